@@ -1,0 +1,187 @@
+//! Who gets an event: one question per candidate hook, answered with a reason.
+
+use crate::event::Event;
+use crate::hook::Hook;
+use crate::scope::{Place, Scope};
+use crate::{GroupId, Trigger};
+
+/// Why a hook that selects the trigger is passed over all the same. Stored, so that "why was this hook not called?" has
+/// an answer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum SkipReason {
+    /// The branch filter stops this push.
+    BranchFilter,
+    /// The hook was made after the event happened.
+    TooYoung,
+}
+
+impl SkipReason {
+    /// What the databases store. Never change a number.
+    #[must_use]
+    pub const fn code(self) -> i16 {
+        match self {
+            Self::BranchFilter => 1,
+            Self::TooYoung => 2,
+        }
+    }
+
+    /// From what the databases store.
+    #[must_use]
+    pub const fn from_code(code: i16) -> Option<Self> {
+        match code {
+            1 => Some(Self::BranchFilter),
+            2 => Some(Self::TooYoung),
+            _ => None,
+        }
+    }
+
+    /// The word of the API.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::BranchFilter => "branch_filter",
+            Self::TooYoung => "hook_created_later",
+        }
+    }
+}
+
+/// The answer for one hook.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Decision {
+    /// It gets a delivery.
+    Deliver,
+    /// It does not, for a reason worth keeping.
+    Skip(SkipReason),
+    /// It never asked for this kind of event.
+    NotSelected,
+}
+
+/// Whether a hook's settings name a trigger, and its level can have it.
+#[must_use]
+pub fn selects(hook: &Hook, trigger: Trigger) -> bool {
+    let row = trigger.row();
+    // Events without a switch go to every system hook.
+    row.levels.contain(hook.scope) && (row.is_system_only() || hook.triggers.contains(trigger))
+}
+
+/// Whether an event in `place` is heard in `scope`, given the groups of the place from the nearest up.
+///
+/// Source: GitLab's developer guide. A project's event reaches its hooks, its group's and all ancestors', then system
+/// hooks; a group's event reaches it and its ancestors; identical hooks on several levels all fire.
+#[must_use]
+pub fn hears(scope: Scope, place: Place, groups: &[GroupId]) -> bool {
+    match (scope, place) {
+        (_, Place::Elsewhere) => false,
+        (Scope::Project(hook), Place::Project(event)) => hook == event,
+        (Scope::Project(_), _) => false,
+        (Scope::Group(_), Place::Instance) => false,
+        (Scope::Group(hook), Place::Project(_) | Place::Group(_)) => groups.contains(&hook),
+        (Scope::Instance, Place::Project(_) | Place::Instance) => true,
+        (Scope::Instance, Place::Group(_)) => false,
+    }
+}
+
+/// Decides about one candidate, a hook in whose hearing the event happened.
+#[must_use]
+pub fn select(event: &Event, hook: &Hook) -> Decision {
+    if !selects(hook, event.trigger) {
+        return Decision::NotSelected;
+    }
+    // Only possible when a hook is added while the event waits for its fan-out.
+    if hook.created_at > event.received_at {
+        return Decision::Skip(SkipReason::TooYoung);
+    }
+    if event.trigger.row().branch_filter {
+        let passes = event.branch().is_none_or(|branch| hook.branch_filter.passes(branch));
+        if !passes {
+            return Decision::Skip(SkipReason::BranchFilter);
+        }
+    }
+    Decision::Deliver
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::event::Source;
+    use crate::hook::{BranchFilter, HookUrl};
+    use crate::{EventId, HookId, ProjectId, Timestamp, TriggerSet};
+
+    pub(crate) fn hook(scope: Scope, triggers: &[Trigger]) -> Hook {
+        Hook {
+            id: HookId(1),
+            scope,
+            url: HookUrl::parse("https://hooks.example.com/in?x=1").expect("a URL"),
+            token: None,
+            signing_token: None,
+            triggers: triggers.iter().copied().collect::<TriggerSet>(),
+            enable_ssl_verification: true,
+            branch_filter: BranchFilter::All,
+            name: None,
+            description: None,
+            uuid: Uuid::from_u128(0x02aff_d2d),
+            created_at: Timestamp::from_seconds(10),
+            updated_at: Timestamp::from_seconds(10),
+        }
+    }
+
+    pub(crate) fn push(git_ref: &str) -> Event {
+        Event {
+            id: EventId(Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0001)),
+            place: Place::Project(ProjectId(1)),
+            trigger: if git_ref.starts_with("refs/tags/") { Trigger::TAG_PUSH } else { Trigger::PUSH },
+            source: Source::Api,
+            received_at: Timestamp::from_seconds(20),
+            chain: None,
+            git_ref: Some(git_ref.to_owned()),
+        }
+    }
+
+    #[test]
+    fn events_rise_from_project_to_groups_to_instance() {
+        let (project, group) = (Place::Project(ProjectId(1)), Place::Group(GroupId(5)));
+        let up = [GroupId(5), GroupId(2)];
+        assert!(hears(Scope::Project(ProjectId(1)), project, &up));
+        assert!(!hears(Scope::Project(ProjectId(2)), project, &up));
+        assert!(hears(Scope::Group(GroupId(5)), project, &up) && hears(Scope::Group(GroupId(2)), project, &up));
+        assert!(!hears(Scope::Group(GroupId(6)), project, &up));
+        assert!(hears(Scope::Instance, project, &up) && !hears(Scope::Instance, group, &up));
+        assert!(hears(Scope::Group(GroupId(2)), group, &up));
+        assert!(hears(Scope::Instance, Place::Instance, &[]) && !hears(Scope::Group(GroupId(2)), Place::Instance, &[]));
+        assert!(!hears(Scope::Instance, Place::Elsewhere, &[]));
+    }
+
+    #[test]
+    fn a_hook_gets_what_it_selects() {
+        let hook = hook(Scope::Project(ProjectId(1)), &[Trigger::PUSH]);
+        assert_eq!(select(&push("refs/heads/main"), &hook), Decision::Deliver);
+        assert_eq!(select(&push("refs/tags/v1"), &hook), Decision::NotSelected);
+    }
+
+    #[test]
+    fn every_system_hook_gets_events_without_a_switch() {
+        let system = hook(Scope::Instance, &[]);
+        let created = Trigger::by_name("user_create").expect("a row");
+        assert!(selects(&system, created));
+        assert!(!selects(&hook(Scope::Project(ProjectId(1)), &[]), created));
+        assert!(!selects(&hook(Scope::Instance, &[Trigger::all().nth(2).expect("a row")]), Trigger::PUSH));
+    }
+
+    #[test]
+    fn the_branch_filter_stops_branches_only() {
+        let mut hook = hook(Scope::Project(ProjectId(1)), &[Trigger::PUSH, Trigger::TAG_PUSH]);
+        hook.branch_filter = BranchFilter::parse("wildcard", Some("production/*")).expect("a filter");
+        assert_eq!(select(&push("refs/heads/production/eu"), &hook), Decision::Deliver);
+        assert_eq!(select(&push("refs/heads/main"), &hook), Decision::Skip(SkipReason::BranchFilter));
+        assert_eq!(select(&push("refs/tags/main"), &hook), Decision::Deliver);
+    }
+
+    #[test]
+    fn a_hook_is_not_owed_what_happened_before_it_was_made() {
+        let mut hook = hook(Scope::Project(ProjectId(1)), &[Trigger::PUSH]);
+        hook.created_at = Timestamp::from_seconds(21);
+        assert_eq!(select(&push("refs/heads/main"), &hook), Decision::Skip(SkipReason::TooYoung));
+    }
+}

@@ -1,0 +1,60 @@
+//! Events: what happened, once, as the journal keeps it.
+
+mod skim;
+
+pub use skim::{BodyError, MAX_DEPTH, Skim};
+use uuid::Uuid;
+
+use crate::ids::{EventId, ReceiverId};
+use crate::scope::Place;
+use crate::{Timestamp, Trigger};
+
+/// Where an event came in.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Source {
+    /// Reported through the API, by a program, a git hook or a person.
+    Api,
+    /// Posted to one of our receivers by a GitLab.
+    Receiver(ReceiverId),
+}
+
+/// What the journal knows of an event besides its bytes.
+///
+/// The bytes themselves travel apart, packed: most steps never look at them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Event {
+    /// Its key, ordered by time.
+    pub id: EventId,
+    /// Where it happened, which decides who hears of it.
+    pub place: Place,
+    /// What kind it is.
+    pub trigger: Trigger,
+    /// Where it came in.
+    pub source: Source,
+    /// When we took responsibility for it.
+    pub received_at: Timestamp,
+    /// `X-Gitlab-Event-UUID` of the request that caused it: the chain it belongs to, for recursion detection.
+    pub chain: Option<Uuid>,
+    /// Full name of the ref for pushes (`refs/heads/main`), for branch filters.
+    pub git_ref: Option<String>,
+}
+
+impl Event {
+    /// The branch that a push was to; `None` for tags and for all other kinds.
+    #[must_use]
+    pub fn branch(&self) -> Option<&str> {
+        self.git_ref.as_deref()?.strip_prefix("refs/heads/")
+    }
+}
+
+/// What makes a second copy of an event recognisable.
+///
+/// GitLab's `Idempotency-Key` and `webhook-id` are stable over retries and resends; its UUID headers are not, so they
+/// never stand here (`contract/behaviour.md` section 10).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct DedupeKey {
+    /// Keys of different receivers, and of the API, never meet.
+    pub source: Source,
+    /// The sender's key, as sent.
+    pub key: String,
+}

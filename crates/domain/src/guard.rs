@@ -1,0 +1,272 @@
+//! Which addresses Quickdraw may call: the rules against server-side request forgery, as pure functions.
+//!
+//! Three gates use them: saving a hook, every attempt, and the socket itself. The resolver is an argument, so "why is
+//! my URL refused?" can be answered without a network (`quickdraw guard check`). Rules and reasons: `docs/guide/guard.md`.
+
+mod address;
+mod allowlist;
+#[cfg(test)]
+mod cases;
+mod ports;
+
+use std::fmt;
+use std::net::IpAddr;
+
+use url::Host;
+
+pub use address::METADATA;
+pub use allowlist::{Allowlist, AllowlistError};
+
+use crate::hook::HookUrl;
+use crate::hook::url::UrlError;
+
+/// The operator's choices. The default refuses everything that is not a public address.
+#[derive(Clone, Default, Debug)]
+pub struct Settings {
+    /// Lets loopback, private, shared, link-local and unique-local addresses through, and `localhost` names. Metadata
+    /// addresses stay refused.
+    pub allow_local_networks: bool,
+    /// Names, addresses and blocks that are let through all the same.
+    pub allowlist: Allowlist,
+    /// Refuses everything that is not on the allowlist.
+    pub deny_all_except_allowlist: bool,
+    /// When set, only these ports. When not, all but the ones that no HTTP client should talk to.
+    pub allowed_ports: Option<Vec<u16>>,
+    /// Refuses `http://`.
+    pub https_only: bool,
+    /// Judges the IPv4 address inside `64:ff9b::/96` instead of refusing it: needed on IPv6-only hosts with DNS64.
+    pub decode_nat64: bool,
+    /// Addresses and ports that this process itself listens on.
+    pub own: Vec<std::net::SocketAddr>,
+}
+
+/// Why a destination is refused. The name is stable: it stands in errors, histories and metric labels. It never says
+/// what a name resolved to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Rule {
+    /// A cloud's metadata service, under every setting.
+    Metadata,
+    /// This machine.
+    Loopback,
+    /// `0.0.0.0/8` or `::`.
+    Unspecified,
+    /// RFC 1918 and IPv6 unique local.
+    Private,
+    /// Carrier-grade NAT, `100.64.0.0/10`.
+    Shared,
+    /// Link-local.
+    LinkLocal,
+    /// Multicast and broadcast.
+    Multicast,
+    /// Documentation, benchmarking, protocol assignments, future use: nobody receives there.
+    Reserved,
+    /// An IPv6 form with another address inside: 6to4, Teredo, NAT64, IPv4-compatible.
+    Embedded,
+    /// A name that means the local network whatever it resolves to.
+    LocalName,
+    /// A name of one label: the search domain would decide where it goes.
+    SingleLabel,
+    /// The port.
+    Port,
+    /// Plain `http` where the operator demands TLS.
+    HttpsOnly,
+    /// Not on the allowlist where only the allowlist passes.
+    NotAllowlisted,
+    /// The name has no address.
+    Unresolvable,
+    /// Our own listener.
+    OwnAddress,
+}
+
+impl Rule {
+    /// Every rule, for metrics and documentation.
+    pub const ALL: [Self; 16] = [
+        Self::Metadata,
+        Self::Loopback,
+        Self::Unspecified,
+        Self::Private,
+        Self::Shared,
+        Self::LinkLocal,
+        Self::Multicast,
+        Self::Reserved,
+        Self::Embedded,
+        Self::LocalName,
+        Self::SingleLabel,
+        Self::Port,
+        Self::HttpsOnly,
+        Self::NotAllowlisted,
+        Self::Unresolvable,
+        Self::OwnAddress,
+    ];
+
+    /// The stable name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Metadata => "metadata",
+            Self::Loopback => "loopback",
+            Self::Unspecified => "unspecified",
+            Self::Private => "private",
+            Self::Shared => "shared",
+            Self::LinkLocal => "link_local",
+            Self::Multicast => "multicast",
+            Self::Reserved => "reserved",
+            Self::Embedded => "embedded",
+            Self::LocalName => "local_name",
+            Self::SingleLabel => "single_label",
+            Self::Port => "port",
+            Self::HttpsOnly => "https_only",
+            Self::NotAllowlisted => "not_allowlisted",
+            Self::Unresolvable => "unresolvable",
+            Self::OwnAddress => "own_address",
+        }
+    }
+
+    /// What it means and what an administrator can do, as one sentence fragment.
+    #[must_use]
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::Metadata => "cloud metadata addresses are refused under every setting",
+            Self::Loopback | Self::Private | Self::Shared | Self::LinkLocal => {
+                "local network addresses are refused unless allow_local_networks is on or the address is allowlisted"
+            }
+            Self::Unspecified | Self::Multicast | Self::Reserved => "no receiver can live at this address",
+            Self::Embedded => "addresses with another address inside are refused",
+            Self::LocalName | Self::SingleLabel => {
+                "names of the local network are refused unless they are on the allowlist"
+            }
+            Self::Port => "this port is not for HTTP, or not among the allowed ports",
+            Self::HttpsOnly => "only https:// URLs are allowed here",
+            Self::NotAllowlisted => "only allowlisted destinations are allowed here",
+            Self::Unresolvable => "the host name has no address",
+            Self::OwnAddress => "this is our own address",
+        }
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "blocked by rule {}: {}", self.name(), self.advice())
+    }
+}
+
+impl std::error::Error for Rule {}
+
+/// What the guard says of a URL.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// It may be called.
+    Allowed,
+    /// Well formed, destination refused.
+    Blocked(Rule),
+    /// Refused as a URL.
+    Invalid(UrlError),
+}
+
+/// Judges a URL as a user stores it, with the values of its variables and, where the look-up has been made, its answer.
+/// Without an answer a name that passes by itself is allowed.
+#[must_use]
+pub fn verdict<'a>(
+    template: &str,
+    value_of: impl Fn(&str) -> Option<&'a str>,
+    resolved: Option<&[IpAddr]>,
+    settings: &Settings,
+) -> Verdict {
+    let url = match crate::hook::url::fill(template, value_of).and_then(|filled| HookUrl::parse(&filled)) {
+        Ok(url) => url,
+        Err(error) => return Verdict::Invalid(error),
+    };
+    let judged = judge_url(&url, settings).and_then(|()| match (url.host(), resolved) {
+        (Host::Domain(_), Some(addresses)) => judge_resolved(&url, addresses, settings),
+        _ => Ok(()),
+    });
+    judged.map_or_else(Verdict::Blocked, |()| Verdict::Allowed)
+}
+
+/// Judges everything that can be judged without a look-up: scheme, port, name, and the address if the host is one.
+///
+/// # Errors
+/// The rule that refuses it.
+pub fn judge_url(url: &HookUrl, settings: &Settings) -> Result<(), Rule> {
+    if settings.https_only && !url.is_https() {
+        return Err(Rule::HttpsOnly);
+    }
+    let listed_name = match url.host() {
+        Host::Domain(name) => settings.allowlist.has_name(name, url.port()),
+        _ => false,
+    };
+    ports::judge(url, settings, listed_name)?;
+    match url.host() {
+        Host::Ipv4(address) => judge_address(IpAddr::V4(address), url.port(), listed_name, settings),
+        Host::Ipv6(address) => judge_address(IpAddr::V6(address), url.port(), listed_name, settings),
+        Host::Domain(_) if listed_name => Ok(()),
+        Host::Domain(name) => judge_name(name, settings),
+    }
+}
+
+/// Judges what a host name resolved to. One bad address refuses all; so does no address.
+///
+/// # Errors
+/// The rule that refuses it.
+pub fn judge_resolved(url: &HookUrl, addresses: &[IpAddr], settings: &Settings) -> Result<(), Rule> {
+    if addresses.is_empty() {
+        return Err(Rule::Unresolvable);
+    }
+    let listed_name = match url.host() {
+        Host::Domain(name) => settings.allowlist.has_name(name, url.port()),
+        _ => false,
+    };
+    for address in addresses {
+        judge_address(*address, url.port(), listed_name, settings)?;
+    }
+    Ok(())
+}
+
+fn judge_name(name: &str, settings: &Settings) -> Result<(), Rule> {
+    const LOCAL: [&str; 9] = [
+        "localhost",
+        "localdomain",
+        "local",
+        "internal",
+        "home.arpa",
+        "onion",
+        "metadata.goog",
+        "instance-data",
+        "ip6-localhost",
+    ];
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    let below = |root: &str| name == root || name.strip_suffix(root).is_some_and(|rest| rest.ends_with('.'));
+    if settings.allow_local_networks && below("localhost") {
+        return if settings.deny_all_except_allowlist { Err(Rule::NotAllowlisted) } else { Ok(()) };
+    }
+    if LOCAL.iter().any(|root| below(root)) {
+        return Err(Rule::LocalName);
+    }
+    if !name.contains('.') {
+        return Err(Rule::SingleLabel);
+    }
+    Ok(())
+}
+
+fn judge_address(address: IpAddr, port: u16, listed_name: bool, settings: &Settings) -> Result<(), Rule> {
+    let address = address::canonical(address, settings.decode_nat64);
+    if address::is_metadata(address) {
+        return Err(Rule::Metadata);
+    }
+    if listed_name || settings.allowlist.has_address(address, port) {
+        return Ok(());
+    }
+    if settings.deny_all_except_allowlist {
+        return Err(Rule::NotAllowlisted);
+    }
+    if !settings.allow_local_networks && settings.own.iter().any(|own| own.ip() == address && own.port() == port) {
+        return Err(Rule::OwnAddress);
+    }
+    match address::special(address) {
+        Some(Rule::Loopback | Rule::Private | Rule::Shared | Rule::LinkLocal) if settings.allow_local_networks => {
+            Ok(())
+        }
+        Some(rule) => Err(rule),
+        None => Ok(()),
+    }
+}

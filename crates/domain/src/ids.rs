@@ -1,0 +1,91 @@
+//! Identifiers. One type per thing, so that a hook's id cannot be passed where a project's is wanted.
+//!
+//! GitLab's things have its integers; what only Quickdraw knows has UUIDs. Ids carry no behaviour beyond conversion.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+macro_rules! integer_id {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub struct $name(pub i64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )+};
+}
+
+macro_rules! uuid_id {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub struct $name(pub Uuid);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )+};
+}
+
+integer_id! {
+    /// A project, as the REST API numbers it.
+    ProjectId,
+    /// A group, as the REST API numbers it.
+    GroupId,
+    /// A hook, as the REST API numbers it: one sequence for hooks of all levels.
+    HookId,
+    /// An attempt. GitLab's API shows attempts as the integer-numbered "events" of a hook.
+    AttemptId,
+    /// A receiver of ours that GitLab posts to. The default one has the id 1.
+    ReceiverId,
+}
+
+uuid_id! {
+    /// An event in the journal: a UUIDv7, so that the journal is written in the order of its key.
+    EventId,
+    /// A delivery; on the wire it is the `Idempotency-Key`.
+    DeliveryId,
+    /// One running process, from its start to its stop.
+    NodeId,
+}
+
+impl DeliveryId {
+    /// The id of the delivery that fan-out owes to `hook` for `event`.
+    ///
+    /// It is a function of the pair: the event's 48 bits of time followed by a digest. A fan-out that runs twice
+    /// produces the same keys, so the primary key alone keeps it idempotent, on one table or on a partitioned one, and
+    /// the deliveries of an event stand together in the key's order. Tests and replays take a random UUIDv7 instead.
+    #[must_use]
+    pub fn of(event: EventId, hook: HookId) -> Self {
+        let digest = Sha256::new().chain_update(event.0.as_bytes()).chain_update(hook.0.to_be_bytes()).finalize();
+        let mut bytes = [0; 16];
+        bytes[..6].copy_from_slice(&event.0.as_bytes()[..6]);
+        bytes[6..].copy_from_slice(&digest[..10]);
+        bytes[6] = 0x70 | (bytes[6] & 0x0f);
+        bytes[8] = 0x80 | (bytes[8] & 0x3f);
+        Self(Uuid::from_bytes(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delivery_id_is_a_uuid_v7_that_depends_on_event_and_hook_only() {
+        let event = EventId(Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0001));
+        let id = DeliveryId::of(event, HookId(7));
+        assert_eq!(id, DeliveryId::of(event, HookId(7)));
+        assert_ne!(id, DeliveryId::of(event, HookId(8)));
+        assert_eq!(id.0.get_version_num(), 7);
+        assert_eq!(id.0.as_bytes()[..6], event.0.as_bytes()[..6]);
+    }
+}

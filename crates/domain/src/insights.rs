@@ -1,0 +1,55 @@
+//! What events count for.
+//!
+//! An event gives a list of [`Fact`]s. Facts change entities only by joins (union, minimum, maximum, winner by a total
+//! order), so order and repetition cannot matter; what an entity contributes to sums is recomputed after each join, the
+//! old contribution retracted and the new one added in one transaction.
+
+pub mod commits;
+#[cfg(test)]
+mod examples;
+pub mod report;
+pub mod times;
+
+use crate::{Timestamp, Trigger};
+
+/// Version of the definitions below. A result names it; raise it when a number would change.
+pub const DEFINITION_VERSION: u32 = 1;
+
+/// One thing that an event says happened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Fact {
+    /// A push listed a commit.
+    Commit(Box<commits::Commit>),
+    /// A ref was moved.
+    Push(commits::Push),
+    /// A commit is the merge commit of a merge request.
+    MergeCommit {
+        /// The project merged into.
+        project: i64,
+        /// The commit.
+        sha: String,
+    },
+}
+
+/// Why an event counts for nothing although its kind could: it is set aside and shown, the rest goes on.
+#[derive(Debug, thiserror::Error)]
+#[error("the body cannot be read for insights: {0}")]
+pub struct FactError(#[from] serde_json::Error);
+
+/// Whether events of this kind can count for anything. Those that cannot are never queued for projection.
+#[must_use]
+pub fn counts(trigger: Trigger) -> bool {
+    trigger == Trigger::PUSH || trigger.row().object_kinds.contains(&"merge_request")
+}
+
+/// What an event counts for.
+///
+/// # Errors
+/// When the body is no JSON that can be represented, for example for a lone surrogate in a text.
+pub fn facts(trigger: Trigger, received_at: Timestamp, body: &[u8]) -> Result<Vec<Fact>, FactError> {
+    if !counts(trigger) {
+        return Ok(Vec::new());
+    }
+    let body: serde_json::Value = serde_json::from_slice(body)?;
+    Ok(if trigger == Trigger::PUSH { commits::of_push(received_at, &body) } else { commits::of_merge_request(&body) })
+}

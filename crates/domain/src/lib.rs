@@ -1,0 +1,38 @@
+//! What things are and what may happen to them.
+//!
+//! Everything here is a pure rule: no async, no I/O, no clock, no randomness, no logging, no SQL, no HTTP. Time and
+//! chance arrive as arguments, so every decision Quickdraw makes can be read, and tested, as a table.
+//!
+//! Five questions have one function each; the other crates only carry the answers:
+//!
+//! | question | function |
+//! | --- | --- |
+//! | Who gets it? | [`audience::select`] |
+//! | What do we send? | [`request::build`] |
+//! | What did the answer mean? | [`outcome::classify`] |
+//! | What happens next? | [`settle::settle`] |
+//! | What does it count for? | [`insights::facts`] |
+
+pub mod audience;
+pub mod compose;
+pub mod delivery;
+pub mod event;
+pub mod guard;
+pub mod health;
+pub mod hook;
+pub mod ids;
+pub mod insights;
+pub mod outcome;
+pub mod request;
+pub mod retry;
+pub mod scope;
+pub mod secret;
+pub mod settle;
+pub mod signature;
+pub mod time;
+pub mod trigger;
+
+pub use ids::{AttemptId, DeliveryId, EventId, GroupId, HookId, NodeId, ProjectId, ReceiverId};
+pub use secret::Secret;
+pub use time::Timestamp;
+pub use trigger::{Trigger, TriggerSet};

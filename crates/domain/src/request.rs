@@ -1,0 +1,141 @@
+//! What is sent for a delivery: the closed list of headers, spelt as GitLab spells them on the wire.
+//!
+//! Source: GitLab's `app/services/web_hook_service.rb` and the 19.x webhooks page. Receivers exist that look header
+//! names up by exact spelling, so the case here is part of the contract.
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::event::Event;
+use crate::hook::{Hook, HookUrl};
+use crate::scope::Scope;
+use crate::signature::hub_signature;
+use crate::{DeliveryId, Timestamp};
+
+/// The version of GitLab whose contract this is; receivers look for `GitLab/` in the user agent.
+pub const USER_AGENT: &str = concat!("GitLab/19.1 Quickdraw/", env!("CARGO_PKG_VERSION"));
+
+/// A request ready to be sent. It holds secrets in header values, so it has no `Debug`.
+pub struct Request {
+    /// Where to. User info has moved into `Authorization`.
+    pub url: HookUrl,
+    /// Names and values in the order in which they are sent; `Host` and `Content-Length` are the client's business.
+    pub headers: Vec<(&'static str, String)>,
+    /// The exact bytes, which are also what is signed.
+    pub body: Bytes,
+    /// Whether the certificate is checked.
+    pub verify_tls: bool,
+}
+
+/// Builds the request of one attempt. The same delivery gives the same ids and body every time; only the timestamp and
+/// what is signed with it differ.
+#[must_use]
+pub fn build(hook: &Hook, event: &Event, delivery: DeliveryId, body: Bytes, instance: &str, now: Timestamp) -> Request {
+    let key = delivery.to_string();
+    let header = match hook.scope {
+        Scope::Instance => "System Hook",
+        Scope::Project(_) | Scope::Group(_) => event.trigger.row().header,
+    };
+    let mut headers = Vec::with_capacity(13);
+    headers.push(("Content-Type", "application/json".to_owned()));
+    headers.push(("User-Agent", USER_AGENT.to_owned()));
+    headers.push(("X-Gitlab-Event", header.to_owned()));
+    headers.push(("X-Gitlab-Instance", instance.to_owned()));
+    headers.push(("X-Gitlab-Webhook-UUID", hook.uuid.to_string()));
+    headers.push(("X-Gitlab-Event-UUID", event.chain.unwrap_or_else(|| fresh_chain(delivery)).to_string()));
+    headers.push(("Idempotency-Key", key.clone()));
+    headers.push(("webhook-id", key.clone()));
+    headers.push(("webhook-timestamp", now.as_seconds().to_string()));
+    if let Some(token) = &hook.token {
+        headers.push(("X-Gitlab-Token", token.expose().chars().filter(|c| !matches!(c, '\r' | '\n')).collect()));
+        headers.push(("X-Hub-Signature-256", hub_signature(token, &body)));
+    }
+    if let Some(token) = &hook.signing_token {
+        headers.push(("webhook-signature", token.sign(&key, now, &body)));
+    }
+    if let Some(authorization) = hook.url.basic_authorization() {
+        headers.push(("Authorization", authorization.expose().to_owned()));
+    }
+    Request { url: hook.url.clone(), headers, body, verify_tls: hook.enable_ssl_verification }
+}
+
+/// `X-Gitlab-Event-UUID` of a delivery that continues no chain: its own, and the same on every attempt.
+fn fresh_chain(delivery: DeliveryId) -> Uuid {
+    let digest = Sha256::new().chain_update(b"X-Gitlab-Event-UUID").chain_update(delivery.0.as_bytes()).finalize();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    uuid::Builder::from_random_bytes(bytes).into_uuid()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audience::tests::{hook, push};
+    use crate::hook::HookUrl;
+    use crate::signature::SigningToken;
+    use crate::{HookId, ProjectId, Secret, Trigger};
+
+    fn lines(request: &Request) -> String {
+        let lines: Vec<String> = request.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        lines.join("\n")
+    }
+
+    fn build_for(hook: &Hook) -> Request {
+        let event = push("refs/heads/main");
+        let delivery = DeliveryId::of(event.id, HookId(1));
+        let now = Timestamp::from_seconds(1_744_578_123);
+        build(hook, &event, delivery, Bytes::from_static(br#"{"object_kind":"push"}"#), "https://git.example.com", now)
+    }
+
+    #[test]
+    fn a_plain_hook_gets_the_headers_that_are_always_sent() {
+        let request = build_for(&hook(Scope::Project(ProjectId(1)), &[Trigger::PUSH]));
+        insta::assert_snapshot!(lines(&request), @r"
+        Content-Type: application/json
+        User-Agent: GitLab/19.1 Quickdraw/0.1.0
+        X-Gitlab-Event: Push Hook
+        X-Gitlab-Instance: https://git.example.com
+        X-Gitlab-Webhook-UUID: 00000000-0000-0000-0000-000002affd2d
+        X-Gitlab-Event-UUID: 219f3072-9e8e-4838-9771-90065e23c721
+        Idempotency-Key: 01920000-0000-7982-bddd-b9c768dba602
+        webhook-id: 01920000-0000-7982-bddd-b9c768dba602
+        webhook-timestamp: 1744578123
+        ");
+    }
+
+    #[test]
+    fn secrets_add_their_headers_and_user_info_becomes_authorization() {
+        let mut hook = hook(Scope::Instance, &[Trigger::PUSH]);
+        hook.token = Some(Secret::new("s3\ncret"));
+        let key = "whsec_dGVzdHRlc3R0ZXN0dGVzdHRlc3R0ZXN0dGVzdHRlc3Q=";
+        hook.signing_token = Some(SigningToken::parse(key).expect("a token"));
+        hook.url = HookUrl::parse("https://user:pass@hooks.example.com/in").expect("a URL");
+        insta::assert_snapshot!(lines(&build_for(&hook)), @r"
+        Content-Type: application/json
+        User-Agent: GitLab/19.1 Quickdraw/0.1.0
+        X-Gitlab-Event: System Hook
+        X-Gitlab-Instance: https://git.example.com
+        X-Gitlab-Webhook-UUID: 00000000-0000-0000-0000-000002affd2d
+        X-Gitlab-Event-UUID: 219f3072-9e8e-4838-9771-90065e23c721
+        Idempotency-Key: 01920000-0000-7982-bddd-b9c768dba602
+        webhook-id: 01920000-0000-7982-bddd-b9c768dba602
+        webhook-timestamp: 1744578123
+        X-Gitlab-Token: s3cret
+        X-Hub-Signature-256: sha256=24c2e431be832c17c27c41253736b8222f6cd7044f35e72cee1b6e398a2af482
+        webhook-signature: v1,rg6eThuSKpZ5hTMxd4GIV/Gbd8qfaN6RTEl9/sHA42Y=
+        Authorization: Basic dXNlcjpwYXNz
+        ");
+    }
+
+    #[test]
+    fn an_event_in_a_chain_carries_the_chain_on() {
+        let hook = hook(Scope::Project(ProjectId(1)), &[Trigger::PUSH]);
+        let mut event = push("refs/heads/main");
+        event.chain = Some(Uuid::from_u128(7));
+        let delivery = DeliveryId::of(event.id, HookId(1));
+        let request = build(&hook, &event, delivery, Bytes::new(), "https://x", Timestamp::default());
+        let value = request.headers.iter().find(|(name, _)| *name == "X-Gitlab-Event-UUID").map(|(_, value)| value);
+        assert_eq!(value, Some(&Uuid::from_u128(7).to_string()));
+    }
+}

@@ -1,0 +1,167 @@
+//! Kinds of event that a hook can select. The table of all kinds is [`catalog`]; this page is how the rest of the
+//! program speaks of a row without knowing which one it is.
+
+pub mod catalog;
+
+use std::fmt;
+
+pub use catalog::{Row, Testable};
+
+use crate::event::Skim;
+
+/// A kind of event: a handle to one row of the catalog.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Trigger(u8);
+
+impl Trigger {
+    /// Pushes to branches.
+    pub const PUSH: Self = Self::known("push_hooks");
+    /// Pushes of tags.
+    pub const TAG_PUSH: Self = Self::known("tag_push_hooks");
+    /// Something that no row describes. It is stored and shown, never refused.
+    pub const UNKNOWN: Self = Self(0);
+
+    const fn known(name: &str) -> Self {
+        Self(catalog::position(name))
+    }
+
+    /// The row of the catalog.
+    #[must_use]
+    pub fn row(self) -> &'static Row {
+        &catalog::ROWS[usize::from(self.0)]
+    }
+
+    /// Every kind, in the catalog's order, without [`Trigger::UNKNOWN`].
+    pub fn all() -> impl Iterator<Item = Self> {
+        (1..catalog::ROWS.len()).map(|at| Self(u8::try_from(at).expect("the catalog has fewer than 64 rows")))
+    }
+
+    /// By the name used in history and in reports: `push_hooks`.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::all().find(|trigger| trigger.row().name == name)
+    }
+
+    /// By the REST attribute: `push_events`.
+    #[must_use]
+    pub fn by_attribute(attribute: &str) -> Option<Self> {
+        Self::all().find(|trigger| trigger.row().attribute == Some(attribute))
+    }
+
+    /// By the number that the database stores.
+    #[must_use]
+    pub fn by_code(code: u8) -> Self {
+        Self::all().find(|trigger| trigger.row().code == code).unwrap_or(Self::UNKNOWN)
+    }
+
+    /// What a received body is.
+    ///
+    /// The body's `object_kind` or `event_name` decides, because some senders use legacy header names (`Build Hook`).
+    /// The header only chooses between rows that share an event name: `project_create` is a group hook's event and a
+    /// system hook's event.
+    #[must_use]
+    pub fn recognise(header: Option<&str>, body: &Skim) -> Self {
+        let fits = |trigger: &Self| trigger.row().describes(body);
+        Self::all()
+            .filter(fits)
+            .find(|trigger| Some(trigger.row().header) == header)
+            .or_else(|| Self::all().find(fits))
+            .or_else(|| {
+                // A body that says nothing of itself is believed what its header says, if that is unambiguous.
+                let silent = body.object_kind.is_none() && body.event_name.is_none();
+                Self::all()
+                    .filter(|_| silent)
+                    .find(|trigger| Some(trigger.row().header) == header && !trigger.row().is_system_only())
+            })
+            .unwrap_or(Self::UNKNOWN)
+    }
+}
+
+impl fmt::Debug for Trigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.row().name)
+    }
+}
+
+impl fmt::Display for Trigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.row().name)
+    }
+}
+
+/// The triggers that a hook selects: one bit per code of the catalog.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct TriggerSet(u64);
+
+impl TriggerSet {
+    /// Whether the trigger is selected.
+    #[must_use]
+    pub fn contains(self, trigger: Trigger) -> bool {
+        self.0 & (1 << trigger.row().code) != 0
+    }
+
+    /// Selects or deselects.
+    pub fn set(&mut self, trigger: Trigger, selected: bool) {
+        let bit = 1 << trigger.row().code;
+        if selected { self.0 |= bit } else { self.0 &= !bit }
+    }
+
+    /// The selected triggers in the catalog's order.
+    pub fn iter(self) -> impl Iterator<Item = Trigger> {
+        Trigger::all().filter(move |trigger| self.contains(*trigger))
+    }
+}
+
+impl FromIterator<Trigger> for TriggerSet {
+    fn from_iter<I: IntoIterator<Item = Trigger>>(triggers: I) -> Self {
+        let mut set = Self::default();
+        for trigger in triggers {
+            set.set(trigger, true);
+        }
+        set
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_recognition(header: Option<&str>, body: &str, expected: &str) {
+        let skim = Skim::read(body.as_bytes()).expect("the body is JSON");
+        assert_eq!(Trigger::recognise(header, &skim).row().name, expected, "{header:?} {body}");
+    }
+
+    #[test]
+    fn the_body_says_what_it_is_and_the_header_only_breaks_ties() {
+        check_recognition(Some("Push Hook"), r#"{"object_kind":"push"}"#, "push_hooks");
+        check_recognition(Some("System Hook"), r#"{"object_kind":"push","event_name":"push"}"#, "push_hooks");
+        check_recognition(Some("Build Hook"), r#"{"object_kind":"build"}"#, "job_hooks");
+        check_recognition(None, r#"{"object_kind":"tag_push"}"#, "tag_push_hooks");
+        check_recognition(Some("Project Hook"), r#"{"event_name":"project_create"}"#, "project_hooks");
+        check_recognition(Some("System Hook"), r#"{"event_name":"project_create"}"#, "project_create");
+        check_recognition(Some("Member Hook"), r#"{"event_name":"user_add_to_group"}"#, "member_hooks");
+        check_recognition(Some("System Hook"), r#"{"event_name":"user_add_to_group"}"#, "user_add_to_group");
+        check_recognition(None, r#"{"event_name":"repository_update"}"#, "repository_update_hooks");
+        check_recognition(Some("Wiki Page Hook"), "{}", "wiki_page_hooks");
+        check_recognition(Some("Push Hook"), r#"{"object_kind":"moon_landing"}"#, "unknown");
+        check_recognition(None, "{}", "unknown");
+    }
+
+    #[test]
+    fn confidential_bodies_have_their_own_triggers() {
+        let issue = r#"{"object_kind":"issue","event_type":"confidential_issue"}"#;
+        check_recognition(Some("Issue Hook"), issue, "confidential_issue_hooks");
+        check_recognition(Some("Issue Hook"), r#"{"object_kind":"work_item","event_type":"work_item"}"#, "issue_hooks");
+        let note = r#"{"object_kind":"note","event_type":"confidential_note"}"#;
+        check_recognition(None, note, "confidential_note_hooks");
+    }
+
+    #[test]
+    fn a_set_gives_back_what_was_put_in() {
+        let mut set: TriggerSet = Trigger::all().collect();
+        assert_eq!(set.iter().count(), Trigger::all().count());
+        set.set(Trigger::PUSH, false);
+        assert!(!set.contains(Trigger::PUSH));
+        assert!(set.contains(Trigger::TAG_PUSH));
+    }
+}
