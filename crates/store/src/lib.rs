@@ -1,1 +1,84 @@
-//! placeholder
+//! Where Quickdraw keeps things: the only crate with SQL.
+//!
+//! [`Store`] is the sum of small traits, one per noun, with coarse methods named for the steps of the belt. One method
+//! is one transaction over a batch. There are two engines, SQLite and PostgreSQL, each with SQL written by hand, and one
+//! suite of tests that both must pass. Nothing here decides what should happen: rules are called from `domain`.
+//!
+//! Invariants that both engines keep:
+//!
+//! - A method that returned `Ok` is on disk: flushed, not only written.
+//! - Events and attempts are only inserted, and deleted by retention; nothing ever rewrites them.
+//! - What still has to be fanned out or projected stands in a table of its own: no row there means done. These are the
+//!   marks of the journal (`docs/decisions/0003`).
+
+pub mod access;
+pub mod attempts;
+mod columns;
+pub mod deliveries;
+pub mod error;
+pub mod events;
+pub mod hooks;
+pub mod insights;
+pub mod nodes;
+pub mod payload;
+mod postgres;
+pub mod scopes;
+pub mod seal;
+mod sqlite;
+pub mod telemetry;
+pub mod wake;
+
+use std::sync::Arc;
+
+pub use error::{Error, Result};
+pub use payload::Packed;
+pub use seal::Ring;
+pub use wake::Wakes;
+
+/// Everything that can be asked of a store.
+pub trait Store:
+    scopes::Scopes
+    + hooks::Hooks
+    + events::Events
+    + deliveries::Deliveries
+    + attempts::Attempts
+    + insights::Insights
+    + access::Access
+    + nodes::Nodes
+    + Send
+    + Sync
+{
+}
+
+impl<T> Store for T where
+    T: scopes::Scopes
+        + hooks::Hooks
+        + events::Events
+        + deliveries::Deliveries
+        + attempts::Attempts
+        + insights::Insights
+        + access::Access
+        + nodes::Nodes
+        + Send
+        + Sync
+{
+}
+
+/// A store as it is passed around.
+pub type SharedStore = Arc<dyn Store>;
+
+/// Opens the store that a URL names, creating and migrating it as needed: `sqlite:path` or `postgres://…`.
+///
+/// # Errors
+/// When the URL is neither, the store cannot be reached or migrated, another process owns the SQLite file, or the ring
+/// does not hold the key that the store was sealed with.
+pub async fn open(url: &str, ring: Ring) -> Result<SharedStore> {
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        let path = path.strip_prefix("//").unwrap_or(path).to_owned();
+        return Ok(Arc::new(sqlite::Sqlite::open(std::path::PathBuf::from(path), ring).await?));
+    }
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return Ok(Arc::new(postgres::Postgres::open(url, ring).await?));
+    }
+    Err(Error::Url)
+}

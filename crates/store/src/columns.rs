@@ -1,0 +1,97 @@
+//! How things stand in columns, where both engines do it alike.
+
+use quickdraw_domain::delivery::{State, Tally};
+use quickdraw_domain::event::{DedupeKey, Source};
+use quickdraw_domain::health::Health;
+use quickdraw_domain::scope::{Place, Scope};
+use quickdraw_domain::{GroupId, ProjectId, ReceiverId, Timestamp};
+use sha2::{Digest, Sha256};
+
+pub(crate) const fn place(kind: i16, id: i64) -> Place {
+    match kind {
+        1 => Place::Project(ProjectId(id)),
+        2 => Place::Group(GroupId(id)),
+        3 => Place::Instance,
+        _ => Place::Elsewhere,
+    }
+}
+
+pub(crate) const fn place_columns(place: Place) -> (i16, i64) {
+    match place {
+        Place::Elsewhere => (0, 0),
+        Place::Project(id) => (1, id.0),
+        Place::Group(id) => (2, id.0),
+        Place::Instance => (3, 0),
+    }
+}
+
+pub(crate) const fn source(kind: i16, id: i64) -> Source {
+    match kind {
+        1 => Source::Receiver(ReceiverId(id)),
+        _ => Source::Api,
+    }
+}
+
+pub(crate) const fn source_columns(source: Source) -> (i16, i64) {
+    match source {
+        Source::Api => (0, 0),
+        Source::Receiver(id) => (1, id.0),
+    }
+}
+
+/// The two columns of `hooks` that hold a scope.
+pub(crate) const fn scope_columns(scope: Scope) -> (Option<i64>, Option<i64>) {
+    match scope {
+        Scope::Instance => (None, None),
+        Scope::Group(id) => (None, Some(id.0)),
+        Scope::Project(id) => (Some(id.0), None),
+    }
+}
+
+pub(crate) fn scope(project: Option<i64>, group: Option<i64>) -> Scope {
+    match (project, group) {
+        (Some(project), _) => Scope::Project(ProjectId(project)),
+        (None, Some(group)) => Scope::Group(GroupId(group)),
+        (None, None) => Scope::Instance,
+    }
+}
+
+/// State and tally as the columns hold them: code, due time, attempts, unknown ones.
+pub(crate) fn state_columns(state: State, tally: Tally) -> (i16, i64, i64, i64) {
+    let due_at = state.due_at().map_or(0, Timestamp::as_micros);
+    (state.code(), due_at, i64::from(tally.attempts), i64::from(tally.unknown))
+}
+
+pub(crate) fn tally(attempts: i64, unknown: i64) -> Tally {
+    let read = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
+    Tally { attempts: read(attempts), unknown: read(unknown) }
+}
+
+/// A number of rows as SQL's LIMIT wants it.
+pub(crate) fn limit(rows: usize) -> i64 {
+    i64::try_from(rows).unwrap_or(i64::MAX)
+}
+
+/// Keys of different sources must not meet, and long ones must not cost more: what is stored is a digest of both.
+pub(crate) fn key_hash(key: &DedupeKey) -> [u8; 16] {
+    let (kind, id) = source_columns(key.source);
+    let digest = Sha256::new()
+        .chain_update(kind.to_be_bytes())
+        .chain_update(id.to_be_bytes())
+        .chain_update(key.key.as_bytes())
+        .finalize();
+    let mut hash = [0; 16];
+    hash.copy_from_slice(&digest[..16]);
+    hash
+}
+
+/// Health from its columns.
+pub(crate) fn health(failures: i64, pauses: i64, disabled_until: Option<i64>, disabled: bool) -> Health {
+    let read = |number: i64| u32::try_from(number).unwrap_or(u32::MAX);
+    Health {
+        recent_failures: read(failures),
+        pauses: read(pauses),
+        disabled_until: disabled_until.map(Timestamp::from_micros),
+        disabled,
+    }
+}

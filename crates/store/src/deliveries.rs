@@ -1,0 +1,188 @@
+//! Deliveries: claimed under a lease, attempted elsewhere, settled under its fence.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use quickdraw_domain::delivery::{State, Tally};
+use quickdraw_domain::event::Event;
+use quickdraw_domain::health::Health;
+use quickdraw_domain::outcome::Outcome;
+use quickdraw_domain::retry::Chance;
+use quickdraw_domain::scope::Scope;
+use quickdraw_domain::settle::Policies;
+use quickdraw_domain::{DeliveryId, EventId, HookId, NodeId, Timestamp};
+
+use crate::error::Result;
+use crate::payload::Packed;
+
+/// What a claim may take.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Who claims.
+    pub node: NodeId,
+    /// What is due by then.
+    pub now: Timestamp,
+    /// When the lease lapses.
+    pub lease_until: Timestamp,
+    /// Most first attempts to take.
+    pub first: usize,
+    /// Most retries to take.
+    pub retries: usize,
+    /// Most deliveries for one hook that has none in flight on this node.
+    pub per_hook: usize,
+    /// Hooks with less room left than that: 0 for paused ones.
+    pub rooms: HashMap<HookId, usize>,
+}
+
+/// A delivery under our lease, with all that its attempt needs but the hook.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// Which.
+    pub delivery: DeliveryId,
+    /// For whom.
+    pub hook: HookId,
+    /// What it has had so far.
+    pub tally: Tally,
+    /// Number of the lease; a settle with another one is refused.
+    pub fence: i64,
+    /// What happened.
+    pub event: Event,
+    /// Its body.
+    pub payload: Packed,
+}
+
+/// What an attempt left to be recorded. The request is not: it follows from event, hook and attempt.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Record {
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long it took, in microseconds.
+    pub duration_micros: i64,
+    /// The address that was called.
+    pub address: Option<String>,
+    /// Why there was no answer, in words without secrets.
+    pub error: Option<String>,
+    /// Headers of the answer, one a line, cut to what history keeps.
+    pub response_headers: Option<String>,
+    /// Body of the answer, cut to what history keeps.
+    pub response_body: Option<Vec<u8>>,
+}
+
+/// A finished attempt.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// Which delivery.
+    pub delivery: DeliveryId,
+    /// Whose.
+    pub hook: HookId,
+    /// The hook's scope.
+    pub scope: Scope,
+    /// The lease it was made under.
+    pub fence: i64,
+    /// What the delivery had had before.
+    pub tally: Tally,
+    /// The verdict.
+    pub outcome: Outcome,
+    /// For the jitter of a retry.
+    pub chance: Chance,
+    /// What is kept of it.
+    pub record: Record,
+}
+
+/// What became of a finished attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Settlement {
+    /// Which delivery.
+    pub delivery: DeliveryId,
+    /// Whose.
+    pub hook: HookId,
+    /// Where it stands. `None`: the lease was lost meanwhile and nothing was written.
+    pub state: Option<State>,
+    /// What the hook remembers now.
+    pub health: Health,
+}
+
+/// A delivery as history shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Delivery {
+    /// Which.
+    pub id: DeliveryId,
+    /// Of what.
+    pub event: EventId,
+    /// For whom.
+    pub hook: HookId,
+    /// Where it stands.
+    pub state: State,
+    /// What it has had.
+    pub tally: Tally,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it reached a final state.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// What to list, newest first.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct DeliveryFilter {
+    /// Only of this event.
+    pub event: Option<EventId>,
+    /// Only for this hook.
+    pub hook: Option<HookId>,
+    /// Only in the state of this code.
+    pub state: Option<i16>,
+    /// Only older than this one: the cursor.
+    pub before: Option<DeliveryId>,
+    /// Most rows.
+    pub limit: usize,
+}
+
+/// How much is owed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Backlog {
+    /// Owed deliveries, up to a bound that keeps counting cheap.
+    pub owed: i64,
+    /// When the one that has been due longest was due.
+    pub oldest_due_at: Option<Timestamp>,
+    /// Events that wait for their fan-out, up to the same bound.
+    pub fan_out: i64,
+    /// Events that wait for their projection, up to the same bound.
+    pub projection: i64,
+}
+
+/// Deliveries: what can be done with them.
+#[async_trait]
+pub trait Deliveries {
+    /// Takes due deliveries under a lease. The intent is on disk when this returns.
+    async fn claim_deliveries(&self, claim: Claim) -> Result<Vec<Claimed>>;
+    /// Records attempts and settles their deliveries and hooks in one transaction, by [`quickdraw_domain::settle`].
+    async fn finish_attempts(
+        &self,
+        batch: Vec<Finished>,
+        now: Timestamp,
+        policies: Arc<Policies>,
+    ) -> Result<Vec<Settlement>>;
+    /// Gives back deliveries of this node that were claimed and never begun: nothing is recorded of them.
+    async fn release_leases(&self, node: NodeId, deliveries: Vec<(DeliveryId, i64)>) -> Result<()>;
+    /// Takes lapsed leases away: each is recorded as an attempt of unknown outcome and due again. Returns how many.
+    async fn expire_leases(&self, now: Timestamp, policies: Arc<Policies>) -> Result<usize>;
+    /// Cancels what deleted hooks were owed, at most `limit`. Returns how many.
+    async fn cancel_orphans(&self, now: Timestamp, limit: usize) -> Result<usize>;
+    /// One delivery.
+    async fn find_delivery(&self, id: DeliveryId) -> Result<Option<Delivery>>;
+    /// Deliveries by filter.
+    async fn list_deliveries(&self, filter: DeliveryFilter) -> Result<Vec<Delivery>>;
+    /// How much is owed.
+    async fn backlog(&self) -> Result<Backlog>;
+}
+
+/// What history says of an attempt whose outcome nobody recorded.
+pub(crate) const UNKNOWN: &str = "we stopped before the result was recorded; the receiver may have got it";
+
+/// The smallest and largest delivery ids that fan-out can have given to an event: they share its 48 bits of time.
+pub(crate) fn id_range(event: EventId) -> (DeliveryId, DeliveryId) {
+    let (mut low, mut high) = ([0; 16], [0xff; 16]);
+    low[..6].copy_from_slice(&event.0.as_bytes()[..6]);
+    high[..6].copy_from_slice(&event.0.as_bytes()[..6]);
+    (DeliveryId(uuid::Uuid::from_bytes(low)), DeliveryId(uuid::Uuid::from_bytes(high)))
+}

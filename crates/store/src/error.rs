@@ -1,0 +1,77 @@
+//! What can go wrong with a store. A caller can do one of three things: mend its input, try later, or stop.
+
+use std::sync::Arc;
+
+/// Shorthand for this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a method failed. Cloneable, because one failed commit is the answer to everybody in the batch.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// Something with that path or name is there already.
+    #[error("{0} has already been taken")]
+    Taken(&'static str),
+    /// Something that was referred to is not there.
+    #[error("{0} does not exist")]
+    Missing(&'static str),
+    /// The store cannot take writes or answer now: full, unreachable, shutting down. Trying later makes sense.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// The engine reported something that should not happen.
+    #[error("the store failed: {0}")]
+    Engine(String),
+    /// A stored value cannot be read back.
+    #[error("a stored value is damaged: {0}")]
+    Damaged(&'static str),
+    /// A sealed value does not open.
+    #[error("a sealed value does not open: {0}")]
+    Seal(#[from] crate::seal::SealError),
+    /// A schema change failed.
+    #[error("migration {0} failed")]
+    Migration(&'static str, #[source] Arc<Error>),
+    /// Another process has the SQLite file.
+    #[error("another process is using {0}; one SQLite file serves one process, use PostgreSQL for several nodes")]
+    InUse(String),
+    /// The URL names no engine.
+    #[error("the database URL must begin with sqlite: or postgres://")]
+    Url,
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, ReadOnly, SystemIoFailure};
+        match error.sqlite_error_code() {
+            Some(DiskFull | SystemIoFailure | DatabaseBusy | DatabaseLocked | CannotOpen | ReadOnly) => {
+                Self::Unavailable(error.to_string())
+            }
+            _ => Self::Engine(error.to_string()),
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        use tokio_postgres::error::SqlState;
+        let text = error.as_db_error().map_or_else(|| error.to_string(), ToString::to_string);
+        match error.code() {
+            // Class 08 connection, 53 resources, 57 operator intervention; no code at all is a lost connection.
+            None => Self::Unavailable(text),
+            Some(code) if ["08", "53", "57", "25"].iter().any(|class| code.code().starts_with(class)) => {
+                Self::Unavailable(text)
+            }
+            Some(code) if *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED => {
+                Self::Unavailable(text)
+            }
+            Some(_) => Self::Engine(text),
+        }
+    }
+}
+
+impl From<deadpool_postgres::PoolError> for Error {
+    fn from(error: deadpool_postgres::PoolError) -> Self {
+        match error {
+            deadpool_postgres::PoolError::Backend(error) => error.into(),
+            other => Self::Unavailable(other.to_string()),
+        }
+    }
+}

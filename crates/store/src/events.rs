@@ -1,0 +1,99 @@
+//! The journal: events are appended, fanned out, read, and one day pruned.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use quickdraw_domain::audience::SkipReason;
+use quickdraw_domain::event::{DedupeKey, Event};
+use quickdraw_domain::{EventId, HookId, ProjectId, Timestamp, Trigger};
+
+use crate::error::Result;
+use crate::payload::Packed;
+
+/// An event to be journaled.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    /// What is known of it.
+    pub event: Event,
+    /// Its bytes.
+    pub payload: Packed,
+    /// What recognises a second copy, if the sender gave anything.
+    pub dedupe: Option<DedupeKey>,
+    /// `Some` says that nobody hears of it according to the directory of this version. Such an event is not queued for
+    /// fan-out, unless the directory has changed since it was looked at.
+    pub unheard_at: Option<i64>,
+    /// Whether it is to be queued for projection.
+    pub counts: bool,
+}
+
+/// What became of an appended event.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Appended {
+    /// It is in the journal.
+    New(EventId),
+    /// Its key was there already, with this event.
+    Duplicate(EventId),
+}
+
+impl Appended {
+    /// The event that stands for it.
+    #[must_use]
+    pub const fn id(self) -> EventId {
+        match self {
+            Self::New(id) | Self::Duplicate(id) => id,
+        }
+    }
+}
+
+/// Who gets an event.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct FannedOut {
+    /// Hooks that are owed a delivery.
+    pub deliver: Vec<HookId>,
+    /// Hooks that asked for it and do not get it.
+    pub skip: Vec<(HookId, SkipReason)>,
+}
+
+/// Decides who gets an event. It runs inside the transaction, so it must be a look into memory and nothing else.
+pub type Decide = Arc<dyn Fn(&Event) -> FannedOut + Send + Sync>;
+
+/// What a fan-out did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FanOutCount {
+    /// Events that were decided about.
+    pub events: usize,
+    /// Deliveries that were made.
+    pub deliveries: usize,
+}
+
+/// What to list of the journal, newest first.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct EventFilter {
+    /// Only of this project.
+    pub project: Option<ProjectId>,
+    /// Only of this kind.
+    pub trigger: Option<Trigger>,
+    /// Only older than this one: the cursor.
+    pub before: Option<EventId>,
+    /// Most rows.
+    pub limit: usize,
+}
+
+/// The journal.
+#[async_trait]
+pub trait Events {
+    /// Appends a batch in one transaction; returns when it is flushed. The answers stand in the order of the batch.
+    async fn append_events(&self, batch: Vec<NewEvent>) -> Result<Vec<Appended>>;
+    /// Takes up to `limit` events that wait for their fan-out, asks `decide` about each, and writes deliveries, skip
+    /// reasons and marks in the same transaction.
+    async fn fan_out(&self, limit: usize, now: Timestamp, decide: Decide) -> Result<FanOutCount>;
+    /// One event with its body.
+    async fn find_event(&self, id: EventId) -> Result<Option<(Event, Packed)>>;
+    /// Events without their bodies.
+    async fn list_events(&self, filter: EventFilter) -> Result<Vec<Event>>;
+    /// Hooks that asked for an event and did not get it.
+    async fn list_skips(&self, event: EventId) -> Result<Vec<(HookId, SkipReason)>>;
+    /// Deletes events, with deliveries, attempts and keys, that were received before a point; at most about `limit` rows
+    /// of a kind. Owed deliveries keep their event. Returns how many rows went.
+    async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize>;
+}

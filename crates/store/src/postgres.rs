@@ -1,0 +1,149 @@
+//! The PostgreSQL engine: many nodes on one database.
+//!
+//! Batches go as arrays (`UNNEST`), one statement where one will do, because each round trip is a wait. Claims use
+//! `FOR UPDATE SKIP LOCKED` and a fence per delivery. Signals to other nodes are `NOTIFY`, which takes a lock on the
+//! whole database at commit: they are merged, and not sent at all by a node that is alone.
+
+mod access;
+mod attempts;
+mod claims;
+mod deliveries;
+mod events;
+mod facts;
+mod hooks;
+mod insights;
+mod nodes;
+mod partitions;
+mod scopes;
+mod settle;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use tokio_postgres::{Config, NoTls};
+
+use crate::error::{Error, Result};
+use crate::seal::{Place, Ring};
+
+const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "belt", include_str!("migrations/postgres/0001_belt.sql"))];
+
+/// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.
+const POOL: usize = 8;
+const ACCEPT_POOL: usize = 2;
+/// No statement of ours takes longer on a healthy server; beyond it, the server is as good as gone.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Key of the advisory lock under which migrations run.
+const MIGRATION_LOCK: i64 = 0x7175_6963_6b64_7261;
+
+pub(crate) struct Postgres {
+    pool: Pool,
+    accept_pool: Pool,
+    config: Config,
+    ring: Arc<Ring>,
+    /// Whether no other node has been heard of lately.
+    alone: AtomicBool,
+    /// Where the walks over hooks go on, for first attempts and for retries.
+    next_hook: [AtomicI64; 2],
+}
+
+impl Postgres {
+    pub(crate) async fn open(url: &str, ring: Ring) -> Result<Self> {
+        let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
+            // The parser's words name the setting, never its value.
+            Error::Unavailable(format!("the database URL is not usable: {error}"))
+        })?;
+        config.application_name("quickdraw");
+        config.connect_timeout(Duration::from_secs(5));
+        config.keepalives_idle(Duration::from_secs(30));
+        let milliseconds = STATEMENT_TIMEOUT.as_millis();
+        let options = config.get_options().unwrap_or_default().to_owned();
+        config.options(format!("{options} -c statement_timeout={milliseconds} -c synchronous_commit=on"));
+
+        let store = Self {
+            accept_pool: pool(&config, ACCEPT_POOL)?,
+            pool: pool(&config, POOL)?,
+            config,
+            ring: Arc::new(ring),
+            alone: AtomicBool::new(false),
+            next_hook: [AtomicI64::new(0), AtomicI64::new(0)],
+        };
+        store.migrate().await?;
+        store.check_key().await?;
+        Ok(store)
+    }
+
+    async fn client(&self) -> Result<Object> {
+        Ok(self.pool.get().await?)
+    }
+
+    async fn migrate(&self) -> Result<()> {
+        let mut client = self.client().await?;
+        client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
+        let migrated = async {
+            client
+                .batch_execute(
+                    "CREATE TABLE IF NOT EXISTS migrations (version BIGINT PRIMARY KEY NOT NULL, name TEXT NOT NULL)",
+                )
+                .await?;
+            let done: i64 = client.query_one("SELECT coalesce(max(version), 0) FROM migrations", &[]).await?.get(0);
+            if MIGRATIONS.last().is_some_and(|(newest, ..)| done > *newest) {
+                let text = format!("the database has schema {done}, which is newer than this program");
+                return Err(Error::Unavailable(text));
+            }
+            for (version, name, sql) in MIGRATIONS.iter().filter(|(version, ..)| *version > done) {
+                let transaction = client.transaction().await?;
+                let applied = transaction.batch_execute(sql).await;
+                applied.map_err(|error| Error::Migration(name, Arc::new(error.into())))?;
+                transaction.execute("INSERT INTO migrations VALUES ($1, $2)", &[version, name]).await?;
+                transaction.commit().await?;
+            }
+            Ok(())
+        }
+        .await;
+        client.execute("SELECT pg_advisory_unlock($1)", &[&MIGRATION_LOCK]).await?;
+        migrated
+    }
+
+    /// A value sealed at the first start tells whether the ring fits, before anything is written with a wrong key.
+    async fn check_key(&self) -> Result<()> {
+        const PLACE: Place<'static> = Place { table: "settings", column: "value", row: b"key_check" };
+        let client = self.client().await?;
+        let sealed = self.ring.seal(PLACE, "quickdraw")?;
+        client.execute("INSERT INTO settings VALUES ('key_check', $1) ON CONFLICT DO NOTHING", &[&sealed]).await?;
+        let row = client.query_one("SELECT value FROM settings WHERE name = 'key_check'", &[]).await?;
+        self.ring.open(PLACE, row.get(0))?;
+        Ok(())
+    }
+
+    /// Tells other nodes to look again. What is lost here costs them one tick.
+    async fn notify(&self, client: &Object, what: &str) {
+        if self.alone.load(Ordering::Relaxed) {
+            return;
+        }
+        let sent = match client.prepare_cached("SELECT pg_notify('quickdraw', $1)").await {
+            Ok(statement) => client.execute(&statement, &[&what]).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = sent {
+            tracing::debug!(%error, "other nodes were not notified");
+        }
+    }
+}
+
+fn pool(config: &Config, size: usize) -> Result<Pool> {
+    let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let timeouts = Timeouts {
+        wait: Some(Duration::from_secs(5)),
+        create: Some(Duration::from_secs(5)),
+        recycle: Some(Duration::from_secs(5)),
+    };
+    Pool::builder(Manager::from_config(config.clone(), NoTls, manager))
+        .max_size(size)
+        .timeouts(timeouts)
+        .runtime(Runtime::Tokio1)
+        .build()
+        .map_err(|error| Error::Unavailable(error.to_string()))
+}

@@ -1,0 +1,51 @@
+//! Attempts in PostgreSQL, for reading.
+
+use async_trait::async_trait;
+use quickdraw_domain::{AttemptId, DeliveryId, HookId, Timestamp};
+
+use super::Postgres;
+use crate::attempts::{Attempt, AttemptFilter, Attempts, outcome_word};
+use crate::columns;
+use crate::deliveries::Record;
+use crate::error::Result;
+
+#[async_trait]
+impl Attempts for Postgres {
+    async fn list_attempts(&self, filter: AttemptFilter) -> Result<Vec<Attempt>> {
+        let client = self.client().await?;
+        // Arrays of at most one element: `= ANY` uses the index that an optional condition would not.
+        let deliveries: Vec<uuid::Uuid> = filter.delivery.iter().map(|id| id.0).collect();
+        let hooks: Vec<i64> = filter.hook.iter().map(|id| id.0).collect();
+        let (by_delivery, by_hook) = match (filter.delivery, filter.hook) {
+            (Some(_), Some(_)) => ("delivery_id = ANY ($1)", "hook_id = ANY ($2)"),
+            (Some(_), None) => ("delivery_id = ANY ($1)", "$2::bigint[] IS NOT NULL"),
+            (None, Some(_)) => ("$1::uuid[] IS NOT NULL", "hook_id = ANY ($2)"),
+            (None, None) => ("$1::uuid[] IS NOT NULL", "$2::bigint[] IS NOT NULL"),
+        };
+        let sql = format!(
+            "SELECT id, delivery_id, hook_id, number, outcome, status, started_at, duration, address, error,
+                response_headers, response_body FROM attempts
+             WHERE {by_delivery} AND {by_hook} AND id < $3 ORDER BY id DESC LIMIT $4"
+        );
+        let statement = client.prepare_cached(&sql).await?;
+        let before = filter.before.map_or(i64::MAX, |id| id.0);
+        let rows = client.query(&statement, &[&deliveries, &hooks, &before, &columns::limit(filter.limit)]).await?;
+        let attempt = |row: &tokio_postgres::Row| Attempt {
+            id: AttemptId(row.get(0)),
+            delivery: DeliveryId(row.get(1)),
+            hook: HookId(row.get(2)),
+            number: u32::try_from(row.get::<_, i64>(3)).unwrap_or(u32::MAX),
+            outcome: outcome_word(row.get(4)),
+            status: row.get::<_, Option<i16>>(5).and_then(|status| u16::try_from(status).ok()),
+            record: Record {
+                started_at: Timestamp::from_micros(row.get(6)),
+                duration_micros: row.get(7),
+                address: row.get(8),
+                error: row.get(9),
+                response_headers: row.get(10),
+                response_body: row.get(11),
+            },
+        };
+        Ok(rows.iter().map(attempt).collect())
+    }
+}

@@ -1,0 +1,106 @@
+//! Claiming in PostgreSQL: one statement walks the hooks that are owed something, takes what is due under
+//! `FOR UPDATE SKIP LOCKED`, leases it with a new fence, and reads the bodies.
+
+use std::sync::atomic::Ordering;
+
+use deadpool_postgres::Object;
+use quickdraw_domain::{DeliveryId, HookId};
+
+use super::Postgres;
+use super::events::{EVENT_COLUMNS, event};
+use crate::columns;
+use crate::deliveries::{Claim, Claimed};
+use crate::error::Result;
+use crate::payload::Packed;
+
+/// `$1` state, `$2` and `$3` hooks with less room than `$4`, `$5` now, `$6` how many, `$7` lease end, `$8` where the walk
+/// starts. A hook with a million waiting deliveries costs the walk one step, because the recursion jumps from hook to
+/// hook in the index. The order of the walk survives the lateral join, which goes on only until the limit is reached.
+const CLAIM: &str = "
+    WITH RECURSIVE walk AS (
+        (SELECT hook_id FROM deliveries WHERE state = $1 AND state < 2 AND leased_until IS NULL
+         ORDER BY hook_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT d.hook_id FROM deliveries d WHERE d.state = $1 AND d.state < 2 AND d.leased_until IS NULL
+                AND d.hook_id > w.hook_id ORDER BY d.hook_id LIMIT 1)
+        FROM walk w WHERE w.hook_id IS NOT NULL),
+    hooks_owed AS MATERIALIZED (
+        SELECT w.hook_id, coalesce(r.room, $4) AS room FROM walk w JOIN hooks h ON h.id = w.hook_id
+        LEFT JOIN UNNEST($2::bigint[], $3::bigint[]) AS r(hook_id, room) ON r.hook_id = w.hook_id
+        WHERE coalesce(r.room, $4) > 0
+        ORDER BY w.hook_id <= $8, w.hook_id),
+    due AS MATERIALIZED (
+        SELECT d.id FROM hooks_owed w CROSS JOIN LATERAL (
+            SELECT id FROM deliveries d WHERE d.state = $1 AND d.state < 2 AND d.leased_until IS NULL
+                AND d.hook_id = w.hook_id AND d.due_at <= $5
+            ORDER BY d.due_at LIMIT w.room FOR UPDATE SKIP LOCKED) d
+        LIMIT $6),
+    leased AS (
+        UPDATE deliveries d SET leased_until = $7, fence = d.fence + 1 FROM due WHERE d.id = due.id
+        RETURNING d.id, d.hook_id, d.event_id, d.attempts, d.unknown, d.fence)
+    SELECT l.id, l.hook_id, l.attempts, l.unknown, l.fence, ";
+
+impl Postgres {
+    pub(super) async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
+        let client = self.client().await?;
+        let mut rooms = claim.rooms.clone();
+        let mut claimed = self.claim_state(&client, &claim, &rooms, 0, claim.first).await?;
+        for taken in &claimed {
+            let room = rooms.entry(taken.hook).or_insert(claim.per_hook);
+            *room = room.saturating_sub(1);
+        }
+        claimed.extend(self.claim_state(&client, &claim, &rooms, 1, claim.retries).await?);
+        Ok(claimed)
+    }
+
+    async fn claim_state(
+        &self,
+        client: &Object,
+        claim: &Claim,
+        rooms: &std::collections::HashMap<HookId, usize>,
+        state: i16,
+        wanted: usize,
+    ) -> Result<Vec<Claimed>> {
+        if wanted == 0 {
+            return Ok(Vec::new());
+        }
+        let (hooks, room): (Vec<i64>, Vec<i64>) =
+            rooms.iter().map(|(hook, room)| (hook.0, columns::limit(*room))).unzip();
+        let next = &self.next_hook[usize::from(state == 1)];
+        let sql = format!("{CLAIM}{EVENT_COLUMNS}, e.payload FROM leased l JOIN events e ON e.id = l.event_id");
+        let statement = client.prepare_cached(&sql).await?;
+        let rows = client
+            .query(
+                &statement,
+                &[
+                    &state,
+                    &hooks,
+                    &room,
+                    &columns::limit(claim.per_hook),
+                    &claim.now.as_micros(),
+                    &columns::limit(wanted),
+                    &claim.lease_until.as_micros(),
+                    &next.load(Ordering::Relaxed),
+                ],
+            )
+            .await?;
+        let claimed: Vec<Claimed> = rows
+            .iter()
+            .map(|row| Claimed {
+                delivery: DeliveryId(row.get(0)),
+                hook: HookId(row.get(1)),
+                tally: columns::tally(row.get(2), row.get(3)),
+                fence: row.get(4),
+                event: event(row, 5),
+                payload: Packed::from_stored(row.get(14)),
+            })
+            .collect();
+        // Only when the claim was cut short does it matter who is first next time.
+        if claimed.len() == wanted {
+            next.store(claimed.last().map_or(0, |last| last.hook.0), Ordering::Relaxed);
+        } else {
+            next.store(0, Ordering::Relaxed);
+        }
+        Ok(claimed)
+    }
+}

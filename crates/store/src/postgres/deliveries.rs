@@ -1,0 +1,165 @@
+//! Deliveries in PostgreSQL. Claiming is in `claims.rs`, settling in `settle.rs`.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use quickdraw_domain::delivery::State;
+use quickdraw_domain::outcome::Outcome;
+use quickdraw_domain::retry::Chance;
+use quickdraw_domain::scope::Scope;
+use quickdraw_domain::settle::Policies;
+use quickdraw_domain::{DeliveryId, EventId, HookId, NodeId, Timestamp};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::Postgres;
+use crate::columns;
+use crate::deliveries::{
+    Backlog, Claim, Claimed, Deliveries, Delivery, DeliveryFilter, Finished, Record, Settlement, UNKNOWN, id_range,
+};
+use crate::error::Result;
+
+const DELIVERY: &str = "SELECT id, event_id, hook_id, state, due_at, attempts, unknown, created_at, finished_at
+    FROM deliveries";
+/// Leases that one sweep takes away.
+const EXPIRE_BATCH: i64 = 1000;
+
+#[async_trait]
+impl Deliveries for Postgres {
+    async fn claim_deliveries(&self, claim: Claim) -> Result<Vec<Claimed>> {
+        self.claim(claim).await
+    }
+
+    async fn finish_attempts(
+        &self,
+        batch: Vec<Finished>,
+        now: Timestamp,
+        policies: Arc<Policies>,
+    ) -> Result<Vec<Settlement>> {
+        self.finish(&batch, now, &policies).await
+    }
+
+    async fn release_leases(&self, _node: NodeId, deliveries: Vec<(DeliveryId, i64)>) -> Result<()> {
+        let (ids, fences): (Vec<Uuid>, Vec<i64>) = deliveries.iter().map(|(id, fence)| (id.0, *fence)).unzip();
+        let client = self.client().await?;
+        client
+            .execute(
+                "UPDATE deliveries d SET leased_until = NULL FROM UNNEST($1::uuid[], $2::bigint[]) AS i(id, fence)
+                 WHERE d.id = i.id AND d.fence = i.fence",
+                &[&ids, &fences],
+            )
+            .await?;
+        self.notify(&client, "deliver").await;
+        Ok(())
+    }
+
+    async fn expire_leases(&self, now: Timestamp, policies: Arc<Policies>) -> Result<usize> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT id, hook_id, fence, attempts, unknown FROM deliveries
+                 WHERE leased_until IS NOT NULL AND leased_until <= $1 ORDER BY leased_until LIMIT $2",
+            )
+            .await?;
+        let rows = client.query(&statement, &[&now.as_micros(), &EXPIRE_BATCH]).await?;
+        drop(client);
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        // A worker that settles at this very moment wins or loses by the fence, like any other.
+        let lapsed: Vec<Finished> = rows
+            .iter()
+            .map(|row| Finished {
+                delivery: DeliveryId(row.get(0)),
+                hook: HookId(row.get(1)),
+                // Of no consequence: an unknown outcome leaves the hook's health alone.
+                scope: Scope::Instance,
+                fence: row.get(2),
+                tally: columns::tally(row.get(3), row.get(4)),
+                outcome: Outcome::Unknown,
+                chance: Chance(0.0),
+                record: Record { started_at: now, error: Some(UNKNOWN.to_owned()), ..Record::default() },
+            })
+            .collect();
+        let settled = self.finish(&lapsed, now, &policies).await?;
+        Ok(settled.iter().filter(|settlement| settlement.state.is_some()).count())
+    }
+
+    async fn cancel_orphans(&self, now: Timestamp, limit: usize) -> Result<usize> {
+        let client = self.client().await?;
+        let cancelled = client
+            .execute(
+                "UPDATE deliveries SET state = 4, finished_at = $1 WHERE id IN
+                 (SELECT d.id FROM deliveries d WHERE d.state < 2
+                  AND NOT EXISTS (SELECT 1 FROM hooks h WHERE h.id = d.hook_id) LIMIT $2 FOR UPDATE SKIP LOCKED)",
+                &[&now.as_micros(), &columns::limit(limit)],
+            )
+            .await?;
+        Ok(usize::try_from(cancelled).unwrap_or(usize::MAX))
+    }
+
+    async fn find_delivery(&self, id: DeliveryId) -> Result<Option<Delivery>> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(&format!("{DELIVERY} WHERE id = $1")).await?;
+        Ok(client.query_opt(&statement, &[&id.0]).await?.as_ref().map(delivery))
+    }
+
+    async fn list_deliveries(&self, filter: DeliveryFilter) -> Result<Vec<Delivery>> {
+        let client = self.client().await?;
+        let range = filter.event.map(id_range);
+        let statement = client
+            .prepare_cached(&format!(
+                "{DELIVERY}
+                 WHERE id BETWEEN $1 AND $2 AND ($3::uuid IS NULL OR id < $3) AND ($4::uuid IS NULL OR event_id = $4)
+                   AND ($5::bigint IS NULL OR hook_id = $5) AND ($6::smallint IS NULL OR state = $6)
+                 ORDER BY id DESC LIMIT $7"
+            ))
+            .await?;
+        let rows = client
+            .query(
+                &statement,
+                &[
+                    &range.map_or(Uuid::nil(), |(low, _)| low.0),
+                    &range.map_or(Uuid::max(), |(_, high)| high.0),
+                    &filter.before.map(|id| id.0),
+                    &filter.event.map(|id| id.0),
+                    &filter.hook.map(|id| id.0),
+                    &filter.state,
+                    &columns::limit(filter.limit),
+                ],
+            )
+            .await?;
+        Ok(rows.iter().map(delivery).collect())
+    }
+
+    async fn backlog(&self) -> Result<Backlog> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT (SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state < 2 LIMIT 100000) a),
+                    (SELECT min(due_at) FROM (SELECT due_at FROM deliveries WHERE state < 2 LIMIT 100000) b),
+                    (SELECT count(*) FROM (SELECT 1 FROM fan_out_pending LIMIT 100000) c),
+                    (SELECT count(*) FROM (SELECT 1 FROM projection_pending LIMIT 100000) d)",
+            )
+            .await?;
+        let row = client.query_one(&statement, &[]).await?;
+        Ok(Backlog {
+            owed: row.get(0),
+            oldest_due_at: row.get::<_, Option<i64>>(1).map(Timestamp::from_micros),
+            fan_out: row.get(2),
+            projection: row.get(3),
+        })
+    }
+}
+
+fn delivery(row: &Row) -> Delivery {
+    Delivery {
+        id: DeliveryId(row.get(0)),
+        event: EventId(row.get(1)),
+        hook: HookId(row.get(2)),
+        state: State::from_code(row.get(3), Timestamp::from_micros(row.get(4))),
+        tally: columns::tally(row.get(5), row.get(6)),
+        created_at: Timestamp::from_micros(row.get(7)),
+        finished_at: row.get::<_, Option<i64>>(8).map(Timestamp::from_micros),
+    }
+}

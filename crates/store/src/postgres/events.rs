@@ -1,0 +1,291 @@
+//! The journal in PostgreSQL.
+
+use async_trait::async_trait;
+use quickdraw_domain::audience::SkipReason;
+use quickdraw_domain::event::Event;
+use quickdraw_domain::{DeliveryId, EventId, HookId, Timestamp, Trigger};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::{Postgres, partitions};
+use crate::columns;
+use crate::error::{Error, Result};
+use crate::events::{Appended, Decide, EventFilter, Events, FanOutCount, NewEvent};
+use crate::payload::Packed;
+
+/// The columns that [`event`] reads, in its order.
+pub(super) const EVENT_COLUMNS: &str =
+    "e.id, e.place_kind, e.place_id, e.trigger_code, e.source_kind, e.source_id, e.received_at, e.chain, e.git_ref";
+
+/// One statement appends a batch: keys first, and what they let through into the journal and its marks.
+const APPEND: &str = "
+    WITH input AS (
+        SELECT * FROM UNNEST($1::uuid[], $2::smallint[], $3::bigint[], $4::smallint[], $5::smallint[], $6::bigint[],
+            $7::bigint[], $8::uuid[], $9::text[], $10::bytea[], $11::bytea[], $12::bigint[], $13::boolean[])
+        AS i(id, place_kind, place_id, trigger_code, source_kind, source_id, received_at, chain, git_ref, payload,
+            key_hash, unheard_at, counts)),
+    keyed AS (
+        INSERT INTO idempotency_keys (key_hash, event_id, received_at)
+        SELECT key_hash, id, received_at FROM input WHERE key_hash IS NOT NULL ORDER BY key_hash
+        ON CONFLICT DO NOTHING RETURNING event_id),
+    fresh AS (
+        SELECT * FROM input i WHERE i.key_hash IS NULL OR EXISTS (SELECT 1 FROM keyed k WHERE k.event_id = i.id)),
+    appended AS (
+        INSERT INTO events SELECT id, place_kind, place_id, trigger_code, source_kind, source_id, received_at, chain,
+            git_ref, payload FROM fresh),
+    heard AS (
+        INSERT INTO fan_out_pending SELECT id FROM fresh
+        WHERE unheard_at IS DISTINCT FROM (SELECT version FROM directory)),
+    counted AS (INSERT INTO projection_pending SELECT id FROM fresh WHERE counts)
+    SELECT id FROM fresh";
+
+#[async_trait]
+impl Events for Postgres {
+    async fn append_events(&self, batch: Vec<NewEvent>) -> Result<Vec<Appended>> {
+        let mut client = self.accept_pool.get().await?;
+        let mut appended = append(&client, &batch).await;
+        if matches!(&appended, Err(Error::Engine(text)) if text.contains("no partition of relation")) {
+            // The clock may have left the days that were prepared: make room for today and try once more.
+            let now = batch.first().map(|new| new.event.received_at).unwrap_or_default();
+            partitions::prepare(&mut **client, now).await?;
+            appended = append(&client, &batch).await;
+        }
+        let appended = appended?;
+        let heard = batch.iter().any(|new| new.unheard_at.is_none());
+        let counted = batch.iter().any(|new| new.counts);
+        if heard || counted {
+            self.notify(&client, if heard { "fan_out" } else { "project" }).await;
+        }
+        Ok(appended)
+    }
+
+    async fn fan_out(&self, limit: usize, now: Timestamp, decide: Decide) -> Result<FanOutCount> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        let sql = format!(
+            "SELECT {EVENT_COLUMNS} FROM fan_out_pending p JOIN events e ON e.id = p.event_id
+             ORDER BY p.event_id LIMIT $1 FOR UPDATE OF p SKIP LOCKED"
+        );
+        let statement = transaction.prepare_cached(&sql).await?;
+        let rows = transaction.query(&statement, &[&columns::limit(limit)]).await?;
+        if rows.is_empty() {
+            return Ok(FanOutCount::default());
+        }
+        let (mut done, mut deliveries, mut skips) = (Vec::new(), Owed::default(), Skipped::default());
+        for row in &rows {
+            let event = event(row, 0);
+            let audience = decide(&event);
+            for hook in audience.deliver {
+                deliveries.push(event.id, hook);
+            }
+            for (hook, reason) in audience.skip {
+                skips.push(event.id, hook, reason);
+            }
+            done.push(event.id.0);
+        }
+        let statement = transaction
+            .prepare_cached(
+                // DO NOTHING: the id is a function of event and hook, so a second fan-out of one event changes nothing.
+                "WITH done AS (DELETE FROM fan_out_pending WHERE event_id = ANY ($1)),
+                 skipped AS (INSERT INTO skips SELECT * FROM UNNEST($2::uuid[], $3::bigint[], $4::smallint[])
+                     ON CONFLICT DO NOTHING)
+                 INSERT INTO deliveries (id, event_id, hook_id, state, due_at, attempts, unknown, created_at)
+                 SELECT id, event_id, hook_id, 0, $5, 0, 0, $5
+                 FROM UNNEST($6::uuid[], $7::uuid[], $8::bigint[]) AS d(id, event_id, hook_id)
+                 ON CONFLICT DO NOTHING",
+            )
+            .await?;
+        let made = transaction
+            .execute(
+                &statement,
+                &[
+                    &done,
+                    &skips.events,
+                    &skips.hooks,
+                    &skips.reasons,
+                    &now.as_micros(),
+                    &deliveries.ids,
+                    &deliveries.events,
+                    &deliveries.hooks,
+                ],
+            )
+            .await?;
+        transaction.commit().await?;
+        if made > 0 {
+            self.notify(&client, "deliver").await;
+        }
+        Ok(FanOutCount { events: done.len(), deliveries: usize::try_from(made).unwrap_or(usize::MAX) })
+    }
+
+    async fn find_event(&self, id: EventId) -> Result<Option<(Event, Packed)>> {
+        let client = self.client().await?;
+        let sql = format!("SELECT {EVENT_COLUMNS}, e.payload FROM events e WHERE e.id = $1");
+        let statement = client.prepare_cached(&sql).await?;
+        let row = client.query_opt(&statement, &[&id.0]).await?;
+        Ok(row.map(|row| (event(&row, 0), Packed::from_stored(row.get(9)))))
+    }
+
+    async fn list_events(&self, filter: EventFilter) -> Result<Vec<Event>> {
+        let client = self.client().await?;
+        let sql = format!(
+            "SELECT {EVENT_COLUMNS} FROM events e
+             WHERE ($1::uuid IS NULL OR e.id < $1) AND ($2::bigint IS NULL OR (e.place_kind = 1 AND e.place_id = $2))
+               AND ($3::smallint IS NULL OR e.trigger_code = $3)
+             ORDER BY e.id DESC LIMIT $4"
+        );
+        let statement = client.prepare_cached(&sql).await?;
+        let rows = client
+            .query(
+                &statement,
+                &[
+                    &filter.before.map(|id| id.0),
+                    &filter.project.map(|id| id.0),
+                    &filter.trigger.map(|trigger| i16::from(trigger.row().code)),
+                    &columns::limit(filter.limit),
+                ],
+            )
+            .await?;
+        Ok(rows.iter().map(|row| event(row, 0)).collect())
+    }
+
+    async fn list_skips(&self, event: EventId) -> Result<Vec<(HookId, SkipReason)>> {
+        let client = self.client().await?;
+        let statement =
+            client.prepare_cached("SELECT hook_id, reason FROM skips WHERE event_id = $1 ORDER BY hook_id").await?;
+        let rows = client.query(&statement, &[&event.0]).await?;
+        Ok(rows.iter().filter_map(|row| Some((HookId(row.get(0)), SkipReason::from_code(row.get(1))?))).collect())
+    }
+
+    async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {
+        let mut client = self.client().await?;
+        let edge = partitions::uuid_at(before.as_seconds());
+        let limit = columns::limit(limit);
+        let mut gone = client
+            .execute(
+                "DELETE FROM deliveries WHERE id IN
+                 (SELECT id FROM deliveries WHERE id < $1 AND state >= 2 ORDER BY id LIMIT $2)",
+                &[&edge, &limit],
+            )
+            .await?;
+        gone += client
+            .execute(
+                "DELETE FROM idempotency_keys WHERE key_hash IN
+                 (SELECT key_hash FROM idempotency_keys WHERE received_at < $1 LIMIT $2)",
+                &[&before.as_micros(), &limit],
+            )
+            .await?;
+        gone += client
+            .execute(
+                "DELETE FROM skips WHERE (event_id, hook_id) IN
+                 (SELECT event_id, hook_id FROM skips WHERE event_id < $1 ORDER BY event_id LIMIT $2)",
+                &[&edge, &limit],
+            )
+            .await?;
+        // Whole days go at once, which costs no more for a million rows than for one.
+        let dropped = partitions::drop_before(&mut **client, before).await?;
+        Ok(usize::try_from(gone).unwrap_or(usize::MAX) + dropped)
+    }
+}
+
+async fn append(client: &deadpool_postgres::Object, batch: &[NewEvent]) -> Result<Vec<Appended>> {
+    let column = |of: fn(&NewEvent) -> (i16, i64)| -> (Vec<i16>, Vec<i64>) { batch.iter().map(of).unzip() };
+    let ids: Vec<Uuid> = batch.iter().map(|new| new.event.id.0).collect();
+    let (place_kinds, place_ids) = column(|new| columns::place_columns(new.event.place));
+    let (source_kinds, source_ids) = column(|new| columns::source_columns(new.event.source));
+    let triggers: Vec<i16> = batch.iter().map(|new| i16::from(new.event.trigger.row().code)).collect();
+    let received: Vec<i64> = batch.iter().map(|new| new.event.received_at.as_micros()).collect();
+    let chains: Vec<Option<Uuid>> = batch.iter().map(|new| new.event.chain).collect();
+    let refs: Vec<Option<&str>> = batch.iter().map(|new| new.event.git_ref.as_deref()).collect();
+    let payloads: Vec<&[u8]> = batch.iter().map(|new| new.payload.as_bytes()).collect();
+    let keys: Vec<Option<Vec<u8>>> =
+        batch.iter().map(|new| new.dedupe.as_ref().map(|key| columns::key_hash(key).to_vec())).collect();
+    let unheard: Vec<Option<i64>> = batch.iter().map(|new| new.unheard_at).collect();
+    let counts: Vec<bool> = batch.iter().map(|new| new.counts).collect();
+    let statement = client.prepare_cached(APPEND).await?;
+    let rows = client
+        .query(
+            &statement,
+            &[
+                &ids,
+                &place_kinds,
+                &place_ids,
+                &triggers,
+                &source_kinds,
+                &source_ids,
+                &received,
+                &chains,
+                &refs,
+                &payloads,
+                &keys,
+                &unheard,
+                &counts,
+            ],
+        )
+        .await?;
+    if rows.len() == batch.len() {
+        return Ok(ids.into_iter().map(|id| Appended::New(EventId(id))).collect());
+    }
+    let fresh: std::collections::HashSet<Uuid> = rows.iter().map(|row| row.get(0)).collect();
+    let known = known_keys(client, &keys).await?;
+    let answer = |(id, key): (&Uuid, &Option<Vec<u8>>)| match key {
+        Some(key) if !fresh.contains(id) => {
+            known.get(key).map(|event| Appended::Duplicate(EventId(*event))).ok_or(Error::Damaged("an idempotency key"))
+        }
+        _ => Ok(Appended::New(EventId(*id))),
+    };
+    ids.iter().zip(&keys).map(answer).collect()
+}
+
+async fn known_keys(
+    client: &deadpool_postgres::Object,
+    keys: &[Option<Vec<u8>>],
+) -> Result<std::collections::HashMap<Vec<u8>, Uuid>> {
+    let keys: Vec<&Vec<u8>> = keys.iter().flatten().collect();
+    let statement =
+        client.prepare_cached("SELECT key_hash, event_id FROM idempotency_keys WHERE key_hash = ANY ($1)").await?;
+    let rows = client.query(&statement, &[&keys]).await?;
+    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+/// Reads [`EVENT_COLUMNS`] from the row's column `at` on.
+pub(super) fn event(row: &Row, at: usize) -> Event {
+    Event {
+        id: EventId(row.get(at)),
+        place: columns::place(row.get(at + 1), row.get(at + 2)),
+        trigger: Trigger::by_code(u8::try_from(row.get::<_, i16>(at + 3)).unwrap_or(0)),
+        source: columns::source(row.get(at + 4), row.get(at + 5)),
+        received_at: Timestamp::from_micros(row.get(at + 6)),
+        chain: row.get(at + 7),
+        git_ref: row.get(at + 8),
+    }
+}
+
+#[derive(Default)]
+struct Owed {
+    ids: Vec<Uuid>,
+    events: Vec<Uuid>,
+    hooks: Vec<i64>,
+}
+
+impl Owed {
+    fn push(&mut self, event: EventId, hook: HookId) {
+        self.ids.push(DeliveryId::of(event, hook).0);
+        self.events.push(event.0);
+        self.hooks.push(hook.0);
+    }
+}
+
+#[derive(Default)]
+struct Skipped {
+    events: Vec<Uuid>,
+    hooks: Vec<i64>,
+    reasons: Vec<i16>,
+}
+
+impl Skipped {
+    fn push(&mut self, event: EventId, hook: HookId, reason: SkipReason) {
+        self.events.push(event.0);
+        self.hooks.push(hook.0);
+        self.reasons.push(reason.code());
+    }
+}

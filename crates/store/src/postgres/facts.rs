@@ -1,0 +1,251 @@
+//! Projection in PostgreSQL: a batch reads what it touches, joins in memory, and writes what changed.
+//!
+//! Joins read and then write, so projectors take turns (an advisory lock); facts are not the hot path.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use quickdraw_domain::Timestamp;
+use quickdraw_domain::insights::Fact;
+use quickdraw_domain::insights::commits::{Author, Commit, Paths, Push, Told};
+use tokio_postgres::{Row, Transaction};
+use uuid::Uuid;
+
+use crate::error::Result;
+use crate::insights::Projected;
+
+const HOUR: i64 = 3_600_000_000;
+type Key = (i64, String);
+
+/// The columns that [`read_commit`] reads.
+pub(super) const COMMIT_COLUMNS: &str = "c.project, c.sha, c.undated, c.committed_at, c.offset_minutes,
+    c.merge_message, c.change, c.paths, c.first_received_at, c.landed, c.is_merge_commit, i.email, i.name, c.identity";
+
+pub(super) async fn apply(transaction: &Transaction<'_>, batch: Vec<Projected>) -> Result<()> {
+    transaction.execute("SELECT pg_advisory_xact_lock(hashtext('quickdraw projection'))", &[]).await?;
+    let ids: Vec<Uuid> = batch.iter().map(|projected| projected.event.0).collect();
+    let sql = "DELETE FROM projection_pending WHERE event_id = ANY ($1) RETURNING event_id";
+    let rows = transaction.query(sql, &[&ids]).await?;
+    let waiting: HashSet<Uuid> = rows.iter().map(|row| row.get(0)).collect();
+    let mut facts = Vec::new();
+    for projected in batch.into_iter().filter(|projected| waiting.contains(&projected.event.0)) {
+        match projected.facts {
+            Ok(found) => facts.extend(found),
+            Err(reason) => {
+                let sql = "INSERT INTO projection_poison VALUES ($1, $2) ON CONFLICT DO NOTHING";
+                transaction.execute(sql, &[&projected.event.0, &reason]).await?;
+            }
+        }
+    }
+    let (mut commits, mut merges, mut pushes) = (Vec::new(), BTreeSet::new(), Vec::new());
+    for fact in facts {
+        match fact {
+            Fact::Commit(commit) => commits.push(*commit),
+            Fact::MergeCommit { project, sha } => drop(merges.insert((project, sha))),
+            Fact::Push(push) => pushes.push(push),
+        }
+    }
+    join_commits(transaction, commits, merges).await?;
+    join_pushes(transaction, &pushes).await
+}
+
+async fn join_commits(transaction: &Transaction<'_>, commits: Vec<Commit>, merges: BTreeSet<Key>) -> Result<()> {
+    let touched: BTreeSet<Key> =
+        commits.iter().map(|commit| (commit.project, commit.sha.clone())).chain(merges.iter().cloned()).collect();
+    if touched.is_empty() {
+        return Ok(());
+    }
+    let (projects, shas): (Vec<i64>, Vec<&str>) = touched.iter().map(|(project, sha)| (*project, sha.as_str())).unzip();
+    let (merged_in, merged): (Vec<i64>, Vec<&str>) =
+        merges.iter().map(|(project, sha)| (*project, sha.as_str())).unzip();
+    transaction
+        .execute(
+            "INSERT INTO insights_merge_commits SELECT * FROM UNNEST($1::bigint[], $2::text[]) ON CONFLICT DO NOTHING",
+            &[&merged_in, &merged],
+        )
+        .await?;
+    let sql = "SELECT m.project, m.sha FROM insights_merge_commits m
+        JOIN UNNEST($1::bigint[], $2::text[]) AS t(project, sha) ON t.project = m.project AND t.sha = m.sha";
+    let rows = transaction.query(sql, &[&projects, &shas]).await?;
+    let known_merges: HashSet<Key> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let sql = format!(
+        "SELECT {COMMIT_COLUMNS} FROM insights_commits c JOIN insights_identities i ON i.id = c.identity
+         JOIN UNNEST($1::bigint[], $2::text[]) AS t(project, sha) ON t.project = c.project AND t.sha = c.sha"
+    );
+    let rows = transaction.query(&sql, &[&projects, &shas]).await?;
+    let old: HashMap<Key, (Commit, i64)> = rows
+        .iter()
+        .map(read_commit)
+        .map(|(commit, identity)| ((commit.project, commit.sha.clone()), (commit, identity)))
+        .collect();
+    let mut new: BTreeMap<Key, Commit> = old.iter().map(|(key, (commit, _))| (key.clone(), commit.clone())).collect();
+    for commit in commits {
+        let key = (commit.project, commit.sha.clone());
+        let joined = match new.remove(&key) {
+            Some(known) => known.join(commit),
+            None => commit,
+        };
+        new.insert(key, joined);
+    }
+    for (key, commit) in &mut new {
+        commit.is_merge_commit |= known_merges.contains(key);
+    }
+    new.retain(|key, commit| old.get(key).is_none_or(|(known, _)| known != commit));
+    let identities = identities(transaction, new.values().map(|commit| &commit.told.author)).await?;
+    write_commits(transaction, &new, &identities).await?;
+    write_rollups(transaction, &old, &new, &identities).await
+}
+
+/// Numbers of raw identities, made where they are new.
+async fn identities(
+    transaction: &Transaction<'_>,
+    authors: impl Iterator<Item = &Author>,
+) -> Result<HashMap<Author, i64>> {
+    let authors: BTreeSet<&Author> = authors.collect();
+    let (emails, names): (Vec<&str>, Vec<&str>) =
+        authors.iter().map(|author| (author.email.as_str(), author.name.as_str())).unzip();
+    transaction
+        .execute(
+            "INSERT INTO insights_identities (email, name) SELECT * FROM UNNEST($1::text[], $2::text[])
+             ON CONFLICT DO NOTHING",
+            &[&emails, &names],
+        )
+        .await?;
+    let sql = "SELECT i.id, i.email, i.name FROM insights_identities i
+        JOIN UNNEST($1::text[], $2::text[]) AS t(email, name) ON t.email = i.email AND t.name = i.name";
+    let rows = transaction.query(sql, &[&emails, &names]).await?;
+    Ok(rows.iter().map(|row| (Author { email: row.get(1), name: row.get(2) }, row.get(0))).collect())
+}
+
+async fn write_commits(
+    transaction: &Transaction<'_>,
+    new: &BTreeMap<Key, Commit>,
+    identities: &HashMap<Author, i64>,
+) -> Result<()> {
+    let statement = transaction
+        .prepare(
+            "INSERT INTO insights_commits (project, sha, at, identity, undated, committed_at, offset_minutes,
+                merge_message, change, paths, first_received_at, landed, is_merge_commit)
+             SELECT * FROM UNNEST($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::boolean[], $6::bigint[],
+                $7::smallint[], $8::boolean[], $9::bytea[], $10::bytea[], $11::bigint[], $12::boolean[], $13::boolean[])
+             ON CONFLICT (project, sha) DO UPDATE SET at = excluded.at, identity = excluded.identity,
+                undated = excluded.undated, committed_at = excluded.committed_at,
+                offset_minutes = excluded.offset_minutes, merge_message = excluded.merge_message,
+                change = excluded.change, paths = excluded.paths, first_received_at = excluded.first_received_at,
+                landed = excluded.landed, is_merge_commit = excluded.is_merge_commit",
+        )
+        .await?;
+    let all: Vec<&Commit> = new.values().collect();
+    let column = |of: &dyn Fn(&Commit) -> i64| -> Vec<i64> { all.iter().map(|commit| of(commit)).collect() };
+    let flag = |of: &dyn Fn(&Commit) -> bool| -> Vec<bool> { all.iter().map(|commit| of(commit)).collect() };
+    let shas: Vec<&str> = all.iter().map(|commit| commit.sha.as_str()).collect();
+    let offsets: Vec<i16> = all.iter().map(|commit| commit.told.offset_minutes).collect();
+    let changes: Vec<&[u8]> = all.iter().map(|commit| commit.told.change.as_slice()).collect();
+    let paths: Vec<Vec<u8>> = all.iter().map(|commit| commit.told.paths.to_bytes()).collect();
+    transaction
+        .execute(
+            &statement,
+            &[
+                &column(&|commit| commit.project),
+                &shas,
+                &column(&|commit| commit.at().as_micros()),
+                &column(&|commit| identities.get(&commit.told.author).copied().unwrap_or_default()),
+                &flag(&|commit| commit.told.undated),
+                &column(&|commit| commit.told.committed_at.as_micros()),
+                &offsets,
+                &flag(&|commit| commit.told.merge_message),
+                &changes,
+                &paths,
+                &column(&|commit| commit.first_received_at.as_micros()),
+                &flag(&|commit| commit.landed),
+                &flag(&|commit| commit.is_merge_commit),
+            ],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Takes the old contributions away and adds the new ones, summed over the batch.
+async fn write_rollups(
+    transaction: &Transaction<'_>,
+    old: &HashMap<Key, (Commit, i64)>,
+    new: &BTreeMap<Key, Commit>,
+    identities: &HashMap<Author, i64>,
+) -> Result<()> {
+    let mut sums: BTreeMap<(i64, i16, i64, i64), i64> = BTreeMap::new();
+    let mut add = |commit: &Commit, identity: i64, sign: i64| {
+        let hour = commit.at().as_micros().div_euclid(HOUR) * HOUR;
+        for (metric, value) in commit.contribution() {
+            *sums.entry((hour, metric.code(), commit.project, identity)).or_default() += sign * value;
+        }
+    };
+    for (key, commit) in new {
+        if let Some((known, identity)) = old.get(key) {
+            add(known, *identity, -1);
+        }
+        add(commit, identities.get(&commit.told.author).copied().unwrap_or_default(), 1);
+    }
+    let hours: Vec<i64> = sums.keys().map(|key| key.0).collect();
+    let metrics: Vec<i16> = sums.keys().map(|key| key.1).collect();
+    let projects: Vec<i64> = sums.keys().map(|key| key.2).collect();
+    let whose: Vec<i64> = sums.keys().map(|key| key.3).collect();
+    let values: Vec<i64> = sums.values().copied().collect();
+    transaction
+        .execute(
+            "INSERT INTO insights_rollups AS r
+             SELECT * FROM UNNEST($1::bigint[], $2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[])
+             ON CONFLICT (hour, metric, project, identity) DO UPDATE SET value = r.value + excluded.value",
+            &[&hours, &metrics, &projects, &whose, &values],
+        )
+        .await?;
+    Ok(())
+}
+
+async fn join_pushes(transaction: &Transaction<'_>, pushes: &[Push]) -> Result<()> {
+    for push in pushes {
+        if let Some(path) = &push.project_path {
+            let sql = "INSERT INTO insights_projects AS p VALUES ($1, $2)
+                ON CONFLICT (id) DO UPDATE SET path = $2 WHERE p.path <> $2";
+            transaction.execute(sql, &[&push.project, path]).await?;
+        }
+        // The first receipt and the larger numbers win, in whatever order the copies come.
+        transaction
+            .execute(
+                "INSERT INTO insights_pushes AS p (project, before_sha, after_sha, git_ref, received_at, total, listed)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)
+                 ON CONFLICT (project, before_sha, after_sha, git_ref) DO UPDATE SET
+                    received_at = least(p.received_at, excluded.received_at), total = greatest(p.total, excluded.total),
+                    listed = greatest(p.listed, excluded.listed)",
+                &[
+                    &push.project,
+                    &push.before,
+                    &push.after,
+                    &push.git_ref,
+                    &push.received_at.as_micros(),
+                    &push.total,
+                    &push.listed,
+                ],
+            )
+            .await?;
+    }
+    Ok(())
+}
+
+pub(super) fn read_commit(row: &Row) -> (Commit, i64) {
+    let commit = Commit {
+        project: row.get(0),
+        sha: row.get(1),
+        told: Told {
+            undated: row.get(2),
+            committed_at: Timestamp::from_micros(row.get(3)),
+            offset_minutes: row.get(4),
+            author: Author { email: row.get(11), name: row.get(12) },
+            merge_message: row.get(5),
+            change: row.get::<_, Vec<u8>>(6).try_into().unwrap_or_default(),
+            paths: Paths::from_bytes(&row.get::<_, Vec<u8>>(7)),
+        },
+        first_received_at: Timestamp::from_micros(row.get(8)),
+        landed: row.get(9),
+        is_merge_commit: row.get(10),
+    };
+    (commit, row.get(13))
+}

@@ -1,0 +1,152 @@
+//! Hooks in PostgreSQL. URL and secrets are sealed, each for its own column and hook.
+
+use async_trait::async_trait;
+use quickdraw_domain::health::Health;
+use quickdraw_domain::hook::Hook;
+use quickdraw_domain::scope::Scope;
+use quickdraw_domain::{GroupId, HookId, ProjectId, Timestamp, Trigger};
+use tokio_postgres::Row;
+
+use super::Postgres;
+use crate::columns;
+use crate::error::{Error, Result};
+use crate::hooks::{Directory, HookWithHealth, Hooks, StoredHook};
+use crate::scopes::{Page, Paged};
+use crate::seal::Ring;
+
+const HOOK: &str = "SELECT h.id, h.uuid, h.project_id, h.group_id, h.url, h.token, h.signing_token,
+    h.enable_ssl_verification, h.branch_filter_strategy, h.branch_filter, h.name, h.description, h.created_at,
+    h.updated_at, ARRAY (SELECT t.trigger_name FROM hook_triggers t WHERE t.hook_id = h.id),
+    coalesce(s.recent_failures, 0), coalesce(s.pauses, 0), s.disabled_until, coalesce(s.disabled, false)
+    FROM hooks h LEFT JOIN hook_health s ON s.hook_id = h.id";
+const IN_SCOPE: &str = "h.project_id IS NOT DISTINCT FROM $1 AND h.group_id IS NOT DISTINCT FROM $2";
+
+#[async_trait]
+impl Hooks for Postgres {
+    async fn create_hook(&self, hook: Hook) -> Result<HookWithHealth> {
+        let sealed = StoredHook::seal(&hook, &self.ring)?;
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        let there = match hook.scope {
+            Scope::Instance => true,
+            Scope::Group(id) => transaction.query_opt("SELECT 1 FROM groups WHERE id = $1", &[&id.0]).await?.is_some(),
+            Scope::Project(id) => {
+                transaction.query_opt("SELECT 1 FROM projects WHERE id = $1", &[&id.0]).await?.is_some()
+            }
+        };
+        if !there {
+            return Err(Error::Missing(if matches!(hook.scope, Scope::Group(_)) { "group" } else { "project" }));
+        }
+        let (project, group) = columns::scope_columns(hook.scope);
+        let row = transaction
+            .query_one(
+                "INSERT INTO hooks (uuid, project_id, group_id, url, token, signing_token, enable_ssl_verification,
+                    branch_filter_strategy, branch_filter, name, description, created_at, updated_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id",
+                &[
+                    &hook.uuid,
+                    &project,
+                    &group,
+                    &sealed.url,
+                    &sealed.token,
+                    &sealed.signing_token,
+                    &hook.enable_ssl_verification,
+                    &hook.branch_filter.strategy(),
+                    &hook.branch_filter.text(),
+                    &hook.name,
+                    &hook.description,
+                    &hook.created_at.as_micros(),
+                    &hook.updated_at.as_micros(),
+                ],
+            )
+            .await?;
+        let id = HookId(row.get(0));
+        let names: Vec<&str> = hook.triggers.iter().map(|trigger| trigger.row().name).collect();
+        transaction.execute("INSERT INTO hook_triggers SELECT $1, * FROM UNNEST($2::text[])", &[&id.0, &names]).await?;
+        transaction.commit().await?;
+        self.notify(&client, "directory").await;
+        Ok(HookWithHealth { hook: Hook { id, ..hook }, health: Health::default() })
+    }
+
+    async fn find_hook(&self, scope: Scope, id: HookId) -> Result<Option<HookWithHealth>> {
+        let (project, group) = columns::scope_columns(scope);
+        let sql = format!("{HOOK} WHERE {IN_SCOPE} AND h.id = $3");
+        let row = self.client().await?.query_opt(&sql, &[&project, &group, &id.0]).await?;
+        row.map(|row| read(&row, &self.ring)).transpose()
+    }
+
+    async fn list_hooks(&self, scope: Scope, page: Page) -> Result<Paged<HookWithHealth>> {
+        let (project, group) = columns::scope_columns(scope);
+        let client = self.client().await?;
+        let count = format!("SELECT count(*) FROM hooks h WHERE {IN_SCOPE}");
+        let total = client.query_one(&count, &[&project, &group]).await?.get(0);
+        let sql = format!("{HOOK} WHERE {IN_SCOPE} ORDER BY h.id LIMIT $3 OFFSET $4");
+        let rows = client.query(&sql, &[&project, &group, &page.limit, &page.offset]).await?;
+        Ok(Paged { rows: rows.iter().map(|row| read(row, &self.ring)).collect::<Result<_>>()?, total })
+    }
+
+    async fn delete_hook(&self, scope: Scope, id: HookId) -> Result<bool> {
+        let (project, group) = columns::scope_columns(scope);
+        let client = self.client().await?;
+        let sql = format!("DELETE FROM hooks h WHERE {IN_SCOPE} AND h.id = $3");
+        let gone = client.execute(&sql, &[&project, &group, &id.0]).await?;
+        self.notify(&client, "directory").await;
+        Ok(gone > 0)
+    }
+
+    async fn directory_version(&self) -> Result<i64> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached("SELECT version FROM directory").await?;
+        Ok(client.query_one(&statement, &[]).await?.get(0))
+    }
+
+    async fn directory(&self) -> Result<Directory> {
+        let mut client = self.client().await?;
+        // One snapshot for all of it: a version must not be paired with another version's hooks.
+        let transaction = client
+            .build_transaction()
+            .isolation_level(tokio_postgres::IsolationLevel::RepeatableRead)
+            .read_only(true)
+            .start()
+            .await?;
+        let version = transaction.query_one("SELECT version FROM directory", &[]).await?.get(0);
+        let hooks = transaction.query(&format!("{HOOK} ORDER BY h.id"), &[]).await?;
+        let projects = transaction.query("SELECT id, group_id FROM projects", &[]).await?;
+        let groups = transaction.query("SELECT id, parent_id FROM groups", &[]).await?;
+        transaction.commit().await?;
+        Ok(Directory {
+            version,
+            hooks: hooks.iter().map(|row| read(row, &self.ring)).collect::<Result<_>>()?,
+            projects: projects.iter().map(|row| (ProjectId(row.get(0)), GroupId(row.get(1)))).collect(),
+            groups: groups.iter().map(|row| (GroupId(row.get(0)), row.get::<_, Option<i64>>(1).map(GroupId))).collect(),
+        })
+    }
+}
+
+fn read(row: &Row, ring: &Ring) -> Result<HookWithHealth> {
+    let stored = StoredHook { url: row.get(4), token: row.get(5), signing_token: row.get(6) };
+    let (strategy, filter): (String, Option<String>) = (row.get(8), row.get(9));
+    let names: Vec<String> = row.get(14);
+    let hook = stored.open(
+        ring,
+        &strategy,
+        filter.as_deref(),
+        |url, token, signing_token, branch_filter| Hook {
+            id: HookId(row.get(0)),
+            scope: columns::scope(row.get(2), row.get(3)),
+            url,
+            token,
+            signing_token,
+            triggers: names.iter().filter_map(|name| Trigger::by_name(name)).collect(),
+            enable_ssl_verification: row.get(7),
+            branch_filter,
+            name: row.get(10),
+            description: row.get(11),
+            uuid: row.get(1),
+            created_at: Timestamp::from_micros(row.get(12)),
+            updated_at: Timestamp::from_micros(row.get(13)),
+        },
+        row.get(1),
+    )?;
+    Ok(HookWithHealth { hook, health: columns::health(row.get(15), row.get(16), row.get(17), row.get(18)) })
+}

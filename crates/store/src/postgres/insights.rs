@@ -1,0 +1,128 @@
+//! Insights in PostgreSQL, for reading; what is written is in `facts.rs`.
+
+use async_trait::async_trait;
+use quickdraw_domain::event::Event;
+use quickdraw_domain::insights::commits::{Author, Commit, Metric};
+use quickdraw_domain::insights::report::{Cell, Row as CommitRow};
+use quickdraw_domain::{EventId, Timestamp};
+
+use super::Postgres;
+use super::events::{EVENT_COLUMNS, event};
+use super::facts::{self, COMMIT_COLUMNS};
+use crate::columns;
+use crate::error::Result;
+use crate::insights::{CommitFilter, Identity, Insights, Projected};
+use crate::payload::Packed;
+
+#[async_trait]
+impl Insights for Postgres {
+    async fn pending_projection(&self, limit: usize) -> Result<Vec<(Event, Packed)>> {
+        let client = self.client().await?;
+        let sql = format!(
+            "SELECT {EVENT_COLUMNS}, e.payload FROM projection_pending p JOIN events e ON e.id = p.event_id
+             ORDER BY p.event_id LIMIT $1"
+        );
+        let statement = client.prepare_cached(&sql).await?;
+        let rows = client.query(&statement, &[&columns::limit(limit)]).await?;
+        Ok(rows.iter().map(|row| (event(row, 0), Packed::from_stored(row.get(9)))).collect())
+    }
+
+    async fn apply_facts(&self, batch: Vec<Projected>) -> Result<()> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        facts::apply(&transaction, batch).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn commit_cells(&self, filter: CommitFilter) -> Result<Vec<Cell>> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT hour, metric, identity, value FROM insights_rollups
+                 WHERE hour >= $1 AND hour < $2 AND ($3::bigint IS NULL OR project = $3)
+                   AND ($4::bigint[] IS NULL OR identity = ANY ($4)) ORDER BY hour",
+            )
+            .await?;
+        let parameters = (filter.from.as_micros(), filter.to.as_micros());
+        let rows =
+            client.query(&statement, &[&parameters.0, &parameters.1, &filter.project, &filter.identities]).await?;
+        let cell = |row: &tokio_postgres::Row| {
+            let metric = Metric::from_code(row.get(1))?;
+            Some(Cell { at: Timestamp::from_micros(row.get(0)), metric, identity: row.get(2), value: row.get(3) })
+        };
+        Ok(rows.iter().filter_map(cell).collect())
+    }
+
+    async fn commit_rows(&self, filter: CommitFilter) -> Result<Vec<CommitRow>> {
+        let commits = self.commits(&filter).await?;
+        Ok(commits.iter().filter_map(|(commit, identity)| CommitRow::of(commit, *identity)).collect())
+    }
+
+    async fn commit_cells_from_facts(&self, filter: CommitFilter) -> Result<Vec<Cell>> {
+        let mut cells = Vec::new();
+        for (commit, identity) in self.commits(&filter).await? {
+            let at = commit.at();
+            cells.extend(commit.contribution().into_iter().map(|(metric, value)| Cell { at, metric, identity, value }));
+        }
+        Ok(cells)
+    }
+
+    async fn commits_unlisted(&self, filter: CommitFilter) -> Result<i64> {
+        let client = self.client().await?;
+        // One move counts once, whatever refs it was made on.
+        let statement = client
+            .prepare_cached(
+                "SELECT coalesce(sum(total - listed), 0)::bigint FROM (
+                    SELECT max(total) AS total, max(listed) AS listed FROM insights_pushes
+                    WHERE received_at >= $1 AND received_at < $2 AND ($3::bigint IS NULL OR project = $3)
+                    GROUP BY project, before_sha, after_sha) p",
+            )
+            .await?;
+        let (from, to) = (filter.from.as_micros(), filter.to.as_micros());
+        Ok(client.query_one(&statement, &[&from, &to, &filter.project]).await?.get(0))
+    }
+
+    async fn find_identities(&self, text: Option<String>) -> Result<Vec<Identity>> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT id, email, name FROM insights_identities
+                 WHERE $1::text IS NULL OR email = lower($1) OR lower(name) = lower($1) ORDER BY id",
+            )
+            .await?;
+        let rows = client.query(&statement, &[&text]).await?;
+        let identity = |row: &tokio_postgres::Row| Identity {
+            id: row.get(0),
+            author: Author { email: row.get(1), name: row.get(2) },
+        };
+        Ok(rows.iter().map(identity).collect())
+    }
+
+    async fn find_insights_project(&self, path: String) -> Result<Option<i64>> {
+        let client = self.client().await?;
+        let sql = "SELECT id FROM insights_projects WHERE lower(path) = lower($1) ORDER BY id LIMIT 1";
+        Ok(client.query_opt(sql, &[&path]).await?.map(|row| row.get(0)))
+    }
+
+    async fn list_poison(&self, limit: usize) -> Result<Vec<(EventId, String)>> {
+        let client = self.client().await?;
+        let sql = "SELECT event_id, reason FROM projection_poison ORDER BY event_id DESC LIMIT $1";
+        let rows = client.query(sql, &[&columns::limit(limit)]).await?;
+        Ok(rows.iter().map(|row| (EventId(row.get(0)), row.get(1))).collect())
+    }
+}
+
+impl Postgres {
+    async fn commits(&self, filter: &CommitFilter) -> Result<Vec<(Commit, i64)>> {
+        let client = self.client().await?;
+        let sql = format!(
+            "SELECT {COMMIT_COLUMNS} FROM insights_commits c JOIN insights_identities i ON i.id = c.identity
+             WHERE c.at >= $1 AND c.at < $2 AND ($3::bigint IS NULL OR c.project = $3)
+               AND ($4::bigint[] IS NULL OR c.identity = ANY ($4)) ORDER BY c.at"
+        );
+        let statement = client.prepare_cached(&sql).await?;
+        let (from, to) = (filter.from.as_micros(), filter.to.as_micros());
+        let rows = client.query(&statement, &[&from, &to, &filter.project, &filter.identities]).await?;
+        Ok(rows.iter().map(facts::read_commit).collect())
+    }
+}

@@ -1,0 +1,104 @@
+//! The store's own life in PostgreSQL: heartbeats, signals between nodes, partitions.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::{StreamExt, stream};
+use quickdraw_domain::{NodeId, Timestamp};
+use tokio_postgres::{AsyncMessage, NoTls};
+
+use super::{MIGRATIONS, Postgres, partitions};
+use crate::error::{Error, Result};
+use crate::nodes::{Condition, Nodes};
+use crate::wake::Wakes;
+
+/// A node that was not heard of for so long is taken for dead; its leases lapse by themselves.
+const SILENCE: Duration = Duration::from_secs(60);
+
+#[async_trait]
+impl Nodes for Postgres {
+    async fn heartbeat(&self, node: NodeId, now: Timestamp) -> Result<()> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "WITH mine AS (INSERT INTO nodes VALUES ($1, $2, $2) ON CONFLICT (id) DO UPDATE SET seen_at = $2),
+                 gone AS (DELETE FROM nodes WHERE seen_at < $3)
+                 SELECT count(*) FROM nodes WHERE id <> $1 AND seen_at >= $3",
+            )
+            .await?;
+        let silent = now.minus(SILENCE).as_micros();
+        let others: i64 = client.query_one(&statement, &[&node.0, &now.as_micros(), &silent]).await?.get(0);
+        self.alone.store(others == 0, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn node_stopped(&self, node: NodeId) -> Result<()> {
+        self.client().await?.execute("DELETE FROM nodes WHERE id = $1", &[&node.0]).await?;
+        Ok(())
+    }
+
+    async fn listen(&self, wakes: &Wakes) -> Result<()> {
+        let (client, mut connection) = self.config.connect(NoTls).await?;
+        let mut messages = std::pin::pin!(stream::poll_fn(|context| connection.poll_message(context)));
+        let mut listening = std::pin::pin!(client.batch_execute("LISTEN quickdraw"));
+        let mut asked = false;
+        loop {
+            tokio::select! {
+                result = &mut listening, if !asked => {
+                    result?;
+                    asked = true;
+                    // Whatever was said before we listened was not heard.
+                    wakes.all();
+                }
+                message = messages.next() => match message {
+                    Some(Ok(AsyncMessage::Notification(signal))) => match signal.payload() {
+                        "fan_out" => { wakes.fan_out.notify_one(); wakes.project.notify_one(); }
+                        "project" => wakes.project.notify_one(),
+                        "deliver" => wakes.deliver.notify_one(),
+                        "directory" => wakes.directory.notify_one(),
+                        _ => wakes.all(),
+                    },
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) => return Err(error.into()),
+                    None => return Err(Error::Unavailable("the connection for signals was closed".into())),
+                },
+            }
+        }
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.accept_pool.get().await?.simple_query("SELECT 1").await?;
+        Ok(())
+    }
+
+    async fn condition(&self, now: Timestamp) -> Result<Condition> {
+        let client = self.client().await?;
+        let version: String = client.query_one("SHOW server_version", &[]).await?.get(0);
+        let seen = now.minus(SILENCE).as_micros();
+        let nodes = client.query_one("SELECT count(*) FROM nodes WHERE seen_at >= $1", &[&seen]).await?.get(0);
+        let mut problems = Vec::new();
+        let settings = "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes')";
+        for row in client.query(settings, &[]).await? {
+            if row.get::<_, &str>(1) == "off" {
+                let name: &str = row.get(0);
+                problems.push(format!("{name} is off: acknowledged events can be lost with the server's power"));
+            }
+        }
+        Ok(Condition {
+            engine: format!("postgres {version}"),
+            schema_version: MIGRATIONS.last().map_or(0, |(version, ..)| *version),
+            nodes,
+            problems,
+        })
+    }
+
+    async fn prepare_partitions(&self, now: Timestamp) -> Result<()> {
+        partitions::prepare(&mut **self.client().await?, now).await
+    }
+
+    async fn close(&self) {
+        self.pool.close();
+        self.accept_pool.close();
+    }
+}

@@ -1,0 +1,87 @@
+//! Groups and projects.
+
+use async_trait::async_trait;
+use quickdraw_domain::scope::{Group, Project};
+use quickdraw_domain::{GroupId, ProjectId, Timestamp};
+
+use crate::error::Result;
+
+/// How a request names a group or project: by number or by full path.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Name {
+    /// The number.
+    Id(i64),
+    /// The full path, compared without case as GitLab does.
+    Path(String),
+}
+
+/// A group to be made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewGroup {
+    /// The group that it goes into.
+    pub parent: Option<GroupId>,
+    /// Shown name.
+    pub name: String,
+    /// Last segment of its path.
+    pub path: String,
+    /// Free text.
+    pub description: Option<String>,
+    /// 0 private, 10 internal, 20 public.
+    pub visibility_level: i64,
+}
+
+/// A project to be made.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewProject {
+    /// The group that it goes into.
+    pub group: GroupId,
+    /// Shown name.
+    pub name: String,
+    /// Last segment of its path.
+    pub path: String,
+    /// Free text.
+    pub description: Option<String>,
+    /// Branch that commits land on.
+    pub default_branch: Option<String>,
+    /// 0 private, 10 internal, 20 public.
+    pub visibility_level: i64,
+}
+
+/// A page of a list ordered by number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Page {
+    /// Rows to pass over.
+    pub offset: i64,
+    /// Most rows to return.
+    pub limit: i64,
+}
+
+/// Rows of one page, and how many there are in all.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Paged<T> {
+    /// This page.
+    pub rows: Vec<T>,
+    /// All pages.
+    pub total: i64,
+}
+
+/// Groups and projects: what can be done with them.
+#[async_trait]
+pub trait Scopes {
+    /// Makes a group. `Taken` when the path is, `Missing` when the parent is not there.
+    async fn create_group(&self, new: NewGroup, now: Timestamp) -> Result<Group>;
+    /// Looks a group up.
+    async fn find_group(&self, name: Name) -> Result<Option<Group>>;
+    /// All groups by number.
+    async fn list_groups(&self, page: Page) -> Result<Paged<Group>>;
+    /// Deletes a group with its subgroups, projects and their hooks. `false` if it was not there.
+    async fn delete_group(&self, id: GroupId) -> Result<bool>;
+    /// Makes a project. `Taken` when the path is, `Missing` when the group is not there.
+    async fn create_project(&self, new: NewProject, now: Timestamp) -> Result<Project>;
+    /// Looks a project up.
+    async fn find_project(&self, name: Name) -> Result<Option<Project>>;
+    /// All projects by number.
+    async fn list_projects(&self, page: Page) -> Result<Paged<Project>>;
+    /// Deletes a project with its hooks. Its events and insights stay: they are history.
+    async fn delete_project(&self, id: ProjectId) -> Result<bool>;
+}

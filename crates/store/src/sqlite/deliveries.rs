@@ -1,0 +1,388 @@
+//! Deliveries in SQLite: claimed by a walk over the hooks that are owed something, settled under the lease's number.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use quickdraw_domain::delivery::State;
+use quickdraw_domain::health::Health;
+use quickdraw_domain::outcome::Outcome;
+use quickdraw_domain::retry::Chance;
+use quickdraw_domain::scope::Scope;
+use quickdraw_domain::settle::{Policies, settle};
+use quickdraw_domain::{DeliveryId, EventId, HookId, NodeId, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Row};
+use uuid::Uuid;
+
+use super::claims::Lease;
+use super::rows::{self, EVENT_COLUMNS};
+use super::{Sqlite, Tx};
+use crate::attempts::outcome_code;
+use crate::columns;
+use crate::deliveries::{
+    Backlog, Claim, Claimed, Deliveries, Delivery, DeliveryFilter, Finished, Record, Settlement, UNKNOWN, id_range,
+};
+use crate::error::{Error, Result};
+use crate::payload::Packed;
+
+/// Counting stops here: a gauge need not read a million rows.
+const COUNT_BOUND: i64 = 100_000;
+
+#[async_trait]
+impl Deliveries for Sqlite {
+    async fn claim_deliveries(&self, claim: Claim) -> Result<Vec<Claimed>> {
+        let picked = self.write(move |tx| pick(tx, &claim)).await?;
+        if picked.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Bodies are read after the commit and beside the writer, which has better things to do.
+        self.read(move |connection| picked.into_iter().map(|picked| load(connection, picked)).collect()).await
+    }
+
+    async fn finish_attempts(
+        &self,
+        batch: Vec<Finished>,
+        now: Timestamp,
+        policies: Arc<Policies>,
+    ) -> Result<Vec<Settlement>> {
+        self.write(move |tx| batch.iter().map(|finished| finish(tx, finished, now, &policies)).collect()).await
+    }
+
+    async fn release_leases(&self, _node: NodeId, deliveries: Vec<(DeliveryId, i64)>) -> Result<()> {
+        self.write(move |tx| {
+            for (delivery, fence) in deliveries {
+                if let Some((lease, true)) = tx.claims.end(delivery, fence) {
+                    forget_claim(tx.connection, lease.claim)?;
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn expire_leases(&self, now: Timestamp, policies: Arc<Policies>) -> Result<usize> {
+        self.write(move |tx| {
+            let mut count = adopt(tx, now, &policies)?;
+            for (delivery, lease) in tx.claims.lapsed(now) {
+                let finished = unknown(delivery, &lease, now);
+                count += usize::from(finish(tx, &finished, now, &policies)?.state.is_some());
+            }
+            Ok(count)
+        })
+        .await
+    }
+
+    async fn cancel_orphans(&self, now: Timestamp, limit: usize) -> Result<usize> {
+        self.write(move |tx| {
+            let mut count = 0;
+            for state in [0, 1] {
+                count += tx
+                    .connection
+                    .prepare_cached(
+                        "UPDATE deliveries SET state = 4, finished_at = ?1 WHERE id IN
+                         (SELECT id FROM deliveries WHERE state = ?2 AND state < 2
+                          AND hook_id NOT IN (SELECT id FROM hooks) LIMIT ?3)",
+                    )?
+                    .execute((now.as_micros(), state, columns::limit(limit)))?;
+            }
+            Ok(count)
+        })
+        .await
+    }
+
+    async fn find_delivery(&self, id: DeliveryId) -> Result<Option<Delivery>> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, event_id, hook_id, state, due_at, attempts, unknown, created_at, finished_at
+                 FROM deliveries WHERE id = ?1",
+            )?;
+            Ok(statement.query_row([id.0], delivery).optional()?)
+        })
+        .await
+    }
+
+    async fn list_deliveries(&self, filter: DeliveryFilter) -> Result<Vec<Delivery>> {
+        self.read(move |connection| {
+            let range = filter.event.map(id_range);
+            let mut statement = connection.prepare_cached(
+                "SELECT id, event_id, hook_id, state, due_at, attempts, unknown, created_at, finished_at
+                 FROM deliveries
+                 WHERE id BETWEEN ?1 AND ?2 AND (?3 IS NULL OR id < ?3) AND (?4 IS NULL OR event_id = ?4)
+                   AND (?5 IS NULL OR hook_id = ?5) AND (?6 IS NULL OR state = ?6)
+                 ORDER BY id DESC LIMIT ?7",
+            )?;
+            let parameters = (
+                range.map_or(Uuid::nil(), |(low, _)| low.0),
+                range.map_or(Uuid::max(), |(_, high)| high.0),
+                filter.before.map(|id| id.0),
+                filter.event.map(|id| id.0),
+                filter.hook.map(|id| id.0),
+                filter.state,
+                columns::limit(filter.limit),
+            );
+            let found = statement.query_map(parameters, delivery)?;
+            Ok(found.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
+    async fn backlog(&self) -> Result<Backlog> {
+        self.read(|connection| {
+            let count = |sql: &str| -> Result<i64> {
+                Ok(connection.prepare_cached(sql)?.query_row([COUNT_BOUND], |row| row.get(0))?)
+            };
+            let oldest: Option<i64> = connection
+                .prepare_cached("SELECT min(due_at) FROM (SELECT due_at FROM deliveries WHERE state < 2 LIMIT ?1)")?
+                .query_row([COUNT_BOUND], |row| row.get(0))?;
+            Ok(Backlog {
+                owed: count("SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state < 2 LIMIT ?1)")?,
+                oldest_due_at: oldest.map(Timestamp::from_micros),
+                fan_out: count("SELECT count(*) FROM (SELECT 1 FROM fan_out_pending LIMIT ?1)")?,
+                projection: count("SELECT count(*) FROM (SELECT 1 FROM projection_pending LIMIT ?1)")?,
+            })
+        })
+        .await
+    }
+}
+
+struct Picked {
+    delivery: DeliveryId,
+    event: EventId,
+    lease: Lease,
+}
+
+/// Takes what is due, hook by hook: a hook with a million waiting deliveries costs the walk one step.
+fn pick(tx: &mut Tx<'_>, claim: &Claim) -> Result<Vec<Picked>> {
+    let mut taken = Vec::new();
+    for (state, wanted) in [(0, claim.first), (1, claim.retries)] {
+        pick_state(tx, claim, state, wanted, &mut taken)?;
+    }
+    if taken.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<u8> = taken.iter().flat_map(|(delivery, ..)| *delivery.0.as_bytes()).collect();
+    tx.connection
+        .prepare_cached("INSERT INTO leases (lease_until, deliveries) VALUES (?1, ?2)")?
+        .execute((claim.lease_until.as_micros(), ids))?;
+    let number = tx.connection.last_insert_rowid();
+    let mut read = tx.connection.prepare_cached("SELECT event_id, attempts, unknown FROM deliveries WHERE id = ?1")?;
+    let mut picked = Vec::with_capacity(taken.len());
+    for (delivery, hook) in taken {
+        let (event, attempts, unknown) =
+            read.query_row([delivery.0], |row| Ok((EventId(row.get(0)?), row.get(1)?, row.get(2)?)))?;
+        let tally = columns::tally(attempts, unknown);
+        picked.push(Picked { delivery, event, lease: Lease { claim: number, hook, until: claim.lease_until, tally } });
+    }
+    for picked in &picked {
+        tx.claims.add(picked.delivery, picked.lease);
+    }
+    Ok(picked)
+}
+
+fn pick_state(
+    tx: &mut Tx<'_>,
+    claim: &Claim,
+    state: i16,
+    wanted: usize,
+    taken: &mut Vec<(DeliveryId, HookId)>,
+) -> Result<()> {
+    let turn = usize::from(state == 1);
+    let mut next = tx.connection.prepare_cached(
+        "SELECT hook_id FROM deliveries WHERE state = ?1 AND state < 2 AND hook_id > ?2 ORDER BY hook_id LIMIT 1",
+    )?;
+    let mut due = tx.connection.prepare_cached(
+        "SELECT id FROM deliveries WHERE state = ?1 AND state < 2 AND hook_id = ?2 AND due_at <= ?3
+         ORDER BY due_at LIMIT ?4",
+    )?;
+    let mut exists = tx.connection.prepare_cached("SELECT 1 FROM hooks WHERE id = ?1")?;
+    let (start, before) = (tx.claims.next_hook[turn], taken.len());
+    let (mut after, mut wrapped) = (start, false);
+    while taken.len() - before < wanted {
+        let hook: Option<i64> = next.query_row((state, after), |row| row.get(0)).optional()?;
+        let Some(hook) = hook.filter(|hook| !wrapped || *hook <= start) else {
+            if wrapped || start == 0 {
+                break;
+            }
+            (after, wrapped) = (0, true);
+            continue;
+        };
+        after = hook;
+        tx.claims.next_hook[turn] = hook;
+        let hook = HookId(hook);
+        let in_flight = tx.claims.in_flight(hook);
+        // What this very claim has taken for the hook in the other state counts too.
+        let taken_now = if turn == 1 { taken[..before].iter().filter(|(_, taken)| *taken == hook).count() } else { 0 };
+        let room = claim.rooms.get(&hook).copied().unwrap_or(claim.per_hook).saturating_sub(taken_now);
+        let room = room.min(wanted - (taken.len() - before));
+        if room == 0 || !exists.exists([hook.0])? {
+            continue;
+        }
+        // Leased ones are still in the index and come first; there are never more than are in flight.
+        let mut found = due.query((state, hook.0, claim.now.as_micros(), columns::limit(room + in_flight)))?;
+        let mut left = room;
+        while let (true, Some(row)) = (left > 0, found.next()?) {
+            let id = DeliveryId(row.get(0)?);
+            if !tx.claims.holds(id) {
+                taken.push((id, hook));
+                left -= 1;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn load(connection: &Connection, picked: Picked) -> Result<Claimed> {
+    let sql = format!("SELECT {EVENT_COLUMNS}, e.payload FROM events e WHERE e.id = ?1");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let found = statement
+        .query_row([picked.event.0], |row| Ok((rows::event(row, 0)?, Packed::from_stored(row.get(9)?))))
+        .optional()?;
+    let (event, payload) = found.ok_or(Error::Damaged("a delivery without its event"))?;
+    let Lease { claim, hook, tally, .. } = picked.lease;
+    Ok(Claimed { delivery: picked.delivery, hook, tally, fence: claim, event, payload })
+}
+
+fn finish(tx: &mut Tx<'_>, finished: &Finished, now: Timestamp, policies: &Policies) -> Result<Settlement> {
+    let health = health(tx.connection, finished.hook)?;
+    let Some((_, settled_claim)) = tx.claims.end(finished.delivery, finished.fence) else {
+        return Ok(Settlement { delivery: finished.delivery, hook: finished.hook, state: None, health });
+    };
+    let Finished { tally, scope, outcome, chance, record, .. } = finished;
+    let settled = settle(*tally, health, *scope, *outcome, now, *chance, policies);
+    let (state, due_at, attempts, unknown) = columns::state_columns(settled.state, settled.tally);
+    let finished_at = settled.state.due_at().is_none().then(|| now.as_micros());
+    tx.connection
+        .prepare_cached(
+            // A delivery that was cancelled meanwhile stays so.
+            "UPDATE deliveries SET state = ?2, due_at = ?3, attempts = ?4, unknown = ?5, finished_at = ?6
+             WHERE id = ?1 AND state < 2",
+        )?
+        .execute((finished.delivery.0, state, due_at, attempts, unknown, finished_at))?;
+    tx.connection
+        .prepare_cached(
+            "INSERT INTO attempts (delivery_id, hook_id, number, outcome, status, started_at, duration, address, error,
+               response_headers, response_body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        )?
+        .execute((
+            finished.delivery.0,
+            finished.hook.0,
+            attempts,
+            outcome_code(*outcome),
+            outcome.status(),
+            record.started_at.as_micros(),
+            record.duration_micros,
+            record.address.as_deref(),
+            record.error.as_deref(),
+            record.response_headers.as_deref(),
+            record.response_body.as_deref(),
+        ))?;
+    if settled.health != health {
+        write_health(tx.connection, finished.hook, settled.health)?;
+    }
+    if settled_claim {
+        forget_claim(tx.connection, finished.fence)?;
+    }
+    Ok(Settlement {
+        delivery: finished.delivery,
+        hook: finished.hook,
+        state: Some(settled.state),
+        health: settled.health,
+    })
+}
+
+pub(super) fn health(connection: &Connection, hook: HookId) -> Result<Health> {
+    let found = connection
+        .prepare_cached("SELECT recent_failures, pauses, disabled_until, disabled FROM hook_health WHERE hook_id = ?1")?
+        .query_row([hook.0], |row| read_health(row, 0))
+        .optional()?;
+    Ok(found.unwrap_or_default())
+}
+
+pub(super) fn read_health(row: &Row<'_>, at: usize) -> rusqlite::Result<Health> {
+    Ok(Health {
+        recent_failures: row.get(at)?,
+        pauses: row.get(at + 1)?,
+        disabled_until: row.get::<_, Option<i64>>(at + 2)?.map(Timestamp::from_micros),
+        disabled: row.get(at + 3)?,
+    })
+}
+
+fn write_health(connection: &Connection, hook: HookId, health: Health) -> Result<()> {
+    if health == Health::default() {
+        connection.prepare_cached("DELETE FROM hook_health WHERE hook_id = ?1")?.execute([hook.0])?;
+        return Ok(());
+    }
+    connection
+        .prepare_cached(
+            // The hook may have been deleted while its delivery was under way.
+            "INSERT INTO hook_health SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM hooks WHERE id = ?1)
+             ON CONFLICT (hook_id) DO UPDATE SET recent_failures = ?2, pauses = ?3, disabled_until = ?4, disabled = ?5",
+        )?
+        .execute((
+            hook.0,
+            health.recent_failures,
+            health.pauses,
+            health.disabled_until.map(Timestamp::as_micros),
+            health.disabled,
+        ))?;
+    Ok(())
+}
+
+fn forget_claim(connection: &Connection, claim: i64) -> Result<()> {
+    connection.prepare_cached("DELETE FROM leases WHERE claim = ?1")?.execute([claim])?;
+    Ok(())
+}
+
+/// Takes over claims on disk that nobody in this process holds: their process died, or their commit was in doubt.
+fn adopt(tx: &mut Tx<'_>, now: Timestamp, policies: &Policies) -> Result<usize> {
+    let claims: Vec<(i64, Vec<u8>)> = tx
+        .connection
+        .prepare_cached("SELECT claim, deliveries FROM leases")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut count = 0;
+    for (claim, ids) in claims {
+        if tx.claims.knows(claim) {
+            continue;
+        }
+        forget_claim(tx.connection, claim)?;
+        for id in ids.chunks_exact(16).filter_map(|id| Uuid::from_slice(id).ok()).map(DeliveryId) {
+            let owed = tx
+                .connection
+                .prepare_cached("SELECT hook_id, attempts, unknown FROM deliveries WHERE id = ?1 AND state < 2")?
+                .query_row([id.0], |row| Ok((HookId(row.get(0)?), row.get(1)?, row.get(2)?)))
+                .optional()?;
+            let Some((hook, attempts, unknown_before)) = owed.filter(|_| !tx.claims.holds(id)) else { continue };
+            let lease = Lease { claim, hook, until: now, tally: columns::tally(attempts, unknown_before) };
+            tx.claims.add(id, lease);
+            finish(tx, &unknown(id, &lease, now), now, policies)?;
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
+fn unknown(delivery: DeliveryId, lease: &Lease, now: Timestamp) -> Finished {
+    Finished {
+        delivery,
+        hook: lease.hook,
+        // Of no consequence: an unknown outcome leaves the hook's health alone.
+        scope: Scope::Instance,
+        fence: lease.claim,
+        tally: lease.tally,
+        outcome: Outcome::Unknown,
+        chance: Chance(0.0),
+        record: Record { started_at: now, error: Some(UNKNOWN.to_owned()), ..Record::default() },
+    }
+}
+
+fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+    Ok(Delivery {
+        id: DeliveryId(row.get(0)?),
+        event: EventId(row.get(1)?),
+        hook: HookId(row.get(2)?),
+        state: State::from_code(row.get(3)?, Timestamp::from_micros(row.get(4)?)),
+        tally: columns::tally(row.get(5)?, row.get(6)?),
+        created_at: Timestamp::from_micros(row.get(7)?),
+        finished_at: row.get::<_, Option<i64>>(8)?.map(Timestamp::from_micros),
+    })
+}

@@ -1,0 +1,182 @@
+//! The journal in SQLite.
+
+use async_trait::async_trait;
+use quickdraw_domain::audience::SkipReason;
+use quickdraw_domain::event::Event;
+use quickdraw_domain::{DeliveryId, EventId, HookId, Timestamp};
+use rusqlite::{Connection, OptionalExtension};
+use uuid::Uuid;
+
+use super::rows::{self, EVENT_COLUMNS};
+use super::{Sqlite, Tx};
+use crate::columns;
+use crate::error::Result;
+use crate::events::{Appended, Decide, EventFilter, Events, FanOutCount, NewEvent};
+use crate::payload::Packed;
+
+#[async_trait]
+impl Events for Sqlite {
+    async fn append_events(&self, batch: Vec<NewEvent>) -> Result<Vec<Appended>> {
+        self.write(move |tx| {
+            let version = directory_version(tx.connection)?;
+            batch.iter().map(|new| append(tx, new, version)).collect()
+        })
+        .await
+    }
+
+    async fn fan_out(&self, limit: usize, now: Timestamp, decide: Decide) -> Result<FanOutCount> {
+        self.write(move |tx| fan_out(tx.connection, limit, now, &decide)).await
+    }
+
+    async fn find_event(&self, id: EventId) -> Result<Option<(Event, Packed)>> {
+        self.read(move |connection| {
+            let sql = format!("SELECT {EVENT_COLUMNS}, e.payload FROM events e WHERE e.id = ?1");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let found = statement.query_row([id.0], |row| Ok((rows::event(row, 0)?, Packed::from_stored(row.get(9)?))));
+            Ok(found.optional()?)
+        })
+        .await
+    }
+
+    async fn list_events(&self, filter: EventFilter) -> Result<Vec<Event>> {
+        self.read(move |connection| {
+            let sql = format!(
+                "SELECT {EVENT_COLUMNS} FROM events e
+                 WHERE (?1 IS NULL OR e.id < ?1) AND (?2 IS NULL OR (e.place_kind = 1 AND e.place_id = ?2))
+                   AND (?3 IS NULL OR e.trigger_code = ?3)
+                 ORDER BY e.id DESC LIMIT ?4"
+            );
+            let parameters = (
+                filter.before.map(|id| id.0),
+                filter.project.map(|id| id.0),
+                filter.trigger.map(|trigger| trigger.row().code),
+                columns::limit(filter.limit),
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let found = statement.query_map(parameters, |row| rows::event(row, 0))?;
+            Ok(found.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
+    async fn list_skips(&self, event: EventId) -> Result<Vec<(HookId, SkipReason)>> {
+        self.read(move |connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT hook_id, reason FROM skips WHERE event_id = ?1 ORDER BY hook_id")?;
+            let found = statement.query_map([event.0], |row| Ok((HookId(row.get(0)?), row.get::<_, i16>(1)?)))?;
+            let found: Vec<_> = found.collect::<rusqlite::Result<_>>()?;
+            Ok(found.into_iter().filter_map(|(hook, code)| Some((hook, SkipReason::from_code(code)?))).collect())
+        })
+        .await
+    }
+
+    async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {
+        self.write(move |tx| {
+            let mut gone = prune_history(tx.connection, before, limit)?;
+            gone += tx.keys.prune(tx.connection, before, limit)?;
+            gone += tx.keys.archive(tx.connection)?;
+            Ok(gone)
+        })
+        .await
+    }
+}
+
+fn directory_version(connection: &Connection) -> Result<i64> {
+    Ok(connection.prepare_cached("SELECT version FROM directory")?.query_row([], |row| row.get(0))?)
+}
+
+fn append(tx: &mut Tx<'_>, new: &NewEvent, directory_version: i64) -> Result<Appended> {
+    let event = &new.event;
+    if let Some(key) = &new.dedupe
+        && let Some(known) = tx.keys.insert(tx.connection, key, event.id, event.received_at)?
+    {
+        return Ok(Appended::Duplicate(known));
+    }
+    let (place_kind, place_id) = columns::place_columns(event.place);
+    let (source_kind, source_id) = columns::source_columns(event.source);
+    tx.connection.prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?.execute((
+        event.id.0,
+        place_kind,
+        place_id,
+        event.trigger.row().code,
+        source_kind,
+        source_id,
+        event.received_at.as_micros(),
+        event.chain,
+        event.git_ref.as_deref(),
+        new.payload.as_bytes(),
+    ))?;
+    if new.unheard_at != Some(directory_version) {
+        tx.connection.prepare_cached("INSERT INTO fan_out_pending VALUES (?1)")?.execute([event.id.0])?;
+    }
+    if new.counts {
+        tx.connection.prepare_cached("INSERT INTO projection_pending VALUES (?1)")?.execute([event.id.0])?;
+    }
+    Ok(Appended::New(event.id))
+}
+
+fn fan_out(connection: &Connection, limit: usize, now: Timestamp, decide: &Decide) -> Result<FanOutCount> {
+    let sql = format!(
+        "SELECT {EVENT_COLUMNS} FROM fan_out_pending p JOIN events e ON e.id = p.event_id ORDER BY p.event_id LIMIT ?1"
+    );
+    let events: Vec<Event> = connection
+        .prepare_cached(&sql)?
+        .query_map([columns::limit(limit)], |row| rows::event(row, 0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut count = FanOutCount { events: events.len(), deliveries: 0 };
+    // OR IGNORE: the id is a function of event and hook, so a second fan-out of one event changes nothing.
+    let mut insert = connection.prepare_cached(
+        "INSERT OR IGNORE INTO deliveries (id, event_id, hook_id, state, due_at, attempts, unknown, created_at)
+         VALUES (?1, ?2, ?3, 0, ?4, 0, 0, ?4)",
+    )?;
+    let mut skip = connection.prepare_cached("INSERT OR IGNORE INTO skips VALUES (?1, ?2, ?3)")?;
+    let mut done = connection.prepare_cached("DELETE FROM fan_out_pending WHERE event_id = ?1")?;
+    for event in events {
+        let audience = decide(&event);
+        for hook in audience.deliver {
+            let id = DeliveryId::of(event.id, hook);
+            count.deliveries += insert.execute((id.0, event.id.0, hook.0, now.as_micros()))?;
+        }
+        for (hook, reason) in audience.skip {
+            skip.execute((event.id.0, hook.0, reason.code()))?;
+        }
+        done.execute([event.id.0])?;
+    }
+    Ok(count)
+}
+
+/// Small batches, so that no other job of the writer waits long. An owed delivery keeps its event, and so does an event
+/// that still waits for a step.
+fn prune_history(connection: &Connection, before: Timestamp, limit: usize) -> Result<usize> {
+    let edge =
+        Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, u64::try_from(before.as_seconds()).unwrap_or(0), 0));
+    let limit = columns::limit(limit);
+    let mut gone = connection
+        .prepare_cached(
+            "DELETE FROM attempts WHERE id IN (SELECT a.id FROM attempts a WHERE a.started_at < ?1 AND NOT EXISTS
+               (SELECT 1 FROM deliveries d WHERE d.id = a.delivery_id AND d.state < 2) ORDER BY a.id LIMIT ?2)",
+        )?
+        .execute((before.as_micros(), limit))?;
+    gone += connection
+        .prepare_cached(
+            "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE id < ?1 AND state >= 2
+             ORDER BY id LIMIT ?2)",
+        )?
+        .execute((edge, limit))?;
+    let events: Vec<Uuid> = connection
+        .prepare_cached(
+            "SELECT e.id FROM events e WHERE e.id < ?1
+               AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event_id = e.id AND d.id < ?1)
+               AND NOT EXISTS (SELECT 1 FROM fan_out_pending p WHERE p.event_id = e.id)
+               AND NOT EXISTS (SELECT 1 FROM projection_pending p WHERE p.event_id = e.id)
+             ORDER BY e.id LIMIT ?2",
+        )?
+        .query_map((edge, limit), |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for event in &events {
+        connection.prepare_cached("DELETE FROM events WHERE id = ?1")?.execute([event])?;
+        connection.prepare_cached("DELETE FROM skips WHERE event_id = ?1")?.execute([event])?;
+    }
+    gone += events.len();
+    Ok(gone)
+}

@@ -1,0 +1,184 @@
+//! Projection in SQLite: joins of facts, and rollups corrected by taking the old contribution away and adding the new.
+
+use quickdraw_domain::insights::Fact;
+use quickdraw_domain::insights::commits::{Author, Commit, Paths, Push, Told};
+use quickdraw_domain::{EventId, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use crate::error::Result;
+use crate::insights::Projected;
+
+const HOUR: i64 = 3_600_000_000;
+
+/// The columns that [`read_commit`] reads.
+pub(super) const COMMIT_COLUMNS: &str = "c.project, c.sha, c.undated, c.committed_at, c.offset_minutes,
+    c.merge_message, c.change, c.paths, c.first_received_at, c.landed, c.is_merge_commit, i.email, i.name, c.identity";
+
+pub(super) fn apply(connection: &Connection, batch: Vec<Projected>) -> Result<()> {
+    let mut done = connection.prepare_cached("DELETE FROM projection_pending WHERE event_id = ?1")?;
+    for projected in batch {
+        if done.execute([projected.event.0])? == 0 {
+            continue;
+        }
+        match projected.facts {
+            Ok(facts) => {
+                for fact in facts {
+                    apply_fact(connection, fact)?;
+                }
+            }
+            Err(reason) => set_aside(connection, projected.event, &reason)?,
+        }
+    }
+    Ok(())
+}
+
+fn set_aside(connection: &Connection, event: EventId, reason: &str) -> Result<()> {
+    connection.execute("INSERT OR REPLACE INTO projection_poison VALUES (?1, ?2)", (event.0, reason))?;
+    Ok(())
+}
+
+fn apply_fact(connection: &Connection, fact: Fact) -> Result<()> {
+    match fact {
+        Fact::Commit(commit) => join_commit(connection, *commit),
+        Fact::Push(push) => join_push(connection, &push),
+        Fact::MergeCommit { project, sha } => {
+            connection
+                .prepare_cached("INSERT OR IGNORE INTO insights_merge_commits VALUES (?1, ?2)")?
+                .execute((project, &sha))?;
+            match find(connection, project, &sha)? {
+                Some((commit, identity)) if !commit.is_merge_commit => {
+                    let merged = Commit { is_merge_commit: true, ..commit.clone() };
+                    replace(connection, Some((&commit, identity)), &merged)
+                }
+                _ => Ok(()),
+            }
+        }
+    }
+}
+
+fn join_commit(connection: &Connection, mut commit: Commit) -> Result<()> {
+    match find(connection, commit.project, &commit.sha)? {
+        Some((known, identity)) => {
+            let joined = known.clone().join(commit);
+            if joined == known { Ok(()) } else { replace(connection, Some((&known, identity)), &joined) }
+        }
+        None => {
+            commit.is_merge_commit = connection
+                .prepare_cached("SELECT 1 FROM insights_merge_commits WHERE project = ?1 AND sha = ?2")?
+                .exists((commit.project, &commit.sha))?;
+            replace(connection, None, &commit)
+        }
+    }
+}
+
+fn find(connection: &Connection, project: i64, sha: &str) -> Result<Option<(Commit, i64)>> {
+    let sql = format!(
+        "SELECT {COMMIT_COLUMNS} FROM insights_commits c JOIN insights_identities i ON i.id = c.identity
+         WHERE c.project = ?1 AND c.sha = ?2"
+    );
+    Ok(connection.prepare_cached(&sql)?.query_row((project, sha), read_commit).optional()?)
+}
+
+pub(super) fn read_commit(row: &Row<'_>) -> rusqlite::Result<(Commit, i64)> {
+    let commit = Commit {
+        project: row.get(0)?,
+        sha: row.get(1)?,
+        told: Told {
+            undated: row.get(2)?,
+            committed_at: Timestamp::from_micros(row.get(3)?),
+            offset_minutes: row.get(4)?,
+            author: Author { email: row.get(11)?, name: row.get(12)? },
+            merge_message: row.get(5)?,
+            change: row.get(6)?,
+            paths: Paths::from_bytes(&row.get::<_, Vec<u8>>(7)?),
+        },
+        first_received_at: Timestamp::from_micros(row.get(8)?),
+        landed: row.get(9)?,
+        is_merge_commit: row.get(10)?,
+    };
+    Ok((commit, row.get(13)?))
+}
+
+fn replace(connection: &Connection, old: Option<(&Commit, i64)>, new: &Commit) -> Result<()> {
+    if let Some((old, identity)) = old {
+        add(connection, old, identity, -1)?;
+    }
+    let identity = identity(connection, &new.told.author)?;
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO insights_commits (project, sha, at, identity, undated, committed_at,
+               offset_minutes, merge_message, change, paths, first_received_at, landed, is_merge_commit)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        )?
+        .execute((
+            new.project,
+            &new.sha,
+            new.at().as_micros(),
+            identity,
+            new.told.undated,
+            new.told.committed_at.as_micros(),
+            new.told.offset_minutes,
+            new.told.merge_message,
+            new.told.change,
+            new.told.paths.to_bytes(),
+            new.first_received_at.as_micros(),
+            new.landed,
+            new.is_merge_commit,
+        ))?;
+    add(connection, new, identity, 1)
+}
+
+fn add(connection: &Connection, commit: &Commit, identity: i64, sign: i64) -> Result<()> {
+    let hour = commit.at().as_micros().div_euclid(HOUR) * HOUR;
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO insights_rollups VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (hour, metric, project, identity) DO UPDATE SET value = value + ?5",
+    )?;
+    for (metric, value) in commit.contribution() {
+        statement.execute((hour, metric.code(), commit.project, identity, sign * value))?;
+    }
+    Ok(())
+}
+
+fn identity(connection: &Connection, author: &Author) -> Result<i64> {
+    let known = connection
+        .prepare_cached("SELECT id FROM insights_identities WHERE email = ?1 AND name = ?2")?
+        .query_row((&author.email, &author.name), |row| row.get(0))
+        .optional()?;
+    if let Some(id) = known {
+        return Ok(id);
+    }
+    connection
+        .prepare_cached("INSERT INTO insights_identities (email, name) VALUES (?1, ?2)")?
+        .execute((&author.email, &author.name))?;
+    Ok(connection.last_insert_rowid())
+}
+
+fn join_push(connection: &Connection, push: &Push) -> Result<()> {
+    if let Some(path) = &push.project_path {
+        connection
+            .prepare_cached(
+                "INSERT INTO insights_projects VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET path = ?2 WHERE path <> ?2",
+            )?
+            .execute((push.project, path))?;
+    }
+    // The first receipt and the larger numbers win, in whatever order the copies come.
+    connection
+        .prepare_cached(
+            "INSERT INTO insights_pushes (project, before_sha, after_sha, git_ref, received_at, total, listed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (project, before_sha, after_sha, git_ref) DO UPDATE SET
+               received_at = min(received_at, excluded.received_at), total = max(total, excluded.total),
+               listed = max(listed, excluded.listed)",
+        )?
+        .execute((
+            push.project,
+            &push.before,
+            &push.after,
+            &push.git_ref,
+            push.received_at.as_micros(),
+            push.total,
+            push.listed,
+        ))?;
+    Ok(())
+}

@@ -1,0 +1,170 @@
+//! Hooks in SQLite. URL and secrets are sealed, each for its own column and hook.
+
+use async_trait::async_trait;
+use quickdraw_domain::health::Health;
+use quickdraw_domain::hook::Hook;
+use quickdraw_domain::scope::Scope;
+use quickdraw_domain::{GroupId, HookId, ProjectId, Timestamp, TriggerSet};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::{Sqlite, deliveries};
+use crate::columns;
+use crate::error::{Error, Result};
+use crate::hooks::{Directory, HookWithHealth, Hooks, StoredHook};
+use crate::scopes::{Page, Paged};
+use crate::seal::Ring;
+
+const HOOK: &str = "SELECT h.id, h.uuid, h.project_id, h.group_id, h.url, h.token, h.signing_token,
+    h.enable_ssl_verification, h.branch_filter_strategy, h.branch_filter, h.name, h.description, h.created_at,
+    h.updated_at, (SELECT group_concat(t.trigger_name) FROM hook_triggers t WHERE t.hook_id = h.id),
+    coalesce(s.recent_failures, 0), coalesce(s.pauses, 0), s.disabled_until, coalesce(s.disabled, 0)
+    FROM hooks h LEFT JOIN hook_health s ON s.hook_id = h.id";
+const IN_SCOPE: &str = "h.project_id IS ?1 AND h.group_id IS ?2";
+
+#[async_trait]
+impl Hooks for Sqlite {
+    async fn create_hook(&self, hook: Hook) -> Result<HookWithHealth> {
+        let sealed = StoredHook::seal(&hook, &self.ring)?;
+        self.write(move |tx| {
+            check_scope(tx.connection, hook.scope)?;
+            let (project, group) = columns::scope_columns(hook.scope);
+            tx.connection.execute(
+                "INSERT INTO hooks (uuid, project_id, group_id, url, token, signing_token, enable_ssl_verification,
+                   branch_filter_strategy, branch_filter, name, description, created_at, updated_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                (
+                    hook.uuid,
+                    project,
+                    group,
+                    &sealed.url,
+                    &sealed.token,
+                    &sealed.signing_token,
+                    hook.enable_ssl_verification,
+                    hook.branch_filter.strategy(),
+                    hook.branch_filter.text(),
+                    hook.name.as_deref(),
+                    hook.description.as_deref(),
+                    hook.created_at.as_micros(),
+                    hook.updated_at.as_micros(),
+                ),
+            )?;
+            let id = HookId(tx.connection.last_insert_rowid());
+            let mut insert = tx.connection.prepare_cached("INSERT INTO hook_triggers VALUES (?1, ?2)")?;
+            for trigger in hook.triggers.iter() {
+                insert.execute((id.0, trigger.row().name))?;
+            }
+            Ok(HookWithHealth { hook: Hook { id, ..hook }, health: Health::default() })
+        })
+        .await
+    }
+
+    async fn find_hook(&self, scope: Scope, id: HookId) -> Result<Option<HookWithHealth>> {
+        let ring = self.ring.clone();
+        self.read(move |connection| {
+            let (project, group) = columns::scope_columns(scope);
+            let sql = format!("{HOOK} WHERE {IN_SCOPE} AND h.id = ?3");
+            let found = connection
+                .prepare_cached(&sql)?
+                .query_row((project, group, id.0), |row| Ok(read(row, &ring)))
+                .optional();
+            found?.transpose()
+        })
+        .await
+    }
+
+    async fn list_hooks(&self, scope: Scope, page: Page) -> Result<Paged<HookWithHealth>> {
+        let ring = self.ring.clone();
+        self.read(move |connection| {
+            let (project, group) = columns::scope_columns(scope);
+            let count = format!("SELECT count(*) FROM hooks h WHERE {IN_SCOPE}");
+            let total = connection.query_row(&count, (project, group), |row| row.get(0))?;
+            let sql = format!("{HOOK} WHERE {IN_SCOPE} ORDER BY h.id LIMIT ?3 OFFSET ?4");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let found = statement.query_map((project, group, page.limit, page.offset), |row| Ok(read(row, &ring)))?;
+            let rows = found.map(|row| row?).collect::<Result<_>>()?;
+            Ok(Paged { rows, total })
+        })
+        .await
+    }
+
+    async fn delete_hook(&self, scope: Scope, id: HookId) -> Result<bool> {
+        self.write(move |tx| {
+            let (project, group) = columns::scope_columns(scope);
+            let sql = "DELETE FROM hooks WHERE project_id IS ?1 AND group_id IS ?2 AND id = ?3";
+            Ok(tx.connection.execute(sql, (project, group, id.0))? > 0)
+        })
+        .await
+    }
+
+    async fn directory_version(&self) -> Result<i64> {
+        self.read(|connection| Ok(connection.query_row("SELECT version FROM directory", [], |row| row.get(0))?)).await
+    }
+
+    async fn directory(&self) -> Result<Directory> {
+        let ring = self.ring.clone();
+        self.read(move |connection| {
+            // One snapshot for all of it: a version must not be paired with another version's hooks.
+            let transaction = connection.unchecked_transaction()?;
+            let directory = read_directory(&transaction, &ring)?;
+            transaction.commit()?;
+            Ok(directory)
+        })
+        .await
+    }
+}
+
+fn read_directory(connection: &Connection, ring: &Ring) -> Result<Directory> {
+    let version = connection.query_row("SELECT version FROM directory", [], |row| row.get(0))?;
+    let mut statement = connection.prepare_cached(&format!("{HOOK} ORDER BY h.id"))?;
+    let hooks = statement.query_map([], |row| Ok(read(row, ring)))?.map(|row| row?).collect::<Result<_>>()?;
+    let mut statement = connection.prepare_cached("SELECT id, group_id FROM projects")?;
+    let projects = statement.query_map([], |row| Ok((ProjectId(row.get(0)?), GroupId(row.get(1)?))))?;
+    let projects = projects.collect::<rusqlite::Result<_>>()?;
+    let mut statement = connection.prepare_cached("SELECT id, parent_id FROM groups")?;
+    let groups =
+        statement.query_map([], |row| Ok((GroupId(row.get(0)?), row.get::<_, Option<i64>>(1)?.map(GroupId))))?;
+    Ok(Directory { version, hooks, projects, groups: groups.collect::<rusqlite::Result<_>>()? })
+}
+
+fn check_scope(connection: &Connection, scope: Scope) -> Result<()> {
+    let (sql, id, what) = match scope {
+        Scope::Instance => return Ok(()),
+        Scope::Group(id) => ("SELECT 1 FROM groups WHERE id = ?1", id.0, "group"),
+        Scope::Project(id) => ("SELECT 1 FROM projects WHERE id = ?1", id.0, "project"),
+    };
+    if connection.prepare_cached(sql)?.exists([id])? { Ok(()) } else { Err(Error::Missing(what)) }
+}
+
+fn read(row: &Row<'_>, ring: &Ring) -> Result<HookWithHealth> {
+    let triggers: Option<String> = row.get(14)?;
+    let stored = StoredHook { url: row.get(4)?, token: row.get(5)?, signing_token: row.get(6)? };
+    let (strategy, filter): (String, Option<String>) = (row.get(8)?, row.get(9)?);
+    let hook = stored.open(
+        ring,
+        &strategy,
+        filter.as_deref(),
+        |url, token, signing_token, branch_filter| -> rusqlite::Result<Hook> {
+            Ok(Hook {
+                id: HookId(row.get(0)?),
+                scope: columns::scope(row.get(2)?, row.get(3)?),
+                url,
+                token,
+                signing_token,
+                triggers: triggers
+                    .iter()
+                    .flat_map(|names| names.split(','))
+                    .filter_map(quickdraw_domain::Trigger::by_name)
+                    .collect::<TriggerSet>(),
+                enable_ssl_verification: row.get(7)?,
+                branch_filter,
+                name: row.get(10)?,
+                description: row.get(11)?,
+                uuid: row.get(1)?,
+                created_at: Timestamp::from_micros(row.get(12)?),
+                updated_at: Timestamp::from_micros(row.get(13)?),
+            })
+        },
+        row.get(1)?,
+    )??;
+    Ok(HookWithHealth { hook, health: deliveries::read_health(row, 15)? })
+}

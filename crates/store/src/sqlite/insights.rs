@@ -1,0 +1,154 @@
+//! Insights in SQLite, for reading; what is written is in `facts.rs`.
+
+use async_trait::async_trait;
+use quickdraw_domain::event::Event;
+use quickdraw_domain::insights::commits::{Author, Commit, Metric};
+use quickdraw_domain::insights::report::{Cell, Row as CommitRow};
+use quickdraw_domain::{EventId, Timestamp};
+use rusqlite::{Connection, OptionalExtension};
+
+use super::Sqlite;
+use super::facts::{self, COMMIT_COLUMNS};
+use super::rows::{self, EVENT_COLUMNS};
+use crate::columns;
+use crate::error::Result;
+use crate::insights::{CommitFilter, Identity, Insights, Projected};
+use crate::payload::Packed;
+
+#[async_trait]
+impl Insights for Sqlite {
+    async fn pending_projection(&self, limit: usize) -> Result<Vec<(Event, Packed)>> {
+        self.read(move |connection| {
+            let sql = format!(
+                "SELECT {EVENT_COLUMNS}, e.payload FROM projection_pending p JOIN events e ON e.id = p.event_id
+                 ORDER BY p.event_id LIMIT ?1"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let found = statement.query_map([columns::limit(limit)], |row| {
+                Ok((rows::event(row, 0)?, Packed::from_stored(row.get(9)?)))
+            })?;
+            Ok(found.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
+    async fn apply_facts(&self, batch: Vec<Projected>) -> Result<()> {
+        self.write(move |tx| facts::apply(tx.connection, batch)).await
+    }
+
+    async fn commit_cells(&self, filter: CommitFilter) -> Result<Vec<Cell>> {
+        self.read(move |connection| {
+            let sql = format!(
+                "SELECT r.hour, r.metric, r.identity, r.value FROM insights_rollups r
+                 WHERE r.hour >= ?1 AND r.hour < ?2 AND (?3 IS NULL OR r.project = ?3) AND {} ORDER BY r.hour",
+                in_identities("r.identity", &filter)
+            );
+            let mut statement = connection.prepare(&sql)?;
+            let parameters = (filter.from.as_micros(), filter.to.as_micros(), filter.project);
+            let found = statement.query_map(parameters, |row| {
+                let metric: i16 = row.get(1)?;
+                let at = Timestamp::from_micros(row.get(0)?);
+                let (identity, value) = (row.get(2)?, row.get(3)?);
+                Ok(Metric::from_code(metric).map(|metric| Cell { at, metric, identity, value }))
+            })?;
+            let cells: Vec<_> = found.collect::<rusqlite::Result<_>>()?;
+            Ok(cells.into_iter().flatten().collect())
+        })
+        .await
+    }
+
+    async fn commit_rows(&self, filter: CommitFilter) -> Result<Vec<CommitRow>> {
+        self.read(move |connection| {
+            let commits = commits(connection, &filter)?;
+            Ok(commits.iter().filter_map(|(commit, identity)| CommitRow::of(commit, *identity)).collect())
+        })
+        .await
+    }
+
+    async fn commit_cells_from_facts(&self, filter: CommitFilter) -> Result<Vec<Cell>> {
+        self.read(move |connection| {
+            let mut cells = Vec::new();
+            for (commit, identity) in commits(connection, &filter)? {
+                let at = commit.at();
+                cells.extend(commit.contribution().into_iter().map(|(metric, value)| Cell {
+                    at,
+                    metric,
+                    identity,
+                    value,
+                }));
+            }
+            Ok(cells)
+        })
+        .await
+    }
+
+    async fn commits_unlisted(&self, filter: CommitFilter) -> Result<i64> {
+        self.read(move |connection| {
+            // One move counts once, whatever refs it was made on.
+            let mut statement = connection.prepare_cached(
+                "SELECT coalesce(sum(total - listed), 0) FROM (SELECT max(total) AS total, max(listed) AS listed
+                   FROM insights_pushes WHERE received_at >= ?1 AND received_at < ?2 AND (?3 IS NULL OR project = ?3)
+                   GROUP BY project, before_sha, after_sha)",
+            )?;
+            let parameters = (filter.from.as_micros(), filter.to.as_micros(), filter.project);
+            Ok(statement.query_row(parameters, |row| row.get(0))?)
+        })
+        .await
+    }
+
+    async fn find_identities(&self, text: Option<String>) -> Result<Vec<Identity>> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT id, email, name FROM insights_identities
+                 WHERE ?1 IS NULL OR email = lower(?1) OR lower(name) = lower(?1) ORDER BY id",
+            )?;
+            let found = statement.query_map([text], |row| {
+                Ok(Identity { id: row.get(0)?, author: Author { email: row.get(1)?, name: row.get(2)? } })
+            })?;
+            Ok(found.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
+    async fn find_insights_project(&self, path: String) -> Result<Option<i64>> {
+        self.read(move |connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT id FROM insights_projects WHERE lower(path) = lower(?1)")?;
+            Ok(statement.query_row([path], |row| row.get(0)).optional()?)
+        })
+        .await
+    }
+
+    async fn list_poison(&self, limit: usize) -> Result<Vec<(EventId, String)>> {
+        self.read(move |connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT event_id, reason FROM projection_poison ORDER BY event_id DESC LIMIT ?1")?;
+            let found = statement.query_map([columns::limit(limit)], |row| Ok((EventId(row.get(0)?), row.get(1)?)))?;
+            Ok(found.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+}
+
+fn commits(connection: &Connection, filter: &CommitFilter) -> Result<Vec<(Commit, i64)>> {
+    let sql = format!(
+        "SELECT {COMMIT_COLUMNS} FROM insights_commits c JOIN insights_identities i ON i.id = c.identity
+         WHERE c.at >= ?1 AND c.at < ?2 AND (?3 IS NULL OR c.project = ?3) AND {} ORDER BY c.at",
+        in_identities("c.identity", filter)
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let parameters = (filter.from.as_micros(), filter.to.as_micros(), filter.project);
+    let found = statement.query_map(parameters, facts::read_commit)?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The condition on identities. They are numbers of ours, so they can stand in the text.
+fn in_identities(column: &str, filter: &CommitFilter) -> String {
+    match &filter.identities {
+        None => "1".to_owned(),
+        Some(ids) => {
+            let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+            format!("{column} IN ({})", ids.join(", "))
+        }
+    }
+}

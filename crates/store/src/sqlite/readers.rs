@@ -1,0 +1,63 @@
+//! A few threads with a reading connection each. Readers see the last commit and never wait for the writer.
+
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use crate::error::{Error, Result};
+
+const THREADS: usize = 2;
+
+type Job = Box<dyn FnOnce(&Connection) + Send>;
+
+pub(super) struct Readers {
+    jobs: Mutex<Option<Sender<Job>>>,
+}
+
+impl Readers {
+    pub(super) fn start(path: &Path) -> Result<Self> {
+        let (jobs, waiting) = channel();
+        let waiting = Arc::new(Mutex::new(waiting));
+        for _ in 0..THREADS {
+            let connection = super::connect(path)?;
+            connection.pragma_update(None, "query_only", true)?;
+            let waiting = Arc::clone(&waiting);
+            std::thread::Builder::new()
+                .name("sqlite-reader".into())
+                .spawn(move || work(&connection, &waiting))
+                .map_err(|error| Error::Unavailable(error.to_string()))?;
+        }
+        Ok(Self { jobs: Mutex::new(Some(jobs)) })
+    }
+
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |connection| drop(answer.send(job(connection))));
+        let closed = || Error::Unavailable("the store is closed".into());
+        match &*self.jobs.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(jobs) => jobs.send(job).map_err(|_| closed())?,
+            None => return Err(closed()),
+        }
+        answered.await.map_err(|_| closed())?
+    }
+
+    pub(super) fn stop(&self) {
+        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+fn work(connection: &Connection, waiting: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        match job {
+            Ok(job) => job(connection),
+            Err(_) => return,
+        }
+    }
+}

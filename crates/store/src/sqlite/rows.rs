@@ -1,0 +1,24 @@
+//! How rows become things: the shapes that several files of this folder share.
+
+use quickdraw_domain::event::Event;
+use quickdraw_domain::{EventId, Timestamp, Trigger};
+use rusqlite::Row;
+
+use crate::columns;
+
+/// The columns that [`event`] reads, in its order.
+pub(super) const EVENT_COLUMNS: &str =
+    "e.id, e.place_kind, e.place_id, e.trigger_code, e.source_kind, e.source_id, e.received_at, e.chain, e.git_ref";
+
+/// Reads [`EVENT_COLUMNS`] from the row's column `at` on.
+pub(super) fn event(row: &Row<'_>, at: usize) -> rusqlite::Result<Event> {
+    Ok(Event {
+        id: EventId(row.get(at)?),
+        place: columns::place(row.get(at + 1)?, row.get(at + 2)?),
+        trigger: Trigger::by_code(row.get(at + 3)?),
+        source: columns::source(row.get(at + 4)?, row.get(at + 5)?),
+        received_at: Timestamp::from_micros(row.get(at + 6)?),
+        chain: row.get(at + 7)?,
+        git_ref: row.get(at + 8)?,
+    })
+}

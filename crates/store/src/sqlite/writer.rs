@@ -1,0 +1,173 @@
+//! The one thread that writes. It takes every job that is waiting, runs them in one transaction, flushes once, and only
+//! then answers. No timer: a batch is what arrived while the last commit was running.
+//!
+//! Invariant: no answer leaves before the flush that covers it. When a commit fails, nobody in the batch is told that
+//! it succeeded, the connection is opened anew and what lives in memory is read again, because after a failed flush
+//! nobody knows what is on disk.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::claims::Claims;
+use super::keys::Keys;
+use crate::error::{Error, Result};
+use crate::telemetry::{COMMIT_JOBS, COMMIT_SECONDS};
+
+/// Most jobs that share a transaction: bounds how long the first of them waits.
+const MAX_JOBS: usize = 64;
+/// Most jobs that wait. Each is a batch already; more means that the disk does not keep up, and callers are told.
+const MAX_WAITING: usize = 1024;
+/// Pages in the log before the writer itself checkpoints. The background checkpoint keeps it well below.
+const CHECKPOINT_PAGES: i64 = 4_000;
+
+/// What a job works with: the open transaction, and what this process keeps in memory beside the file.
+pub(super) struct Tx<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) keys: &'a mut Keys,
+    pub(super) claims: &'a mut Claims,
+}
+
+/// Answers a caller, once the fate of the commit is known.
+type Answer = Box<dyn FnOnce(std::result::Result<(), &Error>) + Send>;
+type Job = Box<dyn FnOnce(&mut Tx<'_>) -> Answer + Send>;
+
+pub(super) struct Writer {
+    jobs: Mutex<Option<SyncSender<Job>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection, path: PathBuf) -> Result<Self> {
+        let (jobs, waiting) = sync_channel(MAX_WAITING);
+        let mut state = State::load(connection, path)?;
+        let thread = std::thread::Builder::new()
+            .name("sqlite-writer".into())
+            .spawn(move || state.work(&waiting))
+            .map_err(|error| Error::Unavailable(error.to_string()))?;
+        Ok(Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
+    }
+
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |tx| {
+            let result = in_savepoint(tx, job);
+            Box::new(move |commit| {
+                // The caller may have gone; what was committed stays committed.
+                let _ = answer.send(commit.map_err(Clone::clone).and(result));
+            })
+        });
+        let sent = match &*self.jobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            Some(jobs) => jobs.try_send(job),
+            None => Err(TrySendError::Disconnected(job)),
+        };
+        match sent {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => return Err(Error::Unavailable("too many writes are waiting".into())),
+            Err(TrySendError::Disconnected(_)) => return Err(Error::Unavailable("the store is closed".into())),
+        }
+        answered.await.map_err(|_| Error::Unavailable("the store is closed".into()))?
+    }
+
+    /// Ends the thread after everything that waits has been committed.
+    pub(super) fn stop(&self) {
+        drop(self.jobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take());
+        let thread = self.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // A panic of the writer has already failed every job in flight.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A job that fails must not undo its neighbours: only its own changes go.
+fn in_savepoint<T>(tx: &mut Tx<'_>, job: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+    let run = |sql: &str| tx.connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
+    run("SAVEPOINT job")?;
+    let result = job(tx);
+    let run = |sql: &str| tx.connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
+    if result.is_err() {
+        run("ROLLBACK TO job")?;
+        tx.keys.undo();
+    }
+    run("RELEASE job")?;
+    tx.keys.keep();
+    result
+}
+
+struct State {
+    connection: Option<Connection>,
+    path: PathBuf,
+    keys: Keys,
+    claims: Claims,
+}
+
+impl State {
+    fn load(connection: Connection, path: PathBuf) -> Result<Self> {
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        let keys = Keys::load(&connection)?;
+        Ok(Self { connection: Some(connection), path, keys, claims: Claims::default() })
+    }
+
+    fn work(&mut self, waiting: &Receiver<Job>) {
+        while let Ok(first) = waiting.recv() {
+            let mut jobs = vec![first];
+            while jobs.len() < MAX_JOBS
+                && let Ok(job) = waiting.try_recv()
+            {
+                jobs.push(job);
+            }
+            metrics::histogram!(COMMIT_JOBS).record(f64::from(u32::try_from(jobs.len()).unwrap_or(u32::MAX)));
+            let started = Instant::now();
+            let (answers, committed) = self.commit(jobs);
+            metrics::histogram!(COMMIT_SECONDS, "engine" => "sqlite").record(started.elapsed());
+            if let Err(error) = &committed {
+                tracing::error!(%error, "a commit failed; opening the database again");
+                self.connection = None;
+            }
+            for answer in answers {
+                answer(committed.as_ref().copied());
+            }
+        }
+    }
+
+    fn commit(&mut self, jobs: Vec<Job>) -> (Vec<Answer>, Result<()>) {
+        let Self { connection, path, keys, claims } = self;
+        let refuse = |jobs: Vec<Job>, error: Error| {
+            drop(jobs);
+            (Vec::new(), Err(error))
+        };
+        if connection.is_none() {
+            match super::connect(path).and_then(|connection| Self::load(connection, path.clone())) {
+                Ok(fresh) => {
+                    *connection = fresh.connection;
+                    *keys = fresh.keys;
+                    // Leases of the batch that failed are not known to be on disk: what they claimed is due again, and
+                    // a settle under them is refused.
+                    *claims = Claims::default();
+                }
+                Err(error) => return refuse(jobs, error),
+            }
+        }
+        let Some(connection) = connection else { return refuse(jobs, Error::Unavailable("not open".into())) };
+        if let Err(error) = connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([])) {
+            return refuse(jobs, error.into());
+        }
+        let mut tx = Tx { connection, keys, claims };
+        let answers = jobs.into_iter().map(|job| job(&mut tx)).collect();
+        let committed = connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+        if committed.is_err() {
+            // Harmless when the failed commit has already rolled back.
+            let _ = connection.execute_batch("ROLLBACK");
+        }
+        (answers, committed.map(drop).map_err(Into::into))
+    }
+}

@@ -1,0 +1,197 @@
+//! Checks of claims, leases and settling.
+
+use std::time::Duration;
+
+use quickdraw_domain::delivery::{State, Tally};
+use quickdraw_domain::health::Status;
+use quickdraw_domain::outcome::Outcome;
+use quickdraw_domain::scope::Scope;
+use quickdraw_domain::{HookId, NodeId};
+use quickdraw_store::attempts::AttemptFilter;
+use quickdraw_store::deliveries::DeliveryFilter;
+use uuid::Uuid;
+
+use crate::fixture::{Fixture, NEW, NOON, at, claim, finished, policies};
+
+const OK: Outcome = Outcome::Delivered { status: 200 };
+const FAILED: Outcome = Outcome::Failed { status: 503, retry_after: None };
+
+pub(crate) async fn a_claim_leases_and_a_second_claim_finds_nothing(fixture: Fixture) {
+    let project = fixture.project("p").await;
+    let hook = fixture.hook(project).await;
+    let event = fixture.owe(&[hook], NOON).await;
+    assert!(fixture.claim(NOON.minus(Duration::from_secs(1))).await.is_empty(), "it is not due yet");
+    let claimed = fixture.claim(NOON).await;
+    assert_eq!(claimed.len(), 1);
+    assert_eq!((claimed[0].event.id, claimed[0].hook, claimed[0].tally), (event, hook, NEW));
+    assert_eq!(claimed[0].payload.unpack().expect("unpacked"), &b"{\"object_kind\":\"push\"}"[..]);
+    assert!(fixture.claim(NOON).await.is_empty());
+}
+
+pub(crate) async fn a_settle_needs_the_fence_of_its_claim(fixture: Fixture) {
+    let project = fixture.project("p").await;
+    let hook = fixture.hook(project).await;
+    fixture.owe(&[hook], NOON).await;
+    let first = fixture.claim(NOON).await.remove(0);
+    fixture.store.expire_leases(at(31), policies()).await.expect("expired");
+    let second = fixture.claim(at(31)).await.remove(0);
+    assert_ne!(first.fence, second.fence);
+    assert_eq!(fixture.finish(&first, OK, at(32)).await.state, None, "the first worker came too late");
+    assert_eq!(fixture.finish(&second, OK, at(32)).await.state, Some(State::Delivered));
+    assert_eq!(fixture.finish(&second, OK, at(32)).await.state, None, "a second settle changes nothing");
+    let attempts = fixture.store.list_attempts(AttemptFilter { limit: 10, ..AttemptFilter::default() }).await;
+    let outcomes: Vec<String> = attempts.expect("listed").into_iter().map(|attempt| attempt.outcome).collect();
+    assert_eq!(outcomes, ["delivered", "unknown"]);
+}
+
+pub(crate) async fn a_lapsed_lease_is_an_unknown_attempt_and_due_again(fixture: Fixture) {
+    let project = fixture.project("p").await;
+    let hook = fixture.hook(project).await;
+    fixture.owe(&[hook], NOON).await;
+    let claimed = fixture.claim(NOON).await.remove(0);
+    assert_eq!(fixture.store.expire_leases(at(29), policies()).await.expect("looked"), 0);
+    assert_eq!(fixture.store.expire_leases(at(30), policies()).await.expect("expired"), 1);
+    let again = fixture.claim(at(30)).await.remove(0);
+    assert_eq!(again.delivery, claimed.delivery, "the key on the wire stays the same");
+    assert_eq!(again.tally, Tally { attempts: 1, unknown: 1 });
+    let filter = AttemptFilter { delivery: Some(claimed.delivery), limit: 10, ..AttemptFilter::default() };
+    let attempts = fixture.store.list_attempts(filter).await.expect("listed");
+    assert_eq!((attempts[0].outcome.as_str(), attempts[0].status, attempts[0].number), ("unknown", None, 1));
+}
+
+pub(crate) async fn a_failure_is_due_again_later_and_success_ends_it(fixture: Fixture) {
+    let project = fixture.project("p").await;
+    let hook = fixture.hook(project).await;
+    fixture.owe(&[hook], NOON).await;
+    let claimed = fixture.claim(NOON).await.remove(0);
+    let settled = fixture.finish(&claimed, FAILED, NOON).await;
+    assert_eq!(settled.state, Some(State::Retrying { due_at: at(5) }), "half of the first pause of ten seconds");
+    assert!(fixture.claim(at(4)).await.is_empty());
+    let again = fixture.claim(at(5)).await.remove(0);
+    assert_eq!(again.tally.attempts, 1);
+    fixture.finish(&again, OK, at(6)).await;
+    let delivery = fixture.store.find_delivery(claimed.delivery).await.expect("read").expect("it is there");
+    assert_eq!((delivery.state, delivery.tally.attempts, delivery.finished_at), (State::Delivered, 2, Some(at(6))));
+    assert!(fixture.claim(at(99)).await.is_empty());
+}
+
+pub(crate) async fn four_failures_disable_and_a_success_heals(fixture: Fixture) {
+    let project = fixture.project("p").await;
+    let hook = fixture.hook(project).await;
+    for _ in 0..4 {
+        fixture.owe(&[hook], NOON).await;
+    }
+    let claimed = fixture.claim(NOON).await;
+    let batch = claimed.iter().map(|claimed| finished(claimed, FAILED, NOON)).collect();
+    let settled = fixture.store.finish_attempts(batch, NOON, policies()).await.expect("settled");
+    let health = settled[3].health;
+    assert_eq!(health.status(NOON), Status::TemporarilyDisabled(at(60)));
+    let scope = Scope::Project(project);
+    let stored = fixture.store.find_hook(scope, hook).await.expect("read").expect("it is there");
+    assert_eq!(stored.health, health);
+    fixture.owe(&[hook], at(61)).await;
+    let claimed = fixture.claim(at(61)).await;
+    let first = claimed.iter().find(|claimed| claimed.tally == NEW).expect("the new one is due");
+    fixture.finish(first, OK, at(61)).await;
+    let healed = fixture.store.find_hook(scope, hook).await.expect("read").expect("it is there");
+    assert_eq!(healed.health.status(at(61)), Status::Executable);
+    assert_eq!(healed.health.recent_failures, 0);
+}
+
+pub(crate) async fn a_hook_without_room_does_not_hold_up_another(fixture: Fixture) {
+    let project = fixture.project("p").await;
+    let (stuck, well, third) = (fixture.hook(project).await, fixture.hook(project).await, fixture.hook(project).await);
+    for _ in 0..30 {
+        fixture.owe(&[stuck], NOON).await;
+    }
+    fixture.owe(&[well, third], at(1)).await;
+    let mut request = claim(at(1));
+    request.rooms.insert(stuck, 0);
+    request.rooms.insert(third, 5);
+    let claimed = fixture.store.claim_deliveries(request).await.expect("claimed");
+    let hooks: Vec<HookId> = claimed.iter().map(|claimed| claimed.hook).collect();
+    assert_eq!(hooks.len(), 2, "{hooks:?}");
+    assert!(hooks.contains(&well) && hooks.contains(&third));
+    let claimed = fixture.claim(at(1)).await;
+    assert_eq!(claimed.len(), 10, "no hook gets more than its share");
+}
+
+pub(crate) async fn first_attempts_and_retries_are_claimed_apart(fixture: Fixture) {
+    let project = fixture.project("p").await;
+    let hook = fixture.hook(project).await;
+    fixture.owe(&[hook], NOON).await;
+    let failed = fixture.claim(NOON).await.remove(0);
+    fixture.finish(&failed, FAILED, NOON).await;
+    fixture.owe(&[hook], at(9)).await;
+    let mut only_first = claim(at(10));
+    only_first.retries = 0;
+    let claimed = fixture.store.claim_deliveries(only_first).await.expect("claimed");
+    assert_eq!(claimed.iter().map(|claimed| claimed.tally).collect::<Vec<_>>(), [NEW]);
+    let mut only_retries = claim(at(10));
+    only_retries.first = 0;
+    let claimed = fixture.store.claim_deliveries(only_retries).await.expect("claimed");
+    assert_eq!(claimed.iter().map(|claimed| claimed.delivery).collect::<Vec<_>>(), [failed.delivery]);
+}
+
+pub(crate) async fn a_walk_cut_short_goes_on_with_the_next_hook(fixture: Fixture) {
+    let project = fixture.project("p").await;
+    let mut hooks = Vec::new();
+    for _ in 0..4 {
+        hooks.push(fixture.hook(project).await);
+    }
+    for _ in 0..3 {
+        fixture.owe(&hooks, NOON).await;
+    }
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let mut request = claim(NOON);
+        (request.first, request.per_hook) = (2, 1);
+        seen.extend(fixture.store.claim_deliveries(request).await.expect("claimed").iter().map(|c| c.hook));
+    }
+    for hook in &hooks {
+        assert_eq!(seen.iter().filter(|seen| *seen == hook).count(), 2, "{seen:?}");
+    }
+}
+
+pub(crate) async fn what_a_deleted_hook_was_owed_is_cancelled(fixture: Fixture) {
+    let project = fixture.project("p").await;
+    let (gone, stays) = (fixture.hook(project).await, fixture.hook(project).await);
+    fixture.owe(&[gone, stays], NOON).await;
+    assert!(fixture.store.delete_hook(Scope::Project(project), gone).await.expect("deleted"));
+    let claimed = fixture.claim(NOON).await;
+    assert_eq!(claimed.iter().map(|claimed| claimed.hook).collect::<Vec<_>>(), [stays]);
+    assert_eq!(fixture.store.cancel_orphans(NOON, 100).await.expect("cancelled"), 1);
+    let filter = DeliveryFilter { hook: Some(gone), limit: 10, ..DeliveryFilter::default() };
+    let deliveries = fixture.store.list_deliveries(filter).await.expect("listed");
+    assert_eq!(deliveries[0].state, State::Cancelled);
+}
+
+pub(crate) async fn released_deliveries_are_due_at_once_without_a_record(fixture: Fixture) {
+    let project = fixture.project("p").await;
+    let hook = fixture.hook(project).await;
+    fixture.owe(&[hook], NOON).await;
+    let claimed = fixture.claim(NOON).await.remove(0);
+    let node = NodeId(Uuid::from_u128(1));
+    fixture.store.release_leases(node, vec![(claimed.delivery, claimed.fence)]).await.expect("released");
+    let again = fixture.claim(NOON).await.remove(0);
+    assert_eq!((again.delivery, again.tally), (claimed.delivery, NEW));
+}
+
+pub(crate) async fn attempts_are_listed_by_delivery_and_by_hook(fixture: Fixture) {
+    let project = fixture.project("p").await;
+    let (one, other) = (fixture.hook(project).await, fixture.hook(project).await);
+    fixture.owe(&[one, other], NOON).await;
+    let claimed = fixture.claim(NOON).await;
+    for claimed in &claimed {
+        fixture.finish(claimed, OK, NOON).await;
+    }
+    let filter = AttemptFilter { hook: Some(one), limit: 10, ..AttemptFilter::default() };
+    let by_hook = fixture.store.list_attempts(filter).await.expect("listed");
+    assert_eq!(by_hook.len(), 1);
+    let expected = claimed.iter().find(|claimed| claimed.hook == one).expect("it was claimed");
+    assert_eq!(by_hook[0].delivery, expected.delivery);
+    assert_eq!(by_hook[0].record, finished(expected, OK, NOON).record);
+    assert_eq!(by_hook[0].status, Some(200));
+    let older = AttemptFilter { hook: Some(one), before: Some(by_hook[0].id), limit: 10, ..AttemptFilter::default() };
+    assert!(fixture.store.list_attempts(older).await.expect("listed").is_empty());
+}

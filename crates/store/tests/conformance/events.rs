@@ -1,0 +1,175 @@
+//! Checks of the journal.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use quickdraw_domain::audience::SkipReason;
+use quickdraw_domain::event::Source;
+use quickdraw_domain::outcome::Outcome;
+use quickdraw_domain::scope::Place;
+use quickdraw_domain::{DeliveryId, HookId, ProjectId, ReceiverId, Trigger};
+use quickdraw_store::deliveries::DeliveryFilter;
+use quickdraw_store::events::{Appended, EventFilter, FannedOut};
+
+use crate::fixture::{Fixture, NOON, at, event, event_at, keyed, to};
+
+pub(crate) async fn an_appended_event_comes_back_byte_for_byte(fixture: Fixture) {
+    let bodies: [&[u8]; 4] = [b"{}", b"{\"m\":\"a\\u0000b\\ud800\"}", "{\"text\":\"héllo\"}".as_bytes(), &[0, 255, 7]];
+    for body in bodies {
+        for place in [Place::Project(ProjectId(3)), Place::Instance, Place::Elsewhere] {
+            let new = event(place, body);
+            let id = fixture.store.append_events(vec![new.clone()]).await.expect("appended")[0].id();
+            let (found, payload) = fixture.store.find_event(id).await.expect("read").expect("it is there");
+            assert_eq!(found, new.event);
+            assert_eq!(payload.unpack().expect("unpacked"), body);
+        }
+    }
+}
+
+pub(crate) async fn a_key_seen_before_gives_the_first_event(fixture: Fixture) {
+    let source = Source::Receiver(ReceiverId(1));
+    let first = keyed(source, "k1");
+    let id = first.event.id;
+    assert_eq!(fixture.store.append_events(vec![first]).await.expect("appended"), [Appended::New(id)]);
+    let batch = vec![keyed(source, "k1"), keyed(source, "k2"), keyed(source, "k2")];
+    let second = batch[1].event.id;
+    let answers = fixture.store.append_events(batch).await.expect("appended");
+    assert_eq!(answers, [Appended::Duplicate(id), Appended::New(second), Appended::Duplicate(second)]);
+    let all = fixture.store.list_events(EventFilter { limit: 10, ..EventFilter::default() }).await.expect("listed");
+    assert_eq!(all.len(), 2);
+    if fixture.is_sqlite() {
+        // What is remembered in memory is read again at the start.
+        fixture.store.close().await;
+        let reopened = loop_open(&fixture).await;
+        let answers = reopened.append_events(vec![keyed(source, "k1")]).await.expect("appended");
+        assert_eq!(answers, [Appended::Duplicate(id)]);
+        reopened.close().await;
+    }
+}
+
+async fn loop_open(fixture: &Fixture) -> quickdraw_store::SharedStore {
+    // A copy of the file: the fixture still holds the lock of the first.
+    let copy = fixture.folder().join("copy.db");
+    std::fs::copy(fixture.folder().join("store.db"), &copy).expect("copied");
+    let wal = fixture.folder().join("store.db-wal");
+    if wal.exists() {
+        std::fs::copy(wal, fixture.folder().join("copy.db-wal")).expect("copied");
+    }
+    quickdraw_store::open(&format!("sqlite:{}", copy.display()), crate::fixture::ring(1)).await.expect("it opens")
+}
+
+pub(crate) async fn keys_of_different_sources_never_meet(fixture: Fixture) {
+    let sources = [Source::Api, Source::Receiver(ReceiverId(1)), Source::Receiver(ReceiverId(2))];
+    let answers = fixture.store.append_events(sources.map(|source| keyed(source, "same")).to_vec()).await;
+    assert!(answers.expect("appended").iter().all(|answer| matches!(answer, Appended::New(_))));
+}
+
+pub(crate) async fn an_unheard_event_is_not_queued_unless_the_directory_changed(fixture: Fixture) {
+    let version = fixture.store.directory_version().await.expect("a version");
+    let mut unheard = event(Place::Instance, b"{}");
+    unheard.unheard_at = Some(version);
+    let mut outdated = event(Place::Instance, b"{}");
+    outdated.unheard_at = Some(version - 1);
+    fixture.store.append_events(vec![unheard, outdated]).await.expect("appended");
+    let count = fixture.store.fan_out(10, NOON, to(&[])).await.expect("fanned out");
+    assert_eq!(count.events, 1);
+}
+
+pub(crate) async fn a_fan_out_runs_once_for_each_event_and_hook(fixture: Fixture) {
+    let hooks = [HookId(5), HookId(6)];
+    let new = event(Place::Instance, b"{}");
+    let id = new.event.id;
+    fixture.store.append_events(vec![new]).await.expect("appended");
+    let count = fixture.store.fan_out(10, NOON, to(&hooks)).await.expect("fanned out");
+    assert_eq!((count.events, count.deliveries), (1, 2));
+    let again = fixture.store.fan_out(10, NOON, to(&hooks)).await.expect("nothing to do");
+    assert_eq!((again.events, again.deliveries), (0, 0));
+    let filter = DeliveryFilter { event: Some(id), limit: 10, ..DeliveryFilter::default() };
+    let made = fixture.store.list_deliveries(filter).await.expect("listed");
+    let ids: HashSet<DeliveryId> = made.iter().map(|delivery| delivery.id).collect();
+    assert_eq!(ids, hooks.iter().map(|hook| DeliveryId::of(id, *hook)).collect());
+    assert!(made.iter().all(|delivery| delivery.state.word() == "waiting" && delivery.event == id));
+}
+
+pub(crate) async fn skips_are_stored_with_their_reason(fixture: Fixture) {
+    let new = event(Place::Instance, b"{}");
+    let id = new.event.id;
+    fixture.store.append_events(vec![new]).await.expect("appended");
+    let skip = vec![(HookId(7), SkipReason::BranchFilter), (HookId(8), SkipReason::TooYoung)];
+    let decision = FannedOut { deliver: Vec::new(), skip: skip.clone() };
+    fixture.store.fan_out(10, NOON, Arc::new(move |_| decision.clone())).await.expect("fanned out");
+    assert_eq!(fixture.store.list_skips(id).await.expect("listed"), skip);
+}
+
+pub(crate) async fn many_callers_share_commits_and_lose_nothing(fixture: Fixture) {
+    let append = |n: usize| {
+        let store = fixture.store.clone();
+        async move {
+            let new = keyed(Source::Api, &format!("key {}", n % 150));
+            store.append_events(vec![new]).await.expect("appended")[0]
+        }
+    };
+    let answers = join_all((0..200).map(append)).await;
+    let new = answers.iter().filter(|answer| matches!(answer, Appended::New(_))).count();
+    assert_eq!(new, 150);
+    for answer in answers {
+        assert!(fixture.store.find_event(answer.id()).await.expect("read").is_some());
+    }
+}
+
+pub(crate) async fn listing_goes_back_page_by_page(fixture: Fixture) {
+    let mut ids = Vec::new();
+    for n in 0..5_u64 {
+        let mut new = event_at(Place::Project(ProjectId(n.cast_signed() % 2)), b"{}", at(n));
+        new.event.trigger = if n == 4 { Trigger::TAG_PUSH } else { Trigger::PUSH };
+        ids.push(fixture.store.append_events(vec![new]).await.expect("appended")[0].id());
+    }
+    ids.reverse();
+    let list = |filter| {
+        let store = fixture.store.clone();
+        async move {
+            let events = store.list_events(filter).await.expect("listed");
+            events.into_iter().map(|event| event.id).collect::<Vec<_>>()
+        }
+    };
+    let first = list(EventFilter { limit: 2, ..EventFilter::default() }).await;
+    assert_eq!(first, ids[..2]);
+    let rest = list(EventFilter { before: Some(first[1]), limit: 9, ..EventFilter::default() }).await;
+    assert_eq!(rest, ids[2..]);
+    let of_one = list(EventFilter { project: Some(ProjectId(1)), limit: 9, ..EventFilter::default() }).await;
+    assert_eq!(of_one, [ids[1], ids[3]]);
+    let tags = list(EventFilter { trigger: Some(Trigger::TAG_PUSH), limit: 9, ..EventFilter::default() }).await;
+    assert_eq!(tags, ids[..1]);
+}
+
+pub(crate) async fn pruning_takes_what_is_old_and_leaves_what_is_owed(fixture: Fixture) {
+    let project = fixture.project("pruned").await;
+    let hook = fixture.hook(project).await;
+    let done = fixture.owe(&[hook], NOON).await;
+    let claimed = fixture.claim(NOON).await;
+    fixture.finish(&claimed[0], Outcome::Delivered { status: 200 }, NOON).await;
+    let owed = fixture.owe(&[hook], NOON).await;
+    let waiting = fixture.store.append_events(vec![event(Place::Instance, b"{}")]).await.expect("appended")[0].id();
+    // PostgreSQL drops whole days: look from far enough ahead that the day is over.
+    let later = at(3 * 86_400);
+    fixture.store.prune(later, 100).await.expect("pruned");
+    fixture.store.prune(later, 100).await.expect("pruned");
+    let there = |id| {
+        let store = fixture.store.clone();
+        async move { store.find_event(id).await.expect("read").is_some() }
+    };
+    assert!(there(owed).await, "an owed delivery keeps its event");
+    assert!(there(waiting).await, "an event that waits for its fan-out stays");
+    // Day partitions go as a whole, so on PostgreSQL the neighbour of something owed stays too.
+    assert_eq!(there(done).await, !fixture.is_sqlite());
+    let claimed = fixture.claim(NOON).await;
+    fixture.finish(&claimed[0], Outcome::Delivered { status: 200 }, NOON).await;
+    fixture.store.fan_out(10, NOON, to(&[])).await.expect("fanned out");
+    for _ in 0..3 {
+        fixture.store.prune(later, 100).await.expect("pruned");
+    }
+    for id in [done, owed, waiting] {
+        assert!(!there(id).await);
+    }
+}

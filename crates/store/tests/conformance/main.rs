@@ -1,0 +1,93 @@
+//! One suite for both engines: every check runs on SQLite in a temporary folder, and on PostgreSQL when
+//! `QUICKDRAW_TEST_POSTGRES` names a server (`./test` starts one). Without it, those are shown as ignored.
+
+mod deliveries;
+mod events;
+mod fixture;
+mod insights;
+mod rest;
+mod schema;
+
+use fixture::Fixture;
+use libtest_mimic::{Arguments, Trial};
+
+type Check = fn(Fixture) -> futures_util::future::BoxFuture<'static, ()>;
+
+macro_rules! checks {
+    ($($module:ident :: $name:ident),+ $(,)?) => {
+        &[$((concat!(stringify!($module), "::", stringify!($name)), |fixture| Box::pin($module::$name(fixture)))),+]
+    };
+}
+
+const CHECKS: &[(&str, Check)] = checks![
+    events::an_appended_event_comes_back_byte_for_byte,
+    events::a_key_seen_before_gives_the_first_event,
+    events::keys_of_different_sources_never_meet,
+    events::an_unheard_event_is_not_queued_unless_the_directory_changed,
+    events::a_fan_out_runs_once_for_each_event_and_hook,
+    events::skips_are_stored_with_their_reason,
+    events::many_callers_share_commits_and_lose_nothing,
+    events::listing_goes_back_page_by_page,
+    events::pruning_takes_what_is_old_and_leaves_what_is_owed,
+    deliveries::a_claim_leases_and_a_second_claim_finds_nothing,
+    deliveries::a_settle_needs_the_fence_of_its_claim,
+    deliveries::a_lapsed_lease_is_an_unknown_attempt_and_due_again,
+    deliveries::a_failure_is_due_again_later_and_success_ends_it,
+    deliveries::four_failures_disable_and_a_success_heals,
+    deliveries::a_hook_without_room_does_not_hold_up_another,
+    deliveries::first_attempts_and_retries_are_claimed_apart,
+    deliveries::a_walk_cut_short_goes_on_with_the_next_hook,
+    deliveries::what_a_deleted_hook_was_owed_is_cancelled,
+    deliveries::released_deliveries_are_due_at_once_without_a_record,
+    deliveries::attempts_are_listed_by_delivery_and_by_hook,
+    insights::facts_join_in_any_order_and_rollups_agree_with_facts,
+    insights::an_event_is_projected_once,
+    insights::a_poison_event_is_set_aside_and_shown,
+    rest::groups_and_projects_have_unique_paths,
+    rest::deleting_a_group_takes_its_projects_and_hooks,
+    rest::hooks_come_back_with_their_secrets_and_only_in_their_scope,
+    rest::the_directory_version_rises_with_every_change,
+    rest::the_root_token_is_found_by_its_digest_only,
+    rest::a_wrong_key_is_refused_at_the_start,
+    rest::a_second_opening_is_refused_or_shares,
+    rest::nodes_are_counted_while_they_live,
+];
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
+    let mut trials = Vec::new();
+    for (name, check) in CHECKS {
+        let check = *check;
+        trials.push(Trial::test(format!("sqlite::{name}"), move || run(check, None)));
+        let url = postgres.clone();
+        let trial = Trial::test(format!("postgres::{name}"), move || run(check, url));
+        trials.push(trial.with_ignored_flag(postgres.is_none()));
+    }
+    let url = postgres.clone();
+    let parity = Trial::test("both::schemas_have_the_same_tables_columns_and_checks", move || {
+        block_on(schema::schemas_have_the_same_tables_columns_and_checks(url.unwrap_or_default()));
+        Ok(())
+    });
+    trials.push(parity.with_ignored_flag(postgres.is_none()));
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn run(check: Check, postgres: Option<String>) -> Result<(), libtest_mimic::Failed> {
+    block_on(async move {
+        let fixture = Fixture::open(postgres).await;
+        let cleanup = fixture.clone();
+        check(fixture).await;
+        cleanup.close().await;
+    });
+    Ok(())
+}
+
+fn block_on(future: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime")
+        .block_on(future);
+}

@@ -1,0 +1,157 @@
+//! Checks of what people configure, of access, and of the store's own life.
+
+use std::time::Duration;
+
+use quickdraw_domain::hook::BranchFilter;
+use quickdraw_domain::scope::Scope;
+use quickdraw_domain::signature::SigningToken;
+use quickdraw_domain::{GroupId, NodeId, ProjectId, Trigger};
+use quickdraw_store::Error;
+use quickdraw_store::scopes::{Name, NewGroup, NewProject, Page};
+use uuid::Uuid;
+
+use crate::fixture::{Fixture, NOON, at, hook, ring};
+
+const ALL: Page = Page { offset: 0, limit: 100 };
+
+fn group(parent: Option<GroupId>, path: &str) -> NewGroup {
+    NewGroup { parent, name: path.to_owned(), path: path.to_owned(), description: None, visibility_level: 20 }
+}
+
+pub(crate) async fn groups_and_projects_have_unique_paths(fixture: Fixture) {
+    let store = &fixture.store;
+    let top = store.create_group(group(None, "Climb"), NOON).await.expect("made");
+    let sub = store.create_group(group(Some(top.id), "gear"), NOON).await.expect("made");
+    assert_eq!(sub.full_path, "Climb/gear");
+    assert!(matches!(store.create_group(group(None, "climb"), NOON).await, Err(Error::Taken("path"))));
+    let missing = store.create_group(group(Some(GroupId(999)), "x"), NOON).await;
+    assert!(matches!(missing, Err(Error::Missing(_))));
+    let new = |path: &str| NewProject {
+        group: sub.id,
+        name: "Rope".to_owned(),
+        path: path.to_owned(),
+        description: Some("d".to_owned()),
+        default_branch: None,
+        visibility_level: 10,
+    };
+    let project = store.create_project(new("rope"), NOON).await.expect("made");
+    assert!(matches!(store.create_project(new("ROPE"), NOON).await, Err(Error::Taken("path"))));
+    assert!(matches!(store.create_group(group(Some(sub.id), "rope"), NOON).await, Err(Error::Taken("path"))));
+    assert_eq!((project.path_with_namespace.as_str(), project.namespace.as_str()), ("Climb/gear/rope", "gear"));
+    for name in [Name::Id(project.id.0), Name::Path("climb/GEAR/rope".to_owned())] {
+        assert_eq!(store.find_project(name).await.expect("read"), Some(project.clone()));
+    }
+    assert_eq!(store.find_group(Name::Path("CLIMB".to_owned())).await.expect("read"), Some(top));
+    let page = store.list_groups(Page { offset: 1, limit: 1 }).await.expect("listed");
+    assert_eq!((page.total, page.rows), (2, vec![sub]));
+}
+
+pub(crate) async fn deleting_a_group_takes_its_projects_and_hooks(fixture: Fixture) {
+    let project = fixture.project("p").await;
+    fixture.hook(project).await;
+    let store = &fixture.store;
+    let found = store.find_project(Name::Id(project.0)).await.expect("read").expect("it is there");
+    assert!(store.delete_group(found.group).await.expect("deleted"));
+    assert!(!store.delete_group(found.group).await.expect("nothing left"));
+    assert_eq!(store.find_project(Name::Id(project.0)).await.expect("read"), None);
+    assert_eq!(store.directory().await.expect("read").hooks.len(), 0);
+    let again = fixture.project("p").await;
+    assert!(again > project, "numbers are never used again");
+}
+
+pub(crate) async fn hooks_come_back_with_their_secrets_and_only_in_their_scope(fixture: Fixture) {
+    let store = &fixture.store;
+    let (one, other) = (fixture.project("one").await, fixture.project("other").await);
+    let mut new = hook(Scope::Project(one));
+    let key = "whsec_dGVzdHRlc3R0ZXN0dGVzdHRlc3R0ZXN0dGVzdHRlc3Q=";
+    new.signing_token = Some(SigningToken::parse(key).expect("a token"));
+    new.branch_filter = BranchFilter::parse("wildcard", Some("release/*")).expect("a filter");
+    new.triggers = [Trigger::PUSH, Trigger::TAG_PUSH].into_iter().collect();
+    let made = store.create_hook(new.clone()).await.expect("made").hook;
+    let found = store.find_hook(Scope::Project(one), made.id).await.expect("read").expect("it is there").hook;
+    assert_eq!(found.url.as_typed(), new.url.as_typed());
+    assert_eq!(found.token.as_ref().map(|token| token.expose().to_owned()).as_deref(), Some("canary-token"));
+    assert_eq!(found.signing_token.map(|token| token.to_text().expose().to_owned()).as_deref(), Some(key));
+    assert_eq!((found.triggers, found.branch_filter.text()), (new.triggers, Some("release/*")));
+    assert!(store.find_hook(Scope::Project(other), made.id).await.expect("read").is_none());
+    assert!(store.find_hook(Scope::Instance, made.id).await.expect("read").is_none());
+    assert!(!store.delete_hook(Scope::Project(other), made.id).await.expect("nothing"));
+    let system = store.create_hook(hook(Scope::Instance)).await.expect("made").hook;
+    assert!(store.find_hook(Scope::Instance, system.id).await.expect("read").is_some());
+    assert_eq!(store.list_hooks(Scope::Instance, ALL).await.expect("listed").total, 1);
+    let nowhere = store.create_hook(hook(Scope::Project(ProjectId(999)))).await;
+    assert!(matches!(nowhere, Err(Error::Missing("project"))));
+    if fixture.is_sqlite() {
+        for file in ["store.db", "store.db-wal"] {
+            let bytes = std::fs::read(fixture.folder().join(file)).unwrap_or_default();
+            assert!(!bytes.windows(7).any(|window| window == b"canary-"), "a secret lies open in {file}");
+        }
+    }
+}
+
+pub(crate) async fn the_directory_version_rises_with_every_change(fixture: Fixture) {
+    let store = &fixture.store;
+    let mut last = store.directory_version().await.expect("a version");
+    let mut rises = async |what: &str| {
+        let now = store.directory_version().await.expect("a version");
+        assert!(now > last, "{what}");
+        last = now;
+    };
+    let project = fixture.project("p").await;
+    rises("a project was made").await;
+    let hook = fixture.hook(project).await;
+    rises("a hook was made").await;
+    let directory = store.directory().await.expect("read");
+    assert_eq!((directory.hooks.len(), directory.projects.len(), directory.groups.len()), (1, 1, 1));
+    store.delete_hook(Scope::Project(project), hook).await.expect("deleted");
+    rises("a hook was deleted").await;
+    assert_eq!(store.directory().await.expect("read").version, store.directory_version().await.expect("read"));
+}
+
+pub(crate) async fn the_root_token_is_found_by_its_digest_only(fixture: Fixture) {
+    let store = &fixture.store;
+    assert!(!store.has_root_token().await.expect("read"));
+    store.set_root_token([1; 32], NOON).await.expect("set");
+    store.set_root_token([2; 32], NOON).await.expect("set again");
+    assert!(store.has_root_token().await.expect("read"));
+    assert!(store.find_actor([1; 32]).await.expect("read").is_none());
+    let root = store.find_actor([2; 32]).await.expect("read").expect("root");
+    assert_eq!((root.user_id, root.username.as_str(), root.is_admin), (1, "root", true));
+}
+
+pub(crate) async fn a_wrong_key_is_refused_at_the_start(fixture: Fixture) {
+    fixture.store.close().await;
+    let url = if fixture.is_sqlite() {
+        let copy = fixture.folder().join("copy.db");
+        std::fs::copy(fixture.folder().join("store.db"), &copy).expect("copied");
+        let wal = fixture.folder().join("store.db-wal");
+        if wal.exists() {
+            std::fs::copy(wal, fixture.folder().join("copy.db-wal")).expect("copied");
+        }
+        format!("sqlite:{}", copy.display())
+    } else {
+        fixture.url.clone()
+    };
+    assert!(matches!(quickdraw_store::open(&url, ring(2)).await.err(), Some(Error::Seal(_))));
+    assert!(quickdraw_store::open(&url, ring(1)).await.is_ok());
+}
+
+pub(crate) async fn a_second_opening_is_refused_or_shares(fixture: Fixture) {
+    let second = quickdraw_store::open(&fixture.url, ring(1)).await;
+    match (fixture.is_sqlite(), second) {
+        (true, Err(Error::InUse(_))) | (false, Ok(_)) => {}
+        (_, other) => panic!("unexpected: {:?}", other.map(|_| "opened").map_err(|error| error.to_string())),
+    }
+}
+
+pub(crate) async fn nodes_are_counted_while_they_live(fixture: Fixture) {
+    let store = &fixture.store;
+    let node = NodeId(Uuid::from_u128(77));
+    store.heartbeat(node, NOON).await.expect("heard");
+    store.heartbeat(node, at(5)).await.expect("heard");
+    store.ping().await.expect("there");
+    let condition = store.condition(at(5)).await.expect("looked");
+    assert_eq!((condition.nodes, condition.schema_version), (1, 1));
+    store.node_stopped(node).await.expect("stopped");
+    assert_eq!(store.condition(at(5).plus(Duration::from_secs(1))).await.expect("looked").nodes, 0);
+}
