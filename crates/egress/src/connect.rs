@@ -1,0 +1,134 @@
+//! Opening a connection to an address that was judged for this very attempt.
+
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::call::Limits;
+use crate::error::{Failure, Stage, innermost};
+use crate::pool::Key;
+use crate::tls::Tls;
+
+/// What can be read and written, encrypted or not.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+type Connection = http1::Connection<TokioIo<Box<dyn Stream>>, Full<Bytes>>;
+
+/// An open connection. It is driven by whoever uses it, not by a task of its own: an idle one costs nothing, and what
+/// the peer did meanwhile is noticed when it is taken up again.
+pub(crate) struct Link {
+    pub(crate) sender: SendRequest<Full<Bytes>>,
+    connection: Option<Pin<Box<Connection>>>,
+}
+
+impl Link {
+    /// Runs a future of this connection's while moving its bytes.
+    pub(crate) async fn drive<F: Future>(connection: &mut Drive<'_>, future: F) -> F::Output {
+        let mut future = std::pin::pin!(future);
+        poll_fn(|context| {
+            connection.poll(context);
+            future.as_mut().poll(context)
+        })
+        .await
+    }
+
+    /// Separates what sends from what moves the bytes, so that both can be borrowed at once.
+    pub(crate) fn split(&mut self) -> (&mut SendRequest<Full<Bytes>>, Drive<'_>) {
+        (&mut self.sender, Drive(&mut self.connection))
+    }
+
+    /// Whether the peer has ended it, or sent something that nobody asked for.
+    pub(crate) async fn is_gone(&mut self) -> bool {
+        let (_, mut drive) = self.split();
+        // One look is enough: what has arrived is read, what has not is no news.
+        poll_fn(|context| {
+            drive.poll(context);
+            Poll::Ready(())
+        })
+        .await;
+        self.connection.is_none() || self.sender.is_closed()
+    }
+}
+
+/// The half of a [`Link`] that moves bytes.
+pub(crate) struct Drive<'a>(&'a mut Option<Pin<Box<Connection>>>);
+
+impl Drive<'_> {
+    fn poll(&mut self, context: &mut std::task::Context<'_>) {
+        if let Some(connection) = self.0
+            && connection.as_mut().poll(context).is_ready()
+        {
+            // Its end, good or bad, shows in the future that waits for the answer.
+            *self.0 = None;
+        }
+    }
+}
+
+/// Tries the judged addresses in turn until one answers.
+pub(crate) async fn connect<B>(
+    tls: &Tls,
+    limits: &Limits,
+    key: &Key,
+    addresses: &[SocketAddr],
+    stage: &mut Stage,
+) -> Result<(Link, SocketAddr), Failure<B>> {
+    *stage = Stage::Connecting;
+    let mut last = Failure::Connect("no address".to_owned());
+    for address in addresses {
+        match tokio::time::timeout(limits.connect, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => {
+                // Between the verdict and the packets nothing may have changed: look at who answered.
+                let peer = stream.peer_addr().map_err(|error| Failure::Connect(error.to_string()))?;
+                if peer != *address {
+                    return Err(Failure::Connect("another address answered".to_owned()));
+                }
+                // Requests are written whole; waiting for more to send would only add latency.
+                let _ = stream.set_nodelay(true);
+                return Ok((open(tls, limits, key, stream, stage).await?, *address));
+            }
+            Ok(Err(error)) => last = Failure::Connect(innermost(&error)),
+            Err(_) => last = Failure::TimedOut(Stage::Connecting),
+        }
+    }
+    Err(last)
+}
+
+async fn open<B>(
+    tls: &Tls,
+    limits: &Limits,
+    key: &Key,
+    stream: TcpStream,
+    stage: &mut Stage,
+) -> Result<Link, Failure<B>> {
+    let stream: Box<dyn Stream> = if key.https {
+        *stage = Stage::Handshaking;
+        let config = if key.verify_tls { &tls.checked } else { &tls.unchecked };
+        let host = key.host.trim_end_matches('.').trim_matches(['[', ']']);
+        let name = ServerName::try_from(host.to_owned()).map_err(|error| Failure::Tls(error.to_string()))?;
+        let connector = TlsConnector::from(Arc::clone(config));
+        Box::new(connector.connect(name, stream).await.map_err(|error| Failure::Tls(innermost(&error)))?)
+    } else {
+        Box::new(stream)
+    };
+    *stage = Stage::Waiting;
+    let (sender, connection) = http1::Builder::new()
+        .title_case_headers(true)
+        .max_headers(limits.head_fields)
+        .max_buf_size(limits.head_bytes)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| Failure::Broken(innermost(&error)))?;
+    Ok(Link { sender, connection: Some(Box::pin(connection)) })
+}

@@ -1,0 +1,76 @@
+//! TLS towards receivers: the system's certificate authorities, TLS 1.2 and later, and the switch that turns checking
+//! off for one hook, as GitLab's does.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+
+/// The two configurations. Connections made with one are never used for the other: they are keyed apart in the pool.
+pub(crate) struct Tls {
+    pub(crate) checked: Arc<ClientConfig>,
+    pub(crate) unchecked: Arc<ClientConfig>,
+}
+
+impl Tls {
+    pub(crate) fn new(extra_roots: Vec<CertificateDer<'static>>) -> Result<Self, Error> {
+        let provider = Arc::new(ring::default_provider());
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if roots.is_empty() {
+            // A container without certificates: the authorities that browsers trust are better than none.
+            roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        }
+        for root in extra_roots {
+            roots.add(root)?;
+        }
+        let builder = || ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+        let checked = builder()?.with_root_certificates(roots).with_no_client_auth();
+        let unchecked = builder()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Unchecked(provider.clone())))
+            .with_no_client_auth();
+        Ok(Self { checked: Arc::new(checked), unchecked: Arc::new(unchecked) })
+    }
+}
+
+/// Accepts any certificate; the handshake itself is still verified.
+#[derive(Debug)]
+struct Unchecked(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Unchecked {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
