@@ -1,1 +1,31 @@
-//! placeholder
+//! The belt: workers that carry events from the journal to hooks and insights. The only crate that spawns tasks.
+//!
+//! Invariants:
+//!
+//! - Workers do not call workers. A wake carries no data; losing every wake costs only latency, because each worker
+//!   ticks.
+//! - A worker takes no input beyond "look again": restart, second node and the normal case are the same code.
+//! - No transaction spans a network call.
+//! - A failed attempt is a value. `Err` here means that *we* failed: it is logged once, the lease lapses, it runs again.
+//!
+//! Each step is a function that does one batch ([`Belt::fan_out`], [`deliver::Deliveries::claim`], …). The loops in
+//! [`lifecycle`] only decide when to call it, so that a simulation can call them in any order instead.
+
+pub mod belt;
+pub mod clock;
+pub mod deliver;
+mod directory;
+mod fan_out;
+mod ingest;
+pub mod lifecycle;
+mod project;
+mod sweep;
+pub mod telemetry;
+mod worker;
+
+pub use belt::{Belt, Settings};
+pub use clock::{Clock, System};
+pub use deliver::transport::{Sent, Transport};
+pub use directory::Index;
+pub use ingest::{Arrival, Ingest};
+pub use lifecycle::Lifecycle;

@@ -64,6 +64,8 @@ pub struct FanOutCount {
     pub events: usize,
     /// Deliveries that were made.
     pub deliveries: usize,
+    /// The directory is newer than the one that decided; nothing was done.
+    pub outdated: bool,
 }
 
 /// What to list of the journal, newest first.
@@ -85,8 +87,9 @@ pub trait Events {
     /// Appends a batch in one transaction; returns when it is flushed. The answers stand in the order of the batch.
     async fn append_events(&self, batch: Vec<NewEvent>) -> Result<Vec<Appended>>;
     /// Takes up to `limit` events that wait for their fan-out, asks `decide` about each, and writes deliveries, skip
-    /// reasons and marks in the same transaction.
-    async fn fan_out(&self, limit: usize, now: Timestamp, decide: Decide) -> Result<FanOutCount>;
+    /// reasons and marks in the same transaction. `version` is the directory that `decide` looks into: when the stored
+    /// one is newer, nothing is done and the count says so, because a hook made before an event must hear of it.
+    async fn fan_out(&self, limit: usize, now: Timestamp, version: i64, decide: Decide) -> Result<FanOutCount>;
     /// One event with its body.
     async fn find_event(&self, id: EventId) -> Result<Option<(Event, Packed)>>;
     /// Events without their bodies.

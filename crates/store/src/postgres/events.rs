@@ -59,7 +59,7 @@ impl Events for Postgres {
         Ok(appended)
     }
 
-    async fn fan_out(&self, limit: usize, now: Timestamp, decide: Decide) -> Result<FanOutCount> {
+    async fn fan_out(&self, limit: usize, now: Timestamp, version: i64, decide: Decide) -> Result<FanOutCount> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         let sql = format!(
@@ -70,6 +70,11 @@ impl Events for Postgres {
         let rows = transaction.query(&statement, &[&columns::limit(limit)]).await?;
         if rows.is_empty() {
             return Ok(FanOutCount::default());
+        }
+        // Read after the events: a hook that was committed before one of them has raised the version by now.
+        let statement = transaction.prepare_cached("SELECT version FROM directory").await?;
+        if transaction.query_one(&statement, &[]).await?.get::<_, i64>(0) != version {
+            return Ok(FanOutCount { outdated: true, ..FanOutCount::default() });
         }
         let (mut done, mut deliveries, mut skips) = (Vec::new(), Owed::default(), Skipped::default());
         for row in &rows {
@@ -114,7 +119,8 @@ impl Events for Postgres {
         if made > 0 {
             self.notify(&client, "deliver").await;
         }
-        Ok(FanOutCount { events: done.len(), deliveries: usize::try_from(made).unwrap_or(usize::MAX) })
+        let deliveries = usize::try_from(made).unwrap_or(usize::MAX);
+        Ok(FanOutCount { events: done.len(), deliveries, outdated: false })
     }
 
     async fn find_event(&self, id: EventId) -> Result<Option<(Event, Packed)>> {

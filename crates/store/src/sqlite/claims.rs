@@ -21,6 +21,9 @@ pub(super) struct Claims {
     /// Deliveries of a claim that are not settled yet.
     open: HashMap<i64, usize>,
     in_flight: HashMap<HookId, usize>,
+    /// Whether claims of an earlier life have been looked for. Nothing may be claimed before that: a delivery that was
+    /// sent and not recorded would be sent again without a trace of the first time.
+    pub(super) adopted: bool,
     /// Where the walk over hooks goes on, so that none is always first.
     pub(super) next_hook: [i64; 2],
 }

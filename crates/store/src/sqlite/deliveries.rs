@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use quickdraw_domain::delivery::State;
-use quickdraw_domain::health::Health;
+use quickdraw_domain::health::{DisablePolicy, Health};
 use quickdraw_domain::outcome::Outcome;
-use quickdraw_domain::retry::Chance;
+use quickdraw_domain::retry::{Chance, RetryPolicy};
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::settle::{Policies, settle};
 use quickdraw_domain::{DeliveryId, EventId, HookId, NodeId, Timestamp};
@@ -152,6 +152,10 @@ struct Picked {
 
 /// Takes what is due, hook by hook: a hook with a million waiting deliveries costs the walk one step.
 fn pick(tx: &mut Tx<'_>, claim: &Claim) -> Result<Vec<Picked>> {
+    if !tx.claims.adopted {
+        // What follows from an unknown outcome depends on no policy.
+        adopt(tx, claim.now, &Policies { retry: RetryPolicy::gitlab(), disable: DisablePolicy::Off })?;
+    }
     let mut taken = Vec::new();
     for (state, wanted) in [(0, claim.first), (1, claim.retries)] {
         pick_state(tx, claim, state, wanted, &mut taken)?;
@@ -339,6 +343,7 @@ fn adopt(tx: &mut Tx<'_>, now: Timestamp, policies: &Policies) -> Result<usize> 
         .prepare_cached("SELECT claim, deliveries FROM leases")?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
+    tx.claims.adopted = true;
     let mut count = 0;
     for (claim, ids) in claims {
         if tx.claims.knows(claim) {

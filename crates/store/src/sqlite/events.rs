@@ -24,8 +24,14 @@ impl Events for Sqlite {
         .await
     }
 
-    async fn fan_out(&self, limit: usize, now: Timestamp, decide: Decide) -> Result<FanOutCount> {
-        self.write(move |tx| fan_out(tx.connection, limit, now, &decide)).await
+    async fn fan_out(&self, limit: usize, now: Timestamp, version: i64, decide: Decide) -> Result<FanOutCount> {
+        self.write(move |tx| {
+            if directory_version(tx.connection)? != version {
+                return Ok(FanOutCount { outdated: true, ..FanOutCount::default() });
+            }
+            fan_out(tx.connection, limit, now, &decide)
+        })
+        .await
     }
 
     async fn find_event(&self, id: EventId) -> Result<Option<(Event, Packed)>> {
@@ -123,7 +129,7 @@ fn fan_out(connection: &Connection, limit: usize, now: Timestamp, decide: &Decid
         .prepare_cached(&sql)?
         .query_map([columns::limit(limit)], |row| rows::event(row, 0))?
         .collect::<rusqlite::Result<_>>()?;
-    let mut count = FanOutCount { events: events.len(), deliveries: 0 };
+    let mut count = FanOutCount { events: events.len(), ..FanOutCount::default() };
     // OR IGNORE: the id is a function of event and hook, so a second fan-out of one event changes nothing.
     let mut insert = connection.prepare_cached(
         "INSERT OR IGNORE INTO deliveries (id, event_id, hook_id, state, due_at, attempts, unknown, created_at)

@@ -72,7 +72,7 @@ pub(crate) async fn an_unheard_event_is_not_queued_unless_the_directory_changed(
     let mut outdated = event(Place::Instance, b"{}");
     outdated.unheard_at = Some(version - 1);
     fixture.store.append_events(vec![unheard, outdated]).await.expect("appended");
-    let count = fixture.store.fan_out(10, NOON, to(&[])).await.expect("fanned out");
+    let count = fixture.fan_out(NOON, to(&[])).await;
     assert_eq!(count.events, 1);
 }
 
@@ -81,9 +81,9 @@ pub(crate) async fn a_fan_out_runs_once_for_each_event_and_hook(fixture: Fixture
     let new = event(Place::Instance, b"{}");
     let id = new.event.id;
     fixture.store.append_events(vec![new]).await.expect("appended");
-    let count = fixture.store.fan_out(10, NOON, to(&hooks)).await.expect("fanned out");
+    let count = fixture.fan_out(NOON, to(&hooks)).await;
     assert_eq!((count.events, count.deliveries), (1, 2));
-    let again = fixture.store.fan_out(10, NOON, to(&hooks)).await.expect("nothing to do");
+    let again = fixture.fan_out(NOON, to(&hooks)).await;
     assert_eq!((again.events, again.deliveries), (0, 0));
     let filter = DeliveryFilter { event: Some(id), limit: 10, ..DeliveryFilter::default() };
     let made = fixture.store.list_deliveries(filter).await.expect("listed");
@@ -92,13 +92,21 @@ pub(crate) async fn a_fan_out_runs_once_for_each_event_and_hook(fixture: Fixture
     assert!(made.iter().all(|delivery| delivery.state.word() == "waiting" && delivery.event == id));
 }
 
+pub(crate) async fn a_fan_out_with_an_outdated_directory_does_nothing(fixture: Fixture) {
+    fixture.store.append_events(vec![event(Place::Instance, b"{}")]).await.expect("appended");
+    let version = fixture.store.directory_version().await.expect("a version");
+    let count = fixture.store.fan_out(10, NOON, version - 1, to(&[HookId(5)])).await.expect("looked");
+    assert!(count.outdated && count.events == 0);
+    assert_eq!(fixture.fan_out(NOON, to(&[HookId(5)])).await.deliveries, 1);
+}
+
 pub(crate) async fn skips_are_stored_with_their_reason(fixture: Fixture) {
     let new = event(Place::Instance, b"{}");
     let id = new.event.id;
     fixture.store.append_events(vec![new]).await.expect("appended");
     let skip = vec![(HookId(7), SkipReason::BranchFilter), (HookId(8), SkipReason::TooYoung)];
     let decision = FannedOut { deliver: Vec::new(), skip: skip.clone() };
-    fixture.store.fan_out(10, NOON, Arc::new(move |_| decision.clone())).await.expect("fanned out");
+    fixture.fan_out(NOON, Arc::new(move |_| decision.clone())).await;
     assert_eq!(fixture.store.list_skips(id).await.expect("listed"), skip);
 }
 
@@ -165,7 +173,7 @@ pub(crate) async fn pruning_takes_what_is_old_and_leaves_what_is_owed(fixture: F
     assert_eq!(there(done).await, !fixture.is_sqlite());
     let claimed = fixture.claim(NOON).await;
     fixture.finish(&claimed[0], Outcome::Delivered { status: 200 }, NOON).await;
-    fixture.store.fan_out(10, NOON, to(&[])).await.expect("fanned out");
+    fixture.fan_out(NOON, to(&[])).await;
     for _ in 0..3 {
         fixture.store.prune(later, 100).await.expect("pruned");
     }

@@ -107,8 +107,13 @@ impl Fixture {
     pub(crate) async fn owe(&self, hooks: &[HookId], now: Timestamp) -> EventId {
         let new = event(Place::Instance, b"{\"object_kind\":\"push\"}");
         let id = self.store.append_events(vec![new]).await.expect("appended")[0].id();
-        self.store.fan_out(100, now, to(hooks)).await.expect("fanned out");
+        self.fan_out(now, to(hooks)).await;
         id
+    }
+
+    pub(crate) async fn fan_out(&self, now: Timestamp, decide: Decide) -> quickdraw_store::events::FanOutCount {
+        let version = self.store.directory_version().await.expect("a version");
+        self.store.fan_out(100, now, version, decide).await.expect("fanned out")
     }
 
     pub(crate) async fn claim(&self, now: Timestamp) -> Vec<Claimed> {

@@ -25,6 +25,7 @@ const CHECKS: &[(&str, Check)] = checks![
     events::keys_of_different_sources_never_meet,
     events::an_unheard_event_is_not_queued_unless_the_directory_changed,
     events::a_fan_out_runs_once_for_each_event_and_hook,
+    events::a_fan_out_with_an_outdated_directory_does_nothing,
     events::skips_are_stored_with_their_reason,
     events::many_callers_share_commits_and_lose_nothing,
     events::listing_goes_back_page_by_page,

@@ -1,0 +1,119 @@
+//! What all steps share: the store, the way out, the clock, the directory, and who is woken for what.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use quickdraw_domain::NodeId;
+use quickdraw_domain::Trigger;
+use quickdraw_domain::guard;
+use quickdraw_domain::scope::Place;
+use quickdraw_domain::settle::Policies;
+use quickdraw_store::{SharedStore, Wakes};
+
+use crate::clock::Clock;
+use crate::deliver::slots::SlotLimits;
+use crate::deliver::transport::Transport;
+use crate::directory::Index;
+use crate::ingest::Ingest;
+
+/// The operator's choices for the belt.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// When to retry, when to disable.
+    pub policies: Arc<Policies>,
+    /// The rules for destinations.
+    pub guard: Arc<guard::Settings>,
+    /// How many attempts at once.
+    pub slots: SlotLimits,
+    /// How long a claimed delivery is ours. Longer than the deadline of an attempt, or healthy work would be repeated.
+    pub lease: Duration,
+    /// `X-Gitlab-Instance` of what we send: our own base URL.
+    pub instance: String,
+    /// How long history is kept.
+    pub retention: Duration,
+}
+
+/// The belt. Cheap to share; everything behind it is.
+pub struct Belt {
+    pub(crate) store: SharedStore,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: Settings,
+    pub(crate) node: NodeId,
+    pub(crate) wakes: Arc<Wakes>,
+    pub(crate) ingest: Ingest,
+    index: ArcSwap<Index>,
+    refreshing: tokio::sync::Mutex<()>,
+}
+
+impl Belt {
+    /// Puts a belt together; [`crate::Lifecycle`] sets it in motion.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub async fn new(
+        store: SharedStore,
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> anyhow::Result<Arc<Self>> {
+        let node = NodeId(clock.uuid());
+        store.prepare_partitions(clock.now()).await?;
+        let directory = store.directory().await?;
+        Ok(Arc::new(Self {
+            store,
+            transport,
+            clock,
+            settings,
+            node,
+            wakes: Arc::default(),
+            ingest: Ingest::default(),
+            index: ArcSwap::from_pointee(Index::new(&directory)),
+            refreshing: tokio::sync::Mutex::new(()),
+        }))
+    }
+
+    /// The store, for reading.
+    #[must_use]
+    pub fn store(&self) -> &SharedStore {
+        &self.store
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    /// The operator's choices.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The directory as last read.
+    pub(crate) fn index(&self) -> arc_swap::Guard<Arc<Index>> {
+        self.index.load()
+    }
+
+    /// Whether some hook hears such an event: is it worth building a body? Answered from memory.
+    #[must_use]
+    pub fn is_heard(&self, place: Place, trigger: Trigger) -> bool {
+        self.index().is_heard(place, trigger)
+    }
+
+    /// Reads the directory again if it has changed. Whoever changes hooks calls this before answering, so that the next
+    /// event on this node hears of the change from memory.
+    ///
+    /// # Errors
+    /// When the store cannot be read; the old directory stays, and fan-out refuses to work with it.
+    pub async fn refresh_directory(&self) -> anyhow::Result<()> {
+        let _one_at_a_time = self.refreshing.lock().await;
+        if self.store.directory_version().await? != self.index().version() {
+            let directory = self.store.directory().await?;
+            self.index.store(Arc::new(Index::new(&directory)));
+        }
+        Ok(())
+    }
+}

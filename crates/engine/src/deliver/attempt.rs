@@ -1,0 +1,103 @@
+//! Step 4, attempt: one HTTP request for a delivery. Nothing is written here, and no transaction is open: the receiver
+//! may take ten seconds.
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use quickdraw_domain::outcome::{Outcome, Unreachable};
+use quickdraw_domain::request;
+use quickdraw_store::deliveries::{Claimed, Finished, Record};
+
+use super::Deliveries;
+use super::transport::Sent;
+use crate::telemetry;
+
+impl Deliveries {
+    /// Attempts a claimed delivery. `None`: its hook has just been deleted, and the sweep will cancel it.
+    pub async fn attempt(&self, claimed: &Claimed) -> Option<Finished> {
+        let belt = &self.belt;
+        let hook = belt.index().hook(claimed.hook)?.clone();
+        let started_at = belt.clock.now();
+        let sending = async {
+            let body = match claimed.payload.unpack() {
+                Ok(body) => body,
+                Err(error) => return ours(&error.to_string()),
+            };
+            let instance = &belt.settings.instance;
+            let request = request::build(&hook, &claimed.event, claimed.delivery, body, instance, started_at);
+            belt.transport.send(request, started_at).await
+        };
+        // A delivery that makes us panic must not take others along, nor come back for ever.
+        let sent = AssertUnwindSafe(sending).catch_unwind().await.unwrap_or_else(|_| ours("internal error"));
+        let took = belt.clock.now().since(started_at);
+        metrics::counter!(telemetry::ATTEMPTS, "outcome" => sent.outcome.word()).increment(1);
+        metrics::histogram!(telemetry::ATTEMPT_SECONDS).record(took);
+        tracing::debug!(
+            delivery.id = %claimed.delivery,
+            hook.id = %claimed.hook,
+            attempt.number = claimed.tally.attempts + 1,
+            attempt.outcome = sent.outcome.word(),
+            attempt.duration_ms = took.as_millis(),
+            "attempted a delivery to hook {}",
+            claimed.hook
+        );
+        let secrets = hook.token.iter().map(|token| token.expose());
+        let masked = |bytes: Vec<u8>| mask(bytes, secrets.clone());
+        Some(Finished {
+            delivery: claimed.delivery,
+            hook: claimed.hook,
+            scope: hook.scope,
+            fence: claimed.fence,
+            tally: claimed.tally,
+            outcome: sent.outcome,
+            chance: belt.clock.chance(),
+            record: Record {
+                started_at,
+                duration_micros: i64::try_from(took.as_micros()).unwrap_or(i64::MAX),
+                address: sent.address,
+                error: sent.error,
+                response_headers: sent
+                    .response_headers
+                    .map(|lines| String::from_utf8_lossy(&masked(lines.into_bytes())).into_owned()),
+                response_body: sent.response_body.map(masked),
+            },
+        })
+    }
+}
+
+/// A failure of our own making, recorded like any other.
+fn ours(error: &str) -> Sent {
+    Sent {
+        outcome: Outcome::Unreachable(Unreachable::Request),
+        address: None,
+        error: Some(error.to_owned()),
+        response_headers: None,
+        response_body: None,
+    }
+}
+
+/// Receivers echo what they got; a secret must not land in the history that way.
+fn mask<'a>(mut bytes: Vec<u8>, secrets: impl Iterator<Item = &'a str>) -> Vec<u8> {
+    const MASK: &[u8] = b"[REDACTED]";
+    for secret in secrets.filter(|secret| secret.len() >= 4) {
+        let secret = secret.as_bytes();
+        let mut at = 0;
+        while let Some(found) = bytes[at..].windows(secret.len()).position(|window| window == secret) {
+            let start = at + found;
+            bytes.splice(start..start + secret.len(), MASK.iter().copied());
+            at = start + MASK.len();
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn echoed_secrets_are_masked_wherever_they_stand() {
+        let masked = mask(b"s3cret, [s3cret] s3cre".to_vec(), ["s3cret", "abc"].into_iter());
+        assert_eq!(masked, b"[REDACTED], [[REDACTED]] s3cre");
+    }
+}

@@ -1,0 +1,166 @@
+//! Who may have how many attempts under way. Pure bookkeeping.
+
+use std::collections::HashMap;
+
+use quickdraw_domain::HookId;
+
+/// The bounds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SlotLimits {
+    /// Attempts under way on this node.
+    pub total: usize,
+    /// Of these, how many only first attempts may use: a wave of retries never shuts them out.
+    pub reserved_for_first: usize,
+    /// For one hook, when all goes well.
+    pub per_hook: usize,
+    /// For a hook of which nothing is known yet.
+    pub initial_per_hook: usize,
+    /// For all hooks with one host and port together.
+    pub per_host: usize,
+}
+
+impl Default for SlotLimits {
+    fn default() -> Self {
+        Self { total: 768, reserved_for_first: 256, per_hook: 64, initial_per_hook: 4, per_host: 128 }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Share {
+    in_flight: usize,
+    /// How many this hook may have: grows by one with each success, halves with each failure.
+    window: usize,
+    host: Option<String>,
+}
+
+/// What is under way.
+#[derive(Debug)]
+pub struct Slots {
+    limits: SlotLimits,
+    shares: HashMap<HookId, Share>,
+    hosts: HashMap<String, usize>,
+    total: usize,
+    retries: usize,
+}
+
+impl Slots {
+    /// Nothing under way.
+    #[must_use]
+    pub fn new(limits: SlotLimits) -> Self {
+        Self { limits, shares: HashMap::new(), hosts: HashMap::new(), total: 0, retries: 0 }
+    }
+
+    /// Free slots for first attempts and for retries.
+    #[must_use]
+    pub fn free(&self) -> (usize, usize) {
+        let free = self.limits.total.saturating_sub(self.total);
+        let for_retries = (self.limits.total - self.limits.reserved_for_first).saturating_sub(self.retries);
+        (free, free.min(for_retries))
+    }
+
+    /// What is left for each hook that differs from a hook of which nothing is known.
+    #[must_use]
+    pub fn rooms(&self) -> HashMap<HookId, usize> {
+        let room = |share: &Share| {
+            let on_host = share.host.as_ref().and_then(|host| self.hosts.get(host)).copied().unwrap_or(0);
+            let left_on_host = self.limits.per_host.saturating_sub(on_host);
+            share.window.saturating_sub(share.in_flight).min(left_on_host)
+        };
+        self.shares.iter().map(|(hook, share)| (*hook, room(share))).collect()
+    }
+
+    /// Attempts under way for a hook.
+    #[must_use]
+    pub fn in_flight(&self, hook: HookId) -> usize {
+        self.shares.get(&hook).map_or(0, |share| share.in_flight)
+    }
+
+    /// Attempts under way in all.
+    #[must_use]
+    pub const fn total(&self) -> usize {
+        self.total
+    }
+
+    /// An attempt begins.
+    pub fn occupy(&mut self, hook: HookId, host: Option<String>, retry: bool) {
+        if let Some(host) = &host {
+            *self.hosts.entry(host.clone()).or_default() += 1;
+        }
+        let window = self.limits.initial_per_hook;
+        let share = self.shares.entry(hook).or_insert(Share { in_flight: 0, window, host: None });
+        share.in_flight += 1;
+        share.host = host;
+        self.total += 1;
+        self.retries += usize::from(retry);
+    }
+
+    /// Its result is recorded.
+    pub fn release(&mut self, hook: HookId, retry: bool, delivered: bool) {
+        let Some(share) = self.shares.get_mut(&hook) else { return };
+        share.in_flight = share.in_flight.saturating_sub(1);
+        share.window = if delivered { (share.window + 1).min(self.limits.per_hook) } else { (share.window / 2).max(1) };
+        if let Some(count) = share.host.as_ref().and_then(|host| self.hosts.get_mut(host)) {
+            *count = count.saturating_sub(1);
+        }
+        self.total = self.total.saturating_sub(1);
+        self.retries = self.retries.saturating_sub(usize::from(retry));
+        // A hook back at the beginning, with nothing under way, is like one of which nothing is known.
+        if share.in_flight == 0 && share.window == self.limits.initial_per_hook {
+            self.shares.remove(&hook);
+        }
+        self.hosts.retain(|_, count| *count > 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: SlotLimits =
+        SlotLimits { total: 10, reserved_for_first: 4, per_hook: 6, initial_per_hook: 2, per_host: 7 };
+    const A: HookId = HookId(1);
+    const B: HookId = HookId(2);
+
+    fn host() -> Option<String> {
+        Some("hooks.example.com".to_owned())
+    }
+
+    #[test]
+    fn retries_leave_room_for_first_attempts() {
+        let mut slots = Slots::new(LIMITS);
+        for _ in 0..6 {
+            slots.occupy(A, host(), true);
+        }
+        assert_eq!(slots.free(), (4, 0));
+        slots.occupy(B, None, false);
+        assert_eq!(slots.free(), (3, 0));
+    }
+
+    #[test]
+    fn a_share_grows_with_success_and_halves_with_failure() {
+        let mut slots = Slots::new(LIMITS);
+        for _ in 0..10 {
+            slots.occupy(A, host(), false);
+            slots.release(A, false, true);
+        }
+        assert_eq!(slots.rooms().get(&A), Some(&6));
+        for left in [3, 1, 1] {
+            slots.occupy(A, host(), false);
+            slots.release(A, false, false);
+            assert_eq!(slots.rooms().get(&A), Some(&left));
+        }
+    }
+
+    #[test]
+    fn hooks_on_one_host_share_its_limit() {
+        let mut slots = Slots::new(LIMITS);
+        for _ in 0..6 {
+            slots.occupy(A, host(), false);
+        }
+        slots.occupy(B, host(), false);
+        assert_eq!(slots.rooms().get(&B), Some(&0));
+        slots.release(A, false, true);
+        assert_eq!(slots.rooms().get(&B), Some(&1));
+        assert_eq!((slots.total(), slots.in_flight(A)), (6, 5));
+    }
+}

@@ -1,0 +1,154 @@
+//! The way out: what carries a built request to a receiver. The real one is the guarded client; a simulation has its
+//! own receivers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use quickdraw_domain::Timestamp;
+use quickdraw_domain::guard::{self, Rule, judge_resolved, judge_url};
+use quickdraw_domain::outcome::{Outcome, Unreachable, classify, retry_after};
+use quickdraw_domain::request::Request;
+use quickdraw_egress::{Answer, Call, Client, Failure, Report};
+
+use crate::telemetry;
+
+/// Header fields of an answer that history keeps, and bytes of each value, as GitLab does.
+const KEPT_FIELDS: usize = 50;
+const KEPT_VALUE: usize = 1024;
+
+/// What came of sending.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sent {
+    /// The verdict.
+    pub outcome: Outcome,
+    /// The address that was called.
+    pub address: Option<String>,
+    /// Why there was no answer.
+    pub error: Option<String>,
+    /// Header fields of the answer, one a line.
+    pub response_headers: Option<String>,
+    /// Beginning of its body.
+    pub response_body: Option<Vec<u8>>,
+}
+
+/// Carries requests out.
+#[async_trait]
+pub trait Transport: Send + Sync {
+    /// Sends one request; takes no longer than the deadline. Never fails: a failure is a verdict.
+    async fn send(&self, request: Request, now: Timestamp) -> Sent;
+    /// Called now and then, to drop what is no longer needed.
+    fn sweep(&self) {}
+}
+
+/// The real one.
+pub struct Guarded {
+    client: Client,
+    guard: Arc<guard::Settings>,
+}
+
+impl Guarded {
+    /// Puts the guard in front of a client.
+    #[must_use]
+    pub const fn new(client: Client, guard: Arc<guard::Settings>) -> Self {
+        Self { client, guard }
+    }
+}
+
+#[async_trait]
+impl Transport for Guarded {
+    async fn send(&self, request: Request, now: Timestamp) -> Sent {
+        // The second gate: rules may have changed since the hook was saved, and names answer differently each time.
+        if let Err(rule) = judge_url(&request.url, &self.guard) {
+            return blocked(rule);
+        }
+        let (host, authority, path) =
+            (request.url.host().to_string(), request.url.authority(), request.url.path_and_query());
+        let call = Call {
+            https: request.url.is_https(),
+            host: &host,
+            literal: literal(&request),
+            port: request.url.port(),
+            authority: &authority,
+            path: &path,
+            headers: &request.headers,
+            body: request.body.clone(),
+            verify_tls: request.verify_tls,
+        };
+        let report = self.client.call(call, |found| judge_resolved(&request.url, found, &self.guard)).await;
+        sent(report, now)
+    }
+
+    fn sweep(&self) {
+        self.client.sweep();
+    }
+}
+
+fn literal(request: &Request) -> Option<std::net::IpAddr> {
+    // `Host` is the URL crate's; its text form is the only thing both sides of this crate need to agree on.
+    request.url.host().to_string().trim_matches(['[', ']']).parse().ok()
+}
+
+fn blocked(rule: Rule) -> Sent {
+    metrics::counter!(telemetry::BLOCKED, "rule" => rule.name()).increment(1);
+    Sent {
+        outcome: Outcome::Unreachable(Unreachable::Blocked(rule)),
+        address: None,
+        error: Some(rule.to_string()),
+        response_headers: None,
+        response_body: None,
+    }
+}
+
+fn sent(report: Report<Rule>, now: Timestamp) -> Sent {
+    let address = report.address.map(|address| address.to_string());
+    match report.result {
+        Ok(answer) => {
+            let after = answer.headers.get("retry-after").and_then(|value| value.to_str().ok());
+            let after: Option<Duration> = after.and_then(|value| retry_after(value, now));
+            Sent {
+                outcome: classify(Ok(answer.status), after),
+                address,
+                error: None,
+                response_headers: Some(header_lines(&answer)),
+                response_body: Some(answer.body.to_vec()),
+            }
+        }
+        Err(Failure::Blocked(rule)) => blocked(rule),
+        Err(failure) => {
+            let why = match failure {
+                Failure::TimedOut(_) => Unreachable::TimedOut,
+                Failure::Dns(_) => Unreachable::Dns,
+                Failure::Blocked(rule) => Unreachable::Blocked(rule),
+                Failure::Connect(_) => Unreachable::Connect,
+                Failure::Tls(_) => Unreachable::Tls,
+                Failure::Broken(_) => Unreachable::Broken,
+                Failure::InvalidAnswer(_) => Unreachable::InvalidAnswer,
+                Failure::Request(_) => Unreachable::Request,
+            };
+            Sent {
+                outcome: classify(Err(why), None),
+                address,
+                error: Some(failure.to_string()),
+                response_headers: None,
+                response_body: None,
+            }
+        }
+    }
+}
+
+/// What history keeps of the head: names and values, one field a line, what looks like a credential masked.
+fn header_lines(answer: &Answer) -> String {
+    let mut lines = String::new();
+    for (name, value) in answer.headers.iter().take(KEPT_FIELDS) {
+        let name = name.as_str();
+        let secret = ["token", "secret", "key", "auth", "cookie", "session"].iter().any(|word| name.contains(word));
+        let value = if secret { "[REDACTED]".into() } else { String::from_utf8_lossy(value.as_bytes()) };
+        let end = value.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= KEPT_VALUE).last();
+        lines.push_str(name);
+        lines.push_str(": ");
+        lines.push_str(&value[..end.unwrap_or(0)]);
+        lines.push('\n');
+    }
+    lines
+}

@@ -1,0 +1,105 @@
+//! The hook directory in memory: scope chain × trigger → hooks. An event that nobody hears costs no query.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use quickdraw_domain::audience::{Decision, hears, select, selects};
+use quickdraw_domain::event::Event;
+use quickdraw_domain::hook::Hook;
+use quickdraw_domain::scope::{Place, Scope};
+use quickdraw_domain::{GroupId, HookId, ProjectId, Trigger};
+use quickdraw_store::events::FannedOut;
+use quickdraw_store::hooks::Directory;
+
+/// More ancestors than any path can have; a loop of parents ends here.
+const MAX_DEPTH: usize = 64;
+
+/// The directory, arranged for the questions that the belt asks.
+#[derive(Default)]
+pub struct Index {
+    version: i64,
+    hooks: HashMap<HookId, Arc<Hook>>,
+    by_scope: HashMap<Scope, Vec<Arc<Hook>>>,
+    projects: HashMap<ProjectId, GroupId>,
+    parents: HashMap<GroupId, Option<GroupId>>,
+}
+
+impl Index {
+    /// Arranges a directory.
+    #[must_use]
+    pub fn new(directory: &Directory) -> Self {
+        let mut index = Self {
+            version: directory.version,
+            projects: directory.projects.iter().copied().collect(),
+            parents: directory.groups.iter().copied().collect(),
+            ..Self::default()
+        };
+        for entry in &directory.hooks {
+            let hook = Arc::new(entry.hook.clone());
+            index.by_scope.entry(hook.scope).or_default().push(Arc::clone(&hook));
+            index.hooks.insert(hook.id, hook);
+        }
+        index
+    }
+
+    /// The version that was arranged.
+    #[must_use]
+    pub const fn version(&self) -> i64 {
+        self.version
+    }
+
+    /// One hook.
+    #[must_use]
+    pub fn hook(&self, id: HookId) -> Option<&Arc<Hook>> {
+        self.hooks.get(&id)
+    }
+
+    /// Whether some hook selects the trigger in the hearing of a place: is it worth building a body?
+    #[must_use]
+    pub fn is_heard(&self, place: Place, trigger: Trigger) -> bool {
+        !self.hooks.is_empty() && self.in_hearing(place).any(|hook| selects(hook, trigger))
+    }
+
+    /// Who gets an event.
+    #[must_use]
+    pub fn audience(&self, event: &Event) -> FannedOut {
+        let mut audience = FannedOut::default();
+        for hook in self.in_hearing(event.place) {
+            match select(event, hook) {
+                Decision::Deliver => audience.deliver.push(hook.id),
+                Decision::Skip(reason) => audience.skip.push((hook.id, reason)),
+                Decision::NotSelected => {}
+            }
+        }
+        audience
+    }
+
+    fn in_hearing(&self, place: Place) -> impl Iterator<Item = &Arc<Hook>> {
+        let groups = self.groups_of(place);
+        let project = match place {
+            Place::Project(id) => Some(Scope::Project(id)),
+            _ => None,
+        };
+        let scopes = project.into_iter().chain(groups.iter().map(|group| Scope::Group(*group)));
+        let scopes: Vec<Scope> =
+            scopes.chain([Scope::Instance]).filter(|scope| hears(*scope, place, &groups)).collect();
+        scopes.into_iter().filter_map(|scope| self.by_scope.get(&scope)).flatten()
+    }
+
+    /// The groups of a place, from the nearest up.
+    fn groups_of(&self, place: Place) -> Vec<GroupId> {
+        let mut next = match place {
+            Place::Project(id) => self.projects.get(&id).copied(),
+            Place::Group(id) => Some(id),
+            Place::Instance | Place::Elsewhere => None,
+        };
+        let mut groups = Vec::new();
+        while let Some(group) = next
+            && groups.len() < MAX_DEPTH
+        {
+            groups.push(group);
+            next = self.parents.get(&group).copied().flatten();
+        }
+        groups
+    }
+}

@@ -1,0 +1,37 @@
+//! Step 2, fan out: event → deliveries, skip reasons, marks; one transaction a batch.
+
+use std::sync::Arc;
+
+use quickdraw_domain::event::Event;
+
+use crate::belt::Belt;
+
+const BATCH: usize = 256;
+
+impl Belt {
+    /// Fans out one batch. Tells how many events there were; nothing is left when it is less than a batch.
+    ///
+    /// # Errors
+    /// When the store fails; the events keep waiting.
+    pub async fn fan_out(&self) -> anyhow::Result<usize> {
+        loop {
+            let index = self.index().clone();
+            let version = index.version();
+            let decide = Arc::new(move |event: &Event| index.audience(event));
+            let count = self.store.fan_out(BATCH, self.clock.now(), version, decide).await?;
+            if count.outdated {
+                self.refresh_directory().await?;
+                continue;
+            }
+            if count.deliveries > 0 {
+                self.wakes.deliver.notify_one();
+            }
+            return Ok(count.events);
+        }
+    }
+
+    pub(crate) async fn fan_out_all(&self) -> anyhow::Result<()> {
+        while self.fan_out().await? == BATCH {}
+        Ok(())
+    }
+}

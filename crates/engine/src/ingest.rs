@@ -1,0 +1,137 @@
+//! Step 1, ingest: everybody who has an event waits here for the commit that covers it.
+//!
+//! Callers that arrive while a commit is running are gathered and share the next one. There is no timer: under no load
+//! a batch is one event, under load it is whatever came in meanwhile.
+
+use quickdraw_domain::event::{DedupeKey, Event, Source};
+use quickdraw_domain::scope::Place;
+use quickdraw_domain::{EventId, Timestamp, Trigger};
+use quickdraw_store::events::{Appended, NewEvent};
+use quickdraw_store::{Error, Packed};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::belt::Belt;
+use crate::telemetry;
+
+/// Most events that share a commit.
+const MAX_BATCH: usize = 256;
+/// Most events that wait for a commit. Beyond it callers are told to come back.
+const MAX_WAITING: usize = 8192;
+/// Commits under way at once: while one flushes, the next is put together.
+pub(crate) const COMMITTERS: usize = 2;
+
+type Waiting = (NewEvent, oneshot::Sender<Result<Appended, Error>>);
+
+/// An event as it arrives.
+#[derive(Clone, Debug)]
+pub struct Arrival<'a> {
+    /// Where it happened.
+    pub place: Place,
+    /// What kind it is.
+    pub trigger: Trigger,
+    /// Where it came in.
+    pub source: Source,
+    /// The chain it continues.
+    pub chain: Option<Uuid>,
+    /// Full ref name, for pushes.
+    pub git_ref: Option<String>,
+    /// What recognises a second copy.
+    pub key: Option<String>,
+    /// The exact bytes.
+    pub body: &'a [u8],
+}
+
+/// The way in.
+pub struct Ingest {
+    queue: mpsc::Sender<Waiting>,
+    waiting: Mutex<mpsc::Receiver<Waiting>>,
+}
+
+impl Default for Ingest {
+    fn default() -> Self {
+        let (queue, waiting) = mpsc::channel(MAX_WAITING);
+        Self { queue, waiting: Mutex::new(waiting) }
+    }
+}
+
+impl Belt {
+    /// Journals an event. When this returns `Ok`, it is on disk and will reach every hook it is owed.
+    ///
+    /// # Errors
+    /// When the store could not commit it, or too many wait already. Nothing is kept of it then.
+    pub async fn ingest(&self, arrival: Arrival<'_>) -> Result<Appended, Error> {
+        let new = self.new_event(arrival);
+        let (answer, answered) = oneshot::channel();
+        match self.ingest.queue.try_send((new, answer)) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                return Err(Error::Unavailable("too many events are waiting to be committed".into()));
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(Error::Unavailable("shutting down".into())),
+        }
+        answered.await.map_err(|_| Error::Unavailable("shutting down".into()))?
+    }
+
+    fn new_event(&self, arrival: Arrival<'_>) -> NewEvent {
+        let now: Timestamp = self.clock.now();
+        let index = self.index();
+        let unheard_at = (!index.is_heard(arrival.place, arrival.trigger)).then(|| index.version());
+        NewEvent {
+            // Packing happens here, on the caller's thread: the committers only put batches together.
+            payload: Packed::pack(arrival.body),
+            dedupe: arrival.key.map(|key| DedupeKey { source: arrival.source, key }),
+            unheard_at,
+            counts: quickdraw_domain::insights::counts(arrival.trigger),
+            event: Event {
+                id: EventId(self.clock.uuid()),
+                place: arrival.place,
+                trigger: arrival.trigger,
+                source: arrival.source,
+                received_at: now,
+                chain: arrival.chain,
+                git_ref: arrival.git_ref,
+            },
+        }
+    }
+
+    /// Commits what waits as one batch, waiting for the first of it. `false` when nobody can send any more.
+    pub async fn commit_arrivals(&self) -> bool {
+        let mut batch: Vec<Waiting> = Vec::new();
+        if self.ingest.waiting.lock().await.recv_many(&mut batch, MAX_BATCH).await == 0 {
+            return false;
+        }
+        let (events, answers): (Vec<NewEvent>, Vec<_>) = batch.into_iter().unzip();
+        let heard = events.iter().any(|new| new.unheard_at.is_none());
+        let counted = events.iter().any(|new| new.counts);
+        for new in &events {
+            metrics::counter!(telemetry::EVENTS, "trigger" => new.event.trigger.row().name).increment(1);
+        }
+        match self.store.append_events(events).await {
+            Ok(appended) => {
+                for (answer, appended) in answers.into_iter().zip(appended) {
+                    // A caller that has gone does not undo its event.
+                    let _ = answer.send(Ok(appended));
+                }
+                if heard {
+                    self.wakes.fan_out.notify_one();
+                }
+                if counted {
+                    self.wakes.project.notify_one();
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "failed to commit {} events", answers.len());
+                for answer in answers {
+                    let _ = answer.send(Err(error.clone()));
+                }
+            }
+        }
+        true
+    }
+
+    /// Lets nobody in any more and waits until everything that waits is committed.
+    pub(crate) async fn close_ingest(&self) {
+        self.ingest.waiting.lock().await.close();
+    }
+}

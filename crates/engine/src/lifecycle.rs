@@ -1,0 +1,135 @@
+//! Setting the belt in motion and bringing it to a halt. The only place that spawns tasks.
+//!
+//! The halt, in order: whoever accepts events has stopped; what waits for a commit is committed; nothing more is
+//! claimed; attempts under way end (their deadline bounds the wait); results are recorded; the store is closed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::belt::Belt;
+use crate::deliver::{Deliveries, SETTLERS};
+use crate::ingest::COMMITTERS;
+use crate::{telemetry, worker};
+
+/// How often each worker looks without being woken.
+const TICK: Duration = Duration::from_millis(250);
+const TEND: Duration = Duration::from_secs(5);
+const PRUNE: Duration = Duration::from_secs(60);
+/// How long to leave a store alone that failed to answer a claim.
+const CLAIM_FAILED: Duration = Duration::from_millis(500);
+/// How much longer than the lease the halt may take.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A belt in motion.
+pub struct Lifecycle {
+    belt: Arc<Belt>,
+    stop: watch::Sender<bool>,
+    workers: JoinSet<()>,
+    committers: JoinSet<()>,
+    settlers: JoinSet<()>,
+}
+
+impl Lifecycle {
+    /// Sets a belt in motion.
+    #[must_use]
+    pub fn start(belt: Arc<Belt>) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let deliveries = Deliveries::new(belt.clone());
+        let (mut workers, mut committers, mut settlers) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
+        for _ in 0..COMMITTERS {
+            let one = belt.clone();
+            committers.spawn(async move { while one.commit_arrivals().await {} });
+        }
+        for _ in 0..SETTLERS {
+            settlers.spawn(deliveries.clone().settle_results());
+        }
+        workers.spawn(deliver(belt.clone(), deliveries, stopped.clone()));
+        let (one, stop_one) = (belt.clone(), stopped.clone());
+        workers.spawn(async move {
+            worker::run("fan_out", Some(&one.wakes.fan_out), TICK, stop_one, || one.fan_out_all()).await;
+        });
+        let (one, stop_one) = (belt.clone(), stopped.clone());
+        workers.spawn(async move {
+            worker::run("project", Some(&one.wakes.project), TICK, stop_one, || one.project_all()).await;
+        });
+        let (one, stop_one) = (belt.clone(), stopped.clone());
+        workers.spawn(async move {
+            worker::run("directory", Some(&one.wakes.directory), TEND, stop_one, || one.refresh_directory()).await;
+        });
+        let (one, stop_one) = (belt.clone(), stopped.clone());
+        workers.spawn(async move {
+            let expire = || async { one.expire_leases().await.map(drop) };
+            worker::run("leases", None, Duration::from_secs(1), stop_one, expire).await;
+        });
+        let (one, stop_one) = (belt.clone(), stopped.clone());
+        workers.spawn(async move { worker::run("tend", None, TEND, stop_one, || one.tend()).await });
+        let (one, stop_one) = (belt.clone(), stopped.clone());
+        workers.spawn(async move { worker::run("prune", None, PRUNE, stop_one, || one.prune()).await });
+        let (one, mut stop_one) = (belt.clone(), stopped);
+        workers.spawn(async move {
+            let listening = worker::run("listen", None, Duration::ZERO, stop_one.clone(), || async {
+                Ok(one.store.listen(&one.wakes).await?)
+            });
+            tokio::select! {
+                () = listening => {}
+                _ = stop_one.changed() => {}
+            }
+        });
+        Self { belt, stop, workers, committers, settlers }
+    }
+
+    /// Brings it to a halt. Events that were acknowledged are on disk; attempts under way end or are given back.
+    pub async fn stop(mut self) {
+        self.belt.close_ingest().await;
+        while self.committers.join_next().await.is_some() {}
+        // Only says that nobody listens any more, which is no matter now.
+        let _ = self.stop.send(true);
+        let patience = self.belt.settings.lease + GRACE;
+        let ended = tokio::time::timeout(patience, async { while self.workers.join_next().await.is_some() {} }).await;
+        if ended.is_err() {
+            tracing::warn!("some attempts did not end in time; they are made again after their lease");
+        }
+        self.settlers.shutdown().await;
+        if let Err(error) = self.belt.store.node_stopped(self.belt.node).await {
+            tracing::warn!(%error, "failed to sign off");
+        }
+        self.belt.store.close().await;
+    }
+}
+
+/// The deliver worker: claims while there is room, lets attempts run side by side, and at the end waits for them.
+async fn deliver(belt: Arc<Belt>, deliveries: Arc<Deliveries>, mut stop: watch::Receiver<bool>) {
+    let mut attempts = JoinSet::new();
+    while !*stop.borrow() {
+        while attempts.try_join_next().is_some() {}
+        let mut pause = TICK;
+        match deliveries.claim().await {
+            Ok(claimed) => {
+                for claimed in claimed {
+                    attempts.spawn(deliveries.clone().attempt_and_hand_over(claimed));
+                }
+            }
+            Err(error) => {
+                metrics::counter!(telemetry::FAILURES, "worker" => "claim").increment(1);
+                tracing::error!("failed to claim deliveries, trying again: {error:#}");
+                // No wake shortens this: a store that is away is not hammered.
+                tokio::time::sleep(CLAIM_FAILED).await;
+                pause = Duration::ZERO;
+            }
+        }
+        // More can be had when a slot is free, when something became due, or when time has passed.
+        tokio::select! {
+            () = deliveries.freed() => {}
+            () = belt.wakes.deliver.notified() => {}
+            () = tokio::time::sleep(pause) => {}
+            _ = stop.changed() => {}
+        }
+    }
+    while attempts.join_next().await.is_some() {}
+    while deliveries.in_flight() > 0 {
+        deliveries.freed().await;
+    }
+}

@@ -1,0 +1,59 @@
+//! Step 8, sweep: what time alone makes due. Lapsed leases, orphans, old history, heartbeats, gauges.
+
+use std::time::Duration;
+
+use crate::belt::Belt;
+use crate::telemetry;
+
+/// Rows that one deletion takes: each holds the writer for a few milliseconds.
+const PRUNE_BATCH: usize = 500;
+const ORPHAN_BATCH: usize = 500;
+
+impl Belt {
+    /// Takes lapsed leases away; what they held is due again.
+    ///
+    /// # Errors
+    /// When the store fails; they lapse at the next look.
+    pub async fn expire_leases(&self) -> anyhow::Result<usize> {
+        let policies = self.settings.policies.clone();
+        let count = self.store.expire_leases(self.clock.now(), policies).await?;
+        if count > 0 {
+            tracing::warn!(deliveries = count, "took over deliveries whose outcome nobody recorded");
+            self.wakes.deliver.notify_one();
+        }
+        Ok(count)
+    }
+
+    pub(crate) async fn tend(&self) -> anyhow::Result<()> {
+        self.store.heartbeat(self.node, self.clock.now()).await?;
+        self.transport.sweep();
+        // A change on another node whose signal was lost.
+        self.refresh_directory().await?;
+        self.store.cancel_orphans(self.clock.now(), ORPHAN_BATCH).await?;
+        let backlog = self.store.backlog().await?;
+        let gauge = |name, value: i64| metrics::gauge!(name).set(precise(value));
+        gauge(telemetry::OWED, backlog.owed);
+        gauge(telemetry::FAN_OUT_PENDING, backlog.fan_out);
+        gauge(telemetry::PROJECTION_PENDING, backlog.projection);
+        let now = self.clock.now();
+        let oldest = backlog.oldest_due_at.map_or(Duration::ZERO, |due| now.since(due));
+        metrics::gauge!(telemetry::OLDEST_DUE_SECONDS).set(oldest);
+        Ok(())
+    }
+
+    pub(crate) async fn prune(&self) -> anyhow::Result<()> {
+        let now = self.clock.now();
+        self.store.prepare_partitions(now).await?;
+        let before = now.minus(self.settings.retention);
+        while self.store.prune(before, PRUNE_BATCH).await? >= PRUNE_BATCH {
+            // Between two batches others get their turn.
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge of counts that stop at 100,000")]
+fn precise(value: i64) -> f64 {
+    value as f64
+}

@@ -1,0 +1,24 @@
+//! Metrics of the belt, declared in one place. Labels come from closed sets only.
+
+/// Counter: events journaled. Label `trigger`.
+pub const EVENTS: &str = "quickdraw_events_total";
+/// Counter: attempts. Label `outcome`.
+pub const ATTEMPTS: &str = "quickdraw_attempts_total";
+/// Histogram: seconds an attempt took.
+pub const ATTEMPT_SECONDS: &str = "quickdraw_attempt_duration_seconds";
+/// Counter: destinations refused by the guard. Label `rule`.
+pub const BLOCKED: &str = "quickdraw_guard_blocked_total";
+/// Counter: settles refused because the lease was lost.
+pub const LOST_LEASES: &str = "quickdraw_leases_lost_total";
+/// Gauge: attempts under way.
+pub const IN_FLIGHT: &str = "quickdraw_attempts_in_flight";
+/// Gauge: deliveries owed (counted up to 100,000).
+pub const OWED: &str = "quickdraw_deliveries_owed";
+/// Gauge: seconds for which the delivery that is due longest has been due.
+pub const OLDEST_DUE_SECONDS: &str = "quickdraw_deliveries_oldest_due_seconds";
+/// Gauge: events that wait for their fan-out (counted up to 100,000).
+pub const FAN_OUT_PENDING: &str = "quickdraw_fan_out_pending";
+/// Gauge: events that wait for their projection (counted up to 100,000).
+pub const PROJECTION_PENDING: &str = "quickdraw_projection_pending";
+/// Counter: times that a step failed. Label `worker`.
+pub const FAILURES: &str = "quickdraw_worker_failures_total";

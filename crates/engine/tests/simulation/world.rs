@@ -1,0 +1,497 @@
+//! The world: what can happen, and what must hold.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::tz::TimeZone;
+use quickdraw_domain::delivery::State;
+use quickdraw_domain::event::Source;
+use quickdraw_domain::guard;
+use quickdraw_domain::health::DisablePolicy;
+use quickdraw_domain::hook::{BranchFilter, Hook, HookUrl};
+use quickdraw_domain::insights::report::report;
+use quickdraw_domain::outcome::{Outcome, Unreachable};
+use quickdraw_domain::request::Request;
+use quickdraw_domain::retry::{Chance, RetryPolicy};
+use quickdraw_domain::scope::{Place, Scope};
+use quickdraw_domain::settle::Policies;
+use quickdraw_domain::{DeliveryId, EventId, HookId, ProjectId, Timestamp, Trigger};
+use quickdraw_engine::deliver::Deliveries;
+use quickdraw_engine::deliver::slots::SlotLimits;
+use quickdraw_engine::{Arrival, Belt, Clock, Sent, Settings, Transport};
+use quickdraw_store::attempts::AttemptFilter;
+use quickdraw_store::events::Appended;
+use quickdraw_store::insights::CommitFilter;
+use quickdraw_store::scopes::{NewGroup, NewProject};
+use quickdraw_store::{Ring, SharedStore};
+use uuid::Uuid;
+
+/// A small generator (splitmix64): the same seed gives the same world everywhere.
+#[derive(Clone)]
+struct Dice(Arc<Mutex<u64>>);
+
+impl Dice {
+    fn below(&self, n: u64) -> u64 {
+        let mut state = self.0.lock().expect("no panic");
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = *state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % n
+    }
+
+    fn one_in(&self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+}
+
+struct Manual {
+    now: Mutex<Timestamp>,
+    counter: Mutex<u64>,
+    dice: Dice,
+}
+
+impl Manual {
+    fn advance(&self, by: Duration) {
+        let mut now = self.now.lock().expect("no panic");
+        *now = now.plus(by);
+    }
+}
+
+impl Clock for Manual {
+    fn now(&self) -> Timestamp {
+        *self.now.lock().expect("no panic")
+    }
+
+    fn chance(&self) -> Chance {
+        Chance(f64::from(u32::try_from(self.dice.below(1000)).expect("small")) / 1000.0)
+    }
+
+    fn uuid(&self) -> Uuid {
+        let mut counter = self.counter.lock().expect("no panic");
+        *counter += 1;
+        let milliseconds = u64::try_from(self.now().as_micros() / 1000).expect("after 1970");
+        Uuid::from_u64_pair((milliseconds << 16) | 0x7000, (1 << 63) | *counter)
+    }
+}
+
+/// What receivers saw: every request, by its key.
+#[derive(Default)]
+struct Seen {
+    /// Requests under way.
+    open: HashSet<String>,
+    /// How often each key arrived, and whether it was answered with 2xx at least once.
+    keys: HashMap<String, (u32, bool)>,
+    overlaps: u32,
+    failures: u32,
+}
+
+struct Receivers {
+    seen: Arc<Mutex<Seen>>,
+    dice: Dice,
+    calm: Arc<Mutex<bool>>,
+}
+
+#[async_trait]
+impl Transport for Receivers {
+    async fn send(&self, request: Request, _now: Timestamp) -> Sent {
+        let key = request.headers.iter().find(|(name, _)| *name == "Idempotency-Key").expect("always sent").1.clone();
+        {
+            let mut seen = self.seen.lock().expect("no panic");
+            if !seen.open.insert(key.clone()) {
+                seen.overlaps += 1;
+            }
+        }
+        tokio::task::yield_now().await;
+        let calm = *self.calm.lock().expect("no panic");
+        let outcome = match if calm { 9 } else { self.dice.below(10) } {
+            0 => Outcome::Unreachable(Unreachable::TimedOut),
+            1 => Outcome::Failed { status: 503, retry_after: Some(Duration::from_secs(self.dice.below(500))) },
+            2 => Outcome::Failed { status: 500, retry_after: None },
+            3 => Outcome::Unreachable(Unreachable::Connect),
+            _ => Outcome::Delivered { status: 200 },
+        };
+        let mut seen = self.seen.lock().expect("no panic");
+        seen.open.remove(&key);
+        seen.failures += u32::from(!outcome.is_delivered());
+        let entry = seen.keys.entry(key).or_default();
+        entry.0 += 1;
+        entry.1 |= outcome.is_delivered();
+        Sent { outcome, address: None, error: None, response_headers: None, response_body: None }
+    }
+}
+
+#[derive(Default, Debug)]
+pub(crate) struct Figures {
+    pub(crate) events: usize,
+    pub(crate) duplicates: usize,
+    pub(crate) deliveries: usize,
+    pub(crate) failures: usize,
+    pub(crate) crashes: usize,
+    pub(crate) unknown: usize,
+    pub(crate) given_up: usize,
+}
+
+impl Figures {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.events += other.events;
+        self.duplicates += other.duplicates;
+        self.deliveries += other.deliveries;
+        self.failures += other.failures;
+        self.crashes += other.crashes;
+        self.unknown += other.unknown;
+        self.given_up += other.given_up;
+    }
+}
+
+/// An event that was acknowledged, and the hooks that were there at that moment.
+struct Acknowledged {
+    event: EventId,
+    hooks: Vec<HookId>,
+    sha: String,
+}
+
+pub(crate) struct World {
+    seed: u64,
+    dice: Dice,
+    clock: Arc<Manual>,
+    receivers: Arc<Receivers>,
+    seen: Arc<Mutex<Seen>>,
+    calm: Arc<Mutex<bool>>,
+    folder: tempfile::TempDir,
+    policies: Arc<Policies>,
+    belt: Arc<Belt>,
+    deliveries: Arc<Deliveries>,
+    project: ProjectId,
+    hooks: Vec<HookId>,
+    deleted: HashSet<HookId>,
+    ledger: Vec<Acknowledged>,
+    figures: Figures,
+}
+
+impl World {
+    pub(crate) async fn new(seed: u64) -> Self {
+        let dice = Dice(Arc::new(Mutex::new(seed)));
+        let now = Mutex::new(Timestamp::from_seconds(1_790_000_000));
+        let clock = Arc::new(Manual { now, counter: Mutex::new(0), dice: dice.clone() });
+        let (seen, calm) = (Arc::new(Mutex::new(Seen::default())), Arc::new(Mutex::new(false)));
+        let receivers = Arc::new(Receivers { seen: seen.clone(), dice: dice.clone(), calm: calm.clone() });
+        let disable = [DisablePolicy::Published, DisablePolicy::Current, DisablePolicy::Off];
+        let policies = Arc::new(Policies {
+            retry: RetryPolicy::standard(),
+            disable: disable[usize::try_from(dice.below(3)).expect("small")],
+        });
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = open(folder.path()).await;
+        let project = project(&store, clock.now()).await;
+        let (belt, deliveries) = belt(store, receivers.clone(), clock.clone(), policies.clone()).await;
+        let mut world = Self {
+            seed,
+            dice,
+            clock,
+            receivers,
+            seen,
+            calm,
+            folder,
+            policies,
+            belt,
+            deliveries,
+            project,
+            hooks: Vec::new(),
+            deleted: HashSet::new(),
+            ledger: Vec::new(),
+            figures: Figures::default(),
+        };
+        world.make_hook().await;
+        world
+    }
+
+    pub(crate) fn rounds(&self) -> u64 {
+        100 + self.dice.below(150)
+    }
+
+    pub(crate) const fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    /// One thing happens.
+    pub(crate) async fn act(&mut self) {
+        match self.dice.below(100) {
+            0..30 => self.report_event().await,
+            30..45 => drop(self.belt.fan_out().await.expect("the store works")),
+            45..75 => self.deliver().await,
+            75..82 => drop(self.belt.project().await.expect("the store works")),
+            82..86 => drop(self.belt.expire_leases().await.expect("the store works")),
+            86..93 => self.clock.advance(Duration::from_secs(self.dice.below(90))),
+            93..95 => self.make_hook().await,
+            95 => self.delete_hook().await,
+            _ => self.crash().await,
+        }
+    }
+
+    async fn report_event(&mut self) {
+        let number = self.ledger.len();
+        // Now and then a sender repeats itself, because it did not see our answer.
+        let repeated = number > 0 && self.dice.one_in(8);
+        let number = if repeated { usize::try_from(self.dice.below(number as u64)).expect("small") } else { number };
+        let sha = format!("sha-{number}");
+        let body = format!(
+            r#"{{"object_kind":"push","ref":"refs/heads/main","project":{{"id":1}},"commits":[{{"id":"{sha}"}}]}}"#
+        );
+        let arrival = Arrival {
+            place: Place::Project(self.project),
+            trigger: Trigger::PUSH,
+            source: Source::Api,
+            chain: None,
+            git_ref: Some("refs/heads/main".to_owned()),
+            key: Some(format!("key-{number}")),
+            body: body.as_bytes(),
+        };
+        let (appended, _) = tokio::join!(self.belt.ingest(arrival), self.belt.commit_arrivals());
+        match appended.expect("the store works") {
+            Appended::Duplicate(event) => {
+                assert!(repeated, "seed {}: a new key was taken for a duplicate", self.seed);
+                assert_eq!(event, self.ledger[number].event, "seed {}", self.seed);
+                self.figures.duplicates += 1;
+            }
+            Appended::New(event) => {
+                assert!(!repeated, "seed {}: a repeated key made a second event", self.seed);
+                self.ledger.push(Acknowledged { event, hooks: self.hooks.clone(), sha });
+            }
+        }
+    }
+
+    /// Claims, attempts some side by side, and settles, with a crash at any of the borders.
+    async fn deliver(&mut self) {
+        let claimed = self.deliveries.claim().await.expect("the store works");
+        if self.dice.one_in(25) {
+            return self.crash().await;
+        }
+        let attempts = claimed.into_iter().map(|claimed| async {
+            let finished = self.deliveries.attempt(&claimed).await;
+            (claimed, finished)
+        });
+        let results = futures_util::future::join_all(attempts).await;
+        if self.dice.one_in(25) {
+            return self.crash().await;
+        }
+        let results: Vec<_> =
+            results.into_iter().filter_map(|(claimed, finished)| Some((claimed, finished?))).collect();
+        // Results may come in any number of batches, and time passes before they are recorded.
+        let (early, late) =
+            results.split_at(usize::try_from(self.dice.below(results.len() as u64 + 1)).expect("small"));
+        self.deliveries.settle(early.to_vec()).await.expect("the store works");
+        if self.dice.one_in(25) {
+            return self.crash().await;
+        }
+        if self.dice.one_in(15) {
+            // A worker that was paused for longer than its lease: its results must be refused.
+            self.clock.advance(Duration::from_secs(60));
+            self.belt.expire_leases().await.expect("the store works");
+        }
+        self.deliveries.settle(late.to_vec()).await.expect("the store works");
+    }
+
+    async fn make_hook(&mut self) {
+        if self.hooks.len() > 5 {
+            return;
+        }
+        // Before and after must not fall into one microsecond.
+        self.clock.advance(Duration::from_millis(1));
+        let now = self.clock.now();
+        let hook = Hook {
+            id: HookId(0),
+            scope: if self.dice.one_in(4) { Scope::Instance } else { Scope::Project(self.project) },
+            url: HookUrl::parse("https://hooks.example.com/in").expect("a URL"),
+            token: None,
+            signing_token: None,
+            triggers: [Trigger::PUSH].into_iter().collect(),
+            enable_ssl_verification: true,
+            branch_filter: BranchFilter::All,
+            name: None,
+            description: None,
+            uuid: self.clock.uuid(),
+            created_at: now,
+            updated_at: now,
+        };
+        // Refreshing is what the API does; the rule must hold without it too.
+        let made = self.belt.store().create_hook(hook).await.expect("the store works");
+        if self.dice.one_in(2) {
+            self.belt.refresh_directory().await.expect("the store works");
+        }
+        self.hooks.push(made.hook.id);
+    }
+
+    async fn delete_hook(&mut self) {
+        if self.hooks.len() < 2 {
+            return;
+        }
+        let at = usize::try_from(self.dice.below(self.hooks.len() as u64)).expect("small");
+        let hook = self.hooks.remove(at);
+        let project = Scope::Project(self.project);
+        let store = self.belt.store();
+        let gone = store.delete_hook(project, hook).await.expect("the store works")
+            || store.delete_hook(Scope::Instance, hook).await.expect("the store works");
+        assert!(gone);
+        self.deleted.insert(hook);
+    }
+
+    /// The process dies: everything in memory is gone, the file stays.
+    async fn crash(&mut self) {
+        self.belt.store().close().await;
+        self.figures.crashes += 1;
+        self.seen.lock().expect("no panic").open.clear();
+        // The lock on the file goes with the last owner of the store: a stand-in takes the belt's place meanwhile.
+        let path = self.folder.path().to_owned();
+        let copy = self.folder.path().join("moved");
+        std::fs::create_dir_all(&copy).expect("a folder");
+        for file in ["store.db", "store.db-wal"] {
+            if path.join(file).exists() {
+                std::fs::rename(path.join(file), copy.join(file)).expect("moved");
+            }
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        for file in ["store.db", "store.db-wal"] {
+            if copy.join(file).exists() {
+                std::fs::rename(copy.join(file), folder.path().join(file)).expect("moved");
+            }
+        }
+        let store = open(folder.path()).await;
+        let (belt, deliveries) = belt(store, self.receivers.clone(), self.clock.clone(), self.policies.clone()).await;
+        (self.belt, self.deliveries, self.folder) = (belt, deliveries, folder);
+        self.clock.advance(Duration::from_secs(self.dice.below(40)));
+    }
+
+    /// The faults stop; from here everything must come to rest by itself.
+    pub(crate) async fn calm_down(&mut self) {
+        *self.calm.lock().expect("no panic") = true;
+        for _ in 0..4000 {
+            while self.belt.fan_out().await.expect("the store works") > 0 {}
+            while self.belt.project().await.expect("the store works") > 0 {}
+            self.belt.expire_leases().await.expect("the store works");
+            self.belt.store().cancel_orphans(self.clock.now(), 1000).await.expect("the store works");
+            let claimed = self.deliveries.claim().await.expect("the store works");
+            for claimed in claimed {
+                if let Some(finished) = self.deliveries.attempt(&claimed).await {
+                    self.deliveries.settle(vec![(claimed, finished)]).await.expect("the store works");
+                }
+            }
+            if self.belt.store().backlog().await.expect("the store works").owed == 0 {
+                return;
+            }
+            self.clock.advance(Duration::from_secs(60));
+        }
+        panic!("seed {}: it never came to rest", self.seed);
+    }
+
+    /// Every acknowledged event reached every hook it was owed, or stands in a visible final state.
+    pub(crate) async fn check(&mut self) {
+        let store = self.belt.store();
+        let seen = self.seen.lock().expect("no panic").keys.clone();
+        assert_eq!(self.seen.lock().expect("no panic").overlaps, 0, "seed {}: two attempts at once", self.seed);
+        let mut expected = HashSet::new();
+        for acknowledged in &self.ledger {
+            assert!(store.find_event(acknowledged.event).await.expect("read").is_some(), "seed {}: lost", self.seed);
+            for hook in &acknowledged.hooks {
+                let id = DeliveryId::of(acknowledged.event, *hook);
+                expected.insert(id.to_string());
+                let delivery = store.find_delivery(id).await.expect("read");
+                let Some(delivery) = delivery else {
+                    // A hook may go before its events are fanned out.
+                    assert!(self.deleted.contains(hook), "seed {}: {id} was never made", self.seed);
+                    continue;
+                };
+                let (arrived, accepted) = seen.get(&id.to_string()).copied().unwrap_or_default();
+                let attempts = store
+                    .list_attempts(AttemptFilter { delivery: Some(id), limit: 1000, ..AttemptFilter::default() })
+                    .await
+                    .expect("read");
+                let unknown = attempts.iter().filter(|attempt| attempt.outcome == "unknown").count();
+                match delivery.state {
+                    State::Delivered => assert!(accepted, "seed {}: {id} was never accepted", self.seed),
+                    State::GivenUp => {
+                        assert_eq!(attempts.len() - unknown, 5, "seed {}: {id} was given up early", self.seed);
+                        self.figures.given_up += 1;
+                    }
+                    State::Cancelled => assert!(self.deleted.contains(hook), "seed {}: {id}", self.seed),
+                    other => panic!("seed {}: {id} is still {other:?}", self.seed),
+                }
+                assert_eq!(delivery.tally.attempts as usize, attempts.len(), "seed {}: {id}", self.seed);
+                if !self.deleted.contains(hook) {
+                    assert!(
+                        attempts.len() >= arrived as usize,
+                        "seed {}: {id} arrived {arrived} times and has {} records",
+                        self.seed,
+                        attempts.len()
+                    );
+                }
+                self.figures.unknown += unknown;
+                self.figures.deliveries += 1;
+            }
+        }
+        for key in seen.keys() {
+            assert!(expected.contains(key), "seed {}: {key} was sent and is owed to nobody", self.seed);
+        }
+        self.check_insights().await;
+        self.figures.events += self.ledger.len();
+        self.figures.failures += self.seen.lock().expect("no panic").failures as usize;
+    }
+
+    /// Each acknowledged push counts its one commit, once.
+    async fn check_insights(&self) {
+        let store = self.belt.store();
+        let everything = CommitFilter {
+            from: Timestamp::from_seconds(0),
+            to: Timestamp::from_seconds(9_000_000_000),
+            project: Some(1),
+            identities: None,
+        };
+        let rows = store.commit_rows(everything.clone()).await.expect("read");
+        let cells = store.commit_cells(everything).await.expect("read");
+        let distinct: HashSet<&str> = self.ledger.iter().map(|acknowledged| acknowledged.sha.as_str()).collect();
+        let counted = report(&cells, &rows, &TimeZone::UTC);
+        assert_eq!((counted.commits, rows.len()), (distinct.len() as i64, distinct.len()), "seed {}", self.seed);
+    }
+}
+
+async fn open(folder: &std::path::Path) -> SharedStore {
+    let ring = Ring::new(vec![[1; 32]]).expect("a key");
+    let url = format!("sqlite:{}", folder.join("store.db").display());
+    quickdraw_store::open(&url, ring).await.expect("the store opens")
+}
+
+async fn project(store: &SharedStore, now: Timestamp) -> ProjectId {
+    let named = |name: &str| name.to_owned();
+    let group = NewGroup { parent: None, name: named("g"), path: named("g"), description: None, visibility_level: 0 };
+    let group = store.create_group(group, now).await.expect("a group").id;
+    let project = NewProject {
+        group,
+        name: named("p"),
+        path: named("p"),
+        description: None,
+        default_branch: None,
+        visibility_level: 0,
+    };
+    store.create_project(project, now).await.expect("a project").id
+}
+
+async fn belt(
+    store: SharedStore,
+    receivers: Arc<Receivers>,
+    clock: Arc<Manual>,
+    policies: Arc<Policies>,
+) -> (Arc<Belt>, Arc<Deliveries>) {
+    let settings = Settings {
+        policies,
+        guard: Arc::new(guard::Settings::default()),
+        slots: SlotLimits { total: 12, reserved_for_first: 4, per_hook: 6, initial_per_hook: 2, per_host: 12 },
+        lease: Duration::from_secs(30),
+        instance: "http://sim".to_owned(),
+        retention: Duration::from_secs(14 * 86_400),
+    };
+    let belt = Belt::new(store, receivers, clock, settings).await.expect("a belt");
+    let deliveries = Deliveries::new(belt.clone());
+    (belt, deliveries)
+}
