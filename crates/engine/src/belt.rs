@@ -103,6 +103,12 @@ impl Belt {
         self.index().is_heard(place, trigger)
     }
 
+    /// Whether there is such a project. Answered from memory; `false` may only mean that it is new.
+    #[must_use]
+    pub fn knows_project(&self, id: quickdraw_domain::ProjectId) -> bool {
+        self.index().has_project(id)
+    }
+
     /// Reads the directory again if it has changed. Whoever changes hooks calls this before answering, so that the next
     /// event on this node hears of the change from memory.
     ///

@@ -54,6 +54,12 @@ impl Index {
         self.hooks.get(&id)
     }
 
+    /// Whether there is such a project.
+    #[must_use]
+    pub fn has_project(&self, id: ProjectId) -> bool {
+        self.projects.contains_key(&id)
+    }
+
     /// Whether some hook selects the trigger in the hearing of a place: is it worth building a body?
     #[must_use]
     pub fn is_heard(&self, place: Place, trigger: Trigger) -> bool {

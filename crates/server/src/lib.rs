@@ -1,1 +1,32 @@
-//! placeholder
+//! What people and programs see: the receiver, the REST API, operations. No SQL and no outbound calls: it reads through
+//! `store` and acts through `engine`.
+
+pub mod api;
+pub mod auth;
+pub mod body;
+pub mod error;
+pub mod listener;
+pub mod ops;
+pub mod params;
+pub mod receive;
+pub mod state;
+pub mod telemetry;
+pub mod views;
+
+use std::sync::Arc;
+
+use axum::Router;
+
+pub use listener::{Listener, ListenerLimits};
+pub use receive::Receiver;
+pub use state::App;
+
+/// Everything that is served.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .merge(receive::routes())
+        .merge(api::routes())
+        .merge(ops::routes())
+        .fallback(error::not_found)
+        .with_state(app)
+}

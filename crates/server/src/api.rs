@@ -1,0 +1,30 @@
+//! The REST API: `/api/v4` as GitLab has it, `/api/v1` for what GitLab has no word for.
+
+pub mod v1;
+pub mod v4;
+
+use std::sync::Arc;
+
+use axum::Router;
+use quickdraw_domain::scope::{Group, Project};
+use quickdraw_store::scopes::Name;
+
+use crate::error::ApiError;
+use crate::state::App;
+
+pub(crate) fn routes() -> Router<Arc<App>> {
+    Router::new().nest("/api/v4", v4::routes()).nest("/api/v1", v1::routes())
+}
+
+/// `:id` of a project or group: a number, or a full path whose slashes came as `%2F` and are decoded by now.
+pub(crate) fn name(id: &str) -> Name {
+    id.parse().map_or_else(|_| Name::Path(id.to_owned()), Name::Id)
+}
+
+pub(crate) async fn find_project(app: &App, id: &str) -> Result<Project, ApiError> {
+    app.store().find_project(name(id)).await?.ok_or_else(|| ApiError::not_found("Project"))
+}
+
+pub(crate) async fn find_group(app: &App, id: &str) -> Result<Group, ApiError> {
+    app.store().find_group(name(id)).await?.ok_or_else(|| ApiError::not_found("Group"))
+}

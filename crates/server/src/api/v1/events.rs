@@ -1,0 +1,169 @@
+//! Reporting events: a complete body that is sent as it is, or the object from which we compose it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use quickdraw_domain::compose::{User, compose};
+use quickdraw_domain::event::{Skim, Source};
+use quickdraw_domain::scope::Place;
+use quickdraw_domain::{ProjectId, Trigger};
+use quickdraw_engine::Arrival;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::api::{find_group, find_project};
+use crate::auth::Admin;
+use crate::body::{self, Held};
+use crate::error::ApiError;
+use crate::params::Params;
+use crate::receive::{idempotency_key, text};
+use crate::state::App;
+
+/// Largest report: the largest body that GitLab sends, and its wrapping.
+const LIMIT: usize = (25 << 20) + (1 << 20);
+
+#[derive(Deserialize)]
+struct Report<'a> {
+    trigger: String,
+    /// Sent as it is, byte for byte.
+    #[serde(borrow)]
+    payload: Option<&'a RawValue>,
+    /// Composed into a body.
+    #[serde(borrow)]
+    object: Option<&'a RawValue>,
+    user: Option<User>,
+}
+
+pub(super) async fn report_project(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let held = read(&app, &headers, body).await?;
+    let report = parse(&held)?;
+    // A number that the directory knows costs no query; composing needs the project itself.
+    let known = id.parse().map(ProjectId).ok().filter(|id| app.belt.knows_project(*id));
+    if let (Some(project), Some(payload)) = (known, report.payload) {
+        return accept(&app, Place::Project(project), &report, payload.get().as_bytes(), &headers).await;
+    }
+    let project = find_project(&app, &id).await?;
+    let composed = match (report.payload, report.object) {
+        (Some(payload), _) => payload.get().as_bytes().to_vec(),
+        (None, Some(object)) => {
+            let user = report.user.clone().unwrap_or_default();
+            compose(trigger(&report)?, &project, &app.external_url, &user, object).map_err(unprocessable)?
+        }
+        (None, None) => return Err(missing_body()),
+    };
+    accept(&app, Place::Project(project.id), &report, &composed, &headers).await
+}
+
+pub(super) async fn report_group(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let group = find_group(&app, &id).await?;
+    let held = read(&app, &headers, body).await?;
+    let report = parse(&held)?;
+    let payload = report.payload.ok_or_else(missing_body)?;
+    accept(&app, Place::Group(group.id), &report, payload.get().as_bytes(), &headers).await
+}
+
+pub(super) async fn report_instance(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let held = read(&app, &headers, body).await?;
+    let report = parse(&held)?;
+    let payload = report.payload.ok_or_else(missing_body)?;
+    accept(&app, Place::Instance, &report, payload.get().as_bytes(), &headers).await
+}
+
+async fn accept(
+    app: &App,
+    place: Place,
+    report: &Report<'_>,
+    body: &[u8],
+    headers: &HeaderMap,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let trigger = trigger(report)?;
+    let skim = Skim::read(body).map_err(unprocessable)?;
+    let arrival = Arrival {
+        place,
+        trigger,
+        source: Source::Api,
+        chain: text(headers, "x-gitlab-event-uuid").and_then(|text| Uuid::parse_str(text).ok()),
+        git_ref: skim.git_ref,
+        key: idempotency_key(headers),
+        body,
+    };
+    let appended = app.belt.ingest(arrival).await?;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "id": appended.id().to_string() }))))
+}
+
+async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Held, ApiError> {
+    body::read(app, headers, body, LIMIT).await.map_err(|body::Refused(status, text)| ApiError::problem(status, text))
+}
+
+fn parse(held: &Held) -> Result<Report<'_>, ApiError> {
+    serde_json::from_slice(&held.bytes).map_err(|error| {
+        let example = r#"{"trigger":"push_hooks","payload":{…}} or {"trigger":"push_hooks","user":{…},"object":{…}}"#;
+        ApiError::problem(StatusCode::BAD_REQUEST, format!("the body is no report ({error}); send {example}"))
+    })
+}
+
+fn trigger(report: &Report<'_>) -> Result<Trigger, ApiError> {
+    Trigger::by_name(&report.trigger).ok_or_else(|| {
+        let names: Vec<&str> = Trigger::all().map(|trigger| trigger.row().name).collect();
+        unprocessable(format!("there is no trigger of this name; use one of {}", names.join(", ")))
+    })
+}
+
+fn missing_body() -> ApiError {
+    unprocessable(
+        "the report has no body: give a complete one as \"payload\", or for a project an \"object\" to compose it from",
+    )
+}
+
+fn unprocessable(error: impl ToString) -> ApiError {
+    ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
+}
+
+pub(super) async fn active_in_project(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
+    let project = find_project(&app, &id).await?;
+    active(&app, Place::Project(project.id), &params)
+}
+
+pub(super) async fn active_in_group(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
+    let group = find_group(&app, &id).await?;
+    active(&app, Place::Group(group.id), &params)
+}
+
+fn active(app: &App, place: Place, params: &Params) -> Result<Json<Value>, ApiError> {
+    let name = params.required("trigger", 255)?;
+    let trigger = Trigger::by_name(&name).or_else(|| Trigger::by_attribute(&name));
+    let trigger = trigger.ok_or_else(|| unprocessable("trigger does not have a valid value"))?;
+    Ok(Json(json!({ "active": app.belt.is_heard(place, trigger) })))
+}

@@ -1,0 +1,186 @@
+//! `/api/v1/insights/commits`: the numbers about commits for a window, a project, an author and a zone.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use quickdraw_domain::Timestamp;
+use quickdraw_domain::insights::DEFINITION_VERSION;
+use quickdraw_domain::insights::report::{
+    self, CommitReport, burst_share, has_whole_hours, work_balance, working_days,
+};
+use quickdraw_store::insights::{CommitFilter, Identity};
+use serde_json::{Value, json};
+
+use crate::auth::Admin;
+use crate::error::ApiError;
+use crate::params::Params;
+use crate::state::App;
+
+/// Days that are covered when nothing else is asked for.
+const DEFAULT_DAYS: i32 = 30;
+/// Most days of one answer.
+const MAX_DAYS: i32 = 3_660;
+
+struct Window {
+    zone: TimeZone,
+    zone_name: String,
+    first: Date,
+    days: i32,
+    from: Timestamp,
+    to: Timestamp,
+}
+
+pub(super) async fn commits(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Json<Value>, ApiError> {
+    let now = app.belt.clock().now();
+    let window = Window::read(&params, now)?;
+    let project = project(&app, &params).await?;
+    let author = params.text("author")?;
+    let wanted = match &author {
+        Some(author) => Some(app.store().find_identities(Some(author.clone())).await?),
+        None => None,
+    };
+    let filter = CommitFilter {
+        from: window.from,
+        to: window.to,
+        project,
+        identities: wanted.as_ref().map(|found| found.iter().map(|identity| identity.id).collect()),
+    };
+    // Hourly sums make whole local days only where the zone is whole hours from UTC; elsewhere the commits are read.
+    let hourly = has_whole_hours(&window.zone, window.from, window.to);
+    let cells = if hourly {
+        app.store().commit_cells(filter.clone()).await?
+    } else {
+        app.store().commit_cells_from_facts(filter.clone()).await?
+    };
+    let rows = app.store().commit_rows(filter.clone()).await?;
+    let report = report::report(&cells, &rows, &window.zone);
+    // Unlisted commits have no author to be credited to.
+    let unlisted = match author {
+        None => Some(app.store().commits_unlisted(filter).await?),
+        Some(_) => None,
+    };
+    let identities = match wanted {
+        Some(found) => found,
+        None => app.store().find_identities(None).await?,
+    };
+    Ok(Json(view(&window, project, author.as_deref(), &report, unlisted, &identities, now)))
+}
+
+impl Window {
+    fn read(params: &Params, now: Timestamp) -> Result<Self, ApiError> {
+        let zone_name = params.text("zone")?.unwrap_or_else(|| "UTC".to_owned());
+        let zone = TimeZone::get(&zone_name)
+            .map_err(|_| invalid("zone is not a name of the IANA time zone database, such as Europe/Bratislava"))?;
+        let today =
+            jiff::Timestamp::from_microsecond(now.as_micros()).unwrap_or_default().to_zoned(zone.clone()).date();
+        let day = |name: &str| -> Result<Option<Date>, ApiError> {
+            let text = params.text(name)?;
+            let parse =
+                |text: String| text.parse().map_err(|_| invalid(&format!("{name} is not a date, such as 2026-05-01")));
+            text.map(parse).transpose()
+        };
+        let span = |days: i32| jiff::Span::new().days(days);
+        let out_of_range = |_| invalid("from and to are out of range");
+        // `to` is the first day that is no longer covered; without it, today is covered.
+        let to = match day("to")? {
+            Some(to) => to,
+            None => today.checked_add(span(1)).map_err(out_of_range)?,
+        };
+        let first = match day("from")? {
+            Some(from) => from,
+            None => to.checked_sub(span(DEFAULT_DAYS)).map_err(out_of_range)?,
+        };
+        let days = first.until(to).map_err(out_of_range)?.get_days();
+        if !(1..=MAX_DAYS).contains(&days) {
+            return Err(invalid(&format!("from must lie before to, and at most {MAX_DAYS} days")));
+        }
+        let start = |date: Date| {
+            let zoned = date.to_zoned(zone.clone()).map_err(out_of_range)?;
+            Ok::<_, ApiError>(Timestamp::from_micros(zoned.timestamp().as_microsecond()))
+        };
+        let (from, to) = (start(first)?, start(to)?);
+        Ok(Self { zone, zone_name, first, days, from, to })
+    }
+}
+
+/// A project by its number in events, or by its path there.
+async fn project(app: &App, params: &Params) -> Result<Option<i64>, ApiError> {
+    let Some(text) = params.text("project")? else { return Ok(None) };
+    if let Ok(number) = text.parse() {
+        return Ok(Some(number));
+    }
+    let found = app.store().find_insights_project(text).await?;
+    found
+        .map(Some)
+        .ok_or_else(|| ApiError::problem(StatusCode::NOT_FOUND, "no event has named a project with this path yet"))
+}
+
+fn invalid(text: &str) -> ApiError {
+    ApiError::problem(StatusCode::BAD_REQUEST, text)
+}
+
+fn view(
+    window: &Window,
+    project: Option<i64>,
+    author: Option<&str>,
+    report: &CommitReport,
+    unlisted: Option<i64>,
+    identities: &[Identity],
+    now: Timestamp,
+) -> Value {
+    let working = working_days(window.first, window.days);
+    let share = |days: u64| if working == 0 { None } else { Some(precise(days) / precise(working as u64)) };
+    let authors: Vec<Value> = identities
+        .iter()
+        .filter_map(|identity| Some((identity, report.by_identity.get(&identity.id)?)))
+        .map(|(identity, commits)| {
+            let active = report.active_days.get(&identity.id).copied().unwrap_or(0);
+            json!({
+                "name": identity.author.name,
+                "email": identity.author.email,
+                "commits": commits,
+                "active_days": active,
+                "coding_days_share": share(active),
+            })
+        })
+        .collect();
+    let counts: Vec<i64> = report.by_identity.values().copied().collect();
+    let by_day: BTreeMap<String, i64> = report.by_day.iter().map(|(day, count)| (day.to_string(), *count)).collect();
+    json!({
+        "from": window.first.to_string(),
+        "days": window.days,
+        "zone": window.zone_name,
+        "project": project,
+        "author": author,
+        "as_of": now.to_iso(),
+        "definition_version": DEFINITION_VERSION,
+        "commits": report.commits,
+        "merge_commits": report.merge_commits,
+        "commits_landed": report.commits_landed,
+        "unique_changes": report.unique_changes,
+        "commits_unlisted": unlisted,
+        "files_added": report.files_added,
+        "files_modified": report.files_modified,
+        "files_removed": report.files_removed,
+        "files_touched": report.files_touched,
+        "work_balance": work_balance(&counts),
+        "burst_share": burst_share(&report.by_day, window.first, window.days),
+        "authors": authors,
+        "by_day": by_day,
+        "time_distribution": {
+            "zone": report.week_in_zone,
+            "author_local": report.week_author_local,
+            "utc": report.week_in_utc,
+        },
+    })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of days")]
+fn precise(days: u64) -> f64 {
+    days as f64
+}

@@ -1,0 +1,82 @@
+//! `/api/v4/projects`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{OriginalUri, Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use quickdraw_domain::GroupId;
+use quickdraw_store::scopes::NewProject;
+use serde_json::{Value, json};
+
+use super::groups::{path, refresh, visibility};
+use super::page::Asked;
+use crate::api::find_project;
+use crate::auth::Admin;
+use crate::error::ApiError;
+use crate::params::Params;
+use crate::state::App;
+use crate::views;
+
+pub(super) async fn list(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let asked = Asked::read(&params)?;
+    let projects = app.store().list_projects(asked.rows()).await?;
+    let rows = projects.rows.iter().map(|project| views::project(project, &app.external_url)).collect();
+    Ok(asked.answer(rows, projects.total, &headers, &uri))
+}
+
+pub(super) async fn create(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    params: Params,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    // GitLab takes either and makes the other from it.
+    let name = params.line("name", 255)?.filter(|name| !name.is_empty());
+    let path = match params.text("path")? {
+        Some(_) => path(&params, "path")?,
+        None => match &name {
+            Some(_) => path(&params, "name")?.to_lowercase(),
+            None => {
+                return Err(ApiError::bad_parameter("name, path are missing, at least one parameter must be provided"));
+            }
+        },
+    };
+    let group = params.integer("namespace_id")?.ok_or_else(|| ApiError::bad_parameter("namespace_id is missing"))?;
+    let new = NewProject {
+        group: GroupId(group),
+        name: name.unwrap_or_else(|| path.clone()),
+        path,
+        description: params.text("description")?,
+        default_branch: Some(params.line("default_branch", 255)?.unwrap_or_else(|| "main".to_owned())),
+        visibility_level: visibility(&params)?,
+    };
+    let project = app.store().create_project(new, app.belt.clock().now()).await?;
+    refresh(&app).await;
+    Ok((StatusCode::CREATED, Json(views::project(&project, &app.external_url))))
+}
+
+pub(super) async fn show(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    Ok(Json(views::project(&find_project(&app, &id).await?, &app.external_url)))
+}
+
+pub(super) async fn delete(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let project = find_project(&app, &id).await?;
+    app.store().delete_project(project.id).await?;
+    refresh(&app).await;
+    Ok((StatusCode::ACCEPTED, Json(json!({ "message": "202 Accepted" }))))
+}

@@ -1,0 +1,75 @@
+//! Reading request bodies within bounds: size, time, and bytes in memory over all requests.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode, header};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::state::App;
+
+/// Longest that a body may take to arrive.
+const TIME: Duration = Duration::from_secs(30);
+
+/// Why a body was not read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Refused(pub StatusCode, pub &'static str);
+
+/// A body in memory; the room it takes is given back when it is dropped.
+pub struct Held {
+    /// The exact bytes.
+    pub bytes: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+/// Reads a body of at most `limit` bytes. Declared lengths are looked at first, so that nothing is read in vain.
+///
+/// # Errors
+/// 415 for a content coding, 413 for too much, 408 for too slow, 400 for a broken one, 503 when memory is short.
+pub async fn read(app: &App, headers: &HeaderMap, body: Body, limit: usize) -> Result<Held, Refused> {
+    let coding = headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes().to_ascii_lowercase());
+    if coding.is_some_and(|coding| !coding.is_empty() && coding != b"identity") {
+        return Err(Refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content codings are not accepted; send it plain"));
+    }
+    let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|declared| declared > limit) {
+        return Err(Refused(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"));
+    }
+    // Without a length the whole limit is set aside.
+    let kib = u32::try_from(declared.unwrap_or(limit) / 1024 + 1).unwrap_or(u32::MAX);
+    let room = tokio::time::timeout(TIME, app.bodies.clone().acquire_many_owned(kib)).await;
+    let Ok(Ok(room)) = room else {
+        return Err(Refused(StatusCode::SERVICE_UNAVAILABLE, "too many bodies are being received; try again"));
+    };
+    match tokio::time::timeout(TIME, collect(body, declared.unwrap_or(0), limit)).await {
+        Ok(Ok(bytes)) => Ok(Held { bytes, _room: room }),
+        Ok(Err(refused)) => Err(refused),
+        Err(_) => Err(Refused(StatusCode::REQUEST_TIMEOUT, "the body took too long")),
+    }
+}
+
+async fn collect(mut body: Body, declared: usize, limit: usize) -> Result<Bytes, Refused> {
+    // Most bodies come in one piece, which is then passed on without a copy.
+    let mut first: Option<Bytes> = None;
+    let mut rest = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let broken = |_| Refused(StatusCode::BAD_REQUEST, "the body broke off");
+        let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+        let read = first.as_ref().map_or(0, Bytes::len) + rest.len() + data.len();
+        if read > limit {
+            return Err(Refused(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"));
+        }
+        match first.take() {
+            None if rest.is_empty() => first = Some(data),
+            None => rest.extend_from_slice(&data),
+            Some(before) => {
+                rest.reserve(declared.max(before.len() + data.len()));
+                rest.extend_from_slice(&before);
+                rest.extend_from_slice(&data);
+            }
+        }
+    }
+    Ok(first.unwrap_or_else(|| rest.freeze()))
+}

@@ -1,0 +1,114 @@
+//! The one place where errors become answers. `/api/v4` has GitLab's two shapes, `/api/v1` problem details (RFC 9457).
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use quickdraw_store::Error;
+use serde_json::{Value, json};
+
+/// What went wrong, for whoever asked. Made by handlers with `?`.
+#[derive(Debug)]
+pub enum ApiError {
+    /// GitLab's `{"message": …}`.
+    Message(StatusCode, Value),
+    /// GitLab's `{"error": …}`: parameters, and the fixed texts of hooks.
+    Error(StatusCode, String),
+    /// Problem details: status, what happened, how to mend it.
+    Problem(StatusCode, String),
+    /// The store could not do it now.
+    Store(Error),
+}
+
+impl ApiError {
+    /// 404 with the resource's name, as GitLab words it.
+    #[must_use]
+    pub fn not_found(what: &str) -> Self {
+        Self::Message(StatusCode::NOT_FOUND, json!(format!("404 {what} Not Found")))
+    }
+
+    /// 404 of a hook or event, which GitLab words differently.
+    #[must_use]
+    pub fn plain_not_found() -> Self {
+        Self::Message(StatusCode::NOT_FOUND, json!("404 Not found"))
+    }
+
+    /// 401.
+    #[must_use]
+    pub fn unauthorized() -> Self {
+        Self::Message(StatusCode::UNAUTHORIZED, json!("401 Unauthorized"))
+    }
+
+    /// 400 of a parameter.
+    #[must_use]
+    pub fn bad_parameter(text: impl Into<String>) -> Self {
+        Self::Error(StatusCode::BAD_REQUEST, text.into())
+    }
+
+    /// 422 with one of GitLab's fixed texts.
+    #[must_use]
+    pub fn unprocessable(text: impl Into<String>) -> Self {
+        Self::Error(StatusCode::UNPROCESSABLE_ENTITY, text.into())
+    }
+
+    /// Problem details of `/api/v1`.
+    #[must_use]
+    pub fn problem(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self::Problem(status, detail.into())
+    }
+}
+
+impl From<Error> for ApiError {
+    fn from(error: Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Message(status, message) => (status, Json(json!({ "message": message }))).into_response(),
+            Self::Error(status, error) => (status, Json(json!({ "error": error }))).into_response(),
+            Self::Problem(status, detail) => problem(status, &detail),
+            Self::Store(Error::Taken(what)) => {
+                let message = json!({ what: [format!("has already been taken")] });
+                (StatusCode::BAD_REQUEST, Json(json!({ "message": message }))).into_response()
+            }
+            Self::Store(Error::Missing(what)) => {
+                let message = format!("404 {} Not Found", capital(what));
+                (StatusCode::NOT_FOUND, Json(json!({ "message": message }))).into_response()
+            }
+            Self::Store(error) => {
+                let status = match error {
+                    Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+                    _ => StatusCode::INTERNAL_SERVER_ERROR,
+                };
+                tracing::error!(%error, "failed to answer a request");
+                // What failed inside is for the log, not for whoever asked.
+                let mut response = problem(status, "the store could not do this now; try again");
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+                response
+            }
+        }
+    }
+}
+
+fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+fn problem(status: StatusCode, detail: &str) -> Response {
+    let title = status.canonical_reason().unwrap_or("Error");
+    let body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });
+    let mut response = (status, Json(body)).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response
+}
+
+/// Whatever no route answers.
+pub(crate) async fn not_found(uri: Uri) -> ApiError {
+    if uri.path().starts_with("/api/v4") {
+        return ApiError::Error(StatusCode::NOT_FOUND, "404 Not Found".to_owned());
+    }
+    ApiError::problem(StatusCode::NOT_FOUND, "there is nothing at this address")
+}

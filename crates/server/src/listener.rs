@@ -1,0 +1,176 @@
+//! Our own accept loop. The framework's default one installs no timer, and without a timer nothing bounds how long a
+//! client may take to send its head. Limits: connections in all and per address, head size, fields and time.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tower::ServiceExt;
+
+use crate::telemetry;
+
+/// How much connections may cost us.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ListenerLimits {
+    /// Open connections.
+    pub connections: usize,
+    /// Open connections from one address. A reverse proxy is one address.
+    pub per_address: usize,
+    /// Longest for the head of a request, idle time before it included.
+    pub head_time: Duration,
+    /// Largest head.
+    pub head_bytes: usize,
+    /// Most header fields.
+    pub head_fields: usize,
+}
+
+impl Default for ListenerLimits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            per_address: 200,
+            head_time: Duration::from_secs(10),
+            head_bytes: 64 << 10,
+            head_fields: 100,
+        }
+    }
+}
+
+/// A listener that serves until it is told to stop.
+pub struct Listener {
+    listener: TcpListener,
+    limits: ListenerLimits,
+}
+
+impl Listener {
+    /// Binds an address.
+    ///
+    /// # Errors
+    /// When it is taken or not ours.
+    pub async fn bind(address: &str, limits: ListenerLimits) -> std::io::Result<Self> {
+        Ok(Self { listener: TcpListener::bind(address).await?, limits })
+    }
+
+    /// The address that was bound, with the port that was chosen if none was asked for.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Serves until `stop` turns true, then lets requests under way end.
+    pub async fn serve(self, router: Router, mut stop: watch::Receiver<bool>) {
+        let counts = Arc::new(Counts::default());
+        let mut connections = JoinSet::new();
+        while !*stop.borrow() {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                _ = stop.changed() => break,
+            };
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of file descriptors, most likely: connections have to end before more can be had.
+                    tracing::warn!(%error, "failed to accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            };
+            while connections.try_join_next().is_some() {}
+            let Some(place) = Place::take(&counts, peer.ip(), &self.limits) else { continue };
+            connections.spawn(connection(stream, peer, router.clone(), self.limits, stop.clone(), place));
+        }
+        drop(self.listener);
+        while connections.join_next().await.is_some() {}
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    limits: ListenerLimits,
+    mut stop: watch::Receiver<bool>,
+    place: Place,
+) {
+    let _ = stream.set_nodelay(true);
+    let service = TowerToHyperService::new(router.map_request(move |mut request: http::Request<_>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request
+    }));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_time)
+        .max_headers(limits.head_fields)
+        .max_buf_size(limits.head_bytes)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = stop.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        // What clients do is no failure of ours.
+        tracing::trace!(%error, "a connection ended badly");
+    }
+    drop(place);
+}
+
+#[derive(Default)]
+struct Counts {
+    by_address: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// A connection's place under the limits; given back when it ends.
+struct Place {
+    counts: Arc<Counts>,
+    address: IpAddr,
+}
+
+impl Place {
+    fn take(counts: &Arc<Counts>, address: IpAddr, limits: &ListenerLimits) -> Option<Self> {
+        let mut by_address = counts.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let total: usize = by_address.values().sum();
+        let here = by_address.get(&address).copied().unwrap_or(0);
+        let over = if total >= limits.connections {
+            Some("total")
+        } else if here >= limits.per_address {
+            Some("address")
+        } else {
+            None
+        };
+        if let Some(limit) = over {
+            metrics::counter!(telemetry::CONNECTIONS_REFUSED, "limit" => limit).increment(1);
+            return None;
+        }
+        by_address.insert(address, here + 1);
+        metrics::gauge!(telemetry::CONNECTIONS).increment(1.0);
+        Some(Self { counts: counts.clone(), address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut by_address = self.counts.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = by_address.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                by_address.remove(&self.address);
+            }
+        }
+        metrics::gauge!(telemetry::CONNECTIONS).decrement(1.0);
+    }
+}

@@ -1,0 +1,42 @@
+//! What every request can reach.
+
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use quickdraw_engine::Belt;
+use quickdraw_store::SharedStore;
+use tokio::sync::Semaphore;
+
+use crate::receive::Receiver;
+
+/// Bytes of bodies that may be in memory at once, in KiB: what a semaphore of 32-bit permits can count.
+const BODIES_IN_FLIGHT_KIB: usize = 256 << 10;
+
+/// The application.
+pub struct App {
+    /// The belt.
+    pub belt: Arc<Belt>,
+    /// The default receiver.
+    pub receiver: Receiver,
+    /// Base URL under which we are reached, without a slash at its end.
+    pub external_url: String,
+    /// Renders `/metrics`.
+    pub metrics: PrometheusHandle,
+    /// Room for bodies, in KiB.
+    pub bodies: Arc<Semaphore>,
+}
+
+impl App {
+    /// Puts the application together.
+    #[must_use]
+    pub fn new(belt: Arc<Belt>, receiver: Receiver, external_url: String, metrics: PrometheusHandle) -> Arc<Self> {
+        let bodies = Arc::new(Semaphore::new(BODIES_IN_FLIGHT_KIB));
+        Arc::new(Self { belt, receiver, external_url, metrics, bodies })
+    }
+
+    /// The store, for reading and for what people configure.
+    #[must_use]
+    pub fn store(&self) -> &SharedStore {
+        self.belt.store()
+    }
+}

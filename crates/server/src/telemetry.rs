@@ -1,0 +1,11 @@
+//! Metrics of the server, declared in one place. The first two are the seed's, name by name.
+
+/// Counter: requests to receivers. Labels `event` (the catalog's header, or `unknown`) and `status` (`success`,
+/// `duplicate`, `rejected`, `error`).
+pub const WEBHOOK_REQUESTS: &str = "gitlab_webhook_requests_total";
+/// Histogram: seconds from the head of a request to its answer.
+pub const WEBHOOK_SECONDS: &str = "gitlab_webhook_duration_seconds";
+/// Counter: connections closed because there were too many. Label `limit` (`total`, `address`).
+pub const CONNECTIONS_REFUSED: &str = "quickdraw_connections_refused_total";
+/// Gauge: open connections.
+pub const CONNECTIONS: &str = "quickdraw_connections";
