@@ -1,2 +1,75 @@
-//! placeholder
-fn main() {}
+//! The binary: configuration, wiring, lifecycle. Sees all other crates and is seen by none; the only reader of the
+//! environment and of files.
+
+mod client;
+mod commands;
+mod config;
+mod wiring;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// GitLab-style webhooks, both ends, in one binary.
+#[derive(Parser)]
+#[command(name = "quickdraw", version)]
+struct Arguments {
+    /// Configuration file; without it, quickdraw.toml in this folder is read if it is there.
+    #[arg(long, global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run everything in one process: API, receiver, workers.
+    Serve,
+    /// Print a new secret, or a signing token.
+    Secret {
+        /// A signing token (whsec_…) instead of a secret.
+        #[arg(long)]
+        signing: bool,
+    },
+    /// Report pushes to a bare git repository.
+    #[command(subcommand)]
+    GitHook(commands::git_hook::GitHook),
+    /// Report an event from the shell.
+    Emit(commands::emit::Emit),
+    /// Run a private receiver that verifies and prints what arrives.
+    Listen(commands::listen::Listen),
+    /// Ask the address guard.
+    #[command(subcommand)]
+    Guard(commands::guard::Guard),
+    /// Create or update the database schema.
+    Migrate,
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(commands::config::ConfigCommand),
+    /// Check that everything this server needs is in order.
+    Doctor,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    // `.env` is read before anything looks at the environment; a missing one is fine, a broken one is not.
+    match dotenvy::dotenv() {
+        Ok(_) => {}
+        Err(error) if error.not_found() => {}
+        Err(error) => anyhow::bail!("failed to read .env: {error}"),
+    }
+    let config = arguments.config.as_deref();
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        match arguments.command {
+            Command::Serve => commands::serve::run(config::load(config)?).await,
+            Command::Secret { signing } => commands::secret::run(signing),
+            Command::GitHook(command) => commands::git_hook::run(command).await,
+            Command::Emit(command) => commands::emit::run(command).await,
+            Command::Listen(command) => commands::listen::run(command).await,
+            Command::Guard(command) => commands::guard::run(command, config::load(config)?).await,
+            Command::Migrate => commands::migrate::run(config::load(config)?).await,
+            Command::Config(command) => commands::config::run(&command, config),
+            Command::Doctor => commands::doctor::run(config).await,
+        }
+    })
+}

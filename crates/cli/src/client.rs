@@ -1,0 +1,57 @@
+//! Calls to a Quickdraw server, for the commands that report events. They use the same bounded client as deliveries.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use bytes::Bytes;
+use quickdraw_domain::hook::HookUrl;
+use quickdraw_egress::{Answer, Call, Client, Hickory, Limits};
+
+/// Posts to a URL that the user typed, wherever it points: these are the user's own machines.
+pub(crate) async fn post(
+    url: &str,
+    headers: &[(&'static str, String)],
+    body: Vec<u8>,
+    deadline: Duration,
+) -> anyhow::Result<Answer> {
+    let url = HookUrl::parse(url).map_err(|error| anyhow::anyhow!("the URL {error}"))?;
+    let resolver = Hickory::from_system().context("failed to read the system's resolver settings")?;
+    let client = Client::new(Limits { deadline, ..Limits::default() }, Arc::new(resolver), Vec::new())?;
+    let (host, authority, path) = (url.host().to_string(), url.authority(), url.path_and_query());
+    let call = Call {
+        https: url.is_https(),
+        host: &host,
+        literal: host.trim_matches(['[', ']']).parse().ok(),
+        port: url.port(),
+        authority: &authority,
+        path: &path,
+        headers,
+        body: Bytes::from(body),
+        verify_tls: true,
+    };
+    let report = client.call(call, |_| Ok::<(), &str>(())).await;
+    report.result.map_err(|failure| anyhow::anyhow!("{failure}"))
+}
+
+/// Reports an event; the body is a whole report. Gives the event's id.
+pub(crate) async fn report(
+    base_url: &str,
+    token: &str,
+    project: &str,
+    report: &serde_json::Value,
+    deadline: Duration,
+) -> anyhow::Result<String> {
+    let id: String = url::form_urlencoded::byte_serialize(project.as_bytes()).collect();
+    let url = format!("{}/api/v1/projects/{id}/events", base_url.trim_end_matches('/'));
+    let headers = [
+        ("Content-Type", "application/json".to_owned()),
+        ("PRIVATE-TOKEN", token.to_owned()),
+        ("Idempotency-Key", uuid::Uuid::new_v4().to_string()),
+    ];
+    let answer = post(&url, &headers, serde_json::to_vec(report)?, deadline).await?;
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    anyhow::ensure!(answer.status == 202, "the server answered {}: {text}", answer.status);
+    let answer: serde_json::Value = serde_json::from_str(&text).context("the server's answer is not JSON")?;
+    Ok(answer["id"].as_str().unwrap_or_default().to_owned())
+}

@@ -1,0 +1,17 @@
+//! One file a command.
+
+pub(crate) mod config;
+pub(crate) mod doctor;
+pub(crate) mod emit;
+pub(crate) mod git_hook;
+pub(crate) mod guard;
+pub(crate) mod listen;
+pub(crate) mod migrate;
+pub(crate) mod secret;
+pub(crate) mod serve;
+
+/// Writes a line for the user. A reader that has gone, as in `| head`, is no error of ours.
+pub(crate) fn say(text: impl std::fmt::Display) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}

@@ -1,0 +1,52 @@
+//! `quickdraw emit`: reports an event from the shell.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use serde_json::value::RawValue;
+
+use super::say;
+use crate::client;
+
+#[derive(Args)]
+pub(crate) struct Emit {
+    /// What happened, such as push_hooks or merge_request_hooks.
+    trigger: String,
+    /// Where: full path or number of the project.
+    #[arg(long)]
+    project: String,
+    /// File with the complete body; - or nothing reads standard input.
+    #[arg(long)]
+    payload: Option<PathBuf>,
+    /// Base URL of the server.
+    #[arg(long, env = "QUICKDRAW_URL", default_value = "http://127.0.0.1:8000")]
+    url: String,
+    /// Token; without it, the one in ./quickdraw-data/root-token.
+    #[arg(long, env = "QUICKDRAW_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
+pub(crate) async fn run(command: Emit) -> anyhow::Result<()> {
+    let mut body = String::new();
+    match command.payload.filter(|path| path.as_os_str() != "-") {
+        Some(path) => {
+            body = std::fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
+        }
+        None => drop(std::io::stdin().read_to_string(&mut body)?),
+    }
+    let payload = RawValue::from_string(body).context("the body is not JSON")?;
+    let token = match command.token {
+        Some(token) => token,
+        None => std::fs::read_to_string("quickdraw-data/root-token")
+            .context("give --token, or run this where quickdraw-data/root-token is")?
+            .trim()
+            .to_owned(),
+    };
+    let report = serde_json::json!({ "trigger": command.trigger, "payload": payload });
+    let id = client::report(&command.url, &token, &command.project, &report, Duration::from_secs(30)).await?;
+    say(id);
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! `quickdraw git-hook`: a bare repository reports its pushes.
+
+mod commits;
+mod install;
+mod updates;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use super::say;
+use crate::client;
+use updates::{Kind, Update};
+
+/// Longest that a push waits for a report. A server that is away must not hold up people's work.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[derive(Subcommand)]
+pub(crate) enum GitHook {
+    /// Install a post-receive hook into a bare repository.
+    Install {
+        /// The bare repository.
+        repository: PathBuf,
+        /// Full path of the project that it belongs to.
+        #[arg(long)]
+        project: String,
+        /// Base URL of the server.
+        #[arg(long)]
+        url: String,
+        /// Token to report with.
+        #[arg(long)]
+        token: String,
+    },
+    /// What the installed hook calls; reads ref updates from standard input.
+    PostReceive,
+}
+
+pub(crate) async fn run(command: GitHook) -> anyhow::Result<()> {
+    match command {
+        GitHook::Install { repository, project, url, token } => {
+            let file = install::install(&repository, &install::Target { project, url, token })?;
+            say(format!("installed {}", file.display()));
+            Ok(())
+        }
+        GitHook::PostReceive => {
+            // The push is done; whatever fails here must not look like a failed push.
+            if let Err(error) = post_receive().await {
+                complain(&format!("this push was not reported: {error:#}"));
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Git shows this to whoever pushed.
+fn complain(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr().lock(), "quickdraw: {text}");
+}
+
+async fn post_receive() -> anyhow::Result<()> {
+    let input = std::io::read_to_string(std::io::stdin()).context("failed to read the ref updates")?;
+    let repository = gix::open(std::env::var_os("GIT_DIR").map_or_else(|| PathBuf::from("."), PathBuf::from))
+        .context("failed to open the repository")?;
+    let target = install::read(repository.git_dir())?;
+    let updates = updates::parse(&input)?;
+    for (kind, change) in updates::over_the_limit(&updates) {
+        complain(&format!(
+            "more than {} {kind}s {change} in one push: none of them is reported, as in GitLab",
+            updates::LIMIT
+        ));
+    }
+    for update in updates::within_the_limit(&updates) {
+        let object = object(&repository, update)?;
+        let trigger = match update.kind {
+            Kind::Branch => "push_hooks",
+            Kind::Tag => "tag_push_hooks",
+        };
+        let report = json!({ "trigger": trigger, "user": user(), "object": object });
+        client::report(&target.url, &target.token, &target.project, &report, PATIENCE).await?;
+    }
+    Ok(())
+}
+
+fn object(repository: &gix::Repository, update: &Update) -> anyhow::Result<Value> {
+    let mut object = json!({
+        "before": update.old,
+        "after": update.new,
+        "ref": update.name,
+        "push_options": push_options(),
+        "commits": [],
+        "total_commits_count": 0,
+    });
+    match update.kind {
+        Kind::Branch => {
+            let pushed = commits::pushed(repository, update)?;
+            object["commits"] = pushed.listed;
+            object["total_commits_count"] = json!(pushed.total);
+        }
+        Kind::Tag => {
+            if let Some((checkout, message)) = commits::tag(repository, update)? {
+                object["checkout_sha"] = json!(checkout);
+                object["message"] = json!(message);
+            }
+        }
+    }
+    Ok(object)
+}
+
+/// Who pushed, as far as a plain git server knows: the login of the session.
+fn user() -> Value {
+    let login = ["REMOTE_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let login = login.unwrap_or_else(|| "unknown".to_owned());
+    json!({ "name": login, "username": login })
+}
+
+/// `git push -o ci.skip -o a.b=c` gives `{"ci": {"skip": true}, "a": {"b": "c"}}`.
+fn push_options() -> Value {
+    let count = std::env::var("GIT_PUSH_OPTION_COUNT").ok().and_then(|count| count.parse().ok()).unwrap_or(0_u32);
+    let mut options = json!({});
+    for n in 0..count.min(100) {
+        let Ok(option) = std::env::var(format!("GIT_PUSH_OPTION_{n}")) else { continue };
+        let (key, value) = match option.split_once('=') {
+            Some((key, value)) => (key, json!(value)),
+            None => (option.as_str(), json!(true)),
+        };
+        let mut place = &mut options;
+        for part in key.split('.') {
+            if !place.is_object() {
+                *place = json!({});
+            }
+            place = &mut place[part];
+        }
+        *place = value;
+    }
+    options
+}

@@ -1,0 +1,130 @@
+//! Reading real commits: who, when, what, and which paths.
+
+use anyhow::Context;
+use gix::bstr::{BStr, ByteSlice};
+use gix::object::tree::diff::ChangeDetached;
+use gix::{ObjectId, Repository};
+use serde_json::{Value, json};
+
+use super::updates::{Change, Update};
+
+/// Most commits that are listed: the newest, oldest first. The total is counted over all.
+const LISTED: usize = 20;
+
+pub(super) struct Pushed {
+    pub(super) listed: Value,
+    pub(super) total: usize,
+}
+
+/// The commits that a branch update brought: what is reachable from the new tip and not from the old one. A new branch
+/// lists what is not on the default branch, as GitLab does.
+pub(super) fn pushed(repository: &Repository, update: &Update) -> anyhow::Result<Pushed> {
+    if update.change == Change::Removed {
+        return Ok(Pushed { listed: json!([]), total: 0 });
+    }
+    let tip = id(&update.new)?;
+    let hidden = match update.change {
+        Change::Created => default_branch(repository, &update.name),
+        Change::Updated | Change::Removed => Some(id(&update.old)?),
+    };
+    let walk = repository
+        .rev_walk([tip])
+        .with_hidden(hidden)
+        .sorting(gix::revision::walk::Sorting::ByCommitTime(
+            gix::traverse::commit::simple::CommitTimeOrder::NewestFirst,
+        ))
+        .all()
+        .context("failed to walk the history")?;
+    let (mut newest, mut total) = (Vec::new(), 0);
+    for commit in walk {
+        let commit = commit.context("failed to walk the history")?;
+        if newest.len() < LISTED {
+            newest.push(commit.id);
+        }
+        total += 1;
+    }
+    newest.reverse();
+    let listed = newest.into_iter().map(|id| describe(repository, id)).collect::<anyhow::Result<Vec<Value>>>()?;
+    Ok(Pushed { listed: Value::Array(listed), total })
+}
+
+/// The commit that a tag points at, and the text of an annotated one. `None` for a removed tag.
+pub(super) fn tag(repository: &Repository, update: &Update) -> anyhow::Result<Option<(String, Option<String>)>> {
+    if update.change == Change::Removed {
+        return Ok(None);
+    }
+    let object = repository.find_object(id(&update.new)?).context("failed to read the tag")?;
+    let message = match object.clone().try_into_tag() {
+        Ok(tag) => Some(text(tag.decode().context("failed to read the tag")?.message.trim().as_bstr())),
+        Err(_) => None,
+    };
+    let commit = object.peel_tags_to_end().context("failed to follow the tag")?;
+    Ok(Some((commit.id.to_string(), message)))
+}
+
+fn id(hex: &str) -> anyhow::Result<ObjectId> {
+    ObjectId::from_hex(hex.as_bytes()).with_context(|| format!("{hex:?} is no object id"))
+}
+
+/// The tip of the default branch, unless that is the very branch that was pushed or does not exist yet.
+fn default_branch(repository: &Repository, pushed: &str) -> Option<ObjectId> {
+    let head = repository.head().ok()?;
+    if head.referent_name()?.as_bstr() == pushed.as_bytes().as_bstr() {
+        return None;
+    }
+    Some(head.id()?.detach())
+}
+
+fn describe(repository: &Repository, id: ObjectId) -> anyhow::Result<Value> {
+    let commit = repository.find_commit(id).context("failed to read a commit")?;
+    let (author, committer) = (commit.author()?, commit.committer()?);
+    // GitLab shows the committer's time with the committer's offset.
+    let time = committer.time().context("failed to read a commit's time")?;
+    let at = jiff::Timestamp::from_second(time.seconds)?;
+    let offset = jiff::tz::Offset::from_seconds(time.offset).unwrap_or(jiff::tz::Offset::UTC);
+    let written = jiff::fmt::temporal::DateTimePrinter::new().timestamp_with_offset_to_string(&at, offset);
+    let (mut added, mut modified, mut removed) = (Vec::new(), Vec::new(), Vec::new());
+    for change in changes(repository, &commit)? {
+        match change {
+            ChangeDetached::Addition { location, entry_mode, .. } if !entry_mode.is_tree() => {
+                added.push(text(location.as_bstr()));
+            }
+            ChangeDetached::Deletion { location, entry_mode, .. } if !entry_mode.is_tree() => {
+                removed.push(text(location.as_bstr()));
+            }
+            ChangeDetached::Modification { location, entry_mode, .. } if !entry_mode.is_tree() => {
+                modified.push(text(location.as_bstr()));
+            }
+            // A rename is listed under its new name only.
+            ChangeDetached::Rewrite { location, entry_mode, .. } if !entry_mode.is_tree() => {
+                added.push(text(location.as_bstr()));
+            }
+            _ => {}
+        }
+    }
+    Ok(json!({
+        "id": id.to_string(),
+        "message": text(commit.message_raw()?),
+        "timestamp": written,
+        "author": { "name": text(author.name), "email": text(author.email) },
+        "added": added,
+        "modified": modified,
+        "removed": removed,
+    }))
+}
+
+/// Against the first parent, as GitLab does: a merge lists the whole of what it brought in.
+fn changes(repository: &Repository, commit: &gix::Commit<'_>) -> anyhow::Result<Vec<ChangeDetached>> {
+    let parent = match commit.parent_ids().next() {
+        // A shallow repository ends somewhere: there, everything counts as added.
+        Some(parent) => repository.find_commit(parent).ok().map(|parent| parent.tree()).transpose()?,
+        None => None,
+    };
+    let tree = commit.tree().context("failed to read a tree")?;
+    repository.diff_tree_to_tree(parent.as_ref(), Some(&tree), None).context("failed to compare trees")
+}
+
+/// Git's texts are bytes; what is not UTF-8 is shown as well as it can be.
+fn text(bytes: &BStr) -> String {
+    bytes.to_str_lossy().into_owned()
+}

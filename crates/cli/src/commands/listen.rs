@@ -1,0 +1,115 @@
+//! `quickdraw listen`: a private receiver for developing against webhooks. It verifies, prints what arrived, and can
+//! pass it on to a local program.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use clap::Args;
+use quickdraw_domain::Secret;
+use quickdraw_server::{Listener, ListenerLimits, Receiver};
+use tokio::sync::watch;
+
+use super::say;
+use crate::{client, wiring};
+
+/// Largest body that is printed and passed on: GitLab's own limit.
+const LIMIT: usize = 25 << 20;
+/// Headers that are passed on.
+const PASSED_ON: [&str; 12] = [
+    "Content-Type",
+    "User-Agent",
+    "X-Gitlab-Event",
+    "X-Gitlab-Instance",
+    "X-Gitlab-Webhook-UUID",
+    "X-Gitlab-Event-UUID",
+    "X-Gitlab-Token",
+    "X-Hub-Signature-256",
+    "Idempotency-Key",
+    "webhook-id",
+    "webhook-timestamp",
+    "webhook-signature",
+];
+
+#[derive(Args)]
+pub(crate) struct Listen {
+    /// Port on 127.0.0.1; 0 picks a free one.
+    port: u16,
+    /// Pass each verified request on to this URL.
+    #[arg(long)]
+    forward: Option<String>,
+    /// Secret token, or signing token (whsec_…), to verify with.
+    #[arg(long)]
+    secret: Option<String>,
+}
+
+struct Ear {
+    receiver: Option<Receiver>,
+    forward: Option<String>,
+}
+
+pub(crate) async fn run(command: Listen) -> anyhow::Result<()> {
+    let receiver = command.secret.map(|secret| Receiver::new(Secret::new(secret), None, LIMIT));
+    let ear = Arc::new(Ear { receiver, forward: command.forward });
+    let listener = Listener::bind(&format!("127.0.0.1:{}", command.port), ListenerLimits::default()).await?;
+    say(format!("listening on http://{}", listener.address()?));
+    let (stop, stopped) = watch::channel(false);
+    let router = Router::new().fallback(hear).with_state(ear);
+    let ending = async {
+        let heard = tokio::signal::ctrl_c().await.context("failed to listen for the end");
+        let _ = stop.send(true);
+        heard
+    };
+    tokio::join!(listener.serve(router, stopped), ending).1
+}
+
+async fn hear(State(ear): State<Arc<Ear>>, headers: HeaderMap, body: Body) -> (StatusCode, &'static str) {
+    let Ok(body) = axum::body::to_bytes(body, LIMIT).await else {
+        return (StatusCode::PAYLOAD_TOO_LARGE, "too large");
+    };
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-");
+    let verdict = ear.receiver.as_ref().map(|receiver| {
+        receiver.check_head(&headers).is_some_and(|checks| receiver.check_body(&checks, &headers, &body, wiring::now()))
+    });
+    let signed = headers.contains_key("webhook-signature") || headers.contains_key("x-hub-signature-256");
+    let words = match verdict {
+        None => "not verified (no --secret)",
+        Some(true) if signed => "signature ok",
+        Some(true) => "token ok",
+        Some(false) => "REFUSED: wrong or missing token or signature",
+    };
+    say(format!(
+        "\n{}  {}  key {}  {} bytes  {words}",
+        jiff::Zoned::now().strftime("%H:%M:%S%.3f"),
+        header("x-gitlab-event"),
+        header("idempotency-key"),
+        body.len()
+    ));
+    let pretty =
+        serde_json::from_slice::<serde_json::Value>(&body).and_then(|json| serde_json::to_string_pretty(&json));
+    say(pretty.unwrap_or_else(|_| String::from_utf8_lossy(&body).into_owned()));
+    if verdict == Some(false) {
+        return (StatusCode::UNAUTHORIZED, "wrong or missing token or signature");
+    }
+    if let Some(forward) = &ear.forward {
+        let passed_on: Vec<(&'static str, String)> = PASSED_ON
+            .into_iter()
+            .filter_map(|name| Some((name, headers.get(name)?.to_str().ok()?.to_owned())))
+            .collect();
+        match client::post(forward, &passed_on, body.to_vec(), Duration::from_secs(10)).await {
+            Ok(answer) => {
+                say(format!("passed on: {}", answer.status));
+                return (StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY), "");
+            }
+            Err(error) => {
+                say(format!("could not be passed on: {error:#}"));
+                return (StatusCode::BAD_GATEWAY, "could not be passed on");
+            }
+        }
+    }
+    (StatusCode::OK, "ok")
+}

@@ -1,0 +1,17 @@
+//! `quickdraw migrate`: opening the store brings its schema up to date.
+
+use super::say;
+use crate::config::Config;
+use crate::wiring::{self, FirstStart};
+
+pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+    let mut first = FirstStart::default();
+    let store = wiring::open_store(&config, &mut first).await?;
+    for note in first.notes {
+        say(note);
+    }
+    let condition = store.condition(wiring::now()).await?;
+    say(format!("{}: schema {}", condition.engine, condition.schema_version));
+    store.close().await;
+    Ok(())
+}

@@ -1,0 +1,16 @@
+//! `quickdraw secret`: what a person would otherwise ask openssl for.
+
+use quickdraw_domain::signature::SigningToken;
+
+use super::say;
+use crate::wiring::random;
+
+pub(crate) fn run(signing: bool) -> anyhow::Result<()> {
+    let bytes = random::<32>()?;
+    if signing {
+        say(SigningToken::from_key(&bytes).to_text().expose());
+    } else {
+        say(hex::encode(bytes));
+    }
+    Ok(())
+}

@@ -1,0 +1,86 @@
+//! `quickdraw serve`: everything in one process, until a signal ends it in good order.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use quickdraw_engine::Lifecycle;
+use quickdraw_server::{App, Listener, ListenerLimits};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::say;
+use crate::config::{Config, LogFormat};
+use crate::wiring::{self, FirstStart};
+
+/// Upper bounds of the histograms, in seconds: from a fast commit to the longest attempt.
+const SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+    log_to_stderr(&config)?;
+    let metrics = metrics_recorder()?;
+    let mut first = FirstStart::default();
+    let store = wiring::open_store(&config, &mut first).await?;
+    wiring::root_token(&config, &store, &mut first).await?;
+    let receiver = wiring::receiver(&config, &mut first)?;
+    let belt = wiring::belt(&config, store).await?;
+    let limits = ListenerLimits {
+        connections: config.server.connections,
+        per_address: config.server.connections_per_address,
+        ..ListenerLimits::default()
+    };
+    let listener = Listener::bind(&config.server.listen, limits)
+        .await
+        .with_context(|| format!("failed to listen on {}", config.server.listen))?;
+    let address = listener.address()?;
+    let lifecycle = Lifecycle::start(belt.clone());
+    let app = App::new(belt, receiver, config.server.external_url.clone(), metrics.clone());
+    for note in &first.notes {
+        say(note);
+    }
+    say(format!("quickdraw {} listens on http://{address}", env!("CARGO_PKG_VERSION")));
+    say(format!("GitLab posts to {}/api/v1/webhooks/gitlab", config.server.external_url));
+    let (stop, stopped) = watch::channel(false);
+    let serving = listener.serve(quickdraw_server::router(app), stopped);
+    let ending = async {
+        let told = signalled(&metrics).await;
+        let _ = stop.send(true);
+        told
+    };
+    let ((), told) = tokio::join!(serving, ending);
+    tracing::info!("stopping: {told}");
+    lifecycle.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Waits for a signal to end. Meanwhile it keeps the metrics from growing when nobody reads them.
+async fn signalled(metrics: &PrometheusHandle) -> &'static str {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return "signals cannot be heard";
+    };
+    let mut upkeep = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => return "interrupted",
+            _ = terminate.recv() => return "terminated",
+            _ = upkeep.tick() => metrics.run_upkeep(),
+        }
+    }
+}
+
+fn metrics_recorder() -> anyhow::Result<PrometheusHandle> {
+    let builder = PrometheusBuilder::new().set_buckets(&SECONDS)?;
+    Ok(builder.install_recorder()?)
+}
+
+fn log_to_stderr(config: &Config) -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.telemetry.log).context("telemetry.log")?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.telemetry.log_format {
+        LogFormat::Text => subscriber.with_ansi(false).init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+    Ok(())
+}

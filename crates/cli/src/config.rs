@@ -1,0 +1,248 @@
+//! One configuration tree: defaults here, then `quickdraw.toml`, then `QUICKDRAW__SECTION__KEY`, then the short names.
+//! Keys that nobody knows are refused, because a misspelt setting that is silently ignored is worse than an error.
+
+mod reference;
+mod values;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use reference::REFERENCE;
+pub(crate) use values::{Retry, Span};
+
+/// Everything that can be set.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Config {
+    pub(crate) server: Server,
+    pub(crate) database: Database,
+    pub(crate) receiver: Receiver,
+    pub(crate) delivery: Delivery,
+    pub(crate) guard: Guard,
+    pub(crate) history: History,
+    pub(crate) telemetry: Telemetry,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Server {
+    pub(crate) listen: String,
+    pub(crate) external_url: String,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) root_token: String,
+    pub(crate) key: String,
+    pub(crate) connections: usize,
+    pub(crate) connections_per_address: usize,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8000".to_owned(),
+            external_url: String::new(),
+            data_dir: "quickdraw-data".into(),
+            root_token: String::new(),
+            key: String::new(),
+            connections: 10_000,
+            connections_per_address: 200,
+        }
+    }
+}
+
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Database {
+    pub(crate) url: String,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Receiver {
+    pub(crate) secret: String,
+    pub(crate) signing_token: String,
+    pub(crate) body_limit: bytesize::ByteSize,
+}
+
+impl Default for Receiver {
+    fn default() -> Self {
+        Self { secret: String::new(), signing_token: String::new(), body_limit: bytesize::ByteSize::mib(25) }
+    }
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Delivery {
+    pub(crate) retry: Retry,
+    pub(crate) auto_disable: String,
+    pub(crate) timeout: Span,
+    pub(crate) lease: Span,
+    pub(crate) in_flight: usize,
+    pub(crate) in_flight_per_hook: usize,
+    pub(crate) in_flight_per_host: usize,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self {
+            retry: Retry::Preset("standard".to_owned()),
+            auto_disable: "published".to_owned(),
+            timeout: Span::seconds(10),
+            lease: Span::seconds(30),
+            in_flight: 768,
+            in_flight_per_hook: 64,
+            in_flight_per_host: 128,
+        }
+    }
+}
+
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Guard {
+    pub(crate) allow_local_networks: bool,
+    pub(crate) allowlist: Vec<String>,
+    pub(crate) deny_all_except_allowlist: bool,
+    pub(crate) allowed_ports: Option<Vec<u16>>,
+    pub(crate) https_only: bool,
+    pub(crate) nat64: Nat64,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Nat64 {
+    #[default]
+    Deny,
+    Decode,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct History {
+    pub(crate) retention: Span,
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self { retention: Span::seconds(14 * 86_400) }
+    }
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Telemetry {
+    pub(crate) log: String,
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self { log: "info".to_owned(), log_format: LogFormat::Text }
+    }
+}
+
+/// Names that people know from elsewhere, and where they go. Each has a twin with `_FILE` that names a file to read.
+const SHORT_NAMES: [(&str, &str); 8] = [
+    ("QUICKDRAW_DATABASE_URL", "database.url"),
+    ("QUICKDRAW_LISTEN", "server.listen"),
+    ("QUICKDRAW_EXTERNAL_URL", "server.external_url"),
+    ("QUICKDRAW_ROOT_TOKEN", "server.root_token"),
+    ("QUICKDRAW_KEY", "server.key"),
+    ("GITLAB_WEBHOOK_SECRET", "receiver.secret"),
+    ("GITLAB_WEBHOOK_SIGNING_TOKEN", "receiver.signing_token"),
+    ("QUICKDRAW_ALLOW_LOCAL_NETWORKS", "guard.allow_local_networks"),
+];
+
+/// Reads and checks the configuration.
+pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
+    let mut figment = Figment::from(Serialized::defaults(Config::default()));
+    match file {
+        Some(file) => {
+            anyhow::ensure!(file.exists(), "the configuration file {} does not exist", file.display());
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        None => figment = figment.merge(Toml::file("quickdraw.toml")),
+    }
+    figment = figment.merge(Env::prefixed("QUICKDRAW__").split("__"));
+    for (name, key) in SHORT_NAMES {
+        if let Some(value) = variable(name)? {
+            figment = match value.parse::<bool>() {
+                Ok(flag) if key == "guard.allow_local_networks" => figment.merge((key, flag)),
+                _ => figment.merge((key, value)),
+            };
+        }
+    }
+    let mut config: Config = figment.extract().context("the configuration is not valid")?;
+    if config.server.external_url.is_empty() {
+        config.server.external_url = format!("http://{}", config.server.listen);
+    }
+    config.server.external_url = config.server.external_url.trim_end_matches('/').to_owned();
+    if config.database.url.is_empty() {
+        config.database.url = format!("sqlite:{}", config.server.data_dir.join("quickdraw.db").display());
+    }
+    Ok(config)
+}
+
+/// A variable, or the content of the file that its `_FILE` twin names.
+fn variable(name: &str) -> anyhow::Result<Option<String>> {
+    let twin = format!("{name}_FILE");
+    match (std::env::var(name).ok(), std::env::var(&twin).ok()) {
+        (Some(_), Some(_)) => anyhow::bail!("{name} and {twin} are both set; set one of them"),
+        (Some(value), None) => Ok(Some(value)),
+        (None, Some(file)) => {
+            let text = std::fs::read_to_string(&file).with_context(|| format!("failed to read {twin} {file}"))?;
+            Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_stands_in_the_reference_and_nothing_else() {
+        let tree = toml::Value::try_from(Config::default()).expect("it serialises");
+        let mut keys = Vec::new();
+        for (section, values) in tree.as_table().expect("sections") {
+            keys.extend(values.as_table().expect("a section").keys().map(|key| format!("{section}.{key}")));
+        }
+        // Without a value it does not serialise, and is a setting all the same.
+        keys.push("guard.allowed_ports".to_owned());
+        keys.sort();
+        let mut documented: Vec<&str> = REFERENCE.iter().map(|(key, ..)| *key).collect();
+        documented.sort_unstable();
+        assert_eq!(keys, documented);
+    }
+
+    #[test]
+    fn a_misspelt_key_is_refused_with_its_name() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("quickdraw.toml");
+        std::fs::write(&file, "[delivery]\ntimeuot = \"5s\"\n").expect("written");
+        let error = format!("{:#}", load(Some(&file)).err().expect("it is refused"));
+        assert!(error.contains("timeuot"), "{error}");
+    }
+
+    #[test]
+    fn values_are_read_in_their_units() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("quickdraw.toml");
+        let text = "[delivery]\ntimeout = \"2s\"\nretry = [\"100ms\", \"1m\"]\n[receiver]\nbody_limit = \"1MiB\"\n";
+        std::fs::write(&file, text).expect("written");
+        let config = load(Some(&file)).unwrap_or_else(|error| panic!("{error:#}"));
+        assert_eq!(config.delivery.timeout.0, std::time::Duration::from_secs(2));
+        assert_eq!(config.receiver.body_limit.as_u64(), 1 << 20);
+        assert_eq!(config.delivery.retry.policy().expect("a policy").pauses.len(), 2);
+    }
+}

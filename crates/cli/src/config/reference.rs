@@ -1,0 +1,54 @@
+//! What each setting means: the text of `quickdraw config reference` and of `docs/reference/settings.md`. A test holds
+//! this list to the settings that there are.
+
+/// Key and meaning; the defaults are shown from the code.
+pub(crate) const REFERENCE: &[(&str, &str)] = &[
+    ("server.listen", "Address and port to listen on. Short name: QUICKDRAW_LISTEN."),
+    (
+        "server.external_url",
+        "Base URL under which others reach this server; sent as X-Gitlab-Instance. Short name: QUICKDRAW_EXTERNAL_URL.",
+    ),
+    ("server.data_dir", "Folder for the SQLite file, the key and the tokens that are made on first start."),
+    ("server.root_token", "The administrator's token, instead of one that is made. Short name: QUICKDRAW_ROOT_TOKEN."),
+    (
+        "server.key",
+        "Sealing keys: 32 bytes in base64 each, separated by commas; the first one seals, all open. Short name: QUICKDRAW_KEY.",
+    ),
+    ("server.connections", "Most open connections."),
+    ("server.connections_per_address", "Most open connections from one address. A reverse proxy is one address."),
+    ("database.url", "sqlite:path or postgres://user@host/name. Short name: QUICKDRAW_DATABASE_URL."),
+    (
+        "receiver.secret",
+        "Secret token of the default receiver, instead of one that is made. Short name: GITLAB_WEBHOOK_SECRET.",
+    ),
+    (
+        "receiver.signing_token",
+        "Signing token (whsec_…) of the default receiver. Short name: GITLAB_WEBHOOK_SIGNING_TOKEN.",
+    ),
+    ("receiver.body_limit", "Largest body that is received."),
+    (
+        "delivery.retry",
+        "standard (5 attempts), gitlab (1), patient (up to 3 days), or a list of the longest pauses: [\"10s\", \"5m\"].",
+    ),
+    (
+        "delivery.auto_disable",
+        "published (the fourth failure in a row disables), current (GitLab 17.11 and later), or off.",
+    ),
+    ("delivery.timeout", "One deadline over look-up, connecting, TLS, sending and the answer."),
+    ("delivery.lease", "How long a claimed delivery belongs to one node; must be longer than the timeout."),
+    ("delivery.in_flight", "Most attempts under way on this node; a third is reserved for first attempts."),
+    ("delivery.in_flight_per_hook", "Most attempts under way for one hook."),
+    ("delivery.in_flight_per_host", "Most attempts under way for one host and port."),
+    (
+        "guard.allow_local_networks",
+        "Let loopback and private addresses be called. Metadata addresses stay refused. Short name: QUICKDRAW_ALLOW_LOCAL_NETWORKS.",
+    ),
+    ("guard.allowlist", "Names, addresses and blocks that may be called all the same, optionally with a port."),
+    ("guard.deny_all_except_allowlist", "Refuse everything that is not on the allowlist."),
+    ("guard.allowed_ports", "Only these ports may be called; without it, all but those of other protocols."),
+    ("guard.https_only", "Refuse http:// URLs."),
+    ("guard.nat64", "deny, or decode: judge the IPv4 address inside 64:ff9b::/96 (hosts with DNS64)."),
+    ("history.retention", "How long events, deliveries and attempts are kept."),
+    ("telemetry.log", "Log filter, such as info or quickdraw_engine=debug,info."),
+    ("telemetry.log_format", "text or json."),
+];

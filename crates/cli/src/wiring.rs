@@ -1,0 +1,191 @@
+//! From settings to parts: keys and tokens on first start, the store, the belt.
+
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use quickdraw_domain::guard::{self, Allowlist};
+use quickdraw_domain::health::DisablePolicy;
+use quickdraw_domain::settle::Policies;
+use quickdraw_domain::signature::{SigningToken, TokenDigest};
+use quickdraw_domain::{Secret, Timestamp};
+use quickdraw_egress::{Client, Hickory, Limits};
+use quickdraw_engine::deliver::slots::SlotLimits;
+use quickdraw_engine::deliver::transport::Guarded;
+use quickdraw_engine::{Belt, Settings, System};
+use quickdraw_server::Receiver;
+use quickdraw_store::{Ring, SharedStore};
+use sha2::{Digest, Sha256};
+
+use crate::config::{Config, Nat64};
+
+/// Random bytes from the operating system.
+pub(crate) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("the system has no randomness: {error}"))?;
+    Ok(bytes)
+}
+
+/// A new API token: a prefix and a checksum, so that scanners find leaked ones, around 32 random bytes.
+fn new_token() -> anyhow::Result<String> {
+    let secret = hex::encode(random::<32>()?);
+    let checksum = hex::encode(&Sha256::digest(secret.as_bytes())[..4]);
+    Ok(format!("qdt_{secret}{checksum}"))
+}
+
+/// What was made because there was none, to be shown once.
+#[derive(Default)]
+pub(crate) struct FirstStart {
+    pub(crate) notes: Vec<String>,
+}
+
+/// Opens the store with the keys that the settings name.
+pub(crate) async fn open_store(config: &Config, first: &mut FirstStart) -> anyhow::Result<SharedStore> {
+    let embedded = config.database.url.starts_with("sqlite:");
+    std::fs::create_dir_all(&config.server.data_dir)
+        .with_context(|| format!("failed to create {}", config.server.data_dir.display()))?;
+    let ring = ring(config, embedded, first)?;
+    quickdraw_store::open(&config.database.url, ring).await.context("failed to open the database")
+}
+
+fn ring(config: &Config, embedded: bool, first: &mut FirstStart) -> anyhow::Result<Ring> {
+    let file = config.server.data_dir.join("key");
+    let text = if !config.server.key.is_empty() {
+        config.server.key.clone()
+    } else if file.exists() {
+        read_private(&file)?
+    } else if embedded {
+        let key = STANDARD.encode(random::<32>()?);
+        write_private(&file, &key)?;
+        first.notes.push(format!(
+            "made a sealing key in {}: keep a copy of it apart from the database, without it secrets are lost",
+            file.display()
+        ));
+        key
+    } else {
+        anyhow::bail!(
+            "no sealing key: set QUICKDRAW_KEY to 32 random bytes in base64 (openssl rand -base64 32), the same on every node"
+        );
+    };
+    let keys = text.split(',').map(|key| {
+        let bytes = STANDARD.decode(key.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        bytes.context("a sealing key is not 32 bytes in base64 (openssl rand -base64 32)")
+    });
+    Ok(Ring::new(keys.collect::<anyhow::Result<_>>()?)?)
+}
+
+/// Sets the administrator's token from the settings, or makes one on the first start.
+pub(crate) async fn root_token(config: &Config, store: &SharedStore, first: &mut FirstStart) -> anyhow::Result<()> {
+    let file = config.server.data_dir.join("root-token");
+    let token = if !config.server.root_token.is_empty() {
+        anyhow::ensure!(config.server.root_token.len() >= 16, "server.root_token is shorter than 16 characters");
+        config.server.root_token.clone()
+    } else if file.exists() {
+        read_private(&file)?
+    } else if store.has_root_token().await? {
+        return Ok(());
+    } else {
+        let token = new_token()?;
+        write_private(&file, &token)?;
+        first.notes.push(format!("administrator's token (kept in {}): {token}", file.display()));
+        token
+    };
+    let digest = *TokenDigest::new(token.as_bytes()).as_bytes();
+    if store.find_actor(digest).await?.is_none() {
+        store.set_root_token(digest, now()).await?;
+    }
+    Ok(())
+}
+
+/// The default receiver, with a secret of its own if none is set.
+pub(crate) fn receiver(config: &Config, first: &mut FirstStart) -> anyhow::Result<Receiver> {
+    let file = config.server.data_dir.join("webhook-secret");
+    let secret = if !config.receiver.secret.is_empty() {
+        config.receiver.secret.clone()
+    } else if file.exists() {
+        read_private(&file)?
+    } else {
+        let secret = hex::encode(random::<32>()?);
+        write_private(&file, &secret)?;
+        first.notes.push(format!("GITLAB_WEBHOOK_SECRET (kept in {}): {secret}", file.display()));
+        secret
+    };
+    let signing_token = match config.receiver.signing_token.as_str() {
+        "" => None,
+        text => Some(SigningToken::parse(text).context("receiver.signing_token")?),
+    };
+    let limit = usize::try_from(config.receiver.body_limit.as_u64())?.min(quickdraw_store::payload::MAX_LEN);
+    Ok(Receiver::new(Secret::new(secret), signing_token, limit))
+}
+
+/// The rules for destinations. An allowlist entry that does not parse stops the start.
+pub(crate) fn guard(config: &Config) -> anyhow::Result<guard::Settings> {
+    let allowlist = Allowlist::parse(config.guard.allowlist.iter().map(String::as_str)).context("guard.allowlist")?;
+    Ok(guard::Settings {
+        allow_local_networks: config.guard.allow_local_networks,
+        allowlist,
+        deny_all_except_allowlist: config.guard.deny_all_except_allowlist,
+        allowed_ports: config.guard.allowed_ports.clone(),
+        https_only: config.guard.https_only,
+        decode_nat64: config.guard.nat64 == Nat64::Decode,
+        own: config.server.listen.parse().into_iter().collect(),
+    })
+}
+
+/// The belt, not yet in motion.
+pub(crate) async fn belt(config: &Config, store: SharedStore) -> anyhow::Result<Arc<Belt>> {
+    let disable = DisablePolicy::preset(&config.delivery.auto_disable).with_context(|| {
+        format!("delivery.auto_disable {:?} is none of published, current, off", config.delivery.auto_disable)
+    })?;
+    let (timeout, lease) = (config.delivery.timeout.0, config.delivery.lease.0);
+    anyhow::ensure!(
+        lease >= timeout + Duration::from_secs(1),
+        "delivery.lease must be at least a second longer than delivery.timeout, or healthy attempts would be repeated"
+    );
+    let slots = SlotLimits {
+        total: config.delivery.in_flight.max(3),
+        reserved_for_first: config.delivery.in_flight / 3,
+        per_hook: config.delivery.in_flight_per_hook.max(1),
+        initial_per_hook: config.delivery.in_flight_per_hook.clamp(1, 4),
+        per_host: config.delivery.in_flight_per_host.max(1),
+    };
+    let guard = Arc::new(guard(config)?);
+    let settings = Settings {
+        policies: Arc::new(Policies { retry: config.delivery.retry.policy()?, disable }),
+        guard: guard.clone(),
+        slots,
+        lease,
+        instance: config.server.external_url.clone(),
+        retention: config.history.retention.0,
+    };
+    let resolver = Hickory::from_system().context("failed to read the system's resolver settings")?;
+    let limits = Limits { deadline: timeout, connect: Limits::default().connect.min(timeout), ..Limits::default() };
+    let client = Client::new(limits, Arc::new(resolver), Vec::new()).context("failed to set TLS up")?;
+    let transport = Arc::new(Guarded::new(client, guard));
+    Belt::new(store, transport, Arc::new(System::default()), settings).await
+}
+
+/// The wall clock, for what happens before there is a belt.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
+}
+
+fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    let opened = options.write(true).create_new(true).mode(0o600).open(path);
+    let mut file = opened.with_context(|| format!("failed to create {}", path.display()))?;
+    writeln!(file, "{text}")?;
+    Ok(file.sync_all()?)
+}
+
+fn read_private(path: &Path) -> anyhow::Result<String> {
+    let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
+    anyhow::ensure!(mode & 0o077 == 0, "{} can be read by others (mode {mode:o}); run chmod 600 on it", path.display());
+    let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?;
+    Ok(text.trim().to_owned())
+}
