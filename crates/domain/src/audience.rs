@@ -121,7 +121,7 @@ pub(crate) mod tests {
             branch_filter: BranchFilter::All,
             name: None,
             description: None,
-            uuid: Uuid::from_u128(0x02aff_d2d),
+            uuid: Uuid::from_u128(0x02af_fd2d),
             created_at: Timestamp::from_seconds(10),
             updated_at: Timestamp::from_seconds(10),
         }

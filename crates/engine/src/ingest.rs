@@ -3,6 +3,8 @@
 //! Callers that arrive while a commit is running are gathered and share the next one. There is no timer: under no load
 //! a batch is one event, under load it is whatever came in meanwhile.
 
+use std::sync::{PoisonError, RwLock};
+
 use quickdraw_domain::event::{DedupeKey, Event, Source};
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{EventId, Timestamp, Trigger};
@@ -44,14 +46,15 @@ pub struct Arrival<'a> {
 
 /// The way in.
 pub struct Ingest {
-    queue: mpsc::Sender<Waiting>,
+    /// `None` once nobody is let in any more.
+    queue: RwLock<Option<mpsc::Sender<Waiting>>>,
     waiting: Mutex<mpsc::Receiver<Waiting>>,
 }
 
 impl Default for Ingest {
     fn default() -> Self {
         let (queue, waiting) = mpsc::channel(MAX_WAITING);
-        Self { queue, waiting: Mutex::new(waiting) }
+        Self { queue: RwLock::new(Some(queue)), waiting: Mutex::new(waiting) }
     }
 }
 
@@ -63,12 +66,11 @@ impl Belt {
     pub async fn ingest(&self, arrival: Arrival<'_>) -> Result<Appended, Error> {
         let new = self.new_event(arrival);
         let (answer, answered) = oneshot::channel();
-        match self.ingest.queue.try_send((new, answer)) {
-            Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                return Err(Error::Unavailable("too many events are waiting to be committed".into()));
-            }
-            Err(mpsc::error::TrySendError::Closed(_)) => return Err(Error::Unavailable("shutting down".into())),
+        match &*self.ingest.queue.read().unwrap_or_else(PoisonError::into_inner) {
+            Some(queue) => queue
+                .try_send((new, answer))
+                .map_err(|_| Error::Unavailable("too many events are waiting to be committed".into()))?,
+            None => return Err(Error::Unavailable("shutting down".into())),
         }
         answered.await.map_err(|_| Error::Unavailable("shutting down".into()))?
     }
@@ -130,8 +132,8 @@ impl Belt {
         true
     }
 
-    /// Lets nobody in any more and waits until everything that waits is committed.
-    pub(crate) async fn close_ingest(&self) {
-        self.ingest.waiting.lock().await.close();
+    /// Lets nobody in any more. What waits is still committed; then the committers end.
+    pub(crate) fn close_ingest(&self) {
+        self.ingest.queue.write().unwrap_or_else(PoisonError::into_inner).take();
     }
 }

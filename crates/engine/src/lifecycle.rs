@@ -83,7 +83,7 @@ impl Lifecycle {
 
     /// Brings it to a halt. Events that were acknowledged are on disk; attempts under way end or are given back.
     pub async fn stop(mut self) {
-        self.belt.close_ingest().await;
+        self.belt.close_ingest();
         while self.committers.join_next().await.is_some() {}
         // Only says that nobody listens any more, which is no matter now.
         let _ = self.stop.send(true);

@@ -9,11 +9,12 @@ pub const MAX_LEN: usize = 4000;
 /// A parsed filter. It keeps the text it came from, which the REST API shows again.
 #[derive(Clone, Debug)]
 pub enum BranchFilter {
-    /// Everything passes: strategy `all_branches`, or no text at all.
+    /// Everything passes, whatever the text.
     All,
-    /// `*` stands for any run of characters, `/` included; nothing else is special.
+    /// `*` stands for any run of characters, `/` included; nothing else is special. An empty one, the default of a new
+    /// hook, passes everything.
     Wildcard(String),
-    /// Found anywhere in the name: anchoring is up to the author.
+    /// Found anywhere in the name: anchoring is up to the author. An empty one passes everything.
     Regex(Regex),
 }
 
@@ -46,10 +47,9 @@ impl BranchFilter {
         }
         match strategy {
             "all_branches" => Ok(Self::All),
-            "wildcard" | "regex" if text.is_empty() => Ok(Self::All),
             "wildcard" => {
                 let pattern = text.split_whitespace().collect::<Vec<_>>().join(" ");
-                if is_branch_name(&pattern.replace('*', "a")) {
+                if pattern.is_empty() || is_branch_name(&pattern.replace('*', "a")) {
                     Ok(Self::Wildcard(pattern))
                 } else {
                     Err(BranchFilterError::NotABranch)
@@ -70,7 +70,7 @@ impl BranchFilter {
     pub fn passes(&self, branch: &str) -> bool {
         match self {
             Self::All => true,
-            Self::Wildcard(pattern) => matches_wildcard(pattern, branch),
+            Self::Wildcard(pattern) => pattern.is_empty() || matches_wildcard(pattern, branch),
             Self::Regex(regex) => regex.is_match(branch),
         }
     }
@@ -79,7 +79,6 @@ impl BranchFilter {
     #[must_use]
     pub const fn strategy(&self) -> &'static str {
         match self {
-            // GitLab's default strategy with an empty filter is `wildcard`; the two mean the same.
             Self::All => "all_branches",
             Self::Wildcard(_) => "wildcard",
             Self::Regex(_) => "regex",
@@ -89,11 +88,18 @@ impl BranchFilter {
     /// `push_events_branch_filter`.
     #[must_use]
     pub fn text(&self) -> Option<&str> {
-        match self {
-            Self::All => None,
-            Self::Wildcard(pattern) => Some(pattern),
-            Self::Regex(regex) => Some(regex.as_str()),
-        }
+        let text = match self {
+            Self::All => return None,
+            Self::Wildcard(pattern) => pattern,
+            Self::Regex(regex) => regex.as_str(),
+        };
+        Some(text).filter(|text| !text.is_empty())
+    }
+}
+
+impl Default for BranchFilter {
+    fn default() -> Self {
+        Self::Wildcard(String::new())
     }
 }
 

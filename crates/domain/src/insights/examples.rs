@@ -206,7 +206,7 @@ proptest! {
             push("feat", "C", "D", &[undated]),
             (Trigger::PUSH, json!({"commits": [{"id": 5}, null, {"id": "x", "timestamp": "nonsense"}]})),
         ];
-        let all: Vec<_> = events.iter().cloned().collect();
+        let all = events.to_vec();
         let shuffled: Vec<_> = order.iter().map(|n| events[*n].clone()).chain(all.iter().rev().cloned()).collect();
         let (ours, theirs) = (Joined::of(&all), Joined::of(&shuffled));
         prop_assert_eq!(&ours.commits, &theirs.commits);

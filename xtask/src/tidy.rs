@@ -1,0 +1,171 @@
+//! The rules of the house: layers, lengths, module docs, unfinished marks.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+/// Longest file, tests included.
+const MAX_LINES: usize = 500;
+
+/// Which of our crates each crate may depend on.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("domain", &[]),
+    ("store", &["domain"]),
+    ("egress", &[]),
+    ("engine", &["domain", "store", "egress"]),
+    ("server", &["domain", "store", "engine"]),
+    ("cli", &["domain", "store", "egress", "engine", "server"]),
+];
+
+/// What a crate must not even name, and the rule that says so. Looked for in `src`, outside of comments.
+const FORBIDDEN: &[(&str, &[&str], &str)] = &[
+    (
+        "domain",
+        &["tokio", "async fn", "std::fs", "std::net::Tcp", "SystemTime", "Instant::now", "tracing::", "getrandom"],
+        "domain is pure: no async, I/O, clock, randomness or logging",
+    ),
+    ("egress", &["quickdraw_domain", "quickdraw_store", "quickdraw_engine"], "egress knows none of ours"),
+    ("engine", &["axum", "rusqlite", "tokio_postgres", "SELECT "], "engine has no axum and no SQL"),
+    (
+        "server",
+        &["quickdraw_egress", "rusqlite", "tokio_postgres", "SELECT ", "std::env::var"],
+        "server has no SQL, makes no calls out and reads no environment",
+    ),
+    ("store", &["std::env::var", "axum", "hyper"], "only cli reads the environment"),
+];
+
+/// Crates of SQL and sockets, and who alone may depend on them.
+const OWNED: &[(&str, &str)] =
+    &[("rusqlite", "store"), ("tokio-postgres", "store"), ("hickory-resolver", "egress"), ("gix", "cli")];
+
+pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
+    let mut problems = Vec::new();
+    for (name, allowed) in LAYERS {
+        let folder = root.join("crates").join(name);
+        check_layer(name, allowed, &folder, &mut problems)?;
+        for file in rust_files(&folder)? {
+            check_file(name, root, &file, &mut problems)?;
+        }
+    }
+    for name in ["xtask", "bench"] {
+        for file in rust_files(&root.join(name))? {
+            check_file(name, root, &file, &mut problems)?;
+        }
+    }
+    for problem in &problems {
+        show(problem);
+    }
+    anyhow::ensure!(problems.is_empty(), "tidy found {} problems", problems.len());
+    show("tidy: all in order");
+    Ok(())
+}
+
+fn show(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// The arrows between crates, from their manifests; dependencies of tests are free.
+fn check_layer(name: &str, allowed: &[&str], folder: &Path, problems: &mut Vec<String>) -> anyhow::Result<()> {
+    let path = folder.join("Cargo.toml");
+    let manifest = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
+    let shipped = manifest.split("[dev-dependencies]").next().unwrap_or_default();
+    for line in shipped.lines() {
+        let dependency = line.split(['.', ' ', '=']).next().unwrap_or_default();
+        if let Some(ours) = dependency.strip_prefix("quickdraw-")
+            && ours != name
+            && !allowed.contains(&ours)
+        {
+            problems.push(format!("{}: {name} must not depend on {ours}", path.display()));
+        }
+        for (owned, owner) in OWNED {
+            if dependency == *owned && name != *owner {
+                problems.push(format!("{}: only {owner} may depend on {owned}", path.display()));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_file(name: &str, root: &Path, file: &Path, problems: &mut Vec<String>) -> anyhow::Result<()> {
+    let text = fs::read_to_string(file).with_context(|| format!("failed to read {}", file.display()))?;
+    let shown = file.strip_prefix(root).unwrap_or(file).display();
+    let lines = text.lines().count();
+    if lines > MAX_LINES {
+        problems.push(format!("{shown}: {lines} lines; the limit is {MAX_LINES}"));
+    }
+    if !text.starts_with("//!") {
+        problems.push(format!("{shown}: no module doc; begin with //! what lives here, and what must not"));
+    }
+    let in_src = file.components().any(|part| part.as_os_str() == "src");
+    for (number, line) in text.lines().enumerate() {
+        let code = line.split("//").next().unwrap_or_default();
+        if ["todo!(", "unimplemented!(", "#[ignore", "#[allow("].iter().any(|mark| code.contains(mark))
+            && name != "xtask"
+        {
+            problems.push(format!("{shown}:{}: unfinished or unreasoned: {}", number + 1, line.trim()));
+        }
+        for (of, words, rule) in FORBIDDEN.iter().filter(|(of, ..)| *of == name && in_src) {
+            if let Some(word) = words.iter().find(|word| code.contains(**word)) {
+                problems.push(format!("{shown}:{}: {of} names {word:?}: {rule}", number + 1));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn rust_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).with_context(|| format!("failed to list {}", folder.display()))? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(domain: &str, manifest: &str) -> anyhow::Result<()> {
+        let root = std::env::temp_dir().join(format!("tidy-{}-{:p}", std::process::id(), domain));
+        for (name, _) in LAYERS {
+            let folder = root.join("crates").join(name).join("src");
+            fs::create_dir_all(&folder)?;
+            fs::write(folder.join("lib.rs"), if *name == "domain" { domain } else { "//! Doc.\n" })?;
+            fs::write(root.join("crates").join(name).join("Cargo.toml"), if *name == "store" { manifest } else { "" })?;
+        }
+        for name in ["xtask", "bench"] {
+            fs::create_dir_all(root.join(name))?;
+        }
+        let result = run(&root);
+        fs::remove_dir_all(&root)?;
+        result
+    }
+
+    #[test]
+    fn a_house_in_order_passes() {
+        assert!(
+            tree("//! Doc.\nfn a() {} // tokio is only named here\n", "quickdraw-domain.workspace = true\n").is_ok()
+        );
+    }
+
+    #[test]
+    fn a_broken_layer_a_long_file_and_a_missing_doc_fail() {
+        let good = "quickdraw-domain.workspace = true\n";
+        assert!(tree("//! Doc.\n", "quickdraw-engine.workspace = true\n").is_err(), "a layer");
+        assert!(tree("//! Doc.\n", "[dev-dependencies]\nquickdraw-engine.workspace = true\n").is_ok(), "a test");
+        assert!(tree(&format!("//! Doc.\n{}", "\n".repeat(500)), good).is_err(), "a long file");
+        assert!(tree("fn a() {}\n", good).is_err(), "a missing doc");
+        assert!(tree("//! Doc.\nasync fn a() {}\n", good).is_err(), "an impure domain");
+    }
+}
