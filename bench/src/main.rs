@@ -1,2 +1,73 @@
-//! placeholder
-fn main() {}
+//! Ratios of Quickdraw against bare peers, measured side by side in one run, everything durable.
+//!
+//! `cargo build --release -p quickdraw -p quickdraw-bench && target/release/quickdraw-bench`
+//!
+//! Every figure is the median of several rounds that alternate with the peer's, so that a machine that changes speed
+//! changes both. Absolute figures mean little elsewhere; the ratios are the point. PostgreSQL is measured when
+//! `QUICKDRAW_BENCH_POSTGRES` names an empty database on a server with every flush on.
+
+mod belt;
+mod load;
+mod peers;
+mod server;
+mod sizes;
+mod stats;
+
+use std::time::Duration;
+
+/// How much is measured.
+#[derive(Clone, Copy)]
+pub(crate) struct Scale {
+    pub(crate) rounds: usize,
+    pub(crate) seconds: Duration,
+    pub(crate) deliveries: usize,
+    pub(crate) backlog: usize,
+}
+
+const USUAL: Scale = Scale { rounds: 5, seconds: Duration::from_secs(4), deliveries: 20_000, backlog: 1_000_000 };
+const SHORT: Scale = Scale { rounds: 3, seconds: Duration::from_secs(2), deliveries: 6_000, backlog: 50_000 };
+
+fn main() -> anyhow::Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    match arguments.first().map(String::as_str) {
+        // The peers run as processes of their own, so that each side has the machine as the other has it.
+        Some("peer-axum") => runtime.block_on(peers::bare_axum()),
+        Some("peer-sink") => runtime.block_on(peers::sink()),
+        _ => {
+            let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
+            let only: Vec<&str> = arguments.iter().map(String::as_str).filter(|word| !word.starts_with('-')).collect();
+            let scale = if has("--short") { SHORT } else { USUAL };
+            runtime.block_on(run(scale, &only))
+        }
+    }
+}
+
+async fn run(scale: Scale, only: &[&str]) -> anyhow::Result<()> {
+    let wanted = |name: &str| only.is_empty() || only.contains(&name);
+    stats::conditions();
+    let postgres = std::env::var("QUICKDRAW_BENCH_POSTGRES").ok();
+    for engine in [Some(server::Engine::Sqlite), postgres.map(server::Engine::Postgres)].into_iter().flatten() {
+        stats::heading(engine.name());
+        if wanted("receiver") {
+            belt::receiver(&engine, scale).await?;
+            belt::receiver_latency(&engine, scale).await?;
+        }
+        if wanted("deliveries") {
+            belt::deliveries(&engine, scale).await?;
+        }
+        if wanted("belt") {
+            belt::whole(&engine, scale).await?;
+            belt::latency(&engine, scale).await?;
+            belt::ten_hooks(&engine, scale).await?;
+        }
+        if wanted("sizes") {
+            sizes::disk(&engine).await?;
+            sizes::backlog(&engine, scale).await?;
+        }
+    }
+    if wanted("unheard") {
+        sizes::unheard();
+    }
+    Ok(())
+}

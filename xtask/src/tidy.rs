@@ -26,6 +26,10 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
         "domain is pure: no async, I/O, clock, randomness or logging",
     ),
     ("egress", &["quickdraw_domain", "quickdraw_store", "quickdraw_engine"], "egress knows none of ours"),
+    ("egress", &["tokio::spawn"], SPAWNING),
+    ("store", &["tokio::spawn("], SPAWNING),
+    ("server", &["tokio::spawn"], SPAWNING),
+    ("cli", &["tokio::spawn"], SPAWNING),
     ("engine", &["axum", "rusqlite", "tokio_postgres", "SELECT "], "engine has no axum and no SQL"),
     (
         "server",
@@ -34,6 +38,8 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
     ),
     ("store", &["std::env::var", "axum", "hyper"], "only cli reads the environment"),
 ];
+
+const SPAWNING: &str = "tasks are spawned by engine's Lifecycle, or into a JoinSet that is waited for";
 
 /// Crates of SQL and sockets, and who alone may depend on them.
 const OWNED: &[(&str, &str)] =

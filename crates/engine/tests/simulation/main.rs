@@ -26,7 +26,7 @@ async fn the_invariants_hold_whatever_happens_in_whatever_order() {
         }
         world.calm_down().await;
         world.check().await;
-        figures.add(&world.figures());
+        figures.add(world.figures());
     }
     println!("{figures:?}");
     // A simulation in which nothing goes wrong would prove nothing.

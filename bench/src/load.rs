@@ -1,0 +1,137 @@
+//! The load: bare hyper connections, as many as are asked for, either as fast as they can or at a rate.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+/// What each request is.
+#[derive(Clone)]
+pub(crate) struct Shot {
+    pub(crate) port: u16,
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    /// A new key for each request.
+    pub(crate) keyed: bool,
+    /// Wraps the body; makes it anew for each request, so that bodies can say when they were sent.
+    pub(crate) body: fn() -> Vec<u8>,
+}
+
+pub(crate) async fn connect(port: u16) -> anyhow::Result<SendRequest<Full<Bytes>>> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    stream.set_nodelay(true)?;
+    let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+async fn fire(sender: &mut SendRequest<Full<Bytes>>, shot: &Shot) -> anyhow::Result<u16> {
+    let mut request = Request::builder().method(Method::POST).uri(&shot.path).header("Host", "127.0.0.1");
+    for (name, value) in &shot.headers {
+        request = request.header(*name, value);
+    }
+    if shot.keyed {
+        request = request.header("Idempotency-Key", uuid::Uuid::new_v4().to_string());
+    }
+    let request = request.body(Full::new(Bytes::from((shot.body)())))?;
+    sender.ready().await?;
+    let mut response = sender.send_request(request).await?;
+    while let Some(frame) = response.frame().await {
+        frame?;
+    }
+    Ok(response.status().as_u16())
+}
+
+/// As many requests as `connections` can make within `time`. Gives requests per second; any refusal is an error.
+pub(crate) async fn closed(shot: &Shot, connections: usize, time: Duration) -> anyhow::Result<f64> {
+    let (started, count) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
+    let mut workers = JoinSet::new();
+    for _ in 0..connections {
+        let (shot, count) = (shot.clone(), count.clone());
+        workers.spawn(async move {
+            let mut sender = connect(shot.port).await?;
+            while started.elapsed() < time {
+                let status = fire(&mut sender, &shot).await?;
+                anyhow::ensure!((200..300).contains(&status), "answered {status}");
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(worker) = workers.join_next().await {
+        worker??;
+    }
+    Ok(crate::stats::rate(count.load(Ordering::Relaxed), started.elapsed()))
+}
+
+/// A number of requests from `connections`, as fast as they can.
+pub(crate) async fn fixed(shot: &Shot, connections: usize, number: usize) -> anyhow::Result<Duration> {
+    let (started, next) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
+    let mut workers = JoinSet::new();
+    for _ in 0..connections {
+        let (shot, next) = (shot.clone(), next.clone());
+        workers.spawn(async move {
+            let mut sender = connect(shot.port).await?;
+            while next.fetch_add(1, Ordering::Relaxed) < number {
+                let status = fire(&mut sender, &shot).await?;
+                anyhow::ensure!((200..300).contains(&status), "answered {status}");
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(worker) = workers.join_next().await {
+        worker??;
+    }
+    Ok(started.elapsed())
+}
+
+/// Requests at a rate, whatever the answers do. Each is timed from when it was due, not from when it could be sent.
+pub(crate) async fn open(shot: &Shot, per_second: u32, time: Duration) -> anyhow::Result<Vec<Duration>> {
+    const CONNECTIONS: u32 = 32;
+    let mut workers = JoinSet::new();
+    let started = Instant::now() + Duration::from_millis(50);
+    let gap = Duration::from_secs(1) / per_second;
+    for n in 0..CONNECTIONS {
+        let shot = shot.clone();
+        workers.spawn(async move {
+            let mut sender = connect(shot.port).await?;
+            let mut times = Vec::new();
+            let mut due = started + gap * n;
+            while due.duration_since(started) < time {
+                tokio::time::sleep_until(due.into()).await;
+                let begun = Instant::now();
+                let status = fire(&mut sender, &shot).await?;
+                anyhow::ensure!((200..300).contains(&status), "answered {status}");
+                // The timer's own lateness is not the server's; waiting for the connection's last answer is.
+                times.push(begun.elapsed());
+                due += gap * CONNECTIONS;
+            }
+            anyhow::Ok(times)
+        });
+    }
+    let mut all = Vec::new();
+    while let Some(worker) = workers.join_next().await {
+        all.extend(worker??);
+    }
+    Ok(all)
+}
+
+/// A small GET; gives the body.
+pub(crate) async fn get(port: u16, path: &str, token: Option<&str>) -> anyhow::Result<String> {
+    let mut sender = connect(port).await?;
+    let mut request = Request::builder().uri(path).header("Host", "127.0.0.1");
+    if let Some(token) = token {
+        request = request.header("PRIVATE-TOKEN", token);
+    }
+    let response = sender.send_request(request.body(Full::default())?).await?;
+    let body = response.into_body().collect().await?.to_bytes();
+    String::from_utf8(body.to_vec()).context("the answer is not text")
+}

@@ -1,0 +1,67 @@
+//! The peers: a bare axum server that reads a body and answers 200, and a receiver that counts what arrives.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::{get, post};
+use bytes::Bytes;
+
+use crate::stats::say;
+
+/// Reads the body, looks at nothing, answers.
+pub(crate) async fn bare_axum() -> anyhow::Result<()> {
+    let router = Router::new().route("/", post(async |body: Bytes| if body.is_empty() { "empty" } else { "ok" }));
+    serve(router).await
+}
+
+#[derive(Default)]
+struct Seen {
+    count: AtomicUsize,
+    latencies: Mutex<Vec<u64>>,
+}
+
+/// Counts requests. A body that says when it was sent (`"sent_us":`) is timed; `GET /` tells the count and, in
+/// microseconds, the median and the 99th percentile, and begins anew.
+pub(crate) async fn sink() -> anyhow::Result<()> {
+    let seen = Arc::new(Seen::default());
+    let router = Router::new().route("/in", post(arrived)).route("/count", get(count)).route("/", get(told));
+    serve(router.with_state(seen)).await
+}
+
+async fn arrived(State(seen): State<Arc<Seen>>, body: Bytes) -> &'static str {
+    const MARK: &[u8] = b"\"sent_us\":";
+    if let Some(at) = body.windows(MARK.len()).position(|window| window == MARK) {
+        let digits = body[at + MARK.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+        let sent = digits.fold(0_u64, |number, digit| number * 10 + u64::from(digit - b'0'));
+        let took = now_us().saturating_sub(sent);
+        seen.latencies.lock().unwrap_or_else(PoisonError::into_inner).push(took);
+    }
+    seen.count.fetch_add(1, Ordering::Relaxed);
+    "ok"
+}
+
+async fn count(State(seen): State<Arc<Seen>>) -> String {
+    seen.count.load(Ordering::Relaxed).to_string()
+}
+
+async fn told(State(seen): State<Arc<Seen>>) -> String {
+    let mut latencies = std::mem::take(&mut *seen.latencies.lock().unwrap_or_else(PoisonError::into_inner));
+    latencies.sort_unstable();
+    let at = |percent: usize| latencies.get(latencies.len() * percent / 100).copied().unwrap_or(0);
+    format!("{} {} {}", seen.count.swap(0, Ordering::Relaxed), at(50), at(99))
+}
+
+#[expect(clippy::disallowed_methods, reason = "two processes are compared by the wall clock")]
+pub(crate) fn now_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+async fn serve(router: Router) -> anyhow::Result<()> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    say(listener.local_addr()?.port());
+    Ok(axum::serve(listener, router).await?)
+}
