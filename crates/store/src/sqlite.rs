@@ -3,6 +3,9 @@
 //! Everything that writes is a job for the writer (`writer.rs`), which commits all jobs that piled up while the last
 //! commit was running in one transaction: that is the group commit. Leases live in memory, because one process owns the
 //! file (a lock on a sibling file makes sure), and their claims on disk.
+//!
+//! Facts and rollups live in a file of their own with a writer of their own: they touch many scattered pages, which in
+//! the journal's transactions would be paid by whoever waits for an answer (`docs/decisions/0005`).
 
 mod access;
 mod attempts;
@@ -21,23 +24,31 @@ mod writer;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
 use crate::seal::{Place, Ring};
 use readers::Readers;
-use writer::{Tx, Writer};
+use writer::{Failing, Tx, Writer};
 
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "belt", include_str!("migrations/sqlite/0001_belt.sql"))];
+type Migration = (i64, &'static str, &'static str);
+
+const MIGRATIONS: &[Migration] = &[(1, "belt", include_str!("migrations/sqlite/0001_belt.sql"))];
+const INSIGHTS_MIGRATIONS: &[Migration] = &[(1, "insights", include_str!("migrations/sqlite/0001_insights.sql"))];
+
+/// Threads that read the journal.
+const READERS: usize = 2;
 
 pub(crate) struct Sqlite {
     writer: Writer,
     readers: Readers,
+    /// The one thread that reads and writes facts and rollups.
+    insights: Readers,
     ring: Arc<Ring>,
     /// Held for as long as the store is open: a second process must not think that it owns the leases.
-    _lock: File,
+    lock: Mutex<Option<File>>,
 }
 
 impl Sqlite {
@@ -47,18 +58,29 @@ impl Sqlite {
         let opened = tokio::task::spawn_blocking(move || {
             let lock = lock(&path)?;
             let mut connection = connect(&path)?;
-            migrate(&mut connection)?;
+            migrate(&mut connection, MIGRATIONS)?;
             check_key(&connection, &opening)?;
             let writer = Writer::start(connection, path.clone())?;
-            Ok::<_, Error>((lock, writer, Readers::start(&path)?))
+            let readers = (0..READERS).map(|_| connect_to_read(&path)).collect::<Result<_>>()?;
+            let mut insights = connect_to_insights(&path.with_extension("insights.db"))?;
+            migrate(&mut insights, INSIGHTS_MIGRATIONS)?;
+            Ok::<_, Error>((lock, writer, Readers::start(readers)?, Readers::start(vec![insights])?))
         });
-        let (lock, writer, readers) = opened.await.map_err(|error| Error::Engine(error.to_string()))??;
-        Ok(Self { writer, readers, ring, _lock: lock })
+        let (lock, writer, readers, insights) = opened.await.map_err(|error| Error::Engine(error.to_string()))??;
+        Ok(Self { writer, readers, insights, ring, lock: Mutex::new(Some(lock)) })
     }
 
     /// Runs a job in the writer's next transaction; returns when that is flushed.
     async fn write<T: Send + 'static>(&self, job: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static) -> Result<T> {
-        self.writer.run(job).await
+        self.writer.run(Failing::Together, job).await
+    }
+
+    /// The same for a job that may fail for reasons of its caller: its neighbours must not suffer.
+    async fn configure<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.writer.run(Failing::Alone, job).await
     }
 
     /// Runs a query on a reading connection.
@@ -92,15 +114,33 @@ fn connect(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-fn migrate(connection: &mut Connection) -> Result<()> {
+fn connect_to_read(path: &Path) -> Result<Connection> {
+    let connection = connect(path)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+/// Facts can be made again from the journal, so they need not be flushed before they count; small pages, because they
+/// are touched here and there.
+fn connect_to_insights(path: &Path) -> Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.pragma_update(None, "page_size", 4_096)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "normal")?;
+    connection.pragma_update(None, "busy_timeout", 5_000)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection, migrations: &[Migration]) -> Result<()> {
     connection.execute_batch(
         "CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY NOT NULL, name TEXT NOT NULL)",
     )?;
     let done: i64 = connection.query_row("SELECT coalesce(max(version), 0) FROM migrations", [], |row| row.get(0))?;
-    if MIGRATIONS.last().is_some_and(|(newest, ..)| done > *newest) {
+    if migrations.last().is_some_and(|(newest, ..)| done > *newest) {
         return Err(Error::Unavailable(format!("the database has schema {done}, which is newer than this program")));
     }
-    for (version, name, sql) in MIGRATIONS.iter().filter(|(version, ..)| *version > done) {
+    for (version, name, sql) in migrations.iter().filter(|(version, ..)| *version > done) {
         let transaction = connection.transaction()?;
         let applied = transaction
             .execute_batch(sql)

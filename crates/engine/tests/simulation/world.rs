@@ -343,24 +343,9 @@ impl World {
         self.belt.store().close().await;
         self.figures.crashes += 1;
         self.seen.lock().expect("no panic").open.clear();
-        // The lock on the file goes with the last owner of the store: a stand-in takes the belt's place meanwhile.
-        let path = self.folder.path().to_owned();
-        let copy = self.folder.path().join("moved");
-        std::fs::create_dir_all(&copy).expect("a folder");
-        for file in ["store.db", "store.db-wal"] {
-            if path.join(file).exists() {
-                std::fs::rename(path.join(file), copy.join(file)).expect("moved");
-            }
-        }
-        let folder = tempfile::tempdir().expect("a folder");
-        for file in ["store.db", "store.db-wal"] {
-            if copy.join(file).exists() {
-                std::fs::rename(copy.join(file), folder.path().join(file)).expect("moved");
-            }
-        }
-        let store = open(folder.path()).await;
+        let store = open(self.folder.path()).await;
         let (belt, deliveries) = belt(store, self.receivers.clone(), self.clock.clone(), self.policies.clone()).await;
-        (self.belt, self.deliveries, self.folder) = (belt, deliveries, folder);
+        (self.belt, self.deliveries) = (belt, deliveries);
         self.clock.advance(Duration::from_secs(self.dice.below(40)));
     }
 

@@ -11,7 +11,7 @@ use crate::error::Result;
 #[async_trait]
 impl Access for Sqlite {
     async fn set_root_token(&self, digest: [u8; 32], now: Timestamp) -> Result<()> {
-        self.write(move |tx| {
+        self.configure(move |tx| {
             tx.connection.execute("DELETE FROM access_tokens WHERE user_id = 1 AND name = 'root token'", [])?;
             tx.connection.execute(
                 "INSERT INTO access_tokens (digest, user_id, name, created_at) VALUES (?1, 1, 'root token', ?2)",

@@ -6,7 +6,6 @@ use quickdraw_domain::{EventId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::error::Result;
-use crate::insights::Projected;
 
 const HOUR: i64 = 3_600_000_000;
 
@@ -14,26 +13,24 @@ const HOUR: i64 = 3_600_000_000;
 pub(super) const COMMIT_COLUMNS: &str = "c.project, c.sha, c.undated, c.committed_at, c.offset_minutes,
     c.merge_message, c.change, c.paths, c.first_received_at, c.landed, c.is_merge_commit, i.email, i.name, c.identity";
 
-pub(super) fn apply(connection: &Connection, batch: Vec<Projected>) -> Result<()> {
-    let mut done = connection.prepare_cached("DELETE FROM projection_pending WHERE event_id = ?1")?;
-    for projected in batch {
-        if done.execute([projected.event.0])? == 0 {
-            continue;
-        }
-        match projected.facts {
-            Ok(facts) => {
-                for fact in facts {
-                    apply_fact(connection, fact)?;
-                }
-            }
-            Err(reason) => set_aside(connection, projected.event, &reason)?,
-        }
+/// Joins a batch. It may come a second time, when the mark could not be set after it: joins are idempotent.
+pub(super) fn apply(connection: &Connection, facts: Vec<Fact>) -> Result<()> {
+    let transaction = connection.unchecked_transaction()?;
+    for fact in facts {
+        apply_fact(&transaction, fact)?;
     }
-    Ok(())
+    Ok(transaction.commit()?)
 }
 
-fn set_aside(connection: &Connection, event: EventId, reason: &str) -> Result<()> {
-    connection.execute("INSERT OR REPLACE INTO projection_poison VALUES (?1, ?2)", (event.0, reason))?;
+/// Sets the marks of a batch, and puts aside what could not be read.
+pub(super) fn mark(connection: &Connection, done: &[(EventId, Option<String>)]) -> Result<()> {
+    let mut unmark = connection.prepare_cached("DELETE FROM projection_pending WHERE event_id = ?1")?;
+    for (event, poison) in done {
+        let waited = unmark.execute([event.0])? > 0;
+        if let Some(reason) = poison.as_ref().filter(|_| waited) {
+            connection.execute("INSERT OR REPLACE INTO projection_poison VALUES (?1, ?2)", (event.0, reason))?;
+        }
+    }
     Ok(())
 }
 

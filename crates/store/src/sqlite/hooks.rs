@@ -25,7 +25,7 @@ const IN_SCOPE: &str = "h.project_id IS ?1 AND h.group_id IS ?2";
 impl Hooks for Sqlite {
     async fn create_hook(&self, hook: Hook) -> Result<HookWithHealth> {
         let sealed = StoredHook::seal(&hook, &self.ring)?;
-        self.write(move |tx| {
+        self.configure(move |tx| {
             check_scope(tx.connection, hook.scope)?;
             let (project, group) = columns::scope_columns(hook.scope);
             tx.connection.execute(
@@ -88,7 +88,7 @@ impl Hooks for Sqlite {
     }
 
     async fn delete_hook(&self, scope: Scope, id: HookId) -> Result<bool> {
-        self.write(move |tx| {
+        self.configure(move |tx| {
             let (project, group) = columns::scope_columns(scope);
             let sql = "DELETE FROM hooks WHERE project_id IS ?1 AND group_id IS ?2 AND id = ?3";
             Ok(tx.connection.execute(sql, (project, group, id.0))? > 0)

@@ -33,90 +33,108 @@ impl Insights for Sqlite {
     }
 
     async fn apply_facts(&self, batch: Vec<Projected>) -> Result<()> {
-        self.write(move |tx| facts::apply(tx.connection, batch)).await
+        let (mut done, mut facts) = (Vec::with_capacity(batch.len()), Vec::new());
+        for projected in batch {
+            match projected.facts {
+                Ok(found) => {
+                    facts.extend(found);
+                    done.push((projected.event, None));
+                }
+                Err(reason) => done.push((projected.event, Some(reason))),
+            }
+        }
+        // First the facts, then the marks: a crash in between repeats the batch, which changes nothing.
+        self.insights.run(move |connection| facts::apply(connection, facts)).await?;
+        self.write(move |tx| facts::mark(tx.connection, &done)).await
     }
 
     async fn commit_cells(&self, filter: CommitFilter) -> Result<Vec<Cell>> {
-        self.read(move |connection| {
-            let sql = format!(
-                "SELECT r.hour, r.metric, r.identity, r.value FROM insights_rollups r
+        self.insights
+            .run(move |connection| {
+                let sql = format!(
+                    "SELECT r.hour, r.metric, r.identity, r.value FROM insights_rollups r
                  WHERE r.hour >= ?1 AND r.hour < ?2 AND (?3 IS NULL OR r.project = ?3) AND {} ORDER BY r.hour",
-                in_identities("r.identity", &filter)
-            );
-            let mut statement = connection.prepare(&sql)?;
-            let parameters = (filter.from.as_micros(), filter.to.as_micros(), filter.project);
-            let found = statement.query_map(parameters, |row| {
-                let metric: i16 = row.get(1)?;
-                let at = Timestamp::from_micros(row.get(0)?);
-                let (identity, value) = (row.get(2)?, row.get(3)?);
-                Ok(Metric::from_code(metric).map(|metric| Cell { at, metric, identity, value }))
-            })?;
-            let cells: Vec<_> = found.collect::<rusqlite::Result<_>>()?;
-            Ok(cells.into_iter().flatten().collect())
-        })
-        .await
+                    in_identities("r.identity", &filter)
+                );
+                let mut statement = connection.prepare(&sql)?;
+                let parameters = (filter.from.as_micros(), filter.to.as_micros(), filter.project);
+                let found = statement.query_map(parameters, |row| {
+                    let metric: i16 = row.get(1)?;
+                    let at = Timestamp::from_micros(row.get(0)?);
+                    let (identity, value) = (row.get(2)?, row.get(3)?);
+                    Ok(Metric::from_code(metric).map(|metric| Cell { at, metric, identity, value }))
+                })?;
+                let cells: Vec<_> = found.collect::<rusqlite::Result<_>>()?;
+                Ok(cells.into_iter().flatten().collect())
+            })
+            .await
     }
 
     async fn commit_rows(&self, filter: CommitFilter) -> Result<Vec<CommitRow>> {
-        self.read(move |connection| {
-            let commits = commits(connection, &filter)?;
-            Ok(commits.iter().filter_map(|(commit, identity)| CommitRow::of(commit, *identity)).collect())
-        })
-        .await
+        self.insights
+            .run(move |connection| {
+                let commits = commits(connection, &filter)?;
+                Ok(commits.iter().filter_map(|(commit, identity)| CommitRow::of(commit, *identity)).collect())
+            })
+            .await
     }
 
     async fn commit_cells_from_facts(&self, filter: CommitFilter) -> Result<Vec<Cell>> {
-        self.read(move |connection| {
-            let mut cells = Vec::new();
-            for (commit, identity) in commits(connection, &filter)? {
-                let at = commit.at();
-                cells.extend(commit.contribution().into_iter().map(|(metric, value)| Cell {
-                    at,
-                    metric,
-                    identity,
-                    value,
-                }));
-            }
-            Ok(cells)
-        })
-        .await
+        self.insights
+            .run(move |connection| {
+                let mut cells = Vec::new();
+                for (commit, identity) in commits(connection, &filter)? {
+                    let at = commit.at();
+                    cells.extend(commit.contribution().into_iter().map(|(metric, value)| Cell {
+                        at,
+                        metric,
+                        identity,
+                        value,
+                    }));
+                }
+                Ok(cells)
+            })
+            .await
     }
 
     async fn commits_unlisted(&self, filter: CommitFilter) -> Result<i64> {
-        self.read(move |connection| {
-            // One move counts once, whatever refs it was made on.
-            let mut statement = connection.prepare_cached(
-                "SELECT coalesce(sum(total - listed), 0) FROM (SELECT max(total) AS total, max(listed) AS listed
+        self.insights
+            .run(move |connection| {
+                // One move counts once, whatever refs it was made on.
+                let mut statement = connection.prepare_cached(
+                    "SELECT coalesce(sum(total - listed), 0) FROM (SELECT max(total) AS total, max(listed) AS listed
                    FROM insights_pushes WHERE received_at >= ?1 AND received_at < ?2 AND (?3 IS NULL OR project = ?3)
                    GROUP BY project, before_sha, after_sha)",
-            )?;
-            let parameters = (filter.from.as_micros(), filter.to.as_micros(), filter.project);
-            Ok(statement.query_row(parameters, |row| row.get(0))?)
-        })
-        .await
+                )?;
+                let parameters = (filter.from.as_micros(), filter.to.as_micros(), filter.project);
+                Ok(statement.query_row(parameters, |row| row.get(0))?)
+            })
+            .await
     }
 
     async fn find_identities(&self, text: Option<String>) -> Result<Vec<Identity>> {
-        self.read(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT id, email, name FROM insights_identities
+        self.insights
+            .run(move |connection| {
+                let mut statement = connection.prepare_cached(
+                    "SELECT id, email, name FROM insights_identities
                  WHERE ?1 IS NULL OR email = lower(?1) OR lower(name) = lower(?1) ORDER BY id",
-            )?;
-            let found = statement.query_map([text], |row| {
-                Ok(Identity { id: row.get(0)?, author: Author { email: row.get(1)?, name: row.get(2)? } })
-            })?;
-            Ok(found.collect::<rusqlite::Result<_>>()?)
-        })
-        .await
+                )?;
+                let found = statement.query_map([text], |row| {
+                    Ok(Identity { id: row.get(0)?, author: Author { email: row.get(1)?, name: row.get(2)? } })
+                })?;
+                Ok(found.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
     }
 
     async fn find_insights_project(&self, path: String) -> Result<Option<i64>> {
-        self.read(move |connection| {
-            let mut statement =
-                connection.prepare_cached("SELECT id FROM insights_projects WHERE lower(path) = lower(?1)")?;
-            Ok(statement.query_row([path], |row| row.get(0)).optional()?)
-        })
-        .await
+        self.insights
+            .run(move |connection| {
+                let mut statement =
+                    connection.prepare_cached("SELECT id FROM insights_projects WHERE lower(path) = lower(?1)")?;
+                Ok(statement.query_row([path], |row| row.get(0)).optional()?)
+            })
+            .await
     }
 
     async fn list_poison(&self, limit: usize) -> Result<Vec<(EventId, String)>> {

@@ -21,13 +21,12 @@ const ARCHIVE_BATCH: usize = 20_000;
 
 type KeyHash = [u8; 16];
 
+/// Read again whenever a transaction fails, because it may then hold what is not on disk.
 #[derive(Default)]
 pub(super) struct Keys {
     recent: HashMap<KeyHash, EventId>,
     order: VecDeque<KeyHash>,
     archived: bool,
-    /// Added by the job that is running, to be taken out again if it fails.
-    unkept: usize,
 }
 
 impl Keys {
@@ -73,22 +72,7 @@ impl Keys {
             .execute((event.0, hash, now.as_micros()))?;
         self.recent.insert(hash, event);
         self.order.push_back(hash);
-        self.unkept += 1;
         Ok(None)
-    }
-
-    /// The running job failed: what it added never was.
-    pub(super) fn undo(&mut self) {
-        for _ in 0..std::mem::take(&mut self.unkept) {
-            if let Some(hash) = self.order.pop_back() {
-                self.recent.remove(&hash);
-            }
-        }
-    }
-
-    /// The running job is part of the transaction now.
-    pub(super) fn keep(&mut self) {
-        self.unkept = 0;
     }
 
     /// Moves the oldest keys to the index on disk when memory holds too many. Returns how many went.

@@ -59,5 +59,7 @@ impl Nodes for Sqlite {
     async fn close(&self) {
         self.writer.stop();
         self.readers.stop();
+        self.insights.stop();
+        drop(self.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take());
     }
 }

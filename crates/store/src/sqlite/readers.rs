@@ -1,6 +1,5 @@
-//! A few threads with a reading connection each. Readers see the last commit and never wait for the writer.
+//! Threads with a connection each. Readers see the last commit and never wait for the writer.
 
-use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,8 +8,6 @@ use tokio::sync::oneshot;
 
 use crate::error::{Error, Result};
 
-const THREADS: usize = 2;
-
 type Job = Box<dyn FnOnce(&Connection) + Send>;
 
 pub(super) struct Readers {
@@ -18,12 +15,10 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    pub(super) fn start(path: &Path) -> Result<Self> {
+    pub(super) fn start(connections: Vec<Connection>) -> Result<Self> {
         let (jobs, waiting) = channel();
         let waiting = Arc::new(Mutex::new(waiting));
-        for _ in 0..THREADS {
-            let connection = super::connect(path)?;
-            connection.pragma_update(None, "query_only", true)?;
+        for connection in connections {
             let waiting = Arc::clone(&waiting);
             std::thread::Builder::new()
                 .name("sqlite-reader".into())

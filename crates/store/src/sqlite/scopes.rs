@@ -16,7 +16,7 @@ const PROJECT: &str = "SELECT p.id, p.group_id, p.name, p.full_path, g.name, p.d
 #[async_trait]
 impl Scopes for Sqlite {
     async fn create_group(&self, new: NewGroup, now: Timestamp) -> Result<Group> {
-        self.write(move |tx| {
+        self.configure(move |tx| {
             let full_path = match new.parent {
                 Some(parent) => {
                     let parent = group(tx.connection, &Name::Id(parent.0))?.ok_or(Error::Missing("parent group"))?;
@@ -58,11 +58,11 @@ impl Scopes for Sqlite {
     }
 
     async fn delete_group(&self, id: GroupId) -> Result<bool> {
-        self.write(move |tx| Ok(tx.connection.execute("DELETE FROM groups WHERE id = ?1", [id.0])? > 0)).await
+        self.configure(move |tx| Ok(tx.connection.execute("DELETE FROM groups WHERE id = ?1", [id.0])? > 0)).await
     }
 
     async fn create_project(&self, new: NewProject, now: Timestamp) -> Result<Project> {
-        self.write(move |tx| {
+        self.configure(move |tx| {
             let group = group(tx.connection, &Name::Id(new.group.0))?.ok_or(Error::Missing("group"))?;
             let full_path = format!("{}/{}", group.full_path, new.path);
             check_free(tx.connection, &full_path)?;
@@ -100,7 +100,7 @@ impl Scopes for Sqlite {
     }
 
     async fn delete_project(&self, id: ProjectId) -> Result<bool> {
-        self.write(move |tx| Ok(tx.connection.execute("DELETE FROM projects WHERE id = ?1", [id.0])? > 0)).await
+        self.configure(move |tx| Ok(tx.connection.execute("DELETE FROM projects WHERE id = ?1", [id.0])? > 0)).await
     }
 }
 

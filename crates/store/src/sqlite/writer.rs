@@ -35,7 +35,17 @@ pub(super) struct Tx<'a> {
 
 /// Answers a caller, once the fate of the commit is known.
 type Answer = Box<dyn FnOnce(std::result::Result<(), &Error>) + Send>;
-type Job = Box<dyn FnOnce(&mut Tx<'_>) -> Answer + Send>;
+/// Gives the answer, and whether the transaction may still be committed.
+type Job = Box<dyn FnOnce(&mut Tx<'_>) -> (Answer, Result<()>) + Send>;
+
+/// What becomes of the neighbours of a job that fails.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Failing {
+    /// Only its own changes go. It costs a copy of every page that the job touches.
+    Alone,
+    /// The whole transaction goes. For the steps of the belt, which fail only when the engine does.
+    Together,
+}
 
 pub(super) struct Writer {
     jobs: Mutex<Option<SyncSender<Job>>>,
@@ -55,15 +65,24 @@ impl Writer {
 
     pub(super) async fn run<T: Send + 'static>(
         &self,
+        failing: Failing,
         job: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |tx| {
-            let result = in_savepoint(tx, job);
-            Box::new(move |commit| {
+            let result = match failing {
+                Failing::Alone => in_savepoint(tx, job),
+                Failing::Together => job(tx),
+            };
+            let keep = match (&result, failing) {
+                (Err(error), Failing::Together) => Err(error.clone()),
+                _ => Ok(()),
+            };
+            let answer: Answer = Box::new(move |commit| {
                 // The caller may have gone; what was committed stays committed.
                 let _ = answer.send(commit.map_err(Clone::clone).and(result));
-            })
+            });
+            (answer, keep)
         });
         let sent = match &*self.jobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
             Some(jobs) => jobs.try_send(job),
@@ -88,18 +107,13 @@ impl Writer {
     }
 }
 
-/// A job that fails must not undo its neighbours: only its own changes go.
 fn in_savepoint<T>(tx: &mut Tx<'_>, job: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
-    let run = |sql: &str| tx.connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
-    run("SAVEPOINT job")?;
+    tx.connection.execute_batch("SAVEPOINT job")?;
     let result = job(tx);
-    let run = |sql: &str| tx.connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
     if result.is_err() {
-        run("ROLLBACK TO job")?;
-        tx.keys.undo();
+        tx.connection.execute_batch("ROLLBACK TO job")?;
     }
-    run("RELEASE job")?;
-    tx.keys.keep();
+    tx.connection.execute_batch("RELEASE job")?;
     result
 }
 
@@ -162,12 +176,15 @@ impl State {
             return refuse(jobs, error.into());
         }
         let mut tx = Tx { connection, keys, claims };
-        let answers = jobs.into_iter().map(|job| job(&mut tx)).collect();
-        let committed = connection.prepare_cached("COMMIT").and_then(|mut commit| commit.execute([]));
+        let (answers, kept): (Vec<Answer>, Vec<Result<()>>) = jobs.into_iter().map(|job| job(&mut tx)).unzip();
+        let committed = kept.into_iter().collect::<Result<()>>().and_then(|()| {
+            connection.prepare_cached("COMMIT")?.execute([])?;
+            Ok(())
+        });
         if committed.is_err() {
-            // Harmless when the failed commit has already rolled back.
+            // Harmless when a failed commit has already rolled back.
             let _ = connection.execute_batch("ROLLBACK");
         }
-        (answers, committed.map(drop).map_err(Into::into))
+        (answers, committed)
     }
 }

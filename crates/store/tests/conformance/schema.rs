@@ -19,13 +19,15 @@ const ONLY_POSTGRES: &[&str] = &["deliveries.fence", "deliveries.leased_until"];
 
 pub(crate) async fn schemas_have_the_same_tables_columns_and_checks(server: String) {
     let (sqlite, postgres) = (Fixture::open(None).await, Fixture::open(Some(server)).await);
-    let path = sqlite.folder().join("store.db");
-    let connection = rusqlite::Connection::open(path).expect("it opens");
     let columns = "SELECT m.name || '.' || c.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c
         WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'";
-    let mut statement = connection.prepare(columns).expect("prepared");
-    let rows = statement.query_map([], |row| row.get(0)).expect("read");
-    let mut ours: BTreeSet<String> = rows.collect::<Result<_, _>>().expect("read");
+    let mut ours: BTreeSet<String> = BTreeSet::new();
+    for file in ["store.db", "store.insights.db"] {
+        let connection = rusqlite::Connection::open(sqlite.folder().join(file)).expect("it opens");
+        let mut statement = connection.prepare(columns).expect("prepared");
+        let rows = statement.query_map([], |row| row.get(0)).expect("read");
+        ours.extend(rows.collect::<Result<Vec<String>, _>>().expect("read"));
+    }
     let (client, driver) = tokio_postgres::connect(&postgres.url, tokio_postgres::NoTls).await.expect("connected");
     tokio::spawn(driver);
     let columns = "SELECT c.table_name || '.' || c.column_name FROM information_schema.columns c
