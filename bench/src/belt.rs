@@ -95,6 +95,11 @@ pub(crate) async fn receiver_latency(engine: &Engine, scale: Scale) -> anyhow::R
     let mut times = load::open(&shot, 2000, scale.seconds * 2).await?;
     let value = format!("{} / {}", milliseconds(quantile(&mut times, 0.5)), milliseconds(quantile(&mut times, 0.99)));
     row("2 receiver at 2,000/s, p50 / p99", &value, "must 1 / 6 ms, aim 0.6 / 3");
+    drop(ours);
+    let peer = Process::peer("peer-axum")?;
+    let mut times = load::open(&bare(peer.port, "/"), 2000, scale.seconds * 2).await?;
+    let value = format!("{} / {}", milliseconds(quantile(&mut times, 0.5)), milliseconds(quantile(&mut times, 0.99)));
+    row("  the same of bare axum, which stores nothing", &value, "");
     Ok(())
 }
 

@@ -92,7 +92,7 @@ impl Deliveries {
         let limits = self.belt.settings.slots;
         for (hook, health) in &state.health {
             let room = match health.status(now) {
-                Status::Executable if health.is_probing(now) => 1_usize.saturating_sub(state.slots.in_flight(*hook)),
+                Status::Executable if health.is_probing(now) => 1_usize.saturating_sub(state.slots.outstanding(*hook)),
                 Status::Executable => continue,
                 Status::TemporarilyDisabled(_) | Status::Disabled => 0,
             };
@@ -132,28 +132,31 @@ impl Deliveries {
         if let Some(finished) = self.attempt(&claimed).await {
             // The receiving half lives as long as we do.
             let _ = self.results.send((claimed, finished));
+            self.freed.notify_one();
             return;
         }
         let lease = vec![(claimed.delivery, claimed.fence)];
         if let Err(error) = self.belt.store.release_leases(self.belt.node, lease).await {
             tracing::debug!(%error, "failed to give a delivery back; its lease lapses");
         }
-        self.state().slots.release(claimed.hook, claimed.tally.attempts > 0, true);
+        let mut state = self.state();
+        state.slots.release(claimed.hook, claimed.tally.attempts > 0, true);
+        state.slots.settled(claimed.hook);
+        drop(state);
         self.freed.notify_one();
     }
 
-    /// Settles one batch of results and frees their slots.
+    /// Settles one batch of results.
     ///
     /// # Errors
-    /// When the store fails. The slots are freed all the same; the leases lapse, and the attempts are made again.
+    /// When the store fails. The leases lapse then, and the attempts are made again.
     pub async fn settle(&self, batch: Vec<(Claimed, Finished)>) -> anyhow::Result<()> {
         let (claimed, finished): (Vec<Claimed>, Vec<Finished>) = batch.into_iter().unzip();
-        let outcomes: Vec<_> = finished.iter().map(|finished| finished.outcome).collect();
         let settled =
             self.belt.store.finish_attempts(finished, self.belt.clock.now(), self.belt.settings.policies.clone()).await;
         let mut state = self.state();
-        for (claimed, outcome) in claimed.iter().zip(&outcomes) {
-            state.slots.release(claimed.hook, claimed.tally.attempts > 0, outcome.is_delivered());
+        for claimed in &claimed {
+            state.slots.settled(claimed.hook);
         }
         if let Ok(settled) = &settled {
             for settlement in settled {

@@ -3,6 +3,7 @@
 //! Callers that arrive while a commit is running are gathered and share the next one. There is no timer: under no load
 //! a batch is one event, under load it is whatever came in meanwhile.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use quickdraw_domain::event::{DedupeKey, Event, Source};
@@ -49,12 +50,20 @@ pub struct Ingest {
     /// `None` once nobody is let in any more.
     queue: RwLock<Option<mpsc::Sender<Waiting>>>,
     waiting: Mutex<mpsc::Receiver<Waiting>>,
+    arrived: AtomicU64,
 }
 
 impl Default for Ingest {
     fn default() -> Self {
         let (queue, waiting) = mpsc::channel(MAX_WAITING);
-        Self { queue: RwLock::new(Some(queue)), waiting: Mutex::new(waiting) }
+        Self { queue: RwLock::new(Some(queue)), waiting: Mutex::new(waiting), arrived: AtomicU64::new(0) }
+    }
+}
+
+impl Ingest {
+    /// Goes up with every event that arrives.
+    pub(crate) fn arrived(&self) -> u64 {
+        self.arrived.load(Ordering::Relaxed)
     }
 }
 
@@ -65,6 +74,7 @@ impl Belt {
     /// When the store could not commit it, or too many wait already. Nothing is kept of it then.
     pub async fn ingest(&self, arrival: Arrival<'_>) -> Result<Appended, Error> {
         let new = self.new_event(arrival);
+        self.ingest.arrived.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
         match &*self.ingest.queue.read().unwrap_or_else(PoisonError::into_inner) {
             Some(queue) => queue
@@ -105,11 +115,22 @@ impl Belt {
         }
         let (events, answers): (Vec<NewEvent>, Vec<_>) = batch.into_iter().unzip();
         let heard = events.iter().any(|new| new.unheard_at.is_none());
-        let counted = events.iter().any(|new| new.counts);
         for new in &events {
             metrics::counter!(telemetry::EVENTS, "trigger" => new.event.trigger.row().name).increment(1);
         }
-        match self.store.append_events(events).await {
+        // Fan-out is asked for at the same time, and the deliver worker looks up: where one writer commits for all
+        // (SQLite), the steps behind each other share one flush. Nothing depends on it; each is woken again when its
+        // turn has come for certain.
+        let fan_out = async {
+            if heard {
+                self.wakes.deliver.notify_one();
+                if let Err(error) = self.fan_out().await {
+                    tracing::debug!("the fan-out worker does it: {error:#}");
+                }
+            }
+        };
+        let (appended, ()) = tokio::join!(self.store.append_events(events), fan_out);
+        match appended {
             Ok(appended) => {
                 for (answer, appended) in answers.into_iter().zip(appended) {
                     // A caller that has gone does not undo its event.
@@ -117,9 +138,6 @@ impl Belt {
                 }
                 if heard {
                     self.wakes.fan_out.notify_one();
-                }
-                if counted {
-                    self.wakes.project.notify_one();
                 }
             }
             Err(error) => {

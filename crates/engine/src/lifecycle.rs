@@ -53,7 +53,8 @@ impl Lifecycle {
         });
         let (one, stop_one) = (belt.clone(), stopped.clone());
         workers.spawn(async move {
-            worker::run("project", Some(&one.wakes.project), TICK, stop_one, || one.project_all()).await;
+            // Not woken: a tick's worth of events is projected at once, and costs those who wait for an answer less.
+            worker::run("project", None, TICK, stop_one, || one.project_all()).await;
         });
         let (one, stop_one) = (belt.clone(), stopped.clone());
         workers.spawn(async move {

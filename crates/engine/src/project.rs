@@ -1,12 +1,17 @@
 //! Step 6, project: event → facts → rollups. It reads what is marked as waiting and never holds anything else up.
 
+use std::time::Duration;
+
 use quickdraw_domain::insights::facts;
 use quickdraw_store::insights::Projected;
 
 use crate::belt::Belt;
 
-/// Small, because a projection shares the writer with those who wait for an answer.
-const BATCH: usize = 32;
+/// Large, because facts of one time touch the same pages.
+const BATCH: usize = 256;
+/// How long a pause is, measured by the batch before it.
+const PAUSE_PER_WORK: u32 = 3;
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 impl Belt {
     /// Projects one batch. Tells how many events there were; nothing is left when it is less than a batch.
@@ -34,8 +39,18 @@ impl Belt {
         Ok(count)
     }
 
+    /// Projects until nothing is left. While events keep arriving it takes a share of the time only: insights may lag,
+    /// whoever waits for an answer may not. The lag is a metric.
     pub(crate) async fn project_all(&self) -> anyhow::Result<()> {
-        while self.project().await? == BATCH {}
-        Ok(())
+        loop {
+            let (started, arrived) = (self.clock.now(), self.ingest.arrived());
+            if self.project().await? < BATCH {
+                return Ok(());
+            }
+            if self.ingest.arrived() != arrived {
+                let took = self.clock.now().since(started);
+                tokio::time::sleep((took * PAUSE_PER_WORK).min(LONGEST_PAUSE)).await;
+            }
+        }
     }
 }

@@ -9,8 +9,6 @@ pub struct Wakes {
     pub fan_out: Notify,
     /// Deliveries became due.
     pub deliver: Notify,
-    /// Events were appended that count for insights.
-    pub project: Notify,
     /// Hooks, projects or groups changed.
     pub directory: Notify,
 }
@@ -18,7 +16,7 @@ pub struct Wakes {
 impl Wakes {
     /// Wakes everybody, for when it is not known who is meant.
     pub fn all(&self) {
-        for signal in [&self.fan_out, &self.deliver, &self.project, &self.directory] {
+        for signal in [&self.fan_out, &self.deliver, &self.directory] {
             signal.notify_one();
         }
     }

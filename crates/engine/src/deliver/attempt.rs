@@ -41,6 +41,7 @@ impl Deliveries {
             "attempted a delivery to hook {}",
             claimed.hook
         );
+        self.state().slots.release(claimed.hook, claimed.tally.attempts > 0, sent.outcome.is_delivered());
         let secrets = hook.token.iter().map(|token| token.expose());
         let masked = |bytes: Vec<u8>| mask(bytes, secrets.clone());
         Some(Finished {

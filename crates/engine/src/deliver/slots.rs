@@ -28,6 +28,8 @@ impl Default for SlotLimits {
 #[derive(Clone, Debug)]
 struct Share {
     in_flight: usize,
+    /// Attempts that have ended and are not recorded yet.
+    unsettled: usize,
     /// How many this hook may have: grows by one with each success, halves with each failure.
     window: usize,
     host: Option<String>,
@@ -41,13 +43,14 @@ pub struct Slots {
     hosts: HashMap<String, usize>,
     total: usize,
     retries: usize,
+    unsettled: usize,
 }
 
 impl Slots {
     /// Nothing under way.
     #[must_use]
     pub fn new(limits: SlotLimits) -> Self {
-        Self { limits, shares: HashMap::new(), hosts: HashMap::new(), total: 0, retries: 0 }
+        Self { limits, shares: HashMap::new(), hosts: HashMap::new(), total: 0, retries: 0, unsettled: 0 }
     }
 
     /// Free slots for first attempts and for retries.
@@ -69,16 +72,16 @@ impl Slots {
         self.shares.iter().map(|(hook, share)| (*hook, room(share))).collect()
     }
 
-    /// Attempts under way for a hook.
+    /// Attempts of a hook that are under way or not recorded yet.
     #[must_use]
-    pub fn in_flight(&self, hook: HookId) -> usize {
-        self.shares.get(&hook).map_or(0, |share| share.in_flight)
+    pub fn outstanding(&self, hook: HookId) -> usize {
+        self.shares.get(&hook).map_or(0, |share| share.in_flight + share.unsettled)
     }
 
-    /// Attempts under way in all.
+    /// Attempts under way or not recorded yet, in all.
     #[must_use]
     pub const fn total(&self) -> usize {
-        self.total
+        self.total + self.unsettled
     }
 
     /// An attempt begins.
@@ -87,28 +90,41 @@ impl Slots {
             *self.hosts.entry(host.clone()).or_default() += 1;
         }
         let window = self.limits.initial_per_hook;
-        let share = self.shares.entry(hook).or_insert(Share { in_flight: 0, window, host: None });
+        let share = self.shares.entry(hook).or_insert(Share { in_flight: 0, unsettled: 0, window, host: None });
         share.in_flight += 1;
         share.host = host;
         self.total += 1;
         self.retries += usize::from(retry);
     }
 
-    /// Its result is recorded.
+    /// It has ended: the slot is free, the result has yet to be recorded.
     pub fn release(&mut self, hook: HookId, retry: bool, delivered: bool) {
         let Some(share) = self.shares.get_mut(&hook) else { return };
         share.in_flight = share.in_flight.saturating_sub(1);
+        share.unsettled += 1;
         share.window = if delivered { (share.window + 1).min(self.limits.per_hook) } else { (share.window / 2).max(1) };
-        if let Some(count) = share.host.as_ref().and_then(|host| self.hosts.get_mut(host)) {
-            *count = count.saturating_sub(1);
+        if let Some(host) = &share.host
+            && let Some(count) = self.hosts.get_mut(host)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.hosts.remove(host);
+            }
         }
         self.total = self.total.saturating_sub(1);
         self.retries = self.retries.saturating_sub(usize::from(retry));
-        // A hook back at the beginning, with nothing under way, is like one of which nothing is known.
-        if share.in_flight == 0 && share.window == self.limits.initial_per_hook {
+        self.unsettled += 1;
+    }
+
+    /// Its result is recorded, or given up.
+    pub fn settled(&mut self, hook: HookId) {
+        self.unsettled = self.unsettled.saturating_sub(1);
+        let Some(share) = self.shares.get_mut(&hook) else { return };
+        share.unsettled = share.unsettled.saturating_sub(1);
+        // A hook back at the beginning, with nothing outstanding, is like one of which nothing is known.
+        if share.in_flight + share.unsettled == 0 && share.window == self.limits.initial_per_hook {
             self.shares.remove(&hook);
         }
-        self.hosts.retain(|_, count| *count > 0);
     }
 }
 
@@ -161,6 +177,8 @@ mod tests {
         assert_eq!(slots.rooms().get(&B), Some(&0));
         slots.release(A, false, true);
         assert_eq!(slots.rooms().get(&B), Some(&1));
-        assert_eq!((slots.total(), slots.in_flight(A)), (6, 5));
+        assert_eq!((slots.total(), slots.outstanding(A)), (7, 6), "it is not recorded yet");
+        slots.settled(A);
+        assert_eq!((slots.total(), slots.outstanding(A)), (6, 5));
     }
 }

@@ -51,10 +51,8 @@ impl Events for Postgres {
             appended = append(&client, &batch).await;
         }
         let appended = appended?;
-        let heard = batch.iter().any(|new| new.unheard_at.is_none());
-        let counted = batch.iter().any(|new| new.counts);
-        if heard || counted {
-            self.notify(&client, if heard { "fan_out" } else { "project" }).await;
+        if batch.iter().any(|new| new.unheard_at.is_none()) {
+            self.notify(&client, "fan_out").await;
         }
         Ok(appended)
     }

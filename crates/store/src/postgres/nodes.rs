@@ -53,8 +53,7 @@ impl Nodes for Postgres {
                 }
                 message = messages.next() => match message {
                     Some(Ok(AsyncMessage::Notification(signal))) => match signal.payload() {
-                        "fan_out" => { wakes.fan_out.notify_one(); wakes.project.notify_one(); }
-                        "project" => wakes.project.notify_one(),
+                        "fan_out" => wakes.fan_out.notify_one(),
                         "deliver" => wakes.deliver.notify_one(),
                         "directory" => wakes.directory.notify_one(),
                         _ => wakes.all(),

@@ -1,5 +1,7 @@
 //! Projection in SQLite: joins of facts, and rollups corrected by taking the old contribution away and adding the new.
 
+use std::collections::{BTreeMap, HashMap};
+
 use quickdraw_domain::insights::Fact;
 use quickdraw_domain::insights::commits::{Author, Commit, Paths, Push, Told};
 use quickdraw_domain::{EventId, Timestamp};
@@ -16,10 +18,21 @@ pub(super) const COMMIT_COLUMNS: &str = "c.project, c.sha, c.undated, c.committe
 /// Joins a batch. It may come a second time, when the mark could not be set after it: joins are idempotent.
 pub(super) fn apply(connection: &Connection, facts: Vec<Fact>) -> Result<()> {
     let transaction = connection.unchecked_transaction()?;
+    let mut batch = Batch { connection: &transaction, sums: BTreeMap::new(), identities: HashMap::new() };
     for fact in facts {
-        apply_fact(&transaction, fact)?;
+        batch.apply(fact)?;
     }
+    batch.write_sums()?;
+    drop(batch);
     Ok(transaction.commit()?)
+}
+
+/// What a batch gathers, so that a cell of the rollups is written once and not once a commit.
+struct Batch<'a> {
+    connection: &'a Connection,
+    /// By hour, metric, project and identity.
+    sums: BTreeMap<(i64, i16, i64, i64), i64>,
+    identities: HashMap<Author, i64>,
 }
 
 /// Sets the marks of a batch, and puts aside what could not be read.
@@ -34,37 +47,110 @@ pub(super) fn mark(connection: &Connection, done: &[(EventId, Option<String>)]) 
     Ok(())
 }
 
-fn apply_fact(connection: &Connection, fact: Fact) -> Result<()> {
-    match fact {
-        Fact::Commit(commit) => join_commit(connection, *commit),
-        Fact::Push(push) => join_push(connection, &push),
-        Fact::MergeCommit { project, sha } => {
-            connection
-                .prepare_cached("INSERT OR IGNORE INTO insights_merge_commits VALUES (?1, ?2)")?
-                .execute((project, &sha))?;
-            match find(connection, project, &sha)? {
-                Some((commit, identity)) if !commit.is_merge_commit => {
-                    let merged = Commit { is_merge_commit: true, ..commit.clone() };
-                    replace(connection, Some((&commit, identity)), &merged)
+impl Batch<'_> {
+    fn apply(&mut self, fact: Fact) -> Result<()> {
+        match fact {
+            Fact::Commit(commit) => self.join_commit(*commit),
+            Fact::Push(push) => join_push(self.connection, &push),
+            Fact::MergeCommit { project, sha } => {
+                self.connection
+                    .prepare_cached("INSERT OR IGNORE INTO insights_merge_commits VALUES (?1, ?2)")?
+                    .execute((project, &sha))?;
+                match find(self.connection, project, &sha)? {
+                    Some((commit, identity)) if !commit.is_merge_commit => {
+                        let merged = Commit { is_merge_commit: true, ..commit.clone() };
+                        self.replace(Some((&commit, identity)), &merged)
+                    }
+                    _ => Ok(()),
                 }
-                _ => Ok(()),
             }
         }
     }
-}
 
-fn join_commit(connection: &Connection, mut commit: Commit) -> Result<()> {
-    match find(connection, commit.project, &commit.sha)? {
-        Some((known, identity)) => {
-            let joined = known.clone().join(commit);
-            if joined == known { Ok(()) } else { replace(connection, Some((&known, identity)), &joined) }
+    fn join_commit(&mut self, mut commit: Commit) -> Result<()> {
+        match find(self.connection, commit.project, &commit.sha)? {
+            Some((known, identity)) => {
+                let joined = known.clone().join(commit);
+                if joined == known { Ok(()) } else { self.replace(Some((&known, identity)), &joined) }
+            }
+            None => {
+                commit.is_merge_commit = self
+                    .connection
+                    .prepare_cached("SELECT 1 FROM insights_merge_commits WHERE project = ?1 AND sha = ?2")?
+                    .exists((commit.project, &commit.sha))?;
+                self.replace(None, &commit)
+            }
         }
-        None => {
-            commit.is_merge_commit = connection
-                .prepare_cached("SELECT 1 FROM insights_merge_commits WHERE project = ?1 AND sha = ?2")?
-                .exists((commit.project, &commit.sha))?;
-            replace(connection, None, &commit)
+    }
+
+    fn replace(&mut self, old: Option<(&Commit, i64)>, new: &Commit) -> Result<()> {
+        if let Some((old, identity)) = old {
+            self.add(old, identity, -1);
         }
+        let identity = self.identity(&new.told.author)?;
+        self.connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO insights_commits (project, sha, at, identity, undated, committed_at,
+                   offset_minutes, merge_message, change, paths, first_received_at, landed, is_merge_commit)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+            )?
+            .execute((
+                new.project,
+                &new.sha,
+                new.at().as_micros(),
+                identity,
+                new.told.undated,
+                new.told.committed_at.as_micros(),
+                new.told.offset_minutes,
+                new.told.merge_message,
+                new.told.change,
+                new.told.paths.to_bytes(),
+                new.first_received_at.as_micros(),
+                new.landed,
+                new.is_merge_commit,
+            ))?;
+        self.add(new, identity, 1);
+        Ok(())
+    }
+
+    fn add(&mut self, commit: &Commit, identity: i64, sign: i64) {
+        let hour = commit.at().as_micros().div_euclid(HOUR) * HOUR;
+        for (metric, value) in commit.contribution() {
+            *self.sums.entry((hour, metric.code(), commit.project, identity)).or_default() += sign * value;
+        }
+    }
+
+    fn write_sums(&self) -> Result<()> {
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO insights_rollups VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (hour, metric, project, identity) DO UPDATE SET value = value + ?5",
+        )?;
+        for ((hour, metric, project, identity), value) in self.sums.iter().filter(|(_, value)| **value != 0) {
+            statement.execute((hour, metric, project, identity, value))?;
+        }
+        Ok(())
+    }
+
+    fn identity(&mut self, author: &Author) -> Result<i64> {
+        if let Some(id) = self.identities.get(author) {
+            return Ok(*id);
+        }
+        let known = self
+            .connection
+            .prepare_cached("SELECT id FROM insights_identities WHERE email = ?1 AND name = ?2")?
+            .query_row((&author.email, &author.name), |row| row.get(0))
+            .optional()?;
+        let id = match known {
+            Some(id) => id,
+            None => {
+                self.connection
+                    .prepare_cached("INSERT INTO insights_identities (email, name) VALUES (?1, ?2)")?
+                    .execute((&author.email, &author.name))?;
+                self.connection.last_insert_rowid()
+            }
+        };
+        self.identities.insert(author.clone(), id);
+        Ok(id)
     }
 }
 
@@ -94,61 +180,6 @@ pub(super) fn read_commit(row: &Row<'_>) -> rusqlite::Result<(Commit, i64)> {
         is_merge_commit: row.get(10)?,
     };
     Ok((commit, row.get(13)?))
-}
-
-fn replace(connection: &Connection, old: Option<(&Commit, i64)>, new: &Commit) -> Result<()> {
-    if let Some((old, identity)) = old {
-        add(connection, old, identity, -1)?;
-    }
-    let identity = identity(connection, &new.told.author)?;
-    connection
-        .prepare_cached(
-            "INSERT OR REPLACE INTO insights_commits (project, sha, at, identity, undated, committed_at,
-               offset_minutes, merge_message, change, paths, first_received_at, landed, is_merge_commit)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-        )?
-        .execute((
-            new.project,
-            &new.sha,
-            new.at().as_micros(),
-            identity,
-            new.told.undated,
-            new.told.committed_at.as_micros(),
-            new.told.offset_minutes,
-            new.told.merge_message,
-            new.told.change,
-            new.told.paths.to_bytes(),
-            new.first_received_at.as_micros(),
-            new.landed,
-            new.is_merge_commit,
-        ))?;
-    add(connection, new, identity, 1)
-}
-
-fn add(connection: &Connection, commit: &Commit, identity: i64, sign: i64) -> Result<()> {
-    let hour = commit.at().as_micros().div_euclid(HOUR) * HOUR;
-    let mut statement = connection.prepare_cached(
-        "INSERT INTO insights_rollups VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (hour, metric, project, identity) DO UPDATE SET value = value + ?5",
-    )?;
-    for (metric, value) in commit.contribution() {
-        statement.execute((hour, metric.code(), commit.project, identity, sign * value))?;
-    }
-    Ok(())
-}
-
-fn identity(connection: &Connection, author: &Author) -> Result<i64> {
-    let known = connection
-        .prepare_cached("SELECT id FROM insights_identities WHERE email = ?1 AND name = ?2")?
-        .query_row((&author.email, &author.name), |row| row.get(0))
-        .optional()?;
-    if let Some(id) = known {
-        return Ok(id);
-    }
-    connection
-        .prepare_cached("INSERT INTO insights_identities (email, name) VALUES (?1, ?2)")?
-        .execute((&author.email, &author.name))?;
-    Ok(connection.last_insert_rowid())
 }
 
 fn join_push(connection: &Connection, push: &Push) -> Result<()> {

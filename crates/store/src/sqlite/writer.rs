@@ -23,8 +23,8 @@ use crate::telemetry::{COMMIT_JOBS, COMMIT_SECONDS};
 const MAX_JOBS: usize = 64;
 /// Most jobs that wait. Each is a batch already; more means that the disk does not keep up, and callers are told.
 const MAX_WAITING: usize = 1024;
-/// Pages in the log before the writer itself checkpoints. The background checkpoint keeps it well below.
-const CHECKPOINT_PAGES: i64 = 4_000;
+/// Pages in the log before it is copied into the file and begins anew: as long as it was made at the start.
+const CHECKPOINT_PAGES: i64 = super::LOG_BYTES / super::PAGE_BYTES;
 
 /// What a job works with: the open transaction, and what this process keeps in memory beside the file.
 pub(super) struct Tx<'a> {
@@ -133,15 +133,9 @@ impl State {
 
     fn work(&mut self, waiting: &Receiver<Job>) {
         while let Ok(first) = waiting.recv() {
-            let mut jobs = vec![first];
-            while jobs.len() < MAX_JOBS
-                && let Ok(job) = waiting.try_recv()
-            {
-                jobs.push(job);
-            }
-            metrics::histogram!(COMMIT_JOBS).record(f64::from(u32::try_from(jobs.len()).unwrap_or(u32::MAX)));
             let started = Instant::now();
-            let (answers, committed) = self.commit(jobs);
+            let (answers, committed) = self.commit(first, waiting);
+            metrics::histogram!(COMMIT_JOBS).record(f64::from(u32::try_from(answers.len()).unwrap_or(u32::MAX)));
             metrics::histogram!(COMMIT_SECONDS, "engine" => "sqlite").record(started.elapsed());
             if let Err(error) = &committed {
                 tracing::error!(%error, "a commit failed; opening the database again");
@@ -153,10 +147,12 @@ impl State {
         }
     }
 
-    fn commit(&mut self, jobs: Vec<Job>) -> (Vec<Answer>, Result<()>) {
+    /// Runs a job, and every other that is waiting by the time it is done, and flushes once for all of them.
+    fn commit(&mut self, first: Job, waiting: &Receiver<Job>) -> (Vec<Answer>, Result<()>) {
         let Self { connection, path, keys, claims } = self;
-        let refuse = |jobs: Vec<Job>, error: Error| {
-            drop(jobs);
+        // A job that is dropped tells its caller that the store is not there.
+        let refuse = |job: Job, error: Error| {
+            drop(job);
             (Vec::new(), Err(error))
         };
         if connection.is_none() {
@@ -168,16 +164,25 @@ impl State {
                     // a settle under them is refused.
                     *claims = Claims::default();
                 }
-                Err(error) => return refuse(jobs, error),
+                Err(error) => return refuse(first, error),
             }
         }
-        let Some(connection) = connection else { return refuse(jobs, Error::Unavailable("not open".into())) };
+        let Some(connection) = connection else { return refuse(first, Error::Unavailable("not open".into())) };
         if let Err(error) = connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([])) {
-            return refuse(jobs, error.into());
+            return refuse(first, error.into());
         }
         let mut tx = Tx { connection, keys, claims };
-        let (answers, kept): (Vec<Answer>, Vec<Result<()>>) = jobs.into_iter().map(|job| job(&mut tx)).unzip();
-        let committed = kept.into_iter().collect::<Result<()>>().and_then(|()| {
+        let (answer, mut kept) = first(&mut tx);
+        let mut answers = vec![answer];
+        while answers.len() < MAX_JOBS
+            && kept.is_ok()
+            && let Ok(job) = waiting.try_recv()
+        {
+            let (answer, keep) = job(&mut tx);
+            answers.push(answer);
+            kept = keep;
+        }
+        let committed = kept.and_then(|()| {
             connection.prepare_cached("COMMIT")?.execute([])?;
             Ok(())
         });
