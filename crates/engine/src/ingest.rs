@@ -118,11 +118,11 @@ impl Belt {
         for new in &events {
             metrics::counter!(telemetry::EVENTS, "trigger" => new.event.trigger.row().name).increment(1);
         }
-        // Fan-out is asked for at the same time, and the deliver worker looks up: where one writer commits for all
-        // (SQLite), the steps behind each other share one flush. Nothing depends on it; each is woken again when its
+        // Where one writer commits for all (SQLite), fan-out is asked for at the same time and the deliver worker looks
+        // up, so that steps behind each other share one flush. Nothing depends on it; each is woken again when its
         // turn has come for certain.
         let fan_out = async {
-            if heard {
+            if heard && self.store.shares_commits() {
                 self.wakes.deliver.notify_one();
                 if let Err(error) = self.fan_out().await {
                     tracing::debug!("the fan-out worker does it: {error:#}");

@@ -28,6 +28,8 @@ pub trait Nodes {
     async fn node_stopped(&self, node: NodeId) -> Result<()>;
     /// Passes on signals from other nodes until it fails; for ever where there are none.
     async fn listen(&self, wakes: &Wakes) -> Result<()>;
+    /// Whether steps that are asked for at the same time share one flush, in the order in which they were asked for.
+    fn shares_commits(&self) -> bool;
     /// A small read: is the store there?
     async fn ping(&self) -> Result<()>;
     /// A closer look.

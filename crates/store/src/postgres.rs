@@ -35,6 +35,11 @@ const ACCEPT_POOL: usize = 2;
 /// No statement of ours takes longer on a healthy server; beyond it, the server is as good as gone.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Every statement of the belt goes by key, and tables that fill within seconds have no statistics yet: without this the
+/// planner reads them whole, or compiles what takes less time to run. And an answer means that it is flushed.
+const PLANNER: &str = "-c synchronous_commit=on -c jit=off -c plan_cache_mode=force_generic_plan \
+    -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
+
 /// Key of the advisory lock under which migrations run.
 const MIGRATION_LOCK: i64 = 0x7175_6963_6b64_7261;
 
@@ -47,6 +52,8 @@ pub(crate) struct Postgres {
     alone: AtomicBool,
     /// Where the walks over hooks go on, for first attempts and for retries.
     next_hook: [AtomicI64; 2],
+    /// When waiting events were last looked for from the beginning, in seconds.
+    last_full_look: AtomicI64,
 }
 
 impl Postgres {
@@ -60,7 +67,7 @@ impl Postgres {
         config.keepalives_idle(Duration::from_secs(30));
         let milliseconds = STATEMENT_TIMEOUT.as_millis();
         let options = config.get_options().unwrap_or_default().to_owned();
-        config.options(format!("{options} -c statement_timeout={milliseconds} -c synchronous_commit=on"));
+        config.options(format!("{options} -c statement_timeout={milliseconds} {PLANNER}"));
 
         let store = Self {
             accept_pool: pool(&config, ACCEPT_POOL)?,
@@ -69,6 +76,7 @@ impl Postgres {
             ring: Arc::new(ring),
             alone: AtomicBool::new(false),
             next_hook: [AtomicI64::new(0), AtomicI64::new(0)],
+            last_full_look: AtomicI64::new(0),
         };
         store.migrate().await?;
         store.check_key().await?;

@@ -1,5 +1,7 @@
 //! The journal in PostgreSQL.
 
+use std::sync::atomic::Ordering;
+
 use async_trait::async_trait;
 use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::event::Event;
@@ -62,10 +64,15 @@ impl Events for Postgres {
         let transaction = client.transaction().await?;
         let sql = format!(
             "SELECT {EVENT_COLUMNS} FROM fan_out_pending p JOIN events e ON e.id = p.event_id
-             ORDER BY p.event_id LIMIT $1 FOR UPDATE OF p SKIP LOCKED"
+             WHERE p.event_id >= $2 ORDER BY p.event_id LIMIT $1 FOR UPDATE OF p SKIP LOCKED"
         );
         let statement = transaction.prepare_cached(&sql).await?;
-        let rows = transaction.query(&statement, &[&columns::limit(limit)]).await?;
+        let from = self.fan_out_from(now);
+        let rows = transaction.query(&statement, &[&columns::limit(limit), &from]).await?;
+        if rows.len() == limit {
+            // There is more than a batch, and it may be old: look at everything next time.
+            self.last_full_look.store(0, Ordering::Relaxed);
+        }
         if rows.is_empty() {
             return Ok(FanOutCount::default());
         }
@@ -188,6 +195,20 @@ impl Events for Postgres {
         // Whole days go at once, which costs no more for a million rows than for one.
         let dropped = partitions::drop_before(&mut **client, before).await?;
         Ok(usize::try_from(gone).unwrap_or(usize::MAX) + dropped)
+    }
+}
+
+impl Postgres {
+    /// Where the look for waiting events begins. Usually a minute ago: the index before that is full of entries of rows
+    /// that are gone. Every few seconds at the beginning of time, for what was left over.
+    fn fan_out_from(&self, now: Timestamp) -> Uuid {
+        const FULL_LOOK_SECONDS: i64 = 5;
+        let seconds = now.as_seconds();
+        if (seconds - self.last_full_look.load(Ordering::Relaxed)).abs() >= FULL_LOOK_SECONDS {
+            self.last_full_look.store(seconds, Ordering::Relaxed);
+            return Uuid::nil();
+        }
+        partitions::uuid_at(seconds - 60)
     }
 }
 

@@ -66,6 +66,10 @@ impl Nodes for Postgres {
         }
     }
 
+    fn shares_commits(&self) -> bool {
+        false
+    }
+
     async fn ping(&self) -> Result<()> {
         self.accept_pool.get().await?.simple_query("SELECT 1").await?;
         Ok(())

@@ -34,6 +34,10 @@ impl Nodes for Sqlite {
         std::future::pending().await
     }
 
+    fn shares_commits(&self) -> bool {
+        true
+    }
+
     async fn ping(&self) -> Result<()> {
         self.read(|connection| Ok(connection.query_row("SELECT 1", [], |_| Ok(()))?)).await
     }
