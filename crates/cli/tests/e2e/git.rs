@@ -1,0 +1,108 @@
+//! Real pushes to a real repository: from `git push` to a signed delivery, and by way of our own receiver to a counted
+//! commit.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use crate::http::eventually;
+use crate::server::{BINARY, Engine, SECRET, Server, TOKEN};
+
+fn git(folder: &Path, arguments: &[&str]) {
+    let output = Command::new("git")
+        .args(["-c", "user.name=Ida Brandt", "-c", "user.email=ida@climb.example", "-c", "init.defaultBranch=main"])
+        .args(arguments)
+        .current_dir(folder)
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("HOME", folder)
+        .output()
+        .expect("git runs");
+    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn commit(folder: &Path, file: &str, text: &str, message: &str) {
+    std::fs::write(folder.join(file), text).expect("written");
+    git(folder, &["add", "."]);
+    git(folder, &["commit", "-q", "-m", message]);
+}
+
+pub(crate) fn a_push_becomes_a_signed_delivery(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    server.make_project();
+    let folder = server.folder.path();
+    let signing = "whsec_dGVzdHRlc3R0ZXN0dGVzdHRlc3R0ZXN0dGVzdHRlc3Q=";
+    let mut listen = Command::new(BINARY)
+        .args(["listen", "0", "--secret", signing])
+        .current_dir(folder)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut output = BufReader::new(listen.stdout.take().expect("piped"));
+    let mut first = String::new();
+    output.read_line(&mut first).expect("a line");
+    let url = first.trim().rsplit(' ').next().expect("a URL").to_owned();
+    let heard = Arc::new(Mutex::new(String::new()));
+    let kept = heard.clone();
+    std::thread::spawn(move || {
+        for line in output.lines().map_while(Result::ok) {
+            kept.lock().expect("no panic").push_str(&(line + "\n"));
+        }
+    });
+    server.make_hook(&format!("{url}/in"), &format!(r#","signing_token":"{signing}""#));
+    // The second hook posts the same bodies on to our own receiver.
+    let own = format!("http://127.0.0.1:{}/api/v1/webhooks/gitlab", server.port);
+    server.make_hook(&own, &format!(r#","token":"{SECRET}""#));
+
+    let (bare, work) = (folder.join("rope.git"), folder.join("work"));
+    git(folder, &["init", "-q", "--bare", "rope.git"]);
+    let base = format!("http://127.0.0.1:{}", server.port);
+    let repository = bare.to_str().expect("UTF-8");
+    let installed = Command::new(BINARY)
+        .args(["git-hook", "install", repository, "--project", "gear/rope", "--url", &base, "--token", TOKEN])
+        .status()
+        .expect("it runs");
+    assert!(installed.success());
+    git(folder, &["clone", "-q", "rope.git", "work"]);
+    git(&work, &["checkout", "-q", "-B", "main"]);
+    for n in 1..=3 {
+        commit(&work, &format!("file-{n}"), "text\n", &format!("Add file {n}\n\nBecause."));
+    }
+    git(&work, &["push", "-q", "origin", "main"]);
+    git(&work, &["checkout", "-q", "-b", "feature"]);
+    git(&work, &["mv", "file-1", "renamed"]);
+    commit(&work, "file-2", "other\n", "Rename one and change another");
+    git(&work, &["push", "-q", "origin", "feature"]);
+    git(&work, &["tag", "-a", "v1", "-m", "First"]);
+    git(&work, &["push", "-q", "origin", "v1"]);
+    git(&work, &["commit", "-q", "--amend", "-m", "Say it better"]);
+    git(&work, &["push", "-q", "--force", "origin", "feature"]);
+    git(&work, &["push", "-q", "origin", ":feature"]);
+
+    eventually("all five have been heard", || heard.lock().expect("no panic").matches("signature ok").count() == 5);
+    let text = heard.lock().expect("no panic").clone();
+    assert!(!text.contains("REFUSED"), "{text}");
+    for part in [
+        r#""ref": "refs/heads/main""#,
+        r#""ref": "refs/tags/v1""#,
+        r#""message": "First""#,
+        r#""after": "0000000000000000000000000000000000000000""#,
+        r#""total_commits_count": 3"#,
+        r#""title": "Add file 3""#,
+        r#""email": "ida@climb.example""#,
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let _ = listen.kill();
+    let _ = listen.wait();
+    // Three on main, one on the branch, one more after it was amended: each once, although each came in twice.
+    eventually("the commits are counted once", || {
+        let events = server.get("/api/v1/events?limit=100")["items"].as_array().map(Vec::len);
+        let insights = server.get("/api/v1/insights/commits?project=gear/rope");
+        events == Some(10) && insights["commits"] == 5
+    });
+    let insights = server.get("/api/v1/insights/commits?project=1");
+    assert_eq!((&insights["commits_landed"], &insights["commits_unlisted"]), (&3.into(), &0.into()), "{insights}");
+    // A rename stands under its new name only; five files were added by five commits, and one was changed in two.
+    assert_eq!((&insights["files_added"], &insights["files_modified"]), (&5.into(), &2.into()), "{insights}");
+}

@@ -1,0 +1,140 @@
+//! As little HTTP as a test needs: one request a connection, and a receiver that does what it is told.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+}
+
+impl Reply {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+/// `Err` when there was no answer: refused, reset, or the server died.
+pub(crate) fn send(
+    port: u16,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> std::io::Result<Reply> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
+    stream.write_all(head.as_bytes())?;
+    // A server that refuses early closes before it has read everything; its answer is there all the same.
+    let _ = stream.write_all(body);
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer);
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    let status = text.get(9..12).and_then(|status| status.parse().ok());
+    match (status, read) {
+        (Some(status), _) => {
+            let body = text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+            Ok(Reply { status, body })
+        }
+        (None, Err(error)) => Err(error),
+        (None, Ok(_)) => Err(std::io::ErrorKind::ConnectionAborted.into()),
+    }
+}
+
+/// What a receiver got.
+#[derive(Clone, Debug)]
+pub(crate) struct Got {
+    pub(crate) headers: HashMap<String, String>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// A receiver on a port of its own: it asks `answer` about each request (counted from 1). `None` hangs.
+pub(crate) struct Sink {
+    pub(crate) port: u16,
+    got: Arc<Mutex<Vec<Got>>>,
+}
+
+impl Sink {
+    pub(crate) fn start(answer: impl Fn(usize) -> Option<u16> + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let got = Arc::new(Mutex::new(Vec::new()));
+        let (answer, kept) = (Arc::new(answer), got.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (answer, kept) = (answer.clone(), kept.clone());
+                std::thread::spawn(move || serve(stream, &*answer, &kept));
+            }
+        });
+        Self { port, got }
+    }
+
+    pub(crate) fn got(&self) -> Vec<Got> {
+        self.got.lock().expect("no panic").clone()
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/in", self.port)
+    }
+}
+
+fn serve(mut stream: TcpStream, answer: &dyn Fn(usize) -> Option<u16>, kept: &Mutex<Vec<Got>>) {
+    while let Some(got) = read_request(&mut stream) {
+        let number = {
+            let mut kept = kept.lock().expect("no panic");
+            kept.push(got);
+            kept.len()
+        };
+        let Some(status) = answer(number) else {
+            // Hang until the other side gives up.
+            let _ = stream.read(&mut [0; 1]);
+            return;
+        };
+        if write!(stream, "HTTP/1.1 {status} X\r\nContent-Length: 2\r\n\r\nok").is_err() {
+            return;
+        }
+    }
+}
+
+fn read_request(stream: &mut TcpStream) -> Option<Got> {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 16 << 10];
+    loop {
+        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+            let headers: HashMap<String, String> = head
+                .lines()
+                .skip(1)
+                .filter_map(|line| line.split_once(": "))
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect();
+            let length: usize = headers.get("Content-Length").and_then(|length| length.parse().ok()).unwrap_or(0);
+            if bytes.len() >= end + 4 + length {
+                return Some(Got { headers, body: bytes[end + 4..end + 4 + length].to_vec() });
+            }
+        }
+        match stream.read(&mut chunk) {
+            Ok(n) if n > 0 => bytes.extend_from_slice(&chunk[..n]),
+            _ => return None,
+        }
+    }
+}
+
+/// Looks until it is so.
+pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let started = std::time::Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < Duration::from_secs(60), "not within a minute: {what}");
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}

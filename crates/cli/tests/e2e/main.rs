@@ -1,0 +1,49 @@
+//! The whole binary, as its users run it: started in an empty folder, called over HTTP, killed at any instant.
+//!
+//! Checks that store something run on SQLite, and on PostgreSQL when `QUICKDRAW_TEST_POSTGRES` names a server (`./test`
+//! starts one); without it the PostgreSQL half is shown as ignored.
+
+mod git;
+mod guard;
+mod http;
+mod journey;
+mod kill;
+mod receivers;
+mod server;
+
+use libtest_mimic::{Arguments, Trial};
+use server::Engine;
+
+type Check = fn(Engine);
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
+    let checks: [(&str, Check); 8] = [
+        ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
+        ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
+        ("a_stop_is_in_good_order_and_soon", journey::a_stop_is_in_good_order_and_soon),
+        ("a_report_is_composed_delivered_and_explained", journey::a_report_is_composed_delivered_and_explained),
+        ("a_git_push_becomes_a_signed_delivery_and_a_counted_commit", git::a_push_becomes_a_signed_delivery),
+        ("a_receiver_that_is_down_gets_its_event_later", receivers::a_receiver_that_is_down_gets_its_event_later),
+        ("a_receiver_that_hangs_does_not_delay_another", receivers::a_receiver_that_hangs_does_not_delay_another),
+        ("kill_9_under_load_loses_nothing", kill::kill_9_under_load_loses_nothing),
+    ];
+    let mut trials = vec![Trial::test("guard_check_answers_every_case", || {
+        guard::guard_check_answers_every_case();
+        Ok(())
+    })];
+    for (name, check) in checks {
+        trials.push(Trial::test(format!("sqlite::{name}"), move || {
+            check(Engine::Sqlite);
+            Ok(())
+        }));
+        let url = postgres.clone();
+        let trial = Trial::test(format!("postgres::{name}"), move || {
+            check(Engine::Postgres(url.unwrap_or_default()));
+            Ok(())
+        });
+        trials.push(trial.with_ignored_flag(postgres.is_none()));
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}

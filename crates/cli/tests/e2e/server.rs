@@ -1,0 +1,153 @@
+//! The server under test: a process in a folder of its own.
+
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::Value;
+
+use crate::http::{Reply, eventually, send};
+
+pub(crate) const TOKEN: &str = "e2e-root-token-0123456789";
+pub(crate) const SECRET: &str = "e2e-webhook-secret";
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_quickdraw");
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// Which store it runs on.
+#[derive(Clone)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres(String),
+}
+
+pub(crate) struct Server {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) port: u16,
+    settings: Vec<(String, String)>,
+    child: Option<Child>,
+}
+
+impl Server {
+    /// Not started yet.
+    pub(crate) fn new(engine: &Engine) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let mut server = Self { folder, port, settings: Vec::new(), child: None };
+        server.set("QUICKDRAW_LISTEN", &format!("127.0.0.1:{port}"));
+        server.set("QUICKDRAW_ALLOW_LOCAL_NETWORKS", "true");
+        server.set("QUICKDRAW__TELEMETRY__LOG", "warn");
+        if let Engine::Postgres(url) = engine {
+            let schema = format!("e2e_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+            let made = Command::new("psql").args([url, "-q", "-c", &format!("CREATE SCHEMA {schema}")]).status();
+            assert!(made.expect("psql runs").success());
+            let glue = if url.contains('?') { '&' } else { '?' };
+            server.set("QUICKDRAW_DATABASE_URL", &format!("{url}{glue}options=-csearch_path%3D{schema}"));
+            server.set("QUICKDRAW_KEY", "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=");
+        }
+        server
+    }
+
+    /// With fixed secrets, and started.
+    pub(crate) fn start(engine: &Engine, settings: &[(&str, &str)]) -> Self {
+        let mut server = Self::new(engine);
+        server.set("QUICKDRAW_ROOT_TOKEN", TOKEN);
+        server.set("GITLAB_WEBHOOK_SECRET", SECRET);
+        for (name, value) in settings {
+            server.set(name, value);
+        }
+        server.restart();
+        server
+    }
+
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.settings.push((name.to_owned(), value.to_owned()));
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(BINARY);
+        command.args(arguments).current_dir(self.folder.path()).env_remove("RUST_BACKTRACE");
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Starts, and waits until it is ready. Its output goes into a file.
+    pub(crate) fn restart(&mut self) {
+        let log = std::fs::File::create(self.folder.path().join("out.log")).expect("a file");
+        let errors = log.try_clone().expect("a file");
+        let child = self.command(&["serve"]).stdout(Stdio::from(log)).stderr(Stdio::from(errors)).spawn();
+        self.child = Some(child.expect("it starts"));
+        let port = self.port;
+        eventually("the server is ready", || {
+            send(port, "GET", "/api/v1/ready", &[], b"").is_ok_and(|reply| reply.status == 200)
+        });
+    }
+
+    pub(crate) fn output(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("out.log")).unwrap_or_default()
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("it runs");
+            child.wait().expect("it ended");
+        }
+    }
+
+    /// A polite request to end; gives the exit code.
+    pub(crate) fn terminate(&mut self) -> Option<i32> {
+        let mut child = self.child.take().expect("it runs");
+        let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs");
+        assert!(asked.success());
+        child.wait().expect("it ended").code()
+    }
+
+    pub(crate) fn call(&self, method: &str, path: &str, body: &str) -> Reply {
+        let headers = [("PRIVATE-TOKEN", TOKEN), ("Content-Type", "application/json")];
+        send(self.port, method, path, &headers, body.as_bytes()).expect("an answer")
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Value {
+        let reply = self.call("GET", path, "");
+        assert_eq!(reply.status, 200, "{path}: {}", reply.body);
+        reply.json()
+    }
+
+    /// Group `gear` with project `rope`, number 1.
+    pub(crate) fn make_project(&self) {
+        let group = self.call("POST", "/api/v4/groups", r#"{"name":"Gear","path":"gear"}"#);
+        assert_eq!(group.status, 201, "{}", group.body);
+        let id = group.json()["id"].clone();
+        let body = format!(r#"{{"name":"Rope","path":"rope","namespace_id":{id}}}"#);
+        let project = self.call("POST", "/api/v4/projects", &body);
+        assert_eq!(project.status, 201, "{}", project.body);
+    }
+
+    pub(crate) fn make_hook(&self, url: &str, more: &str) -> Value {
+        let body = format!(r#"{{"url":"{url}","push_events":true,"tag_push_events":true{more}}}"#);
+        let hook = self.call("POST", "/api/v4/projects/gear%2Frope/hooks", &body);
+        assert_eq!(hook.status, 201, "{}", hook.body);
+        hook.json()
+    }
+
+    /// Reports a push; gives the event's id.
+    pub(crate) fn report(&self, number: usize) -> std::io::Result<String> {
+        let key = format!("report-{number}");
+        let headers = [("PRIVATE-TOKEN", TOKEN), ("Idempotency-Key", key.as_str())];
+        let body = format!(
+            r#"{{"trigger":"push_hooks","payload":{{"object_kind":"push","ref":"refs/heads/main","number":{number}}}}}"#
+        );
+        let reply = send(self.port, "POST", "/api/v1/projects/1/events", &headers, body.as_bytes())?;
+        if reply.status == 202 {
+            return Ok(reply.json()["id"].as_str().expect("an id").to_owned());
+        }
+        Err(std::io::Error::other(format!("answered {}: {}", reply.status, reply.body)))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
