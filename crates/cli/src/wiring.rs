@@ -176,16 +176,21 @@ pub(crate) fn now() -> Timestamp {
 }
 
 fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    // Whole or not at all: an empty file would be an empty secret at the next start.
+    let beside = path.with_extension("new");
     let mut options = std::fs::OpenOptions::new();
-    let opened = options.write(true).create_new(true).mode(0o600).open(path);
-    let mut file = opened.with_context(|| format!("failed to create {}", path.display()))?;
+    let opened = options.write(true).create(true).truncate(true).mode(0o600).open(&beside);
+    let mut file = opened.with_context(|| format!("failed to create {}", beside.display()))?;
     writeln!(file, "{text}")?;
-    Ok(file.sync_all()?)
+    file.sync_all()?;
+    std::fs::rename(&beside, path).with_context(|| format!("failed to create {}", path.display()))
 }
 
 fn read_private(path: &Path) -> anyhow::Result<String> {
     let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
     anyhow::ensure!(mode & 0o077 == 0, "{} can be read by others (mode {mode:o}); run chmod 600 on it", path.display());
     let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?;
-    Ok(text.trim().to_owned())
+    let text = text.trim().to_owned();
+    anyhow::ensure!(text.len() >= 16, "{} holds no secret; delete it to have a new one made", path.display());
+    Ok(text)
 }

@@ -55,6 +55,8 @@ impl Event {
 pub struct DedupeKey {
     /// Keys of different receivers, and of the API, never meet.
     pub source: Source,
+    /// Nor do those of different projects and groups: two reporters may count their builds alike.
+    pub place: Place,
     /// The sender's key, as sent.
     pub key: String,
 }

@@ -2,7 +2,7 @@
 //!
 //! Attempts run side by side, bounded per hook, per host and in all. What limits a hook is learned: its share starts
 //! small, grows with each success and halves with each failure, so a receiver that hangs holds a handful of slots and
-//! not a hundred. A slot is free again when the result is recorded, not before.
+//! not a hundred. A slot is free again when its attempt has ended; the result is recorded beside the next claim.
 
 mod attempt;
 pub mod slots;
@@ -10,18 +10,22 @@ pub mod transport;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use quickdraw_domain::health::{Health, Status};
 use quickdraw_domain::{HookId, Timestamp};
-use quickdraw_store::deliveries::{Claim, Claimed, Finished};
+use quickdraw_store::deliveries::{Claim, Claimed, Finished, Settlement};
 use slots::Slots;
 use tokio::sync::{Notify, mpsc};
 
 use crate::belt::Belt;
-use crate::telemetry;
+use crate::{telemetry, worker};
 
 /// Most results that share a settle.
 const SETTLE_BATCH: usize = 256;
+/// How often a settle is tried again, and after what pause.
+const SETTLE_AGAIN: usize = 3;
+const SETTLE_PAUSE: Duration = Duration::from_millis(200);
 /// Settles under way at once: while one flushes, the next is put together.
 pub(crate) const SETTLERS: usize = 2;
 
@@ -152,8 +156,15 @@ impl Deliveries {
     /// When the store fails. The leases lapse then, and the attempts are made again.
     pub async fn settle(&self, batch: Vec<(Claimed, Finished)>) -> anyhow::Result<()> {
         let (claimed, finished): (Vec<Claimed>, Vec<Finished>) = batch.into_iter().unzip();
-        let settled =
-            self.belt.store.finish_attempts(finished, self.belt.clock.now(), self.belt.settings.policies.clone()).await;
+        let mut settled = self.finish(finished.clone()).await;
+        for _ in 0..SETTLE_AGAIN {
+            if settled.is_ok() {
+                break;
+            }
+            // What a receiver answered is worth a second try: without it the attempt is made again.
+            tokio::time::sleep(SETTLE_PAUSE).await;
+            settled = self.finish(finished.clone()).await;
+        }
         let mut state = self.state();
         for claimed in &claimed {
             state.slots.settled(claimed.hook);
@@ -177,6 +188,10 @@ impl Deliveries {
         settled.map(drop).map_err(Into::into)
     }
 
+    async fn finish(&self, batch: Vec<Finished>) -> quickdraw_store::Result<Vec<Settlement>> {
+        self.belt.store.finish_attempts(batch, self.belt.clock.now(), self.belt.settings.policies.clone()).await
+    }
+
     /// Gathers results and settles them, for ever.
     pub(crate) async fn settle_results(self: Arc<Self>) {
         loop {
@@ -185,7 +200,7 @@ impl Deliveries {
                 return;
             }
             let count = batch.len();
-            if let Err(error) = self.settle(batch).await {
+            if let Err(error) = worker::unharmed(self.settle(batch)).await {
                 metrics::counter!(telemetry::FAILURES, "worker" => "settle").increment(1);
                 tracing::error!(attempts = count, "failed to record attempts, they are made again: {error:#}");
             }

@@ -92,7 +92,7 @@ impl Belt {
         NewEvent {
             // Packing happens here, on the caller's thread: the committers only put batches together.
             payload: Packed::pack(arrival.body),
-            dedupe: arrival.key.map(|key| DedupeKey { source: arrival.source, key }),
+            dedupe: arrival.key.map(|key| DedupeKey { source: arrival.source, place: arrival.place, key }),
             unheard_at,
             counts: quickdraw_domain::insights::counts(arrival.trigger),
             event: Event {

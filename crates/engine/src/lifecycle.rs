@@ -41,7 +41,9 @@ impl Lifecycle {
         let (mut workers, mut committers, mut settlers) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
         for _ in 0..COMMITTERS {
             let one = belt.clone();
-            committers.spawn(async move { while one.commit_arrivals().await {} });
+            committers.spawn(async move {
+                while worker::unharmed(async { Ok(one.commit_arrivals().await) }).await.unwrap_or(true) {}
+            });
         }
         for _ in 0..SETTLERS {
             settlers.spawn(deliveries.clone().settle_results());

@@ -2,13 +2,22 @@
 //! after a pause that grows, so that a store that is away is not hammered.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
+
+use futures_util::FutureExt;
 
 use tokio::sync::{Notify, watch};
 
 use crate::telemetry;
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A step that panics is a step that failed: it runs again, and nobody else is harmed.
+pub(crate) async fn unharmed<T>(step: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let panicked = |_| Err(anyhow::anyhow!("it panicked"));
+    AssertUnwindSafe(step).catch_unwind().await.unwrap_or_else(panicked)
+}
 
 pub(crate) async fn run<F: Future<Output = anyhow::Result<()>>>(
     name: &'static str,
@@ -19,7 +28,7 @@ pub(crate) async fn run<F: Future<Output = anyhow::Result<()>>>(
 ) {
     let mut failures = 0_u32;
     while !*stop.borrow() {
-        let pause = match step().await {
+        let pause = match unharmed(step()).await {
             Ok(()) => {
                 failures = 0;
                 tick

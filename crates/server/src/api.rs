@@ -18,7 +18,7 @@ pub(crate) fn routes() -> Router<Arc<App>> {
 
 /// `:id` of a project or group: a number, or a full path whose slashes came as `%2F` and are decoded by now.
 pub(crate) fn name(id: &str) -> Name {
-    id.parse().map_or_else(|_| Name::Path(id.to_owned()), Name::Id)
+    id.parse().map_or_else(|_| Name::Path(id.replace('\0', "\u{fffd}")), Name::Id)
 }
 
 pub(crate) async fn find_project(app: &App, id: &str) -> Result<Project, ApiError> {

@@ -29,8 +29,8 @@ impl FromRequestParts<Arc<App>> for Admin {
 
 fn token(headers: &HeaderMap) -> Option<&str> {
     if let Some(token) = headers.get("private-token") {
-        return token.to_str().ok();
+        return token.to_str().ok().filter(|token| !token.is_empty());
     }
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
 }

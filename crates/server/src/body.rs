@@ -21,7 +21,7 @@ pub struct Refused(pub StatusCode, pub &'static str);
 pub struct Held {
     /// The exact bytes.
     pub bytes: Bytes,
-    _room: OwnedSemaphorePermit,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// Reads a body of at most `limit` bytes. Declared lengths are looked at first, so that nothing is read in vain.
@@ -37,20 +37,15 @@ pub async fn read(app: &App, headers: &HeaderMap, body: Body, limit: usize) -> R
     if declared.is_some_and(|declared| declared > limit) {
         return Err(Refused(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"));
     }
-    // Without a length the whole limit is set aside.
-    let kib = u32::try_from(declared.unwrap_or(limit) / 1024 + 1).unwrap_or(u32::MAX);
-    let room = tokio::time::timeout(TIME, app.bodies.clone().acquire_many_owned(kib)).await;
-    let Ok(Ok(room)) = room else {
-        return Err(Refused(StatusCode::SERVICE_UNAVAILABLE, "too many bodies are being received; try again"));
-    };
-    match tokio::time::timeout(TIME, collect(body, declared.unwrap_or(0), limit)).await {
-        Ok(Ok(bytes)) => Ok(Held { bytes, _room: room }),
-        Ok(Err(refused)) => Err(refused),
+    match tokio::time::timeout(TIME, collect(app, body, declared.unwrap_or(0), limit)).await {
+        Ok(held) => held,
         Err(_) => Err(Refused(StatusCode::REQUEST_TIMEOUT, "the body took too long")),
     }
 }
 
-async fn collect(mut body: Body, declared: usize, limit: usize) -> Result<Bytes, Refused> {
+/// Room is taken as bytes arrive: what a client only declares costs nobody anything.
+async fn collect(app: &App, mut body: Body, declared: usize, limit: usize) -> Result<Held, Refused> {
+    let mut room: Option<OwnedSemaphorePermit> = None;
     // Most bodies come in one piece, which is then passed on without a copy.
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
@@ -61,15 +56,22 @@ async fn collect(mut body: Body, declared: usize, limit: usize) -> Result<Bytes,
         if read > limit {
             return Err(Refused(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"));
         }
+        let kib = u32::try_from(data.len() / 1024 + 1).unwrap_or(u32::MAX);
+        let busy = |_| Refused(StatusCode::SERVICE_UNAVAILABLE, "too many bodies are being received; try again");
+        let more = app.bodies.clone().acquire_many_owned(kib).await.map_err(busy)?;
+        match &mut room {
+            Some(room) => room.merge(more),
+            None => room = Some(more),
+        }
         match first.take() {
             None if rest.is_empty() => first = Some(data),
             None => rest.extend_from_slice(&data),
             Some(before) => {
-                rest.reserve(declared.max(before.len() + data.len()));
+                rest.reserve(declared.min(1 << 20).max(before.len() + data.len()));
                 rest.extend_from_slice(&before);
                 rest.extend_from_slice(&data);
             }
         }
     }
-    Ok(first.unwrap_or_else(|| rest.freeze()))
+    Ok(Held { bytes: first.unwrap_or_else(|| rest.freeze()), _room: room })
 }

@@ -75,9 +75,12 @@ pub(crate) fn limit(rows: usize) -> i64 {
 /// Keys of different sources must not meet, and long ones must not cost more: what is stored is a digest of both.
 pub(crate) fn key_hash(key: &DedupeKey) -> [u8; 16] {
     let (kind, id) = source_columns(key.source);
+    let (place_kind, place) = place_columns(key.place);
     let digest = Sha256::new()
         .chain_update(kind.to_be_bytes())
         .chain_update(id.to_be_bytes())
+        .chain_update(place_kind.to_be_bytes())
+        .chain_update(place.to_be_bytes())
         .chain_update(key.key.as_bytes())
         .finalize();
     let mut hash = [0; 16];

@@ -63,13 +63,13 @@ impl Sqlite {
         let opening = Arc::clone(&ring);
         let opened = tokio::task::spawn_blocking(move || {
             let lock = lock(&path)?;
-            lengthen_log(&path.with_extension("db-wal"))?;
+            lengthen_log(&beside(&path, "-wal"))?;
             let mut connection = connect(&path)?;
             migrate(&mut connection, MIGRATIONS)?;
             check_key(&connection, &opening)?;
             let writer = Writer::start(connection, path.clone())?;
             let readers = (0..READERS).map(|_| connect_to_read(&path)).collect::<Result<_>>()?;
-            let mut insights = connect_to_insights(&path.with_extension("insights.db"))?;
+            let mut insights = connect_to_insights(&beside(&path, "-insights"))?;
             migrate(&mut insights, INSIGHTS_MIGRATIONS)?;
             Ok::<_, Error>((lock, writer, Readers::start(readers)?, Readers::start(vec![insights])?))
         });
@@ -96,8 +96,15 @@ impl Sqlite {
     }
 }
 
+/// A file beside the database, named after the whole of its name.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
 fn lock(path: &Path) -> Result<File> {
-    let beside = path.with_extension("lock");
+    let beside = beside(path, "-lock");
     let unavailable = |error: std::io::Error| Error::Unavailable(format!("{}: {error}", beside.display()));
     let file = File::options().create(true).truncate(false).write(true).open(&beside).map_err(unavailable)?;
     match file.try_lock() {
@@ -136,13 +143,13 @@ fn connect_to_read(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Facts can be made again from the journal, so they need not be flushed before they count; small pages, because they
-/// are touched here and there.
+/// Flushed too, because the mark in the journal is deleted right after: once a batch. Small pages, because facts touch
+/// them here and there.
 fn connect_to_insights(path: &Path) -> Result<Connection> {
     let connection = Connection::open(path)?;
     connection.pragma_update(None, "page_size", 4_096)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
-    connection.pragma_update(None, "synchronous", "normal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "wal_autocheckpoint", 2_000)?;
     connection.pragma_update(None, "cache_size", -32_768)?;
     connection.pragma_update(None, "busy_timeout", 5_000)?;

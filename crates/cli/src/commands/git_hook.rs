@@ -74,14 +74,21 @@ async fn post_receive() -> anyhow::Result<()> {
         ));
     }
     for update in updates::within_the_limit(&updates) {
-        let object = object(&repository, update)?;
-        let trigger = match update.kind {
-            Kind::Branch => "push_hooks",
-            Kind::Tag => "tag_push_hooks",
-        };
-        let report = json!({ "trigger": trigger, "user": user(), "object": object });
-        client::report(&target.url, &target.token, &target.project, &report, PATIENCE).await?;
+        // One ref that cannot be reported does not keep the others from it.
+        if let Err(error) = report(&repository, &target, update).await {
+            complain(&format!("{} was not reported: {error:#}", update.name));
+        }
     }
+    Ok(())
+}
+
+async fn report(repository: &gix::Repository, target: &install::Target, update: &Update) -> anyhow::Result<()> {
+    let trigger = match update.kind {
+        Kind::Branch => "push_hooks",
+        Kind::Tag => "tag_push_hooks",
+    };
+    let report = json!({ "trigger": trigger, "user": user(), "object": object(repository, update)? });
+    client::report(&target.url, &target.token, &target.project, &report, PATIENCE).await?;
     Ok(())
 }
 

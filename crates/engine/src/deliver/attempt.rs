@@ -42,7 +42,9 @@ impl Deliveries {
             claimed.hook
         );
         self.state().slots.release(claimed.hook, claimed.tally.attempts > 0, sent.outcome.is_delivered());
-        let secrets = hook.token.iter().map(|token| token.expose());
+        let authorization = hook.url.basic_authorization();
+        let basic = authorization.as_ref().and_then(|value| value.expose().strip_prefix("Basic "));
+        let secrets = hook.token.iter().map(|token| token.expose()).chain(basic);
         let masked = |bytes: Vec<u8>| mask(bytes, secrets.clone());
         Some(Finished {
             delivery: claimed.delivery,

@@ -56,7 +56,9 @@ impl Slots {
     /// Free slots for first attempts and for retries.
     #[must_use]
     pub fn free(&self) -> (usize, usize) {
-        let free = self.limits.total.saturating_sub(self.total);
+        // Results that cannot be recorded pile up: then nothing more is begun.
+        let room = if self.unsettled > 2 * self.limits.total { 0 } else { self.limits.total };
+        let free = room.saturating_sub(self.total);
         let for_retries = (self.limits.total - self.limits.reserved_for_first).saturating_sub(self.retries);
         (free, free.min(for_retries))
     }

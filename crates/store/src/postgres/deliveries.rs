@@ -89,9 +89,22 @@ impl Deliveries for Postgres {
         let client = self.client().await?;
         let cancelled = client
             .execute(
-                "UPDATE deliveries SET state = 4, finished_at = $1 WHERE id IN
-                 (SELECT d.id FROM deliveries d WHERE d.state < 2
-                  AND NOT EXISTS (SELECT 1 FROM hooks h WHERE h.id = d.hook_id) LIMIT $2 FOR UPDATE SKIP LOCKED)",
+                // From hook to hook in the index: a million waiting deliveries cost one step for each hook.
+                "WITH RECURSIVE walk (state, hook_id) AS (
+                    SELECT s, (SELECT min(d.hook_id) FROM deliveries d
+                        WHERE d.state = s AND d.state < 2 AND d.leased_until IS NULL)
+                    FROM UNNEST(ARRAY[0, 1]::smallint[]) s
+                    UNION ALL
+                    SELECT w.state, (SELECT min(d.hook_id) FROM deliveries d
+                        WHERE d.state = w.state AND d.state < 2 AND d.leased_until IS NULL AND d.hook_id > w.hook_id)
+                    FROM walk w WHERE w.hook_id IS NOT NULL),
+                 orphans AS MATERIALIZED (
+                    SELECT d.id FROM walk w CROSS JOIN LATERAL (SELECT id FROM deliveries d
+                        WHERE d.state = w.state AND d.state < 2 AND d.leased_until IS NULL AND d.hook_id = w.hook_id
+                        LIMIT $2 FOR UPDATE SKIP LOCKED) d
+                    WHERE w.hook_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM hooks h WHERE h.id = w.hook_id)
+                    LIMIT $2)
+                 UPDATE deliveries d SET state = 4, finished_at = $1 FROM orphans o WHERE d.id = o.id",
                 &[&now.as_micros(), &columns::limit(limit)],
             )
             .await?;
@@ -136,8 +149,11 @@ impl Deliveries for Postgres {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
-                "SELECT (SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state < 2 LIMIT 100000) a),
-                    (SELECT min(due_at) FROM (SELECT due_at FROM deliveries WHERE state < 2 LIMIT 100000) b),
+                "SELECT (SELECT count(*) FROM (SELECT 1 FROM deliveries
+                        WHERE state < 2 AND leased_until IS NULL LIMIT 100000) a)
+                        + (SELECT count(*) FROM deliveries WHERE leased_until IS NOT NULL),
+                    (SELECT min(due_at) FROM (SELECT due_at FROM deliveries
+                        WHERE state < 2 AND leased_until IS NULL LIMIT 100000) b),
                     (SELECT count(*) FROM (SELECT 1 FROM fan_out_pending LIMIT 100000) c),
                     (SELECT count(*) FROM (SELECT 1 FROM projection_pending LIMIT 100000) d)",
             )

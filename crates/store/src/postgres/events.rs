@@ -192,9 +192,12 @@ impl Events for Postgres {
                 &[&edge, &limit],
             )
             .await?;
+        let gone = usize::try_from(gone).unwrap_or(usize::MAX);
+        if i64::try_from(gone).is_ok_and(|gone| gone >= limit) {
+            return Ok(gone);
+        }
         // Whole days go at once, which costs no more for a million rows than for one.
-        let dropped = partitions::drop_before(&mut **client, before).await?;
-        Ok(usize::try_from(gone).unwrap_or(usize::MAX) + dropped)
+        Ok(gone + partitions::drop_before(&mut **client, before).await?)
     }
 }
 

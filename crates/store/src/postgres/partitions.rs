@@ -58,7 +58,7 @@ pub(super) async fn drop_before(client: &mut impl GenericClient, before: Timesta
         if day >= last {
             continue;
         }
-        if table == "events" && is_needed(client, &name).await? {
+        if table == "events" && is_needed(client, day).await? {
             continue;
         }
         client.batch_execute(&format!("DROP TABLE {name}")).await?;
@@ -67,12 +67,12 @@ pub(super) async fn drop_before(client: &mut impl GenericClient, before: Timesta
     Ok(dropped)
 }
 
-/// Whether an event of the day is still owed to somebody or waits for a step.
-async fn is_needed(client: &mut impl GenericClient, partition: &str) -> Result<bool> {
-    let sql = format!(
-        "SELECT EXISTS (SELECT 1 FROM deliveries d JOIN {partition} e ON e.id = d.event_id)
-             OR EXISTS (SELECT 1 FROM fan_out_pending p JOIN {partition} e ON e.id = p.event_id)
-             OR EXISTS (SELECT 1 FROM projection_pending p JOIN {partition} e ON e.id = p.event_id)"
-    );
-    Ok(client.query_one(&sql, &[]).await?.get(0))
+/// Whether an event of the day is still owed to somebody or waits for a step. Deliveries share their event's time, so a
+/// day of events is a day of deliveries; finished ones of that day have been deleted before.
+async fn is_needed(client: &mut impl GenericClient, day: i64) -> Result<bool> {
+    let (from, to) = (uuid_at(day * DAY_SECONDS), uuid_at((day + 1) * DAY_SECONDS));
+    let sql = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE id >= $1 AND id < $2)
+         OR EXISTS (SELECT 1 FROM fan_out_pending WHERE event_id >= $1 AND event_id < $2)
+         OR EXISTS (SELECT 1 FROM projection_pending WHERE event_id >= $1 AND event_id < $2)";
+    Ok(client.query_one(sql, &[&from, &to]).await?.get(0))
 }

@@ -30,7 +30,8 @@ const WRITE: &str = "
             leased_until = NULL
         FROM input i WHERE d.id = i.id AND d.fence = i.fence AND d.leased_until IS NOT NULL
         RETURNING d.id),
-    healed AS (DELETE FROM hook_health WHERE hook_id = ANY ($17))
+    healed AS (DELETE FROM hook_health
+        WHERE $17 AND hook_id IN (SELECT i.hook_id FROM input i JOIN settled s ON s.id = i.id))
     INSERT INTO attempts (delivery_id, hook_id, number, outcome, status, started_at, duration, address, error,
         response_headers, response_body)
     SELECT i.id, i.hook_id, i.attempts, i.outcome, i.status, i.started_at, i.duration, i.address, i.error,
@@ -61,16 +62,14 @@ impl Postgres {
         let columns = Columns::of(batch, &verdicts, now);
         let mut client = self.client().await?;
         if batch.iter().all(|finished| finished.outcome.is_delivered()) {
-            let hooks: Vec<i64> =
-                batch.iter().map(|finished| finished.hook.0).collect::<HashSet<_>>().into_iter().collect();
             let statement = client.prepare_cached(WRITE).await?;
-            let rows = client.query(&statement, &columns.parameters(&hooks)).await?;
+            let rows = client.query(&statement, &columns.parameters(&true)).await?;
             let kept: HashSet<Uuid> = rows.iter().map(|row| row.get(0)).collect();
             return Ok(settlements(batch, &verdicts, &kept, &HashMap::new()));
         }
         let transaction = client.transaction().await?;
         let statement = transaction.prepare_cached(WRITE).await?;
-        let rows = transaction.query(&statement, &columns.parameters(&Vec::<i64>::new())).await?;
+        let rows = transaction.query(&statement, &columns.parameters(&false)).await?;
         let kept: HashSet<Uuid> = rows.iter().map(|row| row.get(0)).collect();
         let health = settle_health(&transaction, batch, &kept, now, policies).await?;
         transaction.commit().await?;
@@ -201,7 +200,7 @@ impl<'a> Columns<'a> {
         }
     }
 
-    fn parameters<'b>(&'b self, healed: &'b (impl ToSql + Sync)) -> [&'b (dyn ToSql + Sync); 17] {
+    fn parameters<'b>(&'b self, healed: &'b bool) -> [&'b (dyn ToSql + Sync); 17] {
         [
             &self.ids,
             &self.fences,

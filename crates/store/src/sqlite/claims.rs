@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use quickdraw_domain::delivery::Tally;
 use quickdraw_domain::{DeliveryId, HookId, Timestamp};
+use uuid::Uuid;
 
 /// What a lease remembers.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +25,8 @@ pub(super) struct Claims {
     /// Whether claims of an earlier life have been looked for. Nothing may be claimed before that: a delivery that was
     /// sent and not recorded would be sent again without a trace of the first time.
     pub(super) adopted: bool,
+    /// How far retention has looked; it goes on there.
+    pub(super) pruned_to: Uuid,
     /// Where the walk over hooks goes on, so that none is always first.
     pub(super) next_hook: [i64; 2],
 }

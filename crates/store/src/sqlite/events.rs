@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::rows::{self, EVENT_COLUMNS};
 use super::{Sqlite, Tx};
 use crate::columns;
+use crate::deliveries::id_range;
 use crate::error::Result;
 use crate::events::{Appended, Decide, EventFilter, Events, FanOutCount, NewEvent};
 use crate::payload::Packed;
@@ -78,7 +79,7 @@ impl Events for Sqlite {
 
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {
         self.write(move |tx| {
-            let mut gone = prune_history(tx.connection, before, limit)?;
+            let mut gone = prune_history(tx, before, limit)?;
             gone += tx.keys.prune(tx.connection, before, limit)?;
             gone += tx.keys.archive(tx.connection)?;
             Ok(gone)
@@ -151,38 +152,53 @@ fn fan_out(connection: &Connection, limit: usize, now: Timestamp, decide: &Decid
     Ok(count)
 }
 
-/// Small batches, so that no other job of the writer waits long. An owed delivery keeps its event, and so does an event
-/// that still waits for a step.
-fn prune_history(connection: &Connection, before: Timestamp, limit: usize) -> Result<usize> {
-    let edge =
-        Uuid::new_v7(uuid::Timestamp::from_unix(uuid::NoContext, u64::try_from(before.as_seconds()).unwrap_or(0), 0));
-    let limit = columns::limit(limit);
+/// Small batches, so that no other job of the writer waits long, each found by key and never by a look at a whole table.
+/// An owed delivery keeps its event, and so does an event that still waits for a step.
+fn prune_history(tx: &mut Tx<'_>, before: Timestamp, limit: usize) -> Result<usize> {
+    let connection = tx.connection;
+    let edge = edge(before);
+    let rows = columns::limit(limit);
+    // Attempts are numbered as they are recorded: the oldest come first, and the first young one ends the look.
     let mut gone = connection
         .prepare_cached(
-            "DELETE FROM attempts WHERE id IN (SELECT a.id FROM attempts a WHERE a.started_at < ?1 AND NOT EXISTS
-               (SELECT 1 FROM deliveries d WHERE d.id = a.delivery_id AND d.state < 2) ORDER BY a.id LIMIT ?2)",
+            "DELETE FROM attempts WHERE id IN (SELECT a.id
+               FROM (SELECT id, delivery_id, started_at FROM attempts ORDER BY id LIMIT ?2) a
+               WHERE a.started_at < ?1
+                 AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.id = a.delivery_id AND d.state < 2))",
         )?
-        .execute((before.as_micros(), limit))?;
+        .execute((before.as_micros(), rows))?;
     gone += connection
         .prepare_cached(
             "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE id < ?1 AND state >= 2
              ORDER BY id LIMIT ?2)",
         )?
-        .execute((edge, limit))?;
+        .execute((edge, rows))?;
     let events: Vec<Uuid> = connection
-        .prepare_cached(
-            "SELECT e.id FROM events e WHERE e.id < ?1
-               AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.event_id = e.id AND d.id < ?1)
-               AND NOT EXISTS (SELECT 1 FROM fan_out_pending p WHERE p.event_id = e.id)
-               AND NOT EXISTS (SELECT 1 FROM projection_pending p WHERE p.event_id = e.id)
-             ORDER BY e.id LIMIT ?2",
-        )?
-        .query_map((edge, limit), |row| row.get(0))?
+        .prepare_cached("SELECT id FROM events WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3")?
+        .query_map((tx.claims.pruned_to, edge, rows), |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
-    for event in &events {
+    // What has to stay is passed over, and looked at again when the look has come to its end.
+    tx.claims.pruned_to = if events.len() < limit { Uuid::nil() } else { events.last().copied().unwrap_or_default() };
+    let mut owed =
+        connection.prepare_cached("SELECT 1 FROM deliveries WHERE id BETWEEN ?1 AND ?2 AND event_id = ?3")?;
+    let mut waits = connection.prepare_cached(
+        "SELECT 1 FROM fan_out_pending WHERE event_id = ?1 UNION ALL
+         SELECT 1 FROM projection_pending WHERE event_id = ?1",
+    )?;
+    for event in events {
+        let (low, high) = id_range(EventId(event));
+        if owed.exists((low.0, high.0, event))? || waits.exists([event])? {
+            continue;
+        }
         connection.prepare_cached("DELETE FROM events WHERE id = ?1")?.execute([event])?;
         connection.prepare_cached("DELETE FROM skips WHERE event_id = ?1")?.execute([event])?;
+        gone += 1;
     }
-    gone += events.len();
     Ok(gone)
+}
+
+/// The smallest key of that second.
+pub(super) fn edge(at: Timestamp) -> Uuid {
+    let milliseconds = u64::try_from(at.as_seconds().max(0)).unwrap_or(0) * 1000;
+    Uuid::from_u64_pair(milliseconds << 16, 0)
 }

@@ -105,9 +105,9 @@ impl Keys {
     pub(super) fn prune(&mut self, connection: &Connection, before: Timestamp, limit: usize) -> Result<usize> {
         let gone: Vec<(Uuid, KeyHash)> = connection
             .prepare_cached(
-                "SELECT event_id, key_hash FROM idempotency_keys WHERE received_at < ?1 ORDER BY event_id LIMIT ?2",
+                "SELECT event_id, key_hash FROM idempotency_keys WHERE event_id < ?1 ORDER BY event_id LIMIT ?2",
             )?
-            .query_map((before.as_micros(), i64::try_from(limit).unwrap_or(i64::MAX)), |row| {
+            .query_map((super::events::edge(before), i64::try_from(limit).unwrap_or(i64::MAX)), |row| {
                 Ok((row.get(0)?, row.get(1)?))
             })?
             .collect::<rusqlite::Result<_>>()?;
@@ -122,9 +122,9 @@ impl Keys {
         let archived = connection
             .prepare_cached(
                 "DELETE FROM idempotency_archive WHERE key_hash IN
-                 (SELECT key_hash FROM idempotency_archive WHERE received_at < ?1 LIMIT ?2)",
+                 (SELECT key_hash FROM idempotency_archive WHERE event_id < ?1 ORDER BY event_id LIMIT ?2)",
             )?
-            .execute((before.as_micros(), i64::try_from(limit).unwrap_or(i64::MAX)))?;
+            .execute((super::events::edge(before), i64::try_from(limit).unwrap_or(i64::MAX)))?;
         Ok(gone.len() + archived)
     }
 }

@@ -5,6 +5,7 @@
 //! it succeeded, the connection is opened anew and what lives in memory is read again, because after a failed flush
 //! nobody knows what is on disk.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -70,9 +71,14 @@ impl Writer {
     ) -> Result<T> {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |tx| {
-            let result = match failing {
+            // A job that panics must not take the writer along.
+            let run = AssertUnwindSafe(|| match failing {
                 Failing::Alone => in_savepoint(tx, job),
                 Failing::Together => job(tx),
+            });
+            let (result, failing) = match catch_unwind(run) {
+                Ok(result) => (result, failing),
+                Err(_) => (Err(Error::Engine("a write panicked".into())), Failing::Together),
             };
             let keep = match (&result, failing) {
                 (Err(error), Failing::Together) => Err(error.clone()),

@@ -63,6 +63,10 @@ pub(crate) async fn keys_of_different_sources_never_meet(fixture: Fixture) {
     let sources = [Source::Api, Source::Receiver(ReceiverId(1)), Source::Receiver(ReceiverId(2))];
     let answers = fixture.store.append_events(sources.map(|source| keyed(source, "same")).to_vec()).await;
     assert!(answers.expect("appended").iter().all(|answer| matches!(answer, Appended::New(_))));
+    let mut elsewhere = keyed(Source::Api, "same");
+    elsewhere.dedupe.as_mut().expect("it has a key").place = Place::Project(ProjectId(2));
+    let answers = fixture.store.append_events(vec![elsewhere]).await.expect("appended");
+    assert!(matches!(answers[0], Appended::New(_)), "another project's key is another key");
 }
 
 pub(crate) async fn an_unheard_event_is_not_queued_unless_the_directory_changed(fixture: Fixture) {

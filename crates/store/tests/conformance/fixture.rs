@@ -167,7 +167,7 @@ pub(crate) fn event_at(place: Place, body: &[u8], now: Timestamp) -> NewEvent {
 pub(crate) fn keyed(source: Source, key: &str) -> NewEvent {
     let mut new = event(Place::Elsewhere, b"{}");
     new.event.source = source;
-    new.dedupe = Some(DedupeKey { source, key: key.to_owned() });
+    new.dedupe = Some(DedupeKey { source, place: Place::Elsewhere, key: key.to_owned() });
     new
 }
 

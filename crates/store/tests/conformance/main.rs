@@ -71,6 +71,12 @@ fn main() {
         Ok(())
     });
     trials.push(parity.with_ignored_flag(postgres.is_none()));
+    let url = postgres.clone();
+    let woken = Trial::test("postgres::rest::another_node_is_woken_by_a_signal", move || {
+        block_on(rest::another_node_is_woken_by_a_signal(url.unwrap_or_default()));
+        Ok(())
+    });
+    trials.push(woken.with_ignored_flag(postgres.is_none()));
     libtest_mimic::run(&arguments, trials).exit();
 }
 

@@ -155,3 +155,26 @@ pub(crate) async fn nodes_are_counted_while_they_live(fixture: Fixture) {
     store.node_stopped(node).await.expect("stopped");
     assert_eq!(store.condition(at(5).plus(Duration::from_secs(1))).await.expect("looked").nodes, 0);
 }
+
+pub(crate) async fn another_node_is_woken_by_a_signal(url: String) {
+    use quickdraw_domain::scope::Place;
+    use quickdraw_store::Wakes;
+    let fixture = Fixture::open(Some(url)).await;
+    let other = quickdraw_store::open(&fixture.url, ring(1)).await.expect("it opens");
+    let now = NOON;
+    for (store, node) in [(&fixture.store, 1), (&other, 2), (&fixture.store, 1)] {
+        store.heartbeat(NodeId(Uuid::from_u128(node)), now).await.expect("heard");
+    }
+    let wakes = std::sync::Arc::new(Wakes::default());
+    let (listening, listener) = (wakes.clone(), other.clone());
+    let task = tokio::spawn(async move { listener.listen(&listening).await });
+    let patience = Duration::from_secs(20);
+    // The first wake says that the other node listens now.
+    tokio::time::timeout(patience, wakes.fan_out.notified()).await.expect("it listens");
+    let new = crate::fixture::event(Place::Instance, b"{}");
+    fixture.store.append_events(vec![new]).await.expect("appended");
+    tokio::time::timeout(patience, wakes.fan_out.notified()).await.expect("it is woken");
+    task.abort();
+    other.close().await;
+    fixture.close().await;
+}

@@ -22,7 +22,7 @@ pub(crate) async fn schemas_have_the_same_tables_columns_and_checks(server: Stri
     let columns = "SELECT m.name || '.' || c.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c
         WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'";
     let mut ours: BTreeSet<String> = BTreeSet::new();
-    for file in ["store.db", "store.insights.db"] {
+    for file in ["store.db", "store.db-insights"] {
         let connection = rusqlite::Connection::open(sqlite.folder().join(file)).expect("it opens");
         let mut statement = connection.prepare(columns).expect("prepared");
         let rows = statement.query_map([], |row| row.get(0)).expect("read");

@@ -130,6 +130,8 @@ CREATE TABLE idempotency_archive (
     received_at INTEGER NOT NULL
 ) WITHOUT ROWID;
 
+CREATE INDEX idempotency_archive_by_event ON idempotency_archive (event_id);
+
 -- state: 0 waiting, 1 retrying, 2 delivered, 3 given up, 4 cancelled. The id is a function of event and hook.
 CREATE TABLE deliveries (
     id BLOB PRIMARY KEY NOT NULL,
