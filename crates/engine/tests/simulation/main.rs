@@ -11,7 +11,7 @@ fn seeds() -> Vec<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     match number("QUICKDRAW_SIM_SEED") {
         Some(seed) => vec![seed],
-        None => (1..=number("QUICKDRAW_SIM_SEEDS").unwrap_or(24)).collect(),
+        None => (1..=number("QUICKDRAW_SIM_SEEDS").unwrap_or(12)).collect(),
     }
 }
 
