@@ -73,6 +73,19 @@ impl Params {
         }
     }
 
+    /// Whether something was given that is not empty.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        let nothing = |value: &Value| {
+            value.is_null()
+                || value.as_str().is_some_and(str::is_empty)
+                || value.as_array().is_some_and(Vec::is_empty)
+                || value.as_object().is_some_and(Map::is_empty)
+        };
+        // Forms nest with brackets: `custom_headers[X-A]=b`, `custom_headers[][key]=X-A`.
+        self.0.iter().any(|(key, value)| key.split('[').next() == Some(name) && !nothing(value))
+    }
+
     /// A text without control characters and of bounded length.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The one table of event kinds. A new kind is one row here and its sample in `fixtures/gitlab/<name>/sample.json`.
+//! The one table of event kinds. A new kind is one row here.
 //!
 //! Source: GitLab's webhook events and system hooks pages, `app/models/concerns/triggerable_hooks.rb`, and the
 //! exceptions that its test suite asserts. Codes are stored in databases: never change one, never use one again.
