@@ -77,7 +77,7 @@ fn new_event() -> NewEvent {
         chain: None,
         git_ref: Some("refs/heads/main".to_owned()),
     };
-    NewEvent { event, payload: Packed::pack(&push()), dedupe: None, unheard_at: None, counts: false }
+    NewEvent { event, payload: Packed::pack(&push()), dedupe: None, decided: None, counts: false }
 }
 
 /// Events in the journal, each owed to every hook.

@@ -159,6 +159,7 @@ pub(crate) async fn belt(config: &Config, store: SharedStore) -> anyhow::Result<
         policies: Arc::new(Policies { retry: config.delivery.retry.policy()?, disable }),
         guard: guard.clone(),
         slots,
+        deadline: timeout,
         lease,
         instance: config.server.external_url.clone(),
         retention: config.history.retention.0,

@@ -12,6 +12,7 @@ use quickdraw_domain::settle::Policies;
 use quickdraw_store::{SharedStore, Wakes};
 
 use crate::clock::Clock;
+use crate::deliver::flow::Flow;
 use crate::deliver::slots::SlotLimits;
 use crate::deliver::transport::Transport;
 use crate::directory::Index;
@@ -26,7 +27,9 @@ pub struct Settings {
     pub guard: Arc<guard::Settings>,
     /// How many attempts at once.
     pub slots: SlotLimits,
-    /// How long a claimed delivery is ours. Longer than the deadline of an attempt, or healthy work would be repeated.
+    /// The longest that an attempt takes.
+    pub deadline: Duration,
+    /// How long a claimed delivery is ours. Longer than the deadline, or healthy work would be repeated.
     pub lease: Duration,
     /// `X-Gitlab-Instance` of what we send: our own base URL.
     pub instance: String,
@@ -43,6 +46,7 @@ pub struct Belt {
     pub(crate) node: NodeId,
     pub(crate) wakes: Arc<Wakes>,
     pub(crate) ingest: Ingest,
+    pub(crate) flow: Flow,
     index: ArcSwap<Index>,
     refreshing: tokio::sync::Mutex<()>,
 }
@@ -62,6 +66,7 @@ impl Belt {
         store.prepare_partitions(clock.now()).await?;
         let directory = store.directory().await?;
         Ok(Arc::new(Self {
+            flow: Flow::new(settings.slots, settings.deadline),
             store,
             transport,
             clock,

@@ -2,21 +2,19 @@
 //!
 //! Attempts run side by side, bounded per hook, per host and in all. What limits a hook is learned: its share starts
 //! small, grows with each success and halves with each failure, so a receiver that hangs holds a handful of slots and
-//! not a hundred. A slot is free again when its attempt has ended; the result is recorded beside the next claim.
+//! not a hundred. A slot is free again when its attempt has ended; the result is recorded beside the next attempts.
 
 mod attempt;
+pub(crate) mod flow;
 pub mod slots;
 pub mod transport;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use quickdraw_domain::health::{Health, Status};
-use quickdraw_domain::{HookId, Timestamp};
-use quickdraw_store::deliveries::{Claim, Claimed, Finished, Settlement};
-use slots::Slots;
-use tokio::sync::{Notify, mpsc};
+use quickdraw_domain::health::Health;
+use quickdraw_store::deliveries::{Claimed, Finished, Settlement};
+use tokio::sync::mpsc;
 
 use crate::belt::Belt;
 use crate::{telemetry, worker};
@@ -32,18 +30,8 @@ pub(crate) const SETTLERS: usize = 2;
 /// What this node delivers at the moment.
 pub struct Deliveries {
     belt: Arc<Belt>,
-    state: Mutex<State>,
     results: mpsc::UnboundedSender<(Claimed, Finished)>,
     finished: tokio::sync::Mutex<mpsc::UnboundedReceiver<(Claimed, Finished)>>,
-    /// A slot became free.
-    freed: Notify,
-}
-
-struct State {
-    slots: Slots,
-    health: HashMap<HookId, Health>,
-    /// Version of the directory that `health` was last completed from.
-    version: i64,
 }
 
 impl Deliveries {
@@ -51,103 +39,72 @@ impl Deliveries {
     #[must_use]
     pub fn new(belt: Arc<Belt>) -> Arc<Self> {
         let (results, finished) = mpsc::unbounded_channel();
-        let state = State { slots: Slots::new(belt.settings.slots), health: HashMap::new(), version: 0 };
-        Arc::new(Self {
-            belt,
-            state: Mutex::new(state),
-            results,
-            finished: tokio::sync::Mutex::new(finished),
-            freed: Notify::new(),
-        })
+        Arc::new(Self { belt, results, finished: tokio::sync::Mutex::new(finished) })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Claims what is due, as far as there is room, and occupies slots for it.
+    /// Claims what is due, as far as there is room. [`Self::ready`] tells what can begin.
     ///
     /// # Errors
-    /// When the store fails; nothing is occupied then.
-    pub async fn claim(&self) -> anyhow::Result<Vec<Claimed>> {
+    /// When the store fails; nothing is kept then.
+    pub async fn claim(&self) -> anyhow::Result<()> {
         self.learn_health().await?;
-        let now = self.belt.clock.now();
-        let Some(claim) = self.room(now) else { return Ok(Vec::new()) };
-        let claimed = self.belt.store.claim_deliveries(claim).await?;
-        let index = self.belt.index().clone();
-        let mut state = self.state();
-        for claimed in &claimed {
-            let host = index.hook(claimed.hook).map(|hook| hook.url.authority());
-            state.slots.occupy(claimed.hook, host, claimed.tally.attempts > 0);
-        }
-        drop(state);
-        self.show_in_flight();
-        Ok(claimed)
+        let (now, lease) = (self.belt.clock.now(), self.belt.settings.lease);
+        let Some(claim) = self.belt.flow.claim(self.belt.node, now, lease) else { return Ok(()) };
+        let claimed = self.belt.store.claim_deliveries(claim.clone()).await?;
+        self.belt.flow.claimed(&claim, claimed);
+        Ok(())
     }
 
-    /// What may be claimed now; `None` when there is no slot at all.
-    fn room(&self, now: Timestamp) -> Option<Claim> {
-        let state = self.state();
-        let (first, retries) = state.slots.free();
-        if first == 0 && retries == 0 {
-            return None;
+    /// What can begin now: taken with its event, or claimed and given a slot.
+    #[must_use]
+    pub fn ready(&self) -> Vec<Claimed> {
+        let ready = self.belt.flow.ready(&self.belt.index(), self.belt.clock.now());
+        if !ready.is_empty() {
+            self.show_in_flight();
         }
-        let mut rooms = state.slots.rooms();
-        let limits = self.belt.settings.slots;
-        for (hook, health) in &state.health {
-            let room = match health.status(now) {
-                Status::Executable if health.is_probing(now) => 1_usize.saturating_sub(state.slots.outstanding(*hook)),
-                Status::Executable => continue,
-                Status::TemporarilyDisabled(_) | Status::Disabled => 0,
-            };
-            rooms.insert(*hook, room);
+        ready
+    }
+
+    /// Gives back to the store what will not begin here.
+    pub async fn give_back(&self) {
+        let returned = self.belt.flow.returned();
+        if !returned.is_empty()
+            && let Err(error) = self.belt.store.release_leases(self.belt.node, returned).await
+        {
+            tracing::debug!(%error, "failed to give deliveries back; their leases lapse");
         }
-        Some(Claim {
-            node: self.belt.node,
-            now,
-            lease_until: now.plus(self.belt.settings.lease),
-            first,
-            retries,
-            per_hook: limits.initial_per_hook,
-            rooms,
-        })
     }
 
     /// Takes over what other nodes and earlier lives learned of the hooks' health, when the directory changed.
     async fn learn_health(&self) -> anyhow::Result<()> {
         let version = self.belt.index().version();
-        if self.state().version == version {
+        if self.belt.flow.has_learnt(version) {
             return Ok(());
         }
         let directory = self.belt.store.directory().await?;
-        let mut state = self.state();
-        state.health = directory
-            .hooks
-            .iter()
-            .filter(|entry| entry.health != Health::default())
-            .map(|entry| (entry.hook.id, entry.health))
-            .collect();
-        state.version = version;
+        let ill = directory.hooks.iter().filter(|entry| entry.health != Health::default());
+        self.belt.flow.learn(version, ill.map(|entry| (entry.hook.id, entry.health)).collect());
         Ok(())
     }
 
-    /// Attempts a delivery and hands the result to whoever settles.
-    pub(crate) async fn attempt_and_hand_over(self: Arc<Self>, claimed: Claimed) {
-        if let Some(finished) = self.attempt(&claimed).await {
-            // The receiving half lives as long as we do.
-            let _ = self.results.send((claimed, finished));
-            self.freed.notify_one();
-            return;
+    /// Attempts a delivery and hands the result to whoever settles; then goes on with the same hook while it can.
+    pub(crate) async fn attempt_and_hand_over(self: Arc<Self>, first: Claimed) {
+        let mut next = Some(first);
+        while let Some(claimed) = next {
+            let hook = claimed.hook;
+            match self.attempt(&claimed).await {
+                // The receiving half lives as long as we do.
+                Some(finished) => drop(self.results.send((claimed, finished))),
+                None => {
+                    self.belt.flow.abandoned(&claimed);
+                    let lease = vec![(claimed.delivery, claimed.fence)];
+                    if let Err(error) = self.belt.store.release_leases(self.belt.node, lease).await {
+                        tracing::debug!(%error, "failed to give a delivery back; its lease lapses");
+                    }
+                }
+            }
+            next = self.belt.flow.next(&self.belt.index(), hook, self.belt.clock.now());
         }
-        let lease = vec![(claimed.delivery, claimed.fence)];
-        if let Err(error) = self.belt.store.release_leases(self.belt.node, lease).await {
-            tracing::debug!(%error, "failed to give a delivery back; its lease lapses");
-        }
-        let mut state = self.state();
-        state.slots.release(claimed.hook, claimed.tally.attempts > 0, true);
-        state.slots.settled(claimed.hook);
-        drop(state);
-        self.freed.notify_one();
     }
 
     /// Settles one batch of results.
@@ -165,26 +122,11 @@ impl Deliveries {
             tokio::time::sleep(SETTLE_PAUSE).await;
             settled = self.finish(finished.clone()).await;
         }
-        let mut state = self.state();
-        for claimed in &claimed {
-            state.slots.settled(claimed.hook);
-        }
-        if let Ok(settled) = &settled {
-            for settlement in settled {
-                if settlement.state.is_none() {
-                    metrics::counter!(telemetry::LOST_LEASES).increment(1);
-                    continue;
-                }
-                if settlement.health == Health::default() {
-                    state.health.remove(&settlement.hook);
-                } else {
-                    state.health.insert(settlement.hook, settlement.health);
-                }
-            }
-        }
-        drop(state);
+        let settlements = settled.as_deref().ok();
+        let lost = settlements.into_iter().flatten().filter(|settlement| settlement.state.is_none()).count();
+        metrics::counter!(telemetry::LOST_LEASES).increment(lost as u64);
+        self.belt.flow.settled(claimed.iter().map(|claimed| claimed.hook), settlements);
         self.show_in_flight();
-        self.freed.notify_one();
         settled.map(drop).map_err(Into::into)
     }
 
@@ -207,13 +149,8 @@ impl Deliveries {
         }
     }
 
-    /// Waits until a slot is free again.
-    pub(crate) async fn freed(&self) {
-        self.freed.notified().await;
-    }
-
     pub(crate) fn in_flight(&self) -> usize {
-        self.state().slots.total()
+        self.belt.flow.in_flight()
     }
 
     fn show_in_flight(&self) {

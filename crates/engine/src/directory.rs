@@ -19,6 +19,7 @@ const MAX_DEPTH: usize = 64;
 pub struct Index {
     version: i64,
     hooks: HashMap<HookId, Arc<Hook>>,
+    hosts: HashMap<HookId, Arc<str>>,
     by_scope: HashMap<Scope, Vec<Arc<Hook>>>,
     projects: HashMap<ProjectId, GroupId>,
     parents: HashMap<GroupId, Option<GroupId>>,
@@ -37,6 +38,7 @@ impl Index {
         for entry in &directory.hooks {
             let hook = Arc::new(entry.hook.clone());
             index.by_scope.entry(hook.scope).or_default().push(Arc::clone(&hook));
+            index.hosts.insert(hook.id, hook.url.authority().into());
             index.hooks.insert(hook.id, hook);
         }
         index
@@ -52,6 +54,12 @@ impl Index {
     #[must_use]
     pub fn hook(&self, id: HookId) -> Option<&Arc<Hook>> {
         self.hooks.get(&id)
+    }
+
+    /// Host and port that a hook calls.
+    #[must_use]
+    pub fn host(&self, id: HookId) -> Option<&Arc<str>> {
+        self.hosts.get(&id)
     }
 
     /// Whether there is such a project.

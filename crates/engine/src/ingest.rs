@@ -6,10 +6,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
+use quickdraw_domain::delivery::Tally;
 use quickdraw_domain::event::{DedupeKey, Event, Source};
 use quickdraw_domain::scope::Place;
-use quickdraw_domain::{EventId, Timestamp, Trigger};
-use quickdraw_store::events::{Appended, NewEvent};
+use quickdraw_domain::{DeliveryId, EventId, Timestamp, Trigger};
+use quickdraw_store::deliveries::Claimed;
+use quickdraw_store::events::{Appended, Decided, NewEvent};
 use quickdraw_store::{Error, Packed};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use uuid::Uuid;
@@ -23,6 +25,9 @@ const MAX_BATCH: usize = 256;
 const MAX_WAITING: usize = 8192;
 /// Commits under way at once: while one flushes, the next is put together.
 pub(crate) const COMMITTERS: usize = 2;
+/// The same where the store joins what is asked of it into one flush by itself: whatever arrives during a flush must be
+/// in the next, and not wait here for one of two to come back.
+pub(crate) const COMMITTERS_THAT_SHARE: usize = 32;
 
 type Waiting = (NewEvent, oneshot::Sender<Result<Appended, Error>>);
 
@@ -87,13 +92,11 @@ impl Belt {
 
     fn new_event(&self, arrival: Arrival<'_>) -> NewEvent {
         let now: Timestamp = self.clock.now();
-        let index = self.index();
-        let unheard_at = (!index.is_heard(arrival.place, arrival.trigger)).then(|| index.version());
         NewEvent {
             // Packing happens here, on the caller's thread: the committers only put batches together.
             payload: Packed::pack(arrival.body),
             dedupe: arrival.key.map(|key| DedupeKey { source: arrival.source, place: arrival.place, key }),
-            unheard_at,
+            decided: None,
             counts: quickdraw_domain::insights::counts(arrival.trigger),
             event: Event {
                 id: EventId(self.clock.uuid()),
@@ -113,41 +116,76 @@ impl Belt {
         if self.ingest.waiting.lock().await.recv_many(&mut batch, MAX_BATCH).await == 0 {
             return false;
         }
-        let (events, answers): (Vec<NewEvent>, Vec<_>) = batch.into_iter().unzip();
-        let heard = events.iter().any(|new| new.unheard_at.is_none());
+        let (mut events, answers): (Vec<NewEvent>, Vec<_>) = batch.into_iter().unzip();
         for new in &events {
             metrics::counter!(telemetry::EVENTS, "trigger" => new.event.trigger.row().name).increment(1);
         }
-        // Where one writer commits for all (SQLite), fan-out is asked for at the same time and the deliver worker looks
-        // up, so that steps behind each other share one flush. Nothing depends on it; each is woken again when its
-        // turn has come for certain.
-        let fan_out = async {
-            if heard && self.store.shares_commits() {
-                self.wakes.deliver.notify_one();
-                if let Err(error) = self.fan_out().await {
-                    tracing::debug!("the fan-out worker does it: {error:#}");
-                }
-            }
-        };
-        let (appended, ()) = tokio::join!(self.store.append_events(events), fan_out);
-        match appended {
+        let taken = self.decide(&mut events);
+        match self.store.append_events(events).await {
             Ok(appended) => {
+                // Receivers first: nobody's answer is worth more than a delivery, and both are on disk.
+                self.hand_over(&appended, taken);
                 for (answer, appended) in answers.into_iter().zip(appended) {
                     // A caller that has gone does not undo its event.
                     let _ = answer.send(Ok(appended));
                 }
-                if heard {
-                    self.wakes.fan_out.notify_one();
-                }
             }
             Err(error) => {
                 tracing::error!(%error, "failed to commit {} events", answers.len());
+                self.flow.vacate(taken.into_iter().flat_map(|(claimed, _)| claimed).map(|one| one.hook));
                 for answer in answers {
                     let _ = answer.send(Err(error.clone()));
                 }
             }
         }
         true
+    }
+
+    /// Decides who gets each event, from memory, and takes what can begin at once. Gives, for each event, what was taken
+    /// and whether some of it is left for a claim.
+    fn decide(&self, events: &mut [NewEvent]) -> Vec<(Vec<Claimed>, bool)> {
+        let (index, now) = (self.index(), self.clock.now());
+        let lease_until = now.plus(self.settings.lease);
+        let decide = |new: &mut NewEvent| {
+            let audience = index.audience(&new.event);
+            let hooks =
+                if audience.deliver.is_empty() { Vec::new() } else { self.flow.take(&index, &audience.deliver, now) };
+            let claimed = hooks.iter().map(|hook| Claimed {
+                delivery: DeliveryId::of(new.event.id, *hook),
+                hook: *hook,
+                tally: Tally::default(),
+                fence: 0,
+                lease_until,
+                event: new.event.clone(),
+                payload: new.payload.clone(),
+            });
+            let taken = (claimed.collect(), hooks.len() < audience.deliver.len());
+            new.decided = Some(Decided { version: index.version(), audience, taken: hooks, lease_until });
+            taken
+        };
+        events.iter_mut().map(decide).collect()
+    }
+
+    /// Hands what was taken to the deliver worker, and wakes whoever has to do with the rest.
+    fn hand_over(&self, appended: &[Appended], taken: Vec<(Vec<Claimed>, bool)>) {
+        let (mut undecided, mut left) = (false, false);
+        let mut begin = Vec::new();
+        for (appended, (claimed, some_left)) in appended.iter().zip(taken) {
+            if let Appended::New { fence: Some(fence), .. } = appended {
+                left |= some_left;
+                begin.extend(claimed.into_iter().map(|one| Claimed { fence: *fence, ..one }));
+            } else {
+                undecided |= matches!(appended, Appended::New { .. });
+                self.flow.vacate(claimed.into_iter().map(|one| one.hook));
+            }
+        }
+        self.flow.taken(begin);
+        if left {
+            self.wakes.deliver.notify_one();
+        }
+        if undecided {
+            self.wakes.fan_out.notify_one();
+        }
     }
 
     /// Lets nobody in any more. What waits is still committed; then the committers end.

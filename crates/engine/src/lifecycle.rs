@@ -11,15 +11,13 @@ use tokio::task::JoinSet;
 
 use crate::belt::Belt;
 use crate::deliver::{Deliveries, SETTLERS};
-use crate::ingest::COMMITTERS;
+use crate::ingest::{COMMITTERS, COMMITTERS_THAT_SHARE};
 use crate::{telemetry, worker};
 
 /// How often each worker looks without being woken.
 const TICK: Duration = Duration::from_millis(250);
 const TEND: Duration = Duration::from_secs(5);
 const PRUNE: Duration = Duration::from_secs(60);
-/// How long to leave a store alone that failed to answer a claim.
-const CLAIM_FAILED: Duration = Duration::from_millis(500);
 /// How much longer than the lease the halt may take.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -39,7 +37,8 @@ impl Lifecycle {
         let (stop, stopped) = watch::channel(false);
         let deliveries = Deliveries::new(belt.clone());
         let (mut workers, mut committers, mut settlers) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
-        for _ in 0..COMMITTERS {
+        let count = if belt.store.shares_commits() { COMMITTERS_THAT_SHARE } else { COMMITTERS };
+        for _ in 0..count {
             let one = belt.clone();
             committers.spawn(async move {
                 while worker::unharmed(async { Ok(one.commit_arrivals().await) }).await.unwrap_or(true) {}
@@ -106,33 +105,49 @@ impl Lifecycle {
 /// The deliver worker: claims while there is room, lets attempts run side by side, and at the end waits for them.
 async fn deliver(belt: Arc<Belt>, deliveries: Arc<Deliveries>, mut stop: watch::Receiver<bool>) {
     let mut attempts = JoinSet::new();
+    let mut tick = tokio::time::interval(TICK);
+    let (mut look, mut failing) = (true, false);
+    let mut claiming = None;
     while !*stop.borrow() {
         while attempts.try_join_next().is_some() {}
-        let mut pause = TICK;
-        match deliveries.claim().await {
-            Ok(claimed) => {
-                for claimed in claimed {
-                    attempts.spawn(deliveries.clone().attempt_and_hand_over(claimed));
+        for claimed in deliveries.ready() {
+            attempts.spawn(deliveries.clone().attempt_and_hand_over(claimed));
+        }
+        deliveries.give_back().await;
+        if claiming.is_none() && !failing && (look || belt.flow.wants_claim(belt.clock.now())) {
+            look = false;
+            claiming = Some(Box::pin(deliveries.claim()));
+        }
+        let claimed = async {
+            match &mut claiming {
+                Some(claiming) => claiming.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            claimed = claimed => {
+                claiming = None;
+                if let Err(error) = claimed {
+                    // Until the next tick: a store that is away is not hammered.
+                    failing = true;
+                    metrics::counter!(telemetry::FAILURES, "worker" => "claim").increment(1);
+                    tracing::error!("failed to claim deliveries, trying again: {error:#}");
                 }
             }
-            Err(error) => {
-                metrics::counter!(telemetry::FAILURES, "worker" => "claim").increment(1);
-                tracing::error!("failed to claim deliveries, trying again: {error:#}");
-                // No wake shortens this: a store that is away is not hammered.
-                tokio::time::sleep(CLAIM_FAILED).await;
-                pause = Duration::ZERO;
-            }
-        }
-        // More can be had when a slot is free, when something became due, or when time has passed.
-        tokio::select! {
-            () = deliveries.freed() => {}
-            () = belt.wakes.deliver.notified() => {}
-            () = tokio::time::sleep(pause) => {}
+            () = belt.flow.moved() => {}
+            () = belt.wakes.deliver.notified() => look = true,
+            _ = tick.tick() => (look, failing) = (true, false),
             _ = stop.changed() => {}
         }
     }
+    // A claim that is dropped may have been granted.
+    if let Some(claiming) = claiming {
+        let _ = claiming.await;
+    }
+    belt.flow.give_all_back();
+    deliveries.give_back().await;
     while attempts.join_next().await.is_some() {}
     while deliveries.in_flight() > 0 {
-        deliveries.freed().await;
+        belt.flow.moved().await;
     }
 }

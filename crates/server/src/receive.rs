@@ -46,7 +46,7 @@ async fn receive(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) ->
     let started = Instant::now();
     let end = take(&app, &headers, body).await;
     let (event, status) = match &end {
-        End::Accepted(trigger, Appended::New(_)) => (header_of(*trigger), "success"),
+        End::Accepted(trigger, Appended::New { .. }) => (header_of(*trigger), "success"),
         End::Accepted(trigger, Appended::Duplicate(_)) => (header_of(*trigger), "duplicate"),
         // An unverified request must not choose a label.
         End::Rejected(..) => ("unknown", "rejected"),
@@ -117,7 +117,7 @@ pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 fn accepted(appended: Appended) -> Response {
     let status = match appended {
-        Appended::New(_) => "accepted",
+        Appended::New { .. } => "accepted",
         Appended::Duplicate(_) => "duplicate",
     };
     Json(json!({ "status": status, "job_id": appended.id().to_string() })).into_response()

@@ -46,6 +46,8 @@ pub struct Claimed {
     pub tally: Tally,
     /// Number of the lease; a settle with another one is refused.
     pub fence: i64,
+    /// When the lease lapses.
+    pub lease_until: Timestamp,
     /// What happened.
     pub event: Event,
     /// Its body.

@@ -19,18 +19,36 @@ pub struct NewEvent {
     pub payload: Packed,
     /// What recognises a second copy, if the sender gave anything.
     pub dedupe: Option<DedupeKey>,
-    /// `Some` says that nobody hears of it according to the directory of this version. Such an event is not queued for
-    /// fan-out, unless the directory has changed since it was looked at.
-    pub unheard_at: Option<i64>,
+    /// Who gets it, as far as the directory in memory tells. `None`: fan-out finds that out later.
+    pub decided: Option<Decided>,
     /// Whether it is to be queued for projection.
     pub counts: bool,
+}
+
+/// A fan-out ahead of its time: it is written with the event, in one transaction, if the directory has not changed since
+/// it was looked at. Otherwise the event is queued, and the fan-out worker decides.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Decided {
+    /// The directory that was looked at.
+    pub version: i64,
+    /// What it says.
+    pub audience: FannedOut,
+    /// Hooks of `audience.deliver` whose delivery this node begins at once: it is made under a lease.
+    pub taken: Vec<HookId>,
+    /// When those leases lapse.
+    pub lease_until: Timestamp,
 }
 
 /// What became of an appended event.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Appended {
     /// It is in the journal.
-    New(EventId),
+    New {
+        /// Under this id.
+        id: EventId,
+        /// `Some` when the decision stood: what was taken is leased under this number.
+        fence: Option<i64>,
+    },
     /// Its key was there already, with this event.
     Duplicate(EventId),
 }
@@ -40,7 +58,7 @@ impl Appended {
     #[must_use]
     pub const fn id(self) -> EventId {
         match self {
-            Self::New(id) | Self::Duplicate(id) => id,
+            Self::New { id, .. } | Self::Duplicate(id) => id,
         }
     }
 }

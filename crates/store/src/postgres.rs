@@ -68,9 +68,12 @@ impl Postgres {
         let milliseconds = STATEMENT_TIMEOUT.as_millis();
         let options = config.get_options().unwrap_or_default().to_owned();
         config.options(format!("{options} -c statement_timeout={milliseconds} {PLANNER}"));
+        // Appending joins nothing but what it was given, and that is best hashed.
+        let mut accept = config.clone();
+        accept.options(format!("{} -c enable_hashjoin=on", config.get_options().unwrap_or_default()));
 
         let store = Self {
-            accept_pool: pool(&config, ACCEPT_POOL)?,
+            accept_pool: pool(&accept, ACCEPT_POOL)?,
             pool: pool(&config, POOL)?,
             config,
             ring: Arc::new(ring),

@@ -41,7 +41,7 @@ impl Deliveries {
             "attempted a delivery to hook {}",
             claimed.hook
         );
-        self.state().slots.release(claimed.hook, claimed.tally.attempts > 0, sent.outcome.is_delivered());
+        belt.flow.ended(claimed, sent.outcome.is_delivered());
         let authorization = hook.url.basic_authorization();
         let basic = authorization.as_ref().and_then(|value| value.expose().strip_prefix("Basic "));
         let secrets = hook.token.iter().map(|token| token.expose()).chain(basic);

@@ -1,6 +1,7 @@
 //! Who may have how many attempts under way. Pure bookkeeping.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use quickdraw_domain::HookId;
 
@@ -32,7 +33,7 @@ struct Share {
     unsettled: usize,
     /// How many this hook may have: grows by one with each success, halves with each failure.
     window: usize,
-    host: Option<String>,
+    host: Option<Arc<str>>,
 }
 
 /// What is under way.
@@ -40,7 +41,7 @@ struct Share {
 pub struct Slots {
     limits: SlotLimits,
     shares: HashMap<HookId, Share>,
-    hosts: HashMap<String, usize>,
+    hosts: HashMap<Arc<str>, usize>,
     total: usize,
     retries: usize,
     unsettled: usize,
@@ -63,15 +64,40 @@ impl Slots {
         (free, free.min(for_retries))
     }
 
-    /// What is left for each hook that differs from a hook of which nothing is known.
+    /// How many more attempts a hook may begin, as far as itself and its host are concerned.
     #[must_use]
-    pub fn rooms(&self) -> HashMap<HookId, usize> {
-        let room = |share: &Share| {
-            let on_host = share.host.as_ref().and_then(|host| self.hosts.get(host)).copied().unwrap_or(0);
-            let left_on_host = self.limits.per_host.saturating_sub(on_host);
-            share.window.saturating_sub(share.in_flight).min(left_on_host)
-        };
-        self.shares.iter().map(|(hook, share)| (*hook, room(share))).collect()
+    pub fn room(&self, hook: HookId, host: Option<&str>) -> usize {
+        let share = self.shares.get(&hook);
+        let left = share.map_or(self.limits.initial_per_hook, |share| share.window.saturating_sub(share.in_flight));
+        let on_host = host.and_then(|host| self.hosts.get(host)).copied().unwrap_or(0);
+        left.min(self.limits.per_host.saturating_sub(on_host))
+    }
+
+    /// Whether an attempt for this hook may begin now.
+    #[must_use]
+    pub fn is_free(&self, hook: HookId, host: Option<&str>, retry: bool) -> bool {
+        let (first, retries) = self.free();
+        let free = if retry { retries } else { first };
+        free > 0 && self.room(hook, host) > 0
+    }
+
+    /// Room of each hook of which something is known.
+    pub fn rooms(&self) -> impl Iterator<Item = (HookId, usize)> + '_ {
+        self.shares.iter().map(|(hook, share)| (*hook, self.room(*hook, share.host.as_deref())))
+    }
+
+    /// How many deliveries of a hook may be kept ready for when a slot is free. A hook that has earned all its slots is
+    /// worth it: its claims get larger and never keep it waiting.
+    #[must_use]
+    pub fn reserve(&self, hook: HookId) -> usize {
+        let earned = self.shares.get(&hook).is_some_and(|share| share.window == self.limits.per_hook);
+        if earned { self.limits.per_hook } else { 0 }
+    }
+
+    /// An attempt does not begin after all.
+    pub fn vacate(&mut self, hook: HookId, retry: bool) {
+        self.leave(hook, retry);
+        self.forget(hook);
     }
 
     /// Attempts of a hook that are under way or not recorded yet.
@@ -87,24 +113,42 @@ impl Slots {
     }
 
     /// An attempt begins.
-    pub fn occupy(&mut self, hook: HookId, host: Option<String>, retry: bool) {
-        if let Some(host) = &host {
-            *self.hosts.entry(host.clone()).or_default() += 1;
-        }
+    pub fn occupy(&mut self, hook: HookId, host: Option<Arc<str>>, retry: bool) {
         let window = self.limits.initial_per_hook;
         let share = self.shares.entry(hook).or_insert(Share { in_flight: 0, unsettled: 0, window, host: None });
+        if share.in_flight == 0 {
+            // A hook whose URL was changed moves when nothing is under way to the old one any more.
+            share.host = host;
+        }
         share.in_flight += 1;
-        share.host = host;
+        if let Some(host) = &share.host {
+            *self.hosts.entry(host.clone()).or_default() += 1;
+        }
         self.total += 1;
         self.retries += usize::from(retry);
     }
 
     /// It has ended: the slot is free, the result has yet to be recorded.
     pub fn release(&mut self, hook: HookId, retry: bool, delivered: bool) {
+        self.leave(hook, retry);
         let Some(share) = self.shares.get_mut(&hook) else { return };
-        share.in_flight = share.in_flight.saturating_sub(1);
         share.unsettled += 1;
         share.window = if delivered { (share.window + 1).min(self.limits.per_hook) } else { (share.window / 2).max(1) };
+        self.unsettled += 1;
+    }
+
+    /// Its result is recorded, or given up.
+    pub fn settled(&mut self, hook: HookId) {
+        self.unsettled = self.unsettled.saturating_sub(1);
+        if let Some(share) = self.shares.get_mut(&hook) {
+            share.unsettled = share.unsettled.saturating_sub(1);
+        }
+        self.forget(hook);
+    }
+
+    fn leave(&mut self, hook: HookId, retry: bool) {
+        let Some(share) = self.shares.get_mut(&hook) else { return };
+        share.in_flight = share.in_flight.saturating_sub(1);
         if let Some(host) = &share.host
             && let Some(count) = self.hosts.get_mut(host)
         {
@@ -115,15 +159,11 @@ impl Slots {
         }
         self.total = self.total.saturating_sub(1);
         self.retries = self.retries.saturating_sub(usize::from(retry));
-        self.unsettled += 1;
     }
 
-    /// Its result is recorded, or given up.
-    pub fn settled(&mut self, hook: HookId) {
-        self.unsettled = self.unsettled.saturating_sub(1);
-        let Some(share) = self.shares.get_mut(&hook) else { return };
-        share.unsettled = share.unsettled.saturating_sub(1);
-        // A hook back at the beginning, with nothing outstanding, is like one of which nothing is known.
+    /// A hook back at the beginning, with nothing outstanding, is like one of which nothing is known.
+    fn forget(&mut self, hook: HookId) {
+        let Some(share) = self.shares.get(&hook) else { return };
         if share.in_flight + share.unsettled == 0 && share.window == self.limits.initial_per_hook {
             self.shares.remove(&hook);
         }
@@ -139,8 +179,10 @@ mod tests {
     const A: HookId = HookId(1);
     const B: HookId = HookId(2);
 
-    fn host() -> Option<String> {
-        Some("hooks.example.com".to_owned())
+    const HOST: &str = "hooks.example.com";
+
+    fn host() -> Option<Arc<str>> {
+        Some(HOST.into())
     }
 
     #[test]
@@ -161,11 +203,11 @@ mod tests {
             slots.occupy(A, host(), false);
             slots.release(A, false, true);
         }
-        assert_eq!(slots.rooms().get(&A), Some(&6));
+        assert_eq!(slots.room(A, Some(HOST)), 6);
         for left in [3, 1, 1] {
             slots.occupy(A, host(), false);
             slots.release(A, false, false);
-            assert_eq!(slots.rooms().get(&A), Some(&left));
+            assert_eq!(slots.room(A, Some(HOST)), left);
         }
     }
 
@@ -176,9 +218,9 @@ mod tests {
             slots.occupy(A, host(), false);
         }
         slots.occupy(B, host(), false);
-        assert_eq!(slots.rooms().get(&B), Some(&0));
+        assert_eq!(slots.room(B, Some(HOST)), 0);
         slots.release(A, false, true);
-        assert_eq!(slots.rooms().get(&B), Some(&1));
+        assert_eq!(slots.room(B, Some(HOST)), 1);
         assert_eq!((slots.total(), slots.outstanding(A)), (7, 6), "it is not recorded yet");
         slots.settled(A);
         assert_eq!((slots.total(), slots.outstanding(A)), (6, 5));

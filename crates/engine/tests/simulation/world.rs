@@ -256,7 +256,7 @@ impl World {
                 assert_eq!(event, self.ledger[number].event, "seed {}", self.seed);
                 self.figures.duplicates += 1;
             }
-            Appended::New(event) => {
+            Appended::New { id: event, .. } => {
                 assert!(!repeated, "seed {}: a repeated key made a second event", self.seed);
                 self.ledger.push(Acknowledged { event, hooks: self.hooks.clone(), sha });
             }
@@ -265,7 +265,9 @@ impl World {
 
     /// Claims, attempts some side by side, and settles, with a crash at any of the borders.
     async fn deliver(&mut self) {
-        let claimed = self.deliveries.claim().await.expect("the store works");
+        self.deliveries.claim().await.expect("the store works");
+        let claimed = self.deliveries.ready();
+        self.deliveries.give_back().await;
         if self.dice.one_in(25) {
             return self.crash().await;
         }
@@ -357,8 +359,9 @@ impl World {
             while self.belt.project().await.expect("the store works") > 0 {}
             self.belt.expire_leases().await.expect("the store works");
             self.belt.store().cancel_orphans(self.clock.now(), 1000).await.expect("the store works");
-            let claimed = self.deliveries.claim().await.expect("the store works");
-            for claimed in claimed {
+            self.deliveries.claim().await.expect("the store works");
+            self.deliveries.give_back().await;
+            for claimed in self.deliveries.ready() {
                 if let Some(finished) = self.deliveries.attempt(&claimed).await {
                     self.deliveries.settle(vec![(claimed, finished)]).await.expect("the store works");
                 }
@@ -472,6 +475,7 @@ async fn belt(
         policies,
         guard: Arc::new(guard::Settings::default()),
         slots: SlotLimits { total: 12, reserved_for_first: 4, per_hook: 6, initial_per_hook: 2, per_host: 12 },
+        deadline: Duration::from_secs(10),
         lease: Duration::from_secs(30),
         instance: "http://sim".to_owned(),
         retention: Duration::from_secs(14 * 86_400),

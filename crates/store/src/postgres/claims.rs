@@ -91,6 +91,7 @@ impl Postgres {
                 hook: HookId(row.get(1)),
                 tally: columns::tally(row.get(2), row.get(3)),
                 fence: row.get(4),
+                lease_until: claim.lease_until,
                 event: event(row, 5),
                 payload: Packed::from_stored(row.get(14)),
             })

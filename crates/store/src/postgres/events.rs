@@ -1,5 +1,6 @@
 //! The journal in PostgreSQL.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
@@ -19,27 +20,40 @@ use crate::payload::Packed;
 pub(super) const EVENT_COLUMNS: &str =
     "e.id, e.place_kind, e.place_id, e.trigger_code, e.source_kind, e.source_id, e.received_at, e.chain, e.git_ref";
 
-/// One statement appends a batch: keys first, and what they let through into the journal and its marks.
+/// One statement appends a batch: keys first; what they let through goes into the journal and its marks; and where the
+/// decision was made with the directory of this moment, the deliveries are written too, and leased if they were taken.
 const APPEND: &str = "
     WITH input AS (
         SELECT * FROM UNNEST($1::uuid[], $2::smallint[], $3::bigint[], $4::smallint[], $5::smallint[], $6::bigint[],
             $7::bigint[], $8::uuid[], $9::text[], $10::bytea[], $11::bytea[], $12::bigint[], $13::boolean[])
         AS i(id, place_kind, place_id, trigger_code, source_kind, source_id, received_at, chain, git_ref, payload,
-            key_hash, unheard_at, counts)),
+            key_hash, decided_at, counts)),
     keyed AS (
         INSERT INTO idempotency_keys (key_hash, event_id, received_at)
         SELECT key_hash, id, received_at FROM input WHERE key_hash IS NOT NULL ORDER BY key_hash
         ON CONFLICT DO NOTHING RETURNING event_id),
-    fresh AS (
-        SELECT * FROM input i WHERE i.key_hash IS NULL OR EXISTS (SELECT 1 FROM keyed k WHERE k.event_id = i.id)),
+    fresh AS MATERIALIZED (
+        SELECT *, decided_at IS NOT DISTINCT FROM (SELECT version FROM directory) AS decided FROM input i
+        WHERE i.key_hash IS NULL OR EXISTS (SELECT 1 FROM keyed k WHERE k.event_id = i.id)),
     appended AS (
         INSERT INTO events SELECT id, place_kind, place_id, trigger_code, source_kind, source_id, received_at, chain,
             git_ref, payload FROM fresh),
-    heard AS (
-        INSERT INTO fan_out_pending SELECT id FROM fresh
-        WHERE unheard_at IS DISTINCT FROM (SELECT version FROM directory)),
+    made AS (
+        INSERT INTO deliveries (id, event_id, hook_id, state, due_at, attempts, unknown, created_at, leased_until, fence)
+        SELECT d.id, d.event_id, d.hook_id, 0, f.received_at, 0, 0, f.received_at, d.leased_until,
+            (d.leased_until IS NOT NULL)::int
+        FROM UNNEST($14::uuid[], $15::uuid[], $16::bigint[], $17::bigint[]) AS d(id, event_id, hook_id, leased_until)
+        JOIN fresh f ON f.id = d.event_id WHERE f.decided),
+    skipped AS (
+        INSERT INTO skips SELECT s.event_id, s.hook_id, s.reason
+        FROM UNNEST($18::uuid[], $19::bigint[], $20::smallint[]) AS s(event_id, hook_id, reason)
+        JOIN fresh f ON f.id = s.event_id WHERE f.decided),
+    undecided AS (INSERT INTO fan_out_pending SELECT id FROM fresh WHERE NOT decided),
     counted AS (INSERT INTO projection_pending SELECT id FROM fresh WHERE counts)
-    SELECT id FROM fresh";
+    SELECT id, decided FROM fresh";
+
+/// The fence of a delivery that is made under a lease: its first.
+const FIRST_FENCE: i64 = 1;
 
 #[async_trait]
 impl Events for Postgres {
@@ -53,8 +67,12 @@ impl Events for Postgres {
             appended = append(&client, &batch).await;
         }
         let appended = appended?;
-        if batch.iter().any(|new| new.unheard_at.is_none()) {
+        if appended.iter().any(|one| matches!(one, Appended::New { fence: None, .. })) {
             self.notify(&client, "fan_out").await;
+        }
+        let decided = batch.iter().filter_map(|new| new.decided.as_ref());
+        if decided.into_iter().any(|decided| decided.taken.len() < decided.audience.deliver.len()) {
+            self.notify(&client, "deliver").await;
         }
         Ok(appended)
     }
@@ -86,7 +104,7 @@ impl Events for Postgres {
             let event = event(row, 0);
             let audience = decide(&event);
             for hook in audience.deliver {
-                deliveries.push(event.id, hook);
+                deliveries.push(event.id, hook, None);
             }
             for (hook, reason) in audience.skip {
                 skips.push(event.id, hook, reason);
@@ -227,7 +245,18 @@ async fn append(client: &deadpool_postgres::Object, batch: &[NewEvent]) -> Resul
     let payloads: Vec<&[u8]> = batch.iter().map(|new| new.payload.as_bytes()).collect();
     let keys: Vec<Option<Vec<u8>>> =
         batch.iter().map(|new| new.dedupe.as_ref().map(|key| columns::key_hash(key).to_vec())).collect();
-    let unheard: Vec<Option<i64>> = batch.iter().map(|new| new.unheard_at).collect();
+    let decided: Vec<Option<i64>> = batch.iter().map(|new| new.decided.as_ref().map(|one| one.version)).collect();
+    let (mut made, mut skipped) = (Owed::default(), Skipped::default());
+    for new in batch {
+        let Some(decided) = &new.decided else { continue };
+        for hook in &decided.audience.deliver {
+            let taken = decided.taken.contains(hook).then(|| decided.lease_until.as_micros());
+            made.push(new.event.id, *hook, taken);
+        }
+        for (hook, reason) in &decided.audience.skip {
+            skipped.push(new.event.id, *hook, *reason);
+        }
+    }
     let counts: Vec<bool> = batch.iter().map(|new| new.counts).collect();
     let statement = client.prepare_cached(APPEND).await?;
     let rows = client
@@ -245,29 +274,30 @@ async fn append(client: &deadpool_postgres::Object, batch: &[NewEvent]) -> Resul
                 &refs,
                 &payloads,
                 &keys,
-                &unheard,
+                &decided,
                 &counts,
+                &made.ids,
+                &made.events,
+                &made.hooks,
+                &made.leased_until,
+                &skipped.events,
+                &skipped.hooks,
+                &skipped.reasons,
             ],
         )
         .await?;
-    if rows.len() == batch.len() {
-        return Ok(ids.into_iter().map(|id| Appended::New(EventId(id))).collect());
-    }
-    let fresh: std::collections::HashSet<Uuid> = rows.iter().map(|row| row.get(0)).collect();
-    let known = known_keys(client, &keys).await?;
-    let answer = |(id, key): (&Uuid, &Option<Vec<u8>>)| match key {
-        Some(key) if !fresh.contains(id) => {
-            known.get(key).map(|event| Appended::Duplicate(EventId(*event))).ok_or(Error::Damaged("an idempotency key"))
-        }
-        _ => Ok(Appended::New(EventId(*id))),
+    let fresh: HashMap<Uuid, Option<i64>> =
+        rows.iter().map(|row| (row.get(0), row.get::<_, bool>(1).then_some(FIRST_FENCE))).collect();
+    let known = if fresh.len() == batch.len() { HashMap::new() } else { known_keys(client, &keys).await? };
+    let answer = |(id, key): (&Uuid, &Option<Vec<u8>>)| match (fresh.get(id), key) {
+        (Some(fence), _) => Ok(Appended::New { id: EventId(*id), fence: *fence }),
+        (None, Some(key)) if known.contains_key(key) => Ok(Appended::Duplicate(EventId(known[key]))),
+        _ => Err(Error::Damaged("an idempotency key")),
     };
     ids.iter().zip(&keys).map(answer).collect()
 }
 
-async fn known_keys(
-    client: &deadpool_postgres::Object,
-    keys: &[Option<Vec<u8>>],
-) -> Result<std::collections::HashMap<Vec<u8>, Uuid>> {
+async fn known_keys(client: &deadpool_postgres::Object, keys: &[Option<Vec<u8>>]) -> Result<HashMap<Vec<u8>, Uuid>> {
     let keys: Vec<&Vec<u8>> = keys.iter().flatten().collect();
     let statement =
         client.prepare_cached("SELECT key_hash, event_id FROM idempotency_keys WHERE key_hash = ANY ($1)").await?;
@@ -293,13 +323,15 @@ struct Owed {
     ids: Vec<Uuid>,
     events: Vec<Uuid>,
     hooks: Vec<i64>,
+    leased_until: Vec<Option<i64>>,
 }
 
 impl Owed {
-    fn push(&mut self, event: EventId, hook: HookId) {
+    fn push(&mut self, event: EventId, hook: HookId, leased_until: Option<i64>) {
         self.ids.push(DeliveryId::of(event, hook).0);
         self.events.push(event.0);
         self.hooks.push(hook.0);
+        self.leased_until.push(leased_until);
     }
 }
 

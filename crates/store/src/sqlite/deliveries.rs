@@ -186,11 +186,7 @@ fn pick(tx: &mut Tx<'_>, claim: &Claim) -> Result<Vec<Picked>> {
     if taken.is_empty() {
         return Ok(Vec::new());
     }
-    let ids: Vec<u8> = taken.iter().flat_map(|(delivery, ..)| *delivery.0.as_bytes()).collect();
-    tx.connection
-        .prepare_cached("INSERT INTO leases (lease_until, deliveries) VALUES (?1, ?2)")?
-        .execute((claim.lease_until.as_micros(), ids))?;
-    let number = tx.connection.last_insert_rowid();
+    let number = write_claim(tx, claim.lease_until, taken.iter().map(|(delivery, _)| *delivery))?;
     let mut read = tx.connection.prepare_cached("SELECT event_id, attempts, unknown FROM deliveries WHERE id = ?1")?;
     let mut picked = Vec::with_capacity(taken.len());
     for (delivery, hook) in taken {
@@ -203,6 +199,15 @@ fn pick(tx: &mut Tx<'_>, claim: &Claim) -> Result<Vec<Picked>> {
         tx.claims.add(picked.delivery, picked.lease);
     }
     Ok(picked)
+}
+
+/// Writes down that deliveries are about to be attempted; gives the number of the claim.
+pub(super) fn write_claim(tx: &Tx<'_>, until: Timestamp, deliveries: impl Iterator<Item = DeliveryId>) -> Result<i64> {
+    let ids: Vec<u8> = deliveries.flat_map(|delivery| *delivery.0.as_bytes()).collect();
+    tx.connection
+        .prepare_cached("INSERT INTO leases (lease_until, deliveries) VALUES (?1, ?2)")?
+        .execute((until.as_micros(), ids))?;
+    Ok(tx.connection.last_insert_rowid())
 }
 
 fn pick_state(
@@ -264,8 +269,8 @@ fn load(connection: &Connection, picked: Picked) -> Result<Claimed> {
         .query_row([picked.event.0], |row| Ok((rows::event(row, 0)?, Packed::from_stored(row.get(9)?))))
         .optional()?;
     let (event, payload) = found.ok_or(Error::Damaged("a delivery without its event"))?;
-    let Lease { claim, hook, tally, .. } = picked.lease;
-    Ok(Claimed { delivery: picked.delivery, hook, tally, fence: claim, event, payload })
+    let Lease { claim, hook, until, tally } = picked.lease;
+    Ok(Claimed { delivery: picked.delivery, hook, tally, fence: claim, lease_until: until, event, payload })
 }
 
 fn finish(tx: &mut Tx<'_>, finished: &Finished, now: Timestamp, policies: &Policies) -> Result<Settlement> {

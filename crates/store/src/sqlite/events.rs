@@ -2,17 +2,20 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::audience::SkipReason;
+use quickdraw_domain::delivery::Tally;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::{DeliveryId, EventId, HookId, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
+use super::claims::Lease;
+use super::deliveries::write_claim;
 use super::rows::{self, EVENT_COLUMNS};
 use super::{Sqlite, Tx};
 use crate::columns;
 use crate::deliveries::id_range;
 use crate::error::Result;
-use crate::events::{Appended, Decide, EventFilter, Events, FanOutCount, NewEvent};
+use crate::events::{Appended, Decide, EventFilter, Events, FanOutCount, FannedOut, NewEvent};
 use crate::payload::Packed;
 
 #[async_trait]
@@ -20,7 +23,9 @@ impl Events for Sqlite {
     async fn append_events(&self, batch: Vec<NewEvent>) -> Result<Vec<Appended>> {
         self.write(move |tx| {
             let version = directory_version(tx.connection)?;
-            batch.iter().map(|new| append(tx, new, version)).collect()
+            let mut born = Born::default();
+            let appended = batch.iter().map(|new| append(tx, new, version, &mut born)).collect::<Result<Vec<_>>>()?;
+            born.lease(tx, appended)
         })
         .await
     }
@@ -92,7 +97,27 @@ fn directory_version(connection: &Connection) -> Result<i64> {
     Ok(connection.prepare_cached("SELECT version FROM directory")?.query_row([], |row| row.get(0))?)
 }
 
-fn append(tx: &mut Tx<'_>, new: &NewEvent, directory_version: i64) -> Result<Appended> {
+/// Deliveries that are made with their event and begun at once: their claim is written like any other.
+#[derive(Default)]
+struct Born(Vec<(DeliveryId, HookId, Timestamp)>);
+
+impl Born {
+    fn lease(self, tx: &mut Tx<'_>, mut appended: Vec<Appended>) -> Result<Vec<Appended>> {
+        let Some((_, _, until)) = self.0.first().copied() else { return Ok(appended) };
+        let claim = write_claim(tx, until, self.0.iter().map(|(id, ..)| *id))?;
+        for (id, hook, until) in self.0 {
+            tx.claims.add(id, Lease { claim, hook, until, tally: Tally::default() });
+        }
+        for one in &mut appended {
+            if let Appended::New { fence: Some(fence), .. } = one {
+                *fence = claim;
+            }
+        }
+        Ok(appended)
+    }
+}
+
+fn append(tx: &mut Tx<'_>, new: &NewEvent, directory_version: i64, born: &mut Born) -> Result<Appended> {
     let event = &new.event;
     if let Some(key) = &new.dedupe
         && let Some(known) = tx.keys.insert(tx.connection, key, event.id, event.received_at)?
@@ -113,13 +138,41 @@ fn append(tx: &mut Tx<'_>, new: &NewEvent, directory_version: i64) -> Result<App
         event.git_ref.as_deref(),
         new.payload.as_bytes(),
     ))?;
-    if new.unheard_at != Some(directory_version) {
+    let decided = new.decided.as_ref().filter(|decided| decided.version == directory_version);
+    if let Some(decided) = decided {
+        write_audience(tx.connection, event.id, &decided.audience, event.received_at)?;
+        let taken = decided.taken.iter().map(|hook| (DeliveryId::of(event.id, *hook), *hook, decided.lease_until));
+        born.0.extend(taken);
+    } else {
         tx.connection.prepare_cached("INSERT INTO fan_out_pending VALUES (?1)")?.execute([event.id.0])?;
     }
     if new.counts {
         tx.connection.prepare_cached("INSERT INTO projection_pending VALUES (?1)")?.execute([event.id.0])?;
     }
-    Ok(Appended::New(event.id))
+    // The number of the claim is not known before the last event of the batch.
+    Ok(Appended::New { id: event.id, fence: decided.map(|_| 0) })
+}
+
+fn write_audience(connection: &Connection, event: EventId, audience: &FannedOut, now: Timestamp) -> Result<usize> {
+    let mut made = 0;
+    for hook in &audience.deliver {
+        let id = DeliveryId::of(event, *hook);
+        // OR IGNORE: the id is a function of event and hook, so a second fan-out of one event changes nothing.
+        made += connection
+            .prepare_cached(
+                "INSERT OR IGNORE INTO deliveries (id, event_id, hook_id, state, due_at, attempts, unknown, created_at)
+                 VALUES (?1, ?2, ?3, 0, ?4, 0, 0, ?4)",
+            )?
+            .execute((id.0, event.0, hook.0, now.as_micros()))?;
+    }
+    for (hook, reason) in &audience.skip {
+        connection.prepare_cached("INSERT OR IGNORE INTO skips VALUES (?1, ?2, ?3)")?.execute((
+            event.0,
+            hook.0,
+            reason.code(),
+        ))?;
+    }
+    Ok(made)
 }
 
 fn fan_out(connection: &Connection, limit: usize, now: Timestamp, decide: &Decide) -> Result<FanOutCount> {
@@ -131,22 +184,9 @@ fn fan_out(connection: &Connection, limit: usize, now: Timestamp, decide: &Decid
         .query_map([columns::limit(limit)], |row| rows::event(row, 0))?
         .collect::<rusqlite::Result<_>>()?;
     let mut count = FanOutCount { events: events.len(), ..FanOutCount::default() };
-    // OR IGNORE: the id is a function of event and hook, so a second fan-out of one event changes nothing.
-    let mut insert = connection.prepare_cached(
-        "INSERT OR IGNORE INTO deliveries (id, event_id, hook_id, state, due_at, attempts, unknown, created_at)
-         VALUES (?1, ?2, ?3, 0, ?4, 0, 0, ?4)",
-    )?;
-    let mut skip = connection.prepare_cached("INSERT OR IGNORE INTO skips VALUES (?1, ?2, ?3)")?;
     let mut done = connection.prepare_cached("DELETE FROM fan_out_pending WHERE event_id = ?1")?;
     for event in events {
-        let audience = decide(&event);
-        for hook in audience.deliver {
-            let id = DeliveryId::of(event.id, hook);
-            count.deliveries += insert.execute((id.0, event.id.0, hook.0, now.as_micros()))?;
-        }
-        for (hook, reason) in audience.skip {
-            skip.execute((event.id.0, hook.0, reason.code()))?;
-        }
+        count.deliveries += write_audience(connection, event.id, &decide(&event), now)?;
         done.execute([event.id.0])?;
     }
     Ok(count)

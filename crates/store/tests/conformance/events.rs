@@ -2,17 +2,19 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use quickdraw_domain::audience::SkipReason;
+use quickdraw_domain::delivery::State;
 use quickdraw_domain::event::Source;
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{DeliveryId, HookId, ProjectId, ReceiverId, Trigger};
-use quickdraw_store::deliveries::DeliveryFilter;
-use quickdraw_store::events::{Appended, EventFilter, FannedOut};
+use quickdraw_store::deliveries::{Claimed, DeliveryFilter};
+use quickdraw_store::events::{Appended, Decided, EventFilter, FannedOut};
 
-use crate::fixture::{Fixture, NOON, at, event, event_at, keyed, to};
+use crate::fixture::{Fixture, NOON, at, event, event_at, keyed, policies, to};
 
 pub(crate) async fn an_appended_event_comes_back_byte_for_byte(fixture: Fixture) {
     let bodies: [&[u8]; 4] = [b"{}", b"{\"m\":\"a\\u0000b\\ud800\"}", "{\"text\":\"héllo\"}".as_bytes(), &[0, 255, 7]];
@@ -31,11 +33,14 @@ pub(crate) async fn a_key_seen_before_gives_the_first_event(fixture: Fixture) {
     let source = Source::Receiver(ReceiverId(1));
     let first = keyed(source, "k1");
     let id = first.event.id;
-    assert_eq!(fixture.store.append_events(vec![first]).await.expect("appended"), [Appended::New(id)]);
+    assert_eq!(fixture.store.append_events(vec![first]).await.expect("appended"), [Appended::New { id, fence: None }]);
     let batch = vec![keyed(source, "k1"), keyed(source, "k2"), keyed(source, "k2")];
     let second = batch[1].event.id;
     let answers = fixture.store.append_events(batch).await.expect("appended");
-    assert_eq!(answers, [Appended::Duplicate(id), Appended::New(second), Appended::Duplicate(second)]);
+    assert_eq!(
+        answers,
+        [Appended::Duplicate(id), Appended::New { id: second, fence: None }, Appended::Duplicate(second)]
+    );
     let all = fixture.store.list_events(EventFilter { limit: 10, ..EventFilter::default() }).await.expect("listed");
     assert_eq!(all.len(), 2);
     if fixture.is_sqlite() {
@@ -62,22 +67,71 @@ async fn loop_open(fixture: &Fixture) -> quickdraw_store::SharedStore {
 pub(crate) async fn keys_of_different_sources_never_meet(fixture: Fixture) {
     let sources = [Source::Api, Source::Receiver(ReceiverId(1)), Source::Receiver(ReceiverId(2))];
     let answers = fixture.store.append_events(sources.map(|source| keyed(source, "same")).to_vec()).await;
-    assert!(answers.expect("appended").iter().all(|answer| matches!(answer, Appended::New(_))));
+    assert!(answers.expect("appended").iter().all(|answer| matches!(answer, Appended::New { .. })));
     let mut elsewhere = keyed(Source::Api, "same");
     elsewhere.dedupe.as_mut().expect("it has a key").place = Place::Project(ProjectId(2));
     let answers = fixture.store.append_events(vec![elsewhere]).await.expect("appended");
-    assert!(matches!(answers[0], Appended::New(_)), "another project's key is another key");
+    assert!(matches!(answers[0], Appended::New { .. }), "another project's key is another key");
 }
 
-pub(crate) async fn an_unheard_event_is_not_queued_unless_the_directory_changed(fixture: Fixture) {
+fn decided(version: i64, deliver: &[HookId], taken: &[HookId]) -> Decided {
+    let audience = FannedOut { deliver: deliver.to_vec(), skip: vec![(HookId(9), SkipReason::BranchFilter)] };
+    Decided { version, audience, taken: taken.to_vec(), lease_until: NOON.plus(Duration::from_secs(30)) }
+}
+
+pub(crate) async fn an_event_that_is_decided_is_not_queued_unless_the_directory_changed(fixture: Fixture) {
     let version = fixture.store.directory_version().await.expect("a version");
-    let mut unheard = event(Place::Instance, b"{}");
-    unheard.unheard_at = Some(version);
+    let mut new = event(Place::Instance, b"{}");
+    new.decided = Some(decided(version, &[HookId(5)], &[]));
     let mut outdated = event(Place::Instance, b"{}");
-    outdated.unheard_at = Some(version - 1);
-    fixture.store.append_events(vec![unheard, outdated]).await.expect("appended");
+    outdated.decided = Some(decided(version - 1, &[HookId(6)], &[HookId(6)]));
+    let (new_id, outdated_id) = (new.event.id, outdated.event.id);
+    let answers = fixture.store.append_events(vec![new, outdated]).await.expect("appended");
+    let fences: Vec<bool> =
+        answers.iter().map(|answer| matches!(answer, Appended::New { fence: Some(_), .. })).collect();
+    assert_eq!(fences, [true, false]);
+    let of = |event| DeliveryFilter { event: Some(event), limit: 10, ..DeliveryFilter::default() };
+    let made = fixture.store.list_deliveries(of(new_id)).await.expect("listed");
+    assert_eq!(made.iter().map(|one| one.hook).collect::<Vec<_>>(), [HookId(5)]);
+    assert_eq!(fixture.store.list_skips(new_id).await.expect("listed"), [(HookId(9), SkipReason::BranchFilter)]);
+    assert!(fixture.store.list_deliveries(of(outdated_id)).await.expect("listed").is_empty());
+    assert!(fixture.store.list_skips(outdated_id).await.expect("listed").is_empty());
     let count = fixture.fan_out(NOON, to(&[])).await;
     assert_eq!(count.events, 1);
+}
+
+pub(crate) async fn what_is_taken_with_its_event_is_leased_and_settles_under_its_fence(fixture: Fixture) {
+    let project = fixture.project("p").await;
+    let hooks = [fixture.hook(project).await, fixture.hook(project).await];
+    let version = fixture.store.directory_version().await.expect("a version");
+    let mut new = keyed(Source::Api, "taken");
+    new.decided = Some(decided(version, &hooks, &hooks[..1]));
+    let (event, again) = (new.event.id, new.clone());
+    let answers = fixture.store.append_events(vec![new]).await.expect("appended");
+    let [Appended::New { fence: Some(fence), .. }] = answers[..] else { panic!("{answers:?}") };
+    // A second copy makes no second delivery.
+    let answers = fixture.store.append_events(vec![again]).await.expect("appended");
+    assert_eq!(answers, [Appended::Duplicate(event)]);
+    let left = fixture.claim(NOON).await;
+    assert_eq!(left.iter().map(|one| one.hook).collect::<Vec<_>>(), [hooks[1]], "the other is leased");
+    let mine = Claimed { delivery: DeliveryId::of(event, hooks[0]), hook: hooks[0], fence, ..left[0].clone() };
+    let wrong = Claimed { fence: fence + 7, ..mine.clone() };
+    for (claimed, state) in [(wrong, None), (mine, Some(State::Delivered))] {
+        assert_eq!(fixture.finish(&claimed, Outcome::Delivered { status: 200 }, NOON).await.state, state);
+    }
+}
+
+pub(crate) async fn what_was_taken_by_a_node_that_died_is_due_again(fixture: Fixture) {
+    let project = fixture.project("p").await;
+    let hook = fixture.hook(project).await;
+    let version = fixture.store.directory_version().await.expect("a version");
+    let mut new = event(Place::Instance, b"{}");
+    new.decided = Some(decided(version, &[hook], &[hook]));
+    fixture.store.append_events(vec![new]).await.expect("appended");
+    assert!(fixture.claim(NOON).await.is_empty());
+    assert_eq!(fixture.store.expire_leases(at(31), policies()).await.expect("expired"), 1);
+    let claimed = fixture.claim(at(31)).await;
+    assert_eq!(claimed.iter().map(|one| (one.hook, one.tally.unknown)).collect::<Vec<_>>(), [(hook, 1)]);
 }
 
 pub(crate) async fn a_fan_out_runs_once_for_each_event_and_hook(fixture: Fixture) {
@@ -123,7 +177,7 @@ pub(crate) async fn many_callers_share_commits_and_lose_nothing(fixture: Fixture
         }
     };
     let answers = join_all((0..200).map(append)).await;
-    let new = answers.iter().filter(|answer| matches!(answer, Appended::New(_))).count();
+    let new = answers.iter().filter(|answer| matches!(answer, Appended::New { .. })).count();
     assert_eq!(new, 150);
     for answer in answers {
         assert!(fixture.store.find_event(answer.id()).await.expect("read").is_some());

@@ -161,7 +161,7 @@ pub(crate) fn event_at(place: Place, body: &[u8], now: Timestamp) -> NewEvent {
         chain: Some(Uuid::from_u128(9)),
         git_ref: Some("refs/heads/main".to_owned()),
     };
-    NewEvent { event, payload: Packed::pack(body), dedupe: None, unheard_at: None, counts: false }
+    NewEvent { event, payload: Packed::pack(body), dedupe: None, decided: None, counts: false }
 }
 
 pub(crate) fn keyed(source: Source, key: &str) -> NewEvent {

@@ -1,0 +1,302 @@
+//! Who may begin now, what is kept ready, and for whom more is to be claimed. Pure bookkeeping behind one lock.
+//!
+//! A delivery comes here in one of two ways. Usually a committer takes it for this node in the transaction that appends
+//! its event, so that it begins as soon as that is flushed. When its hook has no slot free, or has older ones waiting in
+//! the store, it stays there and is claimed.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use quickdraw_domain::health::{Health, Status};
+use quickdraw_domain::{DeliveryId, HookId, NodeId, Timestamp};
+use quickdraw_store::deliveries::{Claim, Claimed, Settlement};
+use tokio::sync::Notify;
+
+use super::slots::{SlotLimits, Slots};
+use crate::directory::Index;
+
+pub(crate) struct Flow {
+    state: Mutex<State>,
+    moved: Notify,
+    /// The longest that an attempt takes: one that cannot end within its lease is not begun.
+    deadline: Duration,
+}
+
+struct State {
+    slots: Slots,
+    limits: SlotLimits,
+    health: HashMap<HookId, Health>,
+    /// Version of the directory that `health` was last completed from.
+    version: Option<i64>,
+    /// Taken with their event: they hold a slot already.
+    taken: Vec<Claimed>,
+    /// Claimed, and waiting for a slot.
+    kept: HashMap<HookId, VecDeque<Claimed>>,
+    kept_in_all: usize,
+    /// Claimed, and not to be begun here after all.
+    returned: Vec<(DeliveryId, i64)>,
+    /// Hooks for which more waits in the store, as far as is known.
+    behind: HashSet<HookId>,
+    /// Whether that may be so for any hook.
+    all_behind: bool,
+}
+
+impl Flow {
+    pub(crate) fn new(limits: SlotLimits, deadline: Duration) -> Self {
+        let state = State {
+            slots: Slots::new(limits),
+            limits,
+            health: HashMap::new(),
+            version: None,
+            taken: Vec::new(),
+            kept: HashMap::new(),
+            kept_in_all: 0,
+            returned: Vec::new(),
+            behind: HashSet::new(),
+            all_behind: true,
+        };
+        Self { state: Mutex::new(state), moved: Notify::new(), deadline }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until there may be something to begin, to give back or to claim.
+    pub(crate) async fn moved(&self) {
+        self.moved.notified().await;
+    }
+
+    /// Which hooks' deliveries this node begins as soon as they are on disk. Each has a slot from now on.
+    pub(crate) fn take(&self, index: &Index, hooks: &[HookId], now: Timestamp) -> Vec<HookId> {
+        let mut state = self.state();
+        hooks.iter().copied().filter(|hook| state.take(index, *hook, now)).collect()
+    }
+
+    /// What was taken is on disk.
+    pub(crate) fn taken(&self, deliveries: Vec<Claimed>) {
+        if deliveries.is_empty() {
+            return;
+        }
+        self.state().taken.extend(deliveries);
+        self.moved.notify_one();
+    }
+
+    /// What was taken is not to be begun: it was a duplicate, or left to others.
+    pub(crate) fn vacate(&self, hooks: impl IntoIterator<Item = HookId>) {
+        let mut state = self.state();
+        for hook in hooks {
+            state.slots.vacate(hook, false);
+        }
+    }
+
+    /// What can begin now.
+    pub(crate) fn ready(&self, index: &Index, now: Timestamp) -> Vec<Claimed> {
+        let mut state = self.state();
+        let last = now.plus(self.deadline);
+        let mut ready = std::mem::take(&mut state.taken);
+        for stale in ready.extract_if(.., |taken| taken.lease_until < last) {
+            state.slots.vacate(stale.hook, false);
+            state.returned.push((stale.delivery, stale.fence));
+        }
+        let hooks: Vec<HookId> = state.kept.keys().copied().collect();
+        for hook in hooks {
+            if state.kept[&hook].iter().any(|kept| kept.lease_until < last) {
+                state.give_back(hook);
+            }
+            while let Some(claimed) = state.begin(index, hook) {
+                ready.push(claimed);
+            }
+        }
+        ready
+    }
+
+    /// Another delivery of the same hook, when one has just ended.
+    pub(crate) fn next(&self, index: &Index, hook: HookId, now: Timestamp) -> Option<Claimed> {
+        let mut state = self.state();
+        let fresh = state.kept.get(&hook)?.front()?.lease_until >= now.plus(self.deadline);
+        if fresh { state.begin(index, hook) } else { None }
+    }
+
+    /// What is to be given back to the store.
+    pub(crate) fn returned(&self) -> Vec<(DeliveryId, i64)> {
+        std::mem::take(&mut self.state().returned)
+    }
+
+    /// Everything that has not begun is to be given back.
+    pub(crate) fn give_all_back(&self) {
+        let mut state = self.state();
+        for taken in std::mem::take(&mut state.taken) {
+            state.slots.vacate(taken.hook, false);
+            state.returned.push((taken.delivery, taken.fence));
+        }
+        let hooks: Vec<HookId> = state.kept.keys().copied().collect();
+        for hook in hooks {
+            state.give_back(hook);
+        }
+    }
+
+    /// An attempt has ended.
+    pub(crate) fn ended(&self, claimed: &Claimed, delivered: bool) {
+        let mut state = self.state();
+        state.slots.release(claimed.hook, claimed.tally.attempts > 0, delivered);
+        if !delivered {
+            // Nothing is kept for a receiver that fails: it would wait behind the next failure.
+            state.give_back(claimed.hook);
+        }
+    }
+
+    /// It needs no record.
+    pub(crate) fn abandoned(&self, claimed: &Claimed) {
+        self.state().slots.vacate(claimed.hook, claimed.tally.attempts > 0);
+        self.moved.notify_one();
+    }
+
+    /// Results were recorded, or given up with `None`.
+    pub(crate) fn settled(&self, hooks: impl Iterator<Item = HookId>, settlements: Option<&[Settlement]>) {
+        let mut state = self.state();
+        for hook in hooks {
+            state.slots.settled(hook);
+        }
+        for settlement in settlements.into_iter().flatten().filter(|settlement| settlement.state.is_some()) {
+            if settlement.health == Health::default() {
+                state.health.remove(&settlement.hook);
+            } else {
+                state.health.insert(settlement.hook, settlement.health);
+            }
+        }
+        drop(state);
+        self.moved.notify_one();
+    }
+
+    /// Whether health is known as of this directory.
+    pub(crate) fn has_learnt(&self, version: i64) -> bool {
+        self.state().version == Some(version)
+    }
+
+    /// Takes over what other nodes and earlier lives learned of the hooks' health.
+    pub(crate) fn learn(&self, version: i64, health: HashMap<HookId, Health>) {
+        let mut state = self.state();
+        (state.version, state.health) = (Some(version), health);
+    }
+
+    /// Whether a claim would find more for a hook that could use it.
+    pub(crate) fn wants_claim(&self, now: Timestamp) -> bool {
+        let state = self.state();
+        let hungry = |hook: &HookId| {
+            state.kept_for(*hook) * 2 <= state.slots.reserve(*hook)
+                && state.offer(*hook, now, state.slots.room(*hook, None)) > 0
+        };
+        state.slots.free().0 > state.kept_in_all && (state.all_behind || state.behind.iter().any(hungry))
+    }
+
+    /// What may be claimed now; `None` when there is no slot at all.
+    pub(crate) fn claim(&self, node: NodeId, now: Timestamp, lease: Duration) -> Option<Claim> {
+        let state = self.state();
+        let (first, retries) = state.slots.free();
+        let first = first.saturating_sub(state.kept_in_all);
+        if first == 0 {
+            return None;
+        }
+        let mut rooms: HashMap<HookId, usize> = state.slots.rooms().collect();
+        for hook in state.kept.keys().chain(state.health.keys()) {
+            rooms.entry(*hook).or_insert_with(|| state.slots.room(*hook, None));
+        }
+        for (hook, room) in &mut rooms {
+            *room = state.offer(*hook, now, *room);
+        }
+        let (retries, per_hook) = (retries.min(first), state.limits.initial_per_hook);
+        Some(Claim { node, now, lease_until: now.plus(lease), first, retries, per_hook, rooms })
+    }
+
+    /// Keeps what was claimed, and learns for whom there is more.
+    pub(crate) fn claimed(&self, claim: &Claim, claimed: Vec<Claimed>) {
+        let mut state = self.state();
+        let retries = claimed.iter().filter(|one| one.tally.attempts > 0).count();
+        state.all_behind = claimed.len() - retries >= claim.first;
+        let mut counts: HashMap<HookId, usize> = HashMap::new();
+        for one in claimed {
+            *counts.entry(one.hook).or_default() += 1;
+            state.kept.entry(one.hook).or_default().push_back(one);
+            state.kept_in_all += 1;
+        }
+        let offered = |hook: &HookId| claim.rooms.get(hook).copied().unwrap_or(claim.per_hook);
+        if !state.all_behind {
+            state.behind.retain(|hook| offered(hook) == 0);
+        }
+        state.behind.extend(counts.iter().filter(|(hook, count)| **count >= offered(hook)).map(|(hook, _)| *hook));
+        drop(state);
+        self.moved.notify_one();
+    }
+
+    /// Attempts under way or not recorded yet, and what waits for a slot.
+    pub(crate) fn in_flight(&self) -> usize {
+        let state = self.state();
+        state.slots.total() + state.kept_in_all
+    }
+}
+
+impl State {
+    fn kept_for(&self, hook: HookId) -> usize {
+        self.kept.get(&hook).map_or(0, VecDeque::len)
+    }
+
+    fn is_well(&self, hook: HookId, now: Timestamp) -> bool {
+        let well = |health: &Health| matches!(health.status(now), Status::Executable) && !health.is_probing(now);
+        self.health.get(&hook).is_none_or(well)
+    }
+
+    fn take(&mut self, index: &Index, hook: HookId, now: Timestamp) -> bool {
+        if self.version != Some(index.version()) || !self.is_well(hook, now) {
+            return false;
+        }
+        let host = index.host(hook);
+        let next = !self.all_behind && !self.behind.contains(&hook) && self.kept_for(hook) == 0;
+        let free = next && self.slots.is_free(hook, host.map(|host| &**host), false);
+        if free {
+            self.slots.occupy(hook, host.cloned(), false);
+        } else {
+            self.behind.insert(hook);
+        }
+        free
+    }
+
+    /// Begins the oldest of what is kept for a hook, if it has a slot.
+    fn begin(&mut self, index: &Index, hook: HookId) -> Option<Claimed> {
+        let queue = self.kept.get_mut(&hook)?;
+        let (host, retry) = (index.host(hook), queue.front()?.tally.attempts > 0);
+        if !self.slots.is_free(hook, host.map(|host| &**host), retry) {
+            return None;
+        }
+        let claimed = queue.pop_front();
+        if queue.is_empty() {
+            self.kept.remove(&hook);
+        }
+        self.kept_in_all -= 1;
+        self.slots.occupy(hook, host.cloned(), retry);
+        claimed
+    }
+
+    fn give_back(&mut self, hook: HookId) {
+        let Some(queue) = self.kept.remove(&hook) else { return };
+        self.kept_in_all -= queue.len();
+        self.returned.extend(queue.into_iter().map(|kept| (kept.delivery, kept.fence)));
+        self.behind.insert(hook);
+    }
+
+    /// How many a claim may take for a hook that has `room`.
+    fn offer(&self, hook: HookId, now: Timestamp, room: usize) -> usize {
+        let kept = self.kept_for(hook);
+        match self.health.get(&hook) {
+            Some(health) => match health.status(now) {
+                Status::Executable if health.is_probing(now) => {
+                    1_usize.saturating_sub(self.slots.outstanding(hook) + kept)
+                }
+                Status::Executable => (room + self.slots.reserve(hook)).saturating_sub(kept),
+                Status::TemporarilyDisabled(_) | Status::Disabled => 0,
+            },
+            None => (room + self.slots.reserve(hook)).saturating_sub(kept),
+        }
+    }
+}
