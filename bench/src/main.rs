@@ -51,14 +51,16 @@ async fn run(scale: Scale, only: &[&str]) -> anyhow::Result<()> {
         stats::heading(engine.name());
         if wanted("receiver") {
             belt::receiver(&engine, scale).await?;
+        }
+        if wanted("latency") {
             belt::receiver_latency(&engine, scale).await?;
+            belt::latency(&engine, scale).await?;
         }
         if wanted("deliveries") {
             belt::deliveries(&engine, scale).await?;
         }
         if wanted("belt") {
             belt::whole(&engine, scale).await?;
-            belt::latency(&engine, scale).await?;
             belt::ten_hooks(&engine, scale).await?;
         }
         if wanted("sizes") {

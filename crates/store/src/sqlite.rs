@@ -9,6 +9,7 @@
 
 mod access;
 mod attempts;
+mod checkpoint;
 mod claims;
 mod deliveries;
 mod events;

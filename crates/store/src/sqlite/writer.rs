@@ -15,6 +15,7 @@ use std::time::Instant;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
+use super::checkpoint::Checkpointer;
 use super::claims::Claims;
 use super::keys::Keys;
 use crate::error::{Error, Result};
@@ -24,8 +25,6 @@ use crate::telemetry::{COMMIT_JOBS, COMMIT_SECONDS};
 const MAX_JOBS: usize = 64;
 /// Most jobs that wait. Each is a batch already; more means that the disk does not keep up, and callers are told.
 const MAX_WAITING: usize = 1024;
-/// Pages in the log before it is copied into the file and begins anew: as long as it was made at the start.
-const CHECKPOINT_PAGES: i64 = super::LOG_BYTES / super::PAGE_BYTES;
 
 /// What a job works with: the open transaction, and what this process keeps in memory beside the file.
 pub(super) struct Tx<'a> {
@@ -56,10 +55,11 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(connection: Connection, path: PathBuf) -> Result<Self> {
         let (jobs, waiting) = sync_channel(MAX_WAITING);
+        let checkpointer = Checkpointer::start(path.clone())?;
         let mut state = State::load(connection, path)?;
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".into())
-            .spawn(move || state.work(&waiting))
+            .spawn(move || state.work(&waiting, &checkpointer))
             .map_err(|error| Error::Unavailable(error.to_string()))?;
         Ok(Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
     }
@@ -132,12 +132,12 @@ struct State {
 
 impl State {
     fn load(connection: Connection, path: PathBuf) -> Result<Self> {
-        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        Checkpointer::watch(&connection);
         let keys = Keys::load(&connection)?;
         Ok(Self { connection: Some(connection), path, keys, claims: Claims::default() })
     }
 
-    fn work(&mut self, waiting: &Receiver<Job>) {
+    fn work(&mut self, waiting: &Receiver<Job>, checkpointer: &Checkpointer) {
         while let Ok(first) = waiting.recv() {
             let started = Instant::now();
             let (answers, committed) = self.commit(first, waiting);
@@ -149,6 +149,9 @@ impl State {
             }
             for answer in answers {
                 answer(committed.as_ref().copied());
+            }
+            if let Some(connection) = &self.connection {
+                checkpointer.after_commit(connection);
             }
         }
     }
