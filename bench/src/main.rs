@@ -36,7 +36,7 @@ fn main() -> anyhow::Result<()> {
         Some("peer-sink") => runtime.block_on(peers::sink()),
         _ => {
             let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
-            let only: Vec<&str> = arguments.iter().map(String::as_str).filter(|word| !word.starts_with('-')).collect();
+            let only: Vec<&str> = arguments.iter().map(String::as_str).filter(|word| !word.starts_with("--")).collect();
             let scale = if has("--short") { SHORT } else { USUAL };
             runtime.block_on(run(scale, &only))
         }
@@ -44,10 +44,15 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn run(scale: Scale, only: &[&str]) -> anyhow::Result<()> {
+    let (engines, only): (Vec<&str>, Vec<&str>) =
+        only.iter().partition(|word| ["SQLite", "PostgreSQL"].contains(*word));
     let wanted = |name: &str| only.is_empty() || only.contains(&name);
     stats::conditions();
     let postgres = std::env::var("QUICKDRAW_BENCH_POSTGRES").ok();
     for engine in [Some(server::Engine::Sqlite), postgres.map(server::Engine::Postgres)].into_iter().flatten() {
+        if !engines.is_empty() && !engines.contains(&engine.name()) {
+            continue;
+        }
         stats::heading(engine.name());
         if wanted("receiver") {
             belt::receiver(&engine, scale).await?;

@@ -81,8 +81,9 @@ impl Events for Postgres {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         let sql = format!(
-            "SELECT {EVENT_COLUMNS} FROM fan_out_pending p JOIN events e ON e.id = p.event_id
-             WHERE p.event_id >= $2 ORDER BY p.event_id LIMIT $1 FOR UPDATE OF p SKIP LOCKED"
+            "WITH p AS MATERIALIZED (SELECT event_id FROM fan_out_pending WHERE event_id >= $2
+                ORDER BY event_id LIMIT $1 FOR UPDATE SKIP LOCKED)
+             SELECT {EVENT_COLUMNS} FROM p CROSS JOIN LATERAL (SELECT * FROM events WHERE id = p.event_id) e"
         );
         let statement = transaction.prepare_cached(&sql).await?;
         let from = self.fan_out_from(now);

@@ -4,10 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use deadpool_postgres::Transaction;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::Fact;
 use quickdraw_domain::insights::commits::{Author, Commit, Paths, Push, Told};
-use tokio_postgres::{Row, Transaction};
+use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::error::Result;
@@ -21,10 +22,12 @@ pub(super) const COMMIT_COLUMNS: &str = "c.project, c.sha, c.undated, c.committe
     c.merge_message, c.change, c.paths, c.first_received_at, c.landed, c.is_merge_commit, i.email, i.name, c.identity";
 
 pub(super) async fn apply(transaction: &Transaction<'_>, batch: Vec<Projected>) -> Result<()> {
-    transaction.execute("SELECT pg_advisory_xact_lock(hashtext('quickdraw projection'))", &[]).await?;
+    let statement =
+        transaction.prepare_cached("SELECT pg_advisory_xact_lock(hashtext('quickdraw projection'))").await?;
+    transaction.execute(&statement, &[]).await?;
     let ids: Vec<Uuid> = batch.iter().map(|projected| projected.event.0).collect();
     let sql = "DELETE FROM projection_pending WHERE event_id = ANY ($1) RETURNING event_id";
-    let rows = transaction.query(sql, &[&ids]).await?;
+    let rows = transaction.query(&transaction.prepare_cached(sql).await?, &[&ids]).await?;
     let waiting: HashSet<Uuid> = rows.iter().map(|row| row.get(0)).collect();
     let mut facts = Vec::new();
     for projected in batch.into_iter().filter(|projected| waiting.contains(&projected.event.0)) {
@@ -57,21 +60,20 @@ async fn join_commits(transaction: &Transaction<'_>, commits: Vec<Commit>, merge
     let (projects, shas): (Vec<i64>, Vec<&str>) = touched.iter().map(|(project, sha)| (*project, sha.as_str())).unzip();
     let (merged_in, merged): (Vec<i64>, Vec<&str>) =
         merges.iter().map(|(project, sha)| (*project, sha.as_str())).unzip();
-    transaction
-        .execute(
-            "INSERT INTO insights_merge_commits SELECT * FROM UNNEST($1::bigint[], $2::text[]) ON CONFLICT DO NOTHING",
-            &[&merged_in, &merged],
-        )
-        .await?;
+    if !merged.is_empty() {
+        let sql =
+            "INSERT INTO insights_merge_commits SELECT * FROM UNNEST($1::bigint[], $2::text[]) ON CONFLICT DO NOTHING";
+        transaction.execute(&transaction.prepare_cached(sql).await?, &[&merged_in, &merged]).await?;
+    }
     let sql = "SELECT m.project, m.sha FROM insights_merge_commits m
         JOIN UNNEST($1::bigint[], $2::text[]) AS t(project, sha) ON t.project = m.project AND t.sha = m.sha";
-    let rows = transaction.query(sql, &[&projects, &shas]).await?;
+    let rows = transaction.query(&transaction.prepare_cached(sql).await?, &[&projects, &shas]).await?;
     let known_merges: HashSet<Key> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
     let sql = format!(
         "SELECT {COMMIT_COLUMNS} FROM insights_commits c JOIN insights_identities i ON i.id = c.identity
          JOIN UNNEST($1::bigint[], $2::text[]) AS t(project, sha) ON t.project = c.project AND t.sha = c.sha"
     );
-    let rows = transaction.query(&sql, &[&projects, &shas]).await?;
+    let rows = transaction.query(&transaction.prepare_cached(&sql).await?, &[&projects, &shas]).await?;
     let old: HashMap<Key, (Commit, i64)> = rows
         .iter()
         .map(read_commit)
@@ -103,16 +105,12 @@ async fn identities(
     let authors: BTreeSet<&Author> = authors.collect();
     let (emails, names): (Vec<&str>, Vec<&str>) =
         authors.iter().map(|author| (author.email.as_str(), author.name.as_str())).unzip();
-    transaction
-        .execute(
-            "INSERT INTO insights_identities (email, name) SELECT * FROM UNNEST($1::text[], $2::text[])
-             ON CONFLICT DO NOTHING",
-            &[&emails, &names],
-        )
-        .await?;
+    let sql = "INSERT INTO insights_identities (email, name) SELECT * FROM UNNEST($1::text[], $2::text[])
+        ON CONFLICT DO NOTHING";
+    transaction.execute(&transaction.prepare_cached(sql).await?, &[&emails, &names]).await?;
     let sql = "SELECT i.id, i.email, i.name FROM insights_identities i
         JOIN UNNEST($1::text[], $2::text[]) AS t(email, name) ON t.email = i.email AND t.name = i.name";
-    let rows = transaction.query(sql, &[&emails, &names]).await?;
+    let rows = transaction.query(&transaction.prepare_cached(sql).await?, &[&emails, &names]).await?;
     Ok(rows.iter().map(|row| (Author { email: row.get(1), name: row.get(2) }, row.get(0))).collect())
 }
 
@@ -122,7 +120,7 @@ async fn write_commits(
     identities: &HashMap<Author, i64>,
 ) -> Result<()> {
     let statement = transaction
-        .prepare(
+        .prepare_cached(
             "INSERT INTO insights_commits (project, sha, at, identity, undated, committed_at, offset_minutes,
                 merge_message, change, paths, first_received_at, landed, is_merge_commit)
              SELECT * FROM UNNEST($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::boolean[], $6::bigint[],
@@ -189,44 +187,70 @@ async fn write_rollups(
     let projects: Vec<i64> = sums.keys().map(|key| key.2).collect();
     let whose: Vec<i64> = sums.keys().map(|key| key.3).collect();
     let values: Vec<i64> = sums.values().copied().collect();
-    transaction
-        .execute(
+    let statement = transaction
+        .prepare_cached(
             "INSERT INTO insights_rollups AS r
              SELECT * FROM UNNEST($1::bigint[], $2::smallint[], $3::bigint[], $4::bigint[], $5::bigint[])
              ON CONFLICT (hour, metric, project, identity) DO UPDATE SET value = r.value + excluded.value",
-            &[&hours, &metrics, &projects, &whose, &values],
         )
         .await?;
+    transaction.execute(&statement, &[&hours, &metrics, &projects, &whose, &values]).await?;
     Ok(())
 }
 
 async fn join_pushes(transaction: &Transaction<'_>, pushes: &[Push]) -> Result<()> {
+    // One statement changes a row only once, so copies within the batch are joined here first.
+    let mut paths: BTreeMap<i64, &str> = BTreeMap::new();
+    let mut joined: BTreeMap<(i64, &str, &str, &str), Push> = BTreeMap::new();
     for push in pushes {
         if let Some(path) = &push.project_path {
-            let sql = "INSERT INTO insights_projects AS p VALUES ($1, $2)
-                ON CONFLICT (id) DO UPDATE SET path = $2 WHERE p.path <> $2";
-            transaction.execute(sql, &[&push.project, path]).await?;
+            paths.insert(push.project, path);
         }
         // The first receipt and the larger numbers win, in whatever order the copies come.
-        transaction
-            .execute(
-                "INSERT INTO insights_pushes AS p (project, before_sha, after_sha, git_ref, received_at, total, listed)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7)
-                 ON CONFLICT (project, before_sha, after_sha, git_ref) DO UPDATE SET
-                    received_at = least(p.received_at, excluded.received_at), total = greatest(p.total, excluded.total),
-                    listed = greatest(p.listed, excluded.listed)",
-                &[
-                    &push.project,
-                    &push.before,
-                    &push.after,
-                    &push.git_ref,
-                    &push.received_at.as_micros(),
-                    &push.total,
-                    &push.listed,
-                ],
-            )
-            .await?;
+        joined
+            .entry((push.project, &push.before, &push.after, &push.git_ref))
+            .and_modify(|known| {
+                known.received_at = known.received_at.min(push.received_at);
+                known.total = known.total.max(push.total);
+                known.listed = known.listed.max(push.listed);
+            })
+            .or_insert_with(|| push.clone());
     }
+    let (projects, paths): (Vec<i64>, Vec<&str>) = paths.into_iter().unzip();
+    let statement = transaction
+        .prepare_cached(
+            "INSERT INTO insights_projects AS p SELECT * FROM UNNEST($1::bigint[], $2::text[])
+             ON CONFLICT (id) DO UPDATE SET path = excluded.path WHERE p.path <> excluded.path",
+        )
+        .await?;
+    transaction.execute(&statement, &[&projects, &paths]).await?;
+    let keys: Vec<&(i64, &str, &str, &str)> = joined.keys().collect();
+    let column = |of: fn(&Push) -> i64| -> Vec<i64> { joined.values().map(of).collect() };
+    let text = |of: fn(&(i64, &str, &str, &str)) -> String| -> Vec<String> { keys.iter().map(|key| of(key)).collect() };
+    let statement = transaction
+        .prepare_cached(
+            "INSERT INTO insights_pushes AS p (project, before_sha, after_sha, git_ref, received_at, total, listed)
+             SELECT * FROM UNNEST($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[],
+                $7::bigint[])
+             ON CONFLICT (project, before_sha, after_sha, git_ref) DO UPDATE SET
+                received_at = least(p.received_at, excluded.received_at), total = greatest(p.total, excluded.total),
+                listed = greatest(p.listed, excluded.listed)",
+        )
+        .await?;
+    transaction
+        .execute(
+            &statement,
+            &[
+                &column(|push| push.project),
+                &text(|key| key.1.to_owned()),
+                &text(|key| key.2.to_owned()),
+                &text(|key| key.3.to_owned()),
+                &column(|push| push.received_at.as_micros()),
+                &column(|push| push.total),
+                &column(|push| push.listed),
+            ],
+        )
+        .await?;
     Ok(())
 }
 

@@ -19,8 +19,8 @@ impl Insights for Postgres {
     async fn pending_projection(&self, limit: usize) -> Result<Vec<(Event, Packed)>> {
         let client = self.client().await?;
         let sql = format!(
-            "SELECT {EVENT_COLUMNS}, e.payload FROM projection_pending p JOIN events e ON e.id = p.event_id
-             ORDER BY p.event_id LIMIT $1"
+            "WITH p AS MATERIALIZED (SELECT event_id FROM projection_pending ORDER BY event_id LIMIT $1)
+             SELECT {EVENT_COLUMNS}, e.payload FROM p CROSS JOIN LATERAL (SELECT * FROM events WHERE id = p.event_id) e"
         );
         let statement = client.prepare_cached(&sql).await?;
         let rows = client.query(&statement, &[&columns::limit(limit)]).await?;
