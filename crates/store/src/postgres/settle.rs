@@ -29,14 +29,12 @@ const WRITE: &str = "
             attempts = i.attempts, unknown = i.unknown, finished_at = coalesce(d.finished_at, i.finished_at),
             leased_until = NULL
         FROM input i WHERE d.id = i.id AND d.fence = i.fence AND d.leased_until IS NOT NULL
-        RETURNING d.id),
-    healed AS (DELETE FROM hook_health
-        WHERE $17 AND hook_id IN (SELECT i.hook_id FROM input i JOIN settled s ON s.id = i.id))
+        RETURNING i.*),
+    healed AS (DELETE FROM hook_health WHERE $17 AND hook_id IN (SELECT DISTINCT hook_id FROM settled))
     INSERT INTO attempts (delivery_id, hook_id, number, outcome, status, started_at, duration, address, error,
         response_headers, response_body)
-    SELECT i.id, i.hook_id, i.attempts, i.outcome, i.status, i.started_at, i.duration, i.address, i.error,
-        i.response_headers, i.response_body
-    FROM input i JOIN settled s ON s.id = i.id
+    SELECT id, hook_id, attempts, outcome, status, started_at, duration, address, error, response_headers, response_body
+    FROM settled
     RETURNING delivery_id";
 
 impl Postgres {
