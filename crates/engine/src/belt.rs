@@ -10,6 +10,7 @@ use quickdraw_domain::guard;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::settle::Policies;
 use quickdraw_store::{SharedStore, Wakes};
+use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::deliver::flow::Flow;
@@ -17,6 +18,9 @@ use crate::deliver::slots::SlotLimits;
 use crate::deliver::transport::Transport;
 use crate::directory::Index;
 use crate::ingest::Ingest;
+
+/// Unpacked bodies that may be in memory for attempts at once, in KiB. Far beyond what slots of usual bodies need.
+const BODIES_KIB: usize = 256 << 10;
 
 /// The operator's choices for the belt.
 #[derive(Clone, Debug)]
@@ -47,6 +51,8 @@ pub struct Belt {
     pub(crate) wakes: Arc<Wakes>,
     pub(crate) ingest: Ingest,
     pub(crate) flow: Flow,
+    /// Room for unpacked bodies of attempts under way, in KiB.
+    pub(crate) bodies: Semaphore,
     index: ArcSwap<Index>,
     refreshing: tokio::sync::Mutex<()>,
 }
@@ -67,6 +73,7 @@ impl Belt {
         let directory = store.directory().await?;
         Ok(Arc::new(Self {
             flow: Flow::new(settings.slots, settings.deadline),
+            bodies: Semaphore::new(BODIES_KIB),
             store,
             transport,
             clock,

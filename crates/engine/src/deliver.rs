@@ -75,6 +75,15 @@ impl Deliveries {
         }
     }
 
+    /// Gives back what was not attempted after all.
+    pub async fn abandon(&self, claimed: &Claimed) {
+        self.belt.flow.abandoned(claimed);
+        let lease = vec![(claimed.delivery, claimed.fence)];
+        if let Err(error) = self.belt.store.release_leases(self.belt.node, lease).await {
+            tracing::debug!(%error, "failed to give a delivery back; its lease lapses");
+        }
+    }
+
     /// Takes over what other nodes and earlier lives learned of the hooks' health, when the directory changed.
     async fn learn_health(&self) -> anyhow::Result<()> {
         let version = self.belt.index().version();
@@ -95,13 +104,7 @@ impl Deliveries {
             match self.attempt(&claimed).await {
                 // The receiving half lives as long as we do.
                 Some(finished) => drop(self.results.send((claimed, finished))),
-                None => {
-                    self.belt.flow.abandoned(&claimed);
-                    let lease = vec![(claimed.delivery, claimed.fence)];
-                    if let Err(error) = self.belt.store.release_leases(self.belt.node, lease).await {
-                        tracing::debug!(%error, "failed to give a delivery back; its lease lapses");
-                    }
-                }
+                None => self.abandon(&claimed).await,
             }
             next = self.belt.flow.next(&self.belt.index(), hook, self.belt.clock.now());
         }

@@ -7,7 +7,7 @@ use quickdraw_domain::audience::{Decision, hears, select, selects};
 use quickdraw_domain::event::Event;
 use quickdraw_domain::hook::Hook;
 use quickdraw_domain::scope::{Place, Scope};
-use quickdraw_domain::{GroupId, HookId, ProjectId, Trigger};
+use quickdraw_domain::{GroupId, HookId, ProjectId, Timestamp, Trigger};
 use quickdraw_store::events::FannedOut;
 use quickdraw_store::hooks::Directory;
 
@@ -18,6 +18,7 @@ const MAX_DEPTH: usize = 64;
 #[derive(Default)]
 pub struct Index {
     version: i64,
+    newest_hook: Timestamp,
     hooks: HashMap<HookId, Arc<Hook>>,
     hosts: HashMap<HookId, Arc<str>>,
     by_scope: HashMap<Scope, Vec<Arc<Hook>>>,
@@ -37,6 +38,7 @@ impl Index {
         };
         for entry in &directory.hooks {
             let hook = Arc::new(entry.hook.clone());
+            index.newest_hook = index.newest_hook.max(hook.created_at);
             index.by_scope.entry(hook.scope).or_default().push(Arc::clone(&hook));
             index.hosts.insert(hook.id, hook.url.authority().into());
             index.hooks.insert(hook.id, hook);
@@ -48,6 +50,12 @@ impl Index {
     #[must_use]
     pub const fn version(&self) -> i64 {
         self.version
+    }
+
+    /// When the newest hook was made. What arrives now is younger than it, whatever the clock says.
+    #[must_use]
+    pub const fn newest_hook(&self) -> Timestamp {
+        self.newest_hook
     }
 
     /// One hook.

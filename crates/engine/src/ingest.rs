@@ -147,6 +147,8 @@ impl Belt {
         let (index, now) = (self.index(), self.clock.now());
         let lease_until = now.plus(self.settings.lease);
         let decide = |new: &mut NewEvent| {
+            // A clock that was set back must not make hooks look as if they were made after the event.
+            new.event.received_at = new.event.received_at.max(index.newest_hook());
             let audience = index.audience(&new.event);
             let hooks =
                 if audience.deliver.is_empty() { Vec::new() } else { self.flow.take(&index, &audience.deliver, now) };

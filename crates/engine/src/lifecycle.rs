@@ -86,10 +86,16 @@ impl Lifecycle {
     /// Brings it to a halt. Events that were acknowledged are on disk; attempts under way end or are given back.
     pub async fn stop(mut self) {
         self.belt.close_ingest();
-        while self.committers.join_next().await.is_some() {}
+        let patience = self.belt.settings.lease + GRACE;
+        let ended =
+            tokio::time::timeout(patience, async { while self.committers.join_next().await.is_some() {} }).await;
+        if ended.is_err() {
+            // Nobody was told that these are safe; whoever sent them sends them again.
+            tracing::warn!("the store did not answer in time; some events that were not acknowledged may be lost");
+            self.committers.abort_all();
+        }
         // Only says that nobody listens any more, which is no matter now.
         let _ = self.stop.send(true);
-        let patience = self.belt.settings.lease + GRACE;
         let ended = tokio::time::timeout(patience, async { while self.workers.join_next().await.is_some() {} }).await;
         if ended.is_err() {
             tracing::warn!("some attempts did not end in time; they are made again after their lease");

@@ -28,8 +28,6 @@ use crate::telemetry::{WEBHOOK_REQUESTS, WEBHOOK_SECONDS};
 
 /// The default receiver's number.
 const DEFAULT: ReceiverId = ReceiverId(1);
-/// Longest idempotency key that is taken; GitLab's have 36 characters.
-const LONGEST_KEY: usize = 256;
 
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new().route("/api/v1/webhooks/gitlab", post(receive))
@@ -107,7 +105,7 @@ async fn take(app: &App, headers: &HeaderMap, body: Body) -> End {
 
 /// `webhook-id`, else `Idempotency-Key`; of equal lines the first, and an empty one is none.
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Option<String> {
-    let key = |name| text(headers, name).map(str::trim).filter(|key| !key.is_empty() && key.len() <= LONGEST_KEY);
+    let key = |name| text(headers, name).map(str::trim).filter(|key| !key.is_empty());
     key("webhook-id").or_else(|| key("idempotency-key")).map(str::to_owned)
 }
 

@@ -7,6 +7,7 @@ use quickdraw_engine::Belt;
 use quickdraw_store::SharedStore;
 use tokio::sync::Semaphore;
 
+use crate::auth::Actors;
 use crate::receive::Receiver;
 
 /// Bytes of bodies that may be in memory at once, in KiB: what a semaphore of 32-bit permits can count.
@@ -24,6 +25,8 @@ pub struct App {
     pub metrics: PrometheusHandle,
     /// Room for bodies, in KiB.
     pub bodies: Arc<Semaphore>,
+    /// Who tokens stood for a moment ago.
+    pub(crate) actors: Actors,
 }
 
 impl App {
@@ -31,7 +34,7 @@ impl App {
     #[must_use]
     pub fn new(belt: Arc<Belt>, receiver: Receiver, external_url: String, metrics: PrometheusHandle) -> Arc<Self> {
         let bodies = Arc::new(Semaphore::new(BODIES_IN_FLIGHT_KIB));
-        Arc::new(Self { belt, receiver, external_url, metrics, bodies })
+        Arc::new(Self { belt, receiver, external_url, metrics, bodies, actors: Actors::default() })
     }
 
     /// The store, for reading and for what people configure.

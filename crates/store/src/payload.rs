@@ -92,6 +92,19 @@ impl Packed {
         }
     }
 
+    /// How many bytes it unpacks to, without unpacking it; 0 for what will not unpack.
+    #[must_use]
+    pub fn unpacked_len(&self) -> usize {
+        match self.0.split_first() {
+            Some((&ZSTD_DICTIONARY_1, frame)) => {
+                let size = zstd::zstd_safe::get_frame_content_size(frame).ok().flatten();
+                size.and_then(|size| usize::try_from(size).ok()).filter(|size| *size <= MAX_LEN).unwrap_or(0)
+            }
+            Some((_, body)) => body.len(),
+            None => 0,
+        }
+    }
+
     /// As stored.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

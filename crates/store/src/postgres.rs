@@ -65,6 +65,8 @@ impl Postgres {
         config.application_name("quickdraw");
         config.connect_timeout(Duration::from_secs(5));
         config.keepalives_idle(Duration::from_secs(30));
+        // A server that is gone without a word is noticed as soon as one that takes too long.
+        config.tcp_user_timeout(STATEMENT_TIMEOUT);
         let milliseconds = STATEMENT_TIMEOUT.as_millis();
         let options = config.get_options().unwrap_or_default().to_owned();
         config.options(format!("{options} -c statement_timeout={milliseconds} {PLANNER}"));

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use quickdraw_domain::Timestamp;
+use quickdraw_domain::signature::SigningToken;
+
 use crate::http::{Sink, eventually, send};
 use crate::server::{Engine, SECRET, Server, TOKEN};
 
@@ -101,6 +104,31 @@ pub(crate) fn bad_input_is_refused_with_the_right_status(engine: Engine) {
     assert_eq!(report(r#"{"trigger":"no_hooks","payload":{}}"#).status, 422);
     assert_eq!(report(r#"{"trigger":"push_hooks"}"#).status, 422);
     assert_eq!(report("nonsense").status, 400);
+}
+
+pub(crate) fn signatures_are_verified_and_must_be_fresh(engine: Engine) {
+    const SIGNING: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let server = Server::start(&engine, &[("GITLAB_WEBHOOK_SIGNING_TOKEN", SIGNING)]);
+    let signing = SigningToken::parse(SIGNING).expect("a token");
+    let now = jiff::Timestamp::now().as_second();
+    let post = |id: &str, at: i64, signed_at: i64, signed: &[u8], body: &[u8]| {
+        let (at, signature) = (at.to_string(), signing.sign(id, Timestamp::from_seconds(signed_at), signed));
+        let headers =
+            [("webhook-id", id), ("webhook-timestamp", at.as_str()), ("webhook-signature", signature.as_str())];
+        send(server.port, "POST", "/api/v1/webhooks/gitlab", &headers, body).expect("an answer")
+    };
+    let push = br#"{"object_kind":"push"}"#;
+    assert_eq!(post("a", now, now, push, push).json()["status"], "accepted");
+    assert_eq!(post("a", now, now, push, push).json()["status"], "duplicate");
+    assert_eq!(post("b", now, now, push, b"{}").status, 401, "another body");
+    assert_eq!(post("b", now, now - 1, push, push).status, 401, "another time");
+    let stale = now - 3600;
+    assert_eq!(post("b", stale, stale, push, push).status, 401, "an hour old");
+    let early = now + 3600;
+    assert_eq!(post("b", early, early, push, push).status, 401, "an hour ahead");
+    let long = "k".repeat(300);
+    assert_eq!(post(&long, now, now, push, push).json()["status"], "accepted");
+    assert_eq!(post(&long, now, now, push, push).json()["status"], "duplicate", "long keys are keys too");
 }
 
 pub(crate) fn a_stop_is_in_good_order_and_soon(engine: Engine) {

@@ -13,11 +13,18 @@ use super::transport::Sent;
 use crate::telemetry;
 
 impl Deliveries {
-    /// Attempts a claimed delivery. `None`: its hook has just been deleted, and the sweep will cancel it.
+    /// Attempts a claimed delivery. `None`: its hook has just been deleted, and the sweep will cancel it; or its lease may
+    /// lapse before the attempt ends.
     pub async fn attempt(&self, claimed: &Claimed) -> Option<Finished> {
         let belt = &self.belt;
         let hook = belt.index().hook(claimed.hook)?.clone();
+        let room = u32::try_from(claimed.payload.unpacked_len() / 1024 + 1).unwrap_or(u32::MAX);
+        // Never closed, and no body is larger than all the room.
+        let _room = belt.bodies.acquire_many(room).await.ok()?;
         let started_at = belt.clock.now();
+        if claimed.lease_until < started_at.plus(belt.settings.deadline) {
+            return None;
+        }
         let sending = async {
             let body = match claimed.payload.unpack() {
                 Ok(body) => body,
@@ -79,7 +86,8 @@ fn ours(error: &str) -> Sent {
     }
 }
 
-/// Receivers echo what they got; a secret must not land in the history that way.
+/// Receivers echo what they got; a secret must not land in the history that way, not even the beginning of one that was
+/// cut off at the end.
 fn mask<'a>(mut bytes: Vec<u8>, secrets: impl Iterator<Item = &'a str>) -> Vec<u8> {
     const MASK: &[u8] = b"[REDACTED]";
     for secret in secrets.filter(|secret| secret.len() >= 4) {
@@ -89,6 +97,10 @@ fn mask<'a>(mut bytes: Vec<u8>, secrets: impl Iterator<Item = &'a str>) -> Vec<u
             let start = at + found;
             bytes.splice(start..start + secret.len(), MASK.iter().copied());
             at = start + MASK.len();
+        }
+        if let Some(len) = (4..secret.len()).rev().find(|len| bytes.ends_with(&secret[..*len])) {
+            bytes.truncate(bytes.len() - len);
+            bytes.extend_from_slice(MASK);
         }
     }
     bytes
@@ -100,7 +112,9 @@ mod tests {
 
     #[test]
     fn echoed_secrets_are_masked_wherever_they_stand() {
-        let masked = mask(b"s3cret, [s3cret] s3cre".to_vec(), ["s3cret", "abc"].into_iter());
-        assert_eq!(masked, b"[REDACTED], [[REDACTED]] s3cre");
+        let masked = mask(b"s3cret, [s3cret] s3cre!".to_vec(), ["s3cret", "abc"].into_iter());
+        assert_eq!(masked, b"[REDACTED], [[REDACTED]] s3cre!");
+        let cut = mask(b"you sent s3cre".to_vec(), ["s3cret"].into_iter());
+        assert_eq!(cut, b"you sent [REDACTED]");
     }
 }

@@ -14,68 +14,21 @@ use quickdraw_domain::hook::{BranchFilter, Hook, HookUrl};
 use quickdraw_domain::insights::report::report;
 use quickdraw_domain::outcome::{Outcome, Unreachable};
 use quickdraw_domain::request::Request;
-use quickdraw_domain::retry::{Chance, RetryPolicy};
+use quickdraw_domain::retry::RetryPolicy;
 use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::settle::Policies;
 use quickdraw_domain::{DeliveryId, EventId, HookId, ProjectId, Timestamp, Trigger};
 use quickdraw_engine::deliver::Deliveries;
 use quickdraw_engine::deliver::slots::SlotLimits;
-use quickdraw_engine::{Arrival, Belt, Clock, Sent, Settings, Transport};
+use quickdraw_engine::{Arrival, Belt, Clock as _, Sent, Settings, Transport};
+use quickdraw_store::SharedStore;
 use quickdraw_store::attempts::AttemptFilter;
 use quickdraw_store::events::Appended;
 use quickdraw_store::insights::CommitFilter;
 use quickdraw_store::scopes::{NewGroup, NewProject};
-use quickdraw_store::{Ring, SharedStore};
-use uuid::Uuid;
 
-/// A small generator (splitmix64): the same seed gives the same world everywhere.
-#[derive(Clone)]
-struct Dice(Arc<Mutex<u64>>);
-
-impl Dice {
-    fn below(&self, n: u64) -> u64 {
-        let mut state = self.0.lock().expect("no panic");
-        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = *state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % n
-    }
-
-    fn one_in(&self, n: u64) -> bool {
-        self.below(n) == 0
-    }
-}
-
-struct Manual {
-    now: Mutex<Timestamp>,
-    counter: Mutex<u64>,
-    dice: Dice,
-}
-
-impl Manual {
-    fn advance(&self, by: Duration) {
-        let mut now = self.now.lock().expect("no panic");
-        *now = now.plus(by);
-    }
-}
-
-impl Clock for Manual {
-    fn now(&self) -> Timestamp {
-        *self.now.lock().expect("no panic")
-    }
-
-    fn chance(&self) -> Chance {
-        Chance(f64::from(u32::try_from(self.dice.below(1000)).expect("small")) / 1000.0)
-    }
-
-    fn uuid(&self) -> Uuid {
-        let mut counter = self.counter.lock().expect("no panic");
-        *counter += 1;
-        let milliseconds = u64::try_from(self.now().as_micros() / 1000).expect("after 1970");
-        Uuid::from_u64_pair((milliseconds << 16) | 0x7000, (1 << 63) | *counter)
-    }
-}
+use crate::chance::{Dice, Manual};
+use crate::database::{Database, Home, open};
 
 /// What receivers saw: every request, by its key.
 #[derive(Default)]
@@ -150,6 +103,7 @@ impl Figures {
 struct Acknowledged {
     event: EventId,
     hooks: Vec<HookId>,
+    perhaps: Vec<HookId>,
     sha: String,
 }
 
@@ -160,19 +114,20 @@ pub(crate) struct World {
     receivers: Arc<Receivers>,
     seen: Arc<Mutex<Seen>>,
     calm: Arc<Mutex<bool>>,
-    folder: tempfile::TempDir,
+    home: Home,
     policies: Arc<Policies>,
     belt: Arc<Belt>,
     deliveries: Arc<Deliveries>,
     project: ProjectId,
     hooks: Vec<HookId>,
+    made_at: HashMap<HookId, Timestamp>,
     deleted: HashSet<HookId>,
     ledger: Vec<Acknowledged>,
     figures: Figures,
 }
 
 impl World {
-    pub(crate) async fn new(seed: u64) -> Self {
+    pub(crate) async fn new(seed: u64, database: &Database) -> Self {
         let dice = Dice(Arc::new(Mutex::new(seed)));
         let now = Mutex::new(Timestamp::from_seconds(1_790_000_000));
         let clock = Arc::new(Manual { now, counter: Mutex::new(0), dice: dice.clone() });
@@ -183,8 +138,8 @@ impl World {
             retry: RetryPolicy::standard(),
             disable: disable[usize::try_from(dice.below(3)).expect("small")],
         });
-        let folder = tempfile::tempdir().expect("a folder");
-        let store = open(folder.path()).await;
+        let home = Home::new(seed, database).await;
+        let store = open(&home.url).await;
         let project = project(&store, clock.now()).await;
         let (belt, deliveries) = belt(store, receivers.clone(), clock.clone(), policies.clone()).await;
         let mut world = Self {
@@ -194,12 +149,13 @@ impl World {
             receivers,
             seen,
             calm,
-            folder,
+            home,
             policies,
             belt,
             deliveries,
             project,
             hooks: Vec::new(),
+            made_at: HashMap::new(),
             deleted: HashSet::new(),
             ledger: Vec::new(),
             figures: Figures::default(),
@@ -224,7 +180,8 @@ impl World {
             45..75 => self.deliver().await,
             75..82 => drop(self.belt.project().await.expect("the store works")),
             82..86 => drop(self.belt.expire_leases().await.expect("the store works")),
-            86..93 => self.clock.advance(Duration::from_secs(self.dice.below(90))),
+            86..92 => self.clock.advance(Duration::from_secs(self.dice.below(90))),
+            92 => self.clock.jump_back(Duration::from_secs(self.dice.below(40))),
             93..95 => self.make_hook().await,
             95 => self.delete_hook().await,
             _ => self.crash().await,
@@ -258,7 +215,11 @@ impl World {
             }
             Appended::New { id: event, .. } => {
                 assert!(!repeated, "seed {}: a repeated key made a second event", self.seed);
-                self.ledger.push(Acknowledged { event, hooks: self.hooks.clone(), sha });
+                // After the clock was set back, whether a hook that the belt has not heard of yet gets the event is open.
+                let (stored, _) = self.belt.store().find_event(event).await.expect("read").expect("it is there");
+                let is_older = |hook: &HookId| self.made_at[hook] <= stored.received_at;
+                let (hooks, perhaps) = self.hooks.iter().copied().partition(is_older);
+                self.ledger.push(Acknowledged { event, hooks, perhaps, sha });
             }
         }
     }
@@ -273,6 +234,9 @@ impl World {
         }
         let attempts = claimed.into_iter().map(|claimed| async {
             let finished = self.deliveries.attempt(&claimed).await;
+            if finished.is_none() {
+                self.deliveries.abandon(&claimed).await;
+            }
             (claimed, finished)
         });
         let results = futures_util::future::join_all(attempts).await;
@@ -324,6 +288,7 @@ impl World {
             self.belt.refresh_directory().await.expect("the store works");
         }
         self.hooks.push(made.hook.id);
+        self.made_at.insert(made.hook.id, now);
     }
 
     async fn delete_hook(&mut self) {
@@ -345,7 +310,7 @@ impl World {
         self.belt.store().close().await;
         self.figures.crashes += 1;
         self.seen.lock().expect("no panic").open.clear();
-        let store = open(self.folder.path()).await;
+        let store = open(&self.home.url).await;
         let (belt, deliveries) = belt(store, self.receivers.clone(), self.clock.clone(), self.policies.clone()).await;
         (self.belt, self.deliveries) = (belt, deliveries);
         self.clock.advance(Duration::from_secs(self.dice.below(40)));
@@ -362,8 +327,11 @@ impl World {
             self.deliveries.claim().await.expect("the store works");
             self.deliveries.give_back().await;
             for claimed in self.deliveries.ready() {
-                if let Some(finished) = self.deliveries.attempt(&claimed).await {
-                    self.deliveries.settle(vec![(claimed, finished)]).await.expect("the store works");
+                match self.deliveries.attempt(&claimed).await {
+                    Some(finished) => {
+                        self.deliveries.settle(vec![(claimed, finished)]).await.expect("the store works");
+                    }
+                    None => self.deliveries.abandon(&claimed).await,
                 }
             }
             if self.belt.store().backlog().await.expect("the store works").owed == 0 {
@@ -382,6 +350,8 @@ impl World {
         let mut expected = HashSet::new();
         for acknowledged in &self.ledger {
             assert!(store.find_event(acknowledged.event).await.expect("read").is_some(), "seed {}: lost", self.seed);
+            expected
+                .extend(acknowledged.perhaps.iter().map(|hook| DeliveryId::of(acknowledged.event, *hook).to_string()));
             for hook in &acknowledged.hooks {
                 let id = DeliveryId::of(acknowledged.event, *hook);
                 expected.insert(id.to_string());
@@ -427,6 +397,11 @@ impl World {
         self.figures.failures += self.seen.lock().expect("no panic").failures as usize;
     }
 
+    pub(crate) async fn end(self) {
+        self.belt.store().close().await;
+        self.home.end().await;
+    }
+
     /// Each acknowledged push counts its one commit, once.
     async fn check_insights(&self) {
         let store = self.belt.store();
@@ -442,12 +417,6 @@ impl World {
         let counted = report(&cells, &rows, &TimeZone::UTC);
         assert_eq!((counted.commits, rows.len()), (distinct.len() as i64, distinct.len()), "seed {}", self.seed);
     }
-}
-
-async fn open(folder: &std::path::Path) -> SharedStore {
-    let ring = Ring::new(vec![[1; 32]]).expect("a key");
-    let url = format!("sqlite:{}", folder.join("store.db").display());
-    quickdraw_store::open(&url, ring).await.expect("the store opens")
 }
 
 async fn project(store: &SharedStore, now: Timestamp) -> ProjectId {

@@ -149,11 +149,18 @@ impl Deliveries for Postgres {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
-                "SELECT (SELECT count(*) FROM (SELECT 1 FROM deliveries
+                "WITH RECURSIVE walk (state, hook) AS (
+                    VALUES (0::smallint, 0::bigint), (1::smallint, 0::bigint)
+                    UNION ALL
+                    SELECT w.state, (SELECT min(d.hook_id) FROM deliveries d
+                        WHERE d.state = w.state AND d.state < 2 AND d.leased_until IS NULL AND d.hook_id > w.hook)
+                    FROM walk w WHERE w.hook IS NOT NULL)
+                 SELECT (SELECT count(*) FROM (SELECT 1 FROM deliveries
                         WHERE state < 2 AND leased_until IS NULL LIMIT 100000) a)
                         + (SELECT count(*) FROM deliveries WHERE leased_until IS NOT NULL),
-                    (SELECT min(due_at) FROM (SELECT due_at FROM deliveries
-                        WHERE state < 2 AND leased_until IS NULL LIMIT 100000) b),
+                    (SELECT min((SELECT min(d.due_at) FROM deliveries d
+                        WHERE d.state = w.state AND d.state < 2 AND d.leased_until IS NULL AND d.hook_id = w.hook))
+                     FROM walk w),
                     (SELECT count(*) FROM (SELECT 1 FROM fan_out_pending LIMIT 100000) c),
                     (SELECT count(*) FROM (SELECT 1 FROM projection_pending LIMIT 100000) d)",
             )

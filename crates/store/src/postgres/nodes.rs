@@ -15,6 +15,9 @@ use crate::wake::Wakes;
 
 /// A node that was not heard of for so long is taken for dead; its leases lapse by themselves.
 const SILENCE: Duration = Duration::from_secs(60);
+/// Clocks of a node and of the database that differ by more are worth a word. Leases bear what lies between the deadline
+/// of an attempt and the end of its lease, 20 seconds by default.
+const CLOCKS_APART_MICROS: i64 = 2_000_000;
 
 #[async_trait]
 impl Nodes for Postgres {
@@ -87,6 +90,14 @@ impl Nodes for Postgres {
                 let name: &str = row.get(0);
                 problems.push(format!("{name} is off: acknowledged events can be lost with the server's power"));
             }
+        }
+        let row = client.query_one("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint", &[]).await?;
+        let ahead = now.as_micros() - row.get::<_, i64>(0);
+        if ahead.abs() > CLOCKS_APART_MICROS {
+            let seconds = ahead / 1_000_000;
+            problems.push(format!(
+                "this node's clock is {seconds:+} s from the database's: nodes share leases by their clocks"
+            ));
         }
         Ok(Condition {
             engine: format!("postgres {version}"),

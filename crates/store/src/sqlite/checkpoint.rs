@@ -5,7 +5,7 @@
 //! itself, between two commits. Then everything is in the file, and the log begins anew.
 
 use std::cell::Cell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -81,8 +81,8 @@ impl Drop for Checkpointer {
     }
 }
 
-fn copy(path: &PathBuf, begun: &Receiver<()>, progress: &AtomicU8) {
-    let mut connection = None;
+fn copy(path: &Path, begun: &Receiver<()>, progress: &AtomicU8) {
+    let mut connection: Option<Connection> = None;
     while begun.recv().is_ok() {
         if connection.is_none() {
             match super::connect(path) {

@@ -1,0 +1,66 @@
+//! What a world leaves to chance, and its clock: both follow from the seed alone.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use quickdraw_domain::Timestamp;
+use quickdraw_domain::retry::Chance;
+use quickdraw_engine::Clock;
+use uuid::Uuid;
+
+/// A small generator (splitmix64): the same seed gives the same world everywhere.
+#[derive(Clone)]
+pub(crate) struct Dice(pub(crate) Arc<Mutex<u64>>);
+
+impl Dice {
+    pub(crate) fn below(&self, n: u64) -> u64 {
+        let mut state = self.0.lock().expect("no panic");
+        *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = *state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % n
+    }
+
+    pub(crate) fn one_in(&self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+}
+
+pub(crate) struct Manual {
+    pub(crate) now: Mutex<Timestamp>,
+    pub(crate) counter: Mutex<u64>,
+    pub(crate) dice: Dice,
+}
+
+impl Manual {
+    pub(crate) fn advance(&self, by: Duration) {
+        let mut now = self.now.lock().expect("no panic");
+        *now = now.plus(by);
+    }
+}
+
+impl Manual {
+    /// Somebody sets the clock.
+    pub(crate) fn jump_back(&self, by: Duration) {
+        let mut now = self.now.lock().expect("no panic");
+        *now = now.minus(by);
+    }
+}
+
+impl Clock for Manual {
+    fn now(&self) -> Timestamp {
+        *self.now.lock().expect("no panic")
+    }
+
+    fn chance(&self) -> Chance {
+        Chance(f64::from(u32::try_from(self.dice.below(1000)).expect("small")) / 1000.0)
+    }
+
+    fn uuid(&self) -> Uuid {
+        let mut counter = self.counter.lock().expect("no panic");
+        *counter += 1;
+        let milliseconds = u64::try_from(self.now().as_micros() / 1000).expect("after 1970");
+        Uuid::from_u64_pair((milliseconds << 16) | 0x7000, (1 << 63) | *counter)
+    }
+}

@@ -1,0 +1,58 @@
+//! Where a world stores: on SQLite a folder of its own, on PostgreSQL a schema.
+
+use quickdraw_store::{Ring, SharedStore};
+
+/// What the world stores in.
+#[derive(Clone)]
+pub(crate) enum Database {
+    Sqlite,
+    /// The URL of a server.
+    Postgres(String),
+}
+
+/// One store, and how to be rid of it.
+pub(crate) struct Home {
+    pub(crate) url: String,
+    schema: Option<(String, String)>,
+    _folder: tempfile::TempDir,
+}
+
+impl Home {
+    pub(crate) async fn new(seed: u64, database: &Database) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        match database {
+            Database::Sqlite => Self {
+                url: format!("sqlite:{}", folder.path().join("store.db").display()),
+                schema: None,
+                _folder: folder,
+            },
+            Database::Postgres(server) => {
+                let schema = format!("sim_{}_{seed}", std::process::id());
+                execute(server, &format!("CREATE SCHEMA {schema}")).await;
+                let glue = if server.contains('?') { '&' } else { '?' };
+                let url = format!("{server}{glue}options=-csearch_path%3D{schema}");
+                Self { url, schema: Some((server.clone(), schema)), _folder: folder }
+            }
+        }
+    }
+
+    pub(crate) async fn end(&self) {
+        if let Some((server, schema)) = &self.schema {
+            execute(server, &format!("DROP SCHEMA {schema} CASCADE")).await;
+        }
+    }
+}
+
+async fn execute(server: &str, sql: &str) {
+    let (client, connection) =
+        tokio_postgres::connect(server, tokio_postgres::NoTls).await.expect("the server is there");
+    let connection = tokio::spawn(connection);
+    client.batch_execute(sql).await.expect("it is allowed");
+    drop(client);
+    let _ = connection.await;
+}
+
+pub(crate) async fn open(url: &str) -> SharedStore {
+    let ring = Ring::new(vec![[1; 32]]).expect("a key");
+    quickdraw_store::open(url, ring).await.expect("the store opens")
+}
