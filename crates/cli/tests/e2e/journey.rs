@@ -107,7 +107,7 @@ pub(crate) fn bad_input_is_refused_with_the_right_status(engine: Engine) {
 }
 
 pub(crate) fn signatures_are_verified_and_must_be_fresh(engine: Engine) {
-    const SIGNING: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    const SIGNING: &str = "whsec_c2lnbmluZy1rZXktb2YtdGhpcnR5LXR3by1ieXRlcyE=";
     let server = Server::start(&engine, &[("GITLAB_WEBHOOK_SIGNING_TOKEN", SIGNING)]);
     let signing = SigningToken::parse(SIGNING).expect("a token");
     let now = jiff::Timestamp::now().as_second();
