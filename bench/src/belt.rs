@@ -100,6 +100,10 @@ pub(crate) async fn receiver_latency(engine: &Engine, scale: Scale) -> anyhow::R
     let mut times = load::open(&bare(peer.port, "/"), 2000, scale.seconds * 2).await?;
     let value = format!("{} / {}", milliseconds(quantile(&mut times, 0.5)), milliseconds(quantile(&mut times, 0.99)));
     row("  the same of bare axum, which stores nothing", &value, "");
+    let peer = Process::peer("peer-durable")?;
+    let mut times = load::open(&bare(peer.port, "/"), 2000, scale.seconds * 2).await?;
+    let value = format!("{} / {}", milliseconds(quantile(&mut times, 0.5)), milliseconds(quantile(&mut times, 0.99)));
+    row("  the same of bare axum, which appends to a file and flushes", &value, "");
     Ok(())
 }
 

@@ -33,6 +33,7 @@ fn main() -> anyhow::Result<()> {
     match arguments.first().map(String::as_str) {
         // The peers run as processes of their own, so that each side has the machine as the other has it.
         Some("peer-axum") => runtime.block_on(peers::bare_axum()),
+        Some("peer-durable") => runtime.block_on(peers::durable_axum()),
         Some("peer-sink") => runtime.block_on(peers::sink()),
         _ => {
             let has = |flag: &str| arguments.iter().any(|argument| argument == flag);

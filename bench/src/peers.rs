@@ -1,13 +1,17 @@
 //! The peers: a bare axum server that reads a body and answers 200, and a receiver that counts what arrives.
 
+use std::io::{Seek, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use anyhow::Context;
 use axum::Router;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::routing::{get, post};
 use bytes::Bytes;
+use tokio::sync::oneshot;
 
 use crate::stats::say;
 
@@ -15,6 +19,41 @@ use crate::stats::say;
 pub(crate) async fn bare_axum() -> anyhow::Result<()> {
     let router = Router::new().route("/", post(async |body: Bytes| if body.is_empty() { "empty" } else { "ok" }));
     serve(router).await
+}
+
+type Waiting = (Bytes, oneshot::Sender<()>);
+
+/// The least that a durable receiver can do: appends the body to a file that is long enough already, and answers when it
+/// is flushed, one flush for all that wait. What this takes, nobody can be faster than on this machine.
+pub(crate) async fn durable_axum() -> anyhow::Result<()> {
+    let beside = std::env::current_exe()?.parent().context("a folder")?.to_owned();
+    let mut file = tempfile::tempfile_in(beside)?;
+    file.write_all(&vec![0; 64 << 20])?;
+    file.sync_all()?;
+    file.rewind()?;
+    let (queue, waiting) = std::sync::mpsc::channel::<Waiting>();
+    std::thread::spawn(move || -> std::io::Result<()> {
+        while let Ok(first) = waiting.recv() {
+            let batch: Vec<Waiting> = std::iter::once(first).chain(waiting.try_iter()).collect();
+            if file.stream_position()? > 60 << 20 {
+                file.rewind()?;
+            }
+            file.write_all(&batch.iter().flat_map(|(body, _)| body.iter().copied()).collect::<Vec<u8>>())?;
+            file.sync_data()?;
+            for (_, answer) in batch {
+                let _ = answer.send(());
+            }
+        }
+        Ok(())
+    });
+    let router = Router::new().route("/", post(keep)).with_state(queue);
+    serve(router).await
+}
+
+async fn keep(State(queue): State<std::sync::mpsc::Sender<Waiting>>, body: Bytes) -> StatusCode {
+    let (answer, answered) = oneshot::channel();
+    let kept = queue.send((body, answer)).is_ok() && answered.await.is_ok();
+    if kept { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
 #[derive(Default)]
