@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use quickdraw_domain::delivery::Tally;
 use quickdraw_domain::event::{Event, Source};
 use quickdraw_domain::health::DisablePolicy;
-use quickdraw_domain::hook::{BranchFilter, Hook, HookUrl};
+use quickdraw_domain::hook::{Hook, HookUrl};
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::retry::{Chance, RetryPolicy};
 use quickdraw_domain::scope::{Place as Where, Scope};
@@ -33,21 +33,10 @@ fn now() -> Timestamp {
 }
 
 fn hook(port: u16, project: ProjectId) -> Hook {
-    Hook {
-        id: HookId(0),
-        scope: Scope::Project(project),
-        url: HookUrl::parse(&format!("http://127.0.0.1:{port}/in")).expect("a URL"),
-        token: Some(quickdraw_domain::Secret::new("bench-token")),
-        signing_token: None,
-        triggers: [Trigger::PUSH].into_iter().collect(),
-        enable_ssl_verification: true,
-        branch_filter: BranchFilter::default(),
-        name: None,
-        description: None,
-        uuid: Uuid::new_v4(),
-        created_at: Timestamp::from_micros(0),
-        updated_at: Timestamp::from_micros(0),
-    }
+    let url = HookUrl::parse(&format!("http://127.0.0.1:{port}/in")).expect("a URL");
+    let hook = Hook::new(Scope::Project(project), url, Uuid::new_v4(), Timestamp::from_micros(0));
+    let token = Some(quickdraw_domain::Secret::new("bench-token"));
+    Hook { token, triggers: [Trigger::PUSH].into_iter().collect(), ..hook }
 }
 
 /// Project 1 with so many hooks that all call the same receiver.
@@ -62,7 +51,7 @@ pub(crate) async fn set_up(store: &SharedStore, port: u16, hooks: usize) -> anyh
     let project = store.create_project(project, now()).await?.id;
     let mut ids = Vec::new();
     for _ in 0..hooks {
-        ids.push(store.create_hook(hook(port, project)).await?.hook.id);
+        ids.push(store.create_hook(hook(port, project), 100).await?.hook.id);
     }
     Ok(ids)
 }
@@ -197,7 +186,7 @@ pub(crate) async fn backlog(engine: &Engine, scale: Scale) -> anyhow::Result<()>
     let sink = Process::peer("peer-sink")?;
     // The hooks of the backlog point at a port where nobody is; one more event goes to somebody who is.
     let store = place.open().await?;
-    let hook = store.create_hook(hook(sink.port, ProjectId(1))).await?.hook.id;
+    let hook = store.create_hook(hook(sink.port, ProjectId(1)), 100).await?.hook.id;
     fill(&store, &[hook], 1).await?;
     store.close().await;
     let started = Instant::now();

@@ -1,5 +1,6 @@
 //! Calls to a Quickdraw server, for the commands that report events. They use the same bounded client as deliveries.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use quickdraw_egress::{Answer, Call, Client, Hickory, Limits};
 /// Posts to a URL that the user typed, wherever it points: these are the user's own machines.
 pub(crate) async fn post(
     url: &str,
-    headers: &[(&'static str, String)],
+    headers: &[(Cow<'static, str>, String)],
     body: Vec<u8>,
     deadline: Duration,
 ) -> anyhow::Result<Answer> {
@@ -45,9 +46,9 @@ pub(crate) async fn report(
     let id: String = url::form_urlencoded::byte_serialize(project.as_bytes()).collect();
     let url = format!("{}/api/v1/projects/{id}/events", base_url.trim_end_matches('/'));
     let headers = [
-        ("Content-Type", "application/json".to_owned()),
-        ("PRIVATE-TOKEN", token.to_owned()),
-        ("Idempotency-Key", uuid::Uuid::new_v4().to_string()),
+        ("Content-Type".into(), "application/json".to_owned()),
+        ("PRIVATE-TOKEN".into(), token.to_owned()),
+        ("Idempotency-Key".into(), uuid::Uuid::new_v4().to_string()),
     ];
     let answer = post(&url, &headers, serde_json::to_vec(report)?, deadline).await?;
     let text = String::from_utf8_lossy(&answer.body).into_owned();

@@ -110,21 +110,9 @@ pub(crate) mod tests {
     use crate::{EventId, HookId, ProjectId, Timestamp, TriggerSet};
 
     pub(crate) fn hook(scope: Scope, triggers: &[Trigger]) -> Hook {
-        Hook {
-            id: HookId(1),
-            scope,
-            url: HookUrl::parse("https://hooks.example.com/in?x=1").expect("a URL"),
-            token: None,
-            signing_token: None,
-            triggers: triggers.iter().copied().collect::<TriggerSet>(),
-            enable_ssl_verification: true,
-            branch_filter: BranchFilter::All,
-            name: None,
-            description: None,
-            uuid: Uuid::from_u128(0x02af_fd2d),
-            created_at: Timestamp::from_seconds(10),
-            updated_at: Timestamp::from_seconds(10),
-        }
+        let url = HookUrl::parse("https://hooks.example.com/in?x=1").expect("a URL");
+        let hook = Hook::new(scope, url, Uuid::from_u128(0x02af_fd2d), Timestamp::from_seconds(10));
+        Hook { id: HookId(1), triggers: triggers.iter().copied().collect::<TriggerSet>(), ..hook }
     }
 
     pub(crate) fn push(git_ref: &str) -> Event {

@@ -1,12 +1,17 @@
 //! Hooks: a configured wish to be told.
 
+pub mod body_template;
 pub mod branch_filter;
+pub mod edit;
 pub mod url;
+pub mod values;
 
 use uuid::Uuid;
 
 pub use branch_filter::BranchFilter;
+pub use edit::HookEdit;
 pub use url::HookUrl;
+pub use values::NamedValues;
 
 use crate::scope::Scope;
 use crate::signature::SigningToken;
@@ -31,6 +36,12 @@ pub struct Hook {
     pub enable_ssl_verification: bool,
     /// Which pushes it wants to hear of.
     pub branch_filter: BranchFilter,
+    /// What its requests carry beside ours. Names are GitLab's custom headers.
+    pub custom_headers: NamedValues,
+    /// What stands for `{name}` in its URL.
+    pub url_variables: NamedValues,
+    /// What it gets instead of the event's body.
+    pub body_template: Option<String>,
     /// Shown name.
     pub name: Option<String>,
     /// Free text.
@@ -41,4 +52,29 @@ pub struct Hook {
     pub created_at: Timestamp,
     /// When its settings last changed.
     pub updated_at: Timestamp,
+}
+
+impl Hook {
+    /// A hook with nothing but a URL: no secrets, no triggers, certificates checked.
+    #[must_use]
+    pub fn new(scope: Scope, url: HookUrl, uuid: Uuid, now: Timestamp) -> Self {
+        Self {
+            id: HookId(0),
+            scope,
+            url,
+            token: None,
+            signing_token: None,
+            triggers: TriggerSet::default(),
+            enable_ssl_verification: true,
+            branch_filter: BranchFilter::All,
+            custom_headers: NamedValues::default(),
+            url_variables: NamedValues::default(),
+            body_template: None,
+            name: None,
+            description: None,
+            uuid,
+            created_at: now,
+            updated_at: now,
+        }
+    }
 }

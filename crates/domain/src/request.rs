@@ -3,11 +3,14 @@
 //! Source: GitLab's `app/services/web_hook_service.rb` and the 19.x webhooks page. Receivers exist that look header
 //! names up by exact spelling, so the case here is part of the contract.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::event::Event;
+use crate::hook::body_template::{self, TemplateError};
 use crate::hook::{Hook, HookUrl};
 use crate::scope::Scope;
 use crate::signature::hub_signature;
@@ -21,7 +24,7 @@ pub struct Request {
     /// Where to. User info has moved into `Authorization`.
     pub url: HookUrl,
     /// Names and values in the order in which they are sent; `Host` and `Content-Length` are the client's business.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(Cow<'static, str>, String)>,
     /// The exact bytes, which are also what is signed.
     pub body: Bytes,
     /// Whether the certificate is checked.
@@ -30,34 +33,61 @@ pub struct Request {
 
 /// Builds the request of one attempt. The same delivery gives the same ids and body every time; only the timestamp and
 /// what is signed with it differ.
-#[must_use]
-pub fn build(hook: &Hook, event: &Event, delivery: DeliveryId, body: Bytes, instance: &str, now: Timestamp) -> Request {
+///
+/// Custom headers come first, so that none of them can stand in for one of ours.
+///
+/// # Errors
+/// When the hook's body template cannot be rendered with this event.
+pub fn build(
+    hook: &Hook,
+    event: &Event,
+    delivery: DeliveryId,
+    body: Bytes,
+    instance: &str,
+    now: Timestamp,
+) -> Result<Request, TemplateError> {
+    let body = match &hook.body_template {
+        Some(template) => Bytes::from(body_template::render(template, &body)?),
+        None => body,
+    };
     let key = delivery.to_string();
     let header = match hook.scope {
         Scope::Instance => "System Hook",
         Scope::Project(_) | Scope::Group(_) => event.trigger.row().header,
     };
-    let mut headers = Vec::with_capacity(13);
-    headers.push(("Content-Type", "application/json".to_owned()));
-    headers.push(("User-Agent", USER_AGENT.to_owned()));
-    headers.push(("X-Gitlab-Event", header.to_owned()));
-    headers.push(("X-Gitlab-Instance", instance.to_owned()));
-    headers.push(("X-Gitlab-Webhook-UUID", hook.uuid.to_string()));
-    headers.push(("X-Gitlab-Event-UUID", event.chain.unwrap_or_else(|| fresh_chain(delivery)).to_string()));
-    headers.push(("Idempotency-Key", key.clone()));
-    headers.push(("webhook-id", key.clone()));
-    headers.push(("webhook-timestamp", now.as_seconds().to_string()));
+    let mut headers: Vec<(Cow<'static, str>, String)> = Vec::with_capacity(14);
+    for (name, value) in hook.custom_headers.iter() {
+        headers.push((name.to_owned().into(), value.expose().to_owned()));
+    }
+    let ours = headers.len();
+    headers.push(("Content-Type".into(), "application/json".to_owned()));
+    headers.push(("User-Agent".into(), USER_AGENT.to_owned()));
+    headers.push(("X-Gitlab-Event".into(), header.to_owned()));
+    headers.push(("X-Gitlab-Instance".into(), instance.to_owned()));
+    headers.push(("X-Gitlab-Webhook-UUID".into(), hook.uuid.to_string()));
+    headers.push(("X-Gitlab-Event-UUID".into(), event.chain.unwrap_or_else(|| fresh_chain(delivery)).to_string()));
+    headers.push(("Idempotency-Key".into(), key.clone()));
+    headers.push(("webhook-id".into(), key.clone()));
+    headers.push(("webhook-timestamp".into(), now.as_seconds().to_string()));
     if let Some(token) = &hook.token {
-        headers.push(("X-Gitlab-Token", token.expose().chars().filter(|c| !matches!(c, '\r' | '\n')).collect()));
-        headers.push(("X-Hub-Signature-256", hub_signature(token, &body)));
+        headers.push(("X-Gitlab-Token".into(), token.expose().chars().filter(|c| !matches!(c, '\r' | '\n')).collect()));
+        headers.push(("X-Hub-Signature-256".into(), hub_signature(token, &body)));
     }
     if let Some(token) = &hook.signing_token {
-        headers.push(("webhook-signature", token.sign(&key, now, &body)));
+        headers.push(("webhook-signature".into(), token.sign(&key, now, &body)));
     }
     if let Some(authorization) = hook.url.basic_authorization() {
-        headers.push(("Authorization", authorization.expose().to_owned()));
+        headers.push(("Authorization".into(), authorization.expose().to_owned()));
     }
-    Request { url: hook.url.clone(), headers, body, verify_tls: hook.enable_ssl_verification }
+    let (custom, fixed) = headers.split_at(ours);
+    let replaced = |name: &str| fixed.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
+    let kept: Vec<bool> = custom.iter().map(|(name, _)| !replaced(name)).collect();
+    let mut at = 0;
+    headers.retain(|_| {
+        at += 1;
+        kept.get(at - 1).copied().unwrap_or(true)
+    });
+    Ok(Request { url: hook.url.clone(), headers, body, verify_tls: hook.enable_ssl_verification })
 }
 
 /// `X-Gitlab-Event-UUID` of a delivery that continues no chain: its own, and the same on every attempt.
@@ -85,7 +115,8 @@ mod tests {
         let event = push("refs/heads/main");
         let delivery = DeliveryId::of(event.id, HookId(1));
         let now = Timestamp::from_seconds(1_744_578_123);
-        build(hook, &event, delivery, Bytes::from_static(br#"{"object_kind":"push"}"#), "https://git.example.com", now)
+        let body = Bytes::from_static(br#"{"object_kind":"push"}"#);
+        build(hook, &event, delivery, body, "https://git.example.com", now).expect("no template")
     }
 
     #[test]
@@ -135,7 +166,29 @@ mod tests {
         event.chain = Some(Uuid::from_u128(7));
         let delivery = DeliveryId::of(event.id, HookId(1));
         let request = build(&hook, &event, delivery, Bytes::new(), "https://x", Timestamp::default());
+        let request = request.expect("no template");
         let value = request.headers.iter().find(|(name, _)| *name == "X-Gitlab-Event-UUID").map(|(_, value)| value);
         assert_eq!(value, Some(&Uuid::from_u128(7).to_string()));
+    }
+
+    #[test]
+    fn custom_headers_add_and_never_replace_and_a_template_is_what_is_signed() {
+        let mut hook = hook(Scope::Project(ProjectId(1)), &[Trigger::PUSH]);
+        for name in ["X-Team", "x-gitlab-event", "Authorization"] {
+            hook.custom_headers.set(name, Secret::new("mine")).expect("a header");
+        }
+        hook.token = Some(Secret::new("t"));
+        hook.body_template = Some(r#"{"kind":"{{object_kind}}"}"#.to_owned());
+        let request = build_for(&hook);
+        let value = |name: &str| -> Vec<&str> {
+            let same = request.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
+            same.map(|(_, value)| value.as_str()).collect()
+        };
+        assert_eq!(
+            (value("X-Team"), value("X-Gitlab-Event"), value("Authorization")),
+            (vec!["mine"], vec!["Push Hook"], vec!["mine"])
+        );
+        assert_eq!(&request.body[..], br#"{"kind":"push"}"#);
+        assert_eq!(value("X-Hub-Signature-256"), [hub_signature(&Secret::new("t"), &request.body)]);
     }
 }

@@ -1,5 +1,6 @@
 //! One attempt: from a request to a bounded answer or the reason why there is none.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +63,7 @@ pub struct Call<'a> {
     /// Path and query.
     pub path: &'a str,
     /// Names in the spelling of their documentation; on the wire every word begins with a capital.
-    pub headers: &'a [(&'static str, String)],
+    pub headers: &'a [(Cow<'static, str>, String)],
     /// The exact bytes.
     pub body: Bytes,
     /// Whether the certificate is checked.

@@ -49,9 +49,34 @@ fn add_form(params: &mut Map<String, Value>, text: &[u8]) -> Result<(), ApiError
         if params.len() >= MAX_PARAMETERS {
             return Err(ApiError::Error(StatusCode::BAD_REQUEST, "too many parameters".to_owned()));
         }
-        params.insert(key, Value::String(value));
+        nest(params, &key, value);
     }
     Ok(())
+}
+
+/// Brackets nest, as in Rack: `a[b]=v` is an object, `a[]=v` a list, and `a[][k]=v` a list of objects where a key that the
+/// last one has already begins another. Deeper nesting has no meaning for any attribute and stays a plain name.
+fn nest(params: &mut Map<String, Value>, key: &str, value: String) {
+    let value = Value::String(value);
+    let Some((name, inner)) = key.split_once('[').and_then(|(name, rest)| Some((name, rest.strip_suffix(']')?))) else {
+        params.insert(key.to_owned(), value);
+        return;
+    };
+    let slot = params.entry(name);
+    if let Some(field) = inner.strip_prefix("][") {
+        let list = slot.or_insert_with(|| Value::Array(Vec::new()));
+        let Value::Array(list) = list else { return };
+        match list.last_mut() {
+            Some(Value::Object(last)) if !last.contains_key(field) => drop(last.insert(field.to_owned(), value)),
+            _ => list.push(Value::Object(Map::from_iter([(field.to_owned(), value)]))),
+        }
+    } else if inner.is_empty() {
+        if let Value::Array(list) = slot.or_insert_with(|| Value::Array(Vec::new())) {
+            list.push(value);
+        }
+    } else if let Value::Object(object) = slot.or_insert_with(|| Value::Object(Map::new())) {
+        object.insert(inner.to_owned(), value);
+    }
 }
 
 fn url_pairs(text: &[u8]) -> impl Iterator<Item = (String, String)> {
@@ -73,17 +98,58 @@ impl Params {
         }
     }
 
-    /// Whether something was given that is not empty.
+    /// A list of names and values, in each form that clients use: `[{"key": …, "value": …}]`, `{"KEY": "v"}`,
+    /// `name[][key]=…&name[][value]=…` and `name[KEY]=v`. A value may be missing: clients send back what they read.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn pairs(&self, name: &str) -> Result<Vec<(String, Option<String>)>, ApiError> {
+        let text = |value: Option<&Value>| match value {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.clone())),
+            Some(Value::Number(number)) => Ok(Some(number.to_string())),
+            Some(Value::Bool(flag)) => Ok(Some(flag.to_string())),
+            Some(_) => Err(invalid(name)),
+        };
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(Value::String(text)) if text.is_empty() => Ok(Vec::new()),
+            Some(Value::Array(list)) => list
+                .iter()
+                .map(|one| {
+                    let Value::Object(one) = one else { return Err(invalid(name)) };
+                    let key = text(one.get("key"))?.ok_or_else(|| missing(&format!("{name}[key]")))?;
+                    Ok((key, text(one.get("value"))?))
+                })
+                .collect(),
+            Some(Value::Object(object)) => {
+                object.iter().map(|(key, value)| Ok((key.clone(), text(Some(value))?))).collect()
+            }
+            Some(_) => Err(invalid(name)),
+        }
+    }
+
+    /// Whether it was given at all, be it as `null`.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        let nothing = |value: &Value| {
-            value.is_null()
-                || value.as_str().is_some_and(str::is_empty)
-                || value.as_array().is_some_and(Vec::is_empty)
-                || value.as_object().is_some_and(Map::is_empty)
-        };
-        // Forms nest with brackets: `custom_headers[X-A]=b`, `custom_headers[][key]=X-A`.
-        self.0.iter().any(|(key, value)| key.split('[').next() == Some(name) && !nothing(value))
+        self.0.contains_key(name)
+    }
+
+    /// Whether there is no parameter at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A text that can be taken away: `None` when it was not given, `Some(None)` for `null` or nothing.
+    ///
+    /// # Errors
+    /// As [`Params::line`].
+    pub fn change(&self, name: &str, longest: usize) -> Result<Option<Option<String>>, ApiError> {
+        if !self.0.contains_key(name) {
+            return Ok(None);
+        }
+        Ok(Some(self.line(name, longest)?.filter(|text| !text.is_empty())))
     }
 
     /// A text without control characters and of bounded length.
@@ -143,6 +209,32 @@ impl Params {
     }
 }
 
+fn missing(name: &str) -> ApiError {
+    ApiError::bad_parameter(format!("{name} is missing"))
+}
+
 fn invalid(name: &str) -> ApiError {
     ApiError::bad_parameter(format!("{name} is invalid"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(text: &str) -> Params {
+        let mut params = Map::new();
+        add_form(&mut params, text.as_bytes()).expect("few");
+        Params(params)
+    }
+
+    #[test]
+    fn forms_nest_as_clients_write_them() {
+        let expected = vec![("X-A".to_owned(), Some("1".to_owned())), ("X-B".to_owned(), Some("2".to_owned()))];
+        let list = "h[][key]=X-A&h[][value]=1&h[][key]=X-B&h[][value]=2";
+        assert_eq!(form(list).pairs("h").expect("pairs"), expected);
+        assert_eq!(form("h%5BX-A%5D=1&h%5BX-B%5D=2").pairs("h").expect("pairs"), expected);
+        assert_eq!(form("h[][key]=X-A").pairs("h").expect("pairs"), [("X-A".to_owned(), None)]);
+        assert!(form("h[]=x").pairs("h").is_err());
+        assert_eq!(form("a[b=1").text("a[b").expect("a text").as_deref(), Some("1"));
+    }
 }

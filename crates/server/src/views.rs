@@ -2,6 +2,7 @@
 
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::event::{Event, Source};
+use quickdraw_domain::hook::NamedValues;
 use quickdraw_domain::scope::{Group, Place, Project, Scope};
 use quickdraw_domain::trigger::Trigger;
 use quickdraw_store::attempts::Attempt;
@@ -97,9 +98,12 @@ pub fn hook(entry: &HookWithHealth, now: Timestamp) -> Value {
     put("enable_ssl_verification", json!(hook.enable_ssl_verification));
     put("push_events_branch_filter", json!(hook.branch_filter.text()));
     put("branch_filter_strategy", json!(hook.branch_filter.strategy()));
-    put("custom_webhook_template", Value::Null);
-    put("custom_headers", json!([]));
-    put("url_variables", json!([]));
+    if hook.scope != Scope::Instance {
+        put("custom_webhook_template", json!(hook.body_template));
+    }
+    let keys = |values: &NamedValues| values.iter().map(|(name, _)| json!({ "key": name })).collect::<Vec<_>>();
+    put("custom_headers", json!(keys(&hook.custom_headers)));
+    put("url_variables", json!(keys(&hook.url_variables)));
     put("token_present", json!(hook.token.is_some()));
     put("signing_token_present", json!(hook.signing_token.is_some()));
     put("alert_status", json!(entry.health.status(now).word()));

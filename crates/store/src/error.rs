@@ -14,6 +14,9 @@ pub enum Error {
     /// Something that was referred to is not there.
     #[error("{0} does not exist")]
     Missing(&'static str),
+    /// There are as many as there may be.
+    #[error("maximum number exceeded ({0})")]
+    Full(i64),
     /// The store cannot take writes or answer now: full, unreachable, shutting down. Trying later makes sense.
     #[error("the store is not available: {0}")]
     Unavailable(String),

@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::health::Health;
-use quickdraw_domain::hook::{BranchFilter, Hook, HookUrl};
+use quickdraw_domain::hook::{BranchFilter, Hook, HookUrl, NamedValues};
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
-use quickdraw_domain::{GroupId, HookId, ProjectId, Secret};
+use quickdraw_domain::{GroupId, HookId, ProjectId, Secret, Timestamp};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
@@ -38,8 +38,11 @@ pub struct Directory {
 #[async_trait]
 pub trait Hooks {
     /// Makes a hook; its `id` is ignored and the new one returned. Secrets are sealed. `Missing` when the project or
-    /// group is not there.
-    async fn create_hook(&self, hook: Hook) -> Result<HookWithHealth>;
+    /// group is not there, `Full` when its scope has `most` hooks already.
+    async fn create_hook(&self, hook: Hook, most: i64) -> Result<HookWithHealth>;
+    /// Replaces the settings of a hook that has not changed since it was read at `unchanged_since`. `None` when it has,
+    /// or is gone: read it again.
+    async fn update_hook(&self, hook: Hook, unchanged_since: Timestamp) -> Result<Option<HookWithHealth>>;
     /// Looks up a hook of this scope: another scope's hook is not found.
     async fn find_hook(&self, scope: Scope, id: HookId) -> Result<Option<HookWithHealth>>;
     /// The hooks of a scope by number.
@@ -57,30 +60,58 @@ pub(crate) struct StoredHook {
     pub(crate) url: Vec<u8>,
     pub(crate) token: Option<Vec<u8>>,
     pub(crate) signing_token: Option<Vec<u8>>,
+    pub(crate) custom_headers: Option<Vec<u8>>,
+    pub(crate) url_variables: Option<Vec<u8>>,
+}
+
+/// What was in them.
+pub(crate) struct OpenedHook {
+    pub(crate) url: HookUrl,
+    pub(crate) token: Option<Secret>,
+    pub(crate) signing_token: Option<SigningToken>,
+    pub(crate) custom_headers: NamedValues,
+    pub(crate) url_variables: NamedValues,
 }
 
 impl StoredHook {
     pub(crate) fn seal(hook: &Hook, ring: &Ring) -> Result<Self> {
         let row = hook.uuid.as_bytes();
         let seal = |column, text: &str| ring.seal(Place { table: "hooks", column, row }, text);
-        let token = hook.token.as_ref().map(|token| seal("token", token.expose())).transpose()?;
+        let seal_values = |column, values: &NamedValues| -> Result<Option<Vec<u8>>> {
+            if values.is_empty() {
+                return Ok(None);
+            }
+            let pairs: Vec<(&str, &str)> = values.iter().map(|(name, value)| (name, value.expose())).collect();
+            let text = serde_json::to_string(&pairs).map_err(|_| Error::Damaged("a hook's values"))?;
+            Ok(Some(seal(column, &text)?))
+        };
         let signing = hook.signing_token.as_ref().map(|token| seal("signing_token", token.to_text().expose()));
-        Ok(Self { url: seal("url", hook.url.as_typed())?, token, signing_token: signing.transpose()? })
+        Ok(Self {
+            url: seal("url", hook.url.as_typed())?,
+            token: hook.token.as_ref().map(|token| seal("token", token.expose())).transpose()?,
+            signing_token: signing.transpose()?,
+            custom_headers: seal_values("custom_headers", &hook.custom_headers)?,
+            url_variables: seal_values("url_variables", &hook.url_variables)?,
+        })
     }
 
-    /// Opens the columns and hands the parsed values to `make`, which knows the rest of the row.
-    pub(crate) fn open<T>(
-        self,
-        ring: &Ring,
-        strategy: &str,
-        filter: Option<&str>,
-        make: impl FnOnce(HookUrl, Option<Secret>, Option<SigningToken>, BranchFilter) -> T,
-        uuid: Uuid,
-    ) -> Result<T> {
+    pub(crate) fn open(self, ring: &Ring, uuid: Uuid) -> Result<OpenedHook> {
         let row = uuid.as_bytes();
         let open = |column, value: &[u8]| ring.open(Place { table: "hooks", column, row }, value);
-        let url = HookUrl::parse(&open("url", &self.url)?).map_err(|_| Error::Damaged("a hook's URL"))?;
-        let token = self.token.map(|value| open("token", &value).map(Secret::new)).transpose()?;
+        let open_values = |column, value: Option<Vec<u8>>| -> Result<NamedValues> {
+            let mut values = NamedValues::default();
+            let Some(value) = value else { return Ok(values) };
+            let damaged = || Error::Damaged("a hook's values");
+            let pairs: Vec<(String, String)> = serde_json::from_str(&open(column, &value)?).map_err(|_| damaged())?;
+            for (name, value) in pairs {
+                values.set(&name, Secret::new(value)).map_err(|_| damaged())?;
+            }
+            Ok(values)
+        };
+        let url_variables = open_values("url_variables", self.url_variables)?;
+        let typed = open("url", &self.url)?;
+        // Names in braces of a hook that never had variables stay as they are.
+        let url = HookUrl::parse_with(&typed, &url_variables).or_else(|_| HookUrl::parse(&typed));
         let signing_token = match self.signing_token {
             Some(value) => {
                 let text = Secret::new(open("signing_token", &value)?);
@@ -88,8 +119,17 @@ impl StoredHook {
             }
             None => None,
         };
-        let branch_filter =
-            BranchFilter::parse(strategy, filter).map_err(|_| Error::Damaged("a hook's branch filter"))?;
-        Ok(make(url, token, signing_token, branch_filter))
+        Ok(OpenedHook {
+            url: url.map_err(|_| Error::Damaged("a hook's URL"))?,
+            token: self.token.map(|value| open("token", &value).map(Secret::new)).transpose()?,
+            signing_token,
+            custom_headers: open_values("custom_headers", self.custom_headers)?,
+            url_variables,
+        })
     }
+}
+
+/// The branch filter as stored.
+pub(crate) fn branch_filter(strategy: &str, filter: Option<&str>) -> Result<BranchFilter> {
+    BranchFilter::parse(strategy, filter).map_err(|_| Error::Damaged("a hook's branch filter"))
 }

@@ -27,7 +27,10 @@ use tokio_postgres::{Config, NoTls};
 use crate::error::{Error, Result};
 use crate::seal::{Place, Ring};
 
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "belt", include_str!("migrations/postgres/0001_belt.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "belt", include_str!("migrations/postgres/0001_belt.sql")),
+    (2, "hook_values", include_str!("migrations/postgres/0002_hook_values.sql")),
+];
 
 /// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.
 const POOL: usize = 8;

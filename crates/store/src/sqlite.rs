@@ -37,7 +37,10 @@ use writer::{Failing, Tx, Writer};
 
 type Migration = (i64, &'static str, &'static str);
 
-const MIGRATIONS: &[Migration] = &[(1, "belt", include_str!("migrations/sqlite/0001_belt.sql"))];
+const MIGRATIONS: &[Migration] = &[
+    (1, "belt", include_str!("migrations/sqlite/0001_belt.sql")),
+    (2, "hook_values", include_str!("migrations/sqlite/0002_hook_values.sql")),
+];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[(1, "insights", include_str!("migrations/sqlite/0001_insights.sql"))];
 
 /// Large pages, because SQLite's cost is pages and not the flush.

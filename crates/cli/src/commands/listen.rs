@@ -1,6 +1,7 @@
 //! `quickdraw listen`: a private receiver for developing against webhooks. It verifies, prints what arrived, and can
 //! pass it on to a local program.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,9 +97,9 @@ async fn hear(State(ear): State<Arc<Ear>>, headers: HeaderMap, body: Body) -> (S
         return (StatusCode::UNAUTHORIZED, "wrong or missing token or signature");
     }
     if let Some(forward) = &ear.forward {
-        let passed_on: Vec<(&'static str, String)> = PASSED_ON
+        let passed_on: Vec<(Cow<'static, str>, String)> = PASSED_ON
             .into_iter()
-            .filter_map(|name| Some((name, headers.get(name)?.to_str().ok()?.to_owned())))
+            .filter_map(|name| Some((name.into(), headers.get(name)?.to_str().ok()?.to_owned())))
             .collect();
         match client::post(forward, &passed_on, body.to_vec(), Duration::from_secs(10)).await {
             Ok(answer) => {

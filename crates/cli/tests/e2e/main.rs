@@ -5,6 +5,7 @@
 
 mod git;
 mod guard;
+mod hooks;
 mod http;
 mod journey;
 mod kill;
@@ -19,7 +20,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 9] = [
+    let checks: [(&str, Check); 13] = [
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
@@ -28,6 +29,13 @@ fn main() {
         ("a_git_push_becomes_a_signed_delivery_and_a_counted_commit", git::a_push_becomes_a_signed_delivery),
         ("a_receiver_that_is_down_gets_its_event_later", receivers::a_receiver_that_is_down_gets_its_event_later),
         ("a_receiver_that_hangs_does_not_delay_another", receivers::a_receiver_that_hangs_does_not_delay_another),
+        ("hooks_of_all_levels_are_made_changed_and_deleted", hooks::hooks_of_all_levels_are_made_changed_and_deleted),
+        ("forms_and_queries_are_as_good_as_json", hooks::forms_and_queries_are_as_good_as_json),
+        (
+            "headers_variables_and_templates_reach_the_receiver",
+            hooks::headers_variables_and_templates_reach_the_receiver,
+        ),
+        ("limits_and_bad_values_are_refused", hooks::limits_and_bad_values_are_refused),
         ("kill_9_under_load_loses_nothing", kill::kill_9_under_load_loses_nothing),
     ];
     let mut trials = vec![Trial::test("guard_check_answers_every_case", || {

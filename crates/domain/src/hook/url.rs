@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use url::{Host, Url};
 
+use super::values::NamedValues;
 use crate::Secret;
 
 /// Longest URL that is accepted, in characters.
@@ -59,8 +60,24 @@ impl HookUrl {
     /// Every reason of [`UrlError`] except the missing variable.
     pub fn parse(text: &str) -> Result<Self, UrlError> {
         let text = text.trim_matches([' ', '\t', '\r', '\n']);
+        Self::parse_filled(text, text)
+    }
+
+    /// Parses what a user typed with the values of its variables put in. What is judged and called is the result; what is
+    /// shown stays as it was typed.
+    ///
+    /// # Errors
+    /// Every reason of [`UrlError`]. A text without variables that has names in braces is taken as it is, as GitLab does.
+    pub fn parse_with(text: &str, variables: &NamedValues) -> Result<Self, UrlError> {
+        let text = text.trim_matches([' ', '\t', '\r', '\n']);
         check_text(text)?;
-        let url = Url::parse(text).map_err(|_| UrlError::Syntax)?;
+        let filled = fill(text, |name| variables.get(name).map(Secret::expose))?;
+        Self::parse_filled(text, &filled)
+    }
+
+    fn parse_filled(text: &str, filled: &str) -> Result<Self, UrlError> {
+        check_text(filled)?;
+        let url = Url::parse(filled).map_err(|_| UrlError::Syntax)?;
         check_host(&url)?;
         if url.port() == Some(0) {
             return Err(UrlError::PortZero);
@@ -77,16 +94,18 @@ impl HookUrl {
     /// What the REST API and histories show: the URL with its user info masked.
     #[must_use]
     pub fn masked(&self) -> String {
-        if self.url.username().is_empty() && self.url.password().is_none() {
-            return self.text.clone();
-        }
-        let mut url = self.url.clone();
-        // Both setters only fail for URLs that cannot have user info, and this one has it.
-        let _ = url.set_username("*****");
-        if url.password().is_some() {
-            let _ = url.set_password(Some("*****"));
-        }
-        url.into()
+        // From the text, because the parsed URL has the values of variables in it.
+        let Some((scheme, rest)) = self.text.split_once("://") else { return self.text.clone() };
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let Some(at) = rest[..end].rfind('@') else { return self.text.clone() };
+        let mask = if rest[..at].contains(':') { "*****:*****" } else { "*****" };
+        format!("{scheme}://{mask}{}", &rest[at..])
+    }
+
+    /// Whether the same is called, with the same credentials.
+    #[must_use]
+    pub fn calls_same(&self, other: &Self) -> bool {
+        self.url == other.url
     }
 
     /// Whether TLS is spoken.

@@ -45,9 +45,9 @@ fn anything(_: &[IpAddr]) -> Result<(), &'static str> {
 
 async fn post(client: &Client, port: u16, body: Bytes) -> Report<&'static str> {
     let headers = [
-        ("Content-Type", "application/json".to_owned()),
-        ("X-Gitlab-Token", "s".to_owned()),
-        ("webhook-id", "1".to_owned()),
+        ("Content-Type".into(), "application/json".to_owned()),
+        ("X-Gitlab-Token".into(), "s".to_owned()),
+        ("webhook-id".into(), "1".to_owned()),
     ];
     let authority = format!("hooks.example.com:{port}");
     let call = Call {
@@ -234,7 +234,7 @@ async fn the_connection_goes_to_the_address_that_was_judged_even_when_the_name_m
 #[tokio::test]
 async fn header_values_with_line_breaks_are_refused_at_the_last_gate() {
     let server = Server::start(Script::answers(&[OK])).await;
-    let headers = [("X-Gitlab-Token", "a\r\nX-Injected: 1".to_owned())];
+    let headers = [("X-Gitlab-Token".into(), "a\r\nX-Injected: 1".to_owned())];
     let call = Call {
         https: false,
         host: "127.0.0.1",

@@ -32,6 +32,10 @@ impl Deliveries {
             };
             let instance = &belt.settings.instance;
             let request = request::build(&hook, &claimed.event, claimed.delivery, body, instance, started_at);
+            let request = match request {
+                Ok(request) => request,
+                Err(error) => return ours(&error.to_string()),
+            };
             belt.transport.send(request, started_at).await
         };
         // A delivery that makes us panic must not take others along, nor come back for ever.
@@ -51,8 +55,10 @@ impl Deliveries {
         belt.flow.ended(claimed, sent.outcome.is_delivered());
         let authorization = hook.url.basic_authorization();
         let basic = authorization.as_ref().and_then(|value| value.expose().strip_prefix("Basic "));
-        let secrets = hook.token.iter().map(|token| token.expose()).chain(basic);
-        let masked = |bytes: Vec<u8>| mask(bytes, secrets.clone());
+        let typed = hook.token.iter().map(|token| token.expose());
+        let named = hook.custom_headers.iter().chain(hook.url_variables.iter()).map(|(_, value)| value.expose());
+        let secrets: Vec<&str> = typed.chain(basic).chain(named).collect();
+        let masked = |bytes: Vec<u8>| mask(bytes, secrets.iter().copied());
         Some(Finished {
             delivery: claimed.delivery,
             hook: claimed.hook,

@@ -10,7 +10,7 @@ use quickdraw_domain::delivery::State;
 use quickdraw_domain::event::Source;
 use quickdraw_domain::guard;
 use quickdraw_domain::health::DisablePolicy;
-use quickdraw_domain::hook::{BranchFilter, Hook, HookUrl};
+use quickdraw_domain::hook::{Hook, HookUrl};
 use quickdraw_domain::insights::report::report;
 use quickdraw_domain::outcome::{Outcome, Unreachable};
 use quickdraw_domain::request::Request;
@@ -267,23 +267,12 @@ impl World {
         // Before and after must not fall into one microsecond.
         self.clock.advance(Duration::from_millis(1));
         let now = self.clock.now();
-        let hook = Hook {
-            id: HookId(0),
-            scope: if self.dice.one_in(4) { Scope::Instance } else { Scope::Project(self.project) },
-            url: HookUrl::parse("https://hooks.example.com/in").expect("a URL"),
-            token: None,
-            signing_token: None,
-            triggers: [Trigger::PUSH].into_iter().collect(),
-            enable_ssl_verification: true,
-            branch_filter: BranchFilter::All,
-            name: None,
-            description: None,
-            uuid: self.clock.uuid(),
-            created_at: now,
-            updated_at: now,
-        };
+        let scope = if self.dice.one_in(4) { Scope::Instance } else { Scope::Project(self.project) };
+        let url = HookUrl::parse("https://hooks.example.com/in").expect("a URL");
+        let hook = Hook::new(scope, url, self.clock.uuid(), now);
+        let hook = Hook { triggers: [Trigger::PUSH].into_iter().collect(), ..hook };
         // Refreshing is what the API does; the rule must hold without it too.
-        let made = self.belt.store().create_hook(hook).await.expect("the store works");
+        let made = self.belt.store().create_hook(hook, 100).await.expect("the store works");
         if self.dice.one_in(2) {
             self.belt.refresh_directory().await.expect("the store works");
         }

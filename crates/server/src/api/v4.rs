@@ -1,4 +1,4 @@
-//! GitLab's REST API v4, as far as it goes yet: groups, projects, project hooks.
+//! GitLab's REST API v4, as far as it goes yet: groups, projects, hooks.
 
 mod groups;
 mod hooks;
@@ -18,6 +18,7 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/groups/{id}", get(groups::show).delete(groups::delete))
         .route("/projects", get(projects::list).post(projects::create))
         .route("/projects/{id}", get(projects::show).delete(projects::delete))
-        .route("/projects/{id}/hooks", get(hooks::list).post(hooks::create))
-        .route("/projects/{id}/hooks/{hook_id}", get(hooks::show).delete(hooks::delete))
+        .nest("/projects/{id}/hooks", hooks::routes())
+        .nest("/groups/{id}/hooks", hooks::routes())
+        .nest("/hooks", hooks::routes())
 }

@@ -1,6 +1,7 @@
 //! Hooks in PostgreSQL. URL and secrets are sealed, each for its own column and hook.
 
 use async_trait::async_trait;
+use deadpool_postgres::Transaction;
 use quickdraw_domain::health::Health;
 use quickdraw_domain::hook::Hook;
 use quickdraw_domain::scope::Scope;
@@ -10,62 +11,67 @@ use tokio_postgres::Row;
 use super::Postgres;
 use crate::columns;
 use crate::error::{Error, Result};
-use crate::hooks::{Directory, HookWithHealth, Hooks, StoredHook};
+use crate::hooks::{Directory, HookWithHealth, Hooks, StoredHook, branch_filter};
 use crate::scopes::{Page, Paged};
 use crate::seal::Ring;
 
 const HOOK: &str = "SELECT h.id, h.uuid, h.project_id, h.group_id, h.url, h.token, h.signing_token,
     h.enable_ssl_verification, h.branch_filter_strategy, h.branch_filter, h.name, h.description, h.created_at,
-    h.updated_at, ARRAY (SELECT t.trigger_name FROM hook_triggers t WHERE t.hook_id = h.id),
+    h.updated_at, h.custom_headers, h.url_variables, h.body_template, ARRAY (SELECT t.trigger_name FROM hook_triggers t WHERE t.hook_id = h.id),
     coalesce(s.recent_failures, 0), coalesce(s.pauses, 0), s.disabled_until, coalesce(s.disabled, false)
     FROM hooks h LEFT JOIN hook_health s ON s.hook_id = h.id";
 const IN_SCOPE: &str = "h.project_id IS NOT DISTINCT FROM $1 AND h.group_id IS NOT DISTINCT FROM $2";
 
 #[async_trait]
 impl Hooks for Postgres {
-    async fn create_hook(&self, hook: Hook) -> Result<HookWithHealth> {
+    async fn create_hook(&self, hook: Hook, most: i64) -> Result<HookWithHealth> {
         let sealed = StoredHook::seal(&hook, &self.ring)?;
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
+        // The lock on the owner also makes those who count its hooks take turns.
         let there = match hook.scope {
             Scope::Instance => true,
-            Scope::Group(id) => transaction.query_opt("SELECT 1 FROM groups WHERE id = $1", &[&id.0]).await?.is_some(),
+            Scope::Group(id) => {
+                transaction.query_opt("SELECT 1 FROM groups WHERE id = $1 FOR UPDATE", &[&id.0]).await?.is_some()
+            }
             Scope::Project(id) => {
-                transaction.query_opt("SELECT 1 FROM projects WHERE id = $1", &[&id.0]).await?.is_some()
+                transaction.query_opt("SELECT 1 FROM projects WHERE id = $1 FOR UPDATE", &[&id.0]).await?.is_some()
             }
         };
         if !there {
             return Err(Error::Missing(if matches!(hook.scope, Scope::Group(_)) { "group" } else { "project" }));
         }
         let (project, group) = columns::scope_columns(hook.scope);
+        let count = format!("SELECT count(*) FROM hooks h WHERE {IN_SCOPE}");
+        if transaction.query_one(&count, &[&project, &group]).await?.get::<_, i64>(0) >= most {
+            return Err(Error::Full(most));
+        }
         let row = transaction
             .query_one(
-                "INSERT INTO hooks (uuid, project_id, group_id, url, token, signing_token, enable_ssl_verification,
-                    branch_filter_strategy, branch_filter, name, description, created_at, updated_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id",
-                &[
-                    &hook.uuid,
-                    &project,
-                    &group,
-                    &sealed.url,
-                    &sealed.token,
-                    &sealed.signing_token,
-                    &hook.enable_ssl_verification,
-                    &hook.branch_filter.strategy(),
-                    &hook.branch_filter.text(),
-                    &hook.name,
-                    &hook.description,
-                    &hook.created_at.as_micros(),
-                    &hook.updated_at.as_micros(),
-                ],
+                "INSERT INTO hooks (uuid, project_id, group_id, url, enable_ssl_verification, branch_filter_strategy,
+                    created_at, updated_at)
+                 VALUES ($1, $2, $3, $4, true, 'wildcard', $5, $5) RETURNING id",
+                &[&hook.uuid, &project, &group, &sealed.url, &hook.created_at.as_micros()],
             )
             .await?;
-        let id = HookId(row.get(0));
-        let names: Vec<&str> = hook.triggers.iter().map(|trigger| trigger.row().name).collect();
-        transaction.execute("INSERT INTO hook_triggers SELECT $1, * FROM UNNEST($2::text[])", &[&id.0, &names]).await?;
+        let hook = Hook { id: HookId(row.get(0)), ..hook };
+        write(&transaction, &hook, &sealed, hook.created_at).await?;
         transaction.commit().await?;
         self.notify(&client, "directory").await;
-        Ok(HookWithHealth { hook: Hook { id, ..hook }, health: Health::default() })
+        Ok(HookWithHealth { hook, health: Health::default() })
+    }
+
+    async fn update_hook(&self, hook: Hook, unchanged_since: Timestamp) -> Result<Option<HookWithHealth>> {
+        let sealed = StoredHook::seal(&hook, &self.ring)?;
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        if !write(&transaction, &hook, &sealed, unchanged_since).await? {
+            return Ok(None);
+        }
+        transaction.commit().await?;
+        self.notify(&client, "directory").await;
+        drop(client);
+        self.find_hook(hook.scope, hook.id).await
     }
 
     async fn find_hook(&self, scope: Scope, id: HookId) -> Result<Option<HookWithHealth>> {
@@ -123,30 +129,80 @@ impl Hooks for Postgres {
     }
 }
 
+/// Writes every setting of a hook that is there already. `false` if it is not, or has changed since.
+async fn write(
+    transaction: &Transaction<'_>,
+    hook: &Hook,
+    sealed: &StoredHook,
+    unchanged_since: Timestamp,
+) -> Result<bool> {
+    let (project, group) = columns::scope_columns(hook.scope);
+    let written = transaction
+        .execute(
+            "UPDATE hooks h SET url = $5, token = $6, signing_token = $7, enable_ssl_verification = $8,
+                branch_filter_strategy = $9, branch_filter = $10, name = $11, description = $12, updated_at = $13,
+                custom_headers = $14, url_variables = $15, body_template = $16
+             WHERE h.project_id IS NOT DISTINCT FROM $1 AND h.group_id IS NOT DISTINCT FROM $2 AND h.id = $3
+                AND h.updated_at = $4",
+            &[
+                &project,
+                &group,
+                &hook.id.0,
+                &unchanged_since.as_micros(),
+                &sealed.url,
+                &sealed.token,
+                &sealed.signing_token,
+                &hook.enable_ssl_verification,
+                &hook.branch_filter.strategy(),
+                &hook.branch_filter.text(),
+                &hook.name,
+                &hook.description,
+                &hook.updated_at.as_micros(),
+                &sealed.custom_headers,
+                &sealed.url_variables,
+                &hook.body_template,
+            ],
+        )
+        .await?;
+    if written == 0 {
+        return Ok(false);
+    }
+    transaction.execute("DELETE FROM hook_triggers WHERE hook_id = $1", &[&hook.id.0]).await?;
+    let names: Vec<&str> = hook.triggers.iter().map(|trigger| trigger.row().name).collect();
+    let sql = "INSERT INTO hook_triggers SELECT $1, * FROM UNNEST($2::text[])";
+    transaction.execute(sql, &[&hook.id.0, &names]).await?;
+    Ok(true)
+}
+
 fn read(row: &Row, ring: &Ring) -> Result<HookWithHealth> {
-    let stored = StoredHook { url: row.get(4), token: row.get(5), signing_token: row.get(6) };
+    let uuid = row.get(1);
+    let stored = StoredHook {
+        url: row.get(4),
+        token: row.get(5),
+        signing_token: row.get(6),
+        custom_headers: row.get(14),
+        url_variables: row.get(15),
+    };
+    let opened = stored.open(ring, uuid)?;
     let (strategy, filter): (String, Option<String>) = (row.get(8), row.get(9));
-    let names: Vec<String> = row.get(14);
-    let hook = stored.open(
-        ring,
-        &strategy,
-        filter.as_deref(),
-        |url, token, signing_token, branch_filter| Hook {
-            id: HookId(row.get(0)),
-            scope: columns::scope(row.get(2), row.get(3)),
-            url,
-            token,
-            signing_token,
-            triggers: names.iter().filter_map(|name| Trigger::by_name(name)).collect(),
-            enable_ssl_verification: row.get(7),
-            branch_filter,
-            name: row.get(10),
-            description: row.get(11),
-            uuid: row.get(1),
-            created_at: Timestamp::from_micros(row.get(12)),
-            updated_at: Timestamp::from_micros(row.get(13)),
-        },
-        row.get(1),
-    )?;
-    Ok(HookWithHealth { hook, health: columns::health(row.get(15), row.get(16), row.get(17), row.get(18)) })
+    let names: Vec<String> = row.get(17);
+    let hook = Hook {
+        id: HookId(row.get(0)),
+        scope: columns::scope(row.get(2), row.get(3)),
+        url: opened.url,
+        token: opened.token,
+        signing_token: opened.signing_token,
+        triggers: names.iter().filter_map(|name| Trigger::by_name(name)).collect(),
+        enable_ssl_verification: row.get(7),
+        branch_filter: branch_filter(&strategy, filter.as_deref())?,
+        custom_headers: opened.custom_headers,
+        url_variables: opened.url_variables,
+        body_template: row.get(16),
+        name: row.get(10),
+        description: row.get(11),
+        uuid,
+        created_at: Timestamp::from_micros(row.get(12)),
+        updated_at: Timestamp::from_micros(row.get(13)),
+    };
+    Ok(HookWithHealth { hook, health: columns::health(row.get(18), row.get(19), row.get(20), row.get(21)) })
 }

@@ -10,50 +10,49 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::{Sqlite, deliveries};
 use crate::columns;
 use crate::error::{Error, Result};
-use crate::hooks::{Directory, HookWithHealth, Hooks, StoredHook};
+use crate::hooks::{Directory, HookWithHealth, Hooks, StoredHook, branch_filter};
 use crate::scopes::{Page, Paged};
 use crate::seal::Ring;
 
 const HOOK: &str = "SELECT h.id, h.uuid, h.project_id, h.group_id, h.url, h.token, h.signing_token,
     h.enable_ssl_verification, h.branch_filter_strategy, h.branch_filter, h.name, h.description, h.created_at,
-    h.updated_at, (SELECT group_concat(t.trigger_name) FROM hook_triggers t WHERE t.hook_id = h.id),
+    h.updated_at, h.custom_headers, h.url_variables, h.body_template, (SELECT group_concat(t.trigger_name) FROM hook_triggers t WHERE t.hook_id = h.id),
     coalesce(s.recent_failures, 0), coalesce(s.pauses, 0), s.disabled_until, coalesce(s.disabled, 0)
     FROM hooks h LEFT JOIN hook_health s ON s.hook_id = h.id";
 const IN_SCOPE: &str = "h.project_id IS ?1 AND h.group_id IS ?2";
 
 #[async_trait]
 impl Hooks for Sqlite {
-    async fn create_hook(&self, hook: Hook) -> Result<HookWithHealth> {
+    async fn create_hook(&self, hook: Hook, most: i64) -> Result<HookWithHealth> {
         let sealed = StoredHook::seal(&hook, &self.ring)?;
         self.configure(move |tx| {
             check_scope(tx.connection, hook.scope)?;
             let (project, group) = columns::scope_columns(hook.scope);
-            tx.connection.execute(
-                "INSERT INTO hooks (uuid, project_id, group_id, url, token, signing_token, enable_ssl_verification,
-                   branch_filter_strategy, branch_filter, name, description, created_at, updated_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-                (
-                    hook.uuid,
-                    project,
-                    group,
-                    &sealed.url,
-                    &sealed.token,
-                    &sealed.signing_token,
-                    hook.enable_ssl_verification,
-                    hook.branch_filter.strategy(),
-                    hook.branch_filter.text(),
-                    hook.name.as_deref(),
-                    hook.description.as_deref(),
-                    hook.created_at.as_micros(),
-                    hook.updated_at.as_micros(),
-                ),
-            )?;
-            let id = HookId(tx.connection.last_insert_rowid());
-            let mut insert = tx.connection.prepare_cached("INSERT INTO hook_triggers VALUES (?1, ?2)")?;
-            for trigger in hook.triggers.iter() {
-                insert.execute((id.0, trigger.row().name))?;
+            let count = format!("SELECT count(*) FROM hooks h WHERE {IN_SCOPE}");
+            if tx.connection.query_row(&count, (project, group), |row| row.get::<_, i64>(0))? >= most {
+                return Err(Error::Full(most));
             }
-            Ok(HookWithHealth { hook: Hook { id, ..hook }, health: Health::default() })
+            tx.connection.execute(
+                "INSERT INTO hooks (uuid, project_id, group_id, url, enable_ssl_verification, branch_filter_strategy,
+                   created_at, updated_at)
+                 VALUES (?1, ?2, ?3, ?4, TRUE, 'wildcard', ?5, ?5)",
+                (hook.uuid, project, group, &sealed.url, hook.created_at.as_micros()),
+            )?;
+            let hook = Hook { id: HookId(tx.connection.last_insert_rowid()), ..hook };
+            write(tx.connection, &hook, &sealed, hook.created_at)?;
+            Ok(HookWithHealth { hook, health: Health::default() })
+        })
+        .await
+    }
+
+    async fn update_hook(&self, hook: Hook, unchanged_since: Timestamp) -> Result<Option<HookWithHealth>> {
+        let sealed = StoredHook::seal(&hook, &self.ring)?;
+        self.configure(move |tx| {
+            if !write(tx.connection, &hook, &sealed, unchanged_since)? {
+                return Ok(None);
+            }
+            let health = deliveries::health(tx.connection, hook.id)?;
+            Ok(Some(HookWithHealth { hook, health }))
         })
         .await
     }
@@ -113,6 +112,44 @@ impl Hooks for Sqlite {
     }
 }
 
+/// Writes every setting of a hook that is there already. `false` if it is not, or has changed since.
+fn write(connection: &Connection, hook: &Hook, sealed: &StoredHook, unchanged_since: Timestamp) -> Result<bool> {
+    let (project, group) = columns::scope_columns(hook.scope);
+    let mut update = connection.prepare_cached(
+        "UPDATE hooks SET url = ?5, token = ?6, signing_token = ?7, enable_ssl_verification = ?8,
+           branch_filter_strategy = ?9, branch_filter = ?10, name = ?11, description = ?12, updated_at = ?13,
+           custom_headers = ?14, url_variables = ?15, body_template = ?16
+         WHERE id = ?1 AND project_id IS ?2 AND group_id IS ?3 AND updated_at = ?4",
+    )?;
+    let written = update.execute(rusqlite::params![
+        hook.id.0,
+        project,
+        group,
+        unchanged_since.as_micros(),
+        sealed.url,
+        sealed.token,
+        sealed.signing_token,
+        hook.enable_ssl_verification,
+        hook.branch_filter.strategy(),
+        hook.branch_filter.text(),
+        hook.name,
+        hook.description,
+        hook.updated_at.as_micros(),
+        sealed.custom_headers,
+        sealed.url_variables,
+        hook.body_template,
+    ])?;
+    if written == 0 {
+        return Ok(false);
+    }
+    connection.prepare_cached("DELETE FROM hook_triggers WHERE hook_id = ?1")?.execute([hook.id.0])?;
+    let mut insert = connection.prepare_cached("INSERT INTO hook_triggers VALUES (?1, ?2)")?;
+    for trigger in hook.triggers.iter() {
+        insert.execute((hook.id.0, trigger.row().name))?;
+    }
+    Ok(true)
+}
+
 fn read_directory(connection: &Connection, ring: &Ring) -> Result<Directory> {
     let version = connection.query_row("SELECT version FROM directory", [], |row| row.get(0))?;
     let mut statement = connection.prepare_cached(&format!("{HOOK} ORDER BY h.id"))?;
@@ -136,35 +173,38 @@ fn check_scope(connection: &Connection, scope: Scope) -> Result<()> {
 }
 
 fn read(row: &Row<'_>, ring: &Ring) -> Result<HookWithHealth> {
-    let triggers: Option<String> = row.get(14)?;
-    let stored = StoredHook { url: row.get(4)?, token: row.get(5)?, signing_token: row.get(6)? };
+    let uuid = row.get(1)?;
+    let stored = StoredHook {
+        url: row.get(4)?,
+        token: row.get(5)?,
+        signing_token: row.get(6)?,
+        custom_headers: row.get(14)?,
+        url_variables: row.get(15)?,
+    };
+    let opened = stored.open(ring, uuid)?;
     let (strategy, filter): (String, Option<String>) = (row.get(8)?, row.get(9)?);
-    let hook = stored.open(
-        ring,
-        &strategy,
-        filter.as_deref(),
-        |url, token, signing_token, branch_filter| -> rusqlite::Result<Hook> {
-            Ok(Hook {
-                id: HookId(row.get(0)?),
-                scope: columns::scope(row.get(2)?, row.get(3)?),
-                url,
-                token,
-                signing_token,
-                triggers: triggers
-                    .iter()
-                    .flat_map(|names| names.split(','))
-                    .filter_map(quickdraw_domain::Trigger::by_name)
-                    .collect::<TriggerSet>(),
-                enable_ssl_verification: row.get(7)?,
-                branch_filter,
-                name: row.get(10)?,
-                description: row.get(11)?,
-                uuid: row.get(1)?,
-                created_at: Timestamp::from_micros(row.get(12)?),
-                updated_at: Timestamp::from_micros(row.get(13)?),
-            })
-        },
-        row.get(1)?,
-    )??;
-    Ok(HookWithHealth { hook, health: deliveries::read_health(row, 15)? })
+    let triggers: Option<String> = row.get(17)?;
+    let hook = Hook {
+        id: HookId(row.get(0)?),
+        scope: columns::scope(row.get(2)?, row.get(3)?),
+        url: opened.url,
+        token: opened.token,
+        signing_token: opened.signing_token,
+        triggers: triggers
+            .iter()
+            .flat_map(|names| names.split(','))
+            .filter_map(quickdraw_domain::Trigger::by_name)
+            .collect::<TriggerSet>(),
+        enable_ssl_verification: row.get(7)?,
+        branch_filter: branch_filter(&strategy, filter.as_deref())?,
+        custom_headers: opened.custom_headers,
+        url_variables: opened.url_variables,
+        body_template: row.get(16)?,
+        name: row.get(10)?,
+        description: row.get(11)?,
+        uuid,
+        created_at: Timestamp::from_micros(row.get(12)?),
+        updated_at: Timestamp::from_micros(row.get(13)?),
+    };
+    Ok(HookWithHealth { hook, health: deliveries::read_health(row, 18)? })
 }

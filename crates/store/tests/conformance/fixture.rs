@@ -8,7 +8,7 @@ use std::time::Duration;
 use quickdraw_domain::delivery::Tally;
 use quickdraw_domain::event::{DedupeKey, Event, Source};
 use quickdraw_domain::health::DisablePolicy;
-use quickdraw_domain::hook::{BranchFilter, Hook, HookUrl};
+use quickdraw_domain::hook::{Hook, HookUrl};
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::retry::{Chance, RetryPolicy};
 use quickdraw_domain::scope::{Place, Scope};
@@ -100,7 +100,7 @@ impl Fixture {
 
     pub(crate) async fn hook(&self, project: ProjectId) -> HookId {
         let hook = hook(Scope::Project(project));
-        self.store.create_hook(hook).await.expect("a hook").hook.id
+        self.store.create_hook(hook, 100).await.expect("a hook").hook.id
     }
 
     /// Appends an event and fans it out to the hooks.
@@ -209,21 +209,14 @@ pub(crate) fn finished(claimed: &Claimed, outcome: Outcome, now: Timestamp) -> F
 }
 
 pub(crate) fn hook(scope: Scope) -> Hook {
-    Hook {
-        id: HookId(0),
-        scope,
-        url: HookUrl::parse("https://user:canary-url@hooks.example.com/canary-path").expect("a URL"),
-        token: Some(Secret::new("canary-token")),
-        signing_token: None,
-        triggers: [Trigger::PUSH].into_iter().collect(),
-        enable_ssl_verification: true,
-        branch_filter: BranchFilter::All,
-        name: Some("a name".to_owned()),
-        description: None,
-        uuid: Uuid::from_u128(u128::from(NEXT.fetch_add(1, Ordering::Relaxed))),
-        created_at: NOON,
-        updated_at: NOON,
-    }
+    let uuid = Uuid::from_u128(u128::from(NEXT.fetch_add(1, Ordering::Relaxed)));
+    let url = HookUrl::parse("https://user:canary-url@hooks.example.com/canary-path").expect("a URL");
+    let mut hook = Hook::new(scope, url, uuid, NOON);
+    hook.token = Some(Secret::new("canary-token"));
+    hook.triggers = [Trigger::PUSH].into_iter().collect();
+    hook.name = Some("a name".to_owned());
+    hook.custom_headers.set("X-Key", Secret::new("canary-header")).expect("a header");
+    hook
 }
 
 pub(crate) const NEW: Tally = Tally { attempts: 0, unknown: 0 };

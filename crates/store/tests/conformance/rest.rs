@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use quickdraw_domain::hook::BranchFilter;
+use quickdraw_domain::hook::{BranchFilter, Hook, HookUrl};
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
-use quickdraw_domain::{GroupId, NodeId, ProjectId, Trigger};
+use quickdraw_domain::{GroupId, NodeId, ProjectId, Secret, Trigger};
 use quickdraw_store::Error;
 use quickdraw_store::scopes::{Name, NewGroup, NewProject, Page};
 use uuid::Uuid;
@@ -67,19 +67,22 @@ pub(crate) async fn hooks_come_back_with_their_secrets_and_only_in_their_scope(f
     new.signing_token = Some(SigningToken::parse(key).expect("a token"));
     new.branch_filter = BranchFilter::parse("wildcard", Some("release/*")).expect("a filter");
     new.triggers = [Trigger::PUSH, Trigger::TAG_PUSH].into_iter().collect();
-    let made = store.create_hook(new.clone()).await.expect("made").hook;
+    let made = store.create_hook(new.clone(), 100).await.expect("made").hook;
     let found = store.find_hook(Scope::Project(one), made.id).await.expect("read").expect("it is there").hook;
     assert_eq!(found.url.as_typed(), new.url.as_typed());
     assert_eq!(found.token.as_ref().map(|token| token.expose().to_owned()).as_deref(), Some("canary-token"));
     assert_eq!(found.signing_token.map(|token| token.to_text().expose().to_owned()).as_deref(), Some(key));
     assert_eq!((found.triggers, found.branch_filter.text()), (new.triggers, Some("release/*")));
+    assert_eq!(found.custom_headers.get("X-Key").map(Secret::expose), Some("canary-header"));
+    let full = store.create_hook(hook(Scope::Project(one)), 1).await;
+    assert!(matches!(full, Err(Error::Full(1))));
     assert!(store.find_hook(Scope::Project(other), made.id).await.expect("read").is_none());
     assert!(store.find_hook(Scope::Instance, made.id).await.expect("read").is_none());
     assert!(!store.delete_hook(Scope::Project(other), made.id).await.expect("nothing"));
-    let system = store.create_hook(hook(Scope::Instance)).await.expect("made").hook;
+    let system = store.create_hook(hook(Scope::Instance), 100).await.expect("made").hook;
     assert!(store.find_hook(Scope::Instance, system.id).await.expect("read").is_some());
     assert_eq!(store.list_hooks(Scope::Instance, ALL).await.expect("listed").total, 1);
-    let nowhere = store.create_hook(hook(Scope::Project(ProjectId(999)))).await;
+    let nowhere = store.create_hook(hook(Scope::Project(ProjectId(999))), 100).await;
     assert!(matches!(nowhere, Err(Error::Missing("project"))));
     if fixture.is_sqlite() {
         for file in ["store.db", "store.db-wal"] {
@@ -87,6 +90,30 @@ pub(crate) async fn hooks_come_back_with_their_secrets_and_only_in_their_scope(f
             assert!(!bytes.windows(7).any(|window| window == b"canary-"), "a secret lies open in {file}");
         }
     }
+}
+
+pub(crate) async fn an_update_replaces_a_hook_that_nobody_else_changed(fixture: Fixture) {
+    let store = &fixture.store;
+    let project = fixture.project("p").await;
+    let made = store.create_hook(hook(Scope::Project(project)), 100).await.expect("made").hook;
+    let before = store.directory_version().await.expect("a version");
+    let mut changed = made.clone();
+    changed.url_variables.set("part", Secret::new("canary-part")).expect("a variable");
+    changed.url = HookUrl::parse_with("https://example.com/{part}", &changed.url_variables).expect("a URL");
+    changed.custom_headers.remove("X-Key");
+    changed.triggers = [Trigger::TAG_PUSH].into_iter().collect();
+    changed.body_template = Some("{}".to_owned());
+    changed.updated_at = at(5);
+    let written = store.update_hook(changed.clone(), made.updated_at).await.expect("written").expect("unchanged").hook;
+    assert_eq!((written.url.path_and_query().as_str(), written.triggers), ("/canary-part", changed.triggers));
+    assert!(store.directory_version().await.expect("a version") > before);
+    let found = store.find_hook(Scope::Project(project), made.id).await.expect("read").expect("it is there").hook;
+    assert_eq!((found.url.as_typed(), found.updated_at), ("https://example.com/{part}", at(5)));
+    assert_eq!((found.url.path_and_query().as_str(), found.custom_headers.is_empty()), ("/canary-part", true));
+    assert_eq!((found.body_template.as_deref(), found.token.is_some()), (Some("{}"), true));
+    assert!(store.update_hook(changed.clone(), made.updated_at).await.expect("looked").is_none(), "changed meanwhile");
+    let elsewhere = Hook { scope: Scope::Instance, ..changed };
+    assert!(store.update_hook(elsewhere, at(5)).await.expect("looked").is_none(), "another scope's hook");
 }
 
 pub(crate) async fn the_directory_version_rises_with_every_change(fixture: Fixture) {
@@ -151,7 +178,7 @@ pub(crate) async fn nodes_are_counted_while_they_live(fixture: Fixture) {
     store.heartbeat(node, at(5)).await.expect("heard");
     store.ping().await.expect("there");
     let condition = store.condition(at(5)).await.expect("looked");
-    assert_eq!((condition.nodes, condition.schema_version), (1, 1));
+    assert_eq!((condition.nodes, condition.schema_version), (1, 2));
     store.node_stopped(node).await.expect("stopped");
     assert_eq!(store.condition(at(5).plus(Duration::from_secs(1))).await.expect("looked").nodes, 0);
 }

@@ -1,136 +1,190 @@
-//! `/api/v4/projects/:id/hooks`.
+//! Hooks at three levels: `/api/v4/projects/:id/hooks`, `/groups/:id/hooks` and `/hooks`.
+
+mod read;
+mod values;
 
 use std::sync::Arc;
 
-use axum::Json;
-use axum::extract::{OriginalUri, Path, State};
+use axum::extract::{FromRequestParts, MatchedPath, OriginalUri, RawPathParams, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, put};
+use axum::{Json, Router};
+use quickdraw_domain::HookId;
 use quickdraw_domain::guard::judge_url;
-use quickdraw_domain::hook::{BranchFilter, Hook, HookUrl};
+use quickdraw_domain::hook::edit::EditError;
+use quickdraw_domain::hook::{Hook, HookEdit, HookUrl};
 use quickdraw_domain::scope::Scope;
-use quickdraw_domain::signature::SigningToken;
-use quickdraw_domain::{HookId, Secret, Trigger, TriggerSet};
-use serde_json::Value;
+use quickdraw_store::Error;
+use quickdraw_store::hooks::HookWithHealth;
+use serde_json::{Value, json};
 
 use super::groups::refresh;
 use super::page::Asked;
-use crate::api::find_project;
+use crate::api::{find_group, find_project};
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::state::App;
 use crate::views;
 
-pub(super) async fn list(
-    _: Admin,
+/// Most hooks on one project and in one group, as on gitlab.com. System hooks have no limit there; here one that nobody
+/// meets by intent.
+const MOST_ON_PROJECT: i64 = 100;
+const MOST_ON_GROUP: i64 = 50;
+const MOST_ON_INSTANCE: i64 = 1000;
+/// How often a change is tried again when somebody else changed the hook meanwhile.
+const TRIES: usize = 5;
+
+/// The same for all three levels; what comes before the collection names the level.
+pub(crate) fn routes() -> Router<Arc<App>> {
+    let values = |kind| put(move |at, app, params| values::set(kind, at, app, params));
+    Router::new()
+        .route("/", get(list).post(create))
+        .route("/{hook_id}", get(show).put(edit).delete(delete))
+        .route(
+            "/{hook_id}/custom_headers/{key}",
+            values(values::Kind::CustomHeader).delete(|at, app| values::unset(values::Kind::CustomHeader, at, app)),
+        )
+        .route(
+            "/{hook_id}/url_variables/{key}",
+            values(values::Kind::UrlVariable).delete(|at, app| values::unset(values::Kind::UrlVariable, at, app)),
+        )
+}
+
+/// Where a request is about: a scope that the caller may see, and the parts of the path behind it.
+pub(crate) struct At {
+    pub(crate) scope: Scope,
+    hook_id: Option<String>,
+    key: Option<String>,
+}
+
+impl FromRequestParts<Arc<App>> for At {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let _ = Admin::from_request_parts(parts, app).await?;
+        let params = RawPathParams::from_request_parts(parts, app)
+            .await
+            .map_err(|_| ApiError::bad_parameter("the path is not valid UTF-8"))?;
+        let get = |name: &str| params.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_owned());
+        let path = MatchedPath::from_request_parts(parts, app).await.map_err(|_| ApiError::plain_not_found())?;
+        let id = get("id").unwrap_or_default();
+        let scope = match path.as_str().split('/').nth(3) {
+            Some("projects") => Scope::Project(find_project(app, &id).await?.id),
+            Some("groups") => Scope::Group(find_group(app, &id).await?.id),
+            _ => Scope::Instance,
+        };
+        Ok(Self { scope, hook_id: get("hook_id"), key: get("key") })
+    }
+}
+
+impl At {
+    fn hook_id(&self) -> Result<HookId, ApiError> {
+        let number = self.hook_id.as_deref().and_then(|text| text.parse().ok());
+        number.map(HookId).ok_or_else(|| ApiError::bad_parameter("hook_id is invalid"))
+    }
+
+    async fn hook(&self, app: &App) -> Result<HookWithHealth, ApiError> {
+        let found = app.store().find_hook(self.scope, self.hook_id()?).await?;
+        found.ok_or_else(ApiError::plain_not_found)
+    }
+}
+
+async fn list(
+    at: At,
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let project = find_project(&app, &id).await?;
     let asked = Asked::read(&params)?;
-    let hooks = app.store().list_hooks(Scope::Project(project.id), asked.rows()).await?;
+    let hooks = app.store().list_hooks(at.scope, asked.rows()).await?;
     let now = app.belt.clock().now();
     let rows = hooks.rows.iter().map(|entry| views::hook(entry, now)).collect();
     Ok(asked.answer(rows, hooks.total, &headers, &uri))
 }
 
-pub(super) async fn create(
-    _: Admin,
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    params: Params,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let project = find_project(&app, &id).await?;
-    let hook = read(&app, Scope::Project(project.id), &params)?;
-    let made = app.store().create_hook(hook).await?;
+async fn create(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let change = read::change(&params, at.scope, true)?;
+    if change.url.as_ref().is_none_or(|url| url.trim().is_empty()) {
+        return Err(ApiError::bad_parameter("url is missing"));
+    }
+    let now = app.belt.clock().now();
+    let blank = HookUrl::parse("https://blank.invalid").map_err(|_| ApiError::plain_not_found())?;
+    let hook = change_hook(&app, &Hook::new(at.scope, blank, uuid::Uuid::new_v4(), now), change)?;
+    let most = match at.scope {
+        Scope::Project(_) => MOST_ON_PROJECT,
+        Scope::Group(_) => MOST_ON_GROUP,
+        Scope::Instance => MOST_ON_INSTANCE,
+    };
+    let made = app.store().create_hook(hook, most).await.map_err(|error| match error {
+        Error::Full(most) => {
+            let what = if matches!(at.scope, Scope::Group(_)) { "group" } else { "project" };
+            ApiError::unprocessable(format!("Maximum number of {what} hooks ({most}) exceeded"))
+        }
+        other => other.into(),
+    })?;
     refresh(&app).await;
-    Ok((StatusCode::CREATED, Json(views::hook(&made, app.belt.clock().now()))))
+    Ok((StatusCode::CREATED, Json(views::hook(&made, now))))
 }
 
-pub(super) async fn show(
-    _: Admin,
-    State(app): State<Arc<App>>,
-    Path((id, hook_id)): Path<(String, String)>,
-) -> Result<Json<Value>, ApiError> {
-    let project = find_project(&app, &id).await?;
-    let found = app.store().find_hook(Scope::Project(project.id), number(&hook_id)?).await?;
-    let entry = found.ok_or_else(ApiError::plain_not_found)?;
-    Ok(Json(views::hook(&entry, app.belt.clock().now())))
+async fn show(at: At, State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
+    Ok(Json(views::hook(&at.hook(&app).await?, app.belt.clock().now())))
 }
 
-pub(super) async fn delete(
-    _: Admin,
-    State(app): State<Arc<App>>,
-    Path((id, hook_id)): Path<(String, String)>,
-) -> Result<StatusCode, ApiError> {
-    let project = find_project(&app, &id).await?;
-    if !app.store().delete_hook(Scope::Project(project.id), number(&hook_id)?).await? {
+async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Json<Value>, ApiError> {
+    let _ = at.hook(&app).await?;
+    if params.is_empty() {
+        return Err(ApiError::bad_parameter("No parameters provided"));
+    }
+    let change = read::change(&params, at.scope, false)?;
+    let changed = update(&app, &at, |hook| change_hook(&app, hook, change.clone())).await?;
+    Ok(Json(views::hook(&changed, app.belt.clock().now())))
+}
+
+async fn delete(at: At, State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, ApiError> {
+    let entry = at.hook(&app).await?;
+    let since = headers.get("if-unmodified-since").and_then(|value| value.to_str().ok());
+    // HTTP dates have whole seconds, so a change within that second is not after it.
+    let since = since.and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
+    if since.is_some_and(|since| entry.hook.updated_at.as_seconds() > since.timestamp().as_second()) {
+        return Err(ApiError::Message(StatusCode::PRECONDITION_FAILED, json!("412 Precondition Failed")));
+    }
+    if !app.store().delete_hook(at.scope, entry.hook.id).await? {
         return Err(ApiError::plain_not_found());
     }
     refresh(&app).await;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Attributes of GitLab's that are not there yet.
-const NOT_YET: [&str; 3] = ["custom_headers", "url_variables", "custom_webhook_template"];
-
-fn number(hook_id: &str) -> Result<HookId, ApiError> {
-    hook_id.parse().map(HookId).map_err(|_| ApiError::bad_parameter("hook_id is invalid"))
-}
-
-/// Reads a new hook from the parameters; texts of the refusals are GitLab's, with the reason behind them.
-fn read(app: &App, scope: Scope, params: &Params) -> Result<Hook, ApiError> {
-    // A hook that silently lacks its headers or template would be worse than none.
-    for name in NOT_YET {
-        if params.has(name) {
-            return Err(ApiError::unprocessable(format!("{name} is not supported yet; leave it out")));
+/// Reads a hook, changes it, and writes it if nobody else did meanwhile; else tries again with what they wrote.
+async fn update(
+    app: &App,
+    at: &At,
+    change: impl Fn(&Hook) -> Result<Hook, ApiError>,
+) -> Result<HookWithHealth, ApiError> {
+    for _ in 0..TRIES {
+        let entry = at.hook(app).await?;
+        let changed = change(&entry.hook)?;
+        if let Some(written) = app.store().update_hook(changed, entry.hook.updated_at).await? {
+            refresh(app).await;
+            return Ok(written);
         }
     }
-    let url = params.text("url")?.filter(|url| !url.trim().is_empty());
-    let url = url.ok_or_else(|| ApiError::bad_parameter("url is missing"))?;
-    let url =
-        HookUrl::parse(&url).map_err(|error| ApiError::unprocessable(format!("Invalid url given: it {error}")))?;
+    Err(ApiError::Message(StatusCode::CONFLICT, json!("409 Conflict: the hook is being changed by others")))
+}
+
+/// Makes a change; texts of the refusals are GitLab's, with the reason behind them.
+fn change_hook(app: &App, hook: &Hook, change: HookEdit) -> Result<Hook, ApiError> {
+    let changed = hook.edited(change, app.belt.clock().now()).map_err(|error| refused(&error))?;
     // The first gate. Names are not looked up here: a receiver may be set up after its hook.
-    judge_url(&url, &app.belt.settings().guard)
+    judge_url(&changed.url, &app.belt.settings().guard)
         .map_err(|rule| ApiError::unprocessable(format!("Invalid url given: {rule}")))?;
-    let strategy = params.text("branch_filter_strategy")?.unwrap_or_else(|| "wildcard".to_owned());
-    if !["wildcard", "regex", "all_branches"].contains(&strategy.as_str()) {
-        return Err(ApiError::bad_parameter("branch_filter_strategy does not have a valid value"));
-    }
-    let filter = params.text("push_events_branch_filter")?;
-    let branch_filter = BranchFilter::parse(&strategy, filter.as_deref())
-        .map_err(|error| ApiError::unprocessable(format!("Invalid branch filter given: it {error}")))?;
-    let mut triggers = TriggerSet::default();
-    for trigger in Trigger::all() {
-        let row = trigger.row();
-        if let Some(attribute) = row.attribute.filter(|_| row.levels.contain(scope)) {
-            triggers.set(trigger, params.flag(attribute)?.unwrap_or_else(|| row.on_by_default.contain(scope)));
-        }
-    }
-    let signing_token = match params.text("signing_token")?.filter(|token| !token.is_empty()) {
-        Some(token) => Some(
-            SigningToken::parse(&token).map_err(|error| ApiError::unprocessable(format!("signing_token {error}")))?,
-        ),
-        None => None,
-    };
-    let now = app.belt.clock().now();
-    Ok(Hook {
-        id: HookId(0),
-        scope,
-        url,
-        token: params.line("token", 255)?.filter(|token| !token.is_empty()).map(Secret::new),
-        signing_token,
-        triggers,
-        enable_ssl_verification: params.flag("enable_ssl_verification")?.unwrap_or(true),
-        branch_filter,
-        name: params.line("name", 255)?,
-        description: params.line("description", 2048)?,
-        uuid: uuid::Uuid::new_v4(),
-        created_at: now,
-        updated_at: now,
-    })
+    Ok(changed)
+}
+
+fn refused(error: &EditError) -> ApiError {
+    ApiError::unprocessable(error.to_string())
 }

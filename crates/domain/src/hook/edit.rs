@@ -1,0 +1,248 @@
+//! Changing a hook, and the rule that secrets do not follow its URL to somebody else.
+
+use super::body_template;
+use super::branch_filter::BranchFilter;
+use super::url::{HookUrl, UrlError};
+use super::values::ValueError;
+use super::{Hook, NamedValues};
+use crate::signature::SigningToken;
+use crate::{Secret, Timestamp, Trigger};
+
+/// What is to be changed; `None` keeps what is there. An inner `None` takes it away.
+#[derive(Clone, Default)]
+pub struct HookEdit {
+    /// As typed, with `{placeholders}`.
+    pub url: Option<String>,
+    /// Plain token.
+    pub token: Option<Option<Secret>>,
+    /// Signing token.
+    pub signing_token: Option<Option<SigningToken>>,
+    /// Triggers to switch.
+    pub triggers: Vec<(Trigger, bool)>,
+    /// Whether certificates are checked.
+    pub enable_ssl_verification: Option<bool>,
+    /// `wildcard`, `regex` or `all_branches`; checked by whoever reads it.
+    pub branch_filter_strategy: Option<String>,
+    /// The filter itself.
+    pub push_events_branch_filter: Option<Option<String>>,
+    /// Merged by name. A name without a value, which clients send back as they read it, keeps its value.
+    pub custom_headers: Vec<(String, Option<Secret>)>,
+    /// Merged by name, likewise.
+    pub url_variables: Vec<(String, Option<Secret>)>,
+    /// The template.
+    pub body_template: Option<Option<String>>,
+    /// Shown name.
+    pub name: Option<Option<String>>,
+    /// Free text.
+    pub description: Option<Option<String>>,
+}
+
+/// Why a change is refused, in the order in which GitLab looks.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum EditError {
+    /// The URL, or what its variables make of it.
+    #[error("Invalid url given: it {0}")]
+    Url(#[from] UrlError),
+    /// The branch filter.
+    #[error("Invalid branch filter given: it {0}")]
+    BranchFilter(String),
+    /// Custom headers.
+    #[error("Custom headers validation failed: {0}")]
+    CustomHeaders(ValueError),
+    /// URL variables.
+    #[error("url_variables: {0}")]
+    UrlVariables(ValueError),
+    /// A header that decides how the request is read on its way.
+    #[error("Custom headers validation failed: {0} cannot be set")]
+    ReservedHeader(String),
+    /// The template.
+    #[error("custom_webhook_template is too long (maximum is {} characters)", body_template::MAX_LEN)]
+    BodyTemplate,
+}
+
+impl Hook {
+    /// The hook with a change made.
+    ///
+    /// When what is called changes, every secret that was set for the old address is dropped: token, signing token,
+    /// header values, and variables that the new URL does not get anew. Only what is typed in the same request stays
+    /// (`security.md` decision 7; GitLab needed three tries: CVE-2022-4342, CVE-2023-0838, CVE-2023-2620). GitLab also
+    /// drops headers that are sent in the same request; that surprises and protects nothing.
+    ///
+    /// # Errors
+    /// Every reason of [`EditError`].
+    pub fn edited(&self, edit: HookEdit, now: Timestamp) -> Result<Self, EditError> {
+        if let Some((name, _)) = edit.custom_headers.iter().find(|(name, _)| is_reserved(name)) {
+            return Err(EditError::ReservedHeader(name.clone()));
+        }
+        let mut hook = self.clone();
+        let typed = edit.url.unwrap_or_else(|| self.url.as_typed().to_owned());
+        // First with what is stored, to see whether anything else would be called.
+        let merged = merge(&self.url_variables, &edit.url_variables).map_err(EditError::UrlVariables)?;
+        hook.url = HookUrl::parse_with(&typed, &merged)?;
+        hook.url_variables = merged;
+        // Merged whatever becomes of it: a name that has no value anywhere is refused.
+        hook.custom_headers = merge(&self.custom_headers, &edit.custom_headers).map_err(EditError::CustomHeaders)?;
+        if !hook.url.calls_same(&self.url) {
+            let typed_now = |sent: &[(String, Option<Secret>)]| {
+                let fresh: Vec<_> = sent.iter().filter(|(_, value)| value.is_some()).cloned().collect();
+                merge(&NamedValues::default(), &fresh)
+            };
+            hook.token = None;
+            hook.signing_token = None;
+            hook.custom_headers = typed_now(&edit.custom_headers).map_err(EditError::CustomHeaders)?;
+            hook.url_variables = typed_now(&edit.url_variables).map_err(EditError::UrlVariables)?;
+            hook.url = HookUrl::parse_with(&typed, &hook.url_variables)?;
+        }
+        if edit.branch_filter_strategy.is_some() || edit.push_events_branch_filter.is_some() {
+            let strategy = edit.branch_filter_strategy.as_deref().unwrap_or_else(|| self.branch_filter.strategy());
+            // A filter that is set on a hook for all branches is one of wildcards.
+            let strategy = match &edit.push_events_branch_filter {
+                Some(Some(_)) if edit.branch_filter_strategy.is_none() && strategy == "all_branches" => "wildcard",
+                _ => strategy,
+            };
+            let filter = match &edit.push_events_branch_filter {
+                Some(filter) => filter.as_deref(),
+                None => self.branch_filter.text(),
+            };
+            hook.branch_filter =
+                BranchFilter::parse(strategy, filter).map_err(|error| EditError::BranchFilter(error.to_string()))?;
+        }
+        if let Some(token) = edit.token {
+            hook.token = token;
+        }
+        if let Some(token) = edit.signing_token {
+            hook.signing_token = token;
+        }
+        for (trigger, on) in edit.triggers {
+            hook.triggers.set(trigger, on);
+        }
+        hook.enable_ssl_verification = edit.enable_ssl_verification.unwrap_or(hook.enable_ssl_verification);
+        if let Some(template) = edit.body_template {
+            hook.body_template = template;
+        }
+        if hook.body_template.as_ref().is_some_and(|template| template.chars().count() > body_template::MAX_LEN) {
+            return Err(EditError::BodyTemplate);
+        }
+        hook.name = edit.name.unwrap_or(hook.name);
+        hook.description = edit.description.unwrap_or(hook.description);
+        hook.updated_at = now;
+        Ok(hook)
+    }
+}
+
+/// Headers of the connection and of the message's framing (RFC 9110 section 7.6.1, RFC 9112): the client writes them.
+fn is_reserved(name: &str) -> bool {
+    const RESERVED: [&str; 11] = [
+        "host",
+        "content-length",
+        "transfer-encoding",
+        "connection",
+        "keep-alive",
+        "te",
+        "trailer",
+        "upgrade",
+        "expect",
+        "proxy-authorization",
+        "proxy-connection",
+    ];
+    RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
+}
+
+fn merge(known: &NamedValues, sent: &[(String, Option<Secret>)]) -> Result<NamedValues, ValueError> {
+    let mut merged = known.clone();
+    for (name, value) in sent {
+        match value {
+            Some(value) => merged.set(name, value.clone())?,
+            None if known.get(name).is_some() => {}
+            None => return Err(ValueError::Missing),
+        }
+    }
+    Ok(merged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scope::Scope;
+
+    fn hook(url: &str, variables: &[(&str, &str)]) -> Hook {
+        let url_variables = pairs(variables);
+        let blank = Hook::new(
+            Scope::Instance,
+            HookUrl::parse("https://blank.example").expect("a URL"),
+            uuid::Uuid::nil(),
+            Timestamp::default(),
+        );
+        let edit = HookEdit {
+            url: Some(url.to_owned()),
+            url_variables,
+            token: Some(Some(Secret::new("token"))),
+            custom_headers: pairs(&[("X-Key", "header")]),
+            ..HookEdit::default()
+        };
+        blank.edited(edit, Timestamp::default()).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, Option<Secret>)> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), Some(Secret::new(*value)))).collect()
+    }
+
+    fn edited(hook: &Hook, edit: HookEdit) -> Hook {
+        hook.edited(edit, Timestamp::from_seconds(1)).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn the_same_url_sent_again_keeps_every_secret() {
+        let hook = hook("https://h.example/{path}", &[("path", "a")]);
+        let nothing =
+            edited(&hook, HookEdit { url: Some("https://h.example/{path}".to_owned()), ..HookEdit::default() });
+        assert!(nothing.token.is_some() && !nothing.custom_headers.is_empty());
+        let read_back = HookEdit {
+            custom_headers: vec![("X-Key".to_owned(), None)],
+            url_variables: vec![("path".to_owned(), None)],
+            ..HookEdit::default()
+        };
+        let kept = edited(&hook, read_back);
+        assert_eq!(kept.custom_headers.get("X-Key").map(Secret::expose), Some("header"));
+        assert_eq!(kept.url.path_and_query(), "/a");
+    }
+
+    #[test]
+    fn another_address_drops_what_is_not_typed_again() {
+        let hook = hook("https://h.example/{path}", &[("path", "a")]);
+        let moved = edited(&hook, HookEdit { url: Some("https://evil.example/".to_owned()), ..HookEdit::default() });
+        assert!(moved.token.is_none() && moved.custom_headers.is_empty() && moved.url_variables.is_empty());
+        let leak = HookEdit { url: Some("https://evil.example/{path}".to_owned()), ..HookEdit::default() };
+        assert_eq!(hook.edited(leak, Timestamp::default()).err(), Some(EditError::Url(UrlError::MissingVariable)));
+        let typed = HookEdit {
+            url: Some("https://new.example/".to_owned()),
+            token: Some(Some(Secret::new("again"))),
+            custom_headers: pairs(&[("X-Key", "again")]),
+            ..HookEdit::default()
+        };
+        let typed = edited(&hook, typed);
+        assert_eq!(typed.token.as_ref().map(Secret::expose), Some("again"));
+        assert_eq!(typed.custom_headers.get("X-Key").map(Secret::expose), Some("again"));
+    }
+
+    #[test]
+    fn a_variable_that_changes_the_address_counts_as_a_new_address() {
+        let hook = hook("https://{host}.example/{path}", &[("host", "a"), ("path", "secret")]);
+        assert_eq!(
+            (hook.url.authority().as_str(), hook.url.masked()),
+            ("a.example", "https://{host}.example/{path}".to_owned())
+        );
+        let only_host = HookEdit { url_variables: pairs(&[("host", "b")]), ..HookEdit::default() };
+        assert_eq!(hook.edited(only_host, Timestamp::default()).err(), Some(EditError::Url(UrlError::MissingVariable)));
+        let both = HookEdit { url_variables: pairs(&[("host", "b"), ("path", "p")]), ..HookEdit::default() };
+        let moved = edited(&hook, both);
+        assert_eq!((moved.url.authority().as_str(), moved.token.is_none()), ("b.example", true));
+    }
+
+    #[test]
+    fn a_name_without_value_is_refused_when_none_is_stored() {
+        let hook = hook("https://h.example/", &[]);
+        let edit = HookEdit { custom_headers: vec![("X-New".to_owned(), None)], ..HookEdit::default() };
+        assert_eq!(hook.edited(edit, Timestamp::default()).err(), Some(EditError::CustomHeaders(ValueError::Missing)));
+    }
+}

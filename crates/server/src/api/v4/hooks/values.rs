@@ -1,0 +1,70 @@
+//! One custom header or URL variable: `…/custom_headers/:key` and `…/url_variables/:key`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use quickdraw_domain::hook::{Hook, HookEdit, HookUrl};
+use quickdraw_domain::{Secret, Timestamp};
+
+use super::{At, change_hook, update};
+use crate::error::ApiError;
+use crate::params::Params;
+use crate::state::App;
+
+/// Which list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    CustomHeader,
+    UrlVariable,
+}
+
+pub(super) async fn set(
+    kind: Kind,
+    at: At,
+    State(app): State<Arc<App>>,
+    params: Params,
+) -> Result<StatusCode, ApiError> {
+    let key = at.key.clone().unwrap_or_default();
+    let value = params.text("value")?.ok_or_else(|| ApiError::bad_parameter("value is missing"))?;
+    // An empty value would mean "as it is" in a whole hook; here somebody typed it.
+    if value.is_empty() {
+        return Err(ApiError::unprocessable("Illegal key or value"));
+    }
+    update(&app, &at, |hook| {
+        let pair = vec![(key.clone(), Some(Secret::new(value.clone())))];
+        let change = match kind {
+            Kind::CustomHeader => HookEdit { custom_headers: pair, ..HookEdit::default() },
+            // The others stay: whoever sets one value of an address has typed that value only, and what else would go to
+            // the new address are secrets that were set for the old one.
+            Kind::UrlVariable => HookEdit { url_variables: pair, ..HookEdit::default() },
+        };
+        change_hook(&app, hook, change).map_err(|_| ApiError::unprocessable("Illegal key or value"))
+    })
+    .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn unset(kind: Kind, at: At, State(app): State<Arc<App>>) -> Result<StatusCode, ApiError> {
+    let key = at.key.clone().unwrap_or_default();
+    update(&app, &at, |hook| removed(kind, hook, &key, app.belt.clock().now())).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn removed(kind: Kind, hook: &Hook, key: &str, now: Timestamp) -> Result<Hook, ApiError> {
+    let mut hook = hook.clone();
+    let was_there = match kind {
+        Kind::CustomHeader => hook.custom_headers.remove(key),
+        Kind::UrlVariable => hook.url_variables.remove(key),
+    };
+    if !was_there {
+        let what = if kind == Kind::CustomHeader { "Custom header" } else { "URL variable" };
+        return Err(ApiError::not_found(what));
+    }
+    if kind == Kind::UrlVariable {
+        hook.url = HookUrl::parse_with(hook.url.as_typed(), &hook.url_variables)
+            .map_err(|_| ApiError::unprocessable("Could not unset variable"))?;
+    }
+    hook.updated_at = now;
+    Ok(hook)
+}
