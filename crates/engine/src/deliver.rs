@@ -12,7 +12,6 @@ pub mod transport;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quickdraw_domain::health::Health;
 use quickdraw_store::deliveries::{Claimed, Finished, Settlement};
 use tokio::sync::mpsc;
 
@@ -47,9 +46,13 @@ impl Deliveries {
     /// # Errors
     /// When the store fails; nothing is kept then.
     pub async fn claim(&self) -> anyhow::Result<()> {
-        self.learn_health().await?;
+        let version = self.belt.index().version();
+        if !self.belt.flow.has_learnt(version) {
+            self.belt.learn_health().await?;
+        }
         let (now, lease) = (self.belt.clock.now(), self.belt.settings.lease);
-        let Some(claim) = self.belt.flow.claim(self.belt.node, now, lease) else { return Ok(()) };
+        let claim = self.belt.flow.claim(&self.belt.index(), self.belt.node, now, lease);
+        let Some(claim) = claim else { return Ok(()) };
         let claimed = self.belt.store.claim_deliveries(claim.clone()).await?;
         self.belt.flow.claimed(&claim, claimed);
         Ok(())
@@ -77,23 +80,15 @@ impl Deliveries {
 
     /// Gives back what was not attempted after all.
     pub async fn abandon(&self, claimed: &Claimed) {
-        self.belt.flow.abandoned(claimed);
+        let known = self.belt.index().hook(claimed.hook).is_some();
+        self.belt.flow.abandoned(claimed, known);
+        if !known {
+            self.belt.wakes.directory.notify_one();
+        }
         let lease = vec![(claimed.delivery, claimed.fence)];
         if let Err(error) = self.belt.store.release_leases(self.belt.node, lease).await {
             tracing::debug!(%error, "failed to give a delivery back; its lease lapses");
         }
-    }
-
-    /// Takes over what other nodes and earlier lives learned of the hooks' health, when the directory changed.
-    async fn learn_health(&self) -> anyhow::Result<()> {
-        let version = self.belt.index().version();
-        if self.belt.flow.has_learnt(version) {
-            return Ok(());
-        }
-        let directory = self.belt.store.directory().await?;
-        let ill = directory.hooks.iter().filter(|entry| entry.health != Health::default());
-        self.belt.flow.learn(version, ill.map(|entry| (entry.hook.id, entry.health)).collect());
-        Ok(())
     }
 
     /// Attempts a delivery and hands the result to whoever settles; then goes on with the same hook while it can.
@@ -159,5 +154,19 @@ impl Deliveries {
     fn show_in_flight(&self) {
         let count = u32::try_from(self.in_flight()).unwrap_or(u32::MAX);
         metrics::gauge!(telemetry::IN_FLIGHT).set(f64::from(count));
+    }
+}
+
+impl Belt {
+    /// Takes over what other nodes and earlier lives learned of the hooks' health. Also called now and then, because two
+    /// results that were recorded in one order may be heard of in the other.
+    ///
+    /// # Errors
+    /// When the store fails; what was known stays.
+    pub(crate) async fn learn_health(&self) -> anyhow::Result<()> {
+        let version = self.index().version();
+        let ill = self.store.ill_hooks().await?;
+        self.flow.learn(version, ill.into_iter().collect());
+        Ok(())
     }
 }

@@ -21,6 +21,7 @@ pub struct Index {
     newest_hook: Timestamp,
     hooks: HashMap<HookId, Arc<Hook>>,
     hosts: HashMap<HookId, Arc<str>>,
+    by_host: HashMap<Arc<str>, Vec<HookId>>,
     by_scope: HashMap<Scope, Vec<Arc<Hook>>>,
     projects: HashMap<ProjectId, GroupId>,
     parents: HashMap<GroupId, Option<GroupId>>,
@@ -40,7 +41,9 @@ impl Index {
             let hook = Arc::new(entry.hook.clone());
             index.newest_hook = index.newest_hook.max(hook.created_at);
             index.by_scope.entry(hook.scope).or_default().push(Arc::clone(&hook));
-            index.hosts.insert(hook.id, hook.url.authority().into());
+            let host: Arc<str> = hook.url.authority().into();
+            index.by_host.entry(Arc::clone(&host)).or_default().push(hook.id);
+            index.hosts.insert(hook.id, host);
             index.hooks.insert(hook.id, hook);
         }
         index
@@ -68,6 +71,12 @@ impl Index {
     #[must_use]
     pub fn host(&self, id: HookId) -> Option<&Arc<str>> {
         self.hosts.get(&id)
+    }
+
+    /// All hooks that call one host and port.
+    #[must_use]
+    pub fn on_host(&self, host: &str) -> &[HookId] {
+        self.by_host.get(host).map_or(&[], Vec::as_slice)
     }
 
     /// Whether there is such a project.

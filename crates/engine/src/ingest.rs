@@ -147,8 +147,10 @@ impl Belt {
         let (index, now) = (self.index(), self.clock.now());
         let lease_until = now.plus(self.settings.lease);
         let decide = |new: &mut NewEvent| {
-            // A clock that was set back must not make hooks look as if they were made after the event.
-            new.event.received_at = new.event.received_at.max(index.newest_hook());
+            if now < index.newest_hook() {
+                // The clock was set back: hooks must not look as if they were made after the event.
+                new.event.received_at = index.newest_hook();
+            }
             let audience = index.audience(&new.event);
             let hooks =
                 if audience.deliver.is_empty() { Vec::new() } else { self.flow.take(&index, &audience.deliver, now) };
@@ -162,7 +164,7 @@ impl Belt {
                 payload: new.payload.clone(),
             });
             let taken = (claimed.collect(), hooks.len() < audience.deliver.len());
-            new.decided = Some(Decided { version: index.version(), audience, taken: hooks, lease_until });
+            new.decided = Some(Decided { version: index.version(), audience, taken: hooks, lease_until, now });
             taken
         };
         events.iter_mut().map(decide).collect()

@@ -120,7 +120,7 @@ async fn deliver(belt: Arc<Belt>, deliveries: Arc<Deliveries>, mut stop: watch::
             attempts.spawn(deliveries.clone().attempt_and_hand_over(claimed));
         }
         deliveries.give_back().await;
-        if claiming.is_none() && !failing && (look || belt.flow.wants_claim(belt.clock.now())) {
+        if claiming.is_none() && !failing && (look || belt.flow.wants_claim(&belt.index(), belt.clock.now())) {
             look = false;
             claiming = Some(Box::pin(deliveries.claim()));
         }

@@ -29,6 +29,7 @@ impl Belt {
         self.transport.sweep();
         // A change on another node whose signal was lost.
         self.refresh_directory().await?;
+        self.learn_health().await?;
         self.store.cancel_orphans(self.clock.now(), ORPHAN_BATCH).await?;
         let backlog = self.store.backlog().await?;
         let gauge = |name, value: i64| metrics::gauge!(name).set(precise(value));

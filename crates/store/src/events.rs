@@ -37,6 +37,8 @@ pub struct Decided {
     pub taken: Vec<HookId>,
     /// When those leases lapse.
     pub lease_until: Timestamp,
+    /// When it was decided: deliveries are due from then on, whatever the event's own time says.
+    pub now: Timestamp,
 }
 
 /// What became of an appended event.

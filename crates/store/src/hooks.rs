@@ -49,6 +49,8 @@ pub trait Hooks {
     async fn list_hooks(&self, scope: Scope, page: Page) -> Result<Paged<HookWithHealth>>;
     /// Deletes a hook of this scope. What it was still owed is cancelled by the sweep. `false` if it was not there.
     async fn delete_hook(&self, scope: Scope, id: HookId) -> Result<bool>;
+    /// Hooks that have something to remember of failures, and what.
+    async fn ill_hooks(&self) -> Result<Vec<(HookId, Health)>>;
     /// The present version of the directory.
     async fn directory_version(&self) -> Result<i64>;
     /// The whole directory, read in one snapshot.

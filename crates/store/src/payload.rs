@@ -31,9 +31,9 @@ thread_local! {
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
-/// A packed body.
+/// A packed body. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Packed(Vec<u8>);
+pub struct Packed(Bytes);
 
 impl Packed {
     /// Packs a body. Cheap enough for the accept path; runs on the caller's thread, not on the one that commits.
@@ -43,7 +43,7 @@ impl Packed {
             let mut packed = Vec::with_capacity(body.len() + 1);
             packed.push(RAW);
             packed.extend_from_slice(body);
-            Self(packed)
+            Self(packed.into())
         };
         if body.len() < WORTH_PACKING {
             return raw();
@@ -61,7 +61,7 @@ impl Packed {
                 Ok(len) if len < body.len() => {
                     packed.truncate(1 + len);
                     packed.shrink_to_fit();
-                    Self(packed)
+                    Self(packed.into())
                 }
                 _ => raw(),
             }
@@ -113,8 +113,8 @@ impl Packed {
 
     /// From the database.
     #[must_use]
-    pub const fn from_stored(bytes: Vec<u8>) -> Self {
-        Self(bytes)
+    pub fn from_stored(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
     }
 }
 

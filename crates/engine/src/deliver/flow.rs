@@ -40,6 +40,8 @@ struct State {
     behind: HashSet<HookId>,
     /// Whether that may be so for any hook.
     all_behind: bool,
+    /// Hooks that the directory of this version does not know: made on another node a moment ago, or deleted.
+    unknown: HashSet<HookId>,
 }
 
 impl Flow {
@@ -55,6 +57,7 @@ impl Flow {
             returned: Vec::new(),
             behind: HashSet::new(),
             all_behind: true,
+            unknown: HashSet::new(),
         };
         Self { state: Mutex::new(state), moved: Notify::new(), deadline }
     }
@@ -89,6 +92,8 @@ impl Flow {
         for hook in hooks {
             state.slots.vacate(hook, false);
         }
+        drop(state);
+        self.moved.notify_one();
     }
 
     /// What can begin now.
@@ -140,16 +145,22 @@ impl Flow {
     /// An attempt has ended.
     pub(crate) fn ended(&self, claimed: &Claimed, delivered: bool) {
         let mut state = self.state();
-        state.slots.release(claimed.hook, claimed.tally.attempts > 0, delivered);
+        state.slots.release(claimed.hook, is_retry(claimed), delivered);
         if !delivered {
             // Nothing is kept for a receiver that fails: it would wait behind the next failure.
             state.give_back(claimed.hook);
         }
     }
 
-    /// It needs no record.
-    pub(crate) fn abandoned(&self, claimed: &Claimed) {
-        self.state().slots.vacate(claimed.hook, claimed.tally.attempts > 0);
+    /// It needs no record. What is not known is not claimed again before the directory has been read anew.
+    pub(crate) fn abandoned(&self, claimed: &Claimed, known: bool) {
+        let mut state = self.state();
+        state.slots.vacate(claimed.hook, is_retry(claimed));
+        if !known {
+            state.unknown.insert(claimed.hook);
+            state.give_back(claimed.hook);
+        }
+        drop(state);
         self.moved.notify_one();
     }
 
@@ -178,42 +189,59 @@ impl Flow {
     /// Takes over what other nodes and earlier lives learned of the hooks' health.
     pub(crate) fn learn(&self, version: i64, health: HashMap<HookId, Health>) {
         let mut state = self.state();
+        if state.version != Some(version) {
+            state.unknown.clear();
+        }
         (state.version, state.health) = (Some(version), health);
     }
 
     /// Whether a claim would find more for a hook that could use it.
-    pub(crate) fn wants_claim(&self, now: Timestamp) -> bool {
+    pub(crate) fn wants_claim(&self, index: &Index, now: Timestamp) -> bool {
         let state = self.state();
         let hungry = |hook: &HookId| {
-            state.kept_for(*hook) * 2 <= state.slots.reserve(*hook)
-                && state.offer(*hook, now, state.slots.room(*hook, None)) > 0
+            let left = state.left_at(index, index.host(*hook).map_or("", |host| &**host));
+            state.kept_for(*hook) * 2 <= state.reserve(*hook) && state.offer(index, *hook, now, left) > 0
         };
-        state.slots.free().0 > state.kept_in_all && (state.all_behind || state.behind.iter().any(hungry))
+        state.slots.free().0 > 0 && (state.all_behind || state.behind.iter().any(hungry))
     }
 
     /// What may be claimed now; `None` when there is no slot at all.
-    pub(crate) fn claim(&self, node: NodeId, now: Timestamp, lease: Duration) -> Option<Claim> {
-        let state = self.state();
+    pub(crate) fn claim(&self, index: &Index, node: NodeId, now: Timestamp, lease: Duration) -> Option<Claim> {
+        let mut state = self.state();
         let (first, retries) = state.slots.free();
-        let first = first.saturating_sub(state.kept_in_all);
         if first == 0 {
+            state.all_behind = true;
             return None;
         }
-        let mut rooms: HashMap<HookId, usize> = state.slots.rooms().collect();
-        for hook in state.kept.keys().chain(state.health.keys()) {
-            rooms.entry(*hook).or_insert_with(|| state.slots.room(*hook, None));
+        let mut rooms = HashMap::new();
+        // All hooks of a host that is being called have to do with what it has left, unknown ones among them too. It is not
+        // parted among them: whoever has nothing waiting would take it from those who have.
+        let mut left: HashMap<&str, usize> = HashMap::new();
+        let busy: Vec<HookId> = state.slots.busy_hosts().flat_map(|host| index.on_host(host)).copied().collect();
+        let known = state.slots.known().chain(state.kept.keys().copied()).chain(state.health.keys().copied());
+        for hook in known.chain(busy) {
+            let host = index.host(hook).map_or("", |host| &**host);
+            let left = *left.entry(host).or_insert_with(|| state.left_at(index, host));
+            rooms.entry(hook).or_insert_with(|| state.offer(index, hook, now, left));
         }
-        for (hook, room) in &mut rooms {
-            *room = state.offer(*hook, now, *room);
-        }
-        let (retries, per_hook) = (retries.min(first), state.limits.initial_per_hook);
-        Some(Claim { node, now, lease_until: now.plus(lease), first, retries, per_hook, rooms })
+        rooms.extend(state.unknown.iter().map(|hook| (*hook, 0)));
+        let kept_retries = state.kept.values().flatten().filter(|kept| is_retry(kept)).count();
+        let retries = retries.saturating_sub(kept_retries);
+        Some(Claim {
+            node,
+            now,
+            lease_until: now.plus(lease),
+            first,
+            retries,
+            per_hook: state.limits.initial_per_hook,
+            rooms,
+        })
     }
 
     /// Keeps what was claimed, and learns for whom there is more.
     pub(crate) fn claimed(&self, claim: &Claim, claimed: Vec<Claimed>) {
         let mut state = self.state();
-        let retries = claimed.iter().filter(|one| one.tally.attempts > 0).count();
+        let retries = claimed.iter().filter(|one| is_retry(one)).count();
         state.all_behind = claimed.len() - retries >= claim.first;
         let mut counts: HashMap<HookId, usize> = HashMap::new();
         for one in claimed {
@@ -224,6 +252,14 @@ impl Flow {
         let offered = |hook: &HookId| claim.rooms.get(hook).copied().unwrap_or(claim.per_hook);
         if !state.all_behind {
             state.behind.retain(|hook| offered(hook) == 0);
+        }
+        // For whom nothing could be claimed, something may be waiting. Who is paused has its own time.
+        let passed_over: Vec<HookId> =
+            claim.rooms.iter().filter(|(_, room)| **room == 0).map(|(hook, _)| *hook).collect();
+        for hook in passed_over {
+            if state.is_well(hook, claim.now) && !state.unknown.contains(&hook) {
+                state.behind.insert(hook);
+            }
         }
         state.behind.extend(counts.iter().filter(|(hook, count)| **count >= offered(hook)).map(|(hook, _)| *hook));
         drop(state);
@@ -265,7 +301,7 @@ impl State {
     /// Begins the oldest of what is kept for a hook, if it has a slot.
     fn begin(&mut self, index: &Index, hook: HookId) -> Option<Claimed> {
         let queue = self.kept.get_mut(&hook)?;
-        let (host, retry) = (index.host(hook), queue.front()?.tally.attempts > 0);
+        let (host, retry) = (index.host(hook), is_retry(queue.front()?));
         if !self.slots.is_free(hook, host.map(|host| &**host), retry) {
             return None;
         }
@@ -285,18 +321,175 @@ impl State {
         self.behind.insert(hook);
     }
 
-    /// How many a claim may take for a hook that has `room`.
-    fn offer(&self, hook: HookId, now: Timestamp, room: usize) -> usize {
+    /// How many more may be claimed for all hooks of a host: what can begin, and as many again to be kept.
+    fn left_at(&self, index: &Index, host: &str) -> usize {
+        let kept: usize = index.on_host(host).iter().map(|hook| self.kept_for(*hook)).sum();
+        (self.slots.room_at(host) + self.limits.per_host).saturating_sub(kept)
+    }
+
+    /// How many deliveries of a hook may be kept ready; none for anybody when many are.
+    fn reserve(&self, hook: HookId) -> usize {
+        if self.kept_in_all * 2 >= self.limits.total { 0 } else { self.slots.reserve(hook) }
+    }
+
+    /// How many a claim may take for a hook, when its host has so many left.
+    fn offer(&self, index: &Index, hook: HookId, now: Timestamp, left: usize) -> usize {
         let kept = self.kept_for(hook);
+        let room = self.slots.room(hook, index.host(hook).map(|host| &**host));
+        let well = (room + self.reserve(hook)).saturating_sub(kept).min(left);
         match self.health.get(&hook) {
             Some(health) => match health.status(now) {
                 Status::Executable if health.is_probing(now) => {
                     1_usize.saturating_sub(self.slots.outstanding(hook) + kept)
                 }
-                Status::Executable => (room + self.slots.reserve(hook)).saturating_sub(kept),
+                Status::Executable => well,
                 Status::TemporarilyDisabled(_) | Status::Disabled => 0,
             },
-            None => (room + self.slots.reserve(hook)).saturating_sub(kept),
+            None if self.unknown.contains(&hook) => 0,
+            None => well,
         }
+    }
+}
+
+/// Whether it has failed before. One whose outcome nobody recorded has not.
+fn is_retry(claimed: &Claimed) -> bool {
+    claimed.tally.attempts > claimed.tally.unknown
+}
+
+#[cfg(test)]
+mod tests {
+    use quickdraw_domain::delivery::Tally;
+    use quickdraw_domain::event::{Event, Source};
+    use quickdraw_domain::hook::{Hook, HookUrl};
+    use quickdraw_domain::scope::{Place, Scope};
+    use quickdraw_domain::{EventId, Trigger};
+    use quickdraw_store::Packed;
+    use quickdraw_store::hooks::{Directory, HookWithHealth};
+    use uuid::Uuid;
+
+    use super::*;
+
+    const LIMITS: SlotLimits =
+        SlotLimits { total: 40, reserved_for_first: 10, per_hook: 8, initial_per_hook: 4, per_host: 12 };
+    const NOW: Timestamp = Timestamp::from_seconds(1_000);
+    const LEASE: Duration = Duration::from_secs(30);
+
+    /// Hooks 1 to `count` on one host, and hook 100 on another.
+    fn world(count: i64) -> (Flow, Index) {
+        let entry = |id: i64, host: &str| {
+            let url = HookUrl::parse(&format!("https://{host}/in")).expect("a URL");
+            let hook = Hook { id: HookId(id), ..Hook::new(Scope::Instance, url, Uuid::nil(), NOW) };
+            HookWithHealth { hook, health: Health::default() }
+        };
+        let mut hooks: Vec<HookWithHealth> = (1..=count).map(|id| entry(id, "busy.example")).collect();
+        hooks.push(entry(100, "other.example"));
+        let index = Index::new(&Directory { version: 1, hooks, ..Directory::default() });
+        let flow = Flow::new(LIMITS, Duration::from_secs(10));
+        flow.learn(1, HashMap::new());
+        (flow, index)
+    }
+
+    fn claimed(hook: i64) -> Claimed {
+        let event = Event {
+            id: EventId(Uuid::new_v4()),
+            place: Place::Instance,
+            trigger: Trigger::PUSH,
+            source: Source::Api,
+            received_at: NOW,
+            chain: None,
+            git_ref: None,
+        };
+        Claimed {
+            delivery: DeliveryId::of(event.id, HookId(hook)),
+            hook: HookId(hook),
+            tally: Tally::default(),
+            fence: 1,
+            lease_until: NOW.plus(LEASE),
+            event,
+            payload: Packed::pack(b"{}"),
+        }
+    }
+
+    /// Claims as a store would that has a lot for each of these hooks.
+    fn claim_all(flow: &Flow, index: &Index, hooks: &[i64]) -> usize {
+        let Some(claim) = flow.claim(index, NodeId(Uuid::nil()), NOW, LEASE) else { return 0 };
+        let room = |hook: &i64| claim.rooms.get(&HookId(*hook)).copied().unwrap_or(claim.per_hook);
+        let found: Vec<Claimed> = hooks.iter().flat_map(|hook| (0..room(hook)).map(|_| claimed(*hook))).collect();
+        let found: Vec<Claimed> = found.into_iter().take(claim.first).collect();
+        let count = found.len();
+        flow.claimed(&claim, found);
+        count
+    }
+
+    #[test]
+    fn what_is_taken_holds_a_slot_until_it_is_vacated_or_ends() {
+        let (flow, index) = world(1);
+        assert_eq!(flow.take(&index, &[HookId(1)], NOW), [], "what the store has comes first");
+        assert_eq!(claim_all(&flow, &index, &[]), 0);
+        for _ in 0..4 {
+            assert_eq!(flow.take(&index, &[HookId(1)], NOW), [HookId(1)]);
+        }
+        assert_eq!(flow.take(&index, &[HookId(1)], NOW), [], "its share is used up");
+        flow.vacate([HookId(1)]);
+        claim_all(&flow, &index, &[]);
+        assert_eq!(flow.take(&index, &[HookId(1)], NOW), [HookId(1)]);
+        assert_eq!(flow.in_flight(), 4);
+    }
+
+    #[test]
+    fn one_host_never_gets_more_than_its_limit_and_leaves_room_for_others() {
+        let (flow, index) = world(20);
+        let all: Vec<i64> = (1..=20).collect();
+        assert_eq!(claim_all(&flow, &index, &all), 40, "nothing is known of any of them yet");
+        assert_eq!(flow.ready(&index, NOW).len(), 12);
+        assert_eq!(claim_all(&flow, &index, &all), 0, "enough is kept for that host");
+        assert!(!flow.wants_claim(&index, NOW), "and no claim would change that");
+        assert_eq!(claim_all(&flow, &index, &[100]), 4, "another host has its share all the same");
+        assert_eq!(flow.ready(&index, NOW).len(), 4);
+    }
+
+    #[test]
+    fn what_waits_in_the_store_is_not_overtaken() {
+        let (flow, index) = world(1);
+        assert_eq!(claim_all(&flow, &index, &[1]), 4);
+        assert_eq!(flow.ready(&index, NOW).len(), 4);
+        flow.ended(&claimed(1), true);
+        assert_eq!(flow.take(&index, &[HookId(1)], NOW), [], "as much was claimed as could be, so there may be more");
+        assert!(flow.wants_claim(&index, NOW));
+        assert_eq!(claim_all(&flow, &index, &[]), 0);
+        assert_eq!(flow.take(&index, &[HookId(1)], NOW), [HookId(1)], "there was none");
+    }
+
+    #[test]
+    fn a_failure_gives_back_what_was_kept_and_a_lapsing_lease_too() {
+        let (flow, index) = world(1);
+        claim_all(&flow, &index, &[]);
+        for _ in 0..8 {
+            assert_eq!(flow.take(&index, &[HookId(1)], NOW).len(), 1);
+            flow.ended(&claimed(1), true);
+        }
+        flow.take(&index, &[HookId(1)], NOW);
+        let claim = flow.claim(&index, NodeId(Uuid::nil()), NOW, LEASE).expect("there is room");
+        assert_eq!(claim.rooms[&HookId(1)], 7 + 8, "it has earned as many again");
+        flow.claimed(&claim, (0..15).map(|_| claimed(1)).collect());
+        assert_eq!(flow.ready(&index, NOW).len(), 7);
+        flow.ended(&claimed(1), false);
+        assert_eq!(flow.returned().len(), 8);
+        flow.taken(vec![claimed(1)]);
+        assert!(flow.ready(&index, NOW.plus(Duration::from_secs(25))).is_empty());
+        assert_eq!(flow.returned().len(), 1);
+    }
+
+    #[test]
+    fn an_unknown_hook_is_left_alone_until_the_directory_changes() {
+        let (flow, index) = world(1);
+        flow.abandoned(&claimed(55), false);
+        let claim = flow.claim(&index, NodeId(Uuid::nil()), NOW, LEASE).expect("there is room");
+        assert_eq!(claim.rooms.get(&HookId(55)), Some(&0));
+        flow.claimed(&claim, Vec::new());
+        assert!(!flow.wants_claim(&index, NOW));
+        flow.learn(2, HashMap::new());
+        let claim = flow.claim(&index, NodeId(Uuid::nil()), NOW, LEASE).expect("there is room");
+        assert_eq!(claim.rooms.get(&HookId(55)), None);
     }
 }

@@ -81,9 +81,20 @@ impl Slots {
         free > 0 && self.room(hook, host) > 0
     }
 
-    /// Room of each hook of which something is known.
-    pub fn rooms(&self) -> impl Iterator<Item = (HookId, usize)> + '_ {
-        self.shares.iter().map(|(hook, share)| (*hook, self.room(*hook, share.host.as_deref())))
+    /// Hooks of which something is known.
+    pub fn known(&self) -> impl Iterator<Item = HookId> + '_ {
+        self.shares.keys().copied()
+    }
+
+    /// Hosts that are being called.
+    pub fn busy_hosts(&self) -> impl Iterator<Item = &Arc<str>> + '_ {
+        self.hosts.keys()
+    }
+
+    /// How many more attempts may begin at a host.
+    #[must_use]
+    pub fn room_at(&self, host: &str) -> usize {
+        self.limits.per_host.saturating_sub(self.hosts.get(host).copied().unwrap_or(0))
     }
 
     /// How many deliveries of a hook may be kept ready for when a slot is free. A hook that has earned all its slots is

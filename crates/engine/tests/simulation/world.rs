@@ -312,6 +312,7 @@ impl World {
             while self.belt.fan_out().await.expect("the store works") > 0 {}
             while self.belt.project().await.expect("the store works") > 0 {}
             self.belt.expire_leases().await.expect("the store works");
+            self.belt.refresh_directory().await.expect("the store works");
             self.belt.store().cancel_orphans(self.clock.now(), 1000).await.expect("the store works");
             self.deliveries.claim().await.expect("the store works");
             self.deliveries.give_back().await;
@@ -328,7 +329,18 @@ impl World {
             }
             self.clock.advance(Duration::from_secs(60));
         }
-        panic!("seed {}: it never came to rest", self.seed);
+        let store = self.belt.store();
+        let owed = store
+            .list_deliveries(quickdraw_store::deliveries::DeliveryFilter { limit: 1000, ..Default::default() })
+            .await
+            .expect("read");
+        let owed: Vec<_> = owed.into_iter().filter(|one| one.state.due_at().is_some()).collect();
+        panic!(
+            "seed {}: it never came to rest at {:?}: {owed:?}, {:?}",
+            self.seed,
+            self.clock.now(),
+            store.ill_hooks().await
+        );
     }
 
     /// Every acknowledged event reached every hook it was owed, or stands in a visible final state.

@@ -40,7 +40,7 @@ const APPEND: &str = "
             git_ref, payload FROM fresh),
     made AS (
         INSERT INTO deliveries (id, event_id, hook_id, state, due_at, attempts, unknown, created_at, leased_until, fence)
-        SELECT d.id, d.event_id, d.hook_id, 0, f.received_at, 0, 0, f.received_at, d.leased_until,
+        SELECT d.id, d.event_id, d.hook_id, 0, $21, 0, 0, $21, d.leased_until,
             (d.leased_until IS NOT NULL)::int
         FROM UNNEST($14::uuid[], $15::uuid[], $16::bigint[], $17::bigint[]) AS d(id, event_id, hook_id, leased_until)
         JOIN fresh f ON f.id = d.event_id WHERE f.decided),
@@ -259,6 +259,8 @@ async fn append(client: &deadpool_postgres::Object, batch: &[NewEvent]) -> Resul
         }
     }
     let counts: Vec<bool> = batch.iter().map(|new| new.counts).collect();
+    // One batch is decided at one time.
+    let now = batch.iter().find_map(|new| new.decided.as_ref()).map_or(0, |decided| decided.now.as_micros());
     let statement = client.prepare_cached(APPEND).await?;
     let rows = client
         .query(
@@ -284,6 +286,7 @@ async fn append(client: &deadpool_postgres::Object, batch: &[NewEvent]) -> Resul
                 &skipped.events,
                 &skipped.hooks,
                 &skipped.reasons,
+                &now,
             ],
         )
         .await?;

@@ -100,6 +100,14 @@ impl Hooks for Postgres {
         Ok(gone > 0)
     }
 
+    async fn ill_hooks(&self) -> Result<Vec<(HookId, Health)>> {
+        let client = self.client().await?;
+        let sql = "SELECT hook_id, recent_failures, pauses, disabled_until, disabled FROM hook_health";
+        let rows = client.query(&client.prepare_cached(sql).await?, &[]).await?;
+        let health = |row: &Row| columns::health(row.get(1), row.get(2), row.get(3), row.get(4));
+        Ok(rows.iter().map(|row| (HookId(row.get(0)), health(row))).collect())
+    }
+
     async fn directory_version(&self) -> Result<i64> {
         let client = self.client().await?;
         let statement = client.prepare_cached("SELECT version FROM directory").await?;

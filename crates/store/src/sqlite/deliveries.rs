@@ -391,8 +391,11 @@ fn adopt(tx: &mut Tx<'_>, now: Timestamp, policies: &Policies) -> Result<usize> 
         for id in ids.chunks_exact(16).filter_map(|id| Uuid::from_slice(id).ok()).map(DeliveryId) {
             let owed = tx
                 .connection
-                .prepare_cached("SELECT hook_id, attempts, unknown FROM deliveries WHERE id = ?1 AND state < 2")?
-                .query_row([id.0], |row| Ok((HookId(row.get(0)?), row.get(1)?, row.get(2)?)))
+                .prepare_cached(
+                    // What is not due yet has been recorded since, and waits for a retry.
+                    "SELECT hook_id, attempts, unknown FROM deliveries WHERE id = ?1 AND state < 2 AND due_at <= ?2",
+                )?
+                .query_row((id.0, now.as_micros()), |row| Ok((HookId(row.get(0)?), row.get(1)?, row.get(2)?)))
                 .optional()?;
             let Some((hook, attempts, unknown_before)) = owed.filter(|_| !tx.claims.holds(id)) else { continue };
             let lease = Lease { claim, hook, until: now, tally: columns::tally(attempts, unknown_before) };

@@ -140,7 +140,7 @@ fn append(tx: &mut Tx<'_>, new: &NewEvent, directory_version: i64, born: &mut Bo
     ))?;
     let decided = new.decided.as_ref().filter(|decided| decided.version == directory_version);
     if let Some(decided) = decided {
-        write_audience(tx.connection, event.id, &decided.audience, event.received_at)?;
+        write_audience(tx.connection, event.id, &decided.audience, decided.now)?;
         let taken = decided.taken.iter().map(|hook| (DeliveryId::of(event.id, *hook), *hook, decided.lease_until));
         born.0.extend(taken);
     } else {

@@ -95,6 +95,16 @@ impl Hooks for Sqlite {
         .await
     }
 
+    async fn ill_hooks(&self) -> Result<Vec<(HookId, Health)>> {
+        self.read(|connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT hook_id, recent_failures, pauses, disabled_until, disabled FROM hook_health")?;
+            let found = statement.query_map([], |row| Ok((HookId(row.get(0)?), deliveries::read_health(row, 1)?)))?;
+            Ok(found.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
     async fn directory_version(&self) -> Result<i64> {
         self.read(|connection| Ok(connection.query_row("SELECT version FROM directory", [], |row| row.get(0))?)).await
     }

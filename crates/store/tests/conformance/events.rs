@@ -76,7 +76,7 @@ pub(crate) async fn keys_of_different_sources_never_meet(fixture: Fixture) {
 
 fn decided(version: i64, deliver: &[HookId], taken: &[HookId]) -> Decided {
     let audience = FannedOut { deliver: deliver.to_vec(), skip: vec![(HookId(9), SkipReason::BranchFilter)] };
-    Decided { version, audience, taken: taken.to_vec(), lease_until: NOON.plus(Duration::from_secs(30)) }
+    Decided { version, audience, taken: taken.to_vec(), lease_until: NOON.plus(Duration::from_secs(30)), now: NOON }
 }
 
 pub(crate) async fn an_event_that_is_decided_is_not_queued_unless_the_directory_changed(fixture: Fixture) {
