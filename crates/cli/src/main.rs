@@ -6,6 +6,8 @@ mod commands;
 mod config;
 mod wiring;
 
+use std::process::ExitCode;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
@@ -50,8 +52,23 @@ enum Command {
     Doctor,
 }
 
-fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line of causes, whatever RUST_BACKTRACE says: it is for whoever runs us, not for whoever mends us.
+            complain(format_args!("Error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "an error of the whole program goes where errors go")]
+fn complain(text: std::fmt::Arguments<'_>) {
+    eprintln!("{text}");
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
     // `.env` is read before anything looks at the environment; a missing one is fine, a broken one is not.
     match dotenvy::dotenv() {
         Ok(_) => {}

@@ -33,7 +33,9 @@ pub enum Error {
     #[error("migration {0} failed")]
     Migration(&'static str, #[source] Arc<Error>),
     /// Another process has the SQLite file.
-    #[error("another process is using {0}; one SQLite file serves one process, use PostgreSQL for several nodes")]
+    #[error(
+        "another quickdraw is running on {0}: stop it first, or give this one a data directory of its own (several nodes on one database need PostgreSQL)"
+    )]
     InUse(String),
     /// The URL names no engine.
     #[error("the database URL must begin with sqlite: or postgres://")]

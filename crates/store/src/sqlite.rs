@@ -25,6 +25,7 @@ mod writer;
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -67,6 +68,9 @@ impl Sqlite {
         let opening = Arc::clone(&ring);
         let opened = tokio::task::spawn_blocking(move || {
             let lock = lock(&path)?;
+            for file in [path.clone(), beside(&path, "-insights")] {
+                make_private(&file)?;
+            }
             lengthen_log(&beside(&path, "-wal"))?;
             let mut connection = connect(&path)?;
             migrate(&mut connection, MIGRATIONS)?;
@@ -107,6 +111,17 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// Makes a file that is not there yet readable for its owner alone: it will hold bodies. SQLite gives its logs the mode of
+/// the database.
+fn make_private(path: &Path) -> Result<()> {
+    let made = File::options().create_new(true).write(true).mode(0o600).open(path);
+    match made {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(Error::Unavailable(format!("{}: {error}", path.display()))),
+    }
+}
+
 fn lock(path: &Path) -> Result<File> {
     let beside = beside(path, "-lock");
     let unavailable = |error: std::io::Error| Error::Unavailable(format!("{}: {error}", beside.display()));
@@ -122,7 +137,7 @@ fn lock(path: &Path) -> Result<File> {
 /// a log that a crash has left.
 fn lengthen_log(path: &Path) -> Result<()> {
     let unavailable = |error: std::io::Error| Error::Unavailable(format!("{}: {error}", path.display()));
-    let mut log = File::options().create(true).append(true).open(path).map_err(unavailable)?;
+    let mut log = File::options().create(true).append(true).mode(0o600).open(path).map_err(unavailable)?;
     let missing = LOG_BYTES.unsigned_abs().saturating_sub(log.metadata().map_err(unavailable)?.len());
     std::io::copy(&mut std::io::repeat(0).take(missing), &mut log).map_err(unavailable)?;
     log.sync_all().map_err(unavailable)

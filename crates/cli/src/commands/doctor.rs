@@ -50,8 +50,13 @@ pub(crate) async fn run(file: Option<&Path>) -> anyhow::Result<()> {
             }
             store.close().await;
         }
-        Err(error) => line("database", Err(error)),
+        Err(error) => match error.downcast_ref::<quickdraw_store::Error>() {
+            Some(quickdraw_store::Error::InUse(file)) => {
+                line("database", Ok(format!("{file} is in use by a quickdraw that is running")));
+            }
+            _ => line("database", Err(error)),
+        },
     }
-    anyhow::ensure!(problems == 0, "{problems} problems were found");
+    anyhow::ensure!(problems == 0, "problems were found: {problems}");
     Ok(())
 }

@@ -19,20 +19,22 @@ const SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     log_to_stderr(&config)?;
     let metrics = metrics_recorder()?;
-    let mut first = FirstStart::default();
-    let store = wiring::open_store(&config, &mut first).await?;
-    wiring::root_token(&config, &store, &mut first).await?;
-    let receiver = wiring::receiver(&config, &mut first)?;
-    let belt = wiring::belt(&config, store).await?;
     let limits = ListenerLimits {
         connections: config.server.connections,
         per_address: config.server.connections_per_address,
         ..ListenerLimits::default()
     };
-    let listener = Listener::bind(&config.server.listen, limits)
-        .await
-        .with_context(|| format!("failed to listen on {}", config.server.listen))?;
+    // First, because what a first start makes is shown once, and must not be lost to a port that is taken.
+    let listener = Listener::bind(&config.server.listen, limits).await.with_context(|| {
+        let listen = &config.server.listen;
+        format!("failed to listen on {listen} (QUICKDRAW_LISTEN takes another address, as in 127.0.0.1:8001)")
+    })?;
     let address = listener.address()?;
+    let mut first = FirstStart::default();
+    let store = wiring::open_store(&config, &mut first).await?;
+    wiring::root_token(&config, &store, &mut first).await?;
+    let receiver = wiring::receiver(&config, &mut first)?;
+    let belt = wiring::belt(&config, store).await?;
     let lifecycle = Lifecycle::start(belt.clone());
     let app = App::new(belt, receiver, config.server.external_url.clone(), metrics.clone());
     for note in &first.notes {
