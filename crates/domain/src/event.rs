@@ -16,6 +16,8 @@ pub enum Source {
     Api,
     /// Posted to one of our receivers by a GitLab.
     Receiver(ReceiverId),
+    /// Made for a test of one hook: it stands for nothing that happened.
+    Test,
 }
 
 /// What the journal knows of an event besides its bytes.

@@ -121,6 +121,12 @@ impl Belt {
         self.index().has_project(id)
     }
 
+    /// The projects of a group and of all groups below it, the newest first. Answered from memory.
+    #[must_use]
+    pub fn projects_in(&self, group: quickdraw_domain::GroupId) -> Vec<quickdraw_domain::ProjectId> {
+        self.index().projects_in(group)
+    }
+
     /// Reads the directory again if it has changed. Whoever changes hooks calls this before answering, so that the next
     /// event on this node hears of the change from memory.
     ///

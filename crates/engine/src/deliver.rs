@@ -5,6 +5,7 @@
 //! not a hundred. A slot is free again when its attempt has ended; the result is recorded beside the next attempts.
 
 mod attempt;
+pub(crate) mod by_hand;
 pub(crate) mod flow;
 pub mod slots;
 pub mod transport;
@@ -76,6 +77,11 @@ impl Deliveries {
         {
             tracing::debug!(%error, "failed to give deliveries back; their leases lapse");
         }
+    }
+
+    /// Attempts a claimed delivery. `None`: it is to be given back with [`Self::abandon`].
+    pub async fn attempt(&self, claimed: &Claimed) -> Option<Finished> {
+        self.belt.attempt(claimed).await
     }
 
     /// Gives back what was not attempted after all.

@@ -11,6 +11,8 @@ use quickdraw_domain::{GroupId, HookId, ProjectId, Timestamp, Trigger};
 use quickdraw_store::events::FannedOut;
 use quickdraw_store::hooks::Directory;
 
+/// Most projects of a group that are named.
+const MOST_PROJECTS: usize = 20;
 /// More ancestors than any path can have; a loop of parents ends here.
 const MAX_DEPTH: usize = 64;
 
@@ -89,6 +91,16 @@ impl Index {
     #[must_use]
     pub fn is_heard(&self, place: Place, trigger: Trigger) -> bool {
         !self.hooks.is_empty() && self.in_hearing(place).any(|hook| selects(hook, trigger))
+    }
+
+    /// The projects of a group and of all groups below it, the newest first.
+    #[must_use]
+    pub fn projects_in(&self, group: GroupId) -> Vec<ProjectId> {
+        let inside = |project: &&ProjectId| self.groups_of(Place::Project(**project)).contains(&group);
+        let mut projects: Vec<ProjectId> = self.projects.keys().filter(inside).copied().collect();
+        projects.sort_unstable_by_key(|project| std::cmp::Reverse(project.0));
+        projects.truncate(MOST_PROJECTS);
+        projects
     }
 
     /// Who gets an event.

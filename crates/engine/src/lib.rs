@@ -25,6 +25,7 @@ mod worker;
 
 pub use belt::{Belt, Settings};
 pub use clock::{Clock, System};
+pub use deliver::by_hand::{ByHand, ResendRefused};
 pub use deliver::transport::{Sent, Transport};
 pub use directory::Index;
 pub use ingest::{Arrival, Ingest};

@@ -15,6 +15,8 @@ pub enum ApiError {
     Error(StatusCode, String),
     /// Problem details: status, what happened, how to mend it.
     Problem(StatusCode, String),
+    /// Asked too often: come back in so many seconds.
+    TooMany(u64),
     /// The store could not do it now.
     Store(Error),
 }
@@ -50,6 +52,20 @@ impl ApiError {
         Self::Error(StatusCode::UNPROCESSABLE_ENTITY, text.into())
     }
 
+    /// Something of ours failed. It is logged here and not shown.
+    #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "it is made for map_err")]
+    pub fn internal(error: anyhow::Error) -> Self {
+        tracing::error!("failed to answer a request: {error:#}");
+        Self::Message(StatusCode::INTERNAL_SERVER_ERROR, json!("500 Internal Server Error"))
+    }
+
+    /// 429, with the seconds to wait.
+    #[must_use]
+    pub const fn too_many(seconds: u64) -> Self {
+        Self::TooMany(seconds)
+    }
+
     /// Problem details of `/api/v1`.
     #[must_use]
     pub fn problem(status: StatusCode, detail: impl Into<String>) -> Self {
@@ -69,6 +85,13 @@ impl IntoResponse for ApiError {
             Self::Message(status, message) => (status, Json(json!({ "message": message }))).into_response(),
             Self::Error(status, error) => (status, Json(json!({ "error": error }))).into_response(),
             Self::Problem(status, detail) => problem(status, &detail),
+            Self::TooMany(seconds) => {
+                let error = "This endpoint has been requested too many times. Try again later.";
+                let body = Json(json!({ "message": { "error": error } }));
+                let mut response = (StatusCode::TOO_MANY_REQUESTS, body).into_response();
+                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+                response
+            }
             Self::Store(Error::Taken(what)) => {
                 let message = json!({ what: [format!("has already been taken")] });
                 (StatusCode::BAD_REQUEST, Json(json!({ "message": message }))).into_response()

@@ -5,6 +5,7 @@ pub mod api;
 pub mod auth;
 pub mod body;
 pub mod error;
+mod limit;
 pub mod listener;
 pub mod ops;
 pub mod params;

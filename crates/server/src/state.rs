@@ -8,6 +8,7 @@ use quickdraw_store::SharedStore;
 use tokio::sync::Semaphore;
 
 use crate::auth::Actors;
+use crate::limit::ByHandLimit;
 use crate::receive::Receiver;
 
 /// Bytes of bodies that may be in memory at once, in KiB: what a semaphore of 32-bit permits can count.
@@ -27,6 +28,8 @@ pub struct App {
     pub bodies: Arc<Semaphore>,
     /// Who tokens stood for a moment ago.
     pub(crate) actors: Actors,
+    /// How often people tested and resent lately.
+    pub(crate) by_hand: ByHandLimit,
 }
 
 impl App {
@@ -34,7 +37,15 @@ impl App {
     #[must_use]
     pub fn new(belt: Arc<Belt>, receiver: Receiver, external_url: String, metrics: PrometheusHandle) -> Arc<Self> {
         let bodies = Arc::new(Semaphore::new(BODIES_IN_FLIGHT_KIB));
-        Arc::new(Self { belt, receiver, external_url, metrics, bodies, actors: Actors::default() })
+        Arc::new(Self {
+            belt,
+            receiver,
+            external_url,
+            metrics,
+            bodies,
+            actors: Actors::default(),
+            by_hand: ByHandLimit::default(),
+        })
     }
 
     /// The store, for reading and for what people configure.

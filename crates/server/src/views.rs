@@ -123,6 +123,7 @@ pub fn event(event: &Event) -> Value {
     let source = match event.source {
         Source::Api => "api".to_owned(),
         Source::Receiver(id) => format!("receiver {id}"),
+        Source::Test => "test".to_owned(),
     };
     json!({
         "id": event.id.to_string(),

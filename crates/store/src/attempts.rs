@@ -3,10 +3,14 @@
 use async_trait::async_trait;
 use quickdraw_domain::guard::Rule;
 use quickdraw_domain::outcome::{Outcome, Unreachable};
-use quickdraw_domain::{AttemptId, DeliveryId, HookId};
+use quickdraw_domain::{AttemptId, DeliveryId, HookId, Timestamp};
 
 use crate::deliveries::Record;
 use crate::error::Result;
+use crate::scopes::{Page, Paged};
+
+/// Counting a log stops here: clients are not told the total beyond it, as GitLab does.
+pub const LOG_TOTAL: i64 = 10_001;
 
 /// An attempt as history shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,9 +44,28 @@ pub struct AttemptFilter {
     pub limit: usize,
 }
 
+/// What to show of a hook's log, newest first.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogFilter {
+    /// Whose.
+    pub hook: HookId,
+    /// Only begun since then.
+    pub since: Timestamp,
+    /// Only with a status in one of these ranges, both ends included; empty for all.
+    pub statuses: Vec<(u16, u16)>,
+    /// With these, also what got no HTTP answer.
+    pub unanswered: bool,
+    /// Which rows.
+    pub page: Page,
+}
+
 /// Attempts: what can be asked.
 #[async_trait]
 pub trait Attempts {
+    /// A page of a hook's log. The total stops at [`LOG_TOTAL`].
+    async fn hook_log(&self, filter: LogFilter) -> Result<Paged<Attempt>>;
+    /// One attempt for a hook.
+    async fn find_attempt(&self, hook: HookId, id: AttemptId) -> Result<Option<Attempt>>;
     /// Attempts by filter.
     async fn list_attempts(&self, filter: AttemptFilter) -> Result<Vec<Attempt>>;
 }
@@ -85,3 +108,20 @@ pub(crate) fn outcome_word(code: i16) -> String {
     ];
     all.into_iter().find(|outcome| outcome_code(*outcome) == code).unwrap_or(Outcome::Unknown).word().to_owned()
 }
+
+impl LogFilter {
+    /// The condition on the status. Only numbers of ours are put into the text.
+    pub(crate) fn condition(&self) -> String {
+        let mut any: Vec<String> =
+            self.statuses.iter().map(|(low, high)| format!("status BETWEEN {low} AND {high}")).collect();
+        if self.unanswered {
+            any.push("status IS NULL".to_owned());
+        }
+        if any.is_empty() { "1 = 1".to_owned() } else { format!("({})", any.join(" OR ")) }
+    }
+}
+
+/// The columns of an attempt, in the order in which both engines read them.
+pub(crate) const COLUMNS: &str =
+    "id, delivery_id, hook_id, number, outcome, status, started_at, duration, address, error,
+    response_headers, response_body";

@@ -28,6 +28,7 @@ pub(crate) const fn place_columns(place: Place) -> (i16, i64) {
 pub(crate) const fn source(kind: i16, id: i64) -> Source {
     match kind {
         1 => Source::Receiver(ReceiverId(id)),
+        2 => Source::Test,
         _ => Source::Api,
     }
 }
@@ -36,6 +37,7 @@ pub(crate) const fn source_columns(source: Source) -> (i16, i64) {
     match source {
         Source::Api => (0, 0),
         Source::Receiver(id) => (1, id.0),
+        Source::Test => (2, 0),
     }
 }
 

@@ -164,6 +164,9 @@ pub trait Deliveries {
         now: Timestamp,
         policies: Arc<Policies>,
     ) -> Result<Vec<Settlement>>;
+    /// Takes one delivery under a lease, whatever its state, to be attempted once more by hand. `None` when it is not
+    /// there, or somebody holds it.
+    async fn lease_delivery(&self, id: DeliveryId, lease_until: Timestamp) -> Result<Option<Claimed>>;
     /// Gives back deliveries of this node that were claimed and never begun: nothing is recorded of them.
     async fn release_leases(&self, node: NodeId, deliveries: Vec<(DeliveryId, i64)>) -> Result<()>;
     /// Takes lapsed leases away: each is recorded as an attempt of unknown outcome and due again. Returns how many.

@@ -41,6 +41,11 @@ pub struct Decided {
     pub now: Timestamp,
 }
 
+impl Decided {
+    /// Version of a decision that holds whatever the directory says: a test goes to one hook and no other.
+    pub const ALWAYS: i64 = -1;
+}
+
 /// What became of an appended event.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Appended {

@@ -123,3 +123,61 @@ pub(crate) fn limits_and_bad_values_are_refused(engine: Engine) {
     assert_eq!(server.call("GET", "/api/v4/groups/gear/hooks/abc", "").json()["error"], "hook_id is invalid");
     assert_eq!(server.call("DELETE", "/api/v4/hooks", "{}").status, 405);
 }
+
+pub(crate) fn a_test_re_enables_and_a_resend_sends_the_same_again(engine: Engine) {
+    let well = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let is_well = std::sync::Arc::clone(&well);
+    let sink = Sink::start(move |_| Some(if is_well.load(std::sync::atomic::Ordering::Relaxed) { 200 } else { 404 }));
+    let server = Server::start(&engine, &[("QUICKDRAW__DELIVERY__RETRY", "gitlab")]);
+    server.make_project();
+    let hook = server.make_hook(&sink.url(), r#","token":"canary-token","custom_headers":{"X-Key":"canary-header"}"#);
+    let one = format!("/api/v4/projects/1/hooks/{}", hook["id"]);
+    for number in 0..4 {
+        server.report(number).expect("accepted");
+        eventually("it was tried", || sink.got().len() > number);
+    }
+    eventually("four refusals disable it", || server.get(&one)["alert_status"] == "disabled");
+    let first_key = sink.got()[0].headers["Idempotency-Key"].clone();
+    let log = server.get(&format!("{one}/events"));
+    assert_eq!((log.as_array().map(Vec::len), &log[3]["response_status"]), (Some(4), &json!("404")), "{log}");
+    assert_eq!((&log[3]["trigger"], &log[3]["request_headers"]["X-Key"]), (&json!("push_hooks"), &json!("[REDACTED]")));
+    assert_eq!(log[3]["request_data"]["number"], 0);
+    assert!(!log.to_string().contains("canary"), "{log}");
+    let resend = format!("{one}/events/{}/resend", log[3]["id"]);
+    let refused = server.call("POST", &resend, "{}");
+    assert_eq!((refused.status, &refused.json()["message"]), (422, &json!("Hook disabled")));
+    // What is reported while it is disabled waits.
+    server.report(9).expect("accepted");
+    let failed = server.call("POST", &format!("{one}/test/push_events"), "{}");
+    assert_eq!(failed.status, 422, "{}", failed.body);
+    well.store(true, std::sync::atomic::Ordering::Relaxed);
+    let passed = server.call("POST", &format!("{one}/test/push_events"), "{}");
+    assert_eq!((passed.status, &passed.json()["message"]), (201, &json!("201 Created")), "{}", passed.body);
+    assert_eq!(server.get(&one)["alert_status"], "executable");
+    eventually("what waited has arrived", || sink.got().len() == 7);
+    let sent = server.call("POST", &resend, "{}");
+    assert_eq!((sent.status, &sent.json()["response_status"]), (201, &json!(200)), "{}", sent.body);
+    let got = sink.got().pop().expect("one more");
+    assert_eq!((&got.headers["Idempotency-Key"], &got.body), (&first_key, &sink.got()[0].body));
+    eventually("three successes are recorded", || {
+        server.get(&format!("{one}/events?status=successful")).as_array().map(Vec::len) == Some(3)
+    });
+    assert_eq!(
+        server.get(&format!("{one}/events?status=client_failure,500&per_page=2")).as_array().map(Vec::len),
+        Some(2)
+    );
+    let answer = |path: &str| server.call("GET", &format!("{one}/events?{path}"), "");
+    assert_eq!(answer("per_page=21").json()["error"], "per_page does not have a valid value");
+    assert_eq!(answer("status=now").json()["error"], "status does not have a valid value");
+    let trigger = |name: &str| server.call("POST", &format!("{one}/test/{name}"), "{}");
+    assert_eq!(trigger("moon_events").json()["error"], "trigger does not have a valid value");
+    assert_eq!(trigger("issues_events").json()["message"], "Ensure the project has issues.");
+    for _ in 0..2 {
+        trigger("tag_push_events");
+    }
+    let often = trigger("tag_push_events");
+    assert_eq!((often.status, often.body.contains("too many times")), (429, true), "{}", often.body);
+    let system = server.call("POST", &format!("/api/v4/hooks?url={}", sink.url()), "").json();
+    let mock = server.call("POST", &format!("/api/v4/hooks/{}", system["id"]), "");
+    assert_eq!((mock.status, &mock.json()["event_name"]), (201, &json!("project_create")));
+}

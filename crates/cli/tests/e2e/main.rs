@@ -20,7 +20,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 13] = [
+    let checks: [(&str, Check); 14] = [
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
@@ -34,6 +34,10 @@ fn main() {
         (
             "headers_variables_and_templates_reach_the_receiver",
             hooks::headers_variables_and_templates_reach_the_receiver,
+        ),
+        (
+            "a_test_re_enables_and_a_resend_sends_the_same_again",
+            hooks::a_test_re_enables_and_a_resend_sends_the_same_again,
         ),
         ("limits_and_bad_values_are_refused", hooks::limits_and_bad_values_are_refused),
         ("kill_9_under_load_loses_nothing", kill::kill_9_under_load_loses_nothing),

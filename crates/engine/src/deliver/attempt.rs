@@ -8,15 +8,15 @@ use quickdraw_domain::outcome::{Outcome, Unreachable};
 use quickdraw_domain::request;
 use quickdraw_store::deliveries::{Claimed, Finished, Record};
 
-use super::Deliveries;
 use super::transport::Sent;
+use crate::belt::Belt;
 use crate::telemetry;
 
-impl Deliveries {
+impl Belt {
     /// Attempts a claimed delivery. `None`: its hook has just been deleted, and the sweep will cancel it; or its lease may
     /// lapse before the attempt ends.
-    pub async fn attempt(&self, claimed: &Claimed) -> Option<Finished> {
-        let belt = &self.belt;
+    pub(crate) async fn attempt(&self, claimed: &Claimed) -> Option<Finished> {
+        let belt = self;
         let hook = belt.index().hook(claimed.hook)?.clone();
         let room = u32::try_from(claimed.payload.unpacked_len() / 1024 + 1).unwrap_or(u32::MAX);
         // Never closed, and no body is larger than all the room.

@@ -77,6 +77,11 @@ impl Flow {
         hooks.iter().copied().filter(|hook| state.take(index, *hook, now)).collect()
     }
 
+    /// An attempt by hand begins, whether there is a slot or not: people wait for it.
+    pub(crate) fn occupy(&self, index: &Index, claimed: &Claimed) {
+        self.state().slots.occupy(claimed.hook, index.host(claimed.hook).cloned(), is_retry(claimed));
+    }
+
     /// What was taken is on disk.
     pub(crate) fn taken(&self, deliveries: Vec<Claimed>) {
         if deliveries.is_empty() {

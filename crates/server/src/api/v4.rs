@@ -20,5 +20,5 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/projects/{id}", get(projects::show).delete(projects::delete))
         .nest("/projects/{id}/hooks", hooks::routes())
         .nest("/groups/{id}/hooks", hooks::routes())
-        .nest("/hooks", hooks::routes())
+        .nest("/hooks", hooks::system_routes())
 }

@@ -3,11 +3,14 @@
 use async_trait::async_trait;
 use quickdraw_domain::{AttemptId, DeliveryId, HookId, Timestamp};
 
+use tokio_postgres::Row;
+
 use super::Postgres;
-use crate::attempts::{Attempt, AttemptFilter, Attempts, outcome_word};
+use crate::attempts::{Attempt, AttemptFilter, Attempts, COLUMNS, LOG_TOTAL, LogFilter, outcome_word};
 use crate::columns;
 use crate::deliveries::Record;
 use crate::error::Result;
+use crate::scopes::Paged;
 
 #[async_trait]
 impl Attempts for Postgres {
@@ -23,29 +26,47 @@ impl Attempts for Postgres {
             (None, None) => ("$1::uuid[] IS NOT NULL", "$2::bigint[] IS NOT NULL"),
         };
         let sql = format!(
-            "SELECT id, delivery_id, hook_id, number, outcome, status, started_at, duration, address, error,
-                response_headers, response_body FROM attempts
-             WHERE {by_delivery} AND {by_hook} AND id < $3 ORDER BY id DESC LIMIT $4"
+            "SELECT {COLUMNS} FROM attempts WHERE {by_delivery} AND {by_hook} AND id < $3 ORDER BY id DESC LIMIT $4"
         );
         let statement = client.prepare_cached(&sql).await?;
         let before = filter.before.map_or(i64::MAX, |id| id.0);
         let rows = client.query(&statement, &[&deliveries, &hooks, &before, &columns::limit(filter.limit)]).await?;
-        let attempt = |row: &tokio_postgres::Row| Attempt {
-            id: AttemptId(row.get(0)),
-            delivery: DeliveryId(row.get(1)),
-            hook: HookId(row.get(2)),
-            number: u32::try_from(row.get::<_, i64>(3)).unwrap_or(u32::MAX),
-            outcome: outcome_word(row.get(4)),
-            status: row.get::<_, Option<i16>>(5).and_then(|status| u16::try_from(status).ok()),
-            record: Record {
-                started_at: Timestamp::from_micros(row.get(6)),
-                duration_micros: row.get(7),
-                address: row.get(8),
-                error: row.get(9),
-                response_headers: row.get(10),
-                response_body: row.get(11),
-            },
-        };
         Ok(rows.iter().map(attempt).collect())
+    }
+
+    async fn hook_log(&self, filter: LogFilter) -> Result<Paged<Attempt>> {
+        let client = self.client().await?;
+        let rows = format!("FROM attempts WHERE hook_id = $1 AND started_at >= $2 AND {}", filter.condition());
+        let (hook, since) = (filter.hook.0, filter.since.as_micros());
+        let sql = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT {LOG_TOTAL}) l");
+        let total = client.query_one(&sql, &[&hook, &since]).await?.get(0);
+        let sql = format!("SELECT {COLUMNS} {rows} ORDER BY id DESC LIMIT $3 OFFSET $4");
+        let rows = client.query(&sql, &[&hook, &since, &filter.page.limit, &filter.page.offset]).await?;
+        Ok(Paged { rows: rows.iter().map(attempt).collect(), total })
+    }
+
+    async fn find_attempt(&self, hook: HookId, id: AttemptId) -> Result<Option<Attempt>> {
+        let client = self.client().await?;
+        let sql = format!("SELECT {COLUMNS} FROM attempts WHERE id = $1 AND hook_id = $2");
+        Ok(client.query_opt(&sql, &[&id.0, &hook.0]).await?.as_ref().map(attempt))
+    }
+}
+
+fn attempt(row: &Row) -> Attempt {
+    Attempt {
+        id: AttemptId(row.get(0)),
+        delivery: DeliveryId(row.get(1)),
+        hook: HookId(row.get(2)),
+        number: u32::try_from(row.get::<_, i64>(3)).unwrap_or(u32::MAX),
+        outcome: outcome_word(row.get(4)),
+        status: row.get::<_, Option<i16>>(5).and_then(|status| u16::try_from(status).ok()),
+        record: Record {
+            started_at: Timestamp::from_micros(row.get(6)),
+            duration_micros: row.get(7),
+            address: row.get(8),
+            error: row.get(9),
+            response_headers: row.get(10),
+            response_body: row.get(11),
+        },
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use deadpool_postgres::Object;
-use quickdraw_domain::{DeliveryId, HookId};
+use quickdraw_domain::{DeliveryId, HookId, Timestamp};
 
 use super::Postgres;
 use super::events::{EVENT_COLUMNS, event};
@@ -41,6 +41,20 @@ const CLAIM: &str = "
     SELECT l.id, l.hook_id, l.attempts, l.unknown, l.fence, ";
 
 impl Postgres {
+    pub(super) async fn lease_one(&self, id: DeliveryId, lease_until: Timestamp) -> Result<Option<Claimed>> {
+        let client = self.client().await?;
+        let sql = format!(
+            "WITH leased AS (
+                UPDATE deliveries SET leased_until = $2, fence = fence + 1 WHERE id = $1 AND leased_until IS NULL
+                RETURNING id, hook_id, attempts, unknown, fence, event_id)
+             SELECT l.id, l.hook_id, l.attempts, l.unknown, l.fence, {EVENT_COLUMNS}, e.payload
+             FROM leased l JOIN events e ON e.id = l.event_id"
+        );
+        let statement = client.prepare_cached(&sql).await?;
+        let row = client.query_opt(&statement, &[&id.0, &lease_until.as_micros()]).await?;
+        Ok(row.map(|row| claimed(&row, lease_until)))
+    }
+
     pub(super) async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
         let client = self.client().await?;
         let mut rooms = claim.rooms.clone();
@@ -84,18 +98,7 @@ impl Postgres {
                 ],
             )
             .await?;
-        let claimed: Vec<Claimed> = rows
-            .iter()
-            .map(|row| Claimed {
-                delivery: DeliveryId(row.get(0)),
-                hook: HookId(row.get(1)),
-                tally: columns::tally(row.get(2), row.get(3)),
-                fence: row.get(4),
-                lease_until: claim.lease_until,
-                event: event(row, 5),
-                payload: Packed::from_stored(row.get(14)),
-            })
-            .collect();
+        let claimed: Vec<Claimed> = rows.iter().map(|row| claimed(row, claim.lease_until)).collect();
         // Only when the claim was cut short does it matter who is first next time.
         if claimed.len() == wanted {
             next.store(claimed.last().map_or(0, |last| last.hook.0), Ordering::Relaxed);
@@ -103,5 +106,17 @@ impl Postgres {
             next.store(0, Ordering::Relaxed);
         }
         Ok(claimed)
+    }
+}
+
+fn claimed(row: &tokio_postgres::Row, lease_until: Timestamp) -> Claimed {
+    Claimed {
+        delivery: DeliveryId(row.get(0)),
+        hook: HookId(row.get(1)),
+        tally: columns::tally(row.get(2), row.get(3)),
+        fence: row.get(4),
+        lease_until,
+        event: event(row, 5),
+        payload: Packed::from_stored(row.get(14)),
     }
 }

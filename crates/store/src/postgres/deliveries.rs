@@ -39,6 +39,10 @@ impl Deliveries for Postgres {
         self.finish(&batch, now, &policies).await
     }
 
+    async fn lease_delivery(&self, id: DeliveryId, lease_until: Timestamp) -> Result<Option<Claimed>> {
+        self.lease_one(id, lease_until).await
+    }
+
     async fn release_leases(&self, _node: NodeId, deliveries: Vec<(DeliveryId, i64)>) -> Result<()> {
         let (ids, fences): (Vec<Uuid>, Vec<i64>) = deliveries.iter().map(|(id, fence)| (id.0, *fence)).unzip();
         let client = self.client().await?;

@@ -21,7 +21,7 @@ pub(super) const EVENT_COLUMNS: &str =
     "e.id, e.place_kind, e.place_id, e.trigger_code, e.source_kind, e.source_id, e.received_at, e.chain, e.git_ref";
 
 /// One statement appends a batch: keys first; what they let through goes into the journal and its marks; and where the
-/// decision was made with the directory of this moment, the deliveries are written too, and leased if they were taken.
+/// decision was made with the directory of this moment (or holds always, -1), the deliveries are written too, and leased if they were taken.
 const APPEND: &str = "
     WITH input AS (
         SELECT * FROM UNNEST($1::uuid[], $2::smallint[], $3::bigint[], $4::smallint[], $5::smallint[], $6::bigint[],
@@ -33,7 +33,7 @@ const APPEND: &str = "
         SELECT key_hash, id, received_at FROM input WHERE key_hash IS NOT NULL ORDER BY key_hash
         ON CONFLICT DO NOTHING RETURNING event_id),
     fresh AS MATERIALIZED (
-        SELECT *, decided_at IS NOT DISTINCT FROM (SELECT version FROM directory) AS decided FROM input i
+        SELECT *, decided_at IS NOT NULL AND decided_at IN (-1, (SELECT version FROM directory)) AS decided FROM input i
         WHERE i.key_hash IS NULL OR EXISTS (SELECT 1 FROM keyed k WHERE k.event_id = i.id)),
     appended AS (
         INSERT INTO events SELECT id, place_kind, place_id, trigger_code, source_kind, source_id, received_at, chain,

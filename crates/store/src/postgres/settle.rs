@@ -24,8 +24,10 @@ const WRITE: &str = "
         AS i(id, fence, state, due_at, attempts, unknown, finished_at, hook_id, outcome, status, started_at, duration,
             address, error, response_headers, response_body)),
     settled AS (
-        -- A delivery that was cancelled meanwhile stays so.
-        UPDATE deliveries d SET state = CASE WHEN d.state < 2 THEN i.state ELSE d.state END, due_at = i.due_at,
+        -- A delivery that was cancelled meanwhile stays so; one that was given up and is sent again by hand may get there
+        -- after all.
+        UPDATE deliveries d SET due_at = CASE WHEN d.state < 2 THEN i.due_at ELSE d.due_at END,
+            state = CASE WHEN d.state < 2 OR (d.state = 3 AND i.state = 2) THEN i.state ELSE d.state END,
             attempts = i.attempts, unknown = i.unknown, finished_at = coalesce(d.finished_at, i.finished_at),
             leased_until = NULL
         FROM input i WHERE d.id = i.id AND d.fence = i.fence AND d.leased_until IS NOT NULL

@@ -59,6 +59,28 @@ impl Deliveries for Sqlite {
         self.write(move |tx| batch.iter().map(|finished| finish(tx, finished, now, &policies)).collect()).await
     }
 
+    async fn lease_delivery(&self, id: DeliveryId, lease_until: Timestamp) -> Result<Option<Claimed>> {
+        let picked = self
+            .write(move |tx| {
+                let mut read = tx
+                    .connection
+                    .prepare_cached("SELECT event_id, hook_id, attempts, unknown FROM deliveries WHERE id = ?1")?;
+                let found = read.query_row([id.0], |row| {
+                    Ok((EventId(row.get(0)?), HookId(row.get(1)?), columns::tally(row.get(2)?, row.get(3)?)))
+                });
+                let Some((event, hook, tally)) = found.optional()?.filter(|_| !tx.claims.holds(id)) else {
+                    return Ok(None);
+                };
+                let claim = write_claim(tx, lease_until, std::iter::once(id))?;
+                let lease = Lease { claim, hook, until: lease_until, tally };
+                tx.claims.add(id, lease);
+                Ok(Some(Picked { delivery: id, event, lease }))
+            })
+            .await?;
+        let Some(picked) = picked else { return Ok(None) };
+        self.read(move |connection| load(connection, picked).map(Some)).await
+    }
+
     async fn release_leases(&self, _node: NodeId, deliveries: Vec<(DeliveryId, i64)>) -> Result<()> {
         self.write(move |tx| {
             for (delivery, fence) in deliveries {
@@ -294,9 +316,12 @@ fn finish(tx: &mut Tx<'_>, finished: &Finished, now: Timestamp, policies: &Polic
     let finished_at = settled.state.due_at().is_none().then(|| now.as_micros());
     tx.connection
         .prepare_cached(
-            // A delivery that was cancelled meanwhile stays so.
-            "UPDATE deliveries SET state = ?2, due_at = ?3, attempts = ?4, unknown = ?5, finished_at = ?6
-             WHERE id = ?1 AND state < 2",
+            // A delivery that was cancelled meanwhile stays so; one that was given up and is sent again by hand may get
+            // there after all.
+            "UPDATE deliveries SET attempts = ?4, unknown = ?5, finished_at = coalesce(finished_at, ?6),
+               due_at = CASE WHEN state < 2 THEN ?3 ELSE due_at END,
+               state = CASE WHEN state < 2 OR (state = 3 AND ?2 = 2) THEN ?2 ELSE state END
+             WHERE id = ?1",
         )?
         .execute((finished.delivery.0, state, due_at, attempts, unknown, finished_at))?;
     tx.connection

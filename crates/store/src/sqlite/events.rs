@@ -15,7 +15,7 @@ use super::{Sqlite, Tx};
 use crate::columns;
 use crate::deliveries::id_range;
 use crate::error::Result;
-use crate::events::{Appended, Decide, EventFilter, Events, FanOutCount, FannedOut, NewEvent};
+use crate::events::{Appended, Decide, Decided, EventFilter, Events, FanOutCount, FannedOut, NewEvent};
 use crate::payload::Packed;
 
 #[async_trait]
@@ -138,7 +138,7 @@ fn append(tx: &mut Tx<'_>, new: &NewEvent, directory_version: i64, born: &mut Bo
         event.git_ref.as_deref(),
         new.payload.as_bytes(),
     ))?;
-    let decided = new.decided.as_ref().filter(|decided| decided.version == directory_version);
+    let decided = new.decided.as_ref().filter(|one| one.version == directory_version || one.version == Decided::ALWAYS);
     if let Some(decided) = decided {
         write_audience(tx.connection, event.id, &decided.audience, decided.now)?;
         let taken = decided.taken.iter().map(|hook| (DeliveryId::of(event.id, *hook), *hook, decided.lease_until));

@@ -7,8 +7,9 @@ use quickdraw_domain::health::Status;
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{HookId, NodeId};
-use quickdraw_store::attempts::AttemptFilter;
+use quickdraw_store::attempts::{AttemptFilter, LogFilter};
 use quickdraw_store::deliveries::DeliveryFilter;
+use quickdraw_store::scopes::Page;
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, NEW, NOON, at, claim, finished, policies};
@@ -194,4 +195,40 @@ pub(crate) async fn attempts_are_listed_by_delivery_and_by_hook(fixture: Fixture
     assert_eq!(by_hook[0].status, Some(200));
     let older = AttemptFilter { hook: Some(one), before: Some(by_hook[0].id), limit: 10, ..AttemptFilter::default() };
     assert!(fixture.store.list_attempts(older).await.expect("listed").is_empty());
+}
+
+pub(crate) async fn one_delivery_is_leased_by_hand_and_shows_in_its_hooks_log(fixture: Fixture) {
+    let store = &fixture.store;
+    let project = fixture.project("p").await;
+    let hook = fixture.hook(project).await;
+    fixture.owe(&[hook], NOON).await;
+    let first = fixture.claim(NOON).await.remove(0);
+    assert!(store.lease_delivery(first.delivery, at(30)).await.expect("looked").is_none(), "somebody holds it");
+    let gone = Outcome::Rejected { status: 410, retry_after: None };
+    assert_eq!(fixture.finish(&first, gone, at(1)).await.state, Some(State::GivenUp));
+    let again = store.lease_delivery(first.delivery, at(32)).await.expect("leased").expect("it is there");
+    assert_eq!((again.hook, again.tally.attempts, &again.event), (hook, 1, &first.event));
+    assert!(store.lease_delivery(first.delivery, at(32)).await.expect("looked").is_none());
+    fixture.finish(&again, OK, at(2)).await;
+    let delivery = store.find_delivery(first.delivery).await.expect("read").expect("it is there");
+    assert_eq!((delivery.state, delivery.tally.attempts), (State::Delivered, 2), "it got there after all");
+    // A delivery that has arrived stays so when it is sent again and fails.
+    let third = store.lease_delivery(first.delivery, at(33)).await.expect("leased").expect("it is there");
+    fixture.finish(&third, FAILED, at(3)).await;
+    let delivery = store.find_delivery(first.delivery).await.expect("read").expect("it is there");
+    assert_eq!((delivery.state, delivery.tally.attempts), (State::Delivered, 3));
+    let log = async |statuses: Vec<(u16, u16)>, unanswered, since| {
+        let page = Page { offset: 0, limit: 10 };
+        let filter = LogFilter { hook, since, statuses, unanswered, page };
+        let log = store.hook_log(filter).await.expect("listed");
+        assert_eq!(log.total, i64::try_from(log.rows.len()).expect("few"));
+        log.rows.iter().filter_map(|attempt| attempt.status).collect::<Vec<_>>()
+    };
+    assert_eq!(log(vec![], false, NOON).await, [503, 200, 410], "newest first");
+    assert_eq!(log(vec![(400, 499), (200, 200)], false, NOON).await, [200, 410]);
+    assert_eq!(log(vec![(500, 599)], true, at(3600)).await, [0; 0]);
+    let newest = store.list_attempts(AttemptFilter { limit: 1, ..AttemptFilter::default() }).await.expect("listed");
+    let id = newest[0].id;
+    assert!(store.find_attempt(hook, id).await.expect("read").is_some());
+    assert!(store.find_attempt(HookId(999), id).await.expect("read").is_none(), "another hook's");
 }

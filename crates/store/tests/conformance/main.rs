@@ -33,6 +33,7 @@ const CHECKS: &[(&str, Check)] = checks![
     events::listing_goes_back_page_by_page,
     events::pruning_takes_what_is_old_and_leaves_what_is_owed,
     deliveries::a_claim_leases_and_a_second_claim_finds_nothing,
+    deliveries::one_delivery_is_leased_by_hand_and_shows_in_its_hooks_log,
     deliveries::a_settle_needs_the_fence_of_its_claim,
     deliveries::a_lapsed_lease_is_an_unknown_attempt_and_due_again,
     deliveries::a_failure_is_due_again_later_and_success_ends_it,

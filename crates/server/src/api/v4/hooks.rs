@@ -1,6 +1,8 @@
 //! Hooks at three levels: `/api/v4/projects/:id/hooks`, `/groups/:id/hooks` and `/hooks`.
 
+mod log;
 mod read;
+mod test;
 mod values;
 
 use std::sync::Arc;
@@ -9,7 +11,7 @@ use axum::extract::{FromRequestParts, MatchedPath, OriginalUri, RawPathParams, S
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use quickdraw_domain::HookId;
 use quickdraw_domain::guard::judge_url;
@@ -37,12 +39,24 @@ const MOST_ON_INSTANCE: i64 = 1000;
 /// How often a change is tried again when somebody else changed the hook meanwhile.
 const TRIES: usize = 5;
 
-/// The same for all three levels; what comes before the collection names the level.
+/// The same for projects and groups; what comes before the collection names the level.
 pub(crate) fn routes() -> Router<Arc<App>> {
+    settings()
+        .route("/{hook_id}", get(show).put(edit).delete(delete))
+        .route("/{hook_id}/events", get(log::list))
+        .route("/{hook_id}/events/{event_id}/resend", post(log::resend))
+        .route("/{hook_id}/test/{trigger}", post(test::test))
+}
+
+/// System hooks have no log and no resend, and a test of their own.
+pub(crate) fn system_routes() -> Router<Arc<App>> {
+    settings().route("/{hook_id}", get(show).put(edit).delete(delete).post(test::test_system))
+}
+
+fn settings() -> Router<Arc<App>> {
     let values = |kind| put(move |at, app, params| values::set(kind, at, app, params));
     Router::new()
         .route("/", get(list).post(create))
-        .route("/{hook_id}", get(show).put(edit).delete(delete))
         .route(
             "/{hook_id}/custom_headers/{key}",
             values(values::Kind::CustomHeader).delete(|at, app| values::unset(values::Kind::CustomHeader, at, app)),
@@ -58,6 +72,8 @@ pub(crate) struct At {
     pub(crate) scope: Scope,
     hook_id: Option<String>,
     key: Option<String>,
+    event_id: Option<String>,
+    trigger: Option<String>,
 }
 
 impl FromRequestParts<Arc<App>> for At {
@@ -76,7 +92,7 @@ impl FromRequestParts<Arc<App>> for At {
             Some("groups") => Scope::Group(find_group(app, &id).await?.id),
             _ => Scope::Instance,
         };
-        Ok(Self { scope, hook_id: get("hook_id"), key: get("key") })
+        Ok(Self { scope, hook_id: get("hook_id"), key: get("key"), event_id: get("event_id"), trigger: get("trigger") })
     }
 }
 

@@ -20,15 +20,20 @@ pub(crate) struct Asked {
 
 impl Asked {
     pub(crate) fn read(params: &Params) -> Result<Self, ApiError> {
+        Self::read_at_most(params, i64::MAX).map(|asked| Self { per_page: asked.per_page.min(MOST), ..asked })
+    }
+
+    /// The same where more than `most` is a refusal.
+    pub(crate) fn read_at_most(params: &Params, most: i64) -> Result<Self, ApiError> {
         let page = params.integer("page")?.unwrap_or(1);
         let per_page = params.integer("per_page")?.unwrap_or(DEFAULT);
         if page < 1 || page > i64::from(u32::MAX) {
             return Err(ApiError::bad_parameter("page does not have a valid value"));
         }
-        if per_page < 1 {
+        if per_page < 1 || per_page > most {
             return Err(ApiError::bad_parameter("per_page does not have a valid value"));
         }
-        Ok(Self { page, per_page: per_page.min(MOST) })
+        Ok(Self { page, per_page })
     }
 
     pub(crate) const fn rows(&self) -> Page {

@@ -1,0 +1,142 @@
+//! Attempts that people ask for and wait for: a test, and a delivery sent once more. They are recorded like any other, and
+//! are never tried again by themselves.
+
+use anyhow::Context;
+use quickdraw_domain::delivery::Tally;
+use quickdraw_domain::event::{Event, Source};
+use quickdraw_domain::health::{Health, Status};
+use quickdraw_domain::hook::Hook;
+use quickdraw_domain::outcome::Outcome;
+use quickdraw_domain::retry::RetryPolicy;
+use quickdraw_domain::scope::{Place, Scope};
+use quickdraw_domain::settle::Policies;
+use quickdraw_domain::{DeliveryId, EventId, Trigger};
+use quickdraw_store::deliveries::{Claimed, Record};
+use quickdraw_store::events::{Appended, Decided, FannedOut, NewEvent};
+use quickdraw_store::{Packed, hooks::HookWithHealth};
+
+use crate::belt::Belt;
+
+/// What became of an attempt by hand.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ByHand {
+    /// The verdict.
+    pub outcome: Outcome,
+    /// Why there was no answer, and the beginning of the answer's body.
+    pub record: Record,
+}
+
+/// Why a delivery is not sent once more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ResendRefused {
+    /// Its hook is disabled: a test re-enables it.
+    #[error("Hook disabled")]
+    HookDisabled,
+    /// It is being attempted at this moment.
+    #[error("This delivery is under way")]
+    UnderWay,
+    /// History has been pruned.
+    #[error("This delivery is not kept any more")]
+    Gone,
+}
+
+impl Belt {
+    /// Sends a body to one hook at once, whatever its health. A success re-enables it.
+    ///
+    /// # Errors
+    /// When the store fails, or the hook was deleted meanwhile.
+    pub async fn test(&self, hook: &Hook, trigger: Trigger, body: &[u8]) -> anyhow::Result<ByHand> {
+        let now = self.clock.now();
+        let event = Event {
+            id: EventId(self.clock.uuid()),
+            place: match hook.scope {
+                Scope::Project(id) => Place::Project(id),
+                Scope::Group(id) => Place::Group(id),
+                Scope::Instance => Place::Instance,
+            },
+            trigger,
+            source: Source::Test,
+            received_at: now,
+            chain: None,
+            git_ref: None,
+        };
+        let lease_until = now.plus(self.settings.lease);
+        let audience = FannedOut { deliver: vec![hook.id], skip: Vec::new() };
+        let decided = Decided { version: Decided::ALWAYS, audience, taken: vec![hook.id], lease_until, now };
+        let payload = Packed::pack(body);
+        let new = NewEvent {
+            event: event.clone(),
+            payload: payload.clone(),
+            dedupe: None,
+            decided: Some(decided),
+            counts: false,
+        };
+        let appended = self.store.append_events(vec![new]).await?;
+        let Some(Appended::New { fence: Some(fence), .. }) = appended.first() else {
+            anyhow::bail!("a test was not taken for what it is");
+        };
+        let delivery = DeliveryId::of(event.id, hook.id);
+        let claimed =
+            Claimed { delivery, hook: hook.id, tally: Tally::default(), fence: *fence, lease_until, event, payload };
+        self.attempt_by_hand(claimed).await.context("the hook was deleted meanwhile")
+    }
+
+    /// Sends a delivery once more, with its original bytes and ids, as a normal attempt.
+    ///
+    /// # Errors
+    /// The inner one says why it is refused; the outer one when the store fails.
+    pub async fn resend(
+        &self,
+        entry: &HookWithHealth,
+        delivery: DeliveryId,
+    ) -> anyhow::Result<Result<ByHand, ResendRefused>> {
+        let now = self.clock.now();
+        if entry.health.status(now) != Status::Executable && entry.health != Health::default() {
+            return Ok(Err(ResendRefused::HookDisabled));
+        }
+        if self.store.find_delivery(delivery).await?.is_none() {
+            return Ok(Err(ResendRefused::Gone));
+        }
+        let lease_until = now.plus(self.settings.lease);
+        let Some(claimed) = self.store.lease_delivery(delivery, lease_until).await? else {
+            return Ok(Err(ResendRefused::UnderWay));
+        };
+        Ok(self.attempt_by_hand(claimed).await.ok_or(ResendRefused::Gone))
+    }
+
+    async fn attempt_by_hand(&self, claimed: Claimed) -> Option<ByHand> {
+        self.flow.occupy(&self.index(), &claimed);
+        let mut slot = Slot { belt: self, claimed: &claimed, ended: false };
+        let finished = self.attempt(&claimed).await?;
+        slot.ended = true;
+        let (outcome, record) = (finished.outcome, finished.record.clone());
+        let disable = self.settings.policies.disable;
+        let policies = std::sync::Arc::new(Policies { retry: RetryPolicy::gitlab(), disable });
+        let settled = self.store.finish_attempts(vec![finished], self.clock.now(), policies).await;
+        if let Err(error) = &settled {
+            tracing::error!(%error, "failed to record an attempt by hand; its lease lapses");
+        }
+        std::mem::forget(slot);
+        self.flow.settled(std::iter::once(claimed.hook), settled.as_deref().ok());
+        // A hook that was re-enabled has deliveries waiting.
+        self.wakes.deliver.notify_one();
+        Some(ByHand { outcome, record })
+    }
+}
+
+/// Gives a slot back when whoever waited for the attempt has gone. The lease lapses by itself.
+struct Slot<'a> {
+    belt: &'a Belt,
+    claimed: &'a Claimed,
+    ended: bool,
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        if self.ended {
+            self.belt.flow.settled(std::iter::once(self.claimed.hook), None);
+        } else {
+            self.belt.flow.abandoned(self.claimed, true);
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! `…/hooks/:hook_id/events`: what was sent in the last seven days, and sending it once more.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{OriginalUri, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use quickdraw_domain::hook::Hook;
+use quickdraw_domain::request;
+use quickdraw_domain::{AttemptId, Timestamp};
+use quickdraw_store::attempts::{Attempt, LogFilter};
+use serde_json::{Map, Value, json};
+
+use super::At;
+use crate::api::v4::page::Asked;
+use crate::auth::Admin;
+use crate::error::ApiError;
+use crate::params::Params;
+use crate::state::App;
+
+const SECONDS_PER_DAY: i64 = 86_400;
+/// Most rows of a page: GitLab's, and a refusal beyond it.
+const MOST: i64 = 20;
+const MASK: &str = "[REDACTED]";
+
+pub(super) async fn list(
+    at: At,
+    State(app): State<Arc<App>>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let entry = at.hook(&app).await?;
+    let asked = Asked::read_at_most(&params, MOST)?;
+    let (statuses, unanswered) = statuses(params.text("status")?.as_deref())?;
+    let today = app.belt.clock().now().as_seconds().div_euclid(SECONDS_PER_DAY);
+    let since = Timestamp::from_seconds((today - 7) * SECONDS_PER_DAY);
+    let filter = LogFilter { hook: entry.hook.id, since, statuses, unanswered, page: asked.rows() };
+    let log = app.store().hook_log(filter).await?;
+    let mut rows = Vec::with_capacity(log.rows.len());
+    for attempt in &log.rows {
+        rows.push(view(&app, &entry.hook, attempt).await?);
+    }
+    Ok(asked.answer(rows, log.total, &headers, &uri))
+}
+
+pub(super) async fn resend(
+    Admin(actor): Admin,
+    at: At,
+    State(app): State<Arc<App>>,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let entry = at.hook(&app).await?;
+    let id = at.event_id.as_deref().and_then(|text| text.parse().ok()).map(AttemptId);
+    let id = id.ok_or_else(|| ApiError::bad_parameter("hook_event_id is invalid"))?;
+    let attempt = app.store().find_attempt(entry.hook.id, id).await?.ok_or_else(ApiError::plain_not_found)?;
+    app.by_hand.count(("resend", at.scope, actor.user_id))?;
+    let sent = app.belt.resend(&entry, attempt.delivery).await.map_err(ApiError::internal)?;
+    let sent = sent.map_err(|refused| unprocessable(json!(refused.to_string())))?;
+    match sent.outcome.status() {
+        Some(status) => Ok((StatusCode::CREATED, Json(json!({ "response_status": status })))),
+        None => Err(unprocessable(json!(sent.record.error.unwrap_or_else(|| sent.outcome.word().to_owned())))),
+    }
+}
+
+pub(super) fn unprocessable(message: Value) -> ApiError {
+    ApiError::Message(StatusCode::UNPROCESSABLE_ENTITY, message)
+}
+
+/// Reads `status`: numbers, and GitLab's words for classes.
+fn statuses(text: Option<&str>) -> Result<(Vec<(u16, u16)>, bool), ApiError> {
+    let (mut ranges, mut unanswered) = (Vec::new(), false);
+    for word in text.into_iter().flat_map(|text| text.split(',')).map(str::trim).filter(|word| !word.is_empty()) {
+        match word {
+            "successful" => ranges.push((200, 299)),
+            "client_failure" => ranges.push((400, 499)),
+            "server_failure" => {
+                ranges.push((500, 599));
+                unanswered = true;
+            }
+            _ => match word.parse() {
+                Ok(status @ 100..=599) => ranges.push((status, status)),
+                _ => return Err(ApiError::bad_parameter("status does not have a valid value")),
+            },
+        }
+    }
+    Ok((ranges, unanswered))
+}
+
+/// An attempt as GitLab shows it. The request follows from event, hook and attempt; what is secret in it is masked.
+async fn view(app: &App, hook: &Hook, attempt: &Attempt) -> Result<Value, ApiError> {
+    let delivery = app.store().find_delivery(attempt.delivery).await?;
+    let event = match &delivery {
+        Some(delivery) => app.store().find_event(delivery.event).await?,
+        None => None,
+    };
+    let (mut headers, mut data, mut trigger) = (Map::new(), json!({}), Value::Null);
+    if let Some((event, payload)) = event {
+        trigger = json!(event.trigger.row().name);
+        let instance = &app.belt.settings().instance;
+        let body = payload.unpack()?;
+        if let Ok(request) = request::build(hook, &event, attempt.delivery, body, instance, attempt.record.started_at) {
+            data = serde_json::from_slice(&request.body).unwrap_or_else(|_| json!({}));
+            mask_mail(&mut data);
+            for (name, value) in request.headers {
+                headers.insert(name.to_string(), if is_open(&name) { json!(value) } else { json!(MASK) });
+            }
+        }
+    }
+    let record = &attempt.record;
+    let answered = record.response_headers.as_deref().unwrap_or_default();
+    let answered: Map<String, Value> = answered
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (title_case(name), json!(value)))
+        .collect();
+    let body = record.response_body.as_deref().map(String::from_utf8_lossy);
+    Ok(json!({
+        "id": attempt.id.0,
+        "url": hook.url.masked(),
+        "trigger": trigger,
+        "request_headers": headers,
+        "request_data": data,
+        "response_headers": answered,
+        "response_body": body.as_deref().or(record.error.as_deref()).unwrap_or_default(),
+        "execution_duration": seconds(record.duration_micros),
+        "response_status": attempt.status.map_or_else(|| "internal error".to_owned(), |status| status.to_string()),
+    }))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "durations of attempts are seconds")]
+fn seconds(micros: i64) -> f64 {
+    micros as f64 / 1e6
+}
+
+/// The closed list of headers whose values are shown; everything else, custom headers above all, is masked.
+fn is_open(name: &str) -> bool {
+    const OPEN: [&str; 9] = [
+        "content-type",
+        "user-agent",
+        "x-gitlab-event",
+        "x-gitlab-instance",
+        "x-gitlab-webhook-uuid",
+        "x-gitlab-event-uuid",
+        "idempotency-key",
+        "webhook-id",
+        "webhook-timestamp",
+    ];
+    OPEN.iter().any(|open| open.eq_ignore_ascii_case(name))
+}
+
+/// `content-type` as `Content-Type`.
+fn title_case(name: &str) -> String {
+    let mut start = true;
+    let letter = |c: char| {
+        let written = if start { c.to_ascii_uppercase() } else { c };
+        start = !c.is_ascii_alphanumeric();
+        written
+    };
+    name.chars().map(letter).collect()
+}
+
+/// Texts that as a whole are an e-mail address, at any depth.
+fn mask_mail(value: &mut Value) {
+    match value {
+        Value::String(text) if is_mail(text) => MASK.clone_into(text),
+        Value::Array(list) => list.iter_mut().for_each(mask_mail),
+        Value::Object(object) => object.values_mut().for_each(mask_mail),
+        _ => {}
+    }
+}
+
+fn is_mail(text: &str) -> bool {
+    let Some((name, host)) = text.split_once('@') else { return false };
+    let plain = |part: &str| !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || "@<>,;\"".contains(c));
+    plain(name) && plain(host) && host.contains('.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_numbers_and_classes() {
+        assert_eq!(statuses(Some("200,client_failure")).expect("valid"), (vec![(200, 200), (400, 499)], false));
+        assert_eq!(statuses(Some("server_failure")).expect("valid"), (vec![(500, 599)], true));
+        assert_eq!(statuses(None).expect("valid"), (vec![], false));
+        assert!(statuses(Some("sometimes")).is_err() && statuses(Some("7")).is_err());
+    }
+
+    #[test]
+    fn addresses_are_masked_at_any_depth_and_nothing_else() {
+        let mut data = json!({ "a": [{ "mail": "ida@climb.example" }], "text": "write to ida@climb.example", "git": "git@host:a/b" });
+        mask_mail(&mut data);
+        assert_eq!(
+            data,
+            json!({ "a": [{ "mail": MASK }], "text": "write to ida@climb.example", "git": "git@host:a/b" })
+        );
+        assert_eq!(title_case("x-request-id"), "X-Request-Id");
+    }
+}

@@ -1,0 +1,105 @@
+//! `…/hooks/:hook_id/test/:trigger`, and the test of a system hook.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use quickdraw_domain::event::Source;
+use quickdraw_domain::scope::Scope;
+use quickdraw_domain::{ProjectId, Trigger};
+use quickdraw_store::events::EventFilter;
+use serde_json::{Value, json};
+
+use super::At;
+use super::log::unprocessable;
+use crate::auth::Admin;
+use crate::error::ApiError;
+use crate::state::App;
+
+const PUSH: &str = include_str!("../../../../../../fixtures/gitlab/push_hooks/sample.json");
+const TAG_PUSH: &str = include_str!("../../../../../../fixtures/gitlab/tag_push_hooks/sample.json");
+/// How many events are looked at for a real one.
+const LOOK_BACK: usize = 50;
+
+pub(super) async fn test(
+    Admin(actor): Admin,
+    at: At,
+    State(app): State<Arc<App>>,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let attribute = at.trigger.clone().unwrap_or_default();
+    let trigger = Trigger::all()
+        .find(|trigger| trigger.row().attribute == Some(attribute.as_str()) && trigger.row().levels.contain(at.scope));
+    let trigger = trigger.ok_or_else(|| ApiError::bad_parameter("trigger does not have a valid value"))?;
+    let entry = at.hook(&app).await?;
+    app.by_hand.count(("test", at.scope, actor.user_id))?;
+    let body = sample(&app, at.scope, trigger, &attribute).await?;
+    let sent = app.belt.test(&entry.hook, trigger, &body).await.map_err(ApiError::internal)?;
+    if sent.outcome.is_delivered() {
+        return Ok((StatusCode::CREATED, Json(json!({ "message": "201 Created" }))));
+    }
+    // The receiver's own words, or why there are none.
+    let words = sent.record.response_body.as_deref().map(|body| String::from_utf8_lossy(body).into_owned());
+    let words = words.filter(|words| !words.is_empty()).or(sent.record.error);
+    Err(unprocessable(json!(words.unwrap_or_else(|| sent.outcome.to_string()))))
+}
+
+/// The fixed body of GitLab's, sent and answered whatever the receiver says.
+pub(super) async fn test_system(at: At, State(app): State<Arc<App>>) -> Result<(StatusCode, Json<Value>), ApiError> {
+    let entry = at.hook(&app).await?;
+    let mock = json!({
+        "project_id": 1,
+        "owner_email": "example@gitlabhq.com",
+        "owner_name": "Someone",
+        "name": "Ruby",
+        "path": "ruby",
+        "event_name": "project_create",
+    });
+    let sent = app.belt.test(&entry.hook, Trigger::PUSH, mock.to_string().as_bytes()).await;
+    if let Err(error) = sent {
+        tracing::warn!("a test of a system hook was not sent: {error:#}");
+    }
+    Ok((StatusCode::CREATED, Json(mock)))
+}
+
+/// The newest real event of that kind; for pushes, a sample of ours if there is none.
+async fn sample(app: &App, scope: Scope, trigger: Trigger, attribute: &str) -> Result<Vec<u8>, ApiError> {
+    if let Some(body) = newest(app, scope, trigger).await? {
+        return Ok(body);
+    }
+    let missing = match attribute {
+        "push_events" => return Ok(PUSH.as_bytes().to_vec()),
+        "tag_push_events" => return Ok(TAG_PUSH.as_bytes().to_vec()),
+        "confidential_note_events" | "deployment_events" | "feature_flag_events" => {
+            "Testing not available for this hook"
+        }
+        "issues_events" | "confidential_issues_events" => "Ensure the project has issues.",
+        "note_events" | "emoji_events" => "Ensure the project has notes.",
+        "merge_requests_events" => "Ensure the project has merge requests.",
+        "job_events" => "Ensure the project has CI jobs.",
+        "pipeline_events" => "Ensure the project has CI pipelines.",
+        "wiki_page_events" => "Ensure the wiki is enabled and has pages.",
+        "releases_events" => "Ensure the project has releases.",
+        _ => "No event of this kind was reported yet; report one, or test with push_events",
+    };
+    Err(unprocessable(json!(missing)))
+}
+
+async fn newest(app: &App, scope: Scope, trigger: Trigger) -> Result<Option<Vec<u8>>, ApiError> {
+    let projects: Vec<ProjectId> = match scope {
+        Scope::Project(id) => vec![id],
+        // A project of the group, the newest first.
+        Scope::Group(id) => app.belt.projects_in(id),
+        Scope::Instance => return Ok(None),
+    };
+    for project in projects {
+        let filter = EventFilter { project: Some(project), trigger: Some(trigger), before: None, limit: LOOK_BACK };
+        let events = app.store().list_events(filter).await?;
+        if let Some(event) = events.iter().find(|event| event.source != Source::Test)
+            && let Some((_, payload)) = app.store().find_event(event.id).await?
+        {
+            return Ok(Some(payload.unpack()?.to_vec()));
+        }
+    }
+    Ok(None)
+}
