@@ -96,7 +96,7 @@ pub(crate) async fn root_token(config: &Config, store: &SharedStore, first: &mut
         token
     };
     let digest = *TokenDigest::new(token.as_bytes()).as_bytes();
-    if store.find_actor(digest).await?.is_none() {
+    if store.find_actor(digest, now()).await?.is_none() {
         store.set_root_token(digest, now()).await?;
     }
     Ok(())

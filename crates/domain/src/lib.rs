@@ -13,6 +13,7 @@
 //! | What happens next? | [`settle::settle`] |
 //! | What does it count for? | [`insights::facts`] |
 
+pub mod access;
 pub mod audience;
 pub mod compose;
 pub mod delivery;

@@ -8,16 +8,18 @@ use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use quickdraw_domain::access::{Action, Verdict, verdict};
+use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::TokenDigest;
 use quickdraw_store::access::Actor;
 
 use crate::error::ApiError;
 use crate::state::App;
 
-/// An administrator: so far, whoever has the root token. Handlers that take it are closed to everybody else.
-pub struct Admin(pub Actor);
+/// Whoever has a valid token whose scope covers the method. What they may do is for the handler to ask.
+pub struct Caller(pub Actor);
 
-impl FromRequestParts<Arc<App>> for Admin {
+impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
@@ -28,16 +30,54 @@ impl FromRequestParts<Arc<App>> for Admin {
         let actor = match known {
             Some(actor) => actor,
             None => {
-                let actor = app.store().find_actor(digest).await?.ok_or_else(ApiError::unauthorized)?;
+                let now = app.belt.clock().now();
+                let actor = app.store().find_actor(digest, now).await?.ok_or_else(ApiError::unauthorized)?;
                 app.actors.put(digest, actor.clone());
                 actor
             }
         };
-        if actor.is_admin { Ok(Self(actor)) } else { Err(ApiError::unauthorized()) }
+        if actor.read_only && !parts.method.is_safe() {
+            return Err(ApiError::insufficient_scope());
+        }
+        Ok(Self(actor))
     }
 }
 
-/// How long a token is believed without a look into the store, on every node: the price of a revocation.
+impl Caller {
+    /// Lets them pass if their role is enough.
+    ///
+    /// # Errors
+    /// 403, or 404 with `what` when they must not learn that it is there.
+    pub async fn require(&self, app: &App, scope: Scope, action: Action) -> Result<(), ApiError> {
+        let Actor { user_id, is_admin, .. } = self.0;
+        let role = match scope {
+            _ if is_admin => None,
+            Scope::Instance => None,
+            _ => app.store().role(scope, user_id, app.belt.clock().now()).await?,
+        };
+        match verdict(is_admin, role, scope, action) {
+            Verdict::Allowed => Ok(()),
+            Verdict::Forbidden => Err(ApiError::forbidden()),
+            Verdict::Hidden => {
+                Err(ApiError::not_found(if matches!(scope, Scope::Group(_)) { "Group" } else { "Project" }))
+            }
+        }
+    }
+}
+
+/// An administrator. Handlers that take it are closed to everybody else.
+pub struct Admin(pub Actor);
+
+impl FromRequestParts<Arc<App>> for Admin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let Caller(actor) = Caller::from_request_parts(parts, app).await?;
+        if actor.is_admin { Ok(Self(actor)) } else { Err(ApiError::forbidden()) }
+    }
+}
+
+/// How long a token is believed without a look into the store: what a revocation takes to reach other nodes.
 const BELIEVED: Duration = Duration::from_secs(1);
 const MOST_ACTORS: usize = 1024;
 
@@ -49,6 +89,11 @@ impl Actors {
     fn get(&self, digest: [u8; 32]) -> Option<Actor> {
         let actors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         actors.get(&digest).filter(|(_, since)| since.elapsed() < BELIEVED).map(|(actor, _)| actor.clone())
+    }
+
+    /// Forgets everybody: a token was taken back on this node.
+    pub(crate) fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn put(&self, digest: [u8; 32], actor: Actor) {

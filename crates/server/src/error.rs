@@ -15,6 +15,8 @@ pub enum ApiError {
     Error(StatusCode, String),
     /// Problem details: status, what happened, how to mend it.
     Problem(StatusCode, String),
+    /// The token's scope does not cover what was asked.
+    InsufficientScope,
     /// Asked too often: come back in so many seconds.
     TooMany(u64),
     /// The store could not do it now.
@@ -38,6 +40,18 @@ impl ApiError {
     #[must_use]
     pub fn unauthorized() -> Self {
         Self::Message(StatusCode::UNAUTHORIZED, json!("401 Unauthorized"))
+    }
+
+    /// 403.
+    #[must_use]
+    pub fn forbidden() -> Self {
+        Self::Message(StatusCode::FORBIDDEN, json!("403 Forbidden"))
+    }
+
+    /// 403 of a token that may only read.
+    #[must_use]
+    pub const fn insufficient_scope() -> Self {
+        Self::InsufficientScope
     }
 
     /// 400 of a parameter.
@@ -85,6 +99,14 @@ impl IntoResponse for ApiError {
             Self::Message(status, message) => (status, Json(json!({ "message": message }))).into_response(),
             Self::Error(status, error) => (status, Json(json!({ "error": error }))).into_response(),
             Self::Problem(status, detail) => problem(status, &detail),
+            Self::InsufficientScope => {
+                let body = json!({
+                    "error": "insufficient_scope",
+                    "error_description": "The request requires higher privileges than provided by the access token.",
+                    "scope": "api",
+                });
+                (StatusCode::FORBIDDEN, Json(body)).into_response()
+            }
             Self::TooMany(seconds) => {
                 let error = "This endpoint has been requested too many times. Try again later.";
                 let body = Json(json!({ "message": { "error": error } }));

@@ -129,6 +129,21 @@ impl Params {
         }
     }
 
+    /// A list of words: `["a", "b"]`, `name[]=a&name[]=b`, or `a,b`.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn words(&self, name: &str) -> Result<Vec<String>, ApiError> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(Value::String(text)) => Ok(text.split(',').map(str::trim).map(str::to_owned).collect()),
+            Some(Value::Array(list)) => {
+                list.iter().map(|word| word.as_str().map(str::to_owned).ok_or_else(|| invalid(name))).collect()
+            }
+            Some(_) => Err(invalid(name)),
+        }
+    }
+
     /// Whether it was given at all, be it as `null`.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {

@@ -30,6 +30,7 @@ use crate::seal::{Place, Ring};
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "belt", include_str!("migrations/postgres/0001_belt.sql")),
     (2, "hook_values", include_str!("migrations/postgres/0002_hook_values.sql")),
+    (3, "access", include_str!("migrations/postgres/0003_access.sql")),
 ];
 
 /// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.

@@ -41,6 +41,7 @@ type Migration = (i64, &'static str, &'static str);
 const MIGRATIONS: &[Migration] = &[
     (1, "belt", include_str!("migrations/sqlite/0001_belt.sql")),
     (2, "hook_values", include_str!("migrations/sqlite/0002_hook_values.sql")),
+    (3, "access", include_str!("migrations/sqlite/0003_access.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[(1, "insights", include_str!("migrations/sqlite/0001_insights.sql"))];
 

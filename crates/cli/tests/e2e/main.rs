@@ -3,6 +3,7 @@
 //! Checks that store something run on SQLite, and on PostgreSQL when `QUICKDRAW_TEST_POSTGRES` names a server (`./test`
 //! starts one); without it the PostgreSQL half is shown as ignored.
 
+mod access;
 mod git;
 mod guard;
 mod hooks;
@@ -20,7 +21,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 14] = [
+    let checks: [(&str, Check); 16] = [
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
@@ -39,6 +40,8 @@ fn main() {
             "a_test_re_enables_and_a_resend_sends_the_same_again",
             hooks::a_test_re_enables_and_a_resend_sends_the_same_again,
         ),
+        ("each_role_may_do_what_its_row_says", access::each_role_may_do_what_its_row_says),
+        ("tokens_are_made_shown_once_and_taken_back", access::tokens_are_made_shown_once_and_taken_back),
         ("limits_and_bad_values_are_refused", hooks::limits_and_bad_values_are_refused),
         ("kill_9_under_load_loses_nothing", kill::kill_9_under_load_loses_nothing),
     ];

@@ -2,13 +2,15 @@
 
 mod groups;
 mod hooks;
+mod members;
 mod page;
 mod projects;
+mod users;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use crate::state::App;
 
@@ -18,6 +20,16 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/groups/{id}", get(groups::show).delete(groups::delete))
         .route("/projects", get(projects::list).post(projects::create))
         .route("/projects/{id}", get(projects::show).delete(projects::delete))
+        .route("/user", get(users::me))
+        .route("/user/personal_access_tokens", post(users::create_token))
+        .route("/users", get(users::list).post(users::create))
+        .route("/users/{id}", get(users::show))
+        .route("/users/{id}/personal_access_tokens", post(users::create_token_for))
+        .route("/personal_access_tokens/{id}", get(users::show_token).delete(users::revoke_token))
+        .route("/version", get(users::version))
+        .route("/metadata", get(users::version))
+        .nest("/projects/{id}/members", members::routes())
+        .nest("/groups/{id}/members", members::routes())
         .nest("/projects/{id}/hooks", hooks::routes())
         .nest("/groups/{id}/hooks", hooks::routes())
         .nest("/hooks", hooks::system_routes())

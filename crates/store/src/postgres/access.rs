@@ -1,11 +1,16 @@
-//! Access tokens in PostgreSQL.
+//! Users, access tokens and members in PostgreSQL.
 
 use async_trait::async_trait;
 use quickdraw_domain::Timestamp;
+use quickdraw_domain::access::AccessLevel;
+use quickdraw_domain::scope::Scope;
+use tokio_postgres::Row;
 
 use super::Postgres;
-use crate::access::{Access, Actor};
-use crate::error::Result;
+use crate::access::{Access, Actor, Member, NewToken, NewUser, Token, USED_EVERY_MICROS, User, made};
+use crate::columns;
+use crate::error::{Error, Result};
+use crate::scopes::{Page, Paged};
 
 #[async_trait]
 impl Access for Postgres {
@@ -27,15 +32,181 @@ impl Access for Postgres {
         Ok(self.client().await?.query_one(sql, &[]).await?.get(0))
     }
 
-    async fn find_actor(&self, digest: [u8; 32]) -> Result<Option<Actor>> {
+    async fn find_actor(&self, digest: [u8; 32], now: Timestamp) -> Result<Option<Actor>> {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
-                "SELECT u.id, u.username, u.name, u.is_admin FROM access_tokens t JOIN users u ON u.id = t.user_id
-                 WHERE t.digest = $1",
+                "SELECT u.id, u.username, u.name, u.is_admin, t.id, t.read_only, t.last_used_at
+                 FROM access_tokens t JOIN users u ON u.id = t.user_id
+                 WHERE t.digest = $1 AND NOT t.revoked AND (t.expires_at IS NULL OR t.expires_at > $2)",
             )
             .await?;
-        let row = client.query_opt(&statement, &[&digest.as_slice()]).await?;
-        Ok(row.map(|row| Actor { user_id: row.get(0), username: row.get(1), name: row.get(2), is_admin: row.get(3) }))
+        let Some(row) = client.query_opt(&statement, &[&digest.as_slice(), &now.as_micros()]).await? else {
+            return Ok(None);
+        };
+        let actor = Actor {
+            user_id: row.get(0),
+            username: row.get(1),
+            name: row.get(2),
+            is_admin: row.get(3),
+            token: row.get(4),
+            read_only: row.get(5),
+        };
+        if row.get::<_, Option<i64>>(6).is_none_or(|used| now.as_micros() - used >= USED_EVERY_MICROS) {
+            let sql = "UPDATE access_tokens SET last_used_at = $2 WHERE id = $1";
+            client.execute(sql, &[&actor.token, &now.as_micros()]).await?;
+        }
+        Ok(Some(actor))
+    }
+
+    async fn create_user(&self, new: NewUser, now: Timestamp) -> Result<User> {
+        let client = self.client().await?;
+        let row = client
+            .query_opt(
+                "INSERT INTO users (username, name, email, is_admin, created_at) VALUES ($1, $2, $3, $4, $5)
+                 ON CONFLICT DO NOTHING RETURNING id",
+                &[&new.username, &new.name, &new.email, &new.is_admin, &now.as_micros()],
+            )
+            .await?;
+        let id = row.ok_or(Error::Taken("username"))?.get(0);
+        let NewUser { username, name, email, is_admin } = new;
+        Ok(User { id, username, name, email, is_admin, created_at: now })
+    }
+
+    async fn find_user(&self, id: i64) -> Result<Option<User>> {
+        let sql = format!("SELECT {USER} FROM users u WHERE u.id = $1");
+        Ok(self.client().await?.query_opt(&sql, &[&id]).await?.map(|row| user(&row)))
+    }
+
+    async fn list_users(&self, username: Option<String>, page: Page) -> Result<Paged<User>> {
+        let client = self.client().await?;
+        let rows = "FROM users u WHERE ($1::text IS NULL OR lower(u.username) = lower($1))";
+        let total = client.query_one(&format!("SELECT count(*) {rows}"), &[&username]).await?.get(0);
+        let sql = format!("SELECT {USER} {rows} ORDER BY u.id LIMIT $2 OFFSET $3");
+        let rows = client.query(&sql, &[&username, &page.limit, &page.offset]).await?;
+        Ok(Paged { rows: rows.iter().map(user).collect(), total })
+    }
+
+    async fn create_token(&self, new: NewToken, now: Timestamp) -> Result<Token> {
+        let client = self.client().await?;
+        let expires_at = new.expires_at.map(Timestamp::as_micros);
+        let row = client
+            .query_opt(
+                "INSERT INTO access_tokens (digest, user_id, name, read_only, created_at, expires_at)
+                 SELECT $1, u.id, $3, $4, $5, $6 FROM users u WHERE u.id = $2 RETURNING id",
+                &[&new.digest.as_slice(), &new.user_id, &new.name, &new.read_only, &now.as_micros(), &expires_at],
+            )
+            .await?;
+        Ok(made(row.ok_or(Error::Missing("user"))?.get(0), new, now))
+    }
+
+    async fn find_token(&self, id: i64) -> Result<Option<Token>> {
+        let sql = "SELECT id, user_id, name, read_only, created_at, expires_at, last_used_at, revoked
+            FROM access_tokens WHERE id = $1";
+        let row = self.client().await?.query_opt(sql, &[&id]).await?;
+        Ok(row.map(|row| Token {
+            id: row.get(0),
+            user_id: row.get(1),
+            name: row.get(2),
+            read_only: row.get(3),
+            created_at: Timestamp::from_micros(row.get(4)),
+            expires_at: row.get::<_, Option<i64>>(5).map(Timestamp::from_micros),
+            last_used_at: row.get::<_, Option<i64>>(6).map(Timestamp::from_micros),
+            revoked: row.get(7),
+        }))
+    }
+
+    async fn revoke_token(&self, id: i64) -> Result<bool> {
+        let sql = "UPDATE access_tokens SET revoked = true WHERE id = $1";
+        Ok(self.client().await?.execute(sql, &[&id]).await? > 0)
+    }
+
+    async fn set_member(
+        &self,
+        scope: Scope,
+        id: i64,
+        level: AccessLevel,
+        expires_at: Option<Timestamp>,
+    ) -> Result<Member> {
+        let user = self.find_user(id).await?.ok_or(Error::Missing("user"))?;
+        let (project, group) = columns::scope_columns(scope);
+        let (owner, what) = match scope {
+            Scope::Group(_) => ("SELECT id FROM groups WHERE id = $3", "group"),
+            _ => ("SELECT id FROM projects WHERE id = $2", "project"),
+        };
+        let target = if matches!(scope, Scope::Group(_)) { "group_id" } else { "project_id" };
+        let sql = format!(
+            "INSERT INTO members (user_id, project_id, group_id, access_level, expires_at)
+             SELECT $1, $2::bigint, $3::bigint, $4, $5 WHERE EXISTS ({owner})
+             ON CONFLICT ({target}, user_id) WHERE {target} IS NOT NULL
+                DO UPDATE SET access_level = excluded.access_level, expires_at = excluded.expires_at"
+        );
+        let expires = expires_at.map(Timestamp::as_micros);
+        let client = self.client().await?;
+        let written = client.execute(&sql, &[&id, &project, &group, &level.number(), &expires]).await?;
+        if written == 0 { Err(Error::Missing(what)) } else { Ok(Member { user, level, expires_at }) }
+    }
+
+    async fn remove_member(&self, scope: Scope, user: i64) -> Result<bool> {
+        let (project, group) = columns::scope_columns(scope);
+        let sql = "DELETE FROM members WHERE user_id = $1 AND project_id IS NOT DISTINCT FROM $2
+            AND group_id IS NOT DISTINCT FROM $3";
+        Ok(self.client().await?.execute(sql, &[&user, &project, &group]).await? > 0)
+    }
+
+    async fn find_member(&self, scope: Scope, id: i64) -> Result<Option<Member>> {
+        let (project, group) = columns::scope_columns(scope);
+        let sql = format!("SELECT {USER}, m.access_level, m.expires_at {MEMBERS} AND u.id = $3");
+        Ok(self.client().await?.query_opt(&sql, &[&project, &group, &id]).await?.as_ref().map(member))
+    }
+
+    async fn list_members(&self, scope: Scope, page: Page) -> Result<Paged<Member>> {
+        let (project, group) = columns::scope_columns(scope);
+        let client = self.client().await?;
+        let total = client.query_one(&format!("SELECT count(*) {MEMBERS}"), &[&project, &group]).await?.get(0);
+        let sql = format!("SELECT {USER}, m.access_level, m.expires_at {MEMBERS} ORDER BY u.id LIMIT $3 OFFSET $4");
+        let rows = client.query(&sql, &[&project, &group, &page.limit, &page.offset]).await?;
+        Ok(Paged { rows: rows.iter().map(member).collect(), total })
+    }
+
+    async fn role(&self, scope: Scope, user: i64, now: Timestamp) -> Result<Option<AccessLevel>> {
+        let (project, group) = columns::scope_columns(scope);
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "WITH RECURSIVE chain (id) AS (
+                    (SELECT $2::bigint WHERE $2::bigint IS NOT NULL
+                     UNION SELECT group_id FROM projects WHERE id = $1)
+                    UNION SELECT g.parent_id FROM groups g JOIN chain c ON g.id = c.id WHERE g.parent_id IS NOT NULL)
+                 SELECT max(access_level) FROM members
+                 WHERE user_id = $3 AND (project_id = $1 OR group_id IN (SELECT id FROM chain))
+                   AND (expires_at IS NULL OR expires_at > $4)",
+            )
+            .await?;
+        let row = client.query_one(&statement, &[&project, &group, &user, &now.as_micros()]).await?;
+        Ok(row.get::<_, Option<i64>>(0).and_then(AccessLevel::by_number))
+    }
+}
+
+const MEMBERS: &str = "FROM members m JOIN users u ON u.id = m.user_id
+    WHERE m.project_id IS NOT DISTINCT FROM $1 AND m.group_id IS NOT DISTINCT FROM $2";
+const USER: &str = "u.id, u.username, u.name, u.email, u.is_admin, u.created_at";
+
+fn user(row: &Row) -> User {
+    User {
+        id: row.get(0),
+        username: row.get(1),
+        name: row.get(2),
+        email: row.get(3),
+        is_admin: row.get(4),
+        created_at: Timestamp::from_micros(row.get(5)),
+    }
+}
+
+fn member(row: &Row) -> Member {
+    Member {
+        user: user(row),
+        level: AccessLevel::by_number(row.get(6)).unwrap_or(AccessLevel::Guest),
+        expires_at: row.get::<_, Option<i64>>(7).map(Timestamp::from_micros),
     }
 }

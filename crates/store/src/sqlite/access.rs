@@ -1,12 +1,16 @@
-//! Access tokens in SQLite.
+//! Users, access tokens and members in SQLite.
 
 use async_trait::async_trait;
 use quickdraw_domain::Timestamp;
-use rusqlite::OptionalExtension;
+use quickdraw_domain::access::AccessLevel;
+use quickdraw_domain::scope::Scope;
+use rusqlite::{OptionalExtension, Row};
 
 use super::Sqlite;
-use crate::access::{Access, Actor};
-use crate::error::Result;
+use crate::access::{Access, Actor, Member, NewToken, NewUser, Token, USED_EVERY_MICROS, User, made};
+use crate::columns;
+use crate::error::{Error, Result};
+use crate::scopes::{Page, Paged};
 
 #[async_trait]
 impl Access for Sqlite {
@@ -30,17 +34,220 @@ impl Access for Sqlite {
         .await
     }
 
-    async fn find_actor(&self, digest: [u8; 32]) -> Result<Option<Actor>> {
+    async fn find_actor(&self, digest: [u8; 32], now: Timestamp) -> Result<Option<Actor>> {
+        let found = self
+            .read(move |connection| {
+                let mut statement = connection.prepare_cached(
+                    "SELECT u.id, u.username, u.name, u.is_admin, t.id, t.read_only, t.last_used_at
+                     FROM access_tokens t JOIN users u ON u.id = t.user_id
+                     WHERE t.digest = ?1 AND NOT t.revoked AND (t.expires_at IS NULL OR t.expires_at > ?2)",
+                )?;
+                let found = statement.query_row((digest, now.as_micros()), |row| {
+                    let actor = Actor {
+                        user_id: row.get(0)?,
+                        username: row.get(1)?,
+                        name: row.get(2)?,
+                        is_admin: row.get(3)?,
+                        token: row.get(4)?,
+                        read_only: row.get(5)?,
+                    };
+                    Ok((actor, row.get::<_, Option<i64>>(6)?))
+                });
+                Ok(found.optional()?)
+            })
+            .await?;
+        let Some((actor, used)) = found else { return Ok(None) };
+        if used.is_none_or(|used| now.as_micros() - used >= USED_EVERY_MICROS) {
+            let token = actor.token;
+            self.write(move |tx| {
+                let sql = "UPDATE access_tokens SET last_used_at = ?2 WHERE id = ?1";
+                tx.connection.prepare_cached(sql)?.execute((token, now.as_micros()))?;
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(Some(actor))
+    }
+
+    async fn create_user(&self, new: NewUser, now: Timestamp) -> Result<User> {
+        self.configure(move |tx| {
+            let sql = "SELECT 1 FROM users WHERE lower(username) = lower(?1)";
+            if tx.connection.prepare_cached(sql)?.exists([&new.username])? {
+                return Err(Error::Taken("username"));
+            }
+            tx.connection.execute(
+                "INSERT INTO users (username, name, email, is_admin, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+                (&new.username, &new.name, &new.email, new.is_admin, now.as_micros()),
+            )?;
+            let NewUser { username, name, email, is_admin } = new;
+            Ok(User { id: tx.connection.last_insert_rowid(), username, name, email, is_admin, created_at: now })
+        })
+        .await
+    }
+
+    async fn find_user(&self, id: i64) -> Result<Option<User>> {
+        self.read(move |connection| {
+            let sql = format!("SELECT {USER} FROM users u WHERE u.id = ?1");
+            Ok(connection.prepare_cached(&sql)?.query_row([id], |row| user(row, 0)).optional()?)
+        })
+        .await
+    }
+
+    async fn list_users(&self, username: Option<String>, page: Page) -> Result<Paged<User>> {
+        self.read(move |connection| {
+            let rows = "FROM users u WHERE (?1 IS NULL OR lower(u.username) = lower(?1))";
+            let total = connection.query_row(&format!("SELECT count(*) {rows}"), [&username], |row| row.get(0))?;
+            let sql = format!("SELECT {USER} {rows} ORDER BY u.id LIMIT ?2 OFFSET ?3");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let found = statement.query_map((&username, page.limit, page.offset), |row| user(row, 0))?;
+            Ok(Paged { rows: found.collect::<rusqlite::Result<_>>()?, total })
+        })
+        .await
+    }
+
+    async fn create_token(&self, new: NewToken, now: Timestamp) -> Result<Token> {
+        self.configure(move |tx| {
+            if !tx.connection.prepare_cached("SELECT 1 FROM users WHERE id = ?1")?.exists([new.user_id])? {
+                return Err(Error::Missing("user"));
+            }
+            tx.connection.execute(
+                "INSERT INTO access_tokens (digest, user_id, name, read_only, created_at, expires_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                (
+                    new.digest,
+                    new.user_id,
+                    &new.name,
+                    new.read_only,
+                    now.as_micros(),
+                    new.expires_at.map(Timestamp::as_micros),
+                ),
+            )?;
+            Ok(made(tx.connection.last_insert_rowid(), new, now))
+        })
+        .await
+    }
+
+    async fn find_token(&self, id: i64) -> Result<Option<Token>> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT u.id, u.username, u.name, u.is_admin FROM access_tokens t JOIN users u ON u.id = t.user_id
-                 WHERE t.digest = ?1",
+                "SELECT id, user_id, name, read_only, created_at, expires_at, last_used_at, revoked
+                 FROM access_tokens WHERE id = ?1",
             )?;
-            let found = statement.query_row([digest], |row| {
-                Ok(Actor { user_id: row.get(0)?, username: row.get(1)?, name: row.get(2)?, is_admin: row.get(3)? })
+            let found = statement.query_row([id], |row| {
+                Ok(Token {
+                    id: row.get(0)?,
+                    user_id: row.get(1)?,
+                    name: row.get(2)?,
+                    read_only: row.get(3)?,
+                    created_at: Timestamp::from_micros(row.get(4)?),
+                    expires_at: row.get::<_, Option<i64>>(5)?.map(Timestamp::from_micros),
+                    last_used_at: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_micros),
+                    revoked: row.get(7)?,
+                })
             });
             Ok(found.optional()?)
         })
         .await
     }
+
+    async fn revoke_token(&self, id: i64) -> Result<bool> {
+        self.configure(move |tx| {
+            Ok(tx.connection.execute("UPDATE access_tokens SET revoked = TRUE WHERE id = ?1", [id])? > 0)
+        })
+        .await
+    }
+
+    async fn set_member(
+        &self,
+        scope: Scope,
+        id: i64,
+        level: AccessLevel,
+        expires_at: Option<Timestamp>,
+    ) -> Result<Member> {
+        self.configure(move |tx| {
+            super::hooks::check_scope(tx.connection, scope)?;
+            let sql = format!("SELECT {USER} FROM users u WHERE u.id = ?1");
+            let found = tx.connection.prepare_cached(&sql)?.query_row([id], |row| user(row, 0)).optional()?;
+            let user = found.ok_or(Error::Missing("user"))?;
+            let (project, group) = columns::scope_columns(scope);
+            let sql = "DELETE FROM members WHERE user_id = ?1 AND project_id IS ?2 AND group_id IS ?3";
+            tx.connection.execute(sql, (id, project, group))?;
+            tx.connection.execute(
+                "INSERT INTO members (user_id, project_id, group_id, access_level, expires_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
+                (id, project, group, level.number(), expires_at.map(Timestamp::as_micros)),
+            )?;
+            Ok(Member { user, level, expires_at })
+        })
+        .await
+    }
+
+    async fn remove_member(&self, scope: Scope, user: i64) -> Result<bool> {
+        self.configure(move |tx| {
+            let (project, group) = columns::scope_columns(scope);
+            let sql = "DELETE FROM members WHERE user_id = ?1 AND project_id IS ?2 AND group_id IS ?3";
+            Ok(tx.connection.execute(sql, (user, project, group))? > 0)
+        })
+        .await
+    }
+
+    async fn find_member(&self, scope: Scope, id: i64) -> Result<Option<Member>> {
+        self.read(move |connection| {
+            let (project, group) = columns::scope_columns(scope);
+            let sql = format!("SELECT {USER}, m.access_level, m.expires_at {MEMBERS} AND u.id = ?3");
+            Ok(connection.prepare_cached(&sql)?.query_row((project, group, id), member).optional()?)
+        })
+        .await
+    }
+
+    async fn list_members(&self, scope: Scope, page: Page) -> Result<Paged<Member>> {
+        self.read(move |connection| {
+            let (project, group) = columns::scope_columns(scope);
+            let sql = format!("SELECT count(*) {MEMBERS}");
+            let total = connection.query_row(&sql, (project, group), |row| row.get(0))?;
+            let sql = format!("SELECT {USER}, m.access_level, m.expires_at {MEMBERS} ORDER BY u.id LIMIT ?3 OFFSET ?4");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let found = statement.query_map((project, group, page.limit, page.offset), member)?;
+            Ok(Paged { rows: found.collect::<rusqlite::Result<_>>()?, total })
+        })
+        .await
+    }
+
+    async fn role(&self, scope: Scope, user: i64, now: Timestamp) -> Result<Option<AccessLevel>> {
+        self.read(move |connection| {
+            let (project, group) = columns::scope_columns(scope);
+            let mut statement = connection.prepare_cached(
+                "WITH RECURSIVE chain (id) AS (
+                    SELECT ?2 WHERE ?2 IS NOT NULL
+                    UNION SELECT group_id FROM projects WHERE id = ?1
+                    UNION SELECT g.parent_id FROM groups g JOIN chain c ON g.id = c.id WHERE g.parent_id IS NOT NULL)
+                 SELECT max(access_level) FROM members
+                 WHERE user_id = ?3 AND (project_id = ?1 OR group_id IN (SELECT id FROM chain))
+                   AND (expires_at IS NULL OR expires_at > ?4)",
+            )?;
+            let found: Option<i64> = statement.query_row((project, group, user, now.as_micros()), |row| row.get(0))?;
+            Ok(found.and_then(AccessLevel::by_number))
+        })
+        .await
+    }
+}
+
+const MEMBERS: &str = "FROM members m JOIN users u ON u.id = m.user_id WHERE m.project_id IS ?1 AND m.group_id IS ?2";
+const USER: &str = "u.id, u.username, u.name, u.email, u.is_admin, u.created_at";
+
+fn user(row: &Row<'_>, at: usize) -> rusqlite::Result<User> {
+    Ok(User {
+        id: row.get(at)?,
+        username: row.get(at + 1)?,
+        name: row.get(at + 2)?,
+        email: row.get(at + 3)?,
+        is_admin: row.get(at + 4)?,
+        created_at: Timestamp::from_micros(row.get(at + 5)?),
+    })
+}
+
+fn member(row: &Row<'_>) -> rusqlite::Result<Member> {
+    let expires_at = row.get::<_, Option<i64>>(7)?.map(Timestamp::from_micros);
+    let level = AccessLevel::by_number(row.get(6)?).unwrap_or(AccessLevel::Guest);
+    Ok(Member { user: user(row, 0)?, level, expires_at })
 }

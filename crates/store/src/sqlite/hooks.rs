@@ -173,7 +173,7 @@ fn read_directory(connection: &Connection, ring: &Ring) -> Result<Directory> {
     Ok(Directory { version, hooks, projects, groups: groups.collect::<rusqlite::Result<_>>()? })
 }
 
-fn check_scope(connection: &Connection, scope: Scope) -> Result<()> {
+pub(super) fn check_scope(connection: &Connection, scope: Scope) -> Result<()> {
     let (sql, id, what) = match scope {
         Scope::Instance => return Ok(()),
         Scope::Group(id) => ("SELECT 1 FROM groups WHERE id = ?1", id.0, "group"),

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use quickdraw_domain::access::AccessLevel;
 use quickdraw_domain::hook::{BranchFilter, Hook, HookUrl};
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
 use quickdraw_domain::{GroupId, NodeId, ProjectId, Secret, Trigger};
 use quickdraw_store::Error;
+use quickdraw_store::access::{NewToken, NewUser};
 use quickdraw_store::scopes::{Name, NewGroup, NewProject, Page};
 use uuid::Uuid;
 
@@ -141,8 +143,8 @@ pub(crate) async fn the_root_token_is_found_by_its_digest_only(fixture: Fixture)
     store.set_root_token([1; 32], NOON).await.expect("set");
     store.set_root_token([2; 32], NOON).await.expect("set again");
     assert!(store.has_root_token().await.expect("read"));
-    assert!(store.find_actor([1; 32]).await.expect("read").is_none());
-    let root = store.find_actor([2; 32]).await.expect("read").expect("root");
+    assert!(store.find_actor([1; 32], NOON).await.expect("read").is_none());
+    let root = store.find_actor([2; 32], NOON).await.expect("read").expect("root");
     assert_eq!((root.user_id, root.username.as_str(), root.is_admin), (1, "root", true));
 }
 
@@ -178,7 +180,7 @@ pub(crate) async fn nodes_are_counted_while_they_live(fixture: Fixture) {
     store.heartbeat(node, at(5)).await.expect("heard");
     store.ping().await.expect("there");
     let condition = store.condition(at(5)).await.expect("looked");
-    assert_eq!((condition.nodes, condition.schema_version), (1, 2));
+    assert_eq!((condition.nodes, condition.schema_version), (1, 3));
     store.node_stopped(node).await.expect("stopped");
     assert_eq!(store.condition(at(5).plus(Duration::from_secs(1))).await.expect("looked").nodes, 0);
 }
@@ -204,4 +206,74 @@ pub(crate) async fn another_node_is_woken_by_a_signal(url: String) {
     task.abort();
     other.close().await;
     fixture.close().await;
+}
+
+pub(crate) async fn tokens_end_when_they_expire_or_are_taken_back(fixture: Fixture) {
+    let store = &fixture.store;
+    let new = |username: &str| NewUser {
+        username: username.to_owned(),
+        name: "Ida".to_owned(),
+        email: Some("ida@climb.example".to_owned()),
+        is_admin: false,
+    };
+    let ida = store.create_user(new("ida"), NOON).await.expect("made");
+    assert!(matches!(store.create_user(new("IDA"), NOON).await, Err(Error::Taken("username"))));
+    assert_eq!(store.find_user(ida.id).await.expect("read").as_ref(), Some(&ida));
+    assert_eq!(store.list_users(Some("Ida".to_owned()), ALL).await.expect("listed").rows.len(), 1);
+    let token = |digest: u8, expires_at| NewToken {
+        digest: [digest; 32],
+        user_id: ida.id,
+        name: "script".to_owned(),
+        read_only: digest == 7,
+        expires_at,
+    };
+    let made = store.create_token(token(7, Some(at(100))), NOON).await.expect("made");
+    let actor = store.find_actor([7; 32], at(99)).await.expect("read").expect("it is valid");
+    assert_eq!((actor.user_id, actor.token, actor.read_only, actor.is_admin), (ida.id, made.id, true, false));
+    let used = store.find_token(made.id).await.expect("read").expect("it is there").last_used_at;
+    assert_eq!(used, Some(at(99)));
+    assert!(store.find_actor([7; 32], at(100)).await.expect("read").is_none(), "it has expired");
+    let other = store.create_token(token(8, None), NOON).await.expect("made");
+    assert!(store.find_actor([8; 32], at(5000)).await.expect("read").is_some());
+    assert!(store.revoke_token(other.id).await.expect("written"));
+    assert!(store.find_actor([8; 32], NOON).await.expect("read").is_none(), "it was taken back");
+    assert!(!store.revoke_token(999).await.expect("looked"));
+    let nobody = NewToken { user_id: 999, ..token(9, None) };
+    assert!(matches!(store.create_token(nobody, NOON).await, Err(Error::Missing("user"))));
+}
+
+pub(crate) async fn roles_are_inherited_from_the_groups_above_and_the_highest_counts(fixture: Fixture) {
+    let store = &fixture.store;
+    let new = NewUser { username: "ida".to_owned(), name: "Ida".to_owned(), email: None, is_admin: false };
+    let ida = store.create_user(new, NOON).await.expect("made").id;
+    let top = store.create_group(group(None, "top"), NOON).await.expect("made").id;
+    let sub = store.create_group(group(Some(top), "sub"), NOON).await.expect("made").id;
+    let project = NewProject {
+        group: sub,
+        name: "p".to_owned(),
+        path: "p".to_owned(),
+        description: None,
+        default_branch: None,
+        visibility_level: 0,
+    };
+    let project = Scope::Project(store.create_project(project, NOON).await.expect("made").id);
+    let (top, sub) = (Scope::Group(top), Scope::Group(sub));
+    let role = async |scope| store.role(scope, ida, NOON).await.expect("read");
+    assert_eq!((role(project).await, role(sub).await, role(top).await), (None, None, None));
+    store.set_member(sub, ida, AccessLevel::Reporter, None).await.expect("set");
+    assert_eq!(role(project).await, Some(AccessLevel::Reporter));
+    assert_eq!((role(sub).await, role(top).await), (Some(AccessLevel::Reporter), None));
+    store.set_member(project, ida, AccessLevel::Maintainer, Some(at(10))).await.expect("set");
+    assert_eq!(role(project).await, Some(AccessLevel::Maintainer));
+    assert_eq!(store.role(project, ida, at(10)).await.expect("read"), Some(AccessLevel::Reporter), "it has expired");
+    store.set_member(top, ida, AccessLevel::Owner, None).await.expect("set");
+    assert_eq!((role(project).await, role(sub).await), (Some(AccessLevel::Owner), Some(AccessLevel::Owner)));
+    store.set_member(top, ida, AccessLevel::Guest, None).await.expect("changed");
+    let members = store.list_members(top, ALL).await.expect("listed");
+    assert_eq!((members.total, members.rows[0].level), (1, AccessLevel::Guest));
+    assert!(store.remove_member(sub, ida).await.expect("removed"));
+    assert!(!store.remove_member(sub, ida).await.expect("looked"));
+    assert_eq!(role(sub).await, Some(AccessLevel::Guest), "what is left is inherited");
+    let nowhere = store.set_member(Scope::Project(ProjectId(999)), ida, AccessLevel::Guest, None).await;
+    assert!(matches!(nowhere, Err(Error::Missing("project"))));
 }

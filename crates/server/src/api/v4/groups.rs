@@ -7,13 +7,14 @@ use axum::extract::{OriginalUri, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use quickdraw_domain::GroupId;
-use quickdraw_domain::scope::check_path_segment;
+use quickdraw_domain::access::Action;
+use quickdraw_domain::scope::{Scope, check_path_segment};
 use quickdraw_store::scopes::NewGroup;
 use serde_json::{Value, json};
 
 use super::page::Asked;
 use crate::api::find_group;
-use crate::auth::Admin;
+use crate::auth::{Admin, Caller};
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::state::App;
@@ -50,11 +51,13 @@ pub(super) async fn create(
 }
 
 pub(super) async fn show(
-    _: Admin,
+    caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    Ok(Json(views::group(&find_group(&app, &id).await?, &app.external_url)))
+    let group = find_group(&app, &id).await?;
+    caller.require(&app, Scope::Group(group.id), Action::See).await?;
+    Ok(Json(views::group(&group, &app.external_url)))
 }
 
 pub(super) async fn delete(

@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use quickdraw_domain::HookId;
+use quickdraw_domain::access::Action;
 use quickdraw_domain::guard::judge_url;
 use quickdraw_domain::hook::edit::EditError;
 use quickdraw_domain::hook::{Hook, HookEdit, HookUrl};
@@ -25,7 +26,7 @@ use serde_json::{Value, json};
 use super::groups::refresh;
 use super::page::Asked;
 use crate::api::{find_group, find_project};
-use crate::auth::Admin;
+use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::state::App;
@@ -70,6 +71,7 @@ fn settings() -> Router<Arc<App>> {
 /// Where a request is about: a scope that the caller may see, and the parts of the path behind it.
 pub(crate) struct At {
     pub(crate) scope: Scope,
+    user_id: i64,
     hook_id: Option<String>,
     key: Option<String>,
     event_id: Option<String>,
@@ -80,7 +82,7 @@ impl FromRequestParts<Arc<App>> for At {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let _ = Admin::from_request_parts(parts, app).await?;
+        let caller = Caller::from_request_parts(parts, app).await?;
         let params = RawPathParams::from_request_parts(parts, app)
             .await
             .map_err(|_| ApiError::bad_parameter("the path is not valid UTF-8"))?;
@@ -92,7 +94,15 @@ impl FromRequestParts<Arc<App>> for At {
             Some("groups") => Scope::Group(find_group(app, &id).await?.id),
             _ => Scope::Instance,
         };
-        Ok(Self { scope, hook_id: get("hook_id"), key: get("key"), event_id: get("event_id"), trigger: get("trigger") })
+        caller.require(app, scope, Action::Hooks).await?;
+        Ok(Self {
+            scope,
+            user_id: caller.0.user_id,
+            hook_id: get("hook_id"),
+            key: get("key"),
+            event_id: get("event_id"),
+            trigger: get("trigger"),
+        })
     }
 }
 

@@ -7,13 +7,15 @@ use axum::extract::{OriginalUri, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use quickdraw_domain::GroupId;
+use quickdraw_domain::access::Action;
+use quickdraw_domain::scope::Scope;
 use quickdraw_store::scopes::NewProject;
 use serde_json::{Value, json};
 
 use super::groups::{path, refresh, visibility};
 use super::page::Asked;
 use crate::api::find_project;
-use crate::auth::Admin;
+use crate::auth::{Admin, Caller};
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::state::App;
@@ -63,11 +65,13 @@ pub(super) async fn create(
 }
 
 pub(super) async fn show(
-    _: Admin,
+    caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    Ok(Json(views::project(&find_project(&app, &id).await?, &app.external_url)))
+    let project = find_project(&app, &id).await?;
+    caller.require(&app, Scope::Project(project.id), Action::See).await?;
+    Ok(Json(views::project(&project, &app.external_url)))
 }
 
 pub(super) async fn delete(

@@ -14,7 +14,6 @@ use serde_json::{Map, Value, json};
 
 use super::At;
 use crate::api::v4::page::Asked;
-use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::state::App;
@@ -45,16 +44,12 @@ pub(super) async fn list(
     Ok(asked.answer(rows, log.total, &headers, &uri))
 }
 
-pub(super) async fn resend(
-    Admin(actor): Admin,
-    at: At,
-    State(app): State<Arc<App>>,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+pub(super) async fn resend(at: At, State(app): State<Arc<App>>) -> Result<(StatusCode, Json<Value>), ApiError> {
     let entry = at.hook(&app).await?;
     let id = at.event_id.as_deref().and_then(|text| text.parse().ok()).map(AttemptId);
     let id = id.ok_or_else(|| ApiError::bad_parameter("hook_event_id is invalid"))?;
     let attempt = app.store().find_attempt(entry.hook.id, id).await?.ok_or_else(ApiError::plain_not_found)?;
-    app.by_hand.count(("resend", at.scope, actor.user_id))?;
+    app.by_hand.count(("resend", at.scope, at.user_id))?;
     let sent = app.belt.resend(&entry, attempt.delivery).await.map_err(ApiError::internal)?;
     let sent = sent.map_err(|refused| unprocessable(json!(refused.to_string())))?;
     match sent.outcome.status() {

@@ -1,0 +1,116 @@
+//! Who may do what: roles of members, and what each action needs.
+//!
+//! Source: GitLab's permissions page; Maintainer for project hooks, Owner for group hooks, administrators for system hooks.
+
+use crate::scope::Scope;
+
+/// A member's role, by GitLab's numbers. Higher ones include lower ones.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum AccessLevel {
+    /// 10.
+    Guest,
+    /// 20.
+    Reporter,
+    /// 30.
+    Developer,
+    /// 40.
+    Maintainer,
+    /// 50.
+    Owner,
+}
+
+impl AccessLevel {
+    /// All of them, the lowest first.
+    pub const ALL: [Self; 5] = [Self::Guest, Self::Reporter, Self::Developer, Self::Maintainer, Self::Owner];
+
+    /// GitLab's number.
+    #[must_use]
+    pub const fn number(self) -> i64 {
+        match self {
+            Self::Guest => 10,
+            Self::Reporter => 20,
+            Self::Developer => 30,
+            Self::Maintainer => 40,
+            Self::Owner => 50,
+        }
+    }
+
+    /// By its number.
+    #[must_use]
+    pub fn by_number(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.number() == number)
+    }
+}
+
+/// What somebody wants to do with a scope.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// See that it is there, and its name.
+    See,
+    /// See and change its hooks, their log included: history is as sensitive as the hook.
+    Hooks,
+    /// Change the scope itself and its members.
+    Administer,
+}
+
+/// May they?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Yes.
+    Allowed,
+    /// No, and they know that it is there: 403.
+    Forbidden,
+    /// No, and they must not learn that it is there: 404.
+    Hidden,
+}
+
+/// Decides. `role` is the highest that the member has in the scope, inherited ones included.
+#[must_use]
+pub fn verdict(is_admin: bool, role: Option<AccessLevel>, scope: Scope, action: Action) -> Verdict {
+    if is_admin {
+        return Verdict::Allowed;
+    }
+    let needed = match (scope, action) {
+        // Everybody knows that there is an instance.
+        (Scope::Instance, _) => return Verdict::Forbidden,
+        (_, Action::See) => AccessLevel::Guest,
+        (Scope::Project(_), Action::Hooks) => AccessLevel::Maintainer,
+        (Scope::Group(_), Action::Hooks) => AccessLevel::Owner,
+        (Scope::Project(_), Action::Administer) => AccessLevel::Maintainer,
+        (Scope::Group(_), Action::Administer) => AccessLevel::Owner,
+    };
+    match role {
+        Some(role) if role >= needed => Verdict::Allowed,
+        Some(_) => Verdict::Forbidden,
+        None => Verdict::Hidden,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{GroupId, ProjectId};
+
+    #[test]
+    fn the_table_of_roles() {
+        use AccessLevel::{Developer, Guest, Maintainer, Owner};
+        use Verdict::{Allowed, Forbidden, Hidden};
+        let (project, group) = (Scope::Project(ProjectId(1)), Scope::Group(GroupId(1)));
+        for (role, scope, action, expected) in [
+            (None, project, Action::See, Hidden),
+            (None, group, Action::Hooks, Hidden),
+            (None, Scope::Instance, Action::Hooks, Forbidden),
+            (Some(Owner), Scope::Instance, Action::Hooks, Forbidden),
+            (Some(Guest), project, Action::See, Allowed),
+            (Some(Developer), project, Action::Hooks, Forbidden),
+            (Some(Maintainer), project, Action::Hooks, Allowed),
+            (Some(Maintainer), group, Action::Hooks, Forbidden),
+            (Some(Owner), group, Action::Hooks, Allowed),
+            (Some(Owner), project, Action::Administer, Allowed),
+        ] {
+            assert_eq!(verdict(false, role, scope, action), expected, "{role:?} {scope:?} {action:?}");
+            assert_eq!(verdict(true, role, scope, action), Allowed);
+        }
+        assert!(AccessLevel::ALL.into_iter().all(|level| AccessLevel::by_number(level.number()) == Some(level)));
+    }
+}
