@@ -42,7 +42,7 @@ const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Every statement of the belt goes by key, and tables that fill within seconds have no statistics yet: without this the
 /// planner reads them whole, or compiles what takes less time to run. And an answer means that it is flushed.
 const PLANNER: &str = "-c synchronous_commit=on -c jit=off -c plan_cache_mode=force_generic_plan \
-    -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off";
+    -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c client_min_messages=warning";
 
 /// Key of the advisory lock under which migrations run.
 const MIGRATION_LOCK: i64 = 0x7175_6963_6b64_7261;
