@@ -8,6 +8,7 @@ use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use quickdraw_domain::Timestamp;
 use quickdraw_domain::access::{Action, Verdict, verdict};
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::TokenDigest;
@@ -44,6 +45,12 @@ impl FromRequestParts<Arc<App>> for Caller {
 }
 
 impl Caller {
+    /// What a list is narrowed to: nothing for administrators, for others what they are a member of.
+    #[must_use]
+    pub fn sees(&self, app: &App) -> Option<(i64, Timestamp)> {
+        (!self.0.is_admin).then(|| (self.0.user_id, app.belt.clock().now()))
+    }
+
     /// Lets them pass if their role is enough.
     ///
     /// # Errors

@@ -47,6 +47,43 @@ pub struct NewProject {
     pub visibility_level: i64,
 }
 
+/// What is to be changed of a group; `None` keeps what is there.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct GroupEdit {
+    /// Shown name.
+    pub name: Option<String>,
+    /// Free text; an inner `None` takes it away.
+    pub description: Option<Option<String>>,
+    /// 0 private, 10 internal, 20 public.
+    pub visibility_level: Option<i64>,
+}
+
+/// What is to be changed of a project; `None` keeps what is there.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ProjectEdit {
+    /// The group that it moves to. Its path moves along; other hooks hear of it from then on.
+    pub group: Option<GroupId>,
+    /// Shown name.
+    pub name: Option<String>,
+    /// Free text; an inner `None` takes it away.
+    pub description: Option<Option<String>>,
+    /// Branch that commits land on.
+    pub default_branch: Option<String>,
+    /// 0 private, 10 internal, 20 public.
+    pub visibility_level: Option<i64>,
+}
+
+/// Which groups or projects to list.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ScopeFilter {
+    /// Only with this in name or path, compared without case.
+    pub search: Option<String>,
+    /// Only directly in this group.
+    pub parent: Option<GroupId>,
+    /// Only what this user is a member of, here or in a group above, at this time.
+    pub visible_to: Option<(i64, Timestamp)>,
+}
+
 /// A page of a list ordered by number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Page {
@@ -72,16 +109,26 @@ pub trait Scopes {
     async fn create_group(&self, new: NewGroup, now: Timestamp) -> Result<Group>;
     /// Looks a group up.
     async fn find_group(&self, name: Name) -> Result<Option<Group>>;
-    /// All groups by number.
-    async fn list_groups(&self, page: Page) -> Result<Paged<Group>>;
+    /// Groups by number.
+    async fn list_groups(&self, filter: ScopeFilter, page: Page) -> Result<Paged<Group>>;
+    /// Changes a group. `None` if it is not there.
+    async fn update_group(&self, id: GroupId, edit: GroupEdit) -> Result<Option<Group>>;
     /// Deletes a group with its subgroups, projects and their hooks. `false` if it was not there.
     async fn delete_group(&self, id: GroupId) -> Result<bool>;
     /// Makes a project. `Taken` when the path is, `Missing` when the group is not there.
     async fn create_project(&self, new: NewProject, now: Timestamp) -> Result<Project>;
     /// Looks a project up.
     async fn find_project(&self, name: Name) -> Result<Option<Project>>;
-    /// All projects by number.
-    async fn list_projects(&self, page: Page) -> Result<Paged<Project>>;
+    /// Projects by number.
+    async fn list_projects(&self, filter: ScopeFilter, page: Page) -> Result<Paged<Project>>;
+    /// Changes a project. `None` if it is not there; `Missing` when the group it moves to is not, `Taken` when the path is.
+    async fn update_project(&self, id: ProjectId, edit: ProjectEdit) -> Result<Option<Project>>;
     /// Deletes a project with its hooks. Its events and insights stay: they are history.
     async fn delete_project(&self, id: ProjectId) -> Result<bool>;
+}
+
+/// The path of a project in another group.
+pub(crate) fn moved_path(project: &Project, group: &Group) -> String {
+    let last = project.path_with_namespace.rsplit('/').next().unwrap_or_default();
+    format!("{}/{last}", group.full_path)
 }

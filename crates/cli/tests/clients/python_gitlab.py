@@ -59,6 +59,18 @@ def drive(base, sink_url):
     root.projects.create({"name": "Static", "path": "static", "namespace_id": ropes.id})
     project = root.projects.get("gear/ropes/static")
 
+    assert [group.full_path for group in gear.subgroups.list()] == ["gear/ropes"]
+    assert [found.id for found in root.projects.list(search="stat")] == [project.id]
+    project.description = "Low stretch"
+    project.save()
+    slings = root.groups.create({"name": "Slings", "path": "slings"})
+    project.transfer("slings")
+    assert root.projects.get(project.id).path_with_namespace == "slings/static"
+    project.transfer(ropes.id)
+    project = root.projects.get("gear/ropes/static")
+    assert project.description == "Low stretch" and len(slings.projects.list()) == 0
+    slings.delete()
+
     hook = project.hooks.create({"url": sink_url, "push_events": True, "token": "s3cret",
                                  "custom_headers": [{"key": "X-Team", "value": "rope"}]})
     hook = project.hooks.get(hook.id)
@@ -100,6 +112,7 @@ def drive(base, sink_url):
     ida = gitlab.Gitlab(base, private_token=token.token)
     ida.auth()
     assert len(ida.projects.get(project.id).hooks.list(get_all=True)) == 26
+    assert [seen.id for seen in ida.projects.list()] == [project.id] and ida.groups.list() == []
     refused(lambda: ida.groups.get(gear.id), 404, "404 Group Not Found")
     member.access_level = gitlab.const.DEVELOPER_ACCESS
     member.save()

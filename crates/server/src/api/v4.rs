@@ -10,16 +10,20 @@ mod users;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 
 use crate::state::App;
 
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/groups", get(groups::list).post(groups::create))
-        .route("/groups/{id}", get(groups::show).delete(groups::delete))
+        .route("/groups/{id}", get(groups::show).put(groups::edit).delete(groups::delete))
+        .route("/groups/{id}/subgroups", get(groups::subgroups))
+        .route("/groups/{id}/projects", get(groups::projects))
+        .route("/namespaces", get(groups::namespaces))
         .route("/projects", get(projects::list).post(projects::create))
-        .route("/projects/{id}", get(projects::show).delete(projects::delete))
+        .route("/projects/{id}", get(projects::show).put(projects::edit).delete(projects::delete))
+        .route("/projects/{id}/transfer", put(projects::transfer))
         .route("/user", get(users::me))
         .route("/user/personal_access_tokens", post(users::create_token))
         .route("/users", get(users::list).post(users::create))

@@ -7,13 +7,27 @@ use tokio_postgres::{GenericClient, Row};
 
 use super::Postgres;
 use crate::error::{Error, Result};
-use crate::scopes::{Name, NewGroup, NewProject, Page, Paged, Scopes};
+use crate::scopes::{GroupEdit, Name, NewGroup, NewProject, Page, Paged, ProjectEdit, ScopeFilter, Scopes, moved_path};
 
 const GROUP: &str = "SELECT id, parent_id, name, full_path, description, visibility_level, created_at FROM groups";
 const PROJECT: &str = "SELECT p.id, p.group_id, p.name, p.full_path, g.name, p.description, p.default_branch,
     p.visibility_level, p.created_at FROM projects p JOIN groups g ON g.id = p.group_id";
 /// Groups and projects share one space of paths, and no index spans two tables: whoever adds to it takes turns.
 const PATHS_LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('quickdraw paths'))";
+
+/// Groups that a user (`$1`) is a member of at a time (`$2`), and all below them.
+const MINE: &str = "WITH RECURSIVE mine (id) AS (
+    SELECT group_id FROM members
+    WHERE user_id = $1::bigint AND group_id IS NOT NULL AND (expires_at IS NULL OR expires_at > $2::bigint)
+    UNION SELECT g.id FROM groups g JOIN mine m ON g.parent_id = m.id)";
+/// `$3` what to search for, `$4` the group that they lie in.
+const VISIBLE_GROUPS: &str = "WHERE ($1::bigint IS NULL OR id IN (SELECT id FROM mine))
+    AND ($4::bigint IS NULL OR parent_id = $4)
+    AND ($3::text IS NULL OR strpos(lower(name), lower($3)) > 0 OR strpos(lower(full_path), lower($3)) > 0)";
+const VISIBLE_PROJECTS: &str = "WHERE ($1::bigint IS NULL OR p.group_id IN (SELECT id FROM mine)
+        OR p.id IN (SELECT project_id FROM members WHERE user_id = $1 AND (expires_at IS NULL OR expires_at > $2)))
+    AND ($4::bigint IS NULL OR p.group_id = $4)
+    AND ($3::text IS NULL OR strpos(lower(p.name), lower($3)) > 0 OR strpos(lower(p.full_path), lower($3)) > 0)";
 
 #[async_trait]
 impl Scopes for Postgres {
@@ -52,12 +66,37 @@ impl Scopes for Postgres {
         group(&**self.client().await?, &name).await
     }
 
-    async fn list_groups(&self, page: Page) -> Result<Paged<Group>> {
+    async fn list_groups(&self, filter: ScopeFilter, page: Page) -> Result<Paged<Group>> {
         let client = self.client().await?;
-        let total = client.query_one("SELECT count(*) FROM groups", &[]).await?.get(0);
-        let sql = format!("{GROUP} ORDER BY id LIMIT $1 OFFSET $2");
-        let rows = client.query(&sql, &[&page.limit, &page.offset]).await?;
+        let rows = format!("{MINE} {GROUP} {VISIBLE_GROUPS}");
+        let (user, now) = filter.visible_to.map_or((None, 0), |(user, now)| (Some(user), now.as_micros()));
+        let parent = filter.parent.map(|id| id.0);
+        let count = format!("SELECT count(*) FROM ({rows}) l");
+        let total = client.query_one(&count, &[&user, &now, &filter.search, &parent]).await?.get(0);
+        let sql = format!("{rows} ORDER BY id LIMIT $5 OFFSET $6");
+        let rows = client.query(&sql, &[&user, &now, &filter.search, &parent, &page.limit, &page.offset]).await?;
         Ok(Paged { rows: rows.iter().map(read_group).collect(), total })
+    }
+
+    async fn update_group(&self, id: GroupId, edit: GroupEdit) -> Result<Option<Group>> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        let Some(known) = group(&*transaction, &Name::Id(id.0)).await? else { return Ok(None) };
+        transaction
+            .execute(
+                "UPDATE groups SET name = $2, description = $3, visibility_level = $4 WHERE id = $1",
+                &[
+                    &id.0,
+                    &edit.name.unwrap_or(known.name),
+                    &edit.description.unwrap_or(known.description),
+                    &edit.visibility_level.unwrap_or(known.visibility_level),
+                ],
+            )
+            .await?;
+        let changed = group(&*transaction, &Name::Id(id.0)).await?;
+        transaction.commit().await?;
+        self.notify(&client, "directory").await;
+        Ok(changed)
     }
 
     async fn delete_group(&self, id: GroupId) -> Result<bool> {
@@ -98,12 +137,50 @@ impl Scopes for Postgres {
         project(&**self.client().await?, &name).await
     }
 
-    async fn list_projects(&self, page: Page) -> Result<Paged<Project>> {
+    async fn list_projects(&self, filter: ScopeFilter, page: Page) -> Result<Paged<Project>> {
         let client = self.client().await?;
-        let total = client.query_one("SELECT count(*) FROM projects", &[]).await?.get(0);
-        let sql = format!("{PROJECT} ORDER BY p.id LIMIT $1 OFFSET $2");
-        let rows = client.query(&sql, &[&page.limit, &page.offset]).await?;
+        let rows = format!("{MINE} {PROJECT} {VISIBLE_PROJECTS}");
+        let (user, now) = filter.visible_to.map_or((None, 0), |(user, now)| (Some(user), now.as_micros()));
+        let parent = filter.parent.map(|id| id.0);
+        let count = format!("{MINE} SELECT count(*) FROM projects p {VISIBLE_PROJECTS}");
+        let total = client.query_one(&count, &[&user, &now, &filter.search, &parent]).await?.get(0);
+        let sql = format!("{rows} ORDER BY p.id LIMIT $5 OFFSET $6");
+        let rows = client.query(&sql, &[&user, &now, &filter.search, &parent, &page.limit, &page.offset]).await?;
         Ok(Paged { rows: rows.iter().map(read_project).collect(), total })
+    }
+
+    async fn update_project(&self, id: ProjectId, edit: ProjectEdit) -> Result<Option<Project>> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        let Some(known) = project(&*transaction, &Name::Id(id.0)).await? else { return Ok(None) };
+        let full_path = match edit.group.filter(|group| *group != known.group) {
+            Some(target) => {
+                let target = group(&*transaction, &Name::Id(target.0)).await?.ok_or(Error::Missing("group"))?;
+                let moved = moved_path(&known, &target);
+                check_free(&*transaction, &moved).await?;
+                moved
+            }
+            None => known.path_with_namespace,
+        };
+        transaction
+            .execute(
+                "UPDATE projects SET group_id = $2, full_path = $3, name = $4, description = $5, default_branch = $6,
+                    visibility_level = $7 WHERE id = $1",
+                &[
+                    &id.0,
+                    &edit.group.unwrap_or(known.group).0,
+                    &full_path,
+                    &edit.name.unwrap_or(known.name),
+                    &edit.description.unwrap_or(known.description),
+                    &edit.default_branch.or(known.default_branch),
+                    &edit.visibility_level.unwrap_or(known.visibility_level),
+                ],
+            )
+            .await?;
+        let changed = project(&*transaction, &Name::Id(id.0)).await?;
+        transaction.commit().await?;
+        self.notify(&client, "directory").await;
+        Ok(changed)
     }
 
     async fn delete_project(&self, id: ProjectId) -> Result<bool> {

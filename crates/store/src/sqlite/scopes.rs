@@ -7,11 +7,23 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::Sqlite;
 use crate::error::{Error, Result};
-use crate::scopes::{Name, NewGroup, NewProject, Page, Paged, Scopes};
+use crate::scopes::{GroupEdit, Name, NewGroup, NewProject, Page, Paged, ProjectEdit, ScopeFilter, Scopes, moved_path};
 
 const GROUP: &str = "SELECT id, parent_id, name, full_path, description, visibility_level, created_at FROM groups";
 const PROJECT: &str = "SELECT p.id, p.group_id, p.name, p.full_path, g.name, p.description, p.default_branch,
     p.visibility_level, p.created_at FROM projects p JOIN groups g ON g.id = p.group_id";
+
+/// Groups that a user (`?1`) is a member of at a time (`?2`), and all below them.
+const MINE: &str = "WITH RECURSIVE mine (id) AS (
+    SELECT group_id FROM members WHERE user_id = ?1 AND group_id IS NOT NULL AND (expires_at IS NULL OR expires_at > ?2)
+    UNION SELECT g.id FROM groups g JOIN mine m ON g.parent_id = m.id)";
+/// `?3` what to search for, `?4` the group that they lie in.
+const VISIBLE_GROUPS: &str = "WHERE (?1 IS NULL OR id IN (SELECT id FROM mine)) AND (?4 IS NULL OR parent_id = ?4)
+    AND (?3 IS NULL OR instr(lower(name), lower(?3)) > 0 OR instr(lower(full_path), lower(?3)) > 0)";
+const VISIBLE_PROJECTS: &str = "WHERE (?1 IS NULL OR p.group_id IN (SELECT id FROM mine)
+        OR p.id IN (SELECT project_id FROM members WHERE user_id = ?1 AND (expires_at IS NULL OR expires_at > ?2)))
+    AND (?4 IS NULL OR p.group_id = ?4)
+    AND (?3 IS NULL OR instr(lower(p.name), lower(?3)) > 0 OR instr(lower(p.full_path), lower(?3)) > 0)";
 
 #[async_trait]
 impl Scopes for Sqlite {
@@ -47,12 +59,35 @@ impl Scopes for Sqlite {
         self.read(move |connection| group(connection, &name)).await
     }
 
-    async fn list_groups(&self, page: Page) -> Result<Paged<Group>> {
+    async fn list_groups(&self, filter: ScopeFilter, page: Page) -> Result<Paged<Group>> {
         self.read(move |connection| {
-            let total = connection.query_row("SELECT count(*) FROM groups", [], |row| row.get(0))?;
-            let mut statement = connection.prepare_cached(&format!("{GROUP} ORDER BY id LIMIT ?1 OFFSET ?2"))?;
-            let rows = statement.query_map((page.limit, page.offset), read_group)?;
+            let rows = format!("{MINE} {GROUP} {VISIBLE_GROUPS}");
+            let (user, now) = filter.visible_to.map_or((None, 0), |(user, now)| (Some(user), now.as_micros()));
+            let fixed = (user, now, filter.search, filter.parent.map(|id| id.0));
+            let count = format!("SELECT count(*) FROM ({rows})");
+            let total = connection.prepare_cached(&count)?.query_row(fixed.clone(), |row| row.get(0))?;
+            let sql = format!("{rows} ORDER BY id LIMIT ?5 OFFSET ?6");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let parameters = (fixed.0, fixed.1, fixed.2, fixed.3, page.limit, page.offset);
+            let rows = statement.query_map(parameters, read_group)?;
             Ok(Paged { rows: rows.collect::<rusqlite::Result<_>>()?, total })
+        })
+        .await
+    }
+
+    async fn update_group(&self, id: GroupId, edit: GroupEdit) -> Result<Option<Group>> {
+        self.configure(move |tx| {
+            let Some(known) = group(tx.connection, &Name::Id(id.0))? else { return Ok(None) };
+            tx.connection.execute(
+                "UPDATE groups SET name = ?2, description = ?3, visibility_level = ?4 WHERE id = ?1",
+                (
+                    id.0,
+                    edit.name.unwrap_or(known.name),
+                    edit.description.unwrap_or(known.description),
+                    edit.visibility_level.unwrap_or(known.visibility_level),
+                ),
+            )?;
+            group(tx.connection, &Name::Id(id.0))
         })
         .await
     }
@@ -89,12 +124,48 @@ impl Scopes for Sqlite {
         self.read(move |connection| project(connection, &name)).await
     }
 
-    async fn list_projects(&self, page: Page) -> Result<Paged<Project>> {
+    async fn list_projects(&self, filter: ScopeFilter, page: Page) -> Result<Paged<Project>> {
         self.read(move |connection| {
-            let total = connection.query_row("SELECT count(*) FROM projects", [], |row| row.get(0))?;
-            let mut statement = connection.prepare_cached(&format!("{PROJECT} ORDER BY p.id LIMIT ?1 OFFSET ?2"))?;
-            let rows = statement.query_map((page.limit, page.offset), read_project)?;
+            let rows = format!("{MINE} {PROJECT} {VISIBLE_PROJECTS}");
+            let (user, now) = filter.visible_to.map_or((None, 0), |(user, now)| (Some(user), now.as_micros()));
+            let fixed = (user, now, filter.search, filter.parent.map(|id| id.0));
+            let count = format!("SELECT count(*) FROM ({rows})");
+            let total = connection.prepare_cached(&count)?.query_row(fixed.clone(), |row| row.get(0))?;
+            let sql = format!("{rows} ORDER BY p.id LIMIT ?5 OFFSET ?6");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let parameters = (fixed.0, fixed.1, fixed.2, fixed.3, page.limit, page.offset);
+            let rows = statement.query_map(parameters, read_project)?;
             Ok(Paged { rows: rows.collect::<rusqlite::Result<_>>()?, total })
+        })
+        .await
+    }
+
+    async fn update_project(&self, id: ProjectId, edit: ProjectEdit) -> Result<Option<Project>> {
+        self.configure(move |tx| {
+            let Some(known) = project(tx.connection, &Name::Id(id.0))? else { return Ok(None) };
+            let full_path = match edit.group.filter(|group| *group != known.group) {
+                Some(target) => {
+                    let target = group(tx.connection, &Name::Id(target.0))?.ok_or(Error::Missing("group"))?;
+                    let moved = moved_path(&known, &target);
+                    check_free(tx.connection, &moved)?;
+                    moved
+                }
+                None => known.path_with_namespace,
+            };
+            tx.connection.execute(
+                "UPDATE projects SET group_id = ?2, full_path = ?3, name = ?4, description = ?5, default_branch = ?6,
+                   visibility_level = ?7 WHERE id = ?1",
+                (
+                    id.0,
+                    edit.group.unwrap_or(known.group).0,
+                    full_path,
+                    edit.name.unwrap_or(known.name),
+                    edit.description.unwrap_or(known.description),
+                    edit.default_branch.or(known.default_branch),
+                    edit.visibility_level.unwrap_or(known.visibility_level),
+                ),
+            )?;
+            project(tx.connection, &Name::Id(id.0))
         })
         .await
     }

@@ -53,6 +53,7 @@ const CHECKS: &[(&str, Check)] = checks![
     rest::an_update_replaces_a_hook_that_nobody_else_changed,
     rest::tokens_end_when_they_expire_or_are_taken_back,
     rest::roles_are_inherited_from_the_groups_above_and_the_highest_counts,
+    rest::groups_and_projects_are_changed_searched_and_moved,
     rest::the_directory_version_rises_with_every_change,
     rest::the_root_token_is_found_by_its_digest_only,
     rest::a_wrong_key_is_refused_at_the_start,

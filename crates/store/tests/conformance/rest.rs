@@ -9,7 +9,7 @@ use quickdraw_domain::signature::SigningToken;
 use quickdraw_domain::{GroupId, NodeId, ProjectId, Secret, Trigger};
 use quickdraw_store::Error;
 use quickdraw_store::access::{NewToken, NewUser};
-use quickdraw_store::scopes::{Name, NewGroup, NewProject, Page};
+use quickdraw_store::scopes::{GroupEdit, Name, NewGroup, NewProject, Page, ProjectEdit, ScopeFilter};
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, NOON, at, hook, ring};
@@ -44,7 +44,7 @@ pub(crate) async fn groups_and_projects_have_unique_paths(fixture: Fixture) {
         assert_eq!(store.find_project(name).await.expect("read"), Some(project.clone()));
     }
     assert_eq!(store.find_group(Name::Path("CLIMB".to_owned())).await.expect("read"), Some(top));
-    let page = store.list_groups(Page { offset: 1, limit: 1 }).await.expect("listed");
+    let page = store.list_groups(ScopeFilter::default(), Page { offset: 1, limit: 1 }).await.expect("listed");
     assert_eq!((page.total, page.rows), (2, vec![sub]));
 }
 
@@ -271,9 +271,55 @@ pub(crate) async fn roles_are_inherited_from_the_groups_above_and_the_highest_co
     store.set_member(top, ida, AccessLevel::Guest, None).await.expect("changed");
     let members = store.list_members(top, ALL).await.expect("listed");
     assert_eq!((members.total, members.rows[0].level), (1, AccessLevel::Guest));
+    let visible = ScopeFilter { visible_to: Some((ida, NOON)), ..ScopeFilter::default() };
+    let listed = store.list_projects(visible.clone(), ALL).await.expect("listed");
+    assert_eq!((listed.total, listed.rows.len()), (1, 1), "by way of a group");
+    assert_eq!(store.list_groups(visible.clone(), ALL).await.expect("listed").total, 2);
+    let stranger = ScopeFilter { visible_to: Some((999, NOON)), ..ScopeFilter::default() };
+    assert_eq!(store.list_groups(stranger.clone(), ALL).await.expect("listed").total, 0);
+    assert_eq!(store.list_projects(stranger, ALL).await.expect("listed").total, 0);
     assert!(store.remove_member(sub, ida).await.expect("removed"));
     assert!(!store.remove_member(sub, ida).await.expect("looked"));
     assert_eq!(role(sub).await, Some(AccessLevel::Guest), "what is left is inherited");
     let nowhere = store.set_member(Scope::Project(ProjectId(999)), ida, AccessLevel::Guest, None).await;
     assert!(matches!(nowhere, Err(Error::Missing("project"))));
+}
+
+pub(crate) async fn groups_and_projects_are_changed_searched_and_moved(fixture: Fixture) {
+    let store = &fixture.store;
+    let top = store.create_group(group(None, "top"), NOON).await.expect("made").id;
+    let sub = store.create_group(group(Some(top), "sub"), NOON).await.expect("made").id;
+    let new = |group, path: &str| NewProject {
+        group,
+        name: format!("The {path}"),
+        path: path.to_owned(),
+        description: None,
+        default_branch: Some("main".to_owned()),
+        visibility_level: 0,
+    };
+    let rope = store.create_project(new(top, "rope"), NOON).await.expect("made").id;
+    store.create_project(new(sub, "rope"), NOON).await.expect("another path");
+    let search = |text: &str| ScopeFilter { search: Some(text.to_owned()), ..ScopeFilter::default() };
+    assert_eq!(store.list_projects(search("THE ROPE"), ALL).await.expect("listed").total, 2);
+    assert_eq!(store.list_projects(search("sub/"), ALL).await.expect("listed").total, 1);
+    assert_eq!(store.list_groups(search("100%"), ALL).await.expect("listed").total, 0);
+    let inside = ScopeFilter { parent: Some(top), ..ScopeFilter::default() };
+    assert_eq!(store.list_groups(inside.clone(), ALL).await.expect("listed").rows[0].id, sub);
+    assert_eq!(store.list_projects(inside, ALL).await.expect("listed").rows[0].id, rope);
+    let before = store.directory_version().await.expect("a version");
+    let there = ProjectEdit { group: Some(sub), ..ProjectEdit::default() };
+    assert!(matches!(store.update_project(rope, there.clone()).await, Err(Error::Taken("path"))));
+    let other = store.create_project(new(top, "sling"), NOON).await.expect("made").id;
+    let edit = ProjectEdit { description: Some(Some("d".to_owned())), name: Some("n".to_owned()), ..there };
+    let moved = store.update_project(other, edit).await.expect("written").expect("it is there");
+    assert_eq!((moved.path_with_namespace.as_str(), moved.group, moved.name.as_str()), ("top/sub/sling", sub, "n"));
+    assert_eq!((moved.description.as_deref(), moved.default_branch.as_deref()), (Some("d"), Some("main")));
+    assert!(store.directory_version().await.expect("a version") > before, "other hooks hear of it now");
+    let nowhere = ProjectEdit { group: Some(GroupId(999)), ..ProjectEdit::default() };
+    assert!(matches!(store.update_project(other, nowhere).await, Err(Error::Missing("group"))));
+    assert!(store.update_project(ProjectId(999), ProjectEdit::default()).await.expect("looked").is_none());
+    let edit = GroupEdit { visibility_level: Some(20), ..GroupEdit::default() };
+    let changed = store.update_group(sub, edit).await.expect("written").expect("it is there");
+    assert_eq!((changed.visibility_level, changed.full_path.as_str()), (20, "top/sub"));
+    assert!(store.update_group(GroupId(999), GroupEdit::default()).await.expect("looked").is_none());
 }

@@ -8,8 +8,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use quickdraw_domain::GroupId;
 use quickdraw_domain::access::Action;
-use quickdraw_domain::scope::{Scope, check_path_segment};
-use quickdraw_store::scopes::NewGroup;
+use quickdraw_domain::scope::{Group, Scope, check_path_segment};
+use quickdraw_store::scopes::{GroupEdit, NewGroup, ScopeFilter};
 use serde_json::{Value, json};
 
 use super::page::Asked;
@@ -21,16 +21,102 @@ use crate::state::App;
 use crate::views;
 
 pub(super) async fn list(
-    _: Admin,
+    caller: Caller,
     State(app): State<Arc<App>>,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
     params: Params,
 ) -> Result<Response, ApiError> {
     let asked = Asked::read(&params)?;
-    let groups = app.store().list_groups(asked.rows()).await?;
+    let filter = ScopeFilter { search: search(&params)?, parent: None, visible_to: caller.sees(&app) };
+    let groups = app.store().list_groups(filter, asked.rows()).await?;
     let rows = groups.rows.iter().map(|group| views::group(group, &app.external_url)).collect();
     Ok(asked.answer(rows, groups.total, &headers, &uri))
+}
+
+/// `/groups/:id/subgroups` and `/groups/:id/projects`.
+pub(super) async fn subgroups(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let group = find_group(&app, &id).await?;
+    caller.require(&app, Scope::Group(group.id), Action::See).await?;
+    let asked = Asked::read(&params)?;
+    let filter = ScopeFilter { search: search(&params)?, parent: Some(group.id), visible_to: None };
+    let groups = app.store().list_groups(filter, asked.rows()).await?;
+    let rows = groups.rows.iter().map(|group| views::group(group, &app.external_url)).collect();
+    Ok(asked.answer(rows, groups.total, &headers, &uri))
+}
+
+pub(super) async fn projects(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let group = find_group(&app, &id).await?;
+    caller.require(&app, Scope::Group(group.id), Action::See).await?;
+    let asked = Asked::read(&params)?;
+    let filter = ScopeFilter { search: search(&params)?, parent: Some(group.id), visible_to: None };
+    let projects = app.store().list_projects(filter, asked.rows()).await?;
+    let rows = projects.rows.iter().map(|project| views::project(project, &app.external_url)).collect();
+    Ok(asked.answer(rows, projects.total, &headers, &uri))
+}
+
+pub(super) fn search(params: &Params) -> Result<Option<String>, ApiError> {
+    Ok(params.line("search", 255)?.filter(|text| !text.is_empty()))
+}
+
+/// Groups as the places that projects can be made in.
+pub(super) async fn namespaces(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let asked = Asked::read(&params)?;
+    let filter = ScopeFilter { search: search(&params)?, parent: None, visible_to: caller.sees(&app) };
+    let groups = app.store().list_groups(filter, asked.rows()).await?;
+    let row = |group: &Group| {
+        let view = views::group(group, &app.external_url);
+        let of = |name: &str| view[name].clone();
+        json!({
+            "id": of("id"),
+            "name": of("name"),
+            "path": of("path"),
+            "kind": "group",
+            "full_path": of("full_path"),
+            "parent_id": of("parent_id"),
+            "web_url": of("web_url"),
+        })
+    };
+    let rows = groups.rows.iter().map(row).collect();
+    Ok(asked.answer(rows, groups.total, &headers, &uri))
+}
+
+pub(super) async fn edit(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
+    let group = find_group(&app, &id).await?;
+    caller.require(&app, Scope::Group(group.id), Action::Administer).await?;
+    let edit = GroupEdit {
+        name: params.line("name", 255)?.filter(|name| !name.is_empty()),
+        description: params.change("description", 2048)?,
+        visibility_level: new_visibility(&params)?,
+    };
+    let changed = app.store().update_group(group.id, edit).await?.ok_or_else(|| ApiError::not_found("Group"))?;
+    refresh(&app).await;
+    Ok(Json(views::group(&changed, &app.external_url)))
 }
 
 pub(super) async fn create(
@@ -80,11 +166,12 @@ pub(super) fn path(params: &Params, name: &str) -> Result<String, ApiError> {
 }
 
 pub(super) fn visibility(params: &Params) -> Result<i64, ApiError> {
-    match params.text("visibility")? {
-        None => Ok(0),
-        Some(word) => views::visibility_level(&word)
-            .ok_or_else(|| ApiError::bad_parameter("visibility does not have a valid value")),
-    }
+    Ok(new_visibility(params)?.unwrap_or(0))
+}
+
+pub(super) fn new_visibility(params: &Params) -> Result<Option<i64>, ApiError> {
+    let wrong = || ApiError::bad_parameter("visibility does not have a valid value");
+    params.text("visibility")?.map(|word| views::visibility_level(&word).ok_or_else(wrong)).transpose()
 }
 
 /// The next event on this node must hear of the change. If the store fails just now, fan-out notices by itself.

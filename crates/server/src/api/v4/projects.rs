@@ -6,15 +6,15 @@ use axum::Json;
 use axum::extract::{OriginalUri, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use quickdraw_domain::GroupId;
 use quickdraw_domain::access::Action;
 use quickdraw_domain::scope::Scope;
-use quickdraw_store::scopes::NewProject;
+use quickdraw_domain::{GroupId, ProjectId};
+use quickdraw_store::scopes::{NewProject, ProjectEdit, ScopeFilter};
 use serde_json::{Value, json};
 
-use super::groups::{path, refresh, visibility};
+use super::groups::{new_visibility, path, refresh, search, visibility};
 use super::page::Asked;
-use crate::api::find_project;
+use crate::api::{find_group, find_project};
 use crate::auth::{Admin, Caller};
 use crate::error::ApiError;
 use crate::params::Params;
@@ -22,16 +22,58 @@ use crate::state::App;
 use crate::views;
 
 pub(super) async fn list(
-    _: Admin,
+    caller: Caller,
     State(app): State<Arc<App>>,
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
     params: Params,
 ) -> Result<Response, ApiError> {
     let asked = Asked::read(&params)?;
-    let projects = app.store().list_projects(asked.rows()).await?;
+    let filter = ScopeFilter { search: search(&params)?, parent: None, visible_to: caller.sees(&app) };
+    let projects = app.store().list_projects(filter, asked.rows()).await?;
     let rows = projects.rows.iter().map(|project| views::project(project, &app.external_url)).collect();
     Ok(asked.answer(rows, projects.total, &headers, &uri))
+}
+
+pub(super) async fn edit(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
+    let project = find_project(&app, &id).await?;
+    caller.require(&app, Scope::Project(project.id), Action::Administer).await?;
+    let edit = ProjectEdit {
+        group: None,
+        name: params.line("name", 255)?.filter(|name| !name.is_empty()),
+        description: params.change("description", 2048)?,
+        default_branch: params.line("default_branch", 255)?.filter(|branch| !branch.is_empty()),
+        visibility_level: new_visibility(&params)?,
+    };
+    changed(&app, project.id, edit).await
+}
+
+/// `PUT /projects/:id/transfer`: into another group, whose hooks hear of the project from then on. It needs an owner of
+/// both, because it takes the project out of the hearing of one group and into that of another.
+pub(super) async fn transfer(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json<Value>, ApiError> {
+    let project = find_project(&app, &id).await?;
+    caller.require(&app, Scope::Project(project.id), Action::See).await?;
+    let namespace = params.text("namespace")?.ok_or_else(|| ApiError::bad_parameter("namespace is missing"))?;
+    let target = find_group(&app, &namespace).await?;
+    caller.require(&app, Scope::Group(target.id), Action::Administer).await?;
+    caller.require(&app, Scope::Group(project.group), Action::Administer).await?;
+    changed(&app, project.id, ProjectEdit { group: Some(target.id), ..ProjectEdit::default() }).await
+}
+
+async fn changed(app: &App, id: ProjectId, edit: ProjectEdit) -> Result<Json<Value>, ApiError> {
+    let changed = app.store().update_project(id, edit).await?.ok_or_else(|| ApiError::not_found("Project"))?;
+    refresh(app).await;
+    Ok(Json(views::project(&changed, &app.external_url)))
 }
 
 pub(super) async fn create(
