@@ -45,6 +45,8 @@ impl Belt {
     pub(crate) async fn prune(&self) -> anyhow::Result<()> {
         let now = self.clock.now();
         self.store.prepare_partitions(now).await?;
+        let kept = Duration::from_secs(86_400 * quickdraw_store::audit::KEPT_DAYS);
+        while self.store.prune_audit(now.minus(kept), PRUNE_BATCH).await? >= PRUNE_BATCH {}
         let before = now.minus(self.settings.retention);
         while self.store.prune(before, PRUNE_BATCH).await? >= PRUNE_BATCH {
             // Between two batches others get their turn.

@@ -14,6 +14,7 @@ use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::TokenDigest;
 use quickdraw_store::access::Actor;
 
+use crate::audit::Note;
 use crate::error::ApiError;
 use crate::state::App;
 
@@ -37,6 +38,9 @@ impl FromRequestParts<Arc<App>> for Caller {
                 actor
             }
         };
+        if let Some(note) = parts.extensions.get::<Note>() {
+            note.actor(&actor);
+        }
         if actor.read_only && !parts.method.is_safe() {
             return Err(ApiError::insufficient_scope());
         }

@@ -2,6 +2,7 @@
 //! `store` and acts through `engine`.
 
 pub mod api;
+mod audit;
 pub mod auth;
 pub mod body;
 pub mod error;
@@ -26,7 +27,7 @@ pub use state::App;
 pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .merge(receive::routes())
-        .merge(api::routes())
+        .merge(api::routes().layer(axum::middleware::from_fn_with_state(app.clone(), audit::record)))
         .merge(ops::routes())
         .fallback(error::not_found)
         .with_state(app)

@@ -6,6 +6,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use serde_json::{Map, Value};
 
+use crate::audit::Note;
 use crate::body;
 use crate::error::ApiError;
 use crate::state::App;
@@ -39,6 +40,9 @@ impl FromRequest<Arc<App>> for Params {
                 Ok(_) => return Err(ApiError::bad_parameter("the body must be a JSON object")),
                 Err(error) => return Err(ApiError::bad_parameter(format!("the body is not valid JSON: {error}"))),
             }
+        }
+        if let Some(note) = parts.extensions.get::<Note>() {
+            note.attributes(params.keys());
         }
         Ok(Self(params))
     }

@@ -13,6 +13,7 @@
 
 pub mod access;
 pub mod attempts;
+pub mod audit;
 mod columns;
 pub mod deliveries;
 pub mod error;
@@ -42,6 +43,7 @@ pub trait Store:
     + events::Events
     + deliveries::Deliveries
     + attempts::Attempts
+    + audit::Audit
     + insights::Insights
     + access::Access
     + nodes::Nodes
@@ -56,6 +58,7 @@ impl<T> Store for T where
         + events::Events
         + deliveries::Deliveries
         + attempts::Attempts
+        + audit::Audit
         + insights::Insights
         + access::Access
         + nodes::Nodes

@@ -6,6 +6,7 @@
 
 mod access;
 mod attempts;
+mod audit;
 mod claims;
 mod deliveries;
 mod events;
@@ -31,6 +32,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "belt", include_str!("migrations/postgres/0001_belt.sql")),
     (2, "hook_values", include_str!("migrations/postgres/0002_hook_values.sql")),
     (3, "access", include_str!("migrations/postgres/0003_access.sql")),
+    (4, "audit", include_str!("migrations/postgres/0004_audit.sql")),
 ];
 
 /// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.

@@ -9,6 +9,7 @@
 
 mod access;
 mod attempts;
+mod audit;
 mod checkpoint;
 mod claims;
 mod deliveries;
@@ -42,6 +43,7 @@ const MIGRATIONS: &[Migration] = &[
     (1, "belt", include_str!("migrations/sqlite/0001_belt.sql")),
     (2, "hook_values", include_str!("migrations/sqlite/0002_hook_values.sql")),
     (3, "access", include_str!("migrations/sqlite/0003_access.sql")),
+    (4, "audit", include_str!("migrations/sqlite/0004_audit.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[(1, "insights", include_str!("migrations/sqlite/0001_insights.sql"))];
 

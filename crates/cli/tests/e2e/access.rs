@@ -111,3 +111,39 @@ pub(crate) fn tokens_are_made_shown_once_and_taken_back(engine: Engine) {
     assert_eq!(server.call("POST", "/api/v4/users", r#"{"username":"IDA","name":"x"}"#).status, 400);
     assert!(!server.output().contains(&text), "{}", server.output());
 }
+
+pub(crate) fn changes_and_refusals_are_audited_without_values(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    server.make_project();
+    let people = People { server: &server };
+    let (_, stranger) = people.make("stranger", "api");
+    let hook =
+        server.make_hook("https://example.com/in", r#","token":"canary-token","custom_headers":{"X-K":"canary-h"}"#);
+    let one = format!("/api/v4/projects/1/hooks/{}", hook["id"]);
+    assert_eq!(server.call("PUT", &one, r#"{"token":"canary-new"}"#).status, 200);
+    assert_eq!(people.call(&stranger, "PUT", &one, r#"{"name":"n"}"#).status, 404);
+    assert_eq!(people.call(&stranger, "GET", "/api/v4/hooks", "").status, 403);
+    assert_eq!(people.call("wrong", "DELETE", &one, "").status, 401);
+    server.report(1).expect("accepted");
+    assert_eq!(server.call("DELETE", &one, "{}").status, 204);
+    let log = server.get("/api/v1/audit?limit=5");
+    let row = |at: usize| {
+        let entry = &log["items"][at];
+        (
+            entry["username"].as_str(),
+            entry["method"].as_str(),
+            entry["status"].as_i64(),
+            entry["attributes"].to_string(),
+        )
+    };
+    assert_eq!(row(0), (Some("root"), Some("DELETE"), Some(204), "[]".to_owned()), "{log}");
+    assert_eq!(row(1), (Some("stranger"), Some("GET"), Some(403), "[]".to_owned()), "{log}");
+    assert_eq!((row(2).0, row(2).2), (Some("stranger"), Some(404)), "{log}");
+    assert_eq!(row(3), (Some("root"), Some("PUT"), Some(200), r#"["token"]"#.to_owned()), "{log}");
+    assert!(row(4).3.contains("custom_headers"), "{log}");
+    assert_eq!((&log["items"][3]["path"], &log["items"][3]["address"]), (&json!(one), &json!("127.0.0.1")));
+    let all = server.get(&format!("/api/v1/audit?limit=100&before={}", log["next"]));
+    assert!(!format!("{log}{all}").contains("canary"), "{log}{all}");
+    assert_eq!(all["items"].as_array().map(Vec::len), Some(4), "group, project, user, token: {all}");
+    assert_eq!(people.call(&stranger, "GET", "/api/v1/audit", "").status, 403);
+}

@@ -13,6 +13,7 @@ use crate::state::App;
 
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
+        .route("/audit", get(crate::audit::list))
         .route("/events", get(history::events).post(events::report_instance))
         .route("/events/{id}", get(history::event))
         .route("/projects/{id}/events", post(events::report_project))

@@ -1,0 +1,115 @@
+//! The audit log: every request that changes something, or is refused by somebody's role, leaves an entry.
+//!
+//! It is written around the handlers, so that none can forget it. Reported events are not in it: they are the journal's.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Json;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::Response;
+use quickdraw_store::access::Actor;
+use quickdraw_store::audit::{AuditEntry, AuditFilter};
+use serde_json::{Value, json};
+
+use crate::auth::Admin;
+use crate::error::ApiError;
+use crate::params::Params;
+use crate::state::App;
+
+/// Longest list of attribute names that is kept, in bytes.
+const LONGEST: usize = 1000;
+const DEFAULT: i64 = 20;
+const MOST: i64 = 100;
+
+/// What the extractors learn of a request on its way to the handler.
+#[derive(Clone, Default)]
+pub(crate) struct Note(Arc<Mutex<Noted>>);
+
+#[derive(Default)]
+struct Noted {
+    actor: Option<Actor>,
+    attributes: String,
+}
+
+impl Note {
+    pub(crate) fn actor(&self, actor: &Actor) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).actor = Some(actor.clone());
+    }
+
+    /// Names only: values may be secrets.
+    pub(crate) fn attributes<'a>(&self, names: impl Iterator<Item = &'a String>) {
+        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // An attribute's name is a word. What is none may be a secret that slipped.
+        let is_word = |name: &&String| name.len() <= 64 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        for name in names.filter(is_word) {
+            if noted.attributes.len() + name.len() >= LONGEST {
+                break;
+            }
+            if !noted.attributes.is_empty() {
+                noted.attributes.push(' ');
+            }
+            noted.attributes.push_str(name);
+        }
+    }
+}
+
+/// Notes who asks for what, and writes it down when it was a change or a refusal.
+pub(crate) async fn record(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    if path.starts_with("/api/v1") && path.ends_with("/events") {
+        return next.run(request).await;
+    }
+    let (note, method) = (Note::default(), request.method().clone());
+    let address = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>().map(|peer| peer.0.ip().to_string());
+    request.extensions_mut().insert(note.clone());
+    let response = next.run(request).await;
+    let status = response.status();
+    let refused = status == StatusCode::FORBIDDEN;
+    let noted = std::mem::take(&mut *note.0.lock().unwrap_or_else(PoisonError::into_inner));
+    // Whoever has no token at all has no name either: those are counted, and a flood of them fills no table.
+    let Some(actor) = noted.actor.filter(|_| !method.is_safe() || refused) else { return response };
+    let entry = AuditEntry {
+        id: 0,
+        at: app.belt.clock().now(),
+        user_id: actor.user_id,
+        username: actor.username,
+        address,
+        method: method.to_string(),
+        path: path.chars().filter(|c| !c.is_control()).take(LONGEST).collect(),
+        status: i64::from(status.as_u16()),
+        attributes: noted.attributes,
+    };
+    if let Err(error) = app.store().append_audit(entry).await {
+        tracing::error!(%error, "an audit entry was not written");
+    }
+    response
+}
+
+/// `GET /api/v1/audit`, for administrators: newest first, `user_id`, `before`, `limit`.
+pub(crate) async fn list(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Json<Value>, ApiError> {
+    let limit = params.integer("limit")?.unwrap_or(DEFAULT).clamp(1, MOST);
+    let filter = AuditFilter {
+        user: params.integer("user_id")?,
+        before: params.integer("before")?,
+        limit: usize::try_from(limit).unwrap_or(1),
+    };
+    let full = filter.limit;
+    let entries = app.store().list_audit(filter).await?;
+    let next = entries.last().filter(|_| entries.len() == full).map(|entry| entry.id);
+    let view = |entry: &AuditEntry| {
+        json!({
+            "id": entry.id,
+            "at": entry.at.to_iso(),
+            "user_id": entry.user_id,
+            "username": entry.username,
+            "address": entry.address,
+            "method": entry.method,
+            "path": entry.path,
+            "status": entry.status,
+            "attributes": entry.attributes.split(' ').filter(|name| !name.is_empty()).collect::<Vec<_>>(),
+        })
+    };
+    Ok(Json(json!({ "items": entries.iter().map(view).collect::<Vec<_>>(), "next": next })))
+}

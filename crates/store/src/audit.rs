@@ -1,0 +1,56 @@
+//! Who changed what, and who was refused: written once, never changed, deleted after a year.
+
+use async_trait::async_trait;
+use quickdraw_domain::Timestamp;
+
+use crate::error::Result;
+
+/// How long entries are kept.
+pub const KEPT_DAYS: u64 = 365;
+
+/// An entry. It names attributes and never their values, which may be secrets.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AuditEntry {
+    /// Its number; 0 before it is written.
+    pub id: i64,
+    /// When.
+    pub at: Timestamp,
+    /// GitLab's number of the user.
+    pub user_id: i64,
+    /// Their login at that time.
+    pub username: String,
+    /// Where they called from.
+    pub address: Option<String>,
+    /// HTTP method.
+    pub method: String,
+    /// Path that was asked for, without its query.
+    pub path: String,
+    /// HTTP status of the answer: 2xx is a change, 4xx a refusal.
+    pub status: i64,
+    /// Names of the attributes that were sent, in their order, with blanks between.
+    pub attributes: String,
+}
+
+/// What to list, newest first.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct AuditFilter {
+    /// Only by this user.
+    pub user: Option<i64>,
+    /// Only older than this entry: the cursor.
+    pub before: Option<i64>,
+    /// Most rows.
+    pub limit: usize,
+}
+
+/// The audit log: what can be done with it.
+#[async_trait]
+pub trait Audit {
+    /// Writes an entry; returns when it is flushed.
+    async fn append_audit(&self, entry: AuditEntry) -> Result<()>;
+    /// Entries by filter.
+    async fn list_audit(&self, filter: AuditFilter) -> Result<Vec<AuditEntry>>;
+    /// Deletes entries older than a point, at most `limit`. Returns how many.
+    async fn prune_audit(&self, before: Timestamp, limit: usize) -> Result<usize>;
+}
+
+pub(crate) const COLUMNS: &str = "id, at, user_id, username, address, method, path, status, attributes";

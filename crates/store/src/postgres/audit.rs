@@ -1,0 +1,67 @@
+//! The audit log in PostgreSQL.
+
+use async_trait::async_trait;
+use quickdraw_domain::Timestamp;
+
+use super::Postgres;
+use crate::audit::{Audit, AuditEntry, AuditFilter, COLUMNS};
+use crate::columns;
+use crate::error::Result;
+
+#[async_trait]
+impl Audit for Postgres {
+    async fn append_audit(&self, entry: AuditEntry) -> Result<()> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "INSERT INTO audit (at, user_id, username, address, method, path, status, attributes)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            )
+            .await?;
+        client
+            .execute(
+                &statement,
+                &[
+                    &entry.at.as_micros(),
+                    &entry.user_id,
+                    &entry.username,
+                    &entry.address,
+                    &entry.method,
+                    &entry.path,
+                    &entry.status,
+                    &entry.attributes,
+                ],
+            )
+            .await?;
+        Ok(())
+    }
+
+    async fn list_audit(&self, filter: AuditFilter) -> Result<Vec<AuditEntry>> {
+        let client = self.client().await?;
+        let sql = format!(
+            "SELECT {COLUMNS} FROM audit WHERE id < $1 AND ($2::bigint IS NULL OR user_id = $2)
+             ORDER BY id DESC LIMIT $3"
+        );
+        let before = filter.before.unwrap_or(i64::MAX);
+        let rows = client.query(&sql, &[&before, &filter.user, &columns::limit(filter.limit)]).await?;
+        let entry = |row: &tokio_postgres::Row| AuditEntry {
+            id: row.get(0),
+            at: Timestamp::from_micros(row.get(1)),
+            user_id: row.get(2),
+            username: row.get(3),
+            address: row.get(4),
+            method: row.get(5),
+            path: row.get(6),
+            status: row.get(7),
+            attributes: row.get(8),
+        };
+        Ok(rows.iter().map(entry).collect())
+    }
+
+    async fn prune_audit(&self, before: Timestamp, limit: usize) -> Result<usize> {
+        let sql = "DELETE FROM audit WHERE id IN (SELECT id FROM
+            (SELECT id, at FROM audit ORDER BY id LIMIT $2) a WHERE at < $1)";
+        let gone = self.client().await?.execute(sql, &[&before.as_micros(), &columns::limit(limit)]).await?;
+        Ok(usize::try_from(gone).unwrap_or(usize::MAX))
+    }
+}

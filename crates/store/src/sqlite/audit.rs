@@ -1,0 +1,69 @@
+//! The audit log in SQLite.
+
+use async_trait::async_trait;
+use quickdraw_domain::Timestamp;
+
+use super::Sqlite;
+use crate::audit::{Audit, AuditEntry, AuditFilter, COLUMNS};
+use crate::columns;
+use crate::error::Result;
+
+#[async_trait]
+impl Audit for Sqlite {
+    async fn append_audit(&self, entry: AuditEntry) -> Result<()> {
+        self.write(move |tx| {
+            tx.connection
+                .prepare_cached(
+                    "INSERT INTO audit (at, user_id, username, address, method, path, status, attributes)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                )?
+                .execute((
+                    entry.at.as_micros(),
+                    entry.user_id,
+                    entry.username,
+                    entry.address,
+                    entry.method,
+                    entry.path,
+                    entry.status,
+                    entry.attributes,
+                ))?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn list_audit(&self, filter: AuditFilter) -> Result<Vec<AuditEntry>> {
+        self.read(move |connection| {
+            let sql = format!(
+                "SELECT {COLUMNS} FROM audit WHERE id < ?1 AND (?2 IS NULL OR user_id = ?2) ORDER BY id DESC LIMIT ?3"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let parameters = (filter.before.unwrap_or(i64::MAX), filter.user, columns::limit(filter.limit));
+            let found = statement.query_map(parameters, |row| {
+                Ok(AuditEntry {
+                    id: row.get(0)?,
+                    at: Timestamp::from_micros(row.get(1)?),
+                    user_id: row.get(2)?,
+                    username: row.get(3)?,
+                    address: row.get(4)?,
+                    method: row.get(5)?,
+                    path: row.get(6)?,
+                    status: row.get(7)?,
+                    attributes: row.get(8)?,
+                })
+            })?;
+            Ok(found.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
+    async fn prune_audit(&self, before: Timestamp, limit: usize) -> Result<usize> {
+        self.write(move |tx| {
+            // Entries are numbered as they are written: the oldest come first, and the first young one ends the look.
+            let sql = "DELETE FROM audit WHERE id IN (SELECT id FROM
+                (SELECT id, at FROM audit ORDER BY id LIMIT ?2) WHERE at < ?1)";
+            Ok(tx.connection.prepare_cached(sql)?.execute((before.as_micros(), columns::limit(limit)))?)
+        })
+        .await
+    }
+}
