@@ -23,6 +23,7 @@ pub(crate) struct Config {
     pub(crate) receiver: Receiver,
     pub(crate) delivery: Delivery,
     pub(crate) guard: Guard,
+    pub(crate) limits: Limits,
     pub(crate) history: History,
     pub(crate) telemetry: Telemetry,
 }
@@ -116,6 +117,20 @@ pub(crate) enum Nat64 {
     #[default]
     Deny,
     Decode,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Limits {
+    pub(crate) project_hooks: u32,
+    pub(crate) group_hooks: u32,
+    pub(crate) by_hand_per_minute: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { project_hooks: 100, group_hooks: 50, by_hand_per_minute: 5 }
+    }
 }
 
 #[derive(Clone, Serialize, Deserialize)]

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use axum::Router;
 
+pub use limit::Limits;
 pub use listener::{Listener, ListenerLimits};
 pub use receive::Receiver;
 pub use state::App;

@@ -8,7 +8,7 @@ use quickdraw_store::SharedStore;
 use tokio::sync::Semaphore;
 
 use crate::auth::Actors;
-use crate::limit::ByHandLimit;
+use crate::limit::{ByHandLimit, Limits};
 use crate::receive::Receiver;
 
 /// Bytes of bodies that may be in memory at once, in KiB: what a semaphore of 32-bit permits can count.
@@ -30,12 +30,20 @@ pub struct App {
     pub(crate) actors: Actors,
     /// How often people tested and resent lately.
     pub(crate) by_hand: ByHandLimit,
+    /// The operator's choices.
+    pub limits: Limits,
 }
 
 impl App {
     /// Puts the application together.
     #[must_use]
-    pub fn new(belt: Arc<Belt>, receiver: Receiver, external_url: String, metrics: PrometheusHandle) -> Arc<Self> {
+    pub fn new(
+        belt: Arc<Belt>,
+        receiver: Receiver,
+        external_url: String,
+        metrics: PrometheusHandle,
+        limits: Limits,
+    ) -> Arc<Self> {
         let bodies = Arc::new(Semaphore::new(BODIES_IN_FLIGHT_KIB));
         Arc::new(Self {
             belt,
@@ -44,7 +52,8 @@ impl App {
             metrics,
             bodies,
             actors: Actors::default(),
-            by_hand: ByHandLimit::default(),
+            by_hand: ByHandLimit::new(limits),
+            limits,
         })
     }
 

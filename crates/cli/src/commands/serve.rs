@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use quickdraw_engine::Lifecycle;
-use quickdraw_server::{App, Listener, ListenerLimits};
+use quickdraw_server::{App, Limits, Listener, ListenerLimits};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -36,7 +36,12 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let receiver = wiring::receiver(&config, &mut first)?;
     let belt = wiring::belt(&config, store).await?;
     let lifecycle = Lifecycle::start(belt.clone());
-    let app = App::new(belt, receiver, config.server.external_url.clone(), metrics.clone());
+    let limits = Limits {
+        project_hooks: i64::from(config.limits.project_hooks),
+        group_hooks: i64::from(config.limits.group_hooks),
+        by_hand_per_minute: config.limits.by_hand_per_minute,
+    };
+    let app = App::new(belt, receiver, config.server.external_url.clone(), metrics.clone(), limits);
     for note in &first.notes {
         say(note);
     }

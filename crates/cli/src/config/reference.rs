@@ -48,6 +48,12 @@ pub(crate) const REFERENCE: &[(&str, &str)] = &[
     ("guard.allowed_ports", "Only these ports may be called; without it, all but those of other protocols."),
     ("guard.https_only", "Refuse http:// URLs."),
     ("guard.nat64", "deny, or decode: judge the IPv4 address inside 64:ff9b::/96 (hosts with DNS64)."),
+    ("limits.project_hooks", "Most hooks on one project."),
+    ("limits.group_hooks", "Most hooks on one group; those of other groups do not count."),
+    (
+        "limits.by_hand_per_minute",
+        "Tests, and likewise resends, that one user may ask for on one project or group; 0 for no limit.",
+    ),
     ("history.retention", "How long events, deliveries and attempts are kept."),
     ("telemetry.log", "Log filter, such as info or quickdraw_engine=debug,info."),
     ("telemetry.log_format", "text or json."),

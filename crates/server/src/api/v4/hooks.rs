@@ -32,10 +32,7 @@ use crate::params::Params;
 use crate::state::App;
 use crate::views;
 
-/// Most hooks on one project and in one group, as on gitlab.com. System hooks have no limit there; here one that nobody
-/// meets by intent.
-const MOST_ON_PROJECT: i64 = 100;
-const MOST_ON_GROUP: i64 = 50;
+/// Most system hooks. GitLab has no limit there; this is one that nobody meets by intent.
 const MOST_ON_INSTANCE: i64 = 1000;
 /// How often a change is tried again when somebody else changed the hook meanwhile.
 const TRIES: usize = 5;
@@ -141,8 +138,8 @@ async fn create(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(
     let blank = HookUrl::parse("https://blank.invalid").map_err(|_| ApiError::plain_not_found())?;
     let hook = change_hook(&app, &Hook::new(at.scope, blank, uuid::Uuid::new_v4(), now), change)?;
     let most = match at.scope {
-        Scope::Project(_) => MOST_ON_PROJECT,
-        Scope::Group(_) => MOST_ON_GROUP,
+        Scope::Project(_) => app.limits.project_hooks,
+        Scope::Group(_) => app.limits.group_hooks,
         Scope::Instance => MOST_ON_INSTANCE,
     };
     let made = app.store().create_hook(hook, most).await.map_err(|error| match error {

@@ -11,6 +11,8 @@ use crate::params::Params;
 
 const DEFAULT: i64 = 20;
 const MOST: i64 = 100;
+/// Beyond so many rows clients are not told how many there are, as in GitLab.
+const COUNTED: i64 = 10_000;
 
 /// Which page is asked for.
 pub(crate) struct Asked {
@@ -48,14 +50,17 @@ impl Asked {
         let next = (self.page < pages).then_some(self.page + 1);
         let previous = (self.page > 1).then_some(self.page - 1);
         let mut response = Json(rows).into_response();
+        if total <= COUNTED {
+            for (name, value) in [("x-total", total), ("x-total-pages", pages)] {
+                response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from(value));
+            }
+        }
         for (name, value) in [
-            ("x-total", total.to_string()),
-            ("x-total-pages", pages.to_string()),
             ("x-per-page", self.per_page.to_string()),
             ("x-page", self.page.to_string()),
             ("x-next-page", text(next)),
             ("x-prev-page", text(previous)),
-            ("link", self.links(previous, next, pages, headers, uri)),
+            ("link", self.links(previous, next, (total <= COUNTED).then_some(pages), headers, uri)),
         ] {
             if let Ok(value) = HeaderValue::from_str(&value) {
                 response.headers_mut().insert(HeaderName::from_static(name), value);
@@ -64,7 +69,14 @@ impl Asked {
         response
     }
 
-    fn links(&self, previous: Option<i64>, next: Option<i64>, last: i64, headers: &HeaderMap, uri: &Uri) -> String {
+    fn links(
+        &self,
+        previous: Option<i64>,
+        next: Option<i64>,
+        last: Option<i64>,
+        headers: &HeaderMap,
+        uri: &Uri,
+    ) -> String {
         let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("localhost");
         let scheme = headers.get("x-forwarded-proto").and_then(|scheme| scheme.to_str().ok()).unwrap_or("http");
         let scheme = if scheme == "https" { "https" } else { "http" };
@@ -84,7 +96,7 @@ impl Asked {
         links.extend(previous.map(|page| link(page, "prev")));
         links.extend(next.map(|page| link(page, "next")));
         links.push(link(1, "first"));
-        links.push(link(last, "last"));
+        links.extend(last.map(|page| link(page, "last")));
         links.join(", ")
     }
 }
