@@ -58,6 +58,9 @@ pub(crate) struct Got {
     pub(crate) body: Vec<u8>,
 }
 
+/// The status of an answer that echoes.
+const ECHO: u16 = 299;
+
 /// A receiver on a port of its own: it asks `answer` about each request (counted from 1). `None` hangs.
 pub(crate) struct Sink {
     pub(crate) port: u16,
@@ -79,6 +82,11 @@ impl Sink {
         Self { port, got }
     }
 
+    /// A receiver that answers with everything it was told, in its body and in a header.
+    pub(crate) fn echo() -> Self {
+        Self::start(|_| Some(ECHO))
+    }
+
     pub(crate) fn got(&self) -> Vec<Got> {
         self.got.lock().expect("no panic").clone()
     }
@@ -90,6 +98,7 @@ impl Sink {
 
 fn serve(mut stream: TcpStream, answer: &dyn Fn(usize) -> Option<u16>, kept: &Mutex<Vec<Got>>) {
     while let Some(got) = read_request(&mut stream) {
+        let told: Vec<String> = got.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         let number = {
             let mut kept = kept.lock().expect("no panic");
             kept.push(got);
@@ -100,7 +109,12 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(usize) -> Option<u16>, kept: &Mu
             let _ = stream.read(&mut [0; 1]);
             return;
         };
-        if write!(stream, "HTTP/1.1 {status} X\r\nContent-Length: 2\r\n\r\nok").is_err() {
+        let (echo, body) = match status {
+            ECHO => (format!("X-Echo: {}\r\n", told.join("; ")), told.join("\n")),
+            _ => (String::new(), "ok".to_owned()),
+        };
+        let length = body.len();
+        if write!(stream, "HTTP/1.1 {status} X\r\n{echo}Content-Length: {length}\r\n\r\n{body}").is_err() {
             return;
         }
     }
@@ -112,12 +126,13 @@ fn read_request(stream: &mut TcpStream) -> Option<Got> {
     loop {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-            let headers: HashMap<String, String> = head
+            let mut headers: HashMap<String, String> = head
                 .lines()
                 .skip(1)
                 .filter_map(|line| line.split_once(": "))
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .collect();
+            headers.insert("line".to_owned(), head.lines().next().unwrap_or_default().to_owned());
             let length: usize = headers.get("Content-Length").and_then(|length| length.parse().ok()).unwrap_or(0);
             if bytes.len() >= end + 4 + length {
                 return Some(Got { headers, body: bytes[end + 4..end + 4 + length].to_vec() });

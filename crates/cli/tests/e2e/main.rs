@@ -21,7 +21,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 17] = [
+    let checks: [(&str, Check); 18] = [
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
@@ -43,6 +43,7 @@ fn main() {
         ("each_role_may_do_what_its_row_says", access::each_role_may_do_what_its_row_says),
         ("tokens_are_made_shown_once_and_taken_back", access::tokens_are_made_shown_once_and_taken_back),
         ("changes_and_refusals_are_audited_without_values", access::changes_and_refusals_are_audited_without_values),
+        ("no_secret_is_shown_logged_or_stored_in_the_clear", access::no_secret_is_shown_logged_or_stored_in_the_clear),
         ("limits_and_bad_values_are_refused", hooks::limits_and_bad_values_are_refused),
         ("kill_9_under_load_loses_nothing", kill::kill_9_under_load_loses_nothing),
     ];
