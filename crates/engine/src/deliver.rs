@@ -24,8 +24,8 @@ const SETTLE_BATCH: usize = 256;
 /// How often a settle is tried again, and after what pause.
 const SETTLE_AGAIN: usize = 3;
 const SETTLE_PAUSE: Duration = Duration::from_millis(200);
-/// Settles under way at once: while one flushes, the next is put together.
-pub(crate) const SETTLERS: usize = 2;
+/// Settles under way at once. One: what comes in while it flushes makes the next batch larger, and nobody waits for it.
+pub(crate) const SETTLERS: usize = 1;
 
 /// What this node delivers at the moment.
 pub struct Deliveries {
