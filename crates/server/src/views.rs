@@ -43,6 +43,20 @@ pub fn group(group: &Group, base_url: &str) -> Value {
     })
 }
 
+/// A group as a place that projects can be made in.
+#[must_use]
+pub fn namespace(group: &Group, base_url: &str) -> Value {
+    json!({
+        "id": group.id.0,
+        "name": group.name,
+        "path": last_segment(&group.full_path),
+        "kind": "group",
+        "full_path": group.full_path,
+        "parent_id": group.parent.map(|id| id.0),
+        "web_url": format!("{base_url}/groups/{}", group.full_path),
+    })
+}
+
 /// A project of `/api/v4`.
 #[must_use]
 pub fn project(project: &Project, base_url: &str) -> Value {

@@ -5,6 +5,7 @@ mod hooks;
 mod members;
 mod page;
 mod projects;
+mod target;
 mod users;
 
 use std::sync::Arc;

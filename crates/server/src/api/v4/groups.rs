@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{OriginalUri, Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use quickdraw_domain::GroupId;
 use quickdraw_domain::access::Action;
-use quickdraw_domain::scope::{Group, Scope, check_path_segment};
+use quickdraw_domain::scope::{Group, check_path_segment};
 use quickdraw_store::scopes::{GroupEdit, NewGroup, ScopeFilter};
 use serde_json::{Value, json};
 
-use super::page::Asked;
+use super::page::Listing;
+use super::target::group_for;
 use crate::api::find_group;
 use crate::auth::{Admin, Caller};
 use crate::error::ApiError;
@@ -20,85 +21,69 @@ use crate::params::Params;
 use crate::state::App;
 use crate::views;
 
-pub(super) async fn list(
-    caller: Caller,
-    State(app): State<Arc<App>>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    params: Params,
-) -> Result<Response, ApiError> {
-    let asked = Asked::read(&params)?;
-    let filter = ScopeFilter { search: search(&params)?, parent: None, visible_to: caller.sees(&app) };
-    let groups = app.store().list_groups(filter, asked.rows()).await?;
-    let rows = groups.rows.iter().map(|group| views::group(group, &app.external_url)).collect();
-    Ok(asked.answer(rows, groups.total, &headers, &uri))
-}
-
-/// `/groups/:id/subgroups` and `/groups/:id/projects`.
-pub(super) async fn subgroups(
-    caller: Caller,
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    params: Params,
-) -> Result<Response, ApiError> {
-    let group = find_group(&app, &id).await?;
-    caller.require(&app, Scope::Group(group.id), Action::See).await?;
-    let asked = Asked::read(&params)?;
-    let filter = ScopeFilter { search: search(&params)?, parent: Some(group.id), visible_to: None };
-    let groups = app.store().list_groups(filter, asked.rows()).await?;
-    let rows = groups.rows.iter().map(|group| views::group(group, &app.external_url)).collect();
-    Ok(asked.answer(rows, groups.total, &headers, &uri))
-}
-
-pub(super) async fn projects(
-    caller: Caller,
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    params: Params,
-) -> Result<Response, ApiError> {
-    let group = find_group(&app, &id).await?;
-    caller.require(&app, Scope::Group(group.id), Action::See).await?;
-    let asked = Asked::read(&params)?;
-    let filter = ScopeFilter { search: search(&params)?, parent: Some(group.id), visible_to: None };
-    let projects = app.store().list_projects(filter, asked.rows()).await?;
-    let rows = projects.rows.iter().map(|project| views::project(project, &app.external_url)).collect();
-    Ok(asked.answer(rows, projects.total, &headers, &uri))
-}
-
-pub(super) fn search(params: &Params) -> Result<Option<String>, ApiError> {
-    Ok(params.line("search", 255)?.filter(|text| !text.is_empty()))
+pub(super) async fn list(caller: Caller, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
+    answer(&app, &listing, Seen::By(&caller), views::group).await
 }
 
 /// Groups as the places that projects can be made in.
 pub(super) async fn namespaces(
     caller: Caller,
     State(app): State<Arc<App>>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    params: Params,
+    listing: Listing,
 ) -> Result<Response, ApiError> {
-    let asked = Asked::read(&params)?;
-    let filter = ScopeFilter { search: search(&params)?, parent: None, visible_to: caller.sees(&app) };
-    let groups = app.store().list_groups(filter, asked.rows()).await?;
-    let row = |group: &Group| {
-        let view = views::group(group, &app.external_url);
-        let of = |name: &str| view[name].clone();
-        json!({
-            "id": of("id"),
-            "name": of("name"),
-            "path": of("path"),
-            "kind": "group",
-            "full_path": of("full_path"),
-            "parent_id": of("parent_id"),
-            "web_url": of("web_url"),
+    answer(&app, &listing, Seen::By(&caller), views::namespace).await
+}
+
+/// `/groups/:id/subgroups`.
+pub(super) async fn subgroups(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    listing: Listing,
+) -> Result<Response, ApiError> {
+    let group = group_for(&app, &caller, &id, Action::See).await?;
+    answer(&app, &listing, Seen::In(group.id), views::group).await
+}
+
+/// `/groups/:id/projects`.
+pub(super) async fn projects(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    listing: Listing,
+) -> Result<Response, ApiError> {
+    let group = group_for(&app, &caller, &id, Action::See).await?;
+    super::projects::answer(&app, &listing, Seen::In(group.id)).await
+}
+
+async fn answer(
+    app: &App,
+    listing: &Listing,
+    seen: Seen<'_>,
+    view: fn(&Group, &str) -> Value,
+) -> Result<Response, ApiError> {
+    let asked = listing.asked()?;
+    let groups = app.store().list_groups(seen.filter(app, listing)?, asked.rows()).await?;
+    Ok(listing.answer(&asked, groups.total, groups.rows.iter().map(|group| view(group, &app.external_url))))
+}
+
+/// Which groups or projects a list has.
+pub(super) enum Seen<'a> {
+    /// All that somebody is a member of; for administrators, all.
+    By(&'a Caller),
+    /// Those directly in a group, which they may see.
+    In(GroupId),
+}
+
+impl Seen<'_> {
+    /// With what the request searches for.
+    pub(super) fn filter(&self, app: &App, listing: &Listing) -> Result<ScopeFilter, ApiError> {
+        let search = listing.params.line("search", 255)?.filter(|text| !text.is_empty());
+        Ok(match self {
+            Self::By(caller) => ScopeFilter { search, parent: None, visible_to: caller.sees(app) },
+            Self::In(group) => ScopeFilter { search, parent: Some(*group), visible_to: None },
         })
-    };
-    let rows = groups.rows.iter().map(row).collect();
-    Ok(asked.answer(rows, groups.total, &headers, &uri))
+    }
 }
 
 pub(super) async fn edit(
@@ -107,8 +92,7 @@ pub(super) async fn edit(
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json<Value>, ApiError> {
-    let group = find_group(&app, &id).await?;
-    caller.require(&app, Scope::Group(group.id), Action::Administer).await?;
+    let group = group_for(&app, &caller, &id, Action::Administer).await?;
     let edit = GroupEdit {
         name: params.line("name", 255)?.filter(|name| !name.is_empty()),
         description: params.change("description", 2048)?,
@@ -141,8 +125,7 @@ pub(super) async fn show(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let group = find_group(&app, &id).await?;
-    caller.require(&app, Scope::Group(group.id), Action::See).await?;
+    let group = group_for(&app, &caller, &id, Action::See).await?;
     Ok(Json(views::group(&group, &app.external_url)))
 }
 

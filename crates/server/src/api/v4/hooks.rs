@@ -7,7 +7,7 @@ mod values;
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, MatchedPath, OriginalUri, RawPathParams, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -24,9 +24,8 @@ use quickdraw_store::hooks::HookWithHealth;
 use serde_json::{Value, json};
 
 use super::groups::refresh;
-use super::page::Asked;
-use crate::api::{find_group, find_project};
-use crate::auth::Caller;
+use super::page::Listing;
+use super::target::Target;
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::state::App;
@@ -42,7 +41,7 @@ pub(crate) fn routes() -> Router<Arc<App>> {
     settings()
         .route("/{hook_id}", get(show).put(edit).delete(delete))
         .route("/{hook_id}/events", get(log::list))
-        .route("/{hook_id}/events/{event_id}/resend", post(log::resend))
+        .route("/{hook_id}/events/{hook_event_id}/resend", post(log::resend))
         .route("/{hook_id}/test/{trigger}", post(test::test))
 }
 
@@ -65,86 +64,56 @@ fn settings() -> Router<Arc<App>> {
         )
 }
 
-/// Where a request is about: a scope that the caller may see, and the parts of the path behind it.
-pub(crate) struct At {
-    pub(crate) scope: Scope,
-    user_id: i64,
-    hook_id: Option<String>,
-    key: Option<String>,
-    event_id: Option<String>,
-    trigger: Option<String>,
-}
+/// The hooks of a scope, for somebody who may see and change them.
+pub(crate) struct At(Target);
 
 impl FromRequestParts<Arc<App>> for At {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let caller = Caller::from_request_parts(parts, app).await?;
-        let params = RawPathParams::from_request_parts(parts, app)
-            .await
-            .map_err(|_| ApiError::bad_parameter("the path is not valid UTF-8"))?;
-        let get = |name: &str| params.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_owned());
-        let path = MatchedPath::from_request_parts(parts, app).await.map_err(|_| ApiError::plain_not_found())?;
-        let id = get("id").unwrap_or_default();
-        let scope = match path.as_str().split('/').nth(3) {
-            Some("projects") => Scope::Project(find_project(app, &id).await?.id),
-            Some("groups") => Scope::Group(find_group(app, &id).await?.id),
-            _ => Scope::Instance,
-        };
-        caller.require(app, scope, Action::Hooks).await?;
-        Ok(Self {
-            scope,
-            user_id: caller.0.user_id,
-            hook_id: get("hook_id"),
-            key: get("key"),
-            event_id: get("event_id"),
-            trigger: get("trigger"),
-        })
+        Target::read(parts, app, Action::Hooks).await.map(Self)
     }
 }
 
 impl At {
-    fn hook_id(&self) -> Result<HookId, ApiError> {
-        let number = self.hook_id.as_deref().and_then(|text| text.parse().ok());
-        number.map(HookId).ok_or_else(|| ApiError::bad_parameter("hook_id is invalid"))
+    const fn scope(&self) -> Scope {
+        self.0.scope
     }
 
     async fn hook(&self, app: &App) -> Result<HookWithHealth, ApiError> {
-        let found = app.store().find_hook(self.scope, self.hook_id()?).await?;
+        let found = app.store().find_hook(self.scope(), HookId(self.0.number("hook_id")?)).await?;
         found.ok_or_else(ApiError::plain_not_found)
+    }
+
+    /// Counts a test or a resend against the limit of whoever asks.
+    fn count_by_hand(&self, app: &App, what: &'static str) -> Result<(), ApiError> {
+        app.by_hand.count((what, self.scope(), self.0.caller.0.user_id))
     }
 }
 
-async fn list(
-    at: At,
-    State(app): State<Arc<App>>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    params: Params,
-) -> Result<Response, ApiError> {
-    let asked = Asked::read(&params)?;
-    let hooks = app.store().list_hooks(at.scope, asked.rows()).await?;
+async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
+    let asked = listing.asked()?;
+    let hooks = app.store().list_hooks(at.scope(), asked.rows()).await?;
     let now = app.belt.clock().now();
-    let rows = hooks.rows.iter().map(|entry| views::hook(entry, now)).collect();
-    Ok(asked.answer(rows, hooks.total, &headers, &uri))
+    Ok(listing.answer(&asked, hooks.total, hooks.rows.iter().map(|entry| views::hook(entry, now))))
 }
 
 async fn create(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let change = read::change(&params, at.scope, true)?;
+    let change = read::change(&params, at.scope(), true)?;
     if change.url.as_ref().is_none_or(|url| url.trim().is_empty()) {
         return Err(ApiError::bad_parameter("url is missing"));
     }
     let now = app.belt.clock().now();
     let blank = HookUrl::parse("https://blank.invalid").map_err(|_| ApiError::plain_not_found())?;
-    let hook = change_hook(&app, &Hook::new(at.scope, blank, uuid::Uuid::new_v4(), now), change)?;
-    let most = match at.scope {
+    let hook = change_hook(&app, &Hook::new(at.scope(), blank, uuid::Uuid::new_v4(), now), change)?;
+    let most = match at.scope() {
         Scope::Project(_) => app.limits.project_hooks,
         Scope::Group(_) => app.limits.group_hooks,
         Scope::Instance => MOST_ON_INSTANCE,
     };
     let made = app.store().create_hook(hook, most).await.map_err(|error| match error {
         Error::Full(most) => {
-            let what = if matches!(at.scope, Scope::Group(_)) { "group" } else { "project" };
+            let what = if matches!(at.scope(), Scope::Group(_)) { "group" } else { "project" };
             ApiError::unprocessable(format!("Maximum number of {what} hooks ({most}) exceeded"))
         }
         other => other.into(),
@@ -162,7 +131,7 @@ async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Jso
     if params.is_empty() {
         return Err(ApiError::bad_parameter("No parameters provided"));
     }
-    let change = read::change(&params, at.scope, false)?;
+    let change = read::change(&params, at.scope(), false)?;
     let changed = update(&app, &at, |hook| change_hook(&app, hook, change.clone())).await?;
     Ok(Json(views::hook(&changed, app.belt.clock().now())))
 }
@@ -175,7 +144,7 @@ async fn delete(at: At, State(app): State<Arc<App>>, headers: HeaderMap) -> Resu
     if since.is_some_and(|since| entry.hook.updated_at.as_seconds() > since.timestamp().as_second()) {
         return Err(ApiError::Message(StatusCode::PRECONDITION_FAILED, json!("412 Precondition Failed")));
     }
-    if !app.store().delete_hook(at.scope, entry.hook.id).await? {
+    if !app.store().delete_hook(at.scope(), entry.hook.id).await? {
         return Err(ApiError::plain_not_found());
     }
     refresh(&app).await;

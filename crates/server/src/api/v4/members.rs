@@ -2,21 +2,19 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequestParts, MatchedPath, OriginalUri, RawPathParams, State};
+use axum::extract::{FromRequestParts, State};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Json, Router};
 use quickdraw_domain::access::{AccessLevel, Action};
-use quickdraw_domain::scope::Scope;
 use quickdraw_store::access::Member;
 use serde_json::{Value, json};
 
-use super::page::Asked;
+use super::page::Listing;
+use super::target::Target;
 use super::users::{date, day, view as user_view};
-use crate::api::{find_group, find_project};
-use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::state::App;
@@ -25,60 +23,36 @@ pub(super) fn routes() -> Router<Arc<App>> {
     Router::new().route("/", get(list).post(add)).route("/{user_id}", get(show).put(edit).delete(remove))
 }
 
-/// A project or group that the caller may see; and for changes, administer.
-struct At {
-    scope: Scope,
-    caller: Caller,
-    user_id: Option<String>,
-}
+/// The members of a scope, for somebody who may see them; and for changes, administer the scope.
+struct At(Target);
 
 impl FromRequestParts<Arc<App>> for At {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let caller = Caller::from_request_parts(parts, app).await?;
-        let params = RawPathParams::from_request_parts(parts, app)
-            .await
-            .map_err(|_| ApiError::bad_parameter("the path is not valid UTF-8"))?;
-        let get = |name: &str| params.iter().find(|(known, _)| *known == name).map(|(_, value)| value.to_owned());
-        let path = MatchedPath::from_request_parts(parts, app).await.map_err(|_| ApiError::plain_not_found())?;
-        let id = get("id").unwrap_or_default();
-        let scope = match path.as_str().split('/').nth(3) {
-            Some("projects") => Scope::Project(find_project(app, &id).await?.id),
-            _ => Scope::Group(find_group(app, &id).await?.id),
-        };
         let action = if parts.method.is_safe() { Action::See } else { Action::Administer };
-        caller.require(app, scope, action).await?;
-        Ok(Self { scope, caller, user_id: get("user_id") })
+        Target::read(parts, app, action).await.map(Self)
     }
 }
 
 impl At {
     /// Nobody gives or takes a role above their own.
     async fn may_set(&self, app: &App, level: AccessLevel) -> Result<(), ApiError> {
-        let actor = &self.caller.0;
-        let role = app.store().role(self.scope, actor.user_id, app.belt.clock().now()).await?;
+        let actor = &self.0.caller.0;
+        let role = app.store().role(self.0.scope, actor.user_id, app.belt.clock().now()).await?;
         if actor.is_admin || role.is_some_and(|role| role >= level) { Ok(()) } else { Err(ApiError::forbidden()) }
     }
 
     async fn member(&self, app: &App) -> Result<Member, ApiError> {
-        let id = self.user_id.as_deref().and_then(|text| text.parse().ok());
-        let id = id.ok_or_else(|| ApiError::bad_parameter("user_id is invalid"))?;
-        app.store().find_member(self.scope, id).await?.ok_or_else(|| ApiError::not_found("Member"))
+        let found = app.store().find_member(self.0.scope, self.0.number("user_id")?).await?;
+        found.ok_or_else(|| ApiError::not_found("Member"))
     }
 }
 
-async fn list(
-    at: At,
-    State(app): State<Arc<App>>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    params: Params,
-) -> Result<Response, ApiError> {
-    let asked = Asked::read(&params)?;
-    let members = app.store().list_members(at.scope, asked.rows()).await?;
-    let rows = members.rows.iter().map(|member| view(member, &app)).collect();
-    Ok(asked.answer(rows, members.total, &headers, &uri))
+async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
+    let asked = listing.asked()?;
+    let members = app.store().list_members(at.0.scope, asked.rows()).await?;
+    Ok(listing.answer(&asked, members.total, members.rows.iter().map(|member| view(member, &app))))
 }
 
 async fn show(at: At, State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
@@ -87,7 +61,7 @@ async fn show(at: At, State(app): State<Arc<App>>) -> Result<Json<Value>, ApiErr
 
 async fn add(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(StatusCode, Json<Value>), ApiError> {
     let user = params.integer("user_id")?.ok_or_else(|| ApiError::bad_parameter("user_id is missing"))?;
-    if app.store().find_member(at.scope, user).await?.is_some() {
+    if app.store().find_member(at.0.scope, user).await?.is_some() {
         return Err(ApiError::Message(StatusCode::CONFLICT, json!("Member already exists")));
     }
     Ok((StatusCode::CREATED, Json(set(&at, &app, user, &params).await?)))
@@ -102,7 +76,7 @@ async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Jso
 async fn remove(at: At, State(app): State<Arc<App>>) -> Result<StatusCode, ApiError> {
     let member = at.member(&app).await?;
     at.may_set(&app, member.level).await?;
-    app.store().remove_member(at.scope, member.user.id).await?;
+    app.store().remove_member(at.0.scope, member.user.id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -115,7 +89,7 @@ async fn set(at: &At, app: &App, user: i64, params: &Params) -> Result<Value, Ap
         Some(text) => Some(day(&text).ok_or_else(|| ApiError::bad_parameter("expires_at is invalid"))?),
         None => None,
     };
-    Ok(view(&app.store().set_member(at.scope, user, level, expires_at).await?, app))
+    Ok(view(&app.store().set_member(at.0.scope, user, level, expires_at).await?, app))
 }
 
 fn view(member: &Member, app: &App) -> Value {

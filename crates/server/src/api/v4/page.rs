@@ -1,6 +1,9 @@
 //! GitLab's offset pagination: `page`, `per_page`, and the headers that clients follow.
 
+use std::sync::Arc;
+
 use axum::Json;
+use axum::extract::{FromRequest, OriginalUri, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
 use quickdraw_store::scopes::Page;
@@ -8,11 +11,45 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 use crate::params::Params;
+use crate::state::App;
 
 const DEFAULT: i64 = 20;
 const MOST: i64 = 100;
 /// Beyond so many rows clients are not told how many there are, as in GitLab.
 const COUNTED: i64 = 10_000;
+
+/// A request for a page of a list: extracted last, because it reads the body.
+pub(crate) struct Listing {
+    pub(crate) params: Params,
+    headers: HeaderMap,
+    uri: Uri,
+}
+
+impl FromRequest<Arc<App>> for Listing {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+        let headers = request.headers().clone();
+        let uri = request.extensions().get::<OriginalUri>().map_or_else(|| request.uri().clone(), |uri| uri.0.clone());
+        Ok(Self { params: Params::from_request(request, app).await?, headers, uri })
+    }
+}
+
+impl Listing {
+    pub(crate) fn asked(&self) -> Result<Asked, ApiError> {
+        Asked::read(&self.params)
+    }
+
+    /// The same where more than `most` on a page is a refusal.
+    pub(crate) fn asked_at_most(&self, most: i64) -> Result<Asked, ApiError> {
+        Asked::read_at_most(&self.params, most)
+    }
+
+    /// A page of a list with its headers. Links are on the base that the client used.
+    pub(crate) fn answer(&self, asked: &Asked, total: i64, rows: impl Iterator<Item = Value>) -> Response {
+        asked.answer(rows.collect(), total, &self.headers, &self.uri)
+    }
+}
 
 /// Which page is asked for.
 pub(crate) struct Asked {
@@ -21,12 +58,11 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    pub(crate) fn read(params: &Params) -> Result<Self, ApiError> {
+    fn read(params: &Params) -> Result<Self, ApiError> {
         Self::read_at_most(params, i64::MAX).map(|asked| Self { per_page: asked.per_page.min(MOST), ..asked })
     }
 
-    /// The same where more than `most` is a refusal.
-    pub(crate) fn read_at_most(params: &Params, most: i64) -> Result<Self, ApiError> {
+    fn read_at_most(params: &Params, most: i64) -> Result<Self, ApiError> {
         let page = params.integer("page")?.unwrap_or(1);
         let per_page = params.integer("per_page")?.unwrap_or(DEFAULT);
         if page < 1 || page > i64::from(u32::MAX) {
@@ -42,8 +78,7 @@ impl Asked {
         Page { offset: (self.page - 1) * self.per_page, limit: self.per_page }
     }
 
-    /// A page of a list with its headers. Links are on the base that the client used.
-    pub(crate) fn answer(&self, rows: Vec<Value>, total: i64, headers: &HeaderMap, uri: &Uri) -> Response {
+    fn answer(&self, rows: Vec<Value>, total: i64, headers: &HeaderMap, uri: &Uri) -> Response {
         let pages = (total + self.per_page - 1) / self.per_page;
         let pages = pages.max(1);
         let text = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();

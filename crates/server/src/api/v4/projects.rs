@@ -3,36 +3,34 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{OriginalUri, Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use quickdraw_domain::access::Action;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{GroupId, ProjectId};
-use quickdraw_store::scopes::{NewProject, ProjectEdit, ScopeFilter};
+use quickdraw_store::scopes::{NewProject, ProjectEdit};
 use serde_json::{Value, json};
 
-use super::groups::{new_visibility, path, refresh, search, visibility};
-use super::page::Asked;
-use crate::api::{find_group, find_project};
+use super::groups::{Seen, new_visibility, path, refresh, visibility};
+use super::page::Listing;
+use super::target::{group_for, project_for};
+use crate::api::find_project;
 use crate::auth::{Admin, Caller};
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::state::App;
 use crate::views;
 
-pub(super) async fn list(
-    caller: Caller,
-    State(app): State<Arc<App>>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    params: Params,
-) -> Result<Response, ApiError> {
-    let asked = Asked::read(&params)?;
-    let filter = ScopeFilter { search: search(&params)?, parent: None, visible_to: caller.sees(&app) };
-    let projects = app.store().list_projects(filter, asked.rows()).await?;
-    let rows = projects.rows.iter().map(|project| views::project(project, &app.external_url)).collect();
-    Ok(asked.answer(rows, projects.total, &headers, &uri))
+pub(super) async fn list(caller: Caller, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
+    answer(&app, &listing, Seen::By(&caller)).await
+}
+
+pub(super) async fn answer(app: &App, listing: &Listing, seen: Seen<'_>) -> Result<Response, ApiError> {
+    let asked = listing.asked()?;
+    let projects = app.store().list_projects(seen.filter(app, listing)?, asked.rows()).await?;
+    let rows = projects.rows.iter().map(|project| views::project(project, &app.external_url));
+    Ok(listing.answer(&asked, projects.total, rows))
 }
 
 pub(super) async fn edit(
@@ -41,8 +39,7 @@ pub(super) async fn edit(
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json<Value>, ApiError> {
-    let project = find_project(&app, &id).await?;
-    caller.require(&app, Scope::Project(project.id), Action::Administer).await?;
+    let project = project_for(&app, &caller, &id, Action::Administer).await?;
     let edit = ProjectEdit {
         group: None,
         name: params.line("name", 255)?.filter(|name| !name.is_empty()),
@@ -61,11 +58,9 @@ pub(super) async fn transfer(
     Path(id): Path<String>,
     params: Params,
 ) -> Result<Json<Value>, ApiError> {
-    let project = find_project(&app, &id).await?;
-    caller.require(&app, Scope::Project(project.id), Action::See).await?;
+    let project = project_for(&app, &caller, &id, Action::See).await?;
     let namespace = params.text("namespace")?.ok_or_else(|| ApiError::bad_parameter("namespace is missing"))?;
-    let target = find_group(&app, &namespace).await?;
-    caller.require(&app, Scope::Group(target.id), Action::Administer).await?;
+    let target = group_for(&app, &caller, &namespace, Action::Administer).await?;
     caller.require(&app, Scope::Group(project.group), Action::Administer).await?;
     changed(&app, project.id, ProjectEdit { group: Some(target.id), ..ProjectEdit::default() }).await
 }
@@ -111,8 +106,7 @@ pub(super) async fn show(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    let project = find_project(&app, &id).await?;
-    caller.require(&app, Scope::Project(project.id), Action::See).await?;
+    let project = project_for(&app, &caller, &id, Action::See).await?;
     Ok(Json(views::project(&project, &app.external_url)))
 }
 

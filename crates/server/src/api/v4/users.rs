@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{OriginalUri, Path, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::response::Response;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::scope::check_path_segment;
@@ -13,7 +13,7 @@ use quickdraw_domain::signature::TokenDigest;
 use quickdraw_store::access::{NewToken, NewUser, Token, User};
 use serde_json::{Value, json};
 
-use super::page::Asked;
+use super::page::Listing;
 use crate::auth::{Admin, Caller};
 use crate::error::ApiError;
 use crate::params::Params;
@@ -33,17 +33,10 @@ pub(super) async fn version(_: Caller) -> Json<Value> {
     Json(json!({ "version": "19.1.0-quickdraw", "revision": env!("CARGO_PKG_VERSION"), "enterprise": false }))
 }
 
-pub(super) async fn list(
-    _: Admin,
-    State(app): State<Arc<App>>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    params: Params,
-) -> Result<Response, ApiError> {
-    let asked = Asked::read(&params)?;
-    let users = app.store().list_users(params.text("username")?, asked.rows()).await?;
-    let rows = users.rows.iter().map(|user| view(user, &app.external_url, true)).collect();
-    Ok(asked.answer(rows, users.total, &headers, &uri))
+pub(super) async fn list(_: Admin, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
+    let asked = listing.asked()?;
+    let users = app.store().list_users(listing.params.text("username")?, asked.rows()).await?;
+    Ok(listing.answer(&asked, users.total, users.rows.iter().map(|user| view(user, &app.external_url, true))))
 }
 
 pub(super) async fn show(

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{OriginalUri, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use quickdraw_domain::hook::Hook;
 use quickdraw_domain::request;
@@ -13,9 +13,8 @@ use quickdraw_store::attempts::{Attempt, LogFilter};
 use serde_json::{Map, Value, json};
 
 use super::At;
-use crate::api::v4::page::Asked;
+use crate::api::v4::page::Listing;
 use crate::error::ApiError;
-use crate::params::Params;
 use crate::state::App;
 
 const SECONDS_PER_DAY: i64 = 86_400;
@@ -23,16 +22,10 @@ const SECONDS_PER_DAY: i64 = 86_400;
 const MOST: i64 = 20;
 const MASK: &str = "[REDACTED]";
 
-pub(super) async fn list(
-    at: At,
-    State(app): State<Arc<App>>,
-    OriginalUri(uri): OriginalUri,
-    headers: HeaderMap,
-    params: Params,
-) -> Result<Response, ApiError> {
+pub(super) async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
     let entry = at.hook(&app).await?;
-    let asked = Asked::read_at_most(&params, MOST)?;
-    let (statuses, unanswered) = statuses(params.text("status")?.as_deref())?;
+    let asked = listing.asked_at_most(MOST)?;
+    let (statuses, unanswered) = statuses(listing.params.text("status")?.as_deref())?;
     let today = app.belt.clock().now().as_seconds().div_euclid(SECONDS_PER_DAY);
     let since = Timestamp::from_seconds((today - 7) * SECONDS_PER_DAY);
     let filter = LogFilter { hook: entry.hook.id, since, statuses, unanswered, page: asked.rows() };
@@ -41,15 +34,14 @@ pub(super) async fn list(
     for attempt in &log.rows {
         rows.push(view(&app, &entry.hook, attempt).await?);
     }
-    Ok(asked.answer(rows, log.total, &headers, &uri))
+    Ok(listing.answer(&asked, log.total, rows.into_iter()))
 }
 
 pub(super) async fn resend(at: At, State(app): State<Arc<App>>) -> Result<(StatusCode, Json<Value>), ApiError> {
     let entry = at.hook(&app).await?;
-    let id = at.event_id.as_deref().and_then(|text| text.parse().ok()).map(AttemptId);
-    let id = id.ok_or_else(|| ApiError::bad_parameter("hook_event_id is invalid"))?;
+    let id = AttemptId(at.0.number("hook_event_id")?);
     let attempt = app.store().find_attempt(entry.hook.id, id).await?.ok_or_else(ApiError::plain_not_found)?;
-    app.by_hand.count(("resend", at.scope, at.user_id))?;
+    at.count_by_hand(&app, "resend")?;
     let sent = app.belt.resend(&entry, attempt.delivery).await.map_err(ApiError::internal)?;
     let sent = sent.map_err(|refused| unprocessable(json!(refused.to_string())))?;
     match sent.outcome.status() {

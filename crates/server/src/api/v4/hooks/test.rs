@@ -22,13 +22,13 @@ const TAG_PUSH: &str = include_str!("../../../../../../fixtures/gitlab/tag_push_
 const LOOK_BACK: usize = 50;
 
 pub(super) async fn test(at: At, State(app): State<Arc<App>>) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let attribute = at.trigger.clone().unwrap_or_default();
+    let attribute = at.0.part("trigger");
     let trigger = Trigger::all()
-        .find(|trigger| trigger.row().attribute == Some(attribute.as_str()) && trigger.row().levels.contain(at.scope));
+        .find(|trigger| trigger.row().attribute == Some(attribute) && trigger.row().levels.contain(at.scope()));
     let trigger = trigger.ok_or_else(|| ApiError::bad_parameter("trigger does not have a valid value"))?;
     let entry = at.hook(&app).await?;
-    app.by_hand.count(("test", at.scope, at.user_id))?;
-    let body = sample(&app, at.scope, trigger, &attribute).await?;
+    at.count_by_hand(&app, "test")?;
+    let body = sample(&app, at.scope(), trigger, attribute).await?;
     let sent = app.belt.test(&entry.hook, trigger, &body).await.map_err(ApiError::internal)?;
     if sent.outcome.is_delivered() {
         return Ok((StatusCode::CREATED, Json(json!({ "message": "201 Created" }))));

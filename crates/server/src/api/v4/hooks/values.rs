@@ -25,14 +25,14 @@ pub(super) async fn set(
     State(app): State<Arc<App>>,
     params: Params,
 ) -> Result<StatusCode, ApiError> {
-    let key = at.key.clone().unwrap_or_default();
+    let key = at.0.part("key");
     let value = params.text("value")?.ok_or_else(|| ApiError::bad_parameter("value is missing"))?;
     // An empty value would mean "as it is" in a whole hook; here somebody typed it.
     if value.is_empty() {
         return Err(ApiError::unprocessable("Illegal key or value"));
     }
     update(&app, &at, |hook| {
-        let pair = vec![(key.clone(), Some(Secret::new(value.clone())))];
+        let pair = vec![(key.to_owned(), Some(Secret::new(value.clone())))];
         let change = match kind {
             Kind::CustomHeader => HookEdit { custom_headers: pair, ..HookEdit::default() },
             // The others stay: whoever sets one value of an address has typed that value only, and what else would go to
@@ -46,8 +46,8 @@ pub(super) async fn set(
 }
 
 pub(super) async fn unset(kind: Kind, at: At, State(app): State<Arc<App>>) -> Result<StatusCode, ApiError> {
-    let key = at.key.clone().unwrap_or_default();
-    update(&app, &at, |hook| removed(kind, hook, &key, app.belt.clock().now())).await?;
+    let key = at.0.part("key");
+    update(&app, &at, |hook| removed(kind, hook, key, app.belt.clock().now())).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

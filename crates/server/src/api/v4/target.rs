@@ -1,0 +1,68 @@
+//! What a path is about: a project, a group or the instance, and whether the caller may do there what they want.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams};
+use axum::http::request::Parts;
+use quickdraw_domain::access::Action;
+use quickdraw_domain::scope::{Group, Project, Scope};
+
+use crate::api::{find_group, find_project};
+use crate::auth::Caller;
+use crate::error::ApiError;
+use crate::state::App;
+
+/// A project that the caller may do this with.
+pub(super) async fn project_for(app: &App, caller: &Caller, id: &str, action: Action) -> Result<Project, ApiError> {
+    let project = find_project(app, id).await?;
+    caller.require(app, Scope::Project(project.id), action).await?;
+    Ok(project)
+}
+
+/// A group that the caller may do this with.
+pub(super) async fn group_for(app: &App, caller: &Caller, id: &str, action: Action) -> Result<Group, ApiError> {
+    let group = find_group(app, id).await?;
+    caller.require(app, Scope::Group(group.id), action).await?;
+    Ok(group)
+}
+
+/// The scope that a path begins with, who asks, and the parts of the path behind it.
+pub(super) struct Target {
+    pub(super) scope: Scope,
+    pub(super) caller: Caller,
+    parts: Vec<(String, String)>,
+}
+
+impl Target {
+    /// Reads `/projects/{id}/…`, `/groups/{id}/…`, or a path of the instance. The same routes serve all of them, so the
+    /// pattern that matched tells which it is.
+    pub(super) async fn read(parts: &mut Parts, app: &Arc<App>, action: Action) -> Result<Self, ApiError> {
+        let caller = Caller::from_request_parts(parts, app).await?;
+        let found = RawPathParams::from_request_parts(parts, app)
+            .await
+            .map_err(|_| ApiError::bad_parameter("the path is not valid UTF-8"))?;
+        let found = found.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let pattern = MatchedPath::from_request_parts(parts, app).await.map_err(|_| ApiError::plain_not_found())?;
+        let mut target = Self { scope: Scope::Instance, caller, parts: found };
+        let (id, caller) = (target.part("id"), &target.caller);
+        target.scope = match pattern.as_str().split('/').nth(3) {
+            Some("projects") => Scope::Project(project_for(app, caller, id, action).await?.id),
+            Some("groups") => Scope::Group(group_for(app, caller, id, action).await?.id),
+            _ => {
+                caller.require(app, Scope::Instance, action).await?;
+                Scope::Instance
+            }
+        };
+        Ok(target)
+    }
+
+    /// A part of the path by its name in the pattern; empty if the pattern has none.
+    pub(super) fn part(&self, name: &str) -> &str {
+        self.parts.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    /// A part that must be a number.
+    pub(super) fn number(&self, name: &str) -> Result<i64, ApiError> {
+        self.part(name).parse().map_err(|_| ApiError::bad_parameter(format!("{name} is invalid")))
+    }
+}
