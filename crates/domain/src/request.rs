@@ -34,8 +34,6 @@ pub struct Request {
 /// Builds the request of one attempt. The same delivery gives the same ids and body every time; only the timestamp and
 /// what is signed with it differ.
 ///
-/// Custom headers come first, so that none of them can stand in for one of ours.
-///
 /// # Errors
 /// When the hook's body template cannot be rendered with this event.
 pub fn build(
@@ -56,10 +54,6 @@ pub fn build(
         Scope::Project(_) | Scope::Group(_) => event.trigger.row().header,
     };
     let mut headers: Vec<(Cow<'static, str>, String)> = Vec::with_capacity(14);
-    for (name, value) in hook.custom_headers.iter() {
-        headers.push((name.to_owned().into(), value.expose().to_owned()));
-    }
-    let ours = headers.len();
     headers.push(("Content-Type".into(), "application/json".to_owned()));
     headers.push(("User-Agent".into(), USER_AGENT.to_owned()));
     headers.push(("X-Gitlab-Event".into(), header.to_owned()));
@@ -79,14 +73,13 @@ pub fn build(
     if let Some(authorization) = hook.url.basic_authorization() {
         headers.push(("Authorization".into(), authorization.expose().to_owned()));
     }
-    let (custom, fixed) = headers.split_at(ours);
-    let replaced = |name: &str| fixed.iter().any(|(known, _)| known.eq_ignore_ascii_case(name));
-    let kept: Vec<bool> = custom.iter().map(|(name, _)| !replaced(name)).collect();
-    let mut at = 0;
-    headers.retain(|_| {
-        at += 1;
-        kept.get(at - 1).copied().unwrap_or(true)
-    });
+    let ours = headers.len();
+    for (name, value) in hook.custom_headers.iter() {
+        // None of them can stand in for one of ours.
+        if !headers[..ours].iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            headers.push((name.to_owned().into(), value.expose().to_owned()));
+        }
+    }
     Ok(Request { url: hook.url.clone(), headers, body, verify_tls: hook.enable_ssl_verification })
 }
 

@@ -24,8 +24,6 @@ const SETTLE_BATCH: usize = 256;
 /// How often a settle is tried again, and after what pause.
 const SETTLE_AGAIN: usize = 3;
 const SETTLE_PAUSE: Duration = Duration::from_millis(200);
-/// Settles under way at once. One: what comes in while it flushes makes the next batch larger, and nobody waits for it.
-pub(crate) const SETTLERS: usize = 1;
 
 /// What this node delivers at the moment.
 pub struct Deliveries {
@@ -138,7 +136,8 @@ impl Deliveries {
         self.belt.store.finish_attempts(batch, self.belt.clock.now(), self.belt.settings.policies.clone()).await
     }
 
-    /// Gathers results and settles them, for ever.
+    /// Gathers results and settles them, for ever. One does it: what comes in while a batch is flushed makes the next one
+    /// larger, and nobody waits for it.
     pub(crate) async fn settle_results(self: Arc<Self>) {
         loop {
             let mut batch = Vec::new();

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::belt::Belt;
-use crate::deliver::{Deliveries, SETTLERS};
+use crate::deliver::Deliveries;
 use crate::ingest::{COMMITTERS, COMMITTERS_THAT_SHARE};
 use crate::{telemetry, worker};
 
@@ -27,7 +27,7 @@ pub struct Lifecycle {
     stop: watch::Sender<bool>,
     workers: JoinSet<()>,
     committers: JoinSet<()>,
-    settlers: JoinSet<()>,
+    settler: JoinSet<()>,
 }
 
 impl Lifecycle {
@@ -36,7 +36,7 @@ impl Lifecycle {
     pub fn start(belt: Arc<Belt>) -> Self {
         let (stop, stopped) = watch::channel(false);
         let deliveries = Deliveries::new(belt.clone());
-        let (mut workers, mut committers, mut settlers) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
+        let (mut workers, mut committers, mut settler) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
         let count = if belt.store.shares_commits() { COMMITTERS_THAT_SHARE } else { COMMITTERS };
         for _ in 0..count {
             let one = belt.clone();
@@ -44,9 +44,7 @@ impl Lifecycle {
                 while worker::unharmed(async { Ok(one.commit_arrivals().await) }).await.unwrap_or(true) {}
             });
         }
-        for _ in 0..SETTLERS {
-            settlers.spawn(deliveries.clone().settle_results());
-        }
+        settler.spawn(deliveries.clone().settle_results());
         workers.spawn(deliver(belt.clone(), deliveries, stopped.clone()));
         let (one, stop_one) = (belt.clone(), stopped.clone());
         workers.spawn(async move {
@@ -80,7 +78,7 @@ impl Lifecycle {
                 _ = stop_one.changed() => {}
             }
         });
-        Self { belt, stop, workers, committers, settlers }
+        Self { belt, stop, workers, committers, settler }
     }
 
     /// Brings it to a halt. Events that were acknowledged are on disk; attempts under way end or are given back.
@@ -100,7 +98,7 @@ impl Lifecycle {
         if ended.is_err() {
             tracing::warn!("some attempts did not end in time; they are made again after their lease");
         }
-        self.settlers.shutdown().await;
+        self.settler.shutdown().await;
         if let Err(error) = self.belt.store.node_stopped(self.belt.node).await {
             tracing::warn!(%error, "failed to sign off");
         }

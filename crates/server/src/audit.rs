@@ -4,24 +4,17 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::Json;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
 use quickdraw_store::access::Actor;
-use quickdraw_store::audit::{AuditEntry, AuditFilter};
-use serde_json::{Value, json};
+use quickdraw_store::audit::AuditEntry;
 
-use crate::auth::Admin;
-use crate::error::ApiError;
-use crate::params::Params;
 use crate::state::App;
 
 /// Longest list of attribute names that is kept, in bytes.
 const LONGEST: usize = 1000;
-const DEFAULT: i64 = 20;
-const MOST: i64 = 100;
 
 /// What the extractors learn of a request on its way to the handler.
 #[derive(Clone, Default)]
@@ -85,31 +78,4 @@ pub(crate) async fn record(State(app): State<Arc<App>>, mut request: Request, ne
         tracing::error!(%error, "an audit entry was not written");
     }
     response
-}
-
-/// `GET /api/v1/audit`, for administrators: newest first, `user_id`, `before`, `limit`.
-pub(crate) async fn list(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Json<Value>, ApiError> {
-    let limit = params.integer("limit")?.unwrap_or(DEFAULT).clamp(1, MOST);
-    let filter = AuditFilter {
-        user: params.integer("user_id")?,
-        before: params.integer("before")?,
-        limit: usize::try_from(limit).unwrap_or(1),
-    };
-    let full = filter.limit;
-    let entries = app.store().list_audit(filter).await?;
-    let next = entries.last().filter(|_| entries.len() == full).map(|entry| entry.id);
-    let view = |entry: &AuditEntry| {
-        json!({
-            "id": entry.id,
-            "at": entry.at.to_iso(),
-            "user_id": entry.user_id,
-            "username": entry.username,
-            "address": entry.address,
-            "method": entry.method,
-            "path": entry.path,
-            "status": entry.status,
-            "attributes": entry.attributes.split(' ').filter(|name| !name.is_empty()).collect::<Vec<_>>(),
-        })
-    };
-    Ok(Json(json!({ "items": entries.iter().map(view).collect::<Vec<_>>(), "next": next })))
 }

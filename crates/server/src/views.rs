@@ -6,7 +6,8 @@ use quickdraw_domain::hook::NamedValues;
 use quickdraw_domain::scope::{Group, Place, Project, Scope};
 use quickdraw_domain::trigger::Trigger;
 use quickdraw_store::attempts::Attempt;
-use quickdraw_store::deliveries::Delivery;
+use quickdraw_store::audit::AuditEntry;
+use quickdraw_store::deliveries::{Delivery, Record};
 use quickdraw_store::hooks::HookWithHealth;
 use serde_json::{Map, Value, json};
 
@@ -165,16 +166,33 @@ pub fn delivery(delivery: &Delivery) -> Value {
     })
 }
 
+/// An entry of the audit log.
+#[must_use]
+pub fn audit_entry(entry: &AuditEntry) -> Value {
+    json!({
+        "id": entry.id,
+        "at": entry.at.to_iso(),
+        "user_id": entry.user_id,
+        "username": entry.username,
+        "address": entry.address,
+        "method": entry.method,
+        "path": entry.path,
+        "status": entry.status,
+        "attributes": entry.attributes.split(' ').filter(|name| !name.is_empty()).collect::<Vec<_>>(),
+    })
+}
+
+/// Header fields of an answer, as history keeps them, with their names as `shown` writes them.
+pub(crate) fn response_headers(record: &Record, shown: fn(&str) -> String) -> Map<String, Value> {
+    let lines = record.response_headers.as_deref().unwrap_or_default().lines();
+    lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (shown(name), json!(value))).collect()
+}
+
 /// An attempt of `/api/v1`.
 #[must_use]
 pub fn attempt(attempt: &Attempt) -> Value {
     let record = &attempt.record;
-    let headers = record.response_headers.as_deref().unwrap_or_default();
-    let headers: Map<String, Value> = headers
-        .lines()
-        .filter_map(|line| line.split_once(": "))
-        .map(|(name, value)| (name.to_owned(), json!(value)))
-        .collect();
+    let headers = response_headers(record, str::to_owned);
     json!({
         "id": attempt.id.0,
         "delivery_id": attempt.delivery.to_string(),

@@ -4,7 +4,7 @@
 use anyhow::Context;
 use quickdraw_domain::delivery::Tally;
 use quickdraw_domain::event::{Event, Source};
-use quickdraw_domain::health::{Health, Status};
+use quickdraw_domain::health::Status;
 use quickdraw_domain::hook::Hook;
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::retry::RetryPolicy;
@@ -91,7 +91,7 @@ impl Belt {
         delivery: DeliveryId,
     ) -> anyhow::Result<Result<ByHand, ResendRefused>> {
         let now = self.clock.now();
-        if entry.health.status(now) != Status::Executable && entry.health != Health::default() {
+        if entry.health.status(now) != Status::Executable {
             return Ok(Err(ResendRefused::HookDisabled));
         }
         if self.store.find_delivery(delivery).await?.is_none() {

@@ -1,5 +1,6 @@
 //! `/api/v1`: what GitLab has no word for. Lists go by cursor: `limit`, `before`, and `next` in the answer.
 
+mod audit;
 mod events;
 mod history;
 mod insights;
@@ -13,7 +14,7 @@ use crate::state::App;
 
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
-        .route("/audit", get(crate::audit::list))
+        .route("/audit", get(audit::list))
         .route("/events", get(history::events).post(events::report_instance))
         .route("/events/{id}", get(history::event))
         .route("/projects/{id}/events", post(events::report_project))

@@ -111,11 +111,11 @@ pub(super) async fn attempts(_: Admin, State(app): State<Arc<App>>, params: Para
     Ok(page(attempts.iter().map(views::attempt).collect(), next))
 }
 
-fn page(items: Vec<Value>, next: Option<String>) -> Json<Value> {
+pub(super) fn page(items: Vec<Value>, next: Option<String>) -> Json<Value> {
     Json(json!({ "items": items, "next": next }))
 }
 
-fn limit(params: &Params) -> Result<usize, ApiError> {
+pub(super) fn limit(params: &Params) -> Result<usize, ApiError> {
     let limit = params.integer("limit")?.unwrap_or(DEFAULT).clamp(1, MOST);
     usize::try_from(limit).map_err(|_| invalid("limit"))
 }

@@ -16,6 +16,7 @@ use super::At;
 use crate::api::v4::page::Listing;
 use crate::error::ApiError;
 use crate::state::App;
+use crate::views;
 
 const SECONDS_PER_DAY: i64 = 86_400;
 /// Most rows of a page: GitLab's, and a refusal beyond it.
@@ -95,12 +96,6 @@ async fn view(app: &App, hook: &Hook, attempt: &Attempt) -> Result<Value, ApiErr
         }
     }
     let record = &attempt.record;
-    let answered = record.response_headers.as_deref().unwrap_or_default();
-    let answered: Map<String, Value> = answered
-        .lines()
-        .filter_map(|line| line.split_once(": "))
-        .map(|(name, value)| (title_case(name), json!(value)))
-        .collect();
     let body = record.response_body.as_deref().map(String::from_utf8_lossy);
     Ok(json!({
         "id": attempt.id.0,
@@ -108,7 +103,7 @@ async fn view(app: &App, hook: &Hook, attempt: &Attempt) -> Result<Value, ApiErr
         "trigger": trigger,
         "request_headers": headers,
         "request_data": data,
-        "response_headers": answered,
+        "response_headers": views::response_headers(record, title_case),
         "response_body": body.as_deref().or(record.error.as_deref()).unwrap_or_default(),
         "execution_duration": seconds(record.duration_micros),
         "response_status": attempt.status.map_or_else(|| "internal error".to_owned(), |status| status.to_string()),

@@ -35,8 +35,8 @@ pub(super) async fn set(
         let pair = vec![(key.to_owned(), Some(Secret::new(value.clone())))];
         let change = match kind {
             Kind::CustomHeader => HookEdit { custom_headers: pair, ..HookEdit::default() },
-            // The others stay: whoever sets one value of an address has typed that value only, and what else would go to
-            // the new address are secrets that were set for the old one.
+            // If that makes another address, the rest of what was set for the old one is dropped; and refused, if the
+            // URL needs it.
             Kind::UrlVariable => HookEdit { url_variables: pair, ..HookEdit::default() },
         };
         change_hook(&app, hook, change).map_err(|_| ApiError::unprocessable("Illegal key or value"))
