@@ -2,6 +2,7 @@
 //! between any two steps. What must hold always is checked during the faults; what must hold in the end, after them.
 //!
 //! Each seed is printed when it fails. `QUICKDRAW_SIM_SEED=n` runs one seed, `QUICKDRAW_SIM_SEEDS=n` that many from 1.
+//! On PostgreSQL it runs when `QUICKDRAW_TEST_POSTGRES` names a server; without it, that is shown as ignored.
 
 #![expect(clippy::print_stdout, reason = "the seed of a failure has to be seen")]
 
@@ -10,6 +11,7 @@ mod database;
 mod world;
 
 use database::Database;
+use libtest_mimic::{Arguments, Failed, Trial};
 use world::World;
 
 fn seeds(usual: u64) -> Vec<u64> {
@@ -20,18 +22,22 @@ fn seeds(usual: u64) -> Vec<u64> {
     }
 }
 
-#[tokio::test]
-async fn the_invariants_hold_whatever_happens_in_whatever_order() {
-    run(Database::Sqlite, seeds(12)).await;
+fn main() -> std::process::ExitCode {
+    let server = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
+    let missing = server.is_none();
+    let on_sqlite = || hold(Database::Sqlite, seeds(12));
+    let on_postgres = move || hold(Database::Postgres(server.unwrap_or_default()), seeds(3));
+    let trials = vec![
+        Trial::test("sqlite::the_invariants_hold_whatever_happens_in_whatever_order", on_sqlite),
+        Trial::test("postgres::the_invariants_hold_whatever_happens_in_whatever_order", on_postgres)
+            .with_ignored_flag(missing),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-/// Runs when `QUICKDRAW_TEST_POSTGRES` names a server, as the conformance checks do.
-#[tokio::test]
-async fn they_hold_on_postgres_too() {
-    match std::env::var("QUICKDRAW_TEST_POSTGRES") {
-        Ok(server) => run(Database::Postgres(server), seeds(3)).await,
-        Err(_) => println!("not run: QUICKDRAW_TEST_POSTGRES is not set"),
-    }
+fn hold(database: Database, seeds: Vec<u64>) -> Result<(), Failed> {
+    tokio::runtime::Runtime::new().map_err(|error| error.to_string())?.block_on(run(database, seeds));
+    Ok(())
 }
 
 async fn run(database: Database, seeds: Vec<u64>) {
