@@ -50,6 +50,8 @@ pub struct Hook {
     pub uuid: Uuid,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Since when it calls what it calls: URL and variables together.
+    pub url_since: Timestamp,
     /// When its settings last changed.
     pub updated_at: Timestamp,
 }
@@ -74,6 +76,7 @@ impl Hook {
             description: None,
             uuid,
             created_at: now,
+            url_since: now,
             updated_at: now,
         }
     }

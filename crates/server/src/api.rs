@@ -5,15 +5,15 @@ pub mod v4;
 
 use std::sync::Arc;
 
-use axum::Router;
 use quickdraw_domain::scope::{Group, Project};
 use quickdraw_store::scopes::Name;
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::error::ApiError;
 use crate::state::App;
 
-pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new().nest("/api/v4", v4::routes()).nest("/api/v1", v1::routes())
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().nest("/api/v4", v4::routes()).nest("/api/v1", v1::routes())
 }
 
 /// `:id` of a project or group: a number, or a full path whose slashes came as `%2F` and are decoded by now.

@@ -6,6 +6,8 @@ use axum::response::{IntoResponse, Response};
 use quickdraw_store::Error;
 use serde_json::{Value, json};
 
+use crate::params::Invalid;
+
 /// What went wrong, for whoever asked. Made by handlers with `?`.
 #[derive(Debug)]
 pub enum ApiError {
@@ -84,6 +86,16 @@ impl ApiError {
     #[must_use]
     pub fn problem(status: StatusCode, detail: impl Into<String>) -> Self {
         Self::Problem(status, detail.into())
+    }
+}
+
+impl From<Invalid> for ApiError {
+    fn from(invalid: Invalid) -> Self {
+        if invalid.is_rule() {
+            Self::unprocessable(invalid.to_string())
+        } else {
+            Self::bad_parameter(invalid.to_string())
+        }
     }
 }
 

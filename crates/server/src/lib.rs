@@ -8,6 +8,7 @@ pub mod body;
 pub mod error;
 mod limit;
 pub mod listener;
+mod openapi;
 pub mod ops;
 pub mod params;
 pub mod receive;
@@ -18,6 +19,7 @@ pub mod views;
 use std::sync::Arc;
 
 use axum::Router;
+use utoipa_axum::router::OpenApiRouter;
 
 pub use limit::Limits;
 pub use listener::{Listener, ListenerLimits};
@@ -26,10 +28,11 @@ pub use state::App;
 
 /// Everything that is served.
 pub fn router(app: Arc<App>) -> Router {
-    Router::new()
+    let audited = axum::middleware::from_fn_with_state(app.clone(), audit::record);
+    let (routes, description) = OpenApiRouter::with_openapi(openapi::about(&app.external_url))
         .merge(receive::routes())
-        .merge(api::routes().layer(axum::middleware::from_fn_with_state(app.clone(), audit::record)))
+        .merge(api::routes().layer(audited))
         .merge(ops::routes())
-        .fallback(error::not_found)
-        .with_state(app)
+        .split_for_parts();
+    routes.merge(openapi::routes(description)).fallback(error::not_found).with_state(app)
 }

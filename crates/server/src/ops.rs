@@ -3,37 +3,51 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Json, Router};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::state::App;
 
 /// A store that takes longer is not ready.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/api/v1/health", get(health))
-        .route("/api/v1/ready", get(ready))
-        .route("/metrics", get(metrics))
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(health)).routes(routes!(ready)).routes(routes!(metrics))
 }
 
-/// The process answers; nothing else is asked.
-async fn health() -> Json<serde_json::Value> {
-    Json(json!({ "status": "ok" }))
+/// How it is.
+#[derive(Serialize, ToSchema)]
+struct Condition {
+    /// In words.
+    status: &'static str,
 }
 
+/// Tell that the process answers; nothing else is asked.
+#[utoipa::path(get, path = "/api/v1/health", tag = "Operations", security(()),
+    responses((status = 200, body = Condition)))]
+async fn health() -> Json<Condition> {
+    Json(Condition { status: "ok" })
+}
+
+/// Tell whether the store answers.
+#[utoipa::path(get, path = "/api/v1/ready", tag = "Operations", security(()),
+    responses((status = 200, body = Condition), (status = 503, body = Condition)))]
 async fn ready(State(app): State<Arc<App>>) -> Response {
     match tokio::time::timeout(PATIENCE, app.store().ping()).await {
-        Ok(Ok(())) => Json(json!({ "status": "ready" })).into_response(),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "the store does not answer" }))).into_response(),
+        Ok(Ok(())) => Json(Condition { status: "ready" }).into_response(),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, Json(Condition { status: "the store does not answer" })).into_response(),
     }
 }
 
+/// Show metrics for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "Operations", security(()),
+    responses((status = 200, body = String, content_type = "text/plain")))]
 async fn metrics(State(app): State<Arc<App>>) -> Response {
     app.metrics.run_upkeep();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.metrics.render()).into_response()

@@ -1,10 +1,17 @@
 //! Request parameters as GitLab takes them: JSON, form and query alike, the body winning over the query.
 
+mod read;
+mod types;
+
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+
+pub use read::Invalid;
+pub use types::{Clearable, Day, Level, Line, Pairs};
 
 use crate::audit::Note;
 use crate::body;
@@ -88,70 +95,20 @@ fn url_pairs(text: &[u8]) -> impl Iterator<Item = (String, String)> {
 }
 
 impl Params {
-    /// A text; `null` and absence are the same.
+    /// All of them as a struct.
     ///
     /// # Errors
-    /// When it is something else.
-    pub fn text(&self, name: &str) -> Result<Option<String>, ApiError> {
-        match self.0.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) if text.contains('\0') => Err(invalid(name)),
-            Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(Value::Number(number)) => Ok(Some(number.to_string())),
-            Some(_) => Err(invalid(name)),
-        }
+    /// Which of them is wrong, in GitLab's words.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Invalid> {
+        read::read(&self.0)
     }
 
-    /// A list of names and values, in each form that clients use: `[{"key": …, "value": …}]`, `{"KEY": "v"}`,
-    /// `name[][key]=…&name[][value]=…` and `name[KEY]=v`. A value may be missing: clients send back what they read.
+    /// One of them: for names that only a table knows.
     ///
     /// # Errors
-    /// When it is something else.
-    pub fn pairs(&self, name: &str) -> Result<Vec<(String, Option<String>)>, ApiError> {
-        let text = |value: Option<&Value>| match value {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text.clone())),
-            Some(Value::Number(number)) => Ok(Some(number.to_string())),
-            Some(Value::Bool(flag)) => Ok(Some(flag.to_string())),
-            Some(_) => Err(invalid(name)),
-        };
-        match self.0.get(name) {
-            None | Some(Value::Null) => Ok(Vec::new()),
-            Some(Value::String(text)) if text.is_empty() => Ok(Vec::new()),
-            Some(Value::Array(list)) => list
-                .iter()
-                .map(|one| {
-                    let Value::Object(one) = one else { return Err(invalid(name)) };
-                    let key = text(one.get("key"))?.ok_or_else(|| missing(&format!("{name}[key]")))?;
-                    Ok((key, text(one.get("value"))?))
-                })
-                .collect(),
-            Some(Value::Object(object)) => {
-                object.iter().map(|(key, value)| Ok((key.clone(), text(Some(value))?))).collect()
-            }
-            Some(_) => Err(invalid(name)),
-        }
-    }
-
-    /// A list of words: `["a", "b"]`, `name[]=a&name[]=b`, or `a,b`.
-    ///
-    /// # Errors
-    /// When it is something else.
-    pub fn words(&self, name: &str) -> Result<Vec<String>, ApiError> {
-        match self.0.get(name) {
-            None | Some(Value::Null) => Ok(Vec::new()),
-            Some(Value::String(text)) => Ok(text.split(',').map(str::trim).map(str::to_owned).collect()),
-            Some(Value::Array(list)) => {
-                list.iter().map(|word| word.as_str().map(str::to_owned).ok_or_else(|| invalid(name))).collect()
-            }
-            Some(_) => Err(invalid(name)),
-        }
-    }
-
-    /// Whether it was given at all, be it as `null`.
-    #[must_use]
-    pub fn has(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+    /// As [`Params::read`].
+    pub fn one<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Invalid> {
+        read::one(&self.0, name)
     }
 
     /// Whether there is no parameter at all.
@@ -159,81 +116,22 @@ impl Params {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-
-    /// A text that can be taken away: `None` when it was not given, `Some(None)` for `null` or nothing.
-    ///
-    /// # Errors
-    /// As [`Params::line`].
-    pub fn change(&self, name: &str, longest: usize) -> Result<Option<Option<String>>, ApiError> {
-        if !self.0.contains_key(name) {
-            return Ok(None);
-        }
-        Ok(Some(self.line(name, longest)?.filter(|text| !text.is_empty())))
-    }
-
-    /// A text without control characters and of bounded length.
-    ///
-    /// # Errors
-    /// When it is something else.
-    pub fn line(&self, name: &str, longest: usize) -> Result<Option<String>, ApiError> {
-        let text = self.text(name)?;
-        if text.as_ref().is_some_and(|text| text.chars().any(char::is_control)) {
-            return Err(ApiError::unprocessable(format!("{name} must not contain control characters")));
-        }
-        if text.as_ref().is_some_and(|text| text.chars().count() > longest) {
-            return Err(ApiError::unprocessable(format!("{name} is too long (maximum is {longest} characters)")));
-        }
-        Ok(text)
-    }
-
-    /// A text that must be there.
-    ///
-    /// # Errors
-    /// When it is not.
-    pub fn required(&self, name: &str, longest: usize) -> Result<String, ApiError> {
-        let text = self.line(name, longest)?.filter(|text| !text.is_empty());
-        text.ok_or_else(|| ApiError::bad_parameter(format!("{name} is missing")))
-    }
-
-    /// A yes or no; forms write it as text.
-    ///
-    /// # Errors
-    /// When it is something else.
-    pub fn flag(&self, name: &str) -> Result<Option<bool>, ApiError> {
-        match self.0.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::Bool(flag)) => Ok(Some(*flag)),
-            Some(Value::String(text)) => match text.as_str() {
-                "true" | "t" | "1" | "on" | "yes" => Ok(Some(true)),
-                "false" | "f" | "0" | "off" | "no" => Ok(Some(false)),
-                _ => Err(invalid(name)),
-            },
-            Some(Value::Number(number)) if number.as_i64() == Some(1) => Ok(Some(true)),
-            Some(Value::Number(number)) if number.as_i64() == Some(0) => Ok(Some(false)),
-            Some(_) => Err(invalid(name)),
-        }
-    }
-
-    /// A whole number.
-    ///
-    /// # Errors
-    /// When it is something else.
-    pub fn integer(&self, name: &str) -> Result<Option<i64>, ApiError> {
-        match self.0.get(name) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::Number(number)) => number.as_i64().map(Some).ok_or_else(|| invalid(name)),
-            Some(Value::String(text)) => text.parse().map(Some).map_err(|_| invalid(name)),
-            Some(_) => Err(invalid(name)),
-        }
-    }
 }
 
-fn missing(name: &str) -> ApiError {
-    ApiError::bad_parameter(format!("{name} is missing"))
-}
+/// Parameters of `/api/v1`, where what is wrong with them is told as problem details.
+pub struct Input<T>(pub T);
 
-fn invalid(name: &str) -> ApiError {
-    ApiError::bad_parameter(format!("{name} is invalid"))
+impl<T: DeserializeOwned> FromRequest<Arc<App>> for Input<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+        let problem = |text: String| ApiError::problem(StatusCode::BAD_REQUEST, text);
+        let params = Params::from_request(request, app).await.map_err(|error| match error {
+            ApiError::Error(StatusCode::BAD_REQUEST, text) => problem(text),
+            other => other,
+        })?;
+        params.read().map(Self).map_err(|error| problem(error.to_string()))
+    }
 }
 
 #[cfg(test)]
@@ -250,10 +148,12 @@ mod tests {
     fn forms_nest_as_clients_write_them() {
         let expected = vec![("X-A".to_owned(), Some("1".to_owned())), ("X-B".to_owned(), Some("2".to_owned()))];
         let list = "h[][key]=X-A&h[][value]=1&h[][key]=X-B&h[][value]=2";
-        assert_eq!(form(list).pairs("h").expect("pairs"), expected);
-        assert_eq!(form("h%5BX-A%5D=1&h%5BX-B%5D=2").pairs("h").expect("pairs"), expected);
-        assert_eq!(form("h[][key]=X-A").pairs("h").expect("pairs"), [("X-A".to_owned(), None)]);
-        assert!(form("h[]=x").pairs("h").is_err());
-        assert_eq!(form("a[b=1").text("a[b").expect("a text").as_deref(), Some("1"));
+        let pairs = |text: &str| form(text).one::<Pairs>("h").map(|pairs| pairs.unwrap_or_default().0);
+        assert_eq!(pairs(list).expect("pairs"), expected);
+        assert_eq!(pairs("h%5BX-A%5D=1&h%5BX-B%5D=2").expect("pairs"), expected);
+        assert_eq!(pairs("h[][key]=X-A").expect("pairs"), [("X-A".to_owned(), None)]);
+        assert_eq!(pairs("h[][value]=1").expect_err("no key").to_string(), "h[key] is missing");
+        assert_eq!(pairs("h[]=x").expect_err("no pair").to_string(), "h is invalid");
+        assert_eq!(form("a[b=1").one::<String>("a[b").expect("a text").as_deref(), Some("1"));
     }
 }

@@ -6,18 +6,20 @@ mod verify;
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use axum::{Json, Router};
 use quickdraw_domain::event::{Skim, Source};
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{ReceiverId, Trigger};
 use quickdraw_engine::Arrival;
 use quickdraw_store::events::Appended;
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 pub use verify::Receiver;
@@ -29,8 +31,25 @@ use crate::telemetry::{WEBHOOK_REQUESTS, WEBHOOK_SECONDS};
 /// The default receiver's number.
 const DEFAULT: ReceiverId = ReceiverId(1);
 
-pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/api/v1/webhooks/gitlab", post(receive))
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(receive))
+}
+
+/// What became of a received event.
+#[derive(Serialize, ToSchema)]
+struct Receipt {
+    /// `accepted`, or `duplicate`.
+    status: &'static str,
+    /// Number of the event; of a duplicate, that of the first.
+    #[schema(format = Uuid)]
+    job_id: String,
+}
+
+/// Why a received event was refused.
+#[derive(Serialize, ToSchema)]
+struct Refusal<'a> {
+    /// In words.
+    detail: &'a str,
 }
 
 /// How a request ended, as the seed's metric names it.
@@ -40,6 +59,11 @@ enum End {
     Failed(StatusCode, String),
 }
 
+/// Receive a webhook of GitLab's. It is committed when the answer comes. Give `X-Gitlab-Token`, `webhook-signature` or
+/// `X-Hub-Signature-256`; `webhook-id` or `Idempotency-Key` drops repeats.
+#[utoipa::path(post, path = "/api/v1/webhooks/gitlab", tag = "Receiver", request_body = serde_json::Value,
+    security(("gitlab_token" = [])),
+    responses((status = 200, body = Receipt), (status = "4XX", body = Refusal), (status = 503, body = Refusal)))]
 async fn receive(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Response {
     let started = Instant::now();
     let end = take(&app, &headers, body).await;
@@ -118,12 +142,12 @@ fn accepted(appended: Appended) -> Response {
         Appended::New { .. } => "accepted",
         Appended::Duplicate(_) => "duplicate",
     };
-    Json(json!({ "status": status, "job_id": appended.id().to_string() })).into_response()
+    Json(Receipt { status, job_id: appended.id().to_string() }).into_response()
 }
 
 /// The seed's form of an error. The connection ends, because the body may not have been read.
 fn refused(status: StatusCode, detail: &str) -> Response {
-    let mut response = (status, Json(json!({ "detail": detail }))).into_response();
+    let mut response = (status, Json(Refusal { detail })).into_response();
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }

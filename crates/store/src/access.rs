@@ -23,6 +23,8 @@ pub struct Actor {
     pub token: i64,
     /// The token has no scope but `read_api`.
     pub read_only: bool,
+    /// A program of this project or group, with an access token of its own.
+    pub bot_of: Option<Scope>,
 }
 
 /// A user.
@@ -40,6 +42,8 @@ pub struct User {
     pub is_admin: bool,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Stands for an access token of this project or group.
+    pub bot_of: Option<Scope>,
 }
 
 /// A user to be made.
@@ -74,6 +78,10 @@ pub struct Token {
     pub last_used_at: Option<Timestamp>,
     /// Was taken back.
     pub revoked: bool,
+    /// The project or group that it is of; `None` for a personal one.
+    pub scope: Option<Scope>,
+    /// The role of a project's or group's token, while it is good.
+    pub level: Option<AccessLevel>,
 }
 
 /// A token to be made.
@@ -81,14 +89,41 @@ pub struct Token {
 pub struct NewToken {
     /// SHA-256 of the token.
     pub digest: [u8; 32],
-    /// Whose it is.
-    pub user_id: i64,
+    /// Whom it stands for.
+    pub holder: Holder,
     /// What it is for.
     pub name: String,
     /// Has no scope but `read_api`.
     pub read_only: bool,
     /// From when on it is no longer taken.
     pub expires_at: Option<Timestamp>,
+}
+
+/// Whom a token stands for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Holder {
+    /// A user who is there.
+    User(i64),
+    /// A user made for it, who is a member of a project or group.
+    Bot {
+        /// Of which.
+        scope: Scope,
+        /// As what.
+        level: AccessLevel,
+        /// Login of the new user.
+        username: String,
+    },
+}
+
+/// Which tokens to list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tokens {
+    /// All personal ones.
+    All,
+    /// The personal ones of a user.
+    Of(i64),
+    /// Those of a project or group.
+    In(Scope),
 }
 
 /// A member of a project or group.
@@ -117,11 +152,22 @@ pub trait Access {
     async fn find_user(&self, id: i64) -> Result<Option<User>>;
     /// Users by number; with `username`, only that one.
     async fn list_users(&self, username: Option<String>, page: Page) -> Result<Paged<User>>;
-    /// Makes a token. `Missing` when there is no such user.
+    /// Makes a token, and the user that it stands for if that is a bot. `Missing` when there is no such user or scope.
     async fn create_token(&self, new: NewToken, now: Timestamp) -> Result<Token>;
     /// One token.
     async fn find_token(&self, id: i64) -> Result<Option<Token>>;
-    /// Takes a token back. `false` if it was not there.
+    /// Tokens by number; with `active`, only those that can be used at that time, or only the others.
+    async fn list_tokens(&self, which: Tokens, active: Option<(bool, Timestamp)>, page: Page) -> Result<Paged<Token>>;
+    /// Takes a token back and makes another that stands for the same user, with the same name and scope. `None` if it
+    /// was not there, or can no longer be used.
+    async fn rotate_token(
+        &self,
+        id: i64,
+        digest: [u8; 32],
+        expires_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Option<Token>>;
+    /// Takes a token back, and the membership of its bot. `false` if it was not there.
     async fn revoke_token(&self, id: i64) -> Result<bool>;
     /// Makes somebody a member of a project or group, or changes as what. `Missing` when one of them is not there.
     async fn set_member(
@@ -144,8 +190,24 @@ pub trait Access {
 /// How exactly last use is kept: writing it at each request would cost a flush.
 pub(crate) const USED_EVERY_MICROS: i64 = 60_000_000;
 
-/// A token as it was just made.
-pub(crate) fn made(id: i64, new: NewToken, now: Timestamp) -> Token {
-    let NewToken { user_id, name, read_only, expires_at, .. } = new;
-    Token { id, user_id, name, read_only, created_at: now, expires_at, last_used_at: None, revoked: false }
+/// Columns of a token, of the user that it stands for, and of that user's role.
+pub(crate) const TOKEN: &str = "t.id, t.user_id, t.name, t.read_only, t.created_at, t.expires_at, t.last_used_at,
+    t.revoked, u.project_id, u.group_id, (SELECT max(m.access_level) FROM members m
+        WHERE m.user_id = u.id AND (m.project_id = u.project_id OR m.group_id = u.group_id))
+    FROM access_tokens t JOIN users u ON u.id = t.user_id";
+
+/// Which tokens a list has: a condition, and the number that is its first parameter. `mark` begins a parameter's name.
+pub(crate) fn tokens_of(which: Tokens, active: Option<(bool, Timestamp)>, mark: char) -> (String, i64) {
+    let (mut condition, number) = match which {
+        Tokens::All => (format!("u.id > {mark}1 AND u.project_id IS NULL AND u.group_id IS NULL"), 0),
+        Tokens::Of(user) => (format!("t.user_id = {mark}1 AND u.project_id IS NULL AND u.group_id IS NULL"), user),
+        Tokens::In(Scope::Group(group)) => (format!("u.group_id = {mark}1"), group.0),
+        Tokens::In(Scope::Project(project)) => (format!("u.project_id = {mark}1"), project.0),
+        Tokens::In(Scope::Instance) => (format!("u.id < {mark}1"), 0),
+    };
+    if let Some((active, now)) = active {
+        let good = format!("NOT t.revoked AND (t.expires_at IS NULL OR t.expires_at > {})", now.as_micros());
+        condition += &if active { format!(" AND {good}") } else { format!(" AND NOT ({good})") };
+    }
+    (condition, number)
 }

@@ -9,9 +9,6 @@ use crate::deliveries::Record;
 use crate::error::Result;
 use crate::scopes::{Page, Paged};
 
-/// Counting a log stops here: clients are not told the total beyond it, as GitLab does.
-pub const LOG_TOTAL: i64 = 10_001;
-
 /// An attempt as history shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Attempt {
@@ -62,7 +59,7 @@ pub struct LogFilter {
 /// Attempts: what can be asked.
 #[async_trait]
 pub trait Attempts {
-    /// A page of a hook's log. The total stops at [`LOG_TOTAL`].
+    /// A page of a hook's log. It has no order by number, so it only goes by offset.
     async fn hook_log(&self, filter: LogFilter) -> Result<Paged<Attempt>>;
     /// One attempt for a hook.
     async fn find_attempt(&self, hook: HookId, id: AttemptId) -> Result<Option<Attempt>>;

@@ -33,6 +33,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "hook_values", include_str!("migrations/postgres/0002_hook_values.sql")),
     (3, "access", include_str!("migrations/postgres/0003_access.sql")),
     (4, "audit", include_str!("migrations/postgres/0004_audit.sql")),
+    (5, "bots", include_str!("migrations/postgres/0005_bots.sql")),
 ];
 
 /// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.

@@ -44,6 +44,7 @@ const MIGRATIONS: &[Migration] = &[
     (2, "hook_values", include_str!("migrations/sqlite/0002_hook_values.sql")),
     (3, "access", include_str!("migrations/sqlite/0003_access.sql")),
     (4, "audit", include_str!("migrations/sqlite/0004_audit.sql")),
+    (5, "bots", include_str!("migrations/sqlite/0005_bots.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[(1, "insights", include_str!("migrations/sqlite/0001_insights.sql"))];
 

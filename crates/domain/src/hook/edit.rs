@@ -87,6 +87,7 @@ impl Hook {
                 let fresh: Vec<_> = sent.iter().filter(|(_, value)| value.is_some()).cloned().collect();
                 merge(&NamedValues::default(), &fresh)
             };
+            hook.url_since = now;
             hook.token = None;
             hook.signing_token = None;
             hook.custom_headers = typed_now(&edit.custom_headers).map_err(EditError::CustomHeaders)?;

@@ -7,22 +7,34 @@ mod insights;
 
 use std::sync::Arc;
 
-use axum::Router;
-use axum::routing::{get, post};
+use axum::http::StatusCode;
+use utoipa_axum::router::OpenApiRouter;
 
+use crate::error::ApiError;
 use crate::state::App;
+use crate::views::Page;
 
-pub(crate) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/audit", get(audit::list))
-        .route("/events", get(history::events).post(events::report_instance))
-        .route("/events/{id}", get(history::event))
-        .route("/projects/{id}/events", post(events::report_project))
-        .route("/groups/{id}/events", post(events::report_group))
-        .route("/projects/{id}/active_hooks", get(events::active_in_project))
-        .route("/groups/{id}/active_hooks", get(events::active_in_group))
-        .route("/deliveries", get(history::deliveries))
-        .route("/deliveries/{id}", get(history::delivery))
-        .route("/attempts", get(history::attempts))
-        .route("/insights/commits", get(insights::commits))
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .merge(audit::routes())
+        .merge(events::routes())
+        .merge(history::routes())
+        .merge(insights::routes())
+}
+
+const DEFAULT: i64 = 20;
+const MOST: i64 = 100;
+
+/// Rows of an answer, from the parameter of that name.
+fn limit(asked: Option<i64>) -> usize {
+    usize::try_from(asked.unwrap_or(DEFAULT).clamp(1, MOST)).unwrap_or(1)
+}
+
+/// A page of a list, with where the next one begins if this one is full.
+fn page<R, T: utoipa::ToSchema + for<'a> From<&'a R>>(rows: &[R], limit: usize, id: impl Fn(&R) -> String) -> Page<T> {
+    Page { items: rows.iter().map(T::from).collect(), next: rows.last().filter(|_| rows.len() == limit).map(id) }
+}
+
+fn invalid(text: impl Into<String>) -> ApiError {
+    ApiError::problem(StatusCode::BAD_REQUEST, text)
 }

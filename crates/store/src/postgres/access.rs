@@ -4,10 +4,12 @@ use async_trait::async_trait;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::access::AccessLevel;
 use quickdraw_domain::scope::Scope;
-use tokio_postgres::Row;
+use tokio_postgres::{GenericClient, Row};
 
 use super::Postgres;
-use crate::access::{Access, Actor, Member, NewToken, NewUser, Token, USED_EVERY_MICROS, User, made};
+use crate::access::{
+    Access, Actor, Holder, Member, NewToken, NewUser, TOKEN, Token, Tokens, USED_EVERY_MICROS, User, tokens_of,
+};
 use crate::columns;
 use crate::error::{Error, Result};
 use crate::scopes::{Page, Paged};
@@ -36,7 +38,8 @@ impl Access for Postgres {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
-                "SELECT u.id, u.username, u.name, u.is_admin, t.id, t.read_only, t.last_used_at
+                "SELECT u.id, u.username, u.name, u.is_admin, t.id, t.read_only, t.last_used_at, u.project_id,
+                    u.group_id
                  FROM access_tokens t JOIN users u ON u.id = t.user_id
                  WHERE t.digest = $1 AND NOT t.revoked AND (t.expires_at IS NULL OR t.expires_at > $2)",
             )
@@ -51,6 +54,7 @@ impl Access for Postgres {
             is_admin: row.get(3),
             token: row.get(4),
             read_only: row.get(5),
+            bot_of: bot_of(row.get(7), row.get(8)),
         };
         if row.get::<_, Option<i64>>(6).is_none_or(|used| now.as_micros() - used >= USED_EVERY_MICROS) {
             let sql = "UPDATE access_tokens SET last_used_at = $2 WHERE id = $1";
@@ -70,7 +74,7 @@ impl Access for Postgres {
             .await?;
         let id = row.ok_or(Error::Taken("username"))?.get(0);
         let NewUser { username, name, email, is_admin } = new;
-        Ok(User { id, username, name, email, is_admin, created_at: now })
+        Ok(User { id, username, name, email, is_admin, created_at: now, bot_of: None })
     }
 
     async fn find_user(&self, id: i64) -> Result<Option<User>> {
@@ -81,44 +85,97 @@ impl Access for Postgres {
     async fn list_users(&self, username: Option<String>, page: Page) -> Result<Paged<User>> {
         let client = self.client().await?;
         let rows = "FROM users u WHERE ($1::text IS NULL OR lower(u.username) = lower($1))";
-        let total = client.query_one(&format!("SELECT count(*) {rows}"), &[&username]).await?.get(0);
-        let sql = format!("SELECT {USER} {rows} ORDER BY u.id LIMIT $2 OFFSET $3");
-        let rows = client.query(&sql, &[&username, &page.limit, &page.offset]).await?;
+        let count = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT $2) l");
+        let total = client.query_one(&count, &[&username, &page.counted()]).await?.get(0);
+        let sql = format!("SELECT {USER} {rows} AND u.id > $2 ORDER BY u.id LIMIT $3 OFFSET $4");
+        let rows = client.query(&sql, &[&username, &page.after(), &page.limit, &page.offset()]).await?;
         Ok(Paged { rows: rows.iter().map(user).collect(), total })
     }
 
     async fn create_token(&self, new: NewToken, now: Timestamp) -> Result<Token> {
-        let client = self.client().await?;
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
         let expires_at = new.expires_at.map(Timestamp::as_micros);
-        let row = client
-            .query_opt(
-                "INSERT INTO access_tokens (digest, user_id, name, read_only, created_at, expires_at)
-                 SELECT $1, u.id, $3, $4, $5, $6 FROM users u WHERE u.id = $2 RETURNING id",
-                &[&new.digest.as_slice(), &new.user_id, &new.name, &new.read_only, &now.as_micros(), &expires_at],
-            )
-            .await?;
-        Ok(made(row.ok_or(Error::Missing("user"))?.get(0), new, now))
+        let user = match &new.holder {
+            Holder::User(user) => *user,
+            Holder::Bot { scope, level, username } => {
+                let (project, group) = columns::scope_columns(*scope);
+                let (owner, what) = match scope {
+                    Scope::Group(_) => ("SELECT 1 FROM groups WHERE id = $5", "group"),
+                    _ => ("SELECT 1 FROM projects WHERE id = $4", "project"),
+                };
+                let sql = format!(
+                    "INSERT INTO users (username, name, is_admin, created_at, project_id, group_id)
+                     SELECT $1, $2, false, $3, $4::bigint, $5::bigint WHERE EXISTS ({owner}) RETURNING id"
+                );
+                let row =
+                    transaction.query_opt(&sql, &[username, &new.name, &now.as_micros(), &project, &group]).await?;
+                let user: i64 = row.ok_or(Error::Missing(what))?.get(0);
+                let sql = "INSERT INTO members (user_id, project_id, group_id, access_level, expires_at)
+                    VALUES ($1, $2, $3, $4, $5)";
+                transaction.execute(sql, &[&user, &project, &group, &level.number(), &expires_at]).await?;
+                user
+            }
+        };
+        let made = insert_token(&*transaction, new.digest, user, &new.name, new.read_only, expires_at, now).await?;
+        transaction.commit().await?;
+        Ok(made)
     }
 
     async fn find_token(&self, id: i64) -> Result<Option<Token>> {
-        let sql = "SELECT id, user_id, name, read_only, created_at, expires_at, last_used_at, revoked
-            FROM access_tokens WHERE id = $1";
-        let row = self.client().await?.query_opt(sql, &[&id]).await?;
-        Ok(row.map(|row| Token {
-            id: row.get(0),
-            user_id: row.get(1),
-            name: row.get(2),
-            read_only: row.get(3),
-            created_at: Timestamp::from_micros(row.get(4)),
-            expires_at: row.get::<_, Option<i64>>(5).map(Timestamp::from_micros),
-            last_used_at: row.get::<_, Option<i64>>(6).map(Timestamp::from_micros),
-            revoked: row.get(7),
-        }))
+        find_token(&**self.client().await?, id).await
+    }
+
+    async fn list_tokens(&self, which: Tokens, active: Option<(bool, Timestamp)>, page: Page) -> Result<Paged<Token>> {
+        let client = self.client().await?;
+        let (condition, number) = tokens_of(which, active, '$');
+        let count = format!(
+            "SELECT count(*) FROM (SELECT 1 FROM access_tokens t JOIN users u ON u.id = t.user_id
+                WHERE {condition} LIMIT $2) l"
+        );
+        let total = client.query_one(&count, &[&number, &page.counted()]).await?.get(0);
+        let sql = format!("SELECT {TOKEN} WHERE {condition} AND t.id > $2 ORDER BY t.id LIMIT $3 OFFSET $4");
+        let rows = client.query(&sql, &[&number, &page.after(), &page.limit, &page.offset()]).await?;
+        Ok(Paged { rows: rows.iter().map(token).collect(), total })
+    }
+
+    async fn rotate_token(
+        &self,
+        id: i64,
+        digest: [u8; 32],
+        expires_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Option<Token>> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        let sql = "UPDATE access_tokens SET revoked = true
+            WHERE id = $1 AND NOT revoked AND (expires_at IS NULL OR expires_at > $2)";
+        if transaction.execute(sql, &[&id, &now.as_micros()]).await? == 0 {
+            return Ok(None);
+        }
+        let Some(old) = find_token(&*transaction, id).await? else { return Ok(None) };
+        let expires_at = expires_at.map(Timestamp::as_micros);
+        if old.scope.is_some() {
+            let sql = "UPDATE members SET expires_at = $2 WHERE user_id = $1";
+            transaction.execute(sql, &[&old.user_id, &expires_at]).await?;
+        }
+        let made = insert_token(&*transaction, digest, old.user_id, &old.name, old.read_only, expires_at, now).await?;
+        transaction.commit().await?;
+        Ok(Some(made))
     }
 
     async fn revoke_token(&self, id: i64) -> Result<bool> {
-        let sql = "UPDATE access_tokens SET revoked = true WHERE id = $1";
-        Ok(self.client().await?.execute(sql, &[&id]).await? > 0)
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        if transaction.execute("UPDATE access_tokens SET revoked = true WHERE id = $1", &[&id]).await? == 0 {
+            return Ok(false);
+        }
+        let sql =
+            "DELETE FROM members WHERE user_id = (SELECT u.id FROM users u JOIN access_tokens t ON t.user_id = u.id
+            WHERE t.id = $1 AND (u.project_id IS NOT NULL OR u.group_id IS NOT NULL))";
+        transaction.execute(sql, &[&id]).await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
     async fn set_member(
@@ -163,9 +220,13 @@ impl Access for Postgres {
     async fn list_members(&self, scope: Scope, page: Page) -> Result<Paged<Member>> {
         let (project, group) = columns::scope_columns(scope);
         let client = self.client().await?;
-        let total = client.query_one(&format!("SELECT count(*) {MEMBERS}"), &[&project, &group]).await?.get(0);
-        let sql = format!("SELECT {USER}, m.access_level, m.expires_at {MEMBERS} ORDER BY u.id LIMIT $3 OFFSET $4");
-        let rows = client.query(&sql, &[&project, &group, &page.limit, &page.offset]).await?;
+        let count = format!("SELECT count(*) FROM (SELECT 1 {MEMBERS} LIMIT $3) l");
+        let total = client.query_one(&count, &[&project, &group, &page.counted()]).await?.get(0);
+        let sql = format!(
+            "SELECT {USER}, m.access_level, m.expires_at {MEMBERS} AND m.user_id > $3
+             ORDER BY m.user_id LIMIT $4 OFFSET $5"
+        );
+        let rows = client.query(&sql, &[&project, &group, &page.after(), &page.limit, &page.offset()]).await?;
         Ok(Paged { rows: rows.iter().map(member).collect(), total })
     }
 
@@ -190,7 +251,50 @@ impl Access for Postgres {
 
 const MEMBERS: &str = "FROM members m JOIN users u ON u.id = m.user_id
     WHERE m.project_id IS NOT DISTINCT FROM $1 AND m.group_id IS NOT DISTINCT FROM $2";
-const USER: &str = "u.id, u.username, u.name, u.email, u.is_admin, u.created_at";
+const USER: &str = "u.id, u.username, u.name, u.email, u.is_admin, u.created_at, u.project_id, u.group_id";
+
+fn bot_of(project: Option<i64>, group: Option<i64>) -> Option<Scope> {
+    Some(columns::scope(project, group)).filter(|scope| *scope != Scope::Instance)
+}
+
+async fn insert_token(
+    client: &impl GenericClient,
+    digest: [u8; 32],
+    user: i64,
+    name: &str,
+    read_only: bool,
+    expires_at: Option<i64>,
+    now: Timestamp,
+) -> Result<Token> {
+    let row = client
+        .query_opt(
+            "INSERT INTO access_tokens (digest, user_id, name, read_only, created_at, expires_at)
+             SELECT $1, u.id, $3, $4, $5, $6 FROM users u WHERE u.id = $2 RETURNING id",
+            &[&digest.as_slice(), &user, &name, &read_only, &now.as_micros(), &expires_at],
+        )
+        .await?;
+    let id = row.ok_or(Error::Missing("user"))?.get(0);
+    find_token(client, id).await?.ok_or(Error::Damaged("a token that was just made"))
+}
+
+async fn find_token(client: &impl GenericClient, id: i64) -> Result<Option<Token>> {
+    Ok(client.query_opt(&format!("SELECT {TOKEN} WHERE t.id = $1"), &[&id]).await?.as_ref().map(token))
+}
+
+fn token(row: &Row) -> Token {
+    Token {
+        id: row.get(0),
+        user_id: row.get(1),
+        name: row.get(2),
+        read_only: row.get(3),
+        created_at: Timestamp::from_micros(row.get(4)),
+        expires_at: row.get::<_, Option<i64>>(5).map(Timestamp::from_micros),
+        last_used_at: row.get::<_, Option<i64>>(6).map(Timestamp::from_micros),
+        revoked: row.get(7),
+        scope: bot_of(row.get(8), row.get(9)),
+        level: row.get::<_, Option<i64>>(10).and_then(AccessLevel::by_number),
+    }
+}
 
 fn user(row: &Row) -> User {
     User {
@@ -200,13 +304,14 @@ fn user(row: &Row) -> User {
         email: row.get(3),
         is_admin: row.get(4),
         created_at: Timestamp::from_micros(row.get(5)),
+        bot_of: bot_of(row.get(6), row.get(7)),
     }
 }
 
 fn member(row: &Row) -> Member {
     Member {
         user: user(row),
-        level: AccessLevel::by_number(row.get(6)).unwrap_or(AccessLevel::Guest),
-        expires_at: row.get::<_, Option<i64>>(7).map(Timestamp::from_micros),
+        level: AccessLevel::by_number(row.get(8)).unwrap_or(AccessLevel::Guest),
+        expires_at: row.get::<_, Option<i64>>(9).map(Timestamp::from_micros),
     }
 }

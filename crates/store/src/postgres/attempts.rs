@@ -6,7 +6,7 @@ use quickdraw_domain::{AttemptId, DeliveryId, HookId, Timestamp};
 use tokio_postgres::Row;
 
 use super::Postgres;
-use crate::attempts::{Attempt, AttemptFilter, Attempts, COLUMNS, LOG_TOTAL, LogFilter, outcome_word};
+use crate::attempts::{Attempt, AttemptFilter, Attempts, COLUMNS, LogFilter, outcome_word};
 use crate::columns;
 use crate::deliveries::Record;
 use crate::error::Result;
@@ -38,10 +38,10 @@ impl Attempts for Postgres {
         let client = self.client().await?;
         let rows = format!("FROM attempts WHERE hook_id = $1 AND started_at >= $2 AND {}", filter.condition());
         let (hook, since) = (filter.hook.0, filter.since.as_micros());
-        let sql = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT {LOG_TOTAL}) l");
+        let sql = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT {}) l", filter.page.counted());
         let total = client.query_one(&sql, &[&hook, &since]).await?.get(0);
         let sql = format!("SELECT {COLUMNS} {rows} ORDER BY id DESC LIMIT $3 OFFSET $4");
-        let rows = client.query(&sql, &[&hook, &since, &filter.page.limit, &filter.page.offset]).await?;
+        let rows = client.query(&sql, &[&hook, &since, &filter.page.limit, &filter.page.offset()]).await?;
         Ok(Paged { rows: rows.iter().map(attempt).collect(), total })
     }
 

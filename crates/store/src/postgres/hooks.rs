@@ -17,7 +17,8 @@ use crate::seal::Ring;
 
 const HOOK: &str = "SELECT h.id, h.uuid, h.project_id, h.group_id, h.url, h.token, h.signing_token,
     h.enable_ssl_verification, h.branch_filter_strategy, h.branch_filter, h.name, h.description, h.created_at,
-    h.updated_at, h.custom_headers, h.url_variables, h.body_template, ARRAY (SELECT t.trigger_name FROM hook_triggers t WHERE t.hook_id = h.id),
+    h.updated_at, h.custom_headers, h.url_variables, h.body_template,
+    ARRAY (SELECT t.trigger_name FROM hook_triggers t WHERE t.hook_id = h.id), h.url_since,
     coalesce(s.recent_failures, 0), coalesce(s.pauses, 0), s.disabled_until, coalesce(s.disabled, false)
     FROM hooks h LEFT JOIN hook_health s ON s.hook_id = h.id";
 const IN_SCOPE: &str = "h.project_id IS NOT DISTINCT FROM $1 AND h.group_id IS NOT DISTINCT FROM $2";
@@ -84,10 +85,10 @@ impl Hooks for Postgres {
     async fn list_hooks(&self, scope: Scope, page: Page) -> Result<Paged<HookWithHealth>> {
         let (project, group) = columns::scope_columns(scope);
         let client = self.client().await?;
-        let count = format!("SELECT count(*) FROM hooks h WHERE {IN_SCOPE}");
-        let total = client.query_one(&count, &[&project, &group]).await?.get(0);
-        let sql = format!("{HOOK} WHERE {IN_SCOPE} ORDER BY h.id LIMIT $3 OFFSET $4");
-        let rows = client.query(&sql, &[&project, &group, &page.limit, &page.offset]).await?;
+        let count = format!("SELECT count(*) FROM (SELECT 1 FROM hooks h WHERE {IN_SCOPE} LIMIT $3) l");
+        let total = client.query_one(&count, &[&project, &group, &page.counted()]).await?.get(0);
+        let sql = format!("{HOOK} WHERE {IN_SCOPE} AND h.id > $3 ORDER BY h.id LIMIT $4 OFFSET $5");
+        let rows = client.query(&sql, &[&project, &group, &page.after(), &page.limit, &page.offset()]).await?;
         Ok(Paged { rows: rows.iter().map(|row| read(row, &self.ring)).collect::<Result<_>>()?, total })
     }
 
@@ -149,7 +150,7 @@ async fn write(
         .execute(
             "UPDATE hooks h SET url = $5, token = $6, signing_token = $7, enable_ssl_verification = $8,
                 branch_filter_strategy = $9, branch_filter = $10, name = $11, description = $12, updated_at = $13,
-                custom_headers = $14, url_variables = $15, body_template = $16
+                custom_headers = $14, url_variables = $15, body_template = $16, url_since = $17
              WHERE h.project_id IS NOT DISTINCT FROM $1 AND h.group_id IS NOT DISTINCT FROM $2 AND h.id = $3
                 AND h.updated_at = $4",
             &[
@@ -169,6 +170,7 @@ async fn write(
                 &sealed.custom_headers,
                 &sealed.url_variables,
                 &hook.body_template,
+                &hook.url_since.as_micros(),
             ],
         )
         .await?;
@@ -210,7 +212,8 @@ fn read(row: &Row, ring: &Ring) -> Result<HookWithHealth> {
         description: row.get(11),
         uuid,
         created_at: Timestamp::from_micros(row.get(12)),
+        url_since: Timestamp::from_micros(row.get(18)),
         updated_at: Timestamp::from_micros(row.get(13)),
     };
-    Ok(HookWithHealth { hook, health: columns::health(row.get(18), row.get(19), row.get(20), row.get(21)) })
+    Ok(HookWithHealth { hook, health: columns::health(row.get(19), row.get(20), row.get(21), row.get(22)) })
 }

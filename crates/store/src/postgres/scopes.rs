@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use quickdraw_domain::scope::{Group, Project};
 use quickdraw_domain::{GroupId, ProjectId, Timestamp};
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{GenericClient, Row};
 
 use super::Postgres;
@@ -15,19 +16,69 @@ const PROJECT: &str = "SELECT p.id, p.group_id, p.name, p.full_path, g.name, p.d
 /// Groups and projects share one space of paths, and no index spans two tables: whoever adds to it takes turns.
 const PATHS_LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('quickdraw paths'))";
 
-/// Groups that a user (`$1`) is a member of at a time (`$2`), and all below them.
+/// Groups that a user (`$4`) is a member of at a time (`$5`), and all below them.
 const MINE: &str = "WITH RECURSIVE mine (id) AS (
     SELECT group_id FROM members
-    WHERE user_id = $1::bigint AND group_id IS NOT NULL AND (expires_at IS NULL OR expires_at > $2::bigint)
+    WHERE user_id = $4 AND group_id IS NOT NULL AND (expires_at IS NULL OR expires_at > $5)
     UNION SELECT g.id FROM groups g JOIN mine m ON g.parent_id = m.id)";
-/// `$3` what to search for, `$4` the group that they lie in.
-const VISIBLE_GROUPS: &str = "WHERE ($1::bigint IS NULL OR id IN (SELECT id FROM mine))
-    AND ($4::bigint IS NULL OR parent_id = $4)
-    AND ($3::text IS NULL OR strpos(lower(name), lower($3)) > 0 OR strpos(lower(full_path), lower($3)) > 0)";
-const VISIBLE_PROJECTS: &str = "WHERE ($1::bigint IS NULL OR p.group_id IN (SELECT id FROM mine)
-        OR p.id IN (SELECT project_id FROM members WHERE user_id = $1 AND (expires_at IS NULL OR expires_at > $2)))
-    AND ($4::bigint IS NULL OR p.group_id = $4)
-    AND ($3::text IS NULL OR strpos(lower(p.name), lower($3)) > 0 OR strpos(lower(p.full_path), lower($3)) > 0)";
+const MY_GROUPS: &str = " AND l.id IN (SELECT id FROM mine)";
+const MY_PROJECTS: &str = " AND l.id IN (SELECT id FROM projects WHERE group_id IN (SELECT id FROM mine)
+    UNION SELECT project_id FROM members
+        WHERE user_id = $4 AND project_id IS NOT NULL AND (expires_at IS NULL OR expires_at > $5))";
+
+/// What is listed: rows, the table that they are of, the column of the group that they lie in, and who sees them.
+struct Kind {
+    rows: &'static str,
+    table: &'static str,
+    parent: &'static str,
+    mine: &'static str,
+}
+
+const GROUPS: Kind = Kind { rows: GROUP, table: "groups", parent: "parent_id", mine: MY_GROUPS };
+const PROJECTS: Kind = Kind { rows: PROJECT, table: "projects", parent: "group_id", mine: MY_PROJECTS };
+
+/// Lists rows by number. Only conditions that are asked for are part of the statement, so that each finds its index.
+async fn list<T>(
+    client: &impl GenericClient,
+    kind: Kind,
+    filter: ScopeFilter,
+    page: Page,
+    read: fn(&Row) -> T,
+) -> Result<Paged<T>> {
+    let Kind { rows, table, parent, mine } = kind;
+    let (after, offset, counted) = (page.after(), page.offset(), page.counted());
+    let visible_to = filter.visible_to.map(|(user, now)| (user, now.as_micros()));
+    let inside = filter.parent.map(|id| id.0);
+    let mut conditions = format!("FROM {table} l WHERE l.id > $1");
+    let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&after, &page.limit, &offset];
+    let mut with = "";
+    if let Some((user, now)) = &visible_to {
+        parameters.extend::<[&(dyn ToSql + Sync); 2]>([user, now]);
+        conditions += mine;
+        with = MINE;
+    }
+    if let Some(text) = &filter.search {
+        parameters.push(text);
+        let at = parameters.len();
+        conditions +=
+            &format!(" AND (strpos(lower(l.name), lower(${at})) > 0 OR strpos(lower(l.full_path), lower(${at})) > 0)");
+    }
+    if let Some(inside) = &inside {
+        parameters.push(inside);
+        conditions += &format!(" AND l.{parent} = ${}", parameters.len());
+    }
+    let id = if table == "projects" { "p.id" } else { "id" };
+    let sql = format!(
+        "{with} {rows} WHERE {id} IN (SELECT l.id {conditions} ORDER BY l.id LIMIT $2 OFFSET $3) ORDER BY {id}"
+    );
+    let found = client.query(&sql, &parameters).await?;
+    let no_offset = 0_i64;
+    parameters[1] = &counted;
+    parameters[2] = &no_offset;
+    let sql = format!("{with} SELECT count(*) FROM (SELECT 1 {conditions} LIMIT $2 OFFSET $3) c");
+    let total = client.query_one(&sql, &parameters).await?.get(0);
+    Ok(Paged { rows: found.iter().map(read).collect(), total })
+}
 
 #[async_trait]
 impl Scopes for Postgres {
@@ -67,15 +118,7 @@ impl Scopes for Postgres {
     }
 
     async fn list_groups(&self, filter: ScopeFilter, page: Page) -> Result<Paged<Group>> {
-        let client = self.client().await?;
-        let rows = format!("{MINE} {GROUP} {VISIBLE_GROUPS}");
-        let (user, now) = filter.visible_to.map_or((None, 0), |(user, now)| (Some(user), now.as_micros()));
-        let parent = filter.parent.map(|id| id.0);
-        let count = format!("SELECT count(*) FROM ({rows}) l");
-        let total = client.query_one(&count, &[&user, &now, &filter.search, &parent]).await?.get(0);
-        let sql = format!("{rows} ORDER BY id LIMIT $5 OFFSET $6");
-        let rows = client.query(&sql, &[&user, &now, &filter.search, &parent, &page.limit, &page.offset]).await?;
-        Ok(Paged { rows: rows.iter().map(read_group).collect(), total })
+        list(&**self.client().await?, GROUPS, filter, page, read_group).await
     }
 
     async fn update_group(&self, id: GroupId, edit: GroupEdit) -> Result<Option<Group>> {
@@ -138,15 +181,7 @@ impl Scopes for Postgres {
     }
 
     async fn list_projects(&self, filter: ScopeFilter, page: Page) -> Result<Paged<Project>> {
-        let client = self.client().await?;
-        let rows = format!("{MINE} {PROJECT} {VISIBLE_PROJECTS}");
-        let (user, now) = filter.visible_to.map_or((None, 0), |(user, now)| (Some(user), now.as_micros()));
-        let parent = filter.parent.map(|id| id.0);
-        let count = format!("{MINE} SELECT count(*) FROM projects p {VISIBLE_PROJECTS}");
-        let total = client.query_one(&count, &[&user, &now, &filter.search, &parent]).await?.get(0);
-        let sql = format!("{rows} ORDER BY p.id LIMIT $5 OFFSET $6");
-        let rows = client.query(&sql, &[&user, &now, &filter.search, &parent, &page.limit, &page.offset]).await?;
-        Ok(Paged { rows: rows.iter().map(read_project).collect(), total })
+        list(&**self.client().await?, PROJECTS, filter, page, read_project).await
     }
 
     async fn update_project(&self, id: ProjectId, edit: ProjectEdit) -> Result<Option<Project>> {

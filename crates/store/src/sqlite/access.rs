@@ -4,10 +4,12 @@ use async_trait::async_trait;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::access::AccessLevel;
 use quickdraw_domain::scope::Scope;
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::Sqlite;
-use crate::access::{Access, Actor, Member, NewToken, NewUser, Token, USED_EVERY_MICROS, User, made};
+use crate::access::{
+    Access, Actor, Holder, Member, NewToken, NewUser, TOKEN, Token, Tokens, USED_EVERY_MICROS, User, tokens_of,
+};
 use crate::columns;
 use crate::error::{Error, Result};
 use crate::scopes::{Page, Paged};
@@ -38,7 +40,8 @@ impl Access for Sqlite {
         let found = self
             .read(move |connection| {
                 let mut statement = connection.prepare_cached(
-                    "SELECT u.id, u.username, u.name, u.is_admin, t.id, t.read_only, t.last_used_at
+                    "SELECT u.id, u.username, u.name, u.is_admin, t.id, t.read_only, t.last_used_at, u.project_id,
+                       u.group_id
                      FROM access_tokens t JOIN users u ON u.id = t.user_id
                      WHERE t.digest = ?1 AND NOT t.revoked AND (t.expires_at IS NULL OR t.expires_at > ?2)",
                 )?;
@@ -50,6 +53,7 @@ impl Access for Sqlite {
                         is_admin: row.get(3)?,
                         token: row.get(4)?,
                         read_only: row.get(5)?,
+                        bot_of: bot_of(row.get(7)?, row.get(8)?),
                     };
                     Ok((actor, row.get::<_, Option<i64>>(6)?))
                 });
@@ -80,7 +84,8 @@ impl Access for Sqlite {
                 (&new.username, &new.name, &new.email, new.is_admin, now.as_micros()),
             )?;
             let NewUser { username, name, email, is_admin } = new;
-            Ok(User { id: tx.connection.last_insert_rowid(), username, name, email, is_admin, created_at: now })
+            let id = tx.connection.last_insert_rowid();
+            Ok(User { id, username, name, email, is_admin, created_at: now, bot_of: None })
         })
         .await
     }
@@ -96,10 +101,12 @@ impl Access for Sqlite {
     async fn list_users(&self, username: Option<String>, page: Page) -> Result<Paged<User>> {
         self.read(move |connection| {
             let rows = "FROM users u WHERE (?1 IS NULL OR lower(u.username) = lower(?1))";
-            let total = connection.query_row(&format!("SELECT count(*) {rows}"), [&username], |row| row.get(0))?;
-            let sql = format!("SELECT {USER} {rows} ORDER BY u.id LIMIT ?2 OFFSET ?3");
+            let count = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT ?2)");
+            let total = connection.query_row(&count, (&username, page.counted()), |row| row.get(0))?;
+            let sql = format!("SELECT {USER} {rows} AND u.id > ?2 ORDER BY u.id LIMIT ?3 OFFSET ?4");
             let mut statement = connection.prepare_cached(&sql)?;
-            let found = statement.query_map((&username, page.limit, page.offset), |row| user(row, 0))?;
+            let parameters = (&username, page.after(), page.limit, page.offset());
+            let found = statement.query_map(parameters, |row| user(row, 0))?;
             Ok(Paged { rows: found.collect::<rusqlite::Result<_>>()?, total })
         })
         .await
@@ -107,52 +114,85 @@ impl Access for Sqlite {
 
     async fn create_token(&self, new: NewToken, now: Timestamp) -> Result<Token> {
         self.configure(move |tx| {
-            if !tx.connection.prepare_cached("SELECT 1 FROM users WHERE id = ?1")?.exists([new.user_id])? {
+            let user = match &new.holder {
+                Holder::User(user) => *user,
+                Holder::Bot { scope, level, username } => {
+                    super::hooks::check_scope(tx.connection, *scope)?;
+                    let (project, group) = columns::scope_columns(*scope);
+                    tx.connection.execute(
+                        "INSERT INTO users (username, name, is_admin, created_at, project_id, group_id)
+                         VALUES (?1, ?2, FALSE, ?3, ?4, ?5)",
+                        (username, &new.name, now.as_micros(), project, group),
+                    )?;
+                    let user = tx.connection.last_insert_rowid();
+                    let expires_at = new.expires_at.map(Timestamp::as_micros);
+                    tx.connection.execute(
+                        "INSERT INTO members (user_id, project_id, group_id, access_level, expires_at)
+                         VALUES (?1, ?2, ?3, ?4, ?5)",
+                        (user, project, group, level.number(), expires_at),
+                    )?;
+                    user
+                }
+            };
+            if !tx.connection.prepare_cached("SELECT 1 FROM users WHERE id = ?1")?.exists([user])? {
                 return Err(Error::Missing("user"));
             }
-            tx.connection.execute(
-                "INSERT INTO access_tokens (digest, user_id, name, read_only, created_at, expires_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                (
-                    new.digest,
-                    new.user_id,
-                    &new.name,
-                    new.read_only,
-                    now.as_micros(),
-                    new.expires_at.map(Timestamp::as_micros),
-                ),
-            )?;
-            Ok(made(tx.connection.last_insert_rowid(), new, now))
+            insert_token(tx.connection, new.digest, user, &new.name, new.read_only, new.expires_at, now)
         })
         .await
     }
 
     async fn find_token(&self, id: i64) -> Result<Option<Token>> {
+        self.read(move |connection| find_token(connection, id)).await
+    }
+
+    async fn list_tokens(&self, which: Tokens, active: Option<(bool, Timestamp)>, page: Page) -> Result<Paged<Token>> {
         self.read(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT id, user_id, name, read_only, created_at, expires_at, last_used_at, revoked
-                 FROM access_tokens WHERE id = ?1",
-            )?;
-            let found = statement.query_row([id], |row| {
-                Ok(Token {
-                    id: row.get(0)?,
-                    user_id: row.get(1)?,
-                    name: row.get(2)?,
-                    read_only: row.get(3)?,
-                    created_at: Timestamp::from_micros(row.get(4)?),
-                    expires_at: row.get::<_, Option<i64>>(5)?.map(Timestamp::from_micros),
-                    last_used_at: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_micros),
-                    revoked: row.get(7)?,
-                })
-            });
-            Ok(found.optional()?)
+            let (condition, number) = tokens_of(which, active, '?');
+            let count = format!("SELECT count(*) FROM (SELECT {TOKEN} WHERE {condition} LIMIT ?2)");
+            let total = connection.query_row(&count, (number, page.counted()), |row| row.get(0))?;
+            let sql = format!("SELECT {TOKEN} WHERE {condition} AND t.id > ?2 ORDER BY t.id LIMIT ?3 OFFSET ?4");
+            let mut statement = connection.prepare(&sql)?;
+            let found = statement.query_map((number, page.after(), page.limit, page.offset()), token)?;
+            Ok(Paged { rows: found.collect::<rusqlite::Result<_>>()?, total })
+        })
+        .await
+    }
+
+    async fn rotate_token(
+        &self,
+        id: i64,
+        digest: [u8; 32],
+        expires_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<Option<Token>> {
+        self.configure(move |tx| {
+            let sql = "UPDATE access_tokens SET revoked = TRUE
+                WHERE id = ?1 AND NOT revoked AND (expires_at IS NULL OR expires_at > ?2)";
+            if tx.connection.execute(sql, (id, now.as_micros()))? == 0 {
+                return Ok(None);
+            }
+            let Some(old) = find_token(tx.connection, id)? else { return Ok(None) };
+            if old.scope.is_some() {
+                let sql = "UPDATE members SET expires_at = ?2 WHERE user_id = ?1";
+                tx.connection.execute(sql, (old.user_id, expires_at.map(Timestamp::as_micros)))?;
+            }
+            insert_token(tx.connection, digest, old.user_id, &old.name, old.read_only, expires_at, now).map(Some)
         })
         .await
     }
 
     async fn revoke_token(&self, id: i64) -> Result<bool> {
         self.configure(move |tx| {
-            Ok(tx.connection.execute("UPDATE access_tokens SET revoked = TRUE WHERE id = ?1", [id])? > 0)
+            if tx.connection.execute("UPDATE access_tokens SET revoked = TRUE WHERE id = ?1", [id])? == 0 {
+                return Ok(false);
+            }
+            tx.connection.execute(
+                "DELETE FROM members WHERE user_id = (SELECT u.id FROM users u JOIN access_tokens t ON t.user_id = u.id
+                   WHERE t.id = ?1 AND (u.project_id IS NOT NULL OR u.group_id IS NOT NULL))",
+                [id],
+            )?;
+            Ok(true)
         })
         .await
     }
@@ -203,11 +243,14 @@ impl Access for Sqlite {
     async fn list_members(&self, scope: Scope, page: Page) -> Result<Paged<Member>> {
         self.read(move |connection| {
             let (project, group) = columns::scope_columns(scope);
-            let sql = format!("SELECT count(*) {MEMBERS}");
-            let total = connection.query_row(&sql, (project, group), |row| row.get(0))?;
-            let sql = format!("SELECT {USER}, m.access_level, m.expires_at {MEMBERS} ORDER BY u.id LIMIT ?3 OFFSET ?4");
+            let sql = format!("SELECT count(*) FROM (SELECT 1 {MEMBERS} LIMIT ?3)");
+            let total = connection.query_row(&sql, (project, group, page.counted()), |row| row.get(0))?;
+            let sql = format!(
+                "SELECT {USER}, m.access_level, m.expires_at {MEMBERS} AND m.user_id > ?3
+                 ORDER BY m.user_id LIMIT ?4 OFFSET ?5"
+            );
             let mut statement = connection.prepare_cached(&sql)?;
-            let found = statement.query_map((project, group, page.limit, page.offset), member)?;
+            let found = statement.query_map((project, group, page.after(), page.limit, page.offset()), member)?;
             Ok(Paged { rows: found.collect::<rusqlite::Result<_>>()?, total })
         })
         .await
@@ -233,7 +276,48 @@ impl Access for Sqlite {
 }
 
 const MEMBERS: &str = "FROM members m JOIN users u ON u.id = m.user_id WHERE m.project_id IS ?1 AND m.group_id IS ?2";
-const USER: &str = "u.id, u.username, u.name, u.email, u.is_admin, u.created_at";
+const USER: &str = "u.id, u.username, u.name, u.email, u.is_admin, u.created_at, u.project_id, u.group_id";
+
+fn bot_of(project: Option<i64>, group: Option<i64>) -> Option<Scope> {
+    Some(columns::scope(project, group)).filter(|scope| *scope != Scope::Instance)
+}
+
+fn insert_token(
+    connection: &Connection,
+    digest: [u8; 32],
+    user: i64,
+    name: &str,
+    read_only: bool,
+    expires_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Token> {
+    connection.execute(
+        "INSERT INTO access_tokens (digest, user_id, name, read_only, created_at, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        (digest, user, name, read_only, now.as_micros(), expires_at.map(Timestamp::as_micros)),
+    )?;
+    find_token(connection, connection.last_insert_rowid())?.ok_or(Error::Damaged("a token that was just made"))
+}
+
+fn find_token(connection: &Connection, id: i64) -> Result<Option<Token>> {
+    let sql = format!("SELECT {TOKEN} WHERE t.id = ?1");
+    Ok(connection.prepare_cached(&sql)?.query_row([id], token).optional()?)
+}
+
+fn token(row: &Row<'_>) -> rusqlite::Result<Token> {
+    Ok(Token {
+        id: row.get(0)?,
+        user_id: row.get(1)?,
+        name: row.get(2)?,
+        read_only: row.get(3)?,
+        created_at: Timestamp::from_micros(row.get(4)?),
+        expires_at: row.get::<_, Option<i64>>(5)?.map(Timestamp::from_micros),
+        last_used_at: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_micros),
+        revoked: row.get(7)?,
+        scope: bot_of(row.get(8)?, row.get(9)?),
+        level: row.get::<_, Option<i64>>(10)?.and_then(AccessLevel::by_number),
+    })
+}
 
 fn user(row: &Row<'_>, at: usize) -> rusqlite::Result<User> {
     Ok(User {
@@ -243,11 +327,12 @@ fn user(row: &Row<'_>, at: usize) -> rusqlite::Result<User> {
         email: row.get(at + 3)?,
         is_admin: row.get(at + 4)?,
         created_at: Timestamp::from_micros(row.get(at + 5)?),
+        bot_of: bot_of(row.get(at + 6)?, row.get(at + 7)?),
     })
 }
 
 fn member(row: &Row<'_>) -> rusqlite::Result<Member> {
-    let expires_at = row.get::<_, Option<i64>>(7)?.map(Timestamp::from_micros);
-    let level = AccessLevel::by_number(row.get(6)?).unwrap_or(AccessLevel::Guest);
+    let expires_at = row.get::<_, Option<i64>>(9)?.map(Timestamp::from_micros);
+    let level = AccessLevel::by_number(row.get(8)?).unwrap_or(AccessLevel::Guest);
     Ok(Member { user: user(row, 0)?, level, expires_at })
 }

@@ -6,7 +6,7 @@ use quickdraw_domain::{AttemptId, DeliveryId, HookId, Timestamp};
 use rusqlite::{OptionalExtension, Row};
 
 use super::Sqlite;
-use crate::attempts::{Attempt, AttemptFilter, Attempts, COLUMNS, LOG_TOTAL, LogFilter, outcome_word};
+use crate::attempts::{Attempt, AttemptFilter, Attempts, COLUMNS, LogFilter, outcome_word};
 use crate::columns;
 use crate::deliveries::Record;
 use crate::error::Result;
@@ -37,12 +37,12 @@ impl Attempts for Sqlite {
     async fn hook_log(&self, filter: LogFilter) -> Result<Paged<Attempt>> {
         self.read(move |connection| {
             let rows = format!("FROM attempts WHERE hook_id = ?1 AND started_at >= ?2 AND {}", filter.condition());
-            let sql = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT {LOG_TOTAL})");
+            let sql = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT {})", filter.page.counted());
             let (hook, since) = (filter.hook.0, filter.since.as_micros());
             let total = connection.query_row(&sql, (hook, since), |row| row.get(0))?;
             let sql = format!("SELECT {COLUMNS} {rows} ORDER BY id DESC LIMIT ?3 OFFSET ?4");
             let mut statement = connection.prepare(&sql)?;
-            let found = statement.query_map((hook, since, filter.page.limit, filter.page.offset), attempt)?;
+            let found = statement.query_map((hook, since, filter.page.limit, filter.page.offset()), attempt)?;
             Ok(Paged { rows: found.collect::<rusqlite::Result<_>>()?, total })
         })
         .await

@@ -16,7 +16,8 @@ use crate::seal::Ring;
 
 const HOOK: &str = "SELECT h.id, h.uuid, h.project_id, h.group_id, h.url, h.token, h.signing_token,
     h.enable_ssl_verification, h.branch_filter_strategy, h.branch_filter, h.name, h.description, h.created_at,
-    h.updated_at, h.custom_headers, h.url_variables, h.body_template, (SELECT group_concat(t.trigger_name) FROM hook_triggers t WHERE t.hook_id = h.id),
+    h.updated_at, h.custom_headers, h.url_variables, h.body_template,
+    (SELECT group_concat(t.trigger_name) FROM hook_triggers t WHERE t.hook_id = h.id), h.url_since,
     coalesce(s.recent_failures, 0), coalesce(s.pauses, 0), s.disabled_until, coalesce(s.disabled, 0)
     FROM hooks h LEFT JOIN hook_health s ON s.hook_id = h.id";
 const IN_SCOPE: &str = "h.project_id IS ?1 AND h.group_id IS ?2";
@@ -75,11 +76,12 @@ impl Hooks for Sqlite {
         let ring = self.ring.clone();
         self.read(move |connection| {
             let (project, group) = columns::scope_columns(scope);
-            let count = format!("SELECT count(*) FROM hooks h WHERE {IN_SCOPE}");
-            let total = connection.query_row(&count, (project, group), |row| row.get(0))?;
-            let sql = format!("{HOOK} WHERE {IN_SCOPE} ORDER BY h.id LIMIT ?3 OFFSET ?4");
+            let count = format!("SELECT count(*) FROM (SELECT 1 FROM hooks h WHERE {IN_SCOPE} LIMIT ?3)");
+            let total = connection.query_row(&count, (project, group, page.counted()), |row| row.get(0))?;
+            let sql = format!("{HOOK} WHERE {IN_SCOPE} AND h.id > ?3 ORDER BY h.id LIMIT ?4 OFFSET ?5");
             let mut statement = connection.prepare_cached(&sql)?;
-            let found = statement.query_map((project, group, page.limit, page.offset), |row| Ok(read(row, &ring)))?;
+            let parameters = (project, group, page.after(), page.limit, page.offset());
+            let found = statement.query_map(parameters, |row| Ok(read(row, &ring)))?;
             let rows = found.map(|row| row?).collect::<Result<_>>()?;
             Ok(Paged { rows, total })
         })
@@ -128,7 +130,7 @@ fn write(connection: &Connection, hook: &Hook, sealed: &StoredHook, unchanged_si
     let mut update = connection.prepare_cached(
         "UPDATE hooks SET url = ?5, token = ?6, signing_token = ?7, enable_ssl_verification = ?8,
            branch_filter_strategy = ?9, branch_filter = ?10, name = ?11, description = ?12, updated_at = ?13,
-           custom_headers = ?14, url_variables = ?15, body_template = ?16
+           custom_headers = ?14, url_variables = ?15, body_template = ?16, url_since = ?17
          WHERE id = ?1 AND project_id IS ?2 AND group_id IS ?3 AND updated_at = ?4",
     )?;
     let written = update.execute(rusqlite::params![
@@ -148,6 +150,7 @@ fn write(connection: &Connection, hook: &Hook, sealed: &StoredHook, unchanged_si
         sealed.custom_headers,
         sealed.url_variables,
         hook.body_template,
+        hook.url_since.as_micros(),
     ])?;
     if written == 0 {
         return Ok(false);
@@ -214,7 +217,8 @@ fn read(row: &Row<'_>, ring: &Ring) -> Result<HookWithHealth> {
         description: row.get(11)?,
         uuid,
         created_at: Timestamp::from_micros(row.get(12)?),
+        url_since: Timestamp::from_micros(row.get(18)?),
         updated_at: Timestamp::from_micros(row.get(13)?),
     };
-    Ok(HookWithHealth { hook, health: deliveries::read_health(row, 18)? })
+    Ok(HookWithHealth { hook, health: deliveries::read_health(row, 19)? })
 }

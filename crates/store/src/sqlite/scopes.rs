@@ -17,13 +17,67 @@ const PROJECT: &str = "SELECT p.id, p.group_id, p.name, p.full_path, g.name, p.d
 const MINE: &str = "WITH RECURSIVE mine (id) AS (
     SELECT group_id FROM members WHERE user_id = ?1 AND group_id IS NOT NULL AND (expires_at IS NULL OR expires_at > ?2)
     UNION SELECT g.id FROM groups g JOIN mine m ON g.parent_id = m.id)";
-/// `?3` what to search for, `?4` the group that they lie in.
-const VISIBLE_GROUPS: &str = "WHERE (?1 IS NULL OR id IN (SELECT id FROM mine)) AND (?4 IS NULL OR parent_id = ?4)
-    AND (?3 IS NULL OR instr(lower(name), lower(?3)) > 0 OR instr(lower(full_path), lower(?3)) > 0)";
-const VISIBLE_PROJECTS: &str = "WHERE (?1 IS NULL OR p.group_id IN (SELECT id FROM mine)
-        OR p.id IN (SELECT project_id FROM members WHERE user_id = ?1 AND (expires_at IS NULL OR expires_at > ?2)))
-    AND (?4 IS NULL OR p.group_id = ?4)
-    AND (?3 IS NULL OR instr(lower(p.name), lower(?3)) > 0 OR instr(lower(p.full_path), lower(?3)) > 0)";
+const MY_GROUPS: &str = " AND id IN (SELECT id FROM mine)";
+const MY_PROJECTS: &str = " AND p.id IN (SELECT id FROM projects WHERE group_id IN (SELECT id FROM mine)
+    UNION SELECT project_id FROM members
+        WHERE user_id = ?1 AND project_id IS NOT NULL AND (expires_at IS NULL OR expires_at > ?2))";
+
+/// The parameters of a list: user, time, text to search for, group that the rows lie in.
+type Fixed = (Option<i64>, i64, Option<String>, Option<i64>);
+
+fn fixed(filter: ScopeFilter) -> Fixed {
+    let (user, now) = filter.visible_to.map_or((None, 0), |(user, now)| (Some(user), now.as_micros()));
+    (user, now, filter.search, filter.parent.map(|id| id.0))
+}
+
+/// Lists rows by number. Only conditions that are asked for are part of the statement, so that each finds its index.
+fn list<T>(
+    connection: &Connection,
+    rows: &str,
+    conditions: String,
+    (user, now, search, parent): Fixed,
+    page: Page,
+    read: fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Paged<T>> {
+    let with = if user.is_some() { MINE } else { "" };
+    let id = if rows == PROJECT { "p.id" } else { "id" };
+    let sql = format!("{with} SELECT count(*) FROM ({rows} WHERE {id} > ?5{conditions} LIMIT ?6)");
+    let parameters = (user, now, &search, parent, page.after(), page.counted());
+    let total = connection.prepare_cached(&sql)?.query_row(parameters, |row| row.get(0))?;
+    let sql = format!("{with} {rows} WHERE {id} > ?5{conditions} ORDER BY {id} LIMIT ?6 OFFSET ?7");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let parameters = (user, now, &search, parent, page.after(), page.limit, page.offset());
+    let found = statement.query_map(parameters, read)?;
+    Ok(Paged { rows: found.collect::<rusqlite::Result<_>>()?, total })
+}
+
+fn group_conditions(filter: &ScopeFilter) -> String {
+    let mut conditions = String::new();
+    if filter.visible_to.is_some() {
+        conditions += MY_GROUPS;
+    }
+    if filter.search.is_some() {
+        conditions += " AND (instr(lower(name), lower(?3)) > 0 OR instr(lower(full_path), lower(?3)) > 0)";
+    }
+    if filter.parent.is_some() {
+        conditions += " AND parent_id = ?4";
+    }
+    conditions
+}
+
+fn project_conditions(filter: &ScopeFilter) -> String {
+    let mut conditions = String::new();
+    if filter.visible_to.is_some() {
+        conditions += MY_PROJECTS;
+    }
+    if filter.search.is_some() {
+        conditions += " AND (instr(lower(p.name), lower(?3)) > 0 OR instr(lower(p.full_path), lower(?3)) > 0)";
+    }
+    if filter.parent.is_some() {
+        conditions += " AND p.group_id = ?4";
+    }
+    conditions
+}
 
 #[async_trait]
 impl Scopes for Sqlite {
@@ -60,19 +114,8 @@ impl Scopes for Sqlite {
     }
 
     async fn list_groups(&self, filter: ScopeFilter, page: Page) -> Result<Paged<Group>> {
-        self.read(move |connection| {
-            let rows = format!("{MINE} {GROUP} {VISIBLE_GROUPS}");
-            let (user, now) = filter.visible_to.map_or((None, 0), |(user, now)| (Some(user), now.as_micros()));
-            let fixed = (user, now, filter.search, filter.parent.map(|id| id.0));
-            let count = format!("SELECT count(*) FROM ({rows})");
-            let total = connection.prepare_cached(&count)?.query_row(fixed.clone(), |row| row.get(0))?;
-            let sql = format!("{rows} ORDER BY id LIMIT ?5 OFFSET ?6");
-            let mut statement = connection.prepare_cached(&sql)?;
-            let parameters = (fixed.0, fixed.1, fixed.2, fixed.3, page.limit, page.offset);
-            let rows = statement.query_map(parameters, read_group)?;
-            Ok(Paged { rows: rows.collect::<rusqlite::Result<_>>()?, total })
-        })
-        .await
+        let conditions = group_conditions(&filter);
+        self.read(move |connection| list(connection, GROUP, conditions, fixed(filter), page, read_group)).await
     }
 
     async fn update_group(&self, id: GroupId, edit: GroupEdit) -> Result<Option<Group>> {
@@ -125,19 +168,8 @@ impl Scopes for Sqlite {
     }
 
     async fn list_projects(&self, filter: ScopeFilter, page: Page) -> Result<Paged<Project>> {
-        self.read(move |connection| {
-            let rows = format!("{MINE} {PROJECT} {VISIBLE_PROJECTS}");
-            let (user, now) = filter.visible_to.map_or((None, 0), |(user, now)| (Some(user), now.as_micros()));
-            let fixed = (user, now, filter.search, filter.parent.map(|id| id.0));
-            let count = format!("SELECT count(*) FROM ({rows})");
-            let total = connection.prepare_cached(&count)?.query_row(fixed.clone(), |row| row.get(0))?;
-            let sql = format!("{rows} ORDER BY p.id LIMIT ?5 OFFSET ?6");
-            let mut statement = connection.prepare_cached(&sql)?;
-            let parameters = (fixed.0, fixed.1, fixed.2, fixed.3, page.limit, page.offset);
-            let rows = statement.query_map(parameters, read_project)?;
-            Ok(Paged { rows: rows.collect::<rusqlite::Result<_>>()?, total })
-        })
-        .await
+        let conditions = project_conditions(&filter);
+        self.read(move |connection| list(connection, PROJECT, conditions, fixed(filter), page, read_project)).await
     }
 
     async fn update_project(&self, id: ProjectId, edit: ProjectEdit) -> Result<Option<Project>> {

@@ -9,7 +9,7 @@ use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{HookId, NodeId};
 use quickdraw_store::attempts::{AttemptFilter, LogFilter};
 use quickdraw_store::deliveries::DeliveryFilter;
-use quickdraw_store::scopes::Page;
+use quickdraw_store::scopes::{Page, Start};
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, NEW, NOON, at, claim, finished, policies};
@@ -218,7 +218,7 @@ pub(crate) async fn one_delivery_is_leased_by_hand_and_shows_in_its_hooks_log(fi
     let delivery = store.find_delivery(first.delivery).await.expect("read").expect("it is there");
     assert_eq!((delivery.state, delivery.tally.attempts), (State::Delivered, 3));
     let log = async |statuses: Vec<(u16, u16)>, unanswered, since| {
-        let page = Page { offset: 0, limit: 10 };
+        let page = Page { start: Start::Offset(0), limit: 10 };
         let filter = LogFilter { hook, since, statuses, unanswered, page };
         let log = store.hook_log(filter).await.expect("listed");
         assert_eq!(log.total, i64::try_from(log.rows.len()).expect("few"));

@@ -8,13 +8,13 @@ use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
 use quickdraw_domain::{GroupId, NodeId, ProjectId, Secret, Trigger};
 use quickdraw_store::Error;
-use quickdraw_store::access::{NewToken, NewUser};
-use quickdraw_store::scopes::{GroupEdit, Name, NewGroup, NewProject, Page, ProjectEdit, ScopeFilter};
+use quickdraw_store::access::{Holder, NewToken, NewUser, Tokens};
+use quickdraw_store::scopes::{GroupEdit, Name, NewGroup, NewProject, Page, ProjectEdit, ScopeFilter, Start};
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, NOON, at, hook, ring};
 
-const ALL: Page = Page { offset: 0, limit: 100 };
+const ALL: Page = Page { start: Start::Offset(0), limit: 100 };
 
 fn group(parent: Option<GroupId>, path: &str) -> NewGroup {
     NewGroup { parent, name: path.to_owned(), path: path.to_owned(), description: None, visibility_level: 20 }
@@ -44,7 +44,8 @@ pub(crate) async fn groups_and_projects_have_unique_paths(fixture: Fixture) {
         assert_eq!(store.find_project(name).await.expect("read"), Some(project.clone()));
     }
     assert_eq!(store.find_group(Name::Path("CLIMB".to_owned())).await.expect("read"), Some(top));
-    let page = store.list_groups(ScopeFilter::default(), Page { offset: 1, limit: 1 }).await.expect("listed");
+    let page =
+        store.list_groups(ScopeFilter::default(), Page { start: Start::Offset(1), limit: 1 }).await.expect("listed");
     assert_eq!((page.total, page.rows), (2, vec![sub]));
 }
 
@@ -180,7 +181,7 @@ pub(crate) async fn nodes_are_counted_while_they_live(fixture: Fixture) {
     store.heartbeat(node, at(5)).await.expect("heard");
     store.ping().await.expect("there");
     let condition = store.condition(at(5)).await.expect("looked");
-    assert_eq!((condition.nodes, condition.schema_version), (1, 4));
+    assert_eq!((condition.nodes, condition.schema_version), (1, 5));
     store.node_stopped(node).await.expect("stopped");
     assert_eq!(store.condition(at(5).plus(Duration::from_secs(1))).await.expect("looked").nodes, 0);
 }
@@ -222,7 +223,7 @@ pub(crate) async fn tokens_end_when_they_expire_or_are_taken_back(fixture: Fixtu
     assert_eq!(store.list_users(Some("Ida".to_owned()), ALL).await.expect("listed").rows.len(), 1);
     let token = |digest: u8, expires_at| NewToken {
         digest: [digest; 32],
-        user_id: ida.id,
+        holder: Holder::User(ida.id),
         name: "script".to_owned(),
         read_only: digest == 7,
         expires_at,
@@ -238,8 +239,71 @@ pub(crate) async fn tokens_end_when_they_expire_or_are_taken_back(fixture: Fixtu
     assert!(store.revoke_token(other.id).await.expect("written"));
     assert!(store.find_actor([8; 32], NOON).await.expect("read").is_none(), "it was taken back");
     assert!(!store.revoke_token(999).await.expect("looked"));
-    let nobody = NewToken { user_id: 999, ..token(9, None) };
+    let nobody = NewToken { holder: Holder::User(999), ..token(9, None) };
     assert!(matches!(store.create_token(nobody, NOON).await, Err(Error::Missing("user"))));
+}
+
+pub(crate) async fn a_projects_token_is_a_member_and_rotates(fixture: Fixture) {
+    let project = fixture.project("p").await;
+    let store = &fixture.store;
+    let scope = Scope::Project(project);
+    let new = |digest: u8, scope| NewToken {
+        digest: [digest; 32],
+        holder: Holder::Bot { scope, level: AccessLevel::Maintainer, username: format!("bot_{digest}") },
+        name: "ci".to_owned(),
+        read_only: true,
+        expires_at: Some(at(100)),
+    };
+    let made = store.create_token(new(1, scope), NOON).await.expect("made");
+    assert_eq!((made.scope, made.level, made.revoked), (Some(scope), Some(AccessLevel::Maintainer), false));
+    let actor = store.find_actor([1; 32], NOON).await.expect("read").expect("it is good");
+    assert_eq!((actor.bot_of, actor.read_only, actor.is_admin), (Some(scope), true, false));
+    assert_eq!(store.role(scope, actor.user_id, NOON).await.expect("read"), Some(AccessLevel::Maintainer));
+    let nowhere = store.create_token(new(9, Scope::Group(GroupId(999))), NOON).await;
+    assert!(matches!(nowhere, Err(Error::Missing("group"))));
+
+    let fresh = store.rotate_token(made.id, [2; 32], Some(at(500)), NOON).await.expect("written").expect("it was good");
+    assert_eq!((fresh.user_id, fresh.name.as_str(), fresh.read_only), (made.user_id, "ci", true));
+    assert!(store.find_actor([1; 32], NOON).await.expect("read").is_none(), "the old one has ended");
+    assert_eq!(store.find_actor([2; 32], at(499)).await.expect("read").map(|actor| actor.user_id), Some(made.user_id));
+    let role = store.role(scope, made.user_id, at(499)).await.expect("read");
+    assert_eq!(role, Some(AccessLevel::Maintainer), "its membership lasts as long as the token");
+    assert_eq!(store.rotate_token(made.id, [3; 32], None, NOON).await.expect("looked"), None, "not twice");
+
+    let list = |which, active| store.list_tokens(which, active, ALL);
+    let ids = |tokens: Vec<quickdraw_store::access::Token>| tokens.iter().map(|token| token.id).collect::<Vec<_>>();
+    assert_eq!(ids(list(Tokens::In(scope), None).await.expect("listed").rows), [made.id, fresh.id]);
+    assert_eq!(ids(list(Tokens::In(scope), Some((true, NOON))).await.expect("listed").rows), [fresh.id]);
+    assert_eq!(ids(list(Tokens::In(scope), Some((false, NOON))).await.expect("listed").rows), [made.id]);
+    let personal = list(Tokens::All, None).await.expect("listed").rows;
+    assert!(personal.iter().all(|token| token.scope.is_none()));
+    assert!(list(Tokens::Of(made.user_id), None).await.expect("listed").rows.is_empty(), "not a personal one");
+
+    assert!(store.revoke_token(fresh.id).await.expect("written"));
+    assert_eq!(store.role(scope, made.user_id, NOON).await.expect("read"), None, "and is a member no longer");
+    assert!(store.delete_project(project).await.expect("deleted"));
+    assert_eq!(store.find_user(made.user_id).await.expect("read"), None, "the bot goes with its project");
+}
+
+pub(crate) async fn lists_go_on_behind_a_number(fixture: Fixture) {
+    let store = &fixture.store;
+    let mut made = Vec::new();
+    for name in ["a", "b", "c"] {
+        made.push(store.create_group(group(None, name), NOON).await.expect("made").id);
+    }
+    let page = |start| store.list_groups(ScopeFilter::default(), Page { start, limit: 2 });
+    let first = page(Start::After(0)).await.expect("listed");
+    assert_eq!(first.rows.iter().map(|group| group.id).collect::<Vec<_>>(), made[..2]);
+    let rest = page(Start::After(made[1].0)).await.expect("listed");
+    assert_eq!((rest.rows.len(), rest.rows[0].id, rest.total), (1, made[2], 0), "nothing is counted");
+    assert_eq!(page(Start::Offset(2)).await.expect("listed").total, 3);
+    let user = NewUser { username: "ida".to_owned(), name: "Ida".to_owned(), email: None, is_admin: false };
+    let user = store.create_user(user, NOON).await.expect("made").id;
+    let level = AccessLevel::Guest;
+    store.set_member(Scope::Group(made[1]), user, level, None).await.expect("written");
+    let seen = ScopeFilter { visible_to: Some((user, NOON)), search: Some("B".to_owned()), parent: None };
+    let found = store.list_groups(seen, ALL).await.expect("listed");
+    assert_eq!((found.rows.len(), found.rows[0].id, found.total), (1, made[1], 1));
 }
 
 pub(crate) async fn roles_are_inherited_from_the_groups_above_and_the_highest_counts(fixture: Fixture) {

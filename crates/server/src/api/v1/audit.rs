@@ -5,21 +5,42 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use quickdraw_store::audit::AuditFilter;
-use serde_json::Value;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::history::{limit, page};
+use super::{limit, page};
 use crate::auth::Admin;
 use crate::error::ApiError;
-use crate::params::Params;
+use crate::params::Input;
 use crate::state::App;
-use crate::views;
+use crate::views::{AuditEntry, Page};
 
-/// `GET /api/v1/audit`, for administrators: newest first, `user_id`, `before`, `limit`.
-pub(super) async fn list(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Json<Value>, ApiError> {
-    let filter =
-        AuditFilter { user: params.integer("user_id")?, before: params.integer("before")?, limit: limit(&params)? };
-    let full = filter.limit;
-    let entries = app.store().list_audit(filter).await?;
-    let next = entries.last().filter(|_| entries.len() == full).map(|entry| entry.id.to_string());
-    Ok(page(entries.iter().map(views::audit_entry).collect(), next))
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Query {
+    /// Only what this user did.
+    user_id: Option<i64>,
+    /// Only entries before this one.
+    before: Option<i64>,
+    /// Most rows of the answer; more than 100 are 100.
+    #[param(default = 20, minimum = 1, maximum = 100)]
+    limit: Option<i64>,
+}
+
+/// List changes and refusals, newest first. Administrators.
+#[utoipa::path(get, path = "/audit", tag = "Audit", params(Query), responses((status = 200, body = Page<AuditEntry>)))]
+async fn list(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Input(query): Input<Query>,
+) -> Result<Json<Page<AuditEntry>>, ApiError> {
+    let limit = limit(query.limit);
+    let entries = app.store().list_audit(AuditFilter { user: query.user_id, before: query.before, limit }).await?;
+    Ok(Json(page(&entries, limit, |entry| entry.id.to_string())))
 }

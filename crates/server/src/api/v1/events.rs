@@ -11,16 +11,18 @@ use quickdraw_domain::event::{Skim, Source};
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{ProjectId, Trigger};
 use quickdraw_engine::Arrival;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::api::{find_group, find_project};
 use crate::auth::Admin;
 use crate::body::{self, Held};
 use crate::error::ApiError;
-use crate::params::Params;
+use crate::params::Input;
 use crate::receive::{idempotency_key, text};
 use crate::state::App;
 
@@ -39,13 +41,50 @@ struct Report<'a> {
     user: Option<User>,
 }
 
-pub(super) async fn report_project(
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(report_instance))
+        .routes(routes!(report_project))
+        .routes(routes!(report_group))
+        .routes(routes!(active_in_project))
+        .routes(routes!(active_in_group))
+}
+
+/// A reported event: a complete body that is sent as it is, or for a project the object that it is composed from.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "what `Report` borrows, described")]
+struct ReportBody {
+    /// What kind it is: `push_hooks`.
+    trigger: String,
+    /// A complete body, sent byte for byte.
+    #[schema(value_type = Option<Object>)]
+    payload: Option<()>,
+    /// What a body is composed from.
+    #[schema(value_type = Option<Object>)]
+    object: Option<()>,
+    /// Who did it, for a composed body.
+    #[schema(value_type = Option<Object>)]
+    user: Option<()>,
+}
+
+/// The event that was committed.
+#[derive(Serialize, ToSchema)]
+struct Reported {
+    /// Its number in the journal.
+    #[schema(format = Uuid)]
+    id: String,
+}
+
+/// Report an event of a project. It is committed when the answer comes. `Idempotency-Key` is honoured. Administrators.
+#[utoipa::path(post, path = "/projects/{id}/events", tag = "Reports", request_body = ReportBody,
+    responses((status = 202, body = Reported)))]
+async fn report_project(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+) -> Result<(StatusCode, Json<Reported>), ApiError> {
     let held = read(&app, &headers, body).await?;
     let report = parse(&held)?;
     // A number that the directory knows costs no query; composing needs the project itself.
@@ -65,13 +104,16 @@ pub(super) async fn report_project(
     accept(&app, Place::Project(project.id), &report, &composed, &headers).await
 }
 
-pub(super) async fn report_group(
+/// Report an event of a group, as of a project, with a complete body. Administrators.
+#[utoipa::path(post, path = "/groups/{id}/events", tag = "Reports", request_body = ReportBody,
+    responses((status = 202, body = Reported)))]
+async fn report_group(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+) -> Result<(StatusCode, Json<Reported>), ApiError> {
     let group = find_group(&app, &id).await?;
     let held = read(&app, &headers, body).await?;
     let report = parse(&held)?;
@@ -79,12 +121,15 @@ pub(super) async fn report_group(
     accept(&app, Place::Group(group.id), &report, payload.get().as_bytes(), &headers).await
 }
 
-pub(super) async fn report_instance(
+/// Report an event of the instance, as of a project, with a complete body. Administrators.
+#[utoipa::path(post, path = "/events", tag = "Reports", request_body = ReportBody,
+    responses((status = 202, body = Reported)))]
+async fn report_instance(
     _: Admin,
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+) -> Result<(StatusCode, Json<Reported>), ApiError> {
     let held = read(&app, &headers, body).await?;
     let report = parse(&held)?;
     let payload = report.payload.ok_or_else(missing_body)?;
@@ -97,7 +142,7 @@ async fn accept(
     report: &Report<'_>,
     body: &[u8],
     headers: &HeaderMap,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+) -> Result<(StatusCode, Json<Reported>), ApiError> {
     let trigger = trigger(report)?;
     let skim = Skim::read(body).map_err(unprocessable)?;
     let arrival = Arrival {
@@ -110,7 +155,7 @@ async fn accept(
         body,
     };
     let appended = app.belt.ingest(arrival).await?;
-    Ok((StatusCode::ACCEPTED, Json(json!({ "id": appended.id().to_string() }))))
+    Ok((StatusCode::ACCEPTED, Json(Reported { id: appended.id().to_string() })))
 }
 
 async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Held, ApiError> {
@@ -141,29 +186,48 @@ fn unprocessable(error: impl ToString) -> ApiError {
     ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
 }
 
-pub(super) async fn active_in_project(
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ActiveQuery {
+    /// Which kind: `push_hooks` or `push_events`.
+    trigger: String,
+}
+
+/// Whether anybody listens.
+#[derive(Serialize, ToSchema)]
+struct Active {
+    /// Whether it is worth composing a body.
+    active: bool,
+}
+
+/// Tell whether any hook hears of a kind of event in a project. Administrators.
+#[utoipa::path(get, path = "/projects/{id}/active_hooks", tag = "Reports", params(ActiveQuery),
+    responses((status = 200, body = Active)))]
+async fn active_in_project(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    params: Params,
-) -> Result<Json<Value>, ApiError> {
+    Input(query): Input<ActiveQuery>,
+) -> Result<Json<Active>, ApiError> {
     let project = find_project(&app, &id).await?;
-    active(&app, Place::Project(project.id), &params)
+    active(&app, Place::Project(project.id), &query)
 }
 
-pub(super) async fn active_in_group(
+/// Tell whether any hook hears of a kind of event in a group. Administrators.
+#[utoipa::path(get, path = "/groups/{id}/active_hooks", tag = "Reports", params(ActiveQuery),
+    responses((status = 200, body = Active)))]
+async fn active_in_group(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-    params: Params,
-) -> Result<Json<Value>, ApiError> {
+    Input(query): Input<ActiveQuery>,
+) -> Result<Json<Active>, ApiError> {
     let group = find_group(&app, &id).await?;
-    active(&app, Place::Group(group.id), &params)
+    active(&app, Place::Group(group.id), &query)
 }
 
-fn active(app: &App, place: Place, params: &Params) -> Result<Json<Value>, ApiError> {
-    let name = params.required("trigger", 255)?;
-    let trigger = Trigger::by_name(&name).or_else(|| Trigger::by_attribute(&name));
+fn active(app: &App, place: Place, query: &ActiveQuery) -> Result<Json<Active>, ApiError> {
+    let trigger = Trigger::by_name(&query.trigger).or_else(|| Trigger::by_attribute(&query.trigger));
     let trigger = trigger.ok_or_else(|| unprocessable("trigger does not have a valid value"))?;
-    Ok(Json(json!({ "active": app.belt.is_heard(place, trigger) })))
+    Ok(Json(Active { active: app.belt.is_heard(place, trigger) }))
 }

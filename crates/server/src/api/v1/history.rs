@@ -10,122 +10,203 @@ use quickdraw_domain::{AttemptId, DeliveryId, EventId, HookId, ProjectId, Timest
 use quickdraw_store::attempts::AttemptFilter;
 use quickdraw_store::deliveries::DeliveryFilter;
 use quickdraw_store::events::EventFilter;
+use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::{invalid, limit, page};
 use crate::auth::Admin;
 use crate::error::ApiError;
-use crate::params::Params;
+use crate::params::Input;
 use crate::state::App;
-use crate::views;
+use crate::views::{Attempt, Delivery, DeliveryWithHistory, Event, EventWithDeliveries, Page, Skipped};
 
-const DEFAULT: i64 = 20;
-const MOST: i64 = 100;
-
-pub(super) async fn events(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Json<Value>, ApiError> {
-    let trigger = match params.text("trigger")? {
-        Some(name) => Some(Trigger::by_name(&name).ok_or_else(|| invalid("trigger"))?),
-        None => None,
-    };
-    let filter = EventFilter {
-        project: params.integer("project_id")?.map(ProjectId),
-        trigger,
-        before: uuid(&params, "before")?.map(EventId),
-        limit: limit(&params)?,
-    };
-    let full = filter.limit;
-    let events = app.store().list_events(filter).await?;
-    let next = events.last().filter(|_| events.len() == full).map(|event| event.id.to_string());
-    Ok(page(events.iter().map(views::event).collect(), next))
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(events))
+        .routes(routes!(event))
+        .routes(routes!(deliveries))
+        .routes(routes!(delivery))
+        .routes(routes!(attempts))
 }
 
-pub(super) async fn event(
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct EventQuery {
+    /// Only of this kind: `push_hooks`.
+    trigger: Option<String>,
+    /// Only of this project.
+    project_id: Option<i64>,
+    /// Only events before this one.
+    before: Option<Uuid>,
+    /// Most rows of the answer; more than 100 are 100.
+    #[param(default = 20, minimum = 1, maximum = 100)]
+    limit: Option<i64>,
+}
+
+/// List events of the journal, newest first. Administrators.
+#[utoipa::path(get, path = "/events", tag = "History", params(EventQuery),
+    responses((status = 200, body = Page<Event>)))]
+async fn events(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Input(query): Input<EventQuery>,
+) -> Result<Json<Page<Event>>, ApiError> {
+    let kind = |name: String| Trigger::by_name(&name).ok_or_else(|| invalid("trigger does not have a valid value"));
+    let limit = limit(query.limit);
+    let filter = EventFilter {
+        project: query.project_id.map(ProjectId),
+        trigger: query.trigger.map(kind).transpose()?,
+        before: query.before.map(EventId),
+        limit,
+    };
+    let events = app.store().list_events(filter).await?;
+    Ok(Json(page(&events, limit, |event| event.id.to_string())))
+}
+
+/// Show an event with its body, its deliveries, and the hooks that did not get it. Administrators.
+#[utoipa::path(get, path = "/events/{event_id}", tag = "History",
+    responses((status = 200, body = EventWithDeliveries)))]
+async fn event(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<EventWithDeliveries>, ApiError> {
     let id = EventId(Uuid::parse_str(&id).map_err(|_| nothing("event"))?);
     let (event, payload) = app.store().find_event(id).await?.ok_or_else(|| nothing("event"))?;
     let skips = app.store().list_skips(id).await?;
     let filter = DeliveryFilter { event: Some(id), limit: 100, ..DeliveryFilter::default() };
     let deliveries = app.store().list_deliveries(filter).await?;
-    let mut view = views::event(&event);
     let body = payload.unpack()?;
     let text = String::from_utf8_lossy(&body).into_owned();
     // As JSON where it can be shown so; the exact bytes are what is delivered in any case.
     let shown = RawValue::from_string(text.clone()).ok().and_then(|raw| serde_json::to_value(raw).ok());
-    view["payload"] = shown.unwrap_or(Value::String(text));
-    view["deliveries"] = deliveries.iter().map(views::delivery).collect();
-    view["skipped"] =
-        skips.iter().map(|(hook, reason)| json!({ "hook_id": hook.0, "reason": reason.word() })).collect();
-    Ok(Json(view))
+    Ok(Json(EventWithDeliveries {
+        event: Event::from(&event),
+        payload: shown.unwrap_or(Value::String(text)),
+        deliveries: deliveries.iter().map(Delivery::from).collect(),
+        skipped: skips.iter().map(|(hook, why)| Skipped { hook_id: hook.0, reason: why.word() }).collect(),
+    }))
 }
 
-pub(super) async fn deliveries(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Json<Value>, ApiError> {
-    let state = match params.text("state")? {
-        Some(word) => {
-            let all = (0..=4).map(|code| DeliveryState::from_code(code, Timestamp::default()));
-            let found = all.into_iter().find(|state| state.word() == word);
-            Some(found.ok_or_else(|| invalid("state"))?.code())
+/// How a delivery stands.
+#[derive(Deserialize, ToSchema, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum StateWord {
+    /// Was never answered yet.
+    Waiting,
+    /// Failed at least once and is due again.
+    Retrying,
+    /// The receiver has it.
+    Delivered,
+    /// Was tried for the last time.
+    GivenUp,
+    /// Is no longer owed: its hook was deleted.
+    Cancelled,
+}
+
+impl StateWord {
+    const fn code(self) -> i16 {
+        const NEVER: Timestamp = Timestamp::from_micros(0);
+        match self {
+            Self::Waiting => DeliveryState::Waiting { due_at: NEVER },
+            Self::Retrying => DeliveryState::Retrying { due_at: NEVER },
+            Self::Delivered => DeliveryState::Delivered,
+            Self::GivenUp => DeliveryState::GivenUp,
+            Self::Cancelled => DeliveryState::Cancelled,
         }
-        None => None,
-    };
-    let filter = DeliveryFilter {
-        event: uuid(&params, "event_id")?.map(EventId),
-        hook: params.integer("hook_id")?.map(HookId),
-        state,
-        before: uuid(&params, "before")?.map(DeliveryId),
-        limit: limit(&params)?,
-    };
-    let full = filter.limit;
-    let deliveries = app.store().list_deliveries(filter).await?;
-    let next = deliveries.last().filter(|_| deliveries.len() == full).map(|delivery| delivery.id.to_string());
-    Ok(page(deliveries.iter().map(views::delivery).collect(), next))
+        .code()
+    }
 }
 
-pub(super) async fn delivery(
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct DeliveryQuery {
+    /// Only of this event.
+    event_id: Option<Uuid>,
+    /// Only to this hook.
+    hook_id: Option<i64>,
+    /// Only those that stand so.
+    #[param(inline)]
+    state: Option<StateWord>,
+    /// Only deliveries before this one.
+    before: Option<Uuid>,
+    /// Most rows of the answer; more than 100 are 100.
+    #[param(default = 20, minimum = 1, maximum = 100)]
+    limit: Option<i64>,
+}
+
+/// List deliveries, newest first. Administrators.
+#[utoipa::path(get, path = "/deliveries", tag = "History", params(DeliveryQuery),
+    responses((status = 200, body = Page<Delivery>)))]
+async fn deliveries(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Input(query): Input<DeliveryQuery>,
+) -> Result<Json<Page<Delivery>>, ApiError> {
+    let limit = limit(query.limit);
+    let filter = DeliveryFilter {
+        event: query.event_id.map(EventId),
+        hook: query.hook_id.map(HookId),
+        state: query.state.map(StateWord::code),
+        before: query.before.map(DeliveryId),
+        limit,
+    };
+    let deliveries = app.store().list_deliveries(filter).await?;
+    Ok(Json(page(&deliveries, limit, |delivery| delivery.id.to_string())))
+}
+
+/// Show a delivery with its attempts. Administrators.
+#[utoipa::path(get, path = "/deliveries/{delivery_id}", tag = "History",
+    responses((status = 200, body = DeliveryWithHistory)))]
+async fn delivery(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<DeliveryWithHistory>, ApiError> {
     let id = DeliveryId(Uuid::parse_str(&id).map_err(|_| nothing("delivery"))?);
     let delivery = app.store().find_delivery(id).await?.ok_or_else(|| nothing("delivery"))?;
     let filter = AttemptFilter { delivery: Some(id), limit: 100, ..AttemptFilter::default() };
     let attempts = app.store().list_attempts(filter).await?;
-    let mut view = views::delivery(&delivery);
-    view["history"] = attempts.iter().map(views::attempt).collect();
-    Ok(Json(view))
+    let history = attempts.iter().map(Attempt::from).collect();
+    Ok(Json(DeliveryWithHistory { delivery: Delivery::from(&delivery), history }))
 }
 
-pub(super) async fn attempts(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Json<Value>, ApiError> {
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct AttemptQuery {
+    /// Only of this delivery.
+    delivery_id: Option<Uuid>,
+    /// Only to this hook.
+    hook_id: Option<i64>,
+    /// Only attempts before this one.
+    before: Option<i64>,
+    /// Most rows of the answer; more than 100 are 100.
+    #[param(default = 20, minimum = 1, maximum = 100)]
+    limit: Option<i64>,
+}
+
+/// List attempts, newest first. Administrators.
+#[utoipa::path(get, path = "/attempts", tag = "History", params(AttemptQuery),
+    responses((status = 200, body = Page<Attempt>)))]
+async fn attempts(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Input(query): Input<AttemptQuery>,
+) -> Result<Json<Page<Attempt>>, ApiError> {
+    let limit = limit(query.limit);
     let filter = AttemptFilter {
-        delivery: uuid(&params, "delivery_id")?.map(DeliveryId),
-        hook: params.integer("hook_id")?.map(HookId),
-        before: params.integer("before")?.map(AttemptId),
-        limit: limit(&params)?,
+        delivery: query.delivery_id.map(DeliveryId),
+        hook: query.hook_id.map(HookId),
+        before: query.before.map(AttemptId),
+        limit,
     };
-    let full = filter.limit;
     let attempts = app.store().list_attempts(filter).await?;
-    let next = attempts.last().filter(|_| attempts.len() == full).map(|attempt| attempt.id.to_string());
-    Ok(page(attempts.iter().map(views::attempt).collect(), next))
-}
-
-pub(super) fn page(items: Vec<Value>, next: Option<String>) -> Json<Value> {
-    Json(json!({ "items": items, "next": next }))
-}
-
-pub(super) fn limit(params: &Params) -> Result<usize, ApiError> {
-    let limit = params.integer("limit")?.unwrap_or(DEFAULT).clamp(1, MOST);
-    usize::try_from(limit).map_err(|_| invalid("limit"))
-}
-
-fn uuid(params: &Params, name: &str) -> Result<Option<Uuid>, ApiError> {
-    params.text(name)?.map(|text| Uuid::parse_str(&text).map_err(|_| invalid(name))).transpose()
-}
-
-fn invalid(name: &str) -> ApiError {
-    ApiError::problem(StatusCode::BAD_REQUEST, format!("{name} does not have a valid value"))
+    Ok(Json(page(&attempts, limit, |attempt| attempt.id.to_string())))
 }
 
 fn nothing(what: &str) -> ApiError {

@@ -14,11 +14,16 @@ use quickdraw_domain::insights::report::{
     self, CommitReport, burst_share, has_whole_hours, work_balance, working_days,
 };
 use quickdraw_store::insights::{CommitFilter, Identity};
+use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use super::invalid;
 use crate::auth::Admin;
 use crate::error::ApiError;
-use crate::params::Params;
+use crate::params::Input;
 use crate::state::App;
 
 /// Days that are covered when nothing else is asked for.
@@ -35,11 +40,35 @@ struct Window {
     to: Timestamp,
 }
 
-pub(super) async fn commits(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Json<Value>, ApiError> {
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(commits))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Query {
+    /// First day that is covered; by default 30 days before `to`.
+    #[param(format = Date)]
+    from: Option<String>,
+    /// First day that is no longer covered; by default tomorrow.
+    #[param(format = Date)]
+    to: Option<String>,
+    /// Where days begin: a name of the IANA time zone database; by default UTC.
+    zone: Option<String>,
+    /// Only this project: its number in events, or its path.
+    project: Option<String>,
+    /// Only this author: a name or an address.
+    author: Option<String>,
+}
+
+/// Count commits of a window of days. Administrators.
+#[utoipa::path(get, path = "/insights/commits", tag = "Insights", params(Query),
+    responses((status = 200, body = Value, description = "The report, with the definition's version inside.")))]
+async fn commits(_: Admin, State(app): State<Arc<App>>, Input(query): Input<Query>) -> Result<Json<Value>, ApiError> {
     let now = app.belt.clock().now();
-    let window = Window::read(&params, now)?;
-    let project = project(&app, &params).await?;
-    let author = params.text("author")?;
+    let window = Window::read(&query, now)?;
+    let project = project(&app, query.project).await?;
+    let author = query.author;
     let wanted = match &author {
         Some(author) => Some(app.store().find_identities(Some(author.clone())).await?),
         None => None,
@@ -72,32 +101,31 @@ pub(super) async fn commits(_: Admin, State(app): State<Arc<App>>, params: Param
 }
 
 impl Window {
-    fn read(params: &Params, now: Timestamp) -> Result<Self, ApiError> {
-        let zone_name = params.text("zone")?.unwrap_or_else(|| "UTC".to_owned());
+    fn read(query: &Query, now: Timestamp) -> Result<Self, ApiError> {
+        let zone_name = query.zone.clone().unwrap_or_else(|| "UTC".to_owned());
         let zone = TimeZone::get(&zone_name)
             .map_err(|_| invalid("zone is not a name of the IANA time zone database, such as Europe/Bratislava"))?;
         let today =
             jiff::Timestamp::from_microsecond(now.as_micros()).unwrap_or_default().to_zoned(zone.clone()).date();
-        let day = |name: &str| -> Result<Option<Date>, ApiError> {
-            let text = params.text(name)?;
+        let day = |name: &str, text: &Option<String>| -> Result<Option<Date>, ApiError> {
             let parse =
-                |text: String| text.parse().map_err(|_| invalid(&format!("{name} is not a date, such as 2026-05-01")));
-            text.map(parse).transpose()
+                |text: &String| text.parse().map_err(|_| invalid(format!("{name} is not a date, such as 2026-05-01")));
+            text.as_ref().map(parse).transpose()
         };
         let span = |days: i32| jiff::Span::new().days(days);
         let out_of_range = |_| invalid("from and to are out of range");
         // `to` is the first day that is no longer covered; without it, today is covered.
-        let to = match day("to")? {
+        let to = match day("to", &query.to)? {
             Some(to) => to,
             None => today.checked_add(span(1)).map_err(out_of_range)?,
         };
-        let first = match day("from")? {
+        let first = match day("from", &query.from)? {
             Some(from) => from,
             None => to.checked_sub(span(DEFAULT_DAYS)).map_err(out_of_range)?,
         };
         let days = first.until(to).map_err(out_of_range)?.get_days();
         if !(1..=MAX_DAYS).contains(&days) {
-            return Err(invalid(&format!("from must lie before to, and at most {MAX_DAYS} days")));
+            return Err(invalid(format!("from must lie before to, and at most {MAX_DAYS} days")));
         }
         let start = |date: Date| {
             let zoned = date.to_zoned(zone.clone()).map_err(out_of_range)?;
@@ -109,8 +137,8 @@ impl Window {
 }
 
 /// A project by its number in events, or by its path there.
-async fn project(app: &App, params: &Params) -> Result<Option<i64>, ApiError> {
-    let Some(text) = params.text("project")? else { return Ok(None) };
+async fn project(app: &App, name: Option<String>) -> Result<Option<i64>, ApiError> {
+    let Some(text) = name else { return Ok(None) };
     if let Ok(number) = text.parse() {
         return Ok(Some(number));
     }
@@ -118,10 +146,6 @@ async fn project(app: &App, params: &Params) -> Result<Option<i64>, ApiError> {
     found
         .map(Some)
         .ok_or_else(|| ApiError::problem(StatusCode::NOT_FOUND, "no event has named a project with this path yet"))
-}
-
-fn invalid(text: &str) -> ApiError {
-    ApiError::problem(StatusCode::BAD_REQUEST, text)
 }
 
 fn view(

@@ -8,45 +8,72 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use quickdraw_domain::GroupId;
 use quickdraw_domain::access::Action;
-use quickdraw_domain::scope::{Group, check_path_segment};
+use quickdraw_domain::scope::{self, check_path_segment};
 use quickdraw_store::scopes::{GroupEdit, NewGroup, ScopeFilter};
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::page::Listing;
+use super::page::{Listing, PageQuery};
 use super::target::group_for;
 use crate::api::find_group;
 use crate::auth::{Admin, Caller};
 use crate::error::ApiError;
-use crate::params::Params;
+use crate::params::{Clearable, Line, Params};
 use crate::state::App;
-use crate::views;
+use crate::views::{Group, Message, Namespace, Project, Visibility};
 
-pub(super) async fn list(caller: Caller, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
-    answer(&app, &listing, Seen::By(&caller), views::group).await
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(show, edit, delete))
+        .routes(routes!(subgroups))
+        .routes(routes!(projects))
+        .routes(routes!(namespaces))
 }
 
-/// Groups as the places that projects can be made in.
-pub(super) async fn namespaces(
-    caller: Caller,
-    State(app): State<Arc<App>>,
-    listing: Listing,
-) -> Result<Response, ApiError> {
-    answer(&app, &listing, Seen::By(&caller), views::namespace).await
+/// What a list of groups or projects is narrowed to.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Search {
+    /// Only those with this in name or path.
+    #[param(inline)]
+    search: Option<Line<255>>,
 }
 
-/// `/groups/:id/subgroups`.
-pub(super) async fn subgroups(
+/// List groups: those that the caller is a member of, and all for administrators.
+#[utoipa::path(get, path = "/groups", tag = "Groups", params(PageQuery, Search),
+    responses((status = 200, body = [Group])))]
+async fn list(caller: Caller, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
+    answer(&app, &listing, Seen::By(&caller), Group::new).await
+}
+
+/// List namespaces: groups as the places that projects can be made in.
+#[utoipa::path(get, path = "/namespaces", tag = "Groups", params(PageQuery, Search),
+    responses((status = 200, body = [Namespace])))]
+async fn namespaces(caller: Caller, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
+    answer(&app, &listing, Seen::By(&caller), Namespace::new).await
+}
+
+/// List the groups directly in a group.
+#[utoipa::path(get, path = "/groups/{id}/subgroups", tag = "Groups", params(PageQuery, Search),
+    responses((status = 200, body = [Group])))]
+async fn subgroups(
     caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     listing: Listing,
 ) -> Result<Response, ApiError> {
     let group = group_for(&app, &caller, &id, Action::See).await?;
-    answer(&app, &listing, Seen::In(group.id), views::group).await
+    answer(&app, &listing, Seen::In(group.id), Group::new).await
 }
 
-/// `/groups/:id/projects`.
-pub(super) async fn projects(
+/// List the projects directly in a group.
+#[utoipa::path(get, path = "/groups/{id}/projects", tag = "Groups", params(PageQuery, Search),
+    responses((status = 200, body = [Project])))]
+async fn projects(
     caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
@@ -56,15 +83,15 @@ pub(super) async fn projects(
     super::projects::answer(&app, &listing, Seen::In(group.id)).await
 }
 
-async fn answer(
+async fn answer<T: Serialize>(
     app: &App,
     listing: &Listing,
     seen: Seen<'_>,
-    view: fn(&Group, &str) -> Value,
+    view: fn(&scope::Group, &str) -> T,
 ) -> Result<Response, ApiError> {
-    let asked = listing.asked()?;
-    let groups = app.store().list_groups(seen.filter(app, listing)?, asked.rows()).await?;
-    Ok(listing.answer(&asked, groups.total, groups.rows.iter().map(|group| view(group, &app.external_url))))
+    let page = listing.asked()?;
+    let groups = app.store().list_groups(seen.filter(app, listing)?, page).await?;
+    Ok(listing.answer(page, &groups, |group| group.id.0, |group| view(group, &app.external_url)))
 }
 
 /// Which groups or projects a list has.
@@ -78,7 +105,7 @@ pub(super) enum Seen<'a> {
 impl Seen<'_> {
     /// With what the request searches for.
     pub(super) fn filter(&self, app: &App, listing: &Listing) -> Result<ScopeFilter, ApiError> {
-        let search = listing.params.line("search", 255)?.filter(|text| !text.is_empty());
+        let search = listing.params.read::<Search>()?.search.map(|text| text.0);
         Ok(match self {
             Self::By(caller) => ScopeFilter { search, parent: None, visible_to: caller.sees(app) },
             Self::In(group) => ScopeFilter { search, parent: Some(*group), visible_to: None },
@@ -86,75 +113,97 @@ impl Seen<'_> {
     }
 }
 
-pub(super) async fn edit(
-    caller: Caller,
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    params: Params,
-) -> Result<Json<Value>, ApiError> {
-    let group = group_for(&app, &caller, &id, Action::Administer).await?;
-    let edit = GroupEdit {
-        name: params.line("name", 255)?.filter(|name| !name.is_empty()),
-        description: params.change("description", 2048)?,
-        visibility_level: new_visibility(&params)?,
-    };
-    let changed = app.store().update_group(group.id, edit).await?.ok_or_else(|| ApiError::not_found("Group"))?;
-    refresh(&app).await;
-    Ok(Json(views::group(&changed, &app.external_url)))
+/// A group to be made.
+#[derive(Deserialize, ToSchema)]
+struct GroupToMake {
+    /// The group that it goes into.
+    parent_id: Option<i64>,
+    /// Shown name.
+    name: Line<255>,
+    /// Last segment of its path.
+    path: Line<255>,
+    /// Free text.
+    description: Option<Line<2048>>,
+    /// Who may see it.
+    visibility: Option<Visibility>,
 }
 
-pub(super) async fn create(
-    _: Admin,
-    State(app): State<Arc<App>>,
-    params: Params,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+/// Make a group. Administrators.
+#[utoipa::path(post, path = "/groups", tag = "Groups", request_body = GroupToMake,
+    responses((status = 201, body = Group)))]
+async fn create(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<(StatusCode, Json<Group>), ApiError> {
+    let input: GroupToMake = params.read()?;
     let new = NewGroup {
-        parent: params.integer("parent_id")?.map(GroupId),
-        name: params.required("name", 255)?,
-        path: path(&params, "path")?,
-        description: params.text("description")?,
-        visibility_level: visibility(&params)?,
+        parent: input.parent_id.map(GroupId),
+        name: input.name.0,
+        path: path(input.path.0, "path")?,
+        description: input.description.map(|text| text.0),
+        visibility_level: input.visibility.map_or(0, Visibility::level),
     };
     let group = app.store().create_group(new, app.belt.clock().now()).await?;
     refresh(&app).await;
-    Ok((StatusCode::CREATED, Json(views::group(&group, &app.external_url))))
+    Ok((StatusCode::CREATED, Json(Group::new(&group, &app.external_url))))
 }
 
-pub(super) async fn show(
+/// What is to be changed of a group.
+#[derive(Deserialize, ToSchema)]
+struct GroupToChange {
+    /// Shown name.
+    name: Option<Line<255>>,
+    /// Free text.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 2048)]
+    description: Clearable<Line<2048>>,
+    /// Who may see it.
+    visibility: Option<Visibility>,
+}
+
+/// Change a group. Owners.
+#[utoipa::path(put, path = "/groups/{id}", tag = "Groups", request_body = GroupToChange,
+    responses((status = 200, body = Group)))]
+async fn edit(
     caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
-    let group = group_for(&app, &caller, &id, Action::See).await?;
-    Ok(Json(views::group(&group, &app.external_url)))
+    params: Params,
+) -> Result<Json<Group>, ApiError> {
+    let group = group_for(&app, &caller, &id, Action::Administer).await?;
+    let input: GroupToChange = params.read()?;
+    let edit = GroupEdit {
+        name: input.name.map(|text| text.0),
+        description: input.description.0.map(|text| text.map(|text| text.0)),
+        visibility_level: input.visibility.map(Visibility::level),
+    };
+    let changed = app.store().update_group(group.id, edit).await?.ok_or_else(|| ApiError::not_found("Group"))?;
+    refresh(&app).await;
+    Ok(Json(Group::new(&changed, &app.external_url)))
 }
 
-pub(super) async fn delete(
+/// Show a group. Members.
+#[utoipa::path(get, path = "/groups/{id}", tag = "Groups", responses((status = 200, body = Group)))]
+async fn show(caller: Caller, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Group>, ApiError> {
+    let group = group_for(&app, &caller, &id, Action::See).await?;
+    Ok(Json(Group::new(&group, &app.external_url)))
+}
+
+/// Delete a group with its subgroups, projects and their hooks. Administrators.
+#[utoipa::path(delete, path = "/groups/{id}", tag = "Groups", responses((status = 202, body = Message)))]
+async fn delete(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+) -> Result<(StatusCode, Json<Message>), ApiError> {
     let group = find_group(&app, &id).await?;
     app.store().delete_group(group.id).await?;
     refresh(&app).await;
-    Ok((StatusCode::ACCEPTED, Json(json!({ "message": "202 Accepted" }))))
+    Ok((StatusCode::ACCEPTED, Json(Message::new("202 Accepted"))))
 }
 
-/// The path of a new group or project.
-pub(super) fn path(params: &Params, name: &str) -> Result<String, ApiError> {
-    let path = params.required(name, 255)?;
+/// The path of a new group or project, made from the parameter of that name.
+pub(super) fn path(path: String, name: &str) -> Result<String, ApiError> {
     check_path_segment(&path)
         .map_err(|error| ApiError::Message(StatusCode::BAD_REQUEST, json!({ name: [error.to_string()] })))?;
     Ok(path)
-}
-
-pub(super) fn visibility(params: &Params) -> Result<i64, ApiError> {
-    Ok(new_visibility(params)?.unwrap_or(0))
-}
-
-pub(super) fn new_visibility(params: &Params) -> Result<Option<i64>, ApiError> {
-    let wrong = || ApiError::bad_parameter("visibility does not have a valid value");
-    params.text("visibility")?.map(|word| views::visibility_level(&word).ok_or_else(wrong)).transpose()
 }
 
 /// The next event on this node must hear of the change. If the store fails just now, fan-out notices by itself.

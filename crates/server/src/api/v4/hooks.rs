@@ -7,29 +7,31 @@ mod values;
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
-use axum::{Json, Router};
 use quickdraw_domain::HookId;
 use quickdraw_domain::access::Action;
 use quickdraw_domain::guard::judge_url;
 use quickdraw_domain::hook::edit::EditError;
-use quickdraw_domain::hook::{Hook, HookEdit, HookUrl};
+use quickdraw_domain::hook::{self, HookEdit, HookUrl};
 use quickdraw_domain::scope::Scope;
 use quickdraw_store::Error;
 use quickdraw_store::hooks::HookWithHealth;
-use serde_json::{Value, json};
+use serde_json::json;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
+use self::read::{HookToChange, HookToMake};
 use super::groups::refresh;
-use super::page::Listing;
+use super::page::{Listing, PageQuery};
 use super::target::Target;
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::state::App;
-use crate::views;
+use crate::views::Hook;
 
 /// Most system hooks. GitLab has no limit there; this is one that nobody meets by intent.
 const MOST_ON_INSTANCE: i64 = 1000;
@@ -37,31 +39,25 @@ const MOST_ON_INSTANCE: i64 = 1000;
 const TRIES: usize = 5;
 
 /// The same for projects and groups; what comes before the collection names the level.
-pub(crate) fn routes() -> Router<Arc<App>> {
+pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     settings()
-        .route("/{hook_id}", get(show).put(edit).delete(delete))
-        .route("/{hook_id}/events", get(log::list))
-        .route("/{hook_id}/events/{hook_event_id}/resend", post(log::resend))
-        .route("/{hook_id}/test/{trigger}", post(test::test))
+        .routes(routes!(show, edit, delete))
+        .routes(routes!(log::list))
+        .routes(routes!(log::resend))
+        .routes(routes!(test::test))
 }
 
 /// System hooks have no log and no resend, and a test of their own.
-pub(crate) fn system_routes() -> Router<Arc<App>> {
-    settings().route("/{hook_id}", get(show).put(edit).delete(delete).post(test::test_system))
+pub(crate) fn system_routes() -> OpenApiRouter<Arc<App>> {
+    settings().routes(routes!(show, edit, delete, test::test_system))
 }
 
-fn settings() -> Router<Arc<App>> {
-    let values = |kind| put(move |at, app, params| values::set(kind, at, app, params));
-    Router::new()
-        .route("/", get(list).post(create))
-        .route(
-            "/{hook_id}/custom_headers/{key}",
-            values(values::Kind::CustomHeader).delete(|at, app| values::unset(values::Kind::CustomHeader, at, app)),
-        )
-        .route(
-            "/{hook_id}/url_variables/{key}",
-            values(values::Kind::UrlVariable).delete(|at, app| values::unset(values::Kind::UrlVariable, at, app)),
-        )
+fn settings() -> OpenApiRouter<Arc<App>> {
+    let (schemas, paths, methods) = routes!(list, create);
+    OpenApiRouter::new()
+        .routes((schemas, paths, methods.delete(delete_none)))
+        .routes(routes!(values::set_header, values::unset_header))
+        .routes(routes!(values::set_variable, values::unset_variable))
 }
 
 /// The hooks of a scope, for somebody who may see and change them.
@@ -91,21 +87,22 @@ impl At {
     }
 }
 
+/// List hooks. Maintainers of a project, owners of a group, administrators of the instance.
+#[utoipa::path(get, path = "/", tag = "Hooks", params(PageQuery), responses((status = 200, body = [Hook])))]
 async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
-    let asked = listing.asked()?;
-    let hooks = app.store().list_hooks(at.scope(), asked.rows()).await?;
+    let page = listing.asked()?;
+    let hooks = app.store().list_hooks(at.scope(), page).await?;
     let now = app.belt.clock().now();
-    Ok(listing.answer(&asked, hooks.total, hooks.rows.iter().map(|entry| views::hook(entry, now))))
+    Ok(listing.answer(page, &hooks, |entry| entry.hook.id.0, |entry| Hook::new(entry, now)))
 }
 
-async fn create(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(StatusCode, Json<Value>), ApiError> {
+/// Make a hook. At most 100 for a project and 50 for a group, unless the operator says otherwise.
+#[utoipa::path(post, path = "/", tag = "Hooks", request_body = HookToMake, responses((status = 201, body = Hook)))]
+async fn create(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(StatusCode, Json<Hook>), ApiError> {
     let change = read::change(&params, at.scope(), true)?;
-    if change.url.as_ref().is_none_or(|url| url.trim().is_empty()) {
-        return Err(ApiError::bad_parameter("url is missing"));
-    }
     let now = app.belt.clock().now();
     let blank = HookUrl::parse("https://blank.invalid").map_err(|_| ApiError::plain_not_found())?;
-    let hook = change_hook(&app, &Hook::new(at.scope(), blank, uuid::Uuid::new_v4(), now), change)?;
+    let hook = change_hook(&app, &hook::Hook::new(at.scope(), blank, uuid::Uuid::new_v4(), now), change)?;
     let most = match at.scope() {
         Scope::Project(_) => app.limits.project_hooks,
         Scope::Group(_) => app.limits.group_hooks,
@@ -119,23 +116,31 @@ async fn create(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(
         other => other.into(),
     })?;
     refresh(&app).await;
-    Ok((StatusCode::CREATED, Json(views::hook(&made, now))))
+    Ok((StatusCode::CREATED, Json(Hook::new(&made, now))))
 }
 
-async fn show(at: At, State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
-    Ok(Json(views::hook(&at.hook(&app).await?, app.belt.clock().now())))
+/// Show a hook. As listing them.
+#[utoipa::path(get, path = "/{hook_id}", tag = "Hooks", responses((status = 200, body = Hook)))]
+async fn show(at: At, State(app): State<Arc<App>>) -> Result<Json<Hook>, ApiError> {
+    Ok(Json(Hook::new(&at.hook(&app).await?, app.belt.clock().now())))
 }
 
-async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Json<Value>, ApiError> {
+/// Change a hook. Lists of custom headers and URL variables are merged by key. When what is called changes, secrets that
+/// are not given anew are dropped.
+#[utoipa::path(put, path = "/{hook_id}", tag = "Hooks", request_body = HookToChange,
+    responses((status = 200, body = Hook)))]
+async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Json<Hook>, ApiError> {
     let _ = at.hook(&app).await?;
     if params.is_empty() {
         return Err(ApiError::bad_parameter("No parameters provided"));
     }
     let change = read::change(&params, at.scope(), false)?;
     let changed = update(&app, &at, |hook| change_hook(&app, hook, change.clone())).await?;
-    Ok(Json(views::hook(&changed, app.belt.clock().now())))
+    Ok(Json(Hook::new(&changed, app.belt.clock().now())))
 }
 
+/// Delete a hook. With `If-Unmodified-Since`, only if it did not change after that.
+#[utoipa::path(delete, path = "/{hook_id}", tag = "Hooks", responses((status = 204)))]
 async fn delete(at: At, State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, ApiError> {
     let entry = at.hook(&app).await?;
     let since = headers.get("if-unmodified-since").and_then(|value| value.to_str().ok());
@@ -151,11 +156,16 @@ async fn delete(at: At, State(app): State<Arc<App>>, headers: HeaderMap) -> Resu
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
+/// The collection cannot be deleted: 404, as in GitLab, where other paths answer 405.
+async fn delete_none(_: At) -> ApiError {
+    ApiError::Error(StatusCode::NOT_FOUND, "404 Not Found".to_owned())
+}
+
 /// Reads a hook, changes it, and writes it if nobody else did meanwhile; else tries again with what they wrote.
 async fn update(
     app: &App,
     at: &At,
-    change: impl Fn(&Hook) -> Result<Hook, ApiError>,
+    change: impl Fn(&hook::Hook) -> Result<hook::Hook, ApiError>,
 ) -> Result<HookWithHealth, ApiError> {
     for _ in 0..TRIES {
         let entry = at.hook(app).await?;
@@ -169,7 +179,7 @@ async fn update(
 }
 
 /// Makes a change; texts of the refusals are GitLab's, with the reason behind them.
-fn change_hook(app: &App, hook: &Hook, change: HookEdit) -> Result<Hook, ApiError> {
+fn change_hook(app: &App, hook: &hook::Hook, change: HookEdit) -> Result<hook::Hook, ApiError> {
     let changed = hook.edited(change, app.belt.clock().now()).map_err(|error| refused(&error))?;
     // The first gate. Names are not looked up here: a receiver may be set up after its hook.
     judge_url(&changed.url, &app.belt.settings().guard)

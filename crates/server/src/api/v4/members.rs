@@ -2,25 +2,28 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{FromRequestParts, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
-use axum::routing::get;
-use axum::{Json, Router};
 use quickdraw_domain::access::{AccessLevel, Action};
-use quickdraw_store::access::Member;
-use serde_json::{Value, json};
+use quickdraw_store::access;
+use serde::Deserialize;
+use serde_json::json;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::page::Listing;
+use super::page::{Listing, PageQuery};
 use super::target::Target;
-use super::users::{date, day, view as user_view};
 use crate::error::ApiError;
-use crate::params::Params;
+use crate::params::{Day, Level, Params};
 use crate::state::App;
+use crate::views::Member;
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/", get(list).post(add)).route("/{user_id}", get(show).put(edit).delete(remove))
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(show, edit, remove))
 }
 
 /// The members of a scope, for somebody who may see them; and for changes, administer the scope.
@@ -36,43 +39,73 @@ impl FromRequestParts<Arc<App>> for At {
 }
 
 impl At {
-    /// Nobody gives or takes a role above their own.
     async fn may_set(&self, app: &App, level: AccessLevel) -> Result<(), ApiError> {
-        let actor = &self.0.caller.0;
-        let role = app.store().role(self.0.scope, actor.user_id, app.belt.clock().now()).await?;
-        if actor.is_admin || role.is_some_and(|role| role >= level) { Ok(()) } else { Err(ApiError::forbidden()) }
+        self.0.may_give(app, level).await
     }
 
-    async fn member(&self, app: &App) -> Result<Member, ApiError> {
+    async fn member(&self, app: &App) -> Result<access::Member, ApiError> {
         let found = app.store().find_member(self.0.scope, self.0.number("user_id")?).await?;
         found.ok_or_else(|| ApiError::not_found("Member"))
     }
 }
 
+/// List the direct members. Members.
+#[utoipa::path(get, path = "/", tag = "Members", params(PageQuery), responses((status = 200, body = [Member])))]
 async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
-    let asked = listing.asked()?;
-    let members = app.store().list_members(at.0.scope, asked.rows()).await?;
-    Ok(listing.answer(&asked, members.total, members.rows.iter().map(|member| view(member, &app))))
+    let page = listing.asked()?;
+    let members = app.store().list_members(at.0.scope, page).await?;
+    Ok(listing.answer(page, &members, |member| member.user.id, |member| Member::new(member, &app.external_url)))
 }
 
-async fn show(at: At, State(app): State<Arc<App>>) -> Result<Json<Value>, ApiError> {
-    Ok(Json(view(&at.member(&app).await?, &app)))
+/// Show a direct member. Members.
+#[utoipa::path(get, path = "/{user_id}", tag = "Members", responses((status = 200, body = Member)))]
+async fn show(at: At, State(app): State<Arc<App>>) -> Result<Json<Member>, ApiError> {
+    Ok(Json(Member::new(&at.member(&app).await?, &app.external_url)))
 }
 
-async fn add(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let user = params.integer("user_id")?.ok_or_else(|| ApiError::bad_parameter("user_id is missing"))?;
-    if app.store().find_member(at.0.scope, user).await?.is_some() {
+/// Who becomes a member.
+#[derive(Deserialize, ToSchema)]
+struct MemberToAdd {
+    /// The user's number.
+    user_id: i64,
+    /// As what.
+    access_level: Level,
+    /// The day on which it ends.
+    expires_at: Option<Day>,
+}
+
+/// Make somebody a member. Maintainers of a project, owners of a group; nobody gives a role above their own.
+#[utoipa::path(post, path = "/", tag = "Members", request_body = MemberToAdd,
+    responses((status = 201, body = Member)))]
+async fn add(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(StatusCode, Json<Member>), ApiError> {
+    let MemberToAdd { user_id, access_level, expires_at } = params.read()?;
+    if app.store().find_member(at.0.scope, user_id).await?.is_some() {
         return Err(ApiError::Message(StatusCode::CONFLICT, json!("Member already exists")));
     }
-    Ok((StatusCode::CREATED, Json(set(&at, &app, user, &params).await?)))
+    Ok((StatusCode::CREATED, Json(set(&at, &app, user_id, access_level, expires_at).await?)))
 }
 
-async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Json<Value>, ApiError> {
+/// What a member becomes.
+#[derive(Deserialize, ToSchema)]
+struct MemberToChange {
+    /// As what.
+    access_level: Level,
+    /// The day on which it ends.
+    expires_at: Option<Day>,
+}
+
+/// Change a member's role. As making them one.
+#[utoipa::path(put, path = "/{user_id}", tag = "Members", request_body = MemberToChange,
+    responses((status = 200, body = Member)))]
+async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Json<Member>, ApiError> {
     let member = at.member(&app).await?;
     at.may_set(&app, member.level).await?;
-    Ok(Json(set(&at, &app, member.user.id, &params).await?))
+    let MemberToChange { access_level, expires_at } = params.read()?;
+    Ok(Json(set(&at, &app, member.user.id, access_level, expires_at).await?))
 }
 
+/// End a membership. As making them one.
+#[utoipa::path(delete, path = "/{user_id}", tag = "Members", responses((status = 204)))]
 async fn remove(at: At, State(app): State<Arc<App>>) -> Result<StatusCode, ApiError> {
     let member = at.member(&app).await?;
     at.may_set(&app, member.level).await?;
@@ -80,21 +113,8 @@ async fn remove(at: At, State(app): State<Arc<App>>) -> Result<StatusCode, ApiEr
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn set(at: &At, app: &App, user: i64, params: &Params) -> Result<Value, ApiError> {
-    let level = params.integer("access_level")?.ok_or_else(|| ApiError::bad_parameter("access_level is missing"))?;
-    let level = AccessLevel::by_number(level)
-        .ok_or_else(|| ApiError::bad_parameter("access_level does not have a valid value"))?;
-    at.may_set(app, level).await?;
-    let expires_at = match params.text("expires_at")?.filter(|text| !text.is_empty()) {
-        Some(text) => Some(day(&text).ok_or_else(|| ApiError::bad_parameter("expires_at is invalid"))?),
-        None => None,
-    };
-    Ok(view(&app.store().set_member(at.0.scope, user, level, expires_at).await?, app))
-}
-
-fn view(member: &Member, app: &App) -> Value {
-    let mut view = user_view(&member.user, &app.external_url, false);
-    view["access_level"] = json!(member.level.number());
-    view["expires_at"] = json!(member.expires_at.map(date));
-    view
+async fn set(at: &At, app: &App, user: i64, level: Level, expires_at: Option<Day>) -> Result<Member, ApiError> {
+    at.may_set(app, level.0).await?;
+    let member = app.store().set_member(at.0.scope, user, level.0, expires_at.map(|day| day.0)).await?;
+    Ok(Member::new(&member, &app.external_url))
 }

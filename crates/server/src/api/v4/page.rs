@@ -1,4 +1,4 @@
-//! GitLab's offset pagination: `page`, `per_page`, and the headers that clients follow.
+//! GitLab's pagination, by number and by key, and the headers that clients follow.
 
 use std::sync::Arc;
 
@@ -6,17 +6,47 @@ use axum::Json;
 use axum::extract::{FromRequest, OriginalUri, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
-use quickdraw_store::scopes::Page;
-use serde_json::Value;
+use quickdraw_store::scopes::{MOST_COUNTED, Page, Paged, Start};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::error::ApiError;
-use crate::params::Params;
+use crate::params::{Invalid, Params};
 use crate::state::App;
 
 const DEFAULT: i64 = 20;
 const MOST: i64 = 100;
 /// Beyond so many rows clients are not told how many there are, as in GitLab.
-const COUNTED: i64 = 10_000;
+const COUNTED: i64 = MOST_COUNTED - 1;
+/// Pages by number end here, as in GitLab: each costs more than the one before.
+const MOST_OFFSET: i64 = 50_000;
+
+/// Which page of a list.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageQuery {
+    /// Number of the page.
+    #[param(default = 1, minimum = 1)]
+    page: Option<i64>,
+    /// Rows of a page.
+    #[param(default = 20, minimum = 1, maximum = 100)]
+    per_page: Option<i64>,
+    /// `keyset`: the next page begins behind the last row, at the same cost however far it is. `Link` has its address.
+    #[param(inline)]
+    pagination: Option<Pagination>,
+    /// With `pagination=keyset`: only rows with greater numbers.
+    id_after: Option<i64>,
+}
+
+/// How pages follow each other.
+#[derive(Deserialize, ToSchema, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Pagination {
+    /// By number.
+    Offset,
+    /// Behind the last row.
+    Keyset,
+}
 
 /// A request for a page of a list: extracted last, because it reads the body.
 pub(crate) struct Listing {
@@ -36,102 +66,108 @@ impl FromRequest<Arc<App>> for Listing {
 }
 
 impl Listing {
-    pub(crate) fn asked(&self) -> Result<Asked, ApiError> {
-        Asked::read(&self.params)
+    pub(crate) fn asked(&self) -> Result<Page, ApiError> {
+        let asked: PageQuery = self.params.read()?;
+        let limit = asked.limit(i64::MAX)?.min(MOST);
+        if asked.pagination == Some(Pagination::Keyset) {
+            return Ok(Page { start: Start::After(asked.id_after.unwrap_or(0)), limit });
+        }
+        asked.numbered(limit)
     }
 
-    /// The same where more than `most` on a page is a refusal.
-    pub(crate) fn asked_at_most(&self, most: i64) -> Result<Asked, ApiError> {
-        Asked::read_at_most(&self.params, most)
+    /// The same where more than `most` on a page is a refusal, and pages have numbers.
+    pub(crate) fn asked_at_most(&self, most: i64) -> Result<Page, ApiError> {
+        let asked: PageQuery = self.params.read()?;
+        asked.numbered(asked.limit(most)?)
     }
 
     /// A page of a list with its headers. Links are on the base that the client used.
-    pub(crate) fn answer(&self, asked: &Asked, total: i64, rows: impl Iterator<Item = Value>) -> Response {
-        asked.answer(rows.collect(), total, &self.headers, &self.uri)
-    }
-}
-
-/// Which page is asked for.
-pub(crate) struct Asked {
-    page: i64,
-    per_page: i64,
-}
-
-impl Asked {
-    fn read(params: &Params) -> Result<Self, ApiError> {
-        Self::read_at_most(params, i64::MAX).map(|asked| Self { per_page: asked.per_page.min(MOST), ..asked })
-    }
-
-    fn read_at_most(params: &Params, most: i64) -> Result<Self, ApiError> {
-        let page = params.integer("page")?.unwrap_or(1);
-        let per_page = params.integer("per_page")?.unwrap_or(DEFAULT);
-        if page < 1 || page > i64::from(u32::MAX) {
-            return Err(ApiError::bad_parameter("page does not have a valid value"));
-        }
-        if per_page < 1 || per_page > most {
-            return Err(ApiError::bad_parameter("per_page does not have a valid value"));
-        }
-        Ok(Self { page, per_page })
-    }
-
-    pub(crate) const fn rows(&self) -> Page {
-        Page { offset: (self.page - 1) * self.per_page, limit: self.per_page }
-    }
-
-    fn answer(&self, rows: Vec<Value>, total: i64, headers: &HeaderMap, uri: &Uri) -> Response {
-        let pages = (total + self.per_page - 1) / self.per_page;
-        let pages = pages.max(1);
-        let text = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
-        let next = (self.page < pages).then_some(self.page + 1);
-        let previous = (self.page > 1).then_some(self.page - 1);
-        let mut response = Json(rows).into_response();
-        if total <= COUNTED {
-            for (name, value) in [("x-total", total), ("x-total-pages", pages)] {
-                response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from(value));
-            }
-        }
-        for (name, value) in [
-            ("x-per-page", self.per_page.to_string()),
-            ("x-page", self.page.to_string()),
-            ("x-next-page", text(next)),
-            ("x-prev-page", text(previous)),
-            ("link", self.links(previous, next, (total <= COUNTED).then_some(pages), headers, uri)),
-        ] {
+    pub(crate) fn answer<R, T: Serialize>(
+        &self,
+        page: Page,
+        list: &Paged<R>,
+        number: impl Fn(&R) -> i64,
+        view: impl Fn(&R) -> T,
+    ) -> Response {
+        let links = Links { headers: &self.headers, uri: &self.uri, limit: page.limit };
+        let mut response = Json(list.rows.iter().map(view).collect::<Vec<T>>()).into_response();
+        let mut set = |name: &'static str, value: String| {
             if let Ok(value) = HeaderValue::from_str(&value) {
                 response.headers_mut().insert(HeaderName::from_static(name), value);
             }
+        };
+        set("x-per-page", page.limit.to_string());
+        let full = i64::try_from(list.rows.len()).is_ok_and(|rows| rows == page.limit);
+        let Start::Offset(offset) = page.start else {
+            if let Some(last) = list.rows.last().filter(|_| full) {
+                set("link", links.link(&[("pagination", "keyset"), ("id_after", &number(last).to_string())], "next"));
+            }
+            return response;
+        };
+        let at = offset / page.limit + 1;
+        let pages = ((list.total + page.limit - 1) / page.limit).max(1);
+        let counted = list.total <= COUNTED;
+        // Where nobody counts any more, a full page may have another behind it.
+        let more = if counted { at < pages } else { full && offset + page.limit <= MOST_OFFSET };
+        let (next, previous) = (more.then_some(at + 1), (at > 1).then_some(at - 1));
+        let text = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
+        if counted {
+            set("x-total", list.total.to_string());
+            set("x-total-pages", pages.to_string());
         }
+        set("x-page", at.to_string());
+        set("x-next-page", text(next));
+        set("x-prev-page", text(previous));
+        let all = [(previous, "prev"), (next, "next"), (Some(1), "first"), (counted.then_some(pages), "last")];
+        let all = all.into_iter().filter_map(|(page, rel)| Some((page?, rel)));
+        set(
+            "link",
+            all.map(|(page, rel)| links.link(&[("page", &page.to_string())], rel)).collect::<Vec<_>>().join(", "),
+        );
         response
     }
+}
 
-    fn links(
-        &self,
-        previous: Option<i64>,
-        next: Option<i64>,
-        last: Option<i64>,
-        headers: &HeaderMap,
-        uri: &Uri,
-    ) -> String {
+impl PageQuery {
+    fn limit(&self, most: i64) -> Result<i64, ApiError> {
+        let limit = self.per_page.unwrap_or(DEFAULT);
+        if limit < 1 || limit > most { Err(Invalid::value("per_page").into()) } else { Ok(limit) }
+    }
+
+    fn numbered(&self, limit: i64) -> Result<Page, ApiError> {
+        let page = self.page.unwrap_or(1);
+        if page < 1 || page > i64::from(u32::MAX) {
+            return Err(Invalid::value("page").into());
+        }
+        let offset = (page - 1) * limit;
+        if offset > MOST_OFFSET {
+            return Err(ApiError::bad_parameter(format!(
+                "Offset pagination has a maximum allowed offset of {MOST_OFFSET}; \
+                 the rest can be read with pagination=keyset"
+            )));
+        }
+        Ok(Page { start: Start::Offset(offset), limit })
+    }
+}
+
+/// Addresses of other pages.
+struct Links<'a> {
+    headers: &'a HeaderMap,
+    uri: &'a Uri,
+    limit: i64,
+}
+
+impl Links<'_> {
+    fn link(&self, place: &[(&str, &str)], rel: &str) -> String {
+        let Self { headers, uri, limit } = self;
         let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or("localhost");
         let scheme = headers.get("x-forwarded-proto").and_then(|scheme| scheme.to_str().ok()).unwrap_or("http");
         let scheme = if scheme == "https" { "https" } else { "http" };
-        let kept = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes())
-            .filter(|(key, _)| key != "page" && key != "per_page")
-            .fold(url::form_urlencoded::Serializer::new(String::new()), |mut query, (key, value)| {
-                query.append_pair(&key, &value);
-                query
-            })
-            .finish();
-        let link = |page: i64, rel: &str| {
-            let glue = if kept.is_empty() { "" } else { "&" };
-            let query = format!("{kept}{glue}page={page}&per_page={}", self.per_page);
-            format!("<{scheme}://{host}{}?{query}>; rel=\"{rel}\"", uri.path())
-        };
-        let mut links: Vec<String> = Vec::new();
-        links.extend(previous.map(|page| link(page, "prev")));
-        links.extend(next.map(|page| link(page, "next")));
-        links.push(link(1, "first"));
-        links.extend(last.map(|page| link(page, "last")));
-        links.join(", ")
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        let kept = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+        let places = ["page", "per_page", "pagination", "id_after"];
+        query.extend_pairs(kept.filter(|(key, _)| !places.contains(&key.as_ref())));
+        query.extend_pairs(place).append_pair("per_page", &limit.to_string());
+        format!("<{scheme}://{host}{}?{}>; rel=\"{rel}\"", uri.path(), query.finish())
     }
 }

@@ -10,113 +10,168 @@ use quickdraw_domain::access::Action;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{GroupId, ProjectId};
 use quickdraw_store::scopes::{NewProject, ProjectEdit};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::groups::{Seen, new_visibility, path, refresh, visibility};
-use super::page::Listing;
+use super::groups::{Search, Seen, path, refresh};
+use super::page::{Listing, PageQuery};
 use super::target::{group_for, project_for};
 use crate::api::find_project;
 use crate::auth::{Admin, Caller};
 use crate::error::ApiError;
-use crate::params::Params;
+use crate::params::{Clearable, Line, Params};
 use crate::state::App;
-use crate::views;
+use crate::views::{Message, Project, Visibility};
 
-pub(super) async fn list(caller: Caller, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(show, edit, delete)).routes(routes!(transfer))
+}
+
+/// List projects: those that the caller is a member of, and all for administrators.
+#[utoipa::path(get, path = "/projects", tag = "Projects", params(PageQuery, Search),
+    responses((status = 200, body = [Project])))]
+async fn list(caller: Caller, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
     answer(&app, &listing, Seen::By(&caller)).await
 }
 
 pub(super) async fn answer(app: &App, listing: &Listing, seen: Seen<'_>) -> Result<Response, ApiError> {
-    let asked = listing.asked()?;
-    let projects = app.store().list_projects(seen.filter(app, listing)?, asked.rows()).await?;
-    let rows = projects.rows.iter().map(|project| views::project(project, &app.external_url));
-    Ok(listing.answer(&asked, projects.total, rows))
+    let page = listing.asked()?;
+    let projects = app.store().list_projects(seen.filter(app, listing)?, page).await?;
+    Ok(listing.answer(page, &projects, |project| project.id.0, |project| Project::new(project, &app.external_url)))
 }
 
-pub(super) async fn edit(
+/// A project to be made. Of name and path, one is enough.
+#[derive(Deserialize, ToSchema)]
+struct ProjectToMake {
+    /// The group that it goes into.
+    namespace_id: i64,
+    /// Shown name.
+    name: Option<Line<255>>,
+    /// Last segment of its path.
+    path: Option<Line<255>>,
+    /// Free text.
+    description: Option<Line<2048>>,
+    /// Branch that commits land on; `main` if it is not given.
+    default_branch: Option<Line<255>>,
+    /// Who may see it.
+    visibility: Option<Visibility>,
+}
+
+/// Make a project in a group. Administrators.
+#[utoipa::path(post, path = "/projects", tag = "Projects", request_body = ProjectToMake,
+    responses((status = 201, body = Project)))]
+async fn create(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    params: Params,
+) -> Result<(StatusCode, Json<Project>), ApiError> {
+    let input: ProjectToMake = params.read()?;
+    // GitLab takes either and makes the other from it.
+    let (name, path) = match (input.name, input.path) {
+        (Some(name), Some(given)) => (name.0, path(given.0, "path")?),
+        (None, Some(given)) => (given.0.clone(), path(given.0, "path")?),
+        (Some(name), None) => (name.0.clone(), path(name.0.to_lowercase(), "name")?),
+        (None, None) => {
+            return Err(ApiError::bad_parameter("name, path are missing, at least one parameter must be provided"));
+        }
+    };
+    let new = NewProject {
+        group: GroupId(input.namespace_id),
+        name,
+        path,
+        description: input.description.map(|text| text.0),
+        default_branch: Some(input.default_branch.map_or_else(|| "main".to_owned(), |branch| branch.0)),
+        visibility_level: input.visibility.map_or(0, Visibility::level),
+    };
+    let project = app.store().create_project(new, app.belt.clock().now()).await?;
+    refresh(&app).await;
+    Ok((StatusCode::CREATED, Json(Project::new(&project, &app.external_url))))
+}
+
+/// What is to be changed of a project.
+#[derive(Deserialize, ToSchema)]
+struct ProjectToChange {
+    /// Shown name.
+    name: Option<Line<255>>,
+    /// Free text.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 2048)]
+    description: Clearable<Line<2048>>,
+    /// Branch that commits land on.
+    default_branch: Option<Line<255>>,
+    /// Who may see it.
+    visibility: Option<Visibility>,
+}
+
+/// Change a project. Maintainers.
+#[utoipa::path(put, path = "/projects/{id}", tag = "Projects", request_body = ProjectToChange,
+    responses((status = 200, body = Project)))]
+async fn edit(
     caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     params: Params,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Project>, ApiError> {
     let project = project_for(&app, &caller, &id, Action::Administer).await?;
+    let input: ProjectToChange = params.read()?;
     let edit = ProjectEdit {
         group: None,
-        name: params.line("name", 255)?.filter(|name| !name.is_empty()),
-        description: params.change("description", 2048)?,
-        default_branch: params.line("default_branch", 255)?.filter(|branch| !branch.is_empty()),
-        visibility_level: new_visibility(&params)?,
+        name: input.name.map(|text| text.0),
+        description: input.description.0.map(|text| text.map(|text| text.0)),
+        default_branch: input.default_branch.map(|text| text.0),
+        visibility_level: input.visibility.map(Visibility::level),
     };
     changed(&app, project.id, edit).await
 }
 
-/// `PUT /projects/:id/transfer`: into another group, whose hooks hear of the project from then on. It needs an owner of
-/// both, because it takes the project out of the hearing of one group and into that of another.
-pub(super) async fn transfer(
+/// Where a project goes.
+#[derive(Deserialize, ToSchema)]
+struct Destination {
+    /// The group: its number, or its full path.
+    namespace: Line<255>,
+}
+
+/// Move a project into another group, whose hooks hear of it from then on. Owners of both groups.
+#[utoipa::path(put, path = "/projects/{id}/transfer", tag = "Projects", request_body = Destination,
+    responses((status = 200, body = Project)))]
+async fn transfer(
     caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     params: Params,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<Project>, ApiError> {
     let project = project_for(&app, &caller, &id, Action::See).await?;
-    let namespace = params.text("namespace")?.ok_or_else(|| ApiError::bad_parameter("namespace is missing"))?;
-    let target = group_for(&app, &caller, &namespace, Action::Administer).await?;
+    let Destination { namespace } = params.read()?;
+    // It takes the project out of the hearing of one group and into that of another.
+    let target = group_for(&app, &caller, &namespace.0, Action::Administer).await?;
     caller.require(&app, Scope::Group(project.group), Action::Administer).await?;
     changed(&app, project.id, ProjectEdit { group: Some(target.id), ..ProjectEdit::default() }).await
 }
 
-async fn changed(app: &App, id: ProjectId, edit: ProjectEdit) -> Result<Json<Value>, ApiError> {
+async fn changed(app: &App, id: ProjectId, edit: ProjectEdit) -> Result<Json<Project>, ApiError> {
     let changed = app.store().update_project(id, edit).await?.ok_or_else(|| ApiError::not_found("Project"))?;
     refresh(app).await;
-    Ok(Json(views::project(&changed, &app.external_url)))
+    Ok(Json(Project::new(&changed, &app.external_url)))
 }
 
-pub(super) async fn create(
-    _: Admin,
-    State(app): State<Arc<App>>,
-    params: Params,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
-    // GitLab takes either and makes the other from it.
-    let name = params.line("name", 255)?.filter(|name| !name.is_empty());
-    let path = match params.text("path")? {
-        Some(_) => path(&params, "path")?,
-        None => match &name {
-            Some(_) => path(&params, "name")?.to_lowercase(),
-            None => {
-                return Err(ApiError::bad_parameter("name, path are missing, at least one parameter must be provided"));
-            }
-        },
-    };
-    let group = params.integer("namespace_id")?.ok_or_else(|| ApiError::bad_parameter("namespace_id is missing"))?;
-    let new = NewProject {
-        group: GroupId(group),
-        name: name.unwrap_or_else(|| path.clone()),
-        path,
-        description: params.text("description")?,
-        default_branch: Some(params.line("default_branch", 255)?.unwrap_or_else(|| "main".to_owned())),
-        visibility_level: visibility(&params)?,
-    };
-    let project = app.store().create_project(new, app.belt.clock().now()).await?;
-    refresh(&app).await;
-    Ok((StatusCode::CREATED, Json(views::project(&project, &app.external_url))))
-}
-
-pub(super) async fn show(
-    caller: Caller,
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, ApiError> {
+/// Show a project. Members.
+#[utoipa::path(get, path = "/projects/{id}", tag = "Projects", responses((status = 200, body = Project)))]
+async fn show(caller: Caller, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Project>, ApiError> {
     let project = project_for(&app, &caller, &id, Action::See).await?;
-    Ok(Json(views::project(&project, &app.external_url)))
+    Ok(Json(Project::new(&project, &app.external_url)))
 }
 
-pub(super) async fn delete(
+/// Delete a project with its hooks. Its events and insights stay. Administrators.
+#[utoipa::path(delete, path = "/projects/{id}", tag = "Projects", responses((status = 202, body = Message)))]
+async fn delete(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
+) -> Result<(StatusCode, Json<Message>), ApiError> {
     let project = find_project(&app, &id).await?;
     app.store().delete_project(project.id).await?;
     refresh(&app).await;
-    Ok((StatusCode::ACCEPTED, Json(json!({ "message": "202 Accepted" }))))
+    Ok((StatusCode::ACCEPTED, Json(Message::new("202 Accepted"))))
 }

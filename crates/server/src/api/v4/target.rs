@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams};
 use axum::http::request::Parts;
-use quickdraw_domain::access::Action;
+use quickdraw_domain::access::{AccessLevel, Action};
 use quickdraw_domain::scope::{Group, Project, Scope};
 
 use crate::api::{find_group, find_project};
@@ -54,6 +54,13 @@ impl Target {
             }
         };
         Ok(target)
+    }
+
+    /// Lets pass who gives or takes a role that is not above their own.
+    pub(super) async fn may_give(&self, app: &App, level: AccessLevel) -> Result<(), ApiError> {
+        let actor = &self.caller.0;
+        let role = app.store().role(self.scope, actor.user_id, app.belt.clock().now()).await?;
+        if actor.is_admin || role.is_some_and(|role| role >= level) { Ok(()) } else { Err(ApiError::forbidden()) }
     }
 
     /// A part of the path by its name in the pattern; empty if the pattern has none.

@@ -1,5 +1,6 @@
 //! `…/hooks/:hook_id/events`: what was sent in the last seven days, and sending it once more.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -10,43 +11,77 @@ use quickdraw_domain::hook::Hook;
 use quickdraw_domain::request;
 use quickdraw_domain::{AttemptId, Timestamp};
 use quickdraw_store::attempts::{Attempt, LogFilter};
-use serde_json::{Map, Value, json};
+use quickdraw_store::scopes::Paged;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::{IntoParams, ToSchema};
 
 use super::At;
 use crate::api::v4::page::Listing;
 use crate::error::ApiError;
+use crate::params::Invalid;
 use crate::state::App;
-use crate::views;
+use crate::views::{HookEvent, response_headers};
 
 const SECONDS_PER_DAY: i64 = 86_400;
 /// Most rows of a page: GitLab's, and a refusal beyond it.
 const MOST: i64 = 20;
 const MASK: &str = "[REDACTED]";
 
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct LogQuery {
+    /// Numbers of HTTP statuses, or `successful`, `client_failure`, `server_failure`; several with commas between them.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    status: Vec<String>,
+}
+
+/// List what was sent to a hook in the last seven days, newest first. As seeing the hook.
+#[utoipa::path(get, path = "/{hook_id}/events", tag = "Hooks", params(LogQuery,
+        ("page" = Option<i64>, Query, description = "Number of the page.", minimum = 1),
+        ("per_page" = Option<i64>, Query, description = "Rows of a page.", minimum = 1, maximum = 20)),
+    responses((status = 200, body = [HookEvent])))]
 pub(super) async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
     let entry = at.hook(&app).await?;
-    let asked = listing.asked_at_most(MOST)?;
-    let (statuses, unanswered) = statuses(listing.params.text("status")?.as_deref())?;
+    let page = listing.asked_at_most(MOST)?;
+    let LogQuery { status, .. } = listing.params.read()?;
+    let (statuses, unanswered) = statuses(&status)?;
     let today = app.belt.clock().now().as_seconds().div_euclid(SECONDS_PER_DAY);
     let since = Timestamp::from_seconds((today - 7) * SECONDS_PER_DAY);
-    let filter = LogFilter { hook: entry.hook.id, since, statuses, unanswered, page: asked.rows() };
+    let filter = LogFilter { hook: entry.hook.id, since, statuses, unanswered, page };
     let log = app.store().hook_log(filter).await?;
     let mut rows = Vec::with_capacity(log.rows.len());
     for attempt in &log.rows {
         rows.push(view(&app, &entry.hook, attempt).await?);
     }
-    Ok(listing.answer(&asked, log.total, rows.into_iter()))
+    Ok(listing.answer(page, &Paged { rows, total: log.total }, |event| event.id, Clone::clone))
 }
 
-pub(super) async fn resend(at: At, State(app): State<Arc<App>>) -> Result<(StatusCode, Json<Value>), ApiError> {
+/// The answer to what was sent again.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Resent {
+    /// HTTP status of the receiver.
+    response_status: u16,
+}
+
+/// Send an event once more, with its original bytes and ids. Five times a minute for each project or group and user.
+#[utoipa::path(post, path = "/{hook_id}/events/{hook_event_id}/resend", tag = "Hooks",
+    responses((status = 201, body = Resent)))]
+pub(super) async fn resend(at: At, State(app): State<Arc<App>>) -> Result<(StatusCode, Json<Resent>), ApiError> {
     let entry = at.hook(&app).await?;
     let id = AttemptId(at.0.number("hook_event_id")?);
     let attempt = app.store().find_attempt(entry.hook.id, id).await?.ok_or_else(ApiError::plain_not_found)?;
     at.count_by_hand(&app, "resend")?;
+    // What was sent elsewhere is not sent here.
+    if attempt.record.started_at < entry.hook.url_since {
+        let words = "The hook URL has changed, and this log entry cannot be retried";
+        return Err(unprocessable(json!(words)));
+    }
     let sent = app.belt.resend(&entry, attempt.delivery).await.map_err(ApiError::internal)?;
     let sent = sent.map_err(|refused| unprocessable(json!(refused.to_string())))?;
     match sent.outcome.status() {
-        Some(status) => Ok((StatusCode::CREATED, Json(json!({ "response_status": status })))),
+        Some(response_status) => Ok((StatusCode::CREATED, Json(Resent { response_status }))),
         None => Err(unprocessable(json!(sent.record.error.unwrap_or_else(|| sent.outcome.word().to_owned())))),
     }
 }
@@ -56,10 +91,10 @@ pub(super) fn unprocessable(message: Value) -> ApiError {
 }
 
 /// Reads `status`: numbers, and GitLab's words for classes.
-fn statuses(text: Option<&str>) -> Result<(Vec<(u16, u16)>, bool), ApiError> {
+fn statuses(words: &[String]) -> Result<(Vec<(u16, u16)>, bool), ApiError> {
     let (mut ranges, mut unanswered) = (Vec::new(), false);
-    for word in text.into_iter().flat_map(|text| text.split(',')).map(str::trim).filter(|word| !word.is_empty()) {
-        match word {
+    for word in words.iter().filter(|word| !word.is_empty()) {
+        match word.as_str() {
             "successful" => ranges.push((200, 299)),
             "client_failure" => ranges.push((400, 499)),
             "server_failure" => {
@@ -68,7 +103,7 @@ fn statuses(text: Option<&str>) -> Result<(Vec<(u16, u16)>, bool), ApiError> {
             }
             _ => match word.parse() {
                 Ok(status @ 100..=599) => ranges.push((status, status)),
-                _ => return Err(ApiError::bad_parameter("status does not have a valid value")),
+                _ => return Err(Invalid::value("status").into()),
             },
         }
     }
@@ -76,38 +111,38 @@ fn statuses(text: Option<&str>) -> Result<(Vec<(u16, u16)>, bool), ApiError> {
 }
 
 /// An attempt as GitLab shows it. The request follows from event, hook and attempt; what is secret in it is masked.
-async fn view(app: &App, hook: &Hook, attempt: &Attempt) -> Result<Value, ApiError> {
+async fn view(app: &App, hook: &Hook, attempt: &Attempt) -> Result<HookEvent, ApiError> {
     let delivery = app.store().find_delivery(attempt.delivery).await?;
     let event = match &delivery {
         Some(delivery) => app.store().find_event(delivery.event).await?,
         None => None,
     };
-    let (mut headers, mut data, mut trigger) = (Map::new(), json!({}), Value::Null);
+    let (mut headers, mut data, mut trigger) = (BTreeMap::new(), json!({}), None);
     if let Some((event, payload)) = event {
-        trigger = json!(event.trigger.row().name);
+        trigger = Some(event.trigger.row().name);
         let instance = &app.belt.settings().instance;
         let body = payload.unpack()?;
         if let Ok(request) = request::build(hook, &event, attempt.delivery, body, instance, attempt.record.started_at) {
             data = serde_json::from_slice(&request.body).unwrap_or_else(|_| json!({}));
             mask_mail(&mut data);
             for (name, value) in request.headers {
-                headers.insert(name.to_string(), if is_open(&name) { json!(value) } else { json!(MASK) });
+                headers.insert(name.to_string(), if is_open(&name) { value } else { MASK.to_owned() });
             }
         }
     }
     let record = &attempt.record;
     let body = record.response_body.as_deref().map(String::from_utf8_lossy);
-    Ok(json!({
-        "id": attempt.id.0,
-        "url": hook.url.masked(),
-        "trigger": trigger,
-        "request_headers": headers,
-        "request_data": data,
-        "response_headers": views::response_headers(record, title_case),
-        "response_body": body.as_deref().or(record.error.as_deref()).unwrap_or_default(),
-        "execution_duration": seconds(record.duration_micros),
-        "response_status": attempt.status.map_or_else(|| "internal error".to_owned(), |status| status.to_string()),
-    }))
+    Ok(HookEvent {
+        id: attempt.id.0,
+        url: hook.url.masked(),
+        trigger,
+        request_headers: headers,
+        request_data: data,
+        response_headers: response_headers(record, title_case),
+        response_body: body.as_deref().or(record.error.as_deref()).unwrap_or_default().to_owned(),
+        execution_duration: seconds(record.duration_micros),
+        response_status: attempt.status.map_or_else(|| "internal error".to_owned(), |status| status.to_string()),
+    })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "durations of attempts are seconds")]
@@ -164,10 +199,11 @@ mod tests {
 
     #[test]
     fn statuses_are_numbers_and_classes() {
-        assert_eq!(statuses(Some("200,client_failure")).expect("valid"), (vec![(200, 200), (400, 499)], false));
-        assert_eq!(statuses(Some("server_failure")).expect("valid"), (vec![(500, 599)], true));
-        assert_eq!(statuses(None).expect("valid"), (vec![], false));
-        assert!(statuses(Some("sometimes")).is_err() && statuses(Some("7")).is_err());
+        let read = |words: &[&str]| statuses(&words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>());
+        assert_eq!(read(&["200", "client_failure"]).expect("valid"), (vec![(200, 200), (400, 499)], false));
+        assert_eq!(read(&["server_failure"]).expect("valid"), (vec![(500, 599)], true));
+        assert_eq!(read(&[]).expect("valid"), (vec![], false));
+        assert!(read(&["sometimes"]).is_err() && read(&["7"]).is_err());
     }
 
     #[test]

@@ -4,81 +4,162 @@ use quickdraw_domain::hook::{HookEdit, body_template, values};
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
 use quickdraw_domain::{Secret, Trigger};
+use serde::{Deserialize, Deserializer};
+use utoipa::openapi::schema::{AllOfBuilder, Schema};
+use utoipa::openapi::{ObjectBuilder, Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::error::ApiError;
-use crate::params::Params;
+use crate::params::{Clearable, Invalid, Line, Pairs, Params};
+use crate::views::HookTriggers;
+
+/// Settings of a hook; absent ones stay as they are.
+#[derive(Deserialize, ToSchema)]
+struct HookSettings {
+    /// What to call: `http` or `https`, with `{names}` where URL variables are put in.
+    #[serde(default, deserialize_with = "as_it_is")]
+    url: Option<String>,
+    /// Shown name.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 255)]
+    name: Clearable<Line<255>>,
+    /// Free text.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 2048)]
+    description: Clearable<Line<2048>>,
+    /// Sent as `X-Gitlab-Token`, and the key of `X-Hub-Signature-256`. Never shown.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 255)]
+    token: Clearable<Line<255>>,
+    /// Key of `webhook-signature`: `whsec_` and 32 bytes as base64. Never shown.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 255)]
+    signing_token: Clearable<Line<255>>,
+    /// Whether certificates are checked.
+    enable_ssl_verification: Option<bool>,
+    /// Which branches it wants to hear of; at most 4000 characters.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 4000)]
+    push_events_branch_filter: Clearable<String>,
+    /// How the filter is read.
+    branch_filter_strategy: Option<Strategy>,
+    /// What is sent instead of the event's body; not for system hooks.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 4096)]
+    custom_webhook_template: Clearable<String>,
+    /// At most 20. Also as `{"KEY": "value"}`; without a value, what is stored is kept.
+    #[serde(default)]
+    custom_headers: Pairs,
+    /// At most 20. Also as `{"KEY": "value"}`; without a value, what is stored is kept.
+    #[serde(default)]
+    url_variables: Pairs,
+}
+
+/// How a branch filter is read.
+#[derive(Deserialize, ToSchema, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum Strategy {
+    /// `*` stands for anything.
+    Wildcard,
+    /// A regular expression.
+    Regex,
+    /// There is no filter.
+    AllBranches,
+}
+
+/// What a request to change a hook may hold.
+pub(super) struct HookToChange;
+
+impl PartialSchema for HookToChange {
+    fn schema() -> RefOr<Schema> {
+        let part = |name| RefOr::Ref(Ref::from_schema_name(name));
+        AllOfBuilder::new().item(part("HookSettings")).item(part("HookTriggers")).into()
+    }
+}
+
+impl ToSchema for HookToChange {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push(("HookSettings".to_owned(), HookSettings::schema()));
+        schemas.push(("HookTriggers".to_owned(), HookTriggers::schema()));
+        HookSettings::schemas(schemas);
+    }
+}
+
+/// What a request to make a hook may hold.
+pub(super) struct HookToMake;
+
+impl PartialSchema for HookToMake {
+    fn schema() -> RefOr<Schema> {
+        let part = RefOr::Ref(Ref::from_schema_name("HookToChange"));
+        AllOfBuilder::new().item(part).item(ObjectBuilder::new().required("url")).into()
+    }
+}
+
+impl ToSchema for HookToMake {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push(("HookToChange".to_owned(), HookToChange::schema()));
+        HookToChange::schemas(schemas);
+    }
+}
+
+/// An empty URL is a wrong one, and not none.
+fn as_it_is<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
+}
 
 /// Reads a change; for a new hook, triggers that are not named get GitLab's defaults.
 pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<HookEdit, ApiError> {
-    let strategy = params.text("branch_filter_strategy")?;
-    if strategy.as_ref().is_some_and(|word| !["wildcard", "regex", "all_branches"].contains(&word.as_str())) {
-        return Err(ApiError::bad_parameter("branch_filter_strategy does not have a valid value"));
-    }
+    let input: HookSettings = params.read()?;
     let mut triggers = Vec::new();
     for trigger in Trigger::all() {
         let row = trigger.row();
         if let Some(attribute) = row.attribute.filter(|_| row.levels.contain(scope)) {
-            let given = params.flag(attribute)?;
+            let given: Option<bool> = params.one(attribute)?;
             let default = new.then(|| row.on_by_default.contain(scope));
             triggers.extend(given.or(default).map(|on| (trigger, on)));
         }
     }
-    let signing_token = match params.change("signing_token", 255)? {
-        Some(Some(token)) => Some(Some(
+    if new && input.url.as_ref().is_none_or(|url| url.trim().is_empty()) {
+        return Err(Invalid::missing("url").into());
+    }
+    let signing_token = match input.signing_token.0 {
+        Some(Some(Line(token))) => Some(Some(
             SigningToken::parse(&token).map_err(|error| ApiError::unprocessable(format!("signing_token {error}")))?,
         )),
         other => other.map(|_| None),
     };
-    let pairs = |name: &str| -> Result<Vec<(String, Option<Secret>)>, ApiError> {
-        let pairs = params.pairs(name)?;
-        if pairs.len() > values::MAX_VALUES {
-            return Err(too_many(name));
-        }
-        // An empty value is one that was not typed: read back, it must not replace what is stored.
-        let secret = |value: Option<String>| value.filter(|value| !value.is_empty()).map(Secret::new);
-        Ok(pairs.into_iter().map(|(key, value)| (key, secret(value))).collect())
-    };
-    let template = match scope {
-        Scope::Instance => None,
-        // Line breaks belong to a template; what else a line may not have, it may not have either.
-        _ => template(params)?,
-    };
+    let template = input.custom_webhook_template.0.filter(|_| scope != Scope::Instance);
+    if template.iter().flatten().any(|text| text.chars().count() > body_template::MAX_LEN) {
+        let longest = body_template::MAX_LEN;
+        let text = format!("custom_webhook_template is too long (maximum is {longest} characters)");
+        return Err(ApiError::unprocessable(text));
+    }
     Ok(HookEdit {
-        url: params.text("url")?,
-        token: params.change("token", 255)?.map(|token| token.map(Secret::new)),
+        url: input.url,
+        token: input.token.0.map(|token| token.map(|token| Secret::new(token.0))),
         signing_token,
         triggers,
-        enable_ssl_verification: params.flag("enable_ssl_verification")?,
-        branch_filter_strategy: strategy,
-        push_events_branch_filter: match params.text("push_events_branch_filter")? {
-            Some(filter) => Some(Some(filter).filter(|filter| !filter.is_empty())),
-            None => params.change("push_events_branch_filter", 4000)?,
-        },
-        custom_headers: pairs("custom_headers")?,
-        url_variables: pairs("url_variables")?,
+        enable_ssl_verification: input.enable_ssl_verification,
+        branch_filter_strategy: input.branch_filter_strategy.map(|strategy| {
+            match strategy {
+                Strategy::Wildcard => "wildcard",
+                Strategy::Regex => "regex",
+                Strategy::AllBranches => "all_branches",
+            }
+            .to_owned()
+        }),
+        push_events_branch_filter: input.push_events_branch_filter.0,
+        custom_headers: pairs(input.custom_headers, "Custom headers validation failed: there are more than 20")?,
+        url_variables: pairs(input.url_variables, "url_variables: there are more than 20")?,
         body_template: template,
-        name: params.change("name", 255)?,
-        description: params.change("description", 2048)?,
+        name: input.name.0.map(|text| text.map(|text| text.0)),
+        description: input.description.0.map(|text| text.map(|text| text.0)),
     })
 }
 
-fn template(params: &Params) -> Result<Option<Option<String>>, ApiError> {
-    const NAME: &str = "custom_webhook_template";
-    let text = params.text(NAME)?;
-    if text.as_ref().is_some_and(|text| text.chars().count() > body_template::MAX_LEN) {
-        let longest = body_template::MAX_LEN;
-        return Err(ApiError::unprocessable(format!("{NAME} is too long (maximum is {longest} characters)")));
+fn pairs(pairs: Pairs, too_many: &str) -> Result<Vec<(String, Option<Secret>)>, ApiError> {
+    if pairs.0.len() > values::MAX_VALUES {
+        return Err(ApiError::unprocessable(too_many));
     }
-    Ok(match text {
-        Some(text) => Some(Some(text).filter(|text| !text.is_empty())),
-        None => params.has(NAME).then_some(None),
-    })
-}
-
-fn too_many(name: &str) -> ApiError {
-    let text = match name {
-        "custom_headers" => "Custom headers validation failed: there are more than 20",
-        _ => "url_variables: there are more than 20",
-    };
-    ApiError::unprocessable(text)
+    Ok(pairs.0.into_iter().map(|(key, value)| (key, value.map(Secret::new))).collect())
 }

@@ -14,24 +14,29 @@ use serde_json::{Value, json};
 use super::At;
 use super::log::unprocessable;
 use crate::error::ApiError;
+use crate::params::Invalid;
 use crate::state::App;
+use crate::views::Message;
 
 const PUSH: &str = include_str!("../../../../../../fixtures/gitlab/push_hooks/sample.json");
 const TAG_PUSH: &str = include_str!("../../../../../../fixtures/gitlab/tag_push_hooks/sample.json");
 /// How many events are looked at for a real one.
 const LOOK_BACK: usize = 50;
 
-pub(super) async fn test(at: At, State(app): State<Arc<App>>) -> Result<(StatusCode, Json<Value>), ApiError> {
+/// Send a hook the newest real event of a kind, or a sample. A success re-enables the hook. Five times a minute for each
+/// project or group and user.
+#[utoipa::path(post, path = "/{hook_id}/test/{trigger}", tag = "Hooks", responses((status = 201, body = Message)))]
+pub(super) async fn test(at: At, State(app): State<Arc<App>>) -> Result<(StatusCode, Json<Message>), ApiError> {
     let attribute = at.0.part("trigger");
     let trigger = Trigger::all()
         .find(|trigger| trigger.row().attribute == Some(attribute) && trigger.row().levels.contain(at.scope()));
-    let trigger = trigger.ok_or_else(|| ApiError::bad_parameter("trigger does not have a valid value"))?;
+    let trigger = trigger.ok_or_else(|| Invalid::value("trigger"))?;
     let entry = at.hook(&app).await?;
     at.count_by_hand(&app, "test")?;
     let body = sample(&app, at.scope(), trigger, attribute).await?;
     let sent = app.belt.test(&entry.hook, trigger, &body).await.map_err(ApiError::internal)?;
     if sent.outcome.is_delivered() {
-        return Ok((StatusCode::CREATED, Json(json!({ "message": "201 Created" }))));
+        return Ok((StatusCode::CREATED, Json(Message::new("201 Created"))));
     }
     // The receiver's own words, or why there are none.
     let words = sent.record.response_body.as_deref().map(|body| String::from_utf8_lossy(body).into_owned());
@@ -39,7 +44,8 @@ pub(super) async fn test(at: At, State(app): State<Arc<App>>) -> Result<(StatusC
     Err(unprocessable(json!(words.unwrap_or_else(|| sent.outcome.to_string()))))
 }
 
-/// The fixed body of GitLab's, sent and answered whatever the receiver says.
+/// Send a system hook GitLab's fixed sample, and answer it, whatever the receiver says.
+#[utoipa::path(post, path = "/{hook_id}", tag = "Hooks", responses((status = 201, body = Value)))]
 pub(super) async fn test_system(at: At, State(app): State<Arc<App>>) -> Result<(StatusCode, Json<Value>), ApiError> {
     let entry = at.hook(&app).await?;
     let mock = json!({

@@ -6,6 +6,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use quickdraw_domain::hook::{Hook, HookEdit, HookUrl};
 use quickdraw_domain::{Secret, Timestamp};
+use serde::Deserialize;
+use utoipa::ToSchema;
 
 use super::{At, change_hook, update};
 use crate::error::ApiError;
@@ -14,24 +16,53 @@ use crate::state::App;
 
 /// Which list.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+enum Kind {
     CustomHeader,
     UrlVariable,
 }
 
-pub(super) async fn set(
-    kind: Kind,
-    at: At,
-    State(app): State<Arc<App>>,
-    params: Params,
-) -> Result<StatusCode, ApiError> {
+/// The value to set.
+#[derive(Deserialize, ToSchema)]
+struct NewValue {
+    /// Never shown again.
+    #[schema(min_length = 1, max_length = 2048)]
+    value: String,
+}
+
+/// Set a custom header of a hook.
+#[utoipa::path(put, path = "/{hook_id}/custom_headers/{key}", tag = "Hooks", request_body = NewValue,
+    responses((status = 204)))]
+pub(super) async fn set_header(at: At, app: State<Arc<App>>, params: Params) -> Result<StatusCode, ApiError> {
+    set(Kind::CustomHeader, &at, &app, &params).await
+}
+
+/// Take a custom header from a hook.
+#[utoipa::path(delete, path = "/{hook_id}/custom_headers/{key}", tag = "Hooks", responses((status = 204)))]
+pub(super) async fn unset_header(at: At, app: State<Arc<App>>) -> Result<StatusCode, ApiError> {
+    unset(Kind::CustomHeader, &at, &app).await
+}
+
+/// Set a URL variable of a hook.
+#[utoipa::path(put, path = "/{hook_id}/url_variables/{key}", tag = "Hooks", request_body = NewValue,
+    responses((status = 204)))]
+pub(super) async fn set_variable(at: At, app: State<Arc<App>>, params: Params) -> Result<StatusCode, ApiError> {
+    set(Kind::UrlVariable, &at, &app, &params).await
+}
+
+/// Take a URL variable from a hook.
+#[utoipa::path(delete, path = "/{hook_id}/url_variables/{key}", tag = "Hooks", responses((status = 204)))]
+pub(super) async fn unset_variable(at: At, app: State<Arc<App>>) -> Result<StatusCode, ApiError> {
+    unset(Kind::UrlVariable, &at, &app).await
+}
+
+async fn set(kind: Kind, at: &At, app: &App, params: &Params) -> Result<StatusCode, ApiError> {
     let key = at.0.part("key");
-    let value = params.text("value")?.ok_or_else(|| ApiError::bad_parameter("value is missing"))?;
+    let NewValue { value } = params.read()?;
     // An empty value would mean "as it is" in a whole hook; here somebody typed it.
     if value.is_empty() {
         return Err(ApiError::unprocessable("Illegal key or value"));
     }
-    update(&app, &at, |hook| {
+    update(app, at, |hook| {
         let pair = vec![(key.to_owned(), Some(Secret::new(value.clone())))];
         let change = match kind {
             Kind::CustomHeader => HookEdit { custom_headers: pair, ..HookEdit::default() },
@@ -39,15 +70,15 @@ pub(super) async fn set(
             // URL needs it.
             Kind::UrlVariable => HookEdit { url_variables: pair, ..HookEdit::default() },
         };
-        change_hook(&app, hook, change).map_err(|_| ApiError::unprocessable("Illegal key or value"))
+        change_hook(app, hook, change).map_err(|_| ApiError::unprocessable("Illegal key or value"))
     })
     .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn unset(kind: Kind, at: At, State(app): State<Arc<App>>) -> Result<StatusCode, ApiError> {
+async fn unset(kind: Kind, at: &At, app: &App) -> Result<StatusCode, ApiError> {
     let key = at.0.part("key");
-    update(&app, &at, |hook| removed(kind, hook, key, app.belt.clock().now())).await?;
+    update(app, at, |hook| removed(kind, hook, key, app.belt.clock().now())).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

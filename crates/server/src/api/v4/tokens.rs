@@ -1,0 +1,343 @@
+//! Access tokens: of people, and of projects and groups, where each stands for a bot that is a member.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::response::Response;
+use quickdraw_domain::Timestamp;
+use quickdraw_domain::access::{AccessLevel, Action};
+use quickdraw_domain::scope::Scope;
+use quickdraw_domain::signature::TokenDigest;
+use quickdraw_store::access::{self, Holder, NewToken, Tokens};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::page::{Listing, PageQuery};
+use super::target::Target;
+use crate::auth::{Admin, Caller};
+use crate::error::ApiError;
+use crate::params::{Day, Invalid, Level, Line, Params};
+use crate::state::App;
+use crate::views::{MadeToken, Token};
+
+const DAY: i64 = 86_400;
+/// How long a token is good that says nothing else, and at most: GitLab's.
+const DEFAULT_DAYS: i64 = 365;
+const MOST_DAYS: i64 = 400;
+/// How long one is good that takes the place of another.
+const ROTATED_DAYS: i64 = 7;
+
+/// Tokens of people.
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(create_own))
+        .routes(routes!(create_for))
+        .routes(routes!(list_personal))
+        .routes(routes!(show_personal, revoke_personal))
+        .routes(routes!(rotate_personal))
+}
+
+/// Tokens of a project or group; what comes before the collection names it.
+pub(super) fn scope_routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(show, revoke)).routes(routes!(rotate))
+}
+
+/// What a token covers.
+#[derive(Deserialize, ToSchema, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum TokenScope {
+    /// Everything that its holder may do.
+    Api,
+    /// Reading.
+    ReadApi,
+}
+
+/// A token to be made.
+#[derive(Deserialize, ToSchema)]
+struct TokenToMake {
+    /// What it is for.
+    name: Line<255>,
+    /// What it covers.
+    #[schema(min_items = 1)]
+    scopes: Vec<TokenScope>,
+    /// The day on which it ends; after a year if it is not given.
+    expires_at: Option<Day>,
+}
+
+/// A token of a project or group to be made.
+#[derive(Deserialize, ToSchema)]
+struct ScopeTokenToMake {
+    /// What it is for.
+    name: Line<255>,
+    /// What it covers.
+    #[schema(min_items = 1)]
+    scopes: Vec<TokenScope>,
+    /// The role of its bot; Maintainer if it is not given.
+    #[serde(default)]
+    access_level: Option<Level>,
+    /// The day on which it ends; after a year if it is not given.
+    expires_at: Option<Day>,
+}
+
+/// A token that takes the place of another.
+#[derive(Deserialize, ToSchema)]
+struct Rotation {
+    /// The day on which it ends; after a week if it is not given.
+    expires_at: Option<Day>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct TokenFilter {
+    /// Only those that can be used, or only the others.
+    #[param(inline)]
+    state: Option<TokenState>,
+    /// Only those of this user.
+    user_id: Option<i64>,
+}
+
+#[derive(Deserialize, ToSchema, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum TokenState {
+    /// Can be used.
+    Active,
+    /// Was taken back, or has ended.
+    Inactive,
+}
+
+/// Make a token of one's own. Not with a token of a project or group, which would outlive itself that way.
+#[utoipa::path(post, path = "/user/personal_access_tokens", tag = "Tokens", request_body = TokenToMake,
+    responses((status = 201, body = MadeToken)))]
+async fn create_own(
+    Caller(actor): Caller,
+    State(app): State<Arc<App>>,
+    params: Params,
+) -> Result<(StatusCode, Json<MadeToken>), ApiError> {
+    if actor.bot_of.is_some() {
+        return Err(ApiError::forbidden());
+    }
+    make(&app, Holder::User(actor.user_id), params.read()?, "qdpat-").await
+}
+
+/// Make a token for somebody. Administrators.
+#[utoipa::path(post, path = "/users/{id}/personal_access_tokens", tag = "Tokens", request_body = TokenToMake,
+    responses((status = 201, body = MadeToken)))]
+async fn create_for(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<(StatusCode, Json<MadeToken>), ApiError> {
+    let id = id.parse().map_err(|_| ApiError::bad_parameter("id is invalid"))?;
+    let user = app.store().find_user(id).await?.ok_or_else(|| ApiError::not_found("User"))?;
+    if user.bot_of.is_some() {
+        return Err(ApiError::bad_parameter("the user is a bot; rotate the token of its project or group"));
+    }
+    make(&app, Holder::User(id), params.read()?, "qdpat-").await
+}
+
+async fn make(
+    app: &App,
+    holder: Holder,
+    input: TokenToMake,
+    prefix: &str,
+) -> Result<(StatusCode, Json<MadeToken>), ApiError> {
+    if input.scopes.is_empty() {
+        return Err(Invalid::missing("scopes").into());
+    }
+    let now = app.belt.clock().now();
+    let (text, digest) = fresh(prefix)?;
+    let new = NewToken {
+        digest,
+        holder,
+        name: input.name.0,
+        read_only: !input.scopes.contains(&TokenScope::Api),
+        expires_at: Some(expiry(input.expires_at, DEFAULT_DAYS, now)?),
+    };
+    let about = Token::new(&app.store().create_token(new, now).await?, now);
+    Ok((StatusCode::CREATED, Json(MadeToken { about, token: text })))
+}
+
+/// A prefix that secret scanners can know, and 32 random bytes; and what of it is stored.
+fn fresh(prefix: &str) -> Result<(String, [u8; 32]), ApiError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| ApiError::internal(anyhow::anyhow!("no randomness: {error}")))?;
+    let text = format!("{prefix}{}", hex::encode(bytes));
+    let digest = *TokenDigest::new(text.as_bytes()).as_bytes();
+    Ok((text, digest))
+}
+
+fn expiry(given: Option<Day>, days: i64, now: Timestamp) -> Result<Timestamp, ApiError> {
+    let in_days = |days| Timestamp::from_seconds((now.as_seconds().div_euclid(DAY) + days) * DAY);
+    match given {
+        Some(Day(at)) if at <= now => Err(ApiError::bad_parameter("expires_at must be in the future")),
+        Some(Day(at)) if at > in_days(MOST_DAYS) => {
+            Err(ApiError::bad_parameter(format!("expires_at must be within {MOST_DAYS} days")))
+        }
+        Some(Day(at)) => Ok(at),
+        None => Ok(in_days(days)),
+    }
+}
+
+async fn answer(app: &App, listing: &Listing, which: Tokens, state: Option<TokenState>) -> Result<Response, ApiError> {
+    let page = listing.asked()?;
+    let now = app.belt.clock().now();
+    let active = state.map(|state| (state == TokenState::Active, now));
+    let tokens = app.store().list_tokens(which, active, page).await?;
+    Ok(listing.answer(page, &tokens, |token| token.id, |token| Token::new(token, now)))
+}
+
+/// List personal tokens: one's own, and everybody's for administrators.
+#[utoipa::path(get, path = "/personal_access_tokens", tag = "Tokens", params(PageQuery, TokenFilter),
+    responses((status = 200, body = [Token])))]
+async fn list_personal(
+    Caller(actor): Caller,
+    State(app): State<Arc<App>>,
+    listing: Listing,
+) -> Result<Response, ApiError> {
+    let TokenFilter { state, user_id } = listing.params.read()?;
+    let which = match user_id {
+        Some(user) if actor.is_admin || user == actor.user_id => Tokens::Of(user),
+        Some(_) => return Err(ApiError::forbidden()),
+        None if actor.is_admin => Tokens::All,
+        None => Tokens::Of(actor.user_id),
+    };
+    answer(&app, &listing, which, state).await
+}
+
+/// Show a personal token; `self` is the one that asks. Its owner and administrators.
+#[utoipa::path(get, path = "/personal_access_tokens/{token_id}", tag = "Tokens",
+    responses((status = 200, body = Token)))]
+async fn show_personal(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Json<Token>, ApiError> {
+    Ok(Json(Token::new(&own(&app, &caller, &id).await?, app.belt.clock().now())))
+}
+
+/// Take a personal token back. Its owner and administrators.
+#[utoipa::path(delete, path = "/personal_access_tokens/{token_id}", tag = "Tokens", responses((status = 204)))]
+async fn revoke_personal(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    end(&app, &own(&app, &caller, &id).await?).await
+}
+
+/// Replace a personal token: the old one ends at once. Its owner and administrators.
+#[utoipa::path(post, path = "/personal_access_tokens/{token_id}/rotate", tag = "Tokens", request_body = Rotation,
+    responses((status = 200, body = MadeToken)))]
+async fn rotate_personal(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json<MadeToken>, ApiError> {
+    let token = own(&app, &caller, &id).await?;
+    renew(&app, &token, "qdpat-", params.read()?).await
+}
+
+/// A token of the caller's; an administrator sees everybody's.
+async fn own(app: &App, caller: &Caller, id: &str) -> Result<access::Token, ApiError> {
+    let id = if id == "self" { Some(caller.0.token) } else { id.parse().ok() };
+    let id = id.ok_or_else(|| ApiError::bad_parameter("token_id is invalid"))?;
+    let found = app.store().find_token(id).await?;
+    let own = found.filter(|token| caller.0.is_admin || token.user_id == caller.0.user_id);
+    own.ok_or_else(|| ApiError::not_found("Personal Access Token"))
+}
+
+async fn end(app: &App, token: &access::Token) -> Result<StatusCode, ApiError> {
+    app.store().revoke_token(token.id).await?;
+    app.actors.forget();
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn renew(app: &App, token: &access::Token, prefix: &str, input: Rotation) -> Result<Json<MadeToken>, ApiError> {
+    let now = app.belt.clock().now();
+    let (text, digest) = fresh(prefix)?;
+    let expires_at = expiry(input.expires_at, ROTATED_DAYS, now)?;
+    let made = app.store().rotate_token(token.id, digest, Some(expires_at), now).await?;
+    let made = made.ok_or_else(|| ApiError::bad_parameter("Token already revoked"))?;
+    app.actors.forget();
+    Ok(Json(MadeToken { about: Token::new(&made, now), token: text }))
+}
+
+/// The tokens of a project or group, for somebody who administers it.
+struct At(Target);
+
+impl FromRequestParts<Arc<App>> for At {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        Target::read(parts, app, Action::Administer).await.map(Self)
+    }
+}
+
+impl At {
+    async fn token(&self, app: &App) -> Result<access::Token, ApiError> {
+        let found = app.store().find_token(self.0.number("token_id")?).await?;
+        let here = found.filter(|token| token.scope == Some(self.0.scope));
+        let token = here.ok_or_else(|| ApiError::not_found("Access Token"))?;
+        // Whoever holds the token has its role.
+        if let Some(level) = token.level {
+            self.0.may_give(app, level).await?;
+        }
+        Ok(token)
+    }
+
+    fn prefix(&self) -> &'static str {
+        if matches!(self.0.scope, Scope::Group(_)) { "qdgat-" } else { "qdprat-" }
+    }
+}
+
+/// List the tokens of a project or group. Maintainers of a project, owners of a group.
+#[utoipa::path(get, path = "/", tag = "Tokens", params(PageQuery, TokenFilter),
+    responses((status = 200, body = [Token])))]
+async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
+    let TokenFilter { state, .. } = listing.params.read()?;
+    answer(&app, &listing, Tokens::In(at.0.scope), state).await
+}
+
+/// Make a token of a project or group. It stands for a bot that is a member; nobody gives a role above their own.
+#[utoipa::path(post, path = "/", tag = "Tokens", request_body = ScopeTokenToMake,
+    responses((status = 201, body = MadeToken)))]
+async fn create(
+    at: At,
+    State(app): State<Arc<App>>,
+    params: Params,
+) -> Result<(StatusCode, Json<MadeToken>), ApiError> {
+    let ScopeTokenToMake { name, scopes, access_level, expires_at } = params.read()?;
+    let level = access_level.map_or(AccessLevel::Maintainer, |level| level.0);
+    at.0.may_give(&app, level).await?;
+    let kind = if matches!(at.0.scope, Scope::Group(_)) { "group" } else { "project" };
+    let username = format!("{kind}_bot_{}", uuid::Uuid::new_v4().simple());
+    let holder = Holder::Bot { scope: at.0.scope, level, username };
+    make(&app, holder, TokenToMake { name, scopes, expires_at }, at.prefix()).await
+}
+
+/// Show a token of a project or group. As listing them, with at least its role.
+#[utoipa::path(get, path = "/{token_id}", tag = "Tokens", responses((status = 200, body = Token)))]
+async fn show(at: At, State(app): State<Arc<App>>) -> Result<Json<Token>, ApiError> {
+    Ok(Json(Token::new(&at.token(&app).await?, app.belt.clock().now())))
+}
+
+/// Take a token of a project or group back. As showing it.
+#[utoipa::path(delete, path = "/{token_id}", tag = "Tokens", responses((status = 204)))]
+async fn revoke(at: At, State(app): State<Arc<App>>) -> Result<StatusCode, ApiError> {
+    end(&app, &at.token(&app).await?).await
+}
+
+/// Replace a token of a project or group: the old one ends at once. As showing it.
+#[utoipa::path(post, path = "/{token_id}/rotate", tag = "Tokens", request_body = Rotation,
+    responses((status = 200, body = MadeToken)))]
+async fn rotate(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Json<MadeToken>, ApiError> {
+    let token = at.token(&app).await?;
+    renew(&app, &token, at.prefix(), params.read()?).await
+}

@@ -1,0 +1,163 @@
+//! The description of everything that is served (OpenAPI 3.1). Handlers describe themselves; what is the same for many of
+//! them is added here.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::routing::get;
+use utoipa::openapi::path::{HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
+use utoipa::openapi::{
+    ComponentsBuilder, Content, InfoBuilder, OpenApi, OpenApiBuilder, Ref, RefOr, Required, ResponseBuilder, Server,
+};
+
+use crate::state::App;
+
+/// The frame of the description.
+pub(crate) fn about(external_url: &str) -> OpenApi {
+    let header =
+        |name: &str, text: &str| SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(name, text)));
+    let components = ComponentsBuilder::new()
+        .schema("Error", error())
+        .schema("Problem", problem())
+        .security_scheme("private_token", header("PRIVATE-TOKEN", "An access token."))
+        .security_scheme("bearer", SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build()))
+        .security_scheme("gitlab_token", header("X-Gitlab-Token", "The secret of the receiver."))
+        .build();
+    let info = InfoBuilder::new()
+        .title("Quickdraw")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(
+            "GitLab-style webhooks, both ends. `/api/v4` is GitLab's REST API as far as webhooks and their clients need \
+             it; parameters may come as JSON, form or query alike. `/api/v1` is what GitLab has no word for.",
+        ))
+        .build();
+    let empty = Vec::<String>::new();
+    OpenApiBuilder::new()
+        .info(info)
+        .servers(Some([Server::new(external_url)]))
+        .components(Some(components))
+        .security(Some([
+            SecurityRequirement::new("private_token", empty.clone()),
+            SecurityRequirement::new("bearer", empty),
+        ]))
+        .build()
+}
+
+/// Serves the finished description.
+pub(crate) fn routes(mut description: OpenApi) -> Router<Arc<App>> {
+    finish(&mut description);
+    let json = description.to_pretty_json().unwrap_or_default();
+    let json = bytes::Bytes::from(json);
+    Router::new().route("/api/v1/openapi.json", get(async move || ([(header::CONTENT_TYPE, "application/json")], json)))
+}
+
+fn text() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
+}
+
+/// The two shapes of `/api/v4`, which clients tell apart.
+fn error() -> Schema {
+    let message = ObjectBuilder::new().property("message", Schema::default()).required("message");
+    let error = ObjectBuilder::new().property("error", text()).required("error");
+    OneOfBuilder::new().item(message).item(error).into()
+}
+
+/// RFC 9457.
+fn problem() -> Schema {
+    let status = ObjectBuilder::new().schema_type(Type::Integer);
+    let problem = ObjectBuilder::new().property("type", text()).property("title", text()).property("status", status);
+    problem.property("detail", text()).required("title").required("status").required("detail").into()
+}
+
+/// Adds to every operation what follows from its address.
+fn finish(description: &mut OpenApi) {
+    for (path, item) in &mut description.paths.paths {
+        for (method, operation) in operations(item) {
+            operation.operation_id = Some(operation_id(method, path));
+            let named = path.split(['{', '}']).skip(1).step_by(2).map(|name| RefOr::T(path_parameter(name)));
+            operation.parameters.get_or_insert_default().splice(0..0, named);
+            add_form(operation);
+            describe_answers(operation);
+            if path.starts_with("/api/v4") {
+                add_error(operation, "Error", "application/json");
+            } else if path.starts_with("/api/v1") && !operation.responses.responses.contains_key("4XX") {
+                add_error(operation, "Problem", "application/problem+json");
+            }
+        }
+    }
+}
+
+/// `get_projects_id_hooks`: no two operations have the same.
+fn operation_id(method: &HttpMethod, path: &str) -> String {
+    let method = match method {
+        HttpMethod::Post => "post",
+        HttpMethod::Put => "put",
+        HttpMethod::Delete => "delete",
+        _ => "get",
+    };
+    let path = path.trim_start_matches("/api/").replace(['{', '}'], "");
+    let words = path.split(['/', '.']).filter(|word| !word.is_empty());
+    std::iter::once(method).chain(words).collect::<Vec<_>>().join("_")
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static HttpMethod, &mut Operation)> {
+    let PathItem { get, put, post, delete, .. } = item;
+    let all =
+        [(&HttpMethod::Get, get), (&HttpMethod::Put, put), (&HttpMethod::Post, post), (&HttpMethod::Delete, delete)];
+    all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+/// What the names in addresses stand for.
+fn path_parameter(name: &str) -> Parameter {
+    let number = || ObjectBuilder::new().schema_type(Type::Integer);
+    let (schema, words) = match name {
+        "id" => (text(), "The number; of a project or group also its full path, with `%2F` for each slash."),
+        "user_id" => (number(), "The user's number."),
+        "hook_id" => (number(), "The hook's number."),
+        "hook_event_id" => (number(), "Number of the entry of the hook's log."),
+        "token_id" => (text(), "The token's number; of personal ones also `self`."),
+        "key" => (text(), "The name of the value."),
+        "trigger" => (text(), "The attribute that selects the trigger, such as `push_events`."),
+        _ => (text(), "The id."),
+    };
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some(words))
+        .schema(Some(schema))
+        .build()
+}
+
+/// What comes as JSON may come as a form.
+fn add_form(operation: &mut Operation) {
+    let Some(RefOr::T(body)) = &mut operation.request_body else { return };
+    if let Some(json) = body.content.get("application/json").cloned() {
+        body.content.insert("application/x-www-form-urlencoded".to_owned(), json);
+    }
+}
+
+/// A response must have words; those of its status do where there are no others.
+fn describe_answers(operation: &mut Operation) {
+    for (status, response) in &mut operation.responses.responses {
+        let status = status.parse().ok().and_then(|number| StatusCode::from_u16(number).ok());
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            response.description = status.and_then(|status| status.canonical_reason()).unwrap_or("Refused").to_owned();
+        }
+    }
+}
+
+fn add_error(operation: &mut Operation, schema: &str, kind: &str) {
+    let content = || Content::new(Some(RefOr::<Schema>::Ref(Ref::from_schema_name(schema))));
+    let response = |text: &str| RefOr::T(ResponseBuilder::new().description(text).content(kind, content()).build());
+    let responses = &mut operation.responses.responses;
+    responses.insert("4XX".to_owned(), response("Refused, with the reason."));
+    responses.insert("5XX".to_owned(), response("The store could not do it now; try again."));
+}

@@ -1,0 +1,320 @@
+//! Parameters as a struct. JSON has types and forms have none, so a number or a yes may come as text; what does not fit is
+//! reported by the parameter's name, in GitLab's words.
+
+use std::fmt;
+
+use serde::Deserialize as _;
+use serde::de::value::StrDeserializer;
+use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::forward_to_deserialize_any;
+use serde_json::{Map, Value};
+
+/// What is wrong with the parameters.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Invalid {
+    name: Option<String>,
+    fault: Fault,
+}
+
+#[derive(PartialEq, Eq, Debug)]
+enum Fault {
+    Missing,
+    /// Of another type.
+    Type,
+    /// Of the right type, but none of those allowed.
+    Value,
+    /// Breaks a rule that its own type states, in words that follow the name.
+    Rule(String),
+}
+
+impl Invalid {
+    /// Whether a rule was broken rather than a type missed: what GitLab answers with 422 and not with 400.
+    #[must_use]
+    pub const fn is_rule(&self) -> bool {
+        matches!(self.fault, Fault::Rule(_))
+    }
+
+    /// A parameter that has the right type, but none of the values allowed.
+    #[must_use]
+    pub fn value(name: &str) -> Self {
+        Self { name: Some(name.to_owned()), fault: Fault::Value }
+    }
+
+    /// A parameter that had to be there.
+    #[must_use]
+    pub fn missing(name: &str) -> Self {
+        Self { name: Some(name.to_owned()), fault: Fault::Missing }
+    }
+
+    fn of(mut self, name: &str) -> Self {
+        self.name = Some(match self.name {
+            Some(inner) => format!("{name}[{inner}]"),
+            None => name.to_owned(),
+        });
+        self
+    }
+
+    const fn unnamed(fault: Fault) -> Self {
+        Self { name: None, fault }
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.as_deref().unwrap_or("the body");
+        match &self.fault {
+            Fault::Missing => write!(f, "{name} is missing"),
+            Fault::Type => write!(f, "{name} is invalid"),
+            Fault::Value => write!(f, "{name} does not have a valid value"),
+            Fault::Rule(rule) => write!(f, "{name} {rule}"),
+        }
+    }
+}
+
+impl std::error::Error for Invalid {}
+
+impl serde::de::Error for Invalid {
+    fn custom<T: fmt::Display>(rule: T) -> Self {
+        Self::unnamed(Fault::Rule(rule.to_string()))
+    }
+    fn invalid_type(_: serde::de::Unexpected<'_>, _: &dyn serde::de::Expected) -> Self {
+        Self::unnamed(Fault::Type)
+    }
+    fn invalid_value(_: serde::de::Unexpected<'_>, _: &dyn serde::de::Expected) -> Self {
+        Self::unnamed(Fault::Value)
+    }
+    /// Types that need at least one character or item say so with this.
+    fn invalid_length(_: usize, _: &dyn serde::de::Expected) -> Self {
+        Self::unnamed(Fault::Missing)
+    }
+    fn unknown_variant(_: &str, _: &'static [&'static str]) -> Self {
+        Self::unnamed(Fault::Value)
+    }
+    fn missing_field(name: &'static str) -> Self {
+        Self::missing(name)
+    }
+}
+
+/// Reads parameters. Those that the struct does not have are ignored.
+pub(super) fn read<T: DeserializeOwned>(params: &Map<String, Value>) -> Result<T, Invalid> {
+    T::deserialize(Object(params))
+}
+
+/// Reads one parameter.
+pub(super) fn one<T: DeserializeOwned>(params: &Map<String, Value>, name: &str) -> Result<Option<T>, Invalid> {
+    let Some(value) = params.get(name) else { return Ok(None) };
+    Option::deserialize(Loose(value)).map_err(|error: Invalid| error.of(name))
+}
+
+/// The parameters as a whole.
+struct Object<'a>(&'a Map<String, Value>);
+
+impl<'de> Deserializer<'de> for Object<'_> {
+    type Error = Invalid;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        visitor.visit_map(Entries { rest: self.0.iter(), value: None })
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+struct Entries<'a> {
+    rest: serde_json::map::Iter<'a>,
+    value: Option<(&'a String, &'a Value)>,
+}
+
+impl<'de> MapAccess<'de> for Entries<'_> {
+    type Error = Invalid;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Invalid> {
+        self.value = self.rest.next();
+        self.value.map(|(name, _)| seed.deserialize(StrDeserializer::new(name))).transpose()
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Invalid> {
+        let (name, value) = self.value.take().ok_or_else(|| Invalid::unnamed(Fault::Type))?;
+        seed.deserialize(Loose(value)).map_err(|error| error.of(name))
+    }
+}
+
+/// One value, read as whatever is asked for.
+struct Loose<'a>(&'a Value);
+
+fn wrong<T>() -> Result<T, Invalid> {
+    Err(Invalid::unnamed(Fault::Type))
+}
+
+impl<'de> Deserializer<'de> for Loose<'_> {
+    type Error = Invalid;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        match self.0 {
+            Value::Null => visitor.visit_unit(),
+            Value::Bool(flag) => visitor.visit_bool(*flag),
+            Value::Number(_) => self.deserialize_i64(visitor),
+            Value::String(_) => self.deserialize_str(visitor),
+            Value::Array(_) => self.deserialize_seq(visitor),
+            Value::Object(object) => Object(object).deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        match self.0 {
+            // No database stores it.
+            Value::String(text) if text.contains('\0') => wrong(),
+            Value::String(text) => visitor.visit_str(text),
+            Value::Number(number) => visitor.visit_str(&number.to_string()),
+            Value::Bool(flag) => visitor.visit_str(if *flag { "true" } else { "false" }),
+            _ => wrong(),
+        }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        match self.0 {
+            Value::Bool(flag) => visitor.visit_bool(*flag),
+            Value::Number(number) if number.as_i64() == Some(1) => visitor.visit_bool(true),
+            Value::Number(number) if number.as_i64() == Some(0) => visitor.visit_bool(false),
+            Value::String(text) => match text.as_str() {
+                "true" | "t" | "1" | "on" | "yes" => visitor.visit_bool(true),
+                "false" | "f" | "0" | "off" | "no" => visitor.visit_bool(false),
+                _ => wrong(),
+            },
+            _ => wrong(),
+        }
+    }
+
+    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        let number = match self.0 {
+            Value::Number(number) => number.as_i64(),
+            Value::String(text) => text.parse().ok(),
+            _ => None,
+        };
+        number.map_or_else(wrong, |number| visitor.visit_i64(number))
+    }
+
+    /// An empty text is none: a form cannot send less.
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        match self.0 {
+            Value::Null => visitor.visit_none(),
+            Value::String(text) if text.is_empty() => visitor.visit_none(),
+            _ => visitor.visit_some(self),
+        }
+    }
+
+    /// A list, or words with commas between them.
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        match self.0 {
+            Value::Array(list) => visitor.visit_seq(Items(list.iter())),
+            Value::String(text) => {
+                let words: Vec<Value> = text.split(',').map(|word| Value::from(word.trim())).collect();
+                visitor.visit_seq(Items(words.iter()))
+            }
+            _ => wrong(),
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Invalid> {
+        match self.0 {
+            Value::String(text) => visitor.visit_enum(StrDeserializer::new(text)),
+            _ => wrong(),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Invalid> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        visitor.visit_unit()
+    }
+
+    forward_to_deserialize_any! {
+        i8 i16 i32 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct map struct
+        identifier
+    }
+}
+
+struct Items<'a>(std::slice::Iter<'a, Value>);
+
+impl<'de> SeqAccess<'de> for Items<'_> {
+    type Error = Invalid;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Invalid> {
+        self.0.next().map(|value| seed.deserialize(Loose(value))).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Deserialize, Debug, PartialEq)]
+    #[serde(rename_all = "snake_case")]
+    enum Color {
+        Red,
+        DarkBlue,
+    }
+
+    #[derive(Deserialize, Debug, PartialEq)]
+    struct Input {
+        name: String,
+        #[serde(default)]
+        count: Option<i64>,
+        #[serde(default)]
+        flag: Option<bool>,
+        #[serde(default)]
+        color: Option<Color>,
+        #[serde(default)]
+        words: Vec<String>,
+    }
+
+    fn input(value: Value) -> Result<Input, String> {
+        let Value::Object(object) = value else { return Err("no object".to_owned()) };
+        read(&object).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn forms_and_json_are_equal() {
+        let typed =
+            json!({ "name": "7", "count": 3, "flag": true, "color": "dark_blue", "words": ["a", "b"], "x": {} });
+        let form =
+            json!({ "name": 7, "count": "3", "flag": "true", "color": "dark_blue", "words": "a, b", "x": ["?"] });
+        assert_eq!(input(typed), input(form));
+        let empty = input(json!({ "name": "a", "count": "", "flag": null, "color": "" })).expect("valid");
+        assert_eq!(empty, Input { name: "a".to_owned(), count: None, flag: None, color: None, words: vec![] });
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_in_gitlabs_words() {
+        for (value, words) in [
+            (json!({}), "name is missing"),
+            (json!({ "name": ["a"] }), "name is invalid"),
+            (json!({ "name": "a\0b" }), "name is invalid"),
+            (json!({ "name": "a", "count": "many" }), "count is invalid"),
+            (json!({ "name": "a", "count": 1.5 }), "count is invalid"),
+            (json!({ "name": "a", "flag": "maybe" }), "flag is invalid"),
+            (json!({ "name": "a", "color": "green" }), "color does not have a valid value"),
+            (json!({ "name": "a", "color": 3 }), "color is invalid"),
+            (json!({ "name": "a", "words": 3 }), "words is invalid"),
+            (json!({ "name": "a", "words": [{}] }), "words is invalid"),
+        ] {
+            assert_eq!(input(value.clone()), Err(words.to_owned()), "{value}");
+        }
+    }
+}

@@ -1,0 +1,9 @@
+-- An access token of a project or group stands for a user of its own, who goes with it.
+ALTER TABLE users ADD COLUMN project_id INTEGER REFERENCES projects (id) ON DELETE CASCADE;
+ALTER TABLE users ADD COLUMN group_id INTEGER REFERENCES groups (id) ON DELETE CASCADE;
+CREATE INDEX users_by_project ON users (project_id) WHERE project_id IS NOT NULL;
+CREATE INDEX users_by_group ON users (group_id) WHERE group_id IS NOT NULL;
+
+-- Since when a hook calls what it calls: what was sent elsewhere is not sent again.
+ALTER TABLE hooks ADD COLUMN url_since INTEGER NOT NULL DEFAULT 0;
+UPDATE hooks SET url_since = created_at;
