@@ -7,7 +7,7 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::routing::get;
 use utoipa::openapi::path::{HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
-use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
@@ -62,7 +62,8 @@ fn text() -> ObjectBuilder {
 
 /// The two shapes of `/api/v4`, which clients tell apart.
 fn error() -> Schema {
-    let message = ObjectBuilder::new().property("message", Schema::default()).required("message");
+    let anything = ObjectBuilder::new().schema_type(SchemaType::AnyValue);
+    let message = ObjectBuilder::new().property("message", anything).required("message");
     let error = ObjectBuilder::new().property("error", text()).required("error");
     OneOfBuilder::new().item(message).item(error).into()
 }

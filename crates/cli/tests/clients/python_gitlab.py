@@ -3,41 +3,11 @@
 
 Usage: python_gitlab.py PATH_OF_QUICKDRAW [DATABASE_URL]
 """
-import http.server
-import os
-import socket
-import subprocess
 import sys
-import tempfile
-import threading
-import time
-import urllib.request
 
 import gitlab
 
-TOKEN = "clients-root-token-0123456789"
-
-
-class Sink(http.server.BaseHTTPRequestHandler):
-    """Reads header names by exact spelling and bodies by Content-Length, as simple receivers do."""
-
-    got = []
-
-    def do_POST(self):
-        Sink.got.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"ok")
-
-    def log_message(self, *_):
-        pass
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+from harness import TOKEN, Sink, server, sink
 
 
 def refused(call, status, text):
@@ -119,38 +89,29 @@ def drive(base, sink_url):
     refused(lambda: ida.projects.get(project.id).hooks.list(get_all=True), 403, "403 Forbidden")
     project.members.delete(user.id)
 
+    bot = project.access_tokens.create({"name": "ci", "scopes": ["read_api"], "access_level": 40})
+    reader = gitlab.Gitlab(base, private_token=bot.token)
+    reader.auth()
+    assert reader.user.bot and len(reader.projects.get(project.id).hooks.list(get_all=True)) == 26
+    refused(lambda: reader.projects.get(project.id).hooks.create({"url": sink_url}), 403, "")
+    bot.rotate()
+    refused(reader.auth, 401, "401 Unauthorized")
+    reader = gitlab.Gitlab(base, private_token=bot.token)
+    reader.auth()
+    states = [found.active for found in project.access_tokens.list()]
+    assert states == [False, True], states
+    assert gear.access_tokens.list() == []
+    bot.delete()
+    refused(reader.auth, 401, "401 Unauthorized")
+    keyed = root.http_list("/groups", query_data={"pagination": "keyset", "per_page": 1}, iterator=True)
+    assert [group["full_path"] for group in keyed] == ["gear", "gear/ropes"]
+
     hook.delete()
     project.delete()
     gear.delete()
     refused(lambda: root.groups.get("gear"), 404, "404 Group Not Found")
 
 
-def main():
-    sink = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Sink)
-    threading.Thread(target=sink.serve_forever, daemon=True).start()
-    port = free_port()
-    base = f"http://127.0.0.1:{port}"
-    with tempfile.TemporaryDirectory() as folder:
-        settings = {"QUICKDRAW_LISTEN": f"127.0.0.1:{port}", "QUICKDRAW_ROOT_TOKEN": TOKEN,
-                    "QUICKDRAW_EXTERNAL_URL": base, "QUICKDRAW_ALLOW_LOCAL_NETWORKS": "true",
-                    "QUICKDRAW__TELEMETRY__LOG": "warn"}
-        if len(sys.argv) > 2:
-            settings |= {"QUICKDRAW_DATABASE_URL": sys.argv[2],
-                         "QUICKDRAW_KEY": "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="}
-        server = subprocess.Popen([os.path.abspath(sys.argv[1]), "serve"], cwd=folder, env=os.environ | settings,
-                                  stdout=subprocess.DEVNULL)
-        try:
-            for _ in range(600):
-                try:
-                    urllib.request.urlopen(f"{base}/api/v1/ready")
-                    break
-                except OSError:
-                    time.sleep(0.05)
-            drive(base, f"http://127.0.0.1:{sink.server_port}/in")
-        finally:
-            server.terminate()
-            server.wait()
-    print("python-gitlab", gitlab.__version__, "is content")
-
-
-main()
+with sink() as receiver, server(*sys.argv[1:]) as address:
+    drive(address, f"{receiver}/in")
+print("python-gitlab", gitlab.__version__, "is content")

@@ -1,0 +1,88 @@
+"""A server of one's own, for clients that drive it, and a receiver to deliver to."""
+import contextlib
+import http.server
+import json
+import os
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+
+TOKEN = "clients-root-token-0123456789"
+WEBHOOK_SECRET = "clients-webhook-secret-0123456789"
+
+
+class Sink(http.server.BaseHTTPRequestHandler):
+    """Reads header names by exact spelling and bodies by Content-Length, as simple receivers do."""
+
+    got = []
+
+    def do_POST(self):
+        Sink.got.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def sink():
+    """The base URL of a receiver."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Sink)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def server(program, database=None, **settings):
+    """The base URL of a server in an empty folder. It must be the same process in the end."""
+    base = f"http://127.0.0.1:{free_port()}"
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {"QUICKDRAW_LISTEN": base.removeprefix("http://"), "QUICKDRAW_ROOT_TOKEN": TOKEN,
+                       "QUICKDRAW_EXTERNAL_URL": base, "QUICKDRAW_ALLOW_LOCAL_NETWORKS": "true",
+                       "GITLAB_WEBHOOK_SECRET": WEBHOOK_SECRET, "QUICKDRAW__TELEMETRY__LOG": "warn"} | settings
+        if database:
+            environment |= {"QUICKDRAW_DATABASE_URL": database,
+                            "QUICKDRAW_KEY": "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="}
+        process = subprocess.Popen([os.path.abspath(program), "serve"], cwd=folder, env=os.environ | environment,
+                                   stdout=subprocess.DEVNULL)
+        try:
+            for _ in range(600):
+                try:
+                    urllib.request.urlopen(f"{base}/api/v1/ready")
+                    break
+                except OSError:
+                    time.sleep(0.05)
+            yield base
+            assert process.poll() is None, "the server ended"
+            urllib.request.urlopen(f"{base}/api/v1/ready")
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def call(base, method, path, body=None, token=TOKEN, expect=(200, 201, 202, 204)):
+    """One request; the answer's JSON."""
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"PRIVATE-TOKEN": token, "Content-Type": "application/json"}
+    request = urllib.request.Request(base + path, data=data, method=method, headers=headers)
+    try:
+        with urllib.request.urlopen(request) as response:
+            status, text = response.status, response.read()
+    except urllib.error.HTTPError as error:
+        status, text = error.code, error.read()
+    assert status in expect, f"{method} {path}: {status} {text}"
+    return json.loads(text) if text else None
