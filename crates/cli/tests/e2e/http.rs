@@ -146,7 +146,7 @@ fn read_request(stream: &mut TcpStream) -> Option<Got> {
 }
 
 /// Looks until it is so.
-pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
+pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let started = std::time::Instant::now();
     while !condition() {
         assert!(started.elapsed() < Duration::from_secs(60), "not within a minute: {what}");

@@ -10,6 +10,7 @@ mod hooks;
 mod http;
 mod journey;
 mod kill;
+mod matrix;
 mod receivers;
 mod server;
 
@@ -43,7 +44,10 @@ fn main() {
         ("each_role_may_do_what_its_row_says", access::each_role_may_do_what_its_row_says),
         ("tokens_are_made_shown_once_and_taken_back", access::tokens_are_made_shown_once_and_taken_back),
         ("changes_and_refusals_are_audited_without_values", access::changes_and_refusals_are_audited_without_values),
-        ("no_secret_is_shown_logged_or_stored_in_the_clear", access::no_secret_is_shown_logged_or_stored_in_the_clear),
+        (
+            "every_endpoint_answers_each_role_by_the_table_and_shows_no_secret",
+            matrix::every_endpoint_answers_each_role_by_the_table_and_shows_no_secret,
+        ),
         ("limits_and_bad_values_are_refused", hooks::limits_and_bad_values_are_refused),
         ("kill_9_under_load_loses_nothing", kill::kill_9_under_load_loses_nothing),
     ];

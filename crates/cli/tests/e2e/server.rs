@@ -23,6 +23,8 @@ pub(crate) enum Engine {
 pub(crate) struct Server {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) port: u16,
+    /// Where it keeps its tables on PostgreSQL.
+    pub(crate) schema: String,
     settings: Vec<(String, String)>,
     child: Option<Child>,
 }
@@ -33,12 +35,13 @@ impl Server {
         let folder = tempfile::tempdir().expect("a folder");
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let mut server = Self { folder, port, settings: Vec::new(), child: None };
+        let schema = format!("e2e_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut server = Self { folder, port, schema, settings: Vec::new(), child: None };
         server.set("QUICKDRAW_LISTEN", &format!("127.0.0.1:{port}"));
         server.set("QUICKDRAW_ALLOW_LOCAL_NETWORKS", "true");
         server.set("QUICKDRAW__TELEMETRY__LOG", "warn");
         if let Engine::Postgres(url) = engine {
-            let schema = format!("e2e_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+            let schema = &server.schema;
             let made = Command::new("psql").args([url, "-q", "-c", &format!("CREATE SCHEMA {schema}")]).status();
             assert!(made.expect("psql runs").success());
             let glue = if url.contains('?') { '&' } else { '?' };

@@ -1,0 +1,334 @@
+//! Every endpoint that the server describes, as every role, on one's own and on somebody else's objects: the answer is
+//! what the table says, and no secret is in it; nor in the log at its most talkative, nor in the database.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::access::People;
+use crate::http::{Reply, Sink, eventually, send};
+use crate::server::{Engine, SECRET, Server, TOKEN};
+
+/// What somebody must be to get past the door.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Need {
+    /// Nothing.
+    Open,
+    /// The receiver's secret, which nobody here has.
+    Secret,
+    /// Any token.
+    SignedIn,
+    /// A token of one's own, and not the administrator's that is asked for.
+    OwnToken,
+    /// A guest of the project or group.
+    Member,
+    /// A maintainer of the project, or an owner of the group.
+    Manager,
+    /// An administrator.
+    Admin,
+}
+
+/// The table. What it does not know fails the test: a new endpoint needs a row.
+fn need(method: &str, path: &str) -> Need {
+    let (v4, rest) = match path.strip_prefix("/api/v4/") {
+        Some(rest) => (true, rest),
+        None => (false, path),
+    };
+    let words: Vec<&str> = rest.split('/').collect();
+    match (method, words.as_slice()) {
+        _ if !v4 => match path {
+            "/metrics" | "/api/v1/health" | "/api/v1/ready" => Need::Open,
+            "/api/v1/webhooks/gitlab" => Need::Secret,
+            _ if path.starts_with("/api/v1/") => Need::Admin,
+            _ => panic!("{method} {path} has no row"),
+        },
+        ("GET", ["user" | "version" | "metadata" | "groups" | "projects" | "namespaces"] | ["users", "{id}"]) => {
+            Need::SignedIn
+        }
+        ("GET", ["personal_access_tokens"]) | ("POST", ["user", "personal_access_tokens"]) => Need::SignedIn,
+        (_, ["personal_access_tokens", "{token_id}", ..]) => Need::OwnToken,
+        ("POST", ["groups" | "projects"]) | ("DELETE", ["groups" | "projects", "{id}"]) => Need::Admin,
+        ("GET" | "POST", ["users"]) | ("POST", ["users", "{id}", "personal_access_tokens"]) => Need::Admin,
+        (_, ["hooks", ..]) => Need::Admin,
+        ("GET", ["groups" | "projects", "{id}"] | ["groups", "{id}", "subgroups" | "projects"]) => Need::Member,
+        // Without a destination; whose owner one must be is a test of its own.
+        ("PUT", ["projects", "{id}", "transfer"]) => Need::Member,
+        ("GET", ["groups" | "projects", "{id}", "members", ..]) => Need::Member,
+        ("PUT", ["groups" | "projects", "{id}"]) => Need::Manager,
+        (_, ["groups" | "projects", "{id}", "members" | "access_tokens" | "hooks", ..]) => Need::Manager,
+        _ => panic!("{method} {path} has no row"),
+    }
+}
+
+struct Role {
+    name: &'static str,
+    token: Option<String>,
+    /// In the project and in its group.
+    levels: [i64; 2],
+    is_admin: bool,
+    read_only: bool,
+}
+
+/// How a request ended at the door.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Door {
+    Unknown,
+    Forbidden,
+    Hidden,
+    Passed,
+}
+
+fn door(reply: &Reply) -> Door {
+    let hidden = ["404 Project Not Found", "404 Group Not Found", "404 Personal Access Token Not Found"];
+    match reply.status {
+        401 => Door::Unknown,
+        403 => Door::Forbidden,
+        404 if hidden.iter().any(|text| reply.body.contains(text)) => Door::Hidden,
+        status => {
+            assert!(status < 500, "{status} {}", reply.body);
+            Door::Passed
+        }
+    }
+}
+
+fn expected(role: &Role, method: &str, path: &str, foreign: bool) -> Door {
+    let need = need(method, path);
+    let level = role.levels[usize::from(!path.contains("/projects/{id}"))];
+    match need {
+        Need::Open => Door::Passed,
+        Need::Secret => Door::Unknown,
+        _ if role.token.is_none() => Door::Unknown,
+        _ if role.read_only && method != "GET" => Door::Forbidden,
+        _ if role.is_admin => Door::Passed,
+        Need::SignedIn if role.name == "project bot" && method == "POST" => Door::Forbidden,
+        Need::SignedIn => Door::Passed,
+        Need::Admin => Door::Forbidden,
+        Need::OwnToken => Door::Hidden,
+        Need::Member | Need::Manager if foreign || level == 0 => Door::Hidden,
+        Need::Member => Door::Passed,
+        Need::Manager if level >= (if path.contains("/projects/{id}") { 40 } else { 50 }) => Door::Passed,
+        Need::Manager => Door::Forbidden,
+    }
+}
+
+/// Numbers of what lies in a project and its group.
+struct Objects {
+    project: i64,
+    group: i64,
+    hooks: [i64; 3],
+    tokens: [i64; 2],
+    attempts: [i64; 2],
+    event: String,
+    delivery: String,
+}
+
+/// Makes a group with a project, a hook at each level full of secrets, tokens, and an event that all heard of.
+fn furnish(server: &Server, sink: &Sink, name: &str, secrets: &mut Vec<String>) -> Objects {
+    let post = |path: &str, body: Value| {
+        let reply = server.call("POST", path, &body.to_string());
+        assert!(matches!(reply.status, 201 | 202), "{path}: {} {}", reply.status, reply.body);
+        reply.json()
+    };
+    let number = |value: &Value| value.as_i64().expect("a number");
+    let group = number(&post("/api/v4/groups", json!({ "name": name, "path": name }))["id"]);
+    let project = number(&post("/api/v4/projects", json!({ "name": "p", "namespace_id": group }))["id"]);
+    let scopes = [format!("/api/v4/projects/{project}"), format!("/api/v4/groups/{group}"), "/api/v4".to_owned()];
+    let hook = json!({
+        "url": format!("http://user:canary-password@127.0.0.1:{}/{{part}}", sink.port),
+        "url_variables": [{ "key": "part", "value": "canary-part" }],
+        "custom_headers": [{ "key": "X-Key", "value": "canary-header" }],
+        "token": "canary-token",
+        "signing_token": SIGNING,
+        "push_events": true,
+    });
+    let hooks = scopes.each_ref().map(|scope| {
+        let one = number(&post(&format!("{scope}/hooks"), hook.clone())["id"]);
+        server.call("PUT", &format!("{scope}/hooks/{one}/custom_headers/X-More"), r#"{"value":"canary-more"}"#);
+        server.call("PUT", &format!("{scope}/hooks/{one}"), r#"{"signing_token":"canary-wrong"}"#);
+        one
+    });
+    let tokens = [&scopes[0], &scopes[1]].map(|scope| {
+        let made = post(&format!("{scope}/access_tokens"), json!({ "name": "t", "scopes": ["api"] }));
+        secrets.push(made["token"].as_str().expect("shown once").to_owned());
+        number(&made["id"])
+    });
+    let report = json!({ "trigger": "push_hooks", "payload": { "object_kind": "push", "ref": "refs/heads/main" } });
+    let event = post(&format!("/api/v1/projects/{project}/events"), report)["id"].as_str().expect("an id").to_owned();
+    let mut delivery = String::new();
+    eventually("all hooks were told", || {
+        let view = server.get(&format!("/api/v1/events/{event}"));
+        let deliveries = view["deliveries"].as_array().cloned().unwrap_or_default();
+        delivery = deliveries.first().and_then(|one| one["id"].as_str()).unwrap_or_default().to_owned();
+        deliveries.len() >= 3 && deliveries.iter().all(|one| one["state"] == "delivered")
+    });
+    let attempts = [0, 1].map(|at| {
+        let log = server.get(&format!("{}/hooks/{}/events", scopes[at], hooks[at]));
+        number(&log[0]["id"])
+    });
+    Objects { project, group, hooks, tokens, attempts, event, delivery }
+}
+
+const SIGNING: &str = "whsec_Y2FuYXJ5LXNpZ25pbmcta2V5LW9mLTMyLWJ5dGVzISE=";
+/// The administrator's root token, which nobody else may see.
+const FOREIGN_TOKEN: &str = "1";
+const NOWHERE: i64 = 999_999;
+
+/// The address with numbers put in: of what is there for reading, of what is not there for changes, so that nothing
+/// changes but what the door lets through on the way out.
+fn address(method: &str, path: &str, objects: &Objects, users: [i64; 2]) -> String {
+    let reading = method == "GET";
+    let level = if path.contains("/projects/{id}") {
+        0
+    } else if path.contains("/groups/{id}") {
+        1
+    } else {
+        2
+    };
+    let there = |number: i64| if reading { number } else { NOWHERE }.to_string();
+    let id = match level {
+        0 => objects.project.to_string(),
+        1 => objects.group.to_string(),
+        _ => there(users[0]),
+    };
+    let token = if level == 2 { FOREIGN_TOKEN.to_owned() } else { there(objects.tokens[level]) };
+    let attempt = objects.attempts.get(level).copied().unwrap_or_default();
+    let filled = path
+        .replace("{id}", &id)
+        .replace("{hook_id}", &there(objects.hooks[level]))
+        .replace("{hook_event_id}", &there(attempt))
+        .replace("{token_id}", &token)
+        .replace("{user_id}", &there(users[usize::from(level == 2)]))
+        .replace("{trigger}", "push_events")
+        .replace("{key}", "X-Key")
+        .replace("{event_id}", &objects.event)
+        .replace("{delivery_id}", &objects.delivery);
+    if reading { format!("{filled}?trigger=push_hooks") } else { filled }
+}
+
+pub(crate) fn every_endpoint_answers_each_role_by_the_table_and_shows_no_secret(engine: Engine) {
+    // A receiver that echoes is a receiver that tries to make us keep what we sent.
+    let sink = Sink::echo();
+    let mut server = Server::start(&engine, &[("QUICKDRAW__TELEMETRY__LOG", "trace")]);
+    let people = People { server: &server };
+    let mut secrets: Vec<String> =
+        ["canary-", &SIGNING[6..20], "Y2FuYXJ5", "dXNlcjpjYW5hcnk", TOKEN, SECRET].map(str::to_owned).into();
+    let own = furnish(&server, &sink, "own", &mut secrets);
+    let foreign = furnish(&server, &sink, "foreign", &mut secrets);
+    let mut roles = vec![Role { name: "nobody", token: None, levels: [0, 0], is_admin: false, read_only: false }];
+    let mut guest = 0;
+    for (name, level) in [("stranger", 0), ("guest", 10), ("developer", 30), ("maintainer", 40), ("owner", 50)] {
+        let (id, token) = people.make(name, "api");
+        if level > 0 {
+            let body = json!({ "user_id": id, "access_level": level }).to_string();
+            for scope in [format!("groups/{}", own.group), format!("projects/{}", own.project)] {
+                assert_eq!(server.call("POST", &format!("/api/v4/{scope}/members"), &body).status, 201);
+            }
+        }
+        if name == "guest" {
+            guest = id;
+        }
+        if name == "owner" {
+            let token = people.token(id, "read_api");
+            roles.push(Role { name: "reader", token: Some(token), levels: [50, 50], is_admin: false, read_only: true });
+        }
+        roles.push(Role { name, token: Some(token), levels: [level, level], is_admin: false, read_only: false });
+    }
+    // The project's bot is nobody in the group. Its token was made among the first secrets.
+    let bot = secrets.get(6).cloned();
+    roles.push(Role { name: "project bot", token: bot, levels: [40, 0], is_admin: false, read_only: false });
+    roles.push(Role {
+        name: "administrator",
+        token: Some(TOKEN.to_owned()),
+        levels: [0, 0],
+        is_admin: true,
+        read_only: false,
+    });
+    secrets.extend(roles.iter().filter_map(|role| role.token.clone()));
+
+    let description = server.get("/api/v1/openapi.json");
+    let paths = description["paths"].as_object().expect("paths");
+    let mut operations: Vec<(String, &str)> = Vec::new();
+    for (path, item) in paths {
+        let methods = item.as_object().into_iter().flatten().map(|(method, _)| method.to_uppercase());
+        operations.extend(methods.map(|method| (method, path.as_str())));
+    }
+    // What takes away what others are asked for comes last, and groups after what lies in them.
+    operations.sort_by_key(|(method, path)| {
+        let whole = ["projects/{id}", "groups/{id}"].iter().position(|end| path.ends_with(end));
+        (method == "DELETE", whole.map_or(0, |at| at + 1))
+    });
+    let (mut shown, mut asked) = (String::new(), 0);
+    for (method, path) in &operations {
+        for (objects, is_foreign) in [(&foreign, true), (&own, false)] {
+            // The administrator is last, who may do it.
+            for role in &roles {
+                let address = address(method, path, objects, [guest, guest]);
+                // The administrator's own token is the one that asks.
+                let takes_token = method != "GET" && path.contains("/personal_access_tokens/{token_id}");
+                if role.is_admin && takes_token {
+                    continue;
+                }
+                // It went with its project.
+                if role.name == "project bot" && method == "DELETE" && path.ends_with("groups/{id}") {
+                    continue;
+                }
+                let token = role.token.as_ref().map(|token| ("PRIVATE-TOKEN", token.as_str()));
+                let headers: Vec<(&str, &str)> =
+                    token.into_iter().chain([("Content-Type", "application/json")]).collect();
+                let body = if method == "GET" { "" } else { "{}" };
+                let reply = send(server.port, method, &address, &headers, body.as_bytes()).expect("an answer");
+                let wanted = expected(role, method, path, is_foreign);
+                let what = format!("{}: {method} {address}: {} {}", role.name, reply.status, reply.body);
+                // A member of one's own is none elsewhere, so only there it can be missing.
+                if !(path.contains("/members/{user_id}") && is_foreign) && method == "GET" && wanted == Door::Passed {
+                    assert_eq!(reply.status, 200, "{what}");
+                }
+                assert_eq!(door(&reply), wanted, "{what}");
+                shown += &reply.body;
+                asked += 1;
+            }
+        }
+    }
+    println!("{} operations, {asked} requests", operations.len());
+    assert!(operations.len() > 80 && shown.contains("push_hooks"), "the endpoints were read");
+    let got = sink.got();
+    assert!(got.iter().any(|got| got.headers.get("X-Key").is_some_and(|value| value == "canary-header")));
+    server.terminate();
+    let log = server.output();
+    assert!(log.contains("DEBUG"), "the log was talkative");
+    for secret in &secrets {
+        assert!(!shown.contains(secret), "{secret} is shown");
+        let line = log.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "{secret} is logged");
+    }
+    check_database(&engine, &server, &secrets);
+}
+
+fn check_database(engine: &Engine, server: &Server, secrets: &[String]) {
+    let contains = |bytes: &[u8], text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    match engine {
+        Engine::Sqlite => {
+            let data = server.folder.path().join("quickdraw-data");
+            let files = std::fs::read_dir(data).expect("a folder").flatten();
+            // The administrator reads the root token in its file.
+            for file in files.filter(|file| file.file_name() != "root-token") {
+                let bytes = std::fs::read(file.path()).expect("it can be read");
+                for secret in secrets {
+                    assert!(!contains(&bytes, secret), "{secret} lies in {}", file.path().display());
+                }
+            }
+        }
+        Engine::Postgres(url) => {
+            let dump = Command::new("pg_dump").args([url, "--data-only", "--schema", &server.schema]).output();
+            let dump = dump.expect("pg_dump runs");
+            assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+            assert!(contains(&dump.stdout, "COPY"), "there is something to look at");
+            for secret in secrets {
+                // Bytes are dumped as hexadecimal digits.
+                for form in [secret.clone(), hex::encode(secret)] {
+                    assert!(!contains(&dump.stdout, &form), "{secret} lies in the database");
+                }
+            }
+        }
+    }
+}
