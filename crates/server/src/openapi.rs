@@ -1,11 +1,14 @@
 //! The description of everything that is served (OpenAPI 3.1). Handlers describe themselves; what is the same for many of
 //! them is added here.
 
+mod page;
+
 use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::routing::get;
+use bytes::Bytes;
 use utoipa::openapi::path::{HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::security::{
@@ -51,9 +54,12 @@ pub(crate) fn about(external_url: &str) -> OpenApi {
 /// Serves the finished description.
 pub(crate) fn routes(mut description: OpenApi) -> Router<Arc<App>> {
     finish(&mut description);
-    let json = description.to_pretty_json().unwrap_or_default();
-    let json = bytes::Bytes::from(json);
-    Router::new().route("/api/v1/openapi.json", get(async move || ([(header::CONTENT_TYPE, "application/json")], json)))
+    let json = serde_json::to_value(&description).unwrap_or_default();
+    let page = Bytes::from(page::render(&json).unwrap_or_default());
+    let json = Bytes::from(json.to_string());
+    Router::new()
+        .route("/api/v1/openapi.json", get(async move || ([(header::CONTENT_TYPE, "application/json")], json)))
+        .route("/api/v1/docs", get(async move || ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page)))
 }
 
 fn text() -> ObjectBuilder {
@@ -93,7 +99,7 @@ fn finish(description: &mut OpenApi) {
     }
 }
 
-/// `get_projects_id_hooks`: no two operations have the same.
+/// `get_v4_projects_id_hooks`: no two operations have the same.
 fn operation_id(method: &HttpMethod, path: &str) -> String {
     let method = match method {
         HttpMethod::Post => "post",
@@ -161,4 +167,16 @@ fn add_error(operation: &mut Operation, schema: &str, kind: &str) {
     let responses = &mut operation.responses.responses;
     responses.insert("4XX".to_owned(), response("Refused, with the reason."));
     responses.insert("5XX".to_owned(), response("The store could not do it now; try again."));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_are_named_by_method_and_address() {
+        assert_eq!(operation_id(&HttpMethod::Get, "/api/v4/projects/{id}/hooks"), "get_v4_projects_id_hooks");
+        assert_eq!(operation_id(&HttpMethod::Post, "/api/v1/events"), "post_v1_events");
+        assert_eq!(operation_id(&HttpMethod::Get, "/metrics"), "get_metrics");
+    }
 }

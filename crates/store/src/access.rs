@@ -59,6 +59,19 @@ pub struct NewUser {
     pub is_admin: bool,
 }
 
+/// What is to be changed of a user; `None` keeps what is there.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct UserEdit {
+    /// Login.
+    pub username: Option<String>,
+    /// Shown name.
+    pub name: Option<String>,
+    /// Address; an inner `None` takes it away.
+    pub email: Option<Option<String>>,
+    /// May do everything.
+    pub is_admin: Option<bool>,
+}
+
 /// An access token as its owner sees it again: without the token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Token {
@@ -148,6 +161,10 @@ pub trait Access {
     async fn find_actor(&self, digest: [u8; 32], now: Timestamp) -> Result<Option<Actor>>;
     /// Makes a user. `Taken` when the login is.
     async fn create_user(&self, new: NewUser, now: Timestamp) -> Result<User>;
+    /// Changes a user. `None` if they are not there; `Taken` when the new login is.
+    async fn update_user(&self, id: i64, edit: UserEdit) -> Result<Option<User>>;
+    /// Deletes a user with their tokens and memberships. `false` if they were not there.
+    async fn delete_user(&self, id: i64) -> Result<bool>;
     /// One user.
     async fn find_user(&self, id: i64) -> Result<Option<User>>;
     /// Users by number; with `username`, only that one.

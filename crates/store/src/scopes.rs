@@ -52,6 +52,8 @@ pub struct NewProject {
 pub struct GroupEdit {
     /// Shown name.
     pub name: Option<String>,
+    /// Last segment of its path. The paths of all that lies in it change along.
+    pub path: Option<String>,
     /// Free text; an inner `None` takes it away.
     pub description: Option<Option<String>>,
     /// 0 private, 10 internal, 20 public.
@@ -65,6 +67,8 @@ pub struct ProjectEdit {
     pub group: Option<GroupId>,
     /// Shown name.
     pub name: Option<String>,
+    /// Last segment of its path.
+    pub path: Option<String>,
     /// Free text; an inner `None` takes it away.
     pub description: Option<Option<String>>,
     /// Branch that commits land on.
@@ -151,7 +155,7 @@ pub trait Scopes {
     async fn find_group(&self, name: Name) -> Result<Option<Group>>;
     /// Groups by number.
     async fn list_groups(&self, filter: ScopeFilter, page: Page) -> Result<Paged<Group>>;
-    /// Changes a group. `None` if it is not there.
+    /// Changes a group. `None` if it is not there; `Taken` when its new path is.
     async fn update_group(&self, id: GroupId, edit: GroupEdit) -> Result<Option<Group>>;
     /// Deletes a group with its subgroups, projects and their hooks. `false` if it was not there.
     async fn delete_group(&self, id: GroupId) -> Result<bool>;
@@ -167,8 +171,12 @@ pub trait Scopes {
     async fn delete_project(&self, id: ProjectId) -> Result<bool>;
 }
 
-/// The path of a project in another group.
-pub(crate) fn moved_path(project: &Project, group: &Group) -> String {
-    let last = project.path_with_namespace.rsplit('/').next().unwrap_or_default();
-    format!("{}/{last}", group.full_path)
+/// A full path with other parts: in front, another group's; at the end, another segment.
+pub(crate) fn moved_path(known: &str, parent: Option<&Group>, last: Option<&str>) -> String {
+    let (above, own) = known.rsplit_once('/').map_or((None, known), |(above, own)| (Some(above), own));
+    let last = last.unwrap_or(own);
+    match parent.map(|group| group.full_path.as_str()).or(above) {
+        Some(above) => format!("{above}/{last}"),
+        None => last.to_owned(),
+    }
 }

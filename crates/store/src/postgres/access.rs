@@ -8,7 +8,8 @@ use tokio_postgres::{GenericClient, Row};
 
 use super::Postgres;
 use crate::access::{
-    Access, Actor, Holder, Member, NewToken, NewUser, TOKEN, Token, Tokens, USED_EVERY_MICROS, User, tokens_of,
+    Access, Actor, Holder, Member, NewToken, NewUser, TOKEN, Token, Tokens, USED_EVERY_MICROS, User, UserEdit,
+    tokens_of,
 };
 use crate::columns;
 use crate::error::{Error, Result};
@@ -75,6 +76,32 @@ impl Access for Postgres {
         let id = row.ok_or(Error::Taken("username"))?.get(0);
         let NewUser { username, name, email, is_admin } = new;
         Ok(User { id, username, name, email, is_admin, created_at: now, bot_of: None })
+    }
+
+    async fn update_user(&self, id: i64, edit: UserEdit) -> Result<Option<User>> {
+        let Some(known) = self.find_user(id).await? else { return Ok(None) };
+        let client = self.client().await?;
+        let changed = client
+            .query_opt(
+                "UPDATE users u SET username = $2, name = $3, email = $4, is_admin = $5
+                 WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM users o WHERE lower(o.username) = lower($2) AND o.id <> $1)
+                 RETURNING u.id",
+                &[
+                    &id,
+                    &edit.username.unwrap_or(known.username),
+                    &edit.name.unwrap_or(known.name),
+                    &edit.email.unwrap_or(known.email),
+                    &edit.is_admin.unwrap_or(known.is_admin),
+                ],
+            )
+            .await?;
+        changed.ok_or(Error::Taken("username"))?;
+        drop(client);
+        self.find_user(id).await
+    }
+
+    async fn delete_user(&self, id: i64) -> Result<bool> {
+        Ok(self.client().await?.execute("DELETE FROM users WHERE id = $1", &[&id]).await? > 0)
     }
 
     async fn find_user(&self, id: i64) -> Result<Option<User>> {

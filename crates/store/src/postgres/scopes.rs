@@ -125,11 +125,25 @@ impl Scopes for Postgres {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         let Some(known) = group(&*transaction, &Name::Id(id.0)).await? else { return Ok(None) };
+        let full_path = moved_path(&known.full_path, None, edit.path.as_deref());
+        if full_path != known.full_path {
+            if !full_path.eq_ignore_ascii_case(&known.full_path) {
+                check_free(&*transaction, &full_path).await?;
+            }
+            for table in ["groups", "projects"] {
+                let sql = format!(
+                    "UPDATE {table} SET full_path = $2 || substr(full_path, length($1::text) + 1)
+                     WHERE lower(substr(full_path, 1, length($1::text) + 1)) = lower($1::text) || '/'"
+                );
+                transaction.execute(&sql, &[&known.full_path, &full_path]).await?;
+            }
+        }
         transaction
             .execute(
-                "UPDATE groups SET name = $2, description = $3, visibility_level = $4 WHERE id = $1",
+                "UPDATE groups SET full_path = $2, name = $3, description = $4, visibility_level = $5 WHERE id = $1",
                 &[
                     &id.0,
+                    &full_path,
                     &edit.name.unwrap_or(known.name),
                     &edit.description.unwrap_or(known.description),
                     &edit.visibility_level.unwrap_or(known.visibility_level),
@@ -188,15 +202,14 @@ impl Scopes for Postgres {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         let Some(known) = project(&*transaction, &Name::Id(id.0)).await? else { return Ok(None) };
-        let full_path = match edit.group.filter(|group| *group != known.group) {
-            Some(target) => {
-                let target = group(&*transaction, &Name::Id(target.0)).await?.ok_or(Error::Missing("group"))?;
-                let moved = moved_path(&known, &target);
-                check_free(&*transaction, &moved).await?;
-                moved
-            }
-            None => known.path_with_namespace,
+        let target = match edit.group.filter(|group| *group != known.group) {
+            Some(id) => Some(group(&*transaction, &Name::Id(id.0)).await?.ok_or(Error::Missing("group"))?),
+            None => None,
         };
+        let full_path = moved_path(&known.path_with_namespace, target.as_ref(), edit.path.as_deref());
+        if !full_path.eq_ignore_ascii_case(&known.path_with_namespace) {
+            check_free(&*transaction, &full_path).await?;
+        }
         transaction
             .execute(
                 "UPDATE projects SET group_id = $2, full_path = $3, name = $4, description = $5, default_branch = $6,

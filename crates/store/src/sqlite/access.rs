@@ -8,7 +8,8 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::Sqlite;
 use crate::access::{
-    Access, Actor, Holder, Member, NewToken, NewUser, TOKEN, Token, Tokens, USED_EVERY_MICROS, User, tokens_of,
+    Access, Actor, Holder, Member, NewToken, NewUser, TOKEN, Token, Tokens, USED_EVERY_MICROS, User, UserEdit,
+    tokens_of,
 };
 use crate::columns;
 use crate::error::{Error, Result};
@@ -90,12 +91,30 @@ impl Access for Sqlite {
         .await
     }
 
-    async fn find_user(&self, id: i64) -> Result<Option<User>> {
-        self.read(move |connection| {
-            let sql = format!("SELECT {USER} FROM users u WHERE u.id = ?1");
-            Ok(connection.prepare_cached(&sql)?.query_row([id], |row| user(row, 0)).optional()?)
+    async fn update_user(&self, id: i64, edit: UserEdit) -> Result<Option<User>> {
+        self.configure(move |tx| {
+            let Some(known) = find_user(tx.connection, id)? else { return Ok(None) };
+            let username = edit.username.unwrap_or(known.username);
+            let sql = "SELECT 1 FROM users WHERE lower(username) = lower(?1) AND id <> ?2";
+            if tx.connection.prepare_cached(sql)?.exists((&username, id))? {
+                return Err(Error::Taken("username"));
+            }
+            let (email, is_admin) = (edit.email.unwrap_or(known.email), edit.is_admin.unwrap_or(known.is_admin));
+            tx.connection.execute(
+                "UPDATE users SET username = ?2, name = ?3, email = ?4, is_admin = ?5 WHERE id = ?1",
+                (id, username, edit.name.unwrap_or(known.name), email, is_admin),
+            )?;
+            find_user(tx.connection, id)
         })
         .await
+    }
+
+    async fn delete_user(&self, id: i64) -> Result<bool> {
+        self.configure(move |tx| Ok(tx.connection.execute("DELETE FROM users WHERE id = ?1", [id])? > 0)).await
+    }
+
+    async fn find_user(&self, id: i64) -> Result<Option<User>> {
+        self.read(move |connection| find_user(connection, id)).await
     }
 
     async fn list_users(&self, username: Option<String>, page: Page) -> Result<Paged<User>> {
@@ -206,9 +225,7 @@ impl Access for Sqlite {
     ) -> Result<Member> {
         self.configure(move |tx| {
             super::hooks::check_scope(tx.connection, scope)?;
-            let sql = format!("SELECT {USER} FROM users u WHERE u.id = ?1");
-            let found = tx.connection.prepare_cached(&sql)?.query_row([id], |row| user(row, 0)).optional()?;
-            let user = found.ok_or(Error::Missing("user"))?;
+            let user = find_user(tx.connection, id)?.ok_or(Error::Missing("user"))?;
             let (project, group) = columns::scope_columns(scope);
             let sql = "DELETE FROM members WHERE user_id = ?1 AND project_id IS ?2 AND group_id IS ?3";
             tx.connection.execute(sql, (id, project, group))?;
@@ -280,6 +297,11 @@ const USER: &str = "u.id, u.username, u.name, u.email, u.is_admin, u.created_at,
 
 fn bot_of(project: Option<i64>, group: Option<i64>) -> Option<Scope> {
     Some(columns::scope(project, group)).filter(|scope| *scope != Scope::Instance)
+}
+
+fn find_user(connection: &Connection, id: i64) -> Result<Option<User>> {
+    let sql = format!("SELECT {USER} FROM users u WHERE u.id = ?1");
+    Ok(connection.prepare_cached(&sql)?.query_row([id], |row| user(row, 0)).optional()?)
 }
 
 fn insert_token(

@@ -121,10 +121,24 @@ impl Scopes for Sqlite {
     async fn update_group(&self, id: GroupId, edit: GroupEdit) -> Result<Option<Group>> {
         self.configure(move |tx| {
             let Some(known) = group(tx.connection, &Name::Id(id.0))? else { return Ok(None) };
+            let full_path = moved_path(&known.full_path, None, edit.path.as_deref());
+            if full_path != known.full_path {
+                if !full_path.eq_ignore_ascii_case(&known.full_path) {
+                    check_free(tx.connection, &full_path)?;
+                }
+                for table in ["groups", "projects"] {
+                    let sql = format!(
+                        "UPDATE {table} SET full_path = ?2 || substr(full_path, length(?1) + 1)
+                         WHERE lower(substr(full_path, 1, length(?1) + 1)) = lower(?1) || '/'"
+                    );
+                    tx.connection.execute(&sql, (&known.full_path, &full_path))?;
+                }
+            }
             tx.connection.execute(
-                "UPDATE groups SET name = ?2, description = ?3, visibility_level = ?4 WHERE id = ?1",
+                "UPDATE groups SET full_path = ?2, name = ?3, description = ?4, visibility_level = ?5 WHERE id = ?1",
                 (
                     id.0,
+                    full_path,
                     edit.name.unwrap_or(known.name),
                     edit.description.unwrap_or(known.description),
                     edit.visibility_level.unwrap_or(known.visibility_level),
@@ -175,15 +189,14 @@ impl Scopes for Sqlite {
     async fn update_project(&self, id: ProjectId, edit: ProjectEdit) -> Result<Option<Project>> {
         self.configure(move |tx| {
             let Some(known) = project(tx.connection, &Name::Id(id.0))? else { return Ok(None) };
-            let full_path = match edit.group.filter(|group| *group != known.group) {
-                Some(target) => {
-                    let target = group(tx.connection, &Name::Id(target.0))?.ok_or(Error::Missing("group"))?;
-                    let moved = moved_path(&known, &target);
-                    check_free(tx.connection, &moved)?;
-                    moved
-                }
-                None => known.path_with_namespace,
+            let target = match edit.group.filter(|group| *group != known.group) {
+                Some(id) => Some(group(tx.connection, &Name::Id(id.0))?.ok_or(Error::Missing("group"))?),
+                None => None,
             };
+            let full_path = moved_path(&known.path_with_namespace, target.as_ref(), edit.path.as_deref());
+            if !full_path.eq_ignore_ascii_case(&known.path_with_namespace) {
+                check_free(tx.connection, &full_path)?;
+            }
             tx.connection.execute(
                 "UPDATE projects SET group_id = ?2, full_path = ?3, name = ?4, description = ?5, default_branch = ?6,
                    visibility_level = ?7 WHERE id = ?1",

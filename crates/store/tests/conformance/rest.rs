@@ -8,7 +8,7 @@ use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
 use quickdraw_domain::{GroupId, NodeId, ProjectId, Secret, Trigger};
 use quickdraw_store::Error;
-use quickdraw_store::access::{Holder, NewToken, NewUser, Tokens};
+use quickdraw_store::access::{Holder, NewToken, NewUser, Tokens, UserEdit};
 use quickdraw_store::scopes::{GroupEdit, Name, NewGroup, NewProject, Page, ProjectEdit, ScopeFilter, Start};
 use uuid::Uuid;
 
@@ -386,4 +386,67 @@ pub(crate) async fn groups_and_projects_are_changed_searched_and_moved(fixture: 
     let changed = store.update_group(sub, edit).await.expect("written").expect("it is there");
     assert_eq!((changed.visibility_level, changed.full_path.as_str()), (20, "top/sub"));
     assert!(store.update_group(GroupId(999), GroupEdit::default()).await.expect("looked").is_none());
+}
+
+pub(crate) async fn a_renamed_group_takes_the_paths_below_it_along(fixture: Fixture) {
+    let store = &fixture.store;
+    let top = store.create_group(group(None, "Top"), NOON).await.expect("made").id;
+    let sub = store.create_group(group(Some(top), "sub"), NOON).await.expect("made").id;
+    let beside = store.create_group(group(None, "topper"), NOON).await.expect("made").id;
+    let new = NewProject {
+        group: sub,
+        name: "p".to_owned(),
+        path: "p".to_owned(),
+        description: None,
+        default_branch: None,
+        visibility_level: 0,
+    };
+    let project = store.create_project(new, NOON).await.expect("made").id;
+    let to = |path: &str| GroupEdit { path: Some(path.to_owned()), ..GroupEdit::default() };
+    assert!(matches!(store.update_group(top, to("TOPPER")).await, Err(Error::Taken("path"))));
+    for (path, full) in [("wall", "wall/sub/p"), ("Wall", "Wall/sub/p")] {
+        assert!(store.update_group(top, to(path)).await.expect("written").is_some());
+        let found = store.find_project(Name::Id(project.0)).await.expect("read").expect("it is there");
+        assert_eq!(found.path_with_namespace, full);
+    }
+    let found = store.find_group(Name::Path("wall/sub".to_owned())).await.expect("read").expect("it is there");
+    assert_eq!((found.id, found.full_path.as_str()), (sub, "Wall/sub"));
+    let other = store.find_group(Name::Id(beside.0)).await.expect("read").expect("it is there");
+    assert_eq!(other.full_path, "topper", "only the beginning of its name is the same");
+    let edit = ProjectEdit { path: Some("q".to_owned()), group: Some(beside), ..ProjectEdit::default() };
+    let moved = store.update_project(project, edit).await.expect("written").expect("it is there");
+    assert_eq!(moved.path_with_namespace, "topper/q");
+}
+
+pub(crate) async fn users_are_changed_and_deleted_with_all_that_is_theirs(fixture: Fixture) {
+    let store = &fixture.store;
+    let new = |username: &str| NewUser {
+        username: username.to_owned(),
+        name: "Ida".to_owned(),
+        email: Some("ida@climb.example".to_owned()),
+        is_admin: false,
+    };
+    let ida = store.create_user(new("ida"), NOON).await.expect("made").id;
+    store.create_user(new("uma"), NOON).await.expect("made");
+    let rename = |username: &str| UserEdit { username: Some(username.to_owned()), ..UserEdit::default() };
+    assert!(matches!(store.update_user(ida, rename("UMA")).await, Err(Error::Taken("username"))));
+    assert_eq!(store.update_user(999, rename("x")).await.expect("looked"), None);
+    let edit = UserEdit { email: Some(None), is_admin: Some(true), ..rename("Ida") };
+    let changed = store.update_user(ida, edit).await.expect("written").expect("they are there");
+    assert_eq!(
+        (changed.username.as_str(), changed.name.as_str(), changed.email, changed.is_admin),
+        ("Ida", "Ida", None, true)
+    );
+    let token = NewToken {
+        digest: [1; 32],
+        holder: Holder::User(ida),
+        name: "t".to_owned(),
+        read_only: false,
+        expires_at: None,
+    };
+    store.create_token(token, NOON).await.expect("made");
+    assert!(store.find_actor([1; 32], NOON).await.expect("read").is_some_and(|actor| actor.is_admin));
+    assert!(store.delete_user(ida).await.expect("deleted"));
+    assert!(store.find_actor([1; 32], NOON).await.expect("read").is_none());
+    assert!(!store.delete_user(ida).await.expect("looked"));
 }

@@ -150,6 +150,8 @@ async fn create(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result
 struct GroupToChange {
     /// Shown name.
     name: Option<Line<255>>,
+    /// Last segment of its path. The paths of all that lies in it change along.
+    path: Option<Line<255>>,
     /// Free text.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 2048)]
@@ -171,6 +173,7 @@ async fn edit(
     let input: GroupToChange = params.read()?;
     let edit = GroupEdit {
         name: input.name.map(|text| text.0),
+        path: input.path.map(|text| path(text.0, "path")).transpose()?,
         description: input.description.0.map(|text| text.map(|text| text.0)),
         visibility_level: input.visibility.map(Visibility::level),
     };

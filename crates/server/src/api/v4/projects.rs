@@ -95,6 +95,8 @@ async fn create(
 struct ProjectToChange {
     /// Shown name.
     name: Option<Line<255>>,
+    /// Last segment of its path.
+    path: Option<Line<255>>,
     /// Free text.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 2048)]
@@ -119,6 +121,7 @@ async fn edit(
     let edit = ProjectEdit {
         group: None,
         name: input.name.map(|text| text.0),
+        path: input.path.map(|text| path(text.0, "path")).transpose()?,
         description: input.description.0.map(|text| text.map(|text| text.0)),
         default_branch: input.default_branch.map(|text| text.0),
         visibility_level: input.visibility.map(Visibility::level),

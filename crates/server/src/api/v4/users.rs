@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use quickdraw_store::access::NewUser;
+use quickdraw_store::access::{self, NewUser, UserEdit};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -16,7 +16,7 @@ use super::groups::path;
 use super::page::{Listing, PageQuery};
 use crate::auth::{Admin, Caller};
 use crate::error::ApiError;
-use crate::params::{Line, Params};
+use crate::params::{Clearable, Line, Params};
 use crate::state::App;
 use crate::views::{Metadata, User};
 
@@ -24,7 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(me))
         .routes(routes!(list, create))
-        .routes(routes!(show))
+        .routes(routes!(show, edit, delete))
         .routes(routes!(version))
         .routes(routes!(metadata))
 }
@@ -69,8 +69,7 @@ async fn list(_: Admin, State(app): State<Arc<App>>, listing: Listing) -> Result
 /// Show a user; in full to themselves and administrators.
 #[utoipa::path(get, path = "/users/{id}", tag = "Users", responses((status = 200, body = User)))]
 async fn show(caller: Caller, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<User>, ApiError> {
-    let id: i64 = id.parse().map_err(|_| ApiError::bad_parameter("id is invalid"))?;
-    let user = app.store().find_user(id).await?.ok_or_else(|| ApiError::not_found("User"))?;
+    let user = find(&app, &id).await?;
     let in_full = caller.0.is_admin || caller.0.user_id == user.id;
     Ok(Json(if in_full { User::in_full(&user, &app.external_url) } else { User::new(&user, &app.external_url) }))
 }
@@ -102,4 +101,66 @@ async fn create(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result
     };
     let user = app.store().create_user(new, app.belt.clock().now()).await?;
     Ok((StatusCode::CREATED, Json(User::in_full(&user, &app.external_url))))
+}
+
+async fn find(app: &App, id: &str) -> Result<access::User, ApiError> {
+    let id: i64 = id.parse().map_err(|_| ApiError::bad_parameter("id is invalid"))?;
+    app.store().find_user(id).await?.ok_or_else(|| ApiError::not_found("User"))
+}
+
+/// What is to be changed of a user.
+#[derive(Deserialize, ToSchema)]
+struct UserToChange {
+    /// Login.
+    username: Option<Line<255>>,
+    /// Shown name.
+    name: Option<Line<255>>,
+    /// Address.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 255)]
+    email: Clearable<Line<255>>,
+    /// May do everything.
+    admin: Option<bool>,
+}
+
+/// Change a user. Administrators, who stay what they are themselves.
+#[utoipa::path(put, path = "/users/{id}", tag = "Users", request_body = UserToChange,
+    responses((status = 200, body = User)))]
+async fn edit(
+    Admin(actor): Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    params: Params,
+) -> Result<Json<User>, ApiError> {
+    let user = find(&app, &id).await?;
+    let input: UserToChange = params.read()?;
+    if user.id == actor.user_id && input.admin == Some(false) {
+        return Err(ApiError::forbidden());
+    }
+    let edit = UserEdit {
+        username: input.username.map(|text| path(text.0, "username")).transpose()?,
+        name: input.name.map(|text| text.0),
+        email: input.email.0.map(|text| text.map(|text| text.0)),
+        is_admin: input.admin,
+    };
+    let changed = app.store().update_user(user.id, edit).await?.ok_or_else(|| ApiError::not_found("User"))?;
+    app.actors.forget();
+    Ok(Json(User::in_full(&changed, &app.external_url)))
+}
+
+/// Delete a user with their tokens and memberships. Administrators, and not themselves.
+#[utoipa::path(delete, path = "/users/{id}", tag = "Users", responses((status = 204)))]
+async fn delete(
+    Admin(actor): Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    let user = find(&app, &id).await?;
+    // Number 1 is who the root token stands for.
+    if user.id == actor.user_id || user.id == 1 {
+        return Err(ApiError::forbidden());
+    }
+    app.store().delete_user(user.id).await?;
+    app.actors.forget();
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -1,0 +1,201 @@
+//! The description as a page to read: no script, nothing from elsewhere.
+
+use askama::Template;
+use serde_json::Value;
+
+#[derive(Template)]
+#[template(path = "api.html")]
+struct Page {
+    title: String,
+    version: String,
+    intro: String,
+    tags: Vec<Tag>,
+    schemas: Vec<NamedSchema>,
+}
+
+struct Tag {
+    name: String,
+    operations: Vec<Operation>,
+}
+
+struct Operation {
+    id: String,
+    method: String,
+    path: String,
+    summary: String,
+    more: String,
+    parameters: Vec<Field>,
+    body: Option<Kind>,
+    answers: Vec<Answer>,
+}
+
+struct Answer {
+    status: String,
+    words: String,
+    kind: Option<Kind>,
+}
+
+struct NamedSchema {
+    name: String,
+    words: String,
+    kind: Option<Kind>,
+    fields: Vec<Field>,
+}
+
+struct Field {
+    name: String,
+    place: String,
+    required: bool,
+    kind: Kind,
+    words: String,
+}
+
+/// A type in words, and the schema that it is explained by.
+struct Kind {
+    text: String,
+    schema: Option<String>,
+}
+
+/// Renders it.
+pub(super) fn render(description: &Value) -> Result<String, askama::Error> {
+    let mut tags: Vec<Tag> = Vec::new();
+    for (path, item) in description["paths"].as_object().into_iter().flatten() {
+        for (method, operation) in item.as_object().into_iter().flatten() {
+            let name = text(&operation["tags"][0]);
+            let found = tags.iter().position(|tag| tag.name == name).unwrap_or_else(|| {
+                tags.push(Tag { name, operations: Vec::new() });
+                tags.len() - 1
+            });
+            tags[found].operations.push(read_operation(method, path, operation));
+        }
+    }
+    tags.sort_by(|a, b| a.name.cmp(&b.name));
+    let schemas = description["components"]["schemas"].as_object().into_iter().flatten();
+    let page = Page {
+        title: text(&description["info"]["title"]),
+        version: text(&description["info"]["version"]),
+        intro: text(&description["info"]["description"]),
+        tags,
+        schemas: schemas.map(|(name, schema)| read_schema(name, schema)).collect(),
+    };
+    page.render()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn read_operation(method: &str, path: &str, operation: &Value) -> Operation {
+    let parameters = operation["parameters"].as_array().into_iter().flatten().map(|parameter| Field {
+        name: text(&parameter["name"]),
+        place: text(&parameter["in"]),
+        required: parameter["required"] == true,
+        kind: kind(&parameter["schema"]),
+        words: text(&parameter["description"]),
+    });
+    let answers = operation["responses"].as_object().into_iter().flatten().map(|(status, response)| Answer {
+        status: status.clone(),
+        words: text(&response["description"]),
+        kind: content(response).map(kind),
+    });
+    Operation {
+        id: text(&operation["operationId"]),
+        method: method.to_uppercase(),
+        path: path.to_owned(),
+        summary: text(&operation["summary"]),
+        more: text(&operation["description"]),
+        parameters: parameters.collect(),
+        body: content(&operation["requestBody"]).map(kind),
+        answers: answers.collect(),
+    }
+}
+
+/// The schema of the first kind of content.
+fn content(of: &Value) -> Option<&Value> {
+    of["content"].as_object()?.values().next().map(|content| &content["schema"])
+}
+
+fn read_schema(name: &str, schema: &Value) -> NamedSchema {
+    let fields = fields(schema);
+    // A schema without fields of its own is a kind of value.
+    let kind = fields.is_empty().then(|| kind(schema));
+    NamedSchema { name: name.to_owned(), words: text(&schema["description"]), kind, fields }
+}
+
+fn fields(schema: &Value) -> Vec<Field> {
+    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let own = schema["properties"].as_object().into_iter().flatten().map(|(name, property)| Field {
+        name: name.clone(),
+        place: String::new(),
+        required: required.contains(&name.as_str()),
+        kind: kind(property),
+        words: words(property),
+    });
+    let parts = schema["allOf"].as_array().into_iter().flatten().flat_map(|part| match part["$ref"].as_str() {
+        Some(_) => vec![Field {
+            name: "…".to_owned(),
+            place: String::new(),
+            required: false,
+            kind: kind(part),
+            words: "and everything of this".to_owned(),
+        }],
+        None => fields(part),
+    });
+    own.chain(parts).collect()
+}
+
+/// The words on a property; of one that can be null, those inside.
+fn words(property: &Value) -> String {
+    match property["description"].as_str() {
+        Some(words) => words.to_owned(),
+        None => property["oneOf"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(words)
+            .find(|words| !words.is_empty())
+            .unwrap_or_default(),
+    }
+}
+
+fn kind(schema: &Value) -> Kind {
+    if let Some(name) = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()) {
+        return Kind { text: name.to_owned(), schema: Some(name.to_owned()) };
+    }
+    for key in ["oneOf", "allOf", "anyOf"] {
+        if let Some(all) = schema[key].as_array() {
+            let kinds: Vec<Kind> = all.iter().map(kind).collect();
+            let texts: Vec<&str> = kinds.iter().map(|kind| kind.text.as_str()).collect();
+            let text = texts.join(if key == "allOf" { " and " } else { " or " });
+            return Kind { text, schema: kinds.into_iter().find_map(|kind| kind.schema) };
+        }
+    }
+    let mut text = match &schema["type"] {
+        Value::String(one) => one.clone(),
+        Value::Array(many) => many.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" or "),
+        _ => "anything".to_owned(),
+    };
+    let mut inner = None;
+    if text == "array" {
+        let items = kind(&schema["items"]);
+        text = format!("list of {}", items.text);
+        inner = items.schema;
+    }
+    if let Some(format) = schema["format"].as_str().filter(|format| !format.starts_with("int")) {
+        text += &format!(", {format}");
+    }
+    if let Some(values) = schema["enum"].as_array() {
+        let values: Vec<String> = values.iter().map(|value| value.to_string().replace('"', "")).collect();
+        text += &format!(": {}", values.join(", "));
+    }
+    for (key, words) in [("minimum", "at least"), ("maximum", "at most"), ("maxLength", "at most")] {
+        if let Some(number) = schema[key].as_i64() {
+            let unit = if key == "maxLength" { " characters" } else { "" };
+            text += &format!(", {words} {number}{unit}");
+        }
+    }
+    if !schema["default"].is_null() {
+        text += &format!(", by default {}", schema["default"]);
+    }
+    Kind { text, schema: inner }
+}
