@@ -6,7 +6,7 @@ use quickdraw_domain::access::AccessLevel;
 use quickdraw_domain::scope::Scope;
 
 use crate::error::Result;
-use crate::scopes::{Page, Paged};
+use crate::lists::{Page, Paged};
 
 /// Who a token stands for.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -7,7 +7,7 @@ use quickdraw_domain::{AttemptId, DeliveryId, HookId, Timestamp};
 
 use crate::deliveries::Record;
 use crate::error::Result;
-use crate::scopes::{Page, Paged};
+use crate::lists::{Page, Paged};
 
 /// An attempt as history shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -14,6 +14,7 @@ use quickdraw_domain::settle::Policies;
 use quickdraw_domain::{DeliveryId, EventId, HookId, NodeId, Timestamp};
 
 use crate::error::Result;
+use crate::lists::Scanned;
 use crate::payload::Packed;
 
 /// What a claim may take.
@@ -176,7 +177,7 @@ pub trait Deliveries {
     /// One delivery.
     async fn find_delivery(&self, id: DeliveryId) -> Result<Option<Delivery>>;
     /// Deliveries by filter.
-    async fn list_deliveries(&self, filter: DeliveryFilter) -> Result<Vec<Delivery>>;
+    async fn list_deliveries(&self, filter: DeliveryFilter) -> Result<Scanned<Delivery, DeliveryId>>;
     /// How much is owed.
     async fn backlog(&self) -> Result<Backlog>;
 }

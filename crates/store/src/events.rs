@@ -8,6 +8,7 @@ use quickdraw_domain::event::{DedupeKey, Event};
 use quickdraw_domain::{EventId, HookId, ProjectId, Timestamp, Trigger};
 
 use crate::error::Result;
+use crate::lists::Scanned;
 use crate::payload::Packed;
 
 /// An event to be journaled.
@@ -118,7 +119,7 @@ pub trait Events {
     /// One event with its body.
     async fn find_event(&self, id: EventId) -> Result<Option<(Event, Packed)>>;
     /// Events without their bodies.
-    async fn list_events(&self, filter: EventFilter) -> Result<Vec<Event>>;
+    async fn list_events(&self, filter: EventFilter) -> Result<Scanned<Event, EventId>>;
     /// Hooks that asked for an event and did not get it.
     async fn list_skips(&self, event: EventId) -> Result<Vec<(HookId, SkipReason)>>;
     /// Deletes events, with deliveries, attempts and keys, that were received before a point; at most about `limit` rows

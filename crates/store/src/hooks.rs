@@ -9,7 +9,7 @@ use quickdraw_domain::{GroupId, HookId, ProjectId, Secret, Timestamp};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use crate::scopes::{Page, Paged};
+use crate::lists::{Page, Paged};
 use crate::seal::{Place, Ring};
 
 /// A hook with what it remembers of failures.

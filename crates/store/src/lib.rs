@@ -20,6 +20,7 @@ pub mod error;
 pub mod events;
 pub mod hooks;
 pub mod insights;
+pub mod lists;
 pub mod nodes;
 pub mod payload;
 mod postgres;

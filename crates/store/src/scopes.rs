@@ -5,6 +5,7 @@ use quickdraw_domain::scope::{Group, Project};
 use quickdraw_domain::{GroupId, ProjectId, Timestamp};
 
 use crate::error::Result;
+use crate::lists::{Page, Paged};
 
 /// How a request names a group or project: by number or by full path.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -86,64 +87,6 @@ pub struct ScopeFilter {
     pub parent: Option<GroupId>,
     /// Only what this user is a member of, here or in a group above, at this time.
     pub visible_to: Option<(i64, Timestamp)>,
-}
-
-/// A page of a list ordered by number.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Page {
-    /// Where it begins.
-    pub start: Start,
-    /// Most rows to return.
-    pub limit: i64,
-}
-
-/// Where a page begins.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Start {
-    /// After so many rows: what costs more the further it goes.
-    Offset(i64),
-    /// Behind the row of this number: what costs the same everywhere. Nothing is counted.
-    After(i64),
-}
-
-impl Page {
-    /// Rows to pass over.
-    #[must_use]
-    pub const fn offset(self) -> i64 {
-        match self.start {
-            Start::Offset(rows) => rows,
-            Start::After(_) => 0,
-        }
-    }
-
-    /// Rows have greater numbers than this.
-    #[must_use]
-    pub const fn after(self) -> i64 {
-        match self.start {
-            Start::Offset(_) => i64::MIN,
-            Start::After(number) => number,
-        }
-    }
-
-    /// How many rows are counted at most for the total.
-    pub(crate) const fn counted(self) -> i64 {
-        match self.start {
-            Start::Offset(_) => MOST_COUNTED,
-            Start::After(_) => 0,
-        }
-    }
-}
-
-/// Counting a list stops here: clients are not told the total beyond 10,000, as GitLab does.
-pub const MOST_COUNTED: i64 = 10_001;
-
-/// Rows of one page, and how many there are in all.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Paged<T> {
-    /// This page.
-    pub rows: Vec<T>,
-    /// All pages, up to [`MOST_COUNTED`].
-    pub total: i64,
 }
 
 /// Groups and projects: what can be done with them.

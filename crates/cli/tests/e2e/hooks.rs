@@ -159,6 +159,13 @@ pub(crate) fn a_test_re_enables_and_a_resend_sends_the_same_again(engine: Engine
     assert_eq!((sent.status, &sent.json()["response_status"]), (201, &json!(200)), "{}", sent.body);
     let got = sink.got().pop().expect("one more");
     assert_eq!((&got.headers["Idempotency-Key"], &got.body), (&first_key, &sink.got()[0].body));
+    // What was sent to one address is not sent to another, not even after a way back.
+    for url in [sink.url() + "/elsewhere", sink.url()] {
+        assert_eq!(server.call("PUT", &one, &json!({ "url": url }).to_string()).status, 200);
+        let refused = server.call("POST", &resend, "{}");
+        let words = "The hook URL has changed, and this log entry cannot be retried";
+        assert_eq!((refused.status, &refused.json()["message"]), (422, &json!(words)));
+    }
     eventually("three successes are recorded", || {
         server.get(&format!("{one}/events?status=successful")).as_array().map(Vec::len) == Some(3)
     });

@@ -334,7 +334,7 @@ impl World {
             .list_deliveries(quickdraw_store::deliveries::DeliveryFilter { limit: 1000, ..Default::default() })
             .await
             .expect("read");
-        let owed: Vec<_> = owed.into_iter().filter(|one| one.state.due_at().is_some()).collect();
+        let owed: Vec<_> = owed.rows.into_iter().filter(|one| one.state.due_at().is_some()).collect();
         panic!(
             "seed {}: it never came to rest at {:?}: {owed:?}, {:?}",
             self.seed,

@@ -8,6 +8,7 @@ mod insights;
 use std::sync::Arc;
 
 use axum::http::StatusCode;
+use quickdraw_store::lists::Scanned;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::error::ApiError;
@@ -28,6 +29,11 @@ const MOST: i64 = 100;
 /// Rows of an answer, from the parameter of that name.
 fn limit(asked: Option<i64>) -> usize {
     usize::try_from(asked.unwrap_or(DEFAULT).clamp(1, MOST)).unwrap_or(1)
+}
+
+/// A page of what is only found by looking: it can be short and still not be the last.
+fn scanned<R, T: utoipa::ToSchema + for<'a> From<&'a R>, I: ToString>(found: &Scanned<R, I>) -> Page<T> {
+    Page { items: found.rows.iter().map(T::from).collect(), next: found.next.as_ref().map(I::to_string) }
 }
 
 /// A page of a list, with where the next one begins if this one is full.

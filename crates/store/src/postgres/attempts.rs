@@ -10,7 +10,7 @@ use crate::attempts::{Attempt, AttemptFilter, Attempts, COLUMNS, LogFilter, outc
 use crate::columns;
 use crate::deliveries::Record;
 use crate::error::Result;
-use crate::scopes::Paged;
+use crate::lists::Paged;
 
 #[async_trait]
 impl Attempts for Postgres {

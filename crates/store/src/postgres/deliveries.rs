@@ -18,6 +18,7 @@ use crate::deliveries::{
     Backlog, Claim, Claimed, Deliveries, Delivery, DeliveryFilter, Finished, Record, Settlement, UNKNOWN, id_range,
 };
 use crate::error::Result;
+use crate::lists::{MOST_LOOKED_AT, Scanned};
 
 const DELIVERY: &str = "SELECT id, event_id, hook_id, state, due_at, attempts, unknown, created_at, finished_at
     FROM deliveries";
@@ -121,24 +122,28 @@ impl Deliveries for Postgres {
         Ok(client.query_opt(&statement, &[&id.0]).await?.as_ref().map(delivery))
     }
 
-    async fn list_deliveries(&self, filter: DeliveryFilter) -> Result<Vec<Delivery>> {
+    async fn list_deliveries(&self, filter: DeliveryFilter) -> Result<Scanned<Delivery, DeliveryId>> {
         let client = self.client().await?;
-        let range = filter.event.map(id_range);
-        let statement = client
-            .prepare_cached(&format!(
-                "{DELIVERY}
-                 WHERE id BETWEEN $1 AND $2 AND ($3::uuid IS NULL OR id < $3) AND ($4::uuid IS NULL OR event_id = $4)
-                   AND ($5::bigint IS NULL OR hook_id = $5) AND ($6::smallint IS NULL OR state = $6)
-                 ORDER BY id DESC LIMIT $7"
-            ))
-            .await?;
+        let looked_at = |rows: &str| {
+            format!("{rows} WHERE id BETWEEN $1 AND $2 AND id < $3 ORDER BY id DESC LIMIT {MOST_LOOKED_AT}")
+        };
+        let sql = format!(
+            "SELECT * FROM ({}) l
+             WHERE ($4::uuid IS NULL OR event_id = $4) AND ($5::bigint IS NULL OR hook_id = $5)
+                AND ($6::smallint IS NULL OR state = $6)
+             ORDER BY id DESC LIMIT $7",
+            looked_at(DELIVERY)
+        );
+        let (low, high) = filter.event.map(id_range).map_or((Uuid::nil(), Uuid::max()), |(low, high)| (low.0, high.0));
+        let before = filter.before.map_or(Uuid::max(), |id| id.0);
+        let statement = client.prepare_cached(&sql).await?;
         let rows = client
             .query(
                 &statement,
                 &[
-                    &range.map_or(Uuid::nil(), |(low, _)| low.0),
-                    &range.map_or(Uuid::max(), |(_, high)| high.0),
-                    &filter.before.map(|id| id.0),
+                    &low,
+                    &high,
+                    &before,
                     &filter.event.map(|id| id.0),
                     &filter.hook.map(|id| id.0),
                     &filter.state,
@@ -146,7 +151,13 @@ impl Deliveries for Postgres {
                 ],
             )
             .await?;
-        Ok(rows.iter().map(delivery).collect())
+        let found: Vec<Delivery> = rows.iter().map(delivery).collect();
+        let end = if found.len() < filter.limit {
+            super::events::end(&client, &looked_at("SELECT id FROM deliveries"), &[&low, &high, &before]).await?
+        } else {
+            None
+        };
+        Ok(Scanned::new(found, filter.limit, |delivery| delivery.id, end.map(DeliveryId)))
     }
 
     async fn backlog(&self) -> Result<Backlog> {

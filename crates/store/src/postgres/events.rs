@@ -8,12 +8,14 @@ use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::{DeliveryId, EventId, HookId, Timestamp, Trigger};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::{Postgres, partitions};
 use crate::columns;
 use crate::error::{Error, Result};
 use crate::events::{Appended, Decide, EventFilter, Events, FanOutCount, NewEvent};
+use crate::lists::{MOST_LOOKED_AT, Scanned};
 use crate::payload::Packed;
 
 /// The columns that [`event`] reads, in its order.
@@ -155,27 +157,31 @@ impl Events for Postgres {
         Ok(row.map(|row| (event(&row, 0), Packed::from_stored(row.get(9)))))
     }
 
-    async fn list_events(&self, filter: EventFilter) -> Result<Vec<Event>> {
+    async fn list_events(&self, filter: EventFilter) -> Result<Scanned<Event, EventId>> {
         let client = self.client().await?;
-        let sql = format!(
-            "SELECT {EVENT_COLUMNS} FROM events e
-             WHERE ($1::uuid IS NULL OR e.id < $1) AND ($2::bigint IS NULL OR (e.place_kind = 1 AND e.place_id = $2))
-               AND ($3::smallint IS NULL OR e.trigger_code = $3)
-             ORDER BY e.id DESC LIMIT $4"
-        );
-        let statement = client.prepare_cached(&sql).await?;
-        let rows = client
-            .query(
-                &statement,
-                &[
-                    &filter.before.map(|id| id.0),
-                    &filter.project.map(|id| id.0),
-                    &filter.trigger.map(|trigger| i16::from(trigger.row().code)),
-                    &columns::limit(filter.limit),
-                ],
+        // Both name the parameter, but only a plain condition finds the index.
+        let place =
+            if filter.project.is_some() { "e.place_kind = 1 AND e.place_id = $2" } else { "$2::bigint IS NULL" };
+        let looked_at = |columns: &str| {
+            format!(
+                "SELECT {columns} FROM events e WHERE e.id < $1 AND {place} ORDER BY e.id DESC LIMIT {MOST_LOOKED_AT}"
             )
-            .await?;
-        Ok(rows.iter().map(|row| event(row, 0)).collect())
+        };
+        let sql = format!(
+            "SELECT * FROM ({}) l WHERE $3::smallint IS NULL OR trigger_code = $3 ORDER BY id DESC LIMIT $4",
+            looked_at(EVENT_COLUMNS)
+        );
+        let before = filter.before.map_or(Uuid::max(), |id| id.0);
+        let project = filter.project.map(|id| id.0);
+        let trigger = filter.trigger.map(|trigger| i16::from(trigger.row().code));
+        let statement = client.prepare_cached(&sql).await?;
+        let rows = client.query(&statement, &[&before, &project, &trigger, &columns::limit(filter.limit)]).await?;
+        let found: Vec<Event> = rows.iter().map(|row| event(row, 0)).collect();
+        let end = match trigger {
+            Some(_) if found.len() < filter.limit => end(&client, &looked_at("e.id"), &[&before, &project]).await?,
+            _ => None,
+        };
+        Ok(Scanned::new(found, filter.limit, |event| event.id, end.map(EventId)))
     }
 
     async fn list_skips(&self, event: EventId) -> Result<Vec<(HookId, SkipReason)>> {
@@ -352,4 +358,15 @@ impl Skipped {
         self.hooks.push(hook.0);
         self.reasons.push(reason.code());
     }
+}
+
+/// The last of the rows that were looked at, if there may be more behind it.
+pub(super) async fn end(
+    client: &deadpool_postgres::Client,
+    looked_at: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<Option<Uuid>> {
+    let sql = format!("SELECT id, count(*) OVER () FROM ({looked_at}) l ORDER BY id LIMIT 1");
+    let row = client.query_opt(&client.prepare_cached(&sql).await?, parameters).await?;
+    Ok(row.filter(|row| row.get::<_, i64>(1) == columns::limit(MOST_LOOKED_AT)).map(|row| row.get(0)))
 }

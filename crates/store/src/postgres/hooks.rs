@@ -12,7 +12,7 @@ use super::Postgres;
 use crate::columns;
 use crate::error::{Error, Result};
 use crate::hooks::{Directory, HookWithHealth, Hooks, StoredHook, branch_filter};
-use crate::scopes::{Page, Paged};
+use crate::lists::{Page, Paged};
 use crate::seal::Ring;
 
 const HOOK: &str = "SELECT h.id, h.uuid, h.project_id, h.group_id, h.url, h.token, h.signing_token,

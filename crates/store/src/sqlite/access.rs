@@ -13,7 +13,7 @@ use crate::access::{
 };
 use crate::columns;
 use crate::error::{Error, Result};
-use crate::scopes::{Page, Paged};
+use crate::lists::{Page, Paged};
 
 #[async_trait]
 impl Access for Sqlite {

@@ -22,6 +22,7 @@ use crate::deliveries::{
     Backlog, Claim, Claimed, Deliveries, Delivery, DeliveryFilter, Finished, Record, Settlement, UNKNOWN, id_range,
 };
 use crate::error::{Error, Result};
+use crate::lists::{MOST_LOOKED_AT, Scanned};
 use crate::payload::Packed;
 
 /// Counting stops here: a gauge need not read a million rows.
@@ -145,27 +146,40 @@ impl Deliveries for Sqlite {
         .await
     }
 
-    async fn list_deliveries(&self, filter: DeliveryFilter) -> Result<Vec<Delivery>> {
+    async fn list_deliveries(&self, filter: DeliveryFilter) -> Result<Scanned<Delivery, DeliveryId>> {
         self.read(move |connection| {
-            let range = filter.event.map(id_range);
-            let mut statement = connection.prepare_cached(
-                "SELECT id, event_id, hook_id, state, due_at, attempts, unknown, created_at, finished_at
-                 FROM deliveries
-                 WHERE id BETWEEN ?1 AND ?2 AND (?3 IS NULL OR id < ?3) AND (?4 IS NULL OR event_id = ?4)
-                   AND (?5 IS NULL OR hook_id = ?5) AND (?6 IS NULL OR state = ?6)
+            let looked_at = |columns: &str| {
+                format!(
+                    "SELECT {columns} FROM deliveries WHERE id BETWEEN ?1 AND ?2 AND id < ?3
+                     ORDER BY id DESC LIMIT {MOST_LOOKED_AT}"
+                )
+            };
+            let sql = format!(
+                "SELECT * FROM ({})
+                 WHERE (?4 IS NULL OR event_id = ?4) AND (?5 IS NULL OR hook_id = ?5) AND (?6 IS NULL OR state = ?6)
                  ORDER BY id DESC LIMIT ?7",
-            )?;
+                looked_at("id, event_id, hook_id, state, due_at, attempts, unknown, created_at, finished_at")
+            );
+            let (low, high) =
+                filter.event.map(id_range).map_or((Uuid::nil(), Uuid::max()), |(low, high)| (low.0, high.0));
+            let before = filter.before.map_or(Uuid::max(), |id| id.0);
+            let mut statement = connection.prepare_cached(&sql)?;
             let parameters = (
-                range.map_or(Uuid::nil(), |(low, _)| low.0),
-                range.map_or(Uuid::max(), |(_, high)| high.0),
-                filter.before.map(|id| id.0),
+                low,
+                high,
+                before,
                 filter.event.map(|id| id.0),
                 filter.hook.map(|id| id.0),
                 filter.state,
                 columns::limit(filter.limit),
             );
-            let found = statement.query_map(parameters, delivery)?;
-            Ok(found.collect::<rusqlite::Result<_>>()?)
+            let found: Vec<Delivery> = statement.query_map(parameters, delivery)?.collect::<rusqlite::Result<_>>()?;
+            let end = if found.len() < filter.limit {
+                super::events::end(connection, &looked_at("id"), (low, high, before))?
+            } else {
+                None
+            };
+            Ok(Scanned::new(found, filter.limit, |delivery| delivery.id, end.map(DeliveryId)))
         })
         .await
     }

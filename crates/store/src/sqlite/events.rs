@@ -16,6 +16,7 @@ use crate::columns;
 use crate::deliveries::id_range;
 use crate::error::Result;
 use crate::events::{Appended, Decide, Decided, EventFilter, Events, FanOutCount, FannedOut, NewEvent};
+use crate::lists::{MOST_LOOKED_AT, Scanned};
 use crate::payload::Packed;
 
 #[async_trait]
@@ -50,23 +51,31 @@ impl Events for Sqlite {
         .await
     }
 
-    async fn list_events(&self, filter: EventFilter) -> Result<Vec<Event>> {
+    async fn list_events(&self, filter: EventFilter) -> Result<Scanned<Event, EventId>> {
         self.read(move |connection| {
+            // Both name the parameter, but only a plain condition finds the index.
+            let place = if filter.project.is_some() { "e.place_kind = 1 AND e.place_id = ?2" } else { "?2 IS NULL" };
+            let looked_at = |columns: &str| {
+                format!(
+                    "SELECT {columns} FROM events e WHERE e.id < ?1 AND {place} ORDER BY e.id DESC LIMIT {MOST_LOOKED_AT}"
+                )
+            };
             let sql = format!(
-                "SELECT {EVENT_COLUMNS} FROM events e
-                 WHERE (?1 IS NULL OR e.id < ?1) AND (?2 IS NULL OR (e.place_kind = 1 AND e.place_id = ?2))
-                   AND (?3 IS NULL OR e.trigger_code = ?3)
-                 ORDER BY e.id DESC LIMIT ?4"
+                "SELECT * FROM ({}) WHERE ?3 IS NULL OR trigger_code = ?3 ORDER BY id DESC LIMIT ?4",
+                looked_at(EVENT_COLUMNS)
             );
-            let parameters = (
-                filter.before.map(|id| id.0),
-                filter.project.map(|id| id.0),
-                filter.trigger.map(|trigger| trigger.row().code),
-                columns::limit(filter.limit),
-            );
+            let before = filter.before.map_or(Uuid::max(), |id| id.0);
+            let project = filter.project.map(|id| id.0);
+            let trigger = filter.trigger.map(|trigger| trigger.row().code);
             let mut statement = connection.prepare_cached(&sql)?;
+            let parameters = (before, project, trigger, columns::limit(filter.limit));
             let found = statement.query_map(parameters, |row| rows::event(row, 0))?;
-            Ok(found.collect::<rusqlite::Result<_>>()?)
+            let found: Vec<Event> = found.collect::<rusqlite::Result<_>>()?;
+            let end = match trigger {
+                Some(_) if found.len() < filter.limit => end(connection, &looked_at("e.id"), (before, project))?,
+                _ => None,
+            };
+            Ok(Scanned::new(found, filter.limit, |event| event.id, end.map(EventId)))
         })
         .await
     }
@@ -241,4 +250,12 @@ fn prune_history(tx: &mut Tx<'_>, before: Timestamp, limit: usize) -> Result<usi
 pub(super) fn edge(at: Timestamp) -> Uuid {
     let milliseconds = u64::try_from(at.as_seconds().max(0)).unwrap_or(0) * 1000;
     Uuid::from_u64_pair(milliseconds << 16, 0)
+}
+
+/// The last of the rows that were looked at, if there may be more behind it.
+pub(super) fn end(connection: &Connection, looked_at: &str, parameters: impl rusqlite::Params) -> Result<Option<Uuid>> {
+    let sql = format!("SELECT min(id), count(*) FROM ({looked_at})");
+    let (last, count): (Option<Uuid>, i64) =
+        connection.prepare_cached(&sql)?.query_row(parameters, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(last.filter(|_| count == columns::limit(MOST_LOOKED_AT)))
 }

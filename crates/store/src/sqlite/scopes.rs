@@ -7,7 +7,8 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::Sqlite;
 use crate::error::{Error, Result};
-use crate::scopes::{GroupEdit, Name, NewGroup, NewProject, Page, Paged, ProjectEdit, ScopeFilter, Scopes, moved_path};
+use crate::lists::{Page, Paged};
+use crate::scopes::{GroupEdit, Name, NewGroup, NewProject, ProjectEdit, ScopeFilter, Scopes, moved_path};
 
 const GROUP: &str = "SELECT id, parent_id, name, full_path, description, visibility_level, created_at FROM groups";
 const PROJECT: &str = "SELECT p.id, p.group_id, p.name, p.full_path, g.name, p.description, p.default_branch,

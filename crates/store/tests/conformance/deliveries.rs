@@ -9,7 +9,7 @@ use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{HookId, NodeId};
 use quickdraw_store::attempts::{AttemptFilter, LogFilter};
 use quickdraw_store::deliveries::DeliveryFilter;
-use quickdraw_store::scopes::{Page, Start};
+use quickdraw_store::lists::{Page, Start};
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, NEW, NOON, at, claim, finished, policies};
@@ -163,7 +163,7 @@ pub(crate) async fn what_a_deleted_hook_was_owed_is_cancelled(fixture: Fixture) 
     assert_eq!(claimed.iter().map(|claimed| claimed.hook).collect::<Vec<_>>(), [stays]);
     assert_eq!(fixture.store.cancel_orphans(NOON, 100).await.expect("cancelled"), 1);
     let filter = DeliveryFilter { hook: Some(gone), limit: 10, ..DeliveryFilter::default() };
-    let deliveries = fixture.store.list_deliveries(filter).await.expect("listed");
+    let deliveries = fixture.store.list_deliveries(filter).await.expect("listed").rows;
     assert_eq!(deliveries[0].state, State::Cancelled);
 }
 

@@ -13,6 +13,7 @@ use quickdraw_domain::scope::Place;
 use quickdraw_domain::{DeliveryId, HookId, ProjectId, ReceiverId, Trigger};
 use quickdraw_store::deliveries::{Claimed, DeliveryFilter};
 use quickdraw_store::events::{Appended, Decided, EventFilter, FannedOut};
+use quickdraw_store::lists::MOST_LOOKED_AT;
 
 use crate::fixture::{Fixture, NOON, at, event, event_at, keyed, policies, to};
 
@@ -42,7 +43,7 @@ pub(crate) async fn a_key_seen_before_gives_the_first_event(fixture: Fixture) {
         [Appended::Duplicate(id), Appended::New { id: second, fence: None }, Appended::Duplicate(second)]
     );
     let all = fixture.store.list_events(EventFilter { limit: 10, ..EventFilter::default() }).await.expect("listed");
-    assert_eq!(all.len(), 2);
+    assert_eq!((all.rows.len(), all.next), (2, None));
     if fixture.is_sqlite() {
         // What is remembered in memory is read again at the start.
         fixture.store.close().await;
@@ -91,10 +92,10 @@ pub(crate) async fn an_event_that_is_decided_is_not_queued_unless_the_directory_
         answers.iter().map(|answer| matches!(answer, Appended::New { fence: Some(_), .. })).collect();
     assert_eq!(fences, [true, false]);
     let of = |event| DeliveryFilter { event: Some(event), limit: 10, ..DeliveryFilter::default() };
-    let made = fixture.store.list_deliveries(of(new_id)).await.expect("listed");
+    let made = fixture.store.list_deliveries(of(new_id)).await.expect("listed").rows;
     assert_eq!(made.iter().map(|one| one.hook).collect::<Vec<_>>(), [HookId(5)]);
     assert_eq!(fixture.store.list_skips(new_id).await.expect("listed"), [(HookId(9), SkipReason::BranchFilter)]);
-    assert!(fixture.store.list_deliveries(of(outdated_id)).await.expect("listed").is_empty());
+    assert!(fixture.store.list_deliveries(of(outdated_id)).await.expect("listed").rows.is_empty());
     assert!(fixture.store.list_skips(outdated_id).await.expect("listed").is_empty());
     let count = fixture.fan_out(NOON, to(&[])).await;
     assert_eq!(count.events, 1);
@@ -144,7 +145,7 @@ pub(crate) async fn a_fan_out_runs_once_for_each_event_and_hook(fixture: Fixture
     let again = fixture.fan_out(NOON, to(&hooks)).await;
     assert_eq!((again.events, again.deliveries), (0, 0));
     let filter = DeliveryFilter { event: Some(id), limit: 10, ..DeliveryFilter::default() };
-    let made = fixture.store.list_deliveries(filter).await.expect("listed");
+    let made = fixture.store.list_deliveries(filter).await.expect("listed").rows;
     let ids: HashSet<DeliveryId> = made.iter().map(|delivery| delivery.id).collect();
     assert_eq!(ids, hooks.iter().map(|hook| DeliveryId::of(id, *hook)).collect());
     assert!(made.iter().all(|delivery| delivery.state.word() == "waiting" && delivery.event == id));
@@ -195,7 +196,7 @@ pub(crate) async fn listing_goes_back_page_by_page(fixture: Fixture) {
     let list = |filter| {
         let store = fixture.store.clone();
         async move {
-            let events = store.list_events(filter).await.expect("listed");
+            let events = store.list_events(filter).await.expect("listed").rows;
             events.into_iter().map(|event| event.id).collect::<Vec<_>>()
         }
     };
@@ -207,6 +208,23 @@ pub(crate) async fn listing_goes_back_page_by_page(fixture: Fixture) {
     assert_eq!(of_one, [ids[1], ids[3]]);
     let tags = list(EventFilter { trigger: Some(Trigger::TAG_PUSH), limit: 9, ..EventFilter::default() }).await;
     assert_eq!(tags, ids[..1]);
+}
+
+pub(crate) async fn a_rare_kind_is_looked_for_in_steps(fixture: Fixture) {
+    let store = &fixture.store;
+    let mut rare = event_at(Place::Elsewhere, b"{}", at(0));
+    rare.event.trigger = Trigger::TAG_PUSH;
+    let rare = store.append_events(vec![rare]).await.expect("appended")[0].id();
+    for _ in 0..=MOST_LOOKED_AT / 1000 {
+        let batch = (0..1000).map(|_| event_at(Place::Elsewhere, b"{}", at(1))).collect();
+        store.append_events(batch).await.expect("appended");
+    }
+    let mut filter = EventFilter { trigger: Some(Trigger::TAG_PUSH), limit: 2, ..EventFilter::default() };
+    let first = store.list_events(filter.clone()).await.expect("listed");
+    assert!(first.rows.is_empty() && first.next.is_some(), "nothing yet, and more to look at");
+    filter.before = first.next;
+    let second = store.list_events(filter).await.expect("listed");
+    assert_eq!((second.rows.len(), second.rows[0].id, second.next), (1, rare, None));
 }
 
 pub(crate) async fn pruning_takes_what_is_old_and_leaves_what_is_owed(fixture: Fixture) {

@@ -31,6 +31,7 @@ const CHECKS: &[(&str, Check)] = checks![
     events::skips_are_stored_with_their_reason,
     events::many_callers_share_commits_and_lose_nothing,
     events::listing_goes_back_page_by_page,
+    events::a_rare_kind_is_looked_for_in_steps,
     events::pruning_takes_what_is_old_and_leaves_what_is_owed,
     deliveries::a_claim_leases_and_a_second_claim_finds_nothing,
     deliveries::one_delivery_is_leased_by_hand_and_shows_in_its_hooks_log,

@@ -9,7 +9,8 @@ use quickdraw_domain::signature::SigningToken;
 use quickdraw_domain::{GroupId, NodeId, ProjectId, Secret, Trigger};
 use quickdraw_store::Error;
 use quickdraw_store::access::{Holder, NewToken, NewUser, Tokens, UserEdit};
-use quickdraw_store::scopes::{GroupEdit, Name, NewGroup, NewProject, Page, ProjectEdit, ScopeFilter, Start};
+use quickdraw_store::lists::{Page, Start};
+use quickdraw_store::scopes::{GroupEdit, Name, NewGroup, NewProject, ProjectEdit, ScopeFilter};
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, NOON, at, hook, ring};

@@ -18,7 +18,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::{invalid, limit, page};
+use super::{invalid, limit, page, scanned};
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::Input;
@@ -48,7 +48,8 @@ struct EventQuery {
     limit: Option<i64>,
 }
 
-/// List events of the journal, newest first. Administrators.
+/// List events of the journal, newest first. A filter by kind looks at 20,000 events for a page, so a page can be short
+/// and not the last. Administrators.
 #[utoipa::path(get, path = "/events", tag = "History", params(EventQuery),
     responses((status = 200, body = Page<Event>)))]
 async fn events(
@@ -57,15 +58,13 @@ async fn events(
     Input(query): Input<EventQuery>,
 ) -> Result<Json<Page<Event>>, ApiError> {
     let kind = |name: String| Trigger::by_name(&name).ok_or_else(|| invalid("trigger does not have a valid value"));
-    let limit = limit(query.limit);
     let filter = EventFilter {
         project: query.project_id.map(ProjectId),
         trigger: query.trigger.map(kind).transpose()?,
         before: query.before.map(EventId),
-        limit,
+        limit: limit(query.limit),
     };
-    let events = app.store().list_events(filter).await?;
-    Ok(Json(page(&events, limit, |event| event.id.to_string())))
+    Ok(Json(scanned(&app.store().list_events(filter).await?)))
 }
 
 /// Show an event with its body, its deliveries, and the hooks that did not get it. Administrators.
@@ -80,7 +79,7 @@ async fn event(
     let (event, payload) = app.store().find_event(id).await?.ok_or_else(|| nothing("event"))?;
     let skips = app.store().list_skips(id).await?;
     let filter = DeliveryFilter { event: Some(id), limit: 100, ..DeliveryFilter::default() };
-    let deliveries = app.store().list_deliveries(filter).await?;
+    let deliveries = app.store().list_deliveries(filter).await?.rows;
     let body = payload.unpack()?;
     let text = String::from_utf8_lossy(&body).into_owned();
     // As JSON where it can be shown so; the exact bytes are what is delivered in any case.
@@ -140,7 +139,8 @@ struct DeliveryQuery {
     limit: Option<i64>,
 }
 
-/// List deliveries, newest first. Administrators.
+/// List deliveries, newest first. Filters by hook and state look at 20,000 deliveries for a page, so a page can be short
+/// and not the last. Administrators.
 #[utoipa::path(get, path = "/deliveries", tag = "History", params(DeliveryQuery),
     responses((status = 200, body = Page<Delivery>)))]
 async fn deliveries(
@@ -148,16 +148,14 @@ async fn deliveries(
     State(app): State<Arc<App>>,
     Input(query): Input<DeliveryQuery>,
 ) -> Result<Json<Page<Delivery>>, ApiError> {
-    let limit = limit(query.limit);
     let filter = DeliveryFilter {
         event: query.event_id.map(EventId),
         hook: query.hook_id.map(HookId),
         state: query.state.map(StateWord::code),
         before: query.before.map(DeliveryId),
-        limit,
+        limit: limit(query.limit),
     };
-    let deliveries = app.store().list_deliveries(filter).await?;
-    Ok(Json(page(&deliveries, limit, |delivery| delivery.id.to_string())))
+    Ok(Json(scanned(&app.store().list_deliveries(filter).await?)))
 }
 
 /// Show a delivery with its attempts. Administrators.

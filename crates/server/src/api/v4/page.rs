@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{FromRequest, OriginalUri, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
-use quickdraw_store::scopes::{MOST_COUNTED, Page, Paged, Start};
+use quickdraw_store::lists::{MOST_COUNTED, Page, Paged, Start};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 

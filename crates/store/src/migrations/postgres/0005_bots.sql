@@ -13,3 +13,6 @@ DROP INDEX projects_by_group;
 CREATE INDEX projects_by_group ON projects (group_id, id);
 DROP INDEX groups_by_parent;
 CREATE INDEX groups_by_parent ON groups (parent_id, id);
+
+-- The events of a project or group, page by page. What was only received lies in no place of ours.
+CREATE INDEX events_by_place ON events (place_kind, place_id, id) WHERE place_kind <> 0;

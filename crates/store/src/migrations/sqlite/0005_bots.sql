@@ -7,3 +7,6 @@ CREATE INDEX users_by_group ON users (group_id) WHERE group_id IS NOT NULL;
 -- Since when a hook calls what it calls: what was sent elsewhere is not sent again.
 ALTER TABLE hooks ADD COLUMN url_since INTEGER NOT NULL DEFAULT 0;
 UPDATE hooks SET url_since = created_at;
+
+-- The events of a project or group, page by page. What was only received lies in no place of ours.
+CREATE INDEX events_by_place ON events (place_kind, place_id, id) WHERE place_kind <> 0;

@@ -11,7 +11,7 @@ use quickdraw_domain::hook::Hook;
 use quickdraw_domain::request;
 use quickdraw_domain::{AttemptId, Timestamp};
 use quickdraw_store::attempts::{Attempt, LogFilter};
-use quickdraw_store::scopes::Paged;
+use quickdraw_store::lists::Paged;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};

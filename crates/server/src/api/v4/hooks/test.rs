@@ -95,7 +95,7 @@ async fn newest(app: &App, scope: Scope, trigger: Trigger) -> Result<Option<Vec<
     };
     for project in projects {
         let filter = EventFilter { project: Some(project), trigger: Some(trigger), before: None, limit: LOOK_BACK };
-        let events = app.store().list_events(filter).await?;
+        let events = app.store().list_events(filter).await?.rows;
         if let Some(event) = events.iter().find(|event| event.source != Source::Test)
             && let Some((_, payload)) = app.store().find_event(event.id).await?
         {

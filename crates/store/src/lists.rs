@@ -1,0 +1,79 @@
+//! Pages of lists.
+
+/// A page of a list ordered by number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Page {
+    /// Where it begins.
+    pub start: Start,
+    /// Most rows to return.
+    pub limit: i64,
+}
+
+/// Where a page begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Start {
+    /// After so many rows: what costs more the further it goes.
+    Offset(i64),
+    /// Behind the row of this number: what costs the same everywhere. Nothing is counted.
+    After(i64),
+}
+
+impl Page {
+    /// Rows to pass over.
+    #[must_use]
+    pub const fn offset(self) -> i64 {
+        match self.start {
+            Start::Offset(rows) => rows,
+            Start::After(_) => 0,
+        }
+    }
+
+    /// Rows have greater numbers than this.
+    #[must_use]
+    pub const fn after(self) -> i64 {
+        match self.start {
+            Start::Offset(_) => i64::MIN,
+            Start::After(number) => number,
+        }
+    }
+
+    /// How many rows are counted at most for the total.
+    pub(crate) const fn counted(self) -> i64 {
+        match self.start {
+            Start::Offset(_) => MOST_COUNTED,
+            Start::After(_) => 0,
+        }
+    }
+}
+
+/// Counting a list stops here: clients are not told the total beyond 10,000, as GitLab does.
+pub const MOST_COUNTED: i64 = 10_001;
+
+/// Rows of one page, and how many there are in all.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Paged<T> {
+    /// This page.
+    pub rows: Vec<T>,
+    /// All pages, up to [`MOST_COUNTED`].
+    pub total: i64,
+}
+
+/// Rows that are looked at for one page where a filter has no index: what a page costs at most.
+pub const MOST_LOOKED_AT: usize = 20_000;
+
+/// A page of a list that goes back in time, and where the next one begins.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Scanned<T, Id> {
+    /// Newest first.
+    pub rows: Vec<T>,
+    /// Older rows come before this one; `None` if there are none. A page can be short, even empty, and not be the last.
+    pub next: Option<Id>,
+}
+
+impl<T, Id> Scanned<T, Id> {
+    /// A page of at most `limit` rows, of which `last` tells the id. `looked_at` is where looking ended, if it ended early.
+    pub(crate) fn new(rows: Vec<T>, limit: usize, last: impl Fn(&T) -> Id, looked_at: Option<Id>) -> Self {
+        let next = if rows.len() >= limit { rows.last().map(last) } else { looked_at };
+        Self { rows, next }
+    }
+}
