@@ -3,7 +3,7 @@
 
 mod page;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::http::{StatusCode, header};
@@ -51,15 +51,27 @@ pub(crate) fn about(external_url: &str) -> OpenApi {
         .build()
 }
 
-/// Serves the finished description.
-pub(crate) fn routes(mut description: OpenApi) -> Router<Arc<App>> {
+/// Serves the description. It is finished when somebody asks, because most servers are never asked.
+pub(crate) fn routes(description: OpenApi) -> Router<Arc<App>> {
+    let texts = Arc::new(LazyLock::new(move || texts(description)));
+    let page = Arc::clone(&texts);
+    Router::new()
+        .route(
+            "/api/v1/openapi.json",
+            get(async move || ([(header::CONTENT_TYPE, "application/json")], texts.0.clone())),
+        )
+        .route(
+            "/api/v1/docs",
+            get(async move || ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page.1.clone())),
+        )
+}
+
+/// The description for programs, and for people.
+fn texts(mut description: OpenApi) -> (Bytes, Bytes) {
     finish(&mut description);
     let json = serde_json::to_value(&description).unwrap_or_default();
-    let page = Bytes::from(page::render(&json).unwrap_or_default());
-    let json = Bytes::from(json.to_string());
-    Router::new()
-        .route("/api/v1/openapi.json", get(async move || ([(header::CONTENT_TYPE, "application/json")], json)))
-        .route("/api/v1/docs", get(async move || ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], page)))
+    let page = page::render(&json).unwrap_or_default();
+    (json.to_string().into(), page.into())
 }
 
 fn text() -> ObjectBuilder {
