@@ -96,6 +96,7 @@ pub(crate) async fn root_token(config: &Config, store: &SharedStore, first: &mut
         token
     };
     let digest = *TokenDigest::new(token.as_bytes()).as_bytes();
+    // It cannot be taken back or rotated over the API, only replaced where it comes from: so what is known here is good.
     if store.find_actor(digest, now()).await?.is_none() {
         store.set_root_token(digest, now()).await?;
     }

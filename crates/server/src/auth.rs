@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::FromRequestParts;
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::access::{Action, Verdict, verdict};
 use quickdraw_domain::scope::Scope;
@@ -19,7 +19,11 @@ use crate::error::ApiError;
 use crate::state::App;
 
 /// Whoever has a valid token whose scope covers the method. What they may do is for the handler to ask.
-pub struct Caller(pub Actor);
+pub struct Caller {
+    /// Who.
+    pub actor: Actor,
+    note: Note,
+}
 
 impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = ApiError;
@@ -38,13 +42,14 @@ impl FromRequestParts<Arc<App>> for Caller {
                 actor
             }
         };
-        if let Some(note) = parts.extensions.get::<Note>() {
-            note.actor(&actor);
-        }
-        if actor.read_only && !parts.method.is_safe() {
+        let note = parts.extensions.get::<Note>().cloned().unwrap_or_default();
+        note.actor(&actor);
+        // Whoever finds a token can end it, whatever it may do else.
+        let ends_itself = parts.method == Method::DELETE && parts.uri.path().ends_with("/personal_access_tokens/self");
+        if actor.read_only && !parts.method.is_safe() && !ends_itself {
             return Err(ApiError::insufficient_scope());
         }
-        Ok(Self(actor))
+        Ok(Self { actor, note })
     }
 }
 
@@ -52,7 +57,7 @@ impl Caller {
     /// What a list is narrowed to: nothing for administrators, for others what they are a member of.
     #[must_use]
     pub fn sees(&self, app: &App) -> Option<(i64, Timestamp)> {
-        (!self.0.is_admin).then(|| (self.0.user_id, app.belt.clock().now()))
+        (!self.actor.is_admin).then(|| (self.actor.user_id, app.belt.clock().now()))
     }
 
     /// Lets them pass if their role is enough.
@@ -60,7 +65,7 @@ impl Caller {
     /// # Errors
     /// 403, or 404 with `what` when they must not learn that it is there.
     pub async fn require(&self, app: &App, scope: Scope, action: Action) -> Result<(), ApiError> {
-        let Actor { user_id, is_admin, .. } = self.0;
+        let Actor { user_id, is_admin, .. } = self.actor;
         let role = match scope {
             _ if is_admin => None,
             Scope::Instance => None,
@@ -70,6 +75,7 @@ impl Caller {
             Verdict::Allowed => Ok(()),
             Verdict::Forbidden => Err(ApiError::forbidden()),
             Verdict::Hidden => {
+                self.note.hidden();
                 Err(ApiError::not_found(if matches!(scope, Scope::Group(_)) { "Group" } else { "Project" }))
             }
         }
@@ -83,7 +89,7 @@ impl FromRequestParts<Arc<App>> for Admin {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let Caller(actor) = Caller::from_request_parts(parts, app).await?;
+        let Caller { actor, .. } = Caller::from_request_parts(parts, app).await?;
         if actor.is_admin { Ok(Self(actor)) } else { Err(ApiError::forbidden()) }
     }
 }

@@ -1,7 +1,9 @@
 //! The one place where errors become answers. `/api/v4` has GitLab's two shapes, `/api/v1` problem details (RFC 9457).
 
 use axum::Json;
+use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use quickdraw_store::Error;
 use serde_json::{Value, json};
@@ -70,8 +72,11 @@ impl ApiError {
 
     /// Something of ours failed. It is logged here and not shown.
     #[must_use]
-    #[expect(clippy::needless_pass_by_value, reason = "it is made for map_err")]
     pub fn internal(error: anyhow::Error) -> Self {
+        let error = match error.downcast::<Error>() {
+            Ok(error) => return Self::Store(error),
+            Err(error) => error,
+        };
         tracing::error!("failed to answer a request: {error:#}");
         Self::Message(StatusCode::INTERNAL_SERVER_ERROR, json!("500 Internal Server Error"))
     }
@@ -105,8 +110,55 @@ impl From<Error> for ApiError {
     }
 }
 
+/// What an error says, for another shape of it.
+#[derive(Clone)]
+struct Words(String);
+
+/// The shape of errors by address: GitLab's two under `/api/v4`, problem details under `/api/v1`; whoever made them, the
+/// framework included.
+pub(crate) async fn shape(request: Request, next: Next) -> Response {
+    let is_v1 = request.uri().path().starts_with("/api/v1");
+    let response = next.run(request).await;
+    let status = response.status();
+    let is = |kind: &str| response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value == kind);
+    if !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let right = if is_v1 { is("application/problem+json") } else { is("application/json") };
+    if right {
+        return response;
+    }
+    let reason = || format!("{} {}", status.as_u16(), status.canonical_reason().unwrap_or("Error"));
+    let words = response.extensions().get::<Words>().map_or_else(reason, |words| words.0.clone());
+    let mut shaped = if is_v1 { problem(status, &words) } else { ApiError::Error(status, words).into_response() };
+    for name in [header::RETRY_AFTER, header::ALLOW] {
+        if let Some(value) = response.headers().get(&name) {
+            shaped.headers_mut().insert(name, value.clone());
+        }
+    }
+    shaped
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let words = match &self {
+            Self::Message(_, Value::String(text)) | Self::Error(_, text) | Self::Problem(_, text) => Some(text.clone()),
+            Self::Message(_, message) => Some(message.to_string()),
+            Self::Store(Error::Taken(what)) => Some(format!("{what} has already been taken")),
+            Self::Store(Error::Missing(what)) => Some(format!("404 {} Not Found", capital(what))),
+            Self::InsufficientScope => Some("the token's scope is not enough".to_owned()),
+            Self::TooMany(_) | Self::Store(_) => None,
+        };
+        let mut response = self.answer();
+        if let Some(words) = words {
+            response.extensions_mut().insert(Words(words));
+        }
+        response
+    }
+}
+
+impl ApiError {
+    fn answer(self) -> Response {
         match self {
             Self::Message(status, message) => (status, Json(json!({ "message": message }))).into_response(),
             Self::Error(status, error) => (status, Json(json!({ "error": error }))).into_response(),
@@ -126,6 +178,10 @@ impl IntoResponse for ApiError {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
                 response
             }
+            Self::Store(Error::Taken("username")) => {
+                let message = json!({ "message": "Username has already been taken" });
+                (StatusCode::CONFLICT, Json(message)).into_response()
+            }
             Self::Store(Error::Taken(what)) => {
                 let message = json!({ what: [format!("has already been taken")] });
                 (StatusCode::BAD_REQUEST, Json(json!({ "message": message }))).into_response()
@@ -141,7 +197,8 @@ impl IntoResponse for ApiError {
                 };
                 tracing::error!(%error, "failed to answer a request");
                 // What failed inside is for the log, not for whoever asked.
-                let mut response = problem(status, "the store could not do this now; try again");
+                let body = Json(json!({ "message": "the store could not do this now; try again" }));
+                let mut response = (status, body).into_response();
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
                 response
             }

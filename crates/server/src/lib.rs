@@ -31,7 +31,7 @@ pub fn router(app: Arc<App>) -> Router {
     let audited = axum::middleware::from_fn_with_state(app.clone(), audit::record);
     let (routes, description) = OpenApiRouter::with_openapi(openapi::about(&app.external_url))
         .merge(receive::routes())
-        .merge(api::routes().layer(audited))
+        .merge(api::routes().layer(audited).layer(axum::middleware::from_fn(error::shape)))
         .merge(ops::routes())
         .split_for_parts();
     routes.merge(openapi::routes(description)).fallback(error::not_found).with_state(app)

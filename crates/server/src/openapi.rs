@@ -100,9 +100,9 @@ fn finish(description: &mut OpenApi) {
             operation.operation_id = Some(operation_id(method, path));
             let named = path.split(['{', '}']).skip(1).step_by(2).map(|name| RefOr::T(path_parameter(name)));
             operation.parameters.get_or_insert_default().splice(0..0, named);
-            add_form(operation);
             describe_answers(operation);
             if path.starts_with("/api/v4") {
+                add_form(operation);
                 add_error(operation, "Error", "application/json");
             } else if path.starts_with("/api/v1") && !operation.responses.responses.contains_key("4XX") {
                 add_error(operation, "Problem", "application/problem+json");

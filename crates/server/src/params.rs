@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 pub use read::Invalid;
-pub use types::{Clearable, Day, Level, Line, Pairs};
+pub use types::{Clearable, Day, Level, Line, Pairs, Prose};
 
 use crate::audit::Note;
 use crate::body;
@@ -36,6 +36,11 @@ impl FromRequest<Arc<App>> for Params {
         let (parts, incoming) = request.into_parts();
         let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let is_form = kind.starts_with("application/x-www-form-urlencoded");
+        if kind.starts_with("multipart/") {
+            let text =
+                "send parameters as JSON, or as a form with curl's -d or --data-urlencode; multipart is not read";
+            return Err(ApiError::Error(StatusCode::UNSUPPORTED_MEDIA_TYPE, text.to_owned()));
+        }
         let held = body::read(app, &parts.headers, incoming, LIMIT)
             .await
             .map_err(|body::Refused(status, text)| ApiError::Error(status, text.to_owned()))?;
@@ -111,10 +116,9 @@ impl Params {
         read::one(&self.0, name)
     }
 
-    /// Whether there is no parameter at all.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// The names that were given.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 }
 

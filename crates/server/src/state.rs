@@ -7,6 +7,7 @@ use quickdraw_engine::Belt;
 use quickdraw_store::SharedStore;
 use tokio::sync::Semaphore;
 
+use crate::audit::Changes;
 use crate::auth::Actors;
 use crate::limit::{ByHandLimit, Limits};
 use crate::receive::Receiver;
@@ -28,6 +29,8 @@ pub struct App {
     pub bodies: Arc<Semaphore>,
     /// Who tokens stood for a moment ago.
     pub(crate) actors: Actors,
+    /// Changes under way, which go on when whoever asked hangs up.
+    pub(crate) changes: Changes,
     /// How often people tested and resent lately.
     pub(crate) by_hand: ByHandLimit,
     /// The operator's choices.
@@ -52,9 +55,15 @@ impl App {
             metrics,
             bodies,
             actors: Actors::default(),
+            changes: Changes::default(),
             by_hand: ByHandLimit::new(limits),
             limits,
         })
+    }
+
+    /// Waits for changes whose senders may have hung up. Called when nobody is let in any more.
+    pub async fn finish(&self) {
+        self.changes.finish().await;
     }
 
     /// The store, for reading and for what people configure.

@@ -91,6 +91,8 @@ pub struct Token {
     pub last_used_at: Option<Timestamp>,
     /// Was taken back.
     pub revoked: bool,
+    /// The administrator's token that settings or a file give.
+    pub is_root: bool,
     /// The project or group that it is of; `None` for a personal one.
     pub scope: Option<Scope>,
     /// The role of a project's or group's token, while it is good.
@@ -126,6 +128,27 @@ pub enum Holder {
         /// Login of the new user.
         username: String,
     },
+}
+
+/// Which users to list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Users {
+    /// All.
+    All,
+    /// The one with this login, compared without case.
+    Named(String),
+    /// Those with this in login or name, compared without case.
+    With(String),
+}
+
+impl Users {
+    /// The parameter of its condition.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match self {
+            Self::All => None,
+            Self::Named(text) | Self::With(text) => Some(text),
+        }
+    }
 }
 
 /// Which tokens to list.
@@ -167,8 +190,8 @@ pub trait Access {
     async fn delete_user(&self, id: i64) -> Result<bool>;
     /// One user.
     async fn find_user(&self, id: i64) -> Result<Option<User>>;
-    /// Users by number; with `username`, only that one.
-    async fn list_users(&self, username: Option<String>, page: Page) -> Result<Paged<User>>;
+    /// Users by number.
+    async fn list_users(&self, filter: Users, page: Page) -> Result<Paged<User>>;
     /// Makes a token, and the user that it stands for if that is a bot. `Missing` when there is no such user or scope.
     async fn create_token(&self, new: NewToken, now: Timestamp) -> Result<Token>;
     /// One token.
@@ -186,7 +209,15 @@ pub trait Access {
     ) -> Result<Option<Token>>;
     /// Takes a token back, and the membership of its bot. `false` if it was not there.
     async fn revoke_token(&self, id: i64) -> Result<bool>;
-    /// Makes somebody a member of a project or group, or changes as what. `Missing` when one of them is not there.
+    /// Makes somebody a member of a project or group. `Missing` when one of them is not there, `Taken` when they are one.
+    async fn add_member(
+        &self,
+        scope: Scope,
+        user: i64,
+        level: AccessLevel,
+        expires_at: Option<Timestamp>,
+    ) -> Result<Member>;
+    /// The same, and changes as what if they are one already.
     async fn set_member(
         &self,
         scope: Scope,
@@ -200,6 +231,9 @@ pub trait Access {
     async fn find_member(&self, scope: Scope, user: i64) -> Result<Option<Member>>;
     /// Direct members of a project or group by number of the user.
     async fn list_members(&self, scope: Scope, page: Page) -> Result<Paged<Member>>;
+    /// Members of a project or group and of the groups above at that time, by number of the user, each with their highest
+    /// role and when the last of their memberships ends.
+    async fn list_all_members(&self, scope: Scope, now: Timestamp, page: Page) -> Result<Paged<Member>>;
     /// The highest role of a user in a scope, those inherited from groups above included.
     async fn role(&self, scope: Scope, user: i64, now: Timestamp) -> Result<Option<AccessLevel>>;
 }
@@ -210,7 +244,7 @@ pub(crate) const USED_EVERY_MICROS: i64 = 60_000_000;
 /// Columns of a token, of the user that it stands for, and of that user's role.
 pub(crate) const TOKEN: &str = "t.id, t.user_id, t.name, t.read_only, t.created_at, t.expires_at, t.last_used_at,
     t.revoked, u.project_id, u.group_id, (SELECT max(m.access_level) FROM members m
-        WHERE m.user_id = u.id AND (m.project_id = u.project_id OR m.group_id = u.group_id))
+        WHERE m.user_id = u.id AND (m.project_id = u.project_id OR m.group_id = u.group_id)), t.is_root
     FROM access_tokens t JOIN users u ON u.id = t.user_id";
 
 /// Which tokens a list has: a condition, and the number that is its first parameter. `mark` begins a parameter's name.

@@ -50,6 +50,18 @@ pub(crate) const fn scope_columns(scope: Scope) -> (Option<i64>, Option<i64>) {
     }
 }
 
+/// The condition of rows in a scope, and the number that is its first parameter. Each names the one column that its index
+/// begins with. `mark` begins a parameter's name.
+pub(crate) fn in_scope(scope: Scope, rows: &str, mark: char) -> (String, i64) {
+    match scope {
+        Scope::Project(id) => (format!("{rows}.project_id = {mark}1"), id.0),
+        Scope::Group(id) => (format!("{rows}.group_id = {mark}1"), id.0),
+        Scope::Instance => {
+            (format!("{rows}.project_id IS NULL AND {rows}.group_id IS NULL AND CAST({mark}1 AS BIGINT) = 0"), 0)
+        }
+    }
+}
+
 pub(crate) fn scope(project: Option<i64>, group: Option<i64>) -> Scope {
     match (project, group) {
         (Some(project), _) => Scope::Project(ProjectId(project)),

@@ -67,6 +67,12 @@ impl From<tokio_postgres::Error> for Error {
             Some(code) if *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED => {
                 Self::Unavailable(text)
             }
+            // What was there a moment ago is not any more, or what was free is taken.
+            Some(code) if *code == SqlState::FOREIGN_KEY_VIOLATION => Self::Missing("resource"),
+            Some(code) if *code == SqlState::UNIQUE_VIOLATION => {
+                let constraint = error.as_db_error().and_then(|error| error.constraint()).unwrap_or_default();
+                Self::Taken(if constraint.starts_with("users") { "username" } else { "path" })
+            }
             Some(_) => Self::Engine(text),
         }
     }

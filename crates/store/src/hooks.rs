@@ -47,8 +47,8 @@ pub trait Hooks {
     async fn find_hook(&self, scope: Scope, id: HookId) -> Result<Option<HookWithHealth>>;
     /// The hooks of a scope by number.
     async fn list_hooks(&self, scope: Scope, page: Page) -> Result<Paged<HookWithHealth>>;
-    /// Deletes a hook of this scope. What it was still owed is cancelled by the sweep. `false` if it was not there.
-    async fn delete_hook(&self, scope: Scope, id: HookId) -> Result<bool>;
+    /// Deletes a hook of this scope. What it was still owed is cancelled by the sweep. `false` if it was not there. With a time, only if it has not changed since; `false` then too.
+    async fn delete_hook(&self, scope: Scope, id: HookId, unchanged_since: Option<Timestamp>) -> Result<bool>;
     /// Hooks that have something to remember of failures, and what.
     async fn ill_hooks(&self) -> Result<Vec<(HookId, Health)>>;
     /// The present version of the directory.

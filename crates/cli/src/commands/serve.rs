@@ -48,7 +48,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     say(format!("quickdraw {} listens on http://{address}", env!("CARGO_PKG_VERSION")));
     say(format!("GitLab posts to {}/api/v1/webhooks/gitlab", config.server.external_url));
     let (stop, stopped) = watch::channel(false);
-    let serving = listener.serve(quickdraw_server::router(app), stopped);
+    let serving = listener.serve(quickdraw_server::router(app.clone()), stopped);
     let ending = async {
         let told = signalled(&metrics).await;
         let _ = stop.send(true);
@@ -56,6 +56,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     };
     let ((), told) = tokio::join!(serving, ending);
     tracing::info!("stopping: {told}");
+    app.finish().await;
     lifecycle.stop().await;
     tracing::info!("stopped");
     Ok(())

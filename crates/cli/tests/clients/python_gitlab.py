@@ -84,6 +84,9 @@ def drive(base, sink_url):
     assert len(ida.projects.get(project.id).hooks.list(get_all=True)) == 26
     assert [seen.id for seen in ida.projects.list()] == [project.id] and ida.groups.list() == []
     refused(lambda: ida.groups.get(gear.id), 404, "404 Group Not Found")
+    assert [seen.username for seen in project.members_all.list()] == ["ida"] and gear.members.list() == []
+    assert [seen.id for seen in ida.users.list(username="IDA")] == [user.id]
+    assert [seen.username for seen in root.users.list(search="id")] == ["ida"]
     member.access_level = gitlab.const.DEVELOPER_ACCESS
     member.save()
     refused(lambda: ida.projects.get(project.id).hooks.list(get_all=True), 403, "403 Forbidden")

@@ -108,7 +108,7 @@ pub(crate) fn tokens_are_made_shown_once_and_taken_back(engine: Engine) {
     assert_eq!(people.call(&text, "DELETE", "/api/v4/personal_access_tokens/self", "{}").status, 204);
     assert_eq!(people.call(&text, "GET", "/api/v4/user", "").status, 401);
     assert_eq!(people.call(&token, "GET", "/api/v4/version", "").status, 200);
-    assert_eq!(server.call("POST", "/api/v4/users", r#"{"username":"IDA","name":"x"}"#).status, 400);
+    assert_eq!(server.call("POST", "/api/v4/users", r#"{"username":"IDA","name":"x"}"#).status, 409);
     assert!(!server.output().contains(&text), "{}", server.output());
 }
 
@@ -146,4 +146,87 @@ pub(crate) fn changes_and_refusals_are_audited_without_values(engine: Engine) {
     assert!(!format!("{log}{all}").contains("canary"), "{log}{all}");
     assert_eq!(all["items"].as_array().map(Vec::len), Some(4), "group, project, user, token: {all}");
     assert_eq!(people.call(&stranger, "GET", "/api/v1/audit", "").status, 403);
+}
+
+/// A bot is what its project's managers can hold, and the root token comes from outside: neither may be widened or ended here.
+pub(crate) fn bots_and_the_root_token_stay_in_their_place(engine: Engine) {
+    let mut server = Server::start(&engine, &[]);
+    server.make_project();
+    let bot = server.call("POST", "/api/v4/projects/1/access_tokens", r#"{"name":"ci","scopes":["read_api"]}"#).json();
+    let (id, user, text) = (&bot["id"], &bot["user_id"], bot["token"].as_str().expect("shown once").to_owned());
+    assert!(text.starts_with("qdprat-"), "{bot}");
+    let admin = server.call("PUT", &format!("/api/v4/users/{user}"), r#"{"admin":true}"#);
+    assert_eq!(admin.status, 400, "{}", admin.body);
+    let elsewhere = json!({ "user_id": user, "access_level": 50 }).to_string();
+    let added = server.call("POST", "/api/v4/groups/gear/members", &elsewhere);
+    assert_eq!((added.status, added.body.contains("bot")), (400, true), "{}", added.body);
+    let people = People { server: &server };
+    let (developer, token) = people.make("developer", "api");
+    let member = json!({ "user_id": developer, "access_level": 40, "expires_at": "2035-01-01" }).to_string();
+    assert_eq!(server.call("POST", "/api/v4/projects/1/members", &member).status, 201);
+    assert_eq!(server.call("POST", "/api/v4/projects/1/members", &member).status, 409);
+    let owned = r#"{"name":"o","scopes":["api"],"access_level":50}"#;
+    let above = server.call("POST", "/api/v4/projects/1/access_tokens", owned).json();
+    let tokens = "/api/v4/projects/1/access_tokens";
+    assert_eq!(people.call(&token, "POST", tokens, owned).status, 403, "nobody gives more than they have");
+    for (method, path) in
+        [("POST", format!("{tokens}/{}/rotate", above["id"])), ("DELETE", format!("{tokens}/{}", above["id"]))]
+    {
+        assert_eq!(people.call(&token, method, &path, "{}").status, 403, "nor takes it over");
+    }
+    let changed =
+        server.call("PUT", &format!("/api/v4/projects/1/members/{developer}"), r#"{"access_level":30}"#).json();
+    assert_eq!(changed["expires_at"], "2035-01-01", "what is not named stays: {changed}");
+    let me = format!("/api/v4/projects/1/members/{developer}");
+    assert_eq!(people.call(&token, "DELETE", &me, "{}").status, 204, "everybody may go");
+    let fresh = server.call("POST", &format!("{tokens}/{id}/rotate"), "{}").json();
+    let text = fresh["token"].as_str().expect("shown once").to_owned();
+    assert_eq!(server.call("DELETE", &format!("{tokens}/{id}"), "{}").status, 204, "ended already");
+    assert_eq!(people.call(&text, "GET", "/api/v4/projects/1", "").status, 200, "its successor is as good as it was");
+    assert_eq!(people.call(&text, "POST", "/api/v4/user/personal_access_tokens", owned).status, 403);
+    assert_eq!(people.call(&text, "DELETE", "/api/v4/personal_access_tokens/self", "{}").status, 204);
+    assert_eq!(people.call(&text, "GET", "/api/v4/projects/1", "").status, 401);
+
+    for (method, path) in [("DELETE", "self"), ("POST", "self/rotate")] {
+        let refused = server.call(method, &format!("/api/v4/personal_access_tokens/{path}"), "{}");
+        assert_eq!((refused.status, refused.body.contains("QUICKDRAW_ROOT_TOKEN")), (400, true), "{}", refused.body);
+    }
+    assert_eq!(server.call("PUT", "/api/v4/users/1", r#"{"admin":false}"#).status, 403);
+    assert_eq!(server.call("DELETE", "/api/v4/users/1", "{}").status, 403);
+    server.kill();
+    server.restart();
+    assert_eq!(server.call("GET", "/api/v4/user", "").status, 200);
+}
+
+pub(crate) fn errors_have_the_shape_of_their_api(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    server.make_project();
+    let people = People { server: &server };
+    let (_, stranger) = people.make("stranger", "api");
+    let asked = [
+        people.call("wrong", "GET", "/api/v1/events", ""),
+        people.call(&stranger, "GET", "/api/v1/events", ""),
+        server.call("POST", "/api/v1/projects/nowhere/events", r#"{"trigger":"push_hooks","payload":{}}"#),
+        server.call("GET", "/api/v1/events?limit=many", ""),
+        server.call("GET", "/api/v1/events/%FF", ""),
+        server.call("PATCH", "/api/v1/events", ""),
+    ];
+    for (reply, status) in asked.iter().zip([401, 403, 404, 400, 400, 405]) {
+        assert_eq!((reply.status, reply.content_type()), (status, "application/problem+json"), "{}", reply.body);
+        assert!(reply.json()["detail"].is_string() && reply.json()["status"] == status, "{}", reply.body);
+    }
+    let asked = [
+        people.call(&stranger, "GET", "/api/v4/projects/1/hooks", ""),
+        server.call("GET", "/api/v4/projects/%FF", ""),
+        server.call("PATCH", "/api/v4/projects/1", "{}"),
+        server.call("POST", "/api/v4/users", r#"{"username":"STRANGER","name":"x"}"#),
+    ];
+    for (reply, status) in asked.iter().zip([404, 400, 405, 409]) {
+        assert_eq!((reply.status, reply.content_type()), (status, "application/json"), "{}", reply.body);
+        assert!(!(reply.json()["message"].is_null() && reply.json()["error"].is_null()), "{}", reply.body);
+    }
+    // Who looked at what they must not see is written down.
+    let log = server.get("/api/v1/audit?limit=100");
+    let hidden = |entry: &&Value| entry["path"] == "/api/v4/projects/1/hooks" && entry["status"] == 404;
+    assert!(log["items"].as_array().expect("items").iter().any(|entry| hidden(&entry)), "{log}");
 }

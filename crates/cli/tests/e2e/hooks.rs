@@ -25,9 +25,12 @@ pub(crate) fn hooks_of_all_levels_are_made_changed_and_deleted(engine: Engine) {
         assert_eq!((&hook["token_present"], &hook["alert_status"]), (&json!(true), &json!("executable")));
         assert_eq!(hook["push_events"], json!(hooks != "/api/v4/hooks"), "the default of {hooks}");
         let one = format!("{hooks}/{}", hook["id"]);
-        // What python-gitlab's save() sends: the list as it was read.
-        let saved =
-            server.call("PUT", &one, r#"{"custom_headers":[{"key":"X-Api.Key"}],"name":"m","push_events":true}"#);
+        // What python-gitlab's save() sends: the list as it was read, and the URL as it was shown.
+        let read = server.get(&one);
+        let save =
+            json!({ "url": read["url"], "custom_headers": read["custom_headers"], "token": "*****", "name": "m" });
+        let saved = server.call("PUT", &one, &save.to_string());
+        assert_eq!(saved.json()["token_present"], read["token_present"], "{}", saved.body);
         assert_eq!((saved.status, &saved.json()["name"]), (200, &json!("m")), "{}", saved.body);
         assert_eq!(saved.json()["custom_headers"], json!([{ "key": "X-Api.Key" }]));
         assert_eq!(server.call("PUT", &format!("{one}/custom_headers/X-More"), r#"{"value":"v"}"#).status, 204);

@@ -10,10 +10,16 @@ use serde_json::Value;
 
 pub(crate) struct Reply {
     pub(crate) status: u16,
+    /// Status line and header fields, in small letters.
+    head: String,
     pub(crate) body: String,
 }
 
 impl Reply {
+    pub(crate) fn content_type(&self) -> &str {
+        self.head.lines().find_map(|line| line.strip_prefix("content-type: ")).unwrap_or_default()
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
@@ -43,8 +49,8 @@ pub(crate) fn send(
     let status = text.get(9..12).and_then(|status| status.parse().ok());
     match (status, read) {
         (Some(status), _) => {
-            let body = text.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
-            Ok(Reply { status, body })
+            let (head, body) = text.split_once("\r\n\r\n").unwrap_or_default();
+            Ok(Reply { status, head: head.to_ascii_lowercase(), body: body.to_owned() })
         }
         (None, Err(error)) => Err(error),
         (None, Ok(_)) => Err(std::io::ErrorKind::ConnectionAborted.into()),

@@ -22,7 +22,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 18] = [
+    let checks: [(&str, Check); 20] = [
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
@@ -42,6 +42,8 @@ fn main() {
             hooks::a_test_re_enables_and_a_resend_sends_the_same_again,
         ),
         ("each_role_may_do_what_its_row_says", access::each_role_may_do_what_its_row_says),
+        ("bots_and_the_root_token_stay_in_their_place", access::bots_and_the_root_token_stay_in_their_place),
+        ("errors_have_the_shape_of_their_api", access::errors_have_the_shape_of_their_api),
         ("tokens_are_made_shown_once_and_taken_back", access::tokens_are_made_shown_once_and_taken_back),
         ("changes_and_refusals_are_audited_without_values", access::changes_and_refusals_are_audited_without_values),
         (

@@ -54,6 +54,7 @@ fn need(method: &str, path: &str) -> Need {
         ("GET", ["groups" | "projects", "{id}"] | ["groups", "{id}", "subgroups" | "projects"]) => Need::Member,
         // Without a destination; whose owner one must be is a test of its own.
         ("PUT", ["projects", "{id}", "transfer"]) => Need::Member,
+        // Everybody may go; who somebody else is, only managers end.
         ("GET", ["groups" | "projects", "{id}", "members", ..]) => Need::Member,
         ("PUT", ["groups" | "projects", "{id}"]) => Need::Manager,
         (_, ["groups" | "projects", "{id}", "members" | "access_tokens" | "hooks", ..]) => Need::Manager,
@@ -121,6 +122,28 @@ struct Objects {
     attempts: [i64; 2],
     event: String,
     delivery: String,
+}
+
+impl Objects {
+    /// One's own project and group, with the numbers of what lies in others.
+    fn with_parts_of(&self, other: &Self) -> Self {
+        Self {
+            project: self.project,
+            group: self.group,
+            hooks: other.hooks,
+            tokens: other.tokens,
+            attempts: other.attempts,
+            event: other.event.clone(),
+            delivery: other.delivery.clone(),
+        }
+    }
+}
+
+fn ask(server: &Server, role: &Role, method: &str, address: &str) -> Reply {
+    let token = role.token.as_ref().map(|token| ("PRIVATE-TOKEN", token.as_str()));
+    let headers: Vec<(&str, &str)> = token.into_iter().chain([("Content-Type", "application/json")]).collect();
+    let body = if method == "GET" { "" } else { r#"{"name":"n","value":"v","access_level":10}"# };
+    send(server.port, method, address, &headers, body.as_bytes()).expect("an answer")
 }
 
 /// Makes a group with a project, a hook at each level full of secrets, tokens, and an event that all heard of.
@@ -260,6 +283,19 @@ pub(crate) fn every_endpoint_answers_each_role_by_the_table_and_shows_no_secret(
     });
     let (mut shown, mut asked) = (String::new(), 0);
     for (method, path) in &operations {
+        // Somebody else's hook, token, member or entry, asked for as if it lay in one's own project: it is not there.
+        let is_part = ["{hook_id}", "{token_id}"].iter().any(|part| path.contains(part));
+        if is_part && (path.contains("/projects/{id}") || path.contains("/groups/{id}")) {
+            for role in &roles {
+                let wanted = expected(role, method, path, false);
+                let address = address("GET", path, &own.with_parts_of(&foreign), [guest, guest]);
+                let reply = ask(&server, role, method, &address);
+                let what = format!("{}: {method} {address}: {} {}", role.name, reply.status, reply.body);
+                assert_eq!(door(&reply), wanted, "{what}");
+                assert!(wanted != Door::Passed || reply.status == 404, "{what}");
+                shown += &reply.body;
+            }
+        }
         for (objects, is_foreign) in [(&foreign, true), (&own, false)] {
             // The administrator is last, who may do it.
             for role in &roles {
@@ -273,11 +309,7 @@ pub(crate) fn every_endpoint_answers_each_role_by_the_table_and_shows_no_secret(
                 if role.name == "project bot" && method == "DELETE" && path.ends_with("groups/{id}") {
                     continue;
                 }
-                let token = role.token.as_ref().map(|token| ("PRIVATE-TOKEN", token.as_str()));
-                let headers: Vec<(&str, &str)> =
-                    token.into_iter().chain([("Content-Type", "application/json")]).collect();
-                let body = if method == "GET" { "" } else { "{}" };
-                let reply = send(server.port, method, &address, &headers, body.as_bytes()).expect("an answer");
+                let reply = ask(&server, role, method, &address);
                 let wanted = expected(role, method, path, is_foreign);
                 let what = format!("{}: {method} {address}: {} {}", role.name, reply.status, reply.body);
                 // A member of one's own is none elsewhere, so only there it can be missing.

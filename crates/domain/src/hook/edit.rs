@@ -71,29 +71,16 @@ impl Hook {
     /// # Errors
     /// Every reason of [`EditError`].
     pub fn edited(&self, edit: HookEdit, now: Timestamp) -> Result<Self, EditError> {
-        if let Some((name, _)) = edit.custom_headers.iter().find(|(name, _)| is_reserved(name)) {
-            return Err(EditError::ReservedHeader(name.clone()));
-        }
         let mut hook = self.clone();
-        let typed = edit.url.unwrap_or_else(|| self.url.as_typed().to_owned());
+        // What was read is sent back by clients that save whole objects: the mask stands for what is stored.
+        let typed = match edit.url {
+            Some(url) if url != self.url.masked() => url,
+            _ => self.url.as_typed().to_owned(),
+        };
         // First with what is stored, to see whether anything else would be called.
         let merged = merge(&self.url_variables, &edit.url_variables).map_err(EditError::UrlVariables)?;
         hook.url = HookUrl::parse_with(&typed, &merged)?;
         hook.url_variables = merged;
-        // Merged whatever becomes of it: a name that has no value anywhere is refused.
-        hook.custom_headers = merge(&self.custom_headers, &edit.custom_headers).map_err(EditError::CustomHeaders)?;
-        if !hook.url.calls_same(&self.url) {
-            let typed_now = |sent: &[(String, Option<Secret>)]| {
-                let fresh: Vec<_> = sent.iter().filter(|(_, value)| value.is_some()).cloned().collect();
-                merge(&NamedValues::default(), &fresh)
-            };
-            hook.url_since = now;
-            hook.token = None;
-            hook.signing_token = None;
-            hook.custom_headers = typed_now(&edit.custom_headers).map_err(EditError::CustomHeaders)?;
-            hook.url_variables = typed_now(&edit.url_variables).map_err(EditError::UrlVariables)?;
-            hook.url = HookUrl::parse_with(&typed, &hook.url_variables)?;
-        }
         if edit.branch_filter_strategy.is_some() || edit.push_events_branch_filter.is_some() {
             let strategy = edit.branch_filter_strategy.as_deref().unwrap_or_else(|| self.branch_filter.strategy());
             // A filter that is set on a hook for all branches is one of wildcards.
@@ -107,6 +94,23 @@ impl Hook {
             };
             hook.branch_filter =
                 BranchFilter::parse(strategy, filter).map_err(|error| EditError::BranchFilter(error.to_string()))?;
+        }
+        if let Some((name, _)) = edit.custom_headers.iter().find(|(name, _)| is_reserved(name)) {
+            return Err(EditError::ReservedHeader(name.clone()));
+        }
+        // Merged whatever becomes of it: a name that has no value anywhere is refused.
+        hook.custom_headers = merge(&self.custom_headers, &edit.custom_headers).map_err(EditError::CustomHeaders)?;
+        if !hook.url.calls_same(&self.url) {
+            let typed_now = |sent: &[(String, Option<Secret>)]| {
+                let fresh: Vec<_> = sent.iter().filter(|(_, value)| value.is_some()).cloned().collect();
+                merge(&NamedValues::default(), &fresh)
+            };
+            hook.url_since = now;
+            hook.token = None;
+            hook.signing_token = None;
+            hook.custom_headers = typed_now(&edit.custom_headers).map_err(EditError::CustomHeaders)?;
+            hook.url_variables = typed_now(&edit.url_variables).map_err(EditError::UrlVariables)?;
+            hook.url = HookUrl::parse_with(&typed, &hook.url_variables)?;
         }
         if let Some(token) = edit.token {
             hook.token = token;
@@ -190,6 +194,18 @@ mod tests {
 
     fn edited(hook: &Hook, edit: HookEdit) -> Hook {
         hook.edited(edit, Timestamp::from_seconds(1)).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn what_was_shown_is_sent_back_without_harm() {
+        let url = HookUrl::parse("https://ida:s3cret@example.com/in").expect("valid");
+        let mut hook = Hook::new(crate::scope::Scope::Instance, url, uuid::Uuid::nil(), Timestamp::default());
+        hook.token = Some(Secret::new("t".to_owned()));
+        let edit = |url: &str| HookEdit { url: Some(url.to_owned()), ..HookEdit::default() };
+        let same = hook.edited(edit(&hook.url.masked()), Timestamp::from_seconds(1)).expect("unchanged");
+        assert!(same.url.as_typed().contains("s3cret") && same.token.is_some());
+        let refused = hook.edited(edit("https://*****:*****@example.org/in"), Timestamp::from_seconds(1));
+        assert!(matches!(refused, Err(EditError::Url(UrlError::Mask))));
     }
 
     #[test]

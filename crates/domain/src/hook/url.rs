@@ -41,6 +41,9 @@ pub enum UrlError {
     /// Port 0.
     #[error("has port 0")]
     PortZero,
+    /// User info that is the mask under which it is shown: stored, it would be what is sent.
+    #[error("has the mask ***** where its credentials were; give them, or send the URL exactly as it was shown")]
+    Mask,
     /// A `{name}` without a variable.
     #[error("uses a variable that is not defined")]
     MissingVariable,
@@ -79,6 +82,9 @@ impl HookUrl {
         check_text(filled)?;
         let url = Url::parse(filled).map_err(|_| UrlError::Syntax)?;
         check_host(&url)?;
+        if !url.username().is_empty() && url.username().chars().all(|c| c == '*') {
+            return Err(UrlError::Mask);
+        }
         if url.port() == Some(0) {
             return Err(UrlError::PortZero);
         }

@@ -4,6 +4,7 @@
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
+use quickdraw_domain::hook::Hook;
 use quickdraw_domain::outcome::{Outcome, Unreachable};
 use quickdraw_domain::request;
 use quickdraw_store::deliveries::{Claimed, Finished, Record};
@@ -16,8 +17,13 @@ impl Belt {
     /// Attempts a claimed delivery. `None`: its hook has just been deleted, and the sweep will cancel it; or its lease may
     /// lapse before the attempt ends.
     pub(crate) async fn attempt(&self, claimed: &Claimed) -> Option<Finished> {
+        let hook = self.index().hook(claimed.hook)?.clone();
+        self.attempt_for(&hook, claimed).await
+    }
+
+    /// The same with a hook that was just read.
+    pub(crate) async fn attempt_for(&self, hook: &Hook, claimed: &Claimed) -> Option<Finished> {
         let belt = self;
-        let hook = belt.index().hook(claimed.hook)?.clone();
         let room = u32::try_from(claimed.payload.unpacked_len() / 1024 + 1).unwrap_or(u32::MAX);
         // Never closed, and no body is larger than all the room.
         let _room = belt.bodies.acquire_many(room).await.ok()?;
@@ -31,7 +37,7 @@ impl Belt {
                 Err(error) => return ours(&error.to_string()),
             };
             let instance = &belt.settings.instance;
-            let request = request::build(&hook, &claimed.event, claimed.delivery, body, instance, started_at);
+            let request = request::build(hook, &claimed.event, claimed.delivery, body, instance, started_at);
             let request = match request {
                 Ok(request) => request,
                 Err(error) => return ours(&error.to_string()),

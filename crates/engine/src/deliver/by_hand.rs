@@ -44,7 +44,7 @@ impl Belt {
     /// Sends a body to one hook at once, whatever its health. A success re-enables it.
     ///
     /// # Errors
-    /// When the store fails, or the hook was deleted meanwhile.
+    /// When the store fails.
     pub async fn test(&self, hook: &Hook, trigger: Trigger, body: &[u8]) -> anyhow::Result<ByHand> {
         let now = self.clock.now();
         let event = Event {
@@ -78,7 +78,7 @@ impl Belt {
         let delivery = DeliveryId::of(event.id, hook.id);
         let claimed =
             Claimed { delivery, hook: hook.id, tally: Tally::default(), fence: *fence, lease_until, event, payload };
-        self.attempt_by_hand(claimed).await.context("the hook was deleted meanwhile")
+        self.attempt_by_hand(hook, claimed).await.context("the lease of a test was too short")
     }
 
     /// Sends a delivery once more, with its original bytes and ids, as a normal attempt.
@@ -101,13 +101,13 @@ impl Belt {
         let Some(claimed) = self.store.lease_delivery(delivery, lease_until).await? else {
             return Ok(Err(ResendRefused::UnderWay));
         };
-        Ok(self.attempt_by_hand(claimed).await.ok_or(ResendRefused::Gone))
+        Ok(self.attempt_by_hand(&entry.hook, claimed).await.ok_or(ResendRefused::Gone))
     }
 
-    async fn attempt_by_hand(&self, claimed: Claimed) -> Option<ByHand> {
+    async fn attempt_by_hand(&self, hook: &Hook, claimed: Claimed) -> Option<ByHand> {
         self.flow.occupy(&self.index(), &claimed);
         let mut slot = Slot { belt: self, claimed: &claimed, ended: false };
-        let finished = self.attempt(&claimed).await?;
+        let finished = self.attempt_for(hook, &claimed).await?;
         slot.ended = true;
         let (outcome, record) = (finished.outcome, finished.record.clone());
         let disable = self.settings.policies.disable;

@@ -288,8 +288,8 @@ impl World {
         let hook = self.hooks.remove(at);
         let project = Scope::Project(self.project);
         let store = self.belt.store();
-        let gone = store.delete_hook(project, hook).await.expect("the store works")
-            || store.delete_hook(Scope::Instance, hook).await.expect("the store works");
+        let gone = store.delete_hook(project, hook, None).await.expect("the store works")
+            || store.delete_hook(Scope::Instance, hook, None).await.expect("the store works");
         assert!(gone);
         self.deleted.insert(hook);
     }

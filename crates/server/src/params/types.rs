@@ -43,6 +43,35 @@ impl<const N: usize> ToSchema for Line<N> {
     }
 }
 
+/// A text of any number of lines and at most `N` characters.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Prose<const N: usize>(pub String);
+
+impl<'de, const N: usize> Deserialize<'de> for Prose<N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            return Err(D::Error::custom("must not contain control characters"));
+        }
+        if text.chars().count() > N {
+            return Err(D::Error::custom(format_args!("is too long (maximum is {N} characters)")));
+        }
+        Ok(Self(text))
+    }
+}
+
+impl<const N: usize> PartialSchema for Prose<N> {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).max_length(Some(N)).into()
+    }
+}
+
+impl<const N: usize> ToSchema for Prose<N> {
+    fn name() -> Cow<'static, str> {
+        format!("Prose{N}").into()
+    }
+}
+
 /// Something that can be taken away: absent, it stays as it is; `null` or an empty text take it away.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Clearable<T>(pub Option<Option<T>>);

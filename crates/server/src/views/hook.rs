@@ -45,10 +45,8 @@ pub struct Hook {
     pub push_events_branch_filter: Option<String>,
     /// How the filter is read: `wildcard`, `regex`, `all_branches`.
     pub branch_filter_strategy: &'static str,
-    /// What is sent instead of the event's body; project and group hooks.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, required = false)]
-    pub custom_webhook_template: Option<Option<String>>,
+    /// What is sent instead of the event's body; system hooks have none.
+    pub custom_webhook_template: Option<String>,
     /// Names of its custom headers.
     pub custom_headers: Vec<Key>,
     /// Names of its URL variables.
@@ -97,7 +95,7 @@ impl Hook {
             enable_ssl_verification: hook.enable_ssl_verification,
             push_events_branch_filter: hook.branch_filter.text().map(str::to_owned),
             branch_filter_strategy: hook.branch_filter.strategy(),
-            custom_webhook_template: (hook.scope != Scope::Instance).then(|| hook.body_template.clone()),
+            custom_webhook_template: hook.body_template.clone(),
             custom_headers: keys(&hook.custom_headers),
             url_variables: keys(&hook.url_variables),
             token_present: hook.token.is_some(),

@@ -8,7 +8,7 @@ use tokio_postgres::{GenericClient, Row};
 
 use super::Postgres;
 use crate::access::{
-    Access, Actor, Holder, Member, NewToken, NewUser, TOKEN, Token, Tokens, USED_EVERY_MICROS, User, UserEdit,
+    Access, Actor, Holder, Member, NewToken, NewUser, TOKEN, Token, Tokens, USED_EVERY_MICROS, User, UserEdit, Users,
     tokens_of,
 };
 use crate::columns;
@@ -20,10 +20,11 @@ impl Access for Postgres {
     async fn set_root_token(&self, digest: [u8; 32], now: Timestamp) -> Result<()> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
-        transaction.execute("DELETE FROM access_tokens WHERE user_id = 1 AND name = 'root token'", &[]).await?;
+        transaction.execute("DELETE FROM access_tokens WHERE is_root", &[]).await?;
         transaction
             .execute(
-                "INSERT INTO access_tokens (digest, user_id, name, created_at) VALUES ($1, 1, 'root token', $2)",
+                "INSERT INTO access_tokens (digest, user_id, name, created_at, is_root)
+                 VALUES ($1, 1, 'root token', $2, true)",
                 &[&digest.as_slice(), &now.as_micros()],
             )
             .await?;
@@ -31,7 +32,7 @@ impl Access for Postgres {
     }
 
     async fn has_root_token(&self) -> Result<bool> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM access_tokens WHERE user_id = 1 AND name = 'root token')";
+        let sql = "SELECT EXISTS (SELECT 1 FROM access_tokens WHERE is_root)";
         Ok(self.client().await?.query_one(sql, &[]).await?.get(0))
     }
 
@@ -79,25 +80,26 @@ impl Access for Postgres {
     }
 
     async fn update_user(&self, id: i64, edit: UserEdit) -> Result<Option<User>> {
-        let Some(known) = self.find_user(id).await? else { return Ok(None) };
-        let client = self.client().await?;
-        let changed = client
-            .query_opt(
-                "UPDATE users u SET username = $2, name = $3, email = $4, is_admin = $5
-                 WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM users o WHERE lower(o.username) = lower($2) AND o.id <> $1)
-                 RETURNING u.id",
-                &[
-                    &id,
-                    &edit.username.unwrap_or(known.username),
-                    &edit.name.unwrap_or(known.name),
-                    &edit.email.unwrap_or(known.email),
-                    &edit.is_admin.unwrap_or(known.is_admin),
-                ],
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        let sql = format!("SELECT {USER} FROM users u WHERE u.id = $1 FOR UPDATE");
+        let Some(known) = transaction.query_opt(&sql, &[&id]).await?.as_ref().map(user) else { return Ok(None) };
+        let changed = User {
+            username: edit.username.unwrap_or(known.username),
+            name: edit.name.unwrap_or(known.name),
+            email: edit.email.unwrap_or(known.email),
+            is_admin: edit.is_admin.unwrap_or(known.is_admin),
+            ..known
+        };
+        // Two who want the same login at once: the index lets one of them have it.
+        transaction
+            .execute(
+                "UPDATE users SET username = $2, name = $3, email = $4, is_admin = $5 WHERE id = $1",
+                &[&id, &changed.username, &changed.name, &changed.email, &changed.is_admin],
             )
             .await?;
-        changed.ok_or(Error::Taken("username"))?;
-        drop(client);
-        self.find_user(id).await
+        transaction.commit().await?;
+        Ok(Some(changed))
     }
 
     async fn delete_user(&self, id: i64) -> Result<bool> {
@@ -109,13 +111,21 @@ impl Access for Postgres {
         Ok(self.client().await?.query_opt(&sql, &[&id]).await?.map(|row| user(&row)))
     }
 
-    async fn list_users(&self, username: Option<String>, page: Page) -> Result<Paged<User>> {
+    async fn list_users(&self, filter: Users, page: Page) -> Result<Paged<User>> {
         let client = self.client().await?;
-        let rows = "FROM users u WHERE ($1::text IS NULL OR lower(u.username) = lower($1))";
+        let rows = match &filter {
+            Users::All => "FROM users u WHERE $1::text IS NULL",
+            Users::Named(_) => "FROM users u WHERE lower(u.username) = lower($1::text)",
+            Users::With(_) => {
+                "FROM users u
+                 WHERE (strpos(lower(u.username), lower($1::text)) > 0 OR strpos(lower(u.name), lower($1::text)) > 0)"
+            }
+        };
+        let text = filter.text();
         let count = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT $2) l");
-        let total = client.query_one(&count, &[&username, &page.counted()]).await?.get(0);
+        let total = client.query_one(&count, &[&text, &page.counted()]).await?.get(0);
         let sql = format!("SELECT {USER} {rows} AND u.id > $2 ORDER BY u.id LIMIT $3 OFFSET $4");
-        let rows = client.query(&sql, &[&username, &page.after(), &page.limit, &page.offset()]).await?;
+        let rows = client.query(&sql, &[&text, &page.after(), &page.limit, &page.offset()]).await?;
         Ok(Paged { rows: rows.iter().map(user).collect(), total })
     }
 
@@ -199,36 +209,32 @@ impl Access for Postgres {
         }
         let sql =
             "DELETE FROM members WHERE user_id = (SELECT u.id FROM users u JOIN access_tokens t ON t.user_id = u.id
-            WHERE t.id = $1 AND (u.project_id IS NOT NULL OR u.group_id IS NOT NULL))";
+            WHERE t.id = $1 AND (u.project_id IS NOT NULL OR u.group_id IS NOT NULL)
+                   AND NOT EXISTS (SELECT 1 FROM access_tokens o WHERE o.user_id = u.id AND NOT o.revoked))";
         transaction.execute(sql, &[&id]).await?;
         transaction.commit().await?;
         Ok(true)
     }
 
-    async fn set_member(
+    async fn add_member(
         &self,
         scope: Scope,
-        id: i64,
+        user: i64,
         level: AccessLevel,
         expires_at: Option<Timestamp>,
     ) -> Result<Member> {
-        let user = self.find_user(id).await?.ok_or(Error::Missing("user"))?;
-        let (project, group) = columns::scope_columns(scope);
-        let (owner, what) = match scope {
-            Scope::Group(_) => ("SELECT id FROM groups WHERE id = $3", "group"),
-            _ => ("SELECT id FROM projects WHERE id = $2", "project"),
-        };
-        let target = if matches!(scope, Scope::Group(_)) { "group_id" } else { "project_id" };
-        let sql = format!(
-            "INSERT INTO members (user_id, project_id, group_id, access_level, expires_at)
-             SELECT $1, $2::bigint, $3::bigint, $4, $5 WHERE EXISTS ({owner})
-             ON CONFLICT ({target}, user_id) WHERE {target} IS NOT NULL
-                DO UPDATE SET access_level = excluded.access_level, expires_at = excluded.expires_at"
-        );
-        let expires = expires_at.map(Timestamp::as_micros);
-        let client = self.client().await?;
-        let written = client.execute(&sql, &[&id, &project, &group, &level.number(), &expires]).await?;
-        if written == 0 { Err(Error::Missing(what)) } else { Ok(Member { user, level, expires_at }) }
+        self.write_member(scope, user, level, expires_at, "DO NOTHING").await?.ok_or(Error::Taken("member"))
+    }
+
+    async fn set_member(
+        &self,
+        scope: Scope,
+        user: i64,
+        level: AccessLevel,
+        expires_at: Option<Timestamp>,
+    ) -> Result<Member> {
+        let change = "DO UPDATE SET access_level = excluded.access_level, expires_at = excluded.expires_at";
+        self.write_member(scope, user, level, expires_at, change).await?.ok_or(Error::Damaged("a membership"))
     }
 
     async fn remove_member(&self, scope: Scope, user: i64) -> Result<bool> {
@@ -239,21 +245,43 @@ impl Access for Postgres {
     }
 
     async fn find_member(&self, scope: Scope, id: i64) -> Result<Option<Member>> {
-        let (project, group) = columns::scope_columns(scope);
-        let sql = format!("SELECT {USER}, m.access_level, m.expires_at {MEMBERS} AND u.id = $3");
-        Ok(self.client().await?.query_opt(&sql, &[&project, &group, &id]).await?.as_ref().map(member))
+        let (here, owner) = columns::in_scope(scope, "m", '$');
+        let sql = format!("SELECT {USER}, m.access_level, m.expires_at {MEMBERS} WHERE {here} AND m.user_id = $2");
+        Ok(self.client().await?.query_opt(&sql, &[&owner, &id]).await?.as_ref().map(member))
     }
 
     async fn list_members(&self, scope: Scope, page: Page) -> Result<Paged<Member>> {
+        let (here, owner) = columns::in_scope(scope, "m", '$');
+        let client = self.client().await?;
+        let count = format!("SELECT count(*) FROM (SELECT 1 FROM members m WHERE {here} LIMIT $2) l");
+        let total = client.query_one(&count, &[&owner, &page.counted()]).await?.get(0);
+        let sql = format!(
+            "SELECT {USER}, m.access_level, m.expires_at {MEMBERS} WHERE {here} AND m.user_id > $2
+             ORDER BY m.user_id LIMIT $3 OFFSET $4"
+        );
+        let rows = client.query(&sql, &[&owner, &page.after(), &page.limit, &page.offset()]).await?;
+        Ok(Paged { rows: rows.iter().map(member).collect(), total })
+    }
+
+    async fn list_all_members(&self, scope: Scope, now: Timestamp, page: Page) -> Result<Paged<Member>> {
         let (project, group) = columns::scope_columns(scope);
         let client = self.client().await?;
-        let count = format!("SELECT count(*) FROM (SELECT 1 {MEMBERS} LIMIT $3) l");
-        let total = client.query_one(&count, &[&project, &group, &page.counted()]).await?.get(0);
+        let rows = "WITH RECURSIVE chain (id) AS (
+                (SELECT $2::bigint WHERE $2::bigint IS NOT NULL
+                 UNION SELECT group_id FROM projects WHERE id = $1)
+                UNION SELECT g.parent_id FROM groups g JOIN chain c ON g.id = c.id WHERE g.parent_id IS NOT NULL),
+             every (user_id, access_level, expires_at) AS (
+                SELECT user_id, max(access_level), CASE WHEN count(*) = count(expires_at) THEN max(expires_at) END
+                FROM members WHERE (project_id = $1 OR group_id IN (SELECT id FROM chain))
+                   AND (expires_at IS NULL OR expires_at > $3) AND user_id > $4 GROUP BY user_id)";
+        let sql = format!("{rows} SELECT count(*) FROM (SELECT 1 FROM every LIMIT $5) l");
+        let (now, after) = (now.as_micros(), page.after());
+        let total = client.query_one(&sql, &[&project, &group, &now, &after, &page.counted()]).await?.get(0);
         let sql = format!(
-            "SELECT {USER}, m.access_level, m.expires_at {MEMBERS} AND m.user_id > $3
-             ORDER BY m.user_id LIMIT $4 OFFSET $5"
+            "{rows} SELECT {USER}, m.access_level, m.expires_at FROM every m JOIN users u ON u.id = m.user_id
+             ORDER BY u.id LIMIT $5 OFFSET $6"
         );
-        let rows = client.query(&sql, &[&project, &group, &page.after(), &page.limit, &page.offset()]).await?;
+        let rows = client.query(&sql, &[&project, &group, &now, &after, &page.limit, &page.offset()]).await?;
         Ok(Paged { rows: rows.iter().map(member).collect(), total })
     }
 
@@ -276,8 +304,37 @@ impl Access for Postgres {
     }
 }
 
-const MEMBERS: &str = "FROM members m JOIN users u ON u.id = m.user_id
-    WHERE m.project_id IS NOT DISTINCT FROM $1 AND m.group_id IS NOT DISTINCT FROM $2";
+impl Postgres {
+    /// `None` if somebody is a member already, and `on_conflict` leaves it at that.
+    async fn write_member(
+        &self,
+        scope: Scope,
+        id: i64,
+        level: AccessLevel,
+        expires_at: Option<Timestamp>,
+        on_conflict: &str,
+    ) -> Result<Option<Member>> {
+        let user = self.find_user(id).await?.ok_or(Error::Missing("user"))?;
+        let (project, group) = columns::scope_columns(scope);
+        let (owner, what, target) = match scope {
+            Scope::Group(_) => ("SELECT id FROM groups WHERE id = $1", "group", "group_id"),
+            _ => ("SELECT id FROM projects WHERE id = $1", "project", "project_id"),
+        };
+        let client = self.client().await?;
+        if client.query_opt(owner, &[&project.or(group)]).await?.is_none() {
+            return Err(Error::Missing(what));
+        }
+        let sql = format!(
+            "INSERT INTO members (user_id, project_id, group_id, access_level, expires_at) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT ({target}, user_id) WHERE {target} IS NOT NULL {on_conflict}"
+        );
+        let expires = expires_at.map(Timestamp::as_micros);
+        let written = client.execute(&sql, &[&id, &project, &group, &level.number(), &expires]).await?;
+        Ok((written > 0).then_some(Member { user, level, expires_at }))
+    }
+}
+
+const MEMBERS: &str = "FROM members m JOIN users u ON u.id = m.user_id";
 const USER: &str = "u.id, u.username, u.name, u.email, u.is_admin, u.created_at, u.project_id, u.group_id";
 
 fn bot_of(project: Option<i64>, group: Option<i64>) -> Option<Scope> {
@@ -320,6 +377,7 @@ fn token(row: &Row) -> Token {
         revoked: row.get(7),
         scope: bot_of(row.get(8), row.get(9)),
         level: row.get::<_, Option<i64>>(10).and_then(AccessLevel::by_number),
+        is_root: row.get(11),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::attempts::{Attempt, AttemptFilter, Attempts, COLUMNS, LogFilter, outc
 use crate::columns;
 use crate::deliveries::Record;
 use crate::error::Result;
-use crate::lists::Paged;
+use crate::lists::{MOST_LOOKED_AT, Paged};
 
 #[async_trait]
 impl Attempts for Postgres {
@@ -36,7 +36,12 @@ impl Attempts for Postgres {
 
     async fn hook_log(&self, filter: LogFilter) -> Result<Paged<Attempt>> {
         let client = self.client().await?;
-        let rows = format!("FROM attempts WHERE hook_id = $1 AND started_at >= $2 AND {}", filter.condition());
+        // A filter by status looks at the newest of a hook's attempts, and not at all that it ever had.
+        let rows = format!(
+            "FROM (SELECT {COLUMNS} FROM attempts WHERE hook_id = $1 AND started_at >= $2
+                ORDER BY id DESC LIMIT {MOST_LOOKED_AT}) a WHERE {}",
+            filter.condition()
+        );
         let (hook, since) = (filter.hook.0, filter.since.as_micros());
         let sql = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT {}) l", filter.page.counted());
         let total = client.query_one(&sql, &[&hook, &since]).await?.get(0);

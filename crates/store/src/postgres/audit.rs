@@ -38,10 +38,8 @@ impl Audit for Postgres {
 
     async fn list_audit(&self, filter: AuditFilter) -> Result<Vec<AuditEntry>> {
         let client = self.client().await?;
-        let sql = format!(
-            "SELECT {COLUMNS} FROM audit WHERE id < $1 AND ($2::bigint IS NULL OR user_id = $2)
-             ORDER BY id DESC LIMIT $3"
-        );
+        let who = if filter.user.is_some() { "user_id = $2" } else { "$2::bigint IS NULL" };
+        let sql = format!("SELECT {COLUMNS} FROM audit WHERE id < $1 AND {who} ORDER BY id DESC LIMIT $3");
         let before = filter.before.unwrap_or(i64::MAX);
         let rows = client.query(&sql, &[&before, &filter.user, &columns::limit(filter.limit)]).await?;
         let entry = |row: &tokio_postgres::Row| AuditEntry {

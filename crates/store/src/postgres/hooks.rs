@@ -21,7 +21,6 @@ const HOOK: &str = "SELECT h.id, h.uuid, h.project_id, h.group_id, h.url, h.toke
     ARRAY (SELECT t.trigger_name FROM hook_triggers t WHERE t.hook_id = h.id), h.url_since,
     coalesce(s.recent_failures, 0), coalesce(s.pauses, 0), s.disabled_until, coalesce(s.disabled, false)
     FROM hooks h LEFT JOIN hook_health s ON s.hook_id = h.id";
-const IN_SCOPE: &str = "h.project_id IS NOT DISTINCT FROM $1 AND h.group_id IS NOT DISTINCT FROM $2";
 
 #[async_trait]
 impl Hooks for Postgres {
@@ -43,8 +42,9 @@ impl Hooks for Postgres {
             return Err(Error::Missing(if matches!(hook.scope, Scope::Group(_)) { "group" } else { "project" }));
         }
         let (project, group) = columns::scope_columns(hook.scope);
-        let count = format!("SELECT count(*) FROM hooks h WHERE {IN_SCOPE}");
-        if transaction.query_one(&count, &[&project, &group]).await?.get::<_, i64>(0) >= most {
+        let (here, owner) = columns::in_scope(hook.scope, "h", '$');
+        let count = format!("SELECT count(*) FROM hooks h WHERE {here}");
+        if transaction.query_one(&count, &[&owner]).await?.get::<_, i64>(0) >= most {
             return Err(Error::Full(most));
         }
         let row = transaction
@@ -76,27 +76,28 @@ impl Hooks for Postgres {
     }
 
     async fn find_hook(&self, scope: Scope, id: HookId) -> Result<Option<HookWithHealth>> {
-        let (project, group) = columns::scope_columns(scope);
-        let sql = format!("{HOOK} WHERE {IN_SCOPE} AND h.id = $3");
-        let row = self.client().await?.query_opt(&sql, &[&project, &group, &id.0]).await?;
+        let (here, owner) = columns::in_scope(scope, "h", '$');
+        let sql = format!("{HOOK} WHERE {here} AND h.id = $2");
+        let row = self.client().await?.query_opt(&sql, &[&owner, &id.0]).await?;
         row.map(|row| read(&row, &self.ring)).transpose()
     }
 
     async fn list_hooks(&self, scope: Scope, page: Page) -> Result<Paged<HookWithHealth>> {
-        let (project, group) = columns::scope_columns(scope);
+        let (here, owner) = columns::in_scope(scope, "h", '$');
         let client = self.client().await?;
-        let count = format!("SELECT count(*) FROM (SELECT 1 FROM hooks h WHERE {IN_SCOPE} LIMIT $3) l");
-        let total = client.query_one(&count, &[&project, &group, &page.counted()]).await?.get(0);
-        let sql = format!("{HOOK} WHERE {IN_SCOPE} AND h.id > $3 ORDER BY h.id LIMIT $4 OFFSET $5");
-        let rows = client.query(&sql, &[&project, &group, &page.after(), &page.limit, &page.offset()]).await?;
+        let count = format!("SELECT count(*) FROM (SELECT 1 FROM hooks h WHERE {here} LIMIT $2) l");
+        let total = client.query_one(&count, &[&owner, &page.counted()]).await?.get(0);
+        let sql = format!("{HOOK} WHERE {here} AND h.id > $2 ORDER BY h.id LIMIT $3 OFFSET $4");
+        let rows = client.query(&sql, &[&owner, &page.after(), &page.limit, &page.offset()]).await?;
         Ok(Paged { rows: rows.iter().map(|row| read(row, &self.ring)).collect::<Result<_>>()?, total })
     }
 
-    async fn delete_hook(&self, scope: Scope, id: HookId) -> Result<bool> {
-        let (project, group) = columns::scope_columns(scope);
+    async fn delete_hook(&self, scope: Scope, id: HookId, unchanged_since: Option<Timestamp>) -> Result<bool> {
+        let (here, owner) = columns::in_scope(scope, "h", '$');
         let client = self.client().await?;
-        let sql = format!("DELETE FROM hooks h WHERE {IN_SCOPE} AND h.id = $3");
-        let gone = client.execute(&sql, &[&project, &group, &id.0]).await?;
+        let sql =
+            format!("DELETE FROM hooks h WHERE {here} AND h.id = $2 AND ($3::bigint IS NULL OR h.updated_at = $3)");
+        let gone = client.execute(&sql, &[&owner, &id.0, &unchanged_since.map(Timestamp::as_micros)]).await?;
         self.notify(&client, "directory").await;
         Ok(gone > 0)
     }

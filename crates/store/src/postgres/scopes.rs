@@ -14,7 +14,8 @@ use crate::scopes::{GroupEdit, Name, NewGroup, NewProject, ProjectEdit, ScopeFil
 const GROUP: &str = "SELECT id, parent_id, name, full_path, description, visibility_level, created_at FROM groups";
 const PROJECT: &str = "SELECT p.id, p.group_id, p.name, p.full_path, g.name, p.description, p.default_branch,
     p.visibility_level, p.created_at FROM projects p JOIN groups g ON g.id = p.group_id";
-/// Groups and projects share one space of paths, and no index spans two tables: whoever adds to it takes turns.
+/// Groups and projects share one space of paths, and no index spans two tables: whoever changes a path, or makes one from
+/// another, takes turns from before the first look.
 const PATHS_LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('quickdraw paths'))";
 
 /// Groups that a user (`$4`) is a member of at a time (`$5`), and all below them.
@@ -86,6 +87,7 @@ impl Scopes for Postgres {
     async fn create_group(&self, new: NewGroup, now: Timestamp) -> Result<Group> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
+        transaction.execute(PATHS_LOCK, &[]).await?;
         let full_path = match new.parent {
             Some(parent) => {
                 let parent = group(&*transaction, &Name::Id(parent.0)).await?.ok_or(Error::Missing("parent group"))?;
@@ -125,18 +127,21 @@ impl Scopes for Postgres {
     async fn update_group(&self, id: GroupId, edit: GroupEdit) -> Result<Option<Group>> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
+        transaction.execute(PATHS_LOCK, &[]).await?;
         let Some(known) = group(&*transaction, &Name::Id(id.0)).await? else { return Ok(None) };
         let full_path = moved_path(&known.full_path, None, edit.path.as_deref());
         if full_path != known.full_path {
             if !full_path.eq_ignore_ascii_case(&known.full_path) {
                 check_free(&*transaction, &full_path).await?;
             }
-            for table in ["groups", "projects"] {
+            for (table, column) in [("groups", "parent_id"), ("projects", "group_id")] {
                 let sql = format!(
-                    "UPDATE {table} SET full_path = $2 || substr(full_path, length($1::text) + 1)
-                     WHERE lower(substr(full_path, 1, length($1::text) + 1)) = lower($1::text) || '/'"
+                    "WITH RECURSIVE inside (id) AS (
+                        SELECT $1::bigint UNION ALL SELECT g.id FROM groups g JOIN inside i ON g.parent_id = i.id)
+                     UPDATE {table} SET full_path = $3 || substr(full_path, length($2::text) + 1)
+                     WHERE {column} IN (SELECT id FROM inside)"
                 );
-                transaction.execute(&sql, &[&known.full_path, &full_path]).await?;
+                transaction.execute(&sql, &[&id.0, &known.full_path, &full_path]).await?;
             }
         }
         transaction
@@ -167,6 +172,7 @@ impl Scopes for Postgres {
     async fn create_project(&self, new: NewProject, now: Timestamp) -> Result<Project> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
+        transaction.execute(PATHS_LOCK, &[]).await?;
         let group = group(&*transaction, &Name::Id(new.group.0)).await?.ok_or(Error::Missing("group"))?;
         let full_path = format!("{}/{}", group.full_path, new.path);
         check_free(&*transaction, &full_path).await?;
@@ -202,6 +208,7 @@ impl Scopes for Postgres {
     async fn update_project(&self, id: ProjectId, edit: ProjectEdit) -> Result<Option<Project>> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
+        transaction.execute(PATHS_LOCK, &[]).await?;
         let Some(known) = project(&*transaction, &Name::Id(id.0)).await? else { return Ok(None) };
         let target = match edit.group.filter(|group| *group != known.group) {
             Some(id) => Some(group(&*transaction, &Name::Id(id.0)).await?.ok_or(Error::Missing("group"))?),
@@ -240,8 +247,8 @@ impl Scopes for Postgres {
     }
 }
 
+/// What has [`PATHS_LOCK`].
 async fn check_free(client: &impl GenericClient, full_path: &str) -> Result<()> {
-    client.execute(PATHS_LOCK, &[]).await?;
     let sql = "SELECT 1 FROM groups WHERE lower(full_path) = lower($1)
         UNION ALL SELECT 1 FROM projects WHERE lower(full_path) = lower($1)";
     if client.query(sql, &[&full_path]).await?.is_empty() { Ok(()) } else { Err(Error::Taken("path")) }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::Sqlite;
 use crate::access::{
-    Access, Actor, Holder, Member, NewToken, NewUser, TOKEN, Token, Tokens, USED_EVERY_MICROS, User, UserEdit,
+    Access, Actor, Holder, Member, NewToken, NewUser, TOKEN, Token, Tokens, USED_EVERY_MICROS, User, UserEdit, Users,
     tokens_of,
 };
 use crate::columns;
@@ -19,9 +19,10 @@ use crate::lists::{Page, Paged};
 impl Access for Sqlite {
     async fn set_root_token(&self, digest: [u8; 32], now: Timestamp) -> Result<()> {
         self.configure(move |tx| {
-            tx.connection.execute("DELETE FROM access_tokens WHERE user_id = 1 AND name = 'root token'", [])?;
+            tx.connection.execute("DELETE FROM access_tokens WHERE is_root", [])?;
             tx.connection.execute(
-                "INSERT INTO access_tokens (digest, user_id, name, created_at) VALUES (?1, 1, 'root token', ?2)",
+                "INSERT INTO access_tokens (digest, user_id, name, created_at, is_root)
+                 VALUES (?1, 1, 'root token', ?2, TRUE)",
                 (digest, now.as_micros()),
             )?;
             Ok(())
@@ -31,7 +32,7 @@ impl Access for Sqlite {
 
     async fn has_root_token(&self) -> Result<bool> {
         self.read(|connection| {
-            let sql = "SELECT EXISTS (SELECT 1 FROM access_tokens WHERE user_id = 1 AND name = 'root token')";
+            let sql = "SELECT EXISTS (SELECT 1 FROM access_tokens WHERE is_root)";
             Ok(connection.query_row(sql, [], |row| row.get(0))?)
         })
         .await
@@ -117,14 +118,21 @@ impl Access for Sqlite {
         self.read(move |connection| find_user(connection, id)).await
     }
 
-    async fn list_users(&self, username: Option<String>, page: Page) -> Result<Paged<User>> {
+    async fn list_users(&self, filter: Users, page: Page) -> Result<Paged<User>> {
         self.read(move |connection| {
-            let rows = "FROM users u WHERE (?1 IS NULL OR lower(u.username) = lower(?1))";
+            let rows = match &filter {
+                Users::All => "FROM users u WHERE ?1 IS NULL",
+                Users::Named(_) => "FROM users u WHERE lower(u.username) = lower(?1)",
+                Users::With(_) => {
+                    "FROM users u WHERE (instr(lower(u.username), lower(?1)) > 0 OR instr(lower(u.name), lower(?1)) > 0)"
+                }
+            };
+            let text = filter.text();
             let count = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT ?2)");
-            let total = connection.query_row(&count, (&username, page.counted()), |row| row.get(0))?;
+            let total = connection.query_row(&count, (text, page.counted()), |row| row.get(0))?;
             let sql = format!("SELECT {USER} {rows} AND u.id > ?2 ORDER BY u.id LIMIT ?3 OFFSET ?4");
             let mut statement = connection.prepare_cached(&sql)?;
-            let parameters = (&username, page.after(), page.limit, page.offset());
+            let parameters = (text, page.after(), page.limit, page.offset());
             let found = statement.query_map(parameters, |row| user(row, 0))?;
             Ok(Paged { rows: found.collect::<rusqlite::Result<_>>()?, total })
         })
@@ -208,7 +216,8 @@ impl Access for Sqlite {
             }
             tx.connection.execute(
                 "DELETE FROM members WHERE user_id = (SELECT u.id FROM users u JOIN access_tokens t ON t.user_id = u.id
-                   WHERE t.id = ?1 AND (u.project_id IS NOT NULL OR u.group_id IS NOT NULL))",
+                   WHERE t.id = ?1 AND (u.project_id IS NOT NULL OR u.group_id IS NOT NULL)
+                   AND NOT EXISTS (SELECT 1 FROM access_tokens o WHERE o.user_id = u.id AND NOT o.revoked))",
                 [id],
             )?;
             Ok(true)
@@ -216,27 +225,24 @@ impl Access for Sqlite {
         .await
     }
 
-    async fn set_member(
+    async fn add_member(
         &self,
         scope: Scope,
-        id: i64,
+        user: i64,
         level: AccessLevel,
         expires_at: Option<Timestamp>,
     ) -> Result<Member> {
-        self.configure(move |tx| {
-            super::hooks::check_scope(tx.connection, scope)?;
-            let user = find_user(tx.connection, id)?.ok_or(Error::Missing("user"))?;
-            let (project, group) = columns::scope_columns(scope);
-            let sql = "DELETE FROM members WHERE user_id = ?1 AND project_id IS ?2 AND group_id IS ?3";
-            tx.connection.execute(sql, (id, project, group))?;
-            tx.connection.execute(
-                "INSERT INTO members (user_id, project_id, group_id, access_level, expires_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-                (id, project, group, level.number(), expires_at.map(Timestamp::as_micros)),
-            )?;
-            Ok(Member { user, level, expires_at })
-        })
-        .await
+        self.configure(move |tx| write_member(tx.connection, scope, user, level, expires_at, true)).await
+    }
+
+    async fn set_member(
+        &self,
+        scope: Scope,
+        user: i64,
+        level: AccessLevel,
+        expires_at: Option<Timestamp>,
+    ) -> Result<Member> {
+        self.configure(move |tx| write_member(tx.connection, scope, user, level, expires_at, false)).await
     }
 
     async fn remove_member(&self, scope: Scope, user: i64) -> Result<bool> {
@@ -250,24 +256,50 @@ impl Access for Sqlite {
 
     async fn find_member(&self, scope: Scope, id: i64) -> Result<Option<Member>> {
         self.read(move |connection| {
-            let (project, group) = columns::scope_columns(scope);
-            let sql = format!("SELECT {USER}, m.access_level, m.expires_at {MEMBERS} AND u.id = ?3");
-            Ok(connection.prepare_cached(&sql)?.query_row((project, group, id), member).optional()?)
+            let (here, owner) = columns::in_scope(scope, "m", '?');
+            let sql = format!("SELECT {USER}, m.access_level, m.expires_at {MEMBERS} WHERE {here} AND m.user_id = ?2");
+            Ok(connection.prepare_cached(&sql)?.query_row((owner, id), member).optional()?)
         })
         .await
     }
 
     async fn list_members(&self, scope: Scope, page: Page) -> Result<Paged<Member>> {
         self.read(move |connection| {
-            let (project, group) = columns::scope_columns(scope);
-            let sql = format!("SELECT count(*) FROM (SELECT 1 {MEMBERS} LIMIT ?3)");
-            let total = connection.query_row(&sql, (project, group, page.counted()), |row| row.get(0))?;
+            let (here, owner) = columns::in_scope(scope, "m", '?');
+            let sql = format!("SELECT count(*) FROM (SELECT 1 FROM members m WHERE {here} LIMIT ?2)");
+            let total = connection.query_row(&sql, (owner, page.counted()), |row| row.get(0))?;
             let sql = format!(
-                "SELECT {USER}, m.access_level, m.expires_at {MEMBERS} AND m.user_id > ?3
-                 ORDER BY m.user_id LIMIT ?4 OFFSET ?5"
+                "SELECT {USER}, m.access_level, m.expires_at {MEMBERS} WHERE {here} AND m.user_id > ?2
+                 ORDER BY m.user_id LIMIT ?3 OFFSET ?4"
             );
             let mut statement = connection.prepare_cached(&sql)?;
-            let found = statement.query_map((project, group, page.after(), page.limit, page.offset()), member)?;
+            let found = statement.query_map((owner, page.after(), page.limit, page.offset()), member)?;
+            Ok(Paged { rows: found.collect::<rusqlite::Result<_>>()?, total })
+        })
+        .await
+    }
+
+    async fn list_all_members(&self, scope: Scope, now: Timestamp, page: Page) -> Result<Paged<Member>> {
+        self.read(move |connection| {
+            let (project, group) = columns::scope_columns(scope);
+            let rows = "WITH RECURSIVE chain (id) AS (
+                    SELECT ?2 WHERE ?2 IS NOT NULL
+                    UNION SELECT group_id FROM projects WHERE id = ?1
+                    UNION SELECT g.parent_id FROM groups g JOIN chain c ON g.id = c.id WHERE g.parent_id IS NOT NULL),
+                 every (user_id, access_level, expires_at) AS (
+                    SELECT user_id, max(access_level), CASE WHEN count(*) = count(expires_at) THEN max(expires_at) END
+                    FROM members WHERE (project_id = ?1 OR group_id IN (SELECT id FROM chain))
+                       AND (expires_at IS NULL OR expires_at > ?3) AND user_id > ?4 GROUP BY user_id)";
+            let sql = format!("{rows} SELECT count(*) FROM (SELECT 1 FROM every LIMIT ?5)");
+            let parameters = (project, group, now.as_micros(), page.after(), page.counted());
+            let total = connection.prepare_cached(&sql)?.query_row(parameters, |row| row.get(0))?;
+            let sql = format!(
+                "{rows} SELECT {USER}, m.access_level, m.expires_at FROM every m JOIN users u ON u.id = m.user_id
+                 ORDER BY u.id LIMIT ?5 OFFSET ?6"
+            );
+            let mut statement = connection.prepare_cached(&sql)?;
+            let parameters = (project, group, now.as_micros(), page.after(), page.limit, page.offset());
+            let found = statement.query_map(parameters, member)?;
             Ok(Paged { rows: found.collect::<rusqlite::Result<_>>()?, total })
         })
         .await
@@ -292,11 +324,33 @@ impl Access for Sqlite {
     }
 }
 
-const MEMBERS: &str = "FROM members m JOIN users u ON u.id = m.user_id WHERE m.project_id IS ?1 AND m.group_id IS ?2";
+const MEMBERS: &str = "FROM members m JOIN users u ON u.id = m.user_id";
 const USER: &str = "u.id, u.username, u.name, u.email, u.is_admin, u.created_at, u.project_id, u.group_id";
 
 fn bot_of(project: Option<i64>, group: Option<i64>) -> Option<Scope> {
     Some(columns::scope(project, group)).filter(|scope| *scope != Scope::Instance)
+}
+
+fn write_member(
+    connection: &Connection,
+    scope: Scope,
+    id: i64,
+    level: AccessLevel,
+    expires_at: Option<Timestamp>,
+    only_new: bool,
+) -> Result<Member> {
+    super::hooks::check_scope(connection, scope)?;
+    let user = find_user(connection, id)?.ok_or(Error::Missing("user"))?;
+    let (project, group) = columns::scope_columns(scope);
+    let sql = "DELETE FROM members WHERE user_id = ?1 AND project_id IS ?2 AND group_id IS ?3";
+    if connection.execute(sql, (id, project, group))? > 0 && only_new {
+        return Err(Error::Taken("member"));
+    }
+    connection.execute(
+        "INSERT INTO members (user_id, project_id, group_id, access_level, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+        (id, project, group, level.number(), expires_at.map(Timestamp::as_micros)),
+    )?;
+    Ok(Member { user, level, expires_at })
 }
 
 fn find_user(connection: &Connection, id: i64) -> Result<Option<User>> {
@@ -338,6 +392,7 @@ fn token(row: &Row<'_>) -> rusqlite::Result<Token> {
         revoked: row.get(7)?,
         scope: bot_of(row.get(8)?, row.get(9)?),
         level: row.get::<_, Option<i64>>(10)?.and_then(AccessLevel::by_number),
+        is_root: row.get(11)?,
     })
 }
 

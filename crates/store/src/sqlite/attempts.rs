@@ -10,7 +10,7 @@ use crate::attempts::{Attempt, AttemptFilter, Attempts, COLUMNS, LogFilter, outc
 use crate::columns;
 use crate::deliveries::Record;
 use crate::error::Result;
-use crate::lists::Paged;
+use crate::lists::{MOST_LOOKED_AT, Paged};
 
 #[async_trait]
 impl Attempts for Sqlite {
@@ -36,7 +36,12 @@ impl Attempts for Sqlite {
 
     async fn hook_log(&self, filter: LogFilter) -> Result<Paged<Attempt>> {
         self.read(move |connection| {
-            let rows = format!("FROM attempts WHERE hook_id = ?1 AND started_at >= ?2 AND {}", filter.condition());
+            // A filter by status looks at the newest of a hook's attempts, and not at all that it ever had.
+            let rows = format!(
+                "FROM (SELECT {COLUMNS} FROM attempts WHERE hook_id = ?1 AND started_at >= ?2
+                ORDER BY id DESC LIMIT {MOST_LOOKED_AT}) a WHERE {}",
+                filter.condition()
+            );
             let sql = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT {})", filter.page.counted());
             let (hook, since) = (filter.hook.0, filter.since.as_micros());
             let total = connection.query_row(&sql, (hook, since), |row| row.get(0))?;

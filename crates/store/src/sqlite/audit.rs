@@ -34,9 +34,8 @@ impl Audit for Sqlite {
 
     async fn list_audit(&self, filter: AuditFilter) -> Result<Vec<AuditEntry>> {
         self.read(move |connection| {
-            let sql = format!(
-                "SELECT {COLUMNS} FROM audit WHERE id < ?1 AND (?2 IS NULL OR user_id = ?2) ORDER BY id DESC LIMIT ?3"
-            );
+            let who = if filter.user.is_some() { "user_id = ?2" } else { "?2 IS NULL" };
+            let sql = format!("SELECT {COLUMNS} FROM audit WHERE id < ?1 AND {who} ORDER BY id DESC LIMIT ?3");
             let mut statement = connection.prepare_cached(&sql)?;
             let parameters = (filter.before.unwrap_or(i64::MAX), filter.user, columns::limit(filter.limit));
             let found = statement.query_map(parameters, |row| {

@@ -53,8 +53,8 @@ impl Events for Sqlite {
 
     async fn list_events(&self, filter: EventFilter) -> Result<Scanned<Event, EventId>> {
         self.read(move |connection| {
-            // Both name the parameter, but only a plain condition finds the index.
-            let place = if filter.project.is_some() { "e.place_kind = 1 AND e.place_id = ?2" } else { "?2 IS NULL" };
+            // Both name the parameter, but only a plain condition finds the index, and only with the index's own words in it.
+            let place = if filter.project.is_some() { "e.place_kind <> 0 AND e.place_kind = 1 AND e.place_id = ?2" } else { "?2 IS NULL" };
             let looked_at = |columns: &str| {
                 format!(
                     "SELECT {columns} FROM events e WHERE e.id < ?1 AND {place} ORDER BY e.id DESC LIMIT {MOST_LOOKED_AT}"

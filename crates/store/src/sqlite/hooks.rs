@@ -20,7 +20,6 @@ const HOOK: &str = "SELECT h.id, h.uuid, h.project_id, h.group_id, h.url, h.toke
     (SELECT group_concat(t.trigger_name) FROM hook_triggers t WHERE t.hook_id = h.id), h.url_since,
     coalesce(s.recent_failures, 0), coalesce(s.pauses, 0), s.disabled_until, coalesce(s.disabled, 0)
     FROM hooks h LEFT JOIN hook_health s ON s.hook_id = h.id";
-const IN_SCOPE: &str = "h.project_id IS ?1 AND h.group_id IS ?2";
 
 #[async_trait]
 impl Hooks for Sqlite {
@@ -29,8 +28,9 @@ impl Hooks for Sqlite {
         self.configure(move |tx| {
             check_scope(tx.connection, hook.scope)?;
             let (project, group) = columns::scope_columns(hook.scope);
-            let count = format!("SELECT count(*) FROM hooks h WHERE {IN_SCOPE}");
-            if tx.connection.query_row(&count, (project, group), |row| row.get::<_, i64>(0))? >= most {
+            let (here, owner) = columns::in_scope(hook.scope, "h", '?');
+            let count = format!("SELECT count(*) FROM hooks h WHERE {here}");
+            if tx.connection.query_row(&count, [owner], |row| row.get::<_, i64>(0))? >= most {
                 return Err(Error::Full(most));
             }
             tx.connection.execute(
@@ -61,12 +61,10 @@ impl Hooks for Sqlite {
     async fn find_hook(&self, scope: Scope, id: HookId) -> Result<Option<HookWithHealth>> {
         let ring = self.ring.clone();
         self.read(move |connection| {
-            let (project, group) = columns::scope_columns(scope);
-            let sql = format!("{HOOK} WHERE {IN_SCOPE} AND h.id = ?3");
-            let found = connection
-                .prepare_cached(&sql)?
-                .query_row((project, group, id.0), |row| Ok(read(row, &ring)))
-                .optional();
+            let (here, owner) = columns::in_scope(scope, "h", '?');
+            let sql = format!("{HOOK} WHERE {here} AND h.id = ?2");
+            let found =
+                connection.prepare_cached(&sql)?.query_row((owner, id.0), |row| Ok(read(row, &ring))).optional();
             found?.transpose()
         })
         .await
@@ -75,12 +73,12 @@ impl Hooks for Sqlite {
     async fn list_hooks(&self, scope: Scope, page: Page) -> Result<Paged<HookWithHealth>> {
         let ring = self.ring.clone();
         self.read(move |connection| {
-            let (project, group) = columns::scope_columns(scope);
-            let count = format!("SELECT count(*) FROM (SELECT 1 FROM hooks h WHERE {IN_SCOPE} LIMIT ?3)");
-            let total = connection.query_row(&count, (project, group, page.counted()), |row| row.get(0))?;
-            let sql = format!("{HOOK} WHERE {IN_SCOPE} AND h.id > ?3 ORDER BY h.id LIMIT ?4 OFFSET ?5");
+            let (here, owner) = columns::in_scope(scope, "h", '?');
+            let count = format!("SELECT count(*) FROM (SELECT 1 FROM hooks h WHERE {here} LIMIT ?2)");
+            let total = connection.query_row(&count, (owner, page.counted()), |row| row.get(0))?;
+            let sql = format!("{HOOK} WHERE {here} AND h.id > ?2 ORDER BY h.id LIMIT ?3 OFFSET ?4");
             let mut statement = connection.prepare_cached(&sql)?;
-            let parameters = (project, group, page.after(), page.limit, page.offset());
+            let parameters = (owner, page.after(), page.limit, page.offset());
             let found = statement.query_map(parameters, |row| Ok(read(row, &ring)))?;
             let rows = found.map(|row| row?).collect::<Result<_>>()?;
             Ok(Paged { rows, total })
@@ -88,11 +86,13 @@ impl Hooks for Sqlite {
         .await
     }
 
-    async fn delete_hook(&self, scope: Scope, id: HookId) -> Result<bool> {
+    async fn delete_hook(&self, scope: Scope, id: HookId, unchanged_since: Option<Timestamp>) -> Result<bool> {
         self.configure(move |tx| {
             let (project, group) = columns::scope_columns(scope);
-            let sql = "DELETE FROM hooks WHERE project_id IS ?1 AND group_id IS ?2 AND id = ?3";
-            Ok(tx.connection.execute(sql, (project, group, id.0))? > 0)
+            let sql = "DELETE FROM hooks WHERE project_id IS ?1 AND group_id IS ?2 AND id = ?3
+                AND (?4 IS NULL OR updated_at = ?4)";
+            let unchanged_since = unchanged_since.map(Timestamp::as_micros);
+            Ok(tx.connection.execute(sql, (project, group, id.0, unchanged_since))? > 0)
         })
         .await
     }

@@ -127,12 +127,14 @@ impl Scopes for Sqlite {
                 if !full_path.eq_ignore_ascii_case(&known.full_path) {
                     check_free(tx.connection, &full_path)?;
                 }
-                for table in ["groups", "projects"] {
+                for (table, column) in [("groups", "parent_id"), ("projects", "group_id")] {
                     let sql = format!(
-                        "UPDATE {table} SET full_path = ?2 || substr(full_path, length(?1) + 1)
-                         WHERE lower(substr(full_path, 1, length(?1) + 1)) = lower(?1) || '/'"
+                        "WITH RECURSIVE inside (id) AS (
+                            SELECT ?1 UNION ALL SELECT g.id FROM groups g JOIN inside i ON g.parent_id = i.id)
+                         UPDATE {table} SET full_path = ?3 || substr(full_path, length(?2) + 1)
+                         WHERE {column} IN (SELECT id FROM inside)"
                     );
-                    tx.connection.execute(&sql, (&known.full_path, &full_path))?;
+                    tx.connection.execute(&sql, (id.0, &known.full_path, &full_path))?;
                 }
             }
             tx.connection.execute(

@@ -158,7 +158,7 @@ pub(crate) async fn what_a_deleted_hook_was_owed_is_cancelled(fixture: Fixture) 
     let project = fixture.project("p").await;
     let (gone, stays) = (fixture.hook(project).await, fixture.hook(project).await);
     fixture.owe(&[gone, stays], NOON).await;
-    assert!(fixture.store.delete_hook(Scope::Project(project), gone).await.expect("deleted"));
+    assert!(fixture.store.delete_hook(Scope::Project(project), gone, None).await.expect("deleted"));
     let claimed = fixture.claim(NOON).await;
     assert_eq!(claimed.iter().map(|claimed| claimed.hook).collect::<Vec<_>>(), [stays]);
     assert_eq!(fixture.store.cancel_orphans(NOON, 100).await.expect("cancelled"), 1);

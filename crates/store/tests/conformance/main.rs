@@ -53,6 +53,7 @@ const CHECKS: &[(&str, Check)] = checks![
     rest::hooks_come_back_with_their_secrets_and_only_in_their_scope,
     rest::an_update_replaces_a_hook_that_nobody_else_changed,
     rest::tokens_end_when_they_expire_or_are_taken_back,
+    rest::changes_at_the_same_time_lose_nothing,
     rest::a_renamed_group_takes_the_paths_below_it_along,
     rest::users_are_changed_and_deleted_with_all_that_is_theirs,
     rest::a_projects_token_is_a_member_and_rotates,

@@ -8,7 +8,7 @@ use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
 use quickdraw_domain::{GroupId, NodeId, ProjectId, Secret, Trigger};
 use quickdraw_store::Error;
-use quickdraw_store::access::{Holder, NewToken, NewUser, Tokens, UserEdit};
+use quickdraw_store::access::{Holder, NewToken, NewUser, Tokens, UserEdit, Users};
 use quickdraw_store::lists::{Page, Start};
 use quickdraw_store::scopes::{GroupEdit, Name, NewGroup, NewProject, ProjectEdit, ScopeFilter};
 use uuid::Uuid;
@@ -82,7 +82,7 @@ pub(crate) async fn hooks_come_back_with_their_secrets_and_only_in_their_scope(f
     assert!(matches!(full, Err(Error::Full(1))));
     assert!(store.find_hook(Scope::Project(other), made.id).await.expect("read").is_none());
     assert!(store.find_hook(Scope::Instance, made.id).await.expect("read").is_none());
-    assert!(!store.delete_hook(Scope::Project(other), made.id).await.expect("nothing"));
+    assert!(!store.delete_hook(Scope::Project(other), made.id, None).await.expect("nothing"));
     let system = store.create_hook(hook(Scope::Instance), 100).await.expect("made").hook;
     assert!(store.find_hook(Scope::Instance, system.id).await.expect("read").is_some());
     assert_eq!(store.list_hooks(Scope::Instance, ALL).await.expect("listed").total, 1);
@@ -134,7 +134,7 @@ pub(crate) async fn the_directory_version_rises_with_every_change(fixture: Fixtu
     rises("a hook was made").await;
     let directory = store.directory().await.expect("read");
     assert_eq!((directory.hooks.len(), directory.projects.len(), directory.groups.len()), (1, 1, 1));
-    store.delete_hook(Scope::Project(project), hook).await.expect("deleted");
+    store.delete_hook(Scope::Project(project), hook, None).await.expect("deleted");
     rises("a hook was deleted").await;
     assert_eq!(store.directory().await.expect("read").version, store.directory_version().await.expect("read"));
 }
@@ -221,7 +221,7 @@ pub(crate) async fn tokens_end_when_they_expire_or_are_taken_back(fixture: Fixtu
     let ida = store.create_user(new("ida"), NOON).await.expect("made");
     assert!(matches!(store.create_user(new("IDA"), NOON).await, Err(Error::Taken("username"))));
     assert_eq!(store.find_user(ida.id).await.expect("read").as_ref(), Some(&ida));
-    assert_eq!(store.list_users(Some("Ida".to_owned()), ALL).await.expect("listed").rows.len(), 1);
+    assert_eq!(store.list_users(Users::Named("Ida".to_owned()), ALL).await.expect("listed").rows.len(), 1);
     let token = |digest: u8, expires_at| NewToken {
         digest: [digest; 32],
         holder: Holder::User(ida.id),
@@ -280,6 +280,9 @@ pub(crate) async fn a_projects_token_is_a_member_and_rotates(fixture: Fixture) {
     assert!(personal.iter().all(|token| token.scope.is_none()));
     assert!(list(Tokens::Of(made.user_id), None).await.expect("listed").rows.is_empty(), "not a personal one");
 
+    assert!(store.revoke_token(made.id).await.expect("written"));
+    let role = store.role(scope, made.user_id, NOON).await.expect("read");
+    assert_eq!(role, Some(AccessLevel::Maintainer), "the one that took its place is still good");
     assert!(store.revoke_token(fresh.id).await.expect("written"));
     assert_eq!(store.role(scope, made.user_id, NOON).await.expect("read"), None, "and is a member no longer");
     assert!(store.delete_project(project).await.expect("deleted"));
@@ -334,6 +337,19 @@ pub(crate) async fn roles_are_inherited_from_the_groups_above_and_the_highest_co
     store.set_member(top, ida, AccessLevel::Owner, None).await.expect("set");
     assert_eq!((role(project).await, role(sub).await), (Some(AccessLevel::Owner), Some(AccessLevel::Owner)));
     store.set_member(top, ida, AccessLevel::Guest, None).await.expect("changed");
+    let uma = NewUser { username: "uma".to_owned(), name: "Uma".to_owned(), email: None, is_admin: false };
+    let uma = store.create_user(uma, NOON).await.expect("made").id;
+    store.add_member(top, uma, AccessLevel::Developer, Some(at(50))).await.expect("added");
+    let all = async |now, page| {
+        let list = store.list_all_members(project, now, page).await.expect("listed");
+        (list.rows.iter().map(|m| (m.user.id, m.level, m.expires_at)).collect::<Vec<_>>(), list.total)
+    };
+    let (ida_now, ida_later) = ((ida, AccessLevel::Maintainer, None), (ida, AccessLevel::Reporter, None));
+    assert_eq!(all(NOON, ALL).await, (vec![ida_now, (uma, AccessLevel::Developer, Some(at(50)))], 2));
+    assert_eq!(all(at(50), ALL).await, (vec![ida_later], 1), "what has ended counts no more");
+    let behind = Page { start: Start::After(ida), limit: 9 };
+    assert_eq!(all(NOON, behind).await.0, [(uma, AccessLevel::Developer, Some(at(50)))]);
+    store.remove_member(top, uma).await.expect("removed");
     let members = store.list_members(top, ALL).await.expect("listed");
     assert_eq!((members.total, members.rows[0].level), (1, AccessLevel::Guest));
     let visible = ScopeFilter { visible_to: Some((ida, NOON)), ..ScopeFilter::default() };
@@ -387,6 +403,37 @@ pub(crate) async fn groups_and_projects_are_changed_searched_and_moved(fixture: 
     let changed = store.update_group(sub, edit).await.expect("written").expect("it is there");
     assert_eq!((changed.visibility_level, changed.full_path.as_str()), (20, "top/sub"));
     assert!(store.update_group(GroupId(999), GroupEdit::default()).await.expect("looked").is_none());
+}
+
+/// What one of them looked at before the other wrote must not be written back, and no path may keep an old beginning.
+pub(crate) async fn changes_at_the_same_time_lose_nothing(fixture: Fixture) {
+    let store = &fixture.store;
+    for round in 0..8 {
+        let top = store.create_group(group(None, &format!("top-{round}")), NOON).await.expect("made").id;
+        let rename = GroupEdit { path: Some(format!("new-{round}")), ..GroupEdit::default() };
+        let describe = GroupEdit { description: Some(Some("d".to_owned())), ..GroupEdit::default() };
+        let (renamed, described, made) = tokio::join!(
+            store.update_group(top, rename),
+            store.update_group(top, describe),
+            store.create_group(group(Some(top), "sub"), NOON),
+        );
+        renamed.expect("written");
+        described.expect("written");
+        let sub = made.expect("made").id;
+        let top = store.find_group(Name::Id(top.0)).await.expect("read").expect("it is there");
+        assert_eq!((top.full_path, top.description.as_deref()), (format!("new-{round}"), Some("d")));
+        let sub = store.find_group(Name::Id(sub.0)).await.expect("read").expect("it is there");
+        assert_eq!(sub.full_path, format!("new-{round}/sub"));
+        let new = NewUser { username: format!("u{round}"), name: "u".to_owned(), email: None, is_admin: true };
+        let user = store.create_user(new, NOON).await.expect("made").id;
+        let (name, admin) = tokio::join!(
+            store.update_user(user, UserEdit { name: Some("n".to_owned()), ..UserEdit::default() }),
+            store.update_user(user, UserEdit { is_admin: Some(false), ..UserEdit::default() }),
+        );
+        assert!(name.is_ok() && admin.is_ok());
+        let user = store.find_user(user).await.expect("read").expect("they are there");
+        assert_eq!((user.name.as_str(), user.is_admin), ("n", false));
+    }
 }
 
 pub(crate) async fn a_renamed_group_takes_the_paths_below_it_along(fixture: Fixture) {
@@ -447,6 +494,15 @@ pub(crate) async fn users_are_changed_and_deleted_with_all_that_is_theirs(fixtur
     };
     store.create_token(token, NOON).await.expect("made");
     assert!(store.find_actor([1; 32], NOON).await.expect("read").is_some_and(|actor| actor.is_admin));
+    let found = |filter| store.list_users(filter, ALL);
+    assert_eq!(found(Users::With("ID".to_owned())).await.expect("listed").rows[0].id, ida);
+    assert_eq!(found(Users::All).await.expect("listed").total, 3, "root among them");
+    let group = Scope::Group(store.create_group(group(None, "g"), NOON).await.expect("made").id);
+    store.add_member(group, ida, AccessLevel::Guest, Some(at(9))).await.expect("new");
+    let again = store.add_member(group, ida, AccessLevel::Owner, None).await;
+    assert!(matches!(again, Err(Error::Taken("member"))));
+    let kept = store.find_member(group, ida).await.expect("read").expect("they are one");
+    assert_eq!((kept.level, kept.expires_at), (AccessLevel::Guest, Some(at(9))));
     assert!(store.delete_user(ida).await.expect("deleted"));
     assert!(store.find_actor([1; 32], NOON).await.expect("read").is_none());
     assert!(!store.delete_user(ida).await.expect("looked"));

@@ -21,7 +21,7 @@ use super::target::group_for;
 use crate::api::find_group;
 use crate::auth::{Admin, Caller};
 use crate::error::ApiError;
-use crate::params::{Clearable, Line, Params};
+use crate::params::{Clearable, Line, Params, Prose};
 use crate::state::App;
 use crate::views::{Group, Message, Namespace, Project, Visibility};
 
@@ -123,7 +123,7 @@ struct GroupToMake {
     /// Last segment of its path.
     path: Line<255>,
     /// Free text.
-    description: Option<Line<2048>>,
+    description: Option<Prose<2048>>,
     /// Who may see it.
     visibility: Option<Visibility>,
 }
@@ -155,7 +155,7 @@ struct GroupToChange {
     /// Free text.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 2048)]
-    description: Clearable<Line<2048>>,
+    description: Clearable<Prose<2048>>,
     /// Who may see it.
     visibility: Option<Visibility>,
 }

@@ -83,7 +83,7 @@ impl At {
 
     /// Counts a test or a resend against the limit of whoever asks.
     fn count_by_hand(&self, app: &App, what: &'static str) -> Result<(), ApiError> {
-        app.by_hand.count((what, self.scope(), self.0.caller.0.user_id))
+        app.by_hand.count((what, self.scope(), self.0.caller.actor.user_id))
     }
 }
 
@@ -131,7 +131,7 @@ async fn show(at: At, State(app): State<Arc<App>>) -> Result<Json<Hook>, ApiErro
     responses((status = 200, body = Hook)))]
 async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Json<Hook>, ApiError> {
     let _ = at.hook(&app).await?;
-    if params.is_empty() {
+    if !read::has_any(&params) {
         return Err(ApiError::bad_parameter("No parameters provided"));
     }
     let change = read::change(&params, at.scope(), false)?;
@@ -146,11 +146,14 @@ async fn delete(at: At, State(app): State<Arc<App>>, headers: HeaderMap) -> Resu
     let since = headers.get("if-unmodified-since").and_then(|value| value.to_str().ok());
     // HTTP dates have whole seconds, so a change within that second is not after it.
     let since = since.and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
-    if since.is_some_and(|since| entry.hook.updated_at.as_seconds() > since.timestamp().as_second()) {
+    if since.as_ref().is_some_and(|since| entry.hook.updated_at.as_seconds() > since.timestamp().as_second()) {
         return Err(ApiError::Message(StatusCode::PRECONDITION_FAILED, json!("412 Precondition Failed")));
     }
-    if !app.store().delete_hook(at.scope(), entry.hook.id).await? {
-        return Err(ApiError::plain_not_found());
+    let unchanged_since = since.is_some().then_some(entry.hook.updated_at);
+    if !app.store().delete_hook(at.scope(), entry.hook.id, unchanged_since).await? {
+        // If it is not there at all, this says so.
+        at.hook(&app).await?;
+        return Err(ApiError::Message(StatusCode::PRECONDITION_FAILED, json!("412 Precondition Failed")));
     }
     refresh(&app).await;
     Ok(StatusCode::NO_CONTENT.into_response())

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use quickdraw_domain::access::{AccessLevel, Action};
-use quickdraw_store::access;
+use quickdraw_store::{Error, access};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
@@ -18,12 +18,12 @@ use utoipa_axum::routes;
 use super::page::{Listing, PageQuery};
 use super::target::Target;
 use crate::error::ApiError;
-use crate::params::{Day, Level, Params};
+use crate::params::{Clearable, Day, Level, Params};
 use crate::state::App;
 use crate::views::Member;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(show, edit, remove))
+    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(list_all)).routes(routes!(show, edit, remove))
 }
 
 /// The members of a scope, for somebody who may see them; and for changes, administer the scope.
@@ -34,7 +34,13 @@ impl FromRequestParts<Arc<App>> for At {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let action = if parts.method.is_safe() { Action::See } else { Action::Administer };
-        Target::read(parts, app, action).await.map(Self)
+        let leaves = parts.method == Method::DELETE;
+        let target = Target::read(parts, app, if leaves { Action::See } else { action }).await?;
+        // Everybody may go.
+        if leaves && target.part("user_id") != target.caller.actor.user_id.to_string() {
+            target.caller.require(app, target.scope, action).await?;
+        }
+        Ok(Self(target))
     }
 }
 
@@ -54,6 +60,14 @@ impl At {
 async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
     let page = listing.asked()?;
     let members = app.store().list_members(at.0.scope, page).await?;
+    Ok(listing.answer(page, &members, |member| member.user.id, |member| Member::new(member, &app.external_url)))
+}
+
+/// List all members, those of the groups above among them, each with the highest role. Members.
+#[utoipa::path(get, path = "/all", tag = "Members", params(PageQuery), responses((status = 200, body = [Member])))]
+async fn list_all(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
+    let page = listing.asked()?;
+    let members = app.store().list_all_members(at.0.scope, app.belt.clock().now(), page).await?;
     Ok(listing.answer(page, &members, |member| member.user.id, |member| Member::new(member, &app.external_url)))
 }
 
@@ -79,10 +93,21 @@ struct MemberToAdd {
     responses((status = 201, body = Member)))]
 async fn add(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(StatusCode, Json<Member>), ApiError> {
     let MemberToAdd { user_id, access_level, expires_at } = params.read()?;
-    if app.store().find_member(at.0.scope, user_id).await?.is_some() {
-        return Err(ApiError::Message(StatusCode::CONFLICT, json!("Member already exists")));
+    at.may_set(&app, access_level.0).await?;
+    // Whoever manages a bot's project can take its place: it must not reach further than that.
+    let user = app.store().find_user(user_id).await?.ok_or_else(|| ApiError::not_found("User"))?;
+    if user.bot_of.is_some() {
+        return Err(ApiError::bad_parameter(
+            "user_id is that of a bot, which belongs to its own project or group only",
+        ));
     }
-    Ok((StatusCode::CREATED, Json(set(&at, &app, user_id, access_level, expires_at).await?)))
+    let ends = expires_at.map(|day| day.0);
+    let made =
+        app.store().add_member(at.0.scope, user_id, access_level.0, ends).await.map_err(|error| match error {
+            Error::Taken(_) => ApiError::Message(StatusCode::CONFLICT, json!("Member already exists")),
+            other => other.into(),
+        })?;
+    Ok((StatusCode::CREATED, Json(Member::new(&made, &app.external_url))))
 }
 
 /// What a member becomes.
@@ -90,8 +115,10 @@ async fn add(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(Sta
 struct MemberToChange {
     /// As what.
     access_level: Level,
-    /// The day on which it ends.
-    expires_at: Option<Day>,
+    /// The day on which it ends; absent, it stays as it is.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = Date)]
+    expires_at: Clearable<Day>,
 }
 
 /// Change a member's role. As making them one.
@@ -101,20 +128,20 @@ async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Jso
     let member = at.member(&app).await?;
     at.may_set(&app, member.level).await?;
     let MemberToChange { access_level, expires_at } = params.read()?;
-    Ok(Json(set(&at, &app, member.user.id, access_level, expires_at).await?))
+    at.may_set(&app, access_level.0).await?;
+    let ends = match expires_at.0 {
+        Some(day) => day.map(|day| day.0),
+        None => member.expires_at,
+    };
+    let changed = app.store().set_member(at.0.scope, member.user.id, access_level.0, ends).await?;
+    Ok(Json(Member::new(&changed, &app.external_url)))
 }
 
-/// End a membership. As making them one.
+/// End a membership. As making them one; everybody may end their own.
 #[utoipa::path(delete, path = "/{user_id}", tag = "Members", responses((status = 204)))]
 async fn remove(at: At, State(app): State<Arc<App>>) -> Result<StatusCode, ApiError> {
     let member = at.member(&app).await?;
     at.may_set(&app, member.level).await?;
     app.store().remove_member(at.0.scope, member.user.id).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-async fn set(at: &At, app: &App, user: i64, level: Level, expires_at: Option<Day>) -> Result<Member, ApiError> {
-    at.may_set(app, level.0).await?;
-    let member = app.store().set_member(at.0.scope, user, level.0, expires_at.map(|day| day.0)).await?;
-    Ok(Member::new(&member, &app.external_url))
 }

@@ -21,7 +21,7 @@ use super::target::{group_for, project_for};
 use crate::api::find_project;
 use crate::auth::{Admin, Caller};
 use crate::error::ApiError;
-use crate::params::{Clearable, Line, Params};
+use crate::params::{Clearable, Line, Params, Prose};
 use crate::state::App;
 use crate::views::{Message, Project, Visibility};
 
@@ -52,7 +52,7 @@ struct ProjectToMake {
     /// Last segment of its path.
     path: Option<Line<255>>,
     /// Free text.
-    description: Option<Line<2048>>,
+    description: Option<Prose<2048>>,
     /// Branch that commits land on; `main` if it is not given.
     default_branch: Option<Line<255>>,
     /// Who may see it.
@@ -72,7 +72,7 @@ async fn create(
     let (name, path) = match (input.name, input.path) {
         (Some(name), Some(given)) => (name.0, path(given.0, "path")?),
         (None, Some(given)) => (given.0.clone(), path(given.0, "path")?),
-        (Some(name), None) => (name.0.clone(), path(name.0.to_lowercase(), "name")?),
+        (Some(name), None) => (name.0.clone(), path(slug(&name.0), "name")?),
         (None, None) => {
             return Err(ApiError::bad_parameter("name, path are missing, at least one parameter must be provided"));
         }
@@ -90,6 +90,13 @@ async fn create(
     Ok((StatusCode::CREATED, Json(Project::new(&project, &app.external_url))))
 }
 
+/// A path from a name: `My Project` is `my-project`, as in GitLab.
+fn slug(name: &str) -> String {
+    let letters =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || "_.".contains(c) { c.to_ascii_lowercase() } else { ' ' });
+    letters.collect::<String>().split_whitespace().collect::<Vec<_>>().join("-")
+}
+
 /// What is to be changed of a project.
 #[derive(Deserialize, ToSchema)]
 struct ProjectToChange {
@@ -100,7 +107,7 @@ struct ProjectToChange {
     /// Free text.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 2048)]
-    description: Clearable<Line<2048>>,
+    description: Clearable<Prose<2048>>,
     /// Branch that commits land on.
     default_branch: Option<Line<255>>,
     /// Who may see it.

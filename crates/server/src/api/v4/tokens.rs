@@ -114,14 +114,14 @@ enum TokenState {
 #[utoipa::path(post, path = "/user/personal_access_tokens", tag = "Tokens", request_body = TokenToMake,
     responses((status = 201, body = MadeToken)))]
 async fn create_own(
-    Caller(actor): Caller,
+    Caller { actor, .. }: Caller,
     State(app): State<Arc<App>>,
     params: Params,
 ) -> Result<(StatusCode, Json<MadeToken>), ApiError> {
     if actor.bot_of.is_some() {
         return Err(ApiError::forbidden());
     }
-    make(&app, Holder::User(actor.user_id), params.read()?, "qdpat-").await
+    make(&app, Holder::User(actor.user_id), params.read()?, prefix(None)).await
 }
 
 /// Make a token for somebody. Administrators.
@@ -138,7 +138,7 @@ async fn create_for(
     if user.bot_of.is_some() {
         return Err(ApiError::bad_parameter("the user is a bot; rotate the token of its project or group"));
     }
-    make(&app, Holder::User(id), params.read()?, "qdpat-").await
+    make(&app, Holder::User(id), params.read()?, prefix(None)).await
 }
 
 async fn make(
@@ -163,7 +163,16 @@ async fn make(
     Ok((StatusCode::CREATED, Json(MadeToken { about, token: text })))
 }
 
-/// A prefix that secret scanners can know, and 32 random bytes; and what of it is stored.
+/// What secret scanners can know a token by.
+const fn prefix(of: Option<Scope>) -> &'static str {
+    match of {
+        None | Some(Scope::Instance) => "qdpat-",
+        Some(Scope::Project(_)) => "qdprat-",
+        Some(Scope::Group(_)) => "qdgat-",
+    }
+}
+
+/// A prefix, and 32 random bytes; and what of it is stored.
 fn fresh(prefix: &str) -> Result<(String, [u8; 32]), ApiError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| ApiError::internal(anyhow::anyhow!("no randomness: {error}")))?;
@@ -196,7 +205,7 @@ async fn answer(app: &App, listing: &Listing, which: Tokens, state: Option<Token
 #[utoipa::path(get, path = "/personal_access_tokens", tag = "Tokens", params(PageQuery, TokenFilter),
     responses((status = 200, body = [Token])))]
 async fn list_personal(
-    Caller(actor): Caller,
+    Caller { actor, .. }: Caller,
     State(app): State<Arc<App>>,
     listing: Listing,
 ) -> Result<Response, ApiError> {
@@ -241,27 +250,38 @@ async fn rotate_personal(
     params: Params,
 ) -> Result<Json<MadeToken>, ApiError> {
     let token = own(&app, &caller, &id).await?;
-    renew(&app, &token, "qdpat-", params.read()?).await
+    renew(&app, &token, params.read()?).await
 }
 
 /// A token of the caller's; an administrator sees everybody's.
 async fn own(app: &App, caller: &Caller, id: &str) -> Result<access::Token, ApiError> {
-    let id = if id == "self" { Some(caller.0.token) } else { id.parse().ok() };
+    let id = if id == "self" { Some(caller.actor.token) } else { id.parse().ok() };
     let id = id.ok_or_else(|| ApiError::bad_parameter("token_id is invalid"))?;
     let found = app.store().find_token(id).await?;
-    let own = found.filter(|token| caller.0.is_admin || token.user_id == caller.0.user_id);
+    let own = found.filter(|token| caller.actor.is_admin || token.user_id == caller.actor.user_id);
     own.ok_or_else(|| ApiError::not_found("Personal Access Token"))
 }
 
+/// The root token comes from outside: taken back here, it would be good again after the next start.
+fn check_not_root(token: &access::Token) -> Result<(), ApiError> {
+    if token.is_root {
+        let words = "this is the root token: replace QUICKDRAW_ROOT_TOKEN, or the file root-token in the data folder, and restart";
+        return Err(ApiError::bad_parameter(words));
+    }
+    Ok(())
+}
+
 async fn end(app: &App, token: &access::Token) -> Result<StatusCode, ApiError> {
+    check_not_root(token)?;
     app.store().revoke_token(token.id).await?;
     app.actors.forget();
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn renew(app: &App, token: &access::Token, prefix: &str, input: Rotation) -> Result<Json<MadeToken>, ApiError> {
+async fn renew(app: &App, token: &access::Token, input: Rotation) -> Result<Json<MadeToken>, ApiError> {
+    check_not_root(token)?;
     let now = app.belt.clock().now();
-    let (text, digest) = fresh(prefix)?;
+    let (text, digest) = fresh(prefix(token.scope))?;
     let expires_at = expiry(input.expires_at, ROTATED_DAYS, now)?;
     let made = app.store().rotate_token(token.id, digest, Some(expires_at), now).await?;
     let made = made.ok_or_else(|| ApiError::bad_parameter("Token already revoked"))?;
@@ -291,10 +311,6 @@ impl At {
         }
         Ok(token)
     }
-
-    fn prefix(&self) -> &'static str {
-        if matches!(self.0.scope, Scope::Group(_)) { "qdgat-" } else { "qdprat-" }
-    }
 }
 
 /// List the tokens of a project or group. Maintainers of a project, owners of a group.
@@ -319,7 +335,7 @@ async fn create(
     let kind = if matches!(at.0.scope, Scope::Group(_)) { "group" } else { "project" };
     let username = format!("{kind}_bot_{}", uuid::Uuid::new_v4().simple());
     let holder = Holder::Bot { scope: at.0.scope, level, username };
-    make(&app, holder, TokenToMake { name, scopes, expires_at }, at.prefix()).await
+    make(&app, holder, TokenToMake { name, scopes, expires_at }, prefix(Some(at.0.scope))).await
 }
 
 /// Show a token of a project or group. As listing them, with at least its role.
@@ -339,5 +355,5 @@ async fn revoke(at: At, State(app): State<Arc<App>>) -> Result<StatusCode, ApiEr
     responses((status = 200, body = MadeToken)))]
 async fn rotate(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Json<MadeToken>, ApiError> {
     let token = at.token(&app).await?;
-    renew(&app, &token, at.prefix(), params.read()?).await
+    renew(&app, &token, params.read()?).await
 }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use quickdraw_store::access::{self, NewUser, UserEdit};
+use quickdraw_store::access::{self, NewUser, UserEdit, Users};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -31,7 +31,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 
 /// Show whom the token stands for.
 #[utoipa::path(get, path = "/user", tag = "Users", responses((status = 200, body = User)))]
-async fn me(Caller(actor): Caller, State(app): State<Arc<App>>) -> Result<Json<User>, ApiError> {
+async fn me(Caller { actor, .. }: Caller, State(app): State<Arc<App>>) -> Result<Json<User>, ApiError> {
     let user = app.store().find_user(actor.user_id).await?.ok_or_else(ApiError::unauthorized)?;
     Ok(Json(User::in_full(&user, &app.external_url)))
 }
@@ -54,23 +54,35 @@ struct UserSearch {
     /// Only the one with this login.
     #[param(inline)]
     username: Option<Line<255>>,
+    /// Only those with this in login or name.
+    #[param(inline)]
+    search: Option<Line<255>>,
 }
 
-/// List users. Administrators.
+/// List users. Administrators; others look one up by login.
 #[utoipa::path(get, path = "/users", tag = "Users", params(PageQuery, UserSearch),
     responses((status = 200, body = [User])))]
-async fn list(_: Admin, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
+async fn list(caller: Caller, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
     let page = listing.asked()?;
-    let UserSearch { username } = listing.params.read()?;
-    let users = app.store().list_users(username.map(|text| text.0), page).await?;
-    Ok(listing.answer(page, &users, |user| user.id, |user| User::in_full(user, &app.external_url)))
+    let filter = match listing.params.read()? {
+        UserSearch { username: Some(login), .. } => Users::Named(login.0),
+        UserSearch { search: Some(text), .. } => Users::With(text.0),
+        _ => Users::All,
+    };
+    let is_admin = caller.actor.is_admin;
+    if !is_admin && !matches!(filter, Users::Named(_)) {
+        return Err(ApiError::forbidden());
+    }
+    let users = app.store().list_users(filter, page).await?;
+    let view = if is_admin { User::in_full } else { User::new };
+    Ok(listing.answer(page, &users, |user| user.id, |user| view(user, &app.external_url)))
 }
 
 /// Show a user; in full to themselves and administrators.
 #[utoipa::path(get, path = "/users/{id}", tag = "Users", responses((status = 200, body = User)))]
 async fn show(caller: Caller, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<User>, ApiError> {
     let user = find(&app, &id).await?;
-    let in_full = caller.0.is_admin || caller.0.user_id == user.id;
+    let in_full = caller.actor.is_admin || caller.actor.user_id == user.id;
     Ok(Json(if in_full { User::in_full(&user, &app.external_url) } else { User::new(&user, &app.external_url) }))
 }
 
@@ -134,8 +146,13 @@ async fn edit(
 ) -> Result<Json<User>, ApiError> {
     let user = find(&app, &id).await?;
     let input: UserToChange = params.read()?;
-    if user.id == actor.user_id && input.admin == Some(false) {
+    // Number 1 is who the root token stands for.
+    if (user.id == actor.user_id || user.id == 1) && input.admin == Some(false) {
         return Err(ApiError::forbidden());
+    }
+    // Whoever manages its project could take what it is given.
+    if user.bot_of.is_some() {
+        return Err(ApiError::bad_parameter("the user is a bot of a project or group and cannot be changed"));
     }
     let edit = UserEdit {
         username: input.username.map(|text| path(text.0, "username")).transpose()?,

@@ -16,3 +16,7 @@ CREATE INDEX groups_by_parent ON groups (parent_id, id);
 
 -- The events of a project or group, page by page. What was only received lies in no place of ours.
 CREATE INDEX events_by_place ON events (place_kind, place_id, id) WHERE place_kind <> 0;
+
+-- The administrator's token that settings or a file give: it is replaced there, and not here.
+ALTER TABLE access_tokens ADD COLUMN is_root BOOLEAN NOT NULL DEFAULT false;
+UPDATE access_tokens SET is_root = TRUE WHERE user_id = 1 AND name = 'root token';

@@ -26,6 +26,9 @@ use crate::views::{HookEvent, response_headers};
 const SECONDS_PER_DAY: i64 = 86_400;
 /// Most rows of a page: GitLab's, and a refusal beyond it.
 const MOST: i64 = 20;
+/// Larger bodies are not shown, in GitLab's way. Twenty of them stand on a page.
+const MOST_SHOWN: usize = 1 << 20;
+const OVERSIZE: &[u8] = br#"{"oversize": true}"#;
 const MASK: &str = "[REDACTED]";
 
 #[derive(Deserialize, IntoParams)]
@@ -118,10 +121,13 @@ async fn view(app: &App, hook: &Hook, attempt: &Attempt) -> Result<HookEvent, Ap
         None => None,
     };
     let (mut headers, mut data, mut trigger) = (BTreeMap::new(), json!({}), None);
+    // Nobody kept the address that was called then; today's was not.
+    let was_elsewhere = attempt.record.started_at < hook.url_since;
     if let Some((event, payload)) = event {
         trigger = Some(event.trigger.row().name);
         let instance = &app.belt.settings().instance;
-        let body = payload.unpack()?;
+        let is_oversize = payload.unpacked_len() > MOST_SHOWN;
+        let body = if is_oversize { OVERSIZE.into() } else { payload.unpack()? };
         if let Ok(request) = request::build(hook, &event, attempt.delivery, body, instance, attempt.record.started_at) {
             data = serde_json::from_slice(&request.body).unwrap_or_else(|_| json!({}));
             mask_mail(&mut data);
@@ -134,7 +140,7 @@ async fn view(app: &App, hook: &Hook, attempt: &Attempt) -> Result<HookEvent, Ap
     let body = record.response_body.as_deref().map(String::from_utf8_lossy);
     Ok(HookEvent {
         id: attempt.id.0,
-        url: hook.url.masked(),
+        url: if was_elsewhere { MASK.to_owned() } else { hook.url.masked() },
         trigger,
         request_headers: headers,
         request_data: data,

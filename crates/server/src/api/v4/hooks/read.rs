@@ -1,5 +1,7 @@
 //! What a request wants changed, read from its parameters.
 
+use std::sync::LazyLock;
+
 use quickdraw_domain::hook::{HookEdit, body_template, values};
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
@@ -107,6 +109,15 @@ fn as_it_is<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>
     String::deserialize(deserializer).map(Some)
 }
 
+/// Whether a request names anything that a hook has. Asked of the description, so that nothing is forgotten.
+pub(super) fn has_any(params: &Params) -> bool {
+    static SETTINGS: LazyLock<Vec<String>> = LazyLock::new(|| match HookSettings::schema() {
+        RefOr::T(Schema::Object(object)) => object.properties.keys().cloned().collect(),
+        _ => Vec::new(),
+    });
+    params.names().any(|name| SETTINGS.iter().any(|known| known == name) || Trigger::by_attribute(name).is_some())
+}
+
 /// Reads a change; for a new hook, triggers that are not named get GitLab's defaults.
 pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<HookEdit, ApiError> {
     let input: HookSettings = params.read()?;
@@ -136,7 +147,12 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<HookEdi
     }
     Ok(HookEdit {
         url: input.url,
-        token: input.token.0.map(|token| token.map(|token| Secret::new(token.0))),
+        // A mask that some page showed is not a token that somebody typed.
+        token: input
+            .token
+            .0
+            .filter(|token| !token.as_ref().is_some_and(is_mask))
+            .map(|token| token.map(|token| Secret::new(token.0))),
         signing_token,
         triggers,
         enable_ssl_verification: input.enable_ssl_verification,
@@ -155,6 +171,10 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<HookEdi
         name: input.name.0.map(|text| text.map(|text| text.0)),
         description: input.description.0.map(|text| text.map(|text| text.0)),
     })
+}
+
+fn is_mask(text: &Line<255>) -> bool {
+    text.0 == "[REDACTED]" || text.0.chars().all(|c| c == '*')
 }
 
 fn pairs(pairs: Pairs, too_many: &str) -> Result<Vec<(String, Option<Secret>)>, ApiError> {

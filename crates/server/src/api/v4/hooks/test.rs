@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use quickdraw_domain::event::Source;
 use quickdraw_domain::scope::Scope;
+use quickdraw_domain::trigger::Testable;
 use quickdraw_domain::{ProjectId, Trigger};
 use quickdraw_store::events::EventFilter;
 use serde_json::{Value, json};
@@ -32,6 +33,9 @@ pub(super) async fn test(at: At, State(app): State<Arc<App>>) -> Result<(StatusC
         .find(|trigger| trigger.row().attribute == Some(attribute) && trigger.row().levels.contain(at.scope()));
     let trigger = trigger.ok_or_else(|| Invalid::value("trigger"))?;
     let entry = at.hook(&app).await?;
+    if let Testable::No(words) = trigger.row().test {
+        return Err(unprocessable(json!(words)));
+    }
     at.count_by_hand(&app, "test")?;
     let body = sample(&app, at.scope(), trigger, attribute).await?;
     let sent = app.belt.test(&entry.hook, trigger, &body).await.map_err(ApiError::internal)?;
@@ -71,9 +75,6 @@ async fn sample(app: &App, scope: Scope, trigger: Trigger, attribute: &str) -> R
     let missing = match attribute {
         "push_events" => return Ok(PUSH.as_bytes().to_vec()),
         "tag_push_events" => return Ok(TAG_PUSH.as_bytes().to_vec()),
-        "confidential_note_events" | "deployment_events" | "feature_flag_events" => {
-            "Testing not available for this hook"
-        }
         "issues_events" | "confidential_issues_events" => "Ensure the project has issues.",
         "note_events" | "emoji_events" => "Ensure the project has notes.",
         "merge_requests_events" => "Ensure the project has merge requests.",
