@@ -1,6 +1,7 @@
 //! One suite for both engines: every check runs on SQLite in a temporary folder, and on PostgreSQL when
 //! `QUICKDRAW_TEST_POSTGRES` names a server (`./test` starts one). Without it, those are shown as ignored.
 
+mod access;
 mod deliveries;
 mod events;
 mod fixture;
@@ -52,16 +53,16 @@ const CHECKS: &[(&str, Check)] = checks![
     rest::deleting_a_group_takes_its_projects_and_hooks,
     rest::hooks_come_back_with_their_secrets_and_only_in_their_scope,
     rest::an_update_replaces_a_hook_that_nobody_else_changed,
-    rest::tokens_end_when_they_expire_or_are_taken_back,
+    access::tokens_end_when_they_expire_or_are_taken_back,
     rest::changes_at_the_same_time_lose_nothing,
     rest::a_renamed_group_takes_the_paths_below_it_along,
-    rest::users_are_changed_and_deleted_with_all_that_is_theirs,
-    rest::a_projects_token_is_a_member_and_rotates,
+    access::users_are_changed_and_deleted_with_all_that_is_theirs,
+    access::a_projects_token_is_a_member_and_rotates,
     rest::lists_go_on_behind_a_number,
-    rest::roles_are_inherited_from_the_groups_above_and_the_highest_counts,
+    access::roles_are_inherited_from_the_groups_above_and_the_highest_counts,
     rest::groups_and_projects_are_changed_searched_and_moved,
     rest::the_directory_version_rises_with_every_change,
-    rest::the_root_token_is_found_by_its_digest_only,
+    access::the_root_token_is_found_by_its_digest_only,
     rest::a_wrong_key_is_refused_at_the_start,
     rest::a_second_opening_is_refused_or_shares,
     rest::nodes_are_counted_while_they_live,
