@@ -2,6 +2,7 @@
 
 use crate::event::Event;
 use crate::hook::Hook;
+use crate::hook::branch_filter::Passage;
 use crate::scope::{Place, Scope};
 use crate::{GroupId, Trigger};
 
@@ -11,6 +12,8 @@ use crate::{GroupId, Trigger};
 pub enum SkipReason {
     /// The branch filter stops this push.
     BranchFilter,
+    /// The branch filter is an expression that gave up on this branch's name.
+    BranchFilterGaveUp,
     /// The hook was made after the event happened.
     TooYoung,
 }
@@ -22,6 +25,7 @@ impl SkipReason {
         match self {
             Self::BranchFilter => 1,
             Self::TooYoung => 2,
+            Self::BranchFilterGaveUp => 3,
         }
     }
 
@@ -31,6 +35,7 @@ impl SkipReason {
         match code {
             1 => Some(Self::BranchFilter),
             2 => Some(Self::TooYoung),
+            3 => Some(Self::BranchFilterGaveUp),
             _ => None,
         }
     }
@@ -41,6 +46,7 @@ impl SkipReason {
         match self {
             Self::BranchFilter => "branch_filter",
             Self::TooYoung => "hook_created_later",
+            Self::BranchFilterGaveUp => "branch_filter_gave_up",
         }
     }
 }
@@ -91,13 +97,12 @@ pub fn select(event: &Event, hook: &Hook) -> Decision {
     if hook.created_at > event.received_at {
         return Decision::Skip(SkipReason::TooYoung);
     }
-    if event.trigger.row().branch_filter {
-        let passes = event.branch().is_none_or(|branch| hook.branch_filter.passes(branch));
-        if !passes {
-            return Decision::Skip(SkipReason::BranchFilter);
-        }
+    let branch = event.branch().filter(|_| event.trigger.row().branch_filter);
+    match branch.map_or(Passage::Passes, |branch| hook.branch_filter.judge(branch)) {
+        Passage::Passes => Decision::Deliver,
+        Passage::Stopped => Decision::Skip(SkipReason::BranchFilter),
+        Passage::GaveUp => Decision::Skip(SkipReason::BranchFilterGaveUp),
     }
-    Decision::Deliver
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 
 use regex::{Regex, RegexBuilder};
 
+/// What compiling may cost, in bytes.
+const SIZE_LIMIT: usize = 1 << 20;
 /// Longest filter that GitLab stores.
 pub const MAX_LEN: usize = 4000;
 
@@ -16,7 +18,24 @@ pub enum BranchFilter {
     Wildcard(String),
     /// Found anywhere in the name: anchoring is up to the author. An empty one passes everything.
     Regex(Regex),
+    /// The same with look-around, which RE2 does not have, and which the example in GitLab's documentation for leaving
+    /// out `main` needs. It may have to try more ways than we let it.
+    LookAround(Box<fancy_regex::Regex>),
 }
+
+/// What a filter says of a branch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Passage {
+    /// Its pushes pass.
+    Passes,
+    /// They do not.
+    Stopped,
+    /// They do not, because the expression tries more ways than are allowed on this name.
+    GaveUp,
+}
+
+/// Ways that an expression with look-around may try on one name.
+const MOST_TRIES: usize = 10_000;
 
 /// Why a filter is refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -55,24 +74,34 @@ impl BranchFilter {
                     Err(BranchFilterError::NotABranch)
                 }
             }
-            // The engine is linear in the input; the limit bounds what compiling may cost.
-            "regex" => RegexBuilder::new(text)
-                .size_limit(1 << 20)
-                .build()
-                .map(Self::Regex)
-                .map_err(|error| BranchFilterError::NotARegex(error.to_string())),
+            // The engine is linear in the input. Only what it cannot do goes to one that is not.
+            "regex" => match RegexBuilder::new(text).size_limit(SIZE_LIMIT).build() {
+                Ok(regex) => Ok(Self::Regex(regex)),
+                Err(_) if has_look_around(text) => fancy_regex::RegexBuilder::new(text)
+                    .backtrack_limit(MOST_TRIES)
+                    .delegate_size_limit(SIZE_LIMIT)
+                    .build()
+                    .map(|regex| Self::LookAround(Box::new(regex)))
+                    .map_err(|error| BranchFilterError::NotARegex(error.to_string())),
+                Err(error) => Err(BranchFilterError::NotARegex(error.to_string())),
+            },
             _ => Err(BranchFilterError::UnknownStrategy),
         }
     }
 
     /// Whether pushes to a branch pass.
     #[must_use]
-    pub fn passes(&self, branch: &str) -> bool {
-        match self {
+    pub fn judge(&self, branch: &str) -> Passage {
+        let passes = match self {
             Self::All => true,
             Self::Wildcard(pattern) => pattern.is_empty() || matches_wildcard(pattern, branch),
             Self::Regex(regex) => regex.is_match(branch),
-        }
+            Self::LookAround(regex) => match regex.is_match(branch) {
+                Ok(found) => found,
+                Err(_) => return Passage::GaveUp,
+            },
+        };
+        if passes { Passage::Passes } else { Passage::Stopped }
     }
 
     /// `branch_filter_strategy`.
@@ -81,7 +110,7 @@ impl BranchFilter {
         match self {
             Self::All => "all_branches",
             Self::Wildcard(_) => "wildcard",
-            Self::Regex(_) => "regex",
+            Self::Regex(_) | Self::LookAround(_) => "regex",
         }
     }
 
@@ -92,6 +121,7 @@ impl BranchFilter {
             Self::All => return None,
             Self::Wildcard(pattern) => pattern,
             Self::Regex(regex) => regex.as_str(),
+            Self::LookAround(regex) => regex.as_str(),
         };
         Some(text).filter(|text| !text.is_empty())
     }
@@ -101,6 +131,11 @@ impl Default for BranchFilter {
     fn default() -> Self {
         Self::Wildcard(String::new())
     }
+}
+
+/// Whether a pattern looks ahead or behind.
+fn has_look_around(pattern: &str) -> bool {
+    ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|mark| pattern.contains(mark))
 }
 
 /// Greedy matching with one point of return: linear in practice, at worst pattern times name, both short.
@@ -147,10 +182,10 @@ mod tests {
     fn check(strategy: &str, filter: &str, passing: &[&str], stopped: &[&str]) {
         let filter = BranchFilter::parse(strategy, Some(filter)).expect("the filter is legal");
         for branch in passing {
-            assert!(filter.passes(branch), "{filter:?} should pass {branch}");
+            assert_eq!(filter.judge(branch), Passage::Passes, "{filter:?} should pass {branch}");
         }
         for branch in stopped {
-            assert!(!filter.passes(branch), "{filter:?} should stop {branch}");
+            assert_eq!(filter.judge(branch), Passage::Stopped, "{filter:?} should stop {branch}");
         }
     }
 
@@ -170,6 +205,19 @@ mod tests {
     }
 
     #[test]
+    fn look_around_works_and_is_bounded() {
+        // The documented example for every branch but one.
+        check("regex", "^(?!main$)", &["mainly", "develop", "a/main"], &["main"]);
+        check("regex", r"(?<=release-)\d+$", &["release-12"], &["release-", "12"]);
+        let evil = BranchFilter::parse("regex", Some("^(?=(a+)+$)(?!b)")).expect("it is legal");
+        let name = "a".repeat(30) + "!";
+        assert_ne!(evil.judge(&name), Passage::Passes);
+        let worse = BranchFilter::parse("regex", Some(r"^(?!x)(?:(?=a)a|(?=a)aa)+$")).expect("it is legal");
+        assert_eq!(worse.judge(&name), Passage::GaveUp);
+        assert_eq!((worse.strategy(), worse.text()), ("regex", Some(r"^(?!x)(?:(?=a)a|(?=a)aa)+$")));
+    }
+
+    #[test]
     fn an_empty_filter_passes_everything_whatever_the_strategy() {
         for strategy in ["all_branches", "wildcard", "regex"] {
             check(strategy, "", &["main", "x"], &[]);
@@ -183,6 +231,11 @@ mod tests {
         assert_eq!(error("wildcard", "a..b"), Some(BranchFilterError::NotABranch));
         assert_eq!(error("wildcard", "a b"), Some(BranchFilterError::NotABranch));
         assert_eq!(error("wildcard", &"a".repeat(4001)), Some(BranchFilterError::TooLong));
+        assert!(matches!(error("regex", "(?!a"), Some(BranchFilterError::NotARegex(_))));
+        assert!(
+            matches!(error("regex", r"(a)\1"), Some(BranchFilterError::NotARegex(_))),
+            "RE2 has no references back"
+        );
         assert!(matches!(error("regex", "(a"), Some(BranchFilterError::NotARegex(_))));
         assert!(matches!(error("regex", "((a{100}){100}){100}"), Some(BranchFilterError::NotARegex(_))));
         assert_eq!(error("sometimes", "a"), Some(BranchFilterError::UnknownStrategy));
