@@ -30,6 +30,8 @@ pub struct Hook {
     pub token: Option<Secret>,
     /// Key of `webhook-signature`.
     pub signing_token: Option<SigningToken>,
+    /// The one before, which signs as well until this time: receivers change over meanwhile.
+    pub previous_signing_token: Option<(SigningToken, Timestamp)>,
     /// What it wants to hear of.
     pub triggers: TriggerSet,
     /// Off means no certificate check at all, as in GitLab.
@@ -66,6 +68,7 @@ impl Hook {
             url,
             token: None,
             signing_token: None,
+            previous_signing_token: None,
             triggers: TriggerSet::default(),
             enable_ssl_verification: true,
             branch_filter: BranchFilter::All,

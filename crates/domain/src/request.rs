@@ -68,7 +68,14 @@ pub fn build(
         headers.push(("X-Hub-Signature-256".into(), hub_signature(token, &body)));
     }
     if let Some(token) = &hook.signing_token {
-        headers.push(("webhook-signature".into(), token.sign(&key, now, &body)));
+        let mut signatures = token.sign(&key, now, &body);
+        if let Some((before, until)) = &hook.previous_signing_token
+            && now < *until
+        {
+            signatures.push(' ');
+            signatures.push_str(&before.sign(&key, now, &body));
+        }
+        headers.push(("webhook-signature".into(), signatures));
     }
     if let Some(authorization) = hook.url.basic_authorization() {
         headers.push(("Authorization".into(), authorization.expose().to_owned()));

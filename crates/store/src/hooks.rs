@@ -62,6 +62,8 @@ pub(crate) struct StoredHook {
     pub(crate) url: Vec<u8>,
     pub(crate) token: Option<Vec<u8>>,
     pub(crate) signing_token: Option<Vec<u8>>,
+    pub(crate) previous_signing_token: Option<Vec<u8>>,
+    pub(crate) previous_signing_until: Option<i64>,
     pub(crate) custom_headers: Option<Vec<u8>>,
     pub(crate) url_variables: Option<Vec<u8>>,
 }
@@ -71,6 +73,7 @@ pub(crate) struct OpenedHook {
     pub(crate) url: HookUrl,
     pub(crate) token: Option<Secret>,
     pub(crate) signing_token: Option<SigningToken>,
+    pub(crate) previous_signing_token: Option<(SigningToken, Timestamp)>,
     pub(crate) custom_headers: NamedValues,
     pub(crate) url_variables: NamedValues,
 }
@@ -88,10 +91,15 @@ impl StoredHook {
             Ok(Some(seal(column, &text)?))
         };
         let signing = hook.signing_token.as_ref().map(|token| seal("signing_token", token.to_text().expose()));
+        let previous = hook.previous_signing_token.as_ref();
         Ok(Self {
             url: seal("url", hook.url.as_typed())?,
             token: hook.token.as_ref().map(|token| seal("token", token.expose())).transpose()?,
             signing_token: signing.transpose()?,
+            previous_signing_token: previous
+                .map(|(token, _)| seal("previous_signing_token", token.to_text().expose()))
+                .transpose()?,
+            previous_signing_until: previous.map(|(_, until)| until.as_micros()),
             custom_headers: seal_values("custom_headers", &hook.custom_headers)?,
             url_variables: seal_values("url_variables", &hook.url_variables)?,
         })
@@ -114,17 +122,17 @@ impl StoredHook {
         let typed = open("url", &self.url)?;
         // Names in braces of a hook that never had variables stay as they are.
         let url = HookUrl::parse_with(&typed, &url_variables).or_else(|_| HookUrl::parse(&typed));
-        let signing_token = match self.signing_token {
-            Some(value) => {
-                let text = Secret::new(open("signing_token", &value)?);
-                Some(SigningToken::parse(text.expose()).map_err(|_| Error::Damaged("a hook's signing token"))?)
-            }
-            None => None,
+        let open_signing = |column, value: Option<Vec<u8>>| -> Result<Option<SigningToken>> {
+            let Some(value) = value else { return Ok(None) };
+            let text = Secret::new(open(column, &value)?);
+            SigningToken::parse(text.expose()).map(Some).map_err(|_| Error::Damaged("a hook's signing token"))
         };
         Ok(OpenedHook {
             url: url.map_err(|_| Error::Damaged("a hook's URL"))?,
             token: self.token.map(|value| open("token", &value).map(Secret::new)).transpose()?,
-            signing_token,
+            signing_token: open_signing("signing_token", self.signing_token)?,
+            previous_signing_token: open_signing("previous_signing_token", self.previous_signing_token)?
+                .zip(self.previous_signing_until.map(Timestamp::from_micros)),
             custom_headers: open_values("custom_headers", self.custom_headers)?,
             url_variables,
         })

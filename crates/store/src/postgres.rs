@@ -34,6 +34,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "access", include_str!("migrations/postgres/0003_access.sql")),
     (4, "audit", include_str!("migrations/postgres/0004_audit.sql")),
     (5, "bots", include_str!("migrations/postgres/0005_bots.sql")),
+    (6, "rotation", include_str!("migrations/postgres/0006_rotation.sql")),
 ];
 
 /// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.

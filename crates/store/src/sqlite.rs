@@ -45,6 +45,7 @@ const MIGRATIONS: &[Migration] = &[
     (3, "access", include_str!("migrations/sqlite/0003_access.sql")),
     (4, "audit", include_str!("migrations/sqlite/0004_audit.sql")),
     (5, "bots", include_str!("migrations/sqlite/0005_bots.sql")),
+    (6, "rotation", include_str!("migrations/sqlite/0006_rotation.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[(1, "insights", include_str!("migrations/sqlite/0001_insights.sql"))];
 

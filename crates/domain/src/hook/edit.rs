@@ -1,5 +1,7 @@
 //! Changing a hook, and the rule that secrets do not follow its URL to somebody else.
 
+use std::time::Duration;
+
 use super::body_template;
 use super::branch_filter::BranchFilter;
 use super::url::{HookUrl, UrlError};
@@ -7,6 +9,11 @@ use super::values::ValueError;
 use super::{Hook, NamedValues};
 use crate::signature::SigningToken;
 use crate::{Secret, Timestamp, Trigger};
+
+/// How long a replaced signing token goes on signing, unless told otherwise: a day, as hosted webhook services do.
+pub const DEFAULT_OVERLAP: Duration = Duration::from_secs(86_400);
+/// The longest that can be asked for.
+pub const LONGEST_OVERLAP: Duration = Duration::from_secs(30 * 86_400);
 
 /// What is to be changed; `None` keeps what is there. An inner `None` takes it away.
 #[derive(Clone, Default)]
@@ -17,6 +24,8 @@ pub struct HookEdit {
     pub token: Option<Option<Secret>>,
     /// Signing token.
     pub signing_token: Option<Option<SigningToken>>,
+    /// How long the one before it goes on signing beside it; [`DEFAULT_OVERLAP`] if it is not given.
+    pub signing_token_overlap: Option<Duration>,
     /// Triggers to switch.
     pub triggers: Vec<(Trigger, bool)>,
     /// Whether certificates are checked.
@@ -108,6 +117,7 @@ impl Hook {
             hook.url_since = now;
             hook.token = None;
             hook.signing_token = None;
+            hook.previous_signing_token = None;
             hook.custom_headers = typed_now(&edit.custom_headers).map_err(EditError::CustomHeaders)?;
             hook.url_variables = typed_now(&edit.url_variables).map_err(EditError::UrlVariables)?;
             hook.url = HookUrl::parse_with(&typed, &hook.url_variables)?;
@@ -116,7 +126,12 @@ impl Hook {
             hook.token = token;
         }
         if let Some(token) = edit.signing_token {
-            hook.signing_token = token;
+            let overlap = edit.signing_token_overlap.unwrap_or(DEFAULT_OVERLAP);
+            let before = std::mem::replace(&mut hook.signing_token, token);
+            // Whoever takes the token away wants no signature at all.
+            hook.previous_signing_token = before
+                .filter(|_| hook.signing_token.is_some() && !overlap.is_zero())
+                .map(|before| (before, now.plus(overlap)));
         }
         for (trigger, on) in edit.triggers {
             hook.triggers.set(trigger, on);
@@ -194,6 +209,33 @@ mod tests {
 
     fn edited(hook: &Hook, edit: HookEdit) -> Hook {
         hook.edited(edit, Timestamp::from_seconds(1)).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn a_replaced_signing_token_goes_on_for_a_while() {
+        let token = |byte: u8| SigningToken::from_key(&[byte; 32]);
+        let url = HookUrl::parse("https://example.com/in").expect("valid");
+        let hook = Hook::new(crate::scope::Scope::Instance, url, uuid::Uuid::nil(), Timestamp::default());
+        let now = Timestamp::from_seconds(1000);
+        let give = |byte, overlap| HookEdit {
+            signing_token: Some(Some(token(byte))),
+            signing_token_overlap: overlap,
+            ..HookEdit::default()
+        };
+        let first = hook.edited(give(1, None), now).expect("valid");
+        assert!(first.previous_signing_token.is_none(), "there was none before");
+        let second = first.edited(give(2, None), now).expect("valid");
+        let (before, until) = second.previous_signing_token.as_ref().expect("the first goes on");
+        assert_eq!(before.to_text().expose(), token(1).to_text().expose());
+        assert_eq!(*until, now.plus(DEFAULT_OVERLAP));
+        let at_once = first.edited(give(2, Some(Duration::ZERO)), now).expect("valid");
+        assert!(at_once.previous_signing_token.is_none(), "a leaked one must not go on");
+        let none = HookEdit { signing_token: Some(None), ..HookEdit::default() };
+        assert!(second.edited(none, now).expect("valid").previous_signing_token.is_none());
+        let moved = HookEdit { url: Some("https://example.org/in".to_owned()), ..HookEdit::default() };
+        assert!(second.edited(moved, now).expect("valid").previous_signing_token.is_none());
+        let kept = second.edited(HookEdit::default(), now).expect("valid");
+        assert!(kept.previous_signing_token.is_some(), "other changes leave it");
     }
 
     #[test]

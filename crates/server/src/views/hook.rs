@@ -55,6 +55,8 @@ pub struct Hook {
     pub token_present: bool,
     /// Whether it has a signing token.
     pub signing_token_present: bool,
+    /// Until when the signing token before it signs as well.
+    pub previous_signing_token_until: Option<Iso>,
     /// `executable`, `temporarily_disabled` or `disabled`.
     pub alert_status: &'static str,
     /// Until when nothing is sent.
@@ -100,6 +102,11 @@ impl Hook {
             url_variables: keys(&hook.url_variables),
             token_present: hook.token.is_some(),
             signing_token_present: hook.signing_token.is_some(),
+            previous_signing_token_until: hook
+                .previous_signing_token
+                .as_ref()
+                .map(|(_, until)| Iso(*until))
+                .filter(|until| until.0 > now),
             alert_status: entry.health.status(now).word(),
             disabled_until: entry.health.disabled_until.filter(|until| *until > now).map(Iso),
             created_at: Iso(hook.created_at),

@@ -18,7 +18,8 @@ use crate::seal::Ring;
 const HOOK: &str = "SELECT h.id, h.uuid, h.project_id, h.group_id, h.url, h.token, h.signing_token,
     h.enable_ssl_verification, h.branch_filter_strategy, h.branch_filter, h.name, h.description, h.created_at,
     h.updated_at, h.custom_headers, h.url_variables, h.body_template,
-    ARRAY (SELECT t.trigger_name FROM hook_triggers t WHERE t.hook_id = h.id), h.url_since,
+    ARRAY (SELECT t.trigger_name FROM hook_triggers t WHERE t.hook_id = h.id), h.url_since, h.previous_signing_token,
+    h.previous_signing_until,
     coalesce(s.recent_failures, 0), coalesce(s.pauses, 0), s.disabled_until, coalesce(s.disabled, false)
     FROM hooks h LEFT JOIN hook_health s ON s.hook_id = h.id";
 
@@ -151,7 +152,8 @@ async fn write(
         .execute(
             "UPDATE hooks h SET url = $5, token = $6, signing_token = $7, enable_ssl_verification = $8,
                 branch_filter_strategy = $9, branch_filter = $10, name = $11, description = $12, updated_at = $13,
-                custom_headers = $14, url_variables = $15, body_template = $16, url_since = $17
+                custom_headers = $14, url_variables = $15, body_template = $16, url_since = $17, previous_signing_token = $18,
+                previous_signing_until = $19
              WHERE h.project_id IS NOT DISTINCT FROM $1 AND h.group_id IS NOT DISTINCT FROM $2 AND h.id = $3
                 AND h.updated_at = $4",
             &[
@@ -172,6 +174,8 @@ async fn write(
                 &sealed.url_variables,
                 &hook.body_template,
                 &hook.url_since.as_micros(),
+                &sealed.previous_signing_token,
+                &sealed.previous_signing_until,
             ],
         )
         .await?;
@@ -191,6 +195,8 @@ fn read(row: &Row, ring: &Ring) -> Result<HookWithHealth> {
         url: row.get(4),
         token: row.get(5),
         signing_token: row.get(6),
+        previous_signing_token: row.get(19),
+        previous_signing_until: row.get(20),
         custom_headers: row.get(14),
         url_variables: row.get(15),
     };
@@ -203,6 +209,7 @@ fn read(row: &Row, ring: &Ring) -> Result<HookWithHealth> {
         url: opened.url,
         token: opened.token,
         signing_token: opened.signing_token,
+        previous_signing_token: opened.previous_signing_token,
         triggers: names.iter().filter_map(|name| Trigger::by_name(name)).collect(),
         enable_ssl_verification: row.get(7),
         branch_filter: branch_filter(&strategy, filter.as_deref())?,
@@ -216,5 +223,5 @@ fn read(row: &Row, ring: &Ring) -> Result<HookWithHealth> {
         url_since: Timestamp::from_micros(row.get(18)),
         updated_at: Timestamp::from_micros(row.get(13)),
     };
-    Ok(HookWithHealth { hook, health: columns::health(row.get(19), row.get(20), row.get(21), row.get(22)) })
+    Ok(HookWithHealth { hook, health: columns::health(row.get(21), row.get(22), row.get(23), row.get(24)) })
 }

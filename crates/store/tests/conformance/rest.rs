@@ -69,6 +69,7 @@ pub(crate) async fn hooks_come_back_with_their_secrets_and_only_in_their_scope(f
     let mut new = hook(Scope::Project(one));
     let key = "whsec_dGVzdHRlc3R0ZXN0dGVzdHRlc3R0ZXN0dGVzdHRlc3Q=";
     new.signing_token = Some(SigningToken::parse(key).expect("a token"));
+    new.previous_signing_token = Some((SigningToken::from_key(&[7; 32]), at(60)));
     new.branch_filter = BranchFilter::parse("wildcard", Some("release/*")).expect("a filter");
     new.triggers = [Trigger::PUSH, Trigger::TAG_PUSH].into_iter().collect();
     let made = store.create_hook(new.clone(), 100).await.expect("made").hook;
@@ -76,6 +77,8 @@ pub(crate) async fn hooks_come_back_with_their_secrets_and_only_in_their_scope(f
     assert_eq!(found.url.as_typed(), new.url.as_typed());
     assert_eq!(found.token.as_ref().map(|token| token.expose().to_owned()).as_deref(), Some("canary-token"));
     assert_eq!(found.signing_token.map(|token| token.to_text().expose().to_owned()).as_deref(), Some(key));
+    let (before, until) = found.previous_signing_token.expect("it is kept");
+    assert_eq!((before.to_text().expose(), until), (SigningToken::from_key(&[7; 32]).to_text().expose(), at(60)));
     assert_eq!((found.triggers, found.branch_filter.text()), (new.triggers, Some("release/*")));
     assert_eq!(found.custom_headers.get("X-Key").map(Secret::expose), Some("canary-header"));
     let full = store.create_hook(hook(Scope::Project(one)), 1).await;
@@ -171,7 +174,7 @@ pub(crate) async fn nodes_are_counted_while_they_live(fixture: Fixture) {
     store.heartbeat(node, at(5)).await.expect("heard");
     store.ping().await.expect("there");
     let condition = store.condition(at(5)).await.expect("looked");
-    assert_eq!((condition.nodes, condition.schema_version), (1, 5));
+    assert_eq!((condition.nodes, condition.schema_version), (1, 6));
     store.node_stopped(node).await.expect("stopped");
     assert_eq!(store.condition(at(5).plus(Duration::from_secs(1))).await.expect("looked").nodes, 0);
 }

@@ -1,7 +1,9 @@
 //! What a request wants changed, read from its parameters.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
+use quickdraw_domain::hook::edit::LONGEST_OVERLAP;
 use quickdraw_domain::hook::{HookEdit, body_template, values};
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
@@ -37,6 +39,9 @@ struct HookSettings {
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 255)]
     signing_token: Clearable<Line<255>>,
+    /// For how many seconds the signing token before a new one goes on signing beside it. 0 ends it at once.
+    #[schema(default = 86_400, minimum = 0, maximum = 2_592_000)]
+    signing_token_overlap: Option<i64>,
     /// Whether certificates are checked.
     enable_ssl_verification: Option<bool>,
     /// Which branches it wants to hear of; at most 4000 characters.
@@ -139,6 +144,11 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<HookEdi
         )),
         other => other.map(|_| None),
     };
+    let overlap = match input.signing_token_overlap.map(u64::try_from) {
+        None => None,
+        Some(Ok(seconds)) if seconds <= LONGEST_OVERLAP.as_secs() => Some(Duration::from_secs(seconds)),
+        Some(_) => return Err(Invalid::value("signing_token_overlap").into()),
+    };
     let template = input.custom_webhook_template.0.filter(|_| scope != Scope::Instance);
     if template.iter().flatten().any(|text| text.chars().count() > body_template::MAX_LEN) {
         let longest = body_template::MAX_LEN;
@@ -154,6 +164,7 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<HookEdi
             .filter(|token| !token.as_ref().is_some_and(is_mask))
             .map(|token| token.map(|token| Secret::new(token.0))),
         signing_token,
+        signing_token_overlap: overlap,
         triggers,
         enable_ssl_verification: input.enable_ssl_verification,
         branch_filter_strategy: input.branch_filter_strategy.map(|strategy| {

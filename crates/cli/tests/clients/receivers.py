@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""Delivers to receivers that other people wrote: what we send must be verified and accepted by them.
+
+Usage: receivers.py FOLDER_OF_NODE_MODULES PATH_OF_QUICKDRAW [DATABASE_URL]
+"""
+import base64
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+from harness import call, free_port, server
+
+TOKEN = "receivers-token-0123456789"
+SIGNING = ["whsec_" + base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2)]
+
+
+@contextlib.contextmanager
+def running(*command, **options):
+    process = subprocess.Popen(command, **options)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def wait_for(port):
+    for _ in range(200):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"nobody listens on {port}")
+
+
+def hook(base, url, **settings):
+    return call(base, "POST", "/api/v4/projects/1/hooks", {"url": url, "push_events": True} | settings)["id"]
+
+
+def test(base, number, verified=True):
+    answer = call(base, "POST", f"/api/v4/projects/1/hooks/{number}/test/push_events", expect=(201, 422))
+    assert (answer["message"] == "201 Created") == verified, answer
+
+
+def signatures(base, modules):
+    environment = os.environ | {"SECRETS": json.dumps(SIGNING), "TOKEN": TOKEN}
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "verify.mjs")
+    with running("node", script, cwd=modules, env=environment, stdout=subprocess.PIPE, text=True) as node:
+        at = f"http://127.0.0.1:{node.stdout.readline().strip()}"
+        change = lambda number, **settings: call(base, "PUT", f"/api/v4/projects/1/hooks/{number}", settings)
+        test(base, hook(base, f"{at}/hub", token=TOKEN))
+        test(base, hook(base, f"{at}/hub", token="another"), verified=False)
+        template = hook(base, f"{at}/standard/0", signing_token=SIGNING[0], custom_webhook_template='{"ref": "{{ref}} ä"}')
+        test(base, template)
+        # While a token is being replaced, receivers that know either are content; after that, only the new one counts.
+        old, new = (hook(base, f"{at}/standard/{number}", signing_token=SIGNING[0]) for number in (0, 1))
+        test(base, old)
+        test(base, new, verified=False)
+        for number in (old, new):
+            assert change(number, signing_token=SIGNING[1])["previous_signing_token_until"]
+            test(base, number)
+            assert not change(number, signing_token=SIGNING[1], signing_token_overlap=0)["previous_signing_token_until"]
+        test(base, old, verified=False)
+        test(base, new)
+
+
+def webhook(base, folder):
+    """adnanh/webhook of Debian."""
+    rule = lambda kind, name: {"match": {"type": kind, "secret": TOKEN, "value": TOKEN,
+                                         "parameter": {"source": "header", "name": name}}}
+    hooks = [{"id": name, "execute-command": "/bin/true", "trigger-rule": rule(*one),
+              "trigger-rule-mismatch-http-response-code": 401}
+             for name, one in (("token", ("value", "X-Gitlab-Token")),
+                               ("signed", ("payload-hmac-sha256", "X-Hub-Signature-256")))]
+    with open(f"{folder}/hooks.json", "w") as file:
+        json.dump(hooks, file)
+    port = free_port()
+    with running("webhook", "-hooks", file.name, "-ip", "127.0.0.1", "-port", str(port), stderr=subprocess.DEVNULL):
+        wait_for(port)
+        for name in ("token", "signed"):
+            test(base, hook(base, f"http://127.0.0.1:{port}/hooks/{name}", token=TOKEN))
+            test(base, hook(base, f"http://127.0.0.1:{port}/hooks/{name}", token="wrong"), verified=False)
+
+
+def yagwr(base, folder):
+    """It answers 200 whatever comes, and runs a command where names of headers are spelt as documented."""
+    done = f"{folder}/body.json"
+    rule = {"condition": {"ALL": [f"gitlab_token = {TOKEN}", "gitlab_event = Push Hook"]}, "action": f"cat > {done}.new && mv {done}.new {done}"}
+    with open(f"{folder}/rules.yaml", "w") as file:
+        json.dump([rule], file)
+    port = free_port()
+    program = os.path.join(os.path.dirname(sys.executable), "yagwr")
+    with running(program, "--host", "127.0.0.1", "-p", str(port), "-q", file.name, stderr=subprocess.DEVNULL):
+        wait_for(port)
+        test(base, hook(base, f"http://127.0.0.1:{port}/", token=TOKEN))
+        for _ in range(200):
+            if os.path.exists(done):
+                break
+            time.sleep(0.05)
+        with open(done) as file:
+            assert json.load(file)["object_kind"] == "push"
+
+
+modules, *rest = sys.argv[1:]
+with server(*rest, QUICKDRAW__LIMITS__BY_HAND_PER_MINUTE="0") as address, tempfile.TemporaryDirectory() as scratch:
+    call(address, "POST", "/api/v4/groups", {"name": "g", "path": "g"})
+    call(address, "POST", "/api/v4/projects", {"name": "p", "namespace_id": 1})
+    signatures(address, modules)
+    webhook(address, scratch)
+    yagwr(address, scratch)
+print("standardwebhooks, octokit, webhook and yagwr are content")
