@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use bytes::Bytes;
 use quickdraw_domain::hook::HookUrl;
-use quickdraw_egress::{Answer, Call, Client, Hickory, Limits};
+use quickdraw_egress::{Answer, Call, Client, Hickory, Limits, Trust};
 
 /// Posts to a URL that the user typed, wherever it points: these are the user's own machines.
 pub(crate) async fn post(
@@ -18,7 +18,7 @@ pub(crate) async fn post(
 ) -> anyhow::Result<Answer> {
     let url = HookUrl::parse(url).map_err(|error| anyhow::anyhow!("the URL {error}"))?;
     let resolver = Hickory::from_system().context("failed to read the system's resolver settings")?;
-    let client = Client::new(Limits { deadline, ..Limits::default() }, Arc::new(resolver), Vec::new())?;
+    let client = Client::new(Limits { deadline, ..Limits::default() }, Arc::new(resolver), Trust::default())?;
     let (host, authority, path) = (url.host().to_string(), url.authority(), url.path_and_query());
     let call = Call {
         https: url.is_https(),

@@ -84,6 +84,9 @@ pub(crate) struct Delivery {
     pub(crate) in_flight: usize,
     pub(crate) in_flight_per_hook: usize,
     pub(crate) in_flight_per_host: usize,
+    pub(crate) tls_ca_file: PathBuf,
+    pub(crate) tls_client_cert_file: PathBuf,
+    pub(crate) tls_client_cert_password: String,
 }
 
 impl Default for Delivery {
@@ -96,6 +99,9 @@ impl Default for Delivery {
             in_flight: 768,
             in_flight_per_hook: 64,
             in_flight_per_host: 128,
+            tls_ca_file: PathBuf::new(),
+            tls_client_cert_file: PathBuf::new(),
+            tls_client_cert_password: String::new(),
         }
     }
 }

@@ -14,7 +14,7 @@ use quickdraw_domain::health::DisablePolicy;
 use quickdraw_domain::settle::Policies;
 use quickdraw_domain::signature::{SigningToken, TokenDigest};
 use quickdraw_domain::{Secret, Timestamp};
-use quickdraw_egress::{Client, Hickory, Limits};
+use quickdraw_egress::{Client, Hickory, Identity, Limits, Trust, certificates};
 use quickdraw_engine::deliver::slots::SlotLimits;
 use quickdraw_engine::deliver::transport::Guarded;
 use quickdraw_engine::{Belt, Settings, System};
@@ -167,9 +167,26 @@ pub(crate) async fn belt(config: &Config, store: SharedStore) -> anyhow::Result<
     };
     let resolver = Hickory::from_system().context("failed to read the system's resolver settings")?;
     let limits = Limits { deadline: timeout, connect: Limits::default().connect.min(timeout), ..Limits::default() };
-    let client = Client::new(limits, Arc::new(resolver), Vec::new()).context("failed to set TLS up")?;
+    let client = Client::new(limits, Arc::new(resolver), trust(config)?).context("failed to set TLS up")?;
     let transport = Arc::new(Guarded::new(client, guard));
     Belt::new(store, transport, Arc::new(System::default()), settings).await
+}
+
+/// Authorities and a certificate of our own, from the files that the settings name.
+pub(crate) fn trust(config: &Config) -> anyhow::Result<Trust> {
+    let delivery = &config.delivery;
+    let mut trust = Trust::default();
+    let read = |file: &Path| std::fs::read(file).with_context(|| format!("failed to read {}", file.display()));
+    if !delivery.tls_ca_file.as_os_str().is_empty() {
+        let pem = read(&delivery.tls_ca_file)?;
+        trust.roots = certificates(&pem).with_context(|| format!("{}", delivery.tls_ca_file.display()))?;
+    }
+    if !delivery.tls_client_cert_file.as_os_str().is_empty() {
+        let pem = read(&delivery.tls_client_cert_file)?;
+        let identity = Identity::from_pem(&pem, &delivery.tls_client_cert_password);
+        trust.identity = Some(identity.with_context(|| format!("{}", delivery.tls_client_cert_file.display()))?);
+    }
+    Ok(trust)
 }
 
 /// The wall clock, for what happens before there is a belt.

@@ -10,13 +10,13 @@ use http::header::{HOST, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use rustls::pki_types::CertificateDer;
 
 use crate::connect::{Link, connect};
 use crate::error::{Failure, Stage, of_hyper};
 use crate::pool::{Key, Pool};
 use crate::resolve::Resolve;
 use crate::tls::Tls;
+use crate::trust::Trust;
 
 /// How much a receiver may cost us.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -103,12 +103,8 @@ impl Client {
     ///
     /// # Errors
     /// When TLS cannot be set up.
-    pub fn new(
-        limits: Limits,
-        resolver: Arc<dyn Resolve>,
-        roots: Vec<CertificateDer<'static>>,
-    ) -> Result<Self, rustls::Error> {
-        Ok(Self { limits, resolver, tls: Tls::new(roots)?, pool: Pool::default() })
+    pub fn new(limits: Limits, resolver: Arc<dyn Resolve>, trust: Trust) -> Result<Self, rustls::Error> {
+        Ok(Self { limits, resolver, tls: Tls::new(trust)?, pool: Pool::default() })
     }
 
     /// Makes one attempt. `judge` sees every address before any of them is connected to; one refusal refuses the lot.

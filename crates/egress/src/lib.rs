@@ -11,7 +11,9 @@ mod error;
 mod pool;
 mod resolve;
 mod tls;
+mod trust;
 
 pub use call::{Answer, Call, Client, Limits, Report};
 pub use error::{Failure, Stage};
 pub use resolve::{Hickory, Resolve, ResolveError};
+pub use trust::{Identity, PemError, Trust, certificates};

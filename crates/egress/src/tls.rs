@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::trust::{Identity, Trust};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -15,7 +16,7 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    pub(crate) fn new(extra_roots: Vec<CertificateDer<'static>>) -> Result<Self, Error> {
+    pub(crate) fn new(trust: Trust) -> Result<Self, Error> {
         let provider = Arc::new(ring::default_provider());
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -23,15 +24,19 @@ impl Tls {
             // A container without certificates: the authorities that browsers trust are better than none.
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
-        for root in extra_roots {
+        for root in trust.roots {
             roots.add(root)?;
         }
         let builder = || ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
-        let checked = builder()?.with_root_certificates(roots).with_no_client_auth();
-        let unchecked = builder()?
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Unchecked(provider.clone())))
-            .with_no_client_auth();
+        let checked = builder()?.with_root_certificates(roots);
+        let unchecked = builder()?.dangerous().with_custom_certificate_verifier(Arc::new(Unchecked(provider.clone())));
+        let (checked, unchecked) = match trust.identity {
+            Some(Identity { certificates, key }) => (
+                checked.with_client_auth_cert(certificates.clone(), key.clone_key())?,
+                unchecked.with_client_auth_cert(certificates, key)?,
+            ),
+            None => (checked.with_no_client_auth(), unchecked.with_no_client_auth()),
+        };
         Ok(Self { checked: Arc::new(checked), unchecked: Arc::new(unchecked) })
     }
 }

@@ -24,6 +24,7 @@ pub(crate) fn run(command: &ConfigCommand, file: Option<&Path>) -> anyhow::Resul
             let config = config::load(file)?;
             config.delivery.retry.policy()?;
             wiring::guard(&config)?;
+            wiring::trust(&config)?;
             say("the configuration is valid");
         }
         ConfigCommand::Print => say(toml::to_string(&masked(config::load(file)?))?),
@@ -38,6 +39,7 @@ fn masked(mut config: Config) -> Config {
         &mut config.server.key,
         &mut config.receiver.secret,
         &mut config.receiver.signing_token,
+        &mut config.delivery.tls_client_cert_password,
     ] {
         if !secret.is_empty() {
             *secret = "[REDACTED]".to_owned();

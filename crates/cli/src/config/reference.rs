@@ -38,6 +38,12 @@ pub(crate) const REFERENCE: &[(&str, &str)] = &[
     ("delivery.lease", "How long a claimed delivery belongs to one node; must be longer than the timeout."),
     ("delivery.in_flight", "Most attempts under way on this node; a third is reserved for first attempts."),
     ("delivery.in_flight_per_hook", "Most attempts under way for one hook."),
+    ("delivery.tls_ca_file", "PEM file with certificate authorities of receivers, trusted beside the system's."),
+    (
+        "delivery.tls_client_cert_file",
+        "PEM file with our certificate, those above it, and its key: shown to receivers that ask for one (mutual TLS).",
+    ),
+    ("delivery.tls_client_cert_password", "Password of the key in it, if it is encrypted (PKCS#8)."),
     ("delivery.in_flight_per_host", "Most attempts under way for one host and port."),
     (
         "guard.allow_local_networks",

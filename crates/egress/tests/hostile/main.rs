@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use quickdraw_egress::{Answer, Call, Client, Failure, Limits, Report, Resolve, ResolveError, Stage};
+use quickdraw_egress::{
+    Answer, Call, Client, Failure, Identity, Limits, PemError, Report, Resolve, ResolveError, Stage, Trust,
+};
 use server::{Script, Server};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -36,7 +38,7 @@ fn limits() -> Limits {
 }
 
 fn client() -> Client {
-    Client::new(limits(), resolver(&[&["127.0.0.1"]]), Vec::new()).expect("TLS can be set up")
+    Client::new(limits(), resolver(&[&["127.0.0.1"]]), Trust::default()).expect("TLS can be set up")
 }
 
 fn anything(_: &[IpAddr]) -> Result<(), &'static str> {
@@ -199,7 +201,7 @@ async fn a_refused_address_is_never_connected_to() {
         if addresses.iter().any(|address| address.is_loopback()) { Err("loopback") } else { Ok(()) }
     };
     for answer in [&["127.0.0.1"][..], &["93.184.216.34", "127.0.0.1"][..]] {
-        let client = Client::new(limits(), resolver(&[answer]), Vec::new()).expect("TLS");
+        let client = Client::new(limits(), resolver(&[answer]), Trust::default()).expect("TLS");
         let call = Call {
             https: false,
             host: "hooks.example.com",
@@ -222,7 +224,7 @@ async fn a_refused_address_is_never_connected_to() {
 async fn the_connection_goes_to_the_address_that_was_judged_even_when_the_name_moves() {
     let server = Server::start(Script::answers(&[OK, OK])).await;
     // The second look-up answers differently: a kept connection to the first address must not be used for it.
-    let client = Client::new(limits(), resolver(&[&["127.0.0.1"], &["127.0.0.2"]]), Vec::new()).expect("TLS");
+    let client = Client::new(limits(), resolver(&[&["127.0.0.1"], &["127.0.0.2"]]), Trust::default()).expect("TLS");
     let first = post(&client, server.port, Bytes::new()).await;
     assert_eq!(first.address.map(|address| address.ip().to_string()).as_deref(), Some("127.0.0.1"));
     let second = post(&client, server.port, Bytes::new()).await;
@@ -265,7 +267,9 @@ async fn certificates_are_checked_unless_the_hook_says_otherwise() {
         body: Bytes::new(),
         verify_tls,
     };
-    let ours = Client::new(limits(), resolver(&[&["127.0.0.1"]]), vec![server.certificate()]).expect("TLS");
+    let ours =
+        Client::new(limits(), resolver(&[&["127.0.0.1"]]), Trust { roots: vec![server.certificate()], identity: None })
+            .expect("TLS");
     let strangers = client();
     assert!(ours.call(call(true, "hooks.example.com"), anything).await.result.is_ok());
     for (client, host) in [(&strangers, "hooks.example.com"), (&ours, "other.example.com")] {
@@ -278,4 +282,55 @@ async fn certificates_are_checked_unless_the_hook_says_otherwise() {
     let plain = Server::start(Script::answers(&["hello"])).await;
     let report = strangers.call(Call { port: plain.port, ..call(true, "hooks.example.com") }, anything).await;
     assert!(matches!(report.result, Err(Failure::Tls(_) | Failure::TimedOut(Stage::Handshaking))));
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_shown_to_who_asks_and_its_key_may_need_a_password() {
+    let own = server::self_signed("quickdraw");
+    let (certificate, plain) = (own.cert.pem(), own.signing_key.serialize_pem());
+    let sealed = pkcs8::PrivateKeyInfoRef::try_from(own.signing_key.serialized_der())
+        .expect("a key")
+        .encrypt_with_params(
+            pkcs8::pkcs5::pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(2048, &[1; 16], [2; 16])
+                .expect("parameters"),
+            "climbing",
+        )
+        .expect("sealed")
+        .to_pem("ENCRYPTED PRIVATE KEY", pkcs8::LineEnding::LF)
+        .expect("PEM");
+    let sealed = format!("{certificate}{}", sealed.as_str());
+    let error = |pem: &str, password: &str| Identity::from_pem(pem.as_bytes(), password).err();
+    assert_eq!(error(&sealed, ""), Some(PemError::NoPassword));
+    assert_eq!(error(&sealed, "falling"), Some(PemError::WrongPassword));
+    assert_eq!(error(&plain, ""), Some(PemError::NoCertificate));
+    assert_eq!(error(&certificate, ""), Some(PemError::NoKey));
+    let old = format!("{certificate}-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n");
+    assert_eq!(error(&old, "x"), Some(PemError::OldEncryption));
+
+    let server = Server::start_mutual_tls(Script::answers(&[OK]), "hooks.example.com", own.cert.der().clone()).await;
+    let call = |verify_tls| Call {
+        https: true,
+        host: "hooks.example.com",
+        literal: None,
+        port: server.port,
+        authority: "hooks.example.com",
+        path: "/",
+        headers: &[],
+        body: Bytes::new(),
+        verify_tls,
+    };
+    let client = |identity| {
+        let roots = vec![server.certificate()];
+        Client::new(limits(), resolver(&[&["127.0.0.1"]]), Trust { roots, identity }).expect("TLS")
+    };
+    let nobody = client(None).call(call(true), anything).await;
+    assert!(nobody.result.is_err(), "{:?}", nobody.result);
+    for (pem, password) in [(format!("{certificate}{plain}"), ""), (sealed, "climbing")] {
+        let identity = Identity::from_pem(pem.as_bytes(), password).expect("it opens");
+        let client = client(Some(identity));
+        for verify_tls in [true, false] {
+            let report = client.call(call(verify_tls), anything).await;
+            assert!(report.result.is_ok(), "{:?}", report.result);
+        }
+    }
 }

@@ -4,8 +4,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustls::ServerConfig;
+use rcgen::{CertifiedKey, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -57,16 +59,29 @@ pub(crate) struct Server {
     task: tokio::task::JoinHandle<()>,
 }
 
+pub(crate) fn self_signed(name: &str) -> CertifiedKey<KeyPair> {
+    rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate")
+}
+
 impl Server {
     pub(crate) async fn start(script: Script) -> Self {
-        Self::bind(script, None).await
+        Self::bind(script, None, None).await
     }
 
     pub(crate) async fn start_tls(script: Script, name: &str) -> Self {
-        Self::bind(script, Some(rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate"))).await
+        Self::bind(script, Some(self_signed(name)), None).await
     }
 
-    async fn bind(script: Script, identity: Option<rcgen::CertifiedKey<rcgen::KeyPair>>) -> Self {
+    /// One that lets in only who has a certificate under this authority.
+    pub(crate) async fn start_mutual_tls(script: Script, name: &str, clients: CertificateDer<'static>) -> Self {
+        Self::bind(script, Some(self_signed(name)), Some(clients)).await
+    }
+
+    async fn bind(
+        script: Script,
+        identity: Option<CertifiedKey<KeyPair>>,
+        clients: Option<CertificateDer<'static>>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let seen = Arc::new(Seen::default());
@@ -74,12 +89,19 @@ impl Server {
         let acceptor = identity.map(|identity| {
             let key = PrivateKeyDer::try_from(identity.signing_key.serialize_der()).expect("a key");
             let provider = Arc::new(rustls::crypto::ring::default_provider());
-            let config = ServerConfig::builder_with_provider(provider)
+            let config = ServerConfig::builder_with_provider(provider.clone())
                 .with_safe_default_protocol_versions()
-                .expect("versions")
-                .with_no_client_auth()
-                .with_single_cert(vec![identity.cert.der().clone()], key)
-                .expect("a certificate");
+                .expect("versions");
+            let config = match clients {
+                Some(authority) => {
+                    let mut roots = RootCertStore::empty();
+                    roots.add(authority).expect("an authority");
+                    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                    config.with_client_cert_verifier(verifier.build().expect("a verifier"))
+                }
+                None => config.with_no_client_auth(),
+            };
+            let config = config.with_single_cert(vec![identity.cert.der().clone()], key).expect("a certificate");
             TlsAcceptor::from(Arc::new(config))
         });
         let counted = Arc::clone(&seen);

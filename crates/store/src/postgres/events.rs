@@ -162,10 +162,10 @@ impl Events for Postgres {
         // Both name the parameter, but only a plain condition finds the index.
         let place =
             if filter.project.is_some() { "e.place_kind = 1 AND e.place_id = $2" } else { "$2::bigint IS NULL" };
+        // Where every row counts, a page of them is enough.
+        let most = if filter.trigger.is_some() { MOST_LOOKED_AT } else { filter.limit };
         let looked_at = |columns: &str| {
-            format!(
-                "SELECT {columns} FROM events e WHERE e.id < $1 AND {place} ORDER BY e.id DESC LIMIT {MOST_LOOKED_AT}"
-            )
+            format!("SELECT {columns} FROM events e WHERE e.id < $1 AND {place} ORDER BY e.id DESC LIMIT {most}")
         };
         let sql = format!(
             "SELECT * FROM ({}) l WHERE $3::smallint IS NULL OR trigger_code = $3 ORDER BY id DESC LIMIT $4",

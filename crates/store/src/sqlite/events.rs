@@ -54,11 +54,15 @@ impl Events for Sqlite {
     async fn list_events(&self, filter: EventFilter) -> Result<Scanned<Event, EventId>> {
         self.read(move |connection| {
             // Both name the parameter, but only a plain condition finds the index, and only with the index's own words in it.
-            let place = if filter.project.is_some() { "e.place_kind <> 0 AND e.place_kind = 1 AND e.place_id = ?2" } else { "?2 IS NULL" };
+            let place = if filter.project.is_some() {
+                "e.place_kind <> 0 AND e.place_kind = 1 AND e.place_id = ?2"
+            } else {
+                "?2 IS NULL"
+            };
+            // Where every row counts, a page of them is enough.
+            let most = if filter.trigger.is_some() { MOST_LOOKED_AT } else { filter.limit };
             let looked_at = |columns: &str| {
-                format!(
-                    "SELECT {columns} FROM events e WHERE e.id < ?1 AND {place} ORDER BY e.id DESC LIMIT {MOST_LOOKED_AT}"
-                )
+                format!("SELECT {columns} FROM events e WHERE e.id < ?1 AND {place} ORDER BY e.id DESC LIMIT {most}")
             };
             let sql = format!(
                 "SELECT * FROM ({}) WHERE ?3 IS NULL OR trigger_code = ?3 ORDER BY id DESC LIMIT ?4",

@@ -1,0 +1,88 @@
+//! Whom we trust beyond the system's authorities, and who we say we are: read from PEM files.
+
+use pkcs8::EncryptedPrivateKeyInfoRef;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// Beyond the system's authorities, nobody; and no certificate of our own.
+#[derive(Default)]
+pub struct Trust {
+    /// Authorities of receivers, beside the system's.
+    pub roots: Vec<CertificateDer<'static>>,
+    /// What is shown to receivers that ask for a certificate.
+    pub identity: Option<Identity>,
+}
+
+/// A certificate of our own, with those between it and its authority, and its key. No `Debug`, because of the key.
+pub struct Identity {
+    pub(crate) certificates: Vec<CertificateDer<'static>>,
+    pub(crate) key: PrivateKeyDer<'static>,
+}
+
+/// Why a PEM text is of no use.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum PemError {
+    /// Nothing between BEGIN CERTIFICATE and END CERTIFICATE.
+    #[error("has no certificate in it")]
+    NoCertificate,
+    /// No key in a form that is read.
+    #[error("has no private key in it; put it into the same file, as PKCS#8 (openssl pkcs8 -topk8)")]
+    NoKey,
+    /// The old form, whose encryption is broken.
+    #[error("has a key in OpenSSL's old encrypted form; convert it (openssl pkcs8 -topk8 -v2 aes-256-cbc)")]
+    OldEncryption,
+    /// The key needs a password.
+    #[error("has an encrypted key, and no password is set")]
+    NoPassword,
+    /// The password is wrong, or the encryption is none that is read.
+    #[error("has a key that this password does not open")]
+    WrongPassword,
+    /// Damaged.
+    #[error("is damaged: {0}")]
+    Damaged(String),
+}
+
+/// The certificates of a PEM text.
+///
+/// # Errors
+/// When there are none, or they are damaged.
+pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let found = found.map_err(|error| PemError::Damaged(error.to_string()))?;
+    if found.is_empty() { Err(PemError::NoCertificate) } else { Ok(found) }
+}
+
+impl Identity {
+    /// From a PEM text with certificates and key; the key may be encrypted (PKCS#8 with PBES2) and opens with the
+    /// password.
+    ///
+    /// # Errors
+    /// Every reason of [`PemError`].
+    pub fn from_pem(pem: &[u8], password: &str) -> Result<Self, PemError> {
+        // The key first: an old form of it confuses whoever looks for certificates.
+        let key = key(pem, password)?;
+        Ok(Self { certificates: certificates(pem)?, key })
+    }
+}
+
+fn key(pem: &[u8], password: &str) -> Result<PrivateKeyDer<'static>, PemError> {
+    const BEGIN: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
+    const END: &str = "-----END ENCRYPTED PRIVATE KEY-----";
+    let text = String::from_utf8_lossy(pem);
+    if text.contains("Proc-Type: 4,ENCRYPTED") {
+        return Err(PemError::OldEncryption);
+    }
+    let Some(block) =
+        text.find(BEGIN).and_then(|start| Some(&text[start..start + text[start..].find(END)? + END.len()]))
+    else {
+        return PrivateKeyDer::from_pem_slice(pem).map_err(|_| PemError::NoKey);
+    };
+    if password.is_empty() {
+        return Err(PemError::NoPassword);
+    }
+    let damaged = |error: String| PemError::Damaged(error);
+    let (_, sealed) = pkcs8::SecretDocument::from_pem(block).map_err(|error| damaged(error.to_string()))?;
+    let sealed = EncryptedPrivateKeyInfoRef::try_from(sealed.as_bytes()).map_err(|error| damaged(error.to_string()))?;
+    let opened = sealed.decrypt(password).map_err(|_| PemError::WrongPassword)?;
+    Ok(PrivatePkcs8KeyDer::from(opened.as_bytes().to_vec()).into())
+}
