@@ -125,6 +125,7 @@ async fn attempt_all(store: &SharedStore) -> anyhow::Result<()> {
             tally: Tally::default(),
             outcome: Outcome::Delivered { status: 200 },
             chance: Chance(0.5),
+            retry: None,
             record: Record {
                 started_at: now(),
                 duration_micros: 1234,

@@ -13,6 +13,7 @@ pub use edit::HookEdit;
 pub use url::HookUrl;
 pub use values::NamedValues;
 
+use crate::retry::OwnRetry;
 use crate::scope::Scope;
 use crate::signature::SigningToken;
 use crate::{HookId, Secret, Timestamp, TriggerSet};
@@ -44,6 +45,8 @@ pub struct Hook {
     pub url_variables: NamedValues,
     /// What it gets instead of the event's body.
     pub body_template: Option<String>,
+    /// When a delivery is tried again, if not as the settings say.
+    pub retry: Option<OwnRetry>,
     /// Shown name.
     pub name: Option<String>,
     /// Free text.
@@ -75,6 +78,7 @@ impl Hook {
             custom_headers: NamedValues::default(),
             url_variables: NamedValues::default(),
             body_template: None,
+            retry: None,
             name: None,
             description: None,
             uuid,

@@ -1,5 +1,6 @@
 //! When a delivery is tried again: a policy is a list of pauses, chance is an argument.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::outcome::Outcome;
@@ -7,6 +8,72 @@ use crate::outcome::Outcome;
 /// A fraction in `[0, 1)` drawn by the caller.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Chance(pub f64);
+
+/// Most pauses of a list, and the longest of them.
+const MOST_PAUSES: usize = 30;
+const LONGEST_PAUSE: Duration = Duration::from_secs(7 * 86_400);
+
+/// Why words are no retry policy.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum RetryError {
+    /// Neither a preset nor a duration.
+    #[error("must be standard, gitlab, patient, or pauses such as 10s, 5m, 2h or 1d; {0:?} is none of them")]
+    Word(String),
+    /// Over [`MOST_PAUSES`].
+    #[error("has more than {MOST_PAUSES} pauses")]
+    TooMany,
+    /// Over [`LONGEST_PAUSE`].
+    #[error("has a pause of more than seven days")]
+    TooLong,
+}
+
+/// A policy of a hook's own, with the words that it was given in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OwnRetry {
+    text: String,
+    policy: Arc<RetryPolicy>,
+}
+
+impl OwnRetry {
+    /// From the name of a preset, or the longest pause before each further attempt.
+    ///
+    /// # Errors
+    /// Every reason of [`RetryError`].
+    pub fn parse(words: &[&str]) -> Result<Self, RetryError> {
+        let words: Vec<&str> = words.iter().map(|word| word.trim()).filter(|word| !word.is_empty()).collect();
+        let policy = match words.as_slice() {
+            [name] if RetryPolicy::preset(name).is_some() => {
+                RetryPolicy::preset(name).unwrap_or_else(RetryPolicy::standard)
+            }
+            _ if words.len() > MOST_PAUSES => return Err(RetryError::TooMany),
+            _ => {
+                let pauses = words.iter().map(|word| pause(word)).collect::<Result<_, _>>()?;
+                RetryPolicy { pauses, ..RetryPolicy::standard() }
+            }
+        };
+        Ok(Self { text: words.join(","), policy: Arc::new(policy) })
+    }
+
+    /// As it was given, with commas between pauses.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// What it means.
+    #[must_use]
+    pub fn policy(&self) -> Arc<RetryPolicy> {
+        Arc::clone(&self.policy)
+    }
+}
+
+fn pause(word: &str) -> Result<Duration, RetryError> {
+    let wrong = || RetryError::Word(word.to_owned());
+    let span: jiff::Span = word.parse().map_err(|_| wrong())?;
+    let signed = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
+    let pause = Duration::try_from(signed).map_err(|_| wrong())?;
+    if pause > LONGEST_PAUSE { Err(RetryError::TooLong) } else { Ok(pause) }
+}
 
 /// How often and how late a delivery is repeated.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -80,6 +147,23 @@ mod tests {
 
     use super::*;
     use crate::outcome::Unreachable;
+
+    #[test]
+    fn a_hooks_own_policy_is_a_preset_or_a_list() {
+        let seconds = |words: &[&str]| {
+            let own = OwnRetry::parse(words).expect("valid");
+            (own.text().to_owned(), own.policy().pauses.iter().map(Duration::as_secs).collect::<Vec<_>>())
+        };
+        assert_eq!(seconds(&["gitlab"]), ("gitlab".to_owned(), vec![]));
+        assert_eq!(seconds(&["10s", " 5m ", "1d"]), ("10s,5m,1d".to_owned(), vec![10, 300, 86_400]));
+        assert_eq!(OwnRetry::parse(&["patient"]).expect("valid").policy().pauses.len(), 9);
+        let error = |words: &[&str]| OwnRetry::parse(words).err();
+        assert_eq!(error(&["often"]), Some(RetryError::Word("often".to_owned())));
+        assert_eq!(error(&["10s", "gitlab"]), Some(RetryError::Word("gitlab".to_owned())));
+        assert_eq!(error(&["-10s"]), Some(RetryError::Word("-10s".to_owned())));
+        assert_eq!(error(&["8d"]), Some(RetryError::TooLong));
+        assert_eq!(error(&["1s"; 31]), Some(RetryError::TooMany));
+    }
 
     const FAILED: Outcome = Outcome::Failed { status: 500, retry_after: None };
 

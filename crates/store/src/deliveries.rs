@@ -1,5 +1,6 @@
 //! Deliveries: claimed under a lease, attempted elsewhere, settled under its fence.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use quickdraw_domain::delivery::{State, Tally};
 use quickdraw_domain::event::Event;
 use quickdraw_domain::health::Health;
 use quickdraw_domain::outcome::Outcome;
-use quickdraw_domain::retry::Chance;
+use quickdraw_domain::retry::{Chance, RetryPolicy};
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::settle::Policies;
 use quickdraw_domain::{DeliveryId, EventId, HookId, NodeId, Timestamp};
@@ -89,8 +90,20 @@ pub struct Finished {
     pub outcome: Outcome,
     /// For the jitter of a retry.
     pub chance: Chance,
+    /// The hook's own retry policy.
+    pub retry: Option<Arc<RetryPolicy>>,
     /// What is kept of it.
     pub record: Record,
+}
+
+impl Finished {
+    /// What applies to it: the usual, and the hook's own retries.
+    pub(crate) fn policies<'a>(&self, usual: &'a Policies) -> Cow<'a, Policies> {
+        match &self.retry {
+            Some(own) => Cow::Owned(Policies { retry: own.as_ref().clone(), disable: usual.disable }),
+            None => Cow::Borrowed(usual),
+        }
+    }
 }
 
 /// What became of a finished attempt.

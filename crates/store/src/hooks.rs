@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use quickdraw_domain::health::Health;
 use quickdraw_domain::hook::{BranchFilter, Hook, HookUrl, NamedValues};
+use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
 use quickdraw_domain::{GroupId, HookId, ProjectId, Secret, Timestamp};
@@ -142,4 +143,10 @@ impl StoredHook {
 /// The branch filter as stored.
 pub(crate) fn branch_filter(strategy: &str, filter: Option<&str>) -> Result<BranchFilter> {
     BranchFilter::parse(strategy, filter).map_err(|_| Error::Damaged("a hook's branch filter"))
+}
+
+/// A retry policy as stored.
+pub(crate) fn own_retry(text: Option<String>) -> Result<Option<OwnRetry>> {
+    let parse = |text: String| OwnRetry::parse(&text.split(',').collect::<Vec<_>>());
+    text.map(parse).transpose().map_err(|_| Error::Damaged("a hook's retry policy"))
 }

@@ -35,6 +35,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "audit", include_str!("migrations/postgres/0004_audit.sql")),
     (5, "bots", include_str!("migrations/postgres/0005_bots.sql")),
     (6, "rotation", include_str!("migrations/postgres/0006_rotation.sql")),
+    (7, "retry", include_str!("migrations/postgres/0007_retry.sql")),
 ];
 
 /// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.

@@ -46,6 +46,7 @@ const MIGRATIONS: &[Migration] = &[
     (4, "audit", include_str!("migrations/sqlite/0004_audit.sql")),
     (5, "bots", include_str!("migrations/sqlite/0005_bots.sql")),
     (6, "rotation", include_str!("migrations/sqlite/0006_rotation.sql")),
+    (7, "retry", include_str!("migrations/sqlite/0007_retry.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[(1, "insights", include_str!("migrations/sqlite/0001_insights.sql"))];
 

@@ -191,3 +191,26 @@ pub(crate) fn a_test_re_enables_and_a_resend_sends_the_same_again(engine: Engine
     let mock = server.call("POST", &format!("/api/v4/hooks/{}", system["id"]), "");
     assert_eq!((mock.status, &mock.json()["event_name"]), (201, &json!("project_create")));
 }
+
+pub(crate) fn a_hooks_own_retries_are_its_own(engine: Engine) {
+    let tries = std::sync::atomic::AtomicUsize::new(0);
+    let sink = Sink::start(move |_| {
+        Some(if tries.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 2 { 503 } else { 200 })
+    });
+    let server = Server::start(&engine, &[("QUICKDRAW__DELIVERY__RETRY", "gitlab")]);
+    server.make_project();
+    let hook = server.make_hook(&sink.url(), r#","retry":["1s","1s"]"#);
+    assert_eq!(hook["retry"], "1s,1s", "{hook}");
+    let event = server.report(1).expect("accepted");
+    eventually("the third attempt arrives, where the settings promise one", || {
+        server.get(&format!("/api/v1/events/{event}"))["deliveries"][0]["state"] == "delivered"
+    });
+    assert_eq!(sink.got().len(), 3);
+    let one = format!("/api/v4/projects/1/hooks/{}", hook["id"]);
+    let put = |body: &str| server.call("PUT", &one, body);
+    let refused = put(r#"{"retry":"sometimes"}"#);
+    assert_eq!((refused.status, refused.body.contains("pauses such as 10s")), (422, true), "{}", refused.body);
+    assert_eq!(put(r#"{"retry":"patient"}"#).json()["retry"], "patient");
+    assert_eq!(put(r#"{"name":"n"}"#).json()["retry"], "patient", "what is not named stays");
+    assert_eq!(put(r#"{"retry":null}"#).json()["retry"], Value::Null);
+}

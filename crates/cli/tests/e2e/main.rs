@@ -22,7 +22,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 20] = [
+    let checks: [(&str, Check); 21] = [
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
@@ -50,6 +50,7 @@ fn main() {
             "every_endpoint_answers_each_role_by_the_table_and_shows_no_secret",
             matrix::every_endpoint_answers_each_role_by_the_table_and_shows_no_secret,
         ),
+        ("a_hooks_own_retries_are_its_own", hooks::a_hooks_own_retries_are_its_own),
         ("limits_and_bad_values_are_refused", hooks::limits_and_bad_values_are_refused),
         ("kill_9_under_load_loses_nothing", kill::kill_9_under_load_loses_nothing),
     ];

@@ -7,6 +7,7 @@ use super::branch_filter::BranchFilter;
 use super::url::{HookUrl, UrlError};
 use super::values::ValueError;
 use super::{Hook, NamedValues};
+use crate::retry::OwnRetry;
 use crate::signature::SigningToken;
 use crate::{Secret, Timestamp, Trigger};
 
@@ -40,6 +41,8 @@ pub struct HookEdit {
     pub url_variables: Vec<(String, Option<Secret>)>,
     /// The template.
     pub body_template: Option<Option<String>>,
+    /// When a delivery is tried again.
+    pub retry: Option<Option<OwnRetry>>,
     /// Shown name.
     pub name: Option<Option<String>>,
     /// Free text.
@@ -143,6 +146,7 @@ impl Hook {
         if hook.body_template.as_ref().is_some_and(|template| template.chars().count() > body_template::MAX_LEN) {
             return Err(EditError::BodyTemplate);
         }
+        hook.retry = edit.retry.unwrap_or(hook.retry);
         hook.name = edit.name.unwrap_or(hook.name);
         hook.description = edit.description.unwrap_or(hook.description);
         hook.updated_at = now;

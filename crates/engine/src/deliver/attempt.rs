@@ -7,6 +7,7 @@ use futures_util::FutureExt;
 use quickdraw_domain::hook::Hook;
 use quickdraw_domain::outcome::{Outcome, Unreachable};
 use quickdraw_domain::request;
+use quickdraw_domain::retry::OwnRetry;
 use quickdraw_store::deliveries::{Claimed, Finished, Record};
 
 use super::transport::Sent;
@@ -73,6 +74,7 @@ impl Belt {
             tally: claimed.tally,
             outcome: sent.outcome,
             chance: belt.clock.chance(),
+            retry: hook.retry.as_ref().map(OwnRetry::policy),
             record: Record {
                 started_at,
                 duration_micros: i64::try_from(took.as_micros()).unwrap_or(i64::MAX),

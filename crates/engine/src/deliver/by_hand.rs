@@ -107,7 +107,9 @@ impl Belt {
     async fn attempt_by_hand(&self, hook: &Hook, claimed: Claimed) -> Option<ByHand> {
         self.flow.occupy(&self.index(), &claimed);
         let mut slot = Slot { belt: self, claimed: &claimed, ended: false };
-        let finished = self.attempt_for(hook, &claimed).await?;
+        let mut finished = self.attempt_for(hook, &claimed).await?;
+        // By hand is once, whatever the hook's own policy.
+        finished.retry = None;
         slot.ended = true;
         let (outcome, record) = (finished.outcome, finished.record.clone());
         let disable = self.settings.policies.disable;

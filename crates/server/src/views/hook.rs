@@ -47,6 +47,8 @@ pub struct Hook {
     pub branch_filter_strategy: &'static str,
     /// What is sent instead of the event's body; system hooks have none.
     pub custom_webhook_template: Option<String>,
+    /// When a delivery is tried again, if not as the settings say: a preset, or pauses with commas between them.
+    pub retry: Option<String>,
     /// Names of its custom headers.
     pub custom_headers: Vec<Key>,
     /// Names of its URL variables.
@@ -97,6 +99,7 @@ impl Hook {
             enable_ssl_verification: hook.enable_ssl_verification,
             push_events_branch_filter: hook.branch_filter.text().map(str::to_owned),
             branch_filter_strategy: hook.branch_filter.strategy(),
+            retry: hook.retry.as_ref().map(|retry| retry.text().to_owned()),
             custom_webhook_template: hook.body_template.clone(),
             custom_headers: keys(&hook.custom_headers),
             url_variables: keys(&hook.url_variables),

@@ -83,6 +83,7 @@ impl Deliveries for Postgres {
                 tally: columns::tally(row.get(3), row.get(4)),
                 outcome: Outcome::Unknown,
                 chance: Chance(0.0),
+                retry: None,
                 record: Record { started_at: now, error: Some(UNKNOWN.to_owned()), ..Record::default() },
             })
             .collect();

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use deadpool_postgres::Transaction;
 use quickdraw_domain::health::Health;
 use quickdraw_domain::hook::Hook;
+use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{GroupId, HookId, ProjectId, Timestamp, Trigger};
 use tokio_postgres::Row;
@@ -11,7 +12,7 @@ use tokio_postgres::Row;
 use super::Postgres;
 use crate::columns;
 use crate::error::{Error, Result};
-use crate::hooks::{Directory, HookWithHealth, Hooks, StoredHook, branch_filter};
+use crate::hooks::{Directory, HookWithHealth, Hooks, StoredHook, branch_filter, own_retry};
 use crate::lists::{Page, Paged};
 use crate::seal::Ring;
 
@@ -19,7 +20,7 @@ const HOOK: &str = "SELECT h.id, h.uuid, h.project_id, h.group_id, h.url, h.toke
     h.enable_ssl_verification, h.branch_filter_strategy, h.branch_filter, h.name, h.description, h.created_at,
     h.updated_at, h.custom_headers, h.url_variables, h.body_template,
     ARRAY (SELECT t.trigger_name FROM hook_triggers t WHERE t.hook_id = h.id), h.url_since, h.previous_signing_token,
-    h.previous_signing_until,
+    h.previous_signing_until, h.retry,
     coalesce(s.recent_failures, 0), coalesce(s.pauses, 0), s.disabled_until, coalesce(s.disabled, false)
     FROM hooks h LEFT JOIN hook_health s ON s.hook_id = h.id";
 
@@ -153,7 +154,7 @@ async fn write(
             "UPDATE hooks h SET url = $5, token = $6, signing_token = $7, enable_ssl_verification = $8,
                 branch_filter_strategy = $9, branch_filter = $10, name = $11, description = $12, updated_at = $13,
                 custom_headers = $14, url_variables = $15, body_template = $16, url_since = $17, previous_signing_token = $18,
-                previous_signing_until = $19
+                previous_signing_until = $19, retry = $20
              WHERE h.project_id IS NOT DISTINCT FROM $1 AND h.group_id IS NOT DISTINCT FROM $2 AND h.id = $3
                 AND h.updated_at = $4",
             &[
@@ -176,6 +177,7 @@ async fn write(
                 &hook.url_since.as_micros(),
                 &sealed.previous_signing_token,
                 &sealed.previous_signing_until,
+                &hook.retry.as_ref().map(OwnRetry::text),
             ],
         )
         .await?;
@@ -216,6 +218,7 @@ fn read(row: &Row, ring: &Ring) -> Result<HookWithHealth> {
         custom_headers: opened.custom_headers,
         url_variables: opened.url_variables,
         body_template: row.get(16),
+        retry: own_retry(row.get(21))?,
         name: row.get(10),
         description: row.get(11),
         uuid,
@@ -223,5 +226,5 @@ fn read(row: &Row, ring: &Ring) -> Result<HookWithHealth> {
         url_since: Timestamp::from_micros(row.get(18)),
         updated_at: Timestamp::from_micros(row.get(13)),
     };
-    Ok(HookWithHealth { hook, health: columns::health(row.get(21), row.get(22), row.get(23), row.get(24)) })
+    Ok(HookWithHealth { hook, health: columns::health(row.get(22), row.get(23), row.get(24), row.get(25)) })
 }

@@ -78,7 +78,7 @@ impl Postgres {
 }
 
 fn verdict(finished: &Finished, health: Health, now: Timestamp, policies: &Policies) -> Settled {
-    settle(finished.tally, health, finished.scope, finished.outcome, now, finished.chance, policies)
+    settle(finished.tally, health, finished.scope, finished.outcome, now, finished.chance, &finished.policies(policies))
 }
 
 async fn settle_health(

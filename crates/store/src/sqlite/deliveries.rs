@@ -325,7 +325,7 @@ fn finish(tx: &mut Tx<'_>, finished: &Finished, now: Timestamp, policies: &Polic
         return Ok(Settlement { delivery: finished.delivery, hook: finished.hook, state: None, health });
     };
     let Finished { tally, scope, outcome, chance, record, .. } = finished;
-    let settled = settle(*tally, health, *scope, *outcome, now, *chance, policies);
+    let settled = settle(*tally, health, *scope, *outcome, now, *chance, &finished.policies(policies));
     let (state, due_at, attempts, unknown) = columns::state_columns(settled.state, settled.tally);
     let finished_at = settled.state.due_at().is_none().then(|| now.as_micros());
     tx.connection
@@ -456,6 +456,7 @@ fn unknown(delivery: DeliveryId, lease: &Lease, now: Timestamp) -> Finished {
         tally: lease.tally,
         outcome: Outcome::Unknown,
         chance: Chance(0.0),
+        retry: None,
         record: Record { started_at: now, error: Some(UNKNOWN.to_owned()), ..Record::default() },
     }
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use quickdraw_domain::delivery::{State, Tally};
 use quickdraw_domain::health::Status;
 use quickdraw_domain::outcome::Outcome;
+use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{HookId, NodeId};
 use quickdraw_store::attempts::{AttemptFilter, LogFilter};
-use quickdraw_store::deliveries::DeliveryFilter;
+use quickdraw_store::deliveries::{DeliveryFilter, Finished};
 use quickdraw_store::lists::{Page, Start};
 use uuid::Uuid;
 
@@ -74,6 +75,21 @@ pub(crate) async fn a_failure_is_due_again_later_and_success_ends_it(fixture: Fi
     let delivery = fixture.store.find_delivery(claimed.delivery).await.expect("read").expect("it is there");
     assert_eq!((delivery.state, delivery.tally.attempts, delivery.finished_at), (State::Delivered, 2, Some(at(6))));
     assert!(fixture.claim(at(99)).await.is_empty());
+}
+
+pub(crate) async fn a_hooks_own_retry_policy_counts(fixture: Fixture) {
+    let project = fixture.project("p").await;
+    let hook = fixture.hook(project).await;
+    fixture.owe(&[hook], NOON).await;
+    let claimed = fixture.claim(NOON).await.remove(0);
+    let own = OwnRetry::parse(&["1h"]).expect("a policy");
+    let fail = |claimed, now| Finished { retry: Some(own.policy()), ..finished(claimed, FAILED, now) };
+    let settled = fixture.store.finish_attempts(vec![fail(&claimed, NOON)], NOON, policies()).await;
+    let settled = settled.expect("settled");
+    assert_eq!(settled[0].state, Some(State::Retrying { due_at: at(1800) }), "half of the one pause");
+    let again = fixture.claim(at(1800)).await.remove(0);
+    let settled = fixture.store.finish_attempts(vec![fail(&again, at(1800))], at(1800), policies()).await;
+    assert_eq!(settled.expect("settled")[0].state, Some(State::GivenUp), "two attempts were promised");
 }
 
 pub(crate) async fn four_failures_disable_and_a_success_heals(fixture: Fixture) {

@@ -197,6 +197,7 @@ pub(crate) fn finished(claimed: &Claimed, outcome: Outcome, now: Timestamp) -> F
         tally: claimed.tally,
         outcome,
         chance: Chance(0.5),
+        retry: None,
         record: Record {
             started_at: now,
             duration_micros: 1500,

@@ -39,6 +39,7 @@ const CHECKS: &[(&str, Check)] = checks![
     deliveries::a_settle_needs_the_fence_of_its_claim,
     deliveries::a_lapsed_lease_is_an_unknown_attempt_and_due_again,
     deliveries::a_failure_is_due_again_later_and_success_ends_it,
+    deliveries::a_hooks_own_retry_policy_counts,
     deliveries::four_failures_disable_and_a_success_heals,
     deliveries::a_hook_without_room_does_not_hold_up_another,
     deliveries::first_attempts_and_retries_are_claimed_apart,

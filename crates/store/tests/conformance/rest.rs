@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use quickdraw_domain::access::AccessLevel;
 use quickdraw_domain::hook::{BranchFilter, Hook, HookUrl};
+use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
 use quickdraw_domain::{GroupId, NodeId, ProjectId, Secret, Trigger};
@@ -69,6 +70,7 @@ pub(crate) async fn hooks_come_back_with_their_secrets_and_only_in_their_scope(f
     let mut new = hook(Scope::Project(one));
     let key = "whsec_dGVzdHRlc3R0ZXN0dGVzdHRlc3R0ZXN0dGVzdHRlc3Q=";
     new.signing_token = Some(SigningToken::parse(key).expect("a token"));
+    new.retry = Some(OwnRetry::parse(&["10s", "1h"]).expect("a policy"));
     new.previous_signing_token = Some((SigningToken::from_key(&[7; 32]), at(60)));
     new.branch_filter = BranchFilter::parse("wildcard", Some("release/*")).expect("a filter");
     new.triggers = [Trigger::PUSH, Trigger::TAG_PUSH].into_iter().collect();
@@ -77,6 +79,7 @@ pub(crate) async fn hooks_come_back_with_their_secrets_and_only_in_their_scope(f
     assert_eq!(found.url.as_typed(), new.url.as_typed());
     assert_eq!(found.token.as_ref().map(|token| token.expose().to_owned()).as_deref(), Some("canary-token"));
     assert_eq!(found.signing_token.map(|token| token.to_text().expose().to_owned()).as_deref(), Some(key));
+    assert_eq!(found.retry, new.retry);
     let (before, until) = found.previous_signing_token.expect("it is kept");
     assert_eq!((before.to_text().expose(), until), (SigningToken::from_key(&[7; 32]).to_text().expose(), at(60)));
     assert_eq!((found.triggers, found.branch_filter.text()), (new.triggers, Some("release/*")));
@@ -174,7 +177,7 @@ pub(crate) async fn nodes_are_counted_while_they_live(fixture: Fixture) {
     store.heartbeat(node, at(5)).await.expect("heard");
     store.ping().await.expect("there");
     let condition = store.condition(at(5)).await.expect("looked");
-    assert_eq!((condition.nodes, condition.schema_version), (1, 6));
+    assert_eq!((condition.nodes, condition.schema_version), (1, 7));
     store.node_stopped(node).await.expect("stopped");
     assert_eq!(store.condition(at(5).plus(Duration::from_secs(1))).await.expect("looked").nodes, 0);
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use quickdraw_domain::hook::edit::LONGEST_OVERLAP;
 use quickdraw_domain::hook::{HookEdit, body_template, values};
+use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
 use quickdraw_domain::{Secret, Trigger};
@@ -54,6 +55,11 @@ struct HookSettings {
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 4096)]
     custom_webhook_template: Clearable<String>,
+    /// When a delivery is tried again: `standard`, `gitlab`, `patient`, or the longest pause before each further attempt,
+    /// as `10s,5m,2h` or a list. Empty, as the settings say.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>)]
+    retry: Clearable<Vec<String>>,
     /// At most 20. Also as `{"KEY": "value"}`; without a value, what is stored is kept.
     #[serde(default)]
     custom_headers: Pairs,
@@ -149,6 +155,13 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<HookEdi
         Some(Ok(seconds)) if seconds <= LONGEST_OVERLAP.as_secs() => Some(Duration::from_secs(seconds)),
         Some(_) => return Err(Invalid::value("signing_token_overlap").into()),
     };
+    let retry = match input.retry.0 {
+        Some(Some(words)) if !words.is_empty() => {
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            Some(Some(OwnRetry::parse(&words).map_err(|error| ApiError::unprocessable(format!("retry {error}")))?))
+        }
+        other => other.map(|_| None),
+    };
     let template = input.custom_webhook_template.0.filter(|_| scope != Scope::Instance);
     if template.iter().flatten().any(|text| text.chars().count() > body_template::MAX_LEN) {
         let longest = body_template::MAX_LEN;
@@ -179,6 +192,7 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<HookEdi
         custom_headers: pairs(input.custom_headers, "Custom headers validation failed: there are more than 20")?,
         url_variables: pairs(input.url_variables, "url_variables: there are more than 20")?,
         body_template: template,
+        retry,
         name: input.name.0.map(|text| text.map(|text| text.0)),
         description: input.description.0.map(|text| text.map(|text| text.0)),
     })
