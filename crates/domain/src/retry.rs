@@ -19,10 +19,10 @@ pub enum RetryError {
     /// Neither a preset nor a duration.
     #[error("must be standard, gitlab, patient, or pauses such as 10s, 5m, 2h or 1d; {0:?} is none of them")]
     Word(String),
-    /// Over [`MOST_PAUSES`].
+    /// Over 30 pauses.
     #[error("has more than {MOST_PAUSES} pauses")]
     TooMany,
-    /// Over [`LONGEST_PAUSE`].
+    /// A pause over seven days.
     #[error("has a pause of more than seven days")]
     TooLong,
 }
