@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::outcome::Outcome;
+use crate::time::parse_duration;
 
 /// A fraction in `[0, 1)` drawn by the caller.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -68,10 +69,7 @@ impl OwnRetry {
 }
 
 fn pause(word: &str) -> Result<Duration, RetryError> {
-    let wrong = || RetryError::Word(word.to_owned());
-    let span: jiff::Span = word.parse().map_err(|_| wrong())?;
-    let signed = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
-    let pause = Duration::try_from(signed).map_err(|_| wrong())?;
+    let pause = parse_duration(word).ok_or_else(|| RetryError::Word(word.to_owned()))?;
     if pause > LONGEST_PAUSE { Err(RetryError::TooLong) } else { Ok(pause) }
 }
 

@@ -63,6 +63,14 @@ impl Timestamp {
     }
 }
 
+/// A duration as people write it: `10s`, `1m 30s`, `14d`. `None` if it is none. Days have 24 hours, whatever a clock change
+/// would make of them.
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let span: jiff::Span = text.parse().ok()?;
+    Duration::try_from(span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

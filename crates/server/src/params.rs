@@ -122,19 +122,14 @@ impl Params {
     }
 }
 
-/// Parameters of `/api/v1`, where what is wrong with them is told as problem details.
+/// Parameters as a struct, for handlers with nothing to look at before.
 pub struct Input<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequest<Arc<App>> for Input<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
-        let problem = |text: String| ApiError::problem(StatusCode::BAD_REQUEST, text);
-        let params = Params::from_request(request, app).await.map_err(|error| match error {
-            ApiError::Error(StatusCode::BAD_REQUEST, text) => problem(text),
-            other => other,
-        })?;
-        params.read().map(Self).map_err(|error| problem(error.to_string()))
+        Ok(Self(Params::from_request(request, app).await?.read()?))
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use quickdraw_domain::retry::RetryPolicy;
+use quickdraw_domain::time::parse_duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A duration, written `10s`, `1m 30s`, `14d`.
@@ -37,10 +38,7 @@ impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let wrong = || serde::de::Error::custom(format!("{text:?} is no duration; write it as 10s, 5m, 24h or 14d"));
-        let span: jiff::Span = text.parse().map_err(|_| wrong())?;
-        // Days of settings have 24 hours, whatever a clock change would make of them.
-        let signed = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
-        Duration::try_from(signed).map(Self).map_err(|_| wrong())
+        parse_duration(&text).map(Self).ok_or_else(wrong)
     }
 }
 

@@ -114,6 +114,7 @@ fn expected(role: &Role, method: &str, path: &str, foreign: bool) -> Door {
 }
 
 /// Numbers of what lies in a project and its group.
+#[derive(Clone)]
 struct Objects {
     project: i64,
     group: i64,
@@ -127,15 +128,7 @@ struct Objects {
 impl Objects {
     /// One's own project and group, with the numbers of what lies in others.
     fn with_parts_of(&self, other: &Self) -> Self {
-        Self {
-            project: self.project,
-            group: self.group,
-            hooks: other.hooks,
-            tokens: other.tokens,
-            attempts: other.attempts,
-            event: other.event.clone(),
-            delivery: other.delivery.clone(),
-        }
+        Self { project: self.project, group: self.group, ..other.clone() }
     }
 }
 
