@@ -137,18 +137,8 @@ pub enum Users {
     All,
     /// The one with this login, compared without case.
     Named(String),
-    /// Those with this in login or name, compared without case.
+    /// Those with this in login or name, compared without case; with less than three characters, those that are called so.
     With(String),
-}
-
-impl Users {
-    /// The parameter of its condition.
-    pub(crate) fn text(&self) -> Option<&str> {
-        match self {
-            Self::All => None,
-            Self::Named(text) | Self::With(text) => Some(text),
-        }
-    }
 }
 
 /// Which tokens to list.

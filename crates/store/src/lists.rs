@@ -58,6 +58,12 @@ pub struct Paged<T> {
     pub total: i64,
 }
 
+/// Whether a text is searched for inside of names and paths. One of fewer than three characters has no run of three that
+/// an index could know: it must be a name or a path as a whole, as in GitLab.
+pub(crate) fn is_part(text: &str) -> bool {
+    text.chars().nth(2).is_some()
+}
+
 /// Rows that are looked at for one page where a filter has no index: what a page costs at most.
 pub const MOST_LOOKED_AT: usize = 20_000;
 

@@ -16,6 +16,7 @@ mod insights;
 mod nodes;
 mod partitions;
 mod scopes;
+mod search;
 mod settle;
 
 use std::sync::Arc;
@@ -36,6 +37,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "bots", include_str!("migrations/postgres/0005_bots.sql")),
     (6, "rotation", include_str!("migrations/postgres/0006_rotation.sql")),
     (7, "retry", include_str!("migrations/postgres/0007_retry.sql")),
+    (8, "search", include_str!("migrations/postgres/0008_search.sql")),
 ];
 
 /// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.

@@ -81,7 +81,7 @@ pub struct ProjectEdit {
 /// Which groups or projects to list.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ScopeFilter {
-    /// Only with this in name or path, compared without case.
+    /// Only with this in name or path, compared without case; with less than three characters, only what is called so.
     pub search: Option<String>,
     /// Only directly in this group.
     pub parent: Option<GroupId>,

@@ -22,6 +22,7 @@ mod nodes;
 mod readers;
 mod rows;
 mod scopes;
+mod search;
 mod writer;
 
 use std::fs::File;
@@ -47,6 +48,7 @@ const MIGRATIONS: &[Migration] = &[
     (5, "bots", include_str!("migrations/sqlite/0005_bots.sql")),
     (6, "rotation", include_str!("migrations/sqlite/0006_rotation.sql")),
     (7, "retry", include_str!("migrations/sqlite/0007_retry.sql")),
+    (8, "search", include_str!("migrations/sqlite/0008_search.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[(1, "insights", include_str!("migrations/sqlite/0001_insights.sql"))];
 

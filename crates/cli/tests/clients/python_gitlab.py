@@ -86,7 +86,7 @@ def drive(base, sink_url):
     refused(lambda: ida.groups.get(gear.id), 404, "404 Group Not Found")
     assert [seen.username for seen in project.members_all.list()] == ["ida"] and gear.members.list() == []
     assert [seen.id for seen in ida.users.list(username="IDA")] == [user.id]
-    assert [seen.username for seen in root.users.list(search="id")] == ["ida"]
+    assert [seen.username for seen in root.users.list(search="ida")] == ["ida"]
     member.access_level = gitlab.const.DEVELOPER_ACCESS
     member.save()
     refused(lambda: ida.projects.get(project.id).hooks.list(get_all=True), 403, "403 Forbidden")

@@ -7,6 +7,7 @@ use quickdraw_domain::scope::Scope;
 use tokio_postgres::{GenericClient, Row};
 
 use super::Postgres;
+use super::search;
 use crate::access::{
     Access, Actor, Holder, Member, NewToken, NewUser, TOKEN, Token, Tokens, USED_EVERY_MICROS, User, UserEdit, Users,
     tokens_of,
@@ -112,16 +113,20 @@ impl Access for Postgres {
     }
 
     async fn list_users(&self, filter: Users, page: Page) -> Result<Paged<User>> {
-        let client = self.client().await?;
+        let mut client = self.client().await?;
+        let client = search::begin(&mut client).await?;
         let rows = match &filter {
             Users::All => "FROM users u WHERE $1::text IS NULL",
             Users::Named(_) => "FROM users u WHERE lower(u.username) = lower($1::text)",
             Users::With(_) => {
-                "FROM users u
-                 WHERE (strpos(lower(u.username), lower($1::text)) > 0 OR strpos(lower(u.name), lower($1::text)) > 0)"
+                "FROM users u WHERE (lower(u.username) LIKE lower($1::text) OR lower(u.name) LIKE lower($1::text))"
             }
         };
-        let text = filter.text();
+        let text = match filter {
+            Users::All => None,
+            Users::Named(name) => Some(name),
+            Users::With(text) => Some(search::pattern(&text)),
+        };
         let count = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT $2) l");
         let total = client.query_one(&count, &[&text, &page.counted()]).await?.get(0);
         let sql = format!("SELECT {USER} {rows} AND u.id > $2 ORDER BY u.id LIMIT $3 OFFSET $4");

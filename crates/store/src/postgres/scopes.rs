@@ -7,6 +7,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{GenericClient, Row};
 
 use super::Postgres;
+use super::search;
 use crate::error::{Error, Result};
 use crate::lists::{Page, Paged};
 use crate::scopes::{GroupEdit, Name, NewGroup, NewProject, ProjectEdit, ScopeFilter, Scopes, moved_path};
@@ -59,11 +60,11 @@ async fn list<T>(
         conditions += mine;
         with = MINE;
     }
-    if let Some(text) = &filter.search {
+    let text = filter.search.as_deref().map(search::pattern);
+    if let Some(text) = &text {
         parameters.push(text);
         let at = parameters.len();
-        conditions +=
-            &format!(" AND (strpos(lower(l.name), lower(${at})) > 0 OR strpos(lower(l.full_path), lower(${at})) > 0)");
+        conditions += &format!(" AND (lower(l.name) LIKE lower(${at}) OR lower(l.full_path) LIKE lower(${at}))");
     }
     if let Some(inside) = &inside {
         parameters.push(inside);
@@ -121,7 +122,11 @@ impl Scopes for Postgres {
     }
 
     async fn list_groups(&self, filter: ScopeFilter, page: Page) -> Result<Paged<Group>> {
-        list(&**self.client().await?, GROUPS, filter, page, read_group).await
+        let mut client = self.client().await?;
+        if filter.search.is_none() {
+            return list(&**client, GROUPS, filter, page, read_group).await;
+        }
+        list(&*search::begin(&mut client).await?, GROUPS, filter, page, read_group).await
     }
 
     async fn update_group(&self, id: GroupId, edit: GroupEdit) -> Result<Option<Group>> {
@@ -202,7 +207,11 @@ impl Scopes for Postgres {
     }
 
     async fn list_projects(&self, filter: ScopeFilter, page: Page) -> Result<Paged<Project>> {
-        list(&**self.client().await?, PROJECTS, filter, page, read_project).await
+        let mut client = self.client().await?;
+        if filter.search.is_none() {
+            return list(&**client, PROJECTS, filter, page, read_project).await;
+        }
+        list(&*search::begin(&mut client).await?, PROJECTS, filter, page, read_project).await
     }
 
     async fn update_project(&self, id: ProjectId, edit: ProjectEdit) -> Result<Option<Project>> {

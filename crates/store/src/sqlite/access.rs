@@ -7,6 +7,7 @@ use quickdraw_domain::scope::Scope;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::Sqlite;
+use super::search::{Found, find};
 use crate::access::{
     Access, Actor, Holder, Member, NewToken, NewUser, TOKEN, Token, Tokens, USED_EVERY_MICROS, User, UserEdit, Users,
     tokens_of,
@@ -120,19 +121,25 @@ impl Access for Sqlite {
 
     async fn list_users(&self, filter: Users, page: Page) -> Result<Paged<User>> {
         self.read(move |connection| {
-            let rows = match &filter {
-                Users::All => "FROM users u WHERE ?1 IS NULL",
-                Users::Named(_) => "FROM users u WHERE lower(u.username) = lower(?1)",
-                Users::With(_) => {
-                    "FROM users u WHERE (instr(lower(u.username), lower(?1)) > 0 OR instr(lower(u.name), lower(?1)) > 0)"
+            let Found { from, id, text } = match &filter {
+                Users::All => Found { from: "FROM users l WHERE ?1 = ''".to_owned(), id: "l.id", text: String::new() },
+                Users::Named(name) => Found {
+                    from: "FROM users l WHERE lower(l.username) = lower(?1)".to_owned(),
+                    id: "l.id",
+                    text: name.clone(),
+                },
+                Users::With(text) => {
+                    find("users", text, "?1", "lower(l.username) = lower(?1) OR lower(l.name) = lower(?1)")
                 }
             };
-            let text = filter.text();
-            let count = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT ?2)");
-            let total = connection.query_row(&count, (text, page.counted()), |row| row.get(0))?;
-            let sql = format!("SELECT {USER} {rows} AND u.id > ?2 ORDER BY u.id LIMIT ?3 OFFSET ?4");
+            let count = format!("SELECT count(*) FROM (SELECT 1 {from} LIMIT ?2)");
+            let total = connection.query_row(&count, (&text, page.counted()), |row| row.get(0))?;
+            let sql = format!(
+                "SELECT {USER} FROM users u
+                 WHERE u.id IN (SELECT {id} {from} AND {id} > ?2 ORDER BY {id} LIMIT ?3 OFFSET ?4) ORDER BY u.id"
+            );
             let mut statement = connection.prepare_cached(&sql)?;
-            let parameters = (text, page.after(), page.limit, page.offset());
+            let parameters = (&text, page.after(), page.limit, page.offset());
             let found = statement.query_map(parameters, |row| user(row, 0))?;
             Ok(Paged { rows: found.collect::<rusqlite::Result<_>>()?, total })
         })

@@ -119,7 +119,7 @@ pub(crate) async fn users_are_changed_and_deleted_with_all_that_is_theirs(fixtur
     store.create_token(token, NOON).await.expect("made");
     assert!(store.find_actor([1; 32], NOON).await.expect("read").is_some_and(|actor| actor.is_admin));
     let found = |filter| store.list_users(filter, ALL);
-    assert_eq!(found(Users::With("ID".to_owned())).await.expect("listed").rows[0].id, ida);
+    assert_eq!(found(Users::With("IDA".to_owned())).await.expect("listed").rows[0].id, ida);
     assert_eq!(found(Users::All).await.expect("listed").total, 3, "root among them");
     let group = Scope::Group(store.create_group(group(None, "g"), NOON).await.expect("made").id);
     store.add_member(group, ida, AccessLevel::Guest, Some(at(9))).await.expect("new");

@@ -9,7 +9,7 @@ use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
 use quickdraw_domain::{GroupId, NodeId, ProjectId, Secret, Trigger};
 use quickdraw_store::Error;
-use quickdraw_store::access::{NewUser, UserEdit};
+use quickdraw_store::access::{NewUser, UserEdit, Users};
 use quickdraw_store::lists::{Page, Start};
 use quickdraw_store::scopes::{GroupEdit, Name, NewGroup, NewProject, ProjectEdit, ScopeFilter};
 use uuid::Uuid;
@@ -177,7 +177,7 @@ pub(crate) async fn nodes_are_counted_while_they_live(fixture: Fixture) {
     store.heartbeat(node, at(5)).await.expect("heard");
     store.ping().await.expect("there");
     let condition = store.condition(at(5)).await.expect("looked");
-    assert_eq!((condition.nodes, condition.schema_version), (1, 7));
+    assert_eq!((condition.nodes, condition.schema_version), (1, 8));
     store.node_stopped(node).await.expect("stopped");
     assert_eq!(store.condition(at(5).plus(Duration::from_secs(1))).await.expect("looked").nodes, 0);
 }
@@ -263,6 +263,51 @@ pub(crate) async fn groups_and_projects_are_changed_searched_and_moved(fixture: 
     let changed = store.update_group(sub, edit).await.expect("written").expect("it is there");
     assert_eq!((changed.visibility_level, changed.full_path.as_str()), (20, "top/sub"));
     assert!(store.update_group(GroupId(999), GroupEdit::default()).await.expect("looked").is_none());
+}
+
+/// By runs of three characters, which names keep through changes; shorter texts are whole names or paths.
+pub(crate) async fn texts_are_found_in_names_and_paths(fixture: Fixture) {
+    let store = &fixture.store;
+    let groups = async |text: &str| {
+        let filter = ScopeFilter { search: Some(text.to_owned()), ..ScopeFilter::default() };
+        let found = store.list_groups(filter.clone(), ALL).await.expect("listed");
+        let behind = Page { start: Start::After(0), limit: 100 };
+        assert_eq!(store.list_groups(filter, behind).await.expect("listed").rows, found.rows);
+        found.rows.into_iter().map(|group| group.full_path).collect::<Vec<_>>()
+    };
+    let top = store.create_group(group(None, "tools"), NOON).await.expect("made").id;
+    store.create_group(group(Some(top), "x_y"), NOON).await.expect("made");
+    let odd = NewGroup { name: "50% \"of\" C:\\ AND NOT é".to_owned(), ..group(None, "odd") };
+    store.create_group(odd, NOON).await.expect("made");
+    assert_eq!(groups("OOL").await, ["tools", "tools/x_y"]);
+    assert_eq!(groups("x_y").await, ["tools/x_y"]);
+    assert!(groups("x%y").await.is_empty() && groups("xyy").await.is_empty());
+    for part in ["50%", "\"of\"", "C:\\", "AND NOT", "T é"] {
+        assert_eq!(groups(part).await, ["odd"], "{part}");
+    }
+    assert!(groups("to").await.is_empty(), "two characters are a whole name");
+    assert!(groups("x\"").await.is_empty() && groups("_%").await.is_empty());
+    let rename = GroupEdit { path: Some("io".to_owned()), name: Some("Øl".to_owned()), ..GroupEdit::default() };
+    store.update_group(top, rename).await.expect("written");
+    assert!(groups("tools").await.is_empty());
+    assert_eq!(groups("IO").await, ["io"]);
+    assert_eq!(groups("Øl").await, ["io"]);
+    assert_eq!(groups("io/").await, ["io/x_y"]);
+    store.delete_group(top).await.expect("deleted");
+    assert!(groups("io/").await.is_empty(), "what was in the group went with it");
+    let users = async |text: &str| {
+        let found = store.list_users(Users::With(text.to_owned()), ALL).await.expect("listed").rows;
+        found.into_iter().map(|user| user.username).collect::<Vec<_>>()
+    };
+    assert_eq!(users("minist").await, ["root"], "who was there before the index");
+    let new = NewUser { username: "ida".to_owned(), name: "Ida Sling".to_owned(), email: None, is_admin: false };
+    let id = store.create_user(new, NOON).await.expect("made").id;
+    assert_eq!((users("A SLI").await, users("id").await.len()), (vec!["ida".to_owned()], 0));
+    let edit = UserEdit { username: Some("li".to_owned()), ..UserEdit::default() };
+    store.update_user(id, edit).await.expect("written");
+    assert_eq!((users("ida").await, users("LI").await), (vec!["li".to_owned()], vec!["li".to_owned()]));
+    store.delete_user(id).await.expect("deleted");
+    assert!(users("ida").await.is_empty() && users("li").await.is_empty());
 }
 
 /// What one of them looked at before the other wrote must not be written back, and no path may keep an old beginning.

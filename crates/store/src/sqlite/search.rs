@@ -1,0 +1,29 @@
+//! Texts that are looked for in names and paths.
+
+use crate::lists::is_part;
+
+/// Rows `l` of a table in which a text is found.
+pub(super) struct Found {
+    /// A `FROM` with the condition in its `WHERE`.
+    pub(super) from: String,
+    /// The number of a row, in the order that rows are found in.
+    pub(super) id: &'static str,
+    /// The parameter of the condition.
+    pub(super) text: String,
+}
+
+/// Finds a text. `parameter` is where the statement has [`Found::text`], `whole` the condition that a name or path is it.
+pub(super) fn find(table: &str, text: &str, parameter: &str, whole: &str) -> Found {
+    if !is_part(text) {
+        return Found { from: format!("FROM {table} l WHERE ({whole})"), id: "l.id", text: text.to_owned() };
+    }
+    Found {
+        // A cross join keeps the order: a page begins behind its number and ends when it is full.
+        from: format!(
+            "FROM {table}_search s CROSS JOIN {table} l ON l.id = s.rowid WHERE s.{table}_search MATCH {parameter}"
+        ),
+        id: "s.rowid",
+        // One phrase, which has no operators: https://sqlite.org/fts5.html#fts5_strings
+        text: format!("\"{}\"", text.replace('"', "\"\"")),
+    }
+}
