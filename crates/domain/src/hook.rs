@@ -35,6 +35,9 @@ pub struct Hook {
     pub previous_signing_token: Option<(SigningToken, Timestamp)>,
     /// What it wants to hear of.
     pub triggers: TriggerSet,
+    /// Whether somebody said, yes or no, that it wants confidential notes. It hears none before; GitLab shows the
+    /// difference.
+    pub confidential_notes_set: bool,
     /// Off means no certificate check at all, as in GitLab.
     pub enable_ssl_verification: bool,
     /// Which pushes it wants to hear of.
@@ -73,6 +76,7 @@ impl Hook {
             signing_token: None,
             previous_signing_token: None,
             triggers: TriggerSet::default(),
+            confidential_notes_set: false,
             enable_ssl_verification: true,
             branch_filter: BranchFilter::All,
             custom_headers: NamedValues::default(),

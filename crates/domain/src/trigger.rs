@@ -18,6 +18,8 @@ impl Trigger {
     pub const PUSH: Self = Self::known("push_hooks");
     /// Pushes of tags.
     pub const TAG_PUSH: Self = Self::known("tag_push_hooks");
+    /// Notes that not everybody may read.
+    pub const CONFIDENTIAL_NOTE: Self = Self::known("confidential_note_hooks");
     /// Something that no row describes. It is stored and shown, never refused.
     pub const UNKNOWN: Self = Self(0);
 

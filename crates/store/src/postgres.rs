@@ -38,6 +38,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "rotation", include_str!("migrations/postgres/0006_rotation.sql")),
     (7, "retry", include_str!("migrations/postgres/0007_retry.sql")),
     (8, "search", include_str!("migrations/postgres/0008_search.sql")),
+    (9, "confidential_notes", include_str!("migrations/postgres/0009_confidential_notes.sql")),
 ];
 
 /// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.

@@ -25,6 +25,14 @@ pub(crate) fn hooks_of_all_levels_are_made_changed_and_deleted(engine: Engine) {
         assert_eq!((&hook["token_present"], &hook["alert_status"]), (&json!(true), &json!("executable")));
         assert_eq!(hook["push_events"], json!(hooks != "/api/v4/hooks"), "the default of {hooks}");
         let one = format!("{hooks}/{}", hook["id"]);
+        if hooks.contains("/projects/") {
+            assert!(hook["confidential_note_events"].is_null(), "until it is set, and after other changes");
+            assert!(server.call("PUT", &one, r#"{"name":"o"}"#).json()["confidential_note_events"].is_null());
+            for on in [false, true] {
+                let set = server.call("PUT", &one, &json!({ "confidential_note_events": on }).to_string()).json();
+                assert_eq!((&set["confidential_note_events"], &server.get(&one)), (&json!(on), &set));
+            }
+        }
         // What python-gitlab's save() sends: the list as it was read, and the URL as it was shown.
         let read = server.get(&one);
         let save =

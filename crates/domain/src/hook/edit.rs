@@ -138,6 +138,7 @@ impl Hook {
         }
         for (trigger, on) in edit.triggers {
             hook.triggers.set(trigger, on);
+            hook.confidential_notes_set |= trigger == Trigger::CONFIDENTIAL_NOTE;
         }
         hook.enable_ssl_verification = edit.enable_ssl_verification.unwrap_or(hook.enable_ssl_verification);
         if let Some(template) = edit.body_template {

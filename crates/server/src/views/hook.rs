@@ -10,7 +10,7 @@ use quickdraw_store::hooks::HookWithHealth;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -95,7 +95,14 @@ impl Hook {
             project_id,
             group_id,
             organization_id,
-            triggers: HookTriggers(shown.map(|(name, kind)| (name, hook.triggers.contains(kind))).collect()),
+            triggers: HookTriggers(
+                shown
+                    .map(|(name, kind)| {
+                        let said = kind != Trigger::CONFIDENTIAL_NOTE || hook.confidential_notes_set;
+                        (name, said.then(|| hook.triggers.contains(kind)))
+                    })
+                    .collect(),
+            ),
             enable_ssl_verification: hook.enable_ssl_verification,
             push_events_branch_filter: hook.branch_filter.text().map(str::to_owned),
             branch_filter_strategy: hook.branch_filter.strategy(),
@@ -118,7 +125,7 @@ impl Hook {
 }
 
 /// The attributes that select triggers, as the catalog has them.
-pub struct HookTriggers(Vec<(&'static str, bool)>);
+pub struct HookTriggers(Vec<(&'static str, Option<bool>)>);
 
 impl Serialize for HookTriggers {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -149,7 +156,14 @@ impl PartialSchema for HookTriggers {
                 on if on.is_empty() => format!("{} hooks.", levels.join(", ")),
                 on => format!("{} hooks; on by default for {} hooks.", levels.join(", "), on.join(" and ")),
             };
-            let flag = ObjectBuilder::new().schema_type(Type::Boolean).description(Some(text));
+            let (kind, text) = match kind {
+                Trigger::CONFIDENTIAL_NOTE => {
+                    let either = SchemaType::from_iter([Type::Boolean, Type::Null]);
+                    (either, format!("{text} Null for a project's hook until it is set."))
+                }
+                _ => (SchemaType::new(Type::Boolean), text),
+            };
+            let flag = ObjectBuilder::new().schema_type(kind).description(Some(text));
             object = object.property(name, flag);
         }
         object.into()

@@ -21,6 +21,7 @@ const HOOK: &str = "SELECT h.id, h.uuid, h.project_id, h.group_id, h.url, h.toke
     h.updated_at, h.custom_headers, h.url_variables, h.body_template,
     ARRAY (SELECT t.trigger_name FROM hook_triggers t WHERE t.hook_id = h.id), h.url_since, h.previous_signing_token,
     h.previous_signing_until, h.retry,
+    h.confidential_notes_set,
     coalesce(s.recent_failures, 0), coalesce(s.pauses, 0), s.disabled_until, coalesce(s.disabled, false)
     FROM hooks h LEFT JOIN hook_health s ON s.hook_id = h.id";
 
@@ -154,7 +155,7 @@ async fn write(
             "UPDATE hooks h SET url = $5, token = $6, signing_token = $7, enable_ssl_verification = $8,
                 branch_filter_strategy = $9, branch_filter = $10, name = $11, description = $12, updated_at = $13,
                 custom_headers = $14, url_variables = $15, body_template = $16, url_since = $17, previous_signing_token = $18,
-                previous_signing_until = $19, retry = $20
+                previous_signing_until = $19, retry = $20, confidential_notes_set = $21
              WHERE h.project_id IS NOT DISTINCT FROM $1 AND h.group_id IS NOT DISTINCT FROM $2 AND h.id = $3
                 AND h.updated_at = $4",
             &[
@@ -178,6 +179,7 @@ async fn write(
                 &sealed.previous_signing_token,
                 &sealed.previous_signing_until,
                 &hook.retry.as_ref().map(OwnRetry::text),
+&hook.confidential_notes_set,
             ],
         )
         .await?;
@@ -213,6 +215,7 @@ fn read(row: &Row, ring: &Ring) -> Result<HookWithHealth> {
         signing_token: opened.signing_token,
         previous_signing_token: opened.previous_signing_token,
         triggers: names.iter().filter_map(|name| Trigger::by_name(name)).collect(),
+        confidential_notes_set: row.get(22),
         enable_ssl_verification: row.get(7),
         branch_filter: branch_filter(&strategy, filter.as_deref())?,
         custom_headers: opened.custom_headers,
@@ -226,5 +229,5 @@ fn read(row: &Row, ring: &Ring) -> Result<HookWithHealth> {
         url_since: Timestamp::from_micros(row.get(18)),
         updated_at: Timestamp::from_micros(row.get(13)),
     };
-    Ok(HookWithHealth { hook, health: columns::health(row.get(22), row.get(23), row.get(24), row.get(25)) })
+    Ok(HookWithHealth { hook, health: columns::health(row.get(23), row.get(24), row.get(25), row.get(26)) })
 }

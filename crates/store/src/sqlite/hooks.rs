@@ -20,6 +20,7 @@ const HOOK: &str = "SELECT h.id, h.uuid, h.project_id, h.group_id, h.url, h.toke
     h.updated_at, h.custom_headers, h.url_variables, h.body_template,
     (SELECT group_concat(t.trigger_name) FROM hook_triggers t WHERE t.hook_id = h.id), h.url_since, h.previous_signing_token,
     h.previous_signing_until, h.retry,
+    h.confidential_notes_set,
     coalesce(s.recent_failures, 0), coalesce(s.pauses, 0), s.disabled_until, coalesce(s.disabled, 0)
     FROM hooks h LEFT JOIN hook_health s ON s.hook_id = h.id";
 
@@ -133,7 +134,7 @@ fn write(connection: &Connection, hook: &Hook, sealed: &StoredHook, unchanged_si
         "UPDATE hooks SET url = ?5, token = ?6, signing_token = ?7, enable_ssl_verification = ?8,
            branch_filter_strategy = ?9, branch_filter = ?10, name = ?11, description = ?12, updated_at = ?13,
            custom_headers = ?14, url_variables = ?15, body_template = ?16, url_since = ?17, previous_signing_token = ?18,
-           previous_signing_until = ?19, retry = ?20
+           previous_signing_until = ?19, retry = ?20, confidential_notes_set = ?21
          WHERE id = ?1 AND project_id IS ?2 AND group_id IS ?3 AND updated_at = ?4",
     )?;
     let written = update.execute(rusqlite::params![
@@ -157,6 +158,7 @@ fn write(connection: &Connection, hook: &Hook, sealed: &StoredHook, unchanged_si
         sealed.previous_signing_token,
         sealed.previous_signing_until,
         hook.retry.as_ref().map(OwnRetry::text),
+        hook.confidential_notes_set,
     ])?;
     if written == 0 {
         return Ok(false);
@@ -217,6 +219,7 @@ fn read(row: &Row<'_>, ring: &Ring) -> Result<HookWithHealth> {
             .flat_map(|names| names.split(','))
             .filter_map(quickdraw_domain::Trigger::by_name)
             .collect::<TriggerSet>(),
+        confidential_notes_set: row.get(22)?,
         enable_ssl_verification: row.get(7)?,
         branch_filter: branch_filter(&strategy, filter.as_deref())?,
         custom_headers: opened.custom_headers,
@@ -230,5 +233,5 @@ fn read(row: &Row<'_>, ring: &Ring) -> Result<HookWithHealth> {
         url_since: Timestamp::from_micros(row.get(18)?),
         updated_at: Timestamp::from_micros(row.get(13)?),
     };
-    Ok(HookWithHealth { hook, health: deliveries::read_health(row, 22)? })
+    Ok(HookWithHealth { hook, health: deliveries::read_health(row, 23)? })
 }

@@ -137,7 +137,9 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<HookEdi
         let row = trigger.row();
         if let Some(attribute) = row.attribute.filter(|_| row.levels.contain(scope)) {
             let given: Option<bool> = params.one(attribute)?;
-            let default = new.then(|| row.on_by_default.contain(scope));
+            // GitLab has no default for one of them, and shows null.
+            let unset = trigger == Trigger::CONFIDENTIAL_NOTE && matches!(scope, Scope::Project(_));
+            let default = (new && !unset).then(|| row.on_by_default.contain(scope));
             triggers.extend(given.or(default).map(|on| (trigger, on)));
         }
     }
