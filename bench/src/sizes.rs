@@ -10,6 +10,7 @@ use quickdraw_domain::event::{Event, Source};
 use quickdraw_domain::health::DisablePolicy;
 use quickdraw_domain::hook::{Hook, HookUrl};
 use quickdraw_domain::outcome::Outcome;
+use quickdraw_domain::recursion::Chain;
 use quickdraw_domain::retry::{Chance, RetryPolicy};
 use quickdraw_domain::scope::{Place as Where, Scope};
 use quickdraw_domain::settle::Policies;
@@ -72,7 +73,7 @@ fn new_event() -> NewEvent {
 /// Events in the journal, each owed to every hook.
 pub(crate) async fn fill(store: &SharedStore, hooks: &[HookId], number: usize) -> anyhow::Result<()> {
     let deliver = hooks.to_vec();
-    let decide = Arc::new(move |_: &Event| FannedOut { deliver: deliver.clone(), skip: Vec::new() });
+    let decide = Arc::new(move |_: &Event, _: &mut Chain| FannedOut { deliver: deliver.clone(), skip: Vec::new() });
     let version = store.directory_version().await?;
     let mut left = number;
     while left > 0 {
@@ -99,7 +100,7 @@ pub(crate) async fn disk(engine: &Engine) -> anyhow::Result<()> {
     let per_event = (size(engine, &place, "events").await? - empty) / NUMBER as u64;
     let version = store.directory_version().await?;
     let deliver = hooks.clone();
-    let decide = Arc::new(move |_: &Event| FannedOut { deliver: deliver.clone(), skip: Vec::new() });
+    let decide = Arc::new(move |_: &Event, _: &mut Chain| FannedOut { deliver: deliver.clone(), skip: Vec::new() });
     while store.fan_out(500, now(), version, decide.clone()).await?.events > 0 {}
     let before = size(engine, &place, "attempts").await?;
     attempt_all(&store).await?;

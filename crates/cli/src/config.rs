@@ -131,11 +131,12 @@ pub(crate) struct Limits {
     pub(crate) project_hooks: u32,
     pub(crate) group_hooks: u32,
     pub(crate) by_hand_per_minute: usize,
+    pub(crate) deliveries_per_minute: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { project_hooks: 100, group_hooks: 50, by_hand_per_minute: 5 }
+        Self { project_hooks: 100, group_hooks: 50, by_hand_per_minute: 5, deliveries_per_minute: 0 }
     }
 }
 

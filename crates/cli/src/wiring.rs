@@ -164,6 +164,7 @@ pub(crate) async fn belt(config: &Config, store: SharedStore) -> anyhow::Result<
         lease,
         instance: config.server.external_url.clone(),
         retention: config.history.retention.0,
+        per_minute: config.limits.deliveries_per_minute,
     };
     let resolver = Hickory::from_system().context("failed to read the system's resolver settings")?;
     let limits = Limits { deadline: timeout, connect: Limits::default().connect.min(timeout), ..Limits::default() };

@@ -3,6 +3,7 @@
 use crate::event::Event;
 use crate::hook::Hook;
 use crate::hook::branch_filter::Passage;
+use crate::recursion::Chain;
 use crate::scope::{Place, Scope};
 use crate::{GroupId, Trigger};
 
@@ -16,38 +17,41 @@ pub enum SkipReason {
     BranchFilterGaveUp,
     /// The hook was made after the event happened.
     TooYoung,
+    /// The hook fired already in the chain that the event continues.
+    Recursion,
+    /// The chain that the event continues has called too many hooks.
+    LongChain,
+    /// The namespace has had its deliveries for this minute.
+    RateLimit,
 }
 
+/// All reasons: what the databases store (never change a number), and the word of the API.
+const REASONS: [(SkipReason, i16, &str); 6] = [
+    (SkipReason::BranchFilter, 1, "branch_filter"),
+    (SkipReason::TooYoung, 2, "hook_created_later"),
+    (SkipReason::BranchFilterGaveUp, 3, "branch_filter_gave_up"),
+    (SkipReason::Recursion, 4, "recursion"),
+    (SkipReason::LongChain, 5, "chain_too_long"),
+    (SkipReason::RateLimit, 6, "rate_limit"),
+];
+
 impl SkipReason {
-    /// What the databases store. Never change a number.
+    /// What the databases store.
     #[must_use]
-    pub const fn code(self) -> i16 {
-        match self {
-            Self::BranchFilter => 1,
-            Self::TooYoung => 2,
-            Self::BranchFilterGaveUp => 3,
-        }
+    pub fn code(self) -> i16 {
+        REASONS.iter().find(|(reason, ..)| *reason == self).map_or(0, |(_, code, _)| *code)
     }
 
     /// From what the databases store.
     #[must_use]
-    pub const fn from_code(code: i16) -> Option<Self> {
-        match code {
-            1 => Some(Self::BranchFilter),
-            2 => Some(Self::TooYoung),
-            3 => Some(Self::BranchFilterGaveUp),
-            _ => None,
-        }
+    pub fn from_code(code: i16) -> Option<Self> {
+        REASONS.iter().find(|(_, known, _)| *known == code).map(|(reason, ..)| *reason)
     }
 
     /// The word of the API.
     #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::BranchFilter => "branch_filter",
-            Self::TooYoung => "hook_created_later",
-            Self::BranchFilterGaveUp => "branch_filter_gave_up",
-        }
+    pub fn word(self) -> &'static str {
+        REASONS.iter().find(|(reason, ..)| *reason == self).map_or("", |(.., word)| word)
     }
 }
 
@@ -87,9 +91,10 @@ pub fn hears(scope: Scope, place: Place, groups: &[GroupId]) -> bool {
     }
 }
 
-/// Decides about one candidate, a hook in whose hearing the event happened.
+/// Decides about one candidate, a hook in whose hearing the event happened. `chain` is what fired before in the event's
+/// chain: nothing, if it continues none.
 #[must_use]
-pub fn select(event: &Event, hook: &Hook) -> Decision {
+pub fn select(event: &Event, hook: &Hook, chain: &Chain) -> Decision {
     if !selects(hook, event.trigger) {
         return Decision::NotSelected;
     }
@@ -99,7 +104,7 @@ pub fn select(event: &Event, hook: &Hook) -> Decision {
     }
     let branch = event.branch().filter(|_| event.trigger.row().branch_filter);
     match branch.map_or(Passage::Passes, |branch| hook.branch_filter.judge(branch)) {
-        Passage::Passes => Decision::Deliver,
+        Passage::Passes => chain.stops(hook.id).map_or(Decision::Deliver, Decision::Skip),
         Passage::Stopped => Decision::Skip(SkipReason::BranchFilter),
         Passage::GaveUp => Decision::Skip(SkipReason::BranchFilterGaveUp),
     }
@@ -149,8 +154,8 @@ pub(crate) mod tests {
     #[test]
     fn a_hook_gets_what_it_selects() {
         let hook = hook(Scope::Project(ProjectId(1)), &[Trigger::PUSH]);
-        assert_eq!(select(&push("refs/heads/main"), &hook), Decision::Deliver);
-        assert_eq!(select(&push("refs/tags/v1"), &hook), Decision::NotSelected);
+        assert_eq!(select(&push("refs/heads/main"), &hook, &Chain::default()), Decision::Deliver);
+        assert_eq!(select(&push("refs/tags/v1"), &hook, &Chain::default()), Decision::NotSelected);
     }
 
     #[test]
@@ -166,15 +171,18 @@ pub(crate) mod tests {
     fn the_branch_filter_stops_branches_only() {
         let mut hook = hook(Scope::Project(ProjectId(1)), &[Trigger::PUSH, Trigger::TAG_PUSH]);
         hook.branch_filter = BranchFilter::parse("wildcard", Some("production/*")).expect("a filter");
-        assert_eq!(select(&push("refs/heads/production/eu"), &hook), Decision::Deliver);
-        assert_eq!(select(&push("refs/heads/main"), &hook), Decision::Skip(SkipReason::BranchFilter));
-        assert_eq!(select(&push("refs/tags/main"), &hook), Decision::Deliver);
+        assert_eq!(select(&push("refs/heads/production/eu"), &hook, &Chain::default()), Decision::Deliver);
+        assert_eq!(
+            select(&push("refs/heads/main"), &hook, &Chain::default()),
+            Decision::Skip(SkipReason::BranchFilter)
+        );
+        assert_eq!(select(&push("refs/tags/main"), &hook, &Chain::default()), Decision::Deliver);
     }
 
     #[test]
     fn a_hook_is_not_owed_what_happened_before_it_was_made() {
         let mut hook = hook(Scope::Project(ProjectId(1)), &[Trigger::PUSH]);
         hook.created_at = Timestamp::from_seconds(21);
-        assert_eq!(select(&push("refs/heads/main"), &hook), Decision::Skip(SkipReason::TooYoung));
+        assert_eq!(select(&push("refs/heads/main"), &hook, &Chain::default()), Decision::Skip(SkipReason::TooYoung));
     }
 }

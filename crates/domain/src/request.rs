@@ -6,12 +6,11 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 use crate::event::Event;
 use crate::hook::body_template::{self, TemplateError};
 use crate::hook::{Hook, HookUrl};
+use crate::recursion::begun_by;
 use crate::scope::Scope;
 use crate::signature::hub_signature;
 use crate::{DeliveryId, Timestamp};
@@ -59,7 +58,7 @@ pub fn build(
     headers.push(("X-Gitlab-Event".into(), header.to_owned()));
     headers.push(("X-Gitlab-Instance".into(), instance.to_owned()));
     headers.push(("X-Gitlab-Webhook-UUID".into(), hook.uuid.to_string()));
-    headers.push(("X-Gitlab-Event-UUID".into(), event.chain.unwrap_or_else(|| fresh_chain(delivery)).to_string()));
+    headers.push(("X-Gitlab-Event-UUID".into(), event.chain.unwrap_or_else(|| begun_by(delivery)).to_string()));
     headers.push(("Idempotency-Key".into(), key.clone()));
     headers.push(("webhook-id".into(), key.clone()));
     headers.push(("webhook-timestamp".into(), now.as_seconds().to_string()));
@@ -90,14 +89,6 @@ pub fn build(
     Ok(Request { url: hook.url.clone(), headers, body, verify_tls: hook.enable_ssl_verification })
 }
 
-/// `X-Gitlab-Event-UUID` of a delivery that continues no chain: its own, and the same on every attempt.
-fn fresh_chain(delivery: DeliveryId) -> Uuid {
-    let digest = Sha256::new().chain_update(b"X-Gitlab-Event-UUID").chain_update(delivery.0.as_bytes()).finalize();
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    uuid::Builder::from_random_bytes(bytes).into_uuid()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,6 +96,7 @@ mod tests {
     use crate::hook::HookUrl;
     use crate::signature::SigningToken;
     use crate::{HookId, ProjectId, Secret, Trigger};
+    use uuid::Uuid;
 
     fn lines(request: &Request) -> String {
         let lines: Vec<String> = request.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
@@ -128,7 +120,7 @@ mod tests {
         X-Gitlab-Event: Push Hook
         X-Gitlab-Instance: https://git.example.com
         X-Gitlab-Webhook-UUID: 00000000-0000-0000-0000-000002affd2d
-        X-Gitlab-Event-UUID: 219f3072-9e8e-4838-9771-90065e23c721
+        X-Gitlab-Event-UUID: 7d8da2d5-93e8-82e6-92b0-38008b81ef09
         Idempotency-Key: 01920000-0000-7982-bddd-b9c768dba602
         webhook-id: 01920000-0000-7982-bddd-b9c768dba602
         webhook-timestamp: 1744578123
@@ -148,7 +140,7 @@ mod tests {
         X-Gitlab-Event: System Hook
         X-Gitlab-Instance: https://git.example.com
         X-Gitlab-Webhook-UUID: 00000000-0000-0000-0000-000002affd2d
-        X-Gitlab-Event-UUID: 219f3072-9e8e-4838-9771-90065e23c721
+        X-Gitlab-Event-UUID: 7d8da2d5-93e8-82e6-92b0-38008b81ef09
         Idempotency-Key: 01920000-0000-7982-bddd-b9c768dba602
         webhook-id: 01920000-0000-7982-bddd-b9c768dba602
         webhook-timestamp: 1744578123

@@ -18,6 +18,7 @@ use crate::deliver::slots::SlotLimits;
 use crate::deliver::transport::Transport;
 use crate::directory::Index;
 use crate::ingest::Ingest;
+use crate::rates::Rates;
 
 /// Unpacked bodies that may be in memory for attempts at once, in KiB. Far beyond what slots of usual bodies need.
 const BODIES_KIB: usize = 256 << 10;
@@ -39,6 +40,8 @@ pub struct Settings {
     pub instance: String,
     /// How long history is kept.
     pub retention: Duration,
+    /// Deliveries a minute of project and group hooks under one top-level group; 0 for no limit.
+    pub per_minute: u32,
 }
 
 /// The belt. Cheap to share; everything behind it is.
@@ -51,6 +54,7 @@ pub struct Belt {
     pub(crate) wakes: Arc<Wakes>,
     pub(crate) ingest: Ingest,
     pub(crate) flow: Flow,
+    pub(crate) rates: Arc<Rates>,
     /// Room for unpacked bodies of attempts under way, in KiB.
     pub(crate) bodies: Semaphore,
     index: ArcSwap<Index>,
@@ -73,6 +77,7 @@ impl Belt {
         let directory = store.directory().await?;
         Ok(Arc::new(Self {
             flow: Flow::new(settings.slots, settings.deadline),
+            rates: Arc::new(Rates::new(settings.per_minute)),
             bodies: Semaphore::new(BODIES_KIB),
             store,
             transport,

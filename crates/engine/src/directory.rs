@@ -3,13 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use quickdraw_domain::audience::{Decision, hears, select, selects};
+use quickdraw_domain::audience::{Decision, SkipReason, hears, select, selects};
 use quickdraw_domain::event::Event;
 use quickdraw_domain::hook::Hook;
+use quickdraw_domain::recursion::Chain;
 use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::{GroupId, HookId, ProjectId, Timestamp, Trigger};
 use quickdraw_store::events::FannedOut;
 use quickdraw_store::hooks::Directory;
+
+use crate::rates::Rates;
 
 /// Most projects of a group that are named.
 const MOST_PROJECTS: usize = 20;
@@ -103,18 +106,31 @@ impl Index {
         projects
     }
 
-    /// Who gets an event.
+    /// Who gets an event. Adds to its chain who fires now, and counts that for the namespace.
     #[must_use]
-    pub fn audience(&self, event: &Event) -> FannedOut {
+    pub fn audience(&self, event: &Event, chain: &mut Chain, rates: &Rates) -> FannedOut {
         let mut audience = FannedOut::default();
         for hook in self.in_hearing(event.place) {
-            match select(event, hook) {
-                Decision::Deliver => audience.deliver.push(hook.id),
+            match select(event, hook, chain) {
+                Decision::Deliver if !rates.count(self.namespace(event.place, hook.scope), event.received_at) => {
+                    audience.skip.push((hook.id, SkipReason::RateLimit));
+                }
+                Decision::Deliver => {
+                    if event.chain.is_some() {
+                        chain.add(hook.id);
+                    }
+                    audience.deliver.push(hook.id);
+                }
                 Decision::Skip(reason) => audience.skip.push((hook.id, reason)),
                 Decision::NotSelected => {}
             }
         }
         audience
+    }
+
+    /// The top-level group that a hook's delivery counts for. System hooks are counted nowhere, as in GitLab.
+    fn namespace(&self, place: Place, hook: Scope) -> Option<GroupId> {
+        if hook == Scope::Instance { None } else { self.groups_of(place).last().copied() }
     }
 
     fn in_hearing(&self, place: Place) -> impl Iterator<Item = &Arc<Hook>> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use quickdraw_domain::event::Event;
+use quickdraw_domain::recursion::Chain;
 
 use crate::belt::Belt;
 
@@ -17,7 +18,8 @@ impl Belt {
         loop {
             let index = self.index().clone();
             let version = index.version();
-            let decide = Arc::new(move |event: &Event| index.audience(event));
+            let rates = Arc::clone(&self.rates);
+            let decide = Arc::new(move |event: &Event, chain: &mut Chain| index.audience(event, chain, &rates));
             let count = self.store.fan_out(BATCH, self.clock.now(), version, decide).await?;
             if count.outdated {
                 self.refresh_directory().await?;

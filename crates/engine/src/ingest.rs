@@ -8,15 +8,17 @@ use std::sync::{PoisonError, RwLock};
 
 use quickdraw_domain::delivery::Tally;
 use quickdraw_domain::event::{DedupeKey, Event, Source};
+use quickdraw_domain::recursion::Chain;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{DeliveryId, EventId, Timestamp, Trigger};
 use quickdraw_store::deliveries::Claimed;
-use quickdraw_store::events::{Appended, Decided, NewEvent};
+use quickdraw_store::events::{Appended, Chains, Decided, NewEvent};
 use quickdraw_store::{Error, Packed};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::belt::Belt;
+use crate::directory::Index;
 use crate::telemetry;
 
 /// Most events that share a commit.
@@ -120,7 +122,7 @@ impl Belt {
         for new in &events {
             metrics::counter!(telemetry::EVENTS, "trigger" => new.event.trigger.row().name).increment(1);
         }
-        let taken = self.decide(&mut events);
+        let taken = self.decide(&mut events).await;
         match self.store.append_events(events).await {
             Ok(appended) => {
                 // Receivers first: nobody's answer is worth more than a delivery, and both are on disk.
@@ -143,15 +145,25 @@ impl Belt {
 
     /// Decides who gets each event, from memory, and takes what can begin at once. Gives, for each event, what was taken
     /// and whether some of it is left for a claim.
-    fn decide(&self, events: &mut [NewEvent]) -> Vec<(Vec<Claimed>, bool)> {
-        let (index, now) = (self.index(), self.clock.now());
+    async fn decide(&self, events: &mut [NewEvent]) -> Vec<(Vec<Claimed>, bool)> {
+        let (index, now) = (self.index().clone(), self.clock.now());
+        let mut chains = self.chains(&index, events, now).await;
         let lease_until = now.plus(self.settings.lease);
         let decide = |new: &mut NewEvent| {
             if now < index.newest_hook() {
                 // The clock was set back: hooks must not look as if they were made after the event.
                 new.event.received_at = index.newest_hook();
             }
-            let audience = index.audience(&new.event);
+            let mut none = Chain::default();
+            let chain = match new.event.chain {
+                Some(chain) => match chains.as_mut() {
+                    Some(chains) => chains.entry(chain).or_default(),
+                    // Nobody could say what fired in it: fan-out will.
+                    None => return (Vec::new(), true),
+                },
+                None => &mut none,
+            };
+            let audience = index.audience(&new.event, chain, &self.rates);
             let hooks =
                 if audience.deliver.is_empty() { Vec::new() } else { self.flow.take(&index, &audience.deliver, now) };
             let claimed = hooks.iter().map(|hook| Claimed {
@@ -168,6 +180,17 @@ impl Belt {
             taken
         };
         events.iter_mut().map(decide).collect()
+    }
+
+    /// What fired in the chains that these events continue, with one query for all of them, and none where nobody listens.
+    async fn chains(&self, index: &Index, events: &[NewEvent], now: Timestamp) -> Option<Chains> {
+        let heard = |new: &&NewEvent| new.event.chain.is_some() && index.is_heard(new.event.place, new.event.trigger);
+        let chains: Vec<Uuid> = events.iter().filter(heard).filter_map(|new| new.event.chain).collect();
+        if chains.is_empty() {
+            return Some(Chains::default());
+        }
+        let found = self.store.chains(chains, now).await;
+        found.inspect_err(|error| tracing::warn!(%error, "failed to read what fired in chains of events")).ok()
     }
 
     /// Hands what was taken to the deliver worker, and wakes whoever has to do with the rest.

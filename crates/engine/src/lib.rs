@@ -19,6 +19,7 @@ mod fan_out;
 mod ingest;
 pub mod lifecycle;
 mod project;
+mod rates;
 mod sweep;
 pub mod telemetry;
 mod worker;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use quickdraw_domain::recursion::REMEMBERED;
+
 use crate::belt::Belt;
 use crate::telemetry;
 
@@ -47,6 +49,7 @@ impl Belt {
         self.store.prepare_partitions(now).await?;
         let kept = Duration::from_secs(86_400 * quickdraw_store::audit::KEPT_DAYS);
         while self.store.prune_audit(now.minus(kept), PRUNE_BATCH).await? >= PRUNE_BATCH {}
+        while self.store.forget_chains(now.minus(REMEMBERED), PRUNE_BATCH).await? >= PRUNE_BATCH {}
         let before = now.minus(self.settings.retention);
         while self.store.prune(before, PRUNE_BATCH).await? >= PRUNE_BATCH {
             // Between two batches others get their turn.

@@ -1,11 +1,14 @@
 //! The journal: events are appended, fanned out, read, and one day pruned.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::event::{DedupeKey, Event};
+use quickdraw_domain::recursion::Chain;
 use quickdraw_domain::{EventId, HookId, ProjectId, Timestamp, Trigger};
+use uuid::Uuid;
 
 use crate::error::Result;
 use crate::lists::Scanned;
@@ -80,8 +83,25 @@ pub struct FannedOut {
     pub skip: Vec<(HookId, SkipReason)>,
 }
 
-/// Decides who gets an event. It runs inside the transaction, so it must be a look into memory and nothing else.
-pub type Decide = Arc<dyn Fn(&Event) -> FannedOut + Send + Sync>;
+/// Decides who gets an event, given what fired before in its chain, and adds to that. It runs inside the transaction, so it
+/// must be a look into memory and nothing else.
+pub type Decide = Arc<dyn Fn(&Event, &mut Chain) -> FannedOut + Send + Sync>;
+
+/// What fired in each of several chains.
+pub type Chains = HashMap<Uuid, Chain>;
+
+/// Puts together what fired in chains, from rows of chain, hook and time.
+pub(crate) fn chains_of(
+    asked: &[Uuid],
+    rows: impl IntoIterator<Item = (Uuid, HookId, Timestamp)>,
+    now: Timestamp,
+) -> Chains {
+    let mut fired: HashMap<Uuid, Vec<(HookId, Timestamp)>> = asked.iter().map(|chain| (*chain, Vec::new())).collect();
+    for (chain, hook, at) in rows {
+        fired.entry(chain).or_default().push((hook, at));
+    }
+    fired.into_iter().map(|(chain, fired)| (chain, Chain::new(fired, now))).collect()
+}
 
 /// What a fan-out did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -116,6 +136,10 @@ pub trait Events {
     /// reasons and marks in the same transaction. `version` is the directory that `decide` looks into: when the stored
     /// one is newer, nothing is done and the count says so, because a hook made before an event must hear of it.
     async fn fan_out(&self, limit: usize, now: Timestamp, version: i64, decide: Decide) -> Result<FanOutCount>;
+    /// What fired in these chains, as far as they are remembered at a time. A chain that nothing is known of is there too.
+    async fn chains(&self, chains: Vec<Uuid>, now: Timestamp) -> Result<Chains>;
+    /// Forgets what fired in chains before a point; at most `limit` rows. Returns how many went.
+    async fn forget_chains(&self, before: Timestamp, limit: usize) -> Result<usize>;
     /// One event with its body.
     async fn find_event(&self, id: EventId) -> Result<Option<(Event, Packed)>>;
     /// Events without their bodies.

@@ -50,6 +50,7 @@ const MIGRATIONS: &[Migration] = &[
     (7, "retry", include_str!("migrations/sqlite/0007_retry.sql")),
     (8, "search", include_str!("migrations/sqlite/0008_search.sql")),
     (9, "confidential_notes", include_str!("migrations/sqlite/0009_confidential_notes.sql")),
+    (10, "chains", include_str!("migrations/sqlite/0010_chains.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[(1, "insights", include_str!("migrations/sqlite/0001_insights.sql"))];
 

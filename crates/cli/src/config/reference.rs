@@ -60,6 +60,10 @@ pub(crate) const REFERENCE: &[(&str, &str)] = &[
         "limits.by_hand_per_minute",
         "Tests, and likewise resends, that one user may ask for on one project or group; 0 for no limit.",
     ),
+    (
+        "limits.deliveries_per_minute",
+        "Deliveries a minute that project and group hooks under one top-level group may have, counted on each node; more are skipped. 0 for no limit.",
+    ),
     ("history.retention", "How long events, deliveries and attempts are kept."),
     ("telemetry.log", "Log filter, such as info or quickdraw_engine=debug,info."),
     ("telemetry.log_format", "text or json."),

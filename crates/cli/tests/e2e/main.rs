@@ -4,6 +4,7 @@
 //! starts one); without it the PostgreSQL half is shown as ignored.
 
 mod access;
+mod chains;
 mod git;
 mod guard;
 mod hooks;
@@ -22,7 +23,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 21] = [
+    let checks: [(&str, Check); 23] = [
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
@@ -52,6 +53,8 @@ fn main() {
         ),
         ("a_hooks_own_retries_are_its_own", hooks::a_hooks_own_retries_are_its_own),
         ("limits_and_bad_values_are_refused", hooks::limits_and_bad_values_are_refused),
+        ("a_chain_of_events_does_not_come_back_to_a_hook", chains::a_chain_of_events_does_not_come_back_to_a_hook),
+        ("a_namespace_has_so_many_deliveries_a_minute", chains::a_namespace_has_so_many_deliveries_a_minute),
         ("kill_9_under_load_loses_nothing", kill::kill_9_under_load_loses_nothing),
     ];
     let mut trials = vec![Trial::test("guard_check_answers_every_case", || {

@@ -449,6 +449,7 @@ async fn belt(
         lease: Duration::from_secs(30),
         instance: "http://sim".to_owned(),
         retention: Duration::from_secs(14 * 86_400),
+        per_minute: 0,
     };
     let belt = Belt::new(store, receivers, clock, settings).await.expect("a belt");
     let deliveries = Deliveries::new(belt.clone());

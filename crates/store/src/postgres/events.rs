@@ -6,15 +6,16 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::event::Event;
+use quickdraw_domain::recursion::{self, Chain};
 use quickdraw_domain::{DeliveryId, EventId, HookId, Timestamp, Trigger};
-use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{GenericClient, Row};
 use uuid::Uuid;
 
 use super::{Postgres, partitions};
 use crate::columns;
 use crate::error::{Error, Result};
-use crate::events::{Appended, Decide, EventFilter, Events, FanOutCount, NewEvent};
+use crate::events::{Appended, Chains, Decide, EventFilter, Events, FanOutCount, NewEvent, chains_of};
 use crate::lists::{MOST_LOOKED_AT, Scanned};
 use crate::payload::Packed;
 
@@ -50,6 +51,11 @@ const APPEND: &str = "
         INSERT INTO skips SELECT s.event_id, s.hook_id, s.reason
         FROM UNNEST($18::uuid[], $19::bigint[], $20::smallint[]) AS s(event_id, hook_id, reason)
         JOIN fresh f ON f.id = s.event_id WHERE f.decided),
+    chained AS (
+        INSERT INTO chains SELECT DISTINCT f.chain, d.hook_id, $21::bigint
+        FROM UNNEST($15::uuid[], $16::bigint[]) AS d(event_id, hook_id)
+        JOIN fresh f ON f.id = d.event_id WHERE f.decided AND f.chain IS NOT NULL ORDER BY 1, 2
+        ON CONFLICT (chain, hook_id) DO UPDATE SET fired_at = excluded.fired_at),
     undecided AS (INSERT INTO fan_out_pending SELECT id FROM fresh WHERE NOT decided),
     counted AS (INSERT INTO projection_pending SELECT id FROM fresh WHERE counts)
     SELECT id, decided FROM fresh";
@@ -103,11 +109,20 @@ impl Events for Postgres {
             return Ok(FanOutCount { outdated: true, ..FanOutCount::default() });
         }
         let (mut done, mut deliveries, mut skips) = (Vec::new(), Owed::default(), Skipped::default());
-        for row in &rows {
-            let event = event(row, 0);
-            let audience = decide(&event);
+        let mut fired: (Vec<Uuid>, Vec<i64>) = Default::default();
+        let events: Vec<Event> = rows.iter().map(|row| event(row, 0)).collect();
+        let continued: Vec<Uuid> = events.iter().filter_map(|event| event.chain).collect();
+        let mut chains =
+            if continued.is_empty() { Chains::default() } else { read_chains(&*transaction, &continued, now).await? };
+        for event in events {
+            let chain = event.chain.map(|chain| chains.entry(chain).or_default());
+            let audience = decide(&event, chain.unwrap_or(&mut Chain::default()));
             for hook in audience.deliver {
                 deliveries.push(event.id, hook, None);
+                if let Some(chain) = event.chain {
+                    fired.0.push(chain);
+                    fired.1.push(hook.0);
+                }
             }
             for (hook, reason) in audience.skip {
                 skips.push(event.id, hook, reason);
@@ -119,7 +134,10 @@ impl Events for Postgres {
                 // DO NOTHING: the id is a function of event and hook, so a second fan-out of one event changes nothing.
                 "WITH done AS (DELETE FROM fan_out_pending WHERE event_id = ANY ($1)),
                  skipped AS (INSERT INTO skips SELECT * FROM UNNEST($2::uuid[], $3::bigint[], $4::smallint[])
-                     ON CONFLICT DO NOTHING)
+                     ON CONFLICT DO NOTHING),
+                 chained AS (INSERT INTO chains
+                     SELECT DISTINCT chain, hook_id, $5::bigint FROM UNNEST($9::uuid[], $10::bigint[]) AS f(chain, hook_id)
+                     ORDER BY 1, 2 ON CONFLICT (chain, hook_id) DO UPDATE SET fired_at = excluded.fired_at)
                  INSERT INTO deliveries (id, event_id, hook_id, state, due_at, attempts, unknown, created_at)
                  SELECT id, event_id, hook_id, 0, $5, 0, 0, $5
                  FROM UNNEST($6::uuid[], $7::uuid[], $8::bigint[]) AS d(id, event_id, hook_id)
@@ -138,6 +156,8 @@ impl Events for Postgres {
                     &deliveries.ids,
                     &deliveries.events,
                     &deliveries.hooks,
+                    &fired.0,
+                    &fired.1,
                 ],
             )
             .await?;
@@ -147,6 +167,17 @@ impl Events for Postgres {
         }
         let deliveries = usize::try_from(made).unwrap_or(usize::MAX);
         Ok(FanOutCount { events: done.len(), deliveries, outdated: false })
+    }
+
+    async fn chains(&self, chains: Vec<Uuid>, now: Timestamp) -> Result<Chains> {
+        read_chains(&**self.client().await?, &chains, now).await
+    }
+
+    async fn forget_chains(&self, before: Timestamp, limit: usize) -> Result<usize> {
+        let sql = "DELETE FROM chains WHERE (chain, hook_id) IN
+            (SELECT chain, hook_id FROM chains WHERE fired_at < $1 ORDER BY fired_at LIMIT $2)";
+        let gone = self.client().await?.execute(sql, &[&before.as_micros(), &columns::limit(limit)]).await?;
+        Ok(usize::try_from(gone).unwrap_or(usize::MAX))
     }
 
     async fn find_event(&self, id: EventId) -> Result<Option<(Event, Packed)>> {
@@ -238,6 +269,19 @@ impl Postgres {
         }
         partitions::uuid_at(seconds - 60)
     }
+}
+
+/// Rows of hooks that fired, and the hook of the delivery that a chain began with.
+async fn read_chains(client: &impl GenericClient, chains: &[Uuid], now: Timestamp) -> Result<Chains> {
+    let origins: Vec<Uuid> = chains.iter().map(|chain| recursion::origin(*chain).0).collect();
+    let sql = "SELECT chain, hook_id, fired_at FROM chains WHERE chain = ANY ($1)
+        UNION ALL
+        SELECT o.chain, d.hook_id, greatest(d.created_at, least(coalesce(d.finished_at, d.due_at), $3))
+        FROM UNNEST($1::uuid[], $2::uuid[]) AS o(chain, id) JOIN deliveries d ON d.id = o.id";
+    let statement = client.prepare(sql).await?;
+    let rows = client.query(&statement, &[&chains, &origins, &now.as_micros()]).await?;
+    let fired = rows.iter().map(|row| (row.get(0), HookId(row.get(1)), Timestamp::from_micros(row.get(2))));
+    Ok(chains_of(chains, fired, now))
 }
 
 async fn append(client: &deadpool_postgres::Object, batch: &[NewEvent]) -> Result<Vec<Appended>> {

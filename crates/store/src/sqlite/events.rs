@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::Tally;
 use quickdraw_domain::event::Event;
+use quickdraw_domain::recursion::{self, Chain};
 use quickdraw_domain::{DeliveryId, EventId, HookId, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
@@ -15,7 +16,9 @@ use super::{Sqlite, Tx};
 use crate::columns;
 use crate::deliveries::id_range;
 use crate::error::Result;
-use crate::events::{Appended, Decide, Decided, EventFilter, Events, FanOutCount, FannedOut, NewEvent};
+use crate::events::{
+    Appended, Chains, Decide, Decided, EventFilter, Events, FanOutCount, FannedOut, NewEvent, chains_of,
+};
 use crate::lists::{MOST_LOOKED_AT, Scanned};
 use crate::payload::Packed;
 
@@ -37,6 +40,19 @@ impl Events for Sqlite {
                 return Ok(FanOutCount { outdated: true, ..FanOutCount::default() });
             }
             fan_out(tx.connection, limit, now, &decide)
+        })
+        .await
+    }
+
+    async fn chains(&self, chains: Vec<Uuid>, now: Timestamp) -> Result<Chains> {
+        self.read(move |connection| read_chains(connection, &chains, now)).await
+    }
+
+    async fn forget_chains(&self, before: Timestamp, limit: usize) -> Result<usize> {
+        self.write(move |tx| {
+            let sql = "DELETE FROM chains WHERE (chain, hook_id) IN
+                (SELECT chain, hook_id FROM chains WHERE fired_at < ?1 ORDER BY fired_at LIMIT ?2)";
+            Ok(tx.connection.prepare_cached(sql)?.execute((before.as_micros(), columns::limit(limit)))?)
         })
         .await
     }
@@ -153,7 +169,7 @@ fn append(tx: &mut Tx<'_>, new: &NewEvent, directory_version: i64, born: &mut Bo
     ))?;
     let decided = new.decided.as_ref().filter(|one| one.version == directory_version || one.version == Decided::ALWAYS);
     if let Some(decided) = decided {
-        write_audience(tx.connection, event.id, &decided.audience, decided.now)?;
+        write_audience(tx.connection, event, &decided.audience, decided.now)?;
         let taken = decided.taken.iter().map(|hook| (DeliveryId::of(event.id, *hook), *hook, decided.lease_until));
         born.0.extend(taken);
     } else {
@@ -166,21 +182,28 @@ fn append(tx: &mut Tx<'_>, new: &NewEvent, directory_version: i64, born: &mut Bo
     Ok(Appended::New { id: event.id, fence: decided.map(|_| 0) })
 }
 
-fn write_audience(connection: &Connection, event: EventId, audience: &FannedOut, now: Timestamp) -> Result<usize> {
+fn write_audience(connection: &Connection, event: &Event, audience: &FannedOut, now: Timestamp) -> Result<usize> {
     let mut made = 0;
     for hook in &audience.deliver {
-        let id = DeliveryId::of(event, *hook);
+        let id = DeliveryId::of(event.id, *hook);
         // OR IGNORE: the id is a function of event and hook, so a second fan-out of one event changes nothing.
         made += connection
             .prepare_cached(
                 "INSERT OR IGNORE INTO deliveries (id, event_id, hook_id, state, due_at, attempts, unknown, created_at)
                  VALUES (?1, ?2, ?3, 0, ?4, 0, 0, ?4)",
             )?
-            .execute((id.0, event.0, hook.0, now.as_micros()))?;
+            .execute((id.0, event.id.0, hook.0, now.as_micros()))?;
+        if let Some(chain) = event.chain {
+            connection.prepare_cached("INSERT OR REPLACE INTO chains VALUES (?1, ?2, ?3)")?.execute((
+                chain,
+                hook.0,
+                now.as_micros(),
+            ))?;
+        }
     }
     for (hook, reason) in &audience.skip {
         connection.prepare_cached("INSERT OR IGNORE INTO skips VALUES (?1, ?2, ?3)")?.execute((
-            event.0,
+            event.id.0,
             hook.0,
             reason.code(),
         ))?;
@@ -199,10 +222,34 @@ fn fan_out(connection: &Connection, limit: usize, now: Timestamp, decide: &Decid
     let mut count = FanOutCount { events: events.len(), ..FanOutCount::default() };
     let mut done = connection.prepare_cached("DELETE FROM fan_out_pending WHERE event_id = ?1")?;
     for event in events {
-        count.deliveries += write_audience(connection, event.id, &decide(&event), now)?;
+        let mut chain = match event.chain {
+            Some(id) => read_chains(connection, &[id], now)?.remove(&id).unwrap_or_default(),
+            None => Chain::default(),
+        };
+        count.deliveries += write_audience(connection, &event, &decide(&event, &mut chain), now)?;
         done.execute([event.id.0])?;
     }
     Ok(count)
+}
+
+/// Rows of hooks that fired, and the hook of the delivery that a chain began with.
+fn read_chains(connection: &Connection, chains: &[Uuid], now: Timestamp) -> Result<Chains> {
+    let mut fired = connection.prepare_cached("SELECT hook_id, fired_at FROM chains WHERE chain = ?1")?;
+    let mut origin = connection.prepare_cached(
+        "SELECT hook_id, max(created_at, min(coalesce(finished_at, due_at), ?2)) FROM deliveries WHERE id = ?1",
+    )?;
+    let mut rows = Vec::new();
+    for chain in chains {
+        let mut add = |row: &rusqlite::Row<'_>| {
+            rows.push((*chain, HookId(row.get(0)?), Timestamp::from_micros(row.get(1)?)));
+            Ok(())
+        };
+        fired.query_map([chain], &mut add)?.collect::<rusqlite::Result<()>>()?;
+        origin
+            .query_map((recursion::origin(*chain).0, now.as_micros()), &mut add)?
+            .collect::<rusqlite::Result<()>>()?;
+    }
+    Ok(chains_of(chains, rows, now))
 }
 
 /// Small batches, so that no other job of the writer waits long, each found by key and never by a look at a whole table.

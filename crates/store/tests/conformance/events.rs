@@ -1,7 +1,7 @@
 //! Checks of the journal.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -9,11 +9,13 @@ use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::State;
 use quickdraw_domain::event::Source;
 use quickdraw_domain::outcome::Outcome;
+use quickdraw_domain::recursion::begun_by;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{DeliveryId, HookId, ProjectId, ReceiverId, Trigger};
 use quickdraw_store::deliveries::{Claimed, DeliveryFilter};
-use quickdraw_store::events::{Appended, Decided, EventFilter, FannedOut};
+use quickdraw_store::events::{Appended, Decide, Decided, EventFilter, FannedOut, NewEvent};
 use quickdraw_store::lists::MOST_LOOKED_AT;
+use uuid::Uuid;
 
 use crate::fixture::{Fixture, NOON, at, event, event_at, keyed, policies, to};
 
@@ -165,8 +167,45 @@ pub(crate) async fn skips_are_stored_with_their_reason(fixture: Fixture) {
     fixture.store.append_events(vec![new]).await.expect("appended");
     let skip = vec![(HookId(7), SkipReason::BranchFilter), (HookId(8), SkipReason::TooYoung)];
     let decision = FannedOut { deliver: Vec::new(), skip: skip.clone() };
-    fixture.fan_out(NOON, Arc::new(move |_| decision.clone())).await;
+    fixture.fan_out(NOON, Arc::new(move |_, _| decision.clone())).await;
     assert_eq!(fixture.store.list_skips(id).await.expect("listed"), skip);
+}
+
+pub(crate) async fn chains_remember_who_fired_in_them(fixture: Fixture) {
+    let chain = Uuid::from_u128(77);
+    let continued = || {
+        let mut new = event(Place::Instance, b"{}");
+        new.event.chain = Some(chain);
+        new
+    };
+    const REPEATED: SkipReason = SkipReason::Recursion;
+    // Fanned out later, and decided as it arrives.
+    fixture.store.append_events(vec![continued()]).await.expect("appended");
+    fixture.fan_out(NOON, to(&[HookId(1)])).await;
+    let version = fixture.store.directory_version().await.expect("a version");
+    let new = NewEvent { decided: Some(decided(version, &[HookId(2)], &[])), ..continued() };
+    fixture.store.append_events(vec![new.clone()]).await.expect("appended");
+    let unknown = Uuid::from_u128(78);
+    // And a chain that begins with a delivery of ours.
+    let begun = begun_by(DeliveryId::of(new.event.id, HookId(2)));
+    let chains = fixture.store.chains(vec![chain, unknown, begun], at(5)).await.expect("read");
+    let stops = |chain: &Uuid, hook: i64| chains[chain].stops(HookId(hook));
+    assert_eq!((stops(&chain, 1), stops(&chain, 2), stops(&chain, 3)), (Some(REPEATED), Some(REPEATED), None));
+    assert_eq!((stops(&begun, 1), stops(&begun, 2), stops(&unknown, 1)), (None, Some(REPEATED), None));
+    let seen = Arc::new(Mutex::new(None));
+    let inner = seen.clone();
+    fixture.store.append_events(vec![continued()]).await.expect("appended");
+    let look: Decide = Arc::new(move |_, chain| {
+        *inner.lock().expect("no panic") = chain.stops(HookId(1));
+        FannedOut::default()
+    });
+    fixture.fan_out(NOON, look).await;
+    assert_eq!(*seen.lock().expect("no panic"), Some(REPEATED), "fan-out knows it too");
+    assert_eq!(fixture.store.forget_chains(NOON, 10).await.expect("deleted"), 0);
+    assert_eq!(fixture.store.forget_chains(at(1), 1).await.expect("deleted"), 1);
+    assert_eq!(fixture.store.forget_chains(at(1), 10).await.expect("deleted"), 1);
+    let later = fixture.store.chains(vec![chain, begun], at(31 * 60)).await.expect("read");
+    assert!(later.values().all(|chain| chain.stops(HookId(2)).is_none()), "half an hour is long ago");
 }
 
 pub(crate) async fn many_callers_share_commits_and_lose_nothing(fixture: Fixture) {

@@ -173,7 +173,7 @@ pub(crate) fn keyed(source: Source, key: &str) -> NewEvent {
 
 pub(crate) fn to(hooks: &[HookId]) -> Decide {
     let deliver = hooks.to_vec();
-    Arc::new(move |_| FannedOut { deliver: deliver.clone(), skip: Vec::new() })
+    Arc::new(move |_, _| FannedOut { deliver: deliver.clone(), skip: Vec::new() })
 }
 
 pub(crate) fn claim(now: Timestamp) -> Claim {

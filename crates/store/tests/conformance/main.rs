@@ -30,6 +30,7 @@ const CHECKS: &[(&str, Check)] = checks![
     events::a_fan_out_runs_once_for_each_event_and_hook,
     events::a_fan_out_with_an_outdated_directory_does_nothing,
     events::skips_are_stored_with_their_reason,
+    events::chains_remember_who_fired_in_them,
     events::many_callers_share_commits_and_lose_nothing,
     events::listing_goes_back_page_by_page,
     events::a_rare_kind_is_looked_for_in_steps,

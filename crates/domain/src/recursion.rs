@@ -1,0 +1,127 @@
+//! Chains of events: a receiver that reports what a delivery made it do, and passes `X-Gitlab-Event-UUID` on, lets us see
+//! that an event comes from a delivery of ours.
+//!
+//! Source: GitLab's `lib/gitlab/web_hooks/recursion_detection.rb`. A hook fires once in a chain, and a chain fires at
+//! most 100 hooks; it is forgotten half an hour after the last of them.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::audience::SkipReason;
+use crate::{DeliveryId, HookId, Timestamp};
+
+/// A chain in which so many hooks fired calls no more.
+pub const MOST_HOOKS: usize = 100;
+/// How long a chain is remembered after a hook fired in it.
+pub const REMEMBERED: Duration = Duration::from_secs(30 * 60);
+
+/// What is mixed into a delivery's id to make the chain that begins with it.
+const BEGINNING: u128 = 0x7c1f_a2d5_93e8_0b64_2f6d_81c7_e35a_490b;
+/// The bits of a UUID that tell its version: they are not mixed.
+const VERSION: u128 = 0xf000 << 64;
+const VARIANT: u128 = 0xc000 << 48;
+
+/// The chain that begins with a delivery: what `X-Gitlab-Event-UUID` says when the event itself continues none. Each
+/// delivery has its own, the same on every attempt, and [`origin`] finds the delivery again.
+#[must_use]
+pub const fn begun_by(delivery: DeliveryId) -> Uuid {
+    let mixed = delivery.0.as_u128() ^ (BEGINNING & !VERSION & !VARIANT);
+    // Version 8 says that the bits are the maker's own (RFC 9562).
+    Uuid::from_u128((mixed & !VERSION) | (0x8000 << 64))
+}
+
+/// The delivery that a chain would have begun with, if it is one of ours. Nothing but the store knows whether it is.
+#[must_use]
+pub const fn origin(chain: Uuid) -> DeliveryId {
+    let mixed = chain.as_u128() ^ (BEGINNING & !VERSION & !VARIANT);
+    DeliveryId(Uuid::from_u128((mixed & !VERSION) | (0x7000 << 64)))
+}
+
+/// The hooks that fired in a chain, as far as it is remembered.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Chain(Vec<HookId>);
+
+impl Chain {
+    /// From what fired in it, and when.
+    #[must_use]
+    pub fn new(mut fired: Vec<(HookId, Timestamp)>, now: Timestamp) -> Self {
+        fired.sort_unstable_by_key(|(_, at)| *at);
+        let mut hooks: Vec<HookId> = Vec::new();
+        let mut last = None;
+        for (hook, at) in fired {
+            if last.is_some_and(|last| at.since(last) > REMEMBERED) {
+                hooks.clear();
+            }
+            last = Some(at);
+            if !hooks.contains(&hook) {
+                hooks.push(hook);
+            }
+        }
+        if last.is_some_and(|last| now.since(last) > REMEMBERED) {
+            hooks.clear();
+        }
+        Self(hooks)
+    }
+
+    /// Why a hook must not fire once more in this chain.
+    #[must_use]
+    pub fn stops(&self, hook: HookId) -> Option<SkipReason> {
+        if self.0.contains(&hook) {
+            Some(SkipReason::Recursion)
+        } else if self.0.len() >= MOST_HOOKS {
+            Some(SkipReason::LongChain)
+        } else {
+            None
+        }
+    }
+
+    /// A hook is about to fire in it.
+    pub fn add(&mut self, hook: HookId) {
+        self.0.push(hook);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::EventId;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_seconds(minute * 60)
+    }
+
+    #[test]
+    fn a_hook_fires_once_in_a_chain_until_it_is_forgotten() {
+        let fired = vec![(HookId(1), at(0)), (HookId(2), at(20))];
+        let chain = Chain::new(fired.clone(), at(45));
+        assert_eq!(chain.stops(HookId(1)), Some(SkipReason::Recursion), "each one renews the whole");
+        assert_eq!(chain.stops(HookId(3)), None);
+        assert_eq!(Chain::new(fired, at(51)).stops(HookId(1)), None);
+        let gap = Chain::new(vec![(HookId(2), at(40)), (HookId(1), at(0))], at(45));
+        assert_eq!((gap.stops(HookId(1)), gap.stops(HookId(2))), (None, Some(SkipReason::Recursion)));
+    }
+
+    #[test]
+    fn a_chain_of_a_hundred_hooks_calls_no_more() {
+        let mut chain = Chain::default();
+        for hook in 0..100 {
+            assert_eq!(chain.stops(HookId(hook)), None);
+            chain.add(HookId(hook));
+        }
+        assert_eq!(chain.stops(HookId(100)), Some(SkipReason::LongChain));
+    }
+
+    proptest! {
+        #[test]
+        fn the_delivery_that_began_a_chain_is_found_again(event: u128, hook: i64) {
+            let delivery = DeliveryId::of(EventId(Uuid::from_u128(event)), HookId(hook));
+            let chain = begun_by(delivery);
+            prop_assert_eq!(origin(chain), delivery);
+            prop_assert_eq!((chain.get_version_num(), chain.get_variant()), (8, uuid::Variant::RFC4122));
+            prop_assert_ne!(chain, delivery.0);
+        }
+    }
+}
