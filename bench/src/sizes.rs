@@ -10,6 +10,7 @@ use quickdraw_domain::event::{Event, Source};
 use quickdraw_domain::health::DisablePolicy;
 use quickdraw_domain::hook::{Hook, HookUrl};
 use quickdraw_domain::outcome::Outcome;
+use quickdraw_domain::phases::Phases;
 use quickdraw_domain::recursion::Chain;
 use quickdraw_domain::retry::{Chance, RetryPolicy};
 use quickdraw_domain::scope::{Place as Where, Scope};
@@ -128,6 +129,8 @@ async fn attempt_all(store: &SharedStore) -> anyhow::Result<()> {
             chance: Chance(0.5),
             retry: None,
             record: Record {
+                phases: Some(Phases { took: [Some(Duration::from_micros(900)); 5], tls_minor: Some(3) }),
+                hook_version: Some(now()),
                 started_at: now(),
                 duration_micros: 1234,
                 address: Some("127.0.0.1:9000".to_owned()),

@@ -3,6 +3,7 @@
 pub mod body_template;
 pub mod branch_filter;
 pub mod edit;
+pub mod past;
 pub mod url;
 pub mod values;
 
@@ -10,6 +11,7 @@ use uuid::Uuid;
 
 pub use branch_filter::BranchFilter;
 pub use edit::HookEdit;
+pub use past::PastHook;
 pub use url::HookUrl;
 pub use values::NamedValues;
 

@@ -24,6 +24,7 @@ pub mod hook;
 pub mod ids;
 pub mod insights;
 pub mod outcome;
+pub mod phases;
 pub mod recursion;
 pub mod request;
 pub mod retry;

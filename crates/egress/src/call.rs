@@ -15,6 +15,7 @@ use crate::connect::{Link, connect};
 use crate::error::{Failure, Stage, of_hyper};
 use crate::pool::{Key, Pool};
 use crate::resolve::Resolve;
+use crate::timing::{Timing, Trace};
 use crate::tls::Tls;
 use crate::trust::Trust;
 
@@ -88,6 +89,8 @@ pub struct Report<B> {
     pub result: Result<Answer, Failure<B>>,
     /// The address that was called.
     pub address: Option<SocketAddr>,
+    /// Where the time went.
+    pub timing: Timing,
 }
 
 /// The client. One for the whole process.
@@ -109,11 +112,12 @@ impl Client {
 
     /// Makes one attempt. `judge` sees every address before any of them is connected to; one refusal refuses the lot.
     pub async fn call<B>(&self, call: Call<'_>, judge: impl Fn(&[IpAddr]) -> Result<(), B>) -> Report<B> {
-        let mut stage = Stage::Resolving;
+        let mut trace = Trace::begin();
         let mut address = None;
-        let attempt = self.attempt(call, judge, &mut stage, &mut address);
+        let attempt = self.attempt(call, judge, &mut trace, &mut address);
         let result = tokio::time::timeout(self.limits.deadline, attempt).await;
-        Report { result: result.unwrap_or(Err(Failure::TimedOut(stage))), address }
+        let result = result.unwrap_or_else(|_| Err(Failure::TimedOut(trace.stage())));
+        Report { result, address, timing: trace.end() }
     }
 
     /// Closes connections that have been idle for too long.
@@ -125,7 +129,7 @@ impl Client {
         &self,
         call: Call<'_>,
         judge: impl Fn(&[IpAddr]) -> Result<(), B>,
-        stage: &mut Stage,
+        trace: &mut Trace,
         address: &mut Option<SocketAddr>,
     ) -> Result<Answer, Failure<B>> {
         let found = match call.literal {
@@ -139,13 +143,14 @@ impl Client {
         }
         let key = Key { https: call.https, host: call.host.to_owned(), port: call.port, verify_tls: call.verify_tls };
         let mut request = request(&call)?;
-        *stage = Stage::Waiting;
+        trace.enter(Stage::Waiting);
         while let Some((mut link, judged)) = self.pool.take(&key, &addresses) {
             if link.is_gone().await {
                 continue;
             }
             *address = Some(judged);
-            match self.exchange(&mut link, request, stage).await {
+            trace.tls_version(link.tls_version);
+            match self.exchange(&mut link, request, trace).await {
                 Ok((answer, reusable)) => {
                     if reusable {
                         self.pool.give(key, judged, link);
@@ -160,9 +165,10 @@ impl Client {
                 Err(Exchange::Failed(failure)) => return Err(failure),
             }
         }
-        let (mut link, judged) = connect(&self.tls, &self.limits, &key, &addresses, stage).await?;
+        let (mut link, judged) = connect(&self.tls, &self.limits, &key, &addresses, trace).await?;
         *address = Some(judged);
-        match self.exchange(&mut link, request, stage).await {
+        trace.tls_version(link.tls_version);
+        match self.exchange(&mut link, request, trace).await {
             Ok((answer, reusable)) => {
                 if reusable {
                     self.pool.give(key, judged, link);
@@ -179,7 +185,7 @@ impl Client {
         &self,
         link: &mut Link,
         request: Request<Full<Bytes>>,
-        stage: &mut Stage,
+        trace: &mut Trace,
     ) -> Result<(Answer, bool), Exchange<B>> {
         let (sender, mut drive) = link.split();
         if Link::drive(&mut drive, sender.ready()).await.is_err() {
@@ -194,7 +200,7 @@ impl Client {
                 });
             }
         };
-        *stage = Stage::Reading;
+        trace.enter(Stage::Reading);
         let answer = Link::drive(&mut drive, self.read(response)).await;
         let (answer, complete) = answer.map_err(Exchange::Failed)?;
         Ok((answer, complete && !link.is_gone().await))

@@ -18,6 +18,7 @@ use tokio_rustls::TlsConnector;
 use crate::call::Limits;
 use crate::error::{Failure, Stage, innermost};
 use crate::pool::Key;
+use crate::timing::Trace;
 use crate::tls::Tls;
 
 /// What can be read and written, encrypted or not.
@@ -30,6 +31,8 @@ type Connection = http1::Connection<TokioIo<Box<dyn Stream>>, Full<Bytes>>;
 /// the peer did meanwhile is noticed when it is taken up again.
 pub(crate) struct Link {
     pub(crate) sender: SendRequest<Full<Bytes>>,
+    /// What was agreed on, if it is encrypted.
+    pub(crate) tls_version: Option<&'static str>,
     connection: Option<Pin<Box<Connection>>>,
 }
 
@@ -82,9 +85,9 @@ pub(crate) async fn connect<B>(
     limits: &Limits,
     key: &Key,
     addresses: &[SocketAddr],
-    stage: &mut Stage,
+    trace: &mut Trace,
 ) -> Result<(Link, SocketAddr), Failure<B>> {
-    *stage = Stage::Connecting;
+    trace.enter(Stage::Connecting);
     let mut last = Failure::Connect("no address".to_owned());
     for address in addresses {
         match tokio::time::timeout(limits.connect, TcpStream::connect(address)).await {
@@ -96,7 +99,7 @@ pub(crate) async fn connect<B>(
                 }
                 // Requests are written whole; waiting for more to send would only add latency.
                 let _ = stream.set_nodelay(true);
-                return Ok((open(tls, limits, key, stream, stage).await?, *address));
+                return Ok((open(tls, limits, key, stream, trace).await?, *address));
             }
             Ok(Err(error)) => last = Failure::Connect(innermost(&error)),
             Err(_) => last = Failure::TimedOut(Stage::Connecting),
@@ -110,19 +113,22 @@ async fn open<B>(
     limits: &Limits,
     key: &Key,
     stream: TcpStream,
-    stage: &mut Stage,
+    trace: &mut Trace,
 ) -> Result<Link, Failure<B>> {
+    let mut tls_version = None;
     let stream: Box<dyn Stream> = if key.https {
-        *stage = Stage::Handshaking;
+        trace.enter(Stage::Handshaking);
         let config = if key.verify_tls { &tls.checked } else { &tls.unchecked };
         let host = key.host.trim_end_matches('.').trim_matches(['[', ']']);
         let name = ServerName::try_from(host.to_owned()).map_err(|error| Failure::Tls(error.to_string()))?;
         let connector = TlsConnector::from(Arc::clone(config));
-        Box::new(connector.connect(name, stream).await.map_err(|error| Failure::Tls(innermost(&error)))?)
+        let stream = connector.connect(name, stream).await.map_err(|error| Failure::Tls(innermost(&error)))?;
+        tls_version = stream.get_ref().1.protocol_version().and_then(|version| version.as_str());
+        Box::new(stream)
     } else {
         Box::new(stream)
     };
-    *stage = Stage::Waiting;
+    trace.enter(Stage::Waiting);
     let (sender, connection) = http1::Builder::new()
         .title_case_headers(true)
         .max_headers(limits.head_fields)
@@ -130,5 +136,5 @@ async fn open<B>(
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| Failure::Broken(innermost(&error)))?;
-    Ok(Link { sender, connection: Some(Box::pin(connection)) })
+    Ok(Link { sender, tls_version, connection: Some(Box::pin(connection)) })
 }

@@ -10,10 +10,12 @@ mod connect;
 mod error;
 mod pool;
 mod resolve;
+mod timing;
 mod tls;
 mod trust;
 
 pub use call::{Answer, Call, Client, Limits, Report};
 pub use error::{Failure, Stage};
 pub use resolve::{Hickory, Resolve, ResolveError};
+pub use timing::Timing;
 pub use trust::{Identity, PemError, Trust, certificates};

@@ -121,4 +121,4 @@ impl LogFilter {
 /// The columns of an attempt, in the order in which both engines read them.
 pub(crate) const COLUMNS: &str =
     "id, delivery_id, hook_id, number, outcome, status, started_at, duration, address, error,
-    response_headers, response_body";
+    response_headers, response_body, phases, hook_version";

@@ -9,6 +9,7 @@ use quickdraw_domain::delivery::{State, Tally};
 use quickdraw_domain::event::Event;
 use quickdraw_domain::health::Health;
 use quickdraw_domain::outcome::Outcome;
+use quickdraw_domain::phases::Phases;
 use quickdraw_domain::retry::{Chance, RetryPolicy};
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::settle::Policies;
@@ -65,6 +66,10 @@ pub struct Record {
     pub duration_micros: i64,
     /// The address that was called.
     pub address: Option<String>,
+    /// Where the time went, if it was called at all.
+    pub phases: Option<Phases>,
+    /// The version of the hook's settings that the request was made of: see [`crate::hooks::Hooks::past_hook`].
+    pub hook_version: Option<Timestamp>,
     /// Why there was no answer, in words without secrets.
     pub error: Option<String>,
     /// Headers of the answer, one a line, cut to what history keeps.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::health::Health;
-use quickdraw_domain::hook::{BranchFilter, Hook, HookUrl, NamedValues};
+use quickdraw_domain::hook::{BranchFilter, Hook, HookUrl, NamedValues, PastHook};
 use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
@@ -50,6 +50,9 @@ pub trait Hooks {
     async fn list_hooks(&self, scope: Scope, page: Page) -> Result<Paged<HookWithHealth>>;
     /// Deletes a hook of this scope. What it was still owed is cancelled by the sweep. `false` if it was not there. With a time, only if it has not changed since; `false` then too.
     async fn delete_hook(&self, scope: Scope, id: HookId, unchanged_since: Option<Timestamp>) -> Result<bool>;
+    /// A hook's settings as they were in a version: what [`Hook::updated_at`] said then. `None` when history has been
+    /// pruned beyond it.
+    async fn past_hook(&self, hook: &Hook, version: Timestamp) -> Result<Option<PastHook>>;
     /// Hooks that have something to remember of failures, and what.
     async fn ill_hooks(&self) -> Result<Vec<(HookId, Health)>>;
     /// The present version of the directory.
@@ -67,6 +70,16 @@ pub(crate) struct StoredHook {
     pub(crate) previous_signing_until: Option<i64>,
     pub(crate) custom_headers: Option<Vec<u8>>,
     pub(crate) url_variables: Option<Vec<u8>>,
+    /// What history keeps of this version: see [`PastHook`].
+    pub(crate) past: Vec<u8>,
+}
+
+const PAST: &str = "a hook's past settings";
+
+/// What history kept of a version of a hook.
+pub(crate) fn open_past(ring: &Ring, uuid: Uuid, sealed: &[u8]) -> Result<PastHook> {
+    let place = Place { table: "hook_versions", column: "settings", row: uuid.as_bytes() };
+    serde_json::from_str(&ring.open(place, sealed)?).map_err(|_| Error::Damaged(PAST))
 }
 
 /// What was in them.
@@ -103,6 +116,10 @@ impl StoredHook {
             previous_signing_until: previous.map(|(_, until)| until.as_micros()),
             custom_headers: seal_values("custom_headers", &hook.custom_headers)?,
             url_variables: seal_values("url_variables", &hook.url_variables)?,
+            past: {
+                let past = serde_json::to_string(&PastHook::of(hook)).map_err(|_| Error::Damaged(PAST))?;
+                ring.seal(Place { table: "hook_versions", column: "settings", row }, &past)?
+            },
         })
     }
 

@@ -40,6 +40,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "search", include_str!("migrations/postgres/0008_search.sql")),
     (9, "confidential_notes", include_str!("migrations/postgres/0009_confidential_notes.sql")),
     (10, "chains", include_str!("migrations/postgres/0010_chains.sql")),
+    (11, "as_sent", include_str!("migrations/postgres/0011_as_sent.sql")),
 ];
 
 /// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.

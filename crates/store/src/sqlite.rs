@@ -51,6 +51,7 @@ const MIGRATIONS: &[Migration] = &[
     (8, "search", include_str!("migrations/sqlite/0008_search.sql")),
     (9, "confidential_notes", include_str!("migrations/sqlite/0009_confidential_notes.sql")),
     (10, "chains", include_str!("migrations/sqlite/0010_chains.sql")),
+    (11, "as_sent", include_str!("migrations/sqlite/0011_as_sent.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[(1, "insights", include_str!("migrations/sqlite/0001_insights.sql"))];
 

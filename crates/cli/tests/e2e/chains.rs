@@ -1,5 +1,7 @@
 //! Events that deliveries of ours have caused, and more of them than a namespace may have.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use crate::http::{Sink, eventually, send};
@@ -44,7 +46,11 @@ pub(crate) fn a_chain_of_events_does_not_come_back_to_a_hook(engine: Engine) {
     assert_eq!(skipped(&server, &again), [(one, "recursion".to_owned()), (two, "recursion".to_owned())]);
     let other = report(&server, "0b0a7c6e-53a5-4f2e-9f0e-2f0a1c7f5d11");
     assert_eq!(skipped(&server, &other), [], "a chain that nobody knows of");
-    eventually("both have the other", || first.got().len() == 2 && second.got().len() == 2);
+    // What was under way at the crash may come twice, with its key.
+    let events = |sink: &Sink| {
+        sink.got().iter().map(|got| got.headers["Idempotency-Key"].clone()).collect::<HashSet<String>>().len()
+    };
+    eventually("both have the other", || events(&first) == 2 && events(&second) == 2);
 }
 
 pub(crate) fn a_namespace_has_so_many_deliveries_a_minute(engine: Engine) {

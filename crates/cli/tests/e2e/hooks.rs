@@ -106,6 +106,33 @@ pub(crate) fn headers_variables_and_templates_reach_the_receiver(engine: Engine)
     assert_eq!(got.body, br#"{"branch":"refs/heads/main","number":7}"#);
     assert_eq!(got.headers.get("X-Team").map(String::as_str), Some("rope"));
     assert_eq!(got.headers.get("X-Gitlab-Event").map(String::as_str), Some("Push Hook"));
+    // History goes on showing what was sent, whatever the hook becomes.
+    let one = format!("/api/v4/groups/gear/hooks/{}", made.json()["id"]);
+    let change = json!({
+        "url": format!("http://127.0.0.1:{}/elsewhere", sink.port), "custom_headers": [{ "key": "X-New", "value": "canary-new" }],
+        "custom_webhook_template": "{}", "token": "canary-token",
+    });
+    assert_eq!(server.call("PUT", &one, &change.to_string()).status, 200);
+    eventually("the attempt is recorded", || {
+        server.get(&format!("{one}/events")).as_array().is_some_and(|log| !log.is_empty())
+    });
+    let log = server.get(&format!("{one}/events"));
+    assert_eq!(
+        (&log[0]["url"], &log[0]["request_data"]),
+        (&json!(url), &json!({ "branch": "refs/heads/main", "number": 7 }))
+    );
+    let headers = &log[0]["request_headers"];
+    assert_eq!((&headers["X-Team"], &headers["X-New"]), (&json!("[REDACTED]"), &Value::Null), "{headers}");
+    assert!(headers["X-Gitlab-Token"].is_null() && !log.to_string().contains("canary"), "{log}");
+    let delivery = server.get(&format!("/api/v1/deliveries/{}", got.headers["Idempotency-Key"]));
+    let attempt = &delivery["history"][0];
+    let phases = &attempt["phases"];
+    let spent: i64 = ["resolve_us", "connect_us", "tls_us", "wait_us", "read_us"]
+        .iter()
+        .filter_map(|name| phases[name].as_i64())
+        .sum();
+    assert!(spent > 0 && spent <= attempt["duration_us"].as_i64().unwrap_or_default(), "{attempt}");
+    assert!(phases["wait_us"].is_i64() && phases["tls_us"].is_null() && attempt["tls_version"].is_null(), "{attempt}");
 }
 
 pub(crate) fn limits_and_bad_values_are_refused(engine: Engine) {

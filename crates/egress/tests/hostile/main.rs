@@ -114,6 +114,22 @@ async fn a_connection_that_was_closed_while_idle_costs_no_attempt() {
 }
 
 #[tokio::test]
+async fn the_time_of_each_phase_is_known_even_when_the_deadline_ends_it() {
+    let server = Server::start(Script::answers(&["HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"; 2])).await;
+    let client = client();
+    let first = post(&client, server.port, Bytes::new()).await.timing;
+    assert!(first.resolve.is_some() && first.connect.is_some() && first.wait.is_some() && first.read.is_some());
+    assert_eq!((first.tls, first.tls_version), (None, None));
+    let kept = post(&client, server.port, Bytes::new()).await.timing;
+    assert!(kept.connect.is_none() && kept.wait.is_some(), "a kept connection is not opened again");
+    let silent = Server::start(Script::silent()).await;
+    let report = post(&client, silent.port, Bytes::new()).await;
+    assert!(matches!(report.result, Err(Failure::TimedOut(Stage::Waiting))));
+    let waited = report.timing.wait.expect("it waited");
+    assert!(waited > limits().deadline / 2 && report.timing.read.is_none(), "{:?}", report.timing);
+}
+
+#[tokio::test]
 async fn one_deadline_covers_every_way_of_being_slow() {
     let (head, body) = ("HTTP/1.1 200 OK\r\nX-Slow: ", "HTTP/1.1 500 Oops\r\nContent-Length: 900\r\n\r\n");
     for (script, stage) in [

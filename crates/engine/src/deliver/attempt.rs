@@ -79,6 +79,8 @@ impl Belt {
                 started_at,
                 duration_micros: i64::try_from(took.as_micros()).unwrap_or(i64::MAX),
                 address: sent.address,
+                phases: sent.phases,
+                hook_version: Some(hook.updated_at),
                 error: sent.error,
                 response_headers: sent
                     .response_headers
@@ -94,6 +96,7 @@ fn ours(error: &str) -> Sent {
     Sent {
         outcome: Outcome::Unreachable(Unreachable::Request),
         address: None,
+        phases: None,
         error: Some(error.to_owned()),
         response_headers: None,
         response_body: None,

@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::guard::{self, Rule, judge_resolved, judge_url};
 use quickdraw_domain::outcome::{Outcome, Unreachable, classify, retry_after};
+use quickdraw_domain::phases::Phases;
 use quickdraw_domain::request::Request;
-use quickdraw_egress::{Answer, Call, Client, Failure, Report};
+use quickdraw_egress::{Answer, Call, Client, Failure, Report, Timing};
 
 use crate::telemetry;
 
@@ -24,6 +25,8 @@ pub struct Sent {
     pub outcome: Outcome,
     /// The address that was called.
     pub address: Option<String>,
+    /// Where the time went, if anybody was called.
+    pub phases: Option<Phases>,
     /// Why there was no answer.
     pub error: Option<String>,
     /// Header fields of the answer, one a line.
@@ -94,13 +97,23 @@ fn blocked(rule: Rule) -> Sent {
     Sent {
         outcome: Outcome::Unreachable(Unreachable::Blocked(rule)),
         address: None,
+        phases: None,
         error: Some(rule.to_string()),
         response_headers: None,
         response_body: None,
     }
 }
 
+/// The engine's words for what the client measured.
+fn phases(timing: Timing) -> Phases {
+    Phases {
+        took: [timing.resolve, timing.connect, timing.tls, timing.wait, timing.read],
+        tls_minor: timing.tls_version.and_then(|version| version.strip_prefix("TLSv1_")?.parse().ok()),
+    }
+}
+
 fn sent(report: Report<Rule>, now: Timestamp) -> Sent {
+    let phases = Some(phases(report.timing));
     let address = report.address.map(|address| address.to_string());
     match report.result {
         Ok(answer) => {
@@ -109,6 +122,7 @@ fn sent(report: Report<Rule>, now: Timestamp) -> Sent {
             Sent {
                 outcome: classify(Ok(answer.status), after),
                 address,
+                phases,
                 error: None,
                 response_headers: Some(header_lines(&answer)),
                 response_body: Some(answer.body.to_vec()),
@@ -129,6 +143,7 @@ fn sent(report: Report<Rule>, now: Timestamp) -> Sent {
             Sent {
                 outcome: classify(Err(why), None),
                 address,
+                phases,
                 error: Some(failure.to_string()),
                 response_headers: None,
                 response_body: None,

@@ -72,7 +72,7 @@ impl Transport for Receivers {
         let entry = seen.keys.entry(key).or_default();
         entry.0 += 1;
         entry.1 |= outcome.is_delivered();
-        Sent { outcome, address: None, error: None, response_headers: None, response_body: None }
+        Sent { outcome, address: None, phases: None, error: None, response_headers: None, response_body: None }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use quickdraw_domain::event::{self, Source};
+use quickdraw_domain::phases;
 use quickdraw_domain::scope::Place;
 use quickdraw_store::{attempts, audit, deliveries};
 use serde::Serialize;
@@ -150,10 +151,37 @@ pub struct Attempt {
     pub started_at: Iso,
     /// How long it took, in microseconds.
     pub duration_us: i64,
+    /// Where the time went, in microseconds.
+    pub phases: Option<Phases>,
+    /// What was agreed on, if the connection was encrypted: `TLS 1.3`.
+    pub tls_version: Option<String>,
     /// Header fields of the answer.
     pub response_headers: BTreeMap<String, String>,
     /// Beginning of the answer's body.
     pub response_body: Option<String>,
+}
+
+/// The phases of an attempt. One that it did not come to, or that a kept connection made needless, is null.
+#[derive(Serialize, ToSchema)]
+pub struct Phases {
+    /// Looking the name up.
+    pub resolve_us: Option<u64>,
+    /// Opening the connection.
+    pub connect_us: Option<u64>,
+    /// Agreeing on TLS.
+    pub tls_us: Option<u64>,
+    /// Sending, and waiting for the head of the answer.
+    pub wait_us: Option<u64>,
+    /// Reading the body of the answer.
+    pub read_us: Option<u64>,
+}
+
+impl Phases {
+    fn new(phases: phases::Phases) -> Self {
+        let [resolve_us, connect_us, tls_us, wait_us, read_us] =
+            phases.took.map(|took| took.and_then(|took| u64::try_from(took.as_micros()).ok()));
+        Self { resolve_us, connect_us, tls_us, wait_us, read_us }
+    }
 }
 
 impl From<&attempts::Attempt> for Attempt {
@@ -170,6 +198,8 @@ impl From<&attempts::Attempt> for Attempt {
             address: record.address.clone(),
             started_at: Iso(record.started_at),
             duration_us: record.duration_micros,
+            phases: record.phases.map(Phases::new),
+            tls_version: record.phases.and_then(|phases| phases.tls_minor).map(|minor| format!("TLS 1.{minor}")),
             response_headers: response_headers(record, str::to_owned),
             response_body: record.response_body.as_deref().map(|body| String::from_utf8_lossy(body).into_owned()),
         }

@@ -1,6 +1,7 @@
 //! Attempts in PostgreSQL, for reading.
 
 use async_trait::async_trait;
+use quickdraw_domain::phases::Phases;
 use quickdraw_domain::{AttemptId, DeliveryId, HookId, Timestamp};
 
 use tokio_postgres::Row;
@@ -72,6 +73,8 @@ fn attempt(row: &Row) -> Attempt {
             error: row.get(9),
             response_headers: row.get(10),
             response_body: row.get(11),
+            phases: row.get::<_, Option<&[u8]>>(12).and_then(Phases::from_bytes),
+            hook_version: row.get::<_, Option<i64>>(13).map(Timestamp::from_micros),
         },
     }
 }

@@ -248,6 +248,13 @@ impl Events for Postgres {
                 &[&edge, &limit],
             )
             .await?;
+        gone += client
+            .execute(
+                "DELETE FROM hook_versions WHERE (hook_id, version) IN (SELECT o.hook_id, o.version FROM hook_versions o
+                   JOIN hook_versions n ON n.hook_id = o.hook_id AND n.version > o.version AND n.version < $1 LIMIT $2)",
+                &[&before.as_micros(), &limit],
+            )
+            .await?;
         let gone = usize::try_from(gone).unwrap_or(usize::MAX);
         if i64::try_from(gone).is_ok_and(|gone| gone >= limit) {
             return Ok(gone);

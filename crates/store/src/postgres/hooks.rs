@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use deadpool_postgres::Transaction;
 use quickdraw_domain::health::Health;
-use quickdraw_domain::hook::Hook;
+use quickdraw_domain::hook::{Hook, PastHook};
 use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{GroupId, HookId, ProjectId, Timestamp, Trigger};
@@ -12,7 +12,7 @@ use tokio_postgres::Row;
 use super::Postgres;
 use crate::columns;
 use crate::error::{Error, Result};
-use crate::hooks::{Directory, HookWithHealth, Hooks, StoredHook, branch_filter, own_retry};
+use crate::hooks::{Directory, HookWithHealth, Hooks, StoredHook, branch_filter, open_past, own_retry};
 use crate::lists::{Page, Paged};
 use crate::seal::Ring;
 
@@ -105,6 +105,12 @@ impl Hooks for Postgres {
         Ok(gone > 0)
     }
 
+    async fn past_hook(&self, hook: &Hook, version: Timestamp) -> Result<Option<PastHook>> {
+        let sql = "SELECT settings FROM hook_versions WHERE hook_id = $1 AND version = $2";
+        let row = self.client().await?.query_opt(sql, &[&hook.id.0, &version.as_micros()]).await?;
+        row.map(|row| open_past(&self.ring, hook.uuid, row.get(0))).transpose()
+    }
+
     async fn ill_hooks(&self) -> Result<Vec<(HookId, Health)>> {
         let client = self.client().await?;
         let sql = "SELECT hook_id, recent_failures, pauses, disabled_until, disabled FROM hook_health";
@@ -186,6 +192,9 @@ async fn write(
     if written == 0 {
         return Ok(false);
     }
+    let sql = "INSERT INTO hook_versions VALUES ($1, $2, $3)
+        ON CONFLICT (hook_id, version) DO UPDATE SET settings = excluded.settings";
+    transaction.execute(sql, &[&hook.id.0, &hook.updated_at.as_micros(), &sealed.past]).await?;
     transaction.execute("DELETE FROM hook_triggers WHERE hook_id = $1", &[&hook.id.0]).await?;
     let names: Vec<&str> = hook.triggers.iter().map(|trigger| trigger.row().name).collect();
     let sql = "INSERT INTO hook_triggers SELECT $1, * FROM UNNEST($2::text[])";
@@ -203,6 +212,7 @@ fn read(row: &Row, ring: &Ring) -> Result<HookWithHealth> {
         previous_signing_until: row.get(20),
         custom_headers: row.get(14),
         url_variables: row.get(15),
+        past: Vec::new(),
     };
     let opened = stored.open(ring, uuid)?;
     let (strategy, filter): (String, Option<String>) = (row.get(8), row.get(9));

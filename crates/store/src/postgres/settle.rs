@@ -20,9 +20,9 @@ const WRITE: &str = "
     WITH input AS (
         SELECT * FROM UNNEST($1::uuid[], $2::bigint[], $3::smallint[], $4::bigint[], $5::bigint[], $6::bigint[],
             $7::bigint[], $8::bigint[], $9::smallint[], $10::smallint[], $11::bigint[], $12::bigint[], $13::text[],
-            $14::text[], $15::text[], $16::bytea[])
+            $14::text[], $15::text[], $16::bytea[], $18::bytea[], $19::bigint[])
         AS i(id, fence, state, due_at, attempts, unknown, finished_at, hook_id, outcome, status, started_at, duration,
-            address, error, response_headers, response_body)),
+            address, error, response_headers, response_body, phases, hook_version)),
     settled AS (
         -- A delivery that was cancelled meanwhile stays so; one that was given up and is sent again by hand may get there
         -- after all.
@@ -34,8 +34,9 @@ const WRITE: &str = "
         RETURNING i.*),
     healed AS (DELETE FROM hook_health WHERE $17 AND hook_id IN (SELECT DISTINCT hook_id FROM settled))
     INSERT INTO attempts (delivery_id, hook_id, number, outcome, status, started_at, duration, address, error,
-        response_headers, response_body)
-    SELECT id, hook_id, attempts, outcome, status, started_at, duration, address, error, response_headers, response_body
+        response_headers, response_body, phases, hook_version)
+    SELECT id, hook_id, attempts, outcome, status, started_at, duration, address, error, response_headers, response_body,
+        phases, hook_version
     FROM settled
     RETURNING delivery_id";
 
@@ -174,6 +175,8 @@ struct Columns<'a> {
     errors: Vec<Option<&'a str>>,
     headers: Vec<Option<&'a str>>,
     bodies: Vec<Option<&'a [u8]>>,
+    phases: Vec<Option<Vec<u8>>>,
+    versions: Vec<Option<i64>>,
 }
 
 impl<'a> Columns<'a> {
@@ -197,10 +200,12 @@ impl<'a> Columns<'a> {
             errors: batch.iter().map(|one| one.record.error.as_deref()).collect(),
             headers: batch.iter().map(|one| one.record.response_headers.as_deref()).collect(),
             bodies: batch.iter().map(|one| one.record.response_body.as_deref()).collect(),
+            phases: batch.iter().map(|one| one.record.phases.map(|phases| phases.to_bytes().to_vec())).collect(),
+            versions: batch.iter().map(|one| one.record.hook_version.map(Timestamp::as_micros)).collect(),
         }
     }
 
-    fn parameters<'b>(&'b self, healed: &'b bool) -> [&'b (dyn ToSql + Sync); 17] {
+    fn parameters<'b>(&'b self, healed: &'b bool) -> [&'b (dyn ToSql + Sync); 19] {
         [
             &self.ids,
             &self.fences,
@@ -219,6 +224,8 @@ impl<'a> Columns<'a> {
             &self.headers,
             &self.bodies,
             healed,
+            &self.phases,
+            &self.versions,
         ]
     }
 }

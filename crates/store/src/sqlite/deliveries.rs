@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use quickdraw_domain::delivery::State;
 use quickdraw_domain::health::{DisablePolicy, Health};
 use quickdraw_domain::outcome::Outcome;
+use quickdraw_domain::phases::Phases;
 use quickdraw_domain::retry::{Chance, RetryPolicy};
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::settle::{Policies, settle};
@@ -341,7 +342,8 @@ fn finish(tx: &mut Tx<'_>, finished: &Finished, now: Timestamp, policies: &Polic
     tx.connection
         .prepare_cached(
             "INSERT INTO attempts (delivery_id, hook_id, number, outcome, status, started_at, duration, address, error,
-               response_headers, response_body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+               response_headers, response_body, phases, hook_version)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         )?
         .execute((
             finished.delivery.0,
@@ -355,6 +357,8 @@ fn finish(tx: &mut Tx<'_>, finished: &Finished, now: Timestamp, policies: &Polic
             record.error.as_deref(),
             record.response_headers.as_deref(),
             record.response_body.as_deref(),
+            record.phases.map(Phases::to_bytes),
+            record.hook_version.map(Timestamp::as_micros),
         ))?;
     if settled.health != health {
         write_health(tx.connection, finished.hook, settled.health)?;

@@ -273,6 +273,12 @@ fn prune_history(tx: &mut Tx<'_>, before: Timestamp, limit: usize) -> Result<usi
              ORDER BY id LIMIT ?2)",
         )?
         .execute((edge, rows))?;
+    gone += connection
+        .prepare_cached(
+            "DELETE FROM hook_versions WHERE (hook_id, version) IN (SELECT o.hook_id, o.version FROM hook_versions o
+               JOIN hook_versions n ON n.hook_id = o.hook_id AND n.version > o.version AND n.version < ?1 LIMIT ?2)",
+        )?
+        .execute((before.as_micros(), rows))?;
     let events: Vec<Uuid> = connection
         .prepare_cached("SELECT id FROM events WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3")?
         .query_map((tx.claims.pruned_to, edge, rows), |row| row.get(0))?

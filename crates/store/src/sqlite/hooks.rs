@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::health::Health;
-use quickdraw_domain::hook::Hook;
+use quickdraw_domain::hook::{Hook, PastHook};
 use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{GroupId, HookId, ProjectId, Timestamp, TriggerSet};
@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::{Sqlite, deliveries};
 use crate::columns;
 use crate::error::{Error, Result};
-use crate::hooks::{Directory, HookWithHealth, Hooks, StoredHook, branch_filter, own_retry};
+use crate::hooks::{Directory, HookWithHealth, Hooks, StoredHook, branch_filter, open_past, own_retry};
 use crate::lists::{Page, Paged};
 use crate::seal::Ring;
 
@@ -100,6 +100,18 @@ impl Hooks for Sqlite {
         .await
     }
 
+    async fn past_hook(&self, hook: &Hook, version: Timestamp) -> Result<Option<PastHook>> {
+        let (id, uuid, ring) = (hook.id.0, hook.uuid, self.ring.clone());
+        self.read(move |connection| {
+            let sql = "SELECT settings FROM hook_versions WHERE hook_id = ?1 AND version = ?2";
+            let mut statement = connection.prepare_cached(sql)?;
+            let sealed: Option<Vec<u8>> =
+                statement.query_row((id, version.as_micros()), |row| row.get(0)).optional()?;
+            sealed.map(|sealed| open_past(&ring, uuid, &sealed)).transpose()
+        })
+        .await
+    }
+
     async fn ill_hooks(&self) -> Result<Vec<(HookId, Health)>> {
         self.read(|connection| {
             let mut statement = connection
@@ -163,6 +175,11 @@ fn write(connection: &Connection, hook: &Hook, sealed: &StoredHook, unchanged_si
     if written == 0 {
         return Ok(false);
     }
+    connection.prepare_cached("INSERT OR REPLACE INTO hook_versions VALUES (?1, ?2, ?3)")?.execute((
+        hook.id.0,
+        hook.updated_at.as_micros(),
+        &sealed.past,
+    ))?;
     connection.prepare_cached("DELETE FROM hook_triggers WHERE hook_id = ?1")?.execute([hook.id.0])?;
     let mut insert = connection.prepare_cached("INSERT INTO hook_triggers VALUES (?1, ?2)")?;
     for trigger in hook.triggers.iter() {
@@ -203,6 +220,7 @@ fn read(row: &Row<'_>, ring: &Ring) -> Result<HookWithHealth> {
         previous_signing_until: row.get(20)?,
         custom_headers: row.get(14)?,
         url_variables: row.get(15)?,
+        past: Vec::new(),
     };
     let opened = stored.open(ring, uuid)?;
     let (strategy, filter): (String, Option<String>) = (row.get(8)?, row.get(9)?);

@@ -10,6 +10,7 @@ use quickdraw_domain::event::{DedupeKey, Event, Source};
 use quickdraw_domain::health::DisablePolicy;
 use quickdraw_domain::hook::{Hook, HookUrl};
 use quickdraw_domain::outcome::Outcome;
+use quickdraw_domain::phases::Phases;
 use quickdraw_domain::retry::{Chance, RetryPolicy};
 use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::settle::Policies;
@@ -203,6 +204,8 @@ pub(crate) fn finished(claimed: &Claimed, outcome: Outcome, now: Timestamp) -> F
             duration_micros: 1500,
             address: Some("127.0.0.1:80".to_owned()),
             error: None,
+            phases: Some(Phases { took: [None, None, None, Some(Duration::from_millis(5)), None], tls_minor: Some(3) }),
+            hook_version: Some(NOON),
             response_headers: Some("Content-Type: text/plain".to_owned()),
             response_body: Some(b"ok\0\xff".to_vec()),
         },

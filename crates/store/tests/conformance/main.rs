@@ -64,6 +64,7 @@ const CHECKS: &[(&str, Check)] = checks![
     access::roles_are_inherited_from_the_groups_above_and_the_highest_counts,
     rest::groups_and_projects_are_changed_searched_and_moved,
     rest::texts_are_found_in_names_and_paths,
+    rest::past_settings_of_a_hook_are_kept_with_history,
     rest::the_directory_version_rises_with_every_change,
     access::the_root_token_is_found_by_its_digest_only,
     rest::a_wrong_key_is_refused_at_the_start,

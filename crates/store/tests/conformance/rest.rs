@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use quickdraw_domain::access::AccessLevel;
-use quickdraw_domain::hook::{BranchFilter, Hook, HookUrl};
+use quickdraw_domain::hook::{BranchFilter, Hook, HookUrl, PastHook};
 use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
@@ -177,7 +177,7 @@ pub(crate) async fn nodes_are_counted_while_they_live(fixture: Fixture) {
     store.heartbeat(node, at(5)).await.expect("heard");
     store.ping().await.expect("there");
     let condition = store.condition(at(5)).await.expect("looked");
-    assert_eq!((condition.nodes, condition.schema_version), (1, 10));
+    assert_eq!((condition.nodes, condition.schema_version), (1, 11));
     store.node_stopped(node).await.expect("stopped");
     assert_eq!(store.condition(at(5).plus(Duration::from_secs(1))).await.expect("looked").nodes, 0);
 }
@@ -308,6 +308,29 @@ pub(crate) async fn texts_are_found_in_names_and_paths(fixture: Fixture) {
     assert_eq!((users("ida").await, users("LI").await), (vec!["li".to_owned()], vec!["li".to_owned()]));
     store.delete_user(id).await.expect("deleted");
     assert!(users("ida").await.is_empty() && users("li").await.is_empty());
+}
+
+/// History shows what was sent with the settings of then, for as long as it goes back.
+pub(crate) async fn past_settings_of_a_hook_are_kept_with_history(fixture: Fixture) {
+    let store = &fixture.store;
+    let project = fixture.project("rope").await;
+    let mut made = hook(Scope::Project(project));
+    made.custom_headers.set("X-Old", Secret::new("s3cret")).expect("a header");
+    let made = store.create_hook(made, 100).await.expect("made").hook;
+    let old = PastHook::of(&made);
+    let changed = |body: &str, now| Hook { body_template: Some(body.to_owned()), updated_at: now, ..made.clone() };
+    let second = changed("{}", at(10));
+    store.update_hook(second.clone(), made.updated_at).await.expect("written").expect("unchanged");
+    let third = changed("[]", at(20));
+    store.update_hook(third.clone(), second.updated_at).await.expect("written").expect("unchanged");
+    let past = async |version| store.past_hook(&third, version).await.expect("read");
+    assert_eq!(past(made.updated_at).await, Some(old));
+    assert_eq!(past(at(10)).await, Some(PastHook::of(&second)));
+    assert_eq!(past(at(11)).await, None);
+    store.prune(at(15), 10).await.expect("pruned");
+    assert_eq!(past(made.updated_at).await, None, "what came after it is older than history");
+    assert_eq!(past(at(10)).await, Some(PastHook::of(&second)), "and this was in use within it");
+    assert_eq!(past(at(20)).await, Some(PastHook::of(&third)));
 }
 
 /// What one of them looked at before the other wrote must not be written back, and no path may keep an old beginning.

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use quickdraw_domain::hook::Hook;
+use quickdraw_domain::hook::{Hook, PastHook};
 use quickdraw_domain::request;
 use quickdraw_domain::{AttemptId, Timestamp};
 use quickdraw_store::attempts::{Attempt, LogFilter};
@@ -121,8 +121,13 @@ async fn view(app: &App, hook: &Hook, attempt: &Attempt) -> Result<HookEvent, Ap
         None => None,
     };
     let (mut headers, mut data, mut trigger) = (BTreeMap::new(), json!({}), None);
-    // Nobody kept the address that was called then; today's was not.
-    let was_elsewhere = attempt.record.started_at < hook.url_since;
+    let past = match attempt.record.hook_version {
+        Some(version) if version != hook.updated_at => app.store().past_hook(hook, version).await?,
+        _ => Some(PastHook::of(hook)),
+    };
+    // Of what was sent before versions were kept, the address may have been another than today's.
+    let url = past.as_ref().map_or_else(|| MASK.to_owned(), |past| past.url.clone());
+    let hook = &past.map_or_else(|| hook.clone(), |past| past.restore(hook));
     if let Some((event, payload)) = event {
         trigger = Some(event.trigger.row().name);
         let instance = &app.belt.settings().instance;
@@ -140,7 +145,7 @@ async fn view(app: &App, hook: &Hook, attempt: &Attempt) -> Result<HookEvent, Ap
     let body = record.response_body.as_deref().map(String::from_utf8_lossy);
     Ok(HookEvent {
         id: attempt.id.0,
-        url: if was_elsewhere { MASK.to_owned() } else { hook.url.masked() },
+        url,
         trigger,
         request_headers: headers,
         request_data: data,

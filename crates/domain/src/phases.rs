@@ -1,0 +1,59 @@
+//! Where the time of an attempt went, as history keeps it.
+
+use std::time::Duration;
+
+/// The phases of an attempt. One that it did not come to, or that a kept connection made needless, is `None`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Phases {
+    /// Looking the name up, connecting, agreeing on TLS, waiting for the head of the answer, reading its body.
+    pub took: [Option<Duration>; 5],
+    /// The minor version of TLS 1, if the connection was encrypted.
+    pub tls_minor: Option<u8>,
+}
+
+/// What stands for no time.
+const NONE: u32 = u32::MAX;
+const LEN: usize = 5 * 4 + 1;
+
+impl Phases {
+    /// What the databases store: microseconds in four bytes each, up to an hour, and the version of TLS.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; LEN] {
+        let mut bytes = [0xff; LEN];
+        for (at, took) in self.took.iter().enumerate() {
+            let micros = took.map_or(NONE, |took| u32::try_from(took.as_micros()).unwrap_or(NONE - 1).min(NONE - 1));
+            bytes[at * 4..at * 4 + 4].copy_from_slice(&micros.to_le_bytes());
+        }
+        bytes[LEN - 1] = self.tls_minor.unwrap_or(u8::MAX);
+        bytes
+    }
+
+    /// From what the databases store.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let bytes: [u8; LEN] = bytes.try_into().ok()?;
+        let mut phases = Self { tls_minor: Some(bytes[LEN - 1]).filter(|minor| *minor != u8::MAX), ..Self::default() };
+        for (took, four) in phases.took.iter_mut().zip(bytes.chunks_exact(4)) {
+            let micros = u32::from_le_bytes(four.try_into().ok()?);
+            *took = Some(micros).filter(|micros| *micros != NONE).map(|micros| Duration::from_micros(micros.into()));
+        }
+        Some(phases)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_come_back_as_they_were() {
+        let long = Duration::from_secs(86_400);
+        let took = [Some(Duration::ZERO), None, Some(Duration::from_micros(1500)), None, Some(long)];
+        let phases = Phases { took, tls_minor: Some(3) };
+        let back = Phases::from_bytes(&phases.to_bytes()).expect("as written");
+        assert_eq!((back.took[..4].to_vec(), back.tls_minor), (took[..4].to_vec(), Some(3)));
+        assert!(back.took[4].is_some_and(|took| took > Duration::from_secs(3600)), "as long as can be");
+        assert_eq!(Phases::from_bytes(&Phases::default().to_bytes()), Some(Phases::default()));
+        assert_eq!(Phases::from_bytes(b"short"), None);
+    }
+}
