@@ -79,6 +79,9 @@ impl Default for Receiver {
 pub(crate) struct Delivery {
     pub(crate) retry: Retry,
     pub(crate) auto_disable: String,
+    pub(crate) while_disabled: String,
+    pub(crate) hold_longest: Span,
+    pub(crate) hold_most: u32,
     pub(crate) timeout: Span,
     pub(crate) lease: Span,
     pub(crate) in_flight: usize,
@@ -94,6 +97,9 @@ impl Default for Delivery {
         Self {
             retry: Retry::Preset("standard".to_owned()),
             auto_disable: "published".to_owned(),
+            while_disabled: "hold".to_owned(),
+            hold_longest: Span::seconds(7 * 86_400),
+            hold_most: 1_000_000,
             timeout: Span::seconds(10),
             lease: Span::seconds(30),
             in_flight: 768,

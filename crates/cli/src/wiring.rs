@@ -17,7 +17,7 @@ use quickdraw_domain::{Secret, Timestamp};
 use quickdraw_egress::{Client, Hickory, Identity, Limits, Trust, certificates};
 use quickdraw_engine::deliver::slots::SlotLimits;
 use quickdraw_engine::deliver::transport::Guarded;
-use quickdraw_engine::{Belt, Settings, System};
+use quickdraw_engine::{Belt, Settings, System, WhileDisabled};
 use quickdraw_server::Receiver;
 use quickdraw_store::{Ring, SharedStore};
 use sha2::{Digest, Sha256};
@@ -143,6 +143,11 @@ pub(crate) async fn belt(config: &Config, store: SharedStore) -> anyhow::Result<
     let disable = DisablePolicy::preset(&config.delivery.auto_disable).with_context(|| {
         format!("delivery.auto_disable {:?} is none of published, current, off", config.delivery.auto_disable)
     })?;
+    let while_disabled = match config.delivery.while_disabled.as_str() {
+        "hold" => WhileDisabled::Hold { longest: config.delivery.hold_longest.0, most: config.delivery.hold_most },
+        "drop" => WhileDisabled::Drop,
+        other => anyhow::bail!("delivery.while_disabled {other:?} is none of hold, drop"),
+    };
     let (timeout, lease) = (config.delivery.timeout.0, config.delivery.lease.0);
     anyhow::ensure!(
         lease >= timeout + Duration::from_secs(1),
@@ -164,6 +169,7 @@ pub(crate) async fn belt(config: &Config, store: SharedStore) -> anyhow::Result<
         lease,
         instance: config.server.external_url.clone(),
         retention: config.history.retention.0,
+        while_disabled,
         per_minute: config.limits.deliveries_per_minute,
     };
     let resolver = Hickory::from_system().context("failed to read the system's resolver settings")?;

@@ -23,16 +23,22 @@ pub enum SkipReason {
     LongChain,
     /// The namespace has had its deliveries for this minute.
     RateLimit,
+    /// The hook is disabled, and what happens meanwhile is dropped.
+    Disabled,
+    /// The hook was disabled for so long, or so much happened meanwhile, that no more is held for it.
+    HoldBudget,
 }
 
 /// All reasons: what the databases store (never change a number), and the word of the API.
-const REASONS: [(SkipReason, i16, &str); 6] = [
+const REASONS: [(SkipReason, i16, &str); 8] = [
     (SkipReason::BranchFilter, 1, "branch_filter"),
     (SkipReason::TooYoung, 2, "hook_created_later"),
     (SkipReason::BranchFilterGaveUp, 3, "branch_filter_gave_up"),
     (SkipReason::Recursion, 4, "recursion"),
     (SkipReason::LongChain, 5, "chain_too_long"),
     (SkipReason::RateLimit, 6, "rate_limit"),
+    (SkipReason::Disabled, 7, "hook_disabled"),
+    (SkipReason::HoldBudget, 8, "hold_budget"),
 ];
 
 impl SkipReason {

@@ -1,7 +1,9 @@
 //! From what a forge knows of an event to GitLab's body for it. One file per kind; the shared objects are here.
 
+mod hook_state;
 mod push;
 
+pub use hook_state::{event_name, hook_state};
 use serde::{Deserialize, Serialize};
 
 use crate::Trigger;

@@ -77,7 +77,28 @@ impl Status {
     }
 }
 
+/// How ill a hook is, whatever the time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Condition {
+    /// It is called as usual.
+    Well,
+    /// It was paused, and has not succeeded since.
+    Paused,
+    /// It is not called until re-enabled.
+    Disabled,
+}
+
 impl Health {
+    /// How ill the hook is. Pauses come and go; people are told when this changes.
+    #[must_use]
+    pub const fn condition(self) -> Condition {
+        match self {
+            Self { disabled: true, .. } => Condition::Disabled,
+            Self { disabled_until: Some(_), .. } => Condition::Paused,
+            _ => Condition::Well,
+        }
+    }
+
     /// Whether the hook may be called now.
     #[must_use]
     pub fn status(self, now: Timestamp) -> Status {

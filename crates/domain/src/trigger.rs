@@ -20,6 +20,8 @@ impl Trigger {
     pub const TAG_PUSH: Self = Self::known("tag_push_hooks");
     /// Notes that not everybody may read.
     pub const CONFIDENTIAL_NOTE: Self = Self::known("confidential_note_hooks");
+    /// A hook was paused or disabled, or is well again.
+    pub const HOOK_STATE: Self = Self::known("hook_state_hooks");
     /// Something that no row describes. It is stored and shown, never refused.
     pub const UNKNOWN: Self = Self(0);
 

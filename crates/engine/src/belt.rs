@@ -23,6 +23,20 @@ use crate::rates::Rates;
 /// Unpacked bodies that may be in memory for attempts at once, in KiB. Far beyond what slots of usual bodies need.
 const BODIES_KIB: usize = 256 << 10;
 
+/// What becomes of events while their hook is disabled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WhileDisabled {
+    /// They wait, within a budget, and are delivered when it is well again.
+    Hold {
+        /// For at most so long.
+        longest: Duration,
+        /// At most so many for one hook.
+        most: u32,
+    },
+    /// They are dropped, as GitLab does.
+    Drop,
+}
+
 /// The operator's choices for the belt.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -40,6 +54,8 @@ pub struct Settings {
     pub instance: String,
     /// How long history is kept.
     pub retention: Duration,
+    /// What becomes of events while their hook is disabled.
+    pub while_disabled: WhileDisabled,
     /// Deliveries a minute of project and group hooks under one top-level group; 0 for no limit.
     pub per_minute: u32,
 }

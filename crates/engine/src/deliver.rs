@@ -10,6 +10,7 @@ pub(crate) mod flow;
 pub mod slots;
 pub mod transport;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,8 +128,11 @@ impl Deliveries {
         let settlements = settled.as_deref().ok();
         let lost = settlements.into_iter().flatten().filter(|settlement| settlement.state.is_none()).count();
         metrics::counter!(telemetry::LOST_LEASES).increment(lost as u64);
-        self.belt.flow.settled(claimed.iter().map(|claimed| claimed.hook), settlements);
+        let changes = self.belt.flow.settled(claimed.iter().map(|claimed| claimed.hook), settlements);
         self.show_in_flight();
+        if !changes.is_empty() {
+            self.belt.tell(changes, &finished.iter().map(|one| (one.hook, one.outcome)).collect()).await;
+        }
         settled.map(drop).map_err(Into::into)
     }
 
@@ -171,7 +175,8 @@ impl Belt {
     pub(crate) async fn learn_health(&self) -> anyhow::Result<()> {
         let version = self.index().version();
         let ill = self.store.ill_hooks().await?;
-        self.flow.learn(version, ill.into_iter().collect());
+        let changes = self.flow.learn(version, ill.into_iter().collect());
+        self.tell(changes, &HashMap::new()).await;
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! The hook directory in memory: scope chain × trigger → hooks. An event that nobody hears costs no query.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use quickdraw_domain::audience::{Decision, SkipReason, hears, select, selects};
@@ -106,12 +106,13 @@ impl Index {
         projects
     }
 
-    /// Who gets an event. Adds to its chain who fires now, and counts that for the namespace.
+    /// Who gets an event, but for hooks that are `off`. Adds to its chain who fires now, and counts that for the namespace.
     #[must_use]
-    pub fn audience(&self, event: &Event, chain: &mut Chain, rates: &Rates) -> FannedOut {
+    pub fn audience(&self, event: &Event, chain: &mut Chain, rates: &Rates, off: &HashSet<HookId>) -> FannedOut {
         let mut audience = FannedOut::default();
         for hook in self.in_hearing(event.place) {
             match select(event, hook, chain) {
+                Decision::Deliver if off.contains(&hook.id) => audience.skip.push((hook.id, SkipReason::Disabled)),
                 Decision::Deliver if !rates.count(self.namespace(event.place, hook.scope), event.received_at) => {
                     audience.skip.push((hook.id, SkipReason::RateLimit));
                 }

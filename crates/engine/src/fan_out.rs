@@ -1,11 +1,13 @@
 //! Step 2, fan out: event → deliveries, skip reasons, marks; one transaction a batch.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use quickdraw_domain::HookId;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::recursion::Chain;
 
-use crate::belt::Belt;
+use crate::belt::{Belt, WhileDisabled};
 
 const BATCH: usize = 256;
 
@@ -18,8 +20,8 @@ impl Belt {
         loop {
             let index = self.index().clone();
             let version = index.version();
-            let rates = Arc::clone(&self.rates);
-            let decide = Arc::new(move |event: &Event, chain: &mut Chain| index.audience(event, chain, &rates));
+            let (rates, off) = (Arc::clone(&self.rates), self.hooks_to_drop_for());
+            let decide = Arc::new(move |event: &Event, chain: &mut Chain| index.audience(event, chain, &rates, &off));
             let count = self.store.fan_out(BATCH, self.clock.now(), version, decide).await?;
             if count.outdated {
                 self.refresh_directory().await?;
@@ -29,6 +31,14 @@ impl Belt {
                 self.wakes.deliver.notify_one();
             }
             return Ok(count.events);
+        }
+    }
+
+    /// Hooks whose events are dropped at the moment.
+    pub(crate) fn hooks_to_drop_for(&self) -> HashSet<HookId> {
+        match self.settings.while_disabled {
+            WhileDisabled::Drop => self.flow.disabled(self.clock.now()),
+            WhileDisabled::Hold { .. } => HashSet::new(),
         }
     }
 

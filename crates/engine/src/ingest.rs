@@ -147,7 +147,7 @@ impl Belt {
     /// and whether some of it is left for a claim.
     async fn decide(&self, events: &mut [NewEvent]) -> Vec<(Vec<Claimed>, bool)> {
         let (index, now) = (self.index().clone(), self.clock.now());
-        let mut chains = self.chains(&index, events, now).await;
+        let (mut chains, off) = (self.chains(&index, events, now).await, self.hooks_to_drop_for());
         let lease_until = now.plus(self.settings.lease);
         let decide = |new: &mut NewEvent| {
             if now < index.newest_hook() {
@@ -163,7 +163,7 @@ impl Belt {
                 },
                 None => &mut none,
             };
-            let audience = index.audience(&new.event, chain, &self.rates);
+            let audience = index.audience(&new.event, chain, &self.rates, &off);
             let hooks =
                 if audience.deliver.is_empty() { Vec::new() } else { self.flow.take(&index, &audience.deliver, now) };
             let claimed = hooks.iter().map(|hook| Claimed {

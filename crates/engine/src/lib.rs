@@ -18,13 +18,14 @@ mod directory;
 mod fan_out;
 mod ingest;
 pub mod lifecycle;
+mod notices;
 mod project;
 mod rates;
 mod sweep;
 pub mod telemetry;
 mod worker;
 
-pub use belt::{Belt, Settings};
+pub use belt::{Belt, Settings, WhileDisabled};
 pub use clock::{Clock, System};
 pub use deliver::by_hand::{ByHand, ResendRefused};
 pub use deliver::transport::{Sent, Transport};

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::recursion::REMEMBERED;
+use quickdraw_store::deliveries::Held;
 
-use crate::belt::Belt;
+use crate::belt::{Belt, WhileDisabled};
 use crate::telemetry;
 
 /// Rows that one deletion takes: each holds the writer for a few milliseconds.
@@ -44,11 +46,41 @@ impl Belt {
         Ok(())
     }
 
+    /// Gives up what is no longer held for hooks that are disabled.
+    ///
+    /// # Errors
+    /// When the store fails; the rest is given up at the next look.
+    pub async fn drop_held(&self) -> anyhow::Result<()> {
+        let now = self.clock.now();
+        let held = match self.settings.while_disabled {
+            WhileDisabled::Hold { longest, most } => {
+                Held { older_than: now.minus(longest), most: i64::from(most), reason: SkipReason::HoldBudget }
+            }
+            WhileDisabled::Drop => Held { older_than: now, most: 0, reason: SkipReason::Disabled },
+        };
+        for hook in self.flow.disabled(now) {
+            let mut count = 0;
+            loop {
+                let dropped = self.store.drop_held(hook, held, now, PRUNE_BATCH).await?;
+                count += dropped;
+                if dropped < PRUNE_BATCH {
+                    break;
+                }
+            }
+            if count > 0 {
+                metrics::counter!(telemetry::DROPPED, "reason" => held.reason.word()).increment(count as u64);
+                tracing::warn!(hook.id = %hook, "gave up {count} deliveries of hook {hook}, which is disabled");
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) async fn prune(&self) -> anyhow::Result<()> {
         let now = self.clock.now();
         self.store.prepare_partitions(now).await?;
         let kept = Duration::from_secs(86_400 * quickdraw_store::audit::KEPT_DAYS);
         while self.store.prune_audit(now.minus(kept), PRUNE_BATCH).await? >= PRUNE_BATCH {}
+        self.drop_held().await?;
         while self.store.forget_chains(now.minus(REMEMBERED), PRUNE_BATCH).await? >= PRUNE_BATCH {}
         let before = now.minus(self.settings.retention);
         while self.store.prune(before, PRUNE_BATCH).await? >= PRUNE_BATCH {

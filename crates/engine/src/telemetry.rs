@@ -8,6 +8,8 @@ pub const ATTEMPTS: &str = "quickdraw_attempts_total";
 pub const ATTEMPT_SECONDS: &str = "quickdraw_attempt_duration_seconds";
 /// Counter: destinations refused by the guard. Label `rule`.
 pub const BLOCKED: &str = "quickdraw_guard_blocked_total";
+/// Counter: deliveries of disabled hooks that were given up. Label `reason`.
+pub const DROPPED: &str = "quickdraw_deliveries_dropped_total";
 /// Counter: settles refused because the lease was lost.
 pub const LOST_LEASES: &str = "quickdraw_leases_lost_total";
 /// Gauge: attempts under way.

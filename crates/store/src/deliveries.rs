@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::{State, Tally};
 use quickdraw_domain::event::Event;
 use quickdraw_domain::health::Health;
@@ -143,6 +144,17 @@ pub struct Delivery {
     pub finished_at: Option<Timestamp>,
 }
 
+/// What is no longer held for a hook that is disabled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Held {
+    /// What has been due for longer.
+    pub older_than: Timestamp,
+    /// All but so many of the newest.
+    pub most: i64,
+    /// Why.
+    pub reason: SkipReason,
+}
+
 /// What to list, newest first.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct DeliveryFilter {
@@ -192,6 +204,9 @@ pub trait Deliveries {
     async fn expire_leases(&self, now: Timestamp, policies: Arc<Policies>) -> Result<usize>;
     /// Cancels what deleted hooks were owed, at most `limit`. Returns how many.
     async fn cancel_orphans(&self, now: Timestamp, limit: usize) -> Result<usize>;
+    /// Gives up what a hook is owed and nobody has begun: what has been due since before `older_than`, and of the rest all
+    /// but the newest `most`; at most about `limit`. Each is a skip with this reason. Returns how many.
+    async fn drop_held(&self, hook: HookId, held: Held, now: Timestamp, limit: usize) -> Result<usize>;
     /// One delivery.
     async fn find_delivery(&self, id: DeliveryId) -> Result<Option<Delivery>>;
     /// Deliveries by filter.

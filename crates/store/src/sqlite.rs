@@ -23,6 +23,7 @@ mod readers;
 mod rows;
 mod scopes;
 mod search;
+mod settle;
 mod writer;
 
 use std::fs::File;

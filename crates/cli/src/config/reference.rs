@@ -34,6 +34,12 @@ pub(crate) const REFERENCE: &[(&str, &str)] = &[
         "delivery.auto_disable",
         "published (the fourth failure in a row disables), current (GitLab 17.11 and later), or off.",
     ),
+    (
+        "delivery.while_disabled",
+        "hold (events wait and are delivered when the hook is well again) or drop (as GitLab does).",
+    ),
+    ("delivery.hold_longest", "How long they are held; older ones are given up."),
+    ("delivery.hold_most", "How many are held for one hook; the oldest beyond it are given up."),
     ("delivery.timeout", "One deadline over look-up, connecting, TLS, sending and the answer."),
     ("delivery.lease", "How long a claimed delivery belongs to one node; must be longer than the timeout."),
     ("delivery.in_flight", "Most attempts under way on this node; a third is reserved for first attempts."),

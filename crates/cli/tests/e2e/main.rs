@@ -7,6 +7,7 @@ mod access;
 mod chains;
 mod git;
 mod guard;
+mod health;
 mod hooks;
 mod http;
 mod journey;
@@ -23,7 +24,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 23] = [
+    let checks: [(&str, Check); 25] = [
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
@@ -55,6 +56,11 @@ fn main() {
         ("limits_and_bad_values_are_refused", hooks::limits_and_bad_values_are_refused),
         ("a_chain_of_events_does_not_come_back_to_a_hook", chains::a_chain_of_events_does_not_come_back_to_a_hook),
         ("a_namespace_has_so_many_deliveries_a_minute", chains::a_namespace_has_so_many_deliveries_a_minute),
+        (
+            "people_are_told_when_a_hook_is_disabled_and_when_it_is_well_again",
+            health::people_are_told_when_a_hook_is_disabled_and_when_it_is_well_again,
+        ),
+        ("events_of_a_disabled_hook_are_held_or_dropped", health::events_of_a_disabled_hook_are_held_or_dropped),
         ("kill_9_under_load_loses_nothing", kill::kill_9_under_load_loses_nothing),
     ];
     let mut trials = vec![Trial::test("guard_check_answers_every_case", || {

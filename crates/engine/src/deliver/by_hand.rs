@@ -1,6 +1,8 @@
 //! Attempts that people ask for and wait for: a test, and a delivery sent once more. They are recorded like any other, and
 //! are never tried again by themselves.
 
+use std::collections::HashMap;
+
 use anyhow::Context;
 use quickdraw_domain::delivery::Tally;
 use quickdraw_domain::event::{Event, Source};
@@ -119,7 +121,8 @@ impl Belt {
             tracing::error!(%error, "failed to record an attempt by hand; its lease lapses");
         }
         std::mem::forget(slot);
-        self.flow.settled(std::iter::once(claimed.hook), settled.as_deref().ok());
+        let changes = self.flow.settled(std::iter::once(claimed.hook), settled.as_deref().ok());
+        self.tell(changes, &HashMap::from([(claimed.hook, outcome)])).await;
         // A hook that was re-enabled has deliveries waiting.
         self.wakes.deliver.notify_one();
         Some(ByHand { outcome, record })
@@ -136,7 +139,7 @@ struct Slot<'a> {
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
         if self.ended {
-            self.belt.flow.settled(std::iter::once(self.claimed.hook), None);
+            let _ = self.belt.flow.settled(std::iter::once(self.claimed.hook), None);
         } else {
             self.belt.flow.abandoned(self.claimed, true);
         }

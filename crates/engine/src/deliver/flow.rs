@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use super::slots::{SlotLimits, Slots};
 use crate::directory::Index;
+use crate::notices::Change;
 
 pub(crate) struct Flow {
     state: Mutex<State>,
@@ -169,21 +170,29 @@ impl Flow {
         self.moved.notify_one();
     }
 
-    /// Results were recorded, or given up with `None`.
-    pub(crate) fn settled(&self, hooks: impl Iterator<Item = HookId>, settlements: Option<&[Settlement]>) {
+    /// Results were recorded, or given up with `None`. Tells whose condition has changed.
+    #[must_use]
+    pub(crate) fn settled(
+        &self,
+        hooks: impl Iterator<Item = HookId>,
+        settlements: Option<&[Settlement]>,
+    ) -> Vec<Change> {
         let mut state = self.state();
+        let mut changes = Vec::new();
         for hook in hooks {
             state.slots.settled(hook);
         }
         for settlement in settlements.into_iter().flatten().filter(|settlement| settlement.state.is_some()) {
-            if settlement.health == Health::default() {
-                state.health.remove(&settlement.hook);
+            let before = if settlement.health == Health::default() {
+                state.health.remove(&settlement.hook)
             } else {
-                state.health.insert(settlement.hook, settlement.health);
-            }
+                state.health.insert(settlement.hook, settlement.health)
+            };
+            changes.extend(Change::between(settlement.hook, before.unwrap_or_default(), settlement.health));
         }
         drop(state);
         self.moved.notify_one();
+        changes
     }
 
     /// Whether health is known as of this directory.
@@ -191,13 +200,29 @@ impl Flow {
         self.state().version == Some(version)
     }
 
-    /// Takes over what other nodes and earlier lives learned of the hooks' health.
-    pub(crate) fn learn(&self, version: i64, health: HashMap<HookId, Health>) {
+    /// Takes over what other nodes and earlier lives learned of the hooks' health. Tells whose condition has changed since
+    /// this node last knew it.
+    #[must_use]
+    pub(crate) fn learn(&self, version: i64, health: HashMap<HookId, Health>) -> Vec<Change> {
         let mut state = self.state();
         if state.version != Some(version) {
             state.unknown.clear();
         }
-        (state.version, state.health) = (Some(version), health);
+        let first = state.version.replace(version).is_none();
+        let before = std::mem::replace(&mut state.health, health);
+        if first {
+            return Vec::new();
+        }
+        let known: HashSet<HookId> = before.keys().chain(state.health.keys()).copied().collect();
+        let of = |health: &HashMap<HookId, Health>, hook| health.get(&hook).copied().unwrap_or_default();
+        known.into_iter().filter_map(|hook| Change::between(hook, of(&before, hook), of(&state.health, hook))).collect()
+    }
+
+    /// Hooks that must not be called now.
+    pub(crate) fn disabled(&self, now: Timestamp) -> HashSet<HookId> {
+        let state = self.state();
+        let off = state.health.iter().filter(|(_, health)| health.status(now) != Status::Executable);
+        off.map(|(hook, _)| *hook).collect()
     }
 
     /// Whether a claim would find more for a hook that could use it.
@@ -362,139 +387,4 @@ fn is_retry(claimed: &Claimed) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use quickdraw_domain::delivery::Tally;
-    use quickdraw_domain::event::{Event, Source};
-    use quickdraw_domain::hook::{Hook, HookUrl};
-    use quickdraw_domain::scope::{Place, Scope};
-    use quickdraw_domain::{EventId, Trigger};
-    use quickdraw_store::Packed;
-    use quickdraw_store::hooks::{Directory, HookWithHealth};
-    use uuid::Uuid;
-
-    use super::*;
-
-    const LIMITS: SlotLimits =
-        SlotLimits { total: 40, reserved_for_first: 10, per_hook: 8, initial_per_hook: 4, per_host: 12 };
-    const NOW: Timestamp = Timestamp::from_seconds(1_000);
-    const LEASE: Duration = Duration::from_secs(30);
-
-    /// Hooks 1 to `count` on one host, and hook 100 on another.
-    fn world(count: i64) -> (Flow, Index) {
-        let entry = |id: i64, host: &str| {
-            let url = HookUrl::parse(&format!("https://{host}/in")).expect("a URL");
-            let hook = Hook { id: HookId(id), ..Hook::new(Scope::Instance, url, Uuid::nil(), NOW) };
-            HookWithHealth { hook, health: Health::default() }
-        };
-        let mut hooks: Vec<HookWithHealth> = (1..=count).map(|id| entry(id, "busy.example")).collect();
-        hooks.push(entry(100, "other.example"));
-        let index = Index::new(&Directory { version: 1, hooks, ..Directory::default() });
-        let flow = Flow::new(LIMITS, Duration::from_secs(10));
-        flow.learn(1, HashMap::new());
-        (flow, index)
-    }
-
-    fn claimed(hook: i64) -> Claimed {
-        let event = Event {
-            id: EventId(Uuid::new_v4()),
-            place: Place::Instance,
-            trigger: Trigger::PUSH,
-            source: Source::Api,
-            received_at: NOW,
-            chain: None,
-            git_ref: None,
-        };
-        Claimed {
-            delivery: DeliveryId::of(event.id, HookId(hook)),
-            hook: HookId(hook),
-            tally: Tally::default(),
-            fence: 1,
-            lease_until: NOW.plus(LEASE),
-            event,
-            payload: Packed::pack(b"{}"),
-        }
-    }
-
-    /// Claims as a store would that has a lot for each of these hooks.
-    fn claim_all(flow: &Flow, index: &Index, hooks: &[i64]) -> usize {
-        let Some(claim) = flow.claim(index, NodeId(Uuid::nil()), NOW, LEASE) else { return 0 };
-        let room = |hook: &i64| claim.rooms.get(&HookId(*hook)).copied().unwrap_or(claim.per_hook);
-        let found: Vec<Claimed> = hooks.iter().flat_map(|hook| (0..room(hook)).map(|_| claimed(*hook))).collect();
-        let found: Vec<Claimed> = found.into_iter().take(claim.first).collect();
-        let count = found.len();
-        flow.claimed(&claim, found);
-        count
-    }
-
-    #[test]
-    fn what_is_taken_holds_a_slot_until_it_is_vacated_or_ends() {
-        let (flow, index) = world(1);
-        assert_eq!(flow.take(&index, &[HookId(1)], NOW), [], "what the store has comes first");
-        assert_eq!(claim_all(&flow, &index, &[]), 0);
-        for _ in 0..4 {
-            assert_eq!(flow.take(&index, &[HookId(1)], NOW), [HookId(1)]);
-        }
-        assert_eq!(flow.take(&index, &[HookId(1)], NOW), [], "its share is used up");
-        flow.vacate([HookId(1)]);
-        claim_all(&flow, &index, &[]);
-        assert_eq!(flow.take(&index, &[HookId(1)], NOW), [HookId(1)]);
-        assert_eq!(flow.in_flight(), 4);
-    }
-
-    #[test]
-    fn one_host_never_gets_more_than_its_limit_and_leaves_room_for_others() {
-        let (flow, index) = world(20);
-        let all: Vec<i64> = (1..=20).collect();
-        assert_eq!(claim_all(&flow, &index, &all), 40, "nothing is known of any of them yet");
-        assert_eq!(flow.ready(&index, NOW).len(), 12);
-        assert_eq!(claim_all(&flow, &index, &all), 0, "enough is kept for that host");
-        assert!(!flow.wants_claim(&index, NOW), "and no claim would change that");
-        assert_eq!(claim_all(&flow, &index, &[100]), 4, "another host has its share all the same");
-        assert_eq!(flow.ready(&index, NOW).len(), 4);
-    }
-
-    #[test]
-    fn what_waits_in_the_store_is_not_overtaken() {
-        let (flow, index) = world(1);
-        assert_eq!(claim_all(&flow, &index, &[1]), 4);
-        assert_eq!(flow.ready(&index, NOW).len(), 4);
-        flow.ended(&claimed(1), true);
-        assert_eq!(flow.take(&index, &[HookId(1)], NOW), [], "as much was claimed as could be, so there may be more");
-        assert!(flow.wants_claim(&index, NOW));
-        assert_eq!(claim_all(&flow, &index, &[]), 0);
-        assert_eq!(flow.take(&index, &[HookId(1)], NOW), [HookId(1)], "there was none");
-    }
-
-    #[test]
-    fn a_failure_gives_back_what_was_kept_and_a_lapsing_lease_too() {
-        let (flow, index) = world(1);
-        claim_all(&flow, &index, &[]);
-        for _ in 0..8 {
-            assert_eq!(flow.take(&index, &[HookId(1)], NOW).len(), 1);
-            flow.ended(&claimed(1), true);
-        }
-        flow.take(&index, &[HookId(1)], NOW);
-        let claim = flow.claim(&index, NodeId(Uuid::nil()), NOW, LEASE).expect("there is room");
-        assert_eq!(claim.rooms[&HookId(1)], 7 + 8, "it has earned as many again");
-        flow.claimed(&claim, (0..15).map(|_| claimed(1)).collect());
-        assert_eq!(flow.ready(&index, NOW).len(), 7);
-        flow.ended(&claimed(1), false);
-        assert_eq!(flow.returned().len(), 8);
-        flow.taken(vec![claimed(1)]);
-        assert!(flow.ready(&index, NOW.plus(Duration::from_secs(25))).is_empty());
-        assert_eq!(flow.returned().len(), 1);
-    }
-
-    #[test]
-    fn an_unknown_hook_is_left_alone_until_the_directory_changes() {
-        let (flow, index) = world(1);
-        flow.abandoned(&claimed(55), false);
-        let claim = flow.claim(&index, NodeId(Uuid::nil()), NOW, LEASE).expect("there is room");
-        assert_eq!(claim.rooms.get(&HookId(55)), Some(&0));
-        flow.claimed(&claim, Vec::new());
-        assert!(!flow.wants_claim(&index, NOW));
-        flow.learn(2, HashMap::new());
-        let claim = flow.claim(&index, NodeId(Uuid::nil()), NOW, LEASE).expect("there is room");
-        assert_eq!(claim.rooms.get(&HookId(55)), None);
-    }
-}
+mod tests;

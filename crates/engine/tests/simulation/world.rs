@@ -20,7 +20,7 @@ use quickdraw_domain::settle::Policies;
 use quickdraw_domain::{DeliveryId, EventId, HookId, ProjectId, Timestamp, Trigger};
 use quickdraw_engine::deliver::Deliveries;
 use quickdraw_engine::deliver::slots::SlotLimits;
-use quickdraw_engine::{Arrival, Belt, Clock as _, Sent, Settings, Transport};
+use quickdraw_engine::{Arrival, Belt, Clock as _, Sent, Settings, Transport, WhileDisabled};
 use quickdraw_store::SharedStore;
 use quickdraw_store::attempts::AttemptFilter;
 use quickdraw_store::events::Appended;
@@ -449,6 +449,7 @@ async fn belt(
         lease: Duration::from_secs(30),
         instance: "http://sim".to_owned(),
         retention: Duration::from_secs(14 * 86_400),
+        while_disabled: WhileDisabled::Hold { longest: Duration::from_secs(7 * 86_400), most: 1_000_000 },
         per_minute: 0,
     };
     let belt = Belt::new(store, receivers, clock, settings).await.expect("a belt");

@@ -10,12 +10,14 @@ use quickdraw_domain::scope::Scope;
 use quickdraw_domain::settle::Policies;
 use quickdraw_domain::{DeliveryId, EventId, HookId, NodeId, Timestamp};
 use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::Postgres;
 use crate::columns;
 use crate::deliveries::{
-    Backlog, Claim, Claimed, Deliveries, Delivery, DeliveryFilter, Finished, Record, Settlement, UNKNOWN, id_range,
+    Backlog, Claim, Claimed, Deliveries, Delivery, DeliveryFilter, Finished, Held, Record, Settlement, UNKNOWN,
+    id_range,
 };
 use crate::error::Result;
 use crate::lists::{MOST_LOOKED_AT, Scanned};
@@ -115,6 +117,36 @@ impl Deliveries for Postgres {
             )
             .await?;
         Ok(usize::try_from(cancelled).unwrap_or(usize::MAX))
+    }
+
+    async fn drop_held(&self, hook: HookId, held: Held, now: Timestamp, limit: usize) -> Result<usize> {
+        // What waits is due since it was made; what is to be tried again may be due later, and is little.
+        let sql = "WITH edge AS (
+                SELECT greatest($2, coalesce((SELECT due_at + 1 FROM deliveries WHERE state = 0 AND state < 2
+                    AND leased_until IS NULL AND hook_id = $1 ORDER BY due_at DESC LIMIT 1 OFFSET $3), $2)) AS at),
+            held AS MATERIALIZED (
+                SELECT d.id FROM edge, LATERAL (SELECT id FROM deliveries WHERE state = 0 AND state < 2
+                    AND leased_until IS NULL AND hook_id = $1 AND due_at < edge.at
+                    ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED) d
+                UNION ALL
+                SELECT d.id FROM edge, LATERAL (SELECT id FROM deliveries WHERE state = 1 AND state < 2
+                    AND leased_until IS NULL AND hook_id = $1 AND created_at < edge.at
+                    ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED) d),
+            dropped AS (
+                UPDATE deliveries d SET state = 3, finished_at = $5 FROM held h WHERE d.id = h.id RETURNING d.event_id)
+            INSERT INTO skips SELECT event_id, $1, $6 FROM dropped
+            ON CONFLICT (event_id, hook_id) DO UPDATE SET reason = excluded.reason";
+        let client = self.client().await?;
+        let parameters: [&(dyn ToSql + Sync); 6] = [
+            &hook.0,
+            &held.older_than.as_micros(),
+            &held.most,
+            &columns::limit(limit),
+            &now.as_micros(),
+            &held.reason.code(),
+        ];
+        let dropped = client.execute(sql, &parameters).await?;
+        Ok(usize::try_from(dropped).unwrap_or(usize::MAX))
     }
 
     async fn find_delivery(&self, id: DeliveryId) -> Result<Option<Delivery>> {

@@ -4,23 +4,23 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use quickdraw_domain::delivery::State;
-use quickdraw_domain::health::{DisablePolicy, Health};
+use quickdraw_domain::health::DisablePolicy;
 use quickdraw_domain::outcome::Outcome;
-use quickdraw_domain::phases::Phases;
 use quickdraw_domain::retry::{Chance, RetryPolicy};
 use quickdraw_domain::scope::Scope;
-use quickdraw_domain::settle::{Policies, settle};
+use quickdraw_domain::settle::Policies;
 use quickdraw_domain::{DeliveryId, EventId, HookId, NodeId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
 use uuid::Uuid;
 
 use super::claims::Lease;
 use super::rows::{self, EVENT_COLUMNS};
+use super::settle::finish;
 use super::{Sqlite, Tx};
-use crate::attempts::outcome_code;
 use crate::columns;
 use crate::deliveries::{
-    Backlog, Claim, Claimed, Deliveries, Delivery, DeliveryFilter, Finished, Record, Settlement, UNKNOWN, id_range,
+    Backlog, Claim, Claimed, Deliveries, Delivery, DeliveryFilter, Finished, Held, Record, Settlement, UNKNOWN,
+    id_range,
 };
 use crate::error::{Error, Result};
 use crate::lists::{MOST_LOOKED_AT, Scanned};
@@ -132,6 +132,45 @@ impl Deliveries for Sqlite {
                 }
             }
             Ok(count)
+        })
+        .await
+    }
+
+    async fn drop_held(&self, hook: HookId, held: Held, now: Timestamp, limit: usize) -> Result<usize> {
+        // What waits is due since it was made; what is to be tried again may be due later, and is little. The count is
+        // taken beside the writer, who has better things to do.
+        let edge: Option<i64> = self
+            .read(move |connection| {
+                let sql = "SELECT due_at FROM deliveries WHERE state = 0 AND state < 2 AND hook_id = ?1
+                    ORDER BY due_at DESC LIMIT 1 OFFSET ?2";
+                Ok(connection.prepare_cached(sql)?.query_row((hook.0, held.most), |row| row.get(0)).optional()?)
+            })
+            .await?;
+        let edge = edge.map_or(held.older_than.as_micros(), |edge| held.older_than.as_micros().max(edge + 1));
+        self.write(move |tx| {
+            let mut dropped = Vec::new();
+            for (state, column) in [(0, "due_at"), (1, "created_at")] {
+                let sql = format!(
+                    "SELECT id, event_id FROM deliveries WHERE state = ?1 AND state < 2 AND hook_id = ?2
+                     AND {column} < ?3 ORDER BY due_at LIMIT ?4"
+                );
+                let mut due = tx.connection.prepare_cached(&sql)?;
+                let mut rows = due.query((state, hook.0, edge, columns::limit(limit)))?;
+                while let Some(row) = rows.next()? {
+                    let id = DeliveryId(row.get(0)?);
+                    if !tx.claims.holds(id) {
+                        dropped.push((id, row.get::<_, Uuid>(1)?));
+                    }
+                }
+            }
+            let mut give_up =
+                tx.connection.prepare_cached("UPDATE deliveries SET state = 3, finished_at = ?2 WHERE id = ?1")?;
+            let mut skip = tx.connection.prepare_cached("INSERT OR IGNORE INTO skips VALUES (?1, ?2, ?3)")?;
+            for (id, event) in &dropped {
+                give_up.execute((id.0, now.as_micros()))?;
+                skip.execute((event, hook.0, held.reason.code()))?;
+            }
+            Ok(dropped.len())
         })
         .await
     }
@@ -320,99 +359,7 @@ fn load(connection: &Connection, picked: Picked) -> Result<Claimed> {
     Ok(Claimed { delivery: picked.delivery, hook, tally, fence: claim, lease_until: until, event, payload })
 }
 
-fn finish(tx: &mut Tx<'_>, finished: &Finished, now: Timestamp, policies: &Policies) -> Result<Settlement> {
-    let health = health(tx.connection, finished.hook)?;
-    let Some((_, settled_claim)) = tx.claims.end(finished.delivery, finished.fence) else {
-        return Ok(Settlement { delivery: finished.delivery, hook: finished.hook, state: None, health });
-    };
-    let Finished { tally, scope, outcome, chance, record, .. } = finished;
-    let settled = settle(*tally, health, *scope, *outcome, now, *chance, &finished.policies(policies));
-    let (state, due_at, attempts, unknown) = columns::state_columns(settled.state, settled.tally);
-    let finished_at = settled.state.due_at().is_none().then(|| now.as_micros());
-    tx.connection
-        .prepare_cached(
-            // A delivery that was cancelled meanwhile stays so; one that was given up and is sent again by hand may get
-            // there after all.
-            "UPDATE deliveries SET attempts = ?4, unknown = ?5, finished_at = coalesce(finished_at, ?6),
-               due_at = CASE WHEN state < 2 THEN ?3 ELSE due_at END,
-               state = CASE WHEN state < 2 OR (state = 3 AND ?2 = 2) THEN ?2 ELSE state END
-             WHERE id = ?1",
-        )?
-        .execute((finished.delivery.0, state, due_at, attempts, unknown, finished_at))?;
-    tx.connection
-        .prepare_cached(
-            "INSERT INTO attempts (delivery_id, hook_id, number, outcome, status, started_at, duration, address, error,
-               response_headers, response_body, phases, hook_version)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
-        )?
-        .execute((
-            finished.delivery.0,
-            finished.hook.0,
-            attempts,
-            outcome_code(*outcome),
-            outcome.status(),
-            record.started_at.as_micros(),
-            record.duration_micros,
-            record.address.as_deref(),
-            record.error.as_deref(),
-            record.response_headers.as_deref(),
-            record.response_body.as_deref(),
-            record.phases.map(Phases::to_bytes),
-            record.hook_version.map(Timestamp::as_micros),
-        ))?;
-    if settled.health != health {
-        write_health(tx.connection, finished.hook, settled.health)?;
-    }
-    if settled_claim {
-        forget_claim(tx.connection, finished.fence)?;
-    }
-    Ok(Settlement {
-        delivery: finished.delivery,
-        hook: finished.hook,
-        state: Some(settled.state),
-        health: settled.health,
-    })
-}
-
-pub(super) fn health(connection: &Connection, hook: HookId) -> Result<Health> {
-    let found = connection
-        .prepare_cached("SELECT recent_failures, pauses, disabled_until, disabled FROM hook_health WHERE hook_id = ?1")?
-        .query_row([hook.0], |row| read_health(row, 0))
-        .optional()?;
-    Ok(found.unwrap_or_default())
-}
-
-pub(super) fn read_health(row: &Row<'_>, at: usize) -> rusqlite::Result<Health> {
-    Ok(Health {
-        recent_failures: row.get(at)?,
-        pauses: row.get(at + 1)?,
-        disabled_until: row.get::<_, Option<i64>>(at + 2)?.map(Timestamp::from_micros),
-        disabled: row.get(at + 3)?,
-    })
-}
-
-fn write_health(connection: &Connection, hook: HookId, health: Health) -> Result<()> {
-    if health == Health::default() {
-        connection.prepare_cached("DELETE FROM hook_health WHERE hook_id = ?1")?.execute([hook.0])?;
-        return Ok(());
-    }
-    connection
-        .prepare_cached(
-            // The hook may have been deleted while its delivery was under way.
-            "INSERT INTO hook_health SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM hooks WHERE id = ?1)
-             ON CONFLICT (hook_id) DO UPDATE SET recent_failures = ?2, pauses = ?3, disabled_until = ?4, disabled = ?5",
-        )?
-        .execute((
-            hook.0,
-            health.recent_failures,
-            health.pauses,
-            health.disabled_until.map(Timestamp::as_micros),
-            health.disabled,
-        ))?;
-    Ok(())
-}
-
-fn forget_claim(connection: &Connection, claim: i64) -> Result<()> {
+pub(super) fn forget_claim(connection: &Connection, claim: i64) -> Result<()> {
     connection.prepare_cached("DELETE FROM leases WHERE claim = ?1")?.execute([claim])?;
     Ok(())
 }

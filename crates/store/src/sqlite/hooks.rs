@@ -8,7 +8,7 @@ use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{GroupId, HookId, ProjectId, Timestamp, TriggerSet};
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::{Sqlite, deliveries};
+use super::{Sqlite, settle};
 use crate::columns;
 use crate::error::{Error, Result};
 use crate::hooks::{Directory, HookWithHealth, Hooks, StoredHook, branch_filter, open_past, own_retry};
@@ -55,7 +55,7 @@ impl Hooks for Sqlite {
             if !write(tx.connection, &hook, &sealed, unchanged_since)? {
                 return Ok(None);
             }
-            let health = deliveries::health(tx.connection, hook.id)?;
+            let health = settle::health(tx.connection, hook.id)?;
             Ok(Some(HookWithHealth { hook, health }))
         })
         .await
@@ -116,7 +116,7 @@ impl Hooks for Sqlite {
         self.read(|connection| {
             let mut statement = connection
                 .prepare_cached("SELECT hook_id, recent_failures, pauses, disabled_until, disabled FROM hook_health")?;
-            let found = statement.query_map([], |row| Ok((HookId(row.get(0)?), deliveries::read_health(row, 1)?)))?;
+            let found = statement.query_map([], |row| Ok((HookId(row.get(0)?), settle::read_health(row, 1)?)))?;
             Ok(found.collect::<rusqlite::Result<_>>()?)
         })
         .await
@@ -251,5 +251,5 @@ fn read(row: &Row<'_>, ring: &Ring) -> Result<HookWithHealth> {
         url_since: Timestamp::from_micros(row.get(18)?),
         updated_at: Timestamp::from_micros(row.get(13)?),
     };
-    Ok(HookWithHealth { hook, health: deliveries::read_health(row, 23)? })
+    Ok(HookWithHealth { hook, health: settle::read_health(row, 23)? })
 }

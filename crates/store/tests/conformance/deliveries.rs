@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::{State, Tally};
 use quickdraw_domain::health::Status;
 use quickdraw_domain::outcome::Outcome;
@@ -9,7 +10,7 @@ use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{HookId, NodeId};
 use quickdraw_store::attempts::{AttemptFilter, LogFilter};
-use quickdraw_store::deliveries::{DeliveryFilter, Finished};
+use quickdraw_store::deliveries::{DeliveryFilter, Finished, Held};
 use quickdraw_store::lists::{Page, Start};
 use uuid::Uuid;
 
@@ -247,4 +248,33 @@ pub(crate) async fn one_delivery_is_leased_by_hand_and_shows_in_its_hooks_log(fi
     let id = newest[0].id;
     assert!(store.find_attempt(hook, id).await.expect("read").is_some());
     assert!(store.find_attempt(HookId(999), id).await.expect("read").is_none(), "another hook's");
+}
+
+pub(crate) async fn what_a_disabled_hook_is_owed_is_held_within_a_budget(fixture: Fixture) {
+    let store = &fixture.store;
+    let project = fixture.project("rope").await;
+    let (hook, other) = (fixture.hook(project).await, fixture.hook(project).await);
+    let mut events = Vec::new();
+    for second in 0..6 {
+        events.push(fixture.owe(&[hook, other], at(second * 10)).await);
+    }
+    // The oldest is being attempted, and the second was tried once already.
+    let claimed = fixture.claim(at(10)).await;
+    let of = |event| claimed.iter().find(|one| one.hook == hook && one.event.id == event).expect("claimed");
+    fixture.finish(of(events[1]), FAILED, at(11)).await;
+    let held = |older_than, most| Held { older_than, most, reason: SkipReason::HoldBudget };
+    let drop = |held| store.drop_held(hook, held, at(100), 100);
+    assert_eq!(drop(held(at(0), 10)).await.expect("looked"), 0);
+    assert_eq!(drop(held(at(25), 10)).await.expect("dropped"), 2, "by age: what was tried, and the third");
+    assert_eq!(store.list_skips(events[2]).await.expect("listed"), [(hook, SkipReason::HoldBudget)]);
+    assert_eq!(store.list_skips(events[0]).await.expect("listed"), [], "it is under way");
+    assert_eq!(drop(held(at(0), 1)).await.expect("dropped"), 2, "by number: all but the newest");
+    let state = async |event| {
+        let filter = DeliveryFilter { event: Some(event), hook: Some(hook), limit: 1, ..DeliveryFilter::default() };
+        store.list_deliveries(filter).await.expect("listed").rows[0].state.word()
+    };
+    assert_eq!((state(events[4]).await, state(events[5]).await), ("given_up", "waiting"));
+    let left = fixture.claim(at(100)).await;
+    let count = |hook| left.iter().filter(|one| one.hook == hook).count();
+    assert_eq!((count(hook), count(other)), (1, 4), "others keep what they are owed");
 }

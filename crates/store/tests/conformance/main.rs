@@ -48,6 +48,7 @@ const CHECKS: &[(&str, Check)] = checks![
     deliveries::what_a_deleted_hook_was_owed_is_cancelled,
     deliveries::released_deliveries_are_due_at_once_without_a_record,
     deliveries::attempts_are_listed_by_delivery_and_by_hook,
+    deliveries::what_a_disabled_hook_is_owed_is_held_within_a_budget,
     insights::facts_join_in_any_order_and_rollups_agree_with_facts,
     insights::an_event_is_projected_once,
     insights::a_poison_event_is_set_aside_and_shown,

@@ -34,7 +34,7 @@ const fn system(code: u8, name: &'static str, event_names: &'static [&'static st
 }
 
 /// Every kind; the first row stands for what no other describes.
-pub static ROWS: [Row; 49] = [
+pub static ROWS: [Row; 50] = [
     Row { test: NOT_TESTABLE, ..USUAL },
     Row {
         code: 1,
@@ -287,5 +287,11 @@ pub static ROWS: [Row; 49] = [
     Row {
         object_kinds: &["gitlab_subscription_member_approvals"],
         ..system(48, "gitlab_subscription_member_approvals", &[])
+    },
+    // Not GitLab's, which writes e-mails instead. Off unless asked for.
+    Row {
+        attribute: Some("hook_state_events"),
+        on_by_default: Levels::NONE,
+        ..system(49, "hook_state_hooks", &["hook_paused", "hook_disabled", "hook_enabled"])
     },
 ];

@@ -1,0 +1,69 @@
+//! Hooks that are disabled: what becomes of their events, and who is told.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::http::{Sink, eventually};
+use crate::server::{Engine, Server};
+
+/// A receiver whose answer can be changed.
+fn switchable(status: u16) -> (Sink, Arc<AtomicU16>) {
+    let answer = Arc::new(AtomicU16::new(status));
+    let inner = answer.clone();
+    (Sink::start(move |_| Some(inner.load(Ordering::Relaxed))), answer)
+}
+
+pub(crate) fn people_are_told_when_a_hook_is_disabled_and_when_it_is_well_again(engine: Engine) {
+    let (sink, answer) = switchable(404);
+    let told = Sink::start(|_| Some(200));
+    let settings = [("QUICKDRAW__DELIVERY__RETRY", "gitlab"), ("QUICKDRAW__TELEMETRY__LOG", "info")];
+    let server = Server::start(&engine, &settings);
+    server.make_project();
+    let hook = server.make_hook(&sink.url(), r#","name":"rope hook""#);
+    let body = json!({ "url": told.url(), "hook_state_events": true, "token": "canary-system", "repository_update_events": false });
+    let system = server.call("POST", "/api/v4/hooks", &body.to_string());
+    assert_eq!((system.status, &system.json()["hook_state_events"]), (201, &json!(true)), "{}", system.body);
+    for number in 0..4 {
+        server.report(number).expect("accepted");
+        eventually("it was tried", || sink.got().len() > number);
+    }
+    eventually("it is told", || told.got().len() == 1);
+    let news: Value = serde_json::from_slice(&told.got()[0].body).expect("JSON");
+    assert_eq!((&news["event_name"], &news["hook"]["id"]), (&json!("hook_disabled"), &hook["id"]), "{news}");
+    assert_eq!(news["reason"], "4 failures in a row, the last: rejected (404)");
+    assert_eq!((&news["hook"]["alert_status"], &news["hook"]["name"]), (&json!("disabled"), &json!("rope hook")));
+    assert!(server.output().contains("is not called until somebody re-enables it: 4 failures in a row"));
+    answer.store(200, Ordering::Relaxed);
+    let test = format!("/api/v4/projects/1/hooks/{}/test/push_events", hook["id"]);
+    assert_eq!(server.call("POST", &test, "{}").status, 201);
+    eventually("the good news too", || told.got().len() == 2);
+    let news: Value = serde_json::from_slice(&told.got()[1].body).expect("JSON");
+    assert_eq!((&news["event_name"], &news["hook"]["alert_status"]), (&json!("hook_enabled"), &json!("executable")));
+}
+
+pub(crate) fn events_of_a_disabled_hook_are_held_or_dropped(engine: Engine) {
+    for (mode, reason) in [("hold", None), ("drop", Some("hook_disabled"))] {
+        let (sink, answer) = switchable(404);
+        let retry = ("QUICKDRAW__DELIVERY__RETRY", "gitlab");
+        let server = Server::start(&engine, &[retry, ("QUICKDRAW__DELIVERY__WHILE_DISABLED", mode)]);
+        server.make_project();
+        let hook = server.make_hook(&sink.url(), "");
+        let one = format!("/api/v4/projects/1/hooks/{}", hook["id"]);
+        for number in 0..4 {
+            server.report(number).expect("accepted");
+            eventually("it was tried", || sink.got().len() > number);
+        }
+        eventually("four refusals disable it", || server.get(&one)["alert_status"] == "disabled");
+        let event = server.report(9).expect("accepted");
+        let skipped = server.get(&format!("/api/v1/events/{event}"))["skipped"].clone();
+        assert_eq!(skipped[0]["reason"].as_str(), reason, "{mode}: {skipped}");
+        answer.store(200, Ordering::Relaxed);
+        assert_eq!(server.call("POST", &format!("{one}/test/push_events"), "{}").status, 201);
+        let expected = if mode == "hold" { 6 } else { 5 };
+        eventually("the test, and what was held", || sink.got().len() == expected);
+        server.report(10).expect("accepted");
+        eventually("it goes on", || sink.got().len() == expected + 1);
+    }
+}

@@ -1,0 +1,106 @@
+//! Settling in SQLite: one attempt after the other, each with its hook's health as the one before left it.
+
+use quickdraw_domain::health::Health;
+use quickdraw_domain::phases::Phases;
+use quickdraw_domain::settle::{Policies, settle};
+use quickdraw_domain::{HookId, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::Tx;
+use super::deliveries::forget_claim;
+use crate::attempts::outcome_code;
+use crate::columns;
+use crate::deliveries::{Finished, Settlement};
+use crate::error::Result;
+
+pub(super) fn finish(tx: &mut Tx<'_>, finished: &Finished, now: Timestamp, policies: &Policies) -> Result<Settlement> {
+    let health = health(tx.connection, finished.hook)?;
+    let Some((_, settled_claim)) = tx.claims.end(finished.delivery, finished.fence) else {
+        return Ok(Settlement { delivery: finished.delivery, hook: finished.hook, state: None, health });
+    };
+    let Finished { tally, scope, outcome, chance, record, .. } = finished;
+    let settled = settle(*tally, health, *scope, *outcome, now, *chance, &finished.policies(policies));
+    let (state, due_at, attempts, unknown) = columns::state_columns(settled.state, settled.tally);
+    let finished_at = settled.state.due_at().is_none().then(|| now.as_micros());
+    tx.connection
+        .prepare_cached(
+            // A delivery that was cancelled meanwhile stays so; one that was given up and is sent again by hand may get
+            // there after all.
+            "UPDATE deliveries SET attempts = ?4, unknown = ?5, finished_at = coalesce(finished_at, ?6),
+               due_at = CASE WHEN state < 2 THEN ?3 ELSE due_at END,
+               state = CASE WHEN state < 2 OR (state = 3 AND ?2 = 2) THEN ?2 ELSE state END
+             WHERE id = ?1",
+        )?
+        .execute((finished.delivery.0, state, due_at, attempts, unknown, finished_at))?;
+    tx.connection
+        .prepare_cached(
+            "INSERT INTO attempts (delivery_id, hook_id, number, outcome, status, started_at, duration, address, error,
+               response_headers, response_body, phases, hook_version)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        )?
+        .execute((
+            finished.delivery.0,
+            finished.hook.0,
+            attempts,
+            outcome_code(*outcome),
+            outcome.status(),
+            record.started_at.as_micros(),
+            record.duration_micros,
+            record.address.as_deref(),
+            record.error.as_deref(),
+            record.response_headers.as_deref(),
+            record.response_body.as_deref(),
+            record.phases.map(Phases::to_bytes),
+            record.hook_version.map(Timestamp::as_micros),
+        ))?;
+    if settled.health != health {
+        write_health(tx.connection, finished.hook, settled.health)?;
+    }
+    if settled_claim {
+        forget_claim(tx.connection, finished.fence)?;
+    }
+    Ok(Settlement {
+        delivery: finished.delivery,
+        hook: finished.hook,
+        state: Some(settled.state),
+        health: settled.health,
+    })
+}
+
+pub(super) fn health(connection: &Connection, hook: HookId) -> Result<Health> {
+    let found = connection
+        .prepare_cached("SELECT recent_failures, pauses, disabled_until, disabled FROM hook_health WHERE hook_id = ?1")?
+        .query_row([hook.0], |row| read_health(row, 0))
+        .optional()?;
+    Ok(found.unwrap_or_default())
+}
+
+pub(super) fn read_health(row: &Row<'_>, at: usize) -> rusqlite::Result<Health> {
+    Ok(Health {
+        recent_failures: row.get(at)?,
+        pauses: row.get(at + 1)?,
+        disabled_until: row.get::<_, Option<i64>>(at + 2)?.map(Timestamp::from_micros),
+        disabled: row.get(at + 3)?,
+    })
+}
+
+fn write_health(connection: &Connection, hook: HookId, health: Health) -> Result<()> {
+    if health == Health::default() {
+        connection.prepare_cached("DELETE FROM hook_health WHERE hook_id = ?1")?.execute([hook.0])?;
+        return Ok(());
+    }
+    connection
+        .prepare_cached(
+            // The hook may have been deleted while its delivery was under way.
+            "INSERT INTO hook_health SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM hooks WHERE id = ?1)
+             ON CONFLICT (hook_id) DO UPDATE SET recent_failures = ?2, pauses = ?3, disabled_until = ?4, disabled = ?5",
+        )?
+        .execute((
+            hook.0,
+            health.recent_failures,
+            health.pauses,
+            health.disabled_until.map(Timestamp::as_micros),
+            health.disabled,
+        ))?;
+    Ok(())
+}
