@@ -7,10 +7,21 @@ use std::time::Duration;
 use anyhow::Context;
 use bytes::Bytes;
 use quickdraw_domain::hook::HookUrl;
-use quickdraw_egress::{Answer, Call, Client, Hickory, Limits, Trust};
+use quickdraw_egress::{Answer, Call, Client, Hickory, Limits, Method, Trust};
 
-/// Posts to a URL that the user typed, wherever it points: these are the user's own machines.
+/// Posts to a URL that the user typed.
 pub(crate) async fn post(
+    url: &str,
+    headers: &[(Cow<'static, str>, String)],
+    body: Vec<u8>,
+    deadline: Duration,
+) -> anyhow::Result<Answer> {
+    call(Method::POST, url, headers, body, deadline).await
+}
+
+/// Calls a URL that the user typed, wherever it points: these are the user's own machines.
+async fn call(
+    method: Method,
     url: &str,
     headers: &[(Cow<'static, str>, String)],
     body: Vec<u8>,
@@ -21,6 +32,7 @@ pub(crate) async fn post(
     let client = Client::new(Limits { deadline, ..Limits::default() }, Arc::new(resolver), Trust::default())?;
     let (host, authority, path) = (url.host().to_string(), url.authority(), url.path_and_query());
     let call = Call {
+        method,
         https: url.is_https(),
         host: &host,
         literal: host.trim_matches(['[', ']']).parse().ok(),
@@ -55,4 +67,36 @@ pub(crate) async fn report(
     anyhow::ensure!(answer.status == 202, "the server answered {}: {text}", answer.status);
     let answer: serde_json::Value = serde_json::from_str(&text).context("the server's answer is not JSON")?;
     Ok(answer["id"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Calls `/api/v1` of a server: reads without a body, posts one. Gives the answer's JSON.
+pub(crate) async fn ask(
+    base_url: &str,
+    token: &str,
+    path: &str,
+    body: Option<&serde_json::Value>,
+) -> anyhow::Result<serde_json::Value> {
+    let url = format!("{}/api/v1/{path}", base_url.trim_end_matches('/'));
+    let headers = [("Content-Type".into(), "application/json".to_owned()), ("PRIVATE-TOKEN".into(), token.to_owned())];
+    let (method, body) = match body {
+        Some(body) => (Method::POST, serde_json::to_vec(body)?),
+        None => (Method::GET, Vec::new()),
+    };
+    let answer = call(method, &url, &headers, body, Duration::from_secs(60)).await?;
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    let why = json["detail"].as_str().unwrap_or(&text);
+    anyhow::ensure!((200..300).contains(&answer.status), "the server answered {}: {why}", answer.status);
+    Ok(json)
+}
+
+/// The token that was given, or the one that lies where a server keeps it.
+pub(crate) fn token(given: Option<String>) -> anyhow::Result<String> {
+    match given {
+        Some(token) => Ok(token),
+        None => Ok(std::fs::read_to_string("quickdraw-data/root-token")
+            .context("give --token, or run this where quickdraw-data/root-token is")?
+            .trim()
+            .to_owned()),
+    }
 }

@@ -38,6 +38,8 @@ enum Command {
     GitHook(commands::git_hook::GitHook),
     /// Report an event from the shell.
     Emit(commands::emit::Emit),
+    /// Send many deliveries once more, as a job on the server.
+    Replay(commands::replay::Replay),
     /// Run a private receiver that verifies and prints what arrives.
     Listen(commands::listen::Listen),
     /// Ask the address guard.
@@ -82,6 +84,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Command::Secret { signing } => commands::secret::run(signing),
             Command::GitHook(command) => commands::git_hook::run(command).await,
             Command::Emit(command) => commands::emit::run(command).await,
+            Command::Replay(command) => commands::replay::run(command).await,
             Command::Listen(command) => commands::listen::run(command).await,
             Command::Guard(command) => commands::guard::run(command, config::load(config)?).await,
             Command::Migrate => commands::migrate::run(config::load(config)?).await,

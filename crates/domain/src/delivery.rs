@@ -75,7 +75,8 @@ impl State {
 pub struct Tally {
     /// Recorded attempts of every outcome.
     pub attempts: u32,
-    /// Those whose outcome we never learned because we stopped. They do not use up the promised attempts.
+    /// Those that do not use up the promised attempts: their outcome was never learned because we stopped, or they were
+    /// made before a replay.
     pub unknown: u32,
 }
 

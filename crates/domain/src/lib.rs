@@ -26,6 +26,7 @@ pub mod insights;
 pub mod outcome;
 pub mod phases;
 pub mod recursion;
+pub mod replay;
 pub mod request;
 pub mod retry;
 pub mod scope;

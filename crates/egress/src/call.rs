@@ -51,6 +51,8 @@ impl Default for Limits {
 
 /// A request, taken apart by whoever judged it: nothing here is parsed again.
 pub struct Call<'a> {
+    /// What to do: deliveries post.
+    pub method: Method,
     /// TLS or not.
     pub https: bool,
     /// Name in ASCII, or an address; IPv6 in brackets.
@@ -242,7 +244,7 @@ fn request<B>(call: &Call<'_>) -> Result<Request<Full<Bytes>>, Failure<B>> {
     let refused = |what: &str| Failure::Request(what.to_owned());
     let uri: Uri = call.path.parse().map_err(|_| refused("its path has an illegal character"))?;
     let mut request = Request::new(Full::new(call.body.clone()));
-    *request.method_mut() = Method::POST;
+    *request.method_mut() = call.method.clone();
     *request.uri_mut() = uri;
     let headers = request.headers_mut();
     headers.reserve(call.headers.len() + 2);

@@ -16,6 +16,7 @@ mod trust;
 
 pub use call::{Answer, Call, Client, Limits, Report};
 pub use error::{Failure, Stage};
+pub use http::Method;
 pub use resolve::{Hickory, Resolve, ResolveError};
 pub use timing::Timing;
 pub use trust::{Identity, PemError, Trust, certificates};

@@ -65,6 +65,8 @@ impl Lifecycle {
             worker::run("leases", None, Duration::from_secs(1), stop_one, expire).await;
         });
         let (one, stop_one) = (belt.clone(), stopped.clone());
+        workers.spawn(async move { worker::run("replay", None, TICK, stop_one, || one.replay()).await });
+        let (one, stop_one) = (belt.clone(), stopped.clone());
         workers.spawn(async move { worker::run("tend", None, TEND, stop_one, || one.tend()).await });
         let (one, stop_one) = (belt.clone(), stopped.clone());
         workers.spawn(async move { worker::run("prune", None, PRUNE, stop_one, || one.prune()).await });

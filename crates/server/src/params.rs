@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 pub use read::Invalid;
-pub use types::{Clearable, Day, Level, Line, Pairs, Prose};
+pub use types::{Clearable, Day, Level, Line, Moment, Pairs, Prose};
 
 use crate::audit::Note;
 use crate::body;

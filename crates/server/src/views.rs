@@ -3,6 +3,7 @@
 mod history;
 mod hook;
 mod people;
+mod replay;
 mod scopes;
 
 use std::borrow::Cow;
@@ -17,6 +18,7 @@ pub(crate) use history::response_headers;
 pub use history::{Attempt, AuditEntry, Delivery, DeliveryWithHistory, Event, EventWithDeliveries, Page, Skipped};
 pub use hook::{Hook, HookEvent, HookTriggers};
 pub use people::{MadeToken, Member, Metadata, Token, User};
+pub use replay::{Replay, ReplayFilter};
 pub use scopes::{Group, Namespace, Project, ProjectNamespace, Visibility};
 
 /// A time: ISO 8601, UTC, with milliseconds.

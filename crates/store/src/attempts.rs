@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use quickdraw_domain::guard::Rule;
 use quickdraw_domain::outcome::{Outcome, Unreachable};
+use quickdraw_domain::replay::Answers;
 use quickdraw_domain::{AttemptId, DeliveryId, HookId, Timestamp};
 
 use crate::deliveries::Record;
@@ -48,10 +49,8 @@ pub struct LogFilter {
     pub hook: HookId,
     /// Only begun since then.
     pub since: Timestamp,
-    /// Only with a status in one of these ranges, both ends included; empty for all.
-    pub statuses: Vec<(u16, u16)>,
-    /// With these, also what got no HTTP answer.
-    pub unanswered: bool,
+    /// Only with one of these answers.
+    pub answers: Answers,
     /// Which rows.
     pub page: Page,
 }
@@ -110,8 +109,8 @@ impl LogFilter {
     /// The condition on the status. Only numbers of ours are put into the text.
     pub(crate) fn condition(&self) -> String {
         let mut any: Vec<String> =
-            self.statuses.iter().map(|(low, high)| format!("status BETWEEN {low} AND {high}")).collect();
-        if self.unanswered {
+            self.answers.ranges.iter().map(|(low, high)| format!("status BETWEEN {low} AND {high}")).collect();
+        if self.answers.unanswered {
             any.push("status IS NULL".to_owned());
         }
         if any.is_empty() { "1 = 1".to_owned() } else { format!("({})", any.join(" OR ")) }

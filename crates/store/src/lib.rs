@@ -24,6 +24,7 @@ pub mod lists;
 pub mod nodes;
 pub mod payload;
 mod postgres;
+pub mod replays;
 pub mod scopes;
 pub mod seal;
 mod sqlite;
@@ -48,6 +49,7 @@ pub trait Store:
     + insights::Insights
     + access::Access
     + nodes::Nodes
+    + replays::Replays
     + Send
     + Sync
 {
@@ -63,6 +65,7 @@ impl<T> Store for T where
         + insights::Insights
         + access::Access
         + nodes::Nodes
+        + replays::Replays
         + Send
         + Sync
 {

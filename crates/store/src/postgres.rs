@@ -15,6 +15,7 @@ mod hooks;
 mod insights;
 mod nodes;
 mod partitions;
+mod replays;
 mod scopes;
 mod search;
 mod settle;
@@ -41,6 +42,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (9, "confidential_notes", include_str!("migrations/postgres/0009_confidential_notes.sql")),
     (10, "chains", include_str!("migrations/postgres/0010_chains.sql")),
     (11, "as_sent", include_str!("migrations/postgres/0011_as_sent.sql")),
+    (12, "replays", include_str!("migrations/postgres/0012_replays.sql")),
 ];
 
 /// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.

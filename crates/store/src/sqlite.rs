@@ -20,6 +20,7 @@ mod insights;
 mod keys;
 mod nodes;
 mod readers;
+mod replays;
 mod rows;
 mod scopes;
 mod search;
@@ -53,6 +54,7 @@ const MIGRATIONS: &[Migration] = &[
     (9, "confidential_notes", include_str!("migrations/sqlite/0009_confidential_notes.sql")),
     (10, "chains", include_str!("migrations/sqlite/0010_chains.sql")),
     (11, "as_sent", include_str!("migrations/sqlite/0011_as_sent.sql")),
+    (12, "replays", include_str!("migrations/sqlite/0012_replays.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[(1, "insights", include_str!("migrations/sqlite/0001_insights.sql"))];
 

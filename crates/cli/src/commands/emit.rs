@@ -38,13 +38,7 @@ pub(crate) async fn run(command: Emit) -> anyhow::Result<()> {
         None => drop(std::io::stdin().read_to_string(&mut body)?),
     }
     let payload = RawValue::from_string(body).context("the body is not JSON")?;
-    let token = match command.token {
-        Some(token) => token,
-        None => std::fs::read_to_string("quickdraw-data/root-token")
-            .context("give --token, or run this where quickdraw-data/root-token is")?
-            .trim()
-            .to_owned(),
-    };
+    let token = client::token(command.token)?;
     let report = serde_json::json!({ "trigger": command.trigger, "payload": payload });
     let id = client::report(&command.url, &token, &command.project, &report, Duration::from_secs(30)).await?;
     say(id);

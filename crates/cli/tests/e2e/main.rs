@@ -14,6 +14,7 @@ mod journey;
 mod kill;
 mod matrix;
 mod receivers;
+mod replays;
 mod server;
 
 use libtest_mimic::{Arguments, Trial};
@@ -24,7 +25,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 25] = [
+    let checks: [(&str, Check); 27] = [
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
@@ -61,6 +62,11 @@ fn main() {
             health::people_are_told_when_a_hook_is_disabled_and_when_it_is_well_again,
         ),
         ("events_of_a_disabled_hook_are_held_or_dropped", health::events_of_a_disabled_hook_are_held_or_dropped),
+        (
+            "a_replay_sends_the_chosen_deliveries_once_more_and_survives_a_crash",
+            replays::a_replay_sends_the_chosen_deliveries_once_more_and_survives_a_crash,
+        ),
+        ("the_replay_command_counts_runs_and_follows", replays::the_replay_command_counts_runs_and_follows),
         ("kill_9_under_load_loses_nothing", kill::kill_9_under_load_loses_nothing),
     ];
     let mut trials = vec![Trial::test("guard_check_answers_every_case", || {

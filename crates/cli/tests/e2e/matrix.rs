@@ -218,7 +218,8 @@ fn address(method: &str, path: &str, objects: &Objects, users: [i64; 2]) -> Stri
         .replace("{trigger}", "push_events")
         .replace("{key}", "X-Key")
         .replace("{event_id}", &objects.event)
-        .replace("{delivery_id}", &objects.delivery);
+        .replace("{delivery_id}", &objects.delivery)
+        .replace("{replay_id}", "1");
     if reading { format!("{filled}?trigger=push_hooks") } else { filled }
 }
 

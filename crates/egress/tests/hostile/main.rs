@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use quickdraw_egress::{
-    Answer, Call, Client, Failure, Identity, Limits, PemError, Report, Resolve, ResolveError, Stage, Trust,
+    Answer, Call, Client, Failure, Identity, Limits, Method, PemError, Report, Resolve, ResolveError, Stage, Trust,
 };
 use server::{Script, Server};
 
@@ -53,6 +53,7 @@ async fn post(client: &Client, port: u16, body: Bytes) -> Report<&'static str> {
     ];
     let authority = format!("hooks.example.com:{port}");
     let call = Call {
+        method: Method::POST,
         https: false,
         host: "hooks.example.com",
         literal: None,
@@ -219,6 +220,7 @@ async fn a_refused_address_is_never_connected_to() {
     for answer in [&["127.0.0.1"][..], &["93.184.216.34", "127.0.0.1"][..]] {
         let client = Client::new(limits(), resolver(&[answer]), Trust::default()).expect("TLS");
         let call = Call {
+            method: Method::POST,
             https: false,
             host: "hooks.example.com",
             literal: None,
@@ -254,6 +256,7 @@ async fn header_values_with_line_breaks_are_refused_at_the_last_gate() {
     let server = Server::start(Script::answers(&[OK])).await;
     let headers = [("X-Gitlab-Token".into(), "a\r\nX-Injected: 1".to_owned())];
     let call = Call {
+        method: Method::POST,
         https: false,
         host: "127.0.0.1",
         literal: Some(IpAddr::from([127, 0, 0, 1])),
@@ -273,6 +276,7 @@ async fn header_values_with_line_breaks_are_refused_at_the_last_gate() {
 async fn certificates_are_checked_unless_the_hook_says_otherwise() {
     let server = Server::start_tls(Script::answers(&[OK, OK]), "hooks.example.com").await;
     let call = |verify_tls, host: &'static str| Call {
+        method: Method::POST,
         https: true,
         host,
         literal: None,
@@ -325,6 +329,7 @@ async fn a_client_certificate_is_shown_to_who_asks_and_its_key_may_need_a_passwo
 
     let server = Server::start_mutual_tls(Script::answers(&[OK]), "hooks.example.com", own.cert.der().clone()).await;
     let call = |verify_tls| Call {
+        method: Method::POST,
         https: true,
         host: "hooks.example.com",
         literal: None,

@@ -10,7 +10,7 @@ use quickdraw_domain::guard::{self, Rule, judge_resolved, judge_url};
 use quickdraw_domain::outcome::{Outcome, Unreachable, classify, retry_after};
 use quickdraw_domain::phases::Phases;
 use quickdraw_domain::request::Request;
-use quickdraw_egress::{Answer, Call, Client, Failure, Report, Timing};
+use quickdraw_egress::{Answer, Call, Client, Failure, Method, Report, Timing};
 
 use crate::telemetry;
 
@@ -68,6 +68,7 @@ impl Transport for Guarded {
         let (host, authority, path) =
             (request.url.host().to_string(), request.url.authority(), request.url.path_and_query());
         let call = Call {
+            method: Method::POST,
             https: request.url.is_https(),
             host: &host,
             literal: literal(&request),

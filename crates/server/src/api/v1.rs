@@ -4,6 +4,7 @@ mod audit;
 mod events;
 mod history;
 mod insights;
+mod replays;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(events::routes())
         .merge(history::routes())
         .merge(insights::routes())
+        .merge(replays::routes())
 }
 
 const DEFAULT: i64 = 20;

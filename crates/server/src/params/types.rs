@@ -5,7 +5,7 @@ use std::fmt;
 
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::access::AccessLevel;
-use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat, Type};
 use utoipa::openapi::{RefOr, Schema};
@@ -110,6 +110,31 @@ impl PartialSchema for Day {
 }
 
 impl ToSchema for Day {}
+
+/// A point in time, written `2026-03-16T09:30:00Z`, or a day, which begins then, UTC.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Moment(pub Timestamp);
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if let Ok(at) = text.parse::<jiff::Timestamp>() {
+            return Ok(Self(Timestamp::from_micros(at.as_microsecond())));
+        }
+        let day: Result<Day, serde::de::value::Error> = Day::deserialize(text.as_str().into_deserializer());
+        let wrong = |_| D::Error::invalid_type(serde::de::Unexpected::Str(&text), &"a time");
+        day.map(|day| Self(day.0)).map_err(wrong)
+    }
+}
+
+impl PartialSchema for Moment {
+    fn schema() -> RefOr<Schema> {
+        let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
+        ObjectBuilder::new().schema_type(Type::String).format(Some(format)).into()
+    }
+}
+
+impl ToSchema for Moment {}
 
 /// A role, by GitLab's number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

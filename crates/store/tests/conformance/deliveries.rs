@@ -6,6 +6,7 @@ use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::{State, Tally};
 use quickdraw_domain::health::Status;
 use quickdraw_domain::outcome::Outcome;
+use quickdraw_domain::replay::Answers;
 use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{HookId, NodeId};
@@ -236,7 +237,8 @@ pub(crate) async fn one_delivery_is_leased_by_hand_and_shows_in_its_hooks_log(fi
     assert_eq!((delivery.state, delivery.tally.attempts), (State::Delivered, 3));
     let log = async |statuses: Vec<(u16, u16)>, unanswered, since| {
         let page = Page { start: Start::Offset(0), limit: 10 };
-        let filter = LogFilter { hook, since, statuses, unanswered, page };
+        let answers = Answers { ranges: statuses, unanswered };
+        let filter = LogFilter { hook, since, answers, page };
         let log = store.hook_log(filter).await.expect("listed");
         assert_eq!(log.total, i64::try_from(log.rows.len()).expect("few"));
         log.rows.iter().filter_map(|attempt| attempt.status).collect::<Vec<_>>()

@@ -6,6 +6,7 @@ mod deliveries;
 mod events;
 mod fixture;
 mod insights;
+mod replays;
 mod rest;
 mod schema;
 
@@ -65,6 +66,9 @@ const CHECKS: &[(&str, Check)] = checks![
     access::roles_are_inherited_from_the_groups_above_and_the_highest_counts,
     rest::groups_and_projects_are_changed_searched_and_moved,
     rest::texts_are_found_in_names_and_paths,
+    replays::a_replay_looks_at_deliveries_in_their_order,
+    replays::a_replay_makes_due_what_is_over_and_remembers_how_far_it_came,
+    replays::replays_are_paused_cancelled_and_listed,
     rest::past_settings_of_a_hook_are_kept_with_history,
     rest::the_directory_version_rises_with_every_change,
     access::the_root_token_is_found_by_its_digest_only,

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use quickdraw_domain::hook::{Hook, PastHook};
+use quickdraw_domain::replay::Answers;
 use quickdraw_domain::request;
 use quickdraw_domain::{AttemptId, Timestamp};
 use quickdraw_store::attempts::{Attempt, LogFilter};
@@ -49,10 +50,10 @@ pub(super) async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) 
     let entry = at.hook(&app).await?;
     let page = listing.asked_at_most(MOST)?;
     let LogQuery { status, .. } = listing.params.read()?;
-    let (statuses, unanswered) = statuses(&status)?;
+    let answers = Answers::parse(&status).ok_or_else(|| Invalid::value("status"))?;
     let today = app.belt.clock().now().as_seconds().div_euclid(SECONDS_PER_DAY);
     let since = Timestamp::from_seconds((today - 7) * SECONDS_PER_DAY);
-    let filter = LogFilter { hook: entry.hook.id, since, statuses, unanswered, page };
+    let filter = LogFilter { hook: entry.hook.id, since, answers, page };
     let log = app.store().hook_log(filter).await?;
     let mut rows = Vec::with_capacity(log.rows.len());
     for attempt in &log.rows {
@@ -91,26 +92,6 @@ pub(super) async fn resend(at: At, State(app): State<Arc<App>>) -> Result<(Statu
 
 pub(super) fn unprocessable(message: Value) -> ApiError {
     ApiError::Message(StatusCode::UNPROCESSABLE_ENTITY, message)
-}
-
-/// Reads `status`: numbers, and GitLab's words for classes.
-fn statuses(words: &[String]) -> Result<(Vec<(u16, u16)>, bool), ApiError> {
-    let (mut ranges, mut unanswered) = (Vec::new(), false);
-    for word in words.iter().filter(|word| !word.is_empty()) {
-        match word.as_str() {
-            "successful" => ranges.push((200, 299)),
-            "client_failure" => ranges.push((400, 499)),
-            "server_failure" => {
-                ranges.push((500, 599));
-                unanswered = true;
-            }
-            _ => match word.parse() {
-                Ok(status @ 100..=599) => ranges.push((status, status)),
-                _ => return Err(Invalid::value("status").into()),
-            },
-        }
-    }
-    Ok((ranges, unanswered))
 }
 
 /// An attempt as GitLab shows it. The request follows from event, hook and attempt; what is secret in it is masked.
@@ -207,15 +188,6 @@ fn is_mail(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn statuses_are_numbers_and_classes() {
-        let read = |words: &[&str]| statuses(&words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>());
-        assert_eq!(read(&["200", "client_failure"]).expect("valid"), (vec![(200, 200), (400, 499)], false));
-        assert_eq!(read(&["server_failure"]).expect("valid"), (vec![(500, 599)], true));
-        assert_eq!(read(&[]).expect("valid"), (vec![], false));
-        assert!(read(&["sometimes"]).is_err() && read(&["7"]).is_err());
-    }
 
     #[test]
     fn addresses_are_masked_at_any_depth_and_nothing_else() {

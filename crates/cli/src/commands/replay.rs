@@ -1,0 +1,153 @@
+//! `quickdraw replay`: many deliveries once more. The job runs on the server; this follows it.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::say;
+use crate::client;
+
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+#[derive(Args)]
+pub(crate) struct Replay {
+    /// Events that arrived then or later: 2026-03-16T09:30:00Z, a day, or how long ago, such as 2h.
+    #[arg(long, required_unless_present_any = ["follow", "pause", "resume", "cancel"])]
+    from: Option<String>,
+    /// Events that arrived before then; by default all until now.
+    #[arg(long)]
+    to: Option<String>,
+    /// Only of this kind, such as push_hooks.
+    #[arg(long)]
+    trigger: Option<String>,
+    /// Only of this project: full path or number.
+    #[arg(long)]
+    project: Option<String>,
+    /// Only to this hook, by number.
+    #[arg(long)]
+    hook: Option<i64>,
+    /// Only those that ended so: delivered or given_up.
+    #[arg(long)]
+    state: Option<String>,
+    /// Only those whose last answer was one of these, such as 404,server_failure.
+    #[arg(long)]
+    status: Option<String>,
+    /// Only events with exactly this text in their body.
+    #[arg(long)]
+    text: Option<String>,
+    /// Most deliveries a second.
+    #[arg(long, default_value_t = 50)]
+    rate: i64,
+    /// Only count.
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not wait for the end; the server goes on by itself.
+    #[arg(long)]
+    detach: bool,
+    /// Follow a replay that runs already, by number.
+    #[arg(long, conflicts_with = "from")]
+    follow: Option<i64>,
+    /// Pause a replay, by number.
+    #[arg(long, conflicts_with_all = ["from", "follow"])]
+    pause: Option<i64>,
+    /// Let a paused replay go on, by number.
+    #[arg(long, conflicts_with_all = ["from", "follow", "pause"])]
+    resume: Option<i64>,
+    /// End a replay, by number.
+    #[arg(long, conflicts_with_all = ["from", "follow", "pause", "resume"])]
+    cancel: Option<i64>,
+    /// Base URL of the server.
+    #[arg(long, env = "QUICKDRAW_URL", default_value = "http://127.0.0.1:8000")]
+    url: String,
+    /// Token of an administrator; without it, the one in ./quickdraw-data/root-token.
+    #[arg(long, env = "QUICKDRAW_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
+pub(crate) async fn run(command: Replay) -> anyhow::Result<()> {
+    let token = client::token(command.token.clone())?;
+    let ask = async |path: String, body: Option<Value>| client::ask(&command.url, &token, &path, body.as_ref()).await;
+    for (id, action) in [(command.pause, "pause"), (command.resume, "resume"), (command.cancel, "cancel")] {
+        if let Some(id) = id {
+            let replay = ask(format!("replays/{id}/{action}"), Some(json!({}))).await?;
+            say(format!("replay {id} is {}", replay["state"].as_str().unwrap_or_default()));
+            return Ok(());
+        }
+    }
+    let (id, matched) = match command.follow {
+        Some(id) => (id, None),
+        None => {
+            let mut wanted = command.wanted()?;
+            wanted["dry_run"] = json!(true);
+            let counted = ask("replays".to_owned(), Some(wanted.clone())).await?;
+            let matched = counted["matched"].as_u64().unwrap_or_default();
+            let more = if counted["complete"] == json!(true) { "" } else { " or more" };
+            say(format!("{matched}{more} deliveries match"));
+            if command.dry_run || matched == 0 {
+                return Ok(());
+            }
+            wanted["dry_run"] = json!(false);
+            let made = ask("replays".to_owned(), Some(wanted)).await?;
+            let id = made["id"].as_i64().context("the server's answer has no id")?;
+            (id, Some(matched).filter(|_| more.is_empty()))
+        }
+    };
+    if command.detach {
+        say(format!("replay {id} runs; look at it with --follow {id}"));
+        return Ok(());
+    }
+    let bar = match matched {
+        Some(matched) => ProgressBar::new(matched)
+            .with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} due again, {eta} left")?),
+        None => ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {pos} due again")?),
+    };
+    loop {
+        let replay = ask(format!("replays/{id}"), None).await?;
+        bar.set_position(replay["replayed"].as_u64().unwrap_or_default());
+        let state = replay["state"].as_str().unwrap_or_default();
+        if state != "running" {
+            bar.finish_and_clear();
+            say(format!("replay {id} is {state}: {} deliveries were made due again", replay["replayed"]));
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+impl Replay {
+    fn wanted(&self) -> anyhow::Result<Value> {
+        let mut wanted = json!({ "rate": self.rate });
+        let from = self.from.as_deref().context("give --from")?;
+        wanted["from"] = json!(moment(from)?);
+        if let Some(to) = &self.to {
+            wanted["to"] = json!(moment(to)?);
+        }
+        let texts = [
+            ("trigger", &self.trigger),
+            ("project_id", &self.project),
+            ("state", &self.state),
+            ("status", &self.status),
+            ("text", &self.text),
+        ];
+        for (name, text) in texts {
+            if let Some(text) = text {
+                wanted[name] = json!(text);
+            }
+        }
+        if let Some(hook) = self.hook {
+            wanted["hook_id"] = json!(hook);
+        }
+        Ok(wanted)
+    }
+}
+
+/// A time as the server reads it; a duration is so long ago.
+fn moment(text: &str) -> anyhow::Result<String> {
+    match text.parse::<jiff::SignedDuration>() {
+        Ok(ago) => Ok((jiff::Timestamp::now() - ago.abs()).to_string()),
+        Err(_) => Ok(text.to_owned()),
+    }
+}

@@ -1,0 +1,106 @@
+//! Replays: many deliveries once more, through a restart and from the shell.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use serde_json::{Value, json};
+
+use crate::http::{Sink, eventually};
+use crate::server::{Engine, Server, TOKEN};
+
+const EVENTS: usize = 40;
+
+fn made(server: &Server, body: &Value) -> Value {
+    let reply = server.call("POST", "/api/v1/replays", &body.to_string());
+    assert!(matches!(reply.status, 200 | 201), "{} {}", reply.status, reply.body);
+    reply.json()
+}
+
+pub(crate) fn a_replay_sends_the_chosen_deliveries_once_more_and_survives_a_crash(engine: Engine) {
+    let answer = Arc::new(AtomicU16::new(410));
+    let inner = answer.clone();
+    let sink = Sink::start(move |_| Some(inner.load(Ordering::Relaxed)));
+    let other = Sink::start(|_| Some(200));
+    let settings = [("QUICKDRAW__DELIVERY__RETRY", "gitlab"), ("QUICKDRAW__DELIVERY__AUTO_DISABLE", "off")];
+    let mut server = Server::start(&engine, &settings);
+    server.make_project();
+    server.make_hook(&sink.url(), "");
+    server.make_hook(&other.url(), "");
+    for number in 0..EVENTS {
+        server.report(number).expect("accepted");
+    }
+    eventually("all were tried", || sink.got().len() == EVENTS && other.got().len() == EVENTS);
+    let all = json!({ "from": "2020-01-01", "state": "given_up", "dry_run": true });
+    eventually("all are recorded", || made(&server, &all)["matched"] == EVENTS);
+    let one = json!({ "from": "2020-01-01", "status": "410", "text": "\"number\":7}", "dry_run": true });
+    assert_eq!(made(&server, &one), json!({ "matched": 1, "complete": true }));
+    answer.store(200, Ordering::Relaxed);
+    // Slowly enough to be interrupted.
+    let replay =
+        made(&server, &json!({ "from": "2020-01-01", "project_id": "gear/rope", "state": "given_up", "rate": 20 }));
+    assert_eq!((&replay["state"], &replay["created_by"]), (&json!("running"), &json!("root")));
+    let path = format!("/api/v1/replays/{}", replay["id"]);
+    eventually("it has begun", || sink.got().len() > EVENTS + 3);
+    server.kill();
+    assert!(sink.got().len() < 2 * EVENTS, "it was not finished before the crash");
+    server.restart();
+    eventually("it has paused", || server.call("POST", &format!("{path}/pause"), "{}").status == 200);
+    assert_eq!(server.get(&path)["state"], "paused");
+    assert_eq!(server.call("POST", &format!("{path}/resume"), "{}").json()["state"], "running");
+    eventually("it has come to its end", || server.get(&path)["state"] == "finished");
+    eventually("everything has arrived", || {
+        let bodies: HashSet<Vec<u8>> = sink.got()[EVENTS..].iter().map(|got| got.body.clone()).collect();
+        bodies.len() == EVENTS
+    });
+    let mut keys: HashMap<Vec<u8>, HashSet<String>> = HashMap::new();
+    for got in sink.got() {
+        keys.entry(got.body.clone()).or_default().insert(got.headers["Idempotency-Key"].clone());
+    }
+    assert!(keys.values().all(|keys| keys.len() == 1), "the same ids");
+    assert_eq!(
+        (other.got().len(), &server.get(&path)["replayed"]),
+        (EVENTS, &json!(EVENTS)),
+        "nobody else is bothered"
+    );
+    let over = server.call("POST", &format!("{path}/cancel"), "{}");
+    assert_eq!(
+        (over.status, over.json()["detail"].as_str().is_some_and(|text| text.contains("finished"))),
+        (409, true)
+    );
+    for wrong in [
+        json!({}),
+        json!({ "from": "soon" }),
+        json!({ "from": "2020-01-01", "rate": 0 }),
+        json!({ "from": "2999-01-01" }),
+    ] {
+        let reply = server.call("POST", "/api/v1/replays", &wrong.to_string());
+        assert_eq!(reply.status, 400, "{wrong}: {}", reply.body);
+    }
+}
+
+pub(crate) fn the_replay_command_counts_runs_and_follows(engine: Engine) {
+    let sink = Sink::start(|_| Some(200));
+    let server = Server::start(&engine, &[]);
+    server.make_project();
+    server.make_hook(&sink.url(), "");
+    for number in 0..3 {
+        server.report(number).expect("accepted");
+    }
+    eventually("all arrived", || sink.got().len() == 3);
+    let url = format!("http://127.0.0.1:{}", server.port);
+    let run = |arguments: &[&str]| {
+        let mut all = vec!["replay", "--url", url.as_str(), "--token", TOKEN];
+        all.extend(arguments);
+        let done = server.command(&all).output().expect("it runs");
+        (done.status.success(), String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned())
+    };
+    eventually("all are recorded", || run(&["--from", "1h", "--dry-run"]).1 == "3 deliveries match\n");
+    let (well, text) = run(&["--from", "1h", "--trigger", "push_hooks", "--project", "gear/rope", "--rate", "1000"]);
+    assert!(well && text.ends_with("replay 1 is finished: 3 deliveries were made due again\n"), "{text}");
+    eventually("all arrived again", || sink.got().len() == 6);
+    let (well, text) = run(&["--from", "1h", "--trigger", "pull_hooks"]);
+    assert!(!well && text.contains("trigger does not have a valid value"), "{text}");
+    let (well, text) = run(&["--cancel", "1"]);
+    assert!(!well && text.contains("409"), "{text}");
+}

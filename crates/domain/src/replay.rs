@@ -1,0 +1,215 @@
+//! Replays: deliveries that are over are owed once more, chosen by what is known of them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::delivery::State;
+use crate::event::{Event, Source};
+use crate::scope::Place;
+use crate::{HookId, ProjectId, Timestamp};
+
+/// Answers to choose by: GitLab's words for classes, and numbers.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Answers {
+    /// Ranges of HTTP statuses, both ends included.
+    pub ranges: Vec<(u16, u16)>,
+    /// Also what got no HTTP answer.
+    pub unanswered: bool,
+}
+
+impl Answers {
+    /// Reads `successful`, `client_failure`, `server_failure` (no answer among them, as GitLab has it) and numbers. `None`
+    /// when a word is something else.
+    #[must_use]
+    pub fn parse<S: AsRef<str>>(words: &[S]) -> Option<Self> {
+        let mut answers = Self::default();
+        for word in words.iter().map(AsRef::as_ref).filter(|word| !word.is_empty()) {
+            match word {
+                "successful" => answers.ranges.push((200, 299)),
+                "client_failure" => answers.ranges.push((400, 499)),
+                "server_failure" => {
+                    answers.ranges.push((500, 599));
+                    answers.unanswered = true;
+                }
+                _ => {
+                    let status = word.parse().ok().filter(|status| (100..=599).contains(status))?;
+                    answers.ranges.push((status, status));
+                }
+            }
+        }
+        Some(answers)
+    }
+
+    /// Whether they name nothing, which is to say everything.
+    #[must_use]
+    pub const fn is_any(&self) -> bool {
+        self.ranges.is_empty() && !self.unanswered
+    }
+
+    /// Whether an answer is among them.
+    #[must_use]
+    pub fn contain(&self, status: Option<u16>) -> bool {
+        match status {
+            _ if self.is_any() => true,
+            Some(status) => self.ranges.iter().any(|(low, high)| (*low..=*high).contains(&status)),
+            None => self.unanswered,
+        }
+    }
+}
+
+/// Which deliveries a replay chooses. It is stored with the replay, so that a restart goes on with the same.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Filter {
+    /// Events that arrived then or later, in microseconds.
+    pub from: i64,
+    /// Events that arrived before then, in microseconds.
+    pub to: i64,
+    /// Only of this kind, by its code.
+    pub trigger: Option<u8>,
+    /// Only of this project.
+    pub project: Option<i64>,
+    /// Only to this hook.
+    pub hook: Option<i64>,
+    /// Only those that ended so: [`State::code`] of delivered or given up.
+    pub state: Option<i16>,
+    /// Only those whose last attempt was answered so: see [`Answers::parse`].
+    pub status: Vec<String>,
+    /// Only events with this text in their body.
+    pub text: Option<String>,
+}
+
+/// What is known of a delivery that a filter is asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// What happened.
+    pub event: &'a Event,
+    /// For whom.
+    pub hook: HookId,
+    /// Where the delivery stands.
+    pub state: State,
+    /// What its last attempt was answered.
+    pub status: Option<u16>,
+    /// The event's body, if the filter has a text.
+    pub body: Option<&'a [u8]>,
+}
+
+impl Filter {
+    /// Whether a delivery is chosen: one that is over, and stands for something that happened.
+    #[must_use]
+    pub fn chooses(&self, known: Known<'_>) -> bool {
+        let Known { event, hook, state, status, body } = known;
+        let time = event.received_at.as_micros();
+        let has_text = |text: &String| {
+            let text = text.as_bytes();
+            body.is_some_and(|body| body.windows(text.len().max(1)).any(|window| window == text))
+        };
+        matches!(state, State::Delivered | State::GivenUp)
+            && event.source != Source::Test
+            && (self.from..self.to).contains(&time)
+            && self.trigger.is_none_or(|code| event.trigger.row().code == code)
+            && self.project.is_none_or(|project| event.place == Place::Project(ProjectId(project)))
+            && self.hook.is_none_or(|id| hook == HookId(id))
+            && self.state.is_none_or(|code| state.code() == code)
+            && (self.status.is_empty() || Answers::parse(&self.status).is_some_and(|answers| answers.contain(status)))
+            && self.text.as_ref().is_none_or(has_text)
+    }
+
+    /// Since when events are looked at.
+    #[must_use]
+    pub const fn begin(&self) -> Timestamp {
+        Timestamp::from_micros(self.from)
+    }
+
+    /// Until when.
+    #[must_use]
+    pub const fn end(&self) -> Timestamp {
+        Timestamp::from_micros(self.to)
+    }
+}
+
+/// How a replay stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Progress {
+    /// It goes on.
+    Running,
+    /// Until somebody lets it go on.
+    Paused,
+    /// It has come to its end.
+    Finished,
+    /// Somebody ended it.
+    Cancelled,
+}
+
+impl Progress {
+    const ALL: [(Self, i16, &'static str); 4] = [
+        (Self::Running, 0, "running"),
+        (Self::Paused, 1, "paused"),
+        (Self::Finished, 2, "finished"),
+        (Self::Cancelled, 3, "cancelled"),
+    ];
+
+    /// What the databases store. Never change a number.
+    #[must_use]
+    pub fn code(self) -> i16 {
+        Self::ALL.iter().find(|(progress, ..)| *progress == self).map_or(3, |(_, code, _)| *code)
+    }
+
+    /// From what the databases store.
+    #[must_use]
+    pub fn from_code(code: i16) -> Self {
+        Self::ALL.iter().find(|(_, known, _)| *known == code).map_or(Self::Cancelled, |(progress, ..)| *progress)
+    }
+
+    /// The word of the API.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(progress, ..)| *progress == self).map_or("", |(.., word)| word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audience::tests::push;
+
+    #[test]
+    fn a_filter_chooses_what_is_over_and_has_all_that_it_names() {
+        let event = push("refs/heads/main");
+        let body = br#"{"text":"rope"}"#.as_slice();
+        let known =
+            Known { event: &event, hook: HookId(1), state: State::GivenUp, status: Some(503), body: Some(body) };
+        let all = Filter { from: 0, to: i64::MAX, ..Filter::default() };
+        let check = |change: fn(&mut Filter), expected: bool| {
+            let mut filter = all.clone();
+            change(&mut filter);
+            assert_eq!(filter.chooses(known), expected, "{filter:?}");
+        };
+        check(|_| {}, true);
+        check(|filter| filter.from = 20_000_001, false);
+        check(|filter| filter.to = 20_000_000, false);
+        check(|filter| filter.trigger = Some(1), true);
+        check(|filter| filter.trigger = Some(2), false);
+        check(|filter| filter.project = Some(1), true);
+        check(|filter| filter.project = Some(2), false);
+        check(|filter| filter.hook = Some(2), false);
+        check(|filter| filter.state = Some(State::Delivered.code()), false);
+        check(|filter| filter.state = Some(State::GivenUp.code()), true);
+        check(|filter| filter.status = vec!["server_failure".to_owned()], true);
+        check(|filter| filter.status = vec!["successful".to_owned(), "404".to_owned()], false);
+        check(|filter| filter.text = Some("rope".to_owned()), true);
+        check(|filter| filter.text = Some("sling".to_owned()), false);
+        assert!(!all.chooses(Known { state: State::Cancelled, ..known }), "nobody is there to hear of it");
+        assert!(!all.chooses(Known { state: State::Waiting { due_at: Timestamp::default() }, ..known }));
+        let test = Event { source: Source::Test, ..event.clone() };
+        assert!(!all.chooses(Known { event: &test, ..known }));
+    }
+
+    #[test]
+    fn answers_are_numbers_and_classes() {
+        let read = |words: &[&str]| Answers::parse(words).map(|answers| (answers.ranges, answers.unanswered));
+        assert_eq!(read(&["200", "client_failure"]), Some((vec![(200, 200), (400, 499)], false)));
+        assert_eq!(read(&["server_failure"]), Some((vec![(500, 599)], true)));
+        assert_eq!(read(&[]), Some((vec![], false)));
+        assert_eq!((read(&["sometimes"]), read(&["7"])), (None, None));
+    }
+}

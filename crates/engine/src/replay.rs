@@ -1,0 +1,111 @@
+//! Replays, step by step: look at deliveries in their order, choose, make due again, remember how far it came.
+
+use quickdraw_domain::DeliveryId;
+use quickdraw_domain::replay::{Filter, Known};
+use quickdraw_store::replays::{Candidate, Look, Replay, Step};
+use uuid::Uuid;
+
+use crate::belt::Belt;
+
+/// Deliveries that are looked at together.
+const PAGE: usize = 200;
+/// Pages that one step looks at for one replay before others get their turn.
+const PAGES: usize = 20;
+/// Replays that run side by side.
+const SIDE_BY_SIDE: usize = 16;
+/// Deliveries that a preview looks at.
+const MOST_PREVIEWED: usize = 100_000;
+
+/// How many deliveries a filter chooses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Preview {
+    /// So many.
+    pub matched: usize,
+    /// Whether all were looked at; otherwise there may be more.
+    pub complete: bool,
+}
+
+impl Belt {
+    /// Goes a step further with all replays that run, each as far as its rate allows.
+    ///
+    /// # Errors
+    /// When the store fails; they go on from where they were.
+    pub async fn replay(&self) -> anyhow::Result<()> {
+        for replay in self.store.list_replays(None, true, SIDE_BY_SIDE).await? {
+            self.advance(replay).await?;
+        }
+        Ok(())
+    }
+
+    async fn advance(&self, replay: Replay) -> anyhow::Result<()> {
+        let now = self.clock.now();
+        // What was not used up waits for a second at most: a pause must not end in a flood.
+        let since = i64::try_from(now.since(replay.advanced_at).as_millis()).unwrap_or(i64::MAX).min(1000);
+        let mut allowed = usize::try_from(replay.rate.saturating_mul(since) / 1000).unwrap_or(0);
+        let mut cursor = replay.cursor;
+        for _ in 0..PAGES {
+            if allowed == 0 {
+                break;
+            }
+            let page = self.page(&replay.filter, cursor).await?;
+            let (mut chosen, mut looked_at, mut last) = (Vec::new(), 0, cursor);
+            for candidate in &page {
+                if chosen.len() == allowed {
+                    break;
+                }
+                (looked_at, last) = (looked_at + 1, candidate.delivery);
+                if chooses(&replay.filter, candidate) {
+                    chosen.push(candidate.delivery);
+                }
+            }
+            allowed -= chosen.len();
+            let finished = page.is_empty();
+            let step = Step { replay: replay.id, from: cursor, to: last, looked_at, chosen, finished };
+            if self.store.advance_replay(step, now).await? > 0 {
+                self.wakes.deliver.notify_one();
+            }
+            if finished {
+                tracing::info!(replay.id = replay.id, "replay {} has come to its end", replay.id);
+                break;
+            }
+            cursor = last;
+        }
+        Ok(())
+    }
+
+    /// How many deliveries a replay would choose.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn preview_replay(&self, filter: &Filter) -> anyhow::Result<Preview> {
+        let (mut matched, mut looked_at, mut cursor) = (0, 0, DeliveryId(Uuid::nil()));
+        while looked_at < MOST_PREVIEWED {
+            let page = self.page(filter, cursor).await?;
+            matched += page.iter().filter(|candidate| chooses(filter, candidate)).count();
+            looked_at += page.len();
+            let Some(last) = page.last() else {
+                return Ok(Preview { matched, complete: true });
+            };
+            cursor = last.delivery;
+            // A preview of a busy fortnight must not hold up whoever shares this thread.
+            tokio::task::yield_now().await;
+        }
+        Ok(Preview { matched, complete: false })
+    }
+
+    async fn page(&self, filter: &Filter, after: DeliveryId) -> anyhow::Result<Vec<Candidate>> {
+        let look = Look { after, from: filter.begin(), to: filter.end(), bodies: filter.text.is_some(), limit: PAGE };
+        Ok(self.store.candidates(look).await?)
+    }
+}
+
+fn chooses(filter: &Filter, candidate: &Candidate) -> bool {
+    let body = candidate.payload.as_ref().and_then(|payload| payload.unpack().ok());
+    filter.chooses(Known {
+        event: &candidate.event,
+        hook: candidate.hook,
+        state: candidate.state,
+        status: candidate.status,
+        body: body.as_deref(),
+    })
+}

@@ -1,0 +1,139 @@
+//! Replays in PostgreSQL.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use quickdraw_domain::delivery::State;
+use quickdraw_domain::replay::{Filter, Progress};
+use quickdraw_domain::{DeliveryId, HookId, Timestamp};
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::events::{EVENT_COLUMNS, event};
+use super::{Postgres, partitions};
+use crate::columns;
+use crate::error::Result;
+use crate::payload::Packed;
+use crate::replays::{COLUMNS, Candidate, Look, Replay, Replays, Step, filter, filter_text};
+
+#[async_trait]
+impl Replays for Postgres {
+    async fn create_replay(&self, filter: Filter, rate: i64, created_by: String, now: Timestamp) -> Result<Replay> {
+        let text = filter_text(&filter)?;
+        let sql = format!(
+            "INSERT INTO replays (created_by, created_at, filter, rate, progress, cursor, advanced_at, looked_at, replayed)
+             VALUES ($1, $2, $3, $4, 0, $5, $2, 0, 0) RETURNING {COLUMNS}"
+        );
+        let client = self.client().await?;
+        let row = client.query_one(&sql, &[&created_by, &now.as_micros(), &text, &rate, &Uuid::nil()]).await?;
+        replay(&row)
+    }
+
+    async fn find_replay(&self, id: i64) -> Result<Option<Replay>> {
+        let sql = format!("SELECT {COLUMNS} FROM replays WHERE id = $1");
+        self.client().await?.query_opt(&sql, &[&id]).await?.as_ref().map(replay).transpose()
+    }
+
+    async fn list_replays(&self, before: Option<i64>, running: bool, limit: usize) -> Result<Vec<Replay>> {
+        let only = if running { " AND progress = 0" } else { "" };
+        let sql = format!("SELECT {COLUMNS} FROM replays WHERE id < $1{only} ORDER BY id DESC LIMIT $2");
+        let client = self.client().await?;
+        let statement = client.prepare_cached(&sql).await?;
+        let rows = client.query(&statement, &[&before.unwrap_or(i64::MAX), &columns::limit(limit)]).await?;
+        rows.iter().map(replay).collect()
+    }
+
+    async fn set_progress(&self, id: i64, progress: Progress, now: Timestamp) -> Result<Option<Replay>> {
+        let finished = (progress == Progress::Cancelled).then(|| now.as_micros());
+        let sql = format!(
+            "UPDATE replays SET progress = $2, finished_at = $3, advanced_at = $4 WHERE id = $1 AND progress < 2
+             RETURNING {COLUMNS}"
+        );
+        let client = self.client().await?;
+        let row = client.query_opt(&sql, &[&id, &progress.code(), &finished, &now.as_micros()]).await?;
+        row.as_ref().map(replay).transpose()
+    }
+
+    async fn candidates(&self, look: Look) -> Result<Vec<Candidate>> {
+        let payload = if look.bodies { "e.payload" } else { "NULL::bytea" };
+        let sql = format!(
+            "SELECT d.id, d.hook_id, d.state,
+                (SELECT a.status FROM attempts a WHERE a.delivery_id = d.id ORDER BY a.id DESC LIMIT 1),
+                {payload}, {EVENT_COLUMNS}
+             FROM (SELECT * FROM deliveries WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) d
+             CROSS JOIN LATERAL (SELECT * FROM events WHERE id = d.event_id) e ORDER BY d.id"
+        );
+        let after = look.after.0.max(partitions::uuid_at(look.from.as_seconds()));
+        let before = partitions::uuid_at(look.to.plus(Duration::from_secs(1)).as_seconds());
+        let client = self.client().await?;
+        let statement = client.prepare_cached(&sql).await?;
+        let rows = client.query(&statement, &[&after, &before, &columns::limit(look.limit)]).await?;
+        let candidate = |row: &Row| Candidate {
+            delivery: DeliveryId(row.get(0)),
+            hook: HookId(row.get(1)),
+            state: State::from_code(row.get(2), Timestamp::default()),
+            status: row.get::<_, Option<i16>>(3).and_then(|status| u16::try_from(status).ok()),
+            payload: row.get::<_, Option<Vec<u8>>>(4).map(Packed::from_stored),
+            event: event(row, 5),
+        };
+        Ok(rows.iter().map(candidate).collect())
+    }
+
+    async fn advance_replay(&self, step: Step, now: Timestamp) -> Result<usize> {
+        let progress = if step.finished { Progress::Finished } else { Progress::Running };
+        let chosen: Vec<Uuid> = step.chosen.iter().map(|delivery| delivery.0).collect();
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        let moved = transaction
+            .execute(
+                "UPDATE replays SET cursor = $3, looked_at = looked_at + $4, progress = $5,
+                    advanced_at = CASE WHEN $6 THEN $7 ELSE advanced_at END,
+                    finished_at = CASE WHEN $5::smallint = 2 THEN $7 END
+                 WHERE id = $1 AND cursor = $2 AND progress = 0",
+                &[
+                    &step.replay,
+                    &step.from.0,
+                    &step.to.0,
+                    &columns::limit(step.looked_at),
+                    &progress.code(),
+                    &!chosen.is_empty(),
+                    &now.as_micros(),
+                ],
+            )
+            .await?;
+        if moved == 0 {
+            return Ok(0);
+        }
+        let due = transaction
+            .execute(
+                "UPDATE deliveries SET state = 0, due_at = $2, unknown = attempts, finished_at = NULL
+                 WHERE id = ANY ($1) AND state IN (2, 3) AND leased_until IS NULL",
+                &[&chosen, &now.as_micros()],
+            )
+            .await?;
+        let due = usize::try_from(due).unwrap_or(usize::MAX);
+        let sql = "UPDATE replays SET replayed = replayed + $2 WHERE id = $1";
+        transaction.execute(sql, &[&step.replay, &columns::limit(due)]).await?;
+        transaction.commit().await?;
+        if due > 0 {
+            self.notify(&client, "deliver").await;
+        }
+        Ok(due)
+    }
+}
+
+fn replay(row: &Row) -> Result<Replay> {
+    Ok(Replay {
+        id: row.get(0),
+        created_by: row.get(1),
+        created_at: Timestamp::from_micros(row.get(2)),
+        filter: filter(row.get(3))?,
+        rate: row.get(4),
+        progress: Progress::from_code(row.get(5)),
+        cursor: DeliveryId(row.get(6)),
+        advanced_at: Timestamp::from_micros(row.get(7)),
+        looked_at: row.get(8),
+        replayed: row.get(9),
+        finished_at: row.get::<_, Option<i64>>(10).map(Timestamp::from_micros),
+    })
+}

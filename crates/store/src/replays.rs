@@ -1,0 +1,119 @@
+//! Replays: jobs that make deliveries that are over due again. They go through the deliveries in the order of their ids and
+//! remember how far they came, so a restart or another node goes on where the last step ended.
+
+use async_trait::async_trait;
+use quickdraw_domain::delivery::State;
+use quickdraw_domain::event::Event;
+use quickdraw_domain::replay::{Filter, Progress};
+use quickdraw_domain::{DeliveryId, HookId, Timestamp};
+
+use crate::error::{Error, Result};
+use crate::payload::Packed;
+
+/// A replay.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Replay {
+    /// Its number.
+    pub id: i64,
+    /// Who asked for it: a login.
+    pub created_by: String,
+    /// When.
+    pub created_at: Timestamp,
+    /// What it chooses.
+    pub filter: Filter,
+    /// Most deliveries a second.
+    pub rate: i64,
+    /// How it stands.
+    pub progress: Progress,
+    /// The last delivery that it looked at.
+    pub cursor: DeliveryId,
+    /// When it last made some due.
+    pub advanced_at: Timestamp,
+    /// How many it has looked at.
+    pub looked_at: i64,
+    /// How many it has made due again.
+    pub replayed: i64,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// A delivery that a replay looks at.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Which.
+    pub delivery: DeliveryId,
+    /// For whom.
+    pub hook: HookId,
+    /// Where it stands.
+    pub state: State,
+    /// What its last attempt was answered.
+    pub status: Option<u16>,
+    /// Of what.
+    pub event: Event,
+    /// Its body, if it was asked for.
+    pub payload: Option<Packed>,
+}
+
+/// Where to look for candidates.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Look {
+    /// Behind this one, in the order of ids.
+    pub after: DeliveryId,
+    /// Of events that arrived since then.
+    pub from: Timestamp,
+    /// Of events that arrived before then.
+    pub to: Timestamp,
+    /// With their bodies.
+    pub bodies: bool,
+    /// Most rows.
+    pub limit: usize,
+}
+
+/// A step of a replay.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// Which replay.
+    pub replay: i64,
+    /// Where it stood. If it stands elsewhere by now, another node was faster, and nothing is done.
+    pub from: DeliveryId,
+    /// Where it stands then.
+    pub to: DeliveryId,
+    /// How many were looked at.
+    pub looked_at: usize,
+    /// What is to be due again.
+    pub chosen: Vec<DeliveryId>,
+    /// Whether it has come to its end.
+    pub finished: bool,
+}
+
+/// Replays: what can be done with them.
+#[async_trait]
+pub trait Replays {
+    /// Makes a replay, running.
+    async fn create_replay(&self, filter: Filter, rate: i64, created_by: String, now: Timestamp) -> Result<Replay>;
+    /// One replay.
+    async fn find_replay(&self, id: i64) -> Result<Option<Replay>>;
+    /// Replays, newest first; only older than `before`, and only running ones if asked.
+    async fn list_replays(&self, before: Option<i64>, running: bool, limit: usize) -> Result<Vec<Replay>>;
+    /// Pauses, goes on with or cancels one that has not ended. `None` if it has, or is not there.
+    async fn set_progress(&self, id: i64, progress: Progress, now: Timestamp) -> Result<Option<Replay>>;
+    /// Deliveries in the order of their ids.
+    async fn candidates(&self, look: Look) -> Result<Vec<Candidate>>;
+    /// Makes what was chosen due now, unless it is under way or owed already, and writes down how far the replay came: both
+    /// or none. What was tried before does not count against the promised attempts. Returns how many are due.
+    async fn advance_replay(&self, step: Step, now: Timestamp) -> Result<usize>;
+}
+
+/// The columns of a replay, in the order in which both engines read them.
+pub(crate) const COLUMNS: &str =
+    "id, created_by, created_at, filter, rate, progress, cursor, advanced_at, looked_at, replayed, finished_at";
+
+/// A filter as stored.
+pub(crate) fn filter(text: &str) -> Result<Filter> {
+    serde_json::from_str(text).map_err(|_| Error::Damaged("the filter of a replay"))
+}
+
+/// A filter as it is stored.
+pub(crate) fn filter_text(filter: &Filter) -> Result<String> {
+    serde_json::to_string(filter).map_err(|_| Error::Damaged("the filter of a replay"))
+}

@@ -1,0 +1,151 @@
+//! Replays in SQLite.
+
+use async_trait::async_trait;
+use quickdraw_domain::delivery::State;
+use quickdraw_domain::replay::{Filter, Progress};
+use quickdraw_domain::{DeliveryId, HookId, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Row};
+use uuid::Uuid;
+
+use super::Sqlite;
+use super::events::edge;
+use super::rows::{self, EVENT_COLUMNS};
+use crate::columns;
+use crate::error::Result;
+use crate::payload::Packed;
+use crate::replays::{COLUMNS, Candidate, Look, Replay, Replays, Step, filter, filter_text};
+
+#[async_trait]
+impl Replays for Sqlite {
+    async fn create_replay(&self, filter: Filter, rate: i64, created_by: String, now: Timestamp) -> Result<Replay> {
+        let text = filter_text(&filter)?;
+        self.write(move |tx| {
+            let sql = format!(
+                "INSERT INTO replays (created_by, created_at, filter, rate, progress, cursor, advanced_at, looked_at, replayed)
+                 VALUES (?1, ?2, ?3, ?4, 0, ?5, ?2, 0, 0) RETURNING {COLUMNS}"
+            );
+            let parameters = (created_by, now.as_micros(), text, rate, Uuid::nil());
+            tx.connection.prepare_cached(&sql)?.query_row(parameters, |row| Ok(replay(row)))?
+        })
+        .await
+    }
+
+    async fn find_replay(&self, id: i64) -> Result<Option<Replay>> {
+        self.read(move |connection| find(connection, id)).await
+    }
+
+    async fn list_replays(&self, before: Option<i64>, running: bool, limit: usize) -> Result<Vec<Replay>> {
+        self.read(move |connection| {
+            let only = if running { " AND progress = 0" } else { "" };
+            let sql = format!("SELECT {COLUMNS} FROM replays WHERE id < ?1{only} ORDER BY id DESC LIMIT ?2");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let parameters = (before.unwrap_or(i64::MAX), columns::limit(limit));
+            statement.query_map(parameters, |row| Ok(replay(row)))?.map(|row| row?).collect()
+        })
+        .await
+    }
+
+    async fn set_progress(&self, id: i64, progress: Progress, now: Timestamp) -> Result<Option<Replay>> {
+        self.write(move |tx| {
+            let finished = (progress == Progress::Cancelled).then(|| now.as_micros());
+            let sql =
+                "UPDATE replays SET progress = ?2, finished_at = ?3, advanced_at = ?4 WHERE id = ?1 AND progress < 2";
+            let parameters = (id, progress.code(), finished, now.as_micros());
+            if tx.connection.prepare_cached(sql)?.execute(parameters)? == 0 {
+                return Ok(None);
+            }
+            find(tx.connection, id)
+        })
+        .await
+    }
+
+    async fn candidates(&self, look: Look) -> Result<Vec<Candidate>> {
+        self.read(move |connection| {
+            let payload = if look.bodies { "e.payload" } else { "NULL" };
+            let sql = format!(
+                "SELECT d.id, d.hook_id, d.state,
+                    (SELECT a.status FROM attempts a WHERE a.delivery_id = d.id ORDER BY a.id DESC LIMIT 1),
+                    {payload}, {EVENT_COLUMNS}
+                 FROM (SELECT * FROM deliveries WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3) d
+                 JOIN events e ON e.id = d.event_id ORDER BY d.id"
+            );
+            let (after, before) =
+                (look.after.0.max(edge(look.from)), edge(look.to.plus(std::time::Duration::from_secs(1))));
+            let mut statement = connection.prepare_cached(&sql)?;
+            let found = statement.query_map((after, before, columns::limit(look.limit)), |row| {
+                Ok(Candidate {
+                    delivery: DeliveryId(row.get(0)?),
+                    hook: HookId(row.get(1)?),
+                    state: State::from_code(row.get(2)?, Timestamp::default()),
+                    status: row.get(3)?,
+                    payload: row.get::<_, Option<Vec<u8>>>(4)?.map(Packed::from_stored),
+                    event: rows::event(row, 5)?,
+                })
+            })?;
+            Ok(found.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
+    async fn advance_replay(&self, step: Step, now: Timestamp) -> Result<usize> {
+        self.write(move |tx| {
+            let mut due = 0;
+            let progress = if step.finished { Progress::Finished } else { Progress::Running };
+            let moved = tx
+                .connection
+                .prepare_cached(
+                    "UPDATE replays SET cursor = ?3, looked_at = looked_at + ?4, progress = ?5,
+                       advanced_at = CASE WHEN ?6 THEN ?7 ELSE advanced_at END,
+                       finished_at = CASE WHEN ?5 = 2 THEN ?7 END
+                     WHERE id = ?1 AND cursor = ?2 AND progress = 0",
+                )?
+                .execute((
+                    step.replay,
+                    step.from.0,
+                    step.to.0,
+                    columns::limit(step.looked_at),
+                    progress.code(),
+                    !step.chosen.is_empty(),
+                    now.as_micros(),
+                ))?;
+            if moved == 0 {
+                return Ok(0);
+            }
+            let mut again = tx.connection.prepare_cached(
+                "UPDATE deliveries SET state = 0, due_at = ?2, unknown = attempts, finished_at = NULL
+                 WHERE id = ?1 AND state IN (2, 3)",
+            )?;
+            for delivery in &step.chosen {
+                if !tx.claims.holds(*delivery) {
+                    due += again.execute((delivery.0, now.as_micros()))?;
+                }
+            }
+            tx.connection
+                .prepare_cached("UPDATE replays SET replayed = replayed + ?2 WHERE id = ?1")?
+                .execute((step.replay, columns::limit(due)))?;
+            Ok(due)
+        })
+        .await
+    }
+}
+
+fn find(connection: &Connection, id: i64) -> Result<Option<Replay>> {
+    let sql = format!("SELECT {COLUMNS} FROM replays WHERE id = ?1");
+    connection.prepare_cached(&sql)?.query_row([id], |row| Ok(replay(row))).optional()?.transpose()
+}
+
+fn replay(row: &Row<'_>) -> Result<Replay> {
+    Ok(Replay {
+        id: row.get(0)?,
+        created_by: row.get(1)?,
+        created_at: Timestamp::from_micros(row.get(2)?),
+        filter: filter(&row.get::<_, String>(3)?)?,
+        rate: row.get(4)?,
+        progress: Progress::from_code(row.get(5)?),
+        cursor: DeliveryId(row.get(6)?),
+        advanced_at: Timestamp::from_micros(row.get(7)?),
+        looked_at: row.get(8)?,
+        replayed: row.get(9)?,
+        finished_at: row.get::<_, Option<i64>>(10)?.map(Timestamp::from_micros),
+    })
+}

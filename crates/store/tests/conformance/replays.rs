@@ -1,0 +1,105 @@
+//! Checks of replays.
+
+use quickdraw_domain::DeliveryId;
+use quickdraw_domain::delivery::State;
+use quickdraw_domain::outcome::Outcome;
+use quickdraw_domain::replay::{Filter, Progress};
+use quickdraw_store::replays::{Look, Step};
+use uuid::Uuid;
+
+use crate::fixture::{Fixture, NOON, at};
+
+const GONE: Outcome = Outcome::Rejected { status: 410, retry_after: None };
+
+fn filter() -> Filter {
+    Filter { from: NOON.as_micros(), to: at(3600).as_micros(), text: Some("rope".to_owned()), ..Filter::default() }
+}
+
+pub(crate) async fn a_replay_looks_at_deliveries_in_their_order(fixture: Fixture) {
+    let hooks = [fixture.hook(fixture.project("p").await).await];
+    let mut events = Vec::new();
+    for second in 0..3 {
+        events.push(fixture.owe(&hooks, at(second)).await);
+    }
+    for claimed in fixture.claim(at(5)).await {
+        fixture.finish(&claimed, GONE, at(6)).await;
+    }
+    let look = |after, bodies| Look { after, from: NOON, to: at(3600), bodies, limit: 2 };
+    let first = fixture.store.candidates(look(DeliveryId(Uuid::nil()), true)).await.expect("read");
+    assert_eq!(first.len(), 2);
+    assert!(first[0].delivery < first[1].delivery);
+    assert!(first.iter().all(|one| one.status == Some(410) && one.state == State::GivenUp && one.hook == hooks[0]));
+    let body = first[0].payload.as_ref().expect("it was asked for").unpack().expect("unpacked");
+    assert_eq!(&body[..], b"{\"object_kind\":\"push\"}");
+    let rest = fixture.store.candidates(look(first[1].delivery, false)).await.expect("read");
+    assert!(rest.len() == 1 && rest[0].payload.is_none() && events.contains(&rest[0].event.id));
+    assert!(fixture.store.candidates(look(rest[0].delivery, false)).await.expect("read").is_empty());
+    let later = Look { from: at(60), ..look(DeliveryId(Uuid::nil()), false) };
+    assert!(fixture.store.candidates(later).await.expect("read").is_empty());
+}
+
+pub(crate) async fn a_replay_makes_due_what_is_over_and_remembers_how_far_it_came(fixture: Fixture) {
+    let store = &fixture.store;
+    let hook = fixture.hook(fixture.project("p").await).await;
+    fixture.owe(&[hook], NOON).await;
+    let claimed = fixture.claim(at(1)).await.remove(0);
+    fixture.finish(&claimed, GONE, at(1)).await;
+    let made = store.create_replay(filter(), 50, "ida".to_owned(), at(2)).await.expect("made");
+    assert_eq!((made.progress, made.cursor, &made.filter), (Progress::Running, DeliveryId(Uuid::nil()), &filter()));
+    let step = Step {
+        replay: made.id,
+        from: made.cursor,
+        to: claimed.delivery,
+        looked_at: 1,
+        chosen: vec![claimed.delivery],
+        finished: false,
+    };
+    assert_eq!(store.advance_replay(step.clone(), at(3)).await.expect("advanced"), 1);
+    assert_eq!(store.advance_replay(step.clone(), at(3)).await.expect("looked"), 0, "another node was faster");
+    let now = store.find_replay(made.id).await.expect("read").expect("it is there");
+    assert_eq!((now.looked_at, now.replayed, now.cursor, now.advanced_at), (1, 1, claimed.delivery, at(3)));
+    let again = fixture.claim(at(4)).await.remove(0);
+    assert_eq!((again.delivery, again.hook, again.event.id), (claimed.delivery, hook, claimed.event.id));
+    assert_eq!((again.tally.attempts, again.tally.counted()), (1, 0), "it has all its attempts again");
+    // What is under way is left alone, and so is what is owed already.
+    let step = Step { from: claimed.delivery, to: DeliveryId(Uuid::max()), ..step };
+    assert_eq!(store.advance_replay(step.clone(), at(5)).await.expect("advanced"), 0);
+    assert_eq!(fixture.finish(&again, GONE, at(6)).await.state, Some(State::GivenUp));
+    let end = Step { from: step.to, finished: true, chosen: Vec::new(), ..step };
+    store.advance_replay(end, at(7)).await.expect("advanced");
+    let now = store.find_replay(made.id).await.expect("read").expect("it is there");
+    assert_eq!((now.progress, now.finished_at, now.replayed), (Progress::Finished, Some(at(7)), 1));
+    assert!(store.set_progress(made.id, Progress::Running, at(8)).await.expect("looked").is_none(), "it has ended");
+}
+
+pub(crate) async fn replays_are_paused_cancelled_and_listed(fixture: Fixture) {
+    let store = &fixture.store;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(store.create_replay(filter(), 1, "ida".to_owned(), NOON).await.expect("made").id);
+    }
+    let paused = store.set_progress(ids[0], Progress::Paused, at(1)).await.expect("written").expect("it runs");
+    assert_eq!((paused.progress, paused.finished_at), (Progress::Paused, None));
+    let gone = store.set_progress(ids[1], Progress::Cancelled, at(1)).await.expect("written").expect("it runs");
+    assert_eq!((gone.progress, gone.finished_at), (Progress::Cancelled, Some(at(1))));
+    let list = async |before, running| {
+        let found = store.list_replays(before, running, 10).await.expect("listed");
+        found.iter().map(|replay| replay.id).collect::<Vec<_>>()
+    };
+    assert_eq!(list(None, true).await, [ids[2]]);
+    assert_eq!(list(Some(ids[2]), false).await, [ids[1], ids[0]]);
+    let step = Step {
+        replay: ids[0],
+        from: paused.cursor,
+        to: DeliveryId(Uuid::max()),
+        looked_at: 1,
+        chosen: Vec::new(),
+        finished: true,
+    };
+    store.advance_replay(step, at(2)).await.expect("looked");
+    let now = store.find_replay(ids[0]).await.expect("read").expect("it is there");
+    assert_eq!((now.progress, now.looked_at), (Progress::Paused, 0), "a pause holds against a step under way");
+    let running = store.set_progress(ids[0], Progress::Running, at(3)).await.expect("written").expect("it is there");
+    assert_eq!((running.progress, running.advanced_at), (Progress::Running, at(3)));
+    assert!(store.find_replay(999).await.expect("read").is_none());
+}
