@@ -232,6 +232,8 @@ pub(crate) fn every_endpoint_answers_each_role_by_the_table_and_shows_no_secret(
         ["canary-", &SIGNING[6..20], "Y2FuYXJ5", "dXNlcjpjYW5hcnk", TOKEN, SECRET].map(str::to_owned).into();
     let own = furnish(&server, &sink, "own", &mut secrets);
     let foreign = furnish(&server, &sink, "foreign", &mut secrets);
+    let replay = json!({ "from": "2020-01-01", "hook_id": NOWHERE }).to_string();
+    assert_eq!(server.call("POST", "/api/v1/replays", &replay).json()["id"], 1);
     let mut roles = vec![Role { name: "nobody", token: None, levels: [0, 0], is_admin: false, read_only: false }];
     let mut guest = 0;
     for (name, level) in [("stranger", 0), ("guest", 10), ("developer", 30), ("maintainer", 40), ("owner", 50)] {
