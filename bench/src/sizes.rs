@@ -126,6 +126,7 @@ async fn attempt_all(store: &SharedStore) -> anyhow::Result<()> {
             fence: claimed.fence,
             tally: Tally::default(),
             outcome: Outcome::Delivered { status: 200 },
+            probe: false,
             chance: Chance(0.5),
             retry: None,
             record: Record {

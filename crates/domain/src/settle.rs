@@ -1,6 +1,8 @@
 //! What happens to a delivery and its hook after an attempt. The only two arrows of the belt that point back are
 //! decided here: a retry, and a change of health.
 
+use std::time::Duration;
+
 use crate::Timestamp;
 use crate::delivery::{State, Tally};
 use crate::health::{DisablePolicy, Health};
@@ -28,29 +30,44 @@ pub struct Settled {
     pub health: Health,
 }
 
-/// Decides what follows from an attempt that ended in `outcome` at `now`.
+/// An attempt that has ended.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Attempted {
+    /// What its delivery had had before.
+    pub tally: Tally,
+    /// The hook's scope.
+    pub scope: Scope,
+    /// The verdict.
+    pub outcome: Outcome,
+    /// Whether it was the one that asks, after a pause, if the hook is well again.
+    pub probe: bool,
+    /// For the jitter of a retry.
+    pub chance: Chance,
+}
+
+/// Decides what follows from an attempt that ended at `now`.
 ///
 /// An unknown outcome repeats the attempt at once and counts neither against the hook nor against the promised number
-/// of attempts: it was our stop, not the receiver's. Every other failure counts for both, retries included.
+/// of attempts: it was our stop, not the receiver's. A probe that fails counts against the hook only: what is held for a
+/// hook must not be used up by asking whether it is well, unless the policy promises one attempt and no more. Every other
+/// failure counts for both, retries included.
 #[must_use]
-pub fn settle(
-    tally: Tally,
-    health: Health,
-    scope: Scope,
-    outcome: Outcome,
-    now: Timestamp,
-    chance: Chance,
-    policies: &Policies,
-) -> Settled {
-    let unknown = u32::from(outcome == Outcome::Unknown);
-    let tally = Tally { attempts: tally.attempts.saturating_add(1), unknown: tally.unknown.saturating_add(unknown) };
+pub fn settle(attempted: Attempted, health: Health, now: Timestamp, policies: &Policies) -> Settled {
+    let Attempted { tally, scope, outcome, probe, chance } = attempted;
+    let held = probe && !outcome.is_delivered() && !policies.retry.pauses.is_empty();
+    let uncounted = u32::from(held || outcome == Outcome::Unknown);
+    let tally = Tally { attempts: tally.attempts.saturating_add(1), unknown: tally.unknown.saturating_add(uncounted) };
     // System hooks are never disabled, as in GitLab.
     let health = if scope == Scope::Instance { health } else { health.after(outcome, now, policies.disable) };
+    let again = |pause: Duration| match tally.counted() {
+        0 => State::Waiting { due_at: now.plus(pause) },
+        _ => State::Retrying { due_at: now.plus(pause) },
+    };
     let state = match outcome {
         Outcome::Delivered { .. } => State::Delivered,
-        Outcome::Unknown if tally.counted() == 0 => State::Waiting { due_at: now },
-        Outcome::Unknown => State::Retrying { due_at: now },
-        _ => match policies.retry.next(tally.counted(), outcome, chance) {
+        Outcome::Unknown => again(Duration::ZERO),
+        _ => match policies.retry.next(if held { 1 } else { tally.counted() }, outcome, chance) {
+            Some(pause) if held => again(pause),
             Some(pause) => State::Retrying { due_at: now.plus(pause) },
             None => State::GivenUp,
         },
@@ -74,10 +91,32 @@ mod tests {
         Policies { retry: RetryPolicy::standard(), disable: DisablePolicy::Published }
     }
 
+    fn attempted(tally: Tally, outcome: Outcome) -> Attempted {
+        Attempted { tally, scope: PROJECT, outcome, probe: false, chance: Chance(0.5) }
+    }
+
+    #[test]
+    fn a_probe_uses_up_nothing_of_what_is_held() {
+        let now = Timestamp::from_seconds(100);
+        let probe = |attempts, unknown, outcome, policies: &Policies| {
+            let attempted = Attempted { probe: true, ..attempted(Tally { attempts, unknown }, outcome) };
+            let settled = settle(attempted, Health::default(), now, policies);
+            (settled.state, settled.tally.counted())
+        };
+        let soon = Timestamp::from_seconds(105);
+        assert_eq!(probe(0, 0, FAILED, &policies()), (State::Waiting { due_at: soon }, 0));
+        assert_eq!(probe(4, 0, FAILED, &policies()), (State::Retrying { due_at: soon }, 4));
+        assert_eq!(probe(4, 0, Outcome::Delivered { status: 200 }, &policies()), (State::Delivered, 5));
+        let gone = Outcome::Rejected { status: 410, retry_after: None };
+        assert_eq!(probe(0, 0, gone, &policies()).0, State::GivenUp);
+        let once = Policies { retry: RetryPolicy::gitlab(), ..policies() };
+        assert_eq!(probe(0, 0, FAILED, &once), (State::GivenUp, 1), "one attempt is one attempt");
+    }
+
     fn check(attempts: u32, outcome: Outcome, expected: State) {
         let tally = Tally { attempts, unknown: 0 };
         let now = Timestamp::from_seconds(100);
-        let settled = settle(tally, Health::default(), PROJECT, outcome, now, Chance(0.5), &policies());
+        let settled = settle(attempted(tally, outcome), Health::default(), now, &policies());
         assert_eq!(settled.state, expected, "{attempts} {outcome}");
     }
 
@@ -100,7 +139,8 @@ mod tests {
         for attempt in 0..10 {
             let tally = Tally { attempts: attempt, unknown: 0 };
             let now = Timestamp::from_seconds(100);
-            health = settle(tally, health, Scope::Instance, FAILED, now, Chance(0.0), &policies()).health;
+            let attempted = Attempted { scope: Scope::Instance, ..attempted(tally, FAILED) };
+            health = settle(attempted, health, now, &policies()).health;
         }
         assert_eq!(health.status(Timestamp::from_seconds(100)), Status::Executable);
     }
@@ -113,7 +153,7 @@ mod tests {
             let mut counted = 0;
             for stopped in unknown.into_iter().chain(std::iter::repeat(false)) {
                 let outcome = if stopped { Outcome::Unknown } else { FAILED };
-                let settled = settle(tally, Health::default(), PROJECT, outcome, now, Chance(0.9), &policies());
+                let settled = settle(attempted(tally, outcome), Health::default(), now, &policies());
                 counted += u32::from(!stopped);
                 tally = settled.tally;
                 match settled.state.due_at() {

@@ -13,7 +13,7 @@ use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::phases::Phases;
 use quickdraw_domain::retry::{Chance, RetryPolicy};
 use quickdraw_domain::scope::Scope;
-use quickdraw_domain::settle::Policies;
+use quickdraw_domain::settle::{Attempted, Policies};
 use quickdraw_domain::{DeliveryId, EventId, HookId, NodeId, Timestamp};
 
 use crate::error::Result;
@@ -94,6 +94,8 @@ pub struct Finished {
     pub tally: Tally,
     /// The verdict.
     pub outcome: Outcome,
+    /// Whether it asked, after a pause, if the hook is well again.
+    pub probe: bool,
     /// For the jitter of a retry.
     pub chance: Chance,
     /// The hook's own retry policy.
@@ -103,6 +105,17 @@ pub struct Finished {
 }
 
 impl Finished {
+    /// What [`quickdraw_domain::settle::settle`] is asked about.
+    pub(crate) const fn attempted(&self) -> Attempted {
+        Attempted {
+            tally: self.tally,
+            scope: self.scope,
+            outcome: self.outcome,
+            probe: self.probe,
+            chance: self.chance,
+        }
+    }
+
     /// What applies to it: the usual, and the hook's own retries.
     pub(crate) fn policies<'a>(&self, usual: &'a Policies) -> Cow<'a, Policies> {
         match &self.retry {

@@ -32,6 +32,7 @@ impl Belt {
         if claimed.lease_until < started_at.plus(belt.settings.deadline) {
             return None;
         }
+        let probe = belt.flow.is_probing(claimed.hook, started_at);
         let sending = async {
             let body = match claimed.payload.unpack() {
                 Ok(body) => body,
@@ -73,6 +74,7 @@ impl Belt {
             fence: claimed.fence,
             tally: claimed.tally,
             outcome: sent.outcome,
+            probe,
             chance: belt.clock.chance(),
             retry: hook.retry.as_ref().map(OwnRetry::policy),
             record: Record {

@@ -218,6 +218,11 @@ impl Flow {
         known.into_iter().filter_map(|hook| Change::between(hook, of(&before, hook), of(&state.health, hook))).collect()
     }
 
+    /// Whether an attempt that begins now asks if the hook is well again.
+    pub(crate) fn is_probing(&self, hook: HookId, now: Timestamp) -> bool {
+        self.state().health.get(&hook).is_some_and(|health| health.is_probing(now))
+    }
+
     /// Hooks that must not be called now.
     pub(crate) fn disabled(&self, now: Timestamp) -> HashSet<HookId> {
         let state = self.state();

@@ -8,7 +8,11 @@
 
 mod chance;
 mod database;
+mod health;
 mod world;
+
+use std::future::Future;
+use std::pin::Pin;
 
 use database::Database;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -25,19 +29,39 @@ fn seeds(usual: u64) -> Vec<u64> {
 fn main() -> std::process::ExitCode {
     let server = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
     let missing = server.is_none();
-    let on_sqlite = || hold(Database::Sqlite, seeds(12));
-    let on_postgres = move || hold(Database::Postgres(server.unwrap_or_default()), seeds(3));
-    let trials = vec![
+    let on_sqlite = || hold(Database::Sqlite, seeds(14));
+    let url = server.clone();
+    let on_postgres = move || hold(Database::Postgres(url.unwrap_or_default()), seeds(3));
+    let mut trials = vec![
         Trial::test("sqlite::the_invariants_hold_whatever_happens_in_whatever_order", on_sqlite),
         Trial::test("postgres::the_invariants_hold_whatever_happens_in_whatever_order", on_postgres)
             .with_ignored_flag(missing),
     ];
+    type Scenario = fn(Database) -> Pin<Box<dyn Future<Output = ()>>>;
+    let scenarios: [(&str, Scenario); 2] = [
+        ("the_tables_of_both_presets_hold_for_real_attempts", |database| {
+            Box::pin(health::the_tables_of_both_presets_hold_for_real_attempts(database))
+        }),
+        ("a_receiver_that_is_down_for_a_day_gets_everything", |database| {
+            Box::pin(health::a_receiver_that_is_down_for_a_day_gets_everything(database))
+        }),
+    ];
+    for (name, scenario) in scenarios {
+        trials.push(Trial::test(format!("sqlite::{name}"), move || play(scenario(Database::Sqlite))));
+        let server = server.clone();
+        let on_postgres = move || play(scenario(Database::Postgres(server.unwrap_or_default())));
+        trials.push(Trial::test(format!("postgres::{name}"), on_postgres).with_ignored_flag(missing));
+    }
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-fn hold(database: Database, seeds: Vec<u64>) -> Result<(), Failed> {
-    tokio::runtime::Runtime::new().map_err(|error| error.to_string())?.block_on(run(database, seeds));
+fn play(scenario: impl Future<Output = ()>) -> Result<(), Failed> {
+    tokio::runtime::Runtime::new().map_err(|error| error.to_string())?.block_on(scenario);
     Ok(())
+}
+
+fn hold(database: Database, seeds: Vec<u64>) -> Result<(), Failed> {
+    play(run(database, seeds))
 }
 
 async fn run(database: Database, seeds: Vec<u64>) {

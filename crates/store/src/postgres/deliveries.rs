@@ -84,6 +84,7 @@ impl Deliveries for Postgres {
                 fence: row.get(2),
                 tally: columns::tally(row.get(3), row.get(4)),
                 outcome: Outcome::Unknown,
+                probe: false,
                 chance: Chance(0.0),
                 retry: None,
                 record: Record { started_at: now, error: Some(UNKNOWN.to_owned()), ..Record::default() },

@@ -79,7 +79,7 @@ impl Postgres {
 }
 
 fn verdict(finished: &Finished, health: Health, now: Timestamp, policies: &Policies) -> Settled {
-    settle(finished.tally, health, finished.scope, finished.outcome, now, finished.chance, &finished.policies(policies))
+    settle(finished.attempted(), health, now, &finished.policies(policies))
 }
 
 async fn settle_health(

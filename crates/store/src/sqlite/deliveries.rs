@@ -406,6 +406,7 @@ fn unknown(delivery: DeliveryId, lease: &Lease, now: Timestamp) -> Finished {
         fence: lease.claim,
         tally: lease.tally,
         outcome: Outcome::Unknown,
+        probe: false,
         chance: Chance(0.0),
         retry: None,
         record: Record { started_at: now, error: Some(UNKNOWN.to_owned()), ..Record::default() },

@@ -18,8 +18,8 @@ pub(super) fn finish(tx: &mut Tx<'_>, finished: &Finished, now: Timestamp, polic
     let Some((_, settled_claim)) = tx.claims.end(finished.delivery, finished.fence) else {
         return Ok(Settlement { delivery: finished.delivery, hook: finished.hook, state: None, health });
     };
-    let Finished { tally, scope, outcome, chance, record, .. } = finished;
-    let settled = settle(*tally, health, *scope, *outcome, now, *chance, &finished.policies(policies));
+    let Finished { outcome, record, .. } = finished;
+    let settled = settle(finished.attempted(), health, now, &finished.policies(policies));
     let (state, due_at, attempts, unknown) = columns::state_columns(settled.state, settled.tally);
     let finished_at = settled.state.due_at().is_none().then(|| now.as_micros());
     tx.connection

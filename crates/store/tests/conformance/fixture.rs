@@ -197,6 +197,7 @@ pub(crate) fn finished(claimed: &Claimed, outcome: Outcome, now: Timestamp) -> F
         fence: claimed.fence,
         tally: claimed.tally,
         outcome,
+        probe: false,
         chance: Chance(0.5),
         retry: None,
         record: Record {

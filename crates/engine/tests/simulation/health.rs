@@ -1,0 +1,248 @@
+//! Hooks that fall ill and get well, driven through real attempts with a manual clock: the tables of both presets, and a
+//! receiver that is down for a day.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use quickdraw_domain::event::Source;
+use quickdraw_domain::health::{DisablePolicy, Status};
+use quickdraw_domain::hook::{Hook, HookUrl};
+use quickdraw_domain::outcome::{Outcome, Unreachable};
+use quickdraw_domain::request::Request;
+use quickdraw_domain::retry::RetryPolicy;
+use quickdraw_domain::scope::{Place, Scope};
+use quickdraw_domain::settle::Policies;
+use quickdraw_domain::{HookId, ProjectId, Timestamp, Trigger};
+use quickdraw_engine::deliver::Deliveries;
+use quickdraw_engine::{Arrival, Belt, Clock as _, Sent, Transport};
+
+use crate::chance::{Dice, Manual};
+use crate::database::{Database, Home, open};
+use crate::world::{belt, project};
+
+const FAILED: Outcome = Outcome::Failed { status: 503, retry_after: None };
+const REJECTED: Outcome = Outcome::Rejected { status: 404, retry_after: None };
+const DOWN: Outcome = Outcome::Unreachable(Unreachable::Connect);
+const OK: Outcome = Outcome::Delivered { status: 200 };
+
+/// A receiver that answers as it is told, and what it got.
+struct Told {
+    answer: Mutex<Outcome>,
+    accepted: Mutex<HashSet<String>>,
+    requests: Mutex<usize>,
+    open: Mutex<(usize, usize)>,
+}
+
+#[async_trait]
+impl Transport for Told {
+    async fn send(&self, request: Request, _now: Timestamp) -> Sent {
+        let outcome = *self.answer.lock().expect("no panic");
+        {
+            let mut open = self.open.lock().expect("no panic");
+            open.0 += 1;
+            open.1 = open.1.max(open.0);
+        }
+        tokio::task::yield_now().await;
+        self.open.lock().expect("no panic").0 -= 1;
+        *self.requests.lock().expect("no panic") += 1;
+        if outcome.is_delivered() {
+            let key = request.headers.iter().find(|(name, _)| *name == "Idempotency-Key").expect("always sent");
+            self.accepted.lock().expect("no panic").insert(key.1.clone());
+        }
+        Sent { outcome, address: None, phases: None, error: None, response_headers: None, response_body: None }
+    }
+}
+
+struct Scene {
+    home: Home,
+    clock: Arc<Manual>,
+    told: Arc<Told>,
+    belt: Arc<Belt>,
+    deliveries: Arc<Deliveries>,
+    project: ProjectId,
+    hook: HookId,
+}
+
+impl Scene {
+    async fn new(number: u64, database: &Database, retry: RetryPolicy, disable: DisablePolicy) -> Self {
+        let dice = Dice(Arc::new(Mutex::new(number)));
+        let clock =
+            Arc::new(Manual { now: Mutex::new(Timestamp::from_seconds(1_790_000_000)), counter: Mutex::new(0), dice });
+        let told = Arc::new(Told {
+            answer: Mutex::new(OK),
+            accepted: Mutex::default(),
+            requests: Mutex::default(),
+            open: Mutex::default(),
+        });
+        let home = Home::new(1_000_000 + number, database).await;
+        let store = open(&home.url).await;
+        let project = project(&store, clock.now()).await;
+        let url = HookUrl::parse("https://hooks.example.com/in").expect("a URL");
+        let hook = Hook::new(Scope::Project(project), url, clock.uuid(), clock.now());
+        let hook = Hook { triggers: [Trigger::PUSH].into_iter().collect(), ..hook };
+        let hook = store.create_hook(hook, 100).await.expect("made").hook.id;
+        clock.advance(Duration::from_secs(1));
+        let policies = Arc::new(Policies { retry, disable });
+        let (belt, deliveries) = belt(store, told.clone(), clock.clone(), policies).await;
+        Self { home, clock, told, belt, deliveries, project, hook }
+    }
+
+    fn answer(&self, outcome: Outcome) {
+        *self.told.answer.lock().expect("no panic") = outcome;
+    }
+
+    async fn report(&self) {
+        let arrival = Arrival {
+            place: Place::Project(self.project),
+            trigger: Trigger::PUSH,
+            source: Source::Api,
+            chain: None,
+            git_ref: Some("refs/heads/main".to_owned()),
+            key: None,
+            body: b"{}",
+        };
+        let (appended, _) = tokio::join!(self.belt.ingest(arrival), self.belt.commit_arrivals());
+        appended.expect("the store works");
+    }
+
+    /// Delivers what may be delivered now, once round. Tells how many attempts there were.
+    async fn deliver(&self) -> usize {
+        self.deliveries.claim().await.expect("the store works");
+        let ready = self.deliveries.ready();
+        self.deliveries.give_back().await;
+        let attempts = ready.into_iter().map(|claimed| async {
+            let finished = self.deliveries.attempt(&claimed).await.expect("its hook is there");
+            (claimed, finished)
+        });
+        let results = futures_util::future::join_all(attempts).await;
+        let count = results.len();
+        if count > 0 {
+            self.deliveries.settle(results).await.expect("the store works");
+        }
+        count
+    }
+
+    async fn status(&self) -> (u32, Status) {
+        let scope = Scope::Project(self.project);
+        let found = self.belt.store().find_hook(scope, self.hook).await.expect("read").expect("it is there");
+        (found.health.recent_failures, found.health.status(self.clock.now()))
+    }
+
+    /// One failure as soon as the hook may be called; tells for how long it is then not called, `None` for good.
+    async fn fail(&self, outcome: Outcome) -> Option<Duration> {
+        self.answer(outcome);
+        self.report().await;
+        assert_eq!(self.deliver().await, 1, "it is called now");
+        let pause = match self.status().await.1 {
+            Status::Executable => return Some(Duration::ZERO),
+            Status::Disabled => None,
+            Status::TemporarilyDisabled(until) => Some(until.since(self.clock.now())),
+        };
+        // Until the last second nothing is sent, whatever is reported.
+        let before = *self.told.requests.lock().expect("no panic");
+        self.report().await;
+        let wait = pause.unwrap_or(Duration::from_secs(40 * 86_400));
+        self.clock.advance(wait.saturating_sub(Duration::from_secs(1)));
+        assert_eq!((self.deliver().await, *self.told.requests.lock().expect("no panic")), (0, before));
+        self.clock.advance(Duration::from_secs(1));
+        pause
+    }
+
+    async fn end(self) {
+        self.belt.store().close().await;
+        self.home.end().await;
+    }
+}
+
+const fn minutes(n: u64) -> Option<Duration> {
+    Some(Duration::from_secs(60 * n))
+}
+
+/// The tables of `contract/behaviour.md` 11.1 and 11.2.
+pub(crate) async fn the_tables_of_both_presets_hold_for_real_attempts(database: Database) {
+    let day = minutes(24 * 60);
+    let doubling = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024].map(minutes);
+    let scene = Scene::new(1, &database, RetryPolicy::gitlab(), DisablePolicy::Current).await;
+    for number in 1..=40_usize {
+        // 4xx and 5xx are alike.
+        let outcome = [FAILED, REJECTED, DOWN][number % 3];
+        let expected = match number {
+            1..=3 => minutes(0),
+            4..=14 => doubling[number - 4],
+            15..=39 => day,
+            _ => None,
+        };
+        assert_eq!(scene.fail(outcome).await, expected, "failure {number}");
+        assert_eq!(scene.status().await.0 as usize, number);
+    }
+    // For good, until a test succeeds; a test that fails changes nothing.
+    let hook = scene.belt.store().find_hook(Scope::Project(scene.project), scene.hook).await.expect("read");
+    let hook = hook.expect("it is there").hook;
+    scene.belt.test(&hook, Trigger::PUSH, b"{}").await.expect("the store works");
+    assert_eq!(scene.status().await, (40, Status::Disabled));
+    scene.answer(OK);
+    scene.belt.test(&hook, Trigger::PUSH, b"{}").await.expect("the store works");
+    assert_eq!(scene.status().await, (0, Status::Executable));
+    scene.end().await;
+
+    let scene = Scene::new(2, &database, RetryPolicy::gitlab(), DisablePolicy::Published).await;
+    for number in 1..=16_usize {
+        let expected = match number {
+            1..=3 => minutes(0),
+            4..=14 => doubling[number - 4],
+            _ => day,
+        };
+        assert_eq!(scene.fail(if number % 2 == 0 { FAILED } else { DOWN }).await, expected, "failure {number}");
+    }
+    scene.answer(OK);
+    assert!(scene.deliver().await > 0);
+    assert_eq!(scene.status().await, (0, Status::Executable), "a success heals");
+    while scene.deliver().await > 0 {}
+    for number in 1..=4 {
+        let expected = if number < 4 { minutes(0) } else { None };
+        assert_eq!(scene.fail(REJECTED).await, expected, "4xx number {number}");
+    }
+    scene.end().await;
+}
+
+/// Everything that happens in a day without a receiver is held, and reaches it afterwards, a little more at a time.
+pub(crate) async fn a_receiver_that_is_down_for_a_day_gets_everything(database: Database) {
+    const MINUTES: u64 = 24 * 60;
+    let scene = Scene::new(3, &database, RetryPolicy::standard(), DisablePolicy::Published).await;
+    scene.answer(DOWN);
+    for _ in 0..MINUTES {
+        scene.report().await;
+        scene.belt.drop_held().await.expect("the store works");
+        scene.deliver().await;
+        scene.clock.advance(Duration::from_secs(60));
+    }
+    let asked = *scene.told.requests.lock().expect("no panic");
+    assert!(asked <= 30, "{asked} requests in a day to a receiver that is down");
+    scene.answer(OK);
+    *scene.told.open.lock().expect("no panic") = (0, 0);
+    let mut rounds = Vec::new();
+    // The probe may be a day away.
+    for _ in 0..2 * MINUTES {
+        let count = scene.deliver().await;
+        if count > 0 {
+            rounds.push(count);
+        } else if scene.belt.store().backlog().await.expect("read").owed == 0 {
+            break;
+        } else {
+            scene.clock.advance(Duration::from_secs(60));
+        }
+    }
+    let accepted = scene.told.accepted.lock().expect("no panic").len();
+    assert_eq!(accepted as u64, MINUTES, "nothing is lost");
+    let most = scene.told.open.lock().expect("no panic").1;
+    // One asks; then two; then as the share grows, and never more than the hook's slots.
+    assert_eq!(rounds[0], 1, "{rounds:?}");
+    assert!(rounds[1] <= 3 && most <= 6, "at most {most} at once: {rounds:?}");
+    println!(
+        "held {MINUTES} events for a day with {asked} requests; then {} rounds, at most {most} at once",
+        rounds.len()
+    );
+    scene.end().await;
+}
