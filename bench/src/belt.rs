@@ -6,7 +6,7 @@ use crate::Scale;
 use crate::load::{self, Shot};
 use crate::peers::now_us;
 use crate::server::{Engine, Place, Process, SECRET, TOKEN};
-use crate::sizes::{fill, set_up};
+use crate::sizes::{fill, set_up, set_up_many};
 use crate::stats::{median, milliseconds, quantile, rate, row};
 
 const CONNECTIONS: usize = 64;
@@ -46,17 +46,17 @@ fn to_receiver(port: u16) -> Shot {
         ("X-Gitlab-Event", "Push Hook".to_owned()),
         ("X-Gitlab-Token", SECRET.to_owned()),
     ];
-    Shot { port, path: "/api/v1/webhooks/gitlab".to_owned(), headers, keyed: true, body: push }
+    Shot { port, path: "/api/v1/webhooks/gitlab".to_owned(), headers, projects: 1, keyed: true, body: push }
 }
 
 fn report(port: u16) -> Shot {
     let headers = vec![("Content-Type", "application/json".to_owned()), ("PRIVATE-TOKEN", TOKEN.to_owned())];
-    Shot { port, path: "/api/v1/projects/1/events".to_owned(), headers, keyed: false, body: reported }
+    Shot { port, path: "/api/v1/projects/1/events".to_owned(), headers, projects: 1, keyed: false, body: reported }
 }
 
 fn bare(port: u16, path: &str) -> Shot {
     let headers = vec![("Content-Type", "application/json".to_owned())];
-    Shot { port, path: path.to_owned(), headers, keyed: true, body: push }
+    Shot { port, path: path.to_owned(), headers, projects: 1, keyed: true, body: push }
 }
 
 fn ratio(values: &mut [f64], rates: &mut [f64]) -> String {
@@ -217,4 +217,39 @@ pub(crate) async fn latency(engine: &Engine, scale: Scale) -> anyhow::Result<()>
     let value = format!("{} / {}", milliseconds(p50), milliseconds(p99));
     row("5 reported to arrived at 300/s, p50 / p99", &value, "must 3 / 10 ms, aim 1.5 / 5");
     Ok(())
+}
+
+/// Goal 10: what the hooks that are well notice of those that hang. Their number and the load are the same both times.
+pub(crate) async fn isolation(engine: &Engine, scale: Scale) -> anyhow::Result<()> {
+    let mut ratios = Vec::new();
+    let mut shown = (Duration::ZERO, Duration::ZERO);
+    for _ in 0..scale.rounds {
+        let well = beside(engine, scale, "peer-many").await?;
+        let hanging = beside(engine, scale, "peer-many-hang").await?;
+        ratios.push(hanging.as_secs_f64() / well.as_secs_f64());
+        shown = (well, hanging);
+    }
+    let value = format!("{:.2}  (last {} to {})", median(&mut ratios), milliseconds(shown.0), milliseconds(shown.1));
+    row("10 p99 of healthy hooks, half of 200 hang / none", &value, "must 1.2, aim 1.05");
+    Ok(())
+}
+
+/// The 99th percentile of hooks that are well, beside as many others on hosts of their own.
+async fn beside(engine: &Engine, scale: Scale, others: &str) -> anyhow::Result<Duration> {
+    let (sink, others) = (Process::peer("peer-sink")?, Process::peer(others)?);
+    let place = Place::new(engine).await?;
+    let store = place.open().await?;
+    set_up_many(&store, sink.port, others.port).await?;
+    store.close().await;
+    let ours = place.serve(&[]).await?;
+    let shot = Shot { path: "/api/v1/projects/{project}/events".to_owned(), projects: 200, ..report(ours.port) };
+    load::open(&shot, 200, Duration::from_secs(1)).await?;
+    load::get(sink.port, "/", None).await?;
+    load::open(&shot, 200, scale.seconds * 2).await?;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let told = load::get(sink.port, "/", None).await?;
+    let numbers: Vec<u64> = told.split(' ').filter_map(|text| text.parse().ok()).collect();
+    let expected = 100 * scale.seconds.as_secs() * 2;
+    anyhow::ensure!(numbers.first().is_some_and(|count| count + 10 >= expected), "{told} of {expected} arrived");
+    Ok(Duration::from_micros(numbers.get(2).copied().unwrap_or_default()))
 }

@@ -17,7 +17,9 @@ use tokio::task::JoinSet;
 #[derive(Clone)]
 pub(crate) struct Shot {
     pub(crate) port: u16,
+    /// With `{project}` in it, each request goes to the next of so many.
     pub(crate) path: String,
+    pub(crate) projects: usize,
     pub(crate) headers: Vec<(&'static str, String)>,
     /// A new key for each request.
     pub(crate) keyed: bool,
@@ -34,7 +36,10 @@ pub(crate) async fn connect(port: u16) -> anyhow::Result<SendRequest<Full<Bytes>
 }
 
 async fn fire(sender: &mut SendRequest<Full<Bytes>>, shot: &Shot) -> anyhow::Result<u16> {
-    let mut request = Request::builder().method(Method::POST).uri(&shot.path).header("Host", "127.0.0.1");
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let project = NEXT.fetch_add(1, Ordering::Relaxed) % shot.projects + 1;
+    let path = shot.path.replace("{project}", &project.to_string());
+    let mut request = Request::builder().method(Method::POST).uri(path).header("Host", "127.0.0.1");
     for (name, value) in &shot.headers {
         request = request.header(*name, value);
     }

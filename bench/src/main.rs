@@ -35,6 +35,8 @@ fn main() -> anyhow::Result<()> {
         Some("peer-axum") => runtime.block_on(peers::bare_axum()),
         Some("peer-durable") => runtime.block_on(peers::durable_axum()),
         Some("peer-sink") => runtime.block_on(peers::sink()),
+        Some("peer-many") => runtime.block_on(peers::many(false)),
+        Some("peer-many-hang") => runtime.block_on(peers::many(true)),
         _ => {
             let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
             let only: Vec<&str> = arguments.iter().map(String::as_str).filter(|word| !word.starts_with("--")).collect();
@@ -68,6 +70,9 @@ async fn run(scale: Scale, only: &[&str]) -> anyhow::Result<()> {
         if wanted("belt") {
             belt::whole(&engine, scale).await?;
             belt::ten_hooks(&engine, scale).await?;
+        }
+        if wanted("isolation") {
+            belt::isolation(&engine, scale).await?;
         }
         if wanted("sizes") {
             sizes::disk(&engine).await?;

@@ -70,6 +70,39 @@ pub(crate) async fn sink() -> anyhow::Result<()> {
     serve(router.with_state(seen)).await
 }
 
+/// The addresses of [`many`], from 0.
+pub(crate) fn other_host(n: usize) -> String {
+    format!("127.0.1.{}", n + 1)
+}
+
+/// A hundred receivers on addresses of their own and one port. They answer, or take requests and never do.
+pub(crate) async fn many(hang: bool) -> anyhow::Result<()> {
+    let first = tokio::net::TcpListener::bind((other_host(0), 0)).await?;
+    let port = first.local_addr()?.port();
+    let mut listeners = vec![first];
+    for n in 1..100 {
+        listeners.push(tokio::net::TcpListener::bind((other_host(n), port)).await?);
+    }
+    let router = Router::new().route(
+        "/in",
+        post(async move |_: Bytes| {
+            if hang {
+                std::future::pending::<()>().await;
+            }
+            "ok"
+        }),
+    );
+    let mut servers = tokio::task::JoinSet::new();
+    for listener in listeners {
+        servers.spawn(axum::serve(listener, router.clone()).into_future());
+    }
+    say(port);
+    while let Some(server) = servers.join_next().await {
+        server??;
+    }
+    Ok(())
+}
+
 async fn arrived(State(seen): State<Arc<Seen>>, body: Bytes) -> &'static str {
     const MARK: &[u8] = b"\"sent_us\":";
     if let Some(at) = body.windows(MARK.len()).position(|window| window == MARK) {

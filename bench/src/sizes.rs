@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use crate::Scale;
 use crate::belt::push;
-use crate::peers::now_us;
+use crate::peers::{now_us, other_host};
 use crate::server::{Engine, Place, Process};
 use crate::stats::{milliseconds, rate, row};
 
@@ -35,22 +35,43 @@ fn now() -> Timestamp {
 }
 
 fn hook(port: u16, project: ProjectId) -> Hook {
-    let url = HookUrl::parse(&format!("http://127.0.0.1:{port}/in")).expect("a URL");
+    hook_on("127.0.0.1", port, project)
+}
+
+fn hook_on(host: &str, port: u16, project: ProjectId) -> Hook {
+    let url = HookUrl::parse(&format!("http://{host}:{port}/in")).expect("a URL");
     let hook = Hook::new(Scope::Project(project), url, Uuid::new_v4(), Timestamp::from_micros(0));
     let token = Some(quickdraw_domain::Secret::new("bench-token"));
     Hook { token, triggers: [Trigger::PUSH].into_iter().collect(), ..hook }
 }
 
-/// Project 1 with so many hooks that all call the same receiver.
-pub(crate) async fn set_up(store: &SharedStore, port: u16, hooks: usize) -> anyhow::Result<Vec<HookId>> {
+async fn projects(store: &SharedStore, number: usize) -> anyhow::Result<Vec<ProjectId>> {
     store.prepare_partitions(now()).await?;
     let named = |name: &str| name.to_owned();
     let group =
         NewGroup { parent: None, name: named("Gear"), path: named("gear"), description: None, visibility_level: 0 };
     let group = store.create_group(group, now()).await?.id;
-    let (name, path) = (named("Rope"), named("rope"));
-    let project = NewProject { group, name, path, description: None, default_branch: None, visibility_level: 0 };
-    let project = store.create_project(project, now()).await?.id;
+    let mut ids = Vec::new();
+    for n in 1..=number {
+        let (name, path) = (named("Rope"), format!("rope-{n}"));
+        let project = NewProject { group, name, path, description: None, default_branch: None, visibility_level: 0 };
+        ids.push(store.create_project(project, now()).await?.id);
+    }
+    Ok(ids)
+}
+
+/// 200 projects with a hook each: half call one receiver, half have a host of their own each.
+pub(crate) async fn set_up_many(store: &SharedStore, port: u16, others: u16) -> anyhow::Result<()> {
+    for (n, project) in projects(store, 200).await?.into_iter().enumerate() {
+        let hook = if n % 2 == 0 { hook(port, project) } else { hook_on(&other_host(n / 2), others, project) };
+        store.create_hook(hook, 100).await?;
+    }
+    Ok(())
+}
+
+/// Project 1 with so many hooks that all call the same receiver.
+pub(crate) async fn set_up(store: &SharedStore, port: u16, hooks: usize) -> anyhow::Result<Vec<HookId>> {
+    let project = projects(store, 1).await?[0];
     let mut ids = Vec::new();
     for _ in 0..hooks {
         ids.push(store.create_hook(hook(port, project), 100).await?.hook.id);

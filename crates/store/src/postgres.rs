@@ -43,6 +43,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (10, "chains", include_str!("migrations/postgres/0010_chains.sql")),
     (11, "as_sent", include_str!("migrations/postgres/0011_as_sent.sql")),
     (12, "replays", include_str!("migrations/postgres/0012_replays.sql")),
+    (13, "claimed_attempts", include_str!("migrations/postgres/0013_claimed_attempts.sql")),
 ];
 
 /// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.

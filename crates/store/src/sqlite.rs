@@ -55,6 +55,7 @@ const MIGRATIONS: &[Migration] = &[
     (10, "chains", include_str!("migrations/sqlite/0010_chains.sql")),
     (11, "as_sent", include_str!("migrations/sqlite/0011_as_sent.sql")),
     (12, "replays", include_str!("migrations/sqlite/0012_replays.sql")),
+    (13, "claimed_attempts", include_str!("migrations/sqlite/0013_claimed_attempts.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[(1, "insights", include_str!("migrations/sqlite/0001_insights.sql"))];
 

@@ -9,6 +9,7 @@
 mod chance;
 mod database;
 mod health;
+mod ssrf;
 mod world;
 
 use std::future::Future;
@@ -38,6 +39,9 @@ fn main() -> std::process::ExitCode {
             .with_ignored_flag(missing),
     ];
     type Scenario = fn(Database) -> Pin<Box<dyn Future<Output = ()>>>;
+    trials.push(Trial::test("every_case_is_judged_by_the_client_and_nobody_forbidden_is_called", || {
+        play(ssrf::every_case_is_judged_by_the_client_and_nobody_forbidden_is_called())
+    }));
     let scenarios: [(&str, Scenario); 2] = [
         ("the_tables_of_both_presets_hold_for_real_attempts", |database| {
             Box::pin(health::the_tables_of_both_presets_hold_for_real_attempts(database))

@@ -73,7 +73,7 @@ impl Deliveries for Sqlite {
                 let Some((event, hook, tally)) = found.optional()?.filter(|_| !tx.claims.holds(id)) else {
                     return Ok(None);
                 };
-                let claim = write_claim(tx, lease_until, std::iter::once(id))?;
+                let claim = write_claim(tx, lease_until, &[(id, tally.attempts)])?;
                 let lease = Lease { claim, hook, until: lease_until, tally };
                 tx.claims.add(id, lease);
                 Ok(Some(Picked { delivery: id, event, lease }))
@@ -272,14 +272,18 @@ fn pick(tx: &mut Tx<'_>, claim: &Claim) -> Result<Vec<Picked>> {
     if taken.is_empty() {
         return Ok(Vec::new());
     }
-    let number = write_claim(tx, claim.lease_until, taken.iter().map(|(delivery, _)| *delivery))?;
     let mut read = tx.connection.prepare_cached("SELECT event_id, attempts, unknown FROM deliveries WHERE id = ?1")?;
     let mut picked = Vec::with_capacity(taken.len());
     for (delivery, hook) in taken {
         let (event, attempts, unknown) =
             read.query_row([delivery.0], |row| Ok((EventId(row.get(0)?), row.get(1)?, row.get(2)?)))?;
         let tally = columns::tally(attempts, unknown);
-        picked.push(Picked { delivery, event, lease: Lease { claim: number, hook, until: claim.lease_until, tally } });
+        picked.push(Picked { delivery, event, lease: Lease { claim: 0, hook, until: claim.lease_until, tally } });
+    }
+    let rows: Vec<_> = picked.iter().map(|picked| (picked.delivery, picked.lease.tally.attempts)).collect();
+    let number = write_claim(tx, claim.lease_until, &rows)?;
+    for picked in &mut picked {
+        picked.lease.claim = number;
     }
     for picked in &picked {
         tx.claims.add(picked.delivery, picked.lease);
@@ -287,12 +291,13 @@ fn pick(tx: &mut Tx<'_>, claim: &Claim) -> Result<Vec<Picked>> {
     Ok(picked)
 }
 
-/// Writes down that deliveries are about to be attempted; gives the number of the claim.
-pub(super) fn write_claim(tx: &Tx<'_>, until: Timestamp, deliveries: impl Iterator<Item = DeliveryId>) -> Result<i64> {
-    let ids: Vec<u8> = deliveries.flat_map(|delivery| *delivery.0.as_bytes()).collect();
+/// Writes down that deliveries, which have had so many attempts, are about to be attempted; gives the number of the claim.
+pub(super) fn write_claim(tx: &Tx<'_>, until: Timestamp, deliveries: &[(DeliveryId, u32)]) -> Result<i64> {
+    let ids: Vec<u8> = deliveries.iter().flat_map(|(delivery, _)| *delivery.0.as_bytes()).collect();
+    let attempts: Vec<u8> = deliveries.iter().flat_map(|(_, attempts)| attempts.to_le_bytes()).collect();
     tx.connection
-        .prepare_cached("INSERT INTO leases (lease_until, deliveries) VALUES (?1, ?2)")?
-        .execute((until.as_micros(), ids))?;
+        .prepare_cached("INSERT INTO leases (lease_until, deliveries, attempts) VALUES (?1, ?2, ?3)")?
+        .execute((until.as_micros(), ids, attempts))?;
     Ok(tx.connection.last_insert_rowid())
 }
 
@@ -366,26 +371,30 @@ pub(super) fn forget_claim(connection: &Connection, claim: i64) -> Result<()> {
 
 /// Takes over claims on disk that nobody in this process holds: their process died, or their commit was in doubt.
 fn adopt(tx: &mut Tx<'_>, now: Timestamp, policies: &Policies) -> Result<usize> {
-    let claims: Vec<(i64, Vec<u8>)> = tx
+    let claims: Vec<(i64, Vec<u8>, Option<Vec<u8>>)> = tx
         .connection
-        .prepare_cached("SELECT claim, deliveries FROM leases")?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .prepare_cached("SELECT claim, deliveries, attempts FROM leases")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         .collect::<rusqlite::Result<_>>()?;
     tx.claims.adopted = true;
     let mut count = 0;
-    for (claim, ids) in claims {
+    for (claim, ids, had) in claims {
         if tx.claims.knows(claim) {
             continue;
         }
         forget_claim(tx.connection, claim)?;
-        for id in ids.chunks_exact(16).filter_map(|id| Uuid::from_slice(id).ok()).map(DeliveryId) {
+        let had = had.unwrap_or_default();
+        let had = had.chunks_exact(4).map(|four| four.try_into().map(u32::from_le_bytes).ok());
+        let ids = ids.chunks_exact(16).filter_map(|id| Uuid::from_slice(id).ok()).map(DeliveryId);
+        for (id, had) in ids.zip(had.chain(std::iter::repeat(None))) {
             let owed = tx
                 .connection
                 .prepare_cached(
-                    // What is not due yet has been recorded since, and waits for a retry.
-                    "SELECT hook_id, attempts, unknown FROM deliveries WHERE id = ?1 AND state < 2 AND due_at <= ?2",
+                    // One that has had more attempts by now was recorded, and so was one that is not owed any more.
+                    "SELECT hook_id, attempts, unknown FROM deliveries
+                     WHERE id = ?1 AND state < 2 AND (?2 IS NULL OR attempts = ?2)",
                 )?
-                .query_row((id.0, now.as_micros()), |row| Ok((HookId(row.get(0)?), row.get(1)?, row.get(2)?)))
+                .query_row((id.0, had), |row| Ok((HookId(row.get(0)?), row.get(1)?, row.get(2)?)))
                 .optional()?;
             let Some((hook, attempts, unknown_before)) = owed.filter(|_| !tx.claims.holds(id)) else { continue };
             let lease = Lease { claim, hook, until: now, tally: columns::tally(attempts, unknown_before) };

@@ -133,7 +133,7 @@ struct Born(Vec<(DeliveryId, HookId, Timestamp)>);
 impl Born {
     fn lease(self, tx: &mut Tx<'_>, mut appended: Vec<Appended>) -> Result<Vec<Appended>> {
         let Some((_, _, until)) = self.0.first().copied() else { return Ok(appended) };
-        let claim = write_claim(tx, until, self.0.iter().map(|(id, ..)| *id))?;
+        let claim = write_claim(tx, until, &self.0.iter().map(|(id, ..)| (*id, 0)).collect::<Vec<_>>())?;
         for (id, hook, until) in self.0 {
             tx.claims.add(id, Lease { claim, hook, until, tally: Tally::default() });
         }

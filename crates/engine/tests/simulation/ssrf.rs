@@ -1,0 +1,202 @@
+//! Every case of `fixtures/guard/cases.jsonl` through the real client: judged when it is sent, with a resolver that changes
+//! its mind, beside listeners that must never hear of it.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use quickdraw_domain::guard::{Allowlist, Settings, judge_resolved, judge_url};
+use quickdraw_domain::hook::{HookUrl, NamedValues};
+use quickdraw_domain::outcome::{Outcome, Unreachable};
+use quickdraw_domain::request::Request;
+use quickdraw_domain::{Secret, Timestamp};
+use quickdraw_egress::{Call, Client, Failure, Limits, Method, Resolve, ResolveError, Trust};
+use quickdraw_engine::Transport;
+use quickdraw_engine::deliver::transport::Guarded;
+use serde_json::Value;
+
+/// Answers of a name server, one after the other; the last one stays.
+struct Script(Mutex<Vec<Vec<IpAddr>>>);
+
+impl Resolve for Script {
+    fn resolve<'a>(
+        &'a self,
+        _: &'a str,
+    ) -> Pin<Box<dyn Future<Output = Result<Vec<IpAddr>, ResolveError>> + Send + 'a>> {
+        let mut answers = self.0.lock().expect("no panic");
+        let answer = if answers.len() > 1 { answers.remove(0) } else { answers.first().cloned().unwrap_or_default() };
+        Box::pin(
+            async move { if answer.is_empty() { Err(ResolveError("no such name".to_owned())) } else { Ok(answer) } },
+        )
+    }
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+fn addresses(value: &Value) -> Vec<IpAddr> {
+    texts(value).iter().map(|text| text.parse().expect("an address")).collect()
+}
+
+fn settings(config: &Value) -> Option<Settings> {
+    let entries = texts(&config["allowlist"]);
+    Some(Settings {
+        allow_local_networks: config["allow_local_networks"] == true,
+        allowlist: Allowlist::parse(entries.iter().map(String::as_str)).ok()?,
+        deny_all_except_allowlist: config["deny_all_except_allowlist"] == true,
+        allowed_ports: config["allowed_ports"]
+            .as_array()
+            .map(|ports| ports.iter().filter_map(|port| u16::try_from(port.as_u64()?).ok()).collect()),
+        https_only: config["https_only"] == true,
+        decode_nat64: config["nat64"] == "decode",
+        own: Vec::new(),
+    })
+}
+
+fn url(case: &Value) -> Option<HookUrl> {
+    let mut values = NamedValues::default();
+    for (name, value) in case["url_variables"].as_object().into_iter().flatten() {
+        // A value that is refused when it is saved is never sent.
+        values.set(name, Secret::new(value.as_str().unwrap_or_default())).ok()?;
+    }
+    HookUrl::parse_with(case["url"].as_str().expect("a case has a URL"), &values).ok()
+}
+
+fn request(url: &HookUrl) -> Request {
+    Request { url: url.clone(), headers: Vec::new(), body: Bytes::from_static(b"{}"), verify_tls: true }
+}
+
+fn client(script: Vec<Vec<IpAddr>>) -> Client {
+    let limits = Limits { deadline: Duration::from_secs(2), ..Limits::default() };
+    Client::new(limits, Arc::new(Script(Mutex::new(script))), Trust::default()).expect("TLS works")
+}
+
+/// Listeners on the loopback ports that cases name: whoever connects is counted.
+#[derive(Default)]
+struct Forbidden {
+    ports: HashMap<u16, ()>,
+    heard: Arc<AtomicUsize>,
+}
+
+impl Forbidden {
+    fn listen(&mut self, port: u16) {
+        if self.ports.insert(port, ()).is_some() {
+            return;
+        }
+        // A port that is taken, or needs privileges, is somebody else's; connecting would fail or be seen there.
+        let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) else { return };
+        let heard = self.heard.clone();
+        std::thread::spawn(move || {
+            for _ in listener.incoming() {
+                heard.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    }
+}
+
+/// What the client says of a case, without a connection to anybody where the verdict is that there might be one.
+async fn verdict(case: &Value, settings: &Settings) -> &'static str {
+    let Some(url) = url(case) else { return "invalid" };
+    let mut script = vec![addresses(&case["resolves_to"])];
+    if case["resolves_then"].is_array() {
+        script.push(addresses(&case["resolves_then"]));
+    }
+    let client = client(script);
+    if judge_url(&url, settings).is_err() {
+        return "blocked";
+    }
+    let (host, authority, path) = (url.host().to_string(), url.authority(), url.path_and_query());
+    let literal: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+    // Before a delivery comes the look when the hook was saved, or the attempt before.
+    let looks = if case["resolves_then"].is_array() && case["stage"] != "connect" { 2 } else { 1 };
+    let mut last = "blocked";
+    for _ in 0..looks {
+        let call = Call {
+            method: Method::POST,
+            https: url.is_https(),
+            host: &host,
+            literal,
+            port: url.port(),
+            authority: &authority,
+            path: &path,
+            headers: &[],
+            body: Bytes::new(),
+            verify_tls: true,
+        };
+        let judge = |found: &[IpAddr]| Err::<(), _>(judge_resolved(&url, found, settings).is_ok());
+        last = match client.call(call, judge).await.result {
+            Err(Failure::Blocked(true)) => "allowed",
+            Err(Failure::Blocked(false) | Failure::Dns(_)) => "blocked",
+            other => panic!("{other:?}"),
+        };
+    }
+    last
+}
+
+/// The table, and zero connections.
+pub(crate) async fn every_case_is_judged_by_the_client_and_nobody_forbidden_is_called() {
+    let mut forbidden = Forbidden::default();
+    let (mut ran, mut refused, mut wrong) = (0, 0, Vec::new());
+    for line in include_str!("../../../../fixtures/guard/cases.jsonl").lines() {
+        let case: Value = serde_json::from_str(line).expect("a case is JSON");
+        let Some(settings) = settings(&case["config"]) else { continue };
+        if case["redirect"].is_object() {
+            redirect(&case, &mut forbidden).await;
+            ran += 1;
+            continue;
+        }
+        ran += 1;
+        let word = verdict(&case, &settings).await;
+        if case["expect"] != word && !texts(&case["or"]).iter().any(|other| other == word) {
+            wrong.push(format!("{} {}: {word}, expected {}: {}", case["id"], case["url"], case["expect"], case["why"]));
+        }
+        // What is refused goes the whole way of a delivery, and must end there.
+        if word == "blocked"
+            && let Some(url) = url(&case)
+        {
+            forbidden.listen(url.port());
+            let mut script = vec![addresses(&case["resolves_to"])];
+            if case["resolves_then"].is_array() {
+                script = vec![addresses(&case["resolves_then"])];
+            }
+            let guarded = Guarded::new(client(script), Arc::new(settings));
+            let sent = guarded.send(request(&url), Timestamp::from_seconds(0)).await;
+            let unreachable = matches!(sent.outcome, Outcome::Unreachable(Unreachable::Blocked(_) | Unreachable::Dns));
+            assert!(unreachable && sent.address.is_none(), "{}: {:?}", case["id"], sent.outcome);
+            refused += 1;
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(ran >= 300 && refused > 100, "{ran} cases, {refused} of them refused on the way out");
+    assert_eq!(forbidden.heard.load(Ordering::Relaxed), 0, "somebody forbidden was called");
+    println!("{ran} cases, {refused} refused on the way out, {} listeners heard nothing", forbidden.ports.len());
+}
+
+/// A receiver that answers with a redirect: its answer is the result, and the second hop never hears of it.
+async fn redirect(case: &Value, forbidden: &mut Forbidden) {
+    let second = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port").local_addr().expect("bound").port();
+    forbidden.listen(second);
+    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let status = case["redirect"]["status"].as_u64().expect("a status");
+    let receiver = async {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let (mut stream, _) = listener.accept().await.expect("a call");
+        let _ = stream.read(&mut [0; 4096]).await.expect("a request");
+        let answer =
+            format!("HTTP/1.1 {status} Elsewhere\r\nLocation: http://127.0.0.1:{second}/\r\nContent-Length: 0\r\n\r\n");
+        stream.write_all(answer.as_bytes()).await.expect("sent");
+    };
+    let settings = Settings { allow_local_networks: true, ..Settings::default() };
+    let guarded = Guarded::new(client(vec![vec![Ipv4Addr::LOCALHOST.into()]]), Arc::new(settings));
+    let url = HookUrl::parse(&format!("http://hooks.example.com:{port}/")).expect("a URL");
+    let (sent, ()) = tokio::join!(guarded.send(request(&url), Timestamp::from_seconds(0)), receiver);
+    let expected = Outcome::Failed { status: u16::try_from(status).expect("small"), retry_after: None };
+    assert_eq!(sent.outcome, expected, "{}", case["id"]);
+}

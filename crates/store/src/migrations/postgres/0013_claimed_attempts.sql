@@ -1,0 +1,2 @@
+-- SQLite only: here a lease stands with its delivery.
+SELECT 1;
