@@ -16,6 +16,9 @@ use crate::{telemetry, worker};
 
 /// How often each worker looks without being woken.
 const TICK: Duration = Duration::from_millis(250);
+/// Between two looks that were only asked for. An event that cannot begin because its hook hangs asks for one, and so does
+/// the next; what can begin is known without asking.
+const LOOK_GAP: Duration = Duration::from_millis(25);
 const TEND: Duration = Duration::from_secs(5);
 const PRUNE: Duration = Duration::from_secs(60);
 /// How much longer than the lease the halt may take.
@@ -113,6 +116,7 @@ async fn deliver(belt: Arc<Belt>, deliveries: Arc<Deliveries>, mut stop: watch::
     let mut attempts = JoinSet::new();
     let mut tick = tokio::time::interval(TICK);
     let (mut look, mut failing) = (true, false);
+    let mut may_look = tokio::time::Instant::now();
     let mut claiming = None;
     while !*stop.borrow() {
         while attempts.try_join_next().is_some() {}
@@ -120,10 +124,13 @@ async fn deliver(belt: Arc<Belt>, deliveries: Arc<Deliveries>, mut stop: watch::
             attempts.spawn(deliveries.clone().attempt_and_hand_over(claimed));
         }
         deliveries.give_back().await;
-        if claiming.is_none() && !failing && (look || belt.flow.wants_claim(&belt.index(), belt.clock.now())) {
+        let looks = look && may_look <= tokio::time::Instant::now();
+        if claiming.is_none() && !failing && (looks || belt.flow.wants_claim(&belt.index(), belt.clock.now())) {
             look = false;
+            may_look = tokio::time::Instant::now() + LOOK_GAP;
             claiming = Some(Box::pin(deliveries.claim()));
         }
+        let waits = look && claiming.is_none() && !failing;
         let claimed = async {
             match &mut claiming {
                 Some(claiming) => claiming.await,
@@ -142,6 +149,7 @@ async fn deliver(belt: Arc<Belt>, deliveries: Arc<Deliveries>, mut stop: watch::
             }
             () = belt.flow.moved() => {}
             () = belt.wakes.deliver.notified() => look = true,
+            () = tokio::time::sleep_until(may_look), if waits => {}
             _ = tick.tick() => (look, failing) = (true, false),
             _ = stop.changed() => {}
         }
