@@ -90,6 +90,10 @@ pub(crate) struct Delivery {
     pub(crate) tls_ca_file: PathBuf,
     pub(crate) tls_client_cert_file: PathBuf,
     pub(crate) tls_client_cert_password: String,
+    pub(crate) proxy: String,
+    pub(crate) proxy_user: String,
+    pub(crate) proxy_password: String,
+    pub(crate) proxy_resolves: bool,
 }
 
 impl Default for Delivery {
@@ -108,6 +112,10 @@ impl Default for Delivery {
             tls_ca_file: PathBuf::new(),
             tls_client_cert_file: PathBuf::new(),
             tls_client_cert_password: String::new(),
+            proxy: String::new(),
+            proxy_user: String::new(),
+            proxy_password: String::new(),
+            proxy_resolves: false,
         }
     }
 }

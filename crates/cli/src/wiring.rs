@@ -14,7 +14,7 @@ use quickdraw_domain::health::DisablePolicy;
 use quickdraw_domain::settle::Policies;
 use quickdraw_domain::signature::{SigningToken, TokenDigest};
 use quickdraw_domain::{Secret, Timestamp};
-use quickdraw_egress::{Client, Hickory, Identity, Limits, Trust, certificates};
+use quickdraw_egress::{Client, Hickory, Identity, Limits, Proxy, Trust, certificates};
 use quickdraw_engine::deliver::slots::SlotLimits;
 use quickdraw_engine::deliver::transport::Guarded;
 use quickdraw_engine::{Belt, Settings, System, WhileDisabled};
@@ -175,8 +175,33 @@ pub(crate) async fn belt(config: &Config, store: SharedStore) -> anyhow::Result<
     let resolver = Hickory::from_system().context("failed to read the system's resolver settings")?;
     let limits = Limits { deadline: timeout, connect: Limits::default().connect.min(timeout), ..Limits::default() };
     let client = Client::new(limits, Arc::new(resolver), trust(config)?).context("failed to set TLS up")?;
+    let client = match proxy(config)? {
+        Some(proxy) => client.through(proxy),
+        None => client,
+    };
     let transport = Arc::new(Guarded::new(client, guard));
     Belt::new(store, transport, Arc::new(System::default()), settings).await
+}
+
+/// The proxy that deliveries go through, if the settings name one.
+pub(crate) fn proxy(config: &Config) -> anyhow::Result<Option<Proxy>> {
+    let delivery = &config.delivery;
+    if delivery.proxy.is_empty() {
+        return Ok(None);
+    }
+    let example = "delivery.proxy is no address of a proxy, such as http://proxy.example.com:3128";
+    let url = url::Url::parse(&delivery.proxy).context(example)?;
+    let host = url.host_str().filter(|_| url.scheme() == "http" && url.path() == "/").context(example)?.to_owned();
+    anyhow::ensure!(
+        url.username().is_empty() && url.password().is_none(),
+        "put the credentials of delivery.proxy into delivery.proxy_user and delivery.proxy_password"
+    );
+    let authorization = (!delivery.proxy_user.is_empty()).then(|| {
+        let both = format!("{}:{}", delivery.proxy_user, delivery.proxy_password);
+        format!("Basic {}", STANDARD.encode(both))
+    });
+    let port = url.port_or_known_default().unwrap_or(80);
+    Ok(Some(Proxy { host, port, authorization, resolves: delivery.proxy_resolves }))
 }
 
 /// Authorities and a certificate of our own, from the files that the settings name.

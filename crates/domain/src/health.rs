@@ -124,7 +124,7 @@ impl Health {
         if outcome.is_delivered() {
             return Self::default();
         }
-        if outcome == Outcome::Unknown || policy == DisablePolicy::Off || self.status(now) != Status::Executable {
+        if outcome.is_ours() || policy == DisablePolicy::Off || self.status(now) != Status::Executable {
             return self;
         }
         let recent_failures = self.recent_failures.saturating_add(1).min(FINAL);

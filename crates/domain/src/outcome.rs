@@ -14,6 +14,8 @@ pub enum Unreachable {
     Dns,
     /// The guard refuses the destination.
     Blocked(Rule),
+    /// The operator's proxy failed: nobody knows of the receiver, and nothing is charged to it.
+    Proxy,
     /// Refused, reset or unreachable before the request was sent.
     Connect,
     /// TLS could not be agreed on, or the certificate is not good.
@@ -34,6 +36,7 @@ impl Unreachable {
             Self::TimedOut => "timed_out",
             Self::Dns => "dns",
             Self::Blocked(_) => "blocked",
+            Self::Proxy => "proxy",
             Self::Connect => "connect",
             Self::Tls => "tls",
             Self::Broken => "broken",
@@ -91,6 +94,12 @@ impl Outcome {
             Self::Unreachable(why) => why.word(),
             Self::Unknown => "unknown",
         }
+    }
+
+    /// Whether it says nothing about the receiver: we stopped, or did not get that far.
+    #[must_use]
+    pub const fn is_ours(self) -> bool {
+        matches!(self, Self::Unknown | Self::Unreachable(Unreachable::Proxy))
     }
 
     /// Whether the receiver has it.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::Timestamp;
 use crate::delivery::{State, Tally};
 use crate::health::{DisablePolicy, Health};
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Unreachable};
 use crate::retry::{Chance, RetryPolicy};
 use crate::scope::Scope;
 
@@ -30,6 +30,9 @@ pub struct Settled {
     pub health: Health,
 }
 
+/// Pause after a failure of the proxy under a policy without pauses.
+const PROXY_PAUSE: Duration = Duration::from_secs(30);
+
 /// An attempt that has ended.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Attempted {
@@ -48,13 +51,14 @@ pub struct Attempted {
 /// Decides what follows from an attempt that ended at `now`.
 ///
 /// An unknown outcome repeats the attempt at once and counts neither against the hook nor against the promised number
-/// of attempts: it was our stop, not the receiver's. A probe that fails counts against the hook only: what is held for a
+/// of attempts: it was our stop, not the receiver's. Nor does the failure of a proxy, which is our way out. A probe that fails counts against the hook only: what is held for a
 /// hook must not be used up by asking whether it is well, unless the policy promises one attempt and no more. Every other
 /// failure counts for both, retries included.
 #[must_use]
 pub fn settle(attempted: Attempted, health: Health, now: Timestamp, policies: &Policies) -> Settled {
     let Attempted { tally, scope, outcome, probe, chance } = attempted;
-    let held = probe && !outcome.is_delivered() && !policies.retry.pauses.is_empty();
+    let proxy = outcome == Outcome::Unreachable(Unreachable::Proxy);
+    let held = proxy || (probe && !outcome.is_delivered() && !policies.retry.pauses.is_empty());
     let uncounted = u32::from(held || outcome == Outcome::Unknown);
     let tally = Tally { attempts: tally.attempts.saturating_add(1), unknown: tally.unknown.saturating_add(uncounted) };
     // System hooks are never disabled, as in GitLab.
@@ -66,8 +70,13 @@ pub fn settle(attempted: Attempted, health: Health, now: Timestamp, policies: &P
     let state = match outcome {
         Outcome::Delivered { .. } => State::Delivered,
         Outcome::Unknown => again(Duration::ZERO),
-        _ => match policies.retry.next(if held { 1 } else { tally.counted() }, outcome, chance) {
-            Some(pause) if held => again(pause),
+        // As long as after as many failures that count, and never the last time.
+        _ if held && policies.retry.next(1, outcome, chance).is_some() => {
+            let longest = u32::try_from(policies.retry.pauses.len()).unwrap_or(u32::MAX);
+            again(policies.retry.next(tally.attempts.clamp(1, longest), outcome, chance).unwrap_or_default())
+        }
+        _ if proxy => again(PROXY_PAUSE),
+        _ => match policies.retry.next(tally.counted(), outcome, chance) {
             Some(pause) => State::Retrying { due_at: now.plus(pause) },
             None => State::GivenUp,
         },
@@ -82,7 +91,6 @@ mod tests {
     use super::*;
     use crate::health::Status;
     use crate::ids::ProjectId;
-    use crate::outcome::Unreachable;
 
     const PROJECT: Scope = Scope::Project(ProjectId(1));
     const FAILED: Outcome = Outcome::Failed { status: 502, retry_after: None };
@@ -105,12 +113,30 @@ mod tests {
         };
         let soon = Timestamp::from_seconds(105);
         assert_eq!(probe(0, 0, FAILED, &policies()), (State::Waiting { due_at: soon }, 0));
-        assert_eq!(probe(4, 0, FAILED, &policies()), (State::Retrying { due_at: soon }, 4));
+        assert_eq!(probe(4, 0, FAILED, &policies()), (State::Retrying { due_at: Timestamp::from_seconds(1000) }, 4));
         assert_eq!(probe(4, 0, Outcome::Delivered { status: 200 }, &policies()), (State::Delivered, 5));
         let gone = Outcome::Rejected { status: 410, retry_after: None };
         assert_eq!(probe(0, 0, gone, &policies()).0, State::GivenUp);
         let once = Policies { retry: RetryPolicy::gitlab(), ..policies() };
         assert_eq!(probe(0, 0, FAILED, &once), (State::GivenUp, 1), "one attempt is one attempt");
+    }
+
+    #[test]
+    fn a_failure_of_the_proxy_is_charged_to_nobody() {
+        let now = Timestamp::from_seconds(100);
+        let failed = |policies: &Policies| {
+            let mut settled = Settled { state: State::GivenUp, tally: Tally::default(), health: Health::default() };
+            for _ in 0..20 {
+                let attempted = attempted(settled.tally, Outcome::Unreachable(Unreachable::Proxy));
+                settled = settle(attempted, settled.health, now, policies);
+            }
+            settled
+        };
+        let half_an_hour = State::Waiting { due_at: Timestamp::from_seconds(100 + 15 * 60) };
+        let tally = Tally { attempts: 20, unknown: 20 };
+        assert_eq!(failed(&policies()), Settled { state: half_an_hour, tally, health: Health::default() });
+        let once = Policies { retry: RetryPolicy::gitlab(), ..policies() };
+        assert_eq!(failed(&once).state, State::Waiting { due_at: Timestamp::from_seconds(130) });
     }
 
     fn check(attempts: u32, outcome: Outcome, expected: State) {

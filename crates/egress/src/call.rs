@@ -1,7 +1,7 @@
 //! One attempt: from a request to a bounded answer or the reason why there is none.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +11,10 @@ use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 
-use crate::connect::{Link, connect};
+use crate::connect::{Link, Way, connect};
 use crate::error::{Failure, Stage, of_hyper};
 use crate::pool::{Key, Pool};
+use crate::proxy::Proxy;
 use crate::resolve::Resolve;
 use crate::timing::{Timing, Trace};
 use crate::tls::Tls;
@@ -101,6 +102,7 @@ pub struct Client {
     resolver: Arc<dyn Resolve>,
     tls: Tls,
     pool: Pool,
+    proxy: Option<Proxy>,
 }
 
 impl Client {
@@ -109,7 +111,13 @@ impl Client {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(limits: Limits, resolver: Arc<dyn Resolve>, trust: Trust) -> Result<Self, rustls::Error> {
-        Ok(Self { limits, resolver, tls: Tls::new(trust)?, pool: Pool::default() })
+        Ok(Self { limits, resolver, tls: Tls::new(trust)?, pool: Pool::default(), proxy: None })
+    }
+
+    /// Goes through a proxy from now on.
+    #[must_use]
+    pub fn through(self, proxy: Proxy) -> Self {
+        Self { proxy: Some(proxy), ..self }
     }
 
     /// Makes one attempt. `judge` sees every address before any of them is connected to; one refusal refuses the lot.
@@ -134,11 +142,17 @@ impl Client {
         trace: &mut Trace,
         address: &mut Option<SocketAddr>,
     ) -> Result<Answer, Failure<B>> {
+        let by_name = call.literal.is_none() && self.proxy.as_ref().is_some_and(|proxy| proxy.resolves);
         let found = match call.literal {
             Some(literal) => vec![literal],
+            None if by_name => Vec::new(),
             None => self.resolver.resolve(call.host).await.map_err(|error| Failure::Dns(error.0))?,
         };
-        judge(&found).map_err(Failure::Blocked)?;
+        if !by_name {
+            judge(&found).map_err(Failure::Blocked)?;
+        }
+        // Who looks the name up is the one to know its address: a kept tunnel is told apart by the name alone.
+        let found = if by_name { vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)] } else { found };
         let addresses: Vec<SocketAddr> = found.iter().map(|ip| SocketAddr::new(*ip, call.port)).collect();
         if addresses.is_empty() {
             return Err(Failure::Dns("no address".to_owned()));
@@ -150,7 +164,7 @@ impl Client {
             if link.is_gone().await {
                 continue;
             }
-            *address = Some(judged);
+            *address = Some(judged).filter(|_| !by_name);
             trace.tls_version(link.tls_version);
             match self.exchange(&mut link, request, trace).await {
                 Ok((answer, reusable)) => {
@@ -167,8 +181,9 @@ impl Client {
                 Err(Exchange::Failed(failure)) => return Err(failure),
             }
         }
-        let (mut link, judged) = connect(&self.tls, &self.limits, &key, &addresses, trace).await?;
-        *address = Some(judged);
+        let way = Way { tls: &self.tls, limits: &self.limits, proxy: self.proxy.as_ref(), resolver: &*self.resolver };
+        let (mut link, judged) = connect(&way, &key, &addresses, trace).await?;
+        *address = Some(judged).filter(|_| !by_name);
         trace.tls_version(link.tls_version);
         match self.exchange(&mut link, request, trace).await {
             Ok((answer, reusable)) => {

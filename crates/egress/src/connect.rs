@@ -18,6 +18,8 @@ use tokio_rustls::TlsConnector;
 use crate::call::Limits;
 use crate::error::{Failure, Stage, innermost};
 use crate::pool::Key;
+use crate::proxy::{Proxy, tunnel};
+use crate::resolve::Resolve;
 use crate::timing::Trace;
 use crate::tls::Tls;
 
@@ -79,42 +81,62 @@ impl Drive<'_> {
     }
 }
 
+/// How connections are opened.
+pub(crate) struct Way<'a> {
+    pub(crate) tls: &'a Tls,
+    pub(crate) limits: &'a Limits,
+    pub(crate) proxy: Option<&'a Proxy>,
+    pub(crate) resolver: &'a dyn Resolve,
+}
+
 /// Tries the judged addresses in turn until one answers.
 pub(crate) async fn connect<B>(
-    tls: &Tls,
-    limits: &Limits,
+    way: &Way<'_>,
     key: &Key,
     addresses: &[SocketAddr],
     trace: &mut Trace,
 ) -> Result<(Link, SocketAddr), Failure<B>> {
-    trace.enter(Stage::Connecting);
     let mut last = Failure::Connect("no address".to_owned());
     for address in addresses {
-        match tokio::time::timeout(limits.connect, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                // Between the verdict and the packets nothing may have changed: look at who answered.
-                let peer = stream.peer_addr().map_err(|error| Failure::Connect(error.to_string()))?;
-                if peer != *address {
-                    return Err(Failure::Connect("another address answered".to_owned()));
-                }
-                // Requests are written whole; waiting for more to send would only add latency.
-                let _ = stream.set_nodelay(true);
-                return Ok((open(tls, limits, key, stream, trace).await?, *address));
-            }
-            Ok(Err(error)) => last = Failure::Connect(innermost(&error)),
-            Err(_) => last = Failure::TimedOut(Stage::Connecting),
+        match reach(way, key, address, trace).await {
+            Ok(stream) => return Ok((open(way, key, stream, trace).await?, *address)),
+            Err(failure @ (Failure::Connect(_) | Failure::TimedOut(_))) => last = failure,
+            Err(other) => return Err(other),
         }
     }
     Err(last)
 }
 
-async fn open<B>(
-    tls: &Tls,
-    limits: &Limits,
+async fn reach<B>(
+    way: &Way<'_>,
     key: &Key,
-    stream: TcpStream,
+    address: &SocketAddr,
     trace: &mut Trace,
-) -> Result<Link, Failure<B>> {
+) -> Result<Box<dyn Stream>, Failure<B>> {
+    if let Some(proxy) = way.proxy {
+        let target =
+            if address.ip().is_unspecified() { format!("{}:{}", key.host, key.port) } else { address.to_string() };
+        return tunnel(proxy, way.resolver, way.limits, &target, trace).await;
+    }
+    trace.enter(Stage::Connecting);
+    match tokio::time::timeout(way.limits.connect, TcpStream::connect(address)).await {
+        Ok(Ok(stream)) => {
+            // Between the verdict and the packets nothing may have changed: look at who answered.
+            let peer = stream.peer_addr().map_err(|error| Failure::Connect(error.to_string()))?;
+            if peer != *address {
+                return Err(Failure::Broken("another address answered".to_owned()));
+            }
+            // Requests are written whole; waiting for more to send would only add latency.
+            let _ = stream.set_nodelay(true);
+            Ok(Box::new(stream))
+        }
+        Ok(Err(error)) => Err(Failure::Connect(innermost(&error))),
+        Err(_) => Err(Failure::TimedOut(Stage::Connecting)),
+    }
+}
+
+async fn open<B>(way: &Way<'_>, key: &Key, stream: Box<dyn Stream>, trace: &mut Trace) -> Result<Link, Failure<B>> {
+    let Way { tls, limits, .. } = way;
     let mut tls_version = None;
     let stream: Box<dyn Stream> = if key.https {
         trace.enter(Stage::Handshaking);
@@ -126,7 +148,7 @@ async fn open<B>(
         tls_version = stream.get_ref().1.protocol_version().and_then(|version| version.as_str());
         Box::new(stream)
     } else {
-        Box::new(stream)
+        stream
     };
     trace.enter(Stage::Waiting);
     let (sender, connection) = http1::Builder::new()

@@ -7,6 +7,8 @@ use std::fmt;
 pub enum Stage {
     /// Looking the name up.
     Resolving,
+    /// Getting as far as the operator's proxy.
+    Proxying,
     /// Opening the connection.
     Connecting,
     /// Agreeing on TLS.
@@ -21,6 +23,7 @@ impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Resolving => "looking the name up",
+            Self::Proxying => "asking the proxy",
             Self::Connecting => "connecting",
             Self::Handshaking => "agreeing on TLS",
             Self::Waiting => "waiting for the answer",
@@ -41,6 +44,9 @@ pub enum Failure<B> {
     /// The judge refuses the destination.
     #[error("{0}")]
     Blocked(B),
+    /// The operator's proxy failed; nobody knows of the receiver.
+    #[error("the proxy failed: {0}")]
+    Proxy(String),
     /// No connection.
     #[error("could not connect: {0}")]
     Connect(String),

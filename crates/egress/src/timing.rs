@@ -9,7 +9,7 @@ use crate::error::Stage;
 pub struct Timing {
     /// Looking the name up.
     pub resolve: Option<Duration>,
-    /// Opening the connection, addresses that did not answer included.
+    /// Opening the connection, a proxy's tunnel and addresses that did not answer included.
     pub connect: Option<Duration>,
     /// Agreeing on TLS.
     pub tls: Option<Duration>,
@@ -59,7 +59,7 @@ impl Trace {
         self.since = now;
         let phase = match self.stage {
             Stage::Resolving => &mut self.timing.resolve,
-            Stage::Connecting => &mut self.timing.connect,
+            Stage::Proxying | Stage::Connecting => &mut self.timing.connect,
             Stage::Handshaking => &mut self.timing.tls,
             Stage::Waiting => &mut self.timing.wait,
             Stage::Reading => &mut self.timing.read,

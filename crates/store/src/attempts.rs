@@ -82,6 +82,7 @@ pub(crate) const fn outcome_code(outcome: Outcome) -> i16 {
             Unreachable::Broken => 15,
             Unreachable::InvalidAnswer => 16,
             Unreachable::Request => 17,
+            Unreachable::Proxy => 18,
         },
     }
 }
@@ -101,6 +102,7 @@ pub(crate) fn outcome_word(code: i16) -> String {
         Outcome::Unreachable(Unreachable::Broken),
         Outcome::Unreachable(Unreachable::InvalidAnswer),
         Outcome::Unreachable(Unreachable::Request),
+        Outcome::Unreachable(Unreachable::Proxy),
     ];
     all.into_iter().find(|outcome| outcome_code(*outcome) == code).unwrap_or(Outcome::Unknown).word().to_owned()
 }

@@ -25,6 +25,7 @@ pub(crate) fn run(command: &ConfigCommand, file: Option<&Path>) -> anyhow::Resul
             config.delivery.retry.policy()?;
             wiring::guard(&config)?;
             wiring::trust(&config)?;
+            wiring::proxy(&config)?;
             say("the configuration is valid");
         }
         ConfigCommand::Print => say(toml::to_string(&masked(config::load(file)?))?),
@@ -40,6 +41,7 @@ fn masked(mut config: Config) -> Config {
         &mut config.receiver.secret,
         &mut config.receiver.signing_token,
         &mut config.delivery.tls_client_cert_password,
+        &mut config.delivery.proxy_password,
     ] {
         if !secret.is_empty() {
             *secret = "[REDACTED]".to_owned();

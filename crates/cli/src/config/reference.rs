@@ -50,6 +50,16 @@ pub(crate) const REFERENCE: &[(&str, &str)] = &[
         "PEM file with our certificate, those above it, and its key: shown to receivers that ask for one (mutual TLS).",
     ),
     ("delivery.tls_client_cert_password", "Password of the key in it, if it is encrypted (PKCS#8)."),
+    (
+        "delivery.proxy",
+        "Proxy that all deliveries go through (CONNECT), as http://proxy.example.com:3128. The environment's is not used.",
+    ),
+    ("delivery.proxy_user", "User name for it."),
+    ("delivery.proxy_password", "Password for it."),
+    (
+        "delivery.proxy_resolves",
+        "Give it names instead of the addresses that were judged: only for a proxy that judges them itself.",
+    ),
     ("delivery.in_flight_per_host", "Most attempts under way for one host and port."),
     (
         "guard.allow_local_networks",

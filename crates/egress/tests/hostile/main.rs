@@ -1,5 +1,6 @@
 //! The client against receivers that misbehave: a scripted server on loopback for each case.
 
+mod proxy;
 mod server;
 
 use std::net::IpAddr;

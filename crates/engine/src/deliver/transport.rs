@@ -10,7 +10,7 @@ use quickdraw_domain::guard::{self, Rule, judge_resolved, judge_url};
 use quickdraw_domain::outcome::{Outcome, Unreachable, classify, retry_after};
 use quickdraw_domain::phases::Phases;
 use quickdraw_domain::request::Request;
-use quickdraw_egress::{Answer, Call, Client, Failure, Method, Report, Timing};
+use quickdraw_egress::{Answer, Call, Client, Failure, Method, Report, Stage, Timing};
 
 use crate::telemetry;
 
@@ -132,10 +132,11 @@ fn sent(report: Report<Rule>, now: Timestamp) -> Sent {
         Err(Failure::Blocked(rule)) => blocked(rule),
         Err(failure) => {
             let why = match failure {
-                Failure::TimedOut(_) => Unreachable::TimedOut,
                 Failure::Dns(_) => Unreachable::Dns,
                 Failure::Blocked(rule) => Unreachable::Blocked(rule),
+                Failure::Proxy(_) | Failure::TimedOut(Stage::Proxying) => Unreachable::Proxy,
                 Failure::Connect(_) => Unreachable::Connect,
+                Failure::TimedOut(_) => Unreachable::TimedOut,
                 Failure::Tls(_) => Unreachable::Tls,
                 Failure::Broken(_) => Unreachable::Broken,
                 Failure::InvalidAnswer(_) => Unreachable::InvalidAnswer,

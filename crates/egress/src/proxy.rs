@@ -1,0 +1,107 @@
+//! The way through an operator's proxy: a tunnel (`CONNECT`, RFC 9110 9.3.6) to an address that was judged like any other.
+//! Nothing in the environment switches this on.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::header::{HOST, HeaderValue, PROXY_AUTHORIZATION};
+use http::{Method, Request, StatusCode, Uri};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use crate::call::Limits;
+use crate::connect::Stream;
+use crate::error::{Failure, Stage, innermost};
+use crate::resolve::Resolve;
+use crate::timing::Trace;
+
+/// Where the proxy is, and what it is told. No `Debug`, because of the password.
+pub struct Proxy {
+    /// Name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Value of `Proxy-Authorization`.
+    pub authorization: Option<String>,
+    /// Whether it is given names and looks them up itself, judging what they resolve to. Otherwise it is given the address
+    /// that was judged here.
+    pub resolves: bool,
+}
+
+/// Opens a tunnel to `target`, which is written as in a URL.
+///
+/// A proxy that cannot be reached or refuses is [`Failure::Proxy`]: the receiver had no part in it. One that says that it
+/// could not reach the receiver, or says nothing while it tries, speaks of the receiver.
+pub(crate) async fn tunnel<B>(
+    proxy: &Proxy,
+    resolver: &dyn Resolve,
+    limits: &Limits,
+    target: &str,
+    trace: &mut Trace,
+) -> Result<Box<dyn Stream>, Failure<B>> {
+    trace.enter(Stage::Proxying);
+    let failed = |text: String| Failure::Proxy(text);
+    let found = match proxy.host.trim_matches(['[', ']']).parse() {
+        Ok(address) => vec![address],
+        Err(_) => resolver.resolve(&proxy.host).await.map_err(|error| failed(error.0))?,
+    };
+    let mut opened = Err(failed("no address".to_owned()));
+    for address in found {
+        let address = SocketAddr::new(address, proxy.port);
+        opened = match tokio::time::timeout(limits.connect, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(failed(innermost(&error))),
+            Err(_) => Err(failed("it does not answer".to_owned())),
+        };
+        if opened.is_ok() {
+            break;
+        }
+    }
+    let stream = opened?;
+    let _ = stream.set_nodelay(true);
+    let handshake = http1::Builder::new().max_buf_size(limits.head_bytes).handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = handshake.map_err(|error| failed(innermost(&error)))?;
+    let mut connection = std::pin::pin!(connection.with_upgrades());
+    let request = connect_request(proxy, target).map_err(failed)?;
+    // A proxy that is there and says nothing waits for the receiver.
+    trace.enter(Stage::Connecting);
+    let exchange = async {
+        let response = sender.send_request(request).await.map_err(|error| failed(innermost(&error)))?;
+        match response.status() {
+            StatusCode::OK => {}
+            status @ (StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT) => {
+                return Err(Failure::Connect(format!("the proxy could not reach it ({status})")));
+            }
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => return Err(failed("it wants other credentials".to_owned())),
+            status => return Err(failed(format!("it answered {status}"))),
+        }
+        hyper::upgrade::on(response).await.map_err(|error| failed(innermost(&error)))
+    };
+    let mut exchange = std::pin::pin!(exchange);
+    // The connection moves the bytes of the exchange; it is over when the tunnel is there.
+    let upgraded: Upgraded = tokio::select! {
+        biased;
+        upgraded = &mut exchange => upgraded?,
+        ended = &mut connection => {
+            ended.map_err(|error| failed(innermost(&error)))?;
+            exchange.await?
+        }
+    };
+    Ok(Box::new(TokioIo::new(upgraded)))
+}
+
+fn connect_request(proxy: &Proxy, target: &str) -> Result<Request<Empty<Bytes>>, String> {
+    let uri: Uri = target.parse().map_err(|_| "the target has an illegal character".to_owned())?;
+    let mut request = Request::new(Empty::new());
+    *request.method_mut() = Method::CONNECT;
+    *request.uri_mut() = uri;
+    let value = |text: &str| HeaderValue::from_str(text).map_err(|_| "a header value is illegal".to_owned());
+    request.headers_mut().insert(HOST, value(target)?);
+    if let Some(authorization) = &proxy.authorization {
+        request.headers_mut().insert(PROXY_AUTHORIZATION, value(authorization)?);
+    }
+    Ok(request)
+}
