@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -10,6 +11,7 @@ use http::header::{HOST, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use tokio::sync::Notify;
 
 use crate::connect::{Link, Way, connect};
 use crate::error::{Failure, Stage, of_hyper};
@@ -201,14 +203,25 @@ impl Client {
     async fn exchange<B>(
         &self,
         link: &mut Link,
-        request: Request<Full<Bytes>>,
+        mut request: Request<Full<Bytes>>,
         trace: &mut Trace,
     ) -> Result<(Answer, bool), Exchange<B>> {
         let (sender, mut drive) = link.split();
         if Link::drive(&mut drive, sender.ready()).await.is_err() {
             return Err(Exchange::NotSent(Box::new(request)));
         }
-        let response = match Link::drive(&mut drive, sender.try_send_request(request)).await {
+        let interim = Arc::new(Interim::default());
+        let counted = Arc::clone(&interim);
+        hyper::ext::on_informational(&mut request, move |_| counted.one_more());
+        let response = tokio::select! {
+            biased;
+            response = Link::drive(&mut drive, sender.try_send_request(request)) => response,
+            () = interim.over.notified() => return Err(Exchange::Failed(Interim::failure())),
+        };
+        if interim.count.load(Ordering::Relaxed) > MOST_INTERIM {
+            return Err(Exchange::Failed(Interim::failure()));
+        }
+        let response = match response {
             Ok(response) => response,
             Err(mut error) => {
                 return Err(match error.take_message() {
@@ -246,6 +259,27 @@ impl Client {
             }
         }
         Ok((Answer { status, headers: head.headers, body: kept.freeze() }, complete))
+    }
+}
+
+/// Interim answers (1xx) before the one that counts: a few are usual, and nobody needs many.
+const MOST_INTERIM: usize = 10;
+
+#[derive(Default)]
+struct Interim {
+    count: AtomicUsize,
+    over: Notify,
+}
+
+impl Interim {
+    fn one_more(&self) {
+        if self.count.fetch_add(1, Ordering::Relaxed) == MOST_INTERIM {
+            self.over.notify_one();
+        }
+    }
+
+    fn failure<B>() -> Failure<B> {
+        Failure::InvalidAnswer(format!("more than {MOST_INTERIM} interim answers"))
     }
 }
 

@@ -164,8 +164,10 @@ impl Belt {
                 None => &mut none,
             };
             let audience = index.audience(&new.event, chain, &self.rates, &off);
-            let hooks =
-                if audience.deliver.is_empty() { Vec::new() } else { self.flow.take(&index, &audience.deliver, now) };
+            let (hooks, look) = match audience.deliver.as_slice() {
+                [] => (Vec::new(), false),
+                deliver => self.flow.take(&index, deliver, now),
+            };
             let claimed = hooks.iter().map(|hook| Claimed {
                 delivery: DeliveryId::of(new.event.id, *hook),
                 hook: *hook,
@@ -175,7 +177,7 @@ impl Belt {
                 event: new.event.clone(),
                 payload: new.payload.clone(),
             });
-            let taken = (claimed.collect(), hooks.len() < audience.deliver.len());
+            let taken = (claimed.collect(), look && hooks.len() < audience.deliver.len());
             new.decided = Some(Decided { version: index.version(), audience, taken: hooks, lease_until, now });
             taken
         };

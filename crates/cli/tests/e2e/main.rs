@@ -15,6 +15,7 @@ mod kill;
 mod matrix;
 mod receivers;
 mod replays;
+mod rogues;
 mod server;
 
 use libtest_mimic::{Arguments, Trial};
@@ -25,7 +26,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 27] = [
+    let checks: [(&str, Check); 28] = [
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
@@ -67,6 +68,7 @@ fn main() {
             replays::a_replay_sends_the_chosen_deliveries_once_more_and_survives_a_crash,
         ),
         ("the_replay_command_counts_runs_and_follows", replays::the_replay_command_counts_runs_and_follows),
+        ("nineteen_receivers_that_misbehave_harm_nobody", rogues::nineteen_receivers_that_misbehave_harm_nobody),
         ("kill_9_under_load_loses_nothing", kill::kill_9_under_load_loses_nothing),
     ];
     let mut trials = vec![Trial::test("guard_check_answers_every_case", || {

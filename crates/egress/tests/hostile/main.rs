@@ -163,6 +163,19 @@ async fn answers_are_read_and_kept_within_bounds() {
 }
 
 #[tokio::test]
+async fn a_few_interim_answers_are_passed_over_and_many_are_not() {
+    let after = |interim: &str, count| format!("{}{OK}", format!("{interim}\r\n\r\n").repeat(count));
+    for few in [after("HTTP/1.1 103 Early Hints\r\nLink: x", 3), after("HTTP/1.1 100 Continue", 10)] {
+        assert_eq!(get_answer(Script::answers(&[&few])).await.expect("an answer").status, 200);
+    }
+    for count in [11, 1000, 1_000_000] {
+        let many = after("HTTP/1.1 100 Continue", count);
+        let failure = get_answer(Script::answers(&[&many])).await.expect_err("too many");
+        assert!(matches!(failure, Failure::InvalidAnswer(_)), "{failure:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_http_is_an_invalid_answer() {
     for answer in [
         "hello\r\n\r\n",

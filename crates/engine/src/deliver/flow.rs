@@ -72,10 +72,12 @@ impl Flow {
         self.moved.notified().await;
     }
 
-    /// Which hooks' deliveries this node begins as soon as they are on disk. Each has a slot from now on.
-    pub(crate) fn take(&self, index: &Index, hooks: &[HookId], now: Timestamp) -> Vec<HookId> {
+    /// Which hooks' deliveries this node begins as soon as they are on disk: each has a slot from now on. And whether a claim
+    /// has to look for the others, because too little is known of them; a hook that only lacks a slot is remembered.
+    pub(crate) fn take(&self, index: &Index, hooks: &[HookId], now: Timestamp) -> (Vec<HookId>, bool) {
         let mut state = self.state();
-        hooks.iter().copied().filter(|hook| state.take(index, *hook, now)).collect()
+        let taken = hooks.iter().copied().filter(|hook| state.take(index, *hook, now)).collect();
+        (taken, state.version != Some(index.version()))
     }
 
     /// An attempt by hand begins, whether there is a slot or not: people wait for it.
