@@ -14,7 +14,7 @@ use quickdraw_domain::phases::Phases;
 use quickdraw_domain::recursion::Chain;
 use quickdraw_domain::retry::{Chance, RetryPolicy};
 use quickdraw_domain::scope::{Place as Where, Scope};
-use quickdraw_domain::settle::Policies;
+use quickdraw_domain::settle::{Occasion, Policies};
 use quickdraw_domain::{EventId, HookId, NodeId, ProjectId, Timestamp, Trigger};
 use quickdraw_engine::Index;
 use quickdraw_store::deliveries::{Claim, Finished, Record};
@@ -147,7 +147,7 @@ async fn attempt_all(store: &SharedStore) -> anyhow::Result<()> {
             fence: claimed.fence,
             tally: Tally::default(),
             outcome: Outcome::Delivered { status: 200 },
-            probe: false,
+            occasion: Occasion::Usual,
             chance: Chance(0.5),
             retry: None,
             record: Record {

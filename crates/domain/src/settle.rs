@@ -33,6 +33,17 @@ pub struct Settled {
 /// Pause after a failure of the proxy under a policy without pauses.
 const PROXY_PAUSE: Duration = Duration::from_secs(30);
 
+/// What an attempt was made for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Occasion {
+    /// It was due.
+    Usual,
+    /// It was due, and asked after a pause whether the hook is well again.
+    Probe,
+    /// Somebody wanted it, and waited for it: it is not made again by itself.
+    ByHand,
+}
+
 /// An attempt that has ended.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Attempted {
@@ -42,8 +53,8 @@ pub struct Attempted {
     pub scope: Scope,
     /// The verdict.
     pub outcome: Outcome,
-    /// Whether it was the one that asks, after a pause, if the hook is well again.
-    pub probe: bool,
+    /// What it was made for.
+    pub occasion: Occasion,
     /// For the jitter of a retry.
     pub chance: Chance,
 }
@@ -56,8 +67,9 @@ pub struct Attempted {
 /// failure counts for both, retries included.
 #[must_use]
 pub fn settle(attempted: Attempted, health: Health, now: Timestamp, policies: &Policies) -> Settled {
-    let Attempted { tally, scope, outcome, probe, chance } = attempted;
-    let proxy = outcome == Outcome::Unreachable(Unreachable::Proxy);
+    let Attempted { tally, scope, outcome, occasion, chance } = attempted;
+    let proxy = outcome == Outcome::Unreachable(Unreachable::Proxy) && occasion != Occasion::ByHand;
+    let probe = occasion == Occasion::Probe;
     let held = proxy || (probe && !outcome.is_delivered() && !policies.retry.pauses.is_empty());
     let uncounted = u32::from(held || outcome == Outcome::Unknown);
     let tally = Tally { attempts: tally.attempts.saturating_add(1), unknown: tally.unknown.saturating_add(uncounted) };
@@ -100,14 +112,14 @@ mod tests {
     }
 
     fn attempted(tally: Tally, outcome: Outcome) -> Attempted {
-        Attempted { tally, scope: PROJECT, outcome, probe: false, chance: Chance(0.5) }
+        Attempted { tally, scope: PROJECT, outcome, occasion: Occasion::Usual, chance: Chance(0.5) }
     }
 
     #[test]
     fn a_probe_uses_up_nothing_of_what_is_held() {
         let now = Timestamp::from_seconds(100);
         let probe = |attempts, unknown, outcome, policies: &Policies| {
-            let attempted = Attempted { probe: true, ..attempted(Tally { attempts, unknown }, outcome) };
+            let attempted = Attempted { occasion: Occasion::Probe, ..attempted(Tally { attempts, unknown }, outcome) };
             let settled = settle(attempted, Health::default(), now, policies);
             (settled.state, settled.tally.counted())
         };

@@ -76,6 +76,9 @@ pub(crate) async fn tunnel<B>(
                 return Err(Failure::Connect(format!("the proxy could not reach it ({status})")));
             }
             StatusCode::PROXY_AUTHENTICATION_REQUIRED => return Err(failed("it wants other credentials".to_owned())),
+            status if status.is_client_error() => {
+                return Err(Failure::Connect(format!("the proxy does not let us call it ({status})")));
+            }
             status => return Err(failed(format!("it answered {status}"))),
         }
         hyper::upgrade::on(response).await.map_err(|error| failed(innermost(&error)))

@@ -10,7 +10,6 @@ pub(crate) mod flow;
 pub mod slots;
 pub mod transport;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -175,8 +174,7 @@ impl Belt {
     pub(crate) async fn learn_health(&self) -> anyhow::Result<()> {
         let version = self.index().version();
         let ill = self.store.ill_hooks().await?;
-        let changes = self.flow.learn(version, ill.into_iter().collect());
-        self.tell(changes, &HashMap::new()).await;
+        self.flow.learn(version, ill.into_iter().collect());
         Ok(())
     }
 }

@@ -12,8 +12,8 @@ use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{HookId, Timestamp, Trigger};
 
-/// Within so many seconds the same news of a hook is told once, by whichever node is first.
-const ONE_NEWS_SECONDS: i64 = 600;
+/// Within so many seconds the same news of a hook is told once: two nodes may both have recorded what made it so.
+const ONE_NEWS_SECONDS: i64 = 10;
 
 /// A hook whose condition has changed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,8 +45,8 @@ impl Change {
         let Self { hook, before, after } = self;
         let of = if after.condition() == Condition::Well { before } else { after };
         let until = of.disabled_until.map_or(0, Timestamp::as_micros);
-        let ten_minutes = now.as_seconds().div_euclid(ONE_NEWS_SECONDS);
-        format!("hook {hook} {} {} {until} {ten_minutes}", event_name(after.condition()), of.recent_failures)
+        let moment = now.as_seconds().div_euclid(ONE_NEWS_SECONDS);
+        format!("hook {hook} {} {} {until} {moment}", event_name(after.condition()), of.recent_failures)
     }
 }
 

@@ -9,6 +9,8 @@ use crate::belt::Belt;
 
 /// Deliveries that are looked at together.
 const PAGE: usize = 200;
+/// The same with their bodies, which can be large.
+const PAGE_OF_BODIES: usize = 8;
 /// Pages that one step looks at for one replay before others get their turn.
 const PAGES: usize = 20;
 /// Replays that run side by side.
@@ -54,7 +56,7 @@ impl Belt {
                     break;
                 }
                 (looked_at, last) = (looked_at + 1, candidate.delivery);
-                if chooses(&replay.filter, candidate) {
+                if self.chooses(&replay.filter, candidate) {
                     chosen.push(candidate.delivery);
                 }
             }
@@ -81,7 +83,7 @@ impl Belt {
         let (mut matched, mut looked_at, mut cursor) = (0, 0, DeliveryId(Uuid::nil()));
         while looked_at < MOST_PREVIEWED {
             let page = self.page(filter, cursor).await?;
-            matched += page.iter().filter(|candidate| chooses(filter, candidate)).count();
+            matched += page.iter().filter(|candidate| self.chooses(filter, candidate)).count();
             looked_at += page.len();
             let Some(last) = page.last() else {
                 return Ok(Preview { matched, complete: true });
@@ -94,18 +96,26 @@ impl Belt {
     }
 
     async fn page(&self, filter: &Filter, after: DeliveryId) -> anyhow::Result<Vec<Candidate>> {
-        let look = Look { after, from: filter.begin(), to: filter.end(), bodies: filter.text.is_some(), limit: PAGE };
+        let look = Look {
+            after,
+            from: filter.begin(),
+            to: filter.end(),
+            bodies: filter.text.is_some(),
+            limit: if filter.text.is_some() { PAGE_OF_BODIES } else { PAGE },
+        };
         Ok(self.store.candidates(look).await?)
     }
-}
 
-fn chooses(filter: &Filter, candidate: &Candidate) -> bool {
-    let body = candidate.payload.as_ref().and_then(|payload| payload.unpack().ok());
-    filter.chooses(Known {
-        event: &candidate.event,
-        hook: candidate.hook,
-        state: candidate.state,
-        status: candidate.status,
-        body: body.as_deref(),
-    })
+    /// Hooks that are gone get nothing.
+    fn chooses(&self, filter: &Filter, candidate: &Candidate) -> bool {
+        let body = candidate.payload.as_ref().and_then(|payload| payload.unpack().ok());
+        self.index().hook(candidate.hook).is_some()
+            && filter.chooses(Known {
+                event: &candidate.event,
+                hook: candidate.hook,
+                state: candidate.state,
+                status: candidate.status,
+                body: body.as_deref(),
+            })
+    }
 }

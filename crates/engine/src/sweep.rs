@@ -80,14 +80,14 @@ impl Belt {
         self.store.prepare_partitions(now).await?;
         let kept = Duration::from_secs(86_400 * quickdraw_store::audit::KEPT_DAYS);
         while self.store.prune_audit(now.minus(kept), PRUNE_BATCH).await? >= PRUNE_BATCH {}
-        self.drop_held().await?;
         while self.store.forget_chains(now.minus(REMEMBERED), PRUNE_BATCH).await? >= PRUNE_BATCH {}
         let before = now.minus(self.settings.retention);
         while self.store.prune(before, PRUNE_BATCH).await? >= PRUNE_BATCH {
             // Between two batches others get their turn.
             tokio::task::yield_now().await;
         }
-        Ok(())
+        // Last: what fails here must not keep retention from its work.
+        self.drop_held().await
     }
 }
 

@@ -13,7 +13,7 @@ use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::phases::Phases;
 use quickdraw_domain::retry::{Chance, RetryPolicy};
 use quickdraw_domain::scope::Scope;
-use quickdraw_domain::settle::{Attempted, Policies};
+use quickdraw_domain::settle::{Attempted, Occasion, Policies};
 use quickdraw_domain::{DeliveryId, EventId, HookId, NodeId, Timestamp};
 
 use crate::error::Result;
@@ -94,8 +94,8 @@ pub struct Finished {
     pub tally: Tally,
     /// The verdict.
     pub outcome: Outcome,
-    /// Whether it asked, after a pause, if the hook is well again.
-    pub probe: bool,
+    /// What it was made for.
+    pub occasion: Occasion,
     /// For the jitter of a retry.
     pub chance: Chance,
     /// The hook's own retry policy.
@@ -111,7 +111,7 @@ impl Finished {
             tally: self.tally,
             scope: self.scope,
             outcome: self.outcome,
-            probe: self.probe,
+            occasion: self.occasion,
             chance: self.chance,
         }
     }

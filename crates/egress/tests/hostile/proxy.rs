@@ -121,7 +121,8 @@ async fn a_proxy_that_looks_names_up_is_given_the_name_and_literal_addresses_are
 async fn the_proxys_failures_are_told_from_the_receivers() {
     for (does, ours) in [
         (Does::Answers("HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n"), true),
-        (Does::Answers("HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"), true),
+        (Does::Answers("HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"), false),
+        (Does::Answers("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"), true),
         (Does::Answers("nonsense\r\n\r\n"), true),
         (Does::Answers("HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n"), false),
         (Does::Answers("HTTP/1.1 504 No\r\nContent-Length: 0\r\n\r\n"), false),

@@ -8,6 +8,7 @@ use quickdraw_domain::hook::Hook;
 use quickdraw_domain::outcome::{Outcome, Unreachable};
 use quickdraw_domain::request;
 use quickdraw_domain::retry::OwnRetry;
+use quickdraw_domain::settle::Occasion;
 use quickdraw_store::deliveries::{Claimed, Finished, Record};
 
 use super::transport::Sent;
@@ -32,7 +33,8 @@ impl Belt {
         if claimed.lease_until < started_at.plus(belt.settings.deadline) {
             return None;
         }
-        let probe = belt.flow.is_probing(claimed.hook, started_at);
+        let probes = belt.flow.is_probing(claimed.hook, started_at);
+        let occasion = if probes { Occasion::Probe } else { Occasion::Usual };
         let sending = async {
             let body = match claimed.payload.unpack() {
                 Ok(body) => body,
@@ -74,7 +76,7 @@ impl Belt {
             fence: claimed.fence,
             tally: claimed.tally,
             outcome: sent.outcome,
-            probe,
+            occasion,
             chance: belt.clock.chance(),
             retry: hook.retry.as_ref().map(OwnRetry::policy),
             record: Record {

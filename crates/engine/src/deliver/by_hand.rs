@@ -11,7 +11,7 @@ use quickdraw_domain::hook::Hook;
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::retry::RetryPolicy;
 use quickdraw_domain::scope::{Place, Scope};
-use quickdraw_domain::settle::Policies;
+use quickdraw_domain::settle::{Occasion, Policies};
 use quickdraw_domain::{DeliveryId, EventId, Trigger};
 use quickdraw_store::deliveries::{Claimed, Record};
 use quickdraw_store::events::{Appended, Decided, FannedOut, NewEvent};
@@ -112,6 +112,7 @@ impl Belt {
         let mut finished = self.attempt_for(hook, &claimed).await?;
         // By hand is once, whatever the hook's own policy.
         finished.retry = None;
+        finished.occasion = Occasion::ByHand;
         slot.ended = true;
         let (outcome, record) = (finished.outcome, finished.record.clone());
         let disable = self.settings.policies.disable;

@@ -202,22 +202,13 @@ impl Flow {
         self.state().version == Some(version)
     }
 
-    /// Takes over what other nodes and earlier lives learned of the hooks' health. Tells whose condition has changed since
-    /// this node last knew it.
-    #[must_use]
-    pub(crate) fn learn(&self, version: i64, health: HashMap<HookId, Health>) -> Vec<Change> {
+    /// Takes over what other nodes and earlier lives learned of the hooks' health.
+    pub(crate) fn learn(&self, version: i64, health: HashMap<HookId, Health>) {
         let mut state = self.state();
         if state.version != Some(version) {
             state.unknown.clear();
         }
-        let first = state.version.replace(version).is_none();
-        let before = std::mem::replace(&mut state.health, health);
-        if first {
-            return Vec::new();
-        }
-        let known: HashSet<HookId> = before.keys().chain(state.health.keys()).copied().collect();
-        let of = |health: &HashMap<HookId, Health>, hook| health.get(&hook).copied().unwrap_or_default();
-        known.into_iter().filter_map(|hook| Change::between(hook, of(&before, hook), of(&state.health, hook))).collect()
+        (state.version, state.health) = (Some(version), health);
     }
 
     /// Whether an attempt that begins now asks if the hook is well again.

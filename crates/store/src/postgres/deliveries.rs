@@ -7,7 +7,7 @@ use quickdraw_domain::delivery::State;
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::retry::Chance;
 use quickdraw_domain::scope::Scope;
-use quickdraw_domain::settle::Policies;
+use quickdraw_domain::settle::{Occasion, Policies};
 use quickdraw_domain::{DeliveryId, EventId, HookId, NodeId, Timestamp};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -84,7 +84,7 @@ impl Deliveries for Postgres {
                 fence: row.get(2),
                 tally: columns::tally(row.get(3), row.get(4)),
                 outcome: Outcome::Unknown,
-                probe: false,
+                occasion: Occasion::Usual,
                 chance: Chance(0.0),
                 retry: None,
                 record: Record { started_at: now, error: Some(UNKNOWN.to_owned()), ..Record::default() },
@@ -121,17 +121,18 @@ impl Deliveries for Postgres {
     }
 
     async fn drop_held(&self, hook: HookId, held: Held, now: Timestamp, limit: usize) -> Result<usize> {
-        // What waits is due since it was made; what is to be tried again may be due later, and is little.
+        // Another node may have found a moment ago that the hook is well again: then there is no edge.
         let sql = "WITH edge AS (
                 SELECT greatest($2, coalesce((SELECT due_at + 1 FROM deliveries WHERE state = 0 AND state < 2
-                    AND leased_until IS NULL AND hook_id = $1 ORDER BY due_at DESC LIMIT 1 OFFSET $3), $2)) AS at),
+                    AND leased_until IS NULL AND hook_id = $1 ORDER BY due_at DESC LIMIT 1 OFFSET $3), $2)) AS at
+                FROM hook_health WHERE hook_id = $1 AND (disabled OR disabled_until > $5)),
             held AS MATERIALIZED (
                 SELECT d.id FROM edge, LATERAL (SELECT id FROM deliveries WHERE state = 0 AND state < 2
                     AND leased_until IS NULL AND hook_id = $1 AND due_at < edge.at
                     ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED) d
                 UNION ALL
                 SELECT d.id FROM edge, LATERAL (SELECT id FROM deliveries WHERE state = 1 AND state < 2
-                    AND leased_until IS NULL AND hook_id = $1 AND created_at < edge.at
+                    AND leased_until IS NULL AND hook_id = $1 AND due_at < edge.at
                     ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED) d),
             dropped AS (
                 UPDATE deliveries d SET state = 3, finished_at = $5 FROM held h WHERE d.id = h.id RETURNING d.event_id)

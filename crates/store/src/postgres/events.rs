@@ -170,7 +170,8 @@ impl Events for Postgres {
     }
 
     async fn chains(&self, chains: Vec<Uuid>, now: Timestamp) -> Result<Chains> {
-        read_chains(&**self.client().await?, &chains, now).await
+        // Accepting has connections of its own, which no slow query of others can hold up.
+        read_chains(&**self.accept_pool.get().await?, &chains, now).await
     }
 
     async fn forget_chains(&self, before: Timestamp, limit: usize) -> Result<usize> {

@@ -104,13 +104,17 @@ impl Replays for Postgres {
         if moved == 0 {
             return Ok(0);
         }
-        let due = transaction
-            .execute(
-                "UPDATE deliveries SET state = 0, due_at = $2, unknown = attempts, finished_at = NULL
-                 WHERE id = ANY ($1) AND state IN (2, 3) AND leased_until IS NULL",
+        let due: i64 = transaction
+            .query_one(
+                "WITH due AS (
+                    UPDATE deliveries SET state = 0, due_at = $2, unknown = attempts, finished_at = NULL
+                    WHERE id = ANY ($1) AND state IN (2, 3) AND leased_until IS NULL RETURNING event_id, hook_id),
+                 told AS (DELETE FROM skips s USING due d WHERE s.event_id = d.event_id AND s.hook_id = d.hook_id)
+                 SELECT count(*) FROM due",
                 &[&chosen, &now.as_micros()],
             )
-            .await?;
+            .await?
+            .get(0);
         let due = usize::try_from(due).unwrap_or(usize::MAX);
         let sql = "UPDATE replays SET replayed = replayed + $2 WHERE id = $1";
         transaction.execute(sql, &[&step.replay, &columns::limit(due)]).await?;

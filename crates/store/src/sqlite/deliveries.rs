@@ -8,7 +8,7 @@ use quickdraw_domain::health::DisablePolicy;
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::retry::{Chance, RetryPolicy};
 use quickdraw_domain::scope::Scope;
-use quickdraw_domain::settle::Policies;
+use quickdraw_domain::settle::{Occasion, Policies};
 use quickdraw_domain::{DeliveryId, EventId, HookId, NodeId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
 use uuid::Uuid;
@@ -137,8 +137,7 @@ impl Deliveries for Sqlite {
     }
 
     async fn drop_held(&self, hook: HookId, held: Held, now: Timestamp, limit: usize) -> Result<usize> {
-        // What waits is due since it was made; what is to be tried again may be due later, and is little. The count is
-        // taken beside the writer, who has better things to do.
+        // The count of what waits is taken beside the writer, who has better things to do.
         let edge: Option<i64> = self
             .read(move |connection| {
                 let sql = "SELECT due_at FROM deliveries WHERE state = 0 AND state < 2 AND hook_id = ?1
@@ -149,12 +148,16 @@ impl Deliveries for Sqlite {
         let edge = edge.map_or(held.older_than.as_micros(), |edge| held.older_than.as_micros().max(edge + 1));
         self.write(move |tx| {
             let mut dropped = Vec::new();
-            for (state, column) in [(0, "due_at"), (1, "created_at")] {
-                let sql = format!(
+            // Another node, or a moment ago, may have found that it is well again.
+            let ill = "SELECT 1 FROM hook_health WHERE hook_id = ?1 AND (disabled OR disabled_until > ?2)";
+            if !tx.connection.prepare_cached(ill)?.exists((hook.0, now.as_micros()))? {
+                return Ok(0);
+            }
+            for state in [0, 1] {
+                let mut due = tx.connection.prepare_cached(
                     "SELECT id, event_id FROM deliveries WHERE state = ?1 AND state < 2 AND hook_id = ?2
-                     AND {column} < ?3 ORDER BY due_at LIMIT ?4"
-                );
-                let mut due = tx.connection.prepare_cached(&sql)?;
+                     AND due_at < ?3 ORDER BY due_at LIMIT ?4",
+                )?;
                 let mut rows = due.query((state, hook.0, edge, columns::limit(limit)))?;
                 while let Some(row) = rows.next()? {
                     let id = DeliveryId(row.get(0)?);
@@ -165,7 +168,7 @@ impl Deliveries for Sqlite {
             }
             let mut give_up =
                 tx.connection.prepare_cached("UPDATE deliveries SET state = 3, finished_at = ?2 WHERE id = ?1")?;
-            let mut skip = tx.connection.prepare_cached("INSERT OR IGNORE INTO skips VALUES (?1, ?2, ?3)")?;
+            let mut skip = tx.connection.prepare_cached("INSERT OR REPLACE INTO skips VALUES (?1, ?2, ?3)")?;
             for (id, event) in &dropped {
                 give_up.execute((id.0, now.as_micros()))?;
                 skip.execute((event, hook.0, held.reason.code()))?;
@@ -415,7 +418,7 @@ fn unknown(delivery: DeliveryId, lease: &Lease, now: Timestamp) -> Finished {
         fence: lease.claim,
         tally: lease.tally,
         outcome: Outcome::Unknown,
-        probe: false,
+        occasion: Occasion::Usual,
         chance: Chance(0.0),
         retry: None,
         record: Record { started_at: now, error: Some(UNKNOWN.to_owned()), ..Record::default() },

@@ -115,9 +115,13 @@ impl Replays for Sqlite {
                 "UPDATE deliveries SET state = 0, due_at = ?2, unknown = attempts, finished_at = NULL
                  WHERE id = ?1 AND state IN (2, 3)",
             )?;
+            let mut told = tx.connection.prepare_cached(
+                "DELETE FROM skips WHERE (event_id, hook_id) IN (SELECT event_id, hook_id FROM deliveries WHERE id = ?1)",
+            )?;
             for delivery in &step.chosen {
-                if !tx.claims.holds(*delivery) {
-                    due += again.execute((delivery.0, now.as_micros()))?;
+                if !tx.claims.holds(*delivery) && again.execute((delivery.0, now.as_micros()))? > 0 {
+                    due += 1;
+                    told.execute([delivery.0])?;
                 }
             }
             tx.connection

@@ -257,6 +257,17 @@ pub(crate) async fn what_a_disabled_hook_is_owed_is_held_within_a_budget(fixture
     let project = fixture.project("rope").await;
     let (hook, other) = (fixture.hook(project).await, fixture.hook(project).await);
     let mut events = Vec::new();
+    let held = |older_than, most| Held { older_than, most, reason: SkipReason::HoldBudget };
+    let drop = |held| store.drop_held(hook, held, at(100), 100);
+    fixture.owe(&[hook], NOON).await;
+    assert_eq!(drop(held(at(90), 0)).await.expect("looked"), 0, "it is well, whatever was thought");
+    for _ in 0..3 {
+        fixture.owe(&[hook], NOON).await;
+    }
+    let gone = Outcome::Rejected { status: 410, retry_after: None };
+    for claimed in fixture.claim(NOON).await {
+        fixture.finish(&claimed, gone, NOON).await;
+    }
     for second in 0..6 {
         events.push(fixture.owe(&[hook, other], at(second * 10)).await);
     }
@@ -264,8 +275,6 @@ pub(crate) async fn what_a_disabled_hook_is_owed_is_held_within_a_budget(fixture
     let claimed = fixture.claim(at(10)).await;
     let of = |event| claimed.iter().find(|one| one.hook == hook && one.event.id == event).expect("claimed");
     fixture.finish(of(events[1]), FAILED, at(11)).await;
-    let held = |older_than, most| Held { older_than, most, reason: SkipReason::HoldBudget };
-    let drop = |held| store.drop_held(hook, held, at(100), 100);
     assert_eq!(drop(held(at(0), 10)).await.expect("looked"), 0);
     assert_eq!(drop(held(at(25), 10)).await.expect("dropped"), 2, "by age: what was tried, and the third");
     assert_eq!(store.list_skips(events[2]).await.expect("listed"), [(hook, SkipReason::HoldBudget)]);

@@ -13,7 +13,7 @@ use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::phases::Phases;
 use quickdraw_domain::retry::{Chance, RetryPolicy};
 use quickdraw_domain::scope::{Place, Scope};
-use quickdraw_domain::settle::Policies;
+use quickdraw_domain::settle::{Occasion, Policies};
 use quickdraw_domain::{EventId, HookId, NodeId, ProjectId, Secret, Timestamp, Trigger};
 use quickdraw_store::deliveries::{Claim, Claimed, Finished, Record};
 use quickdraw_store::events::{Decide, FannedOut, NewEvent};
@@ -197,7 +197,7 @@ pub(crate) fn finished(claimed: &Claimed, outcome: Outcome, now: Timestamp) -> F
         fence: claimed.fence,
         tally: claimed.tally,
         outcome,
-        probe: false,
+        occasion: Occasion::Usual,
         chance: Chance(0.5),
         retry: None,
         record: Record {

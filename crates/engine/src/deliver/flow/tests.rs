@@ -27,7 +27,7 @@ fn world(count: i64) -> (Flow, Index) {
     hooks.push(entry(100, "other.example"));
     let index = Index::new(&Directory { version: 1, hooks, ..Directory::default() });
     let flow = Flow::new(LIMITS, Duration::from_secs(10));
-    let _ = flow.learn(1, HashMap::new());
+    flow.learn(1, HashMap::new());
     (flow, index)
 }
 
@@ -130,7 +130,7 @@ fn an_unknown_hook_is_left_alone_until_the_directory_changes() {
     assert_eq!(claim.rooms.get(&HookId(55)), Some(&0));
     flow.claimed(&claim, Vec::new());
     assert!(!flow.wants_claim(&index, NOW));
-    let _ = flow.learn(2, HashMap::new());
+    flow.learn(2, HashMap::new());
     let claim = flow.claim(&index, NodeId(Uuid::nil()), NOW, LEASE).expect("there is room");
     assert_eq!(claim.rooms.get(&HookId(55)), None);
 }

@@ -104,6 +104,7 @@ async fn view(app: &App, hook: &Hook, attempt: &Attempt) -> Result<HookEvent, Ap
     let (mut headers, mut data, mut trigger) = (BTreeMap::new(), json!({}), None);
     let past = match attempt.record.hook_version {
         Some(version) if version != hook.updated_at => app.store().past_hook(hook, version).await?,
+        None if attempt.record.started_at < hook.url_since => None,
         _ => Some(PastHook::of(hook)),
     };
     // Of what was sent before versions were kept, the address may have been another than today's.
