@@ -8,6 +8,7 @@ mod allowlist;
 #[cfg(test)]
 mod cases;
 mod ports;
+mod question;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -16,6 +17,7 @@ use url::Host;
 
 pub use address::METADATA;
 pub use allowlist::{Allowlist, AllowlistError};
+pub use question::Question;
 
 use crate::hook::HookUrl;
 use crate::hook::url::UrlError;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use quickdraw_domain::guard::{Allowlist, Settings, judge_resolved, judge_url};
+use quickdraw_domain::guard::{Question, Settings, judge_resolved, judge_url};
 use quickdraw_domain::hook::{HookUrl, NamedValues};
 use quickdraw_domain::outcome::{Outcome, Unreachable};
 use quickdraw_domain::request::Request;
@@ -18,6 +18,7 @@ use quickdraw_domain::{Secret, Timestamp};
 use quickdraw_egress::{Call, Client, Failure, Limits, Method, Resolve, ResolveError, Trust};
 use quickdraw_engine::Transport;
 use quickdraw_engine::deliver::transport::Guarded;
+use serde::Deserialize;
 use serde_json::Value;
 
 /// Answers of a name server, one after the other; the last one stays.
@@ -36,36 +37,24 @@ impl Resolve for Script {
     }
 }
 
-fn texts(value: &Value) -> Vec<String> {
-    value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+#[derive(Deserialize)]
+struct Case {
+    id: String,
+    expect: String,
+    #[serde(default)]
+    or: Vec<String>,
+    why: String,
+    #[serde(flatten)]
+    question: Question,
 }
 
-fn addresses(value: &Value) -> Vec<IpAddr> {
-    texts(value).iter().map(|text| text.parse().expect("an address")).collect()
-}
-
-fn settings(config: &Value) -> Option<Settings> {
-    let entries = texts(&config["allowlist"]);
-    Some(Settings {
-        allow_local_networks: config["allow_local_networks"] == true,
-        allowlist: Allowlist::parse(entries.iter().map(String::as_str)).ok()?,
-        deny_all_except_allowlist: config["deny_all_except_allowlist"] == true,
-        allowed_ports: config["allowed_ports"]
-            .as_array()
-            .map(|ports| ports.iter().filter_map(|port| u16::try_from(port.as_u64()?).ok()).collect()),
-        https_only: config["https_only"] == true,
-        decode_nat64: config["nat64"] == "decode",
-        own: Vec::new(),
-    })
-}
-
-fn url(case: &Value) -> Option<HookUrl> {
+fn url(question: &Question) -> Option<HookUrl> {
     let mut values = NamedValues::default();
-    for (name, value) in case["url_variables"].as_object().into_iter().flatten() {
+    for (name, value) in &question.url_variables {
         // A value that is refused when it is saved is never sent.
-        values.set(name, Secret::new(value.as_str().unwrap_or_default())).ok()?;
+        values.set(name, Secret::new(value.as_str())).ok()?;
     }
-    HookUrl::parse_with(case["url"].as_str().expect("a case has a URL"), &values).ok()
+    HookUrl::parse_with(&question.url, &values).ok()
 }
 
 fn request(url: &HookUrl) -> Request {
@@ -101,12 +90,10 @@ impl Forbidden {
 }
 
 /// What the client says of a case, without a connection to anybody where the verdict is that there might be one.
-async fn verdict(case: &Value, settings: &Settings) -> &'static str {
-    let Some(url) = url(case) else { return "invalid" };
-    let mut script = vec![addresses(&case["resolves_to"])];
-    if case["resolves_then"].is_array() {
-        script.push(addresses(&case["resolves_then"]));
-    }
+async fn verdict(question: &Question, settings: &Settings) -> &'static str {
+    let Some(url) = url(question) else { return "invalid" };
+    let answers = [&question.resolves_to, &question.resolves_then];
+    let script = answers.into_iter().flatten().cloned().collect();
     let client = client(script);
     if judge_url(&url, settings).is_err() {
         return "blocked";
@@ -114,7 +101,7 @@ async fn verdict(case: &Value, settings: &Settings) -> &'static str {
     let (host, authority, path) = (url.host().to_string(), url.authority(), url.path_and_query());
     let literal: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
     // Before a delivery comes the look when the hook was saved, or the attempt before.
-    let looks = if case["resolves_then"].is_array() && case["stage"] != "connect" { 2 } else { 1 };
+    let looks = if question.is_later() { 2 } else { 1 };
     let mut last = "blocked";
     for _ in 0..looks {
         let call = Call {
@@ -144,31 +131,27 @@ pub(crate) async fn every_case_is_judged_by_the_client_and_nobody_forbidden_is_c
     let mut forbidden = Forbidden::default();
     let (mut ran, mut refused, mut wrong) = (0, 0, Vec::new());
     for line in include_str!("../../../../fixtures/guard/cases.jsonl").lines() {
-        let case: Value = serde_json::from_str(line).expect("a case is JSON");
-        let Some(settings) = settings(&case["config"]) else { continue };
-        if case["redirect"].is_object() {
-            redirect(&case, &mut forbidden).await;
-            ran += 1;
+        let Case { id, expect, or, why, question } = serde_json::from_str(line).expect("a case");
+        let Ok(settings) = question.settings(&Settings::default()) else { continue };
+        ran += 1;
+        if let Some(answer) = &question.redirect {
+            redirect(&id, answer, &mut forbidden).await;
             continue;
         }
-        ran += 1;
-        let word = verdict(&case, &settings).await;
-        if case["expect"] != word && !texts(&case["or"]).iter().any(|other| other == word) {
-            wrong.push(format!("{} {}: {word}, expected {}: {}", case["id"], case["url"], case["expect"], case["why"]));
+        let word = verdict(&question, &settings).await;
+        if expect != word && !or.iter().any(|other| other == word) {
+            wrong.push(format!("{id} {}: {word}, expected {expect}: {why}", question.url));
         }
         // What is refused goes the whole way of a delivery, and must end there.
         if word == "blocked"
-            && let Some(url) = url(&case)
+            && let Some(url) = url(&question)
         {
             forbidden.listen(url.port());
-            let mut script = vec![addresses(&case["resolves_to"])];
-            if case["resolves_then"].is_array() {
-                script = vec![addresses(&case["resolves_then"])];
-            }
+            let script = vec![question.answer().unwrap_or_default().to_vec()];
             let guarded = Guarded::new(client(script), Arc::new(settings));
             let sent = guarded.send(request(&url), Timestamp::from_seconds(0)).await;
             let unreachable = matches!(sent.outcome, Outcome::Unreachable(Unreachable::Blocked(_) | Unreachable::Dns));
-            assert!(unreachable && sent.address.is_none(), "{}: {:?}", case["id"], sent.outcome);
+            assert!(unreachable && sent.address.is_none(), "{id}: {:?}", sent.outcome);
             refused += 1;
         }
     }
@@ -179,12 +162,12 @@ pub(crate) async fn every_case_is_judged_by_the_client_and_nobody_forbidden_is_c
 }
 
 /// A receiver that answers with a redirect: its answer is the result, and the second hop never hears of it.
-async fn redirect(case: &Value, forbidden: &mut Forbidden) {
+async fn redirect(id: &str, answer: &Value, forbidden: &mut Forbidden) {
     let second = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port").local_addr().expect("bound").port();
     forbidden.listen(second);
     let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
     let port = listener.local_addr().expect("bound").port();
-    let status = case["redirect"]["status"].as_u64().expect("a status");
+    let status = answer["status"].as_u64().expect("a status");
     let receiver = async {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let (mut stream, _) = listener.accept().await.expect("a call");
@@ -198,5 +181,5 @@ async fn redirect(case: &Value, forbidden: &mut Forbidden) {
     let url = HookUrl::parse(&format!("http://hooks.example.com:{port}/")).expect("a URL");
     let (sent, ()) = tokio::join!(guarded.send(request(&url), Timestamp::from_seconds(0)), receiver);
     let expected = Outcome::Failed { status: u16::try_from(status).expect("small"), retry_after: None };
-    assert_eq!(sent.outcome, expected, "{}", case["id"]);
+    assert_eq!(sent.outcome, expected, "{id}");
 }
