@@ -1,7 +1,11 @@
 //! What the answer to an attempt meant. A receiver's failure is a value here, never an error of ours.
 
+mod answers;
+
 use std::fmt;
 use std::time::Duration;
+
+pub use answers::Answers;
 
 use crate::guard::Rule;
 

@@ -2,8 +2,7 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::guard::Rule;
-use quickdraw_domain::outcome::{Outcome, Unreachable};
-use quickdraw_domain::replay::Answers;
+use quickdraw_domain::outcome::{Answers, Outcome, Unreachable};
 use quickdraw_domain::{AttemptId, DeliveryId, HookId, Timestamp};
 
 use crate::deliveries::Record;

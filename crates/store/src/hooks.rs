@@ -70,11 +70,15 @@ pub(crate) struct StoredHook {
     pub(crate) previous_signing_until: Option<i64>,
     pub(crate) custom_headers: Option<Vec<u8>>,
     pub(crate) url_variables: Option<Vec<u8>>,
-    /// What history keeps of this version: see [`PastHook`].
-    pub(crate) past: Vec<u8>,
 }
 
 const PAST: &str = "a hook's past settings";
+
+/// What history keeps of this version of a hook, sealed.
+pub(crate) fn seal_past(ring: &Ring, hook: &Hook) -> Result<Vec<u8>> {
+    let past = serde_json::to_string(&PastHook::of(hook)).map_err(|_| Error::Damaged(PAST))?;
+    Ok(ring.seal(Place { table: "hook_versions", column: "settings", row: hook.uuid.as_bytes() }, &past)?)
+}
 
 /// What history kept of a version of a hook.
 pub(crate) fn open_past(ring: &Ring, uuid: Uuid, sealed: &[u8]) -> Result<PastHook> {
@@ -116,10 +120,6 @@ impl StoredHook {
             previous_signing_until: previous.map(|(_, until)| until.as_micros()),
             custom_headers: seal_values("custom_headers", &hook.custom_headers)?,
             url_variables: seal_values("url_variables", &hook.url_variables)?,
-            past: {
-                let past = serde_json::to_string(&PastHook::of(hook)).map_err(|_| Error::Damaged(PAST))?;
-                ring.seal(Place { table: "hook_versions", column: "settings", row }, &past)?
-            },
         })
     }
 

@@ -12,7 +12,7 @@ use tokio_postgres::Row;
 use super::Postgres;
 use crate::columns;
 use crate::error::{Error, Result};
-use crate::hooks::{Directory, HookWithHealth, Hooks, StoredHook, branch_filter, open_past, own_retry};
+use crate::hooks::{Directory, HookWithHealth, Hooks, StoredHook, branch_filter, open_past, own_retry, seal_past};
 use crate::lists::{Page, Paged};
 use crate::seal::Ring;
 
@@ -28,7 +28,7 @@ const HOOK: &str = "SELECT h.id, h.uuid, h.project_id, h.group_id, h.url, h.toke
 #[async_trait]
 impl Hooks for Postgres {
     async fn create_hook(&self, hook: Hook, most: i64) -> Result<HookWithHealth> {
-        let sealed = StoredHook::seal(&hook, &self.ring)?;
+        let (sealed, past) = (StoredHook::seal(&hook, &self.ring)?, seal_past(&self.ring, &hook)?);
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         // The lock on the owner also makes those who count its hooks take turns.
@@ -59,17 +59,17 @@ impl Hooks for Postgres {
             )
             .await?;
         let hook = Hook { id: HookId(row.get(0)), ..hook };
-        write(&transaction, &hook, &sealed, hook.created_at).await?;
+        write(&transaction, &hook, &sealed, &past, hook.created_at).await?;
         transaction.commit().await?;
         self.notify(&client, "directory").await;
         Ok(HookWithHealth { hook, health: Health::default() })
     }
 
     async fn update_hook(&self, hook: Hook, unchanged_since: Timestamp) -> Result<Option<HookWithHealth>> {
-        let sealed = StoredHook::seal(&hook, &self.ring)?;
+        let (sealed, past) = (StoredHook::seal(&hook, &self.ring)?, seal_past(&self.ring, &hook)?);
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
-        if !write(&transaction, &hook, &sealed, unchanged_since).await? {
+        if !write(&transaction, &hook, &sealed, &past, unchanged_since).await? {
             return Ok(None);
         }
         transaction.commit().await?;
@@ -153,6 +153,7 @@ async fn write(
     transaction: &Transaction<'_>,
     hook: &Hook,
     sealed: &StoredHook,
+    past: &[u8],
     unchanged_since: Timestamp,
 ) -> Result<bool> {
     let (project, group) = columns::scope_columns(hook.scope);
@@ -194,7 +195,7 @@ async fn write(
     }
     let sql = "INSERT INTO hook_versions VALUES ($1, $2, $3)
         ON CONFLICT (hook_id, version) DO UPDATE SET settings = excluded.settings";
-    transaction.execute(sql, &[&hook.id.0, &hook.updated_at.as_micros(), &sealed.past]).await?;
+    transaction.execute(sql, &[&hook.id.0, &hook.updated_at.as_micros(), &past]).await?;
     transaction.execute("DELETE FROM hook_triggers WHERE hook_id = $1", &[&hook.id.0]).await?;
     let names: Vec<&str> = hook.triggers.iter().map(|trigger| trigger.row().name).collect();
     let sql = "INSERT INTO hook_triggers SELECT $1, * FROM UNNEST($2::text[])";
@@ -212,7 +213,6 @@ fn read(row: &Row, ring: &Ring) -> Result<HookWithHealth> {
         previous_signing_until: row.get(20),
         custom_headers: row.get(14),
         url_variables: row.get(15),
-        past: Vec::new(),
     };
     let opened = stored.open(ring, uuid)?;
     let (strategy, filter): (String, Option<String>) = (row.get(8), row.get(9));

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::{Sqlite, settle};
 use crate::columns;
 use crate::error::{Error, Result};
-use crate::hooks::{Directory, HookWithHealth, Hooks, StoredHook, branch_filter, open_past, own_retry};
+use crate::hooks::{Directory, HookWithHealth, Hooks, StoredHook, branch_filter, open_past, own_retry, seal_past};
 use crate::lists::{Page, Paged};
 use crate::seal::Ring;
 
@@ -27,7 +27,7 @@ const HOOK: &str = "SELECT h.id, h.uuid, h.project_id, h.group_id, h.url, h.toke
 #[async_trait]
 impl Hooks for Sqlite {
     async fn create_hook(&self, hook: Hook, most: i64) -> Result<HookWithHealth> {
-        let sealed = StoredHook::seal(&hook, &self.ring)?;
+        let (sealed, past) = (StoredHook::seal(&hook, &self.ring)?, seal_past(&self.ring, &hook)?);
         self.configure(move |tx| {
             check_scope(tx.connection, hook.scope)?;
             let (project, group) = columns::scope_columns(hook.scope);
@@ -43,16 +43,16 @@ impl Hooks for Sqlite {
                 (hook.uuid, project, group, &sealed.url, hook.created_at.as_micros()),
             )?;
             let hook = Hook { id: HookId(tx.connection.last_insert_rowid()), ..hook };
-            write(tx.connection, &hook, &sealed, hook.created_at)?;
+            write(tx.connection, &hook, &sealed, &past, hook.created_at)?;
             Ok(HookWithHealth { hook, health: Health::default() })
         })
         .await
     }
 
     async fn update_hook(&self, hook: Hook, unchanged_since: Timestamp) -> Result<Option<HookWithHealth>> {
-        let sealed = StoredHook::seal(&hook, &self.ring)?;
+        let (sealed, past) = (StoredHook::seal(&hook, &self.ring)?, seal_past(&self.ring, &hook)?);
         self.configure(move |tx| {
-            if !write(tx.connection, &hook, &sealed, unchanged_since)? {
+            if !write(tx.connection, &hook, &sealed, &past, unchanged_since)? {
                 return Ok(None);
             }
             let health = settle::health(tx.connection, hook.id)?;
@@ -140,7 +140,13 @@ impl Hooks for Sqlite {
 }
 
 /// Writes every setting of a hook that is there already. `false` if it is not, or has changed since.
-fn write(connection: &Connection, hook: &Hook, sealed: &StoredHook, unchanged_since: Timestamp) -> Result<bool> {
+fn write(
+    connection: &Connection,
+    hook: &Hook,
+    sealed: &StoredHook,
+    past: &[u8],
+    unchanged_since: Timestamp,
+) -> Result<bool> {
     let (project, group) = columns::scope_columns(hook.scope);
     let mut update = connection.prepare_cached(
         "UPDATE hooks SET url = ?5, token = ?6, signing_token = ?7, enable_ssl_verification = ?8,
@@ -178,7 +184,7 @@ fn write(connection: &Connection, hook: &Hook, sealed: &StoredHook, unchanged_si
     connection.prepare_cached("INSERT OR REPLACE INTO hook_versions VALUES (?1, ?2, ?3)")?.execute((
         hook.id.0,
         hook.updated_at.as_micros(),
-        &sealed.past,
+        past,
     ))?;
     connection.prepare_cached("DELETE FROM hook_triggers WHERE hook_id = ?1")?.execute([hook.id.0])?;
     let mut insert = connection.prepare_cached("INSERT INTO hook_triggers VALUES (?1, ?2)")?;
@@ -220,7 +226,6 @@ fn read(row: &Row<'_>, ring: &Ring) -> Result<HookWithHealth> {
         previous_signing_until: row.get(20)?,
         custom_headers: row.get(14)?,
         url_variables: row.get(15)?,
-        past: Vec::new(),
     };
     let opened = stored.open(ring, uuid)?;
     let (strategy, filter): (String, Option<String>) = (row.get(8)?, row.get(9)?);

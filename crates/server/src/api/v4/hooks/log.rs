@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use quickdraw_domain::hook::{Hook, PastHook};
-use quickdraw_domain::replay::Answers;
+use quickdraw_domain::outcome::Answers;
 use quickdraw_domain::request;
 use quickdraw_domain::{AttemptId, Timestamp};
 use quickdraw_store::attempts::{Attempt, LogFilter};
