@@ -113,7 +113,7 @@ impl Index {
         for hook in self.in_hearing(event.place) {
             match select(event, hook, chain) {
                 Decision::Deliver if off.contains(&hook.id) => audience.skip.push((hook.id, SkipReason::Disabled)),
-                Decision::Deliver if !rates.count(self.namespace(event.place, hook.scope), event.received_at) => {
+                Decision::Deliver if !rates.count(|| self.namespace(event.place, hook.scope), event.received_at) => {
                     audience.skip.push((hook.id, SkipReason::RateLimit));
                 }
                 Decision::Deliver => {

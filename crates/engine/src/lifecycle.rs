@@ -16,8 +16,8 @@ use crate::{telemetry, worker};
 
 /// How often each worker looks without being woken.
 const TICK: Duration = Duration::from_millis(250);
-/// Between two looks that were only asked for. An event that cannot begin because its hook hangs asks for one, and so does
-/// the next; what can begin is known without asking.
+/// Between two looks that were only asked for: other nodes ask for one with every event that they cannot begin, and a hook
+/// that hangs makes that every event of its own. What can begin here is known without asking.
 const LOOK_GAP: Duration = Duration::from_millis(25);
 const TEND: Duration = Duration::from_secs(5);
 const PRUNE: Duration = Duration::from_secs(60);

@@ -28,12 +28,19 @@ impl Dice {
 }
 
 pub(crate) struct Manual {
-    pub(crate) now: Mutex<Timestamp>,
-    pub(crate) counter: Mutex<u64>,
-    pub(crate) dice: Dice,
+    now: Mutex<Timestamp>,
+    counter: Mutex<u64>,
+    dice: Dice,
 }
 
+/// When every world begins.
+pub(crate) const BEGINNING: Timestamp = Timestamp::from_seconds(1_790_000_000);
+
 impl Manual {
+    pub(crate) fn new(dice: Dice) -> Arc<Self> {
+        Arc::new(Self { now: Mutex::new(BEGINNING), counter: Mutex::new(0), dice })
+    }
+
     pub(crate) fn advance(&self, by: Duration) {
         let mut now = self.now.lock().expect("no panic");
         *now = now.plus(by);

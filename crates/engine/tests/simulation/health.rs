@@ -6,21 +6,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use quickdraw_domain::event::Source;
 use quickdraw_domain::health::{DisablePolicy, Status};
-use quickdraw_domain::hook::{Hook, HookUrl};
 use quickdraw_domain::outcome::{Outcome, Unreachable};
 use quickdraw_domain::request::Request;
 use quickdraw_domain::retry::RetryPolicy;
-use quickdraw_domain::scope::{Place, Scope};
+use quickdraw_domain::scope::Scope;
 use quickdraw_domain::settle::Policies;
 use quickdraw_domain::{HookId, ProjectId, Timestamp, Trigger};
 use quickdraw_engine::deliver::Deliveries;
-use quickdraw_engine::{Arrival, Belt, Clock as _, Sent, Transport};
+use quickdraw_engine::{Belt, Clock as _, Sent, Transport};
 
 use crate::chance::{Dice, Manual};
 use crate::database::{Database, Home, open};
-use crate::world::{belt, project};
+use crate::world::{belt, hook, project, push};
 
 const FAILED: Outcome = Outcome::Failed { status: 503, retry_after: None };
 const REJECTED: Outcome = Outcome::Rejected { status: 404, retry_after: None };
@@ -68,8 +66,7 @@ struct Scene {
 impl Scene {
     async fn new(number: u64, database: &Database, retry: RetryPolicy, disable: DisablePolicy) -> Self {
         let dice = Dice(Arc::new(Mutex::new(number)));
-        let clock =
-            Arc::new(Manual { now: Mutex::new(Timestamp::from_seconds(1_790_000_000)), counter: Mutex::new(0), dice });
+        let clock = Manual::new(dice);
         let told = Arc::new(Told {
             answer: Mutex::new(OK),
             accepted: Mutex::default(),
@@ -79,9 +76,7 @@ impl Scene {
         let home = Home::new(1_000_000 + number, database).await;
         let store = open(&home.url).await;
         let project = project(&store, clock.now()).await;
-        let url = HookUrl::parse("https://hooks.example.com/in").expect("a URL");
-        let hook = Hook::new(Scope::Project(project), url, clock.uuid(), clock.now());
-        let hook = Hook { triggers: [Trigger::PUSH].into_iter().collect(), ..hook };
+        let hook = hook(Scope::Project(project), &clock);
         let hook = store.create_hook(hook, 100).await.expect("made").hook.id;
         clock.advance(Duration::from_secs(1));
         let policies = Arc::new(Policies { retry, disable });
@@ -94,17 +89,7 @@ impl Scene {
     }
 
     async fn report(&self) {
-        let arrival = Arrival {
-            place: Place::Project(self.project),
-            trigger: Trigger::PUSH,
-            source: Source::Api,
-            chain: None,
-            git_ref: Some("refs/heads/main".to_owned()),
-            key: None,
-            body: b"{}",
-        };
-        let (appended, _) = tokio::join!(self.belt.ingest(arrival), self.belt.commit_arrivals());
-        appended.expect("the store works");
+        push(&self.belt, self.project, None, b"{}").await;
     }
 
     /// Delivers what may be delivered now, once round. Tells how many attempts there were.

@@ -27,7 +27,7 @@ use quickdraw_store::events::Appended;
 use quickdraw_store::insights::CommitFilter;
 use quickdraw_store::scopes::{NewGroup, NewProject};
 
-use crate::chance::{Dice, Manual};
+use crate::chance::{BEGINNING, Dice, Manual};
 use crate::database::{Database, Home, open};
 
 /// What receivers saw: every request, by its key.
@@ -133,8 +133,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn new(seed: u64, database: &Database) -> Self {
         let dice = Dice(Arc::new(Mutex::new(seed)));
-        let now = Mutex::new(Timestamp::from_seconds(1_790_000_000));
-        let clock = Arc::new(Manual { now, counter: Mutex::new(0), dice: dice.clone() });
+        let clock = Manual::new(dice.clone());
         let (seen, calm) = (Arc::new(Mutex::new(Seen::default())), Arc::new(Mutex::new(false)));
         let receivers = Arc::new(Receivers { seen: seen.clone(), dice: dice.clone(), calm: calm.clone() });
         let disable = [DisablePolicy::Published, DisablePolicy::Current, DisablePolicy::Off];
@@ -162,7 +161,7 @@ impl World {
             made_at: HashMap::new(),
             deleted: HashSet::new(),
             ledger: Vec::new(),
-            began: Timestamp::from_seconds(1_790_000_000),
+            began: BEGINNING,
             figures: Figures::default(),
         };
         world.make_hook().await;
@@ -208,17 +207,7 @@ impl World {
         let body = format!(
             r#"{{"object_kind":"push","ref":"refs/heads/main","project":{{"id":1}},"commits":[{{"id":"{sha}"}}]}}"#
         );
-        let arrival = Arrival {
-            place: Place::Project(self.project),
-            trigger: Trigger::PUSH,
-            source: Source::Api,
-            chain: None,
-            git_ref: Some("refs/heads/main".to_owned()),
-            key: Some(format!("key-{number}")),
-            body: body.as_bytes(),
-        };
-        let (appended, _) = tokio::join!(self.belt.ingest(arrival), self.belt.commit_arrivals());
-        match appended.expect("the store works") {
+        match push(&self.belt, self.project, Some(format!("key-{number}")), body.as_bytes()).await {
             Appended::Duplicate(event) => {
                 assert!(repeated, "seed {}: a new key was taken for a duplicate", self.seed);
                 assert_eq!(event, self.ledger[number].event, "seed {}", self.seed);
@@ -279,9 +268,7 @@ impl World {
         self.clock.advance(Duration::from_millis(1));
         let now = self.clock.now();
         let scope = if self.dice.one_in(4) { Scope::Instance } else { Scope::Project(self.project) };
-        let url = HookUrl::parse("https://hooks.example.com/in").expect("a URL");
-        let hook = Hook::new(scope, url, self.clock.uuid(), now);
-        let hook = Hook { triggers: [Trigger::PUSH].into_iter().collect(), ..hook };
+        let hook = hook(scope, &self.clock);
         // Refreshing is what the API does; the rule must hold without it too.
         let made = self.belt.store().create_hook(hook, 100).await.expect("the store works");
         if self.dice.one_in(2) {
@@ -430,6 +417,28 @@ impl World {
         let counted = report(&cells, &rows, &TimeZone::UTC);
         assert_eq!((counted.commits, rows.len()), (distinct.len() as i64, distinct.len()), "seed {}", self.seed);
     }
+}
+
+/// Reports a push, and commits it.
+pub(crate) async fn push(belt: &Belt, project: ProjectId, key: Option<String>, body: &[u8]) -> Appended {
+    let arrival = Arrival {
+        place: Place::Project(project),
+        trigger: Trigger::PUSH,
+        source: Source::Api,
+        chain: None,
+        git_ref: Some("refs/heads/main".to_owned()),
+        key,
+        body,
+    };
+    let (appended, _) = tokio::join!(belt.ingest(arrival), belt.commit_arrivals());
+    appended.expect("the store works")
+}
+
+/// A hook for pushes.
+pub(crate) fn hook(scope: Scope, clock: &Manual) -> Hook {
+    let url = HookUrl::parse("https://hooks.example.com/in").expect("a URL");
+    let hook = Hook::new(scope, url, clock.uuid(), clock.now());
+    Hook { triggers: [Trigger::PUSH].into_iter().collect(), ..hook }
 }
 
 pub(crate) async fn project(store: &SharedStore, now: Timestamp) -> ProjectId {
