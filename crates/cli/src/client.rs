@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
+use clap::Args;
 use quickdraw_domain::hook::HookUrl;
 use quickdraw_egress::{Answer, Call, Client, Hickory, Limits, Method, Trust};
 
@@ -90,13 +91,26 @@ pub(crate) async fn ask(
     Ok(json)
 }
 
-/// The token that was given, or the one that lies where a server keeps it.
-pub(crate) fn token(given: Option<String>) -> anyhow::Result<String> {
-    match given {
-        Some(token) => Ok(token),
-        None => Ok(std::fs::read_to_string("quickdraw-data/root-token")
-            .context("give --token, or run this where quickdraw-data/root-token is")?
-            .trim()
-            .to_owned()),
+/// Which server a command talks to, and as whom.
+#[derive(Args)]
+pub(crate) struct Server {
+    /// Base URL of the server.
+    #[arg(long, env = "QUICKDRAW_URL", default_value = "http://127.0.0.1:8000")]
+    pub(crate) url: String,
+    /// Token of an administrator; without it, the one in ./quickdraw-data/root-token.
+    #[arg(long, env = "QUICKDRAW_TOKEN", hide_env_values = true)]
+    token: Option<String>,
+}
+
+impl Server {
+    /// The token that was given, or the one that lies where a server keeps it.
+    pub(crate) fn token(&self) -> anyhow::Result<String> {
+        match &self.token {
+            Some(token) => Ok(token.clone()),
+            None => Ok(std::fs::read_to_string("quickdraw-data/root-token")
+                .context("give --token, or run this where quickdraw-data/root-token is")?
+                .trim()
+                .to_owned()),
+        }
     }
 }

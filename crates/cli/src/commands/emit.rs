@@ -21,12 +21,8 @@ pub(crate) struct Emit {
     /// File with the complete body; - or nothing reads standard input.
     #[arg(long)]
     payload: Option<PathBuf>,
-    /// Base URL of the server.
-    #[arg(long, env = "QUICKDRAW_URL", default_value = "http://127.0.0.1:8000")]
-    url: String,
-    /// Token; without it, the one in ./quickdraw-data/root-token.
-    #[arg(long, env = "QUICKDRAW_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    #[command(flatten)]
+    server: client::Server,
 }
 
 pub(crate) async fn run(command: Emit) -> anyhow::Result<()> {
@@ -38,9 +34,9 @@ pub(crate) async fn run(command: Emit) -> anyhow::Result<()> {
         None => drop(std::io::stdin().read_to_string(&mut body)?),
     }
     let payload = RawValue::from_string(body).context("the body is not JSON")?;
-    let token = client::token(command.token)?;
+    let token = command.server.token()?;
     let report = serde_json::json!({ "trigger": command.trigger, "payload": payload });
-    let id = client::report(&command.url, &token, &command.project, &report, Duration::from_secs(30)).await?;
+    let id = client::report(&command.server.url, &token, &command.project, &report, Duration::from_secs(30)).await?;
     say(id);
     Ok(())
 }

@@ -59,17 +59,14 @@ pub(crate) struct Replay {
     /// End a replay, by number.
     #[arg(long, conflicts_with_all = ["from", "follow", "pause", "resume"])]
     cancel: Option<i64>,
-    /// Base URL of the server.
-    #[arg(long, env = "QUICKDRAW_URL", default_value = "http://127.0.0.1:8000")]
-    url: String,
-    /// Token of an administrator; without it, the one in ./quickdraw-data/root-token.
-    #[arg(long, env = "QUICKDRAW_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    #[command(flatten)]
+    server: client::Server,
 }
 
 pub(crate) async fn run(command: Replay) -> anyhow::Result<()> {
-    let token = client::token(command.token.clone())?;
-    let ask = async |path: String, body: Option<Value>| client::ask(&command.url, &token, &path, body.as_ref()).await;
+    let token = command.server.token()?;
+    let ask =
+        async |path: String, body: Option<Value>| client::ask(&command.server.url, &token, &path, body.as_ref()).await;
     for (id, action) in [(command.pause, "pause"), (command.resume, "resume"), (command.cancel, "cancel")] {
         if let Some(id) = id {
             let replay = ask(format!("replays/{id}/{action}"), Some(json!({}))).await?;

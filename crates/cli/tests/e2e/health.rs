@@ -1,22 +1,14 @@
 //! Hooks that are disabled: what becomes of their events, and who is told.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
 use crate::http::{Sink, eventually};
 use crate::server::{Engine, Server};
 
-/// A receiver whose answer can be changed.
-fn switchable(status: u16) -> (Sink, Arc<AtomicU16>) {
-    let answer = Arc::new(AtomicU16::new(status));
-    let inner = answer.clone();
-    (Sink::start(move |_| Some(inner.load(Ordering::Relaxed))), answer)
-}
-
 pub(crate) fn people_are_told_when_a_hook_is_disabled_and_when_it_is_well_again(engine: Engine) {
-    let (sink, answer) = switchable(404);
+    let (sink, answer) = Sink::switchable(404);
     let told = Sink::start(|_| Some(200));
     let settings = [("QUICKDRAW__DELIVERY__RETRY", "gitlab"), ("QUICKDRAW__TELEMETRY__LOG", "info")];
     let server = Server::start(&engine, &settings);
@@ -45,7 +37,7 @@ pub(crate) fn people_are_told_when_a_hook_is_disabled_and_when_it_is_well_again(
 
 pub(crate) fn events_of_a_disabled_hook_are_held_or_dropped(engine: Engine) {
     for (mode, reason) in [("hold", None), ("drop", Some("hook_disabled"))] {
-        let (sink, answer) = switchable(404);
+        let (sink, answer) = Sink::switchable(404);
         let retry = ("QUICKDRAW__DELIVERY__RETRY", "gitlab");
         let server = Server::start(&engine, &[retry, ("QUICKDRAW__DELIVERY__WHILE_DISABLED", mode)]);
         server.make_project();

@@ -163,9 +163,7 @@ pub(crate) fn limits_and_bad_values_are_refused(engine: Engine) {
 }
 
 pub(crate) fn a_test_re_enables_and_a_resend_sends_the_same_again(engine: Engine) {
-    let well = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let is_well = std::sync::Arc::clone(&well);
-    let sink = Sink::start(move |_| Some(if is_well.load(std::sync::atomic::Ordering::Relaxed) { 200 } else { 404 }));
+    let (sink, answer) = Sink::switchable(404);
     let server = Server::start(&engine, &[("QUICKDRAW__DELIVERY__RETRY", "gitlab")]);
     server.make_project();
     let hook = server.make_hook(&sink.url(), r#","token":"canary-token","custom_headers":{"X-Key":"canary-header"}"#);
@@ -188,7 +186,7 @@ pub(crate) fn a_test_re_enables_and_a_resend_sends_the_same_again(engine: Engine
     server.report(9).expect("accepted");
     let failed = server.call("POST", &format!("{one}/test/push_events"), "{}");
     assert_eq!(failed.status, 422, "{}", failed.body);
-    well.store(true, std::sync::atomic::Ordering::Relaxed);
+    answer.store(200, std::sync::atomic::Ordering::Relaxed);
     let passed = server.call("POST", &format!("{one}/test/push_events"), "{}");
     assert_eq!((passed.status, &passed.json()["message"]), (201, &json!("201 Created")), "{}", passed.body);
     assert_eq!(server.get(&one)["alert_status"], "executable");

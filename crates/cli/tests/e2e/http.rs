@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -88,6 +89,13 @@ impl Sink {
         Self { port, got }
     }
 
+    /// A receiver whose answer can be changed.
+    pub(crate) fn switchable(status: u16) -> (Self, Arc<AtomicU16>) {
+        let answer = Arc::new(AtomicU16::new(status));
+        let said = answer.clone();
+        (Self::start(move |_| Some(said.load(Ordering::Relaxed))), answer)
+    }
+
     /// A receiver that answers with everything it was told, in its body and in a header.
     pub(crate) fn echo() -> Self {
         Self::start(|_| Some(ECHO))
@@ -126,7 +134,8 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(usize) -> Option<u16>, kept: &Mu
     }
 }
 
-fn read_request(stream: &mut TcpStream) -> Option<Got> {
+/// Reads one request. `None` when the other side has gone.
+pub(crate) fn read_request(stream: &mut TcpStream) -> Option<Got> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 16 << 10];
     loop {

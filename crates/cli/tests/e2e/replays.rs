@@ -1,8 +1,7 @@
 //! Replays: many deliveries once more, through a restart and from the shell.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
@@ -18,9 +17,7 @@ fn made(server: &Server, body: &Value) -> Value {
 }
 
 pub(crate) fn a_replay_sends_the_chosen_deliveries_once_more_and_survives_a_crash(engine: Engine) {
-    let answer = Arc::new(AtomicU16::new(410));
-    let inner = answer.clone();
-    let sink = Sink::start(move |_| Some(inner.load(Ordering::Relaxed)));
+    let (sink, answer) = Sink::switchable(410);
     let other = Sink::start(|_| Some(200));
     let settings = [("QUICKDRAW__DELIVERY__RETRY", "gitlab"), ("QUICKDRAW__DELIVERY__AUTO_DISABLE", "off")];
     let mut server = Server::start(&engine, &settings);

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::http::{Sink, eventually};
+use crate::http::{Sink, eventually, read_request};
 use crate::server::{Engine, Server};
 
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -29,26 +29,6 @@ fn rogue(play: impl Fn(TcpStream, &AtomicUsize) + Send + Sync + 'static) -> (u16
         }
     });
     (port, figure)
-}
-
-/// Reads a request to its end. `None` when the other side has gone.
-fn read_request(stream: &mut TcpStream) -> Option<()> {
-    let mut bytes = Vec::new();
-    let mut chunk = [0; 16 << 10];
-    loop {
-        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
-        if let Some(end) = end {
-            let head = String::from_utf8_lossy(&bytes[..end]).to_ascii_lowercase();
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
-            if bytes.len() >= end + 4 + length.unwrap_or(0) {
-                return Some(());
-            }
-        }
-        match stream.read(&mut chunk) {
-            Ok(n) if n > 0 => bytes.extend_from_slice(&chunk[..n]),
-            _ => return None,
-        }
-    }
 }
 
 /// Answers every request with these bytes and closes.
@@ -221,9 +201,7 @@ pub(crate) fn nineteen_receivers_that_misbehave_harm_nobody(engine: Engine) {
     let gone = add("R16 is gone", at(gone), r#","retry":"1h,1h""#, &["rejected"], soon);
     add("R18 has no address", "http://no-such-name.example/in".to_owned(), "", &["dns", "timed_out", "blocked"], slow);
 
-    let answer = Arc::new(AtomicU16::new(200));
-    let said = answer.clone();
-    let flapping = Sink::start(move |_| Some(said.load(Ordering::Relaxed)));
+    let (flapping, answer) = Sink::switchable(200);
     let flaps = add("R17 flaps", flapping.url(), "", &["delivered"], soon);
 
     let started = Instant::now();
