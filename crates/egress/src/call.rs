@@ -180,6 +180,13 @@ impl Client {
                     request = *unsent;
                     break;
                 }
+                // It closed before the first byte of an answer, as peers do with connections that were idle. Whether it read the
+                // request cannot be told, but its key makes sending it again harmless (RFC 9110 section 9.2.2), and a
+                // failure of the connection is not one of the receiver.
+                Err(Exchange::Failed(Failure::Broken(_))) if trace.stage() == Stage::Waiting => {
+                    request = self::request(&call)?;
+                    break;
+                }
                 Err(Exchange::Failed(failure)) => return Err(failure),
             }
         }

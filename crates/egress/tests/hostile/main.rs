@@ -113,6 +113,16 @@ async fn a_connection_that_was_closed_while_idle_costs_no_attempt() {
         assert_eq!(post(&client, server.port, Bytes::new()).await.result.expect("an answer").status, 200);
     }
     assert_eq!(server.requests(), 20, "each request arrived once");
+    // One that is closed in answer to a request: whether it was read is not known, and a new connection settles it.
+    let server = Server::start(Script::answers(&[OK, ""]).then_close()).await;
+    for _ in 0..2 {
+        assert_eq!(post(&client, server.port, Bytes::new()).await.result.expect("an answer").status, 200);
+    }
+    assert_eq!((server.requests(), server.connections()), (3, 2));
+    // A new connection is the receiver's own failure.
+    let server = Server::start(Script::answers(&[""]).then_close()).await;
+    assert!(matches!(post(&client, server.port, Bytes::new()).await.result, Err(Failure::Broken(_))));
+    assert_eq!(server.requests(), 1);
 }
 
 #[tokio::test]
