@@ -88,6 +88,7 @@ fn new_event() -> NewEvent {
         received_at: now(),
         chain: None,
         git_ref: Some("refs/heads/main".to_owned()),
+        object: None,
     };
     NewEvent { event, payload: Packed::pack(&push()), dedupe: None, decided: None, counts: false }
 }
@@ -95,7 +96,8 @@ fn new_event() -> NewEvent {
 /// Events in the journal, each owed to every hook.
 pub(crate) async fn fill(store: &SharedStore, hooks: &[HookId], number: usize) -> anyhow::Result<()> {
     let deliver = hooks.to_vec();
-    let decide = Arc::new(move |_: &Event, _: &mut Chain| FannedOut { deliver: deliver.clone(), skip: Vec::new() });
+    let decide =
+        Arc::new(move |_: &Event, _: &mut Chain| FannedOut { deliver: deliver.clone(), ..FannedOut::default() });
     let version = store.directory_version().await?;
     let mut left = number;
     while left > 0 {
@@ -122,7 +124,8 @@ pub(crate) async fn disk(engine: &Engine) -> anyhow::Result<()> {
     let per_event = (size(engine, &place, "events").await? - empty) / NUMBER as u64;
     let version = store.directory_version().await?;
     let deliver = hooks.clone();
-    let decide = Arc::new(move |_: &Event, _: &mut Chain| FannedOut { deliver: deliver.clone(), skip: Vec::new() });
+    let decide =
+        Arc::new(move |_: &Event, _: &mut Chain| FannedOut { deliver: deliver.clone(), ..FannedOut::default() });
     while store.fan_out(500, now(), version, decide.clone()).await?.events > 0 {}
     let before = size(engine, &place, "attempts").await?;
     attempt_all(&store).await?;

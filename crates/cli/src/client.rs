@@ -43,6 +43,7 @@ async fn call(
         headers,
         body: Bytes::from(body),
         verify_tls: true,
+        certificate: None,
     };
     let report = client.call(call, |_| Ok::<(), &str>(())).await;
     report.result.map_err(|failure| anyhow::anyhow!("{failure}"))

@@ -140,6 +140,7 @@ pub(crate) mod tests {
             received_at: Timestamp::from_seconds(20),
             chain: None,
             git_ref: Some(git_ref.to_owned()),
+            object: None,
         }
     }
 

@@ -1,11 +1,13 @@
 //! Events: what happened, once, as the journal keeps it.
 
+mod object;
 mod skim;
 
+pub use object::object_key;
 pub use skim::{BodyError, MAX_DEPTH, Skim};
 use uuid::Uuid;
 
-use crate::ids::{EventId, ReceiverId};
+use crate::ids::{EventId, ObjectKey, ReceiverId};
 use crate::scope::Place;
 use crate::{Timestamp, Trigger};
 
@@ -39,6 +41,8 @@ pub struct Event {
     pub chain: Option<Uuid>,
     /// Full name of the ref for pushes (`refs/heads/main`), for branch filters.
     pub git_ref: Option<String>,
+    /// What it is about. Only known while some hook wants its events in order.
+    pub object: Option<ObjectKey>,
 }
 
 impl Event {

@@ -2,6 +2,7 @@
 
 pub mod body_template;
 pub mod branch_filter;
+mod certificate;
 pub mod edit;
 pub mod past;
 pub mod url;
@@ -10,6 +11,7 @@ pub mod values;
 use uuid::Uuid;
 
 pub use branch_filter::BranchFilter;
+pub use certificate::ClientCertificate;
 pub use edit::HookEdit;
 pub use past::PastHook;
 pub use url::HookUrl;
@@ -52,6 +54,10 @@ pub struct Hook {
     pub body_template: Option<String>,
     /// When a delivery is tried again, if not as the settings say.
     pub retry: Option<OwnRetry>,
+    /// Whether events about one object go to it one after the other: the next when the one before is delivered or given up.
+    pub ordered: bool,
+    /// What it is shown when it asks for a certificate, instead of the instance's.
+    pub client_certificate: Option<ClientCertificate>,
     /// Shown name.
     pub name: Option<String>,
     /// Free text.
@@ -85,6 +91,8 @@ impl Hook {
             url_variables: NamedValues::default(),
             body_template: None,
             retry: None,
+            ordered: false,
+            client_certificate: None,
             name: None,
             description: None,
             uuid,

@@ -46,6 +46,8 @@ integer_id! {
     AttemptId,
     /// A receiver of ours that GitLab posts to. The default one has the id 1.
     ReceiverId,
+    /// What an event is about, as a digest: the same for all events of one issue, merge request, branch and so on.
+    ObjectKey,
 }
 
 uuid_id! {

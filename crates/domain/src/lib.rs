@@ -36,7 +36,7 @@ pub mod signature;
 pub mod time;
 pub mod trigger;
 
-pub use ids::{AttemptId, DeliveryId, EventId, GroupId, HookId, NodeId, ProjectId, ReceiverId};
+pub use ids::{AttemptId, DeliveryId, EventId, GroupId, HookId, NodeId, ObjectKey, ProjectId, ReceiverId};
 pub use secret::Secret;
 pub use time::Timestamp;
 pub use trigger::{Trigger, TriggerSet};

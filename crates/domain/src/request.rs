@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::event::Event;
 use crate::hook::body_template::{self, TemplateError};
-use crate::hook::{Hook, HookUrl};
+use crate::hook::{ClientCertificate, Hook, HookUrl};
 use crate::recursion::begun_by;
 use crate::scope::Scope;
 use crate::signature::hub_signature;
@@ -28,6 +28,8 @@ pub struct Request {
     pub body: Bytes,
     /// Whether the certificate is checked.
     pub verify_tls: bool,
+    /// What a receiver is shown that asks for a certificate, instead of the instance's.
+    pub client_certificate: Option<ClientCertificate>,
 }
 
 /// Builds the request of one attempt. The same delivery gives the same ids and body every time; only the timestamp and
@@ -86,7 +88,13 @@ pub fn build(
             headers.push((name.to_owned().into(), value.expose().to_owned()));
         }
     }
-    Ok(Request { url: hook.url.clone(), headers, body, verify_tls: hook.enable_ssl_verification })
+    Ok(Request {
+        url: hook.url.clone(),
+        headers,
+        body,
+        verify_tls: hook.enable_ssl_verification,
+        client_certificate: hook.client_certificate.clone(),
+    })
 }
 
 #[cfg(test)]

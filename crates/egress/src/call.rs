@@ -20,7 +20,7 @@ use crate::proxy::Proxy;
 use crate::resolve::Resolve;
 use crate::timing::{Timing, Trace};
 use crate::tls::Tls;
-use crate::trust::Trust;
+use crate::trust::{Presented, Trust};
 
 /// How much a receiver may cost us.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -74,6 +74,8 @@ pub struct Call<'a> {
     pub body: Bytes,
     /// Whether the certificate is checked.
     pub verify_tls: bool,
+    /// What is shown to a receiver that asks for a certificate, instead of the client's own.
+    pub certificate: Option<Presented<'a>>,
 }
 
 /// What a receiver answered, within bounds.
@@ -159,7 +161,13 @@ impl Client {
         if addresses.is_empty() {
             return Err(Failure::Dns("no address".to_owned()));
         }
-        let key = Key { https: call.https, host: call.host.to_owned(), port: call.port, verify_tls: call.verify_tls };
+        let key = Key {
+            https: call.https,
+            host: call.host.to_owned(),
+            port: call.port,
+            verify_tls: call.verify_tls,
+            certificate: call.certificate.as_ref().map(|certificate| certificate.digest),
+        };
         let mut request = request(&call)?;
         trace.enter(Stage::Waiting);
         while let Some((mut link, judged)) = self.pool.take(&key, &addresses) {
@@ -190,7 +198,13 @@ impl Client {
                 Err(Exchange::Failed(failure)) => return Err(failure),
             }
         }
-        let way = Way { tls: &self.tls, limits: &self.limits, proxy: self.proxy.as_ref(), resolver: &*self.resolver };
+        let way = Way {
+            tls: &self.tls,
+            certificate: call.certificate.as_ref(),
+            limits: &self.limits,
+            proxy: self.proxy.as_ref(),
+            resolver: &*self.resolver,
+        };
         let (mut link, judged) = connect(&way, &key, &addresses, trace).await?;
         *address = Some(judged).filter(|_| !by_name);
         trace.tls_version(link.tls_version);

@@ -3,7 +3,6 @@
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -22,6 +21,7 @@ use crate::proxy::{Proxy, tunnel};
 use crate::resolve::Resolve;
 use crate::timing::Trace;
 use crate::tls::Tls;
+use crate::trust::Presented;
 
 /// What can be read and written, encrypted or not.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -84,6 +84,7 @@ impl Drive<'_> {
 /// How connections are opened.
 pub(crate) struct Way<'a> {
     pub(crate) tls: &'a Tls,
+    pub(crate) certificate: Option<&'a Presented<'a>>,
     pub(crate) limits: &'a Limits,
     pub(crate) proxy: Option<&'a Proxy>,
     pub(crate) resolver: &'a dyn Resolve,
@@ -136,14 +137,16 @@ async fn reach<B>(
 }
 
 async fn open<B>(way: &Way<'_>, key: &Key, stream: Box<dyn Stream>, trace: &mut Trace) -> Result<Link, Failure<B>> {
-    let Way { tls, limits, .. } = way;
+    let Way { tls, limits, certificate, .. } = way;
     let mut tls_version = None;
     let stream: Box<dyn Stream> = if key.https {
         trace.enter(Stage::Handshaking);
-        let config = if key.verify_tls { &tls.checked } else { &tls.unchecked };
+        let configs = tls.configs(*certificate).await;
+        let configs = configs.map_err(|error| Failure::Request(format!("the client certificate {error}")))?;
+        let config = if key.verify_tls { configs.checked } else { configs.unchecked };
         let host = key.host.trim_end_matches('.').trim_matches(['[', ']']);
         let name = ServerName::try_from(host.to_owned()).map_err(|error| Failure::Tls(error.to_string()))?;
-        let connector = TlsConnector::from(Arc::clone(config));
+        let connector = TlsConnector::from(config);
         let stream = connector.connect(name, stream).await.map_err(|error| Failure::Tls(innermost(&error)))?;
         tls_version = stream.get_ref().1.protocol_version().and_then(|version| version.as_str());
         Box::new(stream)

@@ -21,6 +21,8 @@ pub(crate) struct Key {
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) verify_tls: bool,
+    /// Digest of the client certificate, if it is not the usual one.
+    pub(crate) certificate: Option<[u8; 32]>,
 }
 
 #[derive(Default)]

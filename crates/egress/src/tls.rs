@@ -1,16 +1,30 @@
 //! TLS towards receivers: the system's certificate authorities, TLS 1.2 and later, and the switch that turns checking
-//! off for one hook, as GitLab's does.
+//! off for one hook, as GitLab's does. A hook can show a client certificate of its own.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::trust::{Identity, Trust};
+use crate::trust::{Identity, PemError, Presented, Trust};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-/// The two configurations. Connections made with one are never used for the other: they are keyed apart in the pool.
+/// What connections are made with.
 pub(crate) struct Tls {
+    provider: Arc<CryptoProvider>,
+    roots: Arc<RootCertStore>,
+    usual: Configs,
+    /// With certificates of hooks of their own, by digest.
+    own: Mutex<HashMap<[u8; 32], Configs>>,
+}
+
+/// Certificates that are kept ready for use. Beyond that they are read anew.
+const MOST_OWN: usize = 256;
+
+/// The two configurations. Connections made with one are never used for the other: they are keyed apart in the pool.
+#[derive(Clone)]
+pub(crate) struct Configs {
     pub(crate) checked: Arc<ClientConfig>,
     pub(crate) unchecked: Arc<ClientConfig>,
 }
@@ -27,10 +41,42 @@ impl Tls {
         for root in trust.roots {
             roots.add(root)?;
         }
+        let roots = Arc::new(roots);
+        let usual = Configs::new(&provider, &roots, trust.identity)?;
+        Ok(Self { provider, roots, usual, own: Mutex::default() })
+    }
+
+    /// The configurations for a hook with or without a certificate of its own.
+    pub(crate) async fn configs(&self, own: Option<&Presented<'_>>) -> Result<Configs, PemError> {
+        let Some(own) = own else { return Ok(self.usual.clone()) };
+        if let Some(known) = self.own.lock().unwrap_or_else(PoisonError::into_inner).get(&own.digest) {
+            return Ok(known.clone());
+        }
+        // A key that is encrypted can take a second to open.
+        let (pem, password) = (own.pem.to_owned(), own.password.to_owned());
+        let read = tokio::task::spawn_blocking(move || Identity::from_pem(pem.as_bytes(), &password));
+        let identity = read.await.map_err(|error| PemError::Damaged(error.to_string()))??;
+        let configs = Configs::new(&self.provider, &self.roots, Some(identity));
+        let configs = configs.map_err(|error| PemError::Damaged(error.to_string()))?;
+        let mut known = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_OWN {
+            known.clear();
+        }
+        known.insert(own.digest, configs.clone());
+        Ok(configs)
+    }
+}
+
+impl Configs {
+    fn new(
+        provider: &Arc<CryptoProvider>,
+        roots: &Arc<RootCertStore>,
+        identity: Option<Identity>,
+    ) -> Result<Self, Error> {
         let builder = || ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
-        let checked = builder()?.with_root_certificates(roots);
+        let checked = builder()?.with_root_certificates(roots.clone());
         let unchecked = builder()?.dangerous().with_custom_certificate_verifier(Arc::new(Unchecked(provider.clone())));
-        let (checked, unchecked) = match trust.identity {
+        let (checked, unchecked) = match identity {
             Some(Identity { certificates, key }) => (
                 checked.with_client_auth_cert(certificates.clone(), key.clone_key())?,
                 unchecked.with_client_auth_cert(certificates, key)?,

@@ -1,8 +1,12 @@
 //! Whom we trust beyond the system's authorities, and who we say we are: read from PEM files.
 
 use pkcs8::EncryptedPrivateKeyInfoRef;
+use pkcs8::pkcs5::EncryptionScheme;
+use pkcs8::pkcs5::pbes2::ScryptParams;
+use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::CertifiedKey;
 
 /// Beyond the system's authorities, nobody; and no certificate of our own.
 #[derive(Default)]
@@ -17,6 +21,16 @@ pub struct Trust {
 pub struct Identity {
     pub(crate) certificates: Vec<CertificateDer<'static>>,
     pub(crate) key: PrivateKeyDer<'static>,
+}
+
+/// A client certificate that is shown for one call, instead of the usual one: a PEM text as [`Identity::from_pem`] reads it.
+pub struct Presented<'a> {
+    /// What tells it from others.
+    pub digest: [u8; 32],
+    /// Certificates and key.
+    pub pem: &'a str,
+    /// What opens the key; empty when it is not encrypted.
+    pub password: &'a str,
 }
 
 /// Why a PEM text is of no use.
@@ -37,6 +51,14 @@ pub enum PemError {
     /// The password is wrong, or the encryption is none that is read.
     #[error("has a key that this password does not open")]
     WrongPassword,
+    /// Opening it would take seconds of work, or a lot of memory.
+    #[error(
+        "has a key that is encrypted with more effort than we make; convert it (openssl pkcs8 -topk8 -v2 aes-256-cbc)"
+    )]
+    TooCostly,
+    /// Key and certificate are not a pair.
+    #[error("has a key that is not the certificate's; the certificate itself comes first, then those above it")]
+    NotAPair,
     /// Damaged.
     #[error("is damaged: {0}")]
     Damaged(String),
@@ -61,8 +83,26 @@ impl Identity {
     pub fn from_pem(pem: &[u8], password: &str) -> Result<Self, PemError> {
         // The key first: an old form of it confuses whoever looks for certificates.
         let key = key(pem, password)?;
-        Ok(Self { certificates: certificates(pem)?, key })
+        let certificates = certificates(pem)?;
+        match CertifiedKey::from_der(certificates.clone(), key.clone_key(), &ring::default_provider()) {
+            Ok(_) => Ok(Self { certificates, key }),
+            Err(rustls::Error::InconsistentKeys(_)) => Err(PemError::NotAPair),
+            Err(error) => Err(PemError::Damaged(error.to_string())),
+        }
     }
+}
+
+/// Iterations, and bytes of memory, that opening a key may take: a second's work, and far more than usual tools ask for.
+const MOST_ITERATIONS: u32 = 1_000_000;
+const MOST_MEMORY: u64 = 64 << 20;
+
+fn is_costly(scheme: &EncryptionScheme) -> bool {
+    let Some(parameters) = scheme.pbes2() else { return true };
+    if let Some(kdf) = parameters.kdf.pbkdf2() {
+        return kdf.iteration_count > MOST_ITERATIONS;
+    }
+    let memory = |kdf: &ScryptParams| kdf.cost_parameter.saturating_mul(u64::from(kdf.block_size) * 128);
+    parameters.kdf.scrypt().is_none_or(|kdf| memory(kdf) > MOST_MEMORY || kdf.parallelization > 16)
 }
 
 fn key(pem: &[u8], password: &str) -> Result<PrivateKeyDer<'static>, PemError> {
@@ -83,6 +123,9 @@ fn key(pem: &[u8], password: &str) -> Result<PrivateKeyDer<'static>, PemError> {
     let damaged = |error: String| PemError::Damaged(error);
     let (_, sealed) = pkcs8::SecretDocument::from_pem(block).map_err(|error| damaged(error.to_string()))?;
     let sealed = EncryptedPrivateKeyInfoRef::try_from(sealed.as_bytes()).map_err(|error| damaged(error.to_string()))?;
+    if is_costly(&sealed.encryption_algorithm) {
+        return Err(PemError::TooCostly);
+    }
     let opened = sealed.decrypt(password).map_err(|_| PemError::WrongPassword)?;
     Ok(PrivatePkcs8KeyDer::from(opened.as_bytes().to_vec()).into())
 }

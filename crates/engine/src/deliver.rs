@@ -13,7 +13,7 @@ pub mod transport;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quickdraw_store::deliveries::{Claimed, Finished, Settlement};
+use quickdraw_store::deliveries::{Claimed, Finished, Line, Settlement};
 use tokio::sync::mpsc;
 
 use crate::belt::Belt;
@@ -23,6 +23,8 @@ use crate::{telemetry, worker};
 const SETTLE_BATCH: usize = 256;
 /// How often a settle is tried again, and after what pause.
 const SETTLE_AGAIN: usize = 3;
+/// Lines that are found together.
+const LINES: usize = 1000;
 const SETTLE_PAUSE: Duration = Duration::from_millis(200);
 
 /// What this node delivers at the moment.
@@ -49,11 +51,40 @@ impl Deliveries {
         if !self.belt.flow.has_learnt(version) {
             self.belt.learn_health().await?;
         }
+        self.move_up().await?;
         let (now, lease) = (self.belt.clock.now(), self.belt.settings.lease);
         let claim = self.belt.flow.claim(&self.belt.index(), self.belt.node, now, lease);
         let Some(claim) = claim else { return Ok(()) };
         let claimed = self.belt.store.claim_deliveries(claim.clone()).await?;
         self.belt.flow.claimed(&claim, claimed);
+        Ok(())
+    }
+
+    /// Moves up whoever is next in the lines of hooks that want their events in order.
+    async fn move_up(&self) -> anyhow::Result<()> {
+        let (mut lines, all) = self.belt.flow.take_lines();
+        if all {
+            let waiting = self.belt.store.waiting_lines(LINES).await;
+            if waiting.as_ref().map_or(true, |found| found.len() == LINES) {
+                self.belt.flow.look_at_lines();
+            }
+            match waiting {
+                Ok(waiting) => lines.extend(waiting),
+                Err(error) => {
+                    self.belt.flow.lined_up(lines);
+                    return Err(error.into());
+                }
+            }
+        }
+        if lines.is_empty() {
+            return Ok(());
+        }
+        // In one order everywhere, so that two nodes do not wait for each other.
+        lines.sort_unstable_by_key(|line| (line.hook, line.object));
+        if let Err(error) = self.belt.store.move_up(lines.clone()).await {
+            self.belt.flow.lined_up(lines);
+            return Err(error.into());
+        }
         Ok(())
     }
 
@@ -128,6 +159,7 @@ impl Deliveries {
         let lost = settlements.into_iter().flatten().filter(|settlement| settlement.state.is_none()).count();
         metrics::counter!(telemetry::LOST_LEASES).increment(lost as u64);
         let changes = self.belt.flow.settled(claimed.iter().map(|claimed| claimed.hook), settlements);
+        self.belt.flow.lined_up(claimed.iter().zip(settlements.into_iter().flatten()).filter_map(left));
         self.show_in_flight();
         if !changes.is_empty() {
             self.belt.tell(changes, &finished.iter().map(|one| (one.hook, one.outcome)).collect()).await;
@@ -163,6 +195,11 @@ impl Deliveries {
         let count = u32::try_from(self.in_flight()).unwrap_or(u32::MAX);
         metrics::gauge!(telemetry::IN_FLIGHT).set(f64::from(count));
     }
+}
+
+/// The line in which somebody may move up, because a delivery is final.
+pub(crate) fn left((claimed, settlement): (&Claimed, &Settlement)) -> Option<Line> {
+    claimed.line.filter(|_| settlement.state.is_some_and(|state| !state.is_owed()))
 }
 
 impl Belt {

@@ -30,6 +30,7 @@ pub struct Index {
     by_scope: HashMap<Scope, Vec<Arc<Hook>>>,
     projects: HashMap<ProjectId, GroupId>,
     parents: HashMap<GroupId, Option<GroupId>>,
+    some_ordered: bool,
 }
 
 impl Index {
@@ -45,6 +46,7 @@ impl Index {
         for entry in &directory.hooks {
             let hook = Arc::new(entry.hook.clone());
             index.newest_hook = index.newest_hook.max(hook.created_at);
+            index.some_ordered |= hook.ordered;
             index.by_scope.entry(hook.scope).or_default().push(Arc::clone(&hook));
             let host: Arc<str> = hook.url.authority().into();
             index.by_host.entry(Arc::clone(&host)).or_default().push(hook.id);
@@ -96,6 +98,18 @@ impl Index {
         !self.hooks.is_empty() && self.in_hearing(place).any(|hook| selects(hook, trigger))
     }
 
+    /// Whether some hook wants its events in order, wherever.
+    #[must_use]
+    pub const fn some_ordered(&self) -> bool {
+        self.some_ordered
+    }
+
+    /// Whether a hook that wants its events in order hears of this: is it worth looking what the event is about?
+    #[must_use]
+    pub fn is_heard_in_order(&self, place: Place, trigger: Trigger) -> bool {
+        self.some_ordered && self.in_hearing(place).any(|hook| hook.ordered && selects(hook, trigger))
+    }
+
     /// The projects of a group and of all groups below it, the newest first.
     #[must_use]
     pub fn projects_in(&self, group: GroupId) -> Vec<ProjectId> {
@@ -121,6 +135,9 @@ impl Index {
                         chain.add(hook.id);
                     }
                     audience.deliver.push(hook.id);
+                    if hook.ordered && event.object.is_some() {
+                        audience.in_order.push(hook.id);
+                    }
                 }
                 Decision::Skip(reason) => audience.skip.push((hook.id, reason)),
                 Decision::NotSelected => {}

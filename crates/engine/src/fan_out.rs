@@ -27,6 +27,10 @@ impl Belt {
                 self.refresh_directory().await?;
                 continue;
             }
+            if count.events > 0 && self.index().some_ordered() {
+                // Some may stand in lines now, and those in lines may have waited for this.
+                self.flow.look_at_lines();
+            }
             if count.deliveries > 0 {
                 self.wakes.deliver.notify_one();
             }

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
 use quickdraw_domain::delivery::Tally;
-use quickdraw_domain::event::{DedupeKey, Event, Source};
+use quickdraw_domain::event::{DedupeKey, Event, Source, object_key};
 use quickdraw_domain::recursion::Chain;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{DeliveryId, EventId, Timestamp, Trigger};
-use quickdraw_store::deliveries::Claimed;
+use quickdraw_store::deliveries::{Claimed, Line};
 use quickdraw_store::events::{Appended, Chains, Decided, NewEvent};
 use quickdraw_store::{Error, Packed};
 use tokio::sync::{Mutex, mpsc, oneshot};
@@ -94,6 +94,7 @@ impl Belt {
 
     fn new_event(&self, arrival: Arrival<'_>) -> NewEvent {
         let now: Timestamp = self.clock.now();
+        let in_order = self.index().is_heard_in_order(arrival.place, arrival.trigger);
         NewEvent {
             // Packing happens here, on the caller's thread: the committers only put batches together.
             payload: Packed::pack(arrival.body),
@@ -108,6 +109,7 @@ impl Belt {
                 received_at: now,
                 chain: arrival.chain,
                 git_ref: arrival.git_ref,
+                object: in_order.then(|| object_key(arrival.trigger, arrival.place, arrival.body)).flatten(),
             },
         }
     }
@@ -123,8 +125,10 @@ impl Belt {
             metrics::counter!(telemetry::EVENTS, "trigger" => new.event.trigger.row().name).increment(1);
         }
         let taken = self.decide(&mut events).await;
+        let lines: Vec<Line> = events.iter().flat_map(lines).collect();
         match self.store.append_events(events).await {
             Ok(appended) => {
+                self.flow.lined_up(lines);
                 // Receivers first: nobody's answer is worth more than a delivery, and both are on disk.
                 self.hand_over(&appended, taken);
                 for (answer, appended) in answers.into_iter().zip(appended) {
@@ -166,7 +170,7 @@ impl Belt {
             let audience = index.audience(&new.event, chain, &self.rates, &off);
             let (hooks, look) = match audience.deliver.as_slice() {
                 [] => (Vec::new(), false),
-                deliver => self.flow.take(&index, deliver, now),
+                deliver => self.flow.take(&index, deliver, &audience.in_order, now),
             };
             let claimed = hooks.iter().map(|hook| Claimed {
                 delivery: DeliveryId::of(new.event.id, *hook),
@@ -176,6 +180,7 @@ impl Belt {
                 lease_until,
                 event: new.event.clone(),
                 payload: new.payload.clone(),
+                line: None,
             });
             let taken = (claimed.collect(), look && hooks.len() < audience.deliver.len());
             new.decided = Some(Decided { version: index.version(), audience, taken: hooks, lease_until, now });
@@ -221,4 +226,12 @@ impl Belt {
     pub(crate) fn close_ingest(&self) {
         self.ingest.queue.write().unwrap_or_else(PoisonError::into_inner).take();
     }
+}
+
+/// The lines at whose ends an event stands.
+fn lines(new: &NewEvent) -> impl Iterator<Item = Line> + '_ {
+    let hooks = new.decided.iter().flat_map(|decided| &decided.audience.in_order);
+    hooks
+        .zip(std::iter::repeat(new.event.object))
+        .filter_map(|(hook, object)| Some(Line { hook: *hook, object: object? }))
 }

@@ -64,6 +64,7 @@ impl Belt {
             let finished = page.is_empty();
             let step = Step { replay: replay.id, from: cursor, to: last, looked_at, chosen, finished };
             if self.store.advance_replay(step, now).await? > 0 {
+                self.flow.look_at_lines();
                 self.wakes.deliver.notify_one();
             }
             if finished {

@@ -35,6 +35,8 @@ impl Belt {
         self.refresh_directory().await?;
         self.learn_health().await?;
         self.store.cancel_orphans(self.clock.now(), ORPHAN_BATCH).await?;
+        // Somebody may have left a line on a node that stopped before it could tell.
+        self.flow.look_at_lines();
         let backlog = self.store.backlog().await?;
         let gauge = |name, value: i64| metrics::gauge!(name).set(precise(value));
         gauge(telemetry::OWED, backlog.owed);
@@ -68,6 +70,7 @@ impl Belt {
                 }
             }
             if count > 0 {
+                self.flow.look_at_lines();
                 metrics::counter!(telemetry::DROPPED, "reason" => held.reason.word()).increment(count as u64);
                 tracing::warn!(hook.id = %hook, "gave up {count} deliveries of hook {hook}, which is disabled");
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use quickdraw_domain::audience::SkipReason;
-use quickdraw_domain::delivery::{State, Tally};
+use quickdraw_domain::delivery::{self, State, Tally};
 use quickdraw_domain::event::Event;
 use quickdraw_domain::health::Health;
 use quickdraw_domain::outcome::Outcome;
@@ -14,7 +14,7 @@ use quickdraw_domain::phases::Phases;
 use quickdraw_domain::retry::{Chance, RetryPolicy};
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::settle::{Attempted, Occasion, Policies};
-use quickdraw_domain::{DeliveryId, EventId, HookId, NodeId, Timestamp};
+use quickdraw_domain::{DeliveryId, EventId, HookId, NodeId, ObjectKey, Timestamp};
 
 use crate::error::Result;
 use crate::lists::Scanned;
@@ -56,6 +56,17 @@ pub struct Claimed {
     pub event: Event,
     /// Its body.
     pub payload: Packed,
+    /// The line it stands in, if its hook wanted events in order when it was made.
+    pub line: Option<Line>,
+}
+
+/// Deliveries of one hook that are about one object: one of them is attempted, the others are parked.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Line {
+    /// For whom.
+    pub hook: HookId,
+    /// About what.
+    pub object: ObjectKey,
 }
 
 /// What an attempt left to be recorded. The request is not: it follows from event, hook and attempt.
@@ -175,13 +186,16 @@ pub struct DeliveryFilter {
     pub event: Option<EventId>,
     /// Only for this hook.
     pub hook: Option<HookId>,
-    /// Only in the state of this code.
+    /// Only in the state of this code; [`ASKED_PARKED`] for parked ones.
     pub state: Option<i16>,
     /// Only older than this one: the cursor.
     pub before: Option<DeliveryId>,
     /// Most rows.
     pub limit: usize,
 }
+
+/// What a filter calls parked deliveries. It is never stored.
+pub const ASKED_PARKED: i16 = 5;
 
 /// How much is owed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -208,6 +222,11 @@ pub trait Deliveries {
         now: Timestamp,
         policies: Arc<Policies>,
     ) -> Result<Vec<Settlement>>;
+    /// In each of these lines, makes the oldest parked delivery due if nobody stands before it. It stays parked while an older
+    /// event of any kind waits for its fan-out, because that may belong in the line too.
+    async fn move_up(&self, lines: Vec<Line>) -> Result<()>;
+    /// Lines in which all are parked, at most `limit`.
+    async fn waiting_lines(&self, limit: usize) -> Result<Vec<Line>>;
     /// Takes one delivery under a lease, whatever its state, to be attempted once more by hand. `None` when it is not
     /// there, or somebody holds it.
     async fn lease_delivery(&self, id: DeliveryId, lease_until: Timestamp) -> Result<Option<Claimed>>;
@@ -237,4 +256,10 @@ pub(crate) fn id_range(event: EventId) -> (DeliveryId, DeliveryId) {
     low[..6].copy_from_slice(&event.0.as_bytes()[..6]);
     high[..6].copy_from_slice(&event.0.as_bytes()[..6]);
     (DeliveryId(uuid::Uuid::from_bytes(low)), DeliveryId(uuid::Uuid::from_bytes(high)))
+}
+
+/// When a parked delivery is due. Lines are in the order of their events' ids.
+pub(crate) fn parked_at(event: EventId) -> i64 {
+    let milliseconds = event.0.as_u64_pair().0 >> 16;
+    delivery::PARKED + i64::try_from(milliseconds).unwrap_or(0) * 1000
 }

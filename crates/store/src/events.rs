@@ -79,6 +79,8 @@ impl Appended {
 pub struct FannedOut {
     /// Hooks that are owed a delivery.
     pub deliver: Vec<HookId>,
+    /// Those of them that want their events in order: the delivery goes to the end of its line.
+    pub in_order: Vec<HookId>,
     /// Hooks that asked for it and do not get it.
     pub skip: Vec<(HookId, SkipReason)>,
 }

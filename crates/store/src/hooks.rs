@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::health::Health;
-use quickdraw_domain::hook::{BranchFilter, Hook, HookUrl, NamedValues, PastHook};
+use quickdraw_domain::hook::{BranchFilter, ClientCertificate, Hook, HookUrl, NamedValues, PastHook};
 use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
@@ -70,9 +70,11 @@ pub(crate) struct StoredHook {
     pub(crate) previous_signing_until: Option<i64>,
     pub(crate) custom_headers: Option<Vec<u8>>,
     pub(crate) url_variables: Option<Vec<u8>>,
+    pub(crate) client_certificate: Option<Vec<u8>>,
 }
 
 const PAST: &str = "a hook's past settings";
+const CERTIFICATE: &str = "a hook's client certificate";
 
 /// What history keeps of this version of a hook, sealed.
 pub(crate) fn seal_past(ring: &Ring, hook: &Hook) -> Result<Vec<u8>> {
@@ -94,6 +96,7 @@ pub(crate) struct OpenedHook {
     pub(crate) previous_signing_token: Option<(SigningToken, Timestamp)>,
     pub(crate) custom_headers: NamedValues,
     pub(crate) url_variables: NamedValues,
+    pub(crate) client_certificate: Option<ClientCertificate>,
 }
 
 impl StoredHook {
@@ -110,6 +113,11 @@ impl StoredHook {
         };
         let signing = hook.signing_token.as_ref().map(|token| seal("signing_token", token.to_text().expose()));
         let previous = hook.previous_signing_token.as_ref();
+        let seal_certificate = |certificate: &ClientCertificate| -> Result<Vec<u8>> {
+            let pair = (certificate.pem.expose(), certificate.password.as_ref().map(Secret::expose));
+            let text = serde_json::to_string(&pair).map_err(|_| Error::Damaged(CERTIFICATE))?;
+            Ok(seal("client_certificate", &text)?)
+        };
         Ok(Self {
             url: seal("url", hook.url.as_typed())?,
             token: hook.token.as_ref().map(|token| seal("token", token.expose())).transpose()?,
@@ -120,6 +128,7 @@ impl StoredHook {
             previous_signing_until: previous.map(|(_, until)| until.as_micros()),
             custom_headers: seal_values("custom_headers", &hook.custom_headers)?,
             url_variables: seal_values("url_variables", &hook.url_variables)?,
+            client_certificate: hook.client_certificate.as_ref().map(seal_certificate).transpose()?,
         })
     }
 
@@ -153,6 +162,15 @@ impl StoredHook {
                 .zip(self.previous_signing_until.map(Timestamp::from_micros)),
             custom_headers: open_values("custom_headers", self.custom_headers)?,
             url_variables,
+            client_certificate: self
+                .client_certificate
+                .map(|value| -> Result<ClientCertificate> {
+                    let text = Secret::new(open("client_certificate", &value)?);
+                    let (pem, password): (String, Option<String>) =
+                        serde_json::from_str(text.expose()).map_err(|_| Error::Damaged(CERTIFICATE))?;
+                    Ok(ClientCertificate::new(Secret::new(pem), password.map(Secret::new)))
+                })
+                .transpose()?,
         })
     }
 }

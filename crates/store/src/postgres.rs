@@ -13,6 +13,7 @@ mod events;
 mod facts;
 mod hooks;
 mod insights;
+mod lines;
 mod nodes;
 mod partitions;
 mod replays;
@@ -44,6 +45,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (11, "as_sent", include_str!("migrations/postgres/0011_as_sent.sql")),
     (12, "replays", include_str!("migrations/postgres/0012_replays.sql")),
     (13, "claimed_attempts", include_str!("migrations/postgres/0013_claimed_attempts.sql")),
+    (14, "lines", include_str!("migrations/postgres/0014_lines.sql")),
 ];
 
 /// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.

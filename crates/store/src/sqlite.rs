@@ -18,6 +18,7 @@ mod facts;
 mod hooks;
 mod insights;
 mod keys;
+mod lines;
 mod nodes;
 mod readers;
 mod replays;
@@ -56,6 +57,7 @@ const MIGRATIONS: &[Migration] = &[
     (11, "as_sent", include_str!("migrations/sqlite/0011_as_sent.sql")),
     (12, "replays", include_str!("migrations/sqlite/0012_replays.sql")),
     (13, "claimed_attempts", include_str!("migrations/sqlite/0013_claimed_attempts.sql")),
+    (14, "lines", include_str!("migrations/sqlite/0014_lines.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[(1, "insights", include_str!("migrations/sqlite/0001_insights.sql"))];
 

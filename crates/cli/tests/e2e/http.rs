@@ -76,6 +76,15 @@ pub(crate) struct Sink {
 
 impl Sink {
     pub(crate) fn start(answer: impl Fn(usize) -> Option<u16> + Send + Sync + 'static) -> Self {
+        Self::serving(move |number, _| answer(number))
+    }
+
+    /// A receiver that answers by what it is told.
+    pub(crate) fn told_by(answer: impl Fn(&Got) -> Option<u16> + Send + Sync + 'static) -> Self {
+        Self::serving(move |_, got| answer(got))
+    }
+
+    fn serving(answer: impl Fn(usize, &Got) -> Option<u16> + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let got = Arc::new(Mutex::new(Vec::new()));
@@ -110,15 +119,15 @@ impl Sink {
     }
 }
 
-fn serve(mut stream: TcpStream, answer: &dyn Fn(usize) -> Option<u16>, kept: &Mutex<Vec<Got>>) {
+fn serve(mut stream: TcpStream, answer: &dyn Fn(usize, &Got) -> Option<u16>, kept: &Mutex<Vec<Got>>) {
     while let Some(got) = read_request(&mut stream) {
         let told: Vec<String> = got.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         let number = {
             let mut kept = kept.lock().expect("no panic");
-            kept.push(got);
+            kept.push(got.clone());
             kept.len()
         };
-        let Some(status) = answer(number) else {
+        let Some(status) = answer(number, &got) else {
             // Hang until the other side gives up.
             let _ = stream.read(&mut [0; 1]);
             return;

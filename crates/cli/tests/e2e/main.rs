@@ -4,6 +4,7 @@
 //! starts one); without it the PostgreSQL half is shown as ignored.
 
 mod access;
+mod certificates;
 mod chains;
 mod git;
 mod guard;
@@ -13,6 +14,7 @@ mod http;
 mod journey;
 mod kill;
 mod matrix;
+mod order;
 mod receivers;
 mod replays;
 mod rogues;
@@ -26,7 +28,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 28] = [
+    let checks: [(&str, Check); 30] = [
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
@@ -54,6 +56,8 @@ fn main() {
             "every_endpoint_answers_each_role_by_the_table_and_shows_no_secret",
             matrix::every_endpoint_answers_each_role_by_the_table_and_shows_no_secret,
         ),
+        ("a_failing_head_parks_its_own_object_and_no_other", order::a_failing_head_parks_its_own_object_and_no_other),
+        ("a_hook_shows_its_own_client_certificate", certificates::a_hook_shows_its_own_client_certificate),
         ("a_hooks_own_retries_are_its_own", hooks::a_hooks_own_retries_are_its_own),
         ("limits_and_bad_values_are_refused", hooks::limits_and_bad_values_are_refused),
         ("a_chain_of_events_does_not_come_back_to_a_hook", chains::a_chain_of_events_does_not_come_back_to_a_hook),

@@ -150,12 +150,15 @@ fn furnish(server: &Server, sink: &Sink, name: &str, secrets: &mut Vec<String>) 
     let group = number(&post("/api/v4/groups", json!({ "name": name, "path": name }))["id"]);
     let project = number(&post("/api/v4/projects", json!({ "name": "p", "namespace_id": group }))["id"]);
     let scopes = [format!("/api/v4/projects/{project}"), format!("/api/v4/groups/{group}"), "/api/v4".to_owned()];
+    let certificate = rcgen::generate_simple_self_signed([name.to_owned()]).expect("a certificate");
+    let key = certificate.signing_key.serialize_pem();
     let hook = json!({
         "url": format!("http://user:canary-password@127.0.0.1:{}/{{part}}", sink.port),
         "url_variables": [{ "key": "part", "value": "canary-part" }],
         "custom_headers": [{ "key": "X-Key", "value": "canary-header" }],
         "token": "canary-token",
         "signing_token": SIGNING,
+        "tls_client_cert": format!("{}{key}", certificate.cert.pem()),
         "push_events": true,
     });
     let hooks = scopes.each_ref().map(|scope| {
@@ -178,6 +181,8 @@ fn furnish(server: &Server, sink: &Sink, name: &str, secrets: &mut Vec<String>) 
         delivery = deliveries.first().and_then(|one| one["id"].as_str()).unwrap_or_default().to_owned();
         deliveries.len() >= 3 && deliveries.iter().all(|one| one["state"] == "delivered")
     });
+    // Two of its lines have the key itself.
+    secrets.extend(key.lines().skip(1).take(2).map(str::to_owned));
     let attempts = [0, 1].map(|at| {
         let log = server.get(&format!("{}/hooks/{}/events", scopes[at], hooks[at]));
         number(&log[0]["id"])

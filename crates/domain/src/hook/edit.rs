@@ -6,7 +6,7 @@ use super::body_template;
 use super::branch_filter::BranchFilter;
 use super::url::{HookUrl, UrlError};
 use super::values::ValueError;
-use super::{Hook, NamedValues};
+use super::{ClientCertificate, Hook, NamedValues};
 use crate::retry::OwnRetry;
 use crate::signature::SigningToken;
 use crate::{Secret, Timestamp, Trigger};
@@ -43,6 +43,10 @@ pub struct HookEdit {
     pub body_template: Option<Option<String>>,
     /// When a delivery is tried again.
     pub retry: Option<Option<OwnRetry>>,
+    /// Whether events about one object go one after the other.
+    pub ordered: Option<bool>,
+    /// The client certificate.
+    pub client_certificate: Option<Option<ClientCertificate>>,
     /// Shown name.
     pub name: Option<Option<String>>,
     /// Free text.
@@ -75,8 +79,8 @@ pub enum EditError {
 impl Hook {
     /// The hook with a change made.
     ///
-    /// When what is called changes, every secret that was set for the old address is dropped: token, signing token,
-    /// header values, and variables that the new URL does not get anew. Only what is typed in the same request stays
+    /// When what is called changes, every secret that was set for the old address is dropped: token, signing token, client
+    /// certificate, header values, and variables that the new URL does not get anew. Only what is typed in the same request stays
     /// (`security.md` decision 7; GitLab needed three tries: CVE-2022-4342, CVE-2023-0838, CVE-2023-2620). GitLab also
     /// drops headers that are sent in the same request; that surprises and protects nothing.
     ///
@@ -121,6 +125,7 @@ impl Hook {
             hook.token = None;
             hook.signing_token = None;
             hook.previous_signing_token = None;
+            hook.client_certificate = None;
             hook.custom_headers = typed_now(&edit.custom_headers).map_err(EditError::CustomHeaders)?;
             hook.url_variables = typed_now(&edit.url_variables).map_err(EditError::UrlVariables)?;
             hook.url = HookUrl::parse_with(&typed, &hook.url_variables)?;
@@ -148,6 +153,8 @@ impl Hook {
             return Err(EditError::BodyTemplate);
         }
         hook.retry = edit.retry.unwrap_or(hook.retry);
+        hook.ordered = edit.ordered.unwrap_or(hook.ordered);
+        hook.client_certificate = edit.client_certificate.unwrap_or(hook.client_certificate);
         hook.name = edit.name.unwrap_or(hook.name);
         hook.description = edit.description.unwrap_or(hook.description);
         hook.updated_at = now;

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use quickdraw_egress::{
-    Answer, Call, Client, Failure, Identity, Limits, Method, PemError, Report, Resolve, ResolveError, Stage, Trust,
+    Answer, Call, Client, Failure, Identity, Limits, Method, PemError, Presented, Report, Resolve, ResolveError, Stage,
+    Trust,
 };
 use server::{Script, Server};
 
@@ -64,6 +65,7 @@ async fn post(client: &Client, port: u16, body: Bytes) -> Report<&'static str> {
         headers: &headers,
         body,
         verify_tls: true,
+        certificate: None,
     };
     client.call(call, anything).await
 }
@@ -254,6 +256,7 @@ async fn a_refused_address_is_never_connected_to() {
             headers: &[],
             body: Bytes::new(),
             verify_tls: true,
+            certificate: None,
         };
         let report = client.call(call, judge).await;
         assert!(matches!(report.result, Err(Failure::Blocked("loopback"))));
@@ -290,6 +293,7 @@ async fn header_values_with_line_breaks_are_refused_at_the_last_gate() {
         headers: &headers,
         body: Bytes::new(),
         verify_tls: true,
+        certificate: None,
     };
     let report = client().call(call, anything).await;
     assert!(matches!(report.result, Err(Failure::Request(_))));
@@ -310,6 +314,7 @@ async fn certificates_are_checked_unless_the_hook_says_otherwise() {
         headers: &[],
         body: Bytes::new(),
         verify_tls,
+        certificate: None,
     };
     let ours =
         Client::new(limits(), resolver(&[&["127.0.0.1"]]), Trust { roots: vec![server.certificate()], identity: None })
@@ -348,10 +353,22 @@ async fn a_client_certificate_is_shown_to_who_asks_and_its_key_may_need_a_passwo
     assert_eq!(error(&sealed, "falling"), Some(PemError::WrongPassword));
     assert_eq!(error(&plain, ""), Some(PemError::NoCertificate));
     assert_eq!(error(&certificate, ""), Some(PemError::NoKey));
+    // Opening a key must not take for ever because somebody asked for that.
+    let parameters = pkcs8::pkcs5::pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(90_000_000, &[1; 16], [2; 16]);
+    let costly = pkcs8::EncryptedPrivateKeyInfoRef {
+        encryption_algorithm: parameters.expect("parameters").into(),
+        encrypted_data: pkcs8::der::asn1::OctetStringRef::new(&[0; 16]).expect("bytes"),
+    };
+    let costly = pkcs8::SecretDocument::encode_msg(&costly).expect("encoded");
+    let costly = costly.to_pem("ENCRYPTED PRIVATE KEY", pkcs8::LineEnding::LF).expect("PEM");
+    assert_eq!(error(&format!("{certificate}{}", costly.as_str()), "x"), Some(PemError::TooCostly));
+    let stranger = server::self_signed("stranger").signing_key.serialize_pem();
+    assert_eq!(error(&format!("{certificate}{stranger}"), ""), Some(PemError::NotAPair));
     let old = format!("{certificate}-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n");
     assert_eq!(error(&old, "x"), Some(PemError::OldEncryption));
 
-    let server = Server::start_mutual_tls(Script::answers(&[OK]), "hooks.example.com", own.cert.der().clone()).await;
+    let server =
+        Server::start_mutual_tls(Script::answers(&[OK, OK]), "hooks.example.com", own.cert.der().clone()).await;
     let call = |verify_tls| Call {
         method: Method::POST,
         https: true,
@@ -363,6 +380,7 @@ async fn a_client_certificate_is_shown_to_who_asks_and_its_key_may_need_a_passwo
         headers: &[],
         body: Bytes::new(),
         verify_tls,
+        certificate: None,
     };
     let client = |identity| {
         let roots = vec![server.certificate()];
@@ -378,4 +396,19 @@ async fn a_client_certificate_is_shown_to_who_asks_and_its_key_may_need_a_passwo
             assert!(report.result.is_ok(), "{:?}", report.result);
         }
     }
+    // One that a hook brings along is shown for its own calls, and its connections serve no other.
+    let pem = format!("{certificate}{plain}");
+    let client = client(None);
+    let own = |pem, digest| Some(Presented { digest, pem, password: "" });
+    for _ in 0..2 {
+        let report = client.call(Call { certificate: own(&pem, [1; 32]), ..call(true) }, anything).await;
+        assert!(report.result.is_ok(), "{:?}", report.result);
+    }
+    assert!(client.call(call(true), anything).await.result.is_err(), "nobody's");
+    let other = server::self_signed("other");
+    let other = format!("{}{}", other.cert.pem(), other.signing_key.serialize_pem());
+    let report = client.call(Call { certificate: own(&other, [2; 32]), ..call(true) }, anything).await;
+    assert!(report.result.is_err(), "{:?}", report.result);
+    let report = client.call(Call { certificate: own("nothing", [3; 32]), ..call(true) }, anything).await;
+    assert!(matches!(report.result, Err(Failure::Request(_))), "{:?}", report.result);
 }

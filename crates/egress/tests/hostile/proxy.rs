@@ -68,6 +68,7 @@ async fn post(client: &Client, https: bool) -> Report<&'static str> {
         headers: &[("X-Gitlab-Token".into(), "secret".to_owned())],
         body: Bytes::from_static(b"{}"),
         verify_tls: true,
+        certificate: None,
     };
     client.call(call, anything).await
 }
@@ -111,6 +112,7 @@ async fn a_proxy_that_looks_names_up_is_given_the_name_and_literal_addresses_are
         headers: &[],
         body: Bytes::new(),
         verify_tls: true,
+        certificate: None,
     };
     let report = client.call(call, |_| Err("private")).await;
     assert!(matches!(report.result, Err(Failure::Blocked("private"))));

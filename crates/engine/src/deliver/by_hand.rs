@@ -2,6 +2,7 @@
 //! are never tried again by themselves.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use anyhow::Context;
 use quickdraw_domain::delivery::Tally;
@@ -61,9 +62,10 @@ impl Belt {
             received_at: now,
             chain: None,
             git_ref: None,
+            object: None,
         };
         let lease_until = now.plus(self.settings.lease);
-        let audience = FannedOut { deliver: vec![hook.id], skip: Vec::new() };
+        let audience = FannedOut { deliver: vec![hook.id], ..FannedOut::default() };
         let decided = Decided { version: Decided::ALWAYS, audience, taken: vec![hook.id], lease_until, now };
         let payload = Packed::pack(body);
         let new = NewEvent {
@@ -78,12 +80,14 @@ impl Belt {
             anyhow::bail!("a test was not taken for what it is");
         };
         let delivery = DeliveryId::of(event.id, hook.id);
+        let tally = Tally::default();
         let claimed =
-            Claimed { delivery, hook: hook.id, tally: Tally::default(), fence: *fence, lease_until, event, payload };
-        self.attempt_by_hand(hook, claimed).await.context("the lease of a test was too short")
+            Claimed { delivery, hook: hook.id, tally, fence: *fence, lease_until, event, payload, line: None };
+        self.attempt_by_hand(hook, claimed, false).await.context("the lease of a test was too short")
     }
 
-    /// Sends a delivery once more, with its original bytes and ids, as a normal attempt.
+    /// Sends a delivery once more, with its original bytes and ids, as a normal attempt. One that is still owed goes on being
+    /// owed if it fails.
     ///
     /// # Errors
     /// The inner one says why it is refused; the outer one when the store fails.
@@ -96,33 +100,37 @@ impl Belt {
         if entry.health.status(now) != Status::Executable {
             return Ok(Err(ResendRefused::HookDisabled));
         }
-        if self.store.find_delivery(delivery).await?.is_none() {
+        let Some(known) = self.store.find_delivery(delivery).await? else {
             return Ok(Err(ResendRefused::Gone));
-        }
+        };
         let lease_until = now.plus(self.settings.lease);
         let Some(claimed) = self.store.lease_delivery(delivery, lease_until).await? else {
             return Ok(Err(ResendRefused::UnderWay));
         };
-        Ok(self.attempt_by_hand(&entry.hook, claimed).await.ok_or(ResendRefused::Gone))
+        let owed = known.state.is_owed();
+        Ok(self.attempt_by_hand(&entry.hook, claimed, owed).await.ok_or(ResendRefused::Gone))
     }
 
-    async fn attempt_by_hand(&self, hook: &Hook, claimed: Claimed) -> Option<ByHand> {
+    async fn attempt_by_hand(&self, hook: &Hook, claimed: Claimed, owed: bool) -> Option<ByHand> {
         self.flow.occupy(&self.index(), &claimed);
         let mut slot = Slot { belt: self, claimed: &claimed, ended: false };
         let mut finished = self.attempt_for(hook, &claimed).await?;
-        // By hand is once, whatever the hook's own policy.
-        finished.retry = None;
-        finished.occasion = Occasion::ByHand;
         slot.ended = true;
         let (outcome, record) = (finished.outcome, finished.record.clone());
-        let disable = self.settings.policies.disable;
-        let policies = std::sync::Arc::new(Policies { retry: RetryPolicy::gitlab(), disable });
+        let mut policies = self.settings.policies.clone();
+        if !owed {
+            // By hand is once, whatever the hook's own policy.
+            finished.retry = None;
+            finished.occasion = Occasion::ByHand;
+            policies = Arc::new(Policies { retry: RetryPolicy::gitlab(), disable: policies.disable });
+        }
         let settled = self.store.finish_attempts(vec![finished], self.clock.now(), policies).await;
         if let Err(error) = &settled {
             tracing::error!(%error, "failed to record an attempt by hand; its lease lapses");
         }
         std::mem::forget(slot);
         let changes = self.flow.settled(std::iter::once(claimed.hook), settled.as_deref().ok());
+        self.flow.lined_up(std::iter::once(&claimed).zip(settled.iter().flatten()).filter_map(super::left));
         self.tell(changes, &HashMap::from([(claimed.hook, outcome)])).await;
         // A hook that was re-enabled has deliveries waiting.
         self.wakes.deliver.notify_one();

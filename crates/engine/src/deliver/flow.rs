@@ -10,12 +10,15 @@ use std::time::Duration;
 
 use quickdraw_domain::health::{Health, Status};
 use quickdraw_domain::{DeliveryId, HookId, NodeId, Timestamp};
-use quickdraw_store::deliveries::{Claim, Claimed, Settlement};
+use quickdraw_store::deliveries::{Claim, Claimed, Line, Settlement};
 use tokio::sync::Notify;
 
 use super::slots::{SlotLimits, Slots};
 use crate::directory::Index;
 use crate::notices::Change;
+
+/// Lines that are remembered one by one.
+const MOST_LINES: usize = 10_000;
 
 pub(crate) struct Flow {
     state: Mutex<State>,
@@ -43,6 +46,10 @@ struct State {
     all_behind: bool,
     /// Hooks that the directory of this version does not know: made on another node a moment ago, or deleted.
     unknown: HashSet<HookId>,
+    /// Lines in which somebody may move up.
+    lines: HashSet<Line>,
+    /// Whether that may be so in any line.
+    all_lines: bool,
 }
 
 impl Flow {
@@ -59,6 +66,8 @@ impl Flow {
             behind: HashSet::new(),
             all_behind: true,
             unknown: HashSet::new(),
+            lines: HashSet::new(),
+            all_lines: true,
         };
         Self { state: Mutex::new(state), moved: Notify::new(), deadline }
     }
@@ -74,10 +83,45 @@ impl Flow {
 
     /// Which hooks' deliveries this node begins as soon as they are on disk: each has a slot from now on. And whether a claim
     /// has to look for the others, because too little is known of them; a hook that only lacks a slot is remembered.
-    pub(crate) fn take(&self, index: &Index, hooks: &[HookId], now: Timestamp) -> (Vec<HookId>, bool) {
+    /// What goes to the end of a line is never taken.
+    pub(crate) fn take(
+        &self,
+        index: &Index,
+        hooks: &[HookId],
+        in_order: &[HookId],
+        now: Timestamp,
+    ) -> (Vec<HookId>, bool) {
         let mut state = self.state();
-        let taken = hooks.iter().copied().filter(|hook| state.take(index, *hook, now)).collect();
+        let may_begin = |hook: &HookId| !in_order.contains(hook) && state.take(index, *hook, now);
+        let taken = hooks.iter().copied().filter(may_begin).collect();
         (taken, state.version != Some(index.version()))
+    }
+
+    /// In these lines somebody may move up: one has joined, or one has left.
+    pub(crate) fn lined_up(&self, lines: impl IntoIterator<Item = Line>) {
+        let mut state = self.state();
+        let before = state.lines.len();
+        state.lines.extend(lines);
+        if state.lines.len() > MOST_LINES {
+            // While no slot is free nobody looks at them; then a look at all is as good.
+            state.lines.clear();
+            state.all_lines = true;
+        } else if state.lines.len() > before {
+            drop(state);
+            self.moved.notify_one();
+        }
+    }
+
+    /// In any line somebody may move up.
+    pub(crate) fn look_at_lines(&self) {
+        self.state().all_lines = true;
+        self.moved.notify_one();
+    }
+
+    /// The lines to look at, and whether to look at all.
+    pub(crate) fn take_lines(&self) -> (Vec<Line>, bool) {
+        let mut state = self.state();
+        (state.lines.drain().collect(), std::mem::take(&mut state.all_lines))
     }
 
     /// An attempt by hand begins, whether there is a slot or not: people wait for it.
@@ -230,7 +274,8 @@ impl Flow {
             let left = state.left_at(index, index.host(*hook).map_or("", |host| &**host));
             state.kept_for(*hook) * 2 <= state.reserve(*hook) && state.offer(index, *hook, now, left) > 0
         };
-        state.slots.free().0 > 0 && (state.all_behind || state.behind.iter().any(hungry))
+        let lines = state.all_lines || !state.lines.is_empty();
+        state.slots.free().0 > 0 && (lines || state.all_behind || state.behind.iter().any(hungry))
     }
 
     /// What may be claimed now; `None` when there is no slot at all.

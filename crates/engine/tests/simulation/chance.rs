@@ -29,7 +29,8 @@ impl Dice {
 
 pub(crate) struct Manual {
     now: Mutex<Timestamp>,
-    counter: Mutex<u64>,
+    /// Of the newest id: its milliseconds, and how many there were.
+    newest: Mutex<(u64, u64)>,
     dice: Dice,
 }
 
@@ -38,7 +39,7 @@ pub(crate) const BEGINNING: Timestamp = Timestamp::from_seconds(1_790_000_000);
 
 impl Manual {
     pub(crate) fn new(dice: Dice) -> Arc<Self> {
-        Arc::new(Self { now: Mutex::new(BEGINNING), counter: Mutex::new(0), dice })
+        Arc::new(Self { now: Mutex::new(BEGINNING), newest: Mutex::new((0, 0)), dice })
     }
 
     pub(crate) fn advance(&self, by: Duration) {
@@ -65,9 +66,10 @@ impl Clock for Manual {
     }
 
     fn uuid(&self) -> Uuid {
-        let mut counter = self.counter.lock().expect("no panic");
-        *counter += 1;
-        let milliseconds = u64::try_from(self.now().as_micros() / 1000).expect("after 1970");
-        Uuid::from_u64_pair((milliseconds << 16) | 0x7000, (1 << 63) | *counter)
+        let now = u64::try_from(self.now().as_micros() / 1000).expect("after 1970");
+        let mut newest = self.newest.lock().expect("no panic");
+        // The real one does not go back either when the clock is set back.
+        *newest = (newest.0.max(now), newest.1 + 1);
+        Uuid::from_u64_pair((newest.0 << 16) | 0x7000, (1 << 63) | newest.1)
     }
 }

@@ -18,7 +18,7 @@ use quickdraw_engine::{Belt, Clock as _, Sent, Transport};
 
 use crate::chance::{Dice, Manual};
 use crate::database::{Database, Home, open};
-use crate::world::{belt, hook, project, push};
+use crate::parts::{belt, hook, project, push};
 
 const FAILED: Outcome = Outcome::Failed { status: 503, retry_after: None };
 const REJECTED: Outcome = Outcome::Rejected { status: 404, retry_after: None };

@@ -9,6 +9,7 @@
 mod chance;
 mod database;
 mod health;
+mod parts;
 mod ssrf;
 mod world;
 

@@ -58,7 +58,13 @@ fn url(question: &Question) -> Option<HookUrl> {
 }
 
 fn request(url: &HookUrl) -> Request {
-    Request { url: url.clone(), headers: Vec::new(), body: Bytes::from_static(b"{}"), verify_tls: true }
+    Request {
+        url: url.clone(),
+        headers: Vec::new(),
+        body: Bytes::from_static(b"{}"),
+        verify_tls: true,
+        client_certificate: None,
+    }
 }
 
 fn client(script: Vec<Vec<IpAddr>>) -> Client {
@@ -115,6 +121,7 @@ async fn verdict(question: &Question, settings: &Settings) -> &'static str {
             headers: &[],
             body: Bytes::new(),
             verify_tls: true,
+            certificate: None,
         };
         let judge = |found: &[IpAddr]| Err::<(), _>(judge_resolved(&url, found, settings).is_ok());
         last = match client.call(call, judge).await.result {

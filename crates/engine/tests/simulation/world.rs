@@ -7,28 +7,26 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::tz::TimeZone;
 use quickdraw_domain::delivery::State;
-use quickdraw_domain::event::Source;
-use quickdraw_domain::guard;
 use quickdraw_domain::health::DisablePolicy;
-use quickdraw_domain::hook::{Hook, HookUrl};
+use quickdraw_domain::hook::Hook;
 use quickdraw_domain::insights::report::report;
 use quickdraw_domain::outcome::{Outcome, Unreachable};
 use quickdraw_domain::request::Request;
 use quickdraw_domain::retry::RetryPolicy;
-use quickdraw_domain::scope::{Place, Scope};
+use quickdraw_domain::scope::Scope;
 use quickdraw_domain::settle::Policies;
-use quickdraw_domain::{DeliveryId, EventId, HookId, ProjectId, Timestamp, Trigger};
+use quickdraw_domain::{DeliveryId, EventId, HookId, ProjectId, Timestamp};
 use quickdraw_engine::deliver::Deliveries;
-use quickdraw_engine::deliver::slots::SlotLimits;
-use quickdraw_engine::{Arrival, Belt, Clock as _, Sent, Settings, Transport, WhileDisabled};
-use quickdraw_store::SharedStore;
+use quickdraw_engine::{Belt, Clock as _, Sent, Transport};
 use quickdraw_store::attempts::AttemptFilter;
 use quickdraw_store::events::Appended;
 use quickdraw_store::insights::CommitFilter;
-use quickdraw_store::scopes::{NewGroup, NewProject};
+
+use serde_json::Value;
 
 use crate::chance::{BEGINNING, Dice, Manual};
 use crate::database::{Database, Home, open};
+use crate::parts::{belt, hook, project, push};
 
 /// What receivers saw: every request, by its key.
 #[derive(Default)]
@@ -39,6 +37,26 @@ struct Seen {
     keys: HashMap<String, (u32, bool)>,
     overlaps: u32,
     failures: u32,
+    /// Hooks that want their events in order, by their UUID; and of each line of theirs the newest that was sent.
+    ordered: HashSet<String>,
+    lines: HashMap<(String, String), u64>,
+    disorder: Vec<String>,
+}
+
+impl Seen {
+    /// In a line, whatever is sent is never older than what was sent before: that would mean that a newer one was begun
+    /// before an older one was final.
+    fn check_order(&mut self, hook: String, body: &Value) {
+        if !self.ordered.contains(&hook) {
+            return;
+        }
+        let number = body["number"].as_u64().expect("a number");
+        let newest = self.lines.entry((hook, body["ref"].to_string())).or_default();
+        if number < *newest {
+            self.disorder.push(format!("{number} after {newest}"));
+        }
+        *newest = number;
+    }
 }
 
 struct Receivers {
@@ -50,9 +68,11 @@ struct Receivers {
 #[async_trait]
 impl Transport for Receivers {
     async fn send(&self, request: Request, _now: Timestamp) -> Sent {
-        let key = request.headers.iter().find(|(name, _)| *name == "Idempotency-Key").expect("always sent").1.clone();
+        let header = |wanted| request.headers.iter().find(|(name, _)| *name == wanted).expect("always sent").1.clone();
+        let key = header("Idempotency-Key");
         {
             let mut seen = self.seen.lock().expect("no panic");
+            seen.check_order(header("X-Gitlab-Webhook-UUID"), &serde_json::from_slice(&request.body).expect("JSON"));
             if !seen.open.insert(key.clone()) {
                 seen.overlaps += 1;
             }
@@ -85,6 +105,7 @@ pub(crate) struct Figures {
     pub(crate) crashes: usize,
     pub(crate) unknown: usize,
     pub(crate) given_up: usize,
+    pub(crate) lines: usize,
     /// Of simulated faults.
     pub(crate) hours: f64,
 }
@@ -98,6 +119,7 @@ impl Figures {
         self.crashes += other.crashes;
         self.unknown += other.unknown;
         self.given_up += other.given_up;
+        self.lines += other.lines;
         self.hours += other.hours;
     }
 }
@@ -204,8 +226,10 @@ impl World {
         let repeated = number > 0 && self.dice.one_in(8);
         let number = if repeated { usize::try_from(self.dice.below(number as u64)).expect("small") } else { number };
         let sha = format!("sha-{number}");
+        let branch = number % 3;
         let body = format!(
-            r#"{{"object_kind":"push","ref":"refs/heads/main","project":{{"id":1}},"commits":[{{"id":"{sha}"}}]}}"#
+            r#"{{"object_kind":"push","ref":"refs/heads/{branch}","number":{number},"project":{{"id":1}},
+                "commits":[{{"id":"{sha}"}}]}}"#
         );
         match push(&self.belt, self.project, Some(format!("key-{number}")), body.as_bytes()).await {
             Appended::Duplicate(event) => {
@@ -268,10 +292,14 @@ impl World {
         self.clock.advance(Duration::from_millis(1));
         let now = self.clock.now();
         let scope = if self.dice.one_in(4) { Scope::Instance } else { Scope::Project(self.project) };
-        let hook = hook(scope, &self.clock);
-        // Refreshing is what the API does; the rule must hold without it too.
+        let hook = Hook { ordered: self.dice.one_in(2), ..hook(scope, &self.clock) };
+        if hook.ordered {
+            self.seen.lock().expect("no panic").ordered.insert(hook.uuid.to_string());
+        }
+        let ordered = hook.ordered;
+        // Refreshing is what the API does; the rule must hold without it too. Order is kept from when the node knows of it.
         let made = self.belt.store().create_hook(hook, 100).await.expect("the store works");
-        if self.dice.one_in(2) {
+        if ordered || self.dice.one_in(2) {
             self.belt.refresh_directory().await.expect("the store works");
         }
         self.hooks.push(made.hook.id);
@@ -333,7 +361,7 @@ impl World {
             .list_deliveries(quickdraw_store::deliveries::DeliveryFilter { limit: 1000, ..Default::default() })
             .await
             .expect("read");
-        let owed: Vec<_> = owed.rows.into_iter().filter(|one| one.state.due_at().is_some()).collect();
+        let owed: Vec<_> = owed.rows.into_iter().filter(|one| one.state.is_owed()).collect();
         panic!(
             "seed {}: it never came to rest at {:?}: {owed:?}, {:?}",
             self.seed,
@@ -347,6 +375,9 @@ impl World {
         let store = self.belt.store();
         let seen = self.seen.lock().expect("no panic").keys.clone();
         assert_eq!(self.seen.lock().expect("no panic").overlaps, 0, "seed {}: two attempts at once", self.seed);
+        let disorder = self.seen.lock().expect("no panic").disorder.clone();
+        assert!(disorder.is_empty(), "seed {}: out of order: {disorder:?}", self.seed);
+        self.figures.lines += self.seen.lock().expect("no panic").lines.len();
         let mut expected = HashSet::new();
         for acknowledged in &self.ledger {
             assert!(store.find_event(acknowledged.event).await.expect("read").is_some(), "seed {}: lost", self.seed);
@@ -417,63 +448,4 @@ impl World {
         let counted = report(&cells, &rows, &TimeZone::UTC);
         assert_eq!((counted.commits, rows.len()), (distinct.len() as i64, distinct.len()), "seed {}", self.seed);
     }
-}
-
-/// Reports a push, and commits it.
-pub(crate) async fn push(belt: &Belt, project: ProjectId, key: Option<String>, body: &[u8]) -> Appended {
-    let arrival = Arrival {
-        place: Place::Project(project),
-        trigger: Trigger::PUSH,
-        source: Source::Api,
-        chain: None,
-        git_ref: Some("refs/heads/main".to_owned()),
-        key,
-        body,
-    };
-    let (appended, _) = tokio::join!(belt.ingest(arrival), belt.commit_arrivals());
-    appended.expect("the store works")
-}
-
-/// A hook for pushes.
-pub(crate) fn hook(scope: Scope, clock: &Manual) -> Hook {
-    let url = HookUrl::parse("https://hooks.example.com/in").expect("a URL");
-    let hook = Hook::new(scope, url, clock.uuid(), clock.now());
-    Hook { triggers: [Trigger::PUSH].into_iter().collect(), ..hook }
-}
-
-pub(crate) async fn project(store: &SharedStore, now: Timestamp) -> ProjectId {
-    let named = |name: &str| name.to_owned();
-    let group = NewGroup { parent: None, name: named("g"), path: named("g"), description: None, visibility_level: 0 };
-    let group = store.create_group(group, now).await.expect("a group").id;
-    let project = NewProject {
-        group,
-        name: named("p"),
-        path: named("p"),
-        description: None,
-        default_branch: None,
-        visibility_level: 0,
-    };
-    store.create_project(project, now).await.expect("a project").id
-}
-
-pub(crate) async fn belt(
-    store: SharedStore,
-    receivers: Arc<dyn Transport>,
-    clock: Arc<Manual>,
-    policies: Arc<Policies>,
-) -> (Arc<Belt>, Arc<Deliveries>) {
-    let settings = Settings {
-        policies,
-        guard: Arc::new(guard::Settings::default()),
-        slots: SlotLimits { total: 12, reserved_for_first: 4, per_hook: 6, initial_per_hook: 2, per_host: 12 },
-        deadline: Duration::from_secs(10),
-        lease: Duration::from_secs(30),
-        instance: "http://sim".to_owned(),
-        retention: Duration::from_secs(14 * 86_400),
-        while_disabled: WhileDisabled::Hold { longest: Duration::from_secs(7 * 86_400), most: 1_000_000 },
-        per_minute: 0,
-    };
-    let belt = Belt::new(store, receivers, clock, settings).await.expect("a belt");
-    let deliveries = Deliveries::new(belt.clone());
-    (belt, deliveries)
 }

@@ -49,6 +49,10 @@ pub struct Hook {
     pub custom_webhook_template: Option<String>,
     /// When a delivery is tried again, if not as the settings say: a preset, or pauses with commas between them.
     pub retry: Option<String>,
+    /// Whether events about one object go one after the other.
+    pub ordered: bool,
+    /// Whether it has a client certificate of its own.
+    pub tls_client_cert_present: bool,
     /// Names of its custom headers.
     pub custom_headers: Vec<Key>,
     /// Names of its URL variables.
@@ -108,6 +112,8 @@ impl Hook {
             branch_filter_strategy: hook.branch_filter.strategy(),
             retry: hook.retry.as_ref().map(|retry| retry.text().to_owned()),
             custom_webhook_template: hook.body_template.clone(),
+            ordered: hook.ordered,
+            tls_client_cert_present: hook.client_certificate.is_some(),
             custom_headers: keys(&hook.custom_headers),
             url_variables: keys(&hook.url_variables),
             token_present: hook.token.is_some(),

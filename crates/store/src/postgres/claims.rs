@@ -4,12 +4,12 @@
 use std::sync::atomic::Ordering;
 
 use deadpool_postgres::Object;
-use quickdraw_domain::{DeliveryId, HookId, Timestamp};
+use quickdraw_domain::{DeliveryId, HookId, ObjectKey, Timestamp};
 
 use super::Postgres;
 use super::events::{EVENT_COLUMNS, event};
 use crate::columns;
-use crate::deliveries::{Claim, Claimed};
+use crate::deliveries::{Claim, Claimed, Line};
 use crate::error::Result;
 use crate::payload::Packed;
 
@@ -37,8 +37,8 @@ const CLAIM: &str = "
         LIMIT $6),
     leased AS (
         UPDATE deliveries d SET leased_until = $7, fence = d.fence + 1 FROM due WHERE d.id = due.id
-        RETURNING d.id, d.hook_id, d.event_id, d.attempts, d.unknown, d.fence)
-    SELECT l.id, l.hook_id, l.attempts, l.unknown, l.fence, ";
+        RETURNING d.id, d.hook_id, d.event_id, d.attempts, d.unknown, d.fence, d.object)
+    SELECT l.id, l.hook_id, l.attempts, l.unknown, l.fence, l.object, ";
 
 impl Postgres {
     pub(super) async fn lease_one(&self, id: DeliveryId, lease_until: Timestamp) -> Result<Option<Claimed>> {
@@ -46,8 +46,8 @@ impl Postgres {
         let sql = format!(
             "WITH leased AS (
                 UPDATE deliveries SET leased_until = $2, fence = fence + 1 WHERE id = $1 AND leased_until IS NULL
-                RETURNING id, hook_id, attempts, unknown, fence, event_id)
-             SELECT l.id, l.hook_id, l.attempts, l.unknown, l.fence, {EVENT_COLUMNS}, e.payload
+                RETURNING id, hook_id, attempts, unknown, fence, event_id, object)
+             SELECT l.id, l.hook_id, l.attempts, l.unknown, l.fence, l.object, {EVENT_COLUMNS}, e.payload
              FROM leased l JOIN events e ON e.id = l.event_id"
         );
         let statement = client.prepare_cached(&sql).await?;
@@ -110,13 +110,15 @@ impl Postgres {
 }
 
 fn claimed(row: &tokio_postgres::Row, lease_until: Timestamp) -> Claimed {
+    let hook = HookId(row.get(1));
     Claimed {
         delivery: DeliveryId(row.get(0)),
-        hook: HookId(row.get(1)),
+        hook,
         tally: columns::tally(row.get(2), row.get(3)),
         fence: row.get(4),
         lease_until,
-        event: event(row, 5),
-        payload: Packed::from_stored(row.get(14)),
+        event: event(row, 6),
+        payload: Packed::from_stored(row.get(16)),
+        line: row.get::<_, Option<i64>>(5).map(|object| Line { hook, object: ObjectKey(object) }),
     }
 }

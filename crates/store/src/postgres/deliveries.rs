@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use quickdraw_domain::delivery::State;
+use quickdraw_domain::delivery::{PARKED, State};
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::retry::Chance;
 use quickdraw_domain::scope::Scope;
@@ -16,8 +16,8 @@ use uuid::Uuid;
 use super::Postgres;
 use crate::columns;
 use crate::deliveries::{
-    Backlog, Claim, Claimed, Deliveries, Delivery, DeliveryFilter, Finished, Held, Record, Settlement, UNKNOWN,
-    id_range,
+    ASKED_PARKED, Backlog, Claim, Claimed, Deliveries, Delivery, DeliveryFilter, Finished, Held, Line, Record,
+    Settlement, UNKNOWN, id_range,
 };
 use crate::error::Result;
 use crate::lists::{MOST_LOOKED_AT, Scanned};
@@ -44,6 +44,14 @@ impl Deliveries for Postgres {
 
     async fn lease_delivery(&self, id: DeliveryId, lease_until: Timestamp) -> Result<Option<Claimed>> {
         self.lease_one(id, lease_until).await
+    }
+
+    async fn move_up(&self, lines: Vec<Line>) -> Result<()> {
+        self.move_up_lines(&lines).await
+    }
+
+    async fn waiting_lines(&self, limit: usize) -> Result<Vec<Line>> {
+        self.lines_that_wait(limit).await
     }
 
     async fn release_leases(&self, _node: NodeId, deliveries: Vec<(DeliveryId, i64)>) -> Result<()> {
@@ -131,6 +139,10 @@ impl Deliveries for Postgres {
                     AND leased_until IS NULL AND hook_id = $1 AND due_at < edge.at
                     ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED) d
                 UNION ALL
+                SELECT d.id FROM edge, LATERAL (SELECT id FROM deliveries WHERE state = 0 AND state < 2
+                    AND leased_until IS NULL AND hook_id = $1 AND due_at >= greatest($7, edge.at) AND due_at < $7 + $2
+                    ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED) d
+                UNION ALL
                 SELECT d.id FROM edge, LATERAL (SELECT id FROM deliveries WHERE state = 1 AND state < 2
                     AND leased_until IS NULL AND hook_id = $1 AND due_at < edge.at
                     ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED) d),
@@ -139,13 +151,14 @@ impl Deliveries for Postgres {
             INSERT INTO skips SELECT event_id, $1, $6 FROM dropped
             ON CONFLICT (event_id, hook_id) DO UPDATE SET reason = excluded.reason";
         let client = self.client().await?;
-        let parameters: [&(dyn ToSql + Sync); 6] = [
+        let parameters: [&(dyn ToSql + Sync); 7] = [
             &hook.0,
             &held.older_than.as_micros(),
             &held.most,
             &columns::limit(limit),
             &now.as_micros(),
             &held.reason.code(),
+            &PARKED,
         ];
         let dropped = client.execute(sql, &parameters).await?;
         Ok(usize::try_from(dropped).unwrap_or(usize::MAX))
@@ -165,7 +178,8 @@ impl Deliveries for Postgres {
         let sql = format!(
             "SELECT * FROM ({}) l
              WHERE ($4::uuid IS NULL OR event_id = $4) AND ($5::bigint IS NULL OR hook_id = $5)
-                AND ($6::smallint IS NULL OR state = $6)
+                AND ($6::smallint IS NULL
+                    OR $6 = CASE WHEN state = 0 AND due_at >= {PARKED} THEN {ASKED_PARKED} ELSE state END)
              ORDER BY id DESC LIMIT $7",
             looked_at(DELIVERY)
         );

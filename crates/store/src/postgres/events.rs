@@ -7,13 +7,14 @@ use async_trait::async_trait;
 use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::recursion::{self, Chain};
-use quickdraw_domain::{DeliveryId, EventId, HookId, Timestamp, Trigger};
+use quickdraw_domain::{DeliveryId, EventId, HookId, ObjectKey, Timestamp, Trigger};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{GenericClient, Row};
 use uuid::Uuid;
 
 use super::{Postgres, partitions};
 use crate::columns;
+use crate::deliveries::parked_at;
 use crate::error::{Error, Result};
 use crate::events::{Appended, Chains, Decide, EventFilter, Events, FanOutCount, NewEvent, chains_of};
 use crate::lists::{MOST_LOOKED_AT, Scanned};
@@ -21,16 +22,18 @@ use crate::payload::Packed;
 
 /// The columns that [`event`] reads, in its order.
 pub(super) const EVENT_COLUMNS: &str =
-    "e.id, e.place_kind, e.place_id, e.trigger_code, e.source_kind, e.source_id, e.received_at, e.chain, e.git_ref";
+    "e.id, e.place_kind, e.place_id, e.trigger_code, e.source_kind, e.source_id, e.received_at, e.chain, e.git_ref,
+    e.object";
 
 /// One statement appends a batch: keys first; what they let through goes into the journal and its marks; and where the
 /// decision was made with the directory of this moment (or holds always, -1), the deliveries are written too, and leased if they were taken.
 const APPEND: &str = "
     WITH input AS (
         SELECT * FROM UNNEST($1::uuid[], $2::smallint[], $3::bigint[], $4::smallint[], $5::smallint[], $6::bigint[],
-            $7::bigint[], $8::uuid[], $9::text[], $10::bytea[], $11::bytea[], $12::bigint[], $13::boolean[])
+            $7::bigint[], $8::uuid[], $9::text[], $10::bytea[], $11::bytea[], $12::bigint[], $13::boolean[],
+            $22::bigint[])
         AS i(id, place_kind, place_id, trigger_code, source_kind, source_id, received_at, chain, git_ref, payload,
-            key_hash, decided_at, counts)),
+            key_hash, decided_at, counts, object)),
     keyed AS (
         INSERT INTO idempotency_keys (key_hash, event_id, received_at)
         SELECT key_hash, id, received_at FROM input WHERE key_hash IS NOT NULL ORDER BY key_hash
@@ -40,12 +43,14 @@ const APPEND: &str = "
         WHERE i.key_hash IS NULL OR EXISTS (SELECT 1 FROM keyed k WHERE k.event_id = i.id)),
     appended AS (
         INSERT INTO events SELECT id, place_kind, place_id, trigger_code, source_kind, source_id, received_at, chain,
-            git_ref, payload FROM fresh),
+            git_ref, payload, object FROM fresh),
     made AS (
-        INSERT INTO deliveries (id, event_id, hook_id, state, due_at, attempts, unknown, created_at, leased_until, fence)
-        SELECT d.id, d.event_id, d.hook_id, 0, $21, 0, 0, $21, d.leased_until,
-            (d.leased_until IS NOT NULL)::int
-        FROM UNNEST($14::uuid[], $15::uuid[], $16::bigint[], $17::bigint[]) AS d(id, event_id, hook_id, leased_until)
+        INSERT INTO deliveries (id, event_id, hook_id, state, due_at, attempts, unknown, created_at, leased_until, fence,
+            object)
+        SELECT d.id, d.event_id, d.hook_id, 0, coalesce(d.parked_at, $21), 0, 0, $21, d.leased_until,
+            (d.leased_until IS NOT NULL)::int, CASE WHEN d.parked_at IS NOT NULL THEN f.object END
+        FROM UNNEST($14::uuid[], $15::uuid[], $16::bigint[], $17::bigint[], $23::bigint[])
+            AS d(id, event_id, hook_id, leased_until, parked_at)
         JOIN fresh f ON f.id = d.event_id WHERE f.decided),
     skipped AS (
         INSERT INTO skips SELECT s.event_id, s.hook_id, s.reason
@@ -118,7 +123,7 @@ impl Events for Postgres {
             let chain = event.chain.map(|chain| chains.entry(chain).or_default());
             let audience = decide(&event, chain.unwrap_or(&mut Chain::default()));
             for hook in audience.deliver {
-                deliveries.push(event.id, hook, None);
+                deliveries.push(&event, hook, &audience.in_order, None);
                 if let Some(chain) = event.chain {
                     fired.0.push(chain);
                     fired.1.push(hook.0);
@@ -138,9 +143,10 @@ impl Events for Postgres {
                  chained AS (INSERT INTO chains
                      SELECT DISTINCT chain, hook_id, $5::bigint FROM UNNEST($9::uuid[], $10::bigint[]) AS f(chain, hook_id)
                      ORDER BY 1, 2 ON CONFLICT (chain, hook_id) DO UPDATE SET fired_at = excluded.fired_at)
-                 INSERT INTO deliveries (id, event_id, hook_id, state, due_at, attempts, unknown, created_at)
-                 SELECT id, event_id, hook_id, 0, $5, 0, 0, $5
-                 FROM UNNEST($6::uuid[], $7::uuid[], $8::bigint[]) AS d(id, event_id, hook_id)
+                 INSERT INTO deliveries (id, event_id, hook_id, state, due_at, attempts, unknown, created_at, object)
+                 SELECT id, event_id, hook_id, 0, coalesce(parked_at, $5), 0, 0, $5, object
+                 FROM UNNEST($6::uuid[], $7::uuid[], $8::bigint[], $11::bigint[], $12::bigint[])
+                     AS d(id, event_id, hook_id, parked_at, object)
                  ON CONFLICT DO NOTHING",
             )
             .await?;
@@ -158,6 +164,8 @@ impl Events for Postgres {
                     &deliveries.hooks,
                     &fired.0,
                     &fired.1,
+                    &deliveries.parked_at,
+                    &deliveries.objects,
                 ],
             )
             .await?;
@@ -186,7 +194,7 @@ impl Events for Postgres {
         let sql = format!("SELECT {EVENT_COLUMNS}, e.payload FROM events e WHERE e.id = $1");
         let statement = client.prepare_cached(&sql).await?;
         let row = client.query_opt(&statement, &[&id.0]).await?;
-        Ok(row.map(|row| (event(&row, 0), Packed::from_stored(row.get(9)))))
+        Ok(row.map(|row| (event(&row, 0), Packed::from_stored(row.get(10)))))
     }
 
     async fn list_events(&self, filter: EventFilter) -> Result<Scanned<Event, EventId>> {
@@ -301,6 +309,7 @@ async fn append(client: &deadpool_postgres::Object, batch: &[NewEvent]) -> Resul
     let received: Vec<i64> = batch.iter().map(|new| new.event.received_at.as_micros()).collect();
     let chains: Vec<Option<Uuid>> = batch.iter().map(|new| new.event.chain).collect();
     let refs: Vec<Option<&str>> = batch.iter().map(|new| new.event.git_ref.as_deref()).collect();
+    let objects: Vec<Option<i64>> = batch.iter().map(|new| new.event.object.map(|object| object.0)).collect();
     let payloads: Vec<&[u8]> = batch.iter().map(|new| new.payload.as_bytes()).collect();
     let keys: Vec<Option<Vec<u8>>> =
         batch.iter().map(|new| new.dedupe.as_ref().map(|key| columns::key_hash(key).to_vec())).collect();
@@ -310,7 +319,7 @@ async fn append(client: &deadpool_postgres::Object, batch: &[NewEvent]) -> Resul
         let Some(decided) = &new.decided else { continue };
         for hook in &decided.audience.deliver {
             let taken = decided.taken.contains(hook).then(|| decided.lease_until.as_micros());
-            made.push(new.event.id, *hook, taken);
+            made.push(&new.event, *hook, &decided.audience.in_order, taken);
         }
         for (hook, reason) in &decided.audience.skip {
             skipped.push(new.event.id, *hook, *reason);
@@ -345,6 +354,8 @@ async fn append(client: &deadpool_postgres::Object, batch: &[NewEvent]) -> Resul
                 &skipped.hooks,
                 &skipped.reasons,
                 &now,
+                &objects,
+                &made.parked_at,
             ],
         )
         .await?;
@@ -377,6 +388,7 @@ pub(super) fn event(row: &Row, at: usize) -> Event {
         received_at: Timestamp::from_micros(row.get(at + 6)),
         chain: row.get(at + 7),
         git_ref: row.get(at + 8),
+        object: row.get::<_, Option<i64>>(at + 9).map(ObjectKey),
     }
 }
 
@@ -386,14 +398,19 @@ struct Owed {
     events: Vec<Uuid>,
     hooks: Vec<i64>,
     leased_until: Vec<Option<i64>>,
+    parked_at: Vec<Option<i64>>,
+    objects: Vec<Option<i64>>,
 }
 
 impl Owed {
-    fn push(&mut self, event: EventId, hook: HookId, leased_until: Option<i64>) {
-        self.ids.push(DeliveryId::of(event, hook).0);
-        self.events.push(event.0);
+    fn push(&mut self, event: &Event, hook: HookId, in_order: &[HookId], leased_until: Option<i64>) {
+        let object = event.object.filter(|_| in_order.contains(&hook));
+        self.ids.push(DeliveryId::of(event.id, hook).0);
+        self.events.push(event.id.0);
         self.hooks.push(hook.0);
         self.leased_until.push(leased_until);
+        self.parked_at.push(object.map(|_| parked_at(event.id)));
+        self.objects.push(object.map(|object| object.0));
     }
 }
 

@@ -21,7 +21,7 @@ const HOOK: &str = "SELECT h.id, h.uuid, h.project_id, h.group_id, h.url, h.toke
     h.updated_at, h.custom_headers, h.url_variables, h.body_template,
     ARRAY (SELECT t.trigger_name FROM hook_triggers t WHERE t.hook_id = h.id), h.url_since, h.previous_signing_token,
     h.previous_signing_until, h.retry,
-    h.confidential_notes_set,
+    h.confidential_notes_set, h.ordered, h.client_certificate,
     coalesce(s.recent_failures, 0), coalesce(s.pauses, 0), s.disabled_until, coalesce(s.disabled, false)
     FROM hooks h LEFT JOIN hook_health s ON s.hook_id = h.id";
 
@@ -162,7 +162,8 @@ async fn write(
             "UPDATE hooks h SET url = $5, token = $6, signing_token = $7, enable_ssl_verification = $8,
                 branch_filter_strategy = $9, branch_filter = $10, name = $11, description = $12, updated_at = $13,
                 custom_headers = $14, url_variables = $15, body_template = $16, url_since = $17, previous_signing_token = $18,
-                previous_signing_until = $19, retry = $20, confidential_notes_set = $21
+                previous_signing_until = $19, retry = $20, confidential_notes_set = $21, ordered = $22,
+           client_certificate = $23
              WHERE h.project_id IS NOT DISTINCT FROM $1 AND h.group_id IS NOT DISTINCT FROM $2 AND h.id = $3
                 AND h.updated_at = $4",
             &[
@@ -186,7 +187,9 @@ async fn write(
                 &sealed.previous_signing_token,
                 &sealed.previous_signing_until,
                 &hook.retry.as_ref().map(OwnRetry::text),
-&hook.confidential_notes_set,
+                &hook.confidential_notes_set,
+                &hook.ordered,
+                &sealed.client_certificate,
             ],
         )
         .await?;
@@ -213,6 +216,7 @@ fn read(row: &Row, ring: &Ring) -> Result<HookWithHealth> {
         previous_signing_until: row.get(20),
         custom_headers: row.get(14),
         url_variables: row.get(15),
+        client_certificate: row.get(24),
     };
     let opened = stored.open(ring, uuid)?;
     let (strategy, filter): (String, Option<String>) = (row.get(8), row.get(9));
@@ -232,6 +236,8 @@ fn read(row: &Row, ring: &Ring) -> Result<HookWithHealth> {
         url_variables: opened.url_variables,
         body_template: row.get(16),
         retry: own_retry(row.get(21))?,
+        ordered: row.get(23),
+        client_certificate: opened.client_certificate,
         name: row.get(10),
         description: row.get(11),
         uuid,
@@ -239,5 +245,5 @@ fn read(row: &Row, ring: &Ring) -> Result<HookWithHealth> {
         url_since: Timestamp::from_micros(row.get(18)),
         updated_at: Timestamp::from_micros(row.get(13)),
     };
-    Ok(HookWithHealth { hook, health: columns::health(row.get(23), row.get(24), row.get(25), row.get(26)) })
+    Ok(HookWithHealth { hook, health: columns::health(row.get(25), row.get(26), row.get(27), row.get(28)) })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use quickdraw_domain::delivery::State;
+use quickdraw_domain::delivery::{PARKED, State};
 use quickdraw_domain::replay::{Filter, Progress};
 use quickdraw_domain::{DeliveryId, HookId, Timestamp};
 use tokio_postgres::Row;
@@ -107,11 +107,13 @@ impl Replays for Postgres {
         let due: i64 = transaction
             .query_one(
                 "WITH due AS (
-                    UPDATE deliveries SET state = 0, due_at = $2, unknown = attempts, finished_at = NULL
+                    -- Where events are wanted in order, it goes back to its place among what waits.
+                    UPDATE deliveries SET state = 0, unknown = attempts, finished_at = NULL,
+                        due_at = CASE WHEN object IS NULL THEN $2 ELSE created_at + $3 END
                     WHERE id = ANY ($1) AND state IN (2, 3) AND leased_until IS NULL RETURNING event_id, hook_id),
                  told AS (DELETE FROM skips s USING due d WHERE s.event_id = d.event_id AND s.hook_id = d.hook_id)
                  SELECT count(*) FROM due",
-                &[&chosen, &now.as_micros()],
+                &[&chosen, &now.as_micros(), &PARKED],
             )
             .await?
             .get(0);

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use quickdraw_domain::delivery::PARKED;
 use quickdraw_domain::health::Health;
 use quickdraw_domain::settle::{Policies, Settled, settle};
 use quickdraw_domain::{HookId, Timestamp};
@@ -25,9 +26,11 @@ const WRITE: &str = "
             address, error, response_headers, response_body, phases, hook_version)),
     settled AS (
         -- A delivery that was cancelled meanwhile stays so; one that was given up and is sent again by hand may get there
-        -- after all.
-        UPDATE deliveries d SET due_at = CASE WHEN d.state < 2 THEN i.due_at ELSE d.due_at END,
-            state = CASE WHEN d.state < 2 OR (d.state = 3 AND i.state = 2) THEN i.state ELSE d.state END,
+        -- after all. One that is parked keeps its place in the line, unless that was its last attempt.
+        UPDATE deliveries d SET due_at = CASE WHEN d.state < 2 AND (d.due_at < $20 OR i.state >= 2) THEN i.due_at
+                ELSE d.due_at END,
+            state = CASE WHEN d.due_at >= $20 AND d.state < 2 AND i.state < 2 THEN d.state
+                WHEN d.state < 2 OR (d.state = 3 AND i.state = 2) THEN i.state ELSE d.state END,
             attempts = i.attempts, unknown = i.unknown, finished_at = coalesce(d.finished_at, i.finished_at),
             leased_until = NULL
         FROM input i WHERE d.id = i.id AND d.fence = i.fence AND d.leased_until IS NOT NULL
@@ -190,7 +193,7 @@ impl<'a> Columns<'a> {
             due: verdicts.iter().map(|one| settled(one).1).collect(),
             attempts: verdicts.iter().map(|one| settled(one).2).collect(),
             unknown: verdicts.iter().map(|one| settled(one).3).collect(),
-            finished: verdicts.iter().map(|one| one.state.due_at().is_none().then(|| now.as_micros())).collect(),
+            finished: verdicts.iter().map(|one| (!one.state.is_owed()).then(|| now.as_micros())).collect(),
             hooks: batch.iter().map(|one| one.hook.0).collect(),
             outcomes: batch.iter().map(|one| outcome_code(one.outcome)).collect(),
             statuses: batch.iter().map(status).collect(),
@@ -205,7 +208,7 @@ impl<'a> Columns<'a> {
         }
     }
 
-    fn parameters<'b>(&'b self, healed: &'b bool) -> [&'b (dyn ToSql + Sync); 19] {
+    fn parameters<'b>(&'b self, healed: &'b bool) -> [&'b (dyn ToSql + Sync); 20] {
         [
             &self.ids,
             &self.fences,
@@ -226,6 +229,7 @@ impl<'a> Columns<'a> {
             healed,
             &self.phases,
             &self.versions,
+            &PARKED,
         ]
     }
 }

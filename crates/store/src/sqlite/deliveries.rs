@@ -3,24 +3,24 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use quickdraw_domain::delivery::State;
+use quickdraw_domain::delivery::{PARKED, State};
 use quickdraw_domain::health::DisablePolicy;
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::retry::{Chance, RetryPolicy};
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::settle::{Occasion, Policies};
-use quickdraw_domain::{DeliveryId, EventId, HookId, NodeId, Timestamp};
+use quickdraw_domain::{DeliveryId, EventId, HookId, NodeId, ObjectKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
 use uuid::Uuid;
 
 use super::claims::Lease;
 use super::rows::{self, EVENT_COLUMNS};
 use super::settle::finish;
-use super::{Sqlite, Tx};
+use super::{Sqlite, Tx, lines};
 use crate::columns;
 use crate::deliveries::{
-    Backlog, Claim, Claimed, Deliveries, Delivery, DeliveryFilter, Finished, Held, Record, Settlement, UNKNOWN,
-    id_range,
+    ASKED_PARKED, Backlog, Claim, Claimed, Deliveries, Delivery, DeliveryFilter, Finished, Held, Line, Record,
+    Settlement, UNKNOWN, id_range,
 };
 use crate::error::{Error, Result};
 use crate::lists::{MOST_LOOKED_AT, Scanned};
@@ -64,23 +64,32 @@ impl Deliveries for Sqlite {
     async fn lease_delivery(&self, id: DeliveryId, lease_until: Timestamp) -> Result<Option<Claimed>> {
         let picked = self
             .write(move |tx| {
-                let mut read = tx
-                    .connection
-                    .prepare_cached("SELECT event_id, hook_id, attempts, unknown FROM deliveries WHERE id = ?1")?;
+                let mut read = tx.connection.prepare_cached(
+                    "SELECT event_id, hook_id, attempts, unknown, object FROM deliveries WHERE id = ?1",
+                )?;
                 let found = read.query_row([id.0], |row| {
-                    Ok((EventId(row.get(0)?), HookId(row.get(1)?), columns::tally(row.get(2)?, row.get(3)?)))
+                    let hook = HookId(row.get(1)?);
+                    Ok((EventId(row.get(0)?), hook, columns::tally(row.get(2)?, row.get(3)?), line(hook, row.get(4)?)))
                 });
-                let Some((event, hook, tally)) = found.optional()?.filter(|_| !tx.claims.holds(id)) else {
+                let Some((event, hook, tally, line)) = found.optional()?.filter(|_| !tx.claims.holds(id)) else {
                     return Ok(None);
                 };
                 let claim = write_claim(tx, lease_until, &[(id, tally.attempts)])?;
                 let lease = Lease { claim, hook, until: lease_until, tally };
                 tx.claims.add(id, lease);
-                Ok(Some(Picked { delivery: id, event, lease }))
+                Ok(Some(Picked { delivery: id, event, line, lease }))
             })
             .await?;
         let Some(picked) = picked else { return Ok(None) };
         self.read(move |connection| load(connection, picked).map(Some)).await
+    }
+
+    async fn move_up(&self, lines: Vec<Line>) -> Result<()> {
+        self.write(move |tx| lines::move_up(tx.connection, &lines)).await
+    }
+
+    async fn waiting_lines(&self, limit: usize) -> Result<Vec<Line>> {
+        self.read(move |connection| lines::waiting(connection, limit)).await
     }
 
     async fn release_leases(&self, _node: NodeId, deliveries: Vec<(DeliveryId, i64)>) -> Result<()> {
@@ -153,12 +162,13 @@ impl Deliveries for Sqlite {
             if !tx.connection.prepare_cached(ill)?.exists((hook.0, now.as_micros()))? {
                 return Ok(0);
             }
-            for state in [0, 1] {
+            let parked = (0, edge.max(PARKED), PARKED + held.older_than.as_micros());
+            for (state, from, to) in [(0, i64::MIN, edge), parked, (1, i64::MIN, edge)] {
                 let mut due = tx.connection.prepare_cached(
                     "SELECT id, event_id FROM deliveries WHERE state = ?1 AND state < 2 AND hook_id = ?2
-                     AND due_at < ?3 ORDER BY due_at LIMIT ?4",
+                     AND due_at >= ?3 AND due_at < ?4 ORDER BY due_at LIMIT ?5",
                 )?;
-                let mut rows = due.query((state, hook.0, edge, columns::limit(limit)))?;
+                let mut rows = due.query((state, hook.0, from, to, columns::limit(limit)))?;
                 while let Some(row) = rows.next()? {
                     let id = DeliveryId(row.get(0)?);
                     if !tx.claims.holds(id) {
@@ -199,7 +209,7 @@ impl Deliveries for Sqlite {
             };
             let sql = format!(
                 "SELECT * FROM ({})
-                 WHERE (?4 IS NULL OR event_id = ?4) AND (?5 IS NULL OR hook_id = ?5) AND (?6 IS NULL OR state = ?6)
+                 WHERE (?4 IS NULL OR event_id = ?4) AND (?5 IS NULL OR hook_id = ?5) AND (?6 IS NULL OR ?6 = CASE WHEN state = 0 AND due_at >= {PARKED} THEN {ASKED_PARKED} ELSE state END)
                  ORDER BY id DESC LIMIT ?7",
                 looked_at("id, event_id, hook_id, state, due_at, attempts, unknown, created_at, finished_at")
             );
@@ -259,7 +269,12 @@ impl Deliveries for Sqlite {
 struct Picked {
     delivery: DeliveryId,
     event: EventId,
+    line: Option<Line>,
     lease: Lease,
+}
+
+fn line(hook: HookId, object: Option<i64>) -> Option<Line> {
+    object.map(|object| Line { hook, object: ObjectKey(object) })
 }
 
 /// Takes what is due, hook by hook: a hook with a million waiting deliveries costs the walk one step.
@@ -275,13 +290,15 @@ fn pick(tx: &mut Tx<'_>, claim: &Claim) -> Result<Vec<Picked>> {
     if taken.is_empty() {
         return Ok(Vec::new());
     }
-    let mut read = tx.connection.prepare_cached("SELECT event_id, attempts, unknown FROM deliveries WHERE id = ?1")?;
+    let mut read =
+        tx.connection.prepare_cached("SELECT event_id, attempts, unknown, object FROM deliveries WHERE id = ?1")?;
     let mut picked = Vec::with_capacity(taken.len());
     for (delivery, hook) in taken {
-        let (event, attempts, unknown) =
-            read.query_row([delivery.0], |row| Ok((EventId(row.get(0)?), row.get(1)?, row.get(2)?)))?;
+        let (event, attempts, unknown, object) =
+            read.query_row([delivery.0], |row| Ok((EventId(row.get(0)?), row.get(1)?, row.get(2)?, row.get(3)?)))?;
         let tally = columns::tally(attempts, unknown);
-        picked.push(Picked { delivery, event, lease: Lease { claim: 0, hook, until: claim.lease_until, tally } });
+        let lease = Lease { claim: 0, hook, until: claim.lease_until, tally };
+        picked.push(Picked { delivery, event, line: line(hook, object), lease });
     }
     let rows: Vec<_> = picked.iter().map(|picked| (picked.delivery, picked.lease.tally.attempts)).collect();
     let number = write_claim(tx, claim.lease_until, &rows)?;
@@ -360,11 +377,12 @@ fn load(connection: &Connection, picked: Picked) -> Result<Claimed> {
     let sql = format!("SELECT {EVENT_COLUMNS}, e.payload FROM events e WHERE e.id = ?1");
     let mut statement = connection.prepare_cached(&sql)?;
     let found = statement
-        .query_row([picked.event.0], |row| Ok((rows::event(row, 0)?, Packed::from_stored(row.get(9)?))))
+        .query_row([picked.event.0], |row| Ok((rows::event(row, 0)?, Packed::from_stored(row.get(10)?))))
         .optional()?;
     let (event, payload) = found.ok_or(Error::Damaged("a delivery without its event"))?;
     let Lease { claim, hook, until, tally } = picked.lease;
-    Ok(Claimed { delivery: picked.delivery, hook, tally, fence: claim, lease_until: until, event, payload })
+    let Picked { delivery, line, .. } = picked;
+    Ok(Claimed { delivery, hook, tally, fence: claim, lease_until: until, event, payload, line })
 }
 
 pub(super) fn forget_claim(connection: &Connection, claim: i64) -> Result<()> {

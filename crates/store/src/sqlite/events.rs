@@ -14,7 +14,7 @@ use super::deliveries::write_claim;
 use super::rows::{self, EVENT_COLUMNS};
 use super::{Sqlite, Tx};
 use crate::columns;
-use crate::deliveries::id_range;
+use crate::deliveries::{id_range, parked_at};
 use crate::error::Result;
 use crate::events::{
     Appended, Chains, Decide, Decided, EventFilter, Events, FanOutCount, FannedOut, NewEvent, chains_of,
@@ -61,7 +61,8 @@ impl Events for Sqlite {
         self.read(move |connection| {
             let sql = format!("SELECT {EVENT_COLUMNS}, e.payload FROM events e WHERE e.id = ?1");
             let mut statement = connection.prepare_cached(&sql)?;
-            let found = statement.query_row([id.0], |row| Ok((rows::event(row, 0)?, Packed::from_stored(row.get(9)?))));
+            let found =
+                statement.query_row([id.0], |row| Ok((rows::event(row, 0)?, Packed::from_stored(row.get(10)?))));
             Ok(found.optional()?)
         })
         .await
@@ -155,18 +156,21 @@ fn append(tx: &mut Tx<'_>, new: &NewEvent, directory_version: i64, born: &mut Bo
     }
     let (place_kind, place_id) = columns::place_columns(event.place);
     let (source_kind, source_id) = columns::source_columns(event.source);
-    tx.connection.prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?.execute((
-        event.id.0,
-        place_kind,
-        place_id,
-        event.trigger.row().code,
-        source_kind,
-        source_id,
-        event.received_at.as_micros(),
-        event.chain,
-        event.git_ref.as_deref(),
-        new.payload.as_bytes(),
-    ))?;
+    tx.connection.prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")?.execute(
+        (
+            event.id.0,
+            place_kind,
+            place_id,
+            event.trigger.row().code,
+            source_kind,
+            source_id,
+            event.received_at.as_micros(),
+            event.chain,
+            event.git_ref.as_deref(),
+            new.payload.as_bytes(),
+            event.object.map(|object| object.0),
+        ),
+    )?;
     let decided = new.decided.as_ref().filter(|one| one.version == directory_version || one.version == Decided::ALWAYS);
     if let Some(decided) = decided {
         write_audience(tx.connection, event, &decided.audience, decided.now)?;
@@ -186,13 +190,16 @@ fn write_audience(connection: &Connection, event: &Event, audience: &FannedOut, 
     let mut made = 0;
     for hook in &audience.deliver {
         let id = DeliveryId::of(event.id, *hook);
+        let line = event.object.filter(|_| audience.in_order.contains(hook)).map(|object| object.0);
+        let due_at = if line.is_some() { parked_at(event.id) } else { now.as_micros() };
         // OR IGNORE: the id is a function of event and hook, so a second fan-out of one event changes nothing.
         made += connection
             .prepare_cached(
-                "INSERT OR IGNORE INTO deliveries (id, event_id, hook_id, state, due_at, attempts, unknown, created_at)
-                 VALUES (?1, ?2, ?3, 0, ?4, 0, 0, ?4)",
+                "INSERT OR IGNORE INTO deliveries (id, event_id, hook_id, state, due_at, attempts, unknown, created_at,
+                   object)
+                 VALUES (?1, ?2, ?3, 0, ?4, 0, 0, ?5, ?6)",
             )?
-            .execute((id.0, event.id.0, hook.0, now.as_micros()))?;
+            .execute((id.0, event.id.0, hook.0, due_at, now.as_micros(), line))?;
         if let Some(chain) = event.chain {
             connection.prepare_cached("INSERT OR REPLACE INTO chains VALUES (?1, ?2, ?3)")?.execute((
                 chain,

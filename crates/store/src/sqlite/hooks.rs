@@ -20,7 +20,7 @@ const HOOK: &str = "SELECT h.id, h.uuid, h.project_id, h.group_id, h.url, h.toke
     h.updated_at, h.custom_headers, h.url_variables, h.body_template,
     (SELECT group_concat(t.trigger_name) FROM hook_triggers t WHERE t.hook_id = h.id), h.url_since, h.previous_signing_token,
     h.previous_signing_until, h.retry,
-    h.confidential_notes_set,
+    h.confidential_notes_set, h.ordered, h.client_certificate,
     coalesce(s.recent_failures, 0), coalesce(s.pauses, 0), s.disabled_until, coalesce(s.disabled, 0)
     FROM hooks h LEFT JOIN hook_health s ON s.hook_id = h.id";
 
@@ -152,7 +152,8 @@ fn write(
         "UPDATE hooks SET url = ?5, token = ?6, signing_token = ?7, enable_ssl_verification = ?8,
            branch_filter_strategy = ?9, branch_filter = ?10, name = ?11, description = ?12, updated_at = ?13,
            custom_headers = ?14, url_variables = ?15, body_template = ?16, url_since = ?17, previous_signing_token = ?18,
-           previous_signing_until = ?19, retry = ?20, confidential_notes_set = ?21
+           previous_signing_until = ?19, retry = ?20, confidential_notes_set = ?21, ordered = ?22,
+           client_certificate = ?23
          WHERE id = ?1 AND project_id IS ?2 AND group_id IS ?3 AND updated_at = ?4",
     )?;
     let written = update.execute(rusqlite::params![
@@ -177,6 +178,8 @@ fn write(
         sealed.previous_signing_until,
         hook.retry.as_ref().map(OwnRetry::text),
         hook.confidential_notes_set,
+        hook.ordered,
+        sealed.client_certificate,
     ])?;
     if written == 0 {
         return Ok(false);
@@ -226,6 +229,7 @@ fn read(row: &Row<'_>, ring: &Ring) -> Result<HookWithHealth> {
         previous_signing_until: row.get(20)?,
         custom_headers: row.get(14)?,
         url_variables: row.get(15)?,
+        client_certificate: row.get(24)?,
     };
     let opened = stored.open(ring, uuid)?;
     let (strategy, filter): (String, Option<String>) = (row.get(8)?, row.get(9)?);
@@ -249,6 +253,8 @@ fn read(row: &Row<'_>, ring: &Ring) -> Result<HookWithHealth> {
         url_variables: opened.url_variables,
         body_template: row.get(16)?,
         retry: own_retry(row.get(21)?)?,
+        ordered: row.get(23)?,
+        client_certificate: opened.client_certificate,
         name: row.get(10)?,
         description: row.get(11)?,
         uuid,
@@ -256,5 +262,5 @@ fn read(row: &Row<'_>, ring: &Ring) -> Result<HookWithHealth> {
         url_since: Timestamp::from_micros(row.get(18)?),
         updated_at: Timestamp::from_micros(row.get(13)?),
     };
-    Ok(HookWithHealth { hook, health: settle::read_health(row, 23)? })
+    Ok(HookWithHealth { hook, health: settle::read_health(row, 25)? })
 }

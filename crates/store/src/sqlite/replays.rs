@@ -1,7 +1,7 @@
 //! Replays in SQLite.
 
 use async_trait::async_trait;
-use quickdraw_domain::delivery::State;
+use quickdraw_domain::delivery::{PARKED, State};
 use quickdraw_domain::replay::{Filter, Progress};
 use quickdraw_domain::{DeliveryId, HookId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -112,14 +112,16 @@ impl Replays for Sqlite {
                 return Ok(0);
             }
             let mut again = tx.connection.prepare_cached(
-                "UPDATE deliveries SET state = 0, due_at = ?2, unknown = attempts, finished_at = NULL
+                // Where events are wanted in order, it goes back to its place among what waits.
+                "UPDATE deliveries SET state = 0, unknown = attempts, finished_at = NULL,
+                   due_at = CASE WHEN object IS NULL THEN ?2 ELSE created_at + ?3 END
                  WHERE id = ?1 AND state IN (2, 3)",
             )?;
             let mut told = tx.connection.prepare_cached(
                 "DELETE FROM skips WHERE (event_id, hook_id) IN (SELECT event_id, hook_id FROM deliveries WHERE id = ?1)",
             )?;
             for delivery in &step.chosen {
-                if !tx.claims.holds(*delivery) && again.execute((delivery.0, now.as_micros()))? > 0 {
+                if !tx.claims.holds(*delivery) && again.execute((delivery.0, now.as_micros(), PARKED))? > 0 {
                     due += 1;
                     told.execute([delivery.0])?;
                 }

@@ -1,14 +1,15 @@
 //! How rows become things: the shapes that several files of this folder share.
 
 use quickdraw_domain::event::Event;
-use quickdraw_domain::{EventId, Timestamp, Trigger};
+use quickdraw_domain::{EventId, ObjectKey, Timestamp, Trigger};
 use rusqlite::Row;
 
 use crate::columns;
 
 /// The columns that [`event`] reads, in its order.
 pub(super) const EVENT_COLUMNS: &str =
-    "e.id, e.place_kind, e.place_id, e.trigger_code, e.source_kind, e.source_id, e.received_at, e.chain, e.git_ref";
+    "e.id, e.place_kind, e.place_id, e.trigger_code, e.source_kind, e.source_id, e.received_at, e.chain, e.git_ref,
+    e.object";
 
 /// Reads [`EVENT_COLUMNS`] from the row's column `at` on.
 pub(super) fn event(row: &Row<'_>, at: usize) -> rusqlite::Result<Event> {
@@ -20,5 +21,6 @@ pub(super) fn event(row: &Row<'_>, at: usize) -> rusqlite::Result<Event> {
         received_at: Timestamp::from_micros(row.get(at + 6)?),
         chain: row.get(at + 7)?,
         git_ref: row.get(at + 8)?,
+        object: row.get::<_, Option<i64>>(at + 9)?.map(ObjectKey),
     })
 }

@@ -78,7 +78,11 @@ pub(crate) async fn keys_of_different_sources_never_meet(fixture: Fixture) {
 }
 
 fn decided(version: i64, deliver: &[HookId], taken: &[HookId]) -> Decided {
-    let audience = FannedOut { deliver: deliver.to_vec(), skip: vec![(HookId(9), SkipReason::BranchFilter)] };
+    let audience = FannedOut {
+        deliver: deliver.to_vec(),
+        in_order: Vec::new(),
+        skip: vec![(HookId(9), SkipReason::BranchFilter)],
+    };
     Decided { version, audience, taken: taken.to_vec(), lease_until: NOON.plus(Duration::from_secs(30)), now: NOON }
 }
 
@@ -166,7 +170,7 @@ pub(crate) async fn skips_are_stored_with_their_reason(fixture: Fixture) {
     let id = new.event.id;
     fixture.store.append_events(vec![new]).await.expect("appended");
     let skip = vec![(HookId(7), SkipReason::BranchFilter), (HookId(8), SkipReason::TooYoung)];
-    let decision = FannedOut { deliver: Vec::new(), skip: skip.clone() };
+    let decision = FannedOut { skip: skip.clone(), ..FannedOut::default() };
     fixture.fan_out(NOON, Arc::new(move |_, _| decision.clone())).await;
     assert_eq!(fixture.store.list_skips(id).await.expect("listed"), skip);
 }

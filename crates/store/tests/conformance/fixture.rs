@@ -161,6 +161,7 @@ pub(crate) fn event_at(place: Place, body: &[u8], now: Timestamp) -> NewEvent {
         received_at: now,
         chain: Some(Uuid::from_u128(9)),
         git_ref: Some("refs/heads/main".to_owned()),
+        object: None,
     };
     NewEvent { event, payload: Packed::pack(body), dedupe: None, decided: None, counts: false }
 }
@@ -174,7 +175,7 @@ pub(crate) fn keyed(source: Source, key: &str) -> NewEvent {
 
 pub(crate) fn to(hooks: &[HookId]) -> Decide {
     let deliver = hooks.to_vec();
-    Arc::new(move |_, _| FannedOut { deliver: deliver.clone(), skip: Vec::new() })
+    Arc::new(move |_, _| FannedOut { deliver: deliver.clone(), ..FannedOut::default() })
 }
 
 pub(crate) fn claim(now: Timestamp) -> Claim {

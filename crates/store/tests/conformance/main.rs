@@ -6,6 +6,7 @@ mod deliveries;
 mod events;
 mod fixture;
 mod insights;
+mod lines;
 mod replays;
 mod rest;
 mod schema;
@@ -50,6 +51,10 @@ const CHECKS: &[(&str, Check)] = checks![
     deliveries::released_deliveries_are_due_at_once_without_a_record,
     deliveries::attempts_are_listed_by_delivery_and_by_hook,
     deliveries::what_a_disabled_hook_is_owed_is_held_within_a_budget,
+    lines::a_failing_head_parks_its_own_line_and_no_other,
+    lines::one_that_is_parked_can_be_sent_by_hand_and_keeps_its_place,
+    lines::nobody_moves_up_before_older_events_are_fanned_out,
+    lines::what_is_parked_is_held_within_the_budget_and_replayed_in_order,
     insights::facts_join_in_any_order_and_rollups_agree_with_facts,
     insights::an_event_is_projected_once,
     insights::a_poison_event_is_set_aside_and_shown,

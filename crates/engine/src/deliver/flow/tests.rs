@@ -40,6 +40,7 @@ fn claimed(hook: i64) -> Claimed {
         received_at: NOW,
         chain: None,
         git_ref: None,
+        object: None,
     };
     Claimed {
         delivery: DeliveryId::of(event.id, HookId(hook)),
@@ -49,6 +50,7 @@ fn claimed(hook: i64) -> Claimed {
         lease_until: NOW.plus(LEASE),
         event,
         payload: Packed::pack(b"{}"),
+        line: None,
     }
 }
 
@@ -66,15 +68,15 @@ fn claim_all(flow: &Flow, index: &Index, hooks: &[i64]) -> usize {
 #[test]
 fn what_is_taken_holds_a_slot_until_it_is_vacated_or_ends() {
     let (flow, index) = world(1);
-    assert_eq!(flow.take(&index, &[HookId(1)], NOW).0, [], "what the store has comes first");
+    assert_eq!(flow.take(&index, &[HookId(1)], &[], NOW).0, [], "what the store has comes first");
     assert_eq!(claim_all(&flow, &index, &[]), 0);
     for _ in 0..4 {
-        assert_eq!(flow.take(&index, &[HookId(1)], NOW).0, [HookId(1)]);
+        assert_eq!(flow.take(&index, &[HookId(1)], &[], NOW).0, [HookId(1)]);
     }
-    assert_eq!(flow.take(&index, &[HookId(1)], NOW).0, [], "its share is used up");
+    assert_eq!(flow.take(&index, &[HookId(1)], &[], NOW).0, [], "its share is used up");
     flow.vacate([HookId(1)]);
     claim_all(&flow, &index, &[]);
-    assert_eq!(flow.take(&index, &[HookId(1)], NOW).0, [HookId(1)]);
+    assert_eq!(flow.take(&index, &[HookId(1)], &[], NOW).0, [HookId(1)]);
     assert_eq!(flow.in_flight(), 4);
 }
 
@@ -96,10 +98,14 @@ fn what_waits_in_the_store_is_not_overtaken() {
     assert_eq!(claim_all(&flow, &index, &[1]), 4);
     assert_eq!(flow.ready(&index, NOW).len(), 4);
     flow.ended(&claimed(1), true);
-    assert_eq!(flow.take(&index, &[HookId(1)], NOW).0, [], "as much was claimed as could be, so there may be more");
+    assert_eq!(
+        flow.take(&index, &[HookId(1)], &[], NOW).0,
+        [],
+        "as much was claimed as could be, so there may be more"
+    );
     assert!(flow.wants_claim(&index, NOW));
     assert_eq!(claim_all(&flow, &index, &[]), 0);
-    assert_eq!(flow.take(&index, &[HookId(1)], NOW).0, [HookId(1)], "there was none");
+    assert_eq!(flow.take(&index, &[HookId(1)], &[], NOW).0, [HookId(1)], "there was none");
 }
 
 #[test]
@@ -107,10 +113,10 @@ fn a_failure_gives_back_what_was_kept_and_a_lapsing_lease_too() {
     let (flow, index) = world(1);
     claim_all(&flow, &index, &[]);
     for _ in 0..8 {
-        assert_eq!(flow.take(&index, &[HookId(1)], NOW).0.len(), 1);
+        assert_eq!(flow.take(&index, &[HookId(1)], &[], NOW).0.len(), 1);
         flow.ended(&claimed(1), true);
     }
-    let _ = flow.take(&index, &[HookId(1)], NOW);
+    let _ = flow.take(&index, &[HookId(1)], &[], NOW);
     let claim = flow.claim(&index, NodeId(Uuid::nil()), NOW, LEASE).expect("there is room");
     assert_eq!(claim.rooms[&HookId(1)], 7 + 8, "it has earned as many again");
     flow.claimed(&claim, (0..15).map(|_| claimed(1)).collect());

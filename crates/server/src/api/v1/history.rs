@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use quickdraw_domain::delivery::State as DeliveryState;
 use quickdraw_domain::{AttemptId, DeliveryId, EventId, HookId, ProjectId, Timestamp, Trigger};
 use quickdraw_store::attempts::AttemptFilter;
-use quickdraw_store::deliveries::DeliveryFilter;
+use quickdraw_store::deliveries::{ASKED_PARKED, DeliveryFilter};
 use quickdraw_store::events::EventFilter;
 use serde::Deserialize;
 use serde_json::Value;
@@ -98,6 +98,8 @@ async fn event(
 enum StateWord {
     /// Was never answered yet.
     Waiting,
+    /// Behind another one about the same object, for a hook that wants its events in order.
+    Parked,
     /// Failed at least once and is due again.
     Retrying,
     /// The receiver has it.
@@ -113,6 +115,7 @@ impl StateWord {
         const NEVER: Timestamp = Timestamp::from_micros(0);
         match self {
             Self::Waiting => DeliveryState::Waiting { due_at: NEVER },
+            Self::Parked => return ASKED_PARKED,
             Self::Retrying => DeliveryState::Retrying { due_at: NEVER },
             Self::Delivered => DeliveryState::Delivered,
             Self::GivenUp => DeliveryState::GivenUp,

@@ -18,6 +18,7 @@ use quickdraw_domain::guard::judge_url;
 use quickdraw_domain::hook::edit::EditError;
 use quickdraw_domain::hook::{self, HookEdit, HookUrl};
 use quickdraw_domain::scope::Scope;
+use quickdraw_engine::deliver::transport::check_certificate;
 use quickdraw_store::Error;
 use quickdraw_store::hooks::HookWithHealth;
 use serde_json::json;
@@ -99,7 +100,7 @@ async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<R
 /// Make a hook. At most 100 for a project and 50 for a group, unless the operator says otherwise.
 #[utoipa::path(post, path = "/", tag = "Hooks", request_body = HookToMake, responses((status = 201, body = Hook)))]
 async fn create(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(StatusCode, Json<Hook>), ApiError> {
-    let change = read::change(&params, at.scope(), true)?;
+    let change = usable(read::change(&params, at.scope(), true)?).await?;
     let now = app.belt.clock().now();
     let blank = HookUrl::parse("https://blank.invalid").map_err(|_| ApiError::plain_not_found())?;
     let hook = change_hook(&app, &hook::Hook::new(at.scope(), blank, uuid::Uuid::new_v4(), now), change)?;
@@ -134,7 +135,7 @@ async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Jso
     if !read::has_any(&params) {
         return Err(ApiError::bad_parameter("No parameters provided"));
     }
-    let change = read::change(&params, at.scope(), false)?;
+    let change = usable(read::change(&params, at.scope(), false)?).await?;
     let changed = update(&app, &at, |hook| change_hook(&app, hook, change.clone())).await?;
     Ok(Json(Hook::new(&changed, app.belt.clock().now())))
 }
@@ -179,6 +180,17 @@ async fn update(
         }
     }
     Err(ApiError::Message(StatusCode::CONFLICT, json!("409 Conflict: the hook is being changed by others")))
+}
+
+/// A change whose client certificate, if it has one, has been tried. Opening its key can take a second.
+async fn usable(change: HookEdit) -> Result<HookEdit, ApiError> {
+    if let Some(Some(certificate)) = change.client_certificate.clone() {
+        let checked = tokio::task::spawn_blocking(move || check_certificate(&certificate)).await;
+        checked
+            .map_err(|error| ApiError::internal(error.into()))?
+            .map_err(|error| ApiError::unprocessable(format!("tls_client_cert {error}")))?;
+    }
+    Ok(change)
 }
 
 /// Makes a change; texts of the refusals are GitLab's, with the reason behind them.

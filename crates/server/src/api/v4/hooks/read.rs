@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use quickdraw_domain::hook::edit::LONGEST_OVERLAP;
-use quickdraw_domain::hook::{HookEdit, body_template, values};
+use quickdraw_domain::hook::{ClientCertificate, HookEdit, body_template, values};
 use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
@@ -60,6 +60,18 @@ struct HookSettings {
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     retry: Clearable<Vec<String>>,
+    /// Whether events about one object (an issue, a merge request, a branch) go one after the other: the next when the one
+    /// before is delivered or given up. Other objects do not wait.
+    ordered: Option<bool>,
+    /// What is shown to a receiver that asks for a certificate, instead of the instance's: certificate, those above it and
+    /// key as PEM, at most 64 KiB. Never shown.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 65_536)]
+    tls_client_cert: Clearable<String>,
+    /// What opens its key, when that is encrypted. Only together with it.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 255)]
+    tls_client_cert_password: Clearable<Line<255>>,
     /// At most 20. Also as `{"KEY": "value"}`; without a value, what is stored is kept.
     #[serde(default)]
     custom_headers: Pairs,
@@ -164,6 +176,7 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<HookEdi
         }
         other => other.map(|_| None),
     };
+    let client_certificate = client_certificate(input.tls_client_cert, input.tls_client_cert_password)?;
     let template = input.custom_webhook_template.0.filter(|_| scope != Scope::Instance);
     if template.iter().flatten().any(|text| text.chars().count() > body_template::MAX_LEN) {
         let longest = body_template::MAX_LEN;
@@ -195,9 +208,29 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<HookEdi
         url_variables: pairs(input.url_variables, "url_variables: there are more than 20")?,
         body_template: template,
         retry,
+        ordered: input.ordered,
+        client_certificate,
         name: input.name.0.map(|text| text.map(|text| text.0)),
         description: input.description.0.map(|text| text.map(|text| text.0)),
     })
+}
+
+fn client_certificate(
+    pem: Clearable<String>,
+    password: Clearable<Line<255>>,
+) -> Result<Option<Option<ClientCertificate>>, ApiError> {
+    let password = password.0.flatten().map(|password| Secret::new(password.0));
+    match pem.0 {
+        Some(Some(pem)) if pem.len() > ClientCertificate::MAX_LEN => Err(ApiError::unprocessable(format!(
+            "tls_client_cert is too long (maximum is {} bytes)",
+            ClientCertificate::MAX_LEN
+        ))),
+        Some(Some(pem)) => Ok(Some(Some(ClientCertificate::new(Secret::new(pem), password)))),
+        _ if password.is_some() => Err(ApiError::unprocessable(
+            "tls_client_cert_password is given together with tls_client_cert, or not at all",
+        )),
+        other => Ok(other.map(|_| None)),
+    }
 }
 
 fn is_mask(text: &Line<255>) -> bool {

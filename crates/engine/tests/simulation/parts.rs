@@ -1,0 +1,78 @@
+//! What every simulated world is made of: a project, hooks, and the belt.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use quickdraw_domain::event::Source;
+use quickdraw_domain::guard;
+use quickdraw_domain::hook::{Hook, HookUrl};
+use quickdraw_domain::scope::{Place, Scope};
+use quickdraw_domain::settle::Policies;
+use quickdraw_domain::{ProjectId, Timestamp, Trigger};
+use quickdraw_engine::deliver::Deliveries;
+use quickdraw_engine::deliver::slots::SlotLimits;
+use quickdraw_engine::{Arrival, Belt, Clock as _, Settings, Transport, WhileDisabled};
+use quickdraw_store::SharedStore;
+use quickdraw_store::events::Appended;
+use quickdraw_store::scopes::{NewGroup, NewProject};
+
+use crate::chance::Manual;
+
+/// Reports a push, and commits it.
+pub(crate) async fn push(belt: &Belt, project: ProjectId, key: Option<String>, body: &[u8]) -> Appended {
+    let arrival = Arrival {
+        place: Place::Project(project),
+        trigger: Trigger::PUSH,
+        source: Source::Api,
+        chain: None,
+        git_ref: Some("refs/heads/main".to_owned()),
+        key,
+        body,
+    };
+    let (appended, _) = tokio::join!(belt.ingest(arrival), belt.commit_arrivals());
+    appended.expect("the store works")
+}
+
+/// A hook for pushes.
+pub(crate) fn hook(scope: Scope, clock: &Manual) -> Hook {
+    let url = HookUrl::parse("https://hooks.example.com/in").expect("a URL");
+    let hook = Hook::new(scope, url, clock.uuid(), clock.now());
+    Hook { triggers: [Trigger::PUSH].into_iter().collect(), ..hook }
+}
+
+pub(crate) async fn project(store: &SharedStore, now: Timestamp) -> ProjectId {
+    let named = |name: &str| name.to_owned();
+    let group = NewGroup { parent: None, name: named("g"), path: named("g"), description: None, visibility_level: 0 };
+    let group = store.create_group(group, now).await.expect("a group").id;
+    let project = NewProject {
+        group,
+        name: named("p"),
+        path: named("p"),
+        description: None,
+        default_branch: None,
+        visibility_level: 0,
+    };
+    store.create_project(project, now).await.expect("a project").id
+}
+
+pub(crate) async fn belt(
+    store: SharedStore,
+    receivers: Arc<dyn Transport>,
+    clock: Arc<Manual>,
+    policies: Arc<Policies>,
+) -> (Arc<Belt>, Arc<Deliveries>) {
+    let settings = Settings {
+        policies,
+        guard: Arc::new(guard::Settings::default()),
+        slots: SlotLimits { total: 12, reserved_for_first: 4, per_hook: 6, initial_per_hook: 2, per_host: 12 },
+        deadline: Duration::from_secs(10),
+        lease: Duration::from_secs(30),
+        instance: "http://sim".to_owned(),
+        retention: Duration::from_secs(14 * 86_400),
+        while_disabled: WhileDisabled::Hold { longest: Duration::from_secs(7 * 86_400), most: 1_000_000 },
+        per_minute: 0,
+    };
+    let belt = Belt::new(store, receivers, clock, settings).await.expect("a belt");
+    let deliveries = Deliveries::new(belt.clone());
+    (belt, deliveries)
+}

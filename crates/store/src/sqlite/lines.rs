@@ -1,0 +1,48 @@
+//! Lines in SQLite: deliveries of one hook about one object, of which one at a time is attempted.
+
+use quickdraw_domain::delivery::PARKED;
+use quickdraw_domain::{HookId, ObjectKey};
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::deliveries::Line;
+use crate::error::Result;
+
+/// Somebody of this line is being attempted, or waits for a try.
+const BUSY: &str = "SELECT 1 FROM deliveries WHERE object IS NOT NULL AND state < 2 AND hook_id = ?1 AND object = ?2
+    AND due_at < ?3";
+
+pub(super) fn move_up(connection: &Connection, lines: &[Line]) -> Result<()> {
+    let mut busy = connection.prepare_cached(BUSY)?;
+    let mut first = connection.prepare_cached(
+        "UPDATE deliveries SET due_at = due_at - ?3 WHERE id =
+           (SELECT id FROM deliveries WHERE object IS NOT NULL AND state < 2 AND hook_id = ?1 AND object = ?2
+            ORDER BY due_at, event_id LIMIT 1)
+         AND NOT EXISTS (SELECT 1 FROM fan_out_pending p WHERE p.event_id < deliveries.event_id)",
+    )?;
+    for line in lines {
+        let parameters = (line.hook.0, line.object.0, PARKED);
+        if !busy.exists(parameters)? {
+            first.execute(parameters)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn waiting(connection: &Connection, limit: usize) -> Result<Vec<Line>> {
+    // From line to line in the index, whatever waits in each.
+    let mut next = connection.prepare_cached(
+        "SELECT hook_id, object FROM deliveries WHERE object IS NOT NULL AND state < 2
+         AND (hook_id, object) > (?1, ?2) ORDER BY hook_id, object LIMIT 1",
+    )?;
+    let mut busy = connection.prepare_cached(BUSY)?;
+    let (mut lines, mut after) = (Vec::new(), (i64::MIN, i64::MIN));
+    while lines.len() < limit
+        && let Some(line) = next.query_row(after, |row| Ok((row.get(0)?, row.get(1)?))).optional()?
+    {
+        after = line;
+        if !busy.exists((line.0, line.1, PARKED))? {
+            lines.push(Line { hook: HookId(line.0), object: ObjectKey(line.1) });
+        }
+    }
+    Ok(lines)
+}

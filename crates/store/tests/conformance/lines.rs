@@ -1,0 +1,177 @@
+//! Checks of lines: deliveries of one hook about one object go one after the other.
+
+use std::sync::Arc;
+
+use quickdraw_domain::audience::SkipReason;
+use quickdraw_domain::delivery::State;
+use quickdraw_domain::outcome::Outcome;
+use quickdraw_domain::replay::Filter;
+use quickdraw_domain::scope::Place;
+use quickdraw_domain::{DeliveryId, EventId, HookId, ObjectKey, Timestamp};
+use quickdraw_store::deliveries::{ASKED_PARKED, Claimed, DeliveryFilter, Held, Line};
+use quickdraw_store::events::{Decide, Decided, FannedOut, NewEvent};
+use quickdraw_store::replays::Step;
+use uuid::Uuid;
+
+use crate::fixture::{Fixture, NOON, at, event_at};
+
+const OK: Outcome = Outcome::Delivered { status: 200 };
+const FAILED: Outcome = Outcome::Failed { status: 503, retry_after: None };
+const GONE: Outcome = Outcome::Rejected { status: 410, retry_after: None };
+const A: ObjectKey = ObjectKey(-7);
+const B: ObjectKey = ObjectKey(7);
+
+fn about(object: ObjectKey, now: Timestamp) -> NewEvent {
+    let mut new = event_at(Place::Instance, b"{}", now);
+    (new.event.object, new.event.chain) = (Some(object), None);
+    new
+}
+
+fn in_order(hook: HookId) -> FannedOut {
+    FannedOut { deliver: vec![hook], in_order: vec![hook], skip: Vec::new() }
+}
+
+/// Reports events as the engine usually does: decided at once.
+async fn report(fixture: &Fixture, hook: HookId, objects: &[(ObjectKey, u64)]) -> Vec<EventId> {
+    let version = fixture.store.directory_version().await.expect("a version");
+    let decided = |second| Decided {
+        version,
+        audience: in_order(hook),
+        taken: Vec::new(),
+        lease_until: at(second),
+        now: at(second),
+    };
+    let new = |(object, second): &(ObjectKey, u64)| NewEvent {
+        decided: Some(decided(*second)),
+        ..about(*object, at(*second))
+    };
+    let appended = fixture.store.append_events(objects.iter().map(new).collect()).await.expect("appended");
+    appended.iter().map(|one| one.id()).collect()
+}
+
+/// What can be attempted, after those who may have moved up.
+async fn next(fixture: &Fixture, now: Timestamp) -> Vec<Claimed> {
+    let lines = fixture.store.waiting_lines(100).await.expect("listed");
+    fixture.store.move_up(lines).await.expect("moved up");
+    let mut claimed = fixture.claim(now).await;
+    claimed.sort_by_key(|claimed| claimed.event.id);
+    claimed
+}
+
+fn events(claimed: &[Claimed]) -> Vec<EventId> {
+    claimed.iter().map(|claimed| claimed.event.id).collect()
+}
+
+async fn state(fixture: &Fixture, event: EventId, hook: HookId) -> &'static str {
+    let id = DeliveryId::of(event, hook);
+    fixture.store.find_delivery(id).await.expect("read").expect("it is there").state.word()
+}
+
+pub(crate) async fn a_failing_head_parks_its_own_line_and_no_other(fixture: Fixture) {
+    let store = &fixture.store;
+    let hook = fixture.hook(fixture.project("p").await).await;
+    let made = report(&fixture, hook, &[(A, 0), (A, 1), (B, 2), (A, 3), (B, 4)]).await;
+    let [a1, a2, b1, a3, b2] = made[..] else { panic!("five events") };
+    assert!(fixture.claim(at(5)).await.is_empty(), "all are parked at first");
+    let parked = DeliveryFilter { state: Some(ASKED_PARKED), limit: 10, ..DeliveryFilter::default() };
+    assert_eq!(store.list_deliveries(parked.clone()).await.expect("listed").rows.len(), 5);
+    let heads = next(&fixture, at(5)).await;
+    assert_eq!(events(&heads), [a1, b1]);
+    assert_eq!(heads[0].line, Some(Line { hook, object: A }));
+    assert!(next(&fixture, at(5)).await.is_empty(), "while they are under way nobody moves up");
+    fixture.finish(&heads[0], FAILED, at(6)).await;
+    fixture.finish(&heads[1], OK, at(6)).await;
+    let second = next(&fixture, at(6)).await;
+    assert_eq!(events(&second), [b2], "the head of A waits for its next attempt, and A with it");
+    assert_eq!((state(&fixture, a1, hook).await, state(&fixture, a2, hook).await), ("retrying", "parked"));
+    let again = next(&fixture, at(3600)).await;
+    assert_eq!(events(&again), [a1]);
+    fixture.finish(&again[0], GONE, at(3601)).await;
+    let third = next(&fixture, at(3601)).await;
+    assert_eq!(events(&third), [a2], "given up is final too");
+    fixture.finish(&third[0], OK, at(3602)).await;
+    let last = next(&fixture, at(3602)).await;
+    assert_eq!(events(&last), [a3]);
+    assert_eq!(store.list_deliveries(parked).await.expect("listed").rows.len(), 0);
+    assert_eq!(store.waiting_lines(10).await.expect("listed"), []);
+    assert!(store.backlog().await.expect("counted").owed == 2, "b2 and a3 are under way");
+}
+
+pub(crate) async fn one_that_is_parked_can_be_sent_by_hand_and_keeps_its_place(fixture: Fixture) {
+    let store = &fixture.store;
+    let hook = fixture.hook(fixture.project("p").await).await;
+    let made = report(&fixture, hook, &[(A, 0), (A, 1), (A, 2)]).await;
+    let head = next(&fixture, at(3)).await.remove(0);
+    let by_hand = async |event, outcome| {
+        let id = DeliveryId::of(event, hook);
+        let leased = store.lease_delivery(id, at(60)).await.expect("leased").expect("nobody holds it");
+        assert_eq!(leased.line, Some(Line { hook, object: A }));
+        fixture.finish(&leased, outcome, at(4)).await;
+    };
+    by_hand(made[1], FAILED).await;
+    assert_eq!(state(&fixture, made[1], hook).await, "parked");
+    by_hand(made[2], OK).await;
+    assert_eq!(state(&fixture, made[2], hook).await, "delivered");
+    fixture.finish(&head, OK, at(5)).await;
+    let second = next(&fixture, at(5)).await;
+    assert_eq!((events(&second), second[0].tally.attempts), (vec![made[1]], 1));
+    fixture.finish(&second[0], OK, at(6)).await;
+    assert!(next(&fixture, at(7)).await.is_empty());
+}
+
+pub(crate) async fn nobody_moves_up_before_older_events_are_fanned_out(fixture: Fixture) {
+    let store = &fixture.store;
+    let hook = fixture.hook(fixture.project("p").await).await;
+    let first = store.append_events(vec![about(A, at(0))]).await.expect("appended")[0].id();
+    let second = report(&fixture, hook, &[(A, 1)]).await[0];
+    assert!(next(&fixture, at(2)).await.is_empty(), "the first may belong before it");
+    let decide: Decide = Arc::new(move |_, _| in_order(hook));
+    fixture.fan_out(at(3), decide).await;
+    let head = next(&fixture, at(3)).await;
+    assert_eq!(events(&head), [first], "in the order in which they happened");
+    fixture.finish(&head[0], OK, at(4)).await;
+    assert_eq!(events(&next(&fixture, at(4)).await), [second]);
+}
+
+pub(crate) async fn what_is_parked_is_held_within_the_budget_and_replayed_in_order(fixture: Fixture) {
+    let store = &fixture.store;
+    let hook = fixture.hook(fixture.project("p").await).await;
+    // Four failures disable the hook.
+    for _ in 0..4 {
+        fixture.owe(&[hook], NOON).await;
+    }
+    for claimed in fixture.claim(NOON).await {
+        fixture.finish(&claimed, GONE, NOON).await;
+    }
+    let made = report(&fixture, hook, &[(A, 10), (A, 20), (A, 30), (A, 40), (A, 50)]).await;
+    store.move_up(vec![Line { hook, object: A }]).await.expect("moved up");
+    let drop = async |older_than, most| {
+        let held = Held { older_than, most, reason: SkipReason::HoldBudget };
+        store.drop_held(hook, held, at(60), 100).await.expect("dropped")
+    };
+    assert_eq!(drop(at(5), 10).await, 0);
+    assert_eq!(drop(at(25), 10).await, 2, "the head, and one that is parked");
+    assert_eq!(drop(at(25), 2).await, 1, "by number");
+    let mut states = Vec::new();
+    for event in &made {
+        states.push(state(&fixture, *event, hook).await);
+    }
+    assert_eq!(states, ["given_up", "given_up", "given_up", "parked", "parked"]);
+    // A replay puts what is over back to its place before those that wait.
+    let replay = store.create_replay(Filter::default(), 50, "ida".to_owned(), at(61)).await.expect("made");
+    let step = Step {
+        replay: replay.id,
+        from: replay.cursor,
+        to: DeliveryId(Uuid::max()),
+        looked_at: 2,
+        chosen: vec![DeliveryId::of(made[2], hook), DeliveryId::of(made[1], hook)],
+        finished: false,
+    };
+    assert_eq!(store.advance_replay(step, at(62)).await.expect("advanced"), 2);
+    for event in &made[1..] {
+        let head = next(&fixture, at(100)).await;
+        assert_eq!(events(&head), [*event]);
+        assert_eq!(fixture.finish(&head[0], OK, at(100)).await.state, Some(State::Delivered));
+    }
+    assert!(next(&fixture, at(100)).await.is_empty());
+}
