@@ -33,6 +33,7 @@ pub(crate) struct Config {
 pub(crate) struct Server {
     pub(crate) listen: String,
     pub(crate) external_url: String,
+    pub(crate) upload_links: String,
     pub(crate) data_dir: PathBuf,
     pub(crate) root_token: String,
     pub(crate) key: String,
@@ -45,6 +46,7 @@ impl Default for Server {
         Self {
             listen: "127.0.0.1:8000".to_owned(),
             external_url: String::new(),
+            upload_links: "project_path".to_owned(),
             data_dir: "quickdraw-data".into(),
             root_token: String::new(),
             key: String::new(),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use quickdraw_domain::compose::UploadLinks;
 use quickdraw_domain::guard::{self, Allowlist};
 use quickdraw_domain::health::DisablePolicy;
 use quickdraw_domain::settle::Policies;
@@ -219,6 +220,13 @@ pub(crate) fn trust(config: &Config) -> anyhow::Result<Trust> {
         trust.identity = Some(identity.with_context(|| format!("{}", delivery.tls_client_cert_file.display()))?);
     }
     Ok(trust)
+}
+
+/// Where uploaded images lead.
+pub(crate) fn upload_links(config: &Config) -> anyhow::Result<UploadLinks> {
+    let name = &config.server.upload_links;
+    UploadLinks::by_name(name)
+        .with_context(|| format!("server.upload_links {name:?} is none of project_path, project_id"))
 }
 
 /// The wall clock, for what happens before there is a belt.

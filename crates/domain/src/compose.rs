@@ -1,10 +1,19 @@
 //! From what a forge knows of an event to GitLab's body for it. One file per kind; the shared objects are here.
 
+mod fields;
 mod hook_state;
+mod image_links;
+mod issue;
+mod merge_request;
+mod note;
 mod push;
+mod release;
+mod wiki_page;
 
 pub use hook_state::{event_name, hook_state};
+pub use image_links::UploadLinks;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::Trigger;
 use crate::scope::Project;
@@ -18,6 +27,9 @@ pub enum ComposeError {
     /// The object lacks something.
     #[error("the object of a {0} event is not usable: {1}")]
     Object(Trigger, serde_json::Error),
+    /// It lacks an attribute without which nobody can tell what it is.
+    #[error("the object of a {0} event has no {1}")]
+    Missing(Trigger, &'static str),
 }
 
 /// Who did it, as the reporter knows them.
@@ -38,21 +50,54 @@ pub struct User {
     pub avatar_url: Option<String>,
 }
 
+/// The instance that bodies are composed for.
+#[derive(Clone, Copy, Debug)]
+pub struct Instance<'a> {
+    /// Where it is.
+    pub base_url: &'a str,
+    /// Where links to uploaded files lead.
+    pub upload_links: UploadLinks,
+}
+
+/// What happened, as the forge knows it.
+pub struct Happened<'a> {
+    /// What kind it is.
+    pub trigger: Trigger,
+    /// Where.
+    pub project: &'a Project,
+    /// Who did it.
+    pub user: &'a User,
+    /// What it happened to: attributes by GitLab's names, and what belongs to it.
+    pub object: &'a RawValue,
+    /// Attributes that were different before, with what they were.
+    pub previous: Option<&'a RawValue>,
+    /// The instance.
+    pub instance: Instance<'a>,
+}
+
+impl Happened<'_> {
+    /// The address of something in the project.
+    fn address(&self, path: &str) -> String {
+        format!("{}/{}/{path}", self.instance.base_url.trim_end_matches('/'), self.project.path_with_namespace)
+    }
+}
+
 /// Composes the body of an event in a project.
 ///
 /// # Errors
 /// When the kind has no composer, or `object` is not what it needs.
-pub fn compose(
-    trigger: Trigger,
-    project: &Project,
-    base_url: &str,
-    user: &User,
-    object: &serde_json::value::RawValue,
-) -> Result<Vec<u8>, ComposeError> {
-    if trigger == Trigger::PUSH || trigger == Trigger::TAG_PUSH {
-        return push::compose(trigger, project, base_url, user, object);
-    }
-    Err(ComposeError::NoComposer(trigger))
+pub fn compose(happened: &Happened<'_>) -> Result<Vec<u8>, ComposeError> {
+    let trigger = happened.trigger;
+    let compose = match trigger.row().name {
+        "push_hooks" | "tag_push_hooks" => return push::compose(happened),
+        "issue_hooks" | "confidential_issue_hooks" => issue::compose,
+        "merge_request_hooks" => merge_request::compose,
+        "note_hooks" | "confidential_note_hooks" => note::compose,
+        "wiki_page_hooks" => wiki_page::compose,
+        "release_hooks" => release::compose,
+        _ => return Err(ComposeError::NoComposer(trigger)),
+    };
+    serde_json::to_vec(&compose(happened)?).map_err(|error| ComposeError::Object(trigger, error))
 }
 
 /// The `project` object, deprecated fields included.
@@ -86,6 +131,15 @@ struct RepositoryBody<'a> {
     git_http_url: &'a str,
     git_ssh_url: &'a str,
     visibility_level: i64,
+}
+
+/// The same in the events of issues, merge requests and comments, where it is shorter.
+#[derive(Serialize)]
+struct ShortRepositoryBody<'a> {
+    name: &'a str,
+    url: &'a str,
+    description: Option<&'a str>,
+    homepage: &'a str,
 }
 
 /// The addresses of a project, made from the base URL of the instance.
@@ -124,6 +178,15 @@ impl Addresses {
         }
     }
 
+    fn short_repository<'a>(&'a self, project: &'a Project) -> ShortRepositoryBody<'a> {
+        ShortRepositoryBody {
+            name: &project.name,
+            url: &self.ssh,
+            description: project.description.as_deref(),
+            homepage: &self.web,
+        }
+    }
+
     fn repository<'a>(&'a self, project: &'a Project) -> RepositoryBody<'a> {
         RepositoryBody {
             name: &project.name,
@@ -136,3 +199,6 @@ impl Addresses {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

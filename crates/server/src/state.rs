@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use quickdraw_domain::compose::UploadLinks;
 use quickdraw_engine::Belt;
 use quickdraw_store::SharedStore;
 use tokio::sync::Semaphore;
@@ -23,6 +24,8 @@ pub struct App {
     pub receiver: Receiver,
     /// Base URL under which we are reached, without a slash at its end.
     pub external_url: String,
+    /// Where links to uploaded files lead in bodies that we compose.
+    pub upload_links: UploadLinks,
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
     /// Room for bodies, in KiB.
@@ -44,6 +47,7 @@ impl App {
         belt: Arc<Belt>,
         receiver: Receiver,
         external_url: String,
+        upload_links: UploadLinks,
         metrics: PrometheusHandle,
         limits: Limits,
     ) -> Arc<Self> {
@@ -52,6 +56,7 @@ impl App {
             belt,
             receiver,
             external_url,
+            upload_links,
             metrics,
             bodies,
             actors: Actors::default(),

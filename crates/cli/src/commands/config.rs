@@ -26,6 +26,7 @@ pub(crate) fn run(command: &ConfigCommand, file: Option<&Path>) -> anyhow::Resul
             wiring::guard(&config)?;
             wiring::trust(&config)?;
             wiring::proxy(&config)?;
+            wiring::upload_links(&config)?;
             say("the configuration is valid");
         }
         ConfigCommand::Print => say(toml::to_string(&masked(config::load(file)?))?),

@@ -8,6 +8,11 @@ pub(crate) const REFERENCE: &[(&str, &str)] = &[
         "server.external_url",
         "Base URL under which others reach this server; sent as X-Gitlab-Instance. Short name: QUICKDRAW_EXTERNAL_URL.",
     ),
+    (
+        "server.upload_links",
+        "Where uploaded images lead in composed bodies: project_path (<base>/<group>/<project>/uploads/…), or project_id \
+         (<base>/-/project/<id>/uploads/…, as GitLab 19 does).",
+    ),
     ("server.data_dir", "Folder for the SQLite file, the key and the tokens that are made on first start."),
     ("server.root_token", "The administrator's token, instead of one that is made. Short name: QUICKDRAW_ROOT_TOKEN."),
     (

@@ -105,6 +105,45 @@ def yagwr(base, folder):
             assert json.load(file)["object_kind"] == "push"
 
 
+MASTER = """
+from buildbot.plugins import schedulers, util, worker
+c = BuildmasterConfig = dict(
+    title="x", titleURL="http://x/", buildbotURL="http://x/", buildbotNetUsageData=None, change_source=[],
+    workers=[worker.Worker("w", "p")], protocols=dict(pb=dict(port="tcp:0:interface=127.0.0.1")),
+    builders=[util.BuilderConfig(name="b", workernames=["w"], factory=util.BuildFactory())],
+    schedulers=[schedulers.ForceScheduler(name="f", builderNames=["b"])], db=dict(db_url="sqlite:///state.sqlite"),
+    www=dict(port="tcp:%d:interface=127.0.0.1", plugins={}, change_hook_dialects=dict(gitlab=dict(secret="%s"))))
+"""
+
+
+def buildbot(base, folder):
+    """It reads a push, a merge request and a comment on one as changes to be built."""
+    port, program = free_port(), os.path.join(os.path.dirname(sys.executable), "buildbot")
+    subprocess.run([program, "create-master", "-r", f"{folder}/master"], check=True, stdout=subprocess.DEVNULL)
+    with open(f"{folder}/master/master.cfg", "w") as file:
+        file.write(MASTER % (port, TOKEN))
+    with running(program, "start", "--nodaemon", f"{folder}/master", stdout=subprocess.DEVNULL):
+        wait_for(port)
+        url = f"http://127.0.0.1:{port}/change_hook/gitlab"
+        test(base, hook(base, url, token="wrong"), verified=False)
+        test(base, hook(base, url, token=TOKEN, merge_requests_events=True, note_events=True))
+        commit = {"id": "6dcb09b5b57875f334f61aebed695e2e4193db5e", "message": "m", "url": "https://x/",
+                  "timestamp": "2026-11-20T10:55:00+01:00", "author": {"name": "Ida", "email": "ida@example.com"}}
+        request = {"id": 99, "iid": 5, "title": "Grease", "description": "d", "action": "open", "state": "opened",
+                   "source_branch": "grease", "target_branch": "main", "last_commit": commit}
+        for trigger, thing in (("merge_request_hooks", request),
+                               ("note_hooks", {"note": "Nice", "id": 1, "merge_request": request})):
+            call(base, "POST", "/api/v1/projects/1/events", {"trigger": trigger, "object": thing}, expect=(202,))
+        for _ in range(200):
+            changes = call(f"http://127.0.0.1:{port}", "GET", "/api/v2/changes")["changes"]
+            if len(changes) == 3:
+                break
+            time.sleep(0.05)
+        kinds = {change["category"]: change for change in changes}
+        assert kinds.keys() == {"push", "merge_request", "note"}, changes
+        assert kinds["merge_request"]["branch"] == "main" and kinds["note"]["revision"] == commit["id"], changes
+
+
 modules, *rest = sys.argv[1:]
 with server(*rest, QUICKDRAW__LIMITS__BY_HAND_PER_MINUTE="0") as address, tempfile.TemporaryDirectory() as scratch:
     call(address, "POST", "/api/v4/groups", {"name": "g", "path": "g"})
@@ -112,4 +151,5 @@ with server(*rest, QUICKDRAW__LIMITS__BY_HAND_PER_MINUTE="0") as address, tempfi
     signatures(address, modules)
     webhook(address, scratch)
     yagwr(address, scratch)
-print("standardwebhooks, octokit, webhook and yagwr are content")
+    buildbot(address, scratch)
+print("standardwebhooks, octokit, webhook, yagwr and Buildbot are content")

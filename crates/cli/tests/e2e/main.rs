@@ -6,6 +6,7 @@
 mod access;
 mod certificates;
 mod chains;
+mod compose;
 mod git;
 mod guard;
 mod health;
@@ -28,7 +29,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 30] = [
+    let checks: [(&str, Check); 31] = [
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
@@ -58,6 +59,7 @@ fn main() {
         ),
         ("a_failing_head_parks_its_own_object_and_no_other", order::a_failing_head_parks_its_own_object_and_no_other),
         ("a_hook_shows_its_own_client_certificate", certificates::a_hook_shows_its_own_client_certificate),
+        ("images_in_composed_bodies_are_absolute", compose::images_in_composed_bodies_are_absolute),
         ("a_hooks_own_retries_are_its_own", hooks::a_hooks_own_retries_are_its_own),
         ("limits_and_bad_values_are_refused", hooks::limits_and_bad_values_are_refused),
         ("a_chain_of_events_does_not_come_back_to_a_hook", chains::a_chain_of_events_does_not_come_back_to_a_hook),

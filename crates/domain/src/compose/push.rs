@@ -3,11 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
-use super::{Addresses, ComposeError, ProjectBody, RepositoryBody, User};
-use crate::Trigger;
-use crate::scope::Project;
+use super::{Addresses, ComposeError, Happened, ProjectBody, RepositoryBody};
 
 /// Most commits that a body lists: the newest, oldest first.
 pub(crate) const MAX_COMMITS: usize = 20;
@@ -91,15 +88,10 @@ struct CommitBody<'a> {
     removed: &'a [String],
 }
 
-pub(super) fn compose(
-    trigger: Trigger,
-    project: &Project,
-    base_url: &str,
-    user: &User,
-    object: &RawValue,
-) -> Result<Vec<u8>, ComposeError> {
+pub(super) fn compose(happened: &Happened<'_>) -> Result<Vec<u8>, ComposeError> {
+    let Happened { trigger, project, user, object, .. } = *happened;
     let push: Push = serde_json::from_str(object.get()).map_err(|error| ComposeError::Object(trigger, error))?;
-    let addresses = Addresses::of(project, base_url);
+    let addresses = Addresses::of(project, happened.instance.base_url);
     let kind = trigger.row().object_kinds.first().copied().unwrap_or_default();
     let deleted = !push.after.is_empty() && push.after.bytes().all(|digit| digit == b'0');
     let newest = push.commits.len().saturating_sub(MAX_COMMITS);
@@ -147,29 +139,11 @@ impl Commit {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::*;
-    use crate::{GroupId, ProjectId, Timestamp};
+    use crate::Trigger;
+    use crate::compose::tests::{keys, of};
 
     fn compose_push(trigger: Trigger, object: &Value) -> Value {
-        let project = Project {
-            id: ProjectId(15),
-            group: GroupId(3),
-            name: "Diaspora".into(),
-            path_with_namespace: "mike/diaspora".into(),
-            namespace: "Mike".into(),
-            description: Some(String::new()),
-            default_branch: Some("master".into()),
-            visibility_level: 0,
-            created_at: Timestamp::default(),
-        };
-        let user = User { id: 4, name: "John".into(), username: "jsmith".into(), email: None, avatar_url: None };
-        let object = RawValue::from_string(object.to_string()).expect("JSON");
-        let body = super::super::compose(trigger, &project, "https://git.example.com:8443", &user, &object);
-        serde_json::from_slice(&body.expect("it composes")).expect("JSON")
-    }
-
-    fn keys(value: &Value) -> Vec<&str> {
-        value.as_object().expect("an object").keys().map(String::as_str).collect()
+        of(trigger, object, None)
     }
 
     #[test]
@@ -188,7 +162,7 @@ mod tests {
         assert_eq!(body["commits"][0]["title"], "title");
         assert_eq!(
             body["commits"][0]["url"],
-            format!("https://git.example.com:8443/mike/diaspora/-/commit/{}", "b".repeat(40))
+            format!("https://git.example.com/mike/diaspora/-/commit/{}", "b".repeat(40))
         );
         assert_eq!(body["project"]["git_ssh_url"], "git@git.example.com:mike/diaspora.git");
         assert_eq!(body["checkout_sha"], "b".repeat(40));

@@ -11,6 +11,7 @@ mod database;
 mod health;
 mod parts;
 mod ssrf;
+mod wire;
 mod world;
 
 use std::future::Future;
@@ -42,6 +43,9 @@ fn main() -> std::process::ExitCode {
     type Scenario = fn(Database) -> Pin<Box<dyn Future<Output = ()>>>;
     trials.push(Trial::test("every_case_is_judged_by_the_client_and_nobody_forbidden_is_called", || {
         play(ssrf::every_case_is_judged_by_the_client_and_nobody_forbidden_is_called())
+    }));
+    trials.push(Trial::test("every_line_of_a_request_is_seen_in_raw_bytes", || {
+        play(wire::every_line_of_a_request_is_seen_in_raw_bytes())
     }));
     let scenarios: [(&str, Scenario); 2] = [
         ("the_tables_of_both_presets_hold_for_real_attempts", |database| {

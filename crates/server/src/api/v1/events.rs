@@ -6,7 +6,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use quickdraw_domain::compose::{User, compose};
+use quickdraw_domain::compose::{Happened, Instance, User, compose};
 use quickdraw_domain::event::{Skim, Source};
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{ProjectId, Trigger};
@@ -39,6 +39,9 @@ struct Report<'a> {
     #[serde(borrow)]
     object: Option<&'a RawValue>,
     user: Option<User>,
+    /// What was different before.
+    #[serde(borrow)]
+    previous: Option<&'a RawValue>,
 }
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -65,6 +68,9 @@ struct ReportBody {
     /// Who did it, for a composed body.
     #[schema(value_type = Option<Object>)]
     user: Option<()>,
+    /// Attributes of the object that were different before, for the `changes` of a composed body.
+    #[schema(value_type = Option<Object>)]
+    previous: Option<()>,
 }
 
 /// The event that was committed.
@@ -97,7 +103,10 @@ async fn report_project(
         (Some(payload), _) => payload.get().as_bytes().to_vec(),
         (None, Some(object)) => {
             let user = report.user.clone().unwrap_or_default();
-            compose(trigger(&report)?, &project, &app.external_url, &user, object).map_err(unprocessable)?
+            let instance = Instance { base_url: &app.external_url, upload_links: app.upload_links };
+            let (trigger, previous) = (trigger(&report)?, report.previous);
+            let happened = Happened { trigger, project: &project, user: &user, object, previous, instance };
+            compose(&happened).map_err(unprocessable)?
         }
         (None, None) => return Err(missing_body()),
     };

@@ -1,0 +1,168 @@
+//! Bodies whose attributes are a long list: what the forge gives, in GitLab's order, with GitLab's defaults.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::{ComposeError, Happened, Instance, User, image_links};
+use crate::Trigger;
+use crate::scope::Project;
+
+/// What stands for an address that its owner does not show.
+pub(super) const REDACTED: &str = "[REDACTED]";
+
+/// An attribute that a body always has, and what it is when the forge says nothing.
+pub(super) type Field = (&'static str, fn() -> Value);
+
+pub(super) const fn null(name: &'static str) -> Field {
+    (name, || Value::Null)
+}
+
+pub(super) const fn no(name: &'static str) -> Field {
+    (name, || Value::Bool(false))
+}
+
+pub(super) const fn zero(name: &'static str) -> Field {
+    (name, || json!(0))
+}
+
+pub(super) const fn list(name: &'static str) -> Field {
+    (name, || json!([]))
+}
+
+/// An object as the forge gives it.
+#[derive(Clone)]
+pub(super) struct Given {
+    trigger: Trigger,
+    values: Map<String, Value>,
+}
+
+impl Given {
+    pub(super) fn read(trigger: Trigger, object: &RawValue) -> Result<Self, ComposeError> {
+        let values = Map::deserialize(object).map_err(|error| ComposeError::Object(trigger, error))?;
+        Ok(Self { trigger, values })
+    }
+
+    pub(super) fn of(trigger: Trigger, value: Option<Value>) -> Self {
+        let values = match value {
+            Some(Value::Object(values)) => values,
+            _ => Map::new(),
+        };
+        Self { trigger, values }
+    }
+
+    /// Takes a value out. What is null is as good as absent.
+    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
+        self.values.shift_remove(name).filter(|value| !value.is_null())
+    }
+
+    pub(super) fn take_list(&mut self, name: &str) -> Vec<Value> {
+        match self.take(name) {
+            Some(Value::Array(values)) => values,
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.values.get(name).is_some_and(|value| !value.is_null())
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.values.get(name).and_then(Value::as_str)
+    }
+
+    /// A value that has to be there.
+    pub(super) fn need(&self, name: &'static str) -> Result<&Value, ComposeError> {
+        let value = self.values.get(name).filter(|value| !value.is_null());
+        value.ok_or(ComposeError::Missing(self.trigger, name))
+    }
+
+    /// Sets what the forge left open.
+    pub(super) fn or(&mut self, name: &'static str, value: impl Into<Value>) {
+        let known = self.values.entry(name).or_insert(Value::Null);
+        if known.is_null() {
+            *known = value.into();
+        }
+    }
+
+    /// Makes images in a Markdown text absolute.
+    pub(super) fn absolute_images(&mut self, name: &str, project: &Project, instance: &Instance<'_>) {
+        if let Some(Value::String(text)) = self.values.get_mut(name) {
+            *text = image_links::absolute(text, project, instance).into_owned();
+        }
+    }
+
+    /// All these attributes in their order, and behind them what the forge gave besides.
+    pub(super) fn filled(mut self, fields: &[Field]) -> Map<String, Value> {
+        let known = fields.iter().map(|(name, default)| {
+            let value = self.values.shift_remove(*name);
+            ((*name).to_owned(), value.unwrap_or_else(default))
+        });
+        let mut filled: Map<String, Value> = known.collect();
+        filled.extend(self.values);
+        filled
+    }
+}
+
+const LABEL: [Field; 10] = [
+    null("id"),
+    null("title"),
+    null("color"),
+    null("project_id"),
+    null("created_at"),
+    null("updated_at"),
+    no("template"),
+    null("description"),
+    ("type", || json!("ProjectLabel")),
+    null("group_id"),
+];
+
+/// Labels with all their keys.
+pub(super) fn labels(trigger: Trigger, given: Vec<Value>) -> Value {
+    given.into_iter().map(|label| Value::Object(Given::of(trigger, Some(label)).filled(&LABEL))).collect()
+}
+
+const PERSON: [Field; 5] =
+    [null("id"), null("name"), null("username"), null("avatar_url"), ("email", || json!(REDACTED))];
+
+/// People with all their keys; an address that is not shown is masked.
+pub(super) fn people(trigger: Trigger, given: Vec<Value>) -> Value {
+    let person = |person| {
+        let mut person = Given::of(trigger, Some(person));
+        person.or("email", REDACTED);
+        Value::Object(person.filled(&PERSON))
+    };
+    given.into_iter().map(person).collect()
+}
+
+/// Whoever did it.
+pub(super) fn user(user: &User) -> Value {
+    json!({
+        "id": user.id,
+        "name": user.name,
+        "username": user.username,
+        "avatar_url": user.avatar_url,
+        "email": user.email.as_deref().filter(|email| !email.is_empty()).unwrap_or(REDACTED),
+    })
+}
+
+/// The ids of people or of other things.
+pub(super) fn ids(of: &Value) -> Vec<Value> {
+    of.as_array().into_iter().flatten().filter_map(|one| one.get("id").cloned()).collect()
+}
+
+/// What became different: each attribute that `previous` names, with both values.
+pub(super) fn changes(happened: &Happened<'_>, now: &Map<String, Value>) -> Result<Value, ComposeError> {
+    let Some(previous) = happened.previous else { return Ok(json!({})) };
+    let mut before = Given::read(happened.trigger, previous)?;
+    if before.has("labels") {
+        let previous = labels(happened.trigger, before.take_list("labels"));
+        before.or("labels", previous);
+    }
+    before.absolute_images("description", happened.project, &happened.instance);
+    let changed = before.values.into_iter().filter_map(|(name, previous)| {
+        let current = now.get(&name).cloned().unwrap_or(Value::Null);
+        (previous != current).then(|| (name, json!({ "previous": previous, "current": current })))
+    });
+    Ok(Value::Object(changed.collect()))
+}

@@ -1,0 +1,109 @@
+//! Bodies of issue and work item events. Source: GitLab's `lib/gitlab/hook_data/issue_builder.rb` and its webhook events page.
+
+use serde_json::{Map, Value, json};
+
+use super::fields::{Field, Given, changes, ids, labels, list, no, null, people, user, zero};
+use super::{Addresses, ComposeError, Happened};
+
+const ATTRIBUTES: [Field; 40] = [
+    null("id"),
+    null("title"),
+    list("assignee_ids"),
+    null("assignee_id"),
+    null("author_id"),
+    null("project_id"),
+    null("created_at"),
+    null("updated_at"),
+    null("updated_by_id"),
+    null("last_edited_at"),
+    null("last_edited_by_id"),
+    zero("relative_position"),
+    null("description"),
+    null("milestone_id"),
+    null("state_id"),
+    no("confidential"),
+    null("discussion_locked"),
+    null("due_date"),
+    null("moved_to_id"),
+    null("duplicated_to_id"),
+    zero("time_estimate"),
+    zero("total_time_spent"),
+    zero("time_change"),
+    null("human_total_time_spent"),
+    null("human_time_estimate"),
+    null("human_time_change"),
+    null("weight"),
+    null("health_status"),
+    ("type", || json!("Issue")),
+    null("iid"),
+    null("url"),
+    ("state", || json!("opened")),
+    null("closed_at"),
+    null("action"),
+    null("severity"),
+    null("escalation_status"),
+    null("escalation_policy"),
+    list("labels"),
+    null("customer_relations_contacts"),
+    null("status"),
+];
+
+/// What an incident has and other issues have not, and what is there only when the forge knows of it.
+const ONLY_WHEN_GIVEN: [&str; 4] = ["escalation_status", "escalation_policy", "customer_relations_contacts", "status"];
+
+pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> {
+    let trigger = happened.trigger;
+    let mut given = Given::read(trigger, happened.object)?;
+    let assignees = people(trigger, given.take_list("assignees"));
+    let attributes = attributes(happened, given, &assignees)?;
+    let confidential = trigger.row().confidential;
+    // Service desk tickets are issues; every other type of work item is one of its own.
+    let kind = match attributes["type"].as_str() {
+        None | Some("Issue" | "Ticket") => "issue",
+        Some(_) => "work_item",
+    };
+    let addresses = Addresses::of(happened.project, happened.instance.base_url);
+    let mut body = Map::new();
+    let mut put = |name: &str, value| drop(body.insert(name.to_owned(), value));
+    put("object_kind", kind.into());
+    put("event_type", if confidential { format!("confidential_{kind}") } else { kind.to_owned() }.into());
+    put("user", user(happened.user));
+    put("project", json!(addresses.project(happened.project)));
+    put("labels", attributes["labels"].clone());
+    put("changes", changes(happened, &attributes)?);
+    put("object_attributes", Value::Object(attributes));
+    put("repository", json!(addresses.short_repository(happened.project)));
+    if let Some(first) = assignees.get(0).cloned() {
+        put("assignees", assignees);
+        put("assignee", first);
+    }
+    Ok(body)
+}
+
+/// The attributes of an issue, in its own events and where something belongs to it.
+pub(super) fn attributes(
+    happened: &Happened<'_>,
+    mut given: Given,
+    assignees: &Value,
+) -> Result<Map<String, Value>, ComposeError> {
+    let project = happened.project;
+    let iid = given.need("iid")?.clone();
+    let labels = labels(happened.trigger, given.take_list("labels"));
+    given.or("labels", labels);
+    given.or("project_id", project.id.0);
+    given.or("confidential", happened.trigger.row().confidential);
+    given.or("url", happened.address(&format!("-/issues/{iid}")));
+    let state_id = if given.text("state") == Some("closed") { 2 } else { 1 };
+    given.or("state_id", state_id);
+    let assignee_ids = ids(assignees);
+    given.or("assignee_id", assignee_ids.first().cloned().unwrap_or_default());
+    given.or("assignee_ids", assignee_ids);
+    given.absolute_images("description", project, &happened.instance);
+    let mut filled = given.filled(&ATTRIBUTES);
+    for name in ONLY_WHEN_GIVEN {
+        if filled[name].is_null() {
+            filled.shift_remove(name);
+        }
+    }
+    Ok(filled)
+}

@@ -1,0 +1,144 @@
+//! Bodies of merge request events. Source: GitLab's `lib/gitlab/hook_data/merge_request_builder.rb` and its webhook events
+//! page.
+
+use serde_json::{Map, Value, json};
+
+use super::fields::{Field, Given, changes, ids, labels, list, no, null, people, user, zero};
+use super::{Addresses, ComposeError, Happened};
+
+const ATTRIBUTES: [Field; 54] = [
+    null("id"),
+    null("iid"),
+    null("target_branch"),
+    null("source_branch"),
+    null("source_project_id"),
+    null("author_id"),
+    list("assignee_ids"),
+    null("assignee_id"),
+    list("reviewer_ids"),
+    null("title"),
+    null("created_at"),
+    null("updated_at"),
+    null("last_edited_at"),
+    null("last_edited_by_id"),
+    null("milestone_id"),
+    null("state_id"),
+    ("state", || json!("opened")),
+    ("blocking_discussions_resolved", || json!(true)),
+    no("work_in_progress"),
+    no("draft"),
+    no("first_contribution"),
+    ("merge_status", || json!("unchecked")),
+    ("detailed_merge_status", || json!("unchecked")),
+    null("target_project_id"),
+    null("description"),
+    null("prepared_at"),
+    zero("time_estimate"),
+    zero("total_time_spent"),
+    zero("time_change"),
+    null("human_total_time_spent"),
+    null("human_time_change"),
+    null("human_time_estimate"),
+    null("url"),
+    null("source"),
+    null("target"),
+    null("last_commit"),
+    list("labels"),
+    null("action"),
+    null("actioned_at"),
+    null("head_pipeline_id"),
+    null("merge_commit_sha"),
+    null("merge_error"),
+    ("merge_params", || json!({})),
+    null("merge_user_id"),
+    no("merge_when_pipeline_succeeds"),
+    null("updated_by_id"),
+    null("oldrev"),
+    no("system"),
+    null("system_action"),
+    list("approval_rules"),
+    null("discussion_locked"),
+    null("rebase_commit_sha"),
+    no("squash"),
+    null("squash_commit_sha"),
+];
+
+/// What is there only when the forge says so: new code, what a push did by itself, paid editions.
+const ONLY_WHEN_GIVEN: [&str; 8] = [
+    "actioned_at",
+    "oldrev",
+    "system",
+    "system_action",
+    "approval_rules",
+    "discussion_locked",
+    "rebase_commit_sha",
+    "squash_commit_sha",
+];
+
+const STATES: [&str; 4] = ["opened", "closed", "merged", "locked"];
+
+pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> {
+    let trigger = happened.trigger;
+    let mut given = Given::read(trigger, happened.object)?;
+    let assignees = people(trigger, given.take_list("assignees"));
+    let reviewers = reviewers(trigger, given.take_list("reviewers"));
+    given.or("reviewer_ids", ids(&reviewers));
+    let attributes = attributes(happened, given, &assignees)?;
+    let addresses = Addresses::of(happened.project, happened.instance.base_url);
+    Ok(Map::from_iter(
+        [
+            ("object_kind", json!("merge_request")),
+            ("event_type", json!("merge_request")),
+            ("user", user(happened.user)),
+            ("project", json!(addresses.project(happened.project))),
+            ("labels", attributes["labels"].clone()),
+            ("changes", changes(happened, &attributes)?),
+            ("object_attributes", Value::Object(attributes)),
+            ("repository", json!(addresses.short_repository(happened.project))),
+            ("assignees", assignees),
+            ("reviewers", reviewers),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    ))
+}
+
+/// The attributes of a merge request, in its own events and where something belongs to it.
+pub(super) fn attributes(
+    happened: &Happened<'_>,
+    mut given: Given,
+    assignees: &Value,
+) -> Result<Map<String, Value>, ComposeError> {
+    let project = happened.project;
+    let iid = given.need("iid")?.clone();
+    let labels = labels(happened.trigger, given.take_list("labels"));
+    given.or("labels", labels);
+    let target = json!(Addresses::of(project, happened.instance.base_url).project(project));
+    given.or("target_project_id", project.id.0);
+    given.or("source_project_id", project.id.0);
+    given.or("target", target.clone());
+    given.or("source", target);
+    given.or("url", happened.address(&format!("-/merge_requests/{iid}")));
+    let state = STATES.iter().position(|state| given.text("state") == Some(state)).unwrap_or(0);
+    given.or("state_id", state + 1);
+    let draft = given.take("draft").or_else(|| given.take("work_in_progress")).unwrap_or_else(|| json!(false));
+    given.or("work_in_progress", draft.clone());
+    given.or("draft", draft);
+    let assignee_ids = ids(assignees);
+    given.or("assignee_id", assignee_ids.first().cloned().unwrap_or_default());
+    given.or("assignee_ids", assignee_ids);
+    given.absolute_images("description", project, &happened.instance);
+    let absent: Vec<&str> = ONLY_WHEN_GIVEN.into_iter().filter(|name| !given.has(name)).collect();
+    let mut filled = given.filled(&ATTRIBUTES);
+    filled.retain(|name, _| !absent.contains(&name.as_str()));
+    Ok(filled)
+}
+
+/// Reviewers with the state of their review.
+fn reviewers(trigger: crate::Trigger, given: Vec<Value>) -> Value {
+    let mut reviewers = people(trigger, given);
+    for reviewer in reviewers.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        reviewer.entry("state").or_insert_with(|| json!("unreviewed"));
+        reviewer.entry("re_requested").or_insert(Value::Bool(false));
+    }
+    reviewers
+}

@@ -1,0 +1,89 @@
+//! Bodies of comment events. Source: GitLab's `lib/gitlab/data_builder/note.rb` and its webhook events page.
+
+use serde_json::{Map, Value, json};
+
+use super::fields::{Field, Given, no, null, people, user};
+use super::{Addresses, ComposeError, Happened, issue, merge_request};
+
+const ATTRIBUTES: [Field; 26] = [
+    null("attachment"),
+    null("author_id"),
+    null("change_position"),
+    ("commit_id", || json!("")),
+    null("created_at"),
+    null("discussion_id"),
+    null("id"),
+    no("internal"),
+    null("line_code"),
+    null("note"),
+    null("noteable_id"),
+    null("noteable_type"),
+    null("original_position"),
+    null("position"),
+    null("project_id"),
+    null("resolved_at"),
+    null("resolved_by_id"),
+    null("resolved_by_push"),
+    null("st_diff"),
+    no("system"),
+    null("type"),
+    null("updated_at"),
+    null("updated_by_id"),
+    null("description"),
+    null("url"),
+    ("action", || json!("create")),
+];
+
+pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> {
+    let (trigger, project, instance) = (happened.trigger, happened.project, &happened.instance);
+    let mut given = Given::read(trigger, happened.object)?;
+    let text = given.need("note")?.clone();
+    // What the comment stands on: exactly one of these.
+    let kinds = ["commit", "merge_request", "issue", "snippet"];
+    let on = kinds.into_iter().find_map(|kind| Some((kind, given.take(kind)?)));
+    let (kind, on) = on.ok_or(ComposeError::Missing(trigger, "commit, merge_request, issue or snippet"))?;
+    let mut on = Given::of(trigger, Some(on));
+    let (noteable, place) = match kind {
+        "commit" => ("Commit", on.text("id").map(|id| format!("-/commit/{id}"))),
+        "merge_request" => ("MergeRequest", Some(format!("-/merge_requests/{}", on.need("iid")?))),
+        "issue" => ("Issue", Some(format!("-/issues/{}", on.need("iid")?))),
+        _ => ("Snippet", on.need("id").ok().map(|id| format!("-/snippets/{id}"))),
+    };
+    given.or("noteable_type", noteable);
+    match kind {
+        "commit" => given.or("commit_id", on.need("id")?.clone()),
+        _ => given.or("noteable_id", on.need("id").cloned().unwrap_or_default()),
+    }
+    let on = match kind {
+        "merge_request" | "issue" => {
+            let assignees = people(trigger, on.take_list("assignees"));
+            let build = if kind == "issue" { issue::attributes } else { merge_request::attributes };
+            build(happened, on, &assignees)?
+        }
+        _ => {
+            on.absolute_images("description", project, instance);
+            on.filled(&[])
+        }
+    };
+    given.or("project_id", project.id.0);
+    given.or("description", text);
+    given.absolute_images("description", project, instance);
+    if let (Some(place), Ok(id)) = (place, given.need("id")) {
+        let url = happened.address(&format!("{place}#note_{id}"));
+        given.or("url", url);
+    }
+    let addresses = Addresses::of(project, instance.base_url);
+    Ok(Map::from_iter(
+        [
+            ("object_kind", json!("note")),
+            ("event_type", json!(if trigger.row().confidential { "confidential_note" } else { "note" })),
+            ("user", user(happened.user)),
+            ("project_id", json!(project.id.0)),
+            ("project", json!(addresses.project(project))),
+            ("object_attributes", Value::Object(given.filled(&ATTRIBUTES))),
+            ("repository", json!(addresses.short_repository(project))),
+            (kind, Value::Object(on)),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    ))
+}

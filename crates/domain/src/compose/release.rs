@@ -1,0 +1,45 @@
+//! Bodies of release events: flat, unlike most. Source: GitLab's `lib/gitlab/hook_data/release_builder.rb` and its webhook
+//! events page.
+
+use serde_json::{Map, Value, json};
+
+use super::fields::{Field, Given, null};
+use super::{Addresses, ComposeError, Happened};
+
+const ATTRIBUTES: [Field; 12] = [
+    null("id"),
+    null("created_at"),
+    null("description"),
+    null("name"),
+    null("released_at"),
+    null("tag"),
+    ("object_kind", || json!("release")),
+    null("project"),
+    null("url"),
+    ("action", || json!("create")),
+    null("assets"),
+    null("commit"),
+];
+
+/// Archives that every release has.
+const SOURCES: [&str; 4] = ["zip", "tar.gz", "tar.bz2", "tar"];
+
+pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> {
+    let project = happened.project;
+    let mut given = Given::read(happened.trigger, happened.object)?;
+    let tag = given.need("tag")?.as_str().unwrap_or_default().to_owned();
+    given.or("name", tag.clone());
+    given.or("url", happened.address(&format!("-/releases/{tag}")));
+    given.or("project", json!(Addresses::of(project, happened.instance.base_url).project(project)));
+    let mut assets = Given::of(happened.trigger, given.take("assets"));
+    let links = assets.take_list("links");
+    let file = format!("{}-{tag}", project.path_with_namespace.rsplit('/').next().unwrap_or_default());
+    let source = |format: &&str| json!({ "format": format, "url": happened.address(&format!("-/archive/{tag}/{file}.{format}")) });
+    let sources = match assets.take_list("sources") {
+        given if given.is_empty() => SOURCES.iter().map(source).collect(),
+        given => given,
+    };
+    given.or("assets", json!({ "count": links.len() + sources.len(), "links": links, "sources": sources }));
+    given.absolute_images("description", project, &happened.instance);
+    Ok(given.filled(&ATTRIBUTES))
+}

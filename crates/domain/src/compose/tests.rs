@@ -1,0 +1,93 @@
+//! Composed bodies against samples of our own, one for each kind that is made of attributes.
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::{ComposeError, Happened, Instance, UploadLinks, User, compose};
+use crate::scope::Project;
+use crate::{GroupId, ProjectId, Timestamp, Trigger};
+
+pub(super) fn project() -> Project {
+    Project {
+        id: ProjectId(15),
+        group: GroupId(3),
+        name: "Diaspora".into(),
+        path_with_namespace: "mike/diaspora".into(),
+        namespace: "Mike".into(),
+        description: Some(String::new()),
+        default_branch: Some("master".into()),
+        visibility_level: 0,
+        created_at: Timestamp::default(),
+    }
+}
+
+fn raw(value: &Value) -> Box<RawValue> {
+    RawValue::from_string(value.to_string()).expect("JSON")
+}
+
+fn try_compose(trigger: Trigger, object: &Value, previous: Option<&Value>, user: &User) -> Result<Value, ComposeError> {
+    let (object, previous) = (raw(object), previous.map(raw));
+    let happened = Happened {
+        trigger,
+        project: &project(),
+        user,
+        object: &object,
+        previous: previous.as_deref(),
+        instance: Instance { base_url: "https://git.example.com", upload_links: UploadLinks::default() },
+    };
+    compose(&happened).map(|body| serde_json::from_slice(&body).expect("JSON"))
+}
+
+pub(super) fn of(trigger: Trigger, object: &Value, previous: Option<&Value>) -> Value {
+    let user = User { id: 4, name: "John".into(), username: "jsmith".into(), email: None, avatar_url: None };
+    try_compose(trigger, object, previous, &user).unwrap_or_else(|error| panic!("{error}"))
+}
+
+pub(super) fn keys(value: &Value) -> Vec<&str> {
+    value.as_object().expect("an object").keys().map(String::as_str).collect()
+}
+
+fn trigger(name: &str) -> Trigger {
+    Trigger::by_name(name).expect("a trigger")
+}
+
+/// Set `QUICKDRAW_WRITE_SAMPLES` to write the samples anew, and look at the difference.
+#[test]
+fn reports_become_the_samples() {
+    for name in ["issue_hooks", "merge_request_hooks", "note_hooks", "wiki_page_hooks", "release_hooks"] {
+        let folder = format!("{}/../../fixtures/gitlab/{name}", env!("CARGO_MANIFEST_DIR"));
+        let read = |file: &str| std::fs::read_to_string(format!("{folder}/{file}")).unwrap_or_default();
+        let report: Value = serde_json::from_str(&read("report.json")).expect("JSON");
+        let user: User = serde_json::from_value(report["user"].clone()).expect("a user");
+        let body = try_compose(trigger(name), &report["object"], report.get("previous"), &user);
+        let text = serde_json::to_string_pretty(&body.unwrap_or_else(|error| panic!("{error}"))).expect("JSON") + "\n";
+        if std::env::var_os("QUICKDRAW_WRITE_SAMPLES").is_some() {
+            std::fs::write(format!("{folder}/sample.json"), &text).expect("written");
+        }
+        assert_eq!(text, read("sample.json"), "{name}");
+    }
+}
+
+#[test]
+fn what_cannot_be_composed_says_what_is_missing() {
+    let user = User::default();
+    let error = |name, object: &str| {
+        let object = serde_json::from_str(object).expect("JSON");
+        try_compose(trigger(name), &object, None, &user).expect_err("it is refused").to_string()
+    };
+    assert_eq!(error("issue_hooks", "{}"), "the object of a issue_hooks event has no iid");
+    assert!(error("issue_hooks", "[]").contains("not usable"));
+    assert!(error("note_hooks", r#"{"note":"x"}"#).ends_with("has no commit, merge_request, issue or snippet"));
+    assert!(error("note_hooks", r#"{"note":"x","issue":{}}"#).ends_with("has no iid"));
+    assert!(error("pipeline_hooks", "{}").contains("not supported yet"));
+}
+
+#[test]
+fn confidential_kinds_and_other_work_items_say_so() {
+    let object = serde_json::json!({ "iid": 1, "type": "Incident", "escalation_status": "triggered" });
+    let body = of(trigger("confidential_issue_hooks"), &object, None);
+    assert_eq!((&body["object_kind"], &body["event_type"]), (&"work_item".into(), &"confidential_work_item".into()));
+    assert_eq!(body["object_attributes"]["confidential"], true);
+    assert_eq!(body["object_attributes"]["escalation_status"], "triggered");
+    assert!(body.get("assignee").is_none() && body["user"]["email"] == "[REDACTED]");
+}

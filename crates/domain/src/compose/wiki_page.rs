@@ -1,0 +1,49 @@
+//! Bodies of wiki page events. Source: GitLab's `lib/gitlab/data_builder/wiki_page.rb` and its webhook events page.
+
+use serde_json::{Map, Value, json};
+
+use super::fields::{Field, Given, null, user};
+use super::{Addresses, ComposeError, Happened};
+
+const ATTRIBUTES: [Field; 9] = [
+    null("slug"),
+    null("title"),
+    ("format", || json!("markdown")),
+    null("message"),
+    null("version_id"),
+    null("content"),
+    null("url"),
+    ("action", || json!("create")),
+    null("diff_url"),
+];
+
+pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> {
+    let project = happened.project;
+    let mut given = Given::read(happened.trigger, happened.object)?;
+    let slug = given.need("slug")?.as_str().unwrap_or_default().to_owned();
+    given.or("title", slug.clone());
+    given.or("url", happened.address(&format!("-/wikis/{slug}")));
+    if let Some(version) = given.text("version_id") {
+        let diff = happened.address(&format!("-/wikis/{slug}/diff?version_id={version}"));
+        given.or("diff_url", diff);
+    }
+    given.absolute_images("content", project, &happened.instance);
+    let addresses = Addresses::of(project, happened.instance.base_url);
+    let wiki = json!({
+        "web_url": happened.address("-/wikis/home"),
+        "git_ssh_url": format!("{}.wiki.git", addresses.ssh.trim_end_matches(".git")),
+        "git_http_url": format!("{}.wiki.git", addresses.web),
+        "path_with_namespace": format!("{}.wiki", project.path_with_namespace),
+        "default_branch": project.default_branch,
+    });
+    Ok(Map::from_iter(
+        [
+            ("object_kind", json!("wiki_page")),
+            ("user", user(happened.user)),
+            ("project", json!(addresses.project(project))),
+            ("wiki", wiki),
+            ("object_attributes", Value::Object(given.filled(&ATTRIBUTES))),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    ))
+}
