@@ -51,20 +51,27 @@ fn trigger(name: &str) -> Trigger {
     Trigger::by_name(name).expect("a trigger")
 }
 
-/// Set `QUICKDRAW_WRITE_SAMPLES` to write the samples anew, and look at the difference.
+macro_rules! fixture {
+    ($name:literal, $file:literal) => {
+        include_str!(concat!("../../../../fixtures/gitlab/", $name, "/", $file))
+    };
+}
+
+macro_rules! fixtures {
+    ($($name:literal),+) => {
+        [$(($name, fixture!($name, "report.json"), fixture!($name, "sample.json"))),+]
+    };
+}
+
 #[test]
 fn reports_become_the_samples() {
-    for name in ["issue_hooks", "merge_request_hooks", "note_hooks", "wiki_page_hooks", "release_hooks"] {
-        let folder = format!("{}/../../fixtures/gitlab/{name}", env!("CARGO_MANIFEST_DIR"));
-        let read = |file: &str| std::fs::read_to_string(format!("{folder}/{file}")).unwrap_or_default();
-        let report: Value = serde_json::from_str(&read("report.json")).expect("JSON");
+    let all = fixtures!["issue_hooks", "merge_request_hooks", "note_hooks", "wiki_page_hooks", "release_hooks"];
+    for (name, report, sample) in all {
+        let report: Value = serde_json::from_str(report).expect("JSON");
         let user: User = serde_json::from_value(report["user"].clone()).expect("a user");
         let body = try_compose(trigger(name), &report["object"], report.get("previous"), &user);
-        let text = serde_json::to_string_pretty(&body.unwrap_or_else(|error| panic!("{error}"))).expect("JSON") + "\n";
-        if std::env::var_os("QUICKDRAW_WRITE_SAMPLES").is_some() {
-            std::fs::write(format!("{folder}/sample.json"), &text).expect("written");
-        }
-        assert_eq!(text, read("sample.json"), "{name}");
+        let text = serde_json::to_string_pretty(&body.unwrap_or_else(|error| panic!("{error}"))).expect("JSON");
+        assert_eq!(text, sample.trim_end(), "{name}, which is now:\n{text}");
     }
 }
 
