@@ -4,7 +4,7 @@ use quickdraw_domain::delivery::Tally;
 use quickdraw_domain::event::{Event, Source};
 use quickdraw_domain::hook::{Hook, HookUrl};
 use quickdraw_domain::scope::{Place, Scope};
-use quickdraw_domain::{EventId, Trigger};
+use quickdraw_domain::{EventId, ObjectKey, Trigger};
 use quickdraw_store::Packed;
 use quickdraw_store::hooks::{Directory, HookWithHealth};
 use uuid::Uuid;
@@ -28,6 +28,8 @@ fn world(count: i64) -> (Flow, Index) {
     let index = Index::new(&Directory { version: 1, hooks, ..Directory::default() });
     let flow = Flow::new(LIMITS, Duration::from_secs(10));
     flow.learn(1, HashMap::new());
+    // As after the first look at all lines.
+    let _ = flow.take_lines();
     (flow, index)
 }
 
@@ -139,4 +141,18 @@ fn an_unknown_hook_is_left_alone_until_the_directory_changes() {
     flow.learn(2, HashMap::new());
     let claim = flow.claim(&index, NodeId(Uuid::nil()), NOW, LEASE).expect("there is room");
     assert_eq!(claim.rooms.get(&HookId(55)), None);
+}
+
+#[test]
+fn a_line_asks_for_a_claim_until_it_was_looked_at() {
+    let (flow, index) = world(1);
+    let line = Line { hook: HookId(1), object: ObjectKey(7) };
+    claim_all(&flow, &index, &[]);
+    assert!(!flow.wants_claim(&index, NOW));
+    flow.lined_up([line, line]);
+    assert!(flow.wants_claim(&index, NOW));
+    assert_eq!(flow.take_lines(), (vec![line], false));
+    assert!(!flow.wants_claim(&index, NOW));
+    flow.lined_up((0..20_000).map(|number| Line { object: ObjectKey(number), ..line }));
+    assert_eq!(flow.take_lines(), (vec![], true), "so many are looked for in the store");
 }
