@@ -89,6 +89,9 @@ fn new_event() -> NewEvent {
         chain: None,
         git_ref: Some("refs/heads/main".to_owned()),
         object: None,
+        sent_as: None,
+        instance: None,
+        twin_of: None,
     };
     NewEvent { event, payload: Packed::pack(&push()), dedupe: None, decided: None, counts: false }
 }
@@ -257,7 +260,7 @@ pub(crate) fn unheard() {
         directory.hooks.push(HookWithHealth { hook, health: Default::default() });
         directory.projects.push((ProjectId(n), quickdraw_domain::GroupId(1)));
     }
-    directory.groups.push((quickdraw_domain::GroupId(1), None));
+    directory.groups.push((quickdraw_domain::GroupId(1), None, "g".to_owned()));
     let index = Index::new(&directory);
     let started = Instant::now();
     for n in 0..TIMES {

@@ -39,6 +39,7 @@ pub(crate) struct Server {
     pub(crate) key: String,
     pub(crate) connections: usize,
     pub(crate) connections_per_address: usize,
+    pub(crate) trusted_proxies: Vec<String>,
 }
 
 impl Default for Server {
@@ -52,6 +53,7 @@ impl Default for Server {
             key: String::new(),
             connections: 10_000,
             connections_per_address: 200,
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -67,12 +69,26 @@ pub(crate) struct Database {
 pub(crate) struct Receiver {
     pub(crate) secret: String,
     pub(crate) signing_token: String,
+    pub(crate) mode: String,
+    pub(crate) window: Span,
+    pub(crate) addresses: Vec<String>,
+    pub(crate) rate_limit: String,
+    pub(crate) twins: bool,
     pub(crate) body_limit: bytesize::ByteSize,
 }
 
 impl Default for Receiver {
     fn default() -> Self {
-        Self { secret: String::new(), signing_token: String::new(), body_limit: bytesize::ByteSize::mib(25) }
+        Self {
+            secret: String::new(),
+            signing_token: String::new(),
+            mode: "any".to_owned(),
+            window: Span::seconds(300),
+            addresses: Vec::new(),
+            rate_limit: "100/min".to_owned(),
+            twins: true,
+            body_limit: bytesize::ByteSize::mib(25),
+        }
     }
 }
 

@@ -12,14 +12,14 @@ use base64::engine::general_purpose::STANDARD;
 use quickdraw_domain::compose::UploadLinks;
 use quickdraw_domain::guard::{self, Allowlist};
 use quickdraw_domain::health::DisablePolicy;
+use quickdraw_domain::receiver::{ActiveSecret, Addresses, Mode, Receiver};
 use quickdraw_domain::settle::Policies;
 use quickdraw_domain::signature::{SigningToken, TokenDigest};
-use quickdraw_domain::{Secret, Timestamp};
+use quickdraw_domain::{ReceiverId, Secret, Timestamp};
 use quickdraw_egress::{Client, Hickory, Identity, Limits, Proxy, Trust, certificates};
 use quickdraw_engine::deliver::slots::SlotLimits;
 use quickdraw_engine::deliver::transport::Guarded;
 use quickdraw_engine::{Belt, Settings, System, WhileDisabled};
-use quickdraw_server::Receiver;
 use quickdraw_store::{Ring, SharedStore};
 use sha2::{Digest, Sha256};
 
@@ -117,12 +117,45 @@ pub(crate) fn receiver(config: &Config, first: &mut FirstStart) -> anyhow::Resul
         first.notes.push(format!("GITLAB_WEBHOOK_SECRET (kept in {}): {secret}", file.display()));
         secret
     };
-    let signing_token = match config.receiver.signing_token.as_str() {
-        "" => None,
-        text => Some(SigningToken::parse(text).context("receiver.signing_token")?),
-    };
-    let limit = usize::try_from(config.receiver.body_limit.as_u64())?.min(quickdraw_store::payload::MAX_LEN);
-    Ok(Receiver::new(Secret::new(secret), signing_token, limit))
+    let mut secrets = vec![ActiveSecret { secret: Secret::new(secret), until: None }];
+    if !config.receiver.signing_token.is_empty() {
+        SigningToken::parse(&config.receiver.signing_token).context("receiver.signing_token")?;
+        let secret = Secret::new(config.receiver.signing_token.clone());
+        secrets.push(ActiveSecret { secret, until: None });
+    }
+    let settings = &config.receiver;
+    Ok(Receiver {
+        id: ReceiverId(1),
+        key: String::new(),
+        name: "default".to_owned(),
+        mode: Mode::by_word(&settings.mode)
+            .with_context(|| format!("receiver.mode {:?} is none of any, token, signature, both", settings.mode))?,
+        secrets,
+        window: settings.window.0,
+        addresses: Addresses::parse(settings.addresses.iter().map(String::as_str)).context("receiver.addresses")?,
+        per_minute: per_minute(&settings.rate_limit)?,
+        body_limit: usize::try_from(settings.body_limit.as_u64())?.min(quickdraw_store::payload::MAX_LEN),
+        twins: settings.twins,
+        created_at: Timestamp::default(),
+        updated_at: Timestamp::default(),
+    })
+}
+
+/// `100/min` or `off`.
+fn per_minute(text: &str) -> anyhow::Result<Option<u32>> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let number = text.strip_suffix("/min").or_else(|| text.strip_suffix("/minute"));
+    let number = number.and_then(|number| number.trim().parse::<u32>().ok()).filter(|number| *number > 0);
+    number
+        .map(Some)
+        .with_context(|| format!("receiver.rate_limit {text:?} is neither off nor a number such as 100/min"))
+}
+
+/// Reverse proxies that are believed.
+pub(crate) fn trusted_proxies(config: &Config) -> anyhow::Result<Addresses> {
+    Addresses::parse(config.server.trusted_proxies.iter().map(String::as_str)).context("server.trusted_proxies")
 }
 
 /// The rules for destinations. An allowlist entry that does not parse stops the start.

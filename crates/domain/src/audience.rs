@@ -27,10 +27,12 @@ pub enum SkipReason {
     Disabled,
     /// The hook was disabled for so long, or so much happened meanwhile, that no more is held for it.
     HoldBudget,
+    /// The same event was received a moment before by way of another hook.
+    Twin,
 }
 
 /// All reasons: what the databases store (never change a number), and the word of the API.
-const REASONS: [(SkipReason, i16, &str); 8] = [
+const REASONS: [(SkipReason, i16, &str); 9] = [
     (SkipReason::BranchFilter, 1, "branch_filter"),
     (SkipReason::TooYoung, 2, "hook_created_later"),
     (SkipReason::BranchFilterGaveUp, 3, "branch_filter_gave_up"),
@@ -39,6 +41,7 @@ const REASONS: [(SkipReason, i16, &str); 8] = [
     (SkipReason::RateLimit, 6, "rate_limit"),
     (SkipReason::Disabled, 7, "hook_disabled"),
     (SkipReason::HoldBudget, 8, "hold_budget"),
+    (SkipReason::Twin, 9, "twin"),
 ];
 
 impl SkipReason {
@@ -104,6 +107,9 @@ pub fn select(event: &Event, hook: &Hook, chain: &Chain) -> Decision {
     if !selects(hook, event.trigger) {
         return Decision::NotSelected;
     }
+    if event.twin_of.is_some() {
+        return Decision::Skip(SkipReason::Twin);
+    }
     // Only possible when a hook is added while the event waits for its fan-out.
     if hook.created_at > event.received_at {
         return Decision::Skip(SkipReason::TooYoung);
@@ -141,6 +147,9 @@ pub(crate) mod tests {
             chain: None,
             git_ref: Some(git_ref.to_owned()),
             object: None,
+            sent_as: None,
+            instance: None,
+            twin_of: None,
         }
     }
 

@@ -2,10 +2,12 @@
 
 mod object;
 mod skim;
+mod whereabouts;
 
 pub use object::object_key;
 pub use skim::{BodyError, MAX_DEPTH, Skim};
 use uuid::Uuid;
+pub use whereabouts::{SeenProject, SeenUser, Whereabouts};
 
 use crate::ids::{EventId, ObjectKey, ReceiverId};
 use crate::scope::Place;
@@ -43,6 +45,12 @@ pub struct Event {
     pub git_ref: Option<String>,
     /// What it is about. Only known while some hook wants its events in order.
     pub object: Option<ObjectKey>,
+    /// `X-Gitlab-Event` of a received event, where it is not what its kind says.
+    pub sent_as: Option<String>,
+    /// `X-Gitlab-Instance` of a received event.
+    pub instance: Option<String>,
+    /// The event that this is a twin of: the same, received a moment before by way of another hook. It is delivered to nobody.
+    pub twin_of: Option<EventId>,
 }
 
 impl Event {

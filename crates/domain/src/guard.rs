@@ -16,6 +16,7 @@ use std::net::IpAddr;
 use url::Host;
 
 pub use address::METADATA;
+pub(crate) use address::within;
 pub use allowlist::{Allowlist, AllowlistError};
 pub use question::Question;
 

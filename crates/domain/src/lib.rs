@@ -25,6 +25,7 @@ pub mod ids;
 pub mod insights;
 pub mod outcome;
 pub mod phases;
+pub mod receiver;
 pub mod recursion;
 pub mod replay;
 pub mod request;

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use crate::event::Event;
+use crate::event::{Event, Source};
 use crate::hook::body_template::{self, TemplateError};
 use crate::hook::{ClientCertificate, Hook, HookUrl};
 use crate::recursion::begun_by;
@@ -50,10 +50,14 @@ pub fn build(
         None => body,
     };
     let key = delivery.to_string();
-    let header = match hook.scope {
-        Scope::Instance => "System Hook",
-        Scope::Project(_) | Scope::Group(_) => event.trigger.row().header,
+    // What GitLab said stays as it was said.
+    let relayed = matches!(event.source, Source::Receiver(_));
+    let header = match (hook.scope, &event.sent_as) {
+        (_, Some(sent_as)) => sent_as,
+        (Scope::Instance, None) if !relayed => "System Hook",
+        _ => event.trigger.row().header,
     };
+    let instance = event.instance.as_deref().unwrap_or(instance);
     let mut headers: Vec<(Cow<'static, str>, String)> = Vec::with_capacity(14);
     headers.push(("Content-Type".into(), "application/json".to_owned()));
     headers.push(("User-Agent".into(), USER_AGENT.to_owned()));

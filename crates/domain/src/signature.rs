@@ -3,6 +3,8 @@
 //! Sources: Standard Webhooks 1.0.0 and GitLab 19.0 for `webhook-signature`; the seed product for
 //! `X-Hub-Signature-256`. The MAC itself and its constant-time comparison are the `hmac` crate's.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -10,10 +12,9 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
+use crate::receiver::Receiver;
 use crate::{Secret, Timestamp};
 
-/// How far a `webhook-timestamp` may be from our clock, either way, in seconds.
-pub const TOLERANCE_SECONDS: i64 = 300;
 /// Most entries of a `webhook-signature` list that are tried.
 pub const MAX_SIGNATURES: usize = 10;
 
@@ -76,10 +77,12 @@ impl SigningToken {
     /// [`MAX_SIGNATURES`] are tried. The timestamp is signed as the text that was sent.
     #[must_use]
     pub fn verifies(&self, signed: &SignedMessage<'_>, now: Timestamp) -> bool {
-        let Ok(at) = signed.timestamp.parse::<i64>() else { return false };
-        if at.abs_diff(now.as_seconds()) > TOLERANCE_SECONDS.unsigned_abs() {
-            return false;
-        }
+        signed.is_within(Receiver::WINDOW, now) && self.signed(signed)
+    }
+
+    /// The same whatever its time is.
+    #[must_use]
+    pub fn signed(&self, signed: &SignedMessage<'_>) -> bool {
         let mac = self.mac(signed.id, signed.timestamp, signed.body);
         signed
             .signatures
@@ -101,6 +104,14 @@ pub struct SignedMessage<'a> {
     pub signatures: &'a str,
     /// The exact bytes.
     pub body: &'a [u8],
+}
+
+impl SignedMessage<'_> {
+    /// Whether its time is no further from `now` than a window, either way.
+    #[must_use]
+    pub fn is_within(&self, window: Duration, now: Timestamp) -> bool {
+        self.timestamp.parse::<i64>().is_ok_and(|at| at.abs_diff(now.as_seconds()) <= window.as_secs())
+    }
 }
 
 /// `X-Hub-Signature-256` of a body: `sha256=` and the MAC in lower-case hex.

@@ -19,6 +19,7 @@ use crate::deliver::transport::Transport;
 use crate::directory::Index;
 use crate::ingest::Ingest;
 use crate::rates::Rates;
+use crate::relay::Relay;
 
 /// Unpacked bodies that may be in memory for attempts at once, in KiB. Far beyond what slots of usual bodies need.
 const BODIES_KIB: usize = 256 << 10;
@@ -71,6 +72,7 @@ pub struct Belt {
     pub(crate) ingest: Ingest,
     pub(crate) flow: Flow,
     pub(crate) rates: Arc<Rates>,
+    pub(crate) relay: Relay,
     /// Room for unpacked bodies of attempts under way, in KiB.
     pub(crate) bodies: Semaphore,
     index: ArcSwap<Index>,
@@ -94,6 +96,7 @@ impl Belt {
         Ok(Arc::new(Self {
             flow: Flow::new(settings.slots, settings.deadline),
             rates: Arc::new(Rates::new(settings.per_minute)),
+            relay: Relay::default(),
             bodies: Semaphore::new(BODIES_KIB),
             store,
             transport,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use quickdraw_domain::audience::{Decision, SkipReason, hears, select, selects};
 use quickdraw_domain::event::Event;
 use quickdraw_domain::hook::Hook;
+use quickdraw_domain::receiver::Receiver;
 use quickdraw_domain::recursion::Chain;
 use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::{GroupId, HookId, ProjectId, Timestamp, Trigger};
@@ -31,6 +32,9 @@ pub struct Index {
     projects: HashMap<ProjectId, GroupId>,
     parents: HashMap<GroupId, Option<GroupId>>,
     some_ordered: bool,
+    receivers: Vec<Arc<Receiver>>,
+    known: HashMap<String, HashMap<i64, ProjectId>>,
+    paths: HashMap<String, GroupId>,
 }
 
 impl Index {
@@ -40,9 +44,14 @@ impl Index {
         let mut index = Self {
             version: directory.version,
             projects: directory.projects.iter().copied().collect(),
-            parents: directory.groups.iter().copied().collect(),
+            parents: directory.groups.iter().map(|(id, parent, _)| (*id, *parent)).collect(),
+            paths: directory.groups.iter().map(|(id, _, path)| (path.to_ascii_lowercase(), *id)).collect(),
+            receivers: directory.receivers.iter().cloned().map(Arc::new).collect(),
             ..Self::default()
         };
+        for (instance, number, project) in &directory.known {
+            index.known.entry(instance.clone()).or_default().insert(*number, *project);
+        }
         for entry in &directory.hooks {
             let hook = Arc::new(entry.hook.clone());
             index.newest_hook = index.newest_hook.max(hook.created_at);
@@ -96,6 +105,24 @@ impl Index {
     #[must_use]
     pub fn is_heard(&self, place: Place, trigger: Trigger) -> bool {
         !self.hooks.is_empty() && self.in_hearing(place).any(|hook| selects(hook, trigger))
+    }
+
+    /// Receivers beside the default one.
+    #[must_use]
+    pub fn receivers(&self) -> &[Arc<Receiver>] {
+        &self.receivers
+    }
+
+    /// The project that stands for one of another instance, by its number there.
+    #[must_use]
+    pub fn known_project(&self, instance: &str, number: i64) -> Option<ProjectId> {
+        self.known.get(instance)?.get(&number).copied()
+    }
+
+    /// The group with this full path.
+    #[must_use]
+    pub fn group_at(&self, path: &str) -> Option<GroupId> {
+        self.paths.get(&path.to_ascii_lowercase()).copied()
     }
 
     /// Whether some hook wants its events in order, wherever.

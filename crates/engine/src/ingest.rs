@@ -50,6 +50,19 @@ pub struct Arrival<'a> {
     pub key: Option<String>,
     /// The exact bytes.
     pub body: &'a [u8],
+    /// What is known of a received one.
+    pub origin: Origin,
+}
+
+/// What is known of an event because it was received, and not reported.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Origin {
+    /// `X-Gitlab-Event`, where it is not what its kind says.
+    pub sent_as: Option<String>,
+    /// `X-Gitlab-Instance`.
+    pub instance: Option<String>,
+    /// Whose twin it is.
+    pub twin_of: Option<EventId>,
 }
 
 /// The way in.
@@ -110,6 +123,9 @@ impl Belt {
                 chain: arrival.chain,
                 git_ref: arrival.git_ref,
                 object: in_order.then(|| object_key(arrival.trigger, arrival.place, arrival.body)).flatten(),
+                sent_as: arrival.origin.sent_as,
+                instance: arrival.origin.instance,
+                twin_of: arrival.origin.twin_of,
             },
         }
     }

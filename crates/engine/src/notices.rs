@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use crate::Arrival;
 use crate::belt::Belt;
+use crate::{Arrival, Origin};
 use quickdraw_domain::compose::{event_name, hook_state};
 use quickdraw_domain::event::Source;
 use quickdraw_domain::health::{Condition, Health};
@@ -76,6 +76,7 @@ impl Belt {
                 source: Source::Api,
                 chain: None,
                 git_ref: None,
+                origin: Origin::default(),
                 key: Some(change.key(now)),
                 body: body.as_bytes(),
             };

@@ -34,6 +34,7 @@ impl Belt {
         // A change on another node whose signal was lost.
         self.refresh_directory().await?;
         self.learn_health().await?;
+        self.save_seen().await?;
         self.store.cancel_orphans(self.clock.now(), ORPHAN_BATCH).await?;
         // Somebody may have left a line on a node that stopped before it could tell.
         self.flow.look_at_lines();

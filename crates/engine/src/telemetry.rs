@@ -24,3 +24,5 @@ pub const FAN_OUT_PENDING: &str = "quickdraw_fan_out_pending";
 pub const PROJECTION_PENDING: &str = "quickdraw_projection_pending";
 /// Counter: times that a step failed. Label `worker`.
 pub const FAILURES: &str = "quickdraw_worker_failures_total";
+/// Counter: received events that are twins of another: stored, and delivered to nobody.
+pub const TWINS: &str = "quickdraw_twins_total";

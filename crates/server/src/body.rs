@@ -1,6 +1,6 @@
 //! Reading request bodies within bounds: size, time, and bytes in memory over all requests.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -12,6 +12,9 @@ use crate::state::App;
 
 /// Longest that a body may take to arrive.
 const TIME: Duration = Duration::from_secs(30);
+/// What has to arrive each second, after the first few.
+const BYTES_A_SECOND: u64 = 1024;
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a body was not read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,7 +52,15 @@ async fn collect(app: &App, mut body: Body, declared: usize, limit: usize) -> Re
     // Most bodies come in one piece, which is then passed on without a copy.
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
-    while let Some(frame) = body.frame().await {
+    let started = Instant::now();
+    loop {
+        let so_far = first.as_ref().map_or(0, Bytes::len) + rest.len();
+        // Slow bodies hold memory and a place: thirty seconds of ten thousand of them would be too much.
+        let owed = Duration::from_millis(so_far as u64 * 1000 / BYTES_A_SECOND);
+        let patience = (PATIENCE + owed).saturating_sub(started.elapsed());
+        let frame = tokio::time::timeout(patience, body.frame()).await;
+        let slow = |_| Refused(StatusCode::REQUEST_TIMEOUT, "the body came too slowly");
+        let Some(frame) = frame.map_err(slow)? else { break };
         let broken = |_| Refused(StatusCode::BAD_REQUEST, "the body broke off");
         let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
         let read = first.as_ref().map_or(0, Bytes::len) + rest.len() + data.len();

@@ -23,7 +23,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 pub use limit::Limits;
 pub use listener::{Listener, ListenerLimits};
-pub use receive::Receiver;
+pub use receive::{Checks, Verifier, Wrong};
 pub use state::App;
 
 /// Everything that is served.

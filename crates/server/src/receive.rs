@@ -1,20 +1,22 @@
-//! The receiver: verify, commit, answer. Cheap and unauthenticated checks come first; a 2xx is given only after the
+//! The receivers: verify, commit, answer. Cheap and unauthenticated checks come first; a 2xx is given only after the
 //! event is flushed to disk.
 
+pub(crate) mod address;
+pub(crate) mod gates;
 mod verify;
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use quickdraw_domain::event::{Skim, Source};
-use quickdraw_domain::scope::Place;
-use quickdraw_domain::{ReceiverId, Trigger};
-use quickdraw_engine::Arrival;
+use quickdraw_domain::Trigger;
+use quickdraw_domain::event::Skim;
+use quickdraw_engine::{Received, SeenRequest};
 use quickdraw_store::events::Appended;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -22,17 +24,15 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-pub use verify::Receiver;
+pub use verify::{Checks, Verifier, Wrong};
 
 use crate::body;
 use crate::state::App;
-use crate::telemetry::{WEBHOOK_REQUESTS, WEBHOOK_SECONDS};
-
-/// The default receiver's number.
-const DEFAULT: ReceiverId = ReceiverId(1);
+use crate::telemetry::{RECEIVER_REFUSED, WEBHOOK_REQUESTS, WEBHOOK_SECONDS};
+use gates::Gate;
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(receive))
+    OpenApiRouter::new().routes(routes!(receive)).routes(routes!(receive_at))
 }
 
 /// What became of a received event.
@@ -54,9 +54,34 @@ struct Refusal<'a> {
 
 /// How a request ended, as the seed's metric names it.
 enum End {
-    Accepted(Trigger, Appended),
-    Rejected(StatusCode, String),
+    Accepted { trigger: Trigger, appended: Appended, twin: bool },
+    Refused(Refused),
     Failed(StatusCode, String),
+}
+
+/// A refusal: what the sender is told, and what the receiver's owner is.
+struct Refused {
+    status: StatusCode,
+    detail: String,
+    /// A word for the metric, from a closed set.
+    reason: &'static str,
+    note: String,
+    retry_after: Option<u64>,
+}
+
+impl Refused {
+    fn new(status: StatusCode, reason: &'static str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self { status, reason, note: detail.clone(), detail, retry_after: None }
+    }
+}
+
+impl From<Wrong> for Refused {
+    /// Whoever has a wrong credential is not told what is wrong with it.
+    fn from(wrong: Wrong) -> Self {
+        let refused = Self::new(StatusCode::UNAUTHORIZED, "credential", "Invalid token");
+        Self { note: wrong.text().to_owned(), ..refused }
+    }
 }
 
 /// Receive a webhook of GitLab's. It is committed when the answer comes. Give `X-Gitlab-Token`, `webhook-signature` or
@@ -64,67 +89,135 @@ enum End {
 #[utoipa::path(post, path = "/api/v1/webhooks/gitlab", tag = "Receiver", request_body = serde_json::Value,
     security(("gitlab_token" = [])),
     responses((status = 200, body = Receipt), (status = "4XX", body = Refusal), (status = 503, body = Refusal)))]
-async fn receive(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Response {
+async fn receive(State(app): State<Arc<App>>, request: Request) -> Response {
+    let gate = Arc::clone(app.gates.default());
+    handle(&app, &gate, request).await
+}
+
+/// Receive a webhook by a receiver of one's own: as at the default one, with this one's secrets and limits.
+#[utoipa::path(post, path = "/api/v1/webhooks/gitlab/{key}", tag = "Receiver", request_body = serde_json::Value,
+    security(("gitlab_token" = [])),
+    responses((status = 200, body = Receipt), (status = "4XX", body = Refusal), (status = 503, body = Refusal)))]
+async fn receive_at(State(app): State<Arc<App>>, Path(key): Path<String>, request: Request) -> Response {
+    if let Some(gate) = app.gates.find(&app.belt.directory(), &key) {
+        return handle(&app, &gate, request).await;
+    }
+    // As a wrong token is answered, and for about as long: whoever guesses learns nothing.
+    let _ = app.gates.default().verifier.check_head(request.headers(), app.belt.clock().now());
+    metrics::counter!(WEBHOOK_REQUESTS, "event" => "unknown", "status" => "rejected").increment(1);
+    metrics::counter!(RECEIVER_REFUSED, "reason" => "unknown").increment(1);
+    Refused::from(Wrong::Token).into_response()
+}
+
+async fn handle(app: &App, gate: &Gate, request: Request) -> Response {
     let started = Instant::now();
-    let end = take(&app, &headers, body).await;
+    let (parts, body) = request.into_parts();
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+    let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let address = address::client(peer, &parts.headers, &app.trusted_proxies);
+    let (end, bytes) = take(app, gate, address, &parts.headers, body).await;
     let (event, status) = match &end {
-        End::Accepted(trigger, Appended::New { .. }) => (header_of(*trigger), "success"),
-        End::Accepted(trigger, Appended::Duplicate(_)) => (header_of(*trigger), "duplicate"),
+        End::Accepted { trigger, appended: Appended::New { .. }, .. } => (header_of(*trigger), "success"),
+        End::Accepted { trigger, appended: Appended::Duplicate(_), .. } => (header_of(*trigger), "duplicate"),
         // An unverified request must not choose a label.
-        End::Rejected(..) => ("unknown", "rejected"),
+        End::Refused(refused) => {
+            metrics::counter!(RECEIVER_REFUSED, "reason" => refused.reason).increment(1);
+            ("unknown", "rejected")
+        }
         End::Failed(..) => ("unknown", "error"),
     };
     metrics::counter!(WEBHOOK_REQUESTS, "event" => event, "status" => status).increment(1);
     metrics::histogram!(WEBHOOK_SECONDS).record(started.elapsed());
-    match end {
-        End::Accepted(_, appended) => accepted(appended),
-        End::Rejected(status, detail) => refused(status, &detail),
-        End::Failed(status, detail) => {
-            let mut response = refused(status, &detail);
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
-            response
+    let (note, event_id) = match &end {
+        End::Accepted { appended, twin, .. } => {
+            let note = match appended {
+                Appended::Duplicate(_) => Some("duplicate"),
+                Appended::New { .. } => twin.then_some("twin"),
+            };
+            (note.map(str::to_owned), Some(appended.id().0))
         }
-    }
+        End::Refused(refused) => (Some(refused.note.clone()), None),
+        End::Failed(_, detail) => (Some(detail.clone()), None),
+    };
+    let response = match end {
+        End::Accepted { appended, .. } => accepted(appended),
+        End::Refused(refused) => refused.into_response(),
+        End::Failed(status, detail) => {
+            let refused = Refused::new(status, "", detail);
+            Refused { retry_after: Some(5), ..refused }.into_response()
+        }
+    };
+    let seen = SeenRequest {
+        at: app.belt.clock().now().as_micros(),
+        address: address.to_string(),
+        status: response.status().as_u16(),
+        note,
+        event: text(&parts.headers, "x-gitlab-event").map(|event| event.chars().take(100).collect()),
+        bytes,
+        event_id,
+    };
+    app.belt.note_request(gate.receiver.id, seen);
+    response
 }
 
 fn header_of(trigger: Trigger) -> &'static str {
     if trigger == Trigger::UNKNOWN { "unknown" } else { trigger.row().header }
 }
 
-async fn take(app: &App, headers: &HeaderMap, body: Body) -> End {
-    let wrong = || End::Rejected(StatusCode::UNAUTHORIZED, "Invalid token".to_owned());
+/// Takes a request in, or not; and how many bytes of its body were read.
+async fn take(app: &App, gate: &Gate, address: IpAddr, headers: &HeaderMap, body: Body) -> (End, usize) {
+    let receiver = &gate.receiver;
+    if let Err(wait) = gate.count(address) {
+        let refused = Refused::new(StatusCode::TOO_MANY_REQUESTS, "rate", "too many requests from this address");
+        return (End::Refused(Refused { retry_after: Some(wait.as_secs() + 1), ..refused }), 0);
+    }
+    if !receiver.addresses.is_empty() && !receiver.addresses.contains(address) {
+        return (End::Refused(Refused::new(StatusCode::FORBIDDEN, "address", "this address may not post here")), 0);
+    }
+    let now = app.belt.clock().now();
     // Before the body is read: whoever has no credential at all costs us nothing more.
-    let Some(checks) = app.receiver.check_head(headers) else { return wrong() };
-    let held = match body::read(app, headers, body, app.receiver.body_limit).await {
-        Ok(held) => held,
-        Err(body::Refused(status, text)) if status.is_server_error() => return End::Failed(status, text.to_owned()),
-        Err(body::Refused(status, text)) => return End::Rejected(status, text.to_owned()),
+    let checks = match gate.verifier.check_head(headers, now) {
+        Ok(checks) => checks,
+        Err(wrong) => return (End::Refused(wrong.into()), 0),
     };
-    if !app.receiver.check_body(&checks, headers, &held.bytes, app.belt.clock().now()) {
-        return wrong();
+    let held = match body::read(app, headers, body, receiver.body_limit).await {
+        Ok(held) => held,
+        Err(body::Refused(status, text)) if status.is_server_error() => {
+            return (End::Failed(status, text.to_owned()), 0);
+        }
+        Err(body::Refused(status, text)) => return (End::Refused(Refused::new(status, "body", text)), 0),
+    };
+    let bytes = held.bytes.len();
+    if let Err(wrong) = gate.verifier.check_body(checks, headers, &held.bytes, now) {
+        return (End::Refused(wrong.into()), bytes);
     }
     let skim = match Skim::read(&held.bytes) {
         Ok(skim) => skim,
-        Err(error) => return End::Rejected(StatusCode::BAD_REQUEST, error.to_string()),
+        Err(error) => {
+            return (End::Refused(Refused::new(StatusCode::BAD_REQUEST, "json", error.to_string())), bytes);
+        }
     };
-    let trigger = Trigger::recognise(text(headers, "x-gitlab-event"), &skim);
-    let arrival = Arrival {
-        place: Place::Elsewhere,
+    let event = text(headers, "x-gitlab-event");
+    let trigger = Trigger::recognise(event, &skim);
+    let received = Received {
+        receiver,
         trigger,
-        source: Source::Receiver(DEFAULT),
+        sent_as: event,
+        instance: text(headers, "x-gitlab-instance"),
         chain: text(headers, "x-gitlab-event-uuid").and_then(|text| Uuid::parse_str(text).ok()),
         git_ref: skim.git_ref,
         key: idempotency_key(headers),
         body: &held.bytes,
     };
-    match app.belt.ingest(arrival).await {
-        Ok(appended) => End::Accepted(trigger, appended),
+    let end = match app.belt.receive(received).await {
+        Ok((appended, twin)) => End::Accepted { trigger, appended, twin },
         Err(error) => {
             tracing::error!(%error, "failed to commit a received event");
             let detail = "the event could not be stored; send it again";
             End::Failed(StatusCode::SERVICE_UNAVAILABLE, detail.to_owned())
         }
-    }
+    };
+    (end, bytes)
 }
 
 /// `webhook-id`, else `Idempotency-Key`; of equal lines the first, and an empty one is none.
@@ -145,9 +238,15 @@ fn accepted(appended: Appended) -> Response {
     Json(Receipt { status, job_id: appended.id().to_string() }).into_response()
 }
 
-/// The seed's form of an error. The connection ends, because the body may not have been read.
-fn refused(status: StatusCode, detail: &str) -> Response {
-    let mut response = (status, Json(Refusal { detail })).into_response();
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
+impl IntoResponse for Refused {
+    /// The seed's form of an error. The connection ends, because the body may not have been read.
+    fn into_response(self) -> Response {
+        let mut response = (self.status, Json(Refusal { detail: &self.detail })).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use quickdraw_domain::compose::UploadLinks;
+use quickdraw_domain::receiver::{Addresses, Receiver};
 use quickdraw_engine::Belt;
 use quickdraw_store::SharedStore;
 use tokio::sync::Semaphore;
@@ -11,7 +12,7 @@ use tokio::sync::Semaphore;
 use crate::audit::Changes;
 use crate::auth::Actors;
 use crate::limit::{ByHandLimit, Limits};
-use crate::receive::Receiver;
+use crate::receive::gates::Gates;
 
 /// Bytes of bodies that may be in memory at once, in KiB: what a semaphore of 32-bit permits can count.
 const BODIES_IN_FLIGHT_KIB: usize = 256 << 10;
@@ -20,8 +21,10 @@ const BODIES_IN_FLIGHT_KIB: usize = 256 << 10;
 pub struct App {
     /// The belt.
     pub belt: Arc<Belt>,
-    /// The default receiver.
-    pub receiver: Receiver,
+    /// The receivers.
+    pub(crate) gates: Gates,
+    /// Reverse proxies whose word on whom they speak for is taken.
+    pub trusted_proxies: Addresses,
     /// Base URL under which we are reached, without a slash at its end.
     pub external_url: String,
     /// Where links to uploaded files lead in bodies that we compose.
@@ -46,6 +49,7 @@ impl App {
     pub fn new(
         belt: Arc<Belt>,
         receiver: Receiver,
+        trusted_proxies: Addresses,
         external_url: String,
         upload_links: UploadLinks,
         metrics: PrometheusHandle,
@@ -54,7 +58,8 @@ impl App {
         let bodies = Arc::new(Semaphore::new(BODIES_IN_FLIGHT_KIB));
         Arc::new(Self {
             belt,
-            receiver,
+            gates: Gates::new(receiver),
+            trusted_proxies,
             external_url,
             upload_links,
             metrics,

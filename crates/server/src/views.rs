@@ -3,6 +3,7 @@
 mod history;
 mod hook;
 mod people;
+mod receiver;
 mod replay;
 mod scopes;
 
@@ -18,6 +19,7 @@ pub(crate) use history::response_headers;
 pub use history::{Attempt, AuditEntry, Delivery, DeliveryWithHistory, Event, EventWithDeliveries, Page, Skipped};
 pub use hook::{Hook, HookEvent, HookTriggers};
 pub use people::{MadeToken, Member, Metadata, Token, User};
+pub use receiver::{Receiver, ReceiverRequest};
 pub use replay::{Replay, ReplayFilter};
 pub use scopes::{Group, Namespace, Project, ProjectNamespace, Visibility};
 

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use quickdraw_domain::health::Health;
 use quickdraw_domain::hook::{BranchFilter, ClientCertificate, Hook, HookUrl, NamedValues, PastHook};
+use quickdraw_domain::receiver::Receiver;
 use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
@@ -31,8 +32,12 @@ pub struct Directory {
     pub hooks: Vec<HookWithHealth>,
     /// The group of each project.
     pub projects: Vec<(ProjectId, GroupId)>,
-    /// The parent of each group.
-    pub groups: Vec<(GroupId, Option<GroupId>)>,
+    /// The parent of each group, and its full path.
+    pub groups: Vec<(GroupId, Option<GroupId>, String)>,
+    /// Receivers beside the default one.
+    pub receivers: Vec<Receiver>,
+    /// Projects of other instances: instance, number there, project here.
+    pub known: Vec<(String, i64, ProjectId)>,
 }
 
 /// Hooks: what can be done with them.

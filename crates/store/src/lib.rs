@@ -20,10 +20,12 @@ pub mod error;
 pub mod events;
 pub mod hooks;
 pub mod insights;
+pub mod known;
 pub mod lists;
 pub mod nodes;
 pub mod payload;
 mod postgres;
+pub mod receivers;
 pub mod replays;
 pub mod scopes;
 pub mod seal;
@@ -49,6 +51,8 @@ pub trait Store:
     + insights::Insights
     + access::Access
     + nodes::Nodes
+    + receivers::Receivers
+    + known::Known
     + replays::Replays
     + Send
     + Sync
@@ -65,6 +69,8 @@ impl<T> Store for T where
         + insights::Insights
         + access::Access
         + nodes::Nodes
+        + receivers::Receivers
+        + known::Known
         + replays::Replays
         + Send
         + Sync

@@ -13,9 +13,11 @@ mod events;
 mod facts;
 mod hooks;
 mod insights;
+mod known;
 mod lines;
 mod nodes;
 mod partitions;
+mod receivers;
 mod replays;
 mod scopes;
 mod search;
@@ -46,6 +48,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (12, "replays", include_str!("migrations/postgres/0012_replays.sql")),
     (13, "claimed_attempts", include_str!("migrations/postgres/0013_claimed_attempts.sql")),
     (14, "lines", include_str!("migrations/postgres/0014_lines.sql")),
+    (15, "receivers", include_str!("migrations/postgres/0015_receivers.sql")),
 ];
 
 /// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.

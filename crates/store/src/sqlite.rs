@@ -18,9 +18,11 @@ mod facts;
 mod hooks;
 mod insights;
 mod keys;
+mod known;
 mod lines;
 mod nodes;
 mod readers;
+mod receivers;
 mod replays;
 mod rows;
 mod scopes;
@@ -58,6 +60,7 @@ const MIGRATIONS: &[Migration] = &[
     (12, "replays", include_str!("migrations/sqlite/0012_replays.sql")),
     (13, "claimed_attempts", include_str!("migrations/sqlite/0013_claimed_attempts.sql")),
     (14, "lines", include_str!("migrations/sqlite/0014_lines.sql")),
+    (15, "receivers", include_str!("migrations/sqlite/0015_receivers.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[(1, "insights", include_str!("migrations/sqlite/0001_insights.sql"))];
 

@@ -27,6 +27,7 @@ pub(crate) fn run(command: &ConfigCommand, file: Option<&Path>) -> anyhow::Resul
             wiring::trust(&config)?;
             wiring::proxy(&config)?;
             wiring::upload_links(&config)?;
+            wiring::trusted_proxies(&config)?;
             say("the configuration is valid");
         }
         ConfigCommand::Print => say(toml::to_string(&masked(config::load(file)?))?),

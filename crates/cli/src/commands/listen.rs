@@ -11,8 +11,9 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use clap::Args;
-use quickdraw_domain::Secret;
-use quickdraw_server::{Listener, ListenerLimits, Receiver};
+use quickdraw_domain::receiver::{ActiveSecret, Addresses, Mode, Receiver};
+use quickdraw_domain::{ReceiverId, Secret, Timestamp};
+use quickdraw_server::{Listener, ListenerLimits, Verifier};
 use tokio::sync::watch;
 
 use super::say;
@@ -49,12 +50,27 @@ pub(crate) struct Listen {
 }
 
 struct Ear {
-    receiver: Option<Receiver>,
+    receiver: Option<Verifier>,
     forward: Option<String>,
 }
 
 pub(crate) async fn run(command: Listen) -> anyhow::Result<()> {
-    let receiver = command.secret.map(|secret| Receiver::new(Secret::new(secret), None, LIMIT));
+    let receiver = command.secret.map(|secret| {
+        Verifier::new(&Receiver {
+            id: ReceiverId(1),
+            key: String::new(),
+            name: String::new(),
+            mode: Mode::Any,
+            secrets: vec![ActiveSecret { secret: Secret::new(secret), until: None }],
+            window: Receiver::WINDOW,
+            addresses: Addresses::default(),
+            per_minute: None,
+            body_limit: LIMIT,
+            twins: false,
+            created_at: Timestamp::default(),
+            updated_at: Timestamp::default(),
+        })
+    });
     let ear = Arc::new(Ear { receiver, forward: command.forward });
     let listener = Listener::bind(&format!("127.0.0.1:{}", command.port), ListenerLimits::default()).await?;
     say(format!("listening on http://{}", listener.address()?));
@@ -73,8 +89,10 @@ async fn hear(State(ear): State<Arc<Ear>>, headers: HeaderMap, body: Body) -> (S
         return (StatusCode::PAYLOAD_TOO_LARGE, "too large");
     };
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-");
+    let now = wiring::now();
     let verdict = ear.receiver.as_ref().map(|receiver| {
-        receiver.check_head(&headers).is_some_and(|checks| receiver.check_body(&checks, &headers, &body, wiring::now()))
+        let checks = receiver.check_head(&headers, now);
+        checks.and_then(|checks| receiver.check_body(checks, &headers, &body, now)).is_ok()
     });
     let signed = headers.contains_key("webhook-signature") || headers.contains_key("x-hub-signature-256");
     let words = match verdict {

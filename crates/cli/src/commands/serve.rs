@@ -42,7 +42,8 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         by_hand_per_minute: config.limits.by_hand_per_minute,
     };
     let links = wiring::upload_links(&config)?;
-    let app = App::new(belt, receiver, config.server.external_url.clone(), links, metrics.clone(), limits);
+    let proxies = wiring::trusted_proxies(&config)?;
+    let app = App::new(belt, receiver, proxies, config.server.external_url.clone(), links, metrics.clone(), limits);
     for note in &first.notes {
         say(note);
     }

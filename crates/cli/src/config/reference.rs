@@ -21,6 +21,10 @@ pub(crate) const REFERENCE: &[(&str, &str)] = &[
     ),
     ("server.connections", "Most open connections."),
     ("server.connections_per_address", "Most open connections from one address. A reverse proxy is one address."),
+    (
+        "server.trusted_proxies",
+        "Addresses and blocks of reverse proxies whose X-Forwarded-For is believed, such as [\"127.0.0.1\"].",
+    ),
     ("database.url", "sqlite:path or postgres://user@host/name. Short name: QUICKDRAW_DATABASE_URL."),
     (
         "receiver.secret",
@@ -29,6 +33,20 @@ pub(crate) const REFERENCE: &[(&str, &str)] = &[
     (
         "receiver.signing_token",
         "Signing token (whsec_…) of the default receiver. Short name: GITLAB_WEBHOOK_SIGNING_TOKEN.",
+    ),
+    (
+        "receiver.mode",
+        "What the default receiver wants: any (whatever is shown must be right), token, signature, or both.",
+    ),
+    ("receiver.window", "How far the time of a signature may be from ours, either way."),
+    ("receiver.addresses", "Addresses and blocks that may post, such as [\"10.0.0.0/8\"]; everybody if there is none."),
+    (
+        "receiver.rate_limit",
+        "Requests from one address (IPv6: one /64) to one receiver, such as 100/min; or off. A busy GitLab needs more.",
+    ),
+    (
+        "receiver.twins",
+        "Whether an event that comes by way of a project's hook and a group's is delivered once. Both are stored.",
     ),
     ("receiver.body_limit", "Largest body that is received."),
     (

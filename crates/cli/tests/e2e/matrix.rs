@@ -38,7 +38,7 @@ fn need(method: &str, path: &str) -> Need {
     match (method, words.as_slice()) {
         _ if !v4 => match path {
             "/metrics" | "/api/v1/health" | "/api/v1/ready" => Need::Open,
-            "/api/v1/webhooks/gitlab" => Need::Secret,
+            "/api/v1/webhooks/gitlab" | "/api/v1/webhooks/gitlab/{key}" => Need::Secret,
             _ if path.starts_with("/api/v1/") => Need::Admin,
             _ => panic!("{method} {path} has no row"),
         },
@@ -224,7 +224,8 @@ fn address(method: &str, path: &str, objects: &Objects, users: [i64; 2]) -> Stri
         .replace("{key}", "X-Key")
         .replace("{event_id}", &objects.event)
         .replace("{delivery_id}", &objects.delivery)
-        .replace("{replay_id}", "1");
+        .replace("{replay_id}", "1")
+        .replace("{receiver_id}", "default");
     if reading { format!("{filled}?trigger=push_hooks") } else { filled }
 }
 

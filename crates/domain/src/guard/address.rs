@@ -95,7 +95,7 @@ pub(super) fn special(address: IpAddr) -> Option<Rule> {
 }
 
 /// Whether an address lies in a block given by its first address and prefix length.
-pub(super) fn within(address: IpAddr, net: IpAddr, len: u32) -> bool {
+pub(crate) fn within(address: IpAddr, net: IpAddr, len: u32) -> bool {
     match (address, net) {
         (IpAddr::V4(address), IpAddr::V4(net)) => within_v4(address, net, len),
         (IpAddr::V6(address), IpAddr::V6(net)) => within_v6(address, net, len),

@@ -63,6 +63,9 @@ impl Belt {
             chain: None,
             git_ref: None,
             object: None,
+            sent_as: None,
+            instance: None,
+            twin_of: None,
         };
         let lease_until = now.plus(self.settings.lease);
         let audience = FannedOut { deliver: vec![hook.id], ..FannedOut::default() };

@@ -11,7 +11,7 @@ use quickdraw_domain::settle::Policies;
 use quickdraw_domain::{ProjectId, Timestamp, Trigger};
 use quickdraw_engine::deliver::Deliveries;
 use quickdraw_engine::deliver::slots::SlotLimits;
-use quickdraw_engine::{Arrival, Belt, Clock as _, Settings, Transport, WhileDisabled};
+use quickdraw_engine::{Arrival, Belt, Clock as _, Origin, Settings, Transport, WhileDisabled};
 use quickdraw_store::SharedStore;
 use quickdraw_store::events::Appended;
 use quickdraw_store::scopes::{NewGroup, NewProject};
@@ -28,6 +28,7 @@ pub(crate) async fn push(belt: &Belt, project: ProjectId, key: Option<String>, b
         git_ref: Some("refs/heads/main".to_owned()),
         key,
         body,
+        origin: Origin::default(),
     };
     let (appended, _) = tokio::join!(belt.ingest(arrival), belt.commit_arrivals());
     appended.expect("the store works")

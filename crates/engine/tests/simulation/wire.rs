@@ -39,6 +39,9 @@ async fn received(hook: impl FnOnce(String) -> Hook, chain: Option<Uuid>, body: 
         chain,
         git_ref: None,
         object: None,
+        sent_as: None,
+        instance: None,
+        twin_of: None,
     };
     let delivery = DeliveryId(Uuid::parse_str(ID).expect("a UUID"));
     let hook = hook(format!("127.0.0.1:{port}/in"));

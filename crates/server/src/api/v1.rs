@@ -4,6 +4,7 @@ mod audit;
 mod events;
 mod history;
 mod insights;
+mod receivers;
 mod replays;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(events::routes())
         .merge(history::routes())
         .merge(insights::routes())
+        .merge(receivers::routes())
         .merge(replays::routes())
 }
 

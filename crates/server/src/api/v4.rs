@@ -13,6 +13,8 @@ use std::sync::Arc;
 
 use utoipa_axum::router::OpenApiRouter;
 
+pub(crate) use groups::refresh;
+
 use crate::state::App;
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {

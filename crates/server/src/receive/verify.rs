@@ -1,9 +1,10 @@
 //! Who may post: token, Standard Webhooks signature, or body signature.
 //!
-//! Every credential that a request shows and that we can check must be right, and there must be one. So a signature
-//! never falls back to a token, and two different tokens are an error.
+//! Every credential that a request shows and that the receiver looks at must be right, and what its mode wants must be
+//! there. So a signature never falls back to a token, and two different tokens are an error.
 
 use axum::http::HeaderMap;
+use quickdraw_domain::receiver::{Mode, Receiver};
 use quickdraw_domain::signature::{SignedMessage, SigningToken, TokenDigest, hub_verifies};
 use quickdraw_domain::{Secret, Timestamp};
 
@@ -13,71 +14,144 @@ const TOKEN: &str = "x-gitlab-token";
 const SIGNATURE: &str = "webhook-signature";
 const HUB_SIGNATURE: &str = "x-hub-signature-256";
 
-/// A receiver and its secrets.
-pub struct Receiver {
+/// Checks credentials for one receiver.
+pub struct Verifier {
+    mode: Mode,
+    window: std::time::Duration,
+    secrets: Vec<Known>,
+}
+
+struct Known {
     token: TokenDigest,
     secret: Secret,
-    signing_token: Option<SigningToken>,
-    /// Largest body.
-    pub body_limit: usize,
+    signing: Option<SigningToken>,
+    until: Option<Timestamp>,
 }
 
 /// What is left to be checked when the body is there.
+#[derive(Clone, Copy, Debug)]
 pub struct Checks {
     signature: bool,
     hub_signature: bool,
 }
 
-impl Receiver {
-    /// A receiver with one secret. A secret of the form `whsec_…` is the signing token at the same time, unless another
-    /// one is given.
+/// Why nobody is let in. It is for the receiver's owner; whoever asks is told nothing of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wrong {
+    /// There is no credential at all that the receiver looks at.
+    Nothing,
+    /// There is no token, and it wants one.
+    NoToken,
+    /// There is no signature, and it wants one.
+    NoSignature,
+    /// Several tokens that differ.
+    TwoTokens,
+    /// The token is not ours.
+    Token,
+    /// The signature's time is too far from ours, or no time.
+    Time,
+    /// The signature fits none of our secrets.
+    Signature,
+}
+
+impl Wrong {
+    /// In words.
     #[must_use]
-    pub fn new(secret: Secret, signing_token: Option<SigningToken>, body_limit: usize) -> Self {
-        let signing_token = signing_token.or_else(|| SigningToken::parse(secret.expose()).ok());
-        Self { token: TokenDigest::new(secret.expose().as_bytes()), secret, signing_token, body_limit }
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Nothing => "no token and no signature",
+            Self::NoToken => "no X-Gitlab-Token",
+            Self::NoSignature => "no signature",
+            Self::TwoTokens => "two different tokens",
+            Self::Token => "wrong token",
+            Self::Time => "webhook-timestamp is missing or too far from the time here",
+            Self::Signature => "wrong signature",
+        }
+    }
+}
+
+impl Verifier {
+    /// A verifier with a receiver's secrets. A secret of the form `whsec_…` is a signing token at the same time.
+    #[must_use]
+    pub fn new(receiver: &Receiver) -> Self {
+        let known = receiver.secrets.iter().map(|one| Known {
+            token: TokenDigest::new(one.secret.expose().as_bytes()),
+            signing: SigningToken::parse(one.secret.expose()).ok(),
+            secret: one.secret.clone(),
+            until: one.until,
+        });
+        Self { mode: receiver.mode, window: receiver.window, secrets: known.collect() }
     }
 
-    /// Checks what the head alone can show. `None`: refused, or nothing to go by.
-    #[must_use]
-    pub fn check_head(&self, headers: &HeaderMap) -> Option<Checks> {
+    fn good(&self, now: Timestamp) -> impl Iterator<Item = &Known> {
+        self.secrets.iter().filter(move |one| one.until.is_none_or(|until| now < until))
+    }
+
+    /// Checks what the head alone can show.
+    ///
+    /// # Errors
+    /// Why the request is refused.
+    pub fn check_head(&self, headers: &HeaderMap, now: Timestamp) -> Result<Checks, Wrong> {
         let mut tokens = headers.get_all(TOKEN).iter();
-        let token = tokens.next();
-        if tokens.any(|other| Some(other) != token) {
-            return None;
+        let token = tokens.next().filter(|_| self.mode != Mode::Signature);
+        if token.is_some() && tokens.any(|other| Some(other) != token) {
+            return Err(Wrong::TwoTokens);
         }
         // Constant time, and no early way out that would tell how far it was right.
-        if token.is_some_and(|token| !self.token.matches(token.as_bytes())) {
-            return None;
+        if let Some(token) = token {
+            let fits = self.good(now).fold(false, |fits, one| one.token.matches(token.as_bytes()) | fits);
+            if !fits {
+                return Err(Wrong::Token);
+            }
         }
-        let signature = self.signing_token.is_some() && headers.contains_key(SIGNATURE);
-        let hub_signature = headers.contains_key(HUB_SIGNATURE);
-        (token.is_some() || signature || hub_signature).then_some(Checks { signature, hub_signature })
+        let looks = self.mode != Mode::Token;
+        let signs = self.good(now).any(|one| one.signing.is_some());
+        let checks = Checks {
+            signature: looks && signs && headers.contains_key(SIGNATURE),
+            hub_signature: looks && headers.contains_key(HUB_SIGNATURE),
+        };
+        let signed = checks.signature || checks.hub_signature;
+        match self.mode {
+            Mode::Any if token.is_none() && !signed => Err(Wrong::Nothing),
+            Mode::Token | Mode::Both if token.is_none() => Err(Wrong::NoToken),
+            Mode::Signature | Mode::Both if !signed => Err(Wrong::NoSignature),
+            _ => Ok(checks),
+        }
     }
 
     /// Checks the signatures over the exact bytes.
-    #[must_use]
-    pub fn check_body(&self, checks: &Checks, headers: &HeaderMap, body: &[u8], now: Timestamp) -> bool {
-        if checks.signature && !self.signature_holds(headers, body, now) {
-            return false;
+    ///
+    /// # Errors
+    /// Why the request is refused.
+    pub fn check_body(&self, checks: Checks, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<(), Wrong> {
+        if checks.signature {
+            let part = |name| text(headers, name);
+            let (Some(id), Some(timestamp), Some(signatures)) =
+                (part("webhook-id"), part("webhook-timestamp"), part(SIGNATURE))
+            else {
+                return Err(Wrong::Time);
+            };
+            let message = SignedMessage { id, timestamp, signatures, body };
+            if !message.is_within(self.window, now) {
+                return Err(Wrong::Time);
+            }
+            if !self.good(now).filter_map(|one| one.signing.as_ref()).any(|token| token.signed(&message)) {
+                return Err(Wrong::Signature);
+            }
         }
-        !checks.hub_signature
-            || text(headers, HUB_SIGNATURE).is_some_and(|header| hub_verifies(&self.secret, header, body))
-    }
-
-    fn signature_holds(&self, headers: &HeaderMap, body: &[u8], now: Timestamp) -> bool {
-        let part = |name| text(headers, name);
-        let (Some(token), Some(id), Some(timestamp), Some(signatures)) =
-            (&self.signing_token, part("webhook-id"), part("webhook-timestamp"), part(SIGNATURE))
-        else {
-            return false;
-        };
-        token.verifies(&SignedMessage { id, timestamp, signatures, body }, now)
+        let hub = || text(headers, HUB_SIGNATURE).unwrap_or_default();
+        if checks.hub_signature && !self.good(now).any(|one| hub_verifies(&one.secret, hub(), body)) {
+            return Err(Wrong::Signature);
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use axum::http::{HeaderName, HeaderValue};
+    use quickdraw_domain::ReceiverId;
+    use quickdraw_domain::receiver::{ActiveSecret, Addresses};
     use quickdraw_domain::signature::hub_signature;
 
     use super::*;
@@ -85,7 +159,28 @@ mod tests {
     const KEY: &str = "whsec_dGVzdHRlc3R0ZXN0dGVzdHRlc3R0ZXN0dGVzdHRlc3Q=";
     const NOW: Timestamp = Timestamp::from_seconds(1_744_578_123);
 
-    fn check(receiver: &Receiver, headers: &[(&'static str, &str)], expected: bool) {
+    fn receiver(mode: Mode, secrets: &[(&str, Option<i64>)]) -> Verifier {
+        let secret = |(text, until): &(&str, Option<i64>)| ActiveSecret {
+            secret: Secret::new(*text),
+            until: until.map(Timestamp::from_seconds),
+        };
+        Verifier::new(&Receiver {
+            id: ReceiverId(1),
+            key: String::new(),
+            name: String::new(),
+            mode,
+            secrets: secrets.iter().map(secret).collect(),
+            window: Receiver::WINDOW,
+            addresses: Addresses::default(),
+            per_minute: None,
+            body_limit: 100,
+            twins: false,
+            created_at: NOW,
+            updated_at: NOW,
+        })
+    }
+
+    fn check(receiver: &Verifier, headers: &[(&'static str, &str)], expected: Result<(), Wrong>) {
         let headers: HeaderMap = headers
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).expect("a value")))
@@ -93,37 +188,36 @@ mod tests {
                 all.append(name, value);
                 all
             });
-        let held =
-            receiver.check_head(&headers).is_some_and(|checks| receiver.check_body(&checks, &headers, b"{}", NOW));
+        let held = receiver.check_head(&headers, NOW);
+        let held = held.and_then(|checks| receiver.check_body(checks, &headers, b"{}", NOW));
         assert_eq!(held, expected, "{headers:?}");
     }
 
     #[test]
     fn a_token_must_be_the_token() {
-        let receiver = Receiver::new(Secret::new("s3cret"), None, 100);
-        check(&receiver, &[], false);
-        check(&receiver, &[("x-gitlab-token", "s3cret")], true);
-        check(&receiver, &[("x-gitlab-token", "s3cre")], false);
-        check(&receiver, &[("x-gitlab-token", "s3cret"), ("x-gitlab-token", "wrong")], false);
-        check(&receiver, &[("x-gitlab-token", "s3cret"), ("x-gitlab-token", "s3cret")], true);
-        check(&receiver, &[("webhook-signature", "v1,AAAA")], false);
+        let receiver = receiver(Mode::Any, &[("s3cret", None)]);
+        check(&receiver, &[], Err(Wrong::Nothing));
+        check(&receiver, &[("x-gitlab-token", "s3cret")], Ok(()));
+        check(&receiver, &[("x-gitlab-token", "s3cre")], Err(Wrong::Token));
+        check(&receiver, &[("x-gitlab-token", "s3cret"), ("x-gitlab-token", "wrong")], Err(Wrong::TwoTokens));
+        check(&receiver, &[("x-gitlab-token", "s3cret"), ("x-gitlab-token", "s3cret")], Ok(()));
+        check(&receiver, &[("webhook-signature", "v1,AAAA")], Err(Wrong::Nothing));
     }
 
     #[test]
     fn a_body_signature_must_fit_even_beside_a_token() {
-        let secret = Secret::new("s3cret");
-        let right = hub_signature(&secret, b"{}");
-        let receiver = Receiver::new(secret, None, 100);
-        check(&receiver, &[("x-hub-signature-256", &right)], true);
-        check(&receiver, &[("x-hub-signature-256", "sha256=00")], false);
-        check(&receiver, &[("x-gitlab-token", "s3cret"), ("x-hub-signature-256", "sha256=00")], false);
+        let right = hub_signature(&Secret::new("s3cret"), b"{}");
+        let receiver = receiver(Mode::Any, &[("s3cret", None)]);
+        check(&receiver, &[("x-hub-signature-256", &right)], Ok(()));
+        check(&receiver, &[("x-hub-signature-256", "sha256=00")], Err(Wrong::Signature));
+        let both = [("x-gitlab-token", "s3cret"), ("x-hub-signature-256", "sha256=00")];
+        check(&receiver, &both, Err(Wrong::Signature));
     }
 
     #[test]
     fn a_signature_is_verified_and_never_falls_back_to_the_token() {
-        let token = SigningToken::parse(KEY).expect("a token");
-        let right = token.sign("id", NOW, b"{}");
-        let receiver = Receiver::new(Secret::new("s3cret"), Some(token), 100);
+        let right = SigningToken::parse(KEY).expect("a token").sign("id", NOW, b"{}");
+        let receiver = receiver(Mode::Any, &[("s3cret", None), (KEY, None)]);
         let signed = |signature: &str, timestamp: &str, expected| {
             check(
                 &receiver,
@@ -131,19 +225,49 @@ mod tests {
                 expected,
             );
         };
-        signed(&right, "1744578123", true);
-        signed(&right, "1744577000", false);
-        signed("v1,AAAA", "1744578123", false);
-        check(&receiver, &[("x-gitlab-token", "s3cret"), ("webhook-signature", "v1,AAAA")], false);
-        check(&receiver, &[("x-gitlab-token", "s3cret")], true);
+        signed(&right, "1744578123", Ok(()));
+        signed(&right, "1744577000", Err(Wrong::Time));
+        signed("v1,AAAA", "1744578123", Err(Wrong::Signature));
+        let fallback = [("x-gitlab-token", "s3cret"), ("webhook-signature", "v1,AAAA")];
+        check(&receiver, &fallback, Err(Wrong::Time));
+        check(&receiver, &[("x-gitlab-token", "s3cret")], Ok(()));
     }
 
     #[test]
-    fn a_secret_in_the_form_of_a_signing_token_is_one() {
-        let receiver = Receiver::new(Secret::new(KEY), None, 100);
+    fn the_mode_says_what_is_wanted_and_looked_at() {
         let signature = SigningToken::parse(KEY).expect("a token").sign("id", NOW, b"{}");
-        let headers =
-            [("webhook-id", "id"), ("webhook-timestamp", "1744578123"), ("webhook-signature", signature.as_str())];
-        check(&receiver, &headers, true);
+        let token = ("x-gitlab-token", KEY);
+        let signed = [("webhook-id", "id"), ("webhook-timestamp", "1744578123"), ("webhook-signature", &*signature)];
+        let [id, at, right] = signed;
+        let wrong = ("webhook-signature", "v1,AAAA");
+        for (mode, only_token, only_signature, both, wrong_token, wrong_signature) in [
+            (Mode::Any, Ok(()), Ok(()), Ok(()), Err(Wrong::Token), Err(Wrong::Signature)),
+            (Mode::Token, Ok(()), Err(Wrong::NoToken), Ok(()), Err(Wrong::Token), Ok(())),
+            (Mode::Signature, Err(Wrong::NoSignature), Ok(()), Ok(()), Ok(()), Err(Wrong::Signature)),
+            (
+                Mode::Both,
+                Err(Wrong::NoSignature),
+                Err(Wrong::NoToken),
+                Ok(()),
+                Err(Wrong::Token),
+                Err(Wrong::Signature),
+            ),
+        ] {
+            let receiver = receiver(mode, &[(KEY, None)]);
+            check(&receiver, &[token], only_token);
+            check(&receiver, &[id, at, right], only_signature);
+            check(&receiver, &[token, id, at, right], both);
+            check(&receiver, &[("x-gitlab-token", "wrong"), id, at, right], wrong_token);
+            check(&receiver, &[token, id, at, wrong], wrong_signature);
+        }
+    }
+
+    #[test]
+    fn a_replaced_secret_is_good_until_its_time() {
+        let receiver =
+            receiver(Mode::Any, &[("new", None), ("old", Some(1_744_578_124)), ("older", Some(1_744_578_123))]);
+        check(&receiver, &[("x-gitlab-token", "new")], Ok(()));
+        check(&receiver, &[("x-gitlab-token", "old")], Ok(()));
+        check(&receiver, &[("x-gitlab-token", "older")], Err(Wrong::Token));
     }
 }

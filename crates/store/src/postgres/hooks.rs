@@ -137,13 +137,24 @@ impl Hooks for Postgres {
         let version = transaction.query_one("SELECT version FROM directory", &[]).await?.get(0);
         let hooks = transaction.query(&format!("{HOOK} ORDER BY h.id"), &[]).await?;
         let projects = transaction.query("SELECT id, group_id FROM projects", &[]).await?;
-        let groups = transaction.query("SELECT id, parent_id FROM groups", &[]).await?;
+        let groups = transaction.query("SELECT id, parent_id, full_path FROM groups", &[]).await?;
+        let known = transaction.query("SELECT instance, foreign_id, project_id FROM known_projects", &[]).await?;
+        let receivers =
+            transaction.query(&format!("SELECT {} FROM receivers ORDER BY id", crate::receivers::COLUMNS), &[]).await?;
         transaction.commit().await?;
         Ok(Directory {
             version,
             hooks: hooks.iter().map(|row| read(row, &self.ring)).collect::<Result<_>>()?,
             projects: projects.iter().map(|row| (ProjectId(row.get(0)), GroupId(row.get(1)))).collect(),
-            groups: groups.iter().map(|row| (GroupId(row.get(0)), row.get::<_, Option<i64>>(1).map(GroupId))).collect(),
+            groups: groups
+                .iter()
+                .map(|row| (GroupId(row.get(0)), row.get::<_, Option<i64>>(1).map(GroupId), row.get(2)))
+                .collect(),
+            receivers: receivers
+                .iter()
+                .map(|row| super::receivers::stored(row).open(&self.ring))
+                .collect::<Result<_>>()?,
+            known: known.iter().map(|row| (row.get(0), row.get(1), ProjectId(row.get(2)))).collect(),
         })
     }
 }

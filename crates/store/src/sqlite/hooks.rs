@@ -204,10 +204,15 @@ fn read_directory(connection: &Connection, ring: &Ring) -> Result<Directory> {
     let mut statement = connection.prepare_cached("SELECT id, group_id FROM projects")?;
     let projects = statement.query_map([], |row| Ok((ProjectId(row.get(0)?), GroupId(row.get(1)?))))?;
     let projects = projects.collect::<rusqlite::Result<_>>()?;
-    let mut statement = connection.prepare_cached("SELECT id, parent_id FROM groups")?;
-    let groups =
-        statement.query_map([], |row| Ok((GroupId(row.get(0)?), row.get::<_, Option<i64>>(1)?.map(GroupId))))?;
-    Ok(Directory { version, hooks, projects, groups: groups.collect::<rusqlite::Result<_>>()? })
+    let mut statement = connection.prepare_cached("SELECT id, parent_id, full_path FROM groups")?;
+    let groups = statement
+        .query_map([], |row| Ok((GroupId(row.get(0)?), row.get::<_, Option<i64>>(1)?.map(GroupId), row.get(2)?)))?;
+    let groups = groups.collect::<rusqlite::Result<_>>()?;
+    let mut statement = connection.prepare_cached("SELECT instance, foreign_id, project_id FROM known_projects")?;
+    let known = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, ProjectId(row.get(2)?))))?;
+    let known = known.collect::<rusqlite::Result<_>>()?;
+    let receivers = super::receivers::all(connection, ring)?;
+    Ok(Directory { version, hooks, projects, groups, receivers, known })
 }
 
 pub(super) fn check_scope(connection: &Connection, scope: Scope) -> Result<()> {

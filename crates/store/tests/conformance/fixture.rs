@@ -162,6 +162,9 @@ pub(crate) fn event_at(place: Place, body: &[u8], now: Timestamp) -> NewEvent {
         chain: Some(Uuid::from_u128(9)),
         git_ref: Some("refs/heads/main".to_owned()),
         object: None,
+        sent_as: None,
+        instance: None,
+        twin_of: None,
     };
     NewEvent { event, payload: Packed::pack(body), dedupe: None, decided: None, counts: false }
 }

@@ -35,7 +35,7 @@ const fn system(code: u8, name: &'static str, event_names: &'static [&'static st
 
 /// Every kind; the first row stands for what no other describes.
 pub static ROWS: [Row; 50] = [
-    Row { test: NOT_TESTABLE, ..USUAL },
+    Row { attribute: Some("other_events"), header: "Other Hook", levels: Levels::PGS, test: NOT_TESTABLE, ..USUAL },
     Row {
         code: 1,
         name: "push_hooks",

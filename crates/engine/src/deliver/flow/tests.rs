@@ -43,6 +43,9 @@ fn claimed(hook: i64) -> Claimed {
         chain: None,
         git_ref: None,
         object: None,
+        sent_as: None,
+        instance: None,
+        twin_of: None,
     };
     Claimed {
         delivery: DeliveryId::of(event.id, HookId(hook)),

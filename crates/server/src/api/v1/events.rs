@@ -10,7 +10,7 @@ use quickdraw_domain::compose::{Happened, Instance, User, compose};
 use quickdraw_domain::event::{Skim, Source};
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{ProjectId, Trigger};
-use quickdraw_engine::Arrival;
+use quickdraw_engine::{Arrival, Origin};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
@@ -162,6 +162,7 @@ async fn accept(
         git_ref: skim.git_ref,
         key: idempotency_key(headers),
         body,
+        origin: Origin::default(),
     };
     let appended = app.belt.ingest(arrival).await?;
     Ok((StatusCode::ACCEPTED, Json(Reported { id: appended.id().to_string() })))

@@ -210,7 +210,7 @@ pub(super) fn path(path: String, name: &str) -> Result<String, ApiError> {
 }
 
 /// The next event on this node must hear of the change. If the store fails just now, fan-out notices by itself.
-pub(super) async fn refresh(app: &App) {
+pub(crate) async fn refresh(app: &App) {
     if let Err(error) = app.belt.refresh_directory().await {
         tracing::warn!("failed to read the directory again: {error:#}");
     }

@@ -1,0 +1,227 @@
+//! Where a received event happened, as its body says: which project or group of the instance that sent it.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// Longest path that is taken, in bytes.
+const LONGEST_PATH: usize = 1000;
+/// Deepest path, its last segment included.
+const DEEPEST: usize = 20;
+
+/// What a body says of where it happened.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Whereabouts {
+    /// The project's number on its instance.
+    pub project: Option<i64>,
+    /// The group's full path, for events of groups.
+    pub group: Option<String>,
+    /// Whoever did it.
+    pub user: Option<SeenUser>,
+}
+
+/// A user as an event shows them.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct SeenUser {
+    /// Login.
+    pub username: String,
+    /// Shown name.
+    pub name: String,
+    /// Address, if it is shown.
+    pub email: Option<String>,
+}
+
+/// A project as an event shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SeenProject {
+    /// Its number on its instance.
+    pub id: i64,
+    /// Shown name.
+    pub name: String,
+    /// Full path.
+    pub path_with_namespace: String,
+    /// Name of its group.
+    pub namespace: String,
+    /// Free text.
+    pub description: Option<String>,
+    /// Branch that commits land on.
+    pub default_branch: Option<String>,
+    /// 0 private, 10 internal, 20 public.
+    pub visibility_level: i64,
+}
+
+#[derive(Deserialize, Default)]
+struct Body<'a> {
+    #[serde(borrow)]
+    project: Option<&'a RawValue>,
+    #[serde(borrow)]
+    project_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    group: Option<&'a RawValue>,
+    #[serde(borrow)]
+    group_path: Option<&'a RawValue>,
+    #[serde(borrow)]
+    full_path: Option<&'a RawValue>,
+    #[serde(borrow)]
+    user: Option<&'a RawValue>,
+    #[serde(borrow)]
+    user_username: Option<&'a RawValue>,
+    #[serde(borrow)]
+    user_name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    user_email: Option<&'a RawValue>,
+    // Of events that make, rename and move projects, flat.
+    #[serde(borrow)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    path_with_namespace: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize, Default)]
+struct Person<'a> {
+    #[serde(borrow)]
+    username: Option<&'a RawValue>,
+    #[serde(borrow)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    email: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize, Default)]
+struct Project<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    path_with_namespace: Option<&'a RawValue>,
+    #[serde(borrow)]
+    namespace: Option<&'a RawValue>,
+    #[serde(borrow)]
+    description: Option<&'a RawValue>,
+    #[serde(borrow)]
+    default_branch: Option<&'a RawValue>,
+    #[serde(borrow)]
+    visibility_level: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize, Default)]
+struct Group<'a> {
+    #[serde(borrow)]
+    full_path: Option<&'a RawValue>,
+    #[serde(borrow)]
+    group_path: Option<&'a RawValue>,
+}
+
+impl Whereabouts {
+    /// Reads them. What has another type than it should is as good as absent.
+    #[must_use]
+    pub fn read(body: &[u8]) -> Self {
+        let body: Body<'_> = serde_json::from_slice(body).unwrap_or_default();
+        let project: Project<'_> = nested(body.project);
+        let group: Group<'_> = nested(body.group);
+        let person: Person<'_> = nested(body.user);
+        let paths = [body.full_path, group.full_path, group.group_path, body.group_path];
+        let username = text(person.username).or_else(|| text(body.user_username));
+        let name = text(person.name).or_else(|| text(body.user_name));
+        let email = text(person.email).or_else(|| text(body.user_email));
+        Self {
+            project: number(project.id).or_else(|| number(body.project_id)),
+            group: paths.into_iter().find_map(text).filter(|path| is_path(path)),
+            user: username.filter(|name| is_segment(name)).map(|username| SeenUser {
+                name: name.unwrap_or_else(|| username.clone()),
+                email: email.filter(|email| email.contains('@') && email.len() <= 255),
+                username,
+            }),
+        }
+    }
+}
+
+impl SeenProject {
+    /// Reads the project of a body. `None` if it lacks number or path, or its path is none that a project can have.
+    #[must_use]
+    pub fn read(body: &[u8]) -> Option<Self> {
+        let body: Body<'_> = serde_json::from_slice(body).ok()?;
+        let project: Project<'_> = nested(body.project);
+        let path = text(project.path_with_namespace).or_else(|| text(body.path_with_namespace))?;
+        if !is_path(&path) || !path.contains('/') {
+            return None;
+        }
+        let last = path.rsplit('/').next().unwrap_or_default().to_owned();
+        Some(Self {
+            id: number(project.id).or_else(|| number(body.project_id))?,
+            name: text(project.name).or_else(|| text(body.name)).unwrap_or(last),
+            namespace: text(project.namespace).unwrap_or_default(),
+            description: text(project.description),
+            default_branch: text(project.default_branch),
+            visibility_level: number(project.visibility_level).filter(|level| [0, 10, 20].contains(level)).unwrap_or(0),
+            path_with_namespace: path,
+        })
+    }
+}
+
+/// Segments of letters, digits and a few signs, as GitLab has them.
+fn is_path(path: &str) -> bool {
+    path.len() <= LONGEST_PATH && path.split('/').count() <= DEEPEST && path.split('/').all(is_segment)
+}
+
+fn is_segment(segment: &str) -> bool {
+    (1..=255).contains(&segment.len())
+        && segment.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+        && !segment.chars().all(|c| c == '.')
+        // A number would be taken for one.
+        && !segment.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn nested<'a, T: Deserialize<'a> + Default>(value: Option<&'a RawValue>) -> T {
+    value.and_then(|value| serde_json::from_str(value.get()).ok()).unwrap_or_default()
+}
+
+fn number(value: Option<&RawValue>) -> Option<i64> {
+    value?.get().parse().ok()
+}
+
+/// A text of reasonable length, without control characters.
+fn text(value: Option<&RawValue>) -> Option<String> {
+    let text: String = serde_json::from_str(value?.get()).ok()?;
+    let text: String = text.chars().filter(|c| !c.is_control()).take(1000).collect();
+    (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn projects_groups_and_users_are_read_from_every_form() {
+        let push = br#"{"object_kind":"push","user_username":"ida","user_name":"Ida","user_email":"","project_id":7,
+            "project":{"id":7,"name":"Rope","path_with_namespace":"gear/sub/rope","namespace":"Sub","visibility_level":10}}"#;
+        let user = |name: &str| SeenUser { username: "ida".to_owned(), name: name.to_owned(), email: None };
+        assert_eq!(Whereabouts::read(push), Whereabouts { project: Some(7), group: None, user: Some(user("Ida")) });
+        let seen = SeenProject::read(push).expect("a project");
+        assert_eq!((seen.id, &*seen.path_with_namespace, seen.visibility_level), (7, "gear/sub/rope", 10));
+        let issue = br#"{"user":{"username":"ida","email":"[REDACTED]"},"project":{"id":8}}"#;
+        assert_eq!(Whereabouts::read(issue), Whereabouts { project: Some(8), group: None, user: Some(user("ida")) });
+        assert_eq!(SeenProject::read(issue), None);
+        let made = br#"{"event_name":"project_create","name":"Rope","path_with_namespace":"gear/rope","project_id":9}"#;
+        assert_eq!(SeenProject::read(made).map(|seen| (seen.id, seen.name)), Some((9, "Rope".to_owned())));
+        for (body, path) in [
+            (&br#"{"event_name":"subgroup_create","full_path":"gear/sub","group_path":"x"}"#[..], "gear/sub"),
+            (br#"{"event_name":"user_add_to_group","group_path":"gear"}"#, "gear"),
+            (br#"{"object_kind":"access_token","group":{"full_path":"gear/sub"}}"#, "gear/sub"),
+        ] {
+            assert_eq!(Whereabouts::read(body).group.as_deref(), Some(path));
+        }
+    }
+
+    #[test]
+    fn odd_values_are_as_good_as_absent() {
+        for body in [&b""[..], b"[]", br#"{"project":5,"user":[],"group_path":"../etc"}"#, br#"{"project":{"id":"7"}}"#]
+        {
+            assert_eq!(Whereabouts::read(body), Whereabouts::default(), "{}", String::from_utf8_lossy(body));
+        }
+        for path in ["rope", "gear/", "/rope", "gear/../rope", "gear/a b", "gear/7"] {
+            let body = format!(r#"{{"project":{{"id":1,"path_with_namespace":"{path}"}}}}"#);
+            assert_eq!(SeenProject::read(body.as_bytes()), None, "{path}");
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! Received events: where they belong, whose twins they are, and the way to the journal. From there they fan out like any
+//! other, so a receiver and hooks make a relay.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use quickdraw_domain::event::{SeenProject, SeenUser, Source, Whereabouts};
+use quickdraw_domain::receiver::Receiver;
+use quickdraw_domain::scope::Place;
+use quickdraw_domain::{EventId, GroupId, NodeId, ReceiverId, Timestamp, Trigger};
+use quickdraw_store::Error;
+use quickdraw_store::events::Appended;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::belt::Belt;
+use crate::ingest::{Arrival, Origin};
+use crate::telemetry;
+
+/// Within which time an event by way of another hook is the same event.
+const TWIN_WINDOW: Duration = Duration::from_secs(60);
+/// Most bodies that are remembered for that.
+const MOST_BODIES: usize = 20_000;
+/// Requests of a receiver that are kept.
+const MOST_REQUESTS: usize = 100;
+/// Most users that wait to be taken up, and most that are remembered as known.
+const MOST_FRESH: usize = 1_000;
+const MOST_KNOWN: usize = 100_000;
+/// How long the requests are kept that nodes saw which are gone.
+const KEPT: Duration = Duration::from_secs(7 * 86_400);
+
+/// An event as it was received.
+pub struct Received<'a> {
+    /// By which receiver.
+    pub receiver: &'a Receiver,
+    /// What kind it is.
+    pub trigger: Trigger,
+    /// `X-Gitlab-Event`, as sent.
+    pub sent_as: Option<&'a str>,
+    /// `X-Gitlab-Instance`, as sent.
+    pub instance: Option<&'a str>,
+    /// `X-Gitlab-Event-UUID`.
+    pub chain: Option<Uuid>,
+    /// Full ref name, for pushes.
+    pub git_ref: Option<String>,
+    /// What recognises a second copy.
+    pub key: Option<String>,
+    /// The exact bytes.
+    pub body: &'a [u8],
+}
+
+/// A request as a receiver saw it, refused or not.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SeenRequest {
+    /// When it came, in microseconds since 1970.
+    pub at: i64,
+    /// Whose it was.
+    pub address: String,
+    /// What it was answered.
+    pub status: u16,
+    /// Why it was refused, or that it was a duplicate or a twin.
+    pub note: Option<String>,
+    /// `X-Gitlab-Event`, as sent.
+    pub event: Option<String>,
+    /// Bytes of its body, as far as it was read.
+    pub bytes: usize,
+    /// The event that it became.
+    pub event_id: Option<Uuid>,
+}
+
+/// What this node remembers of what it received.
+#[derive(Default)]
+pub(crate) struct Relay {
+    twins: Mutex<Twins>,
+    users: Mutex<Users>,
+    requests: Mutex<HashMap<ReceiverId, Requests>>,
+}
+
+#[derive(Default)]
+struct Requests {
+    last: VecDeque<SeenRequest>,
+    changed: bool,
+}
+
+#[derive(Default)]
+struct Users {
+    known: HashSet<String>,
+    fresh: Vec<SeenUser>,
+}
+
+#[derive(Default)]
+struct Twins {
+    bodies: HashMap<[u8; 16], First>,
+    order: VecDeque<(Timestamp, [u8; 16])>,
+}
+
+/// The first of what may be several events with one body.
+struct First {
+    key: String,
+    at: Timestamp,
+    /// Once it is committed: under which number, or not at all.
+    outcome: watch::Receiver<Option<Option<EventId>>>,
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Belt {
+    /// Journals a received event. When this returns `Ok`, it is on disk and will reach every hook it is owed. Tells whether
+    /// it is a twin.
+    ///
+    /// # Errors
+    /// When the store could not commit it, or too many wait already. Nothing is kept of it then.
+    pub async fn receive(&self, received: Received<'_>) -> Result<(Appended, bool), Error> {
+        let instance = received.instance.map(|text| text.trim_end_matches('/').chars().take(255).collect::<String>());
+        let place = self.place_of(&received, instance.as_deref()).await;
+        let (twin_of, first) = match &received.key {
+            Some(key) if received.receiver.twins => self.twin(key, instance.as_deref(), received.body).await,
+            _ => (None, None),
+        };
+        let usual = received.trigger.row().header;
+        let arrival = Arrival {
+            place,
+            trigger: received.trigger,
+            source: Source::Receiver(received.receiver.id),
+            chain: received.chain,
+            git_ref: received.git_ref,
+            key: received.key,
+            body: received.body,
+            origin: Origin {
+                sent_as: received.sent_as.filter(|name| *name != usual).map(|name| name.chars().take(255).collect()),
+                instance,
+                twin_of,
+            },
+        };
+        let appended = self.ingest(arrival).await;
+        if let Some(first) = first {
+            let _ = first.send(Some(appended.as_ref().ok().map(|appended| appended.id())));
+        }
+        let appended = appended?;
+        let is_twin = twin_of.is_some() && matches!(appended, Appended::New { .. });
+        if is_twin {
+            metrics::counter!(telemetry::TWINS).increment(1);
+        }
+        Ok((appended, is_twin))
+    }
+
+    /// Where a received event belongs here. The first event of a project makes it.
+    async fn place_of(&self, received: &Received<'_>, instance: Option<&str>) -> Place {
+        let found = Whereabouts::read(received.body);
+        if let Some(user) = found.user {
+            self.relay.see(user);
+        }
+        if instance.is_some_and(|instance| instance == self.settings.instance.trim_end_matches('/')) {
+            // Our own, come back to us: whoever hears of it here has heard of it.
+            return Place::Elsewhere;
+        }
+        let unnamed = || format!("receiver:{}", received.receiver.id);
+        let instance = instance.map_or_else(unnamed, str::to_owned);
+        if let Some(number) = found.project {
+            if let Some(project) = self.index().known_project(&instance, number) {
+                return Place::Project(project);
+            }
+            let Some(seen) = SeenProject::read(received.body).filter(|seen| seen.id == number) else {
+                return Place::Elsewhere;
+            };
+            return match self.store.know_project(instance, seen, self.clock.now()).await {
+                Ok(Some(project)) => {
+                    if let Err(error) = self.refresh_directory().await {
+                        tracing::warn!(%error, "failed to read the directory after a new project");
+                    }
+                    Place::Project(project)
+                }
+                Ok(None) => Place::Elsewhere,
+                // It is stored all the same, and hooks of the instance hear of it.
+                Err(error) => {
+                    tracing::warn!(%error, "failed to take up the project of a received event");
+                    Place::Elsewhere
+                }
+            };
+        }
+        match found.group.and_then(|path| self.index().group_at(&path)) {
+            Some(group) => Place::Group(group),
+            None => Place::Instance,
+        }
+    }
+
+    /// Whose twin an event is; and if it is nobody's, where to tell what became of it.
+    async fn twin(
+        &self,
+        key: &str,
+        instance: Option<&str>,
+        body: &[u8],
+    ) -> (Option<EventId>, Option<watch::Sender<Option<Option<EventId>>>>) {
+        let digest = Sha256::new().chain_update(instance.unwrap_or_default()).chain_update([0]).chain_update(body);
+        let mut hash = [0; 16];
+        hash.copy_from_slice(&digest.finalize()[..16]);
+        let now = self.clock.now();
+        let (sender, outcome) = watch::channel(None);
+        let known = {
+            let mut twins = lock(&self.relay.twins);
+            twins.forget(now);
+            match twins.bodies.get(&hash) {
+                // The same key is a duplicate, which the journal knows.
+                Some(first) if first.key == key => return (None, None),
+                Some(first) => Some(first.outcome.clone()),
+                None => {
+                    twins.order.push_back((now, hash));
+                    twins.bodies.insert(hash, First { key: key.to_owned(), at: now, outcome });
+                    None
+                }
+            }
+        };
+        let Some(mut outcome) = known else { return (None, Some(sender)) };
+        // It may be on its way to the disk. If it does not get there, this one takes its place.
+        let first = outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.flatten());
+        (first, None)
+    }
+
+    /// Remembers a request of a receiver.
+    pub fn note_request(&self, receiver: ReceiverId, request: SeenRequest) {
+        let mut requests = lock(&self.relay.requests);
+        let of = requests.entry(receiver).or_default();
+        of.changed = true;
+        if of.last.len() == MOST_REQUESTS {
+            of.last.pop_front();
+        }
+        of.last.push_back(request);
+    }
+
+    /// The last requests of a receiver that all nodes saw, the newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn last_requests(&self, receiver: ReceiverId) -> anyhow::Result<Vec<SeenRequest>> {
+        let elsewhere = self.store.requests_elsewhere(receiver, self.node).await?;
+        let mut all: Vec<SeenRequest> =
+            elsewhere.iter().filter_map(|list| serde_json::from_str::<Vec<_>>(list).ok()).flatten().collect();
+        all.extend(lock(&self.relay.requests).get(&receiver).into_iter().flat_map(|of| of.last.iter().cloned()));
+        all.sort_by_key(|request| std::cmp::Reverse(request.at));
+        all.truncate(MOST_REQUESTS);
+        Ok(all)
+    }
+
+    /// Writes down what was seen since the last time.
+    pub(crate) async fn save_seen(&self) -> anyhow::Result<()> {
+        let users = std::mem::take(&mut lock(&self.relay.users).fresh);
+        if !users.is_empty() {
+            self.store.know_users(users, self.clock.now()).await?;
+        }
+        let lists: Vec<(ReceiverId, String)> = {
+            let mut requests = lock(&self.relay.requests);
+            let changed = requests.iter_mut().filter_map(|(receiver, of)| {
+                std::mem::take(&mut of.changed).then(|| serde_json::to_string(&of.last).map(|list| (*receiver, list)))
+            });
+            changed.filter_map(Result::ok).collect()
+        };
+        if lists.is_empty() {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        Ok(self.store.save_requests(self.node, lists, now, now.minus(KEPT)).await?)
+    }
+
+    /// Who this process is among others.
+    #[must_use]
+    pub const fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// The directory as it is now.
+    #[must_use]
+    pub fn directory(&self) -> Arc<crate::directory::Index> {
+        self.index().clone()
+    }
+
+    /// The group with this path. Answered from memory.
+    #[must_use]
+    pub fn group_at(&self, path: &str) -> Option<GroupId> {
+        self.index().group_at(path)
+    }
+}
+
+impl Relay {
+    fn see(&self, user: SeenUser) {
+        let mut users = lock(&self.users);
+        if users.known.contains(&user.username) || users.fresh.len() >= MOST_FRESH {
+            return;
+        }
+        if users.known.len() >= MOST_KNOWN {
+            users.known.clear();
+        }
+        users.known.insert(user.username.clone());
+        users.fresh.push(user);
+    }
+}
+
+impl Twins {
+    fn forget(&mut self, now: Timestamp) {
+        while let Some((at, hash)) = self.order.front().copied()
+            && (now.since(at) > TWIN_WINDOW || self.order.len() >= MOST_BODIES)
+        {
+            self.order.pop_front();
+            if self.bodies.get(&hash).is_some_and(|first| first.at == at) {
+                self.bodies.remove(&hash);
+            }
+        }
+    }
+}

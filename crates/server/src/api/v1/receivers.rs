@@ -1,0 +1,311 @@
+//! Receivers: places of ours that a GitLab posts to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use quickdraw_domain::receiver::{ActiveSecret, Addresses, Mode, Receiver as Settings};
+use quickdraw_domain::{ReceiverId, Secret, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::invalid;
+use crate::api::v4::refresh;
+use crate::auth::Admin;
+use crate::error::ApiError;
+use crate::params::{Clearable, Input, Invalid, Line};
+use crate::state::App;
+use crate::views::{Page, Receiver, ReceiverRequest};
+
+/// Most receivers beside the default one.
+const MOST: i64 = 1000;
+const DEFAULT_RATE: u32 = 100;
+const LONGEST_WINDOW: u64 = 86_400;
+const LONGEST_OVERLAP: u64 = 30 * 86_400;
+const SHORTEST_SECRET: usize = 8;
+/// How often a change is tried again when somebody else changed the receiver meanwhile.
+const TRIES: usize = 5;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(show, edit, delete))
+        .routes(routes!(replace_secret))
+        .routes(routes!(requests))
+}
+
+/// Which credentials a receiver wants.
+#[derive(Deserialize, ToSchema, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum ModeWord {
+    /// Whatever is shown must be right, and there must be something.
+    Any,
+    /// The token.
+    Token,
+    /// A signature over the body; it never falls back to the token.
+    Signature,
+    /// The token and a signature.
+    Both,
+}
+
+impl From<ModeWord> for Mode {
+    fn from(word: ModeWord) -> Self {
+        match word {
+            ModeWord::Any => Self::Any,
+            ModeWord::Token => Self::Token,
+            ModeWord::Signature => Self::Signature,
+            ModeWord::Both => Self::Both,
+        }
+    }
+}
+
+/// Settings of a receiver; absent ones stay as they are.
+#[derive(Deserialize, ToSchema)]
+struct ReceiverSettings {
+    /// Its secret, when it is made: what GitLab sends as `X-Gitlab-Token`, or a signing token (`whsec_…`). Without one, one
+    /// is made and shown in the answer, this once. Later it is replaced with `POST …/secret`.
+    #[schema(value_type = Option<String>, min_length = 8, max_length = 255)]
+    secret: Option<Line<255>>,
+    /// Shown name.
+    #[schema(value_type = Option<String>, max_length = 255)]
+    name: Option<Line<255>>,
+    /// Which credentials it wants.
+    #[schema(inline)]
+    mode: Option<ModeWord>,
+    /// How far a signature's time may be from ours, in seconds.
+    #[schema(default = 300, minimum = 1, maximum = 86_400)]
+    window: Option<i64>,
+    /// Addresses and blocks that may post, such as `10.0.0.0/8`; everybody if there is none.
+    addresses: Option<Vec<String>>,
+    /// Most requests a minute from one address (IPv6: one /64); null for no limit.
+    #[serde(default)]
+    #[schema(value_type = Option<i64>, default = 100, minimum = 1)]
+    rate_limit: Clearable<i64>,
+    /// Largest body, in bytes.
+    #[schema(default = 26_214_400, minimum = 1, maximum = 26_214_400)]
+    body_limit: Option<i64>,
+    /// Whether an event that comes by way of a project's hook and a group's is delivered once. Both are stored.
+    #[schema(default = true)]
+    twins: Option<bool>,
+}
+
+/// A secret for another.
+#[derive(Deserialize, ToSchema)]
+struct SecretToReplace {
+    /// The new one. Without it, one is made and shown in the answer, this once.
+    #[schema(value_type = Option<String>, min_length = 8, max_length = 255)]
+    secret: Option<Line<255>>,
+    /// For how many seconds those before it are good as well. After a leak, give 0.
+    #[schema(default = 86_400, minimum = 0, maximum = 2_592_000)]
+    overlap: Option<i64>,
+}
+
+/// List receivers, the default one first. Administrators.
+#[utoipa::path(get, path = "/receivers", tag = "Receivers", responses((status = 200, body = Page<Receiver>)))]
+async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Page<Receiver>>, ApiError> {
+    let now = app.belt.clock().now();
+    let others = app.store().list_receivers().await?;
+    let all = std::iter::once(&*app.gates.default().receiver).chain(&others);
+    Ok(Json(Page { items: all.map(|one| Receiver::new(one, &app.external_url, now)).collect(), next: None }))
+}
+
+/// Make a receiver. Its URL has a random id that cannot be guessed. Administrators.
+#[utoipa::path(post, path = "/receivers", tag = "Receivers", request_body = ReceiverSettings,
+    responses((status = 201, body = Receiver)))]
+async fn create(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Input(asked): Input<ReceiverSettings>,
+) -> Result<(StatusCode, Json<Receiver>), ApiError> {
+    let now = app.belt.clock().now();
+    let (secret, made) = secret(asked.secret.as_ref())?;
+    let name = asked.name.as_ref().map_or_else(|| "receiver".to_owned(), |name| name.0.clone());
+    let blank = Settings {
+        id: ReceiverId(0),
+        key: uuid::Uuid::new_v4().simple().to_string(),
+        name,
+        mode: Mode::Any,
+        secrets: vec![ActiveSecret { secret, until: None }],
+        window: Settings::WINDOW,
+        addresses: Addresses::default(),
+        per_minute: Some(DEFAULT_RATE),
+        body_limit: quickdraw_store::payload::MAX_LEN,
+        twins: true,
+        created_at: now,
+        updated_at: now,
+    };
+    let receiver = asked.apply(blank, now)?;
+    let receiver = app.store().create_receiver(receiver, MOST).await.map_err(|error| match error {
+        quickdraw_store::Error::Full(most) => {
+            ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, format!("there are {most} receivers already"))
+        }
+        other => other.into(),
+    })?;
+    refresh(&app).await;
+    let view = Receiver::new(&receiver, &app.external_url, now);
+    Ok((StatusCode::CREATED, Json(Receiver { secret: made, ..view })))
+}
+
+/// Show a receiver. Administrators.
+#[utoipa::path(get, path = "/receivers/{receiver_id}", tag = "Receivers", responses((status = 200, body = Receiver)))]
+async fn show(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Receiver>, ApiError> {
+    let now = app.belt.clock().now();
+    Ok(Json(Receiver::new(&find(&app, &id).await?, &app.external_url, now)))
+}
+
+/// Change a receiver. The default one is changed in the settings. Administrators.
+#[utoipa::path(put, path = "/receivers/{receiver_id}", tag = "Receivers", request_body = ReceiverSettings,
+    responses((status = 200, body = Receiver)))]
+async fn edit(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Input(asked): Input<ReceiverSettings>,
+) -> Result<Json<Receiver>, ApiError> {
+    let now = app.belt.clock().now();
+    if asked.secret.is_some() {
+        return Err(ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, "replace the secret with POST …/secret"));
+    }
+    let changed = update(&app, &id, |receiver| asked.apply(receiver, now)).await?;
+    Ok(Json(Receiver::new(&changed, &app.external_url, now)))
+}
+
+/// Delete a receiver. What it received stays. Administrators.
+#[utoipa::path(delete, path = "/receivers/{receiver_id}", tag = "Receivers", responses((status = 204)))]
+async fn delete(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+    not_default(&id)?;
+    if !app.store().delete_receiver(id).await? {
+        return Err(nothing());
+    }
+    refresh(&app).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Replace the secret of a receiver. Those before it go on for a while, so that senders can change over. Administrators.
+#[utoipa::path(post, path = "/receivers/{receiver_id}/secret", tag = "Receivers", request_body = SecretToReplace,
+    responses((status = 201, body = Receiver)))]
+async fn replace_secret(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Input(asked): Input<SecretToReplace>,
+) -> Result<(StatusCode, Json<Receiver>), ApiError> {
+    let now = app.belt.clock().now();
+    let overlap = u64::try_from(asked.overlap.unwrap_or(86_400)).ok().filter(|seconds| *seconds <= LONGEST_OVERLAP);
+    let overlap = Duration::from_secs(overlap.ok_or_else(|| Invalid::value("overlap"))?);
+    let (secret, made) = secret(asked.secret.as_ref())?;
+    let changed = update(&app, &id, |mut receiver| {
+        receiver.replace_secret(secret.clone(), overlap, now);
+        receiver.updated_at = now;
+        Ok(receiver)
+    })
+    .await?;
+    let view = Receiver::new(&changed, &app.external_url, now);
+    Ok((StatusCode::CREATED, Json(Receiver { secret: made, ..view })))
+}
+
+/// What came to a receiver lately.
+#[derive(Serialize, ToSchema)]
+struct Requests {
+    /// The newest first; a hundred at most.
+    items: Vec<ReceiverRequest>,
+}
+
+/// List the last requests of a receiver, those that were refused as well, with the reason. Administrators.
+#[utoipa::path(get, path = "/receivers/{receiver_id}/requests", tag = "Receivers",
+    responses((status = 200, body = Requests)))]
+async fn requests(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Requests>, ApiError> {
+    let receiver = find(&app, &id).await?;
+    let seen = app.belt.last_requests(receiver.id).await.map_err(ApiError::internal)?;
+    Ok(Json(Requests { items: seen.iter().map(ReceiverRequest::from).collect() }))
+}
+
+impl ReceiverSettings {
+    fn apply(&self, mut receiver: Settings, now: Timestamp) -> Result<Settings, ApiError> {
+        if let Some(name) = &self.name {
+            receiver.name.clone_from(&name.0);
+        }
+        if let Some(mode) = self.mode {
+            receiver.mode = mode.into();
+        }
+        if let Some(window) = self.window {
+            let window = u64::try_from(window).ok().filter(|seconds| (1..=LONGEST_WINDOW).contains(seconds));
+            receiver.window = Duration::from_secs(window.ok_or_else(|| Invalid::value("window"))?);
+        }
+        if let Some(addresses) = &self.addresses {
+            receiver.addresses = Addresses::parse(addresses.iter().map(String::as_str))
+                .map_err(|error| ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, format!("addresses {error}")))?;
+        }
+        match self.rate_limit.0 {
+            None => {}
+            Some(None) => receiver.per_minute = None,
+            Some(Some(number)) => {
+                let number = u32::try_from(number).ok().filter(|number| *number > 0);
+                receiver.per_minute = Some(number.ok_or_else(|| Invalid::value("rate_limit"))?);
+            }
+        }
+        if let Some(limit) = self.body_limit {
+            let limit =
+                usize::try_from(limit).ok().filter(|limit| (1..=quickdraw_store::payload::MAX_LEN).contains(limit));
+            receiver.body_limit = limit.ok_or_else(|| Invalid::value("body_limit"))?;
+        }
+        receiver.twins = self.twins.unwrap_or(receiver.twins);
+        receiver.updated_at = now;
+        Ok(receiver)
+    }
+}
+
+/// The secret that was given, or a new one; and that again if it is to be shown.
+fn secret(given: Option<&Line<255>>) -> Result<(Secret, Option<String>), ApiError> {
+    if let Some(Line(text)) = given {
+        if text.len() < SHORTEST_SECRET {
+            return Err(invalid(format!("secret is shorter than {SHORTEST_SECRET} characters")));
+        }
+        return Ok((Secret::new(text.as_str()), None));
+    }
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| ApiError::internal(anyhow::anyhow!("no randomness: {error}")))?;
+    let text = hex::encode(bytes);
+    Ok((Secret::new(text.clone()), Some(text)))
+}
+
+async fn find(app: &App, id: &str) -> Result<Settings, ApiError> {
+    if id == "default" {
+        return Ok(app.gates.default().receiver.as_ref().clone());
+    }
+    app.store().find_receiver(id.to_owned()).await?.ok_or_else(nothing)
+}
+
+/// Reads a receiver, changes it, and writes it if nobody else did meanwhile; else tries again with what they wrote.
+async fn update(
+    app: &App,
+    id: &str,
+    change: impl Fn(Settings) -> Result<Settings, ApiError>,
+) -> Result<Settings, ApiError> {
+    not_default(id)?;
+    for _ in 0..TRIES {
+        let known = app.store().find_receiver(id.to_owned()).await?.ok_or_else(nothing)?;
+        let since = known.updated_at;
+        if let Some(written) = app.store().update_receiver(change(known)?, since).await? {
+            refresh(app).await;
+            return Ok(written);
+        }
+    }
+    Err(ApiError::problem(StatusCode::CONFLICT, "the receiver is being changed by others"))
+}
+
+fn not_default(id: &str) -> Result<(), ApiError> {
+    if id == "default" {
+        let text = "the default receiver stands in the settings (receiver.*); change it there";
+        return Err(ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, text));
+    }
+    Ok(())
+}
+
+fn nothing() -> ApiError {
+    ApiError::problem(StatusCode::NOT_FOUND, "there is no receiver with this id")
+}

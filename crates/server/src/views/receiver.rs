@@ -1,0 +1,98 @@
+//! Receivers and what came to them. Secrets are never shown, but for a new one, once.
+
+use quickdraw_domain::{Timestamp, receiver};
+use quickdraw_engine::SeenRequest;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Iso;
+
+/// A place of ours that a GitLab posts to.
+#[derive(Serialize, ToSchema)]
+pub struct Receiver {
+    /// Its id: the last part of its URL. `default` for the one of the settings.
+    pub id: String,
+    /// What GitLab posts to.
+    pub url: String,
+    /// Shown name.
+    pub name: String,
+    /// Which credentials it wants: `any`, `token`, `signature` or `both`.
+    pub mode: &'static str,
+    /// How many secrets are good at the moment.
+    pub secrets: usize,
+    /// Until when secrets are good that were replaced, the latest of them.
+    pub replaced_secrets_until: Option<Iso>,
+    /// How far a signature's time may be from ours, in seconds.
+    pub window: u64,
+    /// Addresses and blocks that may post; everybody if there is none.
+    pub addresses: Vec<String>,
+    /// Most requests a minute from one address; null for no limit.
+    pub rate_limit: Option<u32>,
+    /// Largest body, in bytes.
+    pub body_limit: usize,
+    /// Whether an event that comes by way of a project's hook and a group's is delivered once.
+    pub twins: bool,
+    /// When it was made; null for the one of the settings.
+    pub created_at: Option<Iso>,
+    /// The secret, once: when it was made here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+}
+
+impl Receiver {
+    /// As it stands now.
+    #[must_use]
+    pub fn new(receiver: &receiver::Receiver, external_url: &str, now: Timestamp) -> Self {
+        let good: Vec<_> = receiver.secrets.iter().filter(|one| one.until.is_none_or(|until| now < until)).collect();
+        let base = format!("{external_url}/api/v1/webhooks/gitlab");
+        let is_default = receiver.key.is_empty();
+        Self {
+            id: if is_default { "default".to_owned() } else { receiver.key.clone() },
+            url: if is_default { base } else { format!("{base}/{}", receiver.key) },
+            name: receiver.name.clone(),
+            mode: receiver.mode.word(),
+            secrets: good.len(),
+            replaced_secrets_until: good.iter().filter_map(|one| one.until).max().map(Iso),
+            window: receiver.window.as_secs(),
+            addresses: receiver.addresses.texts().collect(),
+            rate_limit: receiver.per_minute,
+            body_limit: receiver.body_limit,
+            twins: receiver.twins,
+            created_at: (!is_default).then_some(Iso(receiver.created_at)),
+            secret: None,
+        }
+    }
+}
+
+/// A request as a receiver saw it.
+#[derive(Serialize, ToSchema)]
+pub struct ReceiverRequest {
+    /// When it came.
+    pub at: Iso,
+    /// Whose it was.
+    pub address: String,
+    /// What it was answered.
+    pub status: u16,
+    /// Why it was refused, or that it was a `duplicate` or a `twin`.
+    pub note: Option<String>,
+    /// `X-Gitlab-Event`, as sent.
+    pub event: Option<String>,
+    /// Bytes of its body, as far as it was read.
+    pub bytes: usize,
+    /// The event that it became; of a duplicate, the first.
+    pub event_id: Option<String>,
+}
+
+impl From<&SeenRequest> for ReceiverRequest {
+    fn from(seen: &SeenRequest) -> Self {
+        Self {
+            at: Iso(Timestamp::from_micros(seen.at)),
+            address: seen.address.clone(),
+            status: seen.status,
+            note: seen.note.clone(),
+            event: seen.event.clone(),
+            bytes: seen.bytes,
+            event_id: seen.event_id.map(|id| id.to_string()),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Receivers in PostgreSQL. Their secrets are sealed.
+
+use async_trait::async_trait;
+use quickdraw_domain::receiver::Receiver;
+use quickdraw_domain::{NodeId, ReceiverId, Timestamp};
+use tokio_postgres::Row;
+
+use super::Postgres;
+use crate::error::{Error, Result};
+use crate::receivers::{COLUMNS, Receivers, StoredReceiver};
+
+#[async_trait]
+impl Receivers for Postgres {
+    async fn create_receiver(&self, receiver: Receiver, most: i64) -> Result<Receiver> {
+        let sealed = StoredReceiver::seal(&receiver, &self.ring)?;
+        let client = self.client().await?;
+        // Two that are made at this very moment may both count the same: one more than the limit harms nobody.
+        if client.query_one("SELECT count(*) FROM receivers", &[]).await?.get::<_, i64>(0) >= most {
+            return Err(Error::Full(most));
+        }
+        let row = client
+            .query_one(
+                "INSERT INTO receivers (receiver_key, name, mode, secrets, window_seconds, addresses, per_minute,
+                    body_limit, twins, created_at, updated_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10) RETURNING id",
+                &[
+                    &sealed.key,
+                    &sealed.name,
+                    &sealed.mode,
+                    &sealed.secrets,
+                    &sealed.window_seconds,
+                    &sealed.addresses,
+                    &sealed.per_minute,
+                    &sealed.body_limit,
+                    &sealed.twins,
+                    &sealed.created_at,
+                ],
+            )
+            .await?;
+        self.notify(&client, "directory").await;
+        Ok(Receiver { id: ReceiverId(row.get(0)), ..receiver })
+    }
+
+    async fn update_receiver(&self, receiver: Receiver, unchanged_since: Timestamp) -> Result<Option<Receiver>> {
+        let sealed = StoredReceiver::seal(&receiver, &self.ring)?;
+        let client = self.client().await?;
+        let written = client
+            .execute(
+                "UPDATE receivers SET name = $3, mode = $4, secrets = $5, window_seconds = $6, addresses = $7,
+                    per_minute = $8, body_limit = $9, twins = $10, updated_at = $11
+                 WHERE receiver_key = $1 AND updated_at = $2",
+                &[
+                    &sealed.key,
+                    &unchanged_since.as_micros(),
+                    &sealed.name,
+                    &sealed.mode,
+                    &sealed.secrets,
+                    &sealed.window_seconds,
+                    &sealed.addresses,
+                    &sealed.per_minute,
+                    &sealed.body_limit,
+                    &sealed.twins,
+                    &sealed.updated_at,
+                ],
+            )
+            .await?;
+        self.notify(&client, "directory").await;
+        Ok((written > 0).then_some(receiver))
+    }
+
+    async fn find_receiver(&self, key: String) -> Result<Option<Receiver>> {
+        let sql = format!("SELECT {COLUMNS} FROM receivers WHERE receiver_key = $1");
+        let found = self.client().await?.query_opt(&sql, &[&key]).await?;
+        found.map(|row| stored(&row).open(&self.ring)).transpose()
+    }
+
+    async fn list_receivers(&self) -> Result<Vec<Receiver>> {
+        let rows = self.client().await?.query(&format!("SELECT {COLUMNS} FROM receivers ORDER BY id"), &[]).await?;
+        rows.iter().map(|row| stored(row).open(&self.ring)).collect()
+    }
+
+    async fn delete_receiver(&self, key: String) -> Result<bool> {
+        let client = self.client().await?;
+        let gone = client.execute("DELETE FROM receivers WHERE receiver_key = $1", &[&key]).await?;
+        self.notify(&client, "directory").await;
+        Ok(gone > 0)
+    }
+
+    async fn save_requests(
+        &self,
+        node: NodeId,
+        lists: Vec<(ReceiverId, String)>,
+        now: Timestamp,
+        forget: Timestamp,
+    ) -> Result<()> {
+        let (receivers, texts): (Vec<i64>, Vec<String>) =
+            lists.into_iter().map(|(receiver, list)| (receiver.0, list)).unzip();
+        let sql = "WITH gone AS (DELETE FROM receiver_requests WHERE saved_at < $5)
+             INSERT INTO receiver_requests SELECT receiver_id, $2, $3, requests
+             FROM UNNEST($1::bigint[], $4::text[]) AS l(receiver_id, requests)
+             ON CONFLICT (receiver_id, node_id) DO UPDATE SET saved_at = excluded.saved_at, requests = excluded.requests";
+        let client = self.client().await?;
+        client.execute(sql, &[&receivers, &node.0, &now.as_micros(), &texts, &forget.as_micros()]).await?;
+        Ok(())
+    }
+
+    async fn requests_elsewhere(&self, receiver: ReceiverId, node: NodeId) -> Result<Vec<String>> {
+        let sql = "SELECT requests FROM receiver_requests WHERE receiver_id = $1 AND node_id <> $2";
+        let rows = self.client().await?.query(sql, &[&receiver.0, &node.0]).await?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+}
+
+pub(super) fn stored(row: &Row) -> StoredReceiver {
+    StoredReceiver {
+        id: row.get(0),
+        key: row.get(1),
+        name: row.get(2),
+        mode: row.get(3),
+        secrets: row.get(4),
+        window_seconds: row.get(5),
+        addresses: row.get(6),
+        per_minute: row.get(7),
+        body_limit: row.get(8),
+        twins: row.get(9),
+        created_at: row.get(10),
+        updated_at: row.get(11),
+    }
+}

@@ -1,0 +1,108 @@
+//! Receivers beside the default one, and what came to all of them lately.
+
+use async_trait::async_trait;
+use quickdraw_domain::receiver::{ActiveSecret, Addresses, Mode, Receiver};
+use quickdraw_domain::{NodeId, ReceiverId, Secret, Timestamp};
+
+use crate::error::{Error, Result};
+use crate::seal::{Place, Ring};
+
+/// Receivers: what can be done with them. All of them are in the [`crate::hooks::Directory`].
+#[async_trait]
+pub trait Receivers {
+    /// Makes a receiver; its `id` is ignored and the new one returned. `Full` when there are `most` already.
+    async fn create_receiver(&self, receiver: Receiver, most: i64) -> Result<Receiver>;
+    /// Replaces the settings of a receiver that has not changed since it was read at `unchanged_since`. `None` when it has,
+    /// or is gone: read it again.
+    async fn update_receiver(&self, receiver: Receiver, unchanged_since: Timestamp) -> Result<Option<Receiver>>;
+    /// Looks one up by its key.
+    async fn find_receiver(&self, key: String) -> Result<Option<Receiver>>;
+    /// All of them by number: there are never many.
+    async fn list_receivers(&self) -> Result<Vec<Receiver>>;
+    /// Deletes one. `false` if it was not there. Its events stay.
+    async fn delete_receiver(&self, key: String) -> Result<bool>;
+    /// Keeps what a node saw lately: a list in JSON for each receiver, instead of the one before. Forgets those of nodes
+    /// that have said nothing since `forget`.
+    async fn save_requests(
+        &self,
+        node: NodeId,
+        lists: Vec<(ReceiverId, String)>,
+        now: Timestamp,
+        forget: Timestamp,
+    ) -> Result<()>;
+    /// What other nodes, and earlier lives of this one, saw of a receiver.
+    async fn requests_elsewhere(&self, receiver: ReceiverId, node: NodeId) -> Result<Vec<String>>;
+}
+
+/// The columns that both engines read, in this order.
+pub(crate) const COLUMNS: &str = "id, receiver_key, name, mode, secrets, window_seconds, addresses, per_minute, body_limit, twins, created_at, updated_at";
+
+/// A receiver as its columns hold it.
+pub(crate) struct StoredReceiver {
+    pub(crate) id: i64,
+    pub(crate) key: String,
+    pub(crate) name: String,
+    pub(crate) mode: i16,
+    pub(crate) secrets: Vec<u8>,
+    pub(crate) window_seconds: i64,
+    pub(crate) addresses: String,
+    pub(crate) per_minute: Option<i64>,
+    pub(crate) body_limit: i64,
+    pub(crate) twins: bool,
+    pub(crate) created_at: i64,
+    pub(crate) updated_at: i64,
+}
+
+const SECRETS: &str = "a receiver's secrets";
+
+const fn place(key: &str) -> Place<'_> {
+    Place { table: "receivers", column: "secrets", row: key.as_bytes() }
+}
+
+impl StoredReceiver {
+    pub(crate) fn seal(receiver: &Receiver, ring: &Ring) -> Result<Self> {
+        let secrets: Vec<(&str, Option<i64>)> =
+            receiver.secrets.iter().map(|one| (one.secret.expose(), one.until.map(Timestamp::as_micros))).collect();
+        let text = Secret::new(serde_json::to_string(&secrets).map_err(|_| Error::Damaged(SECRETS))?);
+        Ok(Self {
+            id: receiver.id.0,
+            key: receiver.key.clone(),
+            name: receiver.name.clone(),
+            mode: receiver.mode.code(),
+            secrets: ring.seal(place(&receiver.key), text.expose())?,
+            window_seconds: i64::try_from(receiver.window.as_secs()).unwrap_or(i64::MAX),
+            addresses: receiver.addresses.texts().collect::<Vec<_>>().join(" "),
+            per_minute: receiver.per_minute.map(i64::from),
+            body_limit: i64::try_from(receiver.body_limit).unwrap_or(i64::MAX),
+            twins: receiver.twins,
+            created_at: receiver.created_at.as_micros(),
+            updated_at: receiver.updated_at.as_micros(),
+        })
+    }
+
+    pub(crate) fn open(self, ring: &Ring) -> Result<Receiver> {
+        let text = Secret::new(ring.open(place(&self.key), &self.secrets)?);
+        let secrets: Vec<(String, Option<i64>)> =
+            serde_json::from_str(text.expose()).map_err(|_| Error::Damaged(SECRETS))?;
+        let secret = |(secret, until): (String, Option<i64>)| ActiveSecret {
+            secret: Secret::new(secret),
+            until: until.map(Timestamp::from_micros),
+        };
+        let damaged = |_| Error::Damaged("a receiver's numbers");
+        Ok(Receiver {
+            id: ReceiverId(self.id),
+            key: self.key,
+            name: self.name,
+            mode: Mode::from_code(self.mode),
+            secrets: secrets.into_iter().map(secret).collect(),
+            window: std::time::Duration::from_secs(u64::try_from(self.window_seconds).map_err(damaged)?),
+            addresses: Addresses::parse(self.addresses.split_whitespace())
+                .map_err(|_| Error::Damaged("a receiver's addresses"))?,
+            per_minute: self.per_minute.map(u32::try_from).transpose().map_err(damaged)?,
+            body_limit: usize::try_from(self.body_limit).map_err(damaged)?,
+            twins: self.twins,
+            created_at: Timestamp::from_micros(self.created_at),
+            updated_at: Timestamp::from_micros(self.updated_at),
+        })
+    }
+}
