@@ -12,10 +12,12 @@ mod wiki_page;
 
 pub use hook_state::{event_name, hook_state};
 pub use image_links::UploadLinks;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::Trigger;
+use crate::hook::body_template::MAX_BODY;
 use crate::scope::Project;
 
 /// Why no body can be composed.
@@ -30,7 +32,15 @@ pub enum ComposeError {
     /// It lacks an attribute without which nobody can tell what it is.
     #[error("the object of a {0} event has no {1}")]
     Missing(Trigger, &'static str),
+    /// It is too large, or what is composed from it is.
+    #[error(
+        "the object of a {0} event is too large, or its body would be; report it with a complete body as \"payload\""
+    )]
+    TooLarge(Trigger),
 }
+
+/// Largest object that is composed from, in bytes: it is taken apart in memory.
+const MAX_OBJECT: usize = 4 << 20;
 
 /// Who did it, as the reporter knows them.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Deserialize)]
@@ -82,6 +92,19 @@ impl Happened<'_> {
     }
 }
 
+/// What stays as it is in an address: what RFC 3986 reserves nothing for.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A name as one segment of an address.
+fn segment(name: &str) -> String {
+    utf8_percent_encode(name, SEGMENT).to_string()
+}
+
+/// A name with slashes as several segments.
+fn in_path(name: &str) -> String {
+    name.split('/').map(segment).collect::<Vec<_>>().join("/")
+}
+
 /// Composes the body of an event in a project.
 ///
 /// # Errors
@@ -97,7 +120,12 @@ pub fn compose(happened: &Happened<'_>) -> Result<Vec<u8>, ComposeError> {
         "release_hooks" => release::compose,
         _ => return Err(ComposeError::NoComposer(trigger)),
     };
-    serde_json::to_vec(&compose(happened)?).map_err(|error| ComposeError::Object(trigger, error))
+    if happened.object.get().len() > MAX_OBJECT {
+        return Err(ComposeError::TooLarge(trigger));
+    }
+    let body = serde_json::to_vec(&compose(happened)?).map_err(|error| ComposeError::Object(trigger, error))?;
+    // Absolute links can make it many times longer.
+    if body.len() > MAX_BODY { Err(ComposeError::TooLarge(trigger)) } else { Ok(body) }
 }
 
 /// The `project` object, deprecated fields included.

@@ -188,14 +188,14 @@ impl Client {
                     request = *unsent;
                     break;
                 }
-                // It closed before the first byte of an answer, as peers do with connections that were idle. Whether it read the
-                // request cannot be told, but its key makes sending it again harmless (RFC 9110 section 9.2.2), and a
-                // failure of the connection is not one of the receiver.
-                Err(Exchange::Failed(Failure::Broken(_))) if trace.stage() == Stage::Waiting => {
+                // It closed before there was the head of an answer, as peers do with connections that were idle. Whether it
+                // read the request cannot be told, but its key makes sending it again harmless (RFC 9110 section 9.2.2), and
+                // a failure of the connection is not one of the receiver.
+                Err(Exchange::Unanswered(Failure::Broken(_))) => {
                     request = self::request(&call)?;
                     break;
                 }
-                Err(Exchange::Failed(failure)) => return Err(failure),
+                Err(Exchange::Failed(failure) | Exchange::Unanswered(failure)) => return Err(failure),
             }
         }
         let way = Way {
@@ -216,7 +216,7 @@ impl Client {
                 Ok(answer)
             }
             Err(Exchange::NotSent(_)) => Err(Failure::Broken("closed before the request was sent".to_owned())),
-            Err(Exchange::Failed(failure)) => Err(failure),
+            Err(Exchange::Failed(failure) | Exchange::Unanswered(failure)) => Err(failure),
         }
     }
 
@@ -247,6 +247,7 @@ impl Client {
             Err(mut error) => {
                 return Err(match error.take_message() {
                     Some(unsent) => Exchange::NotSent(Box::new(unsent)),
+                    None if interim.count.load(Ordering::Relaxed) == 0 => Exchange::Unanswered(of_hyper(error.error())),
                     None => Exchange::Failed(of_hyper(error.error())),
                 });
             }
@@ -307,6 +308,8 @@ impl Interim {
 enum Exchange<B> {
     /// Nothing of it left us.
     NotSent(Box<Request<Full<Bytes>>>),
+    /// It was sent, as far as is known, and there is no head of an answer.
+    Unanswered(Failure<B>),
     Failed(Failure<B>),
 }
 

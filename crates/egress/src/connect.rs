@@ -141,7 +141,7 @@ async fn open<B>(way: &Way<'_>, key: &Key, stream: Box<dyn Stream>, trace: &mut 
     let mut tls_version = None;
     let stream: Box<dyn Stream> = if key.https {
         trace.enter(Stage::Handshaking);
-        let configs = tls.configs(*certificate).await;
+        let configs = tls.configs(*certificate);
         let configs = configs.map_err(|error| Failure::Request(format!("the client certificate {error}")))?;
         let config = if key.verify_tls { configs.checked } else { configs.unchecked };
         let host = key.host.trim_end_matches('.').trim_matches(['[', ']']);

@@ -3,7 +3,7 @@
 //! An attempt goes resolve → judge every address → connect to a judged one → check the peer → send → read a bounded
 //! answer, all under one deadline. The judge is an argument: this crate carries the verdict out and knows no rules.
 //! What a friendlier client would do by itself is absent on purpose: no redirects, no proxies from the environment, no
-//! decompression, no retries but the one for a kept-alive connection that was closed before the first byte of an answer.
+//! decompression, no retries but the one for a kept-alive connection that was closed before the head of an answer.
 
 mod call;
 mod connect;
@@ -21,4 +21,4 @@ pub use http::Method;
 pub use proxy::Proxy;
 pub use resolve::{Hickory, Resolve, ResolveError};
 pub use timing::Timing;
-pub use trust::{Identity, PemError, Presented, Trust, certificates};
+pub use trust::{Identity, PemError, Presented, Trust, certificates, opened};

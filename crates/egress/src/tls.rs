@@ -47,18 +47,15 @@ impl Tls {
     }
 
     /// The configurations for a hook with or without a certificate of its own.
-    pub(crate) async fn configs(&self, own: Option<&Presented<'_>>) -> Result<Configs, PemError> {
+    pub(crate) fn configs(&self, own: Option<&Presented<'_>>) -> Result<Configs, PemError> {
         let Some(own) = own else { return Ok(self.usual.clone()) };
-        if let Some(known) = self.own.lock().unwrap_or_else(PoisonError::into_inner).get(&own.digest) {
+        let mut known = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get(&own.digest) {
             return Ok(known.clone());
         }
-        // A key that is encrypted can take a second to open.
-        let (pem, password) = (own.pem.to_owned(), own.password.to_owned());
-        let read = tokio::task::spawn_blocking(move || Identity::from_pem(pem.as_bytes(), &password));
-        let identity = read.await.map_err(|error| PemError::Damaged(error.to_string()))??;
+        let identity = Identity::from_pem(own.pem.as_bytes(), "")?;
         let configs = Configs::new(&self.provider, &self.roots, Some(identity));
         let configs = configs.map_err(|error| PemError::Damaged(error.to_string()))?;
-        let mut known = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST_OWN {
             known.clear();
         }

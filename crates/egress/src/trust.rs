@@ -1,8 +1,8 @@
 //! Whom we trust beyond the system's authorities, and who we say we are: read from PEM files.
 
-use pkcs8::EncryptedPrivateKeyInfoRef;
 use pkcs8::pkcs5::EncryptionScheme;
 use pkcs8::pkcs5::pbes2::ScryptParams;
+use pkcs8::{EncryptedPrivateKeyInfoRef, SecretDocument};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -23,14 +23,12 @@ pub struct Identity {
     pub(crate) key: PrivateKeyDer<'static>,
 }
 
-/// A client certificate that is shown for one call, instead of the usual one: a PEM text as [`Identity::from_pem`] reads it.
+/// A client certificate that is shown for one call, instead of the usual one.
 pub struct Presented<'a> {
     /// What tells it from others.
     pub digest: [u8; 32],
-    /// Certificates and key.
+    /// Certificates and key, which is not encrypted: see [`opened`].
     pub pem: &'a str,
-    /// What opens the key; empty when it is not encrypted.
-    pub password: &'a str,
 }
 
 /// Why a PEM text is of no use.
@@ -92,40 +90,69 @@ impl Identity {
     }
 }
 
-/// Iterations, and bytes of memory, that opening a key may take: a second's work, and far more than usual tools ask for.
+/// Opens the key of a PEM text, if it is encrypted: gives the same text with the key as it is inside. Opening takes up to a
+/// second of work and 32 MiB of memory.
+///
+/// # Errors
+/// Every reason of [`PemError`]; also when key and certificate are not a pair.
+pub fn opened(pem: &str, password: &str) -> Result<String, PemError> {
+    let opened = match encrypted_block(pem) {
+        Some(block) => {
+            let key = decrypt(block, password)?.to_pem("PRIVATE KEY", pkcs8::LineEnding::LF);
+            let key = key.map_err(|error| PemError::Damaged(error.to_string()))?;
+            pem.replace(block, key.trim_end())
+        }
+        None => pem.to_owned(),
+    };
+    Identity::from_pem(opened.as_bytes(), "")?;
+    Ok(opened)
+}
+
+/// Iterations, bytes of memory and passes that opening a key may take: far more than usual tools ask for.
 const MOST_ITERATIONS: u32 = 1_000_000;
-const MOST_MEMORY: u64 = 64 << 20;
+const MOST_MEMORY: u64 = 32 << 20;
+const MOST_PASSES: u16 = 4;
 
 fn is_costly(scheme: &EncryptionScheme) -> bool {
     let Some(parameters) = scheme.pbes2() else { return true };
     if let Some(kdf) = parameters.kdf.pbkdf2() {
         return kdf.iteration_count > MOST_ITERATIONS;
     }
-    let memory = |kdf: &ScryptParams| kdf.cost_parameter.saturating_mul(u64::from(kdf.block_size) * 128);
-    parameters.kdf.scrypt().is_none_or(|kdf| memory(kdf) > MOST_MEMORY || kdf.parallelization > 16)
+    let fits = |kdf: &ScryptParams| {
+        let memory = kdf.cost_parameter.saturating_mul(u64::from(kdf.block_size) * 128);
+        // The library takes any cost, and fails on what is no power of two.
+        kdf.cost_parameter.is_power_of_two() && memory <= MOST_MEMORY && kdf.parallelization <= MOST_PASSES
+    };
+    !parameters.kdf.scrypt().is_some_and(fits)
 }
 
-fn key(pem: &[u8], password: &str) -> Result<PrivateKeyDer<'static>, PemError> {
+fn encrypted_block(text: &str) -> Option<&str> {
     const BEGIN: &str = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
     const END: &str = "-----END ENCRYPTED PRIVATE KEY-----";
-    let text = String::from_utf8_lossy(pem);
-    if text.contains("Proc-Type: 4,ENCRYPTED") {
-        return Err(PemError::OldEncryption);
-    }
-    let Some(block) =
-        text.find(BEGIN).and_then(|start| Some(&text[start..start + text[start..].find(END)? + END.len()]))
-    else {
-        return PrivateKeyDer::from_pem_slice(pem).map_err(|_| PemError::NoKey);
-    };
+    let start = text.find(BEGIN)?;
+    Some(&text[start..start + text[start..].find(END)? + END.len()])
+}
+
+fn decrypt(block: &str, password: &str) -> Result<SecretDocument, PemError> {
     if password.is_empty() {
         return Err(PemError::NoPassword);
     }
     let damaged = |error: String| PemError::Damaged(error);
-    let (_, sealed) = pkcs8::SecretDocument::from_pem(block).map_err(|error| damaged(error.to_string()))?;
+    let (_, sealed) = SecretDocument::from_pem(block).map_err(|error| damaged(error.to_string()))?;
     let sealed = EncryptedPrivateKeyInfoRef::try_from(sealed.as_bytes()).map_err(|error| damaged(error.to_string()))?;
     if is_costly(&sealed.encryption_algorithm) {
         return Err(PemError::TooCostly);
     }
-    let opened = sealed.decrypt(password).map_err(|_| PemError::WrongPassword)?;
-    Ok(PrivatePkcs8KeyDer::from(opened.as_bytes().to_vec()).into())
+    sealed.decrypt(password).map_err(|_| PemError::WrongPassword)
+}
+
+fn key(pem: &[u8], password: &str) -> Result<PrivateKeyDer<'static>, PemError> {
+    let text = String::from_utf8_lossy(pem);
+    if text.contains("Proc-Type: 4,ENCRYPTED") {
+        return Err(PemError::OldEncryption);
+    }
+    match encrypted_block(&text) {
+        Some(block) => Ok(PrivatePkcs8KeyDer::from(decrypt(block, password)?.as_bytes().to_vec()).into()),
+        None => PrivateKeyDer::from_pem_slice(pem).map_err(|_| PemError::NoKey),
+    }
 }

@@ -23,7 +23,7 @@ use crate::{telemetry, worker};
 const SETTLE_BATCH: usize = 256;
 /// How often a settle is tried again, and after what pause.
 const SETTLE_AGAIN: usize = 3;
-/// Lines that are found together.
+/// Lines that are looked at together.
 const LINES: usize = 1000;
 const SETTLE_PAUSE: Duration = Duration::from_millis(200);
 
@@ -51,7 +51,7 @@ impl Deliveries {
         if !self.belt.flow.has_learnt(version) {
             self.belt.learn_health().await?;
         }
-        self.move_up().await?;
+        self.move_up().await;
         let (now, lease) = (self.belt.clock.now(), self.belt.settings.lease);
         let claim = self.belt.flow.claim(&self.belt.index(), self.belt.node, now, lease);
         let Some(claim) = claim else { return Ok(()) };
@@ -60,32 +60,29 @@ impl Deliveries {
         Ok(())
     }
 
-    /// Moves up whoever is next in the lines of hooks that want their events in order.
-    async fn move_up(&self) -> anyhow::Result<()> {
+    /// Moves up whoever is next in the lines of hooks that want their events in order. Others need not wait because it fails.
+    async fn move_up(&self) {
         let (mut lines, all) = self.belt.flow.take_lines();
-        if all {
-            let waiting = self.belt.store.waiting_lines(LINES).await;
-            if waiting.as_ref().map_or(true, |found| found.len() == LINES) {
-                self.belt.flow.look_at_lines();
-            }
-            match waiting {
-                Ok(waiting) => lines.extend(waiting),
-                Err(error) => {
-                    self.belt.flow.lined_up(lines);
-                    return Err(error.into());
+        if let Some(after) = all {
+            match self.belt.store.waiting_lines(after, LINES).await {
+                Ok((waiting, last)) => {
+                    lines.extend(waiting);
+                    // The next thousand with the next claim.
+                    if last.is_some() {
+                        self.belt.flow.look_behind(last);
+                    }
                 }
+                Err(error) => tracing::warn!(%error, "failed to look for lines; they are looked for again"),
             }
         }
         if lines.is_empty() {
-            return Ok(());
+            return;
         }
         // In one order everywhere, so that two nodes do not wait for each other.
         lines.sort_unstable_by_key(|line| (line.hook, line.object));
-        if let Err(error) = self.belt.store.move_up(lines.clone()).await {
-            self.belt.flow.lined_up(lines);
-            return Err(error.into());
+        if let Err(error) = self.belt.store.move_up(lines, self.belt.clock.now()).await {
+            tracing::warn!(%error, "failed to move up in lines; they are looked for again");
         }
-        Ok(())
     }
 
     /// What can begin now: taken with its event, or claimed and given a slot.

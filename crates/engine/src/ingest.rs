@@ -122,7 +122,7 @@ impl Belt {
                 received_at: now,
                 chain: arrival.chain,
                 git_ref: arrival.git_ref,
-                object: in_order.then(|| object_key(arrival.trigger, arrival.place, arrival.body)).flatten(),
+                object: in_order.then(|| object_key(arrival.trigger, arrival.place, arrival.body)),
                 sent_as: arrival.origin.sent_as,
                 instance: arrival.origin.instance,
                 twin_of: arrival.origin.twin_of,

@@ -222,11 +222,11 @@ pub trait Deliveries {
         now: Timestamp,
         policies: Arc<Policies>,
     ) -> Result<Vec<Settlement>>;
-    /// In each of these lines, makes the oldest parked delivery due if nobody stands before it. It stays parked while an older
+    /// In each of these lines, makes the oldest parked delivery due now if nobody stands before it. It stays parked while an older
     /// event of any kind waits for its fan-out, because that may belong in the line too.
-    async fn move_up(&self, lines: Vec<Line>) -> Result<()>;
-    /// Lines in which all are parked, at most `limit`.
-    async fn waiting_lines(&self, limit: usize) -> Result<Vec<Line>>;
+    async fn move_up(&self, lines: Vec<Line>, now: Timestamp) -> Result<()>;
+    /// Looks at so many lines behind this one. Gives those in which all are parked, and the last one, if there may be more.
+    async fn waiting_lines(&self, after: Option<Line>, number: usize) -> Result<(Vec<Line>, Option<Line>)>;
     /// Takes one delivery under a lease, whatever its state, to be attempted once more by hand. `None` when it is not
     /// there, or somebody holds it.
     async fn lease_delivery(&self, id: DeliveryId, lease_until: Timestamp) -> Result<Option<Claimed>>;
@@ -258,8 +258,8 @@ pub(crate) fn id_range(event: EventId) -> (DeliveryId, DeliveryId) {
     (DeliveryId(uuid::Uuid::from_bytes(low)), DeliveryId(uuid::Uuid::from_bytes(high)))
 }
 
-/// When a parked delivery is due. Lines are in the order of their events' ids.
-pub(crate) fn parked_at(event: EventId) -> i64 {
-    let milliseconds = event.0.as_u64_pair().0 >> 16;
+/// When a parked delivery is due. Lines are in the order of their events' ids, whose time a delivery's id begins with.
+pub(crate) fn parked_at(delivery: DeliveryId) -> i64 {
+    let milliseconds = delivery.0.as_u64_pair().0 >> 16;
     delivery::PARKED + i64::try_from(milliseconds).unwrap_or(0) * 1000
 }

@@ -79,7 +79,6 @@ pub(crate) struct StoredHook {
 }
 
 const PAST: &str = "a hook's past settings";
-const CERTIFICATE: &str = "a hook's client certificate";
 
 /// What history keeps of this version of a hook, sealed.
 pub(crate) fn seal_past(ring: &Ring, hook: &Hook) -> Result<Vec<u8>> {
@@ -118,11 +117,7 @@ impl StoredHook {
         };
         let signing = hook.signing_token.as_ref().map(|token| seal("signing_token", token.to_text().expose()));
         let previous = hook.previous_signing_token.as_ref();
-        let seal_certificate = |certificate: &ClientCertificate| -> Result<Vec<u8>> {
-            let pair = (certificate.pem.expose(), certificate.password.as_ref().map(Secret::expose));
-            let text = serde_json::to_string(&pair).map_err(|_| Error::Damaged(CERTIFICATE))?;
-            Ok(seal("client_certificate", &text)?)
-        };
+        let certificate = hook.client_certificate.as_ref();
         Ok(Self {
             url: seal("url", hook.url.as_typed())?,
             token: hook.token.as_ref().map(|token| seal("token", token.expose())).transpose()?,
@@ -133,7 +128,9 @@ impl StoredHook {
             previous_signing_until: previous.map(|(_, until)| until.as_micros()),
             custom_headers: seal_values("custom_headers", &hook.custom_headers)?,
             url_variables: seal_values("url_variables", &hook.url_variables)?,
-            client_certificate: hook.client_certificate.as_ref().map(seal_certificate).transpose()?,
+            client_certificate: certificate
+                .map(|certificate| seal("client_certificate", certificate.pem.expose()))
+                .transpose()?,
         })
     }
 
@@ -169,12 +166,7 @@ impl StoredHook {
             url_variables,
             client_certificate: self
                 .client_certificate
-                .map(|value| -> Result<ClientCertificate> {
-                    let text = Secret::new(open("client_certificate", &value)?);
-                    let (pem, password): (String, Option<String>) =
-                        serde_json::from_str(text.expose()).map_err(|_| Error::Damaged(CERTIFICATE))?;
-                    Ok(ClientCertificate::new(Secret::new(pem), password.map(Secret::new)))
-                })
+                .map(|value| open("client_certificate", &value).map(|pem| ClientCertificate::new(Secret::new(pem))))
                 .transpose()?,
         })
     }

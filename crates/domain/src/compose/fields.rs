@@ -79,6 +79,10 @@ impl Given {
 
     /// Sets what the forge left open.
     pub(super) fn or(&mut self, name: &'static str, value: impl Into<Value>) {
+        self.or_named(name, value);
+    }
+
+    fn or_named(&mut self, name: &str, value: impl Into<Value>) {
         let known = self.values.entry(name).or_insert(Value::Null);
         if known.is_null() {
             *known = value.into();
@@ -95,7 +99,7 @@ impl Given {
     /// All these attributes in their order, and behind them what the forge gave besides.
     pub(super) fn filled(mut self, fields: &[Field]) -> Map<String, Value> {
         let known = fields.iter().map(|(name, default)| {
-            let value = self.values.shift_remove(*name);
+            let value = self.values.shift_remove(*name).filter(|value| !value.is_null());
             ((*name).to_owned(), value.unwrap_or_else(default))
         });
         let mut filled: Map<String, Value> = known.collect();
@@ -151,17 +155,31 @@ pub(super) fn ids(of: &Value) -> Vec<Value> {
     of.as_array().into_iter().flatten().filter_map(|one| one.get("id").cloned()).collect()
 }
 
-/// What became different: each attribute that `previous` names, with both values.
-pub(super) fn changes(happened: &Happened<'_>, now: &Map<String, Value>) -> Result<Value, ComposeError> {
+/// People beside the attributes: their name, who they are now, and how they are written.
+pub(super) type Beside<'a> = (&'a str, &'a Value, fn(Trigger, Vec<Value>) -> Value);
+
+/// What became different: each attribute that `previous` names, with both values. Those `beside` stand
+/// apart from the attributes.
+pub(super) fn changes(
+    happened: &Happened<'_>,
+    now: &Map<String, Value>,
+    beside: &[Beside<'_>],
+) -> Result<Value, ComposeError> {
     let Some(previous) = happened.previous else { return Ok(json!({})) };
     let mut before = Given::read(happened.trigger, previous)?;
-    if before.has("labels") {
-        let previous = labels(happened.trigger, before.take_list("labels"));
-        before.or("labels", previous);
+    for (name, _, written) in beside.iter().copied().chain([("labels", &Value::Null, labels as _)]) {
+        if before.has(name) {
+            let previous = written(happened.trigger, before.take_list(name));
+            before.or_named(name, previous);
+        }
     }
     before.absolute_images("description", happened.project, &happened.instance);
+    let current = |name: &str| match beside.iter().find(|(known, ..)| *known == name) {
+        Some((_, people, _)) => (*people).clone(),
+        None => now.get(name).cloned().unwrap_or(Value::Null),
+    };
     let changed = before.values.into_iter().filter_map(|(name, previous)| {
-        let current = now.get(&name).cloned().unwrap_or(Value::Null);
+        let current = current(&name);
         (previous != current).then(|| (name, json!({ "previous": previous, "current": current })))
     });
     Ok(Value::Object(changed.collect()))

@@ -70,7 +70,7 @@ pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, Com
     put("user", user(happened.user));
     put("project", json!(addresses.project(happened.project)));
     put("labels", attributes["labels"].clone());
-    put("changes", changes(happened, &attributes)?);
+    put("changes", changes(happened, &attributes, &[("assignees", &assignees, people)])?);
     put("object_attributes", Value::Object(attributes));
     put("repository", json!(addresses.short_repository(happened.project)));
     if let Some(first) = assignees.get(0).cloned() {
@@ -93,6 +93,9 @@ pub(super) fn attributes(
     given.or("project_id", project.id.0);
     given.or("confidential", happened.trigger.row().confidential);
     given.or("url", happened.address(&format!("-/issues/{iid}")));
+    if given.need("state_id").is_ok_and(|id| *id == json!(2)) {
+        given.or("state", "closed");
+    }
     let state_id = if given.text("state") == Some("closed") { 2 } else { 1 };
     given.or("state_id", state_id);
     let assignee_ids = ids(assignees);

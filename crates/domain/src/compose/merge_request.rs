@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{Field, Given, changes, ids, labels, list, no, null, people, user, zero};
+use super::fields::{Beside, Field, Given, changes, ids, labels, list, no, null, people, user, zero};
 use super::{Addresses, ComposeError, Happened};
 
 const ATTRIBUTES: [Field; 54] = [
@@ -84,6 +84,8 @@ pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, Com
     let reviewers = reviewers(trigger, given.take_list("reviewers"));
     given.or("reviewer_ids", ids(&reviewers));
     let attributes = attributes(happened, given, &assignees)?;
+    let beside: [Beside<'_>; 2] = [("assignees", &assignees, people), ("reviewers", &reviewers, self::reviewers)];
+    let changed = changes(happened, &attributes, &beside)?;
     let addresses = Addresses::of(happened.project, happened.instance.base_url);
     Ok(Map::from_iter(
         [
@@ -92,7 +94,7 @@ pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, Com
             ("user", user(happened.user)),
             ("project", json!(addresses.project(happened.project))),
             ("labels", attributes["labels"].clone()),
-            ("changes", changes(happened, &attributes)?),
+            ("changes", changed),
             ("object_attributes", Value::Object(attributes)),
             ("repository", json!(addresses.short_repository(happened.project))),
             ("assignees", assignees),
@@ -116,7 +118,10 @@ pub(super) fn attributes(
     given.or("target_project_id", project.id.0);
     given.or("source_project_id", project.id.0);
     given.or("target", target.clone());
-    given.or("source", target);
+    // A fork's addresses are known to the forge alone.
+    if given.need("source_project_id").is_ok_and(|id| *id == json!(project.id.0)) {
+        given.or("source", target);
+    }
     given.or("url", happened.address(&format!("-/merge_requests/{iid}")));
     let state = STATES.iter().position(|state| given.text("state") == Some(state)).unwrap_or(0);
     given.or("state_id", state + 1);

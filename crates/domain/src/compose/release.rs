@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::fields::{Field, Given, null};
-use super::{Addresses, ComposeError, Happened};
+use super::{Addresses, ComposeError, Happened, in_path, segment};
 
 const ATTRIBUTES: [Field; 12] = [
     null("id"),
@@ -29,12 +29,14 @@ pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, Com
     let mut given = Given::read(happened.trigger, happened.object)?;
     let tag = given.need("tag")?.as_str().unwrap_or_default().to_owned();
     given.or("name", tag.clone());
-    given.or("url", happened.address(&format!("-/releases/{tag}")));
+    given.or("url", happened.address(&format!("-/releases/{}", segment(&tag))));
     given.or("project", json!(Addresses::of(project, happened.instance.base_url).project(project)));
     let mut assets = Given::of(happened.trigger, given.take("assets"));
     let links = assets.take_list("links");
-    let file = format!("{}-{tag}", project.path_with_namespace.rsplit('/').next().unwrap_or_default());
-    let source = |format: &&str| json!({ "format": format, "url": happened.address(&format!("-/archive/{tag}/{file}.{format}")) });
+    let last = project.path_with_namespace.rsplit('/').next().unwrap_or_default();
+    // A file has no slash in its name, and a tag may.
+    let (path, file) = (in_path(&tag), in_path(&format!("{last}-{}", tag.replace('/', "-"))));
+    let source = |format: &&str| json!({ "format": format, "url": happened.address(&format!("-/archive/{path}/{file}.{format}")) });
     let sources = match assets.take_list("sources") {
         given if given.is_empty() => SOURCES.iter().map(source).collect(),
         given => given,

@@ -98,3 +98,52 @@ fn confidential_kinds_and_other_work_items_say_so() {
     assert_eq!(body["object_attributes"]["escalation_status"], "triggered");
     assert!(body.get("assignee").is_none() && body["user"]["email"] == "[REDACTED]");
 }
+
+#[test]
+fn people_who_came_and_went_stand_in_the_changes() {
+    let person = |id: i64, name: &str| serde_json::json!({ "id": id, "username": name });
+    let object = serde_json::json!({ "iid": 1, "assignees": [person(6, "jo")], "reviewers": [person(4, "ida")] });
+    let previous = serde_json::json!({ "assignees": [], "reviewers": [person(4, "ida")], "draft": true });
+    let body = of(trigger("merge_request_hooks"), &object, Some(&previous));
+    assert_eq!(keys(&body["changes"]), ["draft", "assignees"], "the reviewers are who they were: {body}");
+    assert_eq!(body["changes"]["assignees"]["current"][0]["username"], "jo");
+    assert_eq!(body["changes"]["draft"], serde_json::json!({ "previous": true, "current": false }));
+    let same = of(trigger("issue_hooks"), &object, Some(&serde_json::json!({ "assignees": [person(6, "jo")] })));
+    assert_eq!(same["changes"], serde_json::json!({}));
+}
+
+#[test]
+fn addresses_are_encoded_and_a_forks_are_not_made_up() {
+    let release = of(trigger("release_hooks"), &serde_json::json!({ "tag": "release/1.0 ä" }), None);
+    assert_eq!(release["url"], "https://git.example.com/mike/diaspora/-/releases/release%2F1.0%20%C3%A4");
+    let archive =
+        "https://git.example.com/mike/diaspora/-/archive/release/1.0%20%C3%A4/diaspora-release-1.0%20%C3%A4.zip";
+    assert_eq!(release["assets"]["sources"][0]["url"], archive);
+    let fork = serde_json::json!({ "iid": 1, "source_project_id": 99, "labels": null, "state": null });
+    let fork = of(trigger("merge_request_hooks"), &fork, None);
+    let attributes = &fork["object_attributes"];
+    assert_eq!((&attributes["source"], &attributes["target"]["id"]), (&Value::Null, &15.into()));
+    assert_eq!(
+        (&attributes["state"], &attributes["labels"]),
+        (&"opened".into(), &serde_json::json!([])),
+        "null is absent"
+    );
+    let closed = of(trigger("issue_hooks"), &serde_json::json!({ "iid": 1, "state_id": 2 }), None);
+    assert_eq!(closed["object_attributes"]["state"], "closed");
+}
+
+#[test]
+fn what_would_become_too_large_is_refused() {
+    let refused = |description: String, base_url: &str| {
+        let object = raw(&serde_json::json!({ "iid": 1, "description": description }));
+        let (project, user) = (project(), User::default());
+        let instance = Instance { base_url, upload_links: UploadLinks::default() };
+        let trigger = trigger("issue_hooks");
+        let happened = Happened { trigger, project: &project, user: &user, object: &object, previous: None, instance };
+        compose(&happened).is_err_and(|error| error.to_string().contains("too large"))
+    };
+    let long = format!("https://{}.example.com", "git-".repeat(12));
+    assert!(refused("![](a)".repeat(690_000), &long), "four megabytes of links are forty with their base");
+    assert!(refused("x".repeat(5 << 20), "https://git.example.com"));
+    assert!(!refused("![](a)".repeat(1000), &long));
+}

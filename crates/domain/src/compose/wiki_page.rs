@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::fields::{Field, Given, null, user};
-use super::{Addresses, ComposeError, Happened};
+use super::{Addresses, ComposeError, Happened, in_path, segment};
 
 const ATTRIBUTES: [Field; 9] = [
     null("slug"),
@@ -22,9 +22,10 @@ pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, Com
     let mut given = Given::read(happened.trigger, happened.object)?;
     let slug = given.need("slug")?.as_str().unwrap_or_default().to_owned();
     given.or("title", slug.clone());
-    given.or("url", happened.address(&format!("-/wikis/{slug}")));
+    let path = in_path(&slug);
+    given.or("url", happened.address(&format!("-/wikis/{path}")));
     if let Some(version) = given.text("version_id") {
-        let diff = happened.address(&format!("-/wikis/{slug}/diff?version_id={version}"));
+        let diff = happened.address(&format!("-/wikis/{path}/diff?version_id={}", segment(version)));
         given.or("diff_url", diff);
     }
     given.absolute_images("content", project, &happened.instance);

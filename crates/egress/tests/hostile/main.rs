@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use quickdraw_egress::{
     Answer, Call, Client, Failure, Identity, Limits, Method, PemError, Presented, Report, Resolve, ResolveError, Stage,
-    Trust,
+    Trust, opened,
 };
 use server::{Script, Server};
 
@@ -367,6 +367,31 @@ async fn a_client_certificate_is_shown_to_who_asks_and_its_key_may_need_a_passwo
     let old = format!("{certificate}-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n");
     assert_eq!(error(&old, "x"), Some(PemError::OldEncryption));
 
+    let text = opened(&sealed, "climbing").expect("it opens");
+    assert!(!text.contains("ENCRYPTED") && Identity::from_pem(text.as_bytes(), "").is_ok());
+    assert_eq!(opened(&text, "").as_deref(), Ok(&*text), "what is open stays as it is");
+    assert_eq!(opened(&sealed, "falling"), Err(PemError::WrongPassword));
+    let scrypt = |cost_parameter| {
+        let mut parameters =
+            pkcs8::pkcs5::pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(1000, &[1; 16], [2; 16]).expect("valid");
+        parameters.kdf = pkcs8::pkcs5::pbes2::Kdf::Scrypt(pkcs8::pkcs5::pbes2::ScryptParams {
+            salt: pkcs8::pkcs5::pbes2::Salt::new([1; 16]).expect("a salt"),
+            cost_parameter,
+            block_size: 8,
+            parallelization: 1,
+            key_length: None,
+        });
+        let key = pkcs8::EncryptedPrivateKeyInfoRef {
+            encryption_algorithm: parameters.into(),
+            encrypted_data: pkcs8::der::asn1::OctetStringRef::new(&[0; 16]).expect("bytes"),
+        };
+        let key = pkcs8::SecretDocument::encode_msg(&key).expect("encoded");
+        let key = key.to_pem("ENCRYPTED PRIVATE KEY", pkcs8::LineEnding::LF).expect("PEM");
+        error(&format!("{certificate}{}", key.as_str()), "x")
+    };
+    for cost in [0, 3, 1 << 40] {
+        assert_eq!(scrypt(cost), Some(PemError::TooCostly), "{cost}");
+    }
     let server =
         Server::start_mutual_tls(Script::answers(&[OK, OK]), "hooks.example.com", own.cert.der().clone()).await;
     let call = |verify_tls| Call {
@@ -399,7 +424,7 @@ async fn a_client_certificate_is_shown_to_who_asks_and_its_key_may_need_a_passwo
     // One that a hook brings along is shown for its own calls, and its connections serve no other.
     let pem = format!("{certificate}{plain}");
     let client = client(None);
-    let own = |pem, digest| Some(Presented { digest, pem, password: "" });
+    let own = |pem, digest| Some(Presented { digest, pem });
     for _ in 0..2 {
         let report = client.call(Call { certificate: own(&pem, [1; 32]), ..call(true) }, anything).await;
         assert!(report.result.is_ok(), "{:?}", report.result);

@@ -48,8 +48,8 @@ struct State {
     unknown: HashSet<HookId>,
     /// Lines in which somebody may move up.
     lines: HashSet<Line>,
-    /// Whether that may be so in any line.
-    all_lines: bool,
+    /// Whether that may be so in any line, and behind which one the look at all goes on.
+    all_lines: Option<Option<Line>>,
 }
 
 impl Flow {
@@ -67,7 +67,7 @@ impl Flow {
             all_behind: true,
             unknown: HashSet::new(),
             lines: HashSet::new(),
-            all_lines: true,
+            all_lines: Some(None),
         };
         Self { state: Mutex::new(state), moved: Notify::new(), deadline }
     }
@@ -105,23 +105,34 @@ impl Flow {
         if state.lines.len() > MOST_LINES {
             // While no slot is free nobody looks at them; then a look at all is as good.
             state.lines.clear();
-            state.all_lines = true;
+            state.all_lines = Some(None);
         } else if state.lines.len() > before {
             drop(state);
             self.moved.notify_one();
         }
     }
 
-    /// In any line somebody may move up.
+    /// In any line somebody may move up: all are looked at from the beginning.
     pub(crate) fn look_at_lines(&self) {
-        self.state().all_lines = true;
+        self.look_behind(None);
+    }
+
+    /// The same from behind a line on.
+    pub(crate) fn look_behind(&self, line: Option<Line>) {
+        let mut state = self.state();
+        // A look that was asked for meanwhile begins at the beginning.
+        state.all_lines.get_or_insert(line);
+        if line.is_none() {
+            state.all_lines = Some(None);
+        }
+        drop(state);
         self.moved.notify_one();
     }
 
-    /// The lines to look at, and whether to look at all.
-    pub(crate) fn take_lines(&self) -> (Vec<Line>, bool) {
+    /// The lines to look at, and whether to look at all, behind which one.
+    pub(crate) fn take_lines(&self) -> (Vec<Line>, Option<Option<Line>>) {
         let mut state = self.state();
-        (state.lines.drain().collect(), std::mem::take(&mut state.all_lines))
+        (state.lines.drain().collect(), state.all_lines.take())
     }
 
     /// An attempt by hand begins, whether there is a slot or not: people wait for it.
@@ -274,7 +285,7 @@ impl Flow {
             let left = state.left_at(index, index.host(*hook).map_or("", |host| &**host));
             state.kept_for(*hook) * 2 <= state.reserve(*hook) && state.offer(index, *hook, now, left) > 0
         };
-        let lines = state.all_lines || !state.lines.is_empty();
+        let lines = state.all_lines.is_some() || !state.lines.is_empty();
         state.slots.free().0 > 0 && (lines || state.all_behind || state.behind.iter().any(hungry))
     }
 

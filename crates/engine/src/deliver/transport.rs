@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use quickdraw_domain::Timestamp;
 use quickdraw_domain::guard::{self, Rule, judge_resolved, judge_url};
 use quickdraw_domain::hook::ClientCertificate;
 use quickdraw_domain::outcome::{Outcome, Unreachable, classify, retry_after};
 use quickdraw_domain::phases::Phases;
 use quickdraw_domain::request::Request;
-use quickdraw_egress::{Answer, Call, Client, Failure, Identity, Method, PemError, Presented, Report, Stage, Timing};
+use quickdraw_domain::{Secret, Timestamp};
+use quickdraw_egress::{Answer, Call, Client, Failure, Method, PemError, Presented, Report, Stage, Timing, opened};
 
 use crate::telemetry;
 
@@ -79,11 +79,10 @@ impl Transport for Guarded {
             headers: &request.headers,
             body: request.body.clone(),
             verify_tls: request.verify_tls,
-            certificate: request.client_certificate.as_ref().map(|certificate| Presented {
-                digest: certificate.digest(),
-                pem: certificate.pem.expose(),
-                password: certificate.password.as_ref().map_or("", |password| password.expose()),
-            }),
+            certificate: request
+                .client_certificate
+                .as_ref()
+                .map(|certificate| Presented { digest: certificate.digest(), pem: certificate.pem.expose() }),
         };
         let report = self.client.call(call, |found| judge_resolved(&request.url, found, &self.guard)).await;
         sent(report, now)
@@ -94,13 +93,13 @@ impl Transport for Guarded {
     }
 }
 
-/// Whether a client certificate can be used: its key opens, and belongs to it.
+/// A client certificate from what somebody typed in: its key is opened here, once and for all, so that no delivery waits for
+/// that. It can take a second of work.
 ///
 /// # Errors
 /// Says what is wrong with it, and how to mend that.
-pub fn check_certificate(certificate: &ClientCertificate) -> Result<(), PemError> {
-    let password = certificate.password.as_ref().map_or("", |password| password.expose());
-    Identity::from_pem(certificate.pem.expose().as_bytes(), password).map(drop)
+pub fn open_certificate(pem: &Secret, password: &Secret) -> Result<ClientCertificate, PemError> {
+    opened(pem.expose(), password.expose()).map(|pem| ClientCertificate::new(Secret::new(pem)))
 }
 
 fn literal(request: &Request) -> Option<std::net::IpAddr> {

@@ -46,12 +46,12 @@ impl Deliveries for Postgres {
         self.lease_one(id, lease_until).await
     }
 
-    async fn move_up(&self, lines: Vec<Line>) -> Result<()> {
-        self.move_up_lines(&lines).await
+    async fn move_up(&self, lines: Vec<Line>, now: Timestamp) -> Result<()> {
+        self.move_up_lines(&lines, now).await
     }
 
-    async fn waiting_lines(&self, limit: usize) -> Result<Vec<Line>> {
-        self.lines_that_wait(limit).await
+    async fn waiting_lines(&self, after: Option<Line>, number: usize) -> Result<(Vec<Line>, Option<Line>)> {
+        self.lines_that_wait(after, number).await
     }
 
     async fn release_leases(&self, _node: NodeId, deliveries: Vec<(DeliveryId, i64)>) -> Result<()> {
@@ -131,8 +131,13 @@ impl Deliveries for Postgres {
     async fn drop_held(&self, hook: HookId, held: Held, now: Timestamp, limit: usize) -> Result<usize> {
         // Another node may have found a moment ago that the hook is well again: then there is no edge.
         let sql = "WITH edge AS (
+                -- So many of those that wait, and so many of those behind them.
                 SELECT greatest($2, coalesce((SELECT due_at + 1 FROM deliveries WHERE state = 0 AND state < 2
-                    AND leased_until IS NULL AND hook_id = $1 ORDER BY due_at DESC LIMIT 1 OFFSET $3), $2)) AS at
+                    AND leased_until IS NULL AND hook_id = $1 AND due_at < $7
+                    ORDER BY due_at DESC LIMIT 1 OFFSET $3), $2)) AS at,
+                greatest($7 + $2, coalesce((SELECT due_at + 1 FROM deliveries WHERE state = 0 AND state < 2
+                    AND leased_until IS NULL AND hook_id = $1 AND due_at >= $7
+                    ORDER BY due_at DESC LIMIT 1 OFFSET $3), $7 + $2)) AS parked
                 FROM hook_health WHERE hook_id = $1 AND (disabled OR disabled_until > $5)),
             held AS MATERIALIZED (
                 SELECT d.id FROM edge, LATERAL (SELECT id FROM deliveries WHERE state = 0 AND state < 2
@@ -140,7 +145,7 @@ impl Deliveries for Postgres {
                     ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED) d
                 UNION ALL
                 SELECT d.id FROM edge, LATERAL (SELECT id FROM deliveries WHERE state = 0 AND state < 2
-                    AND leased_until IS NULL AND hook_id = $1 AND due_at >= greatest($7, edge.at) AND due_at < $7 + $2
+                    AND leased_until IS NULL AND hook_id = $1 AND due_at >= $7 AND due_at < edge.parked
                     ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED) d
                 UNION ALL
                 SELECT d.id FROM edge, LATERAL (SELECT id FROM deliveries WHERE state = 1 AND state < 2

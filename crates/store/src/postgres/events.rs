@@ -414,11 +414,12 @@ struct Owed {
 impl Owed {
     fn push(&mut self, event: &Event, hook: HookId, in_order: &[HookId], leased_until: Option<i64>) {
         let object = event.object.filter(|_| in_order.contains(&hook));
-        self.ids.push(DeliveryId::of(event.id, hook).0);
+        let id = DeliveryId::of(event.id, hook);
+        self.ids.push(id.0);
         self.events.push(event.id.0);
         self.hooks.push(hook.0);
         self.leased_until.push(leased_until);
-        self.parked_at.push(object.map(|_| parked_at(event.id)));
+        self.parked_at.push(object.map(|_| parked_at(id)));
         self.objects.push(object.map(|object| object.0));
     }
 }

@@ -1,22 +1,27 @@
 //! Lines in PostgreSQL: deliveries of one hook about one object, of which one at a time is attempted.
 
 use quickdraw_domain::delivery::PARKED;
-use quickdraw_domain::{HookId, ObjectKey};
+use quickdraw_domain::{HookId, ObjectKey, Timestamp};
+use tokio_postgres::Row;
 
 use super::Postgres;
-use crate::columns;
 use crate::deliveries::Line;
 use crate::error::Result;
 
+/// Whoever moves lines up waits for whoever does: see `move_up_lines`.
+const LOCK: i64 = 0x006c_696e_6573;
+
 impl Postgres {
-    pub(super) async fn move_up_lines(&self, lines: &[Line]) -> Result<()> {
+    pub(super) async fn move_up_lines(&self, lines: &[Line], now: Timestamp) -> Result<()> {
         let (hooks, objects): (Vec<i64>, Vec<i64>) = lines.iter().map(|line| (line.hook.0, line.object.0)).unzip();
-        let client = self.client().await?;
-        // Two nodes may see the same one at the head of a line. The second waits for the first one's row, finds that it is
-        // no longer parked, and leaves it.
-        let statement = client
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        // Two nodes that look at once could each see another one at the head of a line: the second must look when the first
+        // is done. A statement of its own, so that the next one's view begins behind it.
+        transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+        let statement = transaction
             .prepare_cached(
-                "UPDATE deliveries d SET due_at = d.due_at - $3 FROM (
+                "UPDATE deliveries d SET due_at = $4 FROM (
                     SELECT f.id, f.event_id FROM UNNEST($1::bigint[], $2::bigint[]) AS l(hook_id, object)
                     CROSS JOIN LATERAL (SELECT id, event_id, due_at FROM deliveries f
                         WHERE f.object IS NOT NULL AND f.state < 2 AND f.hook_id = l.hook_id AND f.object = l.object
@@ -27,30 +32,39 @@ impl Postgres {
                     AND NOT EXISTS (SELECT 1 FROM fan_out_pending p WHERE p.event_id < f.event_id)",
             )
             .await?;
-        client.execute(&statement, &[&hooks, &objects, &PARKED]).await?;
+        transaction.execute(&statement, &[&hooks, &objects, &PARKED, &now.as_micros()]).await?;
+        transaction.commit().await?;
         Ok(())
     }
 
-    pub(super) async fn lines_that_wait(&self, limit: usize) -> Result<Vec<Line>> {
+    pub(super) async fn lines_that_wait(
+        &self,
+        after: Option<Line>,
+        number: usize,
+    ) -> Result<(Vec<Line>, Option<Line>)> {
         let client = self.client().await?;
         // From line to line in the index, whatever waits in each.
         let statement = client
             .prepare_cached(
                 "WITH RECURSIVE walk AS (
-                    (SELECT hook_id, object FROM deliveries WHERE object IS NOT NULL AND state < 2
-                     ORDER BY hook_id, object LIMIT 1)
+                    (SELECT hook_id, object, 1 AS step FROM deliveries WHERE object IS NOT NULL AND state < 2
+                        AND (hook_id, object) > ($2, $3) ORDER BY hook_id, object LIMIT 1)
                     UNION ALL
-                    SELECT n.hook_id, n.object FROM walk w CROSS JOIN LATERAL (
+                    SELECT n.hook_id, n.object, w.step + 1 FROM walk w CROSS JOIN LATERAL (
                         SELECT d.hook_id, d.object FROM deliveries d WHERE d.object IS NOT NULL AND d.state < 2
                             AND (d.hook_id, d.object) > (w.hook_id, w.object)
-                        ORDER BY d.hook_id, d.object LIMIT 1) n)
-                 SELECT w.hook_id, w.object FROM walk w WHERE NOT EXISTS (SELECT 1 FROM deliveries d
+                        ORDER BY d.hook_id, d.object LIMIT 1) n WHERE w.step < $4)
+                 SELECT w.hook_id, w.object, NOT EXISTS (SELECT 1 FROM deliveries d
                     WHERE d.object IS NOT NULL AND d.state < 2 AND d.hook_id = w.hook_id AND d.object = w.object
                         AND d.due_at < $1)
-                 LIMIT $2",
+                 FROM walk w ORDER BY w.step",
             )
             .await?;
-        let rows = client.query(&statement, &[&PARKED, &columns::limit(limit)]).await?;
-        Ok(rows.iter().map(|row| Line { hook: HookId(row.get(0)), object: ObjectKey(row.get(1)) }).collect())
+        let from = after.map_or((i64::MIN, i64::MIN), |line| (line.hook.0, line.object.0));
+        let steps = i32::try_from(number).unwrap_or(i32::MAX);
+        let rows = client.query(&statement, &[&PARKED, &from.0, &from.1, &steps]).await?;
+        let line = |row: &Row| Line { hook: HookId(row.get(0)), object: ObjectKey(row.get(1)) };
+        let last = rows.last().filter(|_| rows.len() >= number).map(line);
+        Ok((rows.iter().filter(|row| row.get(2)).map(line).collect(), last))
     }
 }

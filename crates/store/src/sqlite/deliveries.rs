@@ -84,12 +84,12 @@ impl Deliveries for Sqlite {
         self.read(move |connection| load(connection, picked).map(Some)).await
     }
 
-    async fn move_up(&self, lines: Vec<Line>) -> Result<()> {
-        self.write(move |tx| lines::move_up(tx.connection, &lines)).await
+    async fn move_up(&self, lines: Vec<Line>, now: Timestamp) -> Result<()> {
+        self.write(move |tx| lines::move_up(tx.connection, &lines, now)).await
     }
 
-    async fn waiting_lines(&self, limit: usize) -> Result<Vec<Line>> {
-        self.read(move |connection| lines::waiting(connection, limit)).await
+    async fn waiting_lines(&self, after: Option<Line>, number: usize) -> Result<(Vec<Line>, Option<Line>)> {
+        self.read(move |connection| lines::waiting(connection, after, number)).await
     }
 
     async fn release_leases(&self, _node: NodeId, deliveries: Vec<(DeliveryId, i64)>) -> Result<()> {
@@ -147,14 +147,21 @@ impl Deliveries for Sqlite {
 
     async fn drop_held(&self, hook: HookId, held: Held, now: Timestamp, limit: usize) -> Result<usize> {
         // The count of what waits is taken beside the writer, who has better things to do.
-        let edge: Option<i64> = self
+        let edges: Vec<Option<i64>> = self
             .read(move |connection| {
                 let sql = "SELECT due_at FROM deliveries WHERE state = 0 AND state < 2 AND hook_id = ?1
-                    ORDER BY due_at DESC LIMIT 1 OFFSET ?2";
-                Ok(connection.prepare_cached(sql)?.query_row((hook.0, held.most), |row| row.get(0)).optional()?)
+                    AND due_at >= ?2 AND due_at < ?3 ORDER BY due_at DESC LIMIT 1 OFFSET ?4";
+                let mut edge = connection.prepare_cached(sql)?;
+                let of = [(i64::MIN, PARKED), (PARKED, i64::MAX)].map(|(from, to)| {
+                    edge.query_row((hook.0, from, to, held.most), |row| row.get::<_, i64>(0)).optional()
+                });
+                Ok(of.into_iter().collect::<rusqlite::Result<_>>()?)
             })
             .await?;
-        let edge = edge.map_or(held.older_than.as_micros(), |edge| held.older_than.as_micros().max(edge + 1));
+        // So many of those that wait, and so many of those behind them.
+        let age = held.older_than.as_micros();
+        let edge = edges[0].map_or(age, |edge| age.max(edge + 1));
+        let parked_edge = edges[1].map_or(PARKED + age, |edge| (PARKED + age).max(edge + 1));
         self.write(move |tx| {
             let mut dropped = Vec::new();
             // Another node, or a moment ago, may have found that it is well again.
@@ -162,8 +169,7 @@ impl Deliveries for Sqlite {
             if !tx.connection.prepare_cached(ill)?.exists((hook.0, now.as_micros()))? {
                 return Ok(0);
             }
-            let parked = (0, edge.max(PARKED), PARKED + held.older_than.as_micros());
-            for (state, from, to) in [(0, i64::MIN, edge), parked, (1, i64::MIN, edge)] {
+            for (state, from, to) in [(0, i64::MIN, edge), (0, PARKED, parked_edge), (1, i64::MIN, edge)] {
                 let mut due = tx.connection.prepare_cached(
                     "SELECT id, event_id FROM deliveries WHERE state = ?1 AND state < 2 AND hook_id = ?2
                      AND due_at >= ?3 AND due_at < ?4 ORDER BY due_at LIMIT ?5",

@@ -194,7 +194,7 @@ fn write_audience(connection: &Connection, event: &Event, audience: &FannedOut, 
     for hook in &audience.deliver {
         let id = DeliveryId::of(event.id, *hook);
         let line = event.object.filter(|_| audience.in_order.contains(hook)).map(|object| object.0);
-        let due_at = if line.is_some() { parked_at(event.id) } else { now.as_micros() };
+        let due_at = if line.is_some() { parked_at(id) } else { now.as_micros() };
         // OR IGNORE: the id is a function of event and hook, so a second fan-out of one event changes nothing.
         made += connection
             .prepare_cached(

@@ -1,7 +1,7 @@
 //! Replays in SQLite.
 
 use async_trait::async_trait;
-use quickdraw_domain::delivery::{PARKED, State};
+use quickdraw_domain::delivery::State;
 use quickdraw_domain::replay::{Filter, Progress};
 use quickdraw_domain::{DeliveryId, HookId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -11,6 +11,7 @@ use super::Sqlite;
 use super::events::edge;
 use super::rows::{self, EVENT_COLUMNS};
 use crate::columns;
+use crate::deliveries::parked_at;
 use crate::error::Result;
 use crate::payload::Packed;
 use crate::replays::{COLUMNS, Candidate, Look, Replay, Replays, Step, filter, filter_text};
@@ -114,14 +115,14 @@ impl Replays for Sqlite {
             let mut again = tx.connection.prepare_cached(
                 // Where events are wanted in order, it goes back to its place among what waits.
                 "UPDATE deliveries SET state = 0, unknown = attempts, finished_at = NULL,
-                   due_at = CASE WHEN object IS NULL THEN ?2 ELSE created_at + ?3 END
+                   due_at = CASE WHEN object IS NULL THEN ?2 ELSE ?3 END
                  WHERE id = ?1 AND state IN (2, 3)",
             )?;
             let mut told = tx.connection.prepare_cached(
                 "DELETE FROM skips WHERE (event_id, hook_id) IN (SELECT event_id, hook_id FROM deliveries WHERE id = ?1)",
             )?;
             for delivery in &step.chosen {
-                if !tx.claims.holds(*delivery) && again.execute((delivery.0, now.as_micros(), PARKED))? > 0 {
+                if !tx.claims.holds(*delivery) && again.execute((delivery.0, now.as_micros(), parked_at(*delivery)))? > 0 {
                     due += 1;
                     told.execute([delivery.0])?;
                 }

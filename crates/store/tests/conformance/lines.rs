@@ -51,8 +51,9 @@ async fn report(fixture: &Fixture, hook: HookId, objects: &[(ObjectKey, u64)]) -
 
 /// What can be attempted, after those who may have moved up.
 async fn next(fixture: &Fixture, now: Timestamp) -> Vec<Claimed> {
-    let lines = fixture.store.waiting_lines(100).await.expect("listed");
-    fixture.store.move_up(lines).await.expect("moved up");
+    let (lines, more) = fixture.store.waiting_lines(None, 100).await.expect("listed");
+    assert_eq!(more, None);
+    fixture.store.move_up(lines, now).await.expect("moved up");
     let mut claimed = fixture.claim(now).await;
     claimed.sort_by_key(|claimed| claimed.event.id);
     claimed
@@ -93,7 +94,7 @@ pub(crate) async fn a_failing_head_parks_its_own_line_and_no_other(fixture: Fixt
     let last = next(&fixture, at(3602)).await;
     assert_eq!(events(&last), [a3]);
     assert_eq!(store.list_deliveries(parked).await.expect("listed").rows.len(), 0);
-    assert_eq!(store.waiting_lines(10).await.expect("listed"), []);
+    assert_eq!(store.waiting_lines(None, 10).await.expect("listed"), (vec![], None));
     assert!(store.backlog().await.expect("counted").owed == 2, "b2 and a3 are under way");
 }
 
@@ -144,34 +145,78 @@ pub(crate) async fn what_is_parked_is_held_within_the_budget_and_replayed_in_ord
         fixture.finish(&claimed, GONE, NOON).await;
     }
     let made = report(&fixture, hook, &[(A, 10), (A, 20), (A, 30), (A, 40), (A, 50)]).await;
-    store.move_up(vec![Line { hook, object: A }]).await.expect("moved up");
+    store.move_up(vec![Line { hook, object: A }], at(51)).await.expect("moved up");
     let drop = async |older_than, most| {
         let held = Held { older_than, most, reason: SkipReason::HoldBudget };
         store.drop_held(hook, held, at(60), 100).await.expect("dropped")
     };
     assert_eq!(drop(at(5), 10).await, 0);
-    assert_eq!(drop(at(25), 10).await, 2, "the head, and one that is parked");
+    assert_eq!(
+        drop(at(25), 10).await,
+        1,
+        "the head is due since it moved up; one that is parked has waited for too long"
+    );
     assert_eq!(drop(at(25), 2).await, 1, "by number");
+    assert_eq!(drop(at(5), 0).await, 3, "nothing is held at all");
     let mut states = Vec::new();
     for event in &made {
         states.push(state(&fixture, *event, hook).await);
     }
-    assert_eq!(states, ["given_up", "given_up", "given_up", "parked", "parked"]);
-    // A replay puts what is over back to its place before those that wait.
+    assert_eq!(states, ["given_up"; 5]);
+    // A replay puts what is over back to its place before those that wait, in whatever order it does.
+    let late = report(&fixture, hook, &[(A, 60)]).await;
     let replay = store.create_replay(Filter::default(), 50, "ida".to_owned(), at(61)).await.expect("made");
     let step = Step {
         replay: replay.id,
         from: replay.cursor,
         to: DeliveryId(Uuid::max()),
         looked_at: 2,
-        chosen: vec![DeliveryId::of(made[2], hook), DeliveryId::of(made[1], hook)],
+        chosen: [4, 2, 1, 3].map(|at| DeliveryId::of(made[at], hook)).to_vec(),
         finished: false,
     };
-    assert_eq!(store.advance_replay(step, at(62)).await.expect("advanced"), 2);
-    for event in &made[1..] {
+    assert_eq!(store.advance_replay(step, at(62)).await.expect("advanced"), 4);
+    for event in made[1..].iter().chain(&late) {
         let head = next(&fixture, at(100)).await;
         assert_eq!(events(&head), [*event]);
         assert_eq!(fixture.finish(&head[0], OK, at(100)).await.state, Some(State::Delivered));
     }
     assert!(next(&fixture, at(100)).await.is_empty());
+}
+
+pub(crate) async fn a_look_at_all_lines_goes_on_where_it_ended(fixture: Fixture) {
+    let store = &fixture.store;
+    let hook = fixture.hook(fixture.project("p").await).await;
+    let objects: Vec<(ObjectKey, u64)> = (0..5).map(|number| (ObjectKey(number - 2), 0)).collect();
+    report(&fixture, hook, &objects).await;
+    let line = |number: i64| Line { hook, object: ObjectKey(number) };
+    store.move_up(vec![line(-1)], at(1)).await.expect("moved up");
+    let first = store.waiting_lines(None, 3).await.expect("listed");
+    assert_eq!(first, (vec![line(-2), line(0)], Some(line(0))), "one of three is busy");
+    let rest = store.waiting_lines(first.1, 3).await.expect("listed");
+    assert_eq!(rest, (vec![line(1), line(2)], None));
+}
+
+/// Two nodes that look at once must not each see another one at the head of a line.
+pub(crate) async fn two_nodes_move_a_line_up_one_after_the_other(server: String) {
+    let fixture = Fixture::open(Some(server)).await;
+    let hook = fixture.hook(fixture.project("p").await).await;
+    let (client, driver) = tokio_postgres::connect(&fixture.url, tokio_postgres::NoTls).await.expect("connected");
+    tokio::spawn(driver);
+    // Another node is at it.
+    client.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(465625310579)").await.expect("locked");
+    let older = about(A, at(0));
+    let younger = report(&fixture, hook, &[(A, 1)]).await[0];
+    let store = fixture.store.clone();
+    let moving = tokio::spawn(async move { store.move_up(vec![Line { hook, object: A }], at(2)).await });
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert!(!moving.is_finished(), "it waits for the other node");
+    let first = older.event.id;
+    let version = fixture.store.directory_version().await.expect("a version");
+    let audience = in_order(hook);
+    let decided = Decided { version, audience, taken: Vec::new(), lease_until: at(2), now: at(2) };
+    fixture.store.append_events(vec![NewEvent { decided: Some(decided), ..older }]).await.expect("appended");
+    client.batch_execute("COMMIT").await.expect("committed");
+    moving.await.expect("no panic").expect("moved up");
+    assert_eq!((state(&fixture, first, hook).await, state(&fixture, younger, hook).await), ("waiting", "parked"));
+    fixture.close().await;
 }

@@ -53,6 +53,7 @@ const CHECKS: &[(&str, Check)] = checks![
     deliveries::what_a_disabled_hook_is_owed_is_held_within_a_budget,
     lines::a_failing_head_parks_its_own_line_and_no_other,
     lines::one_that_is_parked_can_be_sent_by_hand_and_keeps_its_place,
+    lines::a_look_at_all_lines_goes_on_where_it_ended,
     lines::nobody_moves_up_before_older_events_are_fanned_out,
     lines::what_is_parked_is_held_within_the_budget_and_replayed_in_order,
     insights::facts_join_in_any_order_and_rollups_agree_with_facts,
@@ -99,6 +100,12 @@ fn main() {
         Ok(())
     });
     trials.push(parity.with_ignored_flag(postgres.is_none()));
+    let url = postgres.clone();
+    let turns = Trial::test("postgres::lines::two_nodes_move_a_line_up_one_after_the_other", move || {
+        block_on(lines::two_nodes_move_a_line_up_one_after_the_other(url.unwrap_or_default()));
+        Ok(())
+    });
+    trials.push(turns.with_ignored_flag(postgres.is_none()));
     let url = postgres.clone();
     let woken = Trial::test("postgres::rest::another_node_is_woken_by_a_signal", move || {
         block_on(rest::another_node_is_woken_by_a_signal(url.unwrap_or_default()));

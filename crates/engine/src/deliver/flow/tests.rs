@@ -154,8 +154,8 @@ fn a_line_asks_for_a_claim_until_it_was_looked_at() {
     assert!(!flow.wants_claim(&index, NOW));
     flow.lined_up([line, line]);
     assert!(flow.wants_claim(&index, NOW));
-    assert_eq!(flow.take_lines(), (vec![line], false));
+    assert_eq!(flow.take_lines(), (vec![line], None));
     assert!(!flow.wants_claim(&index, NOW));
     flow.lined_up((0..20_000).map(|number| Line { object: ObjectKey(number), ..line }));
-    assert_eq!(flow.take_lines(), (vec![], true), "so many are looked for in the store");
+    assert_eq!(flow.take_lines(), (vec![], Some(None)), "so many are looked for in the store");
 }

@@ -18,10 +18,11 @@ use quickdraw_domain::guard::judge_url;
 use quickdraw_domain::hook::edit::EditError;
 use quickdraw_domain::hook::{self, HookEdit, HookUrl};
 use quickdraw_domain::scope::Scope;
-use quickdraw_engine::deliver::transport::check_certificate;
+use quickdraw_engine::deliver::transport::open_certificate;
 use quickdraw_store::Error;
 use quickdraw_store::hooks::HookWithHealth;
 use serde_json::json;
+use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -182,13 +183,18 @@ async fn update(
     Err(ApiError::Message(StatusCode::CONFLICT, json!("409 Conflict: the hook is being changed by others")))
 }
 
-/// A change whose client certificate, if it has one, has been tried. Opening its key can take a second.
-async fn usable(change: HookEdit) -> Result<HookEdit, ApiError> {
-    if let Some(Some(certificate)) = change.client_certificate.clone() {
-        let checked = tokio::task::spawn_blocking(move || check_certificate(&certificate)).await;
-        checked
-            .map_err(|error| ApiError::internal(error.into()))?
-            .map_err(|error| ApiError::unprocessable(format!("tls_client_cert {error}")))?;
+/// Keys that are opened at once, which takes work and memory that others asked for.
+static OPENING: Semaphore = Semaphore::const_new(1);
+
+/// A change with its client certificate, if one was typed in.
+async fn usable((mut change, typed): (HookEdit, Option<read::Typed>)) -> Result<HookEdit, ApiError> {
+    if let Some(read::Typed { pem, password }) = typed {
+        // Never closed.
+        let _one = OPENING.acquire().await.map_err(|error| ApiError::internal(error.into()))?;
+        let opened = tokio::task::spawn_blocking(move || open_certificate(&pem, &password)).await;
+        let opened = opened.map_err(|error| ApiError::internal(error.into()))?;
+        let certificate = opened.map_err(|error| ApiError::unprocessable(format!("tls_client_cert {error}")))?;
+        change.client_certificate = Some(Some(certificate));
     }
     Ok(change)
 }

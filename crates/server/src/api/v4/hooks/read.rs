@@ -142,7 +142,7 @@ pub(super) fn has_any(params: &Params) -> bool {
 }
 
 /// Reads a change; for a new hook, triggers that are not named get GitLab's defaults.
-pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<HookEdit, ApiError> {
+pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<(HookEdit, Option<Typed>), ApiError> {
     let input: HookSettings = params.read()?;
     let mut triggers = Vec::new();
     for trigger in Trigger::all() {
@@ -176,14 +176,14 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<HookEdi
         }
         other => other.map(|_| None),
     };
-    let client_certificate = client_certificate(input.tls_client_cert, input.tls_client_cert_password)?;
+    let (client_certificate, typed) = client_certificate(input.tls_client_cert, input.tls_client_cert_password)?;
     let template = input.custom_webhook_template.0.filter(|_| scope != Scope::Instance);
     if template.iter().flatten().any(|text| text.chars().count() > body_template::MAX_LEN) {
         let longest = body_template::MAX_LEN;
         let text = format!("custom_webhook_template is too long (maximum is {longest} characters)");
         return Err(ApiError::unprocessable(text));
     }
-    Ok(HookEdit {
+    let edit = HookEdit {
         url: input.url,
         // A mask that some page showed is not a token that somebody typed.
         token: input
@@ -212,24 +212,34 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<HookEdi
         client_certificate,
         name: input.name.0.map(|text| text.map(|text| text.0)),
         description: input.description.0.map(|text| text.map(|text| text.0)),
-    })
+    };
+    Ok((edit, typed))
 }
 
-fn client_certificate(
-    pem: Clearable<String>,
-    password: Clearable<Line<255>>,
-) -> Result<Option<Option<ClientCertificate>>, ApiError> {
+/// A client certificate as it was typed in: PEM, and what opens its key.
+pub(super) struct Typed {
+    pub(super) pem: Secret,
+    pub(super) password: Secret,
+}
+
+/// Whether the certificate is taken away, or another one was typed in.
+type CertificateChange = (Option<Option<ClientCertificate>>, Option<Typed>);
+
+fn client_certificate(pem: Clearable<String>, password: Clearable<Line<255>>) -> Result<CertificateChange, ApiError> {
     let password = password.0.flatten().map(|password| Secret::new(password.0));
     match pem.0 {
-        Some(Some(pem)) if pem.len() > ClientCertificate::MAX_LEN => Err(ApiError::unprocessable(format!(
-            "tls_client_cert is too long (maximum is {} bytes)",
-            ClientCertificate::MAX_LEN
-        ))),
-        Some(Some(pem)) => Ok(Some(Some(ClientCertificate::new(Secret::new(pem), password)))),
+        Some(Some(pem)) if pem.len() > ClientCertificate::MAX_LEN => {
+            let longest = ClientCertificate::MAX_LEN;
+            Err(ApiError::unprocessable(format!("tls_client_cert is too long (maximum is {longest} bytes)")))
+        }
+        Some(Some(pem)) => {
+            let password = password.unwrap_or_else(|| Secret::new(""));
+            Ok((None, Some(Typed { pem: Secret::new(pem), password })))
+        }
         _ if password.is_some() => Err(ApiError::unprocessable(
             "tls_client_cert_password is given together with tls_client_cert, or not at all",
         )),
-        other => Ok(other.map(|_| None)),
+        other => Ok((other.map(|_| None), None)),
     }
 }
 
