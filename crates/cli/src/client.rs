@@ -78,12 +78,21 @@ pub(crate) async fn ask(
     path: &str,
     body: Option<&serde_json::Value>,
 ) -> anyhow::Result<serde_json::Value> {
+    let method = if body.is_some() { Method::POST } else { Method::GET };
+    ask_with(method, base_url, token, path, body).await
+}
+
+/// The same with any method.
+pub(crate) async fn ask_with(
+    method: Method,
+    base_url: &str,
+    token: &str,
+    path: &str,
+    body: Option<&serde_json::Value>,
+) -> anyhow::Result<serde_json::Value> {
     let url = format!("{}/api/v1/{path}", base_url.trim_end_matches('/'));
     let headers = [("Content-Type".into(), "application/json".to_owned()), ("PRIVATE-TOKEN".into(), token.to_owned())];
-    let (method, body) = match body {
-        Some(body) => (Method::POST, serde_json::to_vec(body)?),
-        None => (Method::GET, Vec::new()),
-    };
+    let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
     let answer = call(method, &url, &headers, body, Duration::from_secs(60)).await?;
     let text = String::from_utf8_lossy(&answer.body).into_owned();
     let json: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();

@@ -7,6 +7,7 @@ pub(crate) mod git_hook;
 pub(crate) mod guard;
 pub(crate) mod listen;
 pub(crate) mod migrate;
+pub(crate) mod receiver;
 pub(crate) mod replay;
 pub(crate) mod secret;
 pub(crate) mod serve;

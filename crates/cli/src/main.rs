@@ -38,6 +38,9 @@ enum Command {
     GitHook(commands::git_hook::GitHook),
     /// Report an event from the shell.
     Emit(commands::emit::Emit),
+    /// Manage the places on a server that a GitLab posts to.
+    #[command(subcommand)]
+    Receiver(commands::receiver::Receiver),
     /// Send many deliveries once more, as a job on the server.
     Replay(commands::replay::Replay),
     /// Run a private receiver that verifies and prints what arrives.
@@ -84,6 +87,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Command::Secret { signing } => commands::secret::run(signing),
             Command::GitHook(command) => commands::git_hook::run(command).await,
             Command::Emit(command) => commands::emit::run(command).await,
+            Command::Receiver(command) => commands::receiver::run(command).await,
             Command::Replay(command) => commands::replay::run(command).await,
             Command::Listen(command) => commands::listen::run(command).await,
             Command::Guard(command) => commands::guard::run(command, config::load(config)?).await,

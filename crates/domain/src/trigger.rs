@@ -35,9 +35,11 @@ impl Trigger {
         &catalog::ROWS[usize::from(self.0)]
     }
 
-    /// Every kind, in the catalog's order, without [`Trigger::UNKNOWN`].
+    /// Every kind, in the catalog's order, [`Trigger::UNKNOWN`] last.
     pub fn all() -> impl Iterator<Item = Self> {
-        (1..catalog::ROWS.len()).map(|at| Self(u8::try_from(at).expect("the catalog has fewer than 64 rows")))
+        (1..catalog::ROWS.len())
+            .chain([0])
+            .map(|at| Self(u8::try_from(at).expect("the catalog has fewer than 64 rows")))
     }
 
     /// By the name used in history and in reports: `push_hooks`.

@@ -119,6 +119,11 @@ impl Index {
         self.known.get(instance)?.get(&number).copied()
     }
 
+    /// Projects that stand for those of other instances.
+    pub fn known_projects(&self) -> impl Iterator<Item = ProjectId> + '_ {
+        self.known.values().flat_map(HashMap::values).copied()
+    }
+
     /// The group with this full path.
     #[must_use]
     pub fn group_at(&self, path: &str) -> Option<GroupId> {

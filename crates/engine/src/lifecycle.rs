@@ -104,6 +104,9 @@ impl Lifecycle {
             tracing::warn!("some attempts did not end in time; they are made again after their lease");
         }
         self.settler.shutdown().await;
+        if let Err(error) = self.belt.save_seen().await {
+            tracing::warn!("failed to write down the last requests: {error:#}");
+        }
         if let Err(error) = self.belt.store.node_stopped(self.belt.node).await {
             tracing::warn!(%error, "failed to sign off");
         }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use quickdraw_domain::event::{SeenProject, SeenUser, Source, Whereabouts};
 use quickdraw_domain::receiver::Receiver;
 use quickdraw_domain::scope::Place;
-use quickdraw_domain::{EventId, GroupId, NodeId, ReceiverId, Timestamp, Trigger};
+use quickdraw_domain::{EventId, GroupId, NodeId, ProjectId, ReceiverId, Timestamp, Trigger};
 use quickdraw_store::Error;
-use quickdraw_store::events::Appended;
+use quickdraw_store::events::{Appended, EventFilter};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -29,6 +29,8 @@ const MOST_REQUESTS: usize = 100;
 /// Most users that wait to be taken up, and most that are remembered as known.
 const MOST_FRESH: usize = 1_000;
 const MOST_KNOWN: usize = 100_000;
+/// Projects whose last event is shown.
+const MOST_SHOWN: usize = 500;
 /// How long the requests are kept that nodes saw which are gone.
 const KEPT: Duration = Duration::from_secs(7 * 86_400);
 
@@ -77,6 +79,7 @@ pub(crate) struct Relay {
     twins: Mutex<Twins>,
     users: Mutex<Users>,
     requests: Mutex<HashMap<ReceiverId, Requests>>,
+    last_events: Mutex<HashMap<ProjectId, Timestamp>>,
 }
 
 #[derive(Default)]
@@ -118,6 +121,9 @@ impl Belt {
     pub async fn receive(&self, received: Received<'_>) -> Result<(Appended, bool), Error> {
         let instance = received.instance.map(|text| text.trim_end_matches('/').chars().take(255).collect::<String>());
         let place = self.place_of(&received, instance.as_deref()).await;
+        if let Place::Project(project) = place {
+            self.relay.heard_of(project, self.clock.now());
+        }
         let (twin_of, first) = match &received.key {
             Some(key) if received.receiver.twins => self.twin(key, instance.as_deref(), received.body).await,
             _ => (None, None),
@@ -246,6 +252,25 @@ impl Belt {
         Ok(all)
     }
 
+    /// Shows when projects were last heard of. After a start, from the journal.
+    pub(crate) async fn show_last_events(&self) -> anyhow::Result<()> {
+        if lock(&self.relay.last_events).is_empty() {
+            let known: Vec<ProjectId> = self.index().known_projects().take(MOST_SHOWN).collect();
+            for project in known {
+                let filter = EventFilter { project: Some(project), limit: 1, ..EventFilter::default() };
+                if let Some(event) = self.store.list_events(filter).await?.rows.first() {
+                    self.relay.heard_of(project, event.received_at);
+                }
+            }
+        }
+        for (project, at) in lock(&self.relay.last_events).iter() {
+            #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
+            let seconds = at.as_seconds() as f64;
+            metrics::gauge!(telemetry::LAST_EVENT, "project" => project.to_string()).set(seconds);
+        }
+        Ok(())
+    }
+
     /// Writes down what was seen since the last time.
     pub(crate) async fn save_seen(&self) -> anyhow::Result<()> {
         let users = std::mem::take(&mut lock(&self.relay.users).fresh);
@@ -286,6 +311,16 @@ impl Belt {
 }
 
 impl Relay {
+    /// Of more projects than are shown, the one that has been silent for longest is forgotten.
+    fn heard_of(&self, project: ProjectId, now: Timestamp) {
+        let mut last = lock(&self.last_events);
+        if last.len() >= MOST_SHOWN && !last.contains_key(&project) {
+            let silent = last.iter().min_by_key(|(_, at)| **at).map(|(project, _)| *project);
+            silent.and_then(|project| last.remove(&project));
+        }
+        last.insert(project, now);
+    }
+
     fn see(&self, user: SeenUser) {
         let mut users = lock(&self.users);
         if users.known.contains(&user.username) || users.fresh.len() >= MOST_FRESH {

@@ -35,6 +35,7 @@ impl Belt {
         self.refresh_directory().await?;
         self.learn_health().await?;
         self.save_seen().await?;
+        self.show_last_events().await?;
         self.store.cancel_orphans(self.clock.now(), ORPHAN_BATCH).await?;
         // Somebody may have left a line on a node that stopped before it could tell.
         self.flow.look_at_lines();
@@ -44,6 +45,8 @@ impl Belt {
         gauge(telemetry::FAN_OUT_PENDING, backlog.fan_out);
         gauge(telemetry::PROJECTION_PENDING, backlog.projection);
         let now = self.clock.now();
+        let disabled = u32::try_from(self.flow.disabled(now).len()).unwrap_or(u32::MAX);
+        metrics::gauge!(telemetry::HOOKS_DISABLED).set(f64::from(disabled));
         let oldest = backlog.oldest_due_at.map_or(Duration::ZERO, |due| now.since(due));
         metrics::gauge!(telemetry::OLDEST_DUE_SECONDS).set(oldest);
         Ok(())

@@ -26,3 +26,8 @@ pub const PROJECTION_PENDING: &str = "quickdraw_projection_pending";
 pub const FAILURES: &str = "quickdraw_worker_failures_total";
 /// Counter: received events that are twins of another: stored, and delivered to nobody.
 pub const TWINS: &str = "quickdraw_twins_total";
+/// Gauge: hooks that are paused or disabled.
+pub const HOOKS_DISABLED: &str = "quickdraw_hooks_disabled";
+/// Gauge: when the last received event of a project came, in seconds since 1970. Label `project`: its number; the
+/// projects that were heard of last, at most 500.
+pub const LAST_EVENT: &str = "quickdraw_project_last_event_timestamp_seconds";

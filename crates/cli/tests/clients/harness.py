@@ -53,7 +53,8 @@ def server(program, database=None, **settings):
     with tempfile.TemporaryDirectory() as folder:
         environment = {"QUICKDRAW_LISTEN": base.removeprefix("http://"), "QUICKDRAW_ROOT_TOKEN": TOKEN,
                        "QUICKDRAW_EXTERNAL_URL": base, "QUICKDRAW_ALLOW_LOCAL_NETWORKS": "true",
-                       "GITLAB_WEBHOOK_SECRET": WEBHOOK_SECRET, "QUICKDRAW__TELEMETRY__LOG": "warn"} | settings
+                       "GITLAB_WEBHOOK_SECRET": WEBHOOK_SECRET, "QUICKDRAW__TELEMETRY__LOG": "warn",
+                       "QUICKDRAW__RECEIVER__RATE_LIMIT": "off"} | settings
         if database:
             environment |= {"QUICKDRAW_DATABASE_URL": database,
                             "QUICKDRAW_KEY": "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE="}
@@ -69,6 +70,8 @@ def server(program, database=None, **settings):
             yield base
             assert process.poll() is None, "the server ended"
             urllib.request.urlopen(f"{base}/api/v1/ready")
+            with open(f"/proc/{process.pid}/status") as status:
+                print(next(line for line in status if line.startswith("VmHWM")).replace("VmHWM:", "peak memory").strip())
         finally:
             process.terminate()
             process.wait()

@@ -21,6 +21,10 @@ impl Reply {
         self.head.lines().find_map(|line| line.strip_prefix("content-type: ")).unwrap_or_default()
     }
 
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }

@@ -17,6 +17,7 @@ mod kill;
 mod matrix;
 mod order;
 mod receivers;
+mod relay;
 mod replays;
 mod rogues;
 mod server;
@@ -29,7 +30,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 31] = [
+    let checks: [(&str, Check); 35] = [
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
@@ -75,6 +76,16 @@ fn main() {
         ),
         ("the_replay_command_counts_runs_and_follows", replays::the_replay_command_counts_runs_and_follows),
         ("nineteen_receivers_that_misbehave_harm_nobody", rogues::nineteen_receivers_that_misbehave_harm_nobody),
+        (
+            "receivers_have_secrets_modes_and_limits_of_their_own",
+            relay::receivers_have_secrets_modes_and_limits_of_their_own,
+        ),
+        ("what_is_received_reaches_the_hooks_of_its_project", relay::what_is_received_reaches_the_hooks_of_its_project),
+        (
+            "every_sample_is_received_twice_and_relayed_unchanged",
+            relay::every_sample_is_received_twice_and_relayed_unchanged,
+        ),
+        ("a_relay_loses_nothing_whatever_happens_to_it", relay::a_relay_loses_nothing_whatever_happens_to_it),
         ("kill_9_under_load_loses_nothing", kill::kill_9_under_load_loses_nothing),
     ];
     let mut trials = vec![Trial::test("guard_check_answers_every_case", || {

@@ -1,0 +1,175 @@
+//! `quickdraw receiver`: places that a GitLab posts to, managed on a server.
+
+use clap::{Args, Subcommand};
+use quickdraw_egress::Method;
+use serde_json::{Map, Value, json};
+
+use super::say;
+use crate::client;
+
+#[derive(Subcommand)]
+pub(crate) enum Receiver {
+    /// List receivers.
+    List {
+        #[command(flatten)]
+        server: client::Server,
+    },
+    /// Make a receiver. Its secret is printed, this once, unless one is given.
+    Add {
+        /// Its secret: a token, or a signing token (whsec_…).
+        #[arg(long)]
+        secret: Option<String>,
+        #[command(flatten)]
+        settings: Settings,
+        #[command(flatten)]
+        server: client::Server,
+    },
+    /// Change a receiver.
+    Change {
+        /// Its id.
+        id: String,
+        #[command(flatten)]
+        settings: Settings,
+        #[command(flatten)]
+        server: client::Server,
+    },
+    /// Replace its secret. The new one is printed, this once, unless it is given.
+    Secret {
+        /// Its id.
+        id: String,
+        /// The new secret.
+        #[arg(long)]
+        secret: Option<String>,
+        /// For how many seconds the one before it is good as well.
+        #[arg(long, default_value_t = 86_400)]
+        overlap: u32,
+        #[command(flatten)]
+        server: client::Server,
+    },
+    /// Show the last requests, refused ones too, with the reason.
+    Requests {
+        /// Its id, or default.
+        #[arg(default_value = "default")]
+        id: String,
+        #[command(flatten)]
+        server: client::Server,
+    },
+    /// Delete a receiver. What it received stays.
+    Remove {
+        /// Its id.
+        id: String,
+        #[command(flatten)]
+        server: client::Server,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Settings {
+    /// Shown name.
+    #[arg(long)]
+    name: Option<String>,
+    /// Which credentials it wants: any, token, signature or both.
+    #[arg(long)]
+    mode: Option<String>,
+    /// How far a signature's time may be from ours, in seconds.
+    #[arg(long)]
+    window: Option<u32>,
+    /// Address or block that may post, such as 10.0.0.0/8; several times for more.
+    #[arg(long = "address")]
+    addresses: Vec<String>,
+    /// Requests a minute from one address, or off.
+    #[arg(long)]
+    rate_limit: Option<String>,
+    /// Largest body, in bytes.
+    #[arg(long)]
+    body_limit: Option<u32>,
+    /// Deliver an event twice that comes by way of a project's hook and a group's.
+    #[arg(long)]
+    no_twins: bool,
+}
+
+impl Settings {
+    fn json(&self) -> anyhow::Result<Map<String, Value>> {
+        let mut asked = Map::new();
+        let mut put = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                asked.insert(name.to_owned(), value);
+            }
+        };
+        put("name", self.name.as_ref().map(|name| json!(name)));
+        put("mode", self.mode.as_ref().map(|mode| json!(mode)));
+        put("window", self.window.map(|window| json!(window)));
+        put("addresses", (!self.addresses.is_empty()).then(|| json!(self.addresses)));
+        let rate = match self.rate_limit.as_deref() {
+            None => None,
+            Some("off") => Some(Value::Null),
+            Some(number) => Some(json!(number.trim_end_matches("/min").parse::<u32>()?)),
+        };
+        put("rate_limit", rate);
+        put("body_limit", self.body_limit.map(|limit| json!(limit)));
+        put("twins", self.no_twins.then_some(json!(false)));
+        Ok(asked)
+    }
+}
+
+pub(crate) async fn run(command: Receiver) -> anyhow::Result<()> {
+    match command {
+        Receiver::List { server } => {
+            let list = ask(&server, Method::GET, "receivers", None).await?;
+            for one in items(&list) {
+                let limit =
+                    one["rate_limit"].as_u64().map_or_else(|| "off".to_owned(), |number| format!("{number}/min"));
+                say(format!("{:<34} {:<10} {:<9} {}", word(one, "id"), word(one, "mode"), limit, word(one, "name")));
+            }
+        }
+        Receiver::Add { secret, settings, server } => {
+            let mut asked = settings.json()?;
+            asked.extend(secret.map(|secret| ("secret".to_owned(), json!(secret))));
+            show(&ask(&server, Method::POST, "receivers", Some(asked.into())).await?);
+        }
+        Receiver::Change { id, settings, server } => {
+            let path = format!("receivers/{id}");
+            show(&ask(&server, Method::PUT, &path, Some(settings.json()?.into())).await?);
+        }
+        Receiver::Secret { id, secret, overlap, server } => {
+            let mut asked = json!({ "overlap": overlap });
+            if let Some(secret) = secret {
+                asked["secret"] = json!(secret);
+            }
+            show(&ask(&server, Method::POST, &format!("receivers/{id}/secret"), Some(asked)).await?);
+        }
+        Receiver::Requests { id, server } => {
+            let list = ask(&server, Method::GET, &format!("receivers/{id}/requests"), None).await?;
+            for one in items(&list).iter().rev() {
+                let (at, event) = (word(one, "at"), word(one, "event"));
+                let note = if one["note"].is_null() { word(one, "event_id") } else { word(one, "note") };
+                say(format!("{at}  {:<39} {}  {event:<24} {note}", word(one, "address"), one["status"]));
+            }
+        }
+        Receiver::Remove { id, server } => {
+            ask(&server, Method::DELETE, &format!("receivers/{id}"), None).await?;
+            say(format!("receiver {id} is gone"));
+        }
+    }
+    Ok(())
+}
+
+async fn ask(server: &client::Server, method: Method, path: &str, body: Option<Value>) -> anyhow::Result<Value> {
+    client::ask_with(method, &server.url, &server.token()?, path, body.as_ref()).await
+}
+
+fn items(list: &Value) -> &[Value] {
+    list["items"].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn word<'a>(of: &'a Value, name: &str) -> &'a str {
+    of[name].as_str().unwrap_or_default()
+}
+
+fn show(receiver: &Value) {
+    say(format!("{} ({})", word(receiver, "id"), word(receiver, "name")));
+    say(format!("  posts go to {}", word(receiver, "url")));
+    if let Some(secret) = receiver["secret"].as_str() {
+        say(format!("  secret, shown this once: {secret}"));
+    }
+}

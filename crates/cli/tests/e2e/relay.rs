@@ -1,0 +1,408 @@
+//! Receivers of one's own, and the relay: what is received reaches the hooks of its project, byte for byte.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use quickdraw_domain::Timestamp;
+use quickdraw_domain::signature::SigningToken;
+use serde_json::{Value, json};
+
+use crate::http::{Reply, Sink, eventually, send};
+use crate::server::{Engine, SECRET, Server};
+
+const DEFAULT: &str = "/api/v1/webhooks/gitlab";
+const GITLAB: &str = "https://gitlab.example.com";
+const SIGNING: &str = "whsec_c2lnbmluZy1rZXktb2YtdGhpcnR5LXR3by1ieXRlcyE=";
+
+fn post(server: &Server, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Reply {
+    send(server.port, "POST", path, headers, body).expect("an answer")
+}
+
+/// As GitLab posts it.
+fn gitlab(server: &Server, event: &str, key: &str, chain: &str, body: &[u8]) -> Reply {
+    let headers = [
+        ("X-Gitlab-Token", SECRET),
+        ("X-Gitlab-Event", event),
+        ("X-Gitlab-Instance", GITLAB),
+        ("X-Gitlab-Event-UUID", chain),
+        ("Idempotency-Key", key),
+    ];
+    post(server, DEFAULT, &headers, body)
+}
+
+fn path(receiver: &Value) -> String {
+    format!("{DEFAULT}/{}", receiver["id"].as_str().expect("an id"))
+}
+
+pub(crate) fn receivers_have_secrets_modes_and_limits_of_their_own(engine: Engine) {
+    let mut server = Server::start(&engine, &[]);
+    let make = |server: &Server, body: Value| {
+        let reply = server.call("POST", "/api/v1/receivers", &body.to_string());
+        assert_eq!(reply.status, 201, "{}", reply.body);
+        reply.json()
+    };
+    let push = br#"{"object_kind":"push"}"#;
+    let with = |server: &Server, at: &str, token: &str| {
+        post(server, at, &[("X-Gitlab-Token", token), ("X-Gitlab-Event", "Push Hook")], push).status
+    };
+    let made = make(&server, json!({ "name": "ci" }));
+    let secret = made["secret"].as_str().expect("shown once").to_owned();
+    let at = path(&made);
+    assert!(made["url"].as_str().is_some_and(|url| url.ends_with(&at)), "{made}");
+    let shown = server.get(&format!("/api/v1/receivers/{}", made["id"].as_str().expect("an id")));
+    assert!(shown.get("secret").is_none() && shown["secrets"] == 1, "{shown}");
+    assert_eq!((with(&server, &at, &secret), with(&server, &at, SECRET)), (200, 401), "each has its own");
+    assert_eq!((with(&server, DEFAULT, SECRET), with(&server, DEFAULT, &secret)), (200, 401));
+    assert_eq!(with(&server, &format!("{DEFAULT}/no-such"), &secret), 401, "nobody learns which there are");
+
+    // A replaced secret goes on for a while, or not at all.
+    let id = made["id"].as_str().expect("an id").to_owned();
+    let replace =
+        |server: &Server, body: &str| server.call("POST", &format!("/api/v1/receivers/{id}/secret"), body).json();
+    let second = replace(&server, r#"{"secret":"second-secret","overlap":3600}"#);
+    assert!(second.get("secret").is_none() && second["secrets"] == 2, "{second}");
+    assert_eq!((with(&server, &at, &secret), with(&server, &at, "second-secret")), (200, 200));
+    replace(&server, r#"{"secret":"third-secret","overlap":0}"#);
+    let tried = ["third-secret", "second-secret", &secret].map(|secret| with(&server, &at, secret));
+    assert_eq!(tried, [200, 401, 401]);
+
+    // Modes.
+    let signed = make(&server, json!({ "mode": "signature", "secret": SIGNING, "window": 10 }));
+    let now = jiff::Timestamp::now().as_second();
+    let sign = |at: i64| {
+        let signature = SigningToken::parse(SIGNING).expect("a token").sign("id", Timestamp::from_seconds(at), push);
+        let time = at.to_string();
+        let headers = [("webhook-id", "id"), ("webhook-timestamp", &*time), ("webhook-signature", &*signature)];
+        post(&server, &path(&signed), &headers, push).status
+    };
+    assert_eq!((sign(now), sign(now - 60)), (200, 401), "its window is ten seconds");
+    assert_eq!(with(&server, &path(&signed), SIGNING), 401, "a signature never falls back to the token");
+
+    // Addresses, and how often.
+    let elsewhere = make(&server, json!({ "secret": "elsewhere", "addresses": ["198.51.100.0/24", "2001:db8::/32"] }));
+    assert_eq!(with(&server, &path(&elsewhere), "elsewhere"), 403);
+    let seldom = make(&server, json!({ "secret": "seldom-secret", "rate_limit": 3 }));
+    let tried: Vec<u16> = (0..5).map(|_| with(&server, &path(&seldom), "seldom-secret")).collect();
+    assert_eq!(tried, [200, 200, 200, 429, 429]);
+    let headers = [("X-Gitlab-Token", "seldom-secret"), ("X-Forwarded-For", "203.0.113.7")];
+    let spoofed = post(&server, &path(&seldom), &headers, push);
+    assert_eq!(spoofed.status, 429, "whom a stranger speaks for is nobody's business");
+    assert!(
+        spoofed
+            .header("retry-after")
+            .is_some_and(|seconds| seconds.parse::<u64>().is_ok_and(|s| (1..=60).contains(&s)))
+    );
+    let small = make(&server, json!({ "secret": "small-secret", "body_limit": 10 }));
+    assert_eq!(with(&server, &path(&small), "small-secret"), 413);
+
+    for (body, why) in [
+        (json!({ "addresses": ["nonsense"] }), "neither an address nor a block"),
+        (json!({ "rate_limit": 0 }), "rate_limit"),
+        (json!({ "window": 0 }), "window"),
+        (json!({ "secret": "short" }), "shorter than 8"),
+        (json!({ "mode": "none" }), "mode"),
+    ] {
+        let reply = server.call("POST", "/api/v1/receivers", &body.to_string());
+        assert!(
+            matches!(reply.status, 400 | 422) && reply.body.contains(why),
+            "{body}: {} {}",
+            reply.status,
+            reply.body
+        );
+    }
+    let refused = server.call("PUT", "/api/v1/receivers/default", r#"{"name":"x"}"#);
+    assert!(refused.status == 422 && refused.body.contains("settings"), "{}", refused.body);
+
+    // What came lately, refused or not, with the reason; also after a stop.
+    let requests = |server: &Server, id: &str| -> Vec<(u64, String)> {
+        let list = server.get(&format!("/api/v1/receivers/{id}/requests"));
+        let one = |one: &Value| {
+            let note = one["note"].as_str().unwrap_or_default().to_owned();
+            assert_eq!(one["address"], "127.0.0.1");
+            (one["status"].as_u64().expect("a status"), note)
+        };
+        list["items"].as_array().expect("a list").iter().map(one).collect()
+    };
+    let seldom_id = seldom["id"].as_str().expect("an id").to_owned();
+    let expected = |(status, note): (u64, &str)| (status, note.to_owned());
+    let limit = "too many requests from this address";
+    let all = [(429, limit), (429, limit), (429, limit), (200, ""), (200, ""), (200, "")].map(expected);
+    assert_eq!(requests(&server, &seldom_id), all);
+    assert_eq!(requests(&server, &id)[0], expected((401, "wrong token")));
+    let signed_id = signed["id"].as_str().expect("an id").to_owned();
+    let times: Vec<_> = requests(&server, &signed_id).into_iter().map(|(_, note)| note).collect();
+    assert!(times[0] == "no signature" && times[1].contains("webhook-timestamp"), "{times:?}");
+    assert_eq!(server.terminate(), Some(0), "{}", server.output());
+    server.restart();
+    assert_eq!(requests(&server, &seldom_id), all, "written down");
+    assert_eq!(with(&server, &at, "third-secret"), 200, "sealed, and opened again");
+
+    assert_eq!(server.call("DELETE", &format!("/api/v1/receivers/{id}"), "").status, 204);
+    assert_eq!((with(&server, &at, "third-secret"), with(&server, DEFAULT, SECRET)), (401, 200));
+    let names: Vec<Value> = server.get("/api/v1/receivers")["items"].as_array().expect("a list").clone();
+    assert_eq!((names.len(), &names[0]["id"]), (5, &json!("default")));
+    assert!(!server.output().contains("third-secret"));
+}
+
+/// A push of GitLab's project 77, which Quickdraw has never heard of.
+fn push_of(number: u64) -> String {
+    format!(
+        r#"{{"object_kind": "push", "event_name":"push",  "ref":"refs/heads/main","number":{number},"user_username":"ida",
+          "user_name":"Ida","project_id":77,"project":{{"id":77,"name":"Rope \u00e9","namespace":"Gear Ltd",
+          "path_with_namespace":"gear/soft/rope","default_branch":"main","visibility_level":10}},"commits":[]}}"#
+    )
+}
+
+pub(crate) fn what_is_received_reaches_the_hooks_of_its_project(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    let (on_project, on_group, on_instance) =
+        (Sink::start(|_| Some(200)), Sink::start(|_| Some(200)), Sink::start(|_| Some(200)));
+    // The first event of a project makes it, with the groups above it.
+    assert_eq!(gitlab(&server, "Push Hook", "k1", "", push_of(1).as_bytes()).status, 200);
+    let project = server.get("/api/v4/projects/gear%2Fsoft%2Frope");
+    assert_eq!((&project["name"], &project["default_branch"]), (&json!("Rope é"), &json!("main")), "{project}");
+    assert_eq!(server.get("/api/v4/groups/gear%2Fsoft")["name"], "Gear Ltd");
+    let hooks = |scope: &str, sink: &Sink| {
+        let body = json!({ "url": sink.url(), "push_events": true, "other_events": true, "token": "ours", "signing_token": SIGNING });
+        let reply = server.call("POST", &format!("/api/v4/{scope}hooks"), &body.to_string());
+        assert_eq!(reply.status, 201, "{}", reply.body);
+    };
+    hooks("projects/gear%2Fsoft%2Frope/", &on_project);
+    hooks("groups/gear/", &on_group);
+    hooks("", &on_instance);
+    // What people entered is theirs.
+    assert_eq!(server.call("PUT", "/api/v4/projects/gear%2Fsoft%2Frope", r#"{"name":"Ours"}"#).status, 200);
+
+    let (chain, body) = ("0190a0b0-0000-4000-8000-00000000c4a1", push_of(2));
+    assert_eq!(gitlab(&server, "Push Hook", "k2", chain, body.as_bytes()).json()["status"], "accepted");
+    for sink in [&on_project, &on_group, &on_instance] {
+        eventually("it was passed on", || sink.got().len() == 1);
+        let got = &sink.got()[0];
+        assert_eq!(got.body, body.as_bytes(), "byte for byte");
+        let header = |name: &str| got.headers.get(name).map_or("", String::as_str);
+        assert_eq!(header("X-Gitlab-Event"), "Push Hook", "what GitLab said, also at a system hook");
+        assert_eq!((header("X-Gitlab-Instance"), header("X-Gitlab-Event-Uuid")), (GITLAB, chain));
+        assert_eq!(header("X-Gitlab-Token"), "ours", "and not GitLab's");
+        assert!(header("Webhook-Signature").starts_with("v1,") && header("Idempotency-Key") != "k2");
+    }
+    assert_eq!(server.get("/api/v4/projects/gear%2Fsoft%2Frope")["name"], "Ours");
+
+    // A duplicate, and a twin by way of the group's hook.
+    assert_eq!(gitlab(&server, "Push Hook", "k2", chain, body.as_bytes()).json()["status"], "duplicate");
+    let twin = gitlab(&server, "Push Hook", "k2-group", "0190a0b0-0000-4000-8000-00000000c4a2", body.as_bytes()).json();
+    assert_eq!(twin["status"], "accepted");
+    let twin = server.get(&format!("/api/v1/events/{}", twin["job_id"].as_str().expect("an id")));
+    assert_eq!(
+        (twin["deliveries"].as_array().map(Vec::len), twin["skipped"].as_array().map(Vec::len)),
+        (Some(0), Some(3))
+    );
+    assert!(twin["skipped"].as_array().expect("a list").iter().all(|skip| skip["reason"] == "twin"), "{twin}");
+    // A kind that nobody knows is kept and passed on, under the name it came with.
+    let odd = br#"{"object_kind":"moon_phase","project":{"id":77}}"#;
+    assert_eq!(gitlab(&server, "Moon Hook", "k3", "", odd).status, 200);
+    for sink in [&on_project, &on_group, &on_instance] {
+        eventually("it was passed on", || sink.got().len() == 2);
+        let got = sink.got().remove(1);
+        assert_eq!((&got.body[..], &*got.headers["X-Gitlab-Event"]), (&odd[..], "Moon Hook"));
+    }
+    // Another instance's project of the same path is another project.
+    let other = push_of(3);
+    let headers = [
+        ("X-Gitlab-Token", SECRET),
+        ("X-Gitlab-Event", "Push Hook"),
+        ("X-Gitlab-Instance", "https://git.other.example"),
+        ("Idempotency-Key", "k4"),
+    ];
+    assert_eq!(post(&server, DEFAULT, &headers, other.as_bytes()).status, 200);
+    eventually("the instance hears of it", || on_instance.got().len() == 3);
+    assert_eq!(server.get("/api/v4/projects/git.other.example%2Fgear%2Fsoft%2Frope")["name"], "Rope é");
+    assert_eq!((on_project.got().len(), on_group.got().len()), (2, 2));
+    eventually("users appear", || {
+        server.get("/api/v4/users?username=ida").as_array().is_some_and(|users| users.len() == 1)
+    });
+}
+
+/// Own samples always, and those beside the repository when they are there: file, and the header it comes with.
+fn samples() -> Vec<(Vec<u8>, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let read = |file: &Path| std::fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let own = [
+        ("push_hooks", "Push Hook"),
+        ("tag_push_hooks", "Tag Push Hook"),
+        ("issue_hooks", "Issue Hook"),
+        ("merge_request_hooks", "Merge Request Hook"),
+        ("note_hooks", "Note Hook"),
+        ("wiki_page_hooks", "Wiki Page Hook"),
+        ("release_hooks", "Release Hook"),
+    ];
+    let mut samples: Vec<(Vec<u8>, String)> = own
+        .into_iter()
+        .map(|(name, header)| (read(&root.join(format!("fixtures/gitlab/{name}/sample.json"))), header.to_owned()))
+        .collect();
+    let shared = root.join("../shared/payloads/gitlab-docs");
+    if let Ok(index) = std::fs::read(shared.join("index.json")) {
+        let index: Value = serde_json::from_slice(&index).expect("JSON");
+        let files = ["files", "samples"].into_iter().find_map(|name| index[name].as_array()).expect("a list of files");
+        for file in files {
+            let name = file["file"].as_str().expect("a name");
+            let header = file["x_gitlab_event"].as_str().unwrap_or("System Hook");
+            samples.push((read(&shared.join(name)), header.to_owned()));
+        }
+    }
+    samples
+}
+
+pub(crate) fn every_sample_is_received_twice_and_relayed_unchanged(engine: Engine) {
+    let server = Server::start(&engine, &[("QUICKDRAW__RECEIVER__TWINS", "false")]);
+    let sink = Sink::start(|_| Some(200));
+    // A hook that hears of everything, whatever it is and wherever it happened.
+    let names: Vec<String> = server.get("/api/v1/openapi.json")["components"]["schemas"]["HookTriggers"]["properties"]
+        .as_object()
+        .expect("triggers")
+        .keys()
+        .cloned()
+        .collect();
+    let mut body = json!({ "url": sink.url() });
+    for name in &names {
+        body[name] = json!(true);
+    }
+    assert_eq!(server.call("POST", "/api/v4/hooks", &body.to_string()).status, 201);
+    let samples = samples();
+    let mut expected: HashMap<Vec<u8>, usize> = HashMap::new();
+    for (number, (body, header)) in samples.iter().enumerate() {
+        for status in ["accepted", "duplicate"] {
+            let reply = gitlab(&server, header, &format!("sample-{number}"), "", body);
+            assert_eq!((reply.status, &reply.json()["status"]), (200, &json!(status)), "{header}: {}", reply.body);
+        }
+        let event = gitlab(&server, header, &format!("sample-{number}"), "", body).json()["job_id"].clone();
+        let event = server.get(&format!("/api/v1/events/{}", event.as_str().expect("an id")));
+        assert_ne!(event["trigger"], "unknown", "{header} of sample {number} is not recognised");
+        *expected.entry(body.clone()).or_default() += event["deliveries"].as_array().map_or(0, Vec::len);
+    }
+    let total: usize = expected.values().sum();
+    eventually("all were passed on", || sink.got().len() >= total);
+    let mut got: HashMap<Vec<u8>, usize> = HashMap::new();
+    for one in sink.got() {
+        *got.entry(one.body).or_default() += 1;
+    }
+    expected.retain(|_, count| *count > 0);
+    assert_eq!(got, expected, "no body was changed by a byte");
+    assert!(total * 4 >= samples.len(), "{total} of {} kinds are a system hook's", samples.len());
+}
+
+fn number(name: &str, usual: usize) -> usize {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+/// GitLab posts at 500 a second while two of five receivers are down, one hangs, one asks for patience, and the server is
+/// killed three times. `QUICKDRAW_RELAY_EVENTS=10000` for a long run.
+#[expect(clippy::print_stdout, reason = "the figures are what it is for")]
+pub(crate) fn a_relay_loses_nothing_whatever_happens_to_it(engine: Engine) {
+    let events = number("QUICKDRAW_RELAY_EVENTS", 1500);
+    let settings = [
+        ("QUICKDRAW__DELIVERY__RETRY", r#"["1s", "1s", "2s", "2s", "5s", "5s", "5s", "5s", "5s", "5s", "5s", "5s"]"#),
+        ("QUICKDRAW__DELIVERY__TIMEOUT", "2s"),
+        ("QUICKDRAW__DELIVERY__LEASE", "5s"),
+        ("QUICKDRAW__DELIVERY__AUTO_DISABLE", "off"),
+    ];
+    let mut server = Server::start(&engine, &settings);
+    assert_eq!(gitlab(&server, "Push Hook", "first", "", push_of(0).as_bytes()).status, 200);
+    let ill = Arc::new(AtomicBool::new(true));
+    let answers: [(&str, Option<u16>); 5] = [
+        ("well", Some(200)),
+        ("down", Some(503)),
+        ("down too", Some(502)),
+        ("hangs", None),
+        ("asks for patience", Some(429)),
+    ];
+    let sinks = answers.map(|(_, answer)| {
+        let ill = ill.clone();
+        Sink::start(move |_| if ill.load(Ordering::Relaxed) { answer } else { Some(200) })
+    });
+    for sink in &sinks {
+        let body = json!({ "url": sink.url(), "push_events": true }).to_string();
+        assert_eq!(server.call("POST", "/api/v4/projects/gear%2Fsoft%2Frope/hooks", &body).status, 201);
+    }
+    let (started, port, next) = (Instant::now(), server.port, AtomicUsize::new(1));
+    let (acknowledged, unanswered) = (Mutex::new(HashSet::new()), AtomicUsize::new(0));
+    let post_some = || {
+        loop {
+            let event = next.fetch_add(1, Ordering::Relaxed);
+            if event > events {
+                return;
+            }
+            // 500 a second, on average.
+            std::thread::sleep(Duration::from_millis(event as u64 * 2).saturating_sub(started.elapsed()));
+            let key = format!("event-{event}");
+            let headers = [
+                ("X-Gitlab-Token", SECRET),
+                ("X-Gitlab-Event", "Push Hook"),
+                ("X-Gitlab-Instance", GITLAB),
+                ("Idempotency-Key", key.as_str()),
+            ];
+            match send(port, "POST", DEFAULT, &headers, push_of(event as u64).as_bytes()) {
+                Ok(reply) if reply.status == 200 => drop(acknowledged.lock().expect("no panic").insert(event as u64)),
+                _ => drop(unanswered.fetch_add(1, Ordering::Relaxed)),
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(post_some);
+        }
+        for quarter in 1..=3 {
+            eventually("a quarter is sent", || next.load(Ordering::Relaxed) >= events * quarter / 4);
+            server.kill();
+            server.restart();
+        }
+    });
+    let (acknowledged, unanswered) = (acknowledged.into_inner().expect("no panic"), unanswered.load(Ordering::Relaxed));
+    let sent = started.elapsed();
+    ill.store(false, Ordering::Relaxed);
+    let has = |sink: &Sink| -> HashMap<u64, usize> {
+        let mut has = HashMap::new();
+        for got in sink.got() {
+            let body: Value = serde_json::from_slice(&got.body).expect("JSON");
+            *has.entry(body["number"].as_u64().expect("a number")).or_default() += 1;
+        }
+        has
+    };
+    for (sink, (name, _)) in sinks.iter().zip(answers) {
+        let complete = || {
+            let has = has(sink);
+            acknowledged.iter().all(|event| has.contains_key(event))
+        };
+        let deadline = Instant::now() + Duration::from_secs(300);
+        while !complete() {
+            assert!(
+                Instant::now() < deadline,
+                "the receiver that {name} has {} of {}",
+                has(sink).len(),
+                acknowledged.len()
+            );
+            std::thread::park_timeout(Duration::from_millis(200));
+        }
+    }
+    eventually("nothing is owed", || {
+        let owed = |state: &str| {
+            server.get(&format!("/api/v1/deliveries?state={state}"))["items"].as_array().map_or(1, Vec::len)
+        };
+        owed("waiting") + owed("retrying") == 0
+    });
+    let given_up = server.get("/api/v1/deliveries?state=given_up")["items"].as_array().map_or(0, Vec::len);
+    println!(
+        "relay: {} acknowledged of {events} in {sent:.1?}, {unanswered} unanswered, 3 kills, {given_up} given up; \
+         all receivers have everything after {:.1?}",
+        acknowledged.len(),
+        started.elapsed()
+    );
+    for (sink, (name, _)) in sinks.iter().zip(answers) {
+        let has = has(sink);
+        println!("  {name:<18} {:>6} events, {:>6} requests", has.len(), has.values().sum::<usize>());
+    }
+    assert_eq!(given_up, 0);
+    assert!(acknowledged.len() * 4 > events, "a server that is hardly ever there shows nothing");
+}
