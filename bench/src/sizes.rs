@@ -92,6 +92,7 @@ fn new_event() -> NewEvent {
         sent_as: None,
         instance: None,
         twin_of: None,
+        filtered: Vec::new(),
     };
     NewEvent { event, payload: Packed::pack(&push()), dedupe: None, decided: None, counts: false }
 }

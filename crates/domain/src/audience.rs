@@ -29,10 +29,12 @@ pub enum SkipReason {
     HoldBudget,
     /// The same event was received a moment before by way of another hook.
     Twin,
+    /// The hook's filter on what events say stops this one.
+    EventFilter,
 }
 
 /// All reasons: what the databases store (never change a number), and the word of the API.
-const REASONS: [(SkipReason, i16, &str); 9] = [
+const REASONS: [(SkipReason, i16, &str); 10] = [
     (SkipReason::BranchFilter, 1, "branch_filter"),
     (SkipReason::TooYoung, 2, "hook_created_later"),
     (SkipReason::BranchFilterGaveUp, 3, "branch_filter_gave_up"),
@@ -42,6 +44,7 @@ const REASONS: [(SkipReason, i16, &str); 9] = [
     (SkipReason::Disabled, 7, "hook_disabled"),
     (SkipReason::HoldBudget, 8, "hold_budget"),
     (SkipReason::Twin, 9, "twin"),
+    (SkipReason::EventFilter, 10, "event_filter"),
 ];
 
 impl SkipReason {
@@ -114,6 +117,9 @@ pub fn select(event: &Event, hook: &Hook, chain: &Chain) -> Decision {
     if hook.created_at > event.received_at {
         return Decision::Skip(SkipReason::TooYoung);
     }
+    if event.filtered.contains(&hook.id) {
+        return Decision::Skip(SkipReason::EventFilter);
+    }
     let branch = event.branch().filter(|_| event.trigger.row().branch_filter);
     match branch.map_or(Passage::Passes, |branch| hook.branch_filter.judge(branch)) {
         Passage::Passes => chain.stops(hook.id).map_or(Decision::Deliver, Decision::Skip),
@@ -150,6 +156,7 @@ pub(crate) mod tests {
             sent_as: None,
             instance: None,
             twin_of: None,
+            filtered: Vec::new(),
         }
     }
 

@@ -9,7 +9,7 @@ pub use skim::{BodyError, MAX_DEPTH, Skim};
 use uuid::Uuid;
 pub use whereabouts::{SeenProject, SeenUser, Whereabouts};
 
-use crate::ids::{EventId, ObjectKey, ReceiverId};
+use crate::ids::{EventId, HookId, ObjectKey, ReceiverId};
 use crate::scope::Place;
 use crate::{Timestamp, Trigger};
 
@@ -51,6 +51,8 @@ pub struct Event {
     pub instance: Option<String>,
     /// The event that this is a twin of: the same, received a moment before by way of another hook. It is delivered to nobody.
     pub twin_of: Option<EventId>,
+    /// Hooks whose filter stops it, as they were when it arrived.
+    pub filtered: Vec<HookId>,
 }
 
 impl Event {

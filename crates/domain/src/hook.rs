@@ -4,6 +4,7 @@ pub mod body_template;
 pub mod branch_filter;
 mod certificate;
 pub mod edit;
+pub mod filter;
 pub mod past;
 pub mod url;
 pub mod values;
@@ -13,6 +14,7 @@ use uuid::Uuid;
 pub use branch_filter::BranchFilter;
 pub use certificate::ClientCertificate;
 pub use edit::HookEdit;
+pub use filter::EventFilter;
 pub use past::PastHook;
 pub use url::HookUrl;
 pub use values::NamedValues;
@@ -54,6 +56,8 @@ pub struct Hook {
     pub body_template: Option<String>,
     /// When a delivery is tried again, if not as the settings say.
     pub retry: Option<OwnRetry>,
+    /// Which events it wants, by what they say.
+    pub event_filter: Option<EventFilter>,
     /// Whether events about one object go to it one after the other: the next when the one before is delivered or given up.
     pub ordered: bool,
     /// What it is shown when it asks for a certificate, instead of the instance's.
@@ -91,6 +95,7 @@ impl Hook {
             url_variables: NamedValues::default(),
             body_template: None,
             retry: None,
+            event_filter: None,
             ordered: false,
             client_certificate: None,
             name: None,

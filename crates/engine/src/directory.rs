@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use quickdraw_domain::audience::{Decision, SkipReason, hears, select, selects};
 use quickdraw_domain::event::Event;
-use quickdraw_domain::hook::Hook;
+use quickdraw_domain::hook::{Hook, filter};
 use quickdraw_domain::receiver::Receiver;
 use quickdraw_domain::recursion::Chain;
 use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::{GroupId, HookId, ProjectId, Timestamp, Trigger};
 use quickdraw_store::events::FannedOut;
 use quickdraw_store::hooks::Directory;
+use serde_json::Value;
 
 use crate::rates::Rates;
 
@@ -32,6 +33,7 @@ pub struct Index {
     projects: HashMap<ProjectId, GroupId>,
     parents: HashMap<GroupId, Option<GroupId>>,
     some_ordered: bool,
+    some_filter: bool,
     receivers: Vec<Arc<Receiver>>,
     known: HashMap<String, HashMap<i64, ProjectId>>,
     paths: HashMap<String, GroupId>,
@@ -56,6 +58,7 @@ impl Index {
             let hook = Arc::new(entry.hook.clone());
             index.newest_hook = index.newest_hook.max(hook.created_at);
             index.some_ordered |= hook.ordered;
+            index.some_filter |= hook.event_filter.is_some();
             index.by_scope.entry(hook.scope).or_default().push(Arc::clone(&hook));
             let host: Arc<str> = hook.url.authority().into();
             index.by_host.entry(Arc::clone(&host)).or_default().push(hook.id);
@@ -140,6 +143,22 @@ impl Index {
     #[must_use]
     pub fn is_heard_in_order(&self, place: Place, trigger: Trigger) -> bool {
         self.some_ordered && self.in_hearing(place).any(|hook| hook.ordered && selects(hook, trigger))
+    }
+
+    /// Hooks that would hear of this, and whose filter stops it. The body is only taken apart if there is a filter, and if it
+    /// is not too large for that: then it passes.
+    #[must_use]
+    pub fn filtered(&self, place: Place, trigger: Trigger, body: &[u8]) -> Vec<HookId> {
+        if !self.some_filter || body.len() > filter::LARGEST_BODY {
+            return Vec::new();
+        }
+        let mut parsed: Option<Value> = None;
+        let mut stops = |hook: &Arc<Hook>| {
+            let Some(filter) = hook.event_filter.as_ref().filter(|_| selects(hook, trigger)) else { return false };
+            let body = parsed.get_or_insert_with(|| serde_json::from_slice(body).unwrap_or_default());
+            !filter.passes(body)
+        };
+        self.in_hearing(place).filter(|hook| stops(hook)).map(|hook| hook.id).collect()
     }
 
     /// The projects of a group and of all groups below it, the newest first.

@@ -107,7 +107,9 @@ impl Belt {
 
     fn new_event(&self, arrival: Arrival<'_>) -> NewEvent {
         let now: Timestamp = self.clock.now();
-        let in_order = self.index().is_heard_in_order(arrival.place, arrival.trigger);
+        let index = self.index();
+        let in_order = index.is_heard_in_order(arrival.place, arrival.trigger);
+        let filtered = index.filtered(arrival.place, arrival.trigger, arrival.body);
         NewEvent {
             // Packing happens here, on the caller's thread: the committers only put batches together.
             payload: Packed::pack(arrival.body),
@@ -126,6 +128,7 @@ impl Belt {
                 sent_as: arrival.origin.sent_as,
                 instance: arrival.origin.instance,
                 twin_of: arrival.origin.twin_of,
+                filtered,
             },
         }
     }

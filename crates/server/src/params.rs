@@ -116,6 +116,11 @@ impl Params {
         read::one(&self.0, name)
     }
 
+    /// One of them as it came.
+    pub fn raw(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
     /// The names that were given.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)

@@ -4,7 +4,7 @@ use quickdraw_domain::delivery::{State, Tally};
 use quickdraw_domain::event::{DedupeKey, Source};
 use quickdraw_domain::health::Health;
 use quickdraw_domain::scope::{Place, Scope};
-use quickdraw_domain::{GroupId, ProjectId, ReceiverId, Timestamp};
+use quickdraw_domain::{GroupId, HookId, ProjectId, ReceiverId, Timestamp};
 use sha2::{Digest, Sha256};
 
 pub(crate) const fn place(kind: i16, id: i64) -> Place {
@@ -111,4 +111,14 @@ pub(crate) fn health(failures: i64, pauses: i64, disabled_until: Option<i64>, di
         disabled_until: disabled_until.map(Timestamp::from_micros),
         disabled,
     }
+}
+
+/// Numbers of hooks as a text; none at all is no text.
+pub(crate) fn hook_list(hooks: &[HookId]) -> Option<String> {
+    (!hooks.is_empty()).then(|| hooks.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+}
+
+/// Numbers of hooks from a text.
+pub(crate) fn hooks(text: Option<&str>) -> Vec<HookId> {
+    text.into_iter().flat_map(str::split_whitespace).filter_map(|number| number.parse().ok().map(HookId)).collect()
 }

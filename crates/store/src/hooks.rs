@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::health::Health;
-use quickdraw_domain::hook::{BranchFilter, ClientCertificate, Hook, HookUrl, NamedValues, PastHook};
+use quickdraw_domain::hook::{BranchFilter, ClientCertificate, EventFilter, Hook, HookUrl, NamedValues, PastHook};
 use quickdraw_domain::receiver::Receiver;
 use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
@@ -181,4 +181,9 @@ pub(crate) fn branch_filter(strategy: &str, filter: Option<&str>) -> Result<Bran
 pub(crate) fn own_retry(text: Option<String>) -> Result<Option<OwnRetry>> {
     let parse = |text: String| OwnRetry::parse(&text.split(',').collect::<Vec<_>>());
     text.map(parse).transpose().map_err(|_| Error::Damaged("a hook's retry policy"))
+}
+
+/// A filter as stored.
+pub(crate) fn event_filter(text: Option<String>) -> Result<Option<EventFilter>> {
+    text.map(|text| EventFilter::parse(&text)).transpose().map_err(|_| Error::Damaged("a hook's event filter"))
 }

@@ -49,6 +49,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (13, "claimed_attempts", include_str!("migrations/postgres/0013_claimed_attempts.sql")),
     (14, "lines", include_str!("migrations/postgres/0014_lines.sql")),
     (15, "receivers", include_str!("migrations/postgres/0015_receivers.sql")),
+    (16, "event_filters", include_str!("migrations/postgres/0016_event_filters.sql")),
 ];
 
 /// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.

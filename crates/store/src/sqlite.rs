@@ -61,6 +61,7 @@ const MIGRATIONS: &[Migration] = &[
     (13, "claimed_attempts", include_str!("migrations/sqlite/0013_claimed_attempts.sql")),
     (14, "lines", include_str!("migrations/sqlite/0014_lines.sql")),
     (15, "receivers", include_str!("migrations/sqlite/0015_receivers.sql")),
+    (16, "event_filters", include_str!("migrations/sqlite/0016_event_filters.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[(1, "insights", include_str!("migrations/sqlite/0001_insights.sql"))];
 

@@ -30,7 +30,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 35] = [
+    let checks: [(&str, Check); 36] = [
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
@@ -81,6 +81,10 @@ fn main() {
             relay::receivers_have_secrets_modes_and_limits_of_their_own,
         ),
         ("what_is_received_reaches_the_hooks_of_its_project", relay::what_is_received_reaches_the_hooks_of_its_project),
+        (
+            "filters_choose_by_what_events_say_and_are_tried_first",
+            relay::filters_choose_by_what_events_say_and_are_tried_first,
+        ),
         (
             "every_sample_is_received_twice_and_relayed_unchanged",
             relay::every_sample_is_received_twice_and_relayed_unchanged,

@@ -225,6 +225,53 @@ pub(crate) fn what_is_received_reaches_the_hooks_of_its_project(engine: Engine) 
     });
 }
 
+pub(crate) fn filters_choose_by_what_events_say_and_are_tried_first(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    let sink = Sink::start(|_| Some(200));
+    let issue = |iid: u64, label: &str| {
+        let project = r#"{"id":77,"name":"Rope","path_with_namespace":"gear/rope"}"#;
+        let body = format!(
+            r#"{{"object_kind":"issue","project":{project},"object_attributes":{{"iid":{iid}}},"labels":[{{"title":"{label}"}}]}}"#
+        );
+        let reply = gitlab(&server, "Issue Hook", &format!("issue-{iid}"), "", body.as_bytes());
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        reply.json()["job_id"].as_str().expect("an id").to_owned()
+    };
+    issue(1, "bug");
+    issue(2, "feature");
+    let filter = json!({ "any": [{ "label": "bug" }, { "field": "object_attributes.iid", "over": 99 }] });
+    let dry_run = |filter: &Value| {
+        let body = json!({ "event_filter": filter, "project_id": "gear/rope", "trigger": "issue_hooks" }).to_string();
+        server.call("POST", "/api/v1/event_filters/dry_run", &body)
+    };
+    let tried = dry_run(&filter).json();
+    assert_eq!((&tried["looked_at"], &tried["passing"], &tried["complete"]), (&json!(2), &json!(1), &json!(true)));
+    assert_eq!(tried["stopped"].as_array().map(Vec::len), Some(1), "{tried}");
+    let wrong = dry_run(&json!({ "lable": "bug" }));
+    assert!(wrong.status == 422 && wrong.body.contains("unknown field"), "{}", wrong.body);
+
+    let path = "/api/v4/projects/gear%2Frope/hooks";
+    let body = json!({ "url": sink.url(), "issues_events": true, "event_filter": filter }).to_string();
+    let hook = server.call("POST", path, &body);
+    assert_eq!((hook.status, &hook.json()["event_filter"]), (201, &filter), "{}", hook.body);
+    let stopped = issue(3, "feature");
+    issue(4, "bug");
+    issue(100, "feature");
+    eventually("two have passed", || sink.got().len() == 2);
+    let skipped = server.get(&format!("/api/v1/events/{stopped}"))["skipped"].clone();
+    assert_eq!(skipped[0]["reason"], "event_filter", "{skipped}");
+    let one = format!("{path}/{}", hook.json()["id"]);
+    let refused = server.call("PUT", &one, r#"{"event_filter":{"field":"a"}}"#);
+    assert!(refused.status == 422 && refused.body.contains("needs a test"), "{}", refused.body);
+    // A page sends its text; nothing takes it away.
+    let text = server.call("PUT", &one, r#"{"event_filter":"{\"actor\":\"ida\"}"}"#).json();
+    assert_eq!(text["event_filter"], json!({ "actor": "ida" }));
+    assert_eq!(server.call("PUT", &one, r#"{"name":"x"}"#).json()["event_filter"], json!({ "actor": "ida" }));
+    assert_eq!(server.call("PUT", &one, r#"{"event_filter":null}"#).json()["event_filter"], Value::Null);
+    issue(5, "feature");
+    eventually("it passes", || sink.got().len() == 3);
+}
+
 /// Own samples always, and those beside the repository when they are there: file, and the header it comes with.
 fn samples() -> Vec<(Vec<u8>, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

@@ -139,7 +139,7 @@ fn has_look_around(pattern: &str) -> bool {
 }
 
 /// Greedy matching with one point of return: linear in practice, at worst pattern times name, both short.
-fn matches_wildcard(pattern: &str, name: &str) -> bool {
+pub(super) fn matches_wildcard(pattern: &str, name: &str) -> bool {
     let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
     let (mut p, mut n) = (0, 0);
     let mut after_star = None;

@@ -6,7 +6,7 @@ use super::body_template;
 use super::branch_filter::BranchFilter;
 use super::url::{HookUrl, UrlError};
 use super::values::ValueError;
-use super::{ClientCertificate, Hook, NamedValues};
+use super::{ClientCertificate, EventFilter, Hook, NamedValues};
 use crate::retry::OwnRetry;
 use crate::signature::SigningToken;
 use crate::{Secret, Timestamp, Trigger};
@@ -43,6 +43,8 @@ pub struct HookEdit {
     pub body_template: Option<Option<String>>,
     /// When a delivery is tried again.
     pub retry: Option<Option<OwnRetry>>,
+    /// The filter on what events say.
+    pub event_filter: Option<Option<EventFilter>>,
     /// Whether events about one object go one after the other.
     pub ordered: Option<bool>,
     /// The client certificate.
@@ -153,6 +155,7 @@ impl Hook {
             return Err(EditError::BodyTemplate);
         }
         hook.retry = edit.retry.unwrap_or(hook.retry);
+        hook.event_filter = edit.event_filter.unwrap_or(hook.event_filter);
         hook.ordered = edit.ordered.unwrap_or(hook.ordered);
         hook.client_certificate = edit.client_certificate.unwrap_or(hook.client_certificate);
         hook.name = edit.name.unwrap_or(hook.name);

@@ -66,6 +66,7 @@ impl Belt {
             sent_as: None,
             instance: None,
             twin_of: None,
+            filtered: Vec::new(),
         };
         let lease_until = now.plus(self.settings.lease);
         let audience = FannedOut { deliver: vec![hook.id], ..FannedOut::default() };

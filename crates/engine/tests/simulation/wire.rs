@@ -42,6 +42,7 @@ async fn received(hook: impl FnOnce(String) -> Hook, chain: Option<Uuid>, body: 
         sent_as: None,
         instance: None,
         twin_of: None,
+        filtered: Vec::new(),
     };
     let delivery = DeliveryId(Uuid::parse_str(ID).expect("a UUID"));
     let hook = hook(format!("127.0.0.1:{port}/in"));

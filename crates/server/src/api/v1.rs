@@ -2,6 +2,7 @@
 
 mod audit;
 mod events;
+mod filters;
 mod history;
 mod insights;
 mod receivers;
@@ -21,6 +22,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .merge(audit::routes())
         .merge(events::routes())
+        .merge(filters::routes())
         .merge(history::routes())
         .merge(insights::routes())
         .merge(receivers::routes())

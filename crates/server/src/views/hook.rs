@@ -49,6 +49,9 @@ pub struct Hook {
     pub custom_webhook_template: Option<String>,
     /// When a delivery is tried again, if not as the settings say: a preset, or pauses with commas between them.
     pub retry: Option<String>,
+    /// Which events it wants, by what they say.
+    #[schema(value_type = Option<Object>)]
+    pub event_filter: Option<Value>,
     /// Whether events about one object go one after the other.
     pub ordered: bool,
     /// Whether it has a client certificate of its own.
@@ -112,6 +115,7 @@ impl Hook {
             branch_filter_strategy: hook.branch_filter.strategy(),
             retry: hook.retry.as_ref().map(|retry| retry.text().to_owned()),
             custom_webhook_template: hook.body_template.clone(),
+            event_filter: hook.event_filter.as_ref().and_then(|filter| serde_json::from_str(filter.text()).ok()),
             ordered: hook.ordered,
             tls_client_cert_present: hook.client_certificate.is_some(),
             custom_headers: keys(&hook.custom_headers),

@@ -118,7 +118,7 @@ fn claimed(row: &tokio_postgres::Row, lease_until: Timestamp) -> Claimed {
         fence: row.get(4),
         lease_until,
         event: event(row, 6),
-        payload: Packed::from_stored(row.get(19)),
+        payload: Packed::from_stored(row.get(20)),
         line: row.get::<_, Option<i64>>(5).map(|object| Line { hook, object: ObjectKey(object) }),
     }
 }

@@ -23,7 +23,8 @@ use crate::payload::Packed;
 /// The columns that [`event`] reads, in its order.
 pub(super) const EVENT_COLUMNS: &str =
     "e.id, e.place_kind, e.place_id, e.trigger_code, e.source_kind, e.source_id, e.received_at, e.chain, e.git_ref,
-    e.object, e.sent_as, e.instance, e.twin_of";
+    e.object, e.sent_as, e.instance, e.twin_of,
+    e.filtered";
 
 /// One statement appends a batch: keys first; what they let through goes into the journal and its marks; and where the
 /// decision was made with the directory of this moment (or holds always, -1), the deliveries are written too, and leased if they were taken.
@@ -31,9 +32,9 @@ const APPEND: &str = "
     WITH input AS (
         SELECT * FROM UNNEST($1::uuid[], $2::smallint[], $3::bigint[], $4::smallint[], $5::smallint[], $6::bigint[],
             $7::bigint[], $8::uuid[], $9::text[], $10::bytea[], $11::bytea[], $12::bigint[], $13::boolean[],
-            $22::bigint[], $24::text[], $25::text[], $26::uuid[])
+            $22::bigint[], $24::text[], $25::text[], $26::uuid[], $27::text[])
         AS i(id, place_kind, place_id, trigger_code, source_kind, source_id, received_at, chain, git_ref, payload,
-            key_hash, decided_at, counts, object, sent_as, instance, twin_of)),
+            key_hash, decided_at, counts, object, sent_as, instance, twin_of, filtered)),
     keyed AS (
         INSERT INTO idempotency_keys (key_hash, event_id, received_at)
         SELECT key_hash, id, received_at FROM input WHERE key_hash IS NOT NULL ORDER BY key_hash
@@ -43,7 +44,7 @@ const APPEND: &str = "
         WHERE i.key_hash IS NULL OR EXISTS (SELECT 1 FROM keyed k WHERE k.event_id = i.id)),
     appended AS (
         INSERT INTO events SELECT id, place_kind, place_id, trigger_code, source_kind, source_id, received_at, chain,
-            git_ref, payload, object, sent_as, instance, twin_of FROM fresh),
+            git_ref, payload, object, sent_as, instance, twin_of, filtered FROM fresh),
     made AS (
         INSERT INTO deliveries (id, event_id, hook_id, state, due_at, attempts, unknown, created_at, leased_until, fence,
             object)
@@ -194,7 +195,7 @@ impl Events for Postgres {
         let sql = format!("SELECT {EVENT_COLUMNS}, e.payload FROM events e WHERE e.id = $1");
         let statement = client.prepare_cached(&sql).await?;
         let row = client.query_opt(&statement, &[&id.0]).await?;
-        Ok(row.map(|row| (event(&row, 0), Packed::from_stored(row.get(13)))))
+        Ok(row.map(|row| (event(&row, 0), Packed::from_stored(row.get(14)))))
     }
 
     async fn list_events(&self, filter: EventFilter) -> Result<Scanned<Event, EventId>> {
@@ -313,6 +314,7 @@ async fn append(client: &deadpool_postgres::Object, batch: &[NewEvent]) -> Resul
     let sent_as: Vec<Option<&str>> = batch.iter().map(|new| new.event.sent_as.as_deref()).collect();
     let instances: Vec<Option<&str>> = batch.iter().map(|new| new.event.instance.as_deref()).collect();
     let twins: Vec<Option<Uuid>> = batch.iter().map(|new| new.event.twin_of.map(|event| event.0)).collect();
+    let filtered: Vec<Option<String>> = batch.iter().map(|new| columns::hook_list(&new.event.filtered)).collect();
     let payloads: Vec<&[u8]> = batch.iter().map(|new| new.payload.as_bytes()).collect();
     let keys: Vec<Option<Vec<u8>>> =
         batch.iter().map(|new| new.dedupe.as_ref().map(|key| columns::key_hash(key).to_vec())).collect();
@@ -362,6 +364,7 @@ async fn append(client: &deadpool_postgres::Object, batch: &[NewEvent]) -> Resul
                 &sent_as,
                 &instances,
                 &twins,
+                &filtered,
             ],
         )
         .await?;
@@ -398,6 +401,7 @@ pub(super) fn event(row: &Row, at: usize) -> Event {
         sent_as: row.get(at + 10),
         instance: row.get(at + 11),
         twin_of: row.get::<_, Option<Uuid>>(at + 12).map(EventId),
+        filtered: columns::hooks(row.get(at + 13)),
     }
 }
 

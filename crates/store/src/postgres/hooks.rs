@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use deadpool_postgres::Transaction;
 use quickdraw_domain::health::Health;
-use quickdraw_domain::hook::{Hook, PastHook};
+use quickdraw_domain::hook::{EventFilter, Hook, PastHook};
 use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{GroupId, HookId, ProjectId, Timestamp, Trigger};
@@ -12,7 +12,9 @@ use tokio_postgres::Row;
 use super::Postgres;
 use crate::columns;
 use crate::error::{Error, Result};
-use crate::hooks::{Directory, HookWithHealth, Hooks, StoredHook, branch_filter, open_past, own_retry, seal_past};
+use crate::hooks::{
+    Directory, HookWithHealth, Hooks, StoredHook, branch_filter, event_filter, open_past, own_retry, seal_past,
+};
 use crate::lists::{Page, Paged};
 use crate::seal::Ring;
 
@@ -21,7 +23,7 @@ const HOOK: &str = "SELECT h.id, h.uuid, h.project_id, h.group_id, h.url, h.toke
     h.updated_at, h.custom_headers, h.url_variables, h.body_template,
     ARRAY (SELECT t.trigger_name FROM hook_triggers t WHERE t.hook_id = h.id), h.url_since, h.previous_signing_token,
     h.previous_signing_until, h.retry,
-    h.confidential_notes_set, h.ordered, h.client_certificate,
+    h.confidential_notes_set, h.ordered, h.client_certificate, h.event_filter,
     coalesce(s.recent_failures, 0), coalesce(s.pauses, 0), s.disabled_until, coalesce(s.disabled, false)
     FROM hooks h LEFT JOIN hook_health s ON s.hook_id = h.id";
 
@@ -174,7 +176,7 @@ async fn write(
                 branch_filter_strategy = $9, branch_filter = $10, name = $11, description = $12, updated_at = $13,
                 custom_headers = $14, url_variables = $15, body_template = $16, url_since = $17, previous_signing_token = $18,
                 previous_signing_until = $19, retry = $20, confidential_notes_set = $21, ordered = $22,
-           client_certificate = $23
+           client_certificate = $23, event_filter = $24
              WHERE h.project_id IS NOT DISTINCT FROM $1 AND h.group_id IS NOT DISTINCT FROM $2 AND h.id = $3
                 AND h.updated_at = $4",
             &[
@@ -201,6 +203,7 @@ async fn write(
                 &hook.confidential_notes_set,
                 &hook.ordered,
                 &sealed.client_certificate,
+                &hook.event_filter.as_ref().map(EventFilter::text),
             ],
         )
         .await?;
@@ -248,6 +251,7 @@ fn read(row: &Row, ring: &Ring) -> Result<HookWithHealth> {
         body_template: row.get(16),
         retry: own_retry(row.get(21))?,
         ordered: row.get(23),
+        event_filter: event_filter(row.get(25))?,
         client_certificate: opened.client_certificate,
         name: row.get(10),
         description: row.get(11),
@@ -256,5 +260,5 @@ fn read(row: &Row, ring: &Ring) -> Result<HookWithHealth> {
         url_since: Timestamp::from_micros(row.get(18)),
         updated_at: Timestamp::from_micros(row.get(13)),
     };
-    Ok(HookWithHealth { hook, health: columns::health(row.get(25), row.get(26), row.get(27), row.get(28)) })
+    Ok(HookWithHealth { hook, health: columns::health(row.get(26), row.get(27), row.get(28), row.get(29)) })
 }

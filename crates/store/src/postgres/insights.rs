@@ -24,7 +24,7 @@ impl Insights for Postgres {
         );
         let statement = client.prepare_cached(&sql).await?;
         let rows = client.query(&statement, &[&columns::limit(limit)]).await?;
-        Ok(rows.iter().map(|row| (event(row, 0), Packed::from_stored(row.get(13)))).collect())
+        Ok(rows.iter().map(|row| (event(row, 0), Packed::from_stored(row.get(14)))).collect())
     }
 
     async fn apply_facts(&self, batch: Vec<Projected>) -> Result<()> {

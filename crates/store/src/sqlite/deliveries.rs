@@ -383,7 +383,7 @@ fn load(connection: &Connection, picked: Picked) -> Result<Claimed> {
     let sql = format!("SELECT {EVENT_COLUMNS}, e.payload FROM events e WHERE e.id = ?1");
     let mut statement = connection.prepare_cached(&sql)?;
     let found = statement
-        .query_row([picked.event.0], |row| Ok((rows::event(row, 0)?, Packed::from_stored(row.get(13)?))))
+        .query_row([picked.event.0], |row| Ok((rows::event(row, 0)?, Packed::from_stored(row.get(14)?))))
         .optional()?;
     let (event, payload) = found.ok_or(Error::Damaged("a delivery without its event"))?;
     let Lease { claim, hook, until, tally } = picked.lease;

@@ -62,7 +62,7 @@ impl Events for Sqlite {
             let sql = format!("SELECT {EVENT_COLUMNS}, e.payload FROM events e WHERE e.id = ?1");
             let mut statement = connection.prepare_cached(&sql)?;
             let found =
-                statement.query_row([id.0], |row| Ok((rows::event(row, 0)?, Packed::from_stored(row.get(13)?))));
+                statement.query_row([id.0], |row| Ok((rows::event(row, 0)?, Packed::from_stored(row.get(14)?))));
             Ok(found.optional()?)
         })
         .await
@@ -157,7 +157,7 @@ fn append(tx: &mut Tx<'_>, new: &NewEvent, directory_version: i64, born: &mut Bo
     let (place_kind, place_id) = columns::place_columns(event.place);
     let (source_kind, source_id) = columns::source_columns(event.source);
     tx.connection
-        .prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)")?
+        .prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)")?
         .execute((
             event.id.0,
             place_kind,
@@ -173,6 +173,7 @@ fn append(tx: &mut Tx<'_>, new: &NewEvent, directory_version: i64, born: &mut Bo
             event.sent_as.as_deref(),
             event.instance.as_deref(),
             event.twin_of.map(|event| event.0),
+            columns::hook_list(&event.filtered),
         ))?;
     let decided = new.decided.as_ref().filter(|one| one.version == directory_version || one.version == Decided::ALWAYS);
     if let Some(decided) = decided {

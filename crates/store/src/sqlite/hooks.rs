@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::health::Health;
-use quickdraw_domain::hook::{Hook, PastHook};
+use quickdraw_domain::hook::{EventFilter, Hook, PastHook};
 use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{GroupId, HookId, ProjectId, Timestamp, TriggerSet};
@@ -11,7 +11,9 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::{Sqlite, settle};
 use crate::columns;
 use crate::error::{Error, Result};
-use crate::hooks::{Directory, HookWithHealth, Hooks, StoredHook, branch_filter, open_past, own_retry, seal_past};
+use crate::hooks::{
+    Directory, HookWithHealth, Hooks, StoredHook, branch_filter, event_filter, open_past, own_retry, seal_past,
+};
 use crate::lists::{Page, Paged};
 use crate::seal::Ring;
 
@@ -20,7 +22,7 @@ const HOOK: &str = "SELECT h.id, h.uuid, h.project_id, h.group_id, h.url, h.toke
     h.updated_at, h.custom_headers, h.url_variables, h.body_template,
     (SELECT group_concat(t.trigger_name) FROM hook_triggers t WHERE t.hook_id = h.id), h.url_since, h.previous_signing_token,
     h.previous_signing_until, h.retry,
-    h.confidential_notes_set, h.ordered, h.client_certificate,
+    h.confidential_notes_set, h.ordered, h.client_certificate, h.event_filter,
     coalesce(s.recent_failures, 0), coalesce(s.pauses, 0), s.disabled_until, coalesce(s.disabled, 0)
     FROM hooks h LEFT JOIN hook_health s ON s.hook_id = h.id";
 
@@ -153,7 +155,7 @@ fn write(
            branch_filter_strategy = ?9, branch_filter = ?10, name = ?11, description = ?12, updated_at = ?13,
            custom_headers = ?14, url_variables = ?15, body_template = ?16, url_since = ?17, previous_signing_token = ?18,
            previous_signing_until = ?19, retry = ?20, confidential_notes_set = ?21, ordered = ?22,
-           client_certificate = ?23
+           client_certificate = ?23, event_filter = ?24
          WHERE id = ?1 AND project_id IS ?2 AND group_id IS ?3 AND updated_at = ?4",
     )?;
     let written = update.execute(rusqlite::params![
@@ -180,6 +182,7 @@ fn write(
         hook.confidential_notes_set,
         hook.ordered,
         sealed.client_certificate,
+        hook.event_filter.as_ref().map(EventFilter::text),
     ])?;
     if written == 0 {
         return Ok(false);
@@ -259,6 +262,7 @@ fn read(row: &Row<'_>, ring: &Ring) -> Result<HookWithHealth> {
         body_template: row.get(16)?,
         retry: own_retry(row.get(21)?)?,
         ordered: row.get(23)?,
+        event_filter: event_filter(row.get(25)?)?,
         client_certificate: opened.client_certificate,
         name: row.get(10)?,
         description: row.get(11)?,
@@ -267,5 +271,5 @@ fn read(row: &Row<'_>, ring: &Ring) -> Result<HookWithHealth> {
         url_since: Timestamp::from_micros(row.get(18)?),
         updated_at: Timestamp::from_micros(row.get(13)?),
     };
-    Ok(HookWithHealth { hook, health: settle::read_health(row, 25)? })
+    Ok(HookWithHealth { hook, health: settle::read_health(row, 26)? })
 }

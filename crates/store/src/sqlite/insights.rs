@@ -25,7 +25,7 @@ impl Insights for Sqlite {
             );
             let mut statement = connection.prepare_cached(&sql)?;
             let found = statement.query_map([columns::limit(limit)], |row| {
-                Ok((rows::event(row, 0)?, Packed::from_stored(row.get(13)?)))
+                Ok((rows::event(row, 0)?, Packed::from_stored(row.get(14)?)))
             })?;
             Ok(found.collect::<rusqlite::Result<_>>()?)
         })

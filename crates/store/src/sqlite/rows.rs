@@ -9,7 +9,8 @@ use crate::columns;
 /// The columns that [`event`] reads, in its order.
 pub(super) const EVENT_COLUMNS: &str =
     "e.id, e.place_kind, e.place_id, e.trigger_code, e.source_kind, e.source_id, e.received_at, e.chain, e.git_ref,
-    e.object, e.sent_as, e.instance, e.twin_of";
+    e.object, e.sent_as, e.instance, e.twin_of,
+    e.filtered";
 
 /// Reads [`EVENT_COLUMNS`] from the row's column `at` on.
 pub(super) fn event(row: &Row<'_>, at: usize) -> rusqlite::Result<Event> {
@@ -25,5 +26,6 @@ pub(super) fn event(row: &Row<'_>, at: usize) -> rusqlite::Result<Event> {
         sent_as: row.get(at + 10)?,
         instance: row.get(at + 11)?,
         twin_of: row.get::<_, Option<uuid::Uuid>>(at + 12)?.map(EventId),
+        filtered: columns::hooks(row.get::<_, Option<String>>(at + 13)?.as_deref()),
     })
 }

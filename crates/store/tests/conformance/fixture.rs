@@ -165,6 +165,7 @@ pub(crate) fn event_at(place: Place, body: &[u8], now: Timestamp) -> NewEvent {
         sent_as: None,
         instance: None,
         twin_of: None,
+        filtered: Vec::new(),
     };
     NewEvent { event, payload: Packed::pack(body), dedupe: None, decided: None, counts: false }
 }

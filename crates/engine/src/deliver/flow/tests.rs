@@ -46,6 +46,7 @@ fn claimed(hook: i64) -> Claimed {
         sent_as: None,
         instance: None,
         twin_of: None,
+        filtered: Vec::new(),
     };
     Claimed {
         delivery: DeliveryId::of(event.id, HookId(hook)),

@@ -4,12 +4,14 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use quickdraw_domain::hook::edit::LONGEST_OVERLAP;
-use quickdraw_domain::hook::{ClientCertificate, HookEdit, body_template, values};
+use quickdraw_domain::hook::{ClientCertificate, EventFilter, HookEdit, body_template, values};
 use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
 use quickdraw_domain::{Secret, Trigger};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use utoipa::openapi::schema::{AllOfBuilder, Schema};
 use utoipa::openapi::{ObjectBuilder, Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
@@ -60,6 +62,12 @@ struct HookSettings {
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     retry: Clearable<Vec<String>>,
+    /// Which events it wants, by what they say: conditions such as `{"field": "object_attributes.action", "is": "open"}`,
+    /// `{"label": "bug"}`, `{"path": "docs/*"}`, `{"branch": "main"}` and `{"actor": "ida"}`, joined with `all`, `any` and
+    /// `not`. As an object, or as its text.
+    #[serde(default, rename = "event_filter")]
+    #[schema(value_type = Option<Object>)]
+    _event_filter: IgnoredAny,
     /// Whether events about one object (an issue, a merge request, a branch) go one after the other: the next when the one
     /// before is delivered or given up. Other objects do not wait.
     ordered: Option<bool>,
@@ -208,12 +216,26 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<(HookEd
         url_variables: pairs(input.url_variables, "url_variables: there are more than 20")?,
         body_template: template,
         retry,
+        event_filter: event_filter(params)?,
         ordered: input.ordered,
         client_certificate,
         name: input.name.0.map(|text| text.map(|text| text.0)),
         description: input.description.0.map(|text| text.map(|text| text.0)),
     };
     Ok((edit, typed))
+}
+
+/// The filter, as an object or as the text of one.
+fn event_filter(params: &Params) -> Result<Option<Option<EventFilter>>, ApiError> {
+    let text = match params.raw("event_filter") {
+        None => return Ok(None),
+        Some(Value::Null) => return Ok(Some(None)),
+        Some(Value::String(text)) if text.trim().is_empty() => return Ok(Some(None)),
+        Some(Value::String(text)) => text.clone(),
+        Some(value) => value.to_string(),
+    };
+    let filter = EventFilter::parse(&text);
+    filter.map(|filter| Some(Some(filter))).map_err(|error| ApiError::unprocessable(format!("event_filter {error}")))
 }
 
 /// A client certificate as it was typed in: PEM, and what opens its key.
