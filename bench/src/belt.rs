@@ -1,5 +1,7 @@
 //! Throughput and latency of the receiver, of deliveries, and of the whole belt.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::Scale;
@@ -104,6 +106,33 @@ pub(crate) async fn receiver_latency(engine: &Engine, scale: Scale) -> anyhow::R
     let mut times = load::open(&bare(peer.port, "/"), 2000, scale.seconds * 2).await?;
     let value = format!("{} / {}", milliseconds(quantile(&mut times, 0.5)), milliseconds(quantile(&mut times, 0.99)));
     row("  the same of bare axum, which appends to a file and flushes", &value, "");
+    Ok(())
+}
+
+/// A sender that is well, alone and beside another address that floods the same receiver.
+pub(crate) async fn flooded(engine: &Engine, scale: Scale) -> anyhow::Result<()> {
+    let place = Place::new(engine).await?;
+    let ours = place.serve(&[("QUICKDRAW__RECEIVER__RATE_LIMIT", "6000/min")]).await?;
+    let shot = to_receiver(ours.port);
+    load::open(&shot, 50, Duration::from_secs(1)).await?;
+    let (mut quiet, mut beside, mut answered) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..scale.rounds {
+        quiet.extend(load::open(&shot, 50, scale.seconds).await?);
+        let stop = Arc::new(AtomicBool::new(false));
+        let flood = tokio::spawn(load::flood(ours.port, stop.clone()));
+        beside.extend(load::open(&shot, 50, scale.seconds).await?);
+        stop.store(true, Ordering::Relaxed);
+        answered += flood.await??;
+    }
+    let (quiet, beside) = (quantile(&mut quiet, 0.99), quantile(&mut beside, 0.99));
+    let value = format!(
+        "{:.1}  ({} to {}, {:.0} floods/s)",
+        beside.as_secs_f64() / quiet.as_secs_f64(),
+        milliseconds(quiet),
+        milliseconds(beside),
+        rate(answered, scale.seconds * u32::try_from(scale.rounds)?)
+    );
+    row("12 p99 of a sender beside a flood / without it", &value, "must stay under 100 ms");
     Ok(())
 }
 

@@ -1,7 +1,8 @@
 //! The load: bare hyper connections, as many as are asked for, either as fast as they can or at a rate.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -10,7 +11,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 /// What each request is.
@@ -139,4 +141,32 @@ pub(crate) async fn get(port: u16, path: &str, token: Option<&str>) -> anyhow::R
     let response = sender.send_request(request.body(Full::default())?).await?;
     let body = response.into_body().collect().await?.to_bytes();
     String::from_utf8(body.to_vec()).context("the answer is not text")
+}
+
+/// Somebody at another address who posts with a wrong token, on new connections, as fast as sixteen can, until told to stop.
+/// Gives how many requests were answered.
+pub(crate) async fn flood(port: u16, stop: Arc<AtomicBool>) -> anyhow::Result<usize> {
+    const REQUEST: &[u8] = b"POST /api/v1/webhooks/gitlab HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Gitlab-Token: wrong\r\n\
+        Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+    let (mut workers, answered) = (JoinSet::new(), Arc::new(AtomicUsize::new(0)));
+    for _ in 0..16 {
+        let (stop, answered) = (stop.clone(), answered.clone());
+        workers.spawn(async move {
+            let mut chunk = [0; 1024];
+            while !stop.load(Ordering::Relaxed) {
+                let socket = TcpSocket::new_v4()?;
+                socket.bind(SocketAddr::from(([127, 0, 0, 2], 0)))?;
+                let mut stream = socket.connect(SocketAddr::from(([127, 0, 0, 1], port))).await?;
+                // A connection that is closed in the middle is what a flood is for.
+                if stream.write_all(REQUEST).await.is_ok() && stream.read(&mut chunk).await.is_ok_and(|read| read > 0) {
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(worker) = workers.join_next().await {
+        worker??;
+    }
+    Ok(answered.load(Ordering::Relaxed))
 }

@@ -64,6 +64,9 @@ async fn run(scale: Scale, only: &[&str]) -> anyhow::Result<()> {
             belt::receiver_latency(&engine, scale).await?;
             belt::latency(&engine, scale).await?;
         }
+        if wanted("flood") {
+            belt::flooded(&engine, scale).await?;
+        }
         if wanted("deliveries") {
             belt::deliveries(&engine, scale).await?;
         }

@@ -10,6 +10,9 @@ use clap::Args;
 use quickdraw_domain::hook::HookUrl;
 use quickdraw_egress::{Answer, Call, Client, Hickory, Limits, Method, Trust};
 
+/// Bytes of an answer that are read.
+const LARGEST_ANSWER: usize = 64 << 20;
+
 /// Posts to a URL that the user typed.
 pub(crate) async fn post(
     url: &str,
@@ -30,7 +33,9 @@ async fn call(
 ) -> anyhow::Result<Answer> {
     let url = HookUrl::parse(url).map_err(|error| anyhow::anyhow!("the URL {error}"))?;
     let resolver = Hickory::from_system().context("failed to read the system's resolver settings")?;
-    let client = Client::new(Limits { deadline, ..Limits::default() }, Arc::new(resolver), Trust::default())?;
+    // A list of a hundred rows is larger than what a webhook's answer may be.
+    let limits = Limits { deadline, body_read: LARGEST_ANSWER, body_kept: LARGEST_ANSWER, ..Limits::default() };
+    let client = Client::new(limits, Arc::new(resolver), Trust::default())?;
     let (host, authority, path) = (url.host().to_string(), url.authority(), url.path_and_query());
     let call = Call {
         method,

@@ -15,6 +15,7 @@ mod http;
 mod journey;
 mod kill;
 mod matrix;
+mod monitoring;
 mod order;
 mod receivers;
 mod relay;
@@ -96,6 +97,10 @@ fn main() {
         guard::guard_check_answers_every_case();
         Ok(())
     })];
+    trials.push(Trial::test("alerts_and_dashboard_ask_for_metrics_that_there_are", || {
+        monitoring::alerts_and_dashboard_ask_for_metrics_that_there_are();
+        Ok(())
+    }));
     for (name, check) in checks {
         trials.push(Trial::test(format!("sqlite::{name}"), move || {
             check(Engine::Sqlite);

@@ -140,6 +140,27 @@ pub(crate) fn receivers_have_secrets_modes_and_limits_of_their_own(engine: Engin
     assert_eq!(requests(&server, &seldom_id), all, "written down");
     assert_eq!(with(&server, &at, "third-secret"), 200, "sealed, and opened again");
 
+    // The same from the shell.
+    let run = |arguments: &[&str]| {
+        let (url, words) = (format!("http://127.0.0.1:{}", server.port), [&["receiver"], arguments].concat());
+        let done = server.command(&[&words[..], &["--url", &url, "--token", crate::server::TOKEN]].concat()).output();
+        let done = done.expect("it runs");
+        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).expect("UTF-8")
+    };
+    let added = run(&["add", "--name", "shell", "--mode", "token", "--rate-limit", "off", "--address", "127.0.0.0/8"]);
+    let secret = added.rsplit("secret, shown this once: ").next().expect("a secret").trim().to_owned();
+    let shell = added.split(' ').next().expect("an id").to_owned();
+    for _ in 0..120 {
+        assert_eq!(with(&server, &format!("{DEFAULT}/{shell}"), &secret), 200);
+    }
+    assert_eq!(run(&["requests", &shell]).lines().count(), 100, "a long list is read to its end");
+    assert!(run(&["list"]).contains("shell"));
+    run(&["change", &shell, "--mode", "both"]);
+    assert_eq!(with(&server, &format!("{DEFAULT}/{shell}"), &secret), 401);
+    assert!(run(&["secret", &shell, "--overlap", "0"]).contains("shown this once"));
+    run(&["remove", &shell]);
+
     assert_eq!(server.call("DELETE", &format!("/api/v1/receivers/{id}"), "").status, 204);
     assert_eq!((with(&server, &at, "third-secret"), with(&server, DEFAULT, SECRET)), (401, 200));
     let names: Vec<Value> = server.get("/api/v1/receivers")["items"].as_array().expect("a list").clone();
