@@ -59,6 +59,14 @@ uuid_id! {
     NodeId,
 }
 
+impl EventId {
+    /// When it was made, in whole milliseconds: its first 48 bits.
+    #[must_use]
+    pub fn at(self) -> crate::Timestamp {
+        crate::Timestamp::from_micros(i64::try_from(self.0.as_u64_pair().0 >> 16).unwrap_or(i64::MAX / 1000) * 1000)
+    }
+}
+
 impl DeliveryId {
     /// The id of the delivery that fan-out owes to `hook` for `event`.
     ///

@@ -37,6 +37,8 @@ pub struct Index {
     receivers: Vec<Arc<Receiver>>,
     known: HashMap<String, HashMap<i64, ProjectId>>,
     paths: HashMap<String, GroupId>,
+    /// `None` where several groups are called so.
+    last_segments: HashMap<String, Option<GroupId>>,
 }
 
 impl Index {
@@ -51,6 +53,10 @@ impl Index {
             receivers: directory.receivers.iter().cloned().map(Arc::new).collect(),
             ..Self::default()
         };
+        for (id, _, path) in &directory.groups {
+            let last = path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+            index.last_segments.entry(last).and_modify(|known| *known = None).or_insert(Some(*id));
+        }
         for (instance, number, project) in &directory.known {
             index.known.entry(instance.clone()).or_default().insert(*number, *project);
         }
@@ -127,6 +133,12 @@ impl Index {
         self.known.values().flat_map(HashMap::values).copied()
     }
 
+    /// The one group whose path ends with this segment.
+    #[must_use]
+    pub fn group_named(&self, last: &str) -> Option<GroupId> {
+        self.last_segments.get(&last.to_ascii_lowercase()).copied().flatten()
+    }
+
     /// The group with this full path.
     #[must_use]
     pub fn group_at(&self, path: &str) -> Option<GroupId> {
@@ -152,11 +164,12 @@ impl Index {
         if !self.some_filter || body.len() > filter::LARGEST_BODY {
             return Vec::new();
         }
-        let mut parsed: Option<Value> = None;
+        let mut parsed: Option<Option<Value>> = None;
         let mut stops = |hook: &Arc<Hook>| {
             let Some(filter) = hook.event_filter.as_ref().filter(|_| selects(hook, trigger)) else { return false };
-            let body = parsed.get_or_insert_with(|| serde_json::from_slice(body).unwrap_or_default());
-            !filter.passes(body)
+            let body = parsed.get_or_insert_with(|| serde_json::from_slice(body).ok());
+            // What cannot be read passes, like what is too large.
+            body.as_ref().is_some_and(|body| !filter.passes(body))
         };
         self.in_hearing(place).filter(|hook| stops(hook)).map(|hook| hook.id).collect()
     }
@@ -175,6 +188,7 @@ impl Index {
     #[must_use]
     pub fn audience(&self, event: &Event, chain: &mut Chain, rates: &Rates, off: &HashSet<HookId>) -> FannedOut {
         let mut audience = FannedOut::default();
+        // All of this event's hooks are asked about the chain as it was before it.
         for hook in self.in_hearing(event.place) {
             match select(event, hook, chain) {
                 Decision::Deliver if off.contains(&hook.id) => audience.skip.push((hook.id, SkipReason::Disabled)),
@@ -182,9 +196,6 @@ impl Index {
                     audience.skip.push((hook.id, SkipReason::RateLimit));
                 }
                 Decision::Deliver => {
-                    if event.chain.is_some() {
-                        chain.add(hook.id);
-                    }
                     audience.deliver.push(hook.id);
                     if hook.ordered && event.object.is_some() {
                         audience.in_order.push(hook.id);
@@ -193,6 +204,9 @@ impl Index {
                 Decision::Skip(reason) => audience.skip.push((hook.id, reason)),
                 Decision::NotSelected => {}
             }
+        }
+        if event.chain.is_some() {
+            audience.deliver.iter().for_each(|hook| chain.add(*hook));
         }
         audience
     }

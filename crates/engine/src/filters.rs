@@ -4,6 +4,7 @@ use quickdraw_domain::hook::{EventFilter, filter};
 use quickdraw_domain::{EventId, ProjectId, Timestamp, Trigger};
 use quickdraw_store::events;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 
 use crate::belt::Belt;
 
@@ -12,6 +13,8 @@ const MOST: usize = 5_000;
 const PAGE: usize = 100;
 /// Examples of each kind.
 const EXAMPLES: usize = 10;
+
+static TRYING: Semaphore = Semaphore::const_new(1);
 
 /// What a filter would have done.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -40,6 +43,8 @@ impl Belt {
         trigger: Option<Trigger>,
         since: Timestamp,
     ) -> anyhow::Result<Trial> {
+        // One at a time: it reads many bodies. Never closed.
+        let _one = TRYING.acquire().await?;
         let mut trial = Trial::default();
         let mut before = None;
         loop {
@@ -64,7 +69,8 @@ impl Belt {
                 }
             }
             before = page.next;
-            if before.is_none() {
+            // A page can be short because few are of the kind: its end tells how far it looked.
+            if before.is_none_or(|end| end.at() < since) {
                 return Ok(Trial { complete: true, ..trial });
             }
             // Others that share this thread get their turn.

@@ -2,15 +2,18 @@
 //! other, so a receiver and hooks make a relay.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use quickdraw_domain::event::{SeenProject, SeenUser, Source, Whereabouts};
 use quickdraw_domain::receiver::Receiver;
+use quickdraw_domain::recursion;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{EventId, GroupId, NodeId, ProjectId, ReceiverId, Timestamp, Trigger};
 use quickdraw_store::Error;
 use quickdraw_store::events::{Appended, EventFilter};
+use quickdraw_store::known::apart;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -80,6 +83,8 @@ pub(crate) struct Relay {
     users: Mutex<Users>,
     requests: Mutex<HashMap<ReceiverId, Requests>>,
     last_events: Mutex<HashMap<ProjectId, Timestamp>>,
+    /// Whether what the journal knows of them has been looked up.
+    loaded: AtomicBool,
 }
 
 #[derive(Default)]
@@ -94,15 +99,27 @@ struct Users {
     fresh: Vec<SeenUser>,
 }
 
+type Hash = [u8; 16];
+
+/// Where it is told what became of the first of several: under which number it was committed, or not at all.
+type Outcome = watch::Sender<Option<Option<EventId>>>;
+
+fn hash_of(before: &[u8], text: &[u8]) -> Hash {
+    let digest = Sha256::new().chain_update(before).chain_update([0]).chain_update(text).finalize();
+    let mut hash = [0; 16];
+    hash.copy_from_slice(&digest[..16]);
+    hash
+}
+
 #[derive(Default)]
 struct Twins {
-    bodies: HashMap<[u8; 16], First>,
-    order: VecDeque<(Timestamp, [u8; 16])>,
+    bodies: HashMap<Hash, First>,
+    order: VecDeque<(Timestamp, Hash)>,
 }
 
 /// The first of what may be several events with one body.
 struct First {
-    key: String,
+    key: Hash,
     at: Timestamp,
     /// Once it is committed: under which number, or not at all.
     outcome: watch::Receiver<Option<Option<EventId>>>,
@@ -120,12 +137,14 @@ impl Belt {
     /// When the store could not commit it, or too many wait already. Nothing is kept of it then.
     pub async fn receive(&self, received: Received<'_>) -> Result<(Appended, bool), Error> {
         let instance = received.instance.map(|text| text.trim_end_matches('/').chars().take(255).collect::<String>());
-        let place = self.place_of(&received, instance.as_deref()).await;
+        let place = self.place_of(&received, instance.as_deref()).await?;
         if let Place::Project(project) = place {
             self.relay.heard_of(project, self.clock.now());
         }
         let (twin_of, first) = match &received.key {
-            Some(key) if received.receiver.twins => self.twin(key, instance.as_deref(), received.body).await,
+            Some(key) if received.receiver.twins && place != Place::Elsewhere => {
+                self.twin(key, place, received.body).await
+            }
             _ => (None, None),
         };
         let usual = received.trigger.row().header;
@@ -144,8 +163,11 @@ impl Belt {
             },
         };
         let appended = self.ingest(arrival).await;
-        if let Some(first) = first {
-            let _ = first.send(Some(appended.as_ref().ok().map(|appended| appended.id())));
+        if let Some((hash, outcome)) = first {
+            if appended.is_err() {
+                lock(&self.relay.twins).bodies.remove(&hash);
+            }
+            let _ = outcome.send(Some(appended.as_ref().ok().map(|appended| appended.id())));
         }
         let appended = appended?;
         let is_twin = twin_of.is_some() && matches!(appended, Appended::New { .. });
@@ -156,55 +178,56 @@ impl Belt {
     }
 
     /// Where a received event belongs here. The first event of a project makes it.
-    async fn place_of(&self, received: &Received<'_>, instance: Option<&str>) -> Place {
+    async fn place_of(&self, received: &Received<'_>, instance: Option<&str>) -> Result<Place, Error> {
         let found = Whereabouts::read(received.body);
         if let Some(user) = found.user {
             self.relay.see(user);
         }
-        if instance.is_some_and(|instance| instance == self.settings.instance.trim_end_matches('/')) {
-            // Our own, come back to us: whoever hears of it here has heard of it.
-            return Place::Elsewhere;
+        if self.is_our_own(received.chain, instance).await? {
+            // Whoever hears of it here has heard of it.
+            return Ok(Place::Elsewhere);
         }
         let unnamed = || format!("receiver:{}", received.receiver.id);
         let instance = instance.map_or_else(unnamed, str::to_owned);
         if let Some(number) = found.project {
             if let Some(project) = self.index().known_project(&instance, number) {
-                return Place::Project(project);
+                return Ok(Place::Project(project));
             }
+            // What has no path, or none that can be had here, is heard on the instance.
             let Some(seen) = SeenProject::read(received.body).filter(|seen| seen.id == number) else {
-                return Place::Elsewhere;
+                return Ok(Place::Instance);
             };
-            return match self.store.know_project(instance, seen, self.clock.now()).await {
-                Ok(Some(project)) => {
-                    if let Err(error) = self.refresh_directory().await {
-                        tracing::warn!(%error, "failed to read the directory after a new project");
-                    }
-                    Place::Project(project)
-                }
-                Ok(None) => Place::Elsewhere,
-                // It is stored all the same, and hooks of the instance hear of it.
-                Err(error) => {
-                    tracing::warn!(%error, "failed to take up the project of a received event");
-                    Place::Elsewhere
-                }
-            };
+            let known = self.store.know_project(instance, seen, self.clock.now()).await?;
+            let Some(project) = known else { return Ok(Place::Instance) };
+            if let Err(error) = self.refresh_directory().await {
+                tracing::warn!(%error, "failed to read the directory after a new project");
+            }
+            return Ok(Place::Project(project));
         }
-        match found.group.and_then(|path| self.index().group_at(&path)) {
-            Some(group) => Place::Group(group),
-            None => Place::Instance,
+        let group = found.group.filter(|_| !received.trigger.row().is_system_only());
+        let group = group.and_then(|path| {
+            let index = self.index();
+            index
+                .group_at(&apart(&instance, &path))
+                .or_else(|| index.group_at(&path))
+                .or_else(|| index.group_named(&path))
+        });
+        Ok(group.map_or(Place::Instance, Place::Group))
+    }
+
+    /// Whether an event says that it comes from here, and its chain began here.
+    async fn is_our_own(&self, chain: Option<Uuid>, instance: Option<&str>) -> Result<bool, Error> {
+        let says_so = instance.is_some_and(|instance| instance == self.settings.instance.trim_end_matches('/'));
+        match chain.filter(|_| says_so) {
+            Some(chain) => Ok(self.store.find_delivery(recursion::origin(chain)).await?.is_some()),
+            None => Ok(false),
         }
     }
 
     /// Whose twin an event is; and if it is nobody's, where to tell what became of it.
-    async fn twin(
-        &self,
-        key: &str,
-        instance: Option<&str>,
-        body: &[u8],
-    ) -> (Option<EventId>, Option<watch::Sender<Option<Option<EventId>>>>) {
-        let digest = Sha256::new().chain_update(instance.unwrap_or_default()).chain_update([0]).chain_update(body);
-        let mut hash = [0; 16];
-        hash.copy_from_slice(&digest.finalize()[..16]);
+    async fn twin(&self, key: &str, place: Place, body: &[u8]) -> (Option<EventId>, Option<(Hash, Outcome)>) {
+        let hash = hash_of(format!("{place:?}").as_bytes(), body);
+        let key = hash_of(b"", key.as_bytes());
         let now = self.clock.now();
         let (sender, outcome) = watch::channel(None);
         let known = {
@@ -216,12 +239,12 @@ impl Belt {
                 Some(first) => Some(first.outcome.clone()),
                 None => {
                     twins.order.push_back((now, hash));
-                    twins.bodies.insert(hash, First { key: key.to_owned(), at: now, outcome });
+                    twins.bodies.insert(hash, First { key, at: now, outcome });
                     None
                 }
             }
         };
-        let Some(mut outcome) = known else { return (None, Some(sender)) };
+        let Some(mut outcome) = known else { return (None, Some((hash, sender))) };
         // It may be on its way to the disk. If it does not get there, this one takes its place.
         let first = outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.flatten());
         (first, None)
@@ -254,14 +277,16 @@ impl Belt {
 
     /// Shows when projects were last heard of. After a start, from the journal.
     pub(crate) async fn show_last_events(&self) -> anyhow::Result<()> {
-        if lock(&self.relay.last_events).is_empty() {
+        if !self.relay.loaded.load(Ordering::Relaxed) {
             let known: Vec<ProjectId> = self.index().known_projects().take(MOST_SHOWN).collect();
             for project in known {
                 let filter = EventFilter { project: Some(project), limit: 1, ..EventFilter::default() };
                 if let Some(event) = self.store.list_events(filter).await?.rows.first() {
-                    self.relay.heard_of(project, event.received_at);
+                    let before = lock(&self.relay.last_events).get(&project).copied();
+                    self.relay.heard_of(project, before.map_or(event.received_at, |at| at.max(event.received_at)));
                 }
             }
+            self.relay.loaded.store(true, Ordering::Relaxed);
         }
         for (project, at) in lock(&self.relay.last_events).iter() {
             #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
@@ -274,8 +299,11 @@ impl Belt {
     /// Writes down what was seen since the last time.
     pub(crate) async fn save_seen(&self) -> anyhow::Result<()> {
         let users = std::mem::take(&mut lock(&self.relay.users).fresh);
-        if !users.is_empty() {
-            self.store.know_users(users, self.clock.now()).await?;
+        if !users.is_empty()
+            && let Err(error) = self.store.know_users(users.clone(), self.clock.now()).await
+        {
+            tracing::warn!(%error, "failed to take up users; they are tried again");
+            lock(&self.relay.users).fresh.extend(users);
         }
         let lists: Vec<(ReceiverId, String)> = {
             let mut requests = lock(&self.relay.requests);

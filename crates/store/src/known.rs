@@ -23,7 +23,8 @@ pub trait Known {
 }
 
 /// The path with the instance's host in front.
-pub(crate) fn apart(instance: &str, path: &str) -> String {
+#[must_use]
+pub fn apart(instance: &str, path: &str) -> String {
     let host = instance.split("://").nth(1).unwrap_or(instance);
     let host: String = host
         .split('/')

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use quickdraw_domain::Timestamp;
+use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
+use quickdraw_domain::{Timestamp, Trigger};
 use serde_json::{Value, json};
 
 use crate::http::{Reply, Sink, eventually, send};
@@ -348,7 +349,11 @@ pub(crate) fn every_sample_is_received_twice_and_relayed_unchanged(engine: Engin
         let event = gitlab(&server, header, &format!("sample-{number}"), "", body).json()["job_id"].clone();
         let event = server.get(&format!("/api/v1/events/{}", event.as_str().expect("an id")));
         assert_ne!(event["trigger"], "unknown", "{header} of sample {number} is not recognised");
-        *expected.entry(body.clone()).or_default() += event["deliveries"].as_array().map_or(0, Vec::len);
+        let deliveries = event["deliveries"].as_array().map_or(0, Vec::len);
+        let trigger = Trigger::by_name(event["trigger"].as_str().unwrap_or_default()).expect("a trigger");
+        let heard = usize::from(trigger.row().levels.contain(Scope::Instance));
+        assert_eq!(deliveries, heard, "whatever it says of its place, a system hook hears its kinds: {event}");
+        *expected.entry(body.clone()).or_default() += deliveries;
     }
     let total: usize = expected.values().sum();
     eventually("all were passed on", || sink.got().len() >= total);

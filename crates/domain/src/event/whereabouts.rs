@@ -2,9 +2,12 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 /// Longest path that is taken, in bytes.
 const LONGEST_PATH: usize = 1000;
+/// Largest body that is taken apart as a tree because it cannot be read otherwise.
+const LARGEST_ODD: usize = 1 << 20;
 /// Deepest path, its last segment included.
 const DEEPEST: usize = 20;
 
@@ -69,11 +72,30 @@ struct Body<'a> {
     user_name: Option<&'a RawValue>,
     #[serde(borrow)]
     user_email: Option<&'a RawValue>,
-    // Of events that make, rename and move projects, flat.
+    #[serde(borrow)]
+    parent_full_path: Option<&'a RawValue>,
+    // Of events that make, rename and move projects, and of members, flat.
     #[serde(borrow)]
     name: Option<&'a RawValue>,
     #[serde(borrow)]
     path_with_namespace: Option<&'a RawValue>,
+    #[serde(borrow)]
+    project_name: Option<&'a RawValue>,
+    #[serde(borrow)]
+    project_path_with_namespace: Option<&'a RawValue>,
+}
+
+/// Reads a body and does something with it. One that repeats its keys is read with the last of each, as everywhere.
+fn with_body<T>(bytes: &[u8], read: impl FnOnce(&Body<'_>) -> T) -> T {
+    match serde_json::from_slice(bytes) {
+        Ok(body) => read(&body),
+        Err(_) if bytes.len() > LARGEST_ODD => read(&Body::default()),
+        Err(_) => {
+            let tree: Map<String, Value> = serde_json::from_slice(bytes).unwrap_or_default();
+            let text = serde_json::to_string(&tree).unwrap_or_default();
+            read(&serde_json::from_str(&text).unwrap_or_default())
+        }
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -116,11 +138,15 @@ impl Whereabouts {
     /// Reads them. What has another type than it should is as good as absent.
     #[must_use]
     pub fn read(body: &[u8]) -> Self {
-        let body: Body<'_> = serde_json::from_slice(body).unwrap_or_default();
+        with_body(body, Self::of)
+    }
+
+    fn of(body: &Body<'_>) -> Self {
         let project: Project<'_> = nested(body.project);
         let group: Group<'_> = nested(body.group);
         let person: Person<'_> = nested(body.user);
-        let paths = [body.full_path, group.full_path, group.group_path, body.group_path];
+        // Whatever happens to a subgroup is heard in the group above.
+        let paths = [body.parent_full_path, body.full_path, group.full_path, group.group_path, body.group_path];
         let username = text(person.username).or_else(|| text(body.user_username));
         let name = text(person.name).or_else(|| text(body.user_name));
         let email = text(person.email).or_else(|| text(body.user_email));
@@ -140,16 +166,21 @@ impl SeenProject {
     /// Reads the project of a body. `None` if it lacks number or path, or its path is none that a project can have.
     #[must_use]
     pub fn read(body: &[u8]) -> Option<Self> {
-        let body: Body<'_> = serde_json::from_slice(body).ok()?;
+        with_body(body, Self::of)
+    }
+
+    fn of(body: &Body<'_>) -> Option<Self> {
         let project: Project<'_> = nested(body.project);
-        let path = text(project.path_with_namespace).or_else(|| text(body.path_with_namespace))?;
+        let path = text(project.path_with_namespace)
+            .or_else(|| text(body.path_with_namespace))
+            .or_else(|| text(body.project_path_with_namespace))?;
         if !is_path(&path) || !path.contains('/') {
             return None;
         }
         let last = path.rsplit('/').next().unwrap_or_default().to_owned();
         Some(Self {
             id: number(project.id).or_else(|| number(body.project_id))?,
-            name: text(project.name).or_else(|| text(body.name)).unwrap_or(last),
+            name: text(project.name).or_else(|| text(body.project_name)).or_else(|| text(body.name)).unwrap_or(last),
             namespace: text(project.namespace).unwrap_or_default(),
             description: text(project.description),
             default_branch: text(project.default_branch),
@@ -168,8 +199,6 @@ fn is_segment(segment: &str) -> bool {
     (1..=255).contains(&segment.len())
         && segment.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
         && !segment.chars().all(|c| c == '.')
-        // A number would be taken for one.
-        && !segment.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn nested<'a, T: Deserialize<'a> + Default>(value: Option<&'a RawValue>) -> T {
@@ -205,7 +234,8 @@ mod tests {
         let made = br#"{"event_name":"project_create","name":"Rope","path_with_namespace":"gear/rope","project_id":9}"#;
         assert_eq!(SeenProject::read(made).map(|seen| (seen.id, seen.name)), Some((9, "Rope".to_owned())));
         for (body, path) in [
-            (&br#"{"event_name":"subgroup_create","full_path":"gear/sub","group_path":"x"}"#[..], "gear/sub"),
+            (&br#"{"event_name":"subgroup_create","full_path":"gear/sub","parent_full_path":"gear"}"#[..], "gear"),
+            (br#"{"event_name":"group_rename","full_path":"gear/sub","group_path":"x"}"#, "gear/sub"),
             (br#"{"event_name":"user_add_to_group","group_path":"gear"}"#, "gear"),
             (br#"{"object_kind":"access_token","group":{"full_path":"gear/sub"}}"#, "gear/sub"),
         ] {
@@ -214,12 +244,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_repeated_counts_with_its_last_and_numbers_are_names_too() {
+        let twice = br#"{"project":{"id":1},"project":{"id":2,"path_with_namespace":"gabriele/2048"}}"#;
+        assert_eq!(Whereabouts::read(twice).project, Some(2));
+        assert_eq!(SeenProject::read(twice).map(|seen| seen.path_with_namespace).as_deref(), Some("gabriele/2048"));
+        let member = br#"{"event_name":"user_add_to_team","project_id":4,"project_name":"Rope",
+            "project_path_with_namespace":"gear/rope","user_name":"Ida"}"#;
+        assert_eq!(SeenProject::read(member).map(|seen| (seen.id, seen.name)), Some((4, "Rope".to_owned())));
+    }
+
+    #[test]
     fn odd_values_are_as_good_as_absent() {
         for body in [&b""[..], b"[]", br#"{"project":5,"user":[],"group_path":"../etc"}"#, br#"{"project":{"id":"7"}}"#]
         {
             assert_eq!(Whereabouts::read(body), Whereabouts::default(), "{}", String::from_utf8_lossy(body));
         }
-        for path in ["rope", "gear/", "/rope", "gear/../rope", "gear/a b", "gear/7"] {
+        for path in ["rope", "gear/", "/rope", "gear/../rope", "gear/a b"] {
             let body = format!(r#"{{"project":{{"id":1,"path_with_namespace":"{path}"}}}}"#);
             assert_eq!(SeenProject::read(body.as_bytes()), None, "{path}");
         }

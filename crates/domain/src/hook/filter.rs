@@ -14,9 +14,11 @@ pub const MAX_LEN: usize = 8192;
 const MOST_CONDITIONS: usize = 100;
 const DEEPEST: usize = 8;
 /// Bytes that a compiled expression may take.
-const SIZE_LIMIT: usize = 1 << 20;
+const SIZE_LIMIT: usize = 64 << 10;
+/// Most expressions.
+const MOST_EXPRESSIONS: usize = 10;
 /// Bodies beyond that are not taken apart: they pass.
-pub const LARGEST_BODY: usize = 8 << 20;
+pub const LARGEST_BODY: usize = 1 << 20;
 /// Most values that one field path may stand for.
 const MOST_VALUES: usize = 10_000;
 
@@ -119,6 +121,9 @@ impl EventFilter {
             return Err(FilterError::TooLong);
         }
         let written: Written = serde_json::from_str(text).map_err(|error| FilterError::Form(error.to_string()))?;
+        if text.matches("\"matches\"").count() > MOST_EXPRESSIONS {
+            return Err(FilterError::Expression(format!("there are more than {MOST_EXPRESSIONS}")));
+        }
         let mut count = 0;
         let condition = condition(&written, 0, &mut count)?;
         let text = serde_json::to_string(&written).map_err(|error| FilterError::Form(error.to_string()))?;
@@ -340,6 +345,7 @@ mod tests {
     fn what_is_no_filter_is_refused_with_the_reason() {
         let deep = (0..20).fold(r#"{"actor":"ida"}"#.to_owned(), |inside, _| format!(r#"{{"not":{inside}}}"#));
         let many = format!(r#"{{"any":[{}]}}"#, vec![r#"{"actor":"i"}"#; 200].join(","));
+        let expressions = format!(r#"{{"any":[{}]}}"#, [r#"{"field":"a","matches":"b"}"#; 11].join(","));
         let long = format!(r#"{{"actor":"{}"}}"#, "i".repeat(9000));
         for (text, why) in [
             ("nonsense", "is not a condition"),
@@ -348,6 +354,8 @@ mod tests {
             (r#"{"is":1}"#, "needs a field"),
             (r#"{"lable":"bug"}"#, "unknown field"),
             (r#"{"field":"a","matches":"("}"#, "expression"),
+            (r#"{"field":"a","matches":"\\w{400}"}"#, "size limit"),
+            (&*expressions, "more than 10"),
             (&*deep, "deeper"),
             (&*many, "more than"),
             (&*long, "too long"),

@@ -13,8 +13,9 @@ pub(crate) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &Addresses) -> 
     if trusted.is_empty() {
         return client;
     }
-    let lines: Vec<&str> = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok()).collect();
-    let mut chain = lines.iter().rev().flat_map(|line| line.rsplit(','));
+    let lines: Vec<&[u8]> = headers.get_all("x-forwarded-for").iter().map(|line| line.as_bytes()).collect();
+    let entries = lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b','));
+    let mut chain = entries.map(|entry| std::str::from_utf8(entry).unwrap_or_default());
     while trusted.contains(client) {
         match chain.next().map(|entry| parse(entry.trim())) {
             Some(Some(before)) => client = before.to_canonical(),
@@ -46,13 +47,15 @@ mod tests {
             ("10.0.0.1", &["6.6.6.6, 198.51.100.1, 10.0.0.2"], "198.51.100.1"),
             ("10.0.0.1", &["6.6.6.6", "198.51.100.1 , 10.2.2.2"], "198.51.100.1"),
             ("10.0.0.1", &["198.51.100.1, unknown"], "10.0.0.1"),
+            ("10.0.0.1", &["\u{e9}, 198.51.100.1"], "198.51.100.1"),
+            ("10.0.0.1", &["198.51.100.1, \u{e9}"], "10.0.0.1"),
             ("::1", &["[2001:db8::7]:443"], "2001:db8::7"),
             ("10.0.0.1", &["192.0.2.1:5555"], "192.0.2.1"),
             ("::ffff:10.0.0.1", &["10.0.0.3"], "10.0.0.3"),
         ] {
             let mut headers = HeaderMap::new();
             for line in lines {
-                headers.append("x-forwarded-for", HeaderValue::from_str(line).expect("a value"));
+                headers.append("x-forwarded-for", HeaderValue::from_bytes(line.as_bytes()).expect("a value"));
             }
             let peer: IpAddr = peer.parse().expect("an address");
             assert_eq!(client(peer, &headers, &trusted).to_string(), expected, "{lines:?}");

@@ -26,8 +26,13 @@ impl Known for Postgres {
         if transaction.query_one(count, &[]).await?.get::<_, i64>(0) >= MOST_PROJECTS {
             return Ok(None);
         }
-        for path in [seen.path_with_namespace.clone(), apart(&instance, &seen.path_with_namespace)] {
-            if let Some(id) = place(&transaction, &instance, &seen, &path, now).await? {
+        let natural = &seen.path_with_namespace;
+        let apart = apart(&instance, natural);
+        for path in [natural, &apart] {
+            if path == natural && is_anothers(&transaction, &instance, path).await? {
+                continue;
+            }
+            if let Some(id) = place(&transaction, &instance, &seen, path, now).await? {
                 let sql = "INSERT INTO known_projects VALUES ($1, $2, $3)";
                 transaction.execute(sql, &[&instance, &seen.id, &id]).await?;
                 transaction.commit().await?;
@@ -54,6 +59,14 @@ impl Known for Postgres {
         client.execute(sql, &[&usernames, &shown, &emails, &now.as_micros()]).await?;
         Ok(())
     }
+}
+
+/// Whether projects of another instance lie in the same top-level group: hooks on it would hear of both.
+async fn is_anothers(transaction: &Transaction<'_>, instance: &str, path: &str) -> Result<bool> {
+    let top = path.split('/').next().unwrap_or_default();
+    let sql = "SELECT 1 FROM known_projects k JOIN projects p ON p.id = k.project_id
+        WHERE k.instance <> $1 AND lower(left(p.full_path, length($2) + 1)) = lower($2) || '/' LIMIT 1";
+    Ok(transaction.query_opt(sql, &[&instance, &top]).await?.is_some())
 }
 
 /// The project at a path, made if there is nothing. `None` when the path is a group's, lies below a project, or stands for

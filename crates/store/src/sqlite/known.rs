@@ -22,8 +22,13 @@ impl Known for Sqlite {
             if tx.connection.query_row(count, [], |row| row.get::<_, i64>(0))? >= MOST_PROJECTS {
                 return Ok(None);
             }
-            for path in [seen.path_with_namespace.clone(), apart(&instance, &seen.path_with_namespace)] {
-                if let Some(id) = place(tx.connection, &instance, &seen, &path, now)? {
+            let natural = &seen.path_with_namespace;
+            let apart = apart(&instance, natural);
+            for path in [natural, &apart] {
+                if path == natural && is_anothers(tx.connection, &instance, path)? {
+                    continue;
+                }
+                if let Some(id) = place(tx.connection, &instance, &seen, path, now)? {
                     tx.connection
                         .execute("INSERT INTO known_projects VALUES (?1, ?2, ?3)", (&instance, seen.id, id))?;
                     return Ok(Some(ProjectId(id)));
@@ -50,6 +55,14 @@ impl Known for Sqlite {
         })
         .await
     }
+}
+
+/// Whether projects of another instance lie in the same top-level group: hooks on it would hear of both.
+fn is_anothers(connection: &Connection, instance: &str, path: &str) -> Result<bool> {
+    let top = path.split('/').next().unwrap_or_default();
+    let sql = "SELECT 1 FROM known_projects k JOIN projects p ON p.id = k.project_id
+        WHERE k.instance <> ?1 AND lower(substr(p.full_path, 1, length(?2) + 1)) = lower(?2) || '/' LIMIT 1";
+    Ok(connection.prepare(sql)?.exists((instance, top))?)
 }
 
 /// The project at a path, made if there is nothing. `None` when the path is a group's, lies below a project, or stands for

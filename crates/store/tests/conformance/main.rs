@@ -7,6 +7,7 @@ mod events;
 mod fixture;
 mod insights;
 mod lines;
+mod receivers;
 mod replays;
 mod rest;
 mod schema;
@@ -59,6 +60,9 @@ const CHECKS: &[(&str, Check)] = checks![
     insights::facts_join_in_any_order_and_rollups_agree_with_facts,
     insights::an_event_is_projected_once,
     insights::a_poison_event_is_set_aside_and_shown,
+    receivers::receivers_come_back_with_their_secrets_and_are_in_the_directory,
+    receivers::the_last_requests_are_kept_for_each_node,
+    receivers::projects_of_other_instances_find_their_place_and_change_nothing,
     rest::groups_and_projects_have_unique_paths,
     rest::deleting_a_group_takes_its_projects_and_hooks,
     rest::hooks_come_back_with_their_secrets_and_only_in_their_scope,

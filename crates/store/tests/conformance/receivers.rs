@@ -1,0 +1,133 @@
+//! Checks of receivers, and of what is seen in received events.
+
+use std::time::Duration;
+
+use quickdraw_domain::event::{SeenProject, SeenUser};
+use quickdraw_domain::receiver::{ActiveSecret, Addresses, Mode, Receiver};
+use quickdraw_domain::{NodeId, ReceiverId, Secret};
+use quickdraw_store::Error;
+use quickdraw_store::access::Users;
+use quickdraw_store::lists::{Page, Start};
+use quickdraw_store::scopes::Name;
+use uuid::Uuid;
+
+use crate::fixture::{Fixture, NOON, at};
+
+fn receiver(key: &str) -> Receiver {
+    Receiver {
+        id: ReceiverId(0),
+        key: key.to_owned(),
+        name: "lab".to_owned(),
+        mode: Mode::Both,
+        secrets: vec![
+            ActiveSecret { secret: Secret::new("new"), until: None },
+            ActiveSecret { secret: Secret::new("old"), until: Some(at(60)) },
+        ],
+        window: Duration::from_secs(10),
+        addresses: Addresses::parse(["10.0.0.0/8", "2001:db8::1"]).expect("valid"),
+        per_minute: Some(7),
+        body_limit: 1000,
+        twins: false,
+        created_at: NOON,
+        updated_at: NOON,
+    }
+}
+
+pub(crate) async fn receivers_come_back_with_their_secrets_and_are_in_the_directory(fixture: Fixture) {
+    let store = &fixture.store;
+    let version = store.directory_version().await.expect("a version");
+    let made = store.create_receiver(receiver("a"), 2).await.expect("made");
+    assert!(made.id.0 >= 2, "1 is the default one");
+    assert!(store.directory_version().await.expect("a version") > version);
+    let found = store.find_receiver("a".to_owned()).await.expect("read").expect("it is there");
+    let secrets: Vec<_> = found.secrets.iter().map(|one| (one.secret.expose(), one.until)).collect();
+    assert_eq!(secrets, [("new", None), ("old", Some(at(60)))]);
+    assert_eq!(
+        (found.id, found.mode, found.window, found.per_minute),
+        (made.id, Mode::Both, Duration::from_secs(10), Some(7))
+    );
+    assert_eq!(found.addresses, receiver("a").addresses);
+    assert!(store.find_receiver("b".to_owned()).await.expect("read").is_none());
+    let changed = Receiver { name: "other".to_owned(), per_minute: None, updated_at: at(1), ..found.clone() };
+    assert!(store.update_receiver(changed.clone(), at(5)).await.expect("looked").is_none(), "somebody changed it");
+    assert!(store.update_receiver(changed, NOON).await.expect("written").is_some());
+    store.create_receiver(receiver("b"), 2).await.expect("made");
+    assert!(matches!(store.create_receiver(receiver("c"), 2).await, Err(Error::Full(2))));
+    let directory = store.directory().await.expect("read");
+    let names: Vec<_> =
+        directory.receivers.iter().map(|one| (one.key.as_str(), one.name.as_str(), one.per_minute)).collect();
+    assert_eq!(names, [("a", "other", None), ("b", "lab", Some(7))]);
+    assert!(store.delete_receiver("a".to_owned()).await.expect("deleted"));
+    assert!(!store.delete_receiver("a".to_owned()).await.expect("looked"));
+    assert_eq!(store.list_receivers().await.expect("listed").len(), 1);
+}
+
+pub(crate) async fn the_last_requests_are_kept_for_each_node(fixture: Fixture) {
+    let store = &fixture.store;
+    let (one, other) = (NodeId(Uuid::from_u128(1)), NodeId(Uuid::from_u128(2)));
+    let save = async |node, list: &str, now, forget| {
+        store.save_requests(node, vec![(ReceiverId(1), list.to_owned())], now, forget).await.expect("saved");
+    };
+    save(one, "[1]", at(1), NOON).await;
+    save(one, "[1,2]", at(2), NOON).await;
+    save(other, "[3]", at(3), NOON).await;
+    let elsewhere = async |node| store.requests_elsewhere(ReceiverId(1), node).await.expect("read");
+    assert_eq!((elsewhere(one).await, elsewhere(other).await), (vec!["[3]".to_owned()], vec!["[1,2]".to_owned()]));
+    assert!(store.requests_elsewhere(ReceiverId(2), one).await.expect("read").is_empty());
+    save(other, "[4]", at(9), at(5)).await;
+    assert!(elsewhere(other).await.is_empty(), "a node that is gone is forgotten");
+}
+
+pub(crate) async fn projects_of_other_instances_find_their_place_and_change_nothing(fixture: Fixture) {
+    let store = &fixture.store;
+    let seen = |id: i64, path: &str| SeenProject {
+        id,
+        name: "Rope".to_owned(),
+        path_with_namespace: path.to_owned(),
+        namespace: "Soft goods".to_owned(),
+        description: None,
+        default_branch: Some("main".to_owned()),
+        visibility_level: 10,
+    };
+    let know = async |instance: &str, id, path: &str| {
+        store.know_project(instance.to_owned(), seen(id, path), NOON).await.expect("looked")
+    };
+    let rope = know("https://a.example", 7, "gear/soft/rope").await.expect("made");
+    let project =
+        store.find_project(Name::Path("gear/soft/rope".to_owned())).await.expect("read").expect("it is there");
+    assert_eq!((project.id, project.name.as_str(), project.namespace.as_str()), (rope, "Rope", "Soft goods"));
+    assert_eq!(know("https://a.example", 7, "elsewhere/by/now").await, Some(rope), "the number counts");
+    // What people made is taken for the same, and stays as it is.
+    let own = fixture.project("p").await;
+    assert_eq!(know("https://a.example", 8, "g-p/p").await, Some(own));
+    let kept = store.find_project(Name::Id(own.0)).await.expect("read").expect("it is there");
+    assert_eq!((kept.name.as_str(), kept.visibility_level), ("p", 0));
+    // Another instance's lies apart, whether the path is taken or only the group above.
+    let other = know("https://b.example:8443", 7, "gear/soft/rope").await.expect("made");
+    assert_ne!(other, rope);
+    let apart = Name::Path("b.example-8443/gear/soft/rope".to_owned());
+    assert_eq!(store.find_project(apart).await.expect("read").map(|project| project.id), Some(other));
+    let tool = know("https://b.example:8443", 9, "gear/tool").await.expect("made");
+    let tool = store.find_project(Name::Id(tool.0)).await.expect("read").expect("it is there");
+    assert_eq!(tool.path_with_namespace, "b.example-8443/gear/tool");
+    // A path that is a group's cannot be had, but apart from it.
+    let group = know("https://a.example", 10, "gear/soft").await.expect("made");
+    let group = store.find_project(Name::Id(group.0)).await.expect("read").expect("it is there");
+    assert_eq!(group.path_with_namespace, "a.example/gear/soft");
+    let directory = store.directory().await.expect("read");
+    assert!(directory.known.contains(&("https://a.example".to_owned(), 7, rope)), "{:?}", directory.known);
+    store.delete_project(rope).await.expect("deleted");
+    assert_ne!(know("https://a.example", 7, "gear/soft/rope").await, Some(rope), "it is made anew");
+
+    let user =
+        |username: &str, name: &str| SeenUser { username: username.to_owned(), name: name.to_owned(), email: None };
+    store.know_users(vec![user("ida", "Ida"), user("jo", "Jo")], NOON).await.expect("made");
+    store.know_users(vec![user("IDA", "Somebody"), user("root", "Mallory")], NOON).await.expect("looked");
+    let name = async |username: &str| {
+        let page = Page { start: Start::Offset(0), limit: 10 };
+        let found = store.list_users(Users::Named(username.to_owned()), page).await.expect("listed");
+        found.rows.first().map(|user| user.name.clone())
+    };
+    assert_eq!(name("ida").await.as_deref(), Some("Ida"));
+    assert_eq!(name("root").await.as_deref(), Some("Administrator"));
+}
