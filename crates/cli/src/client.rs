@@ -8,7 +8,7 @@ use anyhow::Context;
 use bytes::Bytes;
 use clap::Args;
 use quickdraw_domain::hook::HookUrl;
-use quickdraw_egress::{Answer, Call, Client, Hickory, Limits, Method, Trust};
+use quickdraw_egress::{Answer, Call, Client, Hickory, Limits, Method, Streamed, Trust};
 
 /// Bytes of an answer that are read.
 const LARGEST_ANSWER: usize = 64 << 20;
@@ -31,27 +31,61 @@ async fn call(
     body: Vec<u8>,
     deadline: Duration,
 ) -> anyhow::Result<Answer> {
-    let url = HookUrl::parse(url).map_err(|error| anyhow::anyhow!("the URL {error}"))?;
+    let (client, target) = (client(deadline)?, Target::parse(url)?);
+    let call = target.call(method, headers, body);
+    let report = client.call(call, |_| Ok::<(), &str>(())).await;
+    report.result.map_err(|failure| anyhow::anyhow!("{failure}"))
+}
+
+/// Opens an answer that does not end.
+pub(crate) async fn stream(
+    url: &str,
+    headers: &[(Cow<'static, str>, String)],
+    silence: Duration,
+) -> anyhow::Result<Streamed> {
+    let (client, target) = (client(Duration::from_secs(30))?, Target::parse(url)?);
+    let call = target.call(Method::GET, headers, Vec::new());
+    let opened = client.stream(call, silence, |_| Ok::<(), &str>(())).await;
+    opened.map_err(|failure| anyhow::anyhow!("{failure}"))
+}
+
+fn client(deadline: Duration) -> anyhow::Result<Client> {
     let resolver = Hickory::from_system().context("failed to read the system's resolver settings")?;
     // A list of a hundred rows is larger than what a webhook's answer may be.
     let limits = Limits { deadline, body_read: LARGEST_ANSWER, body_kept: LARGEST_ANSWER, ..Limits::default() };
-    let client = Client::new(limits, Arc::new(resolver), Trust::default())?;
-    let (host, authority, path) = (url.host().to_string(), url.authority(), url.path_and_query());
-    let call = Call {
-        method,
-        https: url.is_https(),
-        host: &host,
-        literal: host.trim_matches(['[', ']']).parse().ok(),
-        port: url.port(),
-        authority: &authority,
-        path: &path,
-        headers,
-        body: Bytes::from(body),
-        verify_tls: true,
-        certificate: None,
-    };
-    let report = client.call(call, |_| Ok::<(), &str>(())).await;
-    report.result.map_err(|failure| anyhow::anyhow!("{failure}"))
+    Ok(Client::new(limits, Arc::new(resolver), Trust::default())?)
+}
+
+/// A URL, taken apart.
+struct Target {
+    url: HookUrl,
+    host: String,
+    authority: String,
+    path: String,
+}
+
+impl Target {
+    fn parse(url: &str) -> anyhow::Result<Self> {
+        let url = HookUrl::parse(url).map_err(|error| anyhow::anyhow!("the URL {error}"))?;
+        let (host, authority, path) = (url.host().to_string(), url.authority(), url.path_and_query());
+        Ok(Self { url, host, authority, path })
+    }
+
+    fn call<'a>(&'a self, method: Method, headers: &'a [(Cow<'static, str>, String)], body: Vec<u8>) -> Call<'a> {
+        Call {
+            method,
+            https: self.url.is_https(),
+            host: &self.host,
+            literal: self.host.trim_matches(['[', ']']).parse().ok(),
+            port: self.url.port(),
+            authority: &self.authority,
+            path: &self.path,
+            headers,
+            body: Bytes::from(body),
+            verify_tls: true,
+            certificate: None,
+        }
+    }
 }
 
 /// Reports an event; the body is a whole report. Gives the event's id.
@@ -120,12 +154,17 @@ pub(crate) struct Server {
 impl Server {
     /// The token that was given, or the one that lies where a server keeps it.
     pub(crate) fn token(&self) -> anyhow::Result<String> {
-        match &self.token {
-            Some(token) => Ok(token.clone()),
-            None => Ok(std::fs::read_to_string("quickdraw-data/root-token")
-                .context("give --token, or run this where quickdraw-data/root-token is")?
-                .trim()
-                .to_owned()),
-        }
+        token(self.token.as_deref())
+    }
+}
+
+/// The token that was given, or the one that lies where a server keeps it.
+pub(crate) fn token(given: Option<&str>) -> anyhow::Result<String> {
+    match given {
+        Some(token) => Ok(token.to_owned()),
+        None => Ok(std::fs::read_to_string("quickdraw-data/root-token")
+            .context("give --token, or run this where quickdraw-data/root-token is")?
+            .trim()
+            .to_owned()),
     }
 }

@@ -17,3 +17,11 @@ pub(crate) fn say(text: impl std::fmt::Display) {
     use std::io::Write;
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
+
+/// A time as the server reads it; a duration is so long ago.
+pub(crate) fn moment(text: &str) -> anyhow::Result<String> {
+    match text.parse::<jiff::SignedDuration>() {
+        Ok(ago) => Ok((jiff::Timestamp::now() - ago.abs()).to_string()),
+        Err(_) => Ok(text.to_owned()),
+    }
+}

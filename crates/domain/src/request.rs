@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use uuid::Uuid;
 
 use crate::event::{Event, Source};
 use crate::hook::body_template::{self, TemplateError};
@@ -32,6 +33,34 @@ pub struct Request {
     pub client_certificate: Option<ClientCertificate>,
 }
 
+/// What a request says about its event.
+pub struct About<'a> {
+    /// `X-Gitlab-Event`.
+    pub event: &'a str,
+    /// `X-Gitlab-Instance`.
+    pub instance: &'a str,
+    /// `X-Gitlab-Event-UUID`.
+    pub chain: Uuid,
+}
+
+impl<'a> About<'a> {
+    /// For one delivery of an event to somebody who listens to a scope; `instance` is our own base URL.
+    #[must_use]
+    pub fn new(scope: Scope, event: &'a Event, delivery: DeliveryId, instance: &'a str) -> Self {
+        // What GitLab said stays as it was said.
+        let relayed = matches!(event.source, Source::Receiver(_));
+        Self {
+            event: match (scope, &event.sent_as) {
+                (_, Some(sent_as)) => sent_as,
+                (Scope::Instance, None) if !relayed => "System Hook",
+                _ => event.trigger.row().header,
+            },
+            instance: event.instance.as_deref().unwrap_or(instance),
+            chain: event.chain.unwrap_or_else(|| begun_by(delivery)),
+        }
+    }
+}
+
 /// Builds the request of one attempt. The same delivery gives the same ids and body every time; only the timestamp and
 /// what is signed with it differ.
 ///
@@ -50,21 +79,14 @@ pub fn build(
         None => body,
     };
     let key = delivery.to_string();
-    // What GitLab said stays as it was said.
-    let relayed = matches!(event.source, Source::Receiver(_));
-    let header = match (hook.scope, &event.sent_as) {
-        (_, Some(sent_as)) => sent_as,
-        (Scope::Instance, None) if !relayed => "System Hook",
-        _ => event.trigger.row().header,
-    };
-    let instance = event.instance.as_deref().unwrap_or(instance);
+    let about = About::new(hook.scope, event, delivery, instance);
     let mut headers: Vec<(Cow<'static, str>, String)> = Vec::with_capacity(14);
     headers.push(("Content-Type".into(), "application/json".to_owned()));
     headers.push(("User-Agent".into(), USER_AGENT.to_owned()));
-    headers.push(("X-Gitlab-Event".into(), header.to_owned()));
-    headers.push(("X-Gitlab-Instance".into(), instance.to_owned()));
+    headers.push(("X-Gitlab-Event".into(), about.event.to_owned()));
+    headers.push(("X-Gitlab-Instance".into(), about.instance.to_owned()));
     headers.push(("X-Gitlab-Webhook-UUID".into(), hook.uuid.to_string()));
-    headers.push(("X-Gitlab-Event-UUID".into(), event.chain.unwrap_or_else(|| begun_by(delivery)).to_string()));
+    headers.push(("X-Gitlab-Event-UUID".into(), about.chain.to_string()));
     headers.push(("Idempotency-Key".into(), key.clone()));
     headers.push(("webhook-id".into(), key.clone()));
     headers.push(("webhook-timestamp".into(), now.as_seconds().to_string()));
@@ -108,7 +130,6 @@ mod tests {
     use crate::hook::HookUrl;
     use crate::signature::SigningToken;
     use crate::{HookId, ProjectId, Secret, Trigger};
-    use uuid::Uuid;
 
     fn lines(request: &Request) -> String {
         let lines: Vec<String> = request.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();

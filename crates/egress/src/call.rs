@@ -102,11 +102,11 @@ pub struct Report<B> {
 
 /// The client. One for the whole process.
 pub struct Client {
-    limits: Limits,
-    resolver: Arc<dyn Resolve>,
-    tls: Tls,
+    pub(crate) limits: Limits,
+    pub(crate) resolver: Arc<dyn Resolve>,
+    pub(crate) tls: Tls,
     pool: Pool,
-    proxy: Option<Proxy>,
+    pub(crate) proxy: Option<Proxy>,
 }
 
 impl Client {
@@ -146,28 +146,9 @@ impl Client {
         trace: &mut Trace,
         address: &mut Option<SocketAddr>,
     ) -> Result<Answer, Failure<B>> {
-        let by_name = call.literal.is_none() && self.proxy.as_ref().is_some_and(|proxy| proxy.resolves);
-        let found = match call.literal {
-            Some(literal) => vec![literal],
-            None if by_name => Vec::new(),
-            None => self.resolver.resolve(call.host).await.map_err(|error| Failure::Dns(error.0))?,
-        };
-        if !by_name {
-            judge(&found).map_err(Failure::Blocked)?;
-        }
-        // Who looks the name up is the one to know its address: a kept tunnel is told apart by the name alone.
-        let found = if by_name { vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED)] } else { found };
-        let addresses: Vec<SocketAddr> = found.iter().map(|ip| SocketAddr::new(*ip, call.port)).collect();
-        if addresses.is_empty() {
-            return Err(Failure::Dns("no address".to_owned()));
-        }
-        let key = Key {
-            https: call.https,
-            host: call.host.to_owned(),
-            port: call.port,
-            verify_tls: call.verify_tls,
-            certificate: call.certificate.as_ref().map(|certificate| certificate.digest),
-        };
+        let addresses = self.judged(&call, judge).await?;
+        let by_name = self.goes_by_name(&call);
+        let key = Key::of(&call);
         let mut request = request(&call)?;
         trace.enter(Stage::Waiting);
         while let Some((mut link, judged)) = self.pool.take(&key, &addresses) {
@@ -218,6 +199,32 @@ impl Client {
             Err(Exchange::NotSent(_)) => Err(Failure::Broken("closed before the request was sent".to_owned())),
             Err(Exchange::Failed(failure) | Exchange::Unanswered(failure)) => Err(failure),
         }
+    }
+
+    /// Whether the proxy looks the name up.
+    fn goes_by_name(&self, call: &Call<'_>) -> bool {
+        call.literal.is_none() && self.proxy.as_ref().is_some_and(|proxy| proxy.resolves)
+    }
+
+    /// The addresses that may be connected to.
+    pub(crate) async fn judged<B>(
+        &self,
+        call: &Call<'_>,
+        judge: impl Fn(&[IpAddr]) -> Result<(), B>,
+    ) -> Result<Vec<SocketAddr>, Failure<B>> {
+        if self.goes_by_name(call) {
+            // Who looks the name up is the one to know its address: a kept tunnel is told apart by the name alone.
+            return Ok(vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), call.port)]);
+        }
+        let found = match call.literal {
+            Some(literal) => vec![literal],
+            None => self.resolver.resolve(call.host).await.map_err(|error| Failure::Dns(error.0))?,
+        };
+        judge(&found).map_err(Failure::Blocked)?;
+        if found.is_empty() {
+            return Err(Failure::Dns("no address".to_owned()));
+        }
+        Ok(found.into_iter().map(|ip| SocketAddr::new(ip, call.port)).collect())
     }
 
     /// Sends on an open connection and reads the answer. Tells whether the connection can be used again.
@@ -313,7 +320,7 @@ enum Exchange<B> {
     Failed(Failure<B>),
 }
 
-fn request<B>(call: &Call<'_>) -> Result<Request<Full<Bytes>>, Failure<B>> {
+pub(crate) fn request<B>(call: &Call<'_>) -> Result<Request<Full<Bytes>>, Failure<B>> {
     let refused = |what: &str| Failure::Request(what.to_owned());
     let uri: Uri = call.path.parse().map_err(|_| refused("its path has an illegal character"))?;
     let mut request = Request::new(Full::new(call.body.clone()));

@@ -71,7 +71,7 @@ impl Link {
 pub(crate) struct Drive<'a>(&'a mut Option<Pin<Box<Connection>>>);
 
 impl Drive<'_> {
-    fn poll(&mut self, context: &mut std::task::Context<'_>) {
+    pub(crate) fn poll(&mut self, context: &mut std::task::Context<'_>) {
         if let Some(connection) = self.0
             && connection.as_mut().poll(context).is_ready()
         {

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::call::Call;
 use crate::connect::Link;
 
 /// Idle connections that are kept for one key, and in all.
@@ -23,6 +24,18 @@ pub(crate) struct Key {
     pub(crate) verify_tls: bool,
     /// Digest of the client certificate, if it is not the usual one.
     pub(crate) certificate: Option<[u8; 32]>,
+}
+
+impl Key {
+    pub(crate) fn of(call: &Call<'_>) -> Self {
+        Self {
+            https: call.https,
+            host: call.host.to_owned(),
+            port: call.port,
+            verify_tls: call.verify_tls,
+            certificate: call.certificate.as_ref().map(|certificate| certificate.digest),
+        }
+    }
 }
 
 #[derive(Default)]

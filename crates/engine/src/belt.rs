@@ -7,10 +7,10 @@ use arc_swap::ArcSwap;
 use quickdraw_domain::NodeId;
 use quickdraw_domain::Trigger;
 use quickdraw_domain::guard;
-use quickdraw_domain::scope::Place;
+use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::settle::Policies;
 use quickdraw_store::{SharedStore, Wakes};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::clock::Clock;
 use crate::deliver::flow::Flow;
@@ -73,6 +73,8 @@ pub struct Belt {
     pub(crate) flow: Flow,
     pub(crate) rates: Arc<Rates>,
     pub(crate) relay: Relay,
+    /// Goes up with every commit of events on this node.
+    pub(crate) news: watch::Sender<u64>,
     /// Room for unpacked bodies of attempts under way, in KiB.
     pub(crate) bodies: Semaphore,
     index: ArcSwap<Index>,
@@ -98,6 +100,7 @@ impl Belt {
             rates: Arc::new(Rates::new(settings.per_minute)),
             relay: Relay::default(),
             bodies: Semaphore::new(BODIES_KIB),
+            news: watch::Sender::new(0),
             store,
             transport,
             clock,
@@ -137,6 +140,18 @@ impl Belt {
     #[must_use]
     pub fn is_heard(&self, place: Place, trigger: Trigger) -> bool {
         self.index().is_heard(place, trigger)
+    }
+
+    /// Changes with every commit of events on this node: a reason to look into the journal before the next tick.
+    #[must_use]
+    pub fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+
+    /// Whether what happens in a place happens in a scope. Answered from memory.
+    #[must_use]
+    pub fn is_in(&self, place: Place, scope: Scope) -> bool {
+        self.index().is_in(place, scope)
     }
 
     /// Whether there is such a project. Answered from memory; `false` may only mean that it is new.

@@ -174,6 +174,16 @@ impl Index {
         self.in_hearing(place).filter(|hook| stops(hook)).map(|hook| hook.id).collect()
     }
 
+    /// Whether a place lies in a scope.
+    #[must_use]
+    pub fn is_in(&self, place: Place, scope: Scope) -> bool {
+        match scope {
+            Scope::Instance => true,
+            Scope::Project(id) => place == Place::Project(id),
+            Scope::Group(id) => self.groups_of(place).contains(&id),
+        }
+    }
+
     /// The projects of a group and of all groups below it, the newest first.
     #[must_use]
     pub fn projects_in(&self, group: GroupId) -> Vec<ProjectId> {

@@ -148,6 +148,7 @@ impl Belt {
         match self.store.append_events(events).await {
             Ok(appended) => {
                 self.flow.lined_up(lines);
+                self.news.send_modify(|commits| *commits += 1);
                 // Receivers first: nobody's answer is worth more than a delivery, and both are on disk.
                 self.hand_over(&appended, taken);
                 for (answer, appended) in answers.into_iter().zip(appended) {

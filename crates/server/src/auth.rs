@@ -22,6 +22,7 @@ use crate::state::App;
 pub struct Caller {
     /// Who.
     pub actor: Actor,
+    digest: [u8; 32],
     note: Note,
 }
 
@@ -32,16 +33,7 @@ impl FromRequestParts<Arc<App>> for Caller {
         let token = token(&parts.headers).ok_or_else(ApiError::unauthorized)?;
         // Tokens are random, so a fast digest is the right one, and looking it up tells nothing of the others.
         let digest = *TokenDigest::new(token.as_bytes()).as_bytes();
-        let known = app.actors.get(digest);
-        let actor = match known {
-            Some(actor) => actor,
-            None => {
-                let now = app.belt.clock().now();
-                let actor = app.store().find_actor(digest, now).await?.ok_or_else(ApiError::unauthorized)?;
-                app.actors.put(digest, actor.clone());
-                actor
-            }
-        };
+        let actor = actor(app, digest).await?;
         let note = parts.extensions.get::<Note>().cloned().unwrap_or_default();
         note.actor(&actor);
         // Whoever finds a token can end it, whatever it may do else.
@@ -49,8 +41,17 @@ impl FromRequestParts<Arc<App>> for Caller {
         if actor.read_only && !parts.method.is_safe() && !ends_itself {
             return Err(ApiError::insufficient_scope());
         }
-        Ok(Self { actor, note })
+        Ok(Self { actor, digest, note })
     }
+}
+
+async fn actor(app: &App, digest: [u8; 32]) -> Result<Actor, ApiError> {
+    if let Some(actor) = app.actors.get(digest) {
+        return Ok(actor);
+    }
+    let actor = app.store().find_actor(digest, app.belt.clock().now()).await?.ok_or_else(ApiError::unauthorized)?;
+    app.actors.put(digest, actor.clone());
+    Ok(actor)
 }
 
 impl Caller {
@@ -58,6 +59,15 @@ impl Caller {
     #[must_use]
     pub fn sees(&self, app: &App) -> Option<(i64, Timestamp)> {
         (!self.actor.is_admin).then(|| (self.actor.user_id, app.belt.clock().now()))
+    }
+
+    /// Asks once more who they are, for what goes on after their request was let in.
+    ///
+    /// # Errors
+    /// 401 when their token is no longer valid.
+    pub async fn look_again(&mut self, app: &App) -> Result<(), ApiError> {
+        self.actor = actor(app, self.digest).await?;
+        Ok(())
     }
 
     /// Lets them pass if their role is enough.

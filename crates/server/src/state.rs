@@ -7,7 +7,7 @@ use quickdraw_domain::compose::UploadLinks;
 use quickdraw_domain::receiver::{Addresses, Receiver};
 use quickdraw_engine::Belt;
 use quickdraw_store::SharedStore;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use crate::audit::Changes;
 use crate::auth::Actors;
@@ -16,6 +16,9 @@ use crate::receive::gates::Gates;
 
 /// Bytes of bodies that may be in memory at once, in KiB: what a semaphore of 32-bit permits can count.
 const BODIES_IN_FLIGHT_KIB: usize = 256 << 10;
+
+/// Streams that may be open at once: each is a connection that stays, and reads for itself.
+const MOST_STREAMS: usize = 100;
 
 /// The application.
 pub struct App {
@@ -33,6 +36,10 @@ pub struct App {
     pub metrics: PrometheusHandle,
     /// Room for bodies, in KiB.
     pub bodies: Arc<Semaphore>,
+    /// Room for open streams.
+    pub(crate) streams: Arc<Semaphore>,
+    /// Turns true when streams have to end.
+    pub(crate) closing: watch::Sender<bool>,
     /// Who tokens stood for a moment ago.
     pub(crate) actors: Actors,
     /// Changes under way, which go on when whoever asked hangs up.
@@ -64,11 +71,18 @@ impl App {
             upload_links,
             metrics,
             bodies,
+            streams: Arc::new(Semaphore::new(MOST_STREAMS)),
+            closing: watch::Sender::new(false),
             actors: Actors::default(),
             changes: Changes::default(),
             by_hand: ByHandLimit::new(limits),
             limits,
         })
+    }
+
+    /// Ends the streams: they would go on for ever, and whoever follows comes back to where it was.
+    pub fn close_streams(&self) {
+        self.closing.send_replace(true);
     }
 
     /// Waits for changes whose senders may have hung up. Called when nobody is let in any more.

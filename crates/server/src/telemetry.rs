@@ -9,5 +9,9 @@ pub const WEBHOOK_SECONDS: &str = "gitlab_webhook_duration_seconds";
 pub const CONNECTIONS_REFUSED: &str = "quickdraw_connections_refused_total";
 /// Gauge: open connections.
 pub const CONNECTIONS: &str = "quickdraw_connections";
+/// Gauge: open streams.
+pub const STREAMS: &str = "quickdraw_streams";
+/// Counter: events sent on streams.
+pub const STREAM_EVENTS: &str = "quickdraw_stream_events_total";
 /// Counter: requests that receivers refused. Label `reason`: `rate`, `address`, `credential`, `body`, `json`, `unknown`.
 pub const RECEIVER_REFUSED: &str = "quickdraw_receiver_refused_total";

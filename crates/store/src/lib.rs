@@ -12,6 +12,7 @@
 //!   marks of the journal (`docs/decisions/0003`).
 
 pub mod access;
+pub mod appends;
 pub mod attempts;
 pub mod audit;
 mod columns;
@@ -45,6 +46,7 @@ pub trait Store:
     scopes::Scopes
     + hooks::Hooks
     + events::Events
+    + appends::Appends
     + deliveries::Deliveries
     + attempts::Attempts
     + audit::Audit
@@ -63,6 +65,7 @@ impl<T> Store for T where
     T: scopes::Scopes
         + hooks::Hooks
         + events::Events
+        + appends::Appends
         + deliveries::Deliveries
         + attempts::Attempts
         + audit::Audit

@@ -5,6 +5,7 @@
 //! whole database at commit: they are merged, and not sent at all by a node that is alone.
 
 mod access;
+mod appends;
 mod attempts;
 mod audit;
 mod claims;
@@ -50,6 +51,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (14, "lines", include_str!("migrations/postgres/0014_lines.sql")),
     (15, "receivers", include_str!("migrations/postgres/0015_receivers.sql")),
     (16, "event_filters", include_str!("migrations/postgres/0016_event_filters.sql")),
+    (17, "appends", include_str!("migrations/postgres/0017_appends.sql")),
 ];
 
 /// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.
@@ -138,7 +140,7 @@ impl Postgres {
                 transaction.execute("INSERT INTO migrations VALUES ($1, $2)", &[version, name]).await?;
                 transaction.commit().await?;
             }
-            Ok(())
+            appends::settle_origin(&**client).await
         }
         .await;
         client.execute("SELECT pg_advisory_unlock($1)", &[&MIGRATION_LOCK]).await?;

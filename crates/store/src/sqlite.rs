@@ -8,6 +8,7 @@
 //! the journal's transactions would be paid by whoever waits for an answer (`docs/decisions/0005`).
 
 mod access;
+mod appends;
 mod attempts;
 mod audit;
 mod checkpoint;
@@ -62,6 +63,7 @@ const MIGRATIONS: &[Migration] = &[
     (14, "lines", include_str!("migrations/sqlite/0014_lines.sql")),
     (15, "receivers", include_str!("migrations/sqlite/0015_receivers.sql")),
     (16, "event_filters", include_str!("migrations/sqlite/0016_event_filters.sql")),
+    (17, "appends", include_str!("migrations/sqlite/0017_appends.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[(1, "insights", include_str!("migrations/sqlite/0001_insights.sql"))];
 

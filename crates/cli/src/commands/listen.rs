@@ -1,5 +1,7 @@
 //! `quickdraw listen`: a private receiver for developing against webhooks. It verifies, prints what arrived, and can
-//! pass it on to a local program.
+//! pass it on to a local program. With `--from` it opens no port and follows a server's journal instead.
+
+mod follow;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -40,13 +42,16 @@ const PASSED_ON: [&str; 12] = [
 #[derive(Args)]
 pub(crate) struct Listen {
     /// Port on 127.0.0.1; 0 picks a free one.
-    port: u16,
+    #[arg(required_unless_present = "from")]
+    port: Option<u16>,
     /// Pass each verified request on to this URL.
     #[arg(long)]
     forward: Option<String>,
-    /// Secret token, or signing token (whsec_…), to verify with.
+    /// Secret token, or signing token (whsec_…), to verify with; with --from, to prove to the local program who calls.
     #[arg(long)]
     secret: Option<String>,
+    #[command(flatten)]
+    follow: follow::Follow,
 }
 
 struct Ear {
@@ -55,6 +60,10 @@ struct Ear {
 }
 
 pub(crate) async fn run(command: Listen) -> anyhow::Result<()> {
+    if let Some(from) = &command.follow.from {
+        return follow::run(&command.follow, from, command.forward.as_deref(), command.secret.as_deref()).await;
+    }
+    let port = command.port.unwrap_or_default();
     let receiver = command.secret.map(|secret| {
         Verifier::new(&Receiver {
             id: ReceiverId(1),
@@ -72,7 +81,7 @@ pub(crate) async fn run(command: Listen) -> anyhow::Result<()> {
         })
     });
     let ear = Arc::new(Ear { receiver, forward: command.forward });
-    let listener = Listener::bind(&format!("127.0.0.1:{}", command.port), ListenerLimits::default()).await?;
+    let listener = Listener::bind(&format!("127.0.0.1:{port}"), ListenerLimits::default()).await?;
     say(format!("listening on http://{}", listener.address()?));
     let (stop, stopped) = watch::channel(false);
     let router = Router::new().fallback(hear).with_state(ear);
@@ -101,16 +110,7 @@ async fn hear(State(ear): State<Arc<Ear>>, headers: HeaderMap, body: Body) -> (S
         Some(true) => "token ok",
         Some(false) => "REFUSED: wrong or missing token or signature",
     };
-    say(format!(
-        "\n{}  {}  key {}  {} bytes  {words}",
-        jiff::Zoned::now().strftime("%H:%M:%S%.3f"),
-        header("x-gitlab-event"),
-        header("idempotency-key"),
-        body.len()
-    ));
-    let pretty =
-        serde_json::from_slice::<serde_json::Value>(&body).and_then(|json| serde_json::to_string_pretty(&json));
-    say(pretty.unwrap_or_else(|_| String::from_utf8_lossy(&body).into_owned()));
+    heard(header("x-gitlab-event"), header("idempotency-key"), &body, words, true);
     if verdict == Some(false) {
         return (StatusCode::UNAUTHORIZED, "wrong or missing token or signature");
     }
@@ -131,4 +131,15 @@ async fn hear(State(ear): State<Arc<Ear>>, headers: HeaderMap, body: Body) -> (S
         }
     }
     (StatusCode::OK, "ok")
+}
+
+/// Prints what came, readably.
+fn heard(event: &str, key: &str, body: &[u8], words: &str, whole: bool) {
+    let time = jiff::Zoned::now().strftime("%H:%M:%S%.3f").to_string();
+    say(format!("\n{time}  {event}  key {key}  {} bytes  {words}", body.len()));
+    if whole {
+        let pretty =
+            serde_json::from_slice::<serde_json::Value>(body).and_then(|json| serde_json::to_string_pretty(&json));
+        say(pretty.unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned()));
+    }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::say;
+use super::{moment, say};
 use crate::client;
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -138,13 +138,5 @@ impl Replay {
             wanted["hook_id"] = json!(hook);
         }
         Ok(wanted)
-    }
-}
-
-/// A time as the server reads it; a duration is so long ago.
-fn moment(text: &str) -> anyhow::Result<String> {
-    match text.parse::<jiff::SignedDuration>() {
-        Ok(ago) => Ok((jiff::Timestamp::now() - ago.abs()).to_string()),
-        Err(_) => Ok(text.to_owned()),
     }
 }

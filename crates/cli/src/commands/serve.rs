@@ -53,6 +53,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let serving = listener.serve(quickdraw_server::router(app.clone()), stopped);
     let ending = async {
         let told = signalled(&metrics).await;
+        app.close_streams();
         let _ = stop.send(true);
         told
     };

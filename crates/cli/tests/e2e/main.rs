@@ -22,6 +22,7 @@ mod relay;
 mod replays;
 mod rogues;
 mod server;
+mod streams;
 
 use libtest_mimic::{Arguments, Trial};
 use server::Engine;
@@ -31,7 +32,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 36] = [
+    let checks: [(&str, Check); 39] = [
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
@@ -91,6 +92,9 @@ fn main() {
             relay::every_sample_is_received_twice_and_relayed_unchanged,
         ),
         ("a_relay_loses_nothing_whatever_happens_to_it", relay::a_relay_loses_nothing_whatever_happens_to_it),
+        ("a_stream_goes_on_where_it_broke_off", streams::a_stream_goes_on_where_it_broke_off),
+        ("only_those_may_follow_who_may_manage_hooks", streams::only_those_may_follow_who_may_manage_hooks),
+        ("what_a_stream_brings_is_passed_on_at_least_once", streams::what_a_stream_brings_is_passed_on_at_least_once),
         ("kill_9_under_load_loses_nothing", kill::kill_9_under_load_loses_nothing),
     ];
     let mut trials = vec![Trial::test("guard_check_answers_every_case", || {

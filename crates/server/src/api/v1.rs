@@ -7,6 +7,7 @@ mod history;
 mod insights;
 mod receivers;
 mod replays;
+mod stream;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(insights::routes())
         .merge(receivers::routes())
         .merge(replays::routes())
+        .merge(stream::routes())
 }
 
 const DEFAULT: i64 = 20;

@@ -12,7 +12,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{GenericClient, Row};
 use uuid::Uuid;
 
-use super::{Postgres, partitions};
+use super::{Postgres, appends, partitions};
 use crate::columns;
 use crate::deliveries::parked_at;
 use crate::error::{Error, Result};
@@ -63,6 +63,11 @@ const APPEND: &str = "
         JOIN fresh f ON f.id = d.event_id WHERE f.decided AND f.chain IS NOT NULL ORDER BY 1, 2
         ON CONFLICT (chain, hook_id) DO UPDATE SET fired_at = excluded.fired_at),
     undecided AS (INSERT INTO fan_out_pending SELECT id FROM fresh WHERE NOT decided),
+    numbered AS (
+        INSERT INTO appends
+        SELECT pg_current_xact_id()::text::bigint + (SELECT origin FROM appends_origin), min(received_at),
+            array_agg(id ORDER BY id)
+        FROM fresh HAVING count(*) > 0),
     counted AS (INSERT INTO projection_pending SELECT id FROM fresh WHERE counts)
     SELECT id, decided FROM fresh";
 
@@ -237,7 +242,8 @@ impl Events for Postgres {
         let mut client = self.client().await?;
         let edge = partitions::uuid_at(before.as_seconds());
         let limit = columns::limit(limit);
-        let mut gone = client
+        let mut gone = appends::prune(&**client, before, limit).await?;
+        gone += client
             .execute(
                 "DELETE FROM deliveries WHERE id IN
                  (SELECT id FROM deliveries WHERE id < $1 AND state >= 2 ORDER BY id LIMIT $2)",

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::claims::Lease;
 use super::deliveries::write_claim;
 use super::rows::{self, EVENT_COLUMNS};
-use super::{Sqlite, Tx};
+use super::{Sqlite, Tx, appends};
 use crate::columns;
 use crate::deliveries::{id_range, parked_at};
 use crate::error::Result;
@@ -29,6 +29,11 @@ impl Events for Sqlite {
             let version = directory_version(tx.connection)?;
             let mut born = Born::default();
             let appended = batch.iter().map(|new| append(tx, new, version, &mut born)).collect::<Result<Vec<_>>>()?;
+            let new: Vec<EventId> =
+                appended.iter().filter(|one| matches!(one, Appended::New { .. })).map(|one| one.id()).collect();
+            if let Some(at) = batch.iter().map(|new| new.event.received_at).min().filter(|_| !new.is_empty()) {
+                appends::number(tx.connection, at, &new)?;
+            }
             born.lease(tx, appended)
         })
         .await
@@ -114,7 +119,8 @@ impl Events for Sqlite {
 
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {
         self.write(move |tx| {
-            let mut gone = prune_history(tx, before, limit)?;
+            let mut gone = appends::prune(tx.connection, before, limit)?;
+            gone += prune_history(tx, before, limit)?;
             gone += tx.keys.prune(tx.connection, before, limit)?;
             gone += tx.keys.archive(tx.connection)?;
             Ok(gone)

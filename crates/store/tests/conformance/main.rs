@@ -2,6 +2,7 @@
 //! `QUICKDRAW_TEST_POSTGRES` names a server (`./test` starts one). Without it, those are shown as ignored.
 
 mod access;
+mod appends;
 mod deliveries;
 mod events;
 mod fixture;
@@ -38,6 +39,9 @@ const CHECKS: &[(&str, Check)] = checks![
     events::listing_goes_back_page_by_page,
     events::a_rare_kind_is_looked_for_in_steps,
     events::pruning_takes_what_is_old_and_leaves_what_is_owed,
+    appends::events_follow_in_the_order_of_commits_whatever_their_ids,
+    appends::a_look_begins_at_a_time,
+    appends::whoever_comes_from_before_what_is_kept_is_told,
     deliveries::a_claim_leases_and_a_second_claim_finds_nothing,
     deliveries::one_delivery_is_leased_by_hand_and_shows_in_its_hooks_log,
     deliveries::a_settle_needs_the_fence_of_its_claim,
@@ -110,6 +114,18 @@ fn main() {
         Ok(())
     });
     trials.push(turns.with_ignored_flag(postgres.is_none()));
+    let url = postgres.clone();
+    let waited = Trial::test("postgres::appends::nothing_is_passed_over_while_a_transaction_is_under_way", move || {
+        block_on(appends::nothing_is_passed_over_while_a_transaction_is_under_way(url.unwrap_or_default()));
+        Ok(())
+    });
+    trials.push(waited.with_ignored_flag(postgres.is_none()));
+    let url = postgres.clone();
+    let restored = Trial::test("postgres::appends::numbers_go_on_after_a_dump_was_restored", move || {
+        block_on(appends::numbers_go_on_after_a_dump_was_restored(url.unwrap_or_default()));
+        Ok(())
+    });
+    trials.push(restored.with_ignored_flag(postgres.is_none()));
     let url = postgres.clone();
     let woken = Trial::test("postgres::rest::another_node_is_woken_by_a_signal", move || {
         block_on(rest::another_node_is_woken_by_a_signal(url.unwrap_or_default()));

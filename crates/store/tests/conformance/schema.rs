@@ -16,7 +16,12 @@ const ONLY_SQLITE: &[&str] = &[
     "idempotency_archive.key_hash",
     "idempotency_archive.received_at",
 ];
-const ONLY_POSTGRES: &[&str] = &["deliveries.fence", "deliveries.leased_until"];
+const ONLY_POSTGRES: &[&str] = &[
+    "deliveries.fence",
+    "deliveries.leased_until",
+    // Batches are numbered by transaction, and a dump can meet a cluster whose transactions are few.
+    "appends_origin.origin",
+];
 
 pub(crate) async fn schemas_have_the_same_tables_columns_and_checks(server: String) {
     let (sqlite, postgres) = (Fixture::open(None).await, Fixture::open(Some(server)).await);

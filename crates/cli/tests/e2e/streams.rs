@@ -1,0 +1,321 @@
+//! Those who follow the journal: over Server-Sent Events, and with `quickdraw listen --from`.
+
+use std::collections::HashSet;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::access::People;
+use crate::http::{Sink, eventually, send};
+use crate::server::{Engine, SECRET, Server, TOKEN};
+
+/// An event of a stream.
+#[derive(Debug)]
+struct Came {
+    id: String,
+    event: String,
+    data: Value,
+}
+
+/// An open stream.
+struct Stream(BufReader<TcpStream>);
+
+impl Stream {
+    /// The status and, where it is 200, the stream.
+    fn open(server: &Server, token: &str, query: &str, last: Option<&str>) -> (u16, Self) {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
+        // HTTP/1.0, so that the answer comes without the lengths of its pieces in between.
+        let last = last.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
+        let head = format!(
+            "GET /api/v1/stream{query} HTTP/1.0\r\nHost: x\r\nPRIVATE-TOKEN: {token}\r\nAccept: text/event-stream\r\n{last}\r\n"
+        );
+        stream.write_all(head.as_bytes()).expect("it listens");
+        let mut lines = BufReader::new(stream);
+        let mut line = String::new();
+        lines.read_line(&mut line).expect("a status");
+        let status = line[9..12].parse().expect("a number");
+        while line.trim_end() != "" {
+            line.clear();
+            lines.read_line(&mut line).expect("a head");
+        }
+        (status, Self(lines))
+    }
+
+    fn follow(server: &Server, query: &str, last: Option<&str>) -> Self {
+        let (status, mut stream) = Self::open(server, TOKEN, query, last);
+        assert_eq!(status, 200);
+        if last.is_none() && !query.contains("since") {
+            // Where it begins, as nothing has come.
+            let began = stream.next().expect("a position");
+            assert_eq!((began.event.as_str(), began.data), ("position", json!({})));
+        }
+        stream
+    }
+
+    /// The next event; `None` at the end.
+    fn next(&mut self) -> Option<Came> {
+        let (mut id, mut event, mut data) = (String::new(), String::new(), String::new());
+        loop {
+            let mut line = String::new();
+            match self.0.read_line(&mut line) {
+                Ok(read) if read > 0 => {}
+                _ => return None,
+            }
+            match line.trim_end().split_once(": ") {
+                None if line.trim_end() == "" && !event.is_empty() => {
+                    return Some(Came { id, event, data: serde_json::from_str(&data).expect("JSON") });
+                }
+                Some(("id", value)) => id = value.to_owned(),
+                Some(("event", value)) => event = value.to_owned(),
+                Some(("data", value)) => data = value.to_owned(),
+                _ => {}
+            }
+        }
+    }
+
+    /// The number in the next event's body; positions are passed over.
+    fn number(&mut self) -> (u64, String) {
+        loop {
+            let came = self.next().expect("an event");
+            if came.event != "position" {
+                return (number_in(&came), came.id);
+            }
+        }
+    }
+}
+
+fn number_in(came: &Came) -> u64 {
+    let body: Value = serde_json::from_str(came.data["body"].as_str().expect("a body")).expect("JSON");
+    body["number"].as_u64().expect("a number")
+}
+
+fn report(server: &Server, project: i64, trigger: &str, git_ref: &str, number: u64) {
+    let body = json!({ "trigger": trigger, "payload": { "object_kind": "push", "ref": git_ref, "number": number } });
+    let reply = server.call("POST", &format!("/api/v1/projects/{project}/events"), &body.to_string());
+    assert_eq!(reply.status, 202, "{}", reply.body);
+}
+
+pub(crate) fn a_stream_goes_on_where_it_broke_off(engine: Engine) {
+    let mut server = Server::start(&engine, &[]);
+    server.make_project();
+    let group = server.get("/api/v4/groups/gear")["id"].as_i64().expect("a number");
+    let other = server.call("POST", "/api/v4/groups", r#"{"name":"Other","path":"other"}"#).json()["id"].clone();
+    let body = json!({ "name": "Sling", "path": "sling", "namespace_id": other }).to_string();
+    let sling = server.call("POST", "/api/v4/projects", &body).json()["id"].as_i64().expect("a number");
+    let push = |server: &Server, number| report(server, 1, "push_hooks", "refs/heads/main", number);
+    push(&server, 0);
+
+    let mut stream = Stream::follow(&server, "", None);
+    for number in 1..=3 {
+        push(&server, number);
+    }
+    let came = stream.next().expect("an event");
+    assert_eq!((came.event.as_str(), number_in(&came)), ("push_hooks", 1), "only what comes from now on");
+    assert_eq!(came.data["headers"]["X-Gitlab-Event"], "Push Hook");
+    assert_eq!(came.data["trigger"], "push_hooks");
+    let key = came.data["headers"]["Idempotency-Key"].clone();
+    let (second, at) = stream.number();
+    assert_eq!(second, 2);
+    drop(stream);
+
+    // A break: what comes meanwhile is not missed, also through the death of the server.
+    push(&server, 4);
+    server.kill();
+    server.restart();
+    push(&server, 5);
+    let mut stream = Stream::follow(&server, "", Some(&at));
+    let numbers: Vec<u64> = (0..3).map(|_| stream.number().0).collect();
+    assert_eq!(numbers, [3, 4, 5]);
+    let mut again = Stream::follow(&server, &format!("?after={at}"), Some(&came.id));
+    assert_eq!(again.number().0, 2, "the header wins");
+    let mut anew = Stream::follow(&server, "?since=2020-01-01T00:00:00Z", None);
+    let (all, keys): (Vec<u64>, Vec<Value>) = (0..6)
+        .map(|_| {
+            let came = anew.next().expect("an event");
+            (number_in(&came), came.data["headers"]["Idempotency-Key"].clone())
+        })
+        .unzip();
+    assert_eq!(all, [0, 1, 2, 3, 4, 5], "from the beginning");
+    assert_eq!(keys[1], key, "the same key each time: whoever keeps keys knows what they have");
+
+    // Chosen by place, kind and content.
+    let mut chosen = [
+        ("?project=gear%2Frope", vec![11, 12, 13]),
+        (&*format!("?project={sling}"), vec![14]),
+        (&*format!("?group={group}"), vec![11, 12, 13]),
+        ("?trigger=tag_push_hooks", vec![12]),
+        ("?trigger=tag_push_hooks,push_hooks", vec![11, 12, 13, 14]),
+        ("?filter=%7B%22branch%22%3A%22wip%2F%2A%22%7D", vec![13]),
+    ]
+    .map(|(query, expected)| (Stream::follow(&server, query, None), query.to_owned(), expected));
+    push(&server, 11);
+    report(&server, 1, "tag_push_hooks", "refs/tags/v1", 12);
+    report(&server, 1, "push_hooks", "refs/heads/wip/x", 13);
+    report(&server, sling, "push_hooks", "refs/heads/main", 14);
+    for (stream, query, expected) in &mut chosen {
+        let numbers: Vec<u64> = (0..expected.len()).map(|_| stream.number().0).collect();
+        assert_eq!(&numbers, expected, "{query}");
+    }
+    // Behind what was not asked for, the position moves on.
+    assert_eq!(chosen[3].0.next().expect("a position").event, "position", "nothing else comes");
+
+    // What is received comes as it came; its twin does not come.
+    let mut stream = Stream::follow(&server, "?trigger=push_hooks", None);
+    let body = "{\"object_kind\":\"push\",  \"number\": 21, \"user_name\":\"\\u00e9 é\",\"project\":{\"path_with_namespace\":\"gear/rope\"}}";
+    for key in ["from-project", "from-group"] {
+        let headers = [
+            ("X-Gitlab-Token", SECRET),
+            ("X-Gitlab-Event", "Push Hook"),
+            ("X-Gitlab-Instance", "https://gitlab.example.com"),
+            ("Idempotency-Key", key),
+        ];
+        let reply = send(server.port, "POST", "/api/v1/webhooks/gitlab", &headers, body.as_bytes());
+        assert_eq!(reply.expect("an answer").status, 200);
+    }
+    push(&server, 22);
+    let came = stream.next().expect("an event");
+    assert_eq!(came.data["body"], body, "not a byte is changed");
+    assert_eq!(came.data["headers"]["X-Gitlab-Instance"], "https://gitlab.example.com");
+    assert_eq!(stream.number().0, 22);
+    let metrics = send(server.port, "GET", "/metrics", &[], b"").expect("an answer").body;
+    assert!(metrics.contains("quickdraw_stream_events_total"), "{metrics}");
+
+    // A stop does not wait for those who follow.
+    let asked = Instant::now();
+    assert_eq!(server.terminate(), Some(0), "{}", server.output());
+    assert!(asked.elapsed() < Duration::from_secs(8), "it took {:?}", asked.elapsed());
+    while stream.next().is_some() {}
+}
+
+pub(crate) fn only_those_may_follow_who_may_manage_hooks(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    server.make_project();
+    let people = People { server: &server };
+    let member = |name: &str, level: i64| {
+        let (id, token) = people.make(name, "api");
+        let body = json!({ "user_id": id, "access_level": level }).to_string();
+        assert_eq!(server.call("POST", "/api/v4/groups/gear/members", &body).status, 201);
+        (id, token)
+    };
+    let (_, developer) = member("developer", 30);
+    let (maintainers_id, maintainer) = member("maintainer", 40);
+    let (_, owner) = member("owner", 50);
+    let (_, stranger) = people.make("stranger", "api");
+    let status = |token: &str, query: &str| Stream::open(&server, token, query, None).0;
+    for (query, of_maintainer, of_owner) in [("", 403, 403), ("?project=1", 200, 200), ("?group=gear", 403, 200)] {
+        let of_stranger = if query.is_empty() { 403 } else { 404 };
+        let tried = [TOKEN, &developer, &maintainer, &owner, &stranger].map(|token| status(token, query));
+        assert_eq!(tried, [200, 403, of_maintainer, of_owner, of_stranger], "{query}");
+    }
+    assert_eq!(status("nonsense", ""), 401);
+    for (query, last, why) in [
+        ("?project=1&group=gear", None, "not both"),
+        ("?trigger=nonsense", None, "trigger does not have a valid value"),
+        ("?filter=%5B1%5D", None, "filter"),
+        ("?since=nonsense", None, "since"),
+        ("?after=nonsense", None, "is no position"),
+        ("", Some("x-y"), "is no position"),
+        ("", Some("4611686018427387904-0"), "ahead of the journal"),
+    ] {
+        let headers: Vec<_> = [("PRIVATE-TOKEN", TOKEN), ("Accept", "text/event-stream")]
+            .into_iter()
+            .chain(last.map(|last| ("Last-Event-ID", last)))
+            .collect();
+        let reply = send(server.port, "GET", &format!("/api/v1/stream{query}"), &headers, b"").expect("an answer");
+        assert!(reply.status == 400 && reply.body.contains(why), "{query}: {} {}", reply.status, reply.body);
+    }
+    let reply = server.call("GET", "/api/v1/stream", "");
+    assert!(reply.status == 406 && reply.body.contains("text/event-stream"), "{} {}", reply.status, reply.body);
+
+    // Whoever may no longer follow is not sent more.
+    let (status, mut stream) = Stream::open(&server, &maintainer, "?project=1", None);
+    assert_eq!((status, stream.next().expect("a position").event), (200, "position".to_owned()));
+    assert_eq!(server.call("DELETE", &format!("/api/v4/groups/gear/members/{maintainers_id}"), "").status, 204);
+    let asked = Instant::now();
+    while stream.next().is_some() {}
+    assert!(asked.elapsed() < Duration::from_secs(20), "it ended after {:?}", asked.elapsed());
+}
+
+/// `quickdraw listen --from`, passing on to a program.
+fn listen(server: &Server, sink: &Sink, log: &str) -> Child {
+    let from = format!("http://127.0.0.1:{}", server.port);
+    let log = std::fs::File::options().create(true).append(true).open(server.folder.path().join(log)).expect("a file");
+    let url = sink.url();
+    let words = ["listen", "--from", &from, "--project", "gear/rope", "--forward", &url, "--secret", "local-secret"];
+    let more = ["--since", "1h", "--position", "taken.txt", "--token", TOKEN];
+    let errors = log.try_clone().expect("a file");
+    let mut command = server.command(&[&words[..], &more].concat());
+    command.stdout(Stdio::from(log)).stderr(Stdio::from(errors)).spawn().expect("it starts")
+}
+
+pub(crate) fn what_a_stream_brings_is_passed_on_at_least_once(engine: Engine) {
+    let mut server = Server::start(&engine, &[]);
+    server.make_project();
+    // Down now and then.
+    let sink = Sink::start(|number| Some(if number % 7 == 3 { 503 } else { 200 }));
+    let push = |server: &Server, number| report(server, 1, "push_hooks", "refs/heads/main", number);
+    let numbers = |sink: &Sink| -> HashSet<u64> {
+        let got = sink.got();
+        got.iter().filter_map(|got| serde_json::from_slice::<Value>(&got.body).ok()?["number"].as_u64()).collect()
+    };
+    push(&server, 0);
+    let mut listener = listen(&server, &sink, "listen.log");
+    eventually("what was there arrives", || numbers(&sink).contains(&0));
+    for round in 0..3 {
+        for number in 1..=20 {
+            push(&server, round * 20 + number);
+            match (round, number) {
+                (0, 10) => {
+                    listener.kill().expect("it runs");
+                    listener.wait().expect("it ended");
+                    listener = listen(&server, &sink, "listen.log");
+                }
+                (1, 10) => {
+                    server.kill();
+                    server.restart();
+                }
+                _ => {}
+            }
+        }
+    }
+    let log = |server: &Server| std::fs::read_to_string(server.folder.path().join("listen.log")).unwrap_or_default();
+    eventually("everything arrives", || numbers(&sink).len() == 61);
+    let got = sink.got();
+    assert!(got.iter().all(|got| got.headers["X-Gitlab-Token"] == "local-secret"));
+    assert!(got.iter().all(|got| got.headers["X-Gitlab-Event"] == "Push Hook"));
+    let keys: HashSet<&String> = got.iter().map(|got| &got.headers["Idempotency-Key"]).collect();
+    assert_eq!(keys.len(), 61, "a repetition has the key of the first");
+    assert!(log(&server).contains("the stream broke off"), "{}", log(&server));
+
+    // The place is kept: nothing that was taken comes again, and what came meanwhile does.
+    eventually("it is idle", || Path::new(&server.folder.path().join("taken.txt")).exists());
+    eventually("the last is written down", || {
+        let events = sink.got().len();
+        std::thread::park_timeout(Duration::from_millis(1500));
+        sink.got().len() == events
+    });
+    listener.kill().expect("it runs");
+    listener.wait().expect("it ended");
+    let before = sink.got().len();
+    push(&server, 100);
+    let mut listener = listen(&server, &sink, "listen.log");
+    eventually("what came meanwhile arrives", || numbers(&sink).contains(&100));
+    let after: HashSet<u64> = sink.got()[before..]
+        .iter()
+        .filter_map(|got| serde_json::from_slice::<Value>(&got.body).ok()?["number"].as_u64())
+        .collect();
+    assert_eq!(after, HashSet::from([100]), "{}", log(&server));
+    listener.kill().expect("it runs");
+    listener.wait().expect("it ended");
+
+    // What cannot be mended by waiting is said, and ends it.
+    let from = format!("http://127.0.0.1:{}", server.port);
+    let done = server.command(&["listen", "--from", &from, "--token", "nonsense"]).output().expect("it runs");
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(!done.status.success() && said.contains("401"), "{said}");
+}
