@@ -1,6 +1,7 @@
 //! Receivers of one's own, and the relay: what is received reaches the hooks of its project, byte for byte.
 
 use std::collections::{HashMap, HashSet};
+use std::net::TcpStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -409,6 +410,8 @@ pub(crate) fn a_relay_loses_nothing_whatever_happens_to_it(engine: Engine) {
             }
             // 500 a second, on average.
             std::thread::sleep(Duration::from_millis(event as u64 * 2).saturating_sub(started.elapsed()));
+            // However long a start takes here, events meet a server; only what a death cuts off goes unanswered.
+            eventually("it listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
             let key = format!("event-{event}");
             let headers = [
                 ("X-Gitlab-Token", SECRET),
@@ -477,5 +480,5 @@ pub(crate) fn a_relay_loses_nothing_whatever_happens_to_it(engine: Engine) {
         println!("  {name:<18} {:>6} events, {:>6} requests", has.len(), has.values().sum::<usize>());
     }
     assert_eq!(given_up, 0);
-    assert!(acknowledged.len() * 4 > events, "a server that is hardly ever there shows nothing");
+    assert!(acknowledged.len() * 2 > events, "a server that is hardly ever there shows nothing");
 }
