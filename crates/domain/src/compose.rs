@@ -6,6 +6,7 @@ mod image_links;
 mod issue;
 mod merge_request;
 mod note;
+mod pipeline;
 mod push;
 mod release;
 mod wiki_page;
@@ -116,6 +117,7 @@ pub fn compose(happened: &Happened<'_>) -> Result<Vec<u8>, ComposeError> {
         "issue_hooks" | "confidential_issue_hooks" => issue::compose,
         "merge_request_hooks" => merge_request::compose,
         "note_hooks" | "confidential_note_hooks" => note::compose,
+        "pipeline_hooks" => pipeline::compose,
         "wiki_page_hooks" => wiki_page::compose,
         "release_hooks" => release::compose,
         _ => return Err(ComposeError::NoComposer(trigger)),

@@ -7,6 +7,7 @@
 pub mod commits;
 #[cfg(test)]
 mod examples;
+pub mod gaps;
 pub mod report;
 pub mod times;
 
@@ -22,6 +23,8 @@ pub enum Fact {
     Commit(Box<commits::Commit>),
     /// A ref was moved.
     Push(commits::Push),
+    /// An object of a project was spoken of.
+    Seen(gaps::Seen),
     /// A commit is the merge commit of a merge request.
     MergeCommit {
         /// The project merged into.
@@ -39,7 +42,8 @@ pub struct FactError(#[from] serde_json::Error);
 /// Whether events of this kind can count for anything. Those that cannot are never queued for projection.
 #[must_use]
 pub fn counts(trigger: Trigger) -> bool {
-    trigger == Trigger::PUSH || trigger.row().object_kinds.contains(&"merge_request")
+    let kinds = ["merge_request", "issue", "pipeline", "note"];
+    trigger == Trigger::PUSH || trigger.row().object_kinds.first().is_some_and(|kind| kinds.contains(kind))
 }
 
 /// What an event counts for.
@@ -51,5 +55,11 @@ pub fn facts(trigger: Trigger, received_at: Timestamp, body: &[u8]) -> Result<Ve
         return Ok(Vec::new());
     }
     let body: serde_json::Value = serde_json::from_slice(body)?;
-    Ok(if trigger == Trigger::PUSH { commits::of_push(received_at, &body) } else { commits::of_merge_request(&body) })
+    let mut facts = match trigger.row().object_kinds {
+        _ if trigger == Trigger::PUSH => commits::of_push(received_at, &body),
+        ["merge_request"] => commits::of_merge_request(&body),
+        _ => Vec::new(),
+    };
+    facts.extend(gaps::of(trigger, received_at, &body));
+    Ok(facts)
 }

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::insights::Fact;
 use quickdraw_domain::insights::commits::Author;
+use quickdraw_domain::insights::gaps::{After, Completeness, Gap};
 use quickdraw_domain::insights::report::{Cell, Row};
 use quickdraw_domain::{EventId, Timestamp};
 
@@ -61,6 +62,60 @@ pub trait Insights {
     async fn find_identities(&self, text: Option<String>) -> Result<Vec<Identity>>;
     /// Number of a project by the path seen in events.
     async fn find_insights_project(&self, path: String) -> Result<Option<i64>>;
+    /// How much of everything came, by project and measure.
+    async fn completeness(&self, project: Option<i64>) -> Result<Vec<Completeness>>;
+    /// What never came of the measure that `after` is of, in the order of [`Gap::position`].
+    async fn gaps(&self, project: i64, after: After, limit: usize) -> Result<Vec<Gap>>;
     /// Events that projection set aside, newest first, with the reason.
     async fn list_poison(&self, limit: usize) -> Result<Vec<(EventId, String)>>;
+}
+
+/// Common table expressions that end in `gaps`: pushes that begin where no known push of their branch ended, but for the
+/// first of a branch, with which coverage starts. `projects` is a condition on `p.project`.
+pub(crate) fn gaps_of_pushes(projects: &str) -> String {
+    format!(
+        "WITH breaks AS (
+            SELECT p.project, p.git_ref, p.before_sha, min(p.received_at) AS received_at FROM insights_pushes p
+            WHERE {projects} AND ltrim(p.before_sha, '0') <> '' AND NOT EXISTS (
+                SELECT 1 FROM insights_pushes q
+                WHERE q.project = p.project AND q.git_ref = p.git_ref AND q.after_sha = p.before_sha)
+            GROUP BY p.project, p.git_ref, p.before_sha),
+         numbered AS (
+            SELECT b.*, row_number() OVER (PARTITION BY project, git_ref ORDER BY received_at, before_sha) AS nth
+            FROM breaks b),
+         gaps AS (
+            SELECT n.project, n.git_ref, n.before_sha, n.received_at FROM numbered n WHERE n.nth > 1 OR EXISTS (
+                SELECT 1 FROM insights_pushes z WHERE z.project = n.project AND z.git_ref = n.git_ref
+                    AND ltrim(z.before_sha, '0') = '' AND z.received_at < n.received_at))"
+    )
+}
+
+/// How much came, by project and measure; `projects` as above, `of_seen` the same on `s.project`.
+pub(crate) fn completeness(projects: &str, of_seen: &str) -> String {
+    format!(
+        "{gaps}, measured AS (
+            SELECT p.project, 0 AS measure, NULL AS first, NULL AS last, count(*) AS known,
+                (SELECT count(*) FROM gaps g WHERE g.project = p.project) AS missing, min(p.received_at) AS since
+            FROM insights_pushes p WHERE {projects} GROUP BY p.project
+            UNION ALL
+            SELECT s.project, s.measure, min(s.iid), max(s.iid), count(*), max(s.iid) - min(s.iid) + 1 - count(*),
+                min(s.received_at)
+            FROM insights_seen s WHERE {of_seen} GROUP BY s.project, s.measure)
+         SELECT m.project, i.path, m.measure, m.first, m.last, m.known, m.missing, m.since
+         FROM measured m LEFT JOIN insights_projects i ON i.id = m.project ORDER BY m.project, m.measure",
+        gaps = gaps_of_pushes(projects),
+    )
+}
+
+/// A page of [`gaps_of_pushes`], with where the last known push before each ended; `behind` is the condition of the page.
+pub(crate) fn page_of_pushes(projects: &str, behind: &str, limit: &str) -> String {
+    format!(
+        "{gaps} SELECT g.git_ref, (
+                SELECT q.after_sha FROM insights_pushes q
+                WHERE q.project = g.project AND q.git_ref = g.git_ref AND q.received_at < g.received_at
+                ORDER BY q.received_at DESC LIMIT 1),
+            g.before_sha, g.received_at
+         FROM gaps g WHERE {behind} ORDER BY g.received_at, g.before_sha LIMIT {limit}",
+        gaps = gaps_of_pushes(projects),
+    )
 }

@@ -52,6 +52,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (15, "receivers", include_str!("migrations/postgres/0015_receivers.sql")),
     (16, "event_filters", include_str!("migrations/postgres/0016_event_filters.sql")),
     (17, "appends", include_str!("migrations/postgres/0017_appends.sql")),
+    (18, "insights_seen", include_str!("migrations/postgres/0018_insights_seen.sql")),
 ];
 
 /// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.

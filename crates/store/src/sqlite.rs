@@ -65,7 +65,10 @@ const MIGRATIONS: &[Migration] = &[
     (16, "event_filters", include_str!("migrations/sqlite/0016_event_filters.sql")),
     (17, "appends", include_str!("migrations/sqlite/0017_appends.sql")),
 ];
-const INSIGHTS_MIGRATIONS: &[Migration] = &[(1, "insights", include_str!("migrations/sqlite/0001_insights.sql"))];
+const INSIGHTS_MIGRATIONS: &[Migration] = &[
+    (1, "insights", include_str!("migrations/sqlite/0001_insights.sql")),
+    (2, "insights_seen", include_str!("migrations/sqlite/0002_insights_seen.sql")),
+];
 
 /// Large pages, because SQLite's cost is pages and not the flush.
 const PAGE_BYTES: i64 = 16 << 10;

@@ -226,7 +226,11 @@ fn address(method: &str, path: &str, objects: &Objects, users: [i64; 2]) -> Stri
         .replace("{delivery_id}", &objects.delivery)
         .replace("{replay_id}", "1")
         .replace("{receiver_id}", "default");
-    if reading { format!("{filled}?trigger=push_hooks") } else { filled }
+    match reading {
+        true if path.ends_with("/insights/gaps") => format!("{filled}?project=1"),
+        true => format!("{filled}?trigger=push_hooks"),
+        false => filled,
+    }
 }
 
 pub(crate) fn every_endpoint_answers_each_role_by_the_table_and_shows_no_secret(engine: Engine) {

@@ -65,7 +65,14 @@ macro_rules! fixtures {
 
 #[test]
 fn reports_become_the_samples() {
-    let all = fixtures!["issue_hooks", "merge_request_hooks", "note_hooks", "wiki_page_hooks", "release_hooks"];
+    let all = fixtures![
+        "issue_hooks",
+        "merge_request_hooks",
+        "note_hooks",
+        "pipeline_hooks",
+        "wiki_page_hooks",
+        "release_hooks"
+    ];
     for (name, report, sample) in all {
         let report: Value = serde_json::from_str(report).expect("JSON");
         let user: User = serde_json::from_value(report["user"].clone()).expect("a user");
@@ -86,7 +93,8 @@ fn what_cannot_be_composed_says_what_is_missing() {
     assert!(error("issue_hooks", "[]").contains("not usable"));
     assert!(error("note_hooks", r#"{"note":"x"}"#).ends_with("has no commit, merge_request, issue or snippet"));
     assert!(error("note_hooks", r#"{"note":"x","issue":{}}"#).ends_with("has no iid"));
-    assert!(error("pipeline_hooks", "{}").contains("not supported yet"));
+    assert!(error("job_hooks", "{}").contains("not supported yet"));
+    assert!(error("pipeline_hooks", "{}").ends_with("has no id"));
 }
 
 #[test]

@@ -247,7 +247,8 @@ pub(super) fn of_merge_request(body: &Value) -> Vec<Fact> {
     vec![Fact::MergeCommit { project, sha }]
 }
 
-fn project_of(body: &Value) -> i64 {
+/// The project that an event names.
+pub(super) fn project_of(body: &Value) -> i64 {
     body["project"]["id"].as_i64().or_else(|| body["project_id"].as_i64()).unwrap_or(NO_PROJECT)
 }
 
@@ -319,6 +320,6 @@ fn text(value: &Value) -> String {
 }
 
 /// Cut to what columns hold, without the NUL that PostgreSQL's text cannot store.
-fn clean(text: &str, longest: usize) -> String {
+pub(super) fn clean(text: &str, longest: usize) -> String {
     text.chars().map(|c| if c == '\0' { '\u{fffd}' } else { c }).take(longest).collect()
 }

@@ -49,6 +49,8 @@ impl Joined {
                 }
                 self.merges.push((project, sha));
             }
+            // What never came has its examples where the store counts it.
+            Fact::Seen(_) => {}
         }
     }
 

@@ -3,6 +3,7 @@
 mod audit;
 mod events;
 mod filters;
+mod gaps;
 mod history;
 mod insights;
 mod receivers;
@@ -24,6 +25,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(audit::routes())
         .merge(events::routes())
         .merge(filters::routes())
+        .merge(gaps::routes())
         .merge(history::routes())
         .merge(insights::routes())
         .merge(receivers::routes())

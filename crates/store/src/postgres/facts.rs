@@ -8,6 +8,7 @@ use deadpool_postgres::Transaction;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::Fact;
 use quickdraw_domain::insights::commits::{Author, Commit, Paths, Push, Told};
+use quickdraw_domain::insights::gaps::Seen;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -39,16 +40,67 @@ pub(super) async fn apply(transaction: &Transaction<'_>, batch: Vec<Projected>) 
             }
         }
     }
-    let (mut commits, mut merges, mut pushes) = (Vec::new(), BTreeSet::new(), Vec::new());
+    let (mut commits, mut merges, mut pushes, mut seen) = (Vec::new(), BTreeSet::new(), Vec::new(), Vec::new());
+    let mut paths = BTreeMap::new();
     for fact in facts {
         match fact {
             Fact::Commit(commit) => commits.push(*commit),
             Fact::MergeCommit { project, sha } => drop(merges.insert((project, sha))),
-            Fact::Push(push) => pushes.push(push),
+            Fact::Push(mut push) => {
+                paths.extend(push.project_path.take().map(|path| (push.project, path)));
+                pushes.push(push);
+            }
+            Fact::Seen(mut one) => {
+                paths.extend(one.project_path.take().map(|path| (one.project, path)));
+                seen.push(one);
+            }
         }
     }
     join_commits(transaction, commits, merges).await?;
-    join_pushes(transaction, &pushes).await
+    join_projects(transaction, paths).await?;
+    join_pushes(transaction, &pushes).await?;
+    join_seen(transaction, &seen).await
+}
+
+async fn join_projects(transaction: &Transaction<'_>, paths: BTreeMap<i64, String>) -> Result<()> {
+    if paths.is_empty() {
+        return Ok(());
+    }
+    let (projects, paths): (Vec<i64>, Vec<String>) = paths.into_iter().unzip();
+    let statement = transaction
+        .prepare_cached(
+            "INSERT INTO insights_projects AS p SELECT * FROM UNNEST($1::bigint[], $2::text[])
+             ON CONFLICT (id) DO UPDATE SET path = excluded.path WHERE p.path <> excluded.path",
+        )
+        .await?;
+    transaction.execute(&statement, &[&projects, &paths]).await?;
+    Ok(())
+}
+
+async fn join_seen(transaction: &Transaction<'_>, seen: &[Seen]) -> Result<()> {
+    // One statement changes a row only once.
+    let mut first: BTreeMap<(i64, i16, i64), Timestamp> = BTreeMap::new();
+    for one in seen {
+        let known = first.entry((one.project, one.measure.code(), one.iid)).or_insert(one.received_at);
+        *known = one.received_at.min(*known);
+    }
+    if first.is_empty() {
+        return Ok(());
+    }
+    let projects: Vec<i64> = first.keys().map(|key| key.0).collect();
+    let measures: Vec<i16> = first.keys().map(|key| key.1).collect();
+    let iids: Vec<i64> = first.keys().map(|key| key.2).collect();
+    let times: Vec<i64> = first.values().map(|time| time.as_micros()).collect();
+    let statement = transaction
+        .prepare_cached(
+            "INSERT INTO insights_seen AS s
+             SELECT * FROM UNNEST($1::bigint[], $2::smallint[], $3::bigint[], $4::bigint[])
+             ON CONFLICT (project, measure, iid) DO UPDATE SET received_at = excluded.received_at
+                WHERE s.received_at > excluded.received_at",
+        )
+        .await?;
+    transaction.execute(&statement, &[&projects, &measures, &iids, &times]).await?;
+    Ok(())
 }
 
 async fn join_commits(transaction: &Transaction<'_>, commits: Vec<Commit>, merges: BTreeSet<Key>) -> Result<()> {
@@ -200,12 +252,8 @@ async fn write_rollups(
 
 async fn join_pushes(transaction: &Transaction<'_>, pushes: &[Push]) -> Result<()> {
     // One statement changes a row only once, so copies within the batch are joined here first.
-    let mut paths: BTreeMap<i64, &str> = BTreeMap::new();
     let mut joined: BTreeMap<(i64, &str, &str, &str), Push> = BTreeMap::new();
     for push in pushes {
-        if let Some(path) = &push.project_path {
-            paths.insert(push.project, path);
-        }
         // The first receipt and the larger numbers win, in whatever order the copies come.
         joined
             .entry((push.project, &push.before, &push.after, &push.git_ref))
@@ -216,14 +264,6 @@ async fn join_pushes(transaction: &Transaction<'_>, pushes: &[Push]) -> Result<(
             })
             .or_insert_with(|| push.clone());
     }
-    let (projects, paths): (Vec<i64>, Vec<&str>) = paths.into_iter().unzip();
-    let statement = transaction
-        .prepare_cached(
-            "INSERT INTO insights_projects AS p SELECT * FROM UNNEST($1::bigint[], $2::text[])
-             ON CONFLICT (id) DO UPDATE SET path = excluded.path WHERE p.path <> excluded.path",
-        )
-        .await?;
-    transaction.execute(&statement, &[&projects, &paths]).await?;
     let keys: Vec<&(i64, &str, &str, &str)> = joined.keys().collect();
     let column = |of: fn(&Push) -> i64| -> Vec<i64> { joined.values().map(of).collect() };
     let text = |of: fn(&(i64, &str, &str, &str)) -> String| -> Vec<String> { keys.iter().map(|key| of(key)).collect() };

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::insights::commits::{Author, Commit, Metric};
+use quickdraw_domain::insights::gaps::{After, Completeness, Gap, Measure};
 use quickdraw_domain::insights::report::{Cell, Row as CommitRow};
 use quickdraw_domain::{EventId, Timestamp};
 
@@ -11,7 +12,7 @@ use super::events::{EVENT_COLUMNS, event};
 use super::facts::{self, COMMIT_COLUMNS};
 use crate::columns;
 use crate::error::Result;
-use crate::insights::{CommitFilter, Identity, Insights, Projected};
+use crate::insights::{self, CommitFilter, Identity, Insights, Projected};
 use crate::payload::Packed;
 
 #[async_trait]
@@ -102,6 +103,52 @@ impl Insights for Postgres {
         let client = self.client().await?;
         let sql = "SELECT id FROM insights_projects WHERE lower(path) = lower($1) ORDER BY id LIMIT 1";
         Ok(client.query_opt(sql, &[&path]).await?.map(|row| row.get(0)))
+    }
+
+    async fn completeness(&self, project: Option<i64>) -> Result<Vec<Completeness>> {
+        let client = self.client().await?;
+        let all = |column: &str| format!("($1::bigint IS NULL OR {column} = $1)");
+        let statement = client.prepare_cached(&insights::completeness(&all("p.project"), &all("s.project"))).await?;
+        let rows = client.query(&statement, &[&project]).await?;
+        let completeness = |row: &tokio_postgres::Row| Completeness {
+            project: row.get(0),
+            project_path: row.get(1),
+            measure: i16::try_from(row.get::<_, i32>(2)).ok().and_then(Measure::from_code).unwrap_or(Measure::Push),
+            first: row.get(3),
+            last: row.get(4),
+            known: row.get(5),
+            missing: row.get(6),
+            since: Timestamp::from_micros(row.get(7)),
+        };
+        Ok(rows.iter().map(completeness).collect())
+    }
+
+    async fn gaps(&self, project: i64, after: After, limit: usize) -> Result<Vec<Gap>> {
+        let (client, limit) = (self.client().await?, columns::limit(limit));
+        match after {
+            After::Pushes(time, sha) => {
+                let behind = "(g.received_at, g.before_sha) > ($2, $3)";
+                let sql = insights::page_of_pushes("p.project = $1", behind, "$4");
+                let statement = client.prepare_cached(&sql).await?;
+                let rows = client.query(&statement, &[&project, &time.as_micros(), &sha, &limit]).await?;
+                let gap = |row: &tokio_postgres::Row| Gap::Pushes {
+                    git_ref: row.get(0),
+                    before: row.get(1),
+                    after: row.get(2),
+                    received_at: Timestamp::from_micros(row.get(3)),
+                };
+                Ok(rows.iter().map(gap).collect())
+            }
+            After::Objects(measure, iid) => {
+                let sql = "SELECT before + 1, iid - 1 FROM (
+                        SELECT iid, lag(iid) OVER (ORDER BY iid) AS before FROM insights_seen
+                        WHERE project = $1 AND measure = $2 AND iid > $3) s
+                    WHERE iid - before > 1 ORDER BY iid LIMIT $4";
+                let statement = client.prepare_cached(sql).await?;
+                let rows = client.query(&statement, &[&project, &measure.code(), &iid, &limit]).await?;
+                Ok(rows.iter().map(|row| Gap::Objects { measure, first: row.get(0), last: row.get(1) }).collect())
+            }
+        }
     }
 
     async fn list_poison(&self, limit: usize) -> Result<Vec<(EventId, String)>> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use quickdraw_domain::insights::Fact;
 use quickdraw_domain::insights::commits::{Author, Commit, Paths, Push, Told};
+use quickdraw_domain::insights::gaps::Seen;
 use quickdraw_domain::{EventId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -18,7 +19,8 @@ pub(super) const COMMIT_COLUMNS: &str = "c.project, c.sha, c.undated, c.committe
 /// Joins a batch. It may come a second time, when the mark could not be set after it: joins are idempotent.
 pub(super) fn apply(connection: &Connection, facts: Vec<Fact>) -> Result<()> {
     let transaction = connection.unchecked_transaction()?;
-    let mut batch = Batch { connection: &transaction, sums: BTreeMap::new(), identities: HashMap::new() };
+    let mut batch =
+        Batch { connection: &transaction, sums: BTreeMap::new(), identities: HashMap::new(), paths: HashMap::new() };
     for fact in facts {
         batch.apply(fact)?;
     }
@@ -33,6 +35,8 @@ struct Batch<'a> {
     /// By hour, metric, project and identity.
     sums: BTreeMap<(i64, i16, i64, i64), i64>,
     identities: HashMap<Author, i64>,
+    /// Paths of projects that are written down.
+    paths: HashMap<i64, String>,
 }
 
 /// Sets the marks of a batch, and puts aside what could not be read.
@@ -51,7 +55,14 @@ impl Batch<'_> {
     fn apply(&mut self, fact: Fact) -> Result<()> {
         match fact {
             Fact::Commit(commit) => self.join_commit(*commit),
-            Fact::Push(push) => join_push(self.connection, &push),
+            Fact::Push(push) => {
+                self.join_project(push.project, push.project_path.as_deref())?;
+                join_push(self.connection, &push)
+            }
+            Fact::Seen(seen) => {
+                self.join_project(seen.project, seen.project_path.as_deref())?;
+                join_seen(self.connection, &seen)
+            }
             Fact::MergeCommit { project, sha } => {
                 self.connection
                     .prepare_cached("INSERT OR IGNORE INTO insights_merge_commits VALUES (?1, ?2)")?
@@ -65,6 +76,18 @@ impl Batch<'_> {
                 }
             }
         }
+    }
+
+    /// Once a batch for as long as the path is the same: most events of a batch are of few projects.
+    fn join_project(&mut self, project: i64, path: Option<&str>) -> Result<()> {
+        let Some(path) = path.filter(|path| self.paths.get(&project).is_none_or(|known| known != path)) else {
+            return Ok(());
+        };
+        let sql =
+            "INSERT INTO insights_projects VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET path = ?2 WHERE path <> ?2";
+        self.connection.prepare_cached(sql)?.execute((project, path))?;
+        self.paths.insert(project, path.to_owned());
+        Ok(())
     }
 
     fn join_commit(&mut self, mut commit: Commit) -> Result<()> {
@@ -183,13 +206,6 @@ pub(super) fn read_commit(row: &Row<'_>) -> rusqlite::Result<(Commit, i64)> {
 }
 
 fn join_push(connection: &Connection, push: &Push) -> Result<()> {
-    if let Some(path) = &push.project_path {
-        connection
-            .prepare_cached(
-                "INSERT INTO insights_projects VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET path = ?2 WHERE path <> ?2",
-            )?
-            .execute((push.project, path))?;
-    }
     // The first receipt and the larger numbers win, in whatever order the copies come.
     connection
         .prepare_cached(
@@ -208,5 +224,15 @@ fn join_push(connection: &Connection, push: &Push) -> Result<()> {
             push.total,
             push.listed,
         ))?;
+    Ok(())
+}
+
+fn join_seen(connection: &Connection, seen: &Seen) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO insights_seen VALUES (?1, ?2, ?3, ?4) ON CONFLICT (project, measure, iid)
+             DO UPDATE SET received_at = excluded.received_at WHERE received_at > excluded.received_at",
+        )?
+        .execute((seen.project, seen.measure.code(), seen.iid, seen.received_at.as_micros()))?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::insights::commits::{Author, Commit, Metric};
+use quickdraw_domain::insights::gaps::{After, Completeness, Gap, Measure};
 use quickdraw_domain::insights::report::{Cell, Row as CommitRow};
 use quickdraw_domain::{EventId, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
@@ -12,7 +13,7 @@ use super::facts::{self, COMMIT_COLUMNS};
 use super::rows::{self, EVENT_COLUMNS};
 use crate::columns;
 use crate::error::Result;
-use crate::insights::{CommitFilter, Identity, Insights, Projected};
+use crate::insights::{self, CommitFilter, Identity, Insights, Projected};
 use crate::payload::Packed;
 
 #[async_trait]
@@ -133,6 +134,58 @@ impl Insights for Sqlite {
                 let mut statement =
                     connection.prepare_cached("SELECT id FROM insights_projects WHERE lower(path) = lower(?1)")?;
                 Ok(statement.query_row([path], |row| row.get(0)).optional()?)
+            })
+            .await
+    }
+
+    async fn completeness(&self, project: Option<i64>) -> Result<Vec<Completeness>> {
+        self.insights
+            .run(move |connection| {
+                let sql = insights::completeness("(?1 IS NULL OR p.project = ?1)", "(?1 IS NULL OR s.project = ?1)");
+                let mut statement = connection.prepare_cached(&sql)?;
+                let found = statement.query_map([project], |row| {
+                    Ok(Completeness {
+                        project: row.get(0)?,
+                        project_path: row.get(1)?,
+                        measure: Measure::from_code(row.get(2)?).unwrap_or(Measure::Push),
+                        first: row.get(3)?,
+                        last: row.get(4)?,
+                        known: row.get(5)?,
+                        missing: row.get(6)?,
+                        since: Timestamp::from_micros(row.get(7)?),
+                    })
+                })?;
+                Ok(found.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
+    }
+
+    async fn gaps(&self, project: i64, after: After, limit: usize) -> Result<Vec<Gap>> {
+        self.insights
+            .run(move |connection| match after {
+                After::Pushes(time, sha) => {
+                    let behind = "(g.received_at, g.before_sha) > (?2, ?3)";
+                    let mut statement =
+                        connection.prepare_cached(&insights::page_of_pushes("p.project = ?1", behind, "?4"))?;
+                    let parameters = (project, time.as_micros(), sha, columns::limit(limit));
+                    let found = statement.query_map(parameters, |row| {
+                        let received_at = Timestamp::from_micros(row.get(3)?);
+                        Ok(Gap::Pushes { git_ref: row.get(0)?, before: row.get(1)?, after: row.get(2)?, received_at })
+                    })?;
+                    Ok(found.collect::<rusqlite::Result<_>>()?)
+                }
+                After::Objects(measure, iid) => {
+                    let sql = "SELECT before + 1, iid - 1 FROM (
+                            SELECT iid, lag(iid) OVER (ORDER BY iid) AS before FROM insights_seen
+                            WHERE project = ?1 AND measure = ?2 AND iid > ?3)
+                        WHERE iid - before > 1 ORDER BY iid LIMIT ?4";
+                    let mut statement = connection.prepare_cached(sql)?;
+                    let parameters = (project, measure.code(), iid, columns::limit(limit));
+                    let found = statement.query_map(parameters, |row| {
+                        Ok(Gap::Objects { measure, first: row.get(0)?, last: row.get(1)? })
+                    })?;
+                    Ok(found.collect::<rusqlite::Result<_>>()?)
+                }
             })
             .await
     }

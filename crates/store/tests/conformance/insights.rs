@@ -1,6 +1,7 @@
 //! Checks of facts and rollups.
 
 use jiff::tz::TimeZone;
+use quickdraw_domain::insights::gaps::{After, Gap, Measure};
 use quickdraw_domain::insights::report::{CommitReport, report};
 use quickdraw_domain::insights::{Fact, facts};
 use quickdraw_domain::scope::Place;
@@ -108,4 +109,89 @@ pub(crate) async fn a_poison_event_is_set_aside_and_shown(fixture: Fixture) {
     store.apply_facts(vec![projected]).await.expect("applied");
     assert!(store.pending_projection(10).await.expect("read").is_empty());
     assert_eq!(store.list_poison(10).await.expect("listed"), [(id, "lone surrogate".to_owned())]);
+}
+
+/// The example of the completeness of payloads: main moves S0->a and b->c, so one push is missing; merge requests 10 to 14
+/// without 12 are four of five.
+pub(crate) async fn what_never_came_is_told_from_what_came(fixture: Fixture) {
+    let store = &fixture.store;
+    let in_project = |id: i64| json!({"id": id, "default_branch": "main", "path_with_namespace": format!("g/app{id}")});
+    let push = |project: i64, branch: &str, before: &str, after: &str| {
+        let git_ref = format!("refs/heads/{branch}");
+        (Trigger::PUSH, json!({"ref": git_ref, "before": before, "after": after, "project": in_project(project)}))
+    };
+    let object = |trigger: &str, project: i64, iid: i64| {
+        let trigger = Trigger::by_name(trigger).expect("a row");
+        (trigger, json!({"object_attributes": {"iid": iid}, "project": in_project(project)}))
+    };
+    let note = Trigger::by_name("note_hooks").expect("a row");
+    let mut batch = vec![push(7, "main", "S0", "a"), push(7, "main", "b", "c")];
+    batch.extend([10, 11, 14].map(|iid| object("merge_request_hooks", 7, iid)));
+    batch.push((note, json!({"merge_request": {"iid": 13, "target_project_id": 7}, "project": in_project(7)})));
+    // A branch that was made and then moved on unseen, and one that goes back and forth: nothing is missing there.
+    batch.extend([push(7, "feat", "000", "f1"), push(7, "feat", "f2", "f3"), push(7, "wip", "w0", "w1")]);
+    batch.extend([push(7, "wip", "w1", "w0"), push(7, "wip", "w0", "w1"), push(7, "wip", "w1", "000")]);
+    batch.push(push(7, "wip", "000", "w9"));
+    // The second push comes first.
+    batch.extend([push(8, "main", "m1", "m2"), push(8, "main", "m0", "m1")]);
+    batch.extend([object("issue_hooks", 8, 3), object("pipeline_hooks", 8, 100), object("pipeline_hooks", 8, 200)]);
+    let shown = async || {
+        let mut shown = Vec::new();
+        for one in store.completeness(None).await.expect("counted") {
+            assert_eq!(one.project_path, Some(format!("g/app{}", one.project)));
+            shown.push((one.project, one.measure.name(), one.first, one.last, one.known, one.missing));
+        }
+        shown
+    };
+    // Each at its own time, as it is received; a second time later changes nothing.
+    for (offset, repeated) in [(0, false), (1_000, true)] {
+        let mut projected = Vec::new();
+        for (second, (trigger, body)) in batch.iter().enumerate() {
+            let mut new = event(Place::Elsewhere, body.to_string().as_bytes());
+            new.counts = true;
+            let id = store.append_events(vec![new]).await.expect("appended")[0].id();
+            let received_at = at(offset + u64::try_from(second).expect("small"));
+            let facts = facts(*trigger, received_at, body.to_string().as_bytes()).map_err(|error| error.to_string());
+            projected.push(Projected { event: id, facts });
+        }
+        if repeated {
+            projected.reverse();
+        }
+        store.apply_facts(projected).await.expect("applied");
+        let expected = [
+            // The second move from w0 to w1 is the same fact.
+            (7, "push", None, None, 8, 2),
+            (7, "merge_request", Some(10), Some(14), 4, 1),
+            (8, "push", None, None, 2, 0),
+            (8, "issue", Some(3), Some(3), 1, 0),
+            (8, "pipeline", Some(100), Some(200), 2, 99),
+        ];
+        assert_eq!(shown().await, expected);
+    }
+    let of_eight = store.completeness(Some(8)).await.expect("counted");
+    assert_eq!((of_eight.len(), of_eight[0].since), (3, at(13)), "coverage starts with the first that came");
+    assert!((store.completeness(Some(7)).await.expect("counted")[1].share() - 0.8).abs() < 1e-9);
+
+    let gaps = async |project, measure| store.gaps(project, After::start(measure), 10).await.expect("listed");
+    let pushes = |branch: &str, before: &str, after: &str, second: u64| Gap::Pushes {
+        git_ref: format!("refs/heads/{branch}"),
+        before: Some(before.to_owned()),
+        after: after.to_owned(),
+        received_at: at(second),
+    };
+    let (main, feat) = (pushes("main", "a", "b", 1), pushes("feat", "f1", "f2", 7));
+    assert_eq!(gaps(7, Measure::Push).await, [main.clone(), feat.clone()]);
+    assert_eq!(store.gaps(7, After::start(Measure::Push), 1).await.expect("listed"), std::slice::from_ref(&main));
+    assert_eq!(store.gaps(7, main.position(), 1).await.expect("listed"), [feat]);
+    assert_eq!(gaps(8, Measure::Push).await, []);
+    let objects = |measure, first, last| Gap::Objects { measure, first, last };
+    assert_eq!(gaps(7, Measure::MergeRequest).await, [objects(Measure::MergeRequest, 12, 12)]);
+    assert_eq!(gaps(8, Measure::Pipeline).await, [objects(Measure::Pipeline, 101, 199)]);
+    let behind = objects(Measure::Pipeline, 101, 199).position();
+    assert_eq!(store.gaps(8, behind, 10).await.expect("listed"), []);
+
+    // What comes late closes its gap.
+    project(store, &[push(7, "main", "a", "b"), object("merge_request_hooks", 7, 12)]).await;
+    assert_eq!(gaps(7, Measure::Push).await.len(), 1);
+    assert_eq!(gaps(7, Measure::MergeRequest).await, []);
 }

@@ -137,7 +137,7 @@ impl Window {
 }
 
 /// A project by its number in events, or by its path there.
-async fn project(app: &App, name: Option<String>) -> Result<Option<i64>, ApiError> {
+pub(super) async fn project(app: &App, name: Option<String>) -> Result<Option<i64>, ApiError> {
     let Some(text) = name else { return Ok(None) };
     if let Ok(number) = text.parse() {
         return Ok(Some(number));

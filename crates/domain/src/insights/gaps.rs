@@ -1,0 +1,230 @@
+//! What never came, told from what came: pushes that do not join up, and numbers that were passed over.
+//!
+//! GitLab numbers merge requests, issues and pipelines of a project without holes, and a push begins where the last one of its
+//! branch ended. A hole is something that was never seen: an event that did not arrive, or an object that was deleted before
+//! anybody told of it, so what is missing is an upper bound.
+
+use serde_json::Value;
+
+use super::Fact;
+use super::commits::{clean, project_of};
+use crate::{Timestamp, Trigger};
+
+/// What is counted for completeness.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Measure {
+    /// Moves of a branch, by what they began and ended at.
+    Push,
+    /// Merge requests, by their numbers in the project.
+    MergeRequest,
+    /// Issues, incidents, tasks and other work items, by their numbers in the project.
+    Issue,
+    /// Pipelines, by their numbers in the project.
+    Pipeline,
+}
+
+impl Measure {
+    /// All, in the order in which lists have them.
+    pub const ALL: [Self; 4] = [Self::Push, Self::MergeRequest, Self::Issue, Self::Pipeline];
+
+    /// As the API names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Push => "push",
+            Self::MergeRequest => "merge_request",
+            Self::Issue => "issue",
+            Self::Pipeline => "pipeline",
+        }
+    }
+
+    /// By the name that the API has for it.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|measure| measure.name() == name)
+    }
+
+    /// As the store writes it.
+    #[must_use]
+    pub const fn code(self) -> i16 {
+        match self {
+            Self::Push => 0,
+            Self::MergeRequest => 1,
+            Self::Issue => 2,
+            Self::Pipeline => 3,
+        }
+    }
+
+    /// What the store wrote.
+    #[must_use]
+    pub fn from_code(code: i16) -> Option<Self> {
+        Self::ALL.into_iter().find(|measure| measure.code() == code)
+    }
+}
+
+/// An event spoke of an object.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Seen {
+    /// The project's number in events.
+    pub project: i64,
+    /// Its full path, where the event has it.
+    pub project_path: Option<String>,
+    /// What kind of object; never a push.
+    pub measure: Measure,
+    /// Its number in the project.
+    pub iid: i64,
+    /// When the first event that spoke of it was received.
+    pub received_at: Timestamp,
+}
+
+/// How much of something came.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Completeness {
+    /// The project's number in events.
+    pub project: i64,
+    /// Its full path, as last seen.
+    pub project_path: Option<String>,
+    /// Of what.
+    pub measure: Measure,
+    /// The lowest number seen; none for pushes.
+    pub first: Option<i64>,
+    /// The highest number seen; none for pushes.
+    pub last: Option<i64>,
+    /// How many came.
+    pub known: i64,
+    /// How many did not, at most; for pushes, at least.
+    pub missing: i64,
+    /// When the first of them was received: nothing is known of what was before.
+    pub since: Timestamp,
+}
+
+impl Completeness {
+    /// The share that came: 1 when nothing is missing.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
+    pub fn share(&self) -> f64 {
+        self.known as f64 / (self.known + self.missing).max(1) as f64
+    }
+}
+
+/// Something that never came.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Gap {
+    /// One push of a branch or more.
+    Pushes {
+        /// The branch, as `refs/heads/main`.
+        git_ref: String,
+        /// Where the last known push before it ended; none when there is none.
+        before: Option<String>,
+        /// Where the first push after it began.
+        after: String,
+        /// When that one was received.
+        received_at: Timestamp,
+    },
+    /// Objects with these numbers, both included.
+    Objects {
+        /// What kind.
+        measure: Measure,
+        /// The first that is missing.
+        first: i64,
+        /// The last that is missing.
+        last: i64,
+    },
+}
+
+/// Where a list of gaps goes on: behind this one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum After {
+    /// A gap of pushes, by when what follows it was received, and where that began.
+    Pushes(Timestamp, String),
+    /// A gap of objects of a kind, by the last number that is missing.
+    Objects(Measure, i64),
+}
+
+impl After {
+    /// Where a list begins.
+    #[must_use]
+    pub const fn start(measure: Measure) -> Self {
+        match measure {
+            Measure::Push => Self::Pushes(Timestamp::from_micros(i64::MIN), String::new()),
+            objects => Self::Objects(objects, 0),
+        }
+    }
+}
+
+impl Gap {
+    /// Of what.
+    #[must_use]
+    pub const fn measure(&self) -> Measure {
+        match self {
+            Self::Pushes { .. } => Measure::Push,
+            Self::Objects { measure, .. } => *measure,
+        }
+    }
+
+    /// Where the list goes on behind it.
+    #[must_use]
+    pub fn position(&self) -> After {
+        match self {
+            Self::Pushes { received_at, after, .. } => After::Pushes(*received_at, after.clone()),
+            Self::Objects { measure, last, .. } => After::Objects(*measure, *last),
+        }
+    }
+}
+
+/// The objects that an event speaks of: its own, and those that lie beside it in the same project.
+pub(super) fn of(trigger: Trigger, received_at: Timestamp, body: &Value) -> Vec<Fact> {
+    let project = project_of(body);
+    let own = match trigger.row().object_kinds {
+        ["merge_request"] => Some((Measure::MergeRequest, &body["object_attributes"])),
+        ["issue", ..] => Some((Measure::Issue, &body["object_attributes"])),
+        ["pipeline"] => Some((Measure::Pipeline, &body["object_attributes"])),
+        _ => None,
+    };
+    let beside = [(Measure::MergeRequest, &body["merge_request"]), (Measure::Issue, &body["issue"])];
+    let seen = |(measure, object): (Measure, &Value)| {
+        // A merge request is numbered where it goes to, and a fork's pipeline tells of one elsewhere.
+        let here = object["target_project_id"].as_i64().is_none_or(|target| target == project);
+        let iid = object["iid"].as_i64().filter(|iid| here && *iid > 0)?;
+        let project_path = body["project"]["path_with_namespace"].as_str().map(|path| clean(path, 1024));
+        Some(Fact::Seen(Seen { project, project_path, measure, iid, received_at }))
+    };
+    own.into_iter().chain(beside).filter_map(seen).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn seen(trigger: &str, body: &Value) -> Vec<(Measure, i64)> {
+        let facts = of(Trigger::by_name(trigger).expect("a row"), Timestamp::default(), body);
+        let seen = |fact| match fact {
+            Fact::Seen(seen) => (seen.measure, seen.iid),
+            other => panic!("{other:?}"),
+        };
+        facts.into_iter().map(seen).collect()
+    }
+
+    #[test]
+    fn events_speak_of_their_object_and_of_those_beside_it() {
+        let project = json!({ "id": 7, "path_with_namespace": "gear/rope" });
+        let attributes = json!({ "iid": 12, "target_project_id": 7 });
+        let merge_request = json!({ "project": project, "object_attributes": attributes });
+        assert_eq!(seen("merge_request_hooks", &merge_request), [(Measure::MergeRequest, 12)]);
+        let task = json!({ "object_kind": "work_item", "project": project, "object_attributes": { "iid": 3 } });
+        assert_eq!(seen("issue_hooks", &task), [(Measure::Issue, 3)]);
+        assert_eq!(seen("confidential_issue_hooks", &task), [(Measure::Issue, 3)]);
+        let note =
+            json!({ "project": project, "object_attributes": { "id": 5, "note": "!" }, "merge_request": attributes });
+        assert_eq!(seen("note_hooks", &note), [(Measure::MergeRequest, 12)]);
+        let note = json!({ "project": project, "object_attributes": { "id": 5 }, "issue": { "iid": 4 } });
+        assert_eq!(seen("confidential_note_hooks", &note), [(Measure::Issue, 4)]);
+        let elsewhere = json!({ "iid": 9, "target_project_id": 8 });
+        let pipeline = json!({ "project": project, "object_attributes": { "iid": 40 }, "merge_request": elsewhere });
+        assert_eq!(seen("pipeline_hooks", &pipeline), [(Measure::Pipeline, 40)], "not the other project's");
+        assert_eq!(seen("pipeline_hooks", &json!({ "object_attributes": { "iid": null } })), []);
+        assert_eq!(seen("pipeline_hooks", &json!({ "object_attributes": 1, "merge_request": [] })), []);
+    }
+}

@@ -1,0 +1,238 @@
+//! What never came: how complete each project is, and where its gaps are.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use quickdraw_domain::Timestamp;
+use quickdraw_domain::insights::DEFINITION_VERSION;
+use quickdraw_domain::insights::gaps::{After, Completeness, Gap, Measure};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::insights::project;
+use super::invalid;
+use crate::auth::Admin;
+use crate::error::ApiError;
+use crate::params::Input;
+use crate::state::App;
+
+const DEFAULT: usize = 100;
+const LARGEST: usize = 1_000;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(completeness)).routes(routes!(gaps))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct CompletenessQuery {
+    /// Only this project: its number in events, or its path.
+    project: Option<String>,
+}
+
+/// How much of something came.
+#[derive(Serialize, ToSchema)]
+struct CompletenessView {
+    /// The project's number in events.
+    project_id: i64,
+    /// Its path in events.
+    path_with_namespace: Option<String>,
+    /// `push`, `merge_request`, `issue` or `pipeline`.
+    measure: &'static str,
+    /// How many came.
+    known: i64,
+    /// How many are missing: of pushes at least, of others at most, because objects are deleted.
+    missing: i64,
+    /// The share that came, from 0 to 1.
+    completeness: f64,
+    /// The lowest number that came.
+    first_iid: Option<i64>,
+    /// The highest number that came.
+    last_iid: Option<i64>,
+    /// When the first of them was received: of what was before, nothing is known.
+    #[schema(format = DateTime)]
+    coverage_starts: String,
+}
+
+/// How complete what was received is.
+#[derive(Serialize, ToSchema)]
+struct CompletenessList {
+    /// When this was so.
+    #[schema(format = DateTime)]
+    as_of: String,
+    /// Version of the definitions.
+    definition_version: u32,
+    /// One for each project and measure.
+    items: Vec<CompletenessView>,
+}
+
+impl From<Completeness> for CompletenessView {
+    fn from(one: Completeness) -> Self {
+        Self {
+            completeness: one.share(),
+            project_id: one.project,
+            path_with_namespace: one.project_path,
+            measure: one.measure.name(),
+            known: one.known,
+            missing: one.missing,
+            first_iid: one.first,
+            last_iid: one.last,
+            coverage_starts: one.since.to_iso(),
+        }
+    }
+}
+
+/// Tell how much of the pushes, merge requests, issues and pipelines of each project came: from payloads alone, by pushes
+/// that do not begin where the last one of their branch ended, and by numbers that were passed over. Administrators.
+#[utoipa::path(get, path = "/insights/completeness", tag = "Insights", params(CompletenessQuery),
+    responses((status = 200, body = CompletenessList)))]
+async fn completeness(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Input(query): Input<CompletenessQuery>,
+) -> Result<Json<CompletenessList>, ApiError> {
+    let project = project(&app, query.project).await?;
+    let found = app.store().completeness(project).await?;
+    let items = found.into_iter().map(CompletenessView::from).collect();
+    let as_of = app.belt.clock().now().to_iso();
+    Ok(Json(CompletenessList { as_of, definition_version: DEFINITION_VERSION, items }))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct GapsQuery {
+    /// The project: its number in events, or its path.
+    project: String,
+    /// Only of these: `push`, `merge_request`, `issue`, `pipeline`.
+    #[serde(default)]
+    measure: Vec<String>,
+    /// Go on behind this: `next` of the page before.
+    after: Option<String>,
+    /// Most gaps of a page.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<i64>,
+}
+
+/// Something that never came.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum GapView {
+    /// One push of a branch or more.
+    Pushes {
+        /// `push`.
+        measure: &'static str,
+        /// The branch.
+        #[serde(rename = "ref")]
+        git_ref: String,
+        /// Where the last known push ended.
+        before: Option<String>,
+        /// Where the next known push began.
+        after: String,
+        /// When that one was received.
+        #[schema(format = DateTime)]
+        received_at: String,
+    },
+    /// Objects with these numbers, both included.
+    Objects {
+        /// `merge_request`, `issue` or `pipeline`.
+        measure: &'static str,
+        /// The first number.
+        first_iid: i64,
+        /// The last number.
+        last_iid: i64,
+    },
+}
+
+/// A page of gaps.
+#[derive(Serialize, ToSchema)]
+struct GapList {
+    /// Gaps: pushes by when what follows was received, others by number.
+    items: Vec<GapView>,
+    /// What to give as `after` for the next page; absent on the last.
+    next: Option<String>,
+}
+
+impl From<&Gap> for GapView {
+    fn from(gap: &Gap) -> Self {
+        let measure = gap.measure().name();
+        match gap.clone() {
+            Gap::Pushes { git_ref, before, after, received_at } => {
+                Self::Pushes { measure, git_ref, before, after, received_at: received_at.to_iso() }
+            }
+            Gap::Objects { first, last, .. } => Self::Objects { measure, first_iid: first, last_iid: last },
+        }
+    }
+}
+
+/// List what never came of a project. Administrators.
+#[utoipa::path(get, path = "/insights/gaps", tag = "Insights", params(GapsQuery),
+    responses((status = 200, body = GapList)))]
+async fn gaps(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Input(query): Input<GapsQuery>,
+) -> Result<Json<GapList>, ApiError> {
+    let limit = match query.limit {
+        None => DEFAULT,
+        Some(limit) => usize::try_from(limit)
+            .ok()
+            .filter(|limit| (1..=LARGEST).contains(limit))
+            .ok_or_else(|| invalid(format!("limit must be from 1 to {LARGEST}")))?,
+    };
+    let measure = |name: &String| Measure::by_name(name).ok_or_else(|| invalid("measure does not have a valid value"));
+    let mut wanted = query.measure.iter().map(measure).collect::<Result<Vec<_>, _>>()?;
+    if wanted.is_empty() {
+        wanted = Measure::ALL.to_vec();
+    }
+    let behind = query.after.as_deref().map(parse).transpose()?;
+    let project = project(&app, Some(query.project)).await?.unwrap_or_default();
+    let (mut found, mut next) = (Vec::new(), None);
+    for measure in Measure::ALL.into_iter().filter(|measure| wanted.contains(measure)) {
+        let after = match &behind {
+            Some(behind) if measure < of(behind) => continue,
+            Some(behind) if measure == of(behind) => behind.clone(),
+            _ => After::start(measure),
+        };
+        // One more than fits tells whether there is more.
+        let mut more = app.store().gaps(project, after, limit - found.len() + 1).await?;
+        if found.len() + more.len() > limit {
+            more.truncate(limit - found.len());
+            found.extend(more);
+            next = found.last().map(|last: &Gap| write(&last.position()));
+            break;
+        }
+        found.extend(more);
+    }
+    Ok(Json(GapList { items: found.iter().map(GapView::from).collect(), next }))
+}
+
+const fn of(after: &After) -> Measure {
+    match after {
+        After::Pushes(..) => Measure::Push,
+        After::Objects(measure, _) => *measure,
+    }
+}
+
+fn write(after: &After) -> String {
+    match after {
+        After::Pushes(time, sha) => format!("push:{}:{sha}", time.as_micros()),
+        After::Objects(measure, iid) => format!("{}:{iid}", measure.name()),
+    }
+}
+
+fn parse(text: &str) -> Result<After, ApiError> {
+    // What pushes begin at is whatever an event said; it may have colons.
+    let parts: Vec<&str> = text.splitn(3, ':').collect();
+    let read = || match parts.as_slice() {
+        ["push", time, sha] => Some(After::Pushes(Timestamp::from_micros(time.parse().ok()?), (*sha).to_owned())),
+        [measure, iid] => {
+            let measure = Measure::by_name(measure).filter(|measure| *measure != Measure::Push)?;
+            Some(After::Objects(measure, iid.parse().ok()?))
+        }
+        _ => None,
+    };
+    read().ok_or_else(|| invalid("after is not what an answer gave as next"))
+}
