@@ -24,7 +24,7 @@ pub(crate) async fn post(
 }
 
 /// Calls a URL that the user typed, wherever it points: these are the user's own machines.
-async fn call(
+pub(crate) async fn call(
     method: Method,
     url: &str,
     headers: &[(Cow<'static, str>, String)],
@@ -88,12 +88,13 @@ impl Target {
     }
 }
 
-/// Reports an event; the body is a whole report. Gives the event's id.
+/// Reports an event; the body is a whole report, and a report with the same key is not taken twice. Gives the event's id.
 pub(crate) async fn report(
     base_url: &str,
     token: &str,
     project: &str,
-    report: &serde_json::Value,
+    report: &impl serde::Serialize,
+    key: &str,
     deadline: Duration,
 ) -> anyhow::Result<String> {
     let id: String = url::form_urlencoded::byte_serialize(project.as_bytes()).collect();
@@ -101,7 +102,7 @@ pub(crate) async fn report(
     let headers = [
         ("Content-Type".into(), "application/json".to_owned()),
         ("PRIVATE-TOKEN".into(), token.to_owned()),
-        ("Idempotency-Key".into(), uuid::Uuid::new_v4().to_string()),
+        ("Idempotency-Key".into(), key.to_owned()),
     ];
     let answer = post(&url, &headers, serde_json::to_vec(report)?, deadline).await?;
     let text = String::from_utf8_lossy(&answer.body).into_owned();

@@ -3,6 +3,7 @@
 pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod emit;
+pub(crate) mod gaps;
 pub(crate) mod git_hook;
 pub(crate) mod guard;
 pub(crate) mod listen;

@@ -41,6 +41,8 @@ enum Command {
     /// Manage the places on a server that a GitLab posts to.
     #[command(subcommand)]
     Receiver(commands::receiver::Receiver),
+    /// Tell what never came, and have it sent again or fetched from GitLab.
+    Gaps(commands::gaps::Gaps),
     /// Send many deliveries once more, as a job on the server.
     Replay(commands::replay::Replay),
     /// Run a private receiver that verifies and prints what arrives.
@@ -88,6 +90,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Command::GitHook(command) => commands::git_hook::run(command).await,
             Command::Emit(command) => commands::emit::run(command).await,
             Command::Receiver(command) => commands::receiver::run(command).await,
+            Command::Gaps(command) => commands::gaps::run(command).await,
             Command::Replay(command) => commands::replay::run(command).await,
             Command::Listen(command) => commands::listen::run(command).await,
             Command::Guard(command) => commands::guard::run(command, config::load(config)?).await,

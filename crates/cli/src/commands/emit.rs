@@ -36,7 +36,9 @@ pub(crate) async fn run(command: Emit) -> anyhow::Result<()> {
     let payload = RawValue::from_string(body).context("the body is not JSON")?;
     let token = command.server.token()?;
     let report = serde_json::json!({ "trigger": command.trigger, "payload": payload });
-    let id = client::report(&command.server.url, &token, &command.project, &report, Duration::from_secs(30)).await?;
+    let key = uuid::Uuid::new_v4().to_string();
+    let id =
+        client::report(&command.server.url, &token, &command.project, &report, &key, Duration::from_secs(30)).await?;
     say(id);
     Ok(())
 }

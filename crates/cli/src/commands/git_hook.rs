@@ -88,7 +88,8 @@ async fn report(repository: &gix::Repository, target: &install::Target, update: 
         Kind::Tag => "tag_push_hooks",
     };
     let report = json!({ "trigger": trigger, "user": user(), "object": object(repository, update)? });
-    client::report(&target.url, &target.token, &target.project, &report, PATIENCE).await?;
+    let key = uuid::Uuid::new_v4().to_string();
+    client::report(&target.url, &target.token, &target.project, &report, &key, PATIENCE).await?;
     Ok(())
 }
 

@@ -1,0 +1,281 @@
+//! Bodies of events that never came, from what GitLab's API says of their objects now. They are composed as any: with the
+//! numbers and addresses that GitLab gave, so that what counts them finds them where the others are.
+
+use quickdraw_domain::Trigger;
+use quickdraw_domain::compose::{Happened, Instance, UploadLinks, User, compose};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::Found;
+use super::gitlab::{GitLab, Home};
+
+/// Commits of a push whose files are asked for: as many as a body lists.
+const LISTED: usize = 20;
+
+const MERGE_REQUEST: [&str; 25] = [
+    "id",
+    "iid",
+    "title",
+    "description",
+    "state",
+    "created_at",
+    "updated_at",
+    "prepared_at",
+    "target_branch",
+    "source_branch",
+    "source_project_id",
+    "target_project_id",
+    "draft",
+    "work_in_progress",
+    "merge_when_pipeline_succeeds",
+    "merge_status",
+    "detailed_merge_status",
+    "merge_commit_sha",
+    "merge_error",
+    "squash",
+    "squash_commit_sha",
+    "discussion_locked",
+    "blocking_discussions_resolved",
+    "assignees",
+    "reviewers",
+];
+const ISSUE: [&str; 15] = [
+    "id",
+    "iid",
+    "title",
+    "description",
+    "state",
+    "created_at",
+    "updated_at",
+    "closed_at",
+    "due_date",
+    "confidential",
+    "discussion_locked",
+    "weight",
+    "moved_to_id",
+    "health_status",
+    "assignees",
+];
+const PIPELINE: [&str; 13] = [
+    "id",
+    "iid",
+    "name",
+    "ref",
+    "tag",
+    "sha",
+    "before_sha",
+    "source",
+    "status",
+    "created_at",
+    "finished_at",
+    "duration",
+    "queued_duration",
+];
+const JOB: [&str; 11] = [
+    "id",
+    "stage",
+    "name",
+    "status",
+    "created_at",
+    "started_at",
+    "finished_at",
+    "duration",
+    "queued_duration",
+    "failure_reason",
+    "allow_failure",
+];
+const TIMES: [&str; 6] = ["created_at", "updated_at", "closed_at", "prepared_at", "started_at", "finished_at"];
+const SPENT: [&str; 4] = ["time_estimate", "total_time_spent", "human_time_estimate", "human_total_time_spent"];
+
+/// The pushes between two commits, as one.
+pub(super) async fn pushes(
+    gitlab: &GitLab,
+    home: &Home,
+    git_ref: &str,
+    before: &str,
+    after: &str,
+) -> anyhow::Result<Option<Found>> {
+    let id = home.project.id;
+    let is_new = before.trim_start_matches('0').is_empty();
+    // What a new branch has that the default branch has not.
+    let from = if is_new { home.project.default_branch.as_deref().unwrap_or(after) } else { before };
+    let (from, to) = (super::encoded(from), super::encoded(after));
+    let Some(compared) = gitlab.get(&format!("projects/{id}/repository/compare?from={from}&to={to}")).await? else {
+        return Ok(None);
+    };
+    let mut commits: Vec<&Value> = compared["commits"].as_array().into_iter().flatten().collect();
+    // Events list the oldest first.
+    if commits.len() > 1 && commits[0]["id"] == after {
+        commits.reverse();
+    }
+    let (total, author) = (commits.len(), commits.last().map(|last| &last["author_name"]));
+    let user = User { name: author.and_then(Value::as_str).unwrap_or_default().to_owned(), ..User::default() };
+    let mut listed = Vec::new();
+    for commit in commits.split_off(total.saturating_sub(LISTED)) {
+        let sha = commit["id"].as_str().unwrap_or_default();
+        let files = gitlab.get(&format!("projects/{id}/repository/commits/{sha}/diff?per_page=100")).await?;
+        let files = files.as_ref().and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let paths = |which: fn(&Value) -> bool| -> Vec<&Value> {
+            files.iter().filter(|file| which(file)).map(|file| &file["new_path"]).collect()
+        };
+        listed.push(json!({
+            "id": sha,
+            "message": commit["message"].as_str().unwrap_or_default(),
+            "timestamp": commit["committed_date"],
+            "author": { "name": text(&commit["author_name"]), "email": text(&commit["author_email"]) },
+            "added": paths(|file| file["new_file"] == true),
+            "modified": paths(|file| file["new_file"] != true && file["deleted_file"] != true),
+            "removed": paths(|file| file["deleted_file"] == true),
+        }));
+    }
+    let object = json!({
+        "before": before, "after": after, "ref": git_ref, "commits": listed, "total_commits_count": total,
+    });
+    found(home, "push_hooks", &user, &object, format!("{total} commits")).map(Some)
+}
+
+/// A merge request as it is now.
+pub(super) async fn merge_request(gitlab: &GitLab, home: &Home, iid: i64) -> anyhow::Result<Option<Found>> {
+    let Some(there) = gitlab.get(&format!("projects/{}/merge_requests/{iid}", home.project.id)).await? else {
+        return Ok(None);
+    };
+    let mut object = taken(&there, &MERGE_REQUEST);
+    common(&mut object, &there);
+    let (action, at, who) = match there["state"].as_str() {
+        // The time of the merge is that of its event: nothing else in an event tells it.
+        Some("merged") => ("merge", &there["merged_at"], &there["merge_user"]),
+        Some("closed") => ("close", &there["closed_at"], &there["closed_by"]),
+        _ => ("open", &Value::Null, &there["author"]),
+    };
+    object.insert("action".to_owned(), action.into());
+    if at.is_string() {
+        object.insert("updated_at".to_owned(), spelled(at));
+    }
+    object.insert("last_commit".to_owned(), json!({ "id": there["sha"] }));
+    object.insert("head_pipeline_id".to_owned(), there["head_pipeline"]["id"].clone());
+    object.insert("merge_user_id".to_owned(), there["merge_user"]["id"].clone());
+    let name = format!("{} ({})", text(&there["title"]), text(&there["state"]));
+    found(home, "merge_request_hooks", &user(who, &there["author"]), &Value::Object(object), name).map(Some)
+}
+
+/// An issue as it is now.
+pub(super) async fn issue(gitlab: &GitLab, home: &Home, iid: i64) -> anyhow::Result<Option<Found>> {
+    let Some(there) = gitlab.get(&format!("projects/{}/issues/{iid}", home.project.id)).await? else {
+        return Ok(None);
+    };
+    let mut object = taken(&there, &ISSUE);
+    common(&mut object, &there);
+    let is_closed = there["state"] == "closed";
+    object.insert("action".to_owned(), if is_closed { "close" } else { "open" }.into());
+    if is_closed && there["closed_at"].is_string() {
+        object.insert("updated_at".to_owned(), spelled(&there["closed_at"]));
+    }
+    // `test_case` there is `Test Case` in events.
+    let words = text(&there["issue_type"]).split('_').filter_map(|word| {
+        let mut letters = word.chars();
+        Some(letters.next()?.to_uppercase().chain(letters).collect::<String>())
+    });
+    let kind = words.collect::<Vec<_>>().join(" ");
+    if !kind.is_empty() {
+        object.insert("type".to_owned(), kind.into());
+    }
+    let who = if is_closed { &there["closed_by"] } else { &there["author"] };
+    let trigger = if there["confidential"] == true { "confidential_issue_hooks" } else { "issue_hooks" };
+    let name = format!("{} ({})", text(&there["title"]), text(&there["state"]));
+    found(home, trigger, &user(who, &there["author"]), &Value::Object(object), name).map(Some)
+}
+
+/// A pipeline as it is now, by its number in GitLab, with its jobs.
+pub(super) async fn pipeline(gitlab: &GitLab, home: &Home, number: i64) -> anyhow::Result<Option<Found>> {
+    let place = format!("projects/{}/pipelines/{number}", home.project.id);
+    let Some(there) = gitlab.get(&place).await? else { return Ok(None) };
+    let mut object = taken(&there, &PIPELINE);
+    if let Some(label) = there["detailed_status"]["text"].as_str() {
+        object.insert("detailed_status".to_owned(), label.into());
+    }
+    let mut jobs = gitlab.list(&format!("{place}/jobs?per_page=100"), |_| true).await?.unwrap_or_default();
+    jobs.sort_by_key(|job| job["id"].as_i64());
+    let build = |job: &Value| {
+        let mut build = taken(job, &JOB);
+        for whole in ["user", "runner"] {
+            build.insert(whole.to_owned(), person_or_runner(&job[whole]));
+        }
+        build
+    };
+    object.insert("builds".to_owned(), jobs.iter().map(build).collect());
+    let sha = text(&there["sha"]);
+    if let Some(commit) = gitlab.get(&format!("projects/{}/repository/commits/{sha}", home.project.id)).await? {
+        let author = json!({ "name": commit["author_name"], "email": commit["author_email"] });
+        let commit = json!({
+            "id": sha, "message": commit["message"], "title": commit["title"], "timestamp": commit["committed_date"],
+            "url": commit["web_url"], "author": author,
+        });
+        object.insert("commit".to_owned(), commit);
+    }
+    let name = format!("{} on {}", text(&there["status"]), text(&there["ref"]));
+    found(home, "pipeline_hooks", &user(&there["user"], &Value::Null), &Value::Object(object), name).map(Some)
+}
+
+fn found(home: &Home, trigger: &'static str, user: &User, object: &Value, name: String) -> anyhow::Result<Found> {
+    let object = RawValue::from_string(object.to_string())?;
+    let happened = Happened {
+        trigger: Trigger::by_name(trigger).unwrap_or(Trigger::UNKNOWN),
+        project: &home.project,
+        user,
+        object: &object,
+        previous: None,
+        instance: Instance { base_url: &home.base_url, upload_links: UploadLinks::default() },
+    };
+    Ok(Found { name, trigger, body: compose(&happened)? })
+}
+
+/// The attributes that events have too, with times as events spell them.
+fn taken(there: &Value, names: &[&str]) -> Map<String, Value> {
+    let value = |name: &&str| {
+        let value = &there[name];
+        (!value.is_null()).then(|| {
+            let value = if TIMES.contains(name) { spelled(value) } else { value.clone() };
+            ((*name).to_owned(), value)
+        })
+    };
+    names.iter().filter_map(value).collect()
+}
+
+/// What merge requests and issues have alike, and events name otherwise.
+fn common(object: &mut Map<String, Value>, there: &Value) {
+    let labels = there["labels"].as_array().into_iter().flatten().map(|title| json!({ "title": title })).collect();
+    object.insert("labels".to_owned(), Value::Array(labels));
+    object.insert("url".to_owned(), there["web_url"].clone());
+    object.insert("author_id".to_owned(), there["author"]["id"].clone());
+    object.insert("milestone_id".to_owned(), there["milestone"]["id"].clone());
+    for name in SPENT {
+        object.insert(name.to_owned(), there["time_stats"][name].clone());
+    }
+}
+
+/// `2026-03-16T08:30:00.123Z` as `2026-03-16 08:30:00 UTC`; what cannot be read stays.
+fn spelled(time: &Value) -> Value {
+    let read = time.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    read.map_or_else(|| time.clone(), |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string().into())
+}
+
+/// Who did it, or else who began it.
+fn user(who: &Value, otherwise: &Value) -> User {
+    let known = if who.is_object() { who } else { otherwise };
+    serde_json::from_value(json!({
+        "id": known["id"].as_i64().unwrap_or_default(),
+        "name": text(&known["name"]),
+        "username": text(&known["username"]),
+        "avatar_url": known["avatar_url"],
+    }))
+    .unwrap_or_default()
+}
+
+fn person_or_runner(there: &Value) -> Value {
+    let names = ["id", "name", "username", "avatar_url", "description", "runner_type", "active", "is_shared"];
+    if there.is_object() { Value::Object(taken(there, &names)) } else { Value::Null }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}

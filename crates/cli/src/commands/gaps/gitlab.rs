@@ -1,0 +1,276 @@
+//! What is asked of a GitLab. Calls that come too soon or meet a failing server are made again.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::Context;
+use quickdraw_domain::scope::Project;
+use quickdraw_domain::{GroupId, ProjectId, Timestamp};
+use quickdraw_egress::Method;
+use serde_json::Value;
+
+use crate::client;
+use crate::commands::say;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a call is made again.
+const TRIES: u32 = 5;
+/// How long to wait where GitLab does not say it: five resends a minute are allowed.
+const WAIT: Duration = Duration::from_secs(13);
+/// Most that is waited for once.
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
+/// Pages of a list that are read at most.
+const PAGES: usize = 1_000;
+
+/// A GitLab, and who calls.
+pub(super) struct GitLab {
+    url: String,
+    token: String,
+}
+
+/// A project there.
+pub(super) struct Home {
+    /// With the number and the path that it has in GitLab.
+    pub(super) project: Project,
+    /// GitLab's base URL, as events have it.
+    pub(super) base_url: String,
+}
+
+/// What hooks did not get rid of.
+#[derive(Default)]
+pub(super) struct Again {
+    pub(super) events: Vec<NotTaken>,
+    /// What the user should know of the hooks.
+    pub(super) notes: Vec<String>,
+}
+
+/// An event of a hook that Quickdraw did not take.
+pub(super) struct NotTaken {
+    pub(super) hook: i64,
+    pub(super) trigger: String,
+    pub(super) status: String,
+    id: i64,
+}
+
+/// An answer.
+struct Said {
+    status: u16,
+    json: Value,
+    /// It is the last page of a list, and says so.
+    is_last: bool,
+}
+
+/// What came of sending an event again.
+pub(super) enum Outcome {
+    /// It was sent, and this was the answer.
+    Answered(i64),
+    /// It was not.
+    Refused(String),
+}
+
+impl Outcome {
+    pub(super) fn is_taken(&self) -> bool {
+        matches!(self, Self::Answered(200..=299))
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answered(status) => write!(f, "answered {status}"),
+            Self::Refused(why) => write!(f, "GitLab did not: {why}"),
+        }
+    }
+}
+
+impl GitLab {
+    pub(super) fn new(url: &str, token: &str) -> Self {
+        Self { url: url.trim_end_matches('/').to_owned(), token: token.to_owned() }
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The project of this number, if it is the one that events spoke of; or why it is not.
+    pub(super) async fn project(&self, id: i64, path: &str) -> anyhow::Result<Result<Home, String>> {
+        let Some(found) = self.get(&format!("projects/{id}")).await? else {
+            return Ok(Err("GitLab has no such project, or not for this token".to_owned()));
+        };
+        let text = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
+        let there = text("path_with_namespace");
+        if !there.eq_ignore_ascii_case(path) {
+            return Ok(Err(format!(
+                "project {id} of this GitLab is {there}; it was renamed, or events came from another"
+            )));
+        }
+        let visibility_level = match found["visibility"].as_str() {
+            Some("public") => 20,
+            Some("internal") => 10,
+            _ => 0,
+        };
+        let web_url = text("web_url");
+        let project = Project {
+            id: ProjectId(id),
+            group: GroupId(0),
+            name: text("name"),
+            namespace: found["namespace"]["name"].as_str().unwrap_or_default().to_owned(),
+            description: found["description"].as_str().map(str::to_owned),
+            default_branch: found["default_branch"].as_str().map(str::to_owned),
+            visibility_level,
+            created_at: Timestamp::default(),
+            path_with_namespace: there,
+        };
+        let base_url = web_url.strip_suffix(&project.path_with_namespace).unwrap_or(&self.url);
+        Ok(Ok(Home { base_url: base_url.trim_end_matches('/').to_owned(), project }))
+    }
+
+    /// What the hooks of a project that post to Quickdraw did not get rid of, the oldest first.
+    pub(super) async fn not_taken(&self, project: i64, hook: Option<i64>) -> anyhow::Result<Again> {
+        let mut again = Again::default();
+        let Some(hooks) = self.list(&format!("projects/{project}/hooks?per_page=100"), |_| true).await? else {
+            again.notes.push("the token may not see the project's hooks: their events are not compared".to_owned());
+            return Ok(again);
+        };
+        let ours = |one: &&Value| match hook {
+            Some(wanted) => one["id"] == wanted,
+            None => one["url"].as_str().is_some_and(|url| url.contains("/webhooks/gitlab")),
+        };
+        let hooks: Vec<&Value> = hooks.iter().filter(ours).collect();
+        if hooks.is_empty() {
+            again.notes.push(
+                "no hook of the project posts to Quickdraw (one of a group may; --hook names another)".to_owned(),
+            );
+        }
+        for hook in hooks {
+            let id = hook["id"].as_i64().context("GitLab lists a hook without a number")?;
+            if let Some(state) = hook["alert_status"].as_str().filter(|state| *state != "executable") {
+                again.notes.push(format!("hook {id} is {state} in GitLab: it sends nothing until it is well again"));
+            }
+            again.events.extend(self.not_taken_by(project, id).await?);
+        }
+        Ok(again)
+    }
+
+    /// The same of one hook.
+    async fn not_taken_by(&self, project: i64, hook: i64) -> anyhow::Result<Vec<NotTaken>> {
+        let path = format!("projects/{project}/hooks/{hook}/events?per_page=20");
+        let Some(failed) = self.list(&format!("{path}&status=client_failure,server_failure"), |_| true).await? else {
+            // An older GitLab may not list by status.
+            return Ok(not_taken(hook, &self.list(&path, |_| true).await?.unwrap_or_default()));
+        };
+        let Some(oldest) = failed.iter().filter_map(|event| event["id"].as_i64()).min() else {
+            return Ok(Vec::new());
+        };
+        // What was sent again and taken since then is younger.
+        let younger = |event: &Value| event["id"].as_i64().is_some_and(|id| id > oldest);
+        let taken = self.list(&format!("{path}&status=successful"), younger).await?.unwrap_or_default();
+        Ok(not_taken(hook, &[taken, failed].concat()))
+    }
+
+    /// Has GitLab send an event again.
+    pub(super) async fn send_again(&self, project: i64, event: &NotTaken) -> anyhow::Result<Outcome> {
+        let path = format!("projects/{project}/hooks/{}/events/{}/resend", event.hook, event.id);
+        let Said { status, json, .. } = self.call(Method::POST, &path).await?;
+        Ok(match json["response_status"].as_i64() {
+            Some(status) => Outcome::Answered(status),
+            None => {
+                Outcome::Refused(json["message"].as_str().map_or_else(|| format!("{status} {json}"), str::to_owned))
+            }
+        })
+    }
+
+    /// Numbers of pipelines in GitLab, by their numbers in the project, of a span of those.
+    pub(super) async fn pipelines(
+        &self,
+        project: i64,
+        (first, last): (i64, i64),
+    ) -> anyhow::Result<BTreeMap<i64, i64>> {
+        let mut found = BTreeMap::new();
+        // Those that other pipelines started are listed only when they are asked for.
+        for only in ["", "&source=parent_pipeline"] {
+            let path = format!("projects/{project}/pipelines?per_page=100&order_by=id&sort=desc{only}");
+            let rows = self.list(&path, |row| row["iid"].as_i64().is_none_or(|iid| iid >= first)).await?;
+            let numbers = rows.iter().flatten().filter_map(|row| Some((row["iid"].as_i64()?, row["id"].as_i64()?)));
+            found.extend(numbers.filter(|(iid, _)| (first..=last).contains(iid)));
+        }
+        Ok(found)
+    }
+
+    /// An object; nothing where GitLab has none, or not for this token.
+    pub(super) async fn get(&self, path: &str) -> anyhow::Result<Option<Value>> {
+        let Said { status, json, .. } = self.call(Method::GET, path).await?;
+        Ok((status == 200).then_some(json))
+    }
+
+    /// A list, to its end or to the page whose last row is no longer wanted; nothing where GitLab has none, or not for this
+    /// token. `path` has a query.
+    pub(super) async fn list(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> anyhow::Result<Option<Vec<Value>>> {
+        let mut all: Vec<Value> = Vec::new();
+        for page in 1..=PAGES {
+            let Said { status, json, is_last } = self.call(Method::GET, &format!("{path}&page={page}")).await?;
+            let (200, Value::Array(rows)) = (status, json) else { return Ok(None) };
+            // Not every list tells in a header that it ends.
+            let is_end = is_last || rows.last().is_none_or(|last| !wanted(last));
+            all.extend(rows);
+            if is_end {
+                break;
+            }
+        }
+        Ok(Some(all))
+    }
+
+    /// What is not there, or not for this token, is an answer; other failures are errors.
+    async fn call(&self, method: Method, path: &str) -> anyhow::Result<Said> {
+        let url = format!("{}/api/v4/{path}", self.url);
+        let headers = [("PRIVATE-TOKEN".into(), self.token.clone())];
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let answer = client::call(method.clone(), &url, &headers, Vec::new(), PATIENCE).await;
+            let (wait, why) = match answer {
+                Ok(answer) => {
+                    let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+                    let header = |name| answer.headers.get(name).and_then(|value| value.to_str().ok());
+                    let said = header("retry-after").and_then(|seconds| seconds.parse().ok());
+                    let is_last = header("x-next-page") == Some("");
+                    match answer.status {
+                        401 => anyhow::bail!("GitLab does not know the token, or it has expired"),
+                        429 => (said.map_or(WAIT, Duration::from_secs), "GitLab asks for patience".to_owned()),
+                        500.. => (Duration::from_secs(2 << tries.min(5)), format!("GitLab answered {}", answer.status)),
+                        status => return Ok(Said { status, json, is_last }),
+                    }
+                }
+                Err(error) => (Duration::from_secs(1 << tries.min(5)), format!("{error:#}")),
+            };
+            anyhow::ensure!(tries < TRIES, "{path}: {why}");
+            let wait = wait.min(LONGEST_WAIT);
+            say(format!("    {why}; trying again in {} s", wait.as_secs()));
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+/// Of a hook's events, the newest first, those that were never taken: one for each key, the oldest first.
+fn not_taken(hook: i64, events: &[Value]) -> Vec<NotTaken> {
+    let key = |event: &Value| event["request_headers"]["Idempotency-Key"].as_str().map(str::to_owned);
+    let status = |event: &Value| match &event["response_status"] {
+        Value::String(status) => status.clone(),
+        other => other.to_string(),
+    };
+    let taken = |event: &Value| status(event).parse().is_ok_and(|status: u16| (200..300).contains(&status));
+    let done: HashSet<String> = events.iter().filter(|event| taken(event)).filter_map(key).collect();
+    let mut tried: HashSet<String> = HashSet::new();
+    let mut left: Vec<NotTaken> = events
+        .iter()
+        .filter(|event| !taken(event))
+        .filter(|event| key(event).is_none_or(|key| !done.contains(&key) && tried.insert(key)))
+        .filter_map(|event| {
+            let trigger = event["trigger"].as_str().unwrap_or("event").to_owned();
+            Some(NotTaken { hook, trigger, status: status(event), id: event["id"].as_i64()? })
+        })
+        .collect();
+    left.reverse();
+    left
+}

@@ -1,0 +1,282 @@
+//! What never came: told from what came, sent again by the other side, or fetched from its API.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use crate::http::{Sink, eventually, read_request, send};
+use crate::server::{Engine, SECRET, Server, TOKEN};
+
+/// Runs `quickdraw gaps` for a server; gives what it printed.
+fn gaps(server: &Server, more: &[&str]) -> String {
+    let url = format!("http://127.0.0.1:{}", server.port);
+    let done = server.command(&[&["gaps", "--url", &url, "--token", TOKEN], more].concat()).output().expect("it runs");
+    let said = String::from_utf8(done.stdout).expect("UTF-8");
+    assert!(done.status.success(), "{said}{}", String::from_utf8_lossy(&done.stderr));
+    said
+}
+
+fn list(server: &Server, project: &str) -> Vec<Value> {
+    server.get(&format!("/api/v1/insights/gaps?project={project}"))["items"].as_array().expect("a list").clone()
+}
+
+fn sha(letter: char) -> String {
+    letter.to_string().repeat(40)
+}
+
+/// Another Quickdraw stands for GitLab: it has the same API, and tried to deliver.
+pub(crate) fn what_was_not_taken_is_sent_again(engine: Engine) {
+    let settings = [("QUICKDRAW__DELIVERY__RETRY", "gitlab"), ("QUICKDRAW__DELIVERY__AUTO_DISABLE", "off")];
+    let forge = Server::start(&engine, &settings);
+    let mut server = Server::start(&engine, &[]);
+    forge.make_project();
+    let url = format!("http://127.0.0.1:{}/api/v1/webhooks/gitlab", server.port);
+    let hook = forge.make_hook(&url, &format!(r#","token":"{SECRET}""#))["id"].clone();
+    let push = |from: char, to: char| {
+        let object = json!({ "ref": "refs/heads/main", "before": sha(from), "after": sha(to), "commits": [] });
+        let body = json!({ "trigger": "push_hooks", "user": { "name": "Ida" }, "object": object }).to_string();
+        let reply = forge.call("POST", "/api/v1/projects/gear%2Frope/events", &body);
+        assert_eq!(reply.status, 202, "{}", reply.body);
+        let event = reply.json()["id"].as_str().expect("an id").to_owned();
+        eventually("it is settled", || {
+            let state = forge.get(&format!("/api/v1/deliveries?event_id={event}"))["items"][0]["state"].clone();
+            ["delivered", "given_up"].iter().any(|settled| state == *settled)
+        });
+    };
+    assert!(gaps(&server, &[]).contains("nothing came yet"));
+    push('a', 'b');
+    server.kill();
+    push('b', 'c');
+    server.restart();
+    push('c', 'd');
+    eventually("the gap is counted", || list(&server, "1").len() == 1);
+    let gap = list(&server, "gear%2Frope").remove(0);
+    assert_eq!((&gap["before"], &gap["after"]), (&json!(sha('b')), &json!(sha('c'))));
+    let said = gaps(&server, &["--project", "gear/rope"]);
+    assert!(said.contains("2 known, 1 missing (66.6 %)"), "{said}");
+    assert!(said.contains(&format!("missing: push of refs/heads/main from {} to {}", sha('b'), sha('c'))), "{said}");
+
+    let gitlab = format!("http://127.0.0.1:{}", forge.port);
+    let compare = ["--gitlab", &gitlab, "--gitlab-token", TOKEN];
+    let said = gaps(&server, &compare);
+    assert!(said.contains(&format!("not taken (internal error): push_hooks of hook {hook}")), "{said}");
+    assert_eq!(list(&server, "1").len(), 1, "only looked at");
+    let said = gaps(&server, &[&compare[..], &["--repair"]].concat());
+    assert!(said.contains(&format!("sent again: push_hooks of hook {hook}: answered 200")), "{said}");
+    assert!(said.contains("1 sent again, 0 fetched"), "{said}");
+    assert_eq!(list(&server, "1"), [] as [Value; 0]);
+    let said = gaps(&server, &[&compare[..], &["--repair"]].concat());
+    assert!(said.contains("0 sent again, 0 fetched and reported, 0 not there any more"), "once is enough: {said}");
+}
+
+/// A GitLab that answers by a table, and first asks for patience.
+struct Table {
+    port: u16,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Table {
+    fn start(answers: impl Fn(&str) -> Option<Value> + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let kept = asked.clone();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                while let Some(got) = read_request(&mut stream) {
+                    let path = got.headers["line"].split(' ').nth(1).expect("a path").to_owned();
+                    assert!(
+                        got.headers
+                            .iter()
+                            .any(|(name, value)| name.eq_ignore_ascii_case("private-token") && value == "gitlab-token")
+                    );
+                    let mut kept = kept.lock().expect("no panic");
+                    let (status, body) = match answers(path.strip_prefix("/api/v4/projects/").expect("a project")) {
+                        _ if kept.is_empty() => ("429 Too Many Requests\r\nRetry-After: 1", json!({})),
+                        Some(body) => ("200 OK\r\nX-Next-Page: ", body),
+                        None => ("404 Not Found", json!({ "message": "404 Not found" })),
+                    };
+                    kept.push(path);
+                    let body = body.to_string();
+                    let length = body.len();
+                    if write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\n\r\n{body}").is_err() {
+                        break;
+                    }
+                }
+            }
+        });
+        Self { port, asked }
+    }
+}
+
+/// What GitLab's API says of project 77.
+fn answer(path: &str) -> Option<Value> {
+    let ida = json!({ "id": 9, "name": "Ida", "username": "ida", "state": "active" });
+    let commit = |sha: String, minute: u32| {
+        json!({ "id": sha, "title": "Tie in", "message": "Tie in\n", "author_name": "Ida", "author_email": "ida@climb.example",
+            "committed_date": format!("2026-11-20T10:{minute:02}:00.000+01:00"), "web_url": "https://git.example.com/c" })
+    };
+    let place = path.split('?').next().expect("a path");
+    Some(match place {
+        "77" => json!({ "id": 77, "name": "Rope", "path_with_namespace": "gear/rope", "default_branch": "main",
+            "namespace": { "name": "Gear" }, "visibility": "internal", "description": null,
+            "web_url": "https://git.example.com/gear/rope" }),
+        "77/repository/compare" => {
+            assert!(path.ends_with(&format!("?from={}&to={}", sha('a'), sha('b'))), "{path}");
+            // The newest first; events have it the other way round.
+            json!({ "commits": [commit(sha('b'), 2), commit(sha('9'), 1)] })
+        }
+        _ if place.ends_with("/diff") => json!([
+            { "new_path": "knots/eight", "new_file": true, "deleted_file": false },
+            { "new_path": "knots/granny", "new_file": false, "deleted_file": true },
+            { "new_path": "README", "new_file": false, "deleted_file": false },
+        ]),
+        "77/merge_requests/12" => json!({ "id": 512, "iid": 12, "title": "Longer rope", "state": "merged",
+            "created_at": "2026-11-19T09:00:00.000Z", "updated_at": "2026-11-21T09:00:00.000Z",
+            "merged_at": "2026-11-20T09:00:00.123Z", "merge_user": ida, "author": { "id": 4, "name": "Jo", "username": "jo" },
+            "source_branch": "longer", "target_branch": "main", "source_project_id": 77, "target_project_id": 77,
+            "labels": ["gear"], "assignees": [ida], "reviewers": [], "sha": sha('7'), "merge_commit_sha": sha('8'),
+            "draft": false, "web_url": "https://git.example.com/gear/rope/-/merge_requests/12",
+            "time_stats": { "time_estimate": 60 }, "references": { "short": "!12" } }),
+        "77/issues/4" => json!({ "id": 604, "iid": 4, "title": "Worn", "state": "closed", "issue_type": "incident",
+            "confidential": true, "created_at": "2026-11-19T09:00:00.000Z", "closed_at": "2026-11-20T07:00:00.000Z",
+            "updated_at": "2026-11-21T09:00:00.000Z", "author": ida, "closed_by": ida, "labels": [], "assignees": [],
+            "time_stats": {}, "web_url": "https://git.example.com/gear/rope/-/issues/4" }),
+        "77/pipelines" if path.contains("parent_pipeline") => json!([]),
+        "77/pipelines" => json!([{ "id": 902, "iid": 32 }, { "id": 901, "iid": 31 }, { "id": 900, "iid": 30 }]),
+        "77/pipelines/901" => {
+            json!({ "id": 901, "iid": 31, "ref": "main", "sha": sha('b'), "status": "failed", "user": ida,
+            "source": "push", "created_at": "2026-11-20T09:05:00.000Z", "finished_at": "2026-11-20T09:09:00.000Z",
+            "duration": 200, "detailed_status": { "text": "Failed" } })
+        }
+        "77/pipelines/901/jobs" => json!([{ "id": 2, "stage": "test", "name": "pull", "status": "failed", "user": ida,
+            "failure_reason": "script_failure", "runner": { "id": 1, "description": "bench" } },
+            { "id": 1, "stage": "build", "name": "braid", "status": "success", "user": ida, "runner": null }]),
+        _ if place.starts_with("77/repository/commits/") => commit(sha('b'), 2),
+        _ => return None,
+    })
+}
+
+pub(crate) fn what_gitlab_still_has_is_fetched(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    let table = Table::start(answer);
+    let receive = |event: &str, key: &str, mut body: Value| {
+        body["project"] = json!({ "id": 77, "path_with_namespace": "gear/rope", "default_branch": "main" });
+        let headers = [("X-Gitlab-Token", SECRET), ("X-Gitlab-Event", event), ("Idempotency-Key", key)];
+        let body = body.to_string();
+        let reply = send(server.port, "POST", "/api/v1/webhooks/gitlab", &headers, body.as_bytes()).expect("an answer");
+        assert_eq!(reply.status, 200, "{}", reply.body);
+    };
+    let push = |from: char, to: char| json!({ "object_kind": "push", "ref": "refs/heads/main", "before": sha(from), "after": sha(to) });
+    let numbered = |kind: &str, iid: i64| json!({ "object_kind": kind, "object_attributes": { "iid": iid } });
+    receive("Push Hook", "1", push('0', 'a'));
+    receive("Push Hook", "2", push('b', 'c'));
+    for iid in [10, 11, 14] {
+        receive("Merge Request Hook", &format!("mr{iid}"), numbered("merge_request", iid));
+    }
+    for iid in [3, 6] {
+        receive("Issue Hook", &format!("issue{iid}"), numbered("issue", iid));
+    }
+    for iid in [30, 32] {
+        receive("Pipeline Hook", &format!("pipeline{iid}"), numbered("pipeline", iid));
+    }
+    eventually("all is counted", || {
+        let list = server.get("/api/v1/insights/completeness?project=77");
+        let known: Option<Vec<i64>> =
+            list["items"].as_array().map(|items| items.iter().filter_map(|item| item["known"].as_i64()).collect());
+        known.is_some_and(|known| known == [2, 3, 2, 2])
+    });
+    let pages: Vec<usize> = (1..=5)
+        .map(|limit| {
+            let (mut count, mut after) = (0, String::new());
+            loop {
+                let page = server.get(&format!("/api/v1/insights/gaps?project=77&limit={limit}{after}"));
+                count += page["items"].as_array().expect("a list").len();
+                match page["next"].as_str() {
+                    Some(next) => after = format!("&after={next}"),
+                    None => return count,
+                }
+            }
+        })
+        .collect();
+    assert_eq!(pages, [4; 5], "the same on pages of any length");
+    let only = server.get("/api/v1/insights/gaps?project=77&measure=issue");
+    assert_eq!(only["items"], json!([{ "measure": "issue", "first_iid": 4, "last_iid": 5 }]));
+    for query in ["", "?project=77&measure=x", "?project=77&after=push:x", "?project=77&limit=0"] {
+        let reply = server.call("GET", &format!("/api/v1/insights/gaps{query}"), "");
+        assert_eq!(reply.status, 400, "{query}: {}", reply.body);
+    }
+
+    // Somebody listens, and hears of what is filled in.
+    let sink = Sink::start(|_| Some(200));
+    let events = ["push", "merge_requests", "issues", "confidential_issues", "pipeline"];
+    let mut hook: HashMap<String, Value> =
+        events.iter().map(|event| (format!("{event}_events"), true.into())).collect();
+    hook.insert("url".to_owned(), sink.url().into());
+    let made = server.call("POST", "/api/v4/projects/gear%2Frope/hooks", &json!(hook).to_string());
+    assert_eq!(made.status, 201, "{}", made.body);
+    let gitlab = format!("http://127.0.0.1:{}", table.port);
+    let compare = ["--gitlab", &gitlab, "--gitlab-token", "gitlab-token"];
+    let said = gaps(&server, &compare);
+    for part in [
+        "GitLab asks for patience; trying again in 1 s",
+        "the token may not see the project's hooks",
+        "push of refs/heads/main from aaaa",
+        "in GitLab: 2 commits",
+        "merge_request 12: in GitLab: Longer rope (merged)",
+        "merge_request 13: not there any more",
+        "issue 4: in GitLab: Worn (closed)",
+        "pipeline 31: in GitLab: failed on main",
+        "0 sent again, 4 there in GitLab (--repair fetches them), 2 not there any more, 0 left",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(table.asked.lock().expect("no panic").len() > 10);
+    let said = gaps(&server, &[&compare[..], &["--repair"]].concat());
+    assert!(said.contains("4 fetched and reported, 2 not there any more"), "{said}");
+    eventually("all that can be is filled", || list(&server, "77").len() == 2);
+    assert_eq!(list(&server, "77")[1], json!({ "measure": "issue", "first_iid": 5, "last_iid": 5 }));
+    eventually("it was delivered", || sink.got().len() == 4);
+    let bodies: HashMap<String, Value> = sink
+        .got()
+        .iter()
+        .map(|got| (got.headers["X-Gitlab-Event"].clone(), serde_json::from_slice(&got.body).expect("JSON")))
+        .collect();
+    let push = &bodies["Push Hook"];
+    assert_eq!((&push["project"]["id"], &push["total_commits_count"]), (&json!(77), &json!(2)));
+    assert_eq!(push["project"]["web_url"], "https://git.example.com/gear/rope");
+    assert_eq!(push["commits"][1]["id"], sha('b'), "the newest is the last");
+    assert_eq!(push["commits"][0]["added"], json!(["knots/eight"]));
+    assert_eq!(
+        (&push["commits"][0]["modified"], &push["commits"][0]["removed"]),
+        (&json!(["README"]), &json!(["knots/granny"]))
+    );
+    let merged = &bodies["Merge Request Hook"];
+    assert_eq!((&merged["user"]["username"], &merged["labels"][0]["title"]), (&json!("ida"), &json!("gear")));
+    let attributes = &merged["object_attributes"];
+    assert_eq!(
+        (&attributes["action"], &attributes["updated_at"]),
+        (&json!("merge"), &json!("2026-11-20 09:00:00 UTC"))
+    );
+    assert_eq!((&attributes["merge_commit_sha"], &attributes["references"]), (&json!(sha('8')), &Value::Null));
+    let closed = &bodies["Confidential Issue Hook"];
+    assert_eq!(
+        (&closed["object_kind"], &closed["object_attributes"]["type"]),
+        (&json!("work_item"), &json!("Incident"))
+    );
+    assert_eq!(closed["object_attributes"]["updated_at"], "2026-11-20 07:00:00 UTC");
+    let pipeline = &bodies["Pipeline Hook"];
+    assert_eq!((&pipeline["object_attributes"]["iid"], &pipeline["builds"][1]["name"]), (&json!(31), &json!("pull")));
+    assert_eq!(pipeline["object_attributes"]["stages"], json!(["build", "test"]));
+    assert_eq!(pipeline["commit"]["title"], "Tie in");
+
+    // Another GitLab, or another token, is not mistaken for this one.
+    let elsewhere =
+        Table::start(|path| (path == "77").then(|| json!({ "id": 77, "path_with_namespace": "other/thing" })));
+    let gitlab = format!("http://127.0.0.1:{}", elsewhere.port);
+    let said = gaps(&server, &["--gitlab", &gitlab, "--gitlab-token", "gitlab-token", "--repair"]);
+    assert!(said.contains("not compared: project 77 of this GitLab is other/thing"), "{said}");
+}
