@@ -19,6 +19,11 @@ pub(crate) fn say(text: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
+/// A text from elsewhere as a terminal may have it: without what would steer it.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() && letter != '\n' { '\u{fffd}' } else { letter }).collect()
+}
+
 /// A time as the server reads it; a duration is so long ago.
 pub(crate) fn moment(text: &str) -> anyhow::Result<String> {
     match text.parse::<jiff::SignedDuration>() {

@@ -13,6 +13,7 @@ pub mod ops;
 pub mod params;
 pub mod receive;
 pub mod state;
+mod streams;
 pub mod telemetry;
 pub mod views;
 

@@ -27,6 +27,8 @@ pub struct ListenerLimits {
     pub per_address: usize,
     /// Longest for the head of a request, idle time before it included.
     pub head_time: Duration,
+    /// Longest for what was sent to be taken. Only Linux keeps to it.
+    pub write_time: Duration,
     /// Largest head.
     pub head_bytes: usize,
     /// Most header fields.
@@ -39,6 +41,7 @@ impl Default for ListenerLimits {
             connections: 10_000,
             per_address: 200,
             head_time: Duration::from_secs(10),
+            write_time: Duration::from_secs(60),
             head_bytes: 64 << 10,
             head_fields: 100,
         }
@@ -104,6 +107,8 @@ async fn connection(
     place: Place,
 ) {
     let _ = stream.set_nodelay(true);
+    // Whoever does not read what they asked for is cut off, and what was kept for them goes.
+    let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(limits.write_time));
     let service = TowerToHyperService::new(router.map_request(move |mut request: http::Request<_>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         request

@@ -7,18 +7,16 @@ use quickdraw_domain::compose::UploadLinks;
 use quickdraw_domain::receiver::{Addresses, Receiver};
 use quickdraw_engine::Belt;
 use quickdraw_store::SharedStore;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
 use crate::audit::Changes;
 use crate::auth::Actors;
 use crate::limit::{ByHandLimit, Limits};
 use crate::receive::gates::Gates;
+use crate::streams::Streams;
 
 /// Bytes of bodies that may be in memory at once, in KiB: what a semaphore of 32-bit permits can count.
 const BODIES_IN_FLIGHT_KIB: usize = 256 << 10;
-
-/// Streams that may be open at once: each is a connection that stays, and reads for itself.
-const MOST_STREAMS: usize = 100;
 
 /// The application.
 pub struct App {
@@ -36,10 +34,8 @@ pub struct App {
     pub metrics: PrometheusHandle,
     /// Room for bodies, in KiB.
     pub bodies: Arc<Semaphore>,
-    /// Room for open streams.
-    pub(crate) streams: Arc<Semaphore>,
-    /// Turns true when streams have to end.
-    pub(crate) closing: watch::Sender<bool>,
+    /// Open streams.
+    pub(crate) streams: Arc<Streams>,
     /// Who tokens stood for a moment ago.
     pub(crate) actors: Actors,
     /// Changes under way, which go on when whoever asked hangs up.
@@ -71,8 +67,7 @@ impl App {
             upload_links,
             metrics,
             bodies,
-            streams: Arc::new(Semaphore::new(MOST_STREAMS)),
-            closing: watch::Sender::new(false),
+            streams: Streams::new(),
             actors: Actors::default(),
             changes: Changes::default(),
             by_hand: ByHandLimit::new(limits),
@@ -82,7 +77,7 @@ impl App {
 
     /// Ends the streams: they would go on for ever, and whoever follows comes back to where it was.
     pub fn close_streams(&self) {
-        self.closing.send_replace(true);
+        self.streams.close();
     }
 
     /// Waits for changes whose senders may have hung up. Called when nobody is let in any more.

@@ -39,10 +39,10 @@ pub trait Appends {
 
     /// Where to begin for what was received since a time, as exactly as the clocks of those who received it.
     async fn append_since(&self, since: Timestamp) -> Result<i64> {
-        let (mut low, mut high) = (i64::MIN, self.next_append().await?);
-        if let Some(first) = self.appends(low, 1).await?.batches.first() {
-            low = first.number;
-        }
+        let mut high = self.next_append().await?;
+        let Some(mut low) = self.appends(i64::MIN, 1).await?.batches.first().map(|first| first.number) else {
+            return Ok(high);
+        };
         // Everything before `low` is older, nothing from `high` on is.
         while low < high {
             let middle = low + (high - low) / 2;

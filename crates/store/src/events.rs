@@ -144,6 +144,8 @@ pub trait Events {
     async fn forget_chains(&self, before: Timestamp, limit: usize) -> Result<usize>;
     /// One event with its body.
     async fn find_event(&self, id: EventId) -> Result<Option<(Event, Packed)>>;
+    /// These events without their bodies, in any order; those that are not there any more are left out.
+    async fn events_by_id(&self, ids: Vec<EventId>) -> Result<Vec<Event>>;
     /// Events without their bodies.
     async fn list_events(&self, filter: EventFilter) -> Result<Scanned<Event, EventId>>;
     /// Hooks that asked for an event and did not get it.

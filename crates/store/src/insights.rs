@@ -33,6 +33,28 @@ pub struct CommitFilter {
     pub identities: Option<Vec<i64>>,
 }
 
+/// Which projects an answer covers, by their numbers in events.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Projects {
+    /// This one.
+    One(i64),
+    /// Those with larger numbers.
+    Behind(i64),
+}
+
+impl Projects {
+    /// Everyone.
+    pub const ALL: Self = Self::Behind(i64::MIN);
+
+    /// The first and the last number.
+    pub(crate) const fn span(self) -> (i64, i64) {
+        match self {
+            Self::One(project) => (project, project),
+            Self::Behind(project) => (project.saturating_add(1), i64::MAX),
+        }
+    }
+}
+
 /// A raw identity: a name and address as commits spell them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Identity {
@@ -62,8 +84,8 @@ pub trait Insights {
     async fn find_identities(&self, text: Option<String>) -> Result<Vec<Identity>>;
     /// Number of a project by the path seen in events.
     async fn find_insights_project(&self, path: String) -> Result<Option<i64>>;
-    /// How much of everything came, by project and measure.
-    async fn completeness(&self, project: Option<i64>) -> Result<Vec<Completeness>>;
+    /// How much of everything came, by project and measure: of one project, or of those behind a number.
+    async fn completeness(&self, projects: Projects, limit: usize) -> Result<Vec<Completeness>>;
     /// What never came of the measure that `after` is of, in the order of [`Gap::position`].
     async fn gaps(&self, project: i64, after: After, limit: usize) -> Result<Vec<Gap>>;
     /// Events that projection set aside, newest first, with the reason.
@@ -91,18 +113,20 @@ pub(crate) fn gaps_of_pushes(projects: &str) -> String {
 }
 
 /// How much came, by project and measure; `projects` as above, `of_seen` the same on `s.project`.
-pub(crate) fn completeness(projects: &str, of_seen: &str) -> String {
+pub(crate) fn completeness(projects: &str, of_seen: &str, limit: &str) -> String {
     format!(
-        "{gaps}, measured AS (
+        "{gaps}, counted AS (SELECT project, count(*) AS missing FROM gaps GROUP BY project), measured AS (
             SELECT p.project, 0 AS measure, NULL AS first, NULL AS last, count(*) AS known,
-                (SELECT count(*) FROM gaps g WHERE g.project = p.project) AS missing, min(p.received_at) AS since
+                (SELECT coalesce(max(c.missing), 0) FROM counted c WHERE c.project = p.project) AS missing,
+                min(p.received_at) AS since
             FROM insights_pushes p WHERE {projects} GROUP BY p.project
             UNION ALL
             SELECT s.project, s.measure, min(s.iid), max(s.iid), count(*), max(s.iid) - min(s.iid) + 1 - count(*),
                 min(s.received_at)
             FROM insights_seen s WHERE {of_seen} GROUP BY s.project, s.measure)
          SELECT m.project, i.path, m.measure, m.first, m.last, m.known, m.missing, m.since
-         FROM measured m LEFT JOIN insights_projects i ON i.id = m.project ORDER BY m.project, m.measure",
+         FROM measured m LEFT JOIN insights_projects i ON i.id = m.project
+         ORDER BY m.project, m.measure LIMIT {limit}",
         gaps = gaps_of_pushes(projects),
     )
 }
@@ -113,6 +137,9 @@ pub(crate) fn page_of_pushes(projects: &str, behind: &str, limit: &str) -> Strin
         "{gaps} SELECT g.git_ref, (
                 SELECT q.after_sha FROM insights_pushes q
                 WHERE q.project = g.project AND q.git_ref = g.git_ref AND q.received_at < g.received_at
+                    AND NOT EXISTS (
+                        SELECT 1 FROM insights_pushes n
+                        WHERE n.project = q.project AND n.before_sha = q.after_sha AND n.git_ref = q.git_ref)
                 ORDER BY q.received_at DESC LIMIT 1),
             g.before_sha, g.received_at
          FROM gaps g WHERE {behind} ORDER BY g.received_at, g.before_sha LIMIT {limit}",

@@ -2,6 +2,7 @@
 //! pass it on to a local program. With `--from` it opens no port and follows a server's journal instead.
 
 mod follow;
+mod position;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use quickdraw_domain::{ReceiverId, Secret, Timestamp};
 use quickdraw_server::{Listener, ListenerLimits, Verifier};
 use tokio::sync::watch;
 
-use super::say;
+use super::{plain, say};
 use crate::{client, wiring};
 
 /// Largest body that is printed and passed on: GitLab's own limit.
@@ -136,10 +137,10 @@ async fn hear(State(ear): State<Arc<Ear>>, headers: HeaderMap, body: Body) -> (S
 /// Prints what came, readably.
 fn heard(event: &str, key: &str, body: &[u8], words: &str, whole: bool) {
     let time = jiff::Zoned::now().strftime("%H:%M:%S%.3f").to_string();
-    say(format!("\n{time}  {event}  key {key}  {} bytes  {words}", body.len()));
+    say(format!("\n{time}  {}  key {}  {} bytes  {words}", plain(event), plain(key), body.len()));
     if whole {
         let pretty =
             serde_json::from_slice::<serde_json::Value>(body).and_then(|json| serde_json::to_string_pretty(&json));
-        say(pretty.unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned()));
+        say(pretty.unwrap_or_else(|_| plain(&String::from_utf8_lossy(body))));
     }
 }

@@ -33,7 +33,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 41] = [
+    let checks: [(&str, Check); 42] = [
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
@@ -94,6 +94,7 @@ fn main() {
         ),
         ("a_relay_loses_nothing_whatever_happens_to_it", relay::a_relay_loses_nothing_whatever_happens_to_it),
         ("a_stream_goes_on_where_it_broke_off", streams::a_stream_goes_on_where_it_broke_off),
+        ("a_stream_goes_on_within_a_commit", streams::a_stream_goes_on_within_a_commit),
         ("only_those_may_follow_who_may_manage_hooks", streams::only_those_may_follow_who_may_manage_hooks),
         ("what_a_stream_brings_is_passed_on_at_least_once", streams::what_a_stream_brings_is_passed_on_at_least_once),
         ("what_was_not_taken_is_sent_again", gaps::what_was_not_taken_is_sent_again),

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -192,6 +191,33 @@ pub(crate) fn a_stream_goes_on_where_it_broke_off(engine: Engine) {
     while stream.next().is_some() {}
 }
 
+/// Many arrive at once and share commits: whoever breaks off in the middle of one goes on in the middle of it.
+pub(crate) fn a_stream_goes_on_within_a_commit(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    server.make_project();
+    let mut empty = Stream::follow(&server, "?since=2020-01-01T00:00:00Z", None);
+    std::thread::scope(|scope| {
+        for sender in 0..16 {
+            let server = &server;
+            scope.spawn(move || {
+                for number in 0..8 {
+                    report(server, 1, "push_hooks", "refs/heads/main", sender * 8 + number);
+                }
+            });
+        }
+    });
+    let all: Vec<(u64, String)> = (0..128).map(|_| empty.number()).collect();
+    let mut numbers: Vec<u64> = all.iter().map(|(number, _)| *number).collect();
+    assert!(all.iter().any(|(_, id)| !id.ends_with("-0")), "commits were shared");
+    for (index, (_, id)) in all.iter().enumerate().step_by(9) {
+        let mut again = Stream::follow(&server, "", Some(id));
+        let rest: Vec<u64> = (index + 1..all.len()).map(|_| again.number().0).collect();
+        assert_eq!(rest, numbers[index + 1..], "behind {id}");
+    }
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..128).collect::<Vec<u64>>(), "each comes, and once");
+}
+
 pub(crate) fn only_those_may_follow_who_may_manage_hooks(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
@@ -231,6 +257,13 @@ pub(crate) fn only_those_may_follow_who_may_manage_hooks(engine: Engine) {
     }
     let reply = server.call("GET", "/api/v1/stream", "");
     assert!(reply.status == 406 && reply.body.contains("text/event-stream"), "{} {}", reply.status, reply.body);
+
+    // One user cannot take them all.
+    let taken: Vec<_> = (0..10).map(|_| Stream::open(&server, &owner, "?project=1", None)).collect();
+    assert!(taken.iter().all(|(status, _)| *status == 200));
+    assert_eq!((status(&owner, "?project=1"), status(&maintainer, "?project=1")), (429, 200));
+    drop(taken);
+    eventually("places are given back", || status(&owner, "?project=1") == 200);
 
     // Whoever may no longer follow is not sent more.
     let (status, mut stream) = Stream::open(&server, &maintainer, "?project=1", None);
@@ -293,11 +326,10 @@ pub(crate) fn what_a_stream_brings_is_passed_on_at_least_once(engine: Engine) {
     assert!(log(&server).contains("the stream broke off"), "{}", log(&server));
 
     // The place is kept: nothing that was taken comes again, and what came meanwhile does.
-    eventually("it is idle", || Path::new(&server.folder.path().join("taken.txt")).exists());
+    let end = Stream::open(&server, TOKEN, "?project=1", None).1.next().expect("a position").id;
     eventually("the last is written down", || {
-        let events = sink.got().len();
-        std::thread::park_timeout(Duration::from_millis(1500));
-        sink.got().len() == events
+        let kept = std::fs::read_to_string(server.folder.path().join("taken.txt")).unwrap_or_default();
+        kept.starts_with(&format!("{end} "))
     });
     listener.kill().expect("it runs");
     listener.wait().expect("it ended");
@@ -310,6 +342,18 @@ pub(crate) fn what_a_stream_brings_is_passed_on_at_least_once(engine: Engine) {
         .filter_map(|got| serde_json::from_slice::<Value>(&got.body).ok()?["number"].as_u64())
         .collect();
     assert_eq!(after, HashSet::from([100]), "{}", log(&server));
+    listener.kill().expect("it runs");
+    listener.wait().expect("it ended");
+
+    // What the program does not want holds up nothing for ever, and is said.
+    let unwilling = Sink::start(|_| Some(404));
+    push(&server, 101);
+    let mut listener = listen(&server, &unwilling, "unwilling.log");
+    eventually("it is given up", || {
+        let log = std::fs::read_to_string(server.folder.path().join("unwilling.log")).unwrap_or_default();
+        assert!(!log.contains("passed on: 404"));
+        log.contains("GIVEN UP after 5 tries: it answered 404")
+    });
     listener.kill().expect("it runs");
     listener.wait().expect("it ended");
 

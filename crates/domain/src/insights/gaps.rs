@@ -10,6 +10,9 @@ use super::Fact;
 use super::commits::{clean, project_of};
 use crate::{Timestamp, Trigger};
 
+/// The largest number that GitLab's column for it holds: a body with a larger one is not from there.
+const LARGEST_IID: i64 = i32::MAX as i64;
+
 /// What is counted for completeness.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Measure {
@@ -114,7 +117,7 @@ pub enum Gap {
     Pushes {
         /// The branch, as `refs/heads/main`.
         git_ref: String,
-        /// Where the last known push before it ended; none when there is none.
+        /// Where the last push that was received before it and that no other continues ended; none when there is none.
         before: Option<String>,
         /// Where the first push after it began.
         after: String,
@@ -185,7 +188,7 @@ pub(super) fn of(trigger: Trigger, received_at: Timestamp, body: &Value) -> Vec<
     let seen = |(measure, object): (Measure, &Value)| {
         // A merge request is numbered where it goes to, and a fork's pipeline tells of one elsewhere.
         let here = object["target_project_id"].as_i64().is_none_or(|target| target == project);
-        let iid = object["iid"].as_i64().filter(|iid| here && *iid > 0)?;
+        let iid = object["iid"].as_i64().filter(|iid| here && (1..=LARGEST_IID).contains(iid))?;
         let project_path = body["project"]["path_with_namespace"].as_str().map(|path| clean(path, 1024));
         Some(Fact::Seen(Seen { project, project_path, measure, iid, received_at }))
     };

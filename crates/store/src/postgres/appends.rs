@@ -35,7 +35,9 @@ impl Appends for Postgres {
 
     async fn next_append(&self) -> Result<i64> {
         let client = self.client().await?;
-        let statement = client.prepare_cached(&format!("SELECT {HORIZON}")).await?;
+        // From what is committed, and not the horizon itself: ids above it that were never flushed come again after a crash.
+        let sql = format!("SELECT coalesce(max(number), 0) + 1 FROM appends WHERE number < {HORIZON}");
+        let statement = client.prepare_cached(&sql).await?;
         Ok(client.query_one(&statement, &[]).await?.get(0))
     }
 }
@@ -52,7 +54,7 @@ pub(super) async fn settle_origin(client: &impl GenericClient) -> Result<()> {
 /// Forgets batches from before a point. The last of them stays, empty.
 pub(super) async fn prune(client: &impl GenericClient, before: Timestamp, limit: i64) -> Result<u64> {
     let sql = "WITH last AS MATERIALIZED (
-            SELECT max(number) AS number FROM (SELECT number, at FROM appends ORDER BY number LIMIT $2) oldest
+            SELECT max(number) AS number FROM (SELECT number, at FROM appends ORDER BY number LIMIT $2::bigint + 1) oldest
             WHERE at < $1),
         emptied AS (
             UPDATE appends SET events = '{}' WHERE number = (SELECT number FROM last) AND events <> '{}')

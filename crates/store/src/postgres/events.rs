@@ -203,6 +203,14 @@ impl Events for Postgres {
         Ok(row.map(|row| (event(&row, 0), Packed::from_stored(row.get(14)))))
     }
 
+    async fn events_by_id(&self, ids: Vec<EventId>) -> Result<Vec<Event>> {
+        let client = self.client().await?;
+        let sql = format!("SELECT {EVENT_COLUMNS} FROM events e WHERE e.id = ANY ($1)");
+        let ids: Vec<Uuid> = ids.into_iter().map(|id| id.0).collect();
+        let rows = client.query(&client.prepare_cached(&sql).await?, &[&ids]).await?;
+        Ok(rows.iter().map(|row| event(row, 0)).collect())
+    }
+
     async fn list_events(&self, filter: EventFilter) -> Result<Scanned<Event, EventId>> {
         let client = self.client().await?;
         // Both name the parameter, but only a plain condition finds the index.

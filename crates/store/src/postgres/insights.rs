@@ -12,7 +12,7 @@ use super::events::{EVENT_COLUMNS, event};
 use super::facts::{self, COMMIT_COLUMNS};
 use crate::columns;
 use crate::error::Result;
-use crate::insights::{self, CommitFilter, Identity, Insights, Projected};
+use crate::insights::{self, CommitFilter, Identity, Insights, Projected, Projects};
 use crate::payload::Packed;
 
 #[async_trait]
@@ -105,11 +105,13 @@ impl Insights for Postgres {
         Ok(client.query_opt(sql, &[&path]).await?.map(|row| row.get(0)))
     }
 
-    async fn completeness(&self, project: Option<i64>) -> Result<Vec<Completeness>> {
+    async fn completeness(&self, projects: Projects, limit: usize) -> Result<Vec<Completeness>> {
         let client = self.client().await?;
-        let all = |column: &str| format!("($1::bigint IS NULL OR {column} = $1)");
-        let statement = client.prepare_cached(&insights::completeness(&all("p.project"), &all("s.project"))).await?;
-        let rows = client.query(&statement, &[&project]).await?;
+        let (first, last) = projects.span();
+        let of = |column: &str| format!("{column} BETWEEN $1 AND $2");
+        let statement =
+            client.prepare_cached(&insights::completeness(&of("p.project"), &of("s.project"), "$3")).await?;
+        let rows = client.query(&statement, &[&first, &last, &columns::limit(limit)]).await?;
         let completeness = |row: &tokio_postgres::Row| Completeness {
             project: row.get(0),
             project_path: row.get(1),

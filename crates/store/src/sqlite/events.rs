@@ -73,6 +73,16 @@ impl Events for Sqlite {
         .await
     }
 
+    async fn events_by_id(&self, ids: Vec<EventId>) -> Result<Vec<Event>> {
+        self.read(move |connection| {
+            let sql = format!("SELECT {EVENT_COLUMNS} FROM events e WHERE e.id = ?1");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let found = ids.iter().map(|id| statement.query_row([id.0], |row| rows::event(row, 0)).optional());
+            Ok(found.filter_map(|event| event.transpose()).collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
     async fn list_events(&self, filter: EventFilter) -> Result<Scanned<Event, EventId>> {
         self.read(move |connection| {
             // Both name the parameter, but only a plain condition finds the index, and only with the index's own words in it.

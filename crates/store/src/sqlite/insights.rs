@@ -13,7 +13,7 @@ use super::facts::{self, COMMIT_COLUMNS};
 use super::rows::{self, EVENT_COLUMNS};
 use crate::columns;
 use crate::error::Result;
-use crate::insights::{self, CommitFilter, Identity, Insights, Projected};
+use crate::insights::{self, CommitFilter, Identity, Insights, Projected, Projects};
 use crate::payload::Packed;
 
 #[async_trait]
@@ -138,12 +138,14 @@ impl Insights for Sqlite {
             .await
     }
 
-    async fn completeness(&self, project: Option<i64>) -> Result<Vec<Completeness>> {
+    async fn completeness(&self, projects: Projects, limit: usize) -> Result<Vec<Completeness>> {
         self.insights
             .run(move |connection| {
-                let sql = insights::completeness("(?1 IS NULL OR p.project = ?1)", "(?1 IS NULL OR s.project = ?1)");
+                let (first, last) = projects.span();
+                let of = |column: &str| format!("{column} BETWEEN ?1 AND ?2");
+                let sql = insights::completeness(&of("p.project"), &of("s.project"), "?3");
                 let mut statement = connection.prepare_cached(&sql)?;
-                let found = statement.query_map([project], |row| {
+                let found = statement.query_map((first, last, columns::limit(limit)), |row| {
                     Ok(Completeness {
                         project: row.get(0)?,
                         project_path: row.get(1)?,

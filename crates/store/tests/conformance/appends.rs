@@ -34,6 +34,7 @@ fn events(followed: &Followed) -> Vec<EventId> {
 pub(crate) async fn events_follow_in_the_order_of_commits_whatever_their_ids(fixture: Fixture) {
     let begin = fixture.store.next_append().await.expect("a number");
     assert_eq!(fixture.store.appends(begin, 100).await.expect("followed"), Followed::default());
+    assert_eq!(fixture.store.append_since(NOON).await.expect("a number"), begin, "where nothing came yet");
     // The second batch is the older one, as when the clock was set back or another node's is behind.
     let later = append(&fixture, &[50, 60]).await;
     let earlier = append(&fixture, &[10]).await;

@@ -7,7 +7,7 @@ use quickdraw_domain::insights::{Fact, facts};
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{EventId, Trigger};
 use quickdraw_store::SharedStore;
-use quickdraw_store::insights::{CommitFilter, Projected};
+use quickdraw_store::insights::{CommitFilter, Projected, Projects};
 use serde_json::json;
 
 use crate::fixture::{Fixture, NOON, at, event};
@@ -137,7 +137,7 @@ pub(crate) async fn what_never_came_is_told_from_what_came(fixture: Fixture) {
     batch.extend([object("issue_hooks", 8, 3), object("pipeline_hooks", 8, 100), object("pipeline_hooks", 8, 200)]);
     let shown = async || {
         let mut shown = Vec::new();
-        for one in store.completeness(None).await.expect("counted") {
+        for one in store.completeness(Projects::ALL, 100).await.expect("counted") {
             assert_eq!(one.project_path, Some(format!("g/app{}", one.project)));
             shown.push((one.project, one.measure.name(), one.first, one.last, one.known, one.missing));
         }
@@ -168,9 +168,10 @@ pub(crate) async fn what_never_came_is_told_from_what_came(fixture: Fixture) {
         ];
         assert_eq!(shown().await, expected);
     }
-    let of_eight = store.completeness(Some(8)).await.expect("counted");
+    let of_eight = store.completeness(Projects::One(8), 100).await.expect("counted");
+    assert_eq!(store.completeness(Projects::Behind(7), 2).await.expect("counted"), of_eight[..2]);
     assert_eq!((of_eight.len(), of_eight[0].since), (3, at(13)), "coverage starts with the first that came");
-    assert!((store.completeness(Some(7)).await.expect("counted")[1].share() - 0.8).abs() < 1e-9);
+    assert!((store.completeness(Projects::One(7), 100).await.expect("counted")[1].share() - 0.8).abs() < 1e-9);
 
     let gaps = async |project, measure| store.gaps(project, After::start(measure), 10).await.expect("listed");
     let pushes = |branch: &str, before: &str, after: &str, second: u64| Gap::Pushes {

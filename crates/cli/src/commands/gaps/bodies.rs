@@ -1,13 +1,32 @@
 //! Bodies of events that never came, from what GitLab's API says of their objects now. They are composed as any: with the
 //! numbers and addresses that GitLab gave, so that what counts them finds them where the others are.
 
-use quickdraw_domain::Trigger;
 use quickdraw_domain::compose::{Happened, Instance, UploadLinks, User, compose};
+use quickdraw_domain::{Timestamp, Trigger};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::Found;
 use super::gitlab::{GitLab, Home};
+
+/// What GitLab has of something.
+pub(super) enum There {
+    /// This can be reported in place of the event that never came.
+    Found(Found),
+    /// Nothing, or nothing for this token.
+    Gone,
+    /// An object from before anything of its kind came: that nothing told of it is no gap.
+    Older,
+    /// Nobody can tell what it would be.
+    Unclear(&'static str),
+}
+
+/// What can be reported in place of an event that never came.
+pub(super) struct Found {
+    /// What it is called in what is printed.
+    pub(super) name: String,
+    pub(super) trigger: &'static str,
+    pub(super) body: Vec<u8>,
+}
 
 /// Commits of a push whose files are asked for: as many as a body lists.
 const LISTED: usize = 20;
@@ -94,15 +113,21 @@ pub(super) async fn pushes(
     git_ref: &str,
     before: &str,
     after: &str,
-) -> anyhow::Result<Option<Found>> {
+) -> anyhow::Result<There> {
     let id = home.project.id;
     let is_new = before.trim_start_matches('0').is_empty();
     // What a new branch has that the default branch has not.
     let from = if is_new { home.project.default_branch.as_deref().unwrap_or(after) } else { before };
     let (from, to) = (super::encoded(from), super::encoded(after));
     let Some(compared) = gitlab.get(&format!("projects/{id}/repository/compare?from={from}&to={to}")).await? else {
-        return Ok(None);
+        return Ok(There::Gone);
     };
+    if !is_new && compared["commits"].as_array().is_none_or(Vec::is_empty) {
+        // A push that goes back would undo what receivers have, and nothing tells that there was one.
+        return Ok(There::Unclear(
+            "nothing lies in between: events came out of order, or a test of the hook was taken for one",
+        ));
+    }
     let mut commits: Vec<&Value> = compared["commits"].as_array().into_iter().flatten().collect();
     // Events list the oldest first.
     if commits.len() > 1 && commits[0]["id"] == after {
@@ -131,14 +156,17 @@ pub(super) async fn pushes(
     let object = json!({
         "before": before, "after": after, "ref": git_ref, "commits": listed, "total_commits_count": total,
     });
-    found(home, "push_hooks", &user, &object, format!("{total} commits")).map(Some)
+    found(home, "push_hooks", &user, &object, format!("{total} commits")).map(There::Found)
 }
 
 /// A merge request as it is now.
-pub(super) async fn merge_request(gitlab: &GitLab, home: &Home, iid: i64) -> anyhow::Result<Option<Found>> {
+pub(super) async fn merge_request(gitlab: &GitLab, home: &Home, iid: i64, since: Timestamp) -> anyhow::Result<There> {
     let Some(there) = gitlab.get(&format!("projects/{}/merge_requests/{iid}", home.project.id)).await? else {
-        return Ok(None);
+        return Ok(There::Gone);
     };
+    if is_older(&there, since) {
+        return Ok(There::Older);
+    }
     let mut object = taken(&there, &MERGE_REQUEST);
     common(&mut object, &there);
     let (action, at, who) = match there["state"].as_str() {
@@ -155,14 +183,17 @@ pub(super) async fn merge_request(gitlab: &GitLab, home: &Home, iid: i64) -> any
     object.insert("head_pipeline_id".to_owned(), there["head_pipeline"]["id"].clone());
     object.insert("merge_user_id".to_owned(), there["merge_user"]["id"].clone());
     let name = format!("{} ({})", text(&there["title"]), text(&there["state"]));
-    found(home, "merge_request_hooks", &user(who, &there["author"]), &Value::Object(object), name).map(Some)
+    found(home, "merge_request_hooks", &user(who, &there["author"]), &Value::Object(object), name).map(There::Found)
 }
 
 /// An issue as it is now.
-pub(super) async fn issue(gitlab: &GitLab, home: &Home, iid: i64) -> anyhow::Result<Option<Found>> {
+pub(super) async fn issue(gitlab: &GitLab, home: &Home, iid: i64, since: Timestamp) -> anyhow::Result<There> {
     let Some(there) = gitlab.get(&format!("projects/{}/issues/{iid}", home.project.id)).await? else {
-        return Ok(None);
+        return Ok(There::Gone);
     };
+    if is_older(&there, since) {
+        return Ok(There::Older);
+    }
     let mut object = taken(&there, &ISSUE);
     common(&mut object, &there);
     let is_closed = there["state"] == "closed";
@@ -182,13 +213,16 @@ pub(super) async fn issue(gitlab: &GitLab, home: &Home, iid: i64) -> anyhow::Res
     let who = if is_closed { &there["closed_by"] } else { &there["author"] };
     let trigger = if there["confidential"] == true { "confidential_issue_hooks" } else { "issue_hooks" };
     let name = format!("{} ({})", text(&there["title"]), text(&there["state"]));
-    found(home, trigger, &user(who, &there["author"]), &Value::Object(object), name).map(Some)
+    found(home, trigger, &user(who, &there["author"]), &Value::Object(object), name).map(There::Found)
 }
 
 /// A pipeline as it is now, by its number in GitLab, with its jobs.
-pub(super) async fn pipeline(gitlab: &GitLab, home: &Home, number: i64) -> anyhow::Result<Option<Found>> {
+pub(super) async fn pipeline(gitlab: &GitLab, home: &Home, number: i64, since: Timestamp) -> anyhow::Result<There> {
     let place = format!("projects/{}/pipelines/{number}", home.project.id);
-    let Some(there) = gitlab.get(&place).await? else { return Ok(None) };
+    let Some(there) = gitlab.get(&place).await? else { return Ok(There::Gone) };
+    if is_older(&there, since) {
+        return Ok(There::Older);
+    }
     let mut object = taken(&there, &PIPELINE);
     if let Some(label) = there["detailed_status"]["text"].as_str() {
         object.insert("detailed_status".to_owned(), label.into());
@@ -213,7 +247,7 @@ pub(super) async fn pipeline(gitlab: &GitLab, home: &Home, number: i64) -> anyho
         object.insert("commit".to_owned(), commit);
     }
     let name = format!("{} on {}", text(&there["status"]), text(&there["ref"]));
-    found(home, "pipeline_hooks", &user(&there["user"], &Value::Null), &Value::Object(object), name).map(Some)
+    found(home, "pipeline_hooks", &user(&there["user"], &Value::Null), &Value::Object(object), name).map(There::Found)
 }
 
 fn found(home: &Home, trigger: &'static str, user: &User, object: &Value, name: String) -> anyhow::Result<Found> {
@@ -269,6 +303,12 @@ fn user(who: &Value, otherwise: &Value) -> User {
         "avatar_url": known["avatar_url"],
     }))
     .unwrap_or_default()
+}
+
+/// Whether it was made before a time.
+pub(super) fn is_older(there: &Value, since: Timestamp) -> bool {
+    let made = there["created_at"].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    made.is_some_and(|made| made.as_microsecond() < since.as_micros())
 }
 
 fn person_or_runner(there: &Value) -> Value {

@@ -10,16 +10,19 @@ use quickdraw_domain::{GroupId, ProjectId, Timestamp};
 use quickdraw_egress::Method;
 use serde_json::Value;
 
+use super::bodies::is_older;
 use crate::client;
 use crate::commands::say;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often a call is made again.
 const TRIES: u32 = 5;
-/// How long to wait where GitLab does not say it: five resends a minute are allowed.
-const WAIT: Duration = Duration::from_secs(13);
+/// How long to wait where GitLab does not say it: limits are by the minute.
+const WAIT: Duration = Duration::from_secs(61);
 /// Most that is waited for once.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
+/// How often GitLab may ask for patience: each call is let in at last.
+const MOST_PATIENCE: u32 = 20;
 /// Pages of a list that are read at most.
 const PAGES: usize = 1_000;
 
@@ -40,6 +43,8 @@ pub(super) struct Home {
 /// What hooks did not get rid of.
 #[derive(Default)]
 pub(super) struct Again {
+    /// How many hooks there are.
+    pub(super) hooks: usize,
     pub(super) events: Vec<NotTaken>,
     /// What the user should know of the hooks.
     pub(super) notes: Vec<String>,
@@ -126,36 +131,28 @@ impl GitLab {
         Ok(Ok(Home { base_url: base_url.trim_end_matches('/').to_owned(), project }))
     }
 
-    /// What the hooks of a project that post to Quickdraw did not get rid of, the oldest first.
-    pub(super) async fn not_taken(&self, project: i64, hook: Option<i64>) -> anyhow::Result<Again> {
+    /// What the hooks of a project or a group that post to Quickdraw did not get rid of, the oldest first.
+    pub(super) async fn not_taken(&self, place: &str, hook: Option<i64>) -> anyhow::Result<Again> {
         let mut again = Again::default();
-        let Some(hooks) = self.list(&format!("projects/{project}/hooks?per_page=100"), |_| true).await? else {
-            again.notes.push("the token may not see the project's hooks: their events are not compared".to_owned());
-            return Ok(again);
-        };
+        let hooks = self.list(&format!("{place}/hooks?per_page=100"), |_| true).await?.unwrap_or_default();
         let ours = |one: &&Value| match hook {
             Some(wanted) => one["id"] == wanted,
             None => one["url"].as_str().is_some_and(|url| url.contains("/webhooks/gitlab")),
         };
-        let hooks: Vec<&Value> = hooks.iter().filter(ours).collect();
-        if hooks.is_empty() {
-            again.notes.push(
-                "no hook of the project posts to Quickdraw (one of a group may; --hook names another)".to_owned(),
-            );
-        }
-        for hook in hooks {
+        for hook in hooks.iter().filter(ours) {
             let id = hook["id"].as_i64().context("GitLab lists a hook without a number")?;
+            again.hooks += 1;
             if let Some(state) = hook["alert_status"].as_str().filter(|state| *state != "executable") {
                 again.notes.push(format!("hook {id} is {state} in GitLab: it sends nothing until it is well again"));
             }
-            again.events.extend(self.not_taken_by(project, id).await?);
+            again.events.extend(self.not_taken_by(place, id).await?);
         }
         Ok(again)
     }
 
     /// The same of one hook.
-    async fn not_taken_by(&self, project: i64, hook: i64) -> anyhow::Result<Vec<NotTaken>> {
-        let path = format!("projects/{project}/hooks/{hook}/events?per_page=20");
+    async fn not_taken_by(&self, place: &str, hook: i64) -> anyhow::Result<Vec<NotTaken>> {
+        let path = format!("{place}/hooks/{hook}/events?per_page=20");
         let Some(failed) = self.list(&format!("{path}&status=client_failure,server_failure"), |_| true).await? else {
             // An older GitLab may not list by status.
             return Ok(not_taken(hook, &self.list(&path, |_| true).await?.unwrap_or_default()));
@@ -170,8 +167,8 @@ impl GitLab {
     }
 
     /// Has GitLab send an event again.
-    pub(super) async fn send_again(&self, project: i64, event: &NotTaken) -> anyhow::Result<Outcome> {
-        let path = format!("projects/{project}/hooks/{}/events/{}/resend", event.hook, event.id);
+    pub(super) async fn send_again(&self, place: &str, event: &NotTaken) -> anyhow::Result<Outcome> {
+        let path = format!("{place}/hooks/{}/events/{}/resend", event.hook, event.id);
         let Said { status, json, .. } = self.call(Method::POST, &path).await?;
         Ok(match json["response_status"].as_i64() {
             Some(status) => Outcome::Answered(status),
@@ -181,17 +178,19 @@ impl GitLab {
         })
     }
 
-    /// Numbers of pipelines in GitLab, by their numbers in the project, of a span of those.
+    /// Numbers of pipelines in GitLab, by their numbers in the project, of a span of those that begins at a time.
     pub(super) async fn pipelines(
         &self,
         project: i64,
         (first, last): (i64, i64),
+        since: Timestamp,
     ) -> anyhow::Result<BTreeMap<i64, i64>> {
         let mut found = BTreeMap::new();
         // Those that other pipelines started are listed only when they are asked for.
         for only in ["", "&source=parent_pipeline"] {
             let path = format!("projects/{project}/pipelines?per_page=100&order_by=id&sort=desc{only}");
-            let rows = self.list(&path, |row| row["iid"].as_i64().is_none_or(|iid| iid >= first)).await?;
+            let wanted = |row: &Value| row["iid"].as_i64().is_none_or(|iid| iid >= first) && !is_older(row, since);
+            let rows = self.list(&path, wanted).await?;
             let numbers = rows.iter().flatten().filter_map(|row| Some((row["iid"].as_i64()?, row["id"].as_i64()?)));
             found.extend(numbers.filter(|(iid, _)| (first..=last).contains(iid)));
         }
@@ -225,9 +224,8 @@ impl GitLab {
     async fn call(&self, method: Method, path: &str) -> anyhow::Result<Said> {
         let url = format!("{}/api/v4/{path}", self.url);
         let headers = [("PRIVATE-TOKEN".into(), self.token.clone())];
-        let mut tries = 0;
+        let (mut tries, mut waits) = (0, 0);
         loop {
-            tries += 1;
             let answer = client::call(method.clone(), &url, &headers, Vec::new(), PATIENCE).await;
             let (wait, why) = match answer {
                 Ok(answer) => {
@@ -237,14 +235,23 @@ impl GitLab {
                     let is_last = header("x-next-page") == Some("");
                     match answer.status {
                         401 => anyhow::bail!("GitLab does not know the token, or it has expired"),
-                        429 => (said.map_or(WAIT, Duration::from_secs), "GitLab asks for patience".to_owned()),
-                        500.. => (Duration::from_secs(2 << tries.min(5)), format!("GitLab answered {}", answer.status)),
+                        429 => {
+                            waits += 1;
+                            (said.map_or(WAIT, Duration::from_secs), "GitLab asks for patience".to_owned())
+                        }
+                        500.. => {
+                            tries += 1;
+                            (Duration::from_secs(1 << tries), format!("GitLab answered {}", answer.status))
+                        }
                         status => return Ok(Said { status, json, is_last }),
                     }
                 }
-                Err(error) => (Duration::from_secs(1 << tries.min(5)), format!("{error:#}")),
+                Err(error) => {
+                    tries += 1;
+                    (Duration::from_secs(1 << tries), format!("{error:#}"))
+                }
             };
-            anyhow::ensure!(tries < TRIES, "{path}: {why}");
+            anyhow::ensure!(tries < TRIES && waits < MOST_PATIENCE, "{path}: {why}");
             let wait = wait.min(LONGEST_WAIT);
             say(format!("    {why}; trying again in {} s", wait.as_secs()));
             tokio::time::sleep(wait).await;

@@ -2,14 +2,17 @@
 //! machine behind a firewall receives too. What was taken is remembered by its position, and a break goes on from there.
 
 use std::borrow::Cow;
-use std::path::{Path, PathBuf};
+use std::cell::Cell;
+use std::io;
+use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
 use clap::Args;
-use futures_util::TryStreamExt;
-use http_body_util::{BodyExt, Limited};
+use futures_util::{TryStreamExt, future};
+use http_body_util::{BodyDataStream, BodyExt, Limited};
 use quickdraw_domain::event::{Event, Source};
 use quickdraw_domain::hook::{Hook, HookUrl};
 use quickdraw_domain::scope::{Place, Scope};
@@ -17,10 +20,11 @@ use quickdraw_domain::signature::SigningToken;
 use quickdraw_domain::{DeliveryId, EventId, Secret, Trigger, request};
 use quickdraw_egress::Streamed;
 use serde::Deserialize;
-use sse_stream::{Sse, SseStream};
+use sse_stream::{Sse, SseByteStream};
 use uuid::Uuid;
 
 use super::heard;
+use super::position::PositionFile;
 use crate::commands::{moment, say};
 use crate::{client, wiring};
 
@@ -30,8 +34,12 @@ const SHORTEST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// Bytes of an error that are read.
 const LARGEST_ERROR: usize = 64 << 10;
+/// Bytes of an event: the largest body, with every letter of it escaped, and what stands around it.
+const LARGEST_EVENT: usize = 160 << 20;
 /// How long the local program may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often an event is passed on that the local program does not want.
+const TRIES: u32 = 5;
 
 #[derive(Args)]
 pub(super) struct Follow {
@@ -92,11 +100,12 @@ pub(super) async fn run(
 ) -> anyhow::Result<()> {
     let token = client::token(follow.token.as_deref())?;
     let hook = forward.map(|url| local_hook(url, secret)).transpose()?;
-    let mut position = match &follow.position {
-        Some(file) => read_position(file)?,
+    let (url, since) = (follow.url(from)?, follow.since.as_deref().map(moment).transpose()?);
+    let file = follow.position.as_deref().map(|file| PositionFile { file, stream: url.as_str() });
+    let mut position = match &file {
+        Some(file) => file.read()?,
         None => None,
     };
-    let (url, since) = (follow.url(from)?, follow.since.as_deref().map(moment).transpose()?);
     let mut wait = SHORTEST_WAIT;
     loop {
         match open(url.clone(), &token, position.as_deref(), since.as_deref()).await? {
@@ -105,15 +114,22 @@ pub(super) async fn run(
                     "following {from}{}",
                     position.as_ref().map_or(String::new(), |at| format!(" from {at} on"))
                 ));
-                let mut events = SseStream::new(stream);
+                let read = Cell::new(0);
+                let pieces = BodyDataStream::new(stream).map_err(io::Error::other).and_then(|piece| {
+                    read.set(read.get() + piece.len());
+                    let fits = read.get() <= LARGEST_EVENT;
+                    future::ready(if fits { Ok(piece) } else { Err(io::Error::other("an event is too large")) })
+                });
+                let mut events = pin!(SseByteStream::new(pieces));
                 let broken = loop {
                     match events.try_next().await {
                         Ok(Some(event)) => {
                             wait = SHORTEST_WAIT;
+                            read.set(0);
                             let Some(at) = event.id.clone() else { continue };
                             take(&event, hook.as_ref()).await?;
-                            if let Some(file) = &follow.position {
-                                write_position(file, &at)?;
+                            if let Some(file) = &file {
+                                file.write(&at)?;
                             }
                             position = Some(at);
                         }
@@ -152,13 +168,15 @@ async fn open(
     if status == 200 {
         return Ok(Ok(stream));
     }
+    let problem =
+        stream.headers.get("content-type").is_some_and(|kind| kind.as_bytes().starts_with(b"application/problem"));
     let body = Limited::new(stream, LARGEST_ERROR).collect().await.map(http_body_util::Collected::to_bytes);
     let body = body.unwrap_or_default();
     let json: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
     let why = json["detail"].as_str().map_or_else(|| String::from_utf8_lossy(&body).into_owned(), str::to_owned);
     let why = format!("the server answered {status}: {why}");
-    // What we asked for is wrong, and asking again will not mend it.
-    anyhow::ensure!(!(400..500).contains(&status) || [408, 429].contains(&status), why);
+    // What we asked for is wrong, and asking again will not mend it. Whoever stands in between says it otherwise.
+    anyhow::ensure!(!problem || !(400..500).contains(&status) || [408, 429].contains(&status), why);
     Ok(Err(why))
 }
 
@@ -190,21 +208,27 @@ async fn take(event: &Sse, hook: Option<&Hook>) -> anyhow::Result<()> {
         twin_of: None,
         filtered: Vec::new(),
     };
-    let mut wait = SHORTEST_WAIT;
+    let (mut wait, mut unwanted) = (SHORTEST_WAIT, 0);
     loop {
         // Anew each time: signatures carry the time.
         let request = request::build(hook, &event, DeliveryId(came.headers.key), body.clone(), "", wiring::now())?;
         let sent = client::post(hook.url.as_typed(), &request.headers, request.body.to_vec(), PATIENCE).await;
         let why = match sent {
-            Ok(answer) if answer.status >= 500 || [408, 429].contains(&answer.status) => {
-                format!("it answered {}", answer.status)
-            }
-            Ok(answer) => {
+            Ok(answer) if (200..300).contains(&answer.status) => {
                 say(format!("passed on: {}", answer.status));
                 return Ok(());
             }
+            Ok(answer) => {
+                // It is there and does not want this one; waiting for ever would hold up all that follow.
+                unwanted += u32::from(answer.status < 500 && ![408, 429].contains(&answer.status));
+                format!("it answered {}", answer.status)
+            }
             Err(error) => format!("{error:#}"),
         };
+        if unwanted >= TRIES {
+            say(format!("GIVEN UP after {TRIES} tries: {why} to {}", came.headers.key));
+            return Ok(());
+        }
         say(format!("could not be passed on: {why}; once more in {:.1} s", wait.as_secs_f64()));
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(LONGEST_WAIT);
@@ -238,19 +262,4 @@ impl Follow {
         }
         Ok(url)
     }
-}
-
-fn read_position(file: &Path) -> anyhow::Result<Option<String>> {
-    match std::fs::read_to_string(file) {
-        Ok(text) => Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("failed to read {}", file.display())),
-    }
-}
-
-/// Whole or not at all: half a position would be another one.
-fn write_position(file: &Path, position: &str) -> anyhow::Result<()> {
-    let beside = file.with_extension("new");
-    let written = std::fs::write(&beside, format!("{position}\n")).and_then(|()| std::fs::rename(&beside, file));
-    written.with_context(|| format!("failed to write {}", file.display()))
 }

@@ -7,6 +7,7 @@ use axum::extract::State;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::DEFINITION_VERSION;
 use quickdraw_domain::insights::gaps::{After, Completeness, Gap, Measure};
+use quickdraw_store::insights::Projects;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -31,6 +32,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 struct CompletenessQuery {
     /// Only this project: its number in events, or its path.
     project: Option<String>,
+    /// Go on behind this: `next` of the page before.
+    after: Option<i64>,
 }
 
 /// How much of something came.
@@ -65,8 +68,10 @@ struct CompletenessList {
     as_of: String,
     /// Version of the definitions.
     definition_version: u32,
-    /// One for each project and measure.
+    /// One for each project and measure, at most 1,000.
     items: Vec<CompletenessView>,
+    /// What to give as `after` for the next page; absent on the last.
+    next: Option<i64>,
 }
 
 impl From<Completeness> for CompletenessView {
@@ -94,11 +99,21 @@ async fn completeness(
     State(app): State<Arc<App>>,
     Input(query): Input<CompletenessQuery>,
 ) -> Result<Json<CompletenessList>, ApiError> {
-    let project = project(&app, query.project).await?;
-    let found = app.store().completeness(project).await?;
+    let projects = match project(&app, query.project).await? {
+        Some(project) => Projects::One(project),
+        None => query.after.map_or(Projects::ALL, Projects::Behind),
+    };
+    let mut found = app.store().completeness(projects, LARGEST).await?;
+    let mut next = None;
+    if found.len() == LARGEST {
+        // The last project may have more: it is the first of the next page.
+        let last = found.last().map(|one| one.project);
+        found.retain(|one| Some(one.project) != last);
+        next = found.last().map(|one| one.project);
+    }
     let items = found.into_iter().map(CompletenessView::from).collect();
     let as_of = app.belt.clock().now().to_iso();
-    Ok(Json(CompletenessList { as_of, definition_version: DEFINITION_VERSION, items }))
+    Ok(Json(CompletenessList { as_of, definition_version: DEFINITION_VERSION, items, next }))
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -1,7 +1,7 @@
 //! The journal as a stream of Server-Sent Events: one connection, opened from outside our reach, over which events come in
 //! the order of their commits. Whoever follows says where it was and goes on from there.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
@@ -19,7 +19,6 @@ use quickdraw_domain::hook::{EventFilter, filter};
 use quickdraw_domain::request::About;
 use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::{DeliveryId, EventId, HookId, Trigger};
-use quickdraw_store::Packed;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -34,13 +33,20 @@ use crate::error::ApiError;
 use crate::params::{Input, Moment};
 use crate::receive::text;
 use crate::state::App;
-use crate::telemetry::{STREAM_EVENTS, STREAMS};
+use crate::streams::{Full, Seat};
+use crate::telemetry::STREAM_EVENTS;
 use crate::views;
 
 /// Stands for whoever follows where a delivery names a hook: no hook has this number.
 const NO_HOOK: HookId = HookId(0);
 /// Batches of a look into the journal.
 const LOOK: usize = 64;
+/// Events of a look: a batch can hold many, and is then looked at again.
+const MOST_LOOKED_AT: usize = 512;
+/// Between looks at the end of the journal, at least: news come with every commit.
+const PACE: Duration = Duration::from_millis(100);
+/// How often whoever follows is told where they are while nothing comes that they asked for.
+const TELL: Duration = Duration::from_secs(5);
 /// How long a quiet journal is believed to be quiet: what is committed on another node shows after that.
 const TICK: Duration = Duration::from_secs(1);
 /// How long whoever follows is believed to be allowed to.
@@ -129,7 +135,7 @@ struct Streamed {
 /// event with its headers and its body, `id` the position to come back with. `position` moves the position without an
 /// event, and `lost` tells that retention took some of what should follow. Send `Accept: text/event-stream`. Tests of hooks
 /// and twins are left out. Maintainers of a project, owners of a group, administrators.
-#[utoipa::path(get, path = "/stream", tag = "Events", params(StreamQuery),
+#[utoipa::path(get, path = "/stream", tag = "Events", params(StreamQuery, ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that came.")),
     responses((status = 200, body = Streamed, content_type = "text/event-stream")))]
 async fn follow(
     caller: Caller,
@@ -155,14 +161,12 @@ async fn follow(
             "this is a stream of events: send Accept: text/event-stream (curl -N -H 'Accept: text/event-stream')";
         return Err(ApiError::problem(StatusCode::NOT_ACCEPTABLE, text));
     }
-    let room = app.streams.clone().try_acquire_owned().map_err(|_| {
-        ApiError::problem(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "there are too many open streams; close one, or come back later",
-        )
+    let seat = app.streams.enter(caller.actor.user_id).map_err(|full| match full {
+        Full::Node => ApiError::problem(StatusCode::SERVICE_UNAVAILABLE, "this server has all the streams it can have"),
+        Full::User => ApiError::problem(StatusCode::TOO_MANY_REQUESTS, "you have ten open streams; close one"),
     })?;
     // Before the look for where to begin: what is committed after it must be noticed.
-    let (news, closing) = (app.belt.news(), app.closing.subscribe());
+    let (news, closing) = (app.belt.news(), app.streams.closing());
     let next = app.store().next_append().await?;
     let position = match (last, query.since) {
         (Some(last), _) if last.batch > next => {
@@ -174,7 +178,6 @@ async fn follow(
         (None, Some(since)) => Position { batch: app.store().append_since(since.0).await?, events: 0 },
         (None, None) => Position { batch: next, events: 0 },
     };
-    metrics::gauge!(STREAMS).increment(1.0);
     let follower = Follower {
         caller,
         scope,
@@ -182,11 +185,14 @@ async fn follow(
         filter,
         position,
         told: last,
+        told_at: Instant::now(),
         waiting: VecDeque::new(),
+        looked_at: None,
         trusted: Instant::now(),
         news,
         closing,
-        _room: room,
+        room: None,
+        _seat: seat,
         app,
     };
     let events = stream::unfold(follower, |mut follower| async {
@@ -214,18 +220,27 @@ struct Follower {
     position: Position,
     /// Where they know that they are; nothing before they were told where they begin.
     told: Option<Position>,
-    /// Events to come, with where they are after each.
-    waiting: VecDeque<(EventId, Position)>,
+    told_at: Instant,
+    /// What comes next, with where they are after each.
+    waiting: VecDeque<(Next, Position)>,
+    /// When the end of the journal was last looked at.
+    looked_at: Option<Instant>,
     trusted: Instant,
     news: watch::Receiver<u64>,
     closing: watch::Receiver<bool>,
-    _room: OwnedSemaphorePermit,
+    /// For the body that was sent last: it is somewhere on its way.
+    room: Option<OwnedSemaphorePermit>,
+    _seat: Seat,
 }
 
-impl Drop for Follower {
-    fn drop(&mut self) {
-        metrics::gauge!(STREAMS).decrement(1.0);
-    }
+/// What can come next.
+enum Next {
+    /// An event that they want, if its body passes the filter.
+    Event(Box<Event>),
+    /// One that is not there any more.
+    Lost,
+    /// Nothing: what they did not ask for lies behind them.
+    Passed,
 }
 
 impl Follower {
@@ -239,23 +254,59 @@ impl Follower {
                     tracing::warn!(%error, "a stream ended because the store failed");
                     return None;
                 }
+                Err(Ended::Directory(error)) => {
+                    tracing::warn!(%error, "a stream ended because the directory could not be read");
+                    return None;
+                }
                 Err(Ended::Over) => return None,
             }
         }
     }
 
     async fn advance(&mut self) -> Result<Option<sse::Event>, Ended> {
+        // Whoever asks for the next has taken the last.
+        self.room = None;
         self.check().await?;
-        if let Some((id, after)) = self.waiting.pop_front() {
+        if let Some((next, after)) = self.waiting.pop_front() {
             self.position = after;
-            let Some((event, payload)) = self.app.store().find_event(id).await? else {
-                return Ok(Some(self.lost()));
+            return match next {
+                Next::Event(event) => self.show(&event).await,
+                Next::Lost => Ok(Some(self.lost())),
+                Next::Passed if self.told_at.elapsed() >= TELL => Ok(Some(self.tell())),
+                Next::Passed => Ok(None),
             };
-            return Ok(self.show(&event, &payload));
         }
         // What is news from here on is not seen by the look that follows.
         self.news.mark_unchanged();
-        let followed = self.app.store().appends(self.position.batch, LOOK).await?;
+        if self.look().await? {
+            return Ok(Some(self.lost()));
+        }
+        if !self.waiting.is_empty() {
+            return Ok(None);
+        }
+        if self.told != Some(self.position) {
+            // Where they begin, or behind events that they did not ask for: they need not pass over them again.
+            return Ok(Some(self.tell()));
+        }
+        let rested = self.looked_at.replace(Instant::now()).map_or(PACE, |looked_at| looked_at.elapsed());
+        tokio::select! {
+            () = rest(&mut self.news, PACE.saturating_sub(rested)) => {}
+            _ = self.closing.changed() => {}
+        }
+        Ok(None)
+    }
+
+    /// Looks at what follows in the journal, and keeps what they want of it. Tells whether something is lost.
+    async fn look(&mut self) -> Result<bool, Ended> {
+        let app = Arc::clone(&self.app);
+        let _leave = app.streams.look().await;
+        let followed = app.store().appends(self.position.batch, LOOK).await?;
+        if followed.lost {
+            // The first batch is what is left of those that went.
+            self.position = Position { batch: followed.batches.first().map_or(0, |batch| batch.number) + 1, events: 0 };
+            return Ok(true);
+        }
+        let mut ahead = Vec::new();
         for batch in &followed.batches {
             let had = if batch.number == self.position.batch { self.position.events } else { 0 };
             let last = batch.events.len().saturating_sub(1);
@@ -264,27 +315,40 @@ impl Follower {
                     true => Position { batch: batch.number + 1, events: 0 },
                     false => Position { batch: batch.number, events: index + 1 },
                 };
-                self.waiting.push_back((*event, after));
+                ahead.push((*event, after));
             }
         }
-        if followed.lost {
-            // The first batch is what is left of those that went.
-            self.position = Position { batch: followed.batches.first().map_or(0, |batch| batch.number) + 1, events: 0 };
-            return Ok(Some(self.lost()));
+        ahead.truncate(MOST_LOOKED_AT);
+        if ahead.is_empty() {
+            return Ok(false);
         }
-        if !self.waiting.is_empty() {
-            return Ok(None);
+        let found = app.store().events_by_id(ahead.iter().map(|(id, _)| *id).collect()).await?;
+        let mut found: HashMap<EventId, Event> = found.into_iter().map(|event| (event.id, event)).collect();
+        let is_new = |event: &Event| matches!(event.place, Place::Project(id) if !app.belt.knows_project(id));
+        if matches!(self.scope, Scope::Group(_)) && found.values().any(is_new) {
+            // A project that another node made lies in no group here yet.
+            app.belt.refresh_directory().await.map_err(Ended::Directory)?;
         }
-        if self.told != Some(self.position) {
-            // Where they begin, or behind events that they did not ask for: they need not pass over them again.
-            return Ok(Some(self.at_position(sse::Event::default().event("position").data("{}"))));
+        for (id, after) in ahead {
+            let next = match found.remove(&id) {
+                Some(event) if self.wants(&event) => Next::Event(Box::new(event)),
+                Some(_) => Next::Passed,
+                None => Next::Lost,
+            };
+            // Of many that they do not want, the last says where they are.
+            match (&next, self.waiting.back_mut()) {
+                (Next::Passed, Some((Next::Passed, last))) => *last = after,
+                _ => self.waiting.push_back((next, after)),
+            }
         }
-        tokio::select! {
-            _ = self.news.changed() => {}
-            _ = self.closing.changed() => {}
-            () = tokio::time::sleep(TICK) => {}
-        }
-        Ok(None)
+        Ok(false)
+    }
+
+    fn wants(&self, event: &Event) -> bool {
+        event.source != Source::Test
+            && event.twin_of.is_none()
+            && (self.triggers.is_empty() || self.triggers.contains(&event.trigger))
+            && self.app.belt.is_in(event.place, self.scope)
     }
 
     /// Whether it goes on: they may still follow, and we are not stopping.
@@ -304,19 +368,20 @@ impl Follower {
         Ok(())
     }
 
-    fn show(&mut self, event: &Event, payload: &Packed) -> Option<sse::Event> {
-        let wanted = event.source != Source::Test
-            && event.twin_of.is_none()
-            && (self.triggers.is_empty() || self.triggers.contains(&event.trigger))
-            && self.app.belt.is_in(event.place, self.scope);
-        if !wanted {
-            return None;
-        }
+    /// An event as it is sent; nothing if the filter stops it.
+    async fn show(&mut self, event: &Event) -> Result<Option<sse::Event>, Ended> {
+        let app = Arc::clone(&self.app);
+        let found = {
+            let _leave = app.streams.look().await;
+            app.store().find_event(event.id).await?
+        };
+        let Some((_, payload)) = found else { return Ok(Some(self.lost())) };
+        self.room = app.streams.room(payload.unpacked_len()).await;
         let body = match payload.unpack() {
             Ok(body) => body,
             Err(error) => {
                 tracing::error!(%error, event = %event.id, "an event cannot be unpacked");
-                return None;
+                return Ok(None);
             }
         };
         let passes = self.filter.as_ref().is_none_or(|filter| {
@@ -325,7 +390,7 @@ impl Follower {
             parsed.flatten().is_none_or(|body| filter.passes(&body))
         });
         if !passes {
-            return None;
+            return Ok(None);
         }
         let delivery = DeliveryId::of(event.id, NO_HOOK);
         // As a hook right where it happened is told: a push is a Push Hook, whoever follows.
@@ -345,9 +410,13 @@ impl Follower {
             },
             body: String::from_utf8_lossy(&body).into_owned(),
         };
-        let data = serde_json::to_string(&streamed).ok()?;
+        let Ok(data) = serde_json::to_string(&streamed) else { return Ok(None) };
         metrics::counter!(STREAM_EVENTS).increment(1);
-        Some(self.at_position(sse::Event::default().event(event.trigger.row().name).data(data)))
+        Ok(Some(self.at_position(sse::Event::default().event(event.trigger.row().name).data(data))))
+    }
+
+    fn tell(&mut self) -> sse::Event {
+        self.at_position(sse::Event::default().event("position").data("{}"))
     }
 
     fn lost(&mut self) -> sse::Event {
@@ -357,13 +426,21 @@ impl Follower {
 
     fn at_position(&mut self, event: sse::Event) -> sse::Event {
         self.told = Some(self.position);
+        self.told_at = Instant::now();
         event.id(self.position.to_string())
     }
+}
+
+/// Waits for a while, and then for news, or until it is time to look all the same.
+async fn rest(news: &mut watch::Receiver<u64>, pause: Duration) {
+    tokio::time::sleep(pause).await;
+    let _ = tokio::time::timeout(TICK, news.changed()).await;
 }
 
 /// Why a stream ends.
 enum Ended {
     Over,
+    Directory(anyhow::Error),
     Store(quickdraw_store::Error),
 }
 

@@ -7,3 +7,4 @@ CREATE TABLE insights_seen (
     PRIMARY KEY (project, measure, iid)
 );
 CREATE INDEX insights_pushes_by_end ON insights_pushes (project, git_ref, after_sha, received_at);
+CREATE INDEX insights_pushes_by_ref ON insights_pushes (project, git_ref, received_at);

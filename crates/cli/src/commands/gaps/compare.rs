@@ -1,0 +1,242 @@
+//! Gaps of a project, compared with what its GitLab has, and filled if that is asked for.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use anyhow::Context;
+use quickdraw_domain::Timestamp;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use super::bodies::{self, Found, There};
+use super::gitlab::{GitLab, Home};
+use super::{Gap, Measured, Ours};
+use crate::client;
+use crate::commands::{plain, say};
+
+/// How long what GitLab sent again takes to be counted.
+const COUNTED: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Two sides, and what is to be done with what one of them lacks.
+pub(super) struct Compare<'a> {
+    ours: &'a Ours<'a>,
+    gitlab: &'a GitLab,
+    repair: bool,
+    hook: Option<i64>,
+    /// Groups whose hooks were looked at: projects share them.
+    groups: RefCell<HashSet<String>>,
+}
+
+/// What became of gaps.
+pub(super) struct Tally {
+    /// What may still be asked about.
+    room: usize,
+    sent_again: usize,
+    fetched: usize,
+    gone: usize,
+    older: usize,
+    left: usize,
+}
+
+impl Tally {
+    pub(super) const fn new(room: usize) -> Self {
+        Self { room, sent_again: 0, fetched: 0, gone: 0, older: 0, left: 0 }
+    }
+
+    /// Takes one from what may still be asked about.
+    const fn take(&mut self) -> bool {
+        let is_left = self.room > 0;
+        self.room = self.room.saturating_sub(1);
+        is_left
+    }
+
+    pub(super) fn words(&self, repair: bool) -> String {
+        let Self { sent_again, fetched, gone, older, left, .. } = self;
+        let done = if repair { "fetched and reported" } else { "there in GitLab (--repair fetches them)" };
+        format!(
+            "{sent_again} sent again, {fetched} {done}, {gone} not there, {older} older than what came, {left} left by --limit"
+        )
+    }
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    trigger: &'a str,
+    payload: &'a RawValue,
+}
+
+impl<'a> Compare<'a> {
+    pub(super) fn new(ours: &'a Ours<'a>, gitlab: &'a GitLab, repair: bool, hook: Option<i64>) -> Self {
+        Self { ours, gitlab, repair, hook, groups: RefCell::default() }
+    }
+
+    /// Compares a project.
+    pub(super) async fn project(
+        &self,
+        id: i64,
+        path: &str,
+        measures: &[Measured],
+        tally: &mut Tally,
+    ) -> anyhow::Result<()> {
+        let home = match self.gitlab.project(id, path).await? {
+            Ok(home) => home,
+            Err(why) => {
+                say(format!("    not compared: {}", plain(&why)));
+                return Ok(());
+            }
+        };
+        if self.send_again(id, &home.project.path_with_namespace, tally).await? {
+            tokio::time::sleep(COUNTED).await;
+        }
+        let gaps = self.ours.gaps(id).await?;
+        self.pushes(&home, &gaps, tally).await?;
+        for measure in ["merge_request", "issue", "pipeline"] {
+            let since = measures.iter().find(|one| one.measure == measure).and_then(Measured::coverage_starts);
+            let spans = gaps.iter().filter_map(|gap| match gap {
+                Gap::Objects { measure: of, first_iid, last_iid } if of == measure => Some((*first_iid, *last_iid)),
+                _ => None,
+            });
+            self.objects(&home, measure, &spans.collect::<Vec<_>>(), since.unwrap_or_default(), tally).await?;
+        }
+        Ok(())
+    }
+
+    async fn pushes(&self, home: &Home, gaps: &[Gap], tally: &mut Tally) -> anyhow::Result<()> {
+        for gap in gaps {
+            let Gap::Pushes { git_ref, before, after } = gap else { continue };
+            if !tally.take() {
+                tally.left += 1;
+                continue;
+            }
+            let there = match before {
+                Some(before) => bodies::pushes(self.gitlab, home, git_ref, before, after).await?,
+                None => There::Unclear("where the push before it ended is not known"),
+            };
+            self.settle(home, &gap.to_string(), there, tally).await?;
+        }
+        Ok(())
+    }
+
+    /// Objects from the last to the first, because those from before coverage starts come last, and are no gap.
+    async fn objects(
+        &self,
+        home: &Home,
+        measure: &str,
+        spans: &[(i64, i64)],
+        since: Timestamp,
+        tally: &mut Tally,
+    ) -> anyhow::Result<()> {
+        let (Some((lowest, _)), Some((_, highest))) = (spans.first(), spans.last()) else { return Ok(()) };
+        let pipelines = match measure {
+            "pipeline" if tally.room > 0 => {
+                self.gitlab.pipelines(home.project.id.0, (*lowest, *highest), since).await?
+            }
+            _ => BTreeMap::new(),
+        };
+        let mut older = 0;
+        for (first, last) in spans.iter().rev() {
+            for iid in (*first..=*last).rev() {
+                let not_yet = usize::try_from(iid - first + 1).unwrap_or(usize::MAX);
+                if older > 0 {
+                    older += not_yet;
+                    break;
+                }
+                if !tally.take() {
+                    tally.left = tally.left.saturating_add(not_yet);
+                    break;
+                }
+                let there = match measure {
+                    "merge_request" => bodies::merge_request(self.gitlab, home, iid, since).await?,
+                    "issue" => bodies::issue(self.gitlab, home, iid, since).await?,
+                    _ => match pipelines.get(&iid) {
+                        Some(number) => bodies::pipeline(self.gitlab, home, *number, since).await?,
+                        None => There::Gone,
+                    },
+                };
+                if matches!(there, There::Older) {
+                    older = not_yet;
+                    break;
+                }
+                self.settle(home, &format!("{measure} {iid}"), there, tally).await?;
+            }
+        }
+        if older > 0 {
+            say(format!("    {measure}: {older} older than what came, and no gap"));
+            tally.older += older;
+        }
+        Ok(())
+    }
+
+    /// Has GitLab send again what hooks of the project and of its groups did not get rid of.
+    async fn send_again(&self, id: i64, path: &str, tally: &mut Tally) -> anyhow::Result<bool> {
+        let mut places = vec![format!("projects/{id}")];
+        let groups = path.match_indices('/').map(|(end, _)| format!("groups/{}", super::encoded(&path[..end])));
+        places.extend(groups.filter(|group| self.groups.borrow_mut().insert(group.clone())));
+        let (mut sent, mut hooks) = (false, 0);
+        for place in &places {
+            let again = self.gitlab.not_taken(place, self.hook).await?;
+            hooks += again.hooks;
+            for note in &again.notes {
+                say(format!("    {}", plain(note)));
+            }
+            for event in &again.events {
+                let what = format!("{} of hook {} of {place}", plain(&event.trigger), event.hook);
+                if !self.repair {
+                    say(format!("    not taken ({}): {what}; --repair sends it again", plain(&event.status)));
+                } else if !tally.take() {
+                    tally.left += 1;
+                } else {
+                    let outcome = self.gitlab.send_again(place, event).await?;
+                    say(format!("    sent again: {what}: {}", plain(&outcome.to_string())));
+                    tally.sent_again += usize::from(outcome.is_taken());
+                    sent = true;
+                }
+            }
+        }
+        if hooks == 0 {
+            say("    no hook of the project that posts to Quickdraw can be seen: what hooks sent is not compared");
+        }
+        Ok(sent)
+    }
+
+    /// Says whether GitLab has it, and reports it.
+    async fn settle(&self, home: &Home, name: &str, there: There, tally: &mut Tally) -> anyhow::Result<()> {
+        let found = match there {
+            There::Found(found) => found,
+            There::Gone | There::Older => {
+                say(format!("    {name}: not there any more, or not for this token"));
+                tally.gone += 1;
+                return Ok(());
+            }
+            There::Unclear(why) => {
+                say(format!("    {name}: {why}"));
+                tally.gone += 1;
+                return Ok(());
+            }
+        };
+        tally.fetched += 1;
+        let shown = plain(&found.name);
+        if !self.repair {
+            say(format!("    {name}: in GitLab: {shown}"));
+            return Ok(());
+        }
+        let id = self.report(home, name, found).await?;
+        say(format!("    {name}: reported as {id}: {shown}"));
+        Ok(())
+    }
+
+    async fn report(&self, home: &Home, name: &str, found: Found) -> anyhow::Result<String> {
+        // The same gap has the same key, so that a run that was cut off does not report twice what it reported.
+        let project = &home.project;
+        let parts = [self.gitlab.url(), &project.id.to_string(), name].join("\n");
+        let key = format!("gap-{}", hex::encode(Sha256::digest(parts)));
+        let payload = RawValue::from_string(String::from_utf8(found.body)?)?;
+        let report = Report { trigger: found.trigger, payload: &payload };
+        let Ours { url, token, .. } = self.ours;
+        let reported = client::report(url, token, &project.path_with_namespace, &report, &key, PATIENCE).await;
+        reported.with_context(|| format!("{name} could not be reported to the project {}", project.path_with_namespace))
+    }
+}
