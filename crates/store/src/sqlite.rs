@@ -64,6 +64,7 @@ const MIGRATIONS: &[Migration] = &[
     (15, "receivers", include_str!("migrations/sqlite/0015_receivers.sql")),
     (16, "event_filters", include_str!("migrations/sqlite/0016_event_filters.sql")),
     (17, "appends", include_str!("migrations/sqlite/0017_appends.sql")),
+    (18, "insights_seen", include_str!("migrations/sqlite/0018_insights_seen.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[
     (1, "insights", include_str!("migrations/sqlite/0001_insights.sql")),

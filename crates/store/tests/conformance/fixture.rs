@@ -35,12 +35,6 @@ pub(crate) struct Fixture {
     folder: Arc<tempfile::TempDir>,
 }
 
-impl Fixture {
-    pub(crate) const fn is_postgres(&self) -> bool {
-        self.server.is_some()
-    }
-}
-
 pub(crate) fn ring(byte: u8) -> Ring {
     Ring::new(vec![[byte; 32]]).expect("there is a key")
 }

@@ -1,0 +1,2 @@
+-- What PostgreSQL has here lies in the file of the insights, in its second migration. The number is kept, so that a number
+-- means the same on both engines.
