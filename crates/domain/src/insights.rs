@@ -5,11 +5,19 @@
 //! old contribution retracted and the new one added in one transaction.
 
 pub mod commits;
+pub mod entity;
 #[cfg(test)]
 mod examples;
 pub mod gaps;
+pub mod issues;
+pub mod measures;
+pub mod merge_requests;
+pub mod people;
 pub mod report;
 pub mod times;
+
+use issues::Issue;
+use merge_requests::MergeRequest;
 
 use crate::{Timestamp, Trigger};
 
@@ -25,6 +33,12 @@ pub enum Fact {
     Push(commits::Push),
     /// An object of a project was spoken of.
     Seen(gaps::Seen),
+    /// What was said of a merge request.
+    MergeRequest(Box<merge_requests::MergeRequest>),
+    /// What was said of an issue.
+    Issue(Box<issues::Issue>),
+    /// An account was named.
+    User(people::User),
     /// A commit is the merge commit of a merge request.
     MergeCommit {
         /// The project merged into.
@@ -55,11 +69,23 @@ pub fn facts(trigger: Trigger, received_at: Timestamp, body: &[u8]) -> Result<Ve
         return Ok(Vec::new());
     }
     let body: serde_json::Value = serde_json::from_slice(body)?;
+    let issue = |one: Option<Issue>| one.map(|one| Fact::Issue(Box::new(one)));
+    let merge_request = |one: Option<MergeRequest>| one.map(|one| Fact::MergeRequest(Box::new(one)));
     let mut facts = match trigger.row().object_kinds {
         _ if trigger == Trigger::PUSH => commits::of_push(received_at, &body),
         ["merge_request"] => commits::of_merge_request(&body),
         _ => Vec::new(),
     };
+    match trigger.row().object_kinds {
+        ["merge_request"] => facts.extend(merge_request(MergeRequest::of_event(received_at, &body))),
+        ["issue", ..] => facts.extend(issue(Issue::of_event(received_at, &body))),
+        ["note"] => {
+            facts.extend(merge_request(MergeRequest::of_note(received_at, &body)));
+            facts.extend(issue(Issue::of_note(received_at, &body)));
+        }
+        _ => {}
+    }
+    facts.extend(people::of(received_at, &body).map(Fact::User));
     facts.extend(gaps::of(trigger, received_at, &body));
     Ok(facts)
 }

@@ -1,14 +1,20 @@
 //! Facts and rollups: written by projection, read by insights.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::insights::Fact;
 use quickdraw_domain::insights::commits::Author;
+use quickdraw_domain::insights::entity::Entity;
 use quickdraw_domain::insights::gaps::{After, Completeness, Gap};
+use quickdraw_domain::insights::issues::Issue;
+use quickdraw_domain::insights::merge_requests::MergeRequest;
+use quickdraw_domain::insights::people::User;
 use quickdraw_domain::insights::report::{Cell, Row};
 use quickdraw_domain::{EventId, Timestamp};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::payload::Packed;
 
 /// What projection found in an event.
@@ -55,6 +61,17 @@ impl Projects {
     }
 }
 
+/// What was there for some time of a window.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lives {
+    /// From this point …
+    pub from: Timestamp,
+    /// … to before this one.
+    pub to: Timestamp,
+    /// Only of this project.
+    pub project: Option<i64>,
+}
+
 /// A raw identity: a name and address as commits spell them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Identity {
@@ -82,6 +99,12 @@ pub trait Insights {
     async fn commits_unlisted(&self, filter: CommitFilter) -> Result<i64>;
     /// Raw identities whose address or name is this text, without case; all of them without a text.
     async fn find_identities(&self, text: Option<String>) -> Result<Vec<Identity>>;
+    /// Merge requests that can count for something in a window.
+    async fn merge_requests(&self, window: Lives) -> Result<Vec<MergeRequest>>;
+    /// Issues that can count for something in a window.
+    async fn issues(&self, window: Lives) -> Result<Vec<Issue>>;
+    /// Accounts that events named.
+    async fn insights_users(&self) -> Result<Vec<User>>;
     /// Number of a project by the path seen in events.
     async fn find_insights_project(&self, path: String) -> Result<Option<i64>>;
     /// How much of everything came, by project and measure: of one project, or of those behind a number.
@@ -146,3 +169,61 @@ pub(crate) fn page_of_pushes(projects: &str, behind: &str, limit: &str) -> Strin
         gaps = gaps_of_pushes(projects),
     )
 }
+
+/// What a batch says of merge requests, issues and accounts, joined within the batch, so that each is read and written once.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    pub(crate) merge_requests: BTreeMap<(i64, i64), MergeRequest>,
+    pub(crate) issues: BTreeMap<(i64, i64), Issue>,
+    pub(crate) users: BTreeMap<i64, User>,
+}
+
+impl Gathered {
+    pub(crate) fn user(&mut self, user: User) {
+        let known = self.users.entry(user.id).or_insert_with(|| user.clone());
+        // The latest wins, and where two are as late, the same one everywhere.
+        if user > *known {
+            *known = user;
+        }
+    }
+}
+
+/// Joins one more into those of a batch.
+pub(crate) fn gather<E: Entity>(all: &mut BTreeMap<(i64, i64), E>, one: E) {
+    let key = one.key();
+    let joined = match all.remove(&key) {
+        Some(known) => known.join(one),
+        None => one,
+    };
+    all.insert(key, joined);
+}
+
+/// Joins what is stored of one with what is new; nothing where that changes nothing.
+pub(crate) fn join_stored<E: Entity>(stored: Option<&[u8]>, new: &E) -> Result<Option<E>> {
+    let Some(stored) = stored else { return Ok(Some(new.clone())) };
+    let known: E = read_entity(stored)?;
+    let joined = known.clone().join(new.clone());
+    Ok((joined != known).then_some(joined))
+}
+
+pub(crate) fn read_entity<E: Entity>(state: &[u8]) -> Result<E> {
+    serde_json::from_slice(state).map_err(|_| Error::Damaged("insights"))
+}
+
+pub(crate) fn write_entity<E: Entity>(one: &E) -> Result<Vec<u8>> {
+    serde_json::to_vec(one).map_err(|_| Error::Damaged("insights"))
+}
+
+/// Those of a table that were there for some time of a window; parameters are project, from and to.
+pub(crate) fn living(table: &str, [project, from, to]: [&str; 3]) -> String {
+    format!(
+        "SELECT state FROM {table} WHERE ({project} IS NULL OR project = {project})
+           AND (opened_at IS NULL OR opened_at < {to}) AND (settled_at IS NULL OR settled_at >= {from})
+         ORDER BY project, iid"
+    )
+}
+
+/// Where merge requests are kept.
+pub(crate) const MERGE_REQUESTS: &str = "insights_merge_requests";
+/// Where issues are kept.
+pub(crate) const ISSUES: &str = "insights_issues";

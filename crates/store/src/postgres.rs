@@ -53,6 +53,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (16, "event_filters", include_str!("migrations/postgres/0016_event_filters.sql")),
     (17, "appends", include_str!("migrations/postgres/0017_appends.sql")),
     (18, "insights_seen", include_str!("migrations/postgres/0018_insights_seen.sql")),
+    (19, "insights_entities", include_str!("migrations/postgres/0019_insights_entities.sql")),
 ];
 
 /// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.

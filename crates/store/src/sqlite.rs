@@ -65,10 +65,12 @@ const MIGRATIONS: &[Migration] = &[
     (16, "event_filters", include_str!("migrations/sqlite/0016_event_filters.sql")),
     (17, "appends", include_str!("migrations/sqlite/0017_appends.sql")),
     (18, "insights_seen", include_str!("migrations/sqlite/0018_insights_seen.sql")),
+    (19, "insights_entities", include_str!("migrations/sqlite/0019_insights_entities.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[
     (1, "insights", include_str!("migrations/sqlite/0001_insights.sql")),
     (2, "insights_seen", include_str!("migrations/sqlite/0002_insights_seen.sql")),
+    (3, "insights_entities", include_str!("migrations/sqlite/0003_insights_entities.sql")),
 ];
 
 /// Large pages, because SQLite's cost is pages and not the flush.

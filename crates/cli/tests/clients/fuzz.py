@@ -46,6 +46,7 @@ headers = {{ "PRIVATE-TOKEN" = "{token}", "X-Gitlab-Token" = "{WEBHOOK_SECRET}" 
 "path.token_id" = "2"
 "path.user_id" = 2
 "path.key" = "a"
+"path.name" = "time_to_merge"
 ''')
     checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
     command = [os.path.join(os.path.dirname(sys.executable), "schemathesis"), "--config-file", config, "run",

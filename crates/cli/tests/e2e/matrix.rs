@@ -225,9 +225,10 @@ fn address(method: &str, path: &str, objects: &Objects, users: [i64; 2]) -> Stri
         .replace("{event_id}", &objects.event)
         .replace("{delivery_id}", &objects.delivery)
         .replace("{replay_id}", "1")
-        .replace("{receiver_id}", "default");
+        .replace("{receiver_id}", "default")
+        .replace("{name}", "mr_merged");
     match reading {
-        true if path.ends_with("/insights/gaps") => format!("{filled}?project=1"),
+        true if path.contains("/insights/") => format!("{filled}?project=1"),
         true => format!("{filled}?trigger=push_hooks"),
         false => filled,
     }

@@ -6,6 +6,7 @@ mod filters;
 mod gaps;
 mod history;
 mod insights;
+mod measures;
 mod receivers;
 mod replays;
 mod stream;
@@ -28,6 +29,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(gaps::routes())
         .merge(history::routes())
         .merge(insights::routes())
+        .merge(measures::routes())
         .merge(receivers::routes())
         .merge(replays::routes())
         .merge(stream::routes())

@@ -8,12 +8,14 @@ use deadpool_postgres::Transaction;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::Fact;
 use quickdraw_domain::insights::commits::{Author, Commit, Paths, Push, Told};
+use quickdraw_domain::insights::entity::Entity;
 use quickdraw_domain::insights::gaps::Seen;
+use quickdraw_domain::insights::people::User;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::error::Result;
-use crate::insights::Projected;
+use crate::insights::{self, Gathered, Projected};
 
 const HOUR: i64 = 3_600_000_000;
 type Key = (i64, String);
@@ -41,7 +43,7 @@ pub(super) async fn apply(transaction: &Transaction<'_>, batch: Vec<Projected>) 
         }
     }
     let (mut commits, mut merges, mut pushes, mut seen) = (Vec::new(), BTreeSet::new(), Vec::new(), Vec::new());
-    let mut paths = BTreeMap::new();
+    let (mut paths, mut gathered) = (BTreeMap::new(), Gathered::default());
     for fact in facts {
         match fact {
             Fact::Commit(commit) => commits.push(*commit),
@@ -50,6 +52,9 @@ pub(super) async fn apply(transaction: &Transaction<'_>, batch: Vec<Projected>) 
                 paths.extend(push.project_path.take().map(|path| (push.project, path)));
                 pushes.push(push);
             }
+            Fact::MergeRequest(one) => insights::gather(&mut gathered.merge_requests, *one),
+            Fact::Issue(one) => insights::gather(&mut gathered.issues, *one),
+            Fact::User(user) => gathered.user(user),
             Fact::Seen(mut one) => {
                 paths.extend(one.project_path.take().map(|path| (one.project, path)));
                 seen.push(one);
@@ -59,7 +64,64 @@ pub(super) async fn apply(transaction: &Transaction<'_>, batch: Vec<Projected>) 
     join_commits(transaction, commits, merges).await?;
     join_projects(transaction, paths).await?;
     join_pushes(transaction, &pushes).await?;
-    join_seen(transaction, &seen).await
+    join_seen(transaction, &seen).await?;
+    join_entities(transaction, insights::MERGE_REQUESTS, &gathered.merge_requests).await?;
+    join_entities(transaction, insights::ISSUES, &gathered.issues).await?;
+    join_users(transaction, &gathered).await
+}
+
+async fn join_entities<E: Entity + Send + Sync>(
+    transaction: &Transaction<'_>,
+    table: &str,
+    all: &BTreeMap<(i64, i64), E>,
+) -> Result<()> {
+    let (projects, iids): (Vec<i64>, Vec<i64>) = all.keys().copied().unzip();
+    if projects.is_empty() {
+        return Ok(());
+    }
+    let sql = format!(
+        "SELECT e.project, e.iid, e.state FROM {table} e
+         JOIN UNNEST($1::bigint[], $2::bigint[]) AS t(project, iid) ON t.project = e.project AND t.iid = e.iid"
+    );
+    let rows = transaction.query(&transaction.prepare_cached(&sql).await?, &[&projects, &iids]).await?;
+    let stored: HashMap<(i64, i64), Vec<u8>> = rows.iter().map(|row| ((row.get(0), row.get(1)), row.get(2))).collect();
+    let mut changed = Vec::new();
+    for (key, one) in all {
+        changed.extend(insights::join_stored(stored.get(key).map(Vec::as_slice), one)?);
+    }
+    let micros = |time: Option<Timestamp>| time.map(Timestamp::as_micros);
+    let (projects, iids): (Vec<i64>, Vec<i64>) = changed.iter().map(Entity::key).unzip();
+    let opened: Vec<Option<i64>> = changed.iter().map(|one| micros(one.opened_at())).collect();
+    let settled: Vec<Option<i64>> = changed.iter().map(|one| micros(one.settled_at())).collect();
+    let states = changed.iter().map(insights::write_entity).collect::<Result<Vec<_>>>()?;
+    let sql = format!(
+        "INSERT INTO {table} SELECT * FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[])
+         ON CONFLICT (project, iid) DO UPDATE
+         SET opened_at = excluded.opened_at, settled_at = excluded.settled_at, state = excluded.state"
+    );
+    let statement = transaction.prepare_cached(&sql).await?;
+    transaction.execute(&statement, &[&projects, &iids, &opened, &settled, &states]).await?;
+    Ok(())
+}
+
+async fn join_users(transaction: &Transaction<'_>, gathered: &Gathered) -> Result<()> {
+    let users: Vec<&User> = gathered.users.values().collect();
+    if users.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<i64> = users.iter().map(|user| user.id).collect();
+    let times: Vec<i64> = users.iter().map(|user| user.seen_at.as_micros()).collect();
+    let usernames: Vec<&str> = users.iter().map(|user| user.username.as_str()).collect();
+    let names: Vec<&str> = users.iter().map(|user| user.name.as_str()).collect();
+    // Compared by bytes, as in memory and on the other engine, whatever the database's language.
+    let sql = r#"INSERT INTO insights_users AS u
+        SELECT * FROM UNNEST($1::bigint[], $2::bigint[], $3::text[], $4::text[]) ON CONFLICT (id) DO UPDATE
+        SET seen_at = excluded.seen_at, username = excluded.username, name = excluded.name
+        WHERE (excluded.seen_at, excluded.username COLLATE "C", excluded.name COLLATE "C")
+            > (u.seen_at, u.username COLLATE "C", u.name COLLATE "C")"#;
+    let statement = transaction.prepare_cached(sql).await?;
+    transaction.execute(&statement, &[&ids, &times, &usernames, &names]).await?;
+    Ok(())
 }
 
 async fn join_projects(transaction: &Transaction<'_>, paths: BTreeMap<i64, String>) -> Result<()> {

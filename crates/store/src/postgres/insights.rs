@@ -3,7 +3,11 @@
 use async_trait::async_trait;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::insights::commits::{Author, Commit, Metric};
+use quickdraw_domain::insights::entity::Entity;
 use quickdraw_domain::insights::gaps::{After, Completeness, Gap, Measure};
+use quickdraw_domain::insights::issues::Issue;
+use quickdraw_domain::insights::merge_requests::MergeRequest;
+use quickdraw_domain::insights::people::User;
 use quickdraw_domain::insights::report::{Cell, Row as CommitRow};
 use quickdraw_domain::{EventId, Timestamp};
 
@@ -12,7 +16,7 @@ use super::events::{EVENT_COLUMNS, event};
 use super::facts::{self, COMMIT_COLUMNS};
 use crate::columns;
 use crate::error::Result;
-use crate::insights::{self, CommitFilter, Identity, Insights, Projected, Projects};
+use crate::insights::{self, CommitFilter, Identity, Insights, Lives, Projected, Projects};
 use crate::payload::Packed;
 
 #[async_trait]
@@ -99,6 +103,26 @@ impl Insights for Postgres {
         Ok(rows.iter().map(identity).collect())
     }
 
+    async fn merge_requests(&self, window: Lives) -> Result<Vec<MergeRequest>> {
+        self.living(insights::MERGE_REQUESTS, window).await
+    }
+
+    async fn issues(&self, window: Lives) -> Result<Vec<Issue>> {
+        self.living(insights::ISSUES, window).await
+    }
+
+    async fn insights_users(&self) -> Result<Vec<User>> {
+        let client = self.client().await?;
+        let rows = client.query("SELECT id, seen_at, username, name FROM insights_users", &[]).await?;
+        let user = |row: &tokio_postgres::Row| User {
+            id: row.get(0),
+            seen_at: Timestamp::from_micros(row.get(1)),
+            username: row.get(2),
+            name: row.get(3),
+        };
+        Ok(rows.iter().map(user).collect())
+    }
+
     async fn find_insights_project(&self, path: String) -> Result<Option<i64>> {
         let client = self.client().await?;
         let sql = "SELECT id FROM insights_projects WHERE lower(path) = lower($1) ORDER BY id LIMIT 1";
@@ -162,6 +186,14 @@ impl Insights for Postgres {
 }
 
 impl Postgres {
+    async fn living<E: Entity>(&self, table: &str, window: Lives) -> Result<Vec<E>> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached(&insights::living(table, ["$1::bigint", "$2", "$3"])).await?;
+        let (from, to) = (window.from.as_micros(), window.to.as_micros());
+        let rows = client.query(&statement, &[&window.project, &from, &to]).await?;
+        rows.iter().map(|row| insights::read_entity(row.get(0))).collect()
+    }
+
     async fn commits(&self, filter: &CommitFilter) -> Result<Vec<(Commit, i64)>> {
         let client = self.client().await?;
         let sql = format!(

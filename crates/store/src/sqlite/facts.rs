@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use quickdraw_domain::insights::Fact;
 use quickdraw_domain::insights::commits::{Author, Commit, Paths, Push, Told};
+use quickdraw_domain::insights::entity::Entity;
 use quickdraw_domain::insights::gaps::Seen;
 use quickdraw_domain::{EventId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::error::Result;
+use crate::insights::{self, Gathered};
 
 const HOUR: i64 = 3_600_000_000;
 
@@ -19,12 +21,18 @@ pub(super) const COMMIT_COLUMNS: &str = "c.project, c.sha, c.undated, c.committe
 /// Joins a batch. It may come a second time, when the mark could not be set after it: joins are idempotent.
 pub(super) fn apply(connection: &Connection, facts: Vec<Fact>) -> Result<()> {
     let transaction = connection.unchecked_transaction()?;
-    let mut batch =
-        Batch { connection: &transaction, sums: BTreeMap::new(), identities: HashMap::new(), paths: HashMap::new() };
+    let mut batch = Batch {
+        connection: &transaction,
+        sums: BTreeMap::new(),
+        identities: HashMap::new(),
+        paths: HashMap::new(),
+        gathered: Gathered::default(),
+    };
     for fact in facts {
         batch.apply(fact)?;
     }
     batch.write_sums()?;
+    write_gathered(&transaction, &batch.gathered)?;
     drop(batch);
     Ok(transaction.commit()?)
 }
@@ -35,6 +43,7 @@ struct Batch<'a> {
     /// By hour, metric, project and identity.
     sums: BTreeMap<(i64, i16, i64, i64), i64>,
     identities: HashMap<Author, i64>,
+    gathered: Gathered,
     /// Paths of projects that are written down.
     paths: HashMap<i64, String>,
 }
@@ -62,6 +71,18 @@ impl Batch<'_> {
             Fact::Seen(seen) => {
                 self.join_project(seen.project, seen.project_path.as_deref())?;
                 join_seen(self.connection, &seen)
+            }
+            Fact::MergeRequest(one) => {
+                insights::gather(&mut self.gathered.merge_requests, *one);
+                Ok(())
+            }
+            Fact::Issue(one) => {
+                insights::gather(&mut self.gathered.issues, *one);
+                Ok(())
+            }
+            Fact::User(user) => {
+                self.gathered.user(user);
+                Ok(())
             }
             Fact::MergeCommit { project, sha } => {
                 self.connection
@@ -234,5 +255,34 @@ fn join_seen(connection: &Connection, seen: &Seen) -> Result<()> {
              DO UPDATE SET received_at = excluded.received_at WHERE received_at > excluded.received_at",
         )?
         .execute((seen.project, seen.measure.code(), seen.iid, seen.received_at.as_micros()))?;
+    Ok(())
+}
+
+fn write_gathered(connection: &Connection, gathered: &Gathered) -> Result<()> {
+    join_entities(connection, insights::MERGE_REQUESTS, &gathered.merge_requests)?;
+    join_entities(connection, insights::ISSUES, &gathered.issues)?;
+    let mut name = connection.prepare_cached(
+        "INSERT INTO insights_users VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO UPDATE
+         SET seen_at = excluded.seen_at, username = excluded.username, name = excluded.name
+         WHERE (excluded.seen_at, excluded.username, excluded.name) > (seen_at, username, name)",
+    )?;
+    for user in gathered.users.values() {
+        name.execute((user.id, user.seen_at.as_micros(), &user.username, &user.name))?;
+    }
+    Ok(())
+}
+
+fn join_entities<E: Entity>(connection: &Connection, table: &str, all: &BTreeMap<(i64, i64), E>) -> Result<()> {
+    let mut find = connection.prepare_cached(&format!("SELECT state FROM {table} WHERE project = ?1 AND iid = ?2"))?;
+    let mut write =
+        connection.prepare_cached(&format!("INSERT OR REPLACE INTO {table} VALUES (?1, ?2, ?3, ?4, ?5)"))?;
+    for ((project, iid), one) in all {
+        let stored: Option<Vec<u8>> = find.query_row((project, iid), |row| row.get(0)).optional()?;
+        if let Some(joined) = insights::join_stored(stored.as_deref(), one)? {
+            let micros = |time: Option<Timestamp>| time.map(Timestamp::as_micros);
+            let (opened, settled) = (micros(joined.opened_at()), micros(joined.settled_at()));
+            write.execute((project, iid, opened, settled, insights::write_entity(&joined)?))?;
+        }
+    }
     Ok(())
 }

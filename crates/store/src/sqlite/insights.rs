@@ -3,7 +3,11 @@
 use async_trait::async_trait;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::insights::commits::{Author, Commit, Metric};
+use quickdraw_domain::insights::entity::Entity;
 use quickdraw_domain::insights::gaps::{After, Completeness, Gap, Measure};
+use quickdraw_domain::insights::issues::Issue;
+use quickdraw_domain::insights::merge_requests::MergeRequest;
+use quickdraw_domain::insights::people::User;
 use quickdraw_domain::insights::report::{Cell, Row as CommitRow};
 use quickdraw_domain::{EventId, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
@@ -13,7 +17,7 @@ use super::facts::{self, COMMIT_COLUMNS};
 use super::rows::{self, EVENT_COLUMNS};
 use crate::columns;
 use crate::error::Result;
-use crate::insights::{self, CommitFilter, Identity, Insights, Projected, Projects};
+use crate::insights::{self, CommitFilter, Identity, Insights, Lives, Projected, Projects};
 use crate::payload::Packed;
 
 #[async_trait]
@@ -128,6 +132,28 @@ impl Insights for Sqlite {
             .await
     }
 
+    async fn merge_requests(&self, window: Lives) -> Result<Vec<MergeRequest>> {
+        self.insights.run(move |connection| living(connection, insights::MERGE_REQUESTS, window)).await
+    }
+
+    async fn issues(&self, window: Lives) -> Result<Vec<Issue>> {
+        self.insights.run(move |connection| living(connection, insights::ISSUES, window)).await
+    }
+
+    async fn insights_users(&self) -> Result<Vec<User>> {
+        self.insights
+            .run(move |connection| {
+                let mut statement =
+                    connection.prepare_cached("SELECT id, seen_at, username, name FROM insights_users")?;
+                let found = statement.query_map([], |row| {
+                    let seen_at = Timestamp::from_micros(row.get(1)?);
+                    Ok(User { id: row.get(0)?, seen_at, username: row.get(2)?, name: row.get(3)? })
+                })?;
+                Ok(found.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
+    }
+
     async fn find_insights_project(&self, path: String) -> Result<Option<i64>> {
         self.insights
             .run(move |connection| {
@@ -201,6 +227,13 @@ impl Insights for Sqlite {
         })
         .await
     }
+}
+
+fn living<E: Entity>(connection: &Connection, table: &str, window: Lives) -> Result<Vec<E>> {
+    let mut statement = connection.prepare_cached(&insights::living(table, ["?1", "?2", "?3"]))?;
+    let parameters = (window.project, window.from.as_micros(), window.to.as_micros());
+    let found = statement.query_map(parameters, |row| row.get::<_, Vec<u8>>(0))?;
+    found.map(|state| insights::read_entity(&state?)).collect()
 }
 
 fn commits(connection: &Connection, filter: &CommitFilter) -> Result<Vec<(Commit, i64)>> {

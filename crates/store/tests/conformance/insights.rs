@@ -7,7 +7,7 @@ use quickdraw_domain::insights::{Fact, facts};
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{EventId, Trigger};
 use quickdraw_store::SharedStore;
-use quickdraw_store::insights::{CommitFilter, Projected, Projects};
+use quickdraw_store::insights::{CommitFilter, Lives, Projected, Projects};
 use serde_json::json;
 
 use crate::fixture::{Fixture, NOON, at, event};
@@ -195,4 +195,45 @@ pub(crate) async fn what_never_came_is_told_from_what_came(fixture: Fixture) {
     project(store, &[push(7, "main", "a", "b"), object("merge_request_hooks", 7, 12)]).await;
     assert_eq!(gaps(7, Measure::Push).await.len(), 1);
     assert_eq!(gaps(7, Measure::MergeRequest).await, []);
+}
+
+pub(crate) async fn merge_requests_join_in_any_order_and_are_found_while_they_live(fixture: Fixture) {
+    let store = &fixture.store;
+    let time = |second: u64| jiff::Timestamp::from_microsecond(at(second).as_micros()).expect("in range").to_string();
+    let trigger = Trigger::by_name("merge_request_hooks").expect("a row");
+    let event = |iid: i64, action: &str, state: &str, second: u64| {
+        let attributes = json!({"iid": iid, "target_project_id": 7, "author_id": 1, "created_at": time(10 * iid as u64),
+            "updated_at": time(second), "action": action, "state": state});
+        let user = json!({"id": 2, "username": "ida", "name": format!("Ida {second}")});
+        (trigger, json!({"user": user, "project": {"id": 7}, "object_attributes": attributes}))
+    };
+    let all = [
+        event(1, "open", "opened", 10),
+        event(1, "approved", "opened", 15),
+        event(1, "merge", "merged", 20),
+        event(2, "open", "opened", 20),
+        event(3, "open", "opened", 30),
+        event(3, "close", "closed", 40),
+    ];
+    // One by one and backwards, and then all again in one batch.
+    for one in all.iter().rev() {
+        project(store, std::slice::from_ref(one)).await;
+    }
+    let lives = |from, to| Lives { from: at(from), to: at(to), project: None };
+    let first = store.merge_requests(lives(0, 100)).await.expect("found");
+    project(store, &all).await;
+    assert_eq!(store.merge_requests(lives(0, 100)).await.expect("found"), first, "repetition changes nothing");
+    assert_eq!((first.len(), first[0].merged_at(), first[2].closed_at()), (3, Some(at(20)), Some(at(40))));
+    assert_eq!(first[0].observations.len(), 3);
+    let found = async |from, to, project| {
+        let found = store.merge_requests(Lives { project, ..lives(from, to) }).await.expect("found");
+        found.iter().map(|one| one.iid).collect::<Vec<_>>()
+    };
+    assert_eq!(found(0, 15, None).await, [1], "what was created later is not there yet");
+    assert_eq!(found(21, 100, None).await, [2, 3], "what was merged before is over");
+    assert_eq!(found(41, 100, None).await, [2], "what is open goes on");
+    assert_eq!((found(0, 100, Some(7)).await.len(), found(0, 100, Some(8)).await.len()), (3, 0));
+    let users = store.insights_users().await.expect("found");
+    assert_eq!(users.iter().map(|user| (user.id, user.username.as_str())).collect::<Vec<_>>(), [(2, "ida")]);
+    assert_eq!(users[0].name, "Ida 40", "of the names at one time, the same one everywhere");
 }

@@ -31,13 +31,14 @@ const DEFAULT_DAYS: i32 = 30;
 /// Most days of one answer.
 const MAX_DAYS: i32 = 3_660;
 
-struct Window {
-    zone: TimeZone,
-    zone_name: String,
-    first: Date,
-    days: i32,
-    from: Timestamp,
-    to: Timestamp,
+/// Local days.
+pub(super) struct Window {
+    pub(super) zone: TimeZone,
+    pub(super) zone_name: String,
+    pub(super) first: Date,
+    pub(super) days: i32,
+    pub(super) from: Timestamp,
+    pub(super) to: Timestamp,
 }
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -66,7 +67,7 @@ struct Query {
     responses((status = 200, body = Value, description = "The report, with the definition's version inside.")))]
 async fn commits(_: Admin, State(app): State<Arc<App>>, Input(query): Input<Query>) -> Result<Json<Value>, ApiError> {
     let now = app.belt.clock().now();
-    let window = Window::read(&query, now)?;
+    let window = Window::read([&query.from, &query.to, &query.zone], now)?;
     let project = project(&app, query.project).await?;
     let author = query.author;
     let wanted = match &author {
@@ -101,8 +102,9 @@ async fn commits(_: Admin, State(app): State<Arc<App>>, Input(query): Input<Quer
 }
 
 impl Window {
-    fn read(query: &Query, now: Timestamp) -> Result<Self, ApiError> {
-        let zone_name = query.zone.clone().unwrap_or_else(|| "UTC".to_owned());
+    /// Reads `from`, `to` and `zone` of a query.
+    pub(super) fn read([from, to, zone]: [&Option<String>; 3], now: Timestamp) -> Result<Self, ApiError> {
+        let zone_name = zone.clone().unwrap_or_else(|| "UTC".to_owned());
         let zone = TimeZone::get(&zone_name)
             .map_err(|_| invalid("zone is not a name of the IANA time zone database, such as Europe/Bratislava"))?;
         let today =
@@ -115,11 +117,11 @@ impl Window {
         let span = |days: i32| jiff::Span::new().days(days);
         let out_of_range = |_| invalid("from and to are out of range");
         // `to` is the first day that is no longer covered; without it, today is covered.
-        let to = match day("to", &query.to)? {
+        let to = match day("to", to)? {
             Some(to) => to,
             None => today.checked_add(span(1)).map_err(out_of_range)?,
         };
-        let first = match day("from", &query.from)? {
+        let first = match day("from", from)? {
             Some(from) => from,
             None => to.checked_sub(span(DEFAULT_DAYS)).map_err(out_of_range)?,
         };

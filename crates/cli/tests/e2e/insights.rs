@@ -1,0 +1,143 @@
+//! Insights as those who ask for them see them.
+
+use serde_json::{Value, json};
+
+use crate::http::{eventually, send};
+use crate::server::{Engine, SECRET, Server};
+
+fn receive(server: &Server, event: &str, key: &str, body: &Value) {
+    let headers = [("X-Gitlab-Token", SECRET), ("X-Gitlab-Event", event), ("Idempotency-Key", key)];
+    let body = body.to_string();
+    let reply = send(server.port, "POST", "/api/v1/webhooks/gitlab", &headers, body.as_bytes()).expect("an answer");
+    assert_eq!(reply.status, 200, "{}", reply.body);
+}
+
+/// An event of a merge request of the project 7, with times of March 2026.
+fn merge_request(iid: i64, created: &str, action: &str, state: &str, updated: &str, who: (i64, &str)) -> Value {
+    let time = |text: &str| format!("2026-03-{text}:00 UTC");
+    json!({ "object_kind": "merge_request", "user": { "id": who.0, "username": who.1, "name": who.1 },
+        "project": { "id": 7, "path_with_namespace": "gear/rope" },
+        "object_attributes": { "iid": iid, "target_project_id": 7, "author_id": 1, "created_at": time(created),
+            "updated_at": time(updated), "action": action, "state": state } })
+}
+
+pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
+    let mut server = Server::start(&engine, &[]);
+    let jo = (1, "jo");
+    let ida = (2, "ida");
+    let bot = (9, "project_7_bot_0f");
+    let events = [
+        // Two hours, ten and thirty: mean 50,400 s, median 36,000 s.
+        merge_request(1, "02 08:00", "merge", "merged", "02 10:00", ida),
+        merge_request(2, "02 08:00", "open", "opened", "02 08:00", jo),
+        merge_request(2, "02 08:00", "approved", "opened", "02 09:00", bot),
+        merge_request(2, "02 08:00", "approved", "opened", "02 12:00", ida),
+        merge_request(2, "02 08:00", "merge", "merged", "02 18:00", jo),
+        merge_request(3, "02 08:00", "merge", "merged", "03 14:00", ida),
+        merge_request(4, "04 08:00", "open", "opened", "04 08:00", jo),
+        merge_request(5, "04 08:00", "close", "closed", "05 08:00", jo),
+        merge_request(6, "28 08:00", "open", "opened", "28 08:00", jo),
+    ];
+    for (number, event) in events.iter().enumerate().rev() {
+        receive(&server, "Merge Request Hook", &format!("k{number}"), event);
+    }
+    let measure = |server: &Server, name: &str, more: &str| {
+        server.get(&format!("/api/v1/insights/measures/{name}?from=2026-03-01&to=2026-03-08&project=7{more}"))
+    };
+    eventually("all is counted", || measure(&server, "mr_opened", "")["value"] == 5.0);
+    let merged = measure(&server, "time_to_merge", "");
+    assert_eq!((&merged["value"], &merged["p50"], &merged["samples"]), (&json!(50_400.0), &json!(36_000.0), &json!(3)));
+    assert_eq!((&merged["unit"], &merged["previous"]["value"]), (&json!("seconds"), &Value::Null), "no data is null");
+    let by_day: Vec<(String, Value)> = merged["series"]
+        .as_array()
+        .expect("a series")
+        .iter()
+        .map(|part| (part["start"].as_str().unwrap_or_default()[..10].to_owned(), part["samples"].clone()))
+        .collect();
+    assert_eq!(by_day[1..3], [("2026-03-02".to_owned(), json!(2)), ("2026-03-03".to_owned(), json!(1))]);
+    assert_eq!(by_day.len(), 7);
+    for (name, value) in [
+        ("mr_merged", 3.0),
+        ("mr_closed_unmerged", 1.0),
+        ("mr_open", 1.0),
+        ("merge_rate", 0.6),
+        ("acceptance_ratio", 0.75),
+        ("self_merged", 1.0),
+        ("time_to_first_review", 14_400.0),
+    ] {
+        assert_eq!(measure(&server, name, "")["value"], value, "{name}");
+    }
+    assert_eq!(
+        measure(&server, "time_to_first_review", "&bots=true")["value"],
+        3_600.0,
+        "the bot's counts when asked for"
+    );
+    // The same window one month later has this one before it.
+    let later = server.get("/api/v1/insights/measures/mr_merged?from=2026-03-08&to=2026-03-15&project=gear%2Frope");
+    assert_eq!((&later["value"], &later["previous"]["value"]), (&json!(0.0), &json!(3.0)));
+    // Midnight of somewhere else, and weeks that begin on Mondays.
+    let weeks = server
+        .get("/api/v1/insights/measures/mr_open?from=2026-03-01&to=2026-04-01&zone=Europe/Bratislava&interval=week");
+    let starts: Vec<&str> =
+        weeks["series"].as_array().expect("a series").iter().filter_map(|part| part["start"].as_str()).collect();
+    assert_eq!((starts[0], starts[1]), ("2026-02-28T23:00:00.000Z", "2026-03-01T23:00:00.000Z"));
+    assert_eq!(*starts.last().expect("a week"), "2026-03-29T22:00:00.000Z", "after the clocks went forward");
+    assert_eq!(weeks["value"], 2.0);
+
+    let why = measure(&server, "time_to_merge/explain", "");
+    assert_eq!(why["left_out"], json!({ "it is not merged": 2 }));
+    let counted = &why["items"][1];
+    assert_eq!((&counted["iid"], &counted["counts"], &counted["value"]), (&json!(2), &json!(true), &json!(36_000)));
+    assert_eq!(why["items"][4]["reason"], "it is not merged");
+
+    let list = server.get("/api/v1/insights/measures");
+    assert_eq!(list.as_array().expect("a list").len(), 25);
+    for (path, status) in [
+        ("measures/nonsense", 404),
+        ("measures/mr_open?interval=year", 400),
+        ("measures/mr_open?zone=Mars", 400),
+        ("measures/mr_open?from=2016-01-01&to=2026-01-01&interval=hour", 400),
+    ] {
+        assert_eq!(server.call("GET", &format!("/api/v1/insights/{path}"), "").status, status, "{path}");
+    }
+
+    // Issues: opened, closed, opened again, in another order; and one closed for good.
+    let issue = |iid: i64, action: &str, updated: &str, closed: Option<&str>| {
+        let time = |text: &str| format!("2026-03-{text}:00 UTC");
+        json!({ "object_kind": "issue", "user": { "id": 1, "username": "jo" }, "project": { "id": 7 },
+            "object_attributes": { "iid": iid, "author_id": 1, "created_at": time("01 12:00"), "updated_at": time(updated),
+                "action": action, "state": if closed.is_some() { "closed" } else { "opened" }, "closed_at": closed.map(time) } })
+    };
+    let events = [
+        issue(1, "open", "01 12:00", None),
+        issue(1, "reopen", "03 09:00", None),
+        issue(1, "close", "01 15:00", Some("01 15:00")),
+        issue(2, "close", "02 12:00", Some("02 12:00")),
+    ];
+    for (number, event) in events.iter().enumerate() {
+        receive(&server, "Issue Hook", &format!("i{number}"), event);
+    }
+    eventually("issues are counted", || measure(&server, "issue_close_events", "")["value"] == 2.0);
+    for (name, value) in [
+        ("issues_opened", json!(2.0)),
+        ("issues_closed", json!(1.0)),
+        ("issues_open", json!(1.0)),
+        ("issues_reopened", json!(1.0)),
+        ("issue_lead_time", json!(86_400.0)),
+        ("issue_first_response", Value::Null),
+    ] {
+        assert_eq!(measure(&server, name, "")["value"], value, "{name}");
+    }
+    assert_eq!(measure(&server, "time_to_first_close", "")["p50"], 48_600.0);
+
+    // A crash loses nothing, and a repetition changes nothing.
+    server.kill();
+    server.restart();
+    for (number, event) in events.iter().enumerate() {
+        receive(&server, "Merge Request Hook", &format!("again{number}"), event);
+    }
+    receive(&server, "Merge Request Hook", "last", &merge_request(7, "06 08:00", "open", "opened", "06 08:00", jo));
+    eventually("the last is counted", || measure(&server, "mr_opened", "")["value"] == 6.0);
+    let again = measure(&server, "time_to_merge", "");
+    assert_eq!((&again["value"], &again["p50"], &again["p90"]), (&merged["value"], &merged["p50"], &merged["p90"]));
+}

@@ -1,0 +1,257 @@
+//! Issues and other work items: what events say of them, joined, and what that means. Definitions: `docs/guide/insights.md`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::commits::project_of;
+use super::entity::{Entity, Note, join_notes, least, time};
+use crate::Timestamp;
+
+/// Most changes of state of one issue that are kept.
+const MOST_CHANGES: usize = 1_000;
+
+/// What one event said of an issue. The order decides between events of one time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct State {
+    /// `updated_at` of the issue.
+    pub at: Timestamp,
+    /// Of events at one time, a close comes behind others, and a reopening behind that.
+    rank: u8,
+    /// It was open.
+    pub is_open: bool,
+}
+
+/// Everything that events said of one issue. Two of one key join, in any order and any number of times.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Issue {
+    /// Its project, by its number in events.
+    pub project: i64,
+    /// Its number there.
+    pub iid: i64,
+    /// When it was created; every event says it.
+    pub created_at: Option<Timestamp>,
+    /// Who created it.
+    pub author: Option<i64>,
+    /// When the first event that spoke of it was received.
+    pub first_received_at: Timestamp,
+    /// The newest state that was seen.
+    pub state: Option<State>,
+    /// When it was closed, each time.
+    closed: BTreeSet<Timestamp>,
+    /// When it was opened again, each time.
+    reopened: BTreeSet<Timestamp>,
+    /// It is an incident, or was one.
+    pub is_incident: bool,
+    /// Comments by their numbers.
+    pub notes: BTreeMap<i64, Note>,
+}
+
+impl Issue {
+    /// What an event of the issue says.
+    pub(super) fn of_event(received_at: Timestamp, body: &Value) -> Option<Self> {
+        let attributes = &body["object_attributes"];
+        let mut one = Self::of(received_at, body, attributes)?;
+        let at = time(&attributes["updated_at"]).unwrap_or(received_at);
+        match attributes["action"].as_str() {
+            // Most events of a closed issue tell when it was closed.
+            Some("close") if one.closed.is_empty() => drop(one.closed.insert(at)),
+            Some("reopen") => drop(one.reopened.insert(at)),
+            _ => {}
+        }
+        Some(one)
+    }
+
+    /// What a comment says of the issue that it stands on.
+    pub(super) fn of_note(received_at: Timestamp, body: &Value) -> Option<Self> {
+        let mut one = Self::of(received_at, body, &body["issue"])?;
+        one.notes.extend(Note::of(received_at, body));
+        Some(one)
+    }
+
+    fn of(received_at: Timestamp, body: &Value, attributes: &Value) -> Option<Self> {
+        let at = time(&attributes["updated_at"]).unwrap_or(received_at);
+        let rank = match attributes["action"].as_str() {
+            Some("close") => 1,
+            Some("reopen") => 2,
+            _ => 0,
+        };
+        let is_open = attributes["state"].as_str().map(|state| state == "opened");
+        let is_open = is_open.or_else(|| attributes["state_id"].as_i64().map(|state| state == 1));
+        Some(Self {
+            project: project_of(body),
+            iid: attributes["iid"].as_i64()?,
+            created_at: time(&attributes["created_at"]),
+            author: attributes["author_id"].as_i64(),
+            first_received_at: received_at,
+            state: is_open.map(|is_open| State { at, rank, is_open }),
+            closed: time(&attributes["closed_at"]).into_iter().collect(),
+            reopened: BTreeSet::new(),
+            is_incident: attributes["type"] == "Incident",
+            notes: BTreeMap::new(),
+        })
+    }
+
+    /// When it was closed, each time, in order.
+    pub fn closes(&self) -> impl Iterator<Item = Timestamp> + '_ {
+        self.closed.iter().copied()
+    }
+
+    /// When it was opened again for the first time.
+    #[must_use]
+    pub fn reopened_at(&self) -> Option<Timestamp> {
+        self.reopened.first().copied()
+    }
+
+    /// Whether it is open, as far as anybody knows.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.state.is_none_or(|state| state.is_open)
+    }
+
+    /// When it was closed for good.
+    #[must_use]
+    pub fn closed_at(&self) -> Option<Timestamp> {
+        if self.is_open() { None } else { self.closed.last().copied().or(self.state.map(|state| state.at)) }
+    }
+}
+
+impl Entity for Issue {
+    fn key(&self) -> (i64, i64) {
+        (self.project, self.iid)
+    }
+
+    fn join(mut self, other: Self) -> Self {
+        self.created_at = least(self.created_at, other.created_at);
+        self.author = least(self.author, other.author);
+        self.first_received_at = self.first_received_at.min(other.first_received_at);
+        self.state = self.state.max(other.state);
+        self.closed.extend(other.closed);
+        self.reopened.extend(other.reopened);
+        self.is_incident |= other.is_incident;
+        for times in [&mut self.closed, &mut self.reopened] {
+            while times.len() > MOST_CHANGES {
+                times.pop_last();
+            }
+        }
+        join_notes(&mut self.notes, other.notes);
+        self
+    }
+
+    fn opened_at(&self) -> Option<Timestamp> {
+        self.created_at
+    }
+
+    fn settled_at(&self) -> Option<Timestamp> {
+        let last_note = self.notes.values().map(|note| note.at).max();
+        self.closed_at().map(|at| last_note.map_or(at, |note| note.max(at)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::Trigger;
+    use crate::insights::measures::{Measure, Sample, Subject, View};
+    use crate::insights::{Fact, facts};
+
+    /// Minutes of 2026-03-01.
+    fn spelled(minute: i64) -> String {
+        let time = jiff::Timestamp::from_second(1_772_323_200 + minute * 60).expect("in range");
+        time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+    }
+
+    fn event(action: &str, minute: i64, closed_at: Option<i64>) -> (Trigger, Value) {
+        let state = if closed_at.is_some() { "closed" } else { "opened" };
+        let attributes = json!({ "iid": 3, "author_id": 1, "created_at": spelled(720), "updated_at": spelled(minute),
+            "action": action, "state": state, "closed_at": closed_at.map(spelled), "type": "Issue" });
+        (
+            Trigger::by_name("issue_hooks").expect("a row"),
+            json!({ "project": { "id": 7 }, "object_attributes": attributes }),
+        )
+    }
+
+    fn note(id: i64, minute: i64, who: i64) -> (Trigger, Value) {
+        let on = json!({ "iid": 3, "author_id": 1, "created_at": spelled(720), "updated_at": spelled(720), "state": "opened" });
+        let note = json!({ "id": id, "author_id": who, "created_at": spelled(minute) });
+        let body = json!({ "project": { "id": 7 }, "object_attributes": note, "issue": on });
+        (Trigger::by_name("note_hooks").expect("a row"), body)
+    }
+
+    fn joined(events: &[(Trigger, Value)]) -> Issue {
+        let mut joined: Option<Issue> = None;
+        for (trigger, body) in events {
+            for fact in facts(*trigger, Timestamp::default(), body.to_string().as_bytes()).expect("JSON") {
+                if let Fact::Issue(one) = fact {
+                    joined = Some(joined.map_or_else(|| (*one).clone(), |known| known.join((*one).clone())));
+                }
+            }
+        }
+        joined.expect("an issue")
+    }
+
+    fn value(one: &Issue, name: &str) -> Result<i64, &'static str> {
+        let (from, to) = (Timestamp::from_seconds(0), Timestamp::from_seconds(2_000_000_000));
+        let view = View { from, to, is_bot: &|who| who == 9 };
+        match Measure::by_name(name).expect("a measure").sample(Subject::Issue(one), &view) {
+            Sample::In(_, value) => Ok(value),
+            Sample::Many(all) => Ok(all.iter().map(|(_, value)| value).sum()),
+            Sample::Out(why) => Err(why),
+        }
+    }
+
+    /// Opened on 1 March at 12:00, closed at 15:00, opened again on 3 March.
+    fn example() -> [(Trigger, Value); 3] {
+        [event("open", 720, None), event("reopen", 2 * 1_440 + 60, None), event("close", 900, Some(900))]
+    }
+
+    fn check_example(one: &Issue) {
+        assert_eq!(value(one, "issues_closed"), Err("it is not closed"));
+        assert_eq!((value(one, "issue_close_events"), value(one, "issues_open")), (Ok(1), Ok(1)));
+        assert_eq!((value(one, "time_to_first_close"), value(one, "issues_reopened")), (Ok(10_800), Ok(1)));
+        assert!(value(one, "issue_lead_time").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn the_example_gives_its_numbers_in_any_order(order in prop::collection::vec(0..3_usize, 0..12)) {
+            let all = example();
+            let mut events: Vec<_> = order.into_iter().map(|index| all[index].clone()).collect();
+            events.extend(all.iter().rev().cloned());
+            let one = joined(&events);
+            prop_assert_eq!(&one, &joined(&all));
+            check_example(&one);
+        }
+    }
+
+    #[test]
+    fn an_issue_closed_twice_is_closed_once_and_has_two_closes() {
+        let events =
+            [&example()[..], &[event("close", 4_000, Some(4_000)), event("update", 4_100, Some(4_000))]].concat();
+        let one = joined(&events);
+        assert_eq!((value(&one, "issues_closed"), value(&one, "issue_close_events")), (Ok(1), Ok(2)));
+        assert_eq!(
+            (value(&one, "issue_lead_time"), value(&one, "time_to_first_close")),
+            (Ok((4_000 - 720) * 60), Ok(10_800))
+        );
+        // Without its own time, a close counts by when the issue was changed.
+        let (trigger, mut untold) = event("close", 900, Some(900));
+        untold["object_attributes"]["closed_at"] = Value::Null;
+        assert_eq!(value(&joined(&[event("open", 720, None), (trigger, untold)]), "issue_lead_time"), Ok(10_800));
+    }
+
+    #[test]
+    fn the_first_response_is_by_another_person_and_incidents_are_apart() {
+        let events = [event("open", 720, None), note(1, 721, 9), note(2, 730, 1), note(3, 780, 2), note(4, 760, 4)];
+        assert_eq!(value(&joined(&events), "issue_first_response"), Ok(2_400));
+        assert!(value(&joined(&events[..3]), "issue_first_response").is_err());
+        let (trigger, mut incident) = event("open", 720, None);
+        incident["object_attributes"]["type"] = "Incident".into();
+        let both = [(trigger, incident), event("update", 800, None)];
+        assert_eq!(value(&joined(&both), "issues_opened"), Err("it is an incident, and those are reported apart"));
+    }
+}

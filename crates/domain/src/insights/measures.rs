@@ -1,0 +1,172 @@
+//! Every insight: what it is called and means, and what one thing gives to it. Help, units, explanations and the description
+//! of the API come from these tables.
+
+mod issues;
+mod merge_requests;
+
+use super::entity::seconds;
+use super::issues::Issue;
+use super::merge_requests::MergeRequest;
+use crate::Timestamp;
+
+/// How the samples of an insight become a number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// How many there are.
+    Count,
+    /// How many there are at the end of the window.
+    Gauge,
+    /// The share of samples that are 1.
+    Share,
+    /// Seconds, with mean and percentiles.
+    Duration,
+    /// The mean.
+    Mean,
+}
+
+impl Kind {
+    /// As the API names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Gauge => "gauge",
+            Self::Share => "share",
+            Self::Duration => "duration",
+            Self::Mean => "mean",
+        }
+    }
+
+    /// What its numbers are in.
+    #[must_use]
+    pub const fn unit(self) -> &'static str {
+        match self {
+            Self::Count | Self::Gauge => "count",
+            Self::Share => "ratio from 0 to 1",
+            Self::Duration => "seconds",
+            Self::Mean => "mean count",
+        }
+    }
+}
+
+/// What one thing gives to an insight.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Sample {
+    /// A value at a time.
+    In(Timestamp, i64),
+    /// Values at several times.
+    Many(Vec<(Timestamp, i64)>),
+    /// Nothing, for this reason.
+    Out(&'static str),
+}
+
+/// From when to before when, and which actors are bots.
+pub struct View<'a> {
+    /// From here …
+    pub from: Timestamp,
+    /// … to before here.
+    pub to: Timestamp,
+    /// Whose doings do not count.
+    pub is_bot: &'a dyn Fn(i64) -> bool,
+}
+
+/// An insight.
+pub struct Measure {
+    /// As the API names it.
+    pub name: &'static str,
+    /// How its samples become a number.
+    pub kind: Kind,
+    /// What it says.
+    pub help: &'static str,
+    /// Whom the definition follows.
+    pub follows: &'static str,
+    sample: Sampler,
+}
+
+/// What is measured, and how.
+enum Sampler {
+    MergeRequest(fn(&MergeRequest, &View<'_>) -> Sample),
+    Issue(fn(&Issue, &View<'_>) -> Sample),
+}
+
+/// What an insight measures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Family {
+    /// Merge requests.
+    MergeRequests,
+    /// Issues, without incidents.
+    Issues,
+}
+
+/// One thing that is measured.
+#[derive(Clone, Copy, Debug)]
+pub enum Subject<'a> {
+    /// A merge request.
+    MergeRequest(&'a MergeRequest),
+    /// An issue.
+    Issue(&'a Issue),
+}
+
+const NOT_CREATED: &str = "no event told when it was created";
+const OUTSIDE: &str = "it lies outside the window";
+
+/// All of them.
+pub fn all() -> impl Iterator<Item = &'static Measure> {
+    merge_requests::MEASURES.iter().chain(&issues::MEASURES)
+}
+
+impl Measure {
+    /// By its name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<&'static Self> {
+        all().find(|measure| measure.name == name)
+    }
+
+    /// What it measures.
+    #[must_use]
+    pub const fn family(&self) -> Family {
+        match self.sample {
+            Sampler::MergeRequest(_) => Family::MergeRequests,
+            Sampler::Issue(_) => Family::Issues,
+        }
+    }
+
+    /// What a thing gives to it in a window. Things of another family give nothing.
+    #[must_use]
+    pub fn sample(&self, subject: Subject<'_>, view: &View<'_>) -> Sample {
+        let (author, sample) = match (&self.sample, subject) {
+            (Sampler::MergeRequest(sample), Subject::MergeRequest(one)) => (one.author, sample(one, view)),
+            (Sampler::Issue(sample), Subject::Issue(one)) => (one.author, sample(one, view)),
+            _ => return Sample::Out("it is of another kind"),
+        };
+        // What a bot opened is no work of the team; the switch for bots makes nobody a bot.
+        if author.is_some_and(view.is_bot) {
+            return Sample::Out("a bot opened it");
+        }
+        let is_inside = |at: Timestamp| self.kind == Kind::Gauge || (view.from <= at && at < view.to);
+        match sample {
+            Sample::In(at, _) if !is_inside(at) => Sample::Out(OUTSIDE),
+            Sample::Many(mut all) => {
+                all.retain(|(at, _)| is_inside(*at));
+                if all.is_empty() { Sample::Out(OUTSIDE) } else { Sample::Many(all) }
+            }
+            sample => sample,
+        }
+    }
+}
+
+fn span(at: Timestamp, from: Timestamp, to: Timestamp) -> Sample {
+    Sample::In(at, seconds(from, to))
+}
+
+/// A percentile of the samples: what lies between two is interpolated, as `PERCENTILE_CONT` of SQL does. Nothing where there
+/// is none. `sorted` is in ascending order.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "seconds fit 52 bits")]
+pub fn percentile(sorted: &[i64], percent: usize) -> Option<f64> {
+    let last = sorted.len().checked_sub(1)?;
+    let place = percent.min(100) * last;
+    let (low, high) = (sorted[place / 100], sorted[(place / 100 + 1).min(last)]);
+    let part = i64::try_from(place % 100).unwrap_or(0);
+    Some(low as f64 + ((high - low) * part) as f64 / 100.0)
+}

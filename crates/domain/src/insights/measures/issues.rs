@@ -1,0 +1,104 @@
+//! What one issue gives to each insight.
+
+use super::{Kind, Measure, NOT_CREATED, Sample, Sampler, span};
+use crate::insights::issues::Issue;
+
+const INCIDENT: &str = "it is an incident, and those are reported apart";
+const NOT_CLOSED: &str = "it is not closed";
+
+pub(super) const MEASURES: [Measure; 8] = [
+    Measure {
+        name: "issues_opened",
+        kind: Kind::Count,
+        help: "Issues by when they were created.",
+        follows: "GitLab, DevLake",
+        sample: Sampler::Issue(|one, _| {
+            counted(one, || one.created_at.map_or(Sample::Out(NOT_CREATED), |at| Sample::In(at, 1)))
+        }),
+    },
+    Measure {
+        name: "issues_closed",
+        kind: Kind::Count,
+        help: "Issues that are closed by now, by their last close.",
+        follows: "GitLab; not the number of closes, of which a reopened issue has several",
+        sample: Sampler::Issue(|one, _| {
+            counted(one, || one.closed_at().map_or(Sample::Out(NOT_CLOSED), |at| Sample::In(at, 1)))
+        }),
+    },
+    Measure {
+        name: "issue_close_events",
+        kind: Kind::Count,
+        help: "Closes of issues, each by its time.",
+        follows: "GrimoireLab, which asked for both",
+        sample: Sampler::Issue(|one, _| counted(one, || Sample::Many(one.closes().map(|at| (at, 1)).collect()))),
+    },
+    Measure {
+        name: "issues_reopened",
+        kind: Kind::Count,
+        help: "Issues that were opened again, by the first time.",
+        follows: "CHAOSS",
+        sample: Sampler::Issue(|one, _| {
+            counted(one, || one.reopened_at().map_or(Sample::Out("it was not reopened"), |at| Sample::In(at, 1)))
+        }),
+    },
+    Measure {
+        name: "issues_open",
+        kind: Kind::Gauge,
+        help: "Issues that were open at the end of the window, as far as is known now.",
+        follows: "GitLab: backlog",
+        sample: Sampler::Issue(|one, view| {
+            counted(one, || {
+                let Some(created_at) = one.created_at else { return Sample::Out(NOT_CREATED) };
+                match one.closed_at() {
+                    _ if created_at >= view.to => Sample::Out("it was created later"),
+                    Some(end) if end < view.to => Sample::Out("it was closed"),
+                    _ => Sample::In(view.to, 1),
+                }
+            })
+        }),
+    },
+    Measure {
+        name: "issue_lead_time",
+        kind: Kind::Duration,
+        help: "From creation to the last close, of issues that are closed by now.",
+        follows: "GitLab: value stream analytics; CHAOSS",
+        sample: Sampler::Issue(|one, _| {
+            counted(one, || {
+                let Some(end) = one.closed_at() else { return Sample::Out(NOT_CLOSED) };
+                one.created_at.map_or(Sample::Out(NOT_CREATED), |from| span(end, from, end))
+            })
+        }),
+    },
+    Measure {
+        name: "time_to_first_close",
+        kind: Kind::Duration,
+        help: "From creation to the first close, also of issues that were opened again.",
+        follows: "GrimoireLab",
+        sample: Sampler::Issue(|one, _| {
+            counted(one, || {
+                let Some(end) = one.closes().next() else { return Sample::Out("no close of it was seen") };
+                one.created_at.map_or(Sample::Out(NOT_CREATED), |from| span(end, from, end))
+            })
+        }),
+    },
+    Measure {
+        name: "issue_first_response",
+        kind: Kind::Duration,
+        help: "From creation to the first comment by somebody else, no bot.",
+        follows: "CHAOSS: time to first response",
+        sample: Sampler::Issue(|one, view| {
+            counted(one, || {
+                let others =
+                    one.notes.values().filter(|note| Some(note.author) != one.author && !(view.is_bot)(note.author));
+                let Some(at) = others.map(|note| note.at).min() else {
+                    return Sample::Out("nobody else commented on it");
+                };
+                one.created_at.map_or(Sample::Out(NOT_CREATED), |from| span(at, from, at))
+            })
+        }),
+    },
+];
+
+fn counted(one: &Issue, then: impl Fn() -> Sample) -> Sample {
+    if one.is_incident { Sample::Out(INCIDENT) } else { then() }
+}

@@ -1,0 +1,199 @@
+//! What one merge request gives to each insight.
+
+use super::{Kind, Measure, NOT_CREATED, Sample, Sampler, View, span};
+use crate::Timestamp;
+use crate::insights::merge_requests::{Action, MergeRequest};
+
+const NOT_MERGED: &str = "it is not merged";
+const MERGED_UNSEEN: &str = "it is merged, but no event told when";
+const NOT_REVIEWED: &str = "nobody reviewed it: no comment and no approval by another person before the merge";
+const NO_OPENING: &str = "the event of its opening was not seen, so nobody knows whether it began as a draft";
+
+pub(super) const MEASURES: [Measure; 17] = [
+    Measure {
+        name: "mr_opened",
+        kind: Kind::Count,
+        help: "Merge requests by when they were created, also where the event of it did not come.",
+        follows: "GitLab, DevLake",
+        sample: Sampler::MergeRequest(|one, _| created(one, |at| Sample::In(at, 1))),
+    },
+    Measure {
+        name: "mr_merged",
+        kind: Kind::Count,
+        help: "Merge requests by when they were merged, each once.",
+        follows: "GitLab's merge request analytics",
+        sample: Sampler::MergeRequest(|one, _| merged(one, |at| Sample::In(at, 1))),
+    },
+    Measure {
+        name: "mr_closed_unmerged",
+        kind: Kind::Count,
+        help: "Merge requests that are closed and were never merged, by their last close.",
+        follows: "CHAOSS: change requests declined",
+        sample: Sampler::MergeRequest(|one, _| {
+            one.closed_at().map_or(Sample::Out("it is not closed without a merge"), |at| Sample::In(at, 1))
+        }),
+    },
+    Measure {
+        name: "mr_open",
+        kind: Kind::Gauge,
+        help: "Merge requests that were open at the end of the window, as far as is known now.",
+        follows: "GitLab",
+        sample: Sampler::MergeRequest(|one, view| {
+            let Some(created_at) = one.created_at else { return Sample::Out(NOT_CREATED) };
+            match one.ended_at() {
+                _ if created_at >= view.to => Sample::Out("it was created later"),
+                Some(end) if end < view.to => Sample::Out("it had ended"),
+                None if !one.is_open() => Sample::Out("it had ended"),
+                _ => Sample::In(view.to, 1),
+            }
+        }),
+    },
+    Measure {
+        name: "merge_rate",
+        kind: Kind::Share,
+        help: "Of the merge requests created in the window, the share that is merged by now. It grows later.",
+        follows: "DevLake: PR merge rate",
+        sample: Sampler::MergeRequest(|one, _| created(one, |at| Sample::In(at, i64::from(one.is_merged())))),
+    },
+    Measure {
+        name: "acceptance_ratio",
+        kind: Kind::Share,
+        help: "Merged merge requests as a share of those that were merged or closed for good.",
+        follows: "CHAOSS: change request acceptance ratio",
+        sample: Sampler::MergeRequest(|one, _| match (one.merged_at(), one.closed_at()) {
+            (Some(at), _) => Sample::In(at, 1),
+            (None, Some(at)) => Sample::In(at, 0),
+            _ => Sample::Out("it is neither merged nor closed"),
+        }),
+    },
+    Measure {
+        name: "time_to_merge",
+        kind: Kind::Duration,
+        help: "From creation to merge, of merge requests merged in the window.",
+        follows: "GitLab (mean), CHAOSS (median); by date of the merge",
+        sample: Sampler::MergeRequest(|one, _| {
+            merged(one, |at| one.created_at.map_or(Sample::Out(NOT_CREATED), |from| span(at, from, at)))
+        }),
+    },
+    Measure {
+        name: "time_to_merge_active",
+        kind: Kind::Duration,
+        help: "The same without the time as a draft or closed.",
+        follows: "middleware, issue-metrics",
+        sample: Sampler::MergeRequest(|one, _| merged(one, |at| active(one, at, at))),
+    },
+    Measure {
+        name: "time_to_first_review",
+        kind: Kind::Duration,
+        help: "From creation to the first comment or approval by somebody else, no bot.",
+        follows: "DevLake: pickup time",
+        sample: Sampler::MergeRequest(|one, view| {
+            first_review(one, view, |at| one.created_at.map_or(Sample::Out(NOT_CREATED), |from| span(at, from, at)))
+        }),
+    },
+    Measure {
+        name: "time_to_first_review_active",
+        kind: Kind::Duration,
+        help: "The same without the time as a draft or closed.",
+        follows: "DevLake, without drafts",
+        sample: Sampler::MergeRequest(|one, view| first_review(one, view, |at| active(one, at, at))),
+    },
+    Measure {
+        name: "time_in_review",
+        kind: Kind::Duration,
+        help: "From the first review to the merge.",
+        follows: "DevLake: review time",
+        sample: Sampler::MergeRequest(|one, view| merged(one, |end| first_review(one, view, |at| span(end, at, end)))),
+    },
+    Measure {
+        name: "time_approved_to_merge",
+        kind: Kind::Duration,
+        help: "From the last approval before the merge to the merge.",
+        follows: "middleware: merge time",
+        sample: Sampler::MergeRequest(|one, view| {
+            merged(one, |end| {
+                let approvals = one.observations.iter().filter(|seen| seen.action == Action::Approve && seen.at <= end);
+                let last = approvals.filter(|seen| !(view.is_bot)(seen.actor)).map(|seen| seen.at).next_back();
+                last.map_or(Sample::Out("nobody approved it before the merge"), |at| span(end, at, end))
+            })
+        }),
+    },
+    Measure {
+        name: "rework_rounds",
+        kind: Kind::Mean,
+        help: "Pushes to the source branch after the first review, of merge requests merged in the window.",
+        follows: "middleware: rework cycles",
+        sample: Sampler::MergeRequest(|one, view| {
+            merged(one, |end| {
+                let first = one.reviews(view.is_bot).first().map(|(at, _)| *at);
+                let pushes = one.times(Action::Push).filter(|at| *at <= end && first.is_some_and(|first| *at > first));
+                Sample::In(end, i64::try_from(pushes.count()).unwrap_or(i64::MAX))
+            })
+        }),
+    },
+    Measure {
+        name: "review_coverage",
+        kind: Kind::Share,
+        help: "The share of merged merge requests that somebody else reviewed, no bot.",
+        follows: "DevLake: merged without review, the other way round",
+        sample: Sampler::MergeRequest(|one, view| {
+            merged(one, |at| Sample::In(at, i64::from(!one.reviews(view.is_bot).is_empty())))
+        }),
+    },
+    Measure {
+        name: "self_merged",
+        kind: Kind::Count,
+        help: "Merge requests that their authors merged themselves.",
+        follows: "GitPulse",
+        sample: Sampler::MergeRequest(|one, _| {
+            merged(one, |at| match one.merged_by() {
+                Some(who) if who != 0 && Some(who) == one.author => Sample::In(at, 1),
+                _ => Sample::Out("somebody else merged it, or nobody knows who"),
+            })
+        }),
+    },
+    Measure {
+        name: "review_depth",
+        kind: Kind::Mean,
+        help: "Comments by others, no bots, of merge requests merged in the window.",
+        follows: "DevLake, without authors and bots",
+        sample: Sampler::MergeRequest(|one, view| {
+            merged(one, |end| {
+                let notes = one
+                    .notes
+                    .values()
+                    .filter(|note| Some(note.author) != one.author && note.at <= end && !(view.is_bot)(note.author));
+                Sample::In(end, i64::try_from(notes.count()).unwrap_or(i64::MAX))
+            })
+        }),
+    },
+    Measure {
+        name: "mr_reopened",
+        kind: Kind::Count,
+        help: "Merge requests that were opened again, by the first time.",
+        follows: "CHAOSS",
+        sample: Sampler::MergeRequest(|one, _| {
+            one.times(Action::Reopen).next().map_or(Sample::Out("it was not reopened"), |at| Sample::In(at, 1))
+        }),
+    },
+];
+
+fn created(one: &MergeRequest, then: impl Fn(Timestamp) -> Sample) -> Sample {
+    one.created_at.map_or(Sample::Out(NOT_CREATED), then)
+}
+
+fn merged(one: &MergeRequest, then: impl Fn(Timestamp) -> Sample) -> Sample {
+    match one.merged_at() {
+        Some(at) => then(at),
+        None if one.is_merged() => Sample::Out(MERGED_UNSEEN),
+        None => Sample::Out(NOT_MERGED),
+    }
+}
+
+fn first_review(one: &MergeRequest, view: &View<'_>, then: impl Fn(Timestamp) -> Sample) -> Sample {
+    one.reviews(view.is_bot).first().map_or(Sample::Out(NOT_REVIEWED), |(at, _)| then(*at))
+}
+
+fn active(one: &MergeRequest, at: Timestamp, end: Timestamp) -> Sample {
+    one.active_until(end).map_or(Sample::Out(NO_OPENING), |value| Sample::In(at, value))
+}

@@ -1,0 +1,248 @@
+//! Merge requests: what events say of them, joined, and what that means. Definitions: `docs/guide/insights.md`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::commits::project_of;
+use super::entity::{Entity, Note, join_notes, least, time};
+use crate::Timestamp;
+
+/// Most observations of one merge request. Beyond it, those go that change nothing: plain updates.
+const MOST_OBSERVATIONS: usize = 1_000;
+
+/// What an event saw happen. The order decides between events of one time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// It was opened.
+    Open,
+    /// Something else about it was seen: a label, a comment that carries it.
+    Update,
+    /// Its source branch was pushed to.
+    Push,
+    /// Somebody approved it.
+    Approve,
+    /// Somebody took an approval back.
+    Unapprove,
+    /// It was closed.
+    Close,
+    /// It was opened again.
+    Reopen,
+    /// It was merged.
+    Merge,
+}
+
+/// What one event said of a merge request.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Observation {
+    /// `updated_at` of the merge request.
+    pub at: Timestamp,
+    /// What happened.
+    pub action: Action,
+    /// Who did it, by GitLab's number; 0 where the event does not say it, or GitLab did it by itself.
+    pub actor: i64,
+    /// It was open.
+    pub is_open: bool,
+    /// It was a draft.
+    pub is_draft: bool,
+    /// It was merged.
+    pub is_merged: bool,
+}
+
+/// Everything that events said of one merge request. Two of one key join, in any order and any number of
+/// times.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MergeRequest {
+    /// The project that it goes into, by its number in events.
+    pub project: i64,
+    /// Its number there.
+    pub iid: i64,
+    /// When it was created; every event says it.
+    pub created_at: Option<Timestamp>,
+    /// Who created it.
+    pub author: Option<i64>,
+    /// When the first event that spoke of it was received.
+    pub first_received_at: Timestamp,
+    /// What events saw.
+    pub observations: BTreeSet<Observation>,
+    /// Comments by their numbers.
+    pub notes: BTreeMap<i64, Note>,
+}
+
+impl MergeRequest {
+    /// What a merge request event says.
+    pub(super) fn of_event(received_at: Timestamp, body: &Value) -> Option<Self> {
+        let attributes = &body["object_attributes"];
+        let mut one = Self::of(received_at, body, attributes)?;
+        let is_system = attributes["system"] == true;
+        let action = match attributes["action"].as_str() {
+            Some("open") => Action::Open,
+            Some("close") => Action::Close,
+            Some("reopen") => Action::Reopen,
+            Some("merge") => Action::Merge,
+            // One approval gives one of these two, by whether it was the last that was needed. GitLab takes approvals back by
+            // itself after a push, in the name of whoever pushed.
+            Some("approval" | "approved") if !is_system => Action::Approve,
+            Some("unapproval" | "unapproved") if !is_system => Action::Unapprove,
+            Some("update") if attributes["oldrev"].is_string() => Action::Push,
+            _ => Action::Update,
+        };
+        let actor = if is_system { 0 } else { body["user"]["id"].as_i64().unwrap_or_default() };
+        one.observe(attributes, action, actor, received_at);
+        Some(one)
+    }
+
+    /// What a comment says of the merge request that it stands on.
+    pub(super) fn of_note(received_at: Timestamp, body: &Value) -> Option<Self> {
+        let mut one = Self::of(received_at, body, &body["merge_request"])?;
+        one.observe(&body["merge_request"], Action::Update, 0, received_at);
+        one.notes.extend(Note::of(received_at, body));
+        Some(one)
+    }
+
+    fn of(received_at: Timestamp, body: &Value, attributes: &Value) -> Option<Self> {
+        Some(Self {
+            project: attributes["target_project_id"].as_i64().unwrap_or_else(|| project_of(body)),
+            iid: attributes["iid"].as_i64()?,
+            created_at: time(&attributes["created_at"]),
+            author: attributes["author_id"].as_i64(),
+            first_received_at: received_at,
+            observations: BTreeSet::new(),
+            notes: BTreeMap::new(),
+        })
+    }
+
+    fn observe(&mut self, attributes: &Value, action: Action, actor: i64, received_at: Timestamp) {
+        let state = attributes["state"].as_str();
+        let draft = attributes["draft"].as_bool().or_else(|| attributes["work_in_progress"].as_bool());
+        self.observations.insert(Observation {
+            at: time(&attributes["updated_at"]).unwrap_or(received_at),
+            action,
+            actor,
+            is_open: state.map_or(!matches!(action, Action::Close | Action::Merge), |state| state == "opened"),
+            is_draft: draft.unwrap_or(false),
+            is_merged: state == Some("merged") || action == Action::Merge,
+        });
+    }
+
+    /// Forgets what is too much. What stays are the least of a total order, so it is the same whatever came first.
+    fn bound(&mut self) {
+        while self.observations.len() > MOST_OBSERVATIONS {
+            let gone = self.observations.iter().max_by_key(|one| (one.action == Action::Update, **one)).copied();
+            self.observations.retain(|one| Some(*one) != gone);
+        }
+    }
+
+    /// When it was merged: with the first event that says so. It never becomes unmerged.
+    #[must_use]
+    pub fn merged_at(&self) -> Option<Timestamp> {
+        self.merge().map(|merge| merge.at)
+    }
+
+    /// Who merged it; 0 where nobody knows.
+    #[must_use]
+    pub fn merged_by(&self) -> Option<i64> {
+        self.merge().map(|merge| merge.actor)
+    }
+
+    fn merge(&self) -> Option<&Observation> {
+        self.observations.iter().find(|one| one.action == Action::Merge)
+    }
+
+    /// Whether it is merged, also where only something else tells so.
+    #[must_use]
+    pub fn is_merged(&self) -> bool {
+        self.observations.iter().any(|one| one.is_merged)
+    }
+
+    /// When it was closed for good, without a merge.
+    #[must_use]
+    pub fn closed_at(&self) -> Option<Timestamp> {
+        let is_closed = !self.is_merged() && self.observations.last().is_some_and(|last| !last.is_open);
+        let mut closes = self.times(Action::Close);
+        closes.next_back().filter(|_| is_closed)
+    }
+
+    /// Whether it is open, as far as anybody knows.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.is_merged() && self.observations.last().is_some_and(|last| last.is_open)
+    }
+
+    /// When it ended: with its merge, or its last close.
+    #[must_use]
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        self.merged_at().or_else(|| self.closed_at())
+    }
+
+    /// Times of one kind of action.
+    pub(super) fn times(&self, action: Action) -> impl DoubleEndedIterator<Item = Timestamp> {
+        self.observations.iter().filter(move |one| one.action == action).map(|one| one.at)
+    }
+
+    /// What others did to review it, until the merge: comments and approvals, by time and by whom. `is_bot` tells whose do
+    /// not count.
+    #[must_use]
+    pub fn reviews(&self, is_bot: &dyn Fn(i64) -> bool) -> Vec<(Timestamp, i64)> {
+        let end = self.merged_at();
+        let notes = self.notes.values().map(|note| (note.at, note.author));
+        let approvals = self.observations.iter().filter(|one| one.action == Action::Approve);
+        let approvals = approvals.map(|one| (one.at, one.actor)).filter(|(_, actor)| *actor != 0);
+        let counts = |(at, who): &(Timestamp, i64)| {
+            Some(*who) != self.author && !is_bot(*who) && end.is_none_or(|end| *at <= end)
+        };
+        let mut reviews: Vec<(Timestamp, i64)> = notes.chain(approvals).filter(counts).collect();
+        reviews.sort_unstable();
+        reviews
+    }
+
+    /// How long it was open and no draft until a time; nothing where its beginning was not seen.
+    #[must_use]
+    pub fn active_until(&self, end: Timestamp) -> Option<i64> {
+        let created_at = self.created_at?;
+        let opened = self.observations.iter().find(|one| one.action == Action::Open)?;
+        let (mut micros, mut since, mut is_active) = (0, created_at, !opened.is_draft);
+        let mut add = |from: Timestamp, to: Timestamp| micros += (to.as_micros() - from.as_micros()).max(0);
+        for one in self.observations.iter().filter(|one| one.action != Action::Open && one.at <= end) {
+            if is_active {
+                add(since, one.at);
+            }
+            (since, is_active) = (since.max(one.at), one.is_open && !one.is_draft);
+        }
+        if is_active {
+            add(since, end);
+        }
+        Some(micros / 1_000_000)
+    }
+}
+
+impl Entity for MergeRequest {
+    fn key(&self) -> (i64, i64) {
+        (self.project, self.iid)
+    }
+
+    fn join(mut self, other: Self) -> Self {
+        self.created_at = least(self.created_at, other.created_at);
+        self.author = least(self.author, other.author);
+        self.first_received_at = self.first_received_at.min(other.first_received_at);
+        self.observations.extend(other.observations);
+        join_notes(&mut self.notes, other.notes);
+        self.bound();
+        self
+    }
+
+    fn opened_at(&self) -> Option<Timestamp> {
+        self.created_at
+    }
+
+    /// Comments on a closed one still count.
+    fn settled_at(&self) -> Option<Timestamp> {
+        let last_note = self.notes.values().map(|note| note.at).max();
+        self.merged_at().or_else(|| self.closed_at().map(|at| last_note.map_or(at, |note| note.max(at))))
+    }
+}
+
+#[cfg(test)]
+mod tests;

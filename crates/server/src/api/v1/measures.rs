@@ -1,0 +1,388 @@
+//! `/api/v1/insights/measures`: every insight by its name, for a window, as one number and as a series, and why it is so.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use jiff::civil::Weekday;
+use jiff::{ToSpan, Zoned};
+use quickdraw_domain::Timestamp;
+use quickdraw_domain::insights::DEFINITION_VERSION;
+use quickdraw_domain::insights::entity::Entity;
+use quickdraw_domain::insights::issues::Issue;
+use quickdraw_domain::insights::measures::{self, Family, Kind, Measure, Sample, Subject, View, percentile};
+use quickdraw_domain::insights::merge_requests::MergeRequest;
+use quickdraw_domain::insights::people::is_bot;
+use quickdraw_store::insights::Lives;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::insights::{Window, project};
+use super::invalid;
+use crate::auth::Admin;
+use crate::error::ApiError;
+use crate::params::Input;
+use crate::state::App;
+
+/// Most points of a series.
+const MOST_POINTS: usize = 4_000;
+/// Items of an explanation.
+const MOST_EXPLAINED: usize = 10_000;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(measure)).routes(routes!(explain))
+}
+
+/// An insight, and what it means.
+#[derive(Serialize, ToSchema)]
+struct MeasureView {
+    /// Its name.
+    name: &'static str,
+    /// How its samples become a number: `count`, `gauge`, `share`, `duration` or `mean`.
+    kind: &'static str,
+    /// What its numbers are in.
+    unit: &'static str,
+    /// What it says.
+    help: &'static str,
+    /// Whom the definition follows.
+    follows: &'static str,
+}
+
+impl From<&Measure> for MeasureView {
+    fn from(measure: &Measure) -> Self {
+        let Measure { name, kind, help, follows, .. } = *measure;
+        Self { name, kind: kind.name(), unit: kind.unit(), help, follows }
+    }
+}
+
+/// List the insights that there are, with their definitions. Administrators.
+#[utoipa::path(get, path = "/insights/measures", tag = "Insights", responses((status = 200, body = [MeasureView])))]
+async fn list(_: Admin) -> Json<Vec<MeasureView>> {
+    Json(measures::all().map(MeasureView::from).collect())
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct MeasureQuery {
+    /// First day that is covered; by default 30 days before `to`.
+    #[param(format = Date)]
+    from: Option<String>,
+    /// First day that is no longer covered; by default tomorrow.
+    #[param(format = Date)]
+    to: Option<String>,
+    /// Where days begin: a name of the IANA time zone database; by default UTC.
+    zone: Option<String>,
+    /// Only this project: its number in events, or its path.
+    project: Option<String>,
+    /// Length of the parts of the series: `hour`, `day`, `week` or `month`; by default `day`.
+    interval: Option<String>,
+    /// What bots do counts too.
+    #[serde(default)]
+    bots: bool,
+}
+
+/// Samples as a number. What there is no sample of is null, and not 0.
+#[derive(Serialize, ToSchema)]
+struct Number {
+    /// The number: how many, the share, or the mean.
+    value: Option<f64>,
+    /// How many samples there are.
+    samples: usize,
+    /// Half are not above it. Of durations only, as those below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p50: Option<f64>,
+    /// Three quarters are not above it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p75: Option<f64>,
+    /// Nine tenths are not above it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p90: Option<f64>,
+}
+
+/// A part of a series.
+#[derive(Serialize, ToSchema)]
+struct Part {
+    /// When it begins.
+    #[schema(format = DateTime)]
+    start: String,
+    #[serde(flatten)]
+    number: Number,
+}
+
+/// An insight in a window.
+#[derive(Serialize, ToSchema)]
+struct Answer {
+    #[serde(flatten)]
+    measure: MeasureView,
+    /// First day.
+    from: String,
+    /// How many days.
+    days: i32,
+    /// Where days begin.
+    zone: String,
+    /// Only of this project.
+    project: Option<i64>,
+    /// What bots did counts too.
+    bots: bool,
+    /// When this was so.
+    #[schema(format = DateTime)]
+    as_of: String,
+    /// Version of the definitions.
+    definition_version: u32,
+    #[serde(flatten)]
+    number: Number,
+    /// The same in the window of the same length before it.
+    previous: Number,
+    /// The same for each part of the window.
+    series: Vec<Part>,
+}
+
+/// Measure an insight in a window of days: as one number, beside the window before, and as a series. Administrators.
+#[utoipa::path(get, path = "/insights/measures/{name}", tag = "Insights", params(MeasureQuery),
+    responses((status = 200, body = Answer)))]
+async fn measure(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    Input(query): Input<MeasureQuery>,
+) -> Result<Json<Answer>, ApiError> {
+    let asked = Asked::read(&app, &name, query).await?;
+    let Asked { measure, window, bots, project, .. } = &asked;
+    let starts = asked.starts()?;
+    // The window before it is as long, to the second and not to the day.
+    let before = Timestamp::from_micros(2 * window.from.as_micros() - window.to.as_micros());
+    let items =
+        Items::load(&app, measure.family(), Lives { from: before, to: window.to, project: *project }, *bots).await?;
+    let samples = items.samples(measure, window.from, window.to);
+    let number = Number::of(measure.kind, samples.iter().map(|(_, value)| *value).collect());
+    let previous = items.samples(measure, before, window.from);
+    let previous = Number::of(measure.kind, previous.into_iter().map(|(_, value)| value).collect());
+    let mut parts: Vec<Vec<i64>> = vec![Vec::new(); starts.len()];
+    if measure.kind == Kind::Gauge {
+        let ends = starts.iter().skip(1).copied().chain([window.to]);
+        for ((part, start), end) in parts.iter_mut().zip(&starts).zip(ends) {
+            part.extend(items.samples(measure, *start, end).into_iter().map(|(_, value)| value));
+        }
+    } else {
+        for (at, value) in samples {
+            let part = starts.partition_point(|start| *start <= at).saturating_sub(1);
+            parts[part].push(value);
+        }
+    }
+    let part = |(start, values): (&Timestamp, Vec<i64>)| Part {
+        start: start.to_iso(),
+        number: Number::of(measure.kind, values),
+    };
+    let series = starts.iter().zip(parts).map(part).collect();
+    Ok(Json(Answer {
+        measure: MeasureView::from(*measure),
+        from: window.first.to_string(),
+        days: window.days,
+        zone: window.zone_name.clone(),
+        project: *project,
+        bots: *bots,
+        as_of: app.belt.clock().now().to_iso(),
+        definition_version: DEFINITION_VERSION,
+        number,
+        previous,
+        series,
+    }))
+}
+
+/// A merge request or an issue in an explanation.
+#[derive(Serialize, ToSchema)]
+struct Explained {
+    /// The project's number in events.
+    project_id: i64,
+    /// Its number there.
+    iid: i64,
+    /// It counts.
+    counts: bool,
+    /// When it counts.
+    #[schema(format = DateTime)]
+    at: Option<String>,
+    /// What it gives.
+    value: Option<i64>,
+    /// Why it does not count.
+    reason: Option<&'static str>,
+}
+
+/// Why an insight is what it is.
+#[derive(Serialize, ToSchema)]
+struct Explanation {
+    #[serde(flatten)]
+    measure: MeasureView,
+    /// What counts, and then what does not, with the reason; at most 10,000.
+    items: Vec<Explained>,
+    /// How many there are for each reason.
+    left_out: BTreeMap<&'static str, usize>,
+}
+
+/// Explain an insight: what counts for it in a window, and what does not and why. Administrators.
+#[utoipa::path(get, path = "/insights/measures/{name}/explain", tag = "Insights", params(MeasureQuery),
+    responses((status = 200, body = Explanation)))]
+async fn explain(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    Input(query): Input<MeasureQuery>,
+) -> Result<Json<Explanation>, ApiError> {
+    let Asked { measure, window, bots, project, .. } = Asked::read(&app, &name, query).await?;
+    let items = Items::load(&app, measure.family(), Lives { from: window.from, to: window.to, project }, bots).await?;
+    let is_bot = |who: i64| items.bots.contains(&who);
+    let view = View { from: window.from, to: window.to, is_bot: &is_bot };
+    let (mut explained, mut left_out) = (Vec::new(), BTreeMap::new());
+    items.each(|subject| {
+        let (project_id, iid) = match subject {
+            Subject::MergeRequest(one) => one.key(),
+            Subject::Issue(one) => one.key(),
+        };
+        let counts = |(at, value): (Timestamp, i64)| Explained {
+            project_id,
+            iid,
+            counts: true,
+            at: Some(at.to_iso()),
+            value: Some(value),
+            reason: None,
+        };
+        match measure.sample(subject, &view) {
+            Sample::In(at, value) => explained.push(counts((at, value))),
+            Sample::Many(all) => explained.extend(all.into_iter().map(counts)),
+            Sample::Out(reason) => {
+                *left_out.entry(reason).or_default() += 1;
+                let (at, value) = (None, None);
+                explained.push(Explained { project_id, iid, counts: false, at, value, reason: Some(reason) });
+            }
+        }
+    });
+    explained.sort_by_key(|one| !one.counts);
+    explained.truncate(MOST_EXPLAINED);
+    Ok(Json(Explanation { measure: MeasureView::from(measure), items: explained, left_out }))
+}
+
+/// What was asked.
+struct Asked {
+    measure: &'static Measure,
+    window: Window,
+    interval: Interval,
+    bots: bool,
+    project: Option<i64>,
+}
+
+#[derive(Clone, Copy)]
+enum Interval {
+    Hour,
+    Day,
+    Week,
+    Month,
+}
+
+impl Asked {
+    async fn read(app: &App, name: &str, query: MeasureQuery) -> Result<Self, ApiError> {
+        let measure = Measure::by_name(name).ok_or_else(|| ApiError::not_found("Measure"))?;
+        let window = Window::read([&query.from, &query.to, &query.zone], app.belt.clock().now())?;
+        let interval = match query.interval.as_deref() {
+            None | Some("day") => Interval::Day,
+            Some("hour") => Interval::Hour,
+            Some("week") => Interval::Week,
+            Some("month") => Interval::Month,
+            Some(_) => return Err(invalid("interval must be hour, day, week or month")),
+        };
+        let project = project(app, query.project).await?;
+        Ok(Self { measure, window, interval, bots: query.bots, project })
+    }
+
+    /// Where the parts of the window begin, in its zone. The first can be shorter: weeks begin on Mondays.
+    fn starts(&self) -> Result<Vec<Timestamp>, ApiError> {
+        let out_of_range = |_| invalid("from and to are out of range");
+        let point = |at: Timestamp| jiff::Timestamp::from_microsecond(at.as_micros()).map_err(out_of_range);
+        let end = point(self.window.to)?;
+        let mut at: Zoned = point(self.window.from)?.to_zoned(self.window.zone.clone());
+        let mut starts = Vec::new();
+        while at.timestamp() < end {
+            if starts.len() >= MOST_POINTS {
+                return Err(invalid(format!(
+                    "the series has more than {MOST_POINTS} parts; ask for a longer interval"
+                )));
+            }
+            starts.push(Timestamp::from_micros(at.timestamp().as_microsecond()));
+            let next = match self.interval {
+                Interval::Hour => at.checked_add(1.hour()),
+                Interval::Day => at.checked_add(1.day()),
+                Interval::Week => {
+                    let days = i32::from(at.date().weekday().since(Weekday::Monday));
+                    at.checked_add((7 - days).days())
+                }
+                Interval::Month => at
+                    .date()
+                    .first_of_month()
+                    .to_zoned(self.window.zone.clone())
+                    .and_then(|first| first.checked_add(1.month())),
+            };
+            at = next.map_err(out_of_range)?;
+        }
+        Ok(starts)
+    }
+}
+
+/// What can count.
+struct Items {
+    all: All,
+    /// Whose doings do not count.
+    bots: HashSet<i64>,
+}
+
+enum All {
+    MergeRequests(Vec<MergeRequest>),
+    Issues(Vec<Issue>),
+}
+
+impl Items {
+    async fn load(app: &App, family: Family, window: Lives, bots: bool) -> Result<Self, ApiError> {
+        let all = match family {
+            Family::MergeRequests => All::MergeRequests(app.store().merge_requests(window).await?),
+            Family::Issues => All::Issues(app.store().issues(window).await?),
+        };
+        let users = if bots { Vec::new() } else { app.store().insights_users().await? };
+        let bots = users.into_iter().filter(|user| is_bot(&user.username)).map(|user| user.id).collect();
+        Ok(Self { all, bots })
+    }
+
+    fn each<'a>(&'a self, then: impl FnMut(Subject<'a>)) {
+        match &self.all {
+            All::MergeRequests(all) => all.iter().map(Subject::MergeRequest).for_each(then),
+            All::Issues(all) => all.iter().map(Subject::Issue).for_each(then),
+        }
+    }
+
+    fn samples(&self, measure: &Measure, from: Timestamp, to: Timestamp) -> Vec<(Timestamp, i64)> {
+        let is_bot = |who: i64| self.bots.contains(&who);
+        let view = View { from, to, is_bot: &is_bot };
+        let mut samples = Vec::new();
+        self.each(|subject| match measure.sample(subject, &view) {
+            Sample::In(at, value) => samples.push((at, value)),
+            Sample::Many(all) => samples.extend(all),
+            Sample::Out(_) => {}
+        });
+        samples
+    }
+}
+
+impl Number {
+    #[expect(clippy::cast_precision_loss, reason = "counts and seconds fit 52 bits")]
+    fn of(kind: Kind, mut values: Vec<i64>) -> Self {
+        values.sort_unstable();
+        let samples = values.len();
+        let sum: i64 = values.iter().sum();
+        let mean = (samples > 0).then(|| sum as f64 / samples as f64);
+        let value = match kind {
+            Kind::Count | Kind::Gauge => Some(sum as f64),
+            Kind::Share | Kind::Duration | Kind::Mean => mean,
+        };
+        let percentile = |percent| (kind == Kind::Duration).then(|| percentile(&values, percent)).flatten();
+        Self { value, samples, p50: percentile(50), p75: percentile(75), p90: percentile(90) }
+    }
+}
