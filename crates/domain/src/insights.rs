@@ -13,11 +13,13 @@ pub mod issues;
 pub mod measures;
 pub mod merge_requests;
 pub mod people;
+pub mod pipelines;
 pub mod report;
 pub mod times;
 
 use issues::Issue;
 use merge_requests::MergeRequest;
+use pipelines::{Job, Pipeline};
 
 use crate::{Timestamp, Trigger};
 
@@ -37,6 +39,10 @@ pub enum Fact {
     MergeRequest(Box<merge_requests::MergeRequest>),
     /// What was said of an issue.
     Issue(Box<issues::Issue>),
+    /// What was said of a pipeline.
+    Pipeline(Box<pipelines::Pipeline>),
+    /// What was said of a run of a job.
+    Job(Box<pipelines::Job>),
     /// An account was named.
     User(people::User),
     /// A commit is the merge commit of a merge request.
@@ -56,7 +62,7 @@ pub struct FactError(#[from] serde_json::Error);
 /// Whether events of this kind can count for anything. Those that cannot are never queued for projection.
 #[must_use]
 pub fn counts(trigger: Trigger) -> bool {
-    let kinds = ["merge_request", "issue", "pipeline", "note"];
+    let kinds = ["merge_request", "issue", "pipeline", "build", "note"];
     trigger == Trigger::PUSH || trigger.row().object_kinds.first().is_some_and(|kind| kinds.contains(kind))
 }
 
@@ -78,6 +84,11 @@ pub fn facts(trigger: Trigger, received_at: Timestamp, body: &[u8]) -> Result<Ve
     };
     match trigger.row().object_kinds {
         ["merge_request"] => facts.extend(merge_request(MergeRequest::of_event(received_at, &body))),
+        ["pipeline"] => {
+            facts.extend(Pipeline::of_event(received_at, &body).map(|one| Fact::Pipeline(Box::new(one))));
+            facts.extend(Job::of_pipeline(&body).into_iter().map(|one| Fact::Job(Box::new(one))));
+        }
+        ["build"] => facts.extend(Job::of_event(&body).map(|one| Fact::Job(Box::new(one)))),
         ["issue", ..] => facts.extend(issue(Issue::of_event(received_at, &body))),
         ["note"] => {
             facts.extend(merge_request(MergeRequest::of_note(received_at, &body)));

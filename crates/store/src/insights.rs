@@ -11,6 +11,7 @@ use quickdraw_domain::insights::gaps::{After, Completeness, Gap};
 use quickdraw_domain::insights::issues::Issue;
 use quickdraw_domain::insights::merge_requests::MergeRequest;
 use quickdraw_domain::insights::people::User;
+use quickdraw_domain::insights::pipelines::{Job, Pipeline};
 use quickdraw_domain::insights::report::{Cell, Row};
 use quickdraw_domain::{EventId, Timestamp};
 
@@ -103,6 +104,10 @@ pub trait Insights {
     async fn merge_requests(&self, window: Lives) -> Result<Vec<MergeRequest>>;
     /// Issues that can count for something in a window.
     async fn issues(&self, window: Lives) -> Result<Vec<Issue>>;
+    /// Pipelines that can count for something in a window.
+    async fn pipelines(&self, window: Lives) -> Result<Vec<Pipeline>>;
+    /// Runs of jobs that can count for something in a window.
+    async fn jobs(&self, window: Lives) -> Result<Vec<Job>>;
     /// Accounts that events named.
     async fn insights_users(&self) -> Result<Vec<User>>;
     /// Number of a project by the path seen in events.
@@ -170,11 +175,13 @@ pub(crate) fn page_of_pushes(projects: &str, behind: &str, limit: &str) -> Strin
     )
 }
 
-/// What a batch says of merge requests, issues and accounts, joined within the batch, so that each is read and written once.
+/// What a batch says of merge requests, issues, pipelines, jobs and accounts, joined within the batch, so that each is read and written once.
 #[derive(Default)]
 pub(crate) struct Gathered {
     pub(crate) merge_requests: BTreeMap<(i64, i64), MergeRequest>,
     pub(crate) issues: BTreeMap<(i64, i64), Issue>,
+    pub(crate) pipelines: BTreeMap<(i64, i64), Pipeline>,
+    pub(crate) jobs: BTreeMap<(i64, i64), Job>,
     pub(crate) users: BTreeMap<i64, User>,
 }
 
@@ -227,3 +234,7 @@ pub(crate) fn living(table: &str, [project, from, to]: [&str; 3]) -> String {
 pub(crate) const MERGE_REQUESTS: &str = "insights_merge_requests";
 /// Where issues are kept.
 pub(crate) const ISSUES: &str = "insights_issues";
+/// Where pipelines are kept.
+pub(crate) const PIPELINES: &str = "insights_pipelines";
+/// Where runs of jobs are kept.
+pub(crate) const JOBS: &str = "insights_jobs";

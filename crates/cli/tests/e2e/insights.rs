@@ -91,7 +91,7 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
     assert_eq!(why["items"][4]["reason"], "it is not merged");
 
     let list = server.get("/api/v1/insights/measures");
-    assert_eq!(list.as_array().expect("a list").len(), 25);
+    assert_eq!(list.as_array().expect("a list").len(), 40);
     for (path, status) in [
         ("measures/nonsense", 404),
         ("measures/mr_open?interval=year", 400),
@@ -129,6 +129,39 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
         assert_eq!(measure(&server, name, "")["value"], value, "{name}");
     }
     assert_eq!(measure(&server, "time_to_first_close", "")["p50"], 48_600.0);
+
+    // A pipeline that failed, was run again in part, and passed; its events come in another order.
+    let pipeline = |status: &str, finished: Option<&str>, job: (i64, &str, &str, Option<&str>)| {
+        let time = |text: &str| format!("2026-03-05 {text}:00 UTC");
+        let (id, job_status, started, ended) = job;
+        json!({ "object_kind": "pipeline", "project": { "id": 7 },
+            "object_attributes": { "id": 31, "iid": 3, "status": status, "created_at": time("12:00"),
+                "finished_at": finished.map(time), "duration": 300, "queued_duration": 4 },
+            "builds": [{ "id": id, "name": "pull", "status": job_status, "created_at": time("12:00"),
+                "started_at": time(started), "finished_at": ended.map(time), "duration": 90.4, "allow_failure": false }] })
+    };
+    let events = [
+        pipeline("success", Some("12:30"), (2, "success", "12:20", Some("12:30"))),
+        pipeline("failed", Some("12:10"), (1, "failed", "12:01", Some("12:10"))),
+        pipeline("running", None, (2, "running", "12:20", None)),
+    ];
+    for (number, event) in events.iter().enumerate() {
+        receive(&server, "Pipeline Hook", &format!("p{number}"), event);
+    }
+    eventually("jobs are counted", || measure(&server, "job_runs", "")["value"] == 2.0);
+    for (name, value) in [
+        ("pipelines", 1.0),
+        ("pipeline_success_rate", 1.0),
+        ("first_attempt_success_rate", 0.0),
+        ("pipeline_duration", 300.0),
+        ("time_to_green", 1_200.0),
+        ("retried_jobs", 1.0),
+        ("flaky_jobs", 1.0),
+        ("job_failure_rate", 0.5),
+        ("ci_seconds", 180.0),
+    ] {
+        assert_eq!(measure(&server, name, "")["value"], value, "{name}");
+    }
 
     // A crash loses nothing, and a repetition changes nothing.
     server.kill();

@@ -50,7 +50,7 @@ impl Joined {
                 self.merges.push((project, sha));
             }
             // What never came has its examples where the store counts it.
-            Fact::Seen(_) | Fact::MergeRequest(_) | Fact::Issue(_) | Fact::User(_) => {}
+            _ => {}
         }
     }
 

@@ -3,10 +3,12 @@
 
 mod issues;
 mod merge_requests;
+mod pipelines;
 
 use super::entity::seconds;
 use super::issues::Issue;
 use super::merge_requests::MergeRequest;
+use super::pipelines::{Pipeline, Runs};
 use crate::Timestamp;
 
 /// How the samples of an insight become a number.
@@ -22,6 +24,8 @@ pub enum Kind {
     Duration,
     /// The mean.
     Mean,
+    /// Seconds, all together.
+    Sum,
 }
 
 impl Kind {
@@ -34,6 +38,7 @@ impl Kind {
             Self::Share => "share",
             Self::Duration => "duration",
             Self::Mean => "mean",
+            Self::Sum => "sum",
         }
     }
 
@@ -43,7 +48,7 @@ impl Kind {
         match self {
             Self::Count | Self::Gauge => "count",
             Self::Share => "ratio from 0 to 1",
-            Self::Duration => "seconds",
+            Self::Duration | Self::Sum => "seconds",
             Self::Mean => "mean count",
         }
     }
@@ -87,6 +92,8 @@ pub struct Measure {
 enum Sampler {
     MergeRequest(fn(&MergeRequest, &View<'_>) -> Sample),
     Issue(fn(&Issue, &View<'_>) -> Sample),
+    Pipeline(fn(&Pipeline, &View<'_>) -> Sample),
+    Runs(fn(&Runs<'_>, &View<'_>) -> Sample),
 }
 
 /// What an insight measures.
@@ -96,6 +103,10 @@ pub enum Family {
     MergeRequests,
     /// Issues, without incidents.
     Issues,
+    /// Pipelines.
+    Pipelines,
+    /// Jobs of pipelines, each with all its runs.
+    Jobs,
 }
 
 /// One thing that is measured.
@@ -105,6 +116,10 @@ pub enum Subject<'a> {
     MergeRequest(&'a MergeRequest),
     /// An issue.
     Issue(&'a Issue),
+    /// A pipeline.
+    Pipeline(&'a Pipeline),
+    /// The runs of one job of one pipeline, the first one first; never none.
+    Runs(&'a Runs<'a>),
 }
 
 const NOT_CREATED: &str = "no event told when it was created";
@@ -112,7 +127,8 @@ const OUTSIDE: &str = "it lies outside the window";
 
 /// All of them.
 pub fn all() -> impl Iterator<Item = &'static Measure> {
-    merge_requests::MEASURES.iter().chain(&issues::MEASURES)
+    let of_jobs = pipelines::MEASURES.iter().chain([&pipelines::CI_SECONDS]);
+    merge_requests::MEASURES.iter().chain(&issues::MEASURES).chain(of_jobs)
 }
 
 impl Measure {
@@ -128,6 +144,8 @@ impl Measure {
         match self.sample {
             Sampler::MergeRequest(_) => Family::MergeRequests,
             Sampler::Issue(_) => Family::Issues,
+            Sampler::Pipeline(_) => Family::Pipelines,
+            Sampler::Runs(_) => Family::Jobs,
         }
     }
 
@@ -137,6 +155,9 @@ impl Measure {
         let (author, sample) = match (&self.sample, subject) {
             (Sampler::MergeRequest(sample), Subject::MergeRequest(one)) => (one.author, sample(one, view)),
             (Sampler::Issue(sample), Subject::Issue(one)) => (one.author, sample(one, view)),
+            // What runs, runs for the team, whoever started it.
+            (Sampler::Pipeline(sample), Subject::Pipeline(one)) => (None, sample(one, view)),
+            (Sampler::Runs(sample), Subject::Runs(runs)) => (None, sample(runs, view)),
             _ => return Sample::Out("it is of another kind"),
         };
         // What a bot opened is no work of the team; the switch for bots makes nobody a bot.

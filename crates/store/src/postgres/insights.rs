@@ -8,6 +8,7 @@ use quickdraw_domain::insights::gaps::{After, Completeness, Gap, Measure};
 use quickdraw_domain::insights::issues::Issue;
 use quickdraw_domain::insights::merge_requests::MergeRequest;
 use quickdraw_domain::insights::people::User;
+use quickdraw_domain::insights::pipelines::{Job, Pipeline};
 use quickdraw_domain::insights::report::{Cell, Row as CommitRow};
 use quickdraw_domain::{EventId, Timestamp};
 
@@ -109,6 +110,14 @@ impl Insights for Postgres {
 
     async fn issues(&self, window: Lives) -> Result<Vec<Issue>> {
         self.living(insights::ISSUES, window).await
+    }
+
+    async fn pipelines(&self, window: Lives) -> Result<Vec<Pipeline>> {
+        self.living(insights::PIPELINES, window).await
+    }
+
+    async fn jobs(&self, window: Lives) -> Result<Vec<Job>> {
+        self.living(insights::JOBS, window).await
     }
 
     async fn insights_users(&self) -> Result<Vec<User>> {

@@ -80,6 +80,14 @@ impl Batch<'_> {
                 insights::gather(&mut self.gathered.issues, *one);
                 Ok(())
             }
+            Fact::Pipeline(one) => {
+                insights::gather(&mut self.gathered.pipelines, *one);
+                Ok(())
+            }
+            Fact::Job(one) => {
+                insights::gather(&mut self.gathered.jobs, *one);
+                Ok(())
+            }
             Fact::User(user) => {
                 self.gathered.user(user);
                 Ok(())
@@ -261,6 +269,8 @@ fn join_seen(connection: &Connection, seen: &Seen) -> Result<()> {
 fn write_gathered(connection: &Connection, gathered: &Gathered) -> Result<()> {
     join_entities(connection, insights::MERGE_REQUESTS, &gathered.merge_requests)?;
     join_entities(connection, insights::ISSUES, &gathered.issues)?;
+    join_entities(connection, insights::PIPELINES, &gathered.pipelines)?;
+    join_entities(connection, insights::JOBS, &gathered.jobs)?;
     let mut name = connection.prepare_cached(
         "INSERT INTO insights_users VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO UPDATE
          SET seen_at = excluded.seen_at, username = excluded.username, name = excluded.name

@@ -237,3 +237,48 @@ pub(crate) async fn merge_requests_join_in_any_order_and_are_found_while_they_li
     assert_eq!(users.iter().map(|user| (user.id, user.username.as_str())).collect::<Vec<_>>(), [(2, "ida")]);
     assert_eq!(users[0].name, "Ida 40", "of the names at one time, the same one everywhere");
 }
+
+pub(crate) async fn issues_pipelines_and_jobs_join_across_batches(fixture: Fixture) {
+    let store = &fixture.store;
+    let time = |second: u64| jiff::Timestamp::from_microsecond(at(second).as_micros()).expect("in range").to_string();
+    let issue = |action: &str, second: u64, closed: Option<u64>| {
+        let attributes = json!({"iid": 3, "author_id": 1, "created_at": time(1), "updated_at": time(second), "action": action,
+            "state": if closed.is_some() { "closed" } else { "opened" }, "closed_at": closed.map(time)});
+        (
+            Trigger::by_name("issue_hooks").expect("a row"),
+            json!({"project": {"id": 7}, "object_attributes": attributes}),
+        )
+    };
+    let pipeline = |status: &str, job: i64, started: u64, ended: Option<u64>| {
+        let attributes = json!({"id": 31, "status": status, "created_at": time(1), "finished_at": ended.map(time)});
+        let build = json!({"id": job, "name": "test", "status": status, "started_at": time(started), "finished_at": ended.map(time)});
+        let body = json!({"project": {"id": 7}, "object_attributes": attributes, "builds": [build]});
+        (Trigger::by_name("pipeline_hooks").expect("a row"), body)
+    };
+    let all = [
+        issue("open", 1, None),
+        issue("close", 20, Some(20)),
+        pipeline("failed", 1, 5, Some(10)),
+        pipeline("running", 2, 20, None),
+        pipeline("success", 2, 20, Some(30)),
+    ];
+    for one in all.iter().rev() {
+        project(store, std::slice::from_ref(one)).await;
+    }
+    let lives = Lives { from: at(0), to: at(100), project: Some(7) };
+    let shown = async || {
+        let (issues, pipelines) =
+            (store.issues(lives).await.expect("found"), store.pipelines(lives).await.expect("found"));
+        (issues, pipelines, store.jobs(lives).await.expect("found"))
+    };
+    let first = shown().await;
+    project(store, &all).await;
+    assert_eq!(shown().await, first, "repetition changes nothing");
+    let (issues, pipelines, jobs) = first;
+    assert_eq!((issues.len(), issues[0].closed_at()), (1, Some(at(20))));
+    assert_eq!(pipelines[0].end().map(|end| end.at), Some(at(30)));
+    assert_eq!(pipelines[0].first_end.map(|end| end.at), Some(at(10)));
+    assert_eq!(jobs.iter().map(|job| (job.id, job.pipeline)).collect::<Vec<_>>(), [(1, 31), (2, 31)]);
+    let later = Lives { from: at(50), ..lives };
+    assert!(store.issues(later).await.expect("found").is_empty() && store.jobs(later).await.expect("found").is_empty());
+}

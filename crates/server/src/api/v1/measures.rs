@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -14,6 +15,7 @@ use quickdraw_domain::insights::issues::Issue;
 use quickdraw_domain::insights::measures::{self, Family, Kind, Measure, Sample, Subject, View, percentile};
 use quickdraw_domain::insights::merge_requests::MergeRequest;
 use quickdraw_domain::insights::people::is_bot;
+use quickdraw_domain::insights::pipelines::{Job, Pipeline};
 use quickdraw_store::insights::Lives;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -29,6 +31,8 @@ use crate::state::App;
 
 /// Most points of a series.
 const MOST_POINTS: usize = 4_000;
+/// How long before a window runs of its jobs are looked for.
+const BEFORE: Duration = Duration::from_secs(7 * 86_400);
 /// Items of an explanation.
 const MOST_EXPLAINED: usize = 10_000;
 
@@ -41,7 +45,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 struct MeasureView {
     /// Its name.
     name: &'static str,
-    /// How its samples become a number: `count`, `gauge`, `share`, `duration` or `mean`.
+    /// How its samples become a number: `count`, `gauge`, `share`, `duration`, `mean` or `sum`.
     kind: &'static str,
     /// What its numbers are in.
     unit: &'static str,
@@ -87,7 +91,7 @@ struct MeasureQuery {
 /// Samples as a number. What there is no sample of is null, and not 0.
 #[derive(Serialize, ToSchema)]
 struct Number {
-    /// The number: how many, the share, or the mean.
+    /// The number: how many, the share, the mean, or the sum.
     value: Option<f64>,
     /// How many samples there are.
     samples: usize,
@@ -100,6 +104,9 @@ struct Number {
     /// Nine tenths are not above it.
     #[serde(skip_serializing_if = "Option::is_none")]
     p90: Option<f64>,
+    /// Nineteen in twenty are not above it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    p95: Option<f64>,
 }
 
 /// A part of a series.
@@ -192,12 +199,12 @@ async fn measure(
     }))
 }
 
-/// A merge request or an issue in an explanation.
+/// A merge request, an issue, a pipeline or a job in an explanation.
 #[derive(Serialize, ToSchema)]
 struct Explained {
     /// The project's number in events.
     project_id: i64,
-    /// Its number there.
+    /// Its number there; of pipelines and jobs, that in GitLab.
     iid: i64,
     /// It counts.
     counts: bool,
@@ -239,6 +246,8 @@ async fn explain(
         let (project_id, iid) = match subject {
             Subject::MergeRequest(one) => one.key(),
             Subject::Issue(one) => one.key(),
+            Subject::Pipeline(one) => one.key(),
+            Subject::Runs(runs) => runs.last().map_or((0, 0), |job| job.key()),
         };
         let counts = |(at, value): (Timestamp, i64)| Explained {
             project_id,
@@ -338,6 +347,9 @@ struct Items {
 enum All {
     MergeRequests(Vec<MergeRequest>),
     Issues(Vec<Issue>),
+    Pipelines(Vec<Pipeline>),
+    /// Ordered, so that the runs of one job of one pipeline lie together, the first one first.
+    Jobs(Vec<Job>),
 }
 
 impl Items {
@@ -345,16 +357,29 @@ impl Items {
         let all = match family {
             Family::MergeRequests => All::MergeRequests(app.store().merge_requests(window).await?),
             Family::Issues => All::Issues(app.store().issues(window).await?),
+            Family::Pipelines => All::Pipelines(app.store().pipelines(window).await?),
+            Family::Jobs => {
+                // What was run before it in the same pipeline tells whether it is a repetition.
+                let from = window.from.minus(BEFORE);
+                let mut jobs = app.store().jobs(Lives { from, ..window }).await?;
+                jobs.sort_by(|a, b| group(a).cmp(&group(b)).then((a.started_at, a.id).cmp(&(b.started_at, b.id))));
+                All::Jobs(jobs)
+            }
         };
         let users = if bots { Vec::new() } else { app.store().insights_users().await? };
         let bots = users.into_iter().filter(|user| is_bot(&user.username)).map(|user| user.id).collect();
         Ok(Self { all, bots })
     }
 
-    fn each<'a>(&'a self, then: impl FnMut(Subject<'a>)) {
+    fn each(&self, mut then: impl FnMut(Subject<'_>)) {
         match &self.all {
             All::MergeRequests(all) => all.iter().map(Subject::MergeRequest).for_each(then),
             All::Issues(all) => all.iter().map(Subject::Issue).for_each(then),
+            All::Pipelines(all) => all.iter().map(Subject::Pipeline).for_each(then),
+            All::Jobs(all) => all.chunk_by(|a, b| group(a) == group(b)).for_each(|runs| {
+                let runs: Vec<&Job> = runs.iter().collect();
+                then(Subject::Runs(&runs));
+            }),
         }
     }
 
@@ -371,6 +396,11 @@ impl Items {
     }
 }
 
+/// What makes runs those of one job.
+fn group(job: &Job) -> (i64, i64, &str) {
+    (job.project, job.pipeline, &job.name)
+}
+
 impl Number {
     #[expect(clippy::cast_precision_loss, reason = "counts and seconds fit 52 bits")]
     fn of(kind: Kind, mut values: Vec<i64>) -> Self {
@@ -379,10 +409,11 @@ impl Number {
         let sum: i64 = values.iter().sum();
         let mean = (samples > 0).then(|| sum as f64 / samples as f64);
         let value = match kind {
-            Kind::Count | Kind::Gauge => Some(sum as f64),
+            Kind::Count | Kind::Gauge | Kind::Sum => Some(sum as f64),
             Kind::Share | Kind::Duration | Kind::Mean => mean,
         };
         let percentile = |percent| (kind == Kind::Duration).then(|| percentile(&values, percent)).flatten();
-        Self { value, samples, p50: percentile(50), p75: percentile(75), p90: percentile(90) }
+        let [p50, p75, p90, p95] = [50, 75, 90, 95].map(percentile);
+        Self { value, samples, p50, p75, p90, p95 }
     }
 }

@@ -1,0 +1,186 @@
+//! What one pipeline, and the runs of one of its jobs, give to each insight.
+
+use super::{Kind, Measure, NOT_CREATED, Sample, Sampler};
+use crate::Timestamp;
+use crate::insights::entity::{Entity, seconds};
+use crate::insights::pipelines::{Job, Pipeline, Runs, Seen, Status};
+
+const UNDECIDED: &str = "it was not decided";
+const UNFINISHED: &str = "it has not ended";
+const NOT_TOLD: &str = "no event told it";
+
+pub(super) const MEASURES: [Measure; 14] = [
+    Measure {
+        name: "pipelines",
+        kind: Kind::Count,
+        help: "Pipelines by when they were created, without those that others started.",
+        follows: "GitLab: CI/CD analytics",
+        sample: Sampler::Pipeline(|one, _| counted(one, |at| Sample::In(at, 1))),
+    },
+    Measure {
+        name: "pipeline_success_rate",
+        kind: Kind::Share,
+        help: "Of the pipelines that passed or failed in the end, the share that passed.",
+        follows: "CHAOSS, exporters; DevLake counts canceled ones as failed",
+        sample: Sampler::Pipeline(|one, _| {
+            decided(one, |at, end| Sample::In(at, i64::from(end.status == Status::Success)))
+        }),
+    },
+    Measure {
+        name: "pipeline_success_share",
+        kind: Kind::Share,
+        help: "Of the pipelines that ended, the share that passed.",
+        follows: "GitLab: CI/CD analytics",
+        sample: Sampler::Pipeline(|one, _| share(one, |status| status == Status::Success)),
+    },
+    Measure {
+        name: "pipeline_failure_share",
+        kind: Kind::Share,
+        help: "Of the pipelines that ended, the share that failed.",
+        follows: "GitLab: CI/CD analytics",
+        sample: Sampler::Pipeline(|one, _| share(one, |status| status == Status::Failed)),
+    },
+    Measure {
+        name: "pipeline_other_share",
+        kind: Kind::Share,
+        help: "Of the pipelines that ended, the share that was canceled or skipped.",
+        follows: "GitLab: CI/CD analytics",
+        sample: Sampler::Pipeline(|one, _| share(one, |status| matches!(status, Status::Canceled | Status::Skipped))),
+    },
+    Measure {
+        name: "first_attempt_success_rate",
+        kind: Kind::Share,
+        help: "Of the pipelines that passed or failed in the end, the share that passed at once: retries hide what is flaky.",
+        follows: "apicurio-registry#8801",
+        sample: Sampler::Pipeline(|one, _| {
+            decided(one, |at, _| {
+                Sample::In(at, i64::from(one.first_end.is_some_and(|first| first.status == Status::Success)))
+            })
+        }),
+    },
+    Measure {
+        name: "pipeline_duration",
+        kind: Kind::Duration,
+        help: "How long pipelines took that passed or failed, as GitLab counts: without waiting.",
+        follows: "GitLab: CI/CD analytics",
+        sample: Sampler::Pipeline(|one, _| decided(one, |at, end| told(at, end.duration))),
+    },
+    Measure {
+        name: "pipeline_queue_time",
+        kind: Kind::Duration,
+        help: "How long pipelines waited for their first job that passed or failed.",
+        follows: "gitlab-ci-pipelines-exporter",
+        sample: Sampler::Pipeline(|one, _| decided(one, |at, end| told(at, end.queued))),
+    },
+    Measure {
+        name: "time_to_green",
+        kind: Kind::Duration,
+        help: "From the first failure of a pipeline to its success in the end.",
+        follows: "GitPulse",
+        sample: Sampler::Pipeline(|one, _| {
+            decided(one, |at, end| match one.first_failure {
+                Some(failure) if end.status == Status::Success => Sample::In(at, seconds(failure.at, end.at)),
+                _ => Sample::Out("it did not fail and then pass"),
+            })
+        }),
+    },
+    Measure {
+        name: "job_runs",
+        kind: Kind::Count,
+        help: "Jobs that began to run, each run of them, by when.",
+        follows: "GitLab: jobs analytics",
+        sample: Sampler::Runs(|runs, _| {
+            Sample::Many(runs.iter().filter_map(|job| Some((job.started_at?, 1))).collect())
+        }),
+    },
+    Measure {
+        name: "job_failure_rate",
+        kind: Kind::Share,
+        help: "Of the runs of jobs that ended, the share that failed; those that may fail are left out.",
+        follows: "GitLab: jobs analytics",
+        sample: Sampler::Runs(|runs, _| {
+            let ended = runs.iter().filter(|job| job.last.status.is_final() && !job.may_fail);
+            Sample::Many(
+                ended.filter_map(|job| Some((job.started_at?, i64::from(job.last.status == Status::Failed)))).collect(),
+            )
+        }),
+    },
+    Measure {
+        name: "retried_jobs",
+        kind: Kind::Count,
+        help: "Jobs of a pipeline that were run more than once, by the last run.",
+        follows: "GitLab issue 216562: jobs are counted, never changes of state",
+        sample: Sampler::Runs(|runs, _| match (retries(runs), last_start(runs)) {
+            (1.., Some(at)) => Sample::In(at, 1),
+            _ => Sample::Out("it was not run again"),
+        }),
+    },
+    Measure {
+        name: "flaky_jobs",
+        kind: Kind::Count,
+        help: "Jobs of a pipeline that failed and then passed on the same commit.",
+        follows: "GitLab: flaky jobs",
+        sample: Sampler::Runs(|runs, _| {
+            let last = runs.last().filter(|job| job.last.status == Status::Success);
+            let failed = runs.iter().any(|job| job.last.status == Status::Failed);
+            match (last.and_then(|job| job.started_at), failed) {
+                (Some(at), true) => Sample::In(at, 1),
+                _ => Sample::Out("it did not fail and then pass"),
+            }
+        }),
+    },
+    Measure {
+        name: "retry_runs",
+        kind: Kind::Count,
+        help: "How often jobs were run again, also where only GitLab's own count tells so.",
+        follows: "GitLab: retries_count",
+        sample: Sampler::Runs(|runs, _| match (retries(runs), last_start(runs)) {
+            (again @ 1.., Some(at)) => Sample::In(at, again),
+            _ => Sample::Out("it was not run again"),
+        }),
+    },
+];
+
+/// What jobs cost; apart, because its number is in seconds.
+pub(super) const CI_SECONDS: Measure = Measure {
+    name: "ci_seconds",
+    kind: Kind::Sum,
+    help: "Seconds that jobs ran, all together.",
+    follows: "GitLab: compute minutes, before factors",
+    sample: Sampler::Runs(|runs, _| {
+        Sample::Many(runs.iter().filter_map(|job| Some((job.started_at?, job.last.duration?))).collect())
+    }),
+};
+
+fn counted(one: &Pipeline, then: impl Fn(Timestamp) -> Sample) -> Sample {
+    match one.opened_at() {
+        _ if one.is_child => Sample::Out("another pipeline started it"),
+        Some(at) => then(at),
+        None => Sample::Out(NOT_CREATED),
+    }
+}
+
+fn decided(one: &Pipeline, then: impl Fn(Timestamp, Seen) -> Sample) -> Sample {
+    counted(one, |at| match one.end().filter(|end| matches!(end.status, Status::Success | Status::Failed)) {
+        Some(end) => then(at, end),
+        None => Sample::Out(UNDECIDED),
+    })
+}
+
+fn share(one: &Pipeline, is_it: impl Fn(Status) -> bool) -> Sample {
+    counted(one, |at| one.end().map_or(Sample::Out(UNFINISHED), |end| Sample::In(at, i64::from(is_it(end.status)))))
+}
+
+fn told(at: Timestamp, value: Option<i64>) -> Sample {
+    value.map_or(Sample::Out(NOT_TOLD), |value| Sample::In(at, value))
+}
+
+fn last_start(runs: &Runs<'_>) -> Option<Timestamp> {
+    runs.iter().filter_map(|job: &&Job| job.started_at).max()
+}
+
+/// How often a job was run again: as often as was seen, or as GitLab counts.
+fn retries(runs: &Runs<'_>) -> i64 {
+    let seen = i64::try_from(runs.len().saturating_sub(1)).unwrap_or(i64::MAX);
+    runs.iter().map(|job| job.retries).max().unwrap_or(0).max(seen)
+}

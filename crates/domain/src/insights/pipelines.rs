@@ -1,0 +1,254 @@
+//! Pipelines and their jobs: what events say of them, joined. Definitions: `docs/guide/insights.md`.
+//!
+//! Events of pipelines have no time of their own, so the newest time that one mentions says when it was true. They list the
+//! latest job of each name only; the ones before it stay known from the events before.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::commits::{clean, project_of};
+use super::entity::{Entity, least, time};
+use crate::Timestamp;
+
+/// Most jobs of one event that are read.
+const MOST_JOBS: usize = 5_000;
+
+/// How far something has come. The order decides between what is told for one time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It waits, for whatever it is.
+    Waiting,
+    /// It runs.
+    Running,
+    /// It was not wanted.
+    Skipped,
+    /// Somebody stopped it.
+    Canceled,
+    /// It failed.
+    Failed,
+    /// It succeeded.
+    Success,
+}
+
+impl Status {
+    fn of(text: &str) -> Self {
+        match text {
+            "success" => Self::Success,
+            "failed" => Self::Failed,
+            "canceled" => Self::Canceled,
+            "skipped" => Self::Skipped,
+            "running" | "canceling" => Self::Running,
+            _ => Self::Waiting,
+        }
+    }
+
+    /// Whether it has ended, unless somebody runs it again.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Skipped | Self::Canceled | Self::Failed | Self::Success)
+    }
+}
+
+/// What one event said of a pipeline.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Seen {
+    /// The newest time that it mentioned.
+    pub at: Timestamp,
+    /// How far it was. Of two for one time, the final one is right.
+    pub status: Status,
+    /// Seconds that its jobs took.
+    pub duration: Option<i64>,
+    /// Seconds that it waited for its first job.
+    pub queued: Option<i64>,
+}
+
+/// Everything that events said of one pipeline.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Pipeline {
+    /// Its project, by its number in events.
+    pub project: i64,
+    /// Its number in GitLab.
+    pub id: i64,
+    /// When it was created.
+    pub created_at: Option<Timestamp>,
+    /// Another pipeline started it.
+    pub is_child: bool,
+    /// When the first event that spoke of it was received.
+    pub first_received_at: Timestamp,
+    /// The newest that was seen.
+    pub last: Option<Seen>,
+    /// The first end that was seen.
+    pub first_end: Option<Seen>,
+    /// The first failure that was seen.
+    pub first_failure: Option<Seen>,
+}
+
+impl Pipeline {
+    /// What a pipeline event says.
+    pub(super) fn of_event(received_at: Timestamp, body: &Value) -> Option<Self> {
+        let attributes = &body["object_attributes"];
+        let status = Status::of(attributes["status"].as_str()?);
+        let jobs = body["builds"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let times = jobs.iter().take(MOST_JOBS).chain([attributes]).flat_map(|one| {
+            ["created_at", "started_at", "finished_at"].into_iter().filter_map(|name| time(&one[name]))
+        });
+        let at = times.max().unwrap_or(received_at);
+        let seen = Seen {
+            at,
+            status,
+            duration: seconds(&attributes["duration"]),
+            queued: seconds(&attributes["queued_duration"]),
+        };
+        Some(Self {
+            project: project_of(body),
+            id: attributes["id"].as_i64()?,
+            created_at: time(&attributes["created_at"]),
+            is_child: attributes["source"] == "parent_pipeline",
+            first_received_at: received_at,
+            last: Some(seen),
+            first_end: status.is_final().then_some(seen),
+            first_failure: (status == Status::Failed).then_some(seen),
+        })
+    }
+
+    /// How it ended; nothing while it goes on.
+    #[must_use]
+    pub fn end(&self) -> Option<Seen> {
+        self.last.filter(|seen| seen.status.is_final())
+    }
+}
+
+impl Entity for Pipeline {
+    fn key(&self) -> (i64, i64) {
+        (self.project, self.id)
+    }
+
+    fn join(mut self, other: Self) -> Self {
+        self.created_at = least(self.created_at, other.created_at);
+        self.is_child |= other.is_child;
+        self.first_received_at = self.first_received_at.min(other.first_received_at);
+        self.last = self.last.max(other.last);
+        self.first_end = least(self.first_end, other.first_end);
+        self.first_failure = least(self.first_failure, other.first_failure);
+        self
+    }
+
+    fn opened_at(&self) -> Option<Timestamp> {
+        self.created_at
+    }
+
+    /// Nothing of it is counted by another time than its creation.
+    fn settled_at(&self) -> Option<Timestamp> {
+        self.created_at
+    }
+}
+
+/// Everything that events said of one run of a job.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Job {
+    /// Its project, by its number in events.
+    pub project: i64,
+    /// Its number in GitLab: a job that is run again has another.
+    pub id: i64,
+    /// Its pipeline.
+    pub pipeline: i64,
+    /// Its name in the pipeline.
+    pub name: String,
+    /// When it was created.
+    pub created_at: Option<Timestamp>,
+    /// When it began to run.
+    pub started_at: Option<Timestamp>,
+    /// Its pipeline goes on when it fails.
+    pub may_fail: bool,
+    /// How often a job of this name had been run again, as GitLab counts.
+    pub retries: i64,
+    /// How it ended, or how far it is.
+    pub last: Run,
+}
+
+/// How far a job is. What has ended wins over what has not, and then the later one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Run {
+    is_final: bool,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// How far it is.
+    pub status: Status,
+    /// Seconds that it ran.
+    pub duration: Option<i64>,
+}
+
+impl Job {
+    /// The jobs that a pipeline event lists.
+    pub(super) fn of_pipeline(body: &Value) -> Vec<Self> {
+        let jobs = body["builds"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let pipeline = body["object_attributes"]["id"].as_i64();
+        jobs.iter().take(MOST_JOBS).filter_map(|job| Self::of(body, job, "", pipeline?)).collect()
+    }
+
+    /// The job that a job event is about.
+    pub(super) fn of_event(body: &Value) -> Option<Self> {
+        let mut job = Self::of(body, body, "build_", body["pipeline_id"].as_i64()?)?;
+        job.retries = body["retries_count"].as_i64().unwrap_or_default().max(0);
+        Some(job)
+    }
+
+    fn of(body: &Value, job: &Value, prefix: &str, pipeline: i64) -> Option<Self> {
+        let value = |name: &str| &job[format!("{prefix}{name}")];
+        let status = Status::of(value("status").as_str()?);
+        Some(Self {
+            project: project_of(body),
+            id: value("id").as_i64()?,
+            pipeline,
+            name: clean(value("name").as_str().unwrap_or_default(), 255),
+            created_at: time(value("created_at")),
+            started_at: time(value("started_at")),
+            may_fail: *value("allow_failure") == true,
+            retries: 0,
+            last: Run {
+                is_final: status.is_final(),
+                finished_at: time(value("finished_at")),
+                status,
+                duration: seconds(value("duration")),
+            },
+        })
+    }
+}
+
+impl Entity for Job {
+    fn key(&self) -> (i64, i64) {
+        (self.project, self.id)
+    }
+
+    fn join(mut self, other: Self) -> Self {
+        self.pipeline = self.pipeline.max(other.pipeline);
+        self.name = self.name.max(other.name);
+        self.created_at = least(self.created_at, other.created_at);
+        self.started_at = least(self.started_at, other.started_at);
+        self.may_fail |= other.may_fail;
+        self.retries = self.retries.max(other.retries);
+        self.last = self.last.max(other.last);
+        self
+    }
+
+    fn opened_at(&self) -> Option<Timestamp> {
+        least(self.created_at, self.started_at)
+    }
+
+    fn settled_at(&self) -> Option<Timestamp> {
+        self.last.finished_at.filter(|_| self.last.is_final).or_else(|| self.opened_at().filter(|_| self.last.is_final))
+    }
+}
+
+/// The runs of one job of one pipeline, the first one first.
+pub type Runs<'a> = [&'a Job];
+
+/// Seconds as events write them: whole, or with fractions.
+fn seconds(value: &Value) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "a cast of a float saturates")]
+    value.as_i64().or_else(|| value.as_f64().map(|seconds| seconds.round() as i64))
+}
+
+#[cfg(test)]
+mod tests;

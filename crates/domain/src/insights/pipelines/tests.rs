@@ -1,0 +1,120 @@
+//! The example of the definitions, in any order and any number of times.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::Trigger;
+use crate::insights::measures::{Measure, Sample, Subject, View};
+use crate::insights::{Fact, facts};
+
+fn spelled(minute: i64) -> String {
+    let time = jiff::Timestamp::from_second(1_773_619_200 + 12 * 3_600 + minute * 60).expect("in range");
+    time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// Pipeline 31, created at 12:00, with one job `test`: its number, its state, and when it started and ended.
+fn event(status: &str, finished: Option<i64>, job: (i64, &str, i64, Option<i64>)) -> (Trigger, Value) {
+    let (id, job_status, started, ended) = job;
+    let attributes = json!({ "id": 31, "iid": 3, "status": status, "source": "push", "created_at": spelled(0),
+        "finished_at": finished.map(spelled), "duration": finished.map(|end| end * 60), "queued_duration": 5 });
+    let build = json!({ "id": id, "name": "test", "status": job_status, "created_at": spelled(0), "started_at": spelled(started),
+        "finished_at": ended.map(spelled), "duration": ended.map(|end| (end - started) * 60), "allow_failure": false });
+    let body = json!({ "project": { "id": 7 }, "object_attributes": attributes, "builds": [build] });
+    (Trigger::by_name("pipeline_hooks").expect("a row"), body)
+}
+
+/// Failed at 12:10, run again from 12:20 on, and passed at 12:30.
+fn example() -> [(Trigger, Value); 3] {
+    [
+        event("success", Some(30), (2, "success", 20, Some(30))),
+        event("failed", Some(10), (1, "failed", 1, Some(10))),
+        event("running", None, (2, "running", 20, None)),
+    ]
+}
+
+fn joined(events: &[(Trigger, Value)]) -> (Pipeline, Vec<Job>) {
+    let mut pipeline: Option<Pipeline> = None;
+    let mut jobs: BTreeMap<i64, Job> = BTreeMap::new();
+    for (trigger, body) in events {
+        for fact in facts(*trigger, Timestamp::default(), body.to_string().as_bytes()).expect("JSON") {
+            match fact {
+                Fact::Pipeline(one) => {
+                    pipeline = Some(pipeline.map_or_else(|| (*one).clone(), |known| known.join((*one).clone())));
+                }
+                Fact::Job(one) => {
+                    let known = jobs.remove(&one.id);
+                    jobs.insert(one.id, known.map_or_else(|| (*one).clone(), |known| known.join((*one).clone())));
+                }
+                _ => {}
+            }
+        }
+    }
+    (pipeline.expect("a pipeline"), jobs.into_values().collect())
+}
+
+fn value(name: &str, subject: Subject<'_>) -> Result<i64, &'static str> {
+    let (from, to) = (Timestamp::from_seconds(0), Timestamp::from_seconds(2_000_000_000));
+    let view = View { from, to, is_bot: &|_| false };
+    match Measure::by_name(name).expect("a measure").sample(subject, &view) {
+        Sample::In(_, value) => Ok(value),
+        Sample::Many(all) => Ok(all.iter().map(|(_, value)| value).sum()),
+        Sample::Out(why) => Err(why),
+    }
+}
+
+fn check(pipeline: &Pipeline, jobs: &[Job]) {
+    let of_pipeline = |name| value(name, Subject::Pipeline(pipeline));
+    assert_eq!((of_pipeline("pipeline_success_rate"), of_pipeline("first_attempt_success_rate")), (Ok(1), Ok(0)));
+    assert_eq!((of_pipeline("time_to_green"), of_pipeline("pipeline_duration")), (Ok(1_200), Ok(1_800)));
+    let runs: Vec<&Job> = jobs.iter().collect();
+    let of_job = |name| value(name, Subject::Runs(&runs));
+    assert_eq!((of_job("retried_jobs"), of_job("flaky_jobs"), of_job("job_runs")), (Ok(1), Ok(1), Ok(2)));
+    assert_eq!((of_job("retry_runs"), of_job("ci_seconds"), of_job("job_failure_rate")), (Ok(1), Ok(1_140), Ok(1)));
+}
+
+proptest! {
+    #[test]
+    fn the_example_gives_its_numbers_in_any_order(order in prop::collection::vec(0..3_usize, 0..12)) {
+        let all = example();
+        let mut events: Vec<_> = order.into_iter().map(|index| all[index].clone()).collect();
+        events.extend(all.iter().rev().cloned());
+        let (pipeline, jobs) = joined(&events);
+        prop_assert_eq!(&(pipeline.clone(), jobs.clone()), &joined(&all));
+        check(&pipeline, &jobs);
+    }
+}
+
+#[test]
+fn what_is_not_decided_or_not_of_its_own_is_left_out() {
+    let (running, jobs) = joined(&example()[2..]);
+    let of = |name, pipeline: &Pipeline| value(name, Subject::Pipeline(pipeline));
+    assert_eq!((of("pipelines", &running), of("pipeline_success_rate", &running)), (Ok(1), Err("it was not decided")));
+    let runs: Vec<&Job> = jobs.iter().collect();
+    assert_eq!(value("retried_jobs", Subject::Runs(&runs)), Err("it was not run again"));
+    let (trigger, mut child) = example()[0].clone();
+    child["object_attributes"]["source"] = "parent_pipeline".into();
+    let (child, _) = joined(&[(trigger, child)]);
+    assert_eq!(of("pipelines", &child), Err("another pipeline started it"));
+    let (canceled, _) = joined(&[event("canceled", Some(5), (1, "canceled", 1, Some(5)))]);
+    assert_eq!(
+        (of("pipeline_success_rate", &canceled), of("pipeline_success_share", &canceled)),
+        (Err("it was not decided"), Ok(0))
+    );
+    assert_eq!((of("pipeline_other_share", &canceled), of("pipeline_failure_share", &canceled)), (Ok(1), Ok(0)));
+}
+
+#[test]
+fn a_job_event_proves_runs_that_nobody_saw() {
+    let body = json!({ "object_kind": "build", "build_id": 40, "build_name": "test", "build_status": "success", "pipeline_id": 31,
+        "build_created_at": spelled(0), "build_started_at": spelled(1), "build_finished_at": spelled(3), "build_duration": 119.6,
+        "build_allow_failure": false, "retries_count": 2, "project": { "id": 7 } });
+    let found = facts(Trigger::by_name("job_hooks").expect("a row"), Timestamp::default(), body.to_string().as_bytes());
+    let found = found.expect("JSON");
+    let job = found.iter().find_map(|fact| if let Fact::Job(job) = fact { Some(&**job) } else { None });
+    let runs = [job.expect("a job")];
+    assert_eq!((runs[0].pipeline, runs[0].last.duration), (31, Some(120)));
+    assert_eq!(value("retry_runs", Subject::Runs(&runs)), Ok(2));
+}
