@@ -5,6 +5,7 @@
 //! old contribution retracted and the new one added in one transaction.
 
 pub mod commits;
+pub mod deployments;
 pub mod entity;
 #[cfg(test)]
 mod examples;
@@ -17,6 +18,7 @@ pub mod pipelines;
 pub mod report;
 pub mod times;
 
+use deployments::Deployment;
 use issues::Issue;
 use merge_requests::MergeRequest;
 use pipelines::{Job, Pipeline};
@@ -43,6 +45,8 @@ pub enum Fact {
     Pipeline(Box<pipelines::Pipeline>),
     /// What was said of a run of a job.
     Job(Box<pipelines::Job>),
+    /// What was said of a deployment.
+    Deployment(Box<deployments::Deployment>),
     /// An account was named.
     User(people::User),
     /// A commit is the merge commit of a merge request.
@@ -62,7 +66,7 @@ pub struct FactError(#[from] serde_json::Error);
 /// Whether events of this kind can count for anything. Those that cannot are never queued for projection.
 #[must_use]
 pub fn counts(trigger: Trigger) -> bool {
-    let kinds = ["merge_request", "issue", "pipeline", "build", "note"];
+    let kinds = ["merge_request", "issue", "pipeline", "build", "deployment", "note"];
     trigger == Trigger::PUSH || trigger.row().object_kinds.first().is_some_and(|kind| kinds.contains(kind))
 }
 
@@ -87,6 +91,9 @@ pub fn facts(trigger: Trigger, received_at: Timestamp, body: &[u8]) -> Result<Ve
         ["pipeline"] => {
             facts.extend(Pipeline::of_event(received_at, &body).map(|one| Fact::Pipeline(Box::new(one))));
             facts.extend(Job::of_pipeline(&body).into_iter().map(|one| Fact::Job(Box::new(one))));
+        }
+        ["deployment"] => {
+            facts.extend(Deployment::of_event(received_at, &body).map(|one| Fact::Deployment(Box::new(one))));
         }
         ["build"] => facts.extend(Job::of_event(&body).map(|one| Fact::Job(Box::new(one)))),
         ["issue", ..] => facts.extend(issue(Issue::of_event(received_at, &body))),

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::insights::Fact;
 use quickdraw_domain::insights::commits::Author;
+use quickdraw_domain::insights::deployments::Deployment;
 use quickdraw_domain::insights::entity::Entity;
 use quickdraw_domain::insights::gaps::{After, Completeness, Gap};
 use quickdraw_domain::insights::issues::Issue;
@@ -104,6 +105,8 @@ pub trait Insights {
     async fn merge_requests(&self, window: Lives) -> Result<Vec<MergeRequest>>;
     /// Issues that can count for something in a window.
     async fn issues(&self, window: Lives) -> Result<Vec<Issue>>;
+    /// Deployments of a window.
+    async fn deployments(&self, window: Lives) -> Result<Vec<Deployment>>;
     /// Pipelines that can count for something in a window.
     async fn pipelines(&self, window: Lives) -> Result<Vec<Pipeline>>;
     /// Runs of jobs that can count for something in a window.
@@ -175,11 +178,12 @@ pub(crate) fn page_of_pushes(projects: &str, behind: &str, limit: &str) -> Strin
     )
 }
 
-/// What a batch says of merge requests, issues, pipelines, jobs and accounts, joined within the batch, so that each is read and written once.
+/// What a batch says of merge requests, issues, deployments, pipelines, jobs and accounts, joined within the batch, so that each is read and written once.
 #[derive(Default)]
 pub(crate) struct Gathered {
     pub(crate) merge_requests: BTreeMap<(i64, i64), MergeRequest>,
     pub(crate) issues: BTreeMap<(i64, i64), Issue>,
+    pub(crate) deployments: BTreeMap<(i64, i64), Deployment>,
     pub(crate) pipelines: BTreeMap<(i64, i64), Pipeline>,
     pub(crate) jobs: BTreeMap<(i64, i64), Job>,
     pub(crate) users: BTreeMap<i64, User>,
@@ -234,6 +238,8 @@ pub(crate) fn living(table: &str, [project, from, to]: [&str; 3]) -> String {
 pub(crate) const MERGE_REQUESTS: &str = "insights_merge_requests";
 /// Where issues are kept.
 pub(crate) const ISSUES: &str = "insights_issues";
+/// Where deployments are kept.
+pub(crate) const DEPLOYMENTS: &str = "insights_deployments";
 /// Where pipelines are kept.
 pub(crate) const PIPELINES: &str = "insights_pipelines";
 /// Where runs of jobs are kept.

@@ -55,6 +55,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (18, "insights_seen", include_str!("migrations/postgres/0018_insights_seen.sql")),
     (19, "insights_entities", include_str!("migrations/postgres/0019_insights_entities.sql")),
     (20, "insights_pipelines", include_str!("migrations/postgres/0020_insights_pipelines.sql")),
+    (21, "insights_deployments", include_str!("migrations/postgres/0021_insights_deployments.sql")),
 ];
 
 /// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.

@@ -91,7 +91,7 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
     assert_eq!(why["items"][4]["reason"], "it is not merged");
 
     let list = server.get("/api/v1/insights/measures");
-    assert_eq!(list.as_array().expect("a list").len(), 40);
+    assert_eq!(list.as_array().expect("a list").len(), 49);
     for (path, status) in [
         ("measures/nonsense", 404),
         ("measures/mr_open?interval=year", 400),
@@ -162,6 +162,39 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
     ] {
         assert_eq!(measure(&server, name, "")["value"], value, "{name}");
     }
+
+    // Two deployments, one that failed, and two incidents behind the first of them.
+    let deployment = |id: i64, status: &str, at: &str| {
+        json!({ "object_kind": "deployment", "deployment_id": id, "status": status, "environment_tier": "production",
+            "status_changed_at": format!("2026-03-{at}:00 +0100"), "environment": "eu", "project": { "id": 7 } })
+    };
+    let incident = |iid: i64, created: &str, closed: Option<&str>| {
+        let time = |text: &str| format!("2026-03-{text}:00 UTC");
+        json!({ "object_kind": "work_item", "project": { "id": 7 }, "user": { "id": 8, "username": "alert-bot" },
+            "object_attributes": { "iid": iid, "type": "Incident", "author_id": 8, "created_at": time(created),
+                "updated_at": time(closed.unwrap_or(created)), "closed_at": closed.map(time), "action": "update",
+                "state": if closed.is_some() { "closed" } else { "opened" } } })
+    };
+    receive(&server, "Deployment Hook", "d1", &deployment(3, "success", "04 12:00"));
+    receive(&server, "Deployment Hook", "d2", &deployment(2, "failed", "04 11:00"));
+    receive(&server, "Deployment Hook", "d3", &deployment(1, "success", "02 19:00"));
+    receive(&server, "Issue Hook", "n1", &incident(8, "02 20:00", Some("02 22:00")));
+    receive(&server, "Issue Hook", "n2", &incident(9, "03 08:00", None));
+    eventually("incidents are counted", || measure(&server, "incidents", "")["value"] == 2.0);
+    for (name, value) in [
+        ("deployments", 2.0),
+        ("failed_deployments", 1.0),
+        ("change_failure_rate", 0.5),
+        ("incidents_per_deployment", 1.0),
+        ("time_to_restore", 7_200.0),
+        ("failed_deployment_recovery_time", 14_400.0),
+        ("incidents_open", 1.0),
+        ("issues_opened", 2.0),
+    ] {
+        assert_eq!(measure(&server, name, "")["value"], value, "{name}");
+    }
+    let often = measure(&server, "deployment_frequency", "");
+    assert_eq!((&often["value"], &often["series"][1]["value"]), (&json!(2.0 / 7.0), &json!(1.0)));
 
     // A crash loses nothing, and a repetition changes nothing.
     server.kill();

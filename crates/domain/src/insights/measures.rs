@@ -1,10 +1,12 @@
 //! Every insight: what it is called and means, and what one thing gives to it. Help, units, explanations and the description
 //! of the API come from these tables.
 
+mod deployments;
 mod issues;
 mod merge_requests;
 mod pipelines;
 
+use super::deployments::Deployment;
 use super::entity::seconds;
 use super::issues::Issue;
 use super::merge_requests::MergeRequest;
@@ -26,6 +28,8 @@ pub enum Kind {
     Mean,
     /// Seconds, all together.
     Sum,
+    /// How many there are, divided by the days of the window.
+    PerDay,
 }
 
 impl Kind {
@@ -39,6 +43,7 @@ impl Kind {
             Self::Duration => "duration",
             Self::Mean => "mean",
             Self::Sum => "sum",
+            Self::PerDay => "per_day",
         }
     }
 
@@ -50,6 +55,7 @@ impl Kind {
             Self::Share => "ratio from 0 to 1",
             Self::Duration | Self::Sum => "seconds",
             Self::Mean => "mean count",
+            Self::PerDay => "count per day",
         }
     }
 }
@@ -92,6 +98,7 @@ pub struct Measure {
 enum Sampler {
     MergeRequest(fn(&MergeRequest, &View<'_>) -> Sample),
     Issue(fn(&Issue, &View<'_>) -> Sample),
+    Deployment(fn(&Deployment, &[&Issue], &View<'_>) -> Sample),
     Pipeline(fn(&Pipeline, &View<'_>) -> Sample),
     Runs(fn(&Runs<'_>, &View<'_>) -> Sample),
 }
@@ -101,8 +108,10 @@ enum Sampler {
 pub enum Family {
     /// Merge requests.
     MergeRequests,
-    /// Issues, without incidents.
+    /// Issues and incidents.
     Issues,
+    /// Deployments, each with the incidents that followed it.
+    Deployments,
     /// Pipelines.
     Pipelines,
     /// Jobs of pipelines, each with all its runs.
@@ -116,6 +125,8 @@ pub enum Subject<'a> {
     MergeRequest(&'a MergeRequest),
     /// An issue.
     Issue(&'a Issue),
+    /// A deployment, with the incidents that followed it.
+    Deployment(&'a Deployment, &'a [&'a Issue]),
     /// A pipeline.
     Pipeline(&'a Pipeline),
     /// The runs of one job of one pipeline, the first one first; never none.
@@ -128,7 +139,7 @@ const OUTSIDE: &str = "it lies outside the window";
 /// All of them.
 pub fn all() -> impl Iterator<Item = &'static Measure> {
     let of_jobs = pipelines::MEASURES.iter().chain([&pipelines::CI_SECONDS]);
-    merge_requests::MEASURES.iter().chain(&issues::MEASURES).chain(of_jobs)
+    merge_requests::MEASURES.iter().chain(&issues::MEASURES).chain(of_jobs).chain(&deployments::MEASURES)
 }
 
 impl Measure {
@@ -144,6 +155,7 @@ impl Measure {
         match self.sample {
             Sampler::MergeRequest(_) => Family::MergeRequests,
             Sampler::Issue(_) => Family::Issues,
+            Sampler::Deployment(_) => Family::Deployments,
             Sampler::Pipeline(_) => Family::Pipelines,
             Sampler::Runs(_) => Family::Jobs,
         }
@@ -154,8 +166,12 @@ impl Measure {
     pub fn sample(&self, subject: Subject<'_>, view: &View<'_>) -> Sample {
         let (author, sample) = match (&self.sample, subject) {
             (Sampler::MergeRequest(sample), Subject::MergeRequest(one)) => (one.author, sample(one, view)),
-            (Sampler::Issue(sample), Subject::Issue(one)) => (one.author, sample(one, view)),
+            // What an alert opened is an incident all the same.
+            (Sampler::Issue(sample), Subject::Issue(one)) => {
+                (one.author.filter(|_| !one.is_incident), sample(one, view))
+            }
             // What runs, runs for the team, whoever started it.
+            (Sampler::Deployment(sample), Subject::Deployment(one, incidents)) => (None, sample(one, incidents, view)),
             (Sampler::Pipeline(sample), Subject::Pipeline(one)) => (None, sample(one, view)),
             (Sampler::Runs(sample), Subject::Runs(runs)) => (None, sample(runs, view)),
             _ => return Sample::Out("it is of another kind"),

@@ -54,6 +54,7 @@ pub(super) async fn apply(transaction: &Transaction<'_>, batch: Vec<Projected>) 
             }
             Fact::MergeRequest(one) => insights::gather(&mut gathered.merge_requests, *one),
             Fact::Issue(one) => insights::gather(&mut gathered.issues, *one),
+            Fact::Deployment(one) => insights::gather(&mut gathered.deployments, *one),
             Fact::Pipeline(one) => insights::gather(&mut gathered.pipelines, *one),
             Fact::Job(one) => insights::gather(&mut gathered.jobs, *one),
             Fact::User(user) => gathered.user(user),
@@ -69,6 +70,7 @@ pub(super) async fn apply(transaction: &Transaction<'_>, batch: Vec<Projected>) 
     join_seen(transaction, &seen).await?;
     join_entities(transaction, insights::MERGE_REQUESTS, &gathered.merge_requests).await?;
     join_entities(transaction, insights::ISSUES, &gathered.issues).await?;
+    join_entities(transaction, insights::DEPLOYMENTS, &gathered.deployments).await?;
     join_entities(transaction, insights::PIPELINES, &gathered.pipelines).await?;
     join_entities(transaction, insights::JOBS, &gathered.jobs).await?;
     join_users(transaction, &gathered).await

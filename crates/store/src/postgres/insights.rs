@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::insights::commits::{Author, Commit, Metric};
+use quickdraw_domain::insights::deployments::Deployment;
 use quickdraw_domain::insights::entity::Entity;
 use quickdraw_domain::insights::gaps::{After, Completeness, Gap, Measure};
 use quickdraw_domain::insights::issues::Issue;
@@ -110,6 +111,10 @@ impl Insights for Postgres {
 
     async fn issues(&self, window: Lives) -> Result<Vec<Issue>> {
         self.living(insights::ISSUES, window).await
+    }
+
+    async fn deployments(&self, window: Lives) -> Result<Vec<Deployment>> {
+        self.living(insights::DEPLOYMENTS, window).await
     }
 
     async fn pipelines(&self, window: Lives) -> Result<Vec<Pipeline>> {

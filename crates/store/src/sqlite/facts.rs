@@ -80,6 +80,10 @@ impl Batch<'_> {
                 insights::gather(&mut self.gathered.issues, *one);
                 Ok(())
             }
+            Fact::Deployment(one) => {
+                insights::gather(&mut self.gathered.deployments, *one);
+                Ok(())
+            }
             Fact::Pipeline(one) => {
                 insights::gather(&mut self.gathered.pipelines, *one);
                 Ok(())
@@ -269,6 +273,7 @@ fn join_seen(connection: &Connection, seen: &Seen) -> Result<()> {
 fn write_gathered(connection: &Connection, gathered: &Gathered) -> Result<()> {
     join_entities(connection, insights::MERGE_REQUESTS, &gathered.merge_requests)?;
     join_entities(connection, insights::ISSUES, &gathered.issues)?;
+    join_entities(connection, insights::DEPLOYMENTS, &gathered.deployments)?;
     join_entities(connection, insights::PIPELINES, &gathered.pipelines)?;
     join_entities(connection, insights::JOBS, &gathered.jobs)?;
     let mut name = connection.prepare_cached(

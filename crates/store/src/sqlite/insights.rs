@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::insights::commits::{Author, Commit, Metric};
+use quickdraw_domain::insights::deployments::Deployment;
 use quickdraw_domain::insights::entity::Entity;
 use quickdraw_domain::insights::gaps::{After, Completeness, Gap, Measure};
 use quickdraw_domain::insights::issues::Issue;
@@ -139,6 +140,10 @@ impl Insights for Sqlite {
 
     async fn issues(&self, window: Lives) -> Result<Vec<Issue>> {
         self.insights.run(move |connection| living(connection, insights::ISSUES, window)).await
+    }
+
+    async fn deployments(&self, window: Lives) -> Result<Vec<Deployment>> {
+        self.insights.run(move |connection| living(connection, insights::DEPLOYMENTS, window)).await
     }
 
     async fn pipelines(&self, window: Lives) -> Result<Vec<Pipeline>> {

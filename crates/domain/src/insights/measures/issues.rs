@@ -1,12 +1,12 @@
 //! What one issue gives to each insight.
 
-use super::{Kind, Measure, NOT_CREATED, Sample, Sampler, span};
+use super::{Kind, Measure, NOT_CREATED, Sample, Sampler, View, span};
 use crate::insights::issues::Issue;
 
 const INCIDENT: &str = "it is an incident, and those are reported apart";
 const NOT_CLOSED: &str = "it is not closed";
 
-pub(super) const MEASURES: [Measure; 8] = [
+pub(super) const MEASURES: [Measure; 11] = [
     Measure {
         name: "issues_opened",
         kind: Kind::Count,
@@ -46,16 +46,7 @@ pub(super) const MEASURES: [Measure; 8] = [
         kind: Kind::Gauge,
         help: "Issues that were open at the end of the window, as far as is known now.",
         follows: "GitLab: backlog",
-        sample: Sampler::Issue(|one, view| {
-            counted(one, || {
-                let Some(created_at) = one.created_at else { return Sample::Out(NOT_CREATED) };
-                match one.closed_at() {
-                    _ if created_at >= view.to => Sample::Out("it was created later"),
-                    Some(end) if end < view.to => Sample::Out("it was closed"),
-                    _ => Sample::In(view.to, 1),
-                }
-            })
-        }),
+        sample: Sampler::Issue(|one, view| counted(one, || open(one, view))),
     },
     Measure {
         name: "issue_lead_time",
@@ -97,7 +88,49 @@ pub(super) const MEASURES: [Measure; 8] = [
             })
         }),
     },
+    Measure {
+        name: "incidents",
+        kind: Kind::Count,
+        help: "Incidents by when they were created.",
+        follows: "GitLab",
+        sample: Sampler::Issue(|one, _| {
+            incident(one, || one.created_at.map_or(Sample::Out(NOT_CREATED), |at| Sample::In(at, 1)))
+        }),
+    },
+    Measure {
+        name: "incidents_open",
+        kind: Kind::Gauge,
+        help: "Incidents that were open at the end of the window, as far as is known now.",
+        follows: "GitLab",
+        sample: Sampler::Issue(|one, view| incident(one, || open(one, view))),
+    },
+    Measure {
+        name: "time_to_restore",
+        kind: Kind::Duration,
+        help: "From creation to the last close of incidents that are closed by now.",
+        follows: "GitLab: DORA metrics (median)",
+        sample: Sampler::Issue(|one, _| {
+            incident(one, || {
+                let Some(end) = one.closed_at() else { return Sample::Out(NOT_CLOSED) };
+                one.created_at.map_or(Sample::Out(NOT_CREATED), |from| span(end, from, end))
+            })
+        }),
+    },
 ];
+
+fn incident(one: &Issue, then: impl Fn() -> Sample) -> Sample {
+    if one.is_incident { then() } else { Sample::Out("it is no incident") }
+}
+
+/// Whether it was open at the end of a window.
+fn open(one: &Issue, view: &View<'_>) -> Sample {
+    let Some(created_at) = one.created_at else { return Sample::Out(NOT_CREATED) };
+    match one.closed_at() {
+        _ if created_at >= view.to => Sample::Out("it was created later"),
+        Some(end) if end < view.to => Sample::Out("it was closed"),
+        _ => Sample::In(view.to, 1),
+    }
+}
 
 fn counted(one: &Issue, then: impl Fn() -> Sample) -> Sample {
     if one.is_incident { Sample::Out(INCIDENT) } else { then() }

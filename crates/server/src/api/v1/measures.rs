@@ -10,6 +10,7 @@ use jiff::civil::Weekday;
 use jiff::{ToSpan, Zoned};
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::DEFINITION_VERSION;
+use quickdraw_domain::insights::deployments::{Deployment, incidents_of};
 use quickdraw_domain::insights::entity::Entity;
 use quickdraw_domain::insights::issues::Issue;
 use quickdraw_domain::insights::measures::{self, Family, Kind, Measure, Sample, Subject, View, percentile};
@@ -45,7 +46,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 struct MeasureView {
     /// Its name.
     name: &'static str,
-    /// How its samples become a number: `count`, `gauge`, `share`, `duration`, `mean` or `sum`.
+    /// How its samples become a number: `count`, `gauge`, `share`, `duration`, `mean`, `sum` or `per_day`.
     kind: &'static str,
     /// What its numbers are in.
     unit: &'static str,
@@ -164,9 +165,10 @@ async fn measure(
     let items =
         Items::load(&app, measure.family(), Lives { from: before, to: window.to, project: *project }, *bots).await?;
     let samples = items.samples(measure, window.from, window.to);
-    let number = Number::of(measure.kind, samples.iter().map(|(_, value)| *value).collect());
+    let days = f64::from(window.days);
+    let number = Number::of(measure.kind, days, samples.iter().map(|(_, value)| *value).collect());
     let previous = items.samples(measure, before, window.from);
-    let previous = Number::of(measure.kind, previous.into_iter().map(|(_, value)| value).collect());
+    let previous = Number::of(measure.kind, days, previous.into_iter().map(|(_, value)| value).collect());
     let mut parts: Vec<Vec<i64>> = vec![Vec::new(); starts.len()];
     if measure.kind == Kind::Gauge {
         let ends = starts.iter().skip(1).copied().chain([window.to]);
@@ -179,11 +181,12 @@ async fn measure(
             parts[part].push(value);
         }
     }
-    let part = |(start, values): (&Timestamp, Vec<i64>)| Part {
-        start: start.to_iso(),
-        number: Number::of(measure.kind, values),
+    let ends = starts.iter().skip(1).copied().chain([window.to]);
+    let part = |((start, end), values): ((&Timestamp, Timestamp), Vec<i64>)| {
+        let days = end.since(*start).as_secs_f64() / 86_400.0;
+        Part { start: start.to_iso(), number: Number::of(measure.kind, days, values) }
     };
-    let series = starts.iter().zip(parts).map(part).collect();
+    let series = starts.iter().zip(ends).zip(parts).map(part).collect();
     Ok(Json(Answer {
         measure: MeasureView::from(*measure),
         from: window.first.to_string(),
@@ -199,12 +202,12 @@ async fn measure(
     }))
 }
 
-/// A merge request, an issue, a pipeline or a job in an explanation.
+/// A merge request, an issue, a deployment, a pipeline or a job in an explanation.
 #[derive(Serialize, ToSchema)]
 struct Explained {
     /// The project's number in events.
     project_id: i64,
-    /// Its number there; of pipelines and jobs, that in GitLab.
+    /// Its number there; of deployments, pipelines and jobs, that in GitLab.
     iid: i64,
     /// It counts.
     counts: bool,
@@ -246,6 +249,7 @@ async fn explain(
         let (project_id, iid) = match subject {
             Subject::MergeRequest(one) => one.key(),
             Subject::Issue(one) => one.key(),
+            Subject::Deployment(one, _) => one.key(),
             Subject::Pipeline(one) => one.key(),
             Subject::Runs(runs) => runs.last().map_or((0, 0), |job| job.key()),
         };
@@ -347,6 +351,8 @@ struct Items {
 enum All {
     MergeRequests(Vec<MergeRequest>),
     Issues(Vec<Issue>),
+    /// In their order, with the positions of the incidents that followed each.
+    Deployments(Vec<Deployment>, Vec<Issue>, Vec<Vec<usize>>),
     Pipelines(Vec<Pipeline>),
     /// Ordered, so that the runs of one job of one pipeline lie together, the first one first.
     Jobs(Vec<Job>),
@@ -357,6 +363,15 @@ impl Items {
         let all = match family {
             Family::MergeRequests => All::MergeRequests(app.store().merge_requests(window).await?),
             Family::Issues => All::Issues(app.store().issues(window).await?),
+            Family::Deployments => {
+                // Incidents of now belong to deployments of the window, unless others came between.
+                let on = Lives { to: Timestamp::from_micros(i64::MAX), ..window };
+                let mut deployments = app.store().deployments(on).await?;
+                deployments.sort_by_key(|one| (one.project, one.at(), one.id));
+                let issues = app.store().issues(on).await?;
+                let followed = incidents_of(&deployments, &issues);
+                All::Deployments(deployments, issues, followed)
+            }
             Family::Pipelines => All::Pipelines(app.store().pipelines(window).await?),
             Family::Jobs => {
                 // What was run before it in the same pipeline tells whether it is a repetition.
@@ -375,6 +390,10 @@ impl Items {
         match &self.all {
             All::MergeRequests(all) => all.iter().map(Subject::MergeRequest).for_each(then),
             All::Issues(all) => all.iter().map(Subject::Issue).for_each(then),
+            All::Deployments(all, issues, followed) => all.iter().zip(followed).for_each(|(one, incidents)| {
+                let incidents: Vec<&Issue> = incidents.iter().map(|position| &issues[*position]).collect();
+                then(Subject::Deployment(one, &incidents));
+            }),
             All::Pipelines(all) => all.iter().map(Subject::Pipeline).for_each(then),
             All::Jobs(all) => all.chunk_by(|a, b| group(a) == group(b)).for_each(|runs| {
                 let runs: Vec<&Job> = runs.iter().collect();
@@ -403,13 +422,14 @@ fn group(job: &Job) -> (i64, i64, &str) {
 
 impl Number {
     #[expect(clippy::cast_precision_loss, reason = "counts and seconds fit 52 bits")]
-    fn of(kind: Kind, mut values: Vec<i64>) -> Self {
+    fn of(kind: Kind, days: f64, mut values: Vec<i64>) -> Self {
         values.sort_unstable();
         let samples = values.len();
         let sum: i64 = values.iter().sum();
         let mean = (samples > 0).then(|| sum as f64 / samples as f64);
         let value = match kind {
             Kind::Count | Kind::Gauge | Kind::Sum => Some(sum as f64),
+            Kind::PerDay => Some(sum as f64 / days),
             Kind::Share | Kind::Duration | Kind::Mean => mean,
         };
         let percentile = |percent| (kind == Kind::Duration).then(|| percentile(&values, percent)).flatten();

@@ -1,0 +1,68 @@
+//! What one deployment, with the incidents that followed it, gives to each insight.
+
+use super::{Kind, Measure, Sample, Sampler};
+use crate::insights::deployments::{Deployment, Status};
+use crate::insights::entity::seconds;
+
+const NOT_OUT: &str = "it is no successful deployment to production";
+
+pub(super) const MEASURES: [Measure; 6] = [
+    Measure {
+        name: "deployments",
+        kind: Kind::Count,
+        help: "Successful deployments to production.",
+        follows: "GitLab and DORA; from deployment events, not from green pipelines",
+        sample: Sampler::Deployment(|one, _, _| out(one, |at| Sample::In(at, 1))),
+    },
+    Measure {
+        name: "deployment_frequency",
+        kind: Kind::PerDay,
+        help: "Successful deployments to production, per calendar day.",
+        follows: "GitLab: DORA metrics",
+        sample: Sampler::Deployment(|one, _, _| out(one, |at| Sample::In(at, 1))),
+    },
+    Measure {
+        name: "failed_deployments",
+        kind: Kind::Count,
+        help: "Deployments to production that failed. That is not the change failure rate.",
+        follows: "four-keys, shown apart",
+        sample: Sampler::Deployment(|one, _, _| match one.status() {
+            Status::Failed if one.is_production => Sample::In(one.at(), 1),
+            _ => Sample::Out("it did not fail, or not in production"),
+        }),
+    },
+    Measure {
+        name: "change_failure_rate",
+        kind: Kind::Share,
+        help: "Of the deployments, the share that an incident followed before the next one.",
+        follows: "DORA as DevLake reads it: an incident belongs to the deployment before it",
+        sample: Sampler::Deployment(|one, incidents, _| {
+            out(one, |at| Sample::In(at, i64::from(!incidents.is_empty())))
+        }),
+    },
+    Measure {
+        name: "incidents_per_deployment",
+        kind: Kind::Mean,
+        help: "Incidents divided by deployments, which can be more than 1.",
+        follows: "GitLab: change failure rate",
+        sample: Sampler::Deployment(|one, incidents, _| {
+            out(one, |at| Sample::In(at, i64::try_from(incidents.len()).unwrap_or(i64::MAX)))
+        }),
+    },
+    Measure {
+        name: "failed_deployment_recovery_time",
+        kind: Kind::Duration,
+        help: "From a deployment to the last close of an incident that followed it.",
+        follows: "DORA since 2023",
+        sample: Sampler::Deployment(|one, incidents, _| {
+            out(one, |at| {
+                let closed = incidents.iter().filter_map(|incident| incident.closed_at());
+                Sample::Many(closed.map(|end| (at, seconds(at, end))).collect())
+            })
+        }),
+    },
+];
+
+fn out(one: &Deployment, then: impl Fn(crate::Timestamp) -> Sample) -> Sample {
+    if one.is_out() { then(one.at()) } else { Sample::Out(NOT_OUT) }
+}
