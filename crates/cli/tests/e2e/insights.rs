@@ -84,6 +84,12 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
     assert_eq!(*starts.last().expect("a week"), "2026-03-29T22:00:00.000Z", "after the clocks went forward");
     assert_eq!(weeks["value"], 2.0);
 
+    // A day without a midnight, and the days behind it, which have one.
+    let days = server.get("/api/v1/insights/measures/mr_merged?from=2026-04-23&to=2026-04-26&zone=Africa/Cairo");
+    let starts: Vec<&str> =
+        days["series"].as_array().expect("a series").iter().filter_map(|part| part["start"].as_str()).collect();
+    assert_eq!(starts, ["2026-04-22T22:00:00.000Z", "2026-04-23T22:00:00.000Z", "2026-04-24T21:00:00.000Z"]);
+
     let why = measure(&server, "time_to_merge/explain", "");
     assert_eq!(why["left_out"], json!({ "it is not merged": 2 }));
     let counted = &why["items"][1];
@@ -95,6 +101,7 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
     for (path, status) in [
         ("measures/nonsense", 404),
         ("measures/mr_open?interval=year", 400),
+        ("measures/mr_open?interval=hour", 400),
         ("measures/mr_open?zone=Mars", 400),
         ("measures/mr_open?from=2016-01-01&to=2026-01-01&interval=hour", 400),
     ] {

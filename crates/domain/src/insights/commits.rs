@@ -247,6 +247,11 @@ pub(super) fn of_merge_request(body: &Value) -> Vec<Fact> {
     vec![Fact::MergeCommit { project, sha }]
 }
 
+/// The project that an event names, for what has a number in it: without one, those of different projects would meet.
+pub(super) fn named_project(body: &Value) -> Option<i64> {
+    Some(project_of(body)).filter(|project| *project != NO_PROJECT)
+}
+
 /// The project that an event names.
 pub(super) fn project_of(body: &Value) -> i64 {
     body["project"]["id"].as_i64().or_else(|| body["project_id"].as_i64()).unwrap_or(NO_PROJECT)

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::commits::{clean, project_of};
+use super::commits::{clean, named_project};
 use super::entity::{Entity, time};
 use super::issues::Issue;
 use crate::Timestamp;
@@ -54,8 +54,8 @@ impl Deployment {
         // Times of events before GitLab told them are those of receipt.
         let at = time(&body["status_changed_at"]).unwrap_or(received_at);
         Some(Self {
-            project: project_of(body),
-            id: body["deployment_id"].as_i64().or_else(|| body["deployable_id"].as_i64().map(|job| -job))?,
+            project: named_project(body)?,
+            id: body["deployment_id"].as_i64().or_else(|| body["deployable_id"].as_i64()?.checked_neg())?,
             environment,
             is_production,
             last: (status != Status::Going, at, status),
@@ -114,12 +114,14 @@ fn has_name_of_production(environment: &str) -> bool {
 #[must_use]
 pub fn incidents_of(deployments: &[Deployment], issues: &[Issue]) -> Vec<Vec<usize>> {
     let mut found = vec![Vec::new(); deployments.len()];
+    let out = deployments.iter().enumerate().filter(|(_, one)| one.is_out());
+    let out: Vec<((i64, Timestamp), usize)> = out.map(|(index, one)| ((one.project, one.at()), index)).collect();
     for (position, issue) in issues.iter().enumerate().filter(|(_, issue)| issue.is_incident) {
         let Some(created_at) = issue.created_at else { continue };
-        let behind = deployments.partition_point(|one| (one.project, one.at()) <= (issue.project, created_at));
-        let before = deployments[..behind].iter().rposition(|one| one.project == issue.project && one.is_out());
-        if let Some(deployment) = before {
-            found[deployment].push(position);
+        let behind = out.partition_point(|(key, _)| *key <= (issue.project, created_at));
+        let before = out[..behind].last().filter(|((project, _), _)| *project == issue.project);
+        if let Some((_, deployment)) = before {
+            found[*deployment].push(position);
         }
     }
     found
@@ -246,7 +248,8 @@ mod tests {
         };
         assert!(old("production/eu").is_out() && old("Prod").is_out() && !old("preproduction").is_out());
         assert_eq!((old("prod").id, old("prod").at()), (-796, Timestamp::from_seconds(5)));
-        let body = json!({ "deployment_id": 1, "status": "success", "environment": "production", "environment_tier": "staging" });
+        let body = json!({ "deployment_id": 1, "status": "success", "environment": "production", "environment_tier": "staging",
+            "project": { "id": 7 } });
         assert!(!Deployment::of_event(Timestamp::default(), &body).expect("a deployment").is_out(), "the tier says it");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::commits::project_of;
+use super::commits::named_project;
 use super::entity::{Entity, Note, join_notes, least, time};
 use crate::Timestamp;
 
@@ -80,7 +80,7 @@ impl Issue {
         let is_open = attributes["state"].as_str().map(|state| state == "opened");
         let is_open = is_open.or_else(|| attributes["state_id"].as_i64().map(|state| state == 1));
         Some(Self {
-            project: project_of(body),
+            project: named_project(body)?,
             iid: attributes["iid"].as_i64()?,
             created_at: time(&attributes["created_at"]),
             author: attributes["author_id"].as_i64(),
@@ -113,7 +113,13 @@ impl Issue {
     /// When it was closed for good.
     #[must_use]
     pub fn closed_at(&self) -> Option<Timestamp> {
-        if self.is_open() { None } else { self.closed.last().copied().or(self.state.map(|state| state.at)) }
+        if self.is_open() {
+            return None;
+        }
+        // A close from before it was opened again is not the one that lasts.
+        let closed =
+            self.closed.last().copied().filter(|at| self.reopened.last().is_none_or(|reopened| at >= reopened));
+        closed.or(self.state.map(|state| state.at))
     }
 }
 

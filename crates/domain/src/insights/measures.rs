@@ -183,6 +183,7 @@ impl Measure {
         let is_inside = |at: Timestamp| self.kind == Kind::Gauge || (view.from <= at && at < view.to);
         match sample {
             Sample::In(at, _) if !is_inside(at) => Sample::Out(OUTSIDE),
+            Sample::Many(all) if all.is_empty() => Sample::Out("nothing of it counts"),
             Sample::Many(mut all) => {
                 all.retain(|(at, _)| is_inside(*at));
                 if all.is_empty() { Sample::Out(OUTSIDE) } else { Sample::Many(all) }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::commits::project_of;
+use super::commits::named_project;
 use super::entity::{Entity, Note, join_notes, least, time};
 use crate::Timestamp;
 
@@ -67,6 +67,10 @@ pub struct MergeRequest {
     pub first_received_at: Timestamp,
     /// What events saw.
     pub observations: BTreeSet<Observation>,
+    /// The newest of it, whatever was forgotten.
+    newest: Option<Observation>,
+    /// When it was first seen to be merged, by whatever told so.
+    merged_seen_at: Option<Timestamp>,
     /// Comments by their numbers.
     pub notes: BTreeMap<i64, Note>,
 }
@@ -104,12 +108,14 @@ impl MergeRequest {
 
     fn of(received_at: Timestamp, body: &Value, attributes: &Value) -> Option<Self> {
         Some(Self {
-            project: attributes["target_project_id"].as_i64().unwrap_or_else(|| project_of(body)),
+            project: attributes["target_project_id"].as_i64().or_else(|| named_project(body))?,
             iid: attributes["iid"].as_i64()?,
             created_at: time(&attributes["created_at"]),
             author: attributes["author_id"].as_i64(),
             first_received_at: received_at,
             observations: BTreeSet::new(),
+            newest: None,
+            merged_seen_at: None,
             notes: BTreeMap::new(),
         })
     }
@@ -117,20 +123,29 @@ impl MergeRequest {
     fn observe(&mut self, attributes: &Value, action: Action, actor: i64, received_at: Timestamp) {
         let state = attributes["state"].as_str();
         let draft = attributes["draft"].as_bool().or_else(|| attributes["work_in_progress"].as_bool());
-        self.observations.insert(Observation {
+        let seen = Observation {
             at: time(&attributes["updated_at"]).unwrap_or(received_at),
             action,
             actor,
             is_open: state.map_or(!matches!(action, Action::Close | Action::Merge), |state| state == "opened"),
             is_draft: draft.unwrap_or(false),
             is_merged: state == Some("merged") || action == Action::Merge,
-        });
+        };
+        self.observations.insert(seen);
+        self.newest = self.newest.max(Some(seen));
+        self.merged_seen_at = least(self.merged_seen_at, seen.is_merged.then_some(seen.at));
     }
 
     /// Forgets what is too much. What stays are the least of a total order, so it is the same whatever came first.
     fn bound(&mut self) {
         while self.observations.len() > MOST_OBSERVATIONS {
-            let gone = self.observations.iter().max_by_key(|one| (one.action == Action::Update, **one)).copied();
+            let weight = |action| match action {
+                Action::Open | Action::Close | Action::Reopen | Action::Merge => 0,
+                Action::Approve | Action::Unapprove => 1,
+                Action::Push => 2,
+                Action::Update => 3,
+            };
+            let gone = self.observations.iter().max_by_key(|one| (weight(one.action), **one)).copied();
             self.observations.retain(|one| Some(*one) != gone);
         }
     }
@@ -154,27 +169,38 @@ impl MergeRequest {
     /// Whether it is merged, also where only something else tells so.
     #[must_use]
     pub fn is_merged(&self) -> bool {
-        self.observations.iter().any(|one| one.is_merged)
+        self.merged_seen_at.is_some()
     }
 
     /// When it was closed for good, without a merge.
     #[must_use]
     pub fn closed_at(&self) -> Option<Timestamp> {
-        let is_closed = !self.is_merged() && self.observations.last().is_some_and(|last| !last.is_open);
-        let mut closes = self.times(Action::Close);
-        closes.next_back().filter(|_| is_closed)
+        if self.is_merged() || self.newest.is_none_or(|last| last.is_open) {
+            return None;
+        }
+        // A close from before it was opened again is not the one that lasts.
+        let reopened = self.times(Action::Reopen).next_back();
+        let is_later = |at: &Timestamp| reopened.is_none_or(|reopened| *at >= reopened);
+        let seen = || self.observations.iter().find(|one| !one.is_open && is_later(&one.at)).map(|one| one.at);
+        self.times(Action::Close).rfind(is_later).or_else(seen).or(self.newest.map(|last| last.at))
     }
 
     /// Whether it is open, as far as anybody knows.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.is_merged() && self.observations.last().is_some_and(|last| last.is_open)
+        !self.is_merged() && self.newest.is_some_and(|last| last.is_open)
+    }
+
+    /// When it was merged or, where no event told of the merge, when it was first seen to be.
+    #[must_use]
+    pub fn merged_or_seen_at(&self) -> Option<Timestamp> {
+        self.merged_at().or(self.merged_seen_at)
     }
 
     /// When it ended: with its merge, or its last close.
     #[must_use]
     pub fn ended_at(&self) -> Option<Timestamp> {
-        self.merged_at().or_else(|| self.closed_at())
+        self.merged_or_seen_at().or_else(|| self.closed_at())
     }
 
     /// Times of one kind of action.
@@ -186,7 +212,7 @@ impl MergeRequest {
     /// not count.
     #[must_use]
     pub fn reviews(&self, is_bot: &dyn Fn(i64) -> bool) -> Vec<(Timestamp, i64)> {
-        let end = self.merged_at();
+        let end = self.merged_or_seen_at();
         let notes = self.notes.values().map(|note| (note.at, note.author));
         let approvals = self.observations.iter().filter(|one| one.action == Action::Approve);
         let approvals = approvals.map(|one| (one.at, one.actor)).filter(|(_, actor)| *actor != 0);
@@ -228,6 +254,8 @@ impl Entity for MergeRequest {
         self.author = least(self.author, other.author);
         self.first_received_at = self.first_received_at.min(other.first_received_at);
         self.observations.extend(other.observations);
+        self.newest = self.newest.max(other.newest);
+        self.merged_seen_at = least(self.merged_seen_at, other.merged_seen_at);
         join_notes(&mut self.notes, other.notes);
         self.bound();
         self
@@ -240,7 +268,7 @@ impl Entity for MergeRequest {
     /// Comments on a closed one still count.
     fn settled_at(&self) -> Option<Timestamp> {
         let last_note = self.notes.values().map(|note| note.at).max();
-        self.merged_at().or_else(|| self.closed_at().map(|at| last_note.map_or(at, |note| note.max(at))))
+        self.merged_or_seen_at().or_else(|| self.closed_at().map(|at| last_note.map_or(at, |note| note.max(at))))
     }
 }
 

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::commits::{clean, project_of};
+use super::commits::{clean, named_project};
 use super::entity::{Entity, least, time};
 use crate::Timestamp;
 
@@ -101,7 +101,7 @@ impl Pipeline {
             queued: seconds(&attributes["queued_duration"]),
         };
         Some(Self {
-            project: project_of(body),
+            project: named_project(body)?,
             id: attributes["id"].as_i64()?,
             created_at: time(&attributes["created_at"]),
             is_child: attributes["source"] == "parent_pipeline",
@@ -190,7 +190,7 @@ impl Job {
     /// The job that a job event is about.
     pub(super) fn of_event(body: &Value) -> Option<Self> {
         let mut job = Self::of(body, body, "build_", body["pipeline_id"].as_i64()?)?;
-        job.retries = body["retries_count"].as_i64().unwrap_or_default().max(0);
+        job.retries = body["retries_count"].as_i64().unwrap_or_default().clamp(0, MOST_RETRIES);
         Some(job)
     }
 
@@ -198,7 +198,7 @@ impl Job {
         let value = |name: &str| &job[format!("{prefix}{name}")];
         let status = Status::of(value("status").as_str()?);
         Some(Self {
-            project: project_of(body),
+            project: named_project(body)?,
             id: value("id").as_i64()?,
             pipeline,
             name: clean(value("name").as_str().unwrap_or_default(), 255),
@@ -236,18 +236,25 @@ impl Entity for Job {
         least(self.created_at, self.started_at)
     }
 
+    /// Only runs count, by when they began. What waits for somebody's click may wait for ever, and is nothing until then.
     fn settled_at(&self) -> Option<Timestamp> {
-        self.last.finished_at.filter(|_| self.last.is_final).or_else(|| self.opened_at().filter(|_| self.last.is_final))
+        self.started_at.or(self.created_at)
     }
 }
 
 /// The runs of one job of one pipeline, the first one first.
 pub type Runs<'a> = [&'a Job];
 
+/// Longest time that is believed, in seconds: a hundred years.
+const LONGEST: i64 = 3_200_000_000;
+/// Most repetitions that are believed.
+const MOST_RETRIES: i64 = 10_000;
+
 /// Seconds as events write them: whole, or with fractions.
 fn seconds(value: &Value) -> Option<i64> {
     #[expect(clippy::cast_possible_truncation, reason = "a cast of a float saturates")]
-    value.as_i64().or_else(|| value.as_f64().map(|seconds| seconds.round() as i64))
+    let seconds = value.as_i64().or_else(|| value.as_f64().map(|seconds| seconds.round() as i64))?;
+    Some(seconds.clamp(0, LONGEST))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub(super) const MEASURES: [Measure; 17] = [
         kind: Kind::Count,
         help: "Merge requests by when they were merged, each once.",
         follows: "GitLab's merge request analytics",
-        sample: Sampler::MergeRequest(|one, _| merged(one, |at| Sample::In(at, 1))),
+        sample: Sampler::MergeRequest(|one, _| seen_merged(one, |at| Sample::In(at, 1))),
     },
     Measure {
         name: "mr_closed_unmerged",
@@ -60,7 +60,7 @@ pub(super) const MEASURES: [Measure; 17] = [
         kind: Kind::Share,
         help: "Merged merge requests as a share of those that were merged or closed for good.",
         follows: "CHAOSS: change request acceptance ratio",
-        sample: Sampler::MergeRequest(|one, _| match (one.merged_at(), one.closed_at()) {
+        sample: Sampler::MergeRequest(|one, _| match (one.merged_or_seen_at(), one.closed_at()) {
             (Some(at), _) => Sample::In(at, 1),
             (None, Some(at)) => Sample::In(at, 0),
             _ => Sample::Out("it is neither merged nor closed"),
@@ -137,7 +137,7 @@ pub(super) const MEASURES: [Measure; 17] = [
         help: "The share of merged merge requests that somebody else reviewed, no bot.",
         follows: "DevLake: merged without review, the other way round",
         sample: Sampler::MergeRequest(|one, view| {
-            merged(one, |at| Sample::In(at, i64::from(!one.reviews(view.is_bot).is_empty())))
+            seen_merged(one, |at| Sample::In(at, i64::from(!one.reviews(view.is_bot).is_empty())))
         }),
     },
     Measure {
@@ -180,6 +180,11 @@ pub(super) const MEASURES: [Measure; 17] = [
 
 fn created(one: &MergeRequest, then: impl Fn(Timestamp) -> Sample) -> Sample {
     one.created_at.map_or(Sample::Out(NOT_CREATED), then)
+}
+
+/// The same where it is enough to know that it is merged.
+fn seen_merged(one: &MergeRequest, then: impl Fn(Timestamp) -> Sample) -> Sample {
+    one.merged_or_seen_at().map_or(Sample::Out(NOT_MERGED), then)
 }
 
 fn merged(one: &MergeRequest, then: impl Fn(Timestamp) -> Sample) -> Sample {

@@ -170,6 +170,11 @@ fn a_merge_request_counts_by_what_its_events_carry() {
     let told = joined(&[event("open", 9 * HOUR, AUTHOR), note(1, 12 * HOUR, X, "merged", 12 * HOUR)]);
     assert_eq!(value(&told, "merge_rate"), Ok(1));
     assert_eq!(value(&told, "time_to_merge"), Err("it is merged, but no event told when"));
+    assert_eq!((value(&told, "mr_merged"), value(&told, "review_coverage")), (Ok(1), Ok(1)));
+    // Closed, opened again, and closed unseen: the first close is not the one that lasts.
+    let unseen =
+        [event("close", 10 * HOUR, X), event("reopen", 11 * HOUR, X), note(1, 14 * HOUR, X, "closed", 13 * HOUR)];
+    assert_eq!(joined(&unseen).closed_at(), Some(at(13 * HOUR)));
 }
 
 #[test]
@@ -211,6 +216,7 @@ fn percentiles_are_interpolated() {
 fn what_is_kept_of_one_is_bounded_and_the_same_in_any_order() {
     let update = |minute| event("update", 10 * HOUR + minute, X);
     let mut events: Vec<_> = (0..1_100).map(update).collect();
+    events.extend((0..1_100).map(|minute| with(update(minute), "oldrev", json!("a".repeat(40)))));
     events.push(event("merge", 3 * DAY, X));
     let forwards = joined(&events);
     events.reverse();

@@ -107,6 +107,23 @@ fn what_is_not_decided_or_not_of_its_own_is_left_out() {
 }
 
 #[test]
+fn what_never_began_is_settled_and_nonsense_is_bounded() {
+    let of = |status: &str, started: Value, duration: Value| {
+        let body = json!({ "build_id": 40, "build_name": "ship", "build_status": status, "pipeline_id": 31,
+            "build_created_at": spelled(0), "build_started_at": started, "build_duration": duration, "project": { "id": 7 } });
+        Job::of_event(&body).expect("a job")
+    };
+    let manual = of("manual", Value::Null, Value::Null);
+    assert_eq!(manual.settled_at(), manual.created_at);
+    let clicked = manual.join(of("running", spelled(5).into(), i64::MAX.into()));
+    assert_eq!((clicked.settled_at(), clicked.last.duration), (time(&spelled(5).into()), Some(LONGEST)));
+    assert!(
+        Job::of_event(&json!({ "build_id": 1, "build_status": "success", "pipeline_id": 1 })).is_none(),
+        "no project"
+    );
+}
+
+#[test]
 fn a_job_event_proves_runs_that_nobody_saw() {
     let body = json!({ "object_kind": "build", "build_id": 40, "build_name": "test", "build_status": "success", "pipeline_id": 31,
         "build_created_at": spelled(0), "build_started_at": spelled(1), "build_finished_at": spelled(3), "build_duration": 119.6,

@@ -129,13 +129,21 @@ impl Window {
         if !(1..=MAX_DAYS).contains(&days) {
             return Err(invalid(format!("from must lie before to, and at most {MAX_DAYS} days")));
         }
-        let start = |date: Date| {
-            let zoned = date.to_zoned(zone.clone()).map_err(out_of_range)?;
-            Ok::<_, ApiError>(Timestamp::from_micros(zoned.timestamp().as_microsecond()))
-        };
-        let (from, to) = (start(first)?, start(to)?);
+        let (from, to) = (start_of(first, &zone)?, start_of(to, &zone)?);
         Ok(Self { zone, zone_name, first, days, from, to })
     }
+}
+
+impl Window {
+    /// Where a date begins in the window's zone.
+    pub(super) fn start_of(&self, date: Date) -> Result<Timestamp, ApiError> {
+        start_of(date, &self.zone)
+    }
+}
+
+fn start_of(date: Date, zone: &TimeZone) -> Result<Timestamp, ApiError> {
+    let zoned = date.to_zoned(zone.clone()).map_err(|_| invalid("from and to are out of range"))?;
+    Ok(Timestamp::from_micros(zoned.timestamp().as_microsecond()))
 }
 
 /// A project by its number in events, or by its path there.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use jiff::ToSpan;
 use jiff::civil::Weekday;
-use jiff::{ToSpan, Zoned};
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::DEFINITION_VERSION;
 use quickdraw_domain::insights::deployments::{Deployment, incidents_of};
@@ -32,8 +32,10 @@ use crate::state::App;
 
 /// Most points of a series.
 const MOST_POINTS: usize = 4_000;
-/// How long before a window runs of its jobs are looked for.
-const BEFORE: Duration = Duration::from_secs(7 * 86_400);
+/// Most points of a series for each of which everything is looked at anew.
+const MOST_LOOKS: usize = 400;
+/// How long before and behind a window runs of its jobs are looked for.
+const AROUND: Duration = Duration::from_secs(7 * 86_400);
 /// Items of an explanation.
 const MOST_EXPLAINED: usize = 10_000;
 
@@ -89,7 +91,7 @@ struct MeasureQuery {
     bots: bool,
 }
 
-/// Samples as a number. What there is no sample of is null, and not 0.
+/// Samples as a number. Shares, means and durations without a sample are null, and not 0.
 #[derive(Serialize, ToSchema)]
 struct Number {
     /// The number: how many, the share, the mean, or the sum.
@@ -159,36 +161,39 @@ async fn measure(
 ) -> Result<Json<Answer>, ApiError> {
     let asked = Asked::read(&app, &name, query).await?;
     let Asked { measure, window, bots, project, .. } = &asked;
-    let starts = asked.starts()?;
-    // The window before it is as long, to the second and not to the day.
-    let before = Timestamp::from_micros(2 * window.from.as_micros() - window.to.as_micros());
+    let parts = asked.parts()?;
+    let before =
+        window.start_of(window.first.checked_sub(window.days.days()).map_err(|_| invalid("from is out of range"))?)?;
     let items =
         Items::load(&app, measure.family(), Lives { from: before, to: window.to, project: *project }, *bots).await?;
-    let samples = items.samples(measure, window.from, window.to);
-    let days = f64::from(window.days);
-    let number = Number::of(measure.kind, days, samples.iter().map(|(_, value)| *value).collect());
-    let previous = items.samples(measure, before, window.from);
-    let previous = Number::of(measure.kind, days, previous.into_iter().map(|(_, value)| value).collect());
-    let mut parts: Vec<Vec<i64>> = vec![Vec::new(); starts.len()];
-    if measure.kind == Kind::Gauge {
-        let ends = starts.iter().skip(1).copied().chain([window.to]);
-        for ((part, start), end) in parts.iter_mut().zip(&starts).zip(ends) {
-            part.extend(items.samples(measure, *start, end).into_iter().map(|(_, value)| value));
+    let (measure, from, to, days) = (*measure, window.from, window.to, f64::from(window.days));
+    // Off the threads that answer others: there can be many.
+    let measured = tokio::task::spawn_blocking(move || {
+        let values = |samples: Vec<(Timestamp, i64)>| samples.into_iter().map(|(_, value)| value).collect::<Vec<_>>();
+        let previous = Number::of(measure.kind, days, values(items.samples(measure, before, from)));
+        let samples = items.samples(measure, from, to);
+        let mut of_parts: Vec<Vec<i64>> = vec![Vec::new(); parts.len()];
+        if measure.kind == Kind::Gauge {
+            let ends = parts.iter().skip(1).map(|(start, _)| *start).chain([to]);
+            for ((of_part, (start, _)), end) in of_parts.iter_mut().zip(&parts).zip(ends) {
+                *of_part = values(items.samples(measure, *start, end));
+            }
+        } else {
+            for (at, value) in &samples {
+                let part = parts.partition_point(|(start, _)| start <= at).saturating_sub(1);
+                of_parts[part].push(*value);
+            }
         }
-    } else {
-        for (at, value) in samples {
-            let part = starts.partition_point(|start| *start <= at).saturating_sub(1);
-            parts[part].push(value);
-        }
-    }
-    let ends = starts.iter().skip(1).copied().chain([window.to]);
-    let part = |((start, end), values): ((&Timestamp, Timestamp), Vec<i64>)| {
-        let days = end.since(*start).as_secs_f64() / 86_400.0;
-        Part { start: start.to_iso(), number: Number::of(measure.kind, days, values) }
-    };
-    let series = starts.iter().zip(ends).zip(parts).map(part).collect();
+        let part = |((start, days), values): (&(Timestamp, f64), Vec<i64>)| Part {
+            start: start.to_iso(),
+            number: Number::of(measure.kind, *days, values),
+        };
+        let series: Vec<Part> = parts.iter().zip(of_parts).map(part).collect();
+        (Number::of(measure.kind, days, values(samples)), previous, series)
+    });
+    let (number, previous, series) = measured.await.map_err(|error| ApiError::internal(error.into()))?;
     Ok(Json(Answer {
-        measure: MeasureView::from(*measure),
+        measure: MeasureView::from(measure),
         from: window.first.to_string(),
         days: window.days,
         zone: window.zone_name.clone(),
@@ -308,36 +313,42 @@ impl Asked {
         Ok(Self { measure, window, interval, bots: query.bots, project })
     }
 
-    /// Where the parts of the window begin, in its zone. The first can be shorter: weeks begin on Mondays.
-    fn starts(&self) -> Result<Vec<Timestamp>, ApiError> {
+    /// Where the parts of the window begin, in its zone, and how many days each has. The first can be shorter: weeks begin on
+    /// Mondays.
+    fn parts(&self) -> Result<Vec<(Timestamp, f64)>, ApiError> {
+        let window = &self.window;
         let out_of_range = |_| invalid("from and to are out of range");
-        let point = |at: Timestamp| jiff::Timestamp::from_microsecond(at.as_micros()).map_err(out_of_range);
-        let end = point(self.window.to)?;
-        let mut at: Zoned = point(self.window.from)?.to_zoned(self.window.zone.clone());
-        let mut starts = Vec::new();
-        while at.timestamp() < end {
-            if starts.len() >= MOST_POINTS {
-                return Err(invalid(format!(
-                    "the series has more than {MOST_POINTS} parts; ask for a longer interval"
-                )));
+        let most = if self.measure.kind == Kind::Gauge { MOST_LOOKS } else { MOST_POINTS };
+        let mut parts = Vec::new();
+        let mut add = |start: Timestamp, days: f64| {
+            parts.push((start, days));
+            if parts.len() > most {
+                return Err(invalid(format!("the series has more than {most} parts; ask for a longer interval")));
             }
-            starts.push(Timestamp::from_micros(at.timestamp().as_microsecond()));
-            let next = match self.interval {
-                Interval::Hour => at.checked_add(1.hour()),
-                Interval::Day => at.checked_add(1.day()),
-                Interval::Week => {
-                    let days = i32::from(at.date().weekday().since(Weekday::Monday));
-                    at.checked_add((7 - days).days())
-                }
-                Interval::Month => at
-                    .date()
-                    .first_of_month()
-                    .to_zoned(self.window.zone.clone())
-                    .and_then(|first| first.checked_add(1.month())),
-            };
-            at = next.map_err(out_of_range)?;
+            Ok(())
+        };
+        if let Interval::Hour = self.interval {
+            let mut start = window.from;
+            while start < window.to {
+                add(start, 1.0 / 24.0)?;
+                start = start.plus(Duration::from_secs(3_600));
+            }
+            return Ok(parts);
         }
-        Ok(starts)
+        // By dates, because not every day of every zone has a midnight.
+        let last = window.first.checked_add(window.days.days()).map_err(out_of_range)?;
+        let mut date = window.first;
+        while date < last {
+            let next = match self.interval {
+                Interval::Month => date.last_of_month().checked_add(1.day()),
+                Interval::Week => date.checked_add((7 - i32::from(date.weekday().since(Weekday::Monday))).days()),
+                Interval::Hour | Interval::Day => date.checked_add(1.day()),
+            };
+            let next = next.map_err(out_of_range)?.min(last);
+            add(window.start_of(date)?, f64::from(date.until(next).map_err(out_of_range)?.get_days()))?;
+            date = next;
+        }
+        Ok(parts)
     }
 }
 
@@ -374,9 +385,9 @@ impl Items {
             }
             Family::Pipelines => All::Pipelines(app.store().pipelines(window).await?),
             Family::Jobs => {
-                // What was run before it in the same pipeline tells whether it is a repetition.
-                let from = window.from.minus(BEFORE);
-                let mut jobs = app.store().jobs(Lives { from, ..window }).await?;
+                // What else was run in the same pipeline tells what was a repetition, and which was the last.
+                let around = Lives { from: window.from.minus(AROUND), to: window.to.plus(AROUND), ..window };
+                let mut jobs = app.store().jobs(around).await?;
                 jobs.sort_by(|a, b| group(a).cmp(&group(b)).then((a.started_at, a.id).cmp(&(b.started_at, b.id))));
                 All::Jobs(jobs)
             }
