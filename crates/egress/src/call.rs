@@ -179,14 +179,7 @@ impl Client {
                 Err(Exchange::Failed(failure) | Exchange::Unanswered(failure)) => return Err(failure),
             }
         }
-        let way = Way {
-            tls: &self.tls,
-            certificate: call.certificate.as_ref(),
-            limits: &self.limits,
-            proxy: self.proxy.as_ref(),
-            resolver: &*self.resolver,
-        };
-        let (mut link, judged) = connect(&way, &key, &addresses, trace).await?;
+        let (mut link, judged) = connect(&self.way(&call), &key, &addresses, trace).await?;
         *address = Some(judged).filter(|_| !by_name);
         trace.tls_version(link.tls_version);
         match self.exchange(&mut link, request, trace).await {
@@ -198,6 +191,17 @@ impl Client {
             }
             Err(Exchange::NotSent(_)) => Err(Failure::Broken("closed before the request was sent".to_owned())),
             Err(Exchange::Failed(failure) | Exchange::Unanswered(failure)) => Err(failure),
+        }
+    }
+
+    /// How the connection of a call is opened.
+    pub(crate) fn way<'a>(&'a self, call: &'a Call<'_>) -> Way<'a> {
+        Way {
+            tls: &self.tls,
+            certificate: call.certificate.as_ref(),
+            limits: &self.limits,
+            proxy: self.proxy.as_ref(),
+            resolver: &*self.resolver,
         }
     }
 

@@ -11,7 +11,7 @@ use hyper::body::{Body, Frame, Incoming};
 use tokio::time::{Instant, Sleep};
 
 use crate::call::{Call, Client, request};
-use crate::connect::{Link, Way, connect};
+use crate::connect::{Link, connect};
 use crate::error::{Failure, of_hyper};
 use crate::pool::Key;
 use crate::timing::Trace;
@@ -65,14 +65,7 @@ impl Client {
         trace: &mut Trace,
     ) -> Result<Streamed, Failure<B>> {
         let addresses: Vec<SocketAddr> = self.judged(&call, judge).await?;
-        let way = Way {
-            tls: &self.tls,
-            certificate: call.certificate.as_ref(),
-            limits: &self.limits,
-            proxy: self.proxy.as_ref(),
-            resolver: &*self.resolver,
-        };
-        let (mut link, _) = connect(&way, &Key::of(&call), &addresses, trace).await?;
+        let (mut link, _) = connect(&self.way(&call), &Key::of(&call), &addresses, trace).await?;
         let (sender, mut drive) = link.split();
         let request = request(&call)?;
         let response = Link::drive(&mut drive, sender.send_request(request)).await;
