@@ -12,6 +12,7 @@ mod openapi;
 pub mod ops;
 pub mod params;
 pub mod receive;
+mod seats;
 pub mod state;
 mod streams;
 pub mod telemetry;

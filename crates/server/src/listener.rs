@@ -1,9 +1,7 @@
 //! Our own accept loop. The framework's default one installs no timer, and without a timer nothing bounds how long a
 //! client may take to send its head. Limits: connections in all and per address, head size, fields and time.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -16,6 +14,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
+use crate::seats::{Full, Seat, Seats};
 use crate::telemetry;
 
 /// How much connections may cost us.
@@ -73,7 +72,8 @@ impl Listener {
 
     /// Serves until `stop` turns true, then lets requests under way end.
     pub async fn serve(self, router: Router, mut stop: watch::Receiver<bool>) {
-        let counts = Arc::new(Counts::default());
+        let ListenerLimits { connections: most, per_address, .. } = self.limits;
+        let seats = Seats::new(most, per_address, telemetry::CONNECTIONS);
         let mut connections = JoinSet::new();
         while !*stop.borrow() {
             let accepted = tokio::select! {
@@ -90,8 +90,15 @@ impl Listener {
                 }
             };
             while connections.try_join_next().is_some() {}
-            let Some(place) = Place::take(&counts, peer.ip(), &self.limits) else { continue };
-            connections.spawn(connection(stream, peer, router.clone(), self.limits, stop.clone(), place));
+            let seat = match seats.take(peer.ip()) {
+                Ok(seat) => seat,
+                Err(full) => {
+                    let limit = if full == Full::All { "total" } else { "address" };
+                    metrics::counter!(telemetry::CONNECTIONS_REFUSED, "limit" => limit).increment(1);
+                    continue;
+                }
+            };
+            connections.spawn(connection(stream, peer, router.clone(), self.limits, stop.clone(), seat));
         }
         drop(self.listener);
         while connections.join_next().await.is_some() {}
@@ -104,7 +111,7 @@ async fn connection(
     router: Router,
     limits: ListenerLimits,
     mut stop: watch::Receiver<bool>,
-    place: Place,
+    seat: Seat<IpAddr>,
 ) {
     let _ = stream.set_nodelay(true);
     // Whoever does not read what they asked for is cut off, and what was kept for them goes.
@@ -131,51 +138,5 @@ async fn connection(
         // What clients do is no failure of ours.
         tracing::trace!(%error, "a connection ended badly");
     }
-    drop(place);
-}
-
-#[derive(Default)]
-struct Counts {
-    by_address: Mutex<HashMap<IpAddr, usize>>,
-}
-
-/// A connection's place under the limits; given back when it ends.
-struct Place {
-    counts: Arc<Counts>,
-    address: IpAddr,
-}
-
-impl Place {
-    fn take(counts: &Arc<Counts>, address: IpAddr, limits: &ListenerLimits) -> Option<Self> {
-        let mut by_address = counts.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        let total: usize = by_address.values().sum();
-        let here = by_address.get(&address).copied().unwrap_or(0);
-        let over = if total >= limits.connections {
-            Some("total")
-        } else if here >= limits.per_address {
-            Some("address")
-        } else {
-            None
-        };
-        if let Some(limit) = over {
-            metrics::counter!(telemetry::CONNECTIONS_REFUSED, "limit" => limit).increment(1);
-            return None;
-        }
-        by_address.insert(address, here + 1);
-        metrics::gauge!(telemetry::CONNECTIONS).increment(1.0);
-        Some(Self { counts: counts.clone(), address })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut by_address = self.counts.by_address.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = by_address.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                by_address.remove(&self.address);
-            }
-        }
-        metrics::gauge!(telemetry::CONNECTIONS).decrement(1.0);
-    }
+    drop(seat);
 }

@@ -35,7 +35,7 @@ pub struct App {
     /// Room for bodies, in KiB.
     pub bodies: Arc<Semaphore>,
     /// Open streams.
-    pub(crate) streams: Arc<Streams>,
+    pub(crate) streams: Streams,
     /// Who tokens stood for a moment ago.
     pub(crate) actors: Actors,
     /// Changes under way, which go on when whoever asked hangs up.

@@ -32,8 +32,8 @@ use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::{Input, Moment};
 use crate::receive::text;
+use crate::seats::{Full, Seat};
 use crate::state::App;
-use crate::streams::{Full, Seat};
 use crate::telemetry::STREAM_EVENTS;
 use crate::views;
 
@@ -161,9 +161,9 @@ async fn follow(
             "this is a stream of events: send Accept: text/event-stream (curl -N -H 'Accept: text/event-stream')";
         return Err(ApiError::problem(StatusCode::NOT_ACCEPTABLE, text));
     }
-    let seat = app.streams.enter(caller.actor.user_id).map_err(|full| match full {
-        Full::Node => ApiError::problem(StatusCode::SERVICE_UNAVAILABLE, "this server has all the streams it can have"),
-        Full::User => ApiError::problem(StatusCode::TOO_MANY_REQUESTS, "you have ten open streams; close one"),
+    let seat = app.streams.seats.take(caller.actor.user_id).map_err(|full| match full {
+        Full::All => ApiError::problem(StatusCode::SERVICE_UNAVAILABLE, "this server has all the streams it can have"),
+        Full::One => ApiError::problem(StatusCode::TOO_MANY_REQUESTS, "you have ten open streams; close one"),
     })?;
     // Before the look for where to begin: what is committed after it must be noticed.
     let (news, closing) = (app.belt.news(), app.streams.closing());
@@ -230,7 +230,7 @@ struct Follower {
     closing: watch::Receiver<bool>,
     /// For the body that was sent last: it is somewhere on its way.
     room: Option<OwnedSemaphorePermit>,
-    _seat: Seat,
+    _seat: Seat<i64>,
 }
 
 /// What can come next.
