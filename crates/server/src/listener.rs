@@ -114,7 +114,8 @@ async fn connection(
     seat: Seat<IpAddr>,
 ) {
     let _ = stream.set_nodelay(true);
-    // Whoever does not read what they asked for is cut off, and what was kept for them goes.
+    // Whoever does not read what they asked for is cut off, and what was kept for them goes. Other systems have no such option.
+    #[cfg(target_os = "linux")]
     let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(limits.write_time));
     let service = TowerToHyperService::new(router.map_request(move |mut request: http::Request<_>| {
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -139,4 +140,31 @@ async fn connection(
         tracing::trace!(%error, "a connection ended badly");
     }
     drop(seat);
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn whoever_does_not_read_is_cut_off() {
+        let limits = ListenerLimits { write_time: Duration::from_millis(500), ..ListenerLimits::default() };
+        let listener = Listener::bind("127.0.0.1:0", limits).await.expect("a port");
+        let address = listener.address().expect("an address");
+        let (stop, stopped) = watch::channel(false);
+        // More than what the buffers of both ends take.
+        let router = Router::new().route("/", get(|| async { vec![0_u8; 64 << 20] }));
+        let serving = tokio::spawn(listener.serve(router, stopped));
+        let mut reader = TcpStream::connect(address).await.expect("a connection");
+        reader.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("it listens");
+        reader.readable().await.expect("an answer begins");
+        stop.send(true).expect("it serves");
+        // A request under way is let to its end, and this one would have none.
+        tokio::time::timeout(Duration::from_secs(60), serving).await.expect("it is cut off").expect("no panic");
+        drop(reader);
+    }
 }
