@@ -158,13 +158,15 @@ mod tests {
         let (stop, stopped) = watch::channel(false);
         // More than what the buffers of both ends take.
         let router = Router::new().route("/", get(|| async { vec![0_u8; 64 << 20] }));
-        let serving = tokio::spawn(listener.serve(router, stopped));
-        let mut reader = TcpStream::connect(address).await.expect("a connection");
-        reader.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("it listens");
-        reader.readable().await.expect("an answer begins");
-        stop.send(true).expect("it serves");
+        let reading = async {
+            let mut reader = TcpStream::connect(address).await.expect("a connection");
+            reader.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("it listens");
+            reader.readable().await.expect("an answer begins");
+            stop.send(true).expect("it serves");
+            reader
+        };
         // A request under way is let to its end, and this one would have none.
-        tokio::time::timeout(Duration::from_secs(60), serving).await.expect("it is cut off").expect("no panic");
-        drop(reader);
+        let both = async { tokio::join!(listener.serve(router, stopped), reading) };
+        tokio::time::timeout(Duration::from_secs(60), both).await.expect("it is cut off");
     }
 }
