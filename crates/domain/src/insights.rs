@@ -19,6 +19,7 @@ pub mod report;
 pub mod times;
 
 use deployments::Deployment;
+use entity::Item;
 use issues::Issue;
 use merge_requests::MergeRequest;
 use pipelines::{Job, Pipeline};
@@ -37,16 +38,8 @@ pub enum Fact {
     Push(commits::Push),
     /// An object of a project was spoken of.
     Seen(gaps::Seen),
-    /// What was said of a merge request.
-    MergeRequest(Box<merge_requests::MergeRequest>),
-    /// What was said of an issue.
-    Issue(Box<issues::Issue>),
-    /// What was said of a pipeline.
-    Pipeline(Box<pipelines::Pipeline>),
-    /// What was said of a run of a job.
-    Job(Box<pipelines::Job>),
-    /// What was said of a deployment.
-    Deployment(Box<deployments::Deployment>),
+    /// What was said of a merge request, an issue, a pipeline, a job or a deployment.
+    Item(Box<entity::Item>),
     /// An account was named.
     User(people::User),
     /// A commit is the merge commit of a merge request.
@@ -79,31 +72,34 @@ pub fn facts(trigger: Trigger, received_at: Timestamp, body: &[u8]) -> Result<Ve
         return Ok(Vec::new());
     }
     let body: serde_json::Value = serde_json::from_slice(body)?;
-    let issue = |one: Option<Issue>| one.map(|one| Fact::Issue(Box::new(one)));
-    let merge_request = |one: Option<MergeRequest>| one.map(|one| Fact::MergeRequest(Box::new(one)));
     let mut facts = match trigger.row().object_kinds {
         _ if trigger == Trigger::PUSH => commits::of_push(received_at, &body),
         ["merge_request"] => commits::of_merge_request(&body),
         _ => Vec::new(),
     };
-    match trigger.row().object_kinds {
-        ["merge_request"] => facts.extend(merge_request(MergeRequest::of_event(received_at, &body))),
-        ["pipeline"] => {
-            facts.extend(Pipeline::of_event(received_at, &body).map(|one| Fact::Pipeline(Box::new(one))));
-            facts.extend(Job::of_pipeline(&body).into_iter().map(|one| Fact::Job(Box::new(one))));
-        }
-        ["deployment"] => {
-            facts.extend(Deployment::of_event(received_at, &body).map(|one| Fact::Deployment(Box::new(one))));
-        }
-        ["build"] => facts.extend(Job::of_event(&body).map(|one| Fact::Job(Box::new(one)))),
-        ["issue", ..] => facts.extend(issue(Issue::of_event(received_at, &body))),
-        ["note"] => {
-            facts.extend(merge_request(MergeRequest::of_note(received_at, &body)));
-            facts.extend(issue(Issue::of_note(received_at, &body)));
-        }
-        _ => {}
-    }
+    facts.extend(items(trigger, received_at, &body).into_iter().map(|item| Fact::Item(Box::new(item))));
     facts.extend(people::of(received_at, &body).map(Fact::User));
     facts.extend(gaps::of(trigger, received_at, &body));
     Ok(facts)
+}
+
+/// What an event says of the things that it speaks of.
+fn items(trigger: Trigger, received_at: Timestamp, body: &serde_json::Value) -> Vec<Item> {
+    let merge_request = |one: Option<MergeRequest>| one.map(Item::MergeRequest);
+    let issue = |one: Option<Issue>| one.map(Item::Issue);
+    let all: Vec<Option<Item>> = match trigger.row().object_kinds {
+        ["merge_request"] => vec![merge_request(MergeRequest::of_event(received_at, body))],
+        ["issue", ..] => vec![issue(Issue::of_event(received_at, body))],
+        ["note"] => {
+            vec![merge_request(MergeRequest::of_note(received_at, body)), issue(Issue::of_note(received_at, body))]
+        }
+        ["pipeline"] => {
+            let pipeline = Pipeline::of_event(received_at, body).map(Item::Pipeline);
+            Job::of_pipeline(body).into_iter().map(|job| Some(Item::Job(job))).chain([pipeline]).collect()
+        }
+        ["build"] => vec![Job::of_event(body).map(Item::Job)],
+        ["deployment"] => vec![Deployment::of_event(received_at, body).map(Item::Deployment)],
+        _ => Vec::new(),
+    };
+    all.into_iter().flatten().collect()
 }

@@ -6,13 +6,9 @@ use async_trait::async_trait;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::insights::Fact;
 use quickdraw_domain::insights::commits::Author;
-use quickdraw_domain::insights::deployments::Deployment;
-use quickdraw_domain::insights::entity::Entity;
+use quickdraw_domain::insights::entity::{Entity, Family, Item};
 use quickdraw_domain::insights::gaps::{After, Completeness, Gap};
-use quickdraw_domain::insights::issues::Issue;
-use quickdraw_domain::insights::merge_requests::MergeRequest;
 use quickdraw_domain::insights::people::User;
-use quickdraw_domain::insights::pipelines::{Job, Pipeline};
 use quickdraw_domain::insights::report::{Cell, Row};
 use quickdraw_domain::{EventId, Timestamp};
 
@@ -101,16 +97,8 @@ pub trait Insights {
     async fn commits_unlisted(&self, filter: CommitFilter) -> Result<i64>;
     /// Raw identities whose address or name is this text, without case; all of them without a text.
     async fn find_identities(&self, text: Option<String>) -> Result<Vec<Identity>>;
-    /// Merge requests that can count for something in a window.
-    async fn merge_requests(&self, window: Lives) -> Result<Vec<MergeRequest>>;
-    /// Issues that can count for something in a window.
-    async fn issues(&self, window: Lives) -> Result<Vec<Issue>>;
-    /// Deployments of a window.
-    async fn deployments(&self, window: Lives) -> Result<Vec<Deployment>>;
-    /// Pipelines that can count for something in a window.
-    async fn pipelines(&self, window: Lives) -> Result<Vec<Pipeline>>;
-    /// Runs of jobs that can count for something in a window.
-    async fn jobs(&self, window: Lives) -> Result<Vec<Job>>;
+    /// Things of a family that can count for something in a window.
+    async fn items(&self, family: Family, window: Lives) -> Result<Vec<Item>>;
     /// Accounts that events named.
     async fn insights_users(&self) -> Result<Vec<User>>;
     /// Number of a project by the path seen in events.
@@ -178,18 +166,23 @@ pub(crate) fn page_of_pushes(projects: &str, behind: &str, limit: &str) -> Strin
     )
 }
 
-/// What a batch says of merge requests, issues, deployments, pipelines, jobs and accounts, joined within the batch, so that each is read and written once.
+/// What a batch says of things and accounts, joined within the batch, so that each is read and written once.
 #[derive(Default)]
 pub(crate) struct Gathered {
-    pub(crate) merge_requests: BTreeMap<(i64, i64), MergeRequest>,
-    pub(crate) issues: BTreeMap<(i64, i64), Issue>,
-    pub(crate) deployments: BTreeMap<(i64, i64), Deployment>,
-    pub(crate) pipelines: BTreeMap<(i64, i64), Pipeline>,
-    pub(crate) jobs: BTreeMap<(i64, i64), Job>,
+    pub(crate) items: BTreeMap<(i16, i64, i64), Item>,
     pub(crate) users: BTreeMap<i64, User>,
 }
 
 impl Gathered {
+    pub(crate) fn item(&mut self, one: Item) {
+        let key = key(&one);
+        let joined = match self.items.remove(&key) {
+            Some(known) => known.join(one),
+            None => one,
+        };
+        self.items.insert(key, joined);
+    }
+
     pub(crate) fn user(&mut self, user: User) {
         let known = self.users.entry(user.id).or_insert_with(|| user.clone());
         // The latest wins, and where two are as late, the same one everywhere.
@@ -199,48 +192,24 @@ impl Gathered {
     }
 }
 
-/// Joins one more into those of a batch.
-pub(crate) fn gather<E: Entity>(all: &mut BTreeMap<(i64, i64), E>, one: E) {
-    let key = one.key();
-    let joined = match all.remove(&key) {
-        Some(known) => known.join(one),
-        None => one,
-    };
-    all.insert(key, joined);
+/// Family, project and number of an item.
+pub(crate) fn key(item: &Item) -> (i16, i64, i64) {
+    let (project, number) = item.key();
+    (item.family().code(), project, number)
 }
 
 /// Joins what is stored of one with what is new; nothing where that changes nothing.
-pub(crate) fn join_stored<E: Entity>(stored: Option<&[u8]>, new: &E) -> Result<Option<E>> {
+pub(crate) fn join_stored(stored: Option<&[u8]>, new: &Item) -> Result<Option<Item>> {
     let Some(stored) = stored else { return Ok(Some(new.clone())) };
-    let known: E = read_entity(stored)?;
+    let known = read_item(new.family(), stored)?;
     let joined = known.clone().join(new.clone());
     Ok((joined != known).then_some(joined))
 }
 
-pub(crate) fn read_entity<E: Entity>(state: &[u8]) -> Result<E> {
-    serde_json::from_slice(state).map_err(|_| Error::Damaged("insights"))
+pub(crate) fn read_item(family: Family, state: &[u8]) -> Result<Item> {
+    Item::read(family, state).map_err(|_| Error::Damaged("insights"))
 }
 
-pub(crate) fn write_entity<E: Entity>(one: &E) -> Result<Vec<u8>> {
-    serde_json::to_vec(one).map_err(|_| Error::Damaged("insights"))
+pub(crate) fn write_item(item: &Item) -> Result<Vec<u8>> {
+    item.write().map_err(|_| Error::Damaged("insights"))
 }
-
-/// Those of a table that were there for some time of a window; parameters are project, from and to.
-pub(crate) fn living(table: &str, [project, from, to]: [&str; 3]) -> String {
-    format!(
-        "SELECT state FROM {table} WHERE ({project} IS NULL OR project = {project})
-           AND (opened_at IS NULL OR opened_at < {to}) AND (settled_at IS NULL OR settled_at >= {from})
-         ORDER BY project, iid"
-    )
-}
-
-/// Where merge requests are kept.
-pub(crate) const MERGE_REQUESTS: &str = "insights_merge_requests";
-/// Where issues are kept.
-pub(crate) const ISSUES: &str = "insights_issues";
-/// Where deployments are kept.
-pub(crate) const DEPLOYMENTS: &str = "insights_deployments";
-/// Where pipelines are kept.
-pub(crate) const PIPELINES: &str = "insights_pipelines";
-/// Where runs of jobs are kept.
-pub(crate) const JOBS: &str = "insights_jobs";

@@ -53,9 +53,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (16, "event_filters", include_str!("migrations/postgres/0016_event_filters.sql")),
     (17, "appends", include_str!("migrations/postgres/0017_appends.sql")),
     (18, "insights_seen", include_str!("migrations/postgres/0018_insights_seen.sql")),
-    (19, "insights_entities", include_str!("migrations/postgres/0019_insights_entities.sql")),
-    (20, "insights_pipelines", include_str!("migrations/postgres/0020_insights_pipelines.sql")),
-    (21, "insights_deployments", include_str!("migrations/postgres/0021_insights_deployments.sql")),
+    (19, "insights_items", include_str!("migrations/postgres/0019_insights_items.sql")),
 ];
 
 /// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.

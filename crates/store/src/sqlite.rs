@@ -65,16 +65,12 @@ const MIGRATIONS: &[Migration] = &[
     (16, "event_filters", include_str!("migrations/sqlite/0016_event_filters.sql")),
     (17, "appends", include_str!("migrations/sqlite/0017_appends.sql")),
     (18, "insights_seen", include_str!("migrations/sqlite/0018_insights_seen.sql")),
-    (19, "insights_entities", include_str!("migrations/sqlite/0019_insights_entities.sql")),
-    (20, "insights_pipelines", include_str!("migrations/sqlite/0020_insights_pipelines.sql")),
-    (21, "insights_deployments", include_str!("migrations/sqlite/0021_insights_deployments.sql")),
+    (19, "insights_items", include_str!("migrations/sqlite/0019_insights_items.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[
     (1, "insights", include_str!("migrations/sqlite/0001_insights.sql")),
     (2, "insights_seen", include_str!("migrations/sqlite/0002_insights_seen.sql")),
-    (3, "insights_entities", include_str!("migrations/sqlite/0003_insights_entities.sql")),
-    (4, "insights_pipelines", include_str!("migrations/sqlite/0004_insights_pipelines.sql")),
-    (5, "insights_deployments", include_str!("migrations/sqlite/0005_insights_deployments.sql")),
+    (3, "insights_items", include_str!("migrations/sqlite/0003_insights_items.sql")),
 ];
 
 /// Large pages, because SQLite's cost is pages and not the flush.

@@ -112,7 +112,7 @@ fn has_name_of_production(environment: &str) -> bool {
 /// it, as DevLake does it; before the first, to none. The positions of the deployments' incidents, in the order of the
 /// deployments, which are ordered by project and time.
 #[must_use]
-pub fn incidents_of(deployments: &[Deployment], issues: &[Issue]) -> Vec<Vec<usize>> {
+pub fn incidents_of(deployments: &[&Deployment], issues: &[&Issue]) -> Vec<Vec<usize>> {
     let mut found = vec![Vec::new(); deployments.len()];
     let out = deployments.iter().enumerate().filter(|(_, one)| one.is_out());
     let out: Vec<((i64, Timestamp), usize)> = out.map(|(index, one)| ((one.project, one.at()), index)).collect();
@@ -134,8 +134,8 @@ mod tests {
 
     use super::*;
     use crate::Trigger;
+    use crate::insights::entity::{self, Item};
     use crate::insights::measures::{Measure, Sample, Subject, View};
-    use crate::insights::{Fact, facts};
 
     /// Hours of day 1, 2026-03-01.
     fn spelled(hour: i64) -> String {
@@ -174,31 +174,16 @@ mod tests {
     }
 
     fn joined(events: &[(Trigger, Value)]) -> (Vec<Deployment>, Vec<Issue>) {
-        let (mut deployments, mut issues) = (std::collections::BTreeMap::new(), std::collections::BTreeMap::new());
-        for (trigger, body) in events {
-            for fact in facts(*trigger, Timestamp::default(), body.to_string().as_bytes()).expect("JSON") {
-                match fact {
-                    Fact::Deployment(one) => {
-                        let known: Option<Deployment> = deployments.remove(&one.key());
-                        deployments.insert(
-                            one.key(),
-                            known.map_or_else(|| (*one).clone(), |known| known.join((*one).clone())),
-                        );
-                    }
-                    Fact::Issue(one) => {
-                        let known: Option<Issue> = issues.remove(&one.key());
-                        issues.insert(
-                            one.key(),
-                            known.map_or_else(|| (*one).clone(), |known| known.join((*one).clone())),
-                        );
-                    }
-                    _ => {}
-                }
+        let (mut deployments, mut issues) = (Vec::new(), Vec::new());
+        for item in entity::joined(events) {
+            match item {
+                Item::Deployment(one) => deployments.push(one),
+                Item::Issue(one) => issues.push(one),
+                other => panic!("neither a deployment nor an issue: {other:?}"),
             }
         }
-        let mut deployments: Vec<Deployment> = deployments.into_values().collect();
         deployments.sort_by_key(|one| (one.project, one.at()));
-        (deployments, issues.into_values().collect())
+        (deployments, issues)
     }
 
     /// All samples of a measure in the week.
@@ -212,7 +197,9 @@ mod tests {
             Sample::Many(all) => values.extend(all.iter().map(|(_, value)| *value)),
             Sample::Out(_) => {}
         };
-        for (one, incidents) in deployments.iter().zip(incidents_of(deployments, issues)) {
+        let all: Vec<&Deployment> = deployments.iter().collect();
+        let followed = incidents_of(&all, &issues.iter().collect::<Vec<_>>());
+        for (one, incidents) in deployments.iter().zip(followed) {
             let incidents: Vec<&Issue> = incidents.into_iter().map(|position| &issues[position]).collect();
             add(measure.sample(Subject::Deployment(one, &incidents), &view));
         }

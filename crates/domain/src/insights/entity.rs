@@ -1,28 +1,151 @@
-//! What merge requests and issues have alike: a number in a project, comments, and a state that grows by joins.
+//! What merge requests, issues, pipelines, jobs and deployments have alike: a number in a project, and a state that grows by
+//! joins.
 
 use std::collections::BTreeMap;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::deployments::Deployment;
+use super::issues::Issue;
+use super::merge_requests::MergeRequest;
+use super::pipelines::{Job, Pipeline};
 use super::times;
 use crate::Timestamp;
 
 /// Most comments of one thing that are kept apart.
 const MOST_NOTES: usize = 5_000;
 
+/// What is kept as one joined state each.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Family {
+    /// Merge requests.
+    MergeRequests,
+    /// Issues and incidents.
+    Issues,
+    /// Pipelines.
+    Pipelines,
+    /// Runs of jobs.
+    Jobs,
+    /// Deployments.
+    Deployments,
+}
+
+impl Family {
+    /// As the store writes it.
+    #[must_use]
+    pub const fn code(self) -> i16 {
+        match self {
+            Self::MergeRequests => 1,
+            Self::Issues => 2,
+            Self::Pipelines => 3,
+            Self::Jobs => 4,
+            Self::Deployments => 5,
+        }
+    }
+}
+
 /// Everything that events said of one thing. Two of one key join, in any order and any number of times.
-pub trait Entity: Clone + PartialEq + Serialize + DeserializeOwned {
+pub trait Entity {
     /// The project's number in events, and its number there.
     fn key(&self) -> (i64, i64);
     /// Both together.
     #[must_use]
-    fn join(self, other: Self) -> Self;
+    fn join(self, other: Self) -> Self
+    where
+        Self: Sized;
     /// When it began.
     fn opened_at(&self) -> Option<Timestamp>;
     /// Behind when nothing of it counts for anything; nothing while that is open.
     fn settled_at(&self) -> Option<Timestamp>;
+}
+
+/// One thing of any family.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Item {
+    /// A merge request.
+    MergeRequest(MergeRequest),
+    /// An issue or an incident.
+    Issue(Issue),
+    /// A pipeline.
+    Pipeline(Pipeline),
+    /// A run of a job.
+    Job(Job),
+    /// A deployment.
+    Deployment(Deployment),
+}
+
+impl Item {
+    /// Which family it is of.
+    #[must_use]
+    pub const fn family(&self) -> Family {
+        match self {
+            Self::MergeRequest(_) => Family::MergeRequests,
+            Self::Issue(_) => Family::Issues,
+            Self::Pipeline(_) => Family::Pipelines,
+            Self::Job(_) => Family::Jobs,
+            Self::Deployment(_) => Family::Deployments,
+        }
+    }
+
+    /// Reads what [`Item::write`] wrote.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn read(family: Family, state: &[u8]) -> Result<Self, serde_json::Error> {
+        Ok(match family {
+            Family::MergeRequests => Self::MergeRequest(serde_json::from_slice(state)?),
+            Family::Issues => Self::Issue(serde_json::from_slice(state)?),
+            Family::Pipelines => Self::Pipeline(serde_json::from_slice(state)?),
+            Family::Jobs => Self::Job(serde_json::from_slice(state)?),
+            Family::Deployments => Self::Deployment(serde_json::from_slice(state)?),
+        })
+    }
+
+    /// As it is stored.
+    ///
+    /// # Errors
+    /// None that its types can have.
+    pub fn write(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(self)
+    }
+
+    fn entity(&self) -> &dyn Entity {
+        match self {
+            Self::MergeRequest(one) => one,
+            Self::Issue(one) => one,
+            Self::Pipeline(one) => one,
+            Self::Job(one) => one,
+            Self::Deployment(one) => one,
+        }
+    }
+}
+
+impl Entity for Item {
+    fn key(&self) -> (i64, i64) {
+        self.entity().key()
+    }
+
+    /// What is of another family changes nothing.
+    fn join(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::MergeRequest(one), Self::MergeRequest(other)) => Self::MergeRequest(one.join(other)),
+            (Self::Issue(one), Self::Issue(other)) => Self::Issue(one.join(other)),
+            (Self::Pipeline(one), Self::Pipeline(other)) => Self::Pipeline(one.join(other)),
+            (Self::Job(one), Self::Job(other)) => Self::Job(one.join(other)),
+            (Self::Deployment(one), Self::Deployment(other)) => Self::Deployment(one.join(other)),
+            (known, _) => known,
+        }
+    }
+
+    fn opened_at(&self) -> Option<Timestamp> {
+        self.entity().opened_at()
+    }
+
+    fn settled_at(&self) -> Option<Timestamp> {
+        self.entity().settled_at()
+    }
 }
 
 /// A comment by a person or a program.
@@ -57,6 +180,11 @@ pub(super) fn join_notes(known: &mut BTreeMap<i64, Note>, other: BTreeMap<i64, N
     }
 }
 
+/// The last comment, or a time that is later.
+pub(super) fn not_before(at: Timestamp, notes: &BTreeMap<i64, Note>) -> Timestamp {
+    notes.values().map(|note| note.at).fold(at, Timestamp::max)
+}
+
 /// The lesser of what is known; what one side does not know, the other does.
 pub(super) fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     one.into_iter().chain(other).min()
@@ -69,4 +197,20 @@ pub(super) fn seconds(from: Timestamp, to: Timestamp) -> i64 {
 
 pub(super) fn time(value: &Value) -> Option<Timestamp> {
     times::read(value.as_str()?).map(|written| written.at)
+}
+
+/// What all these events say of each thing, for tests.
+#[cfg(test)]
+pub(super) fn joined(events: &[(crate::Trigger, Value)]) -> Vec<Item> {
+    let mut all: BTreeMap<(Family, (i64, i64)), Item> = BTreeMap::new();
+    for (trigger, body) in events {
+        for fact in super::facts(*trigger, Timestamp::default(), body.to_string().as_bytes()).expect("JSON") {
+            if let super::Fact::Item(one) = fact {
+                let key = (one.family(), one.key());
+                let known = all.remove(&key);
+                all.insert(key, known.map_or_else(|| (*one).clone(), |known| known.join((*one).clone())));
+            }
+        }
+    }
+    all.into_values().collect()
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::commits::named_project;
-use super::entity::{Entity, Note, join_notes, least, time};
+use super::entity::{Entity, Note, join_notes, least, not_before, time};
 use crate::Timestamp;
 
 /// Most changes of state of one issue that are kept.
@@ -150,8 +150,7 @@ impl Entity for Issue {
     }
 
     fn settled_at(&self) -> Option<Timestamp> {
-        let last_note = self.notes.values().map(|note| note.at).max();
-        self.closed_at().map(|at| last_note.map_or(at, |note| note.max(at)))
+        self.closed_at().map(|at| not_before(at, &self.notes))
     }
 }
 
@@ -162,8 +161,8 @@ mod tests {
 
     use super::*;
     use crate::Trigger;
+    use crate::insights::entity::{self, Item};
     use crate::insights::measures::{Measure, Sample, Subject, View};
-    use crate::insights::{Fact, facts};
 
     /// Minutes of 2026-03-01.
     fn spelled(minute: i64) -> String {
@@ -189,15 +188,10 @@ mod tests {
     }
 
     fn joined(events: &[(Trigger, Value)]) -> Issue {
-        let mut joined: Option<Issue> = None;
-        for (trigger, body) in events {
-            for fact in facts(*trigger, Timestamp::default(), body.to_string().as_bytes()).expect("JSON") {
-                if let Fact::Issue(one) = fact {
-                    joined = Some(joined.map_or_else(|| (*one).clone(), |known| known.join((*one).clone())));
-                }
-            }
+        match entity::joined(events).into_iter().next() {
+            Some(Item::Issue(one)) => one,
+            other => panic!("no issue: {other:?}"),
         }
-        joined.expect("an issue")
     }
 
     fn value(one: &Issue, name: &str) -> Result<i64, &'static str> {

@@ -3,11 +3,14 @@
 
 mod deployments;
 mod issues;
+mod items;
 mod merge_requests;
 mod pipelines;
 
+pub use items::{Items, Part, Summary};
+
 use super::deployments::Deployment;
-use super::entity::seconds;
+use super::entity::{Family, seconds};
 use super::issues::Issue;
 use super::merge_requests::MergeRequest;
 use super::pipelines::{Pipeline, Runs};
@@ -103,21 +106,6 @@ enum Sampler {
     Runs(fn(&Runs<'_>, &View<'_>) -> Sample),
 }
 
-/// What an insight measures.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Family {
-    /// Merge requests.
-    MergeRequests,
-    /// Issues and incidents.
-    Issues,
-    /// Deployments, each with the incidents that followed it.
-    Deployments,
-    /// Pipelines.
-    Pipelines,
-    /// Jobs of pipelines, each with all its runs.
-    Jobs,
-}
-
 /// One thing that is measured.
 #[derive(Clone, Copy, Debug)]
 pub enum Subject<'a> {
@@ -195,16 +183,4 @@ impl Measure {
 
 fn span(at: Timestamp, from: Timestamp, to: Timestamp) -> Sample {
     Sample::In(at, seconds(from, to))
-}
-
-/// A percentile of the samples: what lies between two is interpolated, as `PERCENTILE_CONT` of SQL does. Nothing where there
-/// is none. `sorted` is in ascending order.
-#[must_use]
-#[expect(clippy::cast_precision_loss, reason = "seconds fit 52 bits")]
-pub fn percentile(sorted: &[i64], percent: usize) -> Option<f64> {
-    let last = sorted.len().checked_sub(1)?;
-    let place = percent.min(100) * last;
-    let (low, high) = (sorted[place / 100], sorted[(place / 100 + 1).min(last)]);
-    let part = i64::try_from(place % 100).unwrap_or(0);
-    Some(low as f64 + ((high - low) * part) as f64 / 100.0)
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::commits::named_project;
-use super::entity::{Entity, Note, join_notes, least, time};
+use super::entity::{Entity, Note, join_notes, least, not_before, time};
 use crate::Timestamp;
 
 /// Most observations of one merge request. Beyond it, those go that change nothing: plain updates.
@@ -267,8 +267,7 @@ impl Entity for MergeRequest {
 
     /// Comments on a closed one still count.
     fn settled_at(&self) -> Option<Timestamp> {
-        let last_note = self.notes.values().map(|note| note.at).max();
-        self.merged_or_seen_at().or_else(|| self.closed_at().map(|at| last_note.map_or(at, |note| note.max(at))))
+        self.merged_or_seen_at().or_else(|| self.closed_at().map(|at| not_before(at, &self.notes)))
     }
 }
 

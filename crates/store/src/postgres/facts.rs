@@ -52,11 +52,7 @@ pub(super) async fn apply(transaction: &Transaction<'_>, batch: Vec<Projected>) 
                 paths.extend(push.project_path.take().map(|path| (push.project, path)));
                 pushes.push(push);
             }
-            Fact::MergeRequest(one) => insights::gather(&mut gathered.merge_requests, *one),
-            Fact::Issue(one) => insights::gather(&mut gathered.issues, *one),
-            Fact::Deployment(one) => insights::gather(&mut gathered.deployments, *one),
-            Fact::Pipeline(one) => insights::gather(&mut gathered.pipelines, *one),
-            Fact::Job(one) => insights::gather(&mut gathered.jobs, *one),
+            Fact::Item(item) => gathered.item(*item),
             Fact::User(user) => gathered.user(user),
             Fact::Seen(mut one) => {
                 paths.extend(one.project_path.take().map(|path| (one.project, path)));
@@ -68,45 +64,44 @@ pub(super) async fn apply(transaction: &Transaction<'_>, batch: Vec<Projected>) 
     join_projects(transaction, paths).await?;
     join_pushes(transaction, &pushes).await?;
     join_seen(transaction, &seen).await?;
-    join_entities(transaction, insights::MERGE_REQUESTS, &gathered.merge_requests).await?;
-    join_entities(transaction, insights::ISSUES, &gathered.issues).await?;
-    join_entities(transaction, insights::DEPLOYMENTS, &gathered.deployments).await?;
-    join_entities(transaction, insights::PIPELINES, &gathered.pipelines).await?;
-    join_entities(transaction, insights::JOBS, &gathered.jobs).await?;
+    join_items(transaction, &gathered).await?;
     join_users(transaction, &gathered).await
 }
 
-async fn join_entities<E: Entity + Send + Sync>(
-    transaction: &Transaction<'_>,
-    table: &str,
-    all: &BTreeMap<(i64, i64), E>,
-) -> Result<()> {
-    let (projects, iids): (Vec<i64>, Vec<i64>) = all.keys().copied().unzip();
-    if projects.is_empty() {
+async fn join_items(transaction: &Transaction<'_>, gathered: &Gathered) -> Result<()> {
+    if gathered.items.is_empty() {
         return Ok(());
     }
-    let sql = format!(
-        "SELECT e.project, e.iid, e.state FROM {table} e
-         JOIN UNNEST($1::bigint[], $2::bigint[]) AS t(project, iid) ON t.project = e.project AND t.iid = e.iid"
-    );
-    let rows = transaction.query(&transaction.prepare_cached(&sql).await?, &[&projects, &iids]).await?;
-    let stored: HashMap<(i64, i64), Vec<u8>> = rows.iter().map(|row| ((row.get(0), row.get(1)), row.get(2))).collect();
+    let columns = |keys: Vec<(i16, i64, i64)>| -> (Vec<i16>, Vec<i64>, Vec<i64>) {
+        (
+            keys.iter().map(|key| key.0).collect(),
+            keys.iter().map(|key| key.1).collect(),
+            keys.iter().map(|key| key.2).collect(),
+        )
+    };
+    let (families, projects, numbers) = columns(gathered.items.keys().copied().collect());
+    let sql = "SELECT i.family, i.project, i.number, i.state FROM insights_items i
+        JOIN UNNEST($1::smallint[], $2::bigint[], $3::bigint[]) AS t(family, project, number)
+            ON t.family = i.family AND t.project = i.project AND t.number = i.number";
+    let statement = transaction.prepare_cached(sql).await?;
+    let rows = transaction.query(&statement, &[&families, &projects, &numbers]).await?;
+    let stored: HashMap<(i16, i64, i64), Vec<u8>> =
+        rows.iter().map(|row| ((row.get(0), row.get(1), row.get(2)), row.get(3))).collect();
     let mut changed = Vec::new();
-    for (key, one) in all {
-        changed.extend(insights::join_stored(stored.get(key).map(Vec::as_slice), one)?);
+    for (key, item) in &gathered.items {
+        changed.extend(insights::join_stored(stored.get(key).map(Vec::as_slice), item)?);
     }
     let micros = |time: Option<Timestamp>| time.map(Timestamp::as_micros);
-    let (projects, iids): (Vec<i64>, Vec<i64>) = changed.iter().map(Entity::key).unzip();
-    let opened: Vec<Option<i64>> = changed.iter().map(|one| micros(one.opened_at())).collect();
-    let settled: Vec<Option<i64>> = changed.iter().map(|one| micros(one.settled_at())).collect();
-    let states = changed.iter().map(insights::write_entity).collect::<Result<Vec<_>>>()?;
-    let sql = format!(
-        "INSERT INTO {table} SELECT * FROM UNNEST($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[])
-         ON CONFLICT (project, iid) DO UPDATE
-         SET opened_at = excluded.opened_at, settled_at = excluded.settled_at, state = excluded.state"
-    );
-    let statement = transaction.prepare_cached(&sql).await?;
-    transaction.execute(&statement, &[&projects, &iids, &opened, &settled, &states]).await?;
+    let (families, projects, numbers) = columns(changed.iter().map(insights::key).collect());
+    let opened: Vec<Option<i64>> = changed.iter().map(|item| micros(item.opened_at())).collect();
+    let settled: Vec<Option<i64>> = changed.iter().map(|item| micros(item.settled_at())).collect();
+    let states = changed.iter().map(insights::write_item).collect::<Result<Vec<_>>>()?;
+    let sql = "INSERT INTO insights_items SELECT * FROM
+        UNNEST($1::smallint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bytea[])
+        ON CONFLICT (family, project, number) DO UPDATE
+        SET opened_at = excluded.opened_at, settled_at = excluded.settled_at, state = excluded.state";
+    let statement = transaction.prepare_cached(sql).await?;
+    transaction.execute(&statement, &[&families, &projects, &numbers, &opened, &settled, &states]).await?;
     Ok(())
 }
 

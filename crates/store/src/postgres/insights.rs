@@ -3,13 +3,9 @@
 use async_trait::async_trait;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::insights::commits::{Author, Commit, Metric};
-use quickdraw_domain::insights::deployments::Deployment;
-use quickdraw_domain::insights::entity::Entity;
+use quickdraw_domain::insights::entity::{Family, Item};
 use quickdraw_domain::insights::gaps::{After, Completeness, Gap, Measure};
-use quickdraw_domain::insights::issues::Issue;
-use quickdraw_domain::insights::merge_requests::MergeRequest;
 use quickdraw_domain::insights::people::User;
-use quickdraw_domain::insights::pipelines::{Job, Pipeline};
 use quickdraw_domain::insights::report::{Cell, Row as CommitRow};
 use quickdraw_domain::{EventId, Timestamp};
 
@@ -105,24 +101,18 @@ impl Insights for Postgres {
         Ok(rows.iter().map(identity).collect())
     }
 
-    async fn merge_requests(&self, window: Lives) -> Result<Vec<MergeRequest>> {
-        self.living(insights::MERGE_REQUESTS, window).await
-    }
-
-    async fn issues(&self, window: Lives) -> Result<Vec<Issue>> {
-        self.living(insights::ISSUES, window).await
-    }
-
-    async fn deployments(&self, window: Lives) -> Result<Vec<Deployment>> {
-        self.living(insights::DEPLOYMENTS, window).await
-    }
-
-    async fn pipelines(&self, window: Lives) -> Result<Vec<Pipeline>> {
-        self.living(insights::PIPELINES, window).await
-    }
-
-    async fn jobs(&self, window: Lives) -> Result<Vec<Job>> {
-        self.living(insights::JOBS, window).await
+    async fn items(&self, family: Family, window: Lives) -> Result<Vec<Item>> {
+        let client = self.client().await?;
+        let statement = client
+            .prepare_cached(
+                "SELECT state FROM insights_items WHERE family = $1 AND ($2::bigint IS NULL OR project = $2)
+                   AND (opened_at IS NULL OR opened_at < $4) AND (settled_at IS NULL OR settled_at >= $3)
+                 ORDER BY project, number",
+            )
+            .await?;
+        let (from, to) = (window.from.as_micros(), window.to.as_micros());
+        let rows = client.query(&statement, &[&family.code(), &window.project, &from, &to]).await?;
+        rows.iter().map(|row| insights::read_item(family, row.get(0))).collect()
     }
 
     async fn insights_users(&self) -> Result<Vec<User>> {
@@ -200,14 +190,6 @@ impl Insights for Postgres {
 }
 
 impl Postgres {
-    async fn living<E: Entity>(&self, table: &str, window: Lives) -> Result<Vec<E>> {
-        let client = self.client().await?;
-        let statement = client.prepare_cached(&insights::living(table, ["$1::bigint", "$2", "$3"])).await?;
-        let (from, to) = (window.from.as_micros(), window.to.as_micros());
-        let rows = client.query(&statement, &[&window.project, &from, &to]).await?;
-        rows.iter().map(|row| insights::read_entity(row.get(0))).collect()
-    }
-
     async fn commits(&self, filter: &CommitFilter) -> Result<Vec<(Commit, i64)>> {
         let client = self.client().await?;
         let sql = format!(

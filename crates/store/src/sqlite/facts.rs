@@ -72,24 +72,8 @@ impl Batch<'_> {
                 self.join_project(seen.project, seen.project_path.as_deref())?;
                 join_seen(self.connection, &seen)
             }
-            Fact::MergeRequest(one) => {
-                insights::gather(&mut self.gathered.merge_requests, *one);
-                Ok(())
-            }
-            Fact::Issue(one) => {
-                insights::gather(&mut self.gathered.issues, *one);
-                Ok(())
-            }
-            Fact::Deployment(one) => {
-                insights::gather(&mut self.gathered.deployments, *one);
-                Ok(())
-            }
-            Fact::Pipeline(one) => {
-                insights::gather(&mut self.gathered.pipelines, *one);
-                Ok(())
-            }
-            Fact::Job(one) => {
-                insights::gather(&mut self.gathered.jobs, *one);
+            Fact::Item(item) => {
+                self.gathered.item(*item);
                 Ok(())
             }
             Fact::User(user) => {
@@ -271,11 +255,18 @@ fn join_seen(connection: &Connection, seen: &Seen) -> Result<()> {
 }
 
 fn write_gathered(connection: &Connection, gathered: &Gathered) -> Result<()> {
-    join_entities(connection, insights::MERGE_REQUESTS, &gathered.merge_requests)?;
-    join_entities(connection, insights::ISSUES, &gathered.issues)?;
-    join_entities(connection, insights::DEPLOYMENTS, &gathered.deployments)?;
-    join_entities(connection, insights::PIPELINES, &gathered.pipelines)?;
-    join_entities(connection, insights::JOBS, &gathered.jobs)?;
+    let mut find = connection
+        .prepare_cached("SELECT state FROM insights_items WHERE family = ?1 AND project = ?2 AND number = ?3")?;
+    let mut write =
+        connection.prepare_cached("INSERT OR REPLACE INTO insights_items VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    for ((family, project, number), item) in &gathered.items {
+        let stored: Option<Vec<u8>> = find.query_row((family, project, number), |row| row.get(0)).optional()?;
+        if let Some(joined) = insights::join_stored(stored.as_deref(), item)? {
+            let [opened, settled] =
+                [joined.opened_at(), joined.settled_at()].map(|time| time.map(Timestamp::as_micros));
+            write.execute((family, project, number, opened, settled, insights::write_item(&joined)?))?;
+        }
+    }
     let mut name = connection.prepare_cached(
         "INSERT INTO insights_users VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO UPDATE
          SET seen_at = excluded.seen_at, username = excluded.username, name = excluded.name
@@ -283,21 +274,6 @@ fn write_gathered(connection: &Connection, gathered: &Gathered) -> Result<()> {
     )?;
     for user in gathered.users.values() {
         name.execute((user.id, user.seen_at.as_micros(), &user.username, &user.name))?;
-    }
-    Ok(())
-}
-
-fn join_entities<E: Entity>(connection: &Connection, table: &str, all: &BTreeMap<(i64, i64), E>) -> Result<()> {
-    let mut find = connection.prepare_cached(&format!("SELECT state FROM {table} WHERE project = ?1 AND iid = ?2"))?;
-    let mut write =
-        connection.prepare_cached(&format!("INSERT OR REPLACE INTO {table} VALUES (?1, ?2, ?3, ?4, ?5)"))?;
-    for ((project, iid), one) in all {
-        let stored: Option<Vec<u8>> = find.query_row((project, iid), |row| row.get(0)).optional()?;
-        if let Some(joined) = insights::join_stored(stored.as_deref(), one)? {
-            let micros = |time: Option<Timestamp>| time.map(Timestamp::as_micros);
-            let (opened, settled) = (micros(joined.opened_at()), micros(joined.settled_at()));
-            write.execute((project, iid, opened, settled, insights::write_entity(&joined)?))?;
-        }
     }
     Ok(())
 }

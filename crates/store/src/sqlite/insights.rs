@@ -3,13 +3,9 @@
 use async_trait::async_trait;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::insights::commits::{Author, Commit, Metric};
-use quickdraw_domain::insights::deployments::Deployment;
-use quickdraw_domain::insights::entity::Entity;
+use quickdraw_domain::insights::entity::{Family, Item};
 use quickdraw_domain::insights::gaps::{After, Completeness, Gap, Measure};
-use quickdraw_domain::insights::issues::Issue;
-use quickdraw_domain::insights::merge_requests::MergeRequest;
 use quickdraw_domain::insights::people::User;
-use quickdraw_domain::insights::pipelines::{Job, Pipeline};
 use quickdraw_domain::insights::report::{Cell, Row as CommitRow};
 use quickdraw_domain::{EventId, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
@@ -134,24 +130,19 @@ impl Insights for Sqlite {
             .await
     }
 
-    async fn merge_requests(&self, window: Lives) -> Result<Vec<MergeRequest>> {
-        self.insights.run(move |connection| living(connection, insights::MERGE_REQUESTS, window)).await
-    }
-
-    async fn issues(&self, window: Lives) -> Result<Vec<Issue>> {
-        self.insights.run(move |connection| living(connection, insights::ISSUES, window)).await
-    }
-
-    async fn deployments(&self, window: Lives) -> Result<Vec<Deployment>> {
-        self.insights.run(move |connection| living(connection, insights::DEPLOYMENTS, window)).await
-    }
-
-    async fn pipelines(&self, window: Lives) -> Result<Vec<Pipeline>> {
-        self.insights.run(move |connection| living(connection, insights::PIPELINES, window)).await
-    }
-
-    async fn jobs(&self, window: Lives) -> Result<Vec<Job>> {
-        self.insights.run(move |connection| living(connection, insights::JOBS, window)).await
+    async fn items(&self, family: Family, window: Lives) -> Result<Vec<Item>> {
+        self.insights
+            .run(move |connection| {
+                let mut statement = connection.prepare_cached(
+                    "SELECT state FROM insights_items WHERE family = ?1 AND (?2 IS NULL OR project = ?2)
+                       AND (opened_at IS NULL OR opened_at < ?4) AND (settled_at IS NULL OR settled_at >= ?3)
+                     ORDER BY project, number",
+                )?;
+                let parameters = (family.code(), window.project, window.from.as_micros(), window.to.as_micros());
+                let found = statement.query_map(parameters, |row| row.get::<_, Vec<u8>>(0))?;
+                found.map(|state| insights::read_item(family, &state?)).collect()
+            })
+            .await
     }
 
     async fn insights_users(&self) -> Result<Vec<User>> {
@@ -241,13 +232,6 @@ impl Insights for Sqlite {
         })
         .await
     }
-}
-
-fn living<E: Entity>(connection: &Connection, table: &str, window: Lives) -> Result<Vec<E>> {
-    let mut statement = connection.prepare_cached(&insights::living(table, ["?1", "?2", "?3"]))?;
-    let parameters = (window.project, window.from.as_micros(), window.to.as_micros());
-    let found = statement.query_map(parameters, |row| row.get::<_, Vec<u8>>(0))?;
-    found.map(|state| insights::read_entity(&state?)).collect()
 }
 
 fn commits(connection: &Connection, filter: &CommitFilter) -> Result<Vec<(Commit, i64)>> {

@@ -1,7 +1,9 @@
 //! Checks of facts and rollups.
 
 use jiff::tz::TimeZone;
+use quickdraw_domain::insights::entity::{Family, Item};
 use quickdraw_domain::insights::gaps::{After, Gap, Measure};
+use quickdraw_domain::insights::merge_requests::MergeRequest;
 use quickdraw_domain::insights::report::{CommitReport, report};
 use quickdraw_domain::insights::{Fact, facts};
 use quickdraw_domain::scope::Place;
@@ -220,13 +222,18 @@ pub(crate) async fn merge_requests_join_in_any_order_and_are_found_while_they_li
         project(store, std::slice::from_ref(one)).await;
     }
     let lives = |from, to| Lives { from: at(from), to: at(to), project: None };
-    let first = store.merge_requests(lives(0, 100)).await.expect("found");
+    let living = async |window| -> Vec<MergeRequest> {
+        let found = store.items(Family::MergeRequests, window).await.expect("found");
+        let one = |item| if let Item::MergeRequest(one) = item { Some(one) } else { None };
+        found.into_iter().filter_map(one).collect()
+    };
+    let first = living(lives(0, 100)).await;
     project(store, &all).await;
-    assert_eq!(store.merge_requests(lives(0, 100)).await.expect("found"), first, "repetition changes nothing");
+    assert_eq!(living(lives(0, 100)).await, first, "repetition changes nothing");
     assert_eq!((first.len(), first[0].merged_at(), first[2].closed_at()), (3, Some(at(20)), Some(at(40))));
     assert_eq!(first[0].observations.len(), 3);
     let found = async |from, to, project| {
-        let found = store.merge_requests(Lives { project, ..lives(from, to) }).await.expect("found");
+        let found = living(Lives { project, ..lives(from, to) }).await;
         found.iter().map(|one| one.iid).collect::<Vec<_>>()
     };
     assert_eq!(found(0, 15, None).await, [1], "what was created later is not there yet");
@@ -238,7 +245,7 @@ pub(crate) async fn merge_requests_join_in_any_order_and_are_found_while_they_li
     assert_eq!(users[0].name, "Ida 40", "of the names at one time, the same one everywhere");
 }
 
-pub(crate) async fn issues_pipelines_and_jobs_join_across_batches(fixture: Fixture) {
+pub(crate) async fn items_of_every_family_join_across_batches(fixture: Fixture) {
     let store = &fixture.store;
     let time = |second: u64| jiff::Timestamp::from_microsecond(at(second).as_micros()).expect("in range").to_string();
     let issue = |action: &str, second: u64, closed: Option<u64>| {
@@ -255,30 +262,43 @@ pub(crate) async fn issues_pipelines_and_jobs_join_across_batches(fixture: Fixtu
         let body = json!({"project": {"id": 7}, "object_attributes": attributes, "builds": [build]});
         (Trigger::by_name("pipeline_hooks").expect("a row"), body)
     };
+    let deployment = |status: &str, second: u64| {
+        let body = json!({"deployment_id": 9, "status": status, "status_changed_at": time(second), "environment": "prod",
+            "project": {"id": 7}});
+        (Trigger::by_name("deployment_hooks").expect("a row"), body)
+    };
     let all = [
         issue("open", 1, None),
         issue("close", 20, Some(20)),
         pipeline("failed", 1, 5, Some(10)),
         pipeline("running", 2, 20, None),
         pipeline("success", 2, 20, Some(30)),
+        deployment("running", 35),
+        deployment("success", 40),
     ];
     for one in all.iter().rev() {
         project(store, std::slice::from_ref(one)).await;
     }
     let lives = Lives { from: at(0), to: at(100), project: Some(7) };
-    let shown = async || {
-        let (issues, pipelines) =
-            (store.issues(lives).await.expect("found"), store.pipelines(lives).await.expect("found"));
-        (issues, pipelines, store.jobs(lives).await.expect("found"))
+    let shown = async |window| {
+        let mut shown = Vec::new();
+        for family in [Family::Issues, Family::Pipelines, Family::Jobs, Family::Deployments] {
+            shown.extend(store.items(family, window).await.expect("found"));
+        }
+        shown
     };
-    let first = shown().await;
+    let first = shown(lives).await;
     project(store, &all).await;
-    assert_eq!(shown().await, first, "repetition changes nothing");
-    let (issues, pipelines, jobs) = first;
-    assert_eq!((issues.len(), issues[0].closed_at()), (1, Some(at(20))));
-    assert_eq!(pipelines[0].end().map(|end| end.at), Some(at(30)));
-    assert_eq!(pipelines[0].first_end.map(|end| end.at), Some(at(10)));
-    assert_eq!(jobs.iter().map(|job| (job.id, job.pipeline)).collect::<Vec<_>>(), [(1, 31), (2, 31)]);
-    let later = Lives { from: at(50), ..lives };
-    assert!(store.issues(later).await.expect("found").is_empty() && store.jobs(later).await.expect("found").is_empty());
+    assert_eq!(shown(lives).await, first, "repetition changes nothing");
+    let [Item::Issue(issue), Item::Pipeline(pipeline), Item::Job(failed), Item::Job(passed), Item::Deployment(out)] =
+        first.as_slice()
+    else {
+        panic!("{first:?}")
+    };
+    assert_eq!(issue.closed_at(), Some(at(20)));
+    assert_eq!((pipeline.end().map(|end| end.at), pipeline.first_end.map(|end| end.at)), (Some(at(30)), Some(at(10))));
+    assert_eq!([failed, passed].map(|job| (job.id, job.pipeline)), [(1, 31), (2, 31)]);
+    assert!(out.is_out() && out.at() == at(40));
+    assert_eq!(shown(Lives { from: at(50), ..lives }).await, [], "all of it is over");
+    assert_eq!(shown(Lives { project: Some(8), ..lives }).await, []);
 }

@@ -66,7 +66,7 @@ const CHECKS: &[(&str, Check)] = checks![
     insights::a_poison_event_is_set_aside_and_shown,
     insights::what_never_came_is_told_from_what_came,
     insights::merge_requests_join_in_any_order_and_are_found_while_they_live,
-    insights::issues_pipelines_and_jobs_join_across_batches,
+    insights::items_of_every_family_join_across_batches,
     receivers::receivers_come_back_with_their_secrets_and_are_in_the_directory,
     receivers::the_last_requests_are_kept_for_each_node,
     receivers::projects_of_other_instances_find_their_place_and_change_nothing,

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::Trigger;
-use crate::insights::measures::{Measure, Sample, Subject, View, percentile};
-use crate::insights::{Fact, facts};
+use crate::insights::entity::{self, Item};
+use crate::insights::measures::{Measure, Sample, Subject, View};
 
 const AUTHOR: i64 = 1;
 const BOT: i64 = 9;
@@ -57,15 +57,10 @@ fn note(id: i64, minute: i64, who: i64, state: &str, seen_at: i64) -> (Trigger, 
 }
 
 fn joined(events: &[(Trigger, Value)]) -> MergeRequest {
-    let mut joined: Option<MergeRequest> = None;
-    for (trigger, body) in events {
-        for fact in facts(*trigger, at(0), body.to_string().as_bytes()).expect("JSON") {
-            if let Fact::MergeRequest(one) = fact {
-                joined = Some(joined.map_or_else(|| (*one).clone(), |known| known.join((*one).clone())));
-            }
-        }
+    match entity::joined(events).into_iter().next() {
+        Some(Item::MergeRequest(one)) => one,
+        other => panic!("no merge request: {other:?}"),
     }
-    joined.expect("a merge request")
 }
 
 fn value(one: &MergeRequest, name: &str) -> Result<i64, &'static str> {
@@ -201,15 +196,6 @@ fn reviews_are_by_others_and_pushes_after_them_are_rework() {
     assert_eq!((value(&joined(&own), "review_coverage"), value(&joined(&own), "review_depth")), (Ok(0), Ok(0)));
     let later = [&own[..1], &[note(3, 13 * HOUR, X, "opened", 9 * HOUR)]].concat();
     assert_eq!(value(&joined(&later), "time_to_first_review"), Ok(4 * 3_600), "a note of 13:00 on one of 09:00");
-}
-
-#[test]
-fn percentiles_are_interpolated() {
-    let hours = [2 * 3_600, 10 * 3_600, 30 * 3_600];
-    assert_eq!(percentile(&hours, 50), Some(36_000.0));
-    assert_eq!(percentile(&[100, 200, 300, 400], 50), Some(250.0));
-    assert_eq!(percentile(&[100, 200, 300, 400], 95), Some(385.0));
-    assert_eq!((percentile(&[], 50), percentile(&[7], 90)), (None, Some(7.0)));
 }
 
 #[test]

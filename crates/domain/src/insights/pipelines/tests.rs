@@ -1,14 +1,12 @@
 //! The example of the definitions, in any order and any number of times.
 
-use std::collections::BTreeMap;
-
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::Trigger;
+use crate::insights::entity::{self, Item};
 use crate::insights::measures::{Measure, Sample, Subject, View};
-use crate::insights::{Fact, facts};
 
 fn spelled(minute: i64) -> String {
     let time = jiff::Timestamp::from_second(1_773_619_200 + 12 * 3_600 + minute * 60).expect("in range");
@@ -36,23 +34,15 @@ fn example() -> [(Trigger, Value); 3] {
 }
 
 fn joined(events: &[(Trigger, Value)]) -> (Pipeline, Vec<Job>) {
-    let mut pipeline: Option<Pipeline> = None;
-    let mut jobs: BTreeMap<i64, Job> = BTreeMap::new();
-    for (trigger, body) in events {
-        for fact in facts(*trigger, Timestamp::default(), body.to_string().as_bytes()).expect("JSON") {
-            match fact {
-                Fact::Pipeline(one) => {
-                    pipeline = Some(pipeline.map_or_else(|| (*one).clone(), |known| known.join((*one).clone())));
-                }
-                Fact::Job(one) => {
-                    let known = jobs.remove(&one.id);
-                    jobs.insert(one.id, known.map_or_else(|| (*one).clone(), |known| known.join((*one).clone())));
-                }
-                _ => {}
-            }
+    let (mut pipeline, mut jobs) = (None, Vec::new());
+    for item in entity::joined(events) {
+        match item {
+            Item::Pipeline(one) => pipeline = Some(one),
+            Item::Job(one) => jobs.push(one),
+            other => panic!("neither a pipeline nor a job: {other:?}"),
         }
     }
-    (pipeline.expect("a pipeline"), jobs.into_values().collect())
+    (pipeline.expect("a pipeline"), jobs)
 }
 
 fn value(name: &str, subject: Subject<'_>) -> Result<i64, &'static str> {
@@ -128,10 +118,9 @@ fn a_job_event_proves_runs_that_nobody_saw() {
     let body = json!({ "object_kind": "build", "build_id": 40, "build_name": "test", "build_status": "success", "pipeline_id": 31,
         "build_created_at": spelled(0), "build_started_at": spelled(1), "build_finished_at": spelled(3), "build_duration": 119.6,
         "build_allow_failure": false, "retries_count": 2, "project": { "id": 7 } });
-    let found = facts(Trigger::by_name("job_hooks").expect("a row"), Timestamp::default(), body.to_string().as_bytes());
-    let found = found.expect("JSON");
-    let job = found.iter().find_map(|fact| if let Fact::Job(job) = fact { Some(&**job) } else { None });
-    let runs = [job.expect("a job")];
+    let found = entity::joined(&[(Trigger::by_name("job_hooks").expect("a row"), body)]);
+    let [Item::Job(job)] = found.as_slice() else { panic!("no job: {found:?}") };
+    let runs = [job];
     assert_eq!((runs[0].pipeline, runs[0].last.duration), (31, Some(120)));
     assert_eq!(value("retry_runs", Subject::Runs(&runs)), Ok(2));
 }

@@ -1,6 +1,6 @@
 //! `/api/v1/insights/measures`: every insight by its name, for a window, as one number and as a series, and why it is so.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +10,9 @@ use jiff::ToSpan;
 use jiff::civil::Weekday;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::DEFINITION_VERSION;
-use quickdraw_domain::insights::deployments::{Deployment, incidents_of};
-use quickdraw_domain::insights::entity::Entity;
-use quickdraw_domain::insights::issues::Issue;
-use quickdraw_domain::insights::measures::{self, Family, Kind, Measure, Sample, Subject, View, percentile};
-use quickdraw_domain::insights::merge_requests::MergeRequest;
+use quickdraw_domain::insights::entity::Family;
+use quickdraw_domain::insights::measures::{self, Items, Kind, Measure, Sample, Summary};
 use quickdraw_domain::insights::people::is_bot;
-use quickdraw_domain::insights::pipelines::{Job, Pipeline};
 use quickdraw_store::insights::Lives;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -164,32 +160,15 @@ async fn measure(
     let parts = asked.parts()?;
     let before =
         window.start_of(window.first.checked_sub(window.days.days()).map_err(|_| invalid("from is out of range"))?)?;
-    let items =
-        Items::load(&app, measure.family(), Lives { from: before, to: window.to, project: *project }, *bots).await?;
+    let lives = Lives { from: before, to: window.to, project: *project };
+    let items = items(&app, measure.family(), lives, *bots).await?;
     let (measure, from, to, days) = (*measure, window.from, window.to, f64::from(window.days));
     // Off the threads that answer others: there can be many.
     let measured = tokio::task::spawn_blocking(move || {
-        let values = |samples: Vec<(Timestamp, i64)>| samples.into_iter().map(|(_, value)| value).collect::<Vec<_>>();
-        let previous = Number::of(measure.kind, days, values(items.samples(measure, before, from)));
-        let samples = items.samples(measure, from, to);
-        let mut of_parts: Vec<Vec<i64>> = vec![Vec::new(); parts.len()];
-        if measure.kind == Kind::Gauge {
-            let ends = parts.iter().skip(1).map(|(start, _)| *start).chain([to]);
-            for ((of_part, (start, _)), end) in of_parts.iter_mut().zip(&parts).zip(ends) {
-                *of_part = values(items.samples(measure, *start, end));
-            }
-        } else {
-            for (at, value) in &samples {
-                let part = parts.partition_point(|(start, _)| start <= at).saturating_sub(1);
-                of_parts[part].push(*value);
-            }
-        }
-        let part = |((start, days), values): (&(Timestamp, f64), Vec<i64>)| Part {
-            start: start.to_iso(),
-            number: Number::of(measure.kind, *days, values),
-        };
-        let series: Vec<Part> = parts.iter().zip(of_parts).map(part).collect();
-        (Number::of(measure.kind, days, values(samples)), previous, series)
+        let series = parts.iter().zip(items.series(measure, &parts, to));
+        let series =
+            series.map(|((start, _), summary)| Part { start: start.to_iso(), number: summary.into() }).collect();
+        (items.measure(measure, from, to, days), items.measure(measure, before, from, days), series)
     });
     let (number, previous, series) = measured.await.map_err(|error| ApiError::internal(error.into()))?;
     Ok(Json(Answer {
@@ -201,8 +180,8 @@ async fn measure(
         bots: *bots,
         as_of: app.belt.clock().now().to_iso(),
         definition_version: DEFINITION_VERSION,
-        number,
-        previous,
+        number: number.into(),
+        previous: previous.into(),
         series,
     }))
 }
@@ -246,18 +225,10 @@ async fn explain(
     Input(query): Input<MeasureQuery>,
 ) -> Result<Json<Explanation>, ApiError> {
     let Asked { measure, window, bots, project, .. } = Asked::read(&app, &name, query).await?;
-    let items = Items::load(&app, measure.family(), Lives { from: window.from, to: window.to, project }, bots).await?;
-    let is_bot = |who: i64| items.bots.contains(&who);
-    let view = View { from: window.from, to: window.to, is_bot: &is_bot };
+    let lives = Lives { from: window.from, to: window.to, project };
+    let items = items(&app, measure.family(), lives, bots).await?;
     let (mut explained, mut left_out) = (Vec::new(), BTreeMap::new());
-    items.each(|subject| {
-        let (project_id, iid) = match subject {
-            Subject::MergeRequest(one) => one.key(),
-            Subject::Issue(one) => one.key(),
-            Subject::Deployment(one, _) => one.key(),
-            Subject::Pipeline(one) => one.key(),
-            Subject::Runs(runs) => runs.last().map_or((0, 0), |job| job.key()),
-        };
+    items.each(measure, window.from, window.to, |(project_id, iid), sample| {
         let counts = |(at, value): (Timestamp, i64)| Explained {
             project_id,
             iid,
@@ -266,7 +237,7 @@ async fn explain(
             value: Some(value),
             reason: None,
         };
-        match measure.sample(subject, &view) {
+        match sample {
             Sample::In(at, value) => explained.push(counts((at, value))),
             Sample::Many(all) => explained.extend(all.into_iter().map(counts)),
             Sample::Out(reason) => {
@@ -352,99 +323,30 @@ impl Asked {
     }
 }
 
-/// What can count.
-struct Items {
-    all: All,
-    /// Whose doings do not count.
-    bots: HashSet<i64>,
-}
-
-enum All {
-    MergeRequests(Vec<MergeRequest>),
-    Issues(Vec<Issue>),
-    /// In their order, with the positions of the incidents that followed each.
-    Deployments(Vec<Deployment>, Vec<Issue>, Vec<Vec<usize>>),
-    Pipelines(Vec<Pipeline>),
-    /// Ordered, so that the runs of one job of one pipeline lie together, the first one first.
-    Jobs(Vec<Job>),
-}
-
-impl Items {
-    async fn load(app: &App, family: Family, window: Lives, bots: bool) -> Result<Self, ApiError> {
-        let all = match family {
-            Family::MergeRequests => All::MergeRequests(app.store().merge_requests(window).await?),
-            Family::Issues => All::Issues(app.store().issues(window).await?),
-            Family::Deployments => {
-                // Incidents of now belong to deployments of the window, unless others came between.
-                let on = Lives { to: Timestamp::from_micros(i64::MAX), ..window };
-                let mut deployments = app.store().deployments(on).await?;
-                deployments.sort_by_key(|one| (one.project, one.at(), one.id));
-                let issues = app.store().issues(on).await?;
-                let followed = incidents_of(&deployments, &issues);
-                All::Deployments(deployments, issues, followed)
-            }
-            Family::Pipelines => All::Pipelines(app.store().pipelines(window).await?),
-            Family::Jobs => {
-                // What else was run in the same pipeline tells what was a repetition, and which was the last.
-                let around = Lives { from: window.from.minus(AROUND), to: window.to.plus(AROUND), ..window };
-                let mut jobs = app.store().jobs(around).await?;
-                jobs.sort_by(|a, b| group(a).cmp(&group(b)).then((a.started_at, a.id).cmp(&(b.started_at, b.id))));
-                All::Jobs(jobs)
-            }
-        };
-        let users = if bots { Vec::new() } else { app.store().insights_users().await? };
-        let bots = users.into_iter().filter(|user| is_bot(&user.username)).map(|user| user.id).collect();
-        Ok(Self { all, bots })
-    }
-
-    fn each(&self, mut then: impl FnMut(Subject<'_>)) {
-        match &self.all {
-            All::MergeRequests(all) => all.iter().map(Subject::MergeRequest).for_each(then),
-            All::Issues(all) => all.iter().map(Subject::Issue).for_each(then),
-            All::Deployments(all, issues, followed) => all.iter().zip(followed).for_each(|(one, incidents)| {
-                let incidents: Vec<&Issue> = incidents.iter().map(|position| &issues[*position]).collect();
-                then(Subject::Deployment(one, &incidents));
-            }),
-            All::Pipelines(all) => all.iter().map(Subject::Pipeline).for_each(then),
-            All::Jobs(all) => all.chunk_by(|a, b| group(a) == group(b)).for_each(|runs| {
-                let runs: Vec<&Job> = runs.iter().collect();
-                then(Subject::Runs(&runs));
-            }),
+/// What can count for an insight in a window.
+async fn items(app: &App, family: Family, window: Lives, bots: bool) -> Result<Items, ApiError> {
+    let (window, issues) = match family {
+        // Incidents of now belong to deployments of the window, unless others came between.
+        Family::Deployments => {
+            let on = Lives { to: Timestamp::from_micros(i64::MAX), ..window };
+            (on, app.store().items(Family::Issues, on).await?)
         }
-    }
-
-    fn samples(&self, measure: &Measure, from: Timestamp, to: Timestamp) -> Vec<(Timestamp, i64)> {
-        let is_bot = |who: i64| self.bots.contains(&who);
-        let view = View { from, to, is_bot: &is_bot };
-        let mut samples = Vec::new();
-        self.each(|subject| match measure.sample(subject, &view) {
-            Sample::In(at, value) => samples.push((at, value)),
-            Sample::Many(all) => samples.extend(all),
-            Sample::Out(_) => {}
-        });
-        samples
-    }
+        // What else was run in the same pipeline tells what was a repetition, and which was the last.
+        Family::Jobs => {
+            let around = Lives { from: window.from.minus(AROUND), to: window.to.plus(AROUND), ..window };
+            (around, Vec::new())
+        }
+        _ => (window, Vec::new()),
+    };
+    let things = app.store().items(family, window).await?;
+    let users = if bots { Vec::new() } else { app.store().insights_users().await? };
+    let bots = users.into_iter().filter(|user| is_bot(&user.username)).map(|user| user.id).collect();
+    Ok(Items::new(things, issues, bots))
 }
 
-/// What makes runs those of one job.
-fn group(job: &Job) -> (i64, i64, &str) {
-    (job.project, job.pipeline, &job.name)
-}
-
-impl Number {
-    #[expect(clippy::cast_precision_loss, reason = "counts and seconds fit 52 bits")]
-    fn of(kind: Kind, days: f64, mut values: Vec<i64>) -> Self {
-        values.sort_unstable();
-        let samples = values.len();
-        let sum: i64 = values.iter().sum();
-        let mean = (samples > 0).then(|| sum as f64 / samples as f64);
-        let value = match kind {
-            Kind::Count | Kind::Gauge | Kind::Sum => Some(sum as f64),
-            Kind::PerDay => Some(sum as f64 / days),
-            Kind::Share | Kind::Duration | Kind::Mean => mean,
-        };
-        let percentile = |percent| (kind == Kind::Duration).then(|| percentile(&values, percent)).flatten();
-        let [p50, p75, p90, p95] = [50, 75, 90, 95].map(percentile);
+impl From<Summary> for Number {
+    fn from(summary: Summary) -> Self {
+        let Summary { value, samples, percentiles: [p50, p75, p90, p95] } = summary;
         Self { value, samples, p50, p75, p90, p95 }
     }
 }

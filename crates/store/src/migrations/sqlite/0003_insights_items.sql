@@ -1,0 +1,18 @@
+-- What events said of one thing each, joined: `family` is 1 merge request, 2 issue, 3 pipeline, 4 run of a job, 5 deployment,
+-- `number` its number in the project or in GitLab, `opened_at` and `settled_at` are when it can matter.
+CREATE TABLE insights_items (
+    family INTEGER NOT NULL,
+    project INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    opened_at INTEGER,
+    settled_at INTEGER,
+    state BLOB NOT NULL,
+    PRIMARY KEY (family, project, number)
+) WITHOUT ROWID;
+CREATE INDEX insights_items_by_end ON insights_items (family, settled_at);
+CREATE TABLE insights_users (
+    id INTEGER PRIMARY KEY NOT NULL,
+    seen_at INTEGER NOT NULL,
+    username TEXT NOT NULL,
+    name TEXT NOT NULL
+);

@@ -1,1 +1,0 @@
--- What PostgreSQL has here lies in the file of the insights, in its fifth migration.
