@@ -34,7 +34,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 43] = [
+    let checks: [(&str, Check); 45] = [
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
@@ -98,8 +98,10 @@ fn main() {
         ("a_stream_goes_on_within_a_commit", streams::a_stream_goes_on_within_a_commit),
         ("only_those_may_follow_who_may_manage_hooks", streams::only_those_may_follow_who_may_manage_hooks),
         ("what_a_stream_brings_is_passed_on_at_least_once", streams::what_a_stream_brings_is_passed_on_at_least_once),
+        ("what_was_chosen_is_passed_on_signed", streams::what_was_chosen_is_passed_on_signed),
         ("what_was_not_taken_is_sent_again", gaps::what_was_not_taken_is_sent_again),
         ("what_gitlab_still_has_is_fetched", gaps::what_gitlab_still_has_is_fetched),
+        ("what_cannot_be_filled_is_said", gaps::what_cannot_be_filled_is_said),
         ("merge_requests_are_measured_and_explained", insights::merge_requests_are_measured_and_explained),
         ("kill_9_under_load_loses_nothing", kill::kill_9_under_load_loses_nothing),
     ];

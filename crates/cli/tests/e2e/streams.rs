@@ -363,3 +363,42 @@ pub(crate) fn what_a_stream_brings_is_passed_on_at_least_once(engine: Engine) {
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(!done.status.success() && said.contains("401"), "{said}");
 }
+
+/// One `quickdraw listen` follows and signs, another one verifies.
+pub(crate) fn what_was_chosen_is_passed_on_signed(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    server.make_project();
+    let secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+    let run = |log: &str, words: &[&str]| {
+        let file = std::fs::File::create(server.folder.path().join(log)).expect("a file");
+        let errors = file.try_clone().expect("a file");
+        let mut command = server.command(&[&["listen"], words].concat());
+        command.stdout(Stdio::from(file)).stderr(Stdio::from(errors)).spawn().expect("it starts")
+    };
+    let log = |name: &str| std::fs::read_to_string(server.folder.path().join(name)).unwrap_or_default();
+    let mut program = run("program.log", &["0", "--secret", secret]);
+    let mut at = String::new();
+    eventually("the program listens", || {
+        let said = log("program.log");
+        at = said.lines().find_map(|line| line.strip_prefix("listening on ")).unwrap_or_default().to_owned();
+        !at.is_empty()
+    });
+    report(&server, 1, "push_hooks", "refs/heads/main", 1);
+    report(&server, 1, "push_hooks", "refs/heads/wip/x", 2);
+    report(&server, 1, "tag_push_hooks", "refs/heads/wip/x", 3);
+    report(&server, 1, "push_hooks", "refs/heads/wip/y", 4);
+    let from = format!("http://127.0.0.1:{}", server.port);
+    let chosen = ["--trigger", "push_hooks", "--filter", r#"{"branch":"wip/*"}"#, "--since", "1h"];
+    let base = ["--from", &from, "--token", TOKEN, "--forward", &at, "--secret", secret];
+    let mut follower = run("follower.log", &[&base[..], &chosen].concat());
+    eventually("the last one came", || log("program.log").contains(r#""number": 4"#));
+    let said = log("program.log");
+    let numbers: Vec<&str> = said.lines().filter_map(|line| line.trim().strip_prefix("\"number\": ")).collect();
+    let numbers: Vec<&str> = numbers.iter().map(|number| number.trim_end_matches(',')).collect();
+    assert_eq!(numbers, ["2", "4"], "{said}");
+    assert_eq!((said.matches("signature ok").count(), said.matches("REFUSED").count()), (2, 0), "{said}");
+    for child in [&mut follower, &mut program] {
+        child.kill().expect("it runs");
+        child.wait().expect("it ended");
+    }
+}

@@ -13,9 +13,9 @@ use crate::{Timestamp, Trigger};
 /// The largest number that GitLab's column for it holds: a body with a larger one is not from there.
 const LARGEST_IID: i64 = i32::MAX as i64;
 
-/// What is counted for completeness.
+/// What is counted for completeness: the API and its lists call it `measure`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Measure {
+pub enum Sequence {
     /// Moves of a branch, by what they began and ended at.
     Push,
     /// Merge requests, by their numbers in the project.
@@ -26,7 +26,7 @@ pub enum Measure {
     Pipeline,
 }
 
-impl Measure {
+impl Sequence {
     /// All, in the order in which lists have them.
     pub const ALL: [Self; 4] = [Self::Push, Self::MergeRequest, Self::Issue, Self::Pipeline];
 
@@ -73,7 +73,7 @@ pub struct Seen {
     /// Its full path, where the event has it.
     pub project_path: Option<String>,
     /// What kind of object; never a push.
-    pub measure: Measure,
+    pub measure: Sequence,
     /// Its number in the project.
     pub iid: i64,
     /// When the first event that spoke of it was received.
@@ -88,7 +88,7 @@ pub struct Completeness {
     /// Its full path, as last seen.
     pub project_path: Option<String>,
     /// Of what.
-    pub measure: Measure,
+    pub measure: Sequence,
     /// The lowest number seen; none for pushes.
     pub first: Option<i64>,
     /// The highest number seen; none for pushes.
@@ -127,7 +127,7 @@ pub enum Gap {
     /// Objects with these numbers, both included.
     Objects {
         /// What kind.
-        measure: Measure,
+        measure: Sequence,
         /// The first that is missing.
         first: i64,
         /// The last that is missing.
@@ -141,15 +141,15 @@ pub enum After {
     /// A gap of pushes, by when what follows it was received, and where that began.
     Pushes(Timestamp, String),
     /// A gap of objects of a kind, by the last number that is missing.
-    Objects(Measure, i64),
+    Objects(Sequence, i64),
 }
 
 impl After {
     /// Where a list begins.
     #[must_use]
-    pub const fn start(measure: Measure) -> Self {
+    pub const fn start(measure: Sequence) -> Self {
         match measure {
-            Measure::Push => Self::Pushes(Timestamp::from_micros(i64::MIN), String::new()),
+            Sequence::Push => Self::Pushes(Timestamp::from_micros(i64::MIN), String::new()),
             objects => Self::Objects(objects, 0),
         }
     }
@@ -158,9 +158,9 @@ impl After {
 impl Gap {
     /// Of what.
     #[must_use]
-    pub const fn measure(&self) -> Measure {
+    pub const fn measure(&self) -> Sequence {
         match self {
-            Self::Pushes { .. } => Measure::Push,
+            Self::Pushes { .. } => Sequence::Push,
             Self::Objects { measure, .. } => *measure,
         }
     }
@@ -179,13 +179,13 @@ impl Gap {
 pub(super) fn of(trigger: Trigger, received_at: Timestamp, body: &Value) -> Vec<Fact> {
     let project = project_of(body);
     let own = match trigger.row().object_kinds {
-        ["merge_request"] => Some((Measure::MergeRequest, &body["object_attributes"])),
-        ["issue", ..] => Some((Measure::Issue, &body["object_attributes"])),
-        ["pipeline"] => Some((Measure::Pipeline, &body["object_attributes"])),
+        ["merge_request"] => Some((Sequence::MergeRequest, &body["object_attributes"])),
+        ["issue", ..] => Some((Sequence::Issue, &body["object_attributes"])),
+        ["pipeline"] => Some((Sequence::Pipeline, &body["object_attributes"])),
         _ => None,
     };
-    let beside = [(Measure::MergeRequest, &body["merge_request"]), (Measure::Issue, &body["issue"])];
-    let seen = |(measure, object): (Measure, &Value)| {
+    let beside = [(Sequence::MergeRequest, &body["merge_request"]), (Sequence::Issue, &body["issue"])];
+    let seen = |(measure, object): (Sequence, &Value)| {
         // A merge request is numbered where it goes to, and a fork's pipeline tells of one elsewhere.
         let here = object["target_project_id"].as_i64().is_none_or(|target| target == project);
         let iid = object["iid"].as_i64().filter(|iid| here && (1..=LARGEST_IID).contains(iid))?;
@@ -201,7 +201,7 @@ mod tests {
 
     use super::*;
 
-    fn seen(trigger: &str, body: &Value) -> Vec<(Measure, i64)> {
+    fn seen(trigger: &str, body: &Value) -> Vec<(Sequence, i64)> {
         let facts = of(Trigger::by_name(trigger).expect("a row"), Timestamp::default(), body);
         let seen = |fact| match fact {
             Fact::Seen(seen) => (seen.measure, seen.iid),
@@ -215,18 +215,18 @@ mod tests {
         let project = json!({ "id": 7, "path_with_namespace": "gear/rope" });
         let attributes = json!({ "iid": 12, "target_project_id": 7 });
         let merge_request = json!({ "project": project, "object_attributes": attributes });
-        assert_eq!(seen("merge_request_hooks", &merge_request), [(Measure::MergeRequest, 12)]);
+        assert_eq!(seen("merge_request_hooks", &merge_request), [(Sequence::MergeRequest, 12)]);
         let task = json!({ "object_kind": "work_item", "project": project, "object_attributes": { "iid": 3 } });
-        assert_eq!(seen("issue_hooks", &task), [(Measure::Issue, 3)]);
-        assert_eq!(seen("confidential_issue_hooks", &task), [(Measure::Issue, 3)]);
+        assert_eq!(seen("issue_hooks", &task), [(Sequence::Issue, 3)]);
+        assert_eq!(seen("confidential_issue_hooks", &task), [(Sequence::Issue, 3)]);
         let note =
             json!({ "project": project, "object_attributes": { "id": 5, "note": "!" }, "merge_request": attributes });
-        assert_eq!(seen("note_hooks", &note), [(Measure::MergeRequest, 12)]);
+        assert_eq!(seen("note_hooks", &note), [(Sequence::MergeRequest, 12)]);
         let note = json!({ "project": project, "object_attributes": { "id": 5 }, "issue": { "iid": 4 } });
-        assert_eq!(seen("confidential_note_hooks", &note), [(Measure::Issue, 4)]);
+        assert_eq!(seen("confidential_note_hooks", &note), [(Sequence::Issue, 4)]);
         let elsewhere = json!({ "iid": 9, "target_project_id": 8 });
         let pipeline = json!({ "project": project, "object_attributes": { "iid": 40 }, "merge_request": elsewhere });
-        assert_eq!(seen("pipeline_hooks", &pipeline), [(Measure::Pipeline, 40)], "not the other project's");
+        assert_eq!(seen("pipeline_hooks", &pipeline), [(Sequence::Pipeline, 40)], "not the other project's");
         assert_eq!(seen("pipeline_hooks", &json!({ "object_attributes": { "iid": null } })), []);
         assert_eq!(seen("pipeline_hooks", &json!({ "object_attributes": 1, "merge_request": [] })), []);
     }

@@ -97,8 +97,8 @@ impl Pipeline {
         let seen = Seen {
             at,
             status,
-            duration: seconds(&attributes["duration"]),
-            queued: seconds(&attributes["queued_duration"]),
+            duration: duration(&attributes["duration"]),
+            queued: duration(&attributes["queued_duration"]),
         };
         Some(Self {
             project: named_project(body)?,
@@ -210,7 +210,7 @@ impl Job {
                 is_final: status.is_final(),
                 finished_at: time(value("finished_at")),
                 status,
-                duration: seconds(value("duration")),
+                duration: duration(value("duration")),
             },
         })
     }
@@ -251,7 +251,7 @@ const LONGEST: i64 = 3_200_000_000;
 const MOST_RETRIES: i64 = 10_000;
 
 /// Seconds as events write them: whole, or with fractions.
-fn seconds(value: &Value) -> Option<i64> {
+fn duration(value: &Value) -> Option<i64> {
     #[expect(clippy::cast_possible_truncation, reason = "a cast of a float saturates")]
     let seconds = value.as_i64().or_else(|| value.as_f64().map(|seconds| seconds.round() as i64))?;
     Some(seconds.clamp(0, LONGEST))

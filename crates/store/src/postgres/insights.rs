@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::insights::commits::{Author, Commit, Metric};
 use quickdraw_domain::insights::entity::{Family, Item};
-use quickdraw_domain::insights::gaps::{After, Completeness, Gap, Measure};
+use quickdraw_domain::insights::gaps::{After, Completeness, Gap, Sequence};
 use quickdraw_domain::insights::people::User;
 use quickdraw_domain::insights::report::{Cell, Row as CommitRow};
 use quickdraw_domain::{EventId, Timestamp};
@@ -143,7 +143,7 @@ impl Insights for Postgres {
         let completeness = |row: &tokio_postgres::Row| Completeness {
             project: row.get(0),
             project_path: row.get(1),
-            measure: i16::try_from(row.get::<_, i32>(2)).ok().and_then(Measure::from_code).unwrap_or(Measure::Push),
+            measure: i16::try_from(row.get::<_, i32>(2)).ok().and_then(Sequence::from_code).unwrap_or(Sequence::Push),
             first: row.get(3),
             last: row.get(4),
             known: row.get(5),

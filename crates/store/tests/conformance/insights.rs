@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 use quickdraw_domain::insights::entity::{Family, Item};
-use quickdraw_domain::insights::gaps::{After, Gap, Measure};
+use quickdraw_domain::insights::gaps::{After, Gap, Sequence};
 use quickdraw_domain::insights::merge_requests::MergeRequest;
 use quickdraw_domain::insights::report::{CommitReport, report};
 use quickdraw_domain::insights::{Fact, facts};
@@ -183,20 +183,20 @@ pub(crate) async fn what_never_came_is_told_from_what_came(fixture: Fixture) {
         received_at: at(second),
     };
     let (main, feat) = (pushes("main", "a", "b", 1), pushes("feat", "f1", "f2", 7));
-    assert_eq!(gaps(7, Measure::Push).await, [main.clone(), feat.clone()]);
-    assert_eq!(store.gaps(7, After::start(Measure::Push), 1).await.expect("listed"), std::slice::from_ref(&main));
+    assert_eq!(gaps(7, Sequence::Push).await, [main.clone(), feat.clone()]);
+    assert_eq!(store.gaps(7, After::start(Sequence::Push), 1).await.expect("listed"), std::slice::from_ref(&main));
     assert_eq!(store.gaps(7, main.position(), 1).await.expect("listed"), [feat]);
-    assert_eq!(gaps(8, Measure::Push).await, []);
+    assert_eq!(gaps(8, Sequence::Push).await, []);
     let objects = |measure, first, last| Gap::Objects { measure, first, last };
-    assert_eq!(gaps(7, Measure::MergeRequest).await, [objects(Measure::MergeRequest, 12, 12)]);
-    assert_eq!(gaps(8, Measure::Pipeline).await, [objects(Measure::Pipeline, 101, 199)]);
-    let behind = objects(Measure::Pipeline, 101, 199).position();
+    assert_eq!(gaps(7, Sequence::MergeRequest).await, [objects(Sequence::MergeRequest, 12, 12)]);
+    assert_eq!(gaps(8, Sequence::Pipeline).await, [objects(Sequence::Pipeline, 101, 199)]);
+    let behind = objects(Sequence::Pipeline, 101, 199).position();
     assert_eq!(store.gaps(8, behind, 10).await.expect("listed"), []);
 
     // What comes late closes its gap.
     project(store, &[push(7, "main", "a", "b"), object("merge_request_hooks", 7, 12)]).await;
-    assert_eq!(gaps(7, Measure::Push).await.len(), 1);
-    assert_eq!(gaps(7, Measure::MergeRequest).await, []);
+    assert_eq!(gaps(7, Sequence::Push).await.len(), 1);
+    assert_eq!(gaps(7, Sequence::MergeRequest).await, []);
 }
 
 pub(crate) async fn merge_requests_join_in_any_order_and_are_found_while_they_live(fixture: Fixture) {

@@ -161,12 +161,10 @@ pub(super) async fn pushes(
 
 /// A merge request as it is now.
 pub(super) async fn merge_request(gitlab: &GitLab, home: &Home, iid: i64, since: Timestamp) -> anyhow::Result<There> {
-    let Some(there) = gitlab.get(&format!("projects/{}/merge_requests/{iid}", home.project.id)).await? else {
-        return Ok(There::Gone);
+    let there = match younger(gitlab, &format!("projects/{}/merge_requests/{iid}", home.project.id), since).await? {
+        Ok(there) => there,
+        Err(why) => return Ok(why),
     };
-    if is_older(&there, since) {
-        return Ok(There::Older);
-    }
     let mut object = taken(&there, &MERGE_REQUEST);
     common(&mut object, &there);
     let (action, at, who) = match there["state"].as_str() {
@@ -188,12 +186,10 @@ pub(super) async fn merge_request(gitlab: &GitLab, home: &Home, iid: i64, since:
 
 /// An issue as it is now.
 pub(super) async fn issue(gitlab: &GitLab, home: &Home, iid: i64, since: Timestamp) -> anyhow::Result<There> {
-    let Some(there) = gitlab.get(&format!("projects/{}/issues/{iid}", home.project.id)).await? else {
-        return Ok(There::Gone);
+    let there = match younger(gitlab, &format!("projects/{}/issues/{iid}", home.project.id), since).await? {
+        Ok(there) => there,
+        Err(why) => return Ok(why),
     };
-    if is_older(&there, since) {
-        return Ok(There::Older);
-    }
     let mut object = taken(&there, &ISSUE);
     common(&mut object, &there);
     let is_closed = there["state"] == "closed";
@@ -219,10 +215,10 @@ pub(super) async fn issue(gitlab: &GitLab, home: &Home, iid: i64, since: Timesta
 /// A pipeline as it is now, by its number in GitLab, with its jobs.
 pub(super) async fn pipeline(gitlab: &GitLab, home: &Home, number: i64, since: Timestamp) -> anyhow::Result<There> {
     let place = format!("projects/{}/pipelines/{number}", home.project.id);
-    let Some(there) = gitlab.get(&place).await? else { return Ok(There::Gone) };
-    if is_older(&there, since) {
-        return Ok(There::Older);
-    }
+    let there = match younger(gitlab, &place, since).await? {
+        Ok(there) => there,
+        Err(why) => return Ok(why),
+    };
     let mut object = taken(&there, &PIPELINE);
     if let Some(label) = there["detailed_status"]["text"].as_str() {
         object.insert("detailed_status".to_owned(), label.into());
@@ -248,6 +244,15 @@ pub(super) async fn pipeline(gitlab: &GitLab, home: &Home, number: i64, since: T
     }
     let name = format!("{} on {}", text(&there["status"]), text(&there["ref"]));
     found(home, "pipeline_hooks", &user(&there["user"], &Value::Null), &Value::Object(object), name).map(There::Found)
+}
+
+/// An object that was made after a time, or what there is instead.
+async fn younger(gitlab: &GitLab, path: &str, since: Timestamp) -> anyhow::Result<Result<Value, There>> {
+    Ok(match gitlab.get(path).await? {
+        None => Err(There::Gone),
+        Some(there) if is_older(&there, since) => Err(There::Older),
+        Some(there) => Ok(there),
+    })
 }
 
 fn found(home: &Home, trigger: &'static str, user: &User, object: &Value, name: String) -> anyhow::Result<Found> {

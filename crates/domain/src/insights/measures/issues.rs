@@ -12,9 +12,7 @@ pub(super) const MEASURES: [Measure; 11] = [
         kind: Kind::Count,
         help: "Issues by when they were created.",
         follows: "GitLab, DevLake",
-        sample: Sampler::Issue(|one, _| {
-            counted(one, || one.created_at.map_or(Sample::Out(NOT_CREATED), |at| Sample::In(at, 1)))
-        }),
+        sample: Sampler::Issue(|one, _| counted(one, || created(one))),
     },
     Measure {
         name: "issues_closed",
@@ -53,12 +51,7 @@ pub(super) const MEASURES: [Measure; 11] = [
         kind: Kind::Duration,
         help: "From creation to the last close, of issues that are closed by now.",
         follows: "GitLab: value stream analytics; CHAOSS",
-        sample: Sampler::Issue(|one, _| {
-            counted(one, || {
-                let Some(end) = one.closed_at() else { return Sample::Out(NOT_CLOSED) };
-                one.created_at.map_or(Sample::Out(NOT_CREATED), |from| span(end, from, end))
-            })
-        }),
+        sample: Sampler::Issue(|one, _| counted(one, || lead_time(one))),
     },
     Measure {
         name: "time_to_first_close",
@@ -93,9 +86,7 @@ pub(super) const MEASURES: [Measure; 11] = [
         kind: Kind::Count,
         help: "Incidents by when they were created.",
         follows: "GitLab",
-        sample: Sampler::Issue(|one, _| {
-            incident(one, || one.created_at.map_or(Sample::Out(NOT_CREATED), |at| Sample::In(at, 1)))
-        }),
+        sample: Sampler::Issue(|one, _| incident(one, || created(one))),
     },
     Measure {
         name: "incidents_open",
@@ -109,17 +100,22 @@ pub(super) const MEASURES: [Measure; 11] = [
         kind: Kind::Duration,
         help: "From creation to the last close of incidents that are closed by now.",
         follows: "GitLab: DORA metrics (median)",
-        sample: Sampler::Issue(|one, _| {
-            incident(one, || {
-                let Some(end) = one.closed_at() else { return Sample::Out(NOT_CLOSED) };
-                one.created_at.map_or(Sample::Out(NOT_CREATED), |from| span(end, from, end))
-            })
-        }),
+        sample: Sampler::Issue(|one, _| incident(one, || lead_time(one))),
     },
 ];
 
 fn incident(one: &Issue, then: impl Fn() -> Sample) -> Sample {
     if one.is_incident { then() } else { Sample::Out("it is no incident") }
+}
+
+fn created(one: &Issue) -> Sample {
+    one.created_at.map_or(Sample::Out(NOT_CREATED), |at| Sample::In(at, 1))
+}
+
+/// From creation to the last close.
+fn lead_time(one: &Issue) -> Sample {
+    let Some(end) = one.closed_at() else { return Sample::Out(NOT_CLOSED) };
+    one.created_at.map_or(Sample::Out(NOT_CREATED), |from| span(end, from, end))
 }
 
 /// Whether it was open at the end of a window.

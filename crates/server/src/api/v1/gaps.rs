@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::DEFINITION_VERSION;
-use quickdraw_domain::insights::gaps::{After, Completeness, Gap, Measure};
+use quickdraw_domain::insights::gaps::{After, Completeness, Gap, Sequence};
 use quickdraw_store::insights::Projects;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -197,15 +197,15 @@ async fn gaps(
             .filter(|limit| (1..=LARGEST).contains(limit))
             .ok_or_else(|| invalid(format!("limit must be from 1 to {LARGEST}")))?,
     };
-    let measure = |name: &String| Measure::by_name(name).ok_or_else(|| invalid("measure does not have a valid value"));
+    let measure = |name: &String| Sequence::by_name(name).ok_or_else(|| invalid("measure does not have a valid value"));
     let mut wanted = query.measure.iter().map(measure).collect::<Result<Vec<_>, _>>()?;
     if wanted.is_empty() {
-        wanted = Measure::ALL.to_vec();
+        wanted = Sequence::ALL.to_vec();
     }
     let behind = query.after.as_deref().map(parse).transpose()?;
     let project = project(&app, Some(query.project)).await?.unwrap_or_default();
     let (mut found, mut next) = (Vec::new(), None);
-    for measure in Measure::ALL.into_iter().filter(|measure| wanted.contains(measure)) {
+    for measure in Sequence::ALL.into_iter().filter(|measure| wanted.contains(measure)) {
         let after = match &behind {
             Some(behind) if measure < of(behind) => continue,
             Some(behind) if measure == of(behind) => behind.clone(),
@@ -224,9 +224,9 @@ async fn gaps(
     Ok(Json(GapList { items: found.iter().map(GapView::from).collect(), next }))
 }
 
-const fn of(after: &After) -> Measure {
+const fn of(after: &After) -> Sequence {
     match after {
-        After::Pushes(..) => Measure::Push,
+        After::Pushes(..) => Sequence::Push,
         After::Objects(measure, _) => *measure,
     }
 }
@@ -244,7 +244,7 @@ fn parse(text: &str) -> Result<After, ApiError> {
     let read = || match parts.as_slice() {
         ["push", time, sha] => Some(After::Pushes(Timestamp::from_micros(time.parse().ok()?), (*sha).to_owned())),
         [measure, iid] => {
-            let measure = Measure::by_name(measure).filter(|measure| *measure != Measure::Push)?;
+            let measure = Sequence::by_name(measure).filter(|measure| *measure != Sequence::Push)?;
             Some(After::Objects(measure, iid.parse().ok()?))
         }
         _ => None,

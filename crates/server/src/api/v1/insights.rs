@@ -67,7 +67,7 @@ struct Query {
     responses((status = 200, body = Value, description = "The report, with the definition's version inside.")))]
 async fn commits(_: Admin, State(app): State<Arc<App>>, Input(query): Input<Query>) -> Result<Json<Value>, ApiError> {
     let now = app.belt.clock().now();
-    let window = Window::read([&query.from, &query.to, &query.zone], now)?;
+    let window = Window::read(query.from.as_deref(), query.to.as_deref(), query.zone.as_deref(), now)?;
     let project = project(&app, query.project).await?;
     let author = query.author;
     let wanted = match &author {
@@ -103,16 +103,21 @@ async fn commits(_: Admin, State(app): State<Arc<App>>, Input(query): Input<Quer
 
 impl Window {
     /// Reads `from`, `to` and `zone` of a query.
-    pub(super) fn read([from, to, zone]: [&Option<String>; 3], now: Timestamp) -> Result<Self, ApiError> {
-        let zone_name = zone.clone().unwrap_or_else(|| "UTC".to_owned());
+    pub(super) fn read(
+        from: Option<&str>,
+        to: Option<&str>,
+        zone: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Self, ApiError> {
+        let zone_name = zone.unwrap_or("UTC").to_owned();
         let zone = TimeZone::get(&zone_name)
             .map_err(|_| invalid("zone is not a name of the IANA time zone database, such as Europe/Bratislava"))?;
         let today =
             jiff::Timestamp::from_microsecond(now.as_micros()).unwrap_or_default().to_zoned(zone.clone()).date();
-        let day = |name: &str, text: &Option<String>| -> Result<Option<Date>, ApiError> {
+        let day = |name: &str, text: Option<&str>| -> Result<Option<Date>, ApiError> {
             let parse =
-                |text: &String| text.parse().map_err(|_| invalid(format!("{name} is not a date, such as 2026-05-01")));
-            text.as_ref().map(parse).transpose()
+                |text: &str| text.parse().map_err(|_| invalid(format!("{name} is not a date, such as 2026-05-01")));
+            text.map(parse).transpose()
         };
         let span = |days: i32| jiff::Span::new().days(days);
         let out_of_range = |_| invalid("from and to are out of range");

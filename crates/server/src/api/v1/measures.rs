@@ -272,7 +272,8 @@ enum Interval {
 impl Asked {
     async fn read(app: &App, name: &str, query: MeasureQuery) -> Result<Self, ApiError> {
         let measure = Measure::by_name(name).ok_or_else(|| ApiError::not_found("Measure"))?;
-        let window = Window::read([&query.from, &query.to, &query.zone], app.belt.clock().now())?;
+        let now = app.belt.clock().now();
+        let window = Window::read(query.from.as_deref(), query.to.as_deref(), query.zone.as_deref(), now)?;
         let interval = match query.interval.as_deref() {
             None | Some("day") => Interval::Day,
             Some("hour") => Interval::Hour,
