@@ -4,6 +4,8 @@
 //! order), so order and repetition cannot matter; what an entity contributes to sums is recomputed after each join, the
 //! old contribution retracted and the new one added in one transaction.
 
+pub mod branches;
+pub mod chain;
 pub mod commits;
 pub mod deployments;
 pub mod entity;
@@ -18,6 +20,7 @@ pub mod pipelines;
 pub mod report;
 pub mod times;
 
+use branches::{Branch, Push};
 use deployments::Deployment;
 use entity::Item;
 use issues::Issue;
@@ -34,11 +37,16 @@ pub const DEFINITION_VERSION: u32 = 1;
 pub enum Fact {
     /// A push listed a commit.
     Commit(Box<commits::Commit>),
-    /// A ref was moved.
-    Push(commits::Push),
+    /// A project was named, with its full path.
+    Project {
+        /// Its number in events.
+        id: i64,
+        /// The path.
+        path: String,
+    },
     /// An object of a project was spoken of.
     Seen(gaps::Seen),
-    /// What was said of a merge request, an issue, a pipeline, a job or a deployment.
+    /// What was said of a push, a branch, a merge request, an issue, a pipeline, a job or a deployment.
     Item(Box<entity::Item>),
     /// An account was named.
     User(people::User),
@@ -72,15 +80,27 @@ pub fn facts(trigger: Trigger, received_at: Timestamp, body: &[u8]) -> Result<Ve
         return Ok(Vec::new());
     }
     let body: serde_json::Value = serde_json::from_slice(body)?;
-    let mut facts = match trigger.row().object_kinds {
-        _ if trigger == Trigger::PUSH => commits::of_push(received_at, &body),
-        ["merge_request"] => commits::of_merge_request(&body),
-        _ => Vec::new(),
-    };
+    let mut facts = Vec::new();
+    if trigger == Trigger::PUSH {
+        let commits = commits::of_push(received_at, &body);
+        if let Some(push) = Push::of_event(received_at, &body, &commits) {
+            let branch = Branch::of_event(received_at, &body, &push).map(Item::Branch);
+            facts.extend(branch.into_iter().chain([Item::Push(push)]).map(|item| Fact::Item(Box::new(item))));
+        }
+        facts.extend(commits.into_iter().map(|commit| Fact::Commit(Box::new(commit))));
+    } else if let ["merge_request"] = trigger.row().object_kinds {
+        facts.extend(commits::of_merge_request(&body));
+    }
+    facts.extend(project(&body));
     facts.extend(items(trigger, received_at, &body).into_iter().map(|item| Fact::Item(Box::new(item))));
     facts.extend(people::of(received_at, &body).map(Fact::User));
     facts.extend(gaps::of(trigger, received_at, &body));
     Ok(facts)
+}
+
+fn project(body: &serde_json::Value) -> Option<Fact> {
+    let path = body["project"]["path_with_namespace"].as_str()?;
+    Some(Fact::Project { id: commits::named_project(body)?, path: commits::clean(path, 1_024) })
 }
 
 /// What an event says of the things that it speaks of.

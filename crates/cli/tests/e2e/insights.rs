@@ -1,5 +1,7 @@
 //! Insights as those who ask for them see them.
 
+use std::collections::HashSet;
+
 use serde_json::{Value, json};
 
 use crate::http::{eventually, send};
@@ -97,7 +99,9 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
     assert_eq!(why["items"][4]["reason"], "it is not merged");
 
     let list = server.get("/api/v1/insights/measures");
-    assert_eq!(list.as_array().expect("a list").len(), 49);
+    let names: HashSet<&str> =
+        list.as_array().expect("a list").iter().filter_map(|measure| measure["name"].as_str()).collect();
+    assert_eq!(names.len(), list.as_array().expect("a list").len(), "each has a name of its own");
     for (path, status) in [
         ("measures/nonsense", 404),
         ("measures/mr_open?interval=year", 400),
@@ -213,4 +217,93 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
     eventually("the last is counted", || measure(&server, "mr_opened", "")["value"] == 6.0);
     let again = measure(&server, "time_to_merge", "");
     assert_eq!((&again["value"], &again["p50"], &again["p90"]), (&merged["value"], &merged["p50"], &merged["p90"]));
+}
+
+/// The example of the definitions: main moves s → a → b → c; !1 (a), !2 (b) and !3 (c) are merged; b comes out, c fails and then
+/// comes out; two incidents follow the first deployment.
+pub(crate) fn what_was_merged_is_followed_to_its_deployment(engine: Engine) {
+    let mut server = Server::start(&engine, &[]);
+    let time = |text: &str| format!("2026-03-{text}:00 UTC");
+    let project = || json!({ "id": 7, "path_with_namespace": "gear/rope", "default_branch": "main" });
+    let sha = |letter: &str| letter.repeat(40);
+    let push = |before: &str, after: &str, at: &str| {
+        let commit = json!({ "id": sha(after), "message": format!("Tie {after}"), "timestamp": format!("{}Z", at.replace(' ', "T")) });
+        json!({ "object_kind": "push", "ref": "refs/heads/main", "before": sha(before), "after": sha(after),
+            "commits": [commit], "project": project() })
+    };
+    let deployment = |id: i64, letter: &str, status: &str, at: &str| {
+        json!({ "object_kind": "deployment", "deployment_id": id, "status": status, "status_changed_at": time(at),
+            "environment": "production", "environment_tier": "production", "project": project(),
+            "commit_url": format!("https://gitlab.example.com/gear/rope/-/commit/{}", sha(letter)) })
+    };
+    let merged = |iid: i64, letter: &str, at: &str| {
+        let mut body = merge_request(iid, "01 08:00", "merge", "merged", at, (2, "ida"));
+        body["object_attributes"]["last_commit"] = json!({ "id": sha(letter) });
+        body
+    };
+    let incident = |iid: i64, created: &str, closed: Option<&str>| {
+        json!({ "object_kind": "work_item", "project": project(), "object_attributes": { "iid": iid, "type": "Incident",
+            "created_at": time(created), "updated_at": time(closed.unwrap_or(created)), "closed_at": closed.map(time),
+            "action": if closed.is_some() { "close" } else { "open" },
+            "state": if closed.is_some() { "closed" } else { "opened" } } })
+    };
+    let events = [
+        ("Push Hook", push("5", "a", "2026-03-01 09:00:00")),
+        ("Push Hook", push("a", "b", "2026-03-01 11:00:00")),
+        ("Push Hook", push("b", "c", "2026-03-03 08:00:00")),
+        ("Merge Request Hook", merged(1, "a", "01 10:00")),
+        ("Merge Request Hook", merged(2, "b", "01 12:00")),
+        ("Merge Request Hook", merged(3, "c", "03 09:00")),
+        ("Deployment Hook", deployment(1, "b", "success", "01 18:00")),
+        ("Deployment Hook", deployment(2, "c", "failed", "03 10:00")),
+        ("Deployment Hook", deployment(3, "c", "success", "03 11:00")),
+        ("Issue Hook", incident(1, "01 20:00", Some("01 22:00"))),
+        ("Issue Hook", incident(2, "02 08:00", None)),
+    ];
+    let get = |server: &Server, name: &str| {
+        server.get(&format!("/api/v1/insights/measures/{name}?from=2026-03-01&to=2026-03-08&project=gear%2Frope"))
+    };
+    let check = |server: &Server| {
+        let lead_time = get(server, "lead_time_for_changes");
+        assert_eq!((&lead_time["p50"], &lead_time["samples"]), (&json!(21_600.0), &json!(3)));
+        for (name, value) in [
+            ("deployments", 2.0),
+            ("failed_deployments", 1.0),
+            ("change_failure_rate", 0.5),
+            ("incidents_per_deployment", 1.0),
+            ("time_to_restore", 7_200.0),
+            ("failed_deployment_recovery_time", 14_400.0),
+            ("deployment_rework_rate", 0.5),
+        ] {
+            assert_eq!(get(server, name)["value"], value, "{name}");
+        }
+        let frequency = get(server, "deployment_frequency")["value"].as_f64().expect("a number");
+        assert!((frequency - 0.285_714).abs() < 1e-6);
+        // From commit to deployment: nine hours, seven and three.
+        assert_eq!(get(server, "commit_lead_time")["p50"], 25_200.0);
+        let explained = get(server, "lead_time_for_changes/explain");
+        let items = explained["items"].as_array().expect("a list");
+        assert!(items.iter().all(|item| item["counts"] == item["reason"].is_null()), "all by the chain: {items:?}");
+    };
+    // Backwards, split by the death of the server, and then all of it once more under other keys.
+    for (number, (event, body)) in events.iter().enumerate().rev() {
+        if number == 6 {
+            server.kill();
+            server.restart();
+        }
+        receive(&server, event, &format!("k{number}"), body);
+    }
+    eventually("all is counted", || get(&server, "lead_time_for_changes")["samples"] == 3);
+    check(&server);
+    for (number, (event, body)) in events.iter().enumerate() {
+        receive(&server, event, &format!("again{number}"), body);
+    }
+    receive(&server, "Merge Request Hook", "last", &merged(4, "z", "03 09:30"));
+    eventually("the repetition is counted too", || get(&server, "mr_merged")["value"] == 4.0);
+    let explained = get(&server, "lead_time_for_changes/explain");
+    assert_eq!(
+        explained["left_out"],
+        json!({ "it lies before the first push that is known of the default branch": 1 })
+    );
+    check(&server);
 }

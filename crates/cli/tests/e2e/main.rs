@@ -34,7 +34,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 45] = [
+    let checks: [(&str, Check); 46] = [
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
@@ -103,6 +103,7 @@ fn main() {
         ("what_gitlab_still_has_is_fetched", gaps::what_gitlab_still_has_is_fetched),
         ("what_cannot_be_filled_is_said", gaps::what_cannot_be_filled_is_said),
         ("merge_requests_are_measured_and_explained", insights::merge_requests_are_measured_and_explained),
+        ("what_was_merged_is_followed_to_its_deployment", insights::what_was_merged_is_followed_to_its_deployment),
         ("kill_9_under_load_loses_nothing", kill::kill_9_under_load_loses_nothing),
     ];
     let mut trials = vec![Trial::test("guard_check_answers_every_case", || {

@@ -69,27 +69,6 @@ pub struct Paths {
     pub removed: Vec<u64>,
 }
 
-/// One move of a ref.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Push {
-    /// The project; [`NO_PROJECT`] if none was named.
-    pub project: i64,
-    /// Path of the project as the body gives it, for filters.
-    pub project_path: Option<String>,
-    /// Full ref name.
-    pub git_ref: String,
-    /// Where the ref was.
-    pub before: String,
-    /// Where it is.
-    pub after: String,
-    /// First receipt.
-    pub received_at: Timestamp,
-    /// `total_commits_count`.
-    pub total: i64,
-    /// Number of listed commits.
-    pub listed: i64,
-}
-
 /// What a rollup sums.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Metric {
@@ -207,32 +186,18 @@ impl Paths {
     }
 }
 
-/// The facts of a push body.
-pub(super) fn of_push(received_at: Timestamp, body: &Value) -> Vec<Fact> {
+/// The commits that a push lists.
+pub(super) fn of_push(received_at: Timestamp, body: &Value) -> Vec<Commit> {
     let project = project_of(body);
-    let git_ref = text(&body["ref"]);
+    let landed = is_default(&text(&body["ref"]), body);
+    let commits = body["commits"].as_array().into_iter().flatten();
+    commits.filter_map(|commit| commit_of(project, received_at, landed, commit)).collect()
+}
+
+/// Whether a full name is that of the default branch of an event's project.
+pub(super) fn is_default(git_ref: &str, body: &Value) -> bool {
     let branch = git_ref.strip_prefix("refs/heads/");
-    let landed = branch.is_some() && branch == body["project"]["default_branch"].as_str();
-    let commits = body["commits"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut facts: Vec<Fact> = commits
-        .iter()
-        .filter_map(|commit| commit_of(project, received_at, landed, commit))
-        .map(|commit| Fact::Commit(Box::new(commit)))
-        .collect();
-    if !git_ref.is_empty() {
-        let listed = i64::try_from(commits.len()).unwrap_or(i64::MAX);
-        facts.push(Fact::Push(Push {
-            project,
-            project_path: body["project"]["path_with_namespace"].as_str().map(|path| clean(path, 1024)),
-            git_ref,
-            before: text(&body["before"]),
-            after: text(&body["after"]),
-            received_at,
-            total: body["total_commits_count"].as_i64().unwrap_or(listed).max(listed),
-            listed,
-        }));
-    }
-    facts
+    branch.is_some() && branch == body["project"]["default_branch"].as_str()
 }
 
 /// The facts of a merge request body: so far only which commit is its merge commit.
@@ -320,7 +285,7 @@ fn first<const N: usize>(digest: Sha256) -> [u8; N] {
     bytes
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().map(|text| clean(text, 512)).unwrap_or_default()
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::commits::{clean, named_project};
-use super::entity::{Entity, time};
+use super::entity::{Entity, least, time};
 use super::issues::Issue;
 use crate::Timestamp;
 
@@ -33,6 +33,8 @@ pub struct Deployment {
     pub environment: String,
     /// What it is comes before users.
     pub is_production: bool,
+    /// The commit that was deployed, where its event has its address.
+    pub sha: Option<String>,
     /// How far it is, since when. What has ended wins over what has not, and then the later one.
     last: (bool, Timestamp, Status),
 }
@@ -58,6 +60,7 @@ impl Deployment {
             id: body["deployment_id"].as_i64().or_else(|| body["deployable_id"].as_i64()?.checked_neg())?,
             environment,
             is_production,
+            sha: body["commit_url"].as_str().and_then(sha_of),
             last: (status != Status::Going, at, status),
         })
     }
@@ -89,6 +92,7 @@ impl Entity for Deployment {
     fn join(mut self, other: Self) -> Self {
         self.environment = self.environment.max(other.environment);
         self.is_production |= other.is_production;
+        self.sha = least(self.sha, other.sha);
         self.last = self.last.max(other.last);
         self
     }
@@ -100,6 +104,13 @@ impl Entity for Deployment {
     fn settled_at(&self) -> Option<Timestamp> {
         Some(self.at())
     }
+}
+
+/// The commit of an address such as `https://gitlab.example.com/gear/rope/-/commit/<sha>`.
+fn sha_of(url: &str) -> Option<String> {
+    let sha = url.rsplit('/').next()?;
+    let is_whole = matches!(sha.len(), 40 | 64) && sha.bytes().all(|digit| digit.is_ascii_hexdigit());
+    is_whole.then(|| sha.to_ascii_lowercase())
 }
 
 /// `production`, `prod` and what lies in them, as `production/eu`.
@@ -135,7 +146,7 @@ mod tests {
     use super::*;
     use crate::Trigger;
     use crate::insights::entity::{self, Item};
-    use crate::insights::measures::{Measure, Sample, Subject, View};
+    use crate::insights::measures;
 
     /// Hours of day 1, 2026-03-01.
     fn spelled(hour: i64) -> String {
@@ -143,9 +154,11 @@ mod tests {
         time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
     }
 
-    fn deployment(id: i64, status: &str, hour: i64) -> (Trigger, Value) {
+    fn deployment(id: i64, status: &str, hour: i64, commit: &str) -> (Trigger, Value) {
+        let commit_url = format!("https://gitlab.example.com/gear/rope/-/commit/{}", sha(commit));
         let body = json!({ "object_kind": "deployment", "deployment_id": id, "status": status, "status_changed_at": spelled(hour),
-            "environment": "production", "environment_tier": "production", "project": { "id": 7 } });
+            "environment": "production", "environment_tier": "production",
+            "commit_url": commit_url, "project": { "id": 7 } });
         (Trigger::by_name("deployment_hooks").expect("a row"), body)
     }
 
@@ -159,71 +172,76 @@ mod tests {
         )
     }
 
+    fn sha(letter: &str) -> String {
+        letter.repeat(40)
+    }
+
+    /// A push to the default branch of a commit that was made at an hour.
+    fn push(before: &str, after: &str, hour: i64, committed: i64) -> (Trigger, Value) {
+        let commit = json!({ "id": sha(after), "message": format!("Tie {after}"), "timestamp": spelled(committed) });
+        let before = if before == "0" { sha("5") } else { sha(before) };
+        let body = json!({ "ref": "refs/heads/main", "before": before, "after": sha(after), "commits": [commit],
+            "user_id": hour, "project": { "id": 7, "default_branch": "main" } });
+        (Trigger::PUSH, body)
+    }
+
+    fn merged(iid: i64, commit: &str, hour: i64) -> (Trigger, Value) {
+        let attributes = json!({ "iid": iid, "action": "merge", "state": "merged", "created_at": spelled(1),
+            "updated_at": spelled(hour), "merge_commit_sha": (iid != 2).then(|| sha(commit)), "last_commit": { "id": sha(commit) },
+            "target_project_id": 7 });
+        let trigger = Trigger::by_name("merge_request_hooks").expect("a row");
+        (trigger, json!({ "project": { "id": 7 }, "object_attributes": attributes }))
+    }
+
     /// b comes out on day 1 at 18:00, c fails on day 3 at 10:00 and comes out at 11:00; incidents from day 1 20:00 to 22:00, and
     /// from day 2 08:00 on.
     fn example() -> Vec<(Trigger, Value)> {
         vec![
-            deployment(1, "running", 17),
-            deployment(1, "success", 18),
-            deployment(2, "failed", 58),
-            deployment(3, "success", 59),
+            deployment(1, "running", 17, "b"),
+            deployment(1, "success", 18, "b"),
+            deployment(2, "failed", 58, "c"),
+            deployment(3, "success", 59, "c"),
             incident(1, 20, None),
             incident(1, 20, Some(22)),
             incident(2, 32, None),
+            push("0", "a", 10, 9),
+            push("a", "b", 12, 11),
+            push("b", "c", 57, 57),
+            merged(1, "a", 10),
+            merged(2, "b", 12),
+            merged(3, "c", 57),
         ]
     }
 
-    fn joined(events: &[(Trigger, Value)]) -> (Vec<Deployment>, Vec<Issue>) {
-        let (mut deployments, mut issues) = (Vec::new(), Vec::new());
-        for item in entity::joined(events) {
-            match item {
-                Item::Deployment(one) => deployments.push(one),
-                Item::Issue(one) => issues.push(one),
-                other => panic!("neither a deployment nor an issue: {other:?}"),
-            }
-        }
-        deployments.sort_by_key(|one| (one.project, one.at()));
-        (deployments, issues)
+    /// All samples of a measure in the week, of the family that it is of.
+    fn samples(name: &str, all: &[Item]) -> Vec<i64> {
+        let family = measures::Measure::by_name(name).expect("a measure").family();
+        let (items, others): (Vec<Item>, Vec<Item>) = all.iter().cloned().partition(|item| item.family() == family);
+        measures::given_among(name, items, others).unwrap_or_default()
     }
 
-    /// All samples of a measure in the week.
-    fn samples(name: &str, (deployments, issues): &(Vec<Deployment>, Vec<Issue>)) -> Vec<i64> {
-        let (from, to) = (Timestamp::from_seconds(1_772_323_200), Timestamp::from_seconds(1_772_323_200 + 7 * 86_400));
-        let view = View { from, to, is_bot: &|_| false };
-        let measure = Measure::by_name(name).expect("a measure");
-        let mut values = Vec::new();
-        let mut add = |sample| match sample {
-            Sample::In(_, value) => values.push(value),
-            Sample::Many(all) => values.extend(all.iter().map(|(_, value)| *value)),
-            Sample::Out(_) => {}
-        };
-        let all: Vec<&Deployment> = deployments.iter().collect();
-        let followed = incidents_of(&all, &issues.iter().collect::<Vec<_>>());
-        for (one, incidents) in deployments.iter().zip(followed) {
-            let incidents: Vec<&Issue> = incidents.into_iter().map(|position| &issues[position]).collect();
-            add(measure.sample(Subject::Deployment(one, &incidents), &view));
-        }
-        issues.iter().for_each(|issue| add(measure.sample(Subject::Issue(issue), &view)));
-        values
-    }
-
-    fn check(all: &(Vec<Deployment>, Vec<Issue>)) {
+    fn check(all: &[Item]) {
         assert_eq!((samples("deployments", all), samples("failed_deployments", all)), (vec![1, 1], vec![1]));
         assert_eq!(samples("change_failure_rate", all), [1, 0], "both incidents hit the first");
+        assert_eq!(samples("deployment_rework_rate", all), [0, 1], "the second was made while one was open");
         assert_eq!(samples("incidents_per_deployment", all), [2, 0]);
         assert_eq!(samples("time_to_restore", all), [7_200]);
         assert_eq!(samples("failed_deployment_recovery_time", all), [14_400]);
         assert_eq!((samples("incidents", all), samples("issues_opened", all)), (vec![1, 1], vec![]));
+        let mut lead_times = samples("lead_time_for_changes", all);
+        lead_times.sort_unstable();
+        assert_eq!(lead_times, [7_200, 21_600, 28_800]);
+        assert_eq!(samples("commit_lead_time", all), [7 * 3_600], "the other commits are what merges made");
     }
 
     proptest! {
         #[test]
-        fn the_example_gives_its_numbers_in_any_order(order in prop::collection::vec(0..7_usize, 0..20)) {
+        fn the_example_gives_its_numbers_in_any_order(order in prop::collection::vec(0..13_usize, 0..30)) {
             let all = example();
             let mut events: Vec<_> = order.into_iter().map(|index| all[index].clone()).collect();
             events.extend(all.iter().rev().cloned());
-            prop_assert_eq!(&joined(&events), &joined(&all));
-            check(&joined(&events));
+            prop_assert_eq!(&entity::joined(&events), &entity::joined(&all));
+            check(&entity::joined(&events));
         }
     }
 

@@ -1,11 +1,12 @@
-//! What merge requests, issues, pipelines, jobs and deployments have alike: a number in a project, and a state that grows by
-//! joins.
+//! What pushes, branches, merge requests, issues, pipelines, jobs and deployments have alike: a number in a project, and a state
+//! that grows by joins.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::branches::{Branch, Push};
 use super::deployments::Deployment;
 use super::issues::Issue;
 use super::merge_requests::MergeRequest;
@@ -29,6 +30,10 @@ pub enum Family {
     Jobs,
     /// Deployments.
     Deployments,
+    /// Pushes.
+    Pushes,
+    /// Branches.
+    Branches,
 }
 
 impl Family {
@@ -41,6 +46,8 @@ impl Family {
             Self::Pipelines => 3,
             Self::Jobs => 4,
             Self::Deployments => 5,
+            Self::Pushes => 6,
+            Self::Branches => 7,
         }
     }
 }
@@ -74,6 +81,10 @@ pub enum Item {
     Job(Job),
     /// A deployment.
     Deployment(Deployment),
+    /// A push.
+    Push(Push),
+    /// A branch.
+    Branch(Branch),
 }
 
 impl Item {
@@ -86,6 +97,8 @@ impl Item {
             Self::Pipeline(_) => Family::Pipelines,
             Self::Job(_) => Family::Jobs,
             Self::Deployment(_) => Family::Deployments,
+            Self::Push(_) => Family::Pushes,
+            Self::Branch(_) => Family::Branches,
         }
     }
 
@@ -100,6 +113,8 @@ impl Item {
             Family::Pipelines => Self::Pipeline(serde_json::from_slice(state)?),
             Family::Jobs => Self::Job(serde_json::from_slice(state)?),
             Family::Deployments => Self::Deployment(serde_json::from_slice(state)?),
+            Family::Pushes => Self::Push(serde_json::from_slice(state)?),
+            Family::Branches => Self::Branch(serde_json::from_slice(state)?),
         })
     }
 
@@ -118,6 +133,8 @@ impl Item {
             Self::Pipeline(one) => one,
             Self::Job(one) => one,
             Self::Deployment(one) => one,
+            Self::Push(one) => one,
+            Self::Branch(one) => one,
         }
     }
 }
@@ -135,6 +152,8 @@ impl Entity for Item {
             (Self::Pipeline(one), Self::Pipeline(other)) => Self::Pipeline(one.join(other)),
             (Self::Job(one), Self::Job(other)) => Self::Job(one.join(other)),
             (Self::Deployment(one), Self::Deployment(other)) => Self::Deployment(one.join(other)),
+            (Self::Push(one), Self::Push(other)) => Self::Push(one.join(other)),
+            (Self::Branch(one), Self::Branch(other)) => Self::Branch(one.join(other)),
             (known, _) => known,
         }
     }
@@ -202,9 +221,16 @@ pub(super) fn time(value: &Value) -> Option<Timestamp> {
 /// What all these events say of each thing, for tests.
 #[cfg(test)]
 pub(super) fn joined(events: &[(crate::Trigger, Value)]) -> Vec<Item> {
+    let at_once = events.iter().map(|(trigger, body)| (Timestamp::default(), *trigger, body.clone()));
+    joined_at(&at_once.collect::<Vec<_>>())
+}
+
+/// The same of events that were received at times.
+#[cfg(test)]
+pub(super) fn joined_at(events: &[(Timestamp, crate::Trigger, Value)]) -> Vec<Item> {
     let mut all: BTreeMap<(Family, (i64, i64)), Item> = BTreeMap::new();
-    for (trigger, body) in events {
-        for fact in super::facts(*trigger, Timestamp::default(), body.to_string().as_bytes()).expect("JSON") {
+    for (at, trigger, body) in events {
+        for fact in super::facts(*trigger, *at, body.to_string().as_bytes()).expect("JSON") {
             if let super::Fact::Item(one) = fact {
                 let key = (one.family(), one.key());
                 let known = all.remove(&key);

@@ -6,7 +6,9 @@ use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::commits::{Author, Commit, Metric, Push};
+use super::branches::Push;
+use super::commits::{Author, Commit, Metric};
+use super::entity::Item;
 use super::report::{Cell, CommitReport, Row, burst_share, report, work_balance};
 use super::{Fact, facts};
 use crate::{Timestamp, Trigger};
@@ -40,7 +42,8 @@ impl Joined {
                 self.commits
                     .insert(key, known.map_or_else(|| (*commit).clone(), |known| known.join((*commit).clone())));
             }
-            Fact::Push(push) => {
+            Fact::Item(item) => {
+                let Item::Push(push) = *item else { return };
                 self.pushes.insert((push.project, push.before.clone(), push.after.clone()), push);
             }
             Fact::MergeCommit { project, sha } => {

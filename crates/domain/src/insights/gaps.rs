@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use super::Fact;
-use super::commits::{clean, project_of};
+use super::commits::project_of;
 use crate::{Timestamp, Trigger};
 
 /// The largest number that GitLab's column for it holds: a body with a larger one is not from there.
@@ -70,8 +70,6 @@ impl Sequence {
 pub struct Seen {
     /// The project's number in events.
     pub project: i64,
-    /// Its full path, where the event has it.
-    pub project_path: Option<String>,
     /// What kind of object; never a push.
     pub measure: Sequence,
     /// Its number in the project.
@@ -189,8 +187,7 @@ pub(super) fn of(trigger: Trigger, received_at: Timestamp, body: &Value) -> Vec<
         // A merge request is numbered where it goes to, and a fork's pipeline tells of one elsewhere.
         let here = object["target_project_id"].as_i64().is_none_or(|target| target == project);
         let iid = object["iid"].as_i64().filter(|iid| here && (1..=LARGEST_IID).contains(iid))?;
-        let project_path = body["project"]["path_with_namespace"].as_str().map(|path| clean(path, 1024));
-        Some(Fact::Seen(Seen { project, project_path, measure, iid, received_at }))
+        Some(Fact::Seen(Seen { project, measure, iid, received_at }))
     };
     own.into_iter().chain(beside).filter_map(seen).collect()
 }

@@ -162,7 +162,7 @@ mod tests {
     use super::*;
     use crate::Trigger;
     use crate::insights::entity::{self, Item};
-    use crate::insights::measures::{Measure, Sample, Subject, View};
+    use crate::insights::measures;
 
     /// Minutes of 2026-03-01.
     fn spelled(minute: i64) -> String {
@@ -195,13 +195,7 @@ mod tests {
     }
 
     fn value(one: &Issue, name: &str) -> Result<i64, &'static str> {
-        let (from, to) = (Timestamp::from_seconds(0), Timestamp::from_seconds(2_000_000_000));
-        let view = View { from, to, is_bot: &|who| who == 9 };
-        match Measure::by_name(name).expect("a measure").sample(Subject::Issue(one), &view) {
-            Sample::In(_, value) => Ok(value),
-            Sample::Many(all) => Ok(all.iter().map(|(_, value)| value).sum()),
-            Sample::Out(why) => Err(why),
-        }
+        measures::given(name, &[Item::Issue(one.clone())], &[9]).map(|values| values.iter().sum())
     }
 
     /// Opened on 1 March at 12:00, closed at 15:00, opened again on 3 March.

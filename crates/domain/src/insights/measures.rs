@@ -1,16 +1,20 @@
 //! Every insight: what it is called and means, and what one thing gives to it. Help, units, explanations and the description
 //! of the API come from these tables.
 
+mod around;
+mod branches;
 mod deployments;
 mod issues;
 mod items;
 mod merge_requests;
 mod pipelines;
 
+pub use around::{Around, Outcome};
 pub use items::{Items, Part, Summary};
 
+use super::branches::{Branch, Push};
 use super::deployments::Deployment;
-use super::entity::{Family, seconds};
+use super::entity::{Family, Item, seconds};
 use super::issues::Issue;
 use super::merge_requests::MergeRequest;
 use super::pipelines::{Pipeline, Runs};
@@ -31,6 +35,8 @@ pub enum Kind {
     Mean,
     /// Seconds, all together.
     Sum,
+    /// How many distinct values there are.
+    Distinct,
     /// How many there are, divided by the days of the window.
     PerDay,
 }
@@ -46,6 +52,7 @@ impl Kind {
             Self::Duration => "duration",
             Self::Mean => "mean",
             Self::Sum => "sum",
+            Self::Distinct => "distinct",
             Self::PerDay => "per_day",
         }
     }
@@ -54,7 +61,7 @@ impl Kind {
     #[must_use]
     pub const fn unit(self) -> &'static str {
         match self {
-            Self::Count | Self::Gauge => "count",
+            Self::Count | Self::Gauge | Self::Distinct => "count",
             Self::Share => "ratio from 0 to 1",
             Self::Duration | Self::Sum => "seconds",
             Self::Mean => "mean count",
@@ -70,11 +77,13 @@ pub enum Sample {
     In(Timestamp, i64),
     /// Values at several times.
     Many(Vec<(Timestamp, i64)>),
+    /// Values at several times that are not exact, for this reason.
+    About(Vec<(Timestamp, i64)>, &'static str),
     /// Nothing, for this reason.
     Out(&'static str),
 }
 
-/// From when to before when, and which actors are bots.
+/// From when to before when, which actors are bots, and what lies around.
 pub struct View<'a> {
     /// From here …
     pub from: Timestamp,
@@ -82,6 +91,8 @@ pub struct View<'a> {
     pub to: Timestamp,
     /// Whose doings do not count.
     pub is_bot: &'a dyn Fn(i64) -> bool,
+    /// What followed, and what brought things out.
+    pub around: &'a Around,
 }
 
 /// An insight.
@@ -101,24 +112,18 @@ pub struct Measure {
 enum Sampler {
     MergeRequest(fn(&MergeRequest, &View<'_>) -> Sample),
     Issue(fn(&Issue, &View<'_>) -> Sample),
-    Deployment(fn(&Deployment, &[&Issue], &View<'_>) -> Sample),
+    /// With the deployments that brought it out.
+    Delivered(fn(&MergeRequest, &View<'_>) -> Sample),
+    Deployment(fn(&Deployment, &Outcome, &View<'_>) -> Sample),
     Pipeline(fn(&Pipeline, &View<'_>) -> Sample),
-    Runs(fn(&Runs<'_>, &View<'_>) -> Sample),
-}
-
-/// One thing that is measured.
-#[derive(Clone, Copy, Debug)]
-pub enum Subject<'a> {
-    /// A merge request.
-    MergeRequest(&'a MergeRequest),
-    /// An issue.
-    Issue(&'a Issue),
-    /// A deployment, with the incidents that followed it.
-    Deployment(&'a Deployment, &'a [&'a Issue]),
-    /// A pipeline.
-    Pipeline(&'a Pipeline),
     /// The runs of one job of one pipeline, the first one first; never none.
-    Runs(&'a Runs<'a>),
+    Runs(fn(&Runs<'_>, &View<'_>) -> Sample),
+    Push(fn(&Push, &View<'_>) -> Sample),
+    /// With the deployments that brought it out.
+    Landed(fn(&Push, &View<'_>) -> Sample),
+    /// The pushes of one branch, the first one first; never none.
+    Pushes(fn(&[&Push], &View<'_>) -> Sample),
+    Branch(fn(&Branch, &View<'_>) -> Sample),
 }
 
 const NOT_CREATED: &str = "no event told when it was created";
@@ -127,7 +132,9 @@ const OUTSIDE: &str = "it lies outside the window";
 /// All of them.
 pub fn all() -> impl Iterator<Item = &'static Measure> {
     let of_jobs = pipelines::MEASURES.iter().chain([&pipelines::CI_SECONDS]);
-    merge_requests::MEASURES.iter().chain(&issues::MEASURES).chain(of_jobs).chain(&deployments::MEASURES)
+    let of_deployments = deployments::MEASURES.iter().chain([&branches::LEAD_TIME]);
+    let of_things = merge_requests::MEASURES.iter().chain(&issues::MEASURES).chain(of_jobs).chain(of_deployments);
+    branches::MEASURES.iter().chain(of_things)
 }
 
 impl Measure {
@@ -141,27 +148,62 @@ impl Measure {
     #[must_use]
     pub const fn family(&self) -> Family {
         match self.sample {
-            Sampler::MergeRequest(_) => Family::MergeRequests,
+            Sampler::MergeRequest(_) | Sampler::Delivered(_) => Family::MergeRequests,
             Sampler::Issue(_) => Family::Issues,
             Sampler::Deployment(_) => Family::Deployments,
             Sampler::Pipeline(_) => Family::Pipelines,
             Sampler::Runs(_) => Family::Jobs,
+            Sampler::Push(_) | Sampler::Landed(_) | Sampler::Pushes(_) => Family::Pushes,
+            Sampler::Branch(_) => Family::Branches,
         }
     }
 
-    /// What a thing gives to it in a window. Things of another family give nothing.
+    /// What else has to be read, so that it can be measured.
     #[must_use]
-    pub fn sample(&self, subject: Subject<'_>, view: &View<'_>) -> Sample {
-        let (author, sample) = match (&self.sample, subject) {
-            (Sampler::MergeRequest(sample), Subject::MergeRequest(one)) => (one.author, sample(one, view)),
+    pub const fn around(&self) -> &'static [Family] {
+        match self.sample {
+            Sampler::Deployment(_) => &[Family::Issues],
+            Sampler::Delivered(_) => &[Family::Deployments, Family::Pushes],
+            Sampler::Landed(_) => &[Family::Deployments, Family::MergeRequests],
+            _ => &[],
+        }
+    }
+
+    /// Whether things that belong together are measured together: runs of one job, pushes of one branch.
+    #[must_use]
+    pub const fn is_of_groups(&self) -> bool {
+        matches!(self.sample, Sampler::Runs(_) | Sampler::Pushes(_))
+    }
+
+    /// What a thing, or things that belong together, give to it in a window. Things of another family give nothing.
+    #[must_use]
+    pub fn sample(&self, together: &[Item], view: &View<'_>) -> Sample {
+        let (author, sample) = match (&self.sample, together) {
+            (Sampler::MergeRequest(sample) | Sampler::Delivered(sample), [Item::MergeRequest(one)]) => {
+                (one.author, sample(one, view))
+            }
             // What an alert opened is an incident all the same.
-            (Sampler::Issue(sample), Subject::Issue(one)) => {
+            (Sampler::Issue(sample), [Item::Issue(one)]) => {
                 (one.author.filter(|_| !one.is_incident), sample(one, view))
             }
             // What runs, runs for the team, whoever started it.
-            (Sampler::Deployment(sample), Subject::Deployment(one, incidents)) => (None, sample(one, incidents, view)),
-            (Sampler::Pipeline(sample), Subject::Pipeline(one)) => (None, sample(one, view)),
-            (Sampler::Runs(sample), Subject::Runs(runs)) => (None, sample(runs, view)),
+            (Sampler::Deployment(sample), [Item::Deployment(one)]) => {
+                (None, sample(one, &view.around.outcome(one), view))
+            }
+            (Sampler::Pipeline(sample), [Item::Pipeline(one)]) => (None, sample(one, view)),
+            (Sampler::Runs(sample), [Item::Job(_), ..]) => {
+                let runs = together.iter().filter_map(|item| if let Item::Job(one) = item { Some(one) } else { None });
+                (None, sample(&runs.collect::<Vec<_>>(), view))
+            }
+            (Sampler::Push(sample), [Item::Push(one)]) => (one.pusher, sample(one, view)),
+            // What came out is the work of whoever wrote it.
+            (Sampler::Landed(sample), [Item::Push(one)]) => (None, sample(one, view)),
+            (Sampler::Pushes(sample), [Item::Push(_), ..]) => {
+                let pushes =
+                    together.iter().filter_map(|item| if let Item::Push(one) = item { Some(one) } else { None });
+                (None, sample(&pushes.collect::<Vec<_>>(), view))
+            }
+            (Sampler::Branch(sample), [Item::Branch(one)]) => (None, sample(one, view)),
             _ => return Sample::Out("it is of another kind"),
         };
         // What a bot opened is no work of the team; the switch for bots makes nobody a bot.
@@ -171,10 +213,14 @@ impl Measure {
         let is_inside = |at: Timestamp| self.kind == Kind::Gauge || (view.from <= at && at < view.to);
         match sample {
             Sample::In(at, _) if !is_inside(at) => Sample::Out(OUTSIDE),
-            Sample::Many(all) if all.is_empty() => Sample::Out("nothing of it counts"),
+            Sample::Many(all) | Sample::About(all, _) if all.is_empty() => Sample::Out("nothing of it counts"),
             Sample::Many(mut all) => {
                 all.retain(|(at, _)| is_inside(*at));
                 if all.is_empty() { Sample::Out(OUTSIDE) } else { Sample::Many(all) }
+            }
+            Sample::About(mut all, why) => {
+                all.retain(|(at, _)| is_inside(*at));
+                if all.is_empty() { Sample::Out(OUTSIDE) } else { Sample::About(all, why) }
             }
             sample => sample,
         }
@@ -183,4 +229,31 @@ impl Measure {
 
 fn span(at: Timestamp, from: Timestamp, to: Timestamp) -> Sample {
     Sample::In(at, seconds(from, to))
+}
+
+/// What things give to an insight, all of them together, for tests: from 1970 to 2033.
+#[cfg(test)]
+pub(super) fn given(name: &str, items: &[Item], bots: &[i64]) -> Result<Vec<i64>, &'static str> {
+    told(name, &Items::new(items.to_vec(), Vec::new(), bots.iter().copied().collect()))
+}
+
+/// The same where others lie around them.
+#[cfg(test)]
+pub(super) fn given_among(name: &str, items: Vec<Item>, others: Vec<Item>) -> Result<Vec<i64>, &'static str> {
+    told(name, &Items::new(items, others, std::collections::HashSet::new()))
+}
+
+#[cfg(test)]
+fn told(name: &str, items: &Items) -> Result<Vec<i64>, &'static str> {
+    let (from, to) = (Timestamp::from_seconds(0), Timestamp::from_seconds(2_000_000_000));
+    let (mut values, mut left_out) = (Vec::new(), None);
+    items.each(Measure::by_name(name).expect("a measure"), from, to, |_, sample| match sample {
+        Sample::In(_, value) => values.push(value),
+        Sample::Many(all) | Sample::About(all, _) => values.extend(all.iter().map(|(_, value)| value)),
+        Sample::Out(why) => left_out = left_out.or(Some(why)),
+    });
+    match left_out {
+        Some(why) if values.is_empty() => Err(why),
+        _ => Ok(values),
+    }
 }

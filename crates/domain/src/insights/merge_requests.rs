@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::commits::named_project;
+use super::commits::{named_project, text};
 use super::entity::{Entity, Note, join_notes, least, not_before, time};
 use crate::Timestamp;
 
@@ -73,6 +73,12 @@ pub struct MergeRequest {
     merged_seen_at: Option<Timestamp>,
     /// Comments by their numbers.
     pub notes: BTreeMap<i64, Note>,
+    /// The branch that it goes into.
+    pub target_branch: Option<String>,
+    /// The commit that its merge made; none after a fast-forward.
+    pub merge_commit: Option<String>,
+    /// The last commit of its source branch when it was merged.
+    pub merged_head: Option<String>,
 }
 
 impl MergeRequest {
@@ -107,6 +113,8 @@ impl MergeRequest {
     }
 
     fn of(received_at: Timestamp, body: &Value, attributes: &Value) -> Option<Self> {
+        let is_merged = attributes["state"] == "merged" || attributes["action"] == "merge";
+        let word = |name: &str| Some(text(&attributes[name])).filter(|sha| !sha.is_empty());
         Some(Self {
             project: attributes["target_project_id"].as_i64().or_else(|| named_project(body))?,
             iid: attributes["iid"].as_i64()?,
@@ -117,6 +125,9 @@ impl MergeRequest {
             newest: None,
             merged_seen_at: None,
             notes: BTreeMap::new(),
+            target_branch: word("target_branch"),
+            merge_commit: word("merge_commit_sha").filter(|_| is_merged),
+            merged_head: is_merged.then(|| text(&attributes["last_commit"]["id"])).filter(|sha| !sha.is_empty()),
         })
     }
 
@@ -191,6 +202,16 @@ impl MergeRequest {
         !self.is_merged() && self.newest.is_some_and(|last| last.is_open)
     }
 
+    /// Whether it was open at a time, as far as is known now, and then whether as a draft.
+    #[must_use]
+    pub fn is_open_at(&self, at: Timestamp) -> Option<bool> {
+        let has_ended = self.ended_at().map_or(!self.is_open(), |end| end < at);
+        if has_ended {
+            return None;
+        }
+        Some(self.observations.iter().rfind(|one| one.at < at).is_some_and(|one| one.is_draft))
+    }
+
     /// When it was merged or, where no event told of the merge, when it was first seen to be.
     #[must_use]
     pub fn merged_or_seen_at(&self) -> Option<Timestamp> {
@@ -257,6 +278,9 @@ impl Entity for MergeRequest {
         self.newest = self.newest.max(other.newest);
         self.merged_seen_at = least(self.merged_seen_at, other.merged_seen_at);
         join_notes(&mut self.notes, other.notes);
+        self.target_branch = least(self.target_branch, other.target_branch);
+        self.merge_commit = least(self.merge_commit, other.merge_commit);
+        self.merged_head = least(self.merged_head, other.merged_head);
         self.bound();
         self
     }

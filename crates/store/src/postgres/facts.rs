@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use deadpool_postgres::Transaction;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::Fact;
-use quickdraw_domain::insights::commits::{Author, Commit, Paths, Push, Told};
-use quickdraw_domain::insights::entity::Entity;
+use quickdraw_domain::insights::branches::Push;
+use quickdraw_domain::insights::commits::{Author, Commit, Paths, Told};
+use quickdraw_domain::insights::entity::{Entity, Item};
 use quickdraw_domain::insights::gaps::Seen;
 use quickdraw_domain::insights::people::User;
 use tokio_postgres::Row;
@@ -42,27 +43,21 @@ pub(super) async fn apply(transaction: &Transaction<'_>, batch: Vec<Projected>) 
             }
         }
     }
-    let (mut commits, mut merges, mut pushes, mut seen) = (Vec::new(), BTreeSet::new(), Vec::new(), Vec::new());
+    let (mut commits, mut merges, mut seen) = (Vec::new(), BTreeSet::new(), Vec::new());
     let (mut paths, mut gathered) = (BTreeMap::new(), Gathered::default());
     for fact in facts {
         match fact {
             Fact::Commit(commit) => commits.push(*commit),
             Fact::MergeCommit { project, sha } => drop(merges.insert((project, sha))),
-            Fact::Push(mut push) => {
-                paths.extend(push.project_path.take().map(|path| (push.project, path)));
-                pushes.push(push);
-            }
+            Fact::Project { id, path } => drop(paths.insert(id, path)),
             Fact::Item(item) => gathered.item(*item),
             Fact::User(user) => gathered.user(user),
-            Fact::Seen(mut one) => {
-                paths.extend(one.project_path.take().map(|path| (one.project, path)));
-                seen.push(one);
-            }
+            Fact::Seen(one) => seen.push(one),
         }
     }
     join_commits(transaction, commits, merges).await?;
     join_projects(transaction, paths).await?;
-    join_pushes(transaction, &pushes).await?;
+    join_pushes(transaction, &gathered).await?;
     join_seen(transaction, &seen).await?;
     join_items(transaction, &gathered).await?;
     join_users(transaction, &gathered).await
@@ -313,23 +308,15 @@ async fn write_rollups(
     Ok(())
 }
 
-async fn join_pushes(transaction: &Transaction<'_>, pushes: &[Push]) -> Result<()> {
-    // One statement changes a row only once, so copies within the batch are joined here first.
-    let mut joined: BTreeMap<(i64, &str, &str, &str), Push> = BTreeMap::new();
-    for push in pushes {
-        // The first receipt and the larger numbers win, in whatever order the copies come.
-        joined
-            .entry((push.project, &push.before, &push.after, &push.git_ref))
-            .and_modify(|known| {
-                known.received_at = known.received_at.min(push.received_at);
-                known.total = known.total.max(push.total);
-                known.listed = known.listed.max(push.listed);
-            })
-            .or_insert_with(|| push.clone());
+async fn join_pushes(transaction: &Transaction<'_>, gathered: &Gathered) -> Result<()> {
+    let items = gathered.items.values();
+    let pushes: Vec<&Push> =
+        items.filter_map(|item| if let Item::Push(push) = item { Some(push) } else { None }).collect();
+    if pushes.is_empty() {
+        return Ok(());
     }
-    let keys: Vec<&(i64, &str, &str, &str)> = joined.keys().collect();
-    let column = |of: fn(&Push) -> i64| -> Vec<i64> { joined.values().map(of).collect() };
-    let text = |of: fn(&(i64, &str, &str, &str)) -> String| -> Vec<String> { keys.iter().map(|key| of(key)).collect() };
+    let column = |of: fn(&Push) -> i64| -> Vec<i64> { pushes.iter().map(|push| of(push)).collect() };
+    let text = |of: fn(&Push) -> &String| -> Vec<&str> { pushes.iter().map(|push| of(push).as_str()).collect() };
     let statement = transaction
         .prepare_cached(
             "INSERT INTO insights_pushes AS p (project, before_sha, after_sha, git_ref, received_at, total, listed)
@@ -345,9 +332,9 @@ async fn join_pushes(transaction: &Transaction<'_>, pushes: &[Push]) -> Result<(
             &statement,
             &[
                 &column(|push| push.project),
-                &text(|key| key.1.to_owned()),
-                &text(|key| key.2.to_owned()),
-                &text(|key| key.3.to_owned()),
+                &text(|push| &push.before),
+                &text(|push| &push.after),
+                &text(|push| &push.git_ref),
                 &column(|push| push.received_at.as_micros()),
                 &column(|push| push.total),
                 &column(|push| push.listed),

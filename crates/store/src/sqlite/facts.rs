@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use quickdraw_domain::insights::Fact;
-use quickdraw_domain::insights::commits::{Author, Commit, Paths, Push, Told};
-use quickdraw_domain::insights::entity::Entity;
+use quickdraw_domain::insights::branches::Push;
+use quickdraw_domain::insights::commits::{Author, Commit, Paths, Told};
+use quickdraw_domain::insights::entity::{Entity, Item};
 use quickdraw_domain::insights::gaps::Seen;
 use quickdraw_domain::{EventId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -64,14 +65,8 @@ impl Batch<'_> {
     fn apply(&mut self, fact: Fact) -> Result<()> {
         match fact {
             Fact::Commit(commit) => self.join_commit(*commit),
-            Fact::Push(push) => {
-                self.join_project(push.project, push.project_path.as_deref())?;
-                join_push(self.connection, &push)
-            }
-            Fact::Seen(seen) => {
-                self.join_project(seen.project, seen.project_path.as_deref())?;
-                join_seen(self.connection, &seen)
-            }
+            Fact::Project { id, path } => self.join_project(id, path),
+            Fact::Seen(seen) => join_seen(self.connection, &seen),
             Fact::Item(item) => {
                 self.gathered.item(*item);
                 Ok(())
@@ -96,14 +91,14 @@ impl Batch<'_> {
     }
 
     /// Once a batch for as long as the path is the same: most events of a batch are of few projects.
-    fn join_project(&mut self, project: i64, path: Option<&str>) -> Result<()> {
-        let Some(path) = path.filter(|path| self.paths.get(&project).is_none_or(|known| known != path)) else {
+    fn join_project(&mut self, project: i64, path: String) -> Result<()> {
+        if self.paths.get(&project).is_some_and(|known| *known == path) {
             return Ok(());
-        };
+        }
         let sql =
             "INSERT INTO insights_projects VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET path = ?2 WHERE path <> ?2";
-        self.connection.prepare_cached(sql)?.execute((project, path))?;
-        self.paths.insert(project, path.to_owned());
+        self.connection.prepare_cached(sql)?.execute((project, &path))?;
+        self.paths.insert(project, path);
         Ok(())
     }
 
@@ -260,6 +255,9 @@ fn write_gathered(connection: &Connection, gathered: &Gathered) -> Result<()> {
     let mut write =
         connection.prepare_cached("INSERT OR REPLACE INTO insights_items VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
     for ((family, project, number), item) in &gathered.items {
+        if let Item::Push(push) = item {
+            join_push(connection, push)?;
+        }
         let stored: Option<Vec<u8>> = find.query_row((family, project, number), |row| row.get(0)).optional()?;
         if let Some(joined) = insights::join_stored(stored.as_deref(), item)? {
             let [opened, settled] =

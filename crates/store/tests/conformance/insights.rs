@@ -267,6 +267,10 @@ pub(crate) async fn items_of_every_family_join_across_batches(fixture: Fixture) 
             "project": {"id": 7}});
         (Trigger::by_name("deployment_hooks").expect("a row"), body)
     };
+    let push = |before: &str, after: &str| {
+        let body = json!({"ref": "refs/heads/x", "before": before, "after": after, "user_id": 2, "project": {"id": 7}});
+        (Trigger::PUSH, body)
+    };
     let all = [
         issue("open", 1, None),
         issue("close", 20, Some(20)),
@@ -275,6 +279,9 @@ pub(crate) async fn items_of_every_family_join_across_batches(fixture: Fixture) 
         pipeline("success", 2, 20, Some(30)),
         deployment("running", 35),
         deployment("success", 40),
+        push("000", "a"),
+        push("a", "b"),
+        push("b", "000"),
     ];
     for one in all.iter().rev() {
         project(store, std::slice::from_ref(one)).await;
@@ -282,7 +289,8 @@ pub(crate) async fn items_of_every_family_join_across_batches(fixture: Fixture) 
     let lives = Lives { from: at(0), to: at(100), project: Some(7) };
     let shown = async |window| {
         let mut shown = Vec::new();
-        for family in [Family::Issues, Family::Pipelines, Family::Jobs, Family::Deployments] {
+        let families = [Family::Issues, Family::Pipelines, Family::Jobs, Family::Deployments, Family::Branches];
+        for family in families {
             shown.extend(store.items(family, window).await.expect("found"));
         }
         shown
@@ -290,8 +298,14 @@ pub(crate) async fn items_of_every_family_join_across_batches(fixture: Fixture) 
     let first = shown(lives).await;
     project(store, &all).await;
     assert_eq!(shown(lives).await, first, "repetition changes nothing");
-    let [Item::Issue(issue), Item::Pipeline(pipeline), Item::Job(failed), Item::Job(passed), Item::Deployment(out)] =
-        first.as_slice()
+    let [
+        Item::Issue(issue),
+        Item::Pipeline(pipeline),
+        Item::Job(failed),
+        Item::Job(passed),
+        Item::Deployment(out),
+        Item::Branch(branch),
+    ] = first.as_slice()
     else {
         panic!("{first:?}")
     };
@@ -299,6 +313,7 @@ pub(crate) async fn items_of_every_family_join_across_batches(fixture: Fixture) 
     assert_eq!((pipeline.end().map(|end| end.at), pipeline.first_end.map(|end| end.at)), (Some(at(30)), Some(at(10))));
     assert_eq!([failed, passed].map(|job| (job.id, job.pipeline)), [(1, 31), (2, 31)]);
     assert!(out.is_out() && out.at() == at(40));
+    assert_eq!((branch.deletions().count(), store.items(Family::Pushes, lives).await.expect("found").len()), (1, 3));
     assert_eq!(shown(Lives { from: at(50), ..lives }).await, [], "all of it is over");
     assert_eq!(shown(Lives { project: Some(8), ..lives }).await, []);
 }

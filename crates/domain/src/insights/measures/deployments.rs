@@ -6,7 +6,7 @@ use crate::insights::entity::seconds;
 
 const NOT_OUT: &str = "it is no successful deployment to production";
 
-pub(super) const MEASURES: [Measure; 6] = [
+pub(super) const MEASURES: [Measure; 7] = [
     Measure {
         name: "deployments",
         kind: Kind::Count,
@@ -36,8 +36,8 @@ pub(super) const MEASURES: [Measure; 6] = [
         kind: Kind::Share,
         help: "Of the deployments, the share that an incident followed before the next one.",
         follows: "DORA as DevLake reads it: an incident belongs to the deployment before it",
-        sample: Sampler::Deployment(|one, incidents, _| {
-            out(one, |at| Sample::In(at, i64::from(!incidents.is_empty())))
+        sample: Sampler::Deployment(|one, outcome, _| {
+            out(one, |at| Sample::In(at, i64::from(!outcome.incidents.is_empty())))
         }),
     },
     Measure {
@@ -45,8 +45,8 @@ pub(super) const MEASURES: [Measure; 6] = [
         kind: Kind::Mean,
         help: "Incidents divided by deployments, which can be more than 1.",
         follows: "GitLab: change failure rate",
-        sample: Sampler::Deployment(|one, incidents, _| {
-            out(one, |at| Sample::In(at, i64::try_from(incidents.len()).unwrap_or(i64::MAX)))
+        sample: Sampler::Deployment(|one, outcome, _| {
+            out(one, |at| Sample::In(at, i64::try_from(outcome.incidents.len()).unwrap_or(i64::MAX)))
         }),
     },
     Measure {
@@ -54,12 +54,19 @@ pub(super) const MEASURES: [Measure; 6] = [
         kind: Kind::Duration,
         help: "From a deployment to the last close of an incident that followed it.",
         follows: "DORA since 2023",
-        sample: Sampler::Deployment(|one, incidents, _| {
+        sample: Sampler::Deployment(|one, outcome, _| {
             out(one, |at| {
-                let closed = incidents.iter().filter_map(|incident| incident.closed_at());
-                Sample::Many(closed.map(|end| (at, seconds(at, end))).collect())
+                let closed = outcome.incidents.iter().flatten();
+                Sample::Many(closed.map(|end| (at, seconds(at, *end))).collect())
             })
         }),
+    },
+    Measure {
+        name: "deployment_rework_rate",
+        kind: Kind::Share,
+        help: "Of the deployments, the share that was made while an incident was open that followed an earlier one.",
+        follows: "DORA since 2024; that they are the fix is an assumption",
+        sample: Sampler::Deployment(|one, outcome, _| out(one, |at| Sample::In(at, i64::from(outcome.is_rework)))),
     },
 ];
 

@@ -1,25 +1,18 @@
 //! From things to numbers: what belongs together, what it gives to an insight, and what that makes, as one number and as a
 //! series.
 
-use std::cmp::Ordering;
 use std::collections::HashSet;
 
-use super::{Kind, Measure, Sample, Subject, View};
+use super::{Around, Kind, Measure, Sample, View};
 use crate::Timestamp;
-use crate::insights::deployments::{Deployment, incidents_of};
 use crate::insights::entity::{Entity, Item};
-use crate::insights::issues::Issue;
-use crate::insights::pipelines::Job;
 
-/// Things of one family, with what belongs to them.
+/// Things of one family, with what lies around them.
 #[derive(Default)]
 pub struct Items {
-    /// In an order in which the runs of one job lie together, the first one first.
+    /// In an order in which those that belong together lie together, the first one first.
     items: Vec<Item>,
-    /// What followed deployments …
-    incidents: Vec<Item>,
-    /// … by position: which of those followed which deployment.
-    followed: Vec<Vec<usize>>,
+    around: Around,
     /// Actors whose doings do not count.
     bots: HashSet<i64>,
 }
@@ -39,49 +32,22 @@ pub struct Summary {
 pub type Part = (Timestamp, f64);
 
 impl Items {
-    /// `items` are of one family, and `issues` may have incidents that followed them if they are deployments.
+    /// `items` are of one family; what else was read lies around them.
     #[must_use]
-    pub fn new(mut items: Vec<Item>, issues: Vec<Item>, bots: HashSet<i64>) -> Self {
-        items.sort_by(|one, other| match (one, other) {
-            (Item::Job(one), Item::Job(other)) => {
-                job(one).cmp(&job(other)).then((one.started_at, one.id).cmp(&(other.started_at, other.id)))
-            }
-            (Item::Deployment(one), Item::Deployment(other)) => {
-                (one.project, one.at(), one.id).cmp(&(other.project, other.at(), other.id))
-            }
-            _ => Ordering::Equal,
-        });
-        let mut all = Self { items, incidents: issues, followed: Vec::new(), bots };
-        let deployments: Vec<&Deployment> = all.items.iter().filter_map(deployment).collect();
-        let issues: Vec<&Issue> = all.incidents.iter().filter_map(issue).collect();
-        all.followed = incidents_of(&deployments, &issues);
-        all
+    pub fn new(mut items: Vec<Item>, others: Vec<Item>, bots: HashSet<i64>) -> Self {
+        items.sort_by(|one, other| group(one).cmp(&group(other)).then_with(|| first(one).cmp(&first(other))));
+        let around = Around::of(&items.iter().chain(&others).collect::<Vec<_>>());
+        Self { items, around, bots }
     }
 
-    /// What each thing gives to an insight in a window, with the thing's project and number.
+    /// What each thing gives to an insight in a window, with the thing's project and number; of things that belong together,
+    /// those of the last.
     pub fn each(&self, measure: &Measure, from: Timestamp, to: Timestamp, mut then: impl FnMut((i64, i64), Sample)) {
         let is_bot = |who: i64| self.bots.contains(&who);
-        let view = View { from, to, is_bot: &is_bot };
-        let mut followed = self.followed.iter();
-        for together in
-            self.items.chunk_by(|one, other| run(one).is_some_and(|one| run(other).map(job) == Some(job(one))))
-        {
-            let sample = match &together[0] {
-                Item::MergeRequest(one) => measure.sample(Subject::MergeRequest(one), &view),
-                Item::Issue(one) => measure.sample(Subject::Issue(one), &view),
-                Item::Pipeline(one) => measure.sample(Subject::Pipeline(one), &view),
-                Item::Job(_) => {
-                    let runs: Vec<&Job> = together.iter().filter_map(run).collect();
-                    measure.sample(Subject::Runs(&runs), &view)
-                }
-                Item::Deployment(one) => {
-                    let behind = followed.next().into_iter().flatten();
-                    let incidents: Vec<&Issue> =
-                        behind.filter_map(|position| issue(&self.incidents[*position])).collect();
-                    measure.sample(Subject::Deployment(one, &incidents), &view)
-                }
-            };
-            then(together[together.len() - 1].key(), sample);
+        let view = View { from, to, is_bot: &is_bot, around: &self.around };
+        let belong = |one: &Item, other: &Item| measure.is_of_groups() && group(one) == group(other);
+        for together in self.items.chunk_by(belong) {
+            then(together[together.len() - 1].key(), measure.sample(together, &view));
         }
     }
 
@@ -89,7 +55,7 @@ impl Items {
         let mut samples = Vec::new();
         self.each(measure, from, to, |_, sample| match sample {
             Sample::In(at, value) => samples.push((at, value)),
-            Sample::Many(all) => samples.extend(all),
+            Sample::Many(all) | Sample::About(all, _) => samples.extend(all),
             Sample::Out(_) => {}
         });
         samples
@@ -129,6 +95,7 @@ impl Summary {
         let mean = (samples > 0).then(|| sum as f64 / samples as f64);
         let value = match kind {
             Kind::Count | Kind::Gauge | Kind::Sum => Some(sum as f64),
+            Kind::Distinct => Some(values.chunk_by(|one, other| one == other).count() as f64),
             Kind::PerDay => Some(sum as f64 / days),
             Kind::Share | Kind::Duration | Kind::Mean => mean,
         };
@@ -155,21 +122,21 @@ fn values(samples: Vec<(Timestamp, i64)>) -> Vec<i64> {
     samples.into_iter().map(|(_, value)| value).collect()
 }
 
-/// What makes runs those of one job.
-fn job(run: &Job) -> (i64, i64, &str) {
-    (run.project, run.pipeline, &run.name)
+/// What belongs together: runs of one job of one pipeline, pushes of one branch.
+fn group(item: &Item) -> (i64, i64, &str) {
+    match item {
+        Item::Job(run) => (run.project, run.pipeline, &run.name),
+        Item::Push(push) => (push.project, 0, &push.git_ref),
+        other => (other.key().0, other.key().1, ""),
+    }
 }
 
-fn run(item: &Item) -> Option<&Job> {
-    if let Item::Job(one) = item { Some(one) } else { None }
-}
-
-fn deployment(item: &Item) -> Option<&Deployment> {
-    if let Item::Deployment(one) = item { Some(one) } else { None }
-}
-
-fn issue(item: &Item) -> Option<&Issue> {
-    if let Item::Issue(one) = item { Some(one) } else { None }
+/// In which order.
+fn first(item: &Item) -> (Option<Timestamp>, i64) {
+    match item {
+        Item::Job(run) => (run.started_at, run.id),
+        other => (other.opened_at(), other.key().1),
+    }
 }
 
 #[cfg(test)]

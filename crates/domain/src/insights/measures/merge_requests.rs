@@ -1,15 +1,20 @@
 //! What one merge request gives to each insight.
 
+use std::time::Duration;
+
 use super::{Kind, Measure, NOT_CREATED, Sample, Sampler, View, span};
 use crate::Timestamp;
 use crate::insights::merge_requests::{Action, MergeRequest};
+
+/// How long a merge request may wait for its first review.
+const WAITING: Duration = Duration::from_secs(86_400);
 
 const NOT_MERGED: &str = "it is not merged";
 const MERGED_UNSEEN: &str = "it is merged, but no event told when";
 const NOT_REVIEWED: &str = "nobody reviewed it: no comment and no approval by another person before the merge";
 const NO_OPENING: &str = "the event of its opening was not seen, so nobody knows whether it began as a draft";
 
-pub(super) const MEASURES: [Measure; 17] = [
+pub(super) const MEASURES: [Measure; 21] = [
     Measure {
         name: "mr_opened",
         kind: Kind::Count,
@@ -38,14 +43,11 @@ pub(super) const MEASURES: [Measure; 17] = [
         kind: Kind::Gauge,
         help: "Merge requests that were open at the end of the window, as far as is known now.",
         follows: "GitLab",
-        sample: Sampler::MergeRequest(|one, view| {
-            let Some(created_at) = one.created_at else { return Sample::Out(NOT_CREATED) };
-            match one.ended_at() {
-                _ if created_at >= view.to => Sample::Out("it was created later"),
-                Some(end) if end < view.to => Sample::Out("it had ended"),
-                None if !one.is_open() => Sample::Out("it had ended"),
-                _ => Sample::In(view.to, 1),
-            }
+        sample: Sampler::MergeRequest(|one, view| match one.created_at {
+            None => Sample::Out(NOT_CREATED),
+            Some(at) if at >= view.to => Sample::Out("it was created later"),
+            Some(_) if one.is_open_at(view.to).is_none() => Sample::Out("it had ended"),
+            Some(_) => Sample::In(view.to, 1),
         }),
     },
     Measure {
@@ -174,6 +176,41 @@ pub(super) const MEASURES: [Measure; 17] = [
         follows: "CHAOSS",
         sample: Sampler::MergeRequest(|one, _| {
             one.times(Action::Reopen).next().map_or(Sample::Out("it was not reopened"), |at| Sample::In(at, 1))
+        }),
+    },
+    Measure {
+        name: "mr_reviewed",
+        kind: Kind::Count,
+        help: "Merge requests that somebody else reviewed, no bot, by the first review.",
+        follows: "GitLab: code review analytics",
+        sample: Sampler::MergeRequest(|one, view| first_review(one, view, |at| Sample::In(at, 1))),
+    },
+    Measure {
+        name: "mr_reviews",
+        kind: Kind::Count,
+        help: "Comments and approvals by others, no bots, until the merge.",
+        follows: "CHAOSS: change request reviews",
+        sample: Sampler::MergeRequest(|one, view| {
+            Sample::Many(one.reviews(view.is_bot).into_iter().map(|(at, _)| (at, 1)).collect())
+        }),
+    },
+    Measure {
+        name: "mr_reviewers",
+        kind: Kind::Distinct,
+        help: "People who reviewed merge requests of others, each once for every part of a series.",
+        follows: "CHAOSS: review participation",
+        sample: Sampler::MergeRequest(|one, view| Sample::Many(one.reviews(view.is_bot))),
+    },
+    Measure {
+        name: "mr_waiting",
+        kind: Kind::Gauge,
+        help: "Merge requests that were open at the end of the window, no drafts, and waited for a first review for more than a day.",
+        follows: "GitLab's code review analytics show the others",
+        sample: Sampler::MergeRequest(|one, view| {
+            let is_waiting = one.is_open_at(view.to).is_some_and(|is_draft| !is_draft)
+                && one.created_at.is_some_and(|at| at < view.to.minus(WAITING))
+                && one.reviews(view.is_bot).first().is_none_or(|(at, _)| *at >= view.to);
+            if is_waiting { Sample::In(view.to, 1) } else { Sample::Out("it was not waiting for a review") }
         }),
     },
 ];

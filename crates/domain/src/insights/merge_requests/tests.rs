@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::Trigger;
 use crate::insights::entity::{self, Item};
-use crate::insights::measures::{Measure, Sample, Subject, View};
+use crate::insights::measures;
 
 const AUTHOR: i64 = 1;
 const BOT: i64 = 9;
@@ -64,12 +64,7 @@ fn joined(events: &[(Trigger, Value)]) -> MergeRequest {
 }
 
 fn value(one: &MergeRequest, name: &str) -> Result<i64, &'static str> {
-    let view = View { from: at(-10 * DAY), to: at(10 * DAY), is_bot: &|who| who == BOT };
-    match Measure::by_name(name).expect("a measure").sample(Subject::MergeRequest(one), &view) {
-        Sample::In(_, value) => Ok(value),
-        Sample::Many(all) => Ok(all.iter().map(|(_, value)| value).sum()),
-        Sample::Out(why) => Err(why),
-    }
+    measures::given(name, &[Item::MergeRequest(one.clone())], &[BOT]).map(|values| values.iter().sum())
 }
 
 /// The sequence of the definitions: opened, closed, reopened, reviewed, merged, and a note behind.

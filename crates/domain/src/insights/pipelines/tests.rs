@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::Trigger;
 use crate::insights::entity::{self, Item};
-use crate::insights::measures::{Measure, Sample, Subject, View};
+use crate::insights::measures;
 
 fn spelled(minute: i64) -> String {
     let time = jiff::Timestamp::from_second(1_773_619_200 + 12 * 3_600 + minute * 60).expect("in range");
@@ -45,22 +45,16 @@ fn joined(events: &[(Trigger, Value)]) -> (Pipeline, Vec<Job>) {
     (pipeline.expect("a pipeline"), jobs)
 }
 
-fn value(name: &str, subject: Subject<'_>) -> Result<i64, &'static str> {
-    let (from, to) = (Timestamp::from_seconds(0), Timestamp::from_seconds(2_000_000_000));
-    let view = View { from, to, is_bot: &|_| false };
-    match Measure::by_name(name).expect("a measure").sample(subject, &view) {
-        Sample::In(_, value) => Ok(value),
-        Sample::Many(all) => Ok(all.iter().map(|(_, value)| value).sum()),
-        Sample::Out(why) => Err(why),
-    }
+fn value(name: &str, items: &[Item]) -> Result<i64, &'static str> {
+    measures::given(name, items, &[]).map(|values| values.iter().sum())
 }
 
 fn check(pipeline: &Pipeline, jobs: &[Job]) {
-    let of_pipeline = |name| value(name, Subject::Pipeline(pipeline));
+    let of_pipeline = |name| value(name, &[Item::Pipeline(pipeline.clone())]);
     assert_eq!((of_pipeline("pipeline_success_rate"), of_pipeline("first_attempt_success_rate")), (Ok(1), Ok(0)));
     assert_eq!((of_pipeline("time_to_green"), of_pipeline("pipeline_duration")), (Ok(1_200), Ok(1_800)));
-    let runs: Vec<&Job> = jobs.iter().collect();
-    let of_job = |name| value(name, Subject::Runs(&runs));
+    let runs: Vec<Item> = jobs.iter().cloned().map(Item::Job).collect();
+    let of_job = |name| value(name, &runs);
     assert_eq!((of_job("retried_jobs"), of_job("flaky_jobs"), of_job("job_runs")), (Ok(1), Ok(1), Ok(2)));
     assert_eq!((of_job("retry_runs"), of_job("ci_seconds"), of_job("job_failure_rate")), (Ok(1), Ok(1_140), Ok(1)));
 }
@@ -80,10 +74,10 @@ proptest! {
 #[test]
 fn what_is_not_decided_or_not_of_its_own_is_left_out() {
     let (running, jobs) = joined(&example()[2..]);
-    let of = |name, pipeline: &Pipeline| value(name, Subject::Pipeline(pipeline));
+    let of = |name, pipeline: &Pipeline| value(name, &[Item::Pipeline(pipeline.clone())]);
     assert_eq!((of("pipelines", &running), of("pipeline_success_rate", &running)), (Ok(1), Err("it was not decided")));
-    let runs: Vec<&Job> = jobs.iter().collect();
-    assert_eq!(value("retried_jobs", Subject::Runs(&runs)), Err("it was not run again"));
+    let runs: Vec<Item> = jobs.into_iter().map(Item::Job).collect();
+    assert_eq!(value("retried_jobs", &runs), Err("it was not run again"));
     let (trigger, mut child) = example()[0].clone();
     child["object_attributes"]["source"] = "parent_pipeline".into();
     let (child, _) = joined(&[(trigger, child)]);
@@ -120,7 +114,6 @@ fn a_job_event_proves_runs_that_nobody_saw() {
         "build_allow_failure": false, "retries_count": 2, "project": { "id": 7 } });
     let found = entity::joined(&[(Trigger::by_name("job_hooks").expect("a row"), body)]);
     let [Item::Job(job)] = found.as_slice() else { panic!("no job: {found:?}") };
-    let runs = [job];
-    assert_eq!((runs[0].pipeline, runs[0].last.duration), (31, Some(120)));
-    assert_eq!(value("retry_runs", Subject::Runs(&runs)), Ok(2));
+    assert_eq!((job.pipeline, job.last.duration), (31, Some(120)));
+    assert_eq!(value("retry_runs", &found), Ok(2));
 }

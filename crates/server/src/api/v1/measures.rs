@@ -32,6 +32,8 @@ const MOST_POINTS: usize = 4_000;
 const MOST_LOOKS: usize = 400;
 /// How long before and behind a window runs of its jobs are looked for.
 const AROUND: Duration = Duration::from_secs(7 * 86_400);
+/// How long before a window pushes are looked for, and what came out in it.
+const BEFORE: Duration = Duration::from_secs(90 * 86_400);
 /// Items of an explanation.
 const MOST_EXPLAINED: usize = 10_000;
 
@@ -44,7 +46,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 struct MeasureView {
     /// Its name.
     name: &'static str,
-    /// How its samples become a number: `count`, `gauge`, `share`, `duration`, `mean`, `sum` or `per_day`.
+    /// How its samples become a number: `count`, `gauge`, `share`, `duration`, `mean`, `sum`, `distinct` or `per_day`.
     kind: &'static str,
     /// What its numbers are in.
     unit: &'static str,
@@ -161,7 +163,7 @@ async fn measure(
     let before =
         window.start_of(window.first.checked_sub(window.days.days()).map_err(|_| invalid("from is out of range"))?)?;
     let lives = Lives { from: before, to: window.to, project: *project };
-    let items = items(&app, measure.family(), lives, *bots).await?;
+    let items = items(&app, measure, lives, *bots).await?;
     let (measure, from, to, days) = (*measure, window.from, window.to, f64::from(window.days));
     // Off the threads that answer others: there can be many.
     let measured = tokio::task::spawn_blocking(move || {
@@ -186,12 +188,12 @@ async fn measure(
     }))
 }
 
-/// A merge request, an issue, a deployment, a pipeline or a job in an explanation.
+/// A merge request, an issue, a deployment, a pipeline, a job, a push or a branch in an explanation.
 #[derive(Serialize, ToSchema)]
 struct Explained {
     /// The project's number in events.
     project_id: i64,
-    /// Its number there; of deployments, pipelines and jobs, that in GitLab.
+    /// Its number there; of deployments, pipelines and jobs, that in GitLab; of pushes and branches, one that stands for them.
     iid: i64,
     /// It counts.
     counts: bool,
@@ -200,7 +202,7 @@ struct Explained {
     at: Option<String>,
     /// What it gives.
     value: Option<i64>,
-    /// Why it does not count.
+    /// Why it does not count; or, if it does, why its value is not exact.
     reason: Option<&'static str>,
 }
 
@@ -226,20 +228,19 @@ async fn explain(
 ) -> Result<Json<Explanation>, ApiError> {
     let Asked { measure, window, bots, project, .. } = Asked::read(&app, &name, query).await?;
     let lives = Lives { from: window.from, to: window.to, project };
-    let items = items(&app, measure.family(), lives, bots).await?;
+    let items = items(&app, measure, lives, bots).await?;
     let (mut explained, mut left_out) = (Vec::new(), BTreeMap::new());
     items.each(measure, window.from, window.to, |(project_id, iid), sample| {
-        let counts = |(at, value): (Timestamp, i64)| Explained {
-            project_id,
-            iid,
-            counts: true,
-            at: Some(at.to_iso()),
-            value: Some(value),
-            reason: None,
+        let mut add = |all: Vec<(Timestamp, i64)>, reason| {
+            explained.extend(all.into_iter().map(|(at, value)| {
+                let (at, value) = (Some(at.to_iso()), Some(value));
+                Explained { project_id, iid, counts: true, at, value, reason }
+            }));
         };
         match sample {
-            Sample::In(at, value) => explained.push(counts((at, value))),
-            Sample::Many(all) => explained.extend(all.into_iter().map(counts)),
+            Sample::In(at, value) => add(vec![(at, value)], None),
+            Sample::Many(all) => add(all, None),
+            Sample::About(all, why) => add(all, Some(why)),
             Sample::Out(reason) => {
                 *left_out.entry(reason).or_default() += 1;
                 let (at, value) = (None, None);
@@ -325,24 +326,30 @@ impl Asked {
 }
 
 /// What can count for an insight in a window.
-async fn items(app: &App, family: Family, window: Lives, bots: bool) -> Result<Items, ApiError> {
-    let (window, issues) = match family {
-        // Incidents of now belong to deployments of the window, unless others came between.
-        Family::Deployments => {
-            let on = Lives { to: Timestamp::from_micros(i64::MAX), ..window };
-            (on, app.store().items(Family::Issues, on).await?)
-        }
+async fn items(app: &App, measure: &Measure, window: Lives, bots: bool) -> Result<Items, ApiError> {
+    let family = measure.family();
+    // What is behind the window tells what is in it: incidents of now belong to deployments of the window unless others came
+    // between, and what was received late can have come out long ago.
+    let on = Lives { to: Timestamp::from_micros(i64::MAX), ..window };
+    let window = match family {
+        Family::Deployments => on,
         // What else was run in the same pipeline tells what was a repetition, and which was the last.
-        Family::Jobs => {
-            let around = Lives { from: window.from.minus(AROUND), to: window.to.plus(AROUND), ..window };
-            (around, Vec::new())
+        Family::Jobs => Lives { from: window.from.minus(AROUND), to: window.to.plus(AROUND), ..window },
+        // What a push lists may have been listed before, and what came out in the window was merged before.
+        Family::Pushes | Family::MergeRequests if !measure.around().is_empty() => {
+            Lives { from: window.from.minus(BEFORE), ..on }
         }
-        _ => (window, Vec::new()),
+        Family::Pushes => Lives { from: window.from.minus(BEFORE), ..window },
+        _ => window,
     };
     let things = app.store().items(family, window).await?;
+    let mut others = Vec::new();
+    for family in measure.around() {
+        others.extend(app.store().items(*family, Lives { from: window.from, ..on }).await?);
+    }
     let users = if bots { Vec::new() } else { app.store().insights_users().await? };
     let bots = users.into_iter().filter(|user| is_bot(&user.username)).map(|user| user.id).collect();
-    Ok(Items::new(things, issues, bots))
+    Ok(Items::new(things, others, bots))
 }
 
 impl From<Summary> for Number {

@@ -1,0 +1,258 @@
+//! Pushes, and the branches that they move: what events say of them, joined. Definitions: `docs/guide/insights.md`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::commits::{self, Commit, named_project, project_of, text};
+use super::entity::{Entity, least};
+use crate::Timestamp;
+
+/// Most commits of one push that are kept with it, the last ones: GitLab lists 20.
+const MOST_LISTED: usize = 100;
+/// Most moves of a branch that are kept with it, the last ones.
+const MOST_MOVES: usize = 64;
+
+/// A commit as a push lists it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Listed {
+    /// The commit.
+    pub sha: String,
+    /// Digest of what it changes: the same under another SHA, after a rebase.
+    pub change: u64,
+    /// Committer time, where it can be read.
+    pub at: Option<Timestamp>,
+    /// Its message is one of those that git writes for merges.
+    pub is_merge: bool,
+}
+
+/// One move of a branch. The same move again is the same push.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Push {
+    /// Its project, by its number in events; [`commits::NO_PROJECT`] if it named none.
+    pub project: i64,
+    /// Full name of the branch.
+    pub git_ref: String,
+    /// Where the branch was; zeros where it was made.
+    pub before: String,
+    /// Where it is; zeros where it was deleted.
+    pub after: String,
+    /// First receipt: a push has no time of its own.
+    pub received_at: Timestamp,
+    /// Who pushed.
+    pub pusher: Option<i64>,
+    /// It moved the default branch.
+    pub is_default: bool,
+    /// `total_commits_count`.
+    pub total: i64,
+    /// How many commits it listed.
+    pub listed: i64,
+    /// The commits that it listed, the last of them.
+    pub commits: Vec<Listed>,
+}
+
+impl Push {
+    /// What a push event says, with the commits that it lists.
+    pub(super) fn of_event(received_at: Timestamp, body: &Value, listed: &[Commit]) -> Option<Self> {
+        let git_ref = text(&body["ref"]);
+        let count = i64::try_from(body["commits"].as_array().map_or(0, Vec::len)).unwrap_or(i64::MAX);
+        let commits = listed[listed.len().saturating_sub(MOST_LISTED)..].iter().map(|commit| Listed {
+            sha: commit.sha.clone(),
+            change: commit.told.change.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes)),
+            at: (!commit.told.undated).then_some(commit.told.committed_at),
+            is_merge: commit.told.merge_message,
+        });
+        (!git_ref.is_empty()).then(|| Self {
+            project: project_of(body),
+            before: text(&body["before"]),
+            after: text(&body["after"]),
+            received_at,
+            pusher: body["user_id"].as_i64(),
+            is_default: commits::is_default(&git_ref, body),
+            total: body["total_commits_count"].as_i64().unwrap_or(count).max(count),
+            listed: count,
+            commits: commits.collect(),
+            git_ref,
+        })
+    }
+
+    /// Whether it made the branch.
+    #[must_use]
+    pub fn is_creation(&self) -> bool {
+        is_zero(&self.before)
+    }
+
+    /// Whether it deleted the branch.
+    #[must_use]
+    pub fn is_deletion(&self) -> bool {
+        is_zero(&self.after)
+    }
+
+    /// What stands for its branch among those of all projects.
+    #[must_use]
+    pub fn branch(&self) -> i64 {
+        number(&[&self.project.to_string(), &self.git_ref])
+    }
+}
+
+impl Entity for Push {
+    /// A push has no number, so it is made from what makes it this push.
+    fn key(&self) -> (i64, i64) {
+        (self.project, number(&[&self.git_ref, &self.before, &self.after]))
+    }
+
+    fn join(mut self, other: Self) -> Self {
+        self.received_at = self.received_at.min(other.received_at);
+        self.pusher = least(self.pusher, other.pusher);
+        self.is_default |= other.is_default;
+        self.total = self.total.max(other.total);
+        self.listed = self.listed.max(other.listed);
+        if (other.commits.len(), &other.commits) > (self.commits.len(), &self.commits) {
+            self.commits = other.commits;
+        }
+        self
+    }
+
+    fn opened_at(&self) -> Option<Timestamp> {
+        Some(self.received_at)
+    }
+
+    fn settled_at(&self) -> Option<Timestamp> {
+        Some(self.received_at)
+    }
+}
+
+/// When a branch was moved, from where and to where.
+type Move = (Timestamp, String, String);
+
+/// Everything that events said of one branch.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Branch {
+    /// Its project, by its number in events.
+    pub project: i64,
+    /// Full name.
+    pub git_ref: String,
+    /// It is, or was, the default branch.
+    pub is_default: bool,
+    /// When the first push of it was received.
+    pub first_received_at: Timestamp,
+    /// The earliest time of a commit that a push of it listed.
+    pub first_commit_at: Option<Timestamp>,
+    /// The latest.
+    pub last_commit_at: Option<Timestamp>,
+    /// The last moves of it, by receipt.
+    moves: BTreeSet<Move>,
+}
+
+impl Branch {
+    /// What a push says of its branch.
+    pub(super) fn of_event(received_at: Timestamp, body: &Value, push: &Push) -> Option<Self> {
+        let times = || push.commits.iter().filter_map(|commit| commit.at);
+        Some(Self {
+            project: named_project(body)?,
+            git_ref: push.git_ref.clone(),
+            is_default: push.is_default,
+            first_received_at: received_at,
+            first_commit_at: times().min(),
+            last_commit_at: times().max(),
+            moves: BTreeSet::from([(received_at, push.before.clone(), push.after.clone())]),
+        })
+    }
+
+    /// When it was deleted, as far as was known before a time; nothing while it is there.
+    ///
+    /// A push is later than a deletion if it was received later and does not lead to what was deleted.
+    #[must_use]
+    pub fn deleted_at(&self, before: Timestamp) -> Option<Timestamp> {
+        let known: Vec<&Move> = self.moves.iter().take_while(|(at, ..)| *at < before).collect();
+        let (deleted_at, last, _) = known.iter().rfind(|(_, _, after)| is_zero(after))?;
+        let came_from: HashMap<&str, &str> = known.iter().map(|(_, from, to)| (to.as_str(), from.as_str())).collect();
+        let (mut led_there, mut at) = (HashSet::from([last.as_str()]), last.as_str());
+        while let Some(from) = came_from.get(at).filter(|from| led_there.insert(from)) {
+            at = from;
+        }
+        let is_later = |(at, _, to): &&&Move| at > deleted_at && !is_zero(to) && !led_there.contains(to.as_str());
+        known.iter().find(is_later).is_none().then_some(*deleted_at)
+    }
+
+    /// When the life began that ended with a deletion: with its creation, or with its first commit if it had no life before.
+    #[must_use]
+    pub fn began_at(&self, deleted_at: Timestamp) -> Timestamp {
+        let made = self.moves.iter().filter(|(at, from, _)| *at < deleted_at && is_zero(from)).map(|(at, ..)| *at);
+        let is_first = self.moves.iter().filter(|(at, _, to)| *at < deleted_at && is_zero(to)).count() == 0;
+        match self.first_commit_at {
+            Some(commit) if is_first => commit.min(self.first_received_at),
+            _ => made.max().unwrap_or(self.first_received_at),
+        }
+    }
+
+    /// Times at which it was deleted.
+    pub fn deletions(&self) -> impl Iterator<Item = Timestamp> {
+        self.moves.iter().filter(|(_, _, after)| is_zero(after)).map(|(at, ..)| *at)
+    }
+}
+
+impl Entity for Branch {
+    /// A branch has no number, so it is made from its name.
+    fn key(&self) -> (i64, i64) {
+        (self.project, number(&[&self.git_ref]))
+    }
+
+    fn join(mut self, other: Self) -> Self {
+        self.is_default |= other.is_default;
+        self.first_received_at = self.first_received_at.min(other.first_received_at);
+        self.first_commit_at = least(self.first_commit_at, other.first_commit_at);
+        self.last_commit_at = self.last_commit_at.max(other.last_commit_at);
+        self.moves.extend(other.moves);
+        while self.moves.len() > MOST_MOVES {
+            self.moves.pop_first();
+        }
+        self
+    }
+
+    fn opened_at(&self) -> Option<Timestamp> {
+        Some(self.first_received_at)
+    }
+
+    fn settled_at(&self) -> Option<Timestamp> {
+        self.deleted_at(Timestamp::from_micros(i64::MAX))
+    }
+}
+
+/// How often the history of one branch was rewritten, by its pushes, the first one first: a push that lists a change which the
+/// branch already had under another SHA, or that takes commits away. Sufficient evidence, but not all that there can be.
+#[must_use]
+pub fn rewrites(pushes: &[&Push]) -> Vec<Timestamp> {
+    let mut known: BTreeMap<u64, &str> = BTreeMap::new();
+    let mut found = Vec::new();
+    for push in pushes {
+        if push.is_deletion() {
+            // What is made anew under the same name has no history yet.
+            known.clear();
+            continue;
+        }
+        let again = |commit: &Listed| known.get(&commit.change).is_some_and(|sha| *sha != commit.sha);
+        let is_rewind = push.total == 0 && push.commits.is_empty() && !push.is_creation();
+        if is_rewind || push.commits.iter().any(again) {
+            found.push(push.received_at);
+        }
+        known.extend(push.commits.iter().map(|commit| (commit.change, commit.sha.as_str())));
+    }
+    found
+}
+
+/// Whether it is git's name for nothing: 40 or 64 zeros.
+fn is_zero(sha: &str) -> bool {
+    !sha.is_empty() && sha.bytes().all(|digit| digit == b'0')
+}
+
+/// A number made of texts, alike only for like ones.
+fn number(parts: &[&str]) -> i64 {
+    let digest = Sha256::digest(parts.join("\n"));
+    digest.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes) & i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! What one push, the pushes of one branch, or one branch gives to each insight.
+
+use std::time::Duration;
+
+use super::{Kind, Measure, Sample, Sampler, span};
+use crate::Timestamp;
+use crate::insights::branches::{Branch, Push, rewrites};
+use crate::insights::chain::Deployed;
+use crate::insights::entity::seconds;
+
+/// How long nobody committed to a stale branch: GitLab has three months.
+const STALE: Duration = Duration::from_secs(90 * 86_400);
+
+pub(super) const MEASURES: [Measure; 9] = [
+    Measure {
+        name: "pushes",
+        kind: Kind::Count,
+        help: "Moves of branches by when they were received, each once: the same move made again is not seen.",
+        follows: "GitLab, by what was moved and not by who delivered it",
+        sample: Sampler::Push(|one, _| Sample::In(one.received_at, 1)),
+    },
+    Measure {
+        name: "branches_created",
+        kind: Kind::Count,
+        help: "Branches that were made, by when that was received.",
+        follows: "CHAOSS: branch lifecycle",
+        sample: Sampler::Push(|one, _| when(one.is_creation(), one, "it made no branch")),
+    },
+    Measure {
+        name: "branches_deleted",
+        kind: Kind::Count,
+        help: "Branches that were deleted, by when that was received.",
+        follows: "CHAOSS: branch lifecycle",
+        sample: Sampler::Push(|one, _| when(one.is_deletion(), one, "it deleted no branch")),
+    },
+    Measure {
+        name: "branches_active",
+        kind: Kind::Distinct,
+        help: "Branches that were pushed to, each once for every part of a series.",
+        follows: "CHAOSS: branch lifecycle",
+        sample: Sampler::Push(|one, _| {
+            if one.is_deletion() {
+                return Sample::Out("it deleted the branch");
+            }
+            Sample::In(one.received_at, one.branch())
+        }),
+    },
+    Measure {
+        name: "history_rewrites",
+        kind: Kind::Count,
+        help: "Pushes that list a change which their branch already had under another SHA, or that take commits away. There \
+            can be more: events cannot prove a forced push.",
+        follows: "asked of GrimoireLab; from payloads alone",
+        sample: Sampler::Pushes(|pushes, _| Sample::Many(rewrites(pushes).into_iter().map(|at| (at, 1)).collect())),
+    },
+    Measure {
+        name: "branches_open",
+        kind: Kind::Gauge,
+        help: "Branches that were there at the end of the window.",
+        follows: "CHAOSS: branch lifecycle",
+        sample: Sampler::Branch(|one, view| open(one, view.to, |_| true)),
+    },
+    Measure {
+        name: "stale_branches",
+        kind: Kind::Gauge,
+        help: "Branches that were there at the end of the window and had no commit in the 90 days before.",
+        follows: "GitLab: stale branches",
+        sample: Sampler::Branch(|one, view| {
+            let last = one.last_commit_at.unwrap_or(one.first_received_at);
+            open(one, view.to, |to| !one.is_default && last < to.minus(STALE))
+        }),
+    },
+    Measure {
+        name: "branch_lifetime",
+        kind: Kind::Duration,
+        help: "From the creation of a branch, or its first commit, to its deletion.",
+        follows: "CHAOSS: branch lifecycle",
+        sample: Sampler::Branch(|one, _| {
+            Sample::Many(one.deletions().map(|at| (at, seconds(one.began_at(at), at))).collect())
+        }),
+    },
+    Measure {
+        name: "commit_lead_time",
+        kind: Kind::Duration,
+        help: "From the commit to the first successful deployment to production of it or of something behind it, for every commit \
+            of a push to the default branch that is no merge; by the time of the deployment. Squashing hides first commits.",
+        follows: "DORA and four-keys: lead time for changes",
+        sample: Sampler::Landed(|one, view| {
+            if !one.is_default || one.is_deletion() {
+                return Sample::Out("it did not move the default branch");
+            }
+            if one.is_creation() {
+                return Sample::Out("it made the default branch: what it lists was there before");
+            }
+            let commits = one
+                .commits
+                .iter()
+                .filter(|commit| !commit.is_merge && !view.around.is_merge_commit(one.project, &commit.sha));
+            let spans = |at| commits.filter_map(|commit| Some((at, seconds(commit.at?, at)))).collect();
+            match view.around.deployed(one.project, &[&one.after], one.received_at) {
+                Deployed::At(at) => Sample::Many(spans(at)),
+                Deployed::After(at, why) => Sample::About(spans(at), why),
+                Deployed::Not(why) => Sample::Out(why),
+            }
+        }),
+    },
+];
+
+/// From merge to deployment.
+pub(super) const LEAD_TIME: Measure = Measure {
+    name: "lead_time_for_changes",
+    kind: Kind::Duration,
+    help: "From the merge to the first successful deployment to production that has it: of its commit, or of one behind it in \
+        the chain of pushes to the default branch; by the time of the deployment. Where pushes are missing or nothing tells the \
+        commit, by the first deployment after the merge, which the explanation says.",
+    follows: "GitLab: DORA metrics (median)",
+    sample: Sampler::Delivered(|one, view| {
+        let Some(merged_at) = one.merged_at() else { return Sample::Out("it is not merged, or nothing told when") };
+        let shas: Vec<&str> = one.merge_commit.iter().chain(&one.merged_head).map(String::as_str).collect();
+        match view.around.deployed(one.project, &shas, merged_at) {
+            Deployed::At(at) => span(at, merged_at, at),
+            Deployed::After(at, why) => Sample::About(vec![(at, seconds(merged_at, at))], why),
+            Deployed::Not(why) => Sample::Out(why),
+        }
+    }),
+};
+
+fn when(is_so: bool, one: &Push, otherwise: &'static str) -> Sample {
+    if is_so { Sample::In(one.received_at, 1) } else { Sample::Out(otherwise) }
+}
+
+fn open(one: &Branch, to: Timestamp, and: impl Fn(Timestamp) -> bool) -> Sample {
+    if one.first_received_at >= to {
+        return Sample::Out("it was made later");
+    }
+    match one.deleted_at(to) {
+        Some(_) => Sample::Out("it was deleted"),
+        None if and(to) => Sample::In(to, 1),
+        None => Sample::Out("it is the default branch, or somebody committed to it"),
+    }
+}
