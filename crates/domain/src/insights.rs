@@ -18,6 +18,7 @@ pub mod merge_requests;
 pub mod people;
 pub mod pipelines;
 pub mod report;
+pub mod roster;
 pub mod times;
 
 use branches::{Branch, Push};

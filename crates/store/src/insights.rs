@@ -31,8 +31,8 @@ pub struct CommitFilter {
     pub from: Timestamp,
     /// … to before this one.
     pub to: Timestamp,
-    /// Only of this project.
-    pub project: Option<i64>,
+    /// Only of these projects.
+    pub projects: Option<Vec<i64>>,
     /// Only of these raw identities.
     pub identities: Option<Vec<i64>>,
 }
@@ -60,14 +60,14 @@ impl Projects {
 }
 
 /// What was there for some time of a window.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Lives {
     /// From this point …
     pub from: Timestamp,
     /// … to before this one.
     pub to: Timestamp,
-    /// Only of this project.
-    pub project: Option<i64>,
+    /// Only of these projects.
+    pub projects: Option<Vec<i64>>,
 }
 
 /// A raw identity: a name and address as commits spell them.
@@ -77,6 +77,21 @@ pub struct Identity {
     pub id: i64,
     /// The spelling.
     pub author: Author,
+}
+
+/// What a raw identity committed to a project.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IdentityUse {
+    /// Which identity.
+    pub identity: Identity,
+    /// The project.
+    pub project: i64,
+    /// How many commits, merges too.
+    pub commits: i64,
+    /// The first of them …
+    pub first: Timestamp,
+    /// … and the last.
+    pub last: Timestamp,
 }
 
 /// Facts and rollups: what can be done with them.
@@ -101,8 +116,14 @@ pub trait Insights {
     async fn items(&self, family: Family, window: Lives) -> Result<Vec<Item>>;
     /// Accounts that events named.
     async fn insights_users(&self) -> Result<Vec<User>>;
-    /// Number of a project by the path seen in events.
-    async fn find_insights_project(&self, path: String) -> Result<Option<i64>>;
+    /// Projects that events named, by their numbers, with their paths.
+    async fn insights_projects(&self) -> Result<Vec<(i64, String)>>;
+    /// What raw identities committed, by identity and project.
+    async fn identity_uses(&self) -> Result<Vec<IdentityUse>>;
+    /// The document of who is who, with its version; nothing when nobody has written any.
+    async fn roster(&self) -> Result<Option<(i64, Vec<u8>)>>;
+    /// Replaces the document of a version (0 where there is none) by the next one. `false` when it has another version by now.
+    async fn put_roster(&self, version: i64, document: Vec<u8>) -> Result<bool>;
     /// How much of everything came, by project and measure: of one project, or of those behind a number.
     async fn completeness(&self, projects: Projects, limit: usize) -> Result<Vec<Completeness>>;
     /// What never came of the measure that `after` is of, in the order of [`Gap::position`].

@@ -66,6 +66,7 @@ const MIGRATIONS: &[Migration] = &[
     (17, "appends", include_str!("migrations/sqlite/0017_appends.sql")),
     (18, "insights_seen", include_str!("migrations/sqlite/0018_insights_seen.sql")),
     (19, "insights_items", include_str!("migrations/sqlite/0019_insights_items.sql")),
+    (20, "roster", include_str!("migrations/sqlite/0020_roster.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[
     (1, "insights", include_str!("migrations/sqlite/0001_insights.sql")),

@@ -13,6 +13,7 @@ mod guard;
 mod health;
 mod hooks;
 mod http;
+mod identities;
 mod insights;
 mod journey;
 mod kill;
@@ -34,7 +35,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 46] = [
+    let checks: [(&str, Check); 47] = [
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
@@ -103,6 +104,7 @@ fn main() {
         ("what_gitlab_still_has_is_fetched", gaps::what_gitlab_still_has_is_fetched),
         ("what_cannot_be_filled_is_said", gaps::what_cannot_be_filled_is_said),
         ("merge_requests_are_measured_and_explained", insights::merge_requests_are_measured_and_explained),
+        ("who_is_who_is_applied_when_numbers_are_read", identities::who_is_who_is_applied_when_numbers_are_read),
         ("what_was_merged_is_followed_to_its_deployment", insights::what_was_merged_is_followed_to_its_deployment),
         ("kill_9_under_load_loses_nothing", kill::kill_9_under_load_loses_nothing),
     ];

@@ -226,6 +226,8 @@ fn address(method: &str, path: &str, objects: &Objects, users: [i64; 2]) -> Stri
         .replace("{delivery_id}", &objects.delivery)
         .replace("{replay_id}", "1")
         .replace("{receiver_id}", "default")
+        .replace("{member_id}", &NOWHERE.to_string())
+        .replace("{team_id}", &NOWHERE.to_string())
         .replace("{name}", "mr_merged");
     match reading {
         true if path.contains("/insights/") => format!("{filled}?project=1"),

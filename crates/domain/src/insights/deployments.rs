@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::commits::{clean, named_project};
+use super::commits::{clean, named_project, text};
 use super::entity::{Entity, least, time};
 use super::issues::Issue;
 use crate::Timestamp;
@@ -35,6 +35,10 @@ pub struct Deployment {
     pub is_production: bool,
     /// The commit that was deployed, where its event has its address.
     pub sha: Option<String>,
+    /// The branch or tag that was deployed.
+    pub git_ref: Option<String>,
+    /// Who deployed it.
+    pub user: Option<i64>,
     /// How far it is, since when. What has ended wins over what has not, and then the later one.
     last: (bool, Timestamp, Status),
 }
@@ -61,6 +65,8 @@ impl Deployment {
             environment,
             is_production,
             sha: body["commit_url"].as_str().and_then(sha_of),
+            git_ref: Some(text(&body["ref"])).filter(|name| !name.is_empty()),
+            user: body["user"]["id"].as_i64(),
             last: (status != Status::Going, at, status),
         })
     }
@@ -93,6 +99,8 @@ impl Entity for Deployment {
         self.environment = self.environment.max(other.environment);
         self.is_production |= other.is_production;
         self.sha = least(self.sha, other.sha);
+        self.git_ref = least(self.git_ref, other.git_ref);
+        self.user = least(self.user, other.user);
         self.last = self.last.max(other.last);
         self
     }

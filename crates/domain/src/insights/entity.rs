@@ -126,6 +126,21 @@ impl Item {
         serde_json::to_vec(self)
     }
 
+    /// The branch that it is of, without `refs/heads/`: of a merge request, the one that it goes into. Issues have none.
+    #[must_use]
+    pub fn branch(&self) -> Option<&str> {
+        let git_ref = match self {
+            Self::MergeRequest(one) => one.target_branch.as_deref(),
+            Self::Issue(_) => None,
+            Self::Pipeline(one) => one.git_ref.as_deref(),
+            Self::Job(one) => one.git_ref.as_deref(),
+            Self::Deployment(one) => one.git_ref.as_deref(),
+            Self::Push(one) => Some(one.git_ref.as_str()),
+            Self::Branch(one) => Some(one.git_ref.as_str()),
+        }?;
+        Some(git_ref.strip_prefix("refs/heads/").unwrap_or(git_ref))
+    }
+
     fn entity(&self) -> &dyn Entity {
         match self {
             Self::MergeRequest(one) => one,

@@ -17,6 +17,7 @@ use super::deployments::Deployment;
 use super::entity::{Family, Item, seconds};
 use super::issues::Issue;
 use super::merge_requests::MergeRequest;
+use super::people::People;
 use super::pipelines::{Pipeline, Runs};
 use crate::Timestamp;
 
@@ -83,14 +84,16 @@ pub enum Sample {
     Out(&'static str),
 }
 
-/// From when to before when, which actors are bots, and what lies around.
+/// From when to before when, of what and of whom, and what lies around.
 pub struct View<'a> {
     /// From here …
     pub from: Timestamp,
     /// … to before here.
     pub to: Timestamp,
-    /// Whose doings do not count.
-    pub is_bot: &'a dyn Fn(i64) -> bool,
+    /// Only of this branch.
+    pub branch: Option<&'a str>,
+    /// Whose doings count.
+    pub people: &'a People,
     /// What followed, and what brought things out.
     pub around: &'a Around,
 }
@@ -111,6 +114,8 @@ pub struct Measure {
 /// What is measured, and how.
 enum Sampler {
     MergeRequest(fn(&MergeRequest, &View<'_>) -> Sample),
+    /// What others did, by time and by whom.
+    Acts(fn(&MergeRequest, &View<'_>) -> Vec<(Timestamp, i64)>),
     Issue(fn(&Issue, &View<'_>) -> Sample),
     /// With the deployments that brought it out.
     Delivered(fn(&MergeRequest, &View<'_>) -> Sample),
@@ -127,6 +132,8 @@ enum Sampler {
 }
 
 const NOT_CREATED: &str = "no event told when it was created";
+const OF_BOT: &str = "a bot opened it";
+const OF_OTHERS: &str = "somebody else did it, or at another time";
 const OUTSIDE: &str = "it lies outside the window";
 
 /// All of them.
@@ -148,7 +155,7 @@ impl Measure {
     #[must_use]
     pub const fn family(&self) -> Family {
         match self.sample {
-            Sampler::MergeRequest(_) | Sampler::Delivered(_) => Family::MergeRequests,
+            Sampler::MergeRequest(_) | Sampler::Delivered(_) | Sampler::Acts(_) => Family::MergeRequests,
             Sampler::Issue(_) => Family::Issues,
             Sampler::Deployment(_) => Family::Deployments,
             Sampler::Pipeline(_) => Family::Pipelines,
@@ -178,38 +185,73 @@ impl Measure {
     /// What a thing, or things that belong together, give to it in a window. Things of another family give nothing.
     #[must_use]
     pub fn sample(&self, together: &[Item], view: &View<'_>) -> Sample {
-        let (author, sample) = match (&self.sample, together) {
+        if view.branch.is_some() && together.iter().all(|item| item.branch() != view.branch) {
+            return Sample::Out("it is of another branch, or of none");
+        }
+        // Who did it; and whether it is no work of the team if that is a bot. What runs, runs for the team, whoever started it.
+        let (by, is_work, sample) = match (&self.sample, together) {
             (Sampler::MergeRequest(sample) | Sampler::Delivered(sample), [Item::MergeRequest(one)]) => {
-                (one.author, sample(one, view))
+                (one.author, true, sample(one, view))
             }
+            (Sampler::Acts(_), [Item::MergeRequest(one)]) if one.author.is_some_and(|who| view.people.is_bot(who)) => {
+                return Sample::Out(OF_BOT);
+            }
+            (Sampler::Acts(acts), [Item::MergeRequest(one)]) => return self.acts(acts(one, view), view),
             // What an alert opened is an incident all the same.
-            (Sampler::Issue(sample), [Item::Issue(one)]) => {
-                (one.author.filter(|_| !one.is_incident), sample(one, view))
-            }
-            // What runs, runs for the team, whoever started it.
+            (Sampler::Issue(sample), [Item::Issue(one)]) => (one.author, !one.is_incident, sample(one, view)),
             (Sampler::Deployment(sample), [Item::Deployment(one)]) => {
-                (None, sample(one, &view.around.outcome(one), view))
+                (one.user, false, sample(one, &view.around.outcome(one), view))
             }
-            (Sampler::Pipeline(sample), [Item::Pipeline(one)]) => (None, sample(one, view)),
-            (Sampler::Runs(sample), [Item::Job(_), ..]) => {
+            (Sampler::Pipeline(sample), [Item::Pipeline(one)]) => (one.user, false, sample(one, view)),
+            (Sampler::Runs(sample), [Item::Job(first), ..]) => {
                 let runs = together.iter().filter_map(|item| if let Item::Job(one) = item { Some(one) } else { None });
-                (None, sample(&runs.collect::<Vec<_>>(), view))
+                (first.user, false, sample(&runs.collect::<Vec<_>>(), view))
             }
-            (Sampler::Push(sample), [Item::Push(one)]) => (one.pusher, sample(one, view)),
+            (Sampler::Push(sample), [Item::Push(one)]) => (one.pusher, true, sample(one, view)),
             // What came out is the work of whoever wrote it.
-            (Sampler::Landed(sample), [Item::Push(one)]) => (None, sample(one, view)),
-            (Sampler::Pushes(sample), [Item::Push(_), ..]) => {
+            (Sampler::Landed(sample), [Item::Push(one)]) => (one.pusher, false, sample(one, view)),
+            (Sampler::Pushes(sample), [Item::Push(first), ..]) => {
                 let pushes =
                     together.iter().filter_map(|item| if let Item::Push(one) = item { Some(one) } else { None });
-                (None, sample(&pushes.collect::<Vec<_>>(), view))
+                (first.pusher, false, sample(&pushes.collect::<Vec<_>>(), view))
             }
-            (Sampler::Branch(sample), [Item::Branch(one)]) => (None, sample(one, view)),
+            (Sampler::Branch(sample), [Item::Branch(one)]) => (None, false, sample(one, view)),
             _ => return Sample::Out("it is of another kind"),
         };
-        // What a bot opened is no work of the team; the switch for bots makes nobody a bot.
-        if author.is_some_and(view.is_bot) {
-            return Sample::Out("a bot opened it");
+        if is_work && by.is_some_and(|who| view.people.is_bot(who)) {
+            return Sample::Out(OF_BOT);
         }
+        if !view.people.is_limited() {
+            return self.inside(sample, view);
+        }
+        let Some(by) = by else { return Sample::Out("nobody is known to have done it") };
+        let who = view.people.user(by);
+        match self.inside(sample, view) {
+            Sample::In(at, _) if !view.people.is_wanted(who, at) => Sample::Out(OF_OTHERS),
+            Sample::Many(mut all) => {
+                all.retain(|(at, _)| view.people.is_wanted(who, *at));
+                if all.is_empty() { Sample::Out(OF_OTHERS) } else { Sample::Many(all) }
+            }
+            Sample::About(mut all, why) => {
+                all.retain(|(at, _)| view.people.is_wanted(who, *at));
+                if all.is_empty() { Sample::Out(OF_OTHERS) } else { Sample::About(all, why) }
+            }
+            sample => sample,
+        }
+    }
+
+    /// What people did gives their number, or how often.
+    fn acts(&self, mut acts: Vec<(Timestamp, i64)>, view: &View<'_>) -> Sample {
+        let people = view.people;
+        acts.retain(|(at, who)| !people.is_limited() || people.is_wanted(people.user(*who), *at));
+        for (_, who) in &mut acts {
+            *who = if self.kind == Kind::Distinct { people.person(*who) } else { 1 };
+        }
+        self.inside(Sample::Many(acts), view)
+    }
+
+    /// What of it lies in the window.
+    fn inside(&self, sample: Sample, view: &View<'_>) -> Sample {
         let is_inside = |at: Timestamp| self.kind == Kind::Gauge || (view.from <= at && at < view.to);
         match sample {
             Sample::In(at, _) if !is_inside(at) => Sample::Out(OUTSIDE),
@@ -234,13 +276,18 @@ fn span(at: Timestamp, from: Timestamp, to: Timestamp) -> Sample {
 /// What things give to an insight, all of them together, for tests: from 1970 to 2033.
 #[cfg(test)]
 pub(super) fn given(name: &str, items: &[Item], bots: &[i64]) -> Result<Vec<i64>, &'static str> {
-    told(name, &Items::new(items.to_vec(), Vec::new(), bots.iter().copied().collect()))
+    let mut roster = super::roster::Roster::default();
+    for bot in bots {
+        roster.mark(super::roster::Handle::UserId(*bot), Some(super::roster::Mark::Bot)).expect("few");
+    }
+    let people = People::new(super::roster::Resolver::new(&roster, &[]), &[], false, None);
+    told(name, &Items::new(items.to_vec(), Vec::new(), people, None))
 }
 
 /// The same where others lie around them.
 #[cfg(test)]
 pub(super) fn given_among(name: &str, items: Vec<Item>, others: Vec<Item>) -> Result<Vec<i64>, &'static str> {
-    told(name, &Items::new(items, others, std::collections::HashSet::new()))
+    told(name, &Items::new(items, others, People::default(), None))
 }
 
 #[cfg(test)]

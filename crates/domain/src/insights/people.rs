@@ -2,7 +2,10 @@
 
 use serde_json::Value;
 
-use super::commits::clean;
+use std::collections::HashMap;
+
+use super::commits::{Author, clean};
+use super::roster::{Resolver, Who};
 use crate::Timestamp;
 
 /// An account, as the latest event that named it has it.
@@ -27,6 +30,75 @@ pub(super) fn of(received_at: Timestamp, body: &Value) -> Option<User> {
     let id = body["user"]["id"].as_i64().or_else(|| body["user_id"].as_i64()).filter(|id| *id > 0)?;
     let (username, name) = (text("username", "user_username"), text("name", "user_name"));
     (!username.is_empty()).then_some(User { id, seen_at: received_at, username, name })
+}
+
+/// When members count, by their numbers: from when to before when.
+pub type Times = HashMap<i64, Vec<(Timestamp, Timestamp)>>;
+
+/// Whose doings count.
+#[derive(Debug, Default)]
+pub struct People {
+    resolver: Resolver,
+    accounts: HashMap<i64, Who>,
+    bots: bool,
+    only: Option<Times>,
+}
+
+impl People {
+    /// Everybody but bots, or with them; or only members at their times.
+    #[must_use]
+    pub fn new(resolver: Resolver, users: &[User], bots: bool, only: Option<Times>) -> Self {
+        let accounts = users.iter().map(|user| (user.id, resolver.user(user.id))).collect();
+        Self { resolver, accounts, bots, only }
+    }
+
+    /// Who an account is.
+    #[must_use]
+    pub fn user(&self, id: i64) -> Who {
+        self.accounts.get(&id).copied().unwrap_or_else(|| self.resolver.user(id))
+    }
+
+    /// Whether what an account does is left out, as that of a program.
+    #[must_use]
+    pub fn is_bot(&self, id: i64) -> bool {
+        !self.bots && matches!(self.user(id), Who::Bot | Who::Ignored)
+    }
+
+    /// Whether only some members are asked for.
+    #[must_use]
+    pub const fn is_limited(&self) -> bool {
+        self.only.is_some()
+    }
+
+    /// Whether what somebody did at a time is asked for.
+    #[must_use]
+    pub fn is_wanted(&self, who: Who, at: Timestamp) -> bool {
+        let Some(only) = &self.only else { return true };
+        let Who::Member(member) = who else { return false };
+        only.get(&member).is_some_and(|times| times.iter().any(|(from, to)| *from <= at && at < *to))
+    }
+
+    /// Who wrote a commit.
+    #[must_use]
+    pub fn author(&self, author: &Author) -> Who {
+        self.resolver.author(author)
+    }
+
+    /// Whether what somebody committed at a time counts.
+    #[must_use]
+    pub fn counts(&self, who: Who, at: Timestamp) -> bool {
+        (self.bots || !matches!(who, Who::Bot | Who::Ignored)) && self.is_wanted(who, at)
+    }
+
+    /// A number for the person behind an account: two accounts of one member have the same.
+    #[must_use]
+    pub fn person(&self, id: i64) -> i64 {
+        match self.user(id) {
+            // Below zero, where no account is.
+            Who::Member(member) => -member,
+            _ => id,
+        }
+    }
 }
 
 /// Accounts that GitLab and the usual services make.

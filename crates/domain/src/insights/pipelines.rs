@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::commits::{clean, named_project};
+use super::commits::{clean, named_project, text};
 use super::entity::{Entity, least, time};
 use crate::Timestamp;
 
@@ -74,6 +74,10 @@ pub struct Pipeline {
     pub created_at: Option<Timestamp>,
     /// Another pipeline started it.
     pub is_child: bool,
+    /// The branch or tag that it ran for.
+    pub git_ref: Option<String>,
+    /// Who started it.
+    pub user: Option<i64>,
     /// When the first event that spoke of it was received.
     pub first_received_at: Timestamp,
     /// The newest that was seen.
@@ -105,6 +109,8 @@ impl Pipeline {
             id: attributes["id"].as_i64()?,
             created_at: time(&attributes["created_at"]),
             is_child: attributes["source"] == "parent_pipeline",
+            git_ref: ref_of(&attributes["ref"]),
+            user: body["user"]["id"].as_i64(),
             first_received_at: received_at,
             last: Some(seen),
             first_end: status.is_final().then_some(seen),
@@ -127,6 +133,8 @@ impl Entity for Pipeline {
     fn join(mut self, other: Self) -> Self {
         self.created_at = least(self.created_at, other.created_at);
         self.is_child |= other.is_child;
+        self.git_ref = least(self.git_ref, other.git_ref);
+        self.user = least(self.user, other.user);
         self.first_received_at = self.first_received_at.min(other.first_received_at);
         self.last = self.last.max(other.last);
         self.first_end = least(self.first_end, other.first_end);
@@ -155,6 +163,10 @@ pub struct Job {
     pub pipeline: i64,
     /// Its name in the pipeline.
     pub name: String,
+    /// The branch or tag that it ran for.
+    pub git_ref: Option<String>,
+    /// Who started it.
+    pub user: Option<i64>,
     /// When it was created.
     pub created_at: Option<Timestamp>,
     /// When it began to run.
@@ -202,6 +214,8 @@ impl Job {
             id: value("id").as_i64()?,
             pipeline,
             name: clean(value("name").as_str().unwrap_or_default(), 255),
+            git_ref: ref_of(&body["ref"]).or_else(|| ref_of(&body["object_attributes"]["ref"])),
+            user: job["user"]["id"].as_i64(),
             created_at: time(value("created_at")),
             started_at: time(value("started_at")),
             may_fail: *value("allow_failure") == true,
@@ -224,6 +238,8 @@ impl Entity for Job {
     fn join(mut self, other: Self) -> Self {
         self.pipeline = self.pipeline.max(other.pipeline);
         self.name = self.name.max(other.name);
+        self.git_ref = least(self.git_ref, other.git_ref);
+        self.user = least(self.user, other.user);
         self.created_at = least(self.created_at, other.created_at);
         self.started_at = least(self.started_at, other.started_at);
         self.may_fail |= other.may_fail;
@@ -249,6 +265,10 @@ pub type Runs<'a> = [&'a Job];
 const LONGEST: i64 = 3_200_000_000;
 /// Most repetitions that are believed.
 const MOST_RETRIES: i64 = 10_000;
+
+fn ref_of(value: &Value) -> Option<String> {
+    Some(text(value)).filter(|name| !name.is_empty())
+}
 
 /// Seconds as events write them: whole, or with fractions.
 fn duration(value: &Value) -> Option<i64> {

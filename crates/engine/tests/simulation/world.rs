@@ -439,7 +439,7 @@ impl World {
         let everything = CommitFilter {
             from: Timestamp::from_seconds(0),
             to: Timestamp::from_seconds(9_000_000_000),
-            project: Some(1),
+            projects: Some(vec![1]),
             identities: None,
         };
         let rows = store.commit_rows(everything.clone()).await.expect("read");

@@ -1,14 +1,17 @@
 //! `/api/v1`: what GitLab has no word for. Lists go by cursor: `limit`, `before`, and `next` in the answer.
 
 mod audit;
+mod covered;
 mod events;
 mod filters;
 mod gaps;
 mod history;
+mod identities;
 mod insights;
 mod measures;
 mod receivers;
 mod replays;
+mod roster;
 mod stream;
 
 use std::sync::Arc;
@@ -28,10 +31,12 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(filters::routes())
         .merge(gaps::routes())
         .merge(history::routes())
+        .merge(identities::routes())
         .merge(insights::routes())
         .merge(measures::routes())
         .merge(receivers::routes())
         .merge(replays::routes())
+        .merge(roster::routes())
         .merge(stream::routes())
 }
 

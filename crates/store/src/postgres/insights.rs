@@ -14,7 +14,7 @@ use super::events::{EVENT_COLUMNS, event};
 use super::facts::{self, COMMIT_COLUMNS};
 use crate::columns;
 use crate::error::Result;
-use crate::insights::{self, CommitFilter, Identity, Insights, Lives, Projected, Projects};
+use crate::insights::{self, CommitFilter, Identity, IdentityUse, Insights, Lives, Projected, Projects};
 use crate::payload::Packed;
 
 #[async_trait]
@@ -42,13 +42,13 @@ impl Insights for Postgres {
         let statement = client
             .prepare_cached(
                 "SELECT hour, metric, identity, value FROM insights_rollups
-                 WHERE hour >= $1 AND hour < $2 AND ($3::bigint IS NULL OR project = $3)
+                 WHERE hour >= $1 AND hour < $2 AND ($3::bigint[] IS NULL OR project = ANY ($3))
                    AND ($4::bigint[] IS NULL OR identity = ANY ($4)) ORDER BY hour",
             )
             .await?;
         let parameters = (filter.from.as_micros(), filter.to.as_micros());
         let rows =
-            client.query(&statement, &[&parameters.0, &parameters.1, &filter.project, &filter.identities]).await?;
+            client.query(&statement, &[&parameters.0, &parameters.1, &filter.projects, &filter.identities]).await?;
         let cell = |row: &tokio_postgres::Row| {
             let metric = Metric::from_code(row.get(1))?;
             Some(Cell { at: Timestamp::from_micros(row.get(0)), metric, identity: row.get(2), value: row.get(3) })
@@ -77,12 +77,12 @@ impl Insights for Postgres {
             .prepare_cached(
                 "SELECT coalesce(sum(total - listed), 0)::bigint FROM (
                     SELECT max(total) AS total, max(listed) AS listed FROM insights_pushes
-                    WHERE received_at >= $1 AND received_at < $2 AND ($3::bigint IS NULL OR project = $3)
+                    WHERE received_at >= $1 AND received_at < $2 AND ($3::bigint[] IS NULL OR project = ANY ($3))
                     GROUP BY project, before_sha, after_sha) p",
             )
             .await?;
         let (from, to) = (filter.from.as_micros(), filter.to.as_micros());
-        Ok(client.query_one(&statement, &[&from, &to, &filter.project]).await?.get(0))
+        Ok(client.query_one(&statement, &[&from, &to, &filter.projects]).await?.get(0))
     }
 
     async fn find_identities(&self, text: Option<String>) -> Result<Vec<Identity>> {
@@ -105,13 +105,13 @@ impl Insights for Postgres {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
-                "SELECT state FROM insights_items WHERE family = $1 AND ($2::bigint IS NULL OR project = $2)
+                "SELECT state FROM insights_items WHERE family = $1 AND ($2::bigint[] IS NULL OR project = ANY ($2))
                    AND (opened_at IS NULL OR opened_at < $4) AND (settled_at IS NULL OR settled_at >= $3)
                  ORDER BY project, number",
             )
             .await?;
         let (from, to) = (window.from.as_micros(), window.to.as_micros());
-        let rows = client.query(&statement, &[&family.code(), &window.project, &from, &to]).await?;
+        let rows = client.query(&statement, &[&family.code(), &window.projects, &from, &to]).await?;
         rows.iter().map(|row| insights::read_item(family, row.get(0))).collect()
     }
 
@@ -127,10 +127,42 @@ impl Insights for Postgres {
         Ok(rows.iter().map(user).collect())
     }
 
-    async fn find_insights_project(&self, path: String) -> Result<Option<i64>> {
+    async fn insights_projects(&self) -> Result<Vec<(i64, String)>> {
         let client = self.client().await?;
-        let sql = "SELECT id FROM insights_projects WHERE lower(path) = lower($1) ORDER BY id LIMIT 1";
-        Ok(client.query_opt(sql, &[&path]).await?.map(|row| row.get(0)))
+        let rows = client.query("SELECT id, path FROM insights_projects ORDER BY id", &[]).await?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+
+    async fn identity_uses(&self) -> Result<Vec<IdentityUse>> {
+        let client = self.client().await?;
+        let sql = "SELECT i.id, i.email, i.name, c.project, count(*), min(c.at), max(c.at)
+            FROM insights_commits c JOIN insights_identities i ON i.id = c.identity
+            GROUP BY i.id, i.email, i.name, c.project ORDER BY i.id, c.project";
+        let rows = client.query(sql, &[]).await?;
+        let one = |row: &tokio_postgres::Row| IdentityUse {
+            identity: Identity { id: row.get(0), author: Author { email: row.get(1), name: row.get(2) } },
+            project: row.get(3),
+            commits: row.get(4),
+            first: Timestamp::from_micros(row.get(5)),
+            last: Timestamp::from_micros(row.get(6)),
+        };
+        Ok(rows.iter().map(one).collect())
+    }
+
+    async fn roster(&self) -> Result<Option<(i64, Vec<u8>)>> {
+        let client = self.client().await?;
+        let row = client.query_opt("SELECT version, document FROM roster", &[]).await?;
+        Ok(row.map(|row| (row.get(0), row.get(1))))
+    }
+
+    async fn put_roster(&self, version: i64, document: Vec<u8>) -> Result<bool> {
+        let client = self.client().await?;
+        let sql = if version == 0 {
+            "INSERT INTO roster VALUES (1, $1::bigint + 1, $2) ON CONFLICT DO NOTHING"
+        } else {
+            "UPDATE roster SET version = version + 1, document = $2 WHERE version = $1"
+        };
+        Ok(client.execute(sql, &[&version, &document]).await? == 1)
     }
 
     async fn completeness(&self, projects: Projects, limit: usize) -> Result<Vec<Completeness>> {
@@ -194,12 +226,12 @@ impl Postgres {
         let client = self.client().await?;
         let sql = format!(
             "SELECT {COMMIT_COLUMNS} FROM insights_commits c JOIN insights_identities i ON i.id = c.identity
-             WHERE c.at >= $1 AND c.at < $2 AND ($3::bigint IS NULL OR c.project = $3)
+             WHERE c.at >= $1 AND c.at < $2 AND ($3::bigint[] IS NULL OR c.project = ANY ($3))
                AND ($4::bigint[] IS NULL OR c.identity = ANY ($4)) ORDER BY c.at"
         );
         let statement = client.prepare_cached(&sql).await?;
         let (from, to) = (filter.from.as_micros(), filter.to.as_micros());
-        let rows = client.query(&statement, &[&from, &to, &filter.project, &filter.identities]).await?;
+        let rows = client.query(&statement, &[&from, &to, &filter.projects, &filter.identities]).await?;
         Ok(rows.iter().map(facts::read_commit).collect())
     }
 }

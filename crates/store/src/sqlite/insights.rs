@@ -15,7 +15,7 @@ use super::facts::{self, COMMIT_COLUMNS};
 use super::rows::{self, EVENT_COLUMNS};
 use crate::columns;
 use crate::error::Result;
-use crate::insights::{self, CommitFilter, Identity, Insights, Lives, Projected, Projects};
+use crate::insights::{self, CommitFilter, Identity, IdentityUse, Insights, Lives, Projected, Projects};
 use crate::payload::Packed;
 
 #[async_trait]
@@ -56,11 +56,12 @@ impl Insights for Sqlite {
             .run(move |connection| {
                 let sql = format!(
                     "SELECT r.hour, r.metric, r.identity, r.value FROM insights_rollups r
-                 WHERE r.hour >= ?1 AND r.hour < ?2 AND (?3 IS NULL OR r.project = ?3) AND {} ORDER BY r.hour",
-                    in_identities("r.identity", &filter)
+                 WHERE r.hour >= ?1 AND r.hour < ?2 AND {} AND {} ORDER BY r.hour",
+                    is_among("r.project", filter.projects.as_deref()),
+                    is_among("r.identity", filter.identities.as_deref())
                 );
                 let mut statement = connection.prepare(&sql)?;
-                let parameters = (filter.from.as_micros(), filter.to.as_micros(), filter.project);
+                let parameters = (filter.from.as_micros(), filter.to.as_micros());
                 let found = statement.query_map(parameters, |row| {
                     let metric: i16 = row.get(1)?;
                     let at = Timestamp::from_micros(row.get(0)?);
@@ -104,12 +105,14 @@ impl Insights for Sqlite {
         self.insights
             .run(move |connection| {
                 // One move counts once, whatever refs it was made on.
-                let mut statement = connection.prepare_cached(
+                let sql = format!(
                     "SELECT coalesce(sum(total - listed), 0) FROM (SELECT max(total) AS total, max(listed) AS listed
-                   FROM insights_pushes WHERE received_at >= ?1 AND received_at < ?2 AND (?3 IS NULL OR project = ?3)
+                   FROM insights_pushes WHERE received_at >= ?1 AND received_at < ?2 AND {}
                    GROUP BY project, before_sha, after_sha)",
-                )?;
-                let parameters = (filter.from.as_micros(), filter.to.as_micros(), filter.project);
+                    is_among("project", filter.projects.as_deref())
+                );
+                let mut statement = connection.prepare(&sql)?;
+                let parameters = (filter.from.as_micros(), filter.to.as_micros());
                 Ok(statement.query_row(parameters, |row| row.get(0))?)
             })
             .await
@@ -133,12 +136,14 @@ impl Insights for Sqlite {
     async fn items(&self, family: Family, window: Lives) -> Result<Vec<Item>> {
         self.insights
             .run(move |connection| {
-                let mut statement = connection.prepare_cached(
-                    "SELECT state FROM insights_items WHERE family = ?1 AND (?2 IS NULL OR project = ?2)
-                       AND (opened_at IS NULL OR opened_at < ?4) AND (settled_at IS NULL OR settled_at >= ?3)
+                let sql = format!(
+                    "SELECT state FROM insights_items WHERE family = ?1 AND {}
+                       AND (opened_at IS NULL OR opened_at < ?3) AND (settled_at IS NULL OR settled_at >= ?2)
                      ORDER BY project, number",
-                )?;
-                let parameters = (family.code(), window.project, window.from.as_micros(), window.to.as_micros());
+                    is_among("project", window.projects.as_deref())
+                );
+                let mut statement = connection.prepare(&sql)?;
+                let parameters = (family.code(), window.from.as_micros(), window.to.as_micros());
                 let found = statement.query_map(parameters, |row| row.get::<_, Vec<u8>>(0))?;
                 found.map(|state| insights::read_item(family, &state?)).collect()
             })
@@ -159,14 +164,59 @@ impl Insights for Sqlite {
             .await
     }
 
-    async fn find_insights_project(&self, path: String) -> Result<Option<i64>> {
+    async fn insights_projects(&self) -> Result<Vec<(i64, String)>> {
         self.insights
             .run(move |connection| {
-                let mut statement =
-                    connection.prepare_cached("SELECT id FROM insights_projects WHERE lower(path) = lower(?1)")?;
-                Ok(statement.query_row([path], |row| row.get(0)).optional()?)
+                let mut statement = connection.prepare_cached("SELECT id, path FROM insights_projects ORDER BY id")?;
+                let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                Ok(found.collect::<rusqlite::Result<_>>()?)
             })
             .await
+    }
+
+    async fn identity_uses(&self) -> Result<Vec<IdentityUse>> {
+        self.insights
+            .run(move |connection| {
+                let mut statement = connection.prepare_cached(
+                    "SELECT i.id, i.email, i.name, c.project, count(*), min(c.at), max(c.at)
+                     FROM insights_commits c JOIN insights_identities i ON i.id = c.identity
+                     GROUP BY i.id, c.project ORDER BY i.id, c.project",
+                )?;
+                let found = statement.query_map([], |row| {
+                    Ok(IdentityUse {
+                        identity: Identity {
+                            id: row.get(0)?,
+                            author: Author { email: row.get(1)?, name: row.get(2)? },
+                        },
+                        project: row.get(3)?,
+                        commits: row.get(4)?,
+                        first: Timestamp::from_micros(row.get(5)?),
+                        last: Timestamp::from_micros(row.get(6)?),
+                    })
+                })?;
+                Ok(found.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
+    }
+
+    async fn roster(&self) -> Result<Option<(i64, Vec<u8>)>> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached("SELECT version, document FROM roster")?;
+            Ok(statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+        })
+        .await
+    }
+
+    async fn put_roster(&self, version: i64, document: Vec<u8>) -> Result<bool> {
+        self.write(move |tx| {
+            let sql = if version == 0 {
+                "INSERT OR IGNORE INTO roster VALUES (1, ?1 + 1, ?2)"
+            } else {
+                "UPDATE roster SET version = version + 1, document = ?2 WHERE version = ?1"
+            };
+            Ok(tx.connection.prepare_cached(sql)?.execute((version, document))? == 1)
+        })
+        .await
     }
 
     async fn completeness(&self, projects: Projects, limit: usize) -> Result<Vec<Completeness>> {
@@ -237,22 +287,23 @@ impl Insights for Sqlite {
 fn commits(connection: &Connection, filter: &CommitFilter) -> Result<Vec<(Commit, i64)>> {
     let sql = format!(
         "SELECT {COMMIT_COLUMNS} FROM insights_commits c JOIN insights_identities i ON i.id = c.identity
-         WHERE c.at >= ?1 AND c.at < ?2 AND (?3 IS NULL OR c.project = ?3) AND {} ORDER BY c.at",
-        in_identities("c.identity", filter)
+         WHERE c.at >= ?1 AND c.at < ?2 AND {} AND {} ORDER BY c.at",
+        is_among("c.project", filter.projects.as_deref()),
+        is_among("c.identity", filter.identities.as_deref())
     );
     let mut statement = connection.prepare(&sql)?;
-    let parameters = (filter.from.as_micros(), filter.to.as_micros(), filter.project);
+    let parameters = (filter.from.as_micros(), filter.to.as_micros());
     let found = statement.query_map(parameters, facts::read_commit)?;
     Ok(found.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The condition on identities. They are numbers of ours, so they can stand in the text.
-fn in_identities(column: &str, filter: &CommitFilter) -> String {
-    match &filter.identities {
+/// The condition that a column is one of some numbers, if any are given. They are numbers, so they can stand in the text.
+fn is_among(column: &str, numbers: Option<&[i64]>) -> String {
+    match numbers {
         None => "1".to_owned(),
-        Some(ids) => {
-            let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-            format!("{column} IN ({})", ids.join(", "))
+        Some(numbers) => {
+            let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+            format!("{column} IN ({})", numbers.join(", "))
         }
     }
 }

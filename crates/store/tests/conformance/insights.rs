@@ -18,7 +18,7 @@ fn window() -> CommitFilter {
     CommitFilter {
         from: NOON.minus(std::time::Duration::from_secs(86_400)),
         to: at(86_400),
-        project: None,
+        projects: None,
         identities: None,
     }
 }
@@ -80,11 +80,15 @@ pub(crate) async fn facts_join_in_any_order_and_rollups_agree_with_facts(fixture
     assert_eq!(reports(store).await, (first, unlisted), "repetition changes nothing");
     let ann = store.find_identities(Some("Ann@Example.com".to_owned())).await.expect("found");
     assert_eq!(ann.len(), 1);
-    let mine = CommitFilter { identities: Some(vec![ann[0].id]), project: Some(7), ..window() };
+    let mine = CommitFilter { identities: Some(vec![ann[0].id]), projects: Some(vec![7]), ..window() };
     assert_eq!(store.commit_rows(mine.clone()).await.expect("rows").len(), 2);
     let cells = store.commit_cells(mine).await.expect("cells");
     assert!(cells.iter().all(|cell| cell.identity == ann[0].id) && !cells.is_empty());
-    assert_eq!(store.find_insights_project("G/App".to_owned()).await.expect("found"), Some(7));
+    assert_eq!(store.insights_projects().await.expect("found"), [(7, "g/app".to_owned())]);
+    let uses = store.identity_uses().await.expect("found");
+    let of_ann = uses.iter().find(|one| one.identity.id == ann[0].id).expect("she committed");
+    assert_eq!((of_ann.project, of_ann.commits, uses.len()), (7, 3, 2));
+    assert!(of_ann.first < of_ann.last);
 }
 
 pub(crate) async fn an_event_is_projected_once(fixture: Fixture) {
@@ -221,7 +225,7 @@ pub(crate) async fn merge_requests_join_in_any_order_and_are_found_while_they_li
     for one in all.iter().rev() {
         project(store, std::slice::from_ref(one)).await;
     }
-    let lives = |from, to| Lives { from: at(from), to: at(to), project: None };
+    let lives = |from, to| Lives { from: at(from), to: at(to), projects: None };
     let living = async |window| -> Vec<MergeRequest> {
         let found = store.items(Family::MergeRequests, window).await.expect("found");
         let one = |item| if let Item::MergeRequest(one) = item { Some(one) } else { None };
@@ -232,8 +236,8 @@ pub(crate) async fn merge_requests_join_in_any_order_and_are_found_while_they_li
     assert_eq!(living(lives(0, 100)).await, first, "repetition changes nothing");
     assert_eq!((first.len(), first[0].merged_at(), first[2].closed_at()), (3, Some(at(20)), Some(at(40))));
     assert_eq!(first[0].observations.len(), 3);
-    let found = async |from, to, project| {
-        let found = living(Lives { project, ..lives(from, to) }).await;
+    let found = async |from, to, project: Option<i64>| {
+        let found = living(Lives { projects: project.map(|one| vec![one, 99]), ..lives(from, to) }).await;
         found.iter().map(|one| one.iid).collect::<Vec<_>>()
     };
     assert_eq!(found(0, 15, None).await, [1], "what was created later is not there yet");
@@ -286,18 +290,18 @@ pub(crate) async fn items_of_every_family_join_across_batches(fixture: Fixture) 
     for one in all.iter().rev() {
         project(store, std::slice::from_ref(one)).await;
     }
-    let lives = Lives { from: at(0), to: at(100), project: Some(7) };
+    let lives = Lives { from: at(0), to: at(100), projects: Some(vec![7]) };
     let shown = async |window| {
         let mut shown = Vec::new();
         let families = [Family::Issues, Family::Pipelines, Family::Jobs, Family::Deployments, Family::Branches];
         for family in families {
-            shown.extend(store.items(family, window).await.expect("found"));
+            shown.extend(store.items(family, Lives::clone(&window)).await.expect("found"));
         }
         shown
     };
-    let first = shown(lives).await;
+    let first = shown(lives.clone()).await;
     project(store, &all).await;
-    assert_eq!(shown(lives).await, first, "repetition changes nothing");
+    assert_eq!(shown(lives.clone()).await, first, "repetition changes nothing");
     let [
         Item::Issue(issue),
         Item::Pipeline(pipeline),
@@ -313,7 +317,22 @@ pub(crate) async fn items_of_every_family_join_across_batches(fixture: Fixture) 
     assert_eq!((pipeline.end().map(|end| end.at), pipeline.first_end.map(|end| end.at)), (Some(at(30)), Some(at(10))));
     assert_eq!([failed, passed].map(|job| (job.id, job.pipeline)), [(1, 31), (2, 31)]);
     assert!(out.is_out() && out.at() == at(40));
-    assert_eq!((branch.deletions().count(), store.items(Family::Pushes, lives).await.expect("found").len()), (1, 3));
-    assert_eq!(shown(Lives { from: at(50), ..lives }).await, [], "all of it is over");
-    assert_eq!(shown(Lives { project: Some(8), ..lives }).await, []);
+    assert_eq!(
+        (branch.deletions().count(), store.items(Family::Pushes, lives.clone()).await.expect("found").len()),
+        (1, 3)
+    );
+    assert_eq!(shown(Lives { from: at(50), ..lives.clone() }).await, [], "all of it is over");
+    assert_eq!(shown(Lives { projects: Some(vec![8]), ..lives }).await, []);
+}
+
+pub(crate) async fn who_is_who_is_changed_from_its_last_version_only(fixture: Fixture) {
+    let store = &fixture.store;
+    assert_eq!(store.roster().await.expect("read"), None);
+    assert!(!store.put_roster(3, b"late".to_vec()).await.expect("asked"), "there is none to be changed");
+    assert!(store.put_roster(0, b"one".to_vec()).await.expect("written"));
+    assert!(!store.put_roster(0, b"other".to_vec()).await.expect("asked"), "somebody was faster");
+    assert_eq!(store.roster().await.expect("read"), Some((1, b"one".to_vec())));
+    assert!(store.put_roster(1, b"two".to_vec()).await.expect("written"));
+    assert!(!store.put_roster(1, b"three".to_vec()).await.expect("asked"));
+    assert_eq!(store.roster().await.expect("read"), Some((2, b"two".to_vec())));
 }

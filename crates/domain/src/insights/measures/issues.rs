@@ -72,8 +72,10 @@ pub(super) const MEASURES: [Measure; 11] = [
         follows: "CHAOSS: time to first response",
         sample: Sampler::Issue(|one, view| {
             counted(one, || {
-                let others =
-                    one.notes.values().filter(|note| Some(note.author) != one.author && !(view.is_bot)(note.author));
+                let others = one
+                    .notes
+                    .values()
+                    .filter(|note| Some(note.author) != one.author && !view.people.is_bot(note.author));
                 let Some(at) = others.map(|note| note.at).min() else {
                     return Sample::Out("nobody else commented on it");
                 };

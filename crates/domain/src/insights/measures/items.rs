@@ -1,11 +1,10 @@
 //! From things to numbers: what belongs together, what it gives to an insight, and what that makes, as one number and as a
 //! series.
 
-use std::collections::HashSet;
-
 use super::{Around, Kind, Measure, Sample, View};
 use crate::Timestamp;
 use crate::insights::entity::{Entity, Item};
+use crate::insights::people::People;
 
 /// Things of one family, with what lies around them.
 #[derive(Default)]
@@ -13,8 +12,8 @@ pub struct Items {
     /// In an order in which those that belong together lie together, the first one first.
     items: Vec<Item>,
     around: Around,
-    /// Actors whose doings do not count.
-    bots: HashSet<i64>,
+    people: People,
+    branch: Option<String>,
 }
 
 /// Samples as a number.
@@ -32,19 +31,18 @@ pub struct Summary {
 pub type Part = (Timestamp, f64);
 
 impl Items {
-    /// `items` are of one family; what else was read lies around them.
+    /// `items` are of one family; what else was read lies around them. Only what was done by some people counts, or on a branch.
     #[must_use]
-    pub fn new(mut items: Vec<Item>, others: Vec<Item>, bots: HashSet<i64>) -> Self {
+    pub fn new(mut items: Vec<Item>, others: Vec<Item>, people: People, branch: Option<String>) -> Self {
         items.sort_by(|one, other| group(one).cmp(&group(other)).then_with(|| first(one).cmp(&first(other))));
         let around = Around::of(&items.iter().chain(&others).collect::<Vec<_>>());
-        Self { items, around, bots }
+        Self { items, around, people, branch }
     }
 
     /// What each thing gives to an insight in a window, with the thing's project and number; of things that belong together,
     /// those of the last.
     pub fn each(&self, measure: &Measure, from: Timestamp, to: Timestamp, mut then: impl FnMut((i64, i64), Sample)) {
-        let is_bot = |who: i64| self.bots.contains(&who);
-        let view = View { from, to, is_bot: &is_bot, around: &self.around };
+        let view = View { from, to, branch: self.branch.as_deref(), people: &self.people, around: &self.around };
         let belong = |one: &Item, other: &Item| measure.is_of_groups() && group(one) == group(other);
         for together in self.items.chunk_by(belong) {
             then(together[together.len() - 1].key(), measure.sample(together, &view));

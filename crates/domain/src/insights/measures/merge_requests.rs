@@ -115,7 +115,7 @@ pub(super) const MEASURES: [Measure; 21] = [
         sample: Sampler::MergeRequest(|one, view| {
             merged(one, |end| {
                 let approvals = one.observations.iter().filter(|seen| seen.action == Action::Approve && seen.at <= end);
-                let last = approvals.filter(|seen| !(view.is_bot)(seen.actor)).map(|seen| seen.at).next_back();
+                let last = approvals.filter(|seen| !view.people.is_bot(seen.actor)).map(|seen| seen.at).next_back();
                 last.map_or(Sample::Out("nobody approved it before the merge"), |at| span(end, at, end))
             })
         }),
@@ -127,7 +127,7 @@ pub(super) const MEASURES: [Measure; 21] = [
         follows: "middleware: rework cycles",
         sample: Sampler::MergeRequest(|one, view| {
             merged(one, |end| {
-                let first = one.reviews(view.is_bot).first().map(|(at, _)| *at);
+                let first = reviews(one, view).first().map(|(at, _)| *at);
                 let pushes = one.times(Action::Push).filter(|at| *at <= end && first.is_some_and(|first| *at > first));
                 Sample::In(end, i64::try_from(pushes.count()).unwrap_or(i64::MAX))
             })
@@ -139,7 +139,7 @@ pub(super) const MEASURES: [Measure; 21] = [
         help: "The share of merged merge requests that somebody else reviewed, no bot.",
         follows: "DevLake: merged without review, the other way round",
         sample: Sampler::MergeRequest(|one, view| {
-            seen_merged(one, |at| Sample::In(at, i64::from(!one.reviews(view.is_bot).is_empty())))
+            seen_merged(one, |at| Sample::In(at, i64::from(!reviews(one, view).is_empty())))
         }),
     },
     Measure {
@@ -161,10 +161,9 @@ pub(super) const MEASURES: [Measure; 21] = [
         follows: "DevLake, without authors and bots",
         sample: Sampler::MergeRequest(|one, view| {
             merged(one, |end| {
-                let notes = one
-                    .notes
-                    .values()
-                    .filter(|note| Some(note.author) != one.author && note.at <= end && !(view.is_bot)(note.author));
+                let notes = one.notes.values().filter(|note| {
+                    Some(note.author) != one.author && note.at <= end && !view.people.is_bot(note.author)
+                });
                 Sample::In(end, i64::try_from(notes.count()).unwrap_or(i64::MAX))
             })
         }),
@@ -190,16 +189,14 @@ pub(super) const MEASURES: [Measure; 21] = [
         kind: Kind::Count,
         help: "Comments and approvals by others, no bots, until the merge.",
         follows: "CHAOSS: change request reviews",
-        sample: Sampler::MergeRequest(|one, view| {
-            Sample::Many(one.reviews(view.is_bot).into_iter().map(|(at, _)| (at, 1)).collect())
-        }),
+        sample: Sampler::Acts(reviews),
     },
     Measure {
         name: "mr_reviewers",
         kind: Kind::Distinct,
         help: "People who reviewed merge requests of others, each once for every part of a series.",
         follows: "CHAOSS: review participation",
-        sample: Sampler::MergeRequest(|one, view| Sample::Many(one.reviews(view.is_bot))),
+        sample: Sampler::Acts(reviews),
     },
     Measure {
         name: "mr_waiting",
@@ -209,11 +206,15 @@ pub(super) const MEASURES: [Measure; 21] = [
         sample: Sampler::MergeRequest(|one, view| {
             let is_waiting = one.is_open_at(view.to).is_some_and(|is_draft| !is_draft)
                 && one.created_at.is_some_and(|at| at < view.to.minus(WAITING))
-                && one.reviews(view.is_bot).first().is_none_or(|(at, _)| *at >= view.to);
+                && reviews(one, view).first().is_none_or(|(at, _)| *at >= view.to);
             if is_waiting { Sample::In(view.to, 1) } else { Sample::Out("it was not waiting for a review") }
         }),
     },
 ];
+
+fn reviews(one: &MergeRequest, view: &View<'_>) -> Vec<(Timestamp, i64)> {
+    one.reviews(&|who| view.people.is_bot(who))
+}
 
 fn created(one: &MergeRequest, then: impl Fn(Timestamp) -> Sample) -> Sample {
     one.created_at.map_or(Sample::Out(NOT_CREATED), then)
@@ -233,7 +234,7 @@ fn merged(one: &MergeRequest, then: impl Fn(Timestamp) -> Sample) -> Sample {
 }
 
 fn first_review(one: &MergeRequest, view: &View<'_>, then: impl Fn(Timestamp) -> Sample) -> Sample {
-    one.reviews(view.is_bot).first().map_or(Sample::Out(NOT_REVIEWED), |(at, _)| then(*at))
+    reviews(one, view).first().map_or(Sample::Out(NOT_REVIEWED), |(at, _)| then(*at))
 }
 
 fn active(one: &MergeRequest, at: Timestamp, end: Timestamp) -> Sample {

@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::insights::project;
+use super::covered::project;
 use super::invalid;
 use crate::auth::Admin;
 use crate::error::ApiError;
@@ -99,8 +99,8 @@ async fn completeness(
     State(app): State<Arc<App>>,
     Input(query): Input<CompletenessQuery>,
 ) -> Result<Json<CompletenessList>, ApiError> {
-    let projects = match project(&app, query.project).await? {
-        Some(project) => Projects::One(project),
+    let projects = match query.project {
+        Some(name) => Projects::One(project(&app, &name).await?),
         None => query.after.map_or(Projects::ALL, Projects::Behind),
     };
     let mut found = app.store().completeness(projects, LARGEST).await?;
@@ -203,7 +203,7 @@ async fn gaps(
         wanted = Sequence::ALL.to_vec();
     }
     let behind = query.after.as_deref().map(parse).transpose()?;
-    let project = project(&app, Some(query.project)).await?.unwrap_or_default();
+    let project = project(&app, &query.project).await?;
     let (mut found, mut next) = (Vec::new(), None);
     for measure in Sequence::ALL.into_iter().filter(|measure| wanted.contains(measure)) {
         let after = match &behind {

@@ -12,18 +12,18 @@ use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::DEFINITION_VERSION;
 use quickdraw_domain::insights::entity::Family;
 use quickdraw_domain::insights::measures::{self, Items, Kind, Measure, Sample, Summary};
-use quickdraw_domain::insights::people::is_bot;
+use quickdraw_domain::insights::people::People;
 use quickdraw_store::insights::Lives;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::insights::{Window, project};
+use super::covered::{Covered, Scope};
 use super::invalid;
 use crate::auth::Admin;
 use crate::error::ApiError;
-use crate::params::Input;
+use crate::params::Params;
 use crate::state::App;
 
 /// Most points of a series.
@@ -72,21 +72,10 @@ async fn list(_: Admin) -> Json<Vec<MeasureView>> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct MeasureQuery {
-    /// First day that is covered; by default 30 days before `to`.
-    #[param(format = Date)]
-    from: Option<String>,
-    /// First day that is no longer covered; by default tomorrow.
-    #[param(format = Date)]
-    to: Option<String>,
-    /// Where days begin: a name of the IANA time zone database; by default UTC.
-    zone: Option<String>,
-    /// Only this project: its number in events, or its path.
-    project: Option<String>,
     /// Length of the parts of the series: `hour`, `day`, `week` or `month`; by default `day`.
     interval: Option<String>,
-    /// What bots do counts too.
-    #[serde(default)]
-    bots: bool,
+    /// Only of this branch, as `main`; of merge requests, those that go into it.
+    branch: Option<String>,
 }
 
 /// Samples as a number. Shares, means and durations without a sample are null, and not 0.
@@ -131,8 +120,8 @@ struct Answer {
     days: i32,
     /// Where days begin.
     zone: String,
-    /// Only of this project.
-    project: Option<i64>,
+    /// Only of these: `project`, `group`, `team`, `member`, `branch`, as they were asked for.
+    only: BTreeMap<&'static str, String>,
     /// What bots did counts too.
     bots: bool,
     /// When this was so.
@@ -149,22 +138,23 @@ struct Answer {
 }
 
 /// Measure an insight in a window of days: as one number, beside the window before, and as a series. Administrators.
-#[utoipa::path(get, path = "/insights/measures/{name}", tag = "Insights", params(MeasureQuery),
+#[utoipa::path(get, path = "/insights/measures/{name}", tag = "Insights", params(Covered, MeasureQuery),
     responses((status = 200, body = Answer)))]
 async fn measure(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
-    Input(query): Input<MeasureQuery>,
+    params: Params,
 ) -> Result<Json<Answer>, ApiError> {
-    let asked = Asked::read(&app, &name, query).await?;
-    let Asked { measure, window, bots, project, .. } = &asked;
+    let asked = Asked::read(&app, &name, &params).await?;
     let parts = asked.parts()?;
+    let Asked { measure, scope, only, bots, branch, .. } = asked;
+    let Scope { window, projects, people, .. } = scope;
     let before =
         window.start_of(window.first.checked_sub(window.days.days()).map_err(|_| invalid("from is out of range"))?)?;
-    let lives = Lives { from: before, to: window.to, project: *project };
-    let items = items(&app, measure, lives, *bots).await?;
-    let (measure, from, to, days) = (*measure, window.from, window.to, f64::from(window.days));
+    let lives = Lives { from: before, to: window.to, projects };
+    let items = items(&app, measure, lives, people, branch).await?;
+    let (from, to, days) = (window.from, window.to, f64::from(window.days));
     // Off the threads that answer others: there can be many.
     let measured = tokio::task::spawn_blocking(move || {
         let series = parts.iter().zip(items.series(measure, &parts, to));
@@ -178,8 +168,8 @@ async fn measure(
         from: window.first.to_string(),
         days: window.days,
         zone: window.zone_name.clone(),
-        project: *project,
-        bots: *bots,
+        only,
+        bots,
         as_of: app.belt.clock().now().to_iso(),
         definition_version: DEFINITION_VERSION,
         number: number.into(),
@@ -218,17 +208,18 @@ struct Explanation {
 }
 
 /// Explain an insight: what counts for it in a window, and what does not and why. Administrators.
-#[utoipa::path(get, path = "/insights/measures/{name}/explain", tag = "Insights", params(MeasureQuery),
+#[utoipa::path(get, path = "/insights/measures/{name}/explain", tag = "Insights", params(Covered, MeasureQuery),
     responses((status = 200, body = Explanation)))]
 async fn explain(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
-    Input(query): Input<MeasureQuery>,
+    params: Params,
 ) -> Result<Json<Explanation>, ApiError> {
-    let Asked { measure, window, bots, project, .. } = Asked::read(&app, &name, query).await?;
-    let lives = Lives { from: window.from, to: window.to, project };
-    let items = items(&app, measure, lives, bots).await?;
+    let Asked { measure, scope: Scope { window, projects, people, .. }, branch, .. } =
+        Asked::read(&app, &name, &params).await?;
+    let lives = Lives { from: window.from, to: window.to, projects };
+    let items = items(&app, measure, lives, people, branch).await?;
     let (mut explained, mut left_out) = (Vec::new(), BTreeMap::new());
     items.each(measure, window.from, window.to, |(project_id, iid), sample| {
         let mut add = |all: Vec<(Timestamp, i64)>, reason| {
@@ -256,10 +247,11 @@ async fn explain(
 /// What was asked.
 struct Asked {
     measure: &'static Measure,
-    window: Window,
+    scope: Scope,
     interval: Interval,
     bots: bool,
-    project: Option<i64>,
+    branch: Option<String>,
+    only: BTreeMap<&'static str, String>,
 }
 
 #[derive(Clone, Copy)]
@@ -271,10 +263,9 @@ enum Interval {
 }
 
 impl Asked {
-    async fn read(app: &App, name: &str, query: MeasureQuery) -> Result<Self, ApiError> {
+    async fn read(app: &App, name: &str, params: &Params) -> Result<Self, ApiError> {
         let measure = Measure::by_name(name).ok_or_else(|| ApiError::not_found("Measure"))?;
-        let now = app.belt.clock().now();
-        let window = Window::read(query.from.as_deref(), query.to.as_deref(), query.zone.as_deref(), now)?;
+        let (covered, query): (Covered, MeasureQuery) = (params.read()?, params.read()?);
         let interval = match query.interval.as_deref() {
             None | Some("day") => Interval::Day,
             Some("hour") => Interval::Hour,
@@ -282,14 +273,16 @@ impl Asked {
             Some("month") => Interval::Month,
             Some(_) => return Err(invalid("interval must be hour, day, week or month")),
         };
-        let project = project(app, query.project).await?;
-        Ok(Self { measure, window, interval, bots: query.bots, project })
+        let scope = covered.scope(app, app.belt.clock().now()).await?;
+        let mut only = covered.said();
+        only.extend(query.branch.clone().map(|branch| ("branch", branch)));
+        Ok(Self { measure, scope, interval, bots: covered.bots, branch: query.branch, only })
     }
 
     /// Where the parts of the window begin, in its zone, and how many days each has. The first can be shorter: weeks begin on
     /// Mondays.
     fn parts(&self) -> Result<Vec<(Timestamp, f64)>, ApiError> {
-        let window = &self.window;
+        let window = &self.scope.window;
         let out_of_range = |_| invalid("from and to are out of range");
         let most = if self.measure.kind == Kind::Gauge { MOST_LOOKS } else { MOST_POINTS };
         let mut parts = Vec::new();
@@ -326,30 +319,34 @@ impl Asked {
 }
 
 /// What can count for an insight in a window.
-async fn items(app: &App, measure: &Measure, window: Lives, bots: bool) -> Result<Items, ApiError> {
+async fn items(
+    app: &App,
+    measure: &Measure,
+    window: Lives,
+    people: People,
+    branch: Option<String>,
+) -> Result<Items, ApiError> {
     let family = measure.family();
     // What is behind the window tells what is in it: incidents of now belong to deployments of the window unless others came
     // between, and what was received late can have come out long ago.
-    let on = Lives { to: Timestamp::from_micros(i64::MAX), ..window };
+    let on = |window: &Lives| Lives { to: Timestamp::from_micros(i64::MAX), ..window.clone() };
     let window = match family {
-        Family::Deployments => on,
+        Family::Deployments => on(&window),
         // What else was run in the same pipeline tells what was a repetition, and which was the last.
         Family::Jobs => Lives { from: window.from.minus(AROUND), to: window.to.plus(AROUND), ..window },
         // What a push lists may have been listed before, and what came out in the window was merged before.
         Family::Pushes | Family::MergeRequests if !measure.around().is_empty() => {
-            Lives { from: window.from.minus(BEFORE), ..on }
+            Lives { from: window.from.minus(BEFORE), ..on(&window) }
         }
         Family::Pushes => Lives { from: window.from.minus(BEFORE), ..window },
         _ => window,
     };
-    let things = app.store().items(family, window).await?;
+    let things = app.store().items(family, window.clone()).await?;
     let mut others = Vec::new();
     for family in measure.around() {
-        others.extend(app.store().items(*family, Lives { from: window.from, ..on }).await?);
+        others.extend(app.store().items(*family, on(&window)).await?);
     }
-    let users = if bots { Vec::new() } else { app.store().insights_users().await? };
-    let bots = users.into_iter().filter(|user| is_bot(&user.username)).map(|user| user.id).collect();
-    Ok(Items::new(things, others, bots))
+    Ok(Items::new(things, others, people, branch))
 }
 
 impl From<Summary> for Number {

@@ -1,0 +1,184 @@
+//! Who is who, as those who look after it see it: nothing that was counted is counted anew.
+
+use serde_json::{Value, json};
+
+use crate::http::{eventually, send};
+use crate::server::{Engine, SECRET, Server};
+
+fn receive(server: &Server, event: &str, key: &str, body: &Value) {
+    let headers = [("X-Gitlab-Token", SECRET), ("X-Gitlab-Event", event), ("Idempotency-Key", key)];
+    let body = body.to_string();
+    let reply = send(server.port, "POST", "/api/v1/webhooks/gitlab", &headers, body.as_bytes()).expect("an answer");
+    assert_eq!(reply.status, 200, "{}", reply.body);
+}
+
+/// Commits of March 2026, each of a day, a name and an address.
+fn push(project: i64, path: &str, commits: &[(u32, &str, &str)]) -> Value {
+    let commit = |(day, name, email): &(u32, &str, &str)| {
+        json!({ "id": format!("{project}-{day}-{email}"), "message": format!("{day}"), "author": { "name": name, "email": email },
+            "timestamp": format!("2026-03-{day:02}T10:00:00Z"), "modified": [format!("{day}")] })
+    };
+    json!({ "object_kind": "push", "ref": "refs/heads/main", "before": "a", "after": format!("{project}"), "user_id": 5,
+        "user_username": "alee", "user_name": "Ann L.", "commits": commits.iter().map(commit).collect::<Vec<_>>(),
+        "project": { "id": project, "path_with_namespace": path, "default_branch": "main" } })
+}
+
+pub(crate) fn who_is_who_is_applied_when_numbers_are_read(engine: Engine) {
+    let mut server = Server::start(&engine, &[]);
+    let of_rope = [
+        (2, "Ann Lee", "ann@a.example"),
+        (3, "Ann Lee", "ann@a.example"),
+        (10, "Ann Old", "ann@x.example"),
+        (11, "Bob", "bob@a.example"),
+        (12, "Ann L.", "5-alee@users.noreply.gitlab.example.com"),
+        (13, "Renovate", "project_7_bot@noreply.gitlab.example.com"),
+        (14, "CI", "ci@build.example"),
+    ];
+    receive(&server, "Push Hook", "1", &push(7, "gear/rope", &of_rope));
+    receive(&server, "Push Hook", "2", &push(8, "gear/hooks/sling", &[(3, "Bob", "bob@a.example")]));
+    receive(&server, "Push Hook", "3", &push(9, "other/thing", &[(4, "Bob", "bob@a.example")]));
+    let commits = |server: &Server, more: &str| {
+        server.get(&format!("/api/v1/insights/commits?from=2026-03-01&to=2026-04-01{more}"))
+    };
+    let count = |server: &Server, more: &str| commits(server, more)["commits"].as_i64().expect("a number");
+    eventually("all is counted", || count(&server, "&bots=true") == 9);
+    assert_eq!(count(&server, ""), 8, "bots are out");
+    assert_eq!(
+        (count(&server, "&group=gear"), count(&server, "&group=Gear/hooks"), count(&server, "&project=8")),
+        (7, 1, 1)
+    );
+
+    let post = |server: &Server, path: &str, body: Value| {
+        let reply = server.call("POST", &format!("/api/v1/insights/{path}"), &body.to_string());
+        assert!((200..300).contains(&reply.status), "{path}: {} {}", reply.status, reply.body);
+        reply.json()
+    };
+    let identities = |server: &Server| server.get("/api/v1/insights/identities?unmatched=true");
+    let all = identities(&server);
+    assert_eq!((&all["commits"], &all["unmatched_commits"], &all["total"]), (&json!(8), &json!(8), &json!(5)));
+    assert_eq!((&all["items"][0]["email"], &all["items"][0]["projects"]), (&json!("bob@a.example"), &json!([7, 8, 9])));
+    assert_eq!(all["unmatched_accounts"][0]["username"], "alee");
+
+    // A member is made, and what its handles did is its own at once.
+    let ann = post(&server, "members", json!({ "name": "Ann Lee", "handles": ["ANN@a.example", "#5"] }))["id"].clone();
+    let bob = post(&server, "members", json!({ "name": "Bob", "handles": ["bob@a.example"] }))["id"].clone();
+    assert_eq!((count(&server, "&member=Ann%20Lee"), count(&server, &format!("&member={bob}"))), (3, 3));
+    let left = identities(&server);
+    assert_eq!((left["unmatched_commits"].as_i64(), left["unmatched_share"].as_f64()), (Some(2), Some(0.25)));
+    let taken = server.call("POST", "/api/v1/insights/members", r#"{"name":"Cy","handles":["bob@a.example"]}"#);
+    assert!(taken.status == 422 && taken.body.contains("bob@a.example is Bob's"), "{}", taken.body);
+
+    // A mailmap: first only looked at, then taken.
+    let mailmap = "Ann Lee <ann@a.example> Ann Old <ann@x.example>\n";
+    let dry = post(&server, "identities/mailmap", json!({ "text": mailmap, "dry_run": true }));
+    assert_eq!((&dry["identities_changed"], &dry["commits_moved"], &dry["lines"]), (&json!(1), &json!(1), &json!(1)));
+    assert_eq!(count(&server, "&member=Ann%20Lee"), 3, "only looked at");
+    post(&server, "identities/mailmap", json!({ "text": mailmap }));
+    assert_eq!(count(&server, "&member=Ann%20Lee"), 4);
+    let bad = server.call("POST", "/api/v1/insights/identities/mailmap", r#"{"text":"Ann\n"}"#);
+    assert!(bad.status == 422 && bad.body.contains("line 1: it cannot be read"), "{}", bad.body);
+
+    // Teams with dates; a merge, and back.
+    let csv = "member,team,email,username,from,to\nAnn Lee,Ropes,,,2026-03-01,2026-03-10\nBob,Ropes,,,,\n";
+    assert_eq!(post(&server, "identities/csv", json!({ "text": csv }))["new_teams"], 1);
+    let of_team = commits(&server, "&team=Ropes");
+    assert_eq!(of_team["commits"], 5, "Ann's of the first days, and Bob's");
+    assert_eq!(of_team["authors"].as_array().map(Vec::len), Some(2));
+    assert_eq!(of_team["authors"][0]["member_id"], bob, "members, not addresses: {of_team}");
+    let balance = of_team["work_balance"].as_f64().expect("a number");
+    assert!((balance - 0.1).abs() < 1e-9, "two and three: {balance}");
+    post(&server, &format!("members/{bob}/merge"), json!({ "into": ann }));
+    assert_eq!(
+        (count(&server, "&member=Ann%20Lee"), commits(&server, "")["authors"].as_array().map(Vec::len)),
+        (7, Some(2))
+    );
+    assert_eq!(server.call("DELETE", &format!("/api/v1/insights/members/{bob}/merge"), "").status, 200);
+    assert_eq!(count(&server, "&member=Ann%20Lee"), 4);
+
+    // Marks, for one and for a domain, and what is suggested.
+    let marked =
+        |server: &Server, body: Value| server.call("PUT", "/api/v1/insights/identities/marks", &body.to_string());
+    assert_eq!(
+        marked(&server, json!({ "domain": "build.example", "mark": "bot" })).json()["handles"],
+        json!(["ci@build.example"])
+    );
+    assert_eq!((count(&server, ""), identities(&server)["unmatched_commits"].as_i64()), (7, Some(0)));
+    assert_eq!(marked(&server, json!({ "handles": ["ci@build.example"], "mark": "none" })).status, 200);
+    receive(&server, "Push Hook", "4", &push(7, "gear/rope", &[(20, "Ann Lee", "elsewhere@z.example")]));
+    eventually("a suggestion is made", || {
+        let found = identities(&server);
+        found["items"].as_array().is_some_and(|items| items.iter().any(|one| one["suggestions"][0]["member_id"] == ann))
+    });
+
+    // Merge requests by whom: the same people, by their accounts.
+    let merge_request = |iid: i64, who: i64, reviewer: i64| {
+        json!({ "object_kind": "merge_request", "user": { "id": reviewer, "username": format!("u{reviewer}") },
+            "project": { "id": 7, "path_with_namespace": "gear/rope" }, "object_attributes": { "iid": iid, "author_id": who,
+            "target_project_id": 7, "created_at": "2026-03-05 08:00:00 UTC", "updated_at": "2026-03-06 08:00:00 UTC",
+            "action": "approved", "state": "opened", "target_branch": if iid == 1 { "main" } else { "next" } } })
+    };
+    for (iid, who, reviewer) in [(1, 5, 31), (2, 30, 5), (3, 30, 32)] {
+        receive(&server, "Merge Request Hook", &format!("mr{iid}"), &merge_request(iid, who, reviewer));
+    }
+    let measure = |server: &Server, name: &str, more: &str| {
+        server.get(&format!("/api/v1/insights/measures/{name}?from=2026-03-01&to=2026-04-01{more}"))["value"].clone()
+    };
+    eventually("they are counted", || measure(&server, "mr_opened", "") == 3.0);
+    assert_eq!(measure(&server, "mr_opened", &format!("&member={ann}")), 1.0);
+    assert_eq!(
+        (measure(&server, "mr_opened", "&branch=next"), measure(&server, "mr_opened", "&group=gear")),
+        (json!(2.0), json!(3.0))
+    );
+    assert_eq!(
+        (measure(&server, "mr_opened", "&team=Ropes"), measure(&server, "mr_reviews", "&team=Ropes")),
+        (json!(1.0), json!(1.0))
+    );
+    assert_eq!(measure(&server, "mr_reviewers", ""), 3.0);
+    let of_two = json!({ "name": "Dee", "handles": ["#31", "#32"] });
+    post(&server, "members", of_two);
+    assert_eq!(measure(&server, "mr_reviewers", ""), 2.0, "two accounts of one person");
+
+    // It is still so after the death of the server, and comes out as it went in.
+    server.kill();
+    server.restart();
+    assert_eq!(count(&server, "&member=Ann%20Lee"), 4);
+    let exported = server.call("GET", "/api/v1/insights/identities/csv", "");
+    assert_eq!(exported.content_type(), "text/csv; charset=utf-8");
+    assert!(exported.body.contains("Ann Lee,Ropes,,,2026-03-01,2026-03-10"), "{}", exported.body);
+    let again = post(&server, "identities/csv", json!({ "text": exported.body, "dry_run": true }));
+    assert_eq!((&again["new_members"], &again["identities_changed"]), (&json!(0), &json!(0)));
+    assert_eq!(server.call("GET", "/api/v1/insights/identities/mailmap", "").body, mailmap);
+
+    for (path, status) in [
+        ("commits?member=nobody", 404),
+        ("commits?team=none", 404),
+        ("commits?group=none", 404),
+        ("commits?group=gear&project=7", 400),
+        ("commits?team=Ropes&member=1", 400),
+        ("identities?limit=0", 400),
+    ] {
+        assert_eq!(server.call("GET", &format!("/api/v1/insights/{path}"), "").status, status, "{path}");
+    }
+    for (path, body, status) in [
+        ("members", r#"{"name":" "}"#, 422),
+        ("members", r#"{"name":"x","handles":["nonsense"]}"#, 422),
+        ("members/999/merge", r#"{"into":1}"#, 404),
+        ("teams", r#"{"name":"Ropes"}"#, 422),
+        ("identities/csv", r#"{"text":"x\n"}"#, 422),
+    ] {
+        assert_eq!(server.call("POST", &format!("/api/v1/insights/{path}"), body).status, status, "{path}");
+    }
+    let team = server.get("/api/v1/insights/teams")[0].clone();
+    assert_eq!(team["people"].as_array().map(Vec::len), Some(2));
+    let enrol = json!({ "member_id": ann, "from": "2026-03-10" }).to_string();
+    let place = format!("/api/v1/insights/teams/{}", team["id"]);
+    assert_eq!(server.call("POST", &format!("{place}/members"), &enrol).status, 201);
+    assert_eq!(server.call("POST", &format!("{place}/members"), &enrol.replace("10", "09")).status, 422, "it overlaps");
+    assert_eq!(count(&server, "&team=Ropes"), 7);
+    assert_eq!(server.call("DELETE", &format!("{place}/members/{bob}"), "").status, 204);
+    assert_eq!(server.call("DELETE", &place, "").status, 204);
+    let renamed = server.call("PUT", &format!("/api/v1/insights/members/{ann}"), r#"{"handles":["ann@a.example"]}"#);
+    assert_eq!((renamed.status, count(&server, "&member=Ann%20Lee")), (200, 3));
+    assert_eq!(server.call("DELETE", &format!("/api/v1/insights/members/{ann}"), "").status, 204);
+    assert_eq!(count(&server, ""), 9, "what they did stays");
+}

@@ -1,0 +1,203 @@
+//! What an answer about insights covers: days of a zone, projects, and people.
+
+use std::collections::BTreeMap;
+
+use axum::http::StatusCode;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use quickdraw_domain::Timestamp;
+use quickdraw_domain::insights::people::{People, Times};
+use quickdraw_domain::insights::roster::{Resolver, Roster};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{invalid, roster};
+use crate::error::ApiError;
+use crate::state::App;
+
+/// Days that are covered when nothing else is asked for.
+const DEFAULT_DAYS: i32 = 30;
+/// Most days of one answer.
+const MAX_DAYS: i32 = 3_660;
+
+/// What was asked for.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Covered {
+    /// First day that is covered; by default 30 days before `to`.
+    #[param(format = Date)]
+    from: Option<String>,
+    /// First day that is no longer covered; by default tomorrow.
+    #[param(format = Date)]
+    to: Option<String>,
+    /// Where days begin: a name of the IANA time zone database; by default UTC.
+    zone: Option<String>,
+    /// Only this project: its number in events, or its path.
+    project: Option<String>,
+    /// Only projects of this group and its subgroups, by its path in events.
+    group: Option<String>,
+    /// Only what members of this team did while they were in it: its number or its name.
+    team: Option<String>,
+    /// Only what this member did: the number, or the name where one alone has it.
+    member: Option<String>,
+    /// What bots do counts too.
+    #[serde(default)]
+    pub(super) bots: bool,
+}
+
+/// What an answer covers.
+pub(super) struct Scope {
+    pub(super) window: Window,
+    /// Only these projects.
+    pub(super) projects: Option<Vec<i64>>,
+    pub(super) people: People,
+    /// Members of the team that was asked for, whether they did something or not.
+    pub(super) team: Option<Vec<i64>>,
+    /// The roster that was applied.
+    pub(super) roster: Roster,
+}
+
+impl Covered {
+    pub(super) async fn scope(&self, app: &App, now: Timestamp) -> Result<Scope, ApiError> {
+        let window = Window::read(self.from.as_deref(), self.to.as_deref(), self.zone.as_deref(), now)?;
+        let projects = match (&self.project, &self.group) {
+            (Some(_), Some(_)) => return Err(invalid("ask for a project or for a group, not for both")),
+            (Some(name), None) => Some(vec![project(app, name).await?]),
+            (None, Some(path)) => Some(group(app, path).await?),
+            (None, None) => None,
+        };
+        let (_, roster) = roster::read(app).await?;
+        let (mut only, mut team) = (None, None);
+        match (&self.member, &self.team) {
+            (Some(_), Some(_)) => return Err(invalid("ask for a member or for a team, not for both")),
+            (Some(name), None) => {
+                let named = roster.members().iter().map(|(id, member)| (*id, member.name.as_str()));
+                let always = (Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MAX));
+                only = Some(Times::from([(roster.root(find(named, name, "member")?), vec![always])]));
+            }
+            (None, Some(name)) => {
+                let named = roster.teams().iter().map(|(id, team)| (*id, team.name.as_str()));
+                let times = times(&roster, find(named, name, "team")?, &window.zone)?;
+                team = Some(times.keys().copied().collect());
+                only = Some(times);
+            }
+            (None, None) => {}
+        }
+        let users = app.store().insights_users().await?;
+        let people = People::new(Resolver::new(&roster, &users), &users, self.bots, only);
+        Ok(Scope { window, projects, people, team, roster })
+    }
+
+    /// What was asked for, for the answer.
+    pub(super) fn said(&self) -> BTreeMap<&'static str, String> {
+        let all = [("project", &self.project), ("group", &self.group), ("team", &self.team), ("member", &self.member)];
+        all.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()
+    }
+}
+
+/// When who was in a team.
+fn times(roster: &Roster, team: i64, zone: &TimeZone) -> Result<Times, ApiError> {
+    let mut times = Times::new();
+    for enrolment in roster.teams().get(&team).map(|team| team.people.as_slice()).unwrap_or_default() {
+        let start = |day: Option<Date>, otherwise| match day {
+            Some(day) => start_of(day, zone),
+            None => Ok(Timestamp::from_micros(otherwise)),
+        };
+        let time = (start(enrolment.from, i64::MIN)?, start(enrolment.to, i64::MAX)?);
+        times.entry(roster.root(enrolment.member)).or_default().push(time);
+    }
+    Ok(times)
+}
+
+/// By number, or by a name that one alone has.
+fn find<'a>(named: impl Iterator<Item = (i64, &'a str)>, text: &str, what: &str) -> Result<i64, ApiError> {
+    let number = text.parse().ok();
+    let found: Vec<i64> = named.filter(|(id, name)| Some(*id) == number || *name == text).map(|(id, _)| id).collect();
+    match found.as_slice() {
+        [id] => Ok(*id),
+        [] => Err(ApiError::problem(StatusCode::NOT_FOUND, format!("there is no {what} {text}"))),
+        _ => Err(invalid(format!("several have the name {text}: ask for the {what} by its number"))),
+    }
+}
+
+/// A project by its number in events, or by its path there.
+pub(super) async fn project(app: &App, name: &str) -> Result<i64, ApiError> {
+    if let Ok(number) = name.parse() {
+        return Ok(number);
+    }
+    let found = app.store().insights_projects().await?.into_iter().find(|(_, path)| path.eq_ignore_ascii_case(name));
+    let nothing = || ApiError::problem(StatusCode::NOT_FOUND, "no event has named a project with this path yet");
+    found.map(|(id, _)| id).ok_or_else(nothing)
+}
+
+/// The projects of a group and its subgroups.
+async fn group(app: &App, path: &str) -> Result<Vec<i64>, ApiError> {
+    let start = format!("{}/", path.trim_matches('/').to_ascii_lowercase());
+    let all = app.store().insights_projects().await?;
+    let found: Vec<i64> =
+        all.into_iter().filter(|(_, path)| path.to_ascii_lowercase().starts_with(&start)).map(|(id, _)| id).collect();
+    if found.is_empty() {
+        return Err(ApiError::problem(StatusCode::NOT_FOUND, "no event has named a project of this group yet"));
+    }
+    Ok(found)
+}
+
+/// Local days.
+pub(super) struct Window {
+    pub(super) zone: TimeZone,
+    pub(super) zone_name: String,
+    pub(super) first: Date,
+    pub(super) days: i32,
+    pub(super) from: Timestamp,
+    pub(super) to: Timestamp,
+}
+
+impl Window {
+    /// Reads `from`, `to` and `zone` of a query.
+    pub(super) fn read(
+        from: Option<&str>,
+        to: Option<&str>,
+        zone: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Self, ApiError> {
+        let zone_name = zone.unwrap_or("UTC").to_owned();
+        let zone = TimeZone::get(&zone_name)
+            .map_err(|_| invalid("zone is not a name of the IANA time zone database, such as Europe/Bratislava"))?;
+        let today =
+            jiff::Timestamp::from_microsecond(now.as_micros()).unwrap_or_default().to_zoned(zone.clone()).date();
+        let day = |name: &str, text: Option<&str>| -> Result<Option<Date>, ApiError> {
+            let parse =
+                |text: &str| text.parse().map_err(|_| invalid(format!("{name} is not a date, such as 2026-05-01")));
+            text.map(parse).transpose()
+        };
+        let span = |days: i32| jiff::Span::new().days(days);
+        let out_of_range = |_| invalid("from and to are out of range");
+        // `to` is the first day that is no longer covered; without it, today is covered.
+        let to = match day("to", to)? {
+            Some(to) => to,
+            None => today.checked_add(span(1)).map_err(out_of_range)?,
+        };
+        let first = match day("from", from)? {
+            Some(from) => from,
+            None => to.checked_sub(span(DEFAULT_DAYS)).map_err(out_of_range)?,
+        };
+        let days = first.until(to).map_err(out_of_range)?.get_days();
+        if !(1..=MAX_DAYS).contains(&days) {
+            return Err(invalid(format!("from must lie before to, and at most {MAX_DAYS} days")));
+        }
+        let (from, to) = (start_of(first, &zone)?, start_of(to, &zone)?);
+        Ok(Self { zone, zone_name, first, days, from, to })
+    }
+}
+
+impl Window {
+    /// Where a date begins in the window's zone.
+    pub(super) fn start_of(&self, date: Date) -> Result<Timestamp, ApiError> {
+        start_of(date, &self.zone)
+    }
+}
+
+fn start_of(date: Date, zone: &TimeZone) -> Result<Timestamp, ApiError> {
+    let zoned = date.to_zoned(zone.clone()).map_err(|_| invalid("from and to are out of range"))?;
+    Ok(Timestamp::from_micros(zoned.timestamp().as_microsecond()))
+}
