@@ -138,6 +138,8 @@ pub(crate) fn who_is_who_is_applied_when_numbers_are_read(engine: Engine) {
     post(&server, "members", of_two);
     assert_eq!(measure(&server, "mr_reviewers", ""), 2.0, "two accounts of one person");
 
+    several_at_once(&server);
+
     // It is still so after the death of the server, and comes out as it went in.
     server.kill();
     server.restart();
@@ -181,4 +183,55 @@ pub(crate) fn who_is_who_is_applied_when_numbers_are_read(engine: Engine) {
     assert_eq!((renamed.status, count(&server, "&member=Ann%20Lee")), (200, 3));
     assert_eq!(server.call("DELETE", &format!("/api/v1/insights/members/{ann}"), "").status, 204);
     assert_eq!(count(&server, ""), 9, "what they did stays");
+}
+
+/// Flat rows, as Grafana and spreadsheets take them.
+fn several_at_once(server: &Server) {
+    let query = |more: &str| format!("/api/v1/insights/query?from=2026-03-01&to=2026-03-15{more}");
+    let rows = |more: &str| -> Vec<(String, String, Value)> {
+        let found = server.get(&query(more));
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let row = |row: &Value| (text(&row["time"]), text(&row["group"]), row["value"].clone());
+        found["rows"].as_array().expect("rows").iter().map(row).collect()
+    };
+    let week = rows("&metric=mr_opened&interval=week");
+    assert_eq!(week.iter().map(|row| row.2.as_f64()).collect::<Vec<_>>(), [Some(0.0), Some(3.0), Some(0.0)]);
+    let at = |text: &str| text.parse::<jiff::Timestamp>().expect("a time").as_millisecond();
+    let millis = (at("2026-03-01T00:00:00Z"), at("2026-03-14T10:00:00Z"));
+    let same =
+        server.get(&format!("/api/v1/insights/query?metric=mr_opened&interval=week&from={}&to={}", millis.0, millis.1));
+    assert_eq!(same["rows"].as_array().map(Vec::len), Some(3), "Grafana's times are days: {same}");
+    let by = |by: &str| -> Vec<(String, Value)> {
+        rows(&format!("&metric=mr_opened&interval=none&group_by={by}")).into_iter().map(|row| (row.1, row.2)).collect()
+    };
+    assert_eq!(by("project"), [("gear/rope".to_owned(), json!(3.0))]);
+    let of_ann = [("Ann Lee".to_owned(), json!(1.0)), ("Bob".to_owned(), json!(0.0)), ("Dee".to_owned(), json!(0.0))];
+    assert_eq!(by("member"), of_ann);
+    assert_eq!(by("team"), [("Ropes".to_owned(), json!(1.0))]);
+    assert_eq!(
+        rows("&metric=mr_opened,mr_reviews&interval=none&group_by=member&team=Ropes").len(),
+        4,
+        "of the team only"
+    );
+    let whole = server.get(&query("&metric=mr_opened,mr_reviewers&interval=none"));
+    assert_eq!((whole["definitions"][1]["unit"].as_str(), &whole["rows"][1]["value"]), (Some("count"), &json!(2.0)));
+
+    let csv = server.call("GET", &query("&metric=mr_opened&interval=none&group_by=member&format=csv"), "");
+    assert_eq!(csv.content_type(), "text/csv; charset=utf-8");
+    let lines: Vec<&str> = csv.body.lines().collect();
+    assert_eq!(lines[0], "time,metric,group,value,samples,p50,p75,p90,p95,unit,as_of,definition_version,definition");
+    assert!(lines[1].starts_with("2026-03-01T00:00:00.000Z,mr_opened,Ann Lee,1,1,,,,,count,"), "{}", lines[1]);
+    let why =
+        server.call("GET", "/api/v1/insights/measures/mr_merged/explain?from=2026-03-01&to=2026-04-01&format=csv", "");
+    assert_eq!(why.body.lines().nth(1), Some("7,1,false,,,it is not merged"));
+    for bad in [
+        "",
+        "&metric=nonsense",
+        "&metric=mr_open&group_by=moon",
+        "&metric=mr_open&format=xml",
+        "&metric=mr_open&interval=year",
+    ] {
+        assert_eq!(server.call("GET", &query(bad), "").status, 400, "{bad}");
+    }
+    assert_eq!(server.call("GET", &query("&metric=mr_open&group_by=team&member=1"), "").status, 400);
 }

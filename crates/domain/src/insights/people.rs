@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::commits::{Author, clean};
 use super::roster::{Resolver, Who};
@@ -36,10 +37,10 @@ pub(super) fn of(received_at: Timestamp, body: &Value) -> Option<User> {
 pub type Times = HashMap<i64, Vec<(Timestamp, Timestamp)>>;
 
 /// Whose doings count.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct People {
-    resolver: Resolver,
-    accounts: HashMap<i64, Who>,
+    resolver: Arc<Resolver>,
+    accounts: Arc<HashMap<i64, Who>>,
     bots: bool,
     only: Option<Times>,
 }
@@ -49,7 +50,22 @@ impl People {
     #[must_use]
     pub fn new(resolver: Resolver, users: &[User], bots: bool, only: Option<Times>) -> Self {
         let accounts = users.iter().map(|user| (user.id, resolver.user(user.id))).collect();
-        Self { resolver, accounts, bots, only }
+        Self { resolver: Arc::new(resolver), accounts: Arc::new(accounts), bots, only }
+    }
+
+    /// The same, but only these members at these times.
+    #[must_use]
+    pub fn limited_to(&self, only: Times) -> Self {
+        Self { only: Some(only), ..self.clone() }
+    }
+
+    /// When a member counts; nothing if never.
+    #[must_use]
+    pub fn times_of(&self, member: i64) -> Option<Vec<(Timestamp, Timestamp)>> {
+        match &self.only {
+            None => Some(vec![(Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MAX))]),
+            Some(only) => only.get(&member).cloned(),
+        }
     }
 
     /// Who an account is.

@@ -3,6 +3,7 @@
 mod audit;
 mod covered;
 mod events;
+mod export;
 mod filters;
 mod gaps;
 mod history;
@@ -28,6 +29,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .merge(audit::routes())
         .merge(events::routes())
+        .merge(export::routes())
         .merge(filters::routes())
         .merge(gaps::routes())
         .merge(history::routes())

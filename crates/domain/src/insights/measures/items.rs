@@ -39,6 +39,11 @@ impl Items {
         Self { items, around, people, branch }
     }
 
+    /// Only what these people did counts from now on.
+    pub fn look_at(&mut self, people: People) {
+        self.people = people;
+    }
+
     /// What each thing gives to an insight in a window, with the thing's project and number; of things that belong together,
     /// those of the last.
     pub fn each(&self, measure: &Measure, from: Timestamp, to: Timestamp, mut then: impl FnMut((i64, i64), Sample)) {

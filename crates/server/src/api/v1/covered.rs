@@ -1,11 +1,14 @@
 //! What an answer about insights covers: days of a zone, projects, and people.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::http::StatusCode;
-use jiff::civil::Date;
+use jiff::ToSpan;
+use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use quickdraw_domain::Timestamp;
+use quickdraw_domain::insights::measures::{Kind, Measure, Part};
 use quickdraw_domain::insights::people::{People, Times};
 use quickdraw_domain::insights::roster::{Resolver, Roster};
 use serde::Deserialize;
@@ -19,6 +22,20 @@ use crate::state::App;
 const DEFAULT_DAYS: i32 = 30;
 /// Most days of one answer.
 const MAX_DAYS: i32 = 3_660;
+
+/// Most points of a series.
+const MOST_POINTS: usize = 4_000;
+/// Most points of a series for each of which everything is looked at anew.
+const MOST_LOOKS: usize = 400;
+
+/// Length of the parts of a series.
+#[derive(Clone, Copy)]
+pub(super) enum Interval {
+    Hour,
+    Day,
+    Week,
+    Month,
+}
 
 /// What was asked for.
 #[derive(Deserialize, IntoParams)]
@@ -95,6 +112,33 @@ impl Covered {
     }
 }
 
+impl Scope {
+    /// Everybody for themselves: members who are none of another, in the times that are asked for.
+    pub(super) fn by_member(&self) -> Vec<(String, People)> {
+        let is_one =
+            |id: &i64| self.roster.root(*id) == *id && self.people.times_of(*id).is_some_and(|all| !all.is_empty());
+        let all = self.roster.members().iter().filter(|(id, _)| is_one(id));
+        all.map(|(id, member)| {
+            let times = self.people.times_of(*id).unwrap_or_default();
+            (member.name.clone(), self.people.limited_to(Times::from([(*id, times)])))
+        })
+        .collect()
+    }
+
+    /// Each team for itself.
+    pub(super) fn by_team(&self) -> Result<Vec<(String, People)>, ApiError> {
+        if self.people.is_limited() {
+            return Err(invalid("a member or a team is asked for already: group by member, or ask for all"));
+        }
+        let all = self.roster.teams().iter();
+        all.map(|(id, team)| {
+            let times = times(&self.roster, *id, &self.window.zone)?;
+            Ok((team.name.clone(), self.people.limited_to(times)))
+        })
+        .collect()
+    }
+}
+
 /// When who was in a team.
 fn times(roster: &Roster, team: i64, zone: &TimeZone) -> Result<Times, ApiError> {
     let mut times = Times::new();
@@ -166,8 +210,10 @@ impl Window {
         let today =
             jiff::Timestamp::from_microsecond(now.as_micros()).unwrap_or_default().to_zoned(zone.clone()).date();
         let day = |name: &str, text: Option<&str>| -> Result<Option<Date>, ApiError> {
-            let parse =
-                |text: &str| text.parse().map_err(|_| invalid(format!("{name} is not a date, such as 2026-05-01")));
+            let parse = |text: &str| {
+                let found = text.parse().ok().or_else(|| day_of(text, &zone, name == "to"));
+                found.ok_or_else(|| invalid(format!("{name} is not a date, such as 2026-05-01")))
+            };
             text.map(parse).transpose()
         };
         let span = |days: i32| jiff::Span::new().days(days);
@@ -190,11 +236,70 @@ impl Window {
     }
 }
 
+impl Interval {
+    pub(super) fn read(text: Option<&str>) -> Result<Self, ApiError> {
+        match text {
+            None | Some("day") => Ok(Self::Day),
+            Some("hour") => Ok(Self::Hour),
+            Some("week") => Ok(Self::Week),
+            Some("month") => Ok(Self::Month),
+            Some(_) => Err(invalid("interval must be hour, day, week or month")),
+        }
+    }
+}
+
 impl Window {
+    /// Where the parts of the window begin, in its zone, and how many days each has. The first can be shorter: weeks begin on
+    /// Mondays.
+    pub(super) fn parts(&self, interval: Interval, measure: &Measure) -> Result<Vec<Part>, ApiError> {
+        let out_of_range = |_| invalid("from and to are out of range");
+        let most = if measure.kind == Kind::Gauge { MOST_LOOKS } else { MOST_POINTS };
+        let mut parts = Vec::new();
+        let mut add = |start: Timestamp, days: f64| {
+            parts.push((start, days));
+            if parts.len() > most {
+                return Err(invalid(format!("the series has more than {most} parts; ask for a longer interval")));
+            }
+            Ok(())
+        };
+        if let Interval::Hour = interval {
+            let mut start = self.from;
+            while start < self.to {
+                add(start, 1.0 / 24.0)?;
+                start = start.plus(Duration::from_secs(3_600));
+            }
+            return Ok(parts);
+        }
+        // By dates, because not every day of every zone has a midnight.
+        let last = self.first.checked_add(self.days.days()).map_err(out_of_range)?;
+        let mut date = self.first;
+        while date < last {
+            let next = match interval {
+                Interval::Month => date.last_of_month().checked_add(1.day()),
+                Interval::Week => date.checked_add((7 - i32::from(date.weekday().since(Weekday::Monday))).days()),
+                Interval::Hour | Interval::Day => date.checked_add(1.day()),
+            };
+            let next = next.map_err(out_of_range)?.min(last);
+            add(self.start_of(date)?, f64::from(date.until(next).map_err(out_of_range)?.get_days()))?;
+            date = next;
+        }
+        Ok(parts)
+    }
+
     /// Where a date begins in the window's zone.
     pub(super) fn start_of(&self, date: Date) -> Result<Timestamp, ApiError> {
         start_of(date, &self.zone)
     }
+}
+
+/// The day of a point in time, written as RFC 3339 or in milliseconds, as Grafana does; as an end, the day behind it.
+fn day_of(text: &str, zone: &TimeZone, is_end: bool) -> Option<Date> {
+    let time = match text.parse::<i64>() {
+        Ok(millis) if text.len() > 8 => jiff::Timestamp::from_millisecond(millis).ok()?,
+        _ => text.parse::<jiff::Timestamp>().ok()?,
+    };
+    let date = time.to_zoned(zone.clone()).date();
+    if is_end { date.checked_add(jiff::Span::new().days(1)).ok() } else { Some(date) }
 }
 
 fn start_of(date: Date, zone: &TimeZone) -> Result<Timestamp, ApiError> {

@@ -6,30 +6,25 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
 use jiff::ToSpan;
-use jiff::civil::Weekday;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::DEFINITION_VERSION;
-use quickdraw_domain::insights::entity::Family;
-use quickdraw_domain::insights::measures::{self, Items, Kind, Measure, Sample, Summary};
-use quickdraw_domain::insights::people::People;
+use quickdraw_domain::insights::entity::{Family, Item};
+use quickdraw_domain::insights::measures::{self, Items, Measure, Sample, Summary};
 use quickdraw_store::insights::Lives;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::covered::{Covered, Scope};
-use super::invalid;
+use super::covered::{Covered, Interval, Scope};
+use super::{export, invalid};
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::state::App;
 
-/// Most points of a series.
-const MOST_POINTS: usize = 4_000;
-/// Most points of a series for each of which everything is looked at anew.
-const MOST_LOOKS: usize = 400;
 /// How long before and behind a window runs of its jobs are looked for.
 const AROUND: Duration = Duration::from_secs(7 * 86_400);
 /// How long before a window pushes are looked for, and what came out in it.
@@ -43,15 +38,15 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 
 /// An insight, and what it means.
 #[derive(Serialize, ToSchema)]
-struct MeasureView {
+pub(super) struct MeasureView {
     /// Its name.
-    name: &'static str,
+    pub(super) name: &'static str,
     /// How its samples become a number: `count`, `gauge`, `share`, `duration`, `mean`, `sum`, `distinct` or `per_day`.
     kind: &'static str,
     /// What its numbers are in.
-    unit: &'static str,
+    pub(super) unit: &'static str,
     /// What it says.
-    help: &'static str,
+    pub(super) help: &'static str,
     /// Whom the definition follows.
     follows: &'static str,
 }
@@ -76,27 +71,29 @@ struct MeasureQuery {
     interval: Option<String>,
     /// Only of this branch, as `main`; of merge requests, those that go into it.
     branch: Option<String>,
+    /// `json`, or for the explanation `csv`.
+    format: Option<String>,
 }
 
 /// Samples as a number. Shares, means and durations without a sample are null, and not 0.
 #[derive(Serialize, ToSchema)]
-struct Number {
+pub(super) struct Number {
     /// The number: how many, the share, the mean, or the sum.
-    value: Option<f64>,
+    pub(super) value: Option<f64>,
     /// How many samples there are.
-    samples: usize,
+    pub(super) samples: usize,
     /// Half are not above it. Of durations only, as those below.
     #[serde(skip_serializing_if = "Option::is_none")]
-    p50: Option<f64>,
+    pub(super) p50: Option<f64>,
     /// Three quarters are not above it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    p75: Option<f64>,
+    pub(super) p75: Option<f64>,
     /// Nine tenths are not above it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    p90: Option<f64>,
+    pub(super) p90: Option<f64>,
     /// Nineteen in twenty are not above it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    p95: Option<f64>,
+    pub(super) p95: Option<f64>,
 }
 
 /// A part of a series.
@@ -147,13 +144,14 @@ async fn measure(
     params: Params,
 ) -> Result<Json<Answer>, ApiError> {
     let asked = Asked::read(&app, &name, &params).await?;
-    let parts = asked.parts()?;
+    let parts = asked.scope.window.parts(asked.interval, asked.measure)?;
     let Asked { measure, scope, only, bots, branch, .. } = asked;
     let Scope { window, projects, people, .. } = scope;
     let before =
         window.start_of(window.first.checked_sub(window.days.days()).map_err(|_| invalid("from is out of range"))?)?;
     let lives = Lives { from: before, to: window.to, projects };
-    let items = items(&app, measure, lives, people, branch).await?;
+    let (things, others) = things(&app, measure, lives).await?;
+    let items = Items::new(things, others, people, branch);
     let (from, to, days) = (window.from, window.to, f64::from(window.days));
     // Off the threads that answer others: there can be many.
     let measured = tokio::task::spawn_blocking(move || {
@@ -215,11 +213,13 @@ async fn explain(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     params: Params,
-) -> Result<Json<Explanation>, ApiError> {
-    let Asked { measure, scope: Scope { window, projects, people, .. }, branch, .. } =
+) -> Result<Response, ApiError> {
+    let Asked { measure, scope: Scope { window, projects, people, .. }, branch, format, .. } =
         Asked::read(&app, &name, &params).await?;
+    let is_csv = export::is_csv(format.as_deref())?;
     let lives = Lives { from: window.from, to: window.to, projects };
-    let items = items(&app, measure, lives, people, branch).await?;
+    let (things, others) = things(&app, measure, lives).await?;
+    let items = Items::new(things, others, people, branch);
     let (mut explained, mut left_out) = (Vec::new(), BTreeMap::new());
     items.each(measure, window.from, window.to, |(project_id, iid), sample| {
         let mut add = |all: Vec<(Timestamp, i64)>, reason| {
@@ -241,7 +241,19 @@ async fn explain(
     });
     explained.sort_by_key(|one| !one.counts);
     explained.truncate(MOST_EXPLAINED);
-    Ok(Json(Explanation { measure: MeasureView::from(measure), items: explained, left_out }))
+    if is_csv {
+        let text = |value: Option<i64>| value.map(|value| value.to_string()).unwrap_or_default();
+        let columns = ["project_id", "iid", "counts", "at", "value", "reason"];
+        return export::csv(
+            &columns,
+            explained.iter().map(|one| {
+                let (at, reason) = (one.at.clone().unwrap_or_default(), one.reason.unwrap_or_default().to_owned());
+                let counts = one.counts.to_string();
+                vec![one.project_id.to_string(), one.iid.to_string(), counts, at, text(one.value), reason]
+            }),
+        );
+    }
+    Ok(Json(Explanation { measure: MeasureView::from(measure), items: explained, left_out }).into_response())
 }
 
 /// What was asked.
@@ -251,81 +263,24 @@ struct Asked {
     interval: Interval,
     bots: bool,
     branch: Option<String>,
+    format: Option<String>,
     only: BTreeMap<&'static str, String>,
-}
-
-#[derive(Clone, Copy)]
-enum Interval {
-    Hour,
-    Day,
-    Week,
-    Month,
 }
 
 impl Asked {
     async fn read(app: &App, name: &str, params: &Params) -> Result<Self, ApiError> {
         let measure = Measure::by_name(name).ok_or_else(|| ApiError::not_found("Measure"))?;
         let (covered, query): (Covered, MeasureQuery) = (params.read()?, params.read()?);
-        let interval = match query.interval.as_deref() {
-            None | Some("day") => Interval::Day,
-            Some("hour") => Interval::Hour,
-            Some("week") => Interval::Week,
-            Some("month") => Interval::Month,
-            Some(_) => return Err(invalid("interval must be hour, day, week or month")),
-        };
+        let interval = Interval::read(query.interval.as_deref())?;
         let scope = covered.scope(app, app.belt.clock().now()).await?;
         let mut only = covered.said();
         only.extend(query.branch.clone().map(|branch| ("branch", branch)));
-        Ok(Self { measure, scope, interval, bots: covered.bots, branch: query.branch, only })
-    }
-
-    /// Where the parts of the window begin, in its zone, and how many days each has. The first can be shorter: weeks begin on
-    /// Mondays.
-    fn parts(&self) -> Result<Vec<(Timestamp, f64)>, ApiError> {
-        let window = &self.scope.window;
-        let out_of_range = |_| invalid("from and to are out of range");
-        let most = if self.measure.kind == Kind::Gauge { MOST_LOOKS } else { MOST_POINTS };
-        let mut parts = Vec::new();
-        let mut add = |start: Timestamp, days: f64| {
-            parts.push((start, days));
-            if parts.len() > most {
-                return Err(invalid(format!("the series has more than {most} parts; ask for a longer interval")));
-            }
-            Ok(())
-        };
-        if let Interval::Hour = self.interval {
-            let mut start = window.from;
-            while start < window.to {
-                add(start, 1.0 / 24.0)?;
-                start = start.plus(Duration::from_secs(3_600));
-            }
-            return Ok(parts);
-        }
-        // By dates, because not every day of every zone has a midnight.
-        let last = window.first.checked_add(window.days.days()).map_err(out_of_range)?;
-        let mut date = window.first;
-        while date < last {
-            let next = match self.interval {
-                Interval::Month => date.last_of_month().checked_add(1.day()),
-                Interval::Week => date.checked_add((7 - i32::from(date.weekday().since(Weekday::Monday))).days()),
-                Interval::Hour | Interval::Day => date.checked_add(1.day()),
-            };
-            let next = next.map_err(out_of_range)?.min(last);
-            add(window.start_of(date)?, f64::from(date.until(next).map_err(out_of_range)?.get_days()))?;
-            date = next;
-        }
-        Ok(parts)
+        Ok(Self { measure, scope, interval, bots: covered.bots, branch: query.branch, format: query.format, only })
     }
 }
 
-/// What can count for an insight in a window.
-async fn items(
-    app: &App,
-    measure: &Measure,
-    window: Lives,
-    people: People,
-    branch: Option<String>,
-) -> Result<Items, ApiError> {
+/// What can count for an insight in a window, and what lies around it.
+pub(super) async fn things(app: &App, measure: &Measure, window: Lives) -> Result<(Vec<Item>, Vec<Item>), ApiError> {
     let family = measure.family();
     // What is behind the window tells what is in it: incidents of now belong to deployments of the window unless others came
     // between, and what was received late can have come out long ago.
@@ -346,7 +301,7 @@ async fn items(
     for family in measure.around() {
         others.extend(app.store().items(*family, on(&window)).await?);
     }
-    Ok(Items::new(things, others, people, branch))
+    Ok((things, others))
 }
 
 impl From<Summary> for Number {

@@ -1,0 +1,268 @@
+//! `/api/v1/insights/query`: several insights at once as flat rows, for Grafana's JSON sources, for spreadsheets and for scripts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use quickdraw_domain::insights::DEFINITION_VERSION;
+use quickdraw_domain::insights::entity::{Entity, Item};
+use quickdraw_domain::insights::measures::{Items, Measure, Part};
+use quickdraw_domain::insights::people::People;
+use quickdraw_store::insights::Lives;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::covered::{Covered, Interval, Scope};
+use super::invalid;
+use super::measures::{MeasureView, Number, things};
+use crate::auth::Admin;
+use crate::error::ApiError;
+use crate::params::Params;
+use crate::state::App;
+
+/// Most insights of one answer.
+const MOST_METRICS: usize = 20;
+/// Most groups of one answer.
+const MOST_GROUPS: usize = 500;
+/// Most rows of one answer.
+const MOST_ROWS: usize = 100_000;
+const COLUMNS: [&str; 13] = [
+    "time",
+    "metric",
+    "group",
+    "value",
+    "samples",
+    "p50",
+    "p75",
+    "p90",
+    "p95",
+    "unit",
+    "as_of",
+    "definition_version",
+    "definition",
+];
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(query))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ExportQuery {
+    /// Which insights, by name; several with commas.
+    metric: Vec<String>,
+    /// Length of the parts: `hour`, `day`, `week` or `month`; by default `day`. `none` for one number each.
+    interval: Option<String>,
+    /// One series for each `project`, `member` or `team`.
+    group_by: Option<String>,
+    /// Only of this branch, as `main`; of merge requests, those that go into it.
+    branch: Option<String>,
+    /// `json` or `csv`; by default `json`.
+    format: Option<String>,
+}
+
+/// A number of one insight for one part of the window, of one group.
+#[derive(Serialize, ToSchema)]
+struct RowView {
+    /// When the part begins.
+    #[schema(format = DateTime)]
+    time: String,
+    /// The insight's name.
+    metric: &'static str,
+    /// The project's path, or the name of the member or team; null where nothing was grouped.
+    group: Option<String>,
+    #[serde(flatten)]
+    number: Number,
+}
+
+/// Insights as rows.
+#[derive(Serialize, ToSchema)]
+struct Rows {
+    /// When this was so.
+    #[schema(format = DateTime)]
+    as_of: String,
+    /// Version of the definitions.
+    definition_version: u32,
+    /// What was asked for, and what it means.
+    definitions: Vec<MeasureView>,
+    /// The numbers.
+    rows: Vec<RowView>,
+}
+
+/// Measure several insights at once, as flat rows in JSON or CSV: for Grafana's JSON and CSV data sources, spreadsheets and
+/// scripts. `from` and `to` may be points in time too, also in milliseconds, as Grafana writes them. Administrators.
+#[utoipa::path(get, path = "/insights/query", tag = "Insights", params(Covered, ExportQuery),
+    responses((status = 200, content((Rows = "application/json"), (String = "text/csv")))))]
+async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+    let (covered, query): (Covered, ExportQuery) = (params.read()?, params.read()?);
+    let is_csv = is_csv(query.format.as_deref())?;
+    if query.metric.is_empty() || query.metric.len() > MOST_METRICS {
+        return Err(invalid(format!("name 1 to {MOST_METRICS} insights in metric")));
+    }
+    let by_name = |name: &String| Measure::by_name(name).ok_or_else(|| invalid(format!("there is no insight {name}")));
+    let measures = query.metric.iter().map(by_name).collect::<Result<Vec<_>, _>>()?;
+    let interval = match query.interval.as_deref() {
+        Some("none") => None,
+        other => Some(Interval::read(other)?),
+    };
+    let by = match query.group_by.as_deref() {
+        None => By::All,
+        Some("project") => By::Project(app.store().insights_projects().await?.into_iter().collect()),
+        Some("member") => By::Member,
+        Some("team") => By::Team,
+        Some(_) => return Err(invalid("group_by must be project, member or team")),
+    };
+    let scope = Arc::new(covered.scope(&app, app.belt.clock().now()).await?);
+    let (by, mut rows) = (Arc::new(by), Vec::new());
+    for measure in &measures {
+        let window = &scope.window;
+        let parts = match interval {
+            Some(interval) => window.parts(interval, measure)?,
+            None => vec![(window.from, f64::from(window.days))],
+        };
+        let lives = Lives { from: window.from, to: window.to, projects: scope.projects.clone() };
+        let (things, others) = things(&app, measure, lives).await?;
+        let (measure, scope, by, branch) = (*measure, scope.clone(), by.clone(), query.branch.clone());
+        // Off the threads that answer others: there can be many.
+        let measured = tokio::task::spawn_blocking(move || {
+            Grouped { measure, scope: &scope, parts: &parts, branch }.rows(&by, things, others)
+        });
+        rows.extend(measured.await.map_err(|error| ApiError::internal(error.into()))??);
+        if rows.len() > MOST_ROWS {
+            return Err(invalid(format!(
+                "there are more than {MOST_ROWS} rows; ask for a longer interval or for less"
+            )));
+        }
+    }
+    let as_of = app.belt.clock().now().to_iso();
+    if is_csv {
+        return to_csv(&measures, &rows, &as_of);
+    }
+    let definitions = measures.into_iter().map(MeasureView::from).collect();
+    Ok(Json(Rows { as_of, definition_version: DEFINITION_VERSION, definitions, rows }).into_response())
+}
+
+/// What series are made for.
+enum By {
+    All,
+    /// With paths by number.
+    Project(BTreeMap<i64, String>),
+    Member,
+    Team,
+}
+
+/// One insight, for groups.
+struct Grouped<'a> {
+    measure: &'static Measure,
+    scope: &'a Scope,
+    parts: &'a [Part],
+    branch: Option<String>,
+}
+
+impl Grouped<'_> {
+    fn rows(&self, by: &By, things: Vec<Item>, others: Vec<Item>) -> Result<Vec<RowView>, ApiError> {
+        let mut rows = Vec::new();
+        let new = |things, others, people| Items::new(things, others, people, self.branch.clone());
+        match by {
+            By::All => self.add(&mut rows, None, &new(things, others, self.scope.people.clone())),
+            By::Project(paths) => {
+                let mut projects: BTreeMap<i64, (Vec<Item>, Vec<Item>)> = BTreeMap::new();
+                for item in things {
+                    projects.entry(item.key().0).or_default().0.push(item);
+                }
+                for item in others {
+                    projects.entry(item.key().0).or_default().1.push(item);
+                }
+                few(projects.len())?;
+                for (project, (things, others)) in projects.into_iter().filter(|(_, (things, _))| !things.is_empty()) {
+                    let name = paths.get(&project).cloned().unwrap_or_else(|| project.to_string());
+                    self.add(&mut rows, Some(&name), &new(things, others, self.scope.people.clone()));
+                }
+            }
+            By::Member | By::Team => {
+                let groups = if matches!(by, By::Member) { self.scope.by_member() } else { self.scope.by_team()? };
+                few(groups.len())?;
+                let mut items = new(things, others, People::default());
+                for (name, people) in groups {
+                    items.look_at(people);
+                    self.add(&mut rows, Some(&name), &items);
+                }
+            }
+        }
+        Ok(rows)
+    }
+
+    fn add(&self, rows: &mut Vec<RowView>, group: Option<&str>, items: &Items) {
+        let series = items.series(self.measure, self.parts, self.scope.window.to);
+        rows.extend(self.parts.iter().zip(series).map(|((start, _), summary)| RowView {
+            time: start.to_iso(),
+            metric: self.measure.name,
+            group: group.map(str::to_owned),
+            number: summary.into(),
+        }));
+    }
+}
+
+fn few(groups: usize) -> Result<(), ApiError> {
+    if groups > MOST_GROUPS {
+        return Err(invalid(format!(
+            "there are more than {MOST_GROUPS} groups; ask for a group of projects, or a team"
+        )));
+    }
+    Ok(())
+}
+
+fn to_csv(measures: &[&'static Measure], rows: &[RowView], as_of: &str) -> Result<Response, ApiError> {
+    let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+    let version = DEFINITION_VERSION.to_string();
+    csv(
+        &COLUMNS,
+        rows.iter().map(|row| {
+            let measure = measures.iter().find(|measure| measure.name == row.metric);
+            let Number { value, samples, p50, p75, p90, p95 } = &row.number;
+            vec![
+                row.time.clone(),
+                row.metric.to_owned(),
+                row.group.clone().unwrap_or_default(),
+                number(*value),
+                samples.to_string(),
+                number(*p50),
+                number(*p75),
+                number(*p90),
+                number(*p95),
+                measure.map(|measure| measure.kind.unit()).unwrap_or_default().to_owned(),
+                as_of.to_owned(),
+                version.clone(),
+                measure.map(|measure| measure.help).unwrap_or_default().to_owned(),
+            ]
+        }),
+    )
+}
+
+/// Whether CSV is asked for.
+pub(super) fn is_csv(format: Option<&str>) -> Result<bool, ApiError> {
+    match format {
+        None | Some("json") => Ok(false),
+        Some("csv") => Ok(true),
+        Some(_) => Err(invalid("format must be json or csv")),
+    }
+}
+
+/// An answer in CSV. A text that a spreadsheet would take for a formula is quoted for it.
+pub(super) fn csv(columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<Response, ApiError> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let failed = |error: csv::Error| ApiError::internal(error.into());
+    writer.write_record(columns).map_err(failed)?;
+    for row in rows {
+        let is_formula = |text: &str| text.starts_with(['=', '+', '-', '@', '\t']) && text.parse::<f64>().is_err();
+        let safe = row.into_iter().map(|text| if is_formula(&text) { format!("'{text}") } else { text });
+        writer.write_record(safe).map_err(failed)?;
+    }
+    let bytes = writer.into_inner().map_err(|error| ApiError::internal(anyhow::anyhow!("{error}")))?;
+    Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], bytes).into_response())
+}
