@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::insights::Fact;
-use quickdraw_domain::insights::commits::Author;
+use quickdraw_domain::insights::commits::{Author, Commit};
 use quickdraw_domain::insights::entity::{Entity, Family, Item};
 use quickdraw_domain::insights::gaps::{After, Completeness, Gap};
 use quickdraw_domain::insights::people::User;
@@ -112,7 +112,9 @@ pub trait Insights {
     async fn commits_unlisted(&self, filter: CommitFilter) -> Result<i64>;
     /// Raw identities whose address or name is this text, without case; all of them without a text.
     async fn find_identities(&self, text: Option<String>) -> Result<Vec<Identity>>;
-    /// Things of a family that can count for something in a window.
+    /// The commits of a filter, from the facts, by time.
+    async fn commits(&self, filter: CommitFilter) -> Result<Vec<Commit>>;
+    /// Things of a family that can count for something in a window. Commits are none of them.
     async fn items(&self, family: Family, window: Lives) -> Result<Vec<Item>>;
     /// Accounts that events named.
     async fn insights_users(&self) -> Result<Vec<User>>;
@@ -163,11 +165,20 @@ pub(crate) fn completeness(projects: &str, of_seen: &str, limit: &str) -> String
             UNION ALL
             SELECT s.project, s.measure, min(s.iid), max(s.iid), count(*), max(s.iid) - min(s.iid) + 1 - count(*),
                 min(s.received_at)
-            FROM insights_seen s WHERE {of_seen} GROUP BY s.project, s.measure)
+            FROM insights_seen s WHERE {of_seen} GROUP BY s.project, s.measure
+            UNION ALL
+            SELECT m.project, 4, NULL, NULL, {sum_of_listed}, {sum_of_unlisted}, min(m.since) FROM (
+                -- One move counts once, whatever branches it was made on.
+                SELECT p.project, max(p.total) AS total, max(p.listed) AS listed, min(p.received_at) AS since
+                FROM insights_pushes p WHERE {projects} GROUP BY p.project, p.before_sha, p.after_sha) m
+            GROUP BY m.project HAVING sum(m.total) > 0)
          SELECT m.project, i.path, m.measure, m.first, m.last, m.known, m.missing, m.since
          FROM measured m LEFT JOIN insights_projects i ON i.id = m.project
          ORDER BY m.project, m.measure LIMIT {limit}",
         gaps = gaps_of_pushes(projects),
+        // PostgreSQL's sums are wider than what they sum.
+        sum_of_listed = "CAST(sum(m.listed) AS bigint)",
+        sum_of_unlisted = "CAST(sum(m.total - m.listed) AS bigint)",
     )
 }
 
@@ -185,6 +196,15 @@ pub(crate) fn page_of_pushes(projects: &str, behind: &str, limit: &str) -> Strin
          FROM gaps g WHERE {behind} ORDER BY g.received_at, g.before_sha LIMIT {limit}",
         gaps = gaps_of_pushes(projects),
     )
+}
+
+/// What commits contribute, each at its time.
+pub(crate) fn cells(commits: &[(Commit, i64)]) -> Vec<Cell> {
+    let of_one = |(commit, identity): &(Commit, i64)| {
+        let (at, identity) = (commit.at(), *identity);
+        commit.contribution().into_iter().map(move |(metric, value)| Cell { at, metric, identity, value })
+    };
+    commits.iter().flat_map(of_one).collect()
 }
 
 /// What a batch says of things and accounts, joined within the batch, so that each is read and written once.

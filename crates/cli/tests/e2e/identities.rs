@@ -68,6 +68,23 @@ pub(crate) fn who_is_who_is_applied_when_numbers_are_read(engine: Engine) {
     let taken = server.call("POST", "/api/v1/insights/members", r#"{"name":"Cy","handles":["bob@a.example"]}"#);
     assert!(taken.status == 422 && taken.body.contains("bob@a.example is Bob's"), "{}", taken.body);
 
+    let by_name = |server: &Server, name: &str, more: &str| {
+        let path = format!("/api/v1/insights/measures/{name}?from=2026-03-01&to=2026-04-01{more}");
+        server.get(&path)["value"].clone()
+    };
+    for (name, more, value) in [
+        ("commits", "", 8.0),
+        ("commits", "&bots=true", 9.0),
+        ("commits", "&member=Ann%20Lee", 3.0),
+        ("commits_landed", "&group=gear", 7.0),
+        ("unique_changes", "", 8.0),
+        ("files_modified", "&project=8", 1.0),
+        ("files_touched", "&member=Bob", 3.0),
+        ("pushes", "", 0.0),
+    ] {
+        assert_eq!(by_name(&server, name, more), value, "{name}{more}");
+    }
+
     // A mailmap: first only looked at, then taken.
     let mailmap = "Ann Lee <ann@a.example> Ann Old <ann@x.example>\n";
     let dry = post(&server, "identities/mailmap", json!({ "text": mailmap, "dry_run": true }));
@@ -223,7 +240,7 @@ fn several_at_once(server: &Server) {
     assert!(lines[1].starts_with("2026-03-01T00:00:00.000Z,mr_opened,Ann Lee,1,1,,,,,count,"), "{}", lines[1]);
     let why =
         server.call("GET", "/api/v1/insights/measures/mr_merged/explain?from=2026-03-01&to=2026-04-01&format=csv", "");
-    assert_eq!(why.body.lines().nth(1), Some("7,1,false,,,it is not merged"));
+    assert_eq!(why.body.lines().nth(1), Some("7,1,!1,false,,,it is not merged"));
     for bad in [
         "",
         "&metric=nonsense",

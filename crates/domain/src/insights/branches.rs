@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::commits::{self, Commit, named_project, project_of, text};
-use super::entity::{Entity, least};
+use super::entity::{Entity, least, number};
 use crate::Timestamp;
 
 /// Most commits of one push that are kept with it, the last ones: GitLab lists 20.
@@ -246,12 +245,6 @@ pub fn rewrites(pushes: &[&Push]) -> Vec<Timestamp> {
 /// Whether it is git's name for nothing: 40 or 64 zeros.
 fn is_zero(sha: &str) -> bool {
     !sha.is_empty() && sha.bytes().all(|digit| digit == b'0')
-}
-
-/// A number made of texts, alike only for like ones.
-fn number(parts: &[&str]) -> i64 {
-    let digest = Sha256::digest(parts.join("\n"));
-    digest.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes) & i64::MAX)
 }
 
 #[cfg(test)]

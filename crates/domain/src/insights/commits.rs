@@ -1,9 +1,11 @@
 //! The first family: commits and pushes. Definitions: `docs/guide/insights.md`.
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::Fact;
+use super::entity::{Entity, number};
 use super::times;
 use crate::Timestamp;
 
@@ -14,7 +16,7 @@ pub const NO_PROJECT: i64 = 0;
 const MAX_PATHS: usize = 10_000;
 
 /// Who is named as the author, as the commit says it: the key of a raw identity.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Author {
     /// Trimmed and in lower case: identities compare without case.
     pub email: String,
@@ -22,8 +24,8 @@ pub struct Author {
     pub name: String,
 }
 
-/// What one listing of a commit says. Two listings of one commit join with [`Commit::join`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+/// What one listing of a commit says. Two listings of one commit join.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Commit {
     /// The project of the push; [`NO_PROJECT`] if it named none.
     pub project: i64,
@@ -40,7 +42,7 @@ pub struct Commit {
 }
 
 /// What the listing says of the commit itself. Ordered, so that of two that differ every replica keeps the same one.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Told {
     /// Committer time; `None` when the listing has none that can be read. A dated listing wins over an undated one.
     pub undated: bool,
@@ -59,7 +61,7 @@ pub struct Told {
 }
 
 /// The paths of a commit as 64-bit digests: enough to count distinct ones.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub struct Paths {
     /// Added, renamed-to included: GitLab lists a rename only here.
     pub added: Vec<u64>,
@@ -123,19 +125,6 @@ impl Commit {
         self.is_merge_commit || self.told.merge_message
     }
 
-    /// Joins two listings: commutative, associative and idempotent.
-    #[must_use]
-    pub fn join(self, other: Self) -> Self {
-        Self {
-            project: self.project,
-            sha: self.sha,
-            first_received_at: self.first_received_at.min(other.first_received_at),
-            landed: self.landed || other.landed,
-            is_merge_commit: self.is_merge_commit || other.is_merge_commit,
-            told: self.told.min(other.told),
-        }
-    }
-
     /// What it adds to the rollups of the UTC hour that [`Commit::at`] lies in.
     #[must_use]
     pub fn contribution(&self) -> Vec<(Metric, i64)> {
@@ -152,6 +141,32 @@ impl Commit {
         ];
         values.retain(|(_, value)| *value != 0);
         values
+    }
+}
+
+impl Entity for Commit {
+    /// A commit has no number, so it is made from its name.
+    fn key(&self) -> (i64, i64) {
+        (self.project, number(&[&self.sha]))
+    }
+
+    fn join(self, other: Self) -> Self {
+        Self {
+            project: self.project,
+            sha: self.sha,
+            first_received_at: self.first_received_at.min(other.first_received_at),
+            landed: self.landed || other.landed,
+            is_merge_commit: self.is_merge_commit || other.is_merge_commit,
+            told: self.told.min(other.told),
+        }
+    }
+
+    fn opened_at(&self) -> Option<Timestamp> {
+        Some(self.at())
+    }
+
+    fn settled_at(&self) -> Option<Timestamp> {
+        Some(self.at())
     }
 }
 

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::branches::{Branch, Push};
+use super::commits::Commit;
 use super::deployments::Deployment;
 use super::issues::Issue;
 use super::merge_requests::MergeRequest;
@@ -34,6 +36,8 @@ pub enum Family {
     Pushes,
     /// Branches.
     Branches,
+    /// Commits, which have a table of their own.
+    Commits,
 }
 
 impl Family {
@@ -48,6 +52,7 @@ impl Family {
             Self::Deployments => 5,
             Self::Pushes => 6,
             Self::Branches => 7,
+            Self::Commits => 8,
         }
     }
 }
@@ -85,6 +90,8 @@ pub enum Item {
     Push(Push),
     /// A branch.
     Branch(Branch),
+    /// A commit.
+    Commit(Commit),
 }
 
 impl Item {
@@ -99,6 +106,7 @@ impl Item {
             Self::Deployment(_) => Family::Deployments,
             Self::Push(_) => Family::Pushes,
             Self::Branch(_) => Family::Branches,
+            Self::Commit(_) => Family::Commits,
         }
     }
 
@@ -115,6 +123,7 @@ impl Item {
             Family::Deployments => Self::Deployment(serde_json::from_slice(state)?),
             Family::Pushes => Self::Push(serde_json::from_slice(state)?),
             Family::Branches => Self::Branch(serde_json::from_slice(state)?),
+            Family::Commits => Self::Commit(serde_json::from_slice(state)?),
         })
     }
 
@@ -126,12 +135,12 @@ impl Item {
         serde_json::to_vec(self)
     }
 
-    /// The branch that it is of, without `refs/heads/`: of a merge request, the one that it goes into. Issues have none.
+    /// The branch that it is of, without `refs/heads/`: of a merge request, the one that it goes into. Issues and commits have none.
     #[must_use]
     pub fn branch(&self) -> Option<&str> {
         let git_ref = match self {
             Self::MergeRequest(one) => one.target_branch.as_deref(),
-            Self::Issue(_) => None,
+            Self::Issue(_) | Self::Commit(_) => None,
             Self::Pipeline(one) => one.git_ref.as_deref(),
             Self::Job(one) => one.git_ref.as_deref(),
             Self::Deployment(one) => one.git_ref.as_deref(),
@@ -139,6 +148,21 @@ impl Item {
             Self::Branch(one) => Some(one.git_ref.as_str()),
         }?;
         Some(git_ref.strip_prefix("refs/heads/").unwrap_or(git_ref))
+    }
+
+    /// What people call it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::MergeRequest(one) => format!("!{}", one.iid),
+            Self::Issue(one) => format!("#{}", one.iid),
+            Self::Pipeline(one) => format!("pipeline {}", one.id),
+            Self::Job(one) => format!("job {} ({})", one.id, one.name),
+            Self::Deployment(one) => format!("deployment {} ({})", one.id, one.environment),
+            Self::Push(one) => format!("push of {} from {} to {}", one.git_ref, one.before, one.after),
+            Self::Branch(one) => one.git_ref.clone(),
+            Self::Commit(one) => one.sha.clone(),
+        }
     }
 
     fn entity(&self) -> &dyn Entity {
@@ -150,6 +174,7 @@ impl Item {
             Self::Deployment(one) => one,
             Self::Push(one) => one,
             Self::Branch(one) => one,
+            Self::Commit(one) => one,
         }
     }
 }
@@ -169,6 +194,7 @@ impl Entity for Item {
             (Self::Deployment(one), Self::Deployment(other)) => Self::Deployment(one.join(other)),
             (Self::Push(one), Self::Push(other)) => Self::Push(one.join(other)),
             (Self::Branch(one), Self::Branch(other)) => Self::Branch(one.join(other)),
+            (Self::Commit(one), Self::Commit(other)) => Self::Commit(one.join(other)),
             (known, _) => known,
         }
     }
@@ -217,6 +243,12 @@ pub(super) fn join_notes(known: &mut BTreeMap<i64, Note>, other: BTreeMap<i64, N
 /// The last comment, or a time that is later.
 pub(super) fn not_before(at: Timestamp, notes: &BTreeMap<i64, Note>) -> Timestamp {
     notes.values().map(|note| note.at).fold(at, Timestamp::max)
+}
+
+/// A number made of texts, alike only for like ones.
+pub(super) fn number(parts: &[&str]) -> i64 {
+    let digest = Sha256::digest(parts.join("\n"));
+    digest.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes) & i64::MAX)
 }
 
 /// The lesser of what is known; what one side does not know, the other does.

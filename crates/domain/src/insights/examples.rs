@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::branches::Push;
 use super::commits::{Author, Commit, Metric};
-use super::entity::Item;
+use super::entity::{Entity, Item};
 use super::report::{Cell, CommitReport, Row, burst_share, report, work_balance};
 use super::{Fact, facts};
 use crate::{Timestamp, Trigger};

@@ -24,10 +24,12 @@ pub enum Sequence {
     Issue,
     /// Pipelines, by their numbers in the project.
     Pipeline,
+    /// Commits of pushes, of which bodies list the newest 20. What is not listed has no name, so it is in no list of gaps.
+    Commit,
 }
 
 impl Sequence {
-    /// All, in the order in which lists have them.
+    /// All that gaps can be listed of, in the order in which lists have them.
     pub const ALL: [Self; 4] = [Self::Push, Self::MergeRequest, Self::Issue, Self::Pipeline];
 
     /// As the API names it.
@@ -38,6 +40,7 @@ impl Sequence {
             Self::MergeRequest => "merge_request",
             Self::Issue => "issue",
             Self::Pipeline => "pipeline",
+            Self::Commit => "commit",
         }
     }
 
@@ -55,13 +58,14 @@ impl Sequence {
             Self::MergeRequest => 1,
             Self::Issue => 2,
             Self::Pipeline => 3,
+            Self::Commit => 4,
         }
     }
 
     /// What the store wrote.
     #[must_use]
     pub fn from_code(code: i16) -> Option<Self> {
-        Self::ALL.into_iter().find(|measure| measure.code() == code)
+        Self::ALL.into_iter().chain([Self::Commit]).find(|measure| measure.code() == code)
     }
 }
 

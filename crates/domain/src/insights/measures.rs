@@ -3,6 +3,7 @@
 
 mod around;
 mod branches;
+mod commits;
 mod deployments;
 mod issues;
 mod items;
@@ -13,6 +14,7 @@ pub use around::{Around, Outcome};
 pub use items::{Items, Part, Summary};
 
 use super::branches::{Branch, Push};
+use super::commits::Commit;
 use super::deployments::Deployment;
 use super::entity::{Family, Item, seconds};
 use super::issues::Issue;
@@ -129,10 +131,11 @@ enum Sampler {
     /// The pushes of one branch, the first one first; never none.
     Pushes(fn(&[&Push], &View<'_>) -> Sample),
     Branch(fn(&Branch, &View<'_>) -> Sample),
+    Commit(fn(&Commit) -> Sample),
 }
 
 const NOT_CREATED: &str = "no event told when it was created";
-const OF_BOT: &str = "a bot opened it";
+const OF_BOT: &str = "a bot did it";
 const OF_OTHERS: &str = "somebody else did it, or at another time";
 const OUTSIDE: &str = "it lies outside the window";
 
@@ -141,7 +144,7 @@ pub fn all() -> impl Iterator<Item = &'static Measure> {
     let of_jobs = pipelines::MEASURES.iter().chain([&pipelines::CI_SECONDS]);
     let of_deployments = deployments::MEASURES.iter().chain([&branches::LEAD_TIME]);
     let of_things = merge_requests::MEASURES.iter().chain(&issues::MEASURES).chain(of_jobs).chain(of_deployments);
-    branches::MEASURES.iter().chain(of_things)
+    commits::MEASURES.iter().chain(&branches::MEASURES).chain(of_things)
 }
 
 impl Measure {
@@ -162,6 +165,7 @@ impl Measure {
             Sampler::Runs(_) => Family::Jobs,
             Sampler::Push(_) | Sampler::Landed(_) | Sampler::Pushes(_) => Family::Pushes,
             Sampler::Branch(_) => Family::Branches,
+            Sampler::Commit(_) => Family::Commits,
         }
     }
 
@@ -188,44 +192,47 @@ impl Measure {
         if view.branch.is_some() && together.iter().all(|item| item.branch() != view.branch) {
             return Sample::Out("it is of another branch, or of none");
         }
+        let account = |id: Option<i64>| id.map(|id| view.people.user(id));
         // Who did it; and whether it is no work of the team if that is a bot. What runs, runs for the team, whoever started it.
         let (by, is_work, sample) = match (&self.sample, together) {
             (Sampler::MergeRequest(sample) | Sampler::Delivered(sample), [Item::MergeRequest(one)]) => {
-                (one.author, true, sample(one, view))
+                (account(one.author), true, sample(one, view))
             }
             (Sampler::Acts(_), [Item::MergeRequest(one)]) if one.author.is_some_and(|who| view.people.is_bot(who)) => {
                 return Sample::Out(OF_BOT);
             }
             (Sampler::Acts(acts), [Item::MergeRequest(one)]) => return self.acts(acts(one, view), view),
             // What an alert opened is an incident all the same.
-            (Sampler::Issue(sample), [Item::Issue(one)]) => (one.author, !one.is_incident, sample(one, view)),
+            (Sampler::Issue(sample), [Item::Issue(one)]) => (account(one.author), !one.is_incident, sample(one, view)),
             (Sampler::Deployment(sample), [Item::Deployment(one)]) => {
-                (one.user, false, sample(one, &view.around.outcome(one), view))
+                (account(one.user), false, sample(one, &view.around.outcome(one), view))
             }
-            (Sampler::Pipeline(sample), [Item::Pipeline(one)]) => (one.user, false, sample(one, view)),
+            (Sampler::Pipeline(sample), [Item::Pipeline(one)]) => (account(one.user), false, sample(one, view)),
             (Sampler::Runs(sample), [Item::Job(first), ..]) => {
                 let runs = together.iter().filter_map(|item| if let Item::Job(one) = item { Some(one) } else { None });
-                (first.user, false, sample(&runs.collect::<Vec<_>>(), view))
+                (account(first.user), false, sample(&runs.collect::<Vec<_>>(), view))
             }
-            (Sampler::Push(sample), [Item::Push(one)]) => (one.pusher, true, sample(one, view)),
+            (Sampler::Push(sample), [Item::Push(one)]) => (account(one.pusher), true, sample(one, view)),
             // What came out is the work of whoever wrote it.
-            (Sampler::Landed(sample), [Item::Push(one)]) => (one.pusher, false, sample(one, view)),
+            (Sampler::Landed(sample), [Item::Push(one)]) => (account(one.pusher), false, sample(one, view)),
             (Sampler::Pushes(sample), [Item::Push(first), ..]) => {
                 let pushes =
                     together.iter().filter_map(|item| if let Item::Push(one) = item { Some(one) } else { None });
-                (first.pusher, false, sample(&pushes.collect::<Vec<_>>(), view))
+                (account(first.pusher), false, sample(&pushes.collect::<Vec<_>>(), view))
             }
             (Sampler::Branch(sample), [Item::Branch(one)]) => (None, false, sample(one, view)),
+            (Sampler::Commit(sample), [Item::Commit(one)]) => {
+                (Some(view.people.author(&one.told.author)), true, sample(one))
+            }
             _ => return Sample::Out("it is of another kind"),
         };
-        if is_work && by.is_some_and(|who| view.people.is_bot(who)) {
+        if is_work && by.is_some_and(|who| view.people.is_left_out(who)) {
             return Sample::Out(OF_BOT);
         }
         if !view.people.is_limited() {
             return self.inside(sample, view);
         }
-        let Some(by) = by else { return Sample::Out("nobody is known to have done it") };
-        let who = view.people.user(by);
+        let Some(who) = by else { return Sample::Out("nobody is known to have done it") };
         match self.inside(sample, view) {
             Sample::In(at, _) if !view.people.is_wanted(who, at) => Sample::Out(OF_OTHERS),
             Sample::Many(mut all) => {

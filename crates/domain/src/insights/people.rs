@@ -77,7 +77,13 @@ impl People {
     /// Whether what an account does is left out, as that of a program.
     #[must_use]
     pub fn is_bot(&self, id: i64) -> bool {
-        !self.bots && matches!(self.user(id), Who::Bot | Who::Ignored)
+        self.is_left_out(self.user(id))
+    }
+
+    /// Whether what somebody does is left out, as that of a program.
+    #[must_use]
+    pub const fn is_left_out(&self, who: Who) -> bool {
+        !self.bots && matches!(who, Who::Bot | Who::Ignored)
     }
 
     /// Whether only some members are asked for.
@@ -103,7 +109,7 @@ impl People {
     /// Whether what somebody committed at a time counts.
     #[must_use]
     pub fn counts(&self, who: Who, at: Timestamp) -> bool {
-        (self.bots || !matches!(who, Who::Bot | Who::Ignored)) && self.is_wanted(who, at)
+        !self.is_left_out(who) && self.is_wanted(who, at)
     }
 
     /// A number for the person behind an account: two accounts of one member have the same.

@@ -57,17 +57,16 @@ impl Insights for Postgres {
     }
 
     async fn commit_rows(&self, filter: CommitFilter) -> Result<Vec<CommitRow>> {
-        let commits = self.commits(&filter).await?;
-        Ok(commits.iter().filter_map(|(commit, identity)| CommitRow::of(commit, *identity)).collect())
+        let found = self.found_commits(&filter).await?;
+        Ok(found.iter().filter_map(|(commit, identity)| CommitRow::of(commit, *identity)).collect())
     }
 
     async fn commit_cells_from_facts(&self, filter: CommitFilter) -> Result<Vec<Cell>> {
-        let mut cells = Vec::new();
-        for (commit, identity) in self.commits(&filter).await? {
-            let at = commit.at();
-            cells.extend(commit.contribution().into_iter().map(|(metric, value)| Cell { at, metric, identity, value }));
-        }
-        Ok(cells)
+        Ok(insights::cells(&self.found_commits(&filter).await?))
+    }
+
+    async fn commits(&self, filter: CommitFilter) -> Result<Vec<Commit>> {
+        Ok(self.found_commits(&filter).await?.into_iter().map(|(commit, _)| commit).collect())
     }
 
     async fn commits_unlisted(&self, filter: CommitFilter) -> Result<i64> {
@@ -222,7 +221,7 @@ impl Insights for Postgres {
 }
 
 impl Postgres {
-    async fn commits(&self, filter: &CommitFilter) -> Result<Vec<(Commit, i64)>> {
+    async fn found_commits(&self, filter: &CommitFilter) -> Result<Vec<(Commit, i64)>> {
         let client = self.client().await?;
         let sql = format!(
             "SELECT {COMMIT_COLUMNS} FROM insights_commits c JOIN insights_identities i ON i.id = c.identity

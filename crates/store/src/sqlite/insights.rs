@@ -75,30 +75,18 @@ impl Insights for Sqlite {
     }
 
     async fn commit_rows(&self, filter: CommitFilter) -> Result<Vec<CommitRow>> {
-        self.insights
-            .run(move |connection| {
-                let commits = commits(connection, &filter)?;
-                Ok(commits.iter().filter_map(|(commit, identity)| CommitRow::of(commit, *identity)).collect())
-            })
-            .await
+        let found = self.insights.run(move |connection| commits(connection, &filter)).await?;
+        Ok(found.iter().filter_map(|(commit, identity)| CommitRow::of(commit, *identity)).collect())
     }
 
     async fn commit_cells_from_facts(&self, filter: CommitFilter) -> Result<Vec<Cell>> {
-        self.insights
-            .run(move |connection| {
-                let mut cells = Vec::new();
-                for (commit, identity) in commits(connection, &filter)? {
-                    let at = commit.at();
-                    cells.extend(commit.contribution().into_iter().map(|(metric, value)| Cell {
-                        at,
-                        metric,
-                        identity,
-                        value,
-                    }));
-                }
-                Ok(cells)
-            })
-            .await
+        let found = self.insights.run(move |connection| commits(connection, &filter)).await?;
+        Ok(insights::cells(&found))
+    }
+
+    async fn commits(&self, filter: CommitFilter) -> Result<Vec<Commit>> {
+        let found = self.insights.run(move |connection| commits(connection, &filter)).await?;
+        Ok(found.into_iter().map(|(commit, _)| commit).collect())
     }
 
     async fn commits_unlisted(&self, filter: CommitFilter) -> Result<i64> {

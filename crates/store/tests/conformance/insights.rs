@@ -73,6 +73,9 @@ pub(crate) async fn facts_join_in_any_order_and_rollups_agree_with_facts(fixture
     }
     let (first, unlisted) = reports(store).await;
     assert_eq!((first.commits, first.merge_commits, first.commits_landed, unlisted), (3, 1, 1, 23));
+    let complete = store.completeness(Projects::ALL, 10).await.expect("counted");
+    let of_commits = complete.iter().find(|one| one.measure == Sequence::Commit).expect("pushes listed some");
+    assert_eq!((of_commits.project, of_commits.known, of_commits.missing), (7, 6, 23), "which no push listed");
     assert_eq!((first.files_added, first.files_modified, first.files_touched), (3, 3, 4));
     assert_eq!(first.by_identity.values().copied().collect::<Vec<_>>().iter().sum::<i64>(), 3);
     project(store, &bodies).await;

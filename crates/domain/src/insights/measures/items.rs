@@ -44,13 +44,12 @@ impl Items {
         self.people = people;
     }
 
-    /// What each thing gives to an insight in a window, with the thing's project and number; of things that belong together,
-    /// those of the last.
-    pub fn each(&self, measure: &Measure, from: Timestamp, to: Timestamp, mut then: impl FnMut((i64, i64), Sample)) {
+    /// What each thing gives to an insight in a window; of things that belong together, with the last.
+    pub fn each(&self, measure: &Measure, from: Timestamp, to: Timestamp, mut then: impl FnMut(&Item, Sample)) {
         let view = View { from, to, branch: self.branch.as_deref(), people: &self.people, around: &self.around };
         let belong = |one: &Item, other: &Item| measure.is_of_groups() && group(one) == group(other);
         for together in self.items.chunk_by(belong) {
-            then(together[together.len() - 1].key(), measure.sample(together, &view));
+            then(&together[together.len() - 1], measure.sample(together, &view));
         }
     }
 
@@ -94,7 +93,8 @@ impl Summary {
     fn of(kind: Kind, days: f64, mut values: Vec<i64>) -> Self {
         values.sort_unstable();
         let samples = values.len();
-        let sum: i64 = values.iter().sum();
+        // Distinct values stand for things, and have no sum.
+        let sum: i64 = if kind == Kind::Distinct { 0 } else { values.iter().sum() };
         let mean = (samples > 0).then(|| sum as f64 / samples as f64);
         let value = match kind {
             Kind::Count | Kind::Gauge | Kind::Sum => Some(sum as f64),

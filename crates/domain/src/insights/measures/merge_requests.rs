@@ -14,7 +14,7 @@ const MERGED_UNSEEN: &str = "it is merged, but no event told when";
 const NOT_REVIEWED: &str = "nobody reviewed it: no comment and no approval by another person before the merge";
 const NO_OPENING: &str = "the event of its opening was not seen, so nobody knows whether it began as a draft";
 
-pub(super) const MEASURES: [Measure; 21] = [
+pub(super) const MEASURES: [Measure; 22] = [
     Measure {
         name: "mr_opened",
         kind: Kind::Count,
@@ -208,6 +208,17 @@ pub(super) const MEASURES: [Measure; 21] = [
                 && one.created_at.is_some_and(|at| at < view.to.minus(WAITING))
                 && reviews(one, view).first().is_none_or(|(at, _)| *at >= view.to);
             if is_waiting { Sample::In(view.to, 1) } else { Sample::Out("it was not waiting for a review") }
+        }),
+    },
+    Measure {
+        name: "merges_unseen",
+        kind: Kind::Count,
+        help: "Merge requests that are known to be merged although no event told of it, by when that was first seen.",
+        follows: "ours: completeness, from comments on merged ones",
+        sample: Sampler::MergeRequest(|one, _| match one.merged_or_seen_at() {
+            None => Sample::Out(NOT_MERGED),
+            Some(_) if one.merged_at().is_some() => Sample::Out("an event told of its merge"),
+            Some(at) => Sample::In(at, 1),
         }),
     },
 ];

@@ -9,7 +9,7 @@ const UNDECIDED: &str = "it was not decided";
 const UNFINISHED: &str = "it has not ended";
 const NOT_TOLD: &str = "no event told it";
 
-pub(super) const MEASURES: [Measure; 14] = [
+pub(super) const MEASURES: [Measure; 15] = [
     Measure {
         name: "pipelines",
         kind: Kind::Count,
@@ -137,6 +137,19 @@ pub(super) const MEASURES: [Measure; 14] = [
         sample: Sampler::Runs(|runs, _| match (retries(runs), last_start(runs)) {
             (again @ 1.., Some(at)) => Sample::In(at, again),
             _ => Sample::Out("it was not run again"),
+        }),
+    },
+    Measure {
+        name: "runs_unseen",
+        kind: Kind::Count,
+        help: "Runs of jobs that GitLab counts and that no event told of.",
+        follows: "ours: completeness, from retries_count",
+        sample: Sampler::Runs(|runs, _| {
+            let seen = i64::try_from(runs.len().saturating_sub(1)).unwrap_or(i64::MAX);
+            match (retries(runs) - seen, last_start(runs)) {
+                (unseen @ 1.., Some(at)) => Sample::In(at, unseen),
+                _ => Sample::Out("all of its runs were seen, as far as is known"),
+            }
         }),
     },
 ];

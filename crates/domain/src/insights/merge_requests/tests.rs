@@ -160,6 +160,7 @@ fn a_merge_request_counts_by_what_its_events_carry() {
     let told = joined(&[event("open", 9 * HOUR, AUTHOR), note(1, 12 * HOUR, X, "merged", 12 * HOUR)]);
     assert_eq!(value(&told, "merge_rate"), Ok(1));
     assert_eq!(value(&told, "time_to_merge"), Err("it is merged, but no event told when"));
+    assert_eq!(value(&told, "merges_unseen"), Ok(1));
     assert_eq!((value(&told, "mr_merged"), value(&told, "review_coverage")), (Ok(1), Ok(1)));
     // Closed, opened again, and closed unseen: the first close is not the one that lasts.
     let unseen =

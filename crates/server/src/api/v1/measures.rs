@@ -10,9 +10,9 @@ use axum::response::{IntoResponse, Response};
 use jiff::ToSpan;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::DEFINITION_VERSION;
-use quickdraw_domain::insights::entity::{Family, Item};
+use quickdraw_domain::insights::entity::{Entity, Family, Item};
 use quickdraw_domain::insights::measures::{self, Items, Measure, Sample, Summary};
-use quickdraw_store::insights::Lives;
+use quickdraw_store::insights::{CommitFilter, Lives};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -176,13 +176,16 @@ async fn measure(
     }))
 }
 
-/// A merge request, an issue, a deployment, a pipeline, a job, a push or a branch in an explanation.
+/// A merge request, an issue, a deployment, a pipeline, a job, a push, a branch or a commit in an explanation.
 #[derive(Serialize, ToSchema)]
 struct Explained {
     /// The project's number in events.
     project_id: i64,
-    /// Its number there; of deployments, pipelines and jobs, that in GitLab; of pushes and branches, one that stands for them.
+    /// Its number there; of deployments, pipelines and jobs, that in GitLab; of pushes, branches and commits, one that stands
+    /// for them.
     iid: i64,
+    /// What people call it.
+    name: String,
     /// It counts.
     counts: bool,
     /// When it counts.
@@ -221,11 +224,12 @@ async fn explain(
     let (things, others) = things(&app, measure, lives).await?;
     let items = Items::new(things, others, people, branch);
     let (mut explained, mut left_out) = (Vec::new(), BTreeMap::new());
-    items.each(measure, window.from, window.to, |(project_id, iid), sample| {
+    items.each(measure, window.from, window.to, |item, sample| {
+        let ((project_id, iid), name) = (item.key(), item.name());
         let mut add = |all: Vec<(Timestamp, i64)>, reason| {
             explained.extend(all.into_iter().map(|(at, value)| {
                 let (at, value) = (Some(at.to_iso()), Some(value));
-                Explained { project_id, iid, counts: true, at, value, reason }
+                Explained { project_id, iid, name: name.clone(), counts: true, at, value, reason }
             }));
         };
         match sample {
@@ -235,7 +239,7 @@ async fn explain(
             Sample::Out(reason) => {
                 *left_out.entry(reason).or_default() += 1;
                 let (at, value) = (None, None);
-                explained.push(Explained { project_id, iid, counts: false, at, value, reason: Some(reason) });
+                explained.push(Explained { project_id, iid, name, counts: false, at, value, reason: Some(reason) });
             }
         }
     });
@@ -243,13 +247,21 @@ async fn explain(
     explained.truncate(MOST_EXPLAINED);
     if is_csv {
         let text = |value: Option<i64>| value.map(|value| value.to_string()).unwrap_or_default();
-        let columns = ["project_id", "iid", "counts", "at", "value", "reason"];
+        let columns = ["project_id", "iid", "name", "counts", "at", "value", "reason"];
         return export::csv(
             &columns,
             explained.iter().map(|one| {
                 let (at, reason) = (one.at.clone().unwrap_or_default(), one.reason.unwrap_or_default().to_owned());
                 let counts = one.counts.to_string();
-                vec![one.project_id.to_string(), one.iid.to_string(), counts, at, text(one.value), reason]
+                vec![
+                    one.project_id.to_string(),
+                    one.iid.to_string(),
+                    one.name.clone(),
+                    counts,
+                    at,
+                    text(one.value),
+                    reason,
+                ]
             }),
         );
     }
@@ -282,6 +294,11 @@ impl Asked {
 /// What can count for an insight in a window, and what lies around it.
 pub(super) async fn things(app: &App, measure: &Measure, window: Lives) -> Result<(Vec<Item>, Vec<Item>), ApiError> {
     let family = measure.family();
+    if family == Family::Commits {
+        let filter = CommitFilter { from: window.from, to: window.to, projects: window.projects, identities: None };
+        let commits = app.store().commits(filter).await?;
+        return Ok((commits.into_iter().map(Item::Commit).collect(), Vec::new()));
+    }
     // What is behind the window tells what is in it: incidents of now belong to deployments of the window unless others came
     // between, and what was received late can have come out long ago.
     let on = |window: &Lives| Lives { to: Timestamp::from_micros(i64::MAX), ..window.clone() };

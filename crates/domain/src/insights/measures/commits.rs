@@ -1,0 +1,92 @@
+//! What one commit gives to each insight.
+
+use super::{Kind, Measure, Sample, Sampler};
+use crate::insights::commits::{Commit, Paths};
+
+const MERGE: &str = "it is a merge";
+
+pub(super) const MEASURES: [Measure; 8] = [
+    Measure {
+        name: "commits",
+        kind: Kind::Count,
+        help: "Distinct commits of a project without merges, by committer time, whoever pushed them and however often.",
+        follows: "DevLake, GitHub's contributors; GitLab's contribution analytics count a commit with every push",
+        sample: Sampler::Commit(|one| work(one, |_| 1)),
+    },
+    Measure {
+        name: "merge_commits",
+        kind: Kind::Count,
+        help: "Commits that a merge request names as its merge commit, or whose message is one of git's for merges.",
+        follows: "DevLake",
+        sample: Sampler::Commit(
+            |one| {
+                if one.is_merge() { Sample::In(one.at(), 1) } else { Sample::Out("it is no merge") }
+            },
+        ),
+    },
+    Measure {
+        name: "commits_landed",
+        kind: Kind::Count,
+        help: "Commits without merges that some push to the default branch listed.",
+        follows: "ours: under squashing, activity and what landed differ",
+        sample: Sampler::Commit(|one| {
+            if !one.landed {
+                return Sample::Out("no push to the default branch listed it");
+            }
+            work(one, |_| 1)
+        }),
+    },
+    Measure {
+        name: "unique_changes",
+        kind: Kind::Distinct,
+        help: "Distinct authors, messages and paths of commits: rebasing does not make two of one. Each once for every part of a \
+            series.",
+        follows: "ours: what a forced push repeats",
+        sample: Sampler::Commit(|one| {
+            let change = one.told.change.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes));
+            if one.is_merge() { Sample::Out(MERGE) } else { Sample::In(one.at(), change ^ one.project) }
+        }),
+    },
+    Measure {
+        name: "files_added",
+        kind: Kind::Count,
+        help: "Paths that commits added, renamed ones too. There are no line counts in webhooks.",
+        follows: "GitLab's bodies",
+        sample: Sampler::Commit(|one| work(one, |paths| paths.added.len())),
+    },
+    Measure {
+        name: "files_modified",
+        kind: Kind::Count,
+        help: "Paths that commits modified, with every commit.",
+        follows: "GitLab's bodies",
+        sample: Sampler::Commit(|one| work(one, |paths| paths.modified.len())),
+    },
+    Measure {
+        name: "files_removed",
+        kind: Kind::Count,
+        help: "Paths that commits removed.",
+        follows: "GitLab's bodies",
+        sample: Sampler::Commit(|one| work(one, |paths| paths.removed.len())),
+    },
+    Measure {
+        name: "files_touched",
+        kind: Kind::Distinct,
+        help: "Distinct paths of projects that commits touched, each once for every part of a series.",
+        follows: "CHAOSS",
+        sample: Sampler::Commit(|one| {
+            if one.is_merge() {
+                return Sample::Out(MERGE);
+            }
+            let Paths { added, modified, removed } = &one.told.paths;
+            let all = added.iter().chain(modified).chain(removed);
+            Sample::Many(all.map(|path| (one.at(), path.cast_signed() ^ one.project)).collect())
+        }),
+    },
+];
+
+fn work(one: &Commit, value: impl Fn(&Paths) -> usize) -> Sample {
+    if one.is_merge() {
+        return Sample::Out(MERGE);
+    }
+    Sample::In(one.at(), i64::try_from(value(&one.told.paths)).unwrap_or(i64::MAX))
+}
