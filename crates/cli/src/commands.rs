@@ -6,6 +6,7 @@ pub(crate) mod emit;
 pub(crate) mod gaps;
 pub(crate) mod git_hook;
 pub(crate) mod guard;
+pub(crate) mod insights;
 pub(crate) mod listen;
 pub(crate) mod migrate;
 pub(crate) mod receiver;

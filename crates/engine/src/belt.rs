@@ -19,6 +19,7 @@ use crate::deliver::transport::Transport;
 use crate::directory::Index;
 use crate::ingest::Ingest;
 use crate::rates::Rates;
+use crate::rebuild::Rebuilds;
 use crate::relay::Relay;
 
 /// Unpacked bodies that may be in memory for attempts at once, in KiB. Far beyond what slots of usual bodies need.
@@ -73,6 +74,7 @@ pub struct Belt {
     pub(crate) flow: Flow,
     pub(crate) rates: Arc<Rates>,
     pub(crate) relay: Relay,
+    pub(crate) rebuilds: Rebuilds,
     /// Goes up with every commit of events on this node.
     pub(crate) news: watch::Sender<u64>,
     /// Room for unpacked bodies of attempts under way, in KiB.
@@ -99,6 +101,7 @@ impl Belt {
             flow: Flow::new(settings.slots, settings.deadline),
             rates: Arc::new(Rates::new(settings.per_minute)),
             relay: Relay::default(),
+            rebuilds: Rebuilds::default(),
             bodies: Semaphore::new(BODIES_KIB),
             news: watch::Sender::new(0),
             store,

@@ -22,6 +22,7 @@ pub mod lifecycle;
 mod notices;
 mod project;
 mod rates;
+pub mod rebuild;
 mod relay;
 mod replay;
 mod sweep;

@@ -68,6 +68,11 @@ impl Lifecycle {
             worker::run("leases", None, Duration::from_secs(1), stop_one, expire).await;
         });
         let (one, stop_one) = (belt.clone(), stopped.clone());
+        workers.spawn(async move {
+            let asked = &one.rebuilds.asked;
+            worker::run("rebuild", Some(asked), TEND, stop_one.clone(), || one.rebuild(&stop_one)).await;
+        });
+        let (one, stop_one) = (belt.clone(), stopped.clone());
         workers.spawn(async move { worker::run("replay", None, TICK, stop_one, || one.replay()).await });
         let (one, stop_one) = (belt.clone(), stopped.clone());
         workers.spawn(async move { worker::run("tend", None, TEND, stop_one, || one.tend()).await });

@@ -26,6 +26,7 @@ pub mod lists;
 pub mod nodes;
 pub mod payload;
 mod postgres;
+pub mod rebuild;
 pub mod receivers;
 pub mod replays;
 pub mod scopes;
@@ -55,6 +56,7 @@ pub trait Store:
     + nodes::Nodes
     + receivers::Receivers
     + known::Known
+    + rebuild::Rebuild
     + replays::Replays
     + Send
     + Sync
@@ -74,6 +76,7 @@ impl<T> Store for T where
         + nodes::Nodes
         + receivers::Receivers
         + known::Known
+        + rebuild::Rebuild
         + replays::Replays
         + Send
         + Sync

@@ -23,6 +23,7 @@ mod replays;
 mod scopes;
 mod search;
 mod settle;
+mod shadow;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};

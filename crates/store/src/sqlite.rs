@@ -29,6 +29,7 @@ mod rows;
 mod scopes;
 mod search;
 mod settle;
+mod shadow;
 mod writer;
 
 use std::fs::File;
@@ -42,6 +43,7 @@ use rusqlite::Connection;
 use crate::error::{Error, Result};
 use crate::seal::{Place, Ring};
 use readers::Readers;
+pub(crate) use shadow::ShadowFile;
 use writer::{Failing, Tx, Writer};
 
 type Migration = (i64, &'static str, &'static str);
@@ -88,6 +90,7 @@ pub(crate) struct Sqlite {
     /// The one thread that reads and writes facts and rollups.
     insights: Readers,
     ring: Arc<Ring>,
+    path: PathBuf,
     /// Held for as long as the store is open: a second process must not think that it owns the leases.
     lock: Mutex<Option<File>>,
 }
@@ -95,7 +98,7 @@ pub(crate) struct Sqlite {
 impl Sqlite {
     pub(crate) async fn open(path: PathBuf, ring: Ring) -> Result<Self> {
         let ring = Arc::new(ring);
-        let opening = Arc::clone(&ring);
+        let (opening, main) = (Arc::clone(&ring), path.clone());
         let opened = tokio::task::spawn_blocking(move || {
             let lock = lock(&path)?;
             for file in [path.clone(), beside(&path, "-insights")] {
@@ -112,7 +115,7 @@ impl Sqlite {
             Ok::<_, Error>((lock, writer, Readers::start(readers)?, Readers::start(vec![insights])?))
         });
         let (lock, writer, readers, insights) = opened.await.map_err(|error| Error::Engine(error.to_string()))??;
-        Ok(Self { writer, readers, insights, ring, lock: Mutex::new(Some(lock)) })
+        Ok(Self { writer, readers, insights, ring, path: main, lock: Mutex::new(Some(lock)) })
     }
 
     /// Runs a job in the writer's next transaction; returns when that is flushed.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use crate::http::{eventually, send};
-use crate::server::{Engine, SECRET, Server};
+use crate::server::{Engine, SECRET, Server, TOKEN};
 
 fn receive(server: &Server, event: &str, key: &str, body: &Value) {
     let headers = [("X-Gitlab-Token", SECRET), ("X-Gitlab-Event", event), ("Idempotency-Key", key)];
@@ -306,4 +306,70 @@ pub(crate) fn what_was_merged_is_followed_to_its_deployment(engine: Engine) {
         json!({ "it lies before the first push that is known of the default branch": 1 })
     );
     check(&server);
+}
+
+/// Counted in another order and with repetitions it is the same; and it can be counted anew.
+pub(crate) fn what_is_counted_is_proved_and_counted_anew(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    let url = format!("http://127.0.0.1:{}", server.port);
+    let run = |words: &[&str]| {
+        let all = [&["insights"], words, &["--url", &url, "--token", TOKEN]].concat();
+        let done = server.command(&all).output().expect("it runs");
+        assert!(done.status.success(), "{words:?}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).expect("UTF-8")
+    };
+    assert_eq!(server.call("GET", "/api/v1/insights/rebuild", "").status, 404);
+    assert!(run(&["verify"]).contains("alike"), "nothing is like nothing");
+    let commit = |n: usize| {
+        json!({ "id": format!("{n:040}"), "message": format!("m {}", n % 30), "author": { "name": format!("A {}", n % 5),
+            "email": format!("a{}@x.example", n % 5) }, "timestamp": "2026-03-02T10:00:00+02:00", "modified": [format!("f{}", n % 9)] })
+    };
+    for n in 0..60_usize {
+        let push = json!({ "object_kind": "push", "ref": format!("refs/heads/b{}", n % 7), "before": format!("{n:040}"),
+            "after": format!("{:040}", n + 7), "user_id": n % 5 + 1, "user_username": format!("u{}", n % 5), "user_name": format!("N {n}"),
+            "commits": [commit(n), commit(n + 1)], "project": { "id": n % 3 + 1, "path_with_namespace": format!("g/p{}", n % 3) } });
+        receive(&server, "Push Hook", &format!("p{n}"), &push);
+        let day = n % 20 + 1;
+        let (action, state) = [("open", "opened"), ("approved", "opened"), ("merge", "merged")][n % 3];
+        let body =
+            merge_request(n as i64 / 3, "01 08:00", action, state, &format!("{day:02} 09:00"), (n as i64 % 4, "ida"));
+        receive(&server, "Merge Request Hook", &format!("m{n}"), &body);
+    }
+    receive(
+        &server,
+        "Push Hook",
+        "unreadable",
+        &json!({ "object_kind": "push", "ref": "refs/heads/x", "commits": "\u{fffd}" }),
+    );
+    let measure = |name: &str| {
+        server.get(&format!("/api/v1/insights/query?metric={name}&from=2026-03-01&to=2026-04-01"))["rows"].clone()
+    };
+    eventually("all is counted", || {
+        measure("mr_merged,commits").as_array().is_some_and(|rows| rows.len() == 62) && {
+            let total =
+                server.get("/api/v1/insights/measures/commits?from=2026-03-01&to=2026-04-01&bots=true")["value"]
+                    .clone();
+            total == 120.0
+        }
+    });
+    let before = measure("mr_merged,commits,pushes,time_to_merge");
+    for seed in ["1", "2", "3"] {
+        let said = run(&["verify", "--seed", seed]);
+        assert!(said.contains("alike: order and repetition do not matter"), "{said}");
+        assert!(said.contains(" 0 of them cannot be read"), "{said}");
+    }
+    let said = run(&["rebuild", "--dry-run"]);
+    assert!(said.contains("121 events since") && said.contains("20  merge requests"), "{said}");
+    assert!(run(&["rebuild"]).contains("alike"));
+    assert_eq!(measure("mr_merged,commits,pushes,time_to_merge"), before);
+    assert!(run(&["rebuild", "--add"]).contains("on top of what is counted"));
+    eventually("it is counted once more", || {
+        let metrics = send(server.port, "GET", "/metrics", &[], b"").expect("an answer").body;
+        metrics.lines().any(|line| line.starts_with("quickdraw_projection_pending") && line.ends_with(" 0"))
+    });
+    assert!(run(&["verify"]).contains("alike"));
+    assert_eq!(measure("mr_merged,commits,pushes,time_to_merge"), before, "joins are harmless");
+    assert_eq!(server.call("POST", "/api/v1/insights/rebuild", r#"{"task":"nonsense"}"#).status, 400);
+    let view = server.get("/api/v1/insights/rebuild");
+    assert_eq!((&view["task"], &view["alike"], &view["unreadable"]), (&json!("verify"), &json!(true), &json!(0)));
 }

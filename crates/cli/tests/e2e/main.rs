@@ -35,7 +35,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 47] = [
+    let checks: [(&str, Check); 48] = [
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
@@ -106,6 +106,7 @@ fn main() {
         ("merge_requests_are_measured_and_explained", insights::merge_requests_are_measured_and_explained),
         ("who_is_who_is_applied_when_numbers_are_read", identities::who_is_who_is_applied_when_numbers_are_read),
         ("what_was_merged_is_followed_to_its_deployment", insights::what_was_merged_is_followed_to_its_deployment),
+        ("what_is_counted_is_proved_and_counted_anew", insights::what_is_counted_is_proved_and_counted_anew),
         ("kill_9_under_load_loses_nothing", kill::kill_9_under_load_loses_nothing),
     ];
     let mut trials = vec![Trial::test("guard_check_answers_every_case", || {

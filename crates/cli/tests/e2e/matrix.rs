@@ -247,6 +247,7 @@ pub(crate) fn every_endpoint_answers_each_role_by_the_table_and_shows_no_secret(
     let foreign = furnish(&server, &sink, "foreign", &mut secrets);
     let replay = json!({ "from": "2020-01-01", "hook_id": NOWHERE }).to_string();
     assert_eq!(server.call("POST", "/api/v1/replays", &replay).json()["id"], 1);
+    assert_eq!(server.call("POST", "/api/v1/insights/rebuild", r#"{"task":"compare"}"#).status, 202);
     let mut roles = vec![Role { name: "nobody", token: None, levels: [0, 0], is_admin: false, read_only: false }];
     let mut guest = 0;
     for (name, level) in [("stranger", 0), ("guest", 10), ("developer", 30), ("maintainer", 40), ("owner", 50)] {

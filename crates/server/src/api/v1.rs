@@ -10,6 +10,7 @@ mod history;
 mod identities;
 mod insights;
 mod measures;
+mod rebuild;
 mod receivers;
 mod replays;
 mod roster;
@@ -36,6 +37,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(identities::routes())
         .merge(insights::routes())
         .merge(measures::routes())
+        .merge(rebuild::routes())
         .merge(receivers::routes())
         .merge(replays::routes())
         .merge(roster::routes())

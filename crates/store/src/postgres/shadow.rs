@@ -1,0 +1,129 @@
+//! What is counted in PostgreSQL, told apart from what a shadow counts, and replaced by it.
+
+use async_trait::async_trait;
+use futures_util::TryStreamExt;
+use quickdraw_domain::EventId;
+use quickdraw_domain::event::Event;
+use tokio_postgres::types::ToSql;
+use uuid::Uuid;
+
+use super::Postgres;
+use super::events::{EVENT_COLUMNS, event};
+use super::facts::{self, COMMIT_COLUMNS};
+use crate::columns;
+use crate::error::{Error, Result};
+use crate::payload::Packed;
+use crate::rebuild::{Digests, Rebuild, Shadow, TABLES, part};
+
+/// Rows of one statement.
+const PAGE: usize = 1_000;
+const NOTHING: [&(dyn ToSql + Sync); 0] = [];
+
+#[async_trait]
+impl Rebuild for Postgres {
+    async fn shadow(&self) -> Result<Shadow> {
+        let path = std::env::temp_dir().join(format!("quickdraw-shadow-{}", Uuid::new_v4().simple()));
+        tokio::task::spawn_blocking(move || Shadow::create(path))
+            .await
+            .map_err(|error| Error::Engine(error.to_string()))?
+    }
+
+    async fn digests(&self) -> Result<Digests> {
+        let mut client = self.client().await?;
+        // One look at everything.
+        let transaction = client
+            .build_transaction()
+            .read_only(true)
+            .isolation_level(tokio_postgres::IsolationLevel::RepeatableRead)
+            .start()
+            .await?;
+        transaction.batch_execute("SET LOCAL statement_timeout = 0").await?;
+        let mut digests = Digests::default();
+        let sql =
+            format!("SELECT {COMMIT_COLUMNS} FROM insights_commits c JOIN insights_identities i ON i.id = c.identity");
+        let mut found = std::pin::pin!(transaction.query_raw(&sql, NOTHING).await?);
+        while let Some(row) = found.try_next().await? {
+            let (commit, _) = facts::read_commit(&row);
+            digests.add("commits", commit.at().as_micros(), &commit)?;
+        }
+        for (part, columns, at) in [
+            ("merge commits", "0, project, sha FROM insights_merge_commits", 0),
+            ("pushes", "project, before_sha, after_sha, git_ref, received_at, total, listed FROM insights_pushes", 4),
+            (
+                "sums of commits",
+                "r.hour, r.metric, r.project, i.email, i.name, r.value FROM insights_rollups r
+                 JOIN insights_identities i ON i.id = r.identity WHERE r.value <> 0",
+                0,
+            ),
+            ("numbers seen", "project, measure, iid, received_at FROM insights_seen", 3),
+            ("accounts", "id, seen_at, username, name FROM insights_users", 1),
+        ] {
+            // As the shadow gives it: a list of numbers and texts.
+            let (list, from) = columns.split_once(" FROM ").unwrap_or((columns, ""));
+            let sql = format!("SELECT json_build_array({list})::text FROM {from}");
+            let mut found = std::pin::pin!(transaction.query_raw(&sql, NOTHING).await?);
+            while let Some(row) = found.try_next().await? {
+                let values: Vec<serde_json::Value> =
+                    serde_json::from_str(row.get(0)).map_err(|_| Error::Damaged("insights"))?;
+                digests.add(part, values[at].as_i64().unwrap_or_default(), &values)?;
+            }
+        }
+        let sql = "SELECT family, project, number, opened_at, state FROM insights_items";
+        let mut found = std::pin::pin!(transaction.query_raw(sql, NOTHING).await?);
+        while let Some(row) = found.try_next().await? {
+            let (key, opened_at): ((i64, i64), Option<i64>) = ((row.get(1), row.get(2)), row.get(3));
+            let state = String::from_utf8_lossy(row.get(4));
+            digests.add(part(row.get(0)), opened_at.unwrap_or_default(), &(key, &state))?;
+        }
+        Ok(digests)
+    }
+
+    async fn event_ids(&self, behind: EventId, limit: usize) -> Result<Vec<EventId>> {
+        let client = self.client().await?;
+        let statement = client.prepare_cached("SELECT id FROM events WHERE id > $1 ORDER BY id LIMIT $2").await?;
+        let rows = client.query(&statement, &[&behind.0, &columns::limit(limit)]).await?;
+        Ok(rows.iter().map(|row| EventId(row.get(0))).collect())
+    }
+
+    async fn bodies(&self, ids: Vec<EventId>) -> Result<Vec<(Event, Packed)>> {
+        let client = self.client().await?;
+        let sql = format!("SELECT {EVENT_COLUMNS}, e.payload FROM events e WHERE e.id = ANY ($1)");
+        let ids: Vec<Uuid> = ids.into_iter().map(|id| id.0).collect();
+        let rows = client.query(&client.prepare_cached(&sql).await?, &[&ids]).await?;
+        Ok(rows.iter().map(|row| (event(row, 0), Packed::from_stored(row.get(14)))).collect())
+    }
+
+    async fn project_again(&self, ids: Vec<EventId>) -> Result<()> {
+        let client = self.client().await?;
+        let ids: Vec<Uuid> = ids.into_iter().map(|id| id.0).collect();
+        let sql = "INSERT INTO projection_pending SELECT id FROM events WHERE id = ANY ($1) ON CONFLICT DO NOTHING";
+        client.execute(&client.prepare_cached(sql).await?, &[&ids]).await?;
+        Ok(())
+    }
+
+    async fn swap_insights(&self, shadow: &Shadow) -> Result<()> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        transaction.batch_execute("SET LOCAL statement_timeout = 0").await?;
+        // Nobody joins facts meanwhile.
+        transaction.execute("SELECT pg_advisory_xact_lock(hashtext('quickdraw projection'))", &[]).await?;
+        for table in TABLES {
+            transaction.execute(&format!("DELETE FROM {table}"), &[]).await?;
+            let sql =
+                format!("INSERT INTO {table} SELECT * FROM json_populate_recordset(NULL::{table}, $1::text::json)");
+            let statement = transaction.prepare(&sql).await?;
+            for page in 0.. {
+                let rows = shadow.rows(table, page * PAGE, PAGE).await?;
+                if rows.is_empty() {
+                    break;
+                }
+                let text = serde_json::to_string(&rows).map_err(|_| Error::Damaged("insights"))?;
+                transaction.execute(&statement, &[&text]).await?;
+            }
+        }
+        let sql = "SELECT setval(pg_get_serial_sequence('insights_identities', 'id'), greatest(max(id), 1))
+            FROM insights_identities";
+        transaction.execute(sql, &[]).await?;
+        Ok(transaction.commit().await?)
+    }
+}

@@ -1,0 +1,154 @@
+//! Counting everything anew beside what is counted: a shadow of the facts, what tells whether two are alike, and the swap.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use quickdraw_domain::EventId;
+use quickdraw_domain::event::Event;
+use quickdraw_domain::insights::Fact;
+use quickdraw_domain::insights::entity::Family;
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::error::{Error, Result};
+use crate::payload::Packed;
+use crate::sqlite::{self, ShadowFile};
+
+const DAY: i64 = 86_400_000_000;
+
+/// The tables that a swap replaces.
+pub(crate) const TABLES: [&str; 9] = [
+    "insights_identities",
+    "insights_projects",
+    "insights_commits",
+    "insights_merge_commits",
+    "insights_pushes",
+    "insights_rollups",
+    "insights_seen",
+    "insights_items",
+    "insights_users",
+];
+
+/// What is counted, as far as it decides over numbers: rows and a digest of them, whatever their order, by what they are and by
+/// day.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Digests(BTreeMap<(&'static str, i64), (u64, [u64; 4])>);
+
+/// Where two differ.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Difference {
+    /// Of what.
+    pub part: &'static str,
+    /// The UTC day, counted from 1970; of what has no time, 0.
+    pub day: i64,
+    /// How many rows are counted.
+    pub live: u64,
+    /// How many there are when everything is counted anew.
+    pub anew: u64,
+}
+
+impl Digests {
+    /// Adds a row of some time, in microseconds.
+    pub(crate) fn add(&mut self, part: &'static str, micros: i64, row: &impl Serialize) -> Result<()> {
+        let bytes = serde_json::to_vec(row).map_err(|_| Error::Damaged("insights"))?;
+        let (rows, sum) = self.0.entry((part, micros.div_euclid(DAY))).or_default();
+        *rows += 1;
+        // Sums do not depend on the order; what is to be told apart is chance, and no attack.
+        for (lane, eight) in sum.iter_mut().zip(Sha256::digest(bytes).chunks_exact(8)) {
+            *lane = lane.wrapping_add(u64::from_be_bytes(eight.try_into().unwrap_or_default()));
+        }
+        Ok(())
+    }
+
+    /// Where what is counted differs from what is counted anew.
+    #[must_use]
+    pub fn differences(&self, anew: &Self) -> Vec<Difference> {
+        let keys: std::collections::BTreeSet<_> = self.0.keys().chain(anew.0.keys()).copied().collect();
+        let differ = keys.into_iter().filter(|key| self.0.get(key) != anew.0.get(key));
+        let rows = |of: &Self, key: &(&'static str, i64)| of.0.get(key).map_or(0, |(rows, _)| *rows);
+        differ
+            .map(|key| Difference { part: key.0, day: key.1, live: rows(self, &key), anew: rows(anew, &key) })
+            .collect()
+    }
+
+    /// How many rows there are of each part.
+    #[must_use]
+    pub fn rows(&self) -> BTreeMap<&'static str, u64> {
+        let mut parts = BTreeMap::new();
+        for ((part, _), (rows, _)) in &self.0 {
+            *parts.entry(*part).or_default() += rows;
+        }
+        parts
+    }
+}
+
+/// What a family's rows are called in digests.
+pub(crate) fn part(family: i16) -> &'static str {
+    const NAMES: [(Family, &str); 7] = [
+        (Family::MergeRequests, "merge requests"),
+        (Family::Issues, "issues"),
+        (Family::Pipelines, "pipelines"),
+        (Family::Jobs, "jobs"),
+        (Family::Deployments, "deployments"),
+        (Family::Pushes, "pushes with their commits"),
+        (Family::Branches, "branches"),
+    ];
+    NAMES.iter().find(|(known, _)| known.code() == family).map_or("things of no kind", |(_, name)| name)
+}
+
+/// A second set of facts, which nobody reads. It goes away with this.
+pub struct Shadow(ShadowFile);
+
+impl Shadow {
+    pub(crate) fn create(path: PathBuf) -> Result<Self> {
+        Ok(Self(sqlite::ShadowFile::create(path)?))
+    }
+
+    /// Joins facts.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub async fn apply(&self, facts: Vec<Fact>) -> Result<()> {
+        self.0.apply(facts).await
+    }
+
+    /// What is counted in it.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn digests(&self) -> Result<Digests> {
+        self.0.digests().await
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Rows of a table behind a number of them, as JSON objects by column; bytes as PostgreSQL writes them.
+    pub(crate) async fn rows(
+        &self,
+        table: &'static str,
+        behind: usize,
+        limit: usize,
+    ) -> Result<Vec<serde_json::Value>> {
+        self.0.rows(table, behind, limit).await
+    }
+}
+
+/// Counting anew: what it needs of a store.
+#[async_trait]
+pub trait Rebuild {
+    /// An empty shadow.
+    async fn shadow(&self) -> Result<Shadow>;
+    /// What is counted.
+    async fn digests(&self) -> Result<Digests>;
+    /// Events of the journal behind one, in the order of their ids.
+    async fn event_ids(&self, behind: EventId, limit: usize) -> Result<Vec<EventId>>;
+    /// These events with their bodies, in any order; those that are gone are left out.
+    async fn bodies(&self, ids: Vec<EventId>) -> Result<Vec<(Event, Packed)>>;
+    /// Has events projected once more; joins make that harmless.
+    async fn project_again(&self, ids: Vec<EventId>) -> Result<()>;
+    /// Puts what a shadow holds in place of what is counted, at once.
+    async fn swap_insights(&self, shadow: &Shadow) -> Result<()>;
+}

@@ -1,0 +1,207 @@
+//! Facts beside the facts, in a file of their own, and the swap.
+
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use quickdraw_domain::EventId;
+use quickdraw_domain::event::Event;
+use quickdraw_domain::insights::Fact;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension};
+use serde_json::{Map, Value};
+
+use super::facts::{self, COMMIT_COLUMNS};
+use super::readers::Readers;
+use super::rows::{self, EVENT_COLUMNS};
+use super::{INSIGHTS_MIGRATIONS, Sqlite, beside, make_private, migrate};
+use crate::columns;
+use crate::error::{Error, Result};
+use crate::payload::Packed;
+use crate::rebuild::{Digests, Rebuild, Shadow, TABLES, part};
+
+/// The file of a shadow; removed when this goes.
+pub(crate) struct ShadowFile {
+    connection: Readers,
+    path: PathBuf,
+}
+
+impl ShadowFile {
+    pub(crate) fn create(path: PathBuf) -> Result<Self> {
+        let _ = std::fs::remove_file(&path);
+        make_private(&path)?;
+        let mut connection = Connection::open(&path)?;
+        // Nobody misses it after a crash.
+        connection.pragma_update(None, "journal_mode", "off")?;
+        connection.pragma_update(None, "synchronous", "off")?;
+        connection.pragma_update(None, "cache_size", -65_536)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        migrate(&mut connection, INSIGHTS_MIGRATIONS)?;
+        Ok(Self { connection: Readers::start(vec![connection])?, path })
+    }
+
+    pub(crate) async fn apply(&self, facts: Vec<Fact>) -> Result<()> {
+        self.connection.run(move |connection| facts::apply(connection, facts)).await
+    }
+
+    pub(crate) async fn digests(&self) -> Result<Digests> {
+        self.connection.run(digests).await
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) async fn rows(&self, table: &'static str, behind: usize, limit: usize) -> Result<Vec<Value>> {
+        self.connection
+            .run(move |connection| {
+                let mut statement = connection.prepare(&format!("SELECT * FROM {table} LIMIT ?1 OFFSET ?2"))?;
+                let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+                let mut found = statement.query((columns::limit(limit), columns::limit(behind)))?;
+                let mut all = Vec::new();
+                while let Some(row) = found.next()? {
+                    let mut object = Map::new();
+                    for (at, name) in names.iter().enumerate() {
+                        object.insert(name.clone(), json(row.get_ref(at)?));
+                    }
+                    all.push(Value::Object(object));
+                }
+                Ok(all)
+            })
+            .await
+    }
+}
+
+impl Drop for ShadowFile {
+    fn drop(&mut self) {
+        self.connection.stop();
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+fn json(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => number.into(),
+        ValueRef::Real(number) => number.into(),
+        ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned().into(),
+        ValueRef::Blob(bytes) => format!("\\x{}", hex::encode(bytes)).into(),
+    }
+}
+
+fn digests(connection: &Connection) -> Result<Digests> {
+    let mut digests = Digests::default();
+    let sql =
+        format!("SELECT {COMMIT_COLUMNS} FROM insights_commits c JOIN insights_identities i ON i.id = c.identity");
+    let mut statement = connection.prepare(&sql)?;
+    for commit in statement.query_map([], facts::read_commit)? {
+        let (commit, _) = commit?;
+        digests.add("commits", commit.at().as_micros(), &commit)?;
+    }
+    let mut add = |part: &'static str, sql: &str, at: usize| -> Result<()> {
+        let mut statement = connection.prepare(sql)?;
+        let width = statement.column_count();
+        let mut found = statement.query([])?;
+        while let Some(row) = found.next()? {
+            let values = (0..width).map(|column| Ok(json(row.get_ref(column)?))).collect::<Result<Vec<_>>>()?;
+            digests.add(part, values[at].as_i64().unwrap_or_default(), &values)?;
+        }
+        Ok(())
+    };
+    add("merge commits", "SELECT 0, project, sha FROM insights_merge_commits", 0)?;
+    add(
+        "pushes",
+        "SELECT project, before_sha, after_sha, git_ref, received_at, total, listed FROM insights_pushes",
+        4,
+    )?;
+    add(
+        "sums of commits",
+        "SELECT r.hour, r.metric, r.project, i.email, i.name, r.value FROM insights_rollups r
+         JOIN insights_identities i ON i.id = r.identity WHERE r.value <> 0",
+        0,
+    )?;
+    add("numbers seen", "SELECT project, measure, iid, received_at FROM insights_seen", 3)?;
+    add("accounts", "SELECT id, seen_at, username, name FROM insights_users", 1)?;
+    let mut statement = connection.prepare("SELECT family, project, number, opened_at, state FROM insights_items")?;
+    let mut found = statement.query([])?;
+    while let Some(row) = found.next()? {
+        let (family, opened_at): (i16, Option<i64>) = (row.get(0)?, row.get(3)?);
+        let key: (i64, i64) = (row.get(1)?, row.get(2)?);
+        let state = String::from_utf8_lossy(row.get_ref(4)?.as_blob().map_err(|_| Error::Damaged("insights"))?);
+        digests.add(part(family), opened_at.unwrap_or_default(), &(key, &state))?;
+    }
+    Ok(digests)
+}
+
+#[async_trait]
+impl Rebuild for Sqlite {
+    async fn shadow(&self) -> Result<Shadow> {
+        let path = beside(&self.path, "-shadow");
+        tokio::task::spawn_blocking(move || Shadow::create(path))
+            .await
+            .map_err(|error| Error::Engine(error.to_string()))?
+    }
+
+    async fn digests(&self) -> Result<Digests> {
+        self.insights.run(digests).await
+    }
+
+    async fn event_ids(&self, behind: EventId, limit: usize) -> Result<Vec<EventId>> {
+        self.read(move |connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT id FROM events WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+            let found = statement.query_map((behind.0, columns::limit(limit)), |row| Ok(EventId(row.get(0)?)))?;
+            Ok(found.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+
+    async fn bodies(&self, ids: Vec<EventId>) -> Result<Vec<(Event, Packed)>> {
+        self.read(move |connection| {
+            let sql = format!("SELECT {EVENT_COLUMNS}, e.payload FROM events e WHERE e.id = ?1");
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut all = Vec::with_capacity(ids.len());
+            for id in ids {
+                let found = statement
+                    .query_row([id.0], |row| Ok((rows::event(row, 0)?, Packed::from_stored(row.get(14)?))))
+                    .optional()?;
+                all.extend(found);
+            }
+            Ok(all)
+        })
+        .await
+    }
+
+    async fn project_again(&self, ids: Vec<EventId>) -> Result<()> {
+        self.write(move |tx| {
+            let mut mark = tx
+                .connection
+                .prepare_cached("INSERT OR IGNORE INTO projection_pending SELECT id FROM events WHERE id = ?1")?;
+            for id in &ids {
+                mark.execute([id.0])?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn swap_insights(&self, shadow: &Shadow) -> Result<()> {
+        let path = shadow.path().to_string_lossy().into_owned();
+        self.insights
+            .run(move |connection| {
+                connection.execute("ATTACH ?1 AS shadow", [&path])?;
+                let swapped = swap(connection);
+                connection.execute("DETACH shadow", [])?;
+                swapped
+            })
+            .await
+    }
+}
+
+fn swap(connection: &Connection) -> Result<()> {
+    let transaction = connection.unchecked_transaction()?;
+    for table in TABLES {
+        transaction.execute(&format!("DELETE FROM main.{table}"), [])?;
+        transaction.execute(&format!("INSERT INTO main.{table} SELECT * FROM shadow.{table}"), [])?;
+    }
+    Ok(transaction.commit()?)
+}
