@@ -15,6 +15,8 @@ pub mod gaps;
 pub mod issues;
 pub mod measures;
 pub mod merge_requests;
+#[cfg(test)]
+mod oracle;
 pub mod people;
 pub mod pipelines;
 pub mod report;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::insights::Fact;
+use quickdraw_domain::insights::branches::Push;
 use quickdraw_domain::insights::commits::{Author, Commit};
 use quickdraw_domain::insights::entity::{Entity, Family, Item};
 use quickdraw_domain::insights::gaps::{After, Completeness, Gap};
@@ -116,6 +117,8 @@ pub trait Insights {
     async fn commits(&self, filter: CommitFilter) -> Result<Vec<Commit>>;
     /// Things of a family that can count for something in a window. Commits are none of them.
     async fn items(&self, family: Family, window: Lives) -> Result<Vec<Item>>;
+    /// All moves of branches: pushes without who made them and what they list.
+    async fn moves(&self, projects: Option<Vec<i64>>) -> Result<Vec<Push>>;
     /// Accounts that events named.
     async fn insights_users(&self) -> Result<Vec<User>>;
     /// Projects that events named, by their numbers, with their paths.

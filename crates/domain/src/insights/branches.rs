@@ -1,6 +1,6 @@
 //! Pushes, and the branches that they move: what events say of them, joined. Definitions: `docs/guide/insights.md`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -11,8 +11,6 @@ use crate::Timestamp;
 
 /// Most commits of one push that are kept with it, the last ones: GitLab lists 20.
 const MOST_LISTED: usize = 100;
-/// Most moves of a branch that are kept with it, the last ones.
-const MOST_MOVES: usize = 64;
 
 /// A commit as a push lists it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
@@ -123,10 +121,7 @@ impl Entity for Push {
     }
 }
 
-/// When a branch was moved, from where and to where.
-type Move = (Timestamp, String, String);
-
-/// Everything that events said of one branch.
+/// What events said of one branch, but for its moves: those are its pushes.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Branch {
     /// Its project, by its number in events.
@@ -141,8 +136,6 @@ pub struct Branch {
     pub first_commit_at: Option<Timestamp>,
     /// The latest.
     pub last_commit_at: Option<Timestamp>,
-    /// The last moves of it, by receipt.
-    moves: BTreeSet<Move>,
 }
 
 impl Branch {
@@ -156,40 +149,66 @@ impl Branch {
             first_received_at: received_at,
             first_commit_at: times().min(),
             last_commit_at: times().max(),
-            moves: BTreeSet::from([(received_at, push.before.clone(), push.after.clone())]),
         })
     }
 
-    /// When it was deleted, as far as was known before a time; nothing while it is there.
+    /// What stands for it among those of all projects, as [`Push::branch`].
+    #[must_use]
+    pub fn number(&self) -> i64 {
+        number(&[&self.project.to_string(), &self.git_ref])
+    }
+
+    /// When the life began that ended with a deletion: with its creation, or with its first commit if it had no life before.
+    #[must_use]
+    pub fn began_at(&self, moves: &Moves, deleted_at: Timestamp) -> Timestamp {
+        let before = || moves.0.iter().take_while(|(at, ..)| *at < deleted_at);
+        let made = before().filter(|(_, from, _)| is_zero(from)).map(|(at, ..)| *at);
+        let is_first = !before().any(|(_, _, to)| is_zero(to));
+        match self.first_commit_at {
+            Some(commit) if is_first => commit.min(self.first_received_at),
+            _ => made.last().unwrap_or(self.first_received_at),
+        }
+    }
+}
+
+/// The moves of one branch, each by its first receipt: from where and to where.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Moves(Vec<(Timestamp, String, String)>);
+
+impl Moves {
+    /// Adds a push of the branch.
+    pub fn add(&mut self, push: &Push) {
+        self.0.push((push.received_at, push.before.clone(), push.after.clone()));
+    }
+
+    /// Puts them in order, when all are there.
+    pub fn sort(&mut self) {
+        self.0.sort_unstable();
+    }
+
+    /// When the branch was deleted, as far as was known before a time; nothing while it is there.
     ///
     /// A push is later than a deletion if it was received later and does not lead to what was deleted.
     #[must_use]
     pub fn deleted_at(&self, before: Timestamp) -> Option<Timestamp> {
-        let known: Vec<&Move> = self.moves.iter().take_while(|(at, ..)| *at < before).collect();
-        let (deleted_at, last, _) = known.iter().rfind(|(_, _, after)| is_zero(after))?;
+        let known = &self.0[..self.0.partition_point(|(at, ..)| *at < before)];
+        let deletion = known.iter().rposition(|(_, _, to)| is_zero(to))?;
+        let (deleted_at, last, _) = &known[deletion];
+        let later = &known[deletion + 1..];
+        if later.is_empty() {
+            return Some(*deleted_at);
+        }
         let came_from: HashMap<&str, &str> = known.iter().map(|(_, from, to)| (to.as_str(), from.as_str())).collect();
         let (mut led_there, mut at) = (HashSet::from([last.as_str()]), last.as_str());
         while let Some(from) = came_from.get(at).filter(|from| led_there.insert(from)) {
             at = from;
         }
-        let is_later = |(at, _, to): &&&Move| at > deleted_at && !is_zero(to) && !led_there.contains(to.as_str());
-        known.iter().find(is_later).is_none().then_some(*deleted_at)
-    }
-
-    /// When the life began that ended with a deletion: with its creation, or with its first commit if it had no life before.
-    #[must_use]
-    pub fn began_at(&self, deleted_at: Timestamp) -> Timestamp {
-        let made = self.moves.iter().filter(|(at, from, _)| *at < deleted_at && is_zero(from)).map(|(at, ..)| *at);
-        let is_first = self.moves.iter().filter(|(at, _, to)| *at < deleted_at && is_zero(to)).count() == 0;
-        match self.first_commit_at {
-            Some(commit) if is_first => commit.min(self.first_received_at),
-            _ => made.max().unwrap_or(self.first_received_at),
-        }
+        later.iter().all(|(_, _, to)| led_there.contains(to.as_str())).then_some(*deleted_at)
     }
 
     /// Times at which it was deleted.
     pub fn deletions(&self) -> impl Iterator<Item = Timestamp> {
-        self.moves.iter().filter(|(_, _, after)| is_zero(after)).map(|(at, ..)| *at)
+        self.0.iter().filter(|(_, _, to)| is_zero(to)).map(|(at, ..)| *at)
     }
 }
 
@@ -204,10 +223,6 @@ impl Entity for Branch {
         self.first_received_at = self.first_received_at.min(other.first_received_at);
         self.first_commit_at = least(self.first_commit_at, other.first_commit_at);
         self.last_commit_at = self.last_commit_at.max(other.last_commit_at);
-        self.moves.extend(other.moves);
-        while self.moves.len() > MOST_MOVES {
-            self.moves.pop_first();
-        }
         self
     }
 
@@ -215,8 +230,9 @@ impl Entity for Branch {
         Some(self.first_received_at)
     }
 
+    /// Its pushes tell.
     fn settled_at(&self) -> Option<Timestamp> {
-        self.deleted_at(Timestamp::from_micros(i64::MAX))
+        None
     }
 }
 

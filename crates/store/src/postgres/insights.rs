@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::event::Event;
+use quickdraw_domain::insights::branches::Push;
 use quickdraw_domain::insights::commits::{Author, Commit, Metric};
 use quickdraw_domain::insights::entity::{Family, Item};
 use quickdraw_domain::insights::gaps::{After, Completeness, Gap, Sequence};
@@ -112,6 +113,26 @@ impl Insights for Postgres {
         let (from, to) = (window.from.as_micros(), window.to.as_micros());
         let rows = client.query(&statement, &[&family.code(), &window.projects, &from, &to]).await?;
         rows.iter().map(|row| insights::read_item(family, row.get(0))).collect()
+    }
+
+    async fn moves(&self, projects: Option<Vec<i64>>) -> Result<Vec<Push>> {
+        let client = self.client().await?;
+        let sql = "SELECT project, git_ref, before_sha, after_sha, received_at, total, listed FROM insights_pushes
+            WHERE $1::bigint[] IS NULL OR project = ANY ($1)";
+        let rows = client.query(&client.prepare_cached(sql).await?, &[&projects]).await?;
+        let push = |row: &tokio_postgres::Row| Push {
+            project: row.get(0),
+            git_ref: row.get(1),
+            before: row.get(2),
+            after: row.get(3),
+            received_at: Timestamp::from_micros(row.get(4)),
+            pusher: None,
+            is_default: false,
+            total: row.get(5),
+            listed: row.get(6),
+            commits: Vec::new(),
+        };
+        Ok(rows.iter().map(push).collect())
     }
 
     async fn insights_users(&self) -> Result<Vec<User>> {

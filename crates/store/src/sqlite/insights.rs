@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::event::Event;
+use quickdraw_domain::insights::branches::Push;
 use quickdraw_domain::insights::commits::{Author, Commit, Metric};
 use quickdraw_domain::insights::entity::{Family, Item};
 use quickdraw_domain::insights::gaps::{After, Completeness, Gap, Sequence};
@@ -134,6 +135,34 @@ impl Insights for Sqlite {
                 let parameters = (family.code(), window.from.as_micros(), window.to.as_micros());
                 let found = statement.query_map(parameters, |row| row.get::<_, Vec<u8>>(0))?;
                 found.map(|state| insights::read_item(family, &state?)).collect()
+            })
+            .await
+    }
+
+    async fn moves(&self, projects: Option<Vec<i64>>) -> Result<Vec<Push>> {
+        self.insights
+            .run(move |connection| {
+                let sql = format!(
+                    "SELECT project, git_ref, before_sha, after_sha, received_at, total, listed FROM insights_pushes
+                     WHERE {}",
+                    is_among("project", projects.as_deref())
+                );
+                let mut statement = connection.prepare(&sql)?;
+                let found = statement.query_map([], |row| {
+                    Ok(Push {
+                        project: row.get(0)?,
+                        git_ref: row.get(1)?,
+                        before: row.get(2)?,
+                        after: row.get(3)?,
+                        received_at: Timestamp::from_micros(row.get(4)?),
+                        pusher: None,
+                        is_default: false,
+                        total: row.get(5)?,
+                        listed: row.get(6)?,
+                        commits: Vec::new(),
+                    })
+                })?;
+                Ok(found.collect::<rusqlite::Result<_>>()?)
             })
             .await
     }

@@ -34,8 +34,8 @@ fn received(bodies: &[Value]) -> Vec<Item> {
 
 fn value(name: &str, all: &[Item]) -> usize {
     let family = measures::Measure::by_name(name).expect("a measure").family();
-    let items: Vec<Item> = all.iter().filter(|item| item.family() == family).cloned().collect();
-    measures::given(name, &items, &[]).map_or(0, |values| values.len())
+    let (items, others) = all.iter().cloned().partition(|item| item.family() == family);
+    measures::given_among(name, items, others).map_or(0, |values| values.len())
 }
 
 #[test]
@@ -58,7 +58,8 @@ fn the_example_of_a_branch_gives_its_numbers() {
     ] {
         assert_eq!(value(name, &all), expected, "{name}");
     }
-    let lifetime = measures::given("branch_lifetime", &all[all.len() - 1..], &[]);
+    let (branch, pushes) = all.iter().cloned().partition(|item| matches!(item, Item::Branch(_)));
+    let lifetime = measures::given_among("branch_lifetime", branch, pushes);
     assert_eq!(lifetime, Ok(vec![2 * DAY]), "from its creation, which was before the first commit's own time");
     assert_eq!(value("branches_open", &received(&bodies[..2])), 1);
     assert_eq!(value("stale_branches", &received(&bodies[..2])), 1, "nobody committed for years");

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::Timestamp;
-use crate::insights::branches::Push;
+use crate::insights::branches::{Branch, Moves, Push};
 use crate::insights::chain::{Chain, Deployed};
 use crate::insights::deployments::{Deployment, incidents_of};
 use crate::insights::entity::{Entity, Item};
@@ -25,6 +25,7 @@ pub struct Around {
     outcomes: HashMap<(i64, i64), Outcome>,
     chains: HashMap<i64, Chain>,
     merge_commits: HashSet<(i64, String)>,
+    moves: HashMap<i64, Moves>,
 }
 
 impl Around {
@@ -45,6 +46,11 @@ impl Around {
             }
         }
         deployments.sort_by_key(|one| (one.project, one.at(), one.id));
+        let mut moves: HashMap<i64, Moves> = HashMap::new();
+        if items.iter().any(|item| matches!(item, Item::Branch(_))) {
+            pushes.iter().for_each(|push| moves.entry(push.branch()).or_default().add(push));
+            moves.values_mut().for_each(Moves::sort);
+        }
         let mut by_project: BTreeMap<i64, (Vec<&Push>, Vec<&Deployment>)> = BTreeMap::new();
         for push in pushes {
             by_project.entry(push.project).or_default().0.push(push);
@@ -53,7 +59,7 @@ impl Around {
             by_project.entry(one.project).or_default().1.push(one);
         }
         let chains = by_project.into_iter().map(|(project, (pushes, out))| (project, Chain::new(&pushes, &out)));
-        Self { outcomes: outcomes(&deployments, &issues), chains: chains.collect(), merge_commits }
+        Self { outcomes: outcomes(&deployments, &issues), chains: chains.collect(), merge_commits, moves }
     }
 
     /// What followed a deployment.
@@ -66,6 +72,12 @@ impl Around {
     #[must_use]
     pub fn deployed(&self, project: i64, shas: &[&str], at: Timestamp) -> Deployed {
         self.chains.get(&project).map_or_else(|| Chain::default().deployed(shas, at), |chain| chain.deployed(shas, at))
+    }
+
+    /// The moves of a branch.
+    #[must_use]
+    pub fn moves(&self, branch: &Branch) -> Option<&Moves> {
+        self.moves.get(&branch.number())
     }
 
     /// Whether a commit is known as what a merge made.

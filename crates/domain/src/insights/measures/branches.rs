@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Kind, Measure, Sample, Sampler, span};
-use crate::Timestamp;
+use super::{Kind, Measure, Sample, Sampler, View, span};
 use crate::insights::branches::{Branch, Push, rewrites};
 use crate::insights::chain::Deployed;
 use crate::insights::entity::seconds;
@@ -58,7 +57,7 @@ pub(super) const MEASURES: [Measure; 9] = [
         kind: Kind::Gauge,
         help: "Branches that were there at the end of the window.",
         follows: "CHAOSS: branch lifecycle",
-        sample: Sampler::Branch(|one, view| open(one, view.to, |_| true)),
+        sample: Sampler::Branch(|one, view| open(one, view, true)),
     },
     Measure {
         name: "stale_branches",
@@ -67,7 +66,7 @@ pub(super) const MEASURES: [Measure; 9] = [
         follows: "GitLab: stale branches",
         sample: Sampler::Branch(|one, view| {
             let last = one.last_commit_at.unwrap_or(one.first_received_at);
-            open(one, view.to, |to| !one.is_default && last < to.minus(STALE))
+            open(one, view, !one.is_default && last < view.to.minus(STALE))
         }),
     },
     Measure {
@@ -75,8 +74,9 @@ pub(super) const MEASURES: [Measure; 9] = [
         kind: Kind::Duration,
         help: "From the creation of a branch, or its first commit, to its deletion.",
         follows: "CHAOSS: branch lifecycle",
-        sample: Sampler::Branch(|one, _| {
-            Sample::Many(one.deletions().map(|at| (at, seconds(one.began_at(at), at))).collect())
+        sample: Sampler::Branch(|one, view| {
+            let Some(moves) = view.around.moves(one) else { return Sample::Out("no push of it is known any more") };
+            Sample::Many(moves.deletions().map(|at| (at, seconds(one.began_at(moves, at), at))).collect())
         }),
     },
     Measure {
@@ -129,13 +129,13 @@ fn when(is_so: bool, one: &Push, otherwise: &'static str) -> Sample {
     if is_so { Sample::In(one.received_at, 1) } else { Sample::Out(otherwise) }
 }
 
-fn open(one: &Branch, to: Timestamp, and: impl Fn(Timestamp) -> bool) -> Sample {
-    if one.first_received_at >= to {
+fn open(one: &Branch, view: &View<'_>, and: bool) -> Sample {
+    if one.first_received_at >= view.to {
         return Sample::Out("it was made later");
     }
-    match one.deleted_at(to) {
+    match view.around.moves(one).and_then(|moves| moves.deleted_at(view.to)) {
         Some(_) => Sample::Out("it was deleted"),
-        None if and(to) => Sample::In(to, 1),
+        None if and => Sample::In(view.to, 1),
         None => Sample::Out("it is the default branch, or somebody committed to it"),
     }
 }

@@ -318,6 +318,9 @@ pub(super) async fn things(app: &App, measure: &Measure, window: Lives) -> Resul
     for family in measure.around() {
         others.extend(app.store().items(*family, on(&window)).await?);
     }
+    if family == Family::Branches {
+        others.extend(app.store().moves(window.projects).await?.into_iter().map(Item::Push));
+    }
     Ok((things, others))
 }
 
