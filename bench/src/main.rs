@@ -7,6 +7,7 @@
 //! `QUICKDRAW_BENCH_POSTGRES` names an empty database on a server with every flush on.
 
 mod belt;
+mod insights;
 mod load;
 mod peers;
 mod server;
@@ -76,6 +77,9 @@ async fn run(scale: Scale, only: &[&str]) -> anyhow::Result<()> {
         }
         if wanted("isolation") {
             belt::isolation(&engine, scale).await?;
+        }
+        if wanted("insights") {
+            insights::counting(&engine, scale).await?;
         }
         if wanted("sizes") {
             sizes::disk(&engine).await?;

@@ -44,7 +44,9 @@ pub enum Fact {
     Project {
         /// Its number in events.
         id: i64,
-        /// The path.
+        /// When that was received.
+        seen_at: Timestamp,
+        /// The path. Of two, the one that was seen later is right, whatever comes first.
         path: String,
     },
     /// An object of a project was spoken of.
@@ -94,16 +96,16 @@ pub fn facts(trigger: Trigger, received_at: Timestamp, body: &[u8]) -> Result<Ve
     } else if let ["merge_request"] = trigger.row().object_kinds {
         facts.extend(commits::of_merge_request(&body));
     }
-    facts.extend(project(&body));
+    facts.extend(project(received_at, &body));
     facts.extend(items(trigger, received_at, &body).into_iter().map(|item| Fact::Item(Box::new(item))));
     facts.extend(people::of(received_at, &body).map(Fact::User));
     facts.extend(gaps::of(trigger, received_at, &body));
     Ok(facts)
 }
 
-fn project(body: &serde_json::Value) -> Option<Fact> {
+fn project(seen_at: Timestamp, body: &serde_json::Value) -> Option<Fact> {
     let path = body["project"]["path_with_namespace"].as_str()?;
-    Some(Fact::Project { id: commits::named_project(body)?, path: commits::clean(path, 1_024) })
+    Some(Fact::Project { id: commits::named_project(body)?, seen_at, path: commits::clean(path, 1_024) })
 }
 
 /// What an event says of the things that it speaks of.

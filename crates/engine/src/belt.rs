@@ -75,6 +75,8 @@ pub struct Belt {
     pub(crate) rates: Arc<Rates>,
     pub(crate) relay: Relay,
     pub(crate) rebuilds: Rebuilds,
+    /// Held from facts to marks.
+    pub(crate) projecting: tokio::sync::Mutex<()>,
     /// Goes up with every commit of events on this node.
     pub(crate) news: watch::Sender<u64>,
     /// Room for unpacked bodies of attempts under way, in KiB.
@@ -102,6 +104,7 @@ impl Belt {
             rates: Arc::new(Rates::new(settings.per_minute)),
             relay: Relay::default(),
             rebuilds: Rebuilds::default(),
+            projecting: tokio::sync::Mutex::default(),
             bodies: Semaphore::new(BODIES_KIB),
             news: watch::Sender::new(0),
             store,

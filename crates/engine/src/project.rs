@@ -21,6 +21,7 @@ impl Belt {
     /// # Errors
     /// When the store fails; the events keep waiting. An event that cannot be read is set aside instead.
     pub async fn project(&self) -> anyhow::Result<usize> {
+        let _projecting = self.projecting.lock().await;
         let waiting = self.store.pending_projection(BATCH).await?;
         let count = waiting.len();
         if count == 0 {

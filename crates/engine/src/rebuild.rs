@@ -1,13 +1,12 @@
 //! Counting everything anew: to prove that order and repetition do not matter, to see what other definitions would change, and
 //! to put that in place of what is counted. One at a time on each node; what is under way ends with the node, and harms nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use quickdraw_domain::insights::{Fact, facts};
 use quickdraw_domain::{EventId, Timestamp};
-use quickdraw_store::insights::Projects;
 use quickdraw_store::rebuild::{Difference, Digests, Shadow};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, watch};
@@ -22,8 +21,10 @@ const IDS: usize = 10_000;
 /// One in so many events comes a second time.
 const REPEATED: u8 = 5;
 /// How often it waits for events that came meanwhile.
-const ROUNDS: usize = 20;
+const ROUNDS: usize = 120;
 const ROUND: Duration = Duration::from_millis(500);
+/// How much later than later ones an event can be committed.
+const LATE: Duration = Duration::from_secs(600);
 /// Differences that are told.
 const MOST_DIFFERENCES: usize = 1_000;
 
@@ -34,8 +35,11 @@ pub enum Task {
     Verify(u64),
     /// Count the journal anew, and compare.
     Compare,
-    /// The same, and put it in place of what is counted.
-    Replace,
+    /// The same, and put it in place of what is counted. Where something that is counted would be gone, only if that is wanted.
+    Replace {
+        /// It is wanted.
+        force: bool,
+    },
     /// Count the journal once more on top of what is counted.
     Add,
 }
@@ -150,8 +154,8 @@ impl Belt {
     }
 
     async fn run_task(&self, task: Task, stop: &watch::Receiver<bool>) -> anyhow::Result<()> {
-        let mut last = EventId(Uuid::nil());
-        let mut ids = self.ids_behind(&mut last).await?;
+        let mut journal = Journal::default();
+        let ids = self.news_of(&mut journal).await?;
         let begins = match ids.first() {
             Some(first) => self.store.find_event(*first).await?.map(|(event, _)| event.received_at),
             None => None,
@@ -166,49 +170,69 @@ impl Belt {
             }
             return Ok(());
         }
-        if task == Task::Replace {
-            self.check_journal(begins).await?;
-        }
         let shadow = self.store.shadow().await?;
-        if let Task::Verify(seed) = task {
-            ids = in_disorder(&ids, seed);
-        }
+        let ids = if let Task::Verify(seed) = task { in_disorder(&ids, seed) } else { ids };
         self.count(&shadow, &ids, stop).await?;
-        // Whatever came meanwhile is counted too, until both sides have the same.
-        for _ in 0..ROUNDS {
-            let more = self.ids_behind(&mut last).await?;
-            self.count(&shadow, &more, stop).await?;
-            let waits = self.store.pending_projection(1).await?.len();
-            let (live, anew) = (self.store.digests().await?, shadow.digests().await?);
-            let differences = live.differences(&anew);
-            self.note_differences(&live, &differences);
-            if waits == 0 && more.is_empty() {
-                break;
-            }
-            go_on(stop)?;
-            tokio::time::sleep(ROUND).await;
-        }
-        if task == Task::Replace {
-            self.store.swap_insights(&shadow).await?;
-            // What came since then is counted once more.
-            let more = self.ids_behind(&mut last).await?;
-            self.store.project_again(more).await?;
+        let differences = self.compare(&shadow, &mut journal, stop).await?;
+        if let Task::Replace { force } = task {
+            let lost: u64 = differences.iter().map(|one| one.live.saturating_sub(one.anew)).sum();
+            anyhow::ensure!(
+                lost == 0 || force,
+                "{lost} rows that are counted would be gone: retention has deleted their events, or definitions changed. Count \
+                 the journal on top of what is counted instead (add), or force it"
+            );
+            self.swap(&shadow, &mut journal).await?;
         }
         Ok(())
     }
 
-    /// What was counted from events that retention has deleted would be gone.
-    async fn check_journal(&self, begins: Option<Timestamp>) -> anyhow::Result<()> {
-        let counted = self.store.completeness(Projects::ALL, usize::MAX).await?;
-        let since = counted.iter().map(|one| one.since).min();
-        let is_older =
-            since.zip(begins).is_some_and(|(since, begins)| since < begins) || (since.is_some() && begins.is_none());
-        anyhow::ensure!(
-            !is_older,
-            "the journal begins at {}, and what is counted at {}: it would be lost. Count the journal on top of it instead (add)",
-            begins.map_or_else(|| "no time".to_owned(), Timestamp::to_iso),
-            since.map_or_else(String::new, Timestamp::to_iso),
-        );
+    /// Counts what came meanwhile until both sides have seen the same, and tells where they differ.
+    async fn compare(
+        &self,
+        shadow: &Shadow,
+        journal: &mut Journal,
+        stop: &watch::Receiver<bool>,
+    ) -> anyhow::Result<Vec<Difference>> {
+        for round in 0..ROUNDS {
+            go_on(stop)?;
+            // Nothing is projected on this node meanwhile, so what waits is what the other side has not seen either.
+            let projecting = self.projecting.lock().await;
+            let waiting = self.store.pending_projection(PAGE).await?;
+            if waiting.len() == PAGE {
+                // More than can be told apart: first they are counted.
+                drop(projecting);
+                tokio::time::sleep(ROUND).await;
+                continue;
+            }
+            let more = self.news_of(journal).await?;
+            let waiting: HashSet<EventId> = waiting.iter().map(|(event, _)| event.id).collect();
+            let (later, seen): (Vec<EventId>, Vec<EventId>) = more.into_iter().partition(|id| waiting.contains(id));
+            journal.forget(&later);
+            self.count(shadow, &seen, stop).await?;
+            let (live, anew) = (self.store.digests().await?, shadow.digests().await?);
+            drop(projecting);
+            let differences = live.differences(&anew);
+            self.note_differences(&live, &differences);
+            // What differs twice, with nothing new in between, differs.
+            if differences.is_empty() || (round > 0 && seen.is_empty() && later.is_empty()) {
+                return Ok(differences);
+            }
+            tokio::time::sleep(ROUND).await;
+        }
+        anyhow::bail!("events kept coming, and other nodes count them meanwhile: try again when there are fewer")
+    }
+
+    /// Puts the shadow in place, and has counted what came since.
+    async fn swap(&self, shadow: &Shadow, journal: &mut Journal) -> anyhow::Result<()> {
+        {
+            // No batch of this node is between its facts and its marks.
+            let _projecting = self.projecting.lock().await;
+            self.store.swap_insights(shadow).await?;
+        }
+        let more = self.news_of(journal).await?;
+        for page in more.chunks(PAGE) {
+            self.store.project_again(page.to_vec()).await?;
+        }
         Ok(())
     }
 
@@ -220,14 +244,18 @@ impl Belt {
         });
     }
 
-    async fn ids_behind(&self, last: &mut EventId) -> anyhow::Result<Vec<EventId>> {
+    /// Events that were not there before. Ids are made before events are committed, so some come behind later ones: the last
+    /// minutes are looked at again.
+    async fn news_of(&self, journal: &mut Journal) -> anyhow::Result<Vec<EventId>> {
         let mut all = Vec::new();
+        let mut at = journal.last.map_or(EventId(Uuid::nil()), |last| before(last, LATE));
         loop {
-            let found = self.store.event_ids(*last, IDS).await?;
-            *last = found.last().copied().unwrap_or(*last);
+            let found = self.store.event_ids(at, IDS).await?;
+            at = found.last().copied().unwrap_or(at);
             let is_end = found.len() < IDS;
-            all.extend(found);
+            all.extend(found.into_iter().filter(|id| journal.known.insert(*id)));
             if is_end {
+                journal.last = Some(at).filter(|at| !at.0.is_nil()).or(journal.last);
                 return Ok(all);
             }
         }
@@ -249,7 +277,9 @@ impl Belt {
 
     /// What events say, in the order of their ids here; and how many of them cannot be read.
     async fn facts_of(&self, ids: &[EventId]) -> anyhow::Result<(Vec<Fact>, usize)> {
-        let bodies = self.store.bodies(ids.to_vec()).await?;
+        let wanted: HashSet<EventId> = ids.iter().copied().collect();
+        let bodies = self.store.bodies(wanted.iter().copied().collect()).await?;
+        anyhow::ensure!(bodies.len() == wanted.len(), "retention deleted events meanwhile: try again");
         let by_id: BTreeMap<EventId, usize> =
             bodies.iter().enumerate().map(|(at, (event, _))| (event.id, at)).collect();
         let (mut all, mut unreadable) = (Vec::new(), 0);
@@ -263,6 +293,28 @@ impl Belt {
         }
         Ok((all, unreadable))
     }
+}
+
+/// What of the journal is known.
+#[derive(Default)]
+struct Journal {
+    last: Option<EventId>,
+    known: HashSet<EventId>,
+}
+
+impl Journal {
+    /// These are news again the next time.
+    fn forget(&mut self, ids: &[EventId]) {
+        for id in ids {
+            self.known.remove(id);
+        }
+    }
+}
+
+/// The least id of so much before another: the first 48 bits are milliseconds.
+fn before(id: EventId, by: Duration) -> EventId {
+    let micros = u128::from(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)) << 80;
+    EventId(Uuid::from_u128((id.0.as_u128() >> 80 << 80).saturating_sub(micros)))
 }
 
 /// An order that has nothing to do with time, and some of them twice.

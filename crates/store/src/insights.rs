@@ -117,8 +117,8 @@ pub trait Insights {
     async fn commits(&self, filter: CommitFilter) -> Result<Vec<Commit>>;
     /// Things of a family that can count for something in a window. Commits are none of them.
     async fn items(&self, family: Family, window: Lives) -> Result<Vec<Item>>;
-    /// All moves of branches: pushes without who made them and what they list.
-    async fn moves(&self, projects: Option<Vec<i64>>) -> Result<Vec<Push>>;
+    /// All moves of branches before a time: pushes without who made them and what they list.
+    async fn moves(&self, projects: Option<Vec<i64>>, before: Timestamp) -> Result<Vec<Push>>;
     /// Accounts that events named.
     async fn insights_users(&self) -> Result<Vec<User>>;
     /// Projects that events named, by their numbers, with their paths.
@@ -215,6 +215,8 @@ pub(crate) fn cells(commits: &[(Commit, i64)]) -> Vec<Cell> {
 pub(crate) struct Gathered {
     pub(crate) items: BTreeMap<(i16, i64, i64), Item>,
     pub(crate) users: BTreeMap<i64, User>,
+    /// Paths of projects, by when they were seen.
+    pub(crate) projects: BTreeMap<i64, (i64, String)>,
 }
 
 impl Gathered {
@@ -225,6 +227,14 @@ impl Gathered {
             None => one,
         };
         self.items.insert(key, joined);
+    }
+
+    pub(crate) fn project(&mut self, id: i64, seen_at: Timestamp, path: String) {
+        let seen = (seen_at.as_micros(), path);
+        let known = self.projects.entry(id).or_insert_with(|| seen.clone());
+        if seen > *known {
+            *known = seen;
+        }
     }
 
     pub(crate) fn user(&mut self, user: User) {

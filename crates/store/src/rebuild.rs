@@ -125,14 +125,13 @@ impl Shadow {
         self.0.path()
     }
 
-    /// Rows of a table behind a number of them, as JSON objects by column; bytes as PostgreSQL writes them.
+    /// Sends all rows of a table, in pages, as JSON objects by column; bytes as PostgreSQL writes them.
     pub(crate) async fn rows(
         &self,
         table: &'static str,
-        behind: usize,
-        limit: usize,
-    ) -> Result<Vec<serde_json::Value>> {
-        self.0.rows(table, behind, limit).await
+        pages: tokio::sync::mpsc::Sender<Vec<serde_json::Value>>,
+    ) -> Result<()> {
+        self.0.rows(table, pages).await
     }
 }
 

@@ -69,11 +69,13 @@ const MIGRATIONS: &[Migration] = &[
     (18, "insights_seen", include_str!("migrations/sqlite/0018_insights_seen.sql")),
     (19, "insights_items", include_str!("migrations/sqlite/0019_insights_items.sql")),
     (20, "roster", include_str!("migrations/sqlite/0020_roster.sql")),
+    (21, "project_paths", include_str!("migrations/sqlite/0021_project_paths.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[
     (1, "insights", include_str!("migrations/sqlite/0001_insights.sql")),
     (2, "insights_seen", include_str!("migrations/sqlite/0002_insights_seen.sql")),
     (3, "insights_items", include_str!("migrations/sqlite/0003_insights_items.sql")),
+    (4, "project_paths", include_str!("migrations/sqlite/0004_project_paths.sql")),
 ];
 
 /// Large pages, because SQLite's cost is pages and not the flush.

@@ -34,6 +34,9 @@ pub(crate) enum Insights {
         /// deleted events that are counted.
         #[arg(long, conflicts_with = "dry_run")]
         add: bool,
+        /// Put it in place also where something that is counted would be gone.
+        #[arg(long, conflicts_with_all = ["dry_run", "add"])]
+        force: bool,
         #[command(flatten)]
         server: client::Server,
     },
@@ -53,22 +56,26 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
             say(format!("order {seed}"));
             (server, json!({ "task": "verify", "seed": seed }))
         }
-        Insights::Rebuild { server, dry_run, add } => {
+        Insights::Rebuild { server, dry_run, add, force } => {
             let task = match (dry_run, add) {
                 (true, _) => "compare",
                 (_, true) => "add",
                 _ => "replace",
             };
-            (server, json!({ "task": task }))
+            (server, json!({ "task": task, "force": force }))
         }
     };
     let token = server.token()?;
-    client::ask(&server.url, &token, "insights/rebuild", Some(&asked)).await?;
+    let begun = client::ask(&server.url, &token, "insights/rebuild", Some(&asked)).await?;
     let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} events, {eta} left")?);
     let ended = loop {
         let progress = client::ask(&server.url, &token, "insights/rebuild", None).await?;
         bar.set_length(progress["total"].as_u64().unwrap_or_default());
         bar.set_position(progress["done"].as_u64().unwrap_or_default());
+        anyhow::ensure!(
+            progress["started_at"] == begun["started_at"],
+            "another node answered, or the server was started anew: each tells of its own work only; name one node with --url"
+        );
         if progress["state"] != "running" {
             break progress;
         }

@@ -218,6 +218,9 @@ fn several_at_once(server: &Server) {
     let same =
         server.get(&format!("/api/v1/insights/query?metric=mr_opened&interval=week&from={}&to={}", millis.0, millis.1));
     assert_eq!(same["rows"].as_array().map(Vec::len), Some(3), "Grafana's times are days: {same}");
+    let midnights = server
+        .get("/api/v1/insights/query?metric=mr_opened&interval=day&from=2026-03-01T00:00:00Z&to=2026-03-15T00:00:00Z");
+    assert_eq!(midnights["rows"].as_array().map(Vec::len), Some(14), "what ends at midnight ends with the day before");
     let by = |by: &str| -> Vec<(String, Value)> {
         rows(&format!("&metric=mr_opened&interval=none&group_by={by}")).into_iter().map(|row| (row.1, row.2)).collect()
     };

@@ -9,6 +9,8 @@ use super::commits::{self, Commit, named_project, project_of, text};
 use super::entity::{Entity, least, number};
 use crate::Timestamp;
 
+/// Most commits that one push is believed to have.
+const MOST_COMMITS: i64 = 10_000_000;
 /// Most commits of one push that are kept with it, the last ones: GitLab lists 20.
 const MOST_LISTED: usize = 100;
 
@@ -68,7 +70,7 @@ impl Push {
             received_at,
             pusher: body["user_id"].as_i64(),
             is_default: commits::is_default(&git_ref, body),
-            total: body["total_commits_count"].as_i64().unwrap_or(count).max(count),
+            total: body["total_commits_count"].as_i64().unwrap_or(count).clamp(count, MOST_COMMITS.max(count)),
             listed: count,
             commits: commits.collect(),
             git_ref,
@@ -198,12 +200,22 @@ impl Moves {
         if later.is_empty() {
             return Some(*deleted_at);
         }
-        let came_from: HashMap<&str, &str> = known.iter().map(|(_, from, to)| (to.as_str(), from.as_str())).collect();
-        let (mut led_there, mut at) = (HashSet::from([last.as_str()]), last.as_str());
-        while let Some(from) = came_from.get(at).filter(|from| led_there.insert(from)) {
-            at = from;
+        // What led there, as far as it was received before; if that is all of it, what was received later is later.
+        let (led_there, is_whole) = leading_to(last, &known[..deletion]);
+        if is_whole {
+            return None;
         }
-        later.iter().all(|(_, _, to)| led_there.contains(to.as_str())).then_some(*deleted_at)
+        let (late, _) = leading_to(last, known);
+        later
+            .iter()
+            .all(|(_, _, to)| led_there.contains(to.as_str()) || late.contains(to.as_str()))
+            .then_some(*deleted_at)
+    }
+
+    /// When it was moved last before a time.
+    #[must_use]
+    pub fn last_before(&self, before: Timestamp) -> Option<Timestamp> {
+        self.0[..self.0.partition_point(|(at, ..)| *at < before)].last().map(|(at, ..)| *at)
     }
 
     /// Times at which it was deleted.
@@ -236,10 +248,13 @@ impl Entity for Branch {
     }
 }
 
-/// How often the history of one branch was rewritten, by its pushes, the first one first: a push that lists a change which the
+/// When something was done, and by whom, if that is known.
+pub type Act = (Timestamp, Option<i64>);
+
+/// When the history of one branch was rewritten, and by whom, by its pushes, the first one first: a push that lists a change which the
 /// branch already had under another SHA, or that takes commits away. Sufficient evidence, but not all that there can be.
 #[must_use]
-pub fn rewrites(pushes: &[&Push]) -> Vec<Timestamp> {
+pub fn rewrites(pushes: &[&Push]) -> Vec<Act> {
     let mut known: BTreeMap<u64, &str> = BTreeMap::new();
     let mut found = Vec::new();
     for push in pushes {
@@ -251,11 +266,21 @@ pub fn rewrites(pushes: &[&Push]) -> Vec<Timestamp> {
         let again = |commit: &Listed| known.get(&commit.change).is_some_and(|sha| *sha != commit.sha);
         let is_rewind = push.total == 0 && push.commits.is_empty() && !push.is_creation();
         if is_rewind || push.commits.iter().any(again) {
-            found.push(push.received_at);
+            found.push((push.received_at, push.pusher));
         }
         known.extend(push.commits.iter().map(|commit| (commit.change, commit.sha.as_str())));
     }
     found
+}
+
+/// Where a branch was before it came to a commit, and whether that is known from its creation on.
+fn leading_to<'a>(end: &'a str, moves: &'a [(Timestamp, String, String)]) -> (HashSet<&'a str>, bool) {
+    let came_from: HashMap<&str, &str> = moves.iter().map(|(_, from, to)| (to.as_str(), from.as_str())).collect();
+    let (mut passed, mut at) = (HashSet::from([end]), end);
+    while let Some(from) = came_from.get(at).filter(|from| passed.insert(from)) {
+        at = from;
+    }
+    (passed, is_zero(at))
 }
 
 /// Whether it is git's name for nothing: 40 or 64 zeros.

@@ -74,7 +74,11 @@ impl Chain {
             (0..pushes.len()).partition(|index| !ends.contains(pushes[*index].before.as_str()));
         let mut placed = vec![false; pushes.len()];
         for (segment, start) in starts.into_iter().chain(others).enumerate() {
-            let (mut at, mut link) = (Some(start).filter(|start| !placed[*start]), 0);
+            let (mut at, mut link) = (Some(start).filter(|start| !placed[*start]), 1);
+            // Where the first push began lies before all that is known, and brings nothing of it out.
+            if at.is_some() && !pushes[start].is_creation() {
+                self.places.entry(pushes[start].before.clone()).or_insert((segment, 0));
+            }
             while let Some(index) = at {
                 let push = pushes[index];
                 placed[index] = true;

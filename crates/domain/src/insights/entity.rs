@@ -139,7 +139,7 @@ impl Item {
     #[must_use]
     pub fn branch(&self) -> Option<&str> {
         let git_ref = match self {
-            Self::MergeRequest(one) => one.target_branch.as_deref(),
+            Self::MergeRequest(one) => one.target_branch(),
             Self::Issue(_) | Self::Commit(_) => None,
             Self::Pipeline(one) => one.git_ref.as_deref(),
             Self::Job(one) => one.git_ref.as_deref(),

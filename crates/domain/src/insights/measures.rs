@@ -10,17 +10,19 @@ mod items;
 mod merge_requests;
 mod pipelines;
 
+use std::time::Duration;
+
 pub use around::{Around, Outcome};
 pub use items::{Items, Part, Summary};
 
-use super::branches::{Branch, Push};
+use super::branches::{Act, Branch, Push};
 use super::commits::Commit;
 use super::deployments::Deployment;
 use super::entity::{Family, Item, seconds};
 use super::issues::Issue;
 use super::merge_requests::MergeRequest;
 use super::people::People;
-use super::pipelines::{Pipeline, Runs};
+use super::pipelines::{Job, Pipeline, Runs};
 use crate::Timestamp;
 
 /// How the samples of an insight become a number.
@@ -128,14 +130,15 @@ enum Sampler {
     Push(fn(&Push, &View<'_>) -> Sample),
     /// With the deployments that brought it out.
     Landed(fn(&Push, &View<'_>) -> Sample),
-    /// The pushes of one branch, the first one first; never none.
-    Pushes(fn(&[&Push], &View<'_>) -> Sample),
+    /// What was done with one branch, by time and by whom, from its pushes, the first one first; never none.
+    Pushes(fn(&[&Push]) -> Vec<Act>),
     Branch(fn(&Branch, &View<'_>) -> Sample),
     Commit(fn(&Commit) -> Sample),
 }
 
 const NOT_CREATED: &str = "no event told when it was created";
 const OF_BOT: &str = "a bot did it";
+const OF_NOBODY: &str = "nobody is known to have done it";
 const OF_OTHERS: &str = "somebody else did it, or at another time";
 const OUTSIDE: &str = "it lies outside the window";
 
@@ -208,18 +211,32 @@ impl Measure {
                 (account(one.user), false, sample(one, &view.around.outcome(one), view))
             }
             (Sampler::Pipeline(sample), [Item::Pipeline(one)]) => (account(one.user), false, sample(one, view)),
-            (Sampler::Runs(sample), [Item::Job(first), ..]) => {
+            (Sampler::Runs(sample), [Item::Job(_), ..]) => {
                 let runs = together.iter().filter_map(|item| if let Item::Job(one) = item { Some(one) } else { None });
-                (account(first.user), false, sample(&runs.collect::<Vec<_>>(), view))
+                // Each run is of whoever started it: what others ran of the same job is theirs.
+                let is_wanted = |run: &&Job| {
+                    let who = account(run.user);
+                    let at = run.started_at.or(run.created_at).unwrap_or_default();
+                    !view.people.is_limited() || who.is_some_and(|who| view.people.is_wanted(who, at))
+                };
+                let runs: Vec<&Job> = runs.filter(is_wanted).collect();
+                return if runs.is_empty() { Sample::Out(OF_OTHERS) } else { self.inside(sample(&runs, view), view) };
             }
             (Sampler::Push(sample), [Item::Push(one)]) => (account(one.pusher), true, sample(one, view)),
-            // What came out is the work of whoever wrote it.
-            (Sampler::Landed(sample), [Item::Push(one)]) => (account(one.pusher), false, sample(one, view)),
-            (Sampler::Pushes(sample), [Item::Push(first), ..]) => {
+            // Whoever pushed it need not have written it, and who wrote it is not kept with it.
+            (Sampler::Landed(_), _) if view.people.is_limited() => return Sample::Out(OF_NOBODY),
+            (Sampler::Landed(sample), [Item::Push(one)]) => (None, false, sample(one, view)),
+            (Sampler::Pushes(sample), [Item::Push(_), ..]) => {
                 let pushes =
                     together.iter().filter_map(|item| if let Item::Push(one) = item { Some(one) } else { None });
-                (account(first.pusher), false, sample(&pushes.collect::<Vec<_>>(), view))
+                let mut acts = sample(&pushes.collect::<Vec<_>>());
+                acts.retain(|(at, who)| match account(*who) {
+                    Some(who) => !view.people.is_left_out(who) && view.people.is_wanted(who, *at),
+                    None => !view.people.is_limited(),
+                });
+                return self.inside(Sample::Many(acts.into_iter().map(|(at, _)| (at, 1)).collect()), view);
             }
+            (Sampler::Branch(_), _) if view.people.is_limited() => return Sample::Out(OF_NOBODY),
             (Sampler::Branch(sample), [Item::Branch(one)]) => (None, false, sample(one, view)),
             (Sampler::Commit(sample), [Item::Commit(one)]) => {
                 (Some(view.people.author(&one.told.author)), true, sample(one))
@@ -232,9 +249,11 @@ impl Measure {
         if !view.people.is_limited() {
             return self.inside(sample, view);
         }
-        let Some(who) = by else { return Sample::Out("nobody is known to have done it") };
+        let Some(who) = by else { return Sample::Out(OF_NOBODY) };
+        // What is there at the end of a window is there in its last moment.
+        let last = |at: Timestamp| if self.kind == Kind::Gauge { at.minus(Duration::from_micros(1)) } else { at };
         match self.inside(sample, view) {
-            Sample::In(at, _) if !view.people.is_wanted(who, at) => Sample::Out(OF_OTHERS),
+            Sample::In(at, _) if !view.people.is_wanted(who, last(at)) => Sample::Out(OF_OTHERS),
             Sample::Many(mut all) => {
                 all.retain(|(at, _)| view.people.is_wanted(who, *at));
                 if all.is_empty() { Sample::Out(OF_OTHERS) } else { Sample::Many(all) }

@@ -73,8 +73,8 @@ pub struct MergeRequest {
     merged_seen_at: Option<Timestamp>,
     /// Comments by their numbers.
     pub notes: BTreeMap<i64, Note>,
-    /// The branch that it goes into.
-    pub target_branch: Option<String>,
+    /// The branch that it goes into, as last seen: stacked ones go elsewhere when the one below is merged.
+    target_branch: Option<(Timestamp, String)>,
     /// The commit that its merge made; none after a fast-forward.
     pub merge_commit: Option<String>,
     /// The last commit of its source branch when it was merged.
@@ -125,7 +125,8 @@ impl MergeRequest {
             newest: None,
             merged_seen_at: None,
             notes: BTreeMap::new(),
-            target_branch: word("target_branch"),
+            target_branch: word("target_branch")
+                .map(|name| (time(&attributes["updated_at"]).unwrap_or(received_at), name)),
             merge_commit: word("merge_commit_sha").filter(|_| is_merged),
             merged_head: is_merged.then(|| text(&attributes["last_commit"]["id"])).filter(|sha| !sha.is_empty()),
         })
@@ -159,6 +160,12 @@ impl MergeRequest {
             let gone = self.observations.iter().max_by_key(|one| (weight(one.action), **one)).copied();
             self.observations.retain(|one| Some(*one) != gone);
         }
+    }
+
+    /// The branch that it goes into.
+    #[must_use]
+    pub fn target_branch(&self) -> Option<&str> {
+        self.target_branch.as_ref().map(|(_, name)| name.as_str())
     }
 
     /// When it was merged: with the first event that says so. It never becomes unmerged.
@@ -278,7 +285,7 @@ impl Entity for MergeRequest {
         self.newest = self.newest.max(other.newest);
         self.merged_seen_at = least(self.merged_seen_at, other.merged_seen_at);
         join_notes(&mut self.notes, other.notes);
-        self.target_branch = least(self.target_branch, other.target_branch);
+        self.target_branch = self.target_branch.max(other.target_branch);
         self.merge_commit = least(self.merge_commit, other.merge_commit);
         self.merged_head = least(self.merged_head, other.merged_head);
         self.bound();

@@ -229,7 +229,11 @@ impl Roster {
     pub fn merge(&mut self, id: i64, into: i64) -> Result<(), RosterError> {
         self.member(id)?;
         self.member(into)?;
-        if self.root(into) == id {
+        let mut at = Some(into);
+        while let Some(other) = at.filter(|other| *other != id) {
+            at = self.members.get(&other).and_then(|member| member.merged_into);
+        }
+        if at.is_some() {
             return Err(no("a member cannot be merged into itself, or into one that is merged into it"));
         }
         if let Some(member) = self.members.get_mut(&id) {

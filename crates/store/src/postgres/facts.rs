@@ -44,19 +44,19 @@ pub(super) async fn apply(transaction: &Transaction<'_>, batch: Vec<Projected>) 
         }
     }
     let (mut commits, mut merges, mut seen) = (Vec::new(), BTreeSet::new(), Vec::new());
-    let (mut paths, mut gathered) = (BTreeMap::new(), Gathered::default());
+    let mut gathered = Gathered::default();
     for fact in facts {
         match fact {
             Fact::Commit(commit) => commits.push(*commit),
             Fact::MergeCommit { project, sha } => drop(merges.insert((project, sha))),
-            Fact::Project { id, path } => drop(paths.insert(id, path)),
+            Fact::Project { id, seen_at, path } => gathered.project(id, seen_at, path),
             Fact::Item(item) => gathered.item(*item),
             Fact::User(user) => gathered.user(user),
             Fact::Seen(one) => seen.push(one),
         }
     }
     join_commits(transaction, commits, merges).await?;
-    join_projects(transaction, paths).await?;
+    join_projects(transaction, &gathered).await?;
     join_pushes(transaction, &gathered).await?;
     join_seen(transaction, &seen).await?;
     join_items(transaction, &gathered).await?;
@@ -120,18 +120,19 @@ async fn join_users(transaction: &Transaction<'_>, gathered: &Gathered) -> Resul
     Ok(())
 }
 
-async fn join_projects(transaction: &Transaction<'_>, paths: BTreeMap<i64, String>) -> Result<()> {
-    if paths.is_empty() {
+async fn join_projects(transaction: &Transaction<'_>, gathered: &Gathered) -> Result<()> {
+    if gathered.projects.is_empty() {
         return Ok(());
     }
-    let (projects, paths): (Vec<i64>, Vec<String>) = paths.into_iter().unzip();
-    let statement = transaction
-        .prepare_cached(
-            "INSERT INTO insights_projects AS p SELECT * FROM UNNEST($1::bigint[], $2::text[])
-             ON CONFLICT (id) DO UPDATE SET path = excluded.path WHERE p.path <> excluded.path",
-        )
-        .await?;
-    transaction.execute(&statement, &[&projects, &paths]).await?;
+    let projects: Vec<i64> = gathered.projects.keys().copied().collect();
+    let times: Vec<i64> = gathered.projects.values().map(|seen| seen.0).collect();
+    let paths: Vec<&str> = gathered.projects.values().map(|seen| seen.1.as_str()).collect();
+    let sql = r#"INSERT INTO insights_projects AS p (id, seen_at, path)
+        SELECT * FROM UNNEST($1::bigint[], $2::bigint[], $3::text[]) ON CONFLICT (id) DO UPDATE
+        SET seen_at = excluded.seen_at, path = excluded.path
+        WHERE (excluded.seen_at, excluded.path COLLATE "C") > (p.seen_at, p.path COLLATE "C")"#;
+    let statement = transaction.prepare_cached(sql).await?;
+    transaction.execute(&statement, &[&projects, &times, &paths]).await?;
     Ok(())
 }
 

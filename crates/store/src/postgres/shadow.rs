@@ -15,8 +15,6 @@ use crate::error::{Error, Result};
 use crate::payload::Packed;
 use crate::rebuild::{Digests, Rebuild, Shadow, TABLES, part};
 
-/// Rows of one statement.
-const PAGE: usize = 1_000;
 const NOTHING: [&(dyn ToSql + Sync); 0] = [];
 
 #[async_trait]
@@ -57,6 +55,7 @@ impl Rebuild for Postgres {
             ),
             ("numbers seen", "project, measure, iid, received_at FROM insights_seen", 3),
             ("accounts", "id, seen_at, username, name FROM insights_users", 1),
+            ("paths of projects", "id, seen_at, path FROM insights_projects", 1),
         ] {
             // As the shadow gives it: a list of numbers and texts.
             let (list, from) = columns.split_once(" FROM ").unwrap_or((columns, ""));
@@ -112,14 +111,16 @@ impl Rebuild for Postgres {
             let sql =
                 format!("INSERT INTO {table} SELECT * FROM json_populate_recordset(NULL::{table}, $1::text::json)");
             let statement = transaction.prepare(&sql).await?;
-            for page in 0.. {
-                let rows = shadow.rows(table, page * PAGE, PAGE).await?;
-                if rows.is_empty() {
-                    break;
+            let (pages, mut waiting) = tokio::sync::mpsc::channel(2);
+            let reading = shadow.rows(table, pages);
+            let writing = async {
+                while let Some(rows) = waiting.recv().await {
+                    let text = serde_json::to_string(&rows).map_err(|_| Error::Damaged("insights"))?;
+                    transaction.execute(&statement, &[&text]).await?;
                 }
-                let text = serde_json::to_string(&rows).map_err(|_| Error::Damaged("insights"))?;
-                transaction.execute(&statement, &[&text]).await?;
-            }
+                Ok::<_, Error>(())
+            };
+            tokio::try_join!(reading, writing)?;
         }
         let sql = "SELECT setval(pg_get_serial_sequence('insights_identities', 'id'), greatest(max(id), 1))
             FROM insights_identities";

@@ -26,7 +26,6 @@ pub(super) fn apply(connection: &Connection, facts: Vec<Fact>) -> Result<()> {
         connection: &transaction,
         sums: BTreeMap::new(),
         identities: HashMap::new(),
-        paths: HashMap::new(),
         gathered: Gathered::default(),
     };
     for fact in facts {
@@ -45,8 +44,6 @@ struct Batch<'a> {
     sums: BTreeMap<(i64, i16, i64, i64), i64>,
     identities: HashMap<Author, i64>,
     gathered: Gathered,
-    /// Paths of projects that are written down.
-    paths: HashMap<i64, String>,
 }
 
 /// Sets the marks of a batch, and puts aside what could not be read.
@@ -65,7 +62,10 @@ impl Batch<'_> {
     fn apply(&mut self, fact: Fact) -> Result<()> {
         match fact {
             Fact::Commit(commit) => self.join_commit(*commit),
-            Fact::Project { id, path } => self.join_project(id, path),
+            Fact::Project { id, seen_at, path } => {
+                self.gathered.project(id, seen_at, path);
+                Ok(())
+            }
             Fact::Seen(seen) => join_seen(self.connection, &seen),
             Fact::Item(item) => {
                 self.gathered.item(*item);
@@ -88,18 +88,6 @@ impl Batch<'_> {
                 }
             }
         }
-    }
-
-    /// Once a batch for as long as the path is the same: most events of a batch are of few projects.
-    fn join_project(&mut self, project: i64, path: String) -> Result<()> {
-        if self.paths.get(&project).is_some_and(|known| *known == path) {
-            return Ok(());
-        }
-        let sql =
-            "INSERT INTO insights_projects VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET path = ?2 WHERE path <> ?2";
-        self.connection.prepare_cached(sql)?.execute((project, &path))?;
-        self.paths.insert(project, path);
-        Ok(())
     }
 
     fn join_commit(&mut self, mut commit: Commit) -> Result<()> {
@@ -252,8 +240,10 @@ fn join_seen(connection: &Connection, seen: &Seen) -> Result<()> {
 fn write_gathered(connection: &Connection, gathered: &Gathered) -> Result<()> {
     let mut find = connection
         .prepare_cached("SELECT state FROM insights_items WHERE family = ?1 AND project = ?2 AND number = ?3")?;
-    let mut write =
-        connection.prepare_cached("INSERT OR REPLACE INTO insights_items VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    let mut write = connection.prepare_cached(
+        "INSERT INTO insights_items VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (family, project, number)
+         DO UPDATE SET opened_at = excluded.opened_at, settled_at = excluded.settled_at, state = excluded.state",
+    )?;
     for ((family, project, number), item) in &gathered.items {
         if let Item::Push(push) = item {
             join_push(connection, push)?;
@@ -264,6 +254,14 @@ fn write_gathered(connection: &Connection, gathered: &Gathered) -> Result<()> {
                 [joined.opened_at(), joined.settled_at()].map(|time| time.map(Timestamp::as_micros));
             write.execute((family, project, number, opened, settled, insights::write_item(&joined)?))?;
         }
+    }
+    let mut path = connection.prepare_cached(
+        "INSERT INTO insights_projects (id, seen_at, path) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO UPDATE
+         SET seen_at = excluded.seen_at, path = excluded.path
+         WHERE (excluded.seen_at, excluded.path) > (insights_projects.seen_at, insights_projects.path)",
+    )?;
+    for (id, seen) in &gathered.projects {
+        path.execute((id, seen.0, &seen.1))?;
     }
     let mut name = connection.prepare_cached(
         "INSERT INTO insights_users VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO UPDATE

@@ -9,6 +9,7 @@ use quickdraw_domain::insights::Fact;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::{Map, Value};
+use tokio::sync::mpsc;
 
 use super::facts::{self, COMMIT_COLUMNS};
 use super::readers::Readers;
@@ -18,6 +19,10 @@ use crate::columns;
 use crate::error::{Error, Result};
 use crate::payload::Packed;
 use crate::rebuild::{Digests, Rebuild, Shadow, TABLES, part};
+
+/// Rows of one page, and bytes.
+const PAGE_ROWS: usize = 1_000;
+const PAGE_BYTES: usize = 1 << 20;
 
 /// The file of a shadow; removed when this goes.
 pub(crate) struct ShadowFile {
@@ -51,21 +56,32 @@ impl ShadowFile {
         &self.path
     }
 
-    pub(crate) async fn rows(&self, table: &'static str, behind: usize, limit: usize) -> Result<Vec<Value>> {
+    /// Sends all rows of a table, in pages.
+    pub(crate) async fn rows(&self, table: &'static str, pages: mpsc::Sender<Vec<Value>>) -> Result<()> {
         self.connection
             .run(move |connection| {
-                let mut statement = connection.prepare(&format!("SELECT * FROM {table} LIMIT ?1 OFFSET ?2"))?;
+                let mut statement = connection.prepare(&format!("SELECT * FROM {table}"))?;
                 let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
-                let mut found = statement.query((columns::limit(limit), columns::limit(behind)))?;
-                let mut all = Vec::new();
+                let mut found = statement.query([])?;
+                let (mut page, mut bytes) = (Vec::new(), 0);
                 while let Some(row) = found.next()? {
                     let mut object = Map::new();
                     for (at, name) in names.iter().enumerate() {
-                        object.insert(name.clone(), json(row.get_ref(at)?));
+                        let value = row.get_ref(at)?;
+                        bytes += value.as_bytes().map_or(8, <[u8]>::len);
+                        object.insert(name.clone(), json(value));
                     }
-                    all.push(Value::Object(object));
+                    page.push(Value::Object(object));
+                    if bytes > PAGE_BYTES || page.len() >= PAGE_ROWS {
+                        bytes = 0;
+                        // Whoever has gone wants no more.
+                        if pages.blocking_send(std::mem::take(&mut page)).is_err() {
+                            return Ok(());
+                        }
+                    }
                 }
-                Ok(all)
+                drop(pages.blocking_send(page));
+                Ok(())
             })
             .await
     }
@@ -121,6 +137,7 @@ fn digests(connection: &Connection) -> Result<Digests> {
     )?;
     add("numbers seen", "SELECT project, measure, iid, received_at FROM insights_seen", 3)?;
     add("accounts", "SELECT id, seen_at, username, name FROM insights_users", 1)?;
+    add("paths of projects", "SELECT id, seen_at, path FROM insights_projects", 1)?;
     let mut statement = connection.prepare("SELECT family, project, number, opened_at, state FROM insights_items")?;
     let mut found = statement.query([])?;
     while let Some(row) = found.next()? {

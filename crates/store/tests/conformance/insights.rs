@@ -320,11 +320,14 @@ pub(crate) async fn items_of_every_family_join_across_batches(fixture: Fixture) 
     assert_eq!((pipeline.end().map(|end| end.at), pipeline.first_end.map(|end| end.at)), (Some(at(30)), Some(at(10))));
     assert_eq!([failed, passed].map(|job| (job.id, job.pipeline)), [(1, 31), (2, 31)]);
     assert!(out.is_out() && out.at() == at(40));
-    let moves = store.moves(Some(vec![7])).await.expect("found");
+    let moves = store.moves(Some(vec![7]), at(100)).await.expect("found");
     assert!(moves.iter().all(|push| push.branch() == branch.number()) && moves.iter().any(|push| push.is_deletion()));
     assert_eq!((moves.len(), store.items(Family::Pushes, lives.clone()).await.expect("found").len()), (3, 3));
     assert_eq!(
-        (store.moves(None).await.expect("found").len(), store.moves(Some(vec![8])).await.expect("found").len()),
+        (
+            store.moves(None, at(100)).await.expect("found").len(),
+            store.moves(Some(vec![8]), at(100)).await.expect("found").len()
+        ),
         (3, 0)
     );
     let left = shown(Lives { from: at(50), ..lives.clone() }).await;

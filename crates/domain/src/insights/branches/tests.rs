@@ -92,6 +92,9 @@ fn a_rewind_is_a_rewrite_and_a_new_branch_of_the_same_name_has_no_history() {
 fn what_leads_to_a_deletion_is_not_later_though_it_comes_later() {
     let late = [push("x", ZERO, "a", &[]), push("x", "b", ZERO, &[]), push("x", "a", "b", &[])];
     assert_eq!(value("branches_open", &received(&late)), 0);
+    let restored =
+        [push("x", ZERO, "a", &[]), push("x", "a", "b", &[]), push("x", "b", ZERO, &[]), push("x", ZERO, "b", &[])];
+    assert_eq!(value("branches_open", &received(&restored)), 1, "it was restored");
     let other = [push("x", ZERO, "a", &[]), push("x", "a", ZERO, &[]), push("x", "c", "d", &[])];
     assert_eq!(value("branches_open", &received(&other)), 1);
 }
@@ -126,6 +129,8 @@ fn a_deployment_brings_out_what_lies_before_it() {
     assert_eq!(deployed(&out, &["c"], 500_000), at(1_000_200), "a rollback adds nothing");
     assert_eq!(deployed(&out, &["unknown", "b"], 500_000), at(1_000_000), "by the name that is known");
     assert!(matches!(deployed(&out[..2], &["c"], 500_000), Deployed::Not(_)), "not yet");
+    let older = [("s", 1_000_000)];
+    assert!(matches!(deployed(&older, &["a"], 500_000), Deployed::Not(_)), "what was there before brings nothing out");
     assert!(matches!(deployed(&out, &["unknown"], 5), Deployed::Not(_)), "nothing is known of before the first push");
     let behind = |seconds, why: &str| match deployed(&[("b", 1_000_000), ("y", 1_000_300)], &[why], 600_000) {
         Deployed::After(at, _) => assert_eq!(at, Timestamp::from_seconds(seconds), "{why}"),

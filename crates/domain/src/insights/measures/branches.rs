@@ -50,7 +50,7 @@ pub(super) const MEASURES: [Measure; 9] = [
         help: "Pushes that list a change which their branch already had under another SHA, or that take commits away. There \
             can be more: events cannot prove a forced push.",
         follows: "asked of GrimoireLab; from payloads alone",
-        sample: Sampler::Pushes(|pushes, _| Sample::Many(rewrites(pushes).into_iter().map(|at| (at, 1)).collect())),
+        sample: Sampler::Pushes(rewrites),
     },
     Measure {
         name: "branches_open",
@@ -65,7 +65,10 @@ pub(super) const MEASURES: [Measure; 9] = [
         help: "Branches that were there at the end of the window and had no commit in the 90 days before.",
         follows: "GitLab: stale branches",
         sample: Sampler::Branch(|one, view| {
-            let last = one.last_commit_at.unwrap_or(one.first_received_at);
+            // What was committed later than the last push before then is of a later push.
+            let pushed = view.around.moves(one).and_then(|moves| moves.last_before(view.to));
+            let pushed = pushed.unwrap_or(one.first_received_at);
+            let last = one.last_commit_at.unwrap_or(pushed).min(pushed);
             open(one, view, !one.is_default && last < view.to.minus(STALE))
         }),
     },

@@ -206,3 +206,12 @@ fn what_is_kept_of_one_is_bounded_and_the_same_in_any_order() {
     assert_eq!(forwards, joined(&events));
     assert_eq!(value(&forwards, "mr_merged"), Ok(1), "what matters stays");
 }
+
+#[test]
+fn a_stacked_one_is_of_the_branch_that_it_goes_into_in_the_end() {
+    let stacked = with(event("open", 9 * HOUR, AUTHOR), "target_branch", json!("feat-1"));
+    let retargeted = with(event("update", 10 * HOUR, AUTHOR), "target_branch", json!("main"));
+    for order in [[stacked.clone(), retargeted.clone()], [retargeted, stacked]] {
+        assert_eq!(joined(&order).target_branch(), Some("main"));
+    }
+}

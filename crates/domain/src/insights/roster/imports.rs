@@ -1,10 +1,10 @@
 //! `.mailmap` and CSV: in, and out again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::civil::Date;
 
-use super::{Enrolment, Handle, Roster};
+use super::{Enrolment, Handle, Roster, RosterError};
 
 /// Bytes of an import.
 const LARGEST: usize = 1 << 20;
@@ -73,8 +73,8 @@ impl Roster {
         if text.len() > LARGEST {
             return Err(vec![at(0, format!("it is longer than {LARGEST} bytes"))]);
         }
-        let mut roster = self.clone();
-        let (mut errors, mut imported) = (Vec::new(), Imported::default());
+        let mut import = Import::of(self);
+        let mut errors = Vec::new();
         let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
         match reader.headers() {
             Ok(headers) if headers.iter().eq(COLUMNS) => {}
@@ -84,7 +84,7 @@ impl Roster {
             let read = record.map_err(|error| (error.position().map_or(0, csv::Position::line), error.to_string()));
             let taken = read.and_then(|record| {
                 let line = record.position().map_or(0, csv::Position::line);
-                roster.take(&record, &mut imported).map_err(|message| (line, message))
+                import.take(&record).map_err(|message| (line, message))
             });
             if let Err((line, message)) = taken {
                 errors.push(at(line, message));
@@ -94,53 +94,11 @@ impl Roster {
             }
         }
         if errors.is_empty() {
-            *self = roster;
-            Ok(imported)
+            *self = import.roster;
+            Ok(import.imported)
         } else {
             Err(errors)
         }
-    }
-
-    fn take(&mut self, record: &csv::StringRecord, imported: &mut Imported) -> Result<(), String> {
-        let field = |index: usize| record.get(index).filter(|text| !text.is_empty());
-        let Some(name) = field(0) else { return Err("the first field, the member's name, is empty".to_owned()) };
-        let id = match self.members.iter().find(|(_, member)| member.name == name) {
-            Some((id, _)) => *id,
-            None => {
-                imported.members += 1;
-                self.add_member(name, BTreeSet::new()).map_err(|error| error.to_string())?
-            }
-        };
-        let mut handles = self.members.get(&id).map(|member| member.handles.clone()).unwrap_or_default();
-        let username =
-            field(3).map(|name| if name.starts_with(['@', '#']) { name.to_owned() } else { format!("@{name}") });
-        for handle in field(2).map(str::to_owned).into_iter().chain(username) {
-            handles.insert(Handle::try_from(handle).map_err(|error| error.to_string())?);
-        }
-        self.change_member(id, None, Some(handles)).map_err(|error| error.to_string())?;
-        let day = |index: usize| -> Result<Option<Date>, String> {
-            let read = |text: &str| text.parse().map_err(|_| format!("{text} is no date, such as 2026-03-01"));
-            field(index).map(read).transpose()
-        };
-        let (from, to) = (day(4)?, day(5)?);
-        match field(1) {
-            Some(name) => {
-                let team = match self.teams.iter().find(|(_, team)| team.name == name) {
-                    Some((id, _)) => *id,
-                    None => {
-                        imported.teams += 1;
-                        self.add_team(name).map_err(|error| error.to_string())?
-                    }
-                };
-                self.enrol(team, Enrolment { member: id, from, to }).map_err(|error| error.to_string())?;
-            }
-            None if from.is_some() || to.is_some() => {
-                return Err("dates say when somebody is in a team, and none is named".to_owned());
-            }
-            None => {}
-        }
-        imported.lines += 1;
-        Ok(())
     }
 
     /// Members and teams in the form of [`Roster::import_csv`].
@@ -150,24 +108,146 @@ impl Roster {
         // Writing to memory does not fail.
         let mut write = |fields: [&str; 6]| drop(writer.write_record(fields));
         write(COLUMNS);
+        let mut names: HashMap<&str, usize> = HashMap::new();
+        for member in self.members.values() {
+            *names.entry(&member.name).or_default() += 1;
+        }
         for (id, member) in &self.members {
-            let name = member.name.as_str();
+            // Two can have one name; then the number tells who is meant.
+            let name = match names.get(member.name.as_str()) {
+                Some(1) => for_sheets(&member.name),
+                _ => format!("#{id}"),
+            };
+            let name = name.as_str();
             write([name, "", "", "", "", ""]);
             for handle in &member.handles {
                 let text = String::from(handle.clone());
                 match handle {
                     Handle::Email(_) => write([name, "", &text, "", "", ""]),
-                    Handle::Username(_) | Handle::UserId(_) => write([name, "", "", &text, "", ""]),
+                    Handle::Username(_) | Handle::UserId(_) => {
+                        write([name, "", "", text.trim_start_matches('@'), "", ""]);
+                    }
                 }
             }
             for team in self.teams.values() {
                 for enrolment in team.people.iter().filter(|enrolment| enrolment.member == *id) {
                     let [from, to] =
                         [enrolment.from, enrolment.to].map(|day| day.map(|day| day.to_string()).unwrap_or_default());
-                    write([name, &team.name, "", "", &from, &to]);
+                    write([name, &for_sheets(&team.name), "", "", &from, &to]);
                 }
             }
         }
         String::from_utf8(writer.into_inner().unwrap_or_default()).unwrap_or_default()
     }
+}
+
+/// A roster into which lines are taken, with what is looked for with each of them.
+struct Import {
+    roster: Roster,
+    imported: Imported,
+    /// Members by name; several can have one.
+    names: HashMap<String, Vec<i64>>,
+    owners: HashMap<Handle, i64>,
+    teams: HashMap<String, i64>,
+}
+
+impl Import {
+    fn of(roster: &Roster) -> Self {
+        let (mut names, mut owners): (HashMap<String, Vec<i64>>, HashMap<Handle, i64>) = Default::default();
+        for (id, member) in &roster.members {
+            names.entry(member.name.clone()).or_default().push(*id);
+            owners.extend(member.handles.iter().map(|handle| (handle.clone(), *id)));
+        }
+        let teams = roster.teams.iter().map(|(id, team)| (team.name.clone(), *id)).collect();
+        Self { roster: roster.clone(), imported: Imported::default(), names, owners, teams }
+    }
+
+    fn take(&mut self, record: &csv::StringRecord) -> Result<(), String> {
+        let text = |error: RosterError| error.to_string();
+        let field = |index: usize| record.get(index).filter(|text| !text.is_empty());
+        let Some(name) = field(0) else { return Err("the first field, the member's name, is empty".to_owned()) };
+        let id = self.member(name)?;
+        let username =
+            field(3).map(|name| if name.starts_with(['@', '#']) { name.to_owned() } else { format!("@{name}") });
+        for handle in field(2).map(str::to_owned).into_iter().chain(username) {
+            self.give(id, Handle::try_from(handle).map_err(text)?)?;
+        }
+        let day = |index: usize| -> Result<Option<Date>, String> {
+            let read = |text: &str| text.parse().map_err(|_| format!("{text} is no date, such as 2026-03-01"));
+            field(index).map(read).transpose()
+        };
+        let (from, to) = (day(4)?, day(5)?);
+        match field(1) {
+            Some(name) => {
+                let name = from_sheets(name);
+                let team = match self.teams.get(name) {
+                    Some(id) => *id,
+                    None => {
+                        let id = self.roster.add_team(name).map_err(text)?;
+                        self.teams.insert(name.to_owned(), id);
+                        self.imported.teams += 1;
+                        id
+                    }
+                };
+                self.roster.enrol(team, Enrolment { member: id, from, to }).map_err(text)?;
+            }
+            None if from.is_some() || to.is_some() => {
+                return Err("dates say when somebody is in a team, and none is named".to_owned());
+            }
+            None => {}
+        }
+        self.imported.lines += 1;
+        Ok(())
+    }
+
+    /// By number, or by name; made if nobody has it.
+    fn member(&mut self, name: &str) -> Result<i64, String> {
+        if let Some(number) = name.strip_prefix('#') {
+            let known = number.parse().ok().filter(|id| self.roster.members.contains_key(id));
+            return known.ok_or_else(|| format!("there is no member {name}"));
+        }
+        let name = from_sheets(name);
+        match self.names.get(name).map(Vec::as_slice) {
+            Some([id]) => Ok(*id),
+            Some([_, _, ..]) => Err(format!("several members are called {name}: write # and the number of one")),
+            _ => {
+                let id = self.roster.add_member(name, BTreeSet::new()).map_err(|error| error.to_string())?;
+                self.names.insert(name.to_owned(), vec![id]);
+                self.imported.members += 1;
+                Ok(id)
+            }
+        }
+    }
+
+    fn give(&mut self, id: i64, handle: Handle) -> Result<(), String> {
+        match self.owners.get(&handle) {
+            Some(owner) if *owner == id => Ok(()),
+            // In the words that everybody else hears.
+            Some(_) => {
+                let error = self.roster.check_handles(id, &BTreeSet::from([handle]));
+                Err(error.map_or_else(|error| error.to_string(), |()| "it is another member's".to_owned()))
+            }
+            None => {
+                let member = self.roster.members.get_mut(&id).ok_or("there is no such member")?;
+                if member.handles.len() >= super::MOST_EACH {
+                    return Err(format!("a member has at most {} handles", super::MOST_EACH));
+                }
+                member.handles.insert(handle.clone());
+                self.owners.insert(handle, id);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What begins such fields are formulas to spreadsheets.
+const FORMULAS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+
+/// A name as a spreadsheet shows it and does not reckon with it.
+fn for_sheets(name: &str) -> String {
+    if name.starts_with(FORMULAS) { format!("'{name}") } else { name.to_owned() }
+}
+
+fn from_sheets(name: &str) -> &str {
+    name.strip_prefix('\'').filter(|rest| rest.starts_with(FORMULAS)).unwrap_or(name)
 }

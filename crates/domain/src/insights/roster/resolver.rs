@@ -64,6 +64,9 @@ impl Resolver {
                 only(&mut resolver.by_name, name, root);
             }
         }
+        // A username that was somebody else's before is its last owner's.
+        let mut users: Vec<&User> = users.iter().collect();
+        users.sort_unstable_by_key(|user| (user.seen_at, user.id));
         for user in users {
             let username = user.username.to_lowercase();
             resolver.ids.insert(username.clone(), user.id);
@@ -113,7 +116,10 @@ impl Resolver {
         let host = host.to_ascii_lowercase();
         if host.starts_with("users.noreply.") {
             let private = match local.split_once('-').map(|(id, name)| (id.parse::<i64>(), name)) {
-                Some((Ok(id), _)) => self.user(id),
+                Some((Ok(id), name)) => match self.user(id) {
+                    Who::Unmatched => self.username(name),
+                    who => who,
+                },
                 _ => self.username(local),
             };
             if private != Who::Unmatched {

@@ -89,6 +89,10 @@ fn an_address_is_one_members_and_both_are_named() {
     let who = |roster: &Roster| Resolver::new(roster, &[]).author(&author("b", "b@x"));
     assert_eq!(who(&roster), Who::Member(ann));
     assert!(roster.merge(ann, bob).is_err(), "no circles");
+    let cy = roster.add_member("Cy", BTreeSet::new()).expect("added");
+    roster.merge(ann, cy).expect("merged");
+    assert!(roster.merge(ann, bob).is_err() && roster.merge(cy, bob).is_err(), "nor longer ones");
+    roster.unmerge(ann).expect("taken apart");
     roster.unmerge(bob).expect("taken apart");
     assert_eq!(who(&roster), Who::Member(bob));
     roster.merge(bob, ann).expect("merged");
@@ -127,6 +131,18 @@ fn csv_comes_back_as_it_was_written() {
     let mut anew = Roster::default();
     anew.import_csv(&before.to_csv()).expect("read");
     assert_eq!(anew.to_csv(), before.to_csv());
+    let mut twins = roster.clone();
+    for handle in ["i1@x", "i2@x"] {
+        twins.add_member("Ida", handles(&[handle])).expect("added");
+    }
+    twins.add_member("=HYPERLINK(1)", BTreeSet::new()).expect("added");
+    let written = twins.to_csv();
+    assert!(written.contains("#5,,i2@x,,,") && written.contains("'=HYPERLINK"), "{written}");
+    let copy = twins.clone();
+    twins.import_csv(&written).expect("read");
+    assert_eq!(twins, copy);
+    let errors = twins.import_csv("member,team,email,username,from,to\nIda,,i3@x,,,\n").expect_err("which one?");
+    assert!(errors[0].message.contains("several members are called Ida"), "{errors:?}");
     for (bad, line, part) in [
         ("name,team\n", 1, "the first line must be member,team,email"),
         ("member,team,email,username,from,to\n,x,,,,\n", 2, "the member's name, is empty"),

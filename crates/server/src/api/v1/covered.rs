@@ -79,7 +79,7 @@ impl Covered {
         let window = Window::read(self.from.as_deref(), self.to.as_deref(), self.zone.as_deref(), now)?;
         let projects = match (&self.project, &self.group) {
             (Some(_), Some(_)) => return Err(invalid("ask for a project or for a group, not for both")),
-            (Some(name), None) => Some(vec![project(app, name).await?]),
+            (Some(name), None) => Some(projects(app, name).await?),
             (None, Some(path)) => Some(group(app, path).await?),
             (None, None) => None,
         };
@@ -94,7 +94,9 @@ impl Covered {
             }
             (None, Some(name)) => {
                 let named = roster.teams().iter().map(|(id, team)| (*id, team.name.as_str()));
-                let times = times(&roster, find(named, name, "team")?, &window.zone)?;
+                let mut times = times(&roster, find(named, name, "team")?, &window.zone)?;
+                // Who left before, or came later, is none of the team of these days.
+                times.retain(|_, all| all.iter().any(|(from, to)| *from < window.to && window.from < *to));
                 team = Some(times.keys().copied().collect());
                 only = Some(times);
             }
@@ -120,7 +122,9 @@ impl Scope {
         let all = self.roster.members().iter().filter(|(id, _)| is_one(id));
         all.map(|(id, member)| {
             let times = self.people.times_of(*id).unwrap_or_default();
-            (member.name.clone(), self.people.limited_to(Times::from([(*id, times)])))
+            let is_alone = self.roster.members().values().filter(|other| other.name == member.name).count() == 1;
+            let name = if is_alone { member.name.clone() } else { format!("{} (#{id})", member.name) };
+            (name, self.people.limited_to(Times::from([(*id, times)])))
         })
         .collect()
     }
@@ -164,14 +168,23 @@ fn find<'a>(named: impl Iterator<Item = (i64, &'a str)>, text: &str, what: &str)
     }
 }
 
-/// A project by its number in events, or by its path there.
-pub(super) async fn project(app: &App, name: &str) -> Result<i64, ApiError> {
+/// A project by its number in events, or by its path there: several, where one was made anew in the place of another.
+async fn projects(app: &App, name: &str) -> Result<Vec<i64>, ApiError> {
     if let Ok(number) = name.parse() {
-        return Ok(number);
+        return Ok(vec![number]);
     }
-    let found = app.store().insights_projects().await?.into_iter().find(|(_, path)| path.eq_ignore_ascii_case(name));
-    let nothing = || ApiError::problem(StatusCode::NOT_FOUND, "no event has named a project with this path yet");
-    found.map(|(id, _)| id).ok_or_else(nothing)
+    let all = app.store().insights_projects().await?;
+    let found: Vec<i64> =
+        all.into_iter().filter(|(_, path)| path.eq_ignore_ascii_case(name)).map(|(id, _)| id).collect();
+    if found.is_empty() {
+        return Err(ApiError::problem(StatusCode::NOT_FOUND, "no event has named a project with this path yet"));
+    }
+    Ok(found)
+}
+
+/// The same, where only one can be asked for: the one with the highest number, which is the last one that was made.
+pub(super) async fn project(app: &App, name: &str) -> Result<i64, ApiError> {
+    Ok(projects(app, name).await?.into_iter().max().unwrap_or_default())
 }
 
 /// The projects of a group and its subgroups.
@@ -292,14 +305,16 @@ impl Window {
     }
 }
 
-/// The day of a point in time, written as RFC 3339 or in milliseconds, as Grafana does; as an end, the day behind it.
+/// The day of a point in time, written as RFC 3339 or in milliseconds, as Grafana does; as an end within a day, the day behind.
 fn day_of(text: &str, zone: &TimeZone, is_end: bool) -> Option<Date> {
     let time = match text.parse::<i64>() {
         Ok(millis) if text.len() > 8 => jiff::Timestamp::from_millisecond(millis).ok()?,
         _ => text.parse::<jiff::Timestamp>().ok()?,
     };
-    let date = time.to_zoned(zone.clone()).date();
-    if is_end { date.checked_add(jiff::Span::new().days(1)).ok() } else { Some(date) }
+    let zoned = time.to_zoned(zone.clone());
+    let date = zoned.date();
+    let is_within = zoned.start_of_day().is_ok_and(|start| start < zoned);
+    if is_end && is_within { date.checked_add(jiff::Span::new().days(1)).ok() } else { Some(date) }
 }
 
 fn start_of(date: Date, zone: &TimeZone) -> Result<Timestamp, ApiError> {

@@ -259,7 +259,8 @@ pub(super) fn csv(columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> 
     let failed = |error: csv::Error| ApiError::internal(error.into());
     writer.write_record(columns).map_err(failed)?;
     for row in rows {
-        let is_formula = |text: &str| text.starts_with(['=', '+', '-', '@', '\t']) && text.parse::<f64>().is_err();
+        let is_formula =
+            |text: &str| text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
         let safe = row.into_iter().map(|text| if is_formula(&text) { format!("'{text}") } else { text });
         writer.write_record(safe).map_err(failed)?;
     }

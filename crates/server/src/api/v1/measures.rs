@@ -18,7 +18,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::covered::{Covered, Interval, Scope};
+use super::covered::{Covered, Interval, Scope, Window};
 use super::{export, invalid};
 use crate::auth::Admin;
 use crate::error::ApiError;
@@ -151,10 +151,10 @@ async fn measure(
         window.start_of(window.first.checked_sub(window.days.days()).map_err(|_| invalid("from is out of range"))?)?;
     let lives = Lives { from: before, to: window.to, projects };
     let (things, others) = things(&app, measure, lives).await?;
-    let items = Items::new(things, others, people, branch);
     let (from, to, days) = (window.from, window.to, f64::from(window.days));
     // Off the threads that answer others: there can be many.
     let measured = tokio::task::spawn_blocking(move || {
+        let items = Items::new(things, others, people, branch);
         let series = parts.iter().zip(items.series(measure, &parts, to));
         let series =
             series.map(|((start, _), summary)| Part { start: start.to_iso(), number: summary.into() }).collect();
@@ -222,29 +222,12 @@ async fn explain(
     let is_csv = export::is_csv(format.as_deref())?;
     let lives = Lives { from: window.from, to: window.to, projects };
     let (things, others) = things(&app, measure, lives).await?;
-    let items = Items::new(things, others, people, branch);
-    let (mut explained, mut left_out) = (Vec::new(), BTreeMap::new());
-    items.each(measure, window.from, window.to, |item, sample| {
-        let ((project_id, iid), name) = (item.key(), item.name());
-        let mut add = |all: Vec<(Timestamp, i64)>, reason| {
-            explained.extend(all.into_iter().map(|(at, value)| {
-                let (at, value) = (Some(at.to_iso()), Some(value));
-                Explained { project_id, iid, name: name.clone(), counts: true, at, value, reason }
-            }));
-        };
-        match sample {
-            Sample::In(at, value) => add(vec![(at, value)], None),
-            Sample::Many(all) => add(all, None),
-            Sample::About(all, why) => add(all, Some(why)),
-            Sample::Out(reason) => {
-                *left_out.entry(reason).or_default() += 1;
-                let (at, value) = (None, None);
-                explained.push(Explained { project_id, iid, name, counts: false, at, value, reason: Some(reason) });
-            }
-        }
+    // Off the threads that answer others: there can be many.
+    let explained = tokio::task::spawn_blocking(move || {
+        let items = Items::new(things, others, people, branch);
+        explanation(&items, measure, &window)
     });
-    explained.sort_by_key(|one| !one.counts);
-    explained.truncate(MOST_EXPLAINED);
+    let (explained, left_out) = explained.await.map_err(|error| ApiError::internal(error.into()))?;
     if is_csv {
         let text = |value: Option<i64>| value.map(|value| value.to_string()).unwrap_or_default();
         let columns = ["project_id", "iid", "name", "counts", "at", "value", "reason"];
@@ -266,6 +249,35 @@ async fn explain(
         );
     }
     Ok(Json(Explanation { measure: MeasureView::from(measure), items: explained, left_out }).into_response())
+}
+
+/// What counts, and then what does not; and how often which reason was given.
+fn explanation(items: &Items, measure: &Measure, window: &Window) -> (Vec<Explained>, BTreeMap<&'static str, usize>) {
+    let (mut counting, mut others, mut left_out) = (Vec::new(), Vec::new(), BTreeMap::new());
+    items.each(measure, window.from, window.to, |item, sample| {
+        let (project_id, iid) = item.key();
+        let (all, why) = match sample {
+            Sample::In(at, value) => (vec![(at, value)], None),
+            Sample::Many(all) => (all, None),
+            Sample::About(all, why) => (all, Some(why)),
+            Sample::Out(reason) => {
+                *left_out.entry(reason).or_default() += 1;
+                if others.len() < MOST_EXPLAINED {
+                    let (name, at, value) = (item.name(), None, None);
+                    others.push(Explained { project_id, iid, name, counts: false, at, value, reason: Some(reason) });
+                }
+                return;
+            }
+        };
+        let room = MOST_EXPLAINED.saturating_sub(counting.len());
+        counting.extend(all.into_iter().take(room).map(|(at, value)| {
+            let (name, at, value) = (item.name(), Some(at.to_iso()), Some(value));
+            Explained { project_id, iid, name, counts: true, at, value, reason: why }
+        }));
+    });
+    counting.extend(others);
+    counting.truncate(MOST_EXPLAINED);
+    (counting, left_out)
 }
 
 /// What was asked.
@@ -303,7 +315,8 @@ pub(super) async fn things(app: &App, measure: &Measure, window: Lives) -> Resul
     // between, and what was received late can have come out long ago.
     let on = |window: &Lives| Lives { to: Timestamp::from_micros(i64::MAX), ..window.clone() };
     let window = match family {
-        Family::Deployments => on(&window),
+        // An incident that followed an earlier one can still be open.
+        Family::Deployments => Lives { from: window.from.minus(BEFORE), ..on(&window) },
         // What else was run in the same pipeline tells what was a repetition, and which was the last.
         Family::Jobs => Lives { from: window.from.minus(AROUND), to: window.to.plus(AROUND), ..window },
         // What a push lists may have been listed before, and what came out in the window was merged before.
@@ -319,7 +332,7 @@ pub(super) async fn things(app: &App, measure: &Measure, window: Lives) -> Resul
         others.extend(app.store().items(*family, on(&window)).await?);
     }
     if family == Family::Branches {
-        others.extend(app.store().moves(window.projects).await?.into_iter().map(Item::Push));
+        others.extend(app.store().moves(window.projects, window.to).await?.into_iter().map(Item::Push));
     }
     Ok((things, others))
 }

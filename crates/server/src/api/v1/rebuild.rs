@@ -45,6 +45,9 @@ struct RebuildAsked {
     /// What.
     #[schema(inline)]
     task: TaskWord,
+    /// With `replace`: also where something that is counted would be gone.
+    #[serde(default)]
+    force: bool,
     /// The order that `verify` takes: another number, another order.
     seed: Option<i64>,
 }
@@ -112,7 +115,7 @@ impl From<Progress> for RebuildView {
             task: match progress.task {
                 Task::Verify(_) => "verify",
                 Task::Compare => "compare",
-                Task::Replace => "replace",
+                Task::Replace { .. } => "replace",
                 Task::Add => "add",
             },
             state,
@@ -159,7 +162,7 @@ async fn start(
     let task = match asked.task {
         TaskWord::Verify => Task::Verify(asked.seed.unwrap_or_default().cast_unsigned()),
         TaskWord::Compare => Task::Compare,
-        TaskWord::Replace => Task::Replace,
+        TaskWord::Replace => Task::Replace { force: asked.force },
         TaskWord::Add => Task::Add,
     };
     if !app.belt.ask_rebuild(task) {

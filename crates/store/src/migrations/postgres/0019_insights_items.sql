@@ -1,5 +1,6 @@
 -- What events said of one thing each, joined: `family` is 1 merge request, 2 issue, 3 pipeline, 4 run of a job, 5 deployment,
--- `number` its number in the project or in GitLab, `opened_at` and `settled_at` are when it can matter.
+-- 6 push, 7 branch; `number` its number in the project or in GitLab, or a digest; `opened_at` and `settled_at` are when it can
+-- matter.
 CREATE TABLE insights_items (
     family SMALLINT NOT NULL,
     project BIGINT NOT NULL,

@@ -1,5 +1,6 @@
 -- What events said of one thing each, joined: `family` is 1 merge request, 2 issue, 3 pipeline, 4 run of a job, 5 deployment,
--- `number` its number in the project or in GitLab, `opened_at` and `settled_at` are when it can matter.
+-- 6 push, 7 branch; `number` its number in the project or in GitLab, or a digest, so that rows lie in the order in which they came
+-- and only the index of keys is written here and there; `opened_at` and `settled_at` are when it can matter.
 CREATE TABLE insights_items (
     family INTEGER NOT NULL,
     project INTEGER NOT NULL,
@@ -8,7 +9,7 @@ CREATE TABLE insights_items (
     settled_at INTEGER,
     state BLOB NOT NULL,
     PRIMARY KEY (family, project, number)
-) WITHOUT ROWID;
+);
 CREATE INDEX insights_items_by_end ON insights_items (family, settled_at);
 CREATE TABLE insights_users (
     id INTEGER PRIMARY KEY NOT NULL,
