@@ -19,7 +19,7 @@ use crate::Scale;
 use crate::server::{Engine, Place};
 use crate::stats::{milliseconds, quantile, rate, row};
 
-const BATCH: usize = 256;
+const BATCH: usize = 1024;
 /// 2026-03-02.
 const START: i64 = 1_772_409_600;
 const DAY: i64 = 86_400;

@@ -7,8 +7,8 @@ use quickdraw_store::insights::Projected;
 
 use crate::belt::Belt;
 
-/// Large, because facts of one time touch the same pages.
-const BATCH: usize = 256;
+/// Large, because facts of one time touch the same pages: four times as many cost less than twice as much.
+const BATCH: usize = 1_024;
 /// Bodies that are read before others on this thread get their turn: a whole batch takes ten milliseconds.
 const TURN: usize = 4;
 /// How long a pause is, measured by the batch before it.
@@ -16,7 +16,7 @@ const PAUSE_PER_WORK: u32 = 3;
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 impl Belt {
-    /// Projects one batch. Tells how many events there were; nothing is left when it is less than a batch.
+    /// Projects one batch. Tells how many events there were; nothing is left when it is less than a batch, unless bodies are large.
     ///
     /// # Errors
     /// When the store fails; the events keep waiting. An event that cannot be read is set aside instead.
@@ -50,6 +50,7 @@ impl Belt {
     pub(crate) async fn project_all(&self) -> anyhow::Result<()> {
         loop {
             let (started, arrived) = (self.clock.now(), self.ingest.arrived());
+            // Large bodies come in smaller batches; the next tick takes the rest.
             if self.project().await? < BATCH {
                 return Ok(());
             }

@@ -16,6 +16,9 @@ use quickdraw_domain::{EventId, Timestamp};
 use crate::error::{Error, Result};
 use crate::payload::Packed;
 
+/// Bytes of packed bodies of one batch.
+pub(crate) const LARGEST_BATCH: usize = 16 << 20;
+
 /// What projection found in an event.
 #[derive(Clone, Debug)]
 pub struct Projected {
@@ -98,7 +101,7 @@ pub struct IdentityUse {
 /// Facts and rollups: what can be done with them.
 #[async_trait]
 pub trait Insights {
-    /// Events that wait for their projection, oldest first, with their bodies.
+    /// Events that wait for their projection, oldest first, with their bodies; fewer where those are large.
     async fn pending_projection(&self, limit: usize) -> Result<Vec<(Event, Packed)>>;
     /// Joins facts, corrects rollups and sets marks in one transaction. An event that is no longer waiting is left out,
     /// so that a second node does no harm.

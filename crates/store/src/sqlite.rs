@@ -76,6 +76,7 @@ const INSIGHTS_MIGRATIONS: &[Migration] = &[
     (2, "insights_seen", include_str!("migrations/sqlite/0002_insights_seen.sql")),
     (3, "insights_items", include_str!("migrations/sqlite/0003_insights_items.sql")),
     (4, "project_paths", include_str!("migrations/sqlite/0004_project_paths.sql")),
+    (5, "rows_in_order", include_str!("migrations/sqlite/0005_rows_in_order.sql")),
 ];
 
 /// Large pages, because SQLite's cost is pages and not the flush.
@@ -204,7 +205,8 @@ fn connect_to_insights(path: &Path) -> Result<Connection> {
     connection.pragma_update(None, "page_size", 4_096)?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
-    connection.pragma_update(None, "wal_autocheckpoint", 2_000)?;
+    // A page that is written in many batches is written back once.
+    connection.pragma_update(None, "wal_autocheckpoint", 8_000)?;
     connection.pragma_update(None, "cache_size", -32_768)?;
     connection.pragma_update(None, "busy_timeout", 5_000)?;
     connection.set_prepared_statement_cache_capacity(64);

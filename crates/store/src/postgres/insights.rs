@@ -23,11 +23,16 @@ impl Insights for Postgres {
     async fn pending_projection(&self, limit: usize) -> Result<Vec<(Event, Packed)>> {
         let client = self.client().await?;
         let sql = format!(
-            "WITH p AS MATERIALIZED (SELECT event_id FROM projection_pending ORDER BY event_id LIMIT $1)
-             SELECT {EVENT_COLUMNS}, e.payload FROM p CROSS JOIN LATERAL (SELECT * FROM events WHERE id = p.event_id) e"
+            "WITH p AS MATERIALIZED (SELECT event_id FROM projection_pending ORDER BY event_id LIMIT $1),
+             sized AS (
+                SELECT p.event_id, sum(octet_length(e.payload)) OVER (ORDER BY p.event_id) - octet_length(e.payload) AS before
+                FROM p CROSS JOIN LATERAL (SELECT payload FROM events WHERE id = p.event_id) e)
+             SELECT {EVENT_COLUMNS}, e.payload FROM sized CROSS JOIN LATERAL (
+                SELECT * FROM events WHERE id = sized.event_id) e WHERE sized.before <= $2 ORDER BY sized.event_id"
         );
         let statement = client.prepare_cached(&sql).await?;
-        let rows = client.query(&statement, &[&columns::limit(limit)]).await?;
+        let most = i64::try_from(insights::LARGEST_BATCH).unwrap_or(i64::MAX);
+        let rows = client.query(&statement, &[&columns::limit(limit), &most]).await?;
         Ok(rows.iter().map(|row| (event(row, 0), Packed::from_stored(row.get(14)))).collect())
     }
 

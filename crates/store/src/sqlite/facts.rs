@@ -113,9 +113,14 @@ impl Batch<'_> {
         let identity = self.identity(&new.told.author)?;
         self.connection
             .prepare_cached(
-                "INSERT OR REPLACE INTO insights_commits (project, sha, at, identity, undated, committed_at,
+                "INSERT INTO insights_commits (project, sha, at, identity, undated, committed_at,
                    offset_minutes, merge_message, change, paths, first_received_at, landed, is_merge_commit)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+                 ON CONFLICT (project, sha) DO UPDATE SET at = excluded.at, identity = excluded.identity,
+                   undated = excluded.undated, committed_at = excluded.committed_at,
+                   offset_minutes = excluded.offset_minutes, merge_message = excluded.merge_message,
+                   change = excluded.change, paths = excluded.paths, first_received_at = excluded.first_received_at,
+                   landed = excluded.landed, is_merge_commit = excluded.is_merge_commit",
             )?
             .execute((
                 new.project,

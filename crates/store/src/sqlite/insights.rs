@@ -28,10 +28,17 @@ impl Insights for Sqlite {
                  ORDER BY p.event_id LIMIT ?1"
             );
             let mut statement = connection.prepare_cached(&sql)?;
-            let found = statement.query_map([columns::limit(limit)], |row| {
-                Ok((rows::event(row, 0)?, Packed::from_stored(row.get(14)?)))
-            })?;
-            Ok(found.collect::<rusqlite::Result<_>>()?)
+            let mut found = statement.query([columns::limit(limit)])?;
+            let (mut all, mut bytes) = (Vec::new(), 0);
+            while let Some(row) = found.next()? {
+                let payload: Vec<u8> = row.get(14)?;
+                bytes += payload.len();
+                all.push((rows::event(row, 0)?, Packed::from_stored(payload)));
+                if bytes > insights::LARGEST_BATCH {
+                    break;
+                }
+            }
+            Ok(all)
         })
         .await
     }
