@@ -266,7 +266,6 @@ struct MarkChange {
     /// Of every address of this domain that commits have and that is not matched.
     domain: Option<String>,
     /// What is said.
-    #[schema(inline)]
     mark: MarkWord,
 }
 

@@ -43,7 +43,6 @@ enum TaskWord {
 #[derive(Deserialize, ToSchema)]
 struct RebuildAsked {
     /// What.
-    #[schema(inline)]
     task: TaskWord,
     /// With `replace`: also where something that is counted would be gone.
     #[serde(default)]
