@@ -43,6 +43,8 @@ enum Command {
     Receiver(commands::receiver::Receiver),
     /// Tell what never came, and have it sent again or fetched from GitLab.
     Gaps(commands::gaps::Gaps),
+    /// Start a server with some weeks of a small team in it, to look at.
+    Demo(commands::demo::Demo),
     /// Prove what insights count, or count it anew.
     Insights(commands::insights::Command),
     /// Send many deliveries once more, as a job on the server.
@@ -93,6 +95,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Command::Emit(command) => commands::emit::run(command).await,
             Command::Receiver(command) => commands::receiver::run(command).await,
             Command::Gaps(command) => commands::gaps::run(command).await,
+            Command::Demo(command) => commands::demo::run(command, config).await,
             Command::Insights(command) => commands::insights::run(command).await,
             Command::Replay(command) => commands::replay::run(command).await,
             Command::Listen(command) => commands::listen::run(command).await,

@@ -373,3 +373,62 @@ pub(crate) fn what_is_counted_is_proved_and_counted_anew(engine: Engine) {
     let view = server.get("/api/v1/insights/rebuild");
     assert_eq!((&view["task"], &view["alike"], &view["unreadable"]), (&json!("verify"), &json!(true), &json!(0)));
 }
+
+/// Three weeks of a team: what is counted of them is proved, and has everything that is hard to count.
+pub(crate) fn the_demo_is_counted_and_proved(engine: Engine) {
+    let mut server = Server::new(&engine);
+    server.set("QUICKDRAW_ROOT_TOKEN", TOKEN);
+    let log = std::fs::File::create(server.folder.path().join("demo.log")).expect("a file");
+    let errors = log.try_clone().expect("a file");
+    let demo = |server: &Server| {
+        let (log, errors) = (log.try_clone().expect("a file"), errors.try_clone().expect("a file"));
+        server.command(&["demo", "--still", "--seed", "7"]).stdout(log).stderr(errors).spawn().expect("it starts")
+    };
+    let is_ready = |server: &Server| {
+        let port = server.port;
+        eventually("it is ready", || {
+            send(port, "GET", "/api/v1/ready", &[], b"").is_ok_and(|reply| reply.status == 200)
+        });
+    };
+    let mut child = demo(&server);
+    is_ready(&server);
+    let counted = |server: &Server| {
+        eventually("all is counted", || {
+            let metrics = send(server.port, "GET", "/metrics", &[], b"").expect("an answer").body;
+            metrics.lines().any(|line| line.starts_with("quickdraw_projection_pending") && line.ends_with(" 0"))
+                && server.get("/api/v1/insights/measures/pushes")["value"].as_f64() > Some(50.0)
+        });
+    };
+    counted(&server);
+    let url = format!("http://127.0.0.1:{}", server.port);
+    let done = server.command(&["insights", "verify", "--url", &url, "--token", TOKEN]).output().expect("it runs");
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(done.status.success() && said.contains("alike: order and repetition do not matter"), "{said}");
+    for name in [
+        "commits",
+        "mr_merged",
+        "mr_reopened",
+        "mr_closed_unmerged",
+        "mr_reviewers",
+        "history_rewrites",
+        "flaky_jobs",
+        "deployments",
+        "incidents",
+        "issues_reopened",
+        "lead_time_for_changes",
+    ] {
+        let value = server.get(&format!("/api/v1/insights/measures/{name}"))["value"].as_f64();
+        assert!(value > Some(0.0), "{name}: {value:?}");
+    }
+    let (with, without) = ("/api/v1/insights/measures/mr_opened?bots=true", "/api/v1/insights/measures/mr_opened");
+    assert!(server.get(with)["value"].as_f64() > server.get(without)["value"].as_f64(), "a bot opened some");
+    let before = server.get("/api/v1/insights/measures/commits")["value"].clone();
+    child.kill().expect("it runs");
+    child.wait().expect("it ended");
+    // Once more: it goes on with what is there.
+    let mut child = demo(&server);
+    is_ready(&server);
+    assert_eq!(server.get("/api/v1/insights/measures/commits")["value"], before);
+    child.kill().expect("it runs");
+    child.wait().expect("it ended");
+}

@@ -1,0 +1,139 @@
+//! `quickdraw demo`: a server with some weeks of a small team in it, and a little more every few seconds.
+
+mod history;
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use quickdraw_domain::event::{Event, Source};
+use quickdraw_domain::scope::Place;
+use quickdraw_domain::{EventId, Timestamp};
+use quickdraw_store::events::NewEvent;
+use quickdraw_store::{Packed, SharedStore};
+use uuid::Uuid;
+
+use super::{say, serve};
+use crate::client;
+use crate::config::{self, Config};
+use crate::wiring::{self, FirstStart};
+
+const BATCH: usize = 500;
+/// How often something more happens: less than the receiver's limit for one address.
+const EVERY: Duration = Duration::from_secs(5);
+/// Where it keeps its data if nothing else is set, so that it is never in the way of a server's own.
+const FOLDER: &str = "quickdraw-demo";
+
+#[derive(Args)]
+pub(crate) struct Demo {
+    /// The number that the weeks are made from: another number, other weeks.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many weeks.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(i64).range(1..=52))]
+    weeks: i64,
+    /// Nothing more happens after them.
+    #[arg(long)]
+    still: bool,
+}
+
+pub(crate) async fn run(command: Demo, file: Option<&Path>) -> anyhow::Result<()> {
+    let mut config = config::load(file)?;
+    let usual = Config::default().server.data_dir;
+    if config.server.data_dir == usual && config.database.url.starts_with("sqlite:") {
+        config.server.data_dir = FOLDER.into();
+        config.database.url = format!("sqlite:{FOLDER}/quickdraw.db");
+    }
+    let mut first = FirstStart::default();
+    let store = wiring::open_store(&config, &mut first).await?;
+    first.notes.iter().for_each(say);
+    let filled = fill(&store, &command).await;
+    store.close().await;
+    filled?;
+    let base = config.server.external_url.clone();
+    say(format!(
+        "ask it: quickdraw insights verify --url {base} --token \"$(cat {}/root-token)\"",
+        config.server.data_dir.display()
+    ));
+    say(format!(
+        "or: {base}/api/v1/insights/measures/time_to_merge?group=gear&interval=week (with the token as PRIVATE-TOKEN)"
+    ));
+    let going_on = async {
+        if command.still {
+            std::future::pending::<()>().await;
+        }
+        go_on(&config).await;
+    };
+    tokio::select! {
+        ended = serve::run(config.clone()) => ended,
+        () = going_on => Ok(()),
+    }
+}
+
+/// Puts the weeks into a journal that is empty.
+async fn fill(store: &SharedStore, command: &Demo) -> anyhow::Result<()> {
+    let now = wiring::now();
+    if !store.event_ids(EventId(Uuid::nil()), 1).await?.is_empty() {
+        say("there are events already: going on with them");
+        return Ok(());
+    }
+    store.prepare_partitions(now).await?;
+    let told = history::weeks(command.seed, command.weeks, now.as_micros() / 1_000_000);
+    let number = told.len();
+    let mut events = Vec::with_capacity(number);
+    for one in told {
+        let event = Event {
+            id: EventId(Uuid::now_v7()),
+            place: Place::Elsewhere,
+            trigger: one.trigger,
+            source: Source::Api,
+            // As if it had been received then: pushes have no other time.
+            received_at: Timestamp::from_seconds(one.at),
+            chain: None,
+            git_ref: one.body["ref"].as_str().map(str::to_owned),
+            object: None,
+            sent_as: None,
+            instance: None,
+            twin_of: None,
+            filtered: Vec::new(),
+        };
+        let payload = Packed::pack(&serde_json::to_vec(&one.body)?);
+        events.push(NewEvent { event, payload, dedupe: None, decided: None, counts: true });
+    }
+    while !events.is_empty() {
+        let rest = events.split_off(events.len().min(BATCH));
+        store.append_events(events).await?;
+        events = rest;
+    }
+    say(format!("{number} events of {} weeks", command.weeks));
+    Ok(())
+}
+
+/// Something more, every few seconds, as a GitLab would post it.
+async fn go_on(config: &Config) {
+    let url = format!("http://{}/api/v1/webhooks/gitlab", config.server.listen);
+    for number in 0.. {
+        tokio::time::sleep(EVERY).await;
+        if let Err(error) = post(config, &url, number).await {
+            tracing::warn!("the demo could not go on: {error:#}");
+        }
+    }
+}
+
+async fn post(config: &Config, url: &str, number: i64) -> anyhow::Result<()> {
+    let secret = match config.receiver.secret.as_str() {
+        "" => std::fs::read_to_string(config.server.data_dir.join("webhook-secret")).context("no secret yet")?,
+        secret => secret.to_owned(),
+    };
+    let told = history::next(number, wiring::now().as_micros() / 1_000_000);
+    let headers = [
+        ("Content-Type".into(), "application/json".to_owned()),
+        ("X-Gitlab-Token".into(), secret.trim().to_owned()),
+        ("X-Gitlab-Event".into(), told.trigger.row().header.to_owned()),
+        ("Idempotency-Key".into(), Uuid::new_v4().to_string()),
+    ];
+    let answer = client::post(url, &headers, serde_json::to_vec(&told.body)?, Duration::from_secs(10)).await?;
+    anyhow::ensure!(answer.status == 200, "the server answered {}", answer.status);
+    Ok(())
+}

@@ -1,0 +1,465 @@
+//! What a small team does in some weeks, made from a number: the same number, the same weeks.
+
+use quickdraw_domain::Trigger;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+const MINUTE: i64 = 60;
+const HOUR: i64 = 60 * MINUTE;
+const DAY: i64 = 24 * HOUR;
+const ZERO: &str = "0000000000000000000000000000000000000000";
+
+/// Number, username, name and address of everybody. The last one is a program.
+const TEAM: [(i64, &str, &str, &str); 7] = [
+    (11, "ida", "Ida Berg", "ida@climb.example"),
+    (12, "jo", "Jo Lind", "jo@climb.example"),
+    (13, "mei", "Mei Chen", "mei@climb.example"),
+    (14, "omar", "Omar Said", "omar@climb.example"),
+    (15, "petra", "Petra Novak", "petra@climb.example"),
+    (16, "tove", "Tove Aas", "16-tove@users.noreply.gitlab.example.com"),
+    (90, "project_1_bot_5eed", "renovate", "project_1_bot_5eed@noreply.gitlab.example.com"),
+];
+const BOT: usize = 6;
+const PROJECTS: [(i64, &str, &str); 3] =
+    [(1, "gear/rope", "Rope"), (2, "gear/sling", "Sling"), (3, "web/shop", "Shop")];
+const WORK: [&str; 8] = ["Knots", "Belay", "Anchors", "Carabiners", "Ropes", "Slings", "Prices", "Basket"];
+
+/// Something that happened.
+pub(super) struct Told {
+    /// Seconds since 1970.
+    pub(super) at: i64,
+    pub(super) trigger: Trigger,
+    pub(super) body: Value,
+}
+
+/// Numbers that look like chance, and are not.
+struct Dice {
+    seed: u64,
+    rolled: u64,
+}
+
+impl Dice {
+    fn below(&mut self, most: i64) -> i64 {
+        self.rolled += 1;
+        let digest =
+            Sha256::new().chain_update(self.seed.to_be_bytes()).chain_update(self.rolled.to_be_bytes()).finalize();
+        let number = digest.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes) & i64::MAX);
+        number % most.max(1)
+    }
+
+    fn between(&mut self, least: i64, most: i64) -> i64 {
+        least + self.below(most - least + 1)
+    }
+
+    /// In so many of a hundred cases.
+    fn happens(&mut self, percent: i64) -> bool {
+        self.below(100) < percent
+    }
+
+    fn person(&mut self) -> usize {
+        usize::try_from(self.below(6)).unwrap_or(0)
+    }
+
+    fn sha(&mut self) -> String {
+        self.rolled += 1;
+        hex::encode(&Sha256::digest([self.seed.to_be_bytes(), self.rolled.to_be_bytes()].concat())[..20])
+    }
+}
+
+/// A project as it grows.
+struct Project {
+    id: i64,
+    path: &'static str,
+    name: &'static str,
+    head: String,
+    merge_requests: i64,
+    issues: i64,
+    pipelines: i64,
+}
+
+struct World {
+    dice: Dice,
+    told: Vec<Told>,
+    projects: Vec<Project>,
+    ids: i64,
+}
+
+/// The weeks before a time, in seconds since 1970, in the order in which they happened.
+pub(super) fn weeks(seed: u64, number: i64, end: i64) -> Vec<Told> {
+    let mut world = World::new(seed);
+    let first = (end / DAY - number * 7) * DAY;
+    for day in 0..number * 7 {
+        let morning = first + day * DAY + 8 * HOUR;
+        // 1970 began on a Thursday.
+        let is_weekend = (morning / DAY + 3) % 7 >= 5;
+        for project in 0..world.projects.len() {
+            world.day(project, morning, is_weekend);
+        }
+    }
+    world.told.retain(|told| told.at < end);
+    world.told.sort_by_key(|told| told.at);
+    world.told
+}
+
+/// What happens next, after the weeks: merge requests that go from push to merge, one step at a time.
+pub(super) fn next(number: i64, now: i64) -> Told {
+    const STEPS: i64 = 6;
+    let (round, step) = (number / STEPS, number % STEPS);
+    let who = usize::try_from(round % 6).unwrap_or(0);
+    let mut world = World::new(u64::try_from(now / DAY).unwrap_or(0) + u64::try_from(round).unwrap_or(0));
+    // Numbers that are not taken, on every day.
+    let iid = 10_000 + now / DAY % 1_000 * 1_000 + round % 1_000;
+    let (branch, title) = (format!("live-{iid}"), format!("Live {iid}"));
+    let created_at = now - step * 5;
+    let one = MergeRequest { project: 0, iid, number: iid, created_at, who, branch, title, is_draft: false };
+    let commit = world.commit(now - 10 * MINUTE, who, &one.title);
+    let sha = commit["id"].as_str().unwrap_or(ZERO).to_owned();
+    let reviewer = (who + 1) % 6;
+    match step {
+        0 => world.push(0, now, who, (&one.branch, ZERO, &sha), &[commit]),
+        1 => world.merge_request(&one, now, who, "open", "opened", &sha),
+        2 => world.note(&one, now, reviewer, &sha),
+        3 => world.merge_request(&one, now, reviewer, "approved", "opened", &sha),
+        4 => world.merge_request(&one, now, reviewer, "merge", "merged", &sha),
+        _ => world.push(0, now, who, (&one.branch, &sha, ZERO), &[]),
+    }
+    world.told.remove(0)
+}
+
+fn spelled(at: i64) -> String {
+    jiff::Timestamp::from_second(at).unwrap_or_default().strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+fn person(who: usize) -> Value {
+    let (id, username, name, _) = TEAM[who];
+    json!({ "id": id, "username": username, "name": name, "email": "[REDACTED]" })
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut dice = Dice { seed, rolled: 0 };
+        let projects = PROJECTS.map(|(id, path, name)| Project {
+            id,
+            path,
+            name,
+            head: dice.sha(),
+            merge_requests: 0,
+            issues: 0,
+            pipelines: 0,
+        });
+        Self { dice, told: Vec::new(), projects: projects.into(), ids: 1_000 }
+    }
+
+    fn home(&self, project: usize) -> Value {
+        let Project { id, path, name, .. } = &self.projects[project];
+        json!({ "id": id, "name": name, "path_with_namespace": path, "default_branch": "main",
+            "web_url": format!("https://gitlab.example.com/{path}") })
+    }
+
+    fn tell(&mut self, at: i64, trigger: &str, body: Value) {
+        let trigger = Trigger::by_name(trigger).unwrap_or(Trigger::UNKNOWN);
+        self.told.push(Told { at, trigger, body });
+    }
+
+    fn id(&mut self) -> i64 {
+        self.ids += 1;
+        self.ids
+    }
+
+    fn day(&mut self, project: usize, morning: i64, is_weekend: bool) {
+        let most = if is_weekend { 0 } else { self.dice.between(1, 3) };
+        for _ in 0..most {
+            let (at, who) = (morning + self.dice.below(6 * HOUR), self.dice.person());
+            self.change(project, at, who);
+        }
+        if self.dice.happens(12) {
+            let at = morning + self.dice.below(HOUR);
+            self.change(project, at, BOT);
+        }
+        if !is_weekend && self.dice.happens(60) {
+            let at = morning + self.dice.below(8 * HOUR);
+            self.issue(project, at, false);
+        }
+    }
+
+    fn commit(&mut self, at: i64, who: usize, what: &str) -> Value {
+        let (_, _, name, email) = TEAM[who];
+        let file = format!("src/{}.rs", self.dice.below(40));
+        json!({ "id": self.dice.sha(), "message": what, "title": what, "timestamp": spelled(at),
+            "author": { "name": name, "email": email }, "added": [], "modified": [file], "removed": [] })
+    }
+
+    fn push(&mut self, project: usize, at: i64, who: usize, (branch, from, to): (&str, &str, &str), commits: &[Value]) {
+        let (id, username, name, _) = TEAM[who];
+        let body = json!({ "object_kind": "push", "ref": format!("refs/heads/{branch}"), "before": from, "after": to,
+            "user_id": id, "user_username": username, "user_name": name, "project_id": self.projects[project].id,
+            "project": self.home(project), "commits": commits, "total_commits_count": commits.len() });
+        self.tell(at, "push_hooks", body);
+    }
+
+    /// One merge request, from its first commit to its end.
+    fn change(&mut self, project: usize, begin: i64, who: usize) {
+        self.projects[project].merge_requests += 1;
+        let iid = self.projects[project].merge_requests;
+        let word = WORK[usize::try_from(self.dice.below(8)).unwrap_or(0)];
+        let (branch, title) = (format!("{}-{iid}", word.to_lowercase()), format!("{word}: {}", self.dice.below(900)));
+        let mut at = begin;
+        let mut commits: Vec<Value> = (0..self.dice.between(1, 4))
+            .map(|n| self.commit(begin + n * 20 * MINUTE, who, &format!("{title}, part {n}")))
+            .collect();
+        at += HOUR + self.dice.below(2 * HOUR);
+        let tip = |commits: &[Value]| commits.last().and_then(|last| last["id"].as_str()).unwrap_or(ZERO).to_owned();
+        let mut head = tip(&commits);
+        self.push(project, at, who, (&branch, ZERO, &head), &commits);
+        let is_draft = self.dice.happens(25);
+        let mut one =
+            MergeRequest { project, iid, number: self.id(), created_at: at + 5 * MINUTE, who, branch, title, is_draft };
+        at = one.created_at;
+        self.merge_request(&one, at, who, "open", "opened", &head);
+        self.pipeline(project, at + MINUTE, who, &one.branch, &head);
+        if is_draft {
+            at += self.dice.between(2, 20) * HOUR;
+            one.is_draft = false;
+            self.merge_request(&one, at, who, "update", "opened", &head);
+        }
+        self.note(&one, at + MINUTE, BOT, &head);
+        for _ in 0..self.dice.below(4) {
+            at += self.dice.between(1, 9) * HOUR;
+            let reviewer = self.dice.person();
+            self.note(&one, at, reviewer, &head);
+            if self.dice.happens(50) {
+                at += self.dice.between(10, 120) * MINUTE;
+                // A rebase gives the same changes other names; else something is added.
+                let before = head.clone();
+                if self.dice.happens(30) {
+                    for commit in &mut commits {
+                        commit["id"] = self.dice.sha().into();
+                    }
+                    head = tip(&commits);
+                    self.push(project, at, who, (&one.branch, &before, &head), &commits.clone());
+                } else {
+                    let more = self.commit(at, who, &format!("{}, as asked for", one.title));
+                    head = tip(std::slice::from_ref(&more));
+                    self.push(project, at, who, (&one.branch, &before, &head), std::slice::from_ref(&more));
+                    commits.push(more);
+                }
+                self.merge_request(&one, at + MINUTE, who, "push", "opened", &head);
+                self.pipeline(project, at + 2 * MINUTE, who, &one.branch, &head);
+            }
+        }
+        if self.dice.happens(8) {
+            at += self.dice.between(1, 5) * HOUR;
+            self.merge_request(&one, at, who, "close", "closed", &head);
+            at += self.dice.between(2, 30) * HOUR;
+            self.merge_request(&one, at, who, "reopen", "opened", &head);
+        }
+        at += self.dice.between(30, 600) * MINUTE;
+        match self.dice.below(100) {
+            0..=5 => self.merge_request(&one, at, who, "close", "closed", &head),
+            // Some are never done.
+            6..=11 => {}
+            _ => self.land(&one, at, &head),
+        }
+    }
+
+    /// Approved, merged, and sometimes brought out.
+    fn land(&mut self, one: &MergeRequest, at: i64, head: &str) {
+        let project = one.project;
+        let other = self.dice.person();
+        let by = if other == one.who { one.who } else { other };
+        if by != one.who {
+            self.merge_request(one, at - 10 * MINUTE, by, "approved", "opened", head);
+        }
+        let before = self.projects[project].head.clone();
+        let mut merge = self.commit(at, by, &format!("Merge branch '{}' into 'main'", one.branch));
+        merge["modified"] = json!([]);
+        let commit = merge["id"].as_str().unwrap_or(ZERO).to_owned();
+        self.projects[project].head.clone_from(&commit);
+        self.merge_request(one, at, by, "merge", "merged", &commit);
+        self.push(project, at + 5, by, ("main", &before, &commit), &[merge]);
+        self.push(project, at + 10, by, (&one.branch, head, ZERO), &[]);
+        self.pipeline(project, at + MINUTE, by, "main", &commit);
+        if self.dice.happens(45) {
+            let later = self.dice.below(HOUR);
+            self.deploy(project, at + later + 20 * MINUTE, by, &commit);
+        }
+    }
+
+    fn merge_request(&mut self, one: &MergeRequest, at: i64, who: usize, action: &str, state: &str, sha: &str) {
+        let mut attributes = self.attributes(one, at, state);
+        attributes["action"] = if action == "push" { "update" } else { action }.into();
+        match action {
+            "push" => attributes["oldrev"] = "0".repeat(39).into(),
+            "merge" => attributes["merge_commit_sha"] = sha.into(),
+            _ => {}
+        }
+        let body = json!({ "object_kind": "merge_request", "user": person(who), "project": self.home(one.project),
+            "object_attributes": attributes, "labels": [] });
+        self.tell(at, "merge_request_hooks", body);
+    }
+
+    fn attributes(&self, one: &MergeRequest, at: i64, state: &str) -> Value {
+        let id = self.projects[one.project].id;
+        json!({ "id": one.number, "iid": one.iid, "title": one.title, "author_id": TEAM[one.who].0, "created_at": spelled(one.created_at),
+            "updated_at": spelled(at), "state": state, "draft": one.is_draft, "source_branch": one.branch, "target_branch": "main",
+            "source_project_id": id, "target_project_id": id })
+    }
+
+    fn note(&mut self, one: &MergeRequest, at: i64, who: usize, head: &str) {
+        let note = json!({ "id": self.id(), "note": "Have you tied the knot?", "noteable_type": "MergeRequest",
+            "author_id": TEAM[who].0, "created_at": spelled(at), "updated_at": spelled(at), "system": false, "action": "create" });
+        let mut on = self.attributes(one, at, "opened");
+        on["last_commit"] = json!({ "id": head });
+        let body = json!({ "object_kind": "note", "user": person(who), "project": self.home(one.project),
+            "project_id": self.projects[one.project].id, "object_attributes": note, "merge_request": on });
+        self.tell(at, "note_hooks", body);
+    }
+
+    /// A pipeline of three jobs; one of them is flaky.
+    fn pipeline(&mut self, project: usize, at: i64, who: usize, branch: &str, sha: &str) {
+        self.projects[project].pipelines += 1;
+        let (number, iid) = (self.id(), self.projects[project].pipelines);
+        let mut jobs = ["build", "lint", "test"].map(|name| (name, self.id(), "success"));
+        let took = self.dice.between(120, 600);
+        let (fails, again) = (self.dice.happens(18), self.dice.happens(60));
+        if fails {
+            jobs[2].2 = "failed";
+        }
+        self.pipeline_event(project, at, who, (branch, sha), (number, iid), "running", (at, None), &jobs);
+        let status = if fails { "failed" } else { "success" };
+        self.pipeline_event(
+            project,
+            at + took,
+            who,
+            (branch, sha),
+            (number, iid),
+            status,
+            (at, Some(at + took)),
+            &jobs,
+        );
+        if fails && again {
+            // Run again, it passes.
+            jobs[2] = ("test", self.id(), "success");
+            let (from, to) = (at + took + 5 * MINUTE, at + 2 * took + 5 * MINUTE);
+            self.pipeline_event(project, to, who, (branch, sha), (number, iid), "success", (from, Some(to)), &jobs);
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "they are what an event says")]
+    fn pipeline_event(
+        &mut self,
+        project: usize,
+        at: i64,
+        who: usize,
+        (branch, sha): (&str, &str),
+        (number, iid): (i64, i64),
+        status: &str,
+        (from, to): (i64, Option<i64>),
+        jobs: &[(&str, i64, &str)],
+    ) {
+        let took = to.map(|to| to - from);
+        let builds: Vec<Value> = jobs
+            .iter()
+            .map(|(name, id, ended)| {
+                let status = if to.is_some() { ended } else { &"running" };
+                json!({ "id": id, "name": name, "stage": "test", "status": status, "created_at": spelled(from),
+                    "started_at": spelled(from + 20), "finished_at": to.map(spelled), "duration": took, "user": person(who) })
+            })
+            .collect();
+        let attributes = json!({ "id": number, "iid": iid, "ref": branch, "sha": sha, "status": status, "source": "push",
+            "created_at": spelled(from), "finished_at": to.map(spelled), "duration": took, "queued_duration": 20 });
+        let body = json!({ "object_kind": "pipeline", "user": person(who), "project": self.home(project),
+            "object_attributes": attributes, "builds": builds });
+        self.tell(at, "pipeline_hooks", body);
+    }
+
+    /// A deployment, and the incident that sometimes follows.
+    fn deploy(&mut self, project: usize, at: i64, who: usize, sha: &str) {
+        let number = self.id();
+        let status = if self.dice.happens(10) { "failed" } else { "success" };
+        for (at, status) in [(at, "running"), (at + 3 * MINUTE, status)] {
+            let path = self.projects[project].path;
+            let body = json!({ "object_kind": "deployment", "status": status, "status_changed_at": spelled(at),
+                "deployment_id": number, "environment": "production", "environment_tier": "production", "ref": "main",
+                "short_sha": sha[..8], "commit_url": format!("https://gitlab.example.com/{path}/-/commit/{sha}"),
+                "user": person(who), "project": self.home(project) });
+            self.tell(at, "deployment_hooks", body);
+        }
+        if status == "success" && self.dice.happens(15) {
+            let at = at + self.dice.between(20, 300) * MINUTE;
+            self.issue(project, at, true);
+        }
+    }
+
+    /// An issue or an incident, from its opening to its last close.
+    fn issue(&mut self, project: usize, begin: i64, is_incident: bool) {
+        self.projects[project].issues += 1;
+        let (iid, number, who) = (self.projects[project].issues, self.id(), self.dice.person());
+        let tell = |world: &mut Self, at: i64, action: &str, closed: bool| {
+            let attributes = json!({ "id": number, "iid": iid, "title": format!("Number {iid}"), "author_id": TEAM[who].0,
+                "type": if is_incident { "Incident" } else { "Issue" }, "created_at": spelled(begin), "updated_at": spelled(at),
+                "closed_at": closed.then(|| spelled(at)), "state": if closed { "closed" } else { "opened" }, "action": action });
+            let kind = if is_incident { "work_item" } else { "issue" };
+            let body = json!({ "object_kind": kind, "user": person(who), "project": world.home(project),
+                "object_attributes": attributes, "labels": [] });
+            world.tell(at, "issue_hooks", body);
+        };
+        tell(self, begin, "open", false);
+        let longest = if is_incident { 6 } else { 90 };
+        let mut at = begin + self.dice.between(1, longest) * HOUR;
+        if is_incident || self.dice.happens(70) {
+            tell(self, at, "close", true);
+            if self.dice.happens(10) {
+                at += self.dice.between(1, 20) * HOUR;
+                tell(self, at, "reopen", false);
+                at += self.dice.between(1, 20) * HOUR;
+                tell(self, at, "close", true);
+            }
+        }
+    }
+}
+
+struct MergeRequest {
+    project: usize,
+    iid: i64,
+    number: i64,
+    created_at: i64,
+    who: usize,
+    branch: String,
+    title: String,
+    is_draft: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn the_same_number_gives_the_same_weeks() {
+        let of = |seed: u64| -> Vec<(i64, String)> {
+            weeks(seed, 3, 1_780_000_000).into_iter().map(|told| (told.at, told.body.to_string())).collect()
+        };
+        let first = of(1);
+        assert_eq!(first, of(1));
+        assert_ne!(first, of(2));
+        assert!(first.len() > 500, "{}", first.len());
+        assert!(first.windows(2).all(|two| two[0].0 <= two[1].0), "in order");
+    }
+
+    #[test]
+    fn it_has_what_is_hard_to_count() {
+        let told = weeks(1, 3, 1_780_000_000);
+        let actions: HashSet<&str> =
+            told.iter().filter_map(|told| told.body["object_attributes"]["action"].as_str()).collect();
+        for action in ["open", "update", "approved", "merge", "close", "reopen"] {
+            assert!(actions.contains(action), "{action}");
+        }
+        let kinds: HashSet<&str> = told.iter().filter_map(|told| told.body["object_kind"].as_str()).collect();
+        for kind in ["push", "merge_request", "note", "pipeline", "deployment", "issue", "work_item"] {
+            assert!(kinds.contains(kind), "{kind}");
+        }
+        assert!(told.iter().all(|told| told.trigger != Trigger::UNKNOWN));
+    }
+}
