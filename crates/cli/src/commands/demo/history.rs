@@ -80,6 +80,8 @@ struct Project {
 struct World {
     dice: Dice,
     told: Vec<Told>,
+    /// Merge requests that are merged at a time, with their last commit.
+    landings: Vec<(i64, MergeRequest, String)>,
     projects: Vec<Project>,
     ids: i64,
 }
@@ -95,6 +97,11 @@ pub(super) fn weeks(seed: u64, number: i64, end: i64) -> Vec<Told> {
         for project in 0..world.projects.len() {
             world.day(project, morning, is_weekend);
         }
+    }
+    let mut landings = std::mem::take(&mut world.landings);
+    landings.sort_by_key(|(at, ..)| *at);
+    for (at, one, head) in landings {
+        world.land(&one, at, &head);
     }
     world.told.retain(|told| told.at < end);
     world.told.sort_by_key(|told| told.at);
@@ -147,7 +154,7 @@ impl World {
             issues: 0,
             pipelines: 0,
         });
-        Self { dice, told: Vec::new(), projects: projects.into(), ids: 1_000 }
+        Self { dice, told: Vec::new(), landings: Vec::new(), projects: projects.into(), ids: 1_000 }
     }
 
     fn home(&self, project: usize) -> Value {
@@ -258,7 +265,8 @@ impl World {
             0..=5 => self.merge_request(&one, at, who, "close", "closed", &head),
             // Some are never done.
             6..=11 => {}
-            _ => self.land(&one, at, &head),
+            // In the order of their time, because each goes on from the one before.
+            _ => self.landings.push((at, one, head)),
         }
     }
 
