@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use quickdraw_domain::insights::{Fact, facts};
 use quickdraw_domain::{EventId, Timestamp};
+use quickdraw_store::insights::Projects;
 use quickdraw_store::rebuild::{Difference, Digests, Shadow};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, watch};
@@ -176,9 +177,12 @@ impl Belt {
         let differences = self.compare(&shadow, &mut journal, stop).await?;
         if let Task::Replace { force } = task {
             let lost: u64 = differences.iter().map(|one| one.live.saturating_sub(one.anew)).sum();
+            let counted = self.store.completeness(Projects::ALL, usize::MAX).await?;
+            let since = counted.iter().map(|one| one.since).min();
+            let begins_late = since.is_some_and(|since| begins.is_none_or(|begins| since < begins));
             anyhow::ensure!(
-                lost == 0 || force,
-                "{lost} rows that are counted would be gone: retention has deleted their events, or definitions changed. Count \
+                (lost == 0 && !begins_late) || force,
+                "{lost} rows that are counted would be gone, or what is known of others: retention has deleted their events, or definitions changed. Count \
                  the journal on top of what is counted instead (add), or force it"
             );
             self.swap(&shadow, &mut journal).await?;
@@ -213,8 +217,8 @@ impl Belt {
             drop(projecting);
             let differences = live.differences(&anew);
             self.note_differences(&live, &differences);
-            // What differs twice, with nothing new in between, differs.
-            if differences.is_empty() || (round > 0 && seen.is_empty() && later.is_empty()) {
+            // What differs twice, with nothing new in between and nothing that waits, differs.
+            if differences.is_empty() || (round > 0 && seen.is_empty() && waiting.is_empty()) {
                 return Ok(differences);
             }
             tokio::time::sleep(ROUND).await;
@@ -222,13 +226,19 @@ impl Belt {
         anyhow::bail!("events kept coming, and other nodes count them meanwhile: try again when there are fewer")
     }
 
-    /// Puts the shadow in place, and has counted what came since.
+    /// Puts the shadow in place, and has counted what came since: that is marked before, so that no crash leaves it out.
     async fn swap(&self, shadow: &Shadow, journal: &mut Journal) -> anyhow::Result<()> {
         {
             // No batch of this node is between its facts and its marks.
             let _projecting = self.projecting.lock().await;
+            self.mark_news(journal).await?;
             self.store.swap_insights(shadow).await?;
         }
+        // And what other nodes counted meanwhile.
+        self.mark_news(journal).await
+    }
+
+    async fn mark_news(&self, journal: &mut Journal) -> anyhow::Result<()> {
         let more = self.news_of(journal).await?;
         for page in more.chunks(PAGE) {
             self.store.project_again(page.to_vec()).await?;

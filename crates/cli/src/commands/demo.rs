@@ -2,7 +2,7 @@
 
 mod history;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -22,8 +22,8 @@ use crate::wiring::{self, FirstStart};
 const BATCH: usize = 500;
 /// How often something more happens: less than the receiver's limit for one address.
 const EVERY: Duration = Duration::from_secs(5);
-/// Where it keeps its data if nothing else is set, so that it is never in the way of a server's own.
-const FOLDER: &str = "quickdraw-demo";
+/// Tells that a folder is a demo's.
+const MARK: &str = "this-is-a-demo";
 
 #[derive(Args)]
 pub(crate) struct Demo {
@@ -36,15 +36,30 @@ pub(crate) struct Demo {
     /// Nothing more happens after them.
     #[arg(long)]
     still: bool,
+    /// Where it keeps its data: an empty folder, or that of a demo before.
+    #[arg(long, default_value = "quickdraw-demo")]
+    folder: PathBuf,
+    /// The administrator's token; by default one is made.
+    #[arg(long, hide_env_values = true)]
+    token: Option<String>,
 }
 
 pub(crate) async fn run(command: Demo, file: Option<&Path>) -> anyhow::Result<()> {
     let mut config = config::load(file)?;
-    let usual = Config::default().server.data_dir;
-    if config.server.data_dir == usual && config.database.url.starts_with("sqlite:") {
-        config.server.data_dir = FOLDER.into();
-        config.database.url = format!("sqlite:{FOLDER}/quickdraw.db");
-    }
+    // Whatever the settings say: nothing of it comes near anybody's own data.
+    config.server.data_dir.clone_from(&command.folder);
+    config.database.url = format!("sqlite:{}", command.folder.join("quickdraw.db").display());
+    (config.server.root_token, config.server.key) = (command.token.clone().unwrap_or_default(), String::new());
+    config.receiver = Config::default().receiver;
+    let mark = command.folder.join(MARK);
+    anyhow::ensure!(
+        mark.exists() || !command.folder.join("quickdraw.db").exists(),
+        "{} has data that is no demo's: name another --folder",
+        command.folder.display()
+    );
+    std::fs::create_dir_all(&command.folder)
+        .and_then(|()| std::fs::write(&mark, ""))
+        .with_context(|| format!("failed to write {}", mark.display()))?;
     let mut first = FirstStart::default();
     let store = wiring::open_store(&config, &mut first).await?;
     first.notes.iter().for_each(say);
@@ -122,10 +137,7 @@ async fn go_on(config: &Config) {
 }
 
 async fn post(config: &Config, url: &str, number: i64) -> anyhow::Result<()> {
-    let secret = match config.receiver.secret.as_str() {
-        "" => std::fs::read_to_string(config.server.data_dir.join("webhook-secret")).context("no secret yet")?,
-        secret => secret.to_owned(),
-    };
+    let secret = std::fs::read_to_string(config.server.data_dir.join("webhook-secret")).context("no secret yet")?;
     let told = history::next(number, wiring::now().as_micros() / 1_000_000);
     let headers = [
         ("Content-Type".into(), "application/json".to_owned()),

@@ -376,13 +376,19 @@ pub(crate) fn what_is_counted_is_proved_and_counted_anew(engine: Engine) {
 
 /// Three weeks of a team: what is counted of them is proved, and has everything that is hard to count.
 pub(crate) fn the_demo_is_counted_and_proved(engine: Engine) {
+    // Settings of a server of somebody's own are there, and are left alone.
     let mut server = Server::new(&engine);
-    server.set("QUICKDRAW_ROOT_TOKEN", TOKEN);
+    server.set("GITLAB_WEBHOOK_SECRET", SECRET);
     let log = std::fs::File::create(server.folder.path().join("demo.log")).expect("a file");
     let errors = log.try_clone().expect("a file");
     let demo = |server: &Server| {
         let (log, errors) = (log.try_clone().expect("a file"), errors.try_clone().expect("a file"));
-        server.command(&["demo", "--still", "--seed", "7"]).stdout(log).stderr(errors).spawn().expect("it starts")
+        server
+            .command(&["demo", "--still", "--seed", "7", "--token", TOKEN])
+            .stdout(log)
+            .stderr(errors)
+            .spawn()
+            .expect("it starts")
     };
     let is_ready = |server: &Server| {
         let port = server.port;
@@ -431,4 +437,10 @@ pub(crate) fn the_demo_is_counted_and_proved(engine: Engine) {
     assert_eq!(server.get("/api/v1/insights/measures/commits")["value"], before);
     child.kill().expect("it runs");
     child.wait().expect("it ended");
+    let data = server.folder.path().join("quickdraw-demo");
+    assert!(data.join("quickdraw.db").exists() && !server.folder.path().join("quickdraw-data").exists());
+    // What is no demo's is not touched.
+    std::fs::remove_file(data.join("this-is-a-demo")).expect("it was there");
+    let refused = server.command(&["demo", "--still"]).output().expect("it runs");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("no demo's"), "{refused:?}");
 }

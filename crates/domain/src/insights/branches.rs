@@ -279,8 +279,12 @@ fn leading_to<'a>(end: &'a str, moves: &'a [(Timestamp, String, String)]) -> (Ha
     let (mut passed, mut at) = (HashSet::from([end]), end);
     while let Some(from) = came_from.get(at).filter(|from| passed.insert(from)) {
         at = from;
+        // Behind its creation there are other lives.
+        if is_zero(at) {
+            return (passed, true);
+        }
     }
-    (passed, is_zero(at))
+    (passed, false)
 }
 
 /// Whether it is git's name for nothing: 40 or 64 zeros.

@@ -127,6 +127,8 @@ enum Sampler {
     Pipeline(fn(&Pipeline, &View<'_>) -> Sample),
     /// The runs of one job of one pipeline, the first one first; never none.
     Runs(fn(&Runs<'_>, &View<'_>) -> Sample),
+    /// The same, where each run is of whoever started it.
+    EachRun(fn(&Runs<'_>, &View<'_>) -> Sample),
     Push(fn(&Push, &View<'_>) -> Sample),
     /// With the deployments that brought it out.
     Landed(fn(&Push, &View<'_>) -> Sample),
@@ -165,7 +167,7 @@ impl Measure {
             Sampler::Issue(_) => Family::Issues,
             Sampler::Deployment(_) => Family::Deployments,
             Sampler::Pipeline(_) => Family::Pipelines,
-            Sampler::Runs(_) => Family::Jobs,
+            Sampler::Runs(_) | Sampler::EachRun(_) => Family::Jobs,
             Sampler::Push(_) | Sampler::Landed(_) | Sampler::Pushes(_) => Family::Pushes,
             Sampler::Branch(_) => Family::Branches,
             Sampler::Commit(_) => Family::Commits,
@@ -186,7 +188,7 @@ impl Measure {
     /// Whether things that belong together are measured together: runs of one job, pushes of one branch.
     #[must_use]
     pub const fn is_of_groups(&self) -> bool {
-        matches!(self.sample, Sampler::Runs(_) | Sampler::Pushes(_))
+        matches!(self.sample, Sampler::Runs(_) | Sampler::EachRun(_) | Sampler::Pushes(_))
     }
 
     /// What a thing, or things that belong together, give to it in a window. Things of another family give nothing.
@@ -212,14 +214,16 @@ impl Measure {
             }
             (Sampler::Pipeline(sample), [Item::Pipeline(one)]) => (account(one.user), false, sample(one, view)),
             (Sampler::Runs(sample), [Item::Job(_), ..]) => {
-                let runs = together.iter().filter_map(|item| if let Item::Job(one) = item { Some(one) } else { None });
-                // Each run is of whoever started it: what others ran of the same job is theirs.
+                let runs: Vec<&Job> = together.iter().filter_map(run).collect();
+                // What became of a job is of whoever ran it last.
+                (account(runs.last().and_then(|run| run.user)), false, sample(&runs, view))
+            }
+            (Sampler::EachRun(sample), [Item::Job(_), ..]) => {
                 let is_wanted = |run: &&Job| {
-                    let who = account(run.user);
                     let at = run.started_at.or(run.created_at).unwrap_or_default();
-                    !view.people.is_limited() || who.is_some_and(|who| view.people.is_wanted(who, at))
+                    !view.people.is_limited() || account(run.user).is_some_and(|who| view.people.is_wanted(who, at))
                 };
-                let runs: Vec<&Job> = runs.filter(is_wanted).collect();
+                let runs: Vec<&Job> = together.iter().filter_map(run).filter(is_wanted).collect();
                 return if runs.is_empty() { Sample::Out(OF_OTHERS) } else { self.inside(sample(&runs, view), view) };
             }
             (Sampler::Push(sample), [Item::Push(one)]) => (account(one.pusher), true, sample(one, view)),
@@ -293,6 +297,10 @@ impl Measure {
             sample => sample,
         }
     }
+}
+
+fn run(item: &Item) -> Option<&Job> {
+    if let Item::Job(run) = item { Some(run) } else { None }
 }
 
 fn span(at: Timestamp, from: Timestamp, to: Timestamp) -> Sample {

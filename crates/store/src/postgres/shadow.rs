@@ -54,8 +54,8 @@ impl Rebuild for Postgres {
                 0,
             ),
             ("numbers seen", "project, measure, iid, received_at FROM insights_seen", 3),
-            ("accounts", "id, seen_at, username, name FROM insights_users", 1),
-            ("paths of projects", "id, seen_at, path FROM insights_projects", 1),
+            ("accounts", "0, id, seen_at, username, name FROM insights_users", 0),
+            ("paths of projects", "0, id, seen_at, path FROM insights_projects", 0),
         ] {
             // As the shadow gives it: a list of numbers and texts.
             let (list, from) = columns.split_once(" FROM ").unwrap_or((columns, ""));

@@ -136,8 +136,8 @@ fn digests(connection: &Connection) -> Result<Digests> {
         0,
     )?;
     add("numbers seen", "SELECT project, measure, iid, received_at FROM insights_seen", 3)?;
-    add("accounts", "SELECT id, seen_at, username, name FROM insights_users", 1)?;
-    add("paths of projects", "SELECT id, seen_at, path FROM insights_projects", 1)?;
+    add("accounts", "SELECT 0, id, seen_at, username, name FROM insights_users", 0)?;
+    add("paths of projects", "SELECT 0, id, seen_at, path FROM insights_projects", 0)?;
     let mut statement = connection.prepare("SELECT family, project, number, opened_at, state FROM insights_items")?;
     let mut found = statement.query([])?;
     while let Some(row) = found.next()? {

@@ -95,6 +95,15 @@ fn what_leads_to_a_deletion_is_not_later_though_it_comes_later() {
     let restored =
         [push("x", ZERO, "a", &[]), push("x", "a", "b", &[]), push("x", "b", ZERO, &[]), push("x", ZERO, "b", &[])];
     assert_eq!(value("branches_open", &received(&restored)), 1, "it was restored");
+    let twice = [
+        push("x", ZERO, "a", &[]),
+        push("x", "a", "b", &[]),
+        push("x", "b", ZERO, &[]),
+        push("x", ZERO, "c", &[]),
+        push("x", "c", ZERO, &[]),
+        push("x", ZERO, "b", &[]),
+    ];
+    assert_eq!(value("branches_open", &received(&twice)), 1, "and so was this one, of an earlier life");
     let other = [push("x", ZERO, "a", &[]), push("x", "a", ZERO, &[]), push("x", "c", "d", &[])];
     assert_eq!(value("branches_open", &received(&other)), 1);
 }

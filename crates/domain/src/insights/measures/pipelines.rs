@@ -89,7 +89,7 @@ pub(super) const MEASURES: [Measure; 15] = [
         kind: Kind::Count,
         help: "Jobs that began to run, each run of them, by when.",
         follows: "GitLab: jobs analytics",
-        sample: Sampler::Runs(|runs, _| {
+        sample: Sampler::EachRun(|runs, _| {
             Sample::Many(runs.iter().filter_map(|job| Some((job.started_at?, 1))).collect())
         }),
     },
@@ -98,7 +98,7 @@ pub(super) const MEASURES: [Measure; 15] = [
         kind: Kind::Share,
         help: "Of the runs of jobs that ended, the share that failed; those that may fail are left out.",
         follows: "GitLab: jobs analytics",
-        sample: Sampler::Runs(|runs, _| {
+        sample: Sampler::EachRun(|runs, _| {
             let ended = runs.iter().filter(|job| job.last.status.is_final() && !job.may_fail);
             Sample::Many(
                 ended.filter_map(|job| Some((job.started_at?, i64::from(job.last.status == Status::Failed)))).collect(),
@@ -160,7 +160,7 @@ pub(super) const CI_SECONDS: Measure = Measure {
     kind: Kind::Sum,
     help: "Seconds that jobs ran, all together.",
     follows: "GitLab: compute minutes, before factors",
-    sample: Sampler::Runs(|runs, _| {
+    sample: Sampler::EachRun(|runs, _| {
         Sample::Many(runs.iter().filter_map(|job| Some((job.started_at?, job.last.duration?))).collect())
     }),
 };
