@@ -309,6 +309,8 @@ pub(crate) fn what_a_stream_brings_is_passed_on_at_least_once(engine: Engine) {
                     listener = listen(&server, &sink, "listen.log");
                 }
                 (1, 10) => {
+                    // It follows again, so that there is a stream to break off.
+                    eventually("it follows again", || numbers(&sink).contains(&29));
                     server.kill();
                     server.restart();
                 }
