@@ -81,18 +81,8 @@ pub(crate) async fn set_up(store: &SharedStore, port: u16, hooks: usize) -> anyh
 
 fn new_event() -> NewEvent {
     let event = Event {
-        id: EventId(Uuid::now_v7()),
-        place: Where::Project(ProjectId(1)),
-        trigger: Trigger::PUSH,
-        source: Source::Api,
-        received_at: now(),
-        chain: None,
         git_ref: Some("refs/heads/main".to_owned()),
-        object: None,
-        sent_as: None,
-        instance: None,
-        twin_of: None,
-        filtered: Vec::new(),
+        ..Event::new(EventId(Uuid::now_v7()), Where::Project(ProjectId(1)), Trigger::PUSH, Source::Api, now())
     };
     NewEvent { event, payload: Packed::pack(&push()), dedupe: None, decided: None, counts: false }
 }

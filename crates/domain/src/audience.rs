@@ -144,19 +144,11 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn push(git_ref: &str) -> Event {
+        let id = EventId(Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0001));
+        let trigger = if git_ref.starts_with("refs/tags/") { Trigger::TAG_PUSH } else { Trigger::PUSH };
         Event {
-            id: EventId(Uuid::from_u128(0x0192_0000_0000_7000_8000_0000_0000_0001)),
-            place: Place::Project(ProjectId(1)),
-            trigger: if git_ref.starts_with("refs/tags/") { Trigger::TAG_PUSH } else { Trigger::PUSH },
-            source: Source::Api,
-            received_at: Timestamp::from_seconds(20),
-            chain: None,
             git_ref: Some(git_ref.to_owned()),
-            object: None,
-            sent_as: None,
-            instance: None,
-            twin_of: None,
-            filtered: Vec::new(),
+            ..Event::new(id, Place::Project(ProjectId(1)), trigger, Source::Api, Timestamp::from_seconds(20))
         }
     }
 

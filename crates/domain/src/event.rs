@@ -56,6 +56,25 @@ pub struct Event {
 }
 
 impl Event {
+    /// One that stands for itself: of no chain, no ref and no object, as it was reported here.
+    #[must_use]
+    pub const fn new(id: EventId, place: Place, trigger: Trigger, source: Source, received_at: Timestamp) -> Self {
+        Self {
+            id,
+            place,
+            trigger,
+            source,
+            received_at,
+            chain: None,
+            git_ref: None,
+            object: None,
+            sent_as: None,
+            instance: None,
+            twin_of: None,
+            filtered: Vec::new(),
+        }
+    }
+
     /// The branch that a push was to; `None` for tags and for all other kinds.
     #[must_use]
     pub fn branch(&self) -> Option<&str> {

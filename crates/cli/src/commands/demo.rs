@@ -99,19 +99,15 @@ async fn fill(store: &SharedStore, command: &Demo) -> anyhow::Result<()> {
     let mut events = Vec::with_capacity(number);
     for one in told {
         let event = Event {
-            id: EventId(Uuid::now_v7()),
-            place: Place::Elsewhere,
-            trigger: one.trigger,
-            source: Source::Api,
-            // As if it had been received then: pushes have no other time.
-            received_at: Timestamp::from_seconds(one.at),
-            chain: None,
             git_ref: one.body["ref"].as_str().map(str::to_owned),
-            object: None,
-            sent_as: None,
-            instance: None,
-            twin_of: None,
-            filtered: Vec::new(),
+            // As if it had been received then: pushes have no other time.
+            ..Event::new(
+                EventId(Uuid::now_v7()),
+                Place::Elsewhere,
+                one.trigger,
+                Source::Api,
+                Timestamp::from_seconds(one.at),
+            )
         };
         let payload = Packed::pack(&serde_json::to_vec(&one.body)?);
         events.push(NewEvent { event, payload, dedupe: None, decided: None, counts: true });

@@ -50,24 +50,12 @@ impl Belt {
     /// When the store fails.
     pub async fn test(&self, hook: &Hook, trigger: Trigger, body: &[u8]) -> anyhow::Result<ByHand> {
         let now = self.clock.now();
-        let event = Event {
-            id: EventId(self.clock.uuid()),
-            place: match hook.scope {
-                Scope::Project(id) => Place::Project(id),
-                Scope::Group(id) => Place::Group(id),
-                Scope::Instance => Place::Instance,
-            },
-            trigger,
-            source: Source::Test,
-            received_at: now,
-            chain: None,
-            git_ref: None,
-            object: None,
-            sent_as: None,
-            instance: None,
-            twin_of: None,
-            filtered: Vec::new(),
+        let place = match hook.scope {
+            Scope::Project(id) => Place::Project(id),
+            Scope::Group(id) => Place::Group(id),
+            Scope::Instance => Place::Instance,
         };
+        let event = Event::new(EventId(self.clock.uuid()), place, trigger, Source::Test, now);
         let lease_until = now.plus(self.settings.lease);
         let audience = FannedOut { deliver: vec![hook.id], ..FannedOut::default() };
         let decided = Decided { version: Decided::ALWAYS, audience, taken: vec![hook.id], lease_until, now };

@@ -31,18 +31,8 @@ async fn received(hook: impl FnOnce(String) -> Hook, chain: Option<Uuid>, body: 
     let settings = guard::Settings { allow_local_networks: true, ..guard::Settings::default() };
     let transport = Guarded::new(client.expect("a client"), Arc::new(settings));
     let event = Event {
-        id: EventId(Uuid::from_u128(1)),
-        place: Place::Project(ProjectId(1)),
-        trigger: Trigger::PUSH,
-        source: Source::Api,
-        received_at: AT,
         chain,
-        git_ref: None,
-        object: None,
-        sent_as: None,
-        instance: None,
-        twin_of: None,
-        filtered: Vec::new(),
+        ..Event::new(EventId(Uuid::from_u128(1)), Place::Project(ProjectId(1)), Trigger::PUSH, Source::Api, AT)
     };
     let delivery = DeliveryId(Uuid::parse_str(ID).expect("a UUID"));
     let hook = hook(format!("127.0.0.1:{port}/in"));

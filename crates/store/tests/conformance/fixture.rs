@@ -154,18 +154,9 @@ pub(crate) fn event(place: Place, body: &[u8]) -> NewEvent {
 
 pub(crate) fn event_at(place: Place, body: &[u8], now: Timestamp) -> NewEvent {
     let event = Event {
-        id: event_id(now),
-        place,
-        trigger: Trigger::PUSH,
-        source: Source::Api,
-        received_at: now,
         chain: Some(Uuid::from_u128(9)),
         git_ref: Some("refs/heads/main".to_owned()),
-        object: None,
-        sent_as: None,
-        instance: None,
-        twin_of: None,
-        filtered: Vec::new(),
+        ..Event::new(event_id(now), place, Trigger::PUSH, Source::Api, now)
     };
     NewEvent { event, payload: Packed::pack(body), dedupe: None, decided: None, counts: false }
 }

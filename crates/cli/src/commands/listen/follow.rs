@@ -194,19 +194,12 @@ async fn take(event: &Sse, hook: Option<&Hook>) -> anyhow::Result<()> {
     heard(&came.headers.event, &came.headers.key.to_string(), came.body.as_bytes(), "from the stream", hook.is_none());
     let Some(hook) = hook else { return Ok(()) };
     let body = Bytes::from(came.body);
+    let trigger = Trigger::by_name(&came.trigger).unwrap_or(Trigger::UNKNOWN);
     let event = Event {
-        id: EventId(came.id),
-        place: Place::Elsewhere,
-        trigger: Trigger::by_name(&came.trigger).unwrap_or(Trigger::UNKNOWN),
-        source: Source::Api,
-        received_at: wiring::now(),
         chain: Some(came.headers.chain),
-        git_ref: None,
-        object: None,
         sent_as: Some(came.headers.event),
         instance: Some(came.headers.instance),
-        twin_of: None,
-        filtered: Vec::new(),
+        ..Event::new(EventId(came.id), Place::Elsewhere, trigger, Source::Api, wiring::now())
     };
     let (mut wait, mut unwanted) = (SHORTEST_WAIT, 0);
     loop {

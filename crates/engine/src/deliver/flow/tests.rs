@@ -34,20 +34,7 @@ fn world(count: i64) -> (Flow, Index) {
 }
 
 fn claimed(hook: i64) -> Claimed {
-    let event = Event {
-        id: EventId(Uuid::new_v4()),
-        place: Place::Instance,
-        trigger: Trigger::PUSH,
-        source: Source::Api,
-        received_at: NOW,
-        chain: None,
-        git_ref: None,
-        object: None,
-        sent_as: None,
-        instance: None,
-        twin_of: None,
-        filtered: Vec::new(),
-    };
+    let event = Event::new(EventId(Uuid::new_v4()), Place::Instance, Trigger::PUSH, Source::Api, NOW);
     Claimed {
         delivery: DeliveryId::of(event.id, HookId(hook)),
         hook: HookId(hook),
