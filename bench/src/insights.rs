@@ -1,6 +1,5 @@
 //! What counting costs, from the first events to the two hundred thousandth, and what asking costs then.
 
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use quickdraw_domain::event::{Event, Source};
@@ -10,7 +9,7 @@ use quickdraw_domain::insights::people::People;
 use quickdraw_domain::scope::Place as Where;
 use quickdraw_domain::{EventId, Timestamp, Trigger};
 use quickdraw_store::events::NewEvent;
-use quickdraw_store::insights::{CommitFilter, Lives, Projected};
+use quickdraw_store::insights::{Lives, Projected, things_of};
 use quickdraw_store::{Packed, SharedStore};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -84,21 +83,7 @@ async fn project(store: &SharedStore) -> anyhow::Result<()> {
 /// As the server does it.
 async fn ask(store: &SharedStore, measure: &Measure) -> anyhow::Result<()> {
     let (from, to) = (Timestamp::from_seconds(START + 60 * DAY), Timestamp::from_seconds(START + 90 * DAY));
-    let families: HashSet<_> = measure.around().iter().copied().chain([measure.family()]).collect();
-    let (mut things, mut others) = (Vec::new(), Vec::new());
-    if measure.name == "commits" {
-        let filter = CommitFilter { from, to, projects: None, identities: None };
-        things.extend(store.commits(filter).await?.into_iter().map(quickdraw_domain::insights::entity::Item::Commit));
-    }
-    if measure.name == "branches_open" {
-        others.extend(store.moves(None, to).await?.into_iter().map(quickdraw_domain::insights::entity::Item::Push));
-    }
-    for family in families {
-        let back = if measure.around().is_empty() { 0 } else { 90 };
-        let lives = Lives { from: Timestamp::from_seconds(START + (60 - back) * DAY), to, projects: None };
-        let found = store.items(family, lives).await?;
-        if family == measure.family() { things.extend(found) } else { others.extend(found) }
-    }
+    let (things, others) = things_of(store, measure, Lives { from, to, projects: None }).await?;
     let items = Items::new(things, others, People::default(), None);
     std::hint::black_box(items.measure(measure, from, to, 30.0));
     Ok(())
@@ -107,20 +92,9 @@ async fn ask(store: &SharedStore, measure: &Measure) -> anyhow::Result<()> {
 /// Events of a hundred days: pushes, merge requests with comments, issues, pipelines with jobs, deployments.
 fn event(at: usize, number: usize) -> NewEvent {
     let (trigger, body) = told(at, number);
-    let event = Event {
-        id: EventId(Uuid::now_v7()),
-        place: Where::Elsewhere,
-        trigger: Trigger::by_name(trigger).expect("a row"),
-        source: Source::Api,
-        received_at: Timestamp::from_seconds(second(at, number)),
-        chain: None,
-        git_ref: None,
-        object: None,
-        sent_as: None,
-        instance: None,
-        twin_of: None,
-        filtered: Vec::new(),
-    };
+    let trigger = Trigger::by_name(trigger).expect("a row");
+    let received_at = Timestamp::from_seconds(second(at, number));
+    let event = Event::new(EventId(Uuid::now_v7()), Where::Elsewhere, trigger, Source::Api, received_at);
     let payload = Packed::pack(body.to_string().as_bytes());
     NewEvent { event, payload, dedupe: None, decided: None, counts: true }
 }

@@ -1,6 +1,7 @@
 //! Facts and rollups: written by projection, read by insights.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use quickdraw_domain::event::Event;
@@ -9,15 +10,22 @@ use quickdraw_domain::insights::branches::Push;
 use quickdraw_domain::insights::commits::{Author, Commit};
 use quickdraw_domain::insights::entity::{Entity, Family, Item};
 use quickdraw_domain::insights::gaps::{After, Completeness, Gap};
+use quickdraw_domain::insights::measures::Measure;
 use quickdraw_domain::insights::people::User;
 use quickdraw_domain::insights::report::{Cell, Row};
 use quickdraw_domain::{EventId, Timestamp};
 
+use crate::SharedStore;
 use crate::error::{Error, Result};
 use crate::payload::Packed;
 
 /// Bytes of packed bodies of one batch.
 pub(crate) const LARGEST_BATCH: usize = 16 << 20;
+
+/// How long before and behind a window runs of its jobs are looked for.
+const AROUND: Duration = Duration::from_secs(7 * 86_400);
+/// How long before a window pushes are looked for, and what came out in it.
+const BEFORE: Duration = Duration::from_secs(90 * 86_400);
 
 /// What projection found in an event.
 #[derive(Clone, Debug)]
@@ -138,6 +146,42 @@ pub trait Insights {
     async fn gaps(&self, project: i64, after: After, limit: usize) -> Result<Vec<Gap>>;
     /// Events that projection set aside, newest first, with the reason.
     async fn list_poison(&self, limit: usize) -> Result<Vec<(EventId, String)>>;
+}
+
+/// What can count for an insight in a window, and what lies around it.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn things_of(store: &SharedStore, measure: &Measure, window: Lives) -> Result<(Vec<Item>, Vec<Item>)> {
+    let family = measure.family();
+    if family == Family::Commits {
+        let filter = CommitFilter { from: window.from, to: window.to, projects: window.projects, identities: None };
+        return Ok((store.commits(filter).await?.into_iter().map(Item::Commit).collect(), Vec::new()));
+    }
+    // What is behind the window tells what is in it: incidents of now belong to deployments of the window unless others came
+    // between, and what was received late can have come out long ago.
+    let on = |window: &Lives| Lives { to: Timestamp::from_micros(i64::MAX), ..window.clone() };
+    let window = match family {
+        // An incident that followed an earlier one can still be open.
+        Family::Deployments => Lives { from: window.from.minus(BEFORE), ..on(&window) },
+        // What else was run in the same pipeline tells what was a repetition, and which was the last.
+        Family::Jobs => Lives { from: window.from.minus(AROUND), to: window.to.plus(AROUND), ..window },
+        // What a push lists may have been listed before, and what came out in the window was merged before.
+        Family::Pushes | Family::MergeRequests if !measure.around().is_empty() => {
+            Lives { from: window.from.minus(BEFORE), ..on(&window) }
+        }
+        Family::Pushes => Lives { from: window.from.minus(BEFORE), ..window },
+        _ => window,
+    };
+    let things = store.items(family, window.clone()).await?;
+    let mut others = Vec::new();
+    for family in measure.around() {
+        others.extend(store.items(*family, on(&window)).await?);
+    }
+    if family == Family::Branches {
+        others.extend(store.moves(window.projects, window.to).await?.into_iter().map(Item::Push));
+    }
+    Ok((things, others))
 }
 
 /// Common table expressions that end in `gaps`: pushes that begin where no known push of their branch ended, but for the

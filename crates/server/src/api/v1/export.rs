@@ -11,7 +11,7 @@ use quickdraw_domain::insights::DEFINITION_VERSION;
 use quickdraw_domain::insights::entity::{Entity, Item};
 use quickdraw_domain::insights::measures::{Items, Measure, Part};
 use quickdraw_domain::insights::people::People;
-use quickdraw_store::insights::Lives;
+use quickdraw_store::insights::{Lives, things_of};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 
 use super::covered::{Covered, Interval, Scope};
 use super::invalid;
-use super::measures::{MeasureView, Number, things};
+use super::measures::{MeasureView, Number};
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::Params;
@@ -126,7 +126,7 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
             None => vec![(window.from, f64::from(window.days))],
         };
         let lives = Lives { from: window.from, to: window.to, projects: scope.projects.clone() };
-        let (things, others) = things(&app, measure, lives).await?;
+        let (things, others) = things_of(app.store(), measure, lives).await?;
         let (measure, scope, by, branch) = (*measure, scope.clone(), by.clone(), query.branch.clone());
         // Off the threads that answer others: there can be many.
         let measured = tokio::task::spawn_blocking(move || {

@@ -2,17 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use jiff::ToSpan;
-use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::DEFINITION_VERSION;
-use quickdraw_domain::insights::entity::{Entity, Family, Item};
+use quickdraw_domain::insights::entity::Entity;
 use quickdraw_domain::insights::measures::{self, Items, Measure, Sample, Summary};
-use quickdraw_store::insights::{CommitFilter, Lives};
+use quickdraw_store::insights::{Lives, things_of};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -25,10 +23,6 @@ use crate::error::ApiError;
 use crate::params::Params;
 use crate::state::App;
 
-/// How long before and behind a window runs of its jobs are looked for.
-const AROUND: Duration = Duration::from_secs(7 * 86_400);
-/// How long before a window pushes are looked for, and what came out in it.
-const BEFORE: Duration = Duration::from_secs(90 * 86_400);
 /// Items of an explanation.
 const MOST_EXPLAINED: usize = 10_000;
 
@@ -150,7 +144,7 @@ async fn measure(
     let before =
         window.start_of(window.first.checked_sub(window.days.days()).map_err(|_| invalid("from is out of range"))?)?;
     let lives = Lives { from: before, to: window.to, projects };
-    let (things, others) = things(&app, measure, lives).await?;
+    let (things, others) = things_of(app.store(), measure, lives).await?;
     let (from, to, days) = (window.from, window.to, f64::from(window.days));
     // Off the threads that answer others: there can be many.
     let measured = tokio::task::spawn_blocking(move || {
@@ -221,7 +215,7 @@ async fn explain(
         Asked::read(&app, &name, &params).await?;
     let is_csv = export::is_csv(format.as_deref())?;
     let lives = Lives { from: window.from, to: window.to, projects };
-    let (things, others) = things(&app, measure, lives).await?;
+    let (things, others) = things_of(app.store(), measure, lives).await?;
     // Off the threads that answer others: there can be many.
     let explained = tokio::task::spawn_blocking(move || {
         let items = Items::new(things, others, people, branch);
@@ -301,40 +295,6 @@ impl Asked {
         only.extend(query.branch.clone().map(|branch| ("branch", branch)));
         Ok(Self { measure, scope, interval, bots: covered.bots, branch: query.branch, format: query.format, only })
     }
-}
-
-/// What can count for an insight in a window, and what lies around it.
-pub(super) async fn things(app: &App, measure: &Measure, window: Lives) -> Result<(Vec<Item>, Vec<Item>), ApiError> {
-    let family = measure.family();
-    if family == Family::Commits {
-        let filter = CommitFilter { from: window.from, to: window.to, projects: window.projects, identities: None };
-        let commits = app.store().commits(filter).await?;
-        return Ok((commits.into_iter().map(Item::Commit).collect(), Vec::new()));
-    }
-    // What is behind the window tells what is in it: incidents of now belong to deployments of the window unless others came
-    // between, and what was received late can have come out long ago.
-    let on = |window: &Lives| Lives { to: Timestamp::from_micros(i64::MAX), ..window.clone() };
-    let window = match family {
-        // An incident that followed an earlier one can still be open.
-        Family::Deployments => Lives { from: window.from.minus(BEFORE), ..on(&window) },
-        // What else was run in the same pipeline tells what was a repetition, and which was the last.
-        Family::Jobs => Lives { from: window.from.minus(AROUND), to: window.to.plus(AROUND), ..window },
-        // What a push lists may have been listed before, and what came out in the window was merged before.
-        Family::Pushes | Family::MergeRequests if !measure.around().is_empty() => {
-            Lives { from: window.from.minus(BEFORE), ..on(&window) }
-        }
-        Family::Pushes => Lives { from: window.from.minus(BEFORE), ..window },
-        _ => window,
-    };
-    let things = app.store().items(family, window.clone()).await?;
-    let mut others = Vec::new();
-    for family in measure.around() {
-        others.extend(app.store().items(*family, on(&window)).await?);
-    }
-    if family == Family::Branches {
-        others.extend(app.store().moves(window.projects, window.to).await?.into_iter().map(Item::Push));
-    }
-    Ok((things, others))
 }
 
 impl From<Summary> for Number {
