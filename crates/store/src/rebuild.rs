@@ -30,6 +30,22 @@ pub(crate) const TABLES: [&str; 9] = [
     "insights_users",
 ];
 
+/// Rows that are compared as lists of numbers and texts: what they are called, the columns, where from, and which column is the
+/// time; where none is, a zero stands in.
+pub(crate) const LISTS: [(&str, &str, &str, usize); 6] = [
+    ("merge commits", "0, project, sha", "insights_merge_commits", 0),
+    ("pushes", "project, before_sha, after_sha, git_ref, received_at, total, listed", "insights_pushes", 4),
+    (
+        "sums of commits",
+        "r.hour, r.metric, r.project, i.email, i.name, r.value",
+        "insights_rollups r JOIN insights_identities i ON i.id = r.identity WHERE r.value <> 0",
+        0,
+    ),
+    ("numbers seen", "project, measure, iid, received_at", "insights_seen", 3),
+    ("accounts", "0, id, seen_at, username, name", "insights_users", 0),
+    ("paths of projects", "0, id, seen_at, path", "insights_projects", 0),
+];
+
 /// What is counted, as far as it decides over numbers: rows and a digest of them, whatever their order, by what they are and by
 /// day.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -13,7 +13,7 @@ use super::facts::{self, COMMIT_COLUMNS};
 use crate::columns;
 use crate::error::{Error, Result};
 use crate::payload::Packed;
-use crate::rebuild::{Digests, Rebuild, Shadow, TABLES, part};
+use crate::rebuild::{Digests, LISTS, Rebuild, Shadow, TABLES, part};
 
 const NOTHING: [&(dyn ToSql + Sync); 0] = [];
 
@@ -44,21 +44,8 @@ impl Rebuild for Postgres {
             let (commit, _) = facts::read_commit(&row);
             digests.add("commits", commit.at().as_micros(), &commit)?;
         }
-        for (part, columns, at) in [
-            ("merge commits", "0, project, sha FROM insights_merge_commits", 0),
-            ("pushes", "project, before_sha, after_sha, git_ref, received_at, total, listed FROM insights_pushes", 4),
-            (
-                "sums of commits",
-                "r.hour, r.metric, r.project, i.email, i.name, r.value FROM insights_rollups r
-                 JOIN insights_identities i ON i.id = r.identity WHERE r.value <> 0",
-                0,
-            ),
-            ("numbers seen", "project, measure, iid, received_at FROM insights_seen", 3),
-            ("accounts", "0, id, seen_at, username, name FROM insights_users", 0),
-            ("paths of projects", "0, id, seen_at, path FROM insights_projects", 0),
-        ] {
-            // As the shadow gives it: a list of numbers and texts.
-            let (list, from) = columns.split_once(" FROM ").unwrap_or((columns, ""));
+        for (part, list, from, at) in LISTS {
+            // As the shadow gives it.
             let sql = format!("SELECT json_build_array({list})::text FROM {from}");
             let mut found = std::pin::pin!(transaction.query_raw(&sql, NOTHING).await?);
             while let Some(row) = found.try_next().await? {

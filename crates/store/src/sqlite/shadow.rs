@@ -18,7 +18,7 @@ use super::{INSIGHTS_MIGRATIONS, Sqlite, beside, make_private, migrate};
 use crate::columns;
 use crate::error::{Error, Result};
 use crate::payload::Packed;
-use crate::rebuild::{Digests, Rebuild, Shadow, TABLES, part};
+use crate::rebuild::{Digests, LISTS, Rebuild, Shadow, TABLES, part};
 
 /// Rows of one page, and bytes.
 const PAGE_ROWS: usize = 1_000;
@@ -113,31 +113,15 @@ fn digests(connection: &Connection) -> Result<Digests> {
         let (commit, _) = commit?;
         digests.add("commits", commit.at().as_micros(), &commit)?;
     }
-    let mut add = |part: &'static str, sql: &str, at: usize| -> Result<()> {
-        let mut statement = connection.prepare(sql)?;
+    for (part, list, from, at) in LISTS {
+        let mut statement = connection.prepare(&format!("SELECT {list} FROM {from}"))?;
         let width = statement.column_count();
         let mut found = statement.query([])?;
         while let Some(row) = found.next()? {
             let values = (0..width).map(|column| Ok(json(row.get_ref(column)?))).collect::<Result<Vec<_>>>()?;
             digests.add(part, values[at].as_i64().unwrap_or_default(), &values)?;
         }
-        Ok(())
-    };
-    add("merge commits", "SELECT 0, project, sha FROM insights_merge_commits", 0)?;
-    add(
-        "pushes",
-        "SELECT project, before_sha, after_sha, git_ref, received_at, total, listed FROM insights_pushes",
-        4,
-    )?;
-    add(
-        "sums of commits",
-        "SELECT r.hour, r.metric, r.project, i.email, i.name, r.value FROM insights_rollups r
-         JOIN insights_identities i ON i.id = r.identity WHERE r.value <> 0",
-        0,
-    )?;
-    add("numbers seen", "SELECT project, measure, iid, received_at FROM insights_seen", 3)?;
-    add("accounts", "SELECT 0, id, seen_at, username, name FROM insights_users", 0)?;
-    add("paths of projects", "SELECT 0, id, seen_at, path FROM insights_projects", 0)?;
+    }
     let mut statement = connection.prepare("SELECT family, project, number, opened_at, state FROM insights_items")?;
     let mut found = statement.query([])?;
     while let Some(row) = found.next()? {
