@@ -304,6 +304,11 @@ pub(super) fn text(value: &Value) -> String {
     value.as_str().map(|text| clean(text, 512)).unwrap_or_default()
 }
 
+/// A text that is there and not empty.
+pub(super) fn word(value: &Value) -> Option<String> {
+    Some(text(value)).filter(|text| !text.is_empty())
+}
+
 /// Cut to what columns hold, without the NUL that PostgreSQL's text cannot store.
 pub(super) fn clean(text: &str, longest: usize) -> String {
     text.chars().map(|c| if c == '\0' { '\u{fffd}' } else { c }).take(longest).collect()

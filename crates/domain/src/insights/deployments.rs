@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::commits::{clean, named_project, text};
+use super::commits::{clean, named_project, word};
 use super::entity::{Entity, least, time};
 use super::issues::Issue;
 use crate::Timestamp;
@@ -65,7 +65,7 @@ impl Deployment {
             environment,
             is_production,
             sha: body["commit_url"].as_str().and_then(sha_of),
-            git_ref: Some(text(&body["ref"])).filter(|name| !name.is_empty()),
+            git_ref: word(&body["ref"]),
             user: body["user"]["id"].as_i64(),
             last: (status != Status::Going, at, status),
         })

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::commits::{named_project, text};
+use super::commits::{named_project, word};
 use super::entity::{Entity, Note, join_notes, least, not_before, time};
 use crate::Timestamp;
 
@@ -114,7 +114,6 @@ impl MergeRequest {
 
     fn of(received_at: Timestamp, body: &Value, attributes: &Value) -> Option<Self> {
         let is_merged = attributes["state"] == "merged" || attributes["action"] == "merge";
-        let word = |name: &str| Some(text(&attributes[name])).filter(|sha| !sha.is_empty());
         Some(Self {
             project: attributes["target_project_id"].as_i64().or_else(|| named_project(body))?,
             iid: attributes["iid"].as_i64()?,
@@ -125,10 +124,10 @@ impl MergeRequest {
             newest: None,
             merged_seen_at: None,
             notes: BTreeMap::new(),
-            target_branch: word("target_branch")
+            target_branch: word(&attributes["target_branch"])
                 .map(|name| (time(&attributes["updated_at"]).unwrap_or(received_at), name)),
-            merge_commit: word("merge_commit_sha").filter(|_| is_merged),
-            merged_head: is_merged.then(|| text(&attributes["last_commit"]["id"])).filter(|sha| !sha.is_empty()),
+            merge_commit: word(&attributes["merge_commit_sha"]).filter(|_| is_merged),
+            merged_head: word(&attributes["last_commit"]["id"]).filter(|_| is_merged),
         })
     }
 

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::commits::{clean, named_project, text};
+use super::commits::{clean, named_project, word};
 use super::entity::{Entity, least, time};
 use crate::Timestamp;
 
@@ -109,7 +109,7 @@ impl Pipeline {
             id: attributes["id"].as_i64()?,
             created_at: time(&attributes["created_at"]),
             is_child: attributes["source"] == "parent_pipeline",
-            git_ref: ref_of(&attributes["ref"]),
+            git_ref: word(&attributes["ref"]),
             user: body["user"]["id"].as_i64(),
             first_received_at: received_at,
             last: Some(seen),
@@ -214,7 +214,7 @@ impl Job {
             id: value("id").as_i64()?,
             pipeline,
             name: clean(value("name").as_str().unwrap_or_default(), 255),
-            git_ref: ref_of(&body["ref"]).or_else(|| ref_of(&body["object_attributes"]["ref"])),
+            git_ref: word(&body["ref"]).or_else(|| word(&body["object_attributes"]["ref"])),
             user: job["user"]["id"].as_i64(),
             created_at: time(value("created_at")),
             started_at: time(value("started_at")),
@@ -265,10 +265,6 @@ pub type Runs<'a> = [&'a Job];
 const LONGEST: i64 = 3_200_000_000;
 /// Most repetitions that are believed.
 const MOST_RETRIES: i64 = 10_000;
-
-fn ref_of(value: &Value) -> Option<String> {
-    Some(text(value)).filter(|name| !name.is_empty())
-}
 
 /// Seconds as events write them: whole, or with fractions.
 fn duration(value: &Value) -> Option<i64> {
