@@ -2,15 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::http::{eventually, send};
-use crate::server::{Engine, SECRET, Server};
-
-fn receive(server: &Server, event: &str, key: &str, body: &Value) {
-    let headers = [("X-Gitlab-Token", SECRET), ("X-Gitlab-Event", event), ("Idempotency-Key", key)];
-    let body = body.to_string();
-    let reply = send(server.port, "POST", "/api/v1/webhooks/gitlab", &headers, body.as_bytes()).expect("an answer");
-    assert_eq!(reply.status, 200, "{}", reply.body);
-}
+use crate::http::eventually;
+use crate::server::{Engine, Server};
 
 /// Commits of March 2026, each of a day, a name and an address.
 fn push(project: i64, path: &str, commits: &[(u32, &str, &str)]) -> Value {
@@ -34,9 +27,9 @@ pub(crate) fn who_is_who_is_applied_when_numbers_are_read(engine: Engine) {
         (13, "Renovate", "project_7_bot@noreply.gitlab.example.com"),
         (14, "CI", "ci@build.example"),
     ];
-    receive(&server, "Push Hook", "1", &push(7, "gear/rope", &of_rope));
-    receive(&server, "Push Hook", "2", &push(8, "gear/hooks/sling", &[(3, "Bob", "bob@a.example")]));
-    receive(&server, "Push Hook", "3", &push(9, "other/thing", &[(4, "Bob", "bob@a.example")]));
+    server.receive("Push Hook", "1", &push(7, "gear/rope", &of_rope));
+    server.receive("Push Hook", "2", &push(8, "gear/hooks/sling", &[(3, "Bob", "bob@a.example")]));
+    server.receive("Push Hook", "3", &push(9, "other/thing", &[(4, "Bob", "bob@a.example")]));
     let commits = |server: &Server, more: &str| {
         server.get(&format!("/api/v1/insights/commits?from=2026-03-01&to=2026-04-01{more}"))
     };
@@ -121,7 +114,7 @@ pub(crate) fn who_is_who_is_applied_when_numbers_are_read(engine: Engine) {
     );
     assert_eq!((count(&server, ""), identities(&server)["unmatched_commits"].as_i64()), (7, Some(0)));
     assert_eq!(marked(&server, json!({ "handles": ["ci@build.example"], "mark": "none" })).status, 200);
-    receive(&server, "Push Hook", "4", &push(7, "gear/rope", &[(20, "Ann Lee", "elsewhere@z.example")]));
+    server.receive("Push Hook", "4", &push(7, "gear/rope", &[(20, "Ann Lee", "elsewhere@z.example")]));
     eventually("a suggestion is made", || {
         let found = identities(&server);
         found["items"].as_array().is_some_and(|items| items.iter().any(|one| one["suggestions"][0]["member_id"] == ann))
@@ -135,7 +128,7 @@ pub(crate) fn who_is_who_is_applied_when_numbers_are_read(engine: Engine) {
             "action": "approved", "state": "opened", "target_branch": if iid == 1 { "main" } else { "next" } } })
     };
     for (iid, who, reviewer) in [(1, 5, 31), (2, 30, 5), (3, 30, 32)] {
-        receive(&server, "Merge Request Hook", &format!("mr{iid}"), &merge_request(iid, who, reviewer));
+        server.receive("Merge Request Hook", &format!("mr{iid}"), &merge_request(iid, who, reviewer));
     }
     let measure = |server: &Server, name: &str, more: &str| {
         server.get(&format!("/api/v1/insights/measures/{name}?from=2026-03-01&to=2026-04-01{more}"))["value"].clone()

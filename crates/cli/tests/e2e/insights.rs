@@ -7,13 +7,6 @@ use serde_json::{Value, json};
 use crate::http::{eventually, send};
 use crate::server::{Engine, SECRET, Server, TOKEN};
 
-fn receive(server: &Server, event: &str, key: &str, body: &Value) {
-    let headers = [("X-Gitlab-Token", SECRET), ("X-Gitlab-Event", event), ("Idempotency-Key", key)];
-    let body = body.to_string();
-    let reply = send(server.port, "POST", "/api/v1/webhooks/gitlab", &headers, body.as_bytes()).expect("an answer");
-    assert_eq!(reply.status, 200, "{}", reply.body);
-}
-
 /// An event of a merge request of the project 7, with times of March 2026.
 fn merge_request(iid: i64, created: &str, action: &str, state: &str, updated: &str, who: (i64, &str)) -> Value {
     let time = |text: &str| format!("2026-03-{text}:00 UTC");
@@ -41,7 +34,7 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
         merge_request(6, "28 08:00", "open", "opened", "28 08:00", jo),
     ];
     for (number, event) in events.iter().enumerate().rev() {
-        receive(&server, "Merge Request Hook", &format!("k{number}"), event);
+        server.receive("Merge Request Hook", &format!("k{number}"), event);
     }
     let measure = |server: &Server, name: &str, more: &str| {
         server.get(&format!("/api/v1/insights/measures/{name}?from=2026-03-01&to=2026-03-08&project=7{more}"))
@@ -126,7 +119,7 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
         issue(2, "close", "02 12:00", Some("02 12:00")),
     ];
     for (number, event) in events.iter().enumerate() {
-        receive(&server, "Issue Hook", &format!("i{number}"), event);
+        server.receive("Issue Hook", &format!("i{number}"), event);
     }
     eventually("issues are counted", || measure(&server, "issue_close_events", "")["value"] == 2.0);
     for (name, value) in [
@@ -157,7 +150,7 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
         pipeline("running", None, (2, "running", "12:20", None)),
     ];
     for (number, event) in events.iter().enumerate() {
-        receive(&server, "Pipeline Hook", &format!("p{number}"), event);
+        server.receive("Pipeline Hook", &format!("p{number}"), event);
     }
     eventually("jobs are counted", || measure(&server, "job_runs", "")["value"] == 2.0);
     for (name, value) in [
@@ -186,11 +179,11 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
                 "updated_at": time(closed.unwrap_or(created)), "closed_at": closed.map(time), "action": "update",
                 "state": if closed.is_some() { "closed" } else { "opened" } } })
     };
-    receive(&server, "Deployment Hook", "d1", &deployment(3, "success", "04 12:00"));
-    receive(&server, "Deployment Hook", "d2", &deployment(2, "failed", "04 11:00"));
-    receive(&server, "Deployment Hook", "d3", &deployment(1, "success", "02 19:00"));
-    receive(&server, "Issue Hook", "n1", &incident(8, "02 20:00", Some("02 22:00")));
-    receive(&server, "Issue Hook", "n2", &incident(9, "03 08:00", None));
+    server.receive("Deployment Hook", "d1", &deployment(3, "success", "04 12:00"));
+    server.receive("Deployment Hook", "d2", &deployment(2, "failed", "04 11:00"));
+    server.receive("Deployment Hook", "d3", &deployment(1, "success", "02 19:00"));
+    server.receive("Issue Hook", "n1", &incident(8, "02 20:00", Some("02 22:00")));
+    server.receive("Issue Hook", "n2", &incident(9, "03 08:00", None));
     eventually("incidents are counted", || measure(&server, "incidents", "")["value"] == 2.0);
     for (name, value) in [
         ("deployments", 2.0),
@@ -211,9 +204,9 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
     server.kill();
     server.restart();
     for (number, event) in events.iter().enumerate() {
-        receive(&server, "Merge Request Hook", &format!("again{number}"), event);
+        server.receive("Merge Request Hook", &format!("again{number}"), event);
     }
-    receive(&server, "Merge Request Hook", "last", &merge_request(7, "06 08:00", "open", "opened", "06 08:00", jo));
+    server.receive("Merge Request Hook", "last", &merge_request(7, "06 08:00", "open", "opened", "06 08:00", jo));
     eventually("the last is counted", || measure(&server, "mr_opened", "")["value"] == 6.0);
     let again = measure(&server, "time_to_merge", "");
     assert_eq!((&again["value"], &again["p50"], &again["p90"]), (&merged["value"], &merged["p50"], &merged["p90"]));
@@ -291,14 +284,14 @@ pub(crate) fn what_was_merged_is_followed_to_its_deployment(engine: Engine) {
             server.kill();
             server.restart();
         }
-        receive(&server, event, &format!("k{number}"), body);
+        server.receive(event, &format!("k{number}"), body);
     }
     eventually("all is counted", || get(&server, "lead_time_for_changes")["samples"] == 3);
     check(&server);
     for (number, (event, body)) in events.iter().enumerate() {
-        receive(&server, event, &format!("again{number}"), body);
+        server.receive(event, &format!("again{number}"), body);
     }
-    receive(&server, "Merge Request Hook", "last", &merged(4, "z", "03 09:30"));
+    server.receive("Merge Request Hook", "last", &merged(4, "z", "03 09:30"));
     eventually("the repetition is counted too", || get(&server, "mr_merged")["value"] == 4.0);
     let explained = get(&server, "lead_time_for_changes/explain");
     assert_eq!(
@@ -328,15 +321,14 @@ pub(crate) fn what_is_counted_is_proved_and_counted_anew(engine: Engine) {
         let push = json!({ "object_kind": "push", "ref": format!("refs/heads/b{}", n % 7), "before": format!("{n:040}"),
             "after": format!("{:040}", n + 7), "user_id": n % 5 + 1, "user_username": format!("u{}", n % 5), "user_name": format!("N {n}"),
             "commits": [commit(n), commit(n + 1)], "project": { "id": n % 3 + 1, "path_with_namespace": format!("g/p{}", n % 3) } });
-        receive(&server, "Push Hook", &format!("p{n}"), &push);
+        server.receive("Push Hook", &format!("p{n}"), &push);
         let day = n % 20 + 1;
         let (action, state) = [("open", "opened"), ("approved", "opened"), ("merge", "merged")][n % 3];
         let body =
             merge_request(n as i64 / 3, "01 08:00", action, state, &format!("{day:02} 09:00"), (n as i64 % 4, "ida"));
-        receive(&server, "Merge Request Hook", &format!("m{n}"), &body);
+        server.receive("Merge Request Hook", &format!("m{n}"), &body);
     }
-    receive(
-        &server,
+    server.receive(
         "Push Hook",
         "unreadable",
         &json!({ "object_kind": "push", "ref": "refs/heads/x", "commits": "\u{fffd}" }),

@@ -118,6 +118,14 @@ impl Server {
         reply.json()
     }
 
+    /// Receives an event from a GitLab.
+    pub(crate) fn receive(&self, event: &str, key: &str, body: &Value) {
+        let headers = [("X-Gitlab-Token", SECRET), ("X-Gitlab-Event", event), ("Idempotency-Key", key)];
+        let body = body.to_string();
+        let reply = send(self.port, "POST", "/api/v1/webhooks/gitlab", &headers, body.as_bytes()).expect("an answer");
+        assert_eq!(reply.status, 200, "{}", reply.body);
+    }
+
     /// Group `gear` with project `rope`, number 1.
     pub(crate) fn make_project(&self) {
         let group = self.call("POST", "/api/v4/groups", r#"{"name":"Gear","path":"gear"}"#);
