@@ -1,6 +1,7 @@
 //! Insights as those who ask for them see them.
 
 use std::collections::HashSet;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -431,6 +432,12 @@ pub(crate) fn the_demo_is_counted_and_proved(engine: Engine) {
     child.wait().expect("it ended");
     let data = server.folder.path().join("quickdraw-demo");
     assert!(data.join("quickdraw.db").exists() && !server.folder.path().join("quickdraw-data").exists());
+    if let Engine::Postgres(url) = &engine {
+        let schema = &server.schema;
+        let sql = format!("SELECT count(*) FROM information_schema.tables WHERE table_schema = '{schema}'");
+        let counted = Command::new("psql").args([url, "-Atqc", &sql]).output().expect("psql runs");
+        assert_eq!(String::from_utf8_lossy(&counted.stdout).trim(), "0", "the database of the settings is left alone");
+    }
     // What is no demo's is not touched.
     std::fs::remove_file(data.join("this-is-a-demo")).expect("it was there");
     let refused = server.command(&["demo", "--still"]).output().expect("it runs");

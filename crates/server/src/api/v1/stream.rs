@@ -97,7 +97,8 @@ struct StreamQuery {
     filter: Option<String>,
     /// The id of the last event that came. The header `Last-Event-ID` says the same and wins.
     after: Option<String>,
-    /// Where there is no such event: begin with what was received then. Without it, with what is received from now on.
+    /// Where there is no such event: begin with what was received then. Without it, with what is received from now on; on
+    /// PostgreSQL what came in the moment before may come too.
     #[param(value_type = Option<String>, format = DateTime)]
     since: Option<Moment>,
 }
