@@ -1,11 +1,13 @@
 //! One file a command.
 
+pub(crate) mod backfill;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod emit;
 pub(crate) mod gaps;
 pub(crate) mod git_hook;
+mod gitlab;
 pub(crate) mod guard;
 pub(crate) mod insights;
 pub(crate) mod listen;
@@ -15,9 +17,14 @@ pub(crate) mod replay;
 pub(crate) mod secret;
 pub(crate) mod serve;
 
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
 /// Writes a line for the user. A reader that has gone, as in `| head`, is no error of ours.
 pub(crate) fn say(text: impl std::fmt::Display) {
-    use std::io::Write;
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
@@ -32,4 +39,20 @@ pub(crate) fn moment(text: &str) -> anyhow::Result<String> {
         Ok(ago) => Ok((jiff::Timestamp::now() - ago.abs()).to_string()),
         Err(_) => Ok(text.to_owned()),
     }
+}
+
+/// A text as a part of a URL.
+fn encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+/// Writes a file whole or not at all.
+fn write_whole(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let beside = PathBuf::from(format!("{}.new", file.display()));
+    let written = File::create(&beside).and_then(|mut new| {
+        new.write_all(bytes)?;
+        new.sync_data()?;
+        std::fs::rename(&beside, file)
+    });
+    written.with_context(|| format!("failed to write {}", file.display()))
 }

@@ -43,6 +43,8 @@ enum Command {
     Receiver(commands::receiver::Receiver),
     /// Tell what never came, and have it sent again or fetched from GitLab.
     Gaps(commands::gaps::Gaps),
+    /// Tell a server what happened before it received anything, for insights.
+    Backfill(commands::backfill::Command),
     /// Start a server with some weeks of a small team in it, to look at.
     Demo(commands::demo::Demo),
     /// Prove what insights count, or count it anew.
@@ -95,6 +97,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Command::Emit(command) => commands::emit::run(command).await,
             Command::Receiver(command) => commands::receiver::run(command).await,
             Command::Gaps(command) => commands::gaps::run(command).await,
+            Command::Backfill(command) => commands::backfill::run(command).await,
             Command::Demo(command) => commands::demo::run(command, config).await,
             Command::Insights(command) => commands::insights::run(command).await,
             Command::Replay(command) => commands::replay::run(command).await,

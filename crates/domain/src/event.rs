@@ -22,6 +22,8 @@ pub enum Source {
     Receiver(ReceiverId),
     /// Made for a test of one hook: it stands for nothing that happened.
     Test,
+    /// Told afterwards, from a repository, a GitLab or a file: it counts, and is delivered to nobody.
+    Backfill,
 }
 
 /// What the journal knows of an event besides its bytes.

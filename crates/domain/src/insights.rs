@@ -4,6 +4,7 @@
 //! order), so order and repetition cannot matter; what an entity contributes to sums is recomputed after each join, the
 //! old contribution retracted and the new one added in one transaction.
 
+pub mod backfill;
 pub mod branches;
 pub mod chain;
 pub mod commits;
@@ -93,6 +94,7 @@ pub fn facts(trigger: Trigger, received_at: Timestamp, body: &[u8]) -> Result<Ve
             facts.extend(branch.into_iter().chain([Item::Push(push)]).map(|item| Fact::Item(Box::new(item))));
         }
         facts.extend(commits.into_iter().map(|commit| Fact::Commit(Box::new(commit))));
+        facts.extend(commits::merges_of_push(&body));
     } else if let ["merge_request"] = trigger.row().object_kinds {
         facts.extend(commits::of_merge_request(&body));
     }

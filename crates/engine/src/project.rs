@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quickdraw_domain::insights::facts;
+use quickdraw_domain::insights::backfill::facts_of;
 use quickdraw_store::insights::Projected;
 
 use crate::belt::Belt;
@@ -35,7 +35,7 @@ impl Belt {
             let found = payload
                 .unpack()
                 .map_err(|error| error.to_string())
-                .and_then(|body| facts(event.trigger, event.received_at, &body).map_err(|error| error.to_string()));
+                .and_then(|body| facts_of(&event, &body).map_err(|error| error.to_string()));
             if let Err(reason) = &found {
                 tracing::warn!(event.id = %event.id, reason, "set aside an event that insights cannot read");
             }

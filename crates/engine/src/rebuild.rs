@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use quickdraw_domain::insights::{Fact, facts};
+use quickdraw_domain::insights::Fact;
+use quickdraw_domain::insights::backfill::facts_of;
 use quickdraw_domain::{EventId, Timestamp};
 use quickdraw_store::insights::Projects;
 use quickdraw_store::rebuild::{Difference, Digests, Shadow};
@@ -295,7 +296,7 @@ impl Belt {
         let (mut all, mut unreadable) = (Vec::new(), 0);
         for (event, payload) in ids.iter().filter_map(|id| by_id.get(id)).map(|at| &bodies[*at]) {
             tokio::task::yield_now().await;
-            let found = payload.unpack().ok().and_then(|body| facts(event.trigger, event.received_at, &body).ok());
+            let found = payload.unpack().ok().and_then(|body| facts_of(event, &body).ok());
             match found {
                 Some(found) => all.extend(found),
                 None => unreadable += 1,

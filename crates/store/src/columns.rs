@@ -29,6 +29,7 @@ pub(crate) const fn source(kind: i16, id: i64) -> Source {
     match kind {
         1 => Source::Receiver(ReceiverId(id)),
         2 => Source::Test,
+        3 => Source::Backfill,
         _ => Source::Api,
     }
 }
@@ -38,6 +39,7 @@ pub(crate) const fn source_columns(source: Source) -> (i16, i64) {
         Source::Api => (0, 0),
         Source::Receiver(id) => (1, id.0),
         Source::Test => (2, 0),
+        Source::Backfill => (3, 0),
     }
 }
 

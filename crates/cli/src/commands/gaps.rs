@@ -1,9 +1,7 @@
 //! `quickdraw gaps`: what never came, told from what came; and with a token for GitLab, whether GitLab still has it. What it
 //! has is sent again by GitLab, or fetched and reported.
 
-mod bodies;
 mod compare;
-mod gitlab;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,12 +9,12 @@ use std::fmt;
 use anyhow::Context;
 use clap::Args;
 use compare::{Compare, Tally};
-use gitlab::GitLab;
 use quickdraw_domain::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{plain, say};
+use super::gitlab::GitLab;
+use super::{encoded, plain, say};
 use crate::client;
 
 /// Gaps of one request to the server.
@@ -174,10 +172,6 @@ impl Measured {
         let time: jiff::Timestamp = self.coverage_starts.parse().ok()?;
         Some(Timestamp::from_micros(time.as_microsecond()))
     }
-}
-
-fn encoded(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 impl fmt::Display for Measured {

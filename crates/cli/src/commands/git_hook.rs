@@ -1,6 +1,6 @@
 //! `quickdraw git-hook`: a bare repository reports its pushes.
 
-mod commits;
+pub(super) mod commits;
 mod install;
 mod updates;
 

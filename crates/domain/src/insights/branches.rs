@@ -63,10 +63,13 @@ impl Push {
             at: (!commit.told.undated).then_some(commit.told.committed_at),
             is_merge: commit.told.merge_message,
         });
-        (!git_ref.is_empty()).then(|| Self {
+        let (before, after) = (text(&body["before"]), text(&body["after"]));
+        // A list of commits that names no move moves nothing.
+        let is_move = !git_ref.is_empty() && (!before.is_empty() || !after.is_empty());
+        is_move.then(|| Self {
             project: project_of(body),
-            before: text(&body["before"]),
-            after: text(&body["after"]),
+            before,
+            after,
             received_at,
             pusher: body["user_id"].as_i64(),
             is_default: commits::is_default(&git_ref, body),

@@ -157,7 +157,7 @@ impl Entity for Commit {
             first_received_at: self.first_received_at.min(other.first_received_at),
             landed: self.landed || other.landed,
             is_merge_commit: self.is_merge_commit || other.is_merge_commit,
-            told: self.told.min(other.told),
+            told: if self.told.rank() <= other.told.rank() { self.told } else { other.told },
         }
     }
 
@@ -167,6 +167,14 @@ impl Entity for Commit {
 
     fn settled_at(&self) -> Option<Timestamp> {
         Some(self.at())
+    }
+}
+
+impl Told {
+    /// The least wins. One with a time comes before one without, and one with paths before one without: lists of commits, as
+    /// those of GitLab's API, need not tell paths.
+    fn rank(&self) -> (bool, bool, &Self) {
+        (self.undated, self.paths == Paths::default(), self)
     }
 }
 
@@ -207,6 +215,19 @@ pub(super) fn of_push(received_at: Timestamp, body: &Value) -> Vec<Commit> {
     let landed = is_default(&text(&body["ref"]), body);
     let commits = body["commits"].as_array().into_iter().flatten();
     commits.filter_map(|commit| commit_of(project, received_at, landed, commit)).collect()
+}
+
+/// The commits of a push that have several parents. Webhooks do not tell parents; who reads a repository does, by the name that
+/// GitLab's API has for them.
+pub(super) fn merges_of_push(body: &Value) -> impl Iterator<Item = Fact> {
+    let project = project_of(body);
+    let merges = body["commits"].as_array().into_iter().flatten();
+    merges.filter(|commit| commit["parent_ids"].as_array().is_some_and(|parents| parents.len() > 1)).filter_map(
+        move |commit| {
+            let sha = text(&commit["id"]);
+            (!sha.is_empty()).then_some(Fact::MergeCommit { project, sha })
+        },
+    )
 }
 
 /// Whether a full name is that of the default branch of an event's project.

@@ -1,6 +1,7 @@
 //! `/api/v1`: what GitLab has no word for. Lists go by cursor: `limit`, `before`, and `next` in the answer.
 
 mod audit;
+mod backfill;
 mod covered;
 mod events;
 mod export;
@@ -29,6 +30,7 @@ use crate::views::Page;
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .merge(audit::routes())
+        .merge(backfill::routes())
         .merge(events::routes())
         .merge(export::routes())
         .merge(filters::routes())

@@ -24,7 +24,7 @@ pub struct Event {
     pub project_id: Option<i64>,
     /// The group that it happened in.
     pub group_id: Option<i64>,
-    /// Where it came from: `api`, `test`, or `receiver 1`.
+    /// Where it came from: `api`, `test`, `backfill`, or `receiver 1`.
     pub source: String,
     /// The branch or tag of a push.
     pub r#ref: Option<String>,
@@ -43,6 +43,7 @@ impl From<&event::Event> for Event {
             Source::Api => "api".to_owned(),
             Source::Receiver(id) => format!("receiver {id}"),
             Source::Test => "test".to_owned(),
+            Source::Backfill => "backfill".to_owned(),
         };
         Self {
             id: event.id.to_string(),

@@ -10,10 +10,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::bodies::{self, Found, There};
-use super::gitlab::{GitLab, Home};
 use super::{Gap, Measured, Ours};
 use crate::client;
+use crate::commands::gitlab::bodies::{self, Found, There};
+use crate::commands::gitlab::{GitLab, Home};
 use crate::commands::{plain, say};
 
 /// How long what GitLab sent again takes to be counted.

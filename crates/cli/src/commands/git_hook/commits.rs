@@ -75,7 +75,7 @@ fn default_branch(repository: &Repository, pushed: &str) -> Option<ObjectId> {
     Some(head.id()?.detach())
 }
 
-fn describe(repository: &Repository, id: ObjectId) -> anyhow::Result<Value> {
+pub(in crate::commands) fn describe(repository: &Repository, id: ObjectId) -> anyhow::Result<Value> {
     let commit = repository.find_commit(id).context("failed to read a commit")?;
     let (author, committer) = (commit.author()?, commit.committer()?);
     // GitLab shows the committer's time with the committer's offset.

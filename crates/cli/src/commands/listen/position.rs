@@ -1,10 +1,11 @@
 //! Where a listener is, in a file of its own.
 
-use std::fs::File;
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::Path;
 
 use anyhow::Context;
+
+use crate::commands::write_whole;
 
 /// A file with a position and the stream that it is of: one of another stream would pass over events, or repeat them.
 pub(super) struct PositionFile<'a> {
@@ -35,13 +36,7 @@ impl PositionFile<'_> {
 
     /// Whole or not at all: half a position would be another one.
     pub(super) fn write(&self, position: &str) -> anyhow::Result<()> {
-        let beside = PathBuf::from(format!("{}.new", self.file.display()));
-        let written = File::create(&beside).and_then(|mut file| {
-            writeln!(file, "{position} {}", self.stream)?;
-            file.sync_data()?;
-            std::fs::rename(&beside, self.file)
-        });
-        written.with_context(|| format!("failed to write {}", self.file.display()))
+        write_whole(self.file, format!("{position} {}\n", self.stream).as_bytes())
     }
 }
 

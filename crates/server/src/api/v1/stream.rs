@@ -346,7 +346,7 @@ impl Follower {
     }
 
     fn wants(&self, event: &Event) -> bool {
-        event.source != Source::Test
+        !matches!(event.source, Source::Test | Source::Backfill)
             && event.twin_of.is_none()
             && (self.triggers.is_empty() || self.triggers.contains(&event.trigger))
             && self.app.belt.is_in(event.place, self.scope)

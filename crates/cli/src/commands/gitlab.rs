@@ -1,5 +1,7 @@
 //! What is asked of a GitLab. Calls that come too soon or meet a failing server are made again.
 
+pub(super) mod bodies;
+
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::time::Duration;
@@ -10,9 +12,9 @@ use quickdraw_domain::{GroupId, ProjectId, Timestamp};
 use quickdraw_egress::Method;
 use serde_json::Value;
 
-use super::bodies::is_older;
+use super::say;
 use crate::client;
-use crate::commands::say;
+use bodies::is_older;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How often a call is made again.
@@ -110,6 +112,17 @@ impl GitLab {
                 "project {id} of this GitLab is {there}; it was renamed, or events came from another"
             )));
         }
+        Ok(Ok(self.home(id, &found)))
+    }
+
+    /// The project of a number or path.
+    pub(super) async fn any_project(&self, name: &str) -> anyhow::Result<Option<Home>> {
+        let found = self.get(&format!("projects/{}", super::encoded(name))).await?;
+        Ok(found.and_then(|found| Some(self.home(found["id"].as_i64()?, &found))))
+    }
+
+    fn home(&self, id: i64, found: &Value) -> Home {
+        let text = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
         let visibility_level = match found["visibility"].as_str() {
             Some("public") => 20,
             Some("internal") => 10,
@@ -125,10 +138,10 @@ impl GitLab {
             default_branch: found["default_branch"].as_str().map(str::to_owned),
             visibility_level,
             created_at: Timestamp::default(),
-            path_with_namespace: there,
+            path_with_namespace: text("path_with_namespace"),
         };
         let base_url = web_url.strip_suffix(&project.path_with_namespace).unwrap_or(&self.url);
-        Ok(Ok(Home { base_url: base_url.trim_end_matches('/').to_owned(), project }))
+        Home { base_url: base_url.trim_end_matches('/').to_owned(), project }
     }
 
     /// What the hooks of a project or a group that post to Quickdraw did not get rid of, the oldest first.
@@ -218,6 +231,12 @@ impl GitLab {
             }
         }
         Ok(Some(all))
+    }
+
+    /// A page of a list; nothing where GitLab has none, or not for this token.
+    pub(super) async fn rows(&self, path: &str) -> anyhow::Result<Option<Vec<Value>>> {
+        let Said { status, json, .. } = self.call(Method::GET, path).await?;
+        Ok(if let (200, Value::Array(rows)) = (status, json) { Some(rows) } else { None })
     }
 
     /// What is not there, or not for this token, is an answer; other failures are errors.

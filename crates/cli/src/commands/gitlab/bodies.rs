@@ -6,10 +6,11 @@ use quickdraw_domain::{Timestamp, Trigger};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::gitlab::{GitLab, Home};
+use super::{GitLab, Home};
+use crate::commands::encoded;
 
 /// What GitLab has of something.
-pub(super) enum There {
+pub(in crate::commands) enum There {
     /// This can be reported in place of the event that never came.
     Found(Found),
     /// Nothing, or nothing for this token.
@@ -21,11 +22,11 @@ pub(super) enum There {
 }
 
 /// What can be reported in place of an event that never came.
-pub(super) struct Found {
+pub(in crate::commands) struct Found {
     /// What it is called in what is printed.
-    pub(super) name: String,
-    pub(super) trigger: &'static str,
-    pub(super) body: Vec<u8>,
+    pub(in crate::commands) name: String,
+    pub(in crate::commands) trigger: &'static str,
+    pub(in crate::commands) body: Vec<u8>,
 }
 
 /// Commits of a push whose files are asked for: as many as a body lists.
@@ -107,7 +108,7 @@ const TIMES: [&str; 6] = ["created_at", "updated_at", "closed_at", "prepared_at"
 const SPENT: [&str; 4] = ["time_estimate", "total_time_spent", "human_time_estimate", "human_total_time_spent"];
 
 /// The pushes between two commits, as one.
-pub(super) async fn pushes(
+pub(in crate::commands) async fn pushes(
     gitlab: &GitLab,
     home: &Home,
     git_ref: &str,
@@ -118,7 +119,7 @@ pub(super) async fn pushes(
     let is_new = before.trim_start_matches('0').is_empty();
     // What a new branch has that the default branch has not.
     let from = if is_new { home.project.default_branch.as_deref().unwrap_or(after) } else { before };
-    let (from, to) = (super::encoded(from), super::encoded(after));
+    let (from, to) = (encoded(from), encoded(after));
     let Some(compared) = gitlab.get(&format!("projects/{id}/repository/compare?from={from}&to={to}")).await? else {
         return Ok(There::Gone);
     };
@@ -143,15 +144,11 @@ pub(super) async fn pushes(
         let paths = |which: fn(&Value) -> bool| -> Vec<&Value> {
             files.iter().filter(|file| which(file)).map(|file| &file["new_path"]).collect()
         };
-        listed.push(json!({
-            "id": sha,
-            "message": commit["message"].as_str().unwrap_or_default(),
-            "timestamp": commit["committed_date"],
-            "author": { "name": text(&commit["author_name"]), "email": text(&commit["author_email"]) },
-            "added": paths(|file| file["new_file"] == true),
-            "modified": paths(|file| file["new_file"] != true && file["deleted_file"] != true),
-            "removed": paths(|file| file["deleted_file"] == true),
-        }));
+        let mut one = commit_of(commit);
+        one["added"] = json!(paths(|file| file["new_file"] == true));
+        one["modified"] = json!(paths(|file| file["new_file"] != true && file["deleted_file"] != true));
+        one["removed"] = json!(paths(|file| file["deleted_file"] == true));
+        listed.push(one);
     }
     let object = json!({
         "before": before, "after": after, "ref": git_ref, "commits": listed, "total_commits_count": total,
@@ -159,14 +156,29 @@ pub(super) async fn pushes(
     found(home, "push_hooks", &user, &object, format!("{total} commits")).map(There::Found)
 }
 
+/// A commit as pushes list it, without its paths: GitLab's lists do not tell them.
+pub(in crate::commands) fn commit_of(there: &Value) -> Value {
+    json!({
+        "id": text(&there["id"]),
+        "message": text(&there["message"]),
+        "timestamp": there["committed_date"],
+        "author": { "name": text(&there["author_name"]), "email": text(&there["author_email"]) },
+        "added": [], "modified": [], "removed": [],
+    })
+}
+
 /// A merge request as it is now.
-pub(super) async fn merge_request(gitlab: &GitLab, home: &Home, iid: i64, since: Timestamp) -> anyhow::Result<There> {
+pub(in crate::commands) async fn merge_request(
+    gitlab: &GitLab,
+    home: &Home,
+    iid: i64,
+    since: Timestamp,
+) -> anyhow::Result<There> {
     let there = match younger(gitlab, &format!("projects/{}/merge_requests/{iid}", home.project.id), since).await? {
         Ok(there) => there,
         Err(why) => return Ok(why),
     };
-    let mut object = taken(&there, &MERGE_REQUEST);
-    common(&mut object, &there);
+    let mut object = merge_request_attributes(&there);
     let (action, at, who) = match there["state"].as_str() {
         // The time of the merge is that of its event: nothing else in an event tells it.
         Some("merged") => ("merge", &there["merged_at"], &there["merge_user"]),
@@ -177,26 +189,24 @@ pub(super) async fn merge_request(gitlab: &GitLab, home: &Home, iid: i64, since:
     if at.is_string() {
         object.insert("updated_at".to_owned(), spelled(at));
     }
-    object.insert("last_commit".to_owned(), json!({ "id": there["sha"] }));
-    object.insert("head_pipeline_id".to_owned(), there["head_pipeline"]["id"].clone());
-    object.insert("merge_user_id".to_owned(), there["merge_user"]["id"].clone());
     let name = format!("{} ({})", text(&there["title"]), text(&there["state"]));
     found(home, "merge_request_hooks", &user(who, &there["author"]), &Value::Object(object), name).map(There::Found)
 }
 
-/// An issue as it is now.
-pub(super) async fn issue(gitlab: &GitLab, home: &Home, iid: i64, since: Timestamp) -> anyhow::Result<There> {
-    let there = match younger(gitlab, &format!("projects/{}/issues/{iid}", home.project.id), since).await? {
-        Ok(there) => there,
-        Err(why) => return Ok(why),
-    };
-    let mut object = taken(&there, &ISSUE);
-    common(&mut object, &there);
-    let is_closed = there["state"] == "closed";
-    object.insert("action".to_owned(), if is_closed { "close" } else { "open" }.into());
-    if is_closed && there["closed_at"].is_string() {
-        object.insert("updated_at".to_owned(), spelled(&there["closed_at"]));
-    }
+/// What GitLab's API says of a merge request, as events name it.
+pub(in crate::commands) fn merge_request_attributes(there: &Value) -> Map<String, Value> {
+    let mut object = taken(there, &MERGE_REQUEST);
+    common(&mut object, there);
+    object.insert("last_commit".to_owned(), json!({ "id": there["sha"] }));
+    object.insert("head_pipeline_id".to_owned(), there["head_pipeline"]["id"].clone());
+    object.insert("merge_user_id".to_owned(), there["merge_user"]["id"].clone());
+    object
+}
+
+/// What GitLab's API says of an issue, as events name it.
+pub(in crate::commands) fn issue_attributes(there: &Value) -> Map<String, Value> {
+    let mut object = taken(there, &ISSUE);
+    common(&mut object, there);
     // `test_case` there is `Test Case` in events.
     let words = text(&there["issue_type"]).split('_').filter_map(|word| {
         let mut letters = word.chars();
@@ -206,24 +216,64 @@ pub(super) async fn issue(gitlab: &GitLab, home: &Home, iid: i64, since: Timesta
     if !kind.is_empty() {
         object.insert("type".to_owned(), kind.into());
     }
+    object
+}
+
+/// The trigger of an issue's events.
+pub(in crate::commands) fn trigger_of_issue(there: &Value) -> &'static str {
+    if there["confidential"] == true { "confidential_issue_hooks" } else { "issue_hooks" }
+}
+
+/// An issue as it is now.
+pub(in crate::commands) async fn issue(
+    gitlab: &GitLab,
+    home: &Home,
+    iid: i64,
+    since: Timestamp,
+) -> anyhow::Result<There> {
+    let there = match younger(gitlab, &format!("projects/{}/issues/{iid}", home.project.id), since).await? {
+        Ok(there) => there,
+        Err(why) => return Ok(why),
+    };
+    let mut object = issue_attributes(&there);
+    let is_closed = there["state"] == "closed";
+    object.insert("action".to_owned(), if is_closed { "close" } else { "open" }.into());
+    if is_closed && there["closed_at"].is_string() {
+        object.insert("updated_at".to_owned(), spelled(&there["closed_at"]));
+    }
     let who = if is_closed { &there["closed_by"] } else { &there["author"] };
-    let trigger = if there["confidential"] == true { "confidential_issue_hooks" } else { "issue_hooks" };
     let name = format!("{} ({})", text(&there["title"]), text(&there["state"]));
-    found(home, trigger, &user(who, &there["author"]), &Value::Object(object), name).map(There::Found)
+    found(home, trigger_of_issue(&there), &user(who, &there["author"]), &Value::Object(object), name).map(There::Found)
 }
 
 /// A pipeline as it is now, by its number in GitLab, with its jobs.
-pub(super) async fn pipeline(gitlab: &GitLab, home: &Home, number: i64, since: Timestamp) -> anyhow::Result<There> {
+pub(in crate::commands) async fn pipeline(
+    gitlab: &GitLab,
+    home: &Home,
+    number: i64,
+    since: Timestamp,
+) -> anyhow::Result<There> {
     let place = format!("projects/{}/pipelines/{number}", home.project.id);
     let there = match younger(gitlab, &place, since).await? {
         Ok(there) => there,
         Err(why) => return Ok(why),
     };
-    let mut object = taken(&there, &PIPELINE);
+    pipeline_of(gitlab, home, &there, "").await.map(There::Found)
+}
+
+/// A pipeline as it is now, with those jobs that a query asks for.
+pub(in crate::commands) async fn pipeline_of(
+    gitlab: &GitLab,
+    home: &Home,
+    there: &Value,
+    jobs: &str,
+) -> anyhow::Result<Found> {
+    let place = format!("projects/{}/pipelines/{}", home.project.id, there["id"]);
+    let mut object = taken(there, &PIPELINE);
     if let Some(label) = there["detailed_status"]["text"].as_str() {
         object.insert("detailed_status".to_owned(), label.into());
     }
-    let mut jobs = gitlab.list(&format!("{place}/jobs?per_page=100"), |_| true).await?.unwrap_or_default();
+    let mut jobs = gitlab.list(&format!("{place}/jobs?per_page=100{jobs}"), |_| true).await?.unwrap_or_default();
     jobs.sort_by_key(|job| job["id"].as_i64());
     let build = |job: &Value| {
         let mut build = taken(job, &JOB);
@@ -243,7 +293,7 @@ pub(super) async fn pipeline(gitlab: &GitLab, home: &Home, number: i64, since: T
         object.insert("commit".to_owned(), commit);
     }
     let name = format!("{} on {}", text(&there["status"]), text(&there["ref"]));
-    found(home, "pipeline_hooks", &user(&there["user"], &Value::Null), &Value::Object(object), name).map(There::Found)
+    found(home, "pipeline_hooks", &user(&there["user"], &Value::Null), &Value::Object(object), name)
 }
 
 /// An object that was made after a time, or what there is instead.
@@ -255,7 +305,13 @@ async fn younger(gitlab: &GitLab, path: &str, since: Timestamp) -> anyhow::Resul
     })
 }
 
-fn found(home: &Home, trigger: &'static str, user: &User, object: &Value, name: String) -> anyhow::Result<Found> {
+pub(in crate::commands) fn found(
+    home: &Home,
+    trigger: &'static str,
+    user: &User,
+    object: &Value,
+    name: String,
+) -> anyhow::Result<Found> {
     let object = RawValue::from_string(object.to_string())?;
     let happened = Happened {
         trigger: Trigger::by_name(trigger).unwrap_or(Trigger::UNKNOWN),
@@ -293,13 +349,13 @@ fn common(object: &mut Map<String, Value>, there: &Value) {
 }
 
 /// `2026-03-16T08:30:00.123Z` as `2026-03-16 08:30:00 UTC`; what cannot be read stays.
-fn spelled(time: &Value) -> Value {
+pub(in crate::commands) fn spelled(time: &Value) -> Value {
     let read = time.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
     read.map_or_else(|| time.clone(), |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string().into())
 }
 
 /// Who did it, or else who began it.
-fn user(who: &Value, otherwise: &Value) -> User {
+pub(in crate::commands) fn user(who: &Value, otherwise: &Value) -> User {
     let known = if who.is_object() { who } else { otherwise };
     serde_json::from_value(json!({
         "id": known["id"].as_i64().unwrap_or_default(),
@@ -311,7 +367,7 @@ fn user(who: &Value, otherwise: &Value) -> User {
 }
 
 /// Whether it was made before a time.
-pub(super) fn is_older(there: &Value, since: Timestamp) -> bool {
+pub(in crate::commands) fn is_older(there: &Value, since: Timestamp) -> bool {
     let made = there["created_at"].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
     made.is_some_and(|made| made.as_microsecond() < since.as_micros())
 }
@@ -321,6 +377,6 @@ fn person_or_runner(there: &Value) -> Value {
     if there.is_object() { Value::Object(taken(there, &names)) } else { Value::Null }
 }
 
-fn text(value: &Value) -> &str {
+pub(in crate::commands) fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }

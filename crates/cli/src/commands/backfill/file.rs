@@ -1,0 +1,86 @@
+//! A file of past payloads.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+use quickdraw_domain::Trigger;
+use quickdraw_domain::event::Skim;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::tell::{Teller, Told};
+use crate::commands::{plain, say};
+
+/// One record, wrapped in one of two ways, or a bare body.
+#[derive(Deserialize)]
+struct Record {
+    trigger: Option<String>,
+    received_at: Option<String>,
+    created_at: Option<String>,
+    payload: Option<Box<RawValue>>,
+    request_data: Option<Box<RawValue>>,
+}
+
+pub(super) async fn run(file: &Path, mut teller: Teller) -> anyhow::Result<()> {
+    let (input, length): (Box<dyn Read + Send>, u64) = if file.as_os_str() == "-" {
+        (Box::new(std::io::stdin()), 0)
+    } else {
+        let opened = File::open(file).with_context(|| format!("failed to open {}", file.display()))?;
+        let length = opened.metadata()?.len();
+        (Box::new(opened), length)
+    };
+    let style = ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes}, {eta} left")?;
+    let bar = ProgressBar::new(length).with_style(style);
+    let values = serde_json::Deserializer::from_reader(BufReader::new(bar.wrap_read(input)));
+    let (mut number, mut failed) = (0_u64, 0_u64);
+    for value in values.into_iter::<Box<RawValue>>() {
+        if value.is_err() {
+            // What was read is told all the same.
+            teller.flush().await?;
+        }
+        let value =
+            value.with_context(|| format!("what follows record {number} is no JSON; what is before it was told"))?;
+        let records: Vec<Box<RawValue>> = match serde_json::from_str(value.get()) {
+            Ok(records) => records,
+            Err(_) => vec![value],
+        };
+        for record in records {
+            number += 1;
+            match read(record) {
+                Ok(event) => teller.tell(event).await?,
+                Err(why) => {
+                    failed += 1;
+                    bar.suspend(|| say(format!("FAILED: record {number}: {}", plain(&why))));
+                }
+            }
+        }
+    }
+    bar.finish_and_clear();
+    say(teller.end().await?);
+    anyhow::ensure!(failed == 0, "{failed} of {number} records could not be told; the others were");
+    Ok(())
+}
+
+fn read(record: Box<RawValue>) -> Result<Told, String> {
+    let parts: Record = serde_json::from_str(record.get()).map_err(|error| error.to_string())?;
+    let is_bare = parts.payload.is_none() && parts.request_data.is_none();
+    // A bare body has no time of its receipt; a `created_at` in it is another.
+    let received_at = parts.received_at.or(parts.created_at.filter(|_| !is_bare));
+    let payload = parts.payload.or(parts.request_data).unwrap_or(record);
+    let skim = Skim::read(payload.get().as_bytes()).map_err(|error| error.to_string())?;
+    let trigger = match parts.trigger.filter(|_| !is_bare) {
+        Some(name) => Trigger::by_name(&name).ok_or_else(|| format!("there is no trigger {name:?}"))?,
+        None => Trigger::recognise(None, &skim),
+    };
+    if trigger == Trigger::UNKNOWN {
+        return Err("it does not say what it is (object_kind), and has no trigger".to_owned());
+    }
+    let written = received_at.as_deref().map(quickdraw_domain::insights::times::read);
+    if written.is_some_and(|written| written.is_none()) {
+        return Err("received_at is no time; write 2026-03-16T08:30:00Z".to_owned());
+    }
+    Ok(Told { trigger: trigger.row().name, received_at, payload })
+}

@@ -1,0 +1,330 @@
+//! What GitLab's API remembers. Lists are read by when things were last changed, the oldest first, and how far that came is
+//! written down page by page: what changes meanwhile comes at the end, and what was told twice counts once.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use serde_json::{Value, json};
+
+use super::positions::Positions;
+use super::tell::{Teller, Told};
+use super::timeline::Thing;
+use crate::client;
+use crate::commands::gitlab::bodies::{commit_of, pipeline_of, spelled, text, user};
+use crate::commands::gitlab::{GitLab, Home};
+use crate::commands::{encoded, plain, say};
+
+const PAGE: usize = 100;
+const ZEROS: &str = "0000000000000000000000000000000000000000";
+
+pub(super) async fn run(
+    gitlab: &GitLab,
+    projects: &[String],
+    since: Option<jiff::civil::Date>,
+    positions: Positions,
+    server: &client::Server,
+) -> anyhow::Result<()> {
+    let mut one = One { gitlab, since, positions, teller: Teller::new(server)? };
+    let mut failed = 0;
+    for name in projects {
+        let done = async {
+            let home = gitlab.any_project(name).await?;
+            let home = home.context("GitLab has no such project, or not for this token")?;
+            say(format!("{} (project {})", plain(&home.project.path_with_namespace), home.project.id));
+            one.project(&home).await
+        };
+        if let Err(error) = done.await {
+            // The others have a history of their own.
+            say(format!("  FAILED: {}: {}", plain(name), plain(&format!("{error:#}"))));
+            failed += 1;
+        }
+    }
+    say(one.teller.end().await?);
+    anyhow::ensure!(failed == 0, "{failed} of {} projects could not be told to their end; do it again", projects.len());
+    Ok(())
+}
+
+/// One run.
+struct One<'a> {
+    gitlab: &'a GitLab,
+    since: Option<jiff::civil::Date>,
+    positions: Positions,
+    teller: Teller,
+}
+
+/// A list of a project that has an order by change.
+#[derive(Clone, Copy)]
+enum List {
+    MergeRequests,
+    Issues,
+    Pipelines,
+    Deployments,
+}
+
+impl List {
+    const ALL: [(Self, &'static str, &'static str); 4] = [
+        (Self::MergeRequests, "merge_requests", "&scope=all&state=all"),
+        (Self::Issues, "issues", "&scope=all&state=all"),
+        (Self::Pipelines, "pipelines", ""),
+        (Self::Deployments, "deployments", ""),
+    ];
+}
+
+impl One<'_> {
+    async fn project(&mut self, home: &Home) -> anyhow::Result<()> {
+        for (list, name, query) in List::ALL {
+            self.list(home, list, name, query).await?;
+        }
+        self.pushes(home).await?;
+        self.commits(home).await
+    }
+
+    /// Where a list of a project stands in the file of positions.
+    fn place(&self, home: &Home, name: &str) -> String {
+        format!("{} project {} {name}", self.gitlab.url(), home.project.id)
+    }
+
+    async fn list(&mut self, home: &Home, list: List, name: &str, query: &str) -> anyhow::Result<()> {
+        let tiers = if matches!(list, List::Deployments) { self.tiers(home).await? } else { BTreeMap::new() };
+        let place = self.place(home, name);
+        let since = self.since.map(|day| format!("{day}T00:00:00Z"));
+        let mut position = self.positions.get(&place).map(str::to_owned).or(since);
+        let bar = super::bar(name, 0)?;
+        // Behind a position; on further pages only where more than a page was changed at one time.
+        let mut page = 1;
+        loop {
+            let after = position.as_ref().map(|at| format!("&updated_after={}", encoded(at))).unwrap_or_default();
+            let path = format!(
+                "projects/{}/{name}?per_page={PAGE}&page={page}&order_by=updated_at&sort=asc{query}{after}",
+                home.project.id
+            );
+            let Some(rows) = self.gitlab.rows(&path).await? else {
+                bar.finish_and_clear();
+                say(format!("  {name}: not there, or not for this token"));
+                return Ok(());
+            };
+            bar.inc_length(rows.len() as u64);
+            for row in &rows {
+                for event in self.events(home, list, row, &tiers).await? {
+                    self.teller.tell(event).await?;
+                }
+                bar.inc(1);
+            }
+            // Written down only what the server has.
+            self.teller.flush().await?;
+            let last = rows.last().and_then(|row| row["updated_at"].as_str()).map(str::to_owned);
+            let has_moved = last.is_some() && last != position;
+            if let Some(last) = &last {
+                self.positions.set(&place, last)?;
+            }
+            if rows.len() < PAGE {
+                break;
+            }
+            page = if has_moved { 1 } else { page + 1 };
+            position = last.or(position);
+        }
+        let count = bar.position();
+        bar.finish_and_clear();
+        say(format!("  {name}: {count}"));
+        Ok(())
+    }
+
+    async fn events(
+        &self,
+        home: &Home,
+        list: List,
+        row: &Value,
+        tiers: &BTreeMap<String, String>,
+    ) -> anyhow::Result<Vec<Told>> {
+        let project = home.project.id;
+        let (notes, states);
+        match list {
+            List::MergeRequests => {
+                let place = format!("projects/{project}/merge_requests/{}", row["iid"]);
+                notes = self.all(&format!("{place}/notes?sort=asc&per_page={PAGE}")).await?;
+                states = self.all(&format!("{place}/resource_state_events?per_page={PAGE}")).await?;
+                Thing { home, there: row, notes: &notes, states: &states }.merge_request()
+            }
+            List::Issues => {
+                let place = format!("projects/{project}/issues/{}", row["iid"]);
+                // Of those that GitLab wrote by itself, nothing counts here.
+                let has_notes = row["user_notes_count"].as_i64() != Some(0);
+                notes = if has_notes {
+                    self.all(&format!("{place}/notes?sort=asc&per_page={PAGE}")).await?
+                } else {
+                    Vec::new()
+                };
+                states = self.all(&format!("{place}/resource_state_events?per_page={PAGE}")).await?;
+                Thing { home, there: row, notes: &notes, states: &states }.issue()
+            }
+            List::Pipelines => {
+                let Some(there) = self.gitlab.get(&format!("projects/{project}/pipelines/{}", row["id"])).await? else {
+                    return Ok(Vec::new());
+                };
+                let received_at = text(&there["updated_at"]).to_owned();
+                let event = pipeline_of(self.gitlab, home, &there, "&include_retried=true").await?;
+                Ok(vec![Told::new(event, Some(received_at))?])
+            }
+            List::Deployments => Ok(vec![deployment(home, row, tiers)?]),
+        }
+    }
+
+    async fn all(&self, path: &str) -> anyhow::Result<Vec<Value>> {
+        Ok(self.gitlab.list(path, |_| true).await?.unwrap_or_default())
+    }
+
+    /// Tiers of environments, by their names.
+    async fn tiers(&self, home: &Home) -> anyhow::Result<BTreeMap<String, String>> {
+        let all = self.all(&format!("projects/{}/environments?per_page={PAGE}", home.project.id)).await?;
+        Ok(all.iter().map(|one| (text(&one["name"]).to_owned(), text(&one["tier"]).to_owned())).collect())
+    }
+
+    /// Moves of branches, as far back as GitLab remembers who did what.
+    async fn pushes(&mut self, home: &Home) -> anyhow::Result<()> {
+        let place = self.place(home, "pushes");
+        let mut after = self.positions.get(&place).map(str::to_owned).or(self.since.map(|day| day.to_string()));
+        let bar = super::bar("pushes", 0)?;
+        let mut page = 1;
+        loop {
+            let behind = after.as_ref().map(|day| format!("&after={day}")).unwrap_or_default();
+            let path = format!(
+                "projects/{}/events?action=pushed&sort=asc&per_page={PAGE}&page={page}{behind}",
+                home.project.id
+            );
+            let rows = self.gitlab.rows(&path).await?.unwrap_or_default();
+            bar.inc_length(rows.len() as u64);
+            for row in &rows {
+                if let Some(event) = self.push(home, row).await? {
+                    self.teller.tell(event).await?;
+                }
+                bar.inc(1);
+            }
+            self.teller.flush().await?;
+            // It is asked for by days, without the day that is named: from the day before on.
+            let day = rows.last().and_then(|row| day_before(text(&row["created_at"])));
+            let has_moved = day.is_some() && day != after;
+            if let Some(day) = &day {
+                self.positions.set(&place, day)?;
+            }
+            if rows.len() < PAGE {
+                break;
+            }
+            page = if has_moved { 1 } else { page + 1 };
+            after = day.or(after);
+        }
+        let count = bar.position();
+        bar.finish_and_clear();
+        say(format!("  pushes: {count}"));
+        Ok(())
+    }
+
+    /// A move of a branch with its commits; nothing where GitLab does not have them any more, or it was a tag's.
+    async fn push(&self, home: &Home, row: &Value) -> anyhow::Result<Option<Told>> {
+        let data = &row["push_data"];
+        let (Some(name), Some("branch")) = (data["ref"].as_str(), data["ref_type"].as_str()) else { return Ok(None) };
+        let (before, after) = (data["commit_from"].as_str(), data["commit_to"].as_str());
+        let mut commits = Vec::new();
+        if let Some(after) = after {
+            let from = before.or(home.project.default_branch.as_deref()).unwrap_or(after);
+            let path = format!("projects/{}/repository/compare?from={}&to={after}", home.project.id, encoded(from));
+            let Some(compared) = self.gitlab.get(&path).await? else { return Ok(None) };
+            commits = compared["commits"].as_array().into_iter().flatten().map(with_parents).collect();
+            if commits.len() > 1 && commits[0]["id"] == after {
+                commits.reverse();
+            }
+        }
+        let who = user(&row["author"], &Value::Null);
+        let body = json!({
+            "object_kind": "push", "event_name": "push",
+            "before": before.unwrap_or(ZEROS), "after": after.unwrap_or(ZEROS), "ref": format!("refs/heads/{name}"),
+            "checkout_sha": after, "user_id": who.id, "user_name": who.name, "user_username": who.username,
+            "project_id": home.project.id.0, "project": project(home),
+            "total_commits_count": commits.len(), "commits": commits,
+        });
+        Told::of("push_hooks", row["created_at"].as_str().map(str::to_owned), &body).map(Some)
+    }
+
+    /// Every commit: those of the default branch, and then all.
+    async fn commits(&mut self, home: &Home) -> anyhow::Result<()> {
+        let Some(branch) = home.project.default_branch.as_deref() else { return Ok(()) };
+        let landed = format!("&ref_name={}", encoded(branch));
+        let full_name = format!("refs/heads/{branch}");
+        let since = self.since.map(|day| format!("&since={day}T00:00:00Z")).unwrap_or_default();
+        for (name, which, git_ref) in
+            [("landed commits", landed.as_str(), Some(&full_name)), ("commits", "&all=true", None)]
+        {
+            let bar = super::bar(name, 0)?;
+            // The newest first, so nothing is written down: what came in meanwhile only comes twice.
+            for page in 1_u32.. {
+                let path = format!(
+                    "projects/{}/repository/commits?per_page={PAGE}&page={page}{which}{since}",
+                    home.project.id
+                );
+                let rows = self.gitlab.rows(&path).await?.unwrap_or_default();
+                bar.inc_length(rows.len() as u64);
+                if rows.is_empty() {
+                    break;
+                }
+                let commits: Vec<Value> = rows.iter().map(with_parents).collect();
+                let body = json!({ "object_kind": "push", "event_name": "push", "ref": git_ref,
+                    "project_id": home.project.id.0, "project": project(home), "commits": commits });
+                self.teller.tell(Told::of("push_hooks", None, &body)?).await?;
+                bar.inc(rows.len() as u64);
+                if rows.len() < PAGE {
+                    break;
+                }
+            }
+            let count = bar.position();
+            bar.finish_and_clear();
+            say(format!("  {name}: {count}"));
+        }
+        Ok(())
+    }
+}
+
+fn with_parents(there: &Value) -> Value {
+    let mut commit = commit_of(there);
+    commit["parent_ids"] = there["parent_ids"].clone();
+    commit
+}
+
+fn deployment(home: &Home, row: &Value, tiers: &BTreeMap<String, String>) -> anyhow::Result<Told> {
+    let (environment, job) = (text(&row["environment"]["name"]), &row["deployable"]);
+    let finished_at = [&job["finished_at"], &row["updated_at"]].into_iter().find(|at| at.is_string());
+    let at = finished_at.unwrap_or(&Value::Null);
+    let web_url = format!("{}/{}", home.base_url, home.project.path_with_namespace);
+    let sha = text(&row["sha"]);
+    let body = json!({
+        "object_kind": "deployment",
+        "status": row["status"],
+        "status_changed_at": spelled(at),
+        "deployment_id": row["id"],
+        "deployable_id": job["id"],
+        "environment": environment,
+        "environment_tier": tiers.get(environment),
+        "ref": row["ref"],
+        "short_sha": sha.get(..8),
+        "commit_url": format!("{web_url}/-/commit/{sha}"),
+        "commit_title": job["commit"]["title"],
+        "user": row["user"],
+        "project": project(home),
+    });
+    Told::of("deployment_hooks", at.as_str().map(str::to_owned), &body)
+}
+
+fn project(home: &Home) -> Value {
+    let project = &home.project;
+    json!({
+        "id": project.id.0,
+        "name": project.name,
+        "path_with_namespace": project.path_with_namespace,
+        "default_branch": project.default_branch,
+        "web_url": format!("{}/{}", home.base_url, project.path_with_namespace),
+    })
+}
+
+fn day_before(time: &str) -> Option<String> {
+    let time: jiff::Timestamp = time.parse().ok()?;
+    let day = time.to_zoned(jiff::tz::TimeZone::UTC).date();
+    Some(day.yesterday().ok()?.to_string())
+}

@@ -1,0 +1,94 @@
+//! Commits of a git repository.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use anyhow::Context;
+use gix::{ObjectId, Repository};
+use serde_json::{Value, json};
+
+use super::tell::{Teller, Told};
+use crate::commands::git_hook::commits::describe;
+use crate::commands::say;
+
+/// Commits of one event.
+const TOGETHER: usize = 50;
+/// Bytes of objects that are kept at hand, so that trees are not read again for each commit.
+const CACHE: usize = 64 << 20;
+
+/// The project that commits belong to.
+pub(super) struct Home<'a> {
+    pub(super) id: i64,
+    pub(super) path: &'a str,
+    pub(super) branch: Option<String>,
+}
+
+pub(super) async fn run(path: &Path, home: &Home<'_>, mut teller: Teller) -> anyhow::Result<()> {
+    let mut repository = gix::open(path).with_context(|| format!("failed to open {}", path.display()))?;
+    repository.object_cache_size_if_unset(CACHE);
+    let (branch, tip) = default_branch(&repository, home.branch.as_deref())?;
+    let landed = walk(&repository, vec![tip], None)?;
+    let others = walk(&repository, tips(&repository)?, Some(tip))?;
+    say(format!("{} commits on {branch}, {} elsewhere", landed.len(), others.len()));
+    let bar = super::bar("commits", (landed.len() + others.len()) as u64)?;
+    let name = home.path.rsplit('/').next();
+    let project = json!({ "id": home.id, "name": name, "path_with_namespace": home.path, "default_branch": branch });
+    let full_name = format!("refs/heads/{branch}");
+    let chunks = landed.chunks(TOGETHER).map(|ids| (Some(&full_name), ids));
+    for (git_ref, ids) in chunks.chain(others.chunks(TOGETHER).map(|ids| (None, ids))) {
+        let commits = ids.iter().map(|id| described(&repository, *id)).collect::<anyhow::Result<Vec<Value>>>()?;
+        // No push: nothing tells when and by whom these were pushed, so no branch is moved.
+        let body = json!({ "object_kind": "push", "event_name": "push", "ref": git_ref, "project_id": home.id,
+            "project": project, "commits": commits });
+        teller.tell(Told::of("push_hooks", None, &body)?).await?;
+        bar.inc(ids.len() as u64);
+    }
+    bar.finish_and_clear();
+    say(teller.end().await?);
+    Ok(())
+}
+
+fn described(repository: &Repository, id: ObjectId) -> anyhow::Result<Value> {
+    let mut commit = describe(repository, id)?;
+    let parents = repository.find_commit(id)?.parent_ids().map(|parent| parent.to_string()).collect::<Vec<_>>();
+    commit["parent_ids"] = json!(parents);
+    Ok(commit)
+}
+
+/// The name and the tip of the default branch.
+fn default_branch(repository: &Repository, named: Option<&str>) -> anyhow::Result<(String, ObjectId)> {
+    let branch = match named {
+        Some(branch) => branch.to_owned(),
+        None => {
+            let head = repository.head_name().context("failed to read HEAD")?;
+            head.context("HEAD names no branch: give the default branch as --branch")?.shorten().to_string()
+        }
+    };
+    for name in [format!("refs/heads/{branch}"), format!("refs/remotes/origin/{branch}")] {
+        if let Some(mut reference) = repository.try_find_reference(&name)? {
+            return Ok((branch, reference.peel_to_id()?.detach()));
+        }
+    }
+    anyhow::bail!("there is no branch {branch}, or nothing is committed to it: give the default branch as --branch")
+}
+
+/// The commits that anything points at: branches, those of remotes, tags.
+fn tips(repository: &Repository) -> anyhow::Result<Vec<ObjectId>> {
+    let mut tips = HashSet::new();
+    for reference in repository.references()?.all()? {
+        let mut reference = reference.map_err(|error| anyhow::anyhow!("failed to read a reference: {error}"))?;
+        // Tags of trees and files lead to no commit.
+        if let Ok(id) = reference.peel_to_id()
+            && repository.find_commit(id).is_ok()
+        {
+            tips.insert(id.detach());
+        }
+    }
+    Ok(tips.into_iter().collect())
+}
+
+/// What can be reached from tips, without what can be reached from what is hidden.
+fn walk(repository: &Repository, tips: Vec<ObjectId>, hidden: Option<ObjectId>) -> anyhow::Result<Vec<ObjectId>> {
+    let walk = repository.rev_walk(tips).with_hidden(hidden).all().context("failed to walk the history")?;
+    walk.map(|commit| Ok(commit.context("failed to walk the history")?.id)).collect()
+}

@@ -1,0 +1,136 @@
+//! Telling a server, many at once.
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::Context;
+use quickdraw_egress::Method;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::client;
+use crate::commands::gitlab::bodies::Found;
+
+/// Events of one request, and bytes of them.
+const MOST: usize = 500;
+const MOST_BYTES: usize = 4 << 20;
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How often a server that is busy is told again.
+const TRIES: u32 = 7;
+
+/// An event as it would have been received.
+#[derive(Serialize)]
+pub(super) struct Told {
+    pub(super) trigger: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) received_at: Option<String>,
+    pub(super) payload: Box<RawValue>,
+}
+
+impl Told {
+    /// From a body that was composed.
+    pub(super) fn new(found: Found, received_at: Option<String>) -> anyhow::Result<Self> {
+        let payload = RawValue::from_string(String::from_utf8(found.body)?)?;
+        Ok(Self { trigger: found.trigger, received_at, payload })
+    }
+
+    /// From a body.
+    pub(super) fn of(trigger: &'static str, received_at: Option<String>, body: &Value) -> anyhow::Result<Self> {
+        Ok(Self { trigger, received_at, payload: serde_json::value::to_raw_value(body)? })
+    }
+}
+
+/// What became of everything.
+#[derive(Default)]
+pub(super) struct Tally {
+    taken: u64,
+    known: u64,
+    passed_over: u64,
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { taken, known, passed_over } = self;
+        write!(f, "{taken} told, {known} told before, {passed_over} of kinds that count for nothing")
+    }
+}
+
+/// A server, and what it has not been told yet.
+pub(super) struct Teller {
+    url: String,
+    token: String,
+    waiting: Vec<Told>,
+    bytes: usize,
+    tally: Tally,
+}
+
+impl Teller {
+    pub(super) fn new(server: &client::Server) -> anyhow::Result<Self> {
+        let (token, tally) = (server.token()?, Tally::default());
+        Ok(Self { url: server.url.trim_end_matches('/').to_owned(), token, waiting: Vec::new(), bytes: 0, tally })
+    }
+
+    /// Tells it, together with what comes next.
+    pub(super) async fn tell(&mut self, event: Told) -> anyhow::Result<()> {
+        let bytes = event.payload.get().len();
+        if self.waiting.len() == MOST || self.bytes + bytes > MOST_BYTES {
+            self.flush().await?;
+        }
+        self.bytes += bytes;
+        self.waiting.push(event);
+        Ok(())
+    }
+
+    /// Has the server take everything that was told so far.
+    pub(super) async fn flush(&mut self) -> anyhow::Result<()> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let body = serde_json::to_vec(&serde_json::json!({ "events": self.waiting }))?;
+        let said = self.post(body).await?;
+        let number = |name: &str| said[name].as_u64().unwrap_or_default();
+        self.tally.taken += number("taken");
+        self.tally.known += number("known");
+        self.tally.passed_over += number("passed_over");
+        self.waiting.clear();
+        self.bytes = 0;
+        Ok(())
+    }
+
+    /// What became of everything, once it is told.
+    pub(super) async fn end(mut self) -> anyhow::Result<Tally> {
+        self.flush().await?;
+        Ok(self.tally)
+    }
+
+    async fn post(&self, body: Vec<u8>) -> anyhow::Result<Value> {
+        let url = format!("{}/api/v1/insights/backfill", self.url);
+        let headers =
+            [("Content-Type".into(), "application/json".to_owned()), ("PRIVATE-TOKEN".into(), self.token.clone())];
+        let mut tries = 0;
+        loop {
+            let failed = match client::call(Method::POST, &url, &headers, body.clone(), PATIENCE).await {
+                Ok(answer) if answer.status == 200 => {
+                    return serde_json::from_slice(&answer.body).context("the server's answer is not JSON");
+                }
+                Ok(answer) => {
+                    let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+                    let why = said["detail"].as_str().map_or_else(|| said.to_string(), str::to_owned);
+                    let failed = anyhow::anyhow!("the server answered {}: {why}", answer.status);
+                    if !matches!(answer.status, 429 | 502..=504) {
+                        return Err(failed);
+                    }
+                    failed
+                }
+                Err(error) => error,
+            };
+            tries += 1;
+            if tries == TRIES {
+                return Err(failed);
+            }
+            // What it took of this already, it knows then.
+            tokio::time::sleep(Duration::from_secs(1 << tries)).await;
+        }
+    }
+}

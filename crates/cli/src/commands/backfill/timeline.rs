@@ -1,0 +1,184 @@
+//! What was done to a merge request or an issue, from what GitLab's API remembers of it: one event each, as it would have been
+//! received then. System notes tell approvals, drafts and pushes; GitLab writes them in English whatever anybody's language is.
+
+use quickdraw_domain::compose::User;
+use serde_json::{Map, Value, json};
+
+use super::tell::Told;
+use crate::commands::gitlab::Home;
+use crate::commands::gitlab::bodies::{self, found, spelled, text, user};
+
+/// What happened.
+enum What<'a> {
+    Open,
+    Close,
+    Reopen,
+    Merge,
+    Approve,
+    Unapprove,
+    Draft(bool),
+    Push,
+    Comment(&'a Value),
+}
+
+/// When, what, and who did it.
+struct Step<'a> {
+    at: jiff::Timestamp,
+    what: What<'a>,
+    who: &'a Value,
+}
+
+/// What GitLab has of one thing.
+pub(super) struct Thing<'a> {
+    pub(super) home: &'a Home,
+    pub(super) there: &'a Value,
+    /// Comments, those that GitLab wrote by itself too.
+    pub(super) notes: &'a [Value],
+    /// Changes of its state.
+    pub(super) states: &'a [Value],
+}
+
+impl<'a> Thing<'a> {
+    /// The events of a merge request.
+    pub(super) fn merge_request(&self) -> anyhow::Result<Vec<Told>> {
+        let attributes = bodies::merge_request_attributes(self.there);
+        let merged_by = [&self.there["merge_user"], &self.there["merged_by"]].into_iter().find(|who| who.is_object());
+        let mut steps = self.steps();
+        steps.extend(self.system_steps());
+        steps.extend(step(&self.there["merged_at"], What::Merge, merged_by.unwrap_or(&Value::Null)));
+        steps.sort_by_key(|step| step.at);
+        // What was told of the first change tells what it was before.
+        let first =
+            steps.iter().find_map(|step| if let What::Draft(is_draft) = step.what { Some(is_draft) } else { None });
+        let is_draft = first.map_or(attributes.get("draft") == Some(&Value::Bool(true)), |is_draft| !is_draft);
+        self.walk(&steps, &attributes, "merge_request", "merge_request_hooks", is_draft)
+    }
+
+    /// The events of an issue.
+    pub(super) fn issue(&self) -> anyhow::Result<Vec<Told>> {
+        let mut steps = self.steps();
+        steps.sort_by_key(|step| step.at);
+        let attributes = bodies::issue_attributes(self.there);
+        self.walk(&steps, &attributes, "issue", bodies::trigger_of_issue(self.there), false)
+    }
+
+    /// What merge requests and issues have alike.
+    fn steps(&self) -> Vec<Step<'a>> {
+        let mut steps: Vec<Step<'a>> = step(&self.there["created_at"], What::Open, &self.there["author"]).collect();
+        for state in self.states {
+            let what = match text(&state["state"]) {
+                "closed" => What::Close,
+                "reopened" => What::Reopen,
+                _ => continue,
+            };
+            steps.extend(step(&state["created_at"], what, &state["user"]));
+        }
+        let is_told = steps.iter().any(|step| matches!(step.what, What::Close));
+        if self.there["state"] == "closed" && !is_told {
+            steps.extend(step(&self.there["closed_at"], What::Close, &self.there["closed_by"]));
+        }
+        let comments = self.notes.iter().filter(|note| note["system"] != true);
+        steps.extend(comments.flat_map(|note| step(&note["created_at"], What::Comment(note), &note["author"])));
+        steps
+    }
+
+    fn system_steps(&self) -> impl Iterator<Item = Step<'a>> {
+        let system = self.notes.iter().filter(|note| note["system"] == true);
+        system.filter_map(|note| {
+            let words = text(&note["body"]);
+            let what = match words {
+                "approved this merge request" => What::Approve,
+                "unapproved this merge request" => What::Unapprove,
+                _ if words.starts_with("marked this merge request as **draft**") => What::Draft(true),
+                _ if words.starts_with("marked this merge request as **ready**") => What::Draft(false),
+                _ if words.starts_with("added ") && words.contains(" commit") => What::Push,
+                _ => return None,
+            };
+            step(&note["created_at"], what, &note["author"]).next()
+        })
+    }
+
+    fn walk(
+        &self,
+        steps: &[Step<'a>],
+        attributes: &Map<String, Value>,
+        kind: &str,
+        trigger: &'static str,
+        mut is_draft: bool,
+    ) -> anyhow::Result<Vec<Told>> {
+        let (mut state, mut closed_at) = ("opened", Value::Null);
+        let mut events = Vec::with_capacity(steps.len());
+        for step in steps {
+            let at = spelled(&step.at.to_string().into());
+            let mut oldrev = None;
+            let action = match &step.what {
+                What::Open => "open",
+                What::Close => {
+                    (state, closed_at) = ("closed", at.clone());
+                    "close"
+                }
+                What::Reopen => {
+                    (state, closed_at) = ("opened", Value::Null);
+                    "reopen"
+                }
+                What::Merge => {
+                    state = "merged";
+                    "merge"
+                }
+                What::Approve => "approved",
+                What::Unapprove => "unapproved",
+                What::Draft(now) => {
+                    is_draft = *now;
+                    "update"
+                }
+                What::Push => {
+                    // Which commit was there before, the API does not tell; that one was is what counts.
+                    oldrev = Some("0".repeat(40));
+                    "update"
+                }
+                What::Comment(_) => "",
+            };
+            let mut object = attributes.clone();
+            for (name, value) in [("state", state.into()), ("updated_at", at.clone()), ("closed_at", closed_at.clone())]
+            {
+                object.insert(name.to_owned(), value);
+            }
+            if kind == "merge_request" {
+                object.insert("draft".to_owned(), is_draft.into());
+                object.insert("work_in_progress".to_owned(), is_draft.into());
+            }
+            let who: User = user(step.who, &Value::Null);
+            let (trigger, object) = if let What::Comment(note) = &step.what {
+                let is_internal = note["internal"] == true || self.there["confidential"] == true;
+                let trigger = if is_internal { "confidential_note_hooks" } else { "note_hooks" };
+                (trigger, self.comment(note, kind, object))
+            } else {
+                object.insert("action".to_owned(), action.into());
+                object.extend(oldrev.map(|oldrev| ("oldrev".to_owned(), oldrev.into())));
+                (trigger, Value::Object(object))
+            };
+            let event = found(self.home, trigger, &who, &object, String::new())?;
+            events.push(Told::new(event, Some(step.at.to_string()))?);
+        }
+        Ok(events)
+    }
+
+    fn comment(&self, note: &Value, kind: &str, on: Map<String, Value>) -> Value {
+        let mut object = json!({
+            "id": note["id"],
+            "note": note["body"],
+            "system": false,
+            "author_id": note["author"]["id"],
+            "created_at": spelled(&note["created_at"]),
+            "updated_at": spelled(&note["updated_at"]),
+            "internal": note["internal"] == true,
+        });
+        object[kind] = Value::Object(on);
+        object
+    }
+}
+
+fn step<'a>(at: &Value, what: What<'a>, who: &'a Value) -> std::option::IntoIter<Step<'a>> {
+    let at = at.as_str().and_then(|text| text.parse().ok());
+    at.map(|at| Step { at, what, who }).into_iter()
+}

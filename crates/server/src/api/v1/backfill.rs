@@ -1,0 +1,147 @@
+//! Telling afterwards what happened before anything was received: it counts for insights, and is delivered to nobody.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use futures_util::future::try_join_all;
+use quickdraw_domain::Trigger;
+use quickdraw_domain::event::{Skim, Source};
+use quickdraw_domain::insights::backfill::Record;
+use quickdraw_domain::insights::counts;
+use quickdraw_domain::scope::Place;
+use quickdraw_engine::{Arrival, Origin};
+use quickdraw_store::events::Appended;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::auth::Admin;
+use crate::body;
+use crate::error::ApiError;
+use crate::state::App;
+
+/// Largest request: the largest body that GitLab sends, and its wrapping.
+const LIMIT: usize = (25 << 20) + (1 << 20);
+/// Most events of one request.
+const MOST: usize = 1_000;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(backfill))
+}
+
+#[derive(Deserialize)]
+struct Asked<'a> {
+    #[serde(borrow)]
+    events: Vec<Told<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Told<'a> {
+    trigger: Option<String>,
+    received_at: Option<String>,
+    #[serde(borrow)]
+    payload: &'a RawValue,
+}
+
+/// What happened.
+#[derive(ToSchema)]
+#[schema(as = Backfill)]
+#[expect(dead_code, reason = "what `Asked` borrows, described")]
+struct AskedBody {
+    /// At most 1,000.
+    events: Vec<ToldBody>,
+}
+
+/// An event as it would have been received.
+#[derive(ToSchema)]
+#[schema(as = BackfillEvent)]
+#[expect(dead_code, reason = "what `Told` borrows, described")]
+struct ToldBody {
+    /// What kind it is, as `push_hooks`; by default what the payload says of itself.
+    trigger: Option<String>,
+    /// When it would have been received. By default now.
+    received_at: Option<String>,
+    /// The body that would have been received.
+    #[schema(value_type = Object)]
+    payload: (),
+}
+
+/// What became of it.
+#[derive(Serialize, ToSchema)]
+struct Backfilled {
+    /// Events that were committed. They are counted within moments.
+    taken: usize,
+    /// Events that were told before, word for word.
+    known: usize,
+    /// Events of kinds that count for nothing, which are not kept.
+    passed_over: usize,
+}
+
+/// Tell what happened before anything was received. It counts for insights and is delivered to nobody; what was received as
+/// well counts once. Administrators.
+#[utoipa::path(post, path = "/insights/backfill", tag = "Insights", request_body = AskedBody,
+    responses((status = 200, body = Backfilled)))]
+async fn backfill(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Backfilled>, ApiError> {
+    let refused = |body::Refused(status, text)| ApiError::problem(status, text);
+    let held = body::read(&app, &headers, body, LIMIT).await.map_err(refused)?;
+    let asked: Asked<'_> = serde_json::from_slice(&held.bytes).map_err(|error| {
+        let text = format!("the body is no backfill ({error}); send {{\"events\":[{{\"payload\":{{…}}}}]}}");
+        ApiError::problem(StatusCode::BAD_REQUEST, text)
+    })?;
+    if asked.events.len() > MOST {
+        return Err(unprocessable(format!("at most {MOST} events at once")));
+    }
+    let told = asked.events.iter().enumerate().map(|(at, told)| {
+        read(told).map_err(|why| unprocessable(format!("events[{at}]: {why}; nothing of this request was taken")))
+    });
+    let told = told.collect::<Result<Vec<_>, _>>()?;
+    let events = told.iter().filter(|(trigger, _)| counts(*trigger));
+    let appended = try_join_all(events.map(|(trigger, record)| {
+        app.belt.ingest(Arrival {
+            place: Place::Elsewhere,
+            trigger: *trigger,
+            source: Source::Backfill,
+            chain: None,
+            git_ref: None,
+            // The same again is known: a backfill that broke off can be made once more.
+            key: Some(format!("{trigger} {}", hex::encode(Sha256::digest(record)))),
+            body: record,
+            origin: Origin::default(),
+        })
+    }));
+    let appended = appended.await?;
+    let taken = appended.iter().filter(|appended| matches!(appended, Appended::New { .. })).count();
+    Ok(Json(Backfilled { taken, known: appended.len() - taken, passed_over: told.len() - appended.len() }))
+}
+
+/// Its kind, and what the journal keeps.
+fn read(told: &Told<'_>) -> Result<(Trigger, Vec<u8>), String> {
+    let skim = Skim::read(told.payload.get().as_bytes()).map_err(|error| error.to_string())?;
+    let trigger = match &told.trigger {
+        Some(name) => Trigger::by_name(name).ok_or_else(|| format!("there is no trigger {name:?}"))?,
+        None => Trigger::recognise(None, &skim),
+    };
+    if trigger == Trigger::UNKNOWN {
+        return Err("the payload does not say what it is (object_kind); give a trigger".to_owned());
+    }
+    let record = Record { received_at: told.received_at.clone(), payload: told.payload };
+    if record.received_at.is_some() && record.received_at().is_none() {
+        return Err("received_at is no time; write 2026-03-16T08:30:00Z".to_owned());
+    }
+    Ok((trigger, serde_json::to_vec(&record).map_err(|error| error.to_string())?))
+}
+
+fn unprocessable(text: String) -> ApiError {
+    ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, text)
+}
