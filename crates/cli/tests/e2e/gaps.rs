@@ -79,13 +79,13 @@ pub(crate) fn what_was_not_taken_is_sent_again(engine: Engine) {
 }
 
 /// A GitLab that answers by a table, and first asks for patience. Where the table has `null`, it does not know the token.
-struct Table {
-    port: u16,
-    asked: Arc<Mutex<Vec<String>>>,
+pub(crate) struct Table {
+    pub(crate) port: u16,
+    pub(crate) asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Table {
-    fn start(answers: impl Fn(&str) -> Option<Value> + Send + 'static) -> Self {
+    pub(crate) fn start(answers: impl Fn(&str) -> Option<Value> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let asked: Arc<Mutex<Vec<String>>> = Arc::default();

@@ -19,7 +19,7 @@ impl Drop for Ends {
     }
 }
 
-fn git(folder: &Path, arguments: &[&str]) {
+pub(crate) fn git(folder: &Path, arguments: &[&str]) {
     let output = Command::new("git")
         .args(["-c", "user.name=Ida Brandt", "-c", "user.email=ida@climb.example", "-c", "init.defaultBranch=main"])
         .args(arguments)
@@ -31,7 +31,7 @@ fn git(folder: &Path, arguments: &[&str]) {
     assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-fn commit(folder: &Path, file: &str, text: &str, message: &str) {
+pub(crate) fn commit(folder: &Path, file: &str, text: &str, message: &str) {
     std::fs::write(folder.join(file), text).expect("written");
     git(folder, &["add", "."]);
     git(folder, &["commit", "-q", "-m", message]);

@@ -4,6 +4,7 @@
 //! starts one); without it the PostgreSQL half is shown as ignored.
 
 mod access;
+mod backfill;
 mod certificates;
 mod chains;
 mod compose;
@@ -35,7 +36,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 49] = [
+    let checks: [(&str, Check); 51] = [
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
@@ -107,6 +108,11 @@ fn main() {
         ("who_is_who_is_applied_when_numbers_are_read", identities::who_is_who_is_applied_when_numbers_are_read),
         ("what_was_merged_is_followed_to_its_deployment", insights::what_was_merged_is_followed_to_its_deployment),
         ("what_is_counted_is_proved_and_counted_anew", insights::what_is_counted_is_proved_and_counted_anew),
+        (
+            "history_of_a_repository_and_of_a_file_is_counted",
+            backfill::history_of_a_repository_and_of_a_file_is_counted,
+        ),
+        ("what_gitlab_remembers_is_counted", backfill::what_gitlab_remembers_is_counted),
         ("the_demo_is_counted_and_proved", insights::the_demo_is_counted_and_proved),
         ("kill_9_under_load_loses_nothing", kill::kill_9_under_load_loses_nothing),
     ];
