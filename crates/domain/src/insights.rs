@@ -14,6 +14,7 @@ pub mod entity;
 mod examples;
 pub mod gaps;
 pub mod issues;
+pub mod labels;
 pub mod measures;
 pub mod merge_requests;
 #[cfg(test)]
@@ -34,7 +35,7 @@ use pipelines::{Job, Pipeline};
 use crate::{Timestamp, Trigger};
 
 /// Version of the definitions below. A result names it; raise it when a number would change.
-pub const DEFINITION_VERSION: u32 = 1;
+pub const DEFINITION_VERSION: u32 = 2;
 
 /// One thing that an event says happened.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -176,7 +176,14 @@ pub async fn things_of(store: &SharedStore, measure: &Measure, window: Lives) ->
     let things = store.items(family, window.clone()).await?;
     let mut others = Vec::new();
     for family in measure.around() {
-        others.extend(store.items(*family, on(&window)).await?);
+        let Lives { from, to, projects } = on(&window);
+        others.extend(match family {
+            Family::Commits => {
+                let filter = CommitFilter { from, to, projects, identities: None };
+                store.commits(filter).await?.into_iter().map(Item::Commit).collect()
+            }
+            family => store.items(*family, Lives { from, to, projects }).await?,
+        });
     }
     if family == Family::Branches {
         others.extend(store.moves(window.projects, window.to).await?.into_iter().map(Item::Push));

@@ -150,6 +150,16 @@ impl Item {
         Some(git_ref.strip_prefix("refs/heads/").unwrap_or(git_ref))
     }
 
+    /// The labels that it has, as last seen; nothing of what can have none.
+    #[must_use]
+    pub fn labels(&self) -> Option<impl Iterator<Item = &str>> {
+        match self {
+            Self::MergeRequest(one) => Some(one.labels.now()),
+            Self::Issue(one) => Some(one.labels.now()),
+            _ => None,
+        }
+    }
+
     /// What people call it.
     #[must_use]
     pub fn name(&self) -> String {

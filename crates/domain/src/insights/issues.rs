@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::commits::named_project;
 use super::entity::{Entity, Note, join_notes, least, not_before, time};
+use super::labels::Labels;
 use crate::Timestamp;
 
 /// Most changes of state of one issue that are kept.
@@ -46,6 +47,9 @@ pub struct Issue {
     pub is_incident: bool,
     /// Comments by their numbers.
     pub notes: BTreeMap<i64, Note>,
+    /// Its labels.
+    #[serde(default)]
+    pub labels: Labels,
 }
 
 impl Issue {
@@ -79,6 +83,8 @@ impl Issue {
         };
         let is_open = attributes["state"].as_str().map(|state| state == "opened");
         let is_open = is_open.or_else(|| attributes["state_id"].as_i64().map(|state| state == 1));
+        let labels = [&attributes["labels"], &body["labels"]].into_iter().find(|labels| labels.is_array());
+        let labels = Labels::of(at, labels.unwrap_or(&Value::Null));
         Some(Self {
             project: named_project(body)?,
             iid: attributes["iid"].as_i64()?,
@@ -88,8 +94,9 @@ impl Issue {
             state: is_open.map(|is_open| State { at, rank, is_open }),
             closed: time(&attributes["closed_at"]).into_iter().collect(),
             reopened: BTreeSet::new(),
-            is_incident: attributes["type"] == "Incident",
+            is_incident: attributes["type"] == "Incident" || labels.ever().any(is_of_incidents),
             notes: BTreeMap::new(),
+            labels,
         })
     }
 
@@ -123,6 +130,12 @@ impl Issue {
     }
 }
 
+/// `incident`, and scoped ones as `incident::major`.
+fn is_of_incidents(label: &str) -> bool {
+    let scope = label.split("::").next().unwrap_or_default();
+    scope.eq_ignore_ascii_case("incident")
+}
+
 impl Entity for Issue {
     fn key(&self) -> (i64, i64) {
         (self.project, self.iid)
@@ -142,6 +155,7 @@ impl Entity for Issue {
             }
         }
         join_notes(&mut self.notes, other.notes);
+        self.labels.join(other.labels);
         self
     }
 

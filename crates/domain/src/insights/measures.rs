@@ -2,6 +2,7 @@
 //! of the API come from these tables.
 
 mod around;
+mod bands;
 mod branches;
 mod commits;
 mod deployments;
@@ -9,10 +10,14 @@ mod issues;
 mod items;
 mod merge_requests;
 mod pipelines;
+mod readings;
 
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
+
 pub use around::{Around, Outcome};
+pub use bands::band;
 pub use items::{Items, Part, Summary};
 
 use super::branches::{Act, Branch, Push};
@@ -44,6 +49,10 @@ pub enum Kind {
     Distinct,
     /// How many there are, divided by the days of the window.
     PerDay,
+    /// How many distinct values there are, divided by the days of the window.
+    DistinctPerDay,
+    /// Seconds, with mean, and with percentiles that are no mean of two samples.
+    DurationBelow,
 }
 
 impl Kind {
@@ -54,11 +63,11 @@ impl Kind {
             Self::Count => "count",
             Self::Gauge => "gauge",
             Self::Share => "share",
-            Self::Duration => "duration",
+            Self::Duration | Self::DurationBelow => "duration",
             Self::Mean => "mean",
             Self::Sum => "sum",
             Self::Distinct => "distinct",
-            Self::PerDay => "per_day",
+            Self::PerDay | Self::DistinctPerDay => "per_day",
         }
     }
 
@@ -68,9 +77,9 @@ impl Kind {
         match self {
             Self::Count | Self::Gauge | Self::Distinct => "count",
             Self::Share => "ratio from 0 to 1",
-            Self::Duration | Self::Sum => "seconds",
+            Self::Duration | Self::DurationBelow | Self::Sum => "seconds",
             Self::Mean => "mean count",
-            Self::PerDay => "count per day",
+            Self::PerDay | Self::DistinctPerDay => "count per day",
         }
     }
 }
@@ -96,10 +105,23 @@ pub struct View<'a> {
     pub to: Timestamp,
     /// Only of this branch.
     pub branch: Option<&'a str>,
+    /// Only what has this label.
+    pub label: Option<&'a str>,
+    /// Where days begin.
+    pub zone: &'a TimeZone,
     /// Whose doings count.
     pub people: &'a People,
     /// What followed, and what brought things out.
     pub around: &'a Around,
+}
+
+impl View<'_> {
+    /// A number for the day of a time, in the zone.
+    fn day_of(&self, at: Timestamp) -> i64 {
+        let at = jiff::Timestamp::from_microsecond(at.as_micros()).unwrap_or_default();
+        let date = self.zone.to_datetime(at).date();
+        (i64::from(date.year()) * 12 + i64::from(date.month())) * 31 + i64::from(date.day())
+    }
 }
 
 /// An insight.
@@ -123,6 +145,10 @@ enum Sampler {
     Issue(fn(&Issue, &View<'_>) -> Sample),
     /// With the deployments that brought it out.
     Delivered(fn(&MergeRequest, &View<'_>) -> Sample),
+    /// With its commits.
+    Changed(fn(&MergeRequest, &View<'_>) -> Sample),
+    /// An issue, whatever labels it has now.
+    Labelled(fn(&Issue, &View<'_>) -> Sample),
     Deployment(fn(&Deployment, &Outcome, &View<'_>) -> Sample),
     Pipeline(fn(&Pipeline, &View<'_>) -> Sample),
     /// The runs of one job of one pipeline, the first one first; never none.
@@ -135,7 +161,7 @@ enum Sampler {
     /// What was done with one branch, by time and by whom, from its pushes, the first one first; never none.
     Pushes(fn(&[&Push]) -> Vec<Act>),
     Branch(fn(&Branch, &View<'_>) -> Sample),
-    Commit(fn(&Commit) -> Sample),
+    Commit(fn(&Commit, &View<'_>) -> Sample),
 }
 
 const NOT_CREATED: &str = "no event told when it was created";
@@ -149,7 +175,7 @@ pub fn all() -> impl Iterator<Item = &'static Measure> {
     let of_jobs = pipelines::MEASURES.iter().chain([&pipelines::CI_SECONDS]);
     let of_deployments = deployments::MEASURES.iter().chain([&branches::LEAD_TIME]);
     let of_things = merge_requests::MEASURES.iter().chain(&issues::MEASURES).chain(of_jobs).chain(of_deployments);
-    commits::MEASURES.iter().chain(&branches::MEASURES).chain(of_things)
+    commits::MEASURES.iter().chain(&branches::MEASURES).chain(of_things).chain(&readings::MEASURES)
 }
 
 impl Measure {
@@ -163,8 +189,10 @@ impl Measure {
     #[must_use]
     pub const fn family(&self) -> Family {
         match self.sample {
-            Sampler::MergeRequest(_) | Sampler::Delivered(_) | Sampler::Acts(_) => Family::MergeRequests,
-            Sampler::Issue(_) => Family::Issues,
+            Sampler::MergeRequest(_) | Sampler::Delivered(_) | Sampler::Changed(_) | Sampler::Acts(_) => {
+                Family::MergeRequests
+            }
+            Sampler::Issue(_) | Sampler::Labelled(_) => Family::Issues,
             Sampler::Deployment(_) => Family::Deployments,
             Sampler::Pipeline(_) => Family::Pipelines,
             Sampler::Runs(_) | Sampler::EachRun(_) => Family::Jobs,
@@ -174,12 +202,21 @@ impl Measure {
         }
     }
 
+    /// By its name, as somebody reads it: `gitlab`, `devlake` or `chaoss`. Where that is what the name alone means, or nobody
+    /// says, that.
+    #[must_use]
+    pub fn reading(name: &str, definition: Option<&str>) -> Option<&'static Self> {
+        let plain = || Self::by_name(name);
+        definition.and_then(|definition| Self::by_name(&format!("{name}.{definition}"))).or_else(plain)
+    }
+
     /// What else has to be read, so that it can be measured.
     #[must_use]
     pub const fn around(&self) -> &'static [Family] {
         match self.sample {
             Sampler::Deployment(_) => &[Family::Issues],
             Sampler::Delivered(_) => &[Family::Deployments, Family::Pushes],
+            Sampler::Changed(_) => &[Family::Pushes, Family::Commits],
             Sampler::Landed(_) => &[Family::Deployments, Family::MergeRequests],
             _ => &[],
         }
@@ -197,18 +234,27 @@ impl Measure {
         if view.branch.is_some() && together.iter().all(|item| item.branch() != view.branch) {
             return Sample::Out("it is of another branch, or of none");
         }
+        if let (Some(label), false) = (view.label, matches!(self.sample, Sampler::Labelled(_))) {
+            let has_it = |item: &Item| item.labels().is_some_and(|mut labels| labels.any(|one| one == label));
+            if !together.iter().any(has_it) {
+                return Sample::Out("it does not have the label");
+            }
+        }
         let account = |id: Option<i64>| id.map(|id| view.people.user(id));
         // Who did it; and whether it is no work of the team if that is a bot. What runs, runs for the team, whoever started it.
         let (by, is_work, sample) = match (&self.sample, together) {
-            (Sampler::MergeRequest(sample) | Sampler::Delivered(sample), [Item::MergeRequest(one)]) => {
-                (account(one.author), true, sample(one, view))
-            }
+            (
+                Sampler::MergeRequest(sample) | Sampler::Delivered(sample) | Sampler::Changed(sample),
+                [Item::MergeRequest(one)],
+            ) => (account(one.author), true, sample(one, view)),
             (Sampler::Acts(_), [Item::MergeRequest(one)]) if one.author.is_some_and(|who| view.people.is_bot(who)) => {
                 return Sample::Out(OF_BOT);
             }
             (Sampler::Acts(acts), [Item::MergeRequest(one)]) => return self.acts(acts(one, view), view),
             // What an alert opened is an incident all the same.
-            (Sampler::Issue(sample), [Item::Issue(one)]) => (account(one.author), !one.is_incident, sample(one, view)),
+            (Sampler::Issue(sample) | Sampler::Labelled(sample), [Item::Issue(one)]) => {
+                (account(one.author), !one.is_incident, sample(one, view))
+            }
             (Sampler::Deployment(sample), [Item::Deployment(one)]) => {
                 (account(one.user), false, sample(one, &view.around.outcome(one), view))
             }
@@ -243,7 +289,7 @@ impl Measure {
             (Sampler::Branch(_), _) if view.people.is_limited() => return Sample::Out(OF_NOBODY),
             (Sampler::Branch(sample), [Item::Branch(one)]) => (None, false, sample(one, view)),
             (Sampler::Commit(sample), [Item::Commit(one)]) => {
-                (Some(view.people.author(&one.told.author)), true, sample(one))
+                (Some(view.people.author(&one.told.author)), true, sample(one, view))
             }
             _ => return Sample::Out("it is of another kind"),
         };
@@ -338,3 +384,6 @@ fn told(name: &str, items: &Items) -> Result<Vec<i64>, &'static str> {
         _ => Ok(values),
     }
 }
+
+#[cfg(test)]
+mod tests;

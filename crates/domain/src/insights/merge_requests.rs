@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::commits::{named_project, word};
 use super::entity::{Entity, Note, join_notes, least, not_before, time};
+use super::labels::Labels;
 use crate::Timestamp;
 
 /// Most observations of one merge request. Beyond it, those go that change nothing: plain updates.
@@ -79,6 +80,12 @@ pub struct MergeRequest {
     pub merge_commit: Option<String>,
     /// The last commit of its source branch when it was merged.
     pub merged_head: Option<String>,
+    /// The branch that it comes from, if that is in the project that it goes into.
+    #[serde(default)]
+    pub source_branch: Option<String>,
+    /// Its labels.
+    #[serde(default)]
+    pub labels: Labels,
 }
 
 impl MergeRequest {
@@ -114,6 +121,8 @@ impl MergeRequest {
 
     fn of(received_at: Timestamp, body: &Value, attributes: &Value) -> Option<Self> {
         let is_merged = attributes["state"] == "merged" || attributes["action"] == "merge";
+        let is_of_fork = attributes["source_project_id"].as_i64() != attributes["target_project_id"].as_i64();
+        let labels = [&attributes["labels"], &body["labels"]].into_iter().find(|labels| labels.is_array());
         Some(Self {
             project: attributes["target_project_id"].as_i64().or_else(|| named_project(body))?,
             iid: attributes["iid"].as_i64()?,
@@ -128,6 +137,10 @@ impl MergeRequest {
                 .map(|name| (time(&attributes["updated_at"]).unwrap_or(received_at), name)),
             merge_commit: word(&attributes["merge_commit_sha"]).filter(|_| is_merged),
             merged_head: word(&attributes["last_commit"]["id"]).filter(|_| is_merged),
+            source_branch: word(&attributes["source_branch"]).filter(|_| !is_of_fork),
+            labels: labels.map_or_else(Labels::default, |labels| {
+                Labels::of(time(&attributes["updated_at"]).unwrap_or(received_at), labels)
+            }),
         })
     }
 
@@ -287,6 +300,8 @@ impl Entity for MergeRequest {
         self.target_branch = self.target_branch.max(other.target_branch);
         self.merge_commit = least(self.merge_commit, other.merge_commit);
         self.merged_head = least(self.merged_head, other.merged_head);
+        self.source_branch = least(self.source_branch, other.source_branch);
+        self.labels.join(other.labels);
         self.bound();
         self
     }

@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::Timestamp;
 use crate::insights::branches::{Branch, Moves, Push};
 use crate::insights::chain::{Chain, Deployed};
+use crate::insights::commits::Commit;
 use crate::insights::deployments::{Deployment, incidents_of};
 use crate::insights::entity::{Entity, Item};
 use crate::insights::issues::Issue;
+use crate::insights::merge_requests::MergeRequest;
 
 /// What followed a deployment.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -26,6 +28,19 @@ pub struct Around {
     chains: HashMap<i64, Chain>,
     merge_commits: HashSet<(i64, String)>,
     moves: HashMap<i64, Moves>,
+    /// Pushes that are the first to tell of their move: the same can be made on several branches.
+    first_of_moves: HashSet<(i64, i64)>,
+    listed: HashMap<(i64, String), Vec<ListedBy>>,
+    paths: HashMap<(i64, String), Vec<u64>>,
+}
+
+/// The commits that a push listed.
+#[derive(Debug)]
+struct ListedBy {
+    at: Timestamp,
+    deletes: bool,
+    is_whole: bool,
+    shas: Vec<String>,
 }
 
 impl Around {
@@ -33,7 +48,7 @@ impl Around {
     #[must_use]
     pub fn of(items: &[&Item]) -> Self {
         let (mut deployments, mut issues, mut pushes): (Vec<&Deployment>, Vec<&Issue>, Vec<&Push>) = Default::default();
-        let mut merge_commits = HashSet::new();
+        let (mut merge_commits, mut paths) = (HashSet::new(), HashMap::new());
         for item in items {
             match item {
                 Item::Deployment(one) => deployments.push(one),
@@ -42,9 +57,12 @@ impl Around {
                 Item::MergeRequest(one) => {
                     merge_commits.extend(one.merge_commit.clone().map(|sha| (one.project, sha)));
                 }
+                Item::Commit(one) => drop(paths.insert((one.project, one.sha.clone()), paths_of(one))),
                 _ => {}
             }
         }
+        let listed = if paths.is_empty() { HashMap::new() } else { listed(&pushes) };
+        let first_of_moves = first_of_moves(&pushes);
         deployments.sort_by_key(|one| (one.project, one.at(), one.id));
         let mut moves: HashMap<i64, Moves> = HashMap::new();
         if items.iter().any(|item| matches!(item, Item::Branch(_))) {
@@ -59,7 +77,8 @@ impl Around {
             by_project.entry(one.project).or_default().1.push(one);
         }
         let chains = by_project.into_iter().map(|(project, (pushes, out))| (project, Chain::new(&pushes, &out)));
-        Self { outcomes: outcomes(&deployments, &issues), chains: chains.collect(), merge_commits, moves }
+        let (outcomes, chains) = (outcomes(&deployments, &issues), chains.collect());
+        Self { outcomes, chains, merge_commits, moves, first_of_moves, listed, paths }
     }
 
     /// What followed a deployment.
@@ -80,11 +99,74 @@ impl Around {
         self.moves.get(&branch.number())
     }
 
+    /// Whether a push is the one that counts of those that tell of one move on several branches.
+    #[must_use]
+    pub fn is_first_of_move(&self, push: &Push) -> bool {
+        self.first_of_moves.contains(&push.key())
+    }
+
+    /// How many distinct paths the commits of a merge request touched, and whether all of its commits are known; nothing where no
+    /// push to its branch was.
+    #[must_use]
+    pub fn files_of(&self, one: &MergeRequest, end: Timestamp) -> Option<(usize, bool)> {
+        let pushes = self.listed.get(&(one.project, one.source_branch.clone()?))?;
+        // Of a name that is used again, what belongs to the branch that was there before the end.
+        let until = pushes.partition_point(|push| push.at <= end);
+        let of_it = pushes[..until].iter().rev().skip_while(|push| push.deletes).take_while(|push| !push.deletes);
+        let (mut found, mut is_whole, mut paths): (bool, bool, HashSet<u64>) = (false, true, HashSet::new());
+        for push in of_it {
+            found = true;
+            is_whole &= push.is_whole;
+            for sha in &push.shas {
+                match self.paths.get(&(one.project, sha.clone())) {
+                    Some(known) => paths.extend(known),
+                    None => is_whole = false,
+                }
+            }
+        }
+        found.then_some((paths.len(), is_whole))
+    }
+
     /// Whether a commit is known as what a merge made.
     #[must_use]
     pub fn is_merge_commit(&self, project: i64, sha: &str) -> bool {
         self.merge_commits.contains(&(project, sha.to_owned()))
     }
+}
+
+/// The paths that a commit touched; none of a merge, which lists what it brought in.
+fn paths_of(one: &Commit) -> Vec<u64> {
+    let paths = &one.told.paths;
+    if one.is_merge() {
+        Vec::new()
+    } else {
+        [&paths.added, &paths.modified, &paths.removed].into_iter().flatten().copied().collect()
+    }
+}
+
+/// What pushes listed, by project and branch, in the order of their receipt.
+fn listed(pushes: &[&Push]) -> HashMap<(i64, String), Vec<ListedBy>> {
+    let mut listed: HashMap<(i64, String), Vec<ListedBy>> = HashMap::new();
+    for push in pushes {
+        let Some(branch) = push.git_ref.strip_prefix("refs/heads/") else { continue };
+        let shas: Vec<String> = push.commits.iter().map(|commit| commit.sha.clone()).collect();
+        let is_whole = i64::try_from(shas.len()).is_ok_and(|known| known >= push.total);
+        let by = ListedBy { at: push.received_at, deletes: push.is_deletion(), is_whole, shas };
+        listed.entry((push.project, branch.to_owned())).or_default().push(by);
+    }
+    listed.values_mut().for_each(|all| all.sort_by_key(|push| push.at));
+    listed
+}
+
+/// Of the pushes that tell of one move, the first by receipt, and of those the least.
+fn first_of_moves(pushes: &[&Push]) -> HashSet<(i64, i64)> {
+    let mut first: HashMap<_, (Timestamp, (i64, i64))> = HashMap::new();
+    for push in pushes {
+        let this = (push.received_at, push.key());
+        let known = first.entry((push.project, &push.before, &push.after)).or_insert(this);
+        *known = this.min(*known);
+    }
+    first.into_values().map(|(_, key)| key).collect()
 }
 
 /// `deployments` are in the order of projects and time.

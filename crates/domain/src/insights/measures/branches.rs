@@ -10,13 +10,25 @@ use crate::insights::entity::seconds;
 /// How long nobody committed to a stale branch: GitLab has three months.
 const STALE: Duration = Duration::from_secs(90 * 86_400);
 
-pub(super) const MEASURES: [Measure; 9] = [
+pub(super) const MEASURES: [Measure; 10] = [
     Measure {
         name: "pushes",
         kind: Kind::Count,
         help: "Moves of branches by when they were received, each once: the same move made again is not seen.",
         follows: "GitLab, by what was moved and not by who delivered it",
         sample: Sampler::Push(|one, _| Sample::In(one.received_at, 1)),
+    },
+    Measure {
+        name: "commits_unlisted",
+        kind: Kind::Count,
+        help: "Commits that pushes counted and did not list: GitLab lists 20. An upper bound that nobody is credited with, each move once \
+            on whatever branches it was made.",
+        follows: "GitLab's bodies: total_commits_count",
+        sample: Sampler::Push(|one, view| match one.total - one.listed {
+            _ if !view.around.is_first_of_move(one) => Sample::Out("another branch made the same move"),
+            unlisted @ 1.. => Sample::In(one.received_at, unlisted),
+            _ => Sample::Out("it lists all of its commits"),
+        }),
     },
     Measure {
         name: "branches_created",

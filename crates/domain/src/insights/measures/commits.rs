@@ -5,13 +5,13 @@ use crate::insights::commits::{Commit, Paths};
 
 const MERGE: &str = "it is a merge";
 
-pub(super) const MEASURES: [Measure; 8] = [
+pub(super) const MEASURES: [Measure; 10] = [
     Measure {
         name: "commits",
         kind: Kind::Count,
         help: "Distinct commits of a project without merges, by committer time, whoever pushed them and however often.",
         follows: "DevLake, GitHub's contributors; GitLab's contribution analytics count a commit with every push",
-        sample: Sampler::Commit(|one| work(one, |_| 1)),
+        sample: Sampler::Commit(|one, _| work(one, |_| 1)),
     },
     Measure {
         name: "merge_commits",
@@ -19,7 +19,7 @@ pub(super) const MEASURES: [Measure; 8] = [
         help: "Commits that a merge request names as its merge commit, or whose message is one of git's for merges.",
         follows: "DevLake",
         sample: Sampler::Commit(
-            |one| {
+            |one, _| {
                 if one.is_merge() { Sample::In(one.at(), 1) } else { Sample::Out("it is no merge") }
             },
         ),
@@ -29,7 +29,7 @@ pub(super) const MEASURES: [Measure; 8] = [
         kind: Kind::Count,
         help: "Commits without merges that some push to the default branch listed.",
         follows: "ours: under squashing, activity and what landed differ",
-        sample: Sampler::Commit(|one| {
+        sample: Sampler::Commit(|one, _| {
             if !one.landed {
                 return Sample::Out("no push to the default branch listed it");
             }
@@ -42,9 +42,29 @@ pub(super) const MEASURES: [Measure; 8] = [
         help: "Distinct authors, messages and paths of commits: rebasing does not make two of one. Each once for every part of a \
             series.",
         follows: "ours: what a forced push repeats",
-        sample: Sampler::Commit(|one| {
+        sample: Sampler::Commit(|one, _| {
             let change = one.told.change.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes));
             if one.is_merge() { Sample::Out(MERGE) } else { Sample::In(one.at(), change ^ one.project) }
+        }),
+    },
+    Measure {
+        name: "active_days",
+        kind: Kind::Distinct,
+        help: "Days of the zone with a commit that is no merge; of one member, asked for or grouped by, the days on which they committed.",
+        follows: "DevLake: coding days",
+        sample: Sampler::Commit(|one, view| {
+            if one.is_merge() { Sample::Out(MERGE) } else { Sample::In(one.at(), view.day_of(one.at())) }
+        }),
+    },
+    Measure {
+        name: "burst_share",
+        kind: Kind::Share,
+        help: "The share of commits in the last fifth of the window; in a series, of that and not of its parts.",
+        follows: "GitPulse: last-minute burst; CHAOSS: burstiness",
+        sample: Sampler::Commit(|one, view| {
+            let length = view.to.as_micros() - view.from.as_micros();
+            let is_late = one.at().as_micros() >= view.to.as_micros() - length / 5;
+            if one.is_merge() { Sample::Out(MERGE) } else { Sample::In(one.at(), i64::from(is_late)) }
         }),
     },
     Measure {
@@ -52,28 +72,28 @@ pub(super) const MEASURES: [Measure; 8] = [
         kind: Kind::Count,
         help: "Paths that commits added, renamed ones too. There are no line counts in webhooks.",
         follows: "GitLab's bodies",
-        sample: Sampler::Commit(|one| work(one, |paths| paths.added.len())),
+        sample: Sampler::Commit(|one, _| work(one, |paths| paths.added.len())),
     },
     Measure {
         name: "files_modified",
         kind: Kind::Count,
         help: "Paths that commits modified, with every commit.",
         follows: "GitLab's bodies",
-        sample: Sampler::Commit(|one| work(one, |paths| paths.modified.len())),
+        sample: Sampler::Commit(|one, _| work(one, |paths| paths.modified.len())),
     },
     Measure {
         name: "files_removed",
         kind: Kind::Count,
         help: "Paths that commits removed.",
         follows: "GitLab's bodies",
-        sample: Sampler::Commit(|one| work(one, |paths| paths.removed.len())),
+        sample: Sampler::Commit(|one, _| work(one, |paths| paths.removed.len())),
     },
     Measure {
         name: "files_touched",
         kind: Kind::Distinct,
         help: "Distinct paths of projects that commits touched, each once for every part of a series.",
         follows: "CHAOSS",
-        sample: Sampler::Commit(|one| {
+        sample: Sampler::Commit(|one, _| {
             if one.is_merge() {
                 return Sample::Out(MERGE);
             }

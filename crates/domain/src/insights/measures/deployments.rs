@@ -6,7 +6,7 @@ use crate::insights::entity::seconds;
 
 const NOT_OUT: &str = "it is no successful deployment to production";
 
-pub(super) const MEASURES: [Measure; 7] = [
+pub(super) const MEASURES: [Measure; 8] = [
     Measure {
         name: "deployments",
         kind: Kind::Count,
@@ -20,6 +20,13 @@ pub(super) const MEASURES: [Measure; 7] = [
         help: "Successful deployments to production, per calendar day.",
         follows: "GitLab: DORA metrics",
         sample: Sampler::Deployment(|one, _, _| out(one, |at| Sample::In(at, 1))),
+    },
+    Measure {
+        name: "deployment_days",
+        kind: Kind::Distinct,
+        help: "Days of the zone with a successful deployment to production.",
+        follows: "four-keys, DevLake",
+        sample: Sampler::Deployment(|one, _, view| out(one, |at| Sample::In(at, view.day_of(at)))),
     },
     Measure {
         name: "failed_deployments",

@@ -6,7 +6,7 @@ use crate::insights::issues::Issue;
 const INCIDENT: &str = "it is an incident, and those are reported apart";
 const NOT_CLOSED: &str = "it is not closed";
 
-pub(super) const MEASURES: [Measure; 11] = [
+pub(super) const MEASURES: [Measure; 12] = [
     Measure {
         name: "issues_opened",
         kind: Kind::Count,
@@ -81,6 +81,20 @@ pub(super) const MEASURES: [Measure; 11] = [
                 };
                 one.created_at.map_or(Sample::Out(NOT_CREATED), |from| span(at, from, at))
             })
+        }),
+    },
+    Measure {
+        name: "label_time",
+        kind: Kind::Duration,
+        help: "How long issues had the label that is asked for, all times together, by when it was last taken off.",
+        follows: "GitLab since 16.10: value stream analytics, cumulative",
+        sample: Sampler::Labelled(|one, view| {
+            let Some(label) = view.label else { return Sample::Out("no label is asked for") };
+            match one.labels.time_on(label) {
+                None => Sample::Out("it never had the label"),
+                Some((_, None)) => Sample::Out("it still has the label"),
+                Some((total, Some(off))) => Sample::In(off, total),
+            }
         }),
     },
     Measure {

@@ -1,19 +1,22 @@
 //! From things to numbers: what belongs together, what it gives to an insight, and what that makes, as one number and as a
 //! series.
 
+use jiff::tz::TimeZone;
+
 use super::{Around, Kind, Measure, Sample, View};
 use crate::Timestamp;
 use crate::insights::entity::{Entity, Item};
 use crate::insights::people::People;
 
 /// Things of one family, with what lies around them.
-#[derive(Default)]
 pub struct Items {
     /// In an order in which those that belong together lie together, the first one first.
     items: Vec<Item>,
     around: Around,
     people: People,
     branch: Option<String>,
+    label: Option<String>,
+    zone: TimeZone,
 }
 
 /// Samples as a number.
@@ -36,7 +39,19 @@ impl Items {
     pub fn new(mut items: Vec<Item>, others: Vec<Item>, people: People, branch: Option<String>) -> Self {
         items.sort_by(|one, other| group(one).cmp(&group(other)).then_with(|| first(one).cmp(&first(other))));
         let around = Around::of(&items.iter().chain(&others).collect::<Vec<_>>());
-        Self { items, around, people, branch }
+        Self { items, around, people, branch, label: None, zone: TimeZone::UTC }
+    }
+
+    /// Where days begin; by default in UTC.
+    #[must_use]
+    pub fn in_zone(self, zone: TimeZone) -> Self {
+        Self { zone, ..self }
+    }
+
+    /// Only issues and merge requests that have this label, as last seen; or whose time with it is asked for.
+    #[must_use]
+    pub fn with_label(self, label: Option<String>) -> Self {
+        Self { label, ..self }
     }
 
     /// Only what these people did counts from now on.
@@ -46,7 +61,8 @@ impl Items {
 
     /// What each thing gives to an insight in a window; of things that belong together, with the last.
     pub fn each(&self, measure: &Measure, from: Timestamp, to: Timestamp, mut then: impl FnMut(&Item, Sample)) {
-        let view = View { from, to, branch: self.branch.as_deref(), people: &self.people, around: &self.around };
+        let (branch, label) = (self.branch.as_deref(), self.label.as_deref());
+        let view = View { from, to, branch, label, zone: &self.zone, people: &self.people, around: &self.around };
         let belong = |one: &Item, other: &Item| measure.is_of_groups() && group(one) == group(other);
         for together in self.items.chunk_by(belong) {
             then(&together[together.len() - 1], measure.sample(together, &view));
@@ -94,16 +110,18 @@ impl Summary {
         values.sort_unstable();
         let samples = values.len();
         // Distinct values stand for things, and have no sum.
-        let sum: i64 = if kind == Kind::Distinct { 0 } else { values.iter().sum() };
+        let sum: i64 = if matches!(kind, Kind::Distinct | Kind::DistinctPerDay) { 0 } else { values.iter().sum() };
         let mean = (samples > 0).then(|| sum as f64 / samples as f64);
         let value = match kind {
             Kind::Count | Kind::Gauge | Kind::Sum => Some(sum as f64),
-            Kind::Distinct => Some(values.chunk_by(|one, other| one == other).count() as f64),
+            Kind::Distinct => Some(distinct(&values)),
             Kind::PerDay => Some(sum as f64 / days),
-            Kind::Share | Kind::Duration | Kind::Mean => mean,
+            Kind::DistinctPerDay => Some(distinct(&values) / days),
+            Kind::Share | Kind::Duration | Kind::DurationBelow | Kind::Mean => mean,
         };
         let percentiles = match kind {
             Kind::Duration => [50, 75, 90, 95].map(|percent| percentile(&values, percent)),
+            Kind::DurationBelow => [50, 75, 90, 95].map(|percent| percentile_below(&values, percent)),
             _ => [None; 4],
         };
         Self { value, samples, percentiles }
@@ -119,6 +137,18 @@ fn percentile(sorted: &[i64], percent: usize) -> Option<f64> {
     let (low, high) = (sorted[place / 100], sorted[(place / 100 + 1).min(last)]);
     let part = i64::try_from(place % 100).unwrap_or(0);
     Some(low as f64 + ((high - low) * part) as f64 / 100.0)
+}
+
+/// The same as DevLake takes it: the largest sample whose rank, from 0 to 1, is not above the percentage.
+#[expect(clippy::cast_precision_loss, reason = "seconds fit 52 bits")]
+fn percentile_below(sorted: &[i64], percent: usize) -> Option<f64> {
+    let last = sorted.len().checked_sub(1)?;
+    Some(sorted[percent.min(100) * last / 100] as f64)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts fit 52 bits")]
+fn distinct(sorted: &[i64]) -> f64 {
+    sorted.chunk_by(|one, other| one == other).count() as f64
 }
 
 fn values(samples: Vec<(Timestamp, i64)>) -> Vec<i64> {
@@ -153,6 +183,8 @@ mod tests {
         assert_eq!(percentile(&[100, 200, 300, 400], 50), Some(250.0));
         assert_eq!(percentile(&[100, 200, 300, 400], 95), Some(385.0));
         assert_eq!((percentile(&[], 50), percentile(&[7], 90)), (None, Some(7.0)));
+        assert_eq!(percentile_below(&[100, 200, 300, 400], 50), Some(200.0), "a lower median");
+        assert_eq!((percentile_below(&hours, 50), percentile_below(&[], 50)), (Some(36_000.0), None));
     }
 
     #[test]

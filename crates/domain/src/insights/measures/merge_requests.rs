@@ -14,7 +14,7 @@ const MERGED_UNSEEN: &str = "it is merged, but no event told when";
 const NOT_REVIEWED: &str = "nobody reviewed it: no comment and no approval by another person before the merge";
 const NO_OPENING: &str = "the event of its opening was not seen, so nobody knows whether it began as a draft";
 
-pub(super) const MEASURES: [Measure; 22] = [
+pub(super) const MEASURES: [Measure; 23] = [
     Measure {
         name: "mr_opened",
         kind: Kind::Count,
@@ -130,6 +130,22 @@ pub(super) const MEASURES: [Measure; 22] = [
                 let first = reviews(one, view).first().map(|(at, _)| *at);
                 let pushes = one.times(Action::Push).filter(|at| *at <= end && first.is_some_and(|first| *at > first));
                 Sample::In(end, i64::try_from(pushes.count()).unwrap_or(i64::MAX))
+            })
+        }),
+    },
+    Measure {
+        name: "mr_files",
+        kind: Kind::Mean,
+        help: "Distinct paths of the commits of merge requests merged in the window, as pushes to their source branches listed them.",
+        follows: "DevLake: size of a pull request, in files; there are no lines in webhooks",
+        sample: Sampler::Changed(|one, view| {
+            merged(one, |end| {
+                let count = |files| vec![(end, i64::try_from(files).unwrap_or(i64::MAX))];
+                match view.around.files_of(one, end) {
+                    None => Sample::Out("no push to its source branch is known, or that is in a fork"),
+                    Some((files, true)) => Sample::Many(count(files)),
+                    Some((files, false)) => Sample::About(count(files), "not all of its commits are known"),
+                }
             })
         }),
     },

@@ -184,7 +184,16 @@ fn share(one: &Pipeline, is_it: impl Fn(Status) -> bool) -> Sample {
     counted(one, |at| one.end().map_or(Sample::Out(UNFINISHED), |end| Sample::In(at, i64::from(is_it(end.status)))))
 }
 
-fn told(at: Timestamp, value: Option<i64>) -> Sample {
+/// The same of all that ended, those too that others started.
+pub(super) fn ended(one: &Pipeline, then: impl Fn(Timestamp, Seen) -> Sample) -> Sample {
+    match (one.opened_at(), one.end()) {
+        (None, _) => Sample::Out(NOT_CREATED),
+        (_, None) => Sample::Out(UNFINISHED),
+        (Some(at), Some(end)) => then(at, end),
+    }
+}
+
+pub(super) fn told(at: Timestamp, value: Option<i64>) -> Sample {
     value.map_or(Sample::Out(NOT_TOLD), |value| Sample::In(at, value))
 }
 

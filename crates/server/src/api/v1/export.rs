@@ -1,6 +1,6 @@
 //! `/api/v1/insights/query`: several insights at once as flat rows, for Grafana's JSON sources, for spreadsheets and for scripts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::Json;
@@ -19,7 +19,7 @@ use utoipa_axum::routes;
 
 use super::covered::{Covered, Interval, Scope};
 use super::invalid;
-use super::measures::{MeasureView, Number};
+use super::measures::{MeasureView, Number, reading};
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::Params;
@@ -58,10 +58,14 @@ struct ExportQuery {
     metric: Vec<String>,
     /// Length of the parts: `hour`, `day`, `week` or `month`; by default `day`. `none` for one number each.
     interval: Option<String>,
-    /// One series for each `project`, `member` or `team`.
+    /// One series for each `project`, `member`, `team`, or `label` as last seen.
     group_by: Option<String>,
     /// Only of this branch, as `main`; of merge requests, those that go into it.
     branch: Option<String>,
+    /// Only issues or merge requests with this label, as last seen.
+    label: Option<String>,
+    /// Whose reading is wanted, where they differ from ours: `gitlab`, `devlake` or `chaoss`. `time_to_merge.devlake` names one too.
+    definition: Option<String>,
     /// `json` or `csv`; by default `json`.
     format: Option<String>,
 }
@@ -104,7 +108,10 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
     if query.metric.is_empty() || query.metric.len() > MOST_METRICS {
         return Err(invalid(format!("name 1 to {MOST_METRICS} insights in metric")));
     }
-    let by_name = |name: &String| Measure::by_name(name).ok_or_else(|| invalid(format!("there is no insight {name}")));
+    let definition = reading(query.definition.as_deref())?;
+    let by_name = |name: &String| {
+        Measure::reading(name, definition).ok_or_else(|| invalid(format!("there is no insight {name}")))
+    };
     let measures = query.metric.iter().map(by_name).collect::<Result<Vec<_>, _>>()?;
     let interval = match query.interval.as_deref() {
         Some("none") => None,
@@ -115,7 +122,9 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         Some("project") => By::Project(app.store().insights_projects().await?.into_iter().collect()),
         Some("member") => By::Member,
         Some("team") => By::Team,
-        Some(_) => return Err(invalid("group_by must be project, member or team")),
+        Some("label") if query.label.is_none() => By::Label,
+        Some("label") => return Err(invalid("a label is asked for already: group by something else, or ask for all")),
+        Some(_) => return Err(invalid("group_by must be project, member, team or label")),
     };
     let scope = Arc::new(covered.scope(&app, app.belt.clock().now()).await?);
     let (by, mut rows) = (Arc::new(by), Vec::new());
@@ -127,10 +136,11 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         };
         let lives = Lives { from: window.from, to: window.to, projects: scope.projects.clone() };
         let (things, others) = things_of(app.store(), measure, lives).await?;
-        let (measure, scope, by, branch) = (*measure, scope.clone(), by.clone(), query.branch.clone());
+        let (measure, scope, by) = (*measure, scope.clone(), by.clone());
+        let (branch, label) = (query.branch.clone(), query.label.clone());
         // Off the threads that answer others: there can be many.
         let measured = tokio::task::spawn_blocking(move || {
-            Grouped { measure, scope: &scope, parts: &parts, branch }.rows(&by, things, others)
+            Grouped { measure, scope: &scope, parts: &parts, branch, label }.rows(&by, things, others)
         });
         rows.extend(measured.await.map_err(|error| ApiError::internal(error.into()))??);
         if rows.len() > MOST_ROWS {
@@ -154,6 +164,8 @@ enum By {
     Project(BTreeMap<i64, String>),
     Member,
     Team,
+    /// Things with several labels are in several groups.
+    Label,
 }
 
 /// One insight, for groups.
@@ -162,12 +174,16 @@ struct Grouped<'a> {
     scope: &'a Scope,
     parts: &'a [Part],
     branch: Option<String>,
+    label: Option<String>,
 }
 
 impl Grouped<'_> {
     fn rows(&self, by: &By, things: Vec<Item>, others: Vec<Item>) -> Result<Vec<RowView>, ApiError> {
         let mut rows = Vec::new();
-        let new = |things, others, people| Items::new(things, others, people, self.branch.clone());
+        let new = |things, others, people| {
+            let items = Items::new(things, others, people, self.branch.clone());
+            items.in_zone(self.scope.window.zone.clone()).with_label(self.label.clone())
+        };
         match by {
             By::All => self.add(&mut rows, None, &new(things, others, self.scope.people.clone())),
             By::Project(paths) => {
@@ -182,6 +198,18 @@ impl Grouped<'_> {
                 for (project, (things, others)) in projects.into_iter().filter(|(_, (things, _))| !things.is_empty()) {
                     let name = paths.get(&project).cloned().unwrap_or_else(|| project.to_string());
                     self.add(&mut rows, Some(&name), &new(things, others, self.scope.people.clone()));
+                }
+            }
+            By::Label => {
+                let mut labels: BTreeSet<String> = BTreeSet::new();
+                for item in &things {
+                    labels.extend(item.labels().into_iter().flatten().map(str::to_owned));
+                }
+                few(labels.len())?;
+                let mut items = new(things, others, self.scope.people.clone());
+                for label in labels {
+                    items = items.with_label(Some(label.clone()));
+                    self.add(&mut rows, Some(&label), &items);
                 }
             }
             By::Member | By::Team => {

@@ -65,6 +65,10 @@ struct MeasureQuery {
     interval: Option<String>,
     /// Only of this branch, as `main`; of merge requests, those that go into it.
     branch: Option<String>,
+    /// Only issues or merge requests with this label, as last seen.
+    label: Option<String>,
+    /// Whose reading is wanted, where they differ from ours: `gitlab`, `devlake` or `chaoss`. `time_to_merge.devlake` names one too.
+    definition: Option<String>,
     /// `json`, or for the explanation `csv`.
     format: Option<String>,
 }
@@ -113,6 +117,9 @@ struct Answer {
     zone: String,
     /// Only of these: `project`, `group`, `team`, `member`, `branch`, as they were asked for.
     only: BTreeMap<&'static str, String>,
+    /// Where DORA's report of 2019 puts such a number: `elite`, `high`, `medium` or `low`; for three of the four keys.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    band_2019: Option<&'static str>,
     /// What bots did counts too.
     bots: bool,
     /// When this was so.
@@ -139,7 +146,7 @@ async fn measure(
 ) -> Result<Json<Answer>, ApiError> {
     let asked = Asked::read(&app, &name, &params).await?;
     let parts = asked.scope.window.parts(asked.interval, asked.measure)?;
-    let Asked { measure, scope, only, bots, branch, .. } = asked;
+    let Asked { measure, scope, only, bots, branch, label, .. } = asked;
     let Scope { window, projects, people, .. } = scope;
     let before =
         window.start_of(window.first.checked_sub(window.days.days()).map_err(|_| invalid("from is out of range"))?)?;
@@ -147,8 +154,9 @@ async fn measure(
     let (things, others) = things_of(app.store(), measure, lives).await?;
     let (from, to, days) = (window.from, window.to, f64::from(window.days));
     // Off the threads that answer others: there can be many.
+    let zone = window.zone.clone();
     let measured = tokio::task::spawn_blocking(move || {
-        let items = Items::new(things, others, people, branch);
+        let items = Items::new(things, others, people, branch).in_zone(zone).with_label(label);
         let series = parts.iter().zip(items.series(measure, &parts, to));
         let series =
             series.map(|((start, _), summary)| Part { start: start.to_iso(), number: summary.into() }).collect();
@@ -161,6 +169,7 @@ async fn measure(
         days: window.days,
         zone: window.zone_name.clone(),
         only,
+        band_2019: measures::band(measure, &number),
         bots,
         as_of: app.belt.clock().now().to_iso(),
         definition_version: DEFINITION_VERSION,
@@ -211,14 +220,14 @@ async fn explain(
     Path(name): Path<String>,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let Asked { measure, scope: Scope { window, projects, people, .. }, branch, format, .. } =
+    let Asked { measure, scope: Scope { window, projects, people, .. }, branch, label, format, .. } =
         Asked::read(&app, &name, &params).await?;
     let is_csv = export::is_csv(format.as_deref())?;
     let lives = Lives { from: window.from, to: window.to, projects };
     let (things, others) = things_of(app.store(), measure, lives).await?;
     // Off the threads that answer others: there can be many.
     let explained = tokio::task::spawn_blocking(move || {
-        let items = Items::new(things, others, people, branch);
+        let items = Items::new(things, others, people, branch).in_zone(window.zone.clone()).with_label(label);
         explanation(&items, measure, &window)
     });
     let (explained, left_out) = explained.await.map_err(|error| ApiError::internal(error.into()))?;
@@ -281,19 +290,33 @@ struct Asked {
     interval: Interval,
     bots: bool,
     branch: Option<String>,
+    label: Option<String>,
     format: Option<String>,
     only: BTreeMap<&'static str, String>,
 }
 
 impl Asked {
     async fn read(app: &App, name: &str, params: &Params) -> Result<Self, ApiError> {
-        let measure = Measure::by_name(name).ok_or_else(|| ApiError::not_found("Measure"))?;
         let (covered, query): (Covered, MeasureQuery) = (params.read()?, params.read()?);
+        let definition = reading(query.definition.as_deref())?;
+        let measure = Measure::reading(name, definition).ok_or_else(|| ApiError::not_found("Measure"))?;
         let interval = Interval::read(query.interval.as_deref())?;
         let scope = covered.scope(app, app.belt.clock().now()).await?;
         let mut only = covered.said();
         only.extend(query.branch.clone().map(|branch| ("branch", branch)));
-        Ok(Self { measure, scope, interval, bots: covered.bots, branch: query.branch, format: query.format, only })
+        only.extend(query.label.clone().map(|label| ("label", label)));
+        let MeasureQuery { branch, label, format, .. } = query;
+        Ok(Self { measure, scope, interval, bots: covered.bots, branch, label, format, only })
+    }
+}
+
+/// Whose reading is asked for.
+pub(super) fn reading(definition: Option<&str>) -> Result<Option<&str>, ApiError> {
+    match definition {
+        None | Some("gitlab" | "devlake" | "chaoss") => Ok(definition),
+        Some(_) => {
+            Err(invalid("definition must be gitlab, devlake or chaoss; without it, ours, which says whom it follows"))
+        }
     }
 }
 

@@ -1,0 +1,47 @@
+//! Where DORA's reports put a number. Bands differ by the year of the report, so the number comes first and the year with the band.
+
+use super::{Measure, Summary};
+
+const HOUR: f64 = 3_600.0;
+const DAY: f64 = 24.0 * HOUR;
+const WEEK: f64 = 7.0 * DAY;
+const MONTH: f64 = 30.0 * DAY;
+
+/// The band of the report of 2019, the last whose bands follow one another without gaps; nothing for what it does not rate. A
+/// change failure rate is not rated: three of its four bands are the same.
+#[must_use]
+pub fn band(measure: &Measure, summary: &Summary) -> Option<&'static str> {
+    let median = summary.percentiles[0];
+    let below = |value: f64, bounds: [f64; 3]| {
+        let names = ["elite", "high", "medium"].into_iter().zip(bounds);
+        names.into_iter().find(|(_, bound)| value < *bound).map_or("low", |(name, _)| name)
+    };
+    match measure.name {
+        // Several a day, one a day to one a week, one a week to one a month, fewer.
+        "deployment_frequency" if summary.samples > 0 => {
+            summary.value.map(|a_day| below(1.0 / a_day, [1.0, 7.0 + 1e-9, 30.0 + 1e-9]))
+        }
+        "lead_time_for_changes" | "commit_lead_time" => median.map(|time| below(time, [DAY, WEEK, MONTH])),
+        "time_to_restore" | "failed_deployment_recovery_time" => median.map(|time| below(time, [HOUR, DAY, WEEK])),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_bands() {
+        let band_of = |name: &str, value: Option<f64>, median: Option<f64>| {
+            let percentiles = [median, None, None, None];
+            band(Measure::by_name(name).expect("a measure"), &Summary { value, samples: 3, percentiles })
+        };
+        let frequency = |a_day| band_of("deployment_frequency", Some(a_day), None).expect("a band");
+        assert_eq!([2.0, 1.0, 1.0 / 7.0, 0.1, 0.01].map(frequency), ["elite", "high", "high", "medium", "low"]);
+        let lead_time = |seconds| band_of("lead_time_for_changes", None, Some(seconds)).expect("a band");
+        assert_eq!([21_600.0, DAY, WEEK, MONTH].map(lead_time), ["elite", "high", "medium", "low"]);
+        assert_eq!(band_of("time_to_restore", None, Some(7_200.0)), Some("high"));
+        assert_eq!((band_of("time_to_restore", None, None), band_of("commits", Some(1.0), None)), (None, None));
+    }
+}

@@ -1,0 +1,191 @@
+//! Examples of the definitions that need more than one thing, days of a zone, labels, or another reading.
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::Trigger;
+use crate::insights::{Fact, facts};
+
+/// Everything that bodies say, in things and commits.
+fn told(events: &[(&str, Value)]) -> Vec<Item> {
+    let mut all: std::collections::BTreeMap<(Family, (i64, i64)), Item> = Default::default();
+    for (number, (trigger, body)) in events.iter().enumerate() {
+        let at = Timestamp::from_seconds(1_772_323_200 + i64::try_from(number).expect("few"));
+        let trigger = Trigger::by_name(trigger).expect("a row");
+        for fact in facts(trigger, at, body.to_string().as_bytes()).expect("JSON") {
+            let item = match fact {
+                Fact::Item(item) => *item,
+                Fact::Commit(commit) => Item::Commit(*commit),
+                _ => continue,
+            };
+            use crate::insights::entity::Entity;
+            let key = (item.family(), item.key());
+            let known = all.remove(&key);
+            all.insert(key, known.map_or_else(|| item.clone(), |known| known.join(item.clone())));
+        }
+    }
+    all.into_values().collect()
+}
+
+/// An insight of the ten days from 2026-03-01, in Bratislava.
+fn measured(name: &str, events: &[(&str, Value)], label: Option<&str>) -> Summary {
+    let measure = Measure::by_name(name).expect("a measure");
+    let (items, others): (Vec<Item>, Vec<Item>) =
+        told(events).into_iter().partition(|item| item.family() == measure.family());
+    let zone = TimeZone::get("Europe/Bratislava").expect("a zone");
+    let items = Items::new(items, others, People::default(), None).in_zone(zone).with_label(label.map(str::to_owned));
+    let from = Timestamp::from_seconds(1_772_319_600);
+    items.measure(measure, from, from.plus(Duration::from_secs(10 * 86_400)), 10.0)
+}
+
+fn commit(sha: &str, at: &str, modified: &[&str]) -> Value {
+    json!({ "id": sha, "message": sha, "timestamp": at, "author": { "name": "Ida", "email": "i@x" }, "modified": modified })
+}
+
+fn push(branch: &str, (before, after): (&str, &str), total: usize, commits: &[Value]) -> (&'static str, Value) {
+    let body = json!({ "ref": format!("refs/heads/{branch}"), "before": before, "after": after, "project": { "id": 7 },
+        "total_commits_count": total, "commits": commits });
+    ("push_hooks", body)
+}
+
+fn merge_request(iid: i64, created: &str, merged: &str, more: Value) -> (&'static str, Value) {
+    let mut attributes = json!({ "iid": iid, "source_project_id": 7, "target_project_id": 7, "author_id": 1, "created_at": created,
+        "updated_at": merged, "action": "merge", "state": "merged", "source_branch": "feat" });
+    attributes.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+    ("merge_request_hooks", json!({ "project": { "id": 7 }, "object_attributes": attributes }))
+}
+
+fn issue(iid: i64, at: &str, labels: &[&str]) -> (&'static str, Value) {
+    let labels: Vec<Value> = labels.iter().map(|title| json!({ "title": title })).collect();
+    let attributes = json!({ "iid": iid, "created_at": "2026-03-02 08:00:00 UTC", "updated_at": at, "action": "update",
+        "state": "opened", "labels": labels });
+    ("issue_hooks", json!({ "project": { "id": 7 }, "object_attributes": attributes }))
+}
+
+#[test]
+fn days_are_those_of_the_zone() {
+    let commits = [
+        commit("a", "2026-03-02T00:30:00+01:00", &[]),
+        commit("b", "2026-03-02T22:50:00Z", &[]),
+        commit("c", "2026-03-02T23:10:00Z", &[]),
+    ];
+    assert_eq!(measured("active_days", &[push("main", ("0", "c"), 3, &commits)], None).value, Some(2.0));
+    let deployed = |id: i64, at: &str| {
+        (
+            "deployment_hooks",
+            json!({ "deployment_id": id, "status": "success", "environment": "production",
+            "status_changed_at": at, "project": { "id": 7 } }),
+        )
+    };
+    let all = [
+        deployed(1, "2026-03-02 22:50:00 UTC"),
+        deployed(2, "2026-03-02 23:10:00 UTC"),
+        deployed(3, "2026-03-03 09:00:00 UTC"),
+    ];
+    assert_eq!(measured("deployment_days", &all, None).value, Some(2.0));
+    assert_eq!(measured("deployment_frequency", &all, None).value, Some(0.3));
+    assert_eq!(measured("deployment_frequency.devlake", &all, None).value, Some(0.2));
+}
+
+/// `insights.md` 1.1: ten days, eight commits, six of them on the last two.
+#[test]
+fn bursts_lie_in_the_last_fifth() {
+    let day = |n: usize, sha: &str| commit(sha, &format!("2026-03-{n:02}T12:00:00Z"), &[]);
+    let commits: Vec<Value> =
+        [1, 8, 9, 9, 9, 10, 10, 10].iter().enumerate().map(|(at, n)| day(*n, &format!("c{at}"))).collect();
+    assert_eq!(measured("burst_share", &[push("main", ("0", "c7"), 8, &commits)], None).value, Some(0.75));
+}
+
+/// `insights.md` 1.1: thirty at once of which twenty are listed; a second branch on the same tip lists the same twenty.
+#[test]
+fn what_a_push_does_not_list_counts_once() {
+    let listed: Vec<Value> = (0..20).map(|n| commit(&format!("c{n}"), "2026-03-02T12:00:00Z", &[])).collect();
+    let all = [
+        push("one", ("0", "c19"), 30, &listed),
+        push("two", ("0", "c19"), 30, &listed),
+        push("one", ("c19", "d"), 1, &listed[..1]),
+    ];
+    assert_eq!(measured("commits_unlisted", &all, None).value, Some(10.0));
+    assert_eq!(measured("commits", &all, None).value, Some(20.0));
+    assert_eq!(measured("commits.gitlab", &all, None).value, Some(61.0), "with every push");
+}
+
+#[test]
+fn the_files_of_a_merge_request_are_those_of_its_branch() {
+    let at = "2026-03-02T12:00:00Z";
+    let merged = merge_request(5, "2026-03-01 08:00:00 UTC", "2026-03-02 13:00:00 UTC", json!({}));
+    let all = [
+        // An earlier branch of the same name.
+        push("feat", ("0", "x"), 1, &[commit("x", at, &["elsewhere"])]),
+        push("feat", ("x", "0"), 0, &[]),
+        push("feat", ("0", "b"), 2, &[commit("a", at, &["knots", "rope"]), commit("b", at, &["rope"])]),
+        push("feat", ("b", "c"), 1, &[commit("c", at, &["gear"])]),
+        push("other", ("0", "d"), 1, &[commit("d", at, &["other"])]),
+        merged.clone(),
+    ];
+    let found = measured("mr_files", &all, None);
+    assert_eq!((found.value, found.samples), (Some(3.0), 1));
+    assert_eq!(measured("mr_files", &[merged], None).samples, 0, "nothing is known of its branch");
+    let of_fork =
+        merge_request(6, "2026-03-01 08:00:00 UTC", "2026-03-02 13:00:00 UTC", json!({ "source_project_id": 8 }));
+    assert_eq!(measured("mr_files", &[all[2].clone(), of_fork], None).samples, 0, "a fork's branches are elsewhere");
+}
+
+#[test]
+fn labels_choose_and_have_times() {
+    let all = [
+        issue(1, "2026-03-02 09:00:00 UTC", &["doing"]),
+        issue(1, "2026-03-02 10:00:00 UTC", &[]),
+        issue(1, "2026-03-02 12:00:00 UTC", &["doing", "bug"]),
+        issue(1, "2026-03-02 14:00:00 UTC", &["bug"]),
+        issue(2, "2026-03-02 09:00:00 UTC", &["doing"]),
+        issue(3, "2026-03-02 09:00:00 UTC", &[]),
+    ];
+    let time = measured("label_time", &all, Some("doing"));
+    assert_eq!((time.percentiles[0], time.samples), (Some(10_800.0), 1), "issue 2 still has it");
+    let opened = |label| measured("issues_opened", &all, label).value;
+    assert_eq!(
+        [None, Some("doing"), Some("bug"), Some("none")].map(opened),
+        [Some(3.0), Some(1.0), Some(1.0), Some(0.0)]
+    );
+    assert_eq!(measured("label_time", &all, None).samples, 0);
+    let major = [issue(9, "2026-03-02 09:00:00 UTC", &["incident::major"]), issue(9, "2026-03-02 10:00:00 UTC", &[])];
+    assert_eq!(measured("incidents", &major, None).value, Some(1.0), "a label makes an incident for ever");
+    assert_eq!(measured("issues_opened", &major, None).value, Some(0.0));
+}
+
+#[test]
+fn others_read_the_same_otherwise() {
+    let all = [
+        merge_request(1, "2026-03-02 08:00:00 UTC", "2026-03-02 10:00:00 UTC", json!({})),
+        merge_request(2, "2026-03-02 08:00:00 UTC", "2026-03-02 18:00:00 UTC", json!({})),
+        // Created before the window, and merged in it; and the other way round.
+        merge_request(3, "2026-02-20 08:00:00 UTC", "2026-03-03 08:00:00 UTC", json!({})),
+        merge_request(4, "2026-03-09 08:00:00 UTC", "2026-03-20 08:00:00 UTC", json!({})),
+    ];
+    let median = |name: &str| measured(name, &all[..3], None).percentiles[0];
+    assert_eq!(median("time_to_merge"), Some(36_000.0), "two, ten and many hours");
+    assert_eq!((median("time_to_merge.chaoss"), median("time_to_merge.devlake")), (Some(21_600.0), Some(7_200.0)));
+    assert_eq!(measured("time_to_merge.chaoss", &all, None).samples, 3);
+    assert_eq!(measured("time_to_merge", &all, None).samples, 3);
+
+    let pipeline = |id: i64, status: &str, source: &str| {
+        let attributes = json!({ "id": id, "status": status, "source": source, "created_at": "2026-03-02 08:00:00 UTC",
+            "finished_at": "2026-03-02 09:00:00 UTC", "duration": 60 });
+        ("pipeline_hooks", json!({ "project": { "id": 7 }, "object_attributes": attributes }))
+    };
+    let all = [
+        pipeline(1, "success", "push"),
+        pipeline(2, "failed", "push"),
+        pipeline(3, "canceled", "push"),
+        pipeline(4, "skipped", "push"),
+        pipeline(5, "success", "parent_pipeline"),
+    ];
+    let value = |name: &str| measured(name, &all, None).value;
+    assert_eq!((value("pipelines"), value("pipelines.gitlab")), (Some(4.0), Some(5.0)));
+    assert_eq!(value("pipeline_success_rate"), Some(0.5));
+    assert_eq!(value("pipeline_success_rate.gitlab"), Some(0.4));
+    assert_eq!(value("pipeline_success_rate.devlake"), Some(0.5), "two of four");
+    assert!(Measure::reading("pipelines", Some("gitlab")).is_some_and(|one| one.name == "pipelines.gitlab"));
+    assert!(Measure::reading("pipelines", Some("chaoss")).is_some_and(|one| one.name == "pipelines"));
+}
