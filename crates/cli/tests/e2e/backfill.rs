@@ -20,8 +20,7 @@ fn backfill(server: &Server, arguments: &[&str]) -> (String, Option<String>) {
 }
 
 fn value(server: &Server, name: &str) -> Value {
-    server.get(&format!("/api/v1/insights/measures/{name}?from=2020-01-01&to=2027-12-01&interval=month"))["value"]
-        .clone()
+    server.get(&format!("/api/v1/insights/measures/{name}?from=2020-01-01&to=2027-12-01"))["value"].clone()
 }
 
 /// Waits until insights say so.

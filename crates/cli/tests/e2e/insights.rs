@@ -92,12 +92,30 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
     assert_eq!((&counted["iid"], &counted["counts"], &counted["value"]), (&json!(2), &json!(true), &json!(36_000)));
     assert_eq!(why["items"][4]["reason"], "it is not merged");
 
+    // The events behind an item, the oldest first, page by page.
+    let behind = |more: &str| {
+        let page = server.get(&format!("/api/v1/insights/measures/time_to_merge/events?project_id=7&iid=2{more}"));
+        let of = |event: &Value| server.get(&format!("/api/v1/events/{}", event["id"].as_str().expect("an id")));
+        let at = |event: &Value| of(event)["payload"]["object_attributes"]["updated_at"].as_str().map(str::to_owned);
+        let times: Vec<_> = page["items"].as_array().expect("a list").iter().filter_map(at).collect();
+        (times, page["next"].as_str().map(str::to_owned))
+    };
+    let (times, next) = behind("");
+    let all = ["02 18:00", "02 12:00", "02 09:00", "02 08:00"].map(|time| format!("2026-03-{time}:00 UTC"));
+    assert_eq!((times.as_slice(), &next), (&all[..], &None), "as they came");
+    let (first, next) = behind("&limit=3");
+    let (rest, end) = behind(&format!("&limit=3&after={}", next.expect("there is more")));
+    assert_eq!(([first, rest].concat(), end), (all.to_vec(), None));
+    assert_eq!(server.call("GET", "/api/v1/insights/measures/mr_open/events?iid=1", "").status, 400);
+
     let list = server.get("/api/v1/insights/measures");
     let names: HashSet<&str> =
         list.as_array().expect("a list").iter().filter_map(|measure| measure["name"].as_str()).collect();
     assert_eq!(names.len(), list.as_array().expect("a list").len(), "each has a name of its own");
     for (path, status) in [
         ("measures/nonsense", 404),
+        ("measures/mr_open?definition=mine", 400),
+        ("query?metric=mr_open&group_by=label&label=bug", 400),
         ("measures/mr_open?interval=year", 400),
         ("measures/mr_open?interval=hour", 400),
         ("measures/mr_open?zone=Mars", 400),
@@ -134,6 +152,33 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
         assert_eq!(measure(&server, name, "")["value"], value, "{name}");
     }
     assert_eq!(measure(&server, "time_to_first_close", "")["p50"], 48_600.0);
+
+    // Labels choose, group and have times; others read the same otherwise.
+    let labelled = |iid: i64, updated: &str, titles: &[&str]| {
+        let mut body = issue(iid, "update", updated, None);
+        body["object_attributes"]["labels"] = titles.iter().map(|title| json!({ "title": title })).collect();
+        body
+    };
+    for (number, (updated, titles)) in
+        [("04 09:00", &["bug", "doing"][..]), ("04 10:00", &["bug"]), ("04 12:00", &["doing"]), ("04 14:00", &["bug"])]
+            .into_iter()
+            .enumerate()
+    {
+        server.receive("Issue Hook", &format!("l{number}"), &labelled(1, updated, titles));
+    }
+    eventually("labels are counted", || measure(&server, "label_time", "&label=doing")["value"] == 10_800.0);
+    assert_eq!(measure(&server, "issues_opened", "&label=bug")["value"], 1.0);
+    assert_eq!(measure(&server, "issues_opened", "&label=doing")["value"], 0.0, "as last seen");
+    let grouped =
+        "/api/v1/insights/query?metric=issues_opened&from=2026-03-01&to=2026-03-08&interval=none&group_by=label";
+    let rows = server.get(grouped)["rows"].clone();
+    assert_eq!(rows.as_array().map(Vec::len), Some(1), "{rows}");
+    assert_eq!((&rows[0]["group"], &rows[0]["value"]), (&json!("bug"), &json!(1.0)));
+    let read = measure(&server, "time_to_merge", "&definition=devlake");
+    assert_eq!((&read["name"], &read["p50"]), (&json!("time_to_merge.devlake"), &json!(36_000.0)));
+    let beside =
+        server.get("/api/v1/insights/query?metric=time_to_merge,time_to_merge.chaoss&from=2026-03-01&interval=none");
+    assert_eq!(beside["definitions"].as_array().map(Vec::len), Some(2));
 
     // A pipeline that failed, was run again in part, and passed; its events come in another order.
     let pipeline = |status: &str, finished: Option<&str>, job: (i64, &str, &str, Option<&str>)| {

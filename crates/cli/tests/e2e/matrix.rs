@@ -230,7 +230,7 @@ fn address(method: &str, path: &str, objects: &Objects, users: [i64; 2]) -> Stri
         .replace("{team_id}", &NOWHERE.to_string())
         .replace("{name}", "mr_merged");
     match reading {
-        true if path.contains("/insights/") => format!("{filled}?project=1&metric=mr_open"),
+        true if path.contains("/insights/") => format!("{filled}?project=1&metric=mr_open&project_id=1&iid=1"),
         true => format!("{filled}?trigger=push_hooks"),
         false => filled,
     }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod backfill;
+mod behind;
 mod covered;
 mod events;
 mod export;
@@ -31,6 +32,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .merge(audit::routes())
         .merge(backfill::routes())
+        .merge(behind::routes())
         .merge(events::routes())
         .merge(export::routes())
         .merge(filters::routes())

@@ -23,6 +23,8 @@ const DEFAULT_DAYS: i32 = 30;
 /// Most days of one answer.
 const MAX_DAYS: i32 = 3_660;
 
+/// Longest window that is shown by days if nobody says otherwise.
+const LONGEST_BY_DAY: i32 = 366;
 /// Most points of a series.
 const MOST_POINTS: usize = 4_000;
 /// Most points of a series for each of which everything is looked at anew.
@@ -249,8 +251,18 @@ impl Window {
     }
 }
 
+impl Window {
+    /// Reads `interval` of a query; by default, days of what is not longer than a year, and months.
+    pub(super) fn interval(&self, text: Option<&str>) -> Result<Interval, ApiError> {
+        match text {
+            None if self.days > LONGEST_BY_DAY => Ok(Interval::Month),
+            text => Interval::read(text),
+        }
+    }
+}
+
 impl Interval {
-    pub(super) fn read(text: Option<&str>) -> Result<Self, ApiError> {
+    fn read(text: Option<&str>) -> Result<Self, ApiError> {
         match text {
             None | Some("day") => Ok(Self::Day),
             Some("hour") => Ok(Self::Hour),

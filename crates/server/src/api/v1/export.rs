@@ -17,7 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::covered::{Covered, Interval, Scope};
+use super::covered::{Covered, Scope};
 use super::invalid;
 use super::measures::{MeasureView, Number, reading};
 use crate::auth::Admin;
@@ -56,7 +56,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 struct ExportQuery {
     /// Which insights, by name; several with commas.
     metric: Vec<String>,
-    /// Length of the parts: `hour`, `day`, `week` or `month`; by default `day`. `none` for one number each.
+    /// Length of the parts: `hour`, `day`, `week` or `month`; by default `day`, and of more than a year `month`. `none`
+    /// for one number each.
     interval: Option<String>,
     /// One series for each `project`, `member`, `team`, or `label` as last seen.
     group_by: Option<String>,
@@ -113,10 +114,6 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         Measure::reading(name, definition).ok_or_else(|| invalid(format!("there is no insight {name}")))
     };
     let measures = query.metric.iter().map(by_name).collect::<Result<Vec<_>, _>>()?;
-    let interval = match query.interval.as_deref() {
-        Some("none") => None,
-        other => Some(Interval::read(other)?),
-    };
     let by = match query.group_by.as_deref() {
         None => By::All,
         Some("project") => By::Project(app.store().insights_projects().await?.into_iter().collect()),
@@ -127,6 +124,10 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         Some(_) => return Err(invalid("group_by must be project, member, team or label")),
     };
     let scope = Arc::new(covered.scope(&app, app.belt.clock().now()).await?);
+    let interval = match query.interval.as_deref() {
+        Some("none") => None,
+        other => Some(scope.window.interval(other)?),
+    };
     let (by, mut rows) = (Arc::new(by), Vec::new());
     for measure in &measures {
         let window = &scope.window;

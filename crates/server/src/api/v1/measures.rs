@@ -61,7 +61,8 @@ async fn list(_: Admin) -> Json<Vec<MeasureView>> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct MeasureQuery {
-    /// Length of the parts of the series: `hour`, `day`, `week` or `month`; by default `day`.
+    /// Length of the parts of the series: `hour`, `day`, `week` or `month`; by default `day`, and of
+    /// more than a year `month`.
     interval: Option<String>,
     /// Only of this branch, as `main`; of merge requests, those that go into it.
     branch: Option<String>,
@@ -300,8 +301,8 @@ impl Asked {
         let (covered, query): (Covered, MeasureQuery) = (params.read()?, params.read()?);
         let definition = reading(query.definition.as_deref())?;
         let measure = Measure::reading(name, definition).ok_or_else(|| ApiError::not_found("Measure"))?;
-        let interval = Interval::read(query.interval.as_deref())?;
         let scope = covered.scope(app, app.belt.clock().now()).await?;
+        let interval = scope.window.interval(query.interval.as_deref())?;
         let mut only = covered.said();
         only.extend(query.branch.clone().map(|branch| ("branch", branch)));
         only.extend(query.label.clone().map(|label| ("label", label)));

@@ -1,0 +1,113 @@
+//! The events behind a thing that an explanation lists.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use quickdraw_domain::insights::backfill::facts_of;
+use quickdraw_domain::insights::entity::{Entity, Family};
+use quickdraw_domain::insights::measures::Measure;
+use quickdraw_domain::insights::{Fact, counts};
+use quickdraw_domain::{EventId, event};
+use quickdraw_store::Packed;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use uuid::Uuid;
+
+use super::limit;
+use crate::auth::Admin;
+use crate::error::ApiError;
+use crate::params::Input;
+use crate::state::App;
+use crate::views::{Event, Page};
+
+/// Events that are looked at for one page, and how many are read at once.
+const MOST_LOOKED_AT: usize = 20_000;
+const TOGETHER: usize = 100;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(behind))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct BehindQuery {
+    /// The project's number, as the explanation has it.
+    project_id: i64,
+    /// The thing's number there, as the explanation has it.
+    iid: i64,
+    /// Only events behind this one: the `next` of the page before.
+    after: Option<Uuid>,
+    /// Most rows of the answer; more than 100 are 100.
+    #[param(default = 20, minimum = 1, maximum = 100)]
+    limit: Option<i64>,
+}
+
+/// List the events of the journal that speak of a thing which an explanation lists, oldest first. 20,000 events are looked at for a
+/// page, so a page can be short and not the last. Administrators.
+#[utoipa::path(get, path = "/insights/measures/{name}/events", tag = "Insights", params(BehindQuery),
+    responses((status = 200, body = Page<Event>)))]
+async fn behind(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    Input(query): Input<BehindQuery>,
+) -> Result<Json<Page<Event>>, ApiError> {
+    let measure = Measure::by_name(&name).ok_or_else(|| ApiError::not_found("Measure"))?;
+    let wanted = Wanted { family: measure.family(), key: (query.project_id, query.iid) };
+    let (mut found, most) = (Vec::new(), limit(query.limit));
+    let mut at = EventId(query.after.unwrap_or(Uuid::nil()));
+    for _ in 0..MOST_LOOKED_AT / TOGETHER {
+        let ids = app.store().event_ids(at, TOGETHER).await?;
+        let is_end = ids.len() < TOGETHER;
+        let speaking: HashSet<EventId> = app
+            .store()
+            .events_by_id(ids.clone())
+            .await?
+            .iter()
+            .filter(|one| counts(one.trigger))
+            .map(|one| one.id)
+            .collect();
+        let bodies = app.store().bodies(speaking.into_iter().collect()).await?;
+        // Off the threads that answer others: bodies can be large.
+        let look = tokio::task::spawn_blocking(move || {
+            bodies.into_iter().filter(|(event, body)| wanted.is_in(event, body)).map(|(event, _)| event).collect()
+        });
+        let mut these: Vec<event::Event> = look.await.map_err(|error| ApiError::internal(error.into()))?;
+        these.sort_by_key(|event| event.id);
+        let room = most - found.len();
+        let is_full = these.len() >= room && !these.is_empty();
+        these.truncate(room);
+        at = if is_full { these.last().map_or(at, |event| event.id) } else { ids.last().copied().unwrap_or(at) };
+        found.extend(these);
+        if is_end && !is_full {
+            return Ok(Json(Page { items: found.iter().map(Event::from).collect(), next: None }));
+        }
+        if is_full {
+            break;
+        }
+    }
+    Ok(Json(Page { items: found.iter().map(Event::from).collect(), next: Some(at.to_string()) }))
+}
+
+/// A thing.
+#[derive(Clone, Copy)]
+struct Wanted {
+    family: Family,
+    key: (i64, i64),
+}
+
+impl Wanted {
+    /// Whether an event speaks of it.
+    fn is_in(self, event: &event::Event, body: &Packed) -> bool {
+        let facts = body.unpack().ok().and_then(|body| facts_of(event, &body).ok()).unwrap_or_default();
+        facts.iter().any(|fact| match fact {
+            Fact::Item(item) => (item.family(), item.key()) == (self.family, self.key),
+            Fact::Commit(commit) => self.family == Family::Commits && commit.key() == self.key,
+            _ => false,
+        })
+    }
+}
