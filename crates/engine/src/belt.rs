@@ -75,6 +75,8 @@ pub struct Belt {
     pub(crate) rates: Arc<Rates>,
     pub(crate) relay: Relay,
     pub(crate) rebuilds: Rebuilds,
+    /// Whether it is written down by which definitions this node counts.
+    pub(crate) definitions_noted: tokio::sync::OnceCell<()>,
     /// Held from facts to marks.
     pub(crate) projecting: tokio::sync::Mutex<()>,
     /// Goes up with every commit of events on this node.
@@ -104,6 +106,7 @@ impl Belt {
             rates: Arc::new(Rates::new(settings.per_minute)),
             relay: Relay::default(),
             rebuilds: Rebuilds::default(),
+            definitions_noted: tokio::sync::OnceCell::new(),
             projecting: tokio::sync::Mutex::default(),
             bodies: Semaphore::new(BODIES_KIB),
             news: watch::Sender::new(0),

@@ -13,6 +13,7 @@
 
 pub mod belt;
 pub mod clock;
+mod definitions;
 pub mod deliver;
 mod directory;
 mod fan_out;

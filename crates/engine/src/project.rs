@@ -48,6 +48,7 @@ impl Belt {
     /// Projects until nothing is left. While events keep arriving it takes a share of the time only: insights may lag,
     /// whoever waits for an answer may not. The lag is a metric.
     pub(crate) async fn project_all(&self) -> anyhow::Result<()> {
+        self.note_definitions().await?;
         loop {
             let (started, arrived) = (self.clock.now(), self.ingest.arrived());
             // Large bodies come in smaller batches; the next tick takes the rest.

@@ -187,6 +187,7 @@ impl Belt {
                  the journal on top of what is counted instead (add), or force it"
             );
             self.swap(&shadow, &mut journal).await?;
+            self.write_definitions(true).await?;
         }
         Ok(())
     }

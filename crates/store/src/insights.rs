@@ -106,6 +106,35 @@ pub struct IdentityUse {
     pub last: Timestamp,
 }
 
+/// What is written as a whole, with a version.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Document {
+    /// Who is who.
+    Roster,
+    /// Who was who before the last change.
+    RosterBefore,
+    /// Versions of the definitions that what is counted was counted by, as JSON.
+    Definitions,
+    /// Rules of alerts.
+    Alerts,
+    /// How alerts stand.
+    AlertStates,
+}
+
+impl Document {
+    /// As the store names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Roster => "roster",
+            Self::RosterBefore => "roster_before",
+            Self::Definitions => "definitions",
+            Self::Alerts => "alerts",
+            Self::AlertStates => "alert_states",
+        }
+    }
+}
+
 /// Facts and rollups: what can be done with them.
 #[async_trait]
 pub trait Insights {
@@ -136,10 +165,10 @@ pub trait Insights {
     async fn insights_projects(&self) -> Result<Vec<(i64, String)>>;
     /// What raw identities committed, by identity and project.
     async fn identity_uses(&self) -> Result<Vec<IdentityUse>>;
-    /// The document of who is who, with its version; nothing when nobody has written any.
-    async fn roster(&self) -> Result<Option<(i64, Vec<u8>)>>;
+    /// A document with its version; nothing when nobody has written any.
+    async fn document(&self, name: Document) -> Result<Option<(i64, Vec<u8>)>>;
     /// Replaces the document of a version (0 where there is none) by the next one. `false` when it has another version by now.
-    async fn put_roster(&self, version: i64, document: Vec<u8>) -> Result<bool>;
+    async fn put_document(&self, name: Document, version: i64, document: Vec<u8>) -> Result<bool>;
     /// How much of everything came, by project and measure: of one project, or of those behind a number.
     async fn completeness(&self, projects: Projects, limit: usize) -> Result<Vec<Completeness>>;
     /// What never came of the measure that `after` is of, in the order of [`Gap::position`].

@@ -57,6 +57,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (19, "insights_items", include_str!("migrations/postgres/0019_insights_items.sql")),
     (20, "roster", include_str!("migrations/postgres/0020_roster.sql")),
     (21, "project_paths", include_str!("migrations/postgres/0021_project_paths.sql")),
+    (22, "documents", include_str!("migrations/postgres/0022_documents.sql")),
 ];
 
 /// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.

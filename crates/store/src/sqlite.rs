@@ -70,6 +70,7 @@ const MIGRATIONS: &[Migration] = &[
     (19, "insights_items", include_str!("migrations/sqlite/0019_insights_items.sql")),
     (20, "roster", include_str!("migrations/sqlite/0020_roster.sql")),
     (21, "project_paths", include_str!("migrations/sqlite/0021_project_paths.sql")),
+    (22, "documents", include_str!("migrations/sqlite/0022_documents.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[
     (1, "insights", include_str!("migrations/sqlite/0001_insights.sql")),

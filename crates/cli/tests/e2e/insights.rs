@@ -401,6 +401,8 @@ pub(crate) fn what_is_counted_is_proved_and_counted_anew(engine: Engine) {
     let said = run(&["rebuild", "--dry-run"]);
     assert!(said.contains("121 events since") && said.contains("20  merge requests"), "{said}");
     assert!(run(&["rebuild"]).contains("alike"));
+    let counted = server.get("/api/v1/insights/measures/mr_merged");
+    assert_eq!(counted["counted_by"], json!([counted["definition_version"]]), "all by the definitions of now");
     assert_eq!(measure("mr_merged,commits,pushes,time_to_merge"), before);
     assert!(run(&["rebuild", "--add"]).contains("on top of what is counted"));
     eventually("it is counted once more", || {

@@ -15,7 +15,7 @@ use super::events::{EVENT_COLUMNS, event};
 use super::facts::{self, COMMIT_COLUMNS};
 use crate::columns;
 use crate::error::Result;
-use crate::insights::{self, CommitFilter, Identity, IdentityUse, Insights, Lives, Projected, Projects};
+use crate::insights::{self, CommitFilter, Document, Identity, IdentityUse, Insights, Lives, Projected, Projects};
 use crate::payload::Packed;
 
 #[async_trait]
@@ -174,20 +174,21 @@ impl Insights for Postgres {
         Ok(rows.iter().map(one).collect())
     }
 
-    async fn roster(&self) -> Result<Option<(i64, Vec<u8>)>> {
+    async fn document(&self, name: Document) -> Result<Option<(i64, Vec<u8>)>> {
         let client = self.client().await?;
-        let row = client.query_opt("SELECT version, document FROM roster", &[]).await?;
+        let sql = "SELECT version, document FROM documents WHERE name = $1";
+        let row = client.query_opt(sql, &[&name.name()]).await?;
         Ok(row.map(|row| (row.get(0), row.get(1))))
     }
 
-    async fn put_roster(&self, version: i64, document: Vec<u8>) -> Result<bool> {
+    async fn put_document(&self, name: Document, version: i64, document: Vec<u8>) -> Result<bool> {
         let client = self.client().await?;
         let sql = if version == 0 {
-            "INSERT INTO roster VALUES (1, $1::bigint + 1, $2) ON CONFLICT DO NOTHING"
+            "INSERT INTO documents VALUES ($3, $1::bigint + 1, $2) ON CONFLICT DO NOTHING"
         } else {
-            "UPDATE roster SET version = version + 1, document = $2 WHERE version = $1"
+            "UPDATE documents SET version = version + 1, document = $2 WHERE version = $1 AND name = $3"
         };
-        Ok(client.execute(sql, &[&version, &document]).await? == 1)
+        Ok(client.execute(sql, &[&version, &document, &name.name()]).await? == 1)
     }
 
     async fn completeness(&self, projects: Projects, limit: usize) -> Result<Vec<Completeness>> {

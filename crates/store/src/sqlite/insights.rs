@@ -16,7 +16,7 @@ use super::facts::{self, COMMIT_COLUMNS};
 use super::rows::{self, EVENT_COLUMNS};
 use crate::columns;
 use crate::error::Result;
-use crate::insights::{self, CommitFilter, Identity, IdentityUse, Insights, Lives, Projected, Projects};
+use crate::insights::{self, CommitFilter, Document, Identity, IdentityUse, Insights, Lives, Projected, Projects};
 use crate::payload::Packed;
 
 #[async_trait]
@@ -223,22 +223,22 @@ impl Insights for Sqlite {
             .await
     }
 
-    async fn roster(&self) -> Result<Option<(i64, Vec<u8>)>> {
+    async fn document(&self, name: Document) -> Result<Option<(i64, Vec<u8>)>> {
         self.read(move |connection| {
-            let mut statement = connection.prepare_cached("SELECT version, document FROM roster")?;
-            Ok(statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+            let mut statement = connection.prepare_cached("SELECT version, document FROM documents WHERE name = ?1")?;
+            Ok(statement.query_row([name.name()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
         })
         .await
     }
 
-    async fn put_roster(&self, version: i64, document: Vec<u8>) -> Result<bool> {
+    async fn put_document(&self, name: Document, version: i64, document: Vec<u8>) -> Result<bool> {
         self.write(move |tx| {
             let sql = if version == 0 {
-                "INSERT OR IGNORE INTO roster VALUES (1, ?1 + 1, ?2)"
+                "INSERT OR IGNORE INTO documents VALUES (?3, ?1 + 1, ?2)"
             } else {
-                "UPDATE roster SET version = version + 1, document = ?2 WHERE version = ?1"
+                "UPDATE documents SET version = version + 1, document = ?2 WHERE version = ?1 AND name = ?3"
             };
-            Ok(tx.connection.prepare_cached(sql)?.execute((version, document))? == 1)
+            Ok(tx.connection.prepare_cached(sql)?.execute((version, document, name.name()))? == 1)
         })
         .await
     }

@@ -9,7 +9,7 @@ use quickdraw_domain::insights::{Fact, facts};
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{EventId, Trigger};
 use quickdraw_store::SharedStore;
-use quickdraw_store::insights::{CommitFilter, Lives, Projected, Projects};
+use quickdraw_store::insights::{CommitFilter, Document, Lives, Projected, Projects};
 use serde_json::json;
 
 use crate::fixture::{Fixture, NOON, at, event};
@@ -337,14 +337,17 @@ pub(crate) async fn items_of_every_family_join_across_batches(fixture: Fixture) 
 
 pub(crate) async fn who_is_who_is_changed_from_its_last_version_only(fixture: Fixture) {
     let store = &fixture.store;
-    assert_eq!(store.roster().await.expect("read"), None);
-    assert!(!store.put_roster(3, b"late".to_vec()).await.expect("asked"), "there is none to be changed");
-    assert!(store.put_roster(0, b"one".to_vec()).await.expect("written"));
-    assert!(!store.put_roster(0, b"other".to_vec()).await.expect("asked"), "somebody was faster");
-    assert_eq!(store.roster().await.expect("read"), Some((1, b"one".to_vec())));
-    assert!(store.put_roster(1, b"two".to_vec()).await.expect("written"));
-    assert!(!store.put_roster(1, b"three".to_vec()).await.expect("asked"));
-    assert_eq!(store.roster().await.expect("read"), Some((2, b"two".to_vec())));
+    assert_eq!(store.document(Document::Roster).await.expect("read"), None);
+    assert!(
+        !store.put_document(Document::Roster, 3, b"late".to_vec()).await.expect("asked"),
+        "there is none to be changed"
+    );
+    assert!(store.put_document(Document::Roster, 0, b"one".to_vec()).await.expect("written"));
+    assert!(!store.put_document(Document::Roster, 0, b"other".to_vec()).await.expect("asked"), "somebody was faster");
+    assert_eq!(store.document(Document::Roster).await.expect("read"), Some((1, b"one".to_vec())));
+    assert!(store.put_document(Document::Roster, 1, b"two".to_vec()).await.expect("written"));
+    assert!(!store.put_document(Document::Roster, 1, b"three".to_vec()).await.expect("asked"));
+    assert_eq!(store.document(Document::Roster).await.expect("read"), Some((2, b"two".to_vec())));
 }
 
 pub(crate) async fn a_shadow_is_compared_and_put_in_its_place(fixture: Fixture) {

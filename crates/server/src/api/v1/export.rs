@@ -93,6 +93,8 @@ struct Rows {
     as_of: String,
     /// Version of the definitions.
     definition_version: u32,
+    /// Versions by which the things were counted that it is measured from.
+    counted_by: Vec<u32>,
     /// What was asked for, and what it means.
     definitions: Vec<MeasureView>,
     /// The numbers.
@@ -155,7 +157,8 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         return to_csv(&measures, &rows, &as_of);
     }
     let definitions = measures.into_iter().map(MeasureView::from).collect();
-    Ok(Json(Rows { as_of, definition_version: DEFINITION_VERSION, definitions, rows }).into_response())
+    let counted_by = app.belt.counted_by().await?;
+    Ok(Json(Rows { as_of, definition_version: DEFINITION_VERSION, counted_by, definitions, rows }).into_response())
 }
 
 /// What series are made for.

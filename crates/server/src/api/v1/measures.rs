@@ -128,6 +128,9 @@ struct Answer {
     as_of: String,
     /// Version of the definitions.
     definition_version: u32,
+    /// Versions by which the things were counted that it is measured from. Where there is an older one, `quickdraw insights rebuild` counts
+    /// anew.
+    counted_by: Vec<u32>,
     #[serde(flatten)]
     number: Number,
     /// The same in the window of the same length before it.
@@ -174,6 +177,7 @@ async fn measure(
         bots,
         as_of: app.belt.clock().now().to_iso(),
         definition_version: DEFINITION_VERSION,
+        counted_by: app.belt.counted_by().await?,
         number: number.into(),
         previous: previous.into(),
         series,

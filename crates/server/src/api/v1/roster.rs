@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use quickdraw_domain::insights::roster::{Enrolment, Handle, Member, Roster, RosterError, Team};
+use quickdraw_store::insights::Document;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -34,7 +35,9 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 
 /// The roster, and its version.
 pub(super) async fn read(app: &App) -> Result<(i64, Roster), ApiError> {
-    let Some((version, document)) = app.store().roster().await? else { return Ok((0, Roster::default())) };
+    let Some((version, document)) = app.store().document(Document::Roster).await? else {
+        return Ok((0, Roster::default()));
+    };
     let roster = serde_json::from_slice(&document).map_err(|error| ApiError::internal(error.into()))?;
     Ok((version, roster))
 }
@@ -48,7 +51,7 @@ pub(super) async fn change<T>(
         let (version, mut roster) = read(app).await?;
         let made = then(&mut roster)?;
         let document = serde_json::to_vec(&roster).map_err(|error| ApiError::internal(error.into()))?;
-        if app.store().put_roster(version, document).await? {
+        if app.store().put_document(Document::Roster, version, document).await? {
             return Ok((roster, made));
         }
     }
