@@ -4,6 +4,7 @@
 //! order), so order and repetition cannot matter; what an entity contributes to sums is recomputed after each join, the
 //! old contribution retracted and the new one added in one transaction.
 
+pub mod alerts;
 pub mod backfill;
 pub mod branches;
 pub mod chain;

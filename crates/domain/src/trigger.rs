@@ -22,6 +22,8 @@ impl Trigger {
     pub const CONFIDENTIAL_NOTE: Self = Self::known("confidential_note_hooks");
     /// A hook was paused or disabled, or is well again.
     pub const HOOK_STATE: Self = Self::known("hook_state_hooks");
+    /// An alert on an insight: ours, and not GitLab's.
+    pub const INSIGHT_ALERT: Self = Self::known("insight_alert_hooks");
     /// Something that no row describes. It is stored and shown, never refused.
     pub const UNKNOWN: Self = Self(0);
 

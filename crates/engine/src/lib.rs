@@ -28,6 +28,7 @@ mod relay;
 mod replay;
 mod sweep;
 pub mod telemetry;
+mod watch;
 mod worker;
 
 pub use belt::{Belt, Settings, WhileDisabled};

@@ -10,7 +10,7 @@ use quickdraw_domain::insights::branches::Push;
 use quickdraw_domain::insights::commits::{Author, Commit};
 use quickdraw_domain::insights::entity::{Entity, Family, Item};
 use quickdraw_domain::insights::gaps::{After, Completeness, Gap};
-use quickdraw_domain::insights::measures::Measure;
+use quickdraw_domain::insights::measures::{Kind, Measure};
 use quickdraw_domain::insights::people::User;
 use quickdraw_domain::insights::report::{Cell, Row};
 use quickdraw_domain::{EventId, Timestamp};
@@ -80,6 +80,17 @@ pub struct Lives {
     pub to: Timestamp,
     /// Only of these projects.
     pub projects: Option<Vec<i64>>,
+}
+
+/// A project that events named.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamedProject {
+    /// Its number in events.
+    pub id: i64,
+    /// Its full path, as last seen.
+    pub path: String,
+    /// When the last event that named it was received.
+    pub seen_at: Timestamp,
 }
 
 /// A raw identity: a name and address as commits spell them.
@@ -161,8 +172,8 @@ pub trait Insights {
     async fn moves(&self, projects: Option<Vec<i64>>, before: Timestamp) -> Result<Vec<Push>>;
     /// Accounts that events named.
     async fn insights_users(&self) -> Result<Vec<User>>;
-    /// Projects that events named, by their numbers, with their paths.
-    async fn insights_projects(&self) -> Result<Vec<(i64, String)>>;
+    /// Projects that events named, by their numbers.
+    async fn insights_projects(&self) -> Result<Vec<NamedProject>>;
     /// What raw identities committed, by identity and project.
     async fn identity_uses(&self) -> Result<Vec<IdentityUse>>;
     /// A document with its version; nothing when nobody has written any.
@@ -200,6 +211,8 @@ pub async fn things_of(store: &SharedStore, measure: &Measure, window: Lives) ->
             Lives { from: window.from.minus(BEFORE), ..on(&window) }
         }
         Family::Pushes => Lives { from: window.from.minus(BEFORE), ..window },
+        // The last one of a branch can be old.
+        Family::Pipelines if measure.kind == Kind::Gauge => Lives { from: window.from.minus(BEFORE), ..window },
         _ => window,
     };
     let things = store.items(family, window.clone()).await?;

@@ -4,6 +4,7 @@
 //! starts one); without it the PostgreSQL half is shown as ignored.
 
 mod access;
+mod alerts;
 mod backfill;
 mod certificates;
 mod chains;
@@ -36,7 +37,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 51] = [
+    let checks: [(&str, Check); 52] = [
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
@@ -112,6 +113,7 @@ fn main() {
             "history_of_a_repository_and_of_a_file_is_counted",
             backfill::history_of_a_repository_and_of_a_file_is_counted,
         ),
+        ("an_alert_is_told_once_and_when_all_is_well", alerts::an_alert_is_told_once_and_when_all_is_well),
         ("what_gitlab_remembers_is_counted", backfill::what_gitlab_remembers_is_counted),
         ("the_demo_is_counted_and_proved", insights::the_demo_is_counted_and_proved),
         ("kill_9_under_load_loses_nothing", kill::kill_9_under_load_loses_nothing),

@@ -228,6 +228,7 @@ fn address(method: &str, path: &str, objects: &Objects, users: [i64; 2]) -> Stri
         .replace("{receiver_id}", "default")
         .replace("{member_id}", &NOWHERE.to_string())
         .replace("{team_id}", &NOWHERE.to_string())
+        .replace("{alert_id}", &NOWHERE.to_string())
         .replace("{name}", "mr_merged");
     match reading {
         true if path.contains("/insights/") => format!("{filled}?project=1&metric=mr_open&project_id=1&iid=1"),

@@ -71,6 +71,12 @@ impl Kind {
         }
     }
 
+    /// Whether it has percentiles.
+    #[must_use]
+    pub const fn has_percentiles(self) -> bool {
+        matches!(self, Self::Duration | Self::DurationBelow)
+    }
+
     /// What its numbers are in.
     #[must_use]
     pub const fn unit(self) -> &'static str {

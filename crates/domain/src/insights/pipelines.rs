@@ -118,6 +118,12 @@ impl Pipeline {
         })
     }
 
+    /// Whether it passed or failed, and no other pipeline started it.
+    #[must_use]
+    pub fn is_decided(&self) -> bool {
+        !self.is_child && self.end().is_some_and(|end| matches!(end.status, Status::Success | Status::Failed))
+    }
+
     /// How it ended; nothing while it goes on.
     #[must_use]
     pub fn end(&self) -> Option<Seen> {

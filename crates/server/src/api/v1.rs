@@ -1,5 +1,6 @@
 //! `/api/v1`: what GitLab has no word for. Lists go by cursor: `limit`, `before`, and `next` in the answer.
 
+mod alerts;
 mod audit;
 mod backfill;
 mod behind;
@@ -30,6 +31,7 @@ use crate::views::Page;
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
+        .merge(alerts::routes())
         .merge(audit::routes())
         .merge(backfill::routes())
         .merge(behind::routes())

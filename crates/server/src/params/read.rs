@@ -196,6 +196,19 @@ impl<'de> Deserializer<'de> for Loose<'_> {
         number.map_or_else(wrong, |number| visitor.visit_i64(number))
     }
 
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        self.deserialize_i64(visitor)
+    }
+
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        let number = match self.0 {
+            Value::Number(number) => number.as_f64(),
+            Value::String(text) => text.parse().ok(),
+            _ => None,
+        };
+        number.map_or_else(wrong, |number| visitor.visit_f64(number))
+    }
+
     /// An empty text is none: a form cannot send less.
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
         match self.0 {
@@ -242,7 +255,7 @@ impl<'de> Deserializer<'de> for Loose<'_> {
     }
 
     forward_to_deserialize_any! {
-        i8 i16 i32 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct map struct
+        i8 i16 i32 i128 u8 u16 u32 u128 f32 char bytes byte_buf unit unit_struct tuple tuple_struct map struct
         identifier
     }
 }

@@ -15,7 +15,9 @@ use super::events::{EVENT_COLUMNS, event};
 use super::facts::{self, COMMIT_COLUMNS};
 use crate::columns;
 use crate::error::Result;
-use crate::insights::{self, CommitFilter, Document, Identity, IdentityUse, Insights, Lives, Projected, Projects};
+use crate::insights::{
+    self, CommitFilter, Document, Identity, IdentityUse, Insights, Lives, NamedProject, Projected, Projects,
+};
 use crate::payload::Packed;
 
 #[async_trait]
@@ -152,10 +154,15 @@ impl Insights for Postgres {
         Ok(rows.iter().map(user).collect())
     }
 
-    async fn insights_projects(&self) -> Result<Vec<(i64, String)>> {
+    async fn insights_projects(&self) -> Result<Vec<NamedProject>> {
         let client = self.client().await?;
-        let rows = client.query("SELECT id, path FROM insights_projects ORDER BY id", &[]).await?;
-        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+        let rows = client.query("SELECT id, path, seen_at FROM insights_projects ORDER BY id", &[]).await?;
+        let named = |row: &tokio_postgres::Row| NamedProject {
+            id: row.get(0),
+            path: row.get(1),
+            seen_at: Timestamp::from_micros(row.get(2)),
+        };
+        Ok(rows.iter().map(named).collect())
     }
 
     async fn identity_uses(&self) -> Result<Vec<IdentityUse>> {

@@ -16,7 +16,9 @@ use super::facts::{self, COMMIT_COLUMNS};
 use super::rows::{self, EVENT_COLUMNS};
 use crate::columns;
 use crate::error::Result;
-use crate::insights::{self, CommitFilter, Document, Identity, IdentityUse, Insights, Lives, Projected, Projects};
+use crate::insights::{
+    self, CommitFilter, Document, Identity, IdentityUse, Insights, Lives, NamedProject, Projected, Projects,
+};
 use crate::payload::Packed;
 
 #[async_trait]
@@ -188,11 +190,15 @@ impl Insights for Sqlite {
             .await
     }
 
-    async fn insights_projects(&self) -> Result<Vec<(i64, String)>> {
+    async fn insights_projects(&self) -> Result<Vec<NamedProject>> {
         self.insights
             .run(move |connection| {
-                let mut statement = connection.prepare_cached("SELECT id, path FROM insights_projects ORDER BY id")?;
-                let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                let sql = "SELECT id, path, seen_at FROM insights_projects ORDER BY id";
+                let mut statement = connection.prepare_cached(sql)?;
+                let found = statement.query_map([], |row| {
+                    let seen_at = Timestamp::from_micros(row.get(2)?);
+                    Ok(NamedProject { id: row.get(0)?, path: row.get(1)?, seen_at })
+                })?;
                 Ok(found.collect::<rusqlite::Result<_>>()?)
             })
             .await

@@ -11,6 +11,7 @@ use crate::insights::deployments::{Deployment, incidents_of};
 use crate::insights::entity::{Entity, Item};
 use crate::insights::issues::Issue;
 use crate::insights::merge_requests::MergeRequest;
+use crate::insights::pipelines::Pipeline;
 
 /// What followed a deployment.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -30,6 +31,8 @@ pub struct Around {
     moves: HashMap<i64, Moves>,
     /// Pushes that are the first to tell of their move: the same can be made on several branches.
     first_of_moves: HashSet<(i64, i64)>,
+    /// When pipelines of a branch were created that were decided, and which.
+    decided: HashMap<(i64, String), Vec<(Timestamp, i64)>>,
     listed: HashMap<(i64, String), Vec<ListedBy>>,
     paths: HashMap<(i64, String), Vec<u64>>,
 }
@@ -49,8 +52,13 @@ impl Around {
     pub fn of(items: &[&Item]) -> Self {
         let (mut deployments, mut issues, mut pushes): (Vec<&Deployment>, Vec<&Issue>, Vec<&Push>) = Default::default();
         let (mut merge_commits, mut paths) = (HashSet::new(), HashMap::new());
+        let mut decided: HashMap<(i64, String), Vec<(Timestamp, i64)>> = HashMap::new();
         for item in items {
             match item {
+                Item::Pipeline(one) if one.is_decided() => {
+                    let branch = (one.project, one.git_ref.clone().unwrap_or_default());
+                    decided.entry(branch).or_default().extend(one.opened_at().map(|at| (at, one.id)));
+                }
                 Item::Deployment(one) => deployments.push(one),
                 Item::Issue(one) => issues.push(one),
                 Item::Push(one) => pushes.push(one),
@@ -78,7 +86,8 @@ impl Around {
         }
         let chains = by_project.into_iter().map(|(project, (pushes, out))| (project, Chain::new(&pushes, &out)));
         let (outcomes, chains) = (outcomes(&deployments, &issues), chains.collect());
-        Self { outcomes, chains, merge_commits, moves, first_of_moves, listed, paths }
+        decided.values_mut().for_each(|all| all.sort_unstable());
+        Self { outcomes, chains, merge_commits, moves, first_of_moves, decided, listed, paths }
     }
 
     /// What followed a deployment.
@@ -103,6 +112,15 @@ impl Around {
     #[must_use]
     pub fn is_first_of_move(&self, push: &Push) -> bool {
         self.first_of_moves.contains(&push.key())
+    }
+
+    /// Whether a pipeline is the last of its branch that was created before a time and passed or failed.
+    #[must_use]
+    pub fn is_newest(&self, one: &Pipeline, before: Timestamp) -> bool {
+        let branch = (one.project, one.git_ref.clone().unwrap_or_default());
+        let all = self.decided.get(&branch).map(Vec::as_slice).unwrap_or_default();
+        let until = all.partition_point(|(at, _)| *at < before);
+        all[..until].last().is_some_and(|(_, id)| *id == one.id)
     }
 
     /// How many distinct paths the commits of a merge request touched, and whether all of its commits are known; nothing where no

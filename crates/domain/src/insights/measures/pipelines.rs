@@ -9,7 +9,7 @@ const UNDECIDED: &str = "it was not decided";
 const UNFINISHED: &str = "it has not ended";
 const NOT_TOLD: &str = "no event told it";
 
-pub(super) const MEASURES: [Measure; 15] = [
+pub(super) const MEASURES: [Measure; 16] = [
     Measure {
         name: "pipelines",
         kind: Kind::Count,
@@ -82,6 +82,18 @@ pub(super) const MEASURES: [Measure; 15] = [
                 Some(failure) if end.status == Status::Success => Sample::In(at, seconds(failure.at, end.at)),
                 _ => Sample::Out("it did not fail and then pass"),
             })
+        }),
+    },
+    Measure {
+        name: "branches_failing",
+        kind: Kind::Gauge,
+        help: "Branches and tags whose last pipeline that passed or failed before the end of the window failed.",
+        follows: "GitLab: the default branch is red",
+        sample: Sampler::Pipeline(|one, view| match one.end() {
+            _ if one.is_child => Sample::Out("another pipeline started it"),
+            _ if !view.around.is_newest(one, view.to) => Sample::Out("it is not the last one that was decided"),
+            Some(end) if end.status == Status::Failed => Sample::In(view.to, 1),
+            _ => Sample::Out("it passed"),
         }),
     },
     Measure {

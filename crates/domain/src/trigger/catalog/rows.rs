@@ -34,7 +34,7 @@ const fn system(code: u8, name: &'static str, event_names: &'static [&'static st
 }
 
 /// Every kind; the first row stands for what no other describes.
-pub static ROWS: [Row; 50] = [
+pub static ROWS: [Row; 51] = [
     Row { attribute: Some("other_events"), header: "Other Hook", levels: Levels::PGS, test: NOT_TESTABLE, ..USUAL },
     Row {
         code: 1,
@@ -293,5 +293,11 @@ pub static ROWS: [Row; 50] = [
         attribute: Some("hook_state_events"),
         on_by_default: Levels::NONE,
         ..system(49, "hook_state_hooks", &["hook_paused", "hook_disabled", "hook_enabled"])
+    },
+    // Not GitLab's. Off unless asked for.
+    Row {
+        attribute: Some("insight_alert_events"),
+        on_by_default: Levels::NONE,
+        ..system(50, "insight_alert_hooks", &["insight_alert"])
     },
 ];

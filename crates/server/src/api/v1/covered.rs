@@ -11,6 +11,7 @@ use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::measures::{Kind, Measure, Part};
 use quickdraw_domain::insights::people::{People, Times};
 use quickdraw_domain::insights::roster::{Resolver, Roster};
+use quickdraw_store::insights::NamedProject;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -177,7 +178,7 @@ async fn projects(app: &App, name: &str) -> Result<Vec<i64>, ApiError> {
     }
     let all = app.store().insights_projects().await?;
     let found: Vec<i64> =
-        all.into_iter().filter(|(_, path)| path.eq_ignore_ascii_case(name)).map(|(id, _)| id).collect();
+        all.into_iter().filter(|project| project.path.eq_ignore_ascii_case(name)).map(|project| project.id).collect();
     if found.is_empty() {
         return Err(ApiError::problem(StatusCode::NOT_FOUND, "no event has named a project with this path yet"));
     }
@@ -193,8 +194,8 @@ pub(super) async fn project(app: &App, name: &str) -> Result<i64, ApiError> {
 async fn group(app: &App, path: &str) -> Result<Vec<i64>, ApiError> {
     let start = format!("{}/", path.trim_matches('/').to_ascii_lowercase());
     let all = app.store().insights_projects().await?;
-    let found: Vec<i64> =
-        all.into_iter().filter(|(_, path)| path.to_ascii_lowercase().starts_with(&start)).map(|(id, _)| id).collect();
+    let is_in = |project: &NamedProject| project.path.to_ascii_lowercase().starts_with(&start);
+    let found: Vec<i64> = all.into_iter().filter(is_in).map(|project| project.id).collect();
     if found.is_empty() {
         return Err(ApiError::problem(StatusCode::NOT_FOUND, "no event has named a project of this group yet"));
     }

@@ -118,7 +118,9 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
     let measures = query.metric.iter().map(by_name).collect::<Result<Vec<_>, _>>()?;
     let by = match query.group_by.as_deref() {
         None => By::All,
-        Some("project") => By::Project(app.store().insights_projects().await?.into_iter().collect()),
+        Some("project") => By::Project(
+            app.store().insights_projects().await?.into_iter().map(|project| (project.id, project.path)).collect(),
+        ),
         Some("member") => By::Member,
         Some("team") => By::Team,
         Some("label") if query.label.is_none() => By::Label,

@@ -1,0 +1,118 @@
+//! Alerts on insights: looked at, told to system hooks once, and told again when all is well.
+
+use serde_json::{Value, json};
+
+use crate::http::{Sink, eventually};
+use crate::server::{Engine, Server};
+
+fn now_less(hours: i64) -> String {
+    (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(hours)).strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+fn merge_request(iid: i64, project: i64, action: &str, state: &str, hours: i64) -> Value {
+    json!({ "object_kind": "merge_request", "user": { "id": 1, "username": "jo" },
+        "project": { "id": project, "path_with_namespace": format!("gear/p{project}") },
+        "object_attributes": { "iid": iid, "target_project_id": project, "author_id": 1, "created_at": now_less(48),
+            "updated_at": now_less(hours), "action": action, "state": state, "draft": false } })
+}
+
+fn add(server: &Server, rule: &Value) -> Value {
+    let reply = server.call("POST", "/api/v1/insights/alerts", &rule.to_string());
+    assert_eq!(reply.status, 201, "{}", reply.body);
+    reply.json()
+}
+
+fn tried(server: &Server, rule: &Value) -> Vec<Value> {
+    let reply = server.call("POST", "/api/v1/insights/alerts/try", &rule.to_string());
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    reply.json().as_array().expect("a list").clone()
+}
+
+pub(crate) fn an_alert_is_told_once_and_when_all_is_well(engine: Engine) {
+    let mut server = Server::start(&engine, &[]);
+    let sink = Sink::start(|_| Some(200));
+    let body = json!({ "url": sink.url(), "insight_alert_events": true, "repository_update_events": false,
+        "token": "canary", "signing_token": "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=" });
+    let hook = server.call("POST", "/api/v4/hooks", &body.to_string());
+    assert_eq!((hook.status, &hook.json()["insight_alert_events"]), (201, &json!(true)), "{}", hook.body);
+    let told = || -> Vec<Value> {
+        let bodies = sink.got().into_iter().map(|got| {
+            assert!(got.headers.contains_key("Webhook-Signature"), "{:?}", got.headers);
+            serde_json::from_slice::<Value>(&got.body).expect("JSON")
+        });
+        bodies.filter(|body| body["object_kind"] == "insight_alert").collect()
+    };
+
+    // Two wait in one project, one was reviewed in another.
+    server.receive("Merge Request Hook", "a", &merge_request(1, 7, "open", "opened", 47));
+    server.receive("Merge Request Hook", "b", &merge_request(2, 7, "open", "opened", 47));
+    server.receive("Merge Request Hook", "c", &merge_request(1, 8, "open", "opened", 47));
+    let mut approved = merge_request(1, 8, "approved", "opened", 40);
+    approved["user"] = json!({ "id": 2, "username": "ida" });
+    server.receive("Merge Request Hook", "d", &approved);
+    eventually("all is counted", || {
+        let value = |name: &str| server.get(&format!("/api/v1/insights/measures/{name}"))["value"].clone();
+        (value("mr_open"), value("mr_reviews"), value("mr_waiting")) == (json!(3.0), json!(1.0), json!(2.0))
+    });
+
+    let waiting = json!({ "name": "Waits for a review", "metric": "mr_waiting", "above": 0, "each_project": true });
+    let found = tried(&server, &waiting);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!((&found[0]["project_path"], &found[0]["value"]), (&json!("gear/p7"), &json!(2.0)));
+    assert_eq!((&found[0]["is_bad"], &found[1]["is_bad"]), (&json!(true), &json!(false)));
+    let silent = json!({ "name": "Silent", "metric": "silence", "above": 3600, "project": "gear/p7" });
+    assert_eq!(tried(&server, &silent)[0]["is_bad"], false);
+    let rising = json!({ "name": "Slower", "metric": "time_to_merge", "statistic": "p75", "times_before": 1.5, "window": 604_800 });
+    assert_eq!(
+        (&tried(&server, &rising)[0]["value"], &tried(&server, &rising)[0]["threshold"]),
+        (&Value::Null, &Value::Null)
+    );
+    let pushes = json!({ "name": "Missing", "metric": "missing_pushes", "above": 0 });
+    assert_eq!(tried(&server, &pushes)[0]["value"], 0.0);
+    for (rule, why) in [
+        (json!({ "name": "x", "metric": "nonsense", "above": 1 }), "there is no insight"),
+        (json!({ "name": "x", "metric": "mr_open" }), "exactly one of above"),
+        (json!({ "name": "x", "metric": "mr_open", "above": 1, "statistic": "p75" }), "no percentiles"),
+    ] {
+        let reply = server.call("POST", "/api/v1/insights/alerts", &rule.to_string());
+        assert!(reply.status == 422 && reply.body.contains(why), "{} {}", reply.status, reply.body);
+    }
+
+    let made = add(&server, &waiting);
+    let lasting = json!({ "name": "Not yet", "metric": "mr_waiting", "above": 0, "for": 3600 });
+    add(&server, &lasting);
+    eventually("it is told", || told().len() == 1);
+    let alert = told().remove(0);
+    assert_eq!(alert["project"], json!({ "id": 7, "path_with_namespace": "gear/p7" }));
+    assert_eq!((&alert["alert"]["state"], &alert["alert"]["value"]), (&json!("firing"), &json!(2.0)));
+    assert_eq!((&alert["alert"]["name"], &alert["alert"]["unit"]), (&json!("Waits for a review"), &json!("count")));
+    let listed = server.get("/api/v1/insights/alerts");
+    assert_eq!(listed[0]["standings"][0]["state"], "firing", "{listed}");
+    assert_eq!(listed[1]["standings"][0]["state"], "pending", "not for an hour yet: {listed}");
+
+    // A death in between tells nothing twice; one review is not enough, and two are.
+    server.kill();
+    server.restart();
+    for (key, iid, expected) in [("e", 1, 1.0), ("f", 2, 0.0)] {
+        let mut approved = merge_request(iid, 7, "approved", "opened", 1);
+        approved["user"] = json!({ "id": 2, "username": "ida" });
+        server.receive("Merge Request Hook", key, &approved);
+        eventually("it is counted", || server.get("/api/v1/insights/measures/mr_waiting")["value"] == expected);
+        assert_eq!(server.call("POST", "/api/v1/insights/alerts/look", "").status, 202);
+        eventually("it was looked at", || {
+            let standing = &server.get("/api/v1/insights/alerts")[0]["standings"][0];
+            standing["value"] == expected || standing.is_null()
+        });
+    }
+    eventually("it is told that all is well", || told().len() == 2);
+    assert_eq!(told()[1]["alert"]["state"], "resolved");
+
+    let id = made["id"].as_i64().expect("a number");
+    let changed = json!({ "name": "Waits", "metric": "mr_waiting", "above": 5 });
+    let path = format!("/api/v1/insights/alerts/{id}");
+    assert_eq!(server.call("PUT", &path, &changed.to_string()).json()["above"], 5.0);
+    assert_eq!(server.call("DELETE", &path, "").status, 204);
+    assert_eq!(server.call("DELETE", &path, "").status, 404);
+    assert_eq!(server.get("/api/v1/insights/alerts").as_array().map(Vec::len), Some(1));
+    assert_eq!(told().len(), 2, "each was told once");
+}

@@ -1,0 +1,416 @@
+//! Alerts: rules on insights, and when they are told. What is told goes out as an event, so it is signed, retried and kept like
+//! any other.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::measures::{Measure, Summary};
+use crate::Timestamp;
+
+/// Most rules.
+pub const MOST_RULES: usize = 100;
+/// Longest window, and longest times of a rule.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+const SHORTEST_WINDOW: Duration = Duration::from_secs(60);
+/// Longest texts of a rule.
+const LONGEST_TEXT: usize = 255;
+
+/// What is watched that is no insight of things.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Beside {
+    /// Seconds since the last event of a project.
+    Silence,
+    /// Pushes that never came.
+    MissingPushes,
+    /// The share of commits that are nobody's.
+    UnmatchedShare,
+}
+
+impl Beside {
+    /// All of them, with their names and units.
+    pub const ALL: [(Self, &'static str, &'static str); 3] = [
+        (Self::Silence, "silence", "seconds"),
+        (Self::MissingPushes, "missing_pushes", "count"),
+        (Self::UnmatchedShare, "unmatched_share", "ratio from 0 to 1"),
+    ];
+}
+
+/// What a rule watches.
+pub enum Watched {
+    /// An insight.
+    Measure(&'static Measure),
+    /// Something else.
+    Beside(Beside, &'static str),
+}
+
+impl Watched {
+    /// By its name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        let beside = Beside::ALL.into_iter().find(|(_, known, _)| *known == name);
+        beside.map(|(one, _, unit)| Self::Beside(one, unit)).or_else(|| Measure::by_name(name).map(Self::Measure))
+    }
+
+    /// What its numbers are in.
+    #[must_use]
+    pub const fn unit(&self) -> &'static str {
+        match self {
+            Self::Measure(measure) => measure.kind.unit(),
+            Self::Beside(_, unit) => unit,
+        }
+    }
+}
+
+/// Which number of an insight.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Statistic {
+    /// The number itself.
+    #[default]
+    Value,
+    /// Half are not above it.
+    P50,
+    /// Three quarters are not above it.
+    P75,
+    /// Nine tenths are not above it.
+    P90,
+    /// Nineteen in twenty are not above it.
+    P95,
+}
+
+impl Statistic {
+    /// The number of a summary.
+    #[must_use]
+    pub const fn of(self, summary: &Summary) -> Option<f64> {
+        match self {
+            Self::Value => summary.value,
+            Self::P50 => summary.percentiles[0],
+            Self::P75 => summary.percentiles[1],
+            Self::P90 => summary.percentiles[2],
+            Self::P95 => summary.percentiles[3],
+        }
+    }
+}
+
+/// A rule. No number is neither above nor below anything.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Rule {
+    /// Its number.
+    pub id: i64,
+    /// What people call it.
+    pub name: String,
+    /// What it watches: the name of an insight, `silence`, `missing_pushes` or `unmatched_share`.
+    pub metric: String,
+    /// Which number of it.
+    pub statistic: Statistic,
+    /// Over how many seconds until now.
+    pub window: u64,
+    /// It is bad above this.
+    pub above: Option<f64>,
+    /// It is bad below this.
+    pub below: Option<f64>,
+    /// It is bad above so many times what it was over four such windows before.
+    pub times_before: Option<f64>,
+    /// For how many seconds it must be bad before that is told.
+    pub r#for: u64,
+    /// How many seconds after it was told it is told again at the earliest.
+    pub cool_down: u64,
+    /// Only this project: its path, or its number in events.
+    pub project: Option<String>,
+    /// Each project for itself.
+    pub each_project: bool,
+    /// Only of this branch.
+    pub branch: Option<String>,
+    /// Only what has this label.
+    pub label: Option<String>,
+}
+
+/// Why a rule cannot be.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// It needs a name.
+    #[error("name must have 1 to {LONGEST_TEXT} characters")]
+    Name,
+    /// There is no such insight.
+    #[error("there is no insight {0:?}; also silence, missing_pushes and unmatched_share can be watched")]
+    Metric(String),
+    /// Nothing says what is bad.
+    #[error("say what is bad with exactly one of above, below and times_before, a number that is finite")]
+    Bound,
+    /// Only durations have percentiles.
+    #[error("{0} has no percentiles: leave statistic out")]
+    Statistic(String),
+    /// Too short or too long.
+    #[error("window must be 1 minute to 366 days, for and cool_down at most 366 days")]
+    Time,
+    /// It cannot be both.
+    #[error("watch one project or each_project, not both")]
+    Projects,
+    /// There is no window before.
+    #[error("{0} has no window before: use above or below")]
+    Before(String),
+}
+
+impl Rule {
+    /// What it watches.
+    ///
+    /// # Errors
+    /// When the rule makes no sense, with what would.
+    pub fn check(&self) -> Result<Watched, RuleError> {
+        if self.name.trim().is_empty() || self.name.chars().count() > LONGEST_TEXT {
+            return Err(RuleError::Name);
+        }
+        let watched = Watched::by_name(&self.metric).ok_or_else(|| RuleError::Metric(self.metric.clone()))?;
+        let bounds: Vec<f64> = [self.above, self.below, self.times_before].into_iter().flatten().collect();
+        let has_bound = matches!(bounds.as_slice(), [one] if one.is_finite());
+        if !has_bound || self.times_before.is_some_and(|times| times <= 0.0) {
+            return Err(RuleError::Bound);
+        }
+        let has_percentiles = matches!(&watched, Watched::Measure(measure) if measure.kind.has_percentiles());
+        if self.statistic != Statistic::Value && !has_percentiles {
+            return Err(RuleError::Statistic(self.metric.clone()));
+        }
+        if self.times_before.is_some() && matches!(watched, Watched::Beside(..)) {
+            return Err(RuleError::Before(self.metric.clone()));
+        }
+        let longest = LONGEST.as_secs();
+        let is_window = (SHORTEST_WINDOW.as_secs()..=longest).contains(&self.window);
+        if !is_window || self.r#for > longest || self.cool_down > longest {
+            return Err(RuleError::Time);
+        }
+        if self.each_project && self.project.is_some() {
+            return Err(RuleError::Projects);
+        }
+        Ok(watched)
+    }
+
+    /// What a number is compared with; nothing where there was none before.
+    #[must_use]
+    pub fn threshold(&self, before: Option<f64>) -> Option<f64> {
+        let of_before = self.times_before.and_then(|times| before.map(|before| times * before));
+        self.above.or(self.below).or(of_before)
+    }
+
+    /// Whether a number is bad, given what it was over the windows before.
+    #[must_use]
+    pub fn is_bad(&self, value: Option<f64>, before: Option<f64>) -> bool {
+        match (value, self.threshold(before)) {
+            (Some(value), Some(threshold)) if self.below.is_some() => value < threshold,
+            (Some(value), Some(threshold)) => value > threshold,
+            _ => false,
+        }
+    }
+}
+
+/// How it stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It is bad, but not for long enough, or it was told too short ago.
+    Pending,
+    /// It is bad, and that is told.
+    Firing,
+    /// It was bad, and is well again.
+    Resolved,
+}
+
+impl State {
+    /// As the API and alerts name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Firing => "firing",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// How a rule stands for one project, or for everything.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Standing {
+    /// How it stands.
+    pub state: State,
+    /// Since when.
+    pub since: Timestamp,
+    /// The last number.
+    pub value: Option<f64>,
+    /// What it was compared with.
+    pub threshold: Option<f64>,
+    /// When it was last told that it is bad.
+    pub told_at: Option<Timestamp>,
+    /// This is to be told, and may not have been yet.
+    pub news: bool,
+}
+
+/// Standings by rule and project; project 0 stands for everything.
+pub type Standings = BTreeMap<String, Standing>;
+
+/// The name of a standing.
+#[must_use]
+pub fn key(rule: i64, project: i64) -> String {
+    format!("{rule} {project}")
+}
+
+/// What was found out about a rule.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Found {
+    /// It is bad.
+    pub is_bad: bool,
+    /// The number.
+    pub value: Option<f64>,
+    /// What it was compared with.
+    pub threshold: Option<f64>,
+}
+
+/// How a rule stands now, from how it stood; nothing where there is nothing to remember.
+#[must_use]
+pub fn step(rule: &Rule, known: Option<Standing>, found: Found, now: Timestamp) -> Option<Standing> {
+    let Found { is_bad, value, threshold } = found;
+    let told_at = known.as_ref().and_then(|one| one.told_at);
+    let is_cool = told_at.is_none_or(|at| now >= at.plus(Duration::from_secs(rule.cool_down)));
+    let stands = |state, since, news| Some(Standing { state, since, value, threshold, told_at, news });
+    match known {
+        Some(one) if one.state == State::Firing && is_bad => stands(State::Firing, one.since, one.news),
+        Some(one) if one.state == State::Firing => stands(State::Resolved, now, true),
+        known if is_bad => {
+            let since = known.filter(|one| one.state == State::Pending).map_or(now, |one| one.since);
+            if is_cool && now >= since.plus(Duration::from_secs(rule.r#for)) {
+                return stands(State::Firing, since, true).map(|one| Standing { told_at: Some(now), ..one });
+            }
+            stands(State::Pending, since, false)
+        }
+        // It is remembered until it is told, and for as long as it must not be told again.
+        Some(one) if one.news || !is_cool => stands(State::Resolved, one.since, one.news),
+        _ => None,
+    }
+}
+
+/// A project that a rule stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct About<'a> {
+    /// Its number in events.
+    pub id: i64,
+    /// Its full path.
+    pub path: &'a str,
+}
+
+/// The body that tells how a rule stands.
+#[must_use]
+pub fn body(rule: &Rule, one: &Standing, about: Option<About<'_>>, now: Timestamp) -> String {
+    let unit = Watched::by_name(&rule.metric).map(|watched| watched.unit());
+    let body = json!({
+        "object_kind": "insight_alert",
+        "event_name": "insight_alert",
+        "created_at": now.to_iso(),
+        "project": about.map(|about| json!({ "id": about.id, "path_with_namespace": about.path })),
+        "alert": {
+            "id": rule.id,
+            "name": rule.name,
+            "state": one.state.name(),
+            "since": one.since.to_iso(),
+            "metric": rule.metric,
+            "statistic": rule.statistic,
+            "unit": unit,
+            "window": rule.window,
+            "branch": rule.branch,
+            "label": rule.label,
+            "value": one.value,
+            "comparison": if rule.below.is_some() { "below" } else { "above" },
+            "threshold": one.threshold,
+        },
+    });
+    body.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule() -> Rule {
+        Rule {
+            id: 1,
+            name: "Waiting".to_owned(),
+            metric: "mr_waiting".to_owned(),
+            statistic: Statistic::Value,
+            window: 86_400,
+            above: Some(0.0),
+            below: None,
+            times_before: None,
+            r#for: 0,
+            cool_down: 0,
+            project: None,
+            each_project: false,
+            branch: None,
+            label: None,
+        }
+    }
+
+    /// What happens to a rule minute by minute: `x` where it is bad. Gives what is told, and when.
+    fn told(rule: &Rule, minutes: &str) -> Vec<(i64, &'static str)> {
+        let (mut known, mut told) = (None, Vec::new());
+        for (minute, bad) in (0_i64..).zip(minutes.chars()) {
+            let found = Found { is_bad: bad == 'x', value: Some(1.0), threshold: Some(0.0) };
+            known = step(rule, known, found, Timestamp::from_seconds(minute * 60));
+            if let Some(one) = known.as_mut().filter(|one| one.news) {
+                told.push((minute, one.state.name()));
+                one.news = false;
+            }
+        }
+        told
+    }
+
+    #[test]
+    fn it_is_told_once_when_it_begins_and_when_it_ends() {
+        assert_eq!(told(&rule(), "..xxx..x."), [(2, "firing"), (5, "resolved"), (7, "firing"), (8, "resolved")]);
+        let lasting = Rule { r#for: 120, ..rule() };
+        assert_eq!(told(&lasting, ".xx.xxxx."), [(6, "firing"), (8, "resolved")], "for two minutes without a break");
+        let seldom = Rule { cool_down: 300, ..rule() };
+        assert_eq!(told(&seldom, "x.x.xxxx."), [(0, "firing"), (1, "resolved"), (5, "firing"), (8, "resolved")]);
+        assert_eq!(
+            step(&rule(), None, Found { is_bad: false, value: None, threshold: None }, Timestamp::default()),
+            None
+        );
+    }
+
+    #[test]
+    fn news_stay_news_until_they_are_told() {
+        let bad = Found { is_bad: true, value: Some(1.0), threshold: Some(0.0) };
+        let well = Found { is_bad: false, ..bad };
+        let at = Timestamp::from_seconds;
+        let firing = step(&rule(), None, bad, at(0)).expect("news");
+        let still = step(&rule(), Some(firing.clone()), bad, at(60)).expect("news");
+        assert_eq!((still.news, still.since), (true, firing.since), "the same news");
+        let resolved = step(&rule(), Some(still), well, at(120)).expect("news");
+        let later = step(&rule(), Some(resolved.clone()), well, at(180));
+        assert_eq!(later, Some(resolved), "not forgotten before it is told");
+    }
+
+    #[test]
+    fn numbers_are_bad_on_one_side() {
+        let below = Rule { above: None, below: Some(0.8), ..rule() };
+        assert_eq!([Some(0.7), Some(0.8), None].map(|value| below.is_bad(value, None)), [true, false, false]);
+        let rising = Rule { above: None, times_before: Some(1.5), ..rule() };
+        assert!(rising.is_bad(Some(16.0), Some(10.0)) && !rising.is_bad(Some(15.0), Some(10.0)));
+        assert!(!rising.is_bad(Some(16.0), None), "there was nothing before");
+    }
+
+    #[test]
+    fn rules_that_make_no_sense_say_what_would() {
+        let refused = |rule: Rule| rule.check().err().expect("it is refused").to_string();
+        assert!(rule().check().is_ok());
+        assert!(refused(Rule { metric: "nonsense".to_owned(), ..rule() }).contains("silence"));
+        assert!(refused(Rule { above: None, ..rule() }).contains("exactly one"));
+        assert!(refused(Rule { below: Some(1.0), ..rule() }).contains("exactly one"));
+        assert!(refused(Rule { above: Some(f64::NAN), ..rule() }).contains("finite"));
+        assert!(refused(Rule { statistic: Statistic::P75, ..rule() }).contains("no percentiles"));
+        assert!(refused(Rule { window: 1, ..rule() }).contains("1 minute"));
+        assert!(refused(Rule { name: " ".to_owned(), ..rule() }).contains("name"));
+        assert!(refused(Rule { each_project: true, project: Some("a/b".to_owned()), ..rule() }).contains("not both"));
+        let silent = Rule { metric: "silence".to_owned(), above: None, times_before: Some(2.0), ..rule() };
+        assert!(refused(silent).contains("no window before"));
+    }
+}
