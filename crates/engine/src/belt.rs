@@ -13,6 +13,7 @@ use quickdraw_store::{SharedStore, Wakes};
 use tokio::sync::{Semaphore, watch};
 
 use crate::clock::Clock;
+use crate::current::Current;
 use crate::deliver::flow::Flow;
 use crate::deliver::slots::SlotLimits;
 use crate::deliver::transport::Transport;
@@ -75,6 +76,7 @@ pub struct Belt {
     pub(crate) rates: Arc<Rates>,
     pub(crate) relay: Relay,
     pub(crate) rebuilds: Rebuilds,
+    pub(crate) current: Current,
     /// Whether it is written down by which definitions this node counts.
     pub(crate) definitions_noted: tokio::sync::OnceCell<()>,
     /// Held from facts to marks.
@@ -107,6 +109,7 @@ impl Belt {
             relay: Relay::default(),
             rebuilds: Rebuilds::default(),
             definitions_noted: tokio::sync::OnceCell::new(),
+            current: Current::default(),
             projecting: tokio::sync::Mutex::default(),
             bodies: Semaphore::new(BODIES_KIB),
             news: watch::Sender::new(0),

@@ -13,6 +13,7 @@
 
 pub mod belt;
 pub mod clock;
+mod current;
 mod definitions;
 pub mod deliver;
 mod directory;

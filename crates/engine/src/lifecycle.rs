@@ -77,6 +77,8 @@ impl Lifecycle {
         let (one, stop_one) = (belt.clone(), stopped.clone());
         workers.spawn(async move { worker::run("tend", None, TEND, stop_one, || one.tend()).await });
         let (one, stop_one) = (belt.clone(), stopped.clone());
+        workers.spawn(async move { worker::run("current", None, TEND, stop_one, || one.show_insights()).await });
+        let (one, stop_one) = (belt.clone(), stopped.clone());
         workers.spawn(async move { worker::run("watch", None, TEND, stop_one, || one.watch()).await });
         let (one, stop_one) = (belt.clone(), stopped.clone());
         workers.spawn(async move { worker::run("prune", None, PRUNE, stop_one, || one.prune()).await });

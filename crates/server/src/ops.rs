@@ -50,5 +50,6 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
     responses((status = 200, body = String, content_type = "text/plain")))]
 async fn metrics(State(app): State<Arc<App>>) -> Response {
     app.metrics.run_upkeep();
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.metrics.render()).into_response()
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.metrics.render() + &app.belt.insights_text())
+        .into_response()
 }

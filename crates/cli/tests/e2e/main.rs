@@ -37,7 +37,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 52] = [
+    let checks: [(&str, Check); 53] = [
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
@@ -114,6 +114,10 @@ fn main() {
             backfill::history_of_a_repository_and_of_a_file_is_counted,
         ),
         ("an_alert_is_told_once_and_when_all_is_well", alerts::an_alert_is_told_once_and_when_all_is_well),
+        (
+            "how_things_stand_is_shown_and_what_is_gone_is_gone",
+            monitoring::how_things_stand_is_shown_and_what_is_gone_is_gone,
+        ),
         ("what_gitlab_remembers_is_counted", backfill::what_gitlab_remembers_is_counted),
         ("the_demo_is_counted_and_proved", insights::the_demo_is_counted_and_proved),
         ("kill_9_under_load_loses_nothing", kill::kill_9_under_load_loses_nothing),

@@ -1,15 +1,22 @@
 //! What `monitoring/` asks for must be there.
 
 use std::collections::HashSet;
+use std::io::Write;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::http::{eventually, send};
+use crate::server::{Engine, Server};
 
 /// Names of metrics in a text.
 fn names(text: &str) -> HashSet<String> {
     let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
     text.split(|c| !is_name(c))
-        .filter(|word| word.starts_with("quickdraw_") || word.starts_with("gitlab_webhook_"))
+        .filter(|word| {
+            ["quickdraw_", "gitlab_webhook_", "gitlab_ci_", "pulse_"].iter().any(|start| word.starts_with(start))
+        })
         .map(|word| word.trim_end_matches("_bucket").to_owned())
         .collect()
 }
@@ -17,18 +24,23 @@ fn names(text: &str) -> HashSet<String> {
 pub(crate) fn alerts_and_dashboard_ask_for_metrics_that_there_are() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let read = |file: &str| std::fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-    let declared = [read("crates/engine/src/telemetry.rs"), read("crates/server/src/telemetry.rs")].concat();
-    let declared = names(&declared);
-    let (alerts, dashboard) =
-        (read("monitoring/prometheus/alerts/webhooks.yml"), read("monitoring/grafana/quickdraw.json"));
-    for (file, asked) in [("the alert rules", names(&alerts)), ("the dashboard", names(&dashboard))] {
-        assert!(asked.len() >= 8, "{file}: {asked:?}");
+    let declared = ["crates/engine/src/telemetry.rs", "crates/server/src/telemetry.rs", "crates/engine/src/current.rs"];
+    let declared = names(&declared.map(read).concat());
+    let alerts = read("monitoring/prometheus/alerts/webhooks.yml");
+    let dashboards = [read("monitoring/grafana/quickdraw.json"), read("monitoring/grafana/insights.json")];
+    for text in dashboards.iter().chain([&alerts]) {
+        let asked = names(text);
+        assert!(asked.len() >= 8, "{asked:?}");
         let missing: Vec<_> = asked.difference(&declared).collect();
-        assert!(missing.is_empty(), "{file} ask for {missing:?}");
+        assert!(missing.is_empty(), "{missing:?} is asked for");
     }
     assert_eq!(alerts.matches("- alert: ").count(), alerts.matches("expr: ").count());
-    // What Grafana needs to load it.
-    let dashboard: Value = serde_json::from_str(&dashboard).expect("JSON");
+    dashboards.iter().for_each(|dashboard| can_be_loaded(dashboard));
+}
+
+/// What Grafana needs to load it.
+fn can_be_loaded(dashboard: &str) {
+    let dashboard: Value = serde_json::from_str(dashboard).expect("JSON");
     assert!(
         dashboard["title"].is_string()
             && dashboard["uid"].is_string()
@@ -46,4 +58,80 @@ pub(crate) fn alerts_and_dashboard_ask_for_metrics_that_there_are() {
             assert_eq!(target["datasource"]["uid"], "${datasource}");
         }
     }
+}
+
+pub(crate) fn how_things_stand_is_shown_and_what_is_gone_is_gone(engine: Engine) {
+    let mut server = Server::start(&engine, &[]);
+    let time = |minutes: i64| {
+        (jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes))
+            .strftime("%Y-%m-%d %H:%M:%S UTC")
+            .to_string()
+    };
+    let project = json!({ "id": 7, "path_with_namespace": "gear/\"rope\"", "default_branch": "main" });
+    let pipeline = |id: i64, branch: &str, status: &str, minutes: i64| {
+        json!({ "object_kind": "pipeline", "project": project, "object_attributes": { "id": id, "iid": id, "ref": branch,
+            "status": status, "source": "push", "created_at": time(minutes), "finished_at": time(minutes - 1), "duration": 60 },
+            "builds": [{ "id": id * 10, "name": "pull", "stage": "test", "status": status, "created_at": time(minutes),
+                "started_at": time(minutes), "finished_at": time(minutes - 1), "duration": 50.0 }] })
+    };
+    let push = |branch: &str| {
+        json!({ "object_kind": "push", "ref": format!("refs/heads/{branch}"), "before": "0", "after": "b", "project": project,
+            "commits": [{ "id": "b", "message": "m", "timestamp": time(9), "author": { "name": "Ida", "email": "ida@x.example" } }] })
+    };
+    server.receive("Push Hook", "main", &push("main"));
+    server.receive("Push Hook", "wip", &push("wip"));
+    server.receive("Pipeline Hook", "a", &pipeline(1, "main", "success", 9));
+    server.receive("Pipeline Hook", "b", &pipeline(2, "wip", "failed", 5));
+    let metrics = |server: &Server| send(server.port, "GET", "/metrics", &[], b"").expect("an answer").body;
+    let of = |text: &str, name: &str| -> Vec<String> {
+        text.lines().filter(|line| line.starts_with(name)).map(str::to_owned).collect()
+    };
+    let on_main = r#"project="gear/\"rope\"",ref="main",kind="branch",source="push""#;
+    let shown = |server: &Server, status: &str, id: i64| {
+        let text = metrics(server);
+        of(&text, "gitlab_ci_pipeline_status")
+            == [format!("gitlab_ci_pipeline_status{{{on_main},status=\"{status}\"}} 1")]
+            && of(&text, "gitlab_ci_pipeline_id") == [format!("gitlab_ci_pipeline_id{{{on_main}}} {id}")]
+    };
+    eventually("all is counted", || {
+        server.get("/api/v1/insights/measures/pipelines")["value"] == 2.0
+            && server.get("/api/v1/insights/measures/commits")["value"] == 1.0
+    });
+    // What is looked at first is everything.
+    server.kill();
+    server.restart();
+    eventually("the default branch is shown, and no other", || shown(&server, "success", 1));
+    let text = metrics(&server);
+    assert_eq!(of(&text, "pulse_commits"), [r#"pulse_commits{project="gear/\"rope\"",window="7d"} 1"#]);
+    assert_eq!(of(&text, "pulse_unmatched_identities"), ["pulse_unmatched_identities 1"]);
+    let job =
+        format!("gitlab_ci_pipeline_job_status{{{on_main},stage=\"test\",job_name=\"pull\",status=\"success\"}} 1");
+    assert_eq!(of(&text, "gitlab_ci_pipeline_job_status"), [job]);
+    assert!(!text.contains("ida@"), "nobody is named: {text}");
+    // Each name has one type and one set of labels, as Prometheus' own tool wants it.
+    let types: Vec<&str> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
+    assert_eq!(types.iter().collect::<HashSet<_>>().len(), types.len());
+    if let Some(said) = promtool(&text) {
+        assert!(!said.contains("error"), "{said}");
+    }
+    server.receive("Pipeline Hook", "c", &pipeline(3, "main", "failed", 2));
+    eventually("it is counted", || server.get("/api/v1/insights/measures/pipelines")["value"] == 3.0);
+    assert_eq!(server.get("/api/v1/insights/measures/branches_failing?branch=main")["value"], 1.0);
+    server.kill();
+    server.restart();
+    eventually("what was so is gone", || shown(&server, "failed", 3));
+}
+
+/// What `promtool check metrics` says of a text; nothing where it is not installed.
+fn promtool(text: &str) -> Option<String> {
+    let command = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = command.ok()?;
+    child.stdin.take()?.write_all(text.as_bytes()).ok()?;
+    let output = child.wait_with_output().ok()?;
+    Some(String::from_utf8_lossy(&output.stderr).into_owned())
 }

@@ -43,6 +43,19 @@ impl Status {
         }
     }
 
+    /// As GitLab names it; whatever it waits for, it is pending.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "pending",
+            Self::Running => "running",
+            Self::Skipped => "skipped",
+            Self::Canceled => "canceled",
+            Self::Failed => "failed",
+            Self::Success => "success",
+        }
+    }
+
     /// Whether it has ended, unless somebody runs it again.
     #[must_use]
     pub const fn is_final(self) -> bool {
@@ -76,6 +89,9 @@ pub struct Pipeline {
     pub is_child: bool,
     /// The branch or tag that it ran for.
     pub git_ref: Option<String>,
+    /// What started it: `push`, `schedule`, `merge_request_event`.
+    #[serde(default)]
+    pub source: Option<String>,
     /// Who started it.
     pub user: Option<i64>,
     /// When the first event that spoke of it was received.
@@ -110,6 +126,7 @@ impl Pipeline {
             created_at: time(&attributes["created_at"]),
             is_child: attributes["source"] == "parent_pipeline",
             git_ref: word(&attributes["ref"]),
+            source: word(&attributes["source"]),
             user: body["user"]["id"].as_i64(),
             first_received_at: received_at,
             last: Some(seen),
@@ -140,6 +157,7 @@ impl Entity for Pipeline {
         self.created_at = least(self.created_at, other.created_at);
         self.is_child |= other.is_child;
         self.git_ref = least(self.git_ref, other.git_ref);
+        self.source = least(self.source, other.source);
         self.user = least(self.user, other.user);
         self.first_received_at = self.first_received_at.min(other.first_received_at);
         self.last = self.last.max(other.last);
@@ -169,6 +187,9 @@ pub struct Job {
     pub pipeline: i64,
     /// Its name in the pipeline.
     pub name: String,
+    /// Its stage.
+    #[serde(default)]
+    pub stage: Option<String>,
     /// The branch or tag that it ran for.
     pub git_ref: Option<String>,
     /// Who started it.
@@ -220,6 +241,7 @@ impl Job {
             id: value("id").as_i64()?,
             pipeline,
             name: clean(value("name").as_str().unwrap_or_default(), 255),
+            stage: word(value("stage")),
             git_ref: word(&body["ref"]).or_else(|| word(&body["object_attributes"]["ref"])),
             user: job["user"]["id"].as_i64(),
             created_at: time(value("created_at")),
@@ -244,6 +266,7 @@ impl Entity for Job {
     fn join(mut self, other: Self) -> Self {
         self.pipeline = self.pipeline.max(other.pipeline);
         self.name = self.name.max(other.name);
+        self.stage = least(self.stage, other.stage);
         self.git_ref = least(self.git_ref, other.git_ref);
         self.user = least(self.user, other.user);
         self.created_at = least(self.created_at, other.created_at);
