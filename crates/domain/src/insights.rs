@@ -22,6 +22,7 @@ pub mod merge_requests;
 mod oracle;
 pub mod people;
 pub mod pipelines;
+pub mod privacy;
 pub mod report;
 pub mod roster;
 pub mod times;

@@ -22,6 +22,7 @@ mod filters;
 mod ingest;
 pub mod lifecycle;
 mod notices;
+mod privacy;
 mod project;
 mod rates;
 pub mod rebuild;

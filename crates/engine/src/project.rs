@@ -27,6 +27,7 @@ impl Belt {
         if count == 0 {
             return Ok(0);
         }
+        let privacy = self.privacy().await?;
         let mut batch = Vec::with_capacity(count);
         for (at, (event, payload)) in waiting.into_iter().enumerate() {
             if at % TURN == TURN - 1 {
@@ -39,6 +40,10 @@ impl Belt {
             if let Err(reason) = &found {
                 tracing::warn!(event.id = %event.id, reason, "set aside an event that insights cannot read");
             }
+            let found = found.map(|mut facts| {
+                privacy.apply(&mut facts);
+                facts
+            });
             batch.push(Projected { event: event.id, facts: found });
         }
         self.store.apply_facts(batch).await?;

@@ -294,12 +294,16 @@ impl Belt {
         anyhow::ensure!(bodies.len() == wanted.len(), "retention deleted events meanwhile: try again");
         let by_id: BTreeMap<EventId, usize> =
             bodies.iter().enumerate().map(|(at, (event, _))| (event.id, at)).collect();
+        let privacy = self.privacy().await?;
         let (mut all, mut unreadable) = (Vec::new(), 0);
         for (event, payload) in ids.iter().filter_map(|id| by_id.get(id)).map(|at| &bodies[*at]) {
             tokio::task::yield_now().await;
             let found = payload.unpack().ok().and_then(|body| facts_of(event, &body).ok());
             match found {
-                Some(found) => all.extend(found),
+                Some(mut found) => {
+                    privacy.apply(&mut found);
+                    all.extend(found);
+                }
                 None => unreadable += 1,
             }
         }

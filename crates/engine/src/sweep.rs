@@ -94,7 +94,9 @@ impl Belt {
             tokio::task::yield_now().await;
         }
         // Last: what fails here must not keep retention from its work.
-        self.drop_held().await
+        self.drop_held().await?;
+        self.forget_people().await?;
+        self.forget_projects().await
     }
 }
 

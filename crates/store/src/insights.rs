@@ -27,6 +27,10 @@ const AROUND: Duration = Duration::from_secs(7 * 86_400);
 /// How long before a window pushes are looked for, and what came out in it.
 const BEFORE: Duration = Duration::from_secs(90 * 86_400);
 
+/// Tables of what projects did, with the column of when it mattered last.
+pub(crate) const FORGOTTEN: [(&str, &str); 3] =
+    [("insights_items", "settled_at"), ("insights_pushes", "received_at"), ("insights_commits", "at")];
+
 /// What projection found in an event.
 #[derive(Clone, Debug)]
 pub struct Projected {
@@ -122,10 +126,10 @@ pub struct IdentityUse {
 pub enum Document {
     /// Who is who.
     Roster,
-    /// Who was who before the last change.
-    RosterBefore,
     /// Versions of the definitions that what is counted was counted by, as JSON.
     Definitions,
+    /// What people decided about privacy.
+    Privacy,
     /// Rules of alerts.
     Alerts,
     /// How alerts stand.
@@ -138,8 +142,8 @@ impl Document {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Roster => "roster",
-            Self::RosterBefore => "roster_before",
             Self::Definitions => "definitions",
+            Self::Privacy => "privacy",
             Self::Alerts => "alerts",
             Self::AlertStates => "alert_states",
         }
@@ -184,6 +188,11 @@ pub trait Insights {
     async fn completeness(&self, projects: Projects, limit: usize) -> Result<Vec<Completeness>>;
     /// What never came of the measure that `after` is of, in the order of [`Gap::position`].
     async fn gaps(&self, project: i64, after: After, limit: usize) -> Result<Vec<Gap>>;
+    /// Gives raw identities another spelling, and accounts other names: what is left of people who were erased.
+    async fn rename(&self, identities: Vec<Identity>, users: Vec<User>) -> Result<()>;
+    /// Deletes what a project did before a whole hour, about `limit` rows of a kind. What has not ended stays. Returns how many
+    /// rows went.
+    async fn forget_before(&self, project: i64, before: Timestamp, limit: usize) -> Result<usize>;
     /// Events that projection set aside, newest first, with the reason.
     async fn list_poison(&self, limit: usize) -> Result<Vec<(EventId, String)>>;
 }

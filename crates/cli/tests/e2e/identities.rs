@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::http::eventually;
-use crate::server::{Engine, Server};
+use crate::server::{Engine, Server, TOKEN};
 
 /// Commits of March 2026, each of a day, a name and an address.
 fn push(project: i64, path: &str, commits: &[(u32, &str, &str)]) -> Value {
@@ -247,4 +247,109 @@ fn several_at_once(server: &Server) {
         assert_eq!(server.call("GET", &query(bad), "").status, 400, "{bad}");
     }
     assert_eq!(server.call("GET", &query("&metric=mr_open&group_by=team&member=1"), "").status, 400);
+}
+
+/// Small groups are not shown, names are replaced, people are forgotten, and facts of a project go.
+pub(crate) fn whoever_wants_not_to_be_seen_is_not(engine: Engine) {
+    let mut server = Server::start(&engine, &[]);
+    let of_rope = [(2, "Ann Lee", "ann@a.example"), (3, "A. Lee", "ann@a.example"), (4, "Bob", "bob@a.example")];
+    server.receive("Push Hook", "1", &push(7, "gear/rope", &of_rope));
+    server.receive("Push Hook", "2", &push(9, "other/thing", &[(4, "Cy", "cy@a.example")]));
+    let window = "from=2026-03-01&to=2026-04-01";
+    let of = |server: &Server, path: &str| server.call("GET", &format!("/api/v1/insights/{path}"), "");
+    let commits = |server: &Server, more: &str| of(server, &format!("commits?{window}{more}")).json();
+    eventually("all is counted", || commits(&server, "")["commits"] == 4);
+    let put = |server: &Server, path: &str, body: Value| {
+        let reply = server.call("PUT", &format!("/api/v1/insights/{path}"), &body.to_string());
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        reply.json()
+    };
+    let post = |server: &Server, path: &str, body: Value| {
+        let reply = server.call("POST", &format!("/api/v1/insights/{path}"), &body.to_string());
+        assert!((200..300).contains(&reply.status), "{path}: {} {}", reply.status, reply.body);
+        reply.json()
+    };
+    let ann = post(&server, "members", json!({ "name": "Ann Lee", "handles": ["ann@a.example", "#5"] }))["id"].clone();
+    let bob = post(&server, "members", json!({ "name": "Bob", "handles": ["bob@a.example"] }))["id"].clone();
+    let team = post(&server, "teams", json!({ "name": "Ropes" }))["id"].clone();
+    for member in [&ann, &bob] {
+        post(&server, &format!("teams/{team}/members"), json!({ "member_id": member }));
+    }
+
+    // Pseudonyms: the same each time, and nothing that names anybody.
+    let hidden = of(&server, &format!("commits?{window}&pseudonyms=true")).body;
+    assert!(!hidden.contains("example") && !hidden.contains("Ann") && hidden.contains("\"person "), "{hidden}");
+    let names = |body: &Value| -> Vec<Value> {
+        body["authors"].as_array().expect("a list").iter().map(|one| one["name"].clone()).collect()
+    };
+    assert_eq!(names(&commits(&server, "&pseudonyms=true")), names(&serde_json::from_str(&hidden).expect("JSON")));
+    assert_eq!(put(&server, "privacy", json!({ "pseudonyms": true }))["pseudonyms"], true);
+    let rows = of(&server, &format!("query?metric=commits&{window}&interval=none&group_by=member")).body;
+    assert!(!rows.contains("Ann") && rows.contains("\"person "), "{rows}");
+    put(&server, "privacy", json!({ "pseudonyms": false }));
+
+    // Groups of three or more.
+    assert_eq!(put(&server, "privacy", json!({ "min_group": 3 }))["min_group"], 3);
+    for path in [
+        format!("commits?{window}&member=Bob"),
+        format!("commits?{window}&author=bob@a.example"),
+        format!("commits?{window}&team=Ropes"),
+        format!("measures/commits?{window}&member={bob}"),
+        format!("measures/commits/explain?{window}&team=Ropes"),
+        format!("query?metric=commits&{window}&group_by=member"),
+    ] {
+        let reply = of(&server, &path);
+        assert!(
+            reply.status == 403 && reply.body.contains("fewer than 3 people"),
+            "{path}: {} {}",
+            reply.status,
+            reply.body
+        );
+    }
+    assert_eq!((commits(&server, "")["commits"].clone(), names(&commits(&server, ""))), (json!(4), Vec::new()));
+    let teams = format!("query?metric=commits&{window}&interval=none&group_by=team");
+    assert_eq!(of(&server, &teams).json()["rows"], json!([]));
+    put(&server, "privacy", json!({ "min_group": 2 }));
+    assert_eq!(of(&server, &teams).json()["rows"][0]["value"], 3.0);
+    put(&server, "privacy", json!({ "min_group": 0 }));
+
+    // Forgotten: counts stay, and nobody did it; also what comes later, and what is counted anew.
+    let erased = post(&server, "identities/erase", json!({ "member_id": ann }));
+    assert_eq!(erased, json!({ "identities": 2, "accounts": 1 }));
+    let mut later = push(7, "gear/rope", &[(5, "Ann Lee", "ann@a.example")]);
+    later["after"] = json!("later");
+    server.receive("Push Hook", "3", &later);
+    eventually("it is counted", || commits(&server, "")["commits"] == 5);
+    let check = |server: &Server| {
+        for path in ["identities", "members", "teams", &format!("commits?{window}"), "identities/mailmap"] {
+            let body = of(server, path).body;
+            assert!(!body.contains("ann@a") && !body.contains("Ann L") && !body.contains("alee"), "{path}: {body}");
+        }
+        assert_eq!(commits(server, "")["commits"], 5);
+    };
+    check(&server);
+    server.kill();
+    server.restart();
+    let url = format!("http://127.0.0.1:{}", server.port);
+    for words in [&["verify"][..], &["rebuild"]] {
+        let all = [&["insights"], words, &["--url", &url, "--token", TOKEN]].concat();
+        let done = server.command(&all).output().expect("it runs");
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        assert!(done.status.success() && said.contains("alike"), "{said} {}", String::from_utf8_lossy(&done.stderr));
+    }
+    check(&server);
+
+    // What a project keeps.
+    assert_eq!(
+        put(&server, "privacy/kept", json!({ "project": "other/thing", "days": 1 }))["kept_days"],
+        json!({ "9": 1 })
+    );
+    server.kill();
+    server.restart();
+    eventually("it is gone", || commits(&server, "")["commits"] == 4);
+    assert_eq!(of(&server, &format!("measures/commits?{window}&project=9")).json()["value"], 0.0);
+    assert_eq!(commits(&server, "&project=7")["commits"], 4);
+    assert_eq!(put(&server, "privacy/kept", json!({ "project": "9", "days": null }))["kept_days"], json!({}));
+    let reply = server.call("POST", "/api/v1/insights/identities/erase", "{}");
+    assert_eq!(reply.status, 400, "{}", reply.body);
 }

@@ -37,7 +37,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 53] = [
+    let checks: [(&str, Check); 54] = [
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
@@ -107,6 +107,7 @@ fn main() {
         ("what_cannot_be_filled_is_said", gaps::what_cannot_be_filled_is_said),
         ("merge_requests_are_measured_and_explained", insights::merge_requests_are_measured_and_explained),
         ("who_is_who_is_applied_when_numbers_are_read", identities::who_is_who_is_applied_when_numbers_are_read),
+        ("whoever_wants_not_to_be_seen_is_not", identities::whoever_wants_not_to_be_seen_is_not),
         ("what_was_merged_is_followed_to_its_deployment", insights::what_was_merged_is_followed_to_its_deployment),
         ("what_is_counted_is_proved_and_counted_anew", insights::what_is_counted_is_proved_and_counted_anew),
         (

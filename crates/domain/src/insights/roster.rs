@@ -222,6 +222,19 @@ impl Roster {
         Ok(())
     }
 
+    /// Takes a handle out of everything that was written of it.
+    pub fn forget(&mut self, handle: &Handle) {
+        for member in self.members.values_mut() {
+            member.handles.remove(handle);
+        }
+        self.marks.remove(handle);
+        if let Handle::Email(email) = handle {
+            let names_it = |line: &&str| line.to_lowercase().contains(&format!("<{email}>"));
+            let kept: Vec<&str> = self.mailmap.lines().filter(|line| !names_it(line)).collect();
+            self.mailmap = kept.join("\n");
+        }
+    }
+
     /// Says that a member is another one. Nothing of either is lost, so it can be taken back.
     ///
     /// # Errors

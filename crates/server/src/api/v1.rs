@@ -13,6 +13,7 @@ mod history;
 mod identities;
 mod insights;
 mod measures;
+mod privacy;
 mod rebuild;
 mod receivers;
 mod replays;
@@ -43,6 +44,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(identities::routes())
         .merge(insights::routes())
         .merge(measures::routes())
+        .merge(privacy::routes())
         .merge(rebuild::routes())
         .merge(receivers::routes())
         .merge(replays::routes())

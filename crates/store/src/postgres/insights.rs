@@ -16,7 +16,7 @@ use super::facts::{self, COMMIT_COLUMNS};
 use crate::columns;
 use crate::error::Result;
 use crate::insights::{
-    self, CommitFilter, Document, Identity, IdentityUse, Insights, Lives, NamedProject, Projected, Projects,
+    self, CommitFilter, Document, FORGOTTEN, Identity, IdentityUse, Insights, Lives, NamedProject, Projected, Projects,
 };
 use crate::payload::Packed;
 
@@ -244,6 +244,45 @@ impl Insights for Postgres {
                 Ok(rows.iter().map(|row| Gap::Objects { measure, first: row.get(0), last: row.get(1) }).collect())
             }
         }
+    }
+
+    async fn rename(&self, identities: Vec<Identity>, users: Vec<User>) -> Result<()> {
+        let mut client = self.client().await?;
+        let tx = client.transaction().await?;
+        let identity = tx
+            .prepare_cached(
+                "UPDATE insights_identities SET email = $2, name = CASE WHEN EXISTS (
+                    SELECT 1 FROM insights_identities o WHERE o.email = $2 AND o.name = $3 AND o.id <> $1)
+                    THEN $3 || ' ' || $1::bigint ELSE $3 END
+                 WHERE id = $1",
+            )
+            .await?;
+        for one in &identities {
+            tx.execute(&identity, &[&one.id, &one.author.email, &one.author.name]).await?;
+        }
+        let user = tx.prepare_cached("UPDATE insights_users SET username = $2, name = $3 WHERE id = $1").await?;
+        for one in &users {
+            tx.execute(&user, &[&one.id, &one.username, &one.name]).await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    async fn forget_before(&self, project: i64, before: Timestamp, limit: usize) -> Result<usize> {
+        let mut client = self.client().await?;
+        let tx = client.transaction().await?;
+        let mut gone = 0;
+        for (table, time) in FORGOTTEN {
+            let sql = format!(
+                "DELETE FROM {table} WHERE ctid = ANY (ARRAY(
+                    SELECT ctid FROM {table} WHERE project = $1 AND {time} < $2 LIMIT $3))"
+            );
+            let statement = tx.prepare_cached(&sql).await?;
+            gone += tx.execute(&statement, &[&project, &before.as_micros(), &columns::limit(limit)]).await?;
+        }
+        let sums = tx.prepare_cached("DELETE FROM insights_rollups WHERE project = $1 AND hour < $2").await?;
+        gone += tx.execute(&sums, &[&project, &before.as_micros()]).await?;
+        tx.commit().await?;
+        Ok(usize::try_from(gone).unwrap_or(usize::MAX))
     }
 
     async fn list_poison(&self, limit: usize) -> Result<Vec<(EventId, String)>> {

@@ -17,7 +17,7 @@ use super::rows::{self, EVENT_COLUMNS};
 use crate::columns;
 use crate::error::Result;
 use crate::insights::{
-    self, CommitFilter, Document, Identity, IdentityUse, Insights, Lives, NamedProject, Projected, Projects,
+    self, CommitFilter, Document, FORGOTTEN, Identity, IdentityUse, Insights, Lives, NamedProject, Projected, Projects,
 };
 use crate::payload::Packed;
 
@@ -299,6 +299,51 @@ impl Insights for Sqlite {
                     })?;
                     Ok(found.collect::<rusqlite::Result<_>>()?)
                 }
+            })
+            .await
+    }
+
+    async fn rename(&self, identities: Vec<Identity>, users: Vec<User>) -> Result<()> {
+        self.insights
+            .run(move |connection| {
+                let tx = connection.unchecked_transaction()?;
+                {
+                    let mut identity = tx.prepare_cached(
+                        "UPDATE insights_identities SET email = ?2, name = CASE WHEN EXISTS (
+                            SELECT 1 FROM insights_identities o WHERE o.email = ?2 AND o.name = ?3 AND o.id <> ?1)
+                            THEN ?3 || ' ' || ?1 ELSE ?3 END
+                         WHERE id = ?1",
+                    )?;
+                    for one in &identities {
+                        identity.execute((one.id, &one.author.email, &one.author.name))?;
+                    }
+                    let mut user =
+                        tx.prepare_cached("UPDATE insights_users SET username = ?2, name = ?3 WHERE id = ?1")?;
+                    for one in &users {
+                        user.execute((one.id, &one.username, &one.name))?;
+                    }
+                }
+                Ok(tx.commit()?)
+            })
+            .await
+    }
+
+    async fn forget_before(&self, project: i64, before: Timestamp, limit: usize) -> Result<usize> {
+        self.insights
+            .run(move |connection| {
+                let tx = connection.unchecked_transaction()?;
+                let mut gone = 0;
+                for (table, time) in FORGOTTEN {
+                    let sql = format!(
+                        "DELETE FROM {table} WHERE rowid IN (
+                            SELECT rowid FROM {table} WHERE project = ?1 AND {time} < ?2 LIMIT ?3)"
+                    );
+                    gone += tx.prepare_cached(&sql)?.execute((project, before.as_micros(), columns::limit(limit)))?;
+                }
+                let sums = "DELETE FROM insights_rollups WHERE project = ?1 AND hour < ?2";
+                gone += tx.prepare_cached(sums)?.execute((project, before.as_micros()))?;
+                tx.commit()?;
+                Ok(gone)
             })
             .await
     }

@@ -10,7 +10,8 @@ use jiff::tz::TimeZone;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::measures::{Kind, Measure, Part};
 use quickdraw_domain::insights::people::{People, Times};
-use quickdraw_domain::insights::roster::{Resolver, Roster};
+use quickdraw_domain::insights::privacy::Privacy;
+use quickdraw_domain::insights::roster::{Resolver, Roster, Team};
 use quickdraw_store::insights::NamedProject;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -63,6 +64,9 @@ pub(super) struct Covered {
     /// What bots do counts too.
     #[serde(default)]
     pub(super) bots: bool,
+    /// Names are replaced by pseudonyms, always the same ones.
+    #[serde(default)]
+    pseudonyms: bool,
 }
 
 /// What an answer covers.
@@ -75,6 +79,8 @@ pub(super) struct Scope {
     pub(super) team: Option<Vec<i64>>,
     /// The roster that was applied.
     pub(super) roster: Roster,
+    /// What is decided about who may be seen; pseudonyms as they were asked for.
+    pub(super) privacy: Privacy,
 }
 
 impl Covered {
@@ -100,14 +106,26 @@ impl Covered {
                 let mut times = times(&roster, find(named, name, "team")?, &window.zone)?;
                 // Who left before, or came later, is none of the team of these days.
                 times.retain(|_, all| all.iter().any(|(from, to)| *from < window.to && window.from < *to));
-                team = Some(times.keys().copied().collect());
+                team = Some(times.keys().copied().collect::<Vec<i64>>());
                 only = Some(times);
             }
             (None, None) => {}
         }
+        let mut privacy = app.belt.privacy().await.map_err(ApiError::internal)?;
+        if self.pseudonyms && !privacy.pseudonyms {
+            // With a salt that stays, so that they are the same the next time.
+            privacy = app.belt.change_privacy(|_| ()).await.map_err(ApiError::internal)?;
+            privacy.pseudonyms = true;
+        }
+        if self.member.is_some() {
+            large_enough(&privacy, 1)?;
+        }
+        if let Some(team) = &team {
+            large_enough(&privacy, team.len())?;
+        }
         let users = app.store().insights_users().await?;
         let people = People::new(Resolver::new(&roster, &users), &users, self.bots, only);
-        Ok(Scope { window, projects, people, team, roster })
+        Ok(Scope { window, projects, people, team, roster, privacy })
     }
 
     /// What was asked for, for the answer.
@@ -119,7 +137,8 @@ impl Covered {
 
 impl Scope {
     /// Everybody for themselves: members who are none of another, in the times that are asked for.
-    pub(super) fn by_member(&self) -> Vec<(String, People)> {
+    pub(super) fn by_member(&self) -> Result<Vec<(String, People)>, ApiError> {
+        large_enough(&self.privacy, 1)?;
         let is_one =
             |id: &i64| self.roster.root(*id) == *id && self.people.times_of(*id).is_some_and(|all| !all.is_empty());
         let all = self.roster.members().iter().filter(|(id, _)| is_one(id));
@@ -127,7 +146,8 @@ impl Scope {
             let times = self.people.times_of(*id).unwrap_or_default();
             let is_alone = self.roster.members().values().filter(|other| other.name == member.name).count() == 1;
             let name = if is_alone { member.name.clone() } else { format!("{} (#{id})", member.name) };
-            (name, self.people.limited_to(Times::from([(*id, times)])))
+            let name = if self.privacy.pseudonyms { self.privacy.pseudonym(&format!("member {id}")) } else { name };
+            Ok((name, self.people.limited_to(Times::from([(*id, times)]))))
         })
         .collect()
     }
@@ -138,12 +158,27 @@ impl Scope {
             return Err(invalid("a member or a team is asked for already: group by member, or ask for all"));
         }
         let all = self.roster.teams().iter();
-        all.map(|(id, team)| {
-            let times = times(&self.roster, *id, &self.window.zone)?;
-            Ok((team.name.clone(), self.people.limited_to(times)))
-        })
-        .collect()
+        let of_one = |(id, team): (&i64, &Team)| {
+            let mut times = times(&self.roster, *id, &self.window.zone)?;
+            times.retain(|_, all| all.iter().any(|(from, to)| *from < self.window.to && self.window.from < *to));
+            // Of a team that is too small, nothing is shown.
+            let is_shown = large_enough(&self.privacy, times.len()).is_ok();
+            Ok(is_shown.then(|| (team.name.clone(), self.people.limited_to(times))))
+        };
+        all.map(of_one).filter_map(Result::transpose).collect()
     }
+}
+
+/// Whether numbers of so many people may be shown.
+pub(super) fn large_enough(privacy: &Privacy, people: usize) -> Result<(), ApiError> {
+    if usize::try_from(privacy.min_group).is_ok_and(|least| people < least) {
+        let text = format!(
+            "numbers of fewer than {} people are not shown here; ask for a larger team, or for all",
+            privacy.min_group
+        );
+        return Err(ApiError::problem(StatusCode::FORBIDDEN, text));
+    }
+    Ok(())
 }
 
 /// When who was in a team.

@@ -219,7 +219,7 @@ impl Grouped<'_> {
                 }
             }
             By::Member | By::Team => {
-                let groups = if matches!(by, By::Member) { self.scope.by_member() } else { self.scope.by_team()? };
+                let groups = if matches!(by, By::Member) { self.scope.by_member()? } else { self.scope.by_team()? };
                 few(groups.len())?;
                 let mut items = new(things, others, People::default());
                 for (name, people) in groups {

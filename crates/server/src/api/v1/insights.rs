@@ -18,7 +18,7 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::covered::{Covered, Scope, Window};
+use super::covered::{Covered, Scope, Window, large_enough};
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::Params;
@@ -42,6 +42,9 @@ async fn commits(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
     let now = app.belt.clock().now();
     let (covered, query): (Covered, CommitQuery) = (params.read()?, params.read()?);
     let scope = covered.scope(&app, now).await?;
+    if query.author.is_some() {
+        large_enough(&scope.privacy, 1)?;
+    }
     let Window { from, to, ref zone, .. } = scope.window;
     let identities = app.store().find_identities(query.author.clone()).await?;
     let filter = CommitFilter {
@@ -98,6 +101,13 @@ impl<'a> Authors<'a> {
 
     /// Name, address and member of a person.
     fn named(&self, person: i64) -> Value {
+        let privacy = &self.scope.privacy;
+        if privacy.pseudonyms {
+            let spelled =
+                self.identities.get(&person).map(|(one, _)| format!("{} {}", one.author.email, one.author.name));
+            let of = spelled.unwrap_or_else(|| format!("member {}", -person));
+            return json!({ "name": privacy.pseudonym(&of), "email": null, "member_id": null });
+        }
         match self.scope.roster.members().get(&-person) {
             Some(member) => json!({ "name": member.name, "email": null, "member_id": -person }),
             None => {
@@ -133,6 +143,8 @@ fn view(
             one
         })
         .collect();
+    // Of single people nothing is shown where groups must be larger.
+    let of_authors = if large_enough(&scope.privacy, 1).is_ok() { of_authors } else { Vec::new() };
     let mut counts: Vec<i64> = report.by_identity.values().copied().collect();
     // Of a team, those who did nothing count too.
     let idle = scope.team.iter().flatten().filter(|member| !report.by_identity.contains_key(&-**member));

@@ -1,0 +1,173 @@
+//! Who may be seen in numbers, and who is to be forgotten.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use quickdraw_domain::insights::privacy::Privacy;
+use quickdraw_domain::insights::roster::Handle;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{covered, invalid, roster};
+use crate::auth::Admin;
+use crate::error::ApiError;
+use crate::params::Input;
+use crate::state::App;
+
+/// Most people of the smallest group that is shown.
+const LARGEST_GROUP: u32 = 1_000;
+/// Longest that facts of a project are kept.
+const MOST_DAYS: u32 = 36_600;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(show, change)).routes(routes!(keep)).routes(routes!(erase))
+}
+
+/// What is decided.
+#[derive(Serialize, ToSchema)]
+struct PrivacyView {
+    /// Numbers of fewer people are not shown: none of single members, and of no smaller team. 0 shows everybody.
+    min_group: u32,
+    /// Names in answers are replaced by pseudonyms, also where that is not asked for.
+    pseudonyms: bool,
+    /// Days for which facts of projects are kept, by their numbers in events. What is not here is kept for ever.
+    kept_days: BTreeMap<i64, u32>,
+}
+
+impl From<Privacy> for PrivacyView {
+    fn from(privacy: Privacy) -> Self {
+        let Privacy { min_group, pseudonyms, kept_days, .. } = privacy;
+        Self { min_group, pseudonyms, kept_days }
+    }
+}
+
+/// What is to be changed.
+#[derive(Deserialize, ToSchema)]
+struct PrivacyChange {
+    /// Numbers of fewer people are not shown; 0 shows everybody.
+    min_group: Option<u32>,
+    /// Names in answers are replaced by pseudonyms.
+    pseudonyms: Option<bool>,
+}
+
+/// Show what is decided about privacy in insights. Administrators.
+#[utoipa::path(get, path = "/insights/privacy", tag = "Insights", responses((status = 200, body = PrivacyView)))]
+async fn show(_: Admin, State(app): State<Arc<App>>) -> Result<Json<PrivacyView>, ApiError> {
+    Ok(Json(app.belt.privacy().await.map_err(ApiError::internal)?.into()))
+}
+
+/// Decide about privacy in insights. Administrators.
+#[utoipa::path(put, path = "/insights/privacy", tag = "Insights", request_body = PrivacyChange,
+    responses((status = 200, body = PrivacyView)))]
+async fn change(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Input(asked): Input<PrivacyChange>,
+) -> Result<Json<PrivacyView>, ApiError> {
+    if asked.min_group.is_some_and(|group| group > LARGEST_GROUP) {
+        return Err(invalid(format!("min_group must be at most {LARGEST_GROUP}")));
+    }
+    let changed = app.belt.change_privacy(|privacy| {
+        privacy.min_group = asked.min_group.unwrap_or(privacy.min_group);
+        privacy.pseudonyms = asked.pseudonyms.unwrap_or(privacy.pseudonyms);
+    });
+    Ok(Json(changed.await.map_err(ApiError::internal)?.into()))
+}
+
+/// For how long facts of a project are kept.
+#[derive(Deserialize, ToSchema)]
+struct Keep {
+    /// The project: its number in events, or its path.
+    project: String,
+    /// Days; null for ever.
+    days: Option<u32>,
+}
+
+/// Decide for how long facts of a project are kept. What is older goes within minutes, and does not come back. Administrators.
+#[utoipa::path(put, path = "/insights/privacy/kept", tag = "Insights", request_body = Keep,
+    responses((status = 200, body = PrivacyView)))]
+async fn keep(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Keep>) -> Result<Json<PrivacyView>, ApiError> {
+    if asked.days.is_some_and(|days| !(1..=MOST_DAYS).contains(&days)) {
+        return Err(invalid(format!("days must be 1 to {MOST_DAYS}; null keeps facts for ever")));
+    }
+    let project = covered::project(&app, &asked.project).await?;
+    let changed = app.belt.change_privacy(|privacy| {
+        match asked.days {
+            Some(days) => privacy.kept_days.insert(project, days),
+            None => privacy.kept_days.remove(&project),
+        };
+    });
+    Ok(Json(changed.await.map_err(ApiError::internal)?.into()))
+}
+
+/// Who is to be forgotten.
+#[derive(Deserialize, ToSchema)]
+struct Erase {
+    /// Addresses as `ida@example.com`, usernames as `@ida`, numbers of users as `#77`.
+    #[serde(default)]
+    handles: Vec<String>,
+    /// A member, with all of its handles; it is deleted.
+    member_id: Option<i64>,
+}
+
+/// What was forgotten.
+#[derive(Serialize, ToSchema)]
+struct Erased {
+    /// Names and addresses of commits.
+    identities: usize,
+    /// Accounts.
+    accounts: usize,
+}
+
+/// Have somebody forgotten in insights, for good: what they did stays and is nobody's. Events of the journal go with
+/// `history.retention`. Administrators.
+#[utoipa::path(post, path = "/insights/identities/erase", tag = "Insights", request_body = Erase,
+    responses((status = 200, body = Erased)))]
+async fn erase(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Erase>) -> Result<Json<Erased>, ApiError> {
+    let mut handles = roster::handles(asked.handles)?;
+    let (_, known) = roster::read(&app).await?;
+    if let Some(id) = asked.member_id {
+        let member = known.members().get(&id);
+        let missing = || ApiError::problem(StatusCode::NOT_FOUND, "there is no member with this number");
+        handles.extend(member.ok_or_else(missing)?.handles.clone());
+    }
+    if handles.is_empty() {
+        return Err(invalid("name handles, or a member that has some"));
+    }
+    let users = app.store().insights_users().await?;
+    let mut numbers = Vec::new();
+    for handle in &handles {
+        match handle {
+            Handle::UserId(id) => numbers.push(*id),
+            Handle::Username(name) => {
+                let found = users.iter().filter(|user| user.username.eq_ignore_ascii_case(name)).map(|user| user.id);
+                numbers.extend(found);
+            }
+            Handle::Email(_) => {}
+        }
+    }
+    let decided = app.belt.change_privacy(|privacy| {
+        numbers.iter().for_each(|id| privacy.erase_user(*id));
+        for handle in &handles {
+            if let Handle::Email(email) = handle {
+                privacy.erase_email(email);
+            }
+        }
+    });
+    decided.await.map_err(ApiError::internal)?;
+    let (identities, accounts) = app.belt.forget_people().await.map_err(ApiError::internal)?;
+    roster::change(&app, |roster| {
+        handles.iter().for_each(|handle| roster.forget(handle));
+        if let Some(id) = asked.member_id.filter(|id| roster.members().contains_key(id)) {
+            roster.delete_member(id).map_err(roster::unable)?;
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(Json(Erased { identities, accounts }))
+}
