@@ -5,47 +5,66 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use quickdraw_domain::event::Source;
-use quickdraw_domain::insights::alerts::{About, Beside, Found, Rule, Standings, Watched, body, key, step};
+use quickdraw_domain::insights::alerts::{
+    About, Beside, Found, Rule, Rules, Standing, Standings, Watched, body, key, over, step,
+};
 use quickdraw_domain::insights::entity::{Entity, Item};
-use quickdraw_domain::insights::gaps::Sequence;
-use quickdraw_domain::insights::measures::{Items, Measure};
+use quickdraw_domain::insights::gaps::{After, Sequence};
+use quickdraw_domain::insights::measures::{Items, Kind, Measure};
 use quickdraw_domain::insights::people::People;
 use quickdraw_domain::insights::roster::{Resolver, Roster, Who};
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{Timestamp, Trigger};
-use quickdraw_store::insights::{Document, Lives, NamedProject, Projects, things_of};
+use quickdraw_store::insights::{Document, Lives, NamedProject, things_of};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::belt::Belt;
 use crate::{Arrival, Origin};
 
 /// How often rules are looked at.
 const EVERY: Duration = Duration::from_secs(60);
+/// For how long a node that looks has it for itself, from rule to rule; longer than any rule takes.
+const LEASE: Duration = Duration::from_secs(60);
 /// How often a write is made again that met another.
-const TRIES: usize = 5;
+const TRIES: usize = 10;
 /// How many windows lie before, with which a number is compared.
-const BEFORE: u64 = 4;
-/// Stands for everything, where a rule is not looked at project by project.
-const EVERYTHING: i64 = 0;
+const BEFORE: u32 = 4;
+/// Gaps of one project that are counted.
+const MOST_GAPS: usize = 10_000;
 
 /// The document of standings.
-#[derive(Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Looked {
+    /// When the last look ended.
     at: Option<Timestamp>,
+    /// Somebody wants another look.
+    asked: bool,
+    /// Which look is under way, and until when it has it for itself.
+    under_way: Option<(Uuid, Timestamp)>,
     standings: Standings,
 }
 
-/// A number of now, and what it was over the windows before.
-type Numbers = BTreeMap<i64, (Option<f64>, Option<f64>)>;
+impl Looked {
+    /// Whether it is time to look. Times ahead of ours are those of a clock that was wrong.
+    fn is_due(&self, now: Timestamp) -> bool {
+        let lapsed = self.under_way.is_none_or(|(_, until)| until <= now || until > now.plus(LEASE * 2));
+        let is_old = self.at.is_none_or(|at| at > now || now >= at.plus(EVERY));
+        lapsed && (is_old || self.asked)
+    }
+}
+
+/// A number of now, and what it was over the windows before, by project; none for everything.
+type Numbers = BTreeMap<Option<i64>, (Option<f64>, Option<f64>)>;
 
 impl Belt {
     /// The rules that there are.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn alert_rules(&self) -> anyhow::Result<(i64, Vec<Rule>)> {
+    pub async fn alert_rules(&self) -> anyhow::Result<(i64, Rules)> {
         let Some((version, document)) = self.store.document(Document::Alerts).await? else {
-            return Ok((0, Vec::new()));
+            return Ok((0, Rules::default()));
         };
         Ok((version, serde_json::from_slice(&document)?))
     }
@@ -63,14 +82,12 @@ impl Belt {
     /// # Errors
     /// When the store fails.
     pub async fn look_again(&self) -> anyhow::Result<()> {
-        // A node that is looking just now writes too; what it found of the old rules is then left out.
-        for _ in 0..TRIES {
-            let (version, looked) = self.looked().await?;
-            if self.write_looked(version, &Looked { at: None, ..looked }).await? {
-                break;
-            }
-        }
-        Ok(())
+        self.change_looked(|looked| {
+            looked.asked = true;
+            true
+        })
+        .await
+        .map(drop)
     }
 
     async fn looked(&self) -> anyhow::Result<(i64, Looked)> {
@@ -80,80 +97,95 @@ impl Belt {
         Ok((version, serde_json::from_slice(&document)?))
     }
 
-    /// Looks at all rules, if no node did within the last minute, and tells what changed.
-    pub(crate) async fn watch(&self) -> anyhow::Result<()> {
-        let (_, rules) = self.alert_rules().await?;
-        let (version, mut looked) = self.looked().await?;
-        let now = self.clock.now();
-        if (rules.is_empty() && looked.standings.is_empty()) || looked.at.is_some_and(|at| now < at.plus(EVERY)) {
-            return Ok(());
-        }
-        looked.at = Some(now);
-        if !self.write_looked(version, &looked).await? {
-            return Ok(());
-        }
-        let projects = self.store.insights_projects().await?;
-        let mut standings = Standings::new();
-        for rule in &rules {
-            match self.numbers(rule, &projects, now).await {
-                Ok(numbers) => {
-                    // Of what is no longer there, nothing is bad.
-                    let gone = looked.standings.keys().filter_map(|known| known.strip_prefix(&format!("{} ", rule.id)));
-                    let gone: Vec<i64> =
-                        gone.filter_map(|id| id.parse().ok()).filter(|id| !numbers.contains_key(id)).collect();
-                    for (project, (value, before)) in
-                        numbers.into_iter().chain(gone.into_iter().map(|id| (id, (None, None))))
-                    {
-                        let (is_bad, threshold) = (rule.is_bad(value, before), rule.threshold(before));
-                        let name = key(rule.id, project);
-                        let known = looked.standings.get(&name).cloned();
-                        let stands = step(rule, known, Found { is_bad, value, threshold }, now);
-                        standings.extend(stands.map(|one| (name, one)));
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(
-                        rule.id,
-                        "failed to look at the rule {:?}, which stands as before: {error:#}",
-                        rule.name
-                    );
-                    let prefix = format!("{} ", rule.id);
-                    let known = looked.standings.iter().filter(|(name, _)| name.starts_with(&prefix));
-                    standings.extend(known.map(|(name, one)| (name.clone(), one.clone())));
-                }
+    /// Changes the document of standings, and gives it; nothing where the change is not wanted any more, or others change it
+    /// all the time.
+    async fn change_looked(&self, change: impl Fn(&mut Looked) -> bool) -> anyhow::Result<Option<Looked>> {
+        for _ in 0..TRIES {
+            let (version, mut looked) = self.looked().await?;
+            if !change(&mut looked) {
+                return Ok(None);
+            }
+            let document = serde_json::to_vec(&looked)?;
+            if self.store.put_document(Document::AlertStates, version, document).await? {
+                return Ok(Some(looked));
             }
         }
-        looked.standings = standings;
-        // First it is written down that there is news, and then told: a crash in between tells it later.
-        if !self.write_looked(version + 1, &looked).await? {
+        Ok(None)
+    }
+
+    /// Looks at all rules, if no node did within the last minute, and tells what changed.
+    pub(crate) async fn watch(&self) -> anyhow::Result<()> {
+        let (_, looked) = self.looked().await?;
+        let (now, look) = (self.clock.now(), self.clock.uuid());
+        if !looked.is_due(now) || (looked.standings.is_empty() && self.alert_rules().await?.1.all.is_empty()) {
             return Ok(());
         }
-        if self.tell_standings(&rules, &projects, &mut looked.standings, now).await {
-            self.write_looked(version + 2, &looked).await?;
+        let begun = self.change_looked(|looked| {
+            let is_due = looked.is_due(now);
+            (looked.asked, looked.under_way) = (false, Some((look, now.plus(LEASE))));
+            is_due
+        });
+        let Some(looked) = begun.await? else { return Ok(()) };
+        // What a look before this one did not come to tell, comes first.
+        let projects = self.store.insights_projects().await?;
+        self.tell_standings(look, &projects, &looked.standings).await?;
+        // Read after the look began: who changes rules later asks for another.
+        let (_, rules) = self.alert_rules().await?;
+        let mut found = Vec::new();
+        let mut leased = now;
+        for rule in &rules.all {
+            let time = self.clock.now();
+            if time.since(leased) > LEASE / 3 {
+                leased = time;
+                let renew = |looked: &mut Looked| {
+                    let is_ours = looked.under_way.is_some_and(|(id, _)| id == look);
+                    looked.under_way = Some((look, time.plus(LEASE)));
+                    is_ours
+                };
+                if self.change_looked(renew).await?.is_none() {
+                    return Ok(());
+                }
+            }
+            let numbers = self.numbers(rule, &projects, now).await;
+            found.push((
+                rule,
+                numbers
+                    .inspect_err(|error| {
+                        tracing::warn!(
+                            rule.id,
+                            "failed to look at the rule {:?}, which stands as before: {error:#}",
+                            rule.name
+                        );
+                    })
+                    .ok(),
+            ));
         }
+        let settle = |looked: &mut Looked| {
+            let known = std::mem::take(&mut looked.standings);
+            looked.standings = settled(&found, known, now);
+            looked.under_way.is_some_and(|(id, _)| id == look)
+        };
+        // First it is written down that there is news, and then told: a crash in between tells it later.
+        let Some(looked) = self.change_looked(settle).await? else { return Ok(()) };
+        self.tell_standings(look, &projects, &looked.standings).await?;
+        let ended = self.clock.now();
+        self.change_looked(|looked| {
+            let is_ours = looked.under_way.is_some_and(|(id, _)| id == look);
+            (looked.at, looked.under_way) = (Some(ended), None);
+            is_ours
+        })
+        .await?;
         Ok(())
     }
 
-    async fn write_looked(&self, version: i64, looked: &Looked) -> anyhow::Result<bool> {
-        Ok(self.store.put_document(Document::AlertStates, version, serde_json::to_vec(looked)?).await?)
-    }
-
-    /// Tells what is news; whether anything was.
-    async fn tell_standings(
-        &self,
-        rules: &[Rule],
-        projects: &[NamedProject],
-        standings: &mut Standings,
-        now: Timestamp,
-    ) -> bool {
-        let mut told = false;
-        for (name, one) in standings.iter_mut().filter(|(_, one)| one.news) {
-            let (rule, project) = name.split_once(' ').unwrap_or_default();
-            let Some(rule) = rules.iter().find(|known| known.id.to_string() == rule) else { continue };
-            let project = projects.iter().find(|known| known.id.to_string() == project);
-            let about = project.map(|project| About { id: project.id, path: &project.path });
-            tracing::info!(rule.id, "alert {:?} is {}: {:?}", rule.name, one.state.name(), one.value);
-            let body = body(rule, one, about, now);
+    /// Tells what is news, and writes down that it was told.
+    async fn tell_standings(&self, look: Uuid, projects: &[NamedProject], standings: &Standings) -> anyhow::Result<()> {
+        let mut told = Vec::new();
+        for (name, one) in standings.iter().filter(|(_, one)| one.news) {
+            let path = projects.iter().find(|known| Some(known.id) == one.project).map(|known| known.path.as_str());
+            let about = one.project.map(|id| About { id, path });
+            tracing::info!(rule.id = one.rule.id, "alert {:?} is {}: {:?}", one.rule.name, one.state.name(), one.value);
+            let body = body(one, about, self.clock.now());
             let arrival = Arrival {
                 place: Place::Instance,
                 trigger: Trigger::INSIGHT_ALERT,
@@ -166,17 +198,27 @@ impl Belt {
                 body: body.as_bytes(),
             };
             match self.ingest(arrival).await {
-                Ok(_) => {
-                    one.news = false;
-                    told = true;
+                Ok(_) => told.push((name, one)),
+                Err(error) => {
+                    tracing::warn!(%error, rule.id = one.rule.id, "failed to tell of an alert; it is told again")
                 }
-                Err(error) => tracing::warn!(%error, rule.id, "failed to tell of an alert; it is told again"),
             }
         }
-        told
+        if !told.is_empty() {
+            self.change_looked(|looked| {
+                for (name, one) in &told {
+                    if let Some(known) = looked.standings.get_mut(*name).filter(|known| *known == *one) {
+                        known.news = false;
+                    }
+                }
+                looked.under_way.is_some_and(|(id, _)| id == look)
+            })
+            .await?;
+        }
+        Ok(())
     }
 
-    /// What a rule finds now, by project; 0 stands for everything.
+    /// What a rule finds now, by project; none for everything.
     ///
     /// # Errors
     /// When the store cannot be read, or the rule makes no sense any more.
@@ -185,58 +227,75 @@ impl Belt {
             let is_it = |one: &&NamedProject| one.id.to_string() == *wanted || one.path.eq_ignore_ascii_case(wanted);
             projects.iter().filter(is_it).map(|one| one.id).collect()
         });
-        let mut numbers = match rule.check()? {
-            Watched::Measure(measure) => return self.measured(rule, measure, only, now).await,
-            Watched::Beside(Beside::UnmatchedShare, _) => {
-                return Ok(Numbers::from([(EVERYTHING, (self.unmatched_share(only).await?, None))]));
+        let watched: Vec<&NamedProject> =
+            projects.iter().filter(|one| only.as_ref().is_none_or(|only| only.contains(&one.id))).collect();
+        let beside = match rule.check()? {
+            Watched::Measure(measure) => {
+                let ids = watched.iter().map(|one| one.id).collect();
+                return self.measured(rule, measure, only, ids, now).await;
             }
-            Watched::Beside(Beside::Silence, _) => {
-                let since = |one: &NamedProject| Some(now.since(one.seen_at).as_secs_f64());
-                projects.iter().map(|one| (one.id, since(one))).collect::<BTreeMap<_, _>>()
-            }
-            Watched::Beside(Beside::MissingPushes, _) => {
-                let all = self.store.completeness(Projects::ALL, usize::MAX).await?;
-                let of_pushes = all.into_iter().filter(|one| one.measure == Sequence::Push);
-                #[expect(clippy::cast_precision_loss, reason = "counts fit 52 bits")]
-                of_pushes.map(|one| (one.project, Some(one.missing as f64))).collect()
+            Watched::Beside(beside, _) => beside,
+        };
+        let by_project: BTreeMap<i64, f64> = match beside {
+            Beside::UnmatchedShare => return self.unmatched_share(rule, only.as_deref()).await,
+            Beside::Silence => watched
+                .iter()
+                // Before that was written down, nobody knows.
+                .filter(|one| one.seen_at > Timestamp::default())
+                .map(|one| (one.id, now.since(one.seen_at).as_secs_f64()))
+                .collect(),
+            Beside::MissingPushes => {
+                let since = now.minus(Duration::from_secs(rule.window));
+                let mut missing = BTreeMap::new();
+                for one in &watched {
+                    missing.insert(one.id, self.gaps_since(one.id, since).await?);
+                }
+                missing
             }
         };
-        numbers.retain(|id, _| only.as_ref().is_none_or(|only| only.contains(id)));
         if rule.each_project {
-            return Ok(numbers.into_iter().map(|(id, value)| (id, (value, None))).collect());
+            return Ok(by_project.into_iter().map(|(id, value)| (Some(id), (Some(value), None))).collect());
         }
-        // Of several projects, the worst; missing pushes add up.
-        let values = numbers.into_values().flatten();
-        let value = match rule.check()? {
-            Watched::Beside(Beside::MissingPushes, _) => Some(values.sum()),
-            _ => values.reduce(f64::max),
+        let values = by_project.into_values();
+        let value = match beside {
+            Beside::MissingPushes => Some(values.sum()),
+            // All are silent for as long as the last one that was heard of.
+            _ => values.reduce(f64::min),
         };
-        Ok(Numbers::from([(EVERYTHING, (value, None))]))
+        Ok(Numbers::from([(None, (value, None))]))
+    }
+
+    /// How many gaps of pushes a project had since a time.
+    async fn gaps_since(&self, project: i64, since: Timestamp) -> anyhow::Result<f64> {
+        let gaps = self.store.gaps(project, After::Pushes(since, String::new()), MOST_GAPS).await?;
+        let count = gaps.iter().filter(|gap| gap.measure() == Sequence::Push).count();
+        Ok(f64::from(u32::try_from(count).unwrap_or(u32::MAX)))
     }
 
     async fn measured(
         &self,
         rule: &Rule,
         measure: &'static Measure,
-        projects: Option<Vec<i64>>,
+        only: Option<Vec<i64>>,
+        watched: Vec<i64>,
         now: Timestamp,
     ) -> anyhow::Result<Numbers> {
         let window = Duration::from_secs(rule.window);
         let from = now.minus(window);
         let compares = rule.times_before.is_some();
-        let before = if compares { from.minus(window * u32::try_from(BEFORE)?) } else { from };
-        let (things, others) = things_of(&self.store, measure, Lives { from: before, to: now, projects }).await?;
+        let before = if compares { from.minus(window * BEFORE) } else { from };
+        let (things, others) = things_of(&self.store, measure, Lives { from: before, to: now, projects: only }).await?;
         let people = self.people().await?;
-        let (rule, mut groups) = (rule.clone(), BTreeMap::<i64, (Vec<Item>, Vec<Item>)>::new());
-        let group = |item: &Item| if rule.each_project { item.key().0 } else { EVERYTHING };
+        let (rule, mut groups) = (rule.clone(), BTreeMap::<Option<i64>, (Vec<Item>, Vec<Item>)>::new());
+        // What nothing is of is none, and not missing.
+        let seeds = if rule.each_project { watched.into_iter().map(Some).collect() } else { vec![None] };
+        groups.extend(seeds.into_iter().map(|project| (project, Default::default())));
+        let group = |item: &Item| Some(item.key().0).filter(|_| rule.each_project);
         for item in things {
             groups.entry(group(&item)).or_default().0.push(item);
         }
         for item in others {
             groups.entry(group(&item)).or_default().1.push(item);
-        }
-        if !rule.each_project {
-            groups.entry(EVERYTHING).or_default();
         }
         let days = window.as_secs_f64() / 86_400.0;
         // Off the threads that answer others: there can be many.
@@ -245,8 +304,11 @@ impl Belt {
                 let items =
                     Items::new(things, others, people.clone(), rule.branch.clone()).with_label(rule.label.clone());
                 let value = rule.statistic.of(&items.measure(measure, from, now, days));
-                let was = if compares { Some(items.measure(measure, before, from, days * 4.0)) } else { None };
-                (id, (value, was.and_then(|was| rule.statistic.of(&was))))
+                let was = compares.then(|| items.measure(measure, before, from, days * f64::from(BEFORE)));
+                // Where there was nothing, nothing can be compared with it.
+                let was = was.filter(|was| was.samples > 0).and_then(|was| rule.statistic.of(&was));
+                let of_one = if matches!(measure.kind, Kind::Count | Kind::Sum) { f64::from(BEFORE) } else { 1.0 };
+                (id, (value, was.map(|was| was / of_one)))
             };
             groups.into_iter().map(of_group).collect()
         });
@@ -264,22 +326,54 @@ impl Belt {
         Ok(People::new(Resolver::new(&roster, &users), &users, false, None))
     }
 
-    async fn unmatched_share(&self, projects: Option<Vec<i64>>) -> anyhow::Result<Option<f64>> {
+    async fn unmatched_share(&self, rule: &Rule, only: Option<&[i64]>) -> anyhow::Result<Numbers> {
         let (roster, users) = (self.roster().await?, self.store.insights_users().await?);
         let resolver = Resolver::new(&roster, &users);
-        let (mut all, mut unmatched) = (0.0, 0.0);
+        let mut counts: BTreeMap<Option<i64>, (f64, f64)> = BTreeMap::new();
         for one in self.store.identity_uses().await? {
-            if projects.as_ref().is_some_and(|only| !only.contains(&one.project)) {
+            let who = resolver.author(&one.identity.author);
+            let is_asked = only.is_none_or(|only| only.contains(&one.project));
+            if !is_asked || matches!(who, Who::Bot | Who::Ignored) {
                 continue;
             }
             #[expect(clippy::cast_precision_loss, reason = "counts fit 52 bits")]
             let commits = one.commits as f64;
-            match resolver.author(&one.identity.author) {
-                Who::Bot | Who::Ignored => {}
-                Who::Unmatched => (all, unmatched) = (all + commits, unmatched + commits),
-                Who::Member(_) => all += commits,
+            let (all, unmatched) = counts.entry(Some(one.project).filter(|_| rule.each_project)).or_default();
+            *all += commits;
+            if who == Who::Unmatched {
+                *unmatched += commits;
             }
         }
-        Ok((all > 0.0).then(|| unmatched / all))
+        Ok(counts.into_iter().map(|(id, (all, unmatched))| (id, (Some(unmatched / all), None))).collect())
     }
+}
+
+/// How everything stands, from what was found of each rule; nothing was where a rule could not be looked at.
+fn settled(found: &[(&Rule, Option<Numbers>)], known: Standings, now: Timestamp) -> Standings {
+    let mut standings = Standings::new();
+    let is_of = |rule: &Rule, one: &Standing| (one.rule.id, one.rule.revision) == (rule.id, rule.revision);
+    for (rule, numbers) in found {
+        let Some(numbers) = numbers else {
+            standings.extend(
+                known.iter().filter(|(_, one)| is_of(rule, one)).map(|(name, one)| (name.clone(), one.clone())),
+            );
+            continue;
+        };
+        for (project, (value, before)) in numbers {
+            let (is_bad, threshold) = (rule.is_bad(*value, *before), rule.threshold(*before));
+            let name = key(rule, *project);
+            let stood = known.get(&name).cloned();
+            let stands = step(rule, *project, stood, Found { is_bad, value: *value, threshold }, now);
+            standings.extend(stands.map(|one| (name, one)));
+        }
+    }
+    // Of a rule that is gone, or of a project that is, nothing is bad any more.
+    let is_there = |one: &Standing| {
+        found.iter().any(|(rule, numbers)| {
+            is_of(rule, one) && numbers.as_ref().is_none_or(|numbers| numbers.contains_key(&one.project))
+        })
+    };
+    let gone = known.into_iter().filter(|(_, one)| !is_there(one));
+    standings.extend(gone.filter_map(|(name, one)| Some((name, over(one, now)?))));
+    standings
 }

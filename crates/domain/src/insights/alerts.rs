@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::measures::{Measure, Summary};
+use super::entity::Family;
+use super::measures::{Kind, Measure, Summary};
 use crate::Timestamp;
 
 /// Most rules.
@@ -54,6 +55,12 @@ impl Watched {
         beside.map(|(one, _, unit)| Self::Beside(one, unit)).or_else(|| Measure::by_name(name).map(Self::Measure))
     }
 
+    /// Whether a number of now can be compared with one of longer before: distinct things and what is there at one time cannot.
+    const fn has_before(&self) -> bool {
+        let Self::Measure(measure) = self else { return false };
+        !matches!(measure.kind, Kind::Gauge | Kind::Distinct | Kind::DistinctPerDay)
+    }
+
     /// What its numbers are in.
     #[must_use]
     pub const fn unit(&self) -> &'static str {
@@ -95,11 +102,22 @@ impl Statistic {
     }
 }
 
+/// All rules. Numbers are not used again, so that no standing is taken for another's.
+#[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
+pub struct Rules {
+    /// The last number that was given to a rule or to a change of one.
+    pub last: i64,
+    /// The rules.
+    pub all: Vec<Rule>,
+}
+
 /// A rule. No number is neither above nor below anything.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Rule {
     /// Its number.
     pub id: i64,
+    /// Another one after each change: what was found of the old one says nothing of the new one.
+    pub revision: i64,
     /// What people call it.
     pub name: String,
     /// What it watches: the name of an insight, `silence`, `missing_pushes` or `unmatched_share`.
@@ -150,8 +168,14 @@ pub enum RuleError {
     #[error("watch one project or each_project, not both")]
     Projects,
     /// There is no window before.
-    #[error("{0} has no window before: use above or below")]
+    #[error("{0} has no window before that it could be compared with: use above or below")]
     Before(String),
+    /// It has no branch.
+    #[error("{0} is of no branch: leave branch out")]
+    Branch(String),
+    /// It has no labels.
+    #[error("{0} has no labels: leave label out")]
+    Label(String),
 }
 
 impl Rule {
@@ -173,8 +197,16 @@ impl Rule {
         if self.statistic != Statistic::Value && !has_percentiles {
             return Err(RuleError::Statistic(self.metric.clone()));
         }
-        if self.times_before.is_some() && matches!(watched, Watched::Beside(..)) {
+        if self.times_before.is_some() && !watched.has_before() {
             return Err(RuleError::Before(self.metric.clone()));
+        }
+        let family = if let Watched::Measure(measure) = &watched { Some(measure.family()) } else { None };
+        if self.branch.is_some() && family.is_none_or(|family| matches!(family, Family::Commits | Family::Issues)) {
+            return Err(RuleError::Branch(self.metric.clone()));
+        }
+        let has_labels = family.is_some_and(|family| matches!(family, Family::MergeRequests | Family::Issues));
+        if self.label.is_some() && !has_labels {
+            return Err(RuleError::Label(self.metric.clone()));
         }
         let longest = LONGEST.as_secs();
         let is_window = (SHORTEST_WINDOW.as_secs()..=longest).contains(&self.window);
@@ -242,17 +274,22 @@ pub struct Standing {
     pub threshold: Option<f64>,
     /// When it was last told that it is bad.
     pub told_at: Option<Timestamp>,
-    /// This is to be told, and may not have been yet.
+    /// This is to be told, and may not have been yet. Until it is, nothing else of it is.
     pub news: bool,
+    /// Which rule, as it was: it may be gone by the time that all is well.
+    pub rule: Rule,
+    /// Which project; none for everything.
+    pub project: Option<i64>,
 }
 
-/// Standings by rule and project; project 0 stands for everything.
+/// Standings by rule, revision and project.
 pub type Standings = BTreeMap<String, Standing>;
 
 /// The name of a standing.
 #[must_use]
-pub fn key(rule: i64, project: i64) -> String {
-    format!("{rule} {project}")
+pub fn key(rule: &Rule, project: Option<i64>) -> String {
+    let project = project.map_or_else(|| "all".to_owned(), |id| id.to_string());
+    format!("{} {} {project}", rule.id, rule.revision)
 }
 
 /// What was found out about a rule.
@@ -266,15 +303,36 @@ pub struct Found {
     pub threshold: Option<f64>,
 }
 
+/// How a standing goes on whose rule is gone: what was told to be bad is told to be over.
+#[must_use]
+pub fn over(known: Standing, now: Timestamp) -> Option<Standing> {
+    match known.state {
+        _ if known.news => Some(known),
+        State::Firing => Some(Standing { state: State::Resolved, since: now, news: true, ..known }),
+        _ => None,
+    }
+}
+
 /// How a rule stands now, from how it stood; nothing where there is nothing to remember.
 #[must_use]
-pub fn step(rule: &Rule, known: Option<Standing>, found: Found, now: Timestamp) -> Option<Standing> {
+pub fn step(
+    rule: &Rule,
+    project: Option<i64>,
+    known: Option<Standing>,
+    found: Found,
+    now: Timestamp,
+) -> Option<Standing> {
     let Found { is_bad, value, threshold } = found;
+    if known.as_ref().is_some_and(|one| one.news) {
+        return known;
+    }
     let told_at = known.as_ref().and_then(|one| one.told_at);
     let is_cool = told_at.is_none_or(|at| now >= at.plus(Duration::from_secs(rule.cool_down)));
-    let stands = |state, since, news| Some(Standing { state, since, value, threshold, told_at, news });
+    let stands = |state, since, news| {
+        Some(Standing { state, since, value, threshold, told_at, news, rule: rule.clone(), project })
+    };
     match known {
-        Some(one) if one.state == State::Firing && is_bad => stands(State::Firing, one.since, one.news),
+        Some(one) if one.state == State::Firing && is_bad => stands(State::Firing, one.since, false),
         Some(one) if one.state == State::Firing => stands(State::Resolved, now, true),
         known if is_bad => {
             let since = known.filter(|one| one.state == State::Pending).map_or(now, |one| one.since);
@@ -283,8 +341,8 @@ pub fn step(rule: &Rule, known: Option<Standing>, found: Found, now: Timestamp) 
             }
             stands(State::Pending, since, false)
         }
-        // It is remembered until it is told, and for as long as it must not be told again.
-        Some(one) if one.news || !is_cool => stands(State::Resolved, one.since, one.news),
+        // It is remembered for as long as it must not be told again.
+        Some(one) if !is_cool => stands(State::Resolved, one.since, false),
         _ => None,
     }
 }
@@ -294,13 +352,14 @@ pub fn step(rule: &Rule, known: Option<Standing>, found: Found, now: Timestamp) 
 pub struct About<'a> {
     /// Its number in events.
     pub id: i64,
-    /// Its full path.
-    pub path: &'a str,
+    /// Its full path, if any event told it.
+    pub path: Option<&'a str>,
 }
 
 /// The body that tells how a rule stands.
 #[must_use]
-pub fn body(rule: &Rule, one: &Standing, about: Option<About<'_>>, now: Timestamp) -> String {
+pub fn body(one: &Standing, about: Option<About<'_>>, now: Timestamp) -> String {
+    let rule = &one.rule;
     let unit = Watched::by_name(&rule.metric).map(|watched| watched.unit());
     let body = json!({
         "object_kind": "insight_alert",
@@ -316,6 +375,7 @@ pub fn body(rule: &Rule, one: &Standing, about: Option<About<'_>>, now: Timestam
             "statistic": rule.statistic,
             "unit": unit,
             "window": rule.window,
+            "project": rule.project,
             "branch": rule.branch,
             "label": rule.label,
             "value": one.value,
@@ -333,6 +393,7 @@ mod tests {
     fn rule() -> Rule {
         Rule {
             id: 1,
+            revision: 1,
             name: "Waiting".to_owned(),
             metric: "mr_waiting".to_owned(),
             statistic: Statistic::Value,
@@ -354,7 +415,7 @@ mod tests {
         let (mut known, mut told) = (None, Vec::new());
         for (minute, bad) in (0_i64..).zip(minutes.chars()) {
             let found = Found { is_bad: bad == 'x', value: Some(1.0), threshold: Some(0.0) };
-            known = step(rule, known, found, Timestamp::from_seconds(minute * 60));
+            known = step(rule, None, known, found, Timestamp::from_seconds(minute * 60));
             if let Some(one) = known.as_mut().filter(|one| one.news) {
                 told.push((minute, one.state.name()));
                 one.news = false;
@@ -370,10 +431,8 @@ mod tests {
         assert_eq!(told(&lasting, ".xx.xxxx."), [(6, "firing"), (8, "resolved")], "for two minutes without a break");
         let seldom = Rule { cool_down: 300, ..rule() };
         assert_eq!(told(&seldom, "x.x.xxxx."), [(0, "firing"), (1, "resolved"), (5, "firing"), (8, "resolved")]);
-        assert_eq!(
-            step(&rule(), None, Found { is_bad: false, value: None, threshold: None }, Timestamp::default()),
-            None
-        );
+        let well = Found { is_bad: false, value: None, threshold: None };
+        assert_eq!(step(&rule(), None, None, well, Timestamp::default()), None);
     }
 
     #[test]
@@ -381,12 +440,19 @@ mod tests {
         let bad = Found { is_bad: true, value: Some(1.0), threshold: Some(0.0) };
         let well = Found { is_bad: false, ..bad };
         let at = Timestamp::from_seconds;
-        let firing = step(&rule(), None, bad, at(0)).expect("news");
-        let still = step(&rule(), Some(firing.clone()), bad, at(60)).expect("news");
-        assert_eq!((still.news, still.since), (true, firing.since), "the same news");
-        let resolved = step(&rule(), Some(still), well, at(120)).expect("news");
-        let later = step(&rule(), Some(resolved.clone()), well, at(180));
-        assert_eq!(later, Some(resolved), "not forgotten before it is told");
+        let on = |known: Option<Standing>, found| step(&rule(), None, known, found, at(60));
+        let firing = on(None, bad).expect("news");
+        assert_eq!(on(Some(firing.clone()), bad), Some(firing.clone()), "the same news");
+        assert_eq!(on(Some(firing.clone()), well), Some(firing.clone()), "first that it was bad");
+        let told = Standing { news: false, ..firing };
+        let resolved = on(Some(told.clone()), well).expect("news");
+        assert_eq!((resolved.state, resolved.news), (State::Resolved, true));
+        assert_eq!(on(Some(resolved.clone()), bad), Some(resolved.clone()), "first that it was well");
+        assert_eq!(on(Some(resolved.clone()), well), Some(resolved), "not forgotten before it is told");
+        // A rule that goes takes its alarm with it, and says so.
+        let gone = over(told, at(90)).expect("news");
+        assert_eq!((gone.state, gone.news, gone.rule.name.as_str()), (State::Resolved, true, "Waiting"));
+        assert_eq!(over(Standing { news: false, ..gone }, at(120)), None);
     }
 
     #[test]
@@ -412,5 +478,11 @@ mod tests {
         assert!(refused(Rule { each_project: true, project: Some("a/b".to_owned()), ..rule() }).contains("not both"));
         let silent = Rule { metric: "silence".to_owned(), above: None, times_before: Some(2.0), ..rule() };
         assert!(refused(silent).contains("no window before"));
+        let distinct = Rule { metric: "mr_open".to_owned(), above: None, times_before: Some(2.0), ..rule() };
+        assert!(refused(distinct).contains("no window before"));
+        let of_branch = Rule { metric: "commits".to_owned(), branch: Some("main".to_owned()), ..rule() };
+        assert!(refused(of_branch).contains("no branch"));
+        let labelled = Rule { metric: "pipelines".to_owned(), label: Some("bug".to_owned()), ..rule() };
+        assert!(refused(labelled).contains("no labels"));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use quickdraw_domain::insights::alerts::{MOST_RULES, Rule, Standings, Statistic, key};
+use quickdraw_domain::insights::alerts::{MOST_RULES, Rule, Rules, Standings, Statistic, key};
 use quickdraw_store::insights::{Document, NamedProject};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -82,7 +82,7 @@ struct NewAlert {
 }
 
 impl NewAlert {
-    fn rule(self, id: i64) -> Result<Rule, ApiError> {
+    fn rule(self) -> Result<Rule, ApiError> {
         let statistic = match self.statistic {
             None | Some(StatisticWord::Value) => Statistic::Value,
             Some(StatisticWord::P50) => Statistic::P50,
@@ -91,7 +91,8 @@ impl NewAlert {
             Some(StatisticWord::P95) => Statistic::P95,
         };
         let rule = Rule {
-            id,
+            id: 0,
+            revision: 0,
             name: self.name.0,
             metric: self.metric,
             statistic,
@@ -168,7 +169,7 @@ struct AlertView {
 impl AlertView {
     fn new(rule: Rule, standings: &Standings, projects: &[NamedProject]) -> Self {
         let of_one = |project_id: Option<i64>| {
-            let one = standings.get(&key(rule.id, project_id.unwrap_or_default()))?;
+            let one = standings.get(&key(&rule, project_id))?;
             Some(StandingView {
                 project_id,
                 project_path: projects
@@ -181,7 +182,7 @@ impl AlertView {
                 threshold: one.threshold,
             })
         };
-        let ids = projects.iter().map(|project| Some(project.id)).filter(|id| *id != Some(0));
+        let ids = projects.iter().map(|project| Some(project.id));
         let standings = [None].into_iter().chain(ids).filter_map(of_one).collect();
         let Rule { id, name, metric, statistic, window, above, below, times_before, cool_down, .. } = rule;
         let Rule { r#for, project, each_project, branch, label, .. } = rule;
@@ -211,7 +212,7 @@ async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Vec<AlertVie
     let (_, rules) = rules(&app).await?;
     let standings = app.belt.alert_standings().await.map_err(ApiError::internal)?;
     let projects = app.store().insights_projects().await?;
-    Ok(Json(rules.into_iter().map(|rule| AlertView::new(rule, &standings, &projects)).collect()))
+    Ok(Json(rules.all.into_iter().map(|rule| AlertView::new(rule, &standings, &projects)).collect()))
 }
 
 /// Add an alert. It is looked at within seconds, and then every minute. Administrators.
@@ -222,16 +223,16 @@ async fn add(
     State(app): State<Arc<App>>,
     Input(new): Input<NewAlert>,
 ) -> Result<(StatusCode, Json<AlertView>), ApiError> {
-    let rule = new.rule(0)?;
+    let rule = new.rule()?;
     let made = change(&app, |rules| {
-        if rules.len() >= MOST_RULES {
+        if rules.all.len() >= MOST_RULES {
             let text = format!("there are {MOST_RULES} alerts already; delete one");
             return Err(ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, text));
         }
-        // Numbers are not used again while a later one is there, so that no standing is taken for another's.
-        let id = rules.iter().map(|rule| rule.id).max().unwrap_or(0) + 1;
-        rules.push(Rule { id, ..rule.clone() });
-        Ok(Rule { id, ..rule.clone() })
+        rules.last += 1;
+        let rule = Rule { id: rules.last, revision: rules.last, ..rule.clone() };
+        rules.all.push(rule.clone());
+        Ok(rule)
     });
     Ok((StatusCode::CREATED, Json(AlertView::new(made.await?, &Standings::new(), &[]))))
 }
@@ -246,11 +247,13 @@ async fn edit(
     Input(new): Input<NewAlert>,
 ) -> Result<Json<AlertView>, ApiError> {
     let id = existing(&app, &id).await?;
-    let rule = new.rule(id)?;
+    let rule = new.rule()?;
     let made = change(&app, |rules| {
-        let known = rules.iter_mut().find(|known| known.id == id).ok_or_else(missing)?;
+        rules.last += 1;
+        let rule = Rule { id, revision: rules.last, ..rule.clone() };
+        let known = rules.all.iter_mut().find(|known| known.id == id).ok_or_else(missing)?;
         *known = rule.clone();
-        Ok(rule.clone())
+        Ok(rule)
     });
     Ok(Json(AlertView::new(made.await?, &Standings::new(), &[])))
 }
@@ -260,7 +263,7 @@ async fn edit(
 async fn delete(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
     let id = existing(&app, &id).await?;
     change(&app, |rules| {
-        rules.retain(|rule| rule.id != id);
+        rules.all.retain(|rule| rule.id != id);
         Ok(())
     })
     .await?;
@@ -290,12 +293,12 @@ async fn try_out(
     State(app): State<Arc<App>>,
     Input(new): Input<NewAlert>,
 ) -> Result<Json<Vec<FoundView>>, ApiError> {
-    let rule = new.rule(0)?;
+    let rule = new.rule()?;
     let projects = app.store().insights_projects().await?;
     let found = app.belt.numbers(&rule, &projects, app.belt.clock().now()).await.map_err(ApiError::internal)?;
-    let view = |(id, (value, before)): (i64, (Option<f64>, Option<f64>))| FoundView {
-        project_id: Some(id).filter(|_| rule.each_project),
-        project_path: projects.iter().find(|known| rule.each_project && known.id == id).map(|known| known.path.clone()),
+    let view = |(project_id, (value, before)): (Option<i64>, (Option<f64>, Option<f64>))| FoundView {
+        project_id,
+        project_path: projects.iter().find(|known| Some(known.id) == project_id).map(|known| known.path.clone()),
         value,
         threshold: rule.threshold(before),
         is_bad: rule.is_bad(value, before),
@@ -310,13 +313,13 @@ async fn look(_: Admin, State(app): State<Arc<App>>) -> Result<StatusCode, ApiEr
     Ok(StatusCode::ACCEPTED)
 }
 
-async fn rules(app: &App) -> Result<(i64, Vec<Rule>), ApiError> {
+async fn rules(app: &App) -> Result<(i64, Rules), ApiError> {
     app.belt.alert_rules().await.map_err(ApiError::internal)
 }
 
 async fn existing(app: &App, id: &str) -> Result<i64, ApiError> {
     let (_, rules) = rules(app).await?;
-    let known = id.parse().ok().filter(|id| rules.iter().any(|rule| rule.id == *id));
+    let known = id.parse().ok().filter(|id| rules.all.iter().any(|rule| rule.id == *id));
     known.ok_or_else(missing)
 }
 
@@ -325,7 +328,7 @@ fn missing() -> ApiError {
 }
 
 /// Changes the rules, unless somebody else did meanwhile; then what they wrote.
-async fn change<T>(app: &App, then: impl Fn(&mut Vec<Rule>) -> Result<T, ApiError>) -> Result<T, ApiError> {
+async fn change<T>(app: &App, then: impl Fn(&mut Rules) -> Result<T, ApiError>) -> Result<T, ApiError> {
     for _ in 0..TRIES {
         let (version, mut rules) = rules(app).await?;
         let made = then(&mut rules)?;
