@@ -15,7 +15,7 @@ use quickdraw_domain::insights::measures::{Items, Measure, Summary};
 use quickdraw_domain::insights::people::People;
 use quickdraw_domain::insights::pipelines::{Job, Pipeline};
 use quickdraw_domain::insights::roster::Who;
-use quickdraw_store::insights::{Lives, Projects, things_of};
+use quickdraw_store::insights::{Lives, NamedProject, Projects, things_of};
 
 use crate::belt::Belt;
 
@@ -24,18 +24,22 @@ const DAYS: f64 = 7.0;
 const WINDOW: Duration = Duration::from_secs(7 * 86_400);
 /// Jobs of pipelines that are older are not told of: there are ten times as many jobs as pipelines.
 const JOBS: Duration = Duration::from_secs(2 * 86_400);
-/// Shortest pause between two looks, and how many times as long as a look it is at least.
+/// Shortest pause between two looks, how many times as long as a look it is at least, and the longest.
 const EVERY: Duration = Duration::from_secs(60);
-const PAUSE_PER_WORK: u32 = 60;
-/// Most series.
+const PAUSE_PER_WORK: u32 = 20;
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// The last pipeline of a branch and the last deployment to an environment can be so old.
+const LAST: Duration = Duration::from_secs(90 * 86_400);
+/// Most series, and most jobs or environments of one project: those of others have room too.
 const MOST_SERIES: usize = 5_000;
+const MOST_OF_ONE: usize = 100;
 
 /// What is shown.
 #[derive(Default)]
 pub(crate) struct Current {
     text: arc_swap::ArcSwap<String>,
-    /// When the next look is due.
-    due: std::sync::Mutex<Option<Timestamp>>,
+    /// When the last look ended, and how long the pause after it is.
+    looked: std::sync::Mutex<Option<(Timestamp, Duration)>>,
 }
 
 /// Series by the name of their metric.
@@ -81,7 +85,8 @@ struct Read {
     pipelines: Vec<Item>,
     deployments: Vec<Deployment>,
     jobs: Vec<Job>,
-    default_branches: HashSet<String>,
+    /// The one that was committed to last: it can have had another name before.
+    default_branch: Option<(Option<Timestamp>, Timestamp, String)>,
 }
 
 impl Belt {
@@ -94,13 +99,45 @@ impl Belt {
     /// Looks at how things stand, if it is time to.
     pub(crate) async fn show_insights(&self) -> anyhow::Result<()> {
         let now = self.clock.now();
-        if self.due().is_some_and(|due| now < due) {
+        let looked = *self.current.looked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // A time ahead of ours is that of a clock that was wrong.
+        if looked.is_some_and(|(at, pause)| at <= now && now < at.plus(pause)) {
             return Ok(());
         }
+        let shown = self.look_at_insights(now).await;
+        let (text, is_empty) = match &shown {
+            Ok((text, is_empty)) => (text.clone(), *is_empty),
+            // What nobody knows any more is not shown as if it were so.
+            Err(_) => (String::new(), true),
+        };
+        self.current.text.store(Arc::new(text));
+        let after = self.clock.now();
+        let pause = (after.since(now) * PAUSE_PER_WORK).clamp(EVERY, LONGEST_PAUSE);
+        // Somebody who begins wants to see something.
+        let pause = if is_empty { Duration::ZERO } else { pause };
+        *self.current.looked.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((after, pause));
+        shown.map(drop)
+    }
+
+    /// What is to be shown, and whether there is nothing yet.
+    async fn look_at_insights(&self, now: Timestamp) -> anyhow::Result<(String, bool)> {
+        let projects = self.store.insights_projects().await?;
+        // Where one was made anew in the place of another, the place is that of the last.
+        let mut newest: HashMap<&str, (Timestamp, i64)> = HashMap::new();
+        for one in &projects {
+            let known = newest.entry(&one.path).or_default();
+            *known = (*known).max((one.seen_at, one.id));
+        }
+        let is_newest = |one: &&NamedProject| newest.get(one.path.as_str()).is_some_and(|(_, id)| *id == one.id);
         let paths: HashMap<i64, String> =
-            self.store.insights_projects().await?.into_iter().map(|one| (one.id, one.path)).collect();
+            projects.iter().filter(is_newest).map(|one| (one.id, one.path.clone())).collect();
+        let replaced: HashSet<i64> =
+            projects.iter().filter(|one| !paths.contains_key(&one.id)).map(|one| one.id).collect();
         let mut all: BTreeMap<i64, Read> = BTreeMap::new();
         for item in self.read(now).await? {
+            if replaced.contains(&item.key().0) {
+                continue;
+            }
             let one = all.entry(item.key().0).or_default();
             match item {
                 Item::MergeRequest(_) => one.merge_requests.push(item),
@@ -110,21 +147,29 @@ impl Belt {
                 Item::Job(job) => one.jobs.push(job),
                 Item::Branch(branch) if branch.is_default => {
                     let name = branch.git_ref.strip_prefix("refs/heads/").unwrap_or(&branch.git_ref);
-                    one.default_branches.insert(name.to_owned());
+                    let this = (branch.last_commit_at, branch.first_received_at, name.to_owned());
+                    one.default_branch = one.default_branch.take().max(Some(this));
                 }
                 _ => {}
             }
         }
-        // Somebody who begins wants to see something.
         let is_empty = all.is_empty();
         let people = self.people().await?;
         let mut series = Series::default();
         self.beside(&mut series, &paths, &people).await?;
+        series.add("quickdraw_insights_shown_timestamp_seconds", "When this was so.", &[], seconds(now));
         // Off the threads that answer others: there can be many.
         let series = tokio::task::spawn_blocking(move || {
-            for (id, read) in all {
-                let path = paths.get(&id).cloned().unwrap_or_else(|| id.to_string());
-                of_project(&mut series, &path, read, &people, now);
+            let named: Vec<(String, Read)> = all
+                .into_iter()
+                .map(|(id, read)| (paths.get(&id).cloned().unwrap_or_else(|| id.to_string()), read))
+                .collect();
+            // First what there is little of: of each project, whatever others have.
+            for (path, read) in &named {
+                of_project(&mut series, path, read, &people, now);
+            }
+            for (path, read) in &named {
+                of_last(&mut series, path, read);
             }
             #[expect(clippy::cast_precision_loss, reason = "counts fit 52 bits")]
             let dropped = series.dropped as f64;
@@ -137,25 +182,18 @@ impl Belt {
             );
             series
         });
-        self.current.text.store(Arc::new(series.await?.text()));
-        let after = self.clock.now();
-        let pause = if is_empty { Duration::ZERO } else { (after.since(now) * PAUSE_PER_WORK).max(EVERY) };
-        *self.current.due.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(after.plus(pause));
-        Ok(())
-    }
-
-    fn due(&self) -> Option<Timestamp> {
-        *self.current.due.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        Ok((series.await?.text(), is_empty))
     }
 
     async fn read(&self, now: Timestamp) -> anyhow::Result<Vec<Item>> {
         let lives = || Lives { from: now.minus(WINDOW), to: now, projects: None };
         let mut all = Vec::new();
-        for name in ["mr_waiting", "commits", "pipelines"] {
+        // Of pipelines, the gauge: it reads back to the last one of a branch.
+        for name in ["mr_waiting", "commits", "branches_failing"] {
             let measure = Measure::by_name(name).ok_or_else(|| anyhow::anyhow!("there is no insight {name}"))?;
             all.extend(things_of(&self.store, measure, lives()).await?.0);
         }
-        all.extend(self.store.items(Family::Deployments, lives()).await?);
+        all.extend(self.store.items(Family::Deployments, Lives { from: now.minus(LAST), ..lives() }).await?);
         all.extend(self.store.items(Family::Branches, lives()).await?);
         all.extend(self.store.items(Family::Jobs, Lives { from: now.minus(JOBS), ..lives() }).await?);
         Ok(all)
@@ -180,19 +218,18 @@ impl Belt {
         series.add("pulse_projection_lag_events", "Events that are not counted yet.", &[], lag);
         let known = self.store.completeness(Projects::ALL, usize::MAX).await?;
         for one in known.iter().filter(|one| one.measure == Sequence::Push) {
-            let path = paths.get(&one.project).cloned().unwrap_or_else(|| one.project.to_string());
+            let Some(path) = paths.get(&one.project) else { continue };
             #[expect(clippy::cast_precision_loss, reason = "counts fit 52 bits")]
             let missing = one.missing as f64;
-            series.add("pulse_missing_pushes", "Pushes that never came, at least.", &[("project", &path)], missing);
+            series.add("pulse_missing_pushes", "Pushes that never came, at least.", &[("project", path)], missing);
         }
         Ok(())
     }
 }
 
-fn of_project(series: &mut Series, path: &str, read: Read, people: &People, now: Timestamp) {
-    let newest = newest(&read);
-    let Read { merge_requests, commits, pipelines, deployments, jobs, .. } = read;
-    let items = |all| Items::new(all, Vec::new(), people.clone(), None);
+fn of_project(series: &mut Series, path: &str, read: &Read, people: &People, now: Timestamp) {
+    let Read { merge_requests, commits, pipelines, deployments, .. } = read;
+    let items = |all: &Vec<Item>| Items::new(all.clone(), Vec::new(), people.clone(), None);
     let (merge_requests, commits, pipelines) = (items(merge_requests), items(commits), items(pipelines));
     let summary = |items: &Items, name: &str| -> Option<Summary> {
         Some(items.measure(Measure::by_name(name)?, now.minus(WINDOW), now, DAYS))
@@ -241,30 +278,32 @@ fn of_project(series: &mut Series, path: &str, read: Read, people: &People, now:
             series.add("pulse_pipelines", "Pipelines that ended.", &[project, ("status", status), window], value);
         }
     }
-    of_deployments(series, path, &deployments, now);
-    for pipeline in newest {
-        of_pipeline(series, path, &pipeline, &jobs);
-    }
-}
-
-fn of_deployments(series: &mut Series, path: &str, deployments: &[Deployment], now: Timestamp) {
     let mut counts: BTreeMap<(&str, &str), f64> = BTreeMap::new();
-    let mut last: BTreeMap<&str, &Deployment> = BTreeMap::new();
     for one in deployments {
         let name = word(one.status());
         if one.at() >= now.minus(WINDOW) {
             *counts.entry((&one.environment, name)).or_default() += 1.0;
         }
+    }
+    for ((environment, status), count) in counts.into_iter().take(MOST_OF_ONE) {
+        let labels = [("project", path), ("environment", environment), ("status", status), ("window", "7d")];
+        series.add("pulse_deployments", "Deployments by how they stand.", &labels, count);
+    }
+}
+
+/// The last of everything.
+fn of_last(series: &mut Series, path: &str, read: &Read) {
+    if let Some(pipeline) = newest(read) {
+        of_pipeline(series, path, pipeline, &read.jobs);
+    }
+    let mut last: BTreeMap<&str, &Deployment> = BTreeMap::new();
+    for one in &read.deployments {
         let known = last.entry(&one.environment).or_insert(one);
         if (one.at(), one.id) > (known.at(), known.id) {
             *known = one;
         }
     }
-    for ((environment, status), count) in counts {
-        let labels = [("project", path), ("environment", environment), ("status", status), ("window", "7d")];
-        series.add("pulse_deployments", "Deployments by how they stand.", &labels, count);
-    }
-    for (environment, one) in last {
+    for (environment, one) in last.into_iter().take(MOST_OF_ONE) {
         let labels = [("project", path), ("environment", environment)];
         let status = [labels[0], labels[1], ("status", word(one.status()))];
         series.add("gitlab_ci_environment_deployment_status", "How the last deployment stands.", &status, 1.0);
@@ -273,23 +312,16 @@ fn of_deployments(series: &mut Series, path: &str, deployments: &[Deployment], n
     }
 }
 
-/// The newest pipeline of each default branch.
-fn newest(read: &Read) -> Vec<Pipeline> {
-    let mut newest: BTreeMap<&str, &Pipeline> = BTreeMap::new();
-    for item in &read.pipelines {
-        let Item::Pipeline(one) = item else { continue };
-        let Some(branch) = one.git_ref.as_deref().filter(|name| read.default_branches.contains(*name)) else {
-            continue;
-        };
-        if one.is_child {
-            continue;
-        }
-        let known = newest.entry(branch).or_insert(one);
-        if (one.opened_at(), one.id) > (known.opened_at(), known.id) {
-            *known = one;
-        }
-    }
-    newest.into_values().cloned().collect()
+/// The newest pipeline of the default branch. Those of merge requests name the branch that they come from.
+fn newest(read: &Read) -> Option<&Pipeline> {
+    let (_, _, branch) = read.default_branch.as_ref()?;
+    let pipelines =
+        read.pipelines.iter().filter_map(|item| if let Item::Pipeline(one) = item { Some(one) } else { None });
+    let of_branch = pipelines.filter(|one| {
+        let is_of_it = one.git_ref.as_deref() == Some(branch) && one.source.as_deref() != Some("merge_request_event");
+        is_of_it && !one.is_child
+    });
+    of_branch.max_by_key(|one| (one.opened_at(), one.id))
 }
 
 fn of_pipeline(series: &mut Series, path: &str, one: &Pipeline, jobs: &[Job]) {
@@ -330,7 +362,7 @@ fn of_pipeline(series: &mut Series, path: &str, one: &Pipeline, jobs: &[Job]) {
             *known = job;
         }
     }
-    for (name, job) in last {
+    for (name, job) in last.into_iter().take(MOST_OF_ONE) {
         let (stage, status) = (job.stage.as_deref().unwrap_or_default(), job.last.status.name());
         let of_job = [("stage", stage), ("job_name", name)];
         let help = "How the last run of a job of the last pipeline stands.";

@@ -12,6 +12,8 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::auth::Admin;
+use crate::error::ApiError;
 use crate::state::App;
 
 /// A store that takes longer is not ready.
@@ -45,11 +47,14 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
     }
 }
 
-/// Show metrics for Prometheus.
-#[utoipa::path(get, path = "/metrics", tag = "Operations", security(()),
+/// Show metrics for Prometheus. How projects stand is shown to administrators only: it names them, and what runs in them.
+#[utoipa::path(get, path = "/metrics", tag = "Operations", security((), ("private_token" = []), ("bearer" = [])),
     responses((status = 200, body = String, content_type = "text/plain")))]
-async fn metrics(State(app): State<Arc<App>>) -> Response {
+async fn metrics(State(app): State<Arc<App>>, admin: Result<Admin, ApiError>) -> Response {
     app.metrics.run_upkeep();
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], app.metrics.render() + &app.belt.insights_text())
-        .into_response()
+    let mut text = app.metrics.render();
+    if admin.is_ok() {
+        text.push_str(&app.belt.insights_text());
+    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

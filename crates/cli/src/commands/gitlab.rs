@@ -222,7 +222,11 @@ impl GitLab {
         let mut all: Vec<Value> = Vec::new();
         for page in 1..=PAGES {
             let Said { status, json, is_last } = self.call(Method::GET, &format!("{path}&page={page}")).await?;
-            let (200, Value::Array(rows)) = (status, json) else { return Ok(None) };
+            let (200, Value::Array(rows)) = (status, json) else {
+                // A list that ends with an error is not at its end.
+                anyhow::ensure!(page == 1, "{path}: GitLab answered {status} to page {page}");
+                return Ok(None);
+            };
             // Not every list tells in a header that it ends.
             let is_end = is_last || rows.last().is_none_or(|last| !wanted(last));
             all.extend(rows);

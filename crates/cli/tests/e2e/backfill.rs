@@ -269,6 +269,10 @@ pub(crate) fn what_gitlab_remembers_is_counted(engine: Engine) {
         ("time_to_first_close", 10_800.0),
         // What ran, and what came out: two hours after the merge.
         ("flaky_jobs", 1.0),
+        ("first_attempt_success_rate", 0.0),
+        ("time_to_green", 1_680.0),
+        ("mr_reviews", 3.0),
+        ("rework_rounds", 0.0),
         ("ci_seconds", 120.0),
         ("deployments", 1.0),
         ("lead_time_for_changes", 7_200.0),
@@ -283,6 +287,19 @@ pub(crate) fn what_gitlab_remembers_is_counted(engine: Engine) {
     let (said, errors) = backfill(&server, &[&from[..], &["--project", "77"]].concat());
     assert_eq!(errors, None, "{said}");
     assert!(said.contains("merge_requests: 0") && said.contains("0 told, "), "{said}");
+    // What was received as well counts once: an approval and a comment, as GitLab sent them then.
+    let approved = json!({ "object_kind": "merge_request", "user": { "id": 2, "username": "xi" }, "project": { "id": 77 },
+        "object_attributes": { "iid": 5, "target_project_id": 77, "author_id": 1, "created_at": "2026-03-02 09:00:00 UTC",
+            "updated_at": "2026-03-03 10:59:58 UTC", "action": "approval", "state": "opened" } });
+    server.receive("Merge Request Hook", "seen", &approved);
+    let closed = json!({ "object_kind": "issue", "user": { "id": 1 }, "project": { "id": 77 }, "object_attributes": { "iid": 3,
+        "created_at": "2026-03-01 12:00:00 UTC", "updated_at": "2026-03-01 15:00:01 UTC", "closed_at": "2026-03-01 15:00:01 UTC",
+        "action": "close", "state": "closed" } });
+    server.receive("Issue Hook", "closed", &closed);
+    eventually("it is counted", || {
+        server.get("/api/v1/insights/gaps?project=77")["items"] == json!([])
+            && server.get("/api/v1/insights/completeness?project=77")["items"].as_array().map(Vec::len) == Some(2)
+    });
     counted(&server, &expected);
     verified(&server);
     let asked = table.asked.lock().expect("no panic").clone();

@@ -94,7 +94,7 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
 
     // The events behind an item, the oldest first, page by page.
     let behind = |more: &str| {
-        let page = server.get(&format!("/api/v1/insights/measures/time_to_merge/events?project_id=7&iid=2{more}"));
+        let page = server.get(&format!("/api/v1/insights/measures/time_to_merge/events?item=7/2{more}"));
         let of = |event: &Value| server.get(&format!("/api/v1/events/{}", event["id"].as_str().expect("an id")));
         let at = |event: &Value| of(event)["payload"]["object_attributes"]["updated_at"].as_str().map(str::to_owned);
         let times: Vec<_> = page["items"].as_array().expect("a list").iter().filter_map(at).collect();
@@ -106,7 +106,7 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
     let (first, next) = behind("&limit=3");
     let (rest, end) = behind(&format!("&limit=3&after={}", next.expect("there is more")));
     assert_eq!(([first, rest].concat(), end), (all.to_vec(), None));
-    assert_eq!(server.call("GET", "/api/v1/insights/measures/mr_open/events?iid=1", "").status, 400);
+    assert_eq!(server.call("GET", "/api/v1/insights/measures/mr_open/events?item=1", "").status, 400);
 
     let list = server.get("/api/v1/insights/measures");
     let names: HashSet<&str> =

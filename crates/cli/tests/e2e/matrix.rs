@@ -231,7 +231,7 @@ fn address(method: &str, path: &str, objects: &Objects, users: [i64; 2]) -> Stri
         .replace("{alert_id}", &NOWHERE.to_string())
         .replace("{name}", "mr_merged");
     match reading {
-        true if path.contains("/insights/") => format!("{filled}?project=1&metric=mr_open&project_id=1&iid=1"),
+        true if path.contains("/insights/") => format!("{filled}?project=1&metric=mr_open&item=1/1"),
         true => format!("{filled}?trigger=push_hooks"),
         false => filled,
     }

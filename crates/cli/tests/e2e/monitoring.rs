@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::http::{eventually, send};
-use crate::server::{Engine, Server};
+use crate::server::{Engine, Server, TOKEN};
 
 /// Names of metrics in a text.
 fn names(text: &str) -> HashSet<String> {
@@ -82,7 +82,10 @@ pub(crate) fn how_things_stand_is_shown_and_what_is_gone_is_gone(engine: Engine)
     server.receive("Push Hook", "wip", &push("wip"));
     server.receive("Pipeline Hook", "a", &pipeline(1, "main", "success", 9));
     server.receive("Pipeline Hook", "b", &pipeline(2, "wip", "failed", 5));
-    let metrics = |server: &Server| send(server.port, "GET", "/metrics", &[], b"").expect("an answer").body;
+    let bearer = format!("Bearer {TOKEN}");
+    let metrics = |server: &Server| {
+        send(server.port, "GET", "/metrics", &[("Authorization", &bearer)], b"").expect("an answer").body
+    };
     let of = |text: &str, name: &str| -> Vec<String> {
         text.lines().filter(|line| line.starts_with(name)).map(str::to_owned).collect()
     };
@@ -108,6 +111,11 @@ pub(crate) fn how_things_stand_is_shown_and_what_is_gone_is_gone(engine: Engine)
         format!("gitlab_ci_pipeline_job_status{{{on_main},stage=\"test\",job_name=\"pull\",status=\"success\"}} 1");
     assert_eq!(of(&text, "gitlab_ci_pipeline_job_status"), [job]);
     assert!(!text.contains("ida@"), "nobody is named: {text}");
+    let plain = send(server.port, "GET", "/metrics", &[], b"").expect("an answer").body;
+    assert!(plain.contains("quickdraw_hooks_disabled") && !plain.contains("rope"), "for administrators only: {plain}");
+    let series: Vec<&str> =
+        text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| Some(line.rsplit_once(' ')?.0)).collect();
+    assert_eq!(series.iter().collect::<HashSet<_>>().len(), series.len(), "each once");
     // Each name has one type and one set of labels, as Prometheus' own tool wants it.
     let types: Vec<&str> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
     assert_eq!(types.iter().collect::<HashSet<_>>().len(), types.len());

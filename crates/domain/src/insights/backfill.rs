@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::entity::Item;
 use super::{Fact, FactError, facts, times};
 use crate::Timestamp;
 use crate::event::{Event, Source};
@@ -37,7 +38,17 @@ pub fn facts_of(event: &Event, body: &[u8]) -> Result<Vec<Fact>, FactError> {
     }
     let record: Record<'_> = serde_json::from_slice(body)?;
     let received_at = record.received_at().unwrap_or(event.received_at);
-    facts(event.trigger, received_at, record.payload.get().as_bytes())
+    let mut all = facts(event.trigger, received_at, record.payload.get().as_bytes())?;
+    // Coverage begins with what was received, and gaps lie between that: what was told of before is no gap.
+    all.retain(|fact| !matches!(fact, Fact::Seen(_)));
+    for fact in &mut all {
+        if let Fact::Item(item) = fact
+            && let Item::Push(push) = &mut **item
+        {
+            push.received = None;
+        }
+    }
+    Ok(all)
 }
 
 #[cfg(test)]
@@ -47,7 +58,7 @@ mod tests {
 
     use super::*;
     use crate::ids::EventId;
-    use crate::insights::entity::{Entity, Item};
+    use crate::insights::entity::Entity;
     use crate::scope::Place;
     use crate::{ProjectId, Trigger};
 
@@ -62,9 +73,19 @@ mod tests {
         let push =
             json!({ "ref": "refs/heads/main", "before": "a", "after": "b", "project": { "id": 7 }, "commits": [] });
         let record = json!({ "received_at": "1970-01-01T01:23:20Z", "payload": push });
-        assert_eq!(told(Source::Backfill, &record), told(Source::Api, &push));
+        let marked = |mut facts: Vec<Fact>| {
+            for fact in &mut facts {
+                if let Fact::Item(item) = fact
+                    && let Item::Push(push) = &mut **item
+                {
+                    push.received = None;
+                }
+            }
+            facts
+        };
+        assert_eq!(told(Source::Backfill, &record), marked(told(Source::Api, &push)));
         let undated = told(Source::Backfill, &json!({ "payload": push }));
-        assert_eq!(undated, told(Source::Api, &push), "as of when it was told");
+        assert_eq!(undated, marked(told(Source::Api, &push)), "as of when it was told");
         let earlier = told(Source::Backfill, &json!({ "received_at": "1970-01-01T00:00:01Z", "payload": push }));
         let opened: Vec<Option<Timestamp>> = earlier
             .iter()

@@ -50,6 +50,27 @@ pub struct Push {
     pub listed: i64,
     /// The commits that it listed, the last of them.
     pub commits: Vec<Listed>,
+    /// What was received of it; nothing where it was only told of afterwards.
+    #[serde(default)]
+    pub received: Option<Received>,
+}
+
+/// What pushes that were received said of one move.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Received {
+    /// First receipt.
+    pub at: Timestamp,
+    /// `total_commits_count`.
+    pub total: i64,
+    /// How many commits were listed.
+    pub listed: i64,
+}
+
+impl Received {
+    fn join(self, other: Self) -> Self {
+        let (at, total) = (self.at.min(other.at), self.total.max(other.total));
+        Self { at, total, listed: self.listed.max(other.listed) }
+    }
 }
 
 impl Push {
@@ -66,6 +87,7 @@ impl Push {
         let (before, after) = (text(&body["before"]), text(&body["after"]));
         // A list of commits that names no move moves nothing.
         let is_move = !git_ref.is_empty() && (!before.is_empty() || !after.is_empty());
+        let total = body["total_commits_count"].as_i64().unwrap_or(count).clamp(count, MOST_COMMITS.max(count));
         is_move.then(|| Self {
             project: project_of(body),
             before,
@@ -73,9 +95,10 @@ impl Push {
             received_at,
             pusher: body["user_id"].as_i64(),
             is_default: commits::is_default(&git_ref, body),
-            total: body["total_commits_count"].as_i64().unwrap_or(count).clamp(count, MOST_COMMITS.max(count)),
+            total,
             listed: count,
             commits: commits.collect(),
+            received: Some(Received { at: received_at, total, listed: count }),
             git_ref,
         })
     }
@@ -111,9 +134,15 @@ impl Entity for Push {
         self.is_default |= other.is_default;
         self.total = self.total.max(other.total);
         self.listed = self.listed.max(other.listed);
-        if (other.commits.len(), &other.commits) > (self.commits.len(), &self.commits) {
+        // What was received knows what its commits changed; what was told of afterwards need not.
+        let weight = |one: &Self| (one.received.is_some(), one.commits.len());
+        if (weight(&other), &other.commits) > (weight(&self), &self.commits) {
             self.commits = other.commits;
         }
+        self.received = match (self.received, other.received) {
+            (Some(one), Some(other)) => Some(one.join(other)),
+            (one, other) => one.or(other),
+        };
         self
     }
 

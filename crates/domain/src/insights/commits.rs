@@ -274,7 +274,12 @@ fn commit_of(project: i64, received_at: Timestamp, landed: bool, commit: &Value)
         modified: digests(&commit["modified"]),
         removed: digests(&commit["removed"]),
     };
+    let is_known = ["added", "modified", "removed"].iter().any(|list| commit[*list].is_array());
     let mut change = Sha256::new();
+    if !is_known {
+        // Where nobody tells what it changed, it is no other's change.
+        change.update(&sha);
+    }
     for part in [author.email.as_bytes(), message.as_bytes(), &paths.to_bytes()] {
         // Lengths first: no two lists of parts may run into the same bytes.
         change.update(u64::try_from(part.len()).expect("a length fits 64 bits").to_be_bytes());

@@ -2,6 +2,7 @@
 //! that grows by joins.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -160,6 +161,16 @@ impl Item {
         }
     }
 
+    /// The labels that it ever had; nothing of what can have none.
+    #[must_use]
+    pub fn labels_ever(&self) -> Option<impl Iterator<Item = &str>> {
+        match self {
+            Self::MergeRequest(one) => Some(one.labels.ever()),
+            Self::Issue(one) => Some(one.labels.ever()),
+            _ => None,
+        }
+    }
+
     /// What people call it.
     #[must_use]
     pub fn name(&self) -> String {
@@ -253,6 +264,20 @@ pub(super) fn join_notes(known: &mut BTreeMap<i64, Note>, other: BTreeMap<i64, N
 /// The last comment, or a time that is later.
 pub(super) fn not_before(at: Timestamp, notes: &BTreeMap<i64, Note>) -> Timestamp {
     notes.values().map(|note| note.at).fold(at, Timestamp::max)
+}
+
+/// How far apart two times of one doing can be told: by an event, and by what GitLab remembers of it.
+const ONE_DOING: Duration = Duration::from_secs(10);
+
+/// Times in order, without those that tell of one doing again.
+pub(super) fn apart(times: impl Iterator<Item = Timestamp>) -> Vec<Timestamp> {
+    let mut apart: Vec<Timestamp> = Vec::new();
+    for at in times {
+        if apart.last().is_none_or(|last| at > last.plus(ONE_DOING)) {
+            apart.push(at);
+        }
+    }
+    apart
 }
 
 /// A number made of texts, alike only for like ones.

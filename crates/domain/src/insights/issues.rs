@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::commits::named_project;
-use super::entity::{Entity, Note, join_notes, least, not_before, time};
+use super::entity::{Entity, Note, apart, join_notes, least, not_before, time};
 use super::labels::Labels;
 use crate::Timestamp;
 
@@ -102,7 +102,7 @@ impl Issue {
 
     /// When it was closed, each time, in order.
     pub fn closes(&self) -> impl Iterator<Item = Timestamp> + '_ {
-        self.closed.iter().copied()
+        apart(self.closed.iter().copied()).into_iter()
     }
 
     /// When it was opened again for the first time.
@@ -164,7 +164,9 @@ impl Entity for Issue {
     }
 
     fn settled_at(&self) -> Option<Timestamp> {
-        self.closed_at().map(|at| not_before(at, &self.notes))
+        // A label can be taken off later.
+        let at = self.closed_at().map(|at| not_before(at, &self.notes));
+        at.map(|at| self.labels.last().map_or(at, |last| last.max(at)))
     }
 }
 

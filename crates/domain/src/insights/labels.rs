@@ -19,6 +19,8 @@ const MOST_SEEN: usize = 1_000;
 pub struct Labels {
     /// Which set was seen when, by a number made of it: sets come again.
     seen: BTreeMap<Timestamp, i64>,
+    /// The newest of it, whatever was forgotten.
+    newest: Option<(Timestamp, i64)>,
     /// The sets, by their numbers.
     sets: BTreeMap<i64, BTreeSet<String>>,
 }
@@ -27,11 +29,12 @@ impl Labels {
     /// What an event says; nothing where it does not speak of labels.
     pub(super) fn of(at: Timestamp, labels: &Value) -> Self {
         let Some(labels) = labels.as_array() else { return Self::default() };
-        let titles =
-            labels.iter().take(MOST_LABELS).map(|label| text(&label["title"])).filter(|title| !title.is_empty());
+        // Lines would run into one another in the number of a set.
+        let title = |label: &Value| text(&label["title"]).replace('\n', " ");
+        let titles = labels.iter().take(MOST_LABELS).map(title).filter(|title| !title.is_empty());
         let set: BTreeSet<String> = titles.collect();
         let key = number(&set.iter().map(String::as_str).collect::<Vec<_>>());
-        Self { seen: BTreeMap::from([(at, key)]), sets: BTreeMap::from([(key, set)]) }
+        Self { seen: BTreeMap::from([(at, key)]), newest: Some((at, key)), sets: BTreeMap::from([(key, set)]) }
     }
 
     pub(super) fn join(&mut self, other: Self) {
@@ -41,17 +44,24 @@ impl Labels {
             *known = key.max(*known);
         }
         self.sets.extend(other.sets);
+        self.newest = self.newest.max(other.newest);
         while self.seen.len() > MOST_SEEN {
             self.seen.pop_last();
         }
-        let used: BTreeSet<i64> = self.seen.values().copied().collect();
+        let used: BTreeSet<i64> = self.seen.values().copied().chain(self.newest.map(|(_, key)| key)).collect();
         self.sets.retain(|key, _| used.contains(key));
     }
 
     /// Those that it has, as last seen.
     pub fn now(&self) -> impl Iterator<Item = &str> {
-        let last = self.seen.last_key_value().and_then(|(_, key)| self.sets.get(key));
+        let last = self.newest.and_then(|(_, key)| self.sets.get(&key));
         last.into_iter().flatten().map(String::as_str)
+    }
+
+    /// When they were last seen.
+    #[must_use]
+    pub fn last(&self) -> Option<Timestamp> {
+        self.newest.map(|(at, _)| at)
     }
 
     /// Those that it ever had.

@@ -216,6 +216,12 @@ impl Measure {
         definition.and_then(|definition| Self::by_name(&format!("{name}.{definition}"))).or_else(plain)
     }
 
+    /// Whether it counts what had a label at some time, and not what has it now.
+    #[must_use]
+    pub const fn is_of_labels(&self) -> bool {
+        matches!(self.sample, Sampler::Labelled(_))
+    }
+
     /// What else has to be read, so that it can be measured.
     #[must_use]
     pub const fn around(&self) -> &'static [Family] {

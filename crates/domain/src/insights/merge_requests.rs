@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::commits::{named_project, word};
-use super::entity::{Entity, Note, join_notes, least, not_before, time};
+use super::entity::{Entity, Note, apart, join_notes, least, not_before, time};
 use super::labels::Labels;
 use crate::Timestamp;
 
@@ -255,7 +255,13 @@ impl MergeRequest {
         let end = self.merged_or_seen_at();
         let notes = self.notes.values().map(|note| (note.at, note.author));
         let approvals = self.observations.iter().filter(|one| one.action == Action::Approve);
-        let approvals = approvals.map(|one| (one.at, one.actor)).filter(|(_, actor)| *actor != 0);
+        let mut approved: BTreeMap<i64, Vec<Timestamp>> = BTreeMap::new();
+        for one in approvals.filter(|one| one.actor != 0) {
+            approved.entry(one.actor).or_default().push(one.at);
+        }
+        let approvals = approved
+            .into_iter()
+            .flat_map(|(actor, times)| apart(times.into_iter()).into_iter().map(move |at| (at, actor)));
         let counts = |(at, who): &(Timestamp, i64)| {
             Some(*who) != self.author && !is_bot(*who) && end.is_none_or(|end| *at <= end)
         };

@@ -346,7 +346,7 @@ proptest! {
         let mut texts: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (number, (branch, deed)) in steps.iter().enumerate() {
             let commit = |text: usize| {
-                json!({ "id": sha(number), "message": format!("t{text}"), "timestamp": "2026-03-01T00:00:00Z",
+                json!({ "id": sha(number), "message": format!("t{text}"), "timestamp": "2026-03-01T00:00:00Z", "modified": [],
                     "author": { "name": "A", "email": "a@x" } })
             };
             let known = heads.get(branch).copied();

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use deadpool_postgres::Transaction;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::Fact;
-use quickdraw_domain::insights::branches::Push;
+use quickdraw_domain::insights::branches::{Push, Received};
 use quickdraw_domain::insights::commits::{Author, Commit, Paths, Told};
 use quickdraw_domain::insights::entity::{Entity, Item};
 use quickdraw_domain::insights::gaps::Seen;
@@ -311,13 +311,16 @@ async fn write_rollups(
 
 async fn join_pushes(transaction: &Transaction<'_>, gathered: &Gathered) -> Result<()> {
     let items = gathered.items.values();
-    let pushes: Vec<&Push> =
-        items.filter_map(|item| if let Item::Push(push) = item { Some(push) } else { None }).collect();
+    // Gaps lie between what was received.
+    let pushes: Vec<(&Push, Received)> = items
+        .filter_map(|item| if let Item::Push(push) = item { Some((push, push.received?)) } else { None })
+        .collect();
     if pushes.is_empty() {
         return Ok(());
     }
-    let column = |of: fn(&Push) -> i64| -> Vec<i64> { pushes.iter().map(|push| of(push)).collect() };
-    let text = |of: fn(&Push) -> &String| -> Vec<&str> { pushes.iter().map(|push| of(push).as_str()).collect() };
+    let column = |of: fn(Received) -> i64| -> Vec<i64> { pushes.iter().map(|(_, received)| of(*received)).collect() };
+    let text = |of: fn(&Push) -> &String| -> Vec<&str> { pushes.iter().map(|(push, _)| of(push).as_str()).collect() };
+    let projects: Vec<i64> = pushes.iter().map(|(push, _)| push.project).collect();
     let statement = transaction
         .prepare_cached(
             "INSERT INTO insights_pushes AS p (project, before_sha, after_sha, git_ref, received_at, total, listed)
@@ -332,13 +335,13 @@ async fn join_pushes(transaction: &Transaction<'_>, gathered: &Gathered) -> Resu
         .execute(
             &statement,
             &[
-                &column(|push| push.project),
+                &projects,
                 &text(|push| &push.before),
                 &text(|push| &push.after),
                 &text(|push| &push.git_ref),
-                &column(|push| push.received_at.as_micros()),
-                &column(|push| push.total),
-                &column(|push| push.listed),
+                &column(|received| received.at.as_micros()),
+                &column(|received| received.total),
+                &column(|received| received.listed),
             ],
         )
         .await?;

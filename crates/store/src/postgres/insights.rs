@@ -138,6 +138,7 @@ impl Insights for Postgres {
             total: row.get(5),
             listed: row.get(6),
             commits: Vec::new(),
+            received: None,
         };
         Ok(rows.iter().map(push).collect())
     }

@@ -211,6 +211,8 @@ pub(super) fn read_commit(row: &Row<'_>) -> rusqlite::Result<(Commit, i64)> {
 }
 
 fn join_push(connection: &Connection, push: &Push) -> Result<()> {
+    // Gaps lie between what was received.
+    let Some(received) = push.received else { return Ok(()) };
     // The first receipt and the larger numbers win, in whatever order the copies come.
     connection
         .prepare_cached(
@@ -225,9 +227,9 @@ fn join_push(connection: &Connection, push: &Push) -> Result<()> {
             &push.before,
             &push.after,
             &push.git_ref,
-            push.received_at.as_micros(),
-            push.total,
-            push.listed,
+            received.at.as_micros(),
+            received.total,
+            received.listed,
         ))?;
     Ok(())
 }

@@ -169,6 +169,7 @@ impl Insights for Sqlite {
                         total: row.get(5)?,
                         listed: row.get(6)?,
                         commits: Vec::new(),
+                        received: None,
                     })
                 })?;
                 Ok(found.collect::<rusqlite::Result<_>>()?)

@@ -10,7 +10,7 @@ use super::positions::Positions;
 use super::tell::{Teller, Told};
 use super::timeline::Thing;
 use crate::client;
-use crate::commands::gitlab::bodies::{commit_of, pipeline_of, spelled, text, user};
+use crate::commands::gitlab::bodies::{commit_of, ended_until, pipeline_with, spelled, text, user};
 use crate::commands::gitlab::{GitLab, Home};
 use crate::commands::{encoded, plain, say};
 
@@ -24,7 +24,8 @@ pub(super) async fn run(
     positions: Positions,
     server: &client::Server,
 ) -> anyhow::Result<()> {
-    let mut one = One { gitlab, since, positions, teller: Teller::new(server)? };
+    let url = server.url.trim_end_matches('/').to_owned();
+    let mut one = One { gitlab, url, since, positions, teller: Teller::new(server)?, left_out: 0 };
     let mut failed = 0;
     for name in projects {
         let done = async {
@@ -39,7 +40,12 @@ pub(super) async fn run(
             failed += 1;
         }
     }
+    let left_out = one.left_out;
     say(one.teller.end().await?);
+    anyhow::ensure!(
+        left_out == 0,
+        "{left_out} things could not be told; with another --position, everything is told again"
+    );
     anyhow::ensure!(failed == 0, "{failed} of {} projects could not be told to their end; do it again", projects.len());
     Ok(())
 }
@@ -47,9 +53,13 @@ pub(super) async fn run(
 /// One run.
 struct One<'a> {
     gitlab: &'a GitLab,
+    /// The server that is told.
+    url: String,
     since: Option<jiff::civil::Date>,
     positions: Positions,
     teller: Teller,
+    /// Things that GitLab did not give, or the server did not take.
+    left_out: usize,
 }
 
 /// A list of a project that has an order by change.
@@ -62,18 +72,21 @@ enum List {
 }
 
 impl List {
-    const ALL: [(Self, &'static str, &'static str); 4] = [
-        (Self::MergeRequests, "merge_requests", "&scope=all&state=all"),
-        (Self::Issues, "issues", "&scope=all&state=all"),
-        (Self::Pipelines, "pipelines", ""),
-        (Self::Deployments, "deployments", ""),
+    /// With what it is called, where it is, and what is asked for.
+    const ALL: [(Self, &'static str, &'static str, &'static str); 5] = [
+        (Self::MergeRequests, "merge_requests", "merge_requests", "&scope=all&state=all"),
+        (Self::Issues, "issues", "issues", "&scope=all&state=all"),
+        (Self::Pipelines, "pipelines", "pipelines", ""),
+        // Those that other pipelines started are listed only when they are asked for.
+        (Self::Pipelines, "child pipelines", "pipelines", "&source=parent_pipeline"),
+        (Self::Deployments, "deployments", "deployments", ""),
     ];
 }
 
 impl One<'_> {
     async fn project(&mut self, home: &Home) -> anyhow::Result<()> {
-        for (list, name, query) in List::ALL {
-            self.list(home, list, name, query).await?;
+        for list in List::ALL {
+            self.list(home, list).await?;
         }
         self.pushes(home).await?;
         self.commits(home).await
@@ -81,10 +94,16 @@ impl One<'_> {
 
     /// Where a list of a project stands in the file of positions.
     fn place(&self, home: &Home, name: &str) -> String {
-        format!("{} project {} {name}", self.gitlab.url(), home.project.id)
+        // What one server was told, another was not; and an earlier day is another task.
+        let since = self.since.map(|day| format!(" since {day}")).unwrap_or_default();
+        format!("{} told {} of project {}: {name}{since}", self.url, self.gitlab.url(), home.project.id)
     }
 
-    async fn list(&mut self, home: &Home, list: List, name: &str, query: &str) -> anyhow::Result<()> {
+    async fn list(
+        &mut self,
+        home: &Home,
+        (list, name, place_there, query): (List, &'static str, &'static str, &'static str),
+    ) -> anyhow::Result<()> {
         let tiers = if matches!(list, List::Deployments) { self.tiers(home).await? } else { BTreeMap::new() };
         let place = self.place(home, name);
         let since = self.since.map(|day| format!("{day}T00:00:00Z"));
@@ -93,9 +112,11 @@ impl One<'_> {
         // Behind a position; on further pages only where more than a page was changed at one time.
         let mut page = 1;
         loop {
-            let after = position.as_ref().map(|at| format!("&updated_after={}", encoded(at))).unwrap_or_default();
+            // Some lists take the order only together with a time.
+            let after = position.as_deref().unwrap_or("1970-01-01T00:00:00Z");
+            let after = format!("&updated_after={}", encoded(after));
             let path = format!(
-                "projects/{}/{name}?per_page={PAGE}&page={page}&order_by=updated_at&sort=asc{query}{after}",
+                "projects/{}/{place_there}?per_page={PAGE}&page={page}&order_by=updated_at&sort=asc{query}{after}",
                 home.project.id
             );
             let Some(rows) = self.gitlab.rows(&path).await? else {
@@ -105,8 +126,10 @@ impl One<'_> {
             };
             bar.inc_length(rows.len() as u64);
             for row in &rows {
-                for event in self.events(home, list, row, &tiers).await? {
-                    self.teller.tell(event).await?;
+                let name = format!("{name} {}", row["iid"]);
+                match self.events(home, list, row, &tiers).await {
+                    Ok(events) => self.tell(events, &name).await,
+                    Err(error) => self.leave_out(&name, &error),
                 }
                 bar.inc(1);
             }
@@ -162,11 +185,37 @@ impl One<'_> {
                     return Ok(Vec::new());
                 };
                 let received_at = text(&there["updated_at"]).to_owned();
-                let event = pipeline_of(self.gitlab, home, &there, "&include_retried=true").await?;
-                Ok(vec![Told::new(event, Some(received_at))?])
+                let place = format!("projects/{project}/pipelines/{}", row["id"]);
+                let jobs = self.all(&format!("{place}/jobs?per_page={PAGE}&include_retried=true")).await?;
+                let mut events = Vec::new();
+                if let Some(failed_at) = first_failure(&there, &jobs) {
+                    // It failed before it was run again: the first end counts too.
+                    let mut failed = there.clone();
+                    failed["status"] = "failed".into();
+                    failed["finished_at"] = failed_at.into();
+                    let event = pipeline_with(self.gitlab, home, &failed, &ended_until(&jobs, failed_at)).await?;
+                    events.push(Told::new(event, Some(failed_at.to_owned()))?);
+                }
+                let event = pipeline_with(self.gitlab, home, &there, &jobs).await?;
+                events.push(Told::new(event, Some(received_at))?);
+                Ok(events)
             }
             List::Deployments => Ok(vec![deployment(home, row, tiers)?]),
         }
+    }
+
+    async fn tell(&mut self, events: Vec<Told>, name: &str) {
+        for event in events {
+            if let Err(error) = self.teller.tell(event).await {
+                self.leave_out(name, &error);
+            }
+        }
+    }
+
+    /// Goes on without something: what fails for one thing need not fail for others.
+    fn leave_out(&mut self, name: &str, error: &anyhow::Error) {
+        self.left_out += 1;
+        say(format!("  FAILED: {name}: {}", plain(&format!("{error:#}"))));
     }
 
     async fn all(&self, path: &str) -> anyhow::Result<Vec<Value>> {
@@ -176,13 +225,14 @@ impl One<'_> {
     /// Tiers of environments, by their names.
     async fn tiers(&self, home: &Home) -> anyhow::Result<BTreeMap<String, String>> {
         let all = self.all(&format!("projects/{}/environments?per_page={PAGE}", home.project.id)).await?;
-        Ok(all.iter().map(|one| (text(&one["name"]).to_owned(), text(&one["tier"]).to_owned())).collect())
+        let tier = |one: &Value| Some((text(&one["name"]).to_owned(), one["tier"].as_str()?.to_owned()));
+        Ok(all.iter().filter_map(tier).filter(|(_, tier)| !tier.is_empty()).collect())
     }
 
     /// Moves of branches, as far back as GitLab remembers who did what.
     async fn pushes(&mut self, home: &Home) -> anyhow::Result<()> {
         let place = self.place(home, "pushes");
-        let mut after = self.positions.get(&place).map(str::to_owned).or(self.since.map(|day| day.to_string()));
+        let mut after = self.positions.get(&place).map(str::to_owned).or(self.since.map(before));
         let bar = super::bar("pushes", 0)?;
         let mut page = 1;
         loop {
@@ -194,14 +244,15 @@ impl One<'_> {
             let rows = self.gitlab.rows(&path).await?.unwrap_or_default();
             bar.inc_length(rows.len() as u64);
             for row in &rows {
-                if let Some(event) = self.push(home, row).await? {
-                    self.teller.tell(event).await?;
+                match self.push(home, row).await {
+                    Ok(event) => self.tell(event.into_iter().collect(), "a push").await,
+                    Err(error) => self.leave_out("a push", &error),
                 }
                 bar.inc(1);
             }
             self.teller.flush().await?;
-            // It is asked for by days, without the day that is named: from the day before on.
-            let day = rows.last().and_then(|row| day_before(text(&row["created_at"])));
+            let day = rows.last().and_then(|row| row["created_at"].as_str()?.parse::<jiff::Timestamp>().ok());
+            let day = day.map(|at| before(at.to_zoned(jiff::tz::TimeZone::UTC).date()));
             let has_moved = day.is_some() && day != after;
             if let Some(day) = &day {
                 self.positions.set(&place, day)?;
@@ -218,7 +269,7 @@ impl One<'_> {
         Ok(())
     }
 
-    /// A move of a branch with its commits; nothing where GitLab does not have them any more, or it was a tag's.
+    /// A move of a branch with those of its commits that GitLab still knows; nothing for a tag's.
     async fn push(&self, home: &Home, row: &Value) -> anyhow::Result<Option<Told>> {
         let data = &row["push_data"];
         let (Some(name), Some("branch")) = (data["ref"].as_str(), data["ref_type"].as_str()) else { return Ok(None) };
@@ -227,7 +278,8 @@ impl One<'_> {
         if let Some(after) = after {
             let from = before.or(home.project.default_branch.as_deref()).unwrap_or(after);
             let path = format!("projects/{}/repository/compare?from={}&to={after}", home.project.id, encoded(from));
-            let Some(compared) = self.gitlab.get(&path).await? else { return Ok(None) };
+            // What is not there any more was moved all the same.
+            let compared = self.gitlab.get(&path).await.ok().flatten().unwrap_or_default();
             commits = compared["commits"].as_array().into_iter().flatten().map(with_parents).collect();
             if commits.len() > 1 && commits[0]["id"] == after {
                 commits.reverse();
@@ -239,7 +291,7 @@ impl One<'_> {
             "before": before.unwrap_or(ZEROS), "after": after.unwrap_or(ZEROS), "ref": format!("refs/heads/{name}"),
             "checkout_sha": after, "user_id": who.id, "user_name": who.name, "user_username": who.username,
             "project_id": home.project.id.0, "project": project(home),
-            "total_commits_count": commits.len(), "commits": commits,
+            "total_commits_count": data["commit_count"].as_u64().unwrap_or(0).max(commits.len() as u64), "commits": commits,
         });
         Told::of("push_hooks", row["created_at"].as_str().map(str::to_owned), &body).map(Some)
     }
@@ -323,8 +375,18 @@ fn project(home: &Home) -> Value {
     })
 }
 
-fn day_before(time: &str) -> Option<String> {
-    let time: jiff::Timestamp = time.parse().ok()?;
-    let day = time.to_zoned(jiff::tz::TimeZone::UTC).date();
-    Some(day.yesterday().ok()?.to_string())
+/// When a job failed for the first time that was run again and then passed, of a pipeline that passed in the end.
+fn first_failure<'a>(there: &Value, jobs: &'a [Value]) -> Option<&'a str> {
+    let is_again = |failed: &Value| {
+        jobs.iter().any(|job| job["name"] == failed["name"] && job["id"].as_i64() > failed["id"].as_i64())
+    };
+    let failed = jobs.iter().filter(|job| job["status"] == "failed" && job["allow_failure"] != true && is_again(job));
+    let first = failed.filter_map(|job| job["finished_at"].as_str()).min();
+    first.filter(|_| there["status"] == "success")
+}
+
+/// The day to ask for, so that what was done on a day is listed: the day that is named is left out, and the day begins where the
+/// instance is.
+fn before(day: jiff::civil::Date) -> String {
+    day.checked_sub(jiff::Span::new().days(2)).unwrap_or(day).to_string()
 }

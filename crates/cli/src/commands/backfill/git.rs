@@ -11,8 +11,9 @@ use super::tell::{Teller, Told};
 use crate::commands::git_hook::commits::describe;
 use crate::commands::say;
 
-/// Commits of one event.
+/// Commits of one event, and bytes of them.
 const TOGETHER: usize = 50;
+const LARGEST: usize = 2 << 20;
 /// Bytes of objects that are kept at hand, so that trees are not read again for each commit.
 const CACHE: usize = 64 << 20;
 
@@ -34,14 +35,26 @@ pub(super) async fn run(path: &Path, home: &Home<'_>, mut teller: Teller) -> any
     let name = home.path.rsplit('/').next();
     let project = json!({ "id": home.id, "name": name, "path_with_namespace": home.path, "default_branch": branch });
     let full_name = format!("refs/heads/{branch}");
-    let chunks = landed.chunks(TOGETHER).map(|ids| (Some(&full_name), ids));
-    for (git_ref, ids) in chunks.chain(others.chunks(TOGETHER).map(|ids| (None, ids))) {
-        let commits = ids.iter().map(|id| described(&repository, *id)).collect::<anyhow::Result<Vec<Value>>>()?;
+    for (git_ref, ids) in [(Some(&full_name), &landed), (None, &others)] {
         // No push: nothing tells when and by whom these were pushed, so no branch is moved.
-        let body = json!({ "object_kind": "push", "event_name": "push", "ref": git_ref, "project_id": home.id,
-            "project": project, "commits": commits });
-        teller.tell(Told::of("push_hooks", None, &body)?).await?;
-        bar.inc(ids.len() as u64);
+        let body = |commits: &[Value]| {
+            json!({ "object_kind": "push", "event_name": "push", "ref": git_ref, "project_id": home.id,
+                "project": project, "commits": commits })
+        };
+        let (mut commits, mut bytes) = (Vec::new(), 0);
+        for id in ids {
+            let commit = described(&repository, *id)?;
+            bytes += commit.to_string().len();
+            commits.push(commit);
+            if commits.len() == TOGETHER || bytes > LARGEST {
+                teller.tell(Told::of("push_hooks", None, &body(&commits))?).await?;
+                (commits, bytes) = (Vec::new(), 0);
+            }
+            bar.inc(1);
+        }
+        if !commits.is_empty() {
+            teller.tell(Told::of("push_hooks", None, &body(&commits))?).await?;
+        }
     }
     bar.finish_and_clear();
     say(teller.end().await?);
@@ -77,6 +90,11 @@ fn tips(repository: &Repository) -> anyhow::Result<Vec<ObjectId>> {
     let mut tips = HashSet::new();
     for reference in repository.references()?.all()? {
         let mut reference = reference.map_err(|error| anyhow::anyhow!("failed to read a reference: {error}"))?;
+        let name = reference.name().as_bstr().to_string();
+        // Stashes and notes are nobody's commits to the project.
+        if !["refs/heads/", "refs/remotes/", "refs/tags/"].iter().any(|start| name.starts_with(start)) {
+            continue;
+        }
         // Tags of trees and files lead to no commit.
         if let Ok(id) = reference.peel_to_id()
             && repository.find_commit(id).is_ok()
@@ -87,8 +105,14 @@ fn tips(repository: &Repository) -> anyhow::Result<Vec<ObjectId>> {
     Ok(tips.into_iter().collect())
 }
 
-/// What can be reached from tips, without what can be reached from what is hidden.
+/// What can be reached from tips, without what can be reached from what is hidden. The oldest first: what is new then changes no
+/// event that was told before.
 fn walk(repository: &Repository, tips: Vec<ObjectId>, hidden: Option<ObjectId>) -> anyhow::Result<Vec<ObjectId>> {
-    let walk = repository.rev_walk(tips).with_hidden(hidden).all().context("failed to walk the history")?;
-    walk.map(|commit| Ok(commit.context("failed to walk the history")?.id)).collect()
+    let order = gix::revision::walk::Sorting::ByCommitTime(gix::traverse::commit::simple::CommitTimeOrder::NewestFirst);
+    let walk =
+        repository.rev_walk(tips).with_hidden(hidden).sorting(order).all().context("failed to walk the history")?;
+    let mut ids: Vec<ObjectId> =
+        walk.map(|commit| Ok(commit.context("failed to walk the history")?.id)).collect::<anyhow::Result<_>>()?;
+    ids.reverse();
+    Ok(ids)
 }

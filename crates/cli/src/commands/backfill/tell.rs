@@ -29,6 +29,18 @@ pub(super) struct Told {
 }
 
 impl Told {
+    /// The same, where nobody knows the labels of then: those of now would be taken for them.
+    pub(super) fn without_labels(found: Found, received_at: Option<String>) -> anyhow::Result<Self> {
+        let mut body: Value = serde_json::from_slice(&found.body)?;
+        for place in ["/labels", "/object_attributes/labels", "/merge_request/labels", "/issue/labels"] {
+            let (parent, name) = place.rsplit_once('/').unwrap_or_default();
+            if let Some(object) = body.pointer_mut(parent).and_then(Value::as_object_mut) {
+                object.shift_remove(name);
+            }
+        }
+        Self::of(found.trigger, received_at, &body)
+    }
+
     /// From a body that was composed.
     pub(super) fn new(found: Found, received_at: Option<String>) -> anyhow::Result<Self> {
         let payload = RawValue::from_string(String::from_utf8(found.body)?)?;
@@ -88,13 +100,14 @@ impl Teller {
             return Ok(());
         }
         let body = serde_json::to_vec(&serde_json::json!({ "events": self.waiting }))?;
+        // What the server does not take, it does not take the next time: others have to come through.
+        self.waiting.clear();
+        self.bytes = 0;
         let said = self.post(body).await?;
         let number = |name: &str| said[name].as_u64().unwrap_or_default();
         self.tally.taken += number("taken");
         self.tally.known += number("known");
         self.tally.passed_over += number("passed_over");
-        self.waiting.clear();
-        self.bytes = 0;
         Ok(())
     }
 

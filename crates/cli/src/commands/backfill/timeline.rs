@@ -19,6 +19,8 @@ enum What<'a> {
     Draft(bool),
     Push,
     Comment(&'a Value),
+    /// Nothing: so it is now.
+    Now,
 }
 
 /// When, what, and who did it.
@@ -46,7 +48,8 @@ impl<'a> Thing<'a> {
         let mut steps = self.steps();
         steps.extend(self.system_steps());
         steps.extend(step(&self.there["merged_at"], What::Merge, merged_by.unwrap_or(&Value::Null)));
-        steps.sort_by_key(|step| step.at);
+        // What is so now comes behind what happened at the same time.
+        steps.sort_by_key(|step| (step.at, matches!(step.what, What::Now)));
         // What was told of the first change tells what it was before.
         let first =
             steps.iter().find_map(|step| if let What::Draft(is_draft) = step.what { Some(is_draft) } else { None });
@@ -57,7 +60,7 @@ impl<'a> Thing<'a> {
     /// The events of an issue.
     pub(super) fn issue(&self) -> anyhow::Result<Vec<Told>> {
         let mut steps = self.steps();
-        steps.sort_by_key(|step| step.at);
+        steps.sort_by_key(|step| (step.at, matches!(step.what, What::Now)));
         let attributes = bodies::issue_attributes(self.there);
         self.walk(&steps, &attributes, "issue", bodies::trigger_of_issue(self.there), false)
     }
@@ -65,6 +68,7 @@ impl<'a> Thing<'a> {
     /// What merge requests and issues have alike.
     fn steps(&self) -> Vec<Step<'a>> {
         let mut steps: Vec<Step<'a>> = step(&self.there["created_at"], What::Open, &self.there["author"]).collect();
+        steps.extend(step(&self.there["updated_at"], What::Now, &Value::Null));
         for state in self.states {
             let what = match text(&state["state"]) {
                 "closed" => What::Close,
@@ -73,8 +77,10 @@ impl<'a> Thing<'a> {
             };
             steps.extend(step(&state["created_at"], what, &state["user"]));
         }
-        let is_told = steps.iter().any(|step| matches!(step.what, What::Close));
-        if self.there["state"] == "closed" && !is_told {
+        if self.there["state"] == "closed" && self.there["closed_at"].is_string() {
+            // The last close has a time of its own, which events tell too.
+            let last = steps.iter().rposition(|step| matches!(step.what, What::Close));
+            last.map(|last| steps.remove(last));
             steps.extend(step(&self.there["closed_at"], What::Close, &self.there["closed_by"]));
         }
         let comments = self.notes.iter().filter(|note| note["system"] != true);
@@ -136,6 +142,7 @@ impl<'a> Thing<'a> {
                     oldrev = Some("0".repeat(40));
                     "update"
                 }
+                What::Now => "update",
                 What::Comment(_) => "",
             };
             let mut object = attributes.clone();
@@ -158,7 +165,9 @@ impl<'a> Thing<'a> {
                 (trigger, Value::Object(object))
             };
             let event = found(self.home, trigger, &who, &object, String::new())?;
-            events.push(Told::new(event, Some(step.at.to_string()))?);
+            // Only as it is now, its labels are known.
+            let told = if matches!(step.what, What::Now) { Told::new } else { Told::without_labels };
+            events.push(told(event, Some(step.at.to_string()))?);
         }
         Ok(events)
     }

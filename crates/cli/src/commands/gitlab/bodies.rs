@@ -163,7 +163,6 @@ pub(in crate::commands) fn commit_of(there: &Value) -> Value {
         "message": text(&there["message"]),
         "timestamp": there["committed_date"],
         "author": { "name": text(&there["author_name"]), "email": text(&there["author_email"]) },
-        "added": [], "modified": [], "removed": [],
     })
 }
 
@@ -269,12 +268,27 @@ pub(in crate::commands) async fn pipeline_of(
     jobs: &str,
 ) -> anyhow::Result<Found> {
     let place = format!("projects/{}/pipelines/{}", home.project.id, there["id"]);
+    let mut jobs = gitlab.list(&format!("{place}/jobs?per_page=100{jobs}"), |_| true).await?.unwrap_or_default();
+    jobs.sort_by_key(|job| job["id"].as_i64());
+    pipeline_with(gitlab, home, there, &jobs).await
+}
+
+/// The jobs of a pipeline that ended until a time.
+pub(in crate::commands) fn ended_until(jobs: &[Value], until: &str) -> Vec<Value> {
+    jobs.iter().filter(|job| job["finished_at"].as_str().is_some_and(|at| at <= until)).cloned().collect()
+}
+
+/// A pipeline with these jobs.
+pub(in crate::commands) async fn pipeline_with(
+    gitlab: &GitLab,
+    home: &Home,
+    there: &Value,
+    jobs: &[Value],
+) -> anyhow::Result<Found> {
     let mut object = taken(there, &PIPELINE);
     if let Some(label) = there["detailed_status"]["text"].as_str() {
         object.insert("detailed_status".to_owned(), label.into());
     }
-    let mut jobs = gitlab.list(&format!("{place}/jobs?per_page=100{jobs}"), |_| true).await?.unwrap_or_default();
-    jobs.sort_by_key(|job| job["id"].as_i64());
     let build = |job: &Value| {
         let mut build = taken(job, &JOB);
         for whole in ["user", "runner"] {

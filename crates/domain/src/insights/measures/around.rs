@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::Timestamp;
 use crate::insights::branches::{Branch, Moves, Push};
 use crate::insights::chain::{Chain, Deployed};
-use crate::insights::commits::Commit;
+use crate::insights::commits::{Commit, Paths};
 use crate::insights::deployments::{Deployment, incidents_of};
 use crate::insights::entity::{Entity, Item};
 use crate::insights::issues::Issue;
@@ -34,13 +34,15 @@ pub struct Around {
     /// When pipelines of a branch were created that were decided, and which.
     decided: HashMap<(i64, String), Vec<(Timestamp, i64)>>,
     listed: HashMap<(i64, String), Vec<ListedBy>>,
-    paths: HashMap<(i64, String), Vec<u64>>,
+    /// Nothing of a commit whose paths nobody told.
+    paths: HashMap<(i64, String), Option<Vec<u64>>>,
 }
 
 /// The commits that a push listed.
 #[derive(Debug)]
 struct ListedBy {
     at: Timestamp,
+    creates: bool,
     deletes: bool,
     is_whole: bool,
     shas: Vec<String>,
@@ -132,17 +134,18 @@ impl Around {
         let until = pushes.partition_point(|push| push.at <= end);
         let of_it = pushes[..until].iter().rev().skip_while(|push| push.deletes).take_while(|push| !push.deletes);
         let (mut found, mut is_whole, mut paths): (bool, bool, HashSet<u64>) = (false, true, HashSet::new());
+        let mut begins = false;
         for push in of_it {
-            found = true;
+            (found, begins) = (true, push.creates);
             is_whole &= push.is_whole;
             for sha in &push.shas {
                 match self.paths.get(&(one.project, sha.clone())) {
-                    Some(known) => paths.extend(known),
-                    None => is_whole = false,
+                    Some(Some(known)) => paths.extend(known),
+                    _ => is_whole = false,
                 }
             }
         }
-        found.then_some((paths.len(), is_whole))
+        found.then_some((paths.len(), is_whole && begins))
     }
 
     /// Whether a commit is known as what a merge made.
@@ -153,13 +156,13 @@ impl Around {
 }
 
 /// The paths that a commit touched; none of a merge, which lists what it brought in.
-fn paths_of(one: &Commit) -> Vec<u64> {
+fn paths_of(one: &Commit) -> Option<Vec<u64>> {
     let paths = &one.told.paths;
     if one.is_merge() {
-        Vec::new()
-    } else {
-        [&paths.added, &paths.modified, &paths.removed].into_iter().flatten().copied().collect()
+        return Some(Vec::new());
     }
+    let is_known = *paths != Paths::default();
+    is_known.then(|| [&paths.added, &paths.modified, &paths.removed].into_iter().flatten().copied().collect())
 }
 
 /// What pushes listed, by project and branch, in the order of their receipt.
@@ -169,7 +172,8 @@ fn listed(pushes: &[&Push]) -> HashMap<(i64, String), Vec<ListedBy>> {
         let Some(branch) = push.git_ref.strip_prefix("refs/heads/") else { continue };
         let shas: Vec<String> = push.commits.iter().map(|commit| commit.sha.clone()).collect();
         let is_whole = i64::try_from(shas.len()).is_ok_and(|known| known >= push.total);
-        let by = ListedBy { at: push.received_at, deletes: push.is_deletion(), is_whole, shas };
+        let by =
+            ListedBy { at: push.received_at, creates: push.is_creation(), deletes: push.is_deletion(), is_whole, shas };
         listed.entry((push.project, branch.to_owned())).or_default().push(by);
     }
     listed.values_mut().for_each(|all| all.sort_by_key(|push| push.at));

@@ -2,13 +2,12 @@
 
 use super::{Measure, Summary};
 
-const HOUR: f64 = 3_600.0;
-const DAY: f64 = 24.0 * HOUR;
+const DAY: f64 = 86_400.0;
 const WEEK: f64 = 7.0 * DAY;
 const MONTH: f64 = 30.0 * DAY;
 
-/// The band of the report of 2019, the last whose bands follow one another without gaps; nothing for what it does not rate. A
-/// change failure rate is not rated: three of its four bands are the same.
+/// The band of the report of 2019; nothing for other insights. Its bands of times to restore and of change failure rates are not told:
+/// several of them are the same, and between others there are gaps.
 #[must_use]
 pub fn band(measure: &Measure, summary: &Summary) -> Option<&'static str> {
     let median = summary.percentiles[0];
@@ -22,7 +21,6 @@ pub fn band(measure: &Measure, summary: &Summary) -> Option<&'static str> {
             summary.value.map(|a_day| below(1.0 / a_day, [1.0, 7.0 + 1e-9, 30.0 + 1e-9]))
         }
         "lead_time_for_changes" | "commit_lead_time" => median.map(|time| below(time, [DAY, WEEK, MONTH])),
-        "time_to_restore" | "failed_deployment_recovery_time" => median.map(|time| below(time, [HOUR, DAY, WEEK])),
         _ => None,
     }
 }
@@ -41,7 +39,6 @@ mod tests {
         assert_eq!([2.0, 1.0, 1.0 / 7.0, 0.1, 0.01].map(frequency), ["elite", "high", "high", "medium", "low"]);
         let lead_time = |seconds| band_of("lead_time_for_changes", None, Some(seconds)).expect("a band");
         assert_eq!([21_600.0, DAY, WEEK, MONTH].map(lead_time), ["elite", "high", "medium", "low"]);
-        assert_eq!(band_of("time_to_restore", None, Some(7_200.0)), Some("high"));
-        assert_eq!((band_of("time_to_restore", None, None), band_of("commits", Some(1.0), None)), (None, None));
+        assert_eq!((band_of("lead_time_for_changes", None, None), band_of("commits", Some(1.0), None)), (None, None));
     }
 }

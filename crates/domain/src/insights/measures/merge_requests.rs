@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Kind, Measure, NOT_CREATED, Sample, Sampler, View, span};
 use crate::Timestamp;
+use crate::insights::entity::apart;
 use crate::insights::merge_requests::{Action, MergeRequest};
 
 /// How long a merge request may wait for its first review.
@@ -129,7 +130,7 @@ pub(super) const MEASURES: [Measure; 23] = [
             merged(one, |end| {
                 let first = reviews(one, view).first().map(|(at, _)| *at);
                 let pushes = one.times(Action::Push).filter(|at| *at <= end && first.is_some_and(|first| *at > first));
-                Sample::In(end, i64::try_from(pushes.count()).unwrap_or(i64::MAX))
+                Sample::In(end, i64::try_from(apart(pushes).len()).unwrap_or(i64::MAX))
             })
         }),
     },

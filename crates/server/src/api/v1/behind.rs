@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::limit;
+use super::{invalid, limit};
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::Input;
@@ -26,7 +26,7 @@ use crate::views::{Event, Page};
 
 /// Events that are looked at for one page, and how many are read at once.
 const MOST_LOOKED_AT: usize = 20_000;
-const TOGETHER: usize = 100;
+const TOGETHER: usize = 20;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(behind))
@@ -35,10 +35,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct BehindQuery {
-    /// The project's number, as the explanation has it.
-    project_id: i64,
-    /// The thing's number there, as the explanation has it.
-    iid: i64,
+    /// The thing, as the explanation has it: `7/12`.
+    item: String,
     /// Only events behind this one: the `next` of the page before.
     after: Option<Uuid>,
     /// Most rows of the answer; more than 100 are 100.
@@ -57,7 +55,9 @@ async fn behind(
     Input(query): Input<BehindQuery>,
 ) -> Result<Json<Page<Event>>, ApiError> {
     let measure = Measure::by_name(&name).ok_or_else(|| ApiError::not_found("Measure"))?;
-    let wanted = Wanted { family: measure.family(), key: (query.project_id, query.iid) };
+    let key = query.item.split_once('/').and_then(|(project, iid)| Some((project.parse().ok()?, iid.parse().ok()?)));
+    let key = key.ok_or_else(|| invalid("item is not one of an explanation, such as 7/12"))?;
+    let wanted = Wanted { family: measure.family(), key };
     let (mut found, most) = (Vec::new(), limit(query.limit));
     let mut at = EventId(query.after.unwrap_or(Uuid::nil()));
     for _ in 0..MOST_LOOKED_AT / TOGETHER {

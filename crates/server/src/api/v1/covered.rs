@@ -347,6 +347,13 @@ impl Window {
         Ok(parts)
     }
 
+    /// Where the window of the same length before it begins. Everything that is asked of a window reads from there on, so that all
+    /// of it knows the same.
+    pub(super) fn before(&self) -> Result<Timestamp, ApiError> {
+        let first = self.first.checked_sub(self.days.days()).map_err(|_| invalid("from is out of range"))?;
+        self.start_of(first)
+    }
+
     /// Where a date begins in the window's zone.
     pub(super) fn start_of(&self, date: Date) -> Result<Timestamp, ApiError> {
         start_of(date, &self.zone)

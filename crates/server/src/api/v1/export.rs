@@ -139,7 +139,7 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
             Some(interval) => window.parts(interval, measure)?,
             None => vec![(window.from, f64::from(window.days))],
         };
-        let lives = Lives { from: window.from, to: window.to, projects: scope.projects.clone() };
+        let lives = Lives { from: window.before()?, to: window.to, projects: scope.projects.clone() };
         let (things, others) = things_of(app.store(), measure, lives).await?;
         let (measure, scope, by) = (*measure, scope.clone(), by.clone());
         let (branch, label) = (query.branch.clone(), query.label.clone());
@@ -209,7 +209,11 @@ impl Grouped<'_> {
             By::Label => {
                 let mut labels: BTreeSet<String> = BTreeSet::new();
                 for item in &things {
-                    labels.extend(item.labels().into_iter().flatten().map(str::to_owned));
+                    if self.measure.is_of_labels() {
+                        labels.extend(item.labels_ever().into_iter().flatten().map(str::to_owned));
+                    } else {
+                        labels.extend(item.labels().into_iter().flatten().map(str::to_owned));
+                    }
                 }
                 few(labels.len())?;
                 let mut items = new(things, others, self.scope.people.clone());

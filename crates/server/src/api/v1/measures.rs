@@ -6,7 +6,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
-use jiff::ToSpan;
 use quickdraw_domain::insights::DEFINITION_VERSION;
 use quickdraw_domain::insights::entity::Entity;
 use quickdraw_domain::insights::measures::{self, Items, Measure, Sample, Summary};
@@ -118,7 +117,7 @@ struct Answer {
     zone: String,
     /// Only of these: `project`, `group`, `team`, `member`, `branch`, as they were asked for.
     only: BTreeMap<&'static str, String>,
-    /// Where DORA's report of 2019 puts such a number: `elite`, `high`, `medium` or `low`; for three of the four keys.
+    /// Where DORA's report of 2019 puts such a number: `elite`, `high`, `medium` or `low`; of frequency and lead times.
     #[serde(skip_serializing_if = "Option::is_none")]
     band_2019: Option<&'static str>,
     /// What bots did counts too.
@@ -152,8 +151,7 @@ async fn measure(
     let parts = asked.scope.window.parts(asked.interval, asked.measure)?;
     let Asked { measure, scope, only, bots, branch, label, .. } = asked;
     let Scope { window, projects, people, .. } = scope;
-    let before =
-        window.start_of(window.first.checked_sub(window.days.days()).map_err(|_| invalid("from is out of range"))?)?;
+    let before = window.before()?;
     let lives = Lives { from: before, to: window.to, projects };
     let (things, others) = things_of(app.store(), measure, lives).await?;
     let (from, to, days) = (window.from, window.to, f64::from(window.days));
@@ -192,6 +190,8 @@ struct Explained {
     /// Its number there; of deployments, pipelines and jobs, that in GitLab; of pushes, branches and commits, one that stands
     /// for them.
     iid: i64,
+    /// Both numbers as a text, for its events: those of pushes, branches and commits are larger than what many programs can hold.
+    item: String,
     /// What people call it.
     name: String,
     /// It counts.
@@ -228,7 +228,7 @@ async fn explain(
     let Asked { measure, scope: Scope { window, projects, people, .. }, branch, label, format, .. } =
         Asked::read(&app, &name, &params).await?;
     let is_csv = export::is_csv(format.as_deref())?;
-    let lives = Lives { from: window.from, to: window.to, projects };
+    let lives = Lives { from: window.before()?, to: window.to, projects };
     let (things, others) = things_of(app.store(), measure, lives).await?;
     // Off the threads that answer others: there can be many.
     let explained = tokio::task::spawn_blocking(move || {
@@ -264,6 +264,7 @@ fn explanation(items: &Items, measure: &Measure, window: &Window) -> (Vec<Explai
     let (mut counting, mut others, mut left_out) = (Vec::new(), Vec::new(), BTreeMap::new());
     items.each(measure, window.from, window.to, |item, sample| {
         let (project_id, iid) = item.key();
+        let key = format!("{project_id}/{iid}");
         let (all, why) = match sample {
             Sample::In(at, value) => (vec![(at, value)], None),
             Sample::Many(all) => (all, None),
@@ -272,7 +273,16 @@ fn explanation(items: &Items, measure: &Measure, window: &Window) -> (Vec<Explai
                 *left_out.entry(reason).or_default() += 1;
                 if others.len() < MOST_EXPLAINED {
                     let (name, at, value) = (item.name(), None, None);
-                    others.push(Explained { project_id, iid, name, counts: false, at, value, reason: Some(reason) });
+                    others.push(Explained {
+                        project_id,
+                        iid,
+                        item: key,
+                        name,
+                        counts: false,
+                        at,
+                        value,
+                        reason: Some(reason),
+                    });
                 }
                 return;
             }
@@ -280,7 +290,7 @@ fn explanation(items: &Items, measure: &Measure, window: &Window) -> (Vec<Explai
         let room = MOST_EXPLAINED.saturating_sub(counting.len());
         counting.extend(all.into_iter().take(room).map(|(at, value)| {
             let (name, at, value) = (item.name(), Some(at.to_iso()), Some(value));
-            Explained { project_id, iid, name, counts: true, at, value, reason: why }
+            Explained { project_id, iid, item: key.clone(), name, counts: true, at, value, reason: why }
         }));
     });
     counting.extend(others);
