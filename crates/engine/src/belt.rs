@@ -77,6 +77,8 @@ pub struct Belt {
     pub(crate) relay: Relay,
     pub(crate) rebuilds: Rebuilds,
     pub(crate) current: Current,
+    /// Before when facts of projects are gone, as far as this node deleted them.
+    pub(crate) forgotten: std::sync::Mutex<std::collections::HashMap<i64, i64>>,
     /// Whether it is written down by which definitions this node counts.
     pub(crate) definitions_noted: tokio::sync::OnceCell<()>,
     /// Held from facts to marks.
@@ -110,6 +112,7 @@ impl Belt {
             rebuilds: Rebuilds::default(),
             definitions_noted: tokio::sync::OnceCell::new(),
             current: Current::default(),
+            forgotten: std::sync::Mutex::default(),
             projecting: tokio::sync::Mutex::default(),
             bodies: Semaphore::new(BODIES_KIB),
             news: watch::Sender::new(0),

@@ -1,6 +1,7 @@
 //! What people decided about privacy, carried out: who is to be forgotten is taken out of what is counted, now and whenever
 //! something is counted; what projects no longer keep goes.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use quickdraw_domain::Timestamp;
@@ -15,7 +16,11 @@ const TRIES: usize = 5;
 const DAY: Duration = Duration::from_secs(86_400);
 const HOUR: i64 = 3_600_000_000;
 /// Rows that one deletion takes.
-const BATCH: usize = 1_000;
+const BATCH: usize = 20_000;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Belt {
     /// What is decided; nothing, without a salt of its own, where nobody decided anything.
@@ -29,6 +34,17 @@ impl Belt {
     async fn read_privacy(&self) -> anyhow::Result<Option<(i64, Privacy)>> {
         let found = self.store.document(Document::Privacy).await?;
         found.map(|(version, document)| Ok((version, serde_json::from_slice(&document)?))).transpose()
+    }
+
+    /// What is decided, with a salt that stays.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn salted_privacy(&self) -> anyhow::Result<Privacy> {
+        match self.read_privacy().await? {
+            Some((_, privacy)) => Ok(privacy),
+            None => self.change_privacy(|_| ()).await,
+        }
     }
 
     /// Changes what is decided, and gives it.
@@ -81,6 +97,10 @@ impl Belt {
         let (privacy, now) = (self.privacy().await?, self.clock.now());
         for (project, days) in &privacy.kept_days {
             let before = now.minus(DAY * *days).as_micros().div_euclid(HOUR) * HOUR;
+            // Once an hour: no index serves it, so that counting has none to keep.
+            if lock(&self.forgotten).insert(*project, before) == Some(before) {
+                continue;
+            }
             while self.store.forget_before(*project, Timestamp::from_micros(before), BATCH).await? >= BATCH {
                 // Between two batches others get their turn.
                 tokio::task::yield_now().await;

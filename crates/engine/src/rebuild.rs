@@ -172,10 +172,12 @@ impl Belt {
             }
             return Ok(());
         }
-        let shadow = self.store.shadow().await?;
+        let (shadow, privacy) = (self.store.shadow().await?, self.privacy().await?);
         let ids = if let Task::Verify(seed) = task { in_disorder(&ids, seed) } else { ids };
         self.count(&shadow, &ids, stop).await?;
         let differences = self.compare(&shadow, &mut journal, stop).await?;
+        // One side knows people whom the other has forgotten.
+        anyhow::ensure!(self.privacy().await? == privacy, "what is decided about privacy changed meanwhile: try again");
         if let Task::Replace { force } = task {
             let lost: u64 = differences.iter().map(|one| one.live.saturating_sub(one.anew)).sum();
             let counted = self.store.completeness(Projects::ALL, usize::MAX).await?;

@@ -31,6 +31,16 @@ const BEFORE: Duration = Duration::from_secs(90 * 86_400);
 pub(crate) const FORGOTTEN: [(&str, &str); 3] =
     [("insights_items", "settled_at"), ("insights_pushes", "received_at"), ("insights_commits", "at")];
 
+/// Makes one identity of two, the second of which goes; each statement takes both.
+pub(crate) const MERGE_IDENTITIES: [&str; 4] = [
+    "UPDATE insights_commits SET identity = ?1 WHERE identity = ?2",
+    "INSERT INTO insights_rollups AS r (hour, metric, project, identity, value)
+     SELECT hour, metric, project, CAST(?1 AS BIGINT), value FROM insights_rollups WHERE identity = ?2
+     ON CONFLICT (hour, metric, project, identity) DO UPDATE SET value = r.value + excluded.value",
+    "DELETE FROM insights_rollups WHERE identity = ?2 AND identity <> ?1",
+    "DELETE FROM insights_identities WHERE id = ?2 AND id <> ?1",
+];
+
 /// What projection found in an event.
 #[derive(Clone, Debug)]
 pub struct Projected {
@@ -126,6 +136,8 @@ pub struct IdentityUse {
 pub enum Document {
     /// Who is who.
     Roster,
+    /// Who was who before the last change.
+    RosterBefore,
     /// Versions of the definitions that what is counted was counted by, as JSON.
     Definitions,
     /// What people decided about privacy.
@@ -142,6 +154,7 @@ impl Document {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Roster => "roster",
+            Self::RosterBefore => "roster_before",
             Self::Definitions => "definitions",
             Self::Privacy => "privacy",
             Self::Alerts => "alerts",

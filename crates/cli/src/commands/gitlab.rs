@@ -240,7 +240,11 @@ impl GitLab {
     /// A page of a list; nothing where GitLab has none, or not for this token.
     pub(super) async fn rows(&self, path: &str) -> anyhow::Result<Option<Vec<Value>>> {
         let Said { status, json, .. } = self.call(Method::GET, path).await?;
-        Ok(if let (200, Value::Array(rows)) = (status, json) { Some(rows) } else { None })
+        match (status, json) {
+            (200, Value::Array(rows)) => Ok(Some(rows)),
+            (403 | 404, _) => Ok(None),
+            (status, json) => anyhow::bail!("{path}: GitLab answered {status} {json}"),
+        }
     }
 
     /// What is not there, or not for this token, is an answer; other failures are errors.

@@ -42,10 +42,15 @@ pub fn facts_of(event: &Event, body: &[u8]) -> Result<Vec<Fact>, FactError> {
     // Coverage begins with what was received, and gaps lie between that: what was told of before is no gap.
     all.retain(|fact| !matches!(fact, Fact::Seen(_)));
     for fact in &mut all {
-        if let Fact::Item(item) = fact
-            && let Item::Push(push) = &mut **item
-        {
-            push.received = None;
+        match fact {
+            Fact::Item(item) => {
+                if let Item::Push(push) = &mut **item {
+                    push.received = None;
+                }
+            }
+            // Nothing was heard of it now: it can be silent all the same.
+            Fact::Project { seen_at, .. } => *seen_at = Timestamp::default(),
+            _ => {}
         }
     }
     Ok(all)

@@ -68,6 +68,13 @@ impl People {
         }
     }
 
+    /// How many members are asked for at some time of a window; nothing where everybody is.
+    #[must_use]
+    pub fn count_in(&self, from: Timestamp, to: Timestamp) -> Option<usize> {
+        let is_in = |times: &&Vec<(Timestamp, Timestamp)>| times.iter().any(|(start, end)| *start < to && from < *end);
+        self.only.as_ref().map(|only| only.values().filter(is_in).count())
+    }
+
     /// Who an account is.
     #[must_use]
     pub fn user(&self, id: i64) -> Who {

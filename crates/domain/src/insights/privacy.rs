@@ -28,6 +28,9 @@ pub struct Privacy {
     erased_emails: BTreeSet<String>,
     /// Numbers of accounts of people who were erased.
     erased_users: BTreeSet<i64>,
+    /// Digests of usernames of people who were erased, whose numbers nobody knew.
+    #[serde(default)]
+    erased_usernames: BTreeSet<String>,
     /// Days for which facts of a project are kept, by its number in events.
     pub kept_days: BTreeMap<i64, u32>,
 }
@@ -48,7 +51,7 @@ impl Privacy {
     /// Whether somebody is to be forgotten.
     #[must_use]
     pub fn forgets(&self) -> bool {
-        !self.erased_emails.is_empty() || !self.erased_users.is_empty()
+        !(self.erased_emails.is_empty() && self.erased_users.is_empty() && self.erased_usernames.is_empty())
     }
 
     /// Has an address forgotten.
@@ -62,10 +65,36 @@ impl Privacy {
         self.erased_users.insert(id);
     }
 
+    /// Has an account forgotten, by its username.
+    pub fn erase_username(&mut self, username: &str) {
+        let digest = self.digest(&["username", &username.to_lowercase()]);
+        self.erased_usernames.insert(digest);
+    }
+
+    fn is_erased_username(&self, username: &str) -> bool {
+        !self.erased_usernames.is_empty()
+            && self.erased_usernames.contains(&self.digest(&["username", &username.to_lowercase()]))
+    }
+
+    /// Whether an address is one that GitLab gives to an account that is to be forgotten: `77-ida@users.noreply.…`.
+    fn is_of_erased(&self, email: &str) -> bool {
+        let Some((local, _)) = email.rsplit_once('@').filter(|(_, host)| host.starts_with("users.noreply.")) else {
+            return false;
+        };
+        let (id, name) = local.split_once('-').unwrap_or(("", local));
+        match id.parse() {
+            Ok(id) => self.erased_users.contains(&id) || self.is_erased_username(name),
+            Err(_) => self.is_erased_username(local),
+        }
+    }
+
     /// What is left of an author who is to be forgotten; nothing for others.
     #[must_use]
     pub fn left_of(&self, author: &Author) -> Option<Author> {
-        if self.erased_emails.is_empty() || !self.erased_emails.contains(&self.digest(&["email", &author.email])) {
+        if !self.forgets() || author.email.is_empty() {
+            return None;
+        }
+        if !self.erased_emails.contains(&self.digest(&["email", &author.email])) && !self.is_of_erased(&author.email) {
             return None;
         }
         let digest = self.digest(&["author", &author.email, &author.name]);
@@ -76,7 +105,8 @@ impl Privacy {
     #[must_use]
     pub fn left_of_user(&self, user: &User) -> Option<User> {
         let left = || User { username: format!("{ERASED}-{}", user.id), name: ERASED.to_owned(), ..user.clone() };
-        self.erased_users.contains(&user.id).then(left).filter(|left| left != user)
+        let is_erased = self.erased_users.contains(&user.id) || self.is_erased_username(&user.username);
+        is_erased.then(left).filter(|left| left != user)
     }
 
     /// Takes out of facts who is to be forgotten.
@@ -131,6 +161,14 @@ mod tests {
         assert!(left.email.is_empty() && left.name.starts_with("erased ") && !left.name.contains("Ida"));
         assert_eq!(privacy.left_of(&left), None, "once is enough");
         assert_eq!(privacy.left_of(&author("jo@x.example", "Jo")), None);
+        // GitLab's private addresses name accounts.
+        privacy.erase_user(77);
+        privacy.erase_username("Ida");
+        for email in ["77-old@users.noreply.x.example", "ida@users.noreply.x.example", "5-ida@users.noreply.x.example"]
+        {
+            assert!(privacy.left_of(&author(email, "I.")).is_some(), "{email}");
+        }
+        assert_eq!(privacy.left_of(&author("7-jo@users.noreply.x.example", "Jo")), None);
         let written = serde_json::to_string(&privacy).expect("JSON");
         assert!(!written.contains("ida") && !written.contains("Ida"), "nor does the list name anybody: {written}");
         assert_ne!(Privacy::new([8; 32]).pseudonym("Ida"), privacy.pseudonym("Ida"), "each installation has its own");

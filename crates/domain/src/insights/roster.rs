@@ -224,8 +224,15 @@ impl Roster {
 
     /// Takes a handle out of everything that was written of it.
     pub fn forget(&mut self, handle: &Handle) {
-        for member in self.members.values_mut() {
-            member.handles.remove(handle);
+        let mut nobody = Vec::new();
+        for (id, member) in &mut self.members {
+            if member.handles.remove(handle) && member.handles.is_empty() {
+                nobody.push(*id);
+            }
+        }
+        // Of whom nothing is left but a name, that goes too.
+        for id in nobody {
+            let _ = self.delete_member(id);
         }
         self.marks.remove(handle);
         if let Handle::Email(email) = handle {

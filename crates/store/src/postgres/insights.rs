@@ -16,7 +16,8 @@ use super::facts::{self, COMMIT_COLUMNS};
 use crate::columns;
 use crate::error::Result;
 use crate::insights::{
-    self, CommitFilter, Document, FORGOTTEN, Identity, IdentityUse, Insights, Lives, NamedProject, Projected, Projects,
+    self, CommitFilter, Document, FORGOTTEN, Identity, IdentityUse, Insights, Lives, MERGE_IDENTITIES, NamedProject,
+    Projected, Projects,
 };
 use crate::payload::Packed;
 
@@ -250,16 +251,19 @@ impl Insights for Postgres {
     async fn rename(&self, identities: Vec<Identity>, users: Vec<User>) -> Result<()> {
         let mut client = self.client().await?;
         let tx = client.transaction().await?;
-        let identity = tx
-            .prepare_cached(
-                "UPDATE insights_identities SET email = $2, name = CASE WHEN EXISTS (
-                    SELECT 1 FROM insights_identities o WHERE o.email = $2 AND o.name = $3 AND o.id <> $1)
-                    THEN $3 || ' ' || $1::bigint ELSE $3 END
-                 WHERE id = $1",
-            )
-            .await?;
         for one in &identities {
-            tx.execute(&identity, &[&one.id, &one.author.email, &one.author.name]).await?;
+            let spelled: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+                [&one.author.email, &one.author.name, &one.id];
+            let there = "SELECT id FROM insights_identities WHERE email = $1 AND name = $2 AND id <> $3";
+            let there: Option<i64> = tx.query_opt(there, &spelled).await?.map(|row| row.get(0));
+            let Some(there) = there else {
+                let sql = "UPDATE insights_identities SET email = $1, name = $2 WHERE id = $3";
+                tx.execute(sql, &spelled).await?;
+                continue;
+            };
+            for sql in MERGE_IDENTITIES {
+                tx.execute(&sql.replace('?', "$"), &[&there, &one.id]).await?;
+            }
         }
         let user = tx.prepare_cached("UPDATE insights_users SET username = $2, name = $3 WHERE id = $1").await?;
         for one in &users {

@@ -17,7 +17,8 @@ use super::rows::{self, EVENT_COLUMNS};
 use crate::columns;
 use crate::error::Result;
 use crate::insights::{
-    self, CommitFilter, Document, FORGOTTEN, Identity, IdentityUse, Insights, Lives, NamedProject, Projected, Projects,
+    self, CommitFilter, Document, FORGOTTEN, Identity, IdentityUse, Insights, Lives, MERGE_IDENTITIES, NamedProject,
+    Projected, Projects,
 };
 use crate::payload::Packed;
 
@@ -309,14 +310,19 @@ impl Insights for Sqlite {
             .run(move |connection| {
                 let tx = connection.unchecked_transaction()?;
                 {
-                    let mut identity = tx.prepare_cached(
-                        "UPDATE insights_identities SET email = ?2, name = CASE WHEN EXISTS (
-                            SELECT 1 FROM insights_identities o WHERE o.email = ?2 AND o.name = ?3 AND o.id <> ?1)
-                            THEN ?3 || ' ' || ?1 ELSE ?3 END
-                         WHERE id = ?1",
-                    )?;
                     for one in &identities {
-                        identity.execute((one.id, &one.author.email, &one.author.name))?;
+                        let spelled = (&one.author.email, &one.author.name, one.id);
+                        let there = "SELECT id FROM insights_identities WHERE email = ?1 AND name = ?2 AND id <> ?3";
+                        let there: Option<i64> =
+                            tx.prepare_cached(there)?.query_row(spelled, |row| row.get(0)).optional()?;
+                        let Some(there) = there else {
+                            let sql = "UPDATE insights_identities SET email = ?1, name = ?2 WHERE id = ?3";
+                            tx.prepare_cached(sql)?.execute(spelled)?;
+                            continue;
+                        };
+                        for sql in MERGE_IDENTITIES {
+                            tx.prepare_cached(sql)?.execute((there, one.id))?;
+                        }
                     }
                     let mut user =
                         tx.prepare_cached("UPDATE insights_users SET username = ?2, name = ?3 WHERE id = ?1")?;

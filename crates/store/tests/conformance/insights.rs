@@ -1,15 +1,18 @@
 //! Checks of facts and rollups.
 
+use std::collections::BTreeSet;
+
 use jiff::tz::TimeZone;
+use quickdraw_domain::insights::commits::Author;
 use quickdraw_domain::insights::entity::{Family, Item};
 use quickdraw_domain::insights::gaps::{After, Gap, Sequence};
 use quickdraw_domain::insights::merge_requests::MergeRequest;
 use quickdraw_domain::insights::report::{CommitReport, report};
 use quickdraw_domain::insights::{Fact, facts};
 use quickdraw_domain::scope::Place;
-use quickdraw_domain::{EventId, Trigger};
+use quickdraw_domain::{EventId, Timestamp, Trigger};
 use quickdraw_store::SharedStore;
-use quickdraw_store::insights::{CommitFilter, Document, Lives, Projected, Projects};
+use quickdraw_store::insights::{CommitFilter, Document, Identity, Lives, Projected, Projects};
 use serde_json::json;
 
 use crate::fixture::{Fixture, NOON, at, event};
@@ -350,6 +353,43 @@ pub(crate) async fn who_is_who_is_changed_from_its_last_version_only(fixture: Fi
     assert!(store.put_document(Document::Roster, 1, b"two".to_vec()).await.expect("written"));
     assert!(!store.put_document(Document::Roster, 1, b"three".to_vec()).await.expect("asked"));
     assert_eq!(store.document(Document::Roster).await.expect("read"), Some((2, b"two".to_vec())));
+}
+
+pub(crate) async fn people_get_other_names_and_what_a_project_no_longer_keeps_goes(fixture: Fixture) {
+    let store = &fixture.store;
+    project(store, &bodies()).await;
+    let (before, _) = reports(store).await;
+    let all = store.find_identities(None).await.expect("found");
+    assert!(all.len() > 1, "{all:?}");
+    // The first is spelled otherwise; and then the second is spelled as the first, and is one with it.
+    let author = Author { email: String::new(), name: "erased 1".to_owned() };
+    for one in &all[..2] {
+        let renamed = Identity { id: one.id, author: author.clone() };
+        store.rename(vec![renamed], Vec::new()).await.expect("renamed");
+    }
+    let left = store.find_identities(None).await.expect("found");
+    assert_eq!(left.len(), all.len() - 1, "{left:?}");
+    let (after, _) = reports(store).await;
+    assert_eq!(
+        (after.commits, after.merge_commits, after.files_added),
+        (before.commits, before.merge_commits, before.files_added)
+    );
+    // Of one project everything goes, in small steps, and of others nothing.
+    let projects: BTreeSet<i64> =
+        store.commits(window()).await.expect("found").iter().map(|commit| commit.project).collect();
+    let gone = *projects.first().expect("one");
+    let far = Timestamp::from_seconds(4_000_000_000 / 3_600 * 3_600);
+    let mut steps = 0;
+    while store.forget_before(gone, far, 1).await.expect("deleted") > 0 {
+        steps += 1;
+    }
+    assert!(steps > 1, "{steps}");
+    let rest = store.commits(window()).await.expect("found");
+    assert!(rest.iter().all(|commit| commit.project != gone), "{rest:?}");
+    let kept: BTreeSet<i64> = rest.iter().map(|commit| commit.project).collect();
+    assert_eq!(kept.len(), projects.len() - 1);
+    let (left, _) = reports(store).await;
+    assert_eq!(left.commits + left.merge_commits, i64::try_from(rest.len()).expect("few"), "sums too");
 }
 
 pub(crate) async fn a_shadow_is_compared_and_put_in_its_place(fixture: Fixture) {

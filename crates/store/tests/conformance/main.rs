@@ -67,6 +67,7 @@ const CHECKS: &[(&str, Check)] = checks![
     insights::what_never_came_is_told_from_what_came,
     insights::merge_requests_join_in_any_order_and_are_found_while_they_live,
     insights::items_of_every_family_join_across_batches,
+    insights::people_get_other_names_and_what_a_project_no_longer_keeps_goes,
     insights::a_shadow_is_compared_and_put_in_its_place,
     insights::who_is_who_is_changed_from_its_last_version_only,
     receivers::receivers_come_back_with_their_secrets_and_are_in_the_directory,

@@ -7,7 +7,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::positions::Positions;
-use super::tell::{Teller, Told};
+use super::tell::{Failed, Teller, Told};
 use super::timeline::Thing;
 use crate::client;
 use crate::commands::gitlab::bodies::{commit_of, ended_until, pipeline_with, spelled, text, user};
@@ -128,7 +128,7 @@ impl One<'_> {
             for row in &rows {
                 let name = format!("{name} {}", row["iid"]);
                 match self.events(home, list, row, &tiers).await {
-                    Ok(events) => self.tell(events, &name).await,
+                    Ok(events) => self.tell(events, &name).await?,
                     Err(error) => self.leave_out(&name, &error),
                 }
                 bar.inc(1);
@@ -204,12 +204,15 @@ impl One<'_> {
         }
     }
 
-    async fn tell(&mut self, events: Vec<Told>, name: &str) {
+    async fn tell(&mut self, events: Vec<Told>, name: &str) -> anyhow::Result<()> {
         for event in events {
-            if let Err(error) = self.teller.tell(event).await {
-                self.leave_out(name, &error);
+            match self.teller.tell(event).await {
+                Err(Failed::Refused(error)) => self.leave_out(name, &error),
+                // Nothing more comes through, and it is not written down that it did.
+                told => told?,
             }
         }
+        Ok(())
     }
 
     /// Goes on without something: what fails for one thing need not fail for others.
@@ -245,7 +248,7 @@ impl One<'_> {
             bar.inc_length(rows.len() as u64);
             for row in &rows {
                 match self.push(home, row).await {
-                    Ok(event) => self.tell(event.into_iter().collect(), "a push").await,
+                    Ok(event) => self.tell(event.into_iter().collect(), "a push").await?,
                     Err(error) => self.leave_out("a push", &error),
                 }
                 bar.inc(1);

@@ -53,6 +53,23 @@ impl Told {
     }
 }
 
+/// Why the server was not told.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// It does not want this.
+    Refused(anyhow::Error),
+    /// It did not answer, again and again; nothing was taken from what waits.
+    Away(anyhow::Error),
+}
+
+impl From<Failed> for anyhow::Error {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Refused(error) | Failed::Away(error) => error,
+        }
+    }
+}
+
 /// What became of everything.
 #[derive(Default)]
 pub(super) struct Tally {
@@ -84,7 +101,7 @@ impl Teller {
     }
 
     /// Tells it, together with what comes next.
-    pub(super) async fn tell(&mut self, event: Told) -> anyhow::Result<()> {
+    pub(super) async fn tell(&mut self, event: Told) -> Result<(), Failed> {
         let bytes = event.payload.get().len();
         if self.waiting.len() == MOST || self.bytes + bytes > MOST_BYTES {
             self.flush().await?;
@@ -95,15 +112,20 @@ impl Teller {
     }
 
     /// Has the server take everything that was told so far.
-    pub(super) async fn flush(&mut self) -> anyhow::Result<()> {
+    pub(super) async fn flush(&mut self) -> Result<(), Failed> {
         if self.waiting.is_empty() {
             return Ok(());
         }
-        let body = serde_json::to_vec(&serde_json::json!({ "events": self.waiting }))?;
+        let body = serde_json::to_vec(&serde_json::json!({ "events": self.waiting }))
+            .map_err(|error| Failed::Refused(error.into()))?;
+        let said = self.post(body).await;
+        if let Err(Failed::Away(_)) = &said {
+            return said.map(drop);
+        }
         // What the server does not take, it does not take the next time: others have to come through.
         self.waiting.clear();
         self.bytes = 0;
-        let said = self.post(body).await?;
+        let said = said?;
         let number = |name: &str| said[name].as_u64().unwrap_or_default();
         self.tally.taken += number("taken");
         self.tally.known += number("known");
@@ -117,7 +139,7 @@ impl Teller {
         Ok(self.tally)
     }
 
-    async fn post(&self, body: Vec<u8>) -> anyhow::Result<Value> {
+    async fn post(&self, body: Vec<u8>) -> Result<Value, Failed> {
         let url = format!("{}/api/v1/insights/backfill", self.url);
         let headers =
             [("Content-Type".into(), "application/json".to_owned()), ("PRIVATE-TOKEN".into(), self.token.clone())];
@@ -125,14 +147,15 @@ impl Teller {
         loop {
             let failed = match client::call(Method::POST, &url, &headers, body.clone(), PATIENCE).await {
                 Ok(answer) if answer.status == 200 => {
-                    return serde_json::from_slice(&answer.body).context("the server's answer is not JSON");
+                    let read = serde_json::from_slice(&answer.body).context("the server's answer is not JSON");
+                    return read.map_err(Failed::Away);
                 }
                 Ok(answer) => {
                     let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
                     let why = said["detail"].as_str().map_or_else(|| said.to_string(), str::to_owned);
                     let failed = anyhow::anyhow!("the server answered {}: {why}", answer.status);
                     if !matches!(answer.status, 429 | 502..=504) {
-                        return Err(failed);
+                        return Err(Failed::Refused(failed));
                     }
                     failed
                 }
@@ -140,7 +163,7 @@ impl Teller {
             };
             tries += 1;
             if tries == TRIES {
-                return Err(failed);
+                return Err(Failed::Away(failed));
             }
             // What it took of this already, it knows then.
             tokio::time::sleep(Duration::from_secs(1 << tries)).await;

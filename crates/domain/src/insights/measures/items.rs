@@ -17,10 +17,12 @@ pub struct Items {
     branch: Option<String>,
     label: Option<String>,
     zone: TimeZone,
+    /// Numbers of fewer people are not told.
+    least: usize,
 }
 
 /// Samples as a number.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Default, Debug)]
 pub struct Summary {
     /// How many, the share, the mean, or the sum. Nothing for a share or a mean without a sample.
     pub value: Option<f64>,
@@ -39,13 +41,24 @@ impl Items {
     pub fn new(mut items: Vec<Item>, others: Vec<Item>, people: People, branch: Option<String>) -> Self {
         items.sort_by(|one, other| group(one).cmp(&group(other)).then_with(|| first(one).cmp(&first(other))));
         let around = Around::of(&items.iter().chain(&others).collect::<Vec<_>>());
-        Self { items, around, people, branch, label: None, zone: TimeZone::UTC }
+        Self { items, around, people, branch, label: None, zone: TimeZone::UTC, least: 0 }
     }
 
     /// Where days begin; by default in UTC.
     #[must_use]
     pub fn in_zone(self, zone: TimeZone) -> Self {
         Self { zone, ..self }
+    }
+
+    /// Numbers of fewer people than that are none.
+    #[must_use]
+    pub fn of_at_least(self, least: u32) -> Self {
+        Self { least: usize::try_from(least).unwrap_or(usize::MAX), ..self }
+    }
+
+    /// Whether numbers of a time may be told.
+    fn are_enough(&self, from: Timestamp, to: Timestamp) -> bool {
+        self.people.count_in(from, to).is_none_or(|people| people >= self.least)
     }
 
     /// Only issues and merge requests that have this label, as last seen; or whose time with it is asked for.
@@ -82,6 +95,9 @@ impl Items {
     /// An insight in a window of so many days.
     #[must_use]
     pub fn measure(&self, measure: &Measure, from: Timestamp, to: Timestamp, days: f64) -> Summary {
+        if !self.are_enough(from, to) {
+            return Summary::default();
+        }
         Summary::of(measure.kind, days, values(self.samples(measure, from, to)))
     }
 
@@ -100,7 +116,11 @@ impl Items {
                 of_parts[part].push(value);
             }
         }
-        parts.iter().zip(of_parts).map(|((_, days), values)| Summary::of(measure.kind, *days, values)).collect()
+        let ends = parts.iter().skip(1).map(|(start, _)| *start).chain([to]);
+        let part = |(((start, days), values), end): ((&Part, Vec<i64>), Timestamp)| {
+            if self.are_enough(*start, end) { Summary::of(measure.kind, *days, values) } else { Summary::default() }
+        };
+        parts.iter().zip(of_parts).zip(ends).map(part).collect()
     }
 }
 

@@ -103,10 +103,13 @@ impl Covered {
             }
             (None, Some(name)) => {
                 let named = roster.teams().iter().map(|(id, team)| (*id, team.name.as_str()));
-                let mut times = times(&roster, find(named, name, "team")?, &window.zone)?;
+                let times = times(&roster, find(named, name, "team")?, &window.zone)?;
                 // Who left before, or came later, is none of the team of these days.
-                times.retain(|_, all| all.iter().any(|(from, to)| *from < window.to && window.from < *to));
-                team = Some(times.keys().copied().collect::<Vec<i64>>());
+                let is_in = |all: &[(Timestamp, Timestamp)]| {
+                    all.iter().any(|(from, to)| *from < window.to && window.from < *to)
+                };
+                let of_these_days = times.iter().filter(|(_, all)| is_in(all));
+                team = Some(of_these_days.map(|(id, _)| *id).collect::<Vec<i64>>());
                 only = Some(times);
             }
             (None, None) => {}
@@ -114,7 +117,7 @@ impl Covered {
         let mut privacy = app.belt.privacy().await.map_err(ApiError::internal)?;
         if self.pseudonyms && !privacy.pseudonyms {
             // With a salt that stays, so that they are the same the next time.
-            privacy = app.belt.change_privacy(|_| ()).await.map_err(ApiError::internal)?;
+            privacy = app.belt.salted_privacy().await.map_err(ApiError::internal)?;
             privacy.pseudonyms = true;
         }
         if self.member.is_some() {
@@ -159,11 +162,10 @@ impl Scope {
         }
         let all = self.roster.teams().iter();
         let of_one = |(id, team): (&i64, &Team)| {
-            let mut times = times(&self.roster, *id, &self.window.zone)?;
-            times.retain(|_, all| all.iter().any(|(from, to)| *from < self.window.to && self.window.from < *to));
+            let people = self.people.limited_to(times(&self.roster, *id, &self.window.zone)?);
             // Of a team that is too small, nothing is shown.
-            let is_shown = large_enough(&self.privacy, times.len()).is_ok();
-            Ok(is_shown.then(|| (team.name.clone(), self.people.limited_to(times))))
+            let size = people.count_in(self.window.from, self.window.to).unwrap_or_default();
+            Ok(large_enough(&self.privacy, size).is_ok().then(|| (team.name.clone(), people)))
         };
         all.map(of_one).filter_map(Result::transpose).collect()
     }

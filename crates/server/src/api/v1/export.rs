@@ -188,7 +188,10 @@ impl Grouped<'_> {
         let mut rows = Vec::new();
         let new = |things, others, people| {
             let items = Items::new(things, others, people, self.branch.clone());
-            items.in_zone(self.scope.window.zone.clone()).with_label(self.label.clone())
+            items
+                .in_zone(self.scope.window.zone.clone())
+                .with_label(self.label.clone())
+                .of_at_least(self.scope.privacy.min_group)
         };
         match by {
             By::All => self.add(&mut rows, None, &new(things, others, self.scope.people.clone())),

@@ -1,13 +1,14 @@
 //! Who may be seen in numbers, and who is to be forgotten.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use quickdraw_domain::insights::people::User;
 use quickdraw_domain::insights::privacy::Privacy;
-use quickdraw_domain::insights::roster::Handle;
+use quickdraw_domain::insights::roster::{Handle, Resolver, Roster, Who};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -88,7 +89,8 @@ struct Keep {
     days: Option<u32>,
 }
 
-/// Decide for how long facts of a project are kept. What is older goes within minutes, and does not come back. Administrators.
+/// Decide for how long facts of a project are kept. What is older goes within the hour, until events of the
+/// journal are counted anew. Administrators.
 #[utoipa::path(put, path = "/insights/privacy/kept", tag = "Insights", request_body = Keep,
     responses((status = 200, body = PrivacyView)))]
 async fn keep(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Keep>) -> Result<Json<PrivacyView>, ApiError> {
@@ -131,43 +133,75 @@ struct Erased {
 async fn erase(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Erase>) -> Result<Json<Erased>, ApiError> {
     let mut handles = roster::handles(asked.handles)?;
     let (_, known) = roster::read(&app).await?;
+    let mut members = Vec::new();
     if let Some(id) = asked.member_id {
-        let member = known.members().get(&id);
         let missing = || ApiError::problem(StatusCode::NOT_FOUND, "there is no member with this number");
-        handles.extend(member.ok_or_else(missing)?.handles.clone());
+        known.members().get(&id).ok_or_else(missing)?;
+        // Whoever was merged with it is the same person.
+        let same = known.members().iter().filter(|(other, _)| known.root(**other) == known.root(id));
+        for (other, member) in same {
+            members.push(*other);
+            handles.extend(member.handles.clone());
+        }
     }
     if handles.is_empty() {
         return Err(invalid("name handles, or a member that has some"));
     }
     let users = app.store().insights_users().await?;
-    let mut numbers = Vec::new();
-    for handle in &handles {
-        match handle {
-            Handle::UserId(id) => numbers.push(*id),
-            Handle::Username(name) => {
-                let found = users.iter().filter(|user| user.username.eq_ignore_ascii_case(name)).map(|user| user.id);
-                numbers.extend(found);
-            }
-            Handle::Email(_) => {}
-        }
-    }
+    let emails = addresses(&app, &known, &handles, &users).await?;
     let decided = app.belt.change_privacy(|privacy| {
-        numbers.iter().for_each(|id| privacy.erase_user(*id));
+        emails.iter().for_each(|email| privacy.erase_email(email));
         for handle in &handles {
-            if let Handle::Email(email) = handle {
-                privacy.erase_email(email);
+            match handle {
+                Handle::UserId(id) => {
+                    privacy.erase_user(*id);
+                    let known = users.iter().filter(|user| user.id == *id);
+                    known.for_each(|user| privacy.erase_username(&user.username));
+                }
+                Handle::Username(name) => {
+                    privacy.erase_username(name);
+                    let found = users.iter().filter(|user| user.username.eq_ignore_ascii_case(name));
+                    found.for_each(|user| privacy.erase_user(user.id));
+                }
+                Handle::Email(email) => privacy.erase_email(email),
             }
         }
     });
     decided.await.map_err(ApiError::internal)?;
-    let (identities, accounts) = app.belt.forget_people().await.map_err(ApiError::internal)?;
-    roster::change(&app, |roster| {
+    // What was before the last change names people too, and nothing of this can be taken back.
+    roster::keep_before(&app, Vec::new()).await?;
+    roster::change_for_good(&app, |roster| {
         handles.iter().for_each(|handle| roster.forget(handle));
-        if let Some(id) = asked.member_id.filter(|id| roster.members().contains_key(id)) {
-            roster.delete_member(id).map_err(roster::unable)?;
+        emails.iter().for_each(|email| roster.forget(&Handle::Email(email.clone())));
+        for id in &members {
+            if roster.members().contains_key(id) {
+                roster.delete_member(*id).map_err(roster::unable)?;
+            }
         }
         Ok(())
     })
     .await?;
+    let (identities, accounts) = app.belt.forget_people().await.map_err(ApiError::internal)?;
     Ok(Json(Erased { identities, accounts }))
+}
+
+/// Addresses of commits that are of whoever has these handles, also by the `.mailmap` and as GitLab's private ones.
+async fn addresses(
+    app: &App,
+    known: &Roster,
+    handles: &BTreeSet<Handle>,
+    users: &[User],
+) -> Result<Vec<String>, ApiError> {
+    let mut alone = known.clone();
+    for id in known.members().keys() {
+        alone.delete_member(*id).map_err(roster::unable)?;
+    }
+    for handle in handles {
+        alone.mark(handle.clone(), None).map_err(roster::unable)?;
+    }
+    let one = alone.add_member("erased", handles.clone()).map_err(roster::unable)?;
+    let resolver = Resolver::new(&alone, users);
+    let all = app.store().find_identities(None).await?;
+    let theirs = all.into_iter().filter(|identity| resolver.author(&identity.author) == Who::Member(one));
+    Ok(theirs.map(|identity| identity.author.email).filter(|email| !email.is_empty()).collect())
 }

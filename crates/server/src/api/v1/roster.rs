@@ -24,6 +24,7 @@ const TRIES: usize = 5;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
+        .routes(routes!(undo))
         .routes(routes!(list_members, add_member))
         .routes(routes!(edit_member, delete_member))
         .routes(routes!(merge, unmerge))
@@ -47,15 +48,58 @@ pub(super) async fn change<T>(
     app: &App,
     then: impl Fn(&mut Roster) -> Result<T, ApiError>,
 ) -> Result<(Roster, T), ApiError> {
+    let (roster, made, before) = change_for_good(app, then).await?;
+    keep_before(app, before).await?;
+    Ok((roster, made))
+}
+
+/// The same, where nobody takes it back; with what was before.
+pub(super) async fn change_for_good<T>(
+    app: &App,
+    then: impl Fn(&mut Roster) -> Result<T, ApiError>,
+) -> Result<(Roster, T, Vec<u8>), ApiError> {
     for _ in 0..TRIES {
         let (version, mut roster) = read(app).await?;
+        let before = write(&roster)?;
         let made = then(&mut roster)?;
-        let document = serde_json::to_vec(&roster).map_err(|error| ApiError::internal(error.into()))?;
+        let document = write(&roster)?;
         if app.store().put_document(Document::Roster, version, document).await? {
-            return Ok((roster, made));
+            return Ok((roster, made, before));
         }
     }
     Err(ApiError::problem(StatusCode::CONFLICT, "others are changing who is who; try again"))
+}
+
+fn write(roster: &Roster) -> Result<Vec<u8>, ApiError> {
+    serde_json::to_vec(roster).map_err(|error| ApiError::internal(error.into()))
+}
+
+/// Keeps what was before a change, for whoever takes it back.
+pub(super) async fn keep_before(app: &App, before: Vec<u8>) -> Result<(), ApiError> {
+    for _ in 0..TRIES {
+        let version = app.store().document(Document::RosterBefore).await?.map_or(0, |(version, _)| version);
+        if app.store().put_document(Document::RosterBefore, version, before.clone()).await? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Take the last change of members, teams, marks and the `.mailmap` back; the same again makes it anew. Administrators.
+#[utoipa::path(post, path = "/insights/identities/undo", tag = "Insights", responses((status = 204),
+    (status = 404, description = "There is no change that could be taken back.")))]
+async fn undo(_: Admin, State(app): State<Arc<App>>) -> Result<StatusCode, ApiError> {
+    let before = app.store().document(Document::RosterBefore).await?.map(|(_, document)| document);
+    let before = before.filter(|document| !document.is_empty());
+    let missing = || ApiError::problem(StatusCode::NOT_FOUND, "there is no change that could be taken back");
+    let roster: Roster =
+        serde_json::from_slice(&before.ok_or_else(missing)?).map_err(|error| ApiError::internal(error.into()))?;
+    change(&app, |known| {
+        *known = roster.clone();
+        Ok(())
+    })
+    .await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 pub(super) fn unable(error: RosterError) -> ApiError {
