@@ -78,6 +78,7 @@ const INSIGHTS_MIGRATIONS: &[Migration] = &[
     (3, "insights_items", include_str!("migrations/sqlite/0003_insights_items.sql")),
     (4, "project_paths", include_str!("migrations/sqlite/0004_project_paths.sql")),
     (5, "rows_in_order", include_str!("migrations/sqlite/0005_rows_in_order.sql")),
+    (6, "pushes_by_end", include_str!("migrations/sqlite/0006_pushes_by_end.sql")),
 ];
 
 /// Large pages, because SQLite's cost is pages and not the flush.
