@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use quickdraw_domain::event::{Event, Source};
 use quickdraw_domain::insights::facts;
-use quickdraw_domain::insights::measures::{Items, Measure};
+use quickdraw_domain::insights::measures::{Choice, Items, Measure};
 use quickdraw_domain::insights::people::People;
 use quickdraw_domain::scope::Place as Where;
 use quickdraw_domain::{EventId, Timestamp, Trigger};
@@ -84,7 +84,7 @@ async fn project(store: &SharedStore) -> anyhow::Result<()> {
 async fn ask(store: &SharedStore, measure: &Measure) -> anyhow::Result<()> {
     let (from, to) = (Timestamp::from_seconds(START + 60 * DAY), Timestamp::from_seconds(START + 90 * DAY));
     let (things, others) = things_of(store, measure, Lives { from, to, projects: None }).await?;
-    let items = Items::new(things, others, People::default(), None);
+    let items = Items::new(things, others, People::default(), Choice::default());
     std::hint::black_box(items.measure(measure, from, to, 30.0));
     Ok(())
 }

@@ -38,7 +38,7 @@ impl Clock for System {
     }
 
     fn uuid(&self) -> Uuid {
-        let context = self.context.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let context = crate::lock(&self.context);
         Uuid::new_v7(uuid::Timestamp::now(&*context))
     }
 }

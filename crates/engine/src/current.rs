@@ -11,13 +11,15 @@ use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::deployments::{Deployment, Status as Deployed};
 use quickdraw_domain::insights::entity::{Entity, Family, Item};
 use quickdraw_domain::insights::gaps::Sequence;
-use quickdraw_domain::insights::measures::{Items, Measure, Summary};
+use quickdraw_domain::insights::measures::{Choice, Items, Measure, Summary};
 use quickdraw_domain::insights::people::People;
 use quickdraw_domain::insights::pipelines::{Job, Pipeline};
 use quickdraw_domain::insights::roster::Who;
 use quickdraw_store::insights::{Lives, NamedProject, Projects, things_of};
 
 use crate::belt::Belt;
+use crate::lock;
+use crate::telemetry::precise;
 
 /// What is told of a time is told of so many days.
 const DAYS: f64 = 7.0;
@@ -99,7 +101,7 @@ impl Belt {
     /// Looks at how things stand, if it is time to.
     pub(crate) async fn show_insights(&self) -> anyhow::Result<()> {
         let now = self.clock.now();
-        let looked = *self.current.looked.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let looked = *lock(&self.current.looked);
         // A time ahead of ours is that of a clock that was wrong.
         if looked.is_some_and(|(at, pause)| at <= now && now < at.plus(pause)) {
             return Ok(());
@@ -115,7 +117,7 @@ impl Belt {
         let pause = (after.since(now) * PAUSE_PER_WORK).clamp(EVERY, LONGEST_PAUSE);
         // Somebody who begins wants to see something.
         let pause = if is_empty { Duration::ZERO } else { pause };
-        *self.current.looked.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((after, pause));
+        *lock(&self.current.looked) = Some((after, pause));
         shown.map(drop)
     }
 
@@ -171,8 +173,7 @@ impl Belt {
             for (path, read) in &named {
                 of_last(&mut series, path, read);
             }
-            #[expect(clippy::cast_precision_loss, reason = "counts fit 52 bits")]
-            let dropped = series.dropped as f64;
+            let dropped = count(series.dropped);
             series.count = 0;
             series.add(
                 "quickdraw_insights_series_dropped",
@@ -205,22 +206,18 @@ impl Belt {
             .filter(|one| people.author(&one.identity.author) == Who::Unmatched)
             .map(|one| one.identity.id)
             .collect();
-        #[expect(clippy::cast_precision_loss, reason = "counts fit 52 bits")]
-        let number = |count: usize| count as f64;
         series.add(
             "pulse_unmatched_identities",
             "Names and addresses of commits that are nobody's.",
             &[],
-            number(unmatched.len()),
+            count(unmatched.len()),
         );
-        #[expect(clippy::cast_precision_loss, reason = "counts fit 52 bits")]
-        let lag = self.store.backlog().await?.projection as f64;
+        let lag = precise(self.store.backlog().await?.projection);
         series.add("pulse_projection_lag_events", "Events that are not counted yet.", &[], lag);
         let known = self.store.completeness(Projects::ALL, usize::MAX).await?;
         for one in known.iter().filter(|one| one.measure == Sequence::Push) {
             let Some(path) = paths.get(&one.project) else { continue };
-            #[expect(clippy::cast_precision_loss, reason = "counts fit 52 bits")]
-            let missing = one.missing as f64;
+            let missing = precise(one.missing);
             series.add("pulse_missing_pushes", "Pushes that never came, at least.", &[("project", path)], missing);
         }
         Ok(())
@@ -229,7 +226,7 @@ impl Belt {
 
 fn of_project(series: &mut Series, path: &str, read: &Read, people: &People, now: Timestamp) {
     let Read { merge_requests, commits, pipelines, deployments, .. } = read;
-    let items = |all: &Vec<Item>| Items::new(all.clone(), Vec::new(), people.clone(), None);
+    let items = |all: &Vec<Item>| Items::new(all.clone(), Vec::new(), people.clone(), Choice::default());
     let (merge_requests, commits, pipelines) = (items(merge_requests), items(commits), items(pipelines));
     let summary = |items: &Items, name: &str| -> Option<Summary> {
         Some(items.measure(Measure::by_name(name)?, now.minus(WINDOW), now, DAYS))
@@ -273,8 +270,7 @@ fn of_project(series: &mut Series, path: &str, read: &Read, people: &People, now
         [("success", "pipeline_success_share"), ("failed", "pipeline_failure_share"), ("other", "pipeline_other_share")]
     {
         if let Some((share, samples)) = summary(&pipelines, name).and_then(|one| Some((one.value?, one.samples))) {
-            #[expect(clippy::cast_precision_loss, reason = "counts fit 52 bits")]
-            let value = (share * samples as f64).round();
+            let value = (share * count(samples)).round();
             series.add("pulse_pipelines", "Pipelines that ended.", &[project, ("status", status), window], value);
         }
     }
@@ -338,8 +334,7 @@ fn of_pipeline(series: &mut Series, path: &str, one: &Pipeline, jobs: &[Job]) {
     };
     let status = [("status", seen.status.name())];
     add("gitlab_ci_pipeline_status", "How the last pipeline stands.", &status, 1.0);
-    #[expect(clippy::cast_precision_loss, reason = "numbers of pipelines fit 52 bits")]
-    let id = one.id as f64;
+    let id = precise(one.id);
     add("gitlab_ci_pipeline_id", "The number of the last pipeline.", &[], id);
     add(
         "gitlab_ci_pipeline_timestamp",
@@ -347,13 +342,11 @@ fn of_pipeline(series: &mut Series, path: &str, one: &Pipeline, jobs: &[Job]) {
         &[],
         seconds(seen.at),
     );
-    #[expect(clippy::cast_precision_loss, reason = "seconds fit 52 bits")]
-    let float = |value: i64| value as f64;
     if let Some(value) = seen.duration {
-        add("gitlab_ci_pipeline_duration_seconds", "How long the last pipeline took.", &[], float(value));
+        add("gitlab_ci_pipeline_duration_seconds", "How long the last pipeline took.", &[], precise(value));
     }
     if let Some(value) = seen.queued {
-        add("gitlab_ci_pipeline_queued_duration_seconds", "How long the last pipeline waited.", &[], float(value));
+        add("gitlab_ci_pipeline_queued_duration_seconds", "How long the last pipeline waited.", &[], precise(value));
     }
     let mut last: BTreeMap<&str, &Job> = BTreeMap::new();
     for job in jobs.iter().filter(|job| job.pipeline == one.id) {
@@ -369,7 +362,7 @@ fn of_pipeline(series: &mut Series, path: &str, one: &Pipeline, jobs: &[Job]) {
         add("gitlab_ci_pipeline_job_status", help, &[of_job[0], of_job[1], ("status", status)], 1.0);
         if let Some(value) = job.last.duration {
             let help = "How long the last run of a job of the last pipeline took.";
-            add("gitlab_ci_pipeline_job_duration_seconds", help, &of_job, float(value));
+            add("gitlab_ci_pipeline_job_duration_seconds", help, &of_job, precise(value));
         }
     }
 }
@@ -383,7 +376,10 @@ const fn word(status: Deployed) -> &'static str {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "seconds since 1970 fit 52 bits")]
+fn count(things: usize) -> f64 {
+    precise(i64::try_from(things).unwrap_or(i64::MAX))
+}
+
 fn seconds(at: Timestamp) -> f64 {
-    at.as_seconds() as f64
+    precise(at.as_seconds())
 }

@@ -3,7 +3,7 @@
 
 use quickdraw_domain::insights::DEFINITION_VERSION;
 use quickdraw_store::Error;
-use quickdraw_store::insights::Document;
+use quickdraw_store::documents::{self, Document};
 
 use crate::belt::Belt;
 
@@ -14,8 +14,7 @@ impl Belt {
     /// # Errors
     /// When the store cannot be read.
     pub async fn counted_by(&self) -> Result<Vec<u32>, Error> {
-        let found = self.store.document(Document::Definitions).await?;
-        Ok(found.and_then(|(_, document)| serde_json::from_slice(&document).ok()).unwrap_or_default())
+        documents::read(&self.store, Document::Definitions).await
     }
 
     /// Writes down that this version counts too.
@@ -25,20 +24,21 @@ impl Belt {
 
     /// The same; or that everything is counted by this version.
     pub(crate) async fn write_definitions(&self, all: bool) -> anyhow::Result<()> {
-        let found = self.store.document(Document::Definitions).await?;
-        let (version, document) = found.unwrap_or_default();
-        let mut known: Vec<u32> = serde_json::from_slice(&document).unwrap_or_default();
-        if all {
-            known.clear();
+        let with_this = |known: &[u32]| -> Vec<u32> {
+            let others = known.iter().copied().filter(|version| !all && *version != DEFINITION_VERSION);
+            let mut versions: Vec<u32> = others.chain([DEFINITION_VERSION]).collect();
+            versions.sort_unstable();
+            versions
+        };
+        let known = self.counted_by().await?;
+        if with_this(&known) == known {
+            return Ok(());
         }
-        if !known.contains(&DEFINITION_VERSION) {
-            known.push(DEFINITION_VERSION);
-            known.sort_unstable();
-        }
-        let written = serde_json::to_vec(&known)?;
-        if written != document && !self.store.put_document(Document::Definitions, version, written).await? {
-            anyhow::bail!("another node wrote it at the same time");
-        }
+        let written = documents::change(&self.store, Document::Definitions, |known: &mut Vec<u32>| {
+            *known = with_this(known);
+            Ok::<_, Error>(Some(()))
+        });
+        anyhow::ensure!(written.await?.is_some(), "other nodes write it at the same time");
         Ok(())
     }
 }

@@ -43,3 +43,8 @@ pub use ingest::{Arrival, Ingest, Origin};
 pub use lifecycle::Lifecycle;
 pub use relay::{Received, SeenRequest};
 pub use replay::Preview;
+
+/// What a mutex holds, whether or not somebody panicked with it: everything that is held so is whole at any time.
+fn lock<T>(of: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

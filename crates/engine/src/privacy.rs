@@ -1,26 +1,21 @@
 //! What people decided about privacy, carried out: who is to be forgotten is taken out of what is counted, now and whenever
 //! something is counted; what projects no longer keep goes.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::people::User;
 use quickdraw_domain::insights::privacy::Privacy;
-use quickdraw_store::insights::{Document, Identity};
+use quickdraw_store::documents::{self, Document};
+use quickdraw_store::insights::Identity;
 
 use crate::belt::Belt;
+use crate::lock;
 
-/// How often a change is made again when somebody else changed it meanwhile.
-const TRIES: usize = 5;
 const DAY: Duration = Duration::from_secs(86_400);
 const HOUR: i64 = 3_600_000_000;
 /// Rows that one deletion takes.
 const BATCH: usize = 20_000;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 impl Belt {
     /// What is decided; nothing, without a salt of its own, where nobody decided anything.
@@ -28,12 +23,7 @@ impl Belt {
     /// # Errors
     /// When the store cannot be read.
     pub async fn privacy(&self) -> anyhow::Result<Privacy> {
-        Ok(self.read_privacy().await?.map(|(_, privacy)| privacy).unwrap_or_default())
-    }
-
-    async fn read_privacy(&self) -> anyhow::Result<Option<(i64, Privacy)>> {
-        let found = self.store.document(Document::Privacy).await?;
-        found.map(|(version, document)| Ok((version, serde_json::from_slice(&document)?))).transpose()
+        Ok(documents::read(&self.store, Document::Privacy).await?)
     }
 
     /// What is decided, with a salt that stays.
@@ -41,10 +31,8 @@ impl Belt {
     /// # Errors
     /// When the store fails.
     pub async fn salted_privacy(&self) -> anyhow::Result<Privacy> {
-        match self.read_privacy().await? {
-            Some((_, privacy)) => Ok(privacy),
-            None => self.change_privacy(|_| ()).await,
-        }
+        let privacy = self.privacy().await?;
+        if privacy.has_salt() { Ok(privacy) } else { self.change_privacy(|_| ()).await }
     }
 
     /// Changes what is decided, and gives it.
@@ -52,21 +40,17 @@ impl Belt {
     /// # Errors
     /// When the store fails, or others change it all the time.
     pub async fn change_privacy(&self, change: impl Fn(&mut Privacy)) -> anyhow::Result<Privacy> {
-        for _ in 0..TRIES {
-            let (version, mut privacy) = match self.read_privacy().await? {
-                Some(known) => known,
-                None => {
-                    let mut salt = [0; 32];
-                    getrandom::fill(&mut salt).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
-                    (0, Privacy::new(salt))
-                }
-            };
-            change(&mut privacy);
-            if self.store.put_document(Document::Privacy, version, serde_json::to_vec(&privacy)?).await? {
-                return Ok(privacy);
+        let mut salt = [0; 32];
+        getrandom::fill(&mut salt).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
+        let changed = documents::change(&self.store, Document::Privacy, |privacy: &mut Privacy| {
+            if !privacy.has_salt() {
+                *privacy = Privacy::new(salt);
             }
-        }
-        anyhow::bail!("others are changing it; try again")
+            change(privacy);
+            Ok::<_, anyhow::Error>(Some(()))
+        });
+        let (privacy, ()) = changed.await?.ok_or_else(|| anyhow::anyhow!("others are changing it; try again"))?;
+        Ok(privacy)
     }
 
     /// Takes whoever is to be forgotten out of what is counted; how many identities and accounts that were.

@@ -1,7 +1,7 @@
 //! How many deliveries a namespace may have in a minute.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use quickdraw_domain::{GroupId, Timestamp};
 
@@ -26,7 +26,7 @@ impl Rates {
         // Without a limit nobody needs to know whose it would be.
         let Some(namespace) = (self.per_minute > 0).then(namespace).flatten() else { return true };
         let minute = now.as_seconds().div_euclid(60);
-        let mut counted = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counted = crate::lock(&self.minute);
         // Events of an earlier minute can come late; they count for this one.
         if counted.0 < minute {
             *counted = (minute, HashMap::new());

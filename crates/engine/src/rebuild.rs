@@ -2,7 +2,7 @@
 //! to put that in place of what is counted. One at a time on each node; what is under way ends with the node, and harms nothing.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use quickdraw_domain::insights::Fact;
@@ -93,7 +93,7 @@ pub(crate) struct Rebuilds {
 
 impl Rebuilds {
     fn lock(&self) -> MutexGuard<'_, Option<Progress>> {
-        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+        crate::lock(&self.current)
     }
 
     fn note(&self, change: impl FnOnce(&mut Progress)) {

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use quickdraw_domain::event::{SeenProject, SeenUser, Source, Whereabouts};
@@ -21,7 +21,8 @@ use uuid::Uuid;
 
 use crate::belt::Belt;
 use crate::ingest::{Arrival, Origin};
-use crate::telemetry;
+use crate::lock;
+use crate::telemetry::{self, precise};
 
 /// Within which time an event by way of another hook is the same event.
 const TWIN_WINDOW: Duration = Duration::from_secs(60);
@@ -123,10 +124,6 @@ struct First {
     at: Timestamp,
     /// Once it is committed: under which number, or not at all.
     outcome: watch::Receiver<Option<Option<EventId>>>,
-}
-
-fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Belt {
@@ -289,9 +286,7 @@ impl Belt {
             self.relay.loaded.store(true, Ordering::Relaxed);
         }
         for (project, at) in lock(&self.relay.last_events).iter() {
-            #[expect(clippy::cast_precision_loss, reason = "seconds since 1970 are far below 2^52")]
-            let seconds = at.as_seconds() as f64;
-            metrics::gauge!(telemetry::LAST_EVENT, "project" => project.to_string()).set(seconds);
+            metrics::gauge!(telemetry::LAST_EVENT, "project" => project.to_string()).set(precise(at.as_seconds()));
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use quickdraw_domain::recursion::REMEMBERED;
 use quickdraw_store::deliveries::Held;
 
 use crate::belt::{Belt, WhileDisabled};
-use crate::telemetry;
+use crate::telemetry::{self, precise};
 
 /// Rows that one deletion takes: each holds the writer for a few milliseconds.
 const PRUNE_BATCH: usize = 500;
@@ -98,9 +98,4 @@ impl Belt {
         self.forget_people().await?;
         self.forget_projects().await
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a gauge of counts that stop at 100,000")]
-fn precise(value: i64) -> f64 {
-    value as f64
 }

@@ -31,3 +31,9 @@ pub const HOOKS_DISABLED: &str = "quickdraw_hooks_disabled";
 /// Gauge: when the last received event of a project came, in seconds since 1970. Label `project`: its number; the
 /// projects that were heard of last, at most 500.
 pub const LAST_EVENT: &str = "quickdraw_project_last_event_timestamp_seconds";
+
+/// A count, a number or a time as gauges hold it.
+#[expect(clippy::cast_precision_loss, reason = "none of what is shown comes near 2^53")]
+pub(crate) const fn precise(value: i64) -> f64 {
+    value as f64
+}

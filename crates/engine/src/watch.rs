@@ -10,24 +10,24 @@ use quickdraw_domain::insights::alerts::{
 };
 use quickdraw_domain::insights::entity::{Entity, Item};
 use quickdraw_domain::insights::gaps::{After, Sequence};
-use quickdraw_domain::insights::measures::{Items, Kind, Measure};
+use quickdraw_domain::insights::measures::{Choice, Items, Kind, Measure};
 use quickdraw_domain::insights::people::People;
 use quickdraw_domain::insights::roster::{Resolver, Roster, Who};
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{Timestamp, Trigger};
-use quickdraw_store::insights::{Document, Lives, NamedProject, things_of};
+use quickdraw_store::documents::{self, Document};
+use quickdraw_store::insights::{Lives, NamedProject, things_of};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::belt::Belt;
+use crate::telemetry::precise;
 use crate::{Arrival, Origin};
 
 /// How often rules are looked at.
 const EVERY: Duration = Duration::from_secs(60);
 /// For how long a node that looks has it for itself, from rule to rule; longer than any rule takes.
 const LEASE: Duration = Duration::from_secs(60);
-/// How often a write is made again that met another.
-const TRIES: usize = 10;
 /// How many windows lie before, with which a number is compared.
 const BEFORE: u32 = 4;
 /// Gaps of one project that are counted.
@@ -58,23 +58,12 @@ impl Looked {
 type Numbers = BTreeMap<Option<i64>, (Option<f64>, Option<f64>)>;
 
 impl Belt {
-    /// The rules that there are.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub async fn alert_rules(&self) -> anyhow::Result<(i64, Rules)> {
-        let Some((version, document)) = self.store.document(Document::Alerts).await? else {
-            return Ok((0, Rules::default()));
-        };
-        Ok((version, serde_json::from_slice(&document)?))
-    }
-
-    /// How they stand.
+    /// How rules stand.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn alert_standings(&self) -> anyhow::Result<Standings> {
-        Ok(self.looked().await?.1.standings)
+        Ok(self.looked().await?.standings)
     }
 
     /// Has rules looked at as soon as some node comes to it.
@@ -82,42 +71,35 @@ impl Belt {
     /// # Errors
     /// When the store fails.
     pub async fn look_again(&self) -> anyhow::Result<()> {
-        self.change_looked(|looked| {
+        let asked = self.change_looked(|looked| {
             looked.asked = true;
             true
-        })
-        .await
-        .map(drop)
+        });
+        asked.await.map(drop)
     }
 
-    async fn looked(&self) -> anyhow::Result<(i64, Looked)> {
-        let Some((version, document)) = self.store.document(Document::AlertStates).await? else {
-            return Ok((0, Looked::default()));
-        };
-        Ok((version, serde_json::from_slice(&document)?))
+    async fn alert_rules(&self) -> anyhow::Result<Rules> {
+        Ok(documents::read(&self.store, Document::Alerts).await?)
+    }
+
+    async fn looked(&self) -> anyhow::Result<Looked> {
+        Ok(documents::read(&self.store, Document::AlertStates).await?)
     }
 
     /// Changes the document of standings, and gives it; nothing where the change is not wanted any more, or others change it
     /// all the time.
     async fn change_looked(&self, change: impl Fn(&mut Looked) -> bool) -> anyhow::Result<Option<Looked>> {
-        for _ in 0..TRIES {
-            let (version, mut looked) = self.looked().await?;
-            if !change(&mut looked) {
-                return Ok(None);
-            }
-            let document = serde_json::to_vec(&looked)?;
-            if self.store.put_document(Document::AlertStates, version, document).await? {
-                return Ok(Some(looked));
-            }
-        }
-        Ok(None)
+        let changed = documents::change(&self.store, Document::AlertStates, |looked| {
+            Ok::<_, anyhow::Error>(change(looked).then_some(()))
+        });
+        Ok(changed.await?.map(|(looked, ())| looked))
     }
 
     /// Looks at all rules, if no node did within the last minute, and tells what changed.
     pub(crate) async fn watch(&self) -> anyhow::Result<()> {
-        let (_, looked) = self.looked().await?;
+        let looked = self.looked().await?;
         let (now, look) = (self.clock.now(), self.clock.uuid());
-        if !looked.is_due(now) || (looked.standings.is_empty() && self.alert_rules().await?.1.all.is_empty()) {
+        if !looked.is_due(now) || (looked.standings.is_empty() && self.alert_rules().await?.all.is_empty()) {
             return Ok(());
         }
         let begun = self.change_looked(|looked| {
@@ -130,7 +112,7 @@ impl Belt {
         let projects = self.store.insights_projects().await?;
         self.tell_standings(look, &projects, &looked.standings).await?;
         // Read after the look began: who changes rules later asks for another.
-        let (_, rules) = self.alert_rules().await?;
+        let rules = self.alert_rules().await?;
         let mut found = Vec::new();
         let mut leased = now;
         for rule in &rules.all {
@@ -298,11 +280,11 @@ impl Belt {
             groups.entry(group(&item)).or_default().1.push(item);
         }
         let days = window.as_secs_f64() / 86_400.0;
+        let choice = Choice { branch: rule.branch.clone(), label: rule.label.clone(), ..Choice::default() };
         // Off the threads that answer others: there can be many.
         let measured = tokio::task::spawn_blocking(move || {
             let of_group = |(id, (things, others))| {
-                let items =
-                    Items::new(things, others, people.clone(), rule.branch.clone()).with_label(rule.label.clone());
+                let items = Items::new(things, others, people.clone(), choice.clone());
                 let value = rule.statistic.of(&items.measure(measure, from, now, days));
                 let was = compares.then(|| items.measure(measure, before, from, days * f64::from(BEFORE)));
                 // Where there was nothing, nothing can be compared with it.
@@ -316,8 +298,7 @@ impl Belt {
     }
 
     async fn roster(&self) -> anyhow::Result<Roster> {
-        let found = self.store.document(Document::Roster).await?;
-        Ok(found.map(|(_, document)| serde_json::from_slice(&document)).transpose()?.unwrap_or_default())
+        Ok(documents::read(&self.store, Document::Roster).await?)
     }
 
     /// Everybody but bots.
@@ -336,8 +317,7 @@ impl Belt {
             if !is_asked || matches!(who, Who::Bot | Who::Ignored) {
                 continue;
             }
-            #[expect(clippy::cast_precision_loss, reason = "counts fit 52 bits")]
-            let commits = one.commits as f64;
+            let commits = precise(one.commits);
             let (all, unmatched) = counts.entry(Some(one.project).filter(|_| rule.each_project)).or_default();
             *all += commits;
             if who == Who::Unmatched {

@@ -16,6 +16,7 @@ use quickdraw_domain::insights::report::{Cell, Row};
 use quickdraw_domain::{EventId, Timestamp};
 
 use crate::SharedStore;
+use crate::documents::Document;
 use crate::error::{Error, Result};
 use crate::payload::Packed;
 
@@ -129,38 +130,6 @@ pub struct IdentityUse {
     pub first: Timestamp,
     /// … and the last.
     pub last: Timestamp,
-}
-
-/// What is written as a whole, with a version.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Document {
-    /// Who is who.
-    Roster,
-    /// Who was who before the last change.
-    RosterBefore,
-    /// Versions of the definitions that what is counted was counted by, as JSON.
-    Definitions,
-    /// What people decided about privacy.
-    Privacy,
-    /// Rules of alerts.
-    Alerts,
-    /// How alerts stand.
-    AlertStates,
-}
-
-impl Document {
-    /// As the store names it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Roster => "roster",
-            Self::RosterBefore => "roster_before",
-            Self::Definitions => "definitions",
-            Self::Privacy => "privacy",
-            Self::Alerts => "alerts",
-            Self::AlertStates => "alert_states",
-        }
-    }
 }
 
 /// Facts and rollups: what can be done with them.

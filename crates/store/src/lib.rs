@@ -17,6 +17,7 @@ pub mod attempts;
 pub mod audit;
 mod columns;
 pub mod deliveries;
+pub mod documents;
 pub mod error;
 pub mod events;
 pub mod hooks;

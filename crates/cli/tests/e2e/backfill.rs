@@ -170,6 +170,20 @@ fn answer(path: &str) -> Option<Value> {
     let page = |rows: Value| if is_first { rows } else { json!([]) };
     let (place, _) = path.strip_prefix("projects/")?.split_once('?').unwrap_or((path.strip_prefix("projects/")?, ""));
     Some(match place {
+        // More pushes of two days than a page holds.
+        "78" => {
+            json!({ "id": 78, "name": "Busy", "path_with_namespace": "gear/busy", "web_url": "https://git.example.com/gear/busy" })
+        }
+        "78/events" => {
+            let page: u32 = path.split("&page=").nth(1)?.split('&').next()?.parse().ok()?;
+            let push = |number: u32| {
+                json!({ "created_at": format!("2026-03-{:02}T10:00:00.000Z", 2 + number / 150), "author": ada, "push_data": {
+                    "ref": "main", "ref_type": "branch", "commit_from": format!("{number:040}"),
+                    "commit_to": format!("{:040}", number + 1), "commit_count": 1 } })
+            };
+            let rows = (100 * (page - 1) + 1..=100 * page).take_while(|number| *number <= 250);
+            rows.map(push).collect()
+        }
         "77" | "gear%2Frope" => json!({ "id": 77, "name": "Rope", "path_with_namespace": "gear/rope",
             "default_branch": "main", "web_url": "https://git.example.com/gear/rope" }),
         "77/merge_requests" => page(json!([{ "id": 500, "iid": 5, "title": "Rope", "state": "merged", "draft": false,
@@ -306,4 +320,13 @@ pub(crate) fn what_gitlab_remembers_is_counted(engine: Engine) {
     let behind =
         asked.iter().filter(|path| path.contains("merge_requests?") && path.contains("updated_after=2026-03-05"));
     assert_eq!(behind.count(), 1, "it went on behind the last one: {asked:?}");
+
+    // Many pushes of a few days: page by page, and to an end.
+    let (said, errors) = backfill(&server, &[&from[..], &["--project", "78", "--since", "2026-03-01"]].concat());
+    assert_eq!(errors, None, "{said}");
+    assert!(said.contains("pushes: 250") && said.contains("issues: not there"), "{said}");
+    counted(&server, &[("pushes", 253.0)]);
+    let pages =
+        |table: &Table| table.asked.lock().expect("no panic").iter().filter(|path| path.contains("78/events")).count();
+    assert_eq!(pages(&table), 3, "each page once");
 }

@@ -18,7 +18,7 @@ use jiff::tz::TimeZone;
 
 pub use around::{Around, Outcome};
 pub use bands::band;
-pub use items::{Items, Part, Summary};
+pub use items::{Choice, Items, Part, Summary};
 
 use super::branches::{Act, Branch, Push};
 use super::commits::Commit;
@@ -373,13 +373,13 @@ pub(super) fn given(name: &str, items: &[Item], bots: &[i64]) -> Result<Vec<i64>
         roster.mark(super::roster::Handle::UserId(*bot), Some(super::roster::Mark::Bot)).expect("few");
     }
     let people = People::new(super::roster::Resolver::new(&roster, &[]), &[], false, None);
-    told(name, &Items::new(items.to_vec(), Vec::new(), people, None))
+    told(name, &Items::new(items.to_vec(), Vec::new(), people, Choice::default()))
 }
 
 /// The same where others lie around them.
 #[cfg(test)]
 pub(super) fn given_among(name: &str, items: Vec<Item>, others: Vec<Item>) -> Result<Vec<i64>, &'static str> {
-    told(name, &Items::new(items, others, People::default(), None))
+    told(name, &Items::new(items, others, People::default(), Choice::default()))
 }
 
 #[cfg(test)]

@@ -42,6 +42,12 @@ impl Privacy {
         Self { salt: hex::encode(salt), ..Self::default() }
     }
 
+    /// Whether somebody has decided something: from then on, digests are always the same.
+    #[must_use]
+    pub const fn has_salt(&self) -> bool {
+        !self.salt.is_empty()
+    }
+
     /// What stands for somebody in answers: always the same.
     #[must_use]
     pub fn pseudonym(&self, of: &str) -> String {

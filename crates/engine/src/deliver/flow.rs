@@ -5,7 +5,7 @@
 //! the store, it stays there and is claimed.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use quickdraw_domain::health::{Health, Status};
@@ -73,7 +73,7 @@ impl Flow {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        crate::lock(&self.state)
     }
 
     /// Waits until there may be something to begin, to give back or to claim.

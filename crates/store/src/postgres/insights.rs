@@ -14,10 +14,11 @@ use super::Postgres;
 use super::events::{EVENT_COLUMNS, event};
 use super::facts::{self, COMMIT_COLUMNS};
 use crate::columns;
+use crate::documents::Document;
 use crate::error::Result;
 use crate::insights::{
-    self, CommitFilter, Document, FORGOTTEN, Identity, IdentityUse, Insights, Lives, MERGE_IDENTITIES, NamedProject,
-    Projected, Projects,
+    self, CommitFilter, FORGOTTEN, Identity, IdentityUse, Insights, Lives, MERGE_IDENTITIES, NamedProject, Projected,
+    Projects,
 };
 use crate::payload::Packed;
 

@@ -12,7 +12,8 @@ use quickdraw_domain::insights::{Fact, facts};
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{EventId, Timestamp, Trigger};
 use quickdraw_store::SharedStore;
-use quickdraw_store::insights::{CommitFilter, Document, Identity, Lives, Projected, Projects};
+use quickdraw_store::documents::Document;
+use quickdraw_store::insights::{CommitFilter, Identity, Lives, Projected, Projects};
 use serde_json::json;
 
 use crate::fixture::{Fixture, NOON, at, event};

@@ -62,25 +62,54 @@ struct One<'a> {
     left_out: usize,
 }
 
-/// A list of a project that has an order by change.
-#[derive(Clone, Copy)]
+/// A list of a project.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum List {
     MergeRequests,
     Issues,
     Pipelines,
     Deployments,
+    Pushes,
 }
 
 impl List {
     /// With what it is called, where it is, and what is asked for.
-    const ALL: [(Self, &'static str, &'static str, &'static str); 5] = [
+    const ALL: [(Self, &'static str, &'static str, &'static str); 6] = [
         (Self::MergeRequests, "merge_requests", "merge_requests", "&scope=all&state=all"),
         (Self::Issues, "issues", "issues", "&scope=all&state=all"),
         (Self::Pipelines, "pipelines", "pipelines", ""),
         // Those that other pipelines started are listed only when they are asked for.
         (Self::Pipelines, "child pipelines", "pipelines", "&source=parent_pipeline"),
         (Self::Deployments, "deployments", "deployments", ""),
+        // As far back as GitLab remembers who did what.
+        (Self::Pushes, "pushes", "events", "&action=pushed"),
     ];
+
+    /// Where it begins that has to do with a day.
+    fn since(self, day: jiff::civil::Date) -> String {
+        if self == Self::Pushes { before(day) } else { format!("{day}T00:00:00Z") }
+    }
+
+    /// The oldest first, behind a position.
+    fn behind(self, position: Option<&str>) -> String {
+        match (self, position) {
+            (Self::Pushes, None) => "&sort=asc".to_owned(),
+            (Self::Pushes, Some(day)) => format!("&sort=asc&after={day}"),
+            // Some lists take the order only together with a time.
+            (_, at) => {
+                format!("&order_by=updated_at&sort=asc&updated_after={}", encoded(at.unwrap_or("1970-01-01T00:00:00Z")))
+            }
+        }
+    }
+
+    /// The position behind a row.
+    fn position(self, row: &Value) -> Option<String> {
+        if self != Self::Pushes {
+            return row["updated_at"].as_str().map(str::to_owned);
+        }
+        let at: jiff::Timestamp = row["created_at"].as_str()?.parse().ok()?;
+        Some(before(at.to_zoned(jiff::tz::TimeZone::UTC).date()))
+    }
 }
 
 impl One<'_> {
@@ -88,7 +117,6 @@ impl One<'_> {
         for list in List::ALL {
             self.list(home, list).await?;
         }
-        self.pushes(home).await?;
         self.commits(home).await
     }
 
@@ -104,21 +132,14 @@ impl One<'_> {
         home: &Home,
         (list, name, place_there, query): (List, &'static str, &'static str, &'static str),
     ) -> anyhow::Result<()> {
-        let tiers = if matches!(list, List::Deployments) { self.tiers(home).await? } else { BTreeMap::new() };
+        let tiers = if list == List::Deployments { self.tiers(home).await? } else { BTreeMap::new() };
         let place = self.place(home, name);
-        let since = self.since.map(|day| format!("{day}T00:00:00Z"));
-        let mut position = self.positions.get(&place).map(str::to_owned).or(since);
+        let mut position = self.positions.get(&place).map(str::to_owned).or(self.since.map(|day| list.since(day)));
         let bar = super::bar(name, 0)?;
-        // Behind a position; on further pages only where more than a page was changed at one time.
         let mut page = 1;
         loop {
-            // Some lists take the order only together with a time.
-            let after = position.as_deref().unwrap_or("1970-01-01T00:00:00Z");
-            let after = format!("&updated_after={}", encoded(after));
-            let path = format!(
-                "projects/{}/{place_there}?per_page={PAGE}&page={page}&order_by=updated_at&sort=asc{query}{after}",
-                home.project.id
-            );
+            let behind = list.behind(position.as_deref());
+            let path = format!("projects/{}/{place_there}?per_page={PAGE}&page={page}{query}{behind}", home.project.id);
             let Some(rows) = self.gitlab.rows(&path).await? else {
                 bar.finish_and_clear();
                 say(format!("  {name}: not there, or not for this token"));
@@ -126,7 +147,7 @@ impl One<'_> {
             };
             bar.inc_length(rows.len() as u64);
             for row in &rows {
-                let name = format!("{name} {}", row["iid"]);
+                let name = format!("{name} {}", if row["iid"].is_null() { &row["created_at"] } else { &row["iid"] });
                 match self.events(home, list, row, &tiers).await {
                     Ok(events) => self.tell(events, &name).await?,
                     Err(error) => self.leave_out(&name, &error),
@@ -135,16 +156,20 @@ impl One<'_> {
             }
             // Written down only what the server has.
             self.teller.flush().await?;
-            let last = rows.last().and_then(|row| row["updated_at"].as_str()).map(str::to_owned);
-            let has_moved = last.is_some() && last != position;
+            let last = rows.last().and_then(|row| list.position(row));
             if let Some(last) = &last {
                 self.positions.set(&place, last)?;
             }
             if rows.len() < PAGE {
                 break;
             }
-            page = if has_moved { 1 } else { page + 1 };
-            position = last.or(position);
+            // What is changed meanwhile moves to the end, so a list goes on behind its last row: on a further page only where more than
+            // one was changed at one time. Pushes stay where they are, and are asked for by days: their pages follow one another.
+            if list == List::Pushes || last.is_none() || last == position {
+                page += 1;
+            } else {
+                (page, position) = (1, last);
+            }
         }
         let count = bar.position();
         bar.finish_and_clear();
@@ -201,6 +226,7 @@ impl One<'_> {
                 Ok(events)
             }
             List::Deployments => Ok(vec![deployment(home, row, tiers)?]),
+            List::Pushes => Ok(self.push(home, row).await?.into_iter().collect()),
         }
     }
 
@@ -230,46 +256,6 @@ impl One<'_> {
         let all = self.all(&format!("projects/{}/environments?per_page={PAGE}", home.project.id)).await?;
         let tier = |one: &Value| Some((text(&one["name"]).to_owned(), one["tier"].as_str()?.to_owned()));
         Ok(all.iter().filter_map(tier).filter(|(_, tier)| !tier.is_empty()).collect())
-    }
-
-    /// Moves of branches, as far back as GitLab remembers who did what.
-    async fn pushes(&mut self, home: &Home) -> anyhow::Result<()> {
-        let place = self.place(home, "pushes");
-        let mut after = self.positions.get(&place).map(str::to_owned).or(self.since.map(before));
-        let bar = super::bar("pushes", 0)?;
-        let mut page = 1;
-        loop {
-            let behind = after.as_ref().map(|day| format!("&after={day}")).unwrap_or_default();
-            let path = format!(
-                "projects/{}/events?action=pushed&sort=asc&per_page={PAGE}&page={page}{behind}",
-                home.project.id
-            );
-            let rows = self.gitlab.rows(&path).await?.unwrap_or_default();
-            bar.inc_length(rows.len() as u64);
-            for row in &rows {
-                match self.push(home, row).await {
-                    Ok(event) => self.tell(event.into_iter().collect(), "a push").await?,
-                    Err(error) => self.leave_out("a push", &error),
-                }
-                bar.inc(1);
-            }
-            self.teller.flush().await?;
-            let day = rows.last().and_then(|row| row["created_at"].as_str()?.parse::<jiff::Timestamp>().ok());
-            let day = day.map(|at| before(at.to_zoned(jiff::tz::TimeZone::UTC).date()));
-            let has_moved = day.is_some() && day != after;
-            if let Some(day) = &day {
-                self.positions.set(&place, day)?;
-            }
-            if rows.len() < PAGE {
-                break;
-            }
-            page = if has_moved { 1 } else { page + 1 };
-            after = day.or(after);
-        }
-        let count = bar.position();
-        bar.finish_and_clear();
-        say(format!("  pushes: {count}"));
-        Ok(())
     }
 
     /// A move of a branch with those of its commits that GitLab still knows; nothing for a tag's.

@@ -8,7 +8,7 @@ use gix::{ObjectId, Repository};
 use serde_json::{Value, json};
 
 use super::tell::{Teller, Told};
-use crate::commands::git_hook::commits::describe;
+use crate::commands::git_hook::commits::{describe, walk};
 use crate::commands::say;
 
 /// Commits of one event, and bytes of them.
@@ -28,8 +28,11 @@ pub(super) async fn run(path: &Path, home: &Home<'_>, mut teller: Teller) -> any
     let mut repository = gix::open(path).with_context(|| format!("failed to open {}", path.display()))?;
     repository.object_cache_size_if_unset(CACHE);
     let (branch, tip) = default_branch(&repository, home.branch.as_deref())?;
-    let landed = walk(&repository, vec![tip], None)?;
-    let others = walk(&repository, tips(&repository)?, Some(tip))?;
+    let mut landed = walk(&repository, vec![tip], None)?;
+    let mut others = walk(&repository, tips(&repository)?, Some(tip))?;
+    // The oldest first: what is new then changes no event that was told before.
+    landed.reverse();
+    others.reverse();
     say(format!("{} commits on {branch}, {} elsewhere", landed.len(), others.len()));
     let bar = super::bar("commits", (landed.len() + others.len()) as u64)?;
     let name = home.path.rsplit('/').next();
@@ -103,16 +106,4 @@ fn tips(repository: &Repository) -> anyhow::Result<Vec<ObjectId>> {
         }
     }
     Ok(tips.into_iter().collect())
-}
-
-/// What can be reached from tips, without what can be reached from what is hidden. The oldest first: what is new then changes no
-/// event that was told before.
-fn walk(repository: &Repository, tips: Vec<ObjectId>, hidden: Option<ObjectId>) -> anyhow::Result<Vec<ObjectId>> {
-    let order = gix::revision::walk::Sorting::ByCommitTime(gix::traverse::commit::simple::CommitTimeOrder::NewestFirst);
-    let walk =
-        repository.rev_walk(tips).with_hidden(hidden).sorting(order).all().context("failed to walk the history")?;
-    let mut ids: Vec<ObjectId> =
-        walk.map(|commit| Ok(commit.context("failed to walk the history")?.id)).collect::<anyhow::Result<_>>()?;
-    ids.reverse();
-    Ok(ids)
 }

@@ -27,25 +27,24 @@ pub(super) fn pushed(repository: &Repository, update: &Update) -> anyhow::Result
         Change::Created => default_branch(repository, &update.name),
         Change::Updated | Change::Removed => Some(id(&update.old)?),
     };
-    let walk = repository
-        .rev_walk([tip])
-        .with_hidden(hidden)
-        .sorting(gix::revision::walk::Sorting::ByCommitTime(
-            gix::traverse::commit::simple::CommitTimeOrder::NewestFirst,
-        ))
-        .all()
-        .context("failed to walk the history")?;
-    let (mut newest, mut total) = (Vec::new(), 0);
-    for commit in walk {
-        let commit = commit.context("failed to walk the history")?;
-        if newest.len() < LISTED {
-            newest.push(commit.id);
-        }
-        total += 1;
-    }
+    let mut newest = walk(repository, vec![tip], hidden)?;
+    let total = newest.len();
+    newest.truncate(LISTED);
     newest.reverse();
     let listed = newest.into_iter().map(|id| describe(repository, id)).collect::<anyhow::Result<Vec<Value>>>()?;
     Ok(Pushed { listed: Value::Array(listed), total })
+}
+
+/// What can be reached from tips and not from what is hidden, the newest first.
+pub(in crate::commands) fn walk(
+    repository: &Repository,
+    tips: Vec<ObjectId>,
+    hidden: Option<ObjectId>,
+) -> anyhow::Result<Vec<ObjectId>> {
+    let order = gix::revision::walk::Sorting::ByCommitTime(gix::traverse::commit::simple::CommitTimeOrder::NewestFirst);
+    let walk =
+        repository.rev_walk(tips).with_hidden(hidden).sorting(order).all().context("failed to walk the history")?;
+    walk.map(|commit| Ok(commit.context("failed to walk the history")?.id)).collect()
 }
 
 /// The commit that a tag points at, and the text of an annotated one. `None` for a removed tag.

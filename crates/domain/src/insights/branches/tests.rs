@@ -69,7 +69,7 @@ fn the_example_of_a_branch_gives_its_numbers() {
 fn active_branches_are_distinct() {
     let all = received(&[push("x", ZERO, "a", &[]), push("x", "a", "b", &[]), push("y", ZERO, "a", &[])]);
     let pushes: Vec<Item> = all.into_iter().filter(|item| matches!(item, Item::Push(_))).collect();
-    let items = measures::Items::new(pushes, Vec::new(), People::default(), None);
+    let items = measures::Items::new(pushes, Vec::new(), People::default(), measures::Choice::default());
     let measure = measures::Measure::by_name("branches_active").expect("a measure");
     let (from, to) = (Timestamp::from_seconds(0), Timestamp::from_seconds(9 * DAY));
     assert_eq!(items.measure(measure, from, to, 9.0).value, Some(2.0));

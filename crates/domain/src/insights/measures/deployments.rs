@@ -1,6 +1,6 @@
 //! What one deployment, with the incidents that followed it, gives to each insight.
 
-use super::{Kind, Measure, Sample, Sampler};
+use super::{Kind, Measure, Outcome, Sample, Sampler, View};
 use crate::insights::deployments::{Deployment, Status};
 use crate::insights::entity::seconds;
 
@@ -52,9 +52,7 @@ pub(super) const MEASURES: [Measure; 8] = [
         kind: Kind::Mean,
         help: "Incidents divided by deployments, which can be more than 1.",
         follows: "GitLab: change failure rate",
-        sample: Sampler::Deployment(|one, outcome, _| {
-            out(one, |at| Sample::In(at, i64::try_from(outcome.incidents.len()).unwrap_or(i64::MAX)))
-        }),
+        sample: Sampler::Deployment(incidents),
     },
     Measure {
         name: "failed_deployment_recovery_time",
@@ -77,6 +75,11 @@ pub(super) const MEASURES: [Measure; 8] = [
     },
 ];
 
-fn out(one: &Deployment, then: impl Fn(crate::Timestamp) -> Sample) -> Sample {
+/// The incidents that followed it.
+pub(super) fn incidents(one: &Deployment, outcome: &Outcome, _: &View<'_>) -> Sample {
+    out(one, |at| Sample::In(at, i64::try_from(outcome.incidents.len()).unwrap_or(i64::MAX)))
+}
+
+pub(super) fn out(one: &Deployment, then: impl Fn(crate::Timestamp) -> Sample) -> Sample {
     if one.is_out() { then(one.at()) } else { Sample::Out(NOT_OUT) }
 }

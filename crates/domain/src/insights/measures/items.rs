@@ -14,11 +14,27 @@ pub struct Items {
     items: Vec<Item>,
     around: Around,
     people: People,
-    branch: Option<String>,
-    label: Option<String>,
-    zone: TimeZone,
-    /// Numbers of fewer people are not told.
-    least: usize,
+    choice: Choice,
+}
+
+/// What of it counts, and how.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// Only of this branch.
+    pub branch: Option<String>,
+    /// Only issues and merge requests that have this label, as last seen; or whose time with it is asked for.
+    pub label: Option<String>,
+    /// Where days begin.
+    pub zone: TimeZone,
+    /// Numbers of fewer people than that are none.
+    pub least: u32,
+}
+
+impl Default for Choice {
+    /// Everything, of everybody, in UTC.
+    fn default() -> Self {
+        Self { branch: None, label: None, zone: TimeZone::UTC, least: 0 }
+    }
 }
 
 /// Samples as a number.
@@ -36,35 +52,23 @@ pub struct Summary {
 pub type Part = (Timestamp, f64);
 
 impl Items {
-    /// `items` are of one family; what else was read lies around them. Only what was done by some people counts, or on a branch.
+    /// `items` are of one family; what else was read lies around them. Only what was done by some people counts, and what is chosen.
     #[must_use]
-    pub fn new(mut items: Vec<Item>, others: Vec<Item>, people: People, branch: Option<String>) -> Self {
+    pub fn new(mut items: Vec<Item>, others: Vec<Item>, people: People, choice: Choice) -> Self {
         items.sort_by(|one, other| group(one).cmp(&group(other)).then_with(|| first(one).cmp(&first(other))));
         let around = Around::of(&items.iter().chain(&others).collect::<Vec<_>>());
-        Self { items, around, people, branch, label: None, zone: TimeZone::UTC, least: 0 }
-    }
-
-    /// Where days begin; by default in UTC.
-    #[must_use]
-    pub fn in_zone(self, zone: TimeZone) -> Self {
-        Self { zone, ..self }
-    }
-
-    /// Numbers of fewer people than that are none.
-    #[must_use]
-    pub fn of_at_least(self, least: u32) -> Self {
-        Self { least: usize::try_from(least).unwrap_or(usize::MAX), ..self }
+        Self { items, around, people, choice }
     }
 
     /// Whether numbers of a time may be told.
     fn are_enough(&self, from: Timestamp, to: Timestamp) -> bool {
-        self.people.count_in(from, to).is_none_or(|people| people >= self.least)
+        let least = usize::try_from(self.choice.least).unwrap_or(usize::MAX);
+        self.people.count_in(from, to).is_none_or(|people| people >= least)
     }
 
-    /// Only issues and merge requests that have this label, as last seen; or whose time with it is asked for.
-    #[must_use]
-    pub fn with_label(self, label: Option<String>) -> Self {
-        Self { label, ..self }
+    /// Only what has this label counts from now on.
+    pub fn look_at_label(&mut self, label: String) {
+        self.choice.label = Some(label);
     }
 
     /// Only what these people did counts from now on.
@@ -74,8 +78,9 @@ impl Items {
 
     /// What each thing gives to an insight in a window; of things that belong together, with the last.
     pub fn each(&self, measure: &Measure, from: Timestamp, to: Timestamp, mut then: impl FnMut(&Item, Sample)) {
-        let (branch, label) = (self.branch.as_deref(), self.label.as_deref());
-        let view = View { from, to, branch, label, zone: &self.zone, people: &self.people, around: &self.around };
+        let (branch, label) = (self.choice.branch.as_deref(), self.choice.label.as_deref());
+        let view =
+            View { from, to, branch, label, zone: &self.choice.zone, people: &self.people, around: &self.around };
         let belong = |one: &Item, other: &Item| measure.is_of_groups() && group(one) == group(other);
         for together in self.items.chunk_by(belong) {
             then(&together[together.len() - 1], measure.sample(together, &view));

@@ -1,6 +1,7 @@
 //! The same insights as others read them, where they differ from ours. The name says whose reading it is, so that two can stand
 //! side by side.
 
+use super::deployments::{incidents, out};
 use super::pipelines::{ended, told};
 use super::{Kind, Measure, NOT_CREATED, Sample, Sampler};
 use crate::insights::entity::{Entity, seconds};
@@ -80,26 +81,14 @@ pub(super) const MEASURES: [Measure; 10] = [
         kind: Kind::DistinctPerDay,
         help: "Days with a successful deployment to production, as a share of all days.",
         follows: "DevLake: DORA, which counts days with a deployment",
-        sample: Sampler::Deployment(|one, _, view| {
-            if one.is_out() {
-                Sample::In(one.at(), view.day_of(one.at()))
-            } else {
-                Sample::Out("it is no deployment that counts")
-            }
-        }),
+        sample: Sampler::Deployment(|one, _, view| out(one, |at| Sample::In(at, view.day_of(at)))),
     },
     Measure {
         name: "change_failure_rate.gitlab",
         kind: Kind::Mean,
         help: "Incidents divided by deployments, which can be more than 1.",
         follows: "GitLab: DORA metrics",
-        sample: Sampler::Deployment(|one, outcome, _| {
-            if one.is_out() {
-                Sample::In(one.at(), i64::try_from(outcome.incidents.len()).unwrap_or(i64::MAX))
-            } else {
-                Sample::Out("it is no deployment that counts")
-            }
-        }),
+        sample: Sampler::Deployment(incidents),
     },
 ];
 

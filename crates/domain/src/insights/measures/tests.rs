@@ -33,7 +33,8 @@ fn measured(name: &str, events: &[(&str, Value)], label: Option<&str>) -> Summar
     let (items, others): (Vec<Item>, Vec<Item>) =
         told(events).into_iter().partition(|item| item.family() == measure.family());
     let zone = TimeZone::get("Europe/Bratislava").expect("a zone");
-    let items = Items::new(items, others, People::default(), None).in_zone(zone).with_label(label.map(str::to_owned));
+    let choice = Choice { zone, label: label.map(str::to_owned), ..Choice::default() };
+    let items = Items::new(items, others, People::default(), choice);
     let from = Timestamp::from_seconds(1_772_319_600);
     items.measure(measure, from, from.plus(Duration::from_secs(10 * 86_400)), 10.0)
 }

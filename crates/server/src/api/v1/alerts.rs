@@ -7,7 +7,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use quickdraw_domain::insights::alerts::{MOST_RULES, Rule, Rules, Standings, Statistic, key};
-use quickdraw_store::insights::{Document, NamedProject};
+use quickdraw_store::documents::{self, Document};
+use quickdraw_store::insights::NamedProject;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -18,8 +19,6 @@ use crate::error::ApiError;
 use crate::params::{Input, Line};
 use crate::state::App;
 
-/// How often a change is made again when somebody else changed the rules meanwhile.
-const TRIES: usize = 5;
 const DAY: u64 = 86_400;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -209,7 +208,7 @@ impl AlertView {
 /// List the alerts on insights, with how they stand. Administrators.
 #[utoipa::path(get, path = "/insights/alerts", tag = "Insights", responses((status = 200, body = [AlertView])))]
 async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Vec<AlertView>>, ApiError> {
-    let (_, rules) = rules(&app).await?;
+    let rules = rules(&app).await?;
     let standings = app.belt.alert_standings().await.map_err(ApiError::internal)?;
     let projects = app.store().insights_projects().await?;
     Ok(Json(rules.all.into_iter().map(|rule| AlertView::new(rule, &standings, &projects)).collect()))
@@ -313,12 +312,12 @@ async fn look(_: Admin, State(app): State<Arc<App>>) -> Result<StatusCode, ApiEr
     Ok(StatusCode::ACCEPTED)
 }
 
-async fn rules(app: &App) -> Result<(i64, Rules), ApiError> {
-    app.belt.alert_rules().await.map_err(ApiError::internal)
+async fn rules(app: &App) -> Result<Rules, ApiError> {
+    Ok(documents::read(app.store(), Document::Alerts).await?)
 }
 
 async fn existing(app: &App, id: &str) -> Result<i64, ApiError> {
-    let (_, rules) = rules(app).await?;
+    let rules = rules(app).await?;
     let known = id.parse().ok().filter(|id| rules.all.iter().any(|rule| rule.id == *id));
     known.ok_or_else(missing)
 }
@@ -329,14 +328,9 @@ fn missing() -> ApiError {
 
 /// Changes the rules, unless somebody else did meanwhile; then what they wrote.
 async fn change<T>(app: &App, then: impl Fn(&mut Rules) -> Result<T, ApiError>) -> Result<T, ApiError> {
-    for _ in 0..TRIES {
-        let (version, mut rules) = rules(app).await?;
-        let made = then(&mut rules)?;
-        let document = serde_json::to_vec(&rules).map_err(|error| ApiError::internal(error.into()))?;
-        if app.store().put_document(Document::Alerts, version, document).await? {
-            app.belt.look_again().await.map_err(ApiError::internal)?;
-            return Ok(made);
-        }
-    }
-    Err(ApiError::problem(StatusCode::CONFLICT, "others are changing alerts; try again"))
+    let changed = documents::change(app.store(), Document::Alerts, |rules| then(rules).map(Some));
+    let conflict = || ApiError::problem(StatusCode::CONFLICT, "others are changing alerts; try again");
+    let (_, made) = changed.await?.ok_or_else(conflict)?;
+    app.belt.look_again().await.map_err(ApiError::internal)?;
+    Ok(made)
 }

@@ -8,7 +8,7 @@ use jiff::ToSpan;
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use quickdraw_domain::Timestamp;
-use quickdraw_domain::insights::measures::{Kind, Measure, Part};
+use quickdraw_domain::insights::measures::{Choice, Kind, Measure, Part};
 use quickdraw_domain::insights::people::{People, Times};
 use quickdraw_domain::insights::privacy::Privacy;
 use quickdraw_domain::insights::roster::{Resolver, Roster, Team};
@@ -92,7 +92,7 @@ impl Covered {
             (None, Some(path)) => Some(group(app, path).await?),
             (None, None) => None,
         };
-        let (_, roster) = roster::read(app).await?;
+        let roster = roster::read(app).await?;
         let (mut only, mut team) = (None, None);
         match (&self.member, &self.team) {
             (Some(_), Some(_)) => return Err(invalid("ask for a member or for a team, not for both")),
@@ -139,6 +139,11 @@ impl Covered {
 }
 
 impl Scope {
+    /// What counts of it, with what else was asked for.
+    pub(super) fn choice(&self, branch: Option<String>, label: Option<String>) -> Choice {
+        Choice { branch, label, zone: self.window.zone.clone(), least: self.privacy.min_group }
+    }
+
     /// Everybody for themselves: members who are none of another, in the times that are asked for.
     pub(super) fn by_member(&self) -> Result<Vec<(String, People)>, ApiError> {
         large_enough(&self.privacy, 1)?;

@@ -9,7 +9,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use quickdraw_domain::insights::DEFINITION_VERSION;
 use quickdraw_domain::insights::entity::{Entity, Item};
-use quickdraw_domain::insights::measures::{Items, Measure, Part};
+use quickdraw_domain::insights::measures::{Choice, Items, Measure, Part};
 use quickdraw_domain::insights::people::People;
 use quickdraw_store::insights::{Lives, things_of};
 use serde::{Deserialize, Serialize};
@@ -142,10 +142,10 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         let lives = Lives { from: window.before()?, to: window.to, projects: scope.projects.clone() };
         let (things, others) = things_of(app.store(), measure, lives).await?;
         let (measure, scope, by) = (*measure, scope.clone(), by.clone());
-        let (branch, label) = (query.branch.clone(), query.label.clone());
+        let choice = scope.choice(query.branch.clone(), query.label.clone());
         // Off the threads that answer others: there can be many.
         let measured = tokio::task::spawn_blocking(move || {
-            Grouped { measure, scope: &scope, parts: &parts, branch, label }.rows(&by, things, others)
+            Grouped { measure, scope: &scope, parts: &parts, choice }.rows(&by, things, others)
         });
         rows.extend(measured.await.map_err(|error| ApiError::internal(error.into()))??);
         if rows.len() > MOST_ROWS {
@@ -179,20 +179,13 @@ struct Grouped<'a> {
     measure: &'static Measure,
     scope: &'a Scope,
     parts: &'a [Part],
-    branch: Option<String>,
-    label: Option<String>,
+    choice: Choice,
 }
 
 impl Grouped<'_> {
     fn rows(&self, by: &By, things: Vec<Item>, others: Vec<Item>) -> Result<Vec<RowView>, ApiError> {
         let mut rows = Vec::new();
-        let new = |things, others, people| {
-            let items = Items::new(things, others, people, self.branch.clone());
-            items
-                .in_zone(self.scope.window.zone.clone())
-                .with_label(self.label.clone())
-                .of_at_least(self.scope.privacy.min_group)
-        };
+        let new = |things, others, people| Items::new(things, others, people, self.choice.clone());
         match by {
             By::All => self.add(&mut rows, None, &new(things, others, self.scope.people.clone())),
             By::Project(paths) => {
@@ -221,7 +214,7 @@ impl Grouped<'_> {
                 few(labels.len())?;
                 let mut items = new(things, others, self.scope.people.clone());
                 for label in labels {
-                    items = items.with_label(Some(label.clone()));
+                    items.look_at_label(label.clone());
                     self.add(&mut rows, Some(&label), &items);
                 }
             }

@@ -214,7 +214,7 @@ struct Known {
 
 impl Known {
     async fn read(app: &App) -> Result<Self, ApiError> {
-        let (_, roster) = roster::read(app).await?;
+        let roster = roster::read(app).await?;
         let users = app.store().insights_users().await?;
         let mut used: BTreeMap<i64, Used> = BTreeMap::new();
         for IdentityUse { identity, project, commits, first, last } in app.store().identity_uses().await? {
@@ -342,7 +342,7 @@ struct ImportView {
 #[utoipa::path(get, path = "/insights/identities/mailmap", tag = "Insights",
     responses((status = 200, body = String, content_type = "text/plain")))]
 async fn export_mailmap(_: Admin, State(app): State<Arc<App>>) -> Result<impl IntoResponse, ApiError> {
-    let (_, roster) = roster::read(&app).await?;
+    let roster = roster::read(&app).await?;
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], roster.mailmap().to_owned()))
 }
 
@@ -361,7 +361,7 @@ async fn import_mailmap(
 #[utoipa::path(get, path = "/insights/identities/csv", tag = "Insights",
     responses((status = 200, body = String, content_type = "text/csv")))]
 async fn export_csv(_: Admin, State(app): State<Arc<App>>) -> Result<impl IntoResponse, ApiError> {
-    let (_, roster) = roster::read(&app).await?;
+    let roster = roster::read(&app).await?;
     Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], roster.to_csv()))
 }
 

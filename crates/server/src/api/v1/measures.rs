@@ -150,16 +150,15 @@ async fn measure(
     let asked = Asked::read(&app, &name, &params).await?;
     let parts = asked.scope.window.parts(asked.interval, asked.measure)?;
     let Asked { measure, scope, only, bots, branch, label, .. } = asked;
-    let scope_least = scope.privacy.min_group;
+    let choice = scope.choice(branch, label);
     let Scope { window, projects, people, .. } = scope;
     let before = window.before()?;
     let lives = Lives { from: before, to: window.to, projects };
     let (things, others) = things_of(app.store(), measure, lives).await?;
     let (from, to, days) = (window.from, window.to, f64::from(window.days));
     // Off the threads that answer others: there can be many.
-    let (zone, least) = (window.zone.clone(), scope_least);
     let measured = tokio::task::spawn_blocking(move || {
-        let items = Items::new(things, others, people, branch).in_zone(zone).with_label(label).of_at_least(least);
+        let items = Items::new(things, others, people, choice);
         let series = parts.iter().zip(items.series(measure, &parts, to));
         let series =
             series.map(|((start, _), summary)| Part { start: start.to_iso(), number: summary.into() }).collect();
@@ -226,14 +225,15 @@ async fn explain(
     Path(name): Path<String>,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let Asked { measure, scope: Scope { window, projects, people, .. }, branch, label, format, .. } =
-        Asked::read(&app, &name, &params).await?;
+    let Asked { measure, scope, branch, label, format, .. } = Asked::read(&app, &name, &params).await?;
+    let choice = scope.choice(branch, label);
+    let Scope { window, projects, people, .. } = scope;
     let is_csv = export::is_csv(format.as_deref())?;
     let lives = Lives { from: window.before()?, to: window.to, projects };
     let (things, others) = things_of(app.store(), measure, lives).await?;
     // Off the threads that answer others: there can be many.
     let explained = tokio::task::spawn_blocking(move || {
-        let items = Items::new(things, others, people, branch).in_zone(window.zone.clone()).with_label(label);
+        let items = Items::new(things, others, people, choice);
         explanation(&items, measure, &window)
     });
     let (explained, left_out) = explained.await.map_err(|error| ApiError::internal(error.into()))?;

@@ -132,7 +132,7 @@ struct Erased {
     responses((status = 200, body = Erased)))]
 async fn erase(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Erase>) -> Result<Json<Erased>, ApiError> {
     let mut handles = roster::handles(asked.handles)?;
-    let (_, known) = roster::read(&app).await?;
+    let known = roster::read(&app).await?;
     let mut members = Vec::new();
     if let Some(id) = asked.member_id {
         let missing = || ApiError::problem(StatusCode::NOT_FOUND, "there is no member with this number");
@@ -169,7 +169,7 @@ async fn erase(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Erase>
     });
     decided.await.map_err(ApiError::internal)?;
     // What was before the last change names people too, and nothing of this can be taken back.
-    roster::keep_before(&app, Vec::new()).await?;
+    roster::keep_before(&app, None).await?;
     roster::change_for_good(&app, |roster| {
         handles.iter().for_each(|handle| roster.forget(handle));
         emails.iter().for_each(|email| roster.forget(&Handle::Email(email.clone())));

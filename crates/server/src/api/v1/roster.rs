@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use quickdraw_domain::insights::roster::{Enrolment, Handle, Member, Roster, RosterError, Team};
-use quickdraw_store::insights::Document;
+use quickdraw_store::documents::{self, Document};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -18,9 +18,6 @@ use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::{Input, Line};
 use crate::state::App;
-
-/// How often a change is made again when somebody else changed the roster meanwhile.
-const TRIES: usize = 5;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -34,13 +31,9 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(leave))
 }
 
-/// The roster, and its version.
-pub(super) async fn read(app: &App) -> Result<(i64, Roster), ApiError> {
-    let Some((version, document)) = app.store().document(Document::Roster).await? else {
-        return Ok((0, Roster::default()));
-    };
-    let roster = serde_json::from_slice(&document).map_err(|error| ApiError::internal(error.into()))?;
-    Ok((version, roster))
+/// The roster.
+pub(super) async fn read(app: &App) -> Result<Roster, ApiError> {
+    Ok(documents::read(app.store(), Document::Roster).await?)
 }
 
 /// Changes the roster, unless somebody else did meanwhile; then what they wrote.
@@ -48,52 +41,37 @@ pub(super) async fn change<T>(
     app: &App,
     then: impl Fn(&mut Roster) -> Result<T, ApiError>,
 ) -> Result<(Roster, T), ApiError> {
-    let (roster, made, before) = change_for_good(app, then).await?;
-    keep_before(app, before).await?;
+    let (roster, (before, made)) = change_for_good(app, |roster| Ok((roster.clone(), then(roster)?))).await?;
+    keep_before(app, Some(before)).await?;
     Ok((roster, made))
 }
 
-/// The same, where nobody takes it back; with what was before.
+/// The same, where nobody takes it back.
 pub(super) async fn change_for_good<T>(
     app: &App,
     then: impl Fn(&mut Roster) -> Result<T, ApiError>,
-) -> Result<(Roster, T, Vec<u8>), ApiError> {
-    for _ in 0..TRIES {
-        let (version, mut roster) = read(app).await?;
-        let before = write(&roster)?;
-        let made = then(&mut roster)?;
-        let document = write(&roster)?;
-        if app.store().put_document(Document::Roster, version, document).await? {
-            return Ok((roster, made, before));
-        }
-    }
-    Err(ApiError::problem(StatusCode::CONFLICT, "others are changing who is who; try again"))
-}
-
-fn write(roster: &Roster) -> Result<Vec<u8>, ApiError> {
-    serde_json::to_vec(roster).map_err(|error| ApiError::internal(error.into()))
+) -> Result<(Roster, T), ApiError> {
+    let changed = documents::change(app.store(), Document::Roster, |roster| then(roster).map(Some));
+    let conflict = || ApiError::problem(StatusCode::CONFLICT, "others are changing who is who; try again");
+    changed.await?.ok_or_else(conflict)
 }
 
 /// Keeps what was before a change, for whoever takes it back.
-pub(super) async fn keep_before(app: &App, before: Vec<u8>) -> Result<(), ApiError> {
-    for _ in 0..TRIES {
-        let version = app.store().document(Document::RosterBefore).await?.map_or(0, |(version, _)| version);
-        if app.store().put_document(Document::RosterBefore, version, before.clone()).await? {
-            break;
-        }
-    }
-    Ok(())
+pub(super) async fn keep_before(app: &App, before: Option<Roster>) -> Result<(), ApiError> {
+    let kept = documents::change(app.store(), Document::RosterBefore, |known: &mut Option<Roster>| {
+        known.clone_from(&before);
+        Ok::<_, ApiError>(Some(()))
+    });
+    kept.await.map(drop)
 }
 
 /// Take the last change of members, teams, marks and the `.mailmap` back; the same again makes it anew. Administrators.
 #[utoipa::path(post, path = "/insights/identities/undo", tag = "Insights", responses((status = 204),
     (status = 404, description = "There is no change that could be taken back.")))]
 async fn undo(_: Admin, State(app): State<Arc<App>>) -> Result<StatusCode, ApiError> {
-    let before = app.store().document(Document::RosterBefore).await?.map(|(_, document)| document);
-    let before = before.filter(|document| !document.is_empty());
+    let before: Option<Roster> = documents::read(app.store(), Document::RosterBefore).await?;
     let missing = || ApiError::problem(StatusCode::NOT_FOUND, "there is no change that could be taken back");
-    let roster: Roster =
-        serde_json::from_slice(&before.ok_or_else(missing)?).map_err(|error| ApiError::internal(error.into()))?;
+    let roster = before.ok_or_else(missing)?;
     change(&app, |known| {
         *known = roster.clone();
         Ok(())
@@ -162,7 +140,7 @@ struct MergeInto {
 /// List the members for what is counted. Administrators.
 #[utoipa::path(get, path = "/insights/members", tag = "Insights", responses((status = 200, body = [MemberView])))]
 async fn list_members(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Vec<MemberView>>, ApiError> {
-    let (_, roster) = read(&app).await?;
+    let roster = read(&app).await?;
     Ok(Json(roster.members().iter().map(MemberView::from).collect()))
 }
 
@@ -227,7 +205,7 @@ async fn unmerge(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) 
 }
 
 async fn existing(app: &App, id: &str) -> Result<i64, ApiError> {
-    let (_, roster) = read(app).await?;
+    let roster = read(app).await?;
     let known = id.parse().ok().filter(|id| roster.members().contains_key(id));
     known.ok_or_else(|| ApiError::problem(StatusCode::NOT_FOUND, "there is no member with this number"))
 }
@@ -296,7 +274,7 @@ struct NewEnrolment {
 /// List the teams for what is counted. Administrators.
 #[utoipa::path(get, path = "/insights/teams", tag = "Insights", responses((status = 200, body = [TeamView])))]
 async fn list_teams(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Vec<TeamView>>, ApiError> {
-    let (_, roster) = read(&app).await?;
+    let roster = read(&app).await?;
     Ok(Json(roster.teams().iter().map(TeamView::from).collect()))
 }
 
@@ -355,7 +333,7 @@ async fn leave(
 }
 
 async fn existing_team(app: &App, id: &str) -> Result<i64, ApiError> {
-    let (_, roster) = read(app).await?;
+    let roster = read(app).await?;
     let known = id.parse().ok().filter(|id| roster.teams().contains_key(id));
     known.ok_or_else(|| ApiError::problem(StatusCode::NOT_FOUND, "there is no team with this number"))
 }
