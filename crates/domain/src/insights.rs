@@ -24,6 +24,7 @@ pub mod people;
 pub mod pipelines;
 pub mod privacy;
 pub mod report;
+pub mod reviews;
 pub mod roster;
 pub mod times;
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quickdraw_domain::Timestamp;
-use quickdraw_domain::insights::deployments::{Deployment, Status as Deployed};
+use quickdraw_domain::insights::deployments::Deployment;
 use quickdraw_domain::insights::entity::{Entity, Family, Item};
 use quickdraw_domain::insights::gaps::Sequence;
 use quickdraw_domain::insights::measures::{Choice, Items, Measure, Summary};
@@ -276,7 +276,7 @@ fn of_project(series: &mut Series, path: &str, read: &Read, people: &People, now
     }
     let mut counts: BTreeMap<(&str, &str), f64> = BTreeMap::new();
     for one in deployments {
-        let name = word(one.status());
+        let name = one.status().name();
         if one.at() >= now.minus(WINDOW) {
             *counts.entry((&one.environment, name)).or_default() += 1.0;
         }
@@ -301,7 +301,7 @@ fn of_last(series: &mut Series, path: &str, read: &Read) {
     }
     for (environment, one) in last.into_iter().take(MOST_OF_ONE) {
         let labels = [("project", path), ("environment", environment)];
-        let status = [labels[0], labels[1], ("status", word(one.status()))];
+        let status = [labels[0], labels[1], ("status", one.status().name())];
         series.add("gitlab_ci_environment_deployment_status", "How the last deployment stands.", &status, 1.0);
         let help = "When the last deployment became what it is.";
         series.add("gitlab_ci_environment_deployment_timestamp", help, &labels, seconds(one.at()));
@@ -364,15 +364,6 @@ fn of_pipeline(series: &mut Series, path: &str, one: &Pipeline, jobs: &[Job]) {
             let help = "How long the last run of a job of the last pipeline took.";
             add("gitlab_ci_pipeline_job_duration_seconds", help, &of_job, precise(value));
         }
-    }
-}
-
-const fn word(status: Deployed) -> &'static str {
-    match status {
-        Deployed::Going => "running",
-        Deployed::Canceled => "canceled",
-        Deployed::Failed => "failed",
-        Deployed::Success => "success",
     }
 }
 

@@ -10,7 +10,7 @@ use quickdraw_domain::insights::alerts::{
 };
 use quickdraw_domain::insights::entity::{Entity, Item};
 use quickdraw_domain::insights::gaps::{After, Sequence};
-use quickdraw_domain::insights::measures::{Choice, Items, Kind, Measure};
+use quickdraw_domain::insights::measures::{Choice, Items, Kind, Measure, Trait};
 use quickdraw_domain::insights::people::People;
 use quickdraw_domain::insights::roster::{Resolver, Roster, Who};
 use quickdraw_domain::scope::Place;
@@ -280,7 +280,9 @@ impl Belt {
             groups.entry(group(&item)).or_default().1.push(item);
         }
         let days = window.as_secs_f64() / 86_400.0;
-        let choice = Choice { branch: rule.branch.clone(), label: rule.label.clone(), ..Choice::default() };
+        let traits = [(Trait::Branch, &rule.branch), (Trait::Label, &rule.label)];
+        let only = traits.into_iter().filter_map(|(of, wanted)| Some((of, wanted.clone()?))).collect();
+        let choice = Choice { only, ..Choice::default() };
         // Off the threads that answer others: there can be many.
         let measured = tokio::task::spawn_blocking(move || {
             let of_group = |(id, (things, others))| {

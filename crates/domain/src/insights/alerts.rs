@@ -58,7 +58,15 @@ impl Watched {
     /// Whether a number of now can be compared with one of longer before: distinct things and what is there at one time cannot.
     const fn has_before(&self) -> bool {
         let Self::Measure(measure) = self else { return false };
-        !matches!(measure.kind, Kind::Gauge | Kind::Distinct | Kind::DistinctPerDay)
+        !matches!(
+            measure.kind,
+            Kind::Gauge
+                | Kind::Distinct
+                | Kind::DistinctPerDay
+                | Kind::DistinctPerWorkingDay
+                | Kind::ShareOfPeople
+                | Kind::Balance
+        )
     }
 
     /// What its numbers are in.

@@ -22,6 +22,19 @@ pub enum Status {
     Success,
 }
 
+impl Status {
+    /// As GitLab names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Going => "running",
+            Self::Canceled => "canceled",
+            Self::Failed => "failed",
+            Self::Success => "success",
+        }
+    }
+}
+
 /// Everything that events said of one deployment.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Deployment {

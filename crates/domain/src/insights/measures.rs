@@ -11,7 +11,10 @@ mod items;
 mod merge_requests;
 mod pipelines;
 mod readings;
+mod traits;
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -19,6 +22,7 @@ use jiff::tz::TimeZone;
 pub use around::{Around, Outcome};
 pub use bands::band;
 pub use items::{Choice, Items, Part, Summary};
+pub use traits::Trait;
 
 use super::branches::{Act, Branch, Push};
 use super::commits::Commit;
@@ -51,6 +55,14 @@ pub enum Kind {
     PerDay,
     /// How many distinct values there are, divided by the days of the window.
     DistinctPerDay,
+    /// How many distinct values there are, divided by the days of the window from Monday to Friday.
+    DistinctPerWorkingDay,
+    /// Distinct people, as a share of those who are asked for.
+    ShareOfPeople,
+    /// How unevenly samples are spread over people: the Gini coefficient, where those who are asked for and gave none count too.
+    Balance,
+    /// How many there are at each hour of a week.
+    Week,
     /// Seconds, with mean, and with percentiles that are no mean of two samples.
     DurationBelow,
 }
@@ -68,6 +80,10 @@ impl Kind {
             Self::Sum => "sum",
             Self::Distinct => "distinct",
             Self::PerDay | Self::DistinctPerDay => "per_day",
+            Self::DistinctPerWorkingDay => "per_working_day",
+            Self::ShareOfPeople => "share_of_people",
+            Self::Balance => "balance",
+            Self::Week => "week",
         }
     }
 
@@ -81,11 +97,13 @@ impl Kind {
     #[must_use]
     pub const fn unit(self) -> &'static str {
         match self {
-            Self::Count | Self::Gauge | Self::Distinct => "count",
-            Self::Share => "ratio from 0 to 1",
+            Self::Count | Self::Gauge | Self::Distinct | Self::Week => "count",
+            Self::Share | Self::ShareOfPeople => "ratio from 0 to 1",
+            Self::Balance => "0 where all did alike, towards 1 where one did everything",
             Self::Duration | Self::DurationBelow | Self::Sum => "seconds",
             Self::Mean => "mean count",
             Self::PerDay | Self::DistinctPerDay => "count per day",
+            Self::DistinctPerWorkingDay => "count per working day",
         }
     }
 }
@@ -109,10 +127,8 @@ pub struct View<'a> {
     pub from: Timestamp,
     /// … to before here.
     pub to: Timestamp,
-    /// Only of this branch.
-    pub branch: Option<&'a str>,
-    /// Only what has this label.
-    pub label: Option<&'a str>,
+    /// Only what has these traits.
+    pub only: &'a BTreeMap<Trait, String>,
     /// Where days begin.
     pub zone: &'a TimeZone,
     /// Whose doings count.
@@ -122,6 +138,17 @@ pub struct View<'a> {
 }
 
 impl View<'_> {
+    /// The hour of the week of a time, from that of Monday at 00:00 on, `minutes` east of UTC; without, in the zone.
+    fn hour_of_week(&self, at: Timestamp, minutes: Option<i16>) -> i64 {
+        let shifted = |minutes: i16| Timestamp::from_micros(at.as_micros() + i64::from(minutes) * 60_000_000);
+        let read = |at: Timestamp| jiff::Timestamp::from_microsecond(at.as_micros()).unwrap_or_default();
+        let local = match minutes {
+            None => self.zone.to_datetime(read(at)),
+            Some(minutes) => TimeZone::UTC.to_datetime(read(shifted(minutes))),
+        };
+        i64::from(local.weekday().to_monday_zero_offset()) * 24 + i64::from(local.hour())
+    }
+
     /// A number for the day of a time, in the zone.
     fn day_of(&self, at: Timestamp) -> i64 {
         let at = jiff::Timestamp::from_microsecond(at.as_micros()).unwrap_or_default();
@@ -243,15 +270,21 @@ impl Measure {
     /// What a thing, or things that belong together, give to it in a window. Things of another family give nothing.
     #[must_use]
     pub fn sample(&self, together: &[Item], view: &View<'_>) -> Sample {
-        if view.branch.is_some() && together.iter().all(|item| item.branch() != view.branch) {
-            return Sample::Out("it is of another branch, or of none");
-        }
-        if let (Some(label), false) = (view.label, matches!(self.sample, Sampler::Labelled(_))) {
-            let has_it = |item: &Item| item.labels().is_some_and(|mut labels| labels.any(|one| one == label));
+        let mut together = Cow::Borrowed(together);
+        for (of, wanted) in view.only {
+            if *of == Trait::Label && self.is_of_labels() {
+                continue;
+            }
+            let has_it = |item: &Item| of.is(item, wanted);
             if !together.iter().any(has_it) {
-                return Sample::Out("it does not have the label");
+                return Sample::Out(of.lacks());
+            }
+            // Each run of a job has its own.
+            if !together.iter().all(has_it) {
+                together.to_mut().retain(has_it);
             }
         }
+        let together = together.as_ref();
         let account = |id: Option<i64>| id.map(|id| view.people.user(id));
         // Who did it; and whether it is no work of the team if that is a bot. What runs, runs for the team, whoever started it.
         let (by, is_work, sample) = match (&self.sample, together) {
@@ -333,7 +366,8 @@ impl Measure {
         let people = view.people;
         acts.retain(|(at, who)| !people.is_limited() || people.is_wanted(people.user(*who), *at));
         for (_, who) in &mut acts {
-            *who = if self.kind == Kind::Distinct { people.person(*who) } else { 1 };
+            let is_of_people = matches!(self.kind, Kind::Distinct | Kind::ShareOfPeople);
+            *who = if is_of_people { people.person(*who) } else { 1 };
         }
         self.inside(Sample::Many(acts), view)
     }

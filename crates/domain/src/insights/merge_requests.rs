@@ -252,8 +252,24 @@ impl MergeRequest {
     /// not count.
     #[must_use]
     pub fn reviews(&self, is_bot: &dyn Fn(i64) -> bool) -> Vec<(Timestamp, i64)> {
-        let end = self.merged_or_seen_at();
+        let mut reviews: Vec<_> = self.comments(is_bot).chain(self.approvals(is_bot)).collect();
+        reviews.sort_unstable();
+        reviews
+    }
+
+    /// Whether what somebody did at a time is a review.
+    fn is_review(&self, at: Timestamp, who: i64, is_bot: &dyn Fn(i64) -> bool) -> bool {
+        Some(who) != self.author && !is_bot(who) && self.merged_or_seen_at().is_none_or(|end| at <= end)
+    }
+
+    /// The comments among the reviews, in no order.
+    pub fn comments<'a>(&'a self, is_bot: &'a dyn Fn(i64) -> bool) -> impl Iterator<Item = (Timestamp, i64)> + 'a {
         let notes = self.notes.values().map(|note| (note.at, note.author));
+        notes.filter(|(at, who)| self.is_review(*at, *who, is_bot))
+    }
+
+    /// The approvals among them, in no order.
+    pub fn approvals<'a>(&'a self, is_bot: &'a dyn Fn(i64) -> bool) -> impl Iterator<Item = (Timestamp, i64)> + 'a {
         let approvals = self.observations.iter().filter(|one| one.action == Action::Approve);
         let mut approved: BTreeMap<i64, Vec<Timestamp>> = BTreeMap::new();
         for one in approvals.filter(|one| one.actor != 0) {
@@ -262,12 +278,7 @@ impl MergeRequest {
         let approvals = approved
             .into_iter()
             .flat_map(|(actor, times)| apart(times.into_iter()).into_iter().map(move |at| (at, actor)));
-        let counts = |(at, who): &(Timestamp, i64)| {
-            Some(*who) != self.author && !is_bot(*who) && end.is_none_or(|end| *at <= end)
-        };
-        let mut reviews: Vec<(Timestamp, i64)> = notes.chain(approvals).filter(counts).collect();
-        reviews.sort_unstable();
-        reviews
+        approvals.filter(|(at, who)| self.is_review(*at, *who, is_bot))
     }
 
     /// How long it was open and no draft until a time; nothing where its beginning was not seen.

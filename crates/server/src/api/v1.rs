@@ -17,6 +17,7 @@ mod privacy;
 mod rebuild;
 mod receivers;
 mod replays;
+mod reviews;
 mod roster;
 mod stream;
 
@@ -48,6 +49,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(rebuild::routes())
         .merge(receivers::routes())
         .merge(replays::routes())
+        .merge(reviews::routes())
         .merge(roster::routes())
         .merge(stream::routes())
 }

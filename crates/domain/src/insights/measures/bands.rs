@@ -33,7 +33,7 @@ mod tests {
     fn numbers_have_bands() {
         let band_of = |name: &str, value: Option<f64>, median: Option<f64>| {
             let percentiles = [median, None, None, None];
-            band(Measure::by_name(name).expect("a measure"), &Summary { value, samples: 3, percentiles })
+            band(Measure::by_name(name).expect("a measure"), &Summary { value, samples: 3, percentiles, week: None })
         };
         let frequency = |a_day| band_of("deployment_frequency", Some(a_day), None).expect("a band");
         assert_eq!([2.0, 1.0, 1.0 / 7.0, 0.1, 0.01].map(frequency), ["elite", "high", "high", "medium", "low"]);

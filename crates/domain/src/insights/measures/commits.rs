@@ -1,11 +1,13 @@
 //! What one commit gives to each insight.
 
-use super::{Kind, Measure, Sample, Sampler};
-use crate::insights::commits::{Commit, Paths};
+use super::{Kind, Measure, Sample, Sampler, View};
+use crate::insights::commits::{Author, Commit, Paths};
+use crate::insights::entity::number;
+use crate::insights::roster::Who;
 
 const MERGE: &str = "it is a merge";
 
-pub(super) const MEASURES: [Measure; 10] = [
+pub(super) const MEASURES: [Measure; 15] = [
     Measure {
         name: "commits",
         kind: Kind::Count,
@@ -57,6 +59,57 @@ pub(super) const MEASURES: [Measure; 10] = [
         }),
     },
     Measure {
+        name: "coding_days_share",
+        kind: Kind::DistinctPerWorkingDay,
+        help: "Days of the zone with a commit that is no merge, for each day from Monday to Friday; with work on weekends, more than 1.",
+        follows: "DevLake: coding days",
+        sample: Sampler::Commit(|one, view| {
+            if one.is_merge() { Sample::Out(MERGE) } else { Sample::In(one.at(), view.day_of(one.at())) }
+        }),
+    },
+    Measure {
+        name: "time_distribution",
+        kind: Kind::Week,
+        help: "Commits without merges at each weekday and hour of the zone. The clock on which somebody committed can be another one: see \
+            `time_distribution_author`.",
+        follows: "GitHub: punch card",
+        sample: Sampler::Commit(|one, view| at_hour(one, view, None)),
+    },
+    Measure {
+        name: "time_distribution_author",
+        kind: Kind::Week,
+        help: "Commits without merges at each weekday and hour on the committer's own clock, as commits tell its offset; some tools always \
+            write UTC.",
+        follows: "GrimoireLab: local time",
+        sample: Sampler::Commit(|one, view| {
+            if one.told.undated {
+                return Sample::Out("it tells no time");
+            }
+            at_hour(one, view, Some(one.told.offset_minutes))
+        }),
+    },
+    Measure {
+        name: "time_distribution_utc",
+        kind: Kind::Week,
+        help: "Commits without merges at each weekday and hour of UTC.",
+        follows: "DevLake, GrimoireLab",
+        sample: Sampler::Commit(|one, view| at_hour(one, view, Some(0))),
+    },
+    Measure {
+        name: "work_balance",
+        kind: Kind::Balance,
+        help: "How unevenly commits without merges are spread over people, from 0 to 1; of a team, those count too who made none.",
+        follows: "the Gini coefficient",
+        sample: Sampler::Commit(|one, view| {
+            let Author { email, name } = &one.told.author;
+            let person = match view.people.author(&one.told.author) {
+                Who::Member(member) => -member,
+                _ => number(&[email, name]),
+            };
+            if one.is_merge() { Sample::Out(MERGE) } else { Sample::In(one.at(), person) }
+        }),
+    },
+    Measure {
         name: "burst_share",
         kind: Kind::Share,
         help: "The share of commits in the last fifth of the window; in a series, of that and not of its parts.",
@@ -103,6 +156,10 @@ pub(super) const MEASURES: [Measure; 10] = [
         }),
     },
 ];
+
+fn at_hour(one: &Commit, view: &View<'_>, minutes: Option<i16>) -> Sample {
+    if one.is_merge() { Sample::Out(MERGE) } else { Sample::In(one.at(), view.hour_of_week(one.at(), minutes)) }
+}
 
 fn work(one: &Commit, value: impl Fn(&Paths) -> usize) -> Sample {
     if one.is_merge() {

@@ -1,12 +1,12 @@
 //! What one issue gives to each insight.
 
-use super::{Kind, Measure, NOT_CREATED, Sample, Sampler, View, span};
+use super::{Kind, Measure, NOT_CREATED, Sample, Sampler, Trait, View, span};
 use crate::insights::issues::Issue;
 
 const INCIDENT: &str = "it is an incident, and those are reported apart";
 const NOT_CLOSED: &str = "it is not closed";
 
-pub(super) const MEASURES: [Measure; 12] = [
+pub(super) const MEASURES: [Measure; 13] = [
     Measure {
         name: "issues_opened",
         kind: Kind::Count,
@@ -45,6 +45,18 @@ pub(super) const MEASURES: [Measure; 12] = [
         help: "Issues that were open at the end of the window, as far as is known now.",
         follows: "GitLab: backlog",
         sample: Sampler::Issue(|one, view| counted(one, || open(one, view))),
+    },
+    Measure {
+        name: "issues_net_flow",
+        kind: Kind::Count,
+        help: "Issues that were created, less those that are closed by now, by their last close: above 0, the backlog grows.",
+        follows: "GitLab: issue analytics, opened and closed",
+        sample: Sampler::Issue(|one, _| {
+            counted(one, || {
+                let opened = one.created_at.map(|at| (at, 1));
+                Sample::Many(opened.into_iter().chain(one.closed_at().map(|at| (at, -1))).collect())
+            })
+        }),
     },
     Measure {
         name: "issue_lead_time",
@@ -89,7 +101,7 @@ pub(super) const MEASURES: [Measure; 12] = [
         help: "How long issues had the label that is asked for, all times together, by when it was last taken off.",
         follows: "GitLab since 16.10: value stream analytics, cumulative",
         sample: Sampler::Labelled(|one, view| {
-            let Some(label) = view.label else { return Sample::Out("no label is asked for") };
+            let Some(label) = view.only.get(&Trait::Label) else { return Sample::Out("no label is asked for") };
             match one.labels.time_on(label) {
                 None => Sample::Out("it never had the label"),
                 Some((_, None)) => Sample::Out("it still has the label"),

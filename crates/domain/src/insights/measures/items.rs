@@ -1,12 +1,16 @@
 //! From things to numbers: what belongs together, what it gives to an insight, and what that makes, as one number and as a
 //! series.
 
+use std::collections::BTreeMap;
+
+use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 
-use super::{Around, Kind, Measure, Sample, View};
+use super::{Around, Kind, Measure, Sample, Trait, View};
 use crate::Timestamp;
 use crate::insights::entity::{Entity, Item};
 use crate::insights::people::People;
+use crate::insights::report::{Week, work_balance};
 
 /// Things of one family, with what lies around them.
 pub struct Items {
@@ -20,10 +24,8 @@ pub struct Items {
 /// What of it counts, and how.
 #[derive(Clone, Debug)]
 pub struct Choice {
-    /// Only of this branch.
-    pub branch: Option<String>,
-    /// Only issues and merge requests that have this label, as last seen; or whose time with it is asked for.
-    pub label: Option<String>,
+    /// Only what has these traits; or of a label, whose time with it is asked for.
+    pub only: BTreeMap<Trait, String>,
     /// Where days begin.
     pub zone: TimeZone,
     /// Numbers of fewer people than that are none.
@@ -33,7 +35,7 @@ pub struct Choice {
 impl Default for Choice {
     /// Everything, of everybody, in UTC.
     fn default() -> Self {
-        Self { branch: None, label: None, zone: TimeZone::UTC, least: 0 }
+        Self { only: BTreeMap::new(), zone: TimeZone::UTC, least: 0 }
     }
 }
 
@@ -46,6 +48,18 @@ pub struct Summary {
     pub samples: usize,
     /// Percentiles 50, 75, 90 and 95 of durations.
     pub percentiles: [Option<f64>; 4],
+    /// How many there are at each hour of a week, where that is asked for.
+    pub week: Option<Box<Week>>,
+}
+
+/// What a number is made for, beside its samples.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    days: f64,
+    /// Those from Monday to Friday; nothing for what is shorter than a day.
+    working_days: Option<f64>,
+    /// How many people are asked for; nothing where everybody is.
+    people: Option<usize>,
 }
 
 /// Where a part of a window begins, and how many days it has.
@@ -60,15 +74,31 @@ impl Items {
         Self { items, around, people, choice }
     }
 
-    /// Whether numbers of a time may be told.
-    fn are_enough(&self, from: Timestamp, to: Timestamp) -> bool {
+    /// What a time is; nothing where numbers of it may not be told.
+    fn span(&self, (from, days): Part, to: Timestamp) -> Option<Span> {
         let least = usize::try_from(self.choice.least).unwrap_or(usize::MAX);
-        self.people.count_in(from, to).is_none_or(|people| people >= least)
+        let people = self.people.count_in(from, to);
+        people.is_none_or(|people| people >= least).then(|| {
+            let working_days = (days >= 1.0).then(|| self.working_days(from, to));
+            Span { days, working_days, people }
+        })
     }
 
-    /// Only what has this label counts from now on.
-    pub fn look_at_label(&mut self, label: String) {
-        self.choice.label = Some(label);
+    /// How many days from Monday to Friday begin at a time or behind it, and before another.
+    fn working_days(&self, from: Timestamp, to: Timestamp) -> f64 {
+        let zone = &self.choice.zone;
+        let local = |at: Timestamp| {
+            zone.to_datetime(jiff::Timestamp::from_microsecond(at.as_micros()).unwrap_or_default()).date()
+        };
+        let (from, to) = (local(from), local(to));
+        let days = from.series(jiff::Span::new().days(1)).take_while(|day| *day < to);
+        let days = days.filter(|day| !matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday));
+        count(days.count())
+    }
+
+    /// Only what has this counts from now on.
+    pub fn look_for(&mut self, of: Trait, wanted: String) {
+        self.choice.only.insert(of, wanted);
     }
 
     /// Only what these people did counts from now on.
@@ -78,9 +108,8 @@ impl Items {
 
     /// What each thing gives to an insight in a window; of things that belong together, with the last.
     pub fn each(&self, measure: &Measure, from: Timestamp, to: Timestamp, mut then: impl FnMut(&Item, Sample)) {
-        let (branch, label) = (self.choice.branch.as_deref(), self.choice.label.as_deref());
-        let view =
-            View { from, to, branch, label, zone: &self.choice.zone, people: &self.people, around: &self.around };
+        let Choice { only, zone, .. } = &self.choice;
+        let view = View { from, to, only, zone, people: &self.people, around: &self.around };
         let belong = |one: &Item, other: &Item| measure.is_of_groups() && group(one) == group(other);
         for together in self.items.chunk_by(belong) {
             then(&together[together.len() - 1], measure.sample(together, &view));
@@ -100,10 +129,8 @@ impl Items {
     /// An insight in a window of so many days.
     #[must_use]
     pub fn measure(&self, measure: &Measure, from: Timestamp, to: Timestamp, days: f64) -> Summary {
-        if !self.are_enough(from, to) {
-            return Summary::default();
-        }
-        Summary::of(measure.kind, days, values(self.samples(measure, from, to)))
+        let Some(span) = self.span((from, days), to) else { return Summary::default() };
+        Summary::of(measure.kind, &span, values(self.samples(measure, from, to)))
     }
 
     /// An insight in each part of a window, the last of which ends at a time.
@@ -122,8 +149,8 @@ impl Items {
             }
         }
         let ends = parts.iter().skip(1).map(|(start, _)| *start).chain([to]);
-        let part = |(((start, days), values), end): ((&Part, Vec<i64>), Timestamp)| {
-            if self.are_enough(*start, end) { Summary::of(measure.kind, *days, values) } else { Summary::default() }
+        let part = |((part, values), end): ((&Part, Vec<i64>), Timestamp)| {
+            self.span(*part, end).map(|span| Summary::of(measure.kind, &span, values)).unwrap_or_default()
         };
         parts.iter().zip(of_parts).zip(ends).map(part).collect()
     }
@@ -131,17 +158,30 @@ impl Items {
 
 impl Summary {
     #[expect(clippy::cast_precision_loss, reason = "counts and seconds fit 52 bits")]
-    fn of(kind: Kind, days: f64, mut values: Vec<i64>) -> Self {
+    fn of(kind: Kind, span: &Span, mut values: Vec<i64>) -> Self {
         values.sort_unstable();
         let samples = values.len();
         // Distinct values stand for things, and have no sum.
-        let sum: i64 = if matches!(kind, Kind::Distinct | Kind::DistinctPerDay) { 0 } else { values.iter().sum() };
+        let is_of_things = matches!(
+            kind,
+            Kind::Distinct
+                | Kind::DistinctPerDay
+                | Kind::DistinctPerWorkingDay
+                | Kind::ShareOfPeople
+                | Kind::Balance
+                | Kind::Week
+        );
+        let sum: i64 = if is_of_things { 0 } else { values.iter().sum() };
         let mean = (samples > 0).then(|| sum as f64 / samples as f64);
         let value = match kind {
             Kind::Count | Kind::Gauge | Kind::Sum => Some(sum as f64),
             Kind::Distinct => Some(distinct(&values)),
-            Kind::PerDay => Some(sum as f64 / days),
-            Kind::DistinctPerDay => Some(distinct(&values) / days),
+            Kind::PerDay => Some(sum as f64 / span.days),
+            Kind::DistinctPerDay => Some(distinct(&values) / span.days),
+            Kind::DistinctPerWorkingDay => share(distinct(&values), span.working_days),
+            Kind::ShareOfPeople => share(distinct(&values), span.people.map(count)),
+            Kind::Balance => balance(&values, span.people),
+            Kind::Week => Some(samples as f64),
             Kind::Share | Kind::Duration | Kind::DurationBelow | Kind::Mean => mean,
         };
         let percentiles = match kind {
@@ -149,8 +189,36 @@ impl Summary {
             Kind::DurationBelow => [50, 75, 90, 95].map(|percent| percentile_below(&values, percent)),
             _ => [None; 4],
         };
-        Self { value, samples, percentiles }
+        let week = (kind == Kind::Week).then(|| week(&values));
+        Self { value, samples, percentiles, week }
     }
+}
+
+/// A share of a number; nothing of none.
+fn share(of: f64, all: Option<f64>) -> Option<f64> {
+    all.filter(|all| *all > 0.0).map(|all| of / all)
+}
+
+/// How unevenly samples, each of which is of somebody, are spread over those who gave some, and the others who were asked for.
+fn balance(sorted: &[i64], people: Option<usize>) -> Option<f64> {
+    let mut counts: Vec<i64> =
+        sorted.chunk_by(|one, other| one == other).map(|all| i64::try_from(all.len()).unwrap_or(i64::MAX)).collect();
+    counts.resize(counts.len().max(people.unwrap_or_default()), 0);
+    work_balance(&counts)
+}
+
+/// Hours of the week as a table of weekdays and hours.
+fn week(hours: &[i64]) -> Box<Week> {
+    let mut week = Box::<Week>::default();
+    for hour in hours.iter().filter_map(|hour| usize::try_from(*hour).ok()) {
+        week[(hour / 24) % 7][hour % 24] += 1;
+    }
+    week
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of days and people")]
+fn count(things: usize) -> f64 {
+    things as f64
 }
 
 /// A percentile of the samples: what lies between two is interpolated, as `PERCENTILE_CONT` of SQL does. Nothing where there
@@ -214,9 +282,10 @@ mod tests {
 
     #[test]
     fn what_there_is_no_data_of_is_nothing_and_not_zero() {
-        let none = |kind| Summary::of(kind, 7.0, Vec::new()).value;
+        let week = Span { days: 7.0, working_days: Some(5.0), people: None };
+        let none = |kind| Summary::of(kind, &week, Vec::new()).value;
         assert_eq!([Kind::Share, Kind::Mean, Kind::Duration].map(none), [None; 3]);
         assert_eq!([Kind::Count, Kind::Sum, Kind::PerDay].map(none), [Some(0.0); 3]);
-        assert_eq!(Summary::of(Kind::PerDay, 7.0, vec![1, 1]).value, Some(2.0 / 7.0));
+        assert_eq!(Summary::of(Kind::PerDay, &week, vec![1, 1]).value, Some(2.0 / 7.0));
     }
 }

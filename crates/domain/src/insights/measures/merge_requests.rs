@@ -1,5 +1,6 @@
 //! What one merge request gives to each insight.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use super::{Kind, Measure, NOT_CREATED, Sample, Sampler, View, span};
@@ -15,7 +16,7 @@ const MERGED_UNSEEN: &str = "it is merged, but no event told when";
 const NOT_REVIEWED: &str = "nobody reviewed it: no comment and no approval by another person before the merge";
 const NO_OPENING: &str = "the event of its opening was not seen, so nobody knows whether it began as a draft";
 
-pub(super) const MEASURES: [Measure; 23] = [
+pub(super) const MEASURES: [Measure; 28] = [
     Measure {
         name: "mr_opened",
         kind: Kind::Count,
@@ -107,6 +108,18 @@ pub(super) const MEASURES: [Measure; 23] = [
         help: "From the first review to the merge.",
         follows: "DevLake: review time",
         sample: Sampler::MergeRequest(|one, view| merged(one, |end| first_review(one, view, |at| span(end, at, end)))),
+    },
+    Measure {
+        name: "time_to_first_approval",
+        kind: Kind::Duration,
+        help: "From creation to the first approval by somebody else, no bot.",
+        follows: "OpenTelemetry: vcs.change.time_to_approval",
+        sample: Sampler::MergeRequest(|one, view| {
+            let Some((at, _)) = approvals(one, view).into_iter().next() else {
+                return Sample::Out("nobody else approved it before the merge");
+            };
+            one.created_at.map_or(Sample::Out(NOT_CREATED), |from| span(at, from, at))
+        }),
     },
     Measure {
         name: "time_approved_to_merge",
@@ -209,6 +222,34 @@ pub(super) const MEASURES: [Measure; 23] = [
         sample: Sampler::Acts(reviews),
     },
     Measure {
+        name: "mr_comments",
+        kind: Kind::Count,
+        help: "Comments by others, no bots, until the merge, by when they were written; by member, whoever wrote them.",
+        follows: "GitLab: code review analytics",
+        sample: Sampler::Acts(|one, view| one.comments(&|who| view.people.is_bot(who)).collect()),
+    },
+    Measure {
+        name: "mr_reviewed_by",
+        kind: Kind::Count,
+        help: "Merge requests that people reviewed, each once for each of them, by their first comment or approval.",
+        follows: "CHAOSS: review participation",
+        sample: Sampler::Acts(|one, view| first_of_each(reviews(one, view), view)),
+    },
+    Measure {
+        name: "mr_approved_by",
+        kind: Kind::Count,
+        help: "Merge requests that people approved, each once for each of them, by their first approval.",
+        follows: "GitLab: contribution analytics, approved",
+        sample: Sampler::Acts(|one, view| first_of_each(approvals(one, view), view)),
+    },
+    Measure {
+        name: "review_participation",
+        kind: Kind::ShareOfPeople,
+        help: "Of the members of a team, the share that reviewed merge requests of others; nothing where everybody is asked for.",
+        follows: "CHAOSS: review participation",
+        sample: Sampler::Acts(reviews),
+    },
+    Measure {
         name: "mr_reviewers",
         kind: Kind::Distinct,
         help: "People who reviewed merge requests of others, each once for every part of a series.",
@@ -242,6 +283,20 @@ pub(super) const MEASURES: [Measure; 23] = [
 
 fn reviews(one: &MergeRequest, view: &View<'_>) -> Vec<(Timestamp, i64)> {
     one.reviews(&|who| view.people.is_bot(who))
+}
+
+/// Approvals by others, in order.
+fn approvals(one: &MergeRequest, view: &View<'_>) -> Vec<(Timestamp, i64)> {
+    let mut all: Vec<_> = one.approvals(&|who| view.people.is_bot(who)).collect();
+    all.sort_unstable();
+    all
+}
+
+/// Of what people did, in order, the first of each.
+fn first_of_each(mut all: Vec<(Timestamp, i64)>, view: &View<'_>) -> Vec<(Timestamp, i64)> {
+    let mut seen = HashSet::new();
+    all.retain(|(_, who)| seen.insert(view.people.person(*who)));
+    all
 }
 
 fn created(one: &MergeRequest, then: impl Fn(Timestamp) -> Sample) -> Sample {

@@ -9,7 +9,7 @@ const UNDECIDED: &str = "it was not decided";
 const UNFINISHED: &str = "it has not ended";
 const NOT_TOLD: &str = "no event told it";
 
-pub(super) const MEASURES: [Measure; 16] = [
+pub(super) const MEASURES: [Measure; 19] = [
     Measure {
         name: "pipelines",
         kind: Kind::Count,
@@ -118,6 +118,30 @@ pub(super) const MEASURES: [Measure; 16] = [
         }),
     },
     Measure {
+        name: "job_duration",
+        kind: Kind::Duration,
+        help: "How long runs of jobs took that passed or failed, by when they began; by job, the slow ones show.",
+        follows: "GitLab: jobs analytics",
+        sample: Sampler::EachRun(|runs, _| {
+            let decided = runs.iter().filter(|job| matches!(job.last.status, Status::Success | Status::Failed));
+            Sample::Many(decided.filter_map(|job| Some((job.started_at?, job.last.duration?))).collect())
+        }),
+    },
+    Measure {
+        name: "jobs_failed",
+        kind: Kind::Count,
+        help: "Runs of jobs that failed, without those that may fail, by when they began.",
+        follows: "GitLab: jobs analytics",
+        sample: Sampler::EachRun(|runs, _| failures(runs, false)),
+    },
+    Measure {
+        name: "jobs_failed_allowed",
+        kind: Kind::Count,
+        help: "Runs of jobs that failed and may do so, by when they began.",
+        follows: "GitLab: allow_failure, apart",
+        sample: Sampler::EachRun(|runs, _| failures(runs, true)),
+    },
+    Measure {
         name: "retried_jobs",
         kind: Kind::Count,
         help: "Jobs of a pipeline that were run more than once, by the last run.",
@@ -176,6 +200,12 @@ pub(super) const CI_SECONDS: Measure = Measure {
         Sample::Many(runs.iter().filter_map(|job| Some((job.started_at?, job.last.duration?))).collect())
     }),
 };
+
+/// Runs that failed, of jobs that may fail, or of others.
+fn failures(runs: &Runs<'_>, may_fail: bool) -> Sample {
+    let failed = runs.iter().filter(|job| job.last.status == Status::Failed && job.may_fail == may_fail);
+    Sample::Many(failed.filter_map(|job| Some((job.started_at?, 1))).collect())
+}
 
 fn counted(one: &Pipeline, then: impl Fn(Timestamp) -> Sample) -> Sample {
     match one.opened_at() {

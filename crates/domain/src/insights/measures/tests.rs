@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::Trigger;
+use crate::insights::people::Times;
+use crate::insights::reviews::{self, Pair};
+use crate::insights::roster::{Handle, Resolver, Roster};
 use crate::insights::{Fact, facts};
 
 /// Everything that bodies say, in things and commits.
@@ -29,12 +32,19 @@ fn told(events: &[(&str, Value)]) -> Vec<Item> {
 
 /// An insight of the ten days from 2026-03-01, in Bratislava.
 fn measured(name: &str, events: &[(&str, Value)], label: Option<&str>) -> Summary {
+    let only: Vec<_> = label.map(|label| (Trait::Label, label)).into_iter().collect();
+    measured_of(name, events, &only, People::default())
+}
+
+/// The same of people, and of what has these traits.
+fn measured_of(name: &str, events: &[(&str, Value)], only: &[(Trait, &str)], people: People) -> Summary {
     let measure = Measure::by_name(name).expect("a measure");
     let (items, others): (Vec<Item>, Vec<Item>) =
         told(events).into_iter().partition(|item| item.family() == measure.family());
     let zone = TimeZone::get("Europe/Bratislava").expect("a zone");
-    let choice = Choice { zone, label: label.map(str::to_owned), ..Choice::default() };
-    let items = Items::new(items, others, People::default(), choice);
+    let only = only.iter().map(|(of, wanted)| (*of, (*wanted).to_owned())).collect();
+    let choice = Choice { zone, only, ..Choice::default() };
+    let items = Items::new(items, others, people, choice);
     let from = Timestamp::from_seconds(1_772_319_600);
     items.measure(measure, from, from.plus(Duration::from_secs(10 * 86_400)), 10.0)
 }
@@ -189,4 +199,154 @@ fn others_read_the_same_otherwise() {
     assert_eq!(value("pipeline_success_rate.devlake"), Some(0.5), "two of four");
     assert!(Measure::reading("pipelines", Some("gitlab")).is_some_and(|one| one.name == "pipelines.gitlab"));
     assert!(Measure::reading("pipelines", Some("chaoss")).is_some_and(|one| one.name == "pipelines"));
+}
+
+/// Members by their numbers in GitLab, who have an address each, all in one team.
+fn team(users: &[i64]) -> People {
+    let mut roster = Roster::default();
+    let mut times = Times::new();
+    for user in users {
+        let handles = [format!("#{user}"), format!("u{user}@x")].map(|one| Handle::try_from(one).expect("a handle"));
+        let member = roster.add_member(&format!("u{user}"), handles.into_iter().collect()).expect("added");
+        times.insert(member, vec![(Timestamp::from_seconds(0), Timestamp::from_seconds(2_000_000_000))]);
+    }
+    People::new(Resolver::new(&roster, &[]), &[], false, Some(times))
+}
+
+fn commit_of(user: i64, sha: &str, at: &str) -> Value {
+    json!({ "id": sha, "message": sha, "timestamp": at, "author": { "name": "U", "email": format!("u{user}@x") } })
+}
+
+/// `insights.md` 1.1: the weekday and hour of one commit in three views.
+#[test]
+fn hours_of_the_week_are_seen_from_three_places() {
+    let all = [push("main", ("0", "a"), 1, &[commit("a", "2026-03-01T20:15:00-07:00", &[])])];
+    let places = |name: &str| -> Vec<(usize, usize)> {
+        let week = measured(name, &all, None).week.expect("a week");
+        let is_there = |(_, count): &((usize, usize), u64)| *count == 1;
+        let hours = week
+            .iter()
+            .enumerate()
+            .flat_map(|(day, hours)| hours.iter().enumerate().map(move |(hour, count)| ((day, hour), *count)));
+        hours.filter(is_there).map(|(place, _)| place).collect()
+    };
+    assert_eq!(places("time_distribution"), [(0, 4)], "Monday in Bratislava, which is an hour ahead in March");
+    assert_eq!(places("time_distribution_author"), [(6, 20)], "Sunday");
+    assert_eq!(places("time_distribution_utc"), [(0, 3)]);
+    assert_eq!(measured("commits", &all, None).week, None);
+}
+
+/// `insights.md` 1.1: 5, 1, 0 and 2 commits.
+#[test]
+fn work_is_spread_over_those_too_who_did_none() {
+    let commits: Vec<Value> = [1, 1, 1, 1, 1, 2, 4, 4]
+        .iter()
+        .enumerate()
+        .map(|(at, user)| commit_of(*user, &format!("c{at}"), &format!("2026-03-{:02}T12:00:00Z", 2 + at)))
+        .collect();
+    let all = [push("main", ("0", "c7"), 8, &commits)];
+    let of = |name: &str, people: People| measured_of(name, &all, &[], people).value;
+    assert_eq!(of("work_balance", team(&[1, 2, 3, 4])), Some(0.5));
+    assert_eq!(of("work_balance", team(&[3])), None, "nothing is spread");
+    assert_eq!(of("work_balance", People::default()), Some(0.333_333_333_333_333_3), "of those who did something");
+    // Ten days from a Sunday on have seven from Monday to Friday.
+    assert_eq!(of("coding_days_share", team(&[1])), Some(5.0 / 7.0));
+}
+
+#[test]
+fn reviews_are_of_those_who_reviewed() {
+    let note = |id: i64, iid: i64, who: i64, at: &str| {
+        let on = json!({ "iid": iid, "target_project_id": 7, "author_id": 1, "created_at": "2026-03-02 08:00:00 UTC" });
+        let note = json!({ "id": id, "author_id": who, "created_at": at, "system": false });
+        let body = json!({ "user": { "id": who, "username": format!("u{who}") }, "project": { "id": 7 },
+            "object_attributes": note, "merge_request": on });
+        ("note_hooks", body)
+    };
+    let mut approved = merge_request(
+        5,
+        "2026-03-02 08:00:00 UTC",
+        "2026-03-02 10:00:00 UTC",
+        json!({ "action": "approved", "state": "opened" }),
+    );
+    approved.1["user"] = json!({ "id": 2, "username": "u2" });
+    let all = [
+        note(1, 5, 2, "2026-03-02 09:00:00 UTC"),
+        note(2, 5, 2, "2026-03-02 09:30:00 UTC"),
+        note(3, 5, 3, "2026-03-02 09:40:00 UTC"),
+        note(4, 6, 2, "2026-03-03 09:00:00 UTC"),
+        note(5, 6, 1, "2026-03-03 10:00:00 UTC"),
+        approved,
+    ];
+    let of = |name: &str, people: People| measured_of(name, &all, &[], people).value;
+    assert_eq!(of("mr_comments", team(&[2])), Some(3.0));
+    assert_eq!((of("mr_reviewed_by", team(&[2])), of("mr_reviewed_by", team(&[2, 3]))), (Some(2.0), Some(3.0)));
+    assert_eq!((of("mr_approved_by", team(&[2])), of("mr_approved_by", team(&[3]))), (Some(1.0), Some(0.0)));
+    assert_eq!(of("review_participation", team(&[1, 2, 3, 4])), Some(0.5), "the author's own comment is none");
+    assert_eq!(of("review_participation", People::default()), None);
+    assert_eq!(measured("time_to_first_approval", &all, None).percentiles[0], Some(7_200.0));
+
+    let items = told(&all);
+    let one = |item| if let &Item::MergeRequest(ref one) = item { Some(one) } else { None };
+    let found = reviews::pairs(
+        &items.iter().filter_map(one).collect::<Vec<_>>(),
+        &People::default(),
+        Timestamp::from_seconds(0),
+        Timestamp::from_seconds(2_000_000_000),
+    );
+    let pair = |reviewer, merge_requests, comments, approvals| Pair {
+        author: 1,
+        reviewer,
+        merge_requests,
+        comments,
+        approvals,
+    };
+    assert_eq!(found, [pair(2, 2, 3, 1), pair(3, 1, 1, 0)]);
+}
+
+#[test]
+fn jobs_and_pipelines_are_chosen_by_what_they_are() {
+    let job = |id: i64, name: &str, status: &str, seconds: i64| {
+        json!({ "id": id, "name": name, "stage": "test", "status": status, "created_at": "2026-03-02 08:00:00 UTC",
+            "started_at": "2026-03-02 08:00:01 UTC", "finished_at": "2026-03-02 08:10:00 UTC", "duration": seconds })
+    };
+    let pipeline = |id: i64, status: &str, source: &str, builds: &[Value]| {
+        let attributes =
+            json!({ "id": id, "status": status, "source": source, "created_at": "2026-03-02 08:00:00 UTC" });
+        ("pipeline_hooks", json!({ "project": { "id": 7 }, "object_attributes": attributes, "builds": builds }))
+    };
+    let all = [
+        pipeline(1, "failed", "push", &[job(1, "unit", "failed", 100), job(2, "lint", "success", 7)]),
+        // The job was run again, and passed.
+        pipeline(1, "success", "push", &[job(3, "unit", "success", 300), job(2, "lint", "success", 7)]),
+        pipeline(2, "failed", "schedule", &[job(4, "unit", "failed", 200)]),
+    ];
+    let of = |name: &str, only: &[(Trait, &str)]| measured_of(name, &all, only, People::default());
+    assert_eq!(of("job_runs", &[(Trait::Job, "unit")]).value, Some(3.0));
+    assert_eq!(of("jobs_failed", &[(Trait::Job, "unit")]).value, Some(2.0));
+    assert_eq!(of("job_duration", &[(Trait::Job, "unit")]).percentiles[0], Some(200.0));
+    assert_eq!(
+        of("job_runs", &[(Trait::Job, "unit"), (Trait::Status, "failed")]).value,
+        Some(2.0),
+        "each run by itself"
+    );
+    assert_eq!(of("pipelines", &[(Trait::Status, "success")]).value, Some(1.0));
+    assert_eq!(of("pipelines", &[(Trait::Source, "schedule")]).value, Some(1.0));
+    assert_eq!(of("pipelines", &[(Trait::Environment, "production")]).value, Some(0.0), "pipelines have none");
+}
+
+#[test]
+fn what_is_opened_and_closed_is_a_flow() {
+    let closed = |iid: i64| {
+        let mut one = issue(iid, "2026-03-03 09:00:00 UTC", &[]);
+        one.1["object_attributes"]["action"] = json!("close");
+        one.1["object_attributes"]["state"] = json!("closed");
+        one
+    };
+    let all = [
+        issue(1, "2026-03-02 09:00:00 UTC", &[]),
+        issue(2, "2026-03-02 09:00:00 UTC", &[]),
+        closed(2),
+        issue(3, "2026-03-02 09:00:00 UTC", &[]),
+    ];
+    assert_eq!(measured("issues_net_flow", &all, None).value, Some(2.0), "three were opened, and one is closed");
 }

@@ -8,7 +8,7 @@ use jiff::ToSpan;
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use quickdraw_domain::Timestamp;
-use quickdraw_domain::insights::measures::{Choice, Kind, Measure, Part};
+use quickdraw_domain::insights::measures::{Choice, Kind, Measure, Part, Trait};
 use quickdraw_domain::insights::people::{People, Times};
 use quickdraw_domain::insights::privacy::Privacy;
 use quickdraw_domain::insights::roster::{Resolver, Roster, Team};
@@ -67,6 +67,40 @@ pub(super) struct Covered {
     /// Names are replaced by pseudonyms, always the same ones.
     #[serde(default)]
     pseudonyms: bool,
+}
+
+/// What things must have.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Chosen {
+    /// Only of this branch, as `main`; of merge requests, those that go into it.
+    branch: Option<String>,
+    /// Only issues or merge requests with this label, as last seen.
+    label: Option<String>,
+    /// Only jobs of this name.
+    job: Option<String>,
+    /// Only pipelines, jobs and deployments that stand so: `pending`, `running`, `success`, `failed`, `canceled` or `skipped`.
+    status: Option<String>,
+    /// Only deployments to this environment.
+    environment: Option<String>,
+    /// Only pipelines that this started, as `push`, `schedule` or `merge_request_event`.
+    source: Option<String>,
+}
+
+impl Chosen {
+    /// What was asked for.
+    pub(super) fn only(self) -> BTreeMap<Trait, String> {
+        let Self { branch, label, job, status, environment, source } = self;
+        let all = [
+            (Trait::Branch, branch),
+            (Trait::Label, label),
+            (Trait::Job, job),
+            (Trait::Status, status),
+            (Trait::Environment, environment),
+            (Trait::Source, source),
+        ];
+        all.into_iter().filter_map(|(of, wanted)| Some((of, wanted?))).collect()
+    }
 }
 
 /// What an answer covers.
@@ -140,8 +174,8 @@ impl Covered {
 
 impl Scope {
     /// What counts of it, with what else was asked for.
-    pub(super) fn choice(&self, branch: Option<String>, label: Option<String>) -> Choice {
-        Choice { branch, label, zone: self.window.zone.clone(), least: self.privacy.min_group }
+    pub(super) fn choice(&self, only: BTreeMap<Trait, String>) -> Choice {
+        Choice { only, zone: self.window.zone.clone(), least: self.privacy.min_group }
     }
 
     /// Everybody for themselves: members who are none of another, in the times that are asked for.

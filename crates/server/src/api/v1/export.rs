@@ -9,7 +9,7 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use quickdraw_domain::insights::DEFINITION_VERSION;
 use quickdraw_domain::insights::entity::{Entity, Item};
-use quickdraw_domain::insights::measures::{Choice, Items, Measure, Part};
+use quickdraw_domain::insights::measures::{Choice, Items, Measure, Part, Trait};
 use quickdraw_domain::insights::people::People;
 use quickdraw_store::insights::{Lives, things_of};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::covered::{Covered, Scope};
+use super::covered::{Chosen, Covered, Scope};
 use super::invalid;
 use super::measures::{MeasureView, Number, reading};
 use crate::auth::Admin;
@@ -59,12 +59,9 @@ struct ExportQuery {
     /// Length of the parts: `hour`, `day`, `week` or `month`; by default `day`, and of more than a year `month`. `none`
     /// for one number each.
     interval: Option<String>,
-    /// One series for each `project`, `member`, `team`, or `label` as last seen.
+    /// One series for each `project`, `member` or `team`; or for each `branch`, `label` as last seen, `job`, `status`, `environment` or
+    /// `source`.
     group_by: Option<String>,
-    /// Only of this branch, as `main`; of merge requests, those that go into it.
-    branch: Option<String>,
-    /// Only issues or merge requests with this label, as last seen.
-    label: Option<String>,
     /// Whose reading is wanted, where they differ from ours: `gitlab`, `devlake` or `chaoss`. `time_to_merge.devlake` names one too.
     definition: Option<String>,
     /// `json` or `csv`; by default `json`.
@@ -79,7 +76,7 @@ struct RowView {
     time: String,
     /// The insight's name.
     metric: &'static str,
-    /// The project's path, or the name of the member or team; null where nothing was grouped.
+    /// The project's path, the name of the member or team, or the branch, label, job and so on; null where nothing was grouped.
     group: Option<String>,
     #[serde(flatten)]
     number: Number,
@@ -103,10 +100,11 @@ struct Rows {
 
 /// Measure several insights at once, as flat rows in JSON or CSV: for Grafana's JSON and CSV data sources, spreadsheets and
 /// scripts. `from` and `to` may be points in time too, also in milliseconds, as Grafana writes them. Administrators.
-#[utoipa::path(get, path = "/insights/query", tag = "Insights", params(Covered, ExportQuery),
+#[utoipa::path(get, path = "/insights/query", tag = "Insights", params(Covered, Chosen, ExportQuery),
     responses((status = 200, content((Rows = "application/json"), (String = "text/csv")))))]
 async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
     let (covered, query): (Covered, ExportQuery) = (params.read()?, params.read()?);
+    let chosen = params.read::<Chosen>()?.only();
     let is_csv = is_csv(query.format.as_deref())?;
     if query.metric.is_empty() || query.metric.len() > MOST_METRICS {
         return Err(invalid(format!("name 1 to {MOST_METRICS} insights in metric")));
@@ -123,9 +121,18 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         ),
         Some("member") => By::Member,
         Some("team") => By::Team,
-        Some("label") if query.label.is_none() => By::Label,
-        Some("label") => return Err(invalid("a label is asked for already: group by something else, or ask for all")),
-        Some(_) => return Err(invalid("group_by must be project, member, team or label")),
+        Some(other) => match Trait::by_name(other) {
+            Some(one) if chosen.contains_key(&one) => {
+                return Err(invalid(format!(
+                    "a {other} is asked for already: group by something else, or ask for all"
+                )));
+            }
+            Some(one) => By::Trait(one),
+            None => {
+                let traits = Trait::ALL.map(|(_, name)| name).join(", ");
+                return Err(invalid(format!("group_by must be one of project, member, team, {traits}")));
+            }
+        },
     };
     let scope = Arc::new(covered.scope(&app, app.belt.clock().now()).await?);
     let interval = match query.interval.as_deref() {
@@ -142,7 +149,7 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         let lives = Lives { from: window.before()?, to: window.to, projects: scope.projects.clone() };
         let (things, others) = things_of(app.store(), measure, lives).await?;
         let (measure, scope, by) = (*measure, scope.clone(), by.clone());
-        let choice = scope.choice(query.branch.clone(), query.label.clone());
+        let choice = scope.choice(chosen.clone());
         // Off the threads that answer others: there can be many.
         let measured = tokio::task::spawn_blocking(move || {
             Grouped { measure, scope: &scope, parts: &parts, choice }.rows(&by, things, others)
@@ -171,7 +178,7 @@ enum By {
     Member,
     Team,
     /// Things with several labels are in several groups.
-    Label,
+    Trait(Trait),
 }
 
 /// One insight, for groups.
@@ -202,20 +209,20 @@ impl Grouped<'_> {
                     self.add(&mut rows, Some(&name), &new(things, others, self.scope.people.clone()));
                 }
             }
-            By::Label => {
-                let mut labels: BTreeSet<String> = BTreeSet::new();
+            By::Trait(one) => {
+                let mut groups: BTreeSet<String> = BTreeSet::new();
                 for item in &things {
                     if self.measure.is_of_labels() {
-                        labels.extend(item.labels_ever().into_iter().flatten().map(str::to_owned));
+                        groups.extend(item.labels_ever().into_iter().flatten().map(str::to_owned));
                     } else {
-                        labels.extend(item.labels().into_iter().flatten().map(str::to_owned));
+                        groups.extend(one.of(item).into_iter().map(str::to_owned));
                     }
                 }
-                few(labels.len())?;
+                few(groups.len())?;
                 let mut items = new(things, others, self.scope.people.clone());
-                for label in labels {
-                    items.look_at_label(label.clone());
-                    self.add(&mut rows, Some(&label), &items);
+                for group in groups {
+                    items.look_for(*one, group.clone());
+                    self.add(&mut rows, Some(&group), &items);
                 }
             }
             By::Member | By::Team => {
@@ -258,7 +265,7 @@ fn to_csv(measures: &[&'static Measure], rows: &[RowView], as_of: &str) -> Resul
         &COLUMNS,
         rows.iter().map(|row| {
             let measure = measures.iter().find(|measure| measure.name == row.metric);
-            let Number { value, samples, p50, p75, p90, p95 } = &row.number;
+            let Number { value, samples, p50, p75, p90, p95, .. } = &row.number;
             vec![
                 row.time.clone(),
                 row.metric.to_owned(),

@@ -8,14 +8,14 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use quickdraw_domain::insights::DEFINITION_VERSION;
 use quickdraw_domain::insights::entity::Entity;
-use quickdraw_domain::insights::measures::{self, Items, Measure, Sample, Summary};
+use quickdraw_domain::insights::measures::{self, Items, Measure, Sample, Summary, Trait};
 use quickdraw_store::insights::{Lives, things_of};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::covered::{Covered, Interval, Scope, Window};
+use super::covered::{Chosen, Covered, Interval, Scope, Window};
 use super::{export, invalid};
 use crate::auth::Admin;
 use crate::error::ApiError;
@@ -34,7 +34,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 pub(super) struct MeasureView {
     /// Its name.
     pub(super) name: &'static str,
-    /// How its samples become a number: `count`, `gauge`, `share`, `duration`, `mean`, `sum`, `distinct` or `per_day`.
+    /// How its samples become a number: `count`, `gauge`, `share`, `duration`, `mean`, `sum`, `distinct`, `per_day`, `per_working_day`,
+    /// `share_of_people`, `balance` or `week`.
     kind: &'static str,
     /// What its numbers are in.
     pub(super) unit: &'static str,
@@ -63,10 +64,6 @@ struct MeasureQuery {
     /// Length of the parts of the series: `hour`, `day`, `week` or `month`; by default `day`, and of
     /// more than a year `month`.
     interval: Option<String>,
-    /// Only of this branch, as `main`; of merge requests, those that go into it.
-    branch: Option<String>,
-    /// Only issues or merge requests with this label, as last seen.
-    label: Option<String>,
     /// Whose reading is wanted, where they differ from ours: `gitlab`, `devlake` or `chaoss`. `time_to_merge.devlake` names one too.
     definition: Option<String>,
     /// `json`, or for the explanation `csv`.
@@ -92,6 +89,9 @@ pub(super) struct Number {
     /// Nineteen in twenty are not above it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) p95: Option<f64>,
+    /// How many there are at each hour of a week: seven days from Monday on, of 24 hours each. Of time distributions only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) week: Option<Vec<Vec<u64>>>,
 }
 
 /// A part of a series.
@@ -115,7 +115,7 @@ struct Answer {
     days: i32,
     /// Where days begin.
     zone: String,
-    /// Only of these: `project`, `group`, `team`, `member`, `branch`, as they were asked for.
+    /// Only of these: `project`, `group`, `team`, `member`, `branch`, `label`, `job` and so on, as they were asked for.
     only: BTreeMap<&'static str, String>,
     /// Where DORA's report of 2019 puts such a number: `elite`, `high`, `medium` or `low`; of frequency and lead times.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,7 +139,7 @@ struct Answer {
 }
 
 /// Measure an insight in a window of days: as one number, beside the window before, and as a series. Administrators.
-#[utoipa::path(get, path = "/insights/measures/{name}", tag = "Insights", params(Covered, MeasureQuery),
+#[utoipa::path(get, path = "/insights/measures/{name}", tag = "Insights", params(Covered, Chosen, MeasureQuery),
     responses((status = 200, body = Answer)))]
 async fn measure(
     _: Admin,
@@ -149,8 +149,8 @@ async fn measure(
 ) -> Result<Json<Answer>, ApiError> {
     let asked = Asked::read(&app, &name, &params).await?;
     let parts = asked.scope.window.parts(asked.interval, asked.measure)?;
-    let Asked { measure, scope, only, bots, branch, label, .. } = asked;
-    let choice = scope.choice(branch, label);
+    let Asked { measure, scope, only, bots, chosen, .. } = asked;
+    let choice = scope.choice(chosen);
     let Scope { window, projects, people, .. } = scope;
     let before = window.before()?;
     let lives = Lives { from: before, to: window.to, projects };
@@ -217,7 +217,7 @@ struct Explanation {
 }
 
 /// Explain an insight: what counts for it in a window, and what does not and why. Administrators.
-#[utoipa::path(get, path = "/insights/measures/{name}/explain", tag = "Insights", params(Covered, MeasureQuery),
+#[utoipa::path(get, path = "/insights/measures/{name}/explain", tag = "Insights", params(Covered, Chosen, MeasureQuery),
     responses((status = 200, body = Explanation)))]
 async fn explain(
     _: Admin,
@@ -225,8 +225,8 @@ async fn explain(
     Path(name): Path<String>,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let Asked { measure, scope, branch, label, format, .. } = Asked::read(&app, &name, &params).await?;
-    let choice = scope.choice(branch, label);
+    let Asked { measure, scope, chosen, format, .. } = Asked::read(&app, &name, &params).await?;
+    let choice = scope.choice(chosen);
     let Scope { window, projects, people, .. } = scope;
     let is_csv = export::is_csv(format.as_deref())?;
     let lives = Lives { from: window.before()?, to: window.to, projects };
@@ -305,8 +305,7 @@ struct Asked {
     scope: Scope,
     interval: Interval,
     bots: bool,
-    branch: Option<String>,
-    label: Option<String>,
+    chosen: BTreeMap<Trait, String>,
     format: Option<String>,
     only: BTreeMap<&'static str, String>,
 }
@@ -314,15 +313,14 @@ struct Asked {
 impl Asked {
     async fn read(app: &App, name: &str, params: &Params) -> Result<Self, ApiError> {
         let (covered, query): (Covered, MeasureQuery) = (params.read()?, params.read()?);
+        let chosen = params.read::<Chosen>()?.only();
         let definition = reading(query.definition.as_deref())?;
         let measure = Measure::reading(name, definition).ok_or_else(|| ApiError::not_found("Measure"))?;
         let scope = covered.scope(app, app.belt.clock().now()).await?;
         let interval = scope.window.interval(query.interval.as_deref())?;
         let mut only = covered.said();
-        only.extend(query.branch.clone().map(|branch| ("branch", branch)));
-        only.extend(query.label.clone().map(|label| ("label", label)));
-        let MeasureQuery { branch, label, format, .. } = query;
-        Ok(Self { measure, scope, interval, bots: covered.bots, branch, label, format, only })
+        only.extend(chosen.iter().map(|(of, wanted)| (of.name(), wanted.clone())));
+        Ok(Self { measure, scope, interval, bots: covered.bots, chosen, format: query.format, only })
     }
 }
 
@@ -338,7 +336,8 @@ pub(super) fn reading(definition: Option<&str>) -> Result<Option<&str>, ApiError
 
 impl From<Summary> for Number {
     fn from(summary: Summary) -> Self {
-        let Summary { value, samples, percentiles: [p50, p75, p90, p95] } = summary;
-        Self { value, samples, p50, p75, p90, p95 }
+        let Summary { value, samples, percentiles: [p50, p75, p90, p95], week } = summary;
+        let week = week.map(|week| week.iter().map(|hours| hours.to_vec()).collect());
+        Self { value, samples, p50, p75, p90, p95, week }
     }
 }

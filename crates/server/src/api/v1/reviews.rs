@@ -1,0 +1,161 @@
+//! `/api/v1/insights/reviews`: who reviews whom.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use quickdraw_domain::insights::DEFINITION_VERSION;
+use quickdraw_domain::insights::entity::{Family, Item};
+use quickdraw_domain::insights::reviews::{Pair, pairs};
+use quickdraw_store::insights::Lives;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::covered::{Covered, Scope, large_enough};
+use super::export;
+use crate::auth::Admin;
+use crate::error::ApiError;
+use crate::params::Params;
+use crate::state::App;
+
+/// Most pairs of one answer.
+const MOST_PAIRS: usize = 10_000;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(reviews))
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ReviewQuery {
+    /// `json` or `csv`; by default `json`.
+    format: Option<String>,
+}
+
+/// Somebody who wrote or reviewed.
+#[derive(Serialize, ToSchema, Clone)]
+struct PersonView {
+    /// The member's name, or the username; a pseudonym where names are not shown.
+    name: String,
+    /// The member, if it is one and names are shown.
+    member_id: Option<i64>,
+    /// The number in GitLab, if it is no member and names are shown.
+    user_id: Option<i64>,
+}
+
+/// What one person did to review what another wrote.
+#[derive(Serialize, ToSchema)]
+struct PairView {
+    /// Who wrote it.
+    author: PersonView,
+    /// Who reviewed it.
+    reviewer: PersonView,
+    /// Merge requests that were reviewed.
+    merge_requests: usize,
+    /// Comments.
+    comments: usize,
+    /// Merge requests that were approved.
+    approvals: usize,
+}
+
+/// Who reviews whom.
+#[derive(Serialize, ToSchema)]
+struct Reviews {
+    /// First day.
+    from: String,
+    /// How many days.
+    days: i32,
+    /// Where days begin.
+    zone: String,
+    /// When this was so.
+    #[schema(format = DateTime)]
+    as_of: String,
+    /// Version of the definitions.
+    definition_version: u32,
+    /// What the numbers are.
+    help: &'static str,
+    /// Pairs of authors and reviewers, those with the most merge requests first; at most 10,000.
+    pairs: Vec<PairView>,
+}
+
+const HELP: &str = "Merge requests that one person wrote and another reviewed in the window, by comments and approvals until the merge; \
+    bots count on neither side, and of a team or member those count who reviewed.";
+
+/// Show who reviews whom: pairs of authors and reviewers. Administrators.
+#[utoipa::path(get, path = "/insights/reviews", tag = "Insights", params(Covered, ReviewQuery),
+    responses((status = 200, content((Reviews = "application/json"), (String = "text/csv")))))]
+async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
+    let (covered, query): (Covered, ReviewQuery) = (params.read()?, params.read()?);
+    let is_csv = export::is_csv(query.format.as_deref())?;
+    let scope = covered.scope(&app, app.belt.clock().now()).await?;
+    // It tells of single people.
+    large_enough(&scope.privacy, 1)?;
+    let (from, to) = (scope.window.from, scope.window.to);
+    let lives = Lives { from: scope.window.before()?, to, projects: scope.projects.clone() };
+    let items = app.store().items(Family::MergeRequests, lives).await?;
+    let users = app.store().insights_users().await?;
+    let people = scope.people.clone();
+    // Off the threads that answer others: there can be many.
+    let found = tokio::task::spawn_blocking(move || {
+        let all = items.iter().filter_map(|item| if let Item::MergeRequest(one) = item { Some(one) } else { None });
+        pairs(&all.collect::<Vec<_>>(), &people, from, to)
+    });
+    let found = found.await.map_err(|error| ApiError::internal(error.into()))?;
+    let usernames: HashMap<i64, &str> = users.iter().map(|user| (user.id, user.username.as_str())).collect();
+    let view = |pair: Pair| PairView {
+        author: person(&scope, &usernames, pair.author),
+        reviewer: person(&scope, &usernames, pair.reviewer),
+        merge_requests: pair.merge_requests,
+        comments: pair.comments,
+        approvals: pair.approvals,
+    };
+    let pairs: Vec<PairView> = found.into_iter().take(MOST_PAIRS).map(view).collect();
+    let as_of = app.belt.clock().now().to_iso();
+    if is_csv {
+        let columns = [
+            "author",
+            "reviewer",
+            "merge_requests",
+            "comments",
+            "approvals",
+            "as_of",
+            "definition_version",
+            "definition",
+        ];
+        let row = |pair: &PairView| {
+            let numbers = [pair.merge_requests, pair.comments, pair.approvals].map(|number| number.to_string());
+            let names = [pair.author.name.clone(), pair.reviewer.name.clone()];
+            let about = [as_of.clone(), DEFINITION_VERSION.to_string(), HELP.to_owned()];
+            names.into_iter().chain(numbers).chain(about).collect()
+        };
+        return export::csv(&columns, pairs.iter().map(row));
+    }
+    let window = &scope.window;
+    Ok(Json(Reviews {
+        from: window.first.to_string(),
+        days: window.days,
+        zone: window.zone_name.clone(),
+        as_of,
+        definition_version: DEFINITION_VERSION,
+        help: HELP,
+        pairs,
+    })
+    .into_response())
+}
+
+/// Who a person's number stands for: of members, theirs below zero; else the account.
+fn person(scope: &Scope, usernames: &HashMap<i64, &str>, person: i64) -> PersonView {
+    let member = (person < 0).then_some(-person);
+    if scope.privacy.pseudonyms {
+        let of = member.map_or_else(|| format!("user {person}"), |member| format!("member {member}"));
+        return PersonView { name: scope.privacy.pseudonym(&of), member_id: None, user_id: None };
+    }
+    let known = member.and_then(|member| scope.roster.members().get(&member)).map(|member| member.name.clone());
+    let name = known
+        .unwrap_or_else(|| usernames.get(&person).map_or_else(|| format!("user {person}"), |name| (*name).to_owned()));
+    PersonView { name, member_id: member, user_id: member.is_none().then_some(person) }
+}
