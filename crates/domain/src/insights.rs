@@ -38,7 +38,7 @@ use pipelines::{Job, Pipeline};
 use crate::{Timestamp, Trigger};
 
 /// Version of the definitions below. A result names it; raise it when a number would change.
-pub const DEFINITION_VERSION: u32 = 2;
+pub const DEFINITION_VERSION: u32 = 3;
 
 /// One thing that an event says happened.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -77,7 +77,7 @@ pub struct FactError(#[from] serde_json::Error);
 /// Whether events of this kind can count for anything. Those that cannot are never queued for projection.
 #[must_use]
 pub fn counts(trigger: Trigger) -> bool {
-    let kinds = ["merge_request", "issue", "pipeline", "build", "deployment", "note"];
+    let kinds = ["merge_request", "issue", "pipeline", "build", "deployment", "note", "tag_push", "release"];
     trigger == Trigger::PUSH || trigger.row().object_kinds.first().is_some_and(|kind| kinds.contains(kind))
 }
 
@@ -126,9 +126,13 @@ fn items(trigger: Trigger, received_at: Timestamp, body: &serde_json::Value) -> 
         }
         ["pipeline"] => {
             let pipeline = Pipeline::of_event(received_at, body).map(Item::Pipeline);
-            Job::of_pipeline(body).into_iter().map(|job| Some(Item::Job(job))).chain([pipeline]).collect()
+            let jobs = Job::of_pipeline(body).into_iter().map(|job| Some(Item::Job(job)));
+            let deployments = Deployment::of_pipeline(body).into_iter().map(|one| Some(Item::Deployment(one)));
+            jobs.chain(deployments).chain([pipeline]).collect()
         }
-        ["build"] => vec![Job::of_event(body).map(Item::Job)],
+        ["build"] => vec![Job::of_event(body).map(Item::Job), Deployment::of_build(body).map(Item::Deployment)],
+        ["tag_push"] => vec![Deployment::of_tag(received_at, body).map(Item::Deployment)],
+        ["release"] => vec![Deployment::of_release(received_at, body).map(Item::Deployment)],
         ["deployment"] => vec![Deployment::of_event(received_at, body).map(Item::Deployment)],
         _ => Vec::new(),
     };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quickdraw_domain::Timestamp;
-use quickdraw_domain::insights::deployments::Deployment;
+use quickdraw_domain::insights::deployments::{self, Deployment};
 use quickdraw_domain::insights::entity::{Entity, Family, Item};
 use quickdraw_domain::insights::gaps::Sequence;
 use quickdraw_domain::insights::measures::{Choice, Items, Measure, Summary};
@@ -136,7 +136,9 @@ impl Belt {
         let replaced: HashSet<i64> =
             projects.iter().filter(|one| !paths.contains_key(&one.id)).map(|one| one.id).collect();
         let mut all: BTreeMap<i64, Read> = BTreeMap::new();
-        for item in self.read(now).await? {
+        let mut read = self.read(now).await?;
+        deployments::keep(&mut read, &mut Vec::new(), None);
+        for item in read {
             if replaced.contains(&item.key().0) {
                 continue;
             }

@@ -1,10 +1,15 @@
 //! Deployments: what events say of them, joined, and the incidents that followed. Definitions: `docs/guide/insights.md`.
+//!
+//! One is told by its own event and by the job that made it, and counts once: by the event, where that came. Tags and releases are
+//! deployments only for those who say that theirs are.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use std::collections::HashSet;
+
 use super::commits::{clean, named_project, word};
-use super::entity::{Entity, least, time};
+use super::entity::{Entity, Item, least, number, time};
 use super::issues::Issue;
 use crate::Timestamp;
 
@@ -35,13 +40,35 @@ impl Status {
     }
 }
 
+/// What told of a deployment. The first that did is right.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum By {
+    /// Its own event.
+    #[default]
+    Event,
+    /// The job that made it.
+    Job,
+    /// The push of a tag.
+    Tag,
+    /// A release.
+    Release,
+}
+
 /// Everything that events said of one deployment.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Deployment {
     /// Its project, by its number in events.
     pub project: i64,
-    /// Its number in GitLab; of bodies before that had one, the number of its job, below zero.
+    /// Its number in GitLab; of bodies before that had one, and of jobs, the number of its job, below zero; of tags and releases, one
+    /// that stands for them.
     pub id: i64,
+    /// What told of it.
+    #[serde(default)]
+    pub by: By,
+    /// The job that made it, where its event names that.
+    #[serde(default)]
+    pub job: Option<i64>,
     /// Where to.
     pub environment: String,
     /// What it is comes before users.
@@ -72,15 +99,106 @@ impl Deployment {
         };
         // Times of events before GitLab told them are those of receipt.
         let at = time(&body["status_changed_at"]).unwrap_or(received_at);
+        let job = body["deployable_id"].as_i64();
         Some(Self {
             project: named_project(body)?,
-            id: body["deployment_id"].as_i64().or_else(|| body["deployable_id"].as_i64()?.checked_neg())?,
+            id: body["deployment_id"].as_i64().or_else(|| job?.checked_neg())?,
+            by: By::Event,
+            job,
             environment,
             is_production,
             sha: body["commit_url"].as_str().and_then(sha_of),
             git_ref: word(&body["ref"]),
             user: body["user"]["id"].as_i64(),
             last: (status != Status::Going, at, status),
+        })
+    }
+
+    /// The deployments that the jobs of a pipeline event made.
+    pub(super) fn of_pipeline(body: &Value) -> Vec<Self> {
+        let jobs = body["builds"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let attributes = &body["object_attributes"];
+        jobs.iter().take(MOST_JOBS).filter_map(|job| Self::of_job(body, job, "", attributes)).collect()
+    }
+
+    /// The deployment that the job of a job event made.
+    pub(super) fn of_build(body: &Value) -> Option<Self> {
+        Self::of_job(body, body, "build_", body)
+    }
+
+    /// A job deploys that begins an environment, from when it runs. Only what goes to production is of interest.
+    fn of_job(body: &Value, job: &Value, prefix: &str, commit: &Value) -> Option<Self> {
+        let value = |name: &str| &job[format!("{prefix}{name}")];
+        let to = &job["environment"];
+        let environment = clean(to["name"].as_str()?, 255);
+        let tier = to["deployment_tier"].as_str();
+        if to["action"] != "start"
+            || !tier.map_or_else(|| has_name_of_production(&environment), |tier| tier == "production")
+        {
+            return None;
+        }
+        let started_at = time(value("started_at"))?;
+        let status = match value("status").as_str()? {
+            "success" => Status::Success,
+            "failed" => Status::Failed,
+            "canceled" | "skipped" => Status::Canceled,
+            _ => Status::Going,
+        };
+        let at = time(value("finished_at")).filter(|_| status != Status::Going).unwrap_or(started_at);
+        Some(Self {
+            project: named_project(body)?,
+            id: value("id").as_i64()?.checked_neg()?,
+            by: By::Job,
+            job: None,
+            environment,
+            is_production: true,
+            sha: commit["sha"].as_str().and_then(sha_of),
+            git_ref: word(&commit["ref"]),
+            user: job["user"]["id"].as_i64(),
+            last: (status != Status::Going, at, status),
+        })
+    }
+
+    /// What the push of a tag says, for those whose tags are deployments. A tag that is moved is another one.
+    pub(super) fn of_tag(received_at: Timestamp, body: &Value) -> Option<Self> {
+        let (git_ref, after) = (body["ref"].as_str()?, body["after"].as_str()?);
+        let name = git_ref.strip_prefix("refs/tags/")?;
+        if after.bytes().all(|digit| digit == b'0') {
+            return None;
+        }
+        Some(Self {
+            project: named_project(body)?,
+            id: number(&["tag", git_ref, after]),
+            by: By::Tag,
+            job: None,
+            environment: clean(name, 255),
+            is_production: true,
+            // Of a tag with a message, `after` is the tag itself.
+            sha: body["checkout_sha"].as_str().or(Some(after)).and_then(sha_of),
+            git_ref: Some(clean(name, 255)),
+            user: body["user_id"].as_i64(),
+            last: (true, received_at, Status::Success),
+        })
+    }
+
+    /// What a release says, for those whose releases are deployments.
+    pub(super) fn of_release(received_at: Timestamp, body: &Value) -> Option<Self> {
+        let tag = body["tag"].as_str()?;
+        if body["action"] == "delete" {
+            return None;
+        }
+        let at = time(&body["released_at"]).or_else(|| time(&body["created_at"])).unwrap_or(received_at);
+        Some(Self {
+            project: named_project(body)?,
+            id: number(&["release", tag]),
+            by: By::Release,
+            job: None,
+            environment: clean(tag, 255),
+            is_production: true,
+            sha: body["commit"]["id"].as_str().and_then(sha_of),
+            git_ref: Some(clean(tag, 255)),
+            user: None,
+            last: (true, at, Status::Success),
         })
     }
 
@@ -109,12 +227,15 @@ impl Entity for Deployment {
     }
 
     fn join(mut self, other: Self) -> Self {
+        self.by = self.by.min(other.by);
+        self.job = least(self.job, other.job);
         self.environment = self.environment.max(other.environment);
         self.is_production |= other.is_production;
         self.sha = least(self.sha, other.sha);
         self.git_ref = least(self.git_ref, other.git_ref);
         self.user = least(self.user, other.user);
-        self.last = self.last.max(other.last);
+        // A tag has no time of its own, and the one that came first is nearest to it.
+        self.last = if self.by == By::Tag { self.last.min(other.last) } else { self.last.max(other.last) };
         self
     }
 
@@ -126,6 +247,32 @@ impl Entity for Deployment {
         Some(self.at())
     }
 }
+
+/// Leaves what counts: of what is told of by an event and by its job, the event; of tags and releases nothing, or only those, if they are
+/// what somebody's deployments are.
+pub fn keep(items: &mut Vec<Item>, others: &mut Vec<Item>, by: Option<By>) {
+    let told: HashSet<(i64, i64)> = items
+        .iter()
+        .chain(others.iter())
+        .filter_map(|item| match item {
+            Item::Deployment(one) if one.by == By::Event => Some((one.project, one.job?.checked_neg()?)),
+            _ => None,
+        })
+        .collect();
+    let counts = |item: &Item| match item {
+        Item::Deployment(one) => match one.by {
+            By::Event => by.is_none(),
+            By::Job => by.is_none() && !told.contains(&(one.project, one.id)),
+            assumed => by == Some(assumed),
+        },
+        _ => true,
+    };
+    items.retain(counts);
+    others.retain(counts);
+}
+
+/// Most jobs of one event that are read.
+const MOST_JOBS: usize = 5_000;
 
 /// The commit of an address such as `https://gitlab.example.com/gear/rope/-/commit/<sha>`.
 fn sha_of(url: &str) -> Option<String> {

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::branches::{Branch, Push};
 use super::commits::Commit;
-use super::deployments::Deployment;
+use super::deployments::{By, Deployment};
 use super::issues::Issue;
 use super::merge_requests::MergeRequest;
 use super::pipelines::{Job, Pipeline};
@@ -179,7 +179,12 @@ impl Item {
             Self::Issue(one) => format!("#{}", one.iid),
             Self::Pipeline(one) => format!("pipeline {}", one.id),
             Self::Job(one) => format!("job {} ({})", one.id, one.name),
-            Self::Deployment(one) => format!("deployment {} ({})", one.id, one.environment),
+            Self::Deployment(one) => match one.by {
+                By::Event => format!("deployment {} ({})", one.id, one.environment),
+                By::Job => format!("job {} ({})", one.id.unsigned_abs(), one.environment),
+                By::Tag => format!("tag {}", one.environment),
+                By::Release => format!("release {}", one.environment),
+            },
             Self::Push(one) => format!("push of {} from {} to {}", one.git_ref, one.before, one.after),
             Self::Branch(one) => one.git_ref.clone(),
             Self::Commit(one) => one.sha.clone(),

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::commits::named_project;
 use super::entity::{Entity, Note, apart, join_notes, least, not_before, time};
 use super::labels::Labels;
+use super::people::is_alert_bot;
 use crate::Timestamp;
 
 /// Most changes of state of one issue that are kept.
@@ -62,6 +63,8 @@ impl Issue {
             // Most events of a closed issue tell when it was closed.
             Some("close") if one.closed.is_empty() => drop(one.closed.insert(at)),
             Some("reopen") => drop(one.reopened.insert(at)),
+            // What GitLab opens for an alert is an incident, of whatever type it is.
+            Some("open") => one.is_incident |= body["user"]["username"].as_str().is_some_and(is_alert_bot),
             _ => {}
         }
         Some(one)

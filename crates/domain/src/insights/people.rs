@@ -130,16 +130,22 @@ impl People {
     }
 }
 
+/// Whether a username is that of GitLab's account for alerts: `alert-bot`, with a number behind where somebody else had that name.
+#[must_use]
+pub fn is_alert_bot(username: &str) -> bool {
+    let number = username.strip_prefix("alert-bot");
+    number.is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit()))
+}
+
 /// Accounts that GitLab and the usual services make.
-const KNOWN: [&str; 7] =
-    ["ghost", "support-bot", "alert-bot", "gitlab-security-bot", "renovate", "renovate-bot", "dependabot"];
+const KNOWN: [&str; 6] = ["ghost", "support-bot", "gitlab-security-bot", "renovate", "renovate-bot", "dependabot"];
 
 /// Whether a username is that of a bot: GitLab's own for access tokens (`project_7_bot_3f…`, `group_7_bot`, and `project7_bot`
 /// of before), what ends in `[bot]`, and the usual ones.
 #[must_use]
 pub fn is_bot(username: &str) -> bool {
     let name = username.to_ascii_lowercase();
-    KNOWN.contains(&name.as_str()) || name.ends_with("[bot]") || is_token_bot(&name)
+    KNOWN.contains(&name.as_str()) || is_alert_bot(&name) || name.ends_with("[bot]") || is_token_bot(&name)
 }
 
 fn is_token_bot(name: &str) -> bool {
@@ -167,10 +173,20 @@ mod tests {
             "Dependabot",
             "ghost",
             "alert-bot",
+            "alert-bot1",
         ] {
             assert!(is_bot(bot), "{bot}");
         }
-        for person in ["ida", "project_manager", "abbott", "project_12_bottle", "project__bot", "robot", "group_bot"] {
+        for person in [
+            "ida",
+            "project_manager",
+            "abbott",
+            "project_12_bottle",
+            "project__bot",
+            "robot",
+            "alert-botanist",
+            "group_bot",
+        ] {
             assert!(!is_bot(person), "{person}");
         }
     }

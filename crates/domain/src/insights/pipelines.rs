@@ -92,6 +92,12 @@ pub struct Pipeline {
     /// What started it: `push`, `schedule`, `merge_request_event`.
     #[serde(default)]
     pub source: Option<String>,
+    /// It ran for a tag.
+    #[serde(default)]
+    pub is_tag: bool,
+    /// The merge request that it ran for, by its number in the project.
+    #[serde(default)]
+    pub merge_request: Option<i64>,
     /// Who started it.
     pub user: Option<i64>,
     /// When the first event that spoke of it was received.
@@ -127,6 +133,10 @@ impl Pipeline {
             is_child: attributes["source"] == "parent_pipeline",
             git_ref: word(&attributes["ref"]),
             source: word(&attributes["source"]),
+            is_tag: attributes["tag"] == true,
+            merge_request: body["merge_request"]["iid"]
+                .as_i64()
+                .filter(|_| attributes["source"] == "merge_request_event"),
             user: body["user"]["id"].as_i64(),
             first_received_at: received_at,
             last: Some(seen),
@@ -158,6 +168,8 @@ impl Entity for Pipeline {
         self.is_child |= other.is_child;
         self.git_ref = least(self.git_ref, other.git_ref);
         self.source = least(self.source, other.source);
+        self.is_tag |= other.is_tag;
+        self.merge_request = least(self.merge_request, other.merge_request);
         self.user = least(self.user, other.user);
         self.first_received_at = self.first_received_at.min(other.first_received_at);
         self.last = self.last.max(other.last);

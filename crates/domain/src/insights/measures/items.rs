@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 
 use super::{Around, Kind, Measure, Sample, Trait, View};
 use crate::Timestamp;
+use crate::insights::deployments::{self, By};
 use crate::insights::entity::{Entity, Item};
 use crate::insights::people::People;
 use crate::insights::report::{Week, work_balance};
@@ -26,6 +27,8 @@ pub struct Items {
 pub struct Choice {
     /// Only what has these traits; or of a label, whose time with it is asked for.
     pub only: BTreeMap<Trait, String>,
+    /// Tags or releases are the deployments, and not what events of those and of jobs tell.
+    pub deployed_by: Option<By>,
     /// Where days begin.
     pub zone: TimeZone,
     /// Numbers of fewer people than that are none.
@@ -35,7 +38,7 @@ pub struct Choice {
 impl Default for Choice {
     /// Everything, of everybody, in UTC.
     fn default() -> Self {
-        Self { only: BTreeMap::new(), zone: TimeZone::UTC, least: 0 }
+        Self { only: BTreeMap::new(), deployed_by: None, zone: TimeZone::UTC, least: 0 }
     }
 }
 
@@ -68,7 +71,8 @@ pub type Part = (Timestamp, f64);
 impl Items {
     /// `items` are of one family; what else was read lies around them. Only what was done by some people counts, and what is chosen.
     #[must_use]
-    pub fn new(mut items: Vec<Item>, others: Vec<Item>, people: People, choice: Choice) -> Self {
+    pub fn new(mut items: Vec<Item>, mut others: Vec<Item>, people: People, choice: Choice) -> Self {
+        deployments::keep(&mut items, &mut others, choice.deployed_by);
         items.sort_by(|one, other| group(one).cmp(&group(other)).then_with(|| first(one).cmp(&first(other))));
         let around = Around::of(&items.iter().chain(&others).collect::<Vec<_>>());
         Self { items, around, people, choice }

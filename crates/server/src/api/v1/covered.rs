@@ -8,6 +8,7 @@ use jiff::ToSpan;
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use quickdraw_domain::Timestamp;
+use quickdraw_domain::insights::deployments::By;
 use quickdraw_domain::insights::measures::{Choice, Kind, Measure, Part, Trait};
 use quickdraw_domain::insights::people::{People, Times};
 use quickdraw_domain::insights::privacy::Privacy;
@@ -85,12 +86,25 @@ pub(super) struct Chosen {
     environment: Option<String>,
     /// Only pipelines that this started, as `push`, `schedule` or `merge_request_event`.
     source: Option<String>,
+    /// What deployments are: `tags` that were pushed, or `releases`, for projects that have no environments; without it, what events of
+    /// deployments and of jobs that deploy to production tell.
+    deployed_by: Option<String>,
 }
 
 impl Chosen {
     /// What was asked for.
-    pub(super) fn only(self) -> BTreeMap<Trait, String> {
-        let Self { branch, label, job, status, environment, source } = self;
+    pub(super) fn read(self) -> Result<(BTreeMap<Trait, String>, Option<By>), ApiError> {
+        let Self { branch, label, job, status, environment, source, deployed_by } = self;
+        let deployed_by = match deployed_by.as_deref() {
+            None => None,
+            Some("tags") => Some(By::Tag),
+            Some("releases") => Some(By::Release),
+            Some(_) => {
+                return Err(invalid(
+                    "deployed_by must be tags or releases; leave it out for deployments to production",
+                ));
+            }
+        };
         let all = [
             (Trait::Branch, branch),
             (Trait::Label, label),
@@ -99,7 +113,7 @@ impl Chosen {
             (Trait::Environment, environment),
             (Trait::Source, source),
         ];
-        all.into_iter().filter_map(|(of, wanted)| Some((of, wanted?))).collect()
+        Ok((all.into_iter().filter_map(|(of, wanted)| Some((of, wanted?))).collect(), deployed_by))
     }
 }
 
@@ -174,8 +188,8 @@ impl Covered {
 
 impl Scope {
     /// What counts of it, with what else was asked for.
-    pub(super) fn choice(&self, only: BTreeMap<Trait, String>) -> Choice {
-        Choice { only, zone: self.window.zone.clone(), least: self.privacy.min_group }
+    pub(super) fn choice(&self, (only, deployed_by): (BTreeMap<Trait, String>, Option<By>)) -> Choice {
+        Choice { only, deployed_by, zone: self.window.zone.clone(), least: self.privacy.min_group }
     }
 
     /// Everybody for themselves: members who are none of another, in the times that are asked for.

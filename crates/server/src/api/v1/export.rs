@@ -104,7 +104,7 @@ struct Rows {
     responses((status = 200, content((Rows = "application/json"), (String = "text/csv")))))]
 async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
     let (covered, query): (Covered, ExportQuery) = (params.read()?, params.read()?);
-    let chosen = params.read::<Chosen>()?.only();
+    let chosen = params.read::<Chosen>()?.read()?;
     let is_csv = is_csv(query.format.as_deref())?;
     if query.metric.is_empty() || query.metric.len() > MOST_METRICS {
         return Err(invalid(format!("name 1 to {MOST_METRICS} insights in metric")));
@@ -122,7 +122,7 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         Some("member") => By::Member,
         Some("team") => By::Team,
         Some(other) => match Trait::by_name(other) {
-            Some(one) if chosen.contains_key(&one) => {
+            Some(one) if chosen.0.contains_key(&one) => {
                 return Err(invalid(format!(
                     "a {other} is asked for already: group by something else, or ask for all"
                 )));

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use quickdraw_domain::insights::DEFINITION_VERSION;
+use quickdraw_domain::insights::deployments::By;
 use quickdraw_domain::insights::entity::Entity;
 use quickdraw_domain::insights::measures::{self, Items, Measure, Sample, Summary, Trait};
 use quickdraw_store::insights::{Lives, things_of};
@@ -305,7 +306,7 @@ struct Asked {
     scope: Scope,
     interval: Interval,
     bots: bool,
-    chosen: BTreeMap<Trait, String>,
+    chosen: (BTreeMap<Trait, String>, Option<By>),
     format: Option<String>,
     only: BTreeMap<&'static str, String>,
 }
@@ -313,13 +314,15 @@ struct Asked {
 impl Asked {
     async fn read(app: &App, name: &str, params: &Params) -> Result<Self, ApiError> {
         let (covered, query): (Covered, MeasureQuery) = (params.read()?, params.read()?);
-        let chosen = params.read::<Chosen>()?.only();
+        let chosen = params.read::<Chosen>()?.read()?;
         let definition = reading(query.definition.as_deref())?;
         let measure = Measure::reading(name, definition).ok_or_else(|| ApiError::not_found("Measure"))?;
         let scope = covered.scope(app, app.belt.clock().now()).await?;
         let interval = scope.window.interval(query.interval.as_deref())?;
         let mut only = covered.said();
-        only.extend(chosen.iter().map(|(of, wanted)| (of.name(), wanted.clone())));
+        only.extend(chosen.0.iter().map(|(of, wanted)| (of.name(), wanted.clone())));
+        let deployed_by = chosen.1.map(|by| if by == By::Tag { "tags" } else { "releases" });
+        only.extend(deployed_by.map(|by| ("deployed_by", by.to_owned())));
         Ok(Self { measure, scope, interval, bots: covered.bots, chosen, format: query.format, only })
     }
 }
