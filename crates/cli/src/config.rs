@@ -189,6 +189,7 @@ impl Default for History {
 pub(crate) struct Telemetry {
     pub(crate) log: String,
     pub(crate) log_format: LogFormat,
+    pub(crate) refs: Vec<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -200,7 +201,7 @@ pub(crate) enum LogFormat {
 
 impl Default for Telemetry {
     fn default() -> Self {
-        Self { log: "info".to_owned(), log_format: LogFormat::Text }
+        Self { log: "info".to_owned(), log_format: LogFormat::Text, refs: Vec::new() }
     }
 }
 

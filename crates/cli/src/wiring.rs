@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use quickdraw_domain::compose::UploadLinks;
 use quickdraw_domain::guard::{self, Allowlist};
 use quickdraw_domain::health::DisablePolicy;
+use quickdraw_domain::hook::BranchFilter;
 use quickdraw_domain::receiver::{ActiveSecret, Addresses, Mode, Receiver};
 use quickdraw_domain::settle::Policies;
 use quickdraw_domain::signature::{SigningToken, TokenDigest};
@@ -205,6 +206,7 @@ pub(crate) async fn belt(config: &Config, store: SharedStore) -> anyhow::Result<
         retention: config.history.retention.0,
         while_disabled,
         per_minute: config.limits.deliveries_per_minute,
+        shown_refs: shown_refs(config)?,
     };
     let resolver = Hickory::from_system().context("failed to read the system's resolver settings")?;
     let limits = Limits { deadline: timeout, connect: Limits::default().connect.min(timeout), ..Limits::default() };
@@ -215,6 +217,15 @@ pub(crate) async fn belt(config: &Config, store: SharedStore) -> anyhow::Result<
     };
     let transport = Arc::new(Guarded::new(client, guard));
     Belt::new(store, transport, Arc::new(System::default()), settings).await
+}
+
+/// The branches whose last pipelines are shown.
+fn shown_refs(config: &Config) -> anyhow::Result<Vec<BranchFilter>> {
+    let read = |pattern: &String| {
+        anyhow::ensure!(!pattern.is_empty(), "telemetry.refs has an empty pattern; * stands for all");
+        BranchFilter::parse("wildcard", Some(pattern)).with_context(|| format!("telemetry.refs: {pattern}"))
+    };
+    config.telemetry.refs.iter().map(read).collect()
 }
 
 /// The proxy that deliveries go through, if the settings name one.

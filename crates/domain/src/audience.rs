@@ -2,7 +2,7 @@
 
 use crate::event::Event;
 use crate::hook::Hook;
-use crate::hook::branch_filter::Passage;
+use crate::hook::Passage;
 use crate::recursion::Chain;
 use crate::scope::{Place, Scope};
 use crate::{GroupId, Trigger};

@@ -11,7 +11,7 @@ pub mod values;
 
 use uuid::Uuid;
 
-pub use branch_filter::BranchFilter;
+pub use branch_filter::{BranchFilter, Passage};
 pub use certificate::ClientCertificate;
 pub use edit::HookEdit;
 pub use filter::EventFilter;

@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use quickdraw_domain::NodeId;
 use quickdraw_domain::Trigger;
 use quickdraw_domain::guard;
+use quickdraw_domain::hook::BranchFilter;
 use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::settle::Policies;
 use quickdraw_store::{SharedStore, Wakes};
@@ -61,6 +62,8 @@ pub struct Settings {
     pub while_disabled: WhileDisabled,
     /// Deliveries a minute of project and group hooks under one top-level group; 0 for no limit.
     pub per_minute: u32,
+    /// Branches, tags and, as `!12`, merge requests whose last pipelines are shown beside those of default branches.
+    pub shown_refs: Vec<BranchFilter>,
 }
 
 /// The belt. Cheap to share; everything behind it is.

@@ -106,4 +106,8 @@ pub(crate) const REFERENCE: &[(&str, &str)] = &[
     ("history.retention", "How long events, deliveries and attempts are kept."),
     ("telemetry.log", "Log filter, such as info or quickdraw_engine=debug,info."),
     ("telemetry.log_format", "text or json."),
+    (
+        "telemetry.refs",
+        "Whose last pipelines /metrics shows beside those of default branches: branches and tags, with * for any text, and open merge requests as !12 or !*.",
+    ),
 ];

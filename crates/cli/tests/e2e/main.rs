@@ -20,6 +20,7 @@ mod insights;
 mod journey;
 mod kill;
 mod matrix;
+mod measures;
 mod monitoring;
 mod order;
 mod receivers;
@@ -37,7 +38,8 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 54] = [
+    let checks: [(&str, Check); 55] = [
+        ("things_are_chosen_by_what_they_are", measures::things_are_chosen_by_what_they_are),
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),

@@ -24,7 +24,14 @@ fn names(text: &str) -> HashSet<String> {
 pub(crate) fn alerts_and_dashboard_ask_for_metrics_that_there_are() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let read = |file: &str| std::fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-    let declared = ["crates/engine/src/telemetry.rs", "crates/server/src/telemetry.rs", "crates/engine/src/current.rs"];
+    let declared = [
+        "crates/engine/src/telemetry.rs",
+        "crates/server/src/telemetry.rs",
+        "crates/engine/src/current.rs",
+        "crates/engine/src/current/last.rs",
+        "crates/engine/src/current/project.rs",
+        "crates/engine/src/current/series.rs",
+    ];
     let declared = names(&declared.map(read).concat());
     let alerts = read("monitoring/prometheus/alerts/webhooks.yml");
     let dashboards = [read("monitoring/grafana/quickdraw.json"), read("monitoring/grafana/insights.json")];
@@ -122,12 +129,48 @@ pub(crate) fn how_things_stand_is_shown_and_what_is_gone_is_gone(engine: Engine)
     if let Some(said) = promtool(&text) {
         assert!(!said.contains("error"), "{said}");
     }
+    assert_eq!(of(&text, "gitlab_ci_pipeline_run_count"), [format!("gitlab_ci_pipeline_run_count{{{on_main}}} 1")]);
+    let repository = r#"vcs_owner_name="gear",vcs_repository_name="\"rope\"""#;
+    assert!(text.contains(&format!("vcs_contributor_count{{{repository}}} 1")), "{text}");
     server.receive("Pipeline Hook", "c", &pipeline(3, "main", "failed", 2));
     eventually("it is counted", || server.get("/api/v1/insights/measures/pipelines")["value"] == 3.0);
     assert_eq!(server.get("/api/v1/insights/measures/branches_failing?branch=main")["value"], 1.0);
     server.kill();
     server.restart();
     eventually("what was so is gone", || shown(&server, "failed", 3));
+    // Other branches, and merge requests, for those who ask for them; while they are there.
+    let of_merge_request = |state: &str| {
+        json!({ "object_kind": "merge_request", "project": project, "object_attributes": { "iid": 5, "target_project_id": 7,
+            "created_at": time(60), "updated_at": time(1), "state": state, "action": if state == "opened" { "open" } else { "close" } } })
+    };
+    let mut on_merge_request = pipeline(9, "wip", "running", 4);
+    on_merge_request["object_attributes"]["source"] = json!("merge_request_event");
+    on_merge_request["merge_request"] = json!({ "iid": 5 });
+    server.receive("Merge Request Hook", "d", &of_merge_request("opened"));
+    server.receive("Pipeline Hook", "e", &on_merge_request);
+    eventually("it is counted", || server.get("/api/v1/insights/measures/pipelines")["value"] == 4.0);
+    server.set("QUICKDRAW__TELEMETRY__REFS", r#"["w*", "!*"]"#);
+    server.kill();
+    server.restart();
+    let refs = |server: &Server| -> Vec<String> {
+        let text = metrics(server);
+        let part =
+            |line: &String| line.split("ref=").nth(1).and_then(|rest| rest.split(",source").next()).map(str::to_owned);
+        of(&text, "gitlab_ci_pipeline_status").iter().filter_map(part).collect()
+    };
+    let (main, wip, five) = (r#""main",kind="branch""#, r#""wip",kind="branch""#, r#""5",kind="merge_request""#);
+    eventually("they are shown", || refs(&server) == [main, five, wip]);
+    assert!(metrics(&server).contains("vcs_ref_type=\"branch\"} 2\n"));
+    let gone = json!({ "object_kind": "push", "ref": "refs/heads/wip", "before": "b", "after": "0".repeat(40), "project": project });
+    server.receive("Push Hook", "f", &gone);
+    server.receive("Merge Request Hook", "g", &of_merge_request("closed"));
+    eventually("it is counted", || {
+        server.get("/api/v1/insights/measures/branches_deleted")["value"] == 1.0
+            && server.get("/api/v1/insights/measures/mr_open")["value"] == 0.0
+    });
+    server.kill();
+    server.restart();
+    eventually("what is gone is not shown", || refs(&server) == [main]);
 }
 
 /// What `promtool check metrics` says of a text; nothing where it is not installed.

@@ -72,6 +72,7 @@ pub(crate) async fn belt(
         retention: Duration::from_secs(14 * 86_400),
         while_disabled: WhileDisabled::Hold { longest: Duration::from_secs(7 * 86_400), most: 1_000_000 },
         per_minute: 0,
+        shown_refs: Vec::new(),
     };
     let belt = Belt::new(store, receivers, clock, settings).await.expect("a belt");
     let deliveries = Deliveries::new(belt.clone());

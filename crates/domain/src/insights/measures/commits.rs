@@ -7,7 +7,7 @@ use crate::insights::roster::Who;
 
 const MERGE: &str = "it is a merge";
 
-pub(super) const MEASURES: [Measure; 15] = [
+pub(super) const MEASURES: [Measure; 16] = [
     Measure {
         name: "commits",
         kind: Kind::Count,
@@ -100,14 +100,14 @@ pub(super) const MEASURES: [Measure; 15] = [
         kind: Kind::Balance,
         help: "How unevenly commits without merges are spread over people, from 0 to 1; of a team, those count too who made none.",
         follows: "the Gini coefficient",
-        sample: Sampler::Commit(|one, view| {
-            let Author { email, name } = &one.told.author;
-            let person = match view.people.author(&one.told.author) {
-                Who::Member(member) => -member,
-                _ => number(&[email, name]),
-            };
-            if one.is_merge() { Sample::Out(MERGE) } else { Sample::In(one.at(), person) }
-        }),
+        sample: Sampler::Commit(person),
+    },
+    Measure {
+        name: "contributors",
+        kind: Kind::Distinct,
+        help: "People with a commit that is no merge, each once for every part of a series; who is no member, by name and address.",
+        follows: "CHAOSS: contributors; OpenTelemetry: vcs.contributor.count",
+        sample: Sampler::Commit(person),
     },
     Measure {
         name: "burst_share",
@@ -156,6 +156,19 @@ pub(super) const MEASURES: [Measure; 15] = [
         }),
     },
 ];
+
+/// A number for the person who wrote it.
+fn person(one: &Commit, view: &View<'_>) -> Sample {
+    if one.is_merge() {
+        return Sample::Out(MERGE);
+    }
+    let Author { email, name } = &one.told.author;
+    let person = match view.people.author(&one.told.author) {
+        Who::Member(member) => -member,
+        _ => number(&[email, name]),
+    };
+    Sample::In(one.at(), person)
+}
 
 fn at_hour(one: &Commit, view: &View<'_>, minutes: Option<i16>) -> Sample {
     if one.is_merge() { Sample::Out(MERGE) } else { Sample::In(one.at(), view.hour_of_week(one.at(), minutes)) }

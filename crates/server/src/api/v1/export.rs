@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use quickdraw_domain::insights::DEFINITION_VERSION;
+use quickdraw_domain::insights::deployments;
 use quickdraw_domain::insights::entity::{Entity, Item};
 use quickdraw_domain::insights::measures::{Choice, Items, Measure, Part, Trait};
 use quickdraw_domain::insights::people::People;
@@ -190,7 +191,9 @@ struct Grouped<'a> {
 }
 
 impl Grouped<'_> {
-    fn rows(&self, by: &By, things: Vec<Item>, others: Vec<Item>) -> Result<Vec<RowView>, ApiError> {
+    fn rows(&self, by: &By, mut things: Vec<Item>, mut others: Vec<Item>) -> Result<Vec<RowView>, ApiError> {
+        // What does not count makes no group.
+        deployments::keep(&mut things, &mut others, self.choice.deployed_by);
         let mut rows = Vec::new();
         let new = |things, others, people| Items::new(things, others, people, self.choice.clone());
         match by {
