@@ -119,7 +119,7 @@ pub(crate) fn history_of_a_repository_and_of_a_file_is_counted(engine: Engine) {
         json!({ "trigger": "issue_hooks", "request_headers": {}, "request_data": issue(2), "response_status": "200" }),
         json!({ "what": "is this" }),
         json!({ "received_at": "once", "payload": issue(3) }),
-        json!({ "object_kind": "tag_push", "ref": "refs/tags/v1", "project": { "id": 1 } }),
+        json!({ "object_kind": "wiki_page", "object_attributes": { "slug": "home" }, "project": { "id": 1 } }),
         json!([issue(4), issue(5)]),
     ];
     let text: Vec<String> = records.iter().map(ToString::to_string).collect();
