@@ -83,7 +83,7 @@ async fn project(store: &SharedStore) -> anyhow::Result<()> {
 /// As the server does it.
 async fn ask(store: &SharedStore, measure: &Measure) -> anyhow::Result<()> {
     let (from, to) = (Timestamp::from_seconds(START + 60 * DAY), Timestamp::from_seconds(START + 90 * DAY));
-    let (things, others) = things_of(store, measure, Lives { from, to, projects: None }).await?;
+    let (things, others) = things_of(store, measure, Lives { from, to, projects: None }, false).await?;
     let items = Items::new(things, others, People::default(), Choice::default());
     std::hint::black_box(items.measure(measure, from, to, 30.0));
     Ok(())

@@ -25,6 +25,7 @@ pub(crate) struct Config {
     pub(crate) guard: Guard,
     pub(crate) limits: Limits,
     pub(crate) history: History,
+    pub(crate) insights: Insights,
     pub(crate) telemetry: Telemetry,
 }
 
@@ -182,6 +183,12 @@ impl Default for History {
     fn default() -> Self {
         Self { retention: Span::seconds(14 * 86_400) }
     }
+}
+
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Insights {
+    pub(crate) incident_labels: Vec<String>,
 }
 
 #[derive(Clone, Serialize, Deserialize)]

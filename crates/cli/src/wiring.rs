@@ -207,6 +207,7 @@ pub(crate) async fn belt(config: &Config, store: SharedStore) -> anyhow::Result<
         while_disabled,
         per_minute: config.limits.deliveries_per_minute,
         shown_refs: shown_refs(config)?,
+        incident_labels: config.insights.incident_labels.iter().cloned().collect(),
     };
     let resolver = Hickory::from_system().context("failed to read the system's resolver settings")?;
     let limits = Limits { deadline: timeout, connect: Limits::default().connect.min(timeout), ..Limits::default() };

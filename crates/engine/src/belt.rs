@@ -64,6 +64,8 @@ pub struct Settings {
     pub per_minute: u32,
     /// Branches, tags and, as `!12`, merge requests whose last pipelines are shown beside those of default branches.
     pub shown_refs: Vec<BranchFilter>,
+    /// Labels that make an issue an incident, beside `incident`.
+    pub incident_labels: Arc<[String]>,
 }
 
 /// The belt. Cheap to share; everything behind it is.
@@ -95,6 +97,12 @@ pub struct Belt {
 }
 
 impl Belt {
+    /// Labels that make an issue an incident, beside `incident`.
+    #[must_use]
+    pub fn incident_labels(&self) -> Arc<[String]> {
+        self.settings.incident_labels.clone()
+    }
+
     /// Puts a belt together; [`crate::Lifecycle`] sets it in motion.
     ///
     /// # Errors

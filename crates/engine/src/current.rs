@@ -1,6 +1,6 @@
 //! How things stand, for Prometheus: current state and the last seven days, made anew as a whole every minute. What is gone is
 //! gone from it with the next look, so no series tells for hours what was so once. Nothing is labelled by commit, run or person, and
-//! of branches only default ones are told, unless others are asked for.
+//! of branches only default and protected ones are told, unless others are asked for.
 
 mod last;
 mod project;
@@ -60,6 +60,7 @@ struct Read {
     jobs: Vec<Job>,
     /// What is known to be there, of what is asked for.
     open_branches: HashSet<String>,
+    protected: HashSet<String>,
     open_merge_requests: HashSet<i64>,
     /// The one that was committed to last: it can have had another name before.
     default_branch: Option<(Option<Timestamp>, Timestamp, String)>,
@@ -128,7 +129,14 @@ impl Belt {
                 Item::Pipeline(_) => one.pipelines.push(item),
                 Item::Deployment(deployment) => one.deployments.push(deployment),
                 Item::Job(job) => one.jobs.push(job),
-                Item::Branch(branch) if branch.is_default => {
+                Item::Branch(branch) if branch.is_default || branch.is_protected => {
+                    if branch.is_protected {
+                        let name = branch.git_ref.strip_prefix("refs/heads/").unwrap_or(&branch.git_ref);
+                        one.protected.insert(name.to_owned());
+                    }
+                    if !branch.is_default {
+                        continue;
+                    }
                     let name = branch.git_ref.strip_prefix("refs/heads/").unwrap_or(&branch.git_ref);
                     let this = (branch.last_commit_at, branch.first_received_at, name.to_owned());
                     one.default_branch = one.default_branch.take().max(Some(this));
@@ -138,9 +146,9 @@ impl Belt {
         }
         let is_empty = all.is_empty();
         let refs = self.settings.shown_refs.clone();
-        if !refs.is_empty() {
-            for (project, branch) in self.open_branches(now).await? {
-                all.entry(project).or_default().open_branches.insert(branch);
+        for (project, branch) in self.open_branches(now).await? {
+            if let Some(read) = all.get_mut(&project) {
+                read.open_branches.insert(branch);
             }
         }
         let people = self.people().await?;
@@ -162,9 +170,9 @@ impl Belt {
                 by_open_telemetry(&mut series, path, read, &people, now);
             }
             for (path, read) in &named {
-                of_last(&mut series, &mut counts, path, read, &refs);
+                of_last(&mut series, &mut counts, path, read, (&refs, now));
             }
-            counts.prune();
+            counts.prune(now);
             let dropped = count(series.dropped);
             series.count = 0;
             series.add(
@@ -183,8 +191,12 @@ impl Belt {
     /// The branches that there are, by project.
     async fn open_branches(&self, now: Timestamp) -> anyhow::Result<Vec<(i64, String)>> {
         let measure = Measure::by_name("branches_open").ok_or_else(|| anyhow::anyhow!("there is no such insight"))?;
-        let lives = Lives { from: now.minus(LAST), to: now, projects: None };
-        let (branches, moves) = things_of(&self.store, measure, lives).await?;
+        // What was deleted before ran nothing since.
+        let since = now.minus(LAST).minus(WINDOW);
+        let lives = Lives { from: since, to: now, projects: None };
+        let (branches, moves) =
+            (self.store.items(Family::Branches, lives).await?, self.store.moves(None, since, now).await?);
+        let moves = moves.into_iter().map(Item::Push).collect();
         let items = Items::new(branches, moves, People::default(), Choice::default());
         let mut open = Vec::new();
         items.each(measure, now.minus(LAST), now, |item, sample| {
@@ -201,7 +213,7 @@ impl Belt {
         // Of pipelines, the gauge: it reads back to the last one of a branch.
         for name in ["mr_waiting", "commits", "branches_failing"] {
             let measure = Measure::by_name(name).ok_or_else(|| anyhow::anyhow!("there is no insight {name}"))?;
-            all.extend(things_of(&self.store, measure, lives()).await?.0);
+            all.extend(things_of(&self.store, measure, lives(), false).await?.0);
         }
         all.extend(self.store.items(Family::Deployments, Lives { from: now.minus(LAST), ..lives() }).await?);
         all.extend(self.store.items(Family::Branches, lives()).await?);

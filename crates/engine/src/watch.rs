@@ -166,7 +166,8 @@ impl Belt {
         for (name, one) in standings.iter().filter(|(_, one)| one.news) {
             let path = projects.iter().find(|known| Some(known.id) == one.project).map(|known| known.path.as_str());
             let about = one.project.map(|id| About { id, path });
-            tracing::info!(rule.id = one.rule.id, "alert {:?} is {}: {:?}", one.rule.name, one.state.name(), one.value);
+            let (called, state) = (&one.rule.name, one.state.name());
+            tracing::info!(rule.id = one.rule.id, project = path, "alert {called:?} is {state}: {:?}", one.value);
             let body = body(one, about, self.clock.now());
             let arrival = Arrival {
                 place: Place::Instance,
@@ -266,7 +267,8 @@ impl Belt {
         let from = now.minus(window);
         let compares = rule.times_before.is_some();
         let before = if compares { from.minus(window * BEFORE) } else { from };
-        let (things, others) = things_of(&self.store, measure, Lives { from: before, to: now, projects: only }).await?;
+        let lives = Lives { from: before, to: now, projects: only };
+        let (things, others) = things_of(&self.store, measure, lives, rule.branch.is_some()).await?;
         let people = self.people().await?;
         let (rule, mut groups) = (rule.clone(), BTreeMap::<Option<i64>, (Vec<Item>, Vec<Item>)>::new());
         // What nothing is of is none, and not missing.
@@ -282,7 +284,12 @@ impl Belt {
         let days = window.as_secs_f64() / 86_400.0;
         let traits = [(Trait::Branch, &rule.branch), (Trait::Label, &rule.label)];
         let only = traits.into_iter().filter_map(|(of, wanted)| Some((of, wanted.clone()?))).collect();
-        let choice = Choice { only, ..Choice::default() };
+        let choice = Choice {
+            only,
+            older_than: rule.older_than.map(Duration::from_secs),
+            incident_labels: self.settings.incident_labels.clone(),
+            ..Choice::default()
+        };
         // Off the threads that answer others: there can be many.
         let measured = tokio::task::spawn_blocking(move || {
             let of_group = |(id, (things, others))| {

@@ -9,6 +9,7 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::routing::get;
 use bytes::Bytes;
+use quickdraw_domain::insights::measures::{self, Measure};
 use utoipa::openapi::path::{HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::security::{
@@ -98,7 +99,9 @@ fn finish(description: &mut OpenApi) {
     for (path, item) in &mut description.paths.paths {
         for (method, operation) in operations(item) {
             operation.operation_id = Some(operation_id(method, path));
-            let named = path.split(['{', '}']).skip(1).step_by(2).map(|name| RefOr::T(path_parameter(name)));
+            let of_measure = path.contains("/measures/{name}");
+            let named = path.split(['{', '}']).skip(1).step_by(2);
+            let named = named.map(|name| RefOr::T(if of_measure { measure_parameter() } else { path_parameter(name) }));
             operation.parameters.get_or_insert_default().splice(0..0, named);
             describe_answers(operation);
             if path.starts_with("/api/v4") {
@@ -129,6 +132,20 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static HttpMethod,
     let all =
         [(&HttpMethod::Get, get), (&HttpMethod::Put, put), (&HttpMethod::Post, post), (&HttpMethod::Delete, delete)];
     all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
+}
+
+/// The insight that is asked for, with what each of them means: from the table that measures them.
+fn measure_parameter() -> Parameter {
+    let meaning = |measure: &Measure| format!("- `{}` ({}): {}", measure.name, measure.kind.unit(), measure.help);
+    let meanings: Vec<String> = measures::all().map(meaning).collect();
+    let schema = text().enum_values(Some(measures::all().map(|measure| measure.name)));
+    ParameterBuilder::new()
+        .name("name")
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some(format!("The insight's name:\n\n{}", meanings.join("\n"))))
+        .schema(Some(schema))
+        .build()
 }
 
 /// What the names in addresses stand for.

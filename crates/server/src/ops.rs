@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -50,10 +50,22 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
 /// Show metrics for Prometheus. How projects stand is shown to administrators only: it names them, and what runs in them.
 #[utoipa::path(get, path = "/metrics", tag = "Operations", security((), ("private_token" = []), ("bearer" = [])),
     responses((status = 200, body = String, content_type = "text/plain")))]
-async fn metrics(State(app): State<Arc<App>>, admin: Result<Admin, ApiError>) -> Response {
+async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap, admin: Result<Admin, ApiError>) -> Response {
+    let has_token = headers.contains_key(header::AUTHORIZATION) || headers.contains_key("private-token");
+    let is_admin = match admin {
+        Ok(_) => true,
+        Err(error) => {
+            let refusal = error.into_response();
+            // Whoever misspells a token wants to know.
+            if has_token && refusal.status() == StatusCode::UNAUTHORIZED {
+                return refusal;
+            }
+            false
+        }
+    };
     app.metrics.run_upkeep();
     let mut text = app.metrics.render();
-    if admin.is_ok() {
+    if is_admin {
         text.push_str(&app.belt.insights_text());
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()

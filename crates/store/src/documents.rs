@@ -53,6 +53,8 @@ pub async fn read<T: DeserializeOwned + Default>(store: &SharedStore, name: Docu
 async fn versioned<T: DeserializeOwned + Default>(store: &SharedStore, name: Document) -> Result<(i64, T)> {
     match store.document(name).await? {
         None => Ok((0, T::default())),
+        // Versions before this one wrote nothing where there was nothing left.
+        Some((version, document)) if document.is_empty() => Ok((version, T::default())),
         Some((version, document)) => {
             let read = serde_json::from_slice(&document).map_err(|_| Error::Damaged(name.name()))?;
             Ok((version, read))

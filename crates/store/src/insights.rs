@@ -154,8 +154,8 @@ pub trait Insights {
     async fn commits(&self, filter: CommitFilter) -> Result<Vec<Commit>>;
     /// Things of a family that can count for something in a window. Commits are none of them.
     async fn items(&self, family: Family, window: Lives) -> Result<Vec<Item>>;
-    /// All moves of branches before a time: pushes without who made them and what they list.
-    async fn moves(&self, projects: Option<Vec<i64>>, before: Timestamp) -> Result<Vec<Push>>;
+    /// All moves of branches from a time to before another: pushes without who made them and what they list.
+    async fn moves(&self, projects: Option<Vec<i64>>, from: Timestamp, before: Timestamp) -> Result<Vec<Push>>;
     /// Accounts that events named.
     async fn insights_users(&self) -> Result<Vec<User>>;
     /// Projects that events named, by their numbers.
@@ -183,11 +183,20 @@ pub trait Insights {
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn things_of(store: &SharedStore, measure: &Measure, window: Lives) -> Result<(Vec<Item>, Vec<Item>)> {
+pub async fn things_of(
+    store: &SharedStore,
+    measure: &Measure,
+    window: Lives,
+    of_branches: bool,
+) -> Result<(Vec<Item>, Vec<Item>)> {
     let family = measure.family();
     if family == Family::Commits {
-        let filter = CommitFilter { from: window.from, to: window.to, projects: window.projects, identities: None };
-        return Ok((store.commits(filter).await?.into_iter().map(Item::Commit).collect(), Vec::new()));
+        let Lives { from, to, projects } = window;
+        // What was committed is pushed later, at any time.
+        let pushed = Lives { from, to: Timestamp::from_micros(i64::MAX), projects: projects.clone() };
+        let pushes = if of_branches { store.items(Family::Pushes, pushed).await? } else { Vec::new() };
+        let filter = CommitFilter { from, to, projects, identities: None };
+        return Ok((store.commits(filter).await?.into_iter().map(Item::Commit).collect(), pushes));
     }
     // What is behind the window tells what is in it: incidents of now belong to deployments of the window unless others came
     // between, and what was received late can have come out long ago.
@@ -218,8 +227,11 @@ pub async fn things_of(store: &SharedStore, measure: &Measure, window: Lives) ->
             family => store.items(*family, Lives { from, to, projects }).await?,
         });
     }
-    if family == Family::Branches {
-        others.extend(store.moves(window.projects, window.to).await?.into_iter().map(Item::Push));
+    // Whether a branch is there is told by its moves.
+    if family == Family::Branches || (family == Family::Pipelines && measure.kind == Kind::Gauge) {
+        others.extend(
+            store.moves(window.projects, Timestamp::from_micros(0), window.to).await?.into_iter().map(Item::Push),
+        );
     }
     Ok((things, others))
 }

@@ -1,6 +1,7 @@
 //! `quickdraw demo`: a server with some weeks of a small team in it, and a little more every few seconds.
 
 mod history;
+mod live;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,12 +9,16 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::Args;
 use quickdraw_domain::event::{Event, Source};
+use quickdraw_domain::insights::gaps::Sequence;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{EventId, Timestamp};
 use quickdraw_store::events::NewEvent;
+use quickdraw_store::insights::Projects;
 use quickdraw_store::{Packed, SharedStore};
 use uuid::Uuid;
 
+use self::history::Told;
+use self::live::{Known, Live};
 use super::{say, serve};
 use crate::client;
 use crate::config::{self, Config};
@@ -57,6 +62,16 @@ pub(crate) async fn run(command: Demo, file: Option<&Path>) -> anyhow::Result<()
         "{} has data that is no demo's: name another --folder",
         command.folder.display()
     );
+    let is_used = |folder: &Path| std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+    anyhow::ensure!(
+        mark.exists() || !is_used(&command.folder),
+        "{} is neither empty nor a demo's: name another --folder",
+        command.folder.display()
+    );
+    // Before anything is made that could not be served.
+    std::net::TcpListener::bind(&config.server.listen)
+        .map(drop)
+        .with_context(|| format!("cannot listen on {}; name another with QUICKDRAW_LISTEN", config.server.listen))?;
     std::fs::create_dir_all(&command.folder)
         .and_then(|()| std::fs::write(&mark, ""))
         .with_context(|| format!("failed to write {}", mark.display()))?;
@@ -64,8 +79,10 @@ pub(crate) async fn run(command: Demo, file: Option<&Path>) -> anyhow::Result<()
     let store = wiring::open_store(&config, &mut first).await?;
     first.notes.iter().for_each(say);
     let filled = fill(&store, &command).await;
+    let known = known(&store).await;
     store.close().await;
     filled?;
+    let known = known?;
     let base = config.server.external_url.clone();
     say(format!(
         "ask it: quickdraw insights verify --url {base} --token \"$(cat {}/root-token)\"",
@@ -78,7 +95,7 @@ pub(crate) async fn run(command: Demo, file: Option<&Path>) -> anyhow::Result<()
         if command.still {
             std::future::pending::<()>().await;
         }
-        go_on(&config).await;
+        go_on(&config, known).await;
     };
     tokio::select! {
         ended = serve::run(config.clone()) => ended,
@@ -121,20 +138,39 @@ async fn fill(store: &SharedStore, command: &Demo) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// How far the first project has come.
+async fn known(store: &SharedStore) -> anyhow::Result<Known> {
+    let first = history::FIRST;
+    let mut known = Known::default();
+    for one in store.completeness(Projects::ALL, usize::MAX).await?.iter().filter(|one| one.project == first) {
+        match one.measure {
+            Sequence::MergeRequest => known.merge_requests = one.last.unwrap_or_default(),
+            Sequence::Pipeline => known.pipelines = one.last.unwrap_or_default(),
+            _ => {}
+        }
+    }
+    let (from, to) = (Timestamp::from_micros(0), Timestamp::from_micros(i64::MAX));
+    let moves = store.moves(Some(vec![first]), from, to).await?;
+    let last = moves.into_iter().filter(|push| push.git_ref == "refs/heads/main").max_by_key(|push| push.received_at);
+    known.head = last.map(|push| push.after);
+    Ok(known)
+}
+
 /// Something more, every few seconds, as a GitLab would post it.
-async fn go_on(config: &Config) {
+async fn go_on(config: &Config, known: Known) {
     let url = format!("http://{}/api/v1/webhooks/gitlab", config.server.listen);
-    for number in 0.. {
+    let mut live = Live::new(known, wiring::now().as_micros() / 1_000_000);
+    loop {
         tokio::time::sleep(EVERY).await;
-        if let Err(error) = post(config, &url, number).await {
+        let Some(told) = live.next(wiring::now().as_micros() / 1_000_000) else { return };
+        if let Err(error) = post(config, &url, told).await {
             tracing::warn!("the demo could not go on: {error:#}");
         }
     }
 }
 
-async fn post(config: &Config, url: &str, number: i64) -> anyhow::Result<()> {
+async fn post(config: &Config, url: &str, told: Told) -> anyhow::Result<()> {
     let secret = std::fs::read_to_string(config.server.data_dir.join("webhook-secret")).context("no secret yet")?;
-    let told = history::next(number, wiring::now().as_micros() / 1_000_000);
     let headers = [
         ("Content-Type".into(), "application/json".to_owned()),
         ("X-Gitlab-Token".into(), secret.trim().to_owned()),

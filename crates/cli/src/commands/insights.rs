@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
+use quickdraw_domain::insights::{DEFINITION_VERSION, measures};
 use serde_json::{Value, json};
 
 use super::{plain, say};
@@ -40,6 +41,8 @@ pub(crate) enum Insights {
         #[command(flatten)]
         server: client::Server,
     },
+    /// Print every insight with its unit, definition and source, as Markdown.
+    Definitions,
 }
 
 /// The options that both have.
@@ -63,6 +66,10 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
                 _ => "replace",
             };
             (server, json!({ "task": task, "force": force }))
+        }
+        Insights::Definitions => {
+            say(definitions());
+            return Ok(());
         }
     };
     let token = server.token()?;
@@ -91,6 +98,20 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
          deleted events, with --add; if they still differ, please report it"
     );
     Ok(())
+}
+
+/// What can be measured, from the table that measures it.
+fn definitions() -> String {
+    let row = |measure: &measures::Measure| {
+        let help = measure.help.replace('|', "\\|");
+        format!("| `{}` | {} | {help} | {} |", measure.name, measure.kind.unit(), measure.follows)
+    };
+    let rows: Vec<String> = measures::all().map(row).collect();
+    format!(
+        "# Insights by name\n\nMade by `quickdraw insights definitions`; definitions have version {DEFINITION_VERSION}. How to ask for them: \
+         [the guide](../guide/insights.md).\n\n| name | in | meaning | follows |\n| --- | --- | --- | --- |\n{}",
+        rows.join("\n")
+    )
 }
 
 fn tell(ended: &Value) {

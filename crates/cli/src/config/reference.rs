@@ -104,6 +104,10 @@ pub(crate) const REFERENCE: &[(&str, &str)] = &[
         "Deliveries a minute that project and group hooks under one top-level group may have, counted on each node; more are skipped. 0 for no limit.",
     ),
     ("history.retention", "How long events, deliveries and attempts are kept."),
+    (
+        "insights.incident_labels",
+        "Labels that make an issue an incident beside incident, with their scoped ones, as outage and outage::major.",
+    ),
     ("telemetry.log", "Log filter, such as info or quickdraw_engine=debug,info."),
     ("telemetry.log_format", "text or json."),
     (

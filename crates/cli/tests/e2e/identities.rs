@@ -236,7 +236,7 @@ fn several_at_once(server: &Server) {
     assert!(lines[1].starts_with("2026-03-01T00:00:00.000Z,mr_opened,Ann Lee,1,1,,,,,count,"), "{}", lines[1]);
     let why =
         server.call("GET", "/api/v1/insights/measures/mr_merged/explain?from=2026-03-01&to=2026-04-01&format=csv", "");
-    assert_eq!(why.body.lines().nth(1), Some("7,1,!1,false,,,it is not merged"));
+    assert_eq!(why.body.lines().nth(1), Some("7,1,!1,false,,,it is not merged,7/1"));
     for bad in [
         "",
         "&metric=nonsense",

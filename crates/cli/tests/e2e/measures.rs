@@ -88,7 +88,7 @@ pub(crate) fn things_are_chosen_by_what_they_are(engine: Engine) {
         all.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect()
     };
     assert_eq!(by("job_runs", "job"), named(&[("lint", 1.0), ("ship", 1.0), ("unit", 3.0)]));
-    assert_eq!(by("jobs_failed", "job"), named(&[("lint", 0.0), ("ship", 0.0), ("unit", 2.0)]));
+    assert_eq!(by("jobs_failed", "job"), named(&[("unit", 2.0)]), "where nothing is, there is no group");
     assert_eq!(get("measures/job_duration?job=unit")["p50"], 200.0);
     assert_eq!(by("pipelines", "status"), named(&[("failed", 1.0), ("success", 1.0)]));
     assert_eq!(by("pipelines", "source"), named(&[("push", 1.0), ("schedule", 1.0)]));
@@ -116,7 +116,7 @@ pub(crate) fn things_are_chosen_by_what_they_are(engine: Engine) {
     };
     assert_eq!(pairs, json!([pair(1, 2, (1, 2)), pair(3, 1, (1, 1)), pair(3, 2, (1, 1))]));
     let csv = server.call("GET", &format!("/api/v1/insights/reviews?{WINDOW}&format=csv"), "").body;
-    assert_eq!(csv.lines().nth(1).map(|line| line.starts_with("u1,u2,1,2,0,")), Some(true), "{csv}");
+    assert_eq!(csv.lines().nth(1).map(|line| line.starts_with("u1,user 1,u2,user 2,1,2,0,")), Some(true), "{csv}");
     let add = |path: &str, body: Value| server.call("POST", &format!("/api/v1/insights/{path}"), &body.to_string());
     for (name, handle) in [("Ann", "#2"), ("Bob", "#9")] {
         assert_eq!(add("members", json!({ "name": name, "handles": [handle] })).status, 201);
@@ -129,11 +129,27 @@ pub(crate) fn things_are_chosen_by_what_they_are(engine: Engine) {
     }
     assert_eq!(get("measures/review_participation?team=Ropes")["value"], 0.5);
     assert_eq!(get("measures/mr_reviewed_by?member=Ann")["value"], 2.0);
+    assert_eq!(
+        (get("measures/commits?branch=main")["value"].clone(), by("commits", "branch")),
+        (json!(1.0), named(&[("main", 1.0)]))
+    );
     assert_eq!(get("reviews?team=Ropes")["pairs"][0]["reviewer"]["name"], "Ann");
     let privacy = server.call("PUT", "/api/v1/insights/privacy", r#"{"min_group":2,"pseudonyms":true}"#);
     assert_eq!(privacy.status, 200, "{}", privacy.body);
     assert_eq!(server.call("GET", "/api/v1/insights/reviews", "").status, 403, "it tells of single people");
-    for bad in ["query?metric=pipelines&group_by=status&status=failed", "measures/deployments?deployed_by=luck"] {
+    // Nor does an explanation, whose numbers stand for them.
+    let explained = get("measures/contributors/explain")["items"].clone();
+    assert!(explained[0]["counts"] == true && explained[0]["value"].is_null(), "{explained}");
+    for bad in [
+        "query?metric=pipelines&group_by=status&status=failed",
+        "query?metric=commits&group_by=environment",
+        "query?metric=time_distribution&format=csv",
+        "measures/deployments?deployed_by=luck",
+        "measures/commits?deployed_by=tags",
+        "measures/commits?environment=production",
+        "measures/pipelines?status=sucess",
+        "measures/branches_open?team=Ropes",
+    ] {
         assert_eq!(server.call("GET", &format!("/api/v1/insights/{bad}"), "").status, 400, "{bad}");
     }
 }

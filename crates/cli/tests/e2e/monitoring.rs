@@ -123,6 +123,8 @@ pub(crate) fn how_things_stand_is_shown_and_what_is_gone_is_gone(engine: Engine)
     let series: Vec<&str> =
         text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| Some(line.rsplit_once(' ')?.0)).collect();
     assert_eq!(series.iter().collect::<HashSet<_>>().len(), series.len(), "each once");
+    let wrong = send(server.port, "GET", "/metrics", &[("Authorization", "Bearer nonsense")], b"").expect("an answer");
+    assert_eq!(wrong.status, 401, "a token that is misspelled is not shown as if there was nothing");
     // Each name has one type and one set of labels, as Prometheus' own tool wants it.
     let types: Vec<&str> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
     assert_eq!(types.iter().collect::<HashSet<_>>().len(), types.len());

@@ -7,8 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::entity::Family;
-use super::measures::{Kind, Measure, Summary};
+use super::measures::{Kind, Measure, Summary, Trait};
 use crate::Timestamp;
 
 /// Most rules.
@@ -52,7 +51,11 @@ impl Watched {
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
         let beside = Beside::ALL.into_iter().find(|(_, known, _)| *known == name);
-        beside.map(|(one, _, unit)| Self::Beside(one, unit)).or_else(|| Measure::by_name(name).map(Self::Measure))
+        // What is no number of one time, or of people who are chosen, cannot be watched.
+        let can_be = |measure: &&'static Measure| !matches!(measure.kind, Kind::Week | Kind::ShareOfPeople);
+        beside
+            .map(|(one, _, unit)| Self::Beside(one, unit))
+            .or_else(|| Measure::by_name(name).filter(can_be).map(Self::Measure))
     }
 
     /// Whether a number of now can be compared with one of longer before: distinct things and what is there at one time cannot.
@@ -62,6 +65,7 @@ impl Watched {
             measure.kind,
             Kind::Gauge
                 | Kind::Distinct
+                | Kind::People
                 | Kind::DistinctPerDay
                 | Kind::DistinctPerWorkingDay
                 | Kind::ShareOfPeople
@@ -152,6 +156,9 @@ pub struct Rule {
     pub branch: Option<String>,
     /// Only what has this label.
     pub label: Option<String>,
+    /// For how many seconds something must have been so, of insights that say so: what waits, and what is stale.
+    #[serde(default)]
+    pub older_than: Option<u64>,
 }
 
 /// Why a rule cannot be.
@@ -170,7 +177,7 @@ pub enum RuleError {
     #[error("{0} has no percentiles: leave statistic out")]
     Statistic(String),
     /// Too short or too long.
-    #[error("window must be 1 minute to 366 days, for and cool_down at most 366 days")]
+    #[error("window must be 1 minute to 366 days, for, cool_down and older_than at most 366 days")]
     Time,
     /// It cannot be both.
     #[error("watch one project or each_project, not both")]
@@ -208,17 +215,17 @@ impl Rule {
         if self.times_before.is_some() && !watched.has_before() {
             return Err(RuleError::Before(self.metric.clone()));
         }
-        let family = if let Watched::Measure(measure) = &watched { Some(measure.family()) } else { None };
-        if self.branch.is_some() && family.is_none_or(|family| matches!(family, Family::Commits | Family::Issues)) {
+        let can_have = |of| matches!(&watched, Watched::Measure(measure) if measure.can_have(of));
+        if self.branch.is_some() && !can_have(Trait::Branch) {
             return Err(RuleError::Branch(self.metric.clone()));
         }
-        let has_labels = family.is_some_and(|family| matches!(family, Family::MergeRequests | Family::Issues));
-        if self.label.is_some() && !has_labels {
+        if self.label.is_some() && !can_have(Trait::Label) {
             return Err(RuleError::Label(self.metric.clone()));
         }
         let longest = LONGEST.as_secs();
         let is_window = (SHORTEST_WINDOW.as_secs()..=longest).contains(&self.window);
-        if !is_window || self.r#for > longest || self.cool_down > longest {
+        let is_too_long = self.older_than.is_some_and(|older| older > longest);
+        if !is_window || self.r#for > longest || self.cool_down > longest || is_too_long {
             return Err(RuleError::Time);
         }
         if self.each_project && self.project.is_some() {
@@ -395,102 +402,4 @@ pub fn body(one: &Standing, about: Option<About<'_>>, now: Timestamp) -> String 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rule() -> Rule {
-        Rule {
-            id: 1,
-            revision: 1,
-            name: "Waiting".to_owned(),
-            metric: "mr_waiting".to_owned(),
-            statistic: Statistic::Value,
-            window: 86_400,
-            above: Some(0.0),
-            below: None,
-            times_before: None,
-            r#for: 0,
-            cool_down: 0,
-            project: None,
-            each_project: false,
-            branch: None,
-            label: None,
-        }
-    }
-
-    /// What happens to a rule minute by minute: `x` where it is bad. Gives what is told, and when.
-    fn told(rule: &Rule, minutes: &str) -> Vec<(i64, &'static str)> {
-        let (mut known, mut told) = (None, Vec::new());
-        for (minute, bad) in (0_i64..).zip(minutes.chars()) {
-            let found = Found { is_bad: bad == 'x', value: Some(1.0), threshold: Some(0.0) };
-            known = step(rule, None, known, found, Timestamp::from_seconds(minute * 60));
-            if let Some(one) = known.as_mut().filter(|one| one.news) {
-                told.push((minute, one.state.name()));
-                one.news = false;
-            }
-        }
-        told
-    }
-
-    #[test]
-    fn it_is_told_once_when_it_begins_and_when_it_ends() {
-        assert_eq!(told(&rule(), "..xxx..x."), [(2, "firing"), (5, "resolved"), (7, "firing"), (8, "resolved")]);
-        let lasting = Rule { r#for: 120, ..rule() };
-        assert_eq!(told(&lasting, ".xx.xxxx."), [(6, "firing"), (8, "resolved")], "for two minutes without a break");
-        let seldom = Rule { cool_down: 300, ..rule() };
-        assert_eq!(told(&seldom, "x.x.xxxx."), [(0, "firing"), (1, "resolved"), (5, "firing"), (8, "resolved")]);
-        let well = Found { is_bad: false, value: None, threshold: None };
-        assert_eq!(step(&rule(), None, None, well, Timestamp::default()), None);
-    }
-
-    #[test]
-    fn news_stay_news_until_they_are_told() {
-        let bad = Found { is_bad: true, value: Some(1.0), threshold: Some(0.0) };
-        let well = Found { is_bad: false, ..bad };
-        let at = Timestamp::from_seconds;
-        let on = |known: Option<Standing>, found| step(&rule(), None, known, found, at(60));
-        let firing = on(None, bad).expect("news");
-        assert_eq!(on(Some(firing.clone()), bad), Some(firing.clone()), "the same news");
-        assert_eq!(on(Some(firing.clone()), well), Some(firing.clone()), "first that it was bad");
-        let told = Standing { news: false, ..firing };
-        let resolved = on(Some(told.clone()), well).expect("news");
-        assert_eq!((resolved.state, resolved.news), (State::Resolved, true));
-        assert_eq!(on(Some(resolved.clone()), bad), Some(resolved.clone()), "first that it was well");
-        assert_eq!(on(Some(resolved.clone()), well), Some(resolved), "not forgotten before it is told");
-        // A rule that goes takes its alarm with it, and says so.
-        let gone = over(told, at(90)).expect("news");
-        assert_eq!((gone.state, gone.news, gone.rule.name.as_str()), (State::Resolved, true, "Waiting"));
-        assert_eq!(over(Standing { news: false, ..gone }, at(120)), None);
-    }
-
-    #[test]
-    fn numbers_are_bad_on_one_side() {
-        let below = Rule { above: None, below: Some(0.8), ..rule() };
-        assert_eq!([Some(0.7), Some(0.8), None].map(|value| below.is_bad(value, None)), [true, false, false]);
-        let rising = Rule { above: None, times_before: Some(1.5), ..rule() };
-        assert!(rising.is_bad(Some(16.0), Some(10.0)) && !rising.is_bad(Some(15.0), Some(10.0)));
-        assert!(!rising.is_bad(Some(16.0), None), "there was nothing before");
-    }
-
-    #[test]
-    fn rules_that_make_no_sense_say_what_would() {
-        let refused = |rule: Rule| rule.check().err().expect("it is refused").to_string();
-        assert!(rule().check().is_ok());
-        assert!(refused(Rule { metric: "nonsense".to_owned(), ..rule() }).contains("silence"));
-        assert!(refused(Rule { above: None, ..rule() }).contains("exactly one"));
-        assert!(refused(Rule { below: Some(1.0), ..rule() }).contains("exactly one"));
-        assert!(refused(Rule { above: Some(f64::NAN), ..rule() }).contains("finite"));
-        assert!(refused(Rule { statistic: Statistic::P75, ..rule() }).contains("no percentiles"));
-        assert!(refused(Rule { window: 1, ..rule() }).contains("1 minute"));
-        assert!(refused(Rule { name: " ".to_owned(), ..rule() }).contains("name"));
-        assert!(refused(Rule { each_project: true, project: Some("a/b".to_owned()), ..rule() }).contains("not both"));
-        let silent = Rule { metric: "silence".to_owned(), above: None, times_before: Some(2.0), ..rule() };
-        assert!(refused(silent).contains("no window before"));
-        let distinct = Rule { metric: "mr_open".to_owned(), above: None, times_before: Some(2.0), ..rule() };
-        assert!(refused(distinct).contains("no window before"));
-        let of_branch = Rule { metric: "commits".to_owned(), branch: Some("main".to_owned()), ..rule() };
-        assert!(refused(of_branch).contains("no branch"));
-        let labelled = Rule { metric: "pipelines".to_owned(), label: Some("bug".to_owned()), ..rule() };
-        assert!(refused(labelled).contains("no labels"));
-    }
-}
+mod tests;

@@ -164,6 +164,9 @@ pub struct Branch {
     pub git_ref: String,
     /// It is, or was, the default branch.
     pub is_default: bool,
+    /// It is, or was, protected.
+    #[serde(default)]
+    pub is_protected: bool,
     /// When the first push of it was received.
     pub first_received_at: Timestamp,
     /// The earliest time of a commit that a push of it listed.
@@ -180,6 +183,7 @@ impl Branch {
             project: named_project(body)?,
             git_ref: push.git_ref.clone(),
             is_default: push.is_default,
+            is_protected: body["ref_protected"] == true,
             first_received_at: received_at,
             first_commit_at: times().min(),
             last_commit_at: times().max(),
@@ -264,6 +268,7 @@ impl Entity for Branch {
 
     fn join(mut self, other: Self) -> Self {
         self.is_default |= other.is_default;
+        self.is_protected |= other.is_protected;
         self.first_received_at = self.first_received_at.min(other.first_received_at);
         self.first_commit_at = least(self.first_commit_at, other.first_commit_at);
         self.last_commit_at = self.last_commit_at.max(other.last_commit_at);

@@ -214,6 +214,12 @@ impl Deployment {
         self.last.2
     }
 
+    /// Whether it is what a text calls it: by its number, or by seven digits of its commit or more.
+    fn is_named(&self, name: &str) -> bool {
+        let is_commit = name.len() >= 7 && self.sha.as_deref().is_some_and(|sha| sha.starts_with(name));
+        is_commit || name.parse() == Ok(self.id)
+    }
+
     /// Whether users have it.
     #[must_use]
     pub fn is_out(&self) -> bool {
@@ -299,7 +305,13 @@ pub fn incidents_of(deployments: &[&Deployment], issues: &[&Issue]) -> Vec<Vec<u
         let Some(created_at) = issue.created_at else { continue };
         let behind = out.partition_point(|(key, _)| *key <= (issue.project, created_at));
         let before = out[..behind].last().filter(|((project, _), _)| *project == issue.project);
-        if let Some((_, deployment)) = before {
+        // What its text names as its cause wins over what lies before it.
+        let is_cause = |(_, at): &&((i64, Timestamp), usize)| {
+            deployments[*at].project == issue.project
+                && issue.caused_by.as_deref().is_some_and(|cause| deployments[*at].is_named(cause))
+        };
+        let named = issue.caused_by.as_ref().and_then(|_| out.iter().find(is_cause));
+        if let Some((_, deployment)) = named.or(before) {
             found[*deployment].push(position);
         }
     }

@@ -191,6 +191,16 @@ impl Item {
         }
     }
 
+    /// Whether it is what happened at a time: of what belongs together, one run, or one push.
+    #[must_use]
+    pub fn happened_at(&self, at: Timestamp) -> bool {
+        match self {
+            Self::Push(one) => one.received_at == at,
+            Self::Job(one) => one.started_at == Some(at),
+            _ => false,
+        }
+    }
+
     fn entity(&self) -> &dyn Entity {
         match self {
             Self::MergeRequest(one) => one,

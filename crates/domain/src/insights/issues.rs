@@ -51,6 +51,9 @@ pub struct Issue {
     /// Its labels.
     #[serde(default)]
     pub labels: Labels,
+    /// What its text names as its cause: a commit, or the number of a deployment.
+    #[serde(default)]
+    pub caused_by: Option<String>,
 }
 
 impl Issue {
@@ -100,7 +103,14 @@ impl Issue {
             is_incident: attributes["type"] == "Incident" || labels.ever().any(is_of_incidents),
             notes: BTreeMap::new(),
             labels,
+            caused_by: attributes["description"].as_str().and_then(cause_in),
         })
+    }
+
+    /// Whether it has, or had, one of these labels, or a scoped one of them.
+    #[must_use]
+    pub fn has_ever_had(&self, labels: &[String]) -> bool {
+        !labels.is_empty() && self.labels.ever().any(|label| labels.iter().any(|one| is_of(label, one)))
     }
 
     /// When it was closed, each time, in order.
@@ -135,8 +145,22 @@ impl Issue {
 
 /// `incident`, and scoped ones as `incident::major`.
 fn is_of_incidents(label: &str) -> bool {
-    let scope = label.split("::").next().unwrap_or_default();
-    scope.eq_ignore_ascii_case("incident")
+    is_of(label, "incident")
+}
+
+/// Whether a label is another one, or scoped in it.
+fn is_of(label: &str, scope: &str) -> bool {
+    label.eq_ignore_ascii_case(scope) || label.split("::").next().unwrap_or_default().eq_ignore_ascii_case(scope)
+}
+
+/// What stands behind `caused-by:` in a text.
+fn cause_in(text: &str) -> Option<String> {
+    const MARK: &str = "caused-by:";
+    let is_here = |line: &&str| line.get(..MARK.len()).is_some_and(|start| start.eq_ignore_ascii_case(MARK));
+    let line = text.lines().map(str::trim_start).find(is_here)?;
+    let named = line[MARK.len()..].split_whitespace().next()?.trim_start_matches('#').to_ascii_lowercase();
+    let is_name = (1..=64).contains(&named.len()) && named.bytes().all(|c| c.is_ascii_hexdigit());
+    is_name.then_some(named)
 }
 
 impl Entity for Issue {
@@ -152,6 +176,7 @@ impl Entity for Issue {
         self.closed.extend(other.closed);
         self.reopened.extend(other.reopened);
         self.is_incident |= other.is_incident;
+        self.caused_by = least(self.caused_by, other.caused_by);
         for times in [&mut self.closed, &mut self.reopened] {
             while times.len() > MOST_CHANGES {
                 times.pop_last();

@@ -8,13 +8,13 @@ mod commits;
 mod deployments;
 mod issues;
 mod items;
+mod kind;
 mod merge_requests;
 mod pipelines;
 mod readings;
 mod traits;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
@@ -22,6 +22,7 @@ use jiff::tz::TimeZone;
 pub use around::{Around, Outcome};
 pub use bands::band;
 pub use items::{Choice, Items, Part, Summary};
+pub use kind::Kind;
 pub use traits::Trait;
 
 use super::branches::{Act, Branch, Push};
@@ -33,80 +34,6 @@ use super::merge_requests::MergeRequest;
 use super::people::People;
 use super::pipelines::{Job, Pipeline, Runs};
 use crate::Timestamp;
-
-/// How the samples of an insight become a number.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// How many there are.
-    Count,
-    /// How many there are at the end of the window.
-    Gauge,
-    /// The share of samples that are 1.
-    Share,
-    /// Seconds, with mean and percentiles.
-    Duration,
-    /// The mean.
-    Mean,
-    /// Seconds, all together.
-    Sum,
-    /// How many distinct values there are.
-    Distinct,
-    /// How many there are, divided by the days of the window.
-    PerDay,
-    /// How many distinct values there are, divided by the days of the window.
-    DistinctPerDay,
-    /// How many distinct values there are, divided by the days of the window from Monday to Friday.
-    DistinctPerWorkingDay,
-    /// Distinct people, as a share of those who are asked for.
-    ShareOfPeople,
-    /// How unevenly samples are spread over people: the Gini coefficient, where those who are asked for and gave none count too.
-    Balance,
-    /// How many there are at each hour of a week.
-    Week,
-    /// Seconds, with mean, and with percentiles that are no mean of two samples.
-    DurationBelow,
-}
-
-impl Kind {
-    /// As the API names it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Count => "count",
-            Self::Gauge => "gauge",
-            Self::Share => "share",
-            Self::Duration | Self::DurationBelow => "duration",
-            Self::Mean => "mean",
-            Self::Sum => "sum",
-            Self::Distinct => "distinct",
-            Self::PerDay | Self::DistinctPerDay => "per_day",
-            Self::DistinctPerWorkingDay => "per_working_day",
-            Self::ShareOfPeople => "share_of_people",
-            Self::Balance => "balance",
-            Self::Week => "week",
-        }
-    }
-
-    /// Whether it has percentiles.
-    #[must_use]
-    pub const fn has_percentiles(self) -> bool {
-        matches!(self, Self::Duration | Self::DurationBelow)
-    }
-
-    /// What its numbers are in.
-    #[must_use]
-    pub const fn unit(self) -> &'static str {
-        match self {
-            Self::Count | Self::Gauge | Self::Distinct | Self::Week => "count",
-            Self::Share | Self::ShareOfPeople => "ratio from 0 to 1",
-            Self::Balance => "0 where all did alike, towards 1 where one did everything",
-            Self::Duration | Self::DurationBelow | Self::Sum => "seconds",
-            Self::Mean => "mean count",
-            Self::PerDay | Self::DistinctPerDay => "count per day",
-            Self::DistinctPerWorkingDay => "count per working day",
-        }
-    }
-}
 
 /// What one thing gives to an insight.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -127,8 +54,8 @@ pub struct View<'a> {
     pub from: Timestamp,
     /// … to before here.
     pub to: Timestamp,
-    /// Only what has these traits.
-    pub only: &'a BTreeMap<Trait, String>,
+    /// What of it counts, and how.
+    pub choice: &'a Choice,
     /// Where days begin.
     pub zone: &'a TimeZone,
     /// Whose doings count.
@@ -147,6 +74,30 @@ impl View<'_> {
             Some(minutes) => TimeZone::UTC.to_datetime(read(shifted(minutes))),
         };
         i64::from(local.weekday().to_monday_zero_offset()) * 24 + i64::from(local.hour())
+    }
+
+    /// Whether what somebody did to what an account wrote is nobody else's: their own, or a program's.
+    fn is_own_or_bots(&self, author: Option<i64>, who: i64) -> bool {
+        let people = self.people;
+        people.is_bot(who) || author.is_some_and(|author| people.person(author) == people.person(who))
+    }
+
+    /// How long something must have been so.
+    fn older_than(&self, usually: Duration) -> Duration {
+        self.choice.older_than.unwrap_or(usually)
+    }
+
+    /// Where the last fifth of the days begins.
+    fn last_fifth(&self) -> Timestamp {
+        let local = |at: Timestamp| {
+            let at = jiff::Timestamp::from_microsecond(at.as_micros()).unwrap_or_default();
+            self.zone.to_datetime(at).date()
+        };
+        let (first, end) = (local(self.from), local(self.to));
+        let days = first.until(end).map_or(0, |span| span.get_days());
+        let start = end.checked_sub(jiff::Span::new().days((days + 4) / 5)).ok();
+        let start = start.and_then(|date| date.to_zoned(self.zone.clone()).ok());
+        start.map_or(self.from, |start| Timestamp::from_micros(start.timestamp().as_microsecond()))
     }
 
     /// A number for the day of a time, in the zone.
@@ -249,6 +200,32 @@ impl Measure {
         matches!(self.sample, Sampler::Labelled(_))
     }
 
+    /// Whether what it measures can have a trait.
+    #[must_use]
+    pub const fn can_have(&self, of: Trait) -> bool {
+        let family = self.family();
+        match of {
+            Trait::Branch => !matches!(family, Family::Issues),
+            Trait::Label => matches!(family, Family::MergeRequests | Family::Issues),
+            Trait::Job => matches!(family, Family::Jobs),
+            Trait::Status => matches!(family, Family::Pipelines | Family::Jobs | Family::Deployments),
+            Trait::Environment => matches!(family, Family::Deployments),
+            Trait::Source => matches!(family, Family::Pipelines),
+        }
+    }
+
+    /// Whether somebody is known to have done it, so that a member or a team can be asked for.
+    #[must_use]
+    pub const fn can_be_of_members(&self) -> bool {
+        !matches!(self.sample, Sampler::Branch(_) | Sampler::Landed(_))
+    }
+
+    /// Whether it is measured from deployments.
+    #[must_use]
+    pub fn is_of_deployments(&self) -> bool {
+        self.family() == Family::Deployments || self.around().contains(&Family::Deployments)
+    }
+
     /// What else has to be read, so that it can be measured.
     #[must_use]
     pub const fn around(&self) -> &'static [Family] {
@@ -271,17 +248,24 @@ impl Measure {
     #[must_use]
     pub fn sample(&self, together: &[Item], view: &View<'_>) -> Sample {
         let mut together = Cow::Borrowed(together);
-        for (of, wanted) in view.only {
+        for (of, wanted) in &view.choice.only {
             if *of == Trait::Label && self.is_of_labels() {
                 continue;
             }
-            let has_it = |item: &Item| of.is(item, wanted);
-            if !together.iter().any(has_it) {
+            let has_it = |item: &Item| match item {
+                Item::Commit(commit) if *of == Trait::Branch => view.around.branches_of(commit).contains(wanted),
+                item => of.is(item, wanted),
+            };
+            if let Sampler::EachRun(_) = self.sample {
+                // Each run of a job has its own.
+                if !together.iter().all(has_it) {
+                    together.to_mut().retain(has_it);
+                }
+                if together.is_empty() {
+                    return Sample::Out(of.lacks());
+                }
+            } else if !together.last().is_some_and(has_it) {
                 return Sample::Out(of.lacks());
-            }
-            // Each run of a job has its own.
-            if !together.iter().all(has_it) {
-                together.to_mut().retain(has_it);
             }
         }
         let together = together.as_ref();
@@ -366,8 +350,7 @@ impl Measure {
         let people = view.people;
         acts.retain(|(at, who)| !people.is_limited() || people.is_wanted(people.user(*who), *at));
         for (_, who) in &mut acts {
-            let is_of_people = matches!(self.kind, Kind::Distinct | Kind::ShareOfPeople);
-            *who = if is_of_people { people.person(*who) } else { 1 };
+            *who = if self.kind.is_of_people() { people.person(*who) } else { 1 };
         }
         self.inside(Sample::Many(acts), view)
     }

@@ -248,28 +248,28 @@ impl MergeRequest {
         self.observations.iter().filter(move |one| one.action == action).map(|one| one.at)
     }
 
-    /// What others did to review it, until the merge: comments and approvals, by time and by whom. `is_bot` tells whose do
-    /// not count.
+    /// What others did to review it, until the merge: comments and approvals, by time and by whom. `is_out` tells whose do not
+    /// count: those of programs, and of the author's other accounts.
     #[must_use]
-    pub fn reviews(&self, is_bot: &dyn Fn(i64) -> bool) -> Vec<(Timestamp, i64)> {
-        let mut reviews: Vec<_> = self.comments(is_bot).chain(self.approvals(is_bot)).collect();
+    pub fn reviews(&self, is_out: &dyn Fn(i64) -> bool) -> Vec<(Timestamp, i64)> {
+        let mut reviews: Vec<_> = self.comments(is_out).chain(self.approvals(is_out)).collect();
         reviews.sort_unstable();
         reviews
     }
 
     /// Whether what somebody did at a time is a review.
-    fn is_review(&self, at: Timestamp, who: i64, is_bot: &dyn Fn(i64) -> bool) -> bool {
-        Some(who) != self.author && !is_bot(who) && self.merged_or_seen_at().is_none_or(|end| at <= end)
+    fn is_review(&self, at: Timestamp, who: i64, is_out: &dyn Fn(i64) -> bool) -> bool {
+        Some(who) != self.author && !is_out(who) && self.merged_or_seen_at().is_none_or(|end| at <= end)
     }
 
     /// The comments among the reviews, in no order.
-    pub fn comments<'a>(&'a self, is_bot: &'a dyn Fn(i64) -> bool) -> impl Iterator<Item = (Timestamp, i64)> + 'a {
+    pub fn comments<'a>(&'a self, is_out: &'a dyn Fn(i64) -> bool) -> impl Iterator<Item = (Timestamp, i64)> + 'a {
         let notes = self.notes.values().map(|note| (note.at, note.author));
-        notes.filter(|(at, who)| self.is_review(*at, *who, is_bot))
+        notes.filter(|(at, who)| self.is_review(*at, *who, is_out))
     }
 
     /// The approvals among them, in no order.
-    pub fn approvals<'a>(&'a self, is_bot: &'a dyn Fn(i64) -> bool) -> impl Iterator<Item = (Timestamp, i64)> + 'a {
+    pub fn approvals<'a>(&'a self, is_out: &'a dyn Fn(i64) -> bool) -> impl Iterator<Item = (Timestamp, i64)> + 'a {
         let approvals = self.observations.iter().filter(|one| one.action == Action::Approve);
         let mut approved: BTreeMap<i64, Vec<Timestamp>> = BTreeMap::new();
         for one in approvals.filter(|one| one.actor != 0) {
@@ -278,7 +278,7 @@ impl MergeRequest {
         let approvals = approved
             .into_iter()
             .flat_map(|(actor, times)| apart(times.into_iter()).into_iter().map(move |at| (at, actor)));
-        approvals.filter(|(at, who)| self.is_review(*at, *who, is_bot))
+        approvals.filter(|(at, who)| self.is_review(*at, *who, is_out))
     }
 
     /// How long it was open and no draft until a time; nothing where its beginning was not seen.

@@ -1,6 +1,8 @@
 //! Random histories, played forward minute by minute by something slow and obvious that knows nothing of events and joins; and
 //! the same histories told as events, in any order and with repetitions. Both must give the same numbers.
 
+mod runs;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;

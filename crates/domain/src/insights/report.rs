@@ -147,8 +147,11 @@ pub fn work_balance(counts: &[i64]) -> Option<f64> {
     if sum == 0.0 {
         return None;
     }
-    let differences: i64 = counts.iter().flat_map(|a| counts.iter().map(move |b| (a - b).abs())).sum();
-    Some(differences as f64 / (2.0 * n * sum))
+    let mut sorted = counts.to_vec();
+    sorted.sort_unstable();
+    // The same as the sum over all pairs of how far apart they are, which would be a square of them.
+    let weighted: f64 = (1_u32..).zip(&sorted).map(|(place, count)| f64::from(place) * *count as f64).sum();
+    Some((2.0 * weighted - (n + 1.0) * sum) / (n * sum))
 }
 
 /// Share of a period's commits that fall into its last fifth of days. `None` without commits.

@@ -30,17 +30,17 @@ pub fn pairs(all: &[&MergeRequest], people: &People, from: Timestamp, to: Timest
     for one in all {
         let Some(author) = one.author.filter(|author| !is_bot(*author)) else { continue };
         let author = people.person(author);
+        let is_out = |who: i64| is_bot(who) || people.person(who) == author;
         // Of one merge request, by reviewer: comments, and whether they approved it.
         let mut of_one: BTreeMap<i64, (usize, bool)> = BTreeMap::new();
         let counts = |(at, who): &(Timestamp, i64)| from <= *at && *at < to && people.is_wanted(people.user(*who), *at);
-        for (_, who) in one.comments(&is_bot).filter(counts) {
+        for (_, who) in one.comments(&is_out).filter(counts) {
             of_one.entry(people.person(who)).or_default().0 += 1;
         }
-        for (_, who) in one.approvals(&is_bot).filter(counts) {
+        for (_, who) in one.approvals(&is_out).filter(counts) {
             of_one.entry(people.person(who)).or_default().1 = true;
         }
-        // Two accounts of one person are no review.
-        for (reviewer, (comments, has_approved)) in of_one.into_iter().filter(|(reviewer, _)| *reviewer != author) {
+        for (reviewer, (comments, has_approved)) in of_one {
             let empty = Pair { author, reviewer, merge_requests: 0, comments: 0, approvals: 0 };
             let pair = pairs.entry((author, reviewer)).or_insert(empty);
             pair.merge_requests += 1;

@@ -1,22 +1,33 @@
 //! The last pipeline of each branch that is shown, with its jobs, and the last deployment to each environment.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
+use quickdraw_domain::Timestamp;
 use quickdraw_domain::hook::{BranchFilter, Passage};
 use quickdraw_domain::insights::deployments::Deployment;
 use quickdraw_domain::insights::entity::{Entity, Item};
 use quickdraw_domain::insights::pipelines::{Job, Pipeline};
 
 use super::series::{Counts, DEPLOYMENTS, JOB_RUNS, PIPELINE_RUNS, Series};
-use super::{MOST_OF_ONE, Read, seconds};
+use super::{MOST_OF_ONE, Read, WINDOW, seconds};
 use crate::telemetry::precise;
 
-/// The last of everything, and how many there were. Beside default branches, what `refs` ask for.
-pub(super) fn of_last(series: &mut Series, counts: &mut Counts, path: &str, read: &Read, refs: &[BranchFilter]) {
-    for (kind, git_ref, pipelines) in shown(read, refs) {
+/// The last of everything, and how many there were. Beside default and protected branches, what `refs` ask for.
+pub(super) fn of_last(
+    series: &mut Series,
+    counts: &mut Counts,
+    path: &str,
+    read: &Read,
+    (refs, now): (&[BranchFilter], Timestamp),
+) {
+    let mut jobs: HashMap<i64, Vec<&Job>> = HashMap::new();
+    for job in &read.jobs {
+        jobs.entry(job.pipeline).or_default().push(job);
+    }
+    for (kind, git_ref, pipelines) in shown(read, refs, now) {
         Of { series, counts, labels: [("project", path), ("ref", &git_ref), ("kind", kind)] }
-            .pipelines(&pipelines, &read.jobs);
+            .pipelines(&pipelines, &jobs);
     }
     let mut of_environments: BTreeMap<&str, Vec<&Deployment>> = BTreeMap::new();
     for one in &read.deployments {
@@ -29,14 +40,16 @@ pub(super) fn of_last(series: &mut Series, counts: &mut Counts, path: &str, read
         series.add("gitlab_ci_environment_deployment_status", "How the last deployment stands.", &status, 1.0);
         let help = "When the last deployment became what it is.";
         series.add("gitlab_ci_environment_deployment_timestamp", help, &labels, seconds(last.at()));
-        let help = "Deployments since this node began.";
-        counts.add(series, DEPLOYMENTS, help, &labels, all.iter().map(|one| one.id));
+        let help = "Deployments that this node counted, those too of 90 days before it began.";
+        // By the job, where one is known: first it tells of a deployment, and then the deployment's own event does.
+        let ids = all.iter().map(|one| one.job.unwrap_or(one.id).saturating_abs());
+        counts.add(series, DEPLOYMENTS, help, &labels, ids);
     }
 }
 
 /// The branches, tags and open merge requests that are shown, with their pipelines: the default branch first, and then those with
 /// the newest pipelines.
-fn shown<'a>(read: &'a Read, refs: &[BranchFilter]) -> Vec<(&'static str, String, Vec<&'a Pipeline>)> {
+fn shown<'a>(read: &'a Read, refs: &[BranchFilter], now: Timestamp) -> Vec<(&'static str, String, Vec<&'a Pipeline>)> {
     let is_asked_for = |name: &str| refs.iter().any(|pattern| pattern.judge(name) == Passage::Passes);
     let default = read.default_branch.as_ref().map(|(_, _, name)| name.as_str());
     let mut all: BTreeMap<(&'static str, String), Vec<&Pipeline>> = BTreeMap::new();
@@ -50,9 +63,14 @@ fn shown<'a>(read: &'a Read, refs: &[BranchFilter]) -> Vec<(&'static str, String
                 ("merge_request", iid.to_string(), is_shown)
             }
             None if one.source.as_deref() == Some("merge_request_event") => continue,
-            None if one.is_tag => ("tag", name.to_owned(), is_asked_for(name)),
+            // Nobody tells here when a tag is deleted.
+            None if one.is_tag => {
+                let is_young = one.opened_at() >= Some(now.minus(WINDOW));
+                ("tag", name.to_owned(), is_young && is_asked_for(name))
+            }
             None => {
-                let is_shown = Some(name) == default || (read.open_branches.contains(name) && is_asked_for(name));
+                let is_wanted = read.protected.contains(name) || is_asked_for(name);
+                let is_shown = Some(name) == default || (is_wanted && read.open_branches.contains(name));
                 ("branch", name.to_owned(), is_shown)
             }
         };
@@ -82,7 +100,7 @@ impl Of<'_> {
     }
 
     /// The pipelines of one branch.
-    fn pipelines(mut self, all: &[&Pipeline], jobs: &[Job]) {
+    fn pipelines(mut self, all: &[&Pipeline], jobs: &HashMap<i64, Vec<&Job>>) {
         let Some(one) = all.iter().max_by_key(|one| (one.opened_at(), one.id)) else { return };
         let Some(seen) = one.last else { return };
         let source = ("source", one.source.as_deref().unwrap_or_default());
@@ -100,11 +118,16 @@ impl Of<'_> {
             self.add("gitlab_ci_pipeline_queued_duration_seconds", help, &[source], precise(value));
         }
         let of_source: HashSet<i64> = all.iter().filter(|other| other.source == one.source).map(|one| one.id).collect();
-        let help = "Pipelines with the last one's source since this node began.";
+        let help = "Pipelines with the last one's source that this node counted, those too of 90 days before it began.";
         let labels = [self.labels.as_slice(), &[source]].concat();
         self.counts.add(self.series, PIPELINE_RUNS, help, &labels, of_source.iter().copied());
+        let mut runs: HashMap<&str, Vec<i64>> = HashMap::new();
+        let of_these = of_source.iter().filter_map(|pipeline| jobs.get(pipeline)).flatten();
+        for job in of_these.filter(|job| job.started_at.is_some()) {
+            runs.entry(&job.name).or_default().push(job.id);
+        }
         let mut last: BTreeMap<&str, &Job> = BTreeMap::new();
-        for job in jobs.iter().filter(|job| job.pipeline == one.id) {
+        for job in jobs.get(&one.id).into_iter().flatten() {
             let known = last.entry(&job.name).or_insert(job);
             if job.id > known.id {
                 *known = job;
@@ -119,9 +142,9 @@ impl Of<'_> {
                 let help = "How long the last run of a job of the last pipeline took.";
                 self.add("gitlab_ci_pipeline_job_duration_seconds", help, &of_job[..3], precise(value));
             }
-            let runs =
-                jobs.iter().filter(|job| job.name == name && of_source.contains(&job.pipeline)).map(|job| job.id);
-            let help = "Runs of a job of the last pipeline since this node began.";
+            let help =
+                "Runs of a job of the last pipeline that this node counted, those too of two days before it began.";
+            let runs = runs.remove(name).unwrap_or_default().into_iter();
             let labels = [self.labels.as_slice(), &of_job[..3]].concat();
             self.counts.add(self.series, JOB_RUNS, help, &labels, runs);
         }

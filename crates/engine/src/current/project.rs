@@ -95,7 +95,9 @@ pub(super) fn by_open_telemetry(series: &mut Series, path: &str, read: &Read, pe
         }
     }
     let open_for = read.merge_requests.iter().filter_map(|item| match item {
-        Item::MergeRequest(one) if one.is_open() => one.created_at.map(|at| now.since(at).as_secs_f64()),
+        Item::MergeRequest(one) if one.is_open() && !one.author.is_some_and(|who| people.is_bot(who)) => {
+            one.created_at.map(|at| now.since(at).as_secs_f64())
+        }
         _ => None,
     });
     let open_for: Vec<f64> = open_for.collect();
@@ -109,7 +111,7 @@ pub(super) fn by_open_telemetry(series: &mut Series, path: &str, read: &Read, pe
         series.add("vcs_contributor_count", help, &[owner, name], value);
     }
     if !read.open_branches.is_empty() {
-        let help = "vcs.ref.count: branches that there are; where telemetry.refs asks for any.";
+        let help = "vcs.ref.count: branches that there are.";
         series.add("vcs_ref_count", help, &[owner, name, ("vcs_ref_type", "branch")], count(read.open_branches.len()));
     }
     let spans = [

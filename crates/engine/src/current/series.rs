@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
+use std::time::Duration;
+
+use quickdraw_domain::Timestamp;
 
 use super::count;
 
@@ -65,6 +68,11 @@ pub(super) struct Counts {
     shown: HashSet<(&'static str, String)>,
 }
 
+/// How long a count is kept that is not shown: what it counted could be shown again, and would be counted once more.
+const KEPT: Duration = Duration::from_secs(100 * 86_400);
+/// Most counts that are kept.
+const MOST_COUNTS: usize = 20_000;
+
 #[derive(Default)]
 struct Counted {
     count: usize,
@@ -72,6 +80,8 @@ struct Counted {
     remembered: BTreeSet<i64>,
     /// … but for those up to here, all of which were.
     until: i64,
+    /// When it was last shown.
+    shown_at: Timestamp,
 }
 
 impl Counts {
@@ -85,6 +95,10 @@ impl Counts {
         ids: impl Iterator<Item = i64>,
     ) {
         let key = (name, written(labels));
+        if !self.all.contains_key(&key) && (series.count >= MOST || self.all.len() >= MOST_COUNTS) {
+            series.dropped += 1;
+            return;
+        }
         let counted = self.all.entry(key.clone()).or_insert_with(|| Counted { until: i64::MIN, ..Counted::default() });
         for id in ids.collect::<BTreeSet<_>>() {
             if id > counted.until && counted.remembered.insert(id) {
@@ -98,10 +112,14 @@ impl Counts {
         self.shown.insert(key);
     }
 
-    /// Forgets what was not shown since the last time.
-    pub(super) fn prune(&mut self) {
-        let shown = std::mem::take(&mut self.shown);
-        self.all.retain(|key, _| shown.contains(key));
+    /// Forgets what was not shown for long.
+    pub(super) fn prune(&mut self, now: Timestamp) {
+        for key in std::mem::take(&mut self.shown) {
+            if let Some(counted) = self.all.get_mut(&key) {
+                counted.shown_at = now;
+            }
+        }
+        self.all.retain(|_, counted| now < counted.shown_at.plus(KEPT));
     }
 }
 
@@ -115,7 +133,7 @@ mod tests {
         let mut look = |ids: &[i64]| {
             let mut series = Series::default();
             counts.add(&mut series, PIPELINE_RUNS, "Runs.", &labels, ids.iter().copied());
-            counts.prune();
+            counts.prune(Timestamp::from_seconds(60));
             series.text()
         };
         let shown = |count: usize| {
@@ -126,6 +144,7 @@ mod tests {
         assert_eq!(look(&[3, 5]), shown(2));
         assert_eq!(look(&[5, 4, 5]), shown(3), "one that comes late counts, and one that is told again does not");
         assert_eq!(look(&[6]), shown(4), "what is too old to be shown stays counted");
+        assert_eq!(look(&[3, 6]), shown(4), "and is not counted again when it is shown again");
         assert_eq!(look(&(0..500).collect::<Vec<_>>()), shown(500));
         assert_eq!(look(&[1, 2, 499, 500]), shown(501), "and is not counted again");
     }

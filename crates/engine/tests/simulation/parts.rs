@@ -73,6 +73,7 @@ pub(crate) async fn belt(
         while_disabled: WhileDisabled::Hold { longest: Duration::from_secs(7 * 86_400), most: 1_000_000 },
         per_minute: 0,
         shown_refs: Vec::new(),
+        incident_labels: Arc::default(),
     };
     let belt = Belt::new(store, receivers, clock, settings).await.expect("a belt");
     let deliveries = Deliveries::new(belt.clone());

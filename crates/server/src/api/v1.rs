@@ -4,6 +4,7 @@ mod alerts;
 mod audit;
 mod backfill;
 mod behind;
+mod chosen;
 mod covered;
 mod events;
 mod export;

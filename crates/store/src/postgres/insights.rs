@@ -124,11 +124,12 @@ impl Insights for Postgres {
         rows.iter().map(|row| insights::read_item(family, row.get(0))).collect()
     }
 
-    async fn moves(&self, projects: Option<Vec<i64>>, before: Timestamp) -> Result<Vec<Push>> {
+    async fn moves(&self, projects: Option<Vec<i64>>, from: Timestamp, before: Timestamp) -> Result<Vec<Push>> {
         let client = self.client().await?;
         let sql = "SELECT project, git_ref, before_sha, after_sha, received_at, total, listed FROM insights_pushes
-            WHERE ($1::bigint[] IS NULL OR project = ANY ($1)) AND received_at < $2";
-        let rows = client.query(&client.prepare_cached(sql).await?, &[&projects, &before.as_micros()]).await?;
+            WHERE ($1::bigint[] IS NULL OR project = ANY ($1)) AND received_at >= $2 AND received_at < $3";
+        let times = (from.as_micros(), before.as_micros());
+        let rows = client.query(&client.prepare_cached(sql).await?, &[&projects, &times.0, &times.1]).await?;
         let push = |row: &tokio_postgres::Row| Push {
             project: row.get(0),
             git_ref: row.get(1),

@@ -150,16 +150,16 @@ impl Insights for Sqlite {
             .await
     }
 
-    async fn moves(&self, projects: Option<Vec<i64>>, before: Timestamp) -> Result<Vec<Push>> {
+    async fn moves(&self, projects: Option<Vec<i64>>, from: Timestamp, before: Timestamp) -> Result<Vec<Push>> {
         self.insights
             .run(move |connection| {
                 let sql = format!(
                     "SELECT project, git_ref, before_sha, after_sha, received_at, total, listed FROM insights_pushes
-                     WHERE received_at < ?1 AND {}",
+                     WHERE received_at >= ?1 AND received_at < ?2 AND {}",
                     is_among("project", projects.as_deref())
                 );
                 let mut statement = connection.prepare(&sql)?;
-                let found = statement.query_map([before.as_micros()], |row| {
+                let found = statement.query_map([from.as_micros(), before.as_micros()], |row| {
                     Ok(Push {
                         project: row.get(0)?,
                         git_ref: row.get(1)?,

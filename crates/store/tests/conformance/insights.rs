@@ -8,11 +8,12 @@ use quickdraw_domain::insights::entity::{Family, Item};
 use quickdraw_domain::insights::gaps::{After, Gap, Sequence};
 use quickdraw_domain::insights::merge_requests::MergeRequest;
 use quickdraw_domain::insights::report::{CommitReport, report};
+use quickdraw_domain::insights::roster::Roster;
 use quickdraw_domain::insights::{Fact, facts};
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{EventId, Timestamp, Trigger};
 use quickdraw_store::SharedStore;
-use quickdraw_store::documents::Document;
+use quickdraw_store::documents::{self, Document};
 use quickdraw_store::insights::{CommitFilter, Identity, Lives, Projected, Projects};
 use serde_json::json;
 
@@ -326,13 +327,13 @@ pub(crate) async fn items_of_every_family_join_across_batches(fixture: Fixture) 
     assert_eq!((pipeline.end().map(|end| end.at), pipeline.first_end.map(|end| end.at)), (Some(at(30)), Some(at(10))));
     assert_eq!([failed, passed].map(|job| (job.id, job.pipeline)), [(1, 31), (2, 31)]);
     assert!(out.is_out() && out.at() == at(40));
-    let moves = store.moves(Some(vec![7]), at(100)).await.expect("found");
+    let moves = store.moves(Some(vec![7]), at(0), at(100)).await.expect("found");
     assert!(moves.iter().all(|push| push.branch() == branch.number()) && moves.iter().any(|push| push.is_deletion()));
     assert_eq!((moves.len(), store.items(Family::Pushes, lives.clone()).await.expect("found").len()), (3, 3));
     assert_eq!(
         (
-            store.moves(None, at(100)).await.expect("found").len(),
-            store.moves(Some(vec![8]), at(100)).await.expect("found").len()
+            store.moves(None, at(0), at(100)).await.expect("found").len(),
+            store.moves(Some(vec![8]), at(0), at(100)).await.expect("found").len()
         ),
         (3, 0)
     );
@@ -354,6 +355,10 @@ pub(crate) async fn who_is_who_is_changed_from_its_last_version_only(fixture: Fi
     assert!(store.put_document(Document::Roster, 1, b"two".to_vec()).await.expect("written"));
     assert!(!store.put_document(Document::Roster, 1, b"three".to_vec()).await.expect("asked"));
     assert_eq!(store.document(Document::Roster).await.expect("read"), Some((2, b"two".to_vec())));
+    // What an older version emptied is nothing, and not damaged.
+    assert!(store.put_document(Document::Roster, 2, Vec::new()).await.expect("written"));
+    let read: Roster = documents::read(store, Document::Roster).await.expect("read");
+    assert_eq!(read, Roster::default());
 }
 
 pub(crate) async fn people_get_other_names_and_what_a_project_no_longer_keeps_goes(fixture: Fixture) {

@@ -4,10 +4,10 @@ use quickdraw_domain::Trigger;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-const MINUTE: i64 = 60;
+pub(super) const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
-const ZERO: &str = "0000000000000000000000000000000000000000";
+pub(super) const ZERO: &str = "0000000000000000000000000000000000000000";
 
 /// Number, username, name and address of everybody. The last one is a program.
 const TEAM: [(i64, &str, &str, &str); 7] = [
@@ -20,9 +20,11 @@ const TEAM: [(i64, &str, &str, &str); 7] = [
     (90, "project_1_bot_5eed", "renovate", "project_1_bot_5eed@noreply.gitlab.example.com"),
 ];
 const BOT: usize = 6;
+/// The project that goes on.
+pub(super) const FIRST: i64 = 1;
 const PROJECTS: [(i64, &str, &str); 3] =
-    [(1, "gear/rope", "Rope"), (2, "gear/sling", "Sling"), (3, "web/shop", "Shop")];
-const WORK: [&str; 8] = ["Knots", "Belay", "Anchors", "Carabiners", "Ropes", "Slings", "Prices", "Basket"];
+    [(FIRST, "gear/rope", "Rope"), (2, "gear/sling", "Sling"), (3, "web/shop", "Shop")];
+pub(super) const WORK: [&str; 8] = ["Knots", "Belay", "Anchors", "Carabiners", "Ropes", "Slings", "Prices", "Basket"];
 
 /// Something that happened.
 pub(super) struct Told {
@@ -33,13 +35,13 @@ pub(super) struct Told {
 }
 
 /// Numbers that look like chance, and are not.
-struct Dice {
+pub(super) struct Dice {
     seed: u64,
     rolled: u64,
 }
 
 impl Dice {
-    fn below(&mut self, most: i64) -> i64 {
+    pub(super) fn below(&mut self, most: i64) -> i64 {
         self.rolled += 1;
         let digest =
             Sha256::new().chain_update(self.seed.to_be_bytes()).chain_update(self.rolled.to_be_bytes()).finalize();
@@ -56,7 +58,7 @@ impl Dice {
         self.below(100) < percent
     }
 
-    fn person(&mut self) -> usize {
+    pub(super) fn person(&mut self) -> usize {
         usize::try_from(self.below(6)).unwrap_or(0)
     }
 
@@ -67,23 +69,23 @@ impl Dice {
 }
 
 /// A project as it grows.
-struct Project {
+pub(super) struct Project {
     id: i64,
     path: &'static str,
     name: &'static str,
-    head: String,
-    merge_requests: i64,
+    pub(super) head: String,
+    pub(super) merge_requests: i64,
     issues: i64,
-    pipelines: i64,
+    pub(super) pipelines: i64,
 }
 
-struct World {
-    dice: Dice,
-    told: Vec<Told>,
-    /// Merge requests that are merged at a time, with their last commit.
-    landings: Vec<(i64, MergeRequest, String)>,
-    projects: Vec<Project>,
-    ids: i64,
+pub(super) struct World {
+    pub(super) dice: Dice,
+    pub(super) told: Vec<Told>,
+    /// Merge requests that are merged at a time, with their commits.
+    landings: Vec<(i64, MergeRequest, Vec<Value>)>,
+    pub(super) projects: Vec<Project>,
+    pub(super) ids: i64,
 }
 
 /// The weeks before a time, in seconds since 1970, in the order in which they happened.
@@ -100,41 +102,21 @@ pub(super) fn weeks(seed: u64, number: i64, end: i64) -> Vec<Told> {
     }
     let mut landings = std::mem::take(&mut world.landings);
     landings.sort_by_key(|(at, ..)| *at);
-    for (at, one, head) in landings {
-        world.land(&one, at, &head);
+    for (at, one, commits) in landings {
+        world.land(&one, at, commits);
     }
     world.told.retain(|told| told.at < end);
     world.told.sort_by_key(|told| told.at);
     world.told
 }
 
-/// What happens next, after the weeks: merge requests that go from push to merge, one step at a time.
-pub(super) fn next(number: i64, now: i64) -> Told {
-    const STEPS: i64 = 6;
-    let (round, step) = (number / STEPS, number % STEPS);
-    let who = usize::try_from(round % 6).unwrap_or(0);
-    let mut world = World::new(u64::try_from(now / DAY).unwrap_or(0) + u64::try_from(round).unwrap_or(0));
-    // Numbers that are not taken, on every day.
-    let iid = 10_000 + now / DAY % 1_000 * 1_000 + round % 1_000;
-    let (branch, title) = (format!("live-{iid}"), format!("Live {iid}"));
-    let created_at = now - step * 5;
-    let one = MergeRequest { project: 0, iid, number: iid, created_at, who, branch, title, is_draft: false };
-    let commit = world.commit(now - 10 * MINUTE, who, &one.title);
-    let sha = commit["id"].as_str().unwrap_or(ZERO).to_owned();
-    let reviewer = (who + 1) % 6;
-    match step {
-        0 => world.push(0, now, who, (&one.branch, ZERO, &sha), &[commit]),
-        1 => world.merge_request(&one, now, who, "open", "opened", &sha),
-        2 => world.note(&one, now, reviewer, &sha),
-        3 => world.merge_request(&one, now, reviewer, "approved", "opened", &sha),
-        4 => world.merge_request(&one, now, reviewer, "merge", "merged", &sha),
-        _ => world.push(0, now, who, (&one.branch, &sha, ZERO), &[]),
-    }
-    world.told.remove(0)
-}
-
 fn spelled(at: i64) -> String {
     jiff::Timestamp::from_second(at).unwrap_or_default().strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+/// The last of some commits.
+pub(super) fn tip(commits: &[Value]) -> String {
+    commits.last().and_then(|last| last["id"].as_str()).unwrap_or(ZERO).to_owned()
 }
 
 fn person(who: usize) -> Value {
@@ -143,7 +125,7 @@ fn person(who: usize) -> Value {
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         let mut dice = Dice { seed, rolled: 0 };
         let projects = PROJECTS.map(|(id, path, name)| Project {
             id,
@@ -168,7 +150,7 @@ impl World {
         self.told.push(Told { at, trigger, body });
     }
 
-    fn id(&mut self) -> i64 {
+    pub(super) fn id(&mut self) -> i64 {
         self.ids += 1;
         self.ids
     }
@@ -189,14 +171,21 @@ impl World {
         }
     }
 
-    fn commit(&mut self, at: i64, who: usize, what: &str) -> Value {
+    pub(super) fn commit(&mut self, at: i64, who: usize, what: &str) -> Value {
         let (_, _, name, email) = TEAM[who];
         let file = format!("src/{}.rs", self.dice.below(40));
         json!({ "id": self.dice.sha(), "message": what, "title": what, "timestamp": spelled(at),
             "author": { "name": name, "email": email }, "added": [], "modified": [file], "removed": [] })
     }
 
-    fn push(&mut self, project: usize, at: i64, who: usize, (branch, from, to): (&str, &str, &str), commits: &[Value]) {
+    pub(super) fn push(
+        &mut self,
+        project: usize,
+        at: i64,
+        who: usize,
+        (branch, from, to): (&str, &str, &str),
+        commits: &[Value],
+    ) {
         let (id, username, name, _) = TEAM[who];
         let body = json!({ "object_kind": "push", "ref": format!("refs/heads/{branch}"), "before": from, "after": to,
             "user_id": id, "user_username": username, "user_name": name, "project_id": self.projects[project].id,
@@ -215,7 +204,6 @@ impl World {
             .map(|n| self.commit(begin + n * 20 * MINUTE, who, &format!("{title}, part {n}")))
             .collect();
         at += HOUR + self.dice.below(2 * HOUR);
-        let tip = |commits: &[Value]| commits.last().and_then(|last| last["id"].as_str()).unwrap_or(ZERO).to_owned();
         let mut head = tip(&commits);
         self.push(project, at, who, (&branch, ZERO, &head), &commits);
         let is_draft = self.dice.happens(25);
@@ -266,12 +254,13 @@ impl World {
             // Some are never done.
             6..=11 => {}
             // In the order of their time, because each goes on from the one before.
-            _ => self.landings.push((at, one, head)),
+            _ => self.landings.push((at, one, commits)),
         }
     }
 
     /// Approved, merged, and sometimes brought out.
-    fn land(&mut self, one: &MergeRequest, at: i64, head: &str) {
+    fn land(&mut self, one: &MergeRequest, at: i64, mut commits: Vec<Value>) {
+        let head = &tip(&commits);
         let project = one.project;
         let other = self.dice.person();
         let by = if other == one.who { one.who } else { other };
@@ -284,7 +273,9 @@ impl World {
         let commit = merge["id"].as_str().unwrap_or(ZERO).to_owned();
         self.projects[project].head.clone_from(&commit);
         self.merge_request(one, at, by, "merge", "merged", &commit);
-        self.push(project, at + 5, by, ("main", &before, &commit), &[merge]);
+        // All of them come to main, as GitLab lists them.
+        commits.push(merge);
+        self.push(project, at + 5, by, ("main", &before, &commit), &commits);
         self.push(project, at + 10, by, (&one.branch, head, ZERO), &[]);
         self.pipeline(project, at + MINUTE, by, "main", &commit);
         if self.dice.happens(45) {
@@ -293,7 +284,15 @@ impl World {
         }
     }
 
-    fn merge_request(&mut self, one: &MergeRequest, at: i64, who: usize, action: &str, state: &str, sha: &str) {
+    pub(super) fn merge_request(
+        &mut self,
+        one: &MergeRequest,
+        at: i64,
+        who: usize,
+        action: &str,
+        state: &str,
+        sha: &str,
+    ) {
         let mut attributes = self.attributes(one, at, state);
         attributes["action"] = if action == "push" { "update" } else { action }.into();
         match action {
@@ -313,7 +312,7 @@ impl World {
             "source_project_id": id, "target_project_id": id })
     }
 
-    fn note(&mut self, one: &MergeRequest, at: i64, who: usize, head: &str) {
+    pub(super) fn note(&mut self, one: &MergeRequest, at: i64, who: usize, head: &str) {
         let note = json!({ "id": self.id(), "note": "Have you tied the knot?", "noteable_type": "MergeRequest",
             "author_id": TEAM[who].0, "created_at": spelled(at), "updated_at": spelled(at), "system": false, "action": "create" });
         let mut on = self.attributes(one, at, "opened");
@@ -354,7 +353,7 @@ impl World {
     }
 
     #[expect(clippy::too_many_arguments, reason = "they are what an event says")]
-    fn pipeline_event(
+    pub(super) fn pipeline_event(
         &mut self,
         project: usize,
         at: i64,
@@ -382,7 +381,7 @@ impl World {
     }
 
     /// A deployment, and the incident that sometimes follows.
-    fn deploy(&mut self, project: usize, at: i64, who: usize, sha: &str) {
+    pub(super) fn deploy(&mut self, project: usize, at: i64, who: usize, sha: &str) {
         let number = self.id();
         let status = if self.dice.happens(10) { "failed" } else { "success" };
         for (at, status) in [(at, "running"), (at + 3 * MINUTE, status)] {
@@ -403,13 +402,15 @@ impl World {
     fn issue(&mut self, project: usize, begin: i64, is_incident: bool) {
         self.projects[project].issues += 1;
         let (iid, number, who) = (self.projects[project].issues, self.id(), self.dice.person());
+        let title = ["bug", "feature", "doing"][usize::try_from(self.dice.below(3)).unwrap_or(0)];
+        let labels = json!([{ "id": 1, "title": title, "color": "#428bca", "type": "ProjectLabel" }]);
         let tell = |world: &mut Self, at: i64, action: &str, closed: bool| {
             let attributes = json!({ "id": number, "iid": iid, "title": format!("Number {iid}"), "author_id": TEAM[who].0,
                 "type": if is_incident { "Incident" } else { "Issue" }, "created_at": spelled(begin), "updated_at": spelled(at),
                 "closed_at": closed.then(|| spelled(at)), "state": if closed { "closed" } else { "opened" }, "action": action });
             let kind = if is_incident { "work_item" } else { "issue" };
             let body = json!({ "object_kind": kind, "user": person(who), "project": world.home(project),
-                "object_attributes": attributes, "labels": [] });
+                "object_attributes": attributes, "labels": if action == "close" { json!([]) } else { labels.clone() } });
             world.tell(at, "issue_hooks", body);
         };
         tell(self, begin, "open", false);
@@ -427,15 +428,15 @@ impl World {
     }
 }
 
-struct MergeRequest {
-    project: usize,
-    iid: i64,
-    number: i64,
-    created_at: i64,
-    who: usize,
-    branch: String,
-    title: String,
-    is_draft: bool,
+pub(super) struct MergeRequest {
+    pub(super) project: usize,
+    pub(super) iid: i64,
+    pub(super) number: i64,
+    pub(super) created_at: i64,
+    pub(super) who: usize,
+    pub(super) branch: String,
+    pub(super) title: String,
+    pub(super) is_draft: bool,
 }
 
 #[cfg(test)]

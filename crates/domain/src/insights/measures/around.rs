@@ -1,14 +1,14 @@
 //! What lies around things of one family, where an insight needs more of them than each by itself: the incidents that followed
 //! deployments, and the deployments that brought changes out.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::Timestamp;
 use crate::insights::branches::{Branch, Moves, Push};
 use crate::insights::chain::{Chain, Deployed};
 use crate::insights::commits::{Commit, Paths};
 use crate::insights::deployments::{Deployment, incidents_of};
-use crate::insights::entity::{Entity, Item};
+use crate::insights::entity::{Entity, Item, number};
 use crate::insights::issues::Issue;
 use crate::insights::merge_requests::MergeRequest;
 use crate::insights::pipelines::Pipeline;
@@ -34,6 +34,8 @@ pub struct Around {
     /// When pipelines of a branch were created that were decided, and which.
     decided: HashMap<(i64, String), Vec<(Timestamp, i64)>>,
     listed: HashMap<(i64, String), Vec<ListedBy>>,
+    /// The branches to which commits were pushed, by project and commit.
+    branches: HashMap<(i64, String), BTreeSet<String>>,
     /// Nothing of a commit whose paths nobody told.
     paths: HashMap<(i64, String), Option<Vec<u64>>>,
 }
@@ -72,10 +74,16 @@ impl Around {
             }
         }
         let listed = if paths.is_empty() { HashMap::new() } else { listed(&pushes) };
+        let mut branches: HashMap<(i64, String), BTreeSet<String>> = HashMap::new();
+        for ((project, branch), by) in &listed {
+            for sha in by.iter().flat_map(|push| &push.shas) {
+                branches.entry((*project, sha.clone())).or_default().insert(branch.clone());
+            }
+        }
         let first_of_moves = first_of_moves(&pushes);
         deployments.sort_by_key(|one| (one.project, one.at(), one.id));
         let mut moves: HashMap<i64, Moves> = HashMap::new();
-        if items.iter().any(|item| matches!(item, Item::Branch(_))) {
+        if items.iter().any(|item| matches!(item, Item::Branch(_) | Item::Pipeline(_))) {
             pushes.iter().for_each(|push| moves.entry(push.branch()).or_default().add(push));
             moves.values_mut().for_each(Moves::sort);
         }
@@ -89,7 +97,7 @@ impl Around {
         let chains = by_project.into_iter().map(|(project, (pushes, out))| (project, Chain::new(&pushes, &out)));
         let (outcomes, chains) = (outcomes(&deployments, &issues), chains.collect());
         decided.values_mut().for_each(|all| all.sort_unstable());
-        Self { outcomes, chains, merge_commits, moves, first_of_moves, decided, listed, paths }
+        Self { outcomes, chains, merge_commits, moves, first_of_moves, decided, listed, branches, paths }
     }
 
     /// What followed a deployment.
@@ -108,6 +116,13 @@ impl Around {
     #[must_use]
     pub fn moves(&self, branch: &Branch) -> Option<&Moves> {
         self.moves.get(&branch.number())
+    }
+
+    /// Whether a branch is known to be deleted at a time.
+    #[must_use]
+    pub fn is_deleted(&self, project: i64, name: &str, at: Timestamp) -> bool {
+        let number = number(&[&project.to_string(), &format!("refs/heads/{name}")]);
+        self.moves.get(&number).is_some_and(|moves| moves.deleted_at(at).is_some())
     }
 
     /// Whether a push is the one that counts of those that tell of one move on several branches.
@@ -146,6 +161,13 @@ impl Around {
             }
         }
         found.then_some((paths.len(), is_whole && begins))
+    }
+
+    /// The branches to which a commit was pushed, as far as pushes are known and list it.
+    #[must_use]
+    pub fn branches_of(&self, commit: &Commit) -> &BTreeSet<String> {
+        static NONE: BTreeSet<String> = BTreeSet::new();
+        self.branches.get(&(commit.project, commit.sha.clone())).unwrap_or(&NONE)
     }
 
     /// Whether a commit is known as what a merge made.

@@ -74,14 +74,15 @@ pub(super) const MEASURES: [Measure; 10] = [
     Measure {
         name: "stale_branches",
         kind: Kind::Gauge,
-        help: "Branches that were there at the end of the window and had no commit in the 90 days before.",
+        help: "Branches that were there at the end of the window and had no commit in the 90 days before, or \
+            `older_than`.",
         follows: "GitLab: stale branches",
         sample: Sampler::Branch(|one, view| {
             // What was committed later than the last push before then is of a later push.
             let pushed = view.around.moves(one).and_then(|moves| moves.last_before(view.to));
             let pushed = pushed.unwrap_or(one.first_received_at);
             let last = one.last_commit_at.unwrap_or(pushed).min(pushed);
-            open(one, view, !one.is_default && last < view.to.minus(STALE))
+            open(one, view, !one.is_default && last < view.to.minus(view.older_than(STALE)))
         }),
     },
     Measure {

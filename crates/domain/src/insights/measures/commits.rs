@@ -7,7 +7,7 @@ use crate::insights::roster::Who;
 
 const MERGE: &str = "it is a merge";
 
-pub(super) const MEASURES: [Measure; 16] = [
+pub(super) const MEASURES: [Measure; 17] = [
     Measure {
         name: "commits",
         kind: Kind::Count,
@@ -47,6 +47,15 @@ pub(super) const MEASURES: [Measure; 16] = [
         sample: Sampler::Commit(|one, _| {
             let change = one.told.change.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes));
             if one.is_merge() { Sample::Out(MERGE) } else { Sample::In(one.at(), change ^ one.project) }
+        }),
+    },
+    Measure {
+        name: "commits_distinct",
+        kind: Kind::Distinct,
+        help: "Distinct commits without merges over all projects: one that a fork has too counts once. Each once for every part of a series.",
+        follows: "DevLake: distinct commits",
+        sample: Sampler::Commit(|one, _| {
+            if one.is_merge() { Sample::Out(MERGE) } else { Sample::In(one.at(), number(&[&one.sha])) }
         }),
     },
     Measure {
@@ -104,7 +113,7 @@ pub(super) const MEASURES: [Measure; 16] = [
     },
     Measure {
         name: "contributors",
-        kind: Kind::Distinct,
+        kind: Kind::People,
         help: "People with a commit that is no merge, each once for every part of a series; who is no member, by name and address.",
         follows: "CHAOSS: contributors; OpenTelemetry: vcs.contributor.count",
         sample: Sampler::Commit(person),
@@ -112,11 +121,10 @@ pub(super) const MEASURES: [Measure; 16] = [
     Measure {
         name: "burst_share",
         kind: Kind::Share,
-        help: "The share of commits in the last fifth of the window; in a series, of that and not of its parts.",
+        help: "The share of commits in the last fifth of the days of the window, rounded up; in a series, of that and not of its parts.",
         follows: "GitPulse: last-minute burst; CHAOSS: burstiness",
         sample: Sampler::Commit(|one, view| {
-            let length = view.to.as_micros() - view.from.as_micros();
-            let is_late = one.at().as_micros() >= view.to.as_micros() - length / 5;
+            let is_late = one.at() >= view.last_fifth();
             if one.is_merge() { Sample::Out(MERGE) } else { Sample::In(one.at(), i64::from(is_late)) }
         }),
     },

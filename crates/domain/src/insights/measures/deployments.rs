@@ -6,7 +6,7 @@ use crate::insights::entity::seconds;
 
 const NOT_OUT: &str = "it is no successful deployment to production";
 
-pub(super) const MEASURES: [Measure; 8] = [
+pub(super) const MEASURES: [Measure; 9] = [
     Measure {
         name: "deployments",
         kind: Kind::Count,
@@ -41,7 +41,7 @@ pub(super) const MEASURES: [Measure; 8] = [
     Measure {
         name: "change_failure_rate",
         kind: Kind::Share,
-        help: "Of the deployments, the share that an incident followed before the next one.",
+        help: "Of the deployments, the share that an incident followed before the next one, or that an incident names as its cause.",
         follows: "DORA as DevLake reads it: an incident belongs to the deployment before it",
         sample: Sampler::Deployment(|one, outcome, _| {
             out(one, |at| Sample::In(at, i64::from(!outcome.incidents.is_empty())))
@@ -72,6 +72,16 @@ pub(super) const MEASURES: [Measure; 8] = [
         help: "Of the deployments, the share that was made while an incident was open that followed an earlier one.",
         follows: "DORA since 2024; that they are the fix is an assumption",
         sample: Sampler::Deployment(|one, outcome, _| out(one, |at| Sample::In(at, i64::from(outcome.is_rework)))),
+    },
+    Measure {
+        name: "hotfix_share",
+        kind: Kind::Share,
+        help: "Of the deployments, the share that was made from a branch `hotfix/…` or `hotfix-…`.",
+        follows: "DORA since 2024: deployment rework, by name of the branch",
+        sample: Sampler::Deployment(|one, _, _| {
+            let name = one.git_ref.as_deref().unwrap_or_default();
+            out(one, |at| Sample::In(at, i64::from(name.starts_with("hotfix/") || name.starts_with("hotfix-"))))
+        }),
     },
 ];
 

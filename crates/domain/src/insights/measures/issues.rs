@@ -6,7 +6,7 @@ use crate::insights::issues::Issue;
 const INCIDENT: &str = "it is an incident, and those are reported apart";
 const NOT_CLOSED: &str = "it is not closed";
 
-pub(super) const MEASURES: [Measure; 13] = [
+pub(super) const MEASURES: [Measure; 14] = [
     Measure {
         name: "issues_opened",
         kind: Kind::Count,
@@ -70,12 +70,7 @@ pub(super) const MEASURES: [Measure; 13] = [
         kind: Kind::Duration,
         help: "From creation to the first close, also of issues that were opened again.",
         follows: "GrimoireLab",
-        sample: Sampler::Issue(|one, _| {
-            counted(one, || {
-                let Some(end) = one.closes().next() else { return Sample::Out("no close of it was seen") };
-                one.created_at.map_or(Sample::Out(NOT_CREATED), |from| span(end, from, end))
-            })
-        }),
+        sample: Sampler::Issue(|one, _| counted(one, || first_close(one))),
     },
     Measure {
         name: "issue_first_response",
@@ -84,10 +79,7 @@ pub(super) const MEASURES: [Measure; 13] = [
         follows: "CHAOSS: time to first response",
         sample: Sampler::Issue(|one, view| {
             counted(one, || {
-                let others = one
-                    .notes
-                    .values()
-                    .filter(|note| Some(note.author) != one.author && !view.people.is_bot(note.author));
+                let others = one.notes.values().filter(|note| !view.is_own_or_bots(one.author, note.author));
                 let Some(at) = others.map(|note| note.at).min() else {
                     return Sample::Out("nobody else commented on it");
                 };
@@ -101,7 +93,7 @@ pub(super) const MEASURES: [Measure; 13] = [
         help: "How long issues had the label that is asked for, all times together, by when it was last taken off.",
         follows: "GitLab since 16.10: value stream analytics, cumulative",
         sample: Sampler::Labelled(|one, view| {
-            let Some(label) = view.only.get(&Trait::Label) else { return Sample::Out("no label is asked for") };
+            let Some(label) = view.choice.only.get(&Trait::Label) else { return Sample::Out("no label is asked for") };
             match one.labels.time_on(label) {
                 None => Sample::Out("it never had the label"),
                 Some((_, None)) => Sample::Out("it still has the label"),
@@ -130,6 +122,13 @@ pub(super) const MEASURES: [Measure; 13] = [
         follows: "GitLab: DORA metrics (median)",
         sample: Sampler::Issue(|one, _| incident(one, || lead_time(one))),
     },
+    Measure {
+        name: "time_to_first_restore",
+        kind: Kind::Duration,
+        help: "From creation to the first close of incidents, also of those that were opened again.",
+        follows: "GrimoireLab, of incidents",
+        sample: Sampler::Issue(|one, _| incident(one, || first_close(one))),
+    },
 ];
 
 fn incident(one: &Issue, then: impl Fn() -> Sample) -> Sample {
@@ -138,6 +137,12 @@ fn incident(one: &Issue, then: impl Fn() -> Sample) -> Sample {
 
 fn created(one: &Issue) -> Sample {
     one.created_at.map_or(Sample::Out(NOT_CREATED), |at| Sample::In(at, 1))
+}
+
+/// From creation to the first close.
+fn first_close(one: &Issue) -> Sample {
+    let Some(end) = one.closes().next() else { return Sample::Out("no close of it was seen") };
+    one.created_at.map_or(Sample::Out(NOT_CREATED), |from| span(end, from, end))
 }
 
 /// From creation to the last close.

@@ -1,7 +1,9 @@
 //! From things to numbers: what belongs together, what it gives to an insight, and what that makes, as one number and as a
 //! series.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
@@ -29,6 +31,12 @@ pub struct Choice {
     pub only: BTreeMap<Trait, String>,
     /// Tags or releases are the deployments, and not what events of those and of jobs tell.
     pub deployed_by: Option<By>,
+    /// Pipelines that others started count too, where they do not.
+    pub children: bool,
+    /// How long something must have been so, where that is not what it usually is.
+    pub older_than: Option<Duration>,
+    /// Labels that make an issue an incident, beside `incident`.
+    pub incident_labels: Arc<[String]>,
     /// Where days begin.
     pub zone: TimeZone,
     /// Numbers of fewer people than that are none.
@@ -38,7 +46,15 @@ pub struct Choice {
 impl Default for Choice {
     /// Everything, of everybody, in UTC.
     fn default() -> Self {
-        Self { only: BTreeMap::new(), deployed_by: None, zone: TimeZone::UTC, least: 0 }
+        Self {
+            only: BTreeMap::new(),
+            deployed_by: None,
+            children: false,
+            older_than: None,
+            incident_labels: Arc::default(),
+            zone: TimeZone::UTC,
+            least: 0,
+        }
     }
 }
 
@@ -73,6 +89,11 @@ impl Items {
     #[must_use]
     pub fn new(mut items: Vec<Item>, mut others: Vec<Item>, people: People, choice: Choice) -> Self {
         deployments::keep(&mut items, &mut others, choice.deployed_by);
+        for item in items.iter_mut().chain(&mut others) {
+            if let Item::Issue(one) = item {
+                one.is_incident |= one.has_ever_had(&choice.incident_labels);
+            }
+        }
         items.sort_by(|one, other| group(one).cmp(&group(other)).then_with(|| first(one).cmp(&first(other))));
         let around = Around::of(&items.iter().chain(&others).collect::<Vec<_>>());
         Self { items, around, people, choice }
@@ -112,12 +133,51 @@ impl Items {
 
     /// What each thing gives to an insight in a window; of things that belong together, with the last.
     pub fn each(&self, measure: &Measure, from: Timestamp, to: Timestamp, mut then: impl FnMut(&Item, Sample)) {
-        let Choice { only, zone, .. } = &self.choice;
-        let view = View { from, to, only, zone, people: &self.people, around: &self.around };
+        self.each_together(measure, from, to, |together, sample| then(&together[together.len() - 1], sample));
+    }
+
+    /// The same with all that belong together, never none.
+    pub fn each_together(
+        &self,
+        measure: &Measure,
+        from: Timestamp,
+        to: Timestamp,
+        mut then: impl FnMut(&[Item], Sample),
+    ) {
+        let view = self.view(from, to);
         let belong = |one: &Item, other: &Item| measure.is_of_groups() && group(one) == group(other);
         for together in self.items.chunk_by(belong) {
-            then(&together[together.len() - 1], measure.sample(together, &view));
+            then(together, measure.sample(together, &view));
         }
+    }
+
+    fn view(&self, from: Timestamp, to: Timestamp) -> View<'_> {
+        let Self { choice, people, around, .. } = self;
+        View { from, to, choice, zone: &choice.zone, people, around }
+    }
+
+    /// What there is of a trait among what counts for an insight in a window; of label times, what ever was.
+    #[must_use]
+    pub fn groups(&self, measure: &Measure, of: Trait, from: Timestamp, to: Timestamp) -> BTreeSet<String> {
+        let is_of_labels = measure.is_of_labels() && of == Trait::Label;
+        let view = self.view(from, to);
+        let belong = |one: &Item, other: &Item| measure.is_of_groups() && group(one) == group(other);
+        let mut groups = BTreeSet::new();
+        for together in self.items.chunk_by(belong) {
+            if !is_of_labels && matches!(measure.sample(together, &view), Sample::Out(_)) {
+                continue;
+            }
+            for item in together {
+                match item {
+                    item if is_of_labels => groups.extend(item.labels_ever().into_iter().flatten().map(str::to_owned)),
+                    Item::Commit(commit) if of == Trait::Branch => {
+                        groups.extend(self.around.branches_of(commit).iter().cloned());
+                    }
+                    item => groups.extend(of.of(item).into_iter().map(str::to_owned)),
+                }
+            }
+        }
+        groups
     }
 
     fn samples(&self, measure: &Measure, from: Timestamp, to: Timestamp) -> Vec<(Timestamp, i64)> {
@@ -169,6 +229,7 @@ impl Summary {
         let is_of_things = matches!(
             kind,
             Kind::Distinct
+                | Kind::People
                 | Kind::DistinctPerDay
                 | Kind::DistinctPerWorkingDay
                 | Kind::ShareOfPeople
@@ -179,7 +240,7 @@ impl Summary {
         let mean = (samples > 0).then(|| sum as f64 / samples as f64);
         let value = match kind {
             Kind::Count | Kind::Gauge | Kind::Sum => Some(sum as f64),
-            Kind::Distinct => Some(distinct(&values)),
+            Kind::Distinct | Kind::People => Some(distinct(&values)),
             Kind::PerDay => Some(sum as f64 / span.days),
             Kind::DistinctPerDay => Some(distinct(&values) / span.days),
             Kind::DistinctPerWorkingDay => share(distinct(&values), span.working_days),

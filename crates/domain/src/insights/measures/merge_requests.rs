@@ -129,7 +129,8 @@ pub(super) const MEASURES: [Measure; 28] = [
         sample: Sampler::MergeRequest(|one, view| {
             merged(one, |end| {
                 let approvals = one.observations.iter().filter(|seen| seen.action == Action::Approve && seen.at <= end);
-                let last = approvals.filter(|seen| !view.people.is_bot(seen.actor)).map(|seen| seen.at).next_back();
+                let others = approvals.filter(|seen| !view.people.is_bot(seen.actor));
+                let last = others.map(|seen| seen.at).next_back();
                 last.map_or(Sample::Out("nobody approved it before the merge"), |at| span(end, at, end))
             })
         }),
@@ -191,9 +192,8 @@ pub(super) const MEASURES: [Measure; 28] = [
         follows: "DevLake, without authors and bots",
         sample: Sampler::MergeRequest(|one, view| {
             merged(one, |end| {
-                let notes = one.notes.values().filter(|note| {
-                    Some(note.author) != one.author && note.at <= end && !view.people.is_bot(note.author)
-                });
+                let notes = one.notes.values();
+                let notes = notes.filter(|note| note.at <= end && !view.is_own_or_bots(one.author, note.author));
                 Sample::In(end, i64::try_from(notes.count()).unwrap_or(i64::MAX))
             })
         }),
@@ -226,7 +226,7 @@ pub(super) const MEASURES: [Measure; 28] = [
         kind: Kind::Count,
         help: "Comments by others, no bots, until the merge, by when they were written; by member, whoever wrote them.",
         follows: "GitLab: code review analytics",
-        sample: Sampler::Acts(|one, view| one.comments(&|who| view.people.is_bot(who)).collect()),
+        sample: Sampler::Acts(|one, view| one.comments(&|who| view.is_own_or_bots(one.author, who)).collect()),
     },
     Measure {
         name: "mr_reviewed_by",
@@ -251,7 +251,7 @@ pub(super) const MEASURES: [Measure; 28] = [
     },
     Measure {
         name: "mr_reviewers",
-        kind: Kind::Distinct,
+        kind: Kind::People,
         help: "People who reviewed merge requests of others, each once for every part of a series.",
         follows: "CHAOSS: review participation",
         sample: Sampler::Acts(reviews),
@@ -259,11 +259,12 @@ pub(super) const MEASURES: [Measure; 28] = [
     Measure {
         name: "mr_waiting",
         kind: Kind::Gauge,
-        help: "Merge requests that were open at the end of the window, no drafts, and waited for a first review for more than a day.",
+        help: "Merge requests that were open at the end of the window, no drafts, and waited for a first review for more than a day, or \
+            `older_than`.",
         follows: "GitLab's code review analytics show the others",
         sample: Sampler::MergeRequest(|one, view| {
             let is_waiting = one.is_open_at(view.to).is_some_and(|is_draft| !is_draft)
-                && one.created_at.is_some_and(|at| at < view.to.minus(WAITING))
+                && one.created_at.is_some_and(|at| at < view.to.minus(view.older_than(WAITING)))
                 && reviews(one, view).first().is_none_or(|(at, _)| *at >= view.to);
             if is_waiting { Sample::In(view.to, 1) } else { Sample::Out("it was not waiting for a review") }
         }),
@@ -282,12 +283,12 @@ pub(super) const MEASURES: [Measure; 28] = [
 ];
 
 fn reviews(one: &MergeRequest, view: &View<'_>) -> Vec<(Timestamp, i64)> {
-    one.reviews(&|who| view.people.is_bot(who))
+    one.reviews(&|who| view.is_own_or_bots(one.author, who))
 }
 
 /// Approvals by others, in order.
 fn approvals(one: &MergeRequest, view: &View<'_>) -> Vec<(Timestamp, i64)> {
-    let mut all: Vec<_> = one.approvals(&|who| view.people.is_bot(who)).collect();
+    let mut all: Vec<_> = one.approvals(&|who| view.is_own_or_bots(one.author, who)).collect();
     all.sort_unstable();
     all
 }

@@ -1,6 +1,6 @@
 //! What one pipeline, and the runs of one of its jobs, give to each insight.
 
-use super::{Kind, Measure, NOT_CREATED, Sample, Sampler};
+use super::{Kind, Measure, NOT_CREATED, Sample, Sampler, View};
 use crate::Timestamp;
 use crate::insights::entity::{Entity, seconds};
 use crate::insights::pipelines::{Job, Pipeline, Runs, Seen, Status};
@@ -15,15 +15,15 @@ pub(super) const MEASURES: [Measure; 19] = [
         kind: Kind::Count,
         help: "Pipelines by when they were created, without those that others started.",
         follows: "GitLab: CI/CD analytics",
-        sample: Sampler::Pipeline(|one, _| counted(one, |at| Sample::In(at, 1))),
+        sample: Sampler::Pipeline(|one, view| counted(one, view, |at| Sample::In(at, 1))),
     },
     Measure {
         name: "pipeline_success_rate",
         kind: Kind::Share,
         help: "Of the pipelines that passed or failed in the end, the share that passed.",
         follows: "CHAOSS, exporters; DevLake counts canceled ones as failed",
-        sample: Sampler::Pipeline(|one, _| {
-            decided(one, |at, end| Sample::In(at, i64::from(end.status == Status::Success)))
+        sample: Sampler::Pipeline(|one, view| {
+            decided(one, view, |at, end| Sample::In(at, i64::from(end.status == Status::Success)))
         }),
     },
     Measure {
@@ -31,29 +31,31 @@ pub(super) const MEASURES: [Measure; 19] = [
         kind: Kind::Share,
         help: "Of the pipelines that ended, the share that passed.",
         follows: "GitLab: CI/CD analytics",
-        sample: Sampler::Pipeline(|one, _| share(one, |status| status == Status::Success)),
+        sample: Sampler::Pipeline(|one, view| share(one, view, |status| status == Status::Success)),
     },
     Measure {
         name: "pipeline_failure_share",
         kind: Kind::Share,
         help: "Of the pipelines that ended, the share that failed.",
         follows: "GitLab: CI/CD analytics",
-        sample: Sampler::Pipeline(|one, _| share(one, |status| status == Status::Failed)),
+        sample: Sampler::Pipeline(|one, view| share(one, view, |status| status == Status::Failed)),
     },
     Measure {
         name: "pipeline_other_share",
         kind: Kind::Share,
         help: "Of the pipelines that ended, the share that was canceled or skipped.",
         follows: "GitLab: CI/CD analytics",
-        sample: Sampler::Pipeline(|one, _| share(one, |status| matches!(status, Status::Canceled | Status::Skipped))),
+        sample: Sampler::Pipeline(|one, view| {
+            share(one, view, |status| matches!(status, Status::Canceled | Status::Skipped))
+        }),
     },
     Measure {
         name: "first_attempt_success_rate",
         kind: Kind::Share,
         help: "Of the pipelines that passed or failed in the end, the share that passed at once: retries hide what is flaky.",
         follows: "apicurio-registry#8801",
-        sample: Sampler::Pipeline(|one, _| {
-            decided(one, |at, _| {
+        sample: Sampler::Pipeline(|one, view| {
+            decided(one, view, |at, _| {
                 Sample::In(at, i64::from(one.first_end.is_some_and(|first| first.status == Status::Success)))
             })
         }),
@@ -63,22 +65,22 @@ pub(super) const MEASURES: [Measure; 19] = [
         kind: Kind::Duration,
         help: "How long pipelines took that passed or failed, as GitLab counts: without waiting.",
         follows: "GitLab: CI/CD analytics",
-        sample: Sampler::Pipeline(|one, _| decided(one, |at, end| told(at, end.duration))),
+        sample: Sampler::Pipeline(|one, view| decided(one, view, |at, end| told(at, end.duration))),
     },
     Measure {
         name: "pipeline_queue_time",
         kind: Kind::Duration,
         help: "How long pipelines waited for their first job that passed or failed.",
         follows: "gitlab-ci-pipelines-exporter",
-        sample: Sampler::Pipeline(|one, _| decided(one, |at, end| told(at, end.queued))),
+        sample: Sampler::Pipeline(|one, view| decided(one, view, |at, end| told(at, end.queued))),
     },
     Measure {
         name: "time_to_green",
         kind: Kind::Duration,
         help: "From the first failure of a pipeline to its success in the end.",
         follows: "GitPulse",
-        sample: Sampler::Pipeline(|one, _| {
-            decided(one, |at, end| match one.first_failure {
+        sample: Sampler::Pipeline(|one, view| {
+            decided(one, view, |at, end| match one.first_failure {
                 Some(failure) if end.status == Status::Success => Sample::In(at, seconds(failure.at, end.at)),
                 _ => Sample::Out("it did not fail and then pass"),
             })
@@ -87,10 +89,13 @@ pub(super) const MEASURES: [Measure; 19] = [
     Measure {
         name: "branches_failing",
         kind: Kind::Gauge,
-        help: "Branches and tags whose last pipeline that passed or failed before the end of the window failed.",
+        help: "Branches that are there, and tags, whose last pipeline that passed or failed before the end of the window failed.",
         follows: "GitLab: the default branch is red",
         sample: Sampler::Pipeline(|one, view| match one.end() {
             _ if one.is_child => Sample::Out("another pipeline started it"),
+            _ if view.around.is_deleted(one.project, one.git_ref.as_deref().unwrap_or_default(), view.to) => {
+                Sample::Out("its branch was deleted")
+            }
             _ if !view.around.is_newest(one, view.to) => Sample::Out("it is not the last one that was decided"),
             Some(end) if end.status == Status::Failed => Sample::In(view.to, 1),
             _ => Sample::Out("it passed"),
@@ -207,23 +212,25 @@ fn failures(runs: &Runs<'_>, may_fail: bool) -> Sample {
     Sample::Many(failed.filter_map(|job| Some((job.started_at?, 1))).collect())
 }
 
-fn counted(one: &Pipeline, then: impl Fn(Timestamp) -> Sample) -> Sample {
+fn counted(one: &Pipeline, view: &View<'_>, then: impl Fn(Timestamp) -> Sample) -> Sample {
     match one.opened_at() {
-        _ if one.is_child => Sample::Out("another pipeline started it"),
+        _ if one.is_child && !view.choice.children => Sample::Out("another pipeline started it"),
         Some(at) => then(at),
         None => Sample::Out(NOT_CREATED),
     }
 }
 
-fn decided(one: &Pipeline, then: impl Fn(Timestamp, Seen) -> Sample) -> Sample {
-    counted(one, |at| match one.end().filter(|end| matches!(end.status, Status::Success | Status::Failed)) {
+fn decided(one: &Pipeline, view: &View<'_>, then: impl Fn(Timestamp, Seen) -> Sample) -> Sample {
+    counted(one, view, |at| match one.end().filter(|end| matches!(end.status, Status::Success | Status::Failed)) {
         Some(end) => then(at, end),
         None => Sample::Out(UNDECIDED),
     })
 }
 
-fn share(one: &Pipeline, is_it: impl Fn(Status) -> bool) -> Sample {
-    counted(one, |at| one.end().map_or(Sample::Out(UNFINISHED), |end| Sample::In(at, i64::from(is_it(end.status)))))
+fn share(one: &Pipeline, view: &View<'_>, is_it: impl Fn(Status) -> bool) -> Sample {
+    counted(one, view, |at| {
+        one.end().map_or(Sample::Out(UNFINISHED), |end| Sample::In(at, i64::from(is_it(end.status))))
+    })
 }
 
 /// The same of all that ended, those too that others started.

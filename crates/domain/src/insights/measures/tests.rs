@@ -1,5 +1,7 @@
 //! Examples of the definitions that need more than one thing, days of a zone, labels, or another reading.
 
+mod choices;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -39,12 +41,16 @@ fn measured(name: &str, events: &[(&str, Value)], label: Option<&str>) -> Summar
 
 /// The same of people, and of what has these traits.
 fn measured_of(name: &str, events: &[(&str, Value)], only: &[(Trait, &str)], people: People) -> Summary {
+    let zone = TimeZone::get("Europe/Bratislava").expect("a zone");
+    let only = only.iter().map(|(of, wanted)| (*of, (*wanted).to_owned())).collect();
+    measured_with(name, events, Choice { zone, only, ..Choice::default() }, people)
+}
+
+/// The same of what is chosen.
+fn measured_with(name: &str, events: &[(&str, Value)], choice: Choice, people: People) -> Summary {
     let measure = Measure::by_name(name).expect("a measure");
     let (items, others): (Vec<Item>, Vec<Item>) =
         told(events).into_iter().partition(|item| item.family() == measure.family());
-    let zone = TimeZone::get("Europe/Bratislava").expect("a zone");
-    let only = only.iter().map(|(of, wanted)| (*of, (*wanted).to_owned())).collect();
-    let choice = Choice { zone, only, ..Choice::default() };
     let items = Items::new(items, others, people, choice);
     let from = Timestamp::from_seconds(1_772_319_600);
     items.measure(measure, from, from.plus(Duration::from_secs(10 * 86_400)), 10.0)
@@ -304,161 +310,4 @@ fn reviews_are_of_those_who_reviewed() {
         approvals,
     };
     assert_eq!(found, [pair(2, 2, 3, 1), pair(3, 1, 1, 0)]);
-}
-
-#[test]
-fn jobs_and_pipelines_are_chosen_by_what_they_are() {
-    let job = |id: i64, name: &str, status: &str, seconds: i64| {
-        json!({ "id": id, "name": name, "stage": "test", "status": status, "created_at": "2026-03-02 08:00:00 UTC",
-            "started_at": "2026-03-02 08:00:01 UTC", "finished_at": "2026-03-02 08:10:00 UTC", "duration": seconds })
-    };
-    let pipeline = |id: i64, status: &str, source: &str, builds: &[Value]| {
-        let attributes =
-            json!({ "id": id, "status": status, "source": source, "created_at": "2026-03-02 08:00:00 UTC" });
-        ("pipeline_hooks", json!({ "project": { "id": 7 }, "object_attributes": attributes, "builds": builds }))
-    };
-    let all = [
-        pipeline(1, "failed", "push", &[job(1, "unit", "failed", 100), job(2, "lint", "success", 7)]),
-        // The job was run again, and passed.
-        pipeline(1, "success", "push", &[job(3, "unit", "success", 300), job(2, "lint", "success", 7)]),
-        pipeline(2, "failed", "schedule", &[job(4, "unit", "failed", 200)]),
-    ];
-    let of = |name: &str, only: &[(Trait, &str)]| measured_of(name, &all, only, People::default());
-    assert_eq!(of("job_runs", &[(Trait::Job, "unit")]).value, Some(3.0));
-    assert_eq!(of("jobs_failed", &[(Trait::Job, "unit")]).value, Some(2.0));
-    assert_eq!(of("job_duration", &[(Trait::Job, "unit")]).percentiles[0], Some(200.0));
-    assert_eq!(
-        of("job_runs", &[(Trait::Job, "unit"), (Trait::Status, "failed")]).value,
-        Some(2.0),
-        "each run by itself"
-    );
-    assert_eq!(of("pipelines", &[(Trait::Status, "success")]).value, Some(1.0));
-    assert_eq!(of("pipelines", &[(Trait::Source, "schedule")]).value, Some(1.0));
-    assert_eq!(of("pipelines", &[(Trait::Environment, "production")]).value, Some(0.0), "pipelines have none");
-}
-
-#[test]
-fn what_is_opened_and_closed_is_a_flow() {
-    let closed = |iid: i64| {
-        let mut one = issue(iid, "2026-03-03 09:00:00 UTC", &[]);
-        one.1["object_attributes"]["action"] = json!("close");
-        one.1["object_attributes"]["state"] = json!("closed");
-        one
-    };
-    let all = [
-        issue(1, "2026-03-02 09:00:00 UTC", &[]),
-        issue(2, "2026-03-02 09:00:00 UTC", &[]),
-        closed(2),
-        issue(3, "2026-03-02 09:00:00 UTC", &[]),
-    ];
-    assert_eq!(measured("issues_net_flow", &all, None).value, Some(2.0), "three were opened, and one is closed");
-}
-
-/// One deployment is told by its job and by its own event, and counts once; jobs alone tell it too.
-#[test]
-fn jobs_deploy_where_no_event_says_so() {
-    let job = |id: i64, status: &str, action: &str, tier: &str| {
-        json!({ "id": id, "name": "deploy", "stage": "deploy", "status": status, "created_at": "2026-03-02 08:00:00 UTC",
-            "started_at": "2026-03-02 08:00:01 UTC", "finished_at": "2026-03-02 08:10:00 UTC",
-            "environment": { "name": "eu", "action": action, "deployment_tier": tier } })
-    };
-    let pipeline = |builds: &[Value]| {
-        let attributes =
-            json!({ "id": 1, "status": "success", "created_at": "2026-03-02 08:00:00 UTC", "sha": "a".repeat(40) });
-        ("pipeline_hooks", json!({ "project": { "id": 7 }, "object_attributes": attributes, "builds": builds }))
-    };
-    let jobs = pipeline(&[
-        job(1, "success", "start", "production"),
-        job(2, "failed", "start", "production"),
-        job(3, "success", "start", "staging"),
-        job(4, "success", "stop", "production"),
-    ]);
-    let event = |id: i64, job: i64, status: &str, at: &str| {
-        let body = json!({ "deployment_id": id, "deployable_id": job, "status": status, "status_changed_at": at,
-            "environment": "eu", "environment_tier": "production", "project": { "id": 7 } });
-        ("deployment_hooks", body)
-    };
-    let counted =
-        |all: &[(&str, Value)]| ["deployments", "failed_deployments"].map(|name| measured(name, all, None).value);
-    assert_eq!(counted(std::slice::from_ref(&jobs)), [Some(1.0), Some(1.0)], "what runs to production");
-    let told = event(15, 1, "success", "2026-03-02 08:10:01 UTC");
-    assert_eq!(counted(&[jobs.clone(), told.clone()]), [Some(1.0), Some(1.0)], "the event tells it again");
-    assert_eq!(counted(&[told, jobs.clone()]), [Some(1.0), Some(1.0)], "in any order");
-    assert_eq!(counted(&[jobs, event(16, 9, "success", "2026-03-02 09:00:00 UTC")]), [Some(2.0), Some(1.0)]);
-    let build = json!({ "build_id": 1, "build_name": "deploy", "build_stage": "deploy", "build_status": "success", "pipeline_id": 1,
-        "build_started_at": "2026-03-02 08:00:01 UTC", "build_finished_at": "2026-03-02 08:10:00 UTC", "sha": "a".repeat(40),
-        "environment": { "name": "production", "action": "start" }, "project": { "id": 7 } });
-    assert_eq!(
-        counted(&[("job_hooks", build)]),
-        [Some(1.0), Some(0.0)],
-        "a name of production is enough where no tier is"
-    );
-}
-
-/// Tags and releases are deployments of those only who say so; then with everything that is measured from deployments.
-#[test]
-fn tags_and_releases_can_be_deployments() {
-    let (a, b) = ("a".repeat(40), "b".repeat(40));
-    let tag = |name: &str, after: &str, commit: &str| {
-        (
-            "tag_push_hooks",
-            json!({ "ref": format!("refs/tags/{name}"), "before": "0".repeat(40), "after": after,
-            "checkout_sha": commit, "project": { "id": 7 }, "user_id": 1 }),
-        )
-    };
-    let release = |tag: &str, at: &str, action: &str| {
-        (
-            "release_hooks",
-            json!({ "tag": tag, "released_at": at, "action": action, "commit": { "id": a }, "project": { "id": 7 } }),
-        )
-    };
-    let all = [
-        tag("v1", &b, &a),
-        tag("v1", &b, &a),
-        tag("v2", &a, &a),
-        tag("v1", &"0".repeat(40), &a),
-        release("v1", "2026-03-04 08:00:00 UTC", "create"),
-        release("v1", "2026-03-04 08:00:00 UTC", "update"),
-        release("v0", "2026-03-04 08:00:00 UTC", "delete"),
-        (
-            "deployment_hooks",
-            json!({ "deployment_id": 1, "status": "success", "environment": "production",
-            "status_changed_at": "2026-03-02 08:00:00 UTC", "project": { "id": 7 } }),
-        ),
-    ];
-    let of = |deployed_by: Option<By>| {
-        let (items, others): (Vec<Item>, Vec<Item>) =
-            told(&all).into_iter().partition(|item| item.family() == Family::Deployments);
-        let items = Items::new(items, others, People::default(), Choice { deployed_by, ..Choice::default() });
-        let from = Timestamp::from_seconds(1_772_319_600);
-        let measure = Measure::by_name("deployments").expect("a measure");
-        let mut names = Vec::new();
-        items.each(measure, from, from.plus(Duration::from_secs(10 * 86_400)), |item, sample| {
-            if !matches!(sample, Sample::Out(_)) {
-                names.push(item.name());
-            }
-        });
-        names.sort();
-        names
-    };
-    assert_eq!(of(None), ["deployment 1 (production)"]);
-    assert_eq!(
-        of(Some(By::Tag)),
-        ["tag v1", "tag v2"],
-        "one that was pushed twice counts once, and one that was deleted was there"
-    );
-    assert_eq!(of(Some(By::Release)), ["release v1"]);
-}
-
-#[test]
-fn what_an_alert_opens_is_an_incident() {
-    let opened = |iid: i64, who: &str| {
-        let mut one = issue(iid, "2026-03-02 09:00:00 UTC", &[]);
-        one.1["object_attributes"]["action"] = json!("open");
-        one.1["user"] = json!({ "id": 90, "username": who });
-        one
-    };
-    let all = [opened(1, "alert-bot"), issue(1, "2026-03-02 10:00:00 UTC", &[]), opened(2, "ida")];
-    assert_eq!(measured("incidents", &all, None).value, Some(1.0));
-    assert_eq!(measured("issues_opened", &all, None).value, Some(1.0));
 }

@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::covered;
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::{Input, Line};
@@ -78,6 +79,8 @@ struct NewAlert {
     branch: Option<String>,
     /// Only issues or merge requests with this label, as last seen.
     label: Option<String>,
+    /// For how many seconds something must wait to be waiting (a day), or have no commit to be stale (90 days).
+    older_than: Option<u64>,
 }
 
 impl NewAlert {
@@ -105,6 +108,7 @@ impl NewAlert {
             each_project: self.each_project,
             branch: self.branch,
             label: self.label,
+            older_than: self.older_than,
         };
         rule.check().map_err(|error| ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
         Ok(rule)
@@ -161,6 +165,8 @@ struct AlertView {
     branch: Option<String>,
     /// Only what has this label.
     label: Option<String>,
+    /// For how many seconds something must have been so.
+    older_than: Option<u64>,
     /// Where it is bad, or was until a moment ago. Empty where all is well.
     standings: Vec<StandingView>,
 }
@@ -184,7 +190,7 @@ impl AlertView {
         let ids = projects.iter().map(|project| Some(project.id));
         let standings = [None].into_iter().chain(ids).filter_map(of_one).collect();
         let Rule { id, name, metric, statistic, window, above, below, times_before, cool_down, .. } = rule;
-        let Rule { r#for, project, each_project, branch, label, .. } = rule;
+        let Rule { r#for, project, each_project, branch, label, older_than, .. } = rule;
         Self {
             id,
             name,
@@ -200,6 +206,7 @@ impl AlertView {
             each_project,
             branch,
             label,
+            older_than,
             standings,
         }
     }
@@ -222,7 +229,7 @@ async fn add(
     State(app): State<Arc<App>>,
     Input(new): Input<NewAlert>,
 ) -> Result<(StatusCode, Json<AlertView>), ApiError> {
-    let rule = new.rule()?;
+    let rule = known(&app, new.rule()?).await?;
     let made = change(&app, |rules| {
         if rules.all.len() >= MOST_RULES {
             let text = format!("there are {MOST_RULES} alerts already; delete one");
@@ -246,7 +253,7 @@ async fn edit(
     Input(new): Input<NewAlert>,
 ) -> Result<Json<AlertView>, ApiError> {
     let id = existing(&app, &id).await?;
-    let rule = new.rule()?;
+    let rule = known(&app, new.rule()?).await?;
     let made = change(&app, |rules| {
         rules.last += 1;
         let rule = Rule { id, revision: rules.last, ..rule.clone() };
@@ -292,7 +299,7 @@ async fn try_out(
     State(app): State<Arc<App>>,
     Input(new): Input<NewAlert>,
 ) -> Result<Json<Vec<FoundView>>, ApiError> {
-    let rule = new.rule()?;
+    let rule = known(&app, new.rule()?).await?;
     let projects = app.store().insights_projects().await?;
     let found = app.belt.numbers(&rule, &projects, app.belt.clock().now()).await.map_err(ApiError::internal)?;
     let view = |(project_id, (value, before)): (Option<i64>, (Option<f64>, Option<f64>))| FoundView {
@@ -310,6 +317,14 @@ async fn try_out(
 async fn look(_: Admin, State(app): State<Arc<App>>) -> Result<StatusCode, ApiError> {
     app.belt.look_again().await.map_err(ApiError::internal)?;
     Ok(StatusCode::ACCEPTED)
+}
+
+/// The rule, if its project is one that events came of: one that is misspelled would be well for ever.
+async fn known(app: &App, rule: Rule) -> Result<Rule, ApiError> {
+    if let Some(project) = &rule.project {
+        covered::project(app, project).await?;
+    }
+    Ok(rule)
 }
 
 async fn rules(app: &App) -> Result<Rules, ApiError> {

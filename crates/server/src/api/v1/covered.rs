@@ -1,6 +1,7 @@
 //! What an answer about insights covers: days of a zone, projects, and people.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::StatusCode;
@@ -8,8 +9,7 @@ use jiff::ToSpan;
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use quickdraw_domain::Timestamp;
-use quickdraw_domain::insights::deployments::By;
-use quickdraw_domain::insights::measures::{Choice, Kind, Measure, Part, Trait};
+use quickdraw_domain::insights::measures::{Choice, Kind, Measure, Part};
 use quickdraw_domain::insights::people::{People, Times};
 use quickdraw_domain::insights::privacy::Privacy;
 use quickdraw_domain::insights::roster::{Resolver, Roster, Team};
@@ -17,6 +17,7 @@ use quickdraw_store::insights::NamedProject;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::chosen::Wanted;
 use super::{invalid, roster};
 use crate::error::ApiError;
 use crate::state::App;
@@ -70,53 +71,6 @@ pub(super) struct Covered {
     pseudonyms: bool,
 }
 
-/// What things must have.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Chosen {
-    /// Only of this branch, as `main`; of merge requests, those that go into it.
-    branch: Option<String>,
-    /// Only issues or merge requests with this label, as last seen.
-    label: Option<String>,
-    /// Only jobs of this name.
-    job: Option<String>,
-    /// Only pipelines, jobs and deployments that stand so: `pending`, `running`, `success`, `failed`, `canceled` or `skipped`.
-    status: Option<String>,
-    /// Only deployments to this environment.
-    environment: Option<String>,
-    /// Only pipelines that this started, as `push`, `schedule` or `merge_request_event`.
-    source: Option<String>,
-    /// What deployments are: `tags` that were pushed, or `releases`, for projects that have no environments; without it, what events of
-    /// deployments and of jobs that deploy to production tell.
-    deployed_by: Option<String>,
-}
-
-impl Chosen {
-    /// What was asked for.
-    pub(super) fn read(self) -> Result<(BTreeMap<Trait, String>, Option<By>), ApiError> {
-        let Self { branch, label, job, status, environment, source, deployed_by } = self;
-        let deployed_by = match deployed_by.as_deref() {
-            None => None,
-            Some("tags") => Some(By::Tag),
-            Some("releases") => Some(By::Release),
-            Some(_) => {
-                return Err(invalid(
-                    "deployed_by must be tags or releases; leave it out for deployments to production",
-                ));
-            }
-        };
-        let all = [
-            (Trait::Branch, branch),
-            (Trait::Label, label),
-            (Trait::Job, job),
-            (Trait::Status, status),
-            (Trait::Environment, environment),
-            (Trait::Source, source),
-        ];
-        Ok((all.into_iter().filter_map(|(of, wanted)| Some((of, wanted?))).collect(), deployed_by))
-    }
-}
-
 /// What an answer covers.
 pub(super) struct Scope {
     pub(super) window: Window,
@@ -129,6 +83,8 @@ pub(super) struct Scope {
     pub(super) roster: Roster,
     /// What is decided about who may be seen; pseudonyms as they were asked for.
     pub(super) privacy: Privacy,
+    /// Labels that make an issue an incident.
+    incident_labels: Arc<[String]>,
 }
 
 impl Covered {
@@ -176,7 +132,13 @@ impl Covered {
         }
         let users = app.store().insights_users().await?;
         let people = People::new(Resolver::new(&roster, &users), &users, self.bots, only);
-        Ok(Scope { window, projects, people, team, roster, privacy })
+        let incident_labels = app.belt.incident_labels();
+        Ok(Scope { window, projects, people, team, roster, privacy, incident_labels })
+    }
+
+    /// Whether only some people are asked for.
+    pub(super) const fn is_of_members(&self) -> bool {
+        self.team.is_some() || self.member.is_some()
     }
 
     /// What was asked for, for the answer.
@@ -188,8 +150,8 @@ impl Covered {
 
 impl Scope {
     /// What counts of it, with what else was asked for.
-    pub(super) fn choice(&self, (only, deployed_by): (BTreeMap<Trait, String>, Option<By>)) -> Choice {
-        Choice { only, deployed_by, zone: self.window.zone.clone(), least: self.privacy.min_group }
+    pub(super) fn choice(&self, wanted: Wanted) -> Choice {
+        wanted.choice(self.window.zone.clone(), self.privacy.min_group, self.incident_labels.clone())
     }
 
     /// Everybody for themselves: members who are none of another, in the times that are asked for.
@@ -359,7 +321,7 @@ impl Interval {
             Some("hour") => Ok(Self::Hour),
             Some("week") => Ok(Self::Week),
             Some("month") => Ok(Self::Month),
-            Some(_) => Err(invalid("interval must be hour, day, week or month")),
+            Some(_) => Err(invalid("interval must be hour, day, week or month; in a query also none")),
         }
     }
 }

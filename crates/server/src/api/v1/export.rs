@@ -1,6 +1,6 @@
 //! `/api/v1/insights/query`: several insights at once as flat rows, for Grafana's JSON sources, for spreadsheets and for scripts.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use quickdraw_domain::insights::DEFINITION_VERSION;
 use quickdraw_domain::insights::deployments;
 use quickdraw_domain::insights::entity::{Entity, Item};
-use quickdraw_domain::insights::measures::{Choice, Items, Measure, Part, Trait};
+use quickdraw_domain::insights::measures::{Choice, Items, Kind, Measure, Part, Trait};
 use quickdraw_domain::insights::people::People;
 use quickdraw_store::insights::{Lives, things_of};
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,8 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::covered::{Chosen, Covered, Scope};
+use super::chosen::Chosen;
+use super::covered::{Covered, Scope};
 use super::invalid;
 use super::measures::{MeasureView, Number, reading};
 use crate::auth::Admin;
@@ -32,6 +33,8 @@ const MOST_METRICS: usize = 20;
 const MOST_GROUPS: usize = 500;
 /// Most rows of one answer.
 const MOST_ROWS: usize = 100_000;
+/// Most parts of series for each of which everything is looked at anew.
+const MOST_LOOKS: usize = 5_000;
 const COLUMNS: [&str; 13] = [
     "time",
     "metric",
@@ -115,6 +118,11 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         Measure::reading(name, definition).ok_or_else(|| invalid(format!("there is no insight {name}")))
     };
     let measures = query.metric.iter().map(by_name).collect::<Result<Vec<_>, _>>()?;
+    let of_members = covered.is_of_members() || matches!(query.group_by.as_deref(), Some("member" | "team"));
+    measures.iter().try_for_each(|measure| chosen.check(measure, of_members))?;
+    if is_csv && measures.iter().any(|measure| measure.kind == Kind::Week) {
+        return Err(invalid("hours of the week are no columns: ask for format=json"));
+    }
     let by = match query.group_by.as_deref() {
         None => By::All,
         Some("project") => By::Project(
@@ -123,7 +131,7 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         Some("member") => By::Member,
         Some("team") => By::Team,
         Some(other) => match Trait::by_name(other) {
-            Some(one) if chosen.0.contains_key(&one) => {
+            Some(one) if chosen.only.contains_key(&one) => {
                 return Err(invalid(format!(
                     "a {other} is asked for already: group by something else, or ask for all"
                 )));
@@ -140,6 +148,12 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         Some("none") => None,
         other => Some(scope.window.interval(other)?),
     };
+    if let By::Trait(of) = by
+        && let Some(measure) = measures.iter().find(|measure| !measure.can_have(of))
+    {
+        return Err(invalid(format!("what {} counts has no {}: group by something else", measure.name, of.name())));
+    }
+    let of_branches = chosen.only.contains_key(&Trait::Branch) || matches!(by, By::Trait(Trait::Branch));
     let (by, mut rows) = (Arc::new(by), Vec::new());
     for measure in &measures {
         let window = &scope.window;
@@ -148,7 +162,7 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
             None => vec![(window.from, f64::from(window.days))],
         };
         let lives = Lives { from: window.before()?, to: window.to, projects: scope.projects.clone() };
-        let (things, others) = things_of(app.store(), measure, lives).await?;
+        let (things, others) = things_of(app.store(), measure, lives, of_branches).await?;
         let (measure, scope, by) = (*measure, scope.clone(), by.clone());
         let choice = scope.choice(chosen.clone());
         // Off the threads that answer others: there can be many.
@@ -206,23 +220,16 @@ impl Grouped<'_> {
                 for item in others {
                     projects.entry(item.key().0).or_default().1.push(item);
                 }
-                few(projects.len())?;
+                self.few(projects.len())?;
                 for (project, (things, others)) in projects.into_iter().filter(|(_, (things, _))| !things.is_empty()) {
                     let name = paths.get(&project).cloned().unwrap_or_else(|| project.to_string());
                     self.add(&mut rows, Some(&name), &new(things, others, self.scope.people.clone()));
                 }
             }
             By::Trait(one) => {
-                let mut groups: BTreeSet<String> = BTreeSet::new();
-                for item in &things {
-                    if self.measure.is_of_labels() {
-                        groups.extend(item.labels_ever().into_iter().flatten().map(str::to_owned));
-                    } else {
-                        groups.extend(one.of(item).into_iter().map(str::to_owned));
-                    }
-                }
-                few(groups.len())?;
                 let mut items = new(things, others, self.scope.people.clone());
+                let groups = items.groups(self.measure, *one, self.scope.window.from, self.scope.window.to);
+                self.few(groups.len())?;
                 for group in groups {
                     items.look_for(*one, group.clone());
                     self.add(&mut rows, Some(&group), &items);
@@ -230,7 +237,7 @@ impl Grouped<'_> {
             }
             By::Member | By::Team => {
                 let groups = if matches!(by, By::Member) { self.scope.by_member()? } else { self.scope.by_team()? };
-                few(groups.len())?;
+                self.few(groups.len())?;
                 let mut items = new(things, others, People::default());
                 for (name, people) in groups {
                     items.look_at(people);
@@ -239,6 +246,21 @@ impl Grouped<'_> {
             }
         }
         Ok(rows)
+    }
+
+    /// Whether so many groups can be answered.
+    fn few(&self, groups: usize) -> Result<(), ApiError> {
+        if groups > MOST_GROUPS {
+            return Err(invalid(format!(
+                "there are more than {MOST_GROUPS} groups; ask for a group of projects, or a team"
+            )));
+        }
+        // What is there at one time is looked for anew for each part.
+        let is_gauge = self.measure.kind == Kind::Gauge;
+        if groups * self.parts.len() > if is_gauge { MOST_LOOKS } else { MOST_ROWS } {
+            return Err(invalid("there are too many groups for a series; ask for a longer interval, or for none"));
+        }
+        Ok(())
     }
 
     fn add(&self, rows: &mut Vec<RowView>, group: Option<&str>, items: &Items) {
@@ -250,15 +272,6 @@ impl Grouped<'_> {
             number: summary.into(),
         }));
     }
-}
-
-fn few(groups: usize) -> Result<(), ApiError> {
-    if groups > MOST_GROUPS {
-        return Err(invalid(format!(
-            "there are more than {MOST_GROUPS} groups; ask for a group of projects, or a team"
-        )));
-    }
-    Ok(())
 }
 
 fn to_csv(measures: &[&'static Measure], rows: &[RowView], as_of: &str) -> Result<Response, ApiError> {

@@ -7,8 +7,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use quickdraw_domain::insights::DEFINITION_VERSION;
-use quickdraw_domain::insights::deployments::By;
-use quickdraw_domain::insights::entity::Entity;
+use quickdraw_domain::insights::entity::{Entity, Item};
 use quickdraw_domain::insights::measures::{self, Items, Measure, Sample, Summary, Trait};
 use quickdraw_store::insights::{Lives, things_of};
 use serde::{Deserialize, Serialize};
@@ -16,7 +15,8 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::covered::{Chosen, Covered, Interval, Scope, Window};
+use super::chosen::{Chosen, Wanted};
+use super::covered::{Covered, Interval, Scope, Window};
 use super::{export, invalid};
 use crate::auth::Admin;
 use crate::error::ApiError;
@@ -151,11 +151,12 @@ async fn measure(
     let asked = Asked::read(&app, &name, &params).await?;
     let parts = asked.scope.window.parts(asked.interval, asked.measure)?;
     let Asked { measure, scope, only, bots, chosen, .. } = asked;
+    let of_branches = chosen.only.contains_key(&Trait::Branch);
     let choice = scope.choice(chosen);
     let Scope { window, projects, people, .. } = scope;
     let before = window.before()?;
     let lives = Lives { from: before, to: window.to, projects };
-    let (things, others) = things_of(app.store(), measure, lives).await?;
+    let (things, others) = things_of(app.store(), measure, lives, of_branches).await?;
     let (from, to, days) = (window.from, window.to, f64::from(window.days));
     // Off the threads that answer others: there can be many.
     let measured = tokio::task::spawn_blocking(move || {
@@ -200,10 +201,19 @@ struct Explained {
     /// When it counts.
     #[schema(format = DateTime)]
     at: Option<String>,
-    /// What it gives.
+    /// What it gives; nothing where only distinct things or people count.
     value: Option<i64>,
     /// Why it does not count; or, if it does, why its value is not exact.
     reason: Option<&'static str>,
+}
+
+impl Explained {
+    /// A thing that does not count.
+    fn of(item: &Item) -> Self {
+        let (project_id, iid) = item.key();
+        let (item, name) = (format!("{project_id}/{iid}"), item.name());
+        Self { project_id, iid, item, name, counts: false, at: None, value: None, reason: None }
+    }
 }
 
 /// Why an insight is what it is.
@@ -227,11 +237,12 @@ async fn explain(
     params: Params,
 ) -> Result<Response, ApiError> {
     let Asked { measure, scope, chosen, format, .. } = Asked::read(&app, &name, &params).await?;
+    let of_branches = chosen.only.contains_key(&Trait::Branch);
     let choice = scope.choice(chosen);
     let Scope { window, projects, people, .. } = scope;
     let is_csv = export::is_csv(format.as_deref())?;
     let lives = Lives { from: window.before()?, to: window.to, projects };
-    let (things, others) = things_of(app.store(), measure, lives).await?;
+    let (things, others) = things_of(app.store(), measure, lives, of_branches).await?;
     // Off the threads that answer others: there can be many.
     let explained = tokio::task::spawn_blocking(move || {
         let items = Items::new(things, others, people, choice);
@@ -240,7 +251,7 @@ async fn explain(
     let (explained, left_out) = explained.await.map_err(|error| ApiError::internal(error.into()))?;
     if is_csv {
         let text = |value: Option<i64>| value.map(|value| value.to_string()).unwrap_or_default();
-        let columns = ["project_id", "iid", "name", "counts", "at", "value", "reason"];
+        let columns = ["project_id", "iid", "name", "counts", "at", "value", "reason", "item"];
         return export::csv(
             &columns,
             explained.iter().map(|one| {
@@ -254,6 +265,7 @@ async fn explain(
                     at,
                     text(one.value),
                     reason,
+                    one.item.clone(),
                 ]
             }),
         );
@@ -264,9 +276,8 @@ async fn explain(
 /// What counts, and then what does not; and how often which reason was given.
 fn explanation(items: &Items, measure: &Measure, window: &Window) -> (Vec<Explained>, BTreeMap<&'static str, usize>) {
     let (mut counting, mut others, mut left_out) = (Vec::new(), Vec::new(), BTreeMap::new());
-    items.each(measure, window.from, window.to, |item, sample| {
-        let (project_id, iid) = item.key();
-        let key = format!("{project_id}/{iid}");
+    items.each_together(measure, window.from, window.to, |together, sample| {
+        let item = &together[together.len() - 1];
         let (all, why) = match sample {
             Sample::In(at, value) => (vec![(at, value)], None),
             Sample::Many(all) => (all, None),
@@ -274,25 +285,18 @@ fn explanation(items: &Items, measure: &Measure, window: &Window) -> (Vec<Explai
             Sample::Out(reason) => {
                 *left_out.entry(reason).or_default() += 1;
                 if others.len() < MOST_EXPLAINED {
-                    let (name, at, value) = (item.name(), None, None);
-                    others.push(Explained {
-                        project_id,
-                        iid,
-                        item: key,
-                        name,
-                        counts: false,
-                        at,
-                        value,
-                        reason: Some(reason),
-                    });
+                    others.push(Explained { reason: Some(reason), ..Explained::of(item) });
                 }
                 return;
             }
         };
         let room = MOST_EXPLAINED.saturating_sub(counting.len());
         counting.extend(all.into_iter().take(room).map(|(at, value)| {
-            let (name, at, value) = (item.name(), Some(at.to_iso()), Some(value));
-            Explained { project_id, iid, item: key.clone(), name, counts: true, at, value, reason: why }
+            // Of those that belong together, the one that it happened to then.
+            let item = together.iter().find(|item| item.happened_at(at)).unwrap_or(item);
+            // What stands for something is no number; and who did it would tell of groups that are too small.
+            let value = (!measure.kind.is_distinct()).then_some(value);
+            Explained { counts: true, at: Some(at.to_iso()), value, reason: why, ..Explained::of(item) }
         }));
     });
     counting.extend(others);
@@ -306,7 +310,7 @@ struct Asked {
     scope: Scope,
     interval: Interval,
     bots: bool,
-    chosen: (BTreeMap<Trait, String>, Option<By>),
+    chosen: Wanted,
     format: Option<String>,
     only: BTreeMap<&'static str, String>,
 }
@@ -317,12 +321,11 @@ impl Asked {
         let chosen = params.read::<Chosen>()?.read()?;
         let definition = reading(query.definition.as_deref())?;
         let measure = Measure::reading(name, definition).ok_or_else(|| ApiError::not_found("Measure"))?;
+        chosen.check(measure, covered.is_of_members())?;
         let scope = covered.scope(app, app.belt.clock().now()).await?;
         let interval = scope.window.interval(query.interval.as_deref())?;
         let mut only = covered.said();
-        only.extend(chosen.0.iter().map(|(of, wanted)| (of.name(), wanted.clone())));
-        let deployed_by = chosen.1.map(|by| if by == By::Tag { "tags" } else { "releases" });
-        only.extend(deployed_by.map(|by| ("deployed_by", by.to_owned())));
+        only.extend(chosen.said());
         Ok(Self { measure, scope, interval, bots: covered.bots, chosen, format: query.format, only })
     }
 }

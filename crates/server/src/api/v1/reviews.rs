@@ -1,6 +1,6 @@
 //! `/api/v1/insights/reviews`: who reviews whom.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use axum::Json;
@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use quickdraw_domain::insights::DEFINITION_VERSION;
 use quickdraw_domain::insights::entity::{Family, Item};
+use quickdraw_domain::insights::measures::Trait;
 use quickdraw_domain::insights::reviews::{Pair, pairs};
 use quickdraw_store::insights::Lives;
 use serde::{Deserialize, Serialize};
@@ -32,8 +33,27 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ReviewQuery {
+    /// Only merge requests that go into this branch, as `main`.
+    branch: Option<String>,
+    /// Only merge requests with this label, as last seen.
+    label: Option<String>,
     /// `json` or `csv`; by default `json`.
     format: Option<String>,
+}
+
+/// What merge requests must have.
+#[derive(Clone)]
+struct Traits {
+    branch: Option<String>,
+    label: Option<String>,
+}
+
+impl Traits {
+    fn are_of(&self, item: &Item) -> bool {
+        let is =
+            |of: Trait, wanted: &Option<String>| wanted.as_deref().is_none_or(|wanted| of.of(item).contains(&wanted));
+        is(Trait::Branch, &self.branch) && is(Trait::Label, &self.label)
+    }
 }
 
 /// Somebody who wrote or reviewed.
@@ -45,6 +65,14 @@ struct PersonView {
     member_id: Option<i64>,
     /// The number in GitLab, if it is no member and names are shown.
     user_id: Option<i64>,
+}
+
+impl PersonView {
+    /// What tells people of one name apart: `member 3` or `user 7`.
+    fn id(&self) -> String {
+        let member = self.member_id.map(|id| format!("member {id}"));
+        member.or_else(|| self.user_id.map(|id| format!("user {id}"))).unwrap_or_default()
+    }
 }
 
 /// What one person did to review what another wrote.
@@ -71,11 +99,17 @@ struct Reviews {
     days: i32,
     /// Where days begin.
     zone: String,
+    /// Only of these, as they were asked for.
+    only: BTreeMap<&'static str, String>,
+    /// What bots did counts too.
+    bots: bool,
     /// When this was so.
     #[schema(format = DateTime)]
     as_of: String,
     /// Version of the definitions.
     definition_version: u32,
+    /// Versions by which the things were counted that it is measured from.
+    counted_by: Vec<u32>,
     /// What the numbers are.
     help: &'static str,
     /// Pairs of authors and reviewers, those with the most merge requests first; at most 10,000.
@@ -83,15 +117,19 @@ struct Reviews {
 }
 
 const HELP: &str = "Merge requests that one person wrote and another reviewed in the window, by comments and approvals until the merge; \
-    bots count on neither side, and of a team or member those count who reviewed.";
+    bots count on neither side unless they are asked for, and of a team or member those count who reviewed.";
 
 /// Show who reviews whom: pairs of authors and reviewers. Administrators.
 #[utoipa::path(get, path = "/insights/reviews", tag = "Insights", params(Covered, ReviewQuery),
     responses((status = 200, content((Reviews = "application/json"), (String = "text/csv")))))]
 async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
     let (covered, query): (Covered, ReviewQuery) = (params.read()?, params.read()?);
+    let wanted = Traits { branch: query.branch, label: query.label };
     let is_csv = export::is_csv(query.format.as_deref())?;
     let scope = covered.scope(&app, app.belt.clock().now()).await?;
+    let mut only = covered.said();
+    let traits = [("branch", &wanted.branch), ("label", &wanted.label)];
+    only.extend(traits.into_iter().filter_map(|(name, wanted)| Some((name, wanted.clone()?))));
     // It tells of single people.
     large_enough(&scope.privacy, 1)?;
     let (from, to) = (scope.window.from, scope.window.to);
@@ -101,7 +139,8 @@ async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
     let people = scope.people.clone();
     // Off the threads that answer others: there can be many.
     let found = tokio::task::spawn_blocking(move || {
-        let all = items.iter().filter_map(|item| if let Item::MergeRequest(one) = item { Some(one) } else { None });
+        let all = items.iter().filter(|item| wanted.are_of(item));
+        let all = all.filter_map(|item| if let Item::MergeRequest(one) = item { Some(one) } else { None });
         pairs(&all.collect::<Vec<_>>(), &people, from, to)
     });
     let found = found.await.map_err(|error| ApiError::internal(error.into()))?;
@@ -118,7 +157,9 @@ async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
     if is_csv {
         let columns = [
             "author",
+            "author_id",
             "reviewer",
+            "reviewer_id",
             "merge_requests",
             "comments",
             "approvals",
@@ -128,9 +169,9 @@ async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
         ];
         let row = |pair: &PairView| {
             let numbers = [pair.merge_requests, pair.comments, pair.approvals].map(|number| number.to_string());
-            let names = [pair.author.name.clone(), pair.reviewer.name.clone()];
+            let names = [&pair.author, &pair.reviewer].map(|person| [person.name.clone(), person.id()]);
             let about = [as_of.clone(), DEFINITION_VERSION.to_string(), HELP.to_owned()];
-            names.into_iter().chain(numbers).chain(about).collect()
+            names.into_iter().flatten().chain(numbers).chain(about).collect()
         };
         return export::csv(&columns, pairs.iter().map(row));
     }
@@ -139,8 +180,11 @@ async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
         from: window.first.to_string(),
         days: window.days,
         zone: window.zone_name.clone(),
+        only,
+        bots: covered.bots,
         as_of,
         definition_version: DEFINITION_VERSION,
+        counted_by: app.belt.counted_by().await?,
         help: HELP,
         pairs,
     })

@@ -1,0 +1,107 @@
+//! What goes on after the weeks of a demo.
+
+use std::collections::VecDeque;
+
+use super::history::{MINUTE, MergeRequest, Told, WORK, World, ZERO, tip};
+
+/// What goes on after the weeks: merge requests of the first project that go from push to deployment, one step at a time.
+pub(super) struct Live {
+    world: World,
+    steps: VecDeque<Told>,
+}
+
+/// How far the first project has come: what goes on, goes on from there.
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) merge_requests: i64,
+    pub(super) pipelines: i64,
+    /// Where the default branch is.
+    pub(super) head: Option<String>,
+}
+
+impl Live {
+    /// Begins at a time, in seconds since 1970.
+    pub(super) fn new(known: Known, now: i64) -> Self {
+        let mut world = World::new(u64::try_from(now).unwrap_or(0));
+        // Numbers that no week has.
+        world.ids = now;
+        let first = &mut world.projects[0];
+        (first.merge_requests, first.pipelines) = (known.merge_requests, known.pipelines);
+        if let Some(head) = known.head {
+            first.head = head;
+        }
+        Self { world, steps: VecDeque::new() }
+    }
+
+    /// The next step.
+    pub(super) fn next(&mut self, now: i64) -> Option<Told> {
+        if self.steps.is_empty() {
+            self.world.round(now);
+            self.steps.extend(self.world.told.drain(..));
+        }
+        self.steps.pop_front()
+    }
+}
+
+impl World {
+    /// One merge request from its first commit to its deployment, with nothing that lies ahead of a time.
+    fn round(&mut self, now: i64) {
+        let (who, reviewer) = (self.dice.person(), self.dice.person());
+        self.projects[0].merge_requests += 1;
+        let iid = self.projects[0].merge_requests;
+        let word = WORK[usize::try_from(self.dice.below(8)).unwrap_or(0)];
+        let (branch, title) = (format!("{}-{iid}", word.to_lowercase()), format!("{word}: {iid}"));
+        let one =
+            MergeRequest { project: 0, iid, number: self.id(), created_at: now, who, branch, title, is_draft: false };
+        let mut commits = vec![self.commit(now - 10 * MINUTE, who, &one.title)];
+        let head = tip(&commits);
+        self.push(0, now, who, (&one.branch, ZERO, &head), &commits);
+        self.merge_request(&one, now, who, "open", "opened", &head);
+        self.quick_pipeline(now, who, &one.branch, &head);
+        self.note(&one, now + 1, reviewer, &head);
+        self.merge_request(&one, now + 2, reviewer, "approved", "opened", &head);
+        let merge = self.commit(now, reviewer, &format!("Merge branch '{}' into 'main'", one.branch));
+        let (before, merged) = (self.projects[0].head.clone(), tip(std::slice::from_ref(&merge)));
+        commits.push(merge);
+        self.projects[0].head.clone_from(&merged);
+        self.merge_request(&one, now + 3, reviewer, "merge", "merged", &merged);
+        self.push(0, now, reviewer, ("main", &before, &merged), &commits);
+        self.push(0, now, reviewer, (&one.branch, &head, ZERO), &[]);
+        self.quick_pipeline(now, reviewer, "main", &merged);
+        self.deploy(0, now - 3 * MINUTE, reviewer, &merged);
+        self.told.retain(|told| told.at <= now + MINUTE);
+    }
+
+    /// A pipeline that ended now.
+    fn quick_pipeline(&mut self, now: i64, who: usize, branch: &str, sha: &str) {
+        self.projects[0].pipelines += 1;
+        let (number, iid) = (self.id(), self.projects[0].pipelines);
+        let jobs = ["build", "lint", "test"].map(|name| (name, self.id(), "success"));
+        let (began, ended) = (now - 2 * MINUTE, Some(now));
+        self.pipeline_event(0, now, who, (branch, sha), (number, iid), "success", (began, ended), &jobs);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn what_goes_on_goes_on_from_there() {
+        let mut live =
+            Live::new(Known { merge_requests: 14, pipelines: 30, head: Some("a".repeat(40)) }, 1_780_000_000);
+        let told: Vec<Told> = (0..40).filter_map(|step| live.next(1_780_000_000 + step * 5)).collect();
+        assert_eq!(told.len(), 40);
+        let of_main: Vec<&Value> =
+            told.iter().map(|told| &told.body).filter(|body| body["ref"] == "refs/heads/main").collect();
+        assert_eq!(of_main[0]["before"], "a".repeat(40));
+        assert!(of_main.windows(2).all(|two| two[0]["after"] == two[1]["before"]), "a chain");
+        let merged: Vec<i64> = (told.iter().map(|told| &told.body["object_attributes"]))
+            .filter(|one| one["action"] == "merge")
+            .filter_map(|one| one["iid"].as_i64())
+            .collect();
+        assert_eq!(merged[..2], [15, 16], "no number is passed over");
+    }
+}
