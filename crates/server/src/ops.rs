@@ -49,7 +49,7 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
 
 /// Show metrics for Prometheus. How projects stand is shown to administrators only: it names them, and what runs in them.
 #[utoipa::path(get, path = "/metrics", tag = "Operations", security((), ("private_token" = []), ("bearer" = [])),
-    responses((status = 200, body = String, content_type = "text/plain")))]
+    responses((status = 200, body = String, content_type = "text/plain"), (status = 401, description = "The token is none.")))]
 async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap, admin: Result<Admin, ApiError>) -> Response {
     let has_token = headers.contains_key(header::AUTHORIZATION) || headers.contains_key("private-token");
     let is_admin = match admin {
