@@ -79,10 +79,8 @@ pub(crate) async fn run(command: Demo, file: Option<&Path>) -> anyhow::Result<()
     let store = wiring::open_store(&config, &mut first).await?;
     first.notes.iter().for_each(say);
     let filled = fill(&store, &command).await;
-    let known = known(&store).await;
     store.close().await;
-    filled?;
-    let known = known?;
+    let known = filled?;
     let base = config.server.external_url.clone();
     say(format!(
         "ask it: quickdraw insights verify --url {base} --token \"$(cat {}/root-token)\"",
@@ -103,16 +101,18 @@ pub(crate) async fn run(command: Demo, file: Option<&Path>) -> anyhow::Result<()
     }
 }
 
-/// Puts the weeks into a journal that is empty.
-async fn fill(store: &SharedStore, command: &Demo) -> anyhow::Result<()> {
+/// Puts the weeks into a journal that is empty. Tells how far the first project has come.
+async fn fill(store: &SharedStore, command: &Demo) -> anyhow::Result<Known> {
     let now = wiring::now();
     if !store.event_ids(EventId(Uuid::nil()), 1).await?.is_empty() {
         say("there are events already: going on with them");
-        return Ok(());
+        return known(store).await;
     }
     store.prepare_partitions(now).await?;
     let told = history::weeks(command.seed, command.weeks, now.as_micros() / 1_000_000);
     let number = told.len();
+    // Nothing of it is counted yet.
+    let known = Known::of(&told);
     let mut events = Vec::with_capacity(number);
     for one in told {
         let event = Event {
@@ -135,10 +135,10 @@ async fn fill(store: &SharedStore, command: &Demo) -> anyhow::Result<()> {
         events = rest;
     }
     say(format!("{number} events of {} weeks", command.weeks));
-    Ok(())
+    Ok(known)
 }
 
-/// How far the first project has come.
+/// How far the first project has come, by what was counted when the demo ran before.
 async fn known(store: &SharedStore) -> anyhow::Result<Known> {
     let first = history::FIRST;
     let mut known = Known::default();

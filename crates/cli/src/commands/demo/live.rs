@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::history::{MINUTE, MergeRequest, Told, WORK, World, ZERO, tip};
+use super::history::{FIRST, MINUTE, MergeRequest, Told, WORK, World, ZERO, tip};
 
 /// What goes on after the weeks: merge requests of the first project that go from push to deployment, one step at a time.
 pub(super) struct Live {
@@ -17,6 +17,20 @@ pub(super) struct Known {
     pub(super) pipelines: i64,
     /// Where the default branch is.
     pub(super) head: Option<String>,
+}
+
+impl Known {
+    /// After these.
+    pub(super) fn of(told: &[Told]) -> Self {
+        let ours = || told.iter().map(|told| &told.body).filter(|body| body["project"]["id"] == FIRST);
+        let last = |kind: &str| {
+            let of_kind = ours().filter(|body| body["object_kind"] == kind);
+            of_kind.filter_map(|body| body["object_attributes"]["iid"].as_i64()).max().unwrap_or_default()
+        };
+        let mut head = ours().filter(|body| body["ref"] == "refs/heads/main").filter_map(|body| body["after"].as_str());
+        let head = head.next_back().map(str::to_owned);
+        Self { merge_requests: last("merge_request"), pipelines: last("pipeline"), head }
+    }
 }
 
 impl Live {
@@ -90,18 +104,20 @@ mod tests {
 
     #[test]
     fn what_goes_on_goes_on_from_there() {
-        let mut live =
-            Live::new(Known { merge_requests: 14, pipelines: 30, head: Some("a".repeat(40)) }, 1_780_000_000);
+        let known = Known::of(&super::super::history::weeks(1, 3, 1_780_000_000));
+        let (merge_requests, head) = (known.merge_requests, known.head.clone().expect("a default branch"));
+        assert!(merge_requests > 10 && known.pipelines > merge_requests);
+        let mut live = Live::new(known, 1_780_000_000);
         let told: Vec<Told> = (0..40).filter_map(|step| live.next(1_780_000_000 + step * 5)).collect();
         assert_eq!(told.len(), 40);
         let of_main: Vec<&Value> =
             told.iter().map(|told| &told.body).filter(|body| body["ref"] == "refs/heads/main").collect();
-        assert_eq!(of_main[0]["before"], "a".repeat(40));
+        assert_eq!(of_main[0]["before"], head);
         assert!(of_main.windows(2).all(|two| two[0]["after"] == two[1]["before"]), "a chain");
         let merged: Vec<i64> = (told.iter().map(|told| &told.body["object_attributes"]))
             .filter(|one| one["action"] == "merge")
             .filter_map(|one| one["iid"].as_i64())
             .collect();
-        assert_eq!(merged[..2], [15, 16], "no number is passed over");
+        assert_eq!(merged[..2], [merge_requests + 1, merge_requests + 2], "no number is passed over");
     }
 }
