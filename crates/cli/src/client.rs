@@ -88,6 +88,21 @@ impl Target {
     }
 }
 
+/// A server did not take something.
+#[derive(Debug, thiserror::Error)]
+#[error("the server answered {status}: {text}")]
+pub(crate) struct Refused {
+    status: u16,
+    text: String,
+}
+
+impl Refused {
+    /// Whether it will never take it as it is: what lacks a token or a project can be mended, and what is too much, tried later.
+    pub(crate) const fn is_for_good(&self) -> bool {
+        matches!(self.status, 400 | 413 | 415 | 422)
+    }
+}
+
 /// Reports an event; the body is a whole report, and a report with the same key is not taken twice. Gives the event's id.
 pub(crate) async fn report(
     base_url: &str,
@@ -106,7 +121,9 @@ pub(crate) async fn report(
     ];
     let answer = post(&url, &headers, serde_json::to_vec(report)?, deadline).await?;
     let text = String::from_utf8_lossy(&answer.body).into_owned();
-    anyhow::ensure!(answer.status == 202, "the server answered {}: {text}", answer.status);
+    if answer.status != 202 {
+        return Err(Refused { status: answer.status, text }.into());
+    }
     let answer: serde_json::Value = serde_json::from_str(&text).context("the server's answer is not JSON")?;
     Ok(answer["id"].as_str().unwrap_or_default().to_owned())
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod commits;
 mod install;
+mod spool;
 mod updates;
 
 use std::path::PathBuf;
@@ -12,11 +13,13 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::say;
-use crate::client;
+use spool::{Sent, Spool};
 use updates::{Kind, Update};
 
 /// Longest that a push waits for a report. A server that is away must not hold up people's work.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same of somebody who waits for that.
+const UNHURRIED: Duration = Duration::from_secs(600);
 
 #[derive(Subcommand)]
 pub(crate) enum GitHook {
@@ -36,6 +39,11 @@ pub(crate) enum GitHook {
     },
     /// What the installed hook calls; reads ref updates from standard input.
     PostReceive,
+    /// Send the reports of a repository that wait because the server was away. The next push does so too.
+    Send {
+        /// The bare repository.
+        repository: PathBuf,
+    },
 }
 
 pub(crate) async fn run(command: GitHook) -> anyhow::Result<()> {
@@ -50,6 +58,15 @@ pub(crate) async fn run(command: GitHook) -> anyhow::Result<()> {
             if let Err(error) = post_receive().await {
                 complain(&format!("this push was not reported: {error:#}"));
             }
+            Ok(())
+        }
+        GitHook::Send { repository } => {
+            let repository =
+                gix::open(&repository).with_context(|| format!("{} is no git repository", repository.display()))?;
+            let target = install::read(repository.git_dir())?;
+            let Sent { sent, left } = Spool::open(repository.git_dir())?.send(&target, UNHURRIED).await?;
+            say(format!("{sent} sent, {left} left"));
+            anyhow::ensure!(left == 0, "the server does not take them now; they are kept");
             Ok(())
         }
     }
@@ -73,24 +90,27 @@ async fn post_receive() -> anyhow::Result<()> {
             updates::LIMIT
         ));
     }
+    // Written down first, whatever becomes of the server meanwhile.
+    let spool = Spool::open(repository.git_dir())?;
     for update in updates::within_the_limit(&updates) {
         // One ref that cannot be reported does not keep the others from it.
-        if let Err(error) = report(&repository, &target, update).await {
+        if let Err(error) = report(&repository, update).and_then(|report| spool.add(report)) {
             complain(&format!("{} was not reported: {error:#}", update.name));
         }
+    }
+    let Sent { left, .. } = spool.send(&target, PATIENCE).await?;
+    if left > 0 {
+        complain(&format!("{left} reports wait; they go with the next push, or with quickdraw git-hook send"));
     }
     Ok(())
 }
 
-async fn report(repository: &gix::Repository, target: &install::Target, update: &Update) -> anyhow::Result<()> {
+fn report(repository: &gix::Repository, update: &Update) -> anyhow::Result<Value> {
     let trigger = match update.kind {
         Kind::Branch => "push_hooks",
         Kind::Tag => "tag_push_hooks",
     };
-    let report = json!({ "trigger": trigger, "user": user(), "object": object(repository, update)? });
-    let key = uuid::Uuid::new_v4().to_string();
-    client::report(&target.url, &target.token, &target.project, &report, &key, PATIENCE).await?;
-    Ok(())
+    Ok(json!({ "trigger": trigger, "user": user(), "object": object(repository, update)? }))
 }
 
 fn object(repository: &gix::Repository, update: &Update) -> anyhow::Result<Value> {

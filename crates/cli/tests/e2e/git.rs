@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use crate::http::eventually;
+use crate::http::{Sink, eventually};
 use crate::server::{BINARY, Engine, SECRET, Server, TOKEN};
 
 /// A process that ends with its handle, also when a check fails.
@@ -117,4 +117,50 @@ pub(crate) fn a_push_becomes_a_signed_delivery(engine: Engine) {
     assert_eq!((&insights["commits_landed"], &insights["commits_unlisted"]), (&3.into(), &0.into()), "{insights}");
     // A rename stands under its new name only; five files were added by five commits, and one was changed in two.
     assert_eq!((&insights["files_added"], &insights["files_modified"]), (&5.into(), &2.into()), "{insights}");
+}
+
+/// A server that is away neither fails nor delays a push for long, and misses nothing.
+pub(crate) fn what_is_pushed_while_the_server_is_away_comes_later(engine: Engine) {
+    let sink = Sink::start(|_| Some(200));
+    let mut server = Server::start(&engine, &[]);
+    server.make_project();
+    server.make_hook(&sink.url(), r#","ordered":true"#);
+    let folder = server.folder.path().to_owned();
+    let (bare, work) = (folder.join("rope.git"), folder.join("work"));
+    git(&folder, &["init", "-q", "--bare", "rope.git"]);
+    let base = format!("http://127.0.0.1:{}", server.port);
+    let repository = bare.to_str().expect("UTF-8").to_owned();
+    let run = |arguments: &[&str]| Command::new(BINARY).args(arguments).output().expect("it runs");
+    let installed =
+        run(&["git-hook", "install", &repository, "--project", "gear/rope", "--url", &base, "--token", TOKEN]);
+    assert!(installed.status.success());
+    git(&folder, &["clone", "-q", "rope.git", "work"]);
+    git(&work, &["checkout", "-q", "-B", "main"]);
+    server.kill();
+    for n in 1..=2 {
+        commit(&work, &format!("file-{n}"), "text\n", &format!("Add file {n}"));
+        git(&work, &["push", "-q", "origin", "main"]);
+    }
+    let left = run(&["git-hook", "send", &repository]);
+    assert!(!left.status.success() && String::from_utf8_lossy(&left.stdout).contains("0 sent, 2 left"), "{left:?}");
+    // What can never be taken is set aside, and holds up nothing.
+    std::fs::write(bare.join("quickdraw-spool/00000000.json"), "no report").expect("written");
+    server.restart();
+    commit(&work, "file-3", "text\n", "Add file 3");
+    git(&work, &["push", "-q", "origin", "main"]);
+    eventually("the next push brings those before", || sink.got().len() == 3);
+    let payloads: Vec<serde_json::Value> =
+        sink.got().iter().map(|got| serde_json::from_slice(&got.body).expect("JSON")).collect();
+    assert!(payloads.windows(2).all(|two| two[0]["after"] == two[1]["before"]), "in their order: {payloads:?}");
+    let spool: Vec<String> = std::fs::read_dir(bare.join("quickdraw-spool"))
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .filter(|name| name != "lock")
+        .collect();
+    assert_eq!(spool, ["00000000.refused"]);
+    let nothing = run(&["git-hook", "send", &repository]);
+    assert!(
+        nothing.status.success() && String::from_utf8_lossy(&nothing.stdout).contains("0 sent, 0 left"),
+        "{nothing:?}"
+    );
 }

@@ -1,7 +1,7 @@
 //! Bodies of events that never came, from what GitLab's API says of their objects now. They are composed as any: with the
 //! numbers and addresses that GitLab gave, so that what counts them finds them where the others are.
 
-use quickdraw_domain::compose::{Happened, Instance, UploadLinks, User, compose};
+use quickdraw_domain::compose::{Happened, Instance, Scene, UploadLinks, User, compose};
 use quickdraw_domain::{Timestamp, Trigger};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -329,11 +329,12 @@ pub(in crate::commands) fn found(
     let object = RawValue::from_string(object.to_string())?;
     let happened = Happened {
         trigger: Trigger::by_name(trigger).unwrap_or(Trigger::UNKNOWN),
-        project: &home.project,
+        scene: Scene::Project(&home.project),
         user,
         object: &object,
         previous: None,
         instance: Instance { base_url: &home.base_url, upload_links: UploadLinks::default() },
+        at: Timestamp::default(),
     };
     Ok(Found { name, trigger, body: compose(&happened)? })
 }

@@ -1,0 +1,130 @@
+//! Reports that wait beside the repository until the server has them: each is a file before it is sent, and goes in the order in which
+//! they were made.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::complain;
+use super::install::Target;
+use crate::client::{self, Refused};
+
+/// Beside the repository's own files.
+const FOLDER: &str = "quickdraw-spool";
+/// Who holds it sends.
+const LOCK: &str = "lock";
+/// Most reports that wait, and most bytes of them: a server that never comes back must not fill the disk.
+const MOST: usize = 10_000;
+const MOST_BYTES: u64 = 1 << 30;
+
+/// A report with the key under which the server takes it once.
+#[derive(Serialize, Deserialize)]
+struct Waiting {
+    key: String,
+    report: Value,
+}
+
+/// What became of those that waited.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Sent {
+    pub(super) sent: usize,
+    /// They wait for the next push, or for `quickdraw git-hook send`.
+    pub(super) left: usize,
+}
+
+/// The reports of a repository that wait.
+pub(super) struct Spool {
+    folder: PathBuf,
+}
+
+impl Spool {
+    pub(super) fn open(git_dir: &Path) -> anyhow::Result<Self> {
+        let folder = git_dir.join(FOLDER);
+        fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
+        Ok(Self { folder })
+    }
+
+    /// Writes a report down. It is on the disk when this returns.
+    pub(super) fn add(&self, report: Value) -> anyhow::Result<()> {
+        let waiting = self.waiting()?;
+        let bytes: u64 = waiting.iter().filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum();
+        anyhow::ensure!(
+            waiting.len() < MOST && bytes < MOST_BYTES,
+            "{} reports wait in {} already; look why the server does not take them",
+            waiting.len(),
+            self.folder.display()
+        );
+        let text = serde_json::to_vec(&Waiting { key: Uuid::new_v4().to_string(), report })?;
+        // In the order of time, also of several processes.
+        let name = Uuid::now_v7().to_string();
+        let (partial, whole) = (self.folder.join(format!("{name}.partial")), self.folder.join(format!("{name}.json")));
+        let mut file = File::options().write(true).create_new(true).mode(0o600).open(&partial)?;
+        file.write_all(&text)?;
+        file.sync_all()?;
+        fs::rename(&partial, &whole)?;
+        File::open(&self.folder)?.sync_all().context("failed to write the spool down")
+    }
+
+    /// Sends what waits, the oldest first, until the server does not take one or the time is over. Where another process does so already,
+    /// that one sends these too.
+    pub(super) async fn send(&self, target: &Target, patience: Duration) -> anyhow::Result<Sent> {
+        let begun = Instant::now();
+        let lock = File::options().write(true).create(true).truncate(false).open(self.folder.join(LOCK))?;
+        let mut sent = 0;
+        if lock.try_lock().is_err() {
+            return Ok(Sent { sent, left: self.waiting()?.len() });
+        }
+        // Others may add while we send.
+        while let Some(file) = self.waiting()?.into_iter().next() {
+            let left = patience.saturating_sub(begun.elapsed());
+            if left.is_zero() || !self.send_one(target, &file, left).await? {
+                break;
+            }
+            sent += 1;
+        }
+        Ok(Sent { sent, left: self.waiting()?.len() })
+    }
+
+    /// Whether the next one can be sent.
+    async fn send_one(&self, target: &Target, file: &Path, patience: Duration) -> anyhow::Result<bool> {
+        let read: Result<Waiting, _> = serde_json::from_slice(&fs::read(file)?);
+        let Ok(Waiting { key, report }) = read else {
+            complain(&format!("{} is no report, and is set aside", file.display()));
+            fs::rename(file, file.with_extension("refused"))?;
+            return Ok(true);
+        };
+        match client::report(&target.url, &target.token, &target.project, &report, &key, patience).await {
+            Ok(_) => fs::remove_file(file)?,
+            // What cannot be taken as it is would hold up everything behind it.
+            Err(error) if error.downcast_ref::<Refused>().is_some_and(Refused::is_for_good) => {
+                complain(&format!(
+                    "{error:#}; the report is set aside as {}",
+                    file.with_extension("refused").display()
+                ));
+                fs::rename(file, file.with_extension("refused"))?;
+            }
+            Err(error) => {
+                complain(&format!("{error:#}"));
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn waiting(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let entries =
+            fs::read_dir(&self.folder).with_context(|| format!("failed to read {}", self.folder.display()))?;
+        let files = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
+        let mut files: Vec<PathBuf> =
+            files.into_iter().filter(|file| file.extension().is_some_and(|end| end == "json")).collect();
+        files.sort();
+        Ok(files)
+    }
+}
