@@ -1,32 +1,52 @@
 //! From what a forge knows of an event to GitLab's body for it. One file per kind; the shared objects are here.
 
+mod deployment;
+mod emoji;
+mod feature_flag;
 mod fields;
+mod flat;
 mod hook_state;
 mod image_links;
 mod issue;
+mod job;
+mod member_approval;
 mod merge_request;
+mod milestone;
 mod note;
 mod pipeline;
 mod push;
 mod release;
+mod repository_update;
+mod samples;
+mod token;
+mod vulnerability;
 mod wiki_page;
 
 pub use hook_state::{event_name, hook_state};
 pub use image_links::UploadLinks;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+pub use samples::sample;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::Trigger;
+use serde_json::{Map, Value};
+
 use crate::hook::body_template::MAX_BODY;
-use crate::scope::Project;
+use crate::scope::{Group, Project};
+use crate::{Timestamp, Trigger};
 
 /// Why no body can be composed.
 #[derive(Debug, thiserror::Error)]
 pub enum ComposeError {
-    /// This kind has no composer yet.
-    #[error("composing {0} is not supported yet; report it with a complete body as \"payload\"")]
+    /// Bodies of this kind are nobody's to compose: we write them ourselves, or do not know them.
+    #[error("{0} cannot be composed; report it with a complete body as \"payload\"")]
     NoComposer(Trigger),
+    /// It happens elsewhere.
+    #[error("a {0} event is composed from what a {1} knows; report it there, or with a complete body as \"payload\"")]
+    Misplaced(Trigger, &'static str),
+    /// One kind has several events, and the object does not say which it is.
+    #[error("the object of a {0} event needs an event_name: one of {names}", names = .0.row().event_names.join(", "))]
+    WhichEvent(Trigger),
     /// The object lacks something.
     #[error("the object of a {0} event is not usable: {1}")]
     Object(Trigger, serde_json::Error),
@@ -70,12 +90,23 @@ pub struct Instance<'a> {
     pub upload_links: UploadLinks,
 }
 
+/// Where something happened, with what is known of that.
+#[derive(Clone, Copy, Debug)]
+pub enum Scene<'a> {
+    /// In a project.
+    Project(&'a Project),
+    /// In a group.
+    Group(&'a Group),
+    /// On the instance.
+    Instance,
+}
+
 /// What happened, as the forge knows it.
 pub struct Happened<'a> {
     /// What kind it is.
     pub trigger: Trigger,
     /// Where.
-    pub project: &'a Project,
+    pub scene: Scene<'a>,
     /// Who did it.
     pub user: &'a User,
     /// What it happened to: attributes by GitLab's names, and what belongs to it.
@@ -84,9 +115,21 @@ pub struct Happened<'a> {
     pub previous: Option<&'a RawValue>,
     /// The instance.
     pub instance: Instance<'a>,
+    /// When it was reported, which is when it happened where the object says nothing else.
+    pub at: Timestamp,
 }
 
-impl Happened<'_> {
+/// The same where the scene is a project.
+struct InProject<'a> {
+    trigger: Trigger,
+    project: &'a Project,
+    user: &'a User,
+    object: &'a RawValue,
+    previous: Option<&'a RawValue>,
+    instance: Instance<'a>,
+}
+
+impl InProject<'_> {
     /// The address of something in the project.
     fn address(&self, path: &str) -> String {
         format!("{}/{}/{path}", self.instance.base_url.trim_end_matches('/'), self.project.path_with_namespace)
@@ -106,26 +149,61 @@ fn in_path(name: &str) -> String {
     name.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
-/// Composes the body of an event in a project.
+/// How a kind is composed.
+enum Composer {
+    /// Without taking the object apart: it can be as large as bodies are.
+    Push,
+    InProject(fn(&InProject<'_>) -> Result<Map<String, Value>, ComposeError>),
+    Anywhere(fn(&Happened<'_>) -> Result<Map<String, Value>, ComposeError>),
+}
+
+impl Composer {
+    fn of(trigger: Trigger) -> Result<Self, ComposeError> {
+        Ok(match trigger.row().name {
+            "push_hooks" | "tag_push_hooks" => Self::Push,
+            "issue_hooks" | "confidential_issue_hooks" => Self::InProject(issue::compose),
+            "merge_request_hooks" => Self::InProject(merge_request::compose),
+            "note_hooks" | "confidential_note_hooks" => Self::InProject(note::compose),
+            "pipeline_hooks" => Self::InProject(pipeline::compose),
+            "job_hooks" => Self::InProject(job::compose),
+            "wiki_page_hooks" => Self::InProject(wiki_page::compose),
+            "deployment_hooks" => Self::InProject(deployment::compose),
+            "feature_flag_hooks" => Self::InProject(feature_flag::compose),
+            "release_hooks" => Self::InProject(release::compose),
+            "emoji_hooks" => Self::InProject(emoji::compose),
+            "vulnerability_hooks" => Self::InProject(vulnerability::compose),
+            "repository_update_hooks" => Self::InProject(repository_update::compose),
+            "milestone_hooks" => Self::Anywhere(milestone::compose),
+            "resource_access_token_hooks" | "resource_deploy_token_hooks" => Self::Anywhere(token::compose),
+            "gitlab_subscription_member_approval" | "gitlab_subscription_member_approvals" => {
+                Self::Anywhere(member_approval::compose)
+            }
+            _ if flat::has(trigger) => Self::Anywhere(flat::compose),
+            _ => return Err(ComposeError::NoComposer(trigger)),
+        })
+    }
+}
+
+/// Composes the body of an event.
 ///
 /// # Errors
 /// When the kind has no composer, or `object` is not what it needs.
 pub fn compose(happened: &Happened<'_>) -> Result<Vec<u8>, ComposeError> {
-    let trigger = happened.trigger;
-    let compose = match trigger.row().name {
-        "push_hooks" | "tag_push_hooks" => return push::compose(happened),
-        "issue_hooks" | "confidential_issue_hooks" => issue::compose,
-        "merge_request_hooks" => merge_request::compose,
-        "note_hooks" | "confidential_note_hooks" => note::compose,
-        "pipeline_hooks" => pipeline::compose,
-        "wiki_page_hooks" => wiki_page::compose,
-        "release_hooks" => release::compose,
-        _ => return Err(ComposeError::NoComposer(trigger)),
+    let Happened { trigger, scene, user, object, previous, instance, .. } = *happened;
+    let composer = Composer::of(trigger)?;
+    let in_project = || match scene {
+        Scene::Project(project) => Ok(InProject { trigger, project, user, object, previous, instance }),
+        _ => Err(ComposeError::Misplaced(trigger, "project")),
     };
-    if happened.object.get().len() > MAX_OBJECT {
+    if !matches!(composer, Composer::Push) && object.get().len() > MAX_OBJECT {
         return Err(ComposeError::TooLarge(trigger));
     }
-    let body = serde_json::to_vec(&compose(happened)?).map_err(|error| ComposeError::Object(trigger, error))?;
+    let body = match composer {
+        Composer::Push => return push::compose(&in_project()?),
+        Composer::InProject(compose) => compose(&in_project()?)?,
+        Composer::Anywhere(compose) => compose(happened)?,
+    };
+    let body = serde_json::to_vec(&body).map_err(|error| ComposeError::Object(trigger, error))?;
     // Absolute links can make it many times longer.
     if body.len() > MAX_BODY { Err(ComposeError::TooLarge(trigger)) } else { Ok(body) }
 }

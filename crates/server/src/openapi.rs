@@ -158,6 +158,7 @@ fn path_parameter(name: &str) -> Parameter {
         "hook_event_id" => (number(), "Number of the entry of the hook's log."),
         "token_id" => (text(), "The token's number; of personal ones also `self`."),
         "key" => (text(), "The name of the value."),
+        "trigger_name" => (text(), "The name of the kind, such as `push_hooks`."),
         "trigger" => (text(), "The attribute that selects the trigger, such as `push_events`."),
         _ => (text(), "The id."),
     };

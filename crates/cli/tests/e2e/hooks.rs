@@ -214,7 +214,13 @@ pub(crate) fn a_test_re_enables_and_a_resend_sends_the_same_again(engine: Engine
     assert_eq!(answer("status=now").json()["error"], "status does not have a valid value");
     let trigger = |name: &str| server.call("POST", &format!("{one}/test/{name}"), "{}");
     assert_eq!(trigger("moon_events").json()["error"], "trigger does not have a valid value");
-    assert_eq!(trigger("issues_events").json()["message"], "Ensure the project has issues.");
+    let before = sink.got().len();
+    assert_eq!(trigger("issues_events").status, 201, "what never happened is sent as a sample");
+    let sample: Value = serde_json::from_slice(&sink.got()[before].body).expect("JSON");
+    assert_eq!(
+        (&sample["object_kind"], &sample["project"]["path_with_namespace"]),
+        (&json!("issue"), &json!("gear/rope"))
+    );
     for _ in 0..2 {
         trigger("tag_push_events");
     }

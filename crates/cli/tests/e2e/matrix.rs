@@ -37,7 +37,8 @@ fn need(method: &str, path: &str) -> Need {
     let words: Vec<&str> = rest.split('/').collect();
     match (method, words.as_slice()) {
         _ if !v4 => match path {
-            "/metrics" | "/api/v1/health" | "/api/v1/ready" => Need::Open,
+            "/metrics" | "/api/v1/health" | "/api/v1/ready" | "/api/v1/schemas" => Need::Open,
+            "/api/v1/schemas/{trigger_name}" => Need::Open,
             "/api/v1/webhooks/gitlab" | "/api/v1/webhooks/gitlab/{key}" => Need::Secret,
             _ if path.starts_with("/api/v1/") => Need::Admin,
             _ => panic!("{method} {path} has no row"),
@@ -221,6 +222,7 @@ fn address(method: &str, path: &str, objects: &Objects, users: [i64; 2]) -> Stri
         .replace("{token_id}", &token)
         .replace("{user_id}", &there(users[usize::from(level == 2)]))
         .replace("{trigger}", "push_events")
+        .replace("{trigger_name}", "push_hooks")
         .replace("{key}", "X-Key")
         .replace("{event_id}", &objects.event)
         .replace("{delivery_id}", &objects.delivery)

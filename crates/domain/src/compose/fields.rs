@@ -4,9 +4,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::{ComposeError, Happened, Instance, User, image_links};
-use crate::Trigger;
+use super::{ComposeError, InProject, Instance, User, image_links};
+use crate::insights::times;
 use crate::scope::Project;
+use crate::{Timestamp, Trigger};
 
 /// What stands for an address that its owner does not show.
 pub(super) const REDACTED: &str = "[REDACTED]";
@@ -67,6 +68,15 @@ impl Given {
         self.values.get(name).is_some_and(|value| !value.is_null())
     }
 
+    /// A value as it is; null where there is none.
+    pub(super) fn value(&self, name: &str) -> Value {
+        self.values.get(name).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn set(&mut self, name: &str, value: Value) {
+        self.values.insert(name.to_owned(), value);
+    }
+
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.values.get(name).and_then(Value::as_str)
     }
@@ -82,7 +92,7 @@ impl Given {
         self.or_named(name, value);
     }
 
-    fn or_named(&mut self, name: &str, value: impl Into<Value>) {
+    pub(super) fn or_named(&mut self, name: &str, value: impl Into<Value>) {
         let known = self.values.entry(name).or_insert(Value::Null);
         if known.is_null() {
             *known = value.into();
@@ -96,16 +106,55 @@ impl Given {
         }
     }
 
-    /// All these attributes in their order, and behind them what the forge gave besides.
+    /// All these attributes in their order, and behind them what the forge gave besides, but for what looks like a secret: a
+    /// forge that gives all that it knows of an object must not tell everybody.
     pub(super) fn filled(mut self, fields: &[Field]) -> Map<String, Value> {
         let known = fields.iter().map(|(name, default)| {
             let value = self.values.shift_remove(*name).filter(|value| !value.is_null());
             ((*name).to_owned(), value.unwrap_or_else(default))
         });
         let mut filled: Map<String, Value> = known.collect();
+        without_secrets(&mut self.values);
         filled.extend(self.values);
         filled
     }
+}
+
+/// Takes out what is called as secrets are, at any depth.
+fn without_secrets(values: &mut Map<String, Value>) {
+    values.retain(|name, _| !is_secret(name));
+    for value in values.values_mut() {
+        match value {
+            Value::Object(inner) => without_secrets(inner),
+            Value::Array(all) => all.iter_mut().filter_map(Value::as_object_mut).for_each(without_secrets),
+            _ => {}
+        }
+    }
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let words = ["token", "secret", "password", "passwd", "private_key", "credential", "otp_", "encrypted_"];
+    words.iter().any(|word| name.contains(word))
+}
+
+/// A point in time as most attributes of real bodies spell it: `2026-03-16 08:30:00 UTC`.
+pub(super) fn utc(at: Timestamp) -> String {
+    written(at, "%Y-%m-%d %H:%M:%S UTC")
+}
+
+/// A point in time in whole seconds: `2026-03-16T08:30:00Z`.
+pub(super) fn iso_of(at: Timestamp) -> String {
+    written(at, "%Y-%m-%dT%H:%M:%SZ")
+}
+
+fn written(at: Timestamp, form: &str) -> String {
+    jiff::Timestamp::from_microsecond(at.as_micros()).unwrap_or_default().strftime(form).to_string()
+}
+
+/// The same of a time that the forge spelled in any way.
+pub(super) fn iso(text: &str) -> Option<String> {
+    times::read(text).map(|written| iso_of(written.at))
 }
 
 const LABEL: [Field; 10] = [
@@ -150,6 +199,11 @@ pub(super) fn user(user: &User) -> Value {
     })
 }
 
+/// The page of whoever did it.
+pub(super) fn user_url(user: &User, instance: &Instance<'_>) -> Value {
+    json!(format!("{}/{}", instance.base_url.trim_end_matches('/'), user.username))
+}
+
 /// The ids of people or of other things.
 pub(super) fn ids(of: &Value) -> Vec<Value> {
     of.as_array().into_iter().flatten().filter_map(|one| one.get("id").cloned()).collect()
@@ -161,7 +215,7 @@ pub(super) type Beside<'a> = (&'a str, &'a Value, fn(Trigger, Vec<Value>) -> Val
 /// What became different: each attribute that `previous` names, with both values. Those `beside` stand
 /// apart from the attributes.
 pub(super) fn changes(
-    happened: &Happened<'_>,
+    happened: &InProject<'_>,
     now: &Map<String, Value>,
     beside: &[Beside<'_>],
 ) -> Result<Value, ComposeError> {
@@ -180,7 +234,14 @@ pub(super) fn changes(
     };
     let changed = before.values.into_iter().filter_map(|(name, previous)| {
         let current = current(&name);
-        (previous != current).then(|| (name, json!({ "previous": previous, "current": current })))
+        if previous == current {
+            return None;
+        }
+        // A review that is asked for once more is told by both lists alone.
+        let is_asked_again = name == "reviewers"
+            && current.as_array().into_iter().flatten().any(|reviewer| reviewer["re_requested"] == true);
+        let change = json!({ "previous": previous, "current": current });
+        Some((name, if is_asked_again { json!([previous, current]) } else { change }))
     });
     Ok(Value::Object(changed.collect()))
 }

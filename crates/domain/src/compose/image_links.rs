@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn uploads_lead_to_the_project_and_others_to_the_instance() {
         let upload = "See ![shot](/uploads/5c/a.png) here";
-        check(upload, "See ![shot](https://git.example.com/mike/diaspora/uploads/5c/a.png) here");
+        check(upload, "See ![shot](https://git.example.com/gear/rope/uploads/5c/a.png) here");
         let by_id = "See ![shot](https://git.example.com/-/project/15/uploads/5c/a.png) here";
         check_with(upload, by_id, UploadLinks::ProjectId);
         check("![](/a.png)", "![](https://git.example.com/a.png)");

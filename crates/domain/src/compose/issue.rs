@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::fields::{Field, Given, changes, ids, labels, list, no, null, people, user, zero};
-use super::{Addresses, ComposeError, Happened};
+use super::{Addresses, ComposeError, InProject};
 
 const ATTRIBUTES: [Field; 40] = [
     null("id"),
@@ -51,7 +51,7 @@ const ATTRIBUTES: [Field; 40] = [
 /// What an incident has and other issues have not, and what is there only when the forge knows of it.
 const ONLY_WHEN_GIVEN: [&str; 4] = ["escalation_status", "escalation_policy", "customer_relations_contacts", "status"];
 
-pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> {
+pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let trigger = happened.trigger;
     let mut given = Given::read(trigger, happened.object)?;
     let assignees = people(trigger, given.take_list("assignees"));
@@ -82,7 +82,7 @@ pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, Com
 
 /// The attributes of an issue, in its own events and where something belongs to it.
 pub(super) fn attributes(
-    happened: &Happened<'_>,
+    happened: &InProject<'_>,
     mut given: Given,
     assignees: &Value,
 ) -> Result<Map<String, Value>, ComposeError> {

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::fields::{Beside, Field, Given, changes, ids, labels, list, no, null, people, user, zero};
-use super::{Addresses, ComposeError, Happened};
+use super::{Addresses, ComposeError, InProject, pipeline};
 
 const ATTRIBUTES: [Field; 54] = [
     null("id"),
@@ -64,20 +64,12 @@ const ATTRIBUTES: [Field; 54] = [
 ];
 
 /// What is there only when the forge says so: new code, what a push did by itself, paid editions.
-const ONLY_WHEN_GIVEN: [&str; 8] = [
-    "actioned_at",
-    "oldrev",
-    "system",
-    "system_action",
-    "approval_rules",
-    "discussion_locked",
-    "rebase_commit_sha",
-    "squash_commit_sha",
-];
+const ONLY_WHEN_GIVEN: [&str; 6] =
+    ["oldrev", "system_action", "approval_rules", "discussion_locked", "rebase_commit_sha", "squash_commit_sha"];
 
 const STATES: [&str; 4] = ["opened", "closed", "merged", "locked"];
 
-pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> {
+pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let trigger = happened.trigger;
     let mut given = Given::read(trigger, happened.object)?;
     let assignees = people(trigger, given.take_list("assignees"));
@@ -106,7 +98,7 @@ pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, Com
 
 /// The attributes of a merge request, in its own events and where something belongs to it.
 pub(super) fn attributes(
-    happened: &Happened<'_>,
+    happened: &InProject<'_>,
     mut given: Given,
     assignees: &Value,
 ) -> Result<Map<String, Value>, ComposeError> {
@@ -131,6 +123,15 @@ pub(super) fn attributes(
     let assignee_ids = ids(assignees);
     given.or("assignee_id", assignee_ids.first().cloned().unwrap_or_default());
     given.or("assignee_ids", assignee_ids);
+    if let Some(commit) = given.take("last_commit") {
+        given.or("last_commit", pipeline::commit(happened, commit));
+    }
+    // Deprecated as it is, people still read it.
+    if let Some(first) = assignees.get(0).cloned() {
+        given.or("assignee", first);
+    }
+    let changed_at = given.value("updated_at");
+    given.or("actioned_at", changed_at);
     given.absolute_images("description", project, &happened.instance);
     let absent: Vec<&str> = ONLY_WHEN_GIVEN.into_iter().filter(|name| !given.has(name)).collect();
     let mut filled = given.filled(&ATTRIBUTES);

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::fields::{Field, Given, no, null, people, user};
-use super::{Addresses, ComposeError, Happened, issue, merge_request};
+use super::{Addresses, ComposeError, InProject, issue, merge_request};
 
 const ATTRIBUTES: [Field; 26] = [
     null("attachment"),
@@ -34,7 +34,7 @@ const ATTRIBUTES: [Field; 26] = [
     ("action", || json!("create")),
 ];
 
-pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> {
+pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let (trigger, project, instance) = (happened.trigger, happened.project, &happened.instance);
     let mut given = Given::read(trigger, happened.object)?;
     let text = given.need("note")?.clone();
@@ -42,29 +42,19 @@ pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, Com
     let kinds = ["commit", "merge_request", "issue", "snippet"];
     let on = kinds.into_iter().find_map(|kind| Some((kind, given.take(kind)?)));
     let (kind, on) = on.ok_or(ComposeError::Missing(trigger, "commit, merge_request, issue or snippet"))?;
-    let mut on = Given::of(trigger, Some(on));
-    let (noteable, place) = match kind {
+    let on = Given::of(trigger, Some(on));
+    let (noteable_type, place) = match kind {
         "commit" => ("Commit", on.text("id").map(|id| format!("-/commit/{id}"))),
         "merge_request" => ("MergeRequest", Some(format!("-/merge_requests/{}", on.need("iid")?))),
         "issue" => ("Issue", Some(format!("-/issues/{}", on.need("iid")?))),
         _ => ("Snippet", on.need("id").ok().map(|id| format!("-/snippets/{id}"))),
     };
-    given.or("noteable_type", noteable);
+    given.or("noteable_type", noteable_type);
     match kind {
         "commit" => given.or("commit_id", on.need("id")?.clone()),
         _ => given.or("noteable_id", on.need("id").cloned().unwrap_or_default()),
     }
-    let on = match kind {
-        "merge_request" | "issue" => {
-            let assignees = people(trigger, on.take_list("assignees"));
-            let build = if kind == "issue" { issue::attributes } else { merge_request::attributes };
-            build(happened, on, &assignees)?
-        }
-        _ => {
-            on.absolute_images("description", project, instance);
-            on.filled(&[])
-        }
-    };
+    let on = noteable(happened, kind, on)?;
     given.or("project_id", project.id.0);
     given.or("description", text);
     given.absolute_images("description", project, instance);
@@ -86,4 +76,37 @@ pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, Com
         ]
         .map(|(name, value)| (name.to_owned(), value)),
     ))
+}
+
+/// What a comment or an emoji stands on, with its attributes.
+pub(super) fn noteable(
+    happened: &InProject<'_>,
+    kind: &str,
+    mut on: Given,
+) -> Result<Map<String, Value>, ComposeError> {
+    match kind {
+        "merge_request" | "issue" => {
+            let assignees = people(happened.trigger, on.take_list("assignees"));
+            let build = if kind == "issue" { issue::attributes } else { merge_request::attributes };
+            build(happened, on, &assignees)
+        }
+        _ => {
+            if let (true, Some(id)) = (kind == "commit", on.text("id").map(str::to_owned)) {
+                on.or("url", happened.address(&format!("-/commit/{id}")));
+            }
+            on.absolute_images("description", happened.project, &happened.instance);
+            Ok(on.filled(&[]))
+        }
+    }
+}
+
+/// A comment that something stands on.
+pub(super) fn alone(happened: &InProject<'_>, mut given: Given) -> Map<String, Value> {
+    given.or("project_id", happened.project.id.0);
+    given.or("description", given.value("note"));
+    given.absolute_images("description", happened.project, &happened.instance);
+    let mut filled = given.filled(&ATTRIBUTES);
+    // That is of the event, and not of the comment.
+    filled.shift_remove("action");
+    filled
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::fields::{Field, Given, list, no, null, people, user};
-use super::{Addresses, ComposeError, Happened};
+use super::{Addresses, ComposeError, InProject};
 use crate::scope::Project;
 
 const ATTRIBUTES: [Field; 17] = [
@@ -65,7 +65,7 @@ const BUILD: [Field; 17] = [
 /// Keys of the project that these bodies leave out: the deprecated ones.
 const NOT_IN_PROJECT: [&str; 4] = ["homepage", "url", "ssh_url", "http_url"];
 
-pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> {
+pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let (trigger, project) = (happened.trigger, happened.project);
     let mut given = Given::read(trigger, happened.object)?;
     let id = given.need("id")?.clone();
@@ -102,7 +102,7 @@ pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, Com
 }
 
 /// The project as pipelines and jobs show it.
-fn short_project(project: &Project, base_url: &str) -> Value {
+pub(super) fn short_project(project: &Project, base_url: &str) -> Value {
     let mut short = json!(Addresses::of(project, base_url).project(project));
     if let Some(short) = short.as_object_mut() {
         short.retain(|name, _| !NOT_IN_PROJECT.contains(&name.as_str()));
@@ -110,7 +110,7 @@ fn short_project(project: &Project, base_url: &str) -> Value {
     short
 }
 
-fn commit(happened: &Happened<'_>, commit: Value) -> Value {
+pub(super) fn commit(happened: &InProject<'_>, commit: Value) -> Value {
     let mut commit = Given::of(happened.trigger, Some(commit));
     if let Some(title) = commit.text("message").and_then(|message| message.lines().next()).map(str::to_owned) {
         commit.or("title", title);
@@ -121,7 +121,7 @@ fn commit(happened: &Happened<'_>, commit: Value) -> Value {
     Value::Object(commit.filled(&COMMIT))
 }
 
-fn merge_request(happened: &Happened<'_>, merge_request: Value) -> Result<Value, ComposeError> {
+fn merge_request(happened: &InProject<'_>, merge_request: Value) -> Result<Value, ComposeError> {
     let mut merge_request = Given::of(happened.trigger, Some(merge_request));
     let iid = merge_request.need("iid")?.clone();
     merge_request.or("source_project_id", happened.project.id.0);
@@ -130,13 +130,13 @@ fn merge_request(happened: &Happened<'_>, merge_request: Value) -> Result<Value,
     Ok(Value::Object(merge_request.filled(&MERGE_REQUEST)))
 }
 
-fn build(happened: &Happened<'_>, build: Value) -> Value {
+fn build(happened: &InProject<'_>, build: Value) -> Value {
     let mut build = Given::of(happened.trigger, Some(build));
     let by_hand = build.text("when") == Some("manual");
     build.or("manual", by_hand);
-    if let Some(person) = build.take("user") {
-        build.or("user", people(happened.trigger, vec![person])[0].clone());
-    }
+    // Whoever started the pipeline, unless somebody else did the job.
+    let person = build.take("user").map(|person| people(happened.trigger, vec![person])[0].clone());
+    build.or("user", person.unwrap_or_else(|| user(happened.user)));
     Value::Object(build.filled(&BUILD))
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Addresses, ComposeError, Happened, ProjectBody, RepositoryBody};
+use super::{Addresses, ComposeError, InProject, ProjectBody, RepositoryBody};
 
 /// Most commits that a body lists: the newest, oldest first.
 pub(crate) const MAX_COMMITS: usize = 20;
@@ -88,8 +88,8 @@ struct CommitBody<'a> {
     removed: &'a [String],
 }
 
-pub(super) fn compose(happened: &Happened<'_>) -> Result<Vec<u8>, ComposeError> {
-    let Happened { trigger, project, user, object, .. } = *happened;
+pub(super) fn compose(happened: &InProject<'_>) -> Result<Vec<u8>, ComposeError> {
+    let InProject { trigger, project, user, object, .. } = *happened;
     let push: Push = serde_json::from_str(object.get()).map_err(|error| ComposeError::Object(trigger, error))?;
     let addresses = Addresses::of(project, happened.instance.base_url);
     let kind = trigger.row().object_kinds.first().copied().unwrap_or_default();
@@ -160,11 +160,8 @@ mod tests {
         assert_eq!(keys(&body["repository"]), keys(&sample["repository"]));
         assert_eq!(keys(&body["commits"][0]), keys(&sample["commits"][0]));
         assert_eq!(body["commits"][0]["title"], "title");
-        assert_eq!(
-            body["commits"][0]["url"],
-            format!("https://git.example.com/mike/diaspora/-/commit/{}", "b".repeat(40))
-        );
-        assert_eq!(body["project"]["git_ssh_url"], "git@git.example.com:mike/diaspora.git");
+        assert_eq!(body["commits"][0]["url"], format!("https://git.example.com/gear/rope/-/commit/{}", "b".repeat(40)));
+        assert_eq!(body["project"]["git_ssh_url"], "git@git.example.com:gear/rope.git");
         assert_eq!(body["checkout_sha"], "b".repeat(40));
         assert_eq!(body["user_email"], Value::Null);
     }

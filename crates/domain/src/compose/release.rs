@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::fields::{Field, Given, null};
-use super::{Addresses, ComposeError, Happened, in_path, segment};
+use super::{Addresses, ComposeError, InProject, in_path, segment};
 
 const ATTRIBUTES: [Field; 12] = [
     null("id"),
@@ -24,7 +24,7 @@ const ATTRIBUTES: [Field; 12] = [
 /// Archives that every release has.
 const SOURCES: [&str; 4] = ["zip", "tar.gz", "tar.bz2", "tar"];
 
-pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> {
+pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let project = happened.project;
     let mut given = Given::read(happened.trigger, happened.object)?;
     let tag = given.need("tag")?.as_str().unwrap_or_default().to_owned();

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::fields::{Field, Given, null, user};
-use super::{Addresses, ComposeError, Happened, in_path, segment};
+use super::{Addresses, ComposeError, InProject, in_path, segment};
 
 const ATTRIBUTES: [Field; 9] = [
     null("slug"),
@@ -17,7 +17,7 @@ const ATTRIBUTES: [Field; 9] = [
     null("diff_url"),
 ];
 
-pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> {
+pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let project = happened.project;
     let mut given = Given::read(happened.trigger, happened.object)?;
     let slug = given.need("slug")?.as_str().unwrap_or_default().to_owned();

@@ -20,6 +20,7 @@ mod receivers;
 mod replays;
 mod reviews;
 mod roster;
+mod schemas;
 mod stream;
 
 use std::sync::Arc;
@@ -51,6 +52,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(receivers::routes())
         .merge(replays::routes())
         .merge(reviews::routes())
+        .merge(schemas::routes())
         .merge(roster::routes())
         .merge(stream::routes())
 }

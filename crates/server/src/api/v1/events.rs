@@ -1,12 +1,13 @@
 //! Reporting events: a complete body that is sent as it is, or the object from which we compose it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use quickdraw_domain::compose::{Happened, Instance, User, compose};
+use quickdraw_domain::compose::{Happened, Instance, Scene, User, compose};
 use quickdraw_domain::event::{Skim, Source};
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{ProjectId, Trigger};
@@ -53,7 +54,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(active_in_group))
 }
 
-/// A reported event: a complete body that is sent as it is, or for a project the object that it is composed from.
+/// A reported event: a complete body that is sent as it is, or the object that it is composed from.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "what `Report` borrows, described")]
 struct ReportBody {
@@ -99,21 +100,11 @@ async fn report_project(
         return accept(&app, Place::Project(project), &report, payload.get().as_bytes(), &headers).await;
     }
     let project = find_project(&app, &id).await?;
-    let composed = match (report.payload, report.object) {
-        (Some(payload), _) => payload.get().as_bytes().to_vec(),
-        (None, Some(object)) => {
-            let user = report.user.clone().unwrap_or_default();
-            let instance = Instance { base_url: &app.external_url, upload_links: app.upload_links };
-            let (trigger, previous) = (trigger(&report)?, report.previous);
-            let happened = Happened { trigger, project: &project, user: &user, object, previous, instance };
-            compose(&happened).map_err(unprocessable)?
-        }
-        (None, None) => return Err(missing_body()),
-    };
+    let composed = body_of(&app, &report, Scene::Project(&project))?;
     accept(&app, Place::Project(project.id), &report, &composed, &headers).await
 }
 
-/// Report an event of a group, as of a project, with a complete body. Administrators.
+/// Report an event of a group, as of a project: of members, subgroups, projects, milestones, tokens. Administrators.
 #[utoipa::path(post, path = "/groups/{id}/events", tag = "Reports", request_body = ReportBody,
     responses((status = 202, body = Reported)))]
 async fn report_group(
@@ -126,11 +117,11 @@ async fn report_group(
     let group = find_group(&app, &id).await?;
     let held = read(&app, &headers, body).await?;
     let report = parse(&held)?;
-    let payload = report.payload.ok_or_else(missing_body)?;
-    accept(&app, Place::Group(group.id), &report, payload.get().as_bytes(), &headers).await
+    let composed = body_of(&app, &report, Scene::Group(&group))?;
+    accept(&app, Place::Group(group.id), &report, &composed, &headers).await
 }
 
-/// Report an event of the instance, as of a project, with a complete body. Administrators.
+/// Report an event of the instance, as of a project: what system hooks hear of. Administrators.
 #[utoipa::path(post, path = "/events", tag = "Reports", request_body = ReportBody,
     responses((status = 202, body = Reported)))]
 async fn report_instance(
@@ -141,8 +132,22 @@ async fn report_instance(
 ) -> Result<(StatusCode, Json<Reported>), ApiError> {
     let held = read(&app, &headers, body).await?;
     let report = parse(&held)?;
-    let payload = report.payload.ok_or_else(missing_body)?;
-    accept(&app, Place::Instance, &report, payload.get().as_bytes(), &headers).await
+    let composed = body_of(&app, &report, Scene::Instance)?;
+    accept(&app, Place::Instance, &report, &composed, &headers).await
+}
+
+/// The body that a report has, or the one that is composed from it.
+fn body_of<'a>(app: &App, report: &Report<'a>, scene: Scene<'_>) -> Result<Cow<'a, [u8]>, ApiError> {
+    let object = match (report.payload, report.object) {
+        (Some(payload), _) => return Ok(Cow::Borrowed(payload.get().as_bytes())),
+        (None, Some(object)) => object,
+        (None, None) => return Err(missing_body()),
+    };
+    let user = report.user.clone().unwrap_or_default();
+    let instance = Instance { base_url: &app.external_url, upload_links: app.upload_links };
+    let (trigger, previous, at) = (trigger(report)?, report.previous, app.belt.clock().now());
+    let happened = Happened { trigger, scene, user: &user, object, previous, instance, at };
+    compose(&happened).map(Cow::Owned).map_err(unprocessable)
 }
 
 async fn accept(
@@ -187,9 +192,7 @@ fn trigger(report: &Report<'_>) -> Result<Trigger, ApiError> {
 }
 
 fn missing_body() -> ApiError {
-    unprocessable(
-        "the report has no body: give a complete one as \"payload\", or for a project an \"object\" to compose it from",
-    )
+    unprocessable("the report has no body: give a complete one as \"payload\", or an \"object\" to compose it from")
 }
 
 fn unprocessable(error: impl ToString) -> ApiError {

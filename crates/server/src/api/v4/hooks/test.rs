@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use quickdraw_domain::compose::{self, ComposeError, Instance, Scene};
 use quickdraw_domain::event::Source;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::trigger::Testable;
@@ -14,13 +15,12 @@ use serde_json::{Value, json};
 
 use super::At;
 use super::log::unprocessable;
+use crate::api;
 use crate::error::ApiError;
 use crate::params::Invalid;
 use crate::state::App;
 use crate::views::Message;
 
-const PUSH: &str = include_str!("../../../../../../fixtures/gitlab/push_hooks/sample.json");
-const TAG_PUSH: &str = include_str!("../../../../../../fixtures/gitlab/tag_push_hooks/sample.json");
 /// How many events are looked at for a real one.
 const LOOK_BACK: usize = 50;
 
@@ -37,7 +37,7 @@ pub(super) async fn test(at: At, State(app): State<Arc<App>>) -> Result<(StatusC
         return Err(unprocessable(json!(words)));
     }
     at.count_by_hand(&app, "test")?;
-    let body = sample(&app, at.scope(), trigger, attribute).await?;
+    let body = sample(&app, at.scope(), trigger).await?;
     let sent = app.belt.test(&entry.hook, trigger, &body).await.map_err(ApiError::internal)?;
     if sent.outcome.is_delivered() {
         return Ok((StatusCode::CREATED, Json(Message::new("201 Created"))));
@@ -67,24 +67,35 @@ pub(super) async fn test_system(at: At, State(app): State<Arc<App>>) -> Result<(
     Ok((StatusCode::CREATED, Json(mock)))
 }
 
-/// The newest real event of that kind; for pushes, a sample of ours if there is none.
-async fn sample(app: &App, scope: Scope, trigger: Trigger, attribute: &str) -> Result<Vec<u8>, ApiError> {
+/// The newest real event of that kind, or a sample of ours if there is none, as it could happen there.
+async fn sample(app: &App, scope: Scope, trigger: Trigger) -> Result<Vec<u8>, ApiError> {
     if let Some(body) = newest(app, scope, trigger).await? {
         return Ok(body);
     }
-    let missing = match attribute {
-        "push_events" => return Ok(PUSH.as_bytes().to_vec()),
-        "tag_push_events" => return Ok(TAG_PUSH.as_bytes().to_vec()),
-        "issues_events" | "confidential_issues_events" => "Ensure the project has issues.",
-        "note_events" | "emoji_events" => "Ensure the project has notes.",
-        "merge_requests_events" => "Ensure the project has merge requests.",
-        "job_events" => "Ensure the project has CI jobs.",
-        "pipeline_events" => "Ensure the project has CI pipelines.",
-        "wiki_page_events" => "Ensure the wiki is enabled and has pages.",
-        "releases_events" => "Ensure the project has releases.",
-        _ => "No event of this kind was reported yet; report one, or test with push_events",
+    let composed = |scene: Scene<'_>| {
+        let instance = Instance { base_url: &app.external_url, upload_links: app.upload_links };
+        compose::sample(trigger, scene, instance, app.belt.clock().now())
     };
-    Err(unprocessable(json!(missing)))
+    let made = match scope {
+        Scope::Project(id) => composed(Scene::Project(&api::find_project(app, &id.0.to_string()).await?)),
+        Scope::Group(id) => {
+            let group = api::find_group(app, &id.0.to_string()).await?;
+            match app.belt.projects_in(id).first() {
+                // What happens in a group happens in one of its projects, but for what only groups have.
+                Some(project) => composed(Scene::Project(&api::find_project(app, &project.0.to_string()).await?)),
+                None => composed(Scene::Group(&group)),
+            }
+        }
+        Scope::Instance => composed(Scene::Instance),
+    };
+    match made {
+        Ok(Some(body)) => Ok(body),
+        Ok(None) => {
+            Err(unprocessable(json!("No event of this kind was reported yet; report one, or test with push_events")))
+        }
+        Err(ComposeError::Misplaced(..)) => Err(unprocessable(json!("Ensure the group has a project."))),
+        Err(error) => Err(ApiError::internal(error.into())),
+    }
 }
 
 async fn newest(app: &App, scope: Scope, trigger: Trigger) -> Result<Option<Vec<u8>>, ApiError> {

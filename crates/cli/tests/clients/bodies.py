@@ -1,0 +1,42 @@
+"""Every composed sample is read by pydantic-gitlab-webhooks, where that knows the kind."""
+
+import json
+import pathlib
+import sys
+
+from pydantic_gitlab_webhooks import validate_event_header_and_body_dict
+
+# Confidential ones come with the header of their kind there.
+HEADERS = {
+    "push_hooks": "Push Hook",
+    "tag_push_hooks": "Tag Push Hook",
+    "issue_hooks": "Issue Hook",
+    "confidential_issue_hooks": "Issue Hook",
+    "note_hooks": "Note Hook",
+    "confidential_note_hooks": "Note Hook",
+    "merge_request_hooks": "Merge Request Hook",
+    "job_hooks": "Job Hook",
+    "pipeline_hooks": "Pipeline Hook",
+    "wiki_page_hooks": "Wiki Page Hook",
+    "deployment_hooks": "Deployment Hook",
+    "feature_flag_hooks": "Feature Flag Hook",
+    "release_hooks": "Release Hook",
+    "emoji_hooks": "Emoji Hook",
+    "resource_access_token_hooks": "Resource Access Token Hook",
+    "member_hooks": "Member Hook",
+    "subgroup_hooks": "Subgroup Hook",
+    "project_hooks": "Project Hook",
+}
+
+read = 0
+for path in sorted(pathlib.Path(sys.argv[1]).glob("*/sample*.json")):
+    header = HEADERS.get(path.parent.name)
+    if header is None:
+        continue
+    try:
+        validate_event_header_and_body_dict(header, json.loads(path.read_text()))
+    except Exception as error:
+        sys.exit(f"{path}: {error}")
+    read += 1
+assert read >= 35, read
+print(f"pydantic-gitlab-webhooks reads {read} composed bodies of {len(HEADERS)} kinds")

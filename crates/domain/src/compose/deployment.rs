@@ -1,0 +1,98 @@
+//! Bodies of deployment events: flat, unlike most. Source: GitLab's `lib/gitlab/data_builder/deployment.rb` and its webhook
+//! events page.
+
+use serde_json::{Map, Value, json};
+
+use super::fields::{Field, Given, null, user, user_url};
+use super::{Addresses, ComposeError, InProject};
+
+const ATTRIBUTES: [Field; 12] = [
+    ("object_kind", || json!("deployment")),
+    ("status", || json!("running")),
+    null("status_changed_at"),
+    null("deployment_id"),
+    null("deployable_id"),
+    null("deployable_url"),
+    null("environment"),
+    null("environment_tier"),
+    null("environment_slug"),
+    null("environment_external_url"),
+    null("project"),
+    null("short_sha"),
+];
+
+/// How many digits of a commit are short.
+const SHORT: usize = 8;
+
+/// Which tier a name is of that says nothing of it, as GitLab guesses.
+const TIERS: [(&str, &[&str]); 4] = [
+    ("production", &["prod", "live"]),
+    ("staging", &["stag", "model", "pre", "demo"]),
+    ("testing", &["test", "tst", "int", "accept", "acpt", "qa", "qc", "control", "quality"]),
+    ("development", &["dev", "review", "trunk"]),
+];
+
+pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
+    let (trigger, project) = (happened.trigger, happened.project);
+    let mut given = Given::read(trigger, happened.object)?;
+    if let Some(id) = given.take("id") {
+        given.or("deployment_id", id);
+    }
+    given.need("deployment_id")?;
+    if given.value("environment").is_object() {
+        let mut environment = Given::of(trigger, given.take("environment"));
+        for name in ["tier", "slug", "external_url"] {
+            if let Some(value) = environment.take(name) {
+                given.or_named(&format!("environment_{name}"), value);
+            }
+        }
+        given.or("environment", environment.take("name").unwrap_or_default());
+    }
+    let environment = given.need("environment")?.as_str().unwrap_or_default().to_owned();
+    given.or("environment_tier", tier_of(&environment));
+    if is_slug(&environment) {
+        given.or("environment_slug", environment);
+    }
+    // What was made through the API has no job.
+    if given.has("deployable_id") {
+        let url = happened.address(&format!("-/jobs/{}", given.value("deployable_id")));
+        given.or("deployable_url", url);
+    }
+    let mut commit = Given::of(trigger, given.take("commit"));
+    let sha = given.take("sha").or_else(|| commit.take("id"));
+    if let Some(sha) = sha.as_ref().and_then(Value::as_str) {
+        given.or("short_sha", sha.get(..SHORT).unwrap_or(sha));
+        given.or("commit_url", happened.address(&format!("-/commit/{sha}")));
+    }
+    let title = commit.take("title").or_else(|| {
+        let message = commit.take("message")?;
+        message.as_str().and_then(|message| message.lines().next()).map(Into::into)
+    });
+    given.or("commit_title", title.unwrap_or_default());
+    let (url, title) = (given.take("commit_url").unwrap_or_default(), given.take("commit_title").unwrap_or_default());
+    given.or("project", json!(Addresses::of(project, happened.instance.base_url).project(project)));
+    let mut body = given.filled(&ATTRIBUTES);
+    let rest = [
+        ("user", user(happened.user)),
+        ("user_url", user_url(happened.user, &happened.instance)),
+        ("commit_url", url),
+        ("commit_title", title),
+    ];
+    body.extend(rest.map(|(name, value)| (name.to_owned(), value)));
+    Ok(body)
+}
+
+fn tier_of(environment: &str) -> &'static str {
+    let name = environment.to_ascii_lowercase();
+    let fits = |(_, words): &&(&str, &[&str])| words.iter().any(|word| name.contains(word));
+    TIERS.iter().find(fits).map_or("other", |(tier, _)| tier)
+}
+
+/// Whether a name is its own slug; others have a digest in theirs, which only the forge knows.
+fn is_slug(name: &str) -> bool {
+    let is_legal = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    name.len() <= 24
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && !name.ends_with('-')
+        && name.bytes().all(is_legal)
+}

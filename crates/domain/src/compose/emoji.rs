@@ -1,0 +1,72 @@
+//! Bodies of emoji events. Source: GitLab's `lib/gitlab/data_builder/emoji.rb` and its webhook events page.
+
+use serde_json::{Map, Value, json};
+
+use super::fields::{Field, Given, null, user};
+use super::{Addresses, ComposeError, InProject, note};
+
+const ATTRIBUTES: [Field; 9] = [
+    null("user_id"),
+    null("created_at"),
+    null("id"),
+    null("name"),
+    null("awardable_type"),
+    null("awardable_id"),
+    null("updated_at"),
+    ("action", || json!("award")),
+    null("awarded_on_url"),
+];
+
+/// What can have an emoji, and how its type is called; a comment comes with what it stands on.
+const AWARDABLE: [(&str, &str); 5] = [
+    ("note", "Note"),
+    ("issue", "Issue"),
+    ("merge_request", "MergeRequest"),
+    ("project_snippet", "Snippet"),
+    ("commit", "Commit"),
+];
+
+pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
+    let (trigger, project) = (happened.trigger, happened.project);
+    let mut given = Given::read(trigger, happened.object)?;
+    given.need("name")?;
+    let on: Vec<(&str, &str, Value)> =
+        AWARDABLE.into_iter().filter_map(|(name, kind)| Some((name, kind, given.take(name)?))).collect();
+    let (_, kind, first) =
+        on.first().ok_or(ComposeError::Missing(trigger, "note, issue, merge_request, project_snippet or commit"))?;
+    given.or("awardable_type", *kind);
+    given.or("awardable_id", first["id"].clone());
+    given.or("user_id", happened.user.id);
+    let mut awarded = Vec::new();
+    let mut url = Value::Null;
+    for (name, _, value) in on.iter().rev() {
+        let value = if *name == "note" {
+            let mut note = Given::of(trigger, Some(value.clone()));
+            if let (Some(place), true) = (url.as_str(), note.has("id")) {
+                let url = format!("{place}#note_{}", note.value("id"));
+                note.or("url", url);
+            }
+            note::alone(happened, note)
+        } else {
+            note::noteable(happened, name, Given::of(trigger, Some(value.clone())))?
+        };
+        url = value.get("url").cloned().unwrap_or_default();
+        awarded.push((*name, value));
+    }
+    given.or("awarded_on_url", url);
+    let action = given.text("action").unwrap_or("award").to_owned();
+    let addresses = Addresses::of(project, happened.instance.base_url);
+    let mut body = Map::from_iter(
+        [
+            ("object_kind", json!("emoji")),
+            ("event_type", json!(action)),
+            ("user", user(happened.user)),
+            ("project_id", json!(project.id.0)),
+            ("project", json!(addresses.project(project))),
+            ("object_attributes", Value::Object(given.filled(&ATTRIBUTES))),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    );
+    body.extend(awarded.into_iter().rev().map(|(name, value)| (name.to_owned(), Value::Object(value))));
+    Ok(body)
+}

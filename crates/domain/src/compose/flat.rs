@@ -1,0 +1,413 @@
+//! Bodies without an object: members, subgroups, projects of groups, and what only system hooks hear of. Source: GitLab's
+//! webhook events and system hooks pages.
+//!
+//! A forge gives the attributes by these names, or the things themselves (`user`, `group`, `project`) as elsewhere; what the scene
+//! knows is filled in.
+
+use serde_json::{Map, Value, json};
+
+use super::fields::{Field, Given, REDACTED, iso_of, null};
+use super::{ComposeError, Happened, Scene};
+use crate::Trigger;
+use crate::scope::Project;
+
+/// What a kind has, in GitLab's order; and without which of it nobody can tell what happened.
+struct Shape {
+    fields: &'static [&'static str],
+    needed: &'static [&'static str],
+}
+
+const MEMBER: Shape = Shape {
+    fields: &[
+        "created_at",
+        "updated_at",
+        "group_name",
+        "group_path",
+        "group_id",
+        "user_username",
+        "user_name",
+        "user_email",
+        "user_id",
+        "group_access",
+        "group_plan",
+        "expires_at",
+        "event_name",
+    ],
+    needed: &["group_id", "user_id"],
+};
+
+const SUBGROUP: Shape = Shape {
+    fields: &[
+        "created_at",
+        "updated_at",
+        "event_name",
+        "name",
+        "path",
+        "full_path",
+        "group_id",
+        "parent_group_id",
+        "parent_name",
+        "parent_path",
+        "parent_full_path",
+    ],
+    needed: &["group_id", "full_path"],
+};
+
+const PROJECT_OF_GROUP: Shape = Shape {
+    fields: &[
+        "event_name",
+        "created_at",
+        "updated_at",
+        "name",
+        "path",
+        "path_with_namespace",
+        "project_id",
+        "project_namespace_id",
+        "owners",
+        "project_visibility",
+    ],
+    needed: &["project_id", "path_with_namespace"],
+};
+
+const PROJECT: Shape = Shape {
+    fields: &[
+        "created_at",
+        "updated_at",
+        "event_name",
+        "name",
+        "owner_email",
+        "owner_name",
+        "owners",
+        "path",
+        "path_with_namespace",
+        "project_id",
+        "project_namespace_id",
+        "project_visibility",
+    ],
+    needed: &["project_id", "path_with_namespace"],
+};
+
+const MOVED_PROJECT: Shape = Shape {
+    fields: &[
+        "created_at",
+        "updated_at",
+        "event_name",
+        "name",
+        "path",
+        "path_with_namespace",
+        "project_id",
+        "owner_name",
+        "owner_email",
+        "owners",
+        "project_namespace_id",
+        "project_visibility",
+        "old_path_with_namespace",
+    ],
+    needed: &["project_id", "path_with_namespace", "old_path_with_namespace"],
+};
+
+const MEMBER_OF_PROJECT: Shape = Shape {
+    fields: &[
+        "created_at",
+        "updated_at",
+        "event_name",
+        "access_level",
+        "project_id",
+        "project_name",
+        "project_path",
+        "project_path_with_namespace",
+        "user_email",
+        "user_name",
+        "user_username",
+        "user_id",
+        "project_visibility",
+    ],
+    needed: &["project_id", "user_id"],
+};
+
+const MEMBER_OF_GROUP: Shape = Shape {
+    fields: &[
+        "created_at",
+        "updated_at",
+        "event_name",
+        "group_access",
+        "group_id",
+        "group_name",
+        "group_path",
+        "user_email",
+        "user_name",
+        "user_username",
+        "user_id",
+    ],
+    needed: &["group_id", "user_id"],
+};
+
+const USER: Shape = Shape {
+    fields: &["created_at", "updated_at", "email", "event_name", "name", "username", "user_id"],
+    needed: &["user_id", "username"],
+};
+
+const RENAMED_USER: Shape = Shape {
+    fields: &["event_name", "created_at", "updated_at", "name", "email", "user_id", "username", "old_username"],
+    needed: &["user_id", "username", "old_username"],
+};
+
+const BLOCKED_USER: Shape = Shape {
+    fields: &["event_name", "created_at", "updated_at", "name", "email", "user_id", "username", "state"],
+    needed: &["user_id", "username"],
+};
+
+const KEY: Shape = Shape {
+    fields: &["event_name", "created_at", "updated_at", "username", "key", "id"],
+    needed: &["id", "key", "username"],
+};
+
+const GROUP: Shape = Shape {
+    fields: &["created_at", "updated_at", "event_name", "name", "path", "full_path", "group_id"],
+    needed: &["group_id", "path"],
+};
+
+const RENAMED_GROUP: Shape = Shape {
+    fields: &[
+        "event_name",
+        "created_at",
+        "updated_at",
+        "name",
+        "path",
+        "full_path",
+        "group_id",
+        "old_path",
+        "old_full_path",
+    ],
+    needed: &["group_id", "path", "old_path"],
+};
+
+impl Shape {
+    fn of(trigger: Trigger) -> Option<&'static Self> {
+        Some(match trigger.row().name {
+            "member_hooks" => &MEMBER,
+            "subgroup_hooks" => &SUBGROUP,
+            "project_hooks" => &PROJECT_OF_GROUP,
+            "project_create" | "project_destroy" | "project_update" => &PROJECT,
+            "project_rename" | "project_transfer" => &MOVED_PROJECT,
+            "user_add_to_team"
+            | "user_remove_from_team"
+            | "user_update_for_team"
+            | "user_access_request_to_project"
+            | "user_access_request_revoked_for_project" => &MEMBER_OF_PROJECT,
+            "user_add_to_group"
+            | "user_remove_from_group"
+            | "user_update_for_group"
+            | "user_access_request_to_group"
+            | "user_access_request_revoked_for_group" => &MEMBER_OF_GROUP,
+            "user_create" | "user_destroy" => &USER,
+            "user_rename" => &RENAMED_USER,
+            "user_failed_login" => &BLOCKED_USER,
+            "key_create" | "key_destroy" => &KEY,
+            "group_create" | "group_destroy" => &GROUP,
+            "group_rename" => &RENAMED_GROUP,
+            _ => return None,
+        })
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.fields.contains(&name)
+    }
+}
+
+/// Whether a kind is one of these.
+pub(super) fn has(trigger: Trigger) -> bool {
+    Shape::of(trigger).is_some()
+}
+
+pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> {
+    let trigger = happened.trigger;
+    let shape = Shape::of(trigger).ok_or(ComposeError::NoComposer(trigger))?;
+    let mut given = Given::read(trigger, happened.object)?;
+    let names = trigger.row().event_names;
+    match (given.text("event_name"), names) {
+        (Some(name), _) if names.contains(&name) => {}
+        (None, [only]) => given.or("event_name", *only),
+        _ => return Err(ComposeError::WhichEvent(trigger)),
+    }
+    for name in ["created_at", "updated_at"] {
+        given.or(name, iso_of(happened.at));
+    }
+    people(shape, &mut given, trigger);
+    groups(shape, &mut given, happened);
+    projects(shape, &mut given, happened);
+    before(shape, &mut given, happened)?;
+    for name in ["group_access", "access_level"] {
+        if let Some(role) = given.value(name).as_i64().and_then(role) {
+            given.set(name, json!(role));
+        }
+    }
+    if shape.has("state") {
+        given.or("state", "blocked");
+    }
+    for name in shape.needed {
+        given.need(name)?;
+    }
+    let fields: Vec<Field> = shape.fields.iter().map(|name| null(name)).collect();
+    let mut filled = given.filled(&fields);
+    // What the documented bodies of groups have only after a rename.
+    let is_optional = shape.has("full_path") && !shape.has("parent_name") && !shape.has("old_path");
+    if is_optional && filled.get("full_path").is_some_and(Value::is_null) {
+        filled.shift_remove("full_path");
+    }
+    Ok(filled)
+}
+
+/// Who it happened to: `user`, or what the object says itself.
+fn people(shape: &Shape, given: &mut Given, trigger: Trigger) {
+    let mut user = Given::of(trigger, given.take("user"));
+    if shape.has("user_username") {
+        for (name, of) in
+            [("id", "user_id"), ("name", "user_name"), ("username", "user_username"), ("email", "user_email")]
+        {
+            given.or(of, user.take(name).unwrap_or_default());
+        }
+        given.or("user_email", REDACTED);
+    } else if shape.has("username") && shape.has("email") {
+        if let Some(id) = given.take("id").or_else(|| user.take("id")) {
+            given.or("user_id", id);
+        }
+        for name in ["name", "username", "email", "state"].into_iter().filter(|name| shape.has(name)) {
+            given.or(name, user.take(name).unwrap_or_default());
+        }
+        given.or("email", REDACTED);
+    } else if shape.has("key") {
+        given.or("username", user.take("username").unwrap_or_default());
+    }
+}
+
+/// Groups: the one whose member it is, the one that it is about, and the one above it.
+fn groups(shape: &Shape, given: &mut Given, happened: &Happened<'_>) {
+    if !shape.has("group_id") {
+        return;
+    }
+    let mut group = Given::of(happened.trigger, given.take("group"));
+    let (id, name, path) =
+        if shape.has("group_name") { ("group_id", "group_name", "group_path") } else { ("group_id", "name", "path") };
+    if let Some(own) = given.take("id").or_else(|| group.take("id")) {
+        given.or(id, own);
+    }
+    given.or(name, group.take("name").unwrap_or_default());
+    given.or(path, group.take("path").unwrap_or_default());
+    if shape.has("full_path") {
+        given.or("full_path", group.take("full_path").unwrap_or_default());
+        let last = given.text("full_path").map(|path| last_of(path).to_owned());
+        given.or(path, last.map_or(Value::Null, Value::String));
+    }
+    if let Scene::Group(scene) = happened.scene {
+        if shape.has("parent_group_id") {
+            given.or("parent_group_id", scene.id.0);
+            given.or("parent_name", scene.name.as_str());
+            given.or("parent_path", last_of(&scene.full_path));
+            given.or("parent_full_path", scene.full_path.as_str());
+            let full = given.text("path").map(|path| format!("{}/{path}", scene.full_path));
+            given.or("full_path", full.map_or(Value::Null, Value::String));
+        } else {
+            given.or(id, scene.id.0);
+            given.or(name, scene.name.as_str());
+            given.or(path, last_of(&scene.full_path));
+        }
+    }
+}
+
+/// Projects: the one whose member it is, or the one that it is about.
+fn projects(shape: &Shape, given: &mut Given, happened: &Happened<'_>) {
+    if !shape.has("project_id") {
+        return;
+    }
+    let trigger = happened.trigger;
+    let mut project = Given::of(trigger, given.take("project"));
+    if let Scene::Project(scene) = happened.scene {
+        fill(&mut project, scene);
+    }
+    let (name, path, full) = if shape.has("project_name") {
+        ("project_name", "project_path", "project_path_with_namespace")
+    } else {
+        ("name", "path", "path_with_namespace")
+    };
+    if let Some(id) = given.take("id").or_else(|| project.take("id")) {
+        given.or("project_id", id);
+    }
+    given.or(name, project.take("name").unwrap_or_default());
+    given.or(full, project.take("path_with_namespace").unwrap_or_default());
+    let last = given.text(full).map(|path| last_of(path).to_owned());
+    given.or(path, last.map_or(Value::Null, Value::String));
+    let level = [given.take("visibility_level"), project.take("visibility_level")].into_iter().flatten().next();
+    let word = [given.take("visibility"), project.take("visibility")].into_iter().flatten().next();
+    let visibility = word.or_else(|| level.as_ref().and_then(Value::as_i64).and_then(visibility).map(Value::from));
+    given.or("project_visibility", visibility.unwrap_or_default());
+    if !shape.has("owners") {
+        return;
+    }
+    let mut owners = given.take_list("owners");
+    if let Some(owner) = given.take("owner") {
+        owners.insert(0, owner);
+    }
+    let owner = |owner: Value| {
+        let mut owner = Given::of(trigger, Some(owner));
+        let name = owner.take("name").unwrap_or_default();
+        json!({ "name": name, "email": owner.take("email").unwrap_or_else(|| json!(REDACTED)) })
+    };
+    let owners: Vec<Value> = owners.into_iter().map(owner).collect();
+    if shape.has("owner_name") {
+        given.or("owner_name", owners.first().map(|owner| owner["name"].clone()).unwrap_or_default());
+        given.or("owner_email", owners.first().map(|owner| owner["email"].clone()).unwrap_or_default());
+    }
+    given.set("owners", Value::Array(owners));
+}
+
+fn fill(project: &mut Given, scene: &Project) {
+    project.or("id", scene.id.0);
+    project.or("name", scene.name.as_str());
+    project.or("path_with_namespace", scene.path_with_namespace.as_str());
+    project.or("visibility_level", scene.visibility_level);
+}
+
+/// What was there before a rename.
+fn before(shape: &Shape, given: &mut Given, happened: &Happened<'_>) -> Result<(), ComposeError> {
+    let Some(previous) = happened.previous else { return Ok(()) };
+    let mut previous = Given::read(happened.trigger, previous)?;
+    for name in ["username", "path", "full_path", "path_with_namespace"] {
+        let old = format!("old_{name}");
+        if let Some(value) = previous.take(name).filter(|_| shape.has(&old)) {
+            given.or_named(&old, value);
+        }
+    }
+    if shape.has("old_path") {
+        let last = given.text("old_full_path").map(|path| last_of(path).to_owned());
+        given.or("old_path", last.map_or(Value::Null, Value::String));
+    }
+    Ok(())
+}
+
+fn last_of(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// GitLab's names of access levels.
+const fn role(level: i64) -> Option<&'static str> {
+    Some(match level {
+        5 => "Minimal Access",
+        10 => "Guest",
+        15 => "Planner",
+        20 => "Reporter",
+        30 => "Developer",
+        40 => "Maintainer",
+        50 => "Owner",
+        _ => return None,
+    })
+}
+
+const fn visibility(level: i64) -> Option<&'static str> {
+    Some(match level {
+        0 => "private",
+        10 => "internal",
+        20 => "public",
+        _ => return None,
+    })
+}

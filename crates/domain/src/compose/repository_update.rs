@@ -1,0 +1,41 @@
+//! Bodies of repository updates, one for each push however many refs it moves; for system hooks. Source: GitLab's
+//! `lib/gitlab/data_builder/repository.rb` and its system hooks page.
+
+use serde_json::{Map, Value, json};
+
+use super::fields::Given;
+use super::{Addresses, ComposeError, InProject};
+
+pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
+    let (project, user) = (happened.project, happened.user);
+    let mut given = Given::read(happened.trigger, happened.object)?;
+    given.need("changes")?;
+    let changes = given.take_list("changes");
+    let refs = match given.take_list("refs") {
+        given if given.is_empty() => {
+            let mut refs: Vec<Value> = Vec::new();
+            for moved in changes.iter().map(|change| &change["ref"]).filter(|moved| moved.is_string()) {
+                if !refs.contains(moved) {
+                    refs.push(moved.clone());
+                }
+            }
+            refs
+        }
+        given => given,
+    };
+    let addresses = Addresses::of(project, happened.instance.base_url);
+    Ok(Map::from_iter(
+        [
+            ("event_name", json!("repository_update")),
+            ("user_id", json!(user.id)),
+            ("user_name", json!(user.name)),
+            ("user_email", json!(user.email)),
+            ("user_avatar", json!(user.avatar_url)),
+            ("project_id", json!(project.id.0)),
+            ("project", json!(addresses.project(project))),
+            ("changes", Value::Array(changes)),
+            ("refs", Value::Array(refs)),
+        ]
+        .map(|(name, value)| (name.to_owned(), value)),
+    ))
+}

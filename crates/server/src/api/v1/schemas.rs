@@ -1,0 +1,35 @@
+//! `/api/v1/schemas`: the shape of every body, as JSON Schema.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use axum::Json;
+use axum::extract::Path;
+
+use serde_json::value::RawValue;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::error::ApiError;
+use crate::state::App;
+
+/// By trigger. Made from samples of every kind, and only ever more: what was released stays.
+static SCHEMAS: LazyLock<BTreeMap<String, Box<RawValue>>> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../../../../../docs/reference/schemas.json")).unwrap_or_default()
+});
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show))
+}
+
+/// List the kinds of events whose bodies have a schema.
+#[utoipa::path(get, path = "/schemas", tag = "Reports", security(()), responses((status = 200, body = [String])))]
+async fn list() -> Json<Vec<&'static str>> {
+    Json(SCHEMAS.keys().map(String::as_str).collect())
+}
+
+/// Show the JSON Schema (2020-12) of the bodies of a kind, such as `push_hooks`. Fields are only ever added to it.
+#[utoipa::path(get, path = "/schemas/{trigger_name}", tag = "Reports", security(()), responses((status = 200, body = serde_json::Value)))]
+async fn show(Path(name): Path<String>) -> Result<Json<&'static RawValue>, ApiError> {
+    SCHEMAS.get(&name).map(|schema| Json(&**schema)).ok_or_else(|| ApiError::not_found("Schema"))
+}

@@ -1,0 +1,291 @@
+//! The shape of every body that is composed, as JSON Schema, made from the samples in `fixtures/gitlab`; and the promise that bodies
+//! only grow: what was released stays.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Context;
+use serde_json::{Map, Value, json};
+
+/// Where the schemas of now are, for people and for the server.
+const CURRENT: &str = "docs/reference/schemas.json";
+/// Those that were released: what they have, nobody may take away.
+const RELEASED: &str = "fixtures/gitlab/released.json";
+
+/// What holds whatever keys the event has.
+const OPEN: [&str; 6] = [
+    "changes",
+    "push_options",
+    "object_attributes.merge_params",
+    "object_attributes.location",
+    "object_attributes.st_diff",
+    "object_attributes.position",
+];
+
+/// What happened, in the words of each kind: those that the samples do not have too. Source: GitLab's webhook events page.
+const ACTIONS: [(&str, &[&str]); 11] = [
+    ("issue_hooks", &["open", "close", "reopen", "update"]),
+    ("confidential_issue_hooks", &["open", "close", "reopen", "update"]),
+    ("note_hooks", &["create", "update"]),
+    ("confidential_note_hooks", &["create", "update"]),
+    (
+        "merge_request_hooks",
+        &["open", "close", "reopen", "update", "approval", "approved", "unapproval", "unapproved", "merge"],
+    ),
+    ("wiki_page_hooks", &["create", "update", "delete"]),
+    ("release_hooks", &["create", "update", "delete"]),
+    ("milestone_hooks", &["create", "close", "reopen", "delete"]),
+    ("emoji_hooks", &["award", "revoke"]),
+    ("gitlab_subscription_member_approval", &["enqueue"]),
+    ("gitlab_subscription_member_approvals", &["approve", "deny"]),
+];
+
+/// What every new kind has, by GitLab's rules for new events.
+const NEEDED_OF_NEW: [&str; 3] = ["object_kind", "action", "object_attributes"];
+
+/// What was seen at one place of the bodies of a kind.
+#[derive(Default)]
+struct Shape {
+    types: BTreeSet<&'static str>,
+    properties: BTreeMap<String, Shape>,
+    /// In the order in which they were first seen.
+    order: Vec<String>,
+    /// In how many objects each was.
+    seen: BTreeMap<String, usize>,
+    objects: usize,
+    items: Option<Box<Shape>>,
+    words: BTreeSet<String>,
+}
+
+impl Shape {
+    fn add(&mut self, value: &Value, path: &str) {
+        self.types.insert(match value {
+            Value::Null => "null",
+            Value::Bool(_) => "boolean",
+            Value::Number(number) if number.is_f64() => "number",
+            Value::Number(_) => "integer",
+            Value::String(_) => "string",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+        });
+        match value {
+            Value::Object(values) if !OPEN.contains(&path) => {
+                self.objects += 1;
+                for (name, value) in values {
+                    let at = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                    if !self.properties.contains_key(name) {
+                        self.order.push(name.clone());
+                    }
+                    *self.seen.entry(name.clone()).or_default() += 1;
+                    self.properties.entry(name.clone()).or_default().add(value, &at);
+                }
+            }
+            Value::Array(values) => {
+                for value in values {
+                    self.items.get_or_insert_default().add(value, &format!("{path}[]"));
+                }
+            }
+            Value::String(text) if is_word(path) => drop(self.words.insert(text.clone())),
+            _ => {}
+        }
+    }
+
+    fn schema(&self, is_root: bool) -> Value {
+        let mut schema = Map::new();
+        let mut types = self.types.clone();
+        // A whole number is a number.
+        if types.contains("number") {
+            types.remove("integer");
+        }
+        // What was never anything but null can be anything; and nobody knows what a forge leaves out.
+        if types.iter().any(|one| *one != "null") {
+            if self.words.is_empty() && !is_root {
+                types.insert("null");
+            }
+            let types: Vec<&str> = types.into_iter().collect();
+            schema.insert("type".to_owned(), if let [one] = types.as_slice() { json!(one) } else { json!(types) });
+        }
+        if !self.words.is_empty() {
+            let null = self.types.contains("null").then_some(Value::Null);
+            let words: Vec<Value> = self.words.iter().map(|word| json!(word)).chain(null).collect();
+            schema.insert("enum".to_owned(), Value::Array(words));
+        }
+        if !self.properties.is_empty() {
+            let properties: Map<String, Value> =
+                self.order.iter().map(|name| (name.clone(), self.properties[name].schema(false))).collect();
+            schema.insert("properties".to_owned(), Value::Object(properties));
+            let always: Vec<&String> = self.order.iter().filter(|name| self.seen[*name] == self.objects).collect();
+            schema.insert("required".to_owned(), json!(always));
+        }
+        if let Some(items) = &self.items {
+            schema.insert("items".to_owned(), items.schema(false));
+        }
+        Value::Object(schema)
+    }
+}
+
+/// Whether it is one of few words that say what the body is.
+fn is_word(path: &str) -> bool {
+    matches!(path, "object_kind" | "event_name" | "event_type" | "action" | "object_attributes.action")
+}
+
+/// Writes the schemas of now, or checks that they are what is there, and that nothing released is gone.
+pub(crate) fn run(root: &Path, check: bool) -> anyhow::Result<()> {
+    let current = made(root)?;
+    let text = serde_json::to_string_pretty(&current)? + "\n";
+    let file = root.join(CURRENT);
+    if !check {
+        fs::write(&file, text).with_context(|| format!("failed to write {}", file.display()))?;
+        writeln!(std::io::stdout(), "{} kinds", current.as_object().map_or(0, Map::len))?;
+        return Ok(());
+    }
+    let there = fs::read_to_string(&file).with_context(|| format!("failed to read {}", file.display()))?;
+    anyhow::ensure!(there == text, "{CURRENT} is not what the samples give: run cargo run -p xtask -- schemas");
+    let released = root.join(RELEASED);
+    let released = fs::read_to_string(&released).with_context(|| format!("failed to read {}", released.display()))?;
+    let problems = broken(&serde_json::from_str(&released)?, &current);
+    for problem in &problems {
+        writeln!(std::io::stdout(), "{problem}")?;
+    }
+    anyhow::ensure!(problems.is_empty(), "{} promises to receivers are broken", problems.len());
+    writeln!(std::io::stdout(), "schemas: all that was released is there")?;
+    Ok(())
+}
+
+/// A schema for each kind.
+fn made(root: &Path) -> anyhow::Result<Value> {
+    let folder = root.join("fixtures/gitlab");
+    let mut schemas = BTreeMap::new();
+    for kind in fs::read_dir(&folder).with_context(|| format!("failed to read {}", folder.display()))? {
+        let kind = kind?.path();
+        let name = kind.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !kind.is_dir() {
+            continue;
+        }
+        let mut shape = Shape::default();
+        let mut files: Vec<_> =
+            fs::read_dir(&kind)?.map(|file| file.map(|file| file.path())).collect::<Result<_, _>>()?;
+        files.sort();
+        for file in files {
+            if file.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with("sample")) {
+                shape.add(&serde_json::from_str(&fs::read_to_string(&file)?)?, "");
+            }
+        }
+        if let Some((_, words)) = ACTIONS.iter().find(|(of, _)| *of == name) {
+            let place = match shape.properties.get_mut("action") {
+                Some(action) => action,
+                None => shape
+                    .properties
+                    .get_mut("object_attributes")
+                    .context("no attributes")?
+                    .properties
+                    .get_mut("action")
+                    .context("no action")?,
+            };
+            place.words.extend(words.iter().map(|word| (*word).to_owned()));
+        }
+        let mut schema = shape.schema(true);
+        schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
+        schema["title"] = json!(name);
+        schemas.insert(name, schema);
+    }
+    Ok(json!(schemas))
+}
+
+/// What of the released schemas is gone or different now, and what new kinds lack.
+fn broken(released: &Value, current: &Value) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (kind, schema) in released.as_object().into_iter().flatten() {
+        match current.get(kind) {
+            None => problems.push(format!("{kind} is gone")),
+            Some(now) => compare(schema, now, kind, &mut problems),
+        }
+    }
+    for (kind, schema) in current.as_object().into_iter().flatten() {
+        let is_new = released.get(kind).is_none();
+        for name in NEEDED_OF_NEW.iter().filter(|name| is_new && schema["properties"].get(**name).is_none()) {
+            problems.push(format!("{kind} is new and has no {name}"));
+        }
+    }
+    problems
+}
+
+fn compare(was: &Value, now: &Value, path: &str, problems: &mut Vec<String>) {
+    let (before, after) = (types(was), types(now));
+    // What dies becomes null; anything else that is new is another type.
+    let is_known = |one: &String| before.contains(one) || *one == "null";
+    if !before.is_empty() && (!before.is_subset(&after) || !after.iter().all(is_known)) {
+        problems.push(format!("{path} was {} and is {}", words(&before), words(&after)));
+    }
+    for word in was["enum"].as_array().into_iter().flatten() {
+        if !now["enum"].as_array().is_some_and(|words| words.contains(word)) {
+            problems.push(format!("{path} was {word} and is never that now"));
+        }
+    }
+    for name in was["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        let is_there = now["properties"].get(name).is_some();
+        if is_there && !now["required"].as_array().is_some_and(|all| all.contains(&json!(name))) {
+            problems.push(format!("{path}.{name} was always there and is not now"));
+        }
+    }
+    for (name, property) in was["properties"].as_object().into_iter().flatten() {
+        match now["properties"].get(name) {
+            None => problems.push(format!("{path}.{name} is gone")),
+            Some(there) => compare(property, there, &format!("{path}.{name}"), problems),
+        }
+    }
+    if let (Some(items), Some(there)) = (was.get("items"), now.get("items")) {
+        compare(items, there, &format!("{path}[]"), problems);
+    }
+}
+
+fn types(schema: &Value) -> BTreeSet<String> {
+    match &schema["type"] {
+        Value::String(one) => BTreeSet::from([one.clone()]),
+        Value::Array(all) => all.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
+fn words(types: &BTreeSet<String>) -> String {
+    if types.is_empty() { "nothing".to_owned() } else { types.iter().cloned().collect::<Vec<_>>().join(" or ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schema(value: &Value) -> Value {
+        let mut shape = Shape::default();
+        shape.add(value, "");
+        shape.schema(true)
+    }
+
+    #[test]
+    fn what_was_released_may_only_grow() {
+        let body = json!({ "object_kind": "rope", "action": "tie", "object_attributes": { "id": 1, "knots": [{ "name": "bowline" }] } });
+        let released = json!({ "rope_hooks": schema(&body) });
+        let told = |body: &Value| broken(&released, &json!({ "rope_hooks": schema(body) }));
+        assert!(told(&body).is_empty());
+        let mut more = body.clone();
+        more["object_attributes"]["length"] = json!(60);
+        assert!(told(&more).is_empty(), "more is no less");
+        let mut less = body.clone();
+        less["object_attributes"]["knots"][0].as_object_mut().expect("an object").remove("name");
+        assert_eq!(told(&less), ["rope_hooks.object_attributes.knots[].name is gone"]);
+        let mut other = body.clone();
+        other["object_attributes"]["id"] = json!("one");
+        assert_eq!(told(&other), ["rope_hooks.object_attributes.id was integer or null and is null or string"]);
+        let mut renamed = body.clone();
+        renamed["action"] = json!("knot");
+        assert_eq!(told(&renamed), ["rope_hooks.action was \"tie\" and is never that now"]);
+        assert_eq!(broken(&released, &json!({})), ["rope_hooks is gone"]);
+        let new = json!({ "rope_hooks": schema(&body), "sling_hooks": schema(&json!({ "object_kind": "sling" })) });
+        assert_eq!(
+            broken(&released, &new),
+            ["sling_hooks is new and has no action", "sling_hooks is new and has no object_attributes"]
+        );
+    }
+}
