@@ -3,6 +3,7 @@
 
 Usage: python_gitlab.py PATH_OF_QUICKDRAW [DATABASE_URL]
 """
+import json
 import sys
 
 import gitlab
@@ -51,7 +52,7 @@ def drive(base, sink_url):
     hook.test("push_events")
     headers, body = Sink.got[-1]
     assert headers["X-Gitlab-Event"] == "Push Hook" and headers["X-Gitlab-Token"] == "s3cret", headers
-    assert headers["X-Team"] == "rope" and b'"object_kind": "push"' in body, headers
+    assert headers["X-Team"] == "rope" and json.loads(body)["object_kind"] == "push", headers
     path = f"/projects/{project.id}/hooks/{hook.id}/events"
     log = root.http_list(path)
     assert [entry["response_status"] for entry in log] == ["200"] and "s3cret" not in str(log), log
