@@ -10,14 +10,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::deployments::{self, Deployment};
 use quickdraw_domain::insights::entity::{Entity, Family, Item};
 use quickdraw_domain::insights::gaps::Sequence;
 use quickdraw_domain::insights::measures::{Choice, Items, Measure, Sample};
-use quickdraw_domain::insights::people::People;
+use quickdraw_domain::insights::people::{People, times_of};
 use quickdraw_domain::insights::pipelines::Job;
-use quickdraw_domain::insights::roster::Who;
+use quickdraw_domain::insights::roster::{Team, Who};
 use quickdraw_store::insights::{Lives, NamedProject, Projects, things_of};
 
 use self::last::of_last;
@@ -152,6 +153,7 @@ impl Belt {
             }
         }
         let people = self.people().await?;
+        let teams = self.teams(&people, now).await?;
         let mut series = Series::default();
         self.beside(&mut series, &paths, &people).await?;
         series.add("quickdraw_insights_shown_timestamp_seconds", "When this was so.", &[], seconds(now));
@@ -164,7 +166,7 @@ impl Belt {
                 .collect();
             // First what there is little of: of each project, whatever others have.
             for (path, read) in &named {
-                of_project(&mut series, path, read, &people, now);
+                of_project(&mut series, path, read, (&people, &teams), now);
             }
             for (path, read) in &named {
                 by_open_telemetry(&mut series, path, read, &people, now);
@@ -186,6 +188,22 @@ impl Belt {
         let (series, counts) = made.await?;
         *lock(&self.current.counts) = counts;
         Ok((series.text(), is_empty))
+    }
+
+    /// Teams that are large enough to be shown, by name.
+    async fn teams(&self, people: &People, now: Timestamp) -> anyhow::Result<Vec<(String, People)>> {
+        let (roster, least) = (self.roster().await?, self.privacy().await?.min_group);
+        let of_one = |(id, team): (&i64, &Team)| {
+            let people = people.limited_to(times_of(&roster, *id, &TimeZone::UTC)?);
+            let size = people.count_in(now.minus(WINDOW), now).unwrap_or_default();
+            (size > 0 && u32::try_from(size).is_ok_and(|size| size >= least)).then(|| (team.name.clone(), people))
+        };
+        let mut teams: Vec<(String, People)> = roster.teams().iter().filter_map(of_one).collect();
+        // One label is one team: of two with one name nobody could tell which is meant.
+        teams.sort_by(|one, other| one.0.cmp(&other.0));
+        teams.dedup_by(|one, other| one.0 == other.0);
+        teams.truncate(MOST_OF_ONE);
+        Ok(teams)
     }
 
     /// The branches that there are, by project.

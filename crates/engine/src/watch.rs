@@ -306,7 +306,7 @@ impl Belt {
         Ok(measured.await?)
     }
 
-    async fn roster(&self) -> anyhow::Result<Roster> {
+    pub(crate) async fn roster(&self) -> anyhow::Result<Roster> {
         Ok(documents::read(&self.store, Document::Roster).await?)
     }
 

@@ -107,13 +107,26 @@ pub(crate) fn how_things_stand_is_shown_and_what_is_gone_is_gone(engine: Engine)
         server.get("/api/v1/insights/measures/pipelines")["value"] == 2.0
             && server.get("/api/v1/insights/measures/commits")["value"] == 1.0
     });
+    for (path, body) in [
+        ("members", json!({ "name": "Ida", "handles": ["ida@x.example"] })),
+        ("members", json!({ "name": "Jo", "handles": ["jo@x.example"] })),
+        ("teams", json!({ "name": "Ropes" })),
+        ("teams", json!({ "name": "Others" })),
+        ("teams/3/members", json!({ "member_id": 1 })),
+        ("teams/4/members", json!({ "member_id": 2 })),
+    ] {
+        let made = server.call("POST", &format!("/api/v1/insights/{path}"), &body.to_string());
+        assert_eq!(made.status, 201, "{path}: {}", made.body);
+    }
     // What is looked at first is everything.
     server.kill();
     server.restart();
     eventually("the default branch is shown, and no other", || shown(&server, "success", 1));
     let text = metrics(&server);
-    assert_eq!(of(&text, "pulse_commits"), [r#"pulse_commits{project="gear/\"rope\"",window="7d"} 1"#]);
-    assert_eq!(of(&text, "pulse_unmatched_identities"), ["pulse_unmatched_identities 1"]);
+    let commits =
+        |team: &str| format!("pulse_commits{{project=\"gear/\\\"rope\\\"\",team=\"{team}\",window=\"7d\"}} 1");
+    assert_eq!(of(&text, "pulse_commits"), [commits(""), commits("Ropes")]);
+    assert_eq!(of(&text, "pulse_unmatched_identities"), ["pulse_unmatched_identities 0"]);
     let job =
         format!("gitlab_ci_pipeline_job_status{{{on_main},stage=\"test\",job_name=\"pull\",status=\"success\"}} 1");
     assert_eq!(of(&text, "gitlab_ci_pipeline_job_status"), [job]);

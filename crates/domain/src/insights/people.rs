@@ -1,12 +1,14 @@
 //! Who events name, and who of them is a bot. Everybody else is a person, whatever team they are in.
 
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::commits::{Author, clean};
-use super::roster::{Resolver, Who};
+use super::roster::{Resolver, Roster, Who};
 use crate::Timestamp;
 
 /// An account, as the latest event that named it has it.
@@ -35,6 +37,24 @@ pub(super) fn of(received_at: Timestamp, body: &Value) -> Option<User> {
 
 /// When members count, by their numbers: from when to before when.
 pub type Times = HashMap<i64, Vec<(Timestamp, Timestamp)>>;
+
+/// When who was in a team, by the days of a zone; nothing where a day is out of range.
+#[must_use]
+pub fn times_of(roster: &Roster, team: i64, zone: &TimeZone) -> Option<Times> {
+    let start = |day: Option<Date>, otherwise: i64| match day {
+        Some(day) => {
+            let zoned = day.to_zoned(zone.clone()).ok()?;
+            Some(Timestamp::from_micros(zoned.timestamp().as_microsecond()))
+        }
+        None => Some(Timestamp::from_micros(otherwise)),
+    };
+    let mut times = Times::new();
+    for enrolment in roster.teams().get(&team).map(|team| team.people.as_slice()).unwrap_or_default() {
+        let time = (start(enrolment.from, i64::MIN)?, start(enrolment.to, i64::MAX)?);
+        times.entry(roster.root(enrolment.member)).or_default().push(time);
+    }
+    Some(times)
+}
 
 /// Whose doings count.
 #[derive(Clone, Debug, Default)]

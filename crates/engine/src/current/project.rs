@@ -15,17 +15,30 @@ use super::{DAYS, MOST_OF_ONE, Read, WINDOW, count};
 const QUANTILES: [&str; 4] = ["0.5", "0.75", "0.9", "0.95"];
 
 /// What stands so now, and what was in the last seven days.
-pub(super) fn of_project(series: &mut Series, path: &str, read: &Read, people: &People, now: Timestamp) {
+pub(super) fn of_project(
+    series: &mut Series,
+    path: &str,
+    read: &Read,
+    (people, teams): (&People, &[(String, People)]),
+    now: Timestamp,
+) {
     let Read { merge_requests, commits, pipelines, deployments, .. } = read;
     let items = |all: &Vec<Item>| Items::new(all.clone(), Vec::new(), people.clone(), Choice::default());
-    let (merge_requests, commits, pipelines) = (items(merge_requests), items(commits), items(pipelines));
+    let (merge_requests, mut commits, pipelines) = (items(merge_requests), items(commits), items(pipelines));
     let summary = |items: &Items, name: &str| -> Option<Summary> {
         Some(items.measure(Measure::by_name(name)?, now.minus(WINDOW), now, DAYS))
     };
     let project = ("project", path);
     let window = ("window", "7d");
+    let help = "Commits without merges; of everybody, and of each team.";
     if let Some(value) = summary(&commits, "commits").and_then(|one| one.value) {
-        series.add("pulse_commits", "Commits without merges.", &[project, window], value);
+        series.add("pulse_commits", help, &[project, ("team", ""), window], value);
+    }
+    for (team, members) in teams {
+        commits.look_at(members.clone());
+        if let Some(value) = summary(&commits, "commits").and_then(|one| one.value).filter(|value| *value > 0.0) {
+            series.add("pulse_commits", help, &[project, ("team", team), window], value);
+        }
     }
     for (state, name) in [("opened", "mr_open"), ("merged", "mr_merged"), ("closed", "mr_closed_unmerged")] {
         if let Some(value) = summary(&merge_requests, name).and_then(|one| one.value) {

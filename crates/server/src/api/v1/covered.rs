@@ -10,7 +10,7 @@ use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::measures::{Choice, Kind, Measure, Part};
-use quickdraw_domain::insights::people::{People, Times};
+use quickdraw_domain::insights::people::{People, Times, times_of};
 use quickdraw_domain::insights::privacy::Privacy;
 use quickdraw_domain::insights::roster::{Resolver, Roster, Team};
 use quickdraw_store::insights::NamedProject;
@@ -200,16 +200,7 @@ pub(super) fn large_enough(privacy: &Privacy, people: usize) -> Result<(), ApiEr
 
 /// When who was in a team.
 fn times(roster: &Roster, team: i64, zone: &TimeZone) -> Result<Times, ApiError> {
-    let mut times = Times::new();
-    for enrolment in roster.teams().get(&team).map(|team| team.people.as_slice()).unwrap_or_default() {
-        let start = |day: Option<Date>, otherwise| match day {
-            Some(day) => start_of(day, zone),
-            None => Ok(Timestamp::from_micros(otherwise)),
-        };
-        let time = (start(enrolment.from, i64::MIN)?, start(enrolment.to, i64::MAX)?);
-        times.entry(roster.root(enrolment.member)).or_default().push(time);
-    }
-    Ok(times)
+    times_of(roster, team, zone).ok_or_else(|| invalid("a day of the team is out of range"))
 }
 
 /// By number, or by a name that one alone has.
