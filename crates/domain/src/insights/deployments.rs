@@ -11,6 +11,7 @@ use std::collections::HashSet;
 use super::commits::{clean, named_project, word};
 use super::entity::{Entity, Item, least, number, time};
 use super::issues::Issue;
+use super::pipelines::MOST_JOBS;
 use crate::Timestamp;
 
 /// How far a deployment has come. The order decides between what is told for one time.
@@ -28,6 +29,16 @@ pub enum Status {
 }
 
 impl Status {
+    /// What events of deployments, and of jobs that deploy, call it.
+    fn of(text: &str) -> Self {
+        match text {
+            "success" => Self::Success,
+            "failed" => Self::Failed,
+            "canceled" | "skipped" => Self::Canceled,
+            _ => Self::Going,
+        }
+    }
+
     /// As GitLab names it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -86,12 +97,7 @@ pub struct Deployment {
 impl Deployment {
     /// What a deployment event says.
     pub(super) fn of_event(received_at: Timestamp, body: &Value) -> Option<Self> {
-        let status = match body["status"].as_str()? {
-            "success" => Status::Success,
-            "failed" => Status::Failed,
-            "canceled" | "skipped" => Status::Canceled,
-            _ => Status::Going,
-        };
+        let status = Status::of(body["status"].as_str()?);
         let environment = clean(body["environment"].as_str().unwrap_or_default(), 255);
         let is_production = match body["environment_tier"].as_str() {
             Some(tier) => tier == "production",
@@ -138,12 +144,7 @@ impl Deployment {
             return None;
         }
         let started_at = time(value("started_at"))?;
-        let status = match value("status").as_str()? {
-            "success" => Status::Success,
-            "failed" => Status::Failed,
-            "canceled" | "skipped" => Status::Canceled,
-            _ => Status::Going,
-        };
+        let status = Status::of(value("status").as_str()?);
         let at = time(value("finished_at")).filter(|_| status != Status::Going).unwrap_or(started_at);
         Some(Self {
             project: named_project(body)?,
@@ -276,9 +277,6 @@ pub fn keep(items: &mut Vec<Item>, others: &mut Vec<Item>, by: Option<By>) {
     items.retain(counts);
     others.retain(counts);
 }
-
-/// Most jobs of one event that are read.
-const MOST_JOBS: usize = 5_000;
 
 /// The commit of an address such as `https://gitlab.example.com/gear/rope/-/commit/<sha>`.
 fn sha_of(url: &str) -> Option<String> {

@@ -11,7 +11,7 @@ use super::entity::{Entity, least, time};
 use crate::Timestamp;
 
 /// Most jobs of one event that are read.
-const MOST_JOBS: usize = 5_000;
+pub(super) const MOST_JOBS: usize = 5_000;
 
 /// How far something has come. The order decides between what is told for one time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
