@@ -22,7 +22,7 @@ use quickdraw_domain::insights::roster::{Team, Who};
 use quickdraw_store::insights::{Lives, NamedProject, Projects, things_of};
 
 use self::last::of_last;
-use self::project::{by_open_telemetry, of_project};
+use self::project::of_project;
 use self::series::{Counts, Series};
 use crate::belt::Belt;
 use crate::lock;
@@ -167,9 +167,6 @@ impl Belt {
             // First what there is little of: of each project, whatever others have.
             for (path, read) in &named {
                 of_project(&mut series, path, read, (&people, &teams), now);
-            }
-            for (path, read) in &named {
-                by_open_telemetry(&mut series, path, read, &people, now);
             }
             for (path, read) in &named {
                 of_last(&mut series, &mut counts, path, read, (&refs, now));

@@ -14,7 +14,14 @@ use super::{DAYS, MOST_OF_ONE, Read, WINDOW, count};
 /// The quantiles of a summary's percentiles.
 const QUANTILES: [&str; 4] = ["0.5", "0.75", "0.9", "0.95"];
 
-/// What stands so now, and what was in the last seven days.
+/// What was read of a project, ready to be measured.
+struct Measured {
+    merge_requests: Items,
+    commits: Items,
+    pipelines: Items,
+}
+
+/// All of one project: what stands so now, and what was in the last seven days.
 pub(super) fn of_project(
     series: &mut Series,
     path: &str,
@@ -22,31 +29,47 @@ pub(super) fn of_project(
     (people, teams): (&People, &[(String, People)]),
     now: Timestamp,
 ) {
-    let Read { merge_requests, commits, pipelines, deployments, .. } = read;
     let items = |all: &Vec<Item>| Items::new(all.clone(), Vec::new(), people.clone(), Choice::default());
-    let (merge_requests, mut commits, pipelines) = (items(merge_requests), items(commits), items(pipelines));
-    let summary = |items: &Items, name: &str| -> Option<Summary> {
-        Some(items.measure(Measure::by_name(name)?, now.minus(WINDOW), now, DAYS))
-    };
+    let Read { merge_requests, commits, pipelines, .. } = read;
+    let mut measured =
+        Measured { merge_requests: items(merge_requests), commits: items(commits), pipelines: items(pipelines) };
+    by_open_telemetry(series, path, (read, &measured), people, now);
+    by_our_names(series, path, (read, &mut measured), teams, now);
+}
+
+fn summary(items: &Items, name: &str, now: Timestamp) -> Option<Summary> {
+    Some(items.measure(Measure::by_name(name)?, now.minus(WINDOW), now, DAYS))
+}
+
+fn by_our_names(
+    series: &mut Series,
+    path: &str,
+    (read, measured): (&Read, &mut Measured),
+    teams: &[(String, People)],
+    now: Timestamp,
+) {
+    let Measured { merge_requests, commits, pipelines } = measured;
+    let deployments = &read.deployments;
+    let summary = |items: &Items, name: &str| summary(items, name, now);
     let project = ("project", path);
     let window = ("window", "7d");
     let help = "Commits without merges; of everybody, and of each team.";
-    if let Some(value) = summary(&commits, "commits").and_then(|one| one.value) {
+    if let Some(value) = summary(commits, "commits").and_then(|one| one.value) {
         series.add("pulse_commits", help, &[project, ("team", ""), window], value);
     }
     for (team, members) in teams {
         commits.look_at(members.clone());
-        if let Some(value) = summary(&commits, "commits").and_then(|one| one.value).filter(|value| *value > 0.0) {
+        if let Some(value) = summary(commits, "commits").and_then(|one| one.value).filter(|value| *value > 0.0) {
             series.add("pulse_commits", help, &[project, ("team", team), window], value);
         }
     }
     for (state, name) in [("opened", "mr_open"), ("merged", "mr_merged"), ("closed", "mr_closed_unmerged")] {
-        if let Some(value) = summary(&merge_requests, name).and_then(|one| one.value) {
+        if let Some(value) = summary(merge_requests, name).and_then(|one| one.value) {
             let help = "Merge requests that are open, and that were merged or closed within seven days.";
             series.add("pulse_merge_requests", help, &[project, ("state", state)], value);
         }
     }
-    if let Some(value) = summary(&merge_requests, "mr_waiting").and_then(|one| one.value) {
+    if let Some(value) = summary(merge_requests, "mr_waiting").and_then(|one| one.value) {
         let help = "Merge requests that wait for a first review for more than a day.";
         series.add("pulse_mr_waiting_review", help, &[project], value);
     }
@@ -61,17 +84,17 @@ pub(super) fn of_project(
     quantiles(
         "pulse_mr_time_to_merge_seconds",
         "From creation to merge, of merge requests merged within seven days.",
-        summary(&merge_requests, "time_to_merge"),
+        summary(merge_requests, "time_to_merge"),
     );
     quantiles(
         "pulse_pipeline_duration_seconds",
         "How long pipelines took that passed or failed.",
-        summary(&pipelines, "pipeline_duration"),
+        summary(pipelines, "pipeline_duration"),
     );
     for (status, name) in
         [("success", "pipeline_success_share"), ("failed", "pipeline_failure_share"), ("other", "pipeline_other_share")]
     {
-        if let Some((share, samples)) = summary(&pipelines, name).and_then(|one| Some((one.value?, one.samples))) {
+        if let Some((share, samples)) = summary(pipelines, name).and_then(|one| Some((one.value?, one.samples))) {
             let value = (share * count(samples)).round();
             series.add("pulse_pipelines", "Pipelines that ended.", &[project, ("status", status), window], value);
         }
@@ -91,17 +114,19 @@ pub(super) fn of_project(
 
 /// The same by the names that OpenTelemetry has for version control and pipelines. Its own are by change and run, which are no
 /// labels here: what takes time is given by quantiles of seven days.
-pub(super) fn by_open_telemetry(series: &mut Series, path: &str, read: &Read, people: &People, now: Timestamp) {
-    let items = |all: &Vec<Item>| Items::new(all.clone(), Vec::new(), people.clone(), Choice::default());
-    let (merge_requests, commits, pipelines) =
-        (items(&read.merge_requests), items(&read.commits), items(&read.pipelines));
-    let summary = |items: &Items, name: &str| -> Option<Summary> {
-        Some(items.measure(Measure::by_name(name)?, now.minus(WINDOW), now, DAYS))
-    };
+fn by_open_telemetry(
+    series: &mut Series,
+    path: &str,
+    (read, measured): (&Read, &Measured),
+    people: &People,
+    now: Timestamp,
+) {
+    let Measured { merge_requests, commits, pipelines } = measured;
+    let summary = |items: &Items, name: &str| summary(items, name, now);
     let (owner, name) = path.rsplit_once('/').unwrap_or(("", path));
     let (owner, name) = (("vcs_owner_name", owner), ("vcs_repository_name", name));
     for (state, measure) in [("open", "mr_open"), ("merged", "mr_merged"), ("closed", "mr_closed_unmerged")] {
-        if let Some(value) = summary(&merge_requests, measure).and_then(|one| one.value) {
+        if let Some(value) = summary(merge_requests, measure).and_then(|one| one.value) {
             let help =
                 "vcs.change.count: merge requests that are open, and that were merged or closed within seven days.";
             series.add("vcs_change_count", help, &[owner, name, ("vcs_change_state", state)], value);
@@ -119,7 +144,7 @@ pub(super) fn by_open_telemetry(series: &mut Series, path: &str, read: &Read, pe
         let value = open_for.iter().sum::<f64>() / count(open_for.len());
         series.add("vcs_change_duration_seconds", help, &[owner, name, ("vcs_change_state", "open")], value);
     }
-    if let Some(value) = summary(&commits, "contributors").and_then(|one| one.value) {
+    if let Some(value) = summary(commits, "contributors").and_then(|one| one.value) {
         let help = "vcs.contributor.count: people with commits within seven days.";
         series.add("vcs_contributor_count", help, &[owner, name], value);
     }
@@ -128,14 +153,14 @@ pub(super) fn by_open_telemetry(series: &mut Series, path: &str, read: &Read, pe
         series.add("vcs_ref_count", help, &[owner, name, ("vcs_ref_type", "branch")], count(read.open_branches.len()));
     }
     let spans = [
-        ("vcs_change_time_to_merge_seconds", "vcs.change.time_to_merge.", &merge_requests, "time_to_merge"),
+        ("vcs_change_time_to_merge_seconds", "vcs.change.time_to_merge.", merge_requests, "time_to_merge"),
         (
             "vcs_change_time_to_approval_seconds",
             "vcs.change.time_to_approval.",
-            &merge_requests,
+            merge_requests,
             "time_to_first_approval",
         ),
-        ("cicd_pipeline_run_duration_seconds", "cicd.pipeline.run.duration.", &pipelines, "pipeline_duration"),
+        ("cicd_pipeline_run_duration_seconds", "cicd.pipeline.run.duration.", pipelines, "pipeline_duration"),
     ];
     for (metric, help, items, measure) in spans {
         let percentiles = summary(items, measure).map(|one| one.percentiles).unwrap_or_default();
