@@ -102,6 +102,17 @@ pub(crate) fn things_are_chosen_by_what_they_are(engine: Engine) {
         let name = format!("{} v1", what.trim_end_matches('s'));
         assert_eq!(counted.iter().map(|item| item["name"].as_str()).collect::<Vec<_>>(), [Some(name.as_str())]);
     }
+    // The description of the API has every insight with its meaning, from the table that measures it.
+    let description = server.get("/api/v1/openapi.json");
+    let parameters = &description["paths"]["/api/v1/insights/measures/{name}"]["get"]["parameters"];
+    let name = parameters.as_array().expect("a list").iter().find(|one| one["in"] == "path").expect("the name");
+    let all = server.get("/api/v1/insights/measures");
+    let names: Vec<&Value> = all.as_array().expect("a list").iter().map(|one| &one["name"]).collect();
+    assert_eq!(name["schema"]["enum"], json!(names));
+    let tells = |one: &Value| {
+        name["description"].as_str().is_some_and(|text| text.contains(one["help"].as_str().unwrap_or("?")))
+    };
+    assert!(all.as_array().expect("a list").iter().all(tells), "each with its meaning");
     let week = get("measures/time_distribution?zone=Europe/Bratislava")["week"].clone();
     assert_eq!(week[0][4], 1, "Monday: {week}");
     assert_eq!(get("measures/time_distribution_author?zone=Europe/Bratislava")["week"][6][20], 1);
@@ -149,6 +160,7 @@ pub(crate) fn things_are_chosen_by_what_they_are(engine: Engine) {
         "measures/commits?environment=production",
         "measures/pipelines?status=sucess",
         "measures/branches_open?team=Ropes",
+        "reviews?job=unit",
     ] {
         assert_eq!(server.call("GET", &format!("/api/v1/insights/{bad}"), "").status, 400, "{bad}");
     }

@@ -65,7 +65,9 @@ impl Trait {
         }
     }
 
-    pub(super) fn is(self, item: &Item, wanted: &str) -> bool {
+    /// Whether a thing has it.
+    #[must_use]
+    pub fn is(self, item: &Item, wanted: &str) -> bool {
         match self {
             Self::Label => item.labels().is_some_and(|mut labels| labels.any(|one| one == wanted)),
             _ => self.one(item) == Some(wanted),

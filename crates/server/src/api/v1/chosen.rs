@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use quickdraw_domain::insights::deployments::By;
+use quickdraw_domain::insights::entity::Item;
 use quickdraw_domain::insights::measures::{Choice, Measure, Trait};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -67,6 +68,11 @@ impl Wanted {
             return Err(invalid(format!("{} does not count deployments: leave deployed_by out", measure.name)));
         }
         Ok(())
+    }
+
+    /// Whether a thing has all that was asked for.
+    pub(super) fn is_met_by(&self, item: &Item) -> bool {
+        self.only.iter().all(|(of, wanted)| of.is(item, wanted))
     }
 
     /// What counts of it.

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use quickdraw_domain::insights::DEFINITION_VERSION;
 use quickdraw_domain::insights::entity::{Family, Item};
-use quickdraw_domain::insights::measures::Trait;
+use quickdraw_domain::insights::measures::Measure;
 use quickdraw_domain::insights::reviews::{Pair, pairs};
 use quickdraw_store::insights::Lives;
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::chosen::Chosen;
 use super::covered::{Covered, Scope, large_enough};
 use super::export;
 use crate::auth::Admin;
@@ -33,27 +34,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ReviewQuery {
-    /// Only merge requests that go into this branch, as `main`.
-    branch: Option<String>,
-    /// Only merge requests with this label, as last seen.
-    label: Option<String>,
     /// `json` or `csv`; by default `json`.
     format: Option<String>,
-}
-
-/// What merge requests must have.
-#[derive(Clone)]
-struct Traits {
-    branch: Option<String>,
-    label: Option<String>,
-}
-
-impl Traits {
-    fn are_of(&self, item: &Item) -> bool {
-        let is =
-            |of: Trait, wanted: &Option<String>| wanted.as_deref().is_none_or(|wanted| of.of(item).contains(&wanted));
-        is(Trait::Branch, &self.branch) && is(Trait::Label, &self.label)
-    }
 }
 
 /// Somebody who wrote or reviewed.
@@ -120,16 +102,17 @@ const HELP: &str = "Merge requests that one person wrote and another reviewed in
     bots count on neither side unless they are asked for, and of a team or member those count who reviewed.";
 
 /// Show who reviews whom: pairs of authors and reviewers. Administrators.
-#[utoipa::path(get, path = "/insights/reviews", tag = "Insights", params(Covered, ReviewQuery),
+#[utoipa::path(get, path = "/insights/reviews", tag = "Insights", params(Covered, Chosen, ReviewQuery),
     responses((status = 200, content((Reviews = "application/json"), (String = "text/csv")))))]
 async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
     let (covered, query): (Covered, ReviewQuery) = (params.read()?, params.read()?);
-    let wanted = Traits { branch: query.branch, label: query.label };
+    let wanted = params.read::<Chosen>()?.read()?;
+    let reviews = Measure::by_name("mr_reviews").ok_or_else(|| ApiError::not_found("Measure"))?;
+    wanted.check(reviews, false)?;
     let is_csv = export::is_csv(query.format.as_deref())?;
     let scope = covered.scope(&app, app.belt.clock().now()).await?;
     let mut only = covered.said();
-    let traits = [("branch", &wanted.branch), ("label", &wanted.label)];
-    only.extend(traits.into_iter().filter_map(|(name, wanted)| Some((name, wanted.clone()?))));
+    only.extend(wanted.said());
     // It tells of single people.
     large_enough(&scope.privacy, 1)?;
     let (from, to) = (scope.window.from, scope.window.to);
@@ -139,7 +122,7 @@ async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
     let people = scope.people.clone();
     // Off the threads that answer others: there can be many.
     let found = tokio::task::spawn_blocking(move || {
-        let all = items.iter().filter(|item| wanted.are_of(item));
+        let all = items.iter().filter(|item| wanted.is_met_by(item));
         let all = all.filter_map(|item| if let Item::MergeRequest(one) = item { Some(one) } else { None });
         pairs(&all.collect::<Vec<_>>(), &people, from, to)
     });
