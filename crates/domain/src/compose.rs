@@ -18,6 +18,7 @@ mod push;
 mod release;
 mod repository_update;
 mod samples;
+mod spelling;
 mod token;
 mod vulnerability;
 mod wiki_page;

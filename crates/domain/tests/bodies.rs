@@ -185,3 +185,55 @@ fn every_documented_field_is_composed() {
     }
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
+
+/// Documented spellings that real bodies do not have, and why: part of a sample's name, part of a path.
+const SPELLED_OTHERWISE: [(&str, &str, &str); 4] = [
+    ("issue", "object_attributes.", "documented with Z; real bodies have UTC"),
+    ("merge_request", "object_attributes.", "documented in both ways, with UTC in the newer sample"),
+    ("", "labels", "documented in three ways; real bodies have UTC"),
+    ("key_", "created_at", "UTC beside an updated_at with Z; here both have Z"),
+];
+
+/// A time without its digits. An offset may be east or west, and an author in UTC is written with Z.
+fn spelling(text: &str) -> String {
+    text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect::<String>().replace("+00:00", "Z")
+}
+
+/// `fixtures/gitlab/documented_times.json` has, for each sample, the paths of its times with one time as they are spelled there.
+#[test]
+fn times_are_spelled_as_documented() {
+    let documented = include_str!("../../../fixtures/gitlab/documented_times.json");
+    let documented: std::collections::BTreeMap<String, std::collections::BTreeMap<String, String>> =
+        serde_json::from_str(documented).expect("JSON");
+    let reports = reports();
+    let (mut compared, mut wrong) = (0, Vec::new());
+    for (sample, times) in &documented {
+        let (trigger, variant) = counterpart(sample);
+        let (.., text) =
+            (reports.iter()).find(|(name, other, _)| name == trigger && other == variant).expect("a report");
+        let body: Value = serde_json::from_str(text).expect("JSON");
+        for (path, expected) in times {
+            let mut found = Vec::new();
+            at(&body, path, &mut found);
+            let is_explained = |(of, part, _): &(&str, &str, &str)| sample.contains(of) && path.contains(part);
+            for text in found.into_iter().filter(|_| !SPELLED_OTHERWISE.iter().any(is_explained)) {
+                compared += 1;
+                if spelling(text) != spelling(expected) {
+                    wrong.push(format!("{sample}: {path}: {text}, documented as {expected}"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(compared > 100, "{compared}");
+}
+
+/// The texts at a path.
+fn at<'a>(value: &'a Value, path: &str, found: &mut Vec<&'a str>) {
+    let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+    let value = &value[first.trim_end_matches("[]")];
+    let each = if first.ends_with("[]") { value.as_array().into_iter().flatten().collect() } else { vec![value] };
+    for one in each {
+        if rest.is_empty() { found.extend(one.as_str()) } else { at(one, rest, found) }
+    }
+}

@@ -4,8 +4,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
+use super::spelling::{self, Form};
 use super::{ComposeError, InProject, Instance, User, image_links};
-use crate::insights::times;
 use crate::scope::Project;
 use crate::{Timestamp, Trigger};
 
@@ -40,7 +40,8 @@ pub(super) struct Given {
 
 impl Given {
     pub(super) fn read(trigger: Trigger, object: &RawValue) -> Result<Self, ComposeError> {
-        let values = Map::deserialize(object).map_err(|error| ComposeError::Object(trigger, error))?;
+        let mut values = Map::deserialize(object).map_err(|error| ComposeError::Object(trigger, error))?;
+        spelling::respell(trigger, &mut values);
         Ok(Self { trigger, values })
     }
 
@@ -138,23 +139,19 @@ fn is_secret(name: &str) -> bool {
     words.iter().any(|word| name.contains(word))
 }
 
-/// A point in time as most attributes of real bodies spell it: `2026-03-16 08:30:00 UTC`.
+/// A point in time as most attributes of real bodies spell it.
 pub(super) fn utc(at: Timestamp) -> String {
-    written(at, "%Y-%m-%d %H:%M:%S UTC")
+    Form::Utc.spell(&at.to_iso()).into_owned()
 }
 
-/// A point in time in whole seconds: `2026-03-16T08:30:00Z`.
+/// A point in time as bodies without an object spell it.
 pub(super) fn iso_of(at: Timestamp) -> String {
-    written(at, "%Y-%m-%dT%H:%M:%SZ")
-}
-
-fn written(at: Timestamp, form: &str) -> String {
-    jiff::Timestamp::from_microsecond(at.as_micros()).unwrap_or_default().strftime(form).to_string()
+    iso(&at.to_iso())
 }
 
 /// The same of a time that the forge spelled in any way.
-pub(super) fn iso(text: &str) -> Option<String> {
-    times::read(text).map(|written| iso_of(written.at))
+pub(super) fn iso(text: &str) -> String {
+    Form::Iso.spell(text).into_owned()
 }
 
 const LABEL: [Field; 10] = [

@@ -73,7 +73,7 @@ pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, Co
     }
     given.need("build_id")?;
     for name in ["build_created_at", "build_started_at", "build_finished_at"] {
-        if let Some(iso) = given.text(name).and_then(iso) {
+        if let Some(iso) = given.text(name).map(iso) {
             given.or_named(&format!("{name}_iso"), iso);
         }
     }
@@ -131,7 +131,7 @@ fn commit(happened: &InProject<'_>, job: &mut Given) -> Value {
     commit.set("id", job.value("pipeline_id"));
     commit.set("sha", job.value("sha"));
     for name in ["started_at", "finished_at"] {
-        if let Some(iso) = commit.text(name).and_then(iso) {
+        if let Some(iso) = commit.text(name).map(iso) {
             commit.or_named(&format!("{name}_iso"), iso);
         }
     }

@@ -1,9 +1,11 @@
 //! Bodies of push and tag push events. Source: GitLab's `lib/gitlab/data_builder/push.rb` and the webhook events page.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::spelling::Form;
 use super::{Addresses, ComposeError, InProject, ProjectBody, RepositoryBody};
 
 /// Most commits that a body lists: the newest, oldest first.
@@ -80,7 +82,7 @@ struct CommitBody<'a> {
     id: &'a str,
     message: &'a str,
     title: &'a str,
-    timestamp: Option<&'a str>,
+    timestamp: Option<Cow<'a, str>>,
     url: String,
     author: &'a Author,
     added: &'a [String],
@@ -125,7 +127,7 @@ impl Commit {
             id: &self.id,
             message: &self.message,
             title: self.message.lines().next().unwrap_or_default(),
-            timestamp: self.timestamp.as_deref(),
+            timestamp: self.timestamp.as_deref().map(|text| Form::Author.spell(text)),
             url: format!("{web_url}/-/commit/{}", self.id),
             author: &self.author,
             added: &self.added,
