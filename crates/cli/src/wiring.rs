@@ -203,6 +203,7 @@ pub(crate) async fn belt(config: &Config, store: SharedStore) -> anyhow::Result<
         deadline: timeout,
         lease,
         instance: config.server.external_url.clone(),
+        upload_links: upload_links(config)?,
         retention: config.history.retention.0,
         while_disabled,
         per_minute: config.limits.deliveries_per_minute,

@@ -13,6 +13,7 @@ mod member_approval;
 mod merge_request;
 mod milestone;
 mod note;
+pub mod operation;
 mod pipeline;
 mod push;
 mod release;
@@ -45,6 +46,9 @@ pub enum ComposeError {
     /// It happens elsewhere.
     #[error("a {0} event is composed from what a {1} knows; report it there, or with a complete body as \"payload\"")]
     Misplaced(Trigger, &'static str),
+    /// An operation groups saves of one object, and this kind has none.
+    #[error("a {0} event is of no object that is saved; report it without \"operation\"")]
+    NoSaves(Trigger),
     /// One kind has several events, and the object does not say which it is.
     #[error("the object of a {0} event needs an event_name: one of {names}", names = .0.row().event_names.join(", "))]
     WhichEvent(Trigger),
@@ -65,7 +69,7 @@ pub enum ComposeError {
 const MAX_OBJECT: usize = 4 << 20;
 
 /// Who did it, as the reporter knows them.
-#[derive(Clone, PartialEq, Eq, Default, Debug, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct User {
     /// GitLab's number.
     #[serde(default)]

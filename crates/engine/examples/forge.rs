@@ -9,8 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quickdraw_domain::Trigger;
-use quickdraw_domain::compose::{Happened, Instance, Scene, UploadLinks, User, compose};
-use quickdraw_domain::event::Source;
+use quickdraw_domain::compose::{Scene, UploadLinks, User};
 use quickdraw_domain::guard;
 use quickdraw_domain::health::DisablePolicy;
 use quickdraw_domain::hook::{Hook, HookUrl};
@@ -20,7 +19,7 @@ use quickdraw_domain::settle::Policies;
 use quickdraw_egress::{Client, Hickory, Limits, Trust};
 use quickdraw_engine::deliver::slots::SlotLimits;
 use quickdraw_engine::deliver::transport::Guarded;
-use quickdraw_engine::{Arrival, Belt, Clock, Lifecycle, Origin, Settings, System, WhileDisabled};
+use quickdraw_engine::{Belt, Clock, Lifecycle, Report, Settings, System, WhileDisabled};
 use quickdraw_store::Ring;
 use quickdraw_store::scopes::{NewGroup, NewProject};
 
@@ -50,6 +49,7 @@ async fn main() -> anyhow::Result<()> {
         deadline: Duration::from_secs(10),
         lease: Duration::from_secs(30),
         instance: BASE.to_owned(),
+        upload_links: UploadLinks::default(),
         retention: Duration::from_secs(14 * 86_400),
         while_disabled: WhileDisabled::Drop,
         per_minute: 0,
@@ -91,27 +91,18 @@ async fn main() -> anyhow::Result<()> {
         let user = User { id: 4, name: "Ida Ridge".into(), username: "ida".into(), ..User::default() };
         let object = serde_json::value::to_raw_value(&serde_json::json!({
             "id": 99, "iid": 5, "title": "Grease the gate", "action": "open", "source_branch": "grease", "target_branch": "main" }))?;
-        let body = compose(&Happened {
-            trigger: merge_requests,
+        let report = Report {
             scene: Scene::Project(&project),
+            trigger: merge_requests,
             user: &user,
             object: &object,
             previous: None,
-            instance: Instance { base_url: BASE, upload_links: UploadLinks::default() },
-            at: clock.now(),
-        })?;
-        // When this returns it is on the disk; the same key is taken once.
-        let arrival = Arrival {
-            place,
-            trigger: merge_requests,
-            source: Source::Api,
             chain: None,
-            git_ref: None,
             key: Some("merge-request-5-opened".to_owned()),
-            body: &body,
-            origin: Origin::default(),
+            operation: None,
         };
-        belt.ingest(arrival).await?;
+        // When this returns it is on the disk; the same key is taken once.
+        belt.report(report).await?;
     }
 
     let got = tokio::task::spawn_blocking(move || got.join())

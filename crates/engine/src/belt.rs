@@ -6,6 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use quickdraw_domain::NodeId;
 use quickdraw_domain::Trigger;
+use quickdraw_domain::compose::UploadLinks;
 use quickdraw_domain::guard;
 use quickdraw_domain::hook::BranchFilter;
 use quickdraw_domain::scope::{Place, Scope};
@@ -56,6 +57,8 @@ pub struct Settings {
     pub lease: Duration,
     /// `X-Gitlab-Instance` of what we send: our own base URL.
     pub instance: String,
+    /// Where links to uploaded files lead in bodies that are composed.
+    pub upload_links: UploadLinks,
     /// How long history is kept.
     pub retention: Duration,
     /// What becomes of events while their hook is disabled.
@@ -184,6 +187,12 @@ impl Belt {
     #[must_use]
     pub fn knows_project(&self, id: quickdraw_domain::ProjectId) -> bool {
         self.index().has_project(id)
+    }
+
+    /// The same of a group.
+    #[must_use]
+    pub fn knows_group(&self, id: quickdraw_domain::GroupId) -> bool {
+        self.index().has_group(id)
     }
 
     /// The projects of a group and of all groups below it, the newest first. Answered from memory.

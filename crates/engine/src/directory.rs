@@ -110,6 +110,12 @@ impl Index {
         self.projects.contains_key(&id)
     }
 
+    /// Whether there is such a group.
+    #[must_use]
+    pub fn has_group(&self, id: GroupId) -> bool {
+        self.parents.contains_key(&id)
+    }
+
     /// Whether some hook selects the trigger in the hearing of a place: is it worth building a body?
     #[must_use]
     pub fn is_heard(&self, place: Place, trigger: Trigger) -> bool {

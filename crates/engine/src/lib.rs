@@ -28,6 +28,7 @@ mod rates;
 pub mod rebuild;
 mod relay;
 mod replay;
+mod report;
 mod sweep;
 pub mod telemetry;
 mod watch;
@@ -43,6 +44,7 @@ pub use ingest::{Arrival, Ingest, Origin};
 pub use lifecycle::Lifecycle;
 pub use relay::{Received, SeenRequest};
 pub use replay::Preview;
+pub use report::{Report, ReportError, Reported, Step};
 
 /// What a mutex holds, whether or not somebody panicked with it: everything that is held so is whole at any time.
 fn lock<T>(of: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -75,6 +75,8 @@ impl Lifecycle {
         let (one, stop_one) = (belt.clone(), stopped.clone());
         workers.spawn(async move { worker::run("replay", None, TICK, stop_one, || one.replay()).await });
         let (one, stop_one) = (belt.clone(), stopped.clone());
+        workers.spawn(async move { worker::run("operations", None, TEND, stop_one, || one.end_operations()).await });
+        let (one, stop_one) = (belt.clone(), stopped.clone());
         workers.spawn(async move { worker::run("tend", None, TEND, stop_one, || one.tend()).await });
         let (one, stop_one) = (belt.clone(), stopped.clone());
         workers.spawn(async move { worker::run("current", None, TEND, stop_one, || one.show_insights()).await });

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use quickdraw_domain::compose::UploadLinks;
 use quickdraw_domain::receiver::{Addresses, Receiver};
 use quickdraw_engine::Belt;
 use quickdraw_store::SharedStore;
@@ -28,8 +27,6 @@ pub struct App {
     pub trusted_proxies: Addresses,
     /// Base URL under which we are reached, without a slash at its end.
     pub external_url: String,
-    /// Where links to uploaded files lead in bodies that we compose.
-    pub upload_links: UploadLinks,
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
     /// Room for bodies, in KiB.
@@ -54,7 +51,6 @@ impl App {
         receiver: Receiver,
         trusted_proxies: Addresses,
         external_url: String,
-        upload_links: UploadLinks,
         metrics: PrometheusHandle,
         limits: Limits,
     ) -> Arc<Self> {
@@ -64,7 +60,6 @@ impl App {
             gates: Gates::new(receiver),
             trusted_proxies,
             external_url,
-            upload_links,
             metrics,
             bodies,
             streams: Streams::new(),

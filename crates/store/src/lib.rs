@@ -25,6 +25,7 @@ pub mod insights;
 pub mod known;
 pub mod lists;
 pub mod nodes;
+pub mod operations;
 pub mod payload;
 mod postgres;
 pub mod rebuild;
@@ -59,6 +60,7 @@ pub trait Store:
     + known::Known
     + rebuild::Rebuild
     + replays::Replays
+    + operations::Operations
     + Send
     + Sync
 {
@@ -79,6 +81,7 @@ impl<T> Store for T where
         + known::Known
         + rebuild::Rebuild
         + replays::Replays
+        + operations::Operations
         + Send
         + Sync
 {

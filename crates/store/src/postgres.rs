@@ -17,6 +17,7 @@ mod insights;
 mod known;
 mod lines;
 mod nodes;
+mod operations;
 mod partitions;
 mod receivers;
 mod replays;
@@ -34,6 +35,7 @@ use tokio_postgres::{Config, NoTls};
 
 use crate::error::{Error, Result};
 use crate::seal::{Place, Ring};
+use crate::telemetry;
 
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "belt", include_str!("migrations/postgres/0001_belt.sql")),
@@ -58,6 +60,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (20, "roster", include_str!("migrations/postgres/0020_roster.sql")),
     (21, "project_paths", include_str!("migrations/postgres/0021_project_paths.sql")),
     (22, "documents", include_str!("migrations/postgres/0022_documents.sql")),
+    (23, "operations", include_str!("migrations/postgres/0023_operations.sql")),
 ];
 
 /// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.
@@ -120,7 +123,14 @@ impl Postgres {
     }
 
     async fn client(&self) -> Result<Object> {
+        telemetry::called("postgres");
         Ok(self.pool.get().await?)
+    }
+
+    /// One of those that are there for what somebody waits for with an event.
+    async fn accept_client(&self) -> Result<Object> {
+        telemetry::called("postgres");
+        Ok(self.accept_pool.get().await?)
     }
 
     async fn migrate(&self) -> Result<()> {

@@ -22,6 +22,7 @@ mod keys;
 mod known;
 mod lines;
 mod nodes;
+mod operations;
 mod readers;
 mod receivers;
 mod replays;
@@ -71,6 +72,7 @@ const MIGRATIONS: &[Migration] = &[
     (20, "roster", include_str!("migrations/sqlite/0020_roster.sql")),
     (21, "project_paths", include_str!("migrations/sqlite/0021_project_paths.sql")),
     (22, "documents", include_str!("migrations/sqlite/0022_documents.sql")),
+    (23, "operations", include_str!("migrations/sqlite/0023_operations.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[
     (1, "insights", include_str!("migrations/sqlite/0001_insights.sql")),

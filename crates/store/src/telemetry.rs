@@ -4,3 +4,10 @@
 pub const COMMIT_SECONDS: &str = "quickdraw_store_commit_seconds";
 /// Histogram: jobs that shared one commit (SQLite).
 pub const COMMIT_JOBS: &str = "quickdraw_store_commit_jobs";
+/// Counter: calls of the store, each one or a few statements in a transaction. Label `engine`.
+pub const CALLS: &str = "quickdraw_store_calls_total";
+
+/// Counts a call.
+pub(crate) fn called(engine: &'static str) {
+    metrics::counter!(CALLS, "engine" => engine).increment(1);
+}

@@ -41,9 +41,8 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         group_hooks: i64::from(config.limits.group_hooks),
         by_hand_per_minute: config.limits.by_hand_per_minute,
     };
-    let links = wiring::upload_links(&config)?;
     let proxies = wiring::trusted_proxies(&config)?;
-    let app = App::new(belt, receiver, proxies, config.server.external_url.clone(), links, metrics.clone(), limits);
+    let app = App::new(belt, receiver, proxies, config.server.external_url.clone(), metrics.clone(), limits);
     for note in &first.notes {
         say(note);
     }

@@ -135,3 +135,55 @@ pub(crate) fn every_kind_is_composed_and_delivered(engine: Engine) {
     let misplaced = server.call("POST", "/api/v1/events", r#"{"trigger":"issue_hooks","object":{"iid":1}}"#);
     assert_eq!((misplaced.status, misplaced.body.contains("a project knows")), (422, true), "{}", misplaced.body);
 }
+
+/// A forge saves an issue several times while it answers one request, and dies with us in the middle of it.
+pub(crate) fn saves_of_one_operation_are_one_event(engine: Engine) {
+    let sink = Sink::start(|_| Some(200));
+    let mut server = Server::start(&engine, &[]);
+    server.make_project();
+    server.make_hook(&sink.url(), r#","issues_events":true"#);
+    let save = |server: &Server, object: Value, previous: Value, more: bool| {
+        let mut report =
+            json!({ "trigger": "issue_hooks", "object": object, "previous": previous, "operation": "request-17" });
+        if more {
+            report["more"] = json!(true);
+        }
+        let reply = server.call("POST", "/api/v1/projects/1/events", &report.to_string());
+        assert_eq!(reply.status, 202, "{}", reply.body);
+        serde_json::from_str::<Value>(&reply.body).expect("JSON")
+    };
+    let first = json!({"id": 301, "iid": 23, "title": "Gate jams", "action": "update"});
+    let held = save(&server, first, json!({"title": "Gate sticks"}), true);
+    assert_eq!(held, json!({ "operation": "request-17" }));
+    server.kill();
+    server.restart();
+    let labelled =
+        json!({"id": 301, "iid": 23, "title": "Gate jams", "labels": [{"id": 1, "title": "bug"}], "action": "update"});
+    save(&server, labelled.clone(), json!({"labels": []}), true);
+    assert_eq!(server.get("/api/v1/events")["items"], json!([]), "nothing happened yet");
+    let mut last = labelled;
+    last["state"] = json!("closed");
+    last["action"] = json!("close");
+    let reported = save(&server, last, json!({"state_id": 1}), false);
+    eventually("it is delivered", || !sink.got().is_empty());
+    let body: Value = serde_json::from_slice(&sink.got()[0].body).expect("JSON");
+    let changes = &body["changes"];
+    assert_eq!(changes["title"], json!({"previous": "Gate sticks", "current": "Gate jams"}));
+    assert_eq!(changes["labels"]["previous"], json!([]));
+    assert_eq!(changes["labels"]["current"][0]["title"], "bug");
+    assert_eq!(changes["state_id"], json!({"previous": 1, "current": 2}));
+    assert_eq!(body["object_attributes"]["action"], "close");
+    let events = server.get("/api/v1/events")["items"].clone();
+    assert_eq!((events.as_array().map(Vec::len), &events[0]["id"]), (Some(1), &reported["id"]));
+
+    let refused = |body: &str, says: &str| {
+        let reply = server.call("POST", "/api/v1/projects/1/events", body);
+        assert_eq!((reply.status, reply.body.contains(says)), (422, true), "{body}: {}", reply.body);
+    };
+    refused(r#"{"trigger":"issue_hooks","object":{"iid":1},"more":true}"#, "needs an");
+    refused(r#"{"trigger":"issue_hooks","object":{"iid":1},"operation":""}"#, "is empty");
+    refused(r#"{"trigger":"issue_hooks","payload":{"object_kind":"issue"},"operation":"x"}"#, "complete");
+    refused(r#"{"trigger":"issue_hooks","object":{"title":"x"},"operation":"x","more":true}"#, "no iid");
+    let push = r#"{"trigger":"push_hooks","object":{"before":"a","after":"b","ref":"refs/heads/x"},"operation":"x"}"#;
+    refused(push, "of no object");
+}

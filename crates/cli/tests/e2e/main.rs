@@ -38,11 +38,12 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 57] = [
+    let checks: [(&str, Check); 58] = [
         (
             "what_is_pushed_while_the_server_is_away_comes_later",
             git::what_is_pushed_while_the_server_is_away_comes_later,
         ),
+        ("saves_of_one_operation_are_one_event", compose::saves_of_one_operation_are_one_event),
         ("every_kind_is_composed_and_delivered", compose::every_kind_is_composed_and_delivered),
         ("things_are_chosen_by_what_they_are", measures::things_are_chosen_by_what_they_are),
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),

@@ -10,6 +10,7 @@ mod chance;
 mod database;
 mod health;
 mod parts;
+mod reports;
 mod ssrf;
 mod wire;
 mod world;
@@ -47,12 +48,17 @@ fn main() -> std::process::ExitCode {
     trials.push(Trial::test("every_line_of_a_request_is_seen_in_raw_bytes", || {
         play(wire::every_line_of_a_request_is_seen_in_raw_bytes())
     }));
-    let scenarios: [(&str, Scenario); 2] = [
+    let scenarios: [(&str, Scenario); 5] = [
         ("the_tables_of_both_presets_hold_for_real_attempts", |database| {
             Box::pin(health::the_tables_of_both_presets_hold_for_real_attempts(database))
         }),
         ("a_receiver_that_is_down_for_a_day_gets_everything", |database| {
             Box::pin(health::a_receiver_that_is_down_for_a_day_gets_everything(database))
+        }),
+        ("several_saves_are_one_event", |database| Box::pin(reports::several_saves_are_one_event(database))),
+        ("a_body_is_that_of_the_moment", |database| Box::pin(reports::a_body_is_that_of_the_moment(database))),
+        ("a_report_costs_as_many_calls_whatever_its_size", |database| {
+            Box::pin(reports::a_report_costs_as_many_calls_whatever_its_size(database))
         }),
     ];
     for (name, scenario) in scenarios {

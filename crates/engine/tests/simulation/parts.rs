@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use quickdraw_domain::compose::UploadLinks;
 use quickdraw_domain::event::Source;
 use quickdraw_domain::guard;
 use quickdraw_domain::hook::{Hook, HookUrl};
@@ -69,6 +70,7 @@ pub(crate) async fn belt(
         deadline: Duration::from_secs(10),
         lease: Duration::from_secs(30),
         instance: "http://sim".to_owned(),
+        upload_links: UploadLinks::default(),
         retention: Duration::from_secs(14 * 86_400),
         while_disabled: WhileDisabled::Hold { longest: Duration::from_secs(7 * 86_400), most: 1_000_000 },
         per_minute: 0,

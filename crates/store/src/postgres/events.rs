@@ -77,7 +77,7 @@ const FIRST_FENCE: i64 = 1;
 #[async_trait]
 impl Events for Postgres {
     async fn append_events(&self, batch: Vec<NewEvent>) -> Result<Vec<Appended>> {
-        let mut client = self.accept_pool.get().await?;
+        let mut client = self.accept_client().await?;
         let mut appended = append(&client, &batch).await;
         if matches!(&appended, Err(Error::Engine(text)) if text.contains("no partition of relation")) {
             // The clock may have left the days that were prepared: make room for today and try once more.
@@ -185,7 +185,7 @@ impl Events for Postgres {
 
     async fn chains(&self, chains: Vec<Uuid>, now: Timestamp) -> Result<Chains> {
         // Accepting has connections of its own, which no slow query of others can hold up.
-        read_chains(&**self.accept_pool.get().await?, &chains, now).await
+        read_chains(&**self.accept_client().await?, &chains, now).await
     }
 
     async fn forget_chains(&self, before: Timestamp, limit: usize) -> Result<usize> {

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use crate::error::{Error, Result};
+use crate::telemetry;
 
 type Job = Box<dyn FnOnce(&Connection) + Send>;
 
@@ -32,6 +33,7 @@ impl Readers {
         &self,
         job: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        telemetry::called("sqlite");
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |connection| drop(answer.send(job(connection))));
         let closed = || Error::Unavailable("the store is closed".into());

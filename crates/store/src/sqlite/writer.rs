@@ -19,7 +19,7 @@ use super::checkpoint::Checkpointer;
 use super::claims::Claims;
 use super::keys::Keys;
 use crate::error::{Error, Result};
-use crate::telemetry::{COMMIT_JOBS, COMMIT_SECONDS};
+use crate::telemetry::{self, COMMIT_JOBS, COMMIT_SECONDS};
 
 /// Most jobs that share a transaction: bounds how long the first of them waits.
 const MAX_JOBS: usize = 64;
@@ -69,6 +69,7 @@ impl Writer {
         failing: Failing,
         job: impl FnOnce(&mut Tx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        telemetry::called("sqlite");
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |tx| {
             // A job that panics must not take the writer along.

@@ -8,6 +8,7 @@ mod events;
 mod fixture;
 mod insights;
 mod lines;
+mod operations;
 mod receivers;
 mod replays;
 mod rest;
@@ -70,6 +71,7 @@ const CHECKS: &[(&str, Check)] = checks![
     insights::people_get_other_names_and_what_a_project_no_longer_keeps_goes,
     insights::a_shadow_is_compared_and_put_in_its_place,
     insights::who_is_who_is_changed_from_its_last_version_only,
+    operations::an_operation_is_changed_from_its_last_version_only,
     receivers::receivers_come_back_with_their_secrets_and_are_in_the_directory,
     receivers::the_last_requests_are_kept_for_each_node,
     receivers::projects_of_other_instances_find_their_place_and_change_nothing,

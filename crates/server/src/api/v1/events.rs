@@ -7,11 +7,12 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use quickdraw_domain::compose::{Happened, Instance, Scene, User, compose};
+use quickdraw_domain::compose::operation::MAX_NAME;
+use quickdraw_domain::compose::{Scene, User};
 use quickdraw_domain::event::{Skim, Source};
 use quickdraw_domain::scope::Place;
-use quickdraw_domain::{ProjectId, Trigger};
-use quickdraw_engine::{Arrival, Origin};
+use quickdraw_domain::{GroupId, ProjectId, Trigger};
+use quickdraw_engine::{Arrival, Origin, Report, ReportError, Reported, Step};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
@@ -31,7 +32,7 @@ use crate::state::App;
 const LIMIT: usize = (25 << 20) + (1 << 20);
 
 #[derive(Deserialize)]
-struct Report<'a> {
+struct Told<'a> {
     trigger: String,
     /// Sent as it is, byte for byte.
     #[serde(borrow)]
@@ -43,6 +44,12 @@ struct Report<'a> {
     /// What was different before.
     #[serde(borrow)]
     previous: Option<&'a RawValue>,
+    /// The operation that it is a save of.
+    #[serde(borrow)]
+    operation: Option<Cow<'a, str>>,
+    /// Whether other saves follow.
+    #[serde(default)]
+    more: bool,
 }
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -56,7 +63,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 
 /// A reported event: a complete body that is sent as it is, or the object that it is composed from.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "what `Report` borrows, described")]
+#[expect(dead_code, reason = "what `Told` borrows, described")]
 struct ReportBody {
     /// What kind it is: `push_hooks`.
     trigger: String,
@@ -72,120 +79,169 @@ struct ReportBody {
     /// Attributes of the object that were different before, for the `changes` of a composed body.
     #[schema(value_type = Option<Object>)]
     previous: Option<()>,
+    /// A name of at most 255 bytes for what its reporter does now, such as a request's id: all saves of one object under it are one
+    /// event, whose `changes` are those from before the first to after the last.
+    operation: Option<String>,
+    /// Other saves of the operation follow. The report is kept, and becomes part of the event with the last save, which has no
+    /// `more`, or a minute after the newest one if that never comes.
+    more: Option<bool>,
 }
 
-/// The event that was committed.
+/// What was committed.
 #[derive(Serialize, ToSchema)]
-struct Reported {
-    /// Its number in the journal.
+struct Taken {
+    /// The event's number in the journal. Absent for a save that others follow.
     #[schema(format = Uuid)]
-    id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    /// The operation that goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operation: Option<String>,
 }
 
 /// Report an event of a project. It is committed when the answer comes. `Idempotency-Key` is honoured. Administrators.
 #[utoipa::path(post, path = "/projects/{id}/events", tag = "Reports", request_body = ReportBody,
-    responses((status = 202, body = Reported)))]
+    responses((status = 202, body = Taken)))]
 async fn report_project(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<Reported>), ApiError> {
+) -> Result<(StatusCode, Json<Taken>), ApiError> {
     let held = read(&app, &headers, body).await?;
-    let report = parse(&held)?;
+    let told = parse(&held)?;
     // A number that the directory knows costs no query; composing needs the project itself.
     let known = id.parse().map(ProjectId).ok().filter(|id| app.belt.knows_project(*id));
-    if let (Some(project), Some(payload)) = (known, report.payload) {
-        return accept(&app, Place::Project(project), &report, payload.get().as_bytes(), &headers).await;
+    if let (Some(project), Some(payload)) = (known, told.payload) {
+        return accept(&app, Place::Project(project), &told, payload, &headers).await;
     }
     let project = find_project(&app, &id).await?;
-    let composed = body_of(&app, &report, Scene::Project(&project))?;
-    accept(&app, Place::Project(project.id), &report, &composed, &headers).await
+    take(&app, &told, Scene::Project(&project), Place::Project(project.id), &headers).await
 }
 
 /// Report an event of a group, as of a project: of members, subgroups, projects, milestones, tokens. Administrators.
 #[utoipa::path(post, path = "/groups/{id}/events", tag = "Reports", request_body = ReportBody,
-    responses((status = 202, body = Reported)))]
+    responses((status = 202, body = Taken)))]
 async fn report_group(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
     headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<Reported>), ApiError> {
+) -> Result<(StatusCode, Json<Taken>), ApiError> {
     let group = find_group(&app, &id).await?;
     let held = read(&app, &headers, body).await?;
-    let report = parse(&held)?;
-    let composed = body_of(&app, &report, Scene::Group(&group))?;
-    accept(&app, Place::Group(group.id), &report, &composed, &headers).await
+    let told = parse(&held)?;
+    take(&app, &told, Scene::Group(&group), Place::Group(group.id), &headers).await
 }
 
 /// Report an event of the instance, as of a project: what system hooks hear of. Administrators.
 #[utoipa::path(post, path = "/events", tag = "Reports", request_body = ReportBody,
-    responses((status = 202, body = Reported)))]
+    responses((status = 202, body = Taken)))]
 async fn report_instance(
     _: Admin,
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     body: Body,
-) -> Result<(StatusCode, Json<Reported>), ApiError> {
+) -> Result<(StatusCode, Json<Taken>), ApiError> {
     let held = read(&app, &headers, body).await?;
-    let report = parse(&held)?;
-    let composed = body_of(&app, &report, Scene::Instance)?;
-    accept(&app, Place::Instance, &report, &composed, &headers).await
+    let told = parse(&held)?;
+    take(&app, &told, Scene::Instance, Place::Instance, &headers).await
 }
 
-/// The body that a report has, or the one that is composed from it.
-fn body_of<'a>(app: &App, report: &Report<'a>, scene: Scene<'_>) -> Result<Cow<'a, [u8]>, ApiError> {
-    let object = match (report.payload, report.object) {
-        (Some(payload), _) => return Ok(Cow::Borrowed(payload.get().as_bytes())),
+/// Takes the body that a report has, or composes one from its object.
+async fn take(
+    app: &App,
+    told: &Told<'_>,
+    scene: Scene<'_>,
+    place: Place,
+    headers: &HeaderMap,
+) -> Result<(StatusCode, Json<Taken>), ApiError> {
+    let object = match (told.payload, told.object) {
+        (Some(payload), _) => return accept(app, place, told, payload, headers).await,
         (None, Some(object)) => object,
         (None, None) => return Err(missing_body()),
     };
-    let user = report.user.clone().unwrap_or_default();
-    let instance = Instance { base_url: &app.external_url, upload_links: app.upload_links };
-    let (trigger, previous, at) = (trigger(report)?, report.previous, app.belt.clock().now());
-    let happened = Happened { trigger, scene, user: &user, object, previous, instance, at };
-    compose(&happened).map(Cow::Owned).map_err(unprocessable)
+    let user = told.user.clone().unwrap_or_default();
+    let report = Report {
+        scene,
+        trigger: trigger(told)?,
+        user: &user,
+        object,
+        previous: told.previous,
+        chain: chain(headers),
+        key: idempotency_key(headers),
+        operation: step(told)?,
+    };
+    let taken = match app.belt.report(report).await {
+        Ok(Reported::Event(id)) => Taken { id: Some(id.to_string()), operation: None },
+        Ok(Reported::Saved) => Taken { id: None, operation: told.operation.as_deref().map(str::to_owned) },
+        Err(ReportError::Compose(error)) => return Err(unprocessable(error)),
+        Err(ReportError::Store(error)) => return Err(error.into()),
+    };
+    Ok((StatusCode::ACCEPTED, Json(taken)))
 }
 
+/// The operation that a report is a save of.
+fn step<'a>(told: &'a Told<'_>) -> Result<Option<Step<'a>>, ApiError> {
+    match told.operation.as_deref() {
+        Some(operation) if (1..=MAX_NAME).contains(&operation.len()) => Ok(Some(Step { operation, more: told.more })),
+        Some(_) => Err(unprocessable(format!("operation is empty or longer than {MAX_NAME} bytes"))),
+        None if told.more => {
+            Err(unprocessable("\"more\" needs an \"operation\": the name of what other saves follow in"))
+        }
+        None => Ok(None),
+    }
+}
+
+fn chain(headers: &HeaderMap) -> Option<Uuid> {
+    text(headers, "x-gitlab-event-uuid").and_then(|text| Uuid::parse_str(text).ok())
+}
+
+/// Takes a complete body.
 async fn accept(
     app: &App,
     place: Place,
-    report: &Report<'_>,
-    body: &[u8],
+    told: &Told<'_>,
+    payload: &RawValue,
     headers: &HeaderMap,
-) -> Result<(StatusCode, Json<Reported>), ApiError> {
-    let trigger = trigger(report)?;
+) -> Result<(StatusCode, Json<Taken>), ApiError> {
+    if told.operation.is_some() || told.more {
+        return Err(unprocessable(
+            "a complete \"payload\" is one event; \"operation\" and \"more\" go with an \"object\"",
+        ));
+    }
+    let body = payload.get().as_bytes();
+    let trigger = trigger(told)?;
     let skim = Skim::read(body).map_err(unprocessable)?;
     let arrival = Arrival {
         place,
         trigger,
         source: Source::Api,
-        chain: text(headers, "x-gitlab-event-uuid").and_then(|text| Uuid::parse_str(text).ok()),
+        chain: chain(headers),
         git_ref: skim.git_ref,
         key: idempotency_key(headers),
         body,
         origin: Origin::default(),
     };
     let appended = app.belt.ingest(arrival).await?;
-    Ok((StatusCode::ACCEPTED, Json(Reported { id: appended.id().to_string() })))
+    Ok((StatusCode::ACCEPTED, Json(Taken { id: Some(appended.id().to_string()), operation: None })))
 }
 
 async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Held, ApiError> {
     body::read(app, headers, body, LIMIT).await.map_err(|body::Refused(status, text)| ApiError::problem(status, text))
 }
 
-fn parse(held: &Held) -> Result<Report<'_>, ApiError> {
+fn parse(held: &Held) -> Result<Told<'_>, ApiError> {
     serde_json::from_slice(&held.bytes).map_err(|error| {
         let example = r#"{"trigger":"push_hooks","payload":{…}} or {"trigger":"push_hooks","user":{…},"object":{…}}"#;
         ApiError::problem(StatusCode::BAD_REQUEST, format!("the body is no report ({error}); send {example}"))
     })
 }
 
-fn trigger(report: &Report<'_>) -> Result<Trigger, ApiError> {
-    Trigger::by_name(&report.trigger).ok_or_else(|| {
+fn trigger(told: &Told<'_>) -> Result<Trigger, ApiError> {
+    Trigger::by_name(&told.trigger).ok_or_else(|| {
         let names: Vec<&str> = Trigger::all().map(|trigger| trigger.row().name).collect();
         unprocessable(format!("there is no trigger of this name; use one of {}", names.join(", ")))
     })
@@ -222,8 +278,13 @@ async fn active_in_project(
     Path(id): Path<String>,
     Input(query): Input<ActiveQuery>,
 ) -> Result<Json<Active>, ApiError> {
-    let project = find_project(&app, &id).await?;
-    active(&app, Place::Project(project.id), &query)
+    // Asked before every event: a number that the directory knows costs no query.
+    let known = id.parse().map(ProjectId).ok().filter(|id| app.belt.knows_project(*id));
+    let project = match known {
+        Some(project) => project,
+        None => find_project(&app, &id).await?.id,
+    };
+    active(&app, Place::Project(project), &query)
 }
 
 /// Tell whether any hook hears of a kind of event in a group. Administrators.
@@ -235,8 +296,12 @@ async fn active_in_group(
     Path(id): Path<String>,
     Input(query): Input<ActiveQuery>,
 ) -> Result<Json<Active>, ApiError> {
-    let group = find_group(&app, &id).await?;
-    active(&app, Place::Group(group.id), &query)
+    let known = id.parse().map(GroupId).ok().filter(|id| app.belt.knows_group(*id));
+    let group = match known {
+        Some(group) => group,
+        None => find_group(&app, &id).await?.id,
+    };
+    active(&app, Place::Group(group), &query)
 }
 
 fn active(app: &App, place: Place, query: &ActiveQuery) -> Result<Json<Active>, ApiError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use quickdraw_domain::compose::{self, ComposeError, Instance, Scene};
+use quickdraw_domain::compose::{self, ComposeError, Scene};
 use quickdraw_domain::event::Source;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::trigger::Testable;
@@ -72,10 +72,7 @@ async fn sample(app: &App, scope: Scope, trigger: Trigger) -> Result<Vec<u8>, Ap
     if let Some(body) = newest(app, scope, trigger).await? {
         return Ok(body);
     }
-    let composed = |scene: Scene<'_>| {
-        let instance = Instance { base_url: &app.external_url, upload_links: app.upload_links };
-        compose::sample(trigger, scene, instance, app.belt.clock().now())
-    };
+    let composed = |scene: Scene<'_>| compose::sample(trigger, scene, app.belt.instance(), app.belt.clock().now());
     let made = match scope {
         Scope::Project(id) => composed(Scene::Project(&api::find_project(app, &id.0.to_string()).await?)),
         Scope::Group(id) => {
