@@ -112,8 +112,7 @@ pub(crate) async fn report(
     key: &str,
     deadline: Duration,
 ) -> anyhow::Result<String> {
-    let id: String = url::form_urlencoded::byte_serialize(project.as_bytes()).collect();
-    let url = format!("{}/api/v1/projects/{id}/events", base_url.trim_end_matches('/'));
+    let url = format!("{}/events", project_url(base_url, project));
     let headers = [
         ("Content-Type".into(), "application/json".to_owned()),
         ("PRIVATE-TOKEN".into(), token.to_owned()),
@@ -126,6 +125,26 @@ pub(crate) async fn report(
     }
     let answer: serde_json::Value = serde_json::from_str(&text).context("the server's answer is not JSON")?;
     Ok(answer["id"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Whether any hook hears of a kind of event in a project; nothing when the server does not say.
+pub(crate) async fn is_heard(
+    base_url: &str,
+    token: &str,
+    project: &str,
+    trigger: &str,
+    deadline: Duration,
+) -> Option<bool> {
+    let url = format!("{}/active_hooks?trigger={trigger}", project_url(base_url, project));
+    let headers = [("PRIVATE-TOKEN".into(), token.to_owned())];
+    let answer = call(Method::GET, &url, &headers, Vec::new(), deadline).await.ok()?;
+    let answer: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
+    answer["active"].as_bool()
+}
+
+fn project_url(base_url: &str, project: &str) -> String {
+    let id: String = url::form_urlencoded::byte_serialize(project.as_bytes()).collect();
+    format!("{}/api/v1/projects/{id}", base_url.trim_end_matches('/'))
 }
 
 /// Calls `/api/v1` of a server: reads without a body, posts one. Gives the answer's JSON.

@@ -5,6 +5,7 @@ mod install;
 mod spool;
 mod updates;
 
+use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -79,7 +80,10 @@ fn complain(text: &str) {
 }
 
 async fn post_receive() -> anyhow::Result<()> {
-    let input = std::io::read_to_string(std::io::stdin()).context("failed to read the ref updates")?;
+    let mut input = Vec::new();
+    std::io::stdin().read_to_end(&mut input).context("failed to read the ref updates")?;
+    // Names of refs are bytes as well.
+    let input = String::from_utf8_lossy(&input);
     let repository = gix::open(std::env::var_os("GIT_DIR").map_or_else(|| PathBuf::from("."), PathBuf::from))
         .context("failed to open the repository")?;
     let target = install::read(repository.git_dir())?;
@@ -98,11 +102,21 @@ async fn post_receive() -> anyhow::Result<()> {
             complain(&format!("{} was not reported: {error:#}", update.name));
         }
     }
+    if !updates.is_empty() {
+        spool.add(repository_update(&updates))?;
+    }
     let Sent { left, .. } = spool.send(&target, PATIENCE).await?;
     if left > 0 {
         complain(&format!("{left} reports wait; they go with the next push, or with quickdraw git-hook send"));
     }
     Ok(())
+}
+
+/// What system hooks hear of a push as a whole, however many refs it moves.
+fn repository_update(updates: &[Update]) -> Value {
+    let change = |update: &Update| json!({ "before": update.old, "after": update.new, "ref": update.name });
+    let changes: Vec<Value> = updates.iter().map(change).collect();
+    json!({ "trigger": spool::ONLY_IF_HEARD, "user": user(), "object": { "changes": changes } })
 }
 
 fn report(repository: &gix::Repository, update: &Update) -> anyhow::Result<Value> {
@@ -140,9 +154,13 @@ fn object(repository: &gix::Repository, update: &Update) -> anyhow::Result<Value
 
 /// Who pushed, as far as a plain git server knows: the login of the session.
 fn user() -> Value {
-    let login = ["REMOTE_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
+    let login = ["REMOTE_USER", "USER", "LOGNAME"].iter().find_map(|name| text_of(name));
     let login = login.unwrap_or_else(|| "unknown".to_owned());
     json!({ "name": login, "username": login })
+}
+
+fn text_of(variable: &str) -> Option<String> {
+    Some(std::env::var_os(variable)?.to_string_lossy().into_owned())
 }
 
 /// `git push -o ci.skip -o a.b=c` gives `{"ci": {"skip": true}, "a": {"b": "c"}}`.
@@ -150,7 +168,7 @@ fn push_options() -> Value {
     let count = std::env::var("GIT_PUSH_OPTION_COUNT").ok().and_then(|count| count.parse().ok()).unwrap_or(0_u32);
     let mut options = json!({});
     for n in 0..count.min(100) {
-        let Ok(option) = std::env::var(format!("GIT_PUSH_OPTION_{n}")) else { continue };
+        let Some(option) = text_of(&format!("GIT_PUSH_OPTION_{n}")) else { continue };
         let (key, value) = match option.split_once('=') {
             Some((key, value)) => (key, json!(value)),
             None => (option.as_str(), json!(true)),

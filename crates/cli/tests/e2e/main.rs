@@ -23,6 +23,7 @@ mod matrix;
 mod measures;
 mod monitoring;
 mod order;
+mod pushes;
 mod receivers;
 mod relay;
 mod replays;
@@ -38,10 +39,18 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 58] = [
+    let checks: [(&str, Check); 60] = [
         (
             "what_is_pushed_while_the_server_is_away_comes_later",
             git::what_is_pushed_while_the_server_is_away_comes_later,
+        ),
+        (
+            "repositories_of_every_kind_are_reported_as_git_tells",
+            pushes::repositories_of_every_kind_are_reported_as_git_tells,
+        ),
+        (
+            "a_push_of_many_refs_is_reported_within_the_limits",
+            pushes::a_push_of_many_refs_is_reported_within_the_limits,
         ),
         ("saves_of_one_operation_are_one_event", compose::saves_of_one_operation_are_one_event),
         ("every_kind_is_composed_and_delivered", compose::every_kind_is_composed_and_delivered),

@@ -77,11 +77,12 @@ fn default_branch(repository: &Repository, pushed: &str) -> Option<ObjectId> {
 pub(in crate::commands) fn describe(repository: &Repository, id: ObjectId) -> anyhow::Result<Value> {
     let commit = repository.find_commit(id).context("failed to read a commit")?;
     let (author, committer) = (commit.author()?, commit.committer()?);
-    // GitLab shows the committer's time with the committer's offset.
-    let time = committer.time().context("failed to read a commit's time")?;
-    let at = jiff::Timestamp::from_second(time.seconds)?;
-    let offset = jiff::tz::Offset::from_seconds(time.offset).unwrap_or(jiff::tz::Offset::UTC);
-    let written = jiff::fmt::temporal::DateTimePrinter::new().timestamp_with_offset_to_string(&at, offset);
+    // GitLab shows the committer's time with the committer's offset. One that no calendar has is shown as none.
+    let written = committer.time().ok().and_then(|time| {
+        let at = jiff::Timestamp::from_second(time.seconds).ok()?;
+        let offset = jiff::tz::Offset::from_seconds(time.offset).unwrap_or(jiff::tz::Offset::UTC);
+        Some(jiff::fmt::temporal::DateTimePrinter::new().timestamp_with_offset_to_string(&at, offset))
+    });
     let (mut added, mut modified, mut removed) = (Vec::new(), Vec::new(), Vec::new());
     for change in changes(repository, &commit)? {
         match change {
@@ -101,11 +102,13 @@ pub(in crate::commands) fn describe(repository: &Repository, id: ObjectId) -> an
             _ => {}
         }
     }
+    let encoding = commit.decode().context("failed to read a commit")?.encoding;
+    let said = |bytes: &BStr| spelled(bytes, encoding);
     Ok(json!({
         "id": id.to_string(),
-        "message": text(commit.message_raw()?),
+        "message": said(commit.message_raw()?),
         "timestamp": written,
-        "author": { "name": text(author.name), "email": text(author.email) },
+        "author": { "name": said(author.name), "email": said(author.email) },
         "added": added,
         "modified": modified,
         "removed": removed,
@@ -121,6 +124,14 @@ fn changes(repository: &Repository, commit: &gix::Commit<'_>) -> anyhow::Result<
     };
     let tree = commit.tree().context("failed to read a tree")?;
     repository.diff_tree_to_tree(parent.as_ref(), Some(&tree), None).context("failed to compare trees")
+}
+
+/// What people wrote, in the encoding that their commit names, as `git log` shows it.
+fn spelled(bytes: &BStr, encoding: Option<&BStr>) -> String {
+    match encoding.and_then(|name| encoding_rs::Encoding::for_label(name)) {
+        Some(encoding) => encoding.decode_without_bom_handling(bytes).0.into_owned(),
+        None => text(bytes),
+    }
 }
 
 /// Git's texts are bytes; what is not UTF-8 is shown as well as it can be.

@@ -24,6 +24,9 @@ const LOCK: &str = "lock";
 const MOST: usize = 10_000;
 const MOST_BYTES: u64 = 1 << 30;
 
+/// Reports of this kind are of use to nobody but a hook: where none hears of them, they are not sent.
+pub(super) const ONLY_IF_HEARD: &str = "repository_update_hooks";
+
 /// A report with the key under which the server takes it once.
 #[derive(Serialize, Deserialize)]
 struct Waiting {
@@ -37,6 +40,15 @@ pub(super) struct Sent {
     pub(super) sent: usize,
     /// They wait for the next push, or for `quickdraw git-hook send`.
     pub(super) left: usize,
+}
+
+/// What became of the oldest of them.
+enum Next {
+    Sent,
+    /// It is of no use, or can never be taken.
+    Gone,
+    /// The server does not take it now, or the time is over.
+    Later,
 }
 
 /// The reports of a repository that wait.
@@ -75,7 +87,7 @@ impl Spool {
     /// Sends what waits, the oldest first, until the server does not take one or the time is over. Where another process does so already,
     /// that one sends these too.
     pub(super) async fn send(&self, target: &Target, patience: Duration) -> anyhow::Result<Sent> {
-        let begun = Instant::now();
+        let until = Instant::now() + patience;
         let lock = File::options().write(true).create(true).truncate(false).open(self.folder.join(LOCK))?;
         let mut sent = 0;
         if lock.try_lock().is_err() {
@@ -83,25 +95,38 @@ impl Spool {
         }
         // Others may add while we send.
         while let Some(file) = self.waiting()?.into_iter().next() {
-            let left = patience.saturating_sub(begun.elapsed());
-            if left.is_zero() || !self.send_one(target, &file, left).await? {
-                break;
+            match self.send_one(target, &file, until).await? {
+                Next::Sent => sent += 1,
+                Next::Gone => {}
+                Next::Later => break,
             }
-            sent += 1;
         }
         Ok(Sent { sent, left: self.waiting()?.len() })
     }
 
-    /// Whether the next one can be sent.
-    async fn send_one(&self, target: &Target, file: &Path, patience: Duration) -> anyhow::Result<bool> {
+    async fn send_one(&self, target: &Target, file: &Path, until: Instant) -> anyhow::Result<Next> {
+        let left = || until.saturating_duration_since(Instant::now());
         let read: Result<Waiting, _> = serde_json::from_slice(&fs::read(file)?);
         let Ok(Waiting { key, report }) = read else {
             complain(&format!("{} is no report, and is set aside", file.display()));
             fs::rename(file, file.with_extension("refused"))?;
-            return Ok(true);
+            return Ok(Next::Gone);
         };
-        match client::report(&target.url, &target.token, &target.project, &report, &key, patience).await {
-            Ok(_) => fs::remove_file(file)?,
+        let Target { url, token, project } = target;
+        if report["trigger"] == ONLY_IF_HEARD
+            && client::is_heard(url, token, project, ONLY_IF_HEARD, left()).await == Some(false)
+        {
+            fs::remove_file(file)?;
+            return Ok(Next::Gone);
+        }
+        if left().is_zero() {
+            return Ok(Next::Later);
+        }
+        match client::report(url, token, project, &report, &key, left()).await {
+            Ok(_) => {
+                fs::remove_file(file)?;
+                Ok(Next::Sent)
+            }
             // What cannot be taken as it is would hold up everything behind it.
             Err(error) if error.downcast_ref::<Refused>().is_some_and(Refused::is_for_good) => {
                 complain(&format!(
@@ -109,13 +134,13 @@ impl Spool {
                     file.with_extension("refused").display()
                 ));
                 fs::rename(file, file.with_extension("refused"))?;
+                Ok(Next::Gone)
             }
             Err(error) => {
                 complain(&format!("{error:#}"));
-                return Ok(false);
+                Ok(Next::Later)
             }
         }
-        Ok(true)
     }
 
     fn waiting(&self) -> anyhow::Result<Vec<PathBuf>> {
