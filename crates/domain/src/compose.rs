@@ -166,7 +166,7 @@ impl Composer {
     fn of(trigger: Trigger) -> Result<Self, ComposeError> {
         Ok(match trigger.row().name {
             "push_hooks" | "tag_push_hooks" => Self::Push,
-            "issue_hooks" | "confidential_issue_hooks" => Self::InProject(issue::compose),
+            "issue_hooks" | "confidential_issue_hooks" => Self::Anywhere(issue::compose),
             "merge_request_hooks" => Self::InProject(merge_request::compose),
             "note_hooks" | "confidential_note_hooks" => Self::InProject(note::compose),
             "pipeline_hooks" => Self::InProject(pipeline::compose),
@@ -189,7 +189,21 @@ impl Composer {
     }
 }
 
-/// Composes the body of an event.
+/// What kind of event it is, by its object: what is confidential is told to nobody but those who hear of confidential things,
+/// whatever the report calls it. A comment is as confidential as what it stands on.
+#[must_use]
+pub fn kind_of(trigger: Trigger, object: &RawValue) -> Trigger {
+    if !["issue_hooks", "note_hooks"].contains(&trigger.row().name) {
+        return trigger;
+    }
+    match serde_json::from_str(object.get()) {
+        Ok(object) => operation::kind_of(trigger, &object),
+        // Composing says what is wrong with it.
+        Err(_) => trigger,
+    }
+}
+
+/// Composes the body of an event, which is of the kind that [`kind_of`] tells.
 ///
 /// # Errors
 /// When the kind has no composer, or `object` is not what it needs.

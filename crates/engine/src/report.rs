@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use quickdraw_domain::compose::operation::Operation;
-use quickdraw_domain::compose::{ComposeError, Happened, Instance, Scene, User, compose};
+use quickdraw_domain::compose::{ComposeError, Happened, Instance, Scene, User, compose, kind_of};
 use quickdraw_domain::event::{Skim, Source};
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{EventId, Timestamp, Trigger};
@@ -92,7 +92,8 @@ impl Belt {
     /// # Errors
     /// When no body can be composed from it, or the store cannot take it. Nothing is kept of it then.
     pub async fn report(&self, report: Report<'_>) -> Result<Reported, ReportError> {
-        let Report { scene, trigger, user, object, previous, chain, ref key, operation } = report;
+        let Report { scene, user, object, previous, chain, ref key, operation, .. } = report;
+        let trigger = kind_of(report.trigger, object);
         let happened =
             Happened { trigger, scene, user, object, previous, instance: self.instance(), at: self.clock.now() };
         if let Some(step) = operation {

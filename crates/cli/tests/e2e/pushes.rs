@@ -132,6 +132,35 @@ pub(crate) fn repositories_of_every_kind_are_reported_as_git_tells(engine: Engin
     merges_of_many(&mut scene);
     longer_ids(&mut scene);
     a_cut_history(&mut scene);
+    a_long_history(&mut scene);
+}
+
+/// Thousands of commits on two lines that are merged now and then, pushed at once.
+fn a_long_history(scene: &mut Scene) {
+    let (_, work) = scene.repository("long", &["init", "-q", "--bare", "long.git"]);
+    let mut stream = String::new();
+    for n in 1..=6_000 {
+        // Every tenth commit is one of a side line, which the next one merges.
+        let (branch, time) = (if n % 10 == 0 { "side" } else { "main" }, 1_700_000_000 + n);
+        let from = if n % 10 == 0 { format!("from :{}\n", n - 1) } else { String::new() };
+        let merge = if n % 10 == 1 && n > 10 { format!("merge :{}\n", n - 1) } else { String::new() };
+        stream.push_str(&format!(
+            "commit refs/heads/{branch}\nmark :{n}\ncommitter Ida Ridge <ida@climb.example> {time} +0100\ndata 7\nn {n:05}\n\
+             {from}{merge}M 100644 inline file-{}\ndata 5\n{n:05}\n",
+            n % 700
+        ));
+    }
+    let mut import = Command::new("git")
+        .args(["fast-import", "--quiet", "--force"])
+        .current_dir(&work)
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .expect("git runs");
+    std::io::Write::write_all(&mut import.stdin.take().expect("piped"), stream.as_bytes()).expect("written");
+    assert!(import.wait().expect("it ends").success());
+    let (events, ..) = scene.push(&work, &["main"], 1);
+    check_push(&work, &events[0], "main");
+    assert_eq!(events[0]["total_commits_count"], 5_999);
 }
 
 fn merges_of_many(scene: &mut Scene) {

@@ -3,7 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::fields::{Field, Given, changes, ids, labels, list, no, null, people, user, zero};
-use super::{Addresses, ComposeError, InProject};
+use super::{Addresses, ComposeError, Happened, InProject, Scene};
+use crate::ProjectId;
+use crate::scope::{Group, Project};
 
 const ATTRIBUTES: [Field; 40] = [
     null("id"),
@@ -51,7 +53,48 @@ const ATTRIBUTES: [Field; 40] = [
 /// What an incident has and other issues have not, and what is there only when the forge knows of it.
 const ONLY_WHEN_GIVEN: [&str; 4] = ["escalation_status", "escalation_policy", "customer_relations_contacts", "status"];
 
-pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
+pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> {
+    let Happened { trigger, scene, user, object, previous, instance, .. } = *happened;
+    match scene {
+        Scene::Project(project) => in_project(&InProject { trigger, project, user, object, previous, instance }),
+        Scene::Group(group) => {
+            let project = &stand_in(group);
+            let body = in_project(&InProject { trigger, project, user, object, previous, instance })?;
+            Ok(without_project(body))
+        }
+        Scene::Instance => Err(ComposeError::Misplaced(trigger, "project or a group")),
+    }
+}
+
+/// What addresses of epics and of other work items of a group begin with.
+fn stand_in(group: &Group) -> Project {
+    Project {
+        id: ProjectId(0),
+        group: group.id,
+        name: group.name.clone(),
+        path_with_namespace: format!("groups/{}", group.full_path),
+        namespace: group.name.clone(),
+        description: None,
+        default_branch: None,
+        visibility_level: group.visibility_level,
+        created_at: group.created_at,
+    }
+}
+
+/// Work items of groups are of no project.
+fn without_project(mut body: Map<String, Value>) -> Map<String, Value> {
+    for name in ["project", "repository"] {
+        body.insert(name.to_owned(), Value::Null);
+    }
+    if let Some(attributes) = body.get_mut("object_attributes")
+        && attributes["project_id"] == json!(0)
+    {
+        attributes["project_id"] = Value::Null;
+    }
+    body
+}
+
+fn in_project(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let trigger = happened.trigger;
     let mut given = Given::read(trigger, happened.object)?;
     let assignees = people(trigger, given.take_list("assignees"));
@@ -92,7 +135,14 @@ pub(super) fn attributes(
     given.or("labels", labels);
     given.or("project_id", project.id.0);
     given.or("confidential", happened.trigger.row().confidential);
-    given.or("url", happened.address(&format!("-/issues/{iid}")));
+    let page = match (given.text("type"), project.id.0) {
+        (Some("Epic"), 0) => "epics",
+        // Only hooks of groups hear of epics.
+        (Some("Epic"), _) => return Err(ComposeError::Misplaced(happened.trigger, "group")),
+        (_, 0) => "work_items",
+        _ => "issues",
+    };
+    given.or("url", happened.address(&format!("-/{page}/{iid}")));
     if given.need("state_id").is_ok_and(|id| *id == json!(2)) {
         given.or("state", "closed");
     }

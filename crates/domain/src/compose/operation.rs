@@ -73,9 +73,9 @@ impl Operation {
     /// # Errors
     /// When it becomes too large.
     pub fn then(mut self, later: Self) -> Result<Self, ComposeError> {
-        let trigger = later.trigger;
         let said = action(&self.object);
         self.object.extend(later.object);
+        let trigger = kind_of(later.trigger, &self.object);
         // An update says least: what is opened and then changed was opened.
         if let Some(said) = said
             && action(&self.object).as_deref() == Some("update")
@@ -117,6 +117,18 @@ impl Operation {
         let Kept { trigger, user, object, previous } = serde_json::from_slice(kept).ok()?;
         Some(Self { trigger: Trigger::by_name(&trigger)?, user, object, previous })
     }
+}
+
+/// See [`super::kind_of`].
+pub(super) fn kind_of(trigger: Trigger, object: &Map<String, Value>) -> Trigger {
+    let is = |value: Option<&Value>, name: &str| value.and_then(|value| value.get(name)) == Some(&Value::Bool(true));
+    let own = ["confidential", "internal"].iter().any(|name| object.get(*name) == Some(&Value::Bool(true)));
+    let confidential = match trigger.row().name {
+        "issue_hooks" if own => "confidential_issue_hooks",
+        "note_hooks" if own || is(object.get("issue"), "confidential") => "confidential_note_hooks",
+        _ => return trigger,
+    };
+    Trigger::by_name(confidential).unwrap_or(trigger)
 }
 
 fn action(object: &Map<String, Value>) -> Option<String> {
@@ -209,6 +221,16 @@ mod tests {
         let mut nobody = save(&json!({"iid": 23}), &json!({}));
         nobody.user = User::default();
         assert_eq!(user(save(&json!({"iid": 23}), &json!({})).then(nobody).expect("it is small")), 4);
+    }
+
+    #[test]
+    fn what_is_confidential_after_the_last_save_is_told_as_such() {
+        let open = save(&json!({"iid": 23, "confidential": false}), &json!({}));
+        let hidden = save(&json!({"iid": 23, "confidential": true}), &json!({"confidential": false}));
+        let last = save(&json!({"iid": 23, "title": "t"}), &json!({}));
+        let all = open.then(hidden).and_then(|all| all.then(last)).expect("it is small");
+        assert_eq!(all.trigger.row().name, "confidential_issue_hooks");
+        assert_eq!(body(&all)["event_type"], "confidential_issue");
     }
 
     #[test]

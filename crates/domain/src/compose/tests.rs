@@ -1,10 +1,10 @@
 //! Composed bodies against samples of our own, one for each kind that is made of attributes.
 
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
-use super::{ComposeError, Happened, Instance, Scene, UploadLinks, User, compose};
-use crate::scope::Project;
+use super::{ComposeError, Happened, Instance, Scene, UploadLinks, User, compose, kind_of};
+use crate::scope::{Group, Project};
 use crate::{GroupId, ProjectId, Timestamp, Trigger};
 
 pub(super) fn project() -> Project {
@@ -71,7 +71,7 @@ fn what_cannot_be_composed_says_what_is_missing() {
 
 #[test]
 fn confidential_kinds_and_other_work_items_say_so() {
-    let object = serde_json::json!({ "iid": 1, "type": "Incident", "escalation_status": "triggered" });
+    let object = json!({ "iid": 1, "type": "Incident", "escalation_status": "triggered" });
     let body = of(trigger("confidential_issue_hooks"), &object, None);
     assert_eq!((&body["object_kind"], &body["event_type"]), (&"work_item".into(), &"confidential_work_item".into()));
     assert_eq!(body["object_attributes"]["confidential"], true);
@@ -81,40 +81,36 @@ fn confidential_kinds_and_other_work_items_say_so() {
 
 #[test]
 fn people_who_came_and_went_stand_in_the_changes() {
-    let person = |id: i64, name: &str| serde_json::json!({ "id": id, "username": name });
-    let object = serde_json::json!({ "iid": 1, "assignees": [person(6, "jo")], "reviewers": [person(4, "ida")] });
-    let previous = serde_json::json!({ "assignees": [], "reviewers": [person(4, "ida")], "draft": true });
+    let person = |id: i64, name: &str| json!({ "id": id, "username": name });
+    let object = json!({ "iid": 1, "assignees": [person(6, "jo")], "reviewers": [person(4, "ida")] });
+    let previous = json!({ "assignees": [], "reviewers": [person(4, "ida")], "draft": true });
     let body = of(trigger("merge_request_hooks"), &object, Some(&previous));
     assert_eq!(keys(&body["changes"]), ["draft", "assignees"], "the reviewers are who they were: {body}");
     assert_eq!(body["changes"]["assignees"]["current"][0]["username"], "jo");
-    assert_eq!(body["changes"]["draft"], serde_json::json!({ "previous": true, "current": false }));
-    let same = of(trigger("issue_hooks"), &object, Some(&serde_json::json!({ "assignees": [person(6, "jo")] })));
-    assert_eq!(same["changes"], serde_json::json!({}));
+    assert_eq!(body["changes"]["draft"], json!({ "previous": true, "current": false }));
+    let same = of(trigger("issue_hooks"), &object, Some(&json!({ "assignees": [person(6, "jo")] })));
+    assert_eq!(same["changes"], json!({}));
 }
 
 #[test]
 fn addresses_are_encoded_and_a_forks_are_not_made_up() {
-    let release = of(trigger("release_hooks"), &serde_json::json!({ "tag": "release/1.0 ä" }), None);
+    let release = of(trigger("release_hooks"), &json!({ "tag": "release/1.0 ä" }), None);
     assert_eq!(release["url"], "https://git.example.com/gear/rope/-/releases/release%2F1.0%20%C3%A4");
     let archive = "https://git.example.com/gear/rope/-/archive/release/1.0%20%C3%A4/rope-release-1.0%20%C3%A4.zip";
     assert_eq!(release["assets"]["sources"][0]["url"], archive);
-    let fork = serde_json::json!({ "iid": 1, "source_project_id": 99, "labels": null, "state": null });
+    let fork = json!({ "iid": 1, "source_project_id": 99, "labels": null, "state": null });
     let fork = of(trigger("merge_request_hooks"), &fork, None);
     let attributes = &fork["object_attributes"];
     assert_eq!((&attributes["source"], &attributes["target"]["id"]), (&Value::Null, &15.into()));
-    assert_eq!(
-        (&attributes["state"], &attributes["labels"]),
-        (&"opened".into(), &serde_json::json!([])),
-        "null is absent"
-    );
-    let closed = of(trigger("issue_hooks"), &serde_json::json!({ "iid": 1, "state_id": 2 }), None);
+    assert_eq!((&attributes["state"], &attributes["labels"]), (&"opened".into(), &json!([])), "null is absent");
+    let closed = of(trigger("issue_hooks"), &json!({ "iid": 1, "state_id": 2 }), None);
     assert_eq!(closed["object_attributes"]["state"], "closed");
 }
 
 #[test]
 fn what_would_become_too_large_is_refused() {
     let refused = |description: String, base_url: &str| {
-        let object = raw(&serde_json::json!({ "iid": 1, "description": description }));
+        let object = raw(&json!({ "iid": 1, "description": description }));
         let (project, user) = (project(), User::default());
         let instance = Instance { base_url, upload_links: UploadLinks::default() };
         let trigger = trigger("issue_hooks");
@@ -126,4 +122,57 @@ fn what_would_become_too_large_is_refused() {
     assert!(refused("![](a)".repeat(690_000), &long), "four megabytes of links are forty with their base");
     assert!(refused("x".repeat(5 << 20), "https://git.example.com"));
     assert!(!refused("![](a)".repeat(1000), &long));
+}
+
+#[test]
+fn what_is_confidential_is_of_the_kind_that_says_so() {
+    let check = |name: &str, object: Value, expected: &str| {
+        assert_eq!(kind_of(trigger(name), &raw(&object)).row().name, expected, "{name} {object}");
+    };
+    check("issue_hooks", json!({"confidential": true}), "confidential_issue_hooks");
+    check("issue_hooks", json!({"confidential": false}), "issue_hooks");
+    check("confidential_issue_hooks", json!({}), "confidential_issue_hooks");
+    check("note_hooks", json!({"internal": true}), "confidential_note_hooks");
+    check("note_hooks", json!({"issue": {"confidential": true}}), "confidential_note_hooks");
+    check("note_hooks", json!({"issue": {"confidential": null}}), "note_hooks");
+    check("merge_request_hooks", json!({"confidential": true}), "merge_request_hooks");
+    check("issue_hooks", json!([]), "issue_hooks");
+}
+
+#[test]
+fn an_epic_is_of_a_group_and_of_no_project() {
+    let group = Group {
+        id: GroupId(3),
+        parent: None,
+        name: "Gear".into(),
+        full_path: "gear/soft".into(),
+        description: None,
+        visibility_level: 0,
+        created_at: Timestamp::default(),
+    };
+    let compose_in = |scene, kind: &str| {
+        let object = raw(&json!({"id": 9, "iid": 2, "title": "Season", "type": kind}));
+        let happened = Happened {
+            trigger: trigger("issue_hooks"),
+            scene,
+            user: &User::default(),
+            object: &object,
+            previous: None,
+            instance: Instance { base_url: "https://git.example.com", upload_links: UploadLinks::default() },
+            at: Timestamp::default(),
+        };
+        compose(&happened).map(|body| serde_json::from_slice::<Value>(&body).expect("JSON"))
+    };
+    let epic = compose_in(Scene::Group(&group), "Epic").expect("composed");
+    assert_eq!(
+        (&epic["object_kind"], &epic["project"], &epic["repository"]),
+        (&json!("work_item"), &Value::Null, &Value::Null)
+    );
+    assert_eq!(epic["object_attributes"]["url"], "https://git.example.com/groups/gear/soft/-/epics/2");
+    assert_eq!(epic["object_attributes"]["project_id"], Value::Null);
+    let task = compose_in(Scene::Group(&group), "Task").expect("composed");
+    assert_eq!(task["object_attributes"]["url"], "https://git.example.com/groups/gear/soft/-/work_items/2");
+    let project = project();
+    assert!(matches!(compose_in(Scene::Project(&project), "Epic"), Err(ComposeError::Misplaced(_, "group"))));
+    assert!(matches!(compose_in(Scene::Instance, "Issue"), Err(ComposeError::Misplaced(..))));
 }
