@@ -88,7 +88,12 @@ pub(super) fn noteable(
         "merge_request" | "issue" => {
             let assignees = people(happened.trigger, on.take_list("assignees"));
             let build = if kind == "issue" { issue::attributes } else { merge_request::attributes };
-            build(happened, on, &assignees)
+            let mut on = build(happened, on, &assignees)?;
+            // What was done is of the event, and nothing was done to this.
+            for name in ["action", "actioned_at"] {
+                on.shift_remove(name);
+            }
+            Ok(on)
         }
         _ => {
             if let (true, Some(id)) = (kind == "commit", on.text("id").map(str::to_owned)) {
