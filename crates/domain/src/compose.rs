@@ -19,6 +19,7 @@ mod push;
 mod release;
 mod repository_update;
 mod samples;
+mod shapes;
 mod spelling;
 mod token;
 mod vulnerability;
@@ -41,27 +42,28 @@ use crate::{Timestamp, Trigger};
 #[derive(Debug, thiserror::Error)]
 pub enum ComposeError {
     /// Bodies of this kind are nobody's to compose: we write them ourselves, or do not know them.
-    #[error("{0} cannot be composed; report it with a complete body as \"payload\"")]
+    #[error("{0} cannot be composed; report them with a complete body as \"payload\"")]
     NoComposer(Trigger),
     /// It happens elsewhere.
-    #[error("a {0} event is composed from what a {1} knows; report it there, or with a complete body as \"payload\"")]
+    #[error("{0} are composed from what a {1} knows; report them there, or with a complete body as \"payload\"")]
     Misplaced(Trigger, &'static str),
     /// An operation groups saves of one object, and this kind has none.
-    #[error("a {0} event is of no object that is saved; report it without \"operation\"")]
+    #[error("{0} are of no object that is saved; report them without \"operation\"")]
     NoSaves(Trigger),
     /// One kind has several events, and the object does not say which it is.
-    #[error("the object of a {0} event needs an event_name: one of {names}", names = .0.row().event_names.join(", "))]
+    #[error("the object of {0} needs an event_name: one of {names}", names = .0.row().event_names.join(", "))]
     WhichEvent(Trigger),
     /// The object lacks something.
-    #[error("the object of a {0} event is not usable: {1}")]
+    #[error("the object of {0}, or what it was before, is not usable: {1}")]
     Object(Trigger, serde_json::Error),
     /// It lacks an attribute without which nobody can tell what it is.
-    #[error("the object of a {0} event has no {1}")]
+    #[error("the object of {0} has no {1}")]
     Missing(Trigger, &'static str),
+    /// What belongs to it is something else than it has to be.
+    #[error("{1} of the object of {0} has to be {2}, as in GitLab's bodies")]
+    Shape(Trigger, String, &'static str),
     /// It is too large, or what is composed from it is.
-    #[error(
-        "the object of a {0} event is too large, or its body would be; report it with a complete body as \"payload\""
-    )]
+    #[error("the object of {0} is too large, or its body would be; report it with a complete body as \"payload\"")]
     TooLarge(Trigger),
 }
 

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::spelling::{self, Form};
-use super::{ComposeError, InProject, Instance, User, image_links};
+use super::{ComposeError, InProject, Instance, User, image_links, shapes};
 use crate::scope::Project;
 use crate::{Timestamp, Trigger};
 
@@ -41,6 +41,7 @@ pub(super) struct Given {
 impl Given {
     pub(super) fn read(trigger: Trigger, object: &RawValue) -> Result<Self, ComposeError> {
         let mut values = Map::deserialize(object).map_err(|error| ComposeError::Object(trigger, error))?;
+        shapes::check(trigger, &values)?;
         spelling::respell(trigger, &mut values);
         Ok(Self { trigger, values })
     }

@@ -55,14 +55,24 @@ fn trigger(name: &str) -> Trigger {
 #[test]
 fn what_cannot_be_composed_says_what_is_missing() {
     let user = User::default();
-    let error = |name, object: &str| {
+    let error = |name: &str, object: &str| {
         let object = serde_json::from_str(object).expect("JSON");
         try_compose(trigger(name), &object, None, &user).expect_err("it is refused").to_string()
     };
-    assert_eq!(error("issue_hooks", "{}"), "the object of a issue_hooks event has no iid");
+    assert_eq!(error("issue_hooks", "{}"), "the object of issue_hooks has no iid");
     assert!(error("issue_hooks", "[]").contains("not usable"));
     assert!(error("note_hooks", r#"{"note":"x"}"#).ends_with("has no commit, merge_request, issue or snippet"));
     assert!(error("note_hooks", r#"{"note":"x","issue":{}}"#).ends_with("has no iid"));
+    let says = |name: &str, object: &str, expected: &str| assert_eq!(error(name, object), expected);
+    let list = "labels of the object of issue_hooks has to be a list of objects, as in GitLab's bodies";
+    says("issue_hooks", r#"{"iid":1,"labels":["bug"]}"#, list);
+    says("issue_hooks", r#"{"iid":1,"labels":"bug"}"#, list);
+    assert!(
+        error("note_hooks", r#"{"note":"x","issue":{"iid":1,"labels":[null]}}"#).starts_with("labels of the object")
+    );
+    assert!(error("note_hooks", r#"{"note":"x","issue":7}"#).starts_with("issue of the object"));
+    assert!(error("merge_request_hooks", r#"{"iid":1,"last_commit":"ab"}"#).starts_with("last_commit of the object"));
+    assert!(error("user_create", r#"{"user":"ida"}"#).starts_with("user of the object"));
     assert!(error("unknown", "{}").contains("cannot be composed"));
     assert!(error("job_hooks", "{}").ends_with("has no build_id"));
     assert!(error("member_hooks", "{}").contains("user_add_to_group, user_update_for_group"));

@@ -1,0 +1,51 @@
+//! Whether what belongs to an object is what it has to be: a list of objects, or an object. Whatever else a forge puts there would be
+//! lost without a word.
+
+use serde_json::{Map, Value};
+
+use super::ComposeError;
+use crate::Trigger;
+
+/// Lists of objects, wherever they stand.
+const LISTS: [&str; 6] = ["labels", "assignees", "reviewers", "builds", "links", "owners"];
+
+/// Objects beside an object of a kind.
+fn objects(trigger: Trigger) -> &'static [&'static str] {
+    match trigger.row().name {
+        "merge_request_hooks" => &["last_commit", "source", "target"],
+        "note_hooks" | "confidential_note_hooks" => &["commit", "merge_request", "issue", "snippet"],
+        "emoji_hooks" => &["note", "commit", "merge_request", "issue", "project_snippet"],
+        "pipeline_hooks" => &["commit", "merge_request", "source_pipeline"],
+        "job_hooks" => &["commit", "pipeline", "source_pipeline", "runner"],
+        "deployment_hooks" => &["commit"],
+        "release_hooks" => &["commit", "assets"],
+        "gitlab_subscription_member_approval" | "gitlab_subscription_member_approvals" => &["object_attributes"],
+        _ if super::flat::has(trigger) => &["user", "group", "project", "owner"],
+        _ => &[],
+    }
+}
+
+pub(super) fn check(trigger: Trigger, object: &Map<String, Value>) -> Result<(), ComposeError> {
+    for name in objects(trigger) {
+        if object.get(*name).is_some_and(|value| !value.is_null() && !value.is_object()) {
+            return Err(ComposeError::Shape(trigger, (*name).to_owned(), "an object"));
+        }
+    }
+    let is_update = trigger.row().name == "repository_update_hooks";
+    for (name, value) in object {
+        if LISTS.contains(&name.as_str()) || is_update && name == "changes" {
+            check_list(trigger, name, value)?;
+        }
+        if let Value::Object(inner) = value {
+            for (name, value) in inner.iter().filter(|(name, _)| LISTS.contains(&name.as_str())) {
+                check_list(trigger, name, value)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_list(trigger: Trigger, name: &str, value: &Value) -> Result<(), ComposeError> {
+    let is_list = value.is_null() || value.as_array().is_some_and(|all| all.iter().all(Value::is_object));
+    if is_list { Ok(()) } else { Err(ComposeError::Shape(trigger, name.to_owned(), "a list of objects")) }
+}
