@@ -62,8 +62,7 @@ pub(crate) async fn run(command: GitHook) -> anyhow::Result<()> {
             Ok(())
         }
         GitHook::Send { repository } => {
-            let repository =
-                gix::open(&repository).with_context(|| format!("{} is no git repository", repository.display()))?;
+            let repository = commits::open(&repository)?;
             let target = install::read(repository.git_dir())?;
             let Sent { sent, left } = Spool::open(repository.git_dir())?.send(&target, UNHURRIED).await?;
             say(format!("{sent} sent, {left} left"));
@@ -84,8 +83,7 @@ async fn post_receive() -> anyhow::Result<()> {
     std::io::stdin().read_to_end(&mut input).context("failed to read the ref updates")?;
     // Names of refs are bytes as well.
     let input = String::from_utf8_lossy(&input);
-    let repository = gix::open(std::env::var_os("GIT_DIR").map_or_else(|| PathBuf::from("."), PathBuf::from))
-        .context("failed to open the repository")?;
+    let repository = commits::open(&std::env::var_os("GIT_DIR").map_or_else(|| PathBuf::from("."), PathBuf::from))?;
     let target = install::read(repository.git_dir())?;
     let updates = updates::parse(&input)?;
     for (kind, change) in updates::over_the_limit(&updates) {

@@ -133,6 +133,33 @@ pub(crate) fn repositories_of_every_kind_are_reported_as_git_tells(engine: Engin
     longer_ids(&mut scene);
     a_cut_history(&mut scene);
     a_long_history(&mut scene);
+    many_renames(&mut scene);
+}
+
+/// Whoever moves hundreds of files and changes them all does not wait until each was compared with each.
+fn many_renames(scene: &mut Scene) {
+    let (_, work) = scene.repository("moved", &["init", "-q", "--bare", "moved.git"]);
+    let lines: Vec<String> = (0..200).map(|n| format!("line {n} of a text that is alike in all files\n")).collect();
+    for n in 0..300 {
+        std::fs::write(work.join(format!("old-{n}")), format!("{n}\n{}", lines.concat())).expect("written");
+    }
+    std::fs::write(work.join("kept"), "as it is\n").expect("written");
+    git(&work, &["add", "."]);
+    git(&work, &["commit", "-q", "-m", "Begin"]);
+    scene.push(&work, &["main"], 1);
+    for n in 0..300 {
+        std::fs::remove_file(work.join(format!("old-{n}"))).expect("removed");
+        std::fs::write(work.join(format!("new-{n}")), format!("{n}\nmore\n{}", lines.concat())).expect("written");
+    }
+    git(&work, &["mv", "kept", "kept too"]);
+    git(&work, &["add", "-A"]);
+    git(&work, &["commit", "-q", "-m", "Move all"]);
+    let (events, ..) = scene.push(&work, &["main"], 1);
+    let commit = &events[0]["commits"][0];
+    let count = |list: &str| commit[list].as_array().map(Vec::len);
+    // What is moved as it is needs no comparing.
+    assert_eq!((count("added"), count("removed"), count("modified")), (Some(301), Some(300), Some(0)));
+    assert!(commit["added"].as_array().is_some_and(|added| added.contains(&json!("kept too"))));
 }
 
 /// Thousands of commits on two lines that are merged now and then, pushed at once.

@@ -8,7 +8,7 @@ use gix::{ObjectId, Repository};
 use serde_json::{Value, json};
 
 use super::tell::{Teller, Told};
-use crate::commands::git_hook::commits::{describe, walk};
+use crate::commands::git_hook::commits::{self, describe, walk};
 use crate::commands::say;
 
 /// Commits of one event, and bytes of them.
@@ -25,7 +25,7 @@ pub(super) struct Home<'a> {
 }
 
 pub(super) async fn run(path: &Path, home: &Home<'_>, mut teller: Teller) -> anyhow::Result<()> {
-    let mut repository = gix::open(path).with_context(|| format!("failed to open {}", path.display()))?;
+    let mut repository = commits::open(path)?;
     repository.object_cache_size_if_unset(CACHE);
     let (branch, tip) = default_branch(&repository, home.branch.as_deref())?;
     let mut landed = walk(&repository, vec![tip], None)?;
@@ -65,7 +65,7 @@ pub(super) async fn run(path: &Path, home: &Home<'_>, mut teller: Teller) -> any
 }
 
 fn described(repository: &Repository, id: ObjectId) -> anyhow::Result<Value> {
-    let mut commit = describe(repository, id)?;
+    let mut commit = describe(repository, id, true)?;
     let parents = repository.find_commit(id)?.parent_ids().map(|parent| parent.to_string()).collect::<Vec<_>>();
     commit["parent_ids"] = json!(parents);
     Ok(commit)

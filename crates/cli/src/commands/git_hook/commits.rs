@@ -1,5 +1,8 @@
 //! Reading real commits: who, when, what, and which paths.
 
+use std::path::Path;
+use std::time::{Duration, Instant};
+
 use anyhow::Context;
 use gix::bstr::{BStr, ByteSlice};
 use gix::object::tree::diff::ChangeDetached;
@@ -10,6 +13,20 @@ use super::updates::{Change, Update};
 
 /// Most commits that are listed: the newest, oldest first. The total is counted over all.
 const LISTED: usize = 20;
+
+/// How long renames with changes may be looked for in one push. Nobody waits for more than a few seconds for a push to end; after
+/// that a renamed file with changes is a removed and an added one.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// How repositories are read. Looking for renames compares every removed file with every added one, and reads both: a commit that moves
+/// hundreds of files with changes would take minutes.
+const READING: [&str; 3] = ["diff.renames=true", "diff.renameLimit=32", "core.bigFileThreshold=256k"];
+
+/// Opens a repository.
+pub(in crate::commands) fn open(path: &Path) -> anyhow::Result<Repository> {
+    let opened = gix::open_opts(path, gix::open::Options::default().config_overrides(READING));
+    opened.with_context(|| format!("{} is no git repository", path.display()))
+}
 
 pub(super) struct Pushed {
     pub(super) listed: Value,
@@ -31,7 +48,9 @@ pub(super) fn pushed(repository: &Repository, update: &Update) -> anyhow::Result
     let total = newest.len();
     newest.truncate(LISTED);
     newest.reverse();
-    let listed = newest.into_iter().map(|id| describe(repository, id)).collect::<anyhow::Result<Vec<Value>>>()?;
+    let begun = Instant::now();
+    let describe = |id| describe(repository, id, begun.elapsed() < LOOK);
+    let listed = newest.into_iter().map(describe).collect::<anyhow::Result<Vec<Value>>>()?;
     Ok(Pushed { listed: Value::Array(listed), total })
 }
 
@@ -74,7 +93,8 @@ fn default_branch(repository: &Repository, pushed: &str) -> Option<ObjectId> {
     Some(head.id()?.detach())
 }
 
-pub(in crate::commands) fn describe(repository: &Repository, id: ObjectId) -> anyhow::Result<Value> {
+/// A commit as bodies have it. `look`: for renames with changes, beside those without.
+pub(in crate::commands) fn describe(repository: &Repository, id: ObjectId, look: bool) -> anyhow::Result<Value> {
     let commit = repository.find_commit(id).context("failed to read a commit")?;
     let (author, committer) = (commit.author()?, commit.committer()?);
     // GitLab shows the committer's time with the committer's offset. One that no calendar has is shown as none.
@@ -84,7 +104,7 @@ pub(in crate::commands) fn describe(repository: &Repository, id: ObjectId) -> an
         Some(jiff::fmt::temporal::DateTimePrinter::new().timestamp_with_offset_to_string(&at, offset))
     });
     let (mut added, mut modified, mut removed) = (Vec::new(), Vec::new(), Vec::new());
-    for change in changes(repository, &commit)? {
+    for change in changes(repository, &commit, look)? {
         match change {
             ChangeDetached::Addition { location, entry_mode, .. } if !entry_mode.is_tree() => {
                 added.push(text(location.as_bstr()));
@@ -116,14 +136,16 @@ pub(in crate::commands) fn describe(repository: &Repository, id: ObjectId) -> an
 }
 
 /// Against the first parent, as GitLab does: a merge lists the whole of what it brought in.
-fn changes(repository: &Repository, commit: &gix::Commit<'_>) -> anyhow::Result<Vec<ChangeDetached>> {
+fn changes(repository: &Repository, commit: &gix::Commit<'_>, look: bool) -> anyhow::Result<Vec<ChangeDetached>> {
     let parent = match commit.parent_ids().next() {
         // A shallow repository ends somewhere: there, everything counts as added.
         Some(parent) => repository.find_commit(parent).ok().map(|parent| parent.tree()).transpose()?,
         None => None,
     };
     let tree = commit.tree().context("failed to read a tree")?;
-    repository.diff_tree_to_tree(parent.as_ref(), Some(&tree), None).context("failed to compare trees")
+    let alike = gix::diff::Rewrites { percentage: None, ..gix::diff::Rewrites::default() };
+    let options = (!look).then(|| gix::diff::Options::default().with_rewrites(Some(alike)));
+    repository.diff_tree_to_tree(parent.as_ref(), Some(&tree), options).context("failed to compare trees")
 }
 
 /// What people wrote, in the encoding that their commit names, as `git log` shows it.

@@ -20,7 +20,7 @@ pub(super) struct Target {
 }
 
 pub(super) fn install(repository: &Path, target: &Target) -> anyhow::Result<PathBuf> {
-    let opened = gix::open(repository).with_context(|| format!("{} is no git repository", repository.display()))?;
+    let opened = super::commits::open(repository)?;
     quickdraw_domain::hook::HookUrl::parse(&target.url).map_err(|error| anyhow::anyhow!("the URL {error}"))?;
     let folder = opened.git_dir();
     let hook = folder.join("hooks").join("post-receive");
