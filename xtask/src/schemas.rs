@@ -216,13 +216,22 @@ fn compare(was: &Value, now: &Value, path: &str, problems: &mut Vec<String>) {
     let (before, after) = (types(was), types(now));
     // What dies becomes null; anything else that is new is another type.
     let is_known = |one: &String| before.contains(one) || *one == "null";
-    if !before.is_empty() && (!before.is_subset(&after) || !after.iter().all(is_known)) {
+    // GitLab's rules let a dead value become null, and nothing else: a schema without a type is that of what is always null.
+    let is_dead = after.is_empty() && was.get("enum").is_none();
+    if !before.is_empty() && !is_dead && (!before.is_subset(&after) || !after.iter().all(is_known)) {
         problems.push(format!("{path} was {} and is {}", words(&before), words(&after)));
+    }
+    let has_null = |schema: &Value| schema["enum"].as_array().is_some_and(|words| words.contains(&Value::Null));
+    if was.get("enum").is_some() && has_null(now) && !has_null(was) {
+        problems.push(format!("{path} always said what it is, and can be null now"));
     }
     for word in was["enum"].as_array().into_iter().flatten() {
         if !now["enum"].as_array().is_some_and(|words| words.contains(word)) {
             problems.push(format!("{path} was {word} and is never that now"));
         }
+    }
+    if is_dead {
+        return;
     }
     for name in was["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         let is_there = now["properties"].get(name).is_some();
@@ -281,6 +290,18 @@ mod tests {
         let mut renamed = body.clone();
         renamed["action"] = json!("knot");
         assert_eq!(told(&renamed), ["rope_hooks.action was \"tie\" and is never that now"]);
+        let mut dead = body.clone();
+        dead["object_attributes"]["knots"] = json!(null);
+        assert!(told(&dead).is_empty(), "a dead value is null from then on");
+        let mut silent = body.clone();
+        silent["action"] = json!(null);
+        let said = told(&silent);
+        assert!(said.contains(&"rope_hooks.action was \"tie\" and is never that now".to_owned()), "{said:?}");
+        let mut both = Shape::default();
+        both.add(&body, "");
+        both.add(&silent, "");
+        let now = json!({ "rope_hooks": both.schema(true) });
+        assert_eq!(broken(&released, &now), ["rope_hooks.action always said what it is, and can be null now"]);
         assert_eq!(broken(&released, &json!({})), ["rope_hooks is gone"]);
         let new = json!({ "rope_hooks": schema(&body), "sling_hooks": schema(&json!({ "object_kind": "sling" })) });
         assert_eq!(

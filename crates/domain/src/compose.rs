@@ -59,6 +59,9 @@ pub enum ComposeError {
     /// It lacks an attribute without which nobody can tell what it is.
     #[error("the object of {0} has no {1}")]
     Missing(Trigger, &'static str),
+    /// GitLab sends nothing for it.
+    #[error("{1} fires no {0} in GitLab, and none is sent: do not report it")]
+    Silent(Trigger, &'static str),
     /// What belongs to it is something else than it has to be.
     #[error("{1} of the object of {0} has to be {2}, as in GitLab's bodies")]
     Shape(Trigger, String, &'static str),
@@ -216,7 +219,8 @@ pub fn compose(happened: &Happened<'_>) -> Result<Vec<u8>, ComposeError> {
         Scene::Project(project) => Ok(InProject { trigger, project, user, object, previous, instance }),
         _ => Err(ComposeError::Misplaced(trigger, "project")),
     };
-    if !matches!(composer, Composer::Push) && object.get().len() > MAX_OBJECT {
+    let length = object.get().len() + previous.map_or(0, |previous| previous.get().len());
+    if !matches!(composer, Composer::Push) && length > MAX_OBJECT {
         return Err(ComposeError::TooLarge(trigger));
     }
     let body = match composer {

@@ -194,9 +194,9 @@ const SPELLED_OTHERWISE: [(&str, &str, &str); 4] = [
     ("key_", "created_at", "UTC beside an updated_at with Z; here both have Z"),
 ];
 
-/// A time without its digits. An offset may be east or west, and an author in UTC is written with Z.
+/// A time without its digits. An offset may be east or west.
 fn spelling(text: &str) -> String {
-    text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect::<String>().replace("+00:00", "Z")
+    text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect::<String>().replace("-00:00", "+00:00")
 }
 
 /// `fixtures/gitlab/documented_times.json` has, for each sample, the paths of its times with one time as they are spelled there.

@@ -24,8 +24,9 @@ use crate::ingest::{Arrival, Origin};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long whoever closed an operation has to make an event of it before somebody else does.
 const CLOSING: Duration = Duration::from_secs(10);
-/// How often a save is tried again when others save at the same moment.
-const TRIES: usize = 20;
+/// How often a save is tried again when others save at the same moment, and how long it waits at most before.
+const TRIES: u32 = 50;
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 /// Operations that one look makes events of.
 const BATCH: usize = 100;
 
@@ -98,7 +99,7 @@ impl Belt {
             Happened { trigger, scene, user, object, previous, instance: self.instance(), at: self.clock.now() };
         if let Some(step) = operation {
             let save = Operation::begin(&happened)?;
-            let kept = self.save(place_of(scene), save, step, chain, key.as_deref()).await?;
+            let kept = self.save(scene, save, step, chain, key.as_deref()).await?;
             if step.more {
                 return Ok(Reported::Saved);
             }
@@ -135,20 +136,24 @@ impl Belt {
     /// Writes a save down with those before it; nothing where it is the only one.
     async fn save(
         &self,
-        place: Place,
+        scene: Scene<'_>,
         save: Operation,
         step: Step<'_>,
         chain: Option<Uuid>,
         key: Option<&str>,
     ) -> Result<Option<Kept>, ReportError> {
-        let name = format!("{} {}", save.object_name(), step.operation);
-        for _ in 0..TRIES {
+        let (place, name) = (place_of(scene), format!("{} {}", save.object_name(), step.operation));
+        for n in 0..TRIES {
+            // Those who save at the same moment get their turns.
+            tokio::time::sleep(Duration::from_millis(u64::from(n * n)).min(LONGEST_PAUSE)).await;
             let ends_with = key.filter(|_| !step.more).map(str::to_owned);
             let kept = match self.store.find_operation(place, name.clone(), ends_with).await? {
                 // Its end is repeated: the answer to the first was lost, or there was none.
                 Some(kept) if kept.closed => return Ok(Some(kept)),
                 Some(kept) => {
                     let together = read(&kept)?.then(save.clone())?;
+                    // Refused while its reporter can still mend it, and what was saved before stays.
+                    together.compose(scene, self.instance(), self.clock.now())?;
                     Kept { chain: chain.or(kept.chain), saves: Packed::pack(&together.to_json()), ..kept }
                 }
                 None if !step.more => return Ok(None),
@@ -196,6 +201,7 @@ impl Belt {
     /// # Errors
     /// When the store fails; they are due at the next look too.
     pub async fn end_operations(&self) -> anyhow::Result<()> {
+        let mut failed = None;
         for kept in self.store.due_operations(self.clock.now(), BATCH).await? {
             let closed = Kept { closed: true, due_at: self.clock.now().plus(CLOSING), ..kept.clone() };
             if !kept.closed && !self.store.put_operation(closed).await? {
@@ -208,10 +214,11 @@ impl Belt {
                     tracing::error!("an operation could not become an event; its saves are given up");
                     self.store.end_operation(kept.id).await?;
                 }
-                Err(error) => return Err(error.into()),
+                // One that fails does not keep the others from it.
+                Err(error) => failed = Some(error),
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
     async fn end(&self, kept: &Kept) -> Result<(), ReportError> {

@@ -28,15 +28,25 @@ HEADERS = {
     "project_hooks": "Project Hook",
 }
 
+# What GitLab has and that reader's types have not: emoji on anything but a comment on an issue, work items of groups, whose
+# project is null, and jobs of pipelines that no other started.
+NOT_KNOWN_THERE = {
+    "emoji_hooks/sample-merge_request.json",
+    "issue_hooks/sample-epic.json",
+    "job_hooks/sample-alone.json",
+}
+
 read = 0
 for path in sorted(pathlib.Path(sys.argv[1]).glob("*/sample*.json")):
     header = HEADERS.get(path.parent.name)
     if header is None:
+        continue
+    if f"{path.parent.name}/{path.name}" in NOT_KNOWN_THERE:
         continue
     try:
         validate_event_header_and_body_dict(header, json.loads(path.read_text()))
     except Exception as error:
         sys.exit(f"{path}: {error}")
     read += 1
-assert read >= 35, read
+assert read >= 37, read
 print(f"pydantic-gitlab-webhooks reads {read} composed bodies of {len(HEADERS)} kinds")

@@ -24,12 +24,12 @@ const ATTRIBUTES: [Field; 12] = [
 /// How many digits of a commit are short.
 const SHORT: usize = 8;
 
-/// Which tier a name is of that says nothing of it, as GitLab guesses.
+/// Which tier a name is of that says nothing of it, as GitLab guesses: the first that fits, so that `pre-prod` is none of production.
 const TIERS: [(&str, &[&str]); 4] = [
-    ("production", &["prod", "live"]),
-    ("staging", &["stag", "model", "pre", "demo"]),
-    ("testing", &["test", "tst", "int", "accept", "acpt", "qa", "qc", "control", "quality"]),
     ("development", &["dev", "review", "trunk"]),
+    ("testing", &["test", "tst", "int", "accept", "acpt", "qa", "qc", "control", "quality"]),
+    ("staging", &["stag", "stg", "model", "modl", "pre", "demo", "non"]),
+    ("production", &["prod", "prd", "live"]),
 ];
 
 pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {

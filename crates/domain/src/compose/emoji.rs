@@ -35,7 +35,8 @@ pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, Co
     let (_, kind, first) =
         on.first().ok_or(ComposeError::Missing(trigger, "note, issue, merge_request, project_snippet or commit"))?;
     given.or("awardable_type", *kind);
-    given.or("awardable_id", first["id"].clone());
+    // A commit has no number.
+    given.or("awardable_id", first.get("id").filter(|id| id.is_number()).cloned().unwrap_or_default());
     given.or("user_id", happened.user.id);
     let mut awarded = Vec::new();
     let mut url = Value::Null;

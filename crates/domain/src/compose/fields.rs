@@ -42,6 +42,7 @@ impl Given {
     pub(super) fn read(trigger: Trigger, object: &RawValue) -> Result<Self, ComposeError> {
         let mut values = Map::deserialize(object).map_err(|error| ComposeError::Object(trigger, error))?;
         shapes::check(trigger, &values)?;
+        without_secrets(&mut values);
         spelling::respell(trigger, &mut values);
         Ok(Self { trigger, values })
     }
@@ -89,6 +90,13 @@ impl Given {
         value.ok_or(ComposeError::Missing(self.trigger, name))
     }
 
+    /// Masks an address that is not shown.
+    pub(super) fn redact(&mut self, name: &'static str) {
+        if self.text(name).is_none_or(str::is_empty) {
+            self.set(name, REDACTED.into());
+        }
+    }
+
     /// Sets what the forge left open.
     pub(super) fn or(&mut self, name: &'static str, value: impl Into<Value>) {
         self.or_named(name, value);
@@ -108,17 +116,13 @@ impl Given {
         }
     }
 
-    /// All these attributes in their order, and behind them what the forge gave besides, but for what looks like a secret: a
-    /// forge that gives all that it knows of an object must not tell everybody.
+    /// These attributes in their order, and no other: a forge that gives all that it knows of an object must not tell everybody.
     pub(super) fn filled(mut self, fields: &[Field]) -> Map<String, Value> {
         let known = fields.iter().map(|(name, default)| {
             let value = self.values.shift_remove(*name).filter(|value| !value.is_null());
             ((*name).to_owned(), value.unwrap_or_else(default))
         });
-        let mut filled: Map<String, Value> = known.collect();
-        without_secrets(&mut self.values);
-        filled.extend(self.values);
-        filled
+        known.collect()
     }
 }
 
@@ -140,7 +144,19 @@ fn is_secret(name: &str) -> bool {
         return false;
     }
     let name = name.to_ascii_lowercase();
-    let words = ["token", "secret", "password", "passwd", "private_key", "credential", "otp_", "encrypted_"];
+    let words = [
+        "token",
+        "secret",
+        "password",
+        "passwd",
+        "private_key",
+        "credential",
+        "otp_",
+        "encrypted_",
+        "api_key",
+        "session",
+        "import_url",
+    ];
     words.iter().any(|word| name.contains(word))
 }
 
@@ -177,17 +193,33 @@ pub(super) fn labels(trigger: Trigger, given: Vec<Value>) -> Value {
     given.into_iter().map(|label| Value::Object(Given::of(trigger, Some(label)).filled(&LABEL))).collect()
 }
 
-const PERSON: [Field; 5] =
+pub(super) const PERSON: [Field; 5] =
     [null("id"), null("name"), null("username"), null("avatar_url"), ("email", || json!(REDACTED))];
 
 /// People with all their keys; an address that is not shown is masked.
 pub(super) fn people(trigger: Trigger, given: Vec<Value>) -> Value {
-    let person = |person| {
-        let mut person = Given::of(trigger, Some(person));
-        person.or("email", REDACTED);
-        Value::Object(person.filled(&PERSON))
-    };
-    given.into_iter().map(person).collect()
+    given.into_iter().map(|one| Value::Object(person(trigger, one).filled(&PERSON))).collect()
+}
+
+/// One of them.
+pub(super) fn person(trigger: Trigger, given: Value) -> Given {
+    let mut person = Given::of(trigger, Some(given));
+    person.redact("email");
+    person
+}
+
+const RUNNER: [Field; 6] = [
+    null("id"),
+    null("description"),
+    ("runner_type", || json!("instance_type")),
+    ("active", || json!(true)),
+    no("is_shared"),
+    list("tags"),
+];
+
+/// Whoever runs a job, where that is known.
+pub(super) fn runner(trigger: Trigger, given: Option<Value>) -> Value {
+    given.map_or(Value::Null, |runner| Value::Object(Given::of(trigger, Some(runner)).filled(&RUNNER)))
 }
 
 /// Whoever did it.
@@ -219,12 +251,14 @@ pub(super) type Beside<'a> = (&'a str, &'a Value, fn(Trigger, Vec<Value>) -> Val
 pub(super) fn changes(
     happened: &InProject<'_>,
     now: &Map<String, Value>,
+    attributes: &[Field],
     beside: &[Beside<'_>],
 ) -> Result<Value, ComposeError> {
     let Some(previous) = happened.previous else { return Ok(json!({})) };
     let mut before = Given::read(happened.trigger, previous)?;
     for (name, _, written) in beside.iter().copied().chain([("labels", &Value::Null, labels as _)]) {
-        if before.has(name) {
+        // Nobody and none are an empty list.
+        if before.values.contains_key(name) {
             let previous = written(happened.trigger, before.take_list(name));
             before.or_named(name, previous);
         }
@@ -234,7 +268,11 @@ pub(super) fn changes(
         Some((_, people, _)) => (*people).clone(),
         None => now.get(name).cloned().unwrap_or(Value::Null),
     };
-    let changed = before.values.into_iter().filter_map(|(name, previous)| {
+    let is_known = |name: &str| {
+        attributes.iter().chain(&[null("labels")]).any(|(known, _)| *known == name)
+            || beside.iter().any(|(known, ..)| *known == name)
+    };
+    let changed = before.values.into_iter().filter(|(name, _)| is_known(name)).filter_map(|(name, previous)| {
         let current = current(&name);
         if previous == current {
             return None;

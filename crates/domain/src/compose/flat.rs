@@ -267,7 +267,7 @@ fn people(shape: &Shape, given: &mut Given, trigger: Trigger) {
         {
             given.or(of, user.take(name).unwrap_or_default());
         }
-        given.or("user_email", REDACTED);
+        given.redact("user_email");
     } else if shape.has("username") && shape.has("email") {
         if let Some(id) = given.take("id").or_else(|| user.take("id")) {
             given.or("user_id", id);
@@ -275,7 +275,7 @@ fn people(shape: &Shape, given: &mut Given, trigger: Trigger) {
         for name in ["name", "username", "email", "state"].into_iter().filter(|name| shape.has(name)) {
             given.or(name, user.take(name).unwrap_or_default());
         }
-        given.or("email", REDACTED);
+        given.redact("email");
     } else if shape.has("key") {
         given.or("username", user.take("username").unwrap_or_default());
     }

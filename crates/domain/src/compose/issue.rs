@@ -41,7 +41,7 @@ const ATTRIBUTES: [Field; 40] = [
     null("url"),
     ("state", || json!("opened")),
     null("closed_at"),
-    null("action"),
+    ("action", || json!("update")),
     null("severity"),
     null("escalation_status"),
     null("escalation_policy"),
@@ -113,7 +113,7 @@ fn in_project(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeErr
     put("user", user(happened.user));
     put("project", json!(addresses.project(happened.project)));
     put("labels", attributes["labels"].clone());
-    put("changes", changes(happened, &attributes, &[("assignees", &assignees, people)])?);
+    put("changes", changes(happened, &attributes, &ATTRIBUTES, &[("assignees", &assignees, people)])?);
     put("object_attributes", Value::Object(attributes));
     put("repository", json!(addresses.short_repository(happened.project)));
     if let Some(first) = assignees.get(0).cloned() {
@@ -134,7 +134,7 @@ pub(super) fn attributes(
     let labels = labels(happened.trigger, given.take_list("labels"));
     given.or("labels", labels);
     given.or("project_id", project.id.0);
-    given.or("confidential", happened.trigger.row().confidential);
+    given.or("confidential", happened.trigger.row().name == "confidential_issue_hooks");
     let page = match (given.text("type"), project.id.0) {
         (Some("Epic"), 0) => "epics",
         // Only hooks of groups hear of epics.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{Field, Given, iso, no, null, user, zero};
+use super::fields::{Field, Given, iso, no, null, runner, user, zero};
 use super::pipeline::short_project;
 use super::{Addresses, ComposeError, InProject};
 
@@ -82,7 +82,7 @@ pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, Co
     let addresses = Addresses::of(project, happened.instance.base_url);
     let mut attributes = given.filled(&ATTRIBUTES);
     let environment = attributes.shift_remove("environment").unwrap_or_default();
-    let runner = attributes.shift_remove("runner").unwrap_or_default();
+    let runner = runner(trigger, attributes.shift_remove("runner").filter(Value::is_object));
     let mut body = Map::from_iter([("object_kind".to_owned(), json!("build"))]);
     body.extend(attributes);
     let rest = [

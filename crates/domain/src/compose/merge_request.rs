@@ -3,10 +3,10 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{Beside, Field, Given, changes, ids, labels, list, no, null, people, user, zero};
+use super::fields::{Beside, Field, Given, PERSON, changes, ids, labels, list, no, null, people, person, user, zero};
 use super::{Addresses, ComposeError, InProject, pipeline};
 
-const ATTRIBUTES: [Field; 54] = [
+const ATTRIBUTES: [Field; 55] = [
     null("id"),
     null("iid"),
     null("target_branch"),
@@ -44,7 +44,7 @@ const ATTRIBUTES: [Field; 54] = [
     null("target"),
     null("last_commit"),
     list("labels"),
-    null("action"),
+    ("action", || json!("update")),
     null("actioned_at"),
     null("head_pipeline_id"),
     null("merge_commit_sha"),
@@ -61,11 +61,20 @@ const ATTRIBUTES: [Field; 54] = [
     null("rebase_commit_sha"),
     no("squash"),
     null("squash_commit_sha"),
+    null("assignee"),
 ];
 
 /// What is there only when the forge says so: new code, what a push did by itself, paid editions.
-const ONLY_WHEN_GIVEN: [&str; 6] =
-    ["oldrev", "system_action", "approval_rules", "discussion_locked", "rebase_commit_sha", "squash_commit_sha"];
+const ONLY_WHEN_GIVEN: [&str; 7] = [
+    "oldrev",
+    "system_action",
+    "approval_rules",
+    "discussion_locked",
+    "rebase_commit_sha",
+    "squash_commit_sha",
+    // Deprecated as it is, people still read it.
+    "assignee",
+];
 
 const STATES: [&str; 4] = ["opened", "closed", "merged", "locked"];
 
@@ -77,7 +86,7 @@ pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, Co
     given.or("reviewer_ids", ids(&reviewers));
     let attributes = attributes(happened, given, &assignees)?;
     let beside: [Beside<'_>; 2] = [("assignees", &assignees, people), ("reviewers", &reviewers, self::reviewers)];
-    let changed = changes(happened, &attributes, &beside)?;
+    let changed = changes(happened, &attributes, &ATTRIBUTES, &beside)?;
     let addresses = Addresses::of(happened.project, happened.instance.base_url);
     Ok(Map::from_iter(
         [
@@ -115,6 +124,9 @@ pub(super) fn attributes(
         given.or("source", target);
     }
     given.or("url", happened.address(&format!("-/merge_requests/{iid}")));
+    // Either tells the other.
+    let by_id = given.value("state_id").as_u64().and_then(|id| STATES.get(usize::try_from(id).ok()?.checked_sub(1)?));
+    given.or("state", *by_id.unwrap_or(&"opened"));
     let state = STATES.iter().position(|state| given.text("state") == Some(state)).unwrap_or(0);
     given.or("state_id", state + 1);
     let draft = given.take("draft").or_else(|| given.take("work_in_progress")).unwrap_or_else(|| json!(false));
@@ -126,7 +138,6 @@ pub(super) fn attributes(
     if let Some(commit) = given.take("last_commit") {
         given.or("last_commit", pipeline::commit(happened, commit));
     }
-    // Deprecated as it is, people still read it.
     if let Some(first) = assignees.get(0).cloned() {
         given.or("assignee", first);
     }
@@ -139,12 +150,11 @@ pub(super) fn attributes(
     Ok(filled)
 }
 
+const REVIEWER: [Field; 7] =
+    [PERSON[0], PERSON[1], PERSON[2], PERSON[3], PERSON[4], ("state", || json!("unreviewed")), no("re_requested")];
+
 /// Reviewers with the state of their review.
 fn reviewers(trigger: crate::Trigger, given: Vec<Value>) -> Value {
-    let mut reviewers = people(trigger, given);
-    for reviewer in reviewers.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
-        reviewer.entry("state").or_insert_with(|| json!("unreviewed"));
-        reviewer.entry("re_requested").or_insert(Value::Bool(false));
-    }
-    reviewers
+    let reviewer = |reviewer| Value::Object(person(trigger, reviewer).filled(&REVIEWER));
+    given.into_iter().map(reviewer).collect()
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{Field, Given, no, null, people, user};
-use super::{Addresses, ComposeError, InProject, issue, merge_request};
+use super::fields::{Field, Given, no, null, people, user, zero};
+use super::{Addresses, ComposeError, InProject, issue, merge_request, pipeline};
 
 const ATTRIBUTES: [Field; 26] = [
     null("attachment"),
@@ -34,15 +34,37 @@ const ATTRIBUTES: [Field; 26] = [
     ("action", || json!("create")),
 ];
 
+const SNIPPET: [Field; 12] = [
+    null("id"),
+    null("title"),
+    null("description"),
+    null("content"),
+    null("author_id"),
+    null("project_id"),
+    null("created_at"),
+    null("updated_at"),
+    null("file_name"),
+    ("type", || json!("ProjectSnippet")),
+    zero("visibility_level"),
+    null("url"),
+];
+
 pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let (trigger, project, instance) = (happened.trigger, happened.project, &happened.instance);
     let mut given = Given::read(trigger, happened.object)?;
     let text = given.need("note")?.clone();
+    if given.value("system") == json!(true) {
+        return Err(ComposeError::Silent(trigger, "a system note"));
+    }
     // What the comment stands on: exactly one of these.
     let kinds = ["commit", "merge_request", "issue", "snippet"];
     let on = kinds.into_iter().find_map(|kind| Some((kind, given.take(kind)?)));
     let (kind, on) = on.ok_or(ComposeError::Missing(trigger, "commit, merge_request, issue or snippet"))?;
-    let on = Given::of(trigger, Some(on));
+    let mut on = Given::of(trigger, Some(on));
+    // A comment that is not internal is confidential for what it stands on.
+    if kind == "issue" && trigger.row().confidential && given.value("internal") != json!(true) {
+        on.or("confidential", true);
+    }
     let (noteable_type, place) = match kind {
         "commit" => ("Commit", on.text("id").map(|id| format!("-/commit/{id}"))),
         "merge_request" => ("MergeRequest", Some(format!("-/merge_requests/{}", on.need("iid")?))),
@@ -95,12 +117,23 @@ pub(super) fn noteable(
             }
             Ok(on)
         }
-        _ => {
-            if let (true, Some(id)) = (kind == "commit", on.text("id").map(str::to_owned)) {
+        "commit" => {
+            if let Some(id) = on.text("id").map(str::to_owned) {
                 on.or("url", happened.address(&format!("-/commit/{id}")));
             }
+            if let Some(title) = on.text("message").and_then(|message| message.lines().next()).map(str::to_owned) {
+                on.or("title", title);
+            }
+            Ok(on.filled(&pipeline::COMMIT))
+        }
+        _ => {
+            on.or("project_id", happened.project.id.0);
+            if on.has("id") {
+                let url = happened.address(&format!("-/snippets/{}", on.value("id")));
+                on.or("url", url);
+            }
             on.absolute_images("description", happened.project, &happened.instance);
-            Ok(on.filled(&[]))
+            Ok(on.filled(&SNIPPET))
         }
     }
 }

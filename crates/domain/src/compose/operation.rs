@@ -41,9 +41,7 @@ impl Operation {
     /// When no event can be composed from it, now or with what is saved later.
     pub fn begin(save: &Happened<'_>) -> Result<Self, ComposeError> {
         let trigger = save.trigger;
-        if ["push_hooks", "tag_push_hooks", "repository_update_hooks"].contains(&trigger.row().name) {
-            return Err(ComposeError::NoSaves(trigger));
-        }
+        let Some(needed) = named_by(trigger).first() else { return Err(ComposeError::NoSaves(trigger)) };
         // Whatever comes later only adds to this: what can be composed now can be composed then.
         super::compose(save)?;
         let read = |value: &RawValue| Map::deserialize(value).map_err(|error| ComposeError::Object(trigger, error));
@@ -53,19 +51,23 @@ impl Operation {
             object: read(save.object)?,
             previous: save.previous.map(read).transpose()?.unwrap_or_default(),
         };
+        if !named_by(trigger).iter().any(|name| operation.object.get(*name).is_some_and(|value| !value.is_null())) {
+            return Err(ComposeError::Missing(trigger, needed));
+        }
         // Nothing that is not passed on is kept either.
         without_secrets(&mut operation.object);
         without_secrets(&mut operation.previous);
-        Ok(operation)
+        operation.bounded()
     }
 
-    /// Names the object among those of its kind in one place; nothing for what has no number.
+    /// Names the object among those of its kind in one place.
     #[must_use]
     pub fn object_name(&self) -> String {
-        let number = ["id", "iid"].into_iter().find_map(|name| self.object.get(name).filter(|value| !value.is_null()));
         let kind = self.trigger.row().object_kinds.first().copied().unwrap_or(self.trigger.row().name);
-        let number = number.map(ToString::to_string).unwrap_or_default();
-        format!("{kind} {}", number.chars().take(MAX_NAME).collect::<String>())
+        let known =
+            named_by(self.trigger).iter().find_map(|name| self.object.get(*name).filter(|value| !value.is_null()));
+        let known = known.map(ToString::to_string).unwrap_or_default();
+        format!("{kind} {}", known.chars().take(MAX_NAME).collect::<String>())
     }
 
     /// The same with a later save: what is now is the later one's, what was before is the earlier one's.
@@ -74,8 +76,17 @@ impl Operation {
     /// When it becomes too large.
     pub fn then(mut self, later: Self) -> Result<Self, ComposeError> {
         let said = action(&self.object);
+        let is_public = later.object.get("confidential") == Some(&Value::Bool(false));
+        // What the later save does not say follows from what it says, and not from what was before.
+        for (_, derived) in DERIVED.iter().filter(|(name, _)| later.object.contains_key(*name)) {
+            for name in *derived {
+                self.object.shift_remove(*name);
+            }
+        }
         self.object.extend(later.object);
-        let trigger = kind_of(later.trigger, &self.object);
+        // What was confidential stays so, unless it says that it is not any more.
+        let named = if self.trigger.row().confidential && !is_public { self.trigger } else { later.trigger };
+        let trigger = kind_of(named, &self.object);
         // An update says least: what is opened and then changed was opened.
         if let Some(said) = said
             && action(&self.object).as_deref() == Some("update")
@@ -86,9 +97,13 @@ impl Operation {
             self.previous.entry(name).or_insert(value);
         }
         let user = if later.user == User::default() { self.user } else { later.user };
-        let merged = Self { trigger, user, object: self.object, previous: self.previous };
-        let length = serde_json::to_vec(&merged.object).map_or(usize::MAX, |object| object.len());
-        if length > MAX_OBJECT { Err(ComposeError::TooLarge(trigger)) } else { Ok(merged) }
+        Self { trigger, user, object: self.object, previous: self.previous }.bounded()
+    }
+
+    fn bounded(self) -> Result<Self, ComposeError> {
+        let length = |map| serde_json::to_vec(map).map_or(usize::MAX, |text| text.len());
+        let is_small = length(&self.object).saturating_add(length(&self.previous)) <= MAX_OBJECT;
+        if is_small { Ok(self) } else { Err(ComposeError::TooLarge(self.trigger)) }
     }
 
     /// The body of the one event.
@@ -118,6 +133,37 @@ impl Operation {
         Some(Self { trigger: Trigger::by_name(&trigger)?, user, object, previous })
     }
 }
+
+/// What tells objects of a kind from each other, the first where there is a choice; nothing for kinds that are of no object of their own.
+fn named_by(trigger: Trigger) -> &'static [&'static str] {
+    match trigger.row().name {
+        "issue_hooks" | "confidential_issue_hooks" | "merge_request_hooks" => &["iid"],
+        "note_hooks"
+        | "confidential_note_hooks"
+        | "pipeline_hooks"
+        | "feature_flag_hooks"
+        | "emoji_hooks"
+        | "milestone_hooks"
+        | "vulnerability_hooks" => &["id"],
+        "job_hooks" => &["id", "build_id"],
+        "deployment_hooks" => &["id", "deployment_id"],
+        "release_hooks" => &["tag"],
+        "wiki_page_hooks" => &["slug"],
+        _ => &[],
+    }
+}
+
+/// What follows from an attribute where the forge does not say it.
+const DERIVED: [(&str, &[&str]); 8] = [
+    ("state", &["state_id"]),
+    ("state_id", &["state"]),
+    ("assignees", &["assignee_ids", "assignee_id", "assignee"]),
+    ("assignee_ids", &["assignee_id"]),
+    ("reviewers", &["reviewer_ids"]),
+    ("draft", &["work_in_progress"]),
+    ("work_in_progress", &["draft"]),
+    ("updated_at", &["actioned_at"]),
+];
 
 /// See [`super::kind_of`].
 pub(super) fn kind_of(trigger: Trigger, object: &Map<String, Value>) -> Trigger {
@@ -231,6 +277,25 @@ mod tests {
         let all = open.then(hidden).and_then(|all| all.then(last)).expect("it is small");
         assert_eq!(all.trigger.row().name, "confidential_issue_hooks");
         assert_eq!(body(&all)["event_type"], "confidential_issue");
+        let public = save(&json!({"iid": 23, "confidential": false}), &json!({"confidential": true}));
+        assert_eq!(all.then(public).expect("it is small").trigger.row().name, "issue_hooks");
+        // Comments stay what they are, also when a later save says less of what they stand on.
+        let on = |confidential: Value| json!({"id": 1, "note": "n", "issue": {"iid": 1, "confidential": confidential}});
+        let note = try_save("confidential_note_hooks", &on(json!(true)), &json!({})).expect("it can be composed");
+        let later = try_save("note_hooks", &on(Value::Null), &json!({})).expect("it can be composed");
+        assert_eq!(note.then(later).expect("it is small").trigger.row().name, "confidential_note_hooks");
+    }
+
+    #[test]
+    fn what_follows_from_an_attribute_follows_from_the_last() {
+        let first = json!({"iid": 5, "state": "opened", "state_id": 1, "assignees": [{"id": 1}], "assignee_ids": [1]});
+        let last = json!({"iid": 5, "state": "merged", "assignees": []});
+        let of = |object| try_save("merge_request_hooks", object, &json!({"state_id": 1})).expect("it can be composed");
+        let merged = body(&of(&first).then(of(&last)).expect("it is small"));
+        let attributes = &merged["object_attributes"];
+        assert_eq!((&attributes["state"], &attributes["state_id"]), (&json!("merged"), &json!(3)));
+        assert_eq!(merged["changes"]["state_id"], json!({"previous": 1, "current": 3}));
+        assert_eq!((&attributes["assignee_ids"], &attributes["assignee_id"]), (&json!([]), &Value::Null));
     }
 
     #[test]
@@ -240,6 +305,12 @@ mod tests {
             Err(ComposeError::Missing(_, "iid"))
         ));
         assert!(matches!(try_save("push_hooks", &json!({}), &json!({})), Err(ComposeError::NoSaves(_))));
+        let member = json!({"event_name": "user_add_to_group", "user": {"id": 4}, "group": {"id": 3}});
+        assert!(matches!(try_save("member_hooks", &member, &json!({})), Err(ComposeError::NoSaves(_))));
+        let nameless = json!({"note": "x", "issue": {"iid": 1}});
+        assert!(matches!(try_save("note_hooks", &nameless, &json!({})), Err(ComposeError::Missing(_, "id"))));
+        let before = json!({"description": "x".repeat(MAX_OBJECT)});
+        assert!(matches!(try_save("issue_hooks", &json!({"iid": 23}), &before), Err(ComposeError::TooLarge(_))));
         let long = save(&json!({"iid": 23, "description": "x".repeat(MAX_OBJECT - 100)}), &json!({}));
         let more = save(&json!({"iid": 23, "title": "y".repeat(200)}), &json!({}));
         assert!(matches!(long.then(more), Err(ComposeError::TooLarge(_))));
@@ -253,10 +324,9 @@ mod tests {
         );
         let kept = String::from_utf8(issue.to_json()).expect("text");
         assert!(!kept.contains("token") && !kept.contains("password"), "{kept}");
-        assert_eq!(issue.object_name(), "issue 301");
-        assert_eq!(save(&json!({"iid": 23}), &json!({})).object_name(), "issue 23");
+        assert_eq!(issue.object_name(), "issue 23");
         let tag = try_save("release_hooks", &json!({"tag": "v1"}), &json!({})).expect("it can be composed");
-        assert_eq!(tag.object_name(), "release ");
+        assert_eq!(tag.object_name(), "release \"v1\"");
         assert_eq!(Operation::from_json(b"{}"), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{Field, Given, list, no, null, people, user};
+use super::fields::{Field, Given, list, no, null, people, runner, user};
 use super::{Addresses, ComposeError, InProject};
 use crate::scope::Project;
 
@@ -40,7 +40,8 @@ const MERGE_REQUEST: [Field; 11] = [
     null("url"),
 ];
 
-const COMMIT: [Field; 6] = [null("id"), null("message"), null("title"), null("timestamp"), null("url"), null("author")];
+pub(super) const COMMIT: [Field; 6] =
+    [null("id"), null("message"), null("title"), null("timestamp"), null("url"), null("author")];
 
 const BUILD: [Field; 17] = [
     null("id"),
@@ -137,6 +138,8 @@ fn build(happened: &InProject<'_>, build: Value) -> Value {
     // Whoever started the pipeline, unless somebody else did the job.
     let person = build.take("user").map(|person| people(happened.trigger, vec![person])[0].clone());
     build.or("user", person.unwrap_or_else(|| user(happened.user)));
+    let known = build.take("runner");
+    build.or("runner", runner(happened.trigger, known));
     Value::Object(build.filled(&BUILD))
 }
 

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::fields::{Field, Given, null};
-use super::{Addresses, ComposeError, InProject, in_path, segment};
+use super::{Addresses, ComposeError, InProject, in_path, pipeline, segment};
 
 const ATTRIBUTES: [Field; 12] = [
     null("id"),
@@ -21,6 +21,9 @@ const ATTRIBUTES: [Field; 12] = [
     null("commit"),
 ];
 
+const LINK: [Field; 5] =
+    [null("id"), ("external", || json!(true)), ("link_type", || json!("other")), null("name"), null("url")];
+
 /// Archives that every release has.
 const SOURCES: [&str; 4] = ["zip", "tar.gz", "tar.bz2", "tar"];
 
@@ -32,7 +35,8 @@ pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, Co
     given.or("url", happened.address(&format!("-/releases/{}", segment(&tag))));
     given.or("project", json!(Addresses::of(project, happened.instance.base_url).project(project)));
     let mut assets = Given::of(happened.trigger, given.take("assets"));
-    let links = assets.take_list("links");
+    let link = |link: Value| Value::Object(Given::of(happened.trigger, Some(link)).filled(&LINK));
+    let links: Vec<Value> = assets.take_list("links").into_iter().map(link).collect();
     let last = project.path_with_namespace.rsplit('/').next().unwrap_or_default();
     // A file has no slash in its name, and a tag may.
     let (path, file) = (in_path(&tag), in_path(&format!("{last}-{}", tag.replace('/', "-"))));
@@ -42,6 +46,9 @@ pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, Co
         given => given,
     };
     given.or("assets", json!({ "count": links.len() + sources.len(), "links": links, "sources": sources }));
+    if let Some(commit) = given.take("commit") {
+        given.or("commit", pipeline::commit(happened, commit));
+    }
     given.absolute_images("description", project, &happened.instance);
     Ok(given.filled(&ATTRIBUTES))
 }

@@ -1,5 +1,5 @@
-//! Whether what belongs to an object is what it has to be: a list of objects, or an object. Whatever else a forge puts there would be
-//! lost without a word.
+//! Whether an object and what belongs to it are what they have to be: a text, a list of objects, an object. Whatever else a forge puts
+//! there would be lost without a word, or break receivers that read by type.
 
 use serde_json::{Map, Value};
 
@@ -8,6 +8,24 @@ use crate::Trigger;
 
 /// Lists of objects, wherever they stand.
 const LISTS: [&str; 6] = ["labels", "assignees", "reviewers", "builds", "links", "owners"];
+
+/// What the objects of all kinds have alike, where they have it.
+const NUMBERS: [&str; 2] = ["id", "iid"];
+const TEXTS: [&str; 11] = [
+    "title",
+    "description",
+    "ref",
+    "slug",
+    "name",
+    "action",
+    "state",
+    "status",
+    "source_branch",
+    "target_branch",
+    "sha",
+];
+/// Who hears of it hangs on these.
+const FLAGS: [&str; 3] = ["confidential", "internal", "system"];
 
 /// Objects beside an object of a kind.
 fn objects(trigger: Trigger) -> &'static [&'static str] {
@@ -30,6 +48,17 @@ pub(super) fn check(trigger: Trigger, object: &Map<String, Value>) -> Result<(),
         if object.get(*name).is_some_and(|value| !value.is_null() && !value.is_object()) {
             return Err(ComposeError::Shape(trigger, (*name).to_owned(), "an object"));
         }
+    }
+    let is = |name: &str, fits: fn(&Value) -> bool| object.get(name).is_none_or(|value| value.is_null() || fits(value));
+    let must = |name: &&str, what| Err(ComposeError::Shape(trigger, (*name).to_owned(), what));
+    if let Some(name) = NUMBERS.iter().find(|name| !is(name, Value::is_i64)) {
+        return must(name, "a whole number");
+    }
+    if let Some(name) = TEXTS.iter().find(|name| !is(name, Value::is_string)) {
+        return must(name, "a text");
+    }
+    if let Some(name) = FLAGS.iter().find(|name| !is(name, Value::is_boolean)) {
+        return must(name, "true or false");
     }
     let is_update = trigger.row().name == "repository_update_hooks";
     for (name, value) in object {

@@ -62,7 +62,6 @@ impl Form {
             Self::Utc => ("%Y-%m-%d %H:%M:%S UTC", false),
             Self::Iso => ("%Y-%m-%dT%H:%M:%SZ", false),
             Self::Millis => ("%Y-%m-%dT%H:%M:%S.%3fZ", false),
-            Self::Author if offset_minutes == 0 => ("%Y-%m-%dT%H:%M:%SZ", false),
             Self::Author => ("%Y-%m-%dT%H:%M:%S%:z", true),
             Self::Offset => ("%Y-%m-%d %H:%M:%S %z", true),
             Self::Date => ("%Y-%m-%d", true),
@@ -125,7 +124,7 @@ mod tests {
         }
         check(Form::Millis, "2026-03-16T08:30:00.2512Z", "2026-03-16T08:30:00.251Z");
         check(Form::Author, "2026-03-16 23:30:00 +0200", "2026-03-16T23:30:00+02:00");
-        check(Form::Author, "2026-03-16T08:30:00Z", "2026-03-16T08:30:00Z");
+        check(Form::Author, "2026-03-16T08:30:00Z", "2026-03-16T08:30:00+00:00");
         check(Form::Offset, "2026-03-16T23:30:00-03:30", "2026-03-16 23:30:00 -0330");
         check(Form::Offset, "2026-03-16T08:30:00Z", "2026-03-16 08:30:00 +0000");
         check(Form::Date, "2026-03-16T23:30:00-03:30", "2026-03-16");

@@ -72,6 +72,13 @@ fn what_cannot_be_composed_says_what_is_missing() {
     );
     assert!(error("note_hooks", r#"{"note":"x","issue":7}"#).starts_with("issue of the object"));
     assert!(error("merge_request_hooks", r#"{"iid":1,"last_commit":"ab"}"#).starts_with("last_commit of the object"));
+    says(
+        "issue_hooks",
+        r#"{"iid":"x/../y"}"#,
+        "iid of the object of issue_hooks has to be a whole number, as in GitLab's bodies",
+    );
+    assert!(error("issue_hooks", r#"{"iid":1,"title":5}"#).contains("has to be a text"));
+    assert!(error("issue_hooks", r#"{"iid":1,"confidential":"true"}"#).contains("true or false"));
     assert!(error("user_create", r#"{"user":"ida"}"#).starts_with("user of the object"));
     assert!(error("unknown", "{}").contains("cannot be composed"));
     assert!(error("job_hooks", "{}").ends_with("has no build_id"));
@@ -185,4 +192,58 @@ fn an_epic_is_of_a_group_and_of_no_project() {
     let project = project();
     assert!(matches!(compose_in(Scene::Project(&project), "Epic"), Err(ComposeError::Misplaced(_, "group"))));
     assert!(matches!(compose_in(Scene::Instance, "Issue"), Err(ComposeError::Misplaced(..))));
+}
+
+/// What no body of a kind has is told to nobody, wherever it stands; and what is called as secrets are never is.
+#[test]
+fn a_forge_may_give_all_that_it_knows() {
+    let object = json!({"id": 1, "iid": 1, "title": "t", "secret": "S", "internal_rating": "S", "author": {"email": "S"},
+        "labels": [{"title": "bug", "api_key": "S"}], "assignees": [{"id": 6, "email": "", "session_id": "S", "ip": "S"}],
+        "merge_params": {"private_token": "S", "squash": true}, "source": {"id": 2, "runners_token": "S"}});
+    let previous =
+        json!({"incoming_email_token": "S", "password": "S", "internal_rating": "S", "title": "T", "labels": null});
+    for name in ["issue_hooks", "merge_request_hooks"] {
+        let body = of(trigger(name), &object, Some(&previous));
+        assert!(!body.to_string().contains("\"S\""), "{body}");
+        assert_eq!(keys(&body["changes"]), ["title", "labels"], "{name}");
+        assert_eq!(body["changes"]["labels"]["previous"], json!([]));
+        assert_eq!(body["assignees"][0]["email"], "[REDACTED]");
+    }
+    let job = json!({"id": 1, "runner": {"id": 2, "token": "S"}, "source_pipeline": {"project": {"id": 1, "runners_token": "S"}}});
+    let body = of(trigger("job_hooks"), &job, None);
+    assert!(!body.to_string().contains("\"S\""), "{body}");
+    assert_eq!(keys(&body["runner"]), ["id", "description", "runner_type", "active", "is_shared", "tags"]);
+}
+
+#[test]
+fn what_the_forge_leaves_open_follows_from_the_rest() {
+    let merged = of(trigger("merge_request_hooks"), &json!({"iid": 1, "state_id": 3}), None);
+    assert_eq!(merged["object_attributes"]["state"], "merged");
+    let tier = |name: &str| {
+        of(trigger("deployment_hooks"), &json!({"id": 1, "environment": name}), None)["environment_tier"].clone()
+    };
+    let expected = [
+        ("pre-prod", "staging"),
+        ("non-prod", "staging"),
+        ("stg", "staging"),
+        ("prd", "production"),
+        ("production", "production"),
+        ("review/x", "development"),
+        ("QA", "testing"),
+        ("moon", "other"),
+    ];
+    for (name, expected) in expected {
+        assert_eq!(tier(name), expected, "{name}");
+    }
+    let note = json!({"note": "x", "internal": true, "issue": {"iid": 1}});
+    assert_eq!(of(trigger("confidential_note_hooks"), &note, None)["issue"]["confidential"], false);
+    let note = json!({"note": "x", "issue": {"iid": 1}});
+    assert_eq!(of(trigger("confidential_note_hooks"), &note, None)["issue"]["confidential"], true);
+    let system = try_compose(
+        trigger("note_hooks"),
+        &json!({"note": "x", "system": true, "issue": {"iid": 1}}),
+        None,
+        &User::default(),
+    );
+    assert!(matches!(system, Err(ComposeError::Silent(..))));
 }

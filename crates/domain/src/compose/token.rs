@@ -28,6 +28,7 @@ pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, Com
         Scene::Project(project) => {
             ("project", json!(Addresses::of(project, happened.instance.base_url).project(project)))
         }
+        Scene::Group(_) if kind == "deploy_token" => return Err(ComposeError::Misplaced(trigger, "project")),
         Scene::Group(group) => {
             let path = group.full_path.rsplit('/').next().unwrap_or_default();
             let group = json!({ "group_name": group.name, "group_path": path, "group_id": group.id.0, "full_path": group.full_path });
