@@ -112,7 +112,19 @@ pub(crate) async fn report(
     key: &str,
     deadline: Duration,
 ) -> anyhow::Result<String> {
-    let url = format!("{}/events", project_url(base_url, project));
+    let answer = report_at(&project_url(base_url, project), token, report, key, deadline).await?;
+    Ok(answer["id"].as_str().unwrap_or_default().to_owned())
+}
+
+/// The same at the address of a project, a group, or all of the instance. Gives the whole answer.
+pub(crate) async fn report_at(
+    place: &str,
+    token: &str,
+    report: &impl serde::Serialize,
+    key: &str,
+    deadline: Duration,
+) -> anyhow::Result<serde_json::Value> {
+    let url = format!("{place}/events");
     let headers = [
         ("Content-Type".into(), "application/json".to_owned()),
         ("PRIVATE-TOKEN".into(), token.to_owned()),
@@ -123,8 +135,7 @@ pub(crate) async fn report(
     if answer.status != 202 {
         return Err(Refused { status: answer.status, text }.into());
     }
-    let answer: serde_json::Value = serde_json::from_str(&text).context("the server's answer is not JSON")?;
-    Ok(answer["id"].as_str().unwrap_or_default().to_owned())
+    serde_json::from_str(&text).context("the server's answer is not JSON")
 }
 
 /// Whether any hook hears of a kind of event in a project; nothing when the server does not say.
@@ -143,8 +154,13 @@ pub(crate) async fn is_heard(
 }
 
 fn project_url(base_url: &str, project: &str) -> String {
-    let id: String = url::form_urlencoded::byte_serialize(project.as_bytes()).collect();
-    format!("{}/api/v1/projects/{id}", base_url.trim_end_matches('/'))
+    place_url(base_url, "projects/", project)
+}
+
+/// The address of a project or group under `/api/v1`.
+pub(crate) fn place_url(base_url: &str, kind: &str, name: &str) -> String {
+    let id: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
+    format!("{}/api/v1/{kind}{id}", base_url.trim_end_matches('/'))
 }
 
 /// Calls `/api/v1` of a server: reads without a body, posts one. Gives the answer's JSON.

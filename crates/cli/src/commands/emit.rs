@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::say;
@@ -17,28 +18,54 @@ pub(crate) struct Emit {
     trigger: String,
     /// Where: full path or number of the project.
     #[arg(long)]
-    project: String,
+    project: Option<String>,
+    /// Full path or number of the group, for what happens in groups. With neither, it happens on the instance.
+    #[arg(long, conflicts_with = "project")]
+    group: Option<String>,
     /// File with the complete body; - or nothing reads standard input.
     #[arg(long)]
     payload: Option<PathBuf>,
+    /// File with what a body is composed from, as the API takes it: object, user, previous, operation. - reads standard input.
+    #[arg(long, conflicts_with = "payload")]
+    report: Option<PathBuf>,
     #[command(flatten)]
     server: client::Server,
 }
 
 pub(crate) async fn run(command: Emit) -> anyhow::Result<()> {
-    let mut body = String::new();
-    match command.payload.filter(|path| path.as_os_str() != "-") {
+    let report = match command.report {
         Some(path) => {
-            body = std::fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
+            let mut report: Value = serde_json::from_str(&text(Some(path))?).context("the report is not JSON")?;
+            let fields = report.as_object_mut().context("the report is no object with \"object\" in it")?;
+            fields.insert("trigger".to_owned(), command.trigger.into());
+            serde_json::value::to_raw_value(&report)?
         }
-        None => drop(std::io::stdin().read_to_string(&mut body)?),
-    }
-    let payload = RawValue::from_string(body).context("the body is not JSON")?;
+        None => {
+            let payload = RawValue::from_string(text(command.payload)?).context("the body is not JSON")?;
+            serde_json::value::to_raw_value(&serde_json::json!({ "trigger": command.trigger, "payload": payload }))?
+        }
+    };
     let token = command.server.token()?;
-    let report = serde_json::json!({ "trigger": command.trigger, "payload": payload });
+    let url = &command.server.url;
+    let place = match (command.project, command.group) {
+        (Some(project), _) => client::place_url(url, "projects/", &project),
+        (None, Some(group)) => client::place_url(url, "groups/", &group),
+        (None, None) => client::place_url(url, "", ""),
+    };
     let key = uuid::Uuid::new_v4().to_string();
-    let id =
-        client::report(&command.server.url, &token, &command.project, &report, &key, Duration::from_secs(30)).await?;
-    say(id);
+    let answer = client::report_at(place.trim_end_matches('/'), &token, &report, &key, Duration::from_secs(30)).await?;
+    // A save that others follow is no event yet.
+    say(answer["id"].as_str().or_else(|| answer["operation"].as_str()).unwrap_or_default());
     Ok(())
+}
+
+fn text(file: Option<PathBuf>) -> anyhow::Result<String> {
+    let mut text = String::new();
+    match file.filter(|path| path.as_os_str() != "-") {
+        Some(path) => {
+            text = std::fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
+        }
+        None => drop(std::io::stdin().read_to_string(&mut text)?),
+    }
+    Ok(text)
 }

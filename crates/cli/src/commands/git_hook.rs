@@ -32,10 +32,10 @@ pub(crate) enum GitHook {
         #[arg(long)]
         project: String,
         /// Base URL of the server.
-        #[arg(long)]
+        #[arg(long, env = "QUICKDRAW_URL")]
         url: String,
         /// Token to report with.
-        #[arg(long)]
+        #[arg(long, env = "QUICKDRAW_TOKEN", hide_env_values = true)]
         token: String,
     },
     /// What the installed hook calls; reads ref updates from standard input.
@@ -64,7 +64,7 @@ pub(crate) async fn run(command: GitHook) -> anyhow::Result<()> {
         GitHook::Send { repository } => {
             let repository = commits::open(&repository)?;
             let target = install::read(repository.git_dir())?;
-            let Sent { sent, left } = Spool::open(repository.git_dir())?.send(&target, UNHURRIED).await?;
+            let Sent { sent, left } = Spool::open(&repository)?.send(&target, UNHURRIED).await?;
             say(format!("{sent} sent, {left} left"));
             anyhow::ensure!(left == 0, "the server does not take them now; they are kept");
             Ok(())
@@ -84,7 +84,6 @@ async fn post_receive() -> anyhow::Result<()> {
     // Names of refs are bytes as well.
     let input = String::from_utf8_lossy(&input);
     let repository = commits::open(&std::env::var_os("GIT_DIR").map_or_else(|| PathBuf::from("."), PathBuf::from))?;
-    let target = install::read(repository.git_dir())?;
     let updates = updates::parse(&input)?;
     for (kind, change) in updates::over_the_limit(&updates) {
         complain(&format!(
@@ -93,7 +92,7 @@ async fn post_receive() -> anyhow::Result<()> {
         ));
     }
     // Written down first, whatever becomes of the server meanwhile.
-    let spool = Spool::open(repository.git_dir())?;
+    let mut spool = Spool::open(&repository)?;
     for update in updates::within_the_limit(&updates) {
         // One ref that cannot be reported does not keep the others from it.
         if let Err(error) = report(&repository, update).and_then(|report| spool.add(report)) {
@@ -103,6 +102,7 @@ async fn post_receive() -> anyhow::Result<()> {
     if !updates.is_empty() {
         spool.add(repository_update(&updates))?;
     }
+    let target = install::read(repository.git_dir())?;
     let Sent { left, .. } = spool.send(&target, PATIENCE).await?;
     if left > 0 {
         complain(&format!("{left} reports wait; they go with the next push, or with quickdraw git-hook send"));

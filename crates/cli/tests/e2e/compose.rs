@@ -181,6 +181,33 @@ pub(crate) fn saves_of_one_operation_are_one_event(engine: Engine) {
     let events = server.get("/api/v1/events")["items"].clone();
     assert_eq!((events.as_array().map(Vec::len), &events[0]["id"]), (Some(1), &reported["id"]));
 
+    // A test of confidential issues shows the newest issue.
+    let hook = server.make_hook(&sink.url(), r#","push_events":false,"confidential_issues_events":true"#);
+    let tested =
+        server.call("POST", &format!("/api/v4/projects/1/hooks/{}/test/confidential_issues_events", hook["id"]), "");
+    assert_eq!(tested.status, 201, "{}", tested.body);
+    let shown = |body: &[u8]| String::from_utf8_lossy(body).contains("Gate jams");
+    eventually("it is shown", || sink.got().iter().skip(1).any(|got| shown(&got.body)));
+
+    // From the shell, in a group and on the instance too.
+    let emit = |arguments: &[&str], report: Value| {
+        let file = server.folder.path().join("report.json");
+        std::fs::write(&file, report.to_string()).expect("written");
+        let url = format!("http://127.0.0.1:{}", server.port);
+        let mut command = std::process::Command::new(crate::server::BINARY);
+        command.args(arguments).args(["--report", "report.json", "--url", &url, "--token", crate::server::TOKEN]);
+        let output = command.current_dir(server.folder.path()).output().expect("it runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    let saved = json!({"object": {"iid": 9}, "operation": "shell", "more": true});
+    assert_eq!(emit(&["emit", "issue_hooks", "--project", "gear/rope"], saved), "shell");
+    let epic = emit(&["emit", "issue_hooks", "--group", "gear"], json!({"object": {"iid": 2, "type": "Epic"}}));
+    let user = emit(&["emit", "user_create"], json!({"object": {"user": {"id": 5, "username": "jo", "name": "Jo"}}}));
+    let events = server.get("/api/v1/events")["items"].clone();
+    assert_eq!((&events[0]["id"], &events[1]["id"]), (&json!(user), &json!(epic)));
+    assert_eq!(events[1]["group_id"], 1);
+
     let refused = |body: &str, says: &str| {
         let reply = server.call("POST", "/api/v1/projects/1/events", body);
         assert_eq!((reply.status, reply.body.contains(says)), (422, true), "{body}: {}", reply.body);

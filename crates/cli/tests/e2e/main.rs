@@ -39,7 +39,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 60] = [
+    let checks: [(&str, Check); 61] = [
         (
             "what_is_pushed_while_the_server_is_away_comes_later",
             git::what_is_pushed_while_the_server_is_away_comes_later,
@@ -52,6 +52,7 @@ fn main() {
             "a_push_of_many_refs_is_reported_within_the_limits",
             pushes::a_push_of_many_refs_is_reported_within_the_limits,
         ),
+        ("the_hook_is_put_where_it_works", pushes::the_hook_is_put_where_it_works),
         ("saves_of_one_operation_are_one_event", compose::saves_of_one_operation_are_one_event),
         ("every_kind_is_composed_and_delivered", compose::every_kind_is_composed_and_delivered),
         ("things_are_chosen_by_what_they_are", measures::things_are_chosen_by_what_they_are),

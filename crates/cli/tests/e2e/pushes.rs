@@ -256,6 +256,48 @@ fn longer_ids(scene: &mut Scene) {
     assert_eq!(update["changes"].as_array().map(Vec::len), Some(2));
     let (events, ..) = scene.push(&work, &[":v1"], 1);
     assert_eq!((&events[0]["after"], &events[0]["checkout_sha"]), (&json!("0".repeat(64)), &Value::Null));
+    // A tag of what is no commit has none to check out.
+    git(&work, &["tag", "-a", "file", "-m", "A file", "main:first"]);
+    let (events, ..) = scene.push(&work, &["file"], 1);
+    assert_eq!((&events[0]["checkout_sha"], &events[0]["message"]), (&Value::Null, &json!("A file")));
+}
+
+/// Where the hook could not do its work, it is not put; where others push too, they can do all that it needs.
+pub(crate) fn the_hook_is_put_where_it_works(engine: Engine) {
+    use std::os::unix::fs::PermissionsExt;
+    let mut scene = Scene::new(&engine);
+    let folder = scene.server.folder.path().to_owned();
+    let install = |name: &str| {
+        let mut command = Command::new(BINARY);
+        command.args(["git-hook", "install", name, "--project", "gear/rope"]).current_dir(&folder);
+        command.env("QUICKDRAW_URL", "http://127.0.0.1:1").env("QUICKDRAW_TOKEN", TOKEN);
+        let output = command.output().expect("it runs");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    git(&folder, &["init", "-q", "--bare", "elsewhere.git"]);
+    git(&folder.join("elsewhere.git"), &["config", "core.hooksPath", "/etc/hooks"]);
+    let (done, said) = install("elsewhere.git");
+    assert!(!done && said.contains("core.hooksPath"), "{said}");
+    git(&folder, &["init", "-q", "--bare", "--ref-format=reftable", "tables.git"]);
+    let (done, said) = install("tables.git");
+    assert!(!done && said.contains("reftable"), "{said}");
+
+    let (bare, work) = scene.repository("ours", &["init", "-q", "--bare", "--shared=group", "ours.git"]);
+    let mode = |file: &str| {
+        let found = std::fs::metadata(bare.join(file)).expect("it is there");
+        found.permissions().mode() & 0o777
+    };
+    assert_eq!(mode("quickdraw.json"), 0o660);
+    commit(&work, "base", "text\n", "Begin");
+    scene.push(&work, &["main"], 1);
+    assert_eq!((mode("quickdraw-spool"), mode("quickdraw-spool/lock") & 0o600), (0o770, 0o600));
+
+    let (bare, _) = scene.repository("mine", &["init", "-q", "--bare", "mine.git"]);
+    let file = bare.join("quickdraw.json");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("changed");
+    assert!(install("mine.git").0);
+    let found = std::fs::metadata(&file).expect("it is there");
+    assert_eq!(found.permissions().mode() & 0o777, 0o600, "there is a token in it");
 }
 
 fn a_cut_history(scene: &mut Scene) {

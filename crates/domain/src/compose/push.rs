@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::spelling::Form;
 use super::{Addresses, ComposeError, InProject, ProjectBody, RepositoryBody};
@@ -20,17 +20,28 @@ struct Push {
     git_ref: String,
     #[serde(default)]
     ref_protected: bool,
-    /// The commit that an annotated tag points at; `after` itself if absent.
-    checkout_sha: Option<String>,
+    /// The commit that an annotated tag points at; `after` itself if absent, and none at all if null.
+    #[serde(default, deserialize_with = "given")]
+    checkout_sha: Option<Option<String>>,
     /// Text of an annotated tag.
     message: Option<String>,
     /// Oldest first. More than [`MAX_COMMITS`] are cut to the newest.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     commits: Vec<Commit>,
     /// The true number when `commits` is already cut.
     total_commits_count: Option<usize>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     push_options: BTreeMap<String, serde_json::Value>,
+}
+
+/// Null is a value of its own.
+fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(value).map(Some)
+}
+
+/// Null is as good as absent.
+fn or_none<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(value: D) -> Result<T, D::Error> {
+    Option::deserialize(value).map(Option::unwrap_or_default)
 }
 
 #[derive(Deserialize, Serialize)]
@@ -45,11 +56,11 @@ struct Commit {
     message: String,
     timestamp: Option<String>,
     author: Author,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     added: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     modified: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_none")]
     removed: Vec<String>,
 }
 
@@ -104,7 +115,11 @@ pub(super) fn compose(happened: &InProject<'_>) -> Result<Vec<u8>, ComposeError>
         after: &push.after,
         git_ref: &push.git_ref,
         ref_protected: push.ref_protected,
-        checkout_sha: if deleted { None } else { Some(push.checkout_sha.as_deref().unwrap_or(&push.after)) },
+        checkout_sha: match &push.checkout_sha {
+            _ if deleted => None,
+            Some(given) => given.as_deref(),
+            None => Some(&push.after),
+        },
         message: push.message.as_deref(),
         user_id: user.id,
         user_name: &user.name,
@@ -178,6 +193,16 @@ mod tests {
         assert_eq!(body["total_commits_count"], 25);
         assert_eq!(body["commits"].as_array().map(Vec::len), Some(20));
         assert_eq!(body["commits"][0]["id"], format!("{:040}", 5));
+    }
+
+    #[test]
+    fn null_is_none() {
+        let object = json!({"before": "a", "after": "b", "ref": "refs/tags/v1", "checkout_sha": null, "commits": null, "push_options": null});
+        let body = compose_push(Trigger::TAG_PUSH, &object);
+        assert_eq!(
+            (&body["checkout_sha"], &body["commits"], &body["push_options"]),
+            (&Value::Null, &json!([]), &json!({}))
+        );
     }
 
     #[test]

@@ -66,8 +66,11 @@ pub(in crate::commands) fn walk(
     walk.map(|commit| Ok(commit.context("failed to walk the history")?.id)).collect()
 }
 
-/// The commit that a tag points at, and the text of an annotated one. `None` for a removed tag.
-pub(super) fn tag(repository: &Repository, update: &Update) -> anyhow::Result<Option<(String, Option<String>)>> {
+/// The commit that a tag points at, if it is one, and the text of an annotated tag. `None` for a removed tag.
+pub(super) fn tag(
+    repository: &Repository,
+    update: &Update,
+) -> anyhow::Result<Option<(Option<String>, Option<String>)>> {
     if update.change == Change::Removed {
         return Ok(None);
     }
@@ -76,8 +79,9 @@ pub(super) fn tag(repository: &Repository, update: &Update) -> anyhow::Result<Op
         Ok(tag) => Some(text(tag.decode().context("failed to read the tag")?.message.trim().as_bstr())),
         Err(_) => None,
     };
-    let commit = object.peel_tags_to_end().context("failed to follow the tag")?;
-    Ok(Some((commit.id.to_string(), message)))
+    let end = object.peel_tags_to_end().context("failed to follow the tag")?;
+    let commit = (end.kind == gix::object::Kind::Commit).then(|| end.id.to_string());
+    Ok(Some((commit, message)))
 }
 
 fn id(hex: &str) -> anyhow::Result<ObjectId> {

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::complain;
-use super::install::Target;
+use super::install::{Target, file_mode};
 use crate::client::{self, Refused};
 
 /// Beside the repository's own files.
@@ -54,17 +54,26 @@ enum Next {
 /// The reports of a repository that wait.
 pub(super) struct Spool {
     folder: PathBuf,
+    mode: u32,
+    /// When this push began, in the order of time also of several processes, and how many reports it made.
+    begun: Uuid,
+    made: usize,
 }
 
 impl Spool {
-    pub(super) fn open(git_dir: &Path) -> anyhow::Result<Self> {
-        let folder = git_dir.join(FOLDER);
-        fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
-        Ok(Self { folder })
+    /// Opened before the reports are made: that of a short push may be made before that of a long one that came first.
+    pub(super) fn open(repository: &gix::Repository) -> anyhow::Result<Self> {
+        let (folder, mode) = (repository.git_dir().join(FOLDER), file_mode(repository));
+        if !folder.exists() {
+            fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
+            // Whoever may read or write may list.
+            fs::set_permissions(&folder, fs::Permissions::from_mode(mode | (mode & 0o440) >> 2))?;
+        }
+        Ok(Self { folder, mode, begun: Uuid::now_v7(), made: 0 })
     }
 
     /// Writes a report down. It is on the disk when this returns.
-    pub(super) fn add(&self, report: Value) -> anyhow::Result<()> {
+    pub(super) fn add(&mut self, report: Value) -> anyhow::Result<()> {
         let waiting = self.waiting()?;
         let bytes: u64 = waiting.iter().filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum();
         anyhow::ensure!(
@@ -74,10 +83,11 @@ impl Spool {
             self.folder.display()
         );
         let text = serde_json::to_vec(&Waiting { key: Uuid::new_v4().to_string(), report })?;
-        // In the order of time, also of several processes.
-        let name = Uuid::now_v7().to_string();
+        self.made += 1;
+        let name = format!("{}-{:06}", self.begun, self.made);
         let (partial, whole) = (self.folder.join(format!("{name}.partial")), self.folder.join(format!("{name}.json")));
-        let mut file = File::options().write(true).create_new(true).mode(0o600).open(&partial)?;
+        let mut file = File::options().write(true).create_new(true).mode(self.mode).open(&partial)?;
+        file.set_permissions(fs::Permissions::from_mode(self.mode))?;
         file.write_all(&text)?;
         file.sync_all()?;
         fs::rename(&partial, &whole)?;
@@ -88,25 +98,37 @@ impl Spool {
     /// that one sends these too.
     pub(super) async fn send(&self, target: &Target, patience: Duration) -> anyhow::Result<Sent> {
         let until = Instant::now() + patience;
-        let lock = File::options().write(true).create(true).truncate(false).open(self.folder.join(LOCK))?;
-        let mut sent = 0;
-        if lock.try_lock().is_err() {
-            return Ok(Sent { sent, left: self.waiting()?.len() });
-        }
-        // Others may add while we send.
-        while let Some(file) = self.waiting()?.into_iter().next() {
-            match self.send_one(target, &file, until).await? {
-                Next::Sent => sent += 1,
-                Next::Gone => {}
-                Next::Later => break,
+        let lock =
+            File::options().write(true).create(true).truncate(false).mode(self.mode).open(self.folder.join(LOCK))?;
+        let (mut sent, mut goes_on) = (0, true);
+        // Others may add while we send, and see that we do until we let go: so it is looked once more after that.
+        while goes_on && !self.waiting()?.is_empty() && lock.try_lock().is_ok() {
+            while let Some(file) = self.waiting()?.into_iter().next() {
+                match self.send_one(target, &file, until).await? {
+                    Next::Sent => sent += 1,
+                    Next::Gone => {}
+                    Next::Later => {
+                        goes_on = false;
+                        break;
+                    }
+                }
             }
+            lock.unlock()?;
         }
         Ok(Sent { sent, left: self.waiting()?.len() })
     }
 
     async fn send_one(&self, target: &Target, file: &Path, until: Instant) -> anyhow::Result<Next> {
         let left = || until.saturating_duration_since(Instant::now());
-        let read: Result<Waiting, _> = serde_json::from_slice(&fs::read(file)?);
+        let bytes = match fs::read(file) {
+            Ok(bytes) => bytes,
+            // Another user's, where the repository is shared and git does not know.
+            Err(error) => {
+                complain(&format!("{} cannot be read ({error}); is core.sharedRepository set?", file.display()));
+                return Ok(Next::Later);
+            }
+        };
+        let read: Result<Waiting, _> = serde_json::from_slice(&bytes);
         let Ok(Waiting { key, report }) = read else {
             complain(&format!("{} is no report, and is set aside", file.display()));
             fs::rename(file, file.with_extension("refused"))?;
