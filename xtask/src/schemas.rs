@@ -7,6 +7,8 @@ use std::io::Write;
 use std::path::Path;
 
 use anyhow::Context;
+use quickdraw_domain::Trigger;
+use quickdraw_domain::compose::actions;
 use serde_json::{Map, Value, json};
 
 /// Where the schemas of now are, for people and for the server.
@@ -22,24 +24,6 @@ const OPEN: [&str; 6] = [
     "object_attributes.location",
     "object_attributes.st_diff",
     "object_attributes.position",
-];
-
-/// What happened, in the words of each kind: those that the samples do not have too. Source: GitLab's webhook events page.
-const ACTIONS: [(&str, &[&str]); 11] = [
-    ("issue_hooks", &["open", "close", "reopen", "update"]),
-    ("confidential_issue_hooks", &["open", "close", "reopen", "update"]),
-    ("note_hooks", &["create", "update"]),
-    ("confidential_note_hooks", &["create", "update"]),
-    (
-        "merge_request_hooks",
-        &["open", "close", "reopen", "update", "approval", "approved", "unapproval", "unapproved", "merge"],
-    ),
-    ("wiki_page_hooks", &["create", "update", "delete"]),
-    ("release_hooks", &["create", "update", "delete"]),
-    ("milestone_hooks", &["create", "close", "reopen", "delete"]),
-    ("emoji_hooks", &["award", "revoke"]),
-    ("gitlab_subscription_member_approval", &["enqueue"]),
-    ("gitlab_subscription_member_approvals", &["approve", "deny"]),
 ];
 
 /// What every new kind has, by GitLab's rules for new events.
@@ -173,7 +157,9 @@ fn made(root: &Path) -> anyhow::Result<Value> {
                 shape.add(&serde_json::from_str(&fs::read_to_string(&file)?)?, "");
             }
         }
-        if let Some((_, words)) = ACTIONS.iter().find(|(of, _)| *of == name) {
+        // What the samples do not say too.
+        let words = Trigger::by_name(&name).map_or(&[][..], actions);
+        if !words.is_empty() {
             let place = match shape.properties.get_mut("action") {
                 Some(action) => action,
                 None => shape

@@ -153,6 +153,16 @@ pub(crate) async fn is_heard(
     answer["active"].as_bool()
 }
 
+/// Whether a server takes reports of a project with this token.
+///
+/// # Errors
+/// When it does not; with the reason.
+pub(crate) async fn check(base_url: &str, token: &str, project: &str) -> anyhow::Result<()> {
+    let id: String = url::form_urlencoded::byte_serialize(project.as_bytes()).collect();
+    let path = format!("projects/{id}/active_hooks?trigger=push_hooks");
+    ask(base_url, token, &path, None).await.map(drop)
+}
+
 fn project_url(base_url: &str, project: &str) -> String {
     place_url(base_url, "projects/", project)
 }

@@ -31,6 +31,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 pub use samples::sample;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+pub use shapes::actions;
 
 use serde_json::{Map, Value};
 
@@ -59,6 +60,9 @@ pub enum ComposeError {
     /// It lacks an attribute without which nobody can tell what it is.
     #[error("the object of {0} has no {1}")]
     Missing(Trigger, &'static str),
+    /// A word that no receiver knows.
+    #[error("the action {1:?} of the object of {0} is none of {2}")]
+    Action(Trigger, String, String),
     /// GitLab sends nothing for it.
     #[error("{1} fires no {0} in GitLab, and none is sent: do not report it")]
     Silent(Trigger, &'static str),
@@ -137,6 +141,7 @@ struct InProject<'a> {
     object: &'a RawValue,
     previous: Option<&'a RawValue>,
     instance: Instance<'a>,
+    at: Timestamp,
 }
 
 impl InProject<'_> {
@@ -213,10 +218,10 @@ pub fn kind_of(trigger: Trigger, object: &RawValue) -> Trigger {
 /// # Errors
 /// When the kind has no composer, or `object` is not what it needs.
 pub fn compose(happened: &Happened<'_>) -> Result<Vec<u8>, ComposeError> {
-    let Happened { trigger, scene, user, object, previous, instance, .. } = *happened;
+    let Happened { trigger, scene, user, object, previous, instance, at } = *happened;
     let composer = Composer::of(trigger)?;
     let in_project = || match scene {
-        Scene::Project(project) => Ok(InProject { trigger, project, user, object, previous, instance }),
+        Scene::Project(project) => Ok(InProject { trigger, project, user, object, previous, instance, at }),
         _ => Err(ComposeError::Misplaced(trigger, "project")),
     };
     let length = object.get().len() + previous.map_or(0, |previous| previous.get().len());

@@ -14,6 +14,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::say;
+use crate::client;
 use spool::{Sent, Spool};
 use updates::{Kind, Update};
 
@@ -50,8 +51,13 @@ pub(crate) enum GitHook {
 pub(crate) async fn run(command: GitHook) -> anyhow::Result<()> {
     match command {
         GitHook::Install { repository, project, url, token } => {
-            let file = install::install(&repository, &install::Target { project, url, token })?;
+            let target = install::Target { project, url, token };
+            let file = install::install(&repository, &target)?;
             say(format!("installed {}", file.display()));
+            // Whoever pushes first should not be the one who learns of it.
+            if let Err(error) = client::check(&target.url, &target.token, &target.project).await {
+                complain(&format!("pushes will wait beside the repository until this is mended: {error:#}"));
+            }
             Ok(())
         }
         GitHook::PostReceive => {
@@ -105,7 +111,9 @@ async fn post_receive() -> anyhow::Result<()> {
     let target = install::read(repository.git_dir())?;
     let Sent { left, .. } = spool.send(&target, PATIENCE).await?;
     if left > 0 {
-        complain(&format!("{left} reports wait; they go with the next push, or with quickdraw git-hook send"));
+        let folder = repository.git_dir().canonicalize().unwrap_or_else(|_| repository.git_dir().to_owned());
+        let folder = folder.display();
+        complain(&format!("{left} reports wait; they go with the next push, or with quickdraw git-hook send {folder}"));
     }
     Ok(())
 }
@@ -161,7 +169,17 @@ fn text_of(variable: &str) -> Option<String> {
     Some(std::env::var_os(variable)?.to_string_lossy().into_owned())
 }
 
-/// `git push -o ci.skip -o a.b=c` gives `{"ci": {"skip": true}, "a": {"b": "c"}}`.
+/// Options that can be given several times: each value, and how often it was given.
+const SEVERAL: [&str; 6] = [
+    "ci.variable",
+    "ci.input",
+    "merge_request.label",
+    "merge_request.unlabel",
+    "merge_request.assign",
+    "merge_request.unassign",
+];
+
+/// `git push -o ci.skip -o a.b=c` gives `{"ci": {"skip": true}, "a": {"b": "c"}}`. Source: GitLab's `lib/gitlab/push_options.rb`.
 fn push_options() -> Value {
     let count = std::env::var("GIT_PUSH_OPTION_COUNT").ok().and_then(|count| count.parse().ok()).unwrap_or(0_u32);
     let mut options = json!({});
@@ -171,6 +189,10 @@ fn push_options() -> Value {
             Some((key, value)) => (key, json!(value)),
             None => (option.as_str(), json!(true)),
         };
+        let key = match key.strip_prefix("mr.") {
+            Some(rest) => format!("merge_request.{rest}"),
+            None => key.to_owned(),
+        };
         let mut place = &mut options;
         for part in key.split('.') {
             if !place.is_object() {
@@ -178,7 +200,15 @@ fn push_options() -> Value {
             }
             place = &mut place[part];
         }
-        *place = value;
+        match value.as_str().filter(|_| SEVERAL.contains(&key.as_str())) {
+            Some(text) => {
+                if !place.is_object() {
+                    *place = json!({});
+                }
+                place[text] = json!(place[text].as_i64().unwrap_or(0) + 1);
+            }
+            None => *place = value,
+        }
     }
     options
 }

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::fields::{Field, Given, null, user, user_url};
+use super::spelling::Form;
 use super::{Addresses, ComposeError, InProject};
 
 const ATTRIBUTES: [Field; 12] = [
@@ -39,6 +40,7 @@ pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, Co
         given.or("deployment_id", id);
     }
     given.need("deployment_id")?;
+    given.or("status_changed_at", Form::Offset.spell(&happened.at.to_iso()).into_owned());
     if given.value("environment").is_object() {
         let mut environment = Given::of(trigger, given.take("environment"));
         for name in ["tier", "slug", "external_url"] {

@@ -29,6 +29,7 @@ const AWARDABLE: [(&str, &str); 5] = [
 pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let (trigger, project) = (happened.trigger, happened.project);
     let mut given = Given::read(trigger, happened.object)?;
+    given.follows_from_action(happened);
     given.need("name")?;
     let on: Vec<(&str, &str, Value)> =
         AWARDABLE.into_iter().filter_map(|(name, kind)| Some((name, kind, given.take(name)?))).collect();

@@ -90,6 +90,42 @@ impl Given {
         value.ok_or(ComposeError::Missing(self.trigger, name))
     }
 
+    /// What was done tells more than it says: what is opened now is of now and by whoever did it, what is closed is closed. A time
+    /// that nobody knows stays null: one that is made up would count.
+    pub(super) fn follows_from_action(&mut self, happened: &InProject<'_>) {
+        let kind = happened.trigger.row().name;
+        let (is_release, is_emoji) = (kind == "release_hooks", kind == "emoji_hooks");
+        // Without a word, it is new.
+        let unsaid = if is_emoji {
+            "award"
+        } else if is_release || kind.ends_with("note_hooks") {
+            "create"
+        } else {
+            ""
+        };
+        let action = self.text("action").unwrap_or(unsaid).to_owned();
+        let now = utc(happened.at);
+        if ["open", "create", "award"].contains(&action.as_str()) {
+            self.or("created_at", now.clone());
+            if is_release {
+                self.or("released_at", now.clone());
+            } else if !is_emoji && happened.user.id != 0 {
+                self.or("author_id", happened.user.id);
+            }
+        }
+        if !is_release {
+            self.or("updated_at", now);
+        }
+        let state = match action.as_str() {
+            "close" => "closed",
+            "merge" => "merged",
+            _ => return,
+        };
+        if !self.has("state") && !self.has("state_id") {
+            self.set("state", state.into());
+        }
+    }
+
     /// Masks an address that is not shown.
     pub(super) fn redact(&mut self, name: &'static str) {
         if self.text(name).is_none_or(str::is_empty) {

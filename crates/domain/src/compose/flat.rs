@@ -238,9 +238,15 @@ pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, Com
     projects(shape, &mut given, happened);
     before(shape, &mut given, happened)?;
     for name in ["group_access", "access_level"] {
-        if let Some(role) = given.value(name).as_i64().and_then(role) {
-            given.set(name, json!(role));
-        }
+        let known = match given.value(name) {
+            Value::Null => continue,
+            Value::String(said) => ROLES.iter().find(|(_, name)| name.eq_ignore_ascii_case(&said)),
+            said => ROLES.iter().find(|(level, _)| said == json!(level)),
+        };
+        let Some((_, role)) = known else {
+            return Err(ComposeError::Shape(trigger, name.to_owned(), "a role's name or number, as Developer or 30"));
+        };
+        given.set(name, json!(role));
     }
     if shape.has("state") {
         given.or("state", "blocked");
@@ -333,6 +339,9 @@ fn projects(shape: &Shape, given: &mut Given, happened: &Happened<'_>) {
     if let Some(id) = given.take("id").or_else(|| project.take("id")) {
         given.or("project_id", id);
     }
+    if shape.has("project_namespace_id") {
+        given.or("project_namespace_id", project.take("namespace_id").unwrap_or_default());
+    }
     given.or(name, project.take("name").unwrap_or_default());
     given.or(full, project.take("path_with_namespace").unwrap_or_default());
     let last = given.text(full).map(|path| last_of(path).to_owned());
@@ -366,6 +375,7 @@ fn fill(project: &mut Given, scene: &Project) {
     project.or("name", scene.name.as_str());
     project.or("path_with_namespace", scene.path_with_namespace.as_str());
     project.or("visibility_level", scene.visibility_level);
+    project.or("namespace_id", scene.group.0);
 }
 
 /// What was there before a rename.
@@ -390,18 +400,15 @@ fn last_of(path: &str) -> &str {
 }
 
 /// GitLab's names of access levels.
-const fn role(level: i64) -> Option<&'static str> {
-    Some(match level {
-        5 => "Minimal Access",
-        10 => "Guest",
-        15 => "Planner",
-        20 => "Reporter",
-        30 => "Developer",
-        40 => "Maintainer",
-        50 => "Owner",
-        _ => return None,
-    })
-}
+const ROLES: [(i64, &str); 7] = [
+    (5, "Minimal Access"),
+    (10, "Guest"),
+    (15, "Planner"),
+    (20, "Reporter"),
+    (30, "Developer"),
+    (40, "Maintainer"),
+    (50, "Owner"),
+];
 
 const fn visibility(level: i64) -> Option<&'static str> {
     Some(match level {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::fields::{Field, Given, changes, ids, labels, list, no, null, people, user, zero};
-use super::{Addresses, ComposeError, Happened, InProject, Scene};
+use super::{Addresses, ComposeError, Happened, InProject, Scene, token};
 use crate::ProjectId;
 use crate::scope::{Group, Project};
 
@@ -54,12 +54,13 @@ const ATTRIBUTES: [Field; 40] = [
 const ONLY_WHEN_GIVEN: [&str; 4] = ["escalation_status", "escalation_policy", "customer_relations_contacts", "status"];
 
 pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> {
-    let Happened { trigger, scene, user, object, previous, instance, .. } = *happened;
+    let Happened { trigger, scene, user, object, previous, instance, at } = *happened;
     match scene {
-        Scene::Project(project) => in_project(&InProject { trigger, project, user, object, previous, instance }),
+        Scene::Project(project) => in_project(&InProject { trigger, project, user, object, previous, instance, at }),
         Scene::Group(group) => {
             let project = &stand_in(group);
-            let body = in_project(&InProject { trigger, project, user, object, previous, instance })?;
+            let mut body = in_project(&InProject { trigger, project, user, object, previous, instance, at })?;
+            body.insert("group".to_owned(), token::group(group));
             Ok(without_project(body))
         }
         Scene::Instance => Err(ComposeError::Misplaced(trigger, "project or a group")),
@@ -97,6 +98,7 @@ fn without_project(mut body: Map<String, Value>) -> Map<String, Value> {
 fn in_project(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let trigger = happened.trigger;
     let mut given = Given::read(trigger, happened.object)?;
+    given.follows_from_action(happened);
     let assignees = people(trigger, given.take_list("assignees"));
     let attributes = attributes(happened, given, &assignees)?;
     let confidential = trigger.row().confidential;

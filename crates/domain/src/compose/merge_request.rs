@@ -81,6 +81,7 @@ const STATES: [&str; 4] = ["opened", "closed", "merged", "locked"];
 pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let trigger = happened.trigger;
     let mut given = Given::read(trigger, happened.object)?;
+    given.follows_from_action(happened);
     let assignees = people(trigger, given.take_list("assignees"));
     let reviewers = reviewers(trigger, given.take_list("reviewers"));
     given.or("reviewer_ids", ids(&reviewers));
@@ -129,7 +130,8 @@ pub(super) fn attributes(
     given.or("state", *by_id.unwrap_or(&"opened"));
     let state = STATES.iter().position(|state| given.text("state") == Some(state)).unwrap_or(0);
     given.or("state_id", state + 1);
-    let draft = given.take("draft").or_else(|| given.take("work_in_progress")).unwrap_or_else(|| json!(false));
+    let said = given.take("draft").or_else(|| given.take("work_in_progress"));
+    let draft = said.unwrap_or_else(|| json!(given.text("title").is_some_and(is_draft)));
     given.or("work_in_progress", draft.clone());
     given.or("draft", draft);
     let assignee_ids = ids(assignees);
@@ -148,6 +150,12 @@ pub(super) fn attributes(
     let mut filled = given.filled(&ATTRIBUTES);
     filled.retain(|name, _| !absent.contains(&name.as_str()));
     Ok(filled)
+}
+
+/// Whether a title marks a draft, as GitLab reads it.
+fn is_draft(title: &str) -> bool {
+    let start: String = title.trim_start().chars().take(8).collect::<String>().to_ascii_lowercase();
+    ["draft:", "[draft]", "(draft)"].iter().any(|mark| start.starts_with(mark))
 }
 
 const REVIEWER: [Field; 7] =

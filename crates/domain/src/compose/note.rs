@@ -52,6 +52,7 @@ const SNIPPET: [Field; 12] = [
 pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let (trigger, project, instance) = (happened.trigger, happened.project, &happened.instance);
     let mut given = Given::read(trigger, happened.object)?;
+    given.follows_from_action(happened);
     let text = given.need("note")?.clone();
     if given.value("system") == json!(true) {
         return Err(ComposeError::Silent(trigger, "a system note"));

@@ -30,6 +30,7 @@ const SOURCES: [&str; 4] = ["zip", "tar.gz", "tar.bz2", "tar"];
 pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let project = happened.project;
     let mut given = Given::read(happened.trigger, happened.object)?;
+    given.follows_from_action(happened);
     let tag = given.need("tag")?.as_str().unwrap_or_default().to_owned();
     given.or("name", tag.clone());
     given.or("url", happened.address(&format!("-/releases/{}", segment(&tag))));

@@ -77,6 +77,11 @@ fn what_cannot_be_composed_says_what_is_missing() {
         r#"{"iid":"x/../y"}"#,
         "iid of the object of issue_hooks has to be a whole number, as in GitLab's bodies",
     );
+    says(
+        "emoji_hooks",
+        r#"{"name":"x","action":"explode"}"#,
+        "the action \"explode\" of the object of emoji_hooks is none of award, revoke",
+    );
     assert!(error("issue_hooks", r#"{"iid":1,"title":5}"#).contains("has to be a text"));
     assert!(error("issue_hooks", r#"{"iid":1,"confidential":"true"}"#).contains("true or false"));
     assert!(error("user_create", r#"{"user":"ida"}"#).starts_with("user of the object"));

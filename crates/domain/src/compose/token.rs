@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::fields::{Field, Given, no, null};
 use super::{Addresses, ComposeError, Happened, Scene};
+use crate::scope::Group;
 
 const ACCESS_TOKEN: [Field; 6] =
     [null("user_id"), null("created_at"), null("id"), null("name"), null("expires_at"), null("last_used_at")];
@@ -29,11 +30,7 @@ pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, Com
             ("project", json!(Addresses::of(project, happened.instance.base_url).project(project)))
         }
         Scene::Group(_) if kind == "deploy_token" => return Err(ComposeError::Misplaced(trigger, "project")),
-        Scene::Group(group) => {
-            let path = group.full_path.rsplit('/').next().unwrap_or_default();
-            let group = json!({ "group_name": group.name, "group_path": path, "group_id": group.id.0, "full_path": group.full_path });
-            ("group", group)
-        }
+        Scene::Group(scene) => ("group", group(scene)),
         Scene::Instance => return Err(ComposeError::Misplaced(trigger, "project or a group")),
     };
     Ok(Map::from_iter(
@@ -46,4 +43,10 @@ pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, Com
         ]
         .map(|(name, value)| (name.to_owned(), value)),
     ))
+}
+
+/// A group, as these bodies have it.
+pub(super) fn group(group: &Group) -> Value {
+    let path = group.full_path.rsplit('/').next().unwrap_or_default();
+    json!({ "group_name": group.name, "group_path": path, "group_id": group.id.0, "full_path": group.full_path })
 }

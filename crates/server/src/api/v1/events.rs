@@ -32,6 +32,7 @@ use crate::state::App;
 const LIMIT: usize = (25 << 20) + (1 << 20);
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Told<'a> {
     trigger: String,
     /// Sent as it is, byte for byte.
@@ -59,6 +60,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(report_group))
         .routes(routes!(active_in_project))
         .routes(routes!(active_in_group))
+        .routes(routes!(active_on_instance))
 }
 
 /// A reported event: a complete body that is sent as it is, or the object that it is composed from.
@@ -113,7 +115,7 @@ async fn report_project(
     let told = parse(&held)?;
     // A number that the directory knows costs no query; composing needs the project itself.
     let known = id.parse().map(ProjectId).ok().filter(|id| app.belt.knows_project(*id));
-    if let (Some(project), Some(payload)) = (known, told.payload) {
+    if let (Some(project), Some(payload), None) = (known, told.payload, told.object) {
         return accept(&app, Place::Project(project), &told, payload, &headers).await;
     }
     let project = find_project(&app, &id).await?;
@@ -159,11 +161,19 @@ async fn take(
     headers: &HeaderMap,
 ) -> Result<(StatusCode, Json<Taken>), ApiError> {
     let object = match (told.payload, told.object) {
-        (Some(payload), _) => return accept(app, place, told, payload, headers).await,
+        (Some(_), Some(_)) => {
+            return Err(unprocessable(
+                "the report has both a \"payload\" and an \"object\": a complete body is not composed",
+            ));
+        }
+        (Some(payload), None) => return accept(app, place, told, payload, headers).await,
         (None, Some(object)) => object,
         (None, None) => return Err(missing_body()),
     };
     let user = told.user.clone().unwrap_or_default();
+    if told.user.is_some() && user.id == 0 && user.username.is_empty() && user.name.is_empty() {
+        return Err(unprocessable("the user of the report has no id, no username and no name"));
+    }
     let report = Report {
         scene,
         trigger: trigger(told)?,
@@ -302,6 +312,17 @@ async fn active_in_group(
         None => find_group(&app, &id).await?.id,
     };
     active(&app, Place::Group(group), &query)
+}
+
+/// Tell whether any system hook hears of a kind of event of the instance. Administrators.
+#[utoipa::path(get, path = "/active_hooks", tag = "Reports", params(ActiveQuery),
+    responses((status = 200, body = Active)))]
+async fn active_on_instance(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Input(query): Input<ActiveQuery>,
+) -> Result<Json<Active>, ApiError> {
+    active(&app, Place::Instance, &query)
 }
 
 fn active(app: &App, place: Place, query: &ActiveQuery) -> Result<Json<Active>, ApiError> {
