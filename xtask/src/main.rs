@@ -1,5 +1,5 @@
 //! Checks of the house that cargo cannot make: `cargo run -p xtask -- tidy`, and the schemas of bodies: `… -- schemas` writes them, and
-//! `… -- schemas --check` sees to it that nothing is taken away.
+//! `… -- schemas --check` sees to it that nothing is taken away of what `… -- schemas --release` promised.
 
 mod schemas;
 mod tidy;
@@ -12,6 +12,7 @@ fn main() -> anyhow::Result<()> {
         (Some("schemas"), Some(option)) if option == "--check" => {
             schemas::run(arguments.next().as_deref().unwrap_or(".").as_ref(), true)
         }
-        _ => anyhow::bail!("usage: cargo run -p xtask -- tidy [root], or schemas [--check [root]]"),
+        (Some("schemas"), Some(option)) if option == "--release" => schemas::release(".".as_ref()),
+        _ => anyhow::bail!("usage: cargo run -p xtask -- tidy [root], or schemas [--release | --check [root]]"),
     }
 }

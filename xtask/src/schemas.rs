@@ -138,6 +138,13 @@ pub(crate) fn run(root: &Path, check: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// With a release: from now on, nobody takes away what there is now.
+pub(crate) fn release(root: &Path) -> anyhow::Result<()> {
+    run(root, true)?;
+    fs::copy(root.join(CURRENT), root.join(RELEASED)).context("failed to write what is released")?;
+    Ok(())
+}
+
 /// A schema for each kind.
 fn made(root: &Path) -> anyhow::Result<Value> {
     let folder = root.join("fixtures/gitlab");

@@ -109,7 +109,7 @@ async fn post_receive() -> anyhow::Result<()> {
         spool.add(repository_update(&updates))?;
     }
     let target = install::read(repository.git_dir())?;
-    let Sent { left, .. } = spool.send(&target, PATIENCE).await?;
+    let Sent { left, .. } = spool.send(&target, spool.patience(PATIENCE)).await?;
     if left > 0 {
         let folder = repository.git_dir().canonicalize().unwrap_or_else(|_| repository.git_dir().to_owned());
         let folder = folder.display();

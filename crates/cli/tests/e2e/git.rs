@@ -143,6 +143,7 @@ pub(crate) fn what_is_pushed_while_the_server_is_away_comes_later(engine: Engine
     }
     let left = run(&["git-hook", "send", &repository]);
     assert!(!left.status.success() && String::from_utf8_lossy(&left.stdout).contains("0 sent, 4 left"), "{left:?}");
+    assert!(bare.join("quickdraw-spool/away").exists(), "the next push waits only briefly");
     // What can never be taken is set aside, and holds up nothing.
     std::fs::write(bare.join("quickdraw-spool/00000000.json"), "no report").expect("written");
     server.restart();

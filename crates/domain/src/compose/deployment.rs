@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::fields::{Field, Given, null, user, user_url};
 use super::spelling::Form;
 use super::{Addresses, ComposeError, InProject};
+use crate::Trigger;
 
 const ATTRIBUTES: [Field; 12] = [
     ("object_kind", || json!("deployment")),
@@ -82,6 +83,18 @@ pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, Co
     ];
     body.extend(rest.map(|(name, value)| (name.to_owned(), value)));
     Ok(body)
+}
+
+/// Where a job deploys to, where it does: the environment, or its name alone.
+pub(super) fn environment(trigger: Trigger, given: Option<Value>) -> Value {
+    let Some(given) = given else { return Value::Null };
+    let mut environment = match given {
+        Value::String(name) => Given::of(trigger, Some(json!({ "name": name }))),
+        given => Given::of(trigger, Some(given)),
+    };
+    let tier = environment.text("name").map(tier_of);
+    environment.or("deployment_tier", tier.map_or(Value::Null, Into::into));
+    Value::Object(environment.filled(&[null("name"), ("action", || json!("start")), null("deployment_tier")]))
 }
 
 fn tier_of(environment: &str) -> &'static str {

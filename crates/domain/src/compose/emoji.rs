@@ -40,19 +40,24 @@ pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, Co
     given.or("awardable_id", first.get("id").filter(|id| id.is_number()).cloned().unwrap_or_default());
     given.or("user_id", happened.user.id);
     let mut awarded = Vec::new();
-    let mut url = Value::Null;
-    for (name, _, value) in on.iter().rev() {
+    let (mut url, mut parent) = (Value::Null, None);
+    for (name, kind, value) in on.iter().rev() {
         let value = if *name == "note" {
             let mut note = Given::of(trigger, Some(value.clone()));
             if let (Some(place), true) = (url.as_str(), note.has("id")) {
                 let url = format!("{place}#note_{}", note.value("id"));
                 note.or("url", url);
             }
+            if let Some((kind, id)) = parent.take() {
+                note.or("noteable_type", kind);
+                note.or("noteable_id", id);
+            }
             note::alone(happened, note)
         } else {
             note::noteable(happened, name, Given::of(trigger, Some(value.clone())))?
         };
         url = value.get("url").cloned().unwrap_or_default();
+        parent = Some((*kind, value.get("id").filter(|id| id.is_number()).cloned().unwrap_or_default()));
         awarded.push((*name, value));
     }
     given.or("awarded_on_url", url);

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::fields::{Field, Given, iso, no, null, runner, user, zero};
 use super::pipeline::short_project;
-use super::{Addresses, ComposeError, InProject};
+use super::{Addresses, ComposeError, InProject, deployment};
 
 const ATTRIBUTES: [Field; 22] = [
     null("ref"),
@@ -81,7 +81,8 @@ pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, Co
     let commit = commit(happened, &mut given);
     let addresses = Addresses::of(project, happened.instance.base_url);
     let mut attributes = given.filled(&ATTRIBUTES);
-    let environment = attributes.shift_remove("environment").unwrap_or_default();
+    let environment =
+        deployment::environment(trigger, attributes.shift_remove("environment").filter(|one| !one.is_null()));
     let runner = runner(trigger, attributes.shift_remove("runner").filter(Value::is_object));
     let mut body = Map::from_iter([("object_kind".to_owned(), json!("build"))]);
     body.extend(attributes);

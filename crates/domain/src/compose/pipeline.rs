@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::fields::{Field, Given, list, no, null, people, runner, user};
-use super::{Addresses, ComposeError, InProject};
+use super::{Addresses, ComposeError, InProject, deployment};
 use crate::scope::Project;
 
 const ATTRIBUTES: [Field; 17] = [
@@ -140,6 +140,8 @@ fn build(happened: &InProject<'_>, build: Value) -> Value {
     build.or("user", person.unwrap_or_else(|| user(happened.user)));
     let known = build.take("runner");
     build.or("runner", runner(happened.trigger, known));
+    let known = build.take("environment");
+    build.or("environment", deployment::environment(happened.trigger, known));
     Value::Object(build.filled(&BUILD))
 }
 

@@ -172,13 +172,24 @@ pub(crate) async fn several_saves_are_one_event(database: Database) {
     forge.committing(forge.belt.end_operations()).await.expect("nothing is left");
     assert_eq!((forge.changes().await.len(), forge.save(9, ("2", "3"), false, Some("end of 9")).await), (4, ended));
 
+    // What would make too much of it is refused, and what was saved before stays.
+    forge.save(11, ("1", "2"), true, None).await;
+    let long = json!({"id": 11, "iid": 11, "description": "x".repeat(3 << 20)});
+    let step = |more| Some(Step { operation: "op", more });
+    forge.report("issue_hooks", &long, &json!({}), step(true), None).await.expect("it is taken");
+    let before = json!({"description": "y".repeat(3 << 20)});
+    let refused = forge.report("issue_hooks", &json!({"id": 11, "iid": 11}), &before, step(false), None).await;
+    assert!(matches!(refused, Err(ReportError::Compose(_))), "{refused:?}");
+    forge.save(11, ("2", "3"), false, None).await;
+    assert_eq!(forge.changes().await[4], title("1", "3"));
+
     // With its project goes what waits for it.
     forge.save(10, ("1", "2"), true, None).await;
     forge.belt.store().delete_project(forge.project.id).await.expect("deleted");
     forge.clock.advance(Duration::from_secs(61));
     forge.committing(forge.belt.end_operations()).await.expect("it is given up");
     assert_eq!(forge.belt.store().due_operations(forge.clock.now(), 10).await.expect("read"), []);
-    assert_eq!(forge.changes().await.len(), 4);
+    assert_eq!(forge.changes().await.len(), 5);
     forge.end().await;
 }
 

@@ -69,12 +69,16 @@ impl Group {
     /// As seen under a base URL.
     #[must_use]
     pub fn new(group: &scope::Group, base_url: &str) -> Self {
+        let full_name = match group.full_path.rsplit_once('/') {
+            Some((above, _)) => format!("{} / {}", above.replace('/', " / "), group.name),
+            None => group.name.clone(),
+        };
         Self {
             id: group.id.0,
             name: group.name.clone(),
             path: last_segment(&group.full_path),
             full_path: group.full_path.clone(),
-            full_name: group.full_path.replace('/', " / "),
+            full_name,
             parent_id: group.parent.map(|id| id.0),
             description: group.description.clone(),
             visibility: Visibility::of(group.visibility_level),

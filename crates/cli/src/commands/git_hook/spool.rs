@@ -20,6 +20,13 @@ use crate::client::{self, Refused};
 const FOLDER: &str = "quickdraw-spool";
 /// Who holds it sends.
 const LOCK: &str = "lock";
+/// There while the server did not take reports: when it last did not, people have waited for that already.
+const AWAY: &str = "away";
+/// For so long after that, a push waits only this long for it.
+const REMEMBERED: Duration = Duration::from_secs(60);
+const BRIEFLY: Duration = Duration::from_secs(1);
+/// What a process that died left half written is of no use after this.
+const HALF_WRITTEN: Duration = Duration::from_secs(86_400);
 /// Most reports that wait, and most bytes of them: a server that never comes back must not fill the disk.
 const MOST: usize = 10_000;
 const MOST_BYTES: u64 = 1 << 30;
@@ -94,10 +101,17 @@ impl Spool {
         File::open(&self.folder)?.sync_all().context("failed to write the spool down")
     }
 
+    /// How long a push should wait, which would wait so long.
+    pub(super) fn patience(&self, usual: Duration) -> Duration {
+        let was_away = age(&self.folder.join(AWAY)).is_some_and(|age| age < REMEMBERED);
+        if was_away { usual.min(BRIEFLY) } else { usual }
+    }
+
     /// Sends what waits, the oldest first, until the server does not take one or the time is over. Where another process does so already,
     /// that one sends these too.
     pub(super) async fn send(&self, target: &Target, patience: Duration) -> anyhow::Result<Sent> {
-        let until = Instant::now() + patience;
+        let begun = Instant::now();
+        let mut until = begun + patience;
         let lock =
             File::options().write(true).create(true).truncate(false).mode(self.mode).open(self.folder.join(LOCK))?;
         let (mut sent, mut goes_on) = (0, true);
@@ -105,7 +119,11 @@ impl Spool {
         while goes_on && !self.waiting()?.is_empty() && lock.try_lock().is_ok() {
             while let Some(file) = self.waiting()?.into_iter().next() {
                 match self.send_one(target, &file, until).await? {
-                    Next::Sent => sent += 1,
+                    Next::Sent => {
+                        sent += 1;
+                        // It is there: worth the whole time.
+                        until = begun + patience.max(super::PATIENCE);
+                    }
                     Next::Gone => {}
                     Next::Later => {
                         goes_on = false;
@@ -113,9 +131,29 @@ impl Spool {
                     }
                 }
             }
+            self.tidy(goes_on)?;
             lock.unlock()?;
         }
         Ok(Sent { sent, left: self.waiting()?.len() })
+    }
+
+    /// Notes whether the server took everything, and throws away what nobody finished writing.
+    fn tidy(&self, is_there: bool) -> anyhow::Result<()> {
+        let away = self.folder.join(AWAY);
+        if is_there {
+            // It may not be there.
+            let _ = fs::remove_file(&away);
+        } else {
+            let mut options = File::options();
+            // When it was written is what counts.
+            options.write(true).create(true).truncate(true).mode(self.mode).open(&away)?.write_all(b"\n")?;
+        }
+        for file in self.files("partial")? {
+            if age(&file).is_some_and(|age| age > HALF_WRITTEN) {
+                fs::remove_file(file)?;
+            }
+        }
+        Ok(())
     }
 
     async fn send_one(&self, target: &Target, file: &Path, until: Instant) -> anyhow::Result<Next> {
@@ -166,12 +204,21 @@ impl Spool {
     }
 
     fn waiting(&self) -> anyhow::Result<Vec<PathBuf>> {
+        self.files("json")
+    }
+
+    fn files(&self, end: &str) -> anyhow::Result<Vec<PathBuf>> {
         let entries =
             fs::read_dir(&self.folder).with_context(|| format!("failed to read {}", self.folder.display()))?;
         let files = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
         let mut files: Vec<PathBuf> =
-            files.into_iter().filter(|file| file.extension().is_some_and(|end| end == "json")).collect();
+            files.into_iter().filter(|file| file.extension().is_some_and(|known| known == end)).collect();
         files.sort();
         Ok(files)
     }
+}
+
+/// How long ago a file was changed.
+fn age(file: &Path) -> Option<Duration> {
+    fs::metadata(file).and_then(|file| file.modified()).ok()?.elapsed().ok()
 }
