@@ -199,6 +199,19 @@ impl Composer {
     }
 }
 
+/// What says that an object is confidential.
+#[derive(Deserialize)]
+struct Marks {
+    confidential: Option<bool>,
+    internal: Option<bool>,
+    issue: Option<OfIssue>,
+}
+
+#[derive(Deserialize)]
+struct OfIssue {
+    confidential: Option<bool>,
+}
+
 /// What kind of event it is, by its object: what is confidential is told to nobody but those who hear of confidential things,
 /// whatever the report calls it. A comment is as confidential as what it stands on.
 #[must_use]
@@ -206,10 +219,11 @@ pub fn kind_of(trigger: Trigger, object: &RawValue) -> Trigger {
     if !["issue_hooks", "note_hooks"].contains(&trigger.row().name) {
         return trigger;
     }
-    match serde_json::from_str(object.get()) {
-        Ok(object) => operation::kind_of(trigger, &object),
-        // Composing says what is wrong with it.
-        Err(_) => trigger,
+    match serde_json::from_str::<Marks>(object.get()) {
+        Ok(Marks { confidential: Some(true), .. } | Marks { internal: Some(true), .. }) => trigger.confidential(),
+        Ok(Marks { issue: Some(OfIssue { confidential: Some(true) }), .. }) => trigger.confidential(),
+        // Composing refuses what cannot be read.
+        Ok(_) | Err(_) => trigger,
     }
 }
 

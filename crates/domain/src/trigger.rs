@@ -50,6 +50,13 @@ impl Trigger {
         Self::all().find(|trigger| trigger.row().name == name)
     }
 
+    /// The kind of the same for those who hear of confidential things; itself where there is none.
+    #[must_use]
+    pub fn confidential(self) -> Self {
+        let name = format!("confidential_{}", self.row().name);
+        Self::by_name(&name).unwrap_or(self)
+    }
+
     /// By the REST attribute: `push_events`.
     #[must_use]
     pub fn by_attribute(attribute: &str) -> Option<Self> {

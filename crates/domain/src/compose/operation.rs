@@ -86,7 +86,10 @@ impl Operation {
         self.object.extend(later.object);
         // What was confidential stays so, unless it says that it is not any more.
         let named = if self.trigger.row().confidential && !is_public { self.trigger } else { later.trigger };
-        let trigger = kind_of(named, &self.object);
+        let trigger = match to_raw_value(&self.object) {
+            Ok(object) => super::kind_of(named, &object),
+            Err(_) => named,
+        };
         // An update says least: what is opened and then changed was opened.
         if let Some(said) = said
             && action(&self.object).as_deref() == Some("update")
@@ -164,18 +167,6 @@ const DERIVED: [(&str, &[&str]); 8] = [
     ("work_in_progress", &["draft"]),
     ("updated_at", &["actioned_at"]),
 ];
-
-/// See [`super::kind_of`].
-pub(super) fn kind_of(trigger: Trigger, object: &Map<String, Value>) -> Trigger {
-    let is = |value: Option<&Value>, name: &str| value.and_then(|value| value.get(name)) == Some(&Value::Bool(true));
-    let own = ["confidential", "internal"].iter().any(|name| object.get(*name) == Some(&Value::Bool(true)));
-    let confidential = match trigger.row().name {
-        "issue_hooks" if own => "confidential_issue_hooks",
-        "note_hooks" if own || is(object.get("issue"), "confidential") => "confidential_note_hooks",
-        _ => return trigger,
-    };
-    Trigger::by_name(confidential).unwrap_or(trigger)
-}
 
 fn action(object: &Map<String, Value>) -> Option<String> {
     object.get("action").and_then(Value::as_str).map(str::to_owned)

@@ -91,6 +91,10 @@ pub(super) fn check(trigger: Trigger, object: &Map<String, Value>) -> Result<(),
             check_list(trigger, name, value)?;
         }
         if let Value::Object(inner) = value {
+            let is_flag = |name: &&str| inner.get(*name).is_none_or(|value| value.is_null() || value.is_boolean());
+            if let Some(flag) = FLAGS.iter().find(|name| !is_flag(name)) {
+                return Err(ComposeError::Shape(trigger, format!("{flag} in the {name}"), "true or false"));
+            }
             for (name, value) in inner.iter().filter(|(name, _)| LISTS.contains(&name.as_str())) {
                 check_list(trigger, name, value)?;
             }

@@ -83,6 +83,8 @@ fn what_cannot_be_composed_says_what_is_missing() {
         "the action \"explode\" of the object of emoji_hooks is none of award, revoke",
     );
     assert!(error("issue_hooks", r#"{"iid":1,"title":5}"#).contains("has to be a text"));
+    let nested = error("note_hooks", r#"{"note":"x","issue":{"iid":1,"confidential":"true"}}"#);
+    assert!(nested.starts_with("confidential in the issue of the object of note_hooks"), "{nested}");
     assert!(error("issue_hooks", r#"{"iid":1,"confidential":"true"}"#).contains("true or false"));
     assert!(error("user_create", r#"{"user":"ida"}"#).starts_with("user of the object"));
     assert!(error("unknown", "{}").contains("cannot be composed"));
