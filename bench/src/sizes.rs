@@ -91,7 +91,7 @@ fn new_event() -> NewEvent {
 pub(crate) async fn fill(store: &SharedStore, hooks: &[HookId], number: usize) -> anyhow::Result<()> {
     let deliver = hooks.to_vec();
     let decide =
-        Arc::new(move |_: &Event, _: &mut Chain| FannedOut { deliver: deliver.clone(), ..FannedOut::default() });
+        Arc::new(move |_: &Event, _: &mut Chain| Some(FannedOut { deliver: deliver.clone(), ..FannedOut::default() }));
     let version = store.directory_version().await?;
     let mut left = number;
     while left > 0 {
@@ -119,7 +119,7 @@ pub(crate) async fn disk(engine: &Engine) -> anyhow::Result<()> {
     let version = store.directory_version().await?;
     let deliver = hooks.clone();
     let decide =
-        Arc::new(move |_: &Event, _: &mut Chain| FannedOut { deliver: deliver.clone(), ..FannedOut::default() });
+        Arc::new(move |_: &Event, _: &mut Chain| Some(FannedOut { deliver: deliver.clone(), ..FannedOut::default() }));
     while store.fan_out(500, now(), version, decide.clone()).await?.events > 0 {}
     let before = size(engine, &place, "attempts").await?;
     attempt_all(&store).await?;
@@ -252,7 +252,7 @@ pub(crate) fn unheard() {
         directory.projects.push((ProjectId(n), quickdraw_domain::GroupId(1)));
     }
     directory.groups.push((quickdraw_domain::GroupId(1), None, "g".to_owned()));
-    let index = Index::new(&directory);
+    let index = Index::new(&directory, &Index::default());
     let started = Instant::now();
     for n in 0..TIMES {
         let place = Where::Project(ProjectId(i64::from(n % 1000) + 1));

@@ -1,11 +1,14 @@
 //! Who gets an event: one question per candidate hook, answered with a reason.
 
 use crate::event::Event;
-use crate::hook::Hook;
-use crate::hook::Passage;
+use serde_json::Value;
+
+use crate::hook::filter::Answer;
+use crate::hook::{Hook, Passage};
 use crate::recursion::Chain;
 use crate::scope::{Place, Scope};
-use crate::{GroupId, Trigger};
+use crate::work::Work;
+use crate::{GroupId, HookId, Trigger};
 
 /// Why a hook that selects the trigger is passed over all the same. Stored, so that "why was this hook not called?" has
 /// an answer.
@@ -13,7 +16,7 @@ use crate::{GroupId, Trigger};
 pub enum SkipReason {
     /// The branch filter stops this push.
     BranchFilter,
-    /// The branch filter is an expression that gave up on this branch's name.
+    /// The branch filter takes more work on this branch's name than is allowed.
     BranchFilterGaveUp,
     /// The hook was made after the event happened.
     TooYoung,
@@ -31,10 +34,12 @@ pub enum SkipReason {
     Twin,
     /// The hook's filter on what events say stops this one.
     EventFilter,
+    /// The hook's filter on what events say takes more work on this one than is allowed.
+    EventFilterGaveUp,
 }
 
 /// All reasons: what the databases store (never change a number), and the word of the API.
-const REASONS: [(SkipReason, i16, &str); 10] = [
+const REASONS: [(SkipReason, i16, &str); 11] = [
     (SkipReason::BranchFilter, 1, "branch_filter"),
     (SkipReason::TooYoung, 2, "hook_created_later"),
     (SkipReason::BranchFilterGaveUp, 3, "branch_filter_gave_up"),
@@ -45,6 +50,7 @@ const REASONS: [(SkipReason, i16, &str); 10] = [
     (SkipReason::HoldBudget, 8, "hold_budget"),
     (SkipReason::Twin, 9, "twin"),
     (SkipReason::EventFilter, 10, "event_filter"),
+    (SkipReason::EventFilterGaveUp, 11, "event_filter_gave_up"),
 ];
 
 impl SkipReason {
@@ -103,10 +109,52 @@ pub fn hears(scope: Scope, place: Place, groups: &[GroupId]) -> bool {
     }
 }
 
-/// Decides about one candidate, a hook in whose hearing the event happened. `chain` is what fired before in the event's
-/// chain: nothing, if it continues none.
+/// Whether a hook has filters that have to be asked about an event of this kind, with a branch or without.
 #[must_use]
-pub fn select(event: &Event, hook: &Hook, chain: &Chain) -> Decision {
+pub fn has_filters(hook: &Hook, trigger: Trigger, has_branch: bool) -> bool {
+    hook.event_filter.is_some() || (has_branch && trigger.row().branch_filter && !hook.branch_filter.passes_all())
+}
+
+/// The answer of a hook's filters about an event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Filtered {
+    /// The event passes.
+    Passes,
+    /// It passes, because the push does not list the commits that the filter asks for.
+    PassesUnlisted,
+    /// It does not pass.
+    Stopped(SkipReason),
+}
+
+/// Asks a hook's filters about an event. `branch` is the branch of a push; `body` is `None` where no body can be looked into,
+/// because it is too large for that or no JSON: it passes then.
+#[must_use]
+pub fn ask_filters(
+    hook: &Hook,
+    trigger: Trigger,
+    branch: Option<&str>,
+    body: Option<&Value>,
+    work: &mut Work,
+) -> Filtered {
+    let branch = branch.filter(|_| trigger.row().branch_filter);
+    match branch.map_or(Passage::Passes, |branch| hook.branch_filter.judge(branch, work)) {
+        Passage::Passes => {}
+        Passage::Stopped => return Filtered::Stopped(SkipReason::BranchFilter),
+        Passage::GaveUp => return Filtered::Stopped(SkipReason::BranchFilterGaveUp),
+    }
+    let (Some(filter), Some(body)) = (&hook.event_filter, body) else { return Filtered::Passes };
+    match filter.judge(body, work) {
+        Ok(Answer::Passes) => Filtered::Passes,
+        Ok(Answer::Unknown) => Filtered::PassesUnlisted,
+        Ok(Answer::Stopped) => Filtered::Stopped(SkipReason::EventFilter),
+        Err(_) => Filtered::Stopped(SkipReason::EventFilterGaveUp),
+    }
+}
+
+/// Decides about one candidate, a hook in whose hearing the event happened. `stopped` are the hooks whose filters stop it.
+/// `chain` is what fired before in the event's chain: nothing, if it continues none.
+#[must_use]
+pub fn select(event: &Event, hook: &Hook, stopped: &[(HookId, SkipReason)], chain: &Chain) -> Decision {
     if !selects(hook, event.trigger) {
         return Decision::NotSelected;
     }
@@ -117,14 +165,9 @@ pub fn select(event: &Event, hook: &Hook, chain: &Chain) -> Decision {
     if hook.created_at > event.received_at {
         return Decision::Skip(SkipReason::TooYoung);
     }
-    if event.filtered.contains(&hook.id) {
-        return Decision::Skip(SkipReason::EventFilter);
-    }
-    let branch = event.branch().filter(|_| event.trigger.row().branch_filter);
-    match branch.map_or(Passage::Passes, |branch| hook.branch_filter.judge(branch)) {
-        Passage::Passes => chain.stops(hook.id).map_or(Decision::Deliver, Decision::Skip),
-        Passage::Stopped => Decision::Skip(SkipReason::BranchFilter),
-        Passage::GaveUp => Decision::Skip(SkipReason::BranchFilterGaveUp),
+    match stopped.iter().find(|(stopped, _)| *stopped == hook.id) {
+        Some((_, reason)) => Decision::Skip(*reason),
+        None => chain.stops(hook.id).map_or(Decision::Deliver, Decision::Skip),
     }
 }
 
@@ -169,8 +212,8 @@ pub(crate) mod tests {
     #[test]
     fn a_hook_gets_what_it_selects() {
         let hook = hook(Scope::Project(ProjectId(1)), &[Trigger::PUSH]);
-        assert_eq!(select(&push("refs/heads/main"), &hook, &Chain::default()), Decision::Deliver);
-        assert_eq!(select(&push("refs/tags/v1"), &hook, &Chain::default()), Decision::NotSelected);
+        assert_eq!(select(&push("refs/heads/main"), &hook, &[], &Chain::default()), Decision::Deliver);
+        assert_eq!(select(&push("refs/tags/v1"), &hook, &[], &Chain::default()), Decision::NotSelected);
     }
 
     #[test]
@@ -186,18 +229,28 @@ pub(crate) mod tests {
     fn the_branch_filter_stops_branches_only() {
         let mut hook = hook(Scope::Project(ProjectId(1)), &[Trigger::PUSH, Trigger::TAG_PUSH]);
         hook.branch_filter = BranchFilter::parse("wildcard", Some("production/*")).expect("a filter");
-        assert_eq!(select(&push("refs/heads/production/eu"), &hook, &Chain::default()), Decision::Deliver);
+        let ask = |git_ref: &str| {
+            let event = push(git_ref);
+            assert!(!has_filters(&hook, event.trigger, false));
+            ask_filters(&hook, event.trigger, event.branch(), None, &mut Work::new(1_000))
+        };
+        assert_eq!(ask("refs/heads/production/eu"), Filtered::Passes);
+        assert_eq!(ask("refs/heads/main"), Filtered::Stopped(SkipReason::BranchFilter));
+        assert_eq!(ask("refs/tags/main"), Filtered::Passes);
+        let stopped = [(hook.id, SkipReason::BranchFilter)];
         assert_eq!(
-            select(&push("refs/heads/main"), &hook, &Chain::default()),
+            select(&push("refs/heads/main"), &hook, &stopped, &Chain::default()),
             Decision::Skip(SkipReason::BranchFilter)
         );
-        assert_eq!(select(&push("refs/tags/main"), &hook, &Chain::default()), Decision::Deliver);
     }
 
     #[test]
     fn a_hook_is_not_owed_what_happened_before_it_was_made() {
         let mut hook = hook(Scope::Project(ProjectId(1)), &[Trigger::PUSH]);
         hook.created_at = Timestamp::from_seconds(21);
-        assert_eq!(select(&push("refs/heads/main"), &hook, &Chain::default()), Decision::Skip(SkipReason::TooYoung));
+        assert_eq!(
+            select(&push("refs/heads/main"), &hook, &[], &Chain::default()),
+            Decision::Skip(SkipReason::TooYoung)
+        );
     }
 }

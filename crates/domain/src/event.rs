@@ -53,8 +53,8 @@ pub struct Event {
     pub instance: Option<String>,
     /// The event that this is a twin of: the same, received a moment before by way of another hook. It is delivered to nobody.
     pub twin_of: Option<EventId>,
-    /// Hooks whose filter stops it, as they were when it arrived.
-    pub filtered: Vec<HookId>,
+    /// Hooks that it reaches although their filter asks for commits that the push does not list.
+    pub unlisted: Vec<HookId>,
 }
 
 impl Event {
@@ -73,7 +73,7 @@ impl Event {
             sent_as: None,
             instance: None,
             twin_of: None,
-            filtered: Vec::new(),
+            unlisted: Vec::new(),
         }
     }
 

@@ -4,6 +4,7 @@ pub mod body_template;
 pub mod branch_filter;
 mod certificate;
 pub mod edit;
+pub mod expression;
 pub mod filter;
 pub mod past;
 pub mod url;
@@ -14,6 +15,7 @@ use uuid::Uuid;
 pub use branch_filter::{BranchFilter, Passage};
 pub use certificate::ClientCertificate;
 pub use edit::HookEdit;
+pub use expression::Expression;
 pub use filter::EventFilter;
 pub use past::PastHook;
 pub use url::HookUrl;
@@ -76,7 +78,21 @@ pub struct Hook {
     pub updated_at: Timestamp,
 }
 
+/// States that the expressions of all hooks of one project, of one group or of the instance may have together: an event may
+/// have to be compared with all of them.
+pub const MOST_STATES_OF_SCOPE: usize = 20_000;
+
 impl Hook {
+    /// States of all expressions in its filters: what they may cost with each letter of a text.
+    #[must_use]
+    pub fn states(&self) -> usize {
+        let of_branches = match &self.branch_filter {
+            BranchFilter::Regex(expression) => expression.states(),
+            BranchFilter::All | BranchFilter::Wildcard(_) => 0,
+        };
+        of_branches + self.event_filter.as_ref().map_or(0, EventFilter::states)
+    }
+
     /// A hook with nothing but a URL: no secrets, no triggers, certificates checked.
     #[must_use]
     pub fn new(scope: Scope, url: HookUrl, uuid: Uuid, now: Timestamp) -> Self {

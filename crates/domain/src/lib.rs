@@ -27,6 +27,7 @@ pub mod outcome;
 pub mod phases;
 pub mod receiver;
 pub mod recursion;
+pub mod redact;
 pub mod replay;
 pub mod request;
 pub mod retry;
@@ -35,7 +36,9 @@ pub mod secret;
 pub mod settle;
 pub mod signature;
 pub mod time;
+pub mod tree;
 pub mod trigger;
+pub mod work;
 
 pub use ids::{AttemptId, DeliveryId, EventId, GroupId, HookId, NodeId, ObjectKey, ProjectId, ReceiverId};
 pub use secret::Secret;

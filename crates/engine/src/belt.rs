@@ -21,6 +21,7 @@ use crate::deliver::slots::SlotLimits;
 use crate::deliver::transport::Transport;
 use crate::directory::Index;
 use crate::ingest::Ingest;
+use crate::judge::Turns;
 use crate::rates::Rates;
 use crate::rebuild::Rebuilds;
 use crate::relay::Relay;
@@ -82,6 +83,7 @@ pub struct Belt {
     pub(crate) ingest: Ingest,
     pub(crate) flow: Flow,
     pub(crate) rates: Arc<Rates>,
+    pub(crate) turns: Turns,
     pub(crate) relay: Relay,
     pub(crate) rebuilds: Rebuilds,
     pub(crate) current: Current,
@@ -122,6 +124,7 @@ impl Belt {
         Ok(Arc::new(Self {
             flow: Flow::new(settings.slots, settings.deadline),
             rates: Arc::new(Rates::new(settings.per_minute)),
+            turns: Turns::default(),
             relay: Relay::default(),
             rebuilds: Rebuilds::default(),
             definitions_noted: tokio::sync::OnceCell::new(),
@@ -137,7 +140,7 @@ impl Belt {
             node,
             wakes: Arc::default(),
             ingest: Ingest::default(),
-            index: ArcSwap::from_pointee(Index::new(&directory)),
+            index: ArcSwap::from_pointee(Index::new(&directory, &Index::default())),
             refreshing: tokio::sync::Mutex::new(()),
         }))
     }
@@ -169,6 +172,12 @@ impl Belt {
     #[must_use]
     pub fn is_heard(&self, place: Place, trigger: Trigger) -> bool {
         self.index().is_heard(place, trigger)
+    }
+
+    /// States of the expressions of all hooks of a scope but one. Answered from memory.
+    #[must_use]
+    pub fn states_beside(&self, scope: Scope, hook: Option<quickdraw_domain::HookId>) -> usize {
+        self.index().states_beside(scope, hook)
     }
 
     /// Changes with every commit of events on this node: a reason to look into the journal before the next tick.
@@ -210,7 +219,8 @@ impl Belt {
         let _one_at_a_time = self.refreshing.lock().await;
         if self.store.directory_version().await? != self.index().version() {
             let directory = self.store.directory().await?;
-            self.index.store(Arc::new(Index::new(&directory)));
+            let index = Index::new(&directory, &self.index());
+            self.index.store(Arc::new(index));
         }
         Ok(())
     }

@@ -3,16 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use quickdraw_domain::audience::{Decision, SkipReason, hears, select, selects};
+use quickdraw_domain::audience::{Decision, SkipReason, has_filters, hears, select, selects};
 use quickdraw_domain::event::Event;
-use quickdraw_domain::hook::{Hook, filter};
+use quickdraw_domain::hook::Hook;
 use quickdraw_domain::receiver::Receiver;
 use quickdraw_domain::recursion::Chain;
 use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::{GroupId, HookId, ProjectId, Timestamp, Trigger};
 use quickdraw_store::events::FannedOut;
 use quickdraw_store::hooks::Directory;
-use serde_json::Value;
 
 use crate::rates::Rates;
 
@@ -42,9 +41,9 @@ pub struct Index {
 }
 
 impl Index {
-    /// Arranges a directory.
+    /// Arranges a directory. Filters that were compiled for the one before are taken over.
     #[must_use]
-    pub fn new(directory: &Directory) -> Self {
+    pub fn new(directory: &Directory, before: &Self) -> Self {
         let mut index = Self {
             version: directory.version,
             projects: directory.projects.iter().copied().collect(),
@@ -61,10 +60,10 @@ impl Index {
             index.known.entry(instance.clone()).or_default().insert(*number, *project);
         }
         for entry in &directory.hooks {
-            let hook = Arc::new(entry.hook.clone());
+            let hook = Arc::new(with_filters_of(entry.hook.clone(), before.hook(entry.hook.id)));
             index.newest_hook = index.newest_hook.max(hook.created_at);
             index.some_ordered |= hook.ordered;
-            index.some_filter |= hook.event_filter.is_some();
+            index.some_filter |= hook.event_filter.is_some() || !hook.branch_filter.passes_all();
             index.by_scope.entry(hook.scope).or_default().push(Arc::clone(&hook));
             let host: Arc<str> = hook.url.authority().into();
             index.by_host.entry(Arc::clone(&host)).or_default().push(hook.id);
@@ -163,21 +162,21 @@ impl Index {
         self.some_ordered && self.in_hearing(place).any(|hook| hook.ordered && selects(hook, trigger))
     }
 
-    /// Hooks that would hear of this, and whose filter stops it. The body is only taken apart if there is a filter, and if it
-    /// is not too large for that: then it passes.
+    /// Hooks that would hear of this, and whose filters have to be asked first.
     #[must_use]
-    pub fn filtered(&self, place: Place, trigger: Trigger, body: &[u8]) -> Vec<HookId> {
-        if !self.some_filter || body.len() > filter::LARGEST_BODY {
+    pub fn with_filters(&self, place: Place, trigger: Trigger, has_branch: bool) -> Vec<Arc<Hook>> {
+        if !self.some_filter {
             return Vec::new();
         }
-        let mut parsed: Option<Option<Value>> = None;
-        let mut stops = |hook: &Arc<Hook>| {
-            let Some(filter) = hook.event_filter.as_ref().filter(|_| selects(hook, trigger)) else { return false };
-            let body = parsed.get_or_insert_with(|| serde_json::from_slice(body).ok());
-            // What cannot be read passes, like what is too large.
-            body.as_ref().is_some_and(|body| !filter.passes(body))
-        };
-        self.in_hearing(place).filter(|hook| stops(hook)).map(|hook| hook.id).collect()
+        let asked = |hook: &&Arc<Hook>| selects(hook, trigger) && has_filters(hook, trigger, has_branch);
+        self.in_hearing(place).filter(asked).cloned().collect()
+    }
+
+    /// States of the expressions of all hooks of a scope but one.
+    #[must_use]
+    pub fn states_beside(&self, scope: Scope, hook: Option<HookId>) -> usize {
+        let hooks = self.by_scope.get(&scope).into_iter().flatten();
+        hooks.filter(|one| Some(one.id) != hook).map(|one| one.states()).sum()
     }
 
     /// Whether a place lies in a scope.
@@ -200,13 +199,21 @@ impl Index {
         projects
     }
 
-    /// Who gets an event, but for hooks that are `off`. Adds to its chain who fires now, and counts that for the namespace.
+    /// Who gets an event, but for hooks that are `off` and those whose filters stop it. Adds to its chain who fires now, and
+    /// counts that for the namespace.
     #[must_use]
-    pub fn audience(&self, event: &Event, chain: &mut Chain, rates: &Rates, off: &HashSet<HookId>) -> FannedOut {
+    pub fn audience(
+        &self,
+        event: &Event,
+        stopped: &[(HookId, SkipReason)],
+        chain: &mut Chain,
+        rates: &Rates,
+        off: &HashSet<HookId>,
+    ) -> FannedOut {
         let mut audience = FannedOut::default();
         // All of this event's hooks are asked about the chain as it was before it.
         for hook in self.in_hearing(event.place) {
-            match select(event, hook, chain) {
+            match select(event, hook, stopped, chain) {
                 Decision::Deliver if off.contains(&hook.id) => audience.skip.push((hook.id, SkipReason::Disabled)),
                 Decision::Deliver if !rates.count(|| self.namespace(event.place, hook.scope), event.received_at) => {
                     audience.skip.push((hook.id, SkipReason::RateLimit));
@@ -259,5 +266,15 @@ impl Index {
             next = self.parents.get(&group).copied().flatten();
         }
         groups
+    }
+}
+
+/// A hook with the filters of the same hook as it was before, where they are the same.
+fn with_filters_of(hook: Hook, before: Option<&Arc<Hook>>) -> Hook {
+    let Some(before) = before else { return hook };
+    Hook {
+        branch_filter: hook.branch_filter.clone().or_same(&before.branch_filter),
+        event_filter: hook.event_filter.clone().map(|filter| filter.or_same(before.event_filter.as_ref())),
+        ..hook
     }
 }

@@ -1,13 +1,14 @@
 //! Step 2, fan out: event → deliveries, skip reasons, marks; one transaction a batch.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use quickdraw_domain::HookId;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::recursion::Chain;
+use quickdraw_domain::{EventId, HookId};
 
 use crate::belt::{Belt, WhileDisabled};
+use crate::judge::Judged;
 
 const BATCH: usize = 256;
 
@@ -17,15 +18,30 @@ impl Belt {
     /// # Errors
     /// When the store fails; the events keep waiting.
     pub async fn fan_out(&self) -> anyhow::Result<usize> {
+        let mut judged: Arc<HashMap<EventId, Judged>> = Arc::default();
         loop {
             let index = self.index().clone();
             let version = index.version();
             let (rates, off) = (Arc::clone(&self.rates), self.hooks_to_drop_for());
-            let decide = Arc::new(move |event: &Event, chain: &mut Chain| index.audience(event, chain, &rates, &off));
+            let known = Arc::clone(&judged);
+            let decide = Arc::new(move |event: &Event, chain: &mut Chain| {
+                // Filters are never asked inside of the transaction: others wait for it.
+                let stopped: &[_] = match known.get(&event.id) {
+                    Some(Judged { stopped, .. }) => stopped,
+                    None if index.with_filters(event.place, event.trigger, event.branch().is_some()).is_empty() => &[],
+                    None => return None,
+                };
+                Some(index.audience(event, stopped, chain, &rates, &off))
+            });
             let count = self.store.fan_out(BATCH, self.clock.now(), version, decide).await?;
             if count.outdated {
                 self.refresh_directory().await?;
+                judged = Arc::default();
                 continue;
+            }
+            let unjudged = count.unjudged.len();
+            if unjudged > 0 {
+                judged = Arc::new(self.judge_waiting(count.unjudged).await?);
             }
             if count.events > 0 && self.index().some_ordered() {
                 // Some may stand in lines now, and those in lines may have waited for this.
@@ -34,8 +50,23 @@ impl Belt {
             if count.deliveries > 0 {
                 self.wakes.deliver.notify_one();
             }
-            return Ok(count.events);
+            if unjudged == 0 {
+                return Ok(count.events);
+            }
         }
+    }
+
+    /// Asks the filters about events that were not decided when they arrived.
+    async fn judge_waiting(&self, events: Vec<Event>) -> anyhow::Result<HashMap<EventId, Judged>> {
+        let index = self.index().clone();
+        let mut all = HashMap::new();
+        for event in events {
+            let Some((event, payload)) = self.store.find_event(event.id).await? else { continue };
+            let body = payload.unpack().unwrap_or_default();
+            let judged = self.judge(&index, (event.place, event.trigger), event.branch(), &body).await;
+            all.insert(event.id, judged);
+        }
+        Ok(all)
     }
 
     /// Hooks whose events are dropped at the moment.

@@ -1,9 +1,10 @@
 //! Trying a filter on what has come already.
 
-use quickdraw_domain::hook::{EventFilter, filter};
+use quickdraw_domain::hook::EventFilter;
+use quickdraw_domain::hook::filter::{Answer, LARGEST_BODY};
+use quickdraw_domain::work::Work;
 use quickdraw_domain::{EventId, ProjectId, Timestamp, Trigger};
 use quickdraw_store::events;
-use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use crate::belt::Belt;
@@ -14,6 +15,9 @@ const PAGE: usize = 100;
 /// Examples of each kind.
 const EXAMPLES: usize = 10;
 
+/// Steps of work that a trial may take.
+const MOST_WORK: u64 = 100_000_000;
+
 static TRYING: Semaphore = Semaphore::const_new(1);
 
 /// What a filter would have done.
@@ -23,7 +27,11 @@ pub struct Trial {
     pub looked_at: usize,
     /// Those that pass.
     pub passing: usize,
-    /// Whether all of that time were looked at.
+    /// Those of them that pass because the push does not list the commits that the filter asks for.
+    pub unlisted: usize,
+    /// Those that are stopped because the filter takes more work on them than is allowed.
+    pub gave_up: usize,
+    /// Whether all of that time were looked at: there may be too many, or they took too much work.
     pub complete: bool,
     /// The newest that pass.
     pub examples: Vec<EventId>,
@@ -38,6 +46,7 @@ impl Belt {
     /// When the store fails.
     pub async fn try_filter(
         &self,
+        asker: i64,
         tried: &EventFilter,
         project: Option<ProjectId>,
         trigger: Option<Trigger>,
@@ -45,7 +54,7 @@ impl Belt {
     ) -> anyhow::Result<Trial> {
         // One at a time: it reads many bodies. Never closed.
         let _one = TRYING.acquire().await?;
-        let mut trial = Trial::default();
+        let (mut trial, mut work) = (Trial::default(), Work::new(MOST_WORK));
         let mut before = None;
         loop {
             let page = events::EventFilter { project, trigger, before, limit: PAGE };
@@ -54,14 +63,28 @@ impl Belt {
                 if event.received_at < since {
                     return Ok(Trial { complete: true, ..trial });
                 }
-                if trial.looked_at == MOST {
+                if trial.looked_at == MOST || work.left() == 0 {
                     return Ok(trial);
                 }
                 let Some((_, payload)) = self.store.find_event(event.id).await? else { continue };
                 trial.looked_at += 1;
-                let body = payload.unpack().ok().filter(|body| body.len() <= filter::LARGEST_BODY);
-                let passes =
-                    body.is_none_or(|body| tried.passes(&serde_json::from_slice::<Value>(&body).unwrap_or_default()));
+                let body = payload.unpack().ok().filter(|body| body.len() <= LARGEST_BODY);
+                let passes = match body {
+                    // A body that cannot be looked into passes, as for hooks.
+                    None => true,
+                    Some(body) => match self.ask_filter(asker, tried, body, &mut work).await {
+                        Some(Answer::Passes) => true,
+                        Some(Answer::Unknown) => {
+                            trial.unlisted += 1;
+                            true
+                        }
+                        Some(Answer::Stopped) => false,
+                        None => {
+                            trial.gave_up += 1;
+                            false
+                        }
+                    },
+                };
                 trial.passing += usize::from(passes);
                 let examples = if passes { &mut trial.examples } else { &mut trial.stopped };
                 if examples.len() < EXAMPLES {

@@ -6,11 +6,12 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
+use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::Tally;
 use quickdraw_domain::event::{DedupeKey, Event, Source, object_key};
 use quickdraw_domain::recursion::Chain;
 use quickdraw_domain::scope::Place;
-use quickdraw_domain::{DeliveryId, EventId, Timestamp, Trigger};
+use quickdraw_domain::{DeliveryId, EventId, HookId, Timestamp, Trigger};
 use quickdraw_store::deliveries::{Claimed, Line};
 use quickdraw_store::events::{Appended, Chains, Decided, NewEvent};
 use quickdraw_store::{Error, Packed};
@@ -31,7 +32,12 @@ pub(crate) const COMMITTERS: usize = 2;
 /// in the next, and not wait here for one of two to come back.
 pub(crate) const COMMITTERS_THAT_SHARE: usize = 32;
 
-type Waiting = (NewEvent, oneshot::Sender<Result<Appended, Error>>);
+struct Waiting {
+    new: NewEvent,
+    /// Hooks whose filters stop it.
+    stopped: Vec<(HookId, SkipReason)>,
+    answer: oneshot::Sender<Result<Appended, Error>>,
+}
 
 /// An event as it arrives.
 #[derive(Clone, Debug)]
@@ -93,24 +99,25 @@ impl Belt {
     /// # Errors
     /// When the store could not commit it, or too many wait already. Nothing is kept of it then.
     pub async fn ingest(&self, arrival: Arrival<'_>) -> Result<Appended, Error> {
-        let new = self.new_event(arrival);
+        let (new, stopped) = self.new_event(arrival).await;
         self.ingest.arrived.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
         match &*self.ingest.queue.read().unwrap_or_else(PoisonError::into_inner) {
             Some(queue) => queue
-                .try_send((new, answer))
+                .try_send(Waiting { new, stopped, answer })
                 .map_err(|_| Error::Unavailable("too many events are waiting to be committed".into()))?,
             None => return Err(Error::Unavailable("shutting down".into())),
         }
         answered.await.map_err(|_| Error::Unavailable("shutting down".into()))?
     }
 
-    fn new_event(&self, arrival: Arrival<'_>) -> NewEvent {
+    async fn new_event(&self, arrival: Arrival<'_>) -> (NewEvent, Vec<(HookId, SkipReason)>) {
         let now: Timestamp = self.clock.now();
-        let index = self.index();
+        let index = self.index().clone();
         let in_order = index.is_heard_in_order(arrival.place, arrival.trigger);
-        let filtered = index.filtered(arrival.place, arrival.trigger, arrival.body);
-        NewEvent {
+        let branch = arrival.git_ref.as_deref().and_then(|name| name.strip_prefix("refs/heads/"));
+        let judged = self.judge(&index, (arrival.place, arrival.trigger), branch, arrival.body).await;
+        let new = NewEvent {
             // Packing happens here, on the caller's thread: the committers only put batches together.
             payload: Packed::pack(arrival.body),
             dedupe: arrival.key.map(|key| DedupeKey { source: arrival.source, place: arrival.place, key }),
@@ -128,9 +135,10 @@ impl Belt {
                 sent_as: arrival.origin.sent_as,
                 instance: arrival.origin.instance,
                 twin_of: arrival.origin.twin_of,
-                filtered,
+                unlisted: judged.unlisted,
             },
-        }
+        };
+        (new, judged.stopped)
     }
 
     /// Commits what waits as one batch, waiting for the first of it. `false` when nobody can send any more.
@@ -139,11 +147,16 @@ impl Belt {
         if self.ingest.waiting.lock().await.recv_many(&mut batch, MAX_BATCH).await == 0 {
             return false;
         }
-        let (mut events, answers): (Vec<NewEvent>, Vec<_>) = batch.into_iter().unzip();
+        let (mut events, mut stopped, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+        for waiting in batch {
+            events.push(waiting.new);
+            stopped.push(waiting.stopped);
+            answers.push(waiting.answer);
+        }
         for new in &events {
             metrics::counter!(telemetry::EVENTS, "trigger" => new.event.trigger.row().name).increment(1);
         }
-        let taken = self.decide(&mut events).await;
+        let taken = self.decide(&mut events, &stopped).await;
         let lines: Vec<Line> = events.iter().flat_map(lines).collect();
         match self.store.append_events(events).await {
             Ok(appended) => {
@@ -169,11 +182,15 @@ impl Belt {
 
     /// Decides who gets each event, from memory, and takes what can begin at once. Gives, for each event, what was taken
     /// and whether some of it is left for a claim.
-    async fn decide(&self, events: &mut [NewEvent]) -> Vec<(Vec<Claimed>, bool)> {
+    async fn decide(
+        &self,
+        events: &mut [NewEvent],
+        stopped: &[Vec<(HookId, SkipReason)>],
+    ) -> Vec<(Vec<Claimed>, bool)> {
         let (index, now) = (self.index().clone(), self.clock.now());
         let (mut chains, off) = (self.chains(&index, events, now).await, self.hooks_to_drop_for());
         let lease_until = now.plus(self.settings.lease);
-        let decide = |new: &mut NewEvent| {
+        let decide = |(new, stopped): (&mut NewEvent, &Vec<(HookId, SkipReason)>)| {
             if now < index.newest_hook() {
                 // The clock was set back: hooks must not look as if they were made after the event.
                 new.event.received_at = index.newest_hook();
@@ -187,7 +204,7 @@ impl Belt {
                 },
                 None => &mut none,
             };
-            let audience = index.audience(&new.event, chain, &self.rates, &off);
+            let audience = index.audience(&new.event, stopped, chain, &self.rates, &off);
             let (hooks, look) = match audience.deliver.as_slice() {
                 [] => (Vec::new(), false),
                 deliver => self.flow.take(&index, deliver, &audience.in_order, now),
@@ -206,7 +223,7 @@ impl Belt {
             new.decided = Some(Decided { version: index.version(), audience, taken: hooks, lease_until, now });
             taken
         };
-        events.iter_mut().map(decide).collect()
+        events.iter_mut().zip(stopped).map(decide).collect()
     }
 
     /// What fired in the chains that these events continue, with one query for all of them, and none where nobody listens.

@@ -20,6 +20,7 @@ mod directory;
 mod fan_out;
 mod filters;
 mod ingest;
+mod judge;
 pub mod lifecycle;
 mod notices;
 mod privacy;

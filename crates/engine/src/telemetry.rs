@@ -32,6 +32,9 @@ pub const HOOKS_DISABLED: &str = "quickdraw_hooks_disabled";
 /// projects that were heard of last, at most 500.
 pub const LAST_EVENT: &str = "quickdraw_project_last_event_timestamp_seconds";
 
+/// Counter: filters that gave up on an event because it took more work than is allowed.
+pub const FILTERS_GAVE_UP: &str = "quickdraw_filters_gave_up_total";
+
 /// A count, a number or a time as gauges hold it.
 #[expect(clippy::cast_precision_loss, reason = "none of what is shown comes near 2^53")]
 pub(crate) const fn precise(value: i64) -> f64 {

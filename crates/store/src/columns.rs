@@ -115,12 +115,13 @@ pub(crate) fn health(failures: i64, pauses: i64, disabled_until: Option<i64>, di
     }
 }
 
-/// Numbers of hooks as a text; none at all is no text.
-pub(crate) fn hook_list(hooks: &[HookId]) -> Option<String> {
-    (!hooks.is_empty()).then(|| hooks.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+/// Hooks whose filter could not be answered, as a text: a number and a question mark for each. No hook is no text.
+pub(crate) fn unlisted(hooks: &[HookId]) -> Option<String> {
+    (!hooks.is_empty()).then(|| hooks.iter().map(|hook| format!("{hook}?")).collect::<Vec<_>>().join(" "))
 }
 
-/// Numbers of hooks from a text.
-pub(crate) fn hooks(text: Option<&str>) -> Vec<HookId> {
-    text.into_iter().flat_map(str::split_whitespace).filter_map(|number| number.parse().ok().map(HookId)).collect()
+/// The same from a text. Earlier versions wrote numbers without a mark, for hooks whose filter stopped the event.
+pub(crate) fn read_unlisted(text: Option<&str>) -> Vec<HookId> {
+    let marked = text.into_iter().flat_map(str::split_whitespace).filter_map(|word| word.strip_suffix('?'));
+    marked.filter_map(|number| number.parse().ok().map(HookId)).collect()
 }

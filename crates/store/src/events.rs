@@ -86,8 +86,8 @@ pub struct FannedOut {
 }
 
 /// Decides who gets an event, given what fired before in its chain, and adds to that. It runs inside the transaction, so it
-/// must be a look into memory and nothing else.
-pub type Decide = Arc<dyn Fn(&Event, &mut Chain) -> FannedOut + Send + Sync>;
+/// must be a look into memory and nothing else. `None` leaves the event waiting: filters have to be asked first.
+pub type Decide = Arc<dyn Fn(&Event, &mut Chain) -> Option<FannedOut> + Send + Sync>;
 
 /// What fired in each of several chains.
 pub type Chains = HashMap<Uuid, Chain>;
@@ -106,7 +106,7 @@ pub(crate) fn chains_of(
 }
 
 /// What a fan-out did.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct FanOutCount {
     /// Events that were decided about.
     pub events: usize,
@@ -114,6 +114,8 @@ pub struct FanOutCount {
     pub deliveries: usize,
     /// The directory is newer than the one that decided; nothing was done.
     pub outdated: bool,
+    /// Events that `decide` left waiting.
+    pub unjudged: Vec<Event>,
 }
 
 /// What to list of the journal, newest first.

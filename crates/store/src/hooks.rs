@@ -174,7 +174,7 @@ impl StoredHook {
 
 /// The branch filter as stored.
 pub(crate) fn branch_filter(strategy: &str, filter: Option<&str>) -> Result<BranchFilter> {
-    BranchFilter::parse(strategy, filter).map_err(|_| Error::Damaged("a hook's branch filter"))
+    BranchFilter::stored(strategy, filter).ok_or(Error::Damaged("a hook's branch filter"))
 }
 
 /// A retry policy as stored.
@@ -185,5 +185,5 @@ pub(crate) fn own_retry(text: Option<String>) -> Result<Option<OwnRetry>> {
 
 /// A filter as stored.
 pub(crate) fn event_filter(text: Option<String>) -> Result<Option<EventFilter>> {
-    text.map(|text| EventFilter::parse(&text)).transpose().map_err(|_| Error::Damaged("a hook's event filter"))
+    text.map(|text| EventFilter::stored(&text)).transpose().map_err(|_| Error::Damaged("a hook's event filter"))
 }

@@ -49,13 +49,28 @@ fn masked(mut config: Config) -> Config {
             *secret = "[REDACTED]".to_owned();
         }
     }
-    // A database URL may hold a password.
-    if let Some((start, rest)) = config.database.url.split_once("://")
+    config.database.url = masked_database(&config.database.url);
+    config
+}
+
+/// A database URL without the password that it may hold, before the host or among the parameters.
+fn masked_database(url: &str) -> String {
+    let mut masked = url.to_owned();
+    if let Some((start, rest)) = url.split_once("://")
         && let Some((_, host)) = rest.rsplit_once('@')
     {
-        config.database.url = format!("{start}://[REDACTED]@{host}");
+        masked = format!("{start}://[REDACTED]@{host}");
     }
-    config
+    let Some((before, parameters)) = masked.split_once('?') else { return masked };
+    let shown: Vec<String> = parameters.split('&').map(masked_parameter).collect();
+    format!("{before}?{}", shown.join("&"))
+}
+
+fn masked_parameter(parameter: &str) -> String {
+    match parameter.split_once('=') {
+        Some((name, _)) if name.contains("pass") => format!("{name}=[REDACTED]"),
+        _ => parameter.to_owned(),
+    }
 }
 
 fn reference() -> anyhow::Result<String> {
@@ -73,4 +88,23 @@ fn reference() -> anyhow::Result<String> {
         text.push_str(&format!("| `{key}` | {} | {meaning} |\n", default.unwrap_or_default()));
     }
     Ok(text.trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_url_is_printed_without_its_password() {
+        for (url, shown) in [
+            ("sqlite:quickdraw-data/quickdraw.db", "sqlite:quickdraw-data/quickdraw.db"),
+            ("postgres://me:s3cret@db/quickdraw", "postgres://[REDACTED]@db/quickdraw"),
+            (
+                "postgres://db/quickdraw?user=me&password=s3cret&sslmode=disable",
+                "postgres://db/quickdraw?user=me&password=[REDACTED]&sslmode=disable",
+            ),
+        ] {
+            assert_eq!(masked_database(url), shown);
+        }
+    }
 }

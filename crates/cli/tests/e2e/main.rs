@@ -28,6 +28,7 @@ mod receivers;
 mod relay;
 mod replays;
 mod rogues;
+mod secrets;
 mod server;
 mod streams;
 
@@ -39,7 +40,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 61] = [
+    let checks: [(&str, Check); 62] = [
         (
             "what_is_pushed_while_the_server_is_away_comes_later",
             git::what_is_pushed_while_the_server_is_away_comes_later,
@@ -101,6 +102,7 @@ fn main() {
         ),
         ("the_replay_command_counts_runs_and_follows", replays::the_replay_command_counts_runs_and_follows),
         ("nineteen_receivers_that_misbehave_harm_nobody", rogues::nineteen_receivers_that_misbehave_harm_nobody),
+        ("no_answer_and_no_error_shows_a_secret", secrets::no_answer_and_no_error_shows_a_secret),
         (
             "receivers_have_secrets_modes_and_limits_of_their_own",
             relay::receivers_have_secrets_modes_and_limits_of_their_own,

@@ -1,12 +1,14 @@
 //! Which branches' pushes a hook wants. Source: GitLab's `app/models/hooks/active_hook_filter.rb` and
 //! `app/models/ref_matcher.rb`. Only pushes to branches are filtered; tags and all other kinds pass.
 
-use regex::{Regex, RegexBuilder};
+use super::expression::Expression;
+use crate::work::{Exhausted, Work};
 
-/// What compiling may cost, in bytes.
-const SIZE_LIMIT: usize = 1 << 20;
 /// Longest filter that GitLab stores.
 pub const MAX_LEN: usize = 4000;
+
+/// Comparisons of a wildcard between two looks at the budget.
+const STEPS_AT_ONCE: usize = 256;
 
 /// A parsed filter. It keeps the text it came from, which the REST API shows again.
 #[derive(Clone, Debug)]
@@ -16,11 +18,9 @@ pub enum BranchFilter {
     /// `*` stands for any run of characters, `/` included; nothing else is special. An empty one, the default of a new
     /// hook, passes everything.
     Wildcard(String),
-    /// Found anywhere in the name: anchoring is up to the author. An empty one passes everything.
-    Regex(Regex),
-    /// The same with look-around, which RE2 does not have, and which the example in GitLab's documentation for leaving
-    /// out `main` needs. It may have to try more ways than we let it.
-    LookAround(Box<fancy_regex::Regex>),
+    /// Found anywhere in the name: anchoring is up to the author. An empty one passes everything. Beyond RE2 it has
+    /// look-around, which the example in GitLab's documentation for leaving out `main` needs.
+    Regex(Expression),
 }
 
 /// What a filter says of a branch.
@@ -30,12 +30,9 @@ pub enum Passage {
     Passes,
     /// They do not.
     Stopped,
-    /// They do not, because the expression tries more ways than are allowed on this name.
+    /// They do not, because the filter takes more work on this name than is allowed.
     GaveUp,
 }
-
-/// Ways that an expression with look-around may try on one name.
-const MOST_TRIES: usize = 10_000;
 
 /// Why a filter is refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -46,8 +43,8 @@ pub enum BranchFilterError {
     /// Could never match a branch.
     #[error("is no legal branch name with '*' as a wildcard")]
     NotABranch,
-    /// The regular expression does not compile, or is too large to run in bounded memory.
-    #[error("is no regular expression in RE2 syntax: {0}")]
+    /// The regular expression does not compile, or is too large.
+    #[error("is no regular expression in RE2 syntax that can be used: {0}")]
     NotARegex(String),
     /// Not one of the three.
     #[error("is none of wildcard, regex, all_branches")]
@@ -74,34 +71,52 @@ impl BranchFilter {
                     Err(BranchFilterError::NotABranch)
                 }
             }
-            // The engine is linear in the input. Only what it cannot do goes to one that is not.
-            "regex" => match RegexBuilder::new(text).size_limit(SIZE_LIMIT).build() {
-                Ok(regex) => Ok(Self::Regex(regex)),
-                Err(_) if has_look_around(text) => fancy_regex::RegexBuilder::new(text)
-                    .backtrack_limit(MOST_TRIES)
-                    .delegate_size_limit(SIZE_LIMIT)
-                    .build()
-                    .map(|regex| Self::LookAround(Box::new(regex)))
-                    .map_err(|error| BranchFilterError::NotARegex(error.to_string())),
-                Err(error) => Err(BranchFilterError::NotARegex(error.to_string())),
-            },
+            "regex" => Expression::parse(text).map(Self::Regex).map_err(BranchFilterError::NotARegex),
             _ => Err(BranchFilterError::UnknownStrategy),
         }
     }
 
+    /// A filter as it was stored. It was judged when it was saved: expressions are compiled when they are needed.
+    #[must_use]
+    pub fn stored(strategy: &str, filter: Option<&str>) -> Option<Self> {
+        let text = filter.unwrap_or_default();
+        match strategy {
+            "all_branches" => Some(Self::All),
+            "wildcard" => Some(Self::Wildcard(text.to_owned())),
+            "regex" => Some(Self::Regex(Expression::stored(text))),
+            _ => None,
+        }
+    }
+
+    /// Whether every branch passes without a look at its name.
+    #[must_use]
+    pub fn passes_all(&self) -> bool {
+        self.text().is_none()
+    }
+
+    /// Takes over the compiled form of the same filter.
+    #[must_use]
+    pub fn or_same(self, known: &Self) -> Self {
+        let same = self.strategy() == known.strategy() && self.text() == known.text();
+        if same { known.clone() } else { self }
+    }
+
     /// Whether pushes to a branch pass.
     #[must_use]
-    pub fn judge(&self, branch: &str) -> Passage {
+    pub fn judge(&self, branch: &str, work: &mut Work) -> Passage {
         let passes = match self {
-            Self::All => true,
-            Self::Wildcard(pattern) => pattern.is_empty() || matches_wildcard(pattern, branch),
-            Self::Regex(regex) => regex.is_match(branch),
-            Self::LookAround(regex) => match regex.is_match(branch) {
-                Ok(found) => found,
-                Err(_) => return Passage::GaveUp,
+            Self::All => Ok(true),
+            Self::Wildcard(pattern) => match pattern.is_empty() {
+                true => Ok(true),
+                false => matches_wildcard(pattern, branch, work),
             },
+            Self::Regex(expression) => expression.is_match(branch, work),
         };
-        if passes { Passage::Passes } else { Passage::Stopped }
+        match passes {
+            Ok(true) => Passage::Passes,
+            Ok(false) => Passage::Stopped,
+            Err(Exhausted) => Passage::GaveUp,
+        }
     }
 
     /// `branch_filter_strategy`.
@@ -110,7 +125,7 @@ impl BranchFilter {
         match self {
             Self::All => "all_branches",
             Self::Wildcard(_) => "wildcard",
-            Self::Regex(_) | Self::LookAround(_) => "regex",
+            Self::Regex(_) => "regex",
         }
     }
 
@@ -120,8 +135,7 @@ impl BranchFilter {
         let text = match self {
             Self::All => return None,
             Self::Wildcard(pattern) => pattern,
-            Self::Regex(regex) => regex.as_str(),
-            Self::LookAround(regex) => regex.as_str(),
+            Self::Regex(expression) => expression.text(),
         };
         Some(text).filter(|text| !text.is_empty())
     }
@@ -133,17 +147,18 @@ impl Default for BranchFilter {
     }
 }
 
-/// Whether a pattern looks ahead or behind.
-fn has_look_around(pattern: &str) -> bool {
-    ["(?=", "(?!", "(?<=", "(?<!"].iter().any(|mark| pattern.contains(mark))
-}
-
-/// Greedy matching with one point of return: linear in practice, at worst pattern times name, both short.
-pub(super) fn matches_wildcard(pattern: &str, name: &str) -> bool {
+/// Greedy matching with one point of return: linear in practice, at worst pattern times name. A step of work for each comparison.
+pub(super) fn matches_wildcard(pattern: &str, name: &str, work: &mut Work) -> Result<bool, Exhausted> {
     let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
     let (mut p, mut n) = (0, 0);
     let mut after_star = None;
+    let mut steps = 0;
     while n < name.len() {
+        steps += 1;
+        if steps == STEPS_AT_ONCE {
+            work.spend(steps)?;
+            steps = 0;
+        }
         if pattern.get(p) == Some(&b'*') {
             after_star = Some((p + 1, n));
             p += 1;
@@ -155,10 +170,12 @@ pub(super) fn matches_wildcard(pattern: &str, name: &str) -> bool {
             p = star;
             n = taken + 1;
         } else {
-            return false;
+            work.spend(steps)?;
+            return Ok(false);
         }
     }
-    pattern[p..].iter().all(|byte| *byte == b'*')
+    work.spend(steps + pattern.len() - p)?;
+    Ok(pattern[p..].iter().all(|byte| *byte == b'*'))
 }
 
 /// Git's rules for a branch name (`git check-ref-format --branch`).
@@ -179,13 +196,20 @@ mod tests {
 
     use super::*;
 
+    fn judge(filter: &BranchFilter, branch: &str) -> Passage {
+        filter.judge(branch, &mut Work::new(1_000_000))
+    }
+
     fn check(strategy: &str, filter: &str, passing: &[&str], stopped: &[&str]) {
         let filter = BranchFilter::parse(strategy, Some(filter)).expect("the filter is legal");
-        for branch in passing {
-            assert_eq!(filter.judge(branch), Passage::Passes, "{filter:?} should pass {branch}");
-        }
-        for branch in stopped {
-            assert_eq!(filter.judge(branch), Passage::Stopped, "{filter:?} should stop {branch}");
+        let stored = BranchFilter::stored(filter.strategy(), filter.text()).expect("it can be read again");
+        for filter in [filter, stored] {
+            for branch in passing {
+                assert_eq!(judge(&filter, branch), Passage::Passes, "{filter:?} should pass {branch}");
+            }
+            for branch in stopped {
+                assert_eq!(judge(&filter, branch), Passage::Stopped, "{filter:?} should stop {branch}");
+            }
         }
     }
 
@@ -209,18 +233,30 @@ mod tests {
         // The documented example for every branch but one.
         check("regex", "^(?!main$)", &["mainly", "develop", "a/main"], &["main"]);
         check("regex", r"(?<=release-)\d+$", &["release-12"], &["release-", "12"]);
+        // What makes engines that try one way after the other hang is no more work than anything else.
         let evil = BranchFilter::parse("regex", Some("^(?=(a+)+$)(?!b)")).expect("it is legal");
         let name = "a".repeat(30) + "!";
-        assert_ne!(evil.judge(&name), Passage::Passes);
-        let worse = BranchFilter::parse("regex", Some(r"^(?!x)(?:(?=a)a|(?=a)aa)+$")).expect("it is legal");
-        assert_eq!(worse.judge(&name), Passage::GaveUp);
-        assert_eq!((worse.strategy(), worse.text()), ("regex", Some(r"^(?!x)(?:(?=a)a|(?=a)aa)+$")));
+        assert_eq!(judge(&evil, &name), Passage::Stopped);
+        let filter = BranchFilter::parse("regex", Some(r"^(?!x)(?:(?=a)a|(?=a)aa)+$")).expect("it is legal");
+        assert_eq!(judge(&filter, &name), Passage::Stopped);
+        assert_eq!((filter.strategy(), filter.text()), ("regex", Some(r"^(?!x)(?:(?=a)a|(?=a)aa)+$")));
+    }
+
+    #[test]
+    fn a_filter_gives_up_when_its_work_is_used_up() {
+        for (strategy, text) in [("regex", "(?:a?){600}[^a]"), ("wildcard", &*"a*".repeat(1_000))] {
+            let filter = BranchFilter::parse(strategy, Some(text)).expect("it is legal");
+            let mut work = Work::new(100_000);
+            assert_eq!(filter.judge(&("a".repeat(990) + &"b".repeat(100_000)), &mut work), Passage::GaveUp, "{text}");
+            assert_eq!(work.left(), 0);
+        }
     }
 
     #[test]
     fn an_empty_filter_passes_everything_whatever_the_strategy() {
         for strategy in ["all_branches", "wildcard", "regex"] {
             check(strategy, "", &["main", "x"], &[]);
+            assert!(BranchFilter::parse(strategy, None).expect("it is legal").passes_all());
         }
         check("all_branches", "main", &["other"], &[]);
     }
@@ -237,7 +273,10 @@ mod tests {
             "RE2 has no references back"
         );
         assert!(matches!(error("regex", "(a"), Some(BranchFilterError::NotARegex(_))));
-        assert!(matches!(error("regex", "((a{100}){100}){100}"), Some(BranchFilterError::NotARegex(_))));
+        for large in ["((a{100}){100}){100}", "(?:a?){10071}[^a]", "(?:(?=(?:a?){9000}[^b])a)*c(?!x)"] {
+            let reason = error("regex", large).expect(large).to_string();
+            assert!(reason.contains("too large"), "{large}: {reason}");
+        }
         assert_eq!(error("sometimes", "a"), Some(BranchFilterError::UnknownStrategy));
     }
 
@@ -245,8 +284,8 @@ mod tests {
         #[test]
         fn wildcards_agree_with_the_regular_expression_they_stand_for(p in "[ab*]{0,8}", n in "[ab]{0,10}") {
             let regex = format!("^{}$", p.replace('*', ".*"));
-            let regex = Regex::new(&regex).expect("built from letters and stars");
-            prop_assert_eq!(matches_wildcard(&p, &n), regex.is_match(&n));
+            let regex = regex::Regex::new(&regex).expect("built from letters and stars");
+            prop_assert_eq!(matches_wildcard(&p, &n, &mut Work::new(10_000)), Ok(regex.is_match(&n)));
         }
     }
 }

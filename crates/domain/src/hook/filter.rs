@@ -1,32 +1,45 @@
 //! Filters on what an event says: conditions on any field of the body, joined by all, any and not. GitLab has none.
 
-use std::fmt;
+mod ask;
+#[cfg(test)]
+mod tests;
 
-use regex::{Regex, RegexBuilder};
+use std::fmt;
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use super::branch_filter::matches_wildcard;
+use self::ask::{Look, Truth, lists_all_commits};
+use super::expression::{Expression, MOST_STATES};
+use crate::work::{Exhausted, Work};
 
 /// Longest filter, in bytes of JSON.
 pub const MAX_LEN: usize = 8192;
 /// Most conditions, and deepest nesting.
 const MOST_CONDITIONS: usize = 100;
 const DEEPEST: usize = 8;
-/// Bytes that a compiled expression may take.
-const SIZE_LIMIT: usize = 64 << 10;
 /// Most expressions.
 const MOST_EXPRESSIONS: usize = 10;
 /// Bodies beyond that are not taken apart: they pass.
 pub const LARGEST_BODY: usize = 1 << 20;
-/// Most values that one field path may stand for.
-const MOST_VALUES: usize = 10_000;
 
 /// A filter that has been checked.
 #[derive(Clone)]
 pub struct EventFilter {
-    text: String,
-    condition: Condition,
+    text: Arc<str>,
+    condition: Arc<Condition>,
+}
+
+/// The answer of a filter about an event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// The event passes.
+    Passes,
+    /// It does not.
+    Stopped,
+    /// It passes, because the answer depends on commits that the push does not list.
+    Unknown,
 }
 
 /// Why a filter is refused.
@@ -87,7 +100,6 @@ struct Written {
     actor: Option<String>,
 }
 
-#[derive(Clone)]
 enum Condition {
     All(Vec<Self>),
     Any(Vec<Self>),
@@ -99,13 +111,12 @@ enum Condition {
     Actor(String),
 }
 
-#[derive(Clone)]
 enum Test {
     Is(Value),
     In(Vec<Value>),
     Contains(String),
     Like(String),
-    Matches(Regex),
+    Matches(Expression),
     Over(f64),
     Under(f64),
     Exists(bool),
@@ -126,8 +137,36 @@ impl EventFilter {
         }
         let mut count = 0;
         let condition = condition(&written, 0, &mut count)?;
+        condition.check()?;
+        let states = condition.states();
+        if states > MOST_STATES {
+            let reason = format!("together they have {states} states (maximum is {MOST_STATES}): they are too large");
+            return Err(FilterError::Expression(reason));
+        }
         let text = serde_json::to_string(&written).map_err(|error| FilterError::Form(error.to_string()))?;
-        Ok(Self { text, condition })
+        Ok(Self { text: text.into(), condition: Arc::new(condition) })
+    }
+
+    /// Reads a filter that was stored: it was judged when it was saved, and its expressions are compiled when they are needed.
+    ///
+    /// # Errors
+    /// When it has none of the forms.
+    pub fn stored(text: &str) -> Result<Self, FilterError> {
+        let written: Written = serde_json::from_str(text).map_err(|error| FilterError::Form(error.to_string()))?;
+        let condition = condition(&written, 0, &mut 0)?;
+        Ok(Self { text: text.into(), condition: Arc::new(condition) })
+    }
+
+    /// Takes over the compiled form of the same filter.
+    #[must_use]
+    pub fn or_same(self, known: Option<&Self>) -> Self {
+        known.filter(|known| known.text == self.text).cloned().unwrap_or(self)
+    }
+
+    /// States of all its expressions.
+    #[must_use]
+    pub fn states(&self) -> usize {
+        self.condition.states()
     }
 
     /// The filter as JSON.
@@ -138,9 +177,16 @@ impl EventFilter {
 
     /// Whether an event passes. Names of fields go from the outside in, with dots; a number is a place in a list, and `*`
     /// any. A field that stands for several values passes if one of them does.
-    #[must_use]
-    pub fn passes(&self, body: &Value) -> bool {
-        self.condition.holds(body)
+    ///
+    /// # Errors
+    /// When that takes more work than is left.
+    pub fn judge(&self, body: &Value, work: &mut Work) -> Result<Answer, Exhausted> {
+        let mut look = Look { body, lists_all: lists_all_commits(body), work };
+        Ok(match look.holds(&self.condition)? {
+            Truth::Yes => Answer::Passes,
+            Truth::No => Answer::Stopped,
+            Truth::Unknown => Answer::Unknown,
+        })
     }
 }
 
@@ -201,8 +247,7 @@ fn tests(written: &Written) -> Result<Vec<Test>, FilterError> {
     tests.extend(written.contains.clone().map(Test::Contains));
     tests.extend(written.like.clone().map(Test::Like));
     if let Some(pattern) = &written.matches {
-        let regex = RegexBuilder::new(pattern).size_limit(SIZE_LIMIT).build();
-        tests.push(Test::Matches(regex.map_err(|error| FilterError::Expression(error.to_string()))?));
+        tests.push(Test::Matches(Expression::stored(pattern)));
     }
     tests.extend(written.over.as_ref().and_then(Number::as_f64).map(Test::Over));
     tests.extend(written.under.as_ref().and_then(Number::as_f64).map(Test::Under));
@@ -211,157 +256,22 @@ fn tests(written: &Written) -> Result<Vec<Test>, FilterError> {
 }
 
 impl Condition {
-    fn holds(&self, body: &Value) -> bool {
+    /// Compiles every expression.
+    fn check(&self) -> Result<(), FilterError> {
         match self {
-            Self::All(conditions) => conditions.iter().all(|one| one.holds(body)),
-            Self::Any(conditions) => conditions.iter().any(|one| one.holds(body)),
-            Self::Not(condition) => !condition.holds(body),
-            Self::Field(steps, Test::Exists(wanted)) => {
-                values(body, steps).iter().any(|value| !value.is_null()) == *wanted
-            }
-            Self::Field(steps, test) => values(body, steps).into_iter().any(|value| test.holds(value)),
-            Self::Label(label) => ["labels", "object_attributes.labels", "merge_request.labels", "issue.labels"]
-                .into_iter()
-                .any(|place| any(body, &format!("{place}.*.title"), |title| title.eq_ignore_ascii_case(label))),
-            Self::Path(pattern) => ["added", "modified", "removed"]
-                .into_iter()
-                .any(|kind| any(body, &format!("commits.*.{kind}.*"), |path| matches_wildcard(pattern, path))),
-            Self::Branch(pattern) => {
-                let fits = |branch: &str| matches_wildcard(pattern, branch);
-                any(body, "ref", |name| fits(name.strip_prefix("refs/heads/").unwrap_or(name)))
-                    || ["object_attributes.ref", "object_attributes.target_branch", "merge_request.target_branch"]
-                        .into_iter()
-                        .any(|field| any(body, field, fits))
-            }
-            Self::Actor(pattern) => ["user.username", "user_username"]
-                .into_iter()
-                .any(|field| any(body, field, |name| matches_wildcard(pattern, name))),
+            Self::All(conditions) | Self::Any(conditions) => conditions.iter().try_for_each(Self::check),
+            Self::Not(condition) => condition.check(),
+            Self::Field(_, Test::Matches(expression)) => expression.check().map_err(FilterError::Expression),
+            _ => Ok(()),
         }
     }
-}
 
-impl Test {
-    fn holds(&self, value: &Value) -> bool {
-        let text = || match value {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            Value::Bool(bool) => Some(bool.to_string()),
-            _ => None,
-        };
+    fn states(&self) -> usize {
         match self {
-            Self::Is(wanted) => same(value, wanted),
-            Self::In(wanted) => wanted.iter().any(|wanted| same(value, wanted)),
-            Self::Contains(part) => text().is_some_and(|text| text.contains(part.as_str())),
-            Self::Like(pattern) => text().is_some_and(|text| matches_wildcard(pattern, &text)),
-            Self::Matches(regex) => text().is_some_and(|text| regex.is_match(&text)),
-            Self::Over(limit) => value.as_f64().is_some_and(|number| number > *limit),
-            Self::Under(limit) => value.as_f64().is_some_and(|number| number < *limit),
-            Self::Exists(_) => false,
-        }
-    }
-}
-
-/// Numbers are the same however they are written.
-fn same(value: &Value, wanted: &Value) -> bool {
-    value == wanted || matches!((value.as_f64(), wanted.as_f64()), (Some(a), Some(b)) if a.total_cmp(&b).is_eq())
-}
-
-fn any(body: &Value, field: &str, test: impl Fn(&str) -> bool) -> bool {
-    let steps: Vec<String> = field.split('.').map(str::to_owned).collect();
-    values(body, &steps).into_iter().filter_map(Value::as_str).any(test)
-}
-
-fn values<'a>(body: &'a Value, steps: &[String]) -> Vec<&'a Value> {
-    let mut found = vec![body];
-    for step in steps {
-        let mut inside = Vec::new();
-        for value in found {
-            match value {
-                Value::Object(map) if step == "*" => inside.extend(map.values()),
-                Value::Object(map) => inside.extend(map.get(step)),
-                Value::Array(list) if step == "*" => inside.extend(list),
-                Value::Array(list) => inside.extend(step.parse::<usize>().ok().and_then(|at| list.get(at))),
-                _ => {}
-            }
-            inside.truncate(MOST_VALUES);
-        }
-        found = inside;
-    }
-    found
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn conditions_are_on_any_field_and_joined() {
-        let body = json!({
-            "object_kind": "merge_request", "user": { "username": "ida" }, "ref": "refs/heads/release/1",
-            "labels": [{ "title": "Bug" }, { "title": "api" }],
-            "object_attributes": { "action": "open", "iid": 5, "draft": false, "title": "Fix the gate", "target_branch": "main" },
-            "commits": [{ "added": ["docs/a.md"], "modified": [] }, { "removed": ["src/x.rs"] }],
-        });
-        for (filter, passes) in [
-            (json!({ "field": "object_attributes.action", "is": "open" }), true),
-            (json!({ "field": "object_attributes.action", "in": ["close", "merge"] }), false),
-            (json!({ "field": "object_attributes.iid", "is": 5.0 }), true),
-            (json!({ "field": "object_attributes.iid", "over": 4, "under": 6 }), true),
-            (json!({ "field": "object_attributes.iid", "over": 5 }), false),
-            (json!({ "field": "object_attributes.draft", "is": false }), true),
-            (json!({ "field": "object_attributes.title", "contains": "gate" }), true),
-            (json!({ "field": "object_attributes.title", "like": "Fix*" }), true),
-            (json!({ "field": "object_attributes.title", "matches": "^fix" }), false),
-            (json!({ "field": "object_attributes.title", "matches": "(?i)^fix" }), true),
-            (json!({ "field": "commits.1.removed.0", "is": "src/x.rs" }), true),
-            (json!({ "field": "labels.*.title", "is": "api" }), true),
-            (json!({ "field": "object_attributes.oldrev", "exists": false }), true),
-            (json!({ "field": "user.username", "exists": false }), false),
-            (json!({ "label": "bug" }), true),
-            (json!({ "label": "feature" }), false),
-            (json!({ "path": "docs/*" }), true),
-            (json!({ "path": "*.py" }), false),
-            (json!({ "branch": "release/*" }), true),
-            (json!({ "branch": "main" }), true),
-            (json!({ "branch": "develop" }), false),
-            (json!({ "actor": "ida" }), true),
-            (json!({ "actor": "*-bot" }), false),
-            (json!({ "all": [{ "label": "bug" }, { "not": { "actor": "jo" } }] }), true),
-            (json!({ "any": [{ "actor": "jo" }, { "path": "src/*" }] }), true),
-            (json!({ "label": "bug", "actor": "jo" }), false),
-            (json!({ "all": [] }), true),
-            (json!({ "any": [] }), false),
-        ] {
-            let parsed = EventFilter::parse(&filter.to_string()).unwrap_or_else(|error| panic!("{filter}: {error}"));
-            assert_eq!(parsed.passes(&body), passes, "{filter}");
-            let again = EventFilter::parse(parsed.text()).expect("what was read can be read again");
-            assert_eq!(again.text(), parsed.text());
-        }
-    }
-
-    #[test]
-    fn what_is_no_filter_is_refused_with_the_reason() {
-        let deep = (0..20).fold(r#"{"actor":"ida"}"#.to_owned(), |inside, _| format!(r#"{{"not":{inside}}}"#));
-        let many = format!(r#"{{"any":[{}]}}"#, vec![r#"{"actor":"i"}"#; 200].join(","));
-        let expressions = format!(r#"{{"any":[{}]}}"#, [r#"{"field":"a","matches":"b"}"#; 11].join(","));
-        let long = format!(r#"{{"actor":"{}"}}"#, "i".repeat(9000));
-        for (text, why) in [
-            ("nonsense", "is not a condition"),
-            ("{}", "it says nothing"),
-            (r#"{"field":"a"}"#, "needs a test"),
-            (r#"{"is":1}"#, "needs a field"),
-            (r#"{"lable":"bug"}"#, "unknown field"),
-            (r#"{"field":"a","matches":"("}"#, "expression"),
-            (r#"{"field":"a","matches":"\\w{400}"}"#, "size limit"),
-            (&*expressions, "more than 10"),
-            (&*deep, "deeper"),
-            (&*many, "more than"),
-            (&*long, "too long"),
-        ] {
-            let error = EventFilter::parse(text).expect_err(text).to_string();
-            assert!(error.contains(why), "{text}: {error}");
+            Self::All(conditions) | Self::Any(conditions) => conditions.iter().map(Self::states).sum(),
+            Self::Not(condition) => condition.states(),
+            Self::Field(_, Test::Matches(expression)) => expression.states(),
+            _ => 0,
         }
     }
 }

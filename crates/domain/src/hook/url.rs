@@ -148,6 +148,32 @@ impl HookUrl {
         }
     }
 
+    /// The parts of the URL that nobody is shown: its user info, as typed and decoded, and a host that variables make.
+    #[must_use]
+    pub fn secret_parts(&self) -> Vec<Secret> {
+        let mut parts = Vec::new();
+        for part in [self.url.username(), self.url.password().unwrap_or_default()] {
+            parts.push(Secret::new(part));
+        }
+        if let Some(authorization) = self.basic_authorization() {
+            let encoded = authorization.expose().trim_start_matches("Basic ");
+            parts.push(Secret::new(encoded));
+            let pair = STANDARD.decode(encoded).unwrap_or_default();
+            parts.push(Secret::new(String::from_utf8_lossy(&pair)));
+        }
+        if self.has_variable_in_host() {
+            parts.push(Secret::new(self.url.host_str().unwrap_or_default().trim_matches(['[', ']'])));
+        }
+        parts
+    }
+
+    fn has_variable_in_host(&self) -> bool {
+        let Some((_, rest)) = self.text.split_once("://") else { return false };
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let host_and_port = rest[..end].rsplit('@').next().unwrap_or_default();
+        host_and_port.split(':').next().unwrap_or_default().contains('{')
+    }
+
     /// Value of the `Authorization` header that the user info stands for. Each part is percent-decoded, and a plus is a
     /// blank, as GitLab's form decoding does; an empty password is fine.
     #[must_use]

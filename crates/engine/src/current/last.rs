@@ -8,10 +8,14 @@ use quickdraw_domain::hook::{BranchFilter, Passage};
 use quickdraw_domain::insights::deployments::Deployment;
 use quickdraw_domain::insights::entity::{Entity, Item};
 use quickdraw_domain::insights::pipelines::{Job, Pipeline};
+use quickdraw_domain::work::Work;
 
 use super::series::{Counts, DEPLOYMENTS, JOB_RUNS, PIPELINE_RUNS, Series};
 use super::{MOST_OF_ONE, Read, WINDOW, seconds};
 use crate::telemetry::precise;
+
+/// Steps of work for one pattern on one name. Patterns come from the settings.
+const WORK: u64 = 1_000_000;
 
 /// The last of everything, and how many there were. Beside default and protected branches, what `refs` ask for.
 pub(super) fn of_last(
@@ -50,7 +54,8 @@ pub(super) fn of_last(
 /// The branches, tags and open merge requests that are shown, with their pipelines: the default branch first, and then those with
 /// the newest pipelines.
 fn shown<'a>(read: &'a Read, refs: &[BranchFilter], now: Timestamp) -> Vec<(&'static str, String, Vec<&'a Pipeline>)> {
-    let is_asked_for = |name: &str| refs.iter().any(|pattern| pattern.judge(name) == Passage::Passes);
+    let is_asked_for =
+        |name: &str| refs.iter().any(|pattern| pattern.judge(name, &mut Work::new(WORK)) == Passage::Passes);
     let default = read.default_branch.as_ref().map(|(_, _, name)| name.as_str());
     let mut all: BTreeMap<(&'static str, String), Vec<&Pipeline>> = BTreeMap::new();
     for item in &read.pipelines {

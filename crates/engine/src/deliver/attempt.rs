@@ -6,6 +6,7 @@ use std::panic::AssertUnwindSafe;
 use futures_util::FutureExt;
 use quickdraw_domain::hook::Hook;
 use quickdraw_domain::outcome::{Outcome, Unreachable};
+use quickdraw_domain::redact::Redactor;
 use quickdraw_domain::request;
 use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::settle::Occasion;
@@ -63,12 +64,9 @@ impl Belt {
             claimed.hook
         );
         belt.flow.ended(claimed, sent.outcome.is_delivered());
-        let authorization = hook.url.basic_authorization();
-        let basic = authorization.as_ref().and_then(|value| value.expose().strip_prefix("Basic "));
-        let typed = hook.token.iter().map(|token| token.expose());
-        let named = hook.custom_headers.iter().chain(hook.url_variables.iter()).map(|(_, value)| value.expose());
-        let secrets: Vec<&str> = typed.chain(basic).chain(named).collect();
-        let masked = |bytes: Vec<u8>| mask(bytes, secrets.iter().copied());
+        // Invariant: nothing that came of the attempt is stored or shown without having passed here. Receivers echo what
+        // they got, and errors name the host that was called.
+        let redactor = Redactor::of(hook);
         Some(Finished {
             delivery: claimed.delivery,
             hook: claimed.hook,
@@ -82,14 +80,12 @@ impl Belt {
             record: Record {
                 started_at,
                 duration_micros: i64::try_from(took.as_micros()).unwrap_or(i64::MAX),
-                address: sent.address,
+                address: sent.address.map(|address| redactor.text(address)),
                 phases: sent.phases,
                 hook_version: Some(hook.updated_at),
-                error: sent.error,
-                response_headers: sent
-                    .response_headers
-                    .map(|lines| String::from_utf8_lossy(&masked(lines.into_bytes())).into_owned()),
-                response_body: sent.response_body.map(masked),
+                error: sent.error.map(|error| redactor.text(error)),
+                response_headers: sent.response_headers.map(|lines| redactor.header_lines(&lines)),
+                response_body: sent.response_body.map(|body| redactor.bytes(body)),
             },
         })
     }
@@ -104,38 +100,5 @@ fn ours(error: &str) -> Sent {
         error: Some(error.to_owned()),
         response_headers: None,
         response_body: None,
-    }
-}
-
-/// Receivers echo what they got; a secret must not land in the history that way, not even the beginning of one that was
-/// cut off at the end.
-fn mask<'a>(mut bytes: Vec<u8>, secrets: impl Iterator<Item = &'a str>) -> Vec<u8> {
-    const MASK: &[u8] = b"[REDACTED]";
-    for secret in secrets.filter(|secret| secret.len() >= 4) {
-        let secret = secret.as_bytes();
-        let mut at = 0;
-        while let Some(found) = bytes[at..].windows(secret.len()).position(|window| window == secret) {
-            let start = at + found;
-            bytes.splice(start..start + secret.len(), MASK.iter().copied());
-            at = start + MASK.len();
-        }
-        if let Some(len) = (4..secret.len()).rev().find(|len| bytes.ends_with(&secret[..*len])) {
-            bytes.truncate(bytes.len() - len);
-            bytes.extend_from_slice(MASK);
-        }
-    }
-    bytes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn echoed_secrets_are_masked_wherever_they_stand() {
-        let masked = mask(b"s3cret, [s3cret] s3cre!".to_vec(), ["s3cret", "abc"].into_iter());
-        assert_eq!(masked, b"[REDACTED], [[REDACTED]] s3cre!");
-        let cut = mask(b"you sent s3cre".to_vec(), ["s3cret"].into_iter());
-        assert_eq!(cut, b"you sent [REDACTED]");
     }
 }

@@ -123,11 +123,15 @@ impl Events for Postgres {
         let mut fired: (Vec<Uuid>, Vec<i64>) = Default::default();
         let events: Vec<Event> = rows.iter().map(|row| event(row, 0)).collect();
         let continued: Vec<Uuid> = events.iter().filter_map(|event| event.chain).collect();
+        let mut unjudged = Vec::new();
         let mut chains =
             if continued.is_empty() { Chains::default() } else { read_chains(&*transaction, &continued, now).await? };
         for event in events {
             let chain = event.chain.map(|chain| chains.entry(chain).or_default());
-            let audience = decide(&event, chain.unwrap_or(&mut Chain::default()));
+            let Some(audience) = decide(&event, chain.unwrap_or(&mut Chain::default())) else {
+                unjudged.push(event);
+                continue;
+            };
             for hook in audience.deliver {
                 deliveries.push(&event, hook, &audience.in_order, None);
                 if let Some(chain) = event.chain {
@@ -180,7 +184,7 @@ impl Events for Postgres {
             self.notify(&client, "deliver").await;
         }
         let deliveries = usize::try_from(made).unwrap_or(usize::MAX);
-        Ok(FanOutCount { events: done.len(), deliveries, outdated: false })
+        Ok(FanOutCount { events: done.len(), deliveries, outdated: false, unjudged })
     }
 
     async fn chains(&self, chains: Vec<Uuid>, now: Timestamp) -> Result<Chains> {
@@ -328,7 +332,7 @@ async fn append(client: &deadpool_postgres::Object, batch: &[NewEvent]) -> Resul
     let sent_as: Vec<Option<&str>> = batch.iter().map(|new| new.event.sent_as.as_deref()).collect();
     let instances: Vec<Option<&str>> = batch.iter().map(|new| new.event.instance.as_deref()).collect();
     let twins: Vec<Option<Uuid>> = batch.iter().map(|new| new.event.twin_of.map(|event| event.0)).collect();
-    let filtered: Vec<Option<String>> = batch.iter().map(|new| columns::hook_list(&new.event.filtered)).collect();
+    let unlisted: Vec<Option<String>> = batch.iter().map(|new| columns::unlisted(&new.event.unlisted)).collect();
     let payloads: Vec<&[u8]> = batch.iter().map(|new| new.payload.as_bytes()).collect();
     let keys: Vec<Option<Vec<u8>>> =
         batch.iter().map(|new| new.dedupe.as_ref().map(|key| columns::key_hash(key).to_vec())).collect();
@@ -378,7 +382,7 @@ async fn append(client: &deadpool_postgres::Object, batch: &[NewEvent]) -> Resul
                 &sent_as,
                 &instances,
                 &twins,
-                &filtered,
+                &unlisted,
             ],
         )
         .await?;
@@ -415,7 +419,7 @@ pub(super) fn event(row: &Row, at: usize) -> Event {
         sent_as: row.get(at + 10),
         instance: row.get(at + 11),
         twin_of: row.get::<_, Option<Uuid>>(at + 12).map(EventId),
-        filtered: columns::hooks(row.get(at + 13)),
+        unlisted: columns::read_unlisted(row.get(at + 13)),
     }
 }
 

@@ -189,7 +189,7 @@ fn append(tx: &mut Tx<'_>, new: &NewEvent, directory_version: i64, born: &mut Bo
             event.sent_as.as_deref(),
             event.instance.as_deref(),
             event.twin_of.map(|event| event.0),
-            columns::hook_list(&event.filtered),
+            columns::unlisted(&event.unlisted),
         ))?;
     let decided = new.decided.as_ref().filter(|one| one.version == directory_version || one.version == Decided::ALWAYS);
     if let Some(decided) = decided {
@@ -246,14 +246,19 @@ fn fan_out(connection: &Connection, limit: usize, now: Timestamp, decide: &Decid
         .prepare_cached(&sql)?
         .query_map([columns::limit(limit)], |row| rows::event(row, 0))?
         .collect::<rusqlite::Result<_>>()?;
-    let mut count = FanOutCount { events: events.len(), ..FanOutCount::default() };
+    let mut count = FanOutCount::default();
     let mut done = connection.prepare_cached("DELETE FROM fan_out_pending WHERE event_id = ?1")?;
     for event in events {
         let mut chain = match event.chain {
             Some(id) => read_chains(connection, &[id], now)?.remove(&id).unwrap_or_default(),
             None => Chain::default(),
         };
-        count.deliveries += write_audience(connection, &event, &decide(&event, &mut chain), now)?;
+        let Some(audience) = decide(&event, &mut chain) else {
+            count.unjudged.push(event);
+            continue;
+        };
+        count.deliveries += write_audience(connection, &event, &audience, now)?;
+        count.events += 1;
         done.execute([event.id.0])?;
     }
     Ok(count)

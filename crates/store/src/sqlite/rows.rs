@@ -26,6 +26,6 @@ pub(super) fn event(row: &Row<'_>, at: usize) -> rusqlite::Result<Event> {
         sent_as: row.get(at + 10)?,
         instance: row.get(at + 11)?,
         twin_of: row.get::<_, Option<uuid::Uuid>>(at + 12)?.map(EventId),
-        filtered: columns::hooks(row.get::<_, Option<String>>(at + 13)?.as_deref()),
+        unlisted: columns::read_unlisted(row.get::<_, Option<String>>(at + 13)?.as_deref()),
     })
 }

@@ -171,7 +171,7 @@ pub(crate) async fn skips_are_stored_with_their_reason(fixture: Fixture) {
     fixture.store.append_events(vec![new]).await.expect("appended");
     let skip = vec![(HookId(7), SkipReason::BranchFilter), (HookId(8), SkipReason::TooYoung)];
     let decision = FannedOut { skip: skip.clone(), ..FannedOut::default() };
-    fixture.fan_out(NOON, Arc::new(move |_, _| decision.clone())).await;
+    fixture.fan_out(NOON, Arc::new(move |_, _| Some(decision.clone()))).await;
     assert_eq!(fixture.store.list_skips(id).await.expect("listed"), skip);
 }
 
@@ -201,7 +201,7 @@ pub(crate) async fn chains_remember_who_fired_in_them(fixture: Fixture) {
     fixture.store.append_events(vec![continued()]).await.expect("appended");
     let look: Decide = Arc::new(move |_, chain| {
         *inner.lock().expect("no panic") = chain.stops(HookId(1));
-        FannedOut::default()
+        Some(FannedOut::default())
     });
     fixture.fan_out(NOON, look).await;
     assert_eq!(*seen.lock().expect("no panic"), Some(REPEATED), "fan-out knows it too");

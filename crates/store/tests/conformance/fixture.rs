@@ -170,7 +170,7 @@ pub(crate) fn keyed(source: Source, key: &str) -> NewEvent {
 
 pub(crate) fn to(hooks: &[HookId]) -> Decide {
     let deliver = hooks.to_vec();
-    Arc::new(move |_, _| FannedOut { deliver: deliver.clone(), ..FannedOut::default() })
+    Arc::new(move |_, _| Some(FannedOut { deliver: deliver.clone(), ..FannedOut::default() }))
 }
 
 pub(crate) fn claim(now: Timestamp) -> Claim {

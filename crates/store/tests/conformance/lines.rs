@@ -126,7 +126,7 @@ pub(crate) async fn nobody_moves_up_before_older_events_are_fanned_out(fixture: 
     let first = store.append_events(vec![about(A, at(0))]).await.expect("appended")[0].id();
     let second = report(&fixture, hook, &[(A, 1)]).await[0];
     assert!(next(&fixture, at(2)).await.is_empty(), "the first may belong before it");
-    let decide: Decide = Arc::new(move |_, _| in_order(hook));
+    let decide: Decide = Arc::new(move |_, _| Some(in_order(hook)));
     fixture.fan_out(at(3), decide).await;
     let head = next(&fixture, at(3)).await;
     assert_eq!(events(&head), [first], "in the order in which they happened");

@@ -25,7 +25,7 @@ fn world(count: i64) -> (Flow, Index) {
     };
     let mut hooks: Vec<HookWithHealth> = (1..=count).map(|id| entry(id, "busy.example")).collect();
     hooks.push(entry(100, "other.example"));
-    let index = Index::new(&Directory { version: 1, hooks, ..Directory::default() });
+    let index = Index::new(&Directory { version: 1, hooks, ..Directory::default() }, &Index::default());
     let flow = Flow::new(LIMITS, Duration::from_secs(10));
     flow.learn(1, HashMap::new());
     // As after the first look at all lines.

@@ -50,7 +50,11 @@ struct Tried {
     looked_at: usize,
     /// Those that pass.
     passing: usize,
-    /// Whether all of that time were looked at.
+    /// Those of them that pass because the push does not list the commits that the filter asks for.
+    unlisted: usize,
+    /// Those that are stopped because the filter takes more work on them than is allowed.
+    gave_up: usize,
+    /// Whether all of that time were looked at: a trial ends when it has taken too much work.
     complete: bool,
     /// The newest that pass.
     examples: Vec<String>,
@@ -61,7 +65,7 @@ struct Tried {
 /// Try an event filter on what came in the last days. Administrators.
 #[utoipa::path(post, path = "/event_filters/dry_run", tag = "Events", request_body = FilterToTry,
     responses((status = 200, body = Tried)))]
-async fn dry_run(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Json<Tried>, ApiError> {
+async fn dry_run(admin: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Json<Tried>, ApiError> {
     let text = match params.raw("event_filter") {
         None => return Err(Invalid::missing("event_filter").into()),
         Some(serde_json::Value::String(text)) => text.clone(),
@@ -79,11 +83,14 @@ async fn dry_run(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
     let days = u64::try_from(days).ok().filter(|_| (1..=MOST_DAYS).contains(&days));
     let days = days.ok_or_else(|| Invalid::value("days"))?;
     let since = app.belt.clock().now().minus(Duration::from_secs(days * 86_400));
-    let trial = app.belt.try_filter(&filter, project, trigger, since).await.map_err(ApiError::internal)?;
+    let trial =
+        app.belt.try_filter(admin.0.user_id, &filter, project, trigger, since).await.map_err(ApiError::internal)?;
     let ids = |ids: &[quickdraw_domain::EventId]| ids.iter().map(ToString::to_string).collect();
     Ok(Json(Tried {
         looked_at: trial.looked_at,
         passing: trial.passing,
+        unlisted: trial.unlisted,
+        gave_up: trial.gave_up,
         complete: trial.complete,
         examples: ids(&trial.examples),
         stopped: ids(&trial.stopped),

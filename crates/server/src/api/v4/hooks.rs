@@ -16,7 +16,7 @@ use quickdraw_domain::HookId;
 use quickdraw_domain::access::Action;
 use quickdraw_domain::guard::judge_url;
 use quickdraw_domain::hook::edit::EditError;
-use quickdraw_domain::hook::{self, HookEdit, HookUrl};
+use quickdraw_domain::hook::{self, HookEdit, HookUrl, MOST_STATES_OF_SCOPE};
 use quickdraw_domain::scope::Scope;
 use quickdraw_engine::deliver::transport::open_certificate;
 use quickdraw_store::Error;
@@ -105,6 +105,7 @@ async fn create(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(
     let now = app.belt.clock().now();
     let blank = HookUrl::parse("https://blank.invalid").map_err(|_| ApiError::plain_not_found())?;
     let hook = change_hook(&app, &hook::Hook::new(at.scope(), blank, uuid::Uuid::new_v4(), now), change)?;
+    affordable(&app, &hook, None)?;
     let most = match at.scope() {
         Scope::Project(_) => app.limits.project_hooks,
         Scope::Group(_) => app.limits.group_hooks,
@@ -175,12 +176,26 @@ async fn update(
     for _ in 0..TRIES {
         let entry = at.hook(app).await?;
         let changed = change(&entry.hook)?;
+        affordable(app, &changed, Some(changed.id))?;
         if let Some(written) = app.store().update_hook(changed, entry.hook.updated_at).await? {
             refresh(app).await;
             return Ok(written);
         }
     }
     Err(ApiError::Message(StatusCode::CONFLICT, json!("409 Conflict: the hook is being changed by others")))
+}
+
+/// Refuses expressions that, together with those of the other hooks beside it, could cost too much with an event.
+fn affordable(app: &App, hook: &hook::Hook, known: Option<HookId>) -> Result<(), ApiError> {
+    let (own, beside) = (hook.states(), app.belt.states_beside(hook.scope, known));
+    if own == 0 || own + beside <= MOST_STATES_OF_SCOPE {
+        return Ok(());
+    }
+    let text = format!(
+        "The expressions in this webhook's filters have {own} states, and those of the others here {beside}; together \
+         they may have {MOST_STATES_OF_SCOPE}. Use wildcards, or shorten repetitions such as {{1,100}}"
+    );
+    Err(ApiError::unprocessable(text))
 }
 
 /// Keys that are opened at once, which takes work and memory that others asked for.

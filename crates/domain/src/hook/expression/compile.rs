@@ -1,0 +1,274 @@
+//! Expression → program: states that follow one another, with the look-arounds as programs of their own.
+
+use regex_syntax::hir::{Class, Hir, HirKind, Look};
+
+use super::MOST_STATES;
+
+/// Look-arounds of one expression.
+const MOST_LOOK_AROUNDS: usize = 20;
+/// Parts of an expression that may be visited while it is compiled: repetitions of nothing have no states, and cost all the same.
+const MOST_VISITS: usize = 20 * MOST_STATES;
+/// Deepest nesting.
+const DEEPEST: u32 = 100;
+/// Names of groups that stand for look-arounds. Nobody else's name begins like that: such an expression is refused.
+const MARK: &str = "quickdraw_look_";
+
+/// Number of a state.
+pub(super) type Id = usize;
+
+/// A compiled expression.
+pub(super) struct Program {
+    /// Look-arounds before the expressions that use them; the last is the expression itself.
+    pub(super) parts: Vec<Part>,
+    /// States of all parts, as they are counted.
+    pub(super) size: usize,
+}
+
+/// What runs over the text in one pass.
+pub(super) struct Part {
+    pub(super) states: Vec<State>,
+    pub(super) start: Id,
+    /// Runs from the end of the text to its beginning: what looks ahead.
+    pub(super) backward: bool,
+    /// Can only begin at the beginning of the text.
+    pub(super) anchored: bool,
+}
+
+/// A state, and what follows it.
+pub(super) enum State {
+    /// One character of a class.
+    Class(Ranges, Id),
+    /// One of several states.
+    Any(Vec<Id>),
+    /// A condition on the place in the text.
+    Look(Look, Id),
+    /// A look-around, by the number of its part, and whether it must hold or must not.
+    Around { part: usize, holds: bool, next: Id },
+    /// The end.
+    Found,
+}
+
+/// A set of characters.
+pub(super) struct Ranges {
+    ascii: u128,
+    beyond: Vec<(char, char)>,
+}
+
+impl Ranges {
+    pub(super) fn contains(&self, character: char) -> bool {
+        let code = u32::from(character);
+        if code < 128 {
+            return self.ascii >> code & 1 == 1;
+        }
+        let after = self.beyond.partition_point(|(first, _)| *first <= character);
+        after > 0 && character <= self.beyond[after - 1].1
+    }
+
+    fn new(ranges: impl Iterator<Item = (char, char)>) -> Self {
+        let mut set = Self { ascii: 0, beyond: Vec::new() };
+        for (first, last) in ranges {
+            for code in u32::from(first)..=u32::from(last).min(127) {
+                set.ascii |= 1 << code;
+            }
+            if u32::from(last) > 127 {
+                set.beyond.push((first, last));
+            }
+        }
+        set
+    }
+}
+
+/// Compiles an expression; the reason if it cannot be used.
+pub(super) fn compile(text: &str) -> Result<Program, String> {
+    if text.contains(MARK) {
+        return Err(format!("no group may be called {MARK}"));
+    }
+    let marked = mark(text)?;
+    let parsed = regex_syntax::ParserBuilder::new().nest_limit(DEEPEST).build().parse(&marked);
+    let hir = parsed.map_err(|error| reason(&error))?;
+    let mut compiler = Compiler { parts: Vec::new(), size: 0, visits: 0 };
+    let part = compiler.part(&hir, false)?;
+    compiler.parts.push(part);
+    Ok(Program { parts: compiler.parts, size: compiler.size })
+}
+
+/// The kind of error in a line, without the picture of the marked expression, which its author never saw.
+fn reason(error: &regex_syntax::Error) -> String {
+    match error {
+        regex_syntax::Error::Parse(error) => error.kind().to_string(),
+        regex_syntax::Error::Translate(error) => error.kind().to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// Makes look-arounds into groups with names, which `regex-syntax` can read: their flags are then right, and so is where they end.
+fn mark(text: &str) -> Result<String, String> {
+    let mut marked = String::with_capacity(text.len());
+    let (mut count, mut in_class) = (0, 0_usize);
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let mut taken = first.len_utf8();
+        match first {
+            '\\' => taken += rest[1..].chars().next().map_or(0, char::len_utf8),
+            '[' => {
+                in_class += 1;
+                // A bracket right at the beginning of a class is one of its characters.
+                taken += usize::from(rest[taken..].starts_with('^'));
+                taken += usize::from(rest[taken..].starts_with(']'));
+            }
+            ']' => in_class = in_class.saturating_sub(1),
+            '(' if in_class == 0 => {
+                let kinds = [("(?=", "ahead_is"), ("(?!", "ahead_not"), ("(?<=", "behind_is"), ("(?<!", "behind_not")];
+                if let Some((sign, kind)) = kinds.into_iter().find(|(sign, _)| rest.starts_with(sign)) {
+                    marked.push_str(&format!("(?P<{MARK}{kind}_{count}>"));
+                    count += 1;
+                    rest = &rest[sign.len()..];
+                    continue;
+                }
+            }
+            _ => {}
+        }
+        marked.push_str(&rest[..taken]);
+        rest = &rest[taken..];
+    }
+    if count > MOST_LOOK_AROUNDS {
+        return Err(format!("it looks around more than {MOST_LOOK_AROUNDS} times"));
+    }
+    Ok(marked)
+}
+
+/// Whether an expression can only match from the beginning of the text on. The library's own answer takes what stands in a
+/// look-around for a part of the match.
+fn begins_at_start(hir: &Hir) -> bool {
+    match hir.kind() {
+        HirKind::Look(Look::Start) => true,
+        HirKind::Capture(capture) if !is_look_around(capture.name.as_deref()) => begins_at_start(&capture.sub),
+        HirKind::Concat(parts) => {
+            let is_around =
+                |part: &&Hir| matches!(part.kind(), HirKind::Capture(one) if is_look_around(one.name.as_deref()));
+            parts.iter().find(|part| !is_around(part)).is_some_and(begins_at_start)
+        }
+        HirKind::Alternation(ways) => ways.iter().all(begins_at_start),
+        _ => false,
+    }
+}
+
+fn is_look_around(name: Option<&str>) -> bool {
+    name.is_some_and(|name| name.starts_with(MARK))
+}
+
+struct Compiler {
+    parts: Vec<Part>,
+    size: usize,
+    visits: usize,
+}
+
+impl Compiler {
+    fn part(&mut self, hir: &Hir, backward: bool) -> Result<Part, String> {
+        let mut states = vec![State::Found];
+        let start = self.add(hir, 0, backward, &mut states)?;
+        let anchored = !backward && begins_at_start(hir);
+        Ok(Part { states, start, backward, anchored })
+    }
+
+    fn push(&mut self, states: &mut Vec<State>, state: State) -> Result<Id, String> {
+        self.size += match &state {
+            State::Class(ranges, _) => 1 + ranges.beyond.len() / 16,
+            _ => 1,
+        };
+        if self.size > MOST_STATES {
+            return Err(format!(
+                "it is too large: it has more than {MOST_STATES} states, with every repetition written out"
+            ));
+        }
+        states.push(state);
+        Ok(states.len() - 1)
+    }
+
+    /// Adds the states of an expression before those of what follows, and gives the first.
+    fn add(&mut self, hir: &Hir, next: Id, backward: bool, states: &mut Vec<State>) -> Result<Id, String> {
+        self.visits += 1;
+        if self.visits > MOST_VISITS {
+            return Err("it is too large: it repeats too much".to_owned());
+        }
+        match hir.kind() {
+            HirKind::Empty => Ok(next),
+            HirKind::Literal(literal) => {
+                let text = std::str::from_utf8(&literal.0).map_err(|_| "it matches what is no UTF-8".to_owned())?;
+                let mut characters: Vec<char> = text.chars().collect();
+                if !backward {
+                    characters.reverse();
+                }
+                let mut next = next;
+                for character in characters {
+                    let one = Ranges::new([(character, character)].into_iter());
+                    next = self.push(states, State::Class(one, next))?;
+                }
+                Ok(next)
+            }
+            HirKind::Class(class) => {
+                let ranges = match class {
+                    Class::Unicode(class) => Ranges::new(class.iter().map(|range| (range.start(), range.end()))),
+                    Class::Bytes(class) => {
+                        Ranges::new(class.iter().map(|range| (char::from(range.start()), char::from(range.end()))))
+                    }
+                };
+                self.push(states, State::Class(ranges, next))
+            }
+            HirKind::Look(look) => self.push(states, State::Look(*look, next)),
+            HirKind::Capture(capture) => match capture.name.as_deref().and_then(|name| name.strip_prefix(MARK)) {
+                Some(kind) => {
+                    let part = self.part(&capture.sub, kind.starts_with("ahead"))?;
+                    self.parts.push(part);
+                    let part = self.parts.len() - 1;
+                    self.push(states, State::Around { part, holds: kind.contains("_is"), next })
+                }
+                None => self.add(&capture.sub, next, backward, states),
+            },
+            HirKind::Concat(parts) => {
+                let mut next = next;
+                if backward {
+                    for part in parts {
+                        next = self.add(part, next, backward, states)?;
+                    }
+                } else {
+                    for part in parts.iter().rev() {
+                        next = self.add(part, next, backward, states)?;
+                    }
+                }
+                Ok(next)
+            }
+            HirKind::Alternation(ways) => {
+                let mut firsts = Vec::with_capacity(ways.len());
+                for way in ways {
+                    firsts.push(self.add(way, next, backward, states)?);
+                }
+                self.push(states, State::Any(firsts))
+            }
+            HirKind::Repetition(repetition) => {
+                let mut next = next;
+                match repetition.max {
+                    Some(max) => {
+                        let end = next;
+                        for _ in repetition.min..max {
+                            let once = self.add(&repetition.sub, next, backward, states)?;
+                            next = self.push(states, State::Any(vec![once, end]))?;
+                        }
+                    }
+                    None => {
+                        let again = self.push(states, State::Any(vec![next]))?;
+                        let once = self.add(&repetition.sub, again, backward, states)?;
+                        if let State::Any(ways) = &mut states[again] {
+                            ways.push(once);
+                        }
+                        next = again;
+                    }
+                }
+                for _ in 0..repetition.min {
+                    next = self.add(&repetition.sub, next, backward, states)?;
+                }
+                Ok(next)
+            }
+        }
+    }
+}
