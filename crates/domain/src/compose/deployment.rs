@@ -73,6 +73,7 @@ pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, Co
     });
     given.or("commit_title", title.unwrap_or_default());
     let (url, title) = (given.take("commit_url").unwrap_or_default(), given.take("commit_title").unwrap_or_default());
+    let git_ref = given.take("ref").unwrap_or_default();
     given.or("project", json!(Addresses::of(project, happened.instance.base_url).project(project)));
     let mut body = given.filled(&ATTRIBUTES);
     let rest = [
@@ -80,6 +81,7 @@ pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, Co
         ("user_url", user_url(happened.user, &happened.instance)),
         ("commit_url", url),
         ("commit_title", title),
+        ("ref", git_ref),
     ];
     body.extend(rest.map(|(name, value)| (name.to_owned(), value)));
     Ok(body)

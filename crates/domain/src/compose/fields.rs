@@ -229,6 +229,23 @@ pub(super) fn labels(trigger: Trigger, given: Vec<Value>) -> Value {
     given.into_iter().map(|label| Value::Object(Given::of(trigger, Some(label)).filled(&LABEL))).collect()
 }
 
+const CONTACT: [Field; 9] = [
+    null("created_at"),
+    null("description"),
+    null("first_name"),
+    null("group_id"),
+    null("id"),
+    null("last_name"),
+    null("organization_id"),
+    ("state", || json!("active")),
+    null("updated_at"),
+];
+
+/// Contacts of customers, without their addresses and telephone numbers, which GitLab does not tell either.
+pub(super) fn contacts(trigger: Trigger, given: Vec<Value>) -> Value {
+    given.into_iter().map(|one| Value::Object(Given::of(trigger, Some(one)).filled(&CONTACT))).collect()
+}
+
 pub(super) const PERSON: [Field; 5] =
     [null("id"), null("name"), null("username"), null("avatar_url"), ("email", || json!(REDACTED))];
 
@@ -292,7 +309,9 @@ pub(super) fn changes(
 ) -> Result<Value, ComposeError> {
     let Some(previous) = happened.previous else { return Ok(json!({})) };
     let mut before = Given::read(happened.trigger, previous)?;
-    for (name, _, written) in beside.iter().copied().chain([("labels", &Value::Null, labels as _)]) {
+    let lists: [Beside<'_>; 2] =
+        [("labels", &Value::Null, labels), ("customer_relations_contacts", &Value::Null, contacts)];
+    for (name, _, written) in beside.iter().copied().chain(lists) {
         // Nobody and none are an empty list.
         if before.values.contains_key(name) {
             let previous = written(happened.trigger, before.take_list(name));
@@ -308,8 +327,11 @@ pub(super) fn changes(
         attributes.iter().chain(&[null("labels")]).any(|(known, _)| *known == name)
             || beside.iter().any(|(known, ..)| *known == name)
     };
+    let default = |name: &str| attributes.iter().find(|(known, _)| *known == name).map(|(_, default)| default());
     let changed = before.values.into_iter().filter(|(name, _)| is_known(name)).filter_map(|(name, previous)| {
         let current = current(&name);
+        // An attribute that was left open before had the value that it has when it is left open now.
+        let previous = if previous.is_null() { default(&name).unwrap_or_default() } else { previous };
         if previous == current {
             return None;
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{Field, Given, changes, ids, labels, list, no, null, people, user, zero};
+use super::fields::{Field, Given, changes, contacts, ids, labels, list, no, null, people, user, zero};
 use super::{Addresses, ComposeError, Happened, InProject, Scene, token};
 use crate::ProjectId;
 use crate::scope::{Group, Project};
@@ -42,16 +42,16 @@ const ATTRIBUTES: [Field; 40] = [
     ("state", || json!("opened")),
     null("closed_at"),
     ("action", || json!("update")),
-    null("severity"),
+    ("severity", || json!("unknown")),
     null("escalation_status"),
     null("escalation_policy"),
     list("labels"),
-    null("customer_relations_contacts"),
+    list("customer_relations_contacts"),
     null("status"),
 ];
 
 /// What an incident has and other issues have not, and what is there only when the forge knows of it.
-const ONLY_WHEN_GIVEN: [&str; 4] = ["escalation_status", "escalation_policy", "customer_relations_contacts", "status"];
+const ONLY_WHEN_GIVEN: [&str; 3] = ["escalation_status", "escalation_policy", "status"];
 
 pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> {
     let Happened { trigger, scene, user, object, previous, instance, at } = *happened;
@@ -135,6 +135,8 @@ pub(super) fn attributes(
     let iid = given.need("iid")?.clone();
     let labels = labels(happened.trigger, given.take_list("labels"));
     given.or("labels", labels);
+    let contacts = contacts(happened.trigger, given.take_list("customer_relations_contacts"));
+    given.or("customer_relations_contacts", contacts);
     given.or("project_id", project.id.0);
     given.or("confidential", happened.trigger.row().name == "confidential_issue_hooks");
     let page = match (given.text("type"), project.id.0) {

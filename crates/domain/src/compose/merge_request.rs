@@ -49,7 +49,7 @@ const ATTRIBUTES: [Field; 55] = [
     null("head_pipeline_id"),
     null("merge_commit_sha"),
     null("merge_error"),
-    ("merge_params", || json!({})),
+    ("merge_params", || json!({ "force_remove_source_branch": null })),
     null("merge_user_id"),
     no("merge_when_pipeline_succeeds"),
     null("updated_by_id"),
@@ -84,8 +84,7 @@ pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, Co
     given.follows_from_action(happened);
     let assignees = people(trigger, given.take_list("assignees"));
     let reviewers = reviewers(trigger, given.take_list("reviewers"));
-    given.or("reviewer_ids", ids(&reviewers));
-    let attributes = attributes(happened, given, &assignees)?;
+    let attributes = attributes(happened, given, &assignees, &reviewers)?;
     let beside: [Beside<'_>; 2] = [("assignees", &assignees, people), ("reviewers", &reviewers, self::reviewers)];
     let changed = changes(happened, &attributes, &ATTRIBUTES, &beside)?;
     let addresses = Addresses::of(happened.project, happened.instance.base_url);
@@ -111,6 +110,7 @@ pub(super) fn attributes(
     happened: &InProject<'_>,
     mut given: Given,
     assignees: &Value,
+    reviewers: &Value,
 ) -> Result<Map<String, Value>, ComposeError> {
     let project = happened.project;
     let iid = given.need("iid")?.clone();
@@ -137,6 +137,7 @@ pub(super) fn attributes(
     let assignee_ids = ids(assignees);
     given.or("assignee_id", assignee_ids.first().cloned().unwrap_or_default());
     given.or("assignee_ids", assignee_ids);
+    given.or("reviewer_ids", ids(reviewers));
     if let Some(commit) = given.take("last_commit") {
         given.or("last_commit", pipeline::commit(happened, commit));
     }

@@ -34,7 +34,7 @@ const ATTRIBUTES: [Field; 26] = [
     ("action", || json!("create")),
 ];
 
-const SNIPPET: [Field; 12] = [
+const SNIPPET: [Field; 13] = [
     null("id"),
     null("title"),
     null("description"),
@@ -44,6 +44,7 @@ const SNIPPET: [Field; 12] = [
     null("created_at"),
     null("updated_at"),
     null("file_name"),
+    null("expires_at"),
     ("type", || json!("ProjectSnippet")),
     zero("visibility_level"),
     null("url"),
@@ -110,8 +111,13 @@ pub(super) fn noteable(
     match kind {
         "merge_request" | "issue" => {
             let assignees = people(happened.trigger, on.take_list("assignees"));
-            let build = if kind == "issue" { issue::attributes } else { merge_request::attributes };
-            let mut on = build(happened, on, &assignees)?;
+            let mut on = if kind == "issue" {
+                issue::attributes(happened, on, &assignees)?
+            } else {
+                // Of the reviewers, only their numbers are told here.
+                let reviewers = Value::Array(on.take_list("reviewers"));
+                merge_request::attributes(happened, on, &assignees, &reviewers)?
+            };
             // What was done is of the event, and nothing was done to this.
             for name in ["action", "actioned_at"] {
                 on.shift_remove(name);

@@ -7,7 +7,8 @@ use super::ComposeError;
 use crate::Trigger;
 
 /// Lists of objects, wherever they stand.
-const LISTS: [&str; 6] = ["labels", "assignees", "reviewers", "builds", "links", "owners"];
+const LISTS: [&str; 7] =
+    ["labels", "assignees", "reviewers", "builds", "links", "owners", "customer_relations_contacts"];
 
 /// What the objects of all kinds have alike, where they have it.
 const NUMBERS: [&str; 2] = ["id", "iid"];
@@ -30,7 +31,7 @@ const FLAGS: [&str; 3] = ["confidential", "internal", "system"];
 /// Objects beside an object of a kind.
 fn objects(trigger: Trigger) -> &'static [&'static str] {
     match trigger.row().name {
-        "merge_request_hooks" => &["last_commit", "source", "target"],
+        "merge_request_hooks" => &["last_commit", "source", "target", "merge_params"],
         "note_hooks" | "confidential_note_hooks" => &["commit", "merge_request", "issue", "snippet"],
         "emoji_hooks" => &["note", "commit", "merge_request", "issue", "project_snippet"],
         "pipeline_hooks" => &["commit", "merge_request", "source_pipeline"],

@@ -254,3 +254,55 @@ fn what_the_forge_leaves_open_follows_from_the_rest() {
     );
     assert!(matches!(system, Err(ComposeError::Silent(..))));
 }
+
+#[test]
+fn a_deployment_names_its_ref() {
+    let deployment = |reported: Value| of(trigger("deployment_hooks"), &reported, None);
+    let reported = deployment(json!({"id": 1, "environment": "production", "status": "success", "ref": "v1.0"}));
+    assert_eq!(reported["ref"], "v1.0");
+    assert_eq!(keys(&reported).last(), Some(&"ref"), "GitLab has it at the end");
+    assert_eq!(deployment(json!({"id": 1, "environment": "production"}))["ref"], Value::Null);
+    let number = json!({"id": 1, "environment": "production", "ref": 5});
+    let refused = try_compose(trigger("deployment_hooks"), &number, None, &User::default());
+    assert!(matches!(refused, Err(ComposeError::Shape(..))));
+}
+
+#[test]
+fn the_reviewers_of_a_merge_request_are_named_wherever_it_stands() {
+    let person = json!({"id": 6, "name": "Jo Belay", "username": "jo"});
+    let merge_request = json!({"iid": 1, "title": "t", "assignees": [person], "reviewers": [person]});
+    let own = of(trigger("merge_request_hooks"), &merge_request, None);
+    let comment = of(trigger("note_hooks"), &json!({"id": 1, "note": "x", "merge_request": merge_request}), None);
+    let emoji = of(trigger("emoji_hooks"), &json!({"name": "thumbsup", "merge_request": merge_request}), None);
+    for attributes in [&own["object_attributes"], &comment["merge_request"], &emoji["merge_request"]] {
+        assert_eq!(attributes["reviewer_ids"], json!([6]), "{attributes}");
+        assert_eq!(attributes["assignee_ids"], json!([6]), "{attributes}");
+        assert_eq!(attributes["merge_params"], json!({"force_remove_source_branch": null}));
+    }
+    let numbers = json!({"id": 1, "note": "x", "merge_request": {"iid": 1, "reviewer_ids": [7]}});
+    let numbers = of(trigger("note_hooks"), &numbers, None);
+    assert_eq!(numbers["merge_request"]["reviewer_ids"], json!([7]), "a forge may give the numbers alone");
+    assert!(numbers["merge_request"].get("reviewers").is_none());
+}
+
+#[test]
+fn an_issue_has_a_severity_and_contacts_wherever_it_stands() {
+    let contact = json!({"id": 7, "first_name": "Kay", "email": "S", "phone": "S", "state": "inactive"});
+    let issue = json!({"iid": 1, "title": "t", "customer_relations_contacts": [contact]});
+    let previous = json!({"severity": null, "customer_relations_contacts": [{"id": 8, "email": "S"}]});
+    let own = of(trigger("issue_hooks"), &issue, Some(&previous));
+    let comment = of(trigger("note_hooks"), &json!({"id": 1, "note": "x", "issue": issue}), None);
+    let emoji = of(trigger("emoji_hooks"), &json!({"name": "thumbsup", "issue": issue}), None);
+    for attributes in [&own["object_attributes"], &comment["issue"], &emoji["issue"]] {
+        assert_eq!(attributes["severity"], "unknown", "{attributes}");
+        let contact = &attributes["customer_relations_contacts"][0];
+        assert_eq!((&contact["first_name"], &contact["state"]), (&json!("Kay"), &json!("inactive")));
+    }
+    for body in [&own, &comment, &emoji] {
+        assert!(!body.to_string().contains("\"S\""), "addresses of customers are told to nobody: {body}");
+    }
+    assert_eq!(keys(&own["changes"]), ["customer_relations_contacts"], "unknown before is unknown now");
+    assert_eq!(own["changes"]["customer_relations_contacts"]["previous"][0]["id"], 8);
+    let none = of(trigger("issue_hooks"), &json!({"iid": 1}), None);
+    assert_eq!(none["object_attributes"]["customer_relations_contacts"], json!([]));
+}
