@@ -2,13 +2,16 @@
 //! Keys that nobody knows are refused, because a misspelt setting that is silently ignored is worse than an error.
 
 mod reference;
+pub(crate) mod secrets;
 mod values;
 
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
+use figment::{Figment, Provider};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use reference::REFERENCE;
@@ -34,6 +37,9 @@ pub(crate) struct Config {
 pub(crate) struct Server {
     pub(crate) listen: String,
     pub(crate) external_url: String,
+    /// Nobody set the URL: it was made from the address that is listened on.
+    #[serde(skip)]
+    pub(crate) external_url_is_made: bool,
     pub(crate) upload_links: String,
     pub(crate) data_dir: PathBuf,
     pub(crate) root_token: String,
@@ -48,6 +54,7 @@ impl Default for Server {
         Self {
             listen: "127.0.0.1:8000".to_owned(),
             external_url: String::new(),
+            external_url_is_made: false,
             upload_links: "project_path".to_owned(),
             data_dir: "quickdraw-data".into(),
             root_token: String::new(),
@@ -59,10 +66,17 @@ impl Default for Server {
     }
 }
 
-#[derive(Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Database {
     pub(crate) url: String,
+    pub(crate) answer_within: Span,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self { url: String::new(), answer_within: Span::seconds(5) }
+    }
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -235,6 +249,11 @@ pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
         None => figment = figment.merge(Toml::file("quickdraw.toml")),
     }
     figment = figment.merge(Env::prefixed("QUICKDRAW__").split("__"));
+    for key in secrets::LITERAL {
+        if let Some(value) = text_of(&secrets::variable_of(key))? {
+            figment = figment.merge((key, value));
+        }
+    }
     for (name, key) in SHORT_NAMES {
         if let Some(value) = variable(name)? {
             figment = match value.parse::<bool>() {
@@ -243,9 +262,20 @@ pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
             };
         }
     }
-    let mut config: Config = figment.extract().context("the configuration is not valid")?;
+    let mut config: Config = match figment.extract() {
+        Ok(config) => config,
+        Err(first) => {
+            let wrong = wrong_settings(&figment);
+            // One is told with the file or variable that it stands in.
+            if wrong.len() < 2 {
+                return Err(first).context("the configuration is not valid");
+            }
+            anyhow::bail!("the configuration is not valid: {}", wrong.join("; "));
+        }
+    };
     if config.server.external_url.is_empty() {
-        config.server.external_url = format!("http://{}", config.server.listen);
+        config.server.external_url = base_url(&config.server.listen);
+        config.server.external_url_is_made = true;
     }
     config.server.external_url = config.server.external_url.trim_end_matches('/').to_owned();
     if config.database.url.is_empty() {
@@ -254,10 +284,58 @@ pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<Config> {
     Ok(config)
 }
 
+/// A variable; `None` if it is not set.
+fn text_of(name: &str) -> anyhow::Result<Option<String>> {
+    match std::env::var(name) {
+        Ok(value) => Ok(Some(value)),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(std::env::VarError::NotUnicode(_)) => anyhow::bail!("{name} is not valid UTF-8"),
+    }
+}
+
+/// The base URL of a server that listens on an address and was told no other: one that can be posted to, at least from the
+/// same machine. `0.0.0.0` and `[::]` stand for all addresses, and are none that anybody can call.
+pub(crate) fn base_url(listen: &str) -> String {
+    match listen.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_unspecified() => {
+            let loopback = match address.ip() {
+                IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+                IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+            };
+            format!("http://{}", SocketAddr::new(loopback, address.port()))
+        }
+        _ => format!("http://{listen}"),
+    }
+}
+
+/// Every setting that is unknown or of a wrong kind, each tried alone beside the defaults.
+fn wrong_settings(figment: &Figment) -> Vec<String> {
+    let mut sections = BTreeSet::new();
+    for values in figment.data().unwrap_or_default().into_values() {
+        sections.extend(values.into_keys());
+    }
+    let alone = |key: &str, value: &figment::value::Value| {
+        let figment = Figment::from(Serialized::defaults(Config::default())).merge((key, value));
+        figment.extract::<Config>().err().map(|error| format!("{key}: {}", error.kind))
+    };
+    let mut wrong = Vec::new();
+    for section in sections {
+        let Ok(value) = figment.find_value(&section) else { continue };
+        let Some(settings) = value.as_dict() else {
+            wrong.extend(alone(&section, &value));
+            continue;
+        };
+        for (name, value) in settings {
+            wrong.extend(alone(&format!("{section}.{name}"), value));
+        }
+    }
+    wrong
+}
+
 /// A variable, or the content of the file that its `_FILE` twin names.
 fn variable(name: &str) -> anyhow::Result<Option<String>> {
     let twin = format!("{name}_FILE");
-    match (std::env::var(name).ok(), std::env::var(&twin).ok()) {
+    match (text_of(name)?, text_of(&twin)?) {
         (Some(_), Some(_)) => anyhow::bail!("{name} and {twin} are both set; set one of them"),
         (Some(value), None) => Ok(Some(value)),
         (None, Some(file)) => {
@@ -294,6 +372,30 @@ mod tests {
         std::fs::write(&file, "[delivery]\ntimeuot = \"5s\"\n").expect("written");
         let error = format!("{:#}", load(Some(&file)).err().expect("it is refused"));
         assert!(error.contains("timeuot"), "{error}");
+    }
+
+    #[test]
+    fn every_setting_of_a_wrong_kind_is_named_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("quickdraw.toml");
+        std::fs::write(&file, "[delivery]\ntimeuot = \"5s\"\nlease = \"soon\"\n[limits]\ngroup_hooks = -1\n")
+            .expect("written");
+        let error = format!("{:#}", load(Some(&file)).err().expect("it is refused"));
+        for key in ["delivery.timeuot", "delivery.lease", "limits.group_hooks"] {
+            assert!(error.contains(key), "{key} in {error}");
+        }
+    }
+
+    #[test]
+    fn a_base_url_that_is_made_can_be_called() {
+        for (listen, url) in [
+            ("127.0.0.1:8000", "http://127.0.0.1:8000"),
+            ("0.0.0.0:8021", "http://127.0.0.1:8021"),
+            ("[::]:8021", "http://[::1]:8021"),
+            ("quickdraw.example:80", "http://quickdraw.example:80"),
+        ] {
+            assert_eq!(base_url(listen), url, "{listen}");
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! The binary: configuration, wiring, lifecycle. Sees all other crates and is seen by none; the only reader of the
 //! environment and of files.
 
+mod checks;
 mod client;
 mod commands;
 mod config;
+mod first_start;
 mod wiring;
 
 use std::process::ExitCode;

@@ -15,16 +15,17 @@ use quickdraw_domain::health::DisablePolicy;
 use quickdraw_domain::hook::BranchFilter;
 use quickdraw_domain::receiver::{ActiveSecret, Addresses, Mode, Receiver};
 use quickdraw_domain::settle::Policies;
-use quickdraw_domain::signature::{SigningToken, TokenDigest};
+use quickdraw_domain::signature::TokenDigest;
 use quickdraw_domain::{ReceiverId, Secret, Timestamp};
 use quickdraw_egress::{Client, Hickory, Identity, Limits, Proxy, Trust, certificates};
 use quickdraw_engine::deliver::slots::SlotLimits;
 use quickdraw_engine::deliver::transport::Guarded;
 use quickdraw_engine::{Belt, Settings, System, WhileDisabled};
-use quickdraw_store::{Ring, SharedStore};
+use quickdraw_store::SharedStore;
 use sha2::{Digest, Sha256};
 
-use crate::config::{Config, Nat64};
+use crate::config::{Config, Nat64, secrets};
+pub(crate) use crate::first_start::{FirstStart, open_store};
 
 /// Random bytes from the operating system.
 pub(crate) fn random<const N: usize>() -> anyhow::Result<[u8; N]> {
@@ -40,63 +41,23 @@ fn new_token() -> anyhow::Result<String> {
     Ok(format!("qdt_{secret}{checksum}"))
 }
 
-/// What was made because there was none, to be shown once.
-#[derive(Default)]
-pub(crate) struct FirstStart {
-    pub(crate) notes: Vec<String>,
-}
-
-/// Opens the store with the keys that the settings name.
-pub(crate) async fn open_store(config: &Config, first: &mut FirstStart) -> anyhow::Result<SharedStore> {
-    let embedded = config.database.url.starts_with("sqlite:");
-    std::fs::create_dir_all(&config.server.data_dir)
-        .with_context(|| format!("failed to create {}", config.server.data_dir.display()))?;
-    let ring = ring(config, embedded, first)?;
-    quickdraw_store::open(&config.database.url, ring).await.context("failed to open the database")
-}
-
-fn ring(config: &Config, embedded: bool, first: &mut FirstStart) -> anyhow::Result<Ring> {
-    let file = config.server.data_dir.join("key");
-    let text = if !config.server.key.is_empty() {
-        config.server.key.clone()
-    } else if file.exists() {
-        read_private(&file)?
-    } else if embedded {
-        let key = STANDARD.encode(random::<32>()?);
-        write_private(&file, &key)?;
-        first.notes.push(format!(
-            "made a sealing key in {}: keep a copy of it apart from the database, without it secrets are lost",
-            file.display()
-        ));
-        key
-    } else {
-        anyhow::bail!(
-            "no sealing key: set QUICKDRAW_KEY to 32 random bytes in base64 (openssl rand -base64 32), the same on every node"
-        );
-    };
-    let keys = text.split(',').map(|key| {
-        let bytes = STANDARD.decode(key.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-        bytes.context("a sealing key is not 32 bytes in base64 (openssl rand -base64 32)")
-    });
-    Ok(Ring::new(keys.collect::<anyhow::Result<_>>()?)?)
-}
-
 /// Sets the administrator's token from the settings, or makes one on the first start.
 pub(crate) async fn root_token(config: &Config, store: &SharedStore, first: &mut FirstStart) -> anyhow::Result<()> {
     let file = config.server.data_dir.join("root-token");
+    first.continues = store.has_root_token().await?;
     let token = if !config.server.root_token.is_empty() {
-        anyhow::ensure!(config.server.root_token.len() >= 16, "server.root_token is shorter than 16 characters");
         config.server.root_token.clone()
     } else if file.exists() {
         read_private(&file)?
-    } else if store.has_root_token().await? {
+    } else if first.continues {
         return Ok(());
     } else {
         let token = new_token()?;
         write_private(&file, &token)?;
-        first.notes.push(format!("administrator's token (kept in {}): {token}", file.display()));
+        first.made_secret("administrator's token", &file, &token);
         token
     };
+    secrets::check_root_token("the administrator's token", &token)?;
     let digest = *TokenDigest::new(token.as_bytes()).as_bytes();
     // It cannot be taken back or rotated over the API, only replaced where it comes from: so what is known here is good.
     if store.find_actor(digest, now()).await?.is_none() {
@@ -115,35 +76,52 @@ pub(crate) fn receiver(config: &Config, first: &mut FirstStart) -> anyhow::Resul
     } else {
         let secret = hex::encode(random::<32>()?);
         write_private(&file, &secret)?;
-        first.notes.push(format!("GITLAB_WEBHOOK_SECRET (kept in {}): {secret}", file.display()));
+        first.made_secret("GITLAB_WEBHOOK_SECRET", &file, &secret);
+        if first.continues {
+            first.warnings.push(format!(
+                "{} was missing although a server ran on this database before, and a new secret was made: a GitLab that posts \
+                 with the one from before is answered 401 until it has the new one, or the copy of the file is put back",
+                file.display()
+            ));
+        }
         secret
     };
+    secrets::check_carried("the secret of the default receiver", &secret)?;
     let mut secrets = vec![ActiveSecret { secret: Secret::new(secret), until: None }];
     if !config.receiver.signing_token.is_empty() {
-        SigningToken::parse(&config.receiver.signing_token).context("receiver.signing_token")?;
         let secret = Secret::new(config.receiver.signing_token.clone());
         secrets.push(ActiveSecret { secret, until: None });
     }
     let settings = &config.receiver;
+    let (body_limit, most) = (usize::try_from(settings.body_limit.as_u64())?, quickdraw_store::payload::MAX_LEN);
+    anyhow::ensure!(
+        body_limit <= most,
+        "receiver.body_limit is larger than {} MiB, the largest that is stored",
+        most >> 20
+    );
     Ok(Receiver {
         id: ReceiverId(1),
         key: String::new(),
         name: "default".to_owned(),
-        mode: Mode::by_word(&settings.mode)
-            .with_context(|| format!("receiver.mode {:?} is none of any, token, signature, both", settings.mode))?,
+        mode: mode(&settings.mode)?,
         secrets,
         window: settings.window.0,
         addresses: Addresses::parse(settings.addresses.iter().map(String::as_str)).context("receiver.addresses")?,
         per_minute: per_minute(&settings.rate_limit)?,
-        body_limit: usize::try_from(settings.body_limit.as_u64())?.min(quickdraw_store::payload::MAX_LEN),
+        body_limit,
         twins: settings.twins,
         created_at: Timestamp::default(),
         updated_at: Timestamp::default(),
     })
 }
 
+/// Which credentials the default receiver wants.
+pub(crate) fn mode(word: &str) -> anyhow::Result<Mode> {
+    Mode::by_word(word).with_context(|| format!("receiver.mode {word:?} is none of any, token, signature, both"))
+}
+
 /// `100/min` or `off`.
-fn per_minute(text: &str) -> anyhow::Result<Option<u32>> {
+pub(crate) fn per_minute(text: &str) -> anyhow::Result<Option<u32>> {
     if text == "off" {
         return Ok(None);
     }
@@ -173,21 +151,47 @@ pub(crate) fn guard(config: &Config) -> anyhow::Result<guard::Settings> {
     })
 }
 
-/// The belt, not yet in motion.
-pub(crate) async fn belt(config: &Config, store: SharedStore) -> anyhow::Result<Arc<Belt>> {
-    let disable = DisablePolicy::preset(&config.delivery.auto_disable).with_context(|| {
-        format!("delivery.auto_disable {:?} is none of published, current, off", config.delivery.auto_disable)
-    })?;
-    let while_disabled = match config.delivery.while_disabled.as_str() {
-        "hold" => WhileDisabled::Hold { longest: config.delivery.hold_longest.0, most: config.delivery.hold_most },
-        "drop" => WhileDisabled::Drop,
+/// The rule that disables hooks.
+pub(crate) fn disable_policy(config: &Config) -> anyhow::Result<DisablePolicy> {
+    let name = &config.delivery.auto_disable;
+    DisablePolicy::preset(name)
+        .with_context(|| format!("delivery.auto_disable {name:?} is none of published, current, off"))
+}
+
+/// The fate of events while their hook is disabled.
+pub(crate) fn while_disabled(config: &Config) -> anyhow::Result<WhileDisabled> {
+    let delivery = &config.delivery;
+    match delivery.while_disabled.as_str() {
+        "hold" => Ok(WhileDisabled::Hold { longest: delivery.hold_longest.0, most: delivery.hold_most }),
+        "drop" => Ok(WhileDisabled::Drop),
         other => anyhow::bail!("delivery.while_disabled {other:?} is none of hold, drop"),
-    };
+    }
+}
+
+/// The deadline of an attempt, and the lease that has to outlast it.
+pub(crate) fn timeout_and_lease(config: &Config) -> anyhow::Result<(Duration, Duration)> {
     let (timeout, lease) = (config.delivery.timeout.0, config.delivery.lease.0);
     anyhow::ensure!(
-        lease >= timeout + Duration::from_secs(1),
+        lease >= timeout.saturating_add(Duration::from_secs(1)),
         "delivery.lease must be at least a second longer than delivery.timeout, or healthy attempts would be repeated"
     );
+    Ok((timeout, lease))
+}
+
+/// How long somebody who waits for an answer waits for the store.
+pub(crate) fn answer_within(config: &Config) -> anyhow::Result<Duration> {
+    let within = config.database.answer_within.0;
+    anyhow::ensure!(
+        within >= Duration::from_millis(100),
+        "database.answer_within is shorter than 100ms: a healthy commit can take as long"
+    );
+    Ok(within)
+}
+
+/// The belt, not yet in motion.
+pub(crate) async fn belt(config: &Config, store: SharedStore) -> anyhow::Result<Arc<Belt>> {
+    let (disable, while_disabled) = (disable_policy(config)?, while_disabled(config)?);
+    let (timeout, lease) = timeout_and_lease(config)?;
     let slots = SlotLimits {
         total: config.delivery.in_flight.max(3),
         reserved_for_first: config.delivery.in_flight / 3,
@@ -201,6 +205,7 @@ pub(crate) async fn belt(config: &Config, store: SharedStore) -> anyhow::Result<
         guard: guard.clone(),
         slots,
         deadline: timeout,
+        answer_within: answer_within(config)?,
         lease,
         instance: config.server.external_url.clone(),
         upload_links: upload_links(config)?,
@@ -222,7 +227,7 @@ pub(crate) async fn belt(config: &Config, store: SharedStore) -> anyhow::Result<
 }
 
 /// The branches whose last pipelines are shown.
-fn shown_refs(config: &Config) -> anyhow::Result<Vec<BranchFilter>> {
+pub(crate) fn shown_refs(config: &Config) -> anyhow::Result<Vec<BranchFilter>> {
     let read = |pattern: &String| {
         anyhow::ensure!(!pattern.is_empty(), "telemetry.refs has an empty pattern; * stands for all");
         BranchFilter::parse("wildcard", Some(pattern)).with_context(|| format!("telemetry.refs: {pattern}"))
@@ -280,7 +285,8 @@ pub(crate) fn now() -> Timestamp {
     Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
 }
 
-fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+/// Writes a secret into a file that only its owner can read.
+pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     // Whole or not at all: an empty file would be an empty secret at the next start.
     let beside = path.with_extension("new");
     let mut options = std::fs::OpenOptions::new();
@@ -291,7 +297,8 @@ fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     std::fs::rename(&beside, path).with_context(|| format!("failed to create {}", path.display()))
 }
 
-fn read_private(path: &Path) -> anyhow::Result<String> {
+/// Reads a secret from a file, and refuses one that others could have read.
+pub(crate) fn read_private(path: &Path) -> anyhow::Result<String> {
     let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
     anyhow::ensure!(mode & 0o077 == 0, "{} can be read by others (mode {mode:o}); run chmod 600 on it", path.display());
     let text = std::fs::read_to_string(path).with_context(|| format!("failed to read {}", path.display()))?;

@@ -36,7 +36,9 @@ pub use shapes::actions;
 use serde_json::{Map, Value};
 
 use crate::hook::body_template::MAX_BODY;
+use crate::members::members;
 use crate::scope::{Group, Project};
+use crate::tree::{self, TreeError};
 use crate::{Timestamp, Trigger};
 
 /// Why no body can be composed.
@@ -76,6 +78,8 @@ pub enum ComposeError {
 
 /// Largest object that is composed from, in bytes: it is taken apart in memory.
 const MAX_OBJECT: usize = 4 << 20;
+/// Most memory that it may take then, and what was different before as much again, in bytes.
+const MAX_TREE: usize = tree::BUDGET;
 
 /// Who did it, as the reporter knows them.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
@@ -199,19 +203,6 @@ impl Composer {
     }
 }
 
-/// What says that an object is confidential.
-#[derive(Deserialize)]
-struct Marks {
-    confidential: Option<bool>,
-    internal: Option<bool>,
-    issue: Option<OfIssue>,
-}
-
-#[derive(Deserialize)]
-struct OfIssue {
-    confidential: Option<bool>,
-}
-
 /// What kind of event it is, by its object: what is confidential is told to nobody but those who hear of confidential things,
 /// whatever the report calls it. A comment is as confidential as what it stands on.
 #[must_use]
@@ -219,12 +210,20 @@ pub fn kind_of(trigger: Trigger, object: &RawValue) -> Trigger {
     if !["issue_hooks", "note_hooks"].contains(&trigger.row().name) {
         return trigger;
     }
-    match serde_json::from_str::<Marks>(object.get()) {
-        Ok(Marks { confidential: Some(true), .. } | Marks { internal: Some(true), .. }) => trigger.confidential(),
-        Ok(Marks { issue: Some(OfIssue { confidential: Some(true) }), .. }) => trigger.confidential(),
-        // Composing refuses what cannot be read.
-        Ok(_) | Err(_) => trigger,
-    }
+    // Composing refuses what cannot be read, and what is neither true nor false.
+    let names = ["confidential", "internal", "issue"];
+    let Some([confidential, internal, issue]) = members(object.get(), names) else { return trigger };
+    let [of_issue] = issue.and_then(|issue| members(issue.get(), ["confidential"])).unwrap_or_default();
+    let is_marked = [confidential, internal, of_issue].into_iter().flatten().any(|mark| mark.get() == "true");
+    if is_marked { trigger.confidential() } else { trigger }
+}
+
+/// An object as a tree, which takes so many bytes of memory at most.
+fn tree_of(trigger: Trigger, object: &RawValue, budget: usize) -> Result<Map<String, Value>, ComposeError> {
+    tree::read_object(object.get().as_bytes(), budget).map_err(|error| match error {
+        TreeError::Json(error) => ComposeError::Object(trigger, error),
+        TreeError::TooLarge(_) => ComposeError::TooLarge(trigger),
+    })
 }
 
 /// Composes the body of an event, which is of the kind that [`kind_of`] tells.
@@ -294,6 +293,14 @@ struct ShortRepositoryBody<'a> {
     homepage: &'a str,
 }
 
+/// Where a project is cloned from with SSH, made from the base URL of the instance.
+#[must_use]
+pub fn ssh_url(base_url: &str, path_with_namespace: &str) -> String {
+    let host = base_url.split("://").nth(1).unwrap_or(base_url);
+    let host = host.split(['/', ':']).next().unwrap_or(host);
+    format!("git@{host}:{path_with_namespace}.git")
+}
+
 /// The addresses of a project, made from the base URL of the instance.
 struct Addresses {
     web: String,
@@ -304,9 +311,7 @@ struct Addresses {
 impl Addresses {
     fn of(project: &Project, base_url: &str) -> Self {
         let web = format!("{}/{}", base_url.trim_end_matches('/'), project.path_with_namespace);
-        let host = base_url.split("://").nth(1).unwrap_or(base_url);
-        let host = host.split(['/', ':']).next().unwrap_or(host);
-        Self { ssh: format!("git@{host}:{}.git", project.path_with_namespace), http: format!("{web}.git"), web }
+        Self { ssh: ssh_url(base_url, &project.path_with_namespace), http: format!("{web}.git"), web }
     }
 
     fn project<'a>(&'a self, project: &'a Project) -> ProjectBody<'a> {

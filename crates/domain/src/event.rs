@@ -92,8 +92,24 @@ impl Event {
 pub struct DedupeKey {
     /// Keys of different receivers, and of the API, never meet.
     pub source: Source,
-    /// Nor do those of different projects and groups: two reporters may count their builds alike.
+    /// Nor do those of different projects and groups: two reporters may count their builds alike. `Elsewhere` for received
+    /// events, whose key names the project or group of the body ([`Whereabouts::key`]).
     pub place: Place,
     /// The sender's key, as sent.
     pub key: String,
+}
+
+impl DedupeKey {
+    /// The key of an event from a source, about a place.
+    ///
+    /// The place of a received event follows from `X-Gitlab-Instance`, which no signature covers: it must not decide whether
+    /// the event is a duplicate, or a captured request would be a new event under every other instance.
+    #[must_use]
+    pub fn new(source: Source, place: Place, key: String) -> Self {
+        let place = match source {
+            Source::Receiver(_) => Place::Elsewhere,
+            Source::Api | Source::Test | Source::Backfill => place,
+        };
+        Self { source, place, key }
+    }
 }

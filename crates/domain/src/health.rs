@@ -109,6 +109,17 @@ impl Health {
         }
     }
 
+    /// When a delivery that is due at some time is attempted: not before the hook's pause ends. `None` while the hook is
+    /// disabled until somebody re-enables it.
+    #[must_use]
+    pub fn attempted_at(self, due_at: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        match self.status(now) {
+            Status::Executable => Some(due_at),
+            Status::TemporarilyDisabled(until) => Some(due_at.max(until)),
+            Status::Disabled => None,
+        }
+    }
+
     /// Whether the hook just came out of a pause and has not succeeded since: it is probed with one request at a time.
     #[must_use]
     pub fn is_probing(self, now: Timestamp) -> bool {
@@ -211,6 +222,17 @@ mod tests {
             check_health(DisablePolicy::Current, &vec![REJECTED; failures], minutes(pause));
         }
         check_health(DisablePolicy::Current, &[FAILED; 40], None);
+    }
+
+    #[test]
+    fn a_pause_puts_off_what_is_due_before_its_end() {
+        let at = Timestamp::from_seconds;
+        let paused = Health { recent_failures: 4, pauses: 1, disabled_until: Some(at(100)), disabled: false };
+        assert_eq!(paused.attempted_at(at(50), at(40)), Some(at(100)));
+        assert_eq!(paused.attempted_at(at(150), at(40)), Some(at(150)));
+        assert_eq!(paused.attempted_at(at(50), at(100)), Some(at(50)), "the pause is over");
+        assert_eq!(Health::default().attempted_at(at(50), at(40)), Some(at(50)));
+        assert_eq!(Health { disabled: true, ..paused }.attempted_at(at(50), at(40)), None);
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod edit;
 pub mod expression;
 pub mod filter;
 pub mod past;
+pub mod template_check;
 pub mod url;
 pub mod values;
 

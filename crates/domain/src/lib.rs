@@ -23,6 +23,7 @@ pub mod health;
 pub mod hook;
 pub mod ids;
 pub mod insights;
+pub mod members;
 pub mod outcome;
 pub mod phases;
 pub mod receiver;

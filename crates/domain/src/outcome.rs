@@ -100,10 +100,11 @@ impl Outcome {
         }
     }
 
-    /// Whether it says nothing about the receiver: we stopped, or did not get that far.
+    /// Whether it says nothing about the receiver: we stopped, our proxy failed, or our guard refuses the address, which is a
+    /// setting of ours.
     #[must_use]
     pub const fn is_ours(self) -> bool {
-        matches!(self, Self::Unknown | Self::Unreachable(Unreachable::Proxy))
+        matches!(self, Self::Unknown | Self::Unreachable(Unreachable::Proxy | Unreachable::Blocked(_)))
     }
 
     /// Whether the receiver has it.

@@ -50,6 +50,8 @@ pub const MOST_SECRETS: usize = 5;
 impl Receiver {
     /// How far a signature's time may be from ours unless told otherwise: five minutes, as in Standard Webhooks.
     pub const WINDOW: Duration = Duration::from_secs(300);
+    /// Largest body unless told otherwise, and the most that can be asked for over the API: GitLab sends no larger one.
+    pub const BODY_LIMIT: usize = 25 << 20;
 
     /// Replaces the secret: those before it go on for a while.
     pub fn replace_secret(&mut self, secret: Secret, overlap: Duration, now: Timestamp) {

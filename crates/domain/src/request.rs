@@ -19,6 +19,29 @@ use crate::{DeliveryId, Timestamp};
 /// The version of GitLab whose contract this is; receivers look for `GitLab/` in the user agent.
 pub const USER_AGENT: &str = concat!("GitLab/19.1 Quickdraw/", env!("CARGO_PKG_VERSION"));
 
+/// Names of the headers that requests have of their own, in small letters. `Authorization` is not among them: it is ours
+/// only where the URL has user info.
+const OWN_HEADERS: [&str; 12] = [
+    "content-type",
+    "user-agent",
+    "x-gitlab-event",
+    "x-gitlab-instance",
+    "x-gitlab-webhook-uuid",
+    "x-gitlab-event-uuid",
+    "x-gitlab-token",
+    "x-hub-signature-256",
+    "idempotency-key",
+    "webhook-id",
+    "webhook-timestamp",
+    "webhook-signature",
+];
+
+/// Whether requests have a header of this name of their own, which no custom header can stand in for.
+#[must_use]
+pub fn is_own_header(name: &str) -> bool {
+    OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name))
+}
+
 /// A request ready to be sent. It holds secrets in header values, so it has no `Debug`.
 pub struct Request {
     /// Where to. User info has moved into `Authorization`.
@@ -182,6 +205,17 @@ mod tests {
         webhook-signature: v1,rg6eThuSKpZ5hTMxd4GIV/Gbd8qfaN6RTEl9/sHA42Y=
         Authorization: Basic dXNlcjpwYXNz
         ");
+    }
+
+    #[test]
+    fn every_header_that_a_request_has_of_its_own_is_known_as_such() {
+        let mut hook = hook(Scope::Project(ProjectId(1)), &[Trigger::PUSH]);
+        hook.token = Some(Secret::new("t"));
+        hook.signing_token = Some(SigningToken::from_key(&[7; 32]));
+        let request = build_for(&hook);
+        assert!(request.headers.iter().all(|(name, _)| is_own_header(name)), "{}", lines(&request));
+        assert_eq!(request.headers.len(), OWN_HEADERS.len());
+        assert!(!is_own_header("Authorization") && is_own_header("content-TYPE"));
     }
 
     #[test]

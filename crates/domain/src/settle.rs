@@ -101,6 +101,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::guard::Rule;
     use crate::health::Status;
     use crate::ids::ProjectId;
 
@@ -131,6 +132,18 @@ mod tests {
         assert_eq!(probe(0, 0, gone, &policies()).0, State::GivenUp);
         let once = Policies { retry: RetryPolicy::gitlab(), ..policies() };
         assert_eq!(probe(0, 0, FAILED, &once), (State::GivenUp, 1), "one attempt is one attempt");
+    }
+
+    #[test]
+    fn a_refusal_of_our_own_guard_uses_up_attempts_and_is_not_charged_to_the_hook() {
+        let now = Timestamp::from_seconds(100);
+        let refused = Outcome::Unreachable(Unreachable::Blocked(Rule::Loopback));
+        let mut settled = Settled { state: State::Parked, tally: Tally::default(), health: Health::default() };
+        for _ in 0..5 {
+            settled = settle(attempted(settled.tally, refused), settled.health, now, &policies());
+        }
+        let tally = Tally { attempts: 5, unknown: 0 };
+        assert_eq!(settled, Settled { state: State::GivenUp, tally, health: Health::default() });
     }
 
     #[test]

@@ -1,127 +1,233 @@
-//! Bodies as trees, weighed while they grow. A tree takes up to 150 times the memory of the text that it is made of, so a limit
-//! on the text is none on the tree: whoever takes a body apart says how much memory that may take.
+//! Trees of JSON within a budget. A text is small and its tree need not be: one megabyte of nested lists takes 150 as a
+//! [`Value`]. Nothing that others send becomes a tree in any other way than by [`read`].
+//!
+//! The weight of a tree is the memory that it takes at most, also while it is made. It is counted before the memory is taken,
+//! by how lists, objects and texts grow, so that a tree over its budget is never made. What is not in it is the place into which the
+//! parser unescapes one text at a time: at most three times the longest text.
 
+use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Number, Value};
 
-/// Memory that the tree of one body may take, in bytes, as it is estimated: that of 1 MiB of any usual body, and more.
+/// Memory that the tree of one body may take, in bytes: that of 1 MiB of any usual body, and more.
 pub const BUDGET: usize = 24 << 20;
 
-/// Why there is no tree.
+/// What one value takes where it stands.
+const VALUE: usize = size_of::<Value>();
+/// What one member of an object takes: its hash, its name and its value.
+const MEMBER: usize = size_of::<(usize, String, Value)>();
+/// Places of the first list and of the first table of an object, which then double.
+const FIRST: usize = 4;
+
+/// Why a text did not become a tree.
 #[derive(Debug, thiserror::Error)]
 pub enum TreeError {
-    /// It would take more memory than it may.
-    #[error("has too many parts: as a tree it would take more than {0} bytes of memory")]
-    TooLarge(usize),
-    /// The text is no JSON, or cannot be represented.
+    /// It is not JSON, or another kind of value than was asked for.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
+    /// Its tree would be over the budget.
+    #[error("has too many parts: as a tree it would take more than {0} bytes of memory")]
+    TooLarge(usize),
 }
 
-/// Reads JSON into a tree.
+/// Reads a text as a tree that takes at most `budget` bytes. A name that is repeated counts with its last value.
 ///
 /// # Errors
-/// When the text is no JSON, or its tree would take more than `budget` bytes. At most that much is taken before it is refused.
+/// When it is not JSON, nests deeper than 127 levels, or has too many parts.
 pub fn read(text: &[u8], budget: usize) -> Result<Value, TreeError> {
-    let mut left = budget;
-    let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let tree = Weighed { left: &mut left }.deserialize(&mut deserializer);
-    let tree = tree.and_then(|tree| deserializer.end().map(|()| tree));
-    // The reader's own error would speak of a place in the text.
-    tree.map_err(|error| if left == 0 { TreeError::TooLarge(budget) } else { TreeError::Json(error) })
+    walk(text, budget, true).map(|(tree, _)| tree)
 }
 
-/// What a place for a value takes in a list: lists double, so half of the places may be empty.
-const PLACE: usize = 2 * size_of::<Value>();
-/// What the smallest list and the smallest object with something in them take.
-const LIST: usize = 4 * size_of::<Value>();
-const OBJECT: usize = 512;
-/// What a member takes in an object, beside its name and the value.
-const MEMBER: usize = PLACE + 128;
-/// What a text takes beside its letters.
-const TEXT: usize = 16;
-
-struct Weighed<'a> {
-    left: &'a mut usize,
-}
-
-impl Weighed<'_> {
-    fn take<E: serde::de::Error>(&mut self, bytes: usize) -> Result<(), E> {
-        match self.left.checked_sub(bytes) {
-            Some(left) if left > 0 => *self.left = left,
-            _ => {
-                *self.left = 0;
-                return Err(E::custom("too large"));
-            }
-        }
-        Ok(())
+/// The same of a text that has to be an object.
+///
+/// # Errors
+/// As [`read`], and when it is another value.
+pub fn read_object(text: &[u8], budget: usize) -> Result<Map<String, Value>, TreeError> {
+    match read(text, budget)? {
+        Value::Object(object) => Ok(object),
+        _ => Err(serde_json::Error::custom("it is no JSON object").into()),
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Weighed<'_> {
+/// What a text takes in memory as a tree, at most, in bytes. No tree is made.
+///
+/// # Errors
+/// As [`read`].
+pub fn weigh(text: &[u8], budget: usize) -> Result<usize, TreeError> {
+    walk(text, budget, false).map(|(_, weight)| weight)
+}
+
+fn walk(text: &[u8], limit: usize, is_kept: bool) -> Result<(Value, usize), TreeError> {
+    let budget = Budget::new(limit);
+    let mut parser = serde_json::Deserializer::from_slice(text);
+    let part = Part { budget: &budget, is_kept };
+    let tree = part.deserialize(&mut parser).and_then(|tree| parser.end().map(|()| tree));
+    match tree {
+        Ok(tree) => Ok((tree, budget.most.get())),
+        Err(_) if budget.is_exceeded.get() => Err(TreeError::TooLarge(limit)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A tree that is a member of a struct which serde reads: as [`read`] reads it, within [`BUDGET`]. A member that is a [`Value`] would
+/// have no bound.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Tree(pub Value);
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let budget = Budget::new(BUDGET);
+        Part { budget: &budget, is_kept: true }.deserialize(deserializer).map(Self)
+    }
+}
+
+impl Serialize for Tree {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+/// Memory that is taken, in bytes.
+struct Budget {
+    limit: usize,
+    used: Cell<usize>,
+    most: Cell<usize>,
+    is_exceeded: Cell<bool>,
+}
+
+impl Budget {
+    const fn new(limit: usize) -> Self {
+        Self { limit, used: Cell::new(0), most: Cell::new(0), is_exceeded: Cell::new(false) }
+    }
+
+    fn take<E: serde::de::Error>(&self, bytes: usize) -> Result<(), E> {
+        let used = self.used.get().saturating_add(bytes);
+        if used > self.limit {
+            self.is_exceeded.set(true);
+            return Err(E::custom("it has too many parts"));
+        }
+        self.used.set(used);
+        self.most.set(self.most.get().max(used));
+        Ok(())
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.used.set(self.used.get().saturating_sub(bytes));
+    }
+}
+
+/// What the allocator takes for so many bytes: its own note beside them, and a quarter at most that it rounds up.
+const fn block(bytes: usize) -> usize {
+    if bytes == 0 { 0 } else { (bytes + bytes / 4).next_multiple_of(16) + 16 }
+}
+
+const fn list_weight(places: usize) -> usize {
+    block(places * VALUE)
+}
+
+/// Members that an object holds whose table has so many places; an eighth of them stays free.
+const fn members(places: usize) -> usize {
+    if places <= 8 { places.saturating_sub(1) } else { places / 8 * 7 }
+}
+
+/// The members in their order, and the table by which they are found: a number and a byte for each place.
+const fn object_weight(places: usize) -> usize {
+    if places == 0 { 0 } else { block(members(places) * MEMBER) + block(places * (size_of::<usize>() + 1) + 16) }
+}
+
+/// One value of the text. It is made, or only weighed.
+///
+/// A visitor of our own and not that of [`Value`]: that one takes an object whose first name is serde_json's mark of a raw value for
+/// the text in it, and parses that anew, without any limit.
+#[derive(Clone, Copy)]
+struct Part<'a> {
+    budget: &'a Budget,
+    is_kept: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Part<'_> {
     type Value = Value;
 
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Weighed<'_> {
+impl<'de> Visitor<'de> for Part<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON value")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
-    }
-
-    fn visit_str<E: serde::de::Error>(mut self, value: &str) -> Result<Value, E> {
-        self.take(value.len() + TEXT)?;
-        Ok(Value::String(value.to_owned()))
-    }
-
-    fn visit_string<E: serde::de::Error>(mut self, value: String) -> Result<Value, E> {
-        self.take(value.len() + TEXT)?;
-        Ok(Value::String(value))
+        f.write_str("a JSON value")
     }
 
     fn visit_unit<E>(self) -> Result<Value, E> {
         Ok(Value::Null)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<Value, A::Error> {
-        let mut values = Vec::new();
-        while let Some(value) = list.next_element_seed(Weighed { left: self.left })? {
-            self.take(if values.is_empty() { LIST } else { PLACE })?;
-            values.push(value);
-        }
-        Ok(Value::Array(values))
+    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+        Ok(Value::Bool(flag))
     }
 
-    fn visit_map<A: MapAccess<'de>>(mut self, mut object: A) -> Result<Value, A::Error> {
-        let mut members = Map::new();
-        while let Some(name) = object.next_key::<String>()? {
-            self.take(name.len() + TEXT + if members.is_empty() { OBJECT } else { MEMBER })?;
-            let value = object.next_value_seed(Weighed { left: self.left })?;
-            members.insert(name, value);
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(Value::Number(number.into()))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        Ok(Value::Number(number.into()))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(Number::from_f64(number).map_or(Value::Null, Value::Number))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
+        self.budget.take(block(text.len()))?;
+        Ok(if self.is_kept { Value::String(text.to_owned()) } else { Value::Null })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut parts: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        let (mut count, mut places) = (0, 0);
+        while let Some(part) = parts.next_element_seed(self)? {
+            if count == places {
+                let more = (places * 2).max(FIRST);
+                // The old place is there until the new one is filled.
+                self.budget.take(list_weight(more))?;
+                if self.is_kept {
+                    list.reserve_exact(more - count);
+                }
+                self.budget.give_back(list_weight(places));
+                places = more;
+            }
+            count += 1;
+            if self.is_kept {
+                list.push(part);
+            }
         }
-        Ok(Value::Object(members))
+        Ok(Value::Array(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut parts: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        let (mut count, mut places) = (0, 0);
+        while let Some(name) = parts.next_key::<String>()? {
+            self.budget.take(block(name.len()))?;
+            let part = parts.next_value_seed(self)?;
+            if count == members(places) {
+                let more = (places * 2).max(FIRST);
+                self.budget.take(object_weight(more))?;
+                self.budget.give_back(object_weight(places));
+                places = more;
+            }
+            count += 1;
+            if self.is_kept {
+                object.insert(name, part);
+            }
+        }
+        Ok(Value::Object(object))
     }
 }
 
@@ -130,6 +236,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const MIB: usize = 1 << 20;
 
     fn nested(depth: usize) -> String {
         format!("{}1{}", "[".repeat(depth), "]".repeat(depth))
@@ -173,26 +281,105 @@ mod tests {
         assert!(read(usual.as_bytes(), BUDGET).is_ok(), "{} bytes of a usual body", usual.len());
     }
 
-    fn weight(value: &Value) -> usize {
-        match value {
-            Value::String(text) => text.capacity(),
-            Value::Array(list) => list.capacity() * size_of::<Value>() + list.iter().map(weight).sum::<usize>(),
-            Value::Object(members) => {
-                let inside = members.iter().map(|(name, value)| name.capacity() + weight(value)).sum::<usize>();
-                // A hash, a name, a value and a place in the table for each.
-                inside + members.len() * (size_of::<Value>() + 24 + 8 + 16)
+    /// What a tree takes now: lists and texts by what they say themselves, objects by how their tables grow.
+    fn size(tree: &Value) -> usize {
+        match tree {
+            Value::String(text) => block(text.capacity()),
+            Value::Array(list) => list_weight(list.capacity()) + list.iter().map(size).sum::<usize>(),
+            Value::Object(object) => {
+                let mut places = 0;
+                while members(places) < object.len() {
+                    places = (places * 2).max(FIRST);
+                }
+                let parts = object.iter().map(|(name, part)| block(name.capacity()) + size(part));
+                object_weight(places) + parts.sum::<usize>()
             }
-            _ => 0,
+            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
         }
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            "\\PC{0,20}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(6, 400, 40, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..40).prop_map(Value::Array),
+                prop::collection::vec(("\\PC{0,8}", inner), 0..40)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
     }
 
     proptest! {
         #[test]
-        fn no_tree_takes_more_than_its_budget(text in r#"(\[|\{"a":|1,|"x",|\]|\}|\{"b":2\},){0,200}"#, lists in 0usize..300) {
-            let text = format!("[{}{}]", "[[1,1,1]],".repeat(lists), text.trim_end_matches(','));
-            if let Ok(tree) = read(text.as_bytes(), 20_000) {
-                prop_assert!(weight(&tree) <= 20_000, "{} bytes", weight(&tree));
+        fn a_tree_is_what_the_text_says_and_never_heavier_than_was_weighed(tree in json()) {
+            let text = serde_json::to_vec(&tree).expect("JSON");
+            let weight = weigh(&text, usize::MAX).expect("JSON");
+            let read = read(&text, weight).expect("its weight is enough");
+            prop_assert!(size(&read) <= weight, "{} of {weight}", size(&read));
+            // What is there twice while something grows is at most half of it.
+            prop_assert!(weight <= size(&read) * 2, "{weight} for {}", size(&read));
+            prop_assert_eq!(read, tree);
+        }
+
+        #[test]
+        fn what_is_read_is_what_serde_json_reads(text in "[\\[\\]{}\":,a0 \\\\]{0,80}") {
+            let theirs = serde_json::from_str::<Value>(&text).ok();
+            prop_assert_eq!(read(text.as_bytes(), MIB).ok(), theirs);
+        }
+
+        #[test]
+        fn a_budget_is_kept_whatever_the_text_repeats(
+            part in prop_oneof![
+                Just("[]"), Just("[[[[[[[[]]]]]]]]"), Just(r#"{"a":1}"#), Just(r#"{"":{}}"#), Just(r#""""#), Just("0"),
+                Just(r#"{"a":1,"b":[],"c":"d"}"#),
+            ],
+            count in 1..40_000_usize,
+            budget in 0..MIB,
+        ) {
+            let text = format!("[{}]", vec![part; count].join(","));
+            match read(text.as_bytes(), budget) {
+                Ok(tree) => prop_assert!(size(&tree) <= budget),
+                Err(error) => prop_assert!(matches!(error, TreeError::TooLarge(_)), "{}", error),
             }
         }
+    }
+
+    #[test]
+    fn a_small_text_of_any_parts_is_refused() {
+        let of = |part: &str| format!("[{}]", vec![part; MIB / (part.len() + 1)].join(","));
+        for part in ["[]", "[[[[[[[[]]]]]]]]", r#"{"a":1}"#, r#"{"a":{"a":{"a":1}}}"#, "0", r#""""#] {
+            let refused = read(of(part).as_bytes(), 8 * MIB);
+            assert!(matches!(refused, Err(TreeError::TooLarge(_))), "{part}");
+            assert!(matches!(weigh(of(part).as_bytes(), 8 * MIB), Err(TreeError::TooLarge(_))), "{part}");
+        }
+        let long = serde_json::to_vec(&vec!["x".repeat(1000); 1000]).expect("JSON");
+        assert!(weigh(&long, 8 * MIB).expect("few parts") < 2 * MIB, "long texts weigh little more than they are long");
+    }
+
+    #[test]
+    fn a_text_in_an_object_is_a_text_whatever_the_object_calls_it() {
+        let text = r#"{"$serde_json::private::RawValue":"[[[]]]"}"#;
+        let tree = read(text.as_bytes(), MIB).expect("JSON");
+        assert_eq!(tree["$serde_json::private::RawValue"], "[[[]]]");
+        assert_eq!(serde_json::to_string(&tree).expect("JSON"), text);
+        let member: Tree = serde_json::from_str(text).expect("JSON");
+        assert_eq!(serde_json::to_string(&member).expect("JSON"), text);
+        let many = format!("[{}]", vec!["[]"; 500_000].join(","));
+        assert!(serde_json::from_str::<Tree>(&many).is_err(), "a member has the same budget");
+    }
+
+    #[test]
+    fn what_is_no_json_or_no_object_says_so() {
+        assert!(matches!(read(b"{", MIB), Err(TreeError::Json(_))));
+        assert!(matches!(read(b"{} {}", MIB), Err(TreeError::Json(_))));
+        assert!(matches!(read(b"\"\xff\"", MIB), Err(TreeError::Json(_))));
+        assert!(matches!(read("[".repeat(200).as_bytes(), MIB), Err(TreeError::Json(_))), "it is deep");
+        assert!(matches!(read_object(b"[]", MIB), Err(TreeError::Json(_))));
+        assert_eq!(read_object(br#"{"a":1,"a":2}"#, MIB).expect("an object")["a"], 2);
     }
 }

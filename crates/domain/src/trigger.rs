@@ -57,6 +57,14 @@ impl Trigger {
         Self::by_name(&name).unwrap_or(self)
     }
 
+    /// The kind that a body is of: itself, or its confidential half where the body says that it is about something
+    /// confidential. The name that a sender gives it (a header, `event_type`, the trigger of a report) does not make public what
+    /// the body calls confidential.
+    #[must_use]
+    pub fn for_body(self, body: &Skim) -> Self {
+        if body.confidential { self.confidential() } else { self }
+    }
+
     /// By the REST attribute: `push_events`.
     #[must_use]
     pub fn by_attribute(attribute: &str) -> Option<Self> {
@@ -89,6 +97,7 @@ impl Trigger {
                     .find(|trigger| Some(trigger.row().header) == header && !trigger.row().is_system_only())
             })
             .unwrap_or(Self::UNKNOWN)
+            .for_body(body)
     }
 }
 
@@ -169,6 +178,20 @@ mod tests {
         check_recognition(Some("Issue Hook"), r#"{"object_kind":"work_item","event_type":"work_item"}"#, "issue_hooks");
         let note = r#"{"object_kind":"note","event_type":"confidential_note"}"#;
         check_recognition(None, note, "confidential_note_hooks");
+        // What the body says of its object counts, whatever the sender calls the event.
+        let on_issue = r#"{"object_kind":"note","event_type":"note","issue":{"confidential":true}}"#;
+        check_recognition(Some("Note Hook"), on_issue, "confidential_note_hooks");
+        let internal = r#"{"object_kind":"note","event_type":"note","object_attributes":{"internal":true}}"#;
+        check_recognition(Some("Note Hook"), internal, "confidential_note_hooks");
+        let issue = r#"{"object_kind":"issue","event_type":"issue","object_attributes":{"confidential":true}}"#;
+        check_recognition(Some("Issue Hook"), issue, "confidential_issue_hooks");
+        let unnamed = r#"{"object_attributes":{"confidential":true}}"#;
+        check_recognition(Some("Issue Hook"), unnamed, "confidential_issue_hooks");
+        let public = r#"{"object_kind":"note","event_type":"note","issue":{"confidential":false}}"#;
+        check_recognition(Some("Note Hook"), public, "note_hooks");
+        // Kinds without a confidential half stay as they are.
+        let emoji = r#"{"object_kind":"emoji","event_type":"award","issue":{"confidential":true}}"#;
+        check_recognition(Some("Emoji Hook"), emoji, "emoji_hooks");
     }
 
     #[test]

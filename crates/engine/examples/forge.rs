@@ -47,6 +47,7 @@ async fn main() -> anyhow::Result<()> {
         guard: guard.clone(),
         slots: SlotLimits { total: 96, reserved_for_first: 32, per_hook: 8, initial_per_hook: 4, per_host: 16 },
         deadline: Duration::from_secs(10),
+        answer_within: Duration::from_secs(5),
         lease: Duration::from_secs(30),
         instance: BASE.to_owned(),
         upload_links: UploadLinks::default(),

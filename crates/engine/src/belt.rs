@@ -22,9 +22,11 @@ use crate::deliver::transport::Transport;
 use crate::directory::Index;
 use crate::ingest::Ingest;
 use crate::judge::Turns;
+use crate::last_events::LastEvents;
 use crate::rates::Rates;
 use crate::rebuild::Rebuilds;
 use crate::relay::Relay;
+use crate::store_watch::StoreWatch;
 
 /// Unpacked bodies that may be in memory for attempts at once, in KiB. Far beyond what slots of usual bodies need.
 const BODIES_KIB: usize = 256 << 10;
@@ -54,6 +56,8 @@ pub struct Settings {
     pub slots: SlotLimits,
     /// The longest that an attempt takes.
     pub deadline: Duration,
+    /// The longest that somebody who waits for an answer waits for the store.
+    pub answer_within: Duration,
     /// How long a claimed delivery is ours. Longer than the deadline, or healthy work would be repeated.
     pub lease: Duration,
     /// `X-Gitlab-Instance` of what we send: our own base URL.
@@ -85,6 +89,7 @@ pub struct Belt {
     pub(crate) rates: Arc<Rates>,
     pub(crate) turns: Turns,
     pub(crate) relay: Relay,
+    pub(crate) last_events: LastEvents,
     pub(crate) rebuilds: Rebuilds,
     pub(crate) current: Current,
     /// Before when facts of projects are gone, as far as this node deleted them.
@@ -95,6 +100,7 @@ pub struct Belt {
     pub(crate) projecting: tokio::sync::Mutex<()>,
     /// Goes up with every commit of events on this node.
     pub(crate) news: watch::Sender<u64>,
+    pub(crate) store_watch: StoreWatch,
     /// Room for unpacked bodies of attempts under way, in KiB.
     pub(crate) bodies: Semaphore,
     index: ArcSwap<Index>,
@@ -126,6 +132,7 @@ impl Belt {
             rates: Arc::new(Rates::new(settings.per_minute)),
             turns: Turns::default(),
             relay: Relay::default(),
+            last_events: LastEvents::default(),
             rebuilds: Rebuilds::default(),
             definitions_noted: tokio::sync::OnceCell::new(),
             current: Current::default(),
@@ -133,6 +140,7 @@ impl Belt {
             projecting: tokio::sync::Mutex::default(),
             bodies: Semaphore::new(BODIES_KIB),
             news: watch::Sender::new(0),
+            store_watch: StoreWatch::default(),
             store,
             transport,
             clock,

@@ -17,7 +17,7 @@ use quickdraw_store::deliveries::{Claimed, Finished, Line, Settlement};
 use tokio::sync::mpsc;
 
 use crate::belt::Belt;
-use crate::{telemetry, worker};
+use crate::{outage, telemetry, worker};
 
 /// Most results that share a settle.
 const SETTLE_BATCH: usize = 256;
@@ -72,7 +72,10 @@ impl Deliveries {
                         self.belt.flow.look_behind(last);
                     }
                 }
-                Err(error) => tracing::warn!(%error, "failed to look for lines; they are looked for again"),
+                Err(error) if outage::stands_alone(&error) => {
+                    tracing::warn!(%error, "failed to look for lines; they are looked for again");
+                }
+                Err(_) => {}
             }
         }
         if lines.is_empty() {
@@ -80,7 +83,9 @@ impl Deliveries {
         }
         // In one order everywhere, so that two nodes do not wait for each other.
         lines.sort_unstable_by_key(|line| (line.hook, line.object));
-        if let Err(error) = self.belt.store.move_up(lines, self.belt.clock.now()).await {
+        if let Err(error) = self.belt.store.move_up(lines, self.belt.clock.now()).await
+            && outage::stands_alone(&error)
+        {
             tracing::warn!(%error, "failed to move up in lines; they are looked for again");
         }
     }
@@ -179,7 +184,9 @@ impl Deliveries {
             let count = batch.len();
             if let Err(error) = worker::unharmed(self.settle(batch)).await {
                 metrics::counter!(telemetry::FAILURES, "worker" => "settle").increment(1);
-                tracing::error!(attempts = count, "failed to record attempts, they are made again: {error:#}");
+                if outage::cause_stands_alone(&error) {
+                    tracing::error!(attempts = count, "failed to record attempts, they are made again: {error:#}");
+                }
             }
         }
     }

@@ -4,7 +4,7 @@
 //! a batch is one event, under load it is whatever came in meanwhile.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::Tally;
@@ -15,17 +15,19 @@ use quickdraw_domain::{DeliveryId, EventId, HookId, Timestamp, Trigger};
 use quickdraw_store::deliveries::{Claimed, Line};
 use quickdraw_store::events::{Appended, Chains, Decided, NewEvent};
 use quickdraw_store::{Error, Packed};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::belt::Belt;
 use crate::directory::Index;
-use crate::telemetry;
+use crate::{outage, telemetry};
 
 /// Most events that share a commit.
 const MAX_BATCH: usize = 256;
 /// Most events that wait for a commit. Beyond it callers are told to come back.
 const MAX_WAITING: usize = 8192;
+/// The same of their packed bodies, in KiB: what waits for a store that hangs must not fill the memory.
+const MAX_WAITING_KIB: usize = 256 << 10;
 /// Commits under way at once: while one flushes, the next is put together.
 pub(crate) const COMMITTERS: usize = 2;
 /// The same where the store joins what is asked of it into one flush by itself: whatever arrives during a flush must be
@@ -37,6 +39,8 @@ struct Waiting {
     /// Hooks whose filters stop it.
     stopped: Vec<(HookId, SkipReason)>,
     answer: oneshot::Sender<Result<Appended, Error>>,
+    /// Held until it is committed.
+    room: OwnedSemaphorePermit,
 }
 
 /// An event as it arrives.
@@ -76,13 +80,19 @@ pub struct Ingest {
     /// `None` once nobody is let in any more.
     queue: RwLock<Option<mpsc::Sender<Waiting>>>,
     waiting: Mutex<mpsc::Receiver<Waiting>>,
+    room: Arc<Semaphore>,
     arrived: AtomicU64,
 }
 
 impl Default for Ingest {
     fn default() -> Self {
         let (queue, waiting) = mpsc::channel(MAX_WAITING);
-        Self { queue: RwLock::new(Some(queue)), waiting: Mutex::new(waiting), arrived: AtomicU64::new(0) }
+        Self {
+            queue: RwLock::new(Some(queue)),
+            waiting: Mutex::new(waiting),
+            room: Arc::new(Semaphore::new(MAX_WAITING_KIB)),
+            arrived: AtomicU64::new(0),
+        }
     }
 }
 
@@ -97,18 +107,23 @@ impl Belt {
     /// Journals an event. When this returns `Ok`, it is on disk and will reach every hook it is owed.
     ///
     /// # Errors
-    /// When the store could not commit it, or too many wait already. Nothing is kept of it then.
+    /// When the store could not commit it, or too many wait already: nothing is kept of it then. When the store does not answer
+    /// in time: it may still be committed, and its key tells so when it comes again.
     pub async fn ingest(&self, arrival: Arrival<'_>) -> Result<Appended, Error> {
         let (new, stopped) = self.new_event(arrival).await;
         self.ingest.arrived.fetch_add(1, Ordering::Relaxed);
+        let kib = u32::try_from(new.payload.as_bytes().len() / 1024 + 1).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.ingest.room)
+            .try_acquire_many_owned(kib)
+            .map_err(|_| Error::Unavailable("too much is waiting to be committed".into()))?;
         let (answer, answered) = oneshot::channel();
         match &*self.ingest.queue.read().unwrap_or_else(PoisonError::into_inner) {
             Some(queue) => queue
-                .try_send(Waiting { new, stopped, answer })
+                .try_send(Waiting { new, stopped, answer, room })
                 .map_err(|_| Error::Unavailable("too many events are waiting to be committed".into()))?,
             None => return Err(Error::Unavailable("shutting down".into())),
         }
-        answered.await.map_err(|_| Error::Unavailable("shutting down".into()))?
+        self.in_time(async { answered.await.map_err(|_| Error::Unavailable("shutting down".into()))? }).await
     }
 
     async fn new_event(&self, arrival: Arrival<'_>) -> (NewEvent, Vec<(HookId, SkipReason)>) {
@@ -120,7 +135,7 @@ impl Belt {
         let new = NewEvent {
             // Packing happens here, on the caller's thread: the committers only put batches together.
             payload: Packed::pack(arrival.body),
-            dedupe: arrival.key.map(|key| DedupeKey { source: arrival.source, place: arrival.place, key }),
+            dedupe: arrival.key.map(|key| DedupeKey::new(arrival.source, arrival.place, key)),
             decided: None,
             counts: quickdraw_domain::insights::counts(arrival.trigger),
             event: Event {
@@ -148,10 +163,13 @@ impl Belt {
             return false;
         }
         let (mut events, mut stopped, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+        // Dropped when all of it is committed.
+        let mut rooms = Vec::new();
         for waiting in batch {
             events.push(waiting.new);
             stopped.push(waiting.stopped);
             answers.push(waiting.answer);
+            rooms.push(waiting.room);
         }
         for new in &events {
             metrics::counter!(telemetry::EVENTS, "trigger" => new.event.trigger.row().name).increment(1);
@@ -170,7 +188,9 @@ impl Belt {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "failed to commit {} events", answers.len());
+                if outage::stands_alone(&error) {
+                    tracing::error!(%error, "failed to commit {} events", answers.len());
+                }
                 self.flow.vacate(taken.into_iter().flat_map(|(claimed, _)| claimed).map(|one| one.hook));
                 for answer in answers {
                     let _ = answer.send(Err(error.clone()));
@@ -234,7 +254,12 @@ impl Belt {
             return Some(Chains::default());
         }
         let found = self.store.chains(chains, now).await;
-        found.inspect_err(|error| tracing::warn!(%error, "failed to read what fired in chains of events")).ok()
+        let told = |error: &Error| {
+            if outage::stands_alone(error) {
+                tracing::warn!(%error, "failed to read what fired in chains of events");
+            }
+        };
+        found.inspect_err(told).ok()
     }
 
     /// Hands what was taken to the deliver worker, and wakes whoever has to do with the rest.

@@ -21,8 +21,10 @@ mod fan_out;
 mod filters;
 mod ingest;
 mod judge;
+mod last_events;
 pub mod lifecycle;
 mod notices;
+pub mod outage;
 mod privacy;
 mod project;
 mod rates;
@@ -30,6 +32,7 @@ pub mod rebuild;
 mod relay;
 mod replay;
 mod report;
+mod store_watch;
 mod sweep;
 pub mod telemetry;
 mod watch;
@@ -46,6 +49,7 @@ pub use lifecycle::Lifecycle;
 pub use relay::{Received, SeenRequest};
 pub use replay::Preview;
 pub use report::{Report, ReportError, Reported, Step};
+pub use store_watch::StoreStatus;
 
 /// What a mutex holds, whether or not somebody panicked with it: everything that is held so is whole at any time.
 fn lock<T>(of: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {

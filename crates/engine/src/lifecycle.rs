@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use crate::belt::Belt;
 use crate::deliver::Deliveries;
 use crate::ingest::{COMMITTERS, COMMITTERS_THAT_SHARE};
-use crate::{telemetry, worker};
+use crate::{outage, telemetry, worker};
 
 /// How often each worker looks without being woken.
 const TICK: Duration = Duration::from_millis(250);
@@ -49,6 +49,8 @@ impl Lifecycle {
         }
         settler.spawn(deliveries.clone().settle_results());
         workers.spawn(deliver(belt.clone(), deliveries, stopped.clone()));
+        let (one, stop_one) = (belt.clone(), stopped.clone());
+        workers.spawn(async move { one.watch_store(stop_one).await });
         let (one, stop_one) = (belt.clone(), stopped.clone());
         workers.spawn(async move {
             worker::run("fan_out", Some(&one.wakes.fan_out), TICK, stop_one, || one.fan_out_all()).await;
@@ -158,7 +160,9 @@ async fn deliver(belt: Arc<Belt>, deliveries: Arc<Deliveries>, mut stop: watch::
                     // Until the next tick: a store that is away is not hammered.
                     failing = true;
                     metrics::counter!(telemetry::FAILURES, "worker" => "claim").increment(1);
-                    tracing::error!("failed to claim deliveries, trying again: {error:#}");
+                    if outage::cause_stands_alone(&error) {
+                        tracing::error!("failed to claim deliveries, trying again: {error:#}");
+                    }
                 }
             }
             () = belt.flow.moved() => {}

@@ -2,17 +2,16 @@
 //! other, so a receiver and hooks make a relay.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use quickdraw_domain::event::{SeenProject, SeenUser, Source, Whereabouts};
+use quickdraw_domain::event::{DedupeKey, SeenProject, SeenUser, Source, Whereabouts};
 use quickdraw_domain::receiver::Receiver;
 use quickdraw_domain::recursion;
 use quickdraw_domain::scope::Place;
-use quickdraw_domain::{EventId, GroupId, NodeId, ProjectId, ReceiverId, Timestamp, Trigger};
+use quickdraw_domain::{EventId, GroupId, NodeId, ReceiverId, Timestamp, Trigger};
 use quickdraw_store::Error;
-use quickdraw_store::events::{Appended, EventFilter};
+use quickdraw_store::events::Appended;
 use quickdraw_store::known::apart;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -22,7 +21,7 @@ use uuid::Uuid;
 use crate::belt::Belt;
 use crate::ingest::{Arrival, Origin};
 use crate::lock;
-use crate::telemetry::{self, precise};
+use crate::telemetry;
 
 /// Within which time an event by way of another hook is the same event.
 const TWIN_WINDOW: Duration = Duration::from_secs(60);
@@ -33,8 +32,6 @@ const MOST_REQUESTS: usize = 100;
 /// Most users that wait to be taken up, and most that are remembered as known.
 const MOST_FRESH: usize = 1_000;
 const MOST_KNOWN: usize = 100_000;
-/// Projects whose last event is shown.
-const MOST_SHOWN: usize = 500;
 /// How long the requests are kept that nodes saw which are gone.
 const KEPT: Duration = Duration::from_secs(7 * 86_400);
 
@@ -83,9 +80,6 @@ pub(crate) struct Relay {
     twins: Mutex<Twins>,
     users: Mutex<Users>,
     requests: Mutex<HashMap<ReceiverId, Requests>>,
-    last_events: Mutex<HashMap<ProjectId, Timestamp>>,
-    /// Whether what the journal knows of them has been looked up.
-    loaded: AtomicBool,
 }
 
 #[derive(Default)]
@@ -98,6 +92,14 @@ struct Requests {
 struct Users {
     known: HashSet<String>,
     fresh: Vec<SeenUser>,
+}
+
+/// Where a received event goes.
+enum Destination {
+    /// To a place here.
+    Place(Place),
+    /// Nowhere: it repeats this event.
+    Repeats(EventId),
 }
 
 type Hash = [u8; 16];
@@ -134,11 +136,16 @@ impl Belt {
     /// When the store could not commit it, or too many wait already. Nothing is kept of it then.
     pub async fn receive(&self, received: Received<'_>) -> Result<(Appended, bool), Error> {
         let instance = received.instance.map(|text| text.trim_end_matches('/').chars().take(255).collect::<String>());
-        let place = self.place_of(&received, instance.as_deref()).await?;
+        let found = Whereabouts::read(received.body);
+        let key = received.key.as_deref().map(|key| found.key(key));
+        let place = match self.place_of(&received, &found, key.as_deref(), instance.as_deref()).await? {
+            Destination::Place(place) => place,
+            Destination::Repeats(first) => return Ok((Appended::Duplicate(first), false)),
+        };
         if let Place::Project(project) = place {
-            self.relay.heard_of(project, self.clock.now());
+            self.last_events.heard_of(project, self.clock.now());
         }
-        let (twin_of, first) = match &received.key {
+        let (twin_of, first) = match &key {
             Some(key) if received.receiver.twins && place != Place::Elsewhere => {
                 self.twin(key, place, received.body).await
             }
@@ -151,7 +158,7 @@ impl Belt {
             source: Source::Receiver(received.receiver.id),
             chain: received.chain,
             git_ref: received.git_ref,
-            key: received.key,
+            key,
             body: received.body,
             origin: Origin {
                 sent_as: received.sent_as.filter(|name| *name != usual).map(|name| name.chars().take(255).collect()),
@@ -175,41 +182,51 @@ impl Belt {
     }
 
     /// Where a received event belongs here. The first event of a project makes it.
-    async fn place_of(&self, received: &Received<'_>, instance: Option<&str>) -> Result<Place, Error> {
-        let found = Whereabouts::read(received.body);
-        if let Some(user) = found.user {
+    async fn place_of(
+        &self,
+        received: &Received<'_>,
+        found: &Whereabouts,
+        key: Option<&str>,
+        instance: Option<&str>,
+    ) -> Result<Destination, Error> {
+        if let Some(user) = &found.user {
             self.relay.see(user);
         }
         if self.is_our_own(received.chain, instance).await? {
             // Whoever hears of it here has heard of it.
-            return Ok(Place::Elsewhere);
+            return Ok(Destination::Place(Place::Elsewhere));
         }
         let unnamed = || format!("receiver:{}", received.receiver.id);
         let instance = instance.map_or_else(unnamed, str::to_owned);
         if let Some(number) = found.project {
             if let Some(project) = self.index().known_project(&instance, number) {
-                return Ok(Place::Project(project));
+                return Ok(Destination::Place(Place::Project(project)));
+            }
+            // A repeated event makes no project, whatever its headers say, which nobody signs.
+            if let Some(key) = key {
+                let source = Source::Receiver(received.receiver.id);
+                let key = DedupeKey::new(source, Place::Elsewhere, key.to_owned());
+                if let Some(first) = self.store.find_key(key).await? {
+                    return Ok(Destination::Repeats(first));
+                }
             }
             // What has no path, or none that can be had here, is heard on the instance.
             let Some(seen) = SeenProject::read(received.body).filter(|seen| seen.id == number) else {
-                return Ok(Place::Instance);
+                return Ok(Destination::Place(Place::Instance));
             };
             let known = self.store.know_project(instance, seen, self.clock.now()).await?;
-            let Some(project) = known else { return Ok(Place::Instance) };
+            let Some(project) = known else { return Ok(Destination::Place(Place::Instance)) };
             if let Err(error) = self.refresh_directory().await {
                 tracing::warn!(%error, "failed to read the directory after a new project");
             }
-            return Ok(Place::Project(project));
+            return Ok(Destination::Place(Place::Project(project)));
         }
-        let group = found.group.filter(|_| !received.trigger.row().is_system_only());
+        let group = found.group.as_ref().filter(|_| !received.trigger.row().is_system_only());
         let group = group.and_then(|path| {
             let index = self.index();
-            index
-                .group_at(&apart(&instance, &path))
-                .or_else(|| index.group_at(&path))
-                .or_else(|| index.group_named(&path))
+            index.group_at(&apart(&instance, path)).or_else(|| index.group_at(path)).or_else(|| index.group_named(path))
         });
-        Ok(group.map_or(Place::Instance, Place::Group))
+        Ok(Destination::Place(group.map_or(Place::Instance, Place::Group)))
     }
 
     /// Whether an event says that it comes from here, and its chain began here.
@@ -272,25 +289,6 @@ impl Belt {
         Ok(all)
     }
 
-    /// Shows when projects were last heard of. After a start, from the journal.
-    pub(crate) async fn show_last_events(&self) -> anyhow::Result<()> {
-        if !self.relay.loaded.load(Ordering::Relaxed) {
-            let known: Vec<ProjectId> = self.index().known_projects().take(MOST_SHOWN).collect();
-            for project in known {
-                let filter = EventFilter { project: Some(project), limit: 1, ..EventFilter::default() };
-                if let Some(event) = self.store.list_events(filter).await?.rows.first() {
-                    let before = lock(&self.relay.last_events).get(&project).copied();
-                    self.relay.heard_of(project, before.map_or(event.received_at, |at| at.max(event.received_at)));
-                }
-            }
-            self.relay.loaded.store(true, Ordering::Relaxed);
-        }
-        for (project, at) in lock(&self.relay.last_events).iter() {
-            metrics::gauge!(telemetry::LAST_EVENT, "project" => project.to_string()).set(precise(at.as_seconds()));
-        }
-        Ok(())
-    }
-
     /// Writes down what was seen since the last time.
     pub(crate) async fn save_seen(&self) -> anyhow::Result<()> {
         let users = std::mem::take(&mut lock(&self.relay.users).fresh);
@@ -334,17 +332,7 @@ impl Belt {
 }
 
 impl Relay {
-    /// Of more projects than are shown, the one that has been silent for longest is forgotten.
-    fn heard_of(&self, project: ProjectId, now: Timestamp) {
-        let mut last = lock(&self.last_events);
-        if last.len() >= MOST_SHOWN && !last.contains_key(&project) {
-            let silent = last.iter().min_by_key(|(_, at)| **at).map(|(project, _)| *project);
-            silent.and_then(|project| last.remove(&project));
-        }
-        last.insert(project, now);
-    }
-
-    fn see(&self, user: SeenUser) {
+    fn see(&self, user: &SeenUser) {
         let mut users = lock(&self.users);
         if users.known.contains(&user.username) || users.fresh.len() >= MOST_FRESH {
             return;
@@ -353,7 +341,7 @@ impl Relay {
             users.known.clear();
         }
         users.known.insert(user.username.clone());
-        users.fresh.push(user);
+        users.fresh.push(user.clone());
     }
 }
 

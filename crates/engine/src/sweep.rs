@@ -1,4 +1,4 @@
-//! Step 8, sweep: what time alone makes due. Lapsed leases, orphans, old history, heartbeats, gauges.
+//! Step 8, sweep: what time alone makes due. Lapsed leases, orphans, old history, gauges.
 
 use std::time::Duration;
 
@@ -29,13 +29,12 @@ impl Belt {
     }
 
     pub(crate) async fn tend(&self) -> anyhow::Result<()> {
-        self.store.heartbeat(self.node, self.clock.now()).await?;
         self.transport.sweep();
         // A change on another node whose signal was lost.
         self.refresh_directory().await?;
         self.learn_health().await?;
         self.save_seen().await?;
-        self.show_last_events().await?;
+        self.load_last_events().await?;
         self.store.cancel_orphans(self.clock.now(), ORPHAN_BATCH).await?;
         // Somebody may have left a line on a node that stopped before it could tell.
         self.flow.look_at_lines();

@@ -29,7 +29,7 @@ pub const TWINS: &str = "quickdraw_twins_total";
 /// Gauge: hooks that are paused or disabled.
 pub const HOOKS_DISABLED: &str = "quickdraw_hooks_disabled";
 /// Gauge: when the last received event of a project came, in seconds since 1970. Label `project`: its number; the
-/// projects that were heard of last, at most 500.
+/// projects that were heard of last, at most 500. Shown to administrators only.
 pub const LAST_EVENT: &str = "quickdraw_project_last_event_timestamp_seconds";
 
 /// Counter: filters that gave up on an event because it took more work than is allowed.

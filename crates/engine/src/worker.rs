@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 
 use tokio::sync::{Notify, watch};
 
-use crate::telemetry;
+use crate::{outage, telemetry};
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
@@ -36,7 +36,9 @@ pub(crate) async fn run<F: Future<Output = anyhow::Result<()>>>(
             Err(error) => {
                 failures = failures.saturating_add(1);
                 metrics::counter!(telemetry::FAILURES, "worker" => name).increment(1);
-                tracing::error!(worker = name, "a step failed, it runs again: {error:#}");
+                if outage::cause_stands_alone(&error) {
+                    tracing::error!(worker = name, "a step failed, it runs again: {error:#}");
+                }
                 tick.max(Duration::from_millis(100 << failures.min(6))).min(LONGEST_PAUSE)
             }
         };

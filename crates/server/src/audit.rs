@@ -8,6 +8,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use quickdraw_engine::outage;
 use quickdraw_store::access::Actor;
 use quickdraw_store::audit::AuditEntry;
 use tokio::sync::oneshot;
@@ -100,7 +101,9 @@ async fn noted(app: &App, mut request: Request, next: Next) -> Response {
         status: i64::from(status.as_u16()),
         attributes: noted.attributes,
     };
-    if let Err(error) = app.store().append_audit(entry).await {
+    if let Err(error) = app.store().append_audit(entry).await
+        && outage::stands_alone(&error)
+    {
         tracing::error!(%error, "an audit entry was not written");
     }
     response

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::access::{Action, Verdict, verdict};
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::TokenDigest;
 use quickdraw_store::access::Actor;
+use serde_json::json;
 
 use crate::audit::Note;
 use crate::error::ApiError;
@@ -30,7 +31,7 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let token = token(&parts.headers).ok_or_else(ApiError::unauthorized)?;
+        let token = token(&parts.headers)?;
         // Tokens are random, so a fast digest is the right one, and looking it up tells nothing of the others.
         let digest = *TokenDigest::new(token.as_bytes()).as_bytes();
         let actor = actor(app, digest).await?;
@@ -39,10 +40,20 @@ impl FromRequestParts<Arc<App>> for Caller {
         // Whoever finds a token can end it, whatever it may do else.
         let ends_itself = parts.method == Method::DELETE && parts.uri.path().ends_with("/personal_access_tokens/self");
         if actor.read_only && !parts.method.is_safe() && !ends_itself {
-            return Err(ApiError::insufficient_scope());
+            return Err(ApiError::insufficient_scope("api"));
+        }
+        if asks_for_sudo(parts) {
+            return Err(ApiError::insufficient_scope("sudo"));
         }
         Ok(Self { actor, digest, note })
     }
+}
+
+/// Whether a request wants to act as another user. No token here has the scope for that, and a request that is done with the
+/// rights of its token instead would do what its sender did not mean. [`Params`](crate::params::Params) looks into bodies.
+fn asks_for_sudo(parts: &Parts) -> bool {
+    let query = parts.uri.query().unwrap_or_default();
+    parts.headers.contains_key("sudo") || url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "sudo")
 }
 
 async fn actor(app: &App, digest: [u8; 32]) -> Result<Actor, ApiError> {
@@ -132,10 +143,52 @@ impl Actors {
     }
 }
 
-fn token(headers: &HeaderMap) -> Option<&str> {
-    if let Some(token) = headers.get("private-token") {
-        return token.to_str().ok().filter(|token| !token.is_empty());
+/// The one token that a request shows. Of two that differ, it cannot be told which is meant.
+fn token(headers: &HeaderMap) -> Result<&str, ApiError> {
+    let mut shown = Vec::new();
+    for line in headers.get_all("private-token") {
+        shown.push(line.to_str().map_err(|_| ApiError::unauthorized())?.trim());
     }
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
+    // Another scheme is for somebody else, such as a proxy.
+    shown.extend(headers.get_all(AUTHORIZATION).iter().filter_map(bearer));
+    shown.retain(|token| !token.is_empty());
+    let Some(first) = shown.first() else { return Err(ApiError::unauthorized()) };
+    if shown.iter().any(|token| token != first) {
+        let text = "401 Unauthorized: PRIVATE-TOKEN and Authorization show different tokens; send one of them";
+        return Err(ApiError::Message(StatusCode::UNAUTHORIZED, json!(text)));
+    }
+    Ok(*first)
+}
+
+fn bearer(line: &HeaderValue) -> Option<&str> {
+    let (scheme, token) = line.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderName;
+
+    use super::*;
+
+    fn check_token(lines: &[(&'static str, &'static str)], expected: Option<&str>) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        assert_eq!(token(&headers).ok(), expected, "{lines:?}");
+    }
+
+    #[test]
+    fn one_token_may_be_shown_twice_and_two_may_not() {
+        check_token(&[], None);
+        check_token(&[("private-token", "a")], Some("a"));
+        check_token(&[("authorization", "bearer a")], Some("a"));
+        check_token(&[("private-token", "a"), ("authorization", "Bearer a")], Some("a"));
+        check_token(&[("private-token", "a"), ("authorization", "Basic YTpi")], Some("a"));
+        check_token(&[("private-token", ""), ("authorization", "Bearer a")], Some("a"));
+        check_token(&[("private-token", "a"), ("authorization", "Bearer b")], None);
+        check_token(&[("private-token", "a"), ("private-token", "b")], None);
+        check_token(&[("authorization", "Bearer a"), ("authorization", "Bearer b")], None);
+    }
 }

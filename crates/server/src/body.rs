@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use tokio::sync::OwnedSemaphorePermit;
@@ -32,8 +32,8 @@ pub struct Held {
 /// # Errors
 /// 415 for a content coding, 413 for too much, 408 for too slow, 400 for a broken one, 503 when memory is short.
 pub async fn read(app: &App, headers: &HeaderMap, body: Body, limit: usize) -> Result<Held, Refused> {
-    let coding = headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes().to_ascii_lowercase());
-    if coding.is_some_and(|coding| !coding.is_empty() && coding != b"identity") {
+    let mut codings = headers.get_all(header::CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
+    if codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")) {
         return Err(Refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content codings are not accepted; send it plain"));
     }
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());

@@ -5,6 +5,7 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use quickdraw_engine::outage;
 use quickdraw_store::Error;
 use serde_json::{Value, json};
 
@@ -19,8 +20,8 @@ pub enum ApiError {
     Error(StatusCode, String),
     /// Problem details: status, what happened, how to mend it.
     Problem(StatusCode, String),
-    /// The token's scope does not cover what was asked.
-    InsufficientScope,
+    /// The token lacks this scope.
+    InsufficientScope(&'static str),
     /// Asked too often: come back in so many seconds.
     TooMany(u64),
     /// The store could not do it now.
@@ -52,10 +53,10 @@ impl ApiError {
         Self::Message(StatusCode::FORBIDDEN, json!("403 Forbidden"))
     }
 
-    /// 403 of a token that may only read.
+    /// 403 of a token that lacks a scope: `api`, or `sudo`, which no token has.
     #[must_use]
-    pub const fn insufficient_scope() -> Self {
-        Self::InsufficientScope
+    pub const fn insufficient_scope(scope: &'static str) -> Self {
+        Self::InsufficientScope(scope)
     }
 
     /// 400 of a parameter.
@@ -77,7 +78,9 @@ impl ApiError {
             Ok(error) => return Self::Store(error),
             Err(error) => error,
         };
-        tracing::error!("failed to answer a request: {error:#}");
+        if outage::cause_stands_alone(&error) {
+            tracing::error!("failed to answer a request: {error:#}");
+        }
         Self::Message(StatusCode::INTERNAL_SERVER_ERROR, json!("500 Internal Server Error"))
     }
 
@@ -146,7 +149,8 @@ impl IntoResponse for ApiError {
             Self::Message(_, message) => Some(message.to_string()),
             Self::Store(Error::Taken(what)) => Some(format!("{what} has already been taken")),
             Self::Store(Error::Missing(what)) => Some(format!("404 {} Not Found", capital(what))),
-            Self::InsufficientScope => Some("the token's scope is not enough".to_owned()),
+            Self::InsufficientScope("sudo") => Some("nobody can act as another user here: leave sudo out".to_owned()),
+            Self::InsufficientScope(scope) => Some(format!("the token lacks the scope {scope}")),
             Self::TooMany(_) | Self::Store(_) => None,
         };
         let mut response = self.answer();
@@ -163,11 +167,11 @@ impl ApiError {
             Self::Message(status, message) => (status, Json(json!({ "message": message }))).into_response(),
             Self::Error(status, error) => (status, Json(json!({ "error": error }))).into_response(),
             Self::Problem(status, detail) => problem(status, &detail),
-            Self::InsufficientScope => {
+            Self::InsufficientScope(scope) => {
                 let body = json!({
                     "error": "insufficient_scope",
                     "error_description": "The request requires higher privileges than provided by the access token.",
-                    "scope": "api",
+                    "scope": scope,
                 });
                 (StatusCode::FORBIDDEN, Json(body)).into_response()
             }
@@ -195,7 +199,9 @@ impl ApiError {
                     Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
                     _ => StatusCode::INTERNAL_SERVER_ERROR,
                 };
-                tracing::error!(%error, "failed to answer a request");
+                if outage::stands_alone(&error) {
+                    tracing::error!(%error, "failed to answer a request");
+                }
                 // What failed inside is for the log, not for whoever asked.
                 let body = Json(json!({ "message": "the store could not do this now; try again" }));
                 let mut response = (status, body).into_response();

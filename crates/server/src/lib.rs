@@ -8,6 +8,7 @@ pub mod body;
 pub mod error;
 mod limit;
 pub mod listener;
+mod memory;
 mod openapi;
 pub mod ops;
 pub mod params;
@@ -31,9 +32,16 @@ pub use state::App;
 /// Everything that is served.
 pub fn router(app: Arc<App>) -> Router {
     let audited = axum::middleware::from_fn_with_state(app.clone(), audit::record);
+    let in_time = axum::middleware::from_fn_with_state(app.clone(), ops::in_time);
     let (routes, description) = OpenApiRouter::with_openapi(openapi::about(&app.external_url))
         .merge(receive::routes())
-        .merge(api::routes().layer(audited).layer(axum::middleware::from_fn(error::shape)))
+        .merge(
+            api::routes()
+                .layer(axum::middleware::from_fn(memory::until_answered))
+                .layer(audited)
+                .layer(in_time)
+                .layer(axum::middleware::from_fn(error::shape)),
+        )
         .merge(ops::routes())
         .split_for_parts();
     routes.merge(openapi::routes(description)).fallback(error::not_found).with_state(app)

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
+use quickdraw_domain::tree::{self, TreeError};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -16,12 +17,23 @@ pub use types::{Clearable, Day, Level, Line, Moment, Pairs, Prose};
 use crate::audit::Note;
 use crate::body;
 use crate::error::ApiError;
+use crate::memory::UntilAnswered;
 use crate::state::App;
 
 /// Largest body of an API request.
 const LIMIT: usize = 1 << 20;
+/// Most memory that the parameters of one request may take as a tree. What is read from them takes as much again at most.
+const TREE: usize = 8 << 20;
 /// Most parameters of one request.
 const MAX_PARAMETERS: usize = 1000;
+/// Characters of a parameter's name that an error shows.
+const MOST_SHOWN: usize = 60;
+/// Most pairs of a form or a query: a list has one for each of its items.
+const MAX_PAIRS: usize = 4096;
+/// What a pair takes at most in memory beside its text: a member of the whole, and a list or an object with one member.
+const PAIR: usize = 1280;
+/// How much longer the text of a pair can become: a byte that is no UTF-8 becomes three, and names are there twice.
+const LONGER: usize = 4;
 
 /// The parameters of a request. Attributes that nobody reads are ignored, as GitLab does.
 #[derive(Debug)]
@@ -31,9 +43,8 @@ impl FromRequest<Arc<App>> for Params {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
-        let mut params = Map::new();
-        add_form(&mut params, request.uri().query().unwrap_or_default().as_bytes())?;
         let (parts, incoming) = request.into_parts();
+        let query = parts.uri.query().unwrap_or_default().as_bytes();
         let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let is_form = kind.starts_with("application/x-www-form-urlencoded");
         if kind.starts_with("multipart/") {
@@ -44,59 +55,112 @@ impl FromRequest<Arc<App>> for Params {
         let held = body::read(app, &parts.headers, incoming, LIMIT)
             .await
             .map_err(|body::Refused(status, text)| ApiError::Error(status, text.to_owned()))?;
+        let of_body = if is_form { weigh_form(&held.bytes)? } else { weigh_json(&held.bytes)? };
+        let weight = weigh_form(query)? + of_body;
+        // Before it is taken, and until the answer is made: once for the tree, and once for what is read from it.
+        app.memory.tree(&UntilAnswered::of(&parts.extensions), weight * 2).await?;
+        let mut params = Map::new();
+        add_form(&mut params, query)?;
         if is_form {
             add_form(&mut params, &held.bytes)?;
-        } else if !held.bytes.is_empty() {
-            match serde_json::from_slice(&held.bytes) {
-                Ok(Value::Object(object)) => params.extend(object),
-                Ok(_) => return Err(ApiError::bad_parameter("the body must be a JSON object")),
-                Err(error) => return Err(ApiError::bad_parameter(format!("the body is not valid JSON: {error}"))),
-            }
+        } else {
+            params.extend(read_json(&held.bytes)?);
         }
         if let Some(note) = parts.extensions.get::<Note>() {
             note.attributes(params.keys());
+        }
+        if params.get("sudo").is_some_and(|user| !user.is_null()) {
+            return Err(ApiError::insufficient_scope("sudo"));
         }
         Ok(Self(params))
     }
 }
 
+/// What the pairs of a form take in memory, at most.
+fn weigh_form(text: &[u8]) -> Result<usize, ApiError> {
+    let pairs = text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).count();
+    if pairs > MAX_PAIRS {
+        return Err(ApiError::Error(StatusCode::BAD_REQUEST, "too many parameters".to_owned()));
+    }
+    Ok(pairs * PAIR + text.len() * LONGER)
+}
+
+/// What a JSON body takes in memory, at most.
+fn weigh_json(body: &[u8]) -> Result<usize, ApiError> {
+    if body.is_empty() { Ok(0) } else { tree::weigh(body, TREE).map_err(|error| unreadable(&error)) }
+}
+
+fn read_json(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
+    if body.is_empty() {
+        return Ok(Map::new());
+    }
+    match tree::read(body, TREE).map_err(|error| unreadable(&error))? {
+        Value::Object(object) => Ok(object),
+        // Clients that have nothing to send write `null`; GitLab takes it as no body.
+        Value::Null => Ok(Map::new()),
+        _ => Err(ApiError::bad_parameter("the body must be a JSON object")),
+    }
+}
+
+fn unreadable(error: &TreeError) -> ApiError {
+    match error {
+        TreeError::Json(error) => ApiError::bad_parameter(format!("the body is not valid JSON: {error}")),
+        TreeError::TooLarge(_) => {
+            let text = format!("the body has too many parts: they would take more than {} MiB of memory", TREE >> 20);
+            ApiError::Error(StatusCode::PAYLOAD_TOO_LARGE, text)
+        }
+    }
+}
+
 fn add_form(params: &mut Map<String, Value>, text: &[u8]) -> Result<(), ApiError> {
-    for (key, value) in url_pairs(text) {
+    for pair in text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
         if params.len() >= MAX_PARAMETERS {
             return Err(ApiError::Error(StatusCode::BAD_REQUEST, "too many parameters".to_owned()));
         }
-        nest(params, &key, value);
+        let end = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
+        let (key, value) = (&pair[..end], pair.get(end + 1..).unwrap_or_default());
+        let key = decoded(key).ok_or_else(|| ApiError::bad_parameter("the name of a parameter is not valid UTF-8"))?;
+        let shown = || key.chars().take(MOST_SHOWN).collect::<String>();
+        let value = decoded(value).ok_or_else(|| ApiError::bad_parameter(format!("{} is not valid UTF-8", shown())))?;
+        if !nest(params, &key, value) {
+            return Err(ApiError::bad_parameter(format!("{} is given in two forms", shown())));
+        }
     }
     Ok(())
 }
 
+/// A name or value of a form. `None` if it is not UTF-8: with other letters in their place, something else would be stored
+/// than was sent.
+fn decoded(part: &[u8]) -> Option<String> {
+    let blanks: Vec<u8> = part.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    String::from_utf8(percent_encoding::percent_decode(&blanks).collect()).ok()
+}
+
 /// Brackets nest, as in Rack: `a[b]=v` is an object, `a[]=v` a list, and `a[][k]=v` a list of objects where a key that the
-/// last one has already begins another. Deeper nesting has no meaning for any attribute and stays a plain name.
-fn nest(params: &mut Map<String, Value>, key: &str, value: String) {
+/// last one has already begins another. Deeper nesting has no meaning for any attribute and stays a plain name. `false` if
+/// the name stands for a value of another form already.
+fn nest(params: &mut Map<String, Value>, key: &str, value: String) -> bool {
     let value = Value::String(value);
     let Some((name, inner)) = key.split_once('[').and_then(|(name, rest)| Some((name, rest.strip_suffix(']')?))) else {
         params.insert(key.to_owned(), value);
-        return;
+        return true;
     };
     let slot = params.entry(name);
     if let Some(field) = inner.strip_prefix("][") {
         let list = slot.or_insert_with(|| Value::Array(Vec::new()));
-        let Value::Array(list) = list else { return };
+        let Value::Array(list) = list else { return false };
         match list.last_mut() {
             Some(Value::Object(last)) if !last.contains_key(field) => drop(last.insert(field.to_owned(), value)),
             _ => list.push(Value::Object(Map::from_iter([(field.to_owned(), value)]))),
         }
     } else if inner.is_empty() {
-        if let Value::Array(list) = slot.or_insert_with(|| Value::Array(Vec::new())) {
-            list.push(value);
-        }
-    } else if let Value::Object(object) = slot.or_insert_with(|| Value::Object(Map::new())) {
+        let Value::Array(list) = slot.or_insert_with(|| Value::Array(Vec::new())) else { return false };
+        list.push(value);
+    } else {
+        let Value::Object(object) = slot.or_insert_with(|| Value::Object(Map::new())) else { return false };
         object.insert(inner.to_owned(), value);
     }
-}
-
-fn url_pairs(text: &[u8]) -> impl Iterator<Item = (String, String)> {
-    url::form_urlencoded::parse(text).map(|(key, value)| (key.into_owned(), value.into_owned()))
+    true
 }
 
 impl Params {
@@ -159,5 +223,48 @@ mod tests {
         assert_eq!(pairs("h[][value]=1").expect_err("no key").to_string(), "h[key] is missing");
         assert_eq!(pairs("h[]=x").expect_err("no pair").to_string(), "h is invalid");
         assert_eq!(form("a[b=1").one::<String>("a[b").expect("a text").as_deref(), Some("1"));
+        let blank = form("a=b+c%20d&&e").one::<String>("a").expect("a text");
+        assert_eq!(blank.as_deref(), Some("b c d"));
+    }
+
+    #[test]
+    fn a_form_of_which_a_part_would_be_lost_is_refused() {
+        for (text, words) in [
+            ("name=%ff%fe", "name is not valid UTF-8"),
+            ("%ff=1", "the name of a parameter is not valid UTF-8"),
+            ("a=1&a[]=2", "a[] is given in two forms"),
+            ("a[]=1&a[b]=2", "a[b] is given in two forms"),
+            ("a[b]=1&a[][b]=2", "a[][b] is given in two forms"),
+        ] {
+            let refused = add_form(&mut Map::new(), text.as_bytes()).expect_err("it is refused");
+            assert!(matches!(&refused, ApiError::Error(StatusCode::BAD_REQUEST, said) if said == words), "{refused:?}");
+        }
+    }
+
+    fn status(error: ApiError) -> StatusCode {
+        axum::response::IntoResponse::into_response(error).status()
+    }
+
+    #[test]
+    fn no_body_and_null_are_no_parameters() {
+        for body in ["", "null", " null ", "{}"] {
+            assert_eq!(read_json(body.as_bytes()).expect("no parameters"), Map::new(), "{body}");
+        }
+        assert_eq!(read_json(b"[]").map_err(status), Err(StatusCode::BAD_REQUEST));
+        assert_eq!(read_json(b"{").map_err(status), Err(StatusCode::BAD_REQUEST));
+    }
+
+    #[test]
+    fn parameters_take_no_more_memory_than_is_allowed() {
+        for part in ["[]", r#"{"a":1}"#, "[[[[[[]]]]]]", "0"] {
+            let body = format!(r#"{{"a":[{}]}}"#, vec![part; LIMIT / (part.len() + 1) - 8].join(","));
+            assert_eq!(weigh_json(body.as_bytes()).map_err(status), Err(StatusCode::PAYLOAD_TOO_LARGE), "{part}");
+            assert_eq!(read_json(body.as_bytes()).map_err(status), Err(StatusCode::PAYLOAD_TOO_LARGE), "{part}");
+        }
+        let text = format!(r#"{{"a":"{}"}}"#, "x".repeat(LIMIT - 8));
+        assert!(weigh_json(text.as_bytes()).expect("one long text") < 2 * LIMIT);
+        let pairs = |count: usize| weigh_form(vec!["a[][b]=c"; count].join("&").as_bytes()).map_err(status);
+        assert!(pairs(MAX_PAIRS).is_ok_and(|weight| weight <= TREE));
+        assert_eq!(pairs(MAX_PAIRS + 1), Err(StatusCode::BAD_REQUEST));
     }
 }

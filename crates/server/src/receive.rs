@@ -16,7 +16,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use quickdraw_domain::Trigger;
 use quickdraw_domain::event::Skim;
-use quickdraw_engine::{Received, SeenRequest};
+use quickdraw_engine::{Received, SeenRequest, outage};
 use quickdraw_store::events::Appended;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -167,16 +167,21 @@ fn header_of(trigger: Trigger) -> &'static str {
 /// Takes a request in, or not; and how many bytes of its body were read.
 async fn take(app: &App, gate: &Gate, address: IpAddr, headers: &HeaderMap, body: Body) -> (End, usize) {
     let receiver = &gate.receiver;
-    if let Err(wait) = gate.count(address) {
+    let head = gate.verifier.check_head(headers, app.belt.clock().now());
+    if let Err(wait) = gate.count(address, head.is_ok() && gate.verifier.shows_token(headers)) {
+        gate.tell_refusal(address, Instant::now());
         let refused = Refused::new(StatusCode::TOO_MANY_REQUESTS, "rate", "too many requests from this address");
         return (End::Refused(Refused { retry_after: Some(wait.as_secs() + 1), ..refused }), 0);
     }
     if !receiver.addresses.is_empty() && !receiver.addresses.contains(address) {
         return (End::Refused(Refused::new(StatusCode::FORBIDDEN, "address", "this address may not post here")), 0);
     }
+    if let Some(words) = ambiguous(headers) {
+        return (End::Refused(Refused::new(StatusCode::BAD_REQUEST, "headers", words)), 0);
+    }
     let now = app.belt.clock().now();
     // Before the body is read: whoever has no credential at all costs us nothing more.
-    let checks = match gate.verifier.check_head(headers, now) {
+    let checks = match head {
         Ok(checks) => checks,
         Err(wrong) => return (End::Refused(wrong.into()), 0),
     };
@@ -209,15 +214,39 @@ async fn take(app: &App, gate: &Gate, address: IpAddr, headers: &HeaderMap, body
         key: idempotency_key(headers),
         body: &held.bytes,
     };
-    let end = match app.belt.receive(received).await {
+    let end = match app.belt.in_time(app.belt.receive(received)).await {
         Ok((appended, twin)) => End::Accepted { trigger, appended, twin },
         Err(error) => {
-            tracing::error!(%error, "failed to commit a received event");
+            if outage::stands_alone(&error) {
+                tracing::error!(%error, "failed to commit a received event");
+            }
             let detail = "the event could not be stored; send it again";
             End::Failed(StatusCode::SERVICE_UNAVAILABLE, detail.to_owned())
         }
     };
     (end, bytes)
+}
+
+/// Headers that mean one thing. `X-Gitlab-Token` is the verifier's.
+const SINGLE: [&str; 8] = [
+    "webhook-id",
+    "webhook-timestamp",
+    "webhook-signature",
+    "x-hub-signature-256",
+    "idempotency-key",
+    "x-gitlab-event",
+    "x-gitlab-instance",
+    "x-gitlab-event-uuid",
+];
+
+/// A header that is there twice with different values: which of them is meant cannot be told.
+pub(crate) fn ambiguous(headers: &HeaderMap) -> Option<String> {
+    let differs = |name: &&&str| {
+        let mut lines = headers.get_all(**name).iter();
+        let first = lines.next();
+        lines.any(|line| Some(line) != first)
+    };
+    SINGLE.iter().find(differs).map(|name| format!("the header {name} is there twice with different values"))
 }
 
 /// `webhook-id`, else `Idempotency-Key`; of equal lines the first, and an empty one is none.

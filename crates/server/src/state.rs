@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use crate::audit::Changes;
 use crate::auth::Actors;
 use crate::limit::{ByHandLimit, Limits};
+use crate::memory::Memory;
 use crate::receive::gates::Gates;
 use crate::streams::Streams;
 
@@ -31,6 +32,8 @@ pub struct App {
     pub metrics: PrometheusHandle,
     /// Room for bodies, in KiB.
     pub bodies: Arc<Semaphore>,
+    /// Room for trees of parameters and for large answers.
+    pub(crate) memory: Memory,
     /// Open streams.
     pub(crate) streams: Streams,
     /// Who tokens stood for a moment ago.
@@ -62,6 +65,7 @@ impl App {
             external_url,
             metrics,
             bodies,
+            memory: Memory::new(),
             streams: Streams::new(),
             actors: Actors::default(),
             changes: Changes::default(),

@@ -9,6 +9,8 @@ pub const WEBHOOK_SECONDS: &str = "gitlab_webhook_duration_seconds";
 pub const CONNECTIONS_REFUSED: &str = "quickdraw_connections_refused_total";
 /// Gauge: open connections.
 pub const CONNECTIONS: &str = "quickdraw_connections";
+/// Gauge: large answers that are being made or sent.
+pub const LARGE_ANSWERS: &str = "quickdraw_large_answers";
 /// Gauge: open streams.
 pub const STREAMS: &str = "quickdraw_streams";
 /// Counter: events sent on streams.

@@ -6,6 +6,7 @@ mod people;
 mod receiver;
 mod replay;
 mod scopes;
+mod shown;
 
 use std::borrow::Cow;
 
@@ -20,8 +21,9 @@ pub use history::{Attempt, AuditEntry, Delivery, DeliveryWithHistory, Event, Eve
 pub use hook::{Hook, HookEvent, HookTriggers};
 pub use people::{MadeToken, Member, Metadata, Token, User};
 pub use receiver::{Receiver, ReceiverRequest};
-pub use replay::{Replay, ReplayFilter};
-pub use scopes::{Group, Namespace, Project, ProjectNamespace, Visibility};
+pub use replay::{Replay, ReplayFilter, ReplayResults};
+pub use scopes::{Group, Namespace, Project, Visibility};
+pub use shown::Shown;
 
 /// A time: ISO 8601, UTC, with milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,6 +1,7 @@
 //! What can go wrong with a store. A caller can do one of three things: mend its input, try later, or stop.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Shorthand for this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -54,11 +55,30 @@ impl From<rusqlite::Error> for Error {
     }
 }
 
+/// How often a server said that a session cannot write. Such a session says so for as long as it lives, so its connection is
+/// let go of.
+pub(crate) static READ_ONLY: AtomicU64 = AtomicU64::new(0);
+
+/// What a server said, or what failed on the way to it, with its cause.
+fn words(error: &tokio_postgres::Error) -> String {
+    if let Some(said) = error.as_db_error() {
+        return said.to_string();
+    }
+    match std::error::Error::source(error) {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}
+
 impl From<tokio_postgres::Error> for Error {
     fn from(error: tokio_postgres::Error) -> Self {
         use tokio_postgres::error::SqlState;
-        let text = error.as_db_error().map_or_else(|| error.to_string(), ToString::to_string);
+        let text = words(&error);
         match error.code() {
+            Some(code) if *code == SqlState::READ_ONLY_SQL_TRANSACTION => {
+                READ_ONLY.fetch_add(1, Ordering::Relaxed);
+                Self::Unavailable(text)
+            }
             // Class 08 connection, 53 resources, 57 operator intervention; no code at all is a lost connection.
             None => Self::Unavailable(text),
             Some(code) if ["08", "53", "57", "25"].iter().any(|class| code.code().starts_with(class)) => {

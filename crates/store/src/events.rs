@@ -136,6 +136,8 @@ pub struct EventFilter {
 pub trait Events {
     /// Appends a batch in one transaction; returns when it is flushed. The answers stand in the order of the batch.
     async fn append_events(&self, batch: Vec<NewEvent>) -> Result<Vec<Appended>>;
+    /// The event that has a key, if any has: what is appended with this key is a duplicate of it.
+    async fn find_key(&self, key: DedupeKey) -> Result<Option<EventId>>;
     /// Takes up to `limit` events that wait for their fan-out, asks `decide` about each, and writes deliveries, skip
     /// reasons and marks in the same transaction. `version` is the directory that `decide` looks into: when the stored
     /// one is newer, nothing is done and the count says so, because a hook made before an event must hear of it.

@@ -17,9 +17,11 @@ pub mod attempts;
 pub mod audit;
 mod columns;
 pub mod deliveries;
+pub mod details;
 pub mod documents;
 pub mod error;
 pub mod events;
+pub mod examine;
 pub mod hooks;
 pub mod insights;
 pub mod known;
@@ -40,6 +42,7 @@ pub mod wake;
 use std::sync::Arc;
 
 pub use error::{Error, Result};
+pub use examine::{check_url, examine};
 pub use payload::Packed;
 pub use seal::Ring;
 pub use wake::Wakes;
@@ -47,6 +50,7 @@ pub use wake::Wakes;
 /// Everything that can be asked of a store.
 pub trait Store:
     scopes::Scopes
+    + details::Details
     + hooks::Hooks
     + events::Events
     + appends::Appends
@@ -68,6 +72,7 @@ pub trait Store:
 
 impl<T> Store for T where
     T: scopes::Scopes
+        + details::Details
         + hooks::Hooks
         + events::Events
         + appends::Appends
@@ -96,12 +101,28 @@ pub type SharedStore = Arc<dyn Store>;
 /// When the URL is neither, the store cannot be reached or migrated, another process owns the SQLite file, or the ring
 /// does not hold the key that the store was sealed with.
 pub async fn open(url: &str, ring: Ring) -> Result<SharedStore> {
-    if let Some(path) = url.strip_prefix("sqlite:") {
-        let path = path.strip_prefix("//").unwrap_or(path).to_owned();
-        return Ok(Arc::new(sqlite::Sqlite::open(std::path::PathBuf::from(path), ring).await?));
+    match Target::of(url)? {
+        Target::Sqlite(path) => Ok(Arc::new(sqlite::Sqlite::open(path, ring).await?)),
+        Target::Postgres(url) => Ok(Arc::new(postgres::Postgres::open(url, ring).await?)),
     }
-    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return Ok(Arc::new(postgres::Postgres::open(url, ring).await?));
+}
+
+/// The store that a URL names.
+enum Target<'a> {
+    /// A file.
+    Sqlite(std::path::PathBuf),
+    /// A database, by the URL that its client reads.
+    Postgres(&'a str),
+}
+
+impl<'a> Target<'a> {
+    fn of(url: &'a str) -> Result<Self> {
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            return Ok(Self::Sqlite(path.strip_prefix("//").unwrap_or(path).into()));
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            return Ok(Self::Postgres(url));
+        }
+        Err(Error::Url)
     }
-    Err(Error::Url)
 }

@@ -10,7 +10,9 @@ mod attempts;
 mod audit;
 mod claims;
 mod deliveries;
+mod details;
 mod events;
+mod examine;
 mod facts;
 mod hooks;
 mod insights;
@@ -27,15 +29,17 @@ mod settle;
 mod shadow;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
+use tokio_postgres::config::TargetSessionAttrs;
 use tokio_postgres::{Config, NoTls};
 
-use crate::error::{Error, Result};
-use crate::seal::{Place, Ring};
+use crate::error::{Error, READ_ONLY, Result};
+use crate::seal::{KEY_CHECK, Ring};
 use crate::telemetry;
+pub(crate) use examine::examine;
 
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "belt", include_str!("migrations/postgres/0001_belt.sql")),
@@ -61,6 +65,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (21, "project_paths", include_str!("migrations/postgres/0021_project_paths.sql")),
     (22, "documents", include_str!("migrations/postgres/0022_documents.sql")),
     (23, "operations", include_str!("migrations/postgres/0023_operations.sql")),
+    (24, "clients", include_str!("migrations/postgres/0024_clients.sql")),
 ];
 
 /// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.
@@ -88,22 +93,13 @@ pub(crate) struct Postgres {
     next_hook: [AtomicI64; 2],
     /// When waiting events were last looked for from the beginning, in seconds.
     last_full_look: AtomicI64,
+    /// How many sessions that cannot write were known when idle connections were last let go of.
+    read_only: AtomicU64,
 }
 
 impl Postgres {
     pub(crate) async fn open(url: &str, ring: Ring) -> Result<Self> {
-        let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
-            // The parser's words name the setting, never its value.
-            Error::Unavailable(format!("the database URL is not usable: {error}"))
-        })?;
-        config.application_name("quickdraw");
-        config.connect_timeout(Duration::from_secs(5));
-        config.keepalives_idle(Duration::from_secs(30));
-        // A server that is gone without a word is noticed as soon as one that takes too long.
-        config.tcp_user_timeout(STATEMENT_TIMEOUT);
-        let milliseconds = STATEMENT_TIMEOUT.as_millis();
-        let options = config.get_options().unwrap_or_default().to_owned();
-        config.options(format!("{options} -c statement_timeout={milliseconds} {PLANNER}"));
+        let config = configure(url)?;
         // Appending joins nothing but what it was given, and that is best hashed.
         let mut accept = config.clone();
         accept.options(format!("{} -c enable_hashjoin=on", config.get_options().unwrap_or_default()));
@@ -116,6 +112,7 @@ impl Postgres {
             alone: AtomicBool::new(false),
             next_hook: [AtomicI64::new(0), AtomicI64::new(0)],
             last_full_look: AtomicI64::new(0),
+            read_only: AtomicU64::new(READ_ONLY.load(Ordering::Relaxed)),
         };
         store.migrate().await?;
         store.check_key().await?;
@@ -124,12 +121,25 @@ impl Postgres {
 
     async fn client(&self) -> Result<Object> {
         telemetry::called("postgres");
+        self.let_go_of_read_only();
         Ok(self.pool.get().await?)
+    }
+
+    /// Lets go of idle connections when a session said that it cannot write: others may be like it, and what comes next opens
+    /// new ones.
+    fn let_go_of_read_only(&self) {
+        let known = READ_ONLY.load(Ordering::Relaxed);
+        if self.read_only.swap(known, Ordering::Relaxed) != known {
+            for pool in [&self.pool, &self.accept_pool] {
+                drop(pool.retain(|_, _| false));
+            }
+        }
     }
 
     /// One of those that are there for what somebody waits for with an event.
     async fn accept_client(&self) -> Result<Object> {
         telemetry::called("postgres");
+        self.let_go_of_read_only();
         Ok(self.accept_pool.get().await?)
     }
 
@@ -165,12 +175,11 @@ impl Postgres {
 
     /// A value sealed at the first start tells whether the ring fits, before anything is written with a wrong key.
     async fn check_key(&self) -> Result<()> {
-        const PLACE: Place<'static> = Place { table: "settings", column: "value", row: b"key_check" };
         let client = self.client().await?;
-        let sealed = self.ring.seal(PLACE, "quickdraw")?;
+        let sealed = self.ring.seal(KEY_CHECK, "quickdraw")?;
         client.execute("INSERT INTO settings VALUES ('key_check', $1) ON CONFLICT DO NOTHING", &[&sealed]).await?;
         let row = client.query_one("SELECT value FROM settings WHERE name = 'key_check'", &[]).await?;
-        self.ring.open(PLACE, row.get(0))?;
+        self.ring.open(KEY_CHECK, row.get(0))?;
         Ok(())
     }
 
@@ -187,6 +196,25 @@ impl Postgres {
             tracing::debug!(%error, "other nodes were not notified");
         }
     }
+}
+
+/// How every connection is opened that a URL names.
+pub(crate) fn configure(url: &str) -> Result<Config> {
+    let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
+        // The parser's words name the setting, never its value.
+        Error::Unavailable(format!("the database URL is not usable: {error}"))
+    })?;
+    config.application_name("quickdraw");
+    // A session that cannot write is of no use, and would say so for as long as it lives.
+    config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+    config.connect_timeout(Duration::from_secs(5));
+    config.keepalives_idle(Duration::from_secs(30));
+    // A server that is gone without a word is noticed as soon as one that takes too long.
+    config.tcp_user_timeout(STATEMENT_TIMEOUT);
+    let milliseconds = STATEMENT_TIMEOUT.as_millis();
+    let options = config.get_options().unwrap_or_default().to_owned();
+    config.options(format!("{options} -c statement_timeout={milliseconds} {PLANNER}"));
+    Ok(config)
 }
 
 fn pool(config: &Config, size: usize) -> Result<Pool> {

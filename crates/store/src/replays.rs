@@ -86,6 +86,17 @@ pub struct Step {
     pub finished: bool,
 }
 
+/// Since a replay began, what became of the deliveries of its time and hook that it has come past.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Results {
+    /// Delivered since.
+    pub arrived: i64,
+    /// Given up since.
+    pub given_up: i64,
+    /// Owed now.
+    pub owed: i64,
+}
+
 /// Replays: what can be done with them.
 #[async_trait]
 pub trait Replays {
@@ -93,6 +104,8 @@ pub trait Replays {
     async fn create_replay(&self, filter: Filter, rate: i64, created_by: String, now: Timestamp) -> Result<Replay>;
     /// One replay.
     async fn find_replay(&self, id: i64) -> Result<Option<Replay>>;
+    /// Counts what became of the deliveries that a replay has come past.
+    async fn replay_results(&self, replay: Replay) -> Result<Results>;
     /// Replays, newest first; only older than `before`, and only running ones if asked.
     async fn list_replays(&self, before: Option<i64>, running: bool, limit: usize) -> Result<Vec<Replay>>;
     /// Pauses, goes on with or cancels one that has not ended. `None` if it has, or is not there.

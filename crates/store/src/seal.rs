@@ -34,6 +34,10 @@ pub enum SealError {
     Randomness,
 }
 
+/// Where the value is stored that is sealed at the first start: it tells whether a ring fits, before anything is written
+/// with a wrong key.
+pub(crate) const KEY_CHECK: Place<'static> = Place { table: "settings", column: "value", row: b"key_check" };
+
 /// Where a value is stored.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {

@@ -14,7 +14,9 @@ mod audit;
 mod checkpoint;
 mod claims;
 mod deliveries;
+mod details;
 mod events;
+mod examine;
 mod facts;
 mod hooks;
 mod insights;
@@ -42,7 +44,8 @@ use std::sync::{Arc, Mutex};
 use rusqlite::Connection;
 
 use crate::error::{Error, Result};
-use crate::seal::{Place, Ring};
+use crate::seal::{KEY_CHECK, Ring};
+pub(crate) use examine::examine;
 use readers::Readers;
 pub(crate) use shadow::ShadowFile;
 use writer::{Failing, Tx, Writer};
@@ -73,6 +76,7 @@ const MIGRATIONS: &[Migration] = &[
     (21, "project_paths", include_str!("migrations/sqlite/0021_project_paths.sql")),
     (22, "documents", include_str!("migrations/sqlite/0022_documents.sql")),
     (23, "operations", include_str!("migrations/sqlite/0023_operations.sql")),
+    (24, "clients", include_str!("migrations/sqlite/0024_clients.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[
     (1, "insights", include_str!("migrations/sqlite/0001_insights.sql")),
@@ -108,6 +112,16 @@ impl Sqlite {
         let (opening, main) = (Arc::clone(&ring), path.clone());
         let opened = tokio::task::spawn_blocking(move || {
             let lock = lock(&path)?;
+            let continues = holds_something(&path);
+            let insights_file = beside(&path, "-insights");
+            let has_insights = holds_something(&insights_file);
+            if has_insights && !continues {
+                // The numbers of its projects would mean other projects in a new journal.
+                let (journal, insights) = (path.display(), insights_file.display());
+                return Err(Error::Unavailable(format!(
+                    "{insights} is there and {journal}, which it belongs to, is not: put the copy of {journal} back, or move {insights} away to begin anew"
+                )));
+            }
             for file in [path.clone(), beside(&path, "-insights")] {
                 make_private(&file)?;
             }
@@ -115,6 +129,11 @@ impl Sqlite {
             let mut connection = connect(&path)?;
             migrate(&mut connection, MIGRATIONS)?;
             check_key(&connection, &opening)?;
+            if continues && !has_insights {
+                // Insights are counted again from the journal. The marks come before the file: a crash in between is
+                // met by the next start, which finds the file missing once more.
+                connection.execute("INSERT OR IGNORE INTO projection_pending SELECT id FROM events", [])?;
+            }
             let writer = Writer::start(connection, path.clone())?;
             let readers = (0..READERS).map(|_| connect_to_read(&path)).collect::<Result<_>>()?;
             let mut insights = connect_to_insights(&beside(&path, "-insights"))?;
@@ -142,6 +161,11 @@ impl Sqlite {
     async fn read<T: Send + 'static>(&self, job: impl FnOnce(&Connection) -> Result<T> + Send + 'static) -> Result<T> {
         self.readers.run(job).await
     }
+}
+
+/// Whether a file is there and was written. An empty one was made by a start that came no further.
+fn holds_something(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| file.len() > 0)
 }
 
 /// A file beside the database, named after the whole of its name.
@@ -235,8 +259,6 @@ fn migrate(connection: &mut Connection, migrations: &[Migration]) -> Result<()> 
     }
     Ok(())
 }
-
-const KEY_CHECK: Place<'static> = Place { table: "settings", column: "value", row: b"key_check" };
 
 /// A value sealed at the first start tells whether the ring fits, before anything is written with a wrong key.
 fn check_key(connection: &Connection, ring: &Ring) -> Result<()> {

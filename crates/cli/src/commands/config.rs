@@ -5,8 +5,8 @@ use std::path::Path;
 use clap::Subcommand;
 
 use super::say;
+use crate::checks;
 use crate::config::{self, Config, REFERENCE};
-use crate::wiring;
 
 #[derive(Subcommand)]
 pub(crate) enum ConfigCommand {
@@ -21,13 +21,11 @@ pub(crate) enum ConfigCommand {
 pub(crate) fn run(command: &ConfigCommand, file: Option<&Path>) -> anyhow::Result<()> {
     match command {
         ConfigCommand::Check => {
-            let config = config::load(file)?;
-            config.delivery.retry.policy()?;
-            wiring::guard(&config)?;
-            wiring::trust(&config)?;
-            wiring::proxy(&config)?;
-            wiring::upload_links(&config)?;
-            wiring::trusted_proxies(&config)?;
+            let problems = checks::problems(&config::load(file)?);
+            for problem in &problems {
+                say(format!("problem  {problem}"));
+            }
+            anyhow::ensure!(problems.is_empty(), "the configuration is not valid, problems: {}", problems.len());
             say("the configuration is valid");
         }
         ConfigCommand::Print => say(toml::to_string(&masked(config::load(file)?))?),

@@ -77,7 +77,7 @@ pub(crate) async fn run(command: Demo, file: Option<&Path>) -> anyhow::Result<()
         .with_context(|| format!("failed to write {}", mark.display()))?;
     let mut first = FirstStart::default();
     let store = wiring::open_store(&config, &mut first).await?;
-    first.notes.iter().for_each(say);
+    first.notes.iter().chain(&first.warnings).for_each(say);
     let filled = fill(&store, &command).await;
     store.close().await;
     let known = filled?;
@@ -158,7 +158,7 @@ async fn known(store: &SharedStore) -> anyhow::Result<Known> {
 
 /// Something more, every few seconds, as a GitLab would post it.
 async fn go_on(config: &Config, known: Known) {
-    let url = format!("http://{}/api/v1/webhooks/gitlab", config.server.listen);
+    let url = format!("{}/api/v1/webhooks/gitlab", config::base_url(&config.server.listen));
     let mut live = Live::new(known, wiring::now().as_micros() / 1_000_000);
     loop {
         tokio::time::sleep(EVERY).await;

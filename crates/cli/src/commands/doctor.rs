@@ -1,10 +1,14 @@
-//! `quickdraw doctor`: one line for everything that has to be in order, and what to do where it is not.
+//! `quickdraw doctor`: one line for everything that has to be in order, and what to do where it is not. It changes nothing: it
+//! makes no file, migrates no database and seals nothing.
 
 use std::path::Path;
 
+use quickdraw_store::examine::{Depth, Examination, KeyFit};
+use quickdraw_store::{Error, examine};
+
 use super::say;
-use crate::config;
-use crate::wiring::{self, FirstStart};
+use crate::config::{self, Config};
+use crate::{checks, first_start, wiring};
 
 pub(crate) async fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let mut problems = 0;
@@ -22,41 +26,76 @@ pub(crate) async fn run(file: Option<&Path>) -> anyhow::Result<()> {
             anyhow::bail!("the configuration is not valid");
         }
     };
-    line("configuration", Ok(format!("valid, serving {}", config.server.external_url)));
-    line(
-        "guard",
-        wiring::guard(&config).map(|guard| {
-            if guard.allow_local_networks {
-                "local networks may be called".to_owned()
-            } else {
-                "public addresses only".to_owned()
-            }
-        }),
-    );
-    line("retry policy", config.delivery.retry.policy().map(|policy| format!("{} attempts", policy.pauses.len() + 1)));
-    match wiring::open_store(&config, &mut FirstStart::default()).await {
-        Ok(store) => {
-            line("database", Ok("it opens, the key fits".to_owned()));
-            match store.condition(wiring::now()).await {
-                Ok(condition) => {
-                    let text =
-                        format!("{}, schema {}, {} nodes", condition.engine, condition.schema_version, condition.nodes);
-                    line("schema", Ok(text));
-                    for problem in condition.problems {
-                        line("database", Err(anyhow::anyhow!(problem)));
-                    }
-                }
-                Err(error) => line("schema", Err(error.into())),
-            }
-            store.close().await;
+    let wrong = checks::problems(&config);
+    if wrong.is_empty() {
+        line("configuration", Ok(format!("valid, serving {}", config.server.external_url)));
+    }
+    for problem in wrong {
+        line("configuration", Err(anyhow::anyhow!(problem)));
+    }
+    if let Ok(guard) = wiring::guard(&config) {
+        let text = if guard.allow_local_networks { "local networks may be called" } else { "public addresses only" };
+        line("guard", Ok(text.to_owned()));
+    }
+    if let Ok(policy) = config.delivery.retry.policy() {
+        line("retry policy", Ok(format!("{} attempts", policy.pauses.len() + 1)));
+    }
+    for name in ["root-token", "webhook-secret"] {
+        let file = config.server.data_dir.join(name);
+        if file.exists() {
+            line(name, wiring::read_private(&file).map(|_| format!("{} can be read", file.display())));
         }
-        Err(error) => match error.downcast_ref::<quickdraw_store::Error>() {
-            Some(quickdraw_store::Error::InUse(file)) => {
-                line("database", Ok(format!("{file} is in use by a quickdraw that is running")));
+    }
+    let ring = match first_start::known_ring(&config) {
+        Ok(ring) => ring,
+        Err(error) => {
+            line("key", Err(error));
+            None
+        }
+    };
+    match examine(&config.database.url, ring.as_ref(), Depth::Whole, wiring::now()).await {
+        Ok(found) => {
+            line("database", database(&found));
+            line("key", key(&config, ring.is_some(), &found));
+            if found.insights_missing {
+                let text = "the file of insights beside the database is missing: put the copy of it back, or the next start \
+                    counts again what history still has";
+                line("insights", Err(anyhow::anyhow!(text)));
             }
-            _ => line("database", Err(error)),
-        },
+            for problem in found.problems {
+                line("database", Err(anyhow::anyhow!(problem)));
+            }
+        }
+        Err(Error::InUse(file)) => line("database", Ok(format!("{file} is in use by a quickdraw that is running"))),
+        Err(error) => line("database", Err(error.into())),
     }
     anyhow::ensure!(problems == 0, "problems were found: {problems}");
     Ok(())
+}
+
+fn database(found: &Examination) -> anyhow::Result<String> {
+    let (engine, newest) = (&found.engine, found.newest_schema);
+    match found.schema_version {
+        None => Ok(format!("{engine}, nothing there yet: the first start or quickdraw migrate makes it")),
+        Some(version) if version > newest => {
+            anyhow::bail!("it has schema {version}, which is newer than this program's {newest}")
+        }
+        Some(version) if version < newest => {
+            Ok(format!("{engine}, schema {version}: the next start or quickdraw migrate brings it to {newest}"))
+        }
+        Some(version) => Ok(format!("{engine}, schema {version}, {} nodes", found.nodes)),
+    }
+}
+
+fn key(config: &Config, is_known: bool, found: &Examination) -> anyhow::Result<String> {
+    match found.key {
+        KeyFit::Fits => Ok("it fits".to_owned()),
+        KeyFit::DoesNotFit(error) => Err(error.into()),
+        KeyFit::NotTried => Err(anyhow::anyhow!(first_start::missing_key(&config.server.data_dir.join("key")))),
+        KeyFit::NothingSealed if is_known => Ok("it is there, and nothing is sealed yet".to_owned()),
+        KeyFit::NothingSealed if config.database.url.starts_with("sqlite:") => {
+            Ok("none yet: the first start makes one".to_owned())
+        }
+        KeyFit::NothingSealed => Err(anyhow::anyhow!(first_start::NO_KEY)),
+    }
 }

@@ -7,6 +7,7 @@ mod updates;
 
 use std::io::Read;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -158,11 +159,25 @@ fn object(repository: &gix::Repository, update: &Update) -> anyhow::Result<Value
     Ok(object)
 }
 
-/// Who pushed, as far as a plain git server knows: the login of the session.
+/// The user who pushed, as far as a plain git server knows: the login of the session, else the system's user.
 fn user() -> Value {
-    let login = ["REMOTE_USER", "USER", "LOGNAME"].iter().find_map(|name| text_of(name));
-    let login = login.unwrap_or_else(|| "unknown".to_owned());
+    let login = ["REMOTE_USER", "USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| text_of(name).filter(|text| !text.is_empty()))
+        .or_else(system_user)
+        .unwrap_or_else(|| "unknown".to_owned());
     json!({ "name": login, "username": login })
+}
+
+/// The name of the user that this process runs as, from the system's own list of users, which may be a directory on the
+/// network. A user without a name, as in a container, is told by its number.
+fn system_user() -> Option<String> {
+    let id = |option: &str| {
+        let output = Command::new("id").arg(option).stderr(Stdio::null()).output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        (output.status.success() && !text.is_empty()).then_some(text)
+    };
+    id("-un").or_else(|| id("-u"))
 }
 
 fn text_of(variable: &str) -> Option<String> {

@@ -20,6 +20,7 @@ use quickdraw_server::{Listener, ListenerLimits, Verifier};
 use tokio::sync::watch;
 
 use super::{plain, say};
+use crate::config::secrets;
 use crate::{client, wiring};
 
 /// Largest body that is printed and passed on: GitLab's own limit.
@@ -61,6 +62,9 @@ struct Ear {
 }
 
 pub(crate) async fn run(command: Listen) -> anyhow::Result<()> {
+    if let Some(secret) = &command.secret {
+        secrets::check_carried("--secret", secret)?;
+    }
     if let Some(from) = &command.follow.from {
         return follow::run(&command.follow, from, command.forward.as_deref(), command.secret.as_deref()).await;
     }

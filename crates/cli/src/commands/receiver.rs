@@ -14,7 +14,8 @@ pub(crate) enum Receiver {
         #[command(flatten)]
         server: client::Server,
     },
-    /// Make a receiver. Its secret is printed, this once, unless one is given.
+    /// Make a receiver. Its secret is printed, this once, unless one is given; for the modes signature and both it is a signing
+    /// token (whsec_…).
     Add {
         /// Its secret: a token, or a signing token (whsec_…).
         #[arg(long)]
@@ -129,7 +130,12 @@ pub(crate) async fn run(command: Receiver) -> anyhow::Result<()> {
         }
         Receiver::Change { id, settings, server } => {
             let path = format!("receivers/{id}");
-            show(&ask(&server, Method::PUT, &path, Some(settings.json()?.into())).await?);
+            let changed = ask(&server, Method::PUT, &path, Some(settings.json()?.into())).await?;
+            show(&changed);
+            if settings.mode.is_some() && matches!(word(&changed, "mode"), "signature" | "both") {
+                say("  its secret stays as it is; GitLab signs with one of the form whsec_… only, and this makes one:");
+                say(format!("  quickdraw receiver secret {id}"));
+            }
         }
         Receiver::Secret { id, secret, overlap, server } => {
             let mut asked = json!({ "overlap": overlap });
@@ -170,6 +176,12 @@ fn show(receiver: &Value) {
     say(format!("{} ({})", word(receiver, "id"), word(receiver, "name")));
     say(format!("  posts go to {}", word(receiver, "url")));
     if let Some(secret) = receiver["secret"].as_str() {
+        let fields = match word(receiver, "mode") {
+            "signature" => "Signing token (GitLab 19.0 and later; older ones do not sign)",
+            "both" => "Secret token and, the same once more, Signing token (GitLab 19.0 and later)",
+            _ => "Secret token",
+        };
+        say(format!("  in GitLab's webhook, paste this URL into URL, and the secret below into {fields}"));
         say(format!("  secret, shown this once: {secret}"));
     }
 }

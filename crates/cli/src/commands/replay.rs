@@ -11,6 +11,9 @@ use super::{moment, say};
 use crate::client;
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Looks at what became of the deliveries before the command ends without the last of them: half a minute. What is tried again
+/// later can take days.
+const LAST_LOOKS: usize = 60;
 
 #[derive(Args)]
 pub(crate) struct Replay {
@@ -107,7 +110,21 @@ pub(crate) async fn run(command: Replay) -> anyhow::Result<()> {
         let state = replay["state"].as_str().unwrap_or_default();
         if state != "running" {
             bar.finish_and_clear();
-            say(format!("replay {id} is {state}: {} deliveries were made due again", replay["replayed"]));
+            let looks = if state == "finished" { LAST_LOOKS } else { 1 };
+            let mut results = Value::Null;
+            for look in 0..looks {
+                if look > 0 {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+                results = ask(format!("replays/{id}?results=true"), None).await?["results"].clone();
+                if results["owed"] == json!(0) {
+                    break;
+                }
+            }
+            say(format!(
+                "replay {id} is {state}: {} deliveries were made due again; since it began {} arrived, {} were given up, {} are owed",
+                replay["replayed"], results["arrived"], results["given_up"], results["owed"]
+            ));
             return Ok(());
         }
         tokio::time::sleep(LOOK_EVERY).await;

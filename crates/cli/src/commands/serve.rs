@@ -10,13 +10,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::say;
-use crate::config::{Config, LogFormat};
+use crate::checks;
+use crate::config::{Config, LogFormat, base_url};
 use crate::wiring::{self, FirstStart};
 
 /// Upper bounds of the histograms, in seconds: from a fast commit to the longest attempt.
 const SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
+    // Before anything is made that a start with other settings would have to live with.
+    checks::ensure_none(&config)?;
     log_to_stderr(&config)?;
     let metrics = metrics_recorder()?;
     let limits = ListenerLimits {
@@ -30,6 +33,11 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         format!("failed to listen on {listen} (QUICKDRAW_LISTEN takes another address, as in 127.0.0.1:8001)")
     })?;
     let address = listener.address()?;
+    let url_is_made = config.server.external_url_is_made;
+    if url_is_made && config.server.listen.ends_with(":0") {
+        // The port is known only now.
+        config.server.external_url = base_url(&address.to_string());
+    }
     let mut first = FirstStart::default();
     let store = wiring::open_store(&config, &mut first).await?;
     wiring::root_token(&config, &store, &mut first).await?;
@@ -43,11 +51,23 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     };
     let proxies = wiring::trusted_proxies(&config)?;
     let app = App::new(belt, receiver, proxies, config.server.external_url.clone(), metrics.clone(), limits);
-    for note in &first.notes {
+    for note in first.notes.iter().chain(&first.warnings) {
         say(note);
     }
-    say(format!("quickdraw {} listens on http://{address}", env!("CARGO_PKG_VERSION")));
+    for warning in &first.warnings {
+        tracing::warn!("{warning}");
+    }
+    let version = env!("CARGO_PKG_VERSION");
+    if address.ip().is_unspecified() {
+        let (port, here) = (address.port(), base_url(&address.to_string()));
+        say(format!("quickdraw {version} listens on port {port} of all addresses, on this machine {here}"));
+    } else {
+        say(format!("quickdraw {version} listens on http://{address}"));
+    }
     say(format!("GitLab posts to {}/api/v1/webhooks/gitlab", config.server.external_url));
+    if url_is_made && address.ip().is_unspecified() {
+        say("this URL is good on this machine only: set QUICKDRAW_EXTERNAL_URL to the one that GitLab can reach");
+    }
     let (stop, stopped) = watch::channel(false);
     let serving = listener.serve(quickdraw_server::router(app.clone()), stopped);
     let ending = async {

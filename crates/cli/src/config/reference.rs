@@ -6,7 +6,8 @@ pub(crate) const REFERENCE: &[(&str, &str)] = &[
     ("server.listen", "Address and port to listen on. Short name: QUICKDRAW_LISTEN."),
     (
         "server.external_url",
-        "Base URL under which others reach this server; sent as X-Gitlab-Instance. Short name: QUICKDRAW_EXTERNAL_URL.",
+        "Base URL under which others reach this server; sent as X-Gitlab-Instance. Without it, it is made from server.listen, \
+         with the loopback address for all addresses. Short name: QUICKDRAW_EXTERNAL_URL.",
     ),
     (
         "server.upload_links",
@@ -26,6 +27,10 @@ pub(crate) const REFERENCE: &[(&str, &str)] = &[
         "Addresses and blocks of reverse proxies whose X-Forwarded-For is believed, such as [\"127.0.0.1\"].",
     ),
     ("database.url", "sqlite:path or postgres://user@host/name. Short name: QUICKDRAW_DATABASE_URL."),
+    (
+        "database.answer_within",
+        "How long a request waits for a database that does not answer, before it is answered 503 with Retry-After.",
+    ),
     (
         "receiver.secret",
         "Secret token of the default receiver, instead of one that is made. Short name: GITLAB_WEBHOOK_SECRET.",

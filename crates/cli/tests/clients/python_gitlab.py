@@ -4,6 +4,7 @@
 Usage: python_gitlab.py PATH_OF_QUICKDRAW [DATABASE_URL]
 """
 import json
+import os
 import sys
 
 import gitlab
@@ -116,6 +117,24 @@ def drive(base, sink_url):
     refused(lambda: root.groups.get("gear"), 404, "404 Group Not Found")
 
 
+def run_the_guide(base, sink_url):
+    """The snippet of the guide, as it stands there, but for the addresses and the token."""
+    guide = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../../docs/guide/api.md")
+    with open(guide, encoding="utf-8") as page:
+        snippet = page.read().split("```python\n")[1].split("```")[0]
+    for written, here in [
+        ("http://127.0.0.1:8000", base),
+        ("http://127.0.0.1:9100/in", sink_url),
+        ('open("quickdraw-data/root-token").read().strip()', repr(TOKEN)),
+    ]:
+        assert written in snippet, f"the guide has no {written}"
+        snippet = snippet.replace(written, here)
+    before = len(Sink.got)
+    exec(snippet, {})
+    assert len(Sink.got) == before + 1, "the test of the guide's hook arrived"
+
+
 with sink() as receiver, server(*sys.argv[1:]) as address:
     drive(address, f"{receiver}/in")
+    run_the_guide(address, f"{receiver}/in")
 print("python-gitlab", gitlab.__version__, "is content")

@@ -52,6 +52,36 @@ pub(crate) fn images_in_composed_bodies_are_absolute(engine: Engine) {
     }
 }
 
+pub(crate) fn a_confidential_body_reaches_only_hooks_for_confidential_events(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    server.make_project();
+    let (public, confidential) = (Sink::start(|_| Some(200)), Sink::start(|_| Some(200)));
+    server.make_hook(&public.url(), r#","issues_events":true,"note_events":true"#);
+    server.make_hook(&confidential.url(), r#","confidential_issues_events":true,"confidential_note_events":true"#);
+    let issue = json!({ "object_kind": "issue", "object_attributes": { "iid": 1, "confidential": true } });
+    let note = json!({ "object_kind": "note", "object_attributes": { "id": 1, "internal": true } });
+    let on_issue =
+        json!({ "object_kind": "note", "object_attributes": { "id": 2 }, "issue": { "confidential": true } });
+    let reports = [("issue_hooks", issue), ("note_hooks", note), ("note_hooks", on_issue.clone())];
+    for (trigger, payload) in &reports {
+        let body = json!({ "trigger": trigger, "payload": payload }).to_string();
+        let reply = server.call("POST", "/api/v1/projects/1/events", &body);
+        assert_eq!(reply.status, 202, "{}", reply.body);
+    }
+    // A received comment that its sender calls a public one.
+    let mut received = on_issue;
+    received["event_type"] = json!("note");
+    received["project"] = json!({ "id": 15, "path_with_namespace": "gear/rope" });
+    server.receive("Note Hook", "internal", &received);
+    let open = json!({ "object_kind": "issue", "object_attributes": { "iid": 2, "confidential": false } });
+    let body = json!({ "trigger": "issue_hooks", "payload": open }).to_string();
+    assert_eq!(server.call("POST", "/api/v1/projects/1/events", &body).status, 202);
+    eventually("the confidential ones are delivered", || confidential.got().len() == 4);
+    eventually("the public one is delivered", || !public.got().is_empty());
+    assert_eq!(public.got().len(), 1, "no confidential body reaches a hook for public events");
+    assert_eq!(String::from_utf8_lossy(&public.got()[0].body), open.to_string());
+}
+
 /// What the `gitlab` crate has no type for.
 const NOT_IN_THE_CRATE: [&str; 6] = [
     "gitlab_subscription_member_approval",

@@ -35,6 +35,28 @@ pub(crate) fn people_are_told_when_a_hook_is_disabled_and_when_it_is_well_again(
     assert_eq!((&news["event_name"], &news["hook"]["alert_status"]), (&json!("hook_enabled"), &json!("executable")));
 }
 
+pub(crate) fn the_next_attempt_is_not_before_the_end_of_a_pause(engine: Engine) {
+    let sink = Sink::start(|_| Some(500));
+    let server = Server::start(&engine, &[]);
+    server.make_project();
+    let hook = server.make_hook(&sink.url(), "");
+    let one = format!("/api/v4/projects/1/hooks/{}", hook["id"]);
+    for number in 0..4 {
+        server.report(number).expect("accepted");
+    }
+    eventually("four failures pause it", || server.get(&one)["alert_status"] == "temporarily_disabled");
+    let until = server.get(&one)["disabled_until"].clone();
+    let owed = || server.get("/api/v1/deliveries")["items"].as_array().expect("a list").clone();
+    eventually("all were attempted", || owed().iter().all(|delivery| delivery["state"] == "retrying"));
+    for delivery in owed() {
+        assert_eq!(delivery["next_attempt_at"], until, "{delivery}");
+        let alone = server.get(&format!("/api/v1/deliveries/{}", delivery["id"].as_str().expect("an id")));
+        assert_eq!(alone["next_attempt_at"], until, "{alone}");
+        let event = server.get(&format!("/api/v1/events/{}", delivery["event_id"].as_str().expect("an id")));
+        assert_eq!(event["deliveries"][0]["next_attempt_at"], until, "{event}");
+    }
+}
+
 pub(crate) fn events_of_a_disabled_hook_are_held_or_dropped(engine: Engine) {
     for (mode, reason) in [("hold", None), ("drop", Some("hook_disabled"))] {
         let (sink, answer) = Sink::switchable(404);

@@ -329,7 +329,18 @@ pub(crate) fn whoever_wants_not_to_be_seen_is_not(engine: Engine) {
     put(&server, "privacy", json!({ "min_group": 0 }));
 
     // Forgotten: counts stay, and nobody did it; also what comes later, and what is counted anew.
-    let erased = post(&server, "identities/erase", json!({ "member_id": ann }));
+    let erase = |more: Value| {
+        let mut body = json!({ "member_id": ann });
+        body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        server.call("POST", "/api/v1/insights/identities/erase", &body.to_string())
+    };
+    let refused = erase(json!({}));
+    assert!(refused.status == 422 && refused.body.contains("dry_run"), "{}: {}", refused.status, refused.body);
+    let looked = erase(json!({ "dry_run": true, "confirm": true })).json();
+    assert_eq!((&looked["identities"], &looked["accounts"]), (&json!(2), &json!(1)), "{looked}");
+    assert!(looked["people"].as_array().is_some_and(|people| people.len() == 3), "{looked}");
+    assert!(of(&server, "members").body.contains("Ann"), "only looked at");
+    let erased = erase(json!({ "confirm": true })).json();
     assert_eq!(erased, json!({ "identities": 2, "accounts": 1 }));
     let again = [(5, "Ann Lee", "ann@a.example"), (6, "Ann L.", "alee@users.noreply.gitlab.example.com")];
     let mut later = push(7, "gear/rope", &again);
@@ -345,7 +356,11 @@ pub(crate) fn whoever_wants_not_to_be_seen_is_not(engine: Engine) {
         assert_eq!(commits(server, "")["commits"], 6);
     };
     check(&server);
-    assert_eq!(server.call("POST", "/api/v1/insights/identities/undo", "").status, 404, "it cannot be taken back");
+    for _ in 0..2 {
+        let undone = server.call("POST", "/api/v1/insights/identities/undo", "");
+        assert_eq!(undone.status, 204, "the last change can be taken back, and brings nobody back who is forgotten");
+        check(&server);
+    }
     let dee = post(&server, "members", json!({ "name": "Dee", "handles": ["dee@a.example"] }))["id"].clone();
     let count = |server: &Server| of(server, "members").json().as_array().map(Vec::len);
     for expected in [1, 2, 1] {
@@ -365,7 +380,14 @@ pub(crate) fn whoever_wants_not_to_be_seen_is_not(engine: Engine) {
 
     // What a project keeps.
     assert_eq!(
-        put(&server, "privacy/kept", json!({ "project": "other/thing", "days": 1 }))["kept_days"],
+        put(&server, "privacy/kept", json!({ "project": "other/thing", "days": 1, "dry_run": true }))["kept_days"],
+        json!({ "9": 1 })
+    );
+    assert_eq!(of(&server, "privacy").json()["kept_days"], json!({}), "only looked at");
+    let refused = server.call("PUT", "/api/v1/insights/privacy/kept", r#"{"project":"other/thing","days":1}"#);
+    assert!(refused.status == 422 && refused.body.contains("confirm"), "{}: {}", refused.status, refused.body);
+    assert_eq!(
+        put(&server, "privacy/kept", json!({ "project": "other/thing", "days": 1, "confirm": true }))["kept_days"],
         json!({ "9": 1 })
     );
     server.kill();

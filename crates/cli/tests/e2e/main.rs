@@ -8,6 +8,7 @@ mod alerts;
 mod backfill;
 mod certificates;
 mod chains;
+mod clients;
 mod compose;
 mod gaps;
 mod git;
@@ -19,9 +20,11 @@ mod identities;
 mod insights;
 mod journey;
 mod kill;
+mod large;
 mod matrix;
 mod measures;
 mod monitoring;
+mod operation;
 mod order;
 mod pushes;
 mod receivers;
@@ -40,7 +43,7 @@ type Check = fn(Engine);
 fn main() {
     let arguments = Arguments::from_args();
     let postgres = std::env::var("QUICKDRAW_TEST_POSTGRES").ok();
-    let checks: [(&str, Check); 62] = [
+    let checks: &[(&str, Check)] = &[
         (
             "what_is_pushed_while_the_server_is_away_comes_later",
             git::what_is_pushed_while_the_server_is_away_comes_later,
@@ -54,6 +57,10 @@ fn main() {
             pushes::a_push_of_many_refs_is_reported_within_the_limits,
         ),
         ("the_hook_is_put_where_it_works", pushes::the_hook_is_put_where_it_works),
+        (
+            "a_confidential_body_reaches_only_hooks_for_confidential_events",
+            compose::a_confidential_body_reaches_only_hooks_for_confidential_events,
+        ),
         ("saves_of_one_operation_are_one_event", compose::saves_of_one_operation_are_one_event),
         ("every_kind_is_composed_and_delivered", compose::every_kind_is_composed_and_delivered),
         ("things_are_chosen_by_what_they_are", measures::things_are_chosen_by_what_they_are),
@@ -65,6 +72,8 @@ fn main() {
         ("a_git_push_becomes_a_signed_delivery_and_a_counted_commit", git::a_push_becomes_a_signed_delivery),
         ("a_receiver_that_is_down_gets_its_event_later", receivers::a_receiver_that_is_down_gets_its_event_later),
         ("a_receiver_that_hangs_does_not_delay_another", receivers::a_receiver_that_hangs_does_not_delay_another),
+        ("requests_and_answers_have_their_share_of_memory", large::requests_and_answers_have_their_share_of_memory),
+        ("texts_in_a_body_are_texts_however_they_are_called", large::texts_in_a_body_are_texts_however_they_are_called),
         ("hooks_of_all_levels_are_made_changed_and_deleted", hooks::hooks_of_all_levels_are_made_changed_and_deleted),
         ("forms_and_queries_are_as_good_as_json", hooks::forms_and_queries_are_as_good_as_json),
         (
@@ -78,6 +87,15 @@ fn main() {
         ("each_role_may_do_what_its_row_says", access::each_role_may_do_what_its_row_says),
         ("bots_and_the_root_token_stay_in_their_place", access::bots_and_the_root_token_stay_in_their_place),
         ("errors_have_the_shape_of_their_api", access::errors_have_the_shape_of_their_api),
+        ("a_body_of_null_is_no_body", clients::a_body_of_null_is_no_body),
+        ("a_request_to_act_as_somebody_else_is_refused", clients::a_request_to_act_as_somebody_else_is_refused),
+        ("namespaces_are_found_by_number_and_by_path", clients::namespaces_are_found_by_number_and_by_path),
+        ("names_are_those_of_the_groups_above", clients::names_are_those_of_the_groups_above),
+        (
+            "a_project_in_a_namespace_that_is_not_there_is_refused",
+            clients::a_project_in_a_namespace_that_is_not_there_is_refused,
+        ),
+        ("lists_of_parameters_are_bounded", clients::lists_of_parameters_are_bounded),
         ("tokens_are_made_shown_once_and_taken_back", access::tokens_are_made_shown_once_and_taken_back),
         ("changes_and_refusals_are_audited_without_values", access::changes_and_refusals_are_audited_without_values),
         (
@@ -95,6 +113,10 @@ fn main() {
             "people_are_told_when_a_hook_is_disabled_and_when_it_is_well_again",
             health::people_are_told_when_a_hook_is_disabled_and_when_it_is_well_again,
         ),
+        (
+            "the_next_attempt_is_not_before_the_end_of_a_pause",
+            health::the_next_attempt_is_not_before_the_end_of_a_pause,
+        ),
         ("events_of_a_disabled_hook_are_held_or_dropped", health::events_of_a_disabled_hook_are_held_or_dropped),
         (
             "a_replay_sends_the_chosen_deliveries_once_more_and_survives_a_crash",
@@ -104,8 +126,20 @@ fn main() {
         ("nineteen_receivers_that_misbehave_harm_nobody", rogues::nineteen_receivers_that_misbehave_harm_nobody),
         ("no_answer_and_no_error_shows_a_secret", secrets::no_answer_and_no_error_shows_a_secret),
         (
+            "secrets_that_no_header_can_carry_are_refused_at_the_start",
+            secrets::secrets_that_no_header_can_carry_are_refused_at_the_start,
+        ),
+        (
+            "nothing_that_is_sent_twice_or_broken_is_taken_in_part",
+            secrets::nothing_that_is_sent_twice_or_broken_is_taken_in_part,
+        ),
+        (
             "receivers_have_secrets_modes_and_limits_of_their_own",
             relay::receivers_have_secrets_modes_and_limits_of_their_own,
+        ),
+        (
+            "a_receiver_that_wants_signatures_gets_a_secret_that_gitlab_signs_with",
+            operation::a_receiver_that_wants_signatures_gets_a_secret_that_gitlab_signs_with,
         ),
         ("what_is_received_reaches_the_hooks_of_its_project", relay::what_is_received_reaches_the_hooks_of_its_project),
         (
@@ -141,6 +175,27 @@ fn main() {
         ),
         ("what_gitlab_remembers_is_counted", backfill::what_gitlab_remembers_is_counted),
         ("the_demo_is_counted_and_proved", insights::the_demo_is_counted_and_proved),
+        ("doctor_and_config_check_change_nothing", operation::doctor_and_config_check_change_nothing),
+        (
+            "a_database_that_hangs_is_answered_503_and_said_once",
+            operation::a_database_that_hangs_is_answered_503_and_said_once,
+        ),
+        (
+            "config_check_and_doctor_refuse_what_serve_refuses",
+            operation::config_check_and_doctor_refuse_what_serve_refuses,
+        ),
+        (
+            "a_start_shows_no_secret_in_a_log_and_leaves_no_key_when_it_fails",
+            operation::a_start_shows_no_secret_in_a_log_and_leaves_no_key_when_it_fails,
+        ),
+        (
+            "a_missing_file_of_insights_is_counted_again_and_said",
+            operation::a_missing_file_of_insights_is_counted_again_and_said,
+        ),
+        (
+            "addresses_that_are_shown_can_be_posted_to_and_pushes_have_a_user",
+            operation::addresses_that_are_shown_can_be_posted_to_and_pushes_have_a_user,
+        ),
         ("kill_9_under_load_loses_nothing", kill::kill_9_under_load_loses_nothing),
     ];
     let mut trials = vec![Trial::test("guard_check_answers_every_case", || {
@@ -151,7 +206,7 @@ fn main() {
         monitoring::alerts_and_dashboard_ask_for_metrics_that_there_are();
         Ok(())
     }));
-    for (name, check) in checks {
+    for (name, check) in checks.iter().copied() {
         trials.push(Trial::test(format!("sqlite::{name}"), move || {
             check(Engine::Sqlite);
             Ok(())

@@ -53,6 +53,8 @@ fn need(method: &str, path: &str) -> Need {
         ("POST", ["users", "{id}", "personal_access_tokens"]) => Need::Admin,
         (_, ["hooks", ..]) => Need::Admin,
         ("GET", ["groups" | "projects", "{id}"] | ["groups", "{id}", "subgroups" | "projects"]) => Need::Member,
+        ("GET", ["namespaces", "{id}"]) => Need::Member,
+        ("GET", ["namespaces", "{id}", "exists"]) => Need::SignedIn,
         // Without a destination; whose owner one must be is a test of its own.
         ("PUT", ["projects", "{id}", "transfer"]) => Need::Member,
         // Everybody may go; who somebody else is, only managers end.
@@ -82,11 +84,11 @@ enum Door {
 }
 
 fn door(reply: &Reply) -> Door {
-    let hidden = ["404 Project Not Found", "404 Group Not Found", "404 Personal Access Token Not Found"];
+    let hidden = ["Project", "Group", "Namespace", "Personal Access Token"].map(|what| format!("404 {what} Not Found"));
     match reply.status {
         401 => Door::Unknown,
         403 => Door::Forbidden,
-        404 if hidden.iter().any(|text| reply.body.contains(text)) => Door::Hidden,
+        404 if hidden.iter().any(|text| reply.body.contains(text.as_str())) => Door::Hidden,
         status => {
             assert!(status < 500, "{status} {}", reply.body);
             Door::Passed
@@ -202,7 +204,7 @@ fn address(method: &str, path: &str, objects: &Objects, users: [i64; 2]) -> Stri
     let reading = method == "GET";
     let level = if path.contains("/projects/{id}") {
         0
-    } else if path.contains("/groups/{id}") {
+    } else if path.contains("/groups/{id}") || path.contains("/namespaces/{id}") {
         1
     } else {
         2

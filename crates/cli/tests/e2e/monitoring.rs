@@ -186,6 +186,12 @@ pub(crate) fn how_things_stand_is_shown_and_what_is_gone_is_gone(engine: Engine)
     server.kill();
     server.restart();
     eventually("what is gone is not shown", || refs(&server) == [main]);
+    let pushed = json!({ "object_kind": "push", "project": { "id": 8, "path_with_namespace": "gear/cord" } });
+    server.receive("Push Hook", "h", &pushed);
+    let last = "quickdraw_project_last_event_timestamp_seconds{";
+    eventually("administrators see when a project was last heard of", || of(&metrics(&server), last).len() == 1);
+    let plain = send(server.port, "GET", "/metrics", &[], b"").expect("an answer").body;
+    assert_eq!(of(&plain, last), Vec::<String>::new(), "for administrators only");
 }
 
 /// What `promtool check metrics` says of a text; nothing where it is not installed.

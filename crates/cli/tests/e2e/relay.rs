@@ -97,6 +97,7 @@ pub(crate) fn receivers_have_secrets_modes_and_limits_of_their_own(engine: Engin
             .header("retry-after")
             .is_some_and(|seconds| seconds.parse::<u64>().is_ok_and(|s| (1..=60).contains(&s)))
     );
+    assert_eq!(server.output().matches("with 429").count(), 1, "one line for all: {}", server.output());
     let small = make(&server, json!({ "secret": "small-secret", "body_limit": 10 }));
     assert_eq!(with(&server, &path(&small), "small-secret"), 413);
 

@@ -1,7 +1,87 @@
 //! Secrets of hooks: no answer, history or database shows one, whatever a receiver echoes and whatever fails.
 
-use crate::http::Sink;
-use crate::server::{Engine, Server};
+use serde_json::json;
+
+use crate::http::{Sink, send};
+use crate::server::{Engine, SECRET, Server, TOKEN};
+
+pub(crate) fn secrets_that_no_header_can_carry_are_refused_at_the_start(engine: Engine) {
+    let mut server = Server::new(&engine);
+    server.set("GITLAB_WEBHOOK_SECRET", SECRET);
+    server.set("QUICKDRAW_ROOT_TOKEN", TOKEN);
+    let file = server.folder.path().join("secret");
+    std::fs::write(&file, "canary-in-a-file \n").expect("written");
+    let file = file.to_string_lossy().into_owned();
+    for (name, value, words) in [
+        ("GITLAB_WEBHOOK_SECRET", "canary-secret\n", "receiver.secret has a line break"),
+        ("GITLAB_WEBHOOK_SECRET", " canary-secret ", "receiver.secret begins or ends with a blank"),
+        ("GITLAB_WEBHOOK_SIGNING_TOKEN", "canary-token", "receiver.signing_token"),
+        ("QUICKDRAW_ROOT_TOKEN", "canary-of-the-administrator\n", "server.root_token has a line break"),
+    ] {
+        for arguments in [&["config", "check"][..], &["doctor"], &["serve"]] {
+            let output = server.command(arguments).env(name, value).output().expect("it ran");
+            let said =
+                format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            assert!(!output.status.success() && said.contains(words), "{name} {arguments:?}: {said}");
+            assert!(!said.contains("canary"), "{said}");
+        }
+    }
+    let mut command = server.command(&["config", "check"]);
+    let output = command.env_remove("GITLAB_WEBHOOK_SECRET").env("GITLAB_WEBHOOK_SECRET_FILE", file).output();
+    let output = output.expect("it ran");
+    assert!(
+        !output.status.success() && String::from_utf8_lossy(&output.stderr).contains("receiver.secret begins or ends")
+    );
+    // Digits are a text like any other.
+    let mut command = server.command(&["config", "check"]);
+    let output = command.env_remove("GITLAB_WEBHOOK_SECRET").env("QUICKDRAW__RECEIVER__SECRET", "12345678").output();
+    let output = output.expect("it ran");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    server.restart();
+    let made = server.call("POST", "/api/v1/receivers", r#"{"secret":" blank-at-the-ends"}"#);
+    assert!(made.status == 400 && made.body.contains("begins or ends with a blank"), "{}", made.body);
+    let made = server.call("POST", "/api/v1/receivers", r#"{"name":"usual"}"#);
+    assert_eq!((made.status, &made.json()["body_limit"]), (201, &json!(26_214_400)), "{}", made.body);
+    let large = server.call("POST", "/api/v1/receivers", r#"{"body_limit":26214401}"#);
+    assert!(large.status == 400 && large.body.contains("body_limit"), "{}", large.body);
+}
+
+pub(crate) fn nothing_that_is_sent_twice_or_broken_is_taken_in_part(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    server.make_project();
+    let call = |method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]| {
+        send(server.port, method, path, headers, body).expect("an answer")
+    };
+    let (token, bearer) = (("PRIVATE-TOKEN", TOKEN), format!("Bearer {TOKEN}"));
+    let both = call("GET", "/api/v4/projects", &[token, ("Authorization", &bearer)], b"");
+    assert_eq!(both.status, 200, "the same token twice: {}", both.body);
+    let two = call("GET", "/api/v4/projects", &[token, ("Authorization", "Bearer another")], b"");
+    assert!(two.status == 401 && two.body.contains("different tokens"), "{}", two.body);
+    let form = ("Content-Type", "application/x-www-form-urlencoded");
+    let broken = call("POST", "/api/v4/projects/1/hooks", &[token, form], b"url=https://example.com/&name=%ff%fe");
+    assert_eq!((broken.status, &broken.json()["error"]), (400, &json!("name is not valid UTF-8")), "{}", broken.body);
+    for name in ["webhook-id", "webhook-timestamp", "X-Gitlab-Event", "X-Gitlab-Instance"] {
+        let headers = [("X-Gitlab-Token", SECRET), (name, "1"), (name, "2")];
+        let twice = call("POST", "/api/v1/webhooks/gitlab", &headers, br#"{"object_kind":"push"}"#);
+        assert!(twice.status == 400 && twice.body.contains("twice"), "{name}: {}", twice.body);
+        let headers = [("X-Gitlab-Token", SECRET), (name, "1"), (name, "1")];
+        let equal = call("POST", "/api/v1/webhooks/gitlab", &headers, br#"{"object_kind":"push"}"#);
+        assert_eq!(equal.status, 200, "{name}: {}", equal.body);
+    }
+    let report = br#"{"trigger":"push_hooks","payload":{"object_kind":"push"}}"#;
+    let headers = [token, ("Idempotency-Key", "a"), ("Idempotency-Key", "b")];
+    assert_eq!(call("POST", "/api/v1/projects/1/events", &headers, report).status, 400);
+    // Templates are looked at when they are saved.
+    let hook = |template: &str| {
+        let body = json!({ "url": "https://example.com/", "custom_webhook_template": template });
+        server.call("POST", "/api/v4/projects/1/hooks", &body.to_string())
+    };
+    let never = hook("hello {{ref}}");
+    assert!(never.status == 422 && never.body.contains("custom_webhook_template is not JSON"), "{}", never.body);
+    let odd = hook(r#"{"a":"{{ ref }}"}"#);
+    assert!(odd.status == 201 && odd.json()["warnings"][0].to_string().contains("write {{ref}}"), "{}", odd.body);
+    assert!(hook(r#"{"a":"{{ref}}"}"#).json()["warnings"].is_null());
+}
 
 pub(crate) fn no_answer_and_no_error_shows_a_secret(engine: Engine) {
     let on_sqlite = matches!(engine, Engine::Sqlite);

@@ -1,11 +1,10 @@
 //! Bodies whose attributes are a long list: what the forge gives, in GitLab's order, with GitLab's defaults.
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::spelling::{self, Form};
-use super::{ComposeError, InProject, Instance, User, image_links, shapes};
+use super::{ComposeError, InProject, Instance, MAX_TREE, User, image_links, shapes, tree_of};
 use crate::scope::Project;
 use crate::{Timestamp, Trigger};
 
@@ -40,7 +39,7 @@ pub(super) struct Given {
 
 impl Given {
     pub(super) fn read(trigger: Trigger, object: &RawValue) -> Result<Self, ComposeError> {
-        let mut values = Map::deserialize(object).map_err(|error| ComposeError::Object(trigger, error))?;
+        let mut values = tree_of(trigger, object, MAX_TREE)?;
         shapes::check(trigger, &values)?;
         without_secrets(&mut values);
         spelling::respell(trigger, &mut values);

@@ -9,7 +9,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
 use super::fields::without_secrets;
-use super::{ComposeError, Happened, Instance, MAX_OBJECT, Scene, User};
+use super::{ComposeError, Happened, Instance, MAX_OBJECT, MAX_TREE, Scene, User, tree_of};
 use crate::{Timestamp, Trigger};
 
 /// Longest name of an operation, in bytes.
@@ -25,13 +25,24 @@ pub struct Operation {
     previous: Map<String, Value>,
 }
 
-/// How it is kept.
-#[derive(Serialize, Deserialize)]
-struct Kept {
+/// How it is written to be kept.
+#[derive(Serialize)]
+struct ToKeep<'a> {
+    trigger: &'a str,
+    user: &'a User,
+    object: &'a Map<String, Value>,
+    previous: &'a Map<String, Value>,
+}
+
+/// The same as it is read.
+#[derive(Deserialize)]
+struct Kept<'a> {
     trigger: String,
     user: User,
-    object: Map<String, Value>,
-    previous: Map<String, Value>,
+    #[serde(borrow)]
+    object: &'a RawValue,
+    #[serde(borrow)]
+    previous: &'a RawValue,
 }
 
 impl Operation {
@@ -44,7 +55,7 @@ impl Operation {
         let Some(needed) = named_by(trigger).first() else { return Err(ComposeError::NoSaves(trigger)) };
         // Whatever comes later only adds to this: what can be composed now can be composed then.
         super::compose(save)?;
-        let read = |value: &RawValue| Map::deserialize(value).map_err(|error| ComposeError::Object(trigger, error));
+        let read = |value: &RawValue| tree_of(trigger, value, MAX_TREE);
         let mut operation = Self {
             trigger,
             user: save.user.clone(),
@@ -124,8 +135,8 @@ impl Operation {
     /// As it is kept between saves.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        let Self { trigger, user, object, previous } = self.clone();
-        let kept = Kept { trigger: trigger.row().name.to_owned(), user, object, previous };
+        let Self { trigger, user, object, previous } = self;
+        let kept = ToKeep { trigger: trigger.row().name, user, object, previous };
         serde_json::to_vec(&kept).expect("maps of JSON values can be written")
     }
 
@@ -133,7 +144,10 @@ impl Operation {
     #[must_use]
     pub fn from_json(kept: &[u8]) -> Option<Self> {
         let Kept { trigger, user, object, previous } = serde_json::from_slice(kept).ok()?;
-        Some(Self { trigger: Trigger::by_name(&trigger)?, user, object, previous })
+        let trigger = Trigger::by_name(&trigger)?;
+        // What was kept was composed before, within the same budget.
+        let read = |value: &RawValue| tree_of(trigger, value, MAX_TREE).ok();
+        Some(Self { trigger, user, object: read(object)?, previous: read(previous)? })
     }
 }
 
@@ -319,5 +333,9 @@ mod tests {
         let tag = try_save("release_hooks", &json!({"tag": "v1"}), &json!({})).expect("it can be composed");
         assert_eq!(tag.object_name(), "release \"v1\"");
         assert_eq!(Operation::from_json(b"{}"), None);
+        // A text stays a text, whatever its object calls it.
+        let text = json!({"iid": 23, "more": {"$serde_json::private::RawValue": "[[]]"}});
+        let kept = save(&text, &json!({}));
+        assert_eq!(Operation::from_json(&kept.to_json()), Some(kept));
     }
 }

@@ -1,19 +1,24 @@
 //! Bodies of push and tag push events. Source: GitLab's `lib/gitlab/data_builder/push.rb` and the webhook events page.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use super::spelling::Form;
-use super::{Addresses, ComposeError, InProject, ProjectBody, RepositoryBody};
+use super::{Addresses, ComposeError, InProject, ProjectBody, RepositoryBody, tree_of};
 
 /// Most commits that a body lists: the newest, oldest first.
 pub(crate) const MAX_COMMITS: usize = 20;
+/// Most memory that the options of a push may take, in bytes.
+const MAX_OPTIONS: usize = 1 << 20;
 
 /// What a forge reports of one moved ref.
 #[derive(Deserialize)]
-struct Push {
+struct Push<'a> {
     before: String,
     after: String,
     #[serde(rename = "ref")]
@@ -25,13 +30,12 @@ struct Push {
     checkout_sha: Option<Option<String>>,
     /// Text of an annotated tag.
     message: Option<String>,
-    /// Oldest first. More than [`MAX_COMMITS`] are cut to the newest.
-    #[serde(default, deserialize_with = "or_none")]
-    commits: Vec<Commit>,
+    #[serde(default, borrow)]
+    commits: Commits<'a>,
     /// The true number when `commits` is already cut.
     total_commits_count: Option<usize>,
-    #[serde(default, deserialize_with = "or_none")]
-    push_options: BTreeMap<String, serde_json::Value>,
+    #[serde(borrow)]
+    push_options: Option<&'a RawValue>,
 }
 
 /// Null is a value of its own.
@@ -39,9 +43,85 @@ fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, 
     Option::deserialize(value).map(Some)
 }
 
-/// Null is as good as absent.
-fn or_none<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(value: D) -> Result<T, D::Error> {
-    Option::deserialize(value).map(Option::unwrap_or_default)
+/// The newest [`MAX_COMMITS`] of the commits, oldest first, and how many there were. The others are read and let go: a push can have
+/// as many as a body has room for.
+#[derive(Default)]
+struct Commits<'a> {
+    newest: VecDeque<Commit<'a>>,
+    count: usize,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Commits<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CommitsVisitor)
+    }
+}
+
+struct CommitsVisitor;
+
+impl<'de> Visitor<'de> for CommitsVisitor {
+    type Value = Commits<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of commits")
+    }
+
+    /// Null is as good as absent.
+    fn visit_unit<E>(self) -> Result<Commits<'de>, E> {
+        Ok(Commits::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Commits<'de>, A::Error> {
+        let mut commits = Commits::default();
+        while let Some(commit) = list.next_element()? {
+            if commits.newest.len() == MAX_COMMITS {
+                commits.newest.pop_front();
+            }
+            commits.newest.push_back(commit);
+            commits.count += 1;
+        }
+        Ok(commits)
+    }
+}
+
+/// A list of paths as it was given: it is looked at and passed on, and never taken apart. Null is as good as absent.
+#[derive(Default)]
+struct Paths<'a>(Option<&'a RawValue>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Paths<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let list: Option<&'de RawValue> = Option::deserialize(deserializer)?;
+        if let Some(list) = list {
+            let mut parser = serde_json::Deserializer::from_str(list.get());
+            parser.deserialize_seq(OnlyTexts).map_err(D::Error::custom)?;
+        }
+        Ok(Self(list))
+    }
+}
+
+impl Serialize for Paths<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(list) => list.serialize(serializer),
+            None => serializer.collect_seq::<[&str; 0]>([]),
+        }
+    }
+}
+
+/// Refuses a list that has anything but texts.
+struct OnlyTexts;
+
+impl<'de> Visitor<'de> for OnlyTexts {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of paths")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while list.next_element::<String>()?.is_some() {}
+        Ok(())
+    }
 }
 
 #[derive(Deserialize, Serialize)]
@@ -51,17 +131,17 @@ struct Author {
 }
 
 #[derive(Deserialize)]
-struct Commit {
+struct Commit<'a> {
     id: String,
     message: String,
     timestamp: Option<String>,
     author: Author,
-    #[serde(default, deserialize_with = "or_none")]
-    added: Vec<String>,
-    #[serde(default, deserialize_with = "or_none")]
-    modified: Vec<String>,
-    #[serde(default, deserialize_with = "or_none")]
-    removed: Vec<String>,
+    #[serde(default, borrow)]
+    added: Paths<'a>,
+    #[serde(default, borrow)]
+    modified: Paths<'a>,
+    #[serde(default, borrow)]
+    removed: Paths<'a>,
 }
 
 #[derive(Serialize)]
@@ -96,18 +176,20 @@ struct CommitBody<'a> {
     timestamp: Option<Cow<'a, str>>,
     url: String,
     author: &'a Author,
-    added: &'a [String],
-    modified: &'a [String],
-    removed: &'a [String],
+    added: &'a Paths<'a>,
+    modified: &'a Paths<'a>,
+    removed: &'a Paths<'a>,
 }
 
 pub(super) fn compose(happened: &InProject<'_>) -> Result<Vec<u8>, ComposeError> {
     let InProject { trigger, project, user, object, .. } = *happened;
-    let push: Push = serde_json::from_str(object.get()).map_err(|error| ComposeError::Object(trigger, error))?;
+    let push: Push<'_> = serde_json::from_str(object.get()).map_err(|error| ComposeError::Object(trigger, error))?;
     let addresses = Addresses::of(project, happened.instance.base_url);
     let kind = trigger.row().object_kinds.first().copied().unwrap_or_default();
     let deleted = !push.after.is_empty() && push.after.bytes().all(|digit| digit == b'0');
-    let newest = push.commits.len().saturating_sub(MAX_COMMITS);
+    let options = push.push_options.map(|options| tree_of(trigger, options, MAX_OPTIONS)).transpose()?;
+    let options: BTreeMap<String, serde_json::Value> = options.into_iter().flatten().collect();
+    let Commits { newest, count } = &push.commits;
     let body = Body {
         object_kind: kind,
         event_name: kind,
@@ -128,15 +210,15 @@ pub(super) fn compose(happened: &InProject<'_>) -> Result<Vec<u8>, ComposeError>
         user_avatar: user.avatar_url.as_deref(),
         project_id: project.id.0,
         project: addresses.project(project),
-        commits: push.commits[newest..].iter().map(|commit| commit.body(&addresses.web)).collect(),
-        total_commits_count: push.total_commits_count.unwrap_or(push.commits.len()).max(push.commits.len()),
-        push_options: &push.push_options,
+        commits: newest.iter().map(|commit| commit.body(&addresses.web)).collect(),
+        total_commits_count: push.total_commits_count.unwrap_or(*count).max(*count),
+        push_options: &options,
         repository: addresses.repository(project),
     };
     serde_json::to_vec(&body).map_err(|error| ComposeError::Object(trigger, error))
 }
 
-impl Commit {
+impl Commit<'_> {
     fn body(&self, web_url: &str) -> CommitBody<'_> {
         CommitBody {
             id: &self.id,
@@ -154,6 +236,7 @@ impl Commit {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::value::RawValue;
     use serde_json::{Value, json};
 
     use crate::Trigger;
@@ -193,6 +276,22 @@ mod tests {
         assert_eq!(body["total_commits_count"], 25);
         assert_eq!(body["commits"].as_array().map(Vec::len), Some(20));
         assert_eq!(body["commits"][0]["id"], format!("{:040}", 5));
+    }
+
+    #[test]
+    fn paths_are_passed_on_as_they_were_given_and_have_to_be_texts() {
+        let commit =
+            |added: Value| json!({"id": "c", "message": "m", "author": {"name": "", "email": ""}, "added": added});
+        let push =
+            |added: Value| json!({"before": "a", "after": "b", "ref": "refs/heads/x", "commits": [commit(added)]});
+        let body = compose_push(Trigger::PUSH, &push(json!(["a \"b\"", "ä"])));
+        let expected = (&json!(["a \"b\"", "ä"]), &json!([]));
+        assert_eq!((&body["commits"][0]["added"], &body["commits"][0]["removed"]), expected);
+        assert_eq!(compose_push(Trigger::PUSH, &push(Value::Null))["commits"][0]["added"], json!([]));
+        for wrong in [json!("a"), json!([1]), json!({}), json!([["a"]])] {
+            let object = RawValue::from_string(push(wrong.clone()).to_string()).expect("JSON");
+            assert!(serde_json::from_str::<super::Push<'_>>(object.get()).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -149,6 +149,21 @@ fn what_would_become_too_large_is_refused() {
 }
 
 #[test]
+fn an_object_of_very_many_parts_is_refused_however_short_it_is() {
+    let user = User::default();
+    let refused = |name: &str, object: &Value, previous: Option<&Value>| {
+        matches!(try_compose(trigger(name), object, previous, &user), Err(ComposeError::TooLarge(_)))
+    };
+    let many = json!(vec![json!([]); 500_000]);
+    assert!(refused("issue_hooks", &json!({"iid": 1, "title": "t", "more": many}), None));
+    assert!(refused("merge_request_hooks", &json!({"iid": 1}), Some(&json!({"title": many}))));
+    let push = json!({"before": "a", "after": "b", "ref": "refs/heads/x", "push_options": {"x": many}});
+    assert!(refused("push_hooks", &push, None));
+    let builds = vec![json!({"id": 1, "stage": "test", "user": {"id": 4, "name": "Ida", "username": "ida"}}); 5000];
+    assert!(!refused("pipeline_hooks", &json!({"id": 1, "builds": builds}), None), "so many jobs a pipeline may have");
+}
+
+#[test]
 fn what_is_confidential_is_of_the_kind_that_says_so() {
     let check = |name: &str, object: Value, expected: &str| {
         assert_eq!(kind_of(trigger(name), &raw(&object)).row().name, expected, "{name} {object}");
@@ -161,6 +176,11 @@ fn what_is_confidential_is_of_the_kind_that_says_so() {
     check("note_hooks", json!({"issue": {"confidential": null}}), "note_hooks");
     check("merge_request_hooks", json!({"confidential": true}), "merge_request_hooks");
     check("issue_hooks", json!([]), "issue_hooks");
+    // A name that is repeated counts with its last value, as in the body that is composed.
+    let of = |object: &str| kind_of(trigger("issue_hooks"), &RawValue::from_string(object.to_owned()).expect("JSON"));
+    assert_eq!(of(r#"{"confidential":false,"confidential":true}"#).row().name, "confidential_issue_hooks");
+    assert_eq!(of(r#"{"issue":null,"issue":{"confidential":true}}"#).row().name, "confidential_issue_hooks");
+    assert_eq!(of(r#"{"confidential":true,"confidential":false}"#).row().name, "issue_hooks");
 }
 
 #[test]

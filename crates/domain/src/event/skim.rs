@@ -39,6 +39,9 @@ pub struct Skim {
     pub event_type: Option<String>,
     /// `ref`, when it is a full ref name.
     pub git_ref: Option<String>,
+    /// Whether the body says that it is about something confidential: by `event_type`, or by `confidential` or `internal` of
+    /// the object, or of the issue that a comment stands on.
+    pub confidential: bool,
 }
 
 impl Skim {
@@ -89,6 +92,8 @@ enum Key {
     EventName,
     EventType,
     Ref,
+    Object,
+    Mark,
     Other,
 }
 
@@ -108,6 +113,8 @@ impl<'de> Deserialize<'de> for Key {
                     b"event_name" => Key::EventName,
                     b"event_type" => Key::EventType,
                     b"ref" => Key::Ref,
+                    b"object_attributes" | b"issue" => Key::Object,
+                    b"confidential" | b"internal" => Key::Mark,
                     _ => Key::Other,
                 })
             }
@@ -134,9 +141,12 @@ impl<'de> Deserialize<'de> for Skim {
                         Key::EventName => skim.event_name = word(map.next_value()?),
                         Key::EventType => skim.event_type = word(map.next_value()?),
                         Key::Ref => skim.git_ref = word(map.next_value()?).filter(|name| name.starts_with("refs/")),
+                        Key::Object => skim.confidential |= is_marked(map.next_value()?),
+                        Key::Mark => skim.confidential |= is_set(map.next_value()?),
                         Key::Other => drop(map.next_value::<IgnoredAny>()?),
                     }
                 }
+                skim.confidential |= skim.event_type.as_deref().is_some_and(|kind| kind.starts_with("confidential_"));
                 Ok(skim)
             }
         }
@@ -148,6 +158,32 @@ impl<'de> Deserialize<'de> for Skim {
 fn word(value: &RawValue) -> Option<String> {
     let text: String = serde_json::from_str(value.get()).ok()?;
     (text.len() <= 1024 && !text.chars().any(char::is_control)).then_some(text)
+}
+
+/// The marks of an object.
+#[derive(serde::Deserialize)]
+struct Marks<'a> {
+    #[serde(borrow)]
+    confidential: Option<&'a RawValue>,
+    #[serde(borrow)]
+    internal: Option<&'a RawValue>,
+}
+
+/// Whether an object says that it is confidential. An object that repeats a mark counts as confidential, because readers do
+/// not agree on which of the two values counts.
+fn is_marked(object: &RawValue) -> bool {
+    if !object.get().starts_with('{') {
+        return false;
+    }
+    match serde_json::from_str::<Marks<'_>>(object.get()) {
+        Ok(marks) => marks.confidential.is_some_and(is_set) || marks.internal.is_some_and(is_set),
+        Err(_) => true,
+    }
+}
+
+/// Any value but `false` and `null` sets a mark: a mark in an unknown form must not make a body public.
+fn is_set(mark: &RawValue) -> bool {
+    !matches!(mark.get(), "false" | "null")
 }
 
 #[cfg(test)]
@@ -162,6 +198,26 @@ mod tests {
         let skim = skim.expect("this is JSON");
         assert_eq!(skim.object_kind.as_deref(), Some("push"));
         assert_eq!(skim.git_ref.as_deref(), Some("refs/heads/main"));
+    }
+
+    #[test]
+    fn a_body_says_that_it_is_confidential_in_several_ways() {
+        let check = |body: &str, expected: bool| {
+            let skim = Skim::read(body.as_bytes()).expect("this is JSON");
+            assert_eq!(skim.confidential, expected, "{body}");
+        };
+        check(r#"{"event_type":"confidential_note"}"#, true);
+        check(r#"{"object_attributes":{"confidential":true}}"#, true);
+        check(r#"{"object_attributes":{"note":"n","internal":true}}"#, true);
+        check(r#"{"object_attributes":{"internal":false},"issue":{"iid":1,"confidential":true}}"#, true);
+        check(r#"{"confidential":true,"iid":1}"#, true);
+        check(r#"{"object_attributes":{"confidential":false,"internal":null},"issue":{"confidential":false}}"#, false);
+        check(r#"{"object_attributes":{"changes":{"confidential":true}},"changes":{"confidential":true}}"#, false);
+        check(r#"{"object_attributes":[],"issue":7}"#, false);
+        // A mark in another form, or given twice, does not make a body public.
+        check(r#"{"object_attributes":{"confidential":"true"}}"#, true);
+        check(r#"{"object_attributes":{"confidential":true,"confidential":false}}"#, true);
+        check(r#"{"object_attributes":{"confidential":true},"object_attributes":{"confidential":false}}"#, true);
     }
 
     #[test]

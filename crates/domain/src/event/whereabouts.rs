@@ -2,12 +2,12 @@
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+
+use crate::members::members;
 
 /// Longest path that is taken, in bytes.
 const LONGEST_PATH: usize = 1000;
-/// Largest body that is taken apart as a tree because it cannot be read otherwise.
-const LARGEST_ODD: usize = 1 << 20;
+
 /// Deepest path, its last segment included.
 const DEEPEST: usize = 20;
 
@@ -52,50 +52,83 @@ pub struct SeenProject {
     pub visibility_level: i64,
 }
 
-#[derive(Deserialize, Default)]
+#[derive(Default)]
 struct Body<'a> {
-    #[serde(borrow)]
     project: Option<&'a RawValue>,
-    #[serde(borrow)]
     project_id: Option<&'a RawValue>,
-    #[serde(borrow)]
     group: Option<&'a RawValue>,
-    #[serde(borrow)]
     group_path: Option<&'a RawValue>,
-    #[serde(borrow)]
     full_path: Option<&'a RawValue>,
-    #[serde(borrow)]
     user: Option<&'a RawValue>,
-    #[serde(borrow)]
     user_username: Option<&'a RawValue>,
-    #[serde(borrow)]
     user_name: Option<&'a RawValue>,
-    #[serde(borrow)]
     user_email: Option<&'a RawValue>,
-    #[serde(borrow)]
     parent_full_path: Option<&'a RawValue>,
     // Of events that make, rename and move projects, and of members, flat.
-    #[serde(borrow)]
     name: Option<&'a RawValue>,
-    #[serde(borrow)]
     path_with_namespace: Option<&'a RawValue>,
-    #[serde(borrow)]
     project_name: Option<&'a RawValue>,
-    #[serde(borrow)]
     project_path_with_namespace: Option<&'a RawValue>,
 }
 
-/// Reads a body and does something with it. One that repeats its keys is read with the last of each, as everywhere.
-fn with_body<T>(bytes: &[u8], read: impl FnOnce(&Body<'_>) -> T) -> T {
-    match serde_json::from_slice(bytes) {
-        Ok(body) => read(&body),
-        Err(_) if bytes.len() > LARGEST_ODD => read(&Body::default()),
-        Err(_) => {
-            let tree: Map<String, Value> = serde_json::from_slice(bytes).unwrap_or_default();
-            let text = serde_json::to_string(&tree).unwrap_or_default();
-            read(&serde_json::from_str(&text).unwrap_or_default())
-        }
+const NAMES: [&str; 14] = [
+    "project",
+    "project_id",
+    "group",
+    "group_path",
+    "full_path",
+    "user",
+    "user_username",
+    "user_name",
+    "user_email",
+    "parent_full_path",
+    "name",
+    "path_with_namespace",
+    "project_name",
+    "project_path_with_namespace",
+];
+
+impl<'a> Body<'a> {
+    fn of(bytes: &'a [u8]) -> Option<Self> {
+        let [
+            project,
+            project_id,
+            group,
+            group_path,
+            full_path,
+            user,
+            user_username,
+            user_name,
+            user_email,
+            parent_full_path,
+            name,
+            path_with_namespace,
+            project_name,
+            project_path_with_namespace,
+        ] = members(std::str::from_utf8(bytes).ok()?, NAMES)?;
+        Some(Self {
+            project,
+            project_id,
+            group,
+            group_path,
+            full_path,
+            user,
+            user_username,
+            user_name,
+            user_email,
+            parent_full_path,
+            name,
+            path_with_namespace,
+            project_name,
+            project_path_with_namespace,
+        })
     }
+}
+
+/// Reads a body and does something with it. One that repeats its names is read with the last of each, as everywhere; what cannot be
+/// read says nothing.
+fn with_body<T>(bytes: &[u8], read: impl FnOnce(&Body<'_>) -> T) -> T {
+    read(&Body::of(bytes).unwrap_or_default())
 }
 
 #[derive(Deserialize, Default)]
@@ -158,6 +191,20 @@ impl Whereabouts {
                 email: email.filter(|email| email.contains('@') && email.len() <= 255),
                 username,
             }),
+        }
+    }
+}
+
+impl Whereabouts {
+    /// A sender's key, with the project or group that the body names: senders may number the events of each project alike. Unlike
+    /// the headers, the body is signed.
+    #[must_use]
+    pub fn key(&self, key: &str) -> String {
+        // A header's value has no line break, so that no key can look like another one with its project.
+        match (self.project, &self.group) {
+            (Some(number), _) => format!("project {number}\n{key}"),
+            (None, Some(path)) => format!("group {path}\n{key}"),
+            (None, None) => key.to_owned(),
         }
     }
 }
@@ -248,9 +295,20 @@ mod tests {
         let twice = br#"{"project":{"id":1},"project":{"id":2,"path_with_namespace":"gabriele/2048"}}"#;
         assert_eq!(Whereabouts::read(twice).project, Some(2));
         assert_eq!(SeenProject::read(twice).map(|seen| seen.path_with_namespace).as_deref(), Some("gabriele/2048"));
+        let odd_name = br#"{"\ud800":1,"project":{"id":7}}"#;
+        assert_eq!(Whereabouts::read(odd_name).project, Some(7), "names that nobody asks for can be anything");
         let member = br#"{"event_name":"user_add_to_team","project_id":4,"project_name":"Rope",
             "project_path_with_namespace":"gear/rope","user_name":"Ida"}"#;
         assert_eq!(SeenProject::read(member).map(|seen| (seen.id, seen.name)), Some((4, "Rope".to_owned())));
+    }
+
+    #[test]
+    fn a_key_goes_with_the_project_or_group_that_the_body_names() {
+        let key = |body: &str| Whereabouts::read(body.as_bytes()).key("one");
+        let of_project = key(r#"{"project":{"id":7,"path_with_namespace":"gear/rope"}}"#);
+        assert_eq!(of_project, key(r#"{"project_id":7}"#));
+        let others = [key(r#"{"project_id":8}"#), key(r#"{"group_path":"gear"}"#), key("{}")];
+        assert!(!others.contains(&of_project) && others[0] != others[1] && others[1] != others[2], "{others:?}");
     }
 
     #[test]

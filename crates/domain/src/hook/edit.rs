@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use super::body_template;
 use super::branch_filter::BranchFilter;
+use super::template_check::{self, NeverJson};
 use super::url::{HookUrl, UrlError};
 use super::values::ValueError;
 use super::{ClientCertificate, EventFilter, Hook, NamedValues};
+use crate::request::is_own_header;
 use crate::retry::OwnRetry;
+use crate::secret::HeaderError;
 use crate::signature::SigningToken;
 use crate::{Secret, Timestamp, Trigger};
 
@@ -73,9 +76,26 @@ pub enum EditError {
     /// A header that decides how the request is read on its way.
     #[error("Custom headers validation failed: {0} cannot be set")]
     ReservedHeader(String),
-    /// The template.
+    /// A header that every request has of its own.
+    #[error("Custom headers validation failed: {0} is set by Quickdraw itself, and a custom header cannot replace it")]
+    OwnHeader(String),
+    /// Two custom headers whose names differ in case only.
+    #[error("Custom headers validation failed: {0} and {1} are the same header, whatever their case")]
+    SameHeader(String, String),
+    /// `Authorization` beside user info in the URL.
+    #[error(
+        "Custom headers validation failed: Authorization is made of the user info in the URL; take one of them away"
+    )]
+    Authorization,
+    /// The token.
+    #[error("token {0}")]
+    Token(HeaderError),
+    /// The template's length.
     #[error("custom_webhook_template is too long (maximum is {} characters)", body_template::MAX_LEN)]
     BodyTemplate,
+    /// The template's form.
+    #[error("custom_webhook_template {0}")]
+    Template(#[from] NeverJson),
 }
 
 impl Hook {
@@ -90,6 +110,7 @@ impl Hook {
     /// Every reason of [`EditError`].
     pub fn edited(&self, edit: HookEdit, now: Timestamp) -> Result<Self, EditError> {
         let mut hook = self.clone();
+        let may_collide = edit.url.is_some() || !edit.custom_headers.is_empty() || !edit.url_variables.is_empty();
         // What was read is sent back by clients that save whole objects: the mask stands for what is stored.
         let typed = match edit.url {
             Some(url) if url != self.url.masked() => url,
@@ -113,8 +134,9 @@ impl Hook {
             hook.branch_filter =
                 BranchFilter::parse(strategy, filter).map_err(|error| EditError::BranchFilter(error.to_string()))?;
         }
-        if let Some((name, _)) = edit.custom_headers.iter().find(|(name, _)| is_reserved(name)) {
-            return Err(EditError::ReservedHeader(name.clone()));
+        check_headers(&edit.custom_headers)?;
+        if let Some(Some(token)) = &edit.token {
+            token.check_header().map_err(EditError::Token)?;
         }
         // Merged whatever becomes of it: a name that has no value anywhere is refused.
         hook.custom_headers = merge(&self.custom_headers, &edit.custom_headers).map_err(EditError::CustomHeaders)?;
@@ -131,6 +153,10 @@ impl Hook {
             hook.custom_headers = typed_now(&edit.custom_headers).map_err(EditError::CustomHeaders)?;
             hook.url_variables = typed_now(&edit.url_variables).map_err(EditError::UrlVariables)?;
             hook.url = HookUrl::parse_with(&typed, &hook.url_variables)?;
+        }
+        // What is stored already is not held against a change that has nothing to do with it.
+        if may_collide {
+            check_together(&hook)?;
         }
         if let Some(token) = edit.token {
             hook.token = token;
@@ -149,10 +175,13 @@ impl Hook {
         }
         hook.enable_ssl_verification = edit.enable_ssl_verification.unwrap_or(hook.enable_ssl_verification);
         if let Some(template) = edit.body_template {
+            if let Some(template) = &template {
+                if template.chars().count() > body_template::MAX_LEN {
+                    return Err(EditError::BodyTemplate);
+                }
+                template_check::check(template)?;
+            }
             hook.body_template = template;
-        }
-        if hook.body_template.as_ref().is_some_and(|template| template.chars().count() > body_template::MAX_LEN) {
-            return Err(EditError::BodyTemplate);
         }
         hook.retry = edit.retry.unwrap_or(hook.retry);
         hook.event_filter = edit.event_filter.unwrap_or(hook.event_filter);
@@ -163,6 +192,38 @@ impl Hook {
         hook.updated_at = now;
         Ok(hook)
     }
+}
+
+/// Refuses custom headers that would not be sent, or not as they were typed.
+fn check_headers(sent: &[(String, Option<Secret>)]) -> Result<(), EditError> {
+    for (name, value) in sent {
+        if is_reserved(name) {
+            return Err(EditError::ReservedHeader(name.clone()));
+        }
+        if is_own_header(name) {
+            return Err(EditError::OwnHeader(name.clone()));
+        }
+        // Control characters are refused with the names.
+        if value.as_ref().is_some_and(|value| value.check_header() == Err(HeaderError::Blank)) {
+            return Err(EditError::CustomHeaders(ValueError::Blank));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses headers of which only one could be sent.
+fn check_together(hook: &Hook) -> Result<(), EditError> {
+    let names: Vec<&str> = hook.custom_headers.iter().map(|(name, _)| name).collect();
+    for (at, name) in names.iter().enumerate() {
+        if let Some(same) = names[..at].iter().find(|before| before.eq_ignore_ascii_case(name)) {
+            return Err(EditError::SameHeader((*same).to_owned(), (*name).to_owned()));
+        }
+    }
+    let has_authorization = names.iter().any(|name| name.eq_ignore_ascii_case("authorization"));
+    if has_authorization && hook.url.basic_authorization().is_some() {
+        return Err(EditError::Authorization);
+    }
+    Ok(())
 }
 
 /// Headers of the connection and of the message's framing (RFC 9110 section 7.6.1, RFC 9112): the client writes them.
@@ -185,7 +246,10 @@ fn is_reserved(name: &str) -> bool {
 
 fn merge(known: &NamedValues, sent: &[(String, Option<Secret>)]) -> Result<NamedValues, ValueError> {
     let mut merged = known.clone();
-    for (name, value) in sent {
+    for (at, (name, value)) in sent.iter().enumerate() {
+        if sent[..at].iter().any(|(before, _)| before == name) {
+            return Err(ValueError::Twice);
+        }
         match value {
             Some(value) => merged.set(name, value.clone())?,
             None if known.get(name).is_some() => {}
@@ -311,6 +375,48 @@ mod tests {
         let both = HookEdit { url_variables: pairs(&[("host", "b"), ("path", "p")]), ..HookEdit::default() };
         let moved = edited(&hook, both);
         assert_eq!((moved.url.authority().as_str(), moved.token.is_none()), ("b.example", true));
+    }
+
+    #[test]
+    fn headers_that_would_not_be_sent_as_typed_are_refused() {
+        let known = hook("https://h.example/", &[]);
+        let refused = |hook: &Hook, headers: &[(&str, &str)]| {
+            let edit = HookEdit { custom_headers: pairs(headers), ..HookEdit::default() };
+            hook.edited(edit, Timestamp::default()).err()
+        };
+        for name in ["Content-Type", "user-agent", "X-Gitlab-Event", "Webhook-Id", "Idempotency-Key", "X-Gitlab-Token"]
+        {
+            assert_eq!(refused(&known, &[(name, "v")]), Some(EditError::OwnHeader(name.to_owned())));
+        }
+        for name in ["Host", "Content-Length", "Transfer-Encoding", "connection"] {
+            assert_eq!(refused(&known, &[(name, "v")]), Some(EditError::ReservedHeader(name.to_owned())));
+        }
+        let same = |one: &str, other: &str| Some(EditError::SameHeader(one.to_owned(), other.to_owned()));
+        assert_eq!(refused(&known, &[("X-A", "1"), ("x-a", "2")]), same("X-A", "x-a"));
+        assert_eq!(refused(&known, &[("x-key", "2")]), same("X-Key", "x-key"), "the stored one counts");
+        let twice = Some(EditError::CustomHeaders(ValueError::Twice));
+        assert_eq!(refused(&known, &[("X-A", "1"), ("X-A", "2")]), twice);
+        assert_eq!(refused(&known, &[("X-A", " 1")]), Some(EditError::CustomHeaders(ValueError::Blank)));
+        assert_eq!(refused(&known, &[("Authorization", "Bearer x")]), None);
+        let with_user = hook("https://me:secret@h.example/", &[]);
+        assert_eq!(refused(&with_user, &[("authorization", "x")]), Some(EditError::Authorization));
+        let token = HookEdit { token: Some(Some(Secret::new("t "))), ..HookEdit::default() };
+        let error = known.edited(token, Timestamp::default()).err();
+        assert_eq!(error, Some(EditError::Token(HeaderError::Blank)));
+    }
+
+    #[test]
+    fn a_template_that_is_never_json_is_refused_when_it_is_set() {
+        let mut known = hook("https://h.example/", &[]);
+        known.body_template = Some("stored before {{that}}".to_owned());
+        assert!(
+            known.edited(HookEdit::default(), Timestamp::default()).is_ok(),
+            "it is not held against other changes"
+        );
+        let set = |text: &str| HookEdit { body_template: Some(Some(text.to_owned())), ..HookEdit::default() };
+        let refused = known.edited(set("hello {{x}}"), Timestamp::default()).err().map(|error| error.to_string());
+        assert!(refused.is_some_and(|text| text.starts_with("custom_webhook_template is not JSON")));
+        assert!(known.edited(set(r#"{"a": {{x}}}"#), Timestamp::default()).is_ok());
     }
 
     #[test]

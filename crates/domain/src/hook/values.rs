@@ -28,6 +28,12 @@ pub enum ValueError {
     /// A name without a value, and none is stored under it.
     #[error("a name has no value")]
     Missing,
+    /// Two values under one name in one request.
+    #[error("a name is given twice")]
+    Twice,
+    /// A header's value that would not arrive as it was typed.
+    #[error("a value must not begin or end with a blank, which HTTP cuts off")]
+    Blank,
 }
 
 /// Values by name, in the order in which they were added. It has no `Debug` because of them.

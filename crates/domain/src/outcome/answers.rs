@@ -10,10 +10,16 @@ pub struct Answers {
 }
 
 impl Answers {
+    /// Most words of one set: each becomes a condition of a statement.
+    pub const MOST: usize = 100;
+
     /// Reads `successful`, `client_failure`, `server_failure` (no answer among them, as GitLab has it) and numbers. `None`
-    /// when a word is something else.
+    /// when a word is something else, or there are more than [`Answers::MOST`] words.
     #[must_use]
     pub fn parse<S: AsRef<str>>(words: &[S]) -> Option<Self> {
+        if words.len() > Self::MOST {
+            return None;
+        }
         let mut answers = Self::default();
         for word in words.iter().map(AsRef::as_ref).filter(|word| !word.is_empty()) {
             match word {
@@ -60,5 +66,12 @@ mod tests {
         assert_eq!(read(&["server_failure"]), Some((vec![(500, 599)], true)));
         assert_eq!(read(&[]), Some((vec![], false)));
         assert_eq!((read(&["sometimes"]), read(&["7"])), (None, None));
+    }
+
+    #[test]
+    fn a_set_of_answers_has_at_most_a_hundred_words() {
+        let words = |many: usize| vec!["404"; many];
+        assert_eq!(Answers::parse(&words(Answers::MOST)).map(|answers| answers.ranges.len()), Some(Answers::MOST));
+        assert_eq!(Answers::parse(&words(Answers::MOST + 1)), None);
     }
 }

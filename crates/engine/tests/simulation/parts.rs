@@ -68,6 +68,8 @@ pub(crate) async fn belt(
         guard: Arc::new(guard::Settings::default()),
         slots: SlotLimits { total: 12, reserved_for_first: 4, per_hook: 6, initial_per_hook: 2, per_host: 12 },
         deadline: Duration::from_secs(10),
+        // By the real clock, which is not the world's.
+        answer_within: Duration::from_secs(600),
         lease: Duration::from_secs(30),
         instance: "http://sim".to_owned(),
         upload_links: UploadLinks::default(),

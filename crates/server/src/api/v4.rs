@@ -3,8 +3,10 @@
 mod groups;
 mod hooks;
 mod members;
+mod namespaces;
 mod page;
 mod projects;
+mod shown;
 mod target;
 mod tokens;
 mod users;
@@ -20,6 +22,7 @@ use crate::state::App;
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .merge(groups::routes())
+        .merge(namespaces::routes())
         .merge(projects::routes())
         .merge(users::routes())
         .merge(tokens::routes())

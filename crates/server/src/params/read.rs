@@ -9,6 +9,9 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqA
 use serde::forward_to_deserialize_any;
 use serde_json::{Map, Value};
 
+/// Most items of one list: a list of a million short words fits into a body, and costs far more memory than the body.
+const MOST_ITEMS: usize = 1000;
+
 /// What is wrong with the parameters.
 #[derive(PartialEq, Eq, Debug)]
 pub struct Invalid {
@@ -23,6 +26,8 @@ enum Fault {
     Type,
     /// Of the right type, but none of those allowed.
     Value,
+    /// A list of more than [`MOST_ITEMS`] items.
+    TooMany,
     /// Breaks a rule that its own type states, in words that follow the name.
     Rule(String),
 }
@@ -66,6 +71,7 @@ impl fmt::Display for Invalid {
             Fault::Missing => write!(f, "{name} is missing"),
             Fault::Type => write!(f, "{name} is invalid"),
             Fault::Value => write!(f, "{name} does not have a valid value"),
+            Fault::TooMany => write!(f, "{name} has too many values (maximum is {MOST_ITEMS})"),
             Fault::Rule(rule) => write!(f, "{name} {rule}"),
         }
     }
@@ -158,6 +164,7 @@ impl<'de> Deserializer<'de> for Loose<'_> {
             Value::Number(_) => self.deserialize_i64(visitor),
             Value::String(_) => self.deserialize_str(visitor),
             Value::Array(_) => self.deserialize_seq(visitor),
+            Value::Object(object) if object.len() > MOST_ITEMS => Err(Invalid::unnamed(Fault::TooMany)),
             Value::Object(object) => Object(object).deserialize_any(visitor),
         }
     }
@@ -221,9 +228,14 @@ impl<'de> Deserializer<'de> for Loose<'_> {
     /// A list, or words with commas between them.
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
         match self.0 {
+            Value::Array(list) if list.len() > MOST_ITEMS => Err(Invalid::unnamed(Fault::TooMany)),
             Value::Array(list) => visitor.visit_seq(Items(list.iter())),
             Value::String(text) => {
-                let words: Vec<Value> = text.split(',').map(|word| Value::from(word.trim())).collect();
+                let words = text.split(',').take(MOST_ITEMS + 1);
+                let words: Vec<Value> = words.map(|word| Value::from(word.trim())).collect();
+                if words.len() > MOST_ITEMS {
+                    return Err(Invalid::unnamed(Fault::TooMany));
+                }
                 visitor.visit_seq(Items(words.iter()))
             }
             _ => wrong(),
@@ -311,6 +323,16 @@ mod tests {
         assert_eq!(input(typed), input(form));
         let empty = input(json!({ "name": "a", "count": "", "flag": null, "color": "" })).expect("valid");
         assert_eq!(empty, Input { name: "a".to_owned(), count: None, flag: None, color: None, words: vec![] });
+    }
+
+    #[test]
+    fn a_list_has_at_most_a_thousand_items_in_either_form() {
+        let refused = Err("words has too many values (maximum is 1000)".to_owned());
+        assert_eq!(input(json!({ "name": "a", "words": vec!["w"; MOST_ITEMS + 1] })), refused);
+        assert_eq!(input(json!({ "name": "a", "words": vec!["w"; MOST_ITEMS + 1].join(",") })), refused);
+        let most =
+            input(json!({ "name": "a", "words": vec!["w"; MOST_ITEMS].join(",") })).expect("as many as there may be");
+        assert_eq!(most.words.len(), MOST_ITEMS);
     }
 
     #[test]

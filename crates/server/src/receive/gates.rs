@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use governor::clock::{Clock, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
@@ -17,27 +17,68 @@ use super::verify::Verifier;
 /// Clients that one receiver counts at once before those that have been quiet are forgotten.
 const MOST_CLIENTS: usize = 50_000;
 
+/// How often refusals for the rate are told in the log.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
+/// Requests over the limit, told in the log from time to time.
+#[derive(Default)]
+struct Refusals {
+    told_at: Option<Instant>,
+    untold: u64,
+}
+
+impl Refusals {
+    /// Counts one. Gives how many there were since they were last told, when it is time to tell them.
+    fn count(&mut self, now: Instant) -> Option<u64> {
+        self.untold += 1;
+        if self.told_at.is_some_and(|told_at| now.duration_since(told_at) < TELL_EVERY) {
+            return None;
+        }
+        self.told_at = Some(now);
+        Some(std::mem::take(&mut self.untold))
+    }
+}
+
 /// A receiver, ready for requests.
 pub(crate) struct Gate {
     pub(crate) receiver: Arc<Receiver>,
     pub(crate) verifier: Verifier,
-    counts: Option<RateLimiter<IpAddr, HashMapStateStore<IpAddr>, DefaultClock>>,
+    /// By client, and by whether the right token was shown: strangers must not use up what others have.
+    counts: Option<RateLimiter<(IpAddr, bool), HashMapStateStore<(IpAddr, bool)>, DefaultClock>>,
+    refusals: Mutex<Refusals>,
 }
 
 impl Gate {
     fn new(receiver: Arc<Receiver>) -> Arc<Self> {
         let quota = receiver.per_minute.and_then(NonZeroU32::new).map(Quota::per_minute);
-        Arc::new(Self { verifier: Verifier::new(&receiver), counts: quota.map(RateLimiter::hashmap), receiver })
+        Arc::new(Self {
+            verifier: Verifier::new(&receiver),
+            counts: quota.map(RateLimiter::hashmap),
+            refusals: Mutex::default(),
+            receiver,
+        })
     }
 
-    /// Counts a request from an address. When it has had its number, says how long to wait.
-    pub(crate) fn count(&self, address: IpAddr) -> Result<(), Duration> {
+    /// Tells a refusal for the rate in the log, or counts it for the next line.
+    pub(crate) fn tell_refusal(&self, address: IpAddr, now: Instant) {
+        let count = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).count(now);
+        if let Some(count) = count {
+            let (name, limit) = (&self.receiver.name, self.receiver.per_minute.unwrap_or_default());
+            tracing::warn!(
+                receiver.name = %name, %address, count,
+                "refused {count} requests to receiver {name} with 429, the last from {address}: one address may send {limit} a minute (rate_limit)"
+            );
+        }
+    }
+
+    /// Counts a request from an address, with or without the right token. When it has had its number, says how long to wait.
+    pub(crate) fn count(&self, address: IpAddr, has_token: bool) -> Result<(), Duration> {
         let Some(counts) = &self.counts else { return Ok(()) };
         if counts.len() > MOST_CLIENTS {
             counts.retain_recent();
             counts.shrink_to_fit();
         }
-        let refused = counts.check_key(&client_network(address)).err();
+        let refused = counts.check_key(&(client_network(address), has_token)).err();
         refused.map_or(Ok(()), |until| Err(until.wait_time_from(DefaultClock::default().now())))
     }
 }
@@ -77,5 +118,20 @@ impl Gates {
             *others = (index.version(), fresh);
         }
         others.1.get(key).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_told_at_once_and_then_once_a_minute_with_their_count() {
+        let (mut refusals, start) = (Refusals::default(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert_eq!(refusals.count(at(0)), Some(1));
+        assert_eq!((refusals.count(at(1)), refusals.count(at(59))), (None, None));
+        assert_eq!(refusals.count(at(60)), Some(3));
+        assert_eq!(refusals.count(at(61)), None);
     }
 }

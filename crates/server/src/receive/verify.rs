@@ -87,6 +87,11 @@ impl Verifier {
         self.secrets.iter().filter(move |one| one.until.is_none_or(|until| now < until))
     }
 
+    /// Whether a request shows a token, and the receiver looks at it.
+    pub(crate) fn shows_token(&self, headers: &HeaderMap) -> bool {
+        self.mode != Mode::Signature && headers.contains_key(TOKEN)
+    }
+
     /// Checks what the head alone can show.
     ///
     /// # Errors

@@ -7,10 +7,9 @@ use quickdraw_domain::phases;
 use quickdraw_domain::scope::Place;
 use quickdraw_store::{attempts, audit, deliveries};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::Iso;
+use super::{Iso, Shown};
 
 /// An event of the journal.
 #[derive(Serialize, ToSchema)]
@@ -73,7 +72,8 @@ pub struct EventWithDeliveries {
     #[serde(flatten)]
     pub event: Event,
     /// Its body: as JSON where it can be shown so, else as text.
-    pub payload: Value,
+    #[schema(value_type = serde_json::Value)]
+    pub payload: Shown,
     /// Its deliveries.
     pub deliveries: Vec<Delivery>,
     /// Hooks that heard of its kind and still did not get it.
@@ -95,7 +95,8 @@ pub struct Delivery {
     pub state: &'static str,
     /// Attempts made so far.
     pub attempts: u32,
-    /// When the next one is due.
+    /// When the next one is made: not before its hook's pause ends. Null when none is owed, and while its hook is disabled until
+    /// somebody re-enables it.
     pub next_attempt_at: Option<Iso>,
     /// When it was made.
     pub created_at: Iso,

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use quickdraw_domain::hook::NamedValues;
+use quickdraw_domain::hook::{NamedValues, template_check};
 use quickdraw_domain::scope::{Levels, Scope};
 use quickdraw_domain::trigger::Trigger;
 use quickdraw_domain::{GroupId, ProjectId, Timestamp};
 use quickdraw_store::hooks::HookWithHealth;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use serde_json::Value;
+
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::Iso;
+use super::{Iso, Shown};
 
 /// A hook of a project, a group or the instance.
 #[derive(Serialize, ToSchema)]
@@ -47,11 +47,15 @@ pub struct Hook {
     pub branch_filter_strategy: &'static str,
     /// What is sent instead of the event's body; system hooks have none.
     pub custom_webhook_template: Option<String>,
+    /// Settings that are valid and hardly meant, such as a name in the template that is null in every event. Absent if there
+    /// is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// When a delivery is tried again, if not as the settings say: a preset, or pauses with commas between them.
     pub retry: Option<String>,
     /// Which events it wants, by what they say.
     #[schema(value_type = Option<Object>)]
-    pub event_filter: Option<Value>,
+    pub event_filter: Option<Shown>,
     /// Whether events about one object go one after the other.
     pub ordered: bool,
     /// Whether it has a client certificate of its own.
@@ -115,7 +119,8 @@ impl Hook {
             branch_filter_strategy: hook.branch_filter.strategy(),
             retry: hook.retry.as_ref().map(|retry| retry.text().to_owned()),
             custom_webhook_template: hook.body_template.clone(),
-            event_filter: hook.event_filter.as_ref().and_then(|filter| serde_json::from_str(filter.text()).ok()),
+            warnings: hook.body_template.as_deref().map(template_check::warnings).unwrap_or_default(),
+            event_filter: hook.event_filter.as_ref().and_then(|filter| Shown::json(filter.text())),
             ordered: hook.ordered,
             tls_client_cert_present: hook.client_certificate.is_some(),
             custom_headers: keys(&hook.custom_headers),
@@ -199,8 +204,10 @@ pub struct HookEvent {
     pub trigger: Option<&'static str>,
     /// Header fields of the request; secret ones as `[REDACTED]`.
     pub request_headers: BTreeMap<String, String>,
-    /// The body that was sent, e-mail addresses as `[REDACTED]`.
-    pub request_data: Value,
+    /// The body that was sent, e-mail addresses as `[REDACTED]`. `{"oversize": true}` for one of more than 1 MiB, and for one that would
+    /// make the bodies of a page more than 8 MiB.
+    #[schema(value_type = serde_json::Value)]
+    pub request_data: Shown,
     /// Header fields of the answer.
     pub response_headers: BTreeMap<String, String>,
     /// Beginning of the answer's body, or what went wrong.

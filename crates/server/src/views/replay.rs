@@ -29,6 +29,26 @@ pub struct Replay {
     pub created_at: Iso,
     /// When it ended.
     pub finished_at: Option<Iso>,
+    /// What became of the deliveries that it has come past, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub results: Option<ReplayResults>,
+}
+
+/// Since a replay began, what became of the deliveries of its time and hook that it has come past.
+#[derive(Serialize, ToSchema)]
+pub struct ReplayResults {
+    /// Delivered since.
+    pub arrived: i64,
+    /// Given up since.
+    pub given_up: i64,
+    /// Owed now.
+    pub owed: i64,
+}
+
+impl From<replays::Results> for ReplayResults {
+    fn from(results: replays::Results) -> Self {
+        Self { arrived: results.arrived, given_up: results.given_up, owed: results.owed }
+    }
 }
 
 /// What a replay chooses.
@@ -74,6 +94,7 @@ impl From<&replays::Replay> for Replay {
             created_by: replay.created_by.clone(),
             created_at: Iso(replay.created_at),
             finished_at: replay.finished_at.map(Iso),
+            results: None,
         }
     }
 }

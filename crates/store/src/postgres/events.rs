@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use quickdraw_domain::audience::SkipReason;
-use quickdraw_domain::event::Event;
+use quickdraw_domain::event::{DedupeKey, Event};
 use quickdraw_domain::recursion::{self, Chain};
 use quickdraw_domain::{DeliveryId, EventId, HookId, ObjectKey, Timestamp, Trigger};
 use tokio_postgres::types::ToSql;
@@ -94,6 +94,13 @@ impl Events for Postgres {
             self.notify(&client, "deliver").await;
         }
         Ok(appended)
+    }
+
+    async fn find_key(&self, key: DedupeKey) -> Result<Option<EventId>> {
+        let client = self.client().await?;
+        let hash = columns::key_hash(&key).to_vec();
+        let known = known_keys(&client, &[Some(hash.clone())]).await?;
+        Ok(known.get(&hash).map(|event| EventId(*event)))
     }
 
     async fn fan_out(&self, limit: usize, now: Timestamp, version: i64, decide: Decide) -> Result<FanOutCount> {

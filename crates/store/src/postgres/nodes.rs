@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use deadpool_postgres::Object;
 use futures_util::{StreamExt, stream};
 use quickdraw_domain::{NodeId, Timestamp};
 use tokio_postgres::{AsyncMessage, NoTls};
@@ -14,10 +15,31 @@ use crate::nodes::{Condition, Nodes};
 use crate::wake::Wakes;
 
 /// A node that was not heard of for so long is taken for dead; its leases lapse by themselves.
-const SILENCE: Duration = Duration::from_secs(60);
+pub(super) const SILENCE: Duration = Duration::from_secs(60);
 /// Clocks of a node and of the database that differ by more are worth a word. Leases bear what lies between the deadline
 /// of an attempt and the end of its lease, 20 seconds by default.
 const CLOCKS_APART_MICROS: i64 = 2_000_000;
+
+/// Findings about a server and its clock; empty when all is well.
+pub(super) async fn problems(client: &Object, now: Timestamp) -> Result<Vec<String>> {
+    let mut problems = Vec::new();
+    let settings = "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes')";
+    for row in client.query(settings, &[]).await? {
+        if row.get::<_, &str>(1) == "off" {
+            let name: &str = row.get(0);
+            problems.push(format!("{name} is off: acknowledged events can be lost with the server's power"));
+        }
+    }
+    let row = client.query_one("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint", &[]).await?;
+    let ahead = now.as_micros() - row.get::<_, i64>(0);
+    if ahead.abs() > CLOCKS_APART_MICROS {
+        let seconds = ahead / 1_000_000;
+        problems.push(format!(
+            "this node's clock is {seconds:+} s from the database's: nodes share leases by their clocks"
+        ));
+    }
+    Ok(problems)
+}
 
 #[async_trait]
 impl Nodes for Postgres {
@@ -83,27 +105,11 @@ impl Nodes for Postgres {
         let version: String = client.query_one("SHOW server_version", &[]).await?.get(0);
         let seen = now.minus(SILENCE).as_micros();
         let nodes = client.query_one("SELECT count(*) FROM nodes WHERE seen_at >= $1", &[&seen]).await?.get(0);
-        let mut problems = Vec::new();
-        let settings = "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes')";
-        for row in client.query(settings, &[]).await? {
-            if row.get::<_, &str>(1) == "off" {
-                let name: &str = row.get(0);
-                problems.push(format!("{name} is off: acknowledged events can be lost with the server's power"));
-            }
-        }
-        let row = client.query_one("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint", &[]).await?;
-        let ahead = now.as_micros() - row.get::<_, i64>(0);
-        if ahead.abs() > CLOCKS_APART_MICROS {
-            let seconds = ahead / 1_000_000;
-            problems.push(format!(
-                "this node's clock is {seconds:+} s from the database's: nodes share leases by their clocks"
-            ));
-        }
         Ok(Condition {
             engine: format!("postgres {version}"),
             schema_version: MIGRATIONS.last().map_or(0, |(version, ..)| *version),
             nodes,
-            problems,
+            problems: problems(&client, now).await?,
         })
     }
 

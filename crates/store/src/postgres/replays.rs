@@ -15,7 +15,7 @@ use crate::columns;
 use crate::deliveries::parked_at;
 use crate::error::Result;
 use crate::payload::Packed;
-use crate::replays::{COLUMNS, Candidate, Look, Replay, Replays, Step, filter, filter_text};
+use crate::replays::{COLUMNS, Candidate, Look, Replay, Replays, Results, Step, filter, filter_text};
 
 #[async_trait]
 impl Replays for Postgres {
@@ -33,6 +33,18 @@ impl Replays for Postgres {
     async fn find_replay(&self, id: i64) -> Result<Option<Replay>> {
         let sql = format!("SELECT {COLUMNS} FROM replays WHERE id = $1");
         self.client().await?.query_opt(&sql, &[&id]).await?.as_ref().map(replay).transpose()
+    }
+
+    async fn replay_results(&self, replay: Replay) -> Result<Results> {
+        let client = self.client().await?;
+        let sql = "SELECT count(*) FILTER (WHERE state = 2 AND finished_at >= $3),
+                count(*) FILTER (WHERE state = 3 AND finished_at >= $3), count(*) FILTER (WHERE state < 2)
+             FROM deliveries WHERE id > $1 AND id <= $2 AND ($4::bigint IS NULL OR hook_id = $4)";
+        let statement = client.prepare_cached(sql).await?;
+        let after = partitions::uuid_at(replay.filter.begin().as_seconds());
+        let began = replay.created_at.as_micros();
+        let row = client.query_one(&statement, &[&after, &replay.cursor.0, &began, &replay.filter.hook]).await?;
+        Ok(Results { arrived: row.get(0), given_up: row.get(1), owed: row.get(2) })
     }
 
     async fn list_replays(&self, before: Option<i64>, running: bool, limit: usize) -> Result<Vec<Replay>> {

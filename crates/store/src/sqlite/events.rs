@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::Tally;
-use quickdraw_domain::event::Event;
+use quickdraw_domain::event::{DedupeKey, Event};
 use quickdraw_domain::recursion::{self, Chain};
 use quickdraw_domain::{DeliveryId, EventId, HookId, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
@@ -37,6 +37,11 @@ impl Events for Sqlite {
             born.lease(tx, appended)
         })
         .await
+    }
+
+    async fn find_key(&self, key: DedupeKey) -> Result<Option<EventId>> {
+        // Recent keys are in the writer's memory.
+        self.write(move |tx| tx.keys.find(tx.connection, &key)).await
     }
 
     async fn fan_out(&self, limit: usize, now: Timestamp, version: i64, decide: Decide) -> Result<FanOutCount> {

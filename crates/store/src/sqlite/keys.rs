@@ -46,6 +46,25 @@ impl Keys {
         Ok(keys)
     }
 
+    /// The event that has a key, if any has.
+    pub(super) fn find(&self, connection: &Connection, key: &DedupeKey) -> Result<Option<EventId>> {
+        self.find_hash(connection, columns::key_hash(key))
+    }
+
+    fn find_hash(&self, connection: &Connection, hash: KeyHash) -> Result<Option<EventId>> {
+        if let Some(known) = self.recent.get(&hash) {
+            return Ok(Some(*known));
+        }
+        if !self.archived {
+            return Ok(None);
+        }
+        let known = connection
+            .prepare_cached("SELECT event_id FROM idempotency_archive WHERE key_hash = ?1")?
+            .query_row([hash], |row| row.get(0))
+            .optional()?;
+        Ok(known.map(EventId))
+    }
+
     /// Remembers a key for an event; gives the event that had it before, if any.
     pub(super) fn insert(
         &mut self,
@@ -55,17 +74,8 @@ impl Keys {
         now: Timestamp,
     ) -> Result<Option<EventId>> {
         let hash = columns::key_hash(key);
-        if let Some(known) = self.recent.get(&hash) {
-            return Ok(Some(*known));
-        }
-        if self.archived {
-            let known = connection
-                .prepare_cached("SELECT event_id FROM idempotency_archive WHERE key_hash = ?1")?
-                .query_row([hash], |row| row.get(0))
-                .optional()?;
-            if let Some(known) = known {
-                return Ok(Some(EventId(known)));
-            }
+        if let Some(known) = self.find_hash(connection, hash)? {
+            return Ok(Some(known));
         }
         connection
             .prepare_cached("INSERT INTO idempotency_keys (event_id, key_hash, received_at) VALUES (?1, ?2, ?3)")?

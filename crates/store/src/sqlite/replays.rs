@@ -14,7 +14,7 @@ use crate::columns;
 use crate::deliveries::parked_at;
 use crate::error::Result;
 use crate::payload::Packed;
-use crate::replays::{COLUMNS, Candidate, Look, Replay, Replays, Step, filter, filter_text};
+use crate::replays::{COLUMNS, Candidate, Look, Replay, Replays, Results, Step, filter, filter_text};
 
 #[async_trait]
 impl Replays for Sqlite {
@@ -33,6 +33,23 @@ impl Replays for Sqlite {
 
     async fn find_replay(&self, id: i64) -> Result<Option<Replay>> {
         self.read(move |connection| find(connection, id)).await
+    }
+
+    async fn replay_results(&self, replay: Replay) -> Result<Results> {
+        self.read(move |connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT count(*) FILTER (WHERE state = 2 AND finished_at >= ?3),
+                    count(*) FILTER (WHERE state = 3 AND finished_at >= ?3), count(*) FILTER (WHERE state < 2)
+                 FROM deliveries WHERE id > ?1 AND id <= ?2 AND (?4 IS NULL OR hook_id = ?4)",
+            )?;
+            let (after, last) = (edge(replay.filter.begin()), replay.cursor.0);
+            let parameters = (after, last, replay.created_at.as_micros(), replay.filter.hook);
+            let counted = statement.query_row(parameters, |row| {
+                Ok(Results { arrived: row.get(0)?, given_up: row.get(1)?, owed: row.get(2)? })
+            })?;
+            Ok(counted)
+        })
+        .await
     }
 
     async fn list_replays(&self, before: Option<i64>, running: bool, limit: usize) -> Result<Vec<Replay>> {

@@ -129,13 +129,15 @@ struct State {
     path: PathBuf,
     keys: Keys,
     claims: Claims,
+    /// The last commit failed: that is logged once, and once more when one succeeds.
+    failing: bool,
 }
 
 impl State {
     fn load(connection: Connection, path: PathBuf) -> Result<Self> {
         Checkpointer::watch(&connection);
         let keys = Keys::load(&connection)?;
-        Ok(Self { connection: Some(connection), path, keys, claims: Claims::default() })
+        Ok(Self { connection: Some(connection), path, keys, claims: Claims::default(), failing: false })
     }
 
     fn work(&mut self, waiting: &Receiver<Job>, checkpointer: &Checkpointer) {
@@ -144,10 +146,17 @@ impl State {
             let (answers, committed) = self.commit(first, waiting);
             metrics::histogram!(COMMIT_JOBS).record(f64::from(u32::try_from(answers.len()).unwrap_or(u32::MAX)));
             metrics::histogram!(COMMIT_SECONDS, "engine" => "sqlite").record(started.elapsed());
-            if let Err(error) = &committed {
-                tracing::error!(%error, "a commit failed; opening the database again");
-                self.connection = None;
+            match &committed {
+                Ok(()) if self.failing => tracing::warn!("commits succeed again"),
+                Ok(()) => {}
+                Err(error) => {
+                    if !self.failing {
+                        tracing::error!(%error, "a commit failed; the database is opened again until one succeeds");
+                    }
+                    self.connection = None;
+                }
             }
+            self.failing = committed.is_err();
             for answer in answers {
                 answer(committed.as_ref().copied());
             }
@@ -159,7 +168,7 @@ impl State {
 
     /// Runs a job, and every other that is waiting by the time it is done, and flushes once for all of them.
     fn commit(&mut self, first: Job, waiting: &Receiver<Job>) -> (Vec<Answer>, Result<()>) {
-        let Self { connection, path, keys, claims } = self;
+        let Self { connection, path, keys, claims, .. } = self;
         // A job that is dropped tells its caller that the store is not there.
         let refuse = |job: Job, error: Error| {
             drop(job);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::State;
-use quickdraw_domain::event::Source;
+use quickdraw_domain::event::{DedupeKey, Source};
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::recursion::begun_by;
 use quickdraw_domain::scope::Place;
@@ -75,6 +75,24 @@ pub(crate) async fn keys_of_different_sources_never_meet(fixture: Fixture) {
     elsewhere.dedupe.as_mut().expect("it has a key").place = Place::Project(ProjectId(2));
     let answers = fixture.store.append_events(vec![elsewhere]).await.expect("appended");
     assert!(matches!(answers[0], Appended::New { .. }), "another project's key is another key");
+}
+
+pub(crate) async fn a_received_key_is_known_wherever_its_event_was_put(fixture: Fixture) {
+    let store = &fixture.store;
+    let source = Source::Receiver(ReceiverId(2));
+    let key = |place| DedupeKey::new(source, place, "project 7\none".to_owned());
+    let mut first = event(Place::Project(ProjectId(1)), b"{}");
+    first.event.source = source;
+    first.dedupe = Some(key(first.event.place));
+    let first = store.append_events(vec![first]).await.expect("appended")[0].id();
+    // The same request under the name of another instance is about another project here.
+    let mut again = event(Place::Project(ProjectId(2)), b"{}");
+    again.event.source = source;
+    again.dedupe = Some(key(again.event.place));
+    assert_eq!(store.find_key(key(again.event.place)).await.expect("looked"), Some(first));
+    assert_eq!(store.append_events(vec![again]).await.expect("appended"), [Appended::Duplicate(first)]);
+    let other = DedupeKey::new(source, Place::Elsewhere, "project 8\none".to_owned());
+    assert_eq!(store.find_key(other).await.expect("looked"), None);
 }
 
 fn decided(version: i64, deliver: &[HookId], taken: &[HookId]) -> Decided {

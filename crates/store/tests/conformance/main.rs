@@ -5,6 +5,7 @@ mod access;
 mod appends;
 mod deliveries;
 mod events;
+mod examine;
 mod fixture;
 mod insights;
 mod lines;
@@ -13,6 +14,7 @@ mod receivers;
 mod replays;
 mod rest;
 mod schema;
+mod shown;
 
 use fixture::Fixture;
 use libtest_mimic::{Arguments, Trial};
@@ -29,6 +31,7 @@ const CHECKS: &[(&str, Check)] = checks![
     events::an_appended_event_comes_back_byte_for_byte,
     events::a_key_seen_before_gives_the_first_event,
     events::keys_of_different_sources_never_meet,
+    events::a_received_key_is_known_wherever_its_event_was_put,
     events::an_event_that_is_decided_is_not_queued_unless_the_directory_changed,
     events::what_is_taken_with_its_event_is_leased_and_settles_under_its_fence,
     events::what_was_taken_by_a_node_that_died_is_due_again,
@@ -95,8 +98,11 @@ const CHECKS: &[(&str, Check)] = checks![
     rest::the_directory_version_rises_with_every_change,
     access::the_root_token_is_found_by_its_digest_only,
     rest::a_wrong_key_is_refused_at_the_start,
+    examine::an_examination_tells_whether_the_key_fits,
+    examine::a_place_without_a_database_stays_without_one,
     rest::a_second_opening_is_refused_or_shares,
     rest::nodes_are_counted_while_they_live,
+    shown::groups_and_projects_are_shown_with_the_names_of_the_groups_above,
 ];
 
 fn main() {
@@ -134,6 +140,12 @@ fn main() {
         Ok(())
     });
     trials.push(restored.with_ignored_flag(postgres.is_none()));
+    let url = postgres.clone();
+    let written = Trial::test("postgres::examine::a_store_writes_again_as_soon_as_its_server_does", move || {
+        block_on(examine::a_store_writes_again_as_soon_as_its_server_does(url.unwrap_or_default()));
+        Ok(())
+    });
+    trials.push(written.with_ignored_flag(postgres.is_none()));
     let url = postgres.clone();
     let woken = Trial::test("postgres::rest::another_node_is_woken_by_a_signal", move || {
         block_on(rest::another_node_is_woken_by_a_signal(url.unwrap_or_default()));

@@ -4,7 +4,7 @@ use quickdraw_domain::DeliveryId;
 use quickdraw_domain::delivery::State;
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::replay::{Filter, Progress};
-use quickdraw_store::replays::{Look, Step};
+use quickdraw_store::replays::{Look, Results, Step};
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, NOON, at};
@@ -62,9 +62,15 @@ pub(crate) async fn a_replay_makes_due_what_is_over_and_remembers_how_far_it_cam
     assert_eq!((again.delivery, again.hook, again.event.id), (claimed.delivery, hook, claimed.event.id));
     assert_eq!((again.tally.attempts, again.tally.counted()), (1, 0), "it has all its attempts again");
     // What is under way is left alone, and so is what is owed already.
+    let results = async || {
+        let replay = store.find_replay(made.id).await.expect("read").expect("it is there");
+        store.replay_results(replay).await.expect("counted")
+    };
+    assert_eq!(results().await, Results { owed: 1, ..Results::default() });
     let step = Step { from: claimed.delivery, to: DeliveryId(Uuid::max()), ..step };
     assert_eq!(store.advance_replay(step.clone(), at(5)).await.expect("advanced"), 0);
     assert_eq!(fixture.finish(&again, GONE, at(6)).await.state, Some(State::GivenUp));
+    assert_eq!(results().await, Results { given_up: 1, ..Results::default() });
     let end = Step { from: step.to, finished: true, chosen: Vec::new(), ..step };
     store.advance_replay(end, at(7)).await.expect("advanced");
     let now = store.find_replay(made.id).await.expect("read").expect("it is there");

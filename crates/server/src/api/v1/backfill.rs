@@ -1,5 +1,6 @@
 //! Telling afterwards what happened before anything was received: it counts for insights, and is delivered to nobody.
 
+use std::fmt;
 use std::sync::Arc;
 
 use axum::Json;
@@ -14,7 +15,8 @@ use quickdraw_domain::insights::counts;
 use quickdraw_domain::scope::Place;
 use quickdraw_engine::{Arrival, Origin};
 use quickdraw_store::events::Appended;
-use serde::{Deserialize, Serialize};
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
@@ -37,8 +39,34 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 
 #[derive(Deserialize)]
 struct Asked<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "first")]
     events: Vec<Told<'a>>,
+}
+
+/// One event more than there may be, which is enough to refuse them; the rest is skipped, because a list of very many takes more
+/// memory than its text.
+fn first<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Told<'de>>, D::Error> {
+    deserializer.deserialize_seq(First)
+}
+
+struct First;
+
+impl<'de> Visitor<'de> for First {
+    type Value = Vec<Told<'de>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of events")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut first = Vec::new();
+        while first.len() <= MOST {
+            let Some(told) = list.next_element()? else { return Ok(first) };
+            first.push(told);
+        }
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(first)
+    }
 }
 
 #[derive(Deserialize)]
@@ -129,7 +157,10 @@ async fn backfill(
 fn read(told: &Told<'_>) -> Result<(Trigger, Vec<u8>), String> {
     let skim = Skim::read(told.payload.get().as_bytes()).map_err(|error| error.to_string())?;
     let trigger = match &told.trigger {
-        Some(name) => Trigger::by_name(name).ok_or_else(|| format!("there is no trigger {name:?}"))?,
+        Some(name) => {
+            let named = Trigger::by_name(name).ok_or_else(|| format!("there is no trigger {name:?}"))?;
+            named.for_body(&skim)
+        }
         None => Trigger::recognise(None, &skim),
     };
     if trigger == Trigger::UNKNOWN {
@@ -144,4 +175,18 @@ fn read(told: &Told<'_>) -> Result<(Trigger, Vec<u8>), String> {
 
 fn unprocessable(text: String) -> ApiError {
     ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_events_no_more_are_kept_than_it_takes_to_refuse_them() {
+        let events = |count: usize| format!(r#"{{"events":[{}]}}"#, vec![r#"{"payload":{}}"#; count].join(","));
+        let read = |text: &str| serde_json::from_str::<Asked<'_>>(text).map(|asked| asked.events.len());
+        assert_eq!(read(&events(MOST)).expect("as many as there may be"), MOST);
+        assert_eq!(read(&events(5 * MOST)).expect("JSON"), MOST + 1);
+        assert!(read(r#"{"events":{}}"#).is_err());
+    }
 }

@@ -25,7 +25,7 @@ use crate::auth::Admin;
 use crate::body::{self, Held};
 use crate::error::ApiError;
 use crate::params::Input;
-use crate::receive::{idempotency_key, text};
+use crate::receive::{ambiguous, idempotency_key, text};
 use crate::state::App;
 
 /// Largest report: the largest body that GitLab sends, and its wrapping.
@@ -67,7 +67,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "what `Told` borrows, described")]
 struct ReportBody {
-    /// What kind it is: `push_hooks`.
+    /// What kind it is: `push_hooks`. An issue or comment that says that it is confidential is reported under the confidential
+    /// trigger, whatever stands here.
     trigger: String,
     /// A complete body, sent byte for byte.
     #[schema(value_type = Option<Object>)]
@@ -227,7 +228,7 @@ async fn accept(
     let skim = Skim::read(body).map_err(unprocessable)?;
     let arrival = Arrival {
         place,
-        trigger,
+        trigger: trigger.for_body(&skim),
         source: Source::Api,
         chain: chain(headers),
         git_ref: skim.git_ref,
@@ -240,6 +241,9 @@ async fn accept(
 }
 
 async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Held, ApiError> {
+    if let Some(words) = ambiguous(headers) {
+        return Err(ApiError::problem(StatusCode::BAD_REQUEST, words));
+    }
     body::read(app, headers, body, LIMIT).await.map_err(|body::Refused(status, text)| ApiError::problem(status, text))
 }
 

@@ -1,18 +1,20 @@
 //! Reading the journal, deliveries and attempts.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use quickdraw_domain::delivery::State as DeliveryState;
+use quickdraw_domain::health::Health;
 use quickdraw_domain::{AttemptId, DeliveryId, EventId, HookId, ProjectId, Timestamp, Trigger};
 use quickdraw_store::attempts::AttemptFilter;
 use quickdraw_store::deliveries::{ASKED_PARKED, DeliveryFilter};
 use quickdraw_store::events::EventFilter;
 use serde::Deserialize;
-use serde_json::Value;
-use serde_json::value::RawValue;
+
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,7 +25,10 @@ use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::Input;
 use crate::state::App;
-use crate::views::{Attempt, Delivery, DeliveryWithHistory, Event, EventWithDeliveries, Page, Skipped};
+use crate::views::{Attempt, Delivery, DeliveryWithHistory, Event, EventWithDeliveries, Iso, Page, Shown, Skipped};
+
+/// How often a body is in memory while it is shown: packed, unpacked, as what is shown, and as the answer, whose buffer doubles.
+const COPIES: usize = 6;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -70,26 +75,24 @@ async fn events(
 /// Show an event with its body, its deliveries, and the hooks that did not get it. Administrators.
 #[utoipa::path(get, path = "/events/{event_id}", tag = "History",
     responses((status = 200, body = EventWithDeliveries)))]
-async fn event(
-    _: Admin,
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-) -> Result<Json<EventWithDeliveries>, ApiError> {
+async fn event(admin: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, ApiError> {
     let id = EventId(Uuid::parse_str(&id).map_err(|_| nothing("event"))?);
     let (event, payload) = app.store().find_event(id).await?.ok_or_else(|| nothing("event"))?;
     let skips = app.store().list_skips(id).await?;
     let filter = DeliveryFilter { event: Some(id), limit: 100, ..DeliveryFilter::default() };
-    let deliveries = app.store().list_deliveries(filter).await?.rows;
+    let rows = app.store().list_deliveries(filter).await?.rows;
+    let mut deliveries: Vec<Delivery> = rows.iter().map(Delivery::from).collect();
+    put_off(&app, &mut deliveries).await?;
+    let room = app.memory.answer(admin.0.user_id, payload.unpacked_len() * COPIES).await?;
     let body = payload.unpack()?;
-    let text = String::from_utf8_lossy(&body).into_owned();
     // As JSON where it can be shown so; the exact bytes are what is delivered in any case.
-    let shown = RawValue::from_string(text.clone()).ok().and_then(|raw| serde_json::to_value(raw).ok());
-    Ok(Json(EventWithDeliveries {
+    let shown = EventWithDeliveries {
         event: Event::from(&event),
-        payload: shown.unwrap_or(Value::String(text)),
-        deliveries: deliveries.iter().map(Delivery::from).collect(),
+        payload: Shown::json_or_text(&String::from_utf8_lossy(&body)),
+        deliveries,
         skipped: skips.iter().map(|(hook, why)| Skipped { hook_id: hook.0, reason: why.word() }).collect(),
-    }))
+    };
+    Ok(room.keep_with(Json(shown).into_response()))
 }
 
 /// How a delivery stands.
@@ -158,7 +161,26 @@ async fn deliveries(
         before: query.before.map(DeliveryId),
         limit: limit(query.limit),
     };
-    Ok(Json(scanned(&app.store().list_deliveries(filter).await?)))
+    let mut page: Page<Delivery> = scanned(&app.store().list_deliveries(filter).await?);
+    put_off(&app, &mut page.items).await?;
+    Ok(Json(page))
+}
+
+/// Shows deliveries of paused hooks as due when the pause ends, and those of disabled hooks as due at no time.
+async fn put_off(app: &App, deliveries: &mut [Delivery]) -> Result<(), ApiError> {
+    if deliveries.iter().all(|delivery| delivery.next_attempt_at.is_none()) {
+        return Ok(());
+    }
+    let ill: HashMap<i64, Health> =
+        app.store().ill_hooks().await?.into_iter().map(|(hook, health)| (hook.0, health)).collect();
+    let now = app.belt.clock().now();
+    for delivery in deliveries {
+        let (Some(Iso(due_at)), Some(health)) = (delivery.next_attempt_at, ill.get(&delivery.hook_id)) else {
+            continue;
+        };
+        delivery.next_attempt_at = health.attempted_at(due_at, now).map(Iso);
+    }
+    Ok(())
 }
 
 /// Show a delivery with its attempts. Administrators.
@@ -174,7 +196,9 @@ async fn delivery(
     let filter = AttemptFilter { delivery: Some(id), limit: 100, ..AttemptFilter::default() };
     let attempts = app.store().list_attempts(filter).await?;
     let history = attempts.iter().map(Attempt::from).collect();
-    Ok(Json(DeliveryWithHistory { delivery: Delivery::from(&delivery), history }))
+    let mut delivery = Delivery::from(&delivery);
+    put_off(&app, std::slice::from_mut(&mut delivery)).await?;
+    Ok(Json(DeliveryWithHistory { delivery, history }))
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -24,6 +24,8 @@ use crate::state::App;
 const LARGEST_GROUP: u32 = 1_000;
 /// Longest that facts of a project are kept.
 const MOST_DAYS: u32 = 36_600;
+/// Most people that a dry run names.
+const MOST_NAMED: usize = 100;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(show, change)).routes(routes!(keep)).routes(routes!(erase))
@@ -54,6 +56,9 @@ struct PrivacyChange {
     min_group: Option<u32>,
     /// Names in answers are replaced by pseudonyms.
     pseudonyms: Option<bool>,
+    /// Only show what would be decided then.
+    #[serde(default)]
+    dry_run: bool,
 }
 
 /// Show what is decided about privacy in insights. Administrators.
@@ -73,11 +78,34 @@ async fn change(
     if asked.min_group.is_some_and(|group| group > LARGEST_GROUP) {
         return Err(invalid(format!("min_group must be at most {LARGEST_GROUP}")));
     }
-    let changed = app.belt.change_privacy(|privacy| {
+    let decide = |privacy: &mut Privacy| {
         privacy.min_group = asked.min_group.unwrap_or(privacy.min_group);
         privacy.pseudonyms = asked.pseudonyms.unwrap_or(privacy.pseudonyms);
-    });
-    Ok(Json(changed.await.map_err(ApiError::internal)?.into()))
+    };
+    if asked.dry_run {
+        return Ok(Json(tried(&app, decide).await?.into()));
+    }
+    Ok(Json(app.belt.change_privacy(decide).await.map_err(ApiError::internal)?.into()))
+}
+
+/// What would be decided after a change that is not made.
+async fn tried(app: &App, decide: impl Fn(&mut Privacy)) -> Result<Privacy, ApiError> {
+    let mut privacy = app.belt.privacy().await.map_err(ApiError::internal)?;
+    if !privacy.has_salt() {
+        // Nothing of it is kept, and any salt finds the same people.
+        privacy = Privacy::new([0; 32]);
+    }
+    decide(&mut privacy);
+    Ok(privacy)
+}
+
+/// Refuses what cannot be taken back unless it is confirmed.
+fn confirmed(confirm: bool, what: &str) -> Result<(), ApiError> {
+    if confirm {
+        return Ok(());
+    }
+    let text = format!("{what} cannot be taken back: look with \"dry_run\": true, then ask with \"confirm\": true");
+    Err(ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, text))
 }
 
 /// For how long facts of a project are kept.
@@ -87,10 +115,16 @@ struct Keep {
     project: String,
     /// Days; null for ever.
     days: Option<u32>,
+    /// Only show what would be decided then.
+    #[serde(default)]
+    dry_run: bool,
+    /// Needed with `days`: what is older is deleted, which cannot be taken back.
+    #[serde(default)]
+    confirm: bool,
 }
 
 /// Decide for how long facts of a project are kept. What is older goes within the hour, until events of the
-/// journal are counted anew. Administrators.
+/// journal are counted anew; so `days` needs `confirm`. Administrators.
 #[utoipa::path(put, path = "/insights/privacy/kept", tag = "Insights", request_body = Keep,
     responses((status = 200, body = PrivacyView)))]
 async fn keep(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Keep>) -> Result<Json<PrivacyView>, ApiError> {
@@ -98,13 +132,19 @@ async fn keep(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Keep>) 
         return Err(invalid(format!("days must be 1 to {MOST_DAYS}; null keeps facts for ever")));
     }
     let project = covered::project(&app, &asked.project).await?;
-    let changed = app.belt.change_privacy(|privacy| {
+    let decide = |privacy: &mut Privacy| {
         match asked.days {
             Some(days) => privacy.kept_days.insert(project, days),
             None => privacy.kept_days.remove(&project),
         };
-    });
-    Ok(Json(changed.await.map_err(ApiError::internal)?.into()))
+    };
+    if asked.dry_run {
+        return Ok(Json(tried(&app, decide).await?.into()));
+    }
+    if asked.days.is_some() {
+        confirmed(asked.confirm, "the deletion of older facts")?;
+    }
+    Ok(Json(app.belt.change_privacy(decide).await.map_err(ApiError::internal)?.into()))
 }
 
 /// Who is to be forgotten.
@@ -115,6 +155,12 @@ struct Erase {
     handles: Vec<String>,
     /// A member, with all of its handles; it is deleted.
     member_id: Option<i64>,
+    /// Only tell who would be forgotten.
+    #[serde(default)]
+    dry_run: bool,
+    /// Needed without `dry_run`: it cannot be taken back.
+    #[serde(default)]
+    confirm: bool,
 }
 
 /// What was forgotten.
@@ -124,10 +170,13 @@ struct Erased {
     identities: usize,
     /// Accounts.
     accounts: usize,
+    /// In a dry run, the first hundred of both by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    people: Option<Vec<String>>,
 }
 
-/// Have somebody forgotten in insights, for good: what they did stays and is nobody's. Events of the journal go with
-/// `history.retention`. Administrators.
+/// Have somebody forgotten in insights, for good: what they did stays and is nobody's. It needs `confirm`; `dry_run` tells who
+/// would be forgotten. Events of the journal go with `history.retention`. Administrators.
 #[utoipa::path(post, path = "/insights/identities/erase", tag = "Insights", request_body = Erase,
     responses((status = 200, body = Erased)))]
 async fn erase(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Erase>) -> Result<Json<Erased>, ApiError> {
@@ -149,7 +198,7 @@ async fn erase(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Erase>
     }
     let users = app.store().insights_users().await?;
     let emails = addresses(&app, &known, &handles, &users).await?;
-    let decided = app.belt.change_privacy(|privacy| {
+    let decide = |privacy: &mut Privacy| {
         emails.iter().for_each(|email| privacy.erase_email(email));
         for handle in &handles {
             match handle {
@@ -166,11 +215,14 @@ async fn erase(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Erase>
                 Handle::Email(email) => privacy.erase_email(email),
             }
         }
-    });
-    decided.await.map_err(ApiError::internal)?;
-    // What was before the last change names people too, and nothing of this can be taken back.
-    roster::keep_before(&app, None).await?;
-    roster::change_for_good(&app, |roster| {
+    };
+    if asked.dry_run {
+        let privacy = tried(&app, decide).await?;
+        return Ok(Json(would_be_forgotten(&app, &privacy, &users).await?));
+    }
+    confirmed(asked.confirm, "forgetting somebody")?;
+    app.belt.change_privacy(decide).await.map_err(ApiError::internal)?;
+    let forget = |roster: &mut Roster| -> Result<(), ApiError> {
         handles.iter().for_each(|handle| roster.forget(handle));
         emails.iter().for_each(|email| roster.forget(&Handle::Email(email.clone())));
         for id in &members {
@@ -179,10 +231,33 @@ async fn erase(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Erase>
             }
         }
         Ok(())
-    })
-    .await?;
+    };
+    roster::change_for_good(&app, forget).await?;
+    // What was before the last change names people too. The last change of somebody else can still be taken back.
+    roster::change_before(&app, forget).await?;
     let (identities, accounts) = app.belt.forget_people().await.map_err(ApiError::internal)?;
-    Ok(Json(Erased { identities, accounts }))
+    Ok(Json(Erased { identities, accounts, people: None }))
+}
+
+/// Who would be forgotten under what would be decided.
+async fn would_be_forgotten(app: &App, privacy: &Privacy, users: &[User]) -> Result<Erased, ApiError> {
+    let mut people = Vec::new();
+    let mut identities = 0;
+    for identity in app.store().find_identities(None).await? {
+        if privacy.left_of(&identity.author).is_some() {
+            identities += 1;
+            people.push(format!("{} <{}>", identity.author.name, identity.author.email));
+        }
+    }
+    let mut accounts = 0;
+    for user in users {
+        if privacy.left_of_user(user).is_some() {
+            accounts += 1;
+            people.push(format!("@{}", user.username));
+        }
+    }
+    people.truncate(MOST_NAMED);
+    Ok(Erased { identities, accounts, people: Some(people) })
 }
 
 /// Addresses of commits that are of whoever has these handles, also by the `.mailmap` and as GitLab's private ones.

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use quickdraw_domain::receiver::{ActiveSecret, Addresses, Mode, Receiver as Settings};
+use quickdraw_domain::signature::SigningToken;
 use quickdraw_domain::{ReceiverId, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -67,7 +68,8 @@ impl From<ModeWord> for Mode {
 #[derive(Deserialize, ToSchema)]
 struct ReceiverSettings {
     /// Its secret, when it is made: what GitLab sends as `X-Gitlab-Token`, or a signing token (`whsec_…`). Without one, one
-    /// is made and shown in the answer, this once. Later it is replaced with `POST …/secret`.
+    /// is made and shown in the answer, this once: a signing token for the modes `signature` and `both`. Later it is replaced
+    /// with `POST …/secret`.
     #[schema(value_type = Option<String>, min_length = 8, max_length = 255)]
     secret: Option<Line<255>>,
     /// Shown name.
@@ -122,7 +124,7 @@ async fn create(
     Input(asked): Input<ReceiverSettings>,
 ) -> Result<(StatusCode, Json<Receiver>), ApiError> {
     let now = app.belt.clock().now();
-    let (secret, made) = secret(asked.secret.as_ref())?;
+    let (secret, made) = secret(asked.secret.as_ref(), asked.mode.map(Mode::from).unwrap_or_default())?;
     let name = asked.name.as_ref().map_or_else(|| "receiver".to_owned(), |name| name.0.clone());
     let blank = Settings {
         id: ReceiverId(0),
@@ -133,7 +135,7 @@ async fn create(
         window: Settings::WINDOW,
         addresses: Addresses::default(),
         per_minute: Some(DEFAULT_RATE),
-        body_limit: quickdraw_store::payload::MAX_LEN,
+        body_limit: Settings::BODY_LIMIT,
         twins: true,
         created_at: now,
         updated_at: now,
@@ -197,7 +199,7 @@ async fn replace_secret(
     let now = app.belt.clock().now();
     let overlap = u64::try_from(asked.overlap.unwrap_or(86_400)).ok().filter(|seconds| *seconds <= LONGEST_OVERLAP);
     let overlap = Duration::from_secs(overlap.ok_or_else(|| Invalid::value("overlap"))?);
-    let (secret, made) = secret(asked.secret.as_ref())?;
+    let (secret, made) = secret(asked.secret.as_ref(), find(&app, &id).await?.mode)?;
     let changed = update(&app, &id, |mut receiver| {
         receiver.replace_secret(secret.clone(), overlap, now);
         receiver.updated_at = now;
@@ -249,8 +251,7 @@ impl ReceiverSettings {
             }
         }
         if let Some(limit) = self.body_limit {
-            let limit =
-                usize::try_from(limit).ok().filter(|limit| (1..=quickdraw_store::payload::MAX_LEN).contains(limit));
+            let limit = usize::try_from(limit).ok().filter(|limit| (1..=Settings::BODY_LIMIT).contains(limit));
             receiver.body_limit = limit.ok_or_else(|| Invalid::value("body_limit"))?;
         }
         receiver.twins = self.twins.unwrap_or(receiver.twins);
@@ -259,17 +260,28 @@ impl ReceiverSettings {
     }
 }
 
-/// The secret that was given, or a new one; and that again if it is to be shown.
-fn secret(given: Option<&Line<255>>) -> Result<(Secret, Option<String>), ApiError> {
+/// The secret that was given, or a new one of the form that the mode needs; and the new one again, because it is to be shown.
+fn secret(given: Option<&Line<255>>, mode: Mode) -> Result<(Secret, Option<String>), ApiError> {
     if let Some(Line(text)) = given {
         if text.len() < SHORTEST_SECRET {
             return Err(invalid(format!("secret is shorter than {SHORTEST_SECRET} characters")));
         }
-        return Ok((Secret::new(text.as_str()), None));
+        if text.starts_with("whsec_")
+            && let Err(error) = SigningToken::parse(text)
+        {
+            return Err(invalid(format!("secret {error}")));
+        }
+        let secret = Secret::new(text.as_str());
+        secret.check_header().map_err(|error| invalid(format!("secret {error}")))?;
+        return Ok((secret, None));
     }
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(|error| ApiError::internal(anyhow::anyhow!("no randomness: {error}")))?;
-    let text = hex::encode(bytes);
+    let text = match mode {
+        // GitLab takes no signing token of another form.
+        Mode::Signature | Mode::Both => SigningToken::from_key(&bytes).to_text().expose().to_owned(),
+        Mode::Any | Mode::Token => hex::encode(bytes),
+    };
     Ok((Secret::new(text.clone()), Some(text)))
 }
 

@@ -62,7 +62,7 @@ struct ReplayToMake {
     #[schema(inline)]
     state: Option<Ended>,
     /// Only those whose last answer was one of these: numbers of HTTP statuses, or `successful`, `client_failure`,
-    /// `server_failure`; several with commas between them.
+    /// `server_failure`; several with commas between them, at most 100.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     status: Vec<String>,
@@ -156,11 +156,30 @@ async fn list(
     Ok(Json(page(&replays, limit, |replay| replay.id.to_string())))
 }
 
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ShowQuery {
+    /// Count what became of the deliveries as well. All deliveries of the replay's time are looked at for it.
+    #[serde(default)]
+    #[param(default = false)]
+    results: bool,
+}
+
 /// Show a replay and how far it came. Administrators.
-#[utoipa::path(get, path = "/replays/{replay_id}", tag = "Replays", responses((status = 200, body = Replay)))]
-async fn show(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Replay>, ApiError> {
-    let found = app.store().find_replay(number(&id)?).await?;
-    Ok(Json(Replay::from(&found.ok_or_else(nothing)?)))
+#[utoipa::path(get, path = "/replays/{replay_id}", tag = "Replays", params(ShowQuery),
+    responses((status = 200, body = Replay)))]
+async fn show(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Input(query): Input<ShowQuery>,
+) -> Result<Json<Replay>, ApiError> {
+    let found = app.store().find_replay(number(&id)?).await?.ok_or_else(nothing)?;
+    let mut view = Replay::from(&found);
+    if query.results {
+        view.results = Some(app.store().replay_results(found).await?.into());
+    }
+    Ok(Json(view))
 }
 
 /// Pause a replay. What it made due already is delivered. Administrators.

@@ -65,6 +65,19 @@ pub(super) async fn keep_before(app: &App, before: Option<Roster>) -> Result<(),
     kept.await.map(drop)
 }
 
+/// Changes what is kept of the time before the last change, if something is.
+pub(super) async fn change_before(
+    app: &App,
+    then: impl Fn(&mut Roster) -> Result<(), ApiError>,
+) -> Result<(), ApiError> {
+    let kept = documents::change(app.store(), Document::RosterBefore, |known: &mut Option<Roster>| match known {
+        Some(before) => then(before).map(Some),
+        None => Ok(Some(())),
+    });
+    let conflict = || ApiError::problem(StatusCode::CONFLICT, "others are changing who is who; try again");
+    kept.await?.map(drop).ok_or_else(conflict)
+}
+
 /// Take the last change of members, teams, marks and the `.mailmap` back; the same again makes it anew. Administrators.
 #[utoipa::path(post, path = "/insights/identities/undo", tag = "Insights", responses((status = 204),
     (status = 404, description = "There is no change that could be taken back.")))]

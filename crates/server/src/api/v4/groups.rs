@@ -8,22 +8,23 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use quickdraw_domain::GroupId;
 use quickdraw_domain::access::Action;
-use quickdraw_domain::scope::{self, check_path_segment};
+use quickdraw_domain::scope::check_path_segment;
 use quickdraw_store::scopes::{GroupEdit, NewGroup, ScopeFilter};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::page::{Listing, PageQuery};
+use super::shown;
 use super::target::group_for;
 use crate::api::find_group;
 use crate::auth::{Admin, Caller};
 use crate::error::ApiError;
 use crate::params::{Clearable, Line, Params, Prose};
 use crate::state::App;
-use crate::views::{Group, Message, Namespace, Project, Visibility};
+use crate::views::{Group, Message, Project, Visibility};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
@@ -31,7 +32,6 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(show, edit, delete))
         .routes(routes!(subgroups))
         .routes(routes!(projects))
-        .routes(routes!(namespaces))
 }
 
 /// What a list of groups or projects is narrowed to.
@@ -47,14 +47,7 @@ pub(super) struct Search {
 #[utoipa::path(get, path = "/groups", tag = "Groups", params(PageQuery, Search),
     responses((status = 200, body = [Group])))]
 async fn list(caller: Caller, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
-    answer(&app, &listing, Seen::By(&caller), Group::new).await
-}
-
-/// List namespaces: groups as the places that projects can be made in.
-#[utoipa::path(get, path = "/namespaces", tag = "Groups", params(PageQuery, Search),
-    responses((status = 200, body = [Namespace])))]
-async fn namespaces(caller: Caller, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
-    answer(&app, &listing, Seen::By(&caller), Namespace::new).await
+    answer(&app, &listing, Seen::By(&caller)).await
 }
 
 /// List the groups directly in a group.
@@ -67,7 +60,7 @@ async fn subgroups(
     listing: Listing,
 ) -> Result<Response, ApiError> {
     let group = group_for(&app, &caller, &id, Action::See).await?;
-    answer(&app, &listing, Seen::In(group.id), Group::new).await
+    answer(&app, &listing, Seen::In(group.id)).await
 }
 
 /// List the projects directly in a group.
@@ -83,15 +76,11 @@ async fn projects(
     super::projects::answer(&app, &listing, Seen::In(group.id)).await
 }
 
-async fn answer<T: Serialize>(
-    app: &App,
-    listing: &Listing,
-    seen: Seen<'_>,
-    view: fn(&scope::Group, &str) -> T,
-) -> Result<Response, ApiError> {
+async fn answer(app: &App, listing: &Listing, seen: Seen<'_>) -> Result<Response, ApiError> {
     let page = listing.asked()?;
     let groups = app.store().list_groups(seen.filter(app, listing)?, page).await?;
-    Ok(listing.answer(page, &groups, |group| group.id.0, |group| view(group, &app.external_url)))
+    let names = shown::group_names(app, &groups.rows).await?;
+    Ok(listing.answer(page, &groups, |group| group.id.0, |group| shown::named_group(app, group, &names)))
 }
 
 /// Which groups or projects a list has.
@@ -142,7 +131,7 @@ async fn create(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result
     };
     let group = app.store().create_group(new, app.belt.clock().now()).await?;
     refresh(&app).await;
-    Ok((StatusCode::CREATED, Json(Group::new(&group, &app.external_url))))
+    Ok((StatusCode::CREATED, Json(shown::group(&app, &group).await?)))
 }
 
 /// What is to be changed of a group.
@@ -179,14 +168,14 @@ async fn edit(
     };
     let changed = app.store().update_group(group.id, edit).await?.ok_or_else(|| ApiError::not_found("Group"))?;
     refresh(&app).await;
-    Ok(Json(Group::new(&changed, &app.external_url)))
+    Ok(Json(shown::group(&app, &changed).await?))
 }
 
 /// Show a group. Members.
 #[utoipa::path(get, path = "/groups/{id}", tag = "Groups", responses((status = 200, body = Group)))]
 async fn show(caller: Caller, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Group>, ApiError> {
     let group = group_for(&app, &caller, &id, Action::See).await?;
-    Ok(Json(Group::new(&group, &app.external_url)))
+    Ok(Json(shown::group(&app, &group).await?))
 }
 
 /// Delete a group with its subgroups, projects and their hooks. Administrators.

@@ -1,6 +1,7 @@
 //! Hooks at three levels: `/api/v4/projects/:id/hooks`, `/groups/:id/hooks` and `/hooks`.
 
 mod log;
+mod masked;
 mod read;
 mod test;
 mod values;

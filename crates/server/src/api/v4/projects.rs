@@ -7,17 +7,21 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use quickdraw_domain::access::Action;
-use quickdraw_domain::scope::Scope;
+use quickdraw_domain::scope::{self, Scope};
 use quickdraw_domain::{GroupId, ProjectId};
+use quickdraw_store::Error;
 use quickdraw_store::scopes::{NewProject, ProjectEdit};
 use serde::Deserialize;
+use serde_json::json;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::groups::{Search, Seen, path, refresh};
+use super::namespaces::namespace_for;
 use super::page::{Listing, PageQuery};
-use super::target::{group_for, project_for};
+use super::shown;
+use super::target::project_for;
 use crate::api::find_project;
 use crate::auth::{Admin, Caller};
 use crate::error::ApiError;
@@ -39,7 +43,9 @@ async fn list(caller: Caller, State(app): State<Arc<App>>, listing: Listing) -> 
 pub(super) async fn answer(app: &App, listing: &Listing, seen: Seen<'_>) -> Result<Response, ApiError> {
     let page = listing.asked()?;
     let projects = app.store().list_projects(seen.filter(app, listing)?, page).await?;
-    Ok(listing.answer(page, &projects, |project| project.id.0, |project| Project::new(project, &app.external_url)))
+    let details = shown::project_details(app, &projects.rows).await?;
+    let view = |project: &scope::Project| Project::new(project, details.get(&project.id), &app.external_url);
+    Ok(listing.answer(page, &projects, |project| project.id.0, view))
 }
 
 /// A project to be made. Of name and path, one is enough.
@@ -85,9 +91,14 @@ async fn create(
         default_branch: Some(input.default_branch.map_or_else(|| "main".to_owned(), |branch| branch.0)),
         visibility_level: input.visibility.map_or(0, Visibility::level),
     };
-    let project = app.store().create_project(new, app.belt.clock().now()).await?;
+    let made = app.store().create_project(new, app.belt.clock().now()).await;
+    let project = made.map_err(|error| match error {
+        // The group is a value that was sent, and not the thing that was asked for.
+        Error::Missing(_) => ApiError::Message(StatusCode::BAD_REQUEST, json!({ "namespace": ["is not valid"] })),
+        other => other.into(),
+    })?;
     refresh(&app).await;
-    Ok((StatusCode::CREATED, Json(Project::new(&project, &app.external_url))))
+    Ok((StatusCode::CREATED, Json(shown::project(&app, &project).await?)))
 }
 
 /// A path from a name: `My Project` is `my-project`, as in GitLab.
@@ -155,7 +166,7 @@ async fn transfer(
     let project = project_for(&app, &caller, &id, Action::See).await?;
     let Destination { namespace } = params.read()?;
     // It takes the project out of the hearing of one group and into that of another.
-    let target = group_for(&app, &caller, &namespace.0, Action::Administer).await?;
+    let target = namespace_for(&app, &caller, &namespace.0, Action::Administer).await?;
     caller.require(&app, Scope::Group(project.group), Action::Administer).await?;
     changed(&app, project.id, ProjectEdit { group: Some(target.id), ..ProjectEdit::default() }).await
 }
@@ -163,14 +174,14 @@ async fn transfer(
 async fn changed(app: &App, id: ProjectId, edit: ProjectEdit) -> Result<Json<Project>, ApiError> {
     let changed = app.store().update_project(id, edit).await?.ok_or_else(|| ApiError::not_found("Project"))?;
     refresh(app).await;
-    Ok(Json(Project::new(&changed, &app.external_url)))
+    Ok(Json(shown::project(app, &changed).await?))
 }
 
 /// Show a project. Members.
 #[utoipa::path(get, path = "/projects/{id}", tag = "Projects", responses((status = 200, body = Project)))]
 async fn show(caller: Caller, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Project>, ApiError> {
     let project = project_for(&app, &caller, &id, Action::See).await?;
-    Ok(Json(Project::new(&project, &app.external_url)))
+    Ok(Json(shown::project(&app, &project).await?))
 }
 
 /// Delete a project with its hooks. Its events and insights stay. Administrators.

@@ -18,30 +18,36 @@ use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::At;
+use super::masked::{MASK, masked};
 use crate::api::v4::page::Listing;
 use crate::error::ApiError;
 use crate::params::Invalid;
 use crate::state::App;
-use crate::views::{HookEvent, response_headers};
+use crate::views::{HookEvent, Shown, response_headers};
 
 const SECONDS_PER_DAY: i64 = 86_400;
 /// Most rows of a page: GitLab's, and a refusal beyond it.
 const MOST: i64 = 20;
-/// Larger bodies are not shown, in GitLab's way. Twenty of them stand on a page.
+/// Larger bodies are not shown, in GitLab's way.
 const MOST_SHOWN: usize = 1 << 20;
-const OVERSIZE: &[u8] = br#"{"oversize": true}"#;
-const MASK: &str = "[REDACTED]";
+/// Nor are those that would make the bodies of a page longer than this.
+const MOST_ON_PAGE: usize = 8 << 20;
+const OVERSIZE: &str = r#"{"oversize": true}"#;
+/// What a page takes in memory while it is made: its bodies, and the answer, whose buffer doubles.
+const PAGE: usize = 4 * MOST_ON_PAGE;
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct LogQuery {
-    /// Numbers of HTTP statuses, or `successful`, `client_failure`, `server_failure`; several with commas between them.
+    /// Numbers of HTTP statuses, or `successful`, `client_failure`, `server_failure`; several with commas between them, at
+    /// most 100.
     #[serde(default)]
     #[param(value_type = Option<String>)]
     status: Vec<String>,
 }
 
-/// List what was sent to a hook in the last seven days, newest first. As seeing the hook.
+/// List what was sent to a hook in the last seven days, newest first. Bodies of a page have 8 MiB together, and each 1 MiB: larger
+/// ones are `{"oversize": true}`. As seeing the hook.
 #[utoipa::path(get, path = "/{hook_id}/events", tag = "Hooks", params(LogQuery,
         ("page" = Option<i64>, Query, description = "Number of the page.", minimum = 1),
         ("per_page" = Option<i64>, Query, description = "Rows of a page.", minimum = 1, maximum = 20)),
@@ -54,12 +60,17 @@ pub(super) async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) 
     let today = app.belt.clock().now().as_seconds().div_euclid(SECONDS_PER_DAY);
     let since = Timestamp::from_seconds((today - 7) * SECONDS_PER_DAY);
     let filter = LogFilter { hook: entry.hook.id, since, answers, page };
+    let room = app.memory.answer(at.0.caller.actor.user_id, PAGE).await?;
     let log = app.store().hook_log(filter).await?;
     let mut rows = Vec::with_capacity(log.rows.len());
+    let mut left = MOST_ON_PAGE;
     for attempt in &log.rows {
-        rows.push(view(&app, &entry.hook, attempt).await?);
+        let row = view(&app, &entry.hook, attempt, left.min(MOST_SHOWN)).await?;
+        left = left.saturating_sub(row.request_data.bytes());
+        rows.push(row);
     }
-    Ok(listing.answer(page, &Paged { rows, total: log.total }, |event| event.id, Clone::clone))
+    let answer = listing.answer(page, &Paged { rows, total: log.total }, |event| event.id, Clone::clone);
+    Ok(room.keep_with(answer))
 }
 
 /// The answer to what was sent again.
@@ -94,14 +105,15 @@ pub(super) fn unprocessable(message: Value) -> ApiError {
     ApiError::Message(StatusCode::UNPROCESSABLE_ENTITY, message)
 }
 
-/// An attempt as GitLab shows it. The request follows from event, hook and attempt; what is secret in it is masked.
-async fn view(app: &App, hook: &Hook, attempt: &Attempt) -> Result<HookEvent, ApiError> {
+/// An attempt as GitLab shows it, with a body of at most `longest` bytes. The request follows from event, hook and attempt; what is
+/// secret in it is masked.
+async fn view(app: &App, hook: &Hook, attempt: &Attempt, longest: usize) -> Result<HookEvent, ApiError> {
     let delivery = app.store().find_delivery(attempt.delivery).await?;
     let event = match &delivery {
         Some(delivery) => app.store().find_event(delivery.event).await?,
         None => None,
     };
-    let (mut headers, mut data, mut trigger) = (BTreeMap::new(), json!({}), None);
+    let (mut headers, mut data, mut trigger) = (BTreeMap::new(), Shown::nothing(), None);
     let past = match attempt.record.hook_version {
         Some(version) if version != hook.updated_at => app.store().past_hook(hook, version).await?,
         None if attempt.record.started_at < hook.url_since => None,
@@ -113,11 +125,10 @@ async fn view(app: &App, hook: &Hook, attempt: &Attempt) -> Result<HookEvent, Ap
     if let Some((event, payload)) = event {
         trigger = Some(event.trigger.row().name);
         let instance = &app.belt.settings().instance;
-        let is_oversize = payload.unpacked_len() > MOST_SHOWN;
+        let is_oversize = payload.unpacked_len() > longest;
         let body = if is_oversize { OVERSIZE.into() } else { payload.unpack()? };
         if let Ok(request) = request::build(hook, &event, attempt.delivery, body, instance, attempt.record.started_at) {
-            data = serde_json::from_slice(&request.body).unwrap_or_else(|_| json!({}));
-            mask_mail(&mut data);
+            data = shown(&request.body, longest);
             for (name, value) in request.headers {
                 headers.insert(name.to_string(), if is_open(&name) { value } else { MASK.to_owned() });
             }
@@ -136,6 +147,17 @@ async fn view(app: &App, hook: &Hook, attempt: &Attempt) -> Result<HookEvent, Ap
         execution_duration: seconds(record.duration_micros),
         response_status: attempt.status.map_or_else(|| "internal error".to_owned(), |status| status.to_string()),
     })
+}
+
+/// A body as the log shows it. It can be longer than its event: a template made it, or addresses are shorter than what masks them.
+fn shown(body: &[u8], longest: usize) -> Shown {
+    let oversize = || Shown::json_or_text(OVERSIZE);
+    if body.len() > longest {
+        return oversize();
+    }
+    let Ok(body) = std::str::from_utf8(body) else { return Shown::nothing() };
+    let body = masked(body);
+    if body.len() > longest { oversize() } else { Shown::json(&body).unwrap_or_else(Shown::nothing) }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "durations of attempts are seconds")]
@@ -170,34 +192,23 @@ fn title_case(name: &str) -> String {
     name.chars().map(letter).collect()
 }
 
-/// Texts that as a whole are an e-mail address, at any depth.
-fn mask_mail(value: &mut Value) {
-    match value {
-        Value::String(text) if is_mail(text) => MASK.clone_into(text),
-        Value::Array(list) => list.iter_mut().for_each(mask_mail),
-        Value::Object(object) => object.values_mut().for_each(mask_mail),
-        _ => {}
-    }
-}
-
-fn is_mail(text: &str) -> bool {
-    let Some((name, host)) = text.split_once('@') else { return false };
-    let plain = |part: &str| !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || "@<>,;\"".contains(c));
-    plain(name) && plain(host) && host.contains('.')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_masked_at_any_depth_and_nothing_else() {
-        let mut data = json!({ "a": [{ "mail": "ida@climb.example" }], "text": "write to ida@climb.example", "git": "git@host:a/b" });
-        mask_mail(&mut data);
-        assert_eq!(
-            data,
-            json!({ "a": [{ "mail": MASK }], "text": "write to ida@climb.example", "git": "git@host:a/b" })
-        );
+    fn names_of_header_fields_are_shown_in_title_case() {
         assert_eq!(title_case("x-request-id"), "X-Request-Id");
+    }
+
+    #[test]
+    fn a_body_is_shown_up_to_a_length_and_masked() {
+        let shown = |body: &[u8], longest| serde_json::to_string(&shown(body, longest)).expect("JSON");
+        assert_eq!(shown(br#"{"mail":"a@b.c"}"#, 100), r#"{"mail":"[REDACTED]"}"#);
+        assert_eq!(shown(br#"{"mail":"a@b.c"}"#, 15), OVERSIZE, "it is longer");
+        assert_eq!(shown(br#"{"mail":"a@b.c"}"#, 16), OVERSIZE, "it becomes longer");
+        assert_eq!(shown(br#"{"mail":"a@b.c"}"#, 21), r#"{"mail":"[REDACTED]"}"#);
+        assert_eq!(shown(b"no JSON", 100), "{}");
+        assert_eq!(shown(b"\xff", 100), "{}");
     }
 }

@@ -53,7 +53,7 @@ struct HookSettings {
     push_events_branch_filter: Clearable<String>,
     /// How the filter is read.
     branch_filter_strategy: Option<Strategy>,
-    /// What is sent instead of the event's body; not for system hooks.
+    /// What is sent instead of the event's body; not for system hooks. A text that no event can make JSON of is refused.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 4096)]
     custom_webhook_template: Clearable<String>,
@@ -80,7 +80,8 @@ struct HookSettings {
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 255)]
     tls_client_cert_password: Clearable<Line<255>>,
-    /// At most 20. Also as `{"KEY": "value"}`; without a value, what is stored is kept.
+    /// At most 20. Also as `{"KEY": "value"}`; without a value, what is stored is kept. Headers that every request has of its
+    /// own, such as `Content-Type` or `X-Gitlab-Event`, are refused, and names that differ in case only.
     #[serde(default)]
     custom_headers: Pairs,
     /// At most 20. Also as `{"KEY": "value"}`; without a value, what is stored is kept.

@@ -70,7 +70,10 @@ async fn set(kind: Kind, at: &At, app: &App, params: &Params) -> Result<StatusCo
             // URL needs it.
             Kind::UrlVariable => HookEdit { url_variables: pair, ..HookEdit::default() },
         };
-        change_hook(app, hook, change).map_err(|_| ApiError::unprocessable("Illegal key or value"))
+        change_hook(app, hook, change).map_err(|error| match error {
+            ApiError::Error(_, reason) => ApiError::unprocessable(format!("Illegal key or value: {reason}")),
+            other => other,
+        })
     })
     .await?;
     Ok(StatusCode::NO_CONTENT)

@@ -1,0 +1,104 @@
+//! Outages of the store in the log: one line when one begins, and one when it ends, with how many failures there were. As the
+//! log does, an outage belongs to the process: whatever fails because of it is counted here, and has no line of its own.
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use quickdraw_store::Error;
+
+use crate::lock;
+
+/// How long the last failure has to be over before an outage is.
+const QUIET: Duration = Duration::from_secs(2);
+
+static CURRENT: Mutex<Option<Outage>> = Mutex::new(None);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Outage {
+    began: Instant,
+    last_failure: Instant,
+    failures: u64,
+}
+
+/// Whether a failure of the store is to be logged by itself. One that is part of an outage is not: it is counted, and the
+/// outage is logged when it begins.
+#[must_use]
+pub fn stands_alone(error: &Error) -> bool {
+    if !matches!(error, Error::Unavailable(_)) {
+        return true;
+    }
+    if failed(&mut lock(&CURRENT), Instant::now()) {
+        tracing::error!("{error}; failures are counted from here on, and a line says when it answers again");
+    }
+    false
+}
+
+/// The same of an error that may have a failure of the store among its causes.
+#[must_use]
+pub fn cause_stands_alone(error: &anyhow::Error) -> bool {
+    error.chain().find_map(|cause| cause.downcast_ref::<Error>()).is_none_or(stands_alone)
+}
+
+/// Whether an outage has begun and not ended.
+pub(crate) fn is_going_on() -> bool {
+    lock(&CURRENT).is_some()
+}
+
+/// The store has taken a write.
+pub(crate) fn answered() {
+    let ended = ended(&mut lock(&CURRENT), Instant::now());
+    if let Some(outage) = ended {
+        let (seconds, failures) = (outage.began.elapsed().as_secs(), outage.failures);
+        tracing::warn!(failures, "the store answers again, after {seconds} s and {failures} failures");
+    }
+}
+
+/// Counts a failure; `true` when an outage begins with it.
+fn failed(current: &mut Option<Outage>, now: Instant) -> bool {
+    match current {
+        Some(outage) => {
+            outage.last_failure = now;
+            outage.failures = outage.failures.saturating_add(1);
+            false
+        }
+        None => {
+            *current = Some(Outage { began: now, last_failure: now, failures: 1 });
+            true
+        }
+    }
+}
+
+/// The outage that is over by now.
+fn ended(current: &mut Option<Outage>, now: Instant) -> Option<Outage> {
+    current.take_if(|outage| now.duration_since(outage.last_failure) >= QUIET)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_begins_once_counts_its_failures_and_ends_when_it_is_quiet() {
+        let (mut current, start) = (None, Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        assert!(ended(&mut current, at(0)).is_none(), "there is none");
+        assert!(failed(&mut current, at(1)));
+        assert!(!failed(&mut current, at(2)) && !failed(&mut current, at(3)));
+        assert!(ended(&mut current, at(4)).is_none(), "the last failure was a moment ago");
+        let outage = ended(&mut current, at(5)).expect("it is over");
+        assert_eq!(outage, Outage { began: at(1), last_failure: at(3), failures: 3 });
+        assert!(failed(&mut current, at(6)), "the next one is another");
+    }
+
+    #[test]
+    fn what_is_no_outage_has_a_line_of_its_own() {
+        let damaged = Error::Damaged("a value");
+        assert!(stands_alone(&damaged));
+        assert!(cause_stands_alone(&anyhow::Error::from(damaged).context("failed to read")));
+        assert!(cause_stands_alone(&anyhow::anyhow!("something else")));
+        let gone = Error::Unavailable("gone".to_owned());
+        assert!(!stands_alone(&gone));
+        assert!(!cause_stands_alone(&anyhow::Error::from(gone).context("failed to read")));
+        assert!(is_going_on());
+    }
+}

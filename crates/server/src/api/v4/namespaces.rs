@@ -1,0 +1,120 @@
+//! `/api/v4/namespaces`: groups as the places that projects can be created in.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use quickdraw_domain::access::Action;
+use quickdraw_domain::scope::{Group, Scope};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::groups::{Search, Seen};
+use super::page::{Listing, PageQuery};
+use crate::api::name;
+use crate::auth::Caller;
+use crate::error::ApiError;
+use crate::params::Params;
+use crate::state::App;
+use crate::views::Namespace;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list)).routes(routes!(show)).routes(routes!(exists))
+}
+
+/// List namespaces: groups as the places that projects can be made in.
+#[utoipa::path(get, path = "/namespaces", tag = "Groups", params(PageQuery, Search),
+    responses((status = 200, body = [Namespace])))]
+async fn list(caller: Caller, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
+    let page = listing.asked()?;
+    let groups = app.store().list_groups(Seen::By(&caller).filter(&app, &listing)?, page).await?;
+    Ok(listing.answer(page, &groups, |group| group.id.0, |group| Namespace::new(group, &app.external_url)))
+}
+
+/// Show a namespace by number or path. Members.
+#[utoipa::path(get, path = "/namespaces/{id}", tag = "Groups", responses((status = 200, body = Namespace)))]
+async fn show(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Json<Namespace>, ApiError> {
+    let group = namespace_for(&app, &caller, &id, Action::See).await?;
+    Ok(Json(Namespace::new(&group, &app.external_url)))
+}
+
+/// A group that the caller may do this with, where a request calls it a namespace.
+pub(super) async fn namespace_for(app: &App, caller: &Caller, id: &str, action: Action) -> Result<Group, ApiError> {
+    let missing = || ApiError::not_found("Namespace");
+    let group = app.store().find_group(name(id)).await?.ok_or_else(missing)?;
+    caller.require(app, Scope::Group(group.id), action).await.map_err(|error| match error {
+        ApiError::Message(StatusCode::NOT_FOUND, _) => missing(),
+        other => other,
+    })?;
+    Ok(group)
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Place {
+    /// The group that the namespace would be in; without it, none.
+    parent_id: Option<i64>,
+}
+
+/// Whether a path is taken.
+#[derive(Serialize, ToSchema)]
+struct Existence {
+    /// It is taken.
+    exists: bool,
+    /// When it is taken: a path that is free.
+    suggests: Vec<String>,
+}
+
+/// How many numbers are tried behind a path for one that is free.
+const MOST_SUGGESTIONS: u32 = 20;
+
+/// Whether the path of a namespace is taken, and which one is free instead.
+#[utoipa::path(get, path = "/namespaces/{id}/exists", tag = "Groups", params(Place),
+    responses((status = 200, body = Existence)))]
+async fn exists(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path(path): Path<String>,
+    params: Params,
+) -> Result<Json<Existence>, ApiError> {
+    let Place { parent_id } = params.read()?;
+    let above = match parent_id {
+        None => None,
+        Some(id) => Some(parent(&app, &caller, id).await?),
+    };
+    let full_path = |path: &str| match &above {
+        Some(above) => format!("{above}/{path}"),
+        None => path.to_owned(),
+    };
+    if !is_taken(&app, full_path(&path)).await? {
+        return Ok(Json(Existence { exists: false, suggests: Vec::new() }));
+    }
+    for number in 1..=MOST_SUGGESTIONS {
+        let free = format!("{path}{number}");
+        if !is_taken(&app, full_path(&free)).await? {
+            return Ok(Json(Existence { exists: true, suggests: vec![free] }));
+        }
+    }
+    Ok(Json(Existence { exists: true, suggests: Vec::new() }))
+}
+
+/// The path of a group that the caller may see.
+async fn parent(app: &App, caller: &Caller, id: i64) -> Result<String, ApiError> {
+    let group = super::target::group_for(app, caller, &id.to_string(), Action::See).await?;
+    Ok(group.full_path)
+}
+
+/// Groups and projects share one space of paths.
+async fn is_taken(app: &App, full_path: String) -> Result<bool, ApiError> {
+    // A number would be looked up as one, and here it is a path.
+    let path = quickdraw_store::scopes::Name::Path(full_path.replace('\0', "\u{fffd}"));
+    Ok(app.store().find_group(path.clone()).await?.is_some() || app.store().find_project(path).await?.is_some())
+}

@@ -1,0 +1,209 @@
+//! What requests and answers may take in memory, over all of them: trees of parameters until their answer is made, and large answers
+//! until they are sent. Bodies that arrive are counted in `body`.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::Request;
+use axum::http::{Extensions, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+use hyper::body::{Frame, SizeHint};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::error::ApiError;
+use crate::seats::{Full, Seat, Seats};
+use crate::telemetry::LARGE_ANSWERS;
+
+/// What trees of parameters and what is read from them may take, in KiB.
+const TREES_KIB: u32 = 128 << 10;
+/// What large answers may take, in KiB.
+const ANSWERS_KIB: u32 = 256 << 10;
+/// Large answers at once, in all and of one user: whoever reads slowly takes no place of others.
+const MOST_ANSWERS: usize = 64;
+const MOST_OF_ONE: usize = 8;
+/// Longest that a request waits for memory.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The memory of a node that is left for requests and answers.
+pub(crate) struct Memory {
+    trees: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
+    readers: Arc<Seats<i64>>,
+}
+
+impl Memory {
+    pub(crate) fn new() -> Self {
+        Self {
+            trees: Arc::new(Semaphore::new(TREES_KIB as usize)),
+            answers: Arc::new(Semaphore::new(ANSWERS_KIB as usize)),
+            readers: Seats::new(MOST_ANSWERS, MOST_OF_ONE, LARGE_ANSWERS),
+        }
+    }
+
+    /// Room for a tree of so many bytes, which stays taken until the request is answered.
+    ///
+    /// # Errors
+    /// 503 when others take all of it for too long.
+    pub(crate) async fn tree(&self, until: &UntilAnswered, bytes: usize) -> Result<(), ApiError> {
+        let permit = take(&self.trees, bytes, TREES_KIB).await.ok_or_else(busy)?;
+        until.0.lock().unwrap_or_else(PoisonError::into_inner).push(permit);
+        Ok(())
+    }
+
+    /// Room for a large answer of so many bytes, with everything that it is made of, for a user.
+    ///
+    /// # Errors
+    /// 429 when the user has too many of them under way, 503 when all have or the memory is taken for too long.
+    pub(crate) async fn answer(&self, user: i64, bytes: usize) -> Result<Room, ApiError> {
+        let seat = self.readers.take(user).map_err(|full| match full {
+            Full::One => ApiError::too_many(1),
+            Full::All => busy(),
+        })?;
+        let permit = take(&self.answers, bytes, ANSWERS_KIB).await.ok_or_else(busy)?;
+        Ok(Room { permit, _seat: seat })
+    }
+}
+
+fn busy() -> ApiError {
+    ApiError::Error(StatusCode::SERVICE_UNAVAILABLE, "too much is being answered at once; try again".to_owned())
+}
+
+/// Something larger than all the room there is waits for all of it.
+async fn take(semaphore: &Arc<Semaphore>, bytes: usize, most: u32) -> Option<OwnedSemaphorePermit> {
+    let taken = Arc::clone(semaphore).acquire_many_owned(kib(bytes).min(most));
+    tokio::time::timeout(PATIENCE, taken).await.ok()?.ok()
+}
+
+fn kib(bytes: usize) -> u32 {
+    u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX)
+}
+
+/// What extractors took for a request. It is given back when the answer is made, and not when the extractor is done: a handler goes
+/// on using what was read.
+#[derive(Clone, Default)]
+pub(crate) struct UntilAnswered(Arc<Mutex<Vec<OwnedSemaphorePermit>>>);
+
+impl UntilAnswered {
+    /// That of a request. Without [`until_answered`] around the handler, what is taken is given back at once.
+    pub(crate) fn of(extensions: &Extensions) -> Self {
+        extensions.get::<Self>().cloned().unwrap_or_default()
+    }
+}
+
+/// Keeps what the extractors take until the handler has its answer.
+pub(crate) async fn until_answered(mut request: Request, next: Next) -> Response {
+    let taken = UntilAnswered::default();
+    request.extensions_mut().insert(taken.clone());
+    let response = next.run(request).await;
+    drop(taken);
+    response
+}
+
+/// Room for a large answer, given back when it is dropped.
+pub(crate) struct Room {
+    permit: OwnedSemaphorePermit,
+    _seat: Seat<i64>,
+}
+
+impl Room {
+    /// The answer, which has its room until it is sent or its reader is gone. What was only needed to make it is given back.
+    pub(crate) fn keep_with(mut self, response: Response) -> Response {
+        // A buffer that grew by doubling is at most twice as large as what is in it.
+        let left = response.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes * 2).ok());
+        let needed = left.map_or(u32::MAX, kib) as usize;
+        if let Some(spare) = self.permit.num_permits().checked_sub(needed) {
+            drop(self.permit.split(spare));
+        }
+        response.map(|body| Body::new(Kept { body, _room: self }))
+    }
+}
+
+/// A body with the room that it takes.
+struct Kept {
+    body: Body,
+    _room: Room,
+}
+
+impl HttpBody for Kept {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::routing::get;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_tree_has_its_room_until_the_request_is_answered() {
+        let memory = Arc::new(Memory::new());
+        let inside = Arc::clone(&memory);
+        let handler = move |request: Request| {
+            let inside = Arc::clone(&inside);
+            async move {
+                let until = UntilAnswered::of(request.extensions());
+                drop(request);
+                inside.tree(&until, 8 << 20).await.expect("there is room");
+                drop(until);
+                inside.trees.available_permits().to_string()
+            }
+        };
+        let router = Router::new().route("/", get(handler)).layer(axum::middleware::from_fn(until_answered));
+        let answer = router.oneshot(Request::new(Body::empty())).await.expect("an answer");
+        let during = answer.into_body().collect().await.expect("a body").to_bytes();
+        let all = TREES_KIB as usize;
+        assert_eq!(during, (all - (8 << 10) - 1).to_string(), "the extractor is done, and the handler is not");
+        assert_eq!(memory.trees.available_permits(), all);
+    }
+
+    #[tokio::test]
+    async fn a_large_answer_has_its_room_until_it_is_sent() {
+        let memory = Memory::new();
+        let all = ANSWERS_KIB as usize;
+        let room = memory.answer(1, 32 << 20).await.expect("there is room");
+        assert_eq!(memory.answers.available_permits(), all - (32 << 10) - 1);
+        let answer = room.keep_with(Response::new(Body::from(vec![0_u8; 1 << 20])));
+        assert_eq!(memory.answers.available_permits(), all - (2 << 10) - 1, "the rest was needed to make it");
+        assert_eq!(answer.body().size_hint().exact(), Some(1 << 20), "its length is still told");
+        assert_eq!(answer.into_body().collect().await.expect("a body").to_bytes().len(), 1 << 20);
+        assert_eq!(memory.answers.available_permits(), all);
+    }
+
+    #[tokio::test]
+    async fn a_user_who_reads_slowly_leaves_room_for_others() {
+        let memory = Memory::new();
+        let mut unread = Vec::new();
+        for _ in 0..MOST_OF_ONE {
+            unread.push(memory.answer(1, 1 << 20).await.expect("there is room"));
+        }
+        assert!(matches!(memory.answer(1, 1 << 20).await.err(), Some(ApiError::TooMany(_))));
+        assert!(memory.answer(2, 1 << 20).await.is_ok());
+        unread.pop();
+        assert!(memory.answer(1, 1 << 20).await.is_ok());
+        drop(unread);
+        assert!(memory.answer(2, usize::MAX / 2).await.is_ok(), "the largest takes all of the room");
+    }
+}
