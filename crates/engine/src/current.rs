@@ -61,10 +61,31 @@ struct Read {
     jobs: Vec<Job>,
     /// What is known to be there, of what is asked for.
     open_branches: HashSet<String>,
+    /// Branches of which some push told.
+    pushed_branches: HashSet<String>,
     protected: HashSet<String>,
     open_merge_requests: HashSet<i64>,
     /// The one that was committed to last: it can have had another name before.
     default_branch: Option<(Option<Timestamp>, Timestamp, String)>,
+}
+
+impl Read {
+    /// Adds what only pipelines tell: the default branch, and branches of which no push told. Nobody tells when such a branch is deleted, so
+    /// it is there while it had a pipeline in the window, as tags are.
+    fn add_branches_of_pipelines(&mut self, now: Timestamp) {
+        for item in &self.pipelines {
+            let Item::Pipeline(one) = item else { continue };
+            let Some(name) = one.branch() else { continue };
+            if one.is_default {
+                let this = (one.created_at, one.first_received_at, name.to_owned());
+                self.default_branch = self.default_branch.take().max(Some(this));
+            }
+            let is_young = one.opened_at() >= Some(now.minus(WINDOW));
+            if is_young && !self.pushed_branches.contains(name) {
+                self.open_branches.insert(name.to_owned());
+            }
+        }
+    }
 }
 
 impl Belt {
@@ -147,10 +168,15 @@ impl Belt {
         }
         let is_empty = all.is_empty();
         let refs = self.settings.shown_refs.clone();
-        for (project, branch) in self.open_branches(now).await? {
-            if let Some(read) = all.get_mut(&project) {
-                read.open_branches.insert(branch);
+        for (project, branch, is_open) in self.pushed_branches(now).await? {
+            let Some(read) = all.get_mut(&project) else { continue };
+            if is_open {
+                read.open_branches.insert(branch.clone());
             }
+            read.pushed_branches.insert(branch);
+        }
+        for read in all.values_mut() {
+            read.add_branches_of_pipelines(now);
         }
         let people = self.people().await?;
         let teams = self.teams(&people, now).await?;
@@ -203,8 +229,8 @@ impl Belt {
         Ok(teams)
     }
 
-    /// The branches that there are, by project.
-    async fn open_branches(&self, now: Timestamp) -> anyhow::Result<Vec<(i64, String)>> {
+    /// The branches of which pushes told, by project, and whether each is there.
+    async fn pushed_branches(&self, now: Timestamp) -> anyhow::Result<Vec<(i64, String, bool)>> {
         let measure = Measure::by_name("branches_open").ok_or_else(|| anyhow::anyhow!("there is no such insight"))?;
         // What was deleted before ran nothing since.
         let since = now.minus(LAST).minus(WINDOW);
@@ -215,8 +241,8 @@ impl Belt {
         let items = Items::new(branches, moves, People::default(), Choice::default());
         let mut open = Vec::new();
         items.each(measure, now.minus(LAST), now, |item, sample| {
-            if let (Sample::In(..), Some(name)) = (sample, item.branch()) {
-                open.push((item.key().0, name.to_owned()));
+            if let Some(name) = item.branch() {
+                open.push((item.key().0, name.to_owned(), matches!(sample, Sample::In(..))));
             }
         });
         Ok(open)
@@ -240,11 +266,11 @@ impl Belt {
     async fn beside(&self, series: &mut Series, paths: &HashMap<i64, String>, people: &People) -> anyhow::Result<()> {
         let unmatched: HashSet<i64> = (self.store.identity_uses().await?.into_iter())
             .filter(|one| people.author(&one.identity.author) == Who::Unmatched)
-            .map(|one| one.identity.id)
+            .map(|one| people.contributor(&one.identity.author))
             .collect();
         series.add(
             "pulse_unmatched_identities",
-            "Names and addresses of commits that are nobody's.",
+            "People who committed and are no members, by address or account.",
             &[],
             count(unmatched.len()),
         );

@@ -1,6 +1,7 @@
-//! By which versions of the definitions insights were counted: what an older version did not know is not there until it is
-//! counted anew.
+//! By which versions of the definitions insights were counted, and until when: what an older version did not know is not there until it
+//! is counted anew, and what was accepted is counted a little later.
 
+use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::DEFINITION_VERSION;
 use quickdraw_store::Error;
 use quickdraw_store::documents::{self, Document};
@@ -8,6 +9,18 @@ use quickdraw_store::documents::{self, Document};
 use crate::belt::Belt;
 
 impl Belt {
+    /// Until when everything that was accepted is counted: now, or the time of the oldest event that waits. Read it before what it is about.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn counted_until(&self) -> Result<Timestamp, Error> {
+        let now = self.clock.now();
+        let Some(oldest) = self.store.pending().await?.oldest else { return Ok(now) };
+        // The first 48 bits of an id are milliseconds.
+        let millis = i64::try_from(oldest.0.as_u128() >> 80).unwrap_or(i64::MAX);
+        Ok(now.min(Timestamp::from_micros(millis.saturating_mul(1_000))))
+    }
+
     /// The versions of the definitions by which insights were counted, the oldest first. More than one, or an older one, until
     /// everything is counted anew.
     ///

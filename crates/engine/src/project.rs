@@ -6,6 +6,7 @@ use quickdraw_domain::insights::backfill::facts_of;
 use quickdraw_store::insights::Projected;
 
 use crate::belt::Belt;
+use crate::telemetry::{self, precise};
 
 /// Large, because facts of one time touch the same pages: four times as many cost less than twice as much.
 const BATCH: usize = 1_024;
@@ -25,6 +26,7 @@ impl Belt {
         let waiting = self.store.pending_projection(BATCH).await?;
         let count = waiting.len();
         if count == 0 {
+            metrics::gauge!(telemetry::PROJECTION_PENDING).set(0.0);
             return Ok(0);
         }
         let privacy = self.privacy().await?;
@@ -47,6 +49,8 @@ impl Belt {
             batch.push(Projected { event: event.id, facts: found });
         }
         self.store.apply_facts(batch).await?;
+        let left = self.store.pending().await?.count;
+        metrics::gauge!(telemetry::PROJECTION_PENDING).set(precise(left));
         Ok(count)
     }
 

@@ -1,12 +1,13 @@
 //! Counting everything anew: to prove that order and repetition do not matter, to see what other definitions would change, and
 //! to put that in place of what is counted. One at a time on each node; what is under way ends with the node, and harms nothing.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use quickdraw_domain::insights::Fact;
 use quickdraw_domain::insights::backfill::facts_of;
+use quickdraw_domain::insights::branch_numbers::BranchNumbers;
 use quickdraw_domain::{EventId, Timestamp};
 use quickdraw_store::insights::Projects;
 use quickdraw_store::rebuild::{Difference, Digests, Shadow};
@@ -33,7 +34,7 @@ const MOST_DIFFERENCES: usize = 1_000;
 /// What is to be done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Task {
-    /// Count the journal in an order made of this number, with repetitions, and compare.
+    /// Count the journal in an order made of this number, with repetitions, and compare; and as if it had been received at other times.
     Verify(u64),
     /// Count the journal anew, and compare.
     Compare,
@@ -64,10 +65,12 @@ pub struct Progress {
     pub task: Task,
     /// How it stands.
     pub state: State,
-    /// How many events it looked at; those that come a second time too.
+    /// How many events it looked at, each once.
     pub done: usize,
     /// How many there are.
     pub total: usize,
+    /// How often it looked at one of them once more, which must not matter.
+    pub repeated: usize,
     /// Events that cannot be read, which are left out.
     pub unreadable: usize,
     /// The first event of the journal: what was counted before it cannot be counted anew.
@@ -115,6 +118,7 @@ impl Belt {
             state: State::Running,
             done: 0,
             total: 0,
+            repeated: 0,
             unreadable: 0,
             journal_begins: None,
             rows: BTreeMap::new(),
@@ -174,10 +178,13 @@ impl Belt {
         }
         let (shadow, privacy) = (self.store.shadow().await?, self.privacy().await?);
         let ids = if let Task::Verify(seed) = task { in_disorder(&ids, seed) } else { ids };
-        self.count(&shadow, &ids, stop).await?;
+        self.count(&shadow, &ids, Receipts::Kept, stop).await?;
         let differences = self.compare(&shadow, &mut journal, stop).await?;
         // One side knows people whom the other has forgotten.
         anyhow::ensure!(self.privacy().await? == privacy, "what is decided about privacy changed meanwhile: try again");
+        if let Task::Verify(seed) = task {
+            return self.verify_receipts(shadow, &journal, seed, stop).await;
+        }
         if let Task::Replace { force } = task {
             let lost: u64 = differences.iter().map(|one| one.live.saturating_sub(one.anew)).sum();
             let counted = self.store.completeness(Projects::ALL, usize::MAX).await?;
@@ -191,6 +198,41 @@ impl Belt {
             self.swap(&shadow, &mut journal).await?;
             self.write_definitions(true).await?;
         }
+        Ok(())
+    }
+
+    /// Counts the same events once more as if they had been received at other times, and tells where numbers differ that must not go
+    /// by that.
+    async fn verify_receipts(
+        &self,
+        shadow: Shadow,
+        journal: &Journal,
+        seed: u64,
+        stop: &watch::Receiver<bool>,
+    ) -> anyhow::Result<()> {
+        let kept = shadow.branch_numbers().await?;
+        // The next one takes its place.
+        drop(shadow);
+        let shadow = self.store.shadow().await?;
+        let mut ids: Vec<EventId> = journal.known.iter().copied().collect();
+        ids.sort_unstable();
+        self.count(&shadow, &ids, Receipts::Shuffled(seed), stop).await?;
+        let shuffled = shadow.branch_numbers().await?;
+        let projects: BTreeSet<i64> = kept.keys().chain(shuffled.keys()).copied().collect();
+        let mut found = Vec::new();
+        for project in projects {
+            let of = |all: &BTreeMap<i64, BranchNumbers>| all.get(&project).copied().unwrap_or_default().named();
+            for ((part, live), (_, anew)) in of(&kept).into_iter().zip(of(&shuffled)) {
+                if live != anew {
+                    found.push(Difference { part, day: 0, live, anew });
+                }
+            }
+        }
+        self.rebuilds.note(|progress| {
+            progress.differing += found.len();
+            let room = MOST_DIFFERENCES.saturating_sub(progress.differences.len());
+            progress.differences.extend(found.into_iter().take(room));
+        });
         Ok(())
     }
 
@@ -216,7 +258,7 @@ impl Belt {
             let waiting: HashSet<EventId> = waiting.iter().map(|(event, _)| event.id).collect();
             let (later, seen): (Vec<EventId>, Vec<EventId>) = more.into_iter().partition(|id| waiting.contains(id));
             journal.forget(&later);
-            self.count(shadow, &seen, stop).await?;
+            self.count(shadow, &seen, Receipts::Kept, stop).await?;
             let (live, anew) = (self.store.digests().await?, shadow.digests().await?);
             drop(projecting);
             let differences = live.differences(&anew);
@@ -275,29 +317,46 @@ impl Belt {
         }
     }
 
-    async fn count(&self, shadow: &Shadow, ids: &[EventId], stop: &watch::Receiver<bool>) -> anyhow::Result<()> {
-        self.rebuilds.note(|progress| progress.total += ids.len());
+    async fn count(
+        &self,
+        shadow: &Shadow,
+        ids: &[EventId],
+        receipts: Receipts,
+        stop: &watch::Receiver<bool>,
+    ) -> anyhow::Result<()> {
+        // What comes a second time is the same event, and so is everything whose times are shuffled.
+        let is_first = receipts == Receipts::Kept;
+        let mut left: HashSet<EventId> = if is_first { ids.iter().copied().collect() } else { HashSet::new() };
+        self.rebuilds.note(|progress| progress.total += left.len());
         for page in ids.chunks(PAGE) {
             go_on(stop)?;
-            let (found, unreadable) = self.facts_of(page).await?;
+            let (found, unreadable) = self.facts_of(page, receipts).await?;
+            let unreadable = unreadable.into_iter().filter(|id| left.contains(id)).collect::<HashSet<_>>().len();
+            let new = page.iter().filter(|id| left.remove(*id)).count();
             shadow.apply(found).await?;
             self.rebuilds.note(|progress| {
-                progress.done += page.len();
+                progress.done += new;
+                progress.repeated += page.len() - new;
                 progress.unreadable += unreadable;
             });
         }
         Ok(())
     }
 
-    /// What events say, in the order of their ids here; and how many of them cannot be read.
-    async fn facts_of(&self, ids: &[EventId]) -> anyhow::Result<(Vec<Fact>, usize)> {
+    /// What events say, in the order of their ids here; and those that cannot be read.
+    async fn facts_of(&self, ids: &[EventId], receipts: Receipts) -> anyhow::Result<(Vec<Fact>, Vec<EventId>)> {
         let wanted: HashSet<EventId> = ids.iter().copied().collect();
-        let bodies = self.store.bodies(wanted.iter().copied().collect()).await?;
+        let mut bodies = self.store.bodies(wanted.iter().copied().collect()).await?;
         anyhow::ensure!(bodies.len() == wanted.len(), "retention deleted events meanwhile: try again");
+        if let Receipts::Shuffled(seed) = receipts {
+            for (event, _) in &mut bodies {
+                event.received_at = other_time(event.id, seed);
+            }
+        }
         let by_id: BTreeMap<EventId, usize> =
             bodies.iter().enumerate().map(|(at, (event, _))| (event.id, at)).collect();
         let privacy = self.privacy().await?;
-        let (mut all, mut unreadable) = (Vec::new(), 0);
+        let (mut all, mut unreadable) = (Vec::new(), Vec::new());
         for (event, payload) in ids.iter().filter_map(|id| by_id.get(id)).map(|at| &bodies[*at]) {
             tokio::task::yield_now().await;
             let found = payload.unpack().ok().and_then(|body| facts_of(event, &body).ok());
@@ -306,11 +365,27 @@ impl Belt {
                     privacy.apply(&mut found);
                     all.extend(found);
                 }
-                None => unreadable += 1,
+                None => unreadable.push(event.id),
             }
         }
         Ok((all, unreadable))
     }
+}
+
+/// When events count as received.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Receipts {
+    /// When they were.
+    Kept,
+    /// At times made of this number.
+    Shuffled(u64),
+}
+
+/// A time that has nothing to do with when an event was received: always the same for one event and one number.
+fn other_time(id: EventId, seed: u64) -> Timestamp {
+    let digest = Sha256::new().chain_update(b"receipt").chain_update(seed.to_be_bytes()).chain_update(id.0).finalize();
+    let micros = digest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes) >> 14);
+    Timestamp::from_micros(i64::try_from(micros).unwrap_or_default())
 }
 
 /// What of the journal is known.

@@ -11,7 +11,7 @@ use quickdraw_domain::insights::alerts::{
 use quickdraw_domain::insights::entity::{Entity, Item};
 use quickdraw_domain::insights::gaps::{After, Sequence};
 use quickdraw_domain::insights::measures::{Choice, Items, Kind, Measure, Trait};
-use quickdraw_domain::insights::people::People;
+use quickdraw_domain::insights::people::{People, Whose};
 use quickdraw_domain::insights::roster::{Resolver, Roster, Who};
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{Timestamp, Trigger};
@@ -287,6 +287,7 @@ impl Belt {
         let choice = Choice {
             only,
             older_than: rule.older_than.map(Duration::from_secs),
+            deployed_by: measure.deployed_by(),
             incident_labels: self.settings.incident_labels.clone(),
             ..Choice::default()
         };
@@ -313,7 +314,7 @@ impl Belt {
     /// Everybody but bots.
     pub(crate) async fn people(&self) -> anyhow::Result<People> {
         let (roster, users) = (self.roster().await?, self.store.insights_users().await?);
-        Ok(People::new(Resolver::new(&roster, &users), &users, false, None))
+        Ok(People::new(Resolver::new(&roster, &users), &users, Whose::People, None))
     }
 
     async fn unmatched_share(&self, rule: &Rule, only: Option<&[i64]>) -> anyhow::Result<Numbers> {
@@ -333,7 +334,9 @@ impl Belt {
                 *unmatched += commits;
             }
         }
-        Ok(counts.into_iter().map(|(id, (all, unmatched))| (id, (Some(unmatched / all), None))).collect())
+        // Who only merged has no commits, and no share of them.
+        let share = |all: f64, unmatched: f64| (all > 0.0).then(|| unmatched / all);
+        Ok(counts.into_iter().map(|(id, (all, unmatched))| (id, (share(all, unmatched), None))).collect())
     }
 }
 

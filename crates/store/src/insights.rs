@@ -29,8 +29,12 @@ const AROUND: Duration = Duration::from_secs(7 * 86_400);
 const BEFORE: Duration = Duration::from_secs(90 * 86_400);
 
 /// Tables of what projects did, with the column of when it mattered last.
-pub(crate) const FORGOTTEN: [(&str, &str); 3] =
-    [("insights_items", "settled_at"), ("insights_pushes", "received_at"), ("insights_commits", "at")];
+pub(crate) const FORGOTTEN: [(&str, &str); 4] = [
+    ("insights_items", "settled_at"),
+    ("insights_pushes", "received_at"),
+    ("insights_told_pushes", "at"),
+    ("insights_commits", "at"),
+];
 
 /// Makes one identity of two, the second of which goes; each statement takes both.
 pub(crate) const MERGE_IDENTITIES: [&str; 4] = [
@@ -50,6 +54,19 @@ pub struct Projected {
     /// Its facts; an error sets the event aside with its text.
     pub facts: std::result::Result<Vec<Fact>, String>,
 }
+
+/// Events that wait for their projection.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Pending {
+    /// The oldest of them.
+    pub oldest: Option<EventId>,
+    /// How many there are, counted up to 100,000.
+    pub count: i64,
+}
+
+/// The oldest waiting event, and how many there are, up to a bound that keeps counting cheap.
+pub(crate) const PENDING: &str = "SELECT (SELECT event_id FROM projection_pending ORDER BY event_id LIMIT 1),
+    (SELECT count(*) FROM (SELECT 1 FROM projection_pending LIMIT 100000) p)";
 
 /// Which commits an answer covers.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -124,8 +141,10 @@ pub struct IdentityUse {
     pub identity: Identity,
     /// The project.
     pub project: i64,
-    /// How many commits, merges too.
+    /// How many commits that are no merges.
     pub commits: i64,
+    /// How many merges.
+    pub merge_commits: i64,
     /// The first of them …
     pub first: Timestamp,
     /// … and the last.
@@ -137,6 +156,8 @@ pub struct IdentityUse {
 pub trait Insights {
     /// Events that wait for their projection, oldest first, with their bodies; fewer where those are large.
     async fn pending_projection(&self, limit: usize) -> Result<Vec<(Event, Packed)>>;
+    /// Which events wait for their projection.
+    async fn pending(&self) -> Result<Pending>;
     /// Joins facts, corrects rollups and sets marks in one transaction. An event that is no longer waiting is left out,
     /// so that a second node does no harm.
     async fn apply_facts(&self, batch: Vec<Projected>) -> Result<()>;
@@ -154,7 +175,8 @@ pub trait Insights {
     async fn commits(&self, filter: CommitFilter) -> Result<Vec<Commit>>;
     /// Things of a family that can count for something in a window. Commits are none of them.
     async fn items(&self, family: Family, window: Lives) -> Result<Vec<Item>>;
-    /// All moves of branches from a time to before another: pushes without who made them and what they list.
+    /// All moves of branches from a time to before another, received or told of afterwards: pushes without who made them and what they
+    /// list. A move that is told of as earlier than it was received comes twice.
     async fn moves(&self, projects: Option<Vec<i64>>, from: Timestamp, before: Timestamp) -> Result<Vec<Push>>;
     /// Accounts that events named.
     async fn insights_users(&self) -> Result<Vec<User>>;
@@ -166,6 +188,8 @@ pub trait Insights {
     async fn document(&self, name: Document) -> Result<Option<(i64, Vec<u8>)>>;
     /// Replaces the document of a version (0 where there is none) by the next one. `false` when it has another version by now.
     async fn put_document(&self, name: Document, version: i64, document: Vec<u8>) -> Result<bool>;
+    /// When the first push, merge request, issue or pipeline of these projects was received; nothing where none was.
+    async fn first_received(&self, projects: Option<Vec<i64>>) -> Result<Option<Timestamp>>;
     /// How much of everything came, by project and measure: of one project, or of those behind a number.
     async fn completeness(&self, projects: Projects, limit: usize) -> Result<Vec<Completeness>>;
     /// What never came of the measure that `after` is of, in the order of [`Gap::position`].
@@ -192,11 +216,22 @@ pub async fn things_of(
     let family = measure.family();
     if family == Family::Commits {
         let Lives { from, to, projects } = window;
+        let of_merges = measure.around().contains(&Family::MergeRequests);
+        // What was squashed in the window was committed before it.
+        let since = if of_merges { from.minus(BEFORE) } else { from };
         // What was committed is pushed later, at any time.
-        let pushed = Lives { from, to: Timestamp::from_micros(i64::MAX), projects: projects.clone() };
-        let pushes = if of_branches { store.items(Family::Pushes, pushed).await? } else { Vec::new() };
+        let pushed = Lives { from: since, to: Timestamp::from_micros(i64::MAX), projects: projects.clone() };
+        let mut others = Vec::new();
+        if of_branches || of_merges {
+            others.extend(store.items(Family::Pushes, pushed.clone()).await?);
+        }
+        if of_merges {
+            others.extend(store.items(Family::MergeRequests, pushed).await?);
+            let before = CommitFilter { from: since, to: from, projects: projects.clone(), identities: None };
+            others.extend(store.commits(before).await?.into_iter().map(Item::Commit));
+        }
         let filter = CommitFilter { from, to, projects, identities: None };
-        return Ok((store.commits(filter).await?.into_iter().map(Item::Commit).collect(), pushes));
+        return Ok((store.commits(filter).await?.into_iter().map(Item::Commit).collect(), others));
     }
     // What is behind the window tells what is in it: incidents of now belong to deployments of the window unless others came
     // between, and what was received late can have come out long ago.

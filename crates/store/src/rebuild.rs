@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use quickdraw_domain::EventId;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::insights::Fact;
+use quickdraw_domain::insights::branch_numbers::BranchNumbers;
 use quickdraw_domain::insights::entity::Family;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -18,12 +19,13 @@ use crate::sqlite::{self, ShadowFile};
 const DAY: i64 = 86_400_000_000;
 
 /// The tables that a swap replaces.
-pub(crate) const TABLES: [&str; 9] = [
+pub(crate) const TABLES: [&str; 10] = [
     "insights_identities",
     "insights_projects",
     "insights_commits",
     "insights_merge_commits",
     "insights_pushes",
+    "insights_told_pushes",
     "insights_rollups",
     "insights_seen",
     "insights_items",
@@ -32,9 +34,10 @@ pub(crate) const TABLES: [&str; 9] = [
 
 /// Rows that are compared as lists of numbers and texts: what they are called, the columns, where from, and which column is the
 /// time; where none is, a zero stands in.
-pub(crate) const LISTS: [(&str, &str, &str, usize); 6] = [
+pub(crate) const LISTS: [(&str, &str, &str, usize); 7] = [
     ("merge commits", "0, project, sha", "insights_merge_commits", 0),
     ("pushes", "project, before_sha, after_sha, git_ref, received_at, total, listed", "insights_pushes", 4),
+    ("pushes that were not received", "project, before_sha, after_sha, git_ref, at", "insights_told_pushes", 4),
     (
         "sums of commits",
         "r.hour, r.metric, r.project, i.email, i.name, r.value",
@@ -135,6 +138,14 @@ impl Shadow {
     /// When the file cannot be read.
     pub async fn digests(&self) -> Result<Digests> {
         self.0.digests().await
+    }
+
+    /// Numbers about the branches of each project, by its number in events.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub async fn branch_numbers(&self) -> Result<BTreeMap<i64, BranchNumbers>> {
+        self.0.branch_numbers().await
     }
 
     pub(crate) fn path(&self) -> &Path {

@@ -76,6 +76,7 @@ const MIGRATIONS: &[Migration] = &[
     (21, "project_paths", include_str!("migrations/sqlite/0021_project_paths.sql")),
     (22, "documents", include_str!("migrations/sqlite/0022_documents.sql")),
     (23, "operations", include_str!("migrations/sqlite/0023_operations.sql")),
+    (25, "told_pushes", include_str!("migrations/sqlite/0025_told_pushes.sql")),
     (24, "clients", include_str!("migrations/sqlite/0024_clients.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[
@@ -85,6 +86,7 @@ const INSIGHTS_MIGRATIONS: &[Migration] = &[
     (4, "project_paths", include_str!("migrations/sqlite/0004_project_paths.sql")),
     (5, "rows_in_order", include_str!("migrations/sqlite/0005_rows_in_order.sql")),
     (6, "pushes_by_end", include_str!("migrations/sqlite/0006_pushes_by_end.sql")),
+    (7, "told_pushes", include_str!("migrations/sqlite/0007_told_pushes.sql")),
 ];
 
 /// Large pages, because SQLite's cost is pages and not the flush.

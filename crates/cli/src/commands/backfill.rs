@@ -97,7 +97,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
 async fn number_of(server: &client::Server, path: &str) -> anyhow::Result<i64> {
     let question = format!("insights/completeness?project={}", encoded(path));
     let found = client::ask(&server.url, &server.token()?, &question, None).await;
-    let id = found.ok().and_then(|page| page["items"][0]["project_id"].as_i64());
+    let id = found.ok().and_then(|page| page["items"][0]["source_project_id"].as_i64());
     id.with_context(|| format!("no event of {path} came yet: give its number in GitLab as --project-id"))
 }
 
@@ -106,7 +106,9 @@ async fn all(server: &client::Server) -> anyhow::Result<Vec<String>> {
     let (token, mut all, mut after) = (server.token()?, Vec::new(), String::new());
     loop {
         let page = client::ask(&server.url, &token, &format!("insights/completeness{after}"), None).await?;
-        all.extend(page["items"].as_array().into_iter().flatten().filter_map(|item| item["project_id"].as_i64()));
+        for item in page["items"].as_array().into_iter().flatten() {
+            all.extend(item["source_project_id"].as_i64());
+        }
         match page["next"].as_i64() {
             Some(next) => after = format!("?after={next}"),
             None => break,

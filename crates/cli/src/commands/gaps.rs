@@ -70,7 +70,7 @@ enum Gap {
 /// How much of something came, as the server lists it.
 #[derive(Deserialize)]
 struct Measured {
-    project_id: i64,
+    source_project_id: i64,
     path_with_namespace: Option<String>,
     measure: String,
     known: i64,
@@ -96,7 +96,7 @@ pub(crate) async fn run(command: Gaps) -> anyhow::Result<()> {
     let (mut tally, mut failed) = (Tally::new(command.limit), 0);
     for (id, measures) in &projects {
         let path = measures.iter().find_map(|measured| measured.path_with_namespace.clone());
-        say(format!("{} (project {id})", plain(path.as_deref().unwrap_or("no path"))));
+        say(format!("{} (number {id} in GitLab)", plain(path.as_deref().unwrap_or("no path"))));
         for measured in measures {
             say(format!("  {measured}"));
         }
@@ -135,7 +135,7 @@ impl Ours<'_> {
             let items: Vec<Measured> =
                 serde_json::from_value(page["items"].take()).context("the server lists no measures")?;
             for item in items {
-                projects.entry(item.project_id).or_default().push(item);
+                projects.entry(item.source_project_id).or_default().push(item);
             }
             match page["next"].as_i64() {
                 Some(next) => query = format!("?after={next}"),
@@ -179,6 +179,13 @@ impl fmt::Display for Measured {
         let Self { measure, known, missing, completeness, coverage_starts, .. } = self;
         // Rounded down: nothing that lacks something is 100 %.
         let percent = (completeness * 1_000.0).floor() / 10.0;
+        // What pushes do not list has no name, so `--measure` cannot ask for a list of it.
+        if measure == "commit" {
+            return write!(
+                f,
+                "commits in pushes: {known} listed, {missing} not listed ({percent} %) since {coverage_starts}"
+            );
+        }
         write!(f, "{measure:<14} {known} known, {missing} missing ({percent} %) since {coverage_starts}")?;
         match (self.first_iid, self.last_iid) {
             (Some(first), Some(last)) => write!(f, ", numbers {first} to {last}"),

@@ -118,6 +118,9 @@ fn tell(ended: &Value) {
     let number = |name: &str| ended[name].as_u64().unwrap_or_default();
     let begins = ended["journal_begins"].as_str().unwrap_or("no time");
     say(format!("{} events since {begins}, {} of them cannot be read", number("done"), number("unreadable")));
+    if number("repeated") > 0 {
+        say(format!("{} repetitions of them were counted too", number("repeated")));
+    }
     if ended["task"] == "add" {
         say("they are counted once more on top of what is counted; quickdraw_projection_pending shows how many wait");
         return;

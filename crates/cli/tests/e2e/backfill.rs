@@ -174,6 +174,24 @@ fn answer(path: &str) -> Option<Value> {
         "78" => {
             json!({ "id": 78, "name": "Busy", "path_with_namespace": "gear/busy", "web_url": "https://git.example.com/gear/busy" })
         }
+        // What GitLab calls merged or closed, with no time of it; of one, its changes of state have it.
+        "79" => {
+            json!({ "id": 79, "name": "Old", "path_with_namespace": "gear/old", "web_url": "https://git.example.com/gear/old" })
+        }
+        "79/merge_requests" => {
+            let merge_request = |iid: i64, state: &str| {
+                json!({ "id": 700 + iid, "iid": iid, "title": "Old", "state": state, "draft": false, "merged_at": null,
+                    "created_at": "2026-10-01T09:00:00.000Z", "updated_at": "2026-10-18T09:00:00.000Z", "author": ada,
+                    "source_branch": "old", "target_branch": "main", "source_project_id": 79, "target_project_id": 79,
+                    "labels": [], "sha": "d".repeat(40), "merge_commit_sha": "e".repeat(40) })
+            };
+            page(json!([merge_request(1, "merged"), merge_request(2, "merged"), merge_request(3, "closed")]))
+        }
+        "79/merge_requests/1/notes" | "79/merge_requests/2/notes" | "79/merge_requests/3/notes" => json!([]),
+        "79/merge_requests/2/resource_state_events" => {
+            json!([{ "state": "merged", "created_at": "2026-10-01T11:00:00.000Z", "user": yo }])
+        }
+        "79/merge_requests/1/resource_state_events" | "79/merge_requests/3/resource_state_events" => json!([]),
         "78/events" => {
             let page: u32 = path.split("&page=").nth(1)?.split('&').next()?.parse().ok()?;
             let push = |number: u32| {
@@ -329,4 +347,23 @@ pub(crate) fn what_gitlab_remembers_is_counted(engine: Engine) {
     let pages =
         |table: &Table| table.asked.lock().expect("no panic").iter().filter(|path| path.contains("78/events")).count();
     assert_eq!(pages(&table), 3, "each page once");
+
+    // A state without its time is the state all the same: counted, and left out of durations.
+    let (said, errors) = backfill(&server, &[&from[..], &["--project", "79"]].concat());
+    assert_eq!(errors, None, "{said}");
+    let of_old =
+        |name: &str| server.get(&format!("/api/v1/insights/measures/{name}?from=2026-09-01&to=2026-12-31&project=79"));
+    eventually("merge requests without times are counted", || of_old("mr_closed_unmerged")["value"] == 1.0);
+    for (name, number) in [
+        ("mr_merged", 2.0),
+        ("mr_closed_unmerged", 1.0),
+        ("mr_open", 0.0),
+        ("merges_unseen", 1.0),
+        ("time_to_merge", 7_200.0),
+    ] {
+        assert_eq!(of_old(name)["value"], number, "{name}");
+    }
+    let merge_rate = of_old("merge_rate")["value"].as_f64().expect("a share");
+    assert!((merge_rate - 2.0 / 3.0).abs() < 1e-9, "{merge_rate}");
+    assert_eq!(of_old("time_to_merge")["samples"], 1);
 }

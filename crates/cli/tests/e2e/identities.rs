@@ -51,11 +51,26 @@ pub(crate) fn who_is_who_is_applied_when_numbers_are_read(engine: Engine) {
     assert_eq!((&all["commits"], &all["unmatched_commits"], &all["total"]), (&json!(8), &json!(8), &json!(5)));
     assert_eq!((&all["items"][0]["email"], &all["items"][0]["projects"]), (&json!("bob@a.example"), &json!([7, 8, 9])));
     assert_eq!(all["unmatched_accounts"][0]["username"], "alee");
+    let of_account = |one: &&Value| one["emails"] == json!(["5-alee@users.noreply.gitlab.example.com"]);
+    let account = all["items"].as_array().expect("a list").iter().find(of_account).expect("a private address");
+    assert_eq!((&account["user_id"], &account["names"]), (&json!(5), &json!(["Ann L."])), "its number is an account");
+    assert_eq!(
+        commits(&server, "")["authors"].as_array().map(Vec::len),
+        Some(5),
+        "people who are no members are told apart by address"
+    );
 
     // A member is made, and what its handles did is its own at once.
     let ann = post(&server, "members", json!({ "name": "Ann Lee", "handles": ["ANN@a.example", "#5"] }))["id"].clone();
     let bob = post(&server, "members", json!({ "name": "Bob", "handles": ["bob@a.example"] }))["id"].clone();
     assert_eq!((count(&server, "&member=Ann%20Lee"), count(&server, &format!("&member={bob}"))), (3, 3));
+    for spelling in ["ann%20lee", "ANN@a.example", "alee", "@ALee", "%235"] {
+        assert_eq!(count(&server, &format!("&member={spelling}")), 3, "{spelling}");
+    }
+    assert_eq!(count(&server, "&members=true"), 6, "of everybody who is a member");
+    let nobody = server.call("GET", "/api/v1/insights/commits?member=nobody", "");
+    assert_eq!(nobody.status, 404, "{}", nobody.body);
+    assert_eq!(server.call("GET", "/api/v1/insights/commits?member=alee&members=true", "").status, 400);
     let left = identities(&server);
     assert_eq!((left["unmatched_commits"].as_i64(), left["unmatched_share"].as_f64()), (Some(2), Some(0.25)));
     let taken = server.call("POST", "/api/v1/insights/members", r#"{"name":"Cy","handles":["bob@a.example"]}"#);
@@ -91,6 +106,7 @@ pub(crate) fn who_is_who_is_applied_when_numbers_are_read(engine: Engine) {
     // Teams with dates; a merge, and back.
     let csv = "member,team,email,username,from,to\nAnn Lee,Ropes,,,2026-03-01,2026-03-10\nBob,Ropes,,,,\n";
     assert_eq!(post(&server, "identities/csv", json!({ "text": csv }))["new_teams"], 1);
+    assert_eq!(commits(&server, "&team=rOPES")["commits"], 5, "in any case");
     let of_team = commits(&server, "&team=Ropes");
     assert_eq!(of_team["commits"], 5, "Ann's of the first days, and Bob's");
     assert_eq!(of_team["authors"].as_array().map(Vec::len), Some(2));
@@ -232,11 +248,14 @@ fn several_at_once(server: &Server) {
     let csv = server.call("GET", &query("&metric=mr_opened&interval=none&group_by=member&format=csv"), "");
     assert_eq!(csv.content_type(), "text/csv; charset=utf-8");
     let lines: Vec<&str> = csv.body.lines().collect();
-    assert_eq!(lines[0], "time,metric,group,value,samples,p50,p75,p90,p95,unit,as_of,definition_version,definition");
+    assert_eq!(
+        lines[0],
+        "time,metric,group,value,samples,p50,p75,p90,p95,unit,as_of,definition_version,definition,partial"
+    );
     assert!(lines[1].starts_with("2026-03-01T00:00:00.000Z,mr_opened,Ann Lee,1,1,,,,,count,"), "{}", lines[1]);
     let why =
         server.call("GET", "/api/v1/insights/measures/mr_merged/explain?from=2026-03-01&to=2026-04-01&format=csv", "");
-    assert_eq!(why.body.lines().nth(1), Some("7,1,!1,false,,,it is not merged,7/1"));
+    assert_eq!(why.body.lines().nth(1), Some("7,gear/rope,1,!1,false,,,it is not merged,7/1"));
     for bad in [
         "",
         "&metric=nonsense",

@@ -171,6 +171,7 @@ fn main() {
         ("an_alert_is_told_once_and_when_all_is_well", alerts::an_alert_is_told_once_and_when_all_is_well),
         (
             "how_things_stand_is_shown_and_what_is_gone_is_gone",
+        ("branches_without_pushes_are_shown", monitoring::branches_without_pushes_are_shown),
             monitoring::how_things_stand_is_shown_and_what_is_gone_is_gone,
         ),
         ("what_gitlab_remembers_is_counted", backfill::what_gitlab_remembers_is_counted),

@@ -90,6 +90,13 @@ pub(crate) fn things_are_chosen_by_what_they_are(engine: Engine) {
     assert_eq!(by("job_runs", "job"), named(&[("lint", 1.0), ("ship", 1.0), ("unit", 3.0)]));
     assert_eq!(by("jobs_failed", "job"), named(&[("unit", 2.0)]), "where nothing is, there is no group");
     assert_eq!(get("measures/job_duration?job=unit")["p50"], 200.0);
+    // A duration has its percentiles, which are null without data; a count has none.
+    let of = |path: &str, name: &str| get(path).get(name).cloned();
+    assert_eq!(of("measures/job_duration?job=nothing", "p50"), Some(Value::Null));
+    assert_eq!(of("measures/job_runs", "p50"), None);
+    let explained = get("measures/job_runs/explain")["items"][0].clone();
+    assert_eq!((&explained["source_project_id"], &explained["project_path"]), (&json!(7), &json!("gear/rope")));
+    assert_eq!(explained.get("project_id"), None, "that name is for our own numbers");
     assert_eq!(by("pipelines", "status"), named(&[("failed", 1.0), ("success", 1.0)]));
     assert_eq!(by("pipelines", "source"), named(&[("push", 1.0), ("schedule", 1.0)]));
     assert_eq!(by("deployments", "environment"), named(&[("eu", 1.0)]), "its event and its job tell of one");
@@ -102,6 +109,16 @@ pub(crate) fn things_are_chosen_by_what_they_are(engine: Engine) {
         let name = format!("{} v1", what.trim_end_matches('s'));
         assert_eq!(counted.iter().map(|item| item["name"].as_str()).collect::<Vec<_>>(), [Some(name.as_str())]);
     }
+    // A window is marked that begins before anything is known, and has no window before it; so are weeks that it cuts.
+    let frequency = |more: &str| server.get(&format!("/api/v1/insights/measures/deployment_frequency?{more}"));
+    let early = frequency("from=2026-02-15&to=2026-03-17&interval=week");
+    assert_eq!((&early["previous"], &early["partial"], early.get("band_2019")), (&Value::Null, &json!(true), None));
+    assert_eq!(early["coverage_starts"].as_str().map(|at| &at[..10]), Some("2026-03-02"), "{early}");
+    let series = early["series"].as_array().expect("a series");
+    let partial: Vec<&Value> = series.iter().map(|part| &part["partial"]).collect();
+    assert_eq!(partial, [true, true, true, true, false, true], "the last week has one day");
+    let later = frequency("from=2026-03-10&to=2026-03-17");
+    assert_eq!((&later["previous"]["samples"].is_u64(), &later["partial"]), (&true, &json!(false)));
     // The description of the API has every insight with its meaning, from the table that measures it.
     let description = server.get("/api/v1/openapi.json");
     let parameters = &description["paths"]["/api/v1/insights/measures/{name}"]["get"]["parameters"];

@@ -173,7 +173,7 @@ pub(crate) fn how_things_stand_is_shown_and_what_is_gone_is_gone(engine: Engine)
             |line: &String| line.split("ref=").nth(1).and_then(|rest| rest.split(",source").next()).map(str::to_owned);
         of(&text, "gitlab_ci_pipeline_status").iter().filter_map(part).collect()
     };
-    let (main, wip, five) = (r#""main",kind="branch""#, r#""wip",kind="branch""#, r#""5",kind="merge_request""#);
+    let (main, wip, five) = (r#""main",kind="branch""#, r#""wip",kind="branch""#, r#""5",kind="merge-request""#);
     eventually("they are shown", || refs(&server) == [main, five, wip]);
     assert!(metrics(&server).contains("vcs_ref_type=\"branch\"} 2\n"));
     let gone = json!({ "object_kind": "push", "ref": "refs/heads/wip", "before": "b", "after": "0".repeat(40), "project": project });
@@ -192,6 +192,33 @@ pub(crate) fn how_things_stand_is_shown_and_what_is_gone_is_gone(engine: Engine)
     eventually("administrators see when a project was last heard of", || of(&metrics(&server), last).len() == 1);
     let plain = send(server.port, "GET", "/metrics", &[], b"").expect("an answer").body;
     assert_eq!(of(&plain, last), Vec::<String>::new(), "for administrators only");
+}
+
+/// A project of which only pipelines are received: its default branch is shown, and the others that are asked for.
+pub(crate) fn branches_without_pushes_are_shown(engine: Engine) {
+    let mut server = Server::start(&engine, &[("QUICKDRAW__TELEMETRY__REFS", r#"["*"]"#)]);
+    let time = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+    let pipeline = |id: i64, branch: &str, status: &str| {
+        json!({ "object_kind": "pipeline", "project": { "id": 8, "path_with_namespace": "gear/sling", "default_branch": "trunk" },
+            "object_attributes": { "id": id, "iid": id, "ref": branch, "status": status, "source": "push", "created_at": time } })
+    };
+    server.receive("Pipeline Hook", "a", &pipeline(1, "trunk", "success"));
+    server.receive("Pipeline Hook", "b", &pipeline(2, "feat", "manual"));
+    eventually("all is counted", || server.get("/api/v1/insights/measures/pipelines")["value"] == 2.0);
+    // What is looked at first is everything.
+    server.kill();
+    server.restart();
+    let bearer = format!("Bearer {TOKEN}");
+    let of = |git_ref: &str, status: &str| {
+        format!(
+            "gitlab_ci_pipeline_status{{project=\"gear/sling\",ref=\"{git_ref}\",kind=\"branch\",source=\"push\",status=\"{status}\"}} 1"
+        )
+    };
+    eventually("both branches are shown", || {
+        let text = send(server.port, "GET", "/metrics", &[("Authorization", &bearer)], b"").expect("an answer").body;
+        [of("trunk", "success"), of("feat", "manual")].iter().all(|line| text.contains(line))
+            && text.contains("vcs_ref_type=\"branch\"} 2\n")
+    });
 }
 
 /// What `promtool check metrics` says of a text; nothing where it is not installed.

@@ -1,6 +1,9 @@
 //! Pushes, and the branches that they move: what events say of them, joined. Definitions: `docs/guide/insights.md`.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod moves;
+mod order;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,6 +11,9 @@ use serde_json::Value;
 use super::commits::{self, Commit, named_project, project_of, text};
 use super::entity::{Entity, least, number};
 use crate::Timestamp;
+
+pub use moves::{Life, Moves};
+pub(super) use order::{Move, trails};
 
 /// Most commits that one push is believed to have.
 const MOST_COMMITS: i64 = 10_000_000;
@@ -115,6 +121,19 @@ impl Push {
         is_zero(&self.after)
     }
 
+    /// When it was told of as made, where nobody received it then: it was told of afterwards, and received later or not at all.
+    #[must_use]
+    pub fn told_at(&self) -> Option<Timestamp> {
+        let is_received = self.received.is_some_and(|received| received.at <= self.received_at);
+        (!is_received).then_some(self.received_at)
+    }
+
+    /// What of it decides over the order of pushes.
+    pub(super) fn as_move(&self) -> Move<'_> {
+        let made = self.commits.iter().filter_map(|commit| commit.at).max();
+        Move { before: &self.before, after: &self.after, made }
+    }
+
     /// What stands for its branch among those of all projects.
     #[must_use]
     pub fn branch(&self) -> i64 {
@@ -195,69 +214,6 @@ impl Branch {
     pub fn number(&self) -> i64 {
         number(&[&self.project.to_string(), &self.git_ref])
     }
-
-    /// When the life began that ended with a deletion: with its creation, or with its first commit if it had no life before.
-    #[must_use]
-    pub fn began_at(&self, moves: &Moves, deleted_at: Timestamp) -> Timestamp {
-        let before = || moves.0.iter().take_while(|(at, ..)| *at < deleted_at);
-        let made = before().filter(|(_, from, _)| is_zero(from)).map(|(at, ..)| *at);
-        let is_first = !before().any(|(_, _, to)| is_zero(to));
-        match self.first_commit_at {
-            Some(commit) if is_first => commit.min(self.first_received_at),
-            _ => made.last().unwrap_or(self.first_received_at),
-        }
-    }
-}
-
-/// The moves of one branch, each by its first receipt: from where and to where.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Moves(Vec<(Timestamp, String, String)>);
-
-impl Moves {
-    /// Adds a push of the branch.
-    pub fn add(&mut self, push: &Push) {
-        self.0.push((push.received_at, push.before.clone(), push.after.clone()));
-    }
-
-    /// Puts them in order, when all are there.
-    pub fn sort(&mut self) {
-        self.0.sort_unstable();
-    }
-
-    /// When the branch was deleted, as far as was known before a time; nothing while it is there.
-    ///
-    /// A push is later than a deletion if it was received later and does not lead to what was deleted.
-    #[must_use]
-    pub fn deleted_at(&self, before: Timestamp) -> Option<Timestamp> {
-        let known = &self.0[..self.0.partition_point(|(at, ..)| *at < before)];
-        let deletion = known.iter().rposition(|(_, _, to)| is_zero(to))?;
-        let (deleted_at, last, _) = &known[deletion];
-        let later = &known[deletion + 1..];
-        if later.is_empty() {
-            return Some(*deleted_at);
-        }
-        // What led there, as far as it was received before; if that is all of it, what was received later is later.
-        let (led_there, is_whole) = leading_to(last, &known[..deletion]);
-        if is_whole {
-            return None;
-        }
-        let (late, _) = leading_to(last, known);
-        later
-            .iter()
-            .all(|(_, _, to)| led_there.contains(to.as_str()) || late.contains(to.as_str()))
-            .then_some(*deleted_at)
-    }
-
-    /// When it was moved last before a time.
-    #[must_use]
-    pub fn last_before(&self, before: Timestamp) -> Option<Timestamp> {
-        self.0[..self.0.partition_point(|(at, ..)| *at < before)].last().map(|(at, ..)| *at)
-    }
-
-    /// Times at which it was deleted.
-    pub fn deletions(&self) -> impl Iterator<Item = Timestamp> {
-        self.0.iter().filter(|(_, _, to)| is_zero(to)).map(|(at, ..)| *at)
-    }
 }
 
 impl Entity for Branch {
@@ -290,14 +246,18 @@ pub type Act = (Timestamp, Option<i64>);
 
 /// When the history of one branch was rewritten, and by whom, by its pushes, the first one first: a push that lists a change which the
 /// branch already had under another SHA, or that takes commits away. Sufficient evidence, but not all that there can be.
+///
+/// Which push was earlier is decided by where each began and ended, whenever they were received.
 #[must_use]
 pub fn rewrites(pushes: &[&Push]) -> Vec<Act> {
     let mut known: BTreeMap<u64, &str> = BTreeMap::new();
     let mut found = Vec::new();
-    for push in pushes {
-        if push.is_deletion() {
-            // What is made anew under the same name has no history yet.
+    for push in in_order(pushes) {
+        if push.is_creation() || push.is_deletion() {
+            // A branch that is made under a name that was used before has no history yet.
             known.clear();
+        }
+        if push.is_deletion() {
             continue;
         }
         let again = |commit: &Listed| known.get(&commit.change).is_some_and(|sha| *sha != commit.sha);
@@ -307,21 +267,37 @@ pub fn rewrites(pushes: &[&Push]) -> Vec<Act> {
         }
         known.extend(push.commits.iter().map(|commit| (commit.change, commit.sha.as_str())));
     }
+    found.sort_unstable();
     found
 }
 
-/// Where a branch was before it came to a commit, and whether that is known from its creation on.
-fn leading_to<'a>(end: &'a str, moves: &'a [(Timestamp, String, String)]) -> (HashSet<&'a str>, bool) {
-    let came_from: HashMap<&str, &str> = moves.iter().map(|(_, from, to)| (to.as_str(), from.as_str())).collect();
-    let (mut passed, mut at) = (HashSet::from([end]), end);
-    while let Some(from) = came_from.get(at).filter(|from| passed.insert(from)) {
-        at = from;
-        // Behind its creation there are other lives.
-        if is_zero(at) {
-            return (passed, true);
+/// The lives of one branch, in order: each begins with its creation, or where an earlier push is missing, and has its deletion, if there
+/// was one, at the end.
+pub(super) fn lives<'a>(pushes: &[&'a Push]) -> Vec<Vec<&'a Push>> {
+    let mut lives: Vec<Vec<&'a Push>> = Vec::new();
+    let mut is_over = true;
+    for push in in_order(pushes) {
+        let goes_on = !is_over && !push.is_creation();
+        if goes_on && let Some(life) = lives.last_mut() {
+            life.push(push);
+        } else {
+            lives.push(vec![push]);
         }
+        is_over = push.is_deletion();
     }
-    (passed, false)
+    lives
+}
+
+/// The pushes of one branch in the order in which they were made, as their bodies tell it. Where pushes are missing, what lies between
+/// is ordered by the times of its commits.
+fn in_order<'a>(pushes: &[&'a Push]) -> Vec<&'a Push> {
+    let moves: Vec<Move<'_>> = pushes.iter().map(|push| push.as_move()).collect();
+    let mut trails = trails(&moves);
+    trails.sort_by_key(|trail| {
+        let first = moves[trail[0]];
+        (trail.iter().find_map(|index| moves[*index].made), first.before, first.after)
+    });
+    trails.into_iter().flatten().map(|index| pushes[index]).collect()
 }
 
 /// Whether it is git's name for nothing: 40 or 64 zeros.

@@ -280,7 +280,7 @@ fn commit_of(project: i64, received_at: Timestamp, landed: bool, commit: &Value)
         // Where nobody tells what it changed, it is no other's change.
         change.update(&sha);
     }
-    for part in [author.email.as_bytes(), message.as_bytes(), &paths.to_bytes()] {
+    for part in [author.email.as_bytes(), without_trailers(message).as_bytes(), &paths.to_bytes()] {
         // Lengths first: no two lists of parts may run into the same bytes.
         change.update(u64::try_from(part.len()).expect("a length fits 64 bits").to_be_bytes());
         change.update(part);
@@ -301,6 +301,37 @@ fn commit_of(project: i64, received_at: Timestamp, landed: bool, commit: &Value)
         landed,
         is_merge_commit: false,
     })
+}
+
+/// What tools add to the end of a message when they repeat a change, beside `(cherry picked from commit …)`.
+const TRAILERS: [&str; 9] = [
+    "acked-by",
+    "cc",
+    "change-id",
+    "co-authored-by",
+    "reported-by",
+    "reviewed-by",
+    "reviewed-on",
+    "signed-off-by",
+    "tested-by",
+];
+
+/// A message without the trailers at its end, and without the blank lines before them.
+fn without_trailers(message: &str) -> &str {
+    let mut rest = message.trim_end();
+    while !rest.is_empty() {
+        let (before, last) = rest.rsplit_once('\n').unwrap_or(("", rest));
+        if !is_trailer(last.trim()) {
+            break;
+        }
+        rest = before.trim_end();
+    }
+    rest
+}
+
+fn is_trailer(line: &str) -> bool {
+    let name = line.split_once(':').map(|(name, _)| name.to_ascii_lowercase());
+    line.starts_with("(cherry picked from commit ") || name.is_some_and(|name| TRAILERS.contains(&name.as_str()))
 }
 
 /// The messages that git writes for merges; payloads do not tell a commit's parents.

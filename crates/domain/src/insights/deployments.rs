@@ -18,6 +18,10 @@ use crate::Timestamp;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
+    /// It was only made.
+    Created,
+    /// It waits for an approval.
+    Blocked,
     /// It has not ended.
     Going,
     /// It was not wanted, or stopped.
@@ -35,18 +39,35 @@ impl Status {
             "success" => Self::Success,
             "failed" => Self::Failed,
             "canceled" | "skipped" => Self::Canceled,
+            "created" => Self::Created,
+            "blocked" => Self::Blocked,
             _ => Self::Going,
         }
     }
 
-    /// As GitLab names it.
+    /// Whether it has ended.
+    const fn is_final(self) -> bool {
+        matches!(self, Self::Canceled | Self::Failed | Self::Success)
+    }
+
+    /// As GitLab names it; whatever has not ended is running.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Going => "running",
+            Self::Created | Self::Blocked | Self::Going => "running",
             Self::Canceled => "canceled",
             Self::Failed => "failed",
             Self::Success => "success",
+        }
+    }
+
+    /// GitLab's own word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Blocked => "blocked",
+            other => other.name(),
         }
     }
 }
@@ -90,6 +111,9 @@ pub struct Deployment {
     pub git_ref: Option<String>,
     /// Who deployed it.
     pub user: Option<i64>,
+    /// It is a tag that was elsewhere before.
+    #[serde(default)]
+    pub moved: bool,
     /// How far it is, since when. What has ended wins over what has not, and then the later one.
     last: (bool, Timestamp, Status),
 }
@@ -115,8 +139,9 @@ impl Deployment {
             is_production,
             sha: body["commit_url"].as_str().and_then(sha_of),
             git_ref: word(&body["ref"]),
+            moved: false,
             user: body["user"]["id"].as_i64(),
-            last: (status != Status::Going, at, status),
+            last: (status.is_final(), at, status),
         })
     }
 
@@ -145,7 +170,7 @@ impl Deployment {
         }
         let started_at = time(value("started_at"))?;
         let status = Status::of(value("status").as_str()?);
-        let at = time(value("finished_at")).filter(|_| status != Status::Going).unwrap_or(started_at);
+        let at = time(value("finished_at")).filter(|_| status.is_final()).unwrap_or(started_at);
         Some(Self {
             project: named_project(body)?,
             id: value("id").as_i64()?.checked_neg()?,
@@ -155,8 +180,9 @@ impl Deployment {
             is_production: true,
             sha: commit["sha"].as_str().and_then(sha_of),
             git_ref: word(&commit["ref"]),
+            moved: false,
             user: job["user"]["id"].as_i64(),
-            last: (status != Status::Going, at, status),
+            last: (status.is_final(), at, status),
         })
     }
 
@@ -177,6 +203,7 @@ impl Deployment {
             // Of a tag with a message, `after` is the tag itself.
             sha: body["checkout_sha"].as_str().or(Some(after)).and_then(sha_of),
             git_ref: Some(clean(name, 255)),
+            moved: body["before"].as_str().is_some_and(|before| before.bytes().any(|digit| digit != b'0')),
             user: body["user_id"].as_i64(),
             last: (true, received_at, Status::Success),
         })
@@ -198,6 +225,7 @@ impl Deployment {
             is_production: true,
             sha: body["commit"]["id"].as_str().and_then(sha_of),
             git_ref: Some(clean(tag, 255)),
+            moved: false,
             user: None,
             last: (true, at, Status::Success),
         })
@@ -241,6 +269,8 @@ impl Entity for Deployment {
         self.sha = least(self.sha, other.sha);
         self.git_ref = least(self.git_ref, other.git_ref);
         self.user = least(self.user, other.user);
+        // What was made once was made, wherever it moved.
+        self.moved &= other.moved;
         // A tag has no time of its own, and the one that came first is nearest to it.
         self.last = if self.by == By::Tag { self.last.min(other.last) } else { self.last.max(other.last) };
         self

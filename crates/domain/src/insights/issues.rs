@@ -100,7 +100,7 @@ impl Issue {
             state: is_open.map(|is_open| State { at, rank, is_open }),
             closed: time(&attributes["closed_at"]).into_iter().collect(),
             reopened: BTreeSet::new(),
-            is_incident: attributes["type"] == "Incident" || labels.ever().any(is_of_incidents),
+            is_incident: has_type_of_incident(attributes) || labels.ever().any(is_of_incidents),
             notes: BTreeMap::new(),
             labels,
             caused_by: attributes["description"].as_str().and_then(cause_in),
@@ -141,6 +141,12 @@ impl Issue {
             self.closed.last().copied().filter(|at| self.reopened.last().is_none_or(|reopened| at >= reopened));
         closed.or(self.state.map(|state| state.at))
     }
+}
+
+/// Whether its type is that of incidents. GitLab's bodies have `type: Incident`, its APIs `issue_type: incident` and `type: INCIDENT`.
+fn has_type_of_incident(attributes: &Value) -> bool {
+    let types = ["type", "issue_type"].into_iter().filter_map(|name| attributes[name].as_str());
+    types.into_iter().any(|name| name.eq_ignore_ascii_case("incident"))
 }
 
 /// `incident`, and scoped ones as `incident::major`.
@@ -291,5 +297,10 @@ mod tests {
         incident["object_attributes"]["type"] = "Incident".into();
         let both = [(trigger, incident), event("update", 800, None)];
         assert_eq!(value(&joined(&both), "issues_opened"), Err("it is an incident, and those are reported apart"));
+        for (name, spelling) in [("type", "INCIDENT"), ("issue_type", "incident")] {
+            let (trigger, mut incident) = event("open", 720, None);
+            incident["object_attributes"][name] = spelling.into();
+            assert_eq!(value(&joined(&[(trigger, incident)]), "incidents"), Ok(1), "{name}: {spelling}");
+        }
     }
 }

@@ -5,13 +5,18 @@ mod around;
 mod bands;
 mod branches;
 mod commits;
+mod counts;
+mod coverage;
 mod deployments;
+mod files;
+mod incidents;
 mod issues;
 mod items;
 mod kind;
 mod merge_requests;
 mod pipelines;
 mod readings;
+mod squashes;
 mod traits;
 
 use std::borrow::Cow;
@@ -21,17 +26,20 @@ use jiff::tz::TimeZone;
 
 pub use around::{Around, Outcome};
 pub use bands::band;
+pub use coverage::known_since;
 pub use items::{Choice, Items, Part, Summary};
 pub use kind::Kind;
 pub use traits::Trait;
 
 use super::branches::{Act, Branch, Push};
 use super::commits::Commit;
-use super::deployments::Deployment;
+use super::deployments::{By, Deployment};
 use super::entity::{Family, Item, seconds};
 use super::issues::Issue;
 use super::merge_requests::MergeRequest;
 use super::people::People;
+#[cfg(test)]
+use super::people::Whose;
 use super::pipelines::{Job, Pipeline, Runs};
 use crate::Timestamp;
 
@@ -76,7 +84,7 @@ impl View<'_> {
         i64::from(local.weekday().to_monday_zero_offset()) * 24 + i64::from(local.hour())
     }
 
-    /// Whether what somebody did to what an account wrote is nobody else's: their own, or a program's.
+    /// Whether what somebody did to what an account wrote is no review of it: their own, or a program's.
     fn is_own_or_bots(&self, author: Option<i64>, who: i64) -> bool {
         let people = self.people;
         people.is_bot(who) || author.is_some_and(|author| people.person(author) == people.person(who))
@@ -134,6 +142,8 @@ enum Sampler {
     /// An issue, whatever labels it has now.
     Labelled(fn(&Issue, &View<'_>) -> Sample),
     Deployment(fn(&Deployment, &Outcome, &View<'_>) -> Sample),
+    /// A tag, whether tags are deployments or not.
+    Tag(fn(&Deployment, &View<'_>) -> Sample),
     Pipeline(fn(&Pipeline, &View<'_>) -> Sample),
     /// The runs of one job of one pipeline, the first one first; never none.
     Runs(fn(&Runs<'_>, &View<'_>) -> Sample),
@@ -146,10 +156,13 @@ enum Sampler {
     Pushes(fn(&[&Push]) -> Vec<Act>),
     Branch(fn(&Branch, &View<'_>) -> Sample),
     Commit(fn(&Commit, &View<'_>) -> Sample),
+    /// With the merge requests that squashed commits.
+    Once(fn(&Commit, &View<'_>) -> Sample),
 }
 
 const NOT_CREATED: &str = "no event told when it was created";
 const OF_BOT: &str = "a bot did it";
+const OF_PERSON: &str = "no bot did it";
 const OF_NOBODY: &str = "nobody is known to have done it";
 const OF_OTHERS: &str = "somebody else did it, or at another time";
 const OUTSIDE: &str = "it lies outside the window";
@@ -159,7 +172,12 @@ pub fn all() -> impl Iterator<Item = &'static Measure> {
     let of_jobs = pipelines::MEASURES.iter().chain([&pipelines::CI_SECONDS]);
     let of_deployments = deployments::MEASURES.iter().chain([&branches::LEAD_TIME]);
     let of_things = merge_requests::MEASURES.iter().chain(&issues::MEASURES).chain(of_jobs).chain(of_deployments);
-    commits::MEASURES.iter().chain(&branches::MEASURES).chain(of_things).chain(&readings::MEASURES)
+    commits::MEASURES
+        .iter()
+        .chain(&branches::MEASURES)
+        .chain(of_things)
+        .chain(&counts::MEASURES)
+        .chain(&readings::MEASURES)
 }
 
 impl Measure {
@@ -177,12 +195,12 @@ impl Measure {
                 Family::MergeRequests
             }
             Sampler::Issue(_) | Sampler::Labelled(_) => Family::Issues,
-            Sampler::Deployment(_) => Family::Deployments,
+            Sampler::Deployment(_) | Sampler::Tag(_) => Family::Deployments,
             Sampler::Pipeline(_) => Family::Pipelines,
             Sampler::Runs(_) | Sampler::EachRun(_) => Family::Jobs,
             Sampler::Push(_) | Sampler::Landed(_) | Sampler::Pushes(_) => Family::Pushes,
             Sampler::Branch(_) => Family::Branches,
-            Sampler::Commit(_) => Family::Commits,
+            Sampler::Commit(_) | Sampler::Once(_) => Family::Commits,
         }
     }
 
@@ -220,10 +238,22 @@ impl Measure {
         !matches!(self.sample, Sampler::Branch(_) | Sampler::Landed(_))
     }
 
+    /// Whether it is about what others did, who need not be the authors of the things.
+    #[must_use]
+    pub const fn is_of_acts(&self) -> bool {
+        matches!(self.sample, Sampler::Acts(_))
+    }
+
     /// Whether it is measured from deployments.
     #[must_use]
     pub fn is_of_deployments(&self) -> bool {
         self.family() == Family::Deployments || self.around().contains(&Family::Deployments)
+    }
+
+    /// What the deployments are that it counts, where nothing else is asked for.
+    #[must_use]
+    pub const fn deployed_by(&self) -> Option<By> {
+        if let Sampler::Tag(_) = self.sample { Some(By::Tag) } else { None }
     }
 
     /// What else has to be read, so that it can be measured.
@@ -234,6 +264,7 @@ impl Measure {
             Sampler::Delivered(_) => &[Family::Deployments, Family::Pushes],
             Sampler::Changed(_) => &[Family::Pushes, Family::Commits],
             Sampler::Landed(_) => &[Family::Deployments, Family::MergeRequests],
+            Sampler::Once(_) => &[Family::Pushes, Family::MergeRequests],
             _ => &[],
         }
     }
@@ -276,8 +307,8 @@ impl Measure {
                 Sampler::MergeRequest(sample) | Sampler::Delivered(sample) | Sampler::Changed(sample),
                 [Item::MergeRequest(one)],
             ) => (account(one.author), true, sample(one, view)),
-            (Sampler::Acts(_), [Item::MergeRequest(one)]) if one.author.is_some_and(|who| view.people.is_bot(who)) => {
-                return Sample::Out(OF_BOT);
+            (Sampler::Acts(_), [Item::MergeRequest(one)]) if view.people.leaves_out(one.author) => {
+                return Sample::Out(left_out(view));
             }
             (Sampler::Acts(acts), [Item::MergeRequest(one)]) => return self.acts(acts(one, view), view),
             // What an alert opened is an incident all the same.
@@ -287,6 +318,7 @@ impl Measure {
             (Sampler::Deployment(sample), [Item::Deployment(one)]) => {
                 (account(one.user), false, sample(one, &view.around.outcome(one), view))
             }
+            (Sampler::Tag(sample), [Item::Deployment(one)]) => (account(one.user), true, sample(one, view)),
             (Sampler::Pipeline(sample), [Item::Pipeline(one)]) => (account(one.user), false, sample(one, view)),
             (Sampler::Runs(sample), [Item::Job(_), ..]) => {
                 let runs: Vec<&Job> = together.iter().filter_map(run).collect();
@@ -296,14 +328,18 @@ impl Measure {
             (Sampler::EachRun(sample), [Item::Job(_), ..]) => {
                 let is_wanted = |run: &&Job| {
                     let at = run.started_at.or(run.created_at).unwrap_or_default();
-                    !view.people.is_limited() || account(run.user).is_some_and(|who| view.people.is_wanted(who, at))
+                    let is_of_them = !view.people.is_limited()
+                        || account(run.user).is_some_and(|who| view.people.is_wanted(who, at));
+                    is_of_them && !(view.people.is_of_bots() && view.people.leaves_out(run.user))
                 };
                 let runs: Vec<&Job> = together.iter().filter_map(run).filter(is_wanted).collect();
                 return if runs.is_empty() { Sample::Out(OF_OTHERS) } else { self.inside(sample(&runs, view), view) };
             }
             (Sampler::Push(sample), [Item::Push(one)]) => (account(one.pusher), true, sample(one, view)),
             // Whoever pushed it need not have written it, and who wrote it is not kept with it.
-            (Sampler::Landed(_), _) if view.people.is_limited() => return Sample::Out(OF_NOBODY),
+            (Sampler::Landed(_), _) if view.people.is_limited() || view.people.is_of_bots() => {
+                return Sample::Out(OF_NOBODY);
+            }
             (Sampler::Landed(sample), [Item::Push(one)]) => (None, false, sample(one, view)),
             (Sampler::Pushes(sample), [Item::Push(_), ..]) => {
                 let pushes =
@@ -311,19 +347,26 @@ impl Measure {
                 let mut acts = sample(&pushes.collect::<Vec<_>>());
                 acts.retain(|(at, who)| match account(*who) {
                     Some(who) => !view.people.is_left_out(who) && view.people.is_wanted(who, *at),
-                    None => !view.people.is_limited(),
+                    None => !view.people.is_limited() && !view.people.is_of_bots(),
                 });
                 return self.inside(Sample::Many(acts.into_iter().map(|(at, _)| (at, 1)).collect()), view);
             }
-            (Sampler::Branch(_), _) if view.people.is_limited() => return Sample::Out(OF_NOBODY),
+            (Sampler::Branch(_), _) if view.people.is_limited() || view.people.is_of_bots() => {
+                return Sample::Out(OF_NOBODY);
+            }
             (Sampler::Branch(sample), [Item::Branch(one)]) => (None, false, sample(one, view)),
-            (Sampler::Commit(sample), [Item::Commit(one)]) => {
+            (Sampler::Commit(sample) | Sampler::Once(sample), [Item::Commit(one)]) => {
                 (Some(view.people.author(&one.told.author)), true, sample(one, view))
             }
             _ => return Sample::Out("it is of another kind"),
         };
-        if is_work && by.is_some_and(|who| view.people.is_left_out(who)) {
-            return Sample::Out(OF_BOT);
+        // What runs counts whoever started it, unless what bots started is asked for.
+        let leaves_out = match by {
+            Some(who) => view.people.is_left_out(who) && (is_work || view.people.is_of_bots()),
+            None => view.people.is_of_bots(),
+        };
+        if leaves_out {
+            return Sample::Out(left_out(view));
         }
         if !view.people.is_limited() {
             return self.inside(sample, view);
@@ -374,6 +417,11 @@ impl Measure {
     }
 }
 
+/// Why something is left out whose maker does not count.
+fn left_out(view: &View<'_>) -> &'static str {
+    if view.people.is_of_bots() { OF_PERSON } else { OF_BOT }
+}
+
 fn run(item: &Item) -> Option<&Job> {
     if let Item::Job(run) = item { Some(run) } else { None }
 }
@@ -389,7 +437,7 @@ pub(super) fn given(name: &str, items: &[Item], bots: &[i64]) -> Result<Vec<i64>
     for bot in bots {
         roster.mark(super::roster::Handle::UserId(*bot), Some(super::roster::Mark::Bot)).expect("few");
     }
-    let people = People::new(super::roster::Resolver::new(&roster, &[]), &[], false, None);
+    let people = People::new(super::roster::Resolver::new(&roster, &[]), &[], Whose::People, None);
     told(name, &Items::new(items.to_vec(), Vec::new(), people, Choice::default()))
 }
 

@@ -21,6 +21,10 @@ pub enum Action {
     Open,
     /// Something else about it was seen: a label, a comment that carries it.
     Update,
+    /// It became a draft.
+    Draft,
+    /// It was a draft and is none any more.
+    Ready,
     /// Its source branch was pushed to.
     Push,
     /// Somebody approved it.
@@ -80,6 +84,9 @@ pub struct MergeRequest {
     pub merge_commit: Option<String>,
     /// The last commit of its source branch when it was merged.
     pub merged_head: Option<String>,
+    /// The one commit that its commits were squashed to; GitLab's API gives it, and events need not.
+    #[serde(default)]
+    pub squash_commit: Option<String>,
     /// The branch that it comes from, if that is in the project that it goes into.
     #[serde(default)]
     pub source_branch: Option<String>,
@@ -104,6 +111,7 @@ impl MergeRequest {
             Some("approval" | "approved") if !is_system => Action::Approve,
             Some("unapproval" | "unapproved") if !is_system => Action::Unapprove,
             Some("update") if attributes["oldrev"].is_string() => Action::Push,
+            Some("update") => draft_change(&body["changes"]).unwrap_or(Action::Update),
             _ => Action::Update,
         };
         let actor = if is_system { 0 } else { body["user"]["id"].as_i64().unwrap_or_default() };
@@ -137,6 +145,7 @@ impl MergeRequest {
                 .map(|name| (time(&attributes["updated_at"]).unwrap_or(received_at), name)),
             merge_commit: word(&attributes["merge_commit_sha"]).filter(|_| is_merged),
             merged_head: word(&attributes["last_commit"]["id"]).filter(|_| is_merged),
+            squash_commit: word(&attributes["squash_commit_sha"]).filter(|_| is_merged),
             source_branch: word(&attributes["source_branch"]).filter(|_| !is_of_fork),
             labels: labels.map_or_else(Labels::default, |labels| {
                 Labels::of(time(&attributes["updated_at"]).unwrap_or(received_at), labels)
@@ -165,7 +174,7 @@ impl MergeRequest {
         while self.observations.len() > MOST_OBSERVATIONS {
             let weight = |action| match action {
                 Action::Open | Action::Close | Action::Reopen | Action::Merge => 0,
-                Action::Approve | Action::Unapprove => 1,
+                Action::Approve | Action::Unapprove | Action::Draft | Action::Ready => 1,
                 Action::Push => 2,
                 Action::Update => 3,
             };
@@ -194,6 +203,12 @@ impl MergeRequest {
 
     fn merge(&self) -> Option<&Observation> {
         self.observations.iter().find(|one| one.action == Action::Merge)
+    }
+
+    /// The commits that can have brought it to its target branch, the likeliest first.
+    pub fn landed_as(&self) -> impl Iterator<Item = &str> {
+        let commits = [&self.merge_commit, &self.squash_commit, &self.merged_head];
+        commits.into_iter().flatten().map(String::as_str)
     }
 
     /// Whether it is merged, also where only something else tells so.
@@ -228,7 +243,47 @@ impl MergeRequest {
         if has_ended {
             return None;
         }
-        Some(self.observations.iter().rfind(|one| one.at < at).is_some_and(|one| one.is_draft))
+        match self.seen_before(at).last() {
+            // It was closed, and opened again later.
+            Some(last) if !last.is_open => None,
+            last => Some(last.is_some_and(|last| last.is_draft)),
+        }
+    }
+
+    /// Since when it was open at a time: since it was created, or opened again after its last close. None where it was closed.
+    #[must_use]
+    pub fn open_since(&self, at: Timestamp) -> Option<Timestamp> {
+        self.since(at, |one| one.is_open, |one| one.action == Action::Reopen)
+    }
+
+    /// Since when it was open and no draft at a time, as far as is known. None where it was closed or a draft.
+    #[must_use]
+    pub fn ready_since(&self, at: Timestamp) -> Option<Timestamp> {
+        let is_ready = |one: &Observation| one.is_open && !one.is_draft;
+        self.since(at, is_ready, |one| matches!(one.action, Action::Reopen | Action::Ready))
+    }
+
+    /// Since when a state lasted at a time. `begins` tells which observations begin it, also where its end before that was not seen.
+    fn since(
+        &self,
+        at: Timestamp,
+        is_so: impl Fn(&Observation) -> bool,
+        begins: impl Fn(&Observation) -> bool,
+    ) -> Option<Timestamp> {
+        let mut since = self.created_at.filter(|created_at| *created_at < at);
+        for one in self.seen_before(at) {
+            if !is_so(one) {
+                since = None;
+            } else if since.is_none() || begins(one) {
+                since = Some(one.at);
+            }
+        }
+        since
+    }
+
+    /// What was seen before a time, in order; the newest also where it was forgotten.
+    fn seen_before(&self, at: Timestamp) -> impl Iterator<Item = &Observation> {
+        self.observations.iter().chain(&self.newest).filter(move |one| one.at < at)
     }
 
     /// When it was merged or, where no event told of the merge, when it was first seen to be.
@@ -301,6 +356,18 @@ impl MergeRequest {
     }
 }
 
+/// Whether the changes that an event lists make it a draft, or ready; `work_in_progress` is what drafts were called before.
+fn draft_change(changes: &Value) -> Option<Action> {
+    for change in [&changes["draft"], &changes["work_in_progress"]] {
+        match (change["previous"].as_bool(), change["current"].as_bool()) {
+            (Some(true), Some(false)) => return Some(Action::Ready),
+            (Some(false), Some(true)) => return Some(Action::Draft),
+            _ => {}
+        }
+    }
+    None
+}
+
 impl Entity for MergeRequest {
     fn key(&self) -> (i64, i64) {
         (self.project, self.iid)
@@ -317,6 +384,7 @@ impl Entity for MergeRequest {
         self.target_branch = self.target_branch.max(other.target_branch);
         self.merge_commit = least(self.merge_commit, other.merge_commit);
         self.merged_head = least(self.merged_head, other.merged_head);
+        self.squash_commit = least(self.squash_commit, other.squash_commit);
         self.source_branch = least(self.source_branch, other.source_branch);
         self.labels.join(other.labels);
         self.bound();

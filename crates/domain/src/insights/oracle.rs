@@ -33,7 +33,8 @@ fn trigger(name: &str) -> Trigger {
     Trigger::by_name(name).expect("a row")
 }
 
-/// Each is received a minute after it happened; then in another order, and some again, later.
+/// Each is received a minute after it happened; then in another order, some again, later, and all at times that have nothing to do with
+/// when they happened.
 fn in_disorder(told: Told, order: &[Index]) -> Events {
     let received = |(minute, trigger, body): &(i64, Trigger, Value), later: i64| {
         (Timestamp::from_seconds(START + (minute + 1 + later) * 60), *trigger, body.clone())
@@ -44,6 +45,13 @@ fn in_disorder(told: Told, order: &[Index]) -> Events {
         let other = index.index(events.len());
         let at = at % events.len();
         events.swap(at, other);
+    }
+    for (at, index) in order.iter().rev().enumerate() {
+        if events.is_empty() {
+            break;
+        }
+        let (at, other) = (at % events.len(), index.index(events.len()));
+        (events[at].0, events[other].0) = (events[other].0, events[at].0);
     }
     events
 }

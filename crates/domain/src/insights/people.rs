@@ -1,5 +1,7 @@
 //! Who events name, and who of them is a bot. Everybody else is a person, whatever team they are in.
 
+mod bots;
+
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::Value;
@@ -10,6 +12,8 @@ use std::sync::Arc;
 use super::commits::{Author, clean};
 use super::roster::{Resolver, Roster, Who};
 use crate::Timestamp;
+
+pub use bots::{is_alert_bot, is_bot, is_bot_name};
 
 /// An account, as the latest event that named it has it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -56,21 +60,54 @@ pub fn times_of(roster: &Roster, team: i64, zone: &TimeZone) -> Option<Times> {
     Some(times)
 }
 
+/// Whose work counts: commits, pushes, merge requests and so on by who made them. Reviews are always by people.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Whose {
+    /// That of people, and of those who are unknown.
+    #[default]
+    People,
+    /// That of bots only.
+    Bots,
+    /// That of both, and of those who are marked to be ignored.
+    All,
+}
+
+impl Whose {
+    /// All of them, with their names in the API.
+    pub const ALL: [(Self, &'static str); 3] = [(Self::People, "people"), (Self::Bots, "bots"), (Self::All, "all")];
+
+    /// By its name in the API.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(one, _)| one)
+    }
+
+    /// Its name in the API.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::People => "people",
+            Self::Bots => "bots",
+            Self::All => "all",
+        }
+    }
+}
+
 /// Whose doings count.
 #[derive(Clone, Debug, Default)]
 pub struct People {
     resolver: Arc<Resolver>,
     accounts: Arc<HashMap<i64, Who>>,
-    bots: bool,
+    whose: Whose,
     only: Option<Times>,
 }
 
 impl People {
-    /// Everybody but bots, or with them; or only members at their times.
+    /// Everybody whose work is asked for; or only members at their times.
     #[must_use]
-    pub fn new(resolver: Resolver, users: &[User], bots: bool, only: Option<Times>) -> Self {
+    pub fn new(resolver: Resolver, users: &[User], whose: Whose, only: Option<Times>) -> Self {
         let accounts = users.iter().map(|user| (user.id, resolver.user(user.id))).collect();
-        Self { resolver: Arc::new(resolver), accounts: Arc::new(accounts), bots, only }
+        Self { resolver: Arc::new(resolver), accounts: Arc::new(accounts), whose, only }
     }
 
     /// The same, but only these members at these times.
@@ -101,16 +138,32 @@ impl People {
         self.accounts.get(&id).copied().unwrap_or_else(|| self.resolver.user(id))
     }
 
-    /// Whether what an account does is left out, as that of a program.
+    /// Whether an account is that of a program, or is ignored: it reviews nothing, whosever work counts.
     #[must_use]
     pub fn is_bot(&self, id: i64) -> bool {
-        self.is_left_out(self.user(id))
+        matches!(self.user(id), Who::Bot | Who::Ignored)
     }
 
-    /// Whether what somebody does is left out, as that of a program.
+    /// Whether only the work of bots counts.
+    #[must_use]
+    pub fn is_of_bots(&self) -> bool {
+        self.whose == Whose::Bots
+    }
+
+    /// Whether the work of somebody is left out.
     #[must_use]
     pub const fn is_left_out(&self, who: Who) -> bool {
-        !self.bots && matches!(who, Who::Bot | Who::Ignored)
+        match self.whose {
+            Whose::People => matches!(who, Who::Bot | Who::Ignored),
+            Whose::Bots => !matches!(who, Who::Bot),
+            Whose::All => false,
+        }
+    }
+
+    /// Whether the work of an account is left out; of an unknown one, if only that of bots counts.
+    #[must_use]
+    pub fn leaves_out(&self, account: Option<i64>) -> bool {
+        account.map_or(self.is_of_bots(), |id| self.is_left_out(self.user(id)))
     }
 
     /// Whether only some members are asked for.
@@ -133,6 +186,12 @@ impl People {
         self.resolver.author(author)
     }
 
+    /// A number for the person who wrote a commit, however they spelled their name; of members, theirs below zero.
+    #[must_use]
+    pub fn contributor(&self, author: &Author) -> i64 {
+        self.resolver.contributor(author).number()
+    }
+
     /// Whether what somebody committed at a time counts.
     #[must_use]
     pub fn counts(&self, who: Who, at: Timestamp) -> bool {
@@ -146,68 +205,6 @@ impl People {
             // Below zero, where no account is.
             Who::Member(member) => -member,
             _ => id,
-        }
-    }
-}
-
-/// Whether a username is that of GitLab's account for alerts: `alert-bot`, with a number behind where somebody else had that name.
-#[must_use]
-pub fn is_alert_bot(username: &str) -> bool {
-    let number = username.strip_prefix("alert-bot");
-    number.is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit()))
-}
-
-/// Accounts that GitLab and the usual services make.
-const KNOWN: [&str; 6] = ["ghost", "support-bot", "gitlab-security-bot", "renovate", "renovate-bot", "dependabot"];
-
-/// Whether a username is that of a bot: GitLab's own for access tokens (`project_7_bot_3f…`, `group_7_bot`, and `project7_bot`
-/// of before), what ends in `[bot]`, and the usual ones.
-#[must_use]
-pub fn is_bot(username: &str) -> bool {
-    let name = username.to_ascii_lowercase();
-    KNOWN.contains(&name.as_str()) || is_alert_bot(&name) || name.ends_with("[bot]") || is_token_bot(&name)
-}
-
-fn is_token_bot(name: &str) -> bool {
-    let rest = name.strip_prefix("project").or_else(|| name.strip_prefix("group"));
-    let rest = rest.map(|rest| rest.strip_prefix('_').unwrap_or(rest));
-    let Some((number, rest)) = rest.and_then(|rest| rest.split_once("_bot")) else { return false };
-    let is_number = !number.is_empty() && number.bytes().all(|c| c.is_ascii_digit());
-    let is_suffix =
-        rest.is_empty() || rest.strip_prefix('_').is_some_and(|hex| hex.bytes().all(|c| c.is_ascii_hexdigit()));
-    is_number && is_suffix
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bots_are_known_by_their_names() {
-        for bot in [
-            "project_12_bot",
-            "project_12_bot_4ffca233d8298ea1",
-            "group_7_bot_0a",
-            "project12_bot",
-            "renovate[bot]",
-            "Dependabot",
-            "ghost",
-            "alert-bot",
-            "alert-bot1",
-        ] {
-            assert!(is_bot(bot), "{bot}");
-        }
-        for person in [
-            "ida",
-            "project_manager",
-            "abbott",
-            "project_12_bottle",
-            "project__bot",
-            "robot",
-            "alert-botanist",
-            "group_bot",
-        ] {
-            assert!(!is_bot(person), "{person}");
         }
     }
 }

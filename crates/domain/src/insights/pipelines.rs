@@ -63,6 +63,54 @@ impl Status {
     }
 }
 
+/// The reason for which something has not begun, in GitLab's words. The order decides between what is told for one time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wait {
+    /// It was only made.
+    Created,
+    /// Another one uses what it needs.
+    WaitingForResource,
+    /// Its environment is prepared.
+    Preparing,
+    /// Somebody has to start it.
+    Manual,
+    /// It starts at a set time.
+    Scheduled,
+    /// It waits for a runner.
+    #[default]
+    Pending,
+}
+
+impl Wait {
+    fn of(text: &str) -> Self {
+        match text {
+            "created" => Self::Created,
+            "waiting_for_resource" => Self::WaitingForResource,
+            "preparing" => Self::Preparing,
+            "manual" => Self::Manual,
+            "scheduled" => Self::Scheduled,
+            _ => Self::Pending,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::WaitingForResource => "waiting_for_resource",
+            Self::Preparing => "preparing",
+            Self::Manual => "manual",
+            Self::Scheduled => "scheduled",
+            Self::Pending => "pending",
+        }
+    }
+
+    /// GitLab's own word for a status.
+    const fn word(self, status: Status) -> &'static str {
+        if matches!(status, Status::Waiting) { self.name() } else { status.name() }
+    }
+}
+
 /// What one event said of a pipeline.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Seen {
@@ -70,10 +118,21 @@ pub struct Seen {
     pub at: Timestamp,
     /// How far it was. Of two for one time, the final one is right.
     pub status: Status,
+    /// For what it waited, if it did.
+    #[serde(default)]
+    pub wait: Wait,
     /// Seconds that its jobs took.
     pub duration: Option<i64>,
     /// Seconds that it waited for its first job.
     pub queued: Option<i64>,
+}
+
+impl Seen {
+    /// GitLab's own word for how far it was.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        self.wait.word(self.status)
+    }
 }
 
 /// Everything that events said of one pipeline.
@@ -95,6 +154,9 @@ pub struct Pipeline {
     /// It ran for a tag.
     #[serde(default)]
     pub is_tag: bool,
+    /// It ran for the branch that was the default one then.
+    #[serde(default)]
+    pub is_default: bool,
     /// The merge request that it ran for, by its number in the project.
     #[serde(default)]
     pub merge_request: Option<i64>,
@@ -114,7 +176,8 @@ impl Pipeline {
     /// What a pipeline event says.
     pub(super) fn of_event(received_at: Timestamp, body: &Value) -> Option<Self> {
         let attributes = &body["object_attributes"];
-        let status = Status::of(attributes["status"].as_str()?);
+        let spelled = attributes["status"].as_str()?;
+        let status = Status::of(spelled);
         let jobs = body["builds"].as_array().map(Vec::as_slice).unwrap_or_default();
         let times = jobs.iter().take(MOST_JOBS).chain([attributes]).flat_map(|one| {
             ["created_at", "started_at", "finished_at"].into_iter().filter_map(|name| time(&one[name]))
@@ -123,6 +186,7 @@ impl Pipeline {
         let seen = Seen {
             at,
             status,
+            wait: Wait::of(spelled),
             duration: duration(&attributes["duration"]),
             queued: duration(&attributes["queued_duration"]),
         };
@@ -134,6 +198,7 @@ impl Pipeline {
             git_ref: word(&attributes["ref"]),
             source: word(&attributes["source"]),
             is_tag: attributes["tag"] == true,
+            is_default: is_of_default_branch(body),
             merge_request: body["merge_request"]["iid"]
                 .as_i64()
                 .filter(|_| attributes["source"] == "merge_request_event"),
@@ -143,6 +208,16 @@ impl Pipeline {
             first_end: status.is_final().then_some(seen),
             first_failure: (status == Status::Failed).then_some(seen),
         })
+    }
+
+    /// The branch that it ran for by itself: not for a tag or a merge request, and not for another pipeline.
+    #[must_use]
+    pub fn branch(&self) -> Option<&str> {
+        let is_of_merge_request = self.merge_request.is_some() || self.source.as_deref() == Some("merge_request_event");
+        if self.is_tag || self.is_child || is_of_merge_request {
+            return None;
+        }
+        self.git_ref.as_deref()
     }
 
     /// Whether it passed or failed, and no other pipeline started it.
@@ -169,6 +244,7 @@ impl Entity for Pipeline {
         self.git_ref = least(self.git_ref, other.git_ref);
         self.source = least(self.source, other.source);
         self.is_tag |= other.is_tag;
+        self.is_default |= other.is_default;
         self.merge_request = least(self.merge_request, other.merge_request);
         self.user = least(self.user, other.user);
         self.first_received_at = self.first_received_at.min(other.first_received_at);
@@ -226,8 +302,19 @@ pub struct Run {
     pub finished_at: Option<Timestamp>,
     /// How far it is.
     pub status: Status,
+    /// For what it waits, if it does.
+    #[serde(default)]
+    pub wait: Wait,
     /// Seconds that it ran.
     pub duration: Option<i64>,
+}
+
+impl Run {
+    /// GitLab's own word for how far it is.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        self.wait.word(self.status)
+    }
 }
 
 impl Job {
@@ -247,7 +334,8 @@ impl Job {
 
     fn of(body: &Value, job: &Value, prefix: &str, pipeline: i64) -> Option<Self> {
         let value = |name: &str| &job[format!("{prefix}{name}")];
-        let status = Status::of(value("status").as_str()?);
+        let spelled = value("status").as_str()?;
+        let status = Status::of(spelled);
         Some(Self {
             project: named_project(body)?,
             id: value("id").as_i64()?,
@@ -264,6 +352,7 @@ impl Job {
                 is_final: status.is_final(),
                 finished_at: time(value("finished_at")),
                 status,
+                wait: Wait::of(spelled),
                 duration: duration(value("duration")),
             },
         })
@@ -306,6 +395,17 @@ pub type Runs<'a> = [&'a Job];
 const LONGEST: i64 = 3_200_000_000;
 /// Most repetitions that are believed.
 const MOST_RETRIES: i64 = 10_000;
+
+/// Whether the body of a pipeline names its branch as the default one of its project. Pipelines of merge requests name the branch
+/// that they come from.
+fn is_of_default_branch(body: &Value) -> bool {
+    let attributes = &body["object_attributes"];
+    if attributes["tag"] == true || attributes["source"] == "merge_request_event" {
+        return false;
+    }
+    let branch = attributes["ref"].as_str().filter(|branch| !branch.is_empty());
+    branch.is_some() && branch == body["project"]["default_branch"].as_str()
+}
 
 /// Seconds as events write them: whole, or with fractions.
 fn duration(value: &Value) -> Option<i64> {

@@ -22,15 +22,14 @@ pub struct Pair {
 }
 
 /// The pairs of a window of time, those with the most merge requests first. Only reviewers who are asked for count, at the times
-/// at which they are; bots count on neither side, unless they are asked for.
+/// at which they are; authors are those whose work counts, and reviewers always people.
 #[must_use]
 pub fn pairs(all: &[&MergeRequest], people: &People, from: Timestamp, to: Timestamp) -> Vec<Pair> {
-    let is_bot = |who: i64| people.is_bot(who);
     let mut pairs: BTreeMap<(i64, i64), Pair> = BTreeMap::new();
     for one in all {
-        let Some(author) = one.author.filter(|author| !is_bot(*author)) else { continue };
+        let Some(author) = one.author.filter(|author| !people.leaves_out(Some(*author))) else { continue };
         let author = people.person(author);
-        let is_out = |who: i64| is_bot(who) || people.person(who) == author;
+        let is_out = |who: i64| people.is_bot(who) || people.person(who) == author;
         // Of one merge request, by reviewer: comments, and whether they approved it.
         let mut of_one: BTreeMap<i64, (usize, bool)> = BTreeMap::new();
         let counts = |(at, who): &(Timestamp, i64)| from <= *at && *at < to && people.is_wanted(people.user(*who), *at);

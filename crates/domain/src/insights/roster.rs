@@ -12,7 +12,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 pub use imports::{Imported, LineError};
-pub use resolver::{Resolver, Suggestion, Who};
+pub use resolver::{Contributor, Resolver, Suggestion, Who};
 
 /// Most members.
 const MOST_MEMBERS: usize = 20_000;

@@ -40,7 +40,7 @@ pub(super) fn of_last(
     for (environment, all) in of_environments.into_iter().take(MOST_OF_ONE) {
         let Some(last) = all.iter().max_by_key(|one| (one.at(), one.id)) else { continue };
         let labels = [("project", path), ("environment", environment)];
-        let status = [labels[0], labels[1], ("status", last.status().name())];
+        let status = [labels[0], labels[1], ("status", last.status().word())];
         series.add("gitlab_ci_environment_deployment_status", "How the last deployment stands.", &status, 1.0);
         let help = "When the last deployment became what it is.";
         series.add("gitlab_ci_environment_deployment_timestamp", help, &labels, seconds(last.at()));
@@ -65,7 +65,8 @@ fn shown<'a>(read: &'a Read, refs: &[BranchFilter], now: Timestamp) -> Vec<(&'st
         let (kind, name, is_shown) = match one.merge_request {
             Some(iid) => {
                 let is_shown = read.open_merge_requests.contains(&iid) && is_asked_for(&format!("!{iid}"));
-                ("merge_request", iid.to_string(), is_shown)
+                // The exporter spells it like that, whatever its documentation says.
+                ("merge-request", iid.to_string(), is_shown)
             }
             None if one.source.as_deref() == Some("merge_request_event") => continue,
             // Nobody tells here when a tag is deleted.
@@ -109,7 +110,7 @@ impl Of<'_> {
         let Some(one) = all.iter().max_by_key(|one| (one.opened_at(), one.id)) else { return };
         let Some(seen) = one.last else { return };
         let source = ("source", one.source.as_deref().unwrap_or_default());
-        let status = [source, ("status", seen.status.name())];
+        let status = [source, ("status", seen.word())];
         self.add("gitlab_ci_pipeline_status", "How the last pipeline stands.", &status, 1.0);
         self.add("gitlab_ci_pipeline_id", "The number of the last pipeline.", &[source], precise(one.id));
         let help = "The newest time that the last pipeline's events mentioned.";
@@ -139,7 +140,7 @@ impl Of<'_> {
             }
         }
         for (name, job) in last.into_iter().take(MOST_OF_ONE) {
-            let (stage, status) = (job.stage.as_deref().unwrap_or_default(), job.last.status.name());
+            let (stage, status) = (job.stage.as_deref().unwrap_or_default(), job.last.word());
             let of_job = [source, ("stage", stage), ("job_name", name), ("status", status)];
             let help = "How the last run of a job of the last pipeline stands.";
             self.add("gitlab_ci_pipeline_job_status", help, &of_job, 1.0);

@@ -70,7 +70,8 @@ fn by_our_names(
         }
     }
     if let Some(value) = summary(merge_requests, "mr_waiting").and_then(|one| one.value) {
-        let help = "Merge requests that wait for a first review for more than a day.";
+        let help =
+            "Merge requests, no drafts, that wait for a first review for more than a day since they became ready.";
         series.add("pulse_mr_waiting_review", help, &[project], value);
     }
     let mut quantiles = |name, help, summary: Option<Summary>| {
@@ -134,7 +135,7 @@ fn by_open_telemetry(
     }
     let open_for = read.merge_requests.iter().filter_map(|item| match item {
         Item::MergeRequest(one) if one.is_open() && !one.author.is_some_and(|who| people.is_bot(who)) => {
-            one.created_at.map(|at| now.since(at).as_secs_f64())
+            one.open_since(now).map(|at| now.since(at).as_secs_f64())
         }
         _ => None,
     });

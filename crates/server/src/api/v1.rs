@@ -14,6 +14,7 @@ mod history;
 mod identities;
 mod insights;
 mod measures;
+mod named;
 mod privacy;
 mod rebuild;
 mod receivers;

@@ -86,6 +86,7 @@ async fn join_items(transaction: &Transaction<'_>, gathered: &Gathered) -> Resul
     for (key, item) in &gathered.items {
         changed.extend(insights::join_stored(stored.get(key).map(Vec::as_slice), item)?);
     }
+    write_told_pushes(transaction, &changed).await?;
     let micros = |time: Option<Timestamp>| time.map(Timestamp::as_micros);
     let (families, projects, numbers) = columns(changed.iter().map(insights::key).collect());
     let opened: Vec<Option<i64>> = changed.iter().map(|item| micros(item.opened_at())).collect();
@@ -97,6 +98,35 @@ async fn join_items(transaction: &Transaction<'_>, gathered: &Gathered) -> Resul
         SET opened_at = excluded.opened_at, settled_at = excluded.settled_at, state = excluded.state";
     let statement = transaction.prepare_cached(sql).await?;
     transaction.execute(&statement, &[&families, &projects, &numbers, &opened, &settled, &states]).await?;
+    Ok(())
+}
+
+/// Writes pushes that nobody received at that time, and takes away those that somebody did.
+async fn write_told_pushes(transaction: &Transaction<'_>, changed: &[Item]) -> Result<()> {
+    let pushes: Vec<&Push> =
+        changed.iter().filter_map(|item| if let Item::Push(push) = item { Some(push) } else { None }).collect();
+    if pushes.is_empty() {
+        return Ok(());
+    }
+    let projects: Vec<i64> = pushes.iter().map(|push| push.project).collect();
+    let refs: Vec<&str> = pushes.iter().map(|push| push.git_ref.as_str()).collect();
+    let ends: Vec<&str> = pushes.iter().map(|push| push.after.as_str()).collect();
+    let begins: Vec<&str> = pushes.iter().map(|push| push.before.as_str()).collect();
+    let times: Vec<Option<i64>> = pushes.iter().map(|push| push.told_at().map(Timestamp::as_micros)).collect();
+    let sql = "DELETE FROM insights_told_pushes p
+        USING UNNEST($1::bigint[], $2::text[], $3::text[], $4::text[]) AS t(project, git_ref, after_sha, before_sha)
+        WHERE p.project = t.project AND p.git_ref = t.git_ref AND p.after_sha = t.after_sha AND p.before_sha = t.before_sha";
+    let statement = transaction.prepare_cached(sql).await?;
+    transaction.execute(&statement, &[&projects, &refs, &ends, &begins]).await?;
+    if times.iter().all(Option::is_none) {
+        return Ok(());
+    }
+    let sql = "INSERT INTO insights_told_pushes (project, git_ref, after_sha, before_sha, at)
+        SELECT * FROM UNNEST($1::bigint[], $2::text[], $3::text[], $4::text[], $5::bigint[])
+            AS t(project, git_ref, after_sha, before_sha, at)
+        WHERE t.at IS NOT NULL";
+    let statement = transaction.prepare_cached(sql).await?;
+    transaction.execute(&statement, &[&projects, &refs, &ends, &begins, &times]).await?;
     Ok(())
 }
 

@@ -17,8 +17,8 @@ use crate::columns;
 use crate::documents::Document;
 use crate::error::Result;
 use crate::insights::{
-    self, CommitFilter, FORGOTTEN, Identity, IdentityUse, Insights, Lives, MERGE_IDENTITIES, NamedProject, Projected,
-    Projects,
+    self, CommitFilter, FORGOTTEN, Identity, IdentityUse, Insights, Lives, MERGE_IDENTITIES, NamedProject, Pending,
+    Projected, Projects,
 };
 use crate::payload::Packed;
 
@@ -38,6 +38,12 @@ impl Insights for Postgres {
         let most = i64::try_from(insights::LARGEST_BATCH).unwrap_or(i64::MAX);
         let rows = client.query(&statement, &[&columns::limit(limit), &most]).await?;
         Ok(rows.iter().map(|row| (event(row, 0), Packed::from_stored(row.get(14)))).collect())
+    }
+
+    async fn pending(&self) -> Result<Pending> {
+        let client = self.client().await?;
+        let row = client.query_one(&client.prepare_cached(insights::PENDING).await?, &[]).await?;
+        Ok(Pending { oldest: row.get::<_, Option<uuid::Uuid>>(0).map(EventId), count: row.get(1) })
     }
 
     async fn apply_facts(&self, batch: Vec<Projected>) -> Result<()> {
@@ -127,7 +133,10 @@ impl Insights for Postgres {
     async fn moves(&self, projects: Option<Vec<i64>>, from: Timestamp, before: Timestamp) -> Result<Vec<Push>> {
         let client = self.client().await?;
         let sql = "SELECT project, git_ref, before_sha, after_sha, received_at, total, listed FROM insights_pushes
-            WHERE ($1::bigint[] IS NULL OR project = ANY ($1)) AND received_at >= $2 AND received_at < $3";
+            WHERE ($1::bigint[] IS NULL OR project = ANY ($1)) AND received_at >= $2 AND received_at < $3
+            UNION ALL
+            SELECT project, git_ref, before_sha, after_sha, at, 0, 0 FROM insights_told_pushes
+            WHERE ($1::bigint[] IS NULL OR project = ANY ($1)) AND at >= $2 AND at < $3";
         let times = (from.as_micros(), before.as_micros());
         let rows = client.query(&client.prepare_cached(sql).await?, &[&projects, &times.0, &times.1]).await?;
         let push = |row: &tokio_postgres::Row| Push {
@@ -171,7 +180,9 @@ impl Insights for Postgres {
 
     async fn identity_uses(&self) -> Result<Vec<IdentityUse>> {
         let client = self.client().await?;
-        let sql = "SELECT i.id, i.email, i.name, c.project, count(*), min(c.at), max(c.at)
+        let sql = "SELECT i.id, i.email, i.name, c.project,
+                count(*) FILTER (WHERE NOT (c.merge_message OR c.is_merge_commit)),
+                count(*) FILTER (WHERE c.merge_message OR c.is_merge_commit), min(c.at), max(c.at)
             FROM insights_commits c JOIN insights_identities i ON i.id = c.identity
             GROUP BY i.id, i.email, i.name, c.project ORDER BY i.id, c.project";
         let rows = client.query(sql, &[]).await?;
@@ -179,10 +190,21 @@ impl Insights for Postgres {
             identity: Identity { id: row.get(0), author: Author { email: row.get(1), name: row.get(2) } },
             project: row.get(3),
             commits: row.get(4),
-            first: Timestamp::from_micros(row.get(5)),
-            last: Timestamp::from_micros(row.get(6)),
+            merge_commits: row.get(5),
+            first: Timestamp::from_micros(row.get(6)),
+            last: Timestamp::from_micros(row.get(7)),
         };
         Ok(rows.iter().map(one).collect())
+    }
+
+    async fn first_received(&self, projects: Option<Vec<i64>>) -> Result<Option<Timestamp>> {
+        let client = self.client().await?;
+        let sql = "SELECT min(since) FROM (
+                SELECT min(received_at) AS since FROM insights_pushes WHERE $1::bigint[] IS NULL OR project = ANY ($1)
+                UNION ALL
+                SELECT min(received_at) FROM insights_seen WHERE $1::bigint[] IS NULL OR project = ANY ($1)) r";
+        let row = client.query_one(&client.prepare_cached(sql).await?, &[&projects]).await?;
+        Ok(row.get::<_, Option<i64>>(0).map(Timestamp::from_micros))
     }
 
     async fn document(&self, name: Document) -> Result<Option<(i64, Vec<u8>)>> {

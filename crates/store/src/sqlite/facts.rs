@@ -234,6 +234,27 @@ fn join_push(connection: &Connection, push: &Push) -> Result<()> {
     Ok(())
 }
 
+/// Writes a push that nobody received at that time; one that was `known` may no longer be such a one.
+fn write_told_push(connection: &Connection, push: &Push, known: bool) -> Result<()> {
+    let key = (push.project, &push.git_ref, &push.after, &push.before);
+    if let Some(at) = push.told_at() {
+        connection
+            .prepare_cached(
+                "INSERT INTO insights_told_pushes (project, git_ref, after_sha, before_sha, at) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (project, git_ref, after_sha, before_sha) DO UPDATE SET at = excluded.at",
+            )?
+            .execute((key.0, key.1, key.2, key.3, at.as_micros()))?;
+    } else if known {
+        connection
+            .prepare_cached(
+                "DELETE FROM insights_told_pushes
+                 WHERE project = ?1 AND git_ref = ?2 AND after_sha = ?3 AND before_sha = ?4",
+            )?
+            .execute(key)?;
+    }
+    Ok(())
+}
+
 fn join_seen(connection: &Connection, seen: &Seen) -> Result<()> {
     connection
         .prepare_cached(
@@ -260,6 +281,9 @@ fn write_gathered(connection: &Connection, gathered: &Gathered) -> Result<()> {
             let [opened, settled] =
                 [joined.opened_at(), joined.settled_at()].map(|time| time.map(Timestamp::as_micros));
             write.execute((family, project, number, opened, settled, insights::write_item(&joined)?))?;
+            if let Item::Push(push) = &joined {
+                write_told_push(connection, push, stored.is_some())?;
+            }
         }
     }
     let mut path = connection.prepare_cached(

@@ -18,8 +18,8 @@ use crate::columns;
 use crate::documents::Document;
 use crate::error::Result;
 use crate::insights::{
-    self, CommitFilter, FORGOTTEN, Identity, IdentityUse, Insights, Lives, MERGE_IDENTITIES, NamedProject, Projected,
-    Projects,
+    self, CommitFilter, FORGOTTEN, Identity, IdentityUse, Insights, Lives, MERGE_IDENTITIES, NamedProject, Pending,
+    Projected, Projects,
 };
 use crate::payload::Packed;
 
@@ -43,6 +43,17 @@ impl Insights for Sqlite {
                 }
             }
             Ok(all)
+        })
+        .await
+    }
+
+    async fn pending(&self) -> Result<Pending> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(insights::PENDING)?;
+            let pending = statement.query_row([], |row| {
+                Ok(Pending { oldest: row.get::<_, Option<uuid::Uuid>>(0)?.map(EventId), count: row.get(1)? })
+            })?;
+            Ok(pending)
         })
         .await
     }
@@ -153,10 +164,13 @@ impl Insights for Sqlite {
     async fn moves(&self, projects: Option<Vec<i64>>, from: Timestamp, before: Timestamp) -> Result<Vec<Push>> {
         self.insights
             .run(move |connection| {
+                let of_these = is_among("project", projects.as_deref());
                 let sql = format!(
                     "SELECT project, git_ref, before_sha, after_sha, received_at, total, listed FROM insights_pushes
-                     WHERE received_at >= ?1 AND received_at < ?2 AND {}",
-                    is_among("project", projects.as_deref())
+                     WHERE received_at >= ?1 AND received_at < ?2 AND {of_these}
+                     UNION ALL
+                     SELECT project, git_ref, before_sha, after_sha, at, 0, 0 FROM insights_told_pushes
+                     WHERE at >= ?1 AND at < ?2 AND {of_these}"
                 );
                 let mut statement = connection.prepare(&sql)?;
                 let found = statement.query_map([from.as_micros(), before.as_micros()], |row| {
@@ -211,7 +225,9 @@ impl Insights for Sqlite {
         self.insights
             .run(move |connection| {
                 let mut statement = connection.prepare_cached(
-                    "SELECT i.id, i.email, i.name, c.project, count(*), min(c.at), max(c.at)
+                    "SELECT i.id, i.email, i.name, c.project,
+                        count(*) FILTER (WHERE NOT (c.merge_message OR c.is_merge_commit)),
+                        count(*) FILTER (WHERE c.merge_message OR c.is_merge_commit), min(c.at), max(c.at)
                      FROM insights_commits c JOIN insights_identities i ON i.id = c.identity
                      GROUP BY i.id, c.project ORDER BY i.id, c.project",
                 )?;
@@ -223,11 +239,26 @@ impl Insights for Sqlite {
                         },
                         project: row.get(3)?,
                         commits: row.get(4)?,
-                        first: Timestamp::from_micros(row.get(5)?),
-                        last: Timestamp::from_micros(row.get(6)?),
+                        merge_commits: row.get(5)?,
+                        first: Timestamp::from_micros(row.get(6)?),
+                        last: Timestamp::from_micros(row.get(7)?),
                     })
                 })?;
                 Ok(found.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
+    }
+
+    async fn first_received(&self, projects: Option<Vec<i64>>) -> Result<Option<Timestamp>> {
+        self.insights
+            .run(move |connection| {
+                let is_asked = is_among("project", projects.as_deref());
+                let sql = format!(
+                    "SELECT min(since) FROM (SELECT min(received_at) AS since FROM insights_pushes WHERE {is_asked}
+                     UNION ALL SELECT min(received_at) FROM insights_seen WHERE {is_asked})"
+                );
+                let first: Option<i64> = connection.prepare(&sql)?.query_row([], |row| row.get(0))?;
+                Ok(first.map(Timestamp::from_micros))
             })
             .await
     }

@@ -1,11 +1,15 @@
 //! Facts beside the facts, in a file of their own, and the swap.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use quickdraw_domain::EventId;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::insights::Fact;
+use quickdraw_domain::insights::branch_numbers::BranchNumbers;
+use quickdraw_domain::insights::branches::Push;
+use quickdraw_domain::insights::entity::{Family, Item};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension};
 use serde_json::{Map, Value};
@@ -17,6 +21,7 @@ use super::rows::{self, EVENT_COLUMNS};
 use super::{INSIGHTS_MIGRATIONS, Sqlite, beside, make_private, migrate};
 use crate::columns;
 use crate::error::{Error, Result};
+use crate::insights;
 use crate::payload::Packed;
 use crate::rebuild::{Digests, LISTS, Rebuild, Shadow, TABLES, part};
 
@@ -50,6 +55,10 @@ impl ShadowFile {
 
     pub(crate) async fn digests(&self) -> Result<Digests> {
         self.connection.run(digests).await
+    }
+
+    pub(crate) async fn branch_numbers(&self) -> Result<BTreeMap<i64, BranchNumbers>> {
+        self.connection.run(branch_numbers).await
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -131,6 +140,33 @@ fn digests(connection: &Connection) -> Result<Digests> {
         digests.add(part(family), opened_at.unwrap_or_default(), &(key, &state))?;
     }
     Ok(digests)
+}
+
+/// Reads the pushes of one project after the other.
+fn branch_numbers(connection: &Connection) -> Result<BTreeMap<i64, BranchNumbers>> {
+    let mut numbers = BTreeMap::new();
+    let mut of_one: (i64, Vec<Push>) = (i64::MIN, Vec::new());
+    let sql = "SELECT project, state FROM insights_items WHERE family = ?1 ORDER BY project";
+    let mut statement = connection.prepare(sql)?;
+    let mut found = statement.query([Family::Pushes.code()])?;
+    while let Some(row) = found.next()? {
+        let project: i64 = row.get(0)?;
+        if project != of_one.0 {
+            let (known, pushes) = std::mem::replace(&mut of_one, (project, Vec::new()));
+            if !pushes.is_empty() {
+                numbers.insert(known, BranchNumbers::of(&pushes));
+            }
+        }
+        let state = row.get_ref(1)?.as_blob().map_err(|_| Error::Damaged("insights"))?;
+        if let Item::Push(push) = insights::read_item(Family::Pushes, state)? {
+            of_one.1.push(push);
+        }
+    }
+    let (known, pushes) = of_one;
+    if !pushes.is_empty() {
+        numbers.insert(known, BranchNumbers::of(&pushes));
+    }
+    Ok(numbers)
 }
 
 #[async_trait]

@@ -97,7 +97,10 @@ pub(crate) async fn facts_join_in_any_order_and_rollups_agree_with_facts(fixture
     assert_eq!(named, [(7, "g/app".to_owned())]);
     let uses = store.identity_uses().await.expect("found");
     let of_ann = uses.iter().find(|one| one.identity.id == ann[0].id).expect("she committed");
-    assert_eq!((of_ann.project, of_ann.commits, uses.len()), (7, 3, 2));
+    assert_eq!((of_ann.project, of_ann.commits, of_ann.merge_commits, uses.len()), (7, 2, 1, 2), "merges are apart");
+    assert!(store.first_received(None).await.expect("read").is_some());
+    assert!(store.first_received(Some(vec![7])).await.expect("read").is_some());
+    assert_eq!(store.first_received(Some(vec![1_000])).await.expect("read"), None, "of another project");
     assert!(of_ann.first < of_ann.last);
 }
 
@@ -108,12 +111,16 @@ pub(crate) async fn an_event_is_projected_once(fixture: Fixture) {
     let id = store.append_events(vec![new]).await.expect("appended")[0].id();
     let waiting = store.pending_projection(10).await.expect("read");
     assert_eq!(waiting.iter().map(|(event, _)| event.id).collect::<Vec<EventId>>(), [id]);
+    let pending = store.pending().await.expect("read");
+    assert_eq!((pending.oldest, pending.count), (Some(id), 1), "answers hold until before it");
     let merge = Fact::MergeCommit { project: 1, sha: "x".to_owned() };
     for _ in 0..2 {
         let projected = Projected { event: id, facts: Ok(vec![merge.clone()]) };
         store.apply_facts(vec![projected]).await.expect("applied");
     }
     assert!(store.pending_projection(10).await.expect("read").is_empty());
+    let pending = store.pending().await.expect("read");
+    assert_eq!((pending.oldest, pending.count), (None, 0));
 }
 
 pub(crate) async fn a_poison_event_is_set_aside_and_shown(fixture: Fixture) {

@@ -9,6 +9,7 @@ mod examine;
 mod fixture;
 mod insights;
 mod lines;
+mod moves;
 mod operations;
 mod receivers;
 mod replays;
@@ -74,6 +75,7 @@ const CHECKS: &[(&str, Check)] = checks![
     insights::people_get_other_names_and_what_a_project_no_longer_keeps_goes,
     insights::a_shadow_is_compared_and_put_in_its_place,
     insights::who_is_who_is_changed_from_its_last_version_only,
+    moves::what_was_only_told_of_moved_branches_and_is_no_gap,
     operations::an_operation_is_changed_from_its_last_version_only,
     receivers::receivers_come_back_with_their_secrets_and_are_in_the_directory,
     receivers::the_last_requests_are_kept_for_each_node,

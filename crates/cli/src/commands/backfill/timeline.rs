@@ -44,10 +44,9 @@ impl<'a> Thing<'a> {
     /// The events of a merge request.
     pub(super) fn merge_request(&self) -> anyhow::Result<Vec<Told>> {
         let attributes = bodies::merge_request_attributes(self.there);
-        let merged_by = [&self.there["merge_user"], &self.there["merged_by"]].into_iter().find(|who| who.is_object());
         let mut steps = self.steps();
         steps.extend(self.system_steps());
-        steps.extend(step(&self.there["merged_at"], What::Merge, merged_by.unwrap_or(&Value::Null)));
+        steps.extend(self.merge());
         // What is so now comes behind what happened at the same time.
         steps.sort_by_key(|step| (step.at, matches!(step.what, What::Now)));
         // What was told of the first change tells what it was before.
@@ -55,6 +54,16 @@ impl<'a> Thing<'a> {
             steps.iter().find_map(|step| if let What::Draft(is_draft) = step.what { Some(is_draft) } else { None });
         let is_draft = first.map_or(attributes.get("draft") == Some(&Value::Bool(true)), |is_draft| !is_draft);
         self.walk(&steps, &attributes, "merge_request", "merge_request_hooks", is_draft)
+    }
+
+    /// The merge. Old versions of GitLab have no `merged_at`, and only the changes of its state can tell when it was.
+    fn merge(&self) -> Option<Step<'a>> {
+        let seen = self.states.iter().find(|state| state["state"] == "merged").unwrap_or(&Value::Null);
+        let times = [&self.there["merged_at"], &seen["created_at"]];
+        let people = [&self.there["merge_user"], &self.there["merged_by"], &seen["user"]];
+        let merged_at = times.into_iter().find(|at| at.is_string())?;
+        let merged_by = people.into_iter().find(|who| who.is_object()).unwrap_or(&Value::Null);
+        step(merged_at, What::Merge, merged_by).next()
     }
 
     /// The events of an issue.
@@ -142,7 +151,16 @@ impl<'a> Thing<'a> {
                     oldrev = Some("0".repeat(40));
                     "update"
                 }
-                What::Now => "update",
+                What::Now => {
+                    // GitLab gives some states without their times: then this is the first that tells of them.
+                    state = match text(&self.there["state"]) {
+                        "opened" => "opened",
+                        "closed" => "closed",
+                        "merged" => "merged",
+                        _ => state,
+                    };
+                    "update"
+                }
                 What::Comment(_) => "",
             };
             let mut object = attributes.clone();

@@ -179,7 +179,9 @@ pub(in crate::commands) async fn merge_request(
     };
     let mut object = merge_request_attributes(&there);
     let (action, at, who) = match there["state"].as_str() {
-        // The time of the merge is that of its event: nothing else in an event tells it.
+        // The time of the merge is that of its event: nothing else in an event tells it. Where GitLab has no time, an event of the
+        // merge would make one up; an update tells only that it is merged.
+        Some("merged") if !there["merged_at"].is_string() => ("update", &Value::Null, &there["merge_user"]),
         Some("merged") => ("merge", &there["merged_at"], &there["merge_user"]),
         Some("closed") => ("close", &there["closed_at"], &there["closed_by"]),
         _ => ("open", &Value::Null, &there["author"]),

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::insights::chain::{Chain, Deployed};
+use crate::insights::chain::{Chain, Change, Deployed};
 use crate::insights::deployments::Deployment;
 use crate::insights::entity::{self, Item};
 use crate::insights::measures;
@@ -63,6 +63,61 @@ fn the_example_of_a_branch_gives_its_numbers() {
     assert_eq!(lifetime, Ok(vec![2 * DAY]), "from its creation, which was before the first commit's own time");
     assert_eq!(value("branches_open", &received(&bodies[..2])), 1);
     assert_eq!(value("stale_branches", &received(&bodies[..2])), 1, "nobody committed for years");
+}
+
+/// Receives bodies on other days: the first body on the day that comes first in the list.
+fn received_on(days: &[i64], bodies: &[Value]) -> Vec<Item> {
+    let at = days.iter().map(|day| Timestamp::from_seconds(day * DAY));
+    entity::joined_at(&at.zip(bodies).map(|(at, body)| (at, Trigger::PUSH, body.clone())).collect::<Vec<_>>())
+}
+
+const ORDERS: [[i64; 3]; 6] = [[1, 2, 3], [1, 3, 2], [2, 1, 3], [2, 3, 1], [3, 1, 2], [3, 2, 1]];
+
+fn pushes(all: &[Item]) -> Vec<&Push> {
+    all.iter().filter_map(|item| if let Item::Push(push) = item { Some(push) } else { None }).collect()
+}
+
+#[test]
+fn a_rewrite_is_told_by_where_pushes_began_and_ended_and_not_by_when_they_came() {
+    let bodies = [
+        push("x", ZERO, "d2", &[commit("d1", "one"), commit("d2", "two")]),
+        push("x", "d2", "e2", &[commit("e1", "one"), commit("e2", "two")]),
+        push("x", "e2", ZERO, &[]),
+    ];
+    for days in ORDERS {
+        let all = received_on(&days, &bodies);
+        let forced = Timestamp::from_seconds(days[1] * DAY);
+        assert_eq!(rewrites(&pushes(&all)), [(forced, Some(9))], "{days:?}: the second one is to blame");
+        assert_eq!((value("branches_open", &all), value("branch_lifetime", &all)), (0, 1), "{days:?}");
+    }
+}
+
+#[test]
+fn a_branch_that_is_made_again_has_no_history_whenever_it_came() {
+    let bodies = [
+        push("x", ZERO, "d1", &[commit("d1", "one")]),
+        push("x", ZERO, "e1", &[commit("e1", "one")]),
+        push("x", "e1", ZERO, &[]),
+    ];
+    for days in ORDERS {
+        assert_eq!(value("history_rewrites", &received_on(&days, &bodies)), 0, "{days:?}");
+    }
+    let restored = [push("x", ZERO, "a", &[]), push("x", "a", ZERO, &[]), push("x", ZERO, "b", &[])];
+    for days in ORDERS {
+        assert_eq!(value("branches_open", &received_on(&days, &restored)), 1, "{days:?}");
+    }
+}
+
+#[test]
+fn one_move_of_two_branches_counts_what_none_of_them_listed() {
+    let mut first = push("x", ZERO, "d2", &[commit("d2", "two")]);
+    let mut second = push("y", ZERO, "d2", &[commit("d1", "one"), commit("d2", "two")]);
+    (first["total_commits_count"], second["total_commits_count"]) = (json!(4), json!(3));
+    for days in [[1, 2], [2, 1]] {
+        let all = received_on(&days, &[first.clone(), second.clone()]);
+        let (items, others) = all.into_iter().partition(|item| matches!(item, Item::Push(_)));
+        assert_eq!(measures::given_among("commits_unlisted", items, others), Ok(vec![2]), "{days:?}");
+    }
 }
 
 #[test]
@@ -127,7 +182,8 @@ fn deployed(deployments: &[(&str, i64)], shas: &[&str], at: i64) -> Deployed {
             one
         })
         .collect();
-    Chain::new(&pushes, &deployments.iter().collect::<Vec<_>>()).deployed(shas, Timestamp::from_seconds(at))
+    let change = Change { shas, at: Timestamp::from_seconds(at), not_before: None };
+    Chain::new(&pushes, &deployments.iter().collect::<Vec<_>>()).deployed(&change)
 }
 
 #[test]

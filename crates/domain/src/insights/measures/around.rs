@@ -3,10 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use super::files::{Files, Found};
+use super::incidents::Incidents;
+use super::squashes::squashes;
 use crate::Timestamp;
 use crate::insights::branches::{Branch, Moves, Push};
-use crate::insights::chain::{Chain, Deployed};
-use crate::insights::commits::{Commit, Paths};
+use crate::insights::chain::{Chain, Change, Deployed};
+use crate::insights::commits::Commit;
 use crate::insights::deployments::{Deployment, incidents_of};
 use crate::insights::entity::{Entity, Item, number};
 use crate::insights::issues::Issue;
@@ -29,25 +32,17 @@ pub struct Around {
     chains: HashMap<i64, Chain>,
     merge_commits: HashSet<(i64, String)>,
     moves: HashMap<i64, Moves>,
-    /// Pushes that are the first to tell of their move: the same can be made on several branches.
-    first_of_moves: HashSet<(i64, i64)>,
+    /// Pushes that are the first to tell of their move, with how many commits of it nobody listed: the same move can be made on several
+    /// branches.
+    first_of_moves: HashMap<(i64, i64), i64>,
     /// When pipelines of a branch were created that were decided, and which.
     decided: HashMap<(i64, String), Vec<(Timestamp, i64)>>,
-    listed: HashMap<(i64, String), Vec<ListedBy>>,
+    files: Files,
     /// The branches to which commits were pushed, by project and commit.
     branches: HashMap<(i64, String), BTreeSet<String>>,
-    /// Nothing of a commit whose paths nobody told.
-    paths: HashMap<(i64, String), Option<Vec<u64>>>,
-}
-
-/// The commits that a push listed.
-#[derive(Debug)]
-struct ListedBy {
-    at: Timestamp,
-    creates: bool,
-    deletes: bool,
-    is_whole: bool,
-    shas: Vec<String>,
+    /// Commits to which merge requests squashed others.
+    squashes: HashSet<(i64, String)>,
+    incidents: Incidents,
 }
 
 impl Around {
@@ -55,7 +50,8 @@ impl Around {
     #[must_use]
     pub fn of(items: &[&Item]) -> Self {
         let (mut deployments, mut issues, mut pushes): (Vec<&Deployment>, Vec<&Issue>, Vec<&Push>) = Default::default();
-        let (mut merge_commits, mut paths) = (HashSet::new(), HashMap::new());
+        let (mut merge_requests, mut commits): (Vec<&MergeRequest>, Vec<&Commit>) = Default::default();
+        let mut merge_commits = HashSet::new();
         let mut decided: HashMap<(i64, String), Vec<(Timestamp, i64)>> = HashMap::new();
         for item in items {
             match item {
@@ -67,19 +63,19 @@ impl Around {
                 Item::Issue(one) => issues.push(one),
                 Item::Push(one) => pushes.push(one),
                 Item::MergeRequest(one) => {
+                    merge_requests.push(one);
                     merge_commits.extend(one.merge_commit.clone().map(|sha| (one.project, sha)));
                 }
-                Item::Commit(one) => drop(paths.insert((one.project, one.sha.clone()), paths_of(one))),
+                Item::Commit(one) => commits.push(one),
                 _ => {}
             }
         }
-        let listed = if paths.is_empty() { HashMap::new() } else { listed(&pushes) };
-        let mut branches: HashMap<(i64, String), BTreeSet<String>> = HashMap::new();
-        for ((project, branch), by) in &listed {
-            for sha in by.iter().flat_map(|push| &push.shas) {
-                branches.entry((*project, sha.clone())).or_default().insert(branch.clone());
-            }
-        }
+        // Only commits have files, and branches that can be asked for.
+        let files = if commits.is_empty() { Files::default() } else { Files::of(&pushes, &merge_requests, &commits) };
+        let branches = files.branches();
+        let incidents = Incidents::of(&deployments, &issues);
+        let squashes =
+            if commits.is_empty() { HashSet::new() } else { squashes(&merge_requests, &pushes, files.paths()) };
         let first_of_moves = first_of_moves(&pushes);
         deployments.sort_by_key(|one| (one.project, one.at(), one.id));
         let mut moves: HashMap<i64, Moves> = HashMap::new();
@@ -97,7 +93,7 @@ impl Around {
         let chains = by_project.into_iter().map(|(project, (pushes, out))| (project, Chain::new(&pushes, &out)));
         let (outcomes, chains) = (outcomes(&deployments, &issues), chains.collect());
         decided.values_mut().for_each(|all| all.sort_unstable());
-        Self { outcomes, chains, merge_commits, moves, first_of_moves, decided, listed, branches, paths }
+        Self { outcomes, chains, merge_commits, moves, first_of_moves, decided, files, branches, squashes, incidents }
     }
 
     /// What followed a deployment.
@@ -106,10 +102,13 @@ impl Around {
         self.outcomes.get(&deployment.key()).cloned().unwrap_or_default()
     }
 
-    /// When a commit of a project came out that was there at a time, known by one of these names.
+    /// When a change of a project came out.
     #[must_use]
-    pub fn deployed(&self, project: i64, shas: &[&str], at: Timestamp) -> Deployed {
-        self.chains.get(&project).map_or_else(|| Chain::default().deployed(shas, at), |chain| chain.deployed(shas, at))
+    pub fn deployed(&self, project: i64, change: &Change<'_>) -> Deployed {
+        match self.chains.get(&project) {
+            Some(chain) => chain.deployed(change),
+            None => Chain::default().deployed(change),
+        }
     }
 
     /// The moves of a branch.
@@ -125,10 +124,10 @@ impl Around {
         self.moves.get(&number).is_some_and(|moves| moves.deleted_at(at).is_some())
     }
 
-    /// Whether a push is the one that counts of those that tell of one move on several branches.
+    /// How many commits of a move no push of it listed; nothing where another push is the one that counts for that move.
     #[must_use]
-    pub fn is_first_of_move(&self, push: &Push) -> bool {
-        self.first_of_moves.contains(&push.key())
+    pub fn unlisted_of(&self, push: &Push) -> Option<i64> {
+        self.first_of_moves.get(&push.key()).copied()
     }
 
     /// Whether a pipeline is the last of its branch that was created before a time and passed or failed.
@@ -140,27 +139,10 @@ impl Around {
         all[..until].last().is_some_and(|(_, id)| *id == one.id)
     }
 
-    /// How many distinct paths the commits of a merge request touched, and whether all of its commits are known; nothing where no
-    /// push to its branch was.
-    #[must_use]
-    pub fn files_of(&self, one: &MergeRequest, end: Timestamp) -> Option<(usize, bool)> {
-        let pushes = self.listed.get(&(one.project, one.source_branch.clone()?))?;
-        // Of a name that is used again, what belongs to the branch that was there before the end.
-        let until = pushes.partition_point(|push| push.at <= end);
-        let of_it = pushes[..until].iter().rev().skip_while(|push| push.deletes).take_while(|push| !push.deletes);
-        let (mut found, mut is_whole, mut paths): (bool, bool, HashSet<u64>) = (false, true, HashSet::new());
-        let mut begins = false;
-        for push in of_it {
-            (found, begins) = (true, push.creates);
-            is_whole &= push.is_whole;
-            for sha in &push.shas {
-                match self.paths.get(&(one.project, sha.clone())) {
-                    Some(Some(known)) => paths.extend(known),
-                    _ => is_whole = false,
-                }
-            }
-        }
-        found.then_some((paths.len(), is_whole && begins))
+    /// How many distinct paths the commits of a merge request touched that was merged at a time; nothing where no push to its branch is
+    /// known.
+    pub(super) fn files_of(&self, one: &MergeRequest, merged_at: Timestamp) -> Option<Found> {
+        self.files.of_one(one, merged_at)
     }
 
     /// The branches to which a commit was pushed, as far as pushes are known and list it.
@@ -170,6 +152,18 @@ impl Around {
         self.branches.get(&(commit.project, commit.sha.clone())).unwrap_or(&NONE)
     }
 
+    /// How many incidents that were created in a window count for a deployment, as GitLab divides them.
+    #[must_use]
+    pub fn incidents_in(&self, one: &Deployment, from: Timestamp, to: Timestamp) -> usize {
+        self.incidents.in_window(one, from, to)
+    }
+
+    /// Whether a merge request squashed others to a commit, and those are known.
+    #[must_use]
+    pub fn is_squash(&self, commit: &Commit) -> bool {
+        self.squashes.contains(&(commit.project, commit.sha.clone()))
+    }
+
     /// Whether a commit is known as what a merge made.
     #[must_use]
     pub fn is_merge_commit(&self, project: i64, sha: &str) -> bool {
@@ -177,40 +171,26 @@ impl Around {
     }
 }
 
-/// The paths that a commit touched; none of a merge, which lists what it brought in.
-fn paths_of(one: &Commit) -> Option<Vec<u64>> {
-    let paths = &one.told.paths;
-    if one.is_merge() {
-        return Some(Vec::new());
-    }
-    let is_known = *paths != Paths::default();
-    is_known.then(|| [&paths.added, &paths.modified, &paths.removed].into_iter().flatten().copied().collect())
+/// What pushes of one move say together.
+struct Told {
+    /// The first by receipt, and of those the least.
+    first: (Timestamp, (i64, i64)),
+    total: i64,
+    listed: i64,
 }
 
-/// What pushes listed, by project and branch, in the order of their receipt.
-fn listed(pushes: &[&Push]) -> HashMap<(i64, String), Vec<ListedBy>> {
-    let mut listed: HashMap<(i64, String), Vec<ListedBy>> = HashMap::new();
+/// Of the pushes that tell of one move, the first, with how many commits none of them listed.
+fn first_of_moves(pushes: &[&Push]) -> HashMap<(i64, i64), i64> {
+    let mut told: HashMap<_, Told> = HashMap::new();
     for push in pushes {
-        let Some(branch) = push.git_ref.strip_prefix("refs/heads/") else { continue };
-        let shas: Vec<String> = push.commits.iter().map(|commit| commit.sha.clone()).collect();
-        let is_whole = i64::try_from(shas.len()).is_ok_and(|known| known >= push.total);
-        let by =
-            ListedBy { at: push.received_at, creates: push.is_creation(), deletes: push.is_deletion(), is_whole, shas };
-        listed.entry((push.project, branch.to_owned())).or_default().push(by);
+        let first = (push.received_at, push.key());
+        let new = Told { first, total: push.total, listed: push.listed };
+        let known = told.entry((push.project, &push.before, &push.after)).or_insert(new);
+        known.first = known.first.min(first);
+        known.total = known.total.max(push.total);
+        known.listed = known.listed.max(push.listed);
     }
-    listed.values_mut().for_each(|all| all.sort_by_key(|push| push.at));
-    listed
-}
-
-/// Of the pushes that tell of one move, the first by receipt, and of those the least.
-fn first_of_moves(pushes: &[&Push]) -> HashSet<(i64, i64)> {
-    let mut first: HashMap<_, (Timestamp, (i64, i64))> = HashMap::new();
-    for push in pushes {
-        let this = (push.received_at, push.key());
-        let known = first.entry((push.project, &push.before, &push.after)).or_insert(this);
-        *known = this.min(*known);
-    }
-    first.into_values().map(|(_, key)| key).collect()
+    told.into_values().map(|one| (one.first.1, one.total - one.listed)).collect()
 }
 
 /// `deployments` are in the order of projects and time.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Kind, Measure, Sample, Sampler, View, span};
 use crate::insights::branches::{Branch, Push, rewrites};
-use crate::insights::chain::Deployed;
+use crate::insights::chain::{Change, Deployed};
 use crate::insights::entity::seconds;
 
 /// How long nobody committed to a stale branch: GitLab has three months.
@@ -24,10 +24,10 @@ pub(super) const MEASURES: [Measure; 10] = [
         help: "Commits that pushes counted and did not list: GitLab lists 20. An upper bound that nobody is credited with, each move once \
             on whatever branches it was made.",
         follows: "GitLab's bodies: total_commits_count",
-        sample: Sampler::Push(|one, view| match one.total - one.listed {
-            _ if !view.around.is_first_of_move(one) => Sample::Out("another branch made the same move"),
-            unlisted @ 1.. => Sample::In(one.received_at, unlisted),
-            _ => Sample::Out("it lists all of its commits"),
+        sample: Sampler::Push(|one, view| match view.around.unlisted_of(one) {
+            None => Sample::Out("another branch made the same move"),
+            Some(unlisted @ 1..) => Sample::In(one.received_at, unlisted),
+            Some(_) => Sample::Out("it lists all of its commits"),
         }),
     },
     Measure {
@@ -88,11 +88,20 @@ pub(super) const MEASURES: [Measure; 10] = [
     Measure {
         name: "branch_lifetime",
         kind: Kind::Duration,
-        help: "From the creation of a branch, or its first commit, to its deletion.",
+        help: "From the creation of a branch, or its first commit, to its deletion; by when those were received, because a push has no \
+            time of its own.",
         follows: "CHAOSS: branch lifecycle",
         sample: Sampler::Branch(|one, view| {
             let Some(moves) = view.around.moves(one) else { return Sample::Out("no push of it is known any more") };
-            Sample::Many(moves.deletions().map(|at| (at, seconds(one.began_at(moves, at), at))).collect())
+            let mut spans = Vec::new();
+            for life in moves.lives() {
+                // The first commit is that of the first life.
+                let is_first = moves.first() == Some(life.began_at);
+                let commit = one.first_commit_at.filter(|_| is_first);
+                let began_at = commit.map_or(life.began_at, |commit| commit.min(life.began_at));
+                spans.push((life.ended_at, seconds(began_at, life.ended_at)));
+            }
+            Sample::Many(spans)
         }),
     },
     Measure {
@@ -113,7 +122,11 @@ pub(super) const MEASURES: [Measure; 10] = [
                 .iter()
                 .filter(|commit| !commit.is_merge && !view.around.is_merge_commit(one.project, &commit.sha));
             let spans = |at| commits.filter_map(|commit| Some((at, seconds(commit.at?, at)))).collect();
-            match view.around.deployed(one.project, &[&one.after], one.received_at) {
+            // A push has no time of its own, but it cannot be older than its newest commit.
+            let newest = one.commits.iter().filter_map(|commit| commit.at).max();
+            let not_before = newest.map(|newest| newest.min(one.received_at));
+            let change = Change { shas: &[one.after.as_str()], at: one.received_at, not_before };
+            match view.around.deployed(one.project, &change) {
                 Deployed::At(at) => Sample::Many(spans(at)),
                 Deployed::After(at, why) => Sample::About(spans(at), why),
                 Deployed::Not(why) => Sample::Out(why),
@@ -128,12 +141,13 @@ pub(super) const LEAD_TIME: Measure = Measure {
     kind: Kind::Duration,
     help: "From the merge to the first successful deployment to production that has it: of its commit, or of one behind it in \
         the chain of pushes to the default branch; by the time of the deployment. Where pushes are missing or nothing tells the \
-        commit, by the first deployment after the merge, which the explanation says.",
+        commit, by the first deployment after the merge of a commit that is not known to be older, which the explanation says.",
     follows: "GitLab: DORA metrics (median)",
     sample: Sampler::Delivered(|one, view| {
         let Some(merged_at) = one.merged_at() else { return Sample::Out("it is not merged, or nothing told when") };
-        let shas: Vec<&str> = one.merge_commit.iter().chain(&one.merged_head).map(String::as_str).collect();
-        match view.around.deployed(one.project, &shas, merged_at) {
+        let shas: Vec<&str> = one.landed_as().collect();
+        let change = Change { shas: &shas, at: merged_at, not_before: Some(merged_at) };
+        match view.around.deployed(one.project, &change) {
             Deployed::At(at) => span(at, merged_at, at),
             Deployed::After(at, why) => Sample::About(vec![(at, seconds(merged_at, at))], why),
             Deployed::Not(why) => Sample::Out(why),

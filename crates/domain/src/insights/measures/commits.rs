@@ -1,13 +1,12 @@
 //! What one commit gives to each insight.
 
 use super::{Kind, Measure, Sample, Sampler, View};
-use crate::insights::commits::{Author, Commit, Paths};
+use crate::insights::commits::{Commit, Paths};
 use crate::insights::entity::number;
-use crate::insights::roster::Who;
 
 const MERGE: &str = "it is a merge";
 
-pub(super) const MEASURES: [Measure; 17] = [
+pub(super) const MEASURES: [Measure; 18] = [
     Measure {
         name: "commits",
         kind: Kind::Count,
@@ -19,7 +18,7 @@ pub(super) const MEASURES: [Measure; 17] = [
         name: "merge_commits",
         kind: Kind::Count,
         help: "Commits that a merge request names as its merge commit, or whose message is one of git's for merges.",
-        follows: "DevLake",
+        follows: "ours: from merge requests, and git's messages",
         sample: Sampler::Commit(
             |one, _| {
                 if one.is_merge() { Sample::In(one.at(), 1) } else { Sample::Out("it is no merge") }
@@ -41,12 +40,22 @@ pub(super) const MEASURES: [Measure; 17] = [
     Measure {
         name: "unique_changes",
         kind: Kind::Distinct,
-        help: "Distinct authors, messages and paths of commits: rebasing does not make two of one. Each once for every part of a \
-            series.",
-        follows: "ours: what a forced push repeats",
-        sample: Sampler::Commit(|one, _| {
-            let change = one.told.change.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes));
-            if one.is_merge() { Sample::Out(MERGE) } else { Sample::In(one.at(), change ^ one.project) }
+        help: "Distinct authors, messages without trailers and paths of commits: rebasing and cherry-picking do not make two of one, \
+            squashing does (`changes`). Each once for every part of a series.",
+        follows: "ours: what a forced push or a cherry-pick repeats",
+        sample: Sampler::Commit(|one, _| change(one)),
+    },
+    Measure {
+        name: "changes",
+        kind: Kind::Distinct,
+        help: "The same without the commits to which merge requests squashed others that are known: a change counts once, however it was \
+            rebased, cherry-picked or squashed.",
+        follows: "ours: under squashing, commits count what was squashed and the result",
+        sample: Sampler::Once(|one, view| {
+            if view.around.is_squash(one) {
+                return Sample::Out("a merge request squashed others to it, and those are counted");
+            }
+            change(one)
         }),
     },
     Measure {
@@ -114,8 +123,9 @@ pub(super) const MEASURES: [Measure; 17] = [
     Measure {
         name: "contributors",
         kind: Kind::People,
-        help: "People with a commit that is no merge, each once for every part of a series; who is no member, by name and address.",
-        follows: "CHAOSS: contributors; OpenTelemetry: vcs.contributor.count",
+        help: "People with a commit that is no merge, each once for every part of a series. People who are no members are told apart by address, \
+            whatever the name, and by account where a private address names one.",
+        follows: "GitHub and GitLab: contributors, by address; OpenTelemetry: vcs.contributor.count",
         sample: Sampler::Commit(person),
     },
     Measure {
@@ -165,17 +175,18 @@ pub(super) const MEASURES: [Measure; 17] = [
     },
 ];
 
+/// A number for what it changes.
+fn change(one: &Commit) -> Sample {
+    let change = one.told.change.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes));
+    if one.is_merge() { Sample::Out(MERGE) } else { Sample::In(one.at(), change ^ one.project) }
+}
+
 /// A number for the person who wrote it.
 fn person(one: &Commit, view: &View<'_>) -> Sample {
     if one.is_merge() {
         return Sample::Out(MERGE);
     }
-    let Author { email, name } = &one.told.author;
-    let person = match view.people.author(&one.told.author) {
-        Who::Member(member) => -member,
-        _ => number(&[email, name]),
-    };
-    Sample::In(one.at(), person)
+    Sample::In(one.at(), view.people.contributor(&one.told.author))
 }
 
 fn at_hour(one: &Commit, view: &View<'_>, minutes: Option<i16>) -> Sample {

@@ -51,7 +51,7 @@ pub(super) const MEASURES: [Measure; 9] = [
         name: "incidents_per_deployment",
         kind: Kind::Mean,
         help: "Incidents divided by deployments, which can be more than 1.",
-        follows: "GitLab: change failure rate",
+        follows: "ours: each incident by the deployment before it; GitLab's change failure rate goes by when incidents were created",
         sample: Sampler::Deployment(incidents),
     },
     Measure {

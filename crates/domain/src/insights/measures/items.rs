@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::civil::Weekday;
 use jiff::tz::TimeZone;
 
-use super::{Around, Kind, Measure, Sample, Trait, View};
+use super::{Around, Kind, Measure, Sample, Trait, View, known_since};
 use crate::Timestamp;
 use crate::insights::deployments::{self, By};
 use crate::insights::entity::{Entity, Item};
@@ -119,6 +119,12 @@ impl Items {
         let days = from.series(jiff::Span::new().days(1)).take_while(|day| *day < to);
         let days = days.filter(|day| !matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday));
         count(days.count())
+    }
+
+    /// From when on any of these things is known; nothing where there is none.
+    #[must_use]
+    pub fn known_since(&self) -> Option<Timestamp> {
+        self.items.iter().filter_map(known_since).min()
     }
 
     /// Only what has this counts from now on.
@@ -247,6 +253,7 @@ impl Summary {
             Kind::ShareOfPeople => share(distinct(&values), span.people.map(count)),
             Kind::Balance => balance(&values, span.people),
             Kind::Week => Some(samples as f64),
+            Kind::Ratio => ratio(&values),
             Kind::Share | Kind::Duration | Kind::DurationBelow | Kind::Mean => mean,
         };
         let percentiles = match kind {
@@ -257,6 +264,12 @@ impl Summary {
         let week = (kind == Kind::Week).then(|| week(&values));
         Self { value, samples, percentiles, week }
     }
+}
+
+/// How many samples are 1, for each that is 0; nothing where none is.
+fn ratio(samples: &[i64]) -> Option<f64> {
+    let others = samples.iter().filter(|sample| **sample == 0).count();
+    share(count(samples.len() - others), Some(count(others)))
 }
 
 /// A share of a number; nothing of none.

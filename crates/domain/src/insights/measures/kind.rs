@@ -33,6 +33,8 @@ pub enum Kind {
     Week,
     /// Seconds, with mean, and with percentiles that are no mean of two samples.
     DurationBelow,
+    /// Samples that are 1, divided by those that are 0.
+    Ratio,
 }
 
 impl Kind {
@@ -52,6 +54,7 @@ impl Kind {
             Self::ShareOfPeople => "share_of_people",
             Self::Balance => "balance",
             Self::Week => "week",
+            Self::Ratio => "ratio",
         }
     }
 
@@ -84,6 +87,7 @@ impl Kind {
             Self::Mean => "mean count",
             Self::PerDay | Self::DistinctPerDay => "count per day",
             Self::DistinctPerWorkingDay => "count per working day",
+            Self::Ratio => "count for each of the others",
         }
     }
 }

@@ -63,7 +63,7 @@ pub(super) const MEASURES: [Measure; 28] = [
         name: "acceptance_ratio",
         kind: Kind::Share,
         help: "Merged merge requests as a share of those that were merged or closed for good.",
-        follows: "CHAOSS: change request acceptance ratio",
+        follows: "ours: a share; CHAOSS divides accepted by declined ones",
         sample: Sampler::MergeRequest(|one, _| match (one.merged_or_seen_at(), one.closed_at()) {
             (Some(at), _) => Sample::In(at, 1),
             (None, Some(at)) => Sample::In(at, 0),
@@ -151,15 +151,16 @@ pub(super) const MEASURES: [Measure; 28] = [
     Measure {
         name: "mr_files",
         kind: Kind::Mean,
-        help: "Distinct paths of the commits of merge requests merged in the window, as pushes to their source branches listed them.",
+        help: "Distinct paths of the commits of merge requests merged in the window, as pushes to their source branches listed them, without \
+            commits that another push brought to the target branch, as after a rebase.",
         follows: "DevLake: size of a pull request, in files; there are no lines in webhooks",
         sample: Sampler::Changed(|one, view| {
             merged(one, |end| {
                 let count = |files| vec![(end, i64::try_from(files).unwrap_or(i64::MAX))];
                 match view.around.files_of(one, end) {
                     None => Sample::Out("no push to its source branch is known, or that is in a fork"),
-                    Some((files, true)) => Sample::Many(count(files)),
-                    Some((files, false)) => Sample::About(count(files), "not all of its commits are known"),
+                    Some(found) if found.is_whole => Sample::Many(count(found.paths)),
+                    Some(found) => Sample::About(count(found.paths), "not all of its commits are known"),
                 }
             })
         }),
@@ -225,7 +226,7 @@ pub(super) const MEASURES: [Measure; 28] = [
         name: "mr_comments",
         kind: Kind::Count,
         help: "Comments by others, no bots, until the merge, by when they were written; by member, whoever wrote them.",
-        follows: "GitLab: code review analytics",
+        follows: "ours; GitLab's code review analytics count authors too",
         sample: Sampler::Acts(|one, view| one.comments(&|who| view.is_own_or_bots(one.author, who)).collect()),
     },
     Measure {
@@ -260,11 +261,11 @@ pub(super) const MEASURES: [Measure; 28] = [
         name: "mr_waiting",
         kind: Kind::Gauge,
         help: "Merge requests that were open at the end of the window, no drafts, and waited for a first review for more than a day, or \
-            `older_than`.",
+            `older_than`: since they were created, became ready or were opened again, whichever was last.",
         follows: "GitLab's code review analytics show the others",
         sample: Sampler::MergeRequest(|one, view| {
             let is_waiting = one.is_open_at(view.to).is_some_and(|is_draft| !is_draft)
-                && one.created_at.is_some_and(|at| at < view.to.minus(view.older_than(WAITING)))
+                && one.ready_since(view.to).is_some_and(|at| at < view.to.minus(view.older_than(WAITING)))
                 && reviews(one, view).first().is_none_or(|(at, _)| *at >= view.to);
             if is_waiting { Sample::In(view.to, 1) } else { Sample::Out("it was not waiting for a review") }
         }),

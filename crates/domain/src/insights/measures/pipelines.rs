@@ -14,14 +14,14 @@ pub(super) const MEASURES: [Measure; 19] = [
         name: "pipelines",
         kind: Kind::Count,
         help: "Pipelines by when they were created, without those that others started.",
-        follows: "GitLab: CI/CD analytics",
+        follows: "GitLab: CI/CD analytics, which count those too that others started",
         sample: Sampler::Pipeline(|one, view| counted(one, view, |at| Sample::In(at, 1))),
     },
     Measure {
         name: "pipeline_success_rate",
         kind: Kind::Share,
         help: "Of the pipelines that passed or failed in the end, the share that passed.",
-        follows: "CHAOSS, exporters; DevLake counts canceled ones as failed",
+        follows: "ours; DevLake counts canceled ones as failed, and GitLab divides by all that ended",
         sample: Sampler::Pipeline(|one, view| {
             decided(one, view, |at, end| Sample::In(at, i64::from(end.status == Status::Success)))
         }),
@@ -30,21 +30,21 @@ pub(super) const MEASURES: [Measure; 19] = [
         name: "pipeline_success_share",
         kind: Kind::Share,
         help: "Of the pipelines that ended, the share that passed.",
-        follows: "GitLab: CI/CD analytics",
+        follows: "GitLab: CI/CD analytics, without pipelines that others started",
         sample: Sampler::Pipeline(|one, view| share(one, view, |status| status == Status::Success)),
     },
     Measure {
         name: "pipeline_failure_share",
         kind: Kind::Share,
         help: "Of the pipelines that ended, the share that failed.",
-        follows: "GitLab: CI/CD analytics",
+        follows: "GitLab: CI/CD analytics, without pipelines that others started",
         sample: Sampler::Pipeline(|one, view| share(one, view, |status| status == Status::Failed)),
     },
     Measure {
         name: "pipeline_other_share",
         kind: Kind::Share,
         help: "Of the pipelines that ended, the share that was canceled or skipped.",
-        follows: "GitLab: CI/CD analytics",
+        follows: "GitLab: CI/CD analytics, without pipelines that others started",
         sample: Sampler::Pipeline(|one, view| {
             share(one, view, |status| matches!(status, Status::Canceled | Status::Skipped))
         }),
@@ -64,7 +64,7 @@ pub(super) const MEASURES: [Measure; 19] = [
         name: "pipeline_duration",
         kind: Kind::Duration,
         help: "How long pipelines took that passed or failed, as GitLab counts: without waiting.",
-        follows: "GitLab: CI/CD analytics",
+        follows: "ours; GitLab: CI/CD analytics are of all that ended",
         sample: Sampler::Pipeline(|one, view| decided(one, view, |at, end| told(at, end.duration))),
     },
     Measure {
@@ -105,7 +105,7 @@ pub(super) const MEASURES: [Measure; 19] = [
         name: "job_runs",
         kind: Kind::Count,
         help: "Jobs that began to run, each run of them, by when.",
-        follows: "GitLab: jobs analytics",
+        follows: "ours; GitLab: job analytics are of jobs that ended",
         sample: Sampler::EachRun(|runs, _| {
             Sample::Many(runs.iter().filter_map(|job| Some((job.started_at?, 1))).collect())
         }),
@@ -114,7 +114,7 @@ pub(super) const MEASURES: [Measure; 19] = [
         name: "job_failure_rate",
         kind: Kind::Share,
         help: "Of the runs of jobs that ended, the share that failed; those that may fail are left out.",
-        follows: "GitLab: jobs analytics",
+        follows: "ours; GitLab: job analytics count those too that may fail, or did not begin",
         sample: Sampler::EachRun(|runs, _| {
             let ended = runs.iter().filter(|job| job.last.status.is_final() && !job.may_fail);
             Sample::Many(
@@ -126,7 +126,7 @@ pub(super) const MEASURES: [Measure; 19] = [
         name: "job_duration",
         kind: Kind::Duration,
         help: "How long runs of jobs took that passed or failed, by when they began; by job, the slow ones show.",
-        follows: "GitLab: jobs analytics",
+        follows: "ours; GitLab: job analytics are of all that ended",
         sample: Sampler::EachRun(|runs, _| {
             let decided = runs.iter().filter(|job| matches!(job.last.status, Status::Success | Status::Failed));
             Sample::Many(decided.filter_map(|job| Some((job.started_at?, job.last.duration?))).collect())
@@ -136,7 +136,7 @@ pub(super) const MEASURES: [Measure; 19] = [
         name: "jobs_failed",
         kind: Kind::Count,
         help: "Runs of jobs that failed, without those that may fail, by when they began.",
-        follows: "GitLab: jobs analytics",
+        follows: "ours; GitLab: job analytics count those too that may fail",
         sample: Sampler::EachRun(|runs, _| failures(runs, false)),
     },
     Measure {
@@ -160,7 +160,7 @@ pub(super) const MEASURES: [Measure; 19] = [
         name: "flaky_jobs",
         kind: Kind::Count,
         help: "Jobs of a pipeline that failed and then passed on the same commit.",
-        follows: "GitLab: flaky jobs",
+        follows: "ours: from runs of one commit",
         sample: Sampler::Runs(|runs, _| {
             let last = runs.last().filter(|job| job.last.status == Status::Success);
             let failed = runs.iter().any(|job| job.last.status == Status::Failed);

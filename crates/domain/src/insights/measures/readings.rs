@@ -1,14 +1,14 @@
 //! The same insights as others read them, where they differ from ours. The name says whose reading it is, so that two can stand
 //! side by side.
 
-use super::deployments::{incidents, out};
+use super::deployments::out;
 use super::pipelines::{ended, told};
 use super::{Kind, Measure, NOT_CREATED, Sample, Sampler};
 use crate::insights::entity::{Entity, seconds};
 use crate::insights::merge_requests::MergeRequest;
-use crate::insights::pipelines::Status;
+use crate::insights::pipelines::{Job, Pipeline, Status};
 
-pub(super) const MEASURES: [Measure; 10] = [
+pub(super) const MEASURES: [Measure; 16] = [
     Measure {
         name: "commits.gitlab",
         kind: Kind::Count,
@@ -86,11 +86,75 @@ pub(super) const MEASURES: [Measure; 10] = [
     Measure {
         name: "change_failure_rate.gitlab",
         kind: Kind::Mean,
-        help: "Incidents divided by deployments, which can be more than 1.",
+        help: "Incidents created in the window divided by its deployments, which can be more than 1. In a series, an incident is in the part of \
+            the last deployment before it, or of the first one of the window.",
         follows: "GitLab: DORA metrics",
-        sample: Sampler::Deployment(incidents),
+        sample: Sampler::Deployment(|one, _, view| {
+            out(one, |at| {
+                let incidents = view.around.incidents_in(one, view.from, view.to);
+                Sample::In(at, i64::try_from(incidents).unwrap_or(i64::MAX))
+            })
+        }),
+    },
+    Measure {
+        name: "acceptance_ratio.chaoss",
+        kind: Kind::Ratio,
+        help: "Merged merge requests for each that was closed for good, by when they ended; null where none was.",
+        follows: "CHAOSS: change request acceptance ratio",
+        sample: Sampler::MergeRequest(|one, _| match (one.merged_or_seen_at(), one.closed_at()) {
+            (Some(at), _) => Sample::In(at, 1),
+            (None, Some(at)) => Sample::In(at, 0),
+            _ => Sample::Out("it is neither merged nor closed"),
+        }),
+    },
+    Measure {
+        name: "pipeline_success_share.gitlab",
+        kind: Kind::Share,
+        help: "Of all pipelines that ended, those too that others started, the share that passed.",
+        follows: "GitLab: CI/CD analytics",
+        sample: Sampler::Pipeline(|one, _| share_of_ended(one, &[Status::Success])),
+    },
+    Measure {
+        name: "pipeline_failure_share.gitlab",
+        kind: Kind::Share,
+        help: "Of all pipelines that ended, those too that others started, the share that failed.",
+        follows: "GitLab: CI/CD analytics",
+        sample: Sampler::Pipeline(|one, _| share_of_ended(one, &[Status::Failed])),
+    },
+    Measure {
+        name: "pipeline_other_share.gitlab",
+        kind: Kind::Share,
+        help: "Of all pipelines that ended, those too that others started, the share that was canceled or skipped.",
+        follows: "GitLab: CI/CD analytics",
+        sample: Sampler::Pipeline(|one, _| share_of_ended(one, &[Status::Canceled, Status::Skipped])),
+    },
+    Measure {
+        name: "job_failure_rate.gitlab",
+        kind: Kind::Share,
+        help: "Of all runs of jobs that ended, also canceled and skipped ones and those that may fail, the share that failed.",
+        follows: "GitLab: job analytics",
+        sample: Sampler::EachRun(|runs, _| {
+            let ended = runs.iter().filter(|job| job.last.status.is_final());
+            let failed = |job: &Job| i64::from(job.last.status == Status::Failed);
+            Sample::Many(ended.filter_map(|job| Some((job.started_at.or(job.created_at)?, failed(job)))).collect())
+        }),
+    },
+    Measure {
+        name: "job_duration.gitlab",
+        kind: Kind::Duration,
+        help: "How long runs of jobs took that ended, also canceled ones and those that may fail.",
+        follows: "GitLab: job analytics",
+        sample: Sampler::EachRun(|runs, _| {
+            let ended = runs.iter().filter(|job| job.last.status.is_final());
+            Sample::Many(ended.filter_map(|job| Some((job.started_at?, job.last.duration?))).collect())
+        }),
     },
 ];
+
+/// Whether a pipeline ended as one of these.
+fn share_of_ended(one: &Pipeline, wanted: &[Status]) -> Sample {
+    ended(one, |at, end| Sample::In(at, i64::from(wanted.contains(&end.status))))
+}
 
 /// From creation to merge, by creation.
 fn of_created(one: &MergeRequest) -> Sample {

@@ -1,15 +1,17 @@
 //! Examples of the definitions that need more than one thing, days of a zone, labels, or another reading.
 
 mod choices;
+mod contributors;
+mod sources;
 
 use serde_json::{Value, json};
 
 use super::*;
 use crate::Trigger;
 use crate::insights::deployments::By;
-use crate::insights::people::Times;
+use crate::insights::people::{Times, Whose};
 use crate::insights::reviews::{self, Pair};
-use crate::insights::roster::{Handle, Resolver, Roster};
+use crate::insights::roster::{Handle, Mark, Resolver, Roster};
 use crate::insights::{Fact, facts};
 
 /// Everything that bodies say, in things and commits.
@@ -150,6 +152,46 @@ fn the_files_of_a_merge_request_are_those_of_its_branch() {
 }
 
 #[test]
+fn a_rebase_adds_no_files_of_the_target_branch() {
+    let at = "2026-03-02T12:00:00Z";
+    let paths = |sha: &str, modified: &[&str]| commit(sha, at, modified);
+    let of_main = [paths("m1", &["one", "two", "three"]), paths("m2", &["four", "five"])];
+    let (a, b) = (paths("a2", &["knots"]), paths("b2", &["rope"]));
+    let squashed = json!({ "target_branch": "main", "merge_commit_sha": "m", "last_commit": { "id": "b2" } });
+    let all = [
+        push("feat", ("0", "b"), 2, &[paths("a", &["knots"]), paths("b", &["rope"])]),
+        push("main", ("s", "m2"), 2, &of_main),
+        // The forced push lists what the default branch had meanwhile, too.
+        push("feat", ("b", "b2"), 4, &[of_main[0].clone(), of_main[1].clone(), a.clone(), b.clone()]),
+        push("main", ("m2", "m"), 3, &[a, b, paths("m", &["knots", "rope"])]),
+        merge_request(5, "2026-03-01 08:00:00 UTC", "2026-03-02 13:00:00 UTC", squashed),
+    ];
+    let found = measured("mr_files", &all, None);
+    assert_eq!((found.value, found.samples), (Some(2.0), 1));
+    let backwards: Vec<_> = all.iter().rev().cloned().collect();
+    assert_eq!(measured("mr_files", &backwards, None).value, Some(2.0), "in whatever order it comes");
+}
+
+#[test]
+fn pushes_that_come_after_the_merge_still_have_its_files() {
+    let at = "2026-02-28T23:10:00Z";
+    // Bodies are received from midnight on.
+    let merged = |head: &str| {
+        let more = json!({ "target_branch": "main", "last_commit": { "id": head } });
+        merge_request(5, "2026-02-28 23:05:00 UTC", "2026-02-28 23:30:00 UTC", more)
+    };
+    let pushes = [
+        push("feat", ("0", "a"), 1, &[commit("a", at, &["knots"])]),
+        push("feat", ("a", "b"), 1, &[commit("b", at, &["rope"])]),
+        // The branch goes on after the merge.
+        push("feat", ("b", "c"), 1, &[commit("c", at, &["gear"])]),
+    ];
+    let with = |head: &str| [&pushes[..], &[merged(head)]].concat();
+    assert_eq!(measured("mr_files", &with("b"), None).value, Some(2.0));
+    assert_eq!(measured("mr_files", &with("unknown"), None).value, Some(3.0), "about: nothing tells where it ended");
+}
+
+#[test]
 fn labels_choose_and_have_times() {
     let all = [
         issue(1, "2026-03-02 09:00:00 UTC", &["doing"]),
@@ -217,7 +259,7 @@ fn team(users: &[i64]) -> People {
         let member = roster.add_member(&format!("u{user}"), handles.into_iter().collect()).expect("added");
         times.insert(member, vec![(Timestamp::from_seconds(0), Timestamp::from_seconds(2_000_000_000))]);
     }
-    People::new(Resolver::new(&roster, &[]), &[], false, Some(times))
+    People::new(Resolver::new(&roster, &[]), &[], Whose::People, Some(times))
 }
 
 fn commit_of(user: i64, sha: &str, at: &str) -> Value {

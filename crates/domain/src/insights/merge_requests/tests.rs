@@ -169,6 +169,17 @@ fn a_merge_request_counts_by_what_its_events_carry() {
 }
 
 #[test]
+fn between_a_close_and_a_reopening_a_merge_request_is_not_open() {
+    let events = [event("open", 9 * HOUR, AUTHOR), event("close", 10 * HOUR, X), event("reopen", 20 * HOUR, X)];
+    let one = joined(&events);
+    let times = [at(9 * HOUR + 30), at(15 * HOUR), at(21 * HOUR)];
+    assert_eq!(times.map(|time| one.is_open_at(time)), [Some(false), None, Some(false)]);
+    assert_eq!(times.map(|time| one.open_since(time)), [Some(at(9 * HOUR)), None, Some(at(20 * HOUR))]);
+    let only_reopened = joined(&events[2..]);
+    assert_eq!(only_reopened.open_since(at(21 * HOUR)), Some(at(20 * HOUR)), "its close was not seen");
+}
+
+#[test]
 fn reviews_are_by_others_and_pushes_after_them_are_rework() {
     let push = |minute| with(event("update", minute, AUTHOR), "oldrev", json!("a".repeat(40)));
     let events = [

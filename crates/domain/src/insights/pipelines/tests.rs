@@ -33,6 +33,28 @@ fn example() -> [(Trigger, Value); 3] {
     ]
 }
 
+#[test]
+fn a_status_has_the_word_that_gitlab_has_for_it() {
+    for word in [
+        "created",
+        "waiting_for_resource",
+        "preparing",
+        "pending",
+        "running",
+        "success",
+        "failed",
+        "canceled",
+        "skipped",
+        "manual",
+        "scheduled",
+    ] {
+        let (pipeline, jobs) = joined(&[event(word, None, (1, word, 1, None))]);
+        assert_eq!((pipeline.last.map(|seen| seen.word()), jobs[0].last.word()), (Some(word), word));
+    }
+    let both = [event("manual", None, (1, "manual", 0, None)), event("created", None, (1, "created", 0, None))];
+    assert_eq!(joined(&both).0.last.map(|seen| seen.word()), Some("manual"), "of one time, the later one");
+}
+
 fn joined(events: &[(Trigger, Value)]) -> (Pipeline, Vec<Job>) {
     let (mut pipeline, mut jobs) = (None, Vec::new());
     for item in entity::joined(events) {
@@ -43,6 +65,24 @@ fn joined(events: &[(Trigger, Value)]) -> (Pipeline, Vec<Job>) {
         }
     }
     (pipeline.expect("a pipeline"), jobs)
+}
+
+#[test]
+fn a_pipeline_tells_whether_it_ran_for_the_default_branch() {
+    let of = |git_ref: &str, more: Value| {
+        let (trigger, mut body) = event("success", Some(30), (1, "success", 1, Some(10)));
+        body["project"]["default_branch"] = "trunk".into();
+        body["object_attributes"]["ref"] = git_ref.into();
+        for (name, value) in more.as_object().into_iter().flatten() {
+            body["object_attributes"][name] = value.clone();
+        }
+        let one = joined(&[(trigger, body)]).0;
+        (one.is_default, one.branch().map(str::to_owned))
+    };
+    assert_eq!(of("trunk", json!({})), (true, Some("trunk".to_owned())));
+    assert_eq!(of("feat", json!({})), (false, Some("feat".to_owned())));
+    assert_eq!(of("trunk", json!({ "tag": true })), (false, None));
+    assert_eq!(of("trunk", json!({ "source": "merge_request_event" })), (false, None), "it comes from there");
 }
 
 fn value(name: &str, items: &[Item]) -> Result<i64, &'static str> {

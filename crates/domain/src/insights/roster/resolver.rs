@@ -1,10 +1,11 @@
 //! From identities in events to members.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Handle, Mark, Roster};
 use crate::insights::commits::Author;
-use crate::insights::people::{User, is_bot};
+use crate::insights::entity::number;
+use crate::insights::people::{User, is_bot, is_bot_name};
 
 /// Names that nobody is known by.
 const NOBODY: [&str; 5] = ["root", "admin", "administrator", "unknown", "(no author)"];
@@ -20,6 +21,32 @@ pub enum Who {
     Ignored,
     /// Nobody that is known.
     Unmatched,
+}
+
+/// The person who wrote a commit, as far as commits tell people apart.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Contributor {
+    /// A member.
+    Member(i64),
+    /// An account that a private address names.
+    Account(i64),
+    /// The owner of an address, however the name is spelled.
+    Address(String),
+    /// A name without an address, in small letters.
+    Name(String),
+}
+
+impl Contributor {
+    /// A number that stands for the person; of members, theirs below zero.
+    #[must_use]
+    pub fn number(&self) -> i64 {
+        match self {
+            Self::Member(member) => -member,
+            Self::Account(id) => number(&["account", &id.to_string()]),
+            Self::Address(address) => number(&["address", address]),
+            Self::Name(name) => number(&["name", name]),
+        }
+    }
 }
 
 /// Who an unmatched identity may be. It is never taken for granted.
@@ -44,6 +71,8 @@ pub struct Resolver {
     /// By address, and name where the line has one, both in small letters.
     mailmap: HashMap<(String, Option<String>), Mapped>,
     usernames: HashMap<i64, String>,
+    /// Accounts that are programs by their username or their display name.
+    bots: HashSet<i64>,
     ids: HashMap<String, i64>,
     /// Members by names of at least two words, where one alone has it.
     by_name: HashMap<String, Option<i64>>,
@@ -69,6 +98,11 @@ impl Resolver {
         users.sort_unstable_by_key(|user| (user.seen_at, user.id));
         for user in users {
             let username = user.username.to_lowercase();
+            if is_bot(&username) || is_bot_name(&user.name) {
+                resolver.bots.insert(user.id);
+            } else {
+                resolver.bots.remove(&user.id);
+            }
             resolver.ids.insert(username.clone(), user.id);
             resolver.usernames.insert(user.id, username);
             let name = user.name.to_lowercase();
@@ -127,9 +161,37 @@ impl Resolver {
             }
         }
         let is_account = host.starts_with("noreply.") || host.starts_with("users.noreply.");
-        let is_program =
-            mapped.name.to_lowercase().ends_with("[bot]") || is_bot(&mapped.name) || (is_account && is_bot(local));
+        let is_program = is_bot_name(&mapped.name) || is_bot(&mapped.name) || (is_account && is_bot(local));
         if is_program && mark.is_none() { Who::Bot } else { Who::Unmatched }
+    }
+
+    /// The person who wrote a commit: a member, the account that a private address names, or else the owner of the address. Names are spelled
+    /// in many ways, so they count only where there is no address.
+    #[must_use]
+    pub fn contributor(&self, author: &Author) -> Contributor {
+        if let Who::Member(member) = self.author(author) {
+            return Contributor::Member(member);
+        }
+
+        let mapped = self.mapped(author);
+        let address = mapped.email;
+        if address.is_empty() {
+            return Contributor::Name(mapped.name.trim().to_lowercase());
+        }
+        let Some((local, host)) = address.rsplit_once('@').filter(|(_, host)| host.starts_with("users.noreply."))
+        else {
+            return Contributor::Address(address);
+        };
+
+        // GitHub's are as `77+ida@…`, and its numbers are of its own accounts.
+        if let Some((number, _)) = local.split_once('+') {
+            return Contributor::Address(format!("{number}+@{host}"));
+        }
+        let number = local.split_once('-').and_then(|(number, _)| number.parse().ok());
+        match number.or_else(|| self.ids.get(local).copied()) {
+            Some(id) => Contributor::Account(id),
+            None => Contributor::Address(address),
+        }
     }
 
     /// Who an account is: by its number first, because usernames change.
@@ -143,8 +205,18 @@ impl Resolver {
         let by_name = || self.members.get(&Handle::Username(name?.clone()));
         match self.members.get(&Handle::UserId(id)).or_else(by_name) {
             Some(member) => Who::Member(*member),
-            None if mark.is_none() && name.is_some_and(|name| is_bot(name)) => Who::Bot,
+            None if mark.is_none() && self.bots.contains(&id) => Who::Bot,
             None => Who::Unmatched,
+        }
+    }
+
+    /// Who a handle is.
+    #[must_use]
+    pub fn handle(&self, handle: &Handle) -> Who {
+        match handle {
+            Handle::Email(email) => self.author(&Author { email: email.clone(), name: String::new() }),
+            Handle::Username(name) => self.username(name),
+            Handle::UserId(id) => self.user(*id),
         }
     }
 

@@ -62,6 +62,17 @@ fn private_addresses_and_accounts_are_known_by_number_first() {
 }
 
 #[test]
+fn machine_accounts_are_known_by_their_display_names_too_and_a_mark_says_otherwise() {
+    let users = [user(5, "duo-42", "GitLab Duo"), user(6, "ida", "Ida Bot"), user(7, "my-bot", "Mia")];
+    let resolver = Resolver::new(&Roster::default(), &users);
+    assert_eq!((resolver.user(5), resolver.user(6), resolver.user(7)), (Who::Bot, Who::Unmatched, Who::Bot));
+    assert_eq!(resolver.author(&author("GitLab Duo", "duo@x.example")), Who::Bot);
+    let mut roster = Roster::default();
+    roster.mark(handle("#7"), Some(Mark::Person)).expect("marked");
+    assert_eq!(Resolver::new(&roster, &users).user(7), Who::Unmatched, "said to be a person");
+}
+
+#[test]
 fn marks_are_switches_for_each_identity() {
     let mut roster = Roster::default();
     for (text, mark) in [("@ghost", Mark::Person), ("ci@x", Mark::Bot), ("old@x", Mark::Ignored), ("ann@x", Mark::Bot)]

@@ -118,8 +118,8 @@ impl NewAlert {
 /// How a rule stands for a project, or for everything.
 #[derive(Serialize, ToSchema)]
 struct StandingView {
-    /// The project's number in events; null for everything.
-    project_id: Option<i64>,
+    /// The project's number in the source's bodies; null for everything.
+    source_project_id: Option<i64>,
     /// Its path.
     project_path: Option<String>,
     /// `pending`: bad, but not told, because not for long enough or too short after the last time. `firing`, `resolved`.
@@ -176,7 +176,7 @@ impl AlertView {
         let of_one = |project_id: Option<i64>| {
             let one = standings.get(&key(&rule, project_id))?;
             Some(StandingView {
-                project_id,
+                source_project_id: project_id,
                 project_path: projects
                     .iter()
                     .find(|known| Some(known.id) == project_id)
@@ -279,8 +279,8 @@ async fn delete(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -
 /// What a rule finds.
 #[derive(Serialize, ToSchema)]
 struct FoundView {
-    /// The project's number in events; null for everything.
-    project_id: Option<i64>,
+    /// The project's number in the source's bodies; null for everything.
+    source_project_id: Option<i64>,
     /// Its path.
     project_path: Option<String>,
     /// The number; null where there is none.
@@ -303,7 +303,7 @@ async fn try_out(
     let projects = app.store().insights_projects().await?;
     let found = app.belt.numbers(&rule, &projects, app.belt.clock().now()).await.map_err(ApiError::internal)?;
     let view = |(project_id, (value, before)): (Option<i64>, (Option<f64>, Option<f64>))| FoundView {
-        project_id,
+        source_project_id: project_id,
         project_path: projects.iter().find(|known| Some(known.id) == project_id).map(|known| known.path.clone()),
         value,
         threshold: rule.threshold(before),

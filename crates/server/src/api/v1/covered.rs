@@ -10,7 +10,7 @@ use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::measures::{Choice, Kind, Measure, Part};
-use quickdraw_domain::insights::people::{People, Times, times_of};
+use quickdraw_domain::insights::people::{People, Times, Whose, times_of};
 use quickdraw_domain::insights::privacy::Privacy;
 use quickdraw_domain::insights::roster::{Resolver, Roster, Team};
 use quickdraw_store::insights::NamedProject;
@@ -18,7 +18,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::chosen::Wanted;
-use super::{invalid, roster};
+use super::{invalid, named, roster};
 use crate::error::ApiError;
 use crate::state::App;
 
@@ -59,13 +59,19 @@ pub(super) struct Covered {
     project: Option<String>,
     /// Only projects of this group and its subgroups, by its path in events.
     group: Option<String>,
-    /// Only what members of this team did while they were in it: its number or its name.
+    /// Only what members of this team did while they were in it: its number or its name, in any case.
     team: Option<String>,
-    /// Only what this member did: the number, or the name where one alone has it.
+    /// Only what this member did: the number, the name, a username, an address, or an account as `#77`, in any case.
     member: Option<String>,
-    /// What bots do counts too.
+    /// Only what members did, whatever team they are in.
     #[serde(default)]
-    pub(super) bots: bool,
+    members: bool,
+    /// Whose work counts: that of `people` (by default), of `bots`, or of `all`. Reviews, comments and first responses are by people
+    /// whosever work it is.
+    whose: Option<String>,
+    /// `true` is the same as `whose=all`.
+    #[serde(default)]
+    bots: bool,
     /// Names are replaced by pseudonyms, always the same ones.
     #[serde(default)]
     pseudonyms: bool,
@@ -77,6 +83,8 @@ pub(super) struct Scope {
     /// Only these projects.
     pub(super) projects: Option<Vec<i64>>,
     pub(super) people: People,
+    /// Whose work counts.
+    pub(super) whose: Whose,
     /// Members of the team that was asked for, whether they did something or not.
     pub(super) team: Option<Vec<i64>>,
     /// The roster that was applied.
@@ -97,17 +105,25 @@ impl Covered {
             (None, None) => None,
         };
         let roster = roster::read(app).await?;
+        let users = app.store().insights_users().await?;
+        let resolver = Resolver::new(&roster, &users);
+        let always = (Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MAX));
         let (mut only, mut team) = (None, None);
         match (&self.member, &self.team) {
             (Some(_), Some(_)) => return Err(invalid("ask for a member or for a team, not for both")),
+            (Some(_), None) | (None, Some(_)) if self.members => {
+                return Err(invalid("ask for all members, for a member or for a team, not for several of these"));
+            }
             (Some(name), None) => {
-                let named = roster.members().iter().map(|(id, member)| (*id, member.name.as_str()));
-                let always = (Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MAX));
-                only = Some(Times::from([(roster.root(find(named, name, "member")?), vec![always])]));
+                only = Some(Times::from([(named::member(&roster, &resolver, name)?, vec![always])]));
+            }
+            (None, None) if self.members => {
+                let all: Vec<i64> = roster.members().keys().copied().filter(|id| roster.root(*id) == *id).collect();
+                only = Some(all.iter().map(|id| (*id, vec![always])).collect());
+                team = Some(all);
             }
             (None, Some(name)) => {
-                let named = roster.teams().iter().map(|(id, team)| (*id, team.name.as_str()));
-                let times = times(&roster, find(named, name, "team")?, &window.zone)?;
+                let times = times(&roster, named::team(&roster, name)?, &window.zone)?;
                 // Who left before, or came later, is none of the team of these days.
                 let is_in = |all: &[(Timestamp, Timestamp)]| {
                     all.iter().any(|(from, to)| *from < window.to && window.from < *to)
@@ -130,28 +146,60 @@ impl Covered {
         if let Some(team) = &team {
             large_enough(&privacy, team.len())?;
         }
-        let users = app.store().insights_users().await?;
-        let people = People::new(Resolver::new(&roster, &users), &users, self.bots, only);
+        let whose = self.whose()?;
+        let people = People::new(resolver, &users, whose, only);
         let incident_labels = app.belt.incident_labels();
-        Ok(Scope { window, projects, people, team, roster, privacy, incident_labels })
+        Ok(Scope { window, projects, people, whose, team, roster, privacy, incident_labels })
+    }
+
+    /// Whose work counts.
+    pub(super) fn whose(&self) -> Result<Whose, ApiError> {
+        let Some(name) = &self.whose else {
+            return Ok(if self.bots { Whose::All } else { Whose::People });
+        };
+        let whose = Whose::by_name(name).ok_or_else(|| invalid("whose must be people, bots or all"))?;
+        if self.bots && whose != Whose::All {
+            return Err(invalid(format!("bots=true is whose=all, and whose is {name}: leave one of them out")));
+        }
+        Ok(whose)
+    }
+
+    /// Refuses what would be 0 for everybody: the work of bots where nobody is known to have done it, or of members.
+    pub(super) fn check_whose(&self, measure: &Measure, of_members: bool) -> Result<(), ApiError> {
+        if self.whose()? != Whose::Bots {
+            return Ok(());
+        }
+        if !measure.can_be_of_members() {
+            let text = format!("nobody is known to have done what {} counts: leave whose out", measure.name);
+            return Err(invalid(text));
+        }
+        if of_members && !measure.is_of_acts() {
+            return Err(invalid("a bot is no member: ask for whose=bots, or for members or teams, not for both"));
+        }
+        Ok(())
     }
 
     /// Whether only some people are asked for.
     pub(super) const fn is_of_members(&self) -> bool {
-        self.team.is_some() || self.member.is_some()
+        self.team.is_some() || self.member.is_some() || self.members
     }
 
     /// What was asked for, for the answer.
     pub(super) fn said(&self) -> BTreeMap<&'static str, String> {
         let all = [("project", &self.project), ("group", &self.group), ("team", &self.team), ("member", &self.member)];
-        all.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()
+        let mut said: BTreeMap<&'static str, String> =
+            all.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();
+        said.extend(self.members.then(|| ("members", "true".to_owned())));
+        said
     }
 }
 
 impl Scope {
     /// What counts of it, with what else was asked for.
-    pub(super) fn choice(&self, wanted: Wanted) -> Choice {
-        wanted.choice(self.window.zone.clone(), self.privacy.min_group, self.incident_labels.clone())
+    pub(super) fn choice(&self, wanted: Wanted, measure: &Measure) -> Choice {
+        let mut choice = wanted.choice(self.window.zone.clone(), self.privacy.min_group, self.incident_labels.clone());
+        choice.deployed_by = choice.deployed_by.or(measure.deployed_by());
+        choice
     }
 
     /// Everybody for themselves: members who are none of another, in the times that are asked for.
@@ -201,17 +249,6 @@ pub(super) fn large_enough(privacy: &Privacy, people: usize) -> Result<(), ApiEr
 /// When who was in a team.
 fn times(roster: &Roster, team: i64, zone: &TimeZone) -> Result<Times, ApiError> {
     times_of(roster, team, zone).ok_or_else(|| invalid("a day of the team is out of range"))
-}
-
-/// By number, or by a name that one alone has.
-fn find<'a>(named: impl Iterator<Item = (i64, &'a str)>, text: &str, what: &str) -> Result<i64, ApiError> {
-    let number = text.parse().ok();
-    let found: Vec<i64> = named.filter(|(id, name)| Some(*id) == number || *name == text).map(|(id, _)| id).collect();
-    match found.as_slice() {
-        [id] => Ok(*id),
-        [] => Err(ApiError::problem(StatusCode::NOT_FOUND, format!("there is no {what} {text}"))),
-        _ => Err(invalid(format!("several have the name {text}: ask for the {what} by its number"))),
-    }
 }
 
 /// A project by its number in events, or by its path there: several, where one was made anew in the place of another.
@@ -353,6 +390,43 @@ impl Window {
             date = next;
         }
         Ok(parts)
+    }
+
+    /// Whether all of it is known: something was known before it began, and it has ended.
+    pub(super) fn is_whole(&self, known_since: Option<Timestamp>, now: Timestamp) -> bool {
+        self.begins_known(known_since) && self.to <= now
+    }
+
+    /// Whether something was known before it began.
+    pub(super) fn begins_known(&self, known_since: Option<Timestamp>) -> bool {
+        known_since.is_some_and(|since| since < self.from)
+    }
+
+    /// Which parts say less than others of the series: those that the window cuts, that begin before anything is known, or that have not ended.
+    pub(super) fn partial(
+        &self,
+        interval: Option<Interval>,
+        parts: &[Part],
+        known_since: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Vec<bool> {
+        let mut partial = Vec::with_capacity(parts.len());
+        for (index, (start, days)) in parts.iter().enumerate() {
+            let end = parts.get(index + 1).map_or(self.to, |(next, _)| *next);
+            let is_cut = match interval {
+                Some(Interval::Week) => *days < 7.0,
+                Some(Interval::Month) => *days < self.days_of_month(*start),
+                Some(Interval::Hour | Interval::Day) | None => false,
+            };
+            partial.push(is_cut || end > now || known_since.is_none_or(|since| since > *start));
+        }
+        partial
+    }
+
+    /// How many days the month has in which a part begins.
+    fn days_of_month(&self, start: Timestamp) -> f64 {
+        let start = jiff::Timestamp::from_microsecond(start.as_micros()).unwrap_or_default();
+        f64::from(self.zone.to_datetime(start).date().days_in_month())
     }
 
     /// Where the window of the same length before it begins. Everything that is asked of a window reads from there on, so that all

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::DEFINITION_VERSION;
 use quickdraw_domain::insights::deployments;
 use quickdraw_domain::insights::entity::{Entity, Item};
@@ -19,7 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::chosen::Chosen;
-use super::covered::{Covered, Scope};
+use super::covered::{Covered, Interval, Scope};
 use super::invalid;
 use super::measures::{MeasureView, Number, reading};
 use crate::auth::Admin;
@@ -35,7 +36,7 @@ const MOST_GROUPS: usize = 500;
 const MOST_ROWS: usize = 100_000;
 /// Most parts of series for each of which everything is looked at anew.
 const MOST_LOOKS: usize = 5_000;
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 14] = [
     "time",
     "metric",
     "group",
@@ -49,6 +50,7 @@ const COLUMNS: [&str; 13] = [
     "as_of",
     "definition_version",
     "definition",
+    "partial",
 ];
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -82,6 +84,8 @@ struct RowView {
     metric: &'static str,
     /// The project's path, the name of the member or team, or the branch, label, job and so on; null where nothing was grouped.
     group: Option<String>,
+    /// It says less than others: the window cuts it, it begins before anything is known of it, or it has not ended.
+    partial: bool,
     #[serde(flatten)]
     number: Number,
 }
@@ -89,7 +93,7 @@ struct RowView {
 /// Insights as rows.
 #[derive(Serialize, ToSchema)]
 struct Rows {
-    /// When this was so.
+    /// Until when everything that was received is counted.
     #[schema(format = DateTime)]
     as_of: String,
     /// Version of the definitions.
@@ -119,7 +123,10 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
     };
     let measures = query.metric.iter().map(by_name).collect::<Result<Vec<_>, _>>()?;
     let of_members = covered.is_of_members() || matches!(query.group_by.as_deref(), Some("member" | "team"));
-    measures.iter().try_for_each(|measure| chosen.check(measure, of_members))?;
+    for measure in &measures {
+        chosen.check(measure, of_members)?;
+        covered.check_whose(measure, of_members)?;
+    }
     if is_csv && measures.iter().any(|measure| measure.kind == Kind::Week) {
         return Err(invalid("hours of the week are no columns: ask for format=json"));
     }
@@ -155,6 +162,13 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
     }
     let of_branches = chosen.only.contains_key(&Trait::Branch) || matches!(by, By::Trait(Trait::Branch));
     let (by, mut rows) = (Arc::new(by), Vec::new());
+    let now = app.belt.clock().now();
+    let as_of = app.belt.counted_until().await?.to_iso();
+    // Grouped by project, each has a beginning of its own.
+    let received = match &*by {
+        By::Project(_) => None,
+        _ => app.store().first_received(scope.projects.clone()).await?,
+    };
     for measure in &measures {
         let window = &scope.window;
         let parts = match interval {
@@ -164,10 +178,10 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         let lives = Lives { from: window.before()?, to: window.to, projects: scope.projects.clone() };
         let (things, others) = things_of(app.store(), measure, lives, of_branches).await?;
         let (measure, scope, by) = (*measure, scope.clone(), by.clone());
-        let choice = scope.choice(chosen.clone());
+        let choice = scope.choice(chosen.clone(), measure);
         // Off the threads that answer others: there can be many.
         let measured = tokio::task::spawn_blocking(move || {
-            Grouped { measure, scope: &scope, parts: &parts, choice }.rows(&by, things, others)
+            Grouped { measure, scope: &scope, interval, parts: &parts, choice, received, now }.rows(&by, things, others)
         });
         rows.extend(measured.await.map_err(|error| ApiError::internal(error.into()))??);
         if rows.len() > MOST_ROWS {
@@ -176,7 +190,6 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
             )));
         }
     }
-    let as_of = app.belt.clock().now().to_iso();
     if is_csv {
         return to_csv(&measures, &rows, &as_of);
     }
@@ -200,8 +213,12 @@ enum By {
 struct Grouped<'a> {
     measure: &'static Measure,
     scope: &'a Scope,
+    interval: Option<Interval>,
     parts: &'a [Part],
     choice: Choice,
+    /// When the first event of all projects was received that are asked for; nothing where each is for itself.
+    received: Option<Timestamp>,
+    now: Timestamp,
 }
 
 impl Grouped<'_> {
@@ -264,13 +281,19 @@ impl Grouped<'_> {
     }
 
     fn add(&self, rows: &mut Vec<RowView>, group: Option<&str>, items: &Items) {
-        let series = items.series(self.measure, self.parts, self.scope.window.to);
-        rows.extend(self.parts.iter().zip(series).map(|((start, _), summary)| RowView {
-            time: start.to_iso(),
-            metric: self.measure.name,
-            group: group.map(str::to_owned),
-            number: summary.into(),
-        }));
+        let window = &self.scope.window;
+        let series = items.series(self.measure, self.parts, window.to);
+        let since = self.received.into_iter().chain(items.known_since()).min();
+        let partial = window.partial(self.interval, self.parts, since, self.now);
+        for (((start, _), summary), partial) in self.parts.iter().zip(series).zip(partial) {
+            rows.push(RowView {
+                time: start.to_iso(),
+                metric: self.measure.name,
+                group: group.map(str::to_owned),
+                partial,
+                number: Number::of(self.measure, summary),
+            });
+        }
     }
 }
 
@@ -288,14 +311,15 @@ fn to_csv(measures: &[&'static Measure], rows: &[RowView], as_of: &str) -> Resul
                 row.group.clone().unwrap_or_default(),
                 number(*value),
                 samples.to_string(),
-                number(*p50),
-                number(*p75),
-                number(*p90),
-                number(*p95),
+                number(p50.value()),
+                number(p75.value()),
+                number(p90.value()),
+                number(p95.value()),
                 measure.map(|measure| measure.kind.unit()).unwrap_or_default().to_owned(),
                 as_of.to_owned(),
                 version.clone(),
                 measure.map(|measure| measure.help).unwrap_or_default().to_owned(),
+                row.partial.to_string(),
             ]
         }),
     )

@@ -39,8 +39,8 @@ struct CompletenessQuery {
 /// How much of something came.
 #[derive(Serialize, ToSchema)]
 struct CompletenessView {
-    /// The project's number in events.
-    project_id: i64,
+    /// The project's number in the source's bodies: GitLab's, and not ours.
+    source_project_id: i64,
     /// Its path in events.
     path_with_namespace: Option<String>,
     /// `push`, `merge_request`, `issue` or `pipeline`.
@@ -63,7 +63,7 @@ struct CompletenessView {
 /// How complete what was received is.
 #[derive(Serialize, ToSchema)]
 struct CompletenessList {
-    /// When this was so.
+    /// Until when everything that was received is counted.
     #[schema(format = DateTime)]
     as_of: String,
     /// Version of the definitions.
@@ -78,7 +78,7 @@ impl From<Completeness> for CompletenessView {
     fn from(one: Completeness) -> Self {
         Self {
             completeness: one.share(),
-            project_id: one.project,
+            source_project_id: one.project,
             path_with_namespace: one.project_path,
             measure: one.measure.name(),
             known: one.known,
@@ -103,6 +103,7 @@ async fn completeness(
         Some(name) => Projects::One(project(&app, &name).await?),
         None => query.after.map_or(Projects::ALL, Projects::Behind),
     };
+    let as_of = app.belt.counted_until().await?.to_iso();
     let mut found = app.store().completeness(projects, LARGEST).await?;
     let mut next = None;
     if found.len() == LARGEST {
@@ -112,7 +113,6 @@ async fn completeness(
         next = found.last().map(|one| one.project);
     }
     let items = found.into_iter().map(CompletenessView::from).collect();
-    let as_of = app.belt.clock().now().to_iso();
     Ok(Json(CompletenessList { as_of, definition_version: DEFINITION_VERSION, items, next }))
 }
 

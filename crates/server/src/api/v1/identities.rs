@@ -9,7 +9,9 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::people::User;
-use quickdraw_domain::insights::roster::{Handle, Imported, LineError, Mark, Resolver, Roster, Who};
+use quickdraw_domain::insights::roster::{
+    Contributor, Handle, Imported, LineError, Mark, Resolver, Roster, Suggestion, Who,
+};
 use quickdraw_store::insights::{Identity, IdentityUse};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -43,15 +45,23 @@ struct IdentityQuery {
     limit: Option<i64>,
 }
 
-/// A name and address as commits spell them.
+/// A person who committed; of members, one of their addresses.
 #[derive(Serialize, ToSchema)]
 struct IdentityView {
-    /// The name.
+    /// The name that most of the commits have.
     name: String,
-    /// The address.
+    /// The address that most of the commits have.
     email: String,
-    /// How many commits, merges too.
+    /// All names, as commits spell them.
+    names: BTreeSet<String>,
+    /// All addresses.
+    emails: BTreeSet<String>,
+    /// The account in GitLab that a private address names, if that is no member's.
+    user_id: Option<i64>,
+    /// How many commits without merges, as the insight `commits` counts them.
     commits: i64,
+    /// How many merges.
+    merge_commits: i64,
     /// The first of them.
     #[schema(format = DateTime)]
     first: String,
@@ -99,9 +109,9 @@ struct Identities {
     items: Vec<IdentityView>,
     /// How many there are of them.
     total: usize,
-    /// Commits of everybody, without bots.
+    /// Commits of everybody, without bots and without merges.
     commits: i64,
-    /// Commits of those that are not matched.
+    /// Commits of those that are not matched, without merges.
     unmatched_commits: i64,
     /// The share of the two; null without commits.
     unmatched_share: Option<f64>,
@@ -109,7 +119,7 @@ struct Identities {
     unmatched_accounts: Vec<AccountView>,
 }
 
-/// List names and addresses of commits, and whose they are; and accounts that are nobody's. Administrators.
+/// List the people who committed, and whose names and addresses those are; and accounts that are no member's. Administrators.
 #[utoipa::path(get, path = "/insights/identities", tag = "Insights", params(IdentityQuery),
     responses((status = 200, body = Identities)))]
 async fn list(
@@ -122,9 +132,10 @@ async fn list(
     let Known { roster, users, used } = Known::read(&app).await?;
     let resolver = Resolver::new(&roster, &users);
     let (mut commits, mut unmatched) = (0, 0);
-    let mut items = Vec::new();
+    let mut people: BTreeMap<(Contributor, &'static str, String), Person> = BTreeMap::new();
     for one in used {
-        let who = resolver.author(&one.identity.author);
+        let author = &one.identity.author;
+        let who = resolver.author(author);
         if !matches!(who, Who::Bot | Who::Ignored) {
             commits += one.commits;
         }
@@ -133,24 +144,18 @@ async fn list(
         } else if query.unmatched {
             continue;
         }
-        let name = |member| roster.members().get(&member).map(|member| member.name.clone()).unwrap_or_default();
-        let suggestions = if who == Who::Unmatched { resolver.suggestions(&one.identity.author) } else { Vec::new() };
-        items.push(IdentityView {
-            suggestions: suggestions
-                .into_iter()
-                .map(|found| SuggestionView {
-                    member_id: found.member,
-                    name: name(found.member),
-                    reason: found.reason,
-                    score: found.score,
-                })
-                .collect(),
-            who: word(who),
-            member_id: if let Who::Member(id) = who { Some(id) } else { None },
-            ..IdentityView::from(one)
-        });
+        // Each address of a member can be taken away, so they stay apart.
+        let address = if let Who::Member(_) = who { author.email.clone() } else { String::new() };
+        let person =
+            people.entry((resolver.contributor(author), word(who), address)).or_insert_with(|| Person::new(who));
+        if who == Who::Unmatched {
+            person.suggest(resolver.suggestions(author));
+        }
+        person.add(one);
     }
-    items.sort_by_key(|one| std::cmp::Reverse(one.commits));
+    let mut items: Vec<IdentityView> =
+        people.into_iter().map(|((contributor, ..), person)| person.view(&contributor, &roster)).collect();
+    items.sort_by_key(|one| std::cmp::Reverse((one.commits, one.merge_commits)));
     let total = items.len();
     items.truncate(limit);
     let nobodys = |user: &&User| resolver.user(user.id) == Who::Unmatched;
@@ -180,29 +185,71 @@ const fn word(who: Who) -> &'static str {
     }
 }
 
+/// A person, with all spellings of the name and the address.
+struct Person {
+    who: Who,
+    used: Vec<Used>,
+    suggestions: Vec<Suggestion>,
+}
+
+impl Person {
+    const fn new(who: Who) -> Self {
+        Self { who, used: Vec::new(), suggestions: Vec::new() }
+    }
+
+    fn add(&mut self, used: Used) {
+        self.used.push(used);
+    }
+
+    /// Of several reasons to suggest one member, the best is kept.
+    fn suggest(&mut self, found: Vec<Suggestion>) {
+        for one in found {
+            match self.suggestions.iter_mut().find(|known| known.member == one.member) {
+                Some(known) if known.score < one.score => *known = one,
+                Some(_) => {}
+                None => self.suggestions.push(one),
+            }
+        }
+    }
+
+    fn view(mut self, contributor: &Contributor, roster: &Roster) -> IdentityView {
+        self.suggestions.sort_by(|one, other| other.score.total_cmp(&one.score));
+        let name = |member: i64| roster.members().get(&member).map(|one| one.name.clone()).unwrap_or_default();
+        let suggestions = self.suggestions.into_iter().map(|found| SuggestionView {
+            member_id: found.member,
+            name: name(found.member),
+            reason: found.reason,
+            score: found.score,
+        });
+        let most = self.used.iter().max_by_key(|one| (one.commits, std::cmp::Reverse(one.identity.id)));
+        let author = most.map(|one| one.identity.author.clone()).unwrap_or_default();
+        let all = || self.used.iter();
+        IdentityView {
+            name: author.name,
+            email: author.email,
+            names: all().map(|one| one.identity.author.name.clone()).collect(),
+            emails: all().map(|one| one.identity.author.email.clone()).collect(),
+            user_id: if let Contributor::Account(id) = contributor { Some(*id) } else { None },
+            commits: all().map(|one| one.commits).sum(),
+            merge_commits: all().map(|one| one.merge_commits).sum(),
+            first: all().map(|one| one.first).min().unwrap_or_default().to_iso(),
+            last: all().map(|one| one.last).max().unwrap_or_default().to_iso(),
+            projects: all().flat_map(|one| one.projects.iter().copied()).collect(),
+            who: word(self.who),
+            member_id: if let Who::Member(id) = self.who { Some(id) } else { None },
+            suggestions: suggestions.collect(),
+        }
+    }
+}
+
 /// What one identity did in all projects.
 struct Used {
     identity: Identity,
     commits: i64,
+    merge_commits: i64,
     first: Timestamp,
     last: Timestamp,
     projects: BTreeSet<i64>,
-}
-
-impl From<Used> for IdentityView {
-    fn from(one: Used) -> Self {
-        Self {
-            name: one.identity.author.name,
-            email: one.identity.author.email,
-            commits: one.commits,
-            first: one.first.to_iso(),
-            last: one.last.to_iso(),
-            projects: one.projects,
-            who: "",
-            member_id: None,
-            suggestions: Vec::new(),
-        }
-    }
 }
 
 /// Everything that tells who is who.
@@ -217,15 +264,19 @@ impl Known {
         let roster = roster::read(app).await?;
         let users = app.store().insights_users().await?;
         let mut used: BTreeMap<i64, Used> = BTreeMap::new();
-        for IdentityUse { identity, project, commits, first, last } in app.store().identity_uses().await? {
+        for IdentityUse { identity, project, commits, merge_commits, first, last } in
+            app.store().identity_uses().await?
+        {
             let one = used.entry(identity.id).or_insert_with(|| Used {
                 identity,
                 commits: 0,
+                merge_commits: 0,
                 first,
                 last,
                 projects: BTreeSet::new(),
             });
             one.commits += commits;
+            one.merge_commits += merge_commits;
             (one.first, one.last) = (one.first.min(first), one.last.max(last));
             one.projects.insert(project);
         }

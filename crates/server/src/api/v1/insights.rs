@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::DEFINITION_VERSION;
+use quickdraw_domain::insights::people::Whose;
 use quickdraw_domain::insights::report::{
     self, Cell, CommitReport, Row, burst_share, has_whole_hours, work_balance, working_days,
 };
@@ -19,6 +20,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::covered::{Covered, Scope, Window, large_enough};
+use super::invalid;
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::Params;
@@ -42,6 +44,10 @@ async fn commits(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
     let now = app.belt.clock().now();
     let (covered, query): (Covered, CommitQuery) = (params.read()?, params.read()?);
     let scope = covered.scope(&app, now).await?;
+    if scope.people.is_of_bots() && scope.people.is_limited() {
+        return Err(invalid("a bot is no member: ask for whose=bots, or for members or teams, not for both"));
+    }
+    let as_of = app.belt.counted_until().await?;
     if query.author.is_some() {
         large_enough(&scope.privacy, 1)?;
     }
@@ -69,49 +75,70 @@ async fn commits(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
         .into_iter()
         .filter_map(|row| Some(Row { identity: authors.person(row.identity, row.at)?, ..row }))
         .collect();
+    let since = app.store().first_received(scope.projects.clone()).await?;
+    let since = since.into_iter().chain(rows.iter().map(|row| row.at)).min();
     let report = report::report(&cells, &rows, zone);
     // Unlisted commits have no author to be credited to.
-    let of_everybody = query.author.is_none() && !scope.people.is_limited();
+    let of_everybody = query.author.is_none() && !scope.people.is_limited() && !scope.people.is_of_bots();
     let unlisted = if of_everybody { Some(app.store().commits_unlisted(filter).await?) } else { None };
     let mut said = covered.said();
     said.extend(query.author.map(|author| ("author", author)));
-    Ok(Json(view(&scope, &said, covered.bots, &report, unlisted, &authors, now)))
+    let mut answer = view(&scope, &said, &report, unlisted, &authors, as_of);
+    answer["coverage_starts"] = json!(since.map(Timestamp::to_iso));
+    Ok(Json(answer))
 }
 
 /// Whose commits count, and who they are.
 struct Authors<'a> {
     scope: &'a Scope,
-    identities: HashMap<i64, (&'a Identity, Who)>,
+    identities: HashMap<i64, Known<'a>>,
+}
+
+/// A spelling, and the person behind it.
+struct Known<'a> {
+    identity: &'a Identity,
+    who: Who,
+    /// The first spelling of the same person, who is known by its number.
+    first: i64,
 }
 
 impl<'a> Authors<'a> {
     fn new(identities: &'a [Identity], scope: &'a Scope) -> Self {
-        let who = |one: &'a Identity| (one.id, (one, scope.people.author(&one.author)));
-        Self { scope, identities: identities.iter().map(who).collect() }
+        // In the order of their numbers, so that the first is always the same one.
+        let mut first: HashMap<i64, i64> = HashMap::new();
+        let mut known = HashMap::with_capacity(identities.len());
+        for identity in identities {
+            let first = *first.entry(scope.people.contributor(&identity.author)).or_insert(identity.id);
+            let who = scope.people.author(&identity.author);
+            known.insert(identity.id, Known { identity, who, first });
+        }
+        Self { scope, identities: known }
     }
 
     /// A number for the person behind an identity, if what they did at a time counts: of members, theirs below zero.
     fn person(&self, identity: i64, at: Timestamp) -> Option<i64> {
-        let (_, who) = self.identities.get(&identity)?;
-        if !self.scope.people.counts(*who, at) {
+        let known = self.identities.get(&identity)?;
+        if !self.scope.people.counts(known.who, at) {
             return None;
         }
-        Some(if let Who::Member(member) = who { -member } else { identity })
+        Some(if let Who::Member(member) = known.who { -member } else { known.first })
     }
 
     /// Name, address and member of a person.
     fn named(&self, person: i64) -> Value {
         let privacy = &self.scope.privacy;
         if privacy.pseudonyms {
-            let spelled =
-                self.identities.get(&person).map(|(one, _)| format!("{} {}", one.author.email, one.author.name));
+            let spelled = self.identities.get(&person).map(|known| {
+                let author = &known.identity.author;
+                format!("{} {}", author.email, author.name)
+            });
             let of = spelled.unwrap_or_else(|| format!("member {}", -person));
             return json!({ "name": privacy.pseudonym(&of), "email": null, "member_id": null });
         }
         match self.scope.roster.members().get(&-person) {
             Some(member) => json!({ "name": member.name, "email": null, "member_id": -person }),
             None => {
-                let author = self.identities.get(&person).map(|(identity, _)| &identity.author);
+                let author = self.identities.get(&person).map(|known| &known.identity.author);
                 json!({ "name": author.map(|author| &author.name), "email": author.map(|author| &author.email),
                     "member_id": null })
             }
@@ -122,11 +149,11 @@ impl<'a> Authors<'a> {
 fn view(
     scope: &Scope,
     said: &BTreeMap<&'static str, String>,
-    bots: bool,
+
     report: &CommitReport,
     unlisted: Option<i64>,
     authors: &Authors<'_>,
-    now: Timestamp,
+    as_of: Timestamp,
 ) -> Value {
     let window = &scope.window;
     let working = working_days(window.first, window.days);
@@ -155,8 +182,9 @@ fn view(
         "days": window.days,
         "zone": window.zone_name,
         "only": said,
-        "bots": bots,
-        "as_of": now.to_iso(),
+        "whose": scope.whose.name(),
+        "bots": scope.whose != Whose::People,
+        "as_of": as_of.to_iso(),
         "definition_version": DEFINITION_VERSION,
         "commits": report.commits,
         "merge_commits": report.merge_commits,

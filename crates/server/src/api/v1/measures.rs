@@ -1,16 +1,18 @@
 //! `/api/v1/insights/measures`: every insight by its name, for a window, as one number and as a series, and why it is so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
+use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::DEFINITION_VERSION;
 use quickdraw_domain::insights::entity::{Entity, Item};
 use quickdraw_domain::insights::measures::{self, Items, Measure, Sample, Summary, Trait};
+use quickdraw_domain::insights::people::Whose;
 use quickdraw_store::insights::{Lives, things_of};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -36,7 +38,7 @@ pub(super) struct MeasureView {
     /// Its name.
     pub(super) name: &'static str,
     /// How its samples become a number: `count`, `gauge`, `share`, `duration`, `mean`, `sum`, `distinct`, `per_day`, `per_working_day`,
-    /// `share_of_people`, `balance` or `week`.
+    /// `share_of_people`, `balance`, `ratio` or `week`.
     kind: &'static str,
     /// What its numbers are in.
     pub(super) unit: &'static str,
@@ -78,21 +80,54 @@ pub(super) struct Number {
     pub(super) value: Option<f64>,
     /// How many samples there are.
     pub(super) samples: usize,
-    /// Half are not above it. Of durations only, as those below.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) p50: Option<f64>,
+    /// Half are not above it; null without a sample. Of durations only, as those below.
+    #[serde(skip_serializing_if = "Percentile::is_absent")]
+    #[schema(value_type = Option<f64>)]
+    pub(super) p50: Percentile,
     /// Three quarters are not above it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) p75: Option<f64>,
+    #[serde(skip_serializing_if = "Percentile::is_absent")]
+    #[schema(value_type = Option<f64>)]
+    pub(super) p75: Percentile,
     /// Nine tenths are not above it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) p90: Option<f64>,
+    #[serde(skip_serializing_if = "Percentile::is_absent")]
+    #[schema(value_type = Option<f64>)]
+    pub(super) p90: Percentile,
     /// Nineteen in twenty are not above it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) p95: Option<f64>,
+    #[serde(skip_serializing_if = "Percentile::is_absent")]
+    #[schema(value_type = Option<f64>)]
+    pub(super) p95: Percentile,
     /// How many there are at each hour of a week: seven days from Monday on, of 24 hours each. Of time distributions only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) week: Option<Vec<Vec<u64>>>,
+}
+
+/// A percentile of samples.
+#[derive(Clone, Copy)]
+pub(super) enum Percentile {
+    /// The insight has none: it measures no durations.
+    Absent,
+    /// The number; nothing without a sample.
+    Of(Option<f64>),
+}
+
+impl Percentile {
+    const fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    /// The number, if there is one.
+    pub(super) const fn value(self) -> Option<f64> {
+        match self {
+            Self::Absent => None,
+            Self::Of(value) => value,
+        }
+    }
+}
+
+impl Serialize for Percentile {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.value().serialize(serializer)
+    }
 }
 
 /// A part of a series.
@@ -101,6 +136,8 @@ struct Part {
     /// When it begins.
     #[schema(format = DateTime)]
     start: String,
+    /// It says less than others: the window cuts it, it begins before anything is known, or it has not ended.
+    partial: bool,
     #[serde(flatten)]
     number: Number,
 }
@@ -118,12 +155,20 @@ struct Answer {
     zone: String,
     /// Only of these: `project`, `group`, `team`, `member`, `branch`, `label`, `job` and so on, as they were asked for.
     only: BTreeMap<&'static str, String>,
-    /// Where DORA's report of 2019 puts such a number: `elite`, `high`, `medium` or `low`; of frequency and lead times.
+    /// From when on anything is known of the projects that are asked for; null where nothing is. What was before is not 0, but unknown.
+    #[schema(format = DateTime)]
+    coverage_starts: Option<String>,
+    /// The window begins before that, or has not ended.
+    partial: bool,
+    /// Where DORA's report of 2019 puts such a number: `elite`, `high`, `medium` or `low`; of frequency and lead times, of at least five
+    /// samples and a window whose first day is covered.
     #[serde(skip_serializing_if = "Option::is_none")]
     band_2019: Option<&'static str>,
+    /// Whose work counts: that of `people`, `bots` or `all`.
+    whose: &'static str,
     /// What bots did counts too.
     bots: bool,
-    /// When this was so.
+    /// Until when everything that was received is counted.
     #[schema(format = DateTime)]
     as_of: String,
     /// Version of the definitions.
@@ -133,8 +178,8 @@ struct Answer {
     counted_by: Vec<u32>,
     #[serde(flatten)]
     number: Number,
-    /// The same in the window of the same length before it.
-    previous: Number,
+    /// The same in the window of the same length before it; null where nothing was known then.
+    previous: Option<Number>,
     /// The same for each part of the window.
     series: Vec<Part>,
 }
@@ -150,36 +195,49 @@ async fn measure(
 ) -> Result<Json<Answer>, ApiError> {
     let asked = Asked::read(&app, &name, &params).await?;
     let parts = asked.scope.window.parts(asked.interval, asked.measure)?;
-    let Asked { measure, scope, only, bots, chosen, .. } = asked;
+    let Asked { measure, scope, only, chosen, interval, .. } = asked;
     let of_branches = chosen.only.contains_key(&Trait::Branch);
-    let choice = scope.choice(chosen);
-    let Scope { window, projects, people, .. } = scope;
+    let choice = scope.choice(chosen, measure);
+    let Scope { window, projects, people, whose, .. } = scope;
     let before = window.before()?;
+    let now = app.belt.clock().now();
+    let as_of = app.belt.counted_until().await?.to_iso();
+    let received = app.store().first_received(projects.clone()).await?;
     let lives = Lives { from: before, to: window.to, projects };
     let (things, others) = things_of(app.store(), measure, lives, of_branches).await?;
     let (from, to, days) = (window.from, window.to, f64::from(window.days));
     // Off the threads that answer others: there can be many.
     let measured = tokio::task::spawn_blocking(move || {
         let items = Items::new(things, others, people, choice);
-        let series = parts.iter().zip(items.series(measure, &parts, to));
-        let series =
-            series.map(|((start, _), summary)| Part { start: start.to_iso(), number: summary.into() }).collect();
-        (items.measure(measure, from, to, days), items.measure(measure, before, from, days), series)
+        let since = received.into_iter().chain(items.known_since()).min();
+        let partial = window.partial(Some(interval), &parts, since, now);
+        let mut series = Vec::with_capacity(parts.len());
+        for (((start, _), one), partial) in parts.iter().zip(items.series(measure, &parts, to)).zip(partial) {
+            series.push(Part { start: start.to_iso(), partial, number: Number::of(measure, one) });
+        }
+        let number = items.measure(measure, from, to, days);
+        let previous = items.measure(measure, before, from, days);
+        (window, since, number, previous, series)
     });
-    let (number, previous, series) = measured.await.map_err(|error| ApiError::internal(error.into()))?;
+    let measured = measured.await.map_err(|error| ApiError::internal(error.into()))?;
+    let (window, since, number, previous, series) = measured;
+    let begins_known = window.begins_known(since);
     Ok(Json(Answer {
         measure: MeasureView::from(measure),
         from: window.first.to_string(),
         days: window.days,
         zone: window.zone_name.clone(),
         only,
-        band_2019: measures::band(measure, &number),
-        bots,
-        as_of: app.belt.clock().now().to_iso(),
+        coverage_starts: since.map(Timestamp::to_iso),
+        partial: !window.is_whole(since, now),
+        band_2019: measures::band(measure, &number, begins_known),
+        whose: whose.name(),
+        bots: whose != Whose::People,
+        as_of,
         definition_version: DEFINITION_VERSION,
         counted_by: app.belt.counted_by().await?,
-        number: number.into(),
-        previous: previous.into(),
+        number: Number::of(measure, number),
+        previous: (begins_known || previous.samples > 0).then(|| Number::of(measure, previous)),
         series,
     }))
 }
@@ -187,8 +245,10 @@ async fn measure(
 /// A merge request, an issue, a deployment, a pipeline, a job, a push, a branch or a commit in an explanation.
 #[derive(Serialize, ToSchema)]
 struct Explained {
-    /// The project's number in events.
-    project_id: i64,
+    /// The project's number in the source's bodies: GitLab's, and not ours.
+    source_project_id: i64,
+    /// The project's path, as last seen; null where no event named it.
+    project_path: Option<String>,
     /// Its number there; of deployments, pipelines and jobs, that in GitLab; of pushes, branches and commits, one that stands
     /// for them.
     iid: i64,
@@ -208,11 +268,12 @@ struct Explained {
 }
 
 impl Explained {
-    /// A thing that does not count.
-    fn of(item: &Item) -> Self {
-        let (project_id, iid) = item.key();
-        let (item, name) = (format!("{project_id}/{iid}"), item.name());
-        Self { project_id, iid, item, name, counts: false, at: None, value: None, reason: None }
+    /// A thing that does not count, with the path of its project among those of all projects.
+    fn of(item: &Item, paths: &HashMap<i64, String>) -> Self {
+        let (source_project_id, iid) = item.key();
+        let (item, name) = (format!("{source_project_id}/{iid}"), item.name());
+        let project_path = paths.get(&source_project_id).cloned();
+        Self { source_project_id, project_path, iid, item, name, counts: false, at: None, value: None, reason: None }
     }
 }
 
@@ -238,27 +299,30 @@ async fn explain(
 ) -> Result<Response, ApiError> {
     let Asked { measure, scope, chosen, format, .. } = Asked::read(&app, &name, &params).await?;
     let of_branches = chosen.only.contains_key(&Trait::Branch);
-    let choice = scope.choice(chosen);
+    let choice = scope.choice(chosen, measure);
     let Scope { window, projects, people, .. } = scope;
     let is_csv = export::is_csv(format.as_deref())?;
     let lives = Lives { from: window.before()?, to: window.to, projects };
     let (things, others) = things_of(app.store(), measure, lives, of_branches).await?;
+    let named = app.store().insights_projects().await?;
+    let paths: HashMap<i64, String> = named.into_iter().map(|project| (project.id, project.path)).collect();
     // Off the threads that answer others: there can be many.
     let explained = tokio::task::spawn_blocking(move || {
         let items = Items::new(things, others, people, choice);
-        explanation(&items, measure, &window)
+        explanation(&items, measure, &window, &paths)
     });
     let (explained, left_out) = explained.await.map_err(|error| ApiError::internal(error.into()))?;
     if is_csv {
         let text = |value: Option<i64>| value.map(|value| value.to_string()).unwrap_or_default();
-        let columns = ["project_id", "iid", "name", "counts", "at", "value", "reason", "item"];
+        let columns = ["source_project_id", "project_path", "iid", "name", "counts", "at", "value", "reason", "item"];
         return export::csv(
             &columns,
             explained.iter().map(|one| {
                 let (at, reason) = (one.at.clone().unwrap_or_default(), one.reason.unwrap_or_default().to_owned());
                 let counts = one.counts.to_string();
                 vec![
-                    one.project_id.to_string(),
+                    one.source_project_id.to_string(),
+                    one.project_path.clone().unwrap_or_default(),
                     one.iid.to_string(),
                     one.name.clone(),
                     counts,
@@ -274,7 +338,12 @@ async fn explain(
 }
 
 /// What counts, and then what does not; and how often which reason was given.
-fn explanation(items: &Items, measure: &Measure, window: &Window) -> (Vec<Explained>, BTreeMap<&'static str, usize>) {
+fn explanation(
+    items: &Items,
+    measure: &Measure,
+    window: &Window,
+    paths: &HashMap<i64, String>,
+) -> (Vec<Explained>, BTreeMap<&'static str, usize>) {
     let (mut counting, mut others, mut left_out) = (Vec::new(), Vec::new(), BTreeMap::new());
     items.each_together(measure, window.from, window.to, |together, sample| {
         let item = &together[together.len() - 1];
@@ -285,7 +354,7 @@ fn explanation(items: &Items, measure: &Measure, window: &Window) -> (Vec<Explai
             Sample::Out(reason) => {
                 *left_out.entry(reason).or_default() += 1;
                 if others.len() < MOST_EXPLAINED {
-                    others.push(Explained { reason: Some(reason), ..Explained::of(item) });
+                    others.push(Explained { reason: Some(reason), ..Explained::of(item, paths) });
                 }
                 return;
             }
@@ -296,7 +365,7 @@ fn explanation(items: &Items, measure: &Measure, window: &Window) -> (Vec<Explai
             let item = together.iter().find(|item| item.happened_at(at)).unwrap_or(item);
             // What stands for something is no number; and who did it would tell of groups that are too small.
             let value = (!measure.kind.is_distinct()).then_some(value);
-            Explained { counts: true, at: Some(at.to_iso()), value, reason: why, ..Explained::of(item) }
+            Explained { counts: true, at: Some(at.to_iso()), value, reason: why, ..Explained::of(item, paths) }
         }));
     });
     counting.extend(others);
@@ -309,7 +378,6 @@ struct Asked {
     measure: &'static Measure,
     scope: Scope,
     interval: Interval,
-    bots: bool,
     chosen: Wanted,
     format: Option<String>,
     only: BTreeMap<&'static str, String>,
@@ -322,11 +390,12 @@ impl Asked {
         let definition = reading(query.definition.as_deref())?;
         let measure = Measure::reading(name, definition).ok_or_else(|| ApiError::not_found("Measure"))?;
         chosen.check(measure, covered.is_of_members())?;
+        covered.check_whose(measure, covered.is_of_members())?;
         let scope = covered.scope(app, app.belt.clock().now()).await?;
         let interval = scope.window.interval(query.interval.as_deref())?;
         let mut only = covered.said();
         only.extend(chosen.said());
-        Ok(Self { measure, scope, interval, bots: covered.bots, chosen, format: query.format, only })
+        Ok(Self { measure, scope, interval, chosen, format: query.format, only })
     }
 }
 
@@ -340,9 +409,13 @@ pub(super) fn reading(definition: Option<&str>) -> Result<Option<&str>, ApiError
     }
 }
 
-impl From<Summary> for Number {
-    fn from(summary: Summary) -> Self {
-        let Summary { value, samples, percentiles: [p50, p75, p90, p95], week } = summary;
+impl Number {
+    /// The number of an insight.
+    pub(super) fn of(measure: &Measure, summary: Summary) -> Self {
+        let Summary { value, samples, percentiles, week } = summary;
+        let has_percentiles = measure.kind.has_percentiles();
+        let percentile = |value| if has_percentiles { Percentile::Of(value) } else { Percentile::Absent };
+        let [p50, p75, p90, p95] = percentiles.map(percentile);
         let week = week.map(|week| week.iter().map(|hours| hours.to_vec()).collect());
         Self { value, samples, p50, p75, p90, p95, week }
     }

@@ -74,10 +74,12 @@ struct RebuildView {
     state: &'static str,
     /// Why it failed.
     error: Option<String>,
-    /// How many events it looked at, those that come twice counted twice.
+    /// How many events it looked at, each once.
     done: usize,
     /// How many there are.
     total: usize,
+    /// How often `verify` looked at one of them once more, in another order or as if received at another time, which must not matter.
+    repeated: usize,
     /// Events that cannot be read, which count for nothing.
     unreadable: usize,
     /// The first event of the journal. What was counted before it cannot be counted anew.
@@ -121,6 +123,7 @@ impl From<Progress> for RebuildView {
             error,
             done: progress.done,
             total: progress.total,
+            repeated: progress.repeated,
             unreadable: progress.unreadable,
             journal_begins: progress.journal_begins.map(Timestamp::to_iso),
             rows: progress.rows,

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use quickdraw_domain::insights::DEFINITION_VERSION;
 use quickdraw_domain::insights::entity::{Family, Item};
 use quickdraw_domain::insights::measures::Measure;
+use quickdraw_domain::insights::people::Whose;
 use quickdraw_domain::insights::reviews::{Pair, pairs};
 use quickdraw_store::insights::Lives;
 use serde::{Deserialize, Serialize};
@@ -83,9 +84,11 @@ struct Reviews {
     zone: String,
     /// Only of these, as they were asked for.
     only: BTreeMap<&'static str, String>,
-    /// What bots did counts too.
+    /// Whose merge requests count: those of `people`, `bots` or `all`.
+    whose: &'static str,
+    /// What bots wrote counts too.
     bots: bool,
-    /// When this was so.
+    /// Until when everything that was received is counted.
     #[schema(format = DateTime)]
     as_of: String,
     /// Version of the definitions.
@@ -99,7 +102,7 @@ struct Reviews {
 }
 
 const HELP: &str = "Merge requests that one person wrote and another reviewed in the window, by comments and approvals until the merge; \
-    bots count on neither side unless they are asked for, and of a team or member those count who reviewed.";
+    authors are people unless bots are asked for, reviewers always are, and of a team or member those count who reviewed.";
 
 /// Show who reviews whom: pairs of authors and reviewers. Administrators.
 #[utoipa::path(get, path = "/insights/reviews", tag = "Insights", params(Covered, Chosen, ReviewQuery),
@@ -116,6 +119,7 @@ async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
     // It tells of single people.
     large_enough(&scope.privacy, 1)?;
     let (from, to) = (scope.window.from, scope.window.to);
+    let as_of = app.belt.counted_until().await?.to_iso();
     let lives = Lives { from: scope.window.before()?, to, projects: scope.projects.clone() };
     let items = app.store().items(Family::MergeRequests, lives).await?;
     let users = app.store().insights_users().await?;
@@ -136,7 +140,6 @@ async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
         approvals: pair.approvals,
     };
     let pairs: Vec<PairView> = found.into_iter().take(MOST_PAIRS).map(view).collect();
-    let as_of = app.belt.clock().now().to_iso();
     if is_csv {
         let columns = [
             "author",
@@ -164,7 +167,8 @@ async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
         days: window.days,
         zone: window.zone_name.clone(),
         only,
-        bots: covered.bots,
+        whose: scope.whose.name(),
+        bots: scope.whose != Whose::People,
         as_of,
         definition_version: DEFINITION_VERSION,
         counted_by: app.belt.counted_by().await?,

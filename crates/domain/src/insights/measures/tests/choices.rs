@@ -227,6 +227,36 @@ fn how_long_something_waits_can_be_said() {
 }
 
 #[test]
+fn a_merge_request_waits_from_when_it_became_ready_or_was_opened_again() {
+    // The window ends 72 hours after the creation, at 23:00.
+    let created = "2026-03-07 23:00:00 UTC";
+    let event = |iid: i64, at: &str, action: &str, state: &str, is_draft: bool| {
+        merge_request(iid, created, at, json!({ "action": action, "state": state, "draft": is_draft }))
+    };
+    let drafted =
+        [event(1, created, "open", "opened", true), event(1, "2026-03-10 22:00:00 UTC", "update", "opened", false)];
+    let reopened = [
+        event(2, created, "open", "opened", false),
+        event(2, "2026-03-08 00:00:00 UTC", "close", "closed", false),
+        event(2, "2026-03-10 22:00:00 UTC", "reopen", "opened", false),
+    ];
+    // The hook was made later: only the end of the draft is known, and its event says that it was one.
+    let mut unseen = event(3, "2026-03-10 22:00:00 UTC", "update", "opened", false);
+    unseen.1["changes"] = json!({ "draft": { "previous": true, "current": false } });
+    let waiting = |events: &[(&'static str, Value)], minutes: u64| {
+        let choice = Choice { older_than: Some(Duration::from_secs(minutes * 60)), ..Choice::default() };
+        measured_with("mr_waiting", events, choice, People::default()).value
+    };
+    for events in [&drafted[..], &reopened[..], &[unseen]] {
+        assert_eq!((waiting(events, 24 * 60), waiting(events, 30)), (Some(0.0), Some(1.0)), "{events:?}");
+        let reversed: Vec<_> = events.iter().rev().cloned().collect();
+        assert_eq!((waiting(&reversed, 24 * 60), waiting(&reversed, 30)), (Some(0.0), Some(1.0)), "{reversed:?}");
+    }
+    assert_eq!((waiting(&drafted[..1], 30), waiting(&reopened[..2], 30)), (Some(0.0), Some(0.0)));
+    assert_eq!(waiting(&reopened[..1], 24 * 60), Some(1.0), "nobody looked at it for three days");
+}
+
+#[test]
 fn incidents_are_what_a_team_says_they_are_and_tell_what_caused_them() {
     let deployed = |id: i64, at: &str, commit: &str| {
         let url = format!("https://git.example.com/-/commit/{}", commit.repeat(40));
@@ -275,8 +305,54 @@ fn another_account_of_the_author_reviews_nothing() {
     let mut roster = Roster::default();
     let both = ["#1", "#77"].map(|one| Handle::try_from(one.to_owned()).expect("a handle"));
     roster.add_member("Ida", both.into_iter().collect()).expect("added");
-    let people = || People::new(Resolver::new(&roster, &[]), &[], false, None);
+    let people = || People::new(Resolver::new(&roster, &[]), &[], Whose::People, None);
     let of = |name: &str, who: i64| measured_of(name, &[note(1, who)], &[], people()).value;
     assert_eq!((of("mr_reviews", 77), of("mr_reviews", 78)), (Some(0.0), Some(1.0)));
     assert_eq!((of("mr_reviewed", 77), of("mr_reviewed", 78)), (Some(0.0), Some(1.0)));
+}
+
+#[test]
+fn whose_work_counts_is_one_question_and_reviews_are_always_by_people() {
+    const BOT: i64 = 9;
+    let note = |id: i64, iid: i64, author: i64, who: i64, at: &str| {
+        let on =
+            json!({ "iid": iid, "target_project_id": 7, "author_id": author, "created_at": "2026-03-02 08:00:00 UTC" });
+        let note = json!({ "id": id, "author_id": who, "created_at": at, "system": false });
+        ("note_hooks", json!({ "project": { "id": 7 }, "object_attributes": note, "merge_request": on }))
+    };
+    let push = |number: i64, who: i64| {
+        let body = json!({ "ref": "refs/heads/x", "before": format!("a{number}"), "after": format!("b{number}"), "user_id": who,
+            "project": { "id": 7 } });
+        ("push_hooks", body)
+    };
+    let all = [
+        // A person opened the first and a bot the second; a bot wrote to both after a minute, and a person hours later.
+        note(1, 1, 1, BOT, "2026-03-02 08:01:00 UTC"),
+        note(2, 1, 1, 2, "2026-03-02 10:00:00 UTC"),
+        note(3, 2, BOT, 8, "2026-03-02 08:01:00 UTC"),
+        note(4, 2, BOT, 2, "2026-03-02 11:00:00 UTC"),
+        push(1, 1),
+        push(2, BOT),
+    ];
+    let mut roster = Roster::default();
+    for bot in [8, BOT] {
+        roster.mark(Handle::UserId(bot), Some(Mark::Bot)).expect("few");
+    }
+    let of = |name: &str, whose: Whose| {
+        let people = People::new(Resolver::new(&roster, &[]), &[], whose, None);
+        measured_of(name, &all, &[], people)
+    };
+    let median = |whose| of("time_to_first_review", whose).percentiles[0];
+    let hours = |hours: f64| Some(hours * 3_600.0);
+    assert_eq!([Whose::People, Whose::Bots, Whose::All].map(median), [hours(2.0), hours(3.0), hours(2.5)]);
+    for (name, expected) in [
+        ("mr_opened", [1.0, 1.0, 2.0]),
+        ("mr_reviews", [1.0, 1.0, 2.0]),
+        ("mr_reviewers", [1.0, 1.0, 1.0]),
+        ("pushes", [1.0, 1.0, 2.0]),
+    ] {
+        let found = [Whose::People, Whose::Bots, Whose::All].map(|whose| of(name, whose).value);
+        assert_eq!(found, expected.map(Some), "{name}");
+    }
+    assert_eq!(of("branches_open", Whose::Bots).value, Some(0.0), "nobody is known to have made it");
 }

@@ -1,0 +1,67 @@
+//! Members and teams by what people call them: numbers, names, and what events know them by, in any case.
+
+use std::collections::BTreeSet;
+
+use axum::http::StatusCode;
+use quickdraw_domain::insights::roster::{Handle, Resolver, Roster, Who};
+
+use super::invalid;
+use crate::error::ApiError;
+
+/// The one member that is meant, who is not merged into another: by number, by name, or by a username, an address or an account's number.
+pub(super) fn member(roster: &Roster, resolver: &Resolver, text: &str) -> Result<i64, ApiError> {
+    let named = roster.members().iter().map(|(id, member)| (*id, member.name.as_str()));
+    let found = matching(named, text).into_iter().map(|id| roster.root(id)).collect();
+    if let Some(id) = the_only(&found, text, "member")? {
+        return Ok(id);
+    }
+
+    let spellings = [text.to_owned(), format!("@{text}")];
+    for handle in spellings.into_iter().filter_map(|text| Handle::try_from(text).ok()) {
+        if let Who::Member(id) = resolver.handle(&handle) {
+            return Ok(id);
+        }
+    }
+    Err(unknown("member", text))
+}
+
+/// The one team that is meant: by number or by name.
+pub(super) fn team(roster: &Roster, text: &str) -> Result<i64, ApiError> {
+    let named = roster.teams().iter().map(|(id, team)| (*id, team.name.as_str()));
+    let found = matching(named, text).into_iter().collect();
+    the_only(&found, text, "team")?.ok_or_else(|| unknown("team", text))
+}
+
+/// By number, else by the name, else by the name in any case.
+fn matching<'a>(named: impl Iterator<Item = (i64, &'a str)>, text: &str) -> Vec<i64> {
+    let number: Option<i64> = text.parse().ok();
+    let lower = text.trim().to_lowercase();
+    let (mut by_number, mut exact, mut in_any_case) = (Vec::new(), Vec::new(), Vec::new());
+    for (id, name) in named {
+        if Some(id) == number {
+            by_number.push(id);
+        }
+        if name == text {
+            exact.push(id);
+        }
+        if name.to_lowercase() == lower {
+            in_any_case.push(id);
+        }
+    }
+    [by_number, exact, in_any_case].into_iter().find(|found| !found.is_empty()).unwrap_or_default()
+}
+
+fn the_only(found: &BTreeSet<i64>, text: &str, what: &str) -> Result<Option<i64>, ApiError> {
+    if found.len() > 1 {
+        let numbers: Vec<String> = found.iter().map(ToString::to_string).collect();
+        let numbers = numbers.join(", ");
+        return Err(invalid(format!(
+            "several have the name {text}: ask for the {what} by its number, one of {numbers}"
+        )));
+    }
+    Ok(found.first().copied())
+}
+
+fn unknown(what: &str, text: &str) -> ApiError {
+    ApiError::problem(StatusCode::NOT_FOUND, format!("there is no {what} {text}"))
+}

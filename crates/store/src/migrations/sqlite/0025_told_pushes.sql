@@ -1,0 +1,1 @@
+-- Facts and rollups are in a file of their own here; see that file's 0007.

@@ -1,0 +1,92 @@
+//! Checks of moves of branches that were told of afterwards.
+
+use quickdraw_domain::insights::branches::Push;
+use quickdraw_domain::insights::entity::Item;
+use quickdraw_domain::insights::measures::{Choice, Items, Measure};
+use quickdraw_domain::insights::people::People;
+use quickdraw_domain::insights::{Fact, facts};
+use quickdraw_domain::scope::Place;
+use quickdraw_domain::{Timestamp, Trigger};
+use quickdraw_store::SharedStore;
+use quickdraw_store::insights::{Lives, Projected, Projects, things_of};
+use serde_json::json;
+
+use crate::fixture::{Fixture, at, event};
+
+const ZEROS: &str = "0000000000000000000000000000000000000000";
+
+/// Projects a push of a time, as it was received, or as it is told of afterwards.
+async fn project(store: &SharedStore, (before, after): (&str, &str), at: Timestamp, is_told: bool) {
+    let body = json!({"ref": "refs/heads/x", "before": before, "after": after, "user_id": 2, "project": {"id": 7}});
+    let body = body.to_string();
+    let mut new = event(Place::Elsewhere, body.as_bytes());
+    new.counts = true;
+    let id = store.append_events(vec![new]).await.expect("appended")[0].id();
+    let mut found = facts(Trigger::PUSH, at, body.as_bytes()).expect("JSON");
+    for fact in &mut found {
+        if let Fact::Item(item) = fact
+            && let Item::Push(push) = &mut **item
+            && is_told
+        {
+            push.received = None;
+        }
+    }
+    store.apply_facts(vec![Projected { event: id, facts: Ok(found) }]).await.expect("applied");
+}
+
+async fn moves(store: &SharedStore) -> Vec<Push> {
+    store.moves(Some(vec![7]), at(0), at(100)).await.expect("found")
+}
+
+async fn value(store: &SharedStore, name: &str) -> Option<f64> {
+    let measure = Measure::by_name(name).expect("a measure");
+    let lives = Lives { from: at(0), to: at(100), projects: None };
+    let (things, others) = things_of(store, measure, lives, false).await.expect("found");
+    let items = Items::new(things, others, People::default(), Choice::default());
+    items.measure(measure, at(0), at(100), 1.0).value
+}
+
+pub(crate) async fn what_was_only_told_of_moved_branches_and_is_no_gap(fixture: Fixture) {
+    let store = &fixture.store;
+    project(store, (ZEROS, "a"), at(1), true).await;
+    project(store, ("a", "b"), at(2), true).await;
+    assert_eq!((value(store, "branches_open").await, value(store, "branch_lifetime").await), (Some(1.0), None));
+    project(store, ("b", ZEROS), at(5), true).await;
+    assert_eq!((value(store, "branches_open").await, value(store, "branch_lifetime").await), (Some(0.0), Some(4.0)));
+    assert_eq!(moves(store).await.len(), 3);
+    // None of it is told of as received.
+    assert_eq!(store.completeness(Projects::ALL, 10).await.expect("counted"), []);
+
+    // Received later, it was made when it was told of; received earlier, it was made then.
+    project(store, ("a", "b"), at(9), false).await;
+    project(store, ("b", ZEROS), at(4), false).await;
+    let mut times: Vec<(String, Timestamp)> =
+        moves(store).await.into_iter().map(|push| (push.after, push.received_at)).collect();
+    times.sort_unstable();
+    let expected = [(ZEROS, at(4)), ("a", at(1)), ("b", at(2)), ("b", at(9))];
+    assert_eq!(times, expected.map(|(after, time)| (after.to_owned(), time)));
+    assert_eq!(value(store, "branch_lifetime").await, Some(3.0));
+    assert_eq!(store.completeness(Projects::ALL, 10).await.expect("counted")[0].known, 2);
+
+    // In one batch or another order it is the same.
+    let shadow = store.shadow().await.expect("made");
+    let all = [((ZEROS, "a"), 1, true), (("a", "b"), 9, false), (("b", ZEROS), 4, false)];
+    let more = [(("a", "b"), 2, true), (("b", ZEROS), 5, true)];
+    for ((before, after), time, is_told) in all.into_iter().chain(more) {
+        let body = json!({"ref": "refs/heads/x", "before": before, "after": after, "user_id": 2, "project": {"id": 7}});
+        let mut found = facts(Trigger::PUSH, at(time), body.to_string().as_bytes()).expect("JSON");
+        for fact in &mut found {
+            if let Fact::Item(item) = fact
+                && let Item::Push(push) = &mut **item
+                && is_told
+            {
+                push.received = None;
+            }
+        }
+        shadow.apply(found).await.expect("joined");
+    }
+    let (live, anew) = (store.digests().await.expect("read"), shadow.digests().await.expect("read"));
+    assert_eq!(live.differences(&anew), []);
+    let numbers = shadow.branch_numbers().await.expect("read")[&7];
+    assert_eq!((numbers.pushes, numbers.open, numbers.deleted), (3, 0, 1));
+}
