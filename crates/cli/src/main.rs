@@ -5,6 +5,7 @@ mod checks;
 mod client;
 mod commands;
 mod config;
+mod core_dumps;
 mod first_start;
 mod wiring;
 
@@ -13,6 +14,10 @@ use std::process::ExitCode;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+
+/// The allocator gives memory back to the system some seconds after it was freed. The system's own keeps the most that ever was in use.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// GitLab-style webhooks, both ends, in one binary.
 #[derive(Parser)]
@@ -68,6 +73,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    if let Err(error) = core_dumps::forbid() {
+        complain(format_args!("core dumps could not be switched off, and would hold secrets: {error}"));
+    }
     match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

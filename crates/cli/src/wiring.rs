@@ -1,6 +1,7 @@
 //! From settings to parts: keys and tokens on first start, the store, the belt.
 
 use std::io::Write;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -10,14 +11,14 @@ use anyhow::Context;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use quickdraw_domain::compose::UploadLinks;
-use quickdraw_domain::guard::{self, Allowlist};
+use quickdraw_domain::guard::{self, Allowlist, OwnAddresses};
 use quickdraw_domain::health::DisablePolicy;
 use quickdraw_domain::hook::BranchFilter;
 use quickdraw_domain::receiver::{ActiveSecret, Addresses, Mode, Receiver};
 use quickdraw_domain::settle::Policies;
 use quickdraw_domain::signature::TokenDigest;
 use quickdraw_domain::{ReceiverId, Secret, Timestamp};
-use quickdraw_egress::{Client, Hickory, Identity, Limits, Proxy, Trust, certificates};
+use quickdraw_egress::{Client, Hickory, Identity, Limits, Proxy, Trust, certificates, own_addresses};
 use quickdraw_engine::deliver::slots::SlotLimits;
 use quickdraw_engine::deliver::transport::Guarded;
 use quickdraw_engine::{Belt, Settings, System, WhileDisabled};
@@ -147,8 +148,19 @@ pub(crate) fn guard(config: &Config) -> anyhow::Result<guard::Settings> {
         allowed_ports: config.guard.allowed_ports.clone(),
         https_only: config.guard.https_only,
         decode_nat64: config.guard.nat64 == Nat64::Decode,
-        own: config.server.listen.parse().into_iter().collect(),
+        own: own(config),
     })
+}
+
+/// The addresses of a listener as the settings name it. A server goes by the one that it opened.
+fn own(config: &Config) -> OwnAddresses {
+    let own = OwnAddresses::default();
+    let mut addresses = Vec::new();
+    for listening in config.server.listen.to_socket_addrs().into_iter().flatten() {
+        addresses.extend(own_addresses(listening).unwrap_or_else(|_| vec![listening]));
+    }
+    own.set(addresses);
+    own
 }
 
 /// The rule that disables hooks.
@@ -189,7 +201,7 @@ pub(crate) fn answer_within(config: &Config) -> anyhow::Result<Duration> {
 }
 
 /// The belt, not yet in motion.
-pub(crate) async fn belt(config: &Config, store: SharedStore) -> anyhow::Result<Arc<Belt>> {
+pub(crate) async fn belt(config: &Config, store: SharedStore, listening: SocketAddr) -> anyhow::Result<Arc<Belt>> {
     let (disable, while_disabled) = (disable_policy(config)?, while_disabled(config)?);
     let (timeout, lease) = timeout_and_lease(config)?;
     let slots = SlotLimits {
@@ -222,7 +234,7 @@ pub(crate) async fn belt(config: &Config, store: SharedStore) -> anyhow::Result<
         Some(proxy) => client.through(proxy),
         None => client,
     };
-    let transport = Arc::new(Guarded::new(client, guard));
+    let transport = Arc::new(Guarded::new(client, guard).listening_on(listening));
     Belt::new(store, transport, Arc::new(System::default()), settings).await
 }
 

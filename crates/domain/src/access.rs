@@ -42,6 +42,35 @@ impl AccessLevel {
     }
 }
 
+/// What an access token covers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum TokenScope {
+    /// Everything that its holder may do.
+    Api,
+    /// Reading.
+    ReadApi,
+}
+
+impl TokenScope {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Api, Self::ReadApi];
+
+    /// GitLab's word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::ReadApi => "read_api",
+        }
+    }
+
+    /// By its word.
+    #[must_use]
+    pub fn by_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|scope| scope.word() == word)
+    }
+}
+
 /// What somebody wants to do with a scope.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {

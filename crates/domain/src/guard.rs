@@ -7,6 +7,7 @@ mod address;
 mod allowlist;
 #[cfg(test)]
 mod cases;
+mod own;
 mod ports;
 mod question;
 
@@ -18,6 +19,7 @@ use url::Host;
 pub use address::METADATA;
 pub(crate) use address::within;
 pub use allowlist::{Allowlist, AllowlistError};
+pub use own::OwnAddresses;
 pub use question::Question;
 
 use crate::hook::HookUrl;
@@ -39,8 +41,8 @@ pub struct Settings {
     pub https_only: bool,
     /// Judges the IPv4 address inside `64:ff9b::/96` instead of refusing it: needed on IPv6-only hosts with DNS64.
     pub decode_nat64: bool,
-    /// Addresses and ports that this process itself listens on.
-    pub own: Vec<std::net::SocketAddr>,
+    /// Addresses and ports under which this process itself is reached.
+    pub own: OwnAddresses,
 }
 
 /// Why a destination is refused. The name is stable: it stands in errors, histories and metric labels. It never says
@@ -262,7 +264,7 @@ fn judge_address(address: IpAddr, port: u16, listed_name: bool, settings: &Setti
     if settings.deny_all_except_allowlist {
         return Err(Rule::NotAllowlisted);
     }
-    if !settings.allow_local_networks && settings.own.iter().any(|own| own.ip() == address && own.port() == port) {
+    if !settings.allow_local_networks && settings.own.contains(address, port) {
         return Err(Rule::OwnAddress);
     }
     match address::special(address) {

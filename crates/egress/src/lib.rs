@@ -8,6 +8,7 @@
 mod call;
 mod connect;
 mod error;
+mod own;
 mod pool;
 mod proxy;
 mod resolve;
@@ -19,6 +20,7 @@ mod trust;
 pub use call::{Answer, Call, Client, Limits, Report};
 pub use error::{Failure, Stage};
 pub use http::Method;
+pub use own::own_addresses;
 pub use proxy::Proxy;
 pub use resolve::{Hickory, Resolve, ResolveError};
 pub use stream::{Broken, Streamed};

@@ -3,25 +3,23 @@
 //! of branches only default and protected ones are told, unless others are asked for.
 
 mod last;
+mod pieces;
 mod project;
 mod series;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use quickdraw_domain::Timestamp;
-use quickdraw_domain::insights::deployments::{self, Deployment};
-use quickdraw_domain::insights::entity::{Entity, Family, Item};
 use quickdraw_domain::insights::gaps::Sequence;
-use quickdraw_domain::insights::measures::{Choice, Items, Measure, Sample};
 use quickdraw_domain::insights::people::{People, times_of};
-use quickdraw_domain::insights::pipelines::Job;
 use quickdraw_domain::insights::roster::{Team, Who};
-use quickdraw_store::insights::{Lives, NamedProject, Projects, things_of};
+use quickdraw_store::insights::{NamedProject, Projects};
 
 use self::last::of_last;
+use self::pieces::{Read, pieces};
 use self::project::of_project;
 use self::series::{Counts, Series};
 use crate::belt::Belt;
@@ -51,41 +49,16 @@ pub(crate) struct Current {
     looked: std::sync::Mutex<Option<(Timestamp, Duration)>>,
 }
 
-/// What was read of one project.
+/// What a look has found so far.
 #[derive(Default)]
-struct Read {
-    merge_requests: Vec<Item>,
-    commits: Vec<Item>,
-    pipelines: Vec<Item>,
-    deployments: Vec<Deployment>,
-    jobs: Vec<Job>,
-    /// What is known to be there, of what is asked for.
-    open_branches: HashSet<String>,
-    /// Branches of which some push told.
-    pushed_branches: HashSet<String>,
-    protected: HashSet<String>,
-    open_merge_requests: HashSet<i64>,
-    /// The one that was committed to last: it can have had another name before.
-    default_branch: Option<(Option<Timestamp>, Timestamp, String)>,
-}
-
-impl Read {
-    /// Adds what only pipelines tell: the default branch, and branches of which no push told. Nobody tells when such a branch is deleted, so
-    /// it is there while it had a pipeline in the window, as tags are.
-    fn add_branches_of_pipelines(&mut self, now: Timestamp) {
-        for item in &self.pipelines {
-            let Item::Pipeline(one) = item else { continue };
-            let Some(name) = one.branch() else { continue };
-            if one.is_default {
-                let this = (one.created_at, one.first_received_at, name.to_owned());
-                self.default_branch = self.default_branch.take().max(Some(this));
-            }
-            let is_young = one.opened_at() >= Some(now.minus(WINDOW));
-            if is_young && !self.pushed_branches.contains(name) {
-                self.open_branches.insert(name.to_owned());
-            }
-        }
-    }
+struct Found {
+    /// What belongs to no project, and of each project what there is little of.
+    series: Series,
+    /// The rest: of each project there is something in the first, whatever others have in this.
+    of_last: Series,
+    counts: Counts,
+    /// Projects of which there is more than is read.
+    cut: usize,
 }
 
 impl Belt {
@@ -132,85 +105,47 @@ impl Belt {
             projects.iter().filter(is_newest).map(|one| (one.id, one.path.clone())).collect();
         let replaced: HashSet<i64> =
             projects.iter().filter(|one| !paths.contains_key(&one.id)).map(|one| one.id).collect();
-        let mut all: BTreeMap<i64, Read> = BTreeMap::new();
-        let mut read = self.read(now).await?;
-        deployments::keep(&mut read, &mut Vec::new(), None);
-        for item in read {
-            if replaced.contains(&item.key().0) {
-                continue;
-            }
-            let one = all.entry(item.key().0).or_default();
-            match item {
-                Item::MergeRequest(ref merge_request) => {
-                    if merge_request.is_open() {
-                        one.open_merge_requests.insert(merge_request.iid);
-                    }
-                    one.merge_requests.push(item);
-                }
-                Item::Commit(_) => one.commits.push(item),
-                Item::Pipeline(_) => one.pipelines.push(item),
-                Item::Deployment(deployment) => one.deployments.push(deployment),
-                Item::Job(job) => one.jobs.push(job),
-                Item::Branch(branch) if branch.is_default || branch.is_protected => {
-                    if branch.is_protected {
-                        let name = branch.git_ref.strip_prefix("refs/heads/").unwrap_or(&branch.git_ref);
-                        one.protected.insert(name.to_owned());
-                    }
-                    if !branch.is_default {
-                        continue;
-                    }
-                    let name = branch.git_ref.strip_prefix("refs/heads/").unwrap_or(&branch.git_ref);
-                    let this = (branch.last_commit_at, branch.first_received_at, name.to_owned());
-                    one.default_branch = one.default_branch.take().max(Some(this));
-                }
-                _ => {}
-            }
-        }
-        let is_empty = all.is_empty();
-        let refs = self.settings.shown_refs.clone();
-        for (project, branch, is_open) in self.pushed_branches(now).await? {
-            let Some(read) = all.get_mut(&project) else { continue };
-            if is_open {
-                read.open_branches.insert(branch.clone());
-            }
-            read.pushed_branches.insert(branch);
-        }
-        for read in all.values_mut() {
-            read.add_branches_of_pipelines(now);
-        }
+        let bytes = self.weigh_projects(now).await?;
+        let is_empty = bytes.keys().all(|project| replaced.contains(project));
         let people = self.people().await?;
-        let teams = self.teams(&people, now).await?;
-        let mut series = Series::default();
-        self.beside(&mut series, &paths, &people).await?;
-        series.add("quickdraw_insights_shown_timestamp_seconds", "When this was so.", &[], seconds(now));
-        let mut counts = std::mem::take(&mut *lock(&self.current.counts));
-        // Off the threads that answer others: there can be many.
-        let made = tokio::task::spawn_blocking(move || {
-            let named: Vec<(String, Read)> = all
+        let teams = Arc::new(self.teams(&people, now).await?);
+        let mut found = Found::default();
+        self.beside(&mut found.series, &paths, &people).await?;
+        found.series.add("quickdraw_insights_shown_timestamp_seconds", "When this was so.", &[], seconds(now));
+        found.counts = std::mem::take(&mut *lock(&self.current.counts));
+        let mut failed = None;
+        for piece in pieces(&bytes) {
+            let (mut read, is_cut) = match self.read_projects(piece, now).await {
+                Ok(read) => read,
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            };
+            found.cut += usize::from(is_cut);
+            read.retain(|project, _| !replaced.contains(project));
+            let named: Vec<(String, Read)> = read
                 .into_iter()
                 .map(|(id, read)| (paths.get(&id).cloned().unwrap_or_else(|| id.to_string()), read))
                 .collect();
-            // First what there is little of: of each project, whatever others have.
-            for (path, read) in &named {
-                of_project(&mut series, path, read, (&people, &teams), now);
-            }
-            for (path, read) in &named {
-                of_last(&mut series, &mut counts, path, read, (&refs, now));
-            }
-            counts.prune(now);
-            let dropped = count(series.dropped);
-            series.count = 0;
-            series.add(
-                "quickdraw_insights_series_dropped",
-                "Series that are left out, because there are too many.",
-                &[],
-                dropped,
-            );
-            (series, counts)
-        });
-        let (series, counts) = made.await?;
-        *lock(&self.current.counts) = counts;
-        Ok((series.text(), is_empty))
+            let (people, teams, refs) = (people.clone(), Arc::clone(&teams), self.settings.shown_refs.clone());
+            // Off the threads that answer others: there can be many.
+            let made = tokio::task::spawn_blocking(move || {
+                for (path, read) in &named {
+                    of_project(&mut found.series, path, read, (&people, &teams), now);
+                    of_last(&mut found.of_last, &mut found.counts, path, read, (&refs, now));
+                }
+                found
+            });
+            found = made.await?;
+        }
+        found.counts.prune(now);
+        // What was counted stays counted, whatever failed.
+        *lock(&self.current.counts) = std::mem::take(&mut found.counts);
+        match failed {
+            Some(error) => Err(error),
+            None => Ok((found.text(), is_empty)),
+        }
     }
 
     /// Teams that are large enough to be shown, by name.
@@ -227,39 +162,6 @@ impl Belt {
         teams.dedup_by(|one, other| one.0 == other.0);
         teams.truncate(MOST_OF_ONE);
         Ok(teams)
-    }
-
-    /// The branches of which pushes told, by project, and whether each is there.
-    async fn pushed_branches(&self, now: Timestamp) -> anyhow::Result<Vec<(i64, String, bool)>> {
-        let measure = Measure::by_name("branches_open").ok_or_else(|| anyhow::anyhow!("there is no such insight"))?;
-        // What was deleted before ran nothing since.
-        let since = now.minus(LAST).minus(WINDOW);
-        let lives = Lives { from: since, to: now, projects: None };
-        let (branches, moves) =
-            (self.store.items(Family::Branches, lives).await?, self.store.moves(None, since, now).await?);
-        let moves = moves.into_iter().map(Item::Push).collect();
-        let items = Items::new(branches, moves, People::default(), Choice::default());
-        let mut open = Vec::new();
-        items.each(measure, now.minus(LAST), now, |item, sample| {
-            if let Some(name) = item.branch() {
-                open.push((item.key().0, name.to_owned(), matches!(sample, Sample::In(..))));
-            }
-        });
-        Ok(open)
-    }
-
-    async fn read(&self, now: Timestamp) -> anyhow::Result<Vec<Item>> {
-        let lives = || Lives { from: now.minus(WINDOW), to: now, projects: None };
-        let mut all = Vec::new();
-        // Of pipelines, the gauge: it reads back to the last one of a branch.
-        for name in ["mr_waiting", "commits", "branches_failing"] {
-            let measure = Measure::by_name(name).ok_or_else(|| anyhow::anyhow!("there is no insight {name}"))?;
-            all.extend(things_of(&self.store, measure, lives(), false).await?.0);
-        }
-        all.extend(self.store.items(Family::Deployments, Lives { from: now.minus(LAST), ..lives() }).await?);
-        all.extend(self.store.items(Family::Branches, lives()).await?);
-        all.extend(self.store.items(Family::Jobs, Lives { from: now.minus(JOBS), ..lives() }).await?);
-        Ok(all)
     }
 
     /// What belongs to no project, and what lacks.
@@ -283,6 +185,20 @@ impl Belt {
             series.add("pulse_missing_pushes", "Pushes that never came, at least.", &[("project", path)], missing);
         }
         Ok(())
+    }
+}
+
+impl Found {
+    fn text(mut self) -> String {
+        self.series.append(self.of_last);
+        let (dropped, cut) = (count(self.series.dropped), count(self.cut));
+        // These are told whatever there is no room for.
+        self.series.count = 0;
+        let help = "Series that are left out, because there are too many.";
+        self.series.add("quickdraw_insights_series_dropped", help, &[], dropped);
+        let help = "Projects with so much in them that only the newest of it is shown.";
+        self.series.add("quickdraw_insights_projects_cut", help, &[], cut);
+        self.series.text()
     }
 }
 

@@ -234,6 +234,17 @@ impl Index {
         audience
     }
 
+    /// The top-level group in which a project or group lies.
+    #[must_use]
+    pub fn namespace_of(&self, scope: Scope) -> Option<GroupId> {
+        let place = match scope {
+            Scope::Project(id) => Place::Project(id),
+            Scope::Group(id) => Place::Group(id),
+            Scope::Instance => return None,
+        };
+        self.groups_of(place).last().copied()
+    }
+
     /// The top-level group that a hook's delivery counts for. System hooks are counted nowhere, as in GitLab.
     fn namespace(&self, place: Place, hook: Scope) -> Option<GroupId> {
         if hook == Scope::Instance { None } else { self.groups_of(place).last().copied() }

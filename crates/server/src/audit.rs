@@ -1,13 +1,19 @@
-//! The audit log: every request that changes something, or is refused by somebody's role, leaves an entry.
+//! The audit log: every request that changes something, or is refused by somebody's role, leaves an entry; and so does
+//! every reading of bodies by an administrator, who sees those of projects that are not theirs.
 //!
 //! It is written around the handlers, so that none can forget it. Reported events are not in it: they are the journal's.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use std::net::{IpAddr, Ipv4Addr};
 
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use quickdraw_domain::receiver::client_network;
 use quickdraw_engine::outage;
 use quickdraw_store::access::Actor;
 use quickdraw_store::audit::AuditEntry;
@@ -15,10 +21,20 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::error::ApiError;
+use crate::receive::address;
+use crate::seats::{Seat, Seats};
 use crate::state::App;
+use crate::telemetry::CHANGES_ALONE;
 
+/// Changes that may go on although their sender has hung up, in all and of one client.
+const MOST_ALONE: usize = 256;
+const MOST_ALONE_OF_ONE: usize = 32;
 /// Longest list of attribute names that is kept, in bytes.
 const LONGEST: usize = 1000;
+/// How long the same reading by the same person is one entry: a page that looks again every few seconds fills no table.
+const ONE_READING: Duration = Duration::from_secs(600);
+/// Readings that are remembered. When there are more, all are forgotten, and entries may repeat.
+const MOST_READINGS: usize = 4096;
 
 /// What the extractors learn of a request on its way to the handler.
 #[derive(Clone, Default)]
@@ -29,6 +45,7 @@ struct Noted {
     actor: Option<Actor>,
     attributes: String,
     hidden: bool,
+    shows_bodies: bool,
 }
 
 impl Note {
@@ -39,6 +56,11 @@ impl Note {
     /// What was asked for is there, and must not be known to whoever asked.
     pub(crate) fn hidden(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).hidden = true;
+    }
+
+    /// The answer has bodies of events in it, or of receivers' answers, which may repeat them.
+    pub(crate) fn shows_bodies(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).shows_bodies = true;
     }
 
     /// Names only: values may be secrets.
@@ -66,21 +88,28 @@ pub(crate) async fn record(State(app): State<Arc<App>>, request: Request, next: 
     if request.method().is_safe() {
         return noted(&app, request, next).await;
     }
-    let (answer, answered) = oneshot::channel();
+    let peer = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>();
+    let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+    let client = client_network(address::client(peer, request.headers(), &app.trusted_proxies));
     let one = Arc::clone(&app);
-    app.changes.run(async move {
-        // Nobody may be waiting any more.
-        let _ = answer.send(noted(&one, request, next).await);
-    });
-    let failed = || ApiError::internal(anyhow::anyhow!("a handler panicked")).into_response();
-    answered.await.unwrap_or_else(|_| failed())
+    match app.changes.run(client, async move { noted(&one, request, next).await }).await {
+        Some(Ok(response)) => response,
+        Some(Err(_)) => ApiError::internal(anyhow::anyhow!("a handler panicked")).into_response(),
+        None => {
+            let text = "too many changes go on whose sender has hung up; try again when some have ended";
+            let mut response = ApiError::problem(StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+            response
+        }
+    }
 }
 
 async fn noted(app: &App, mut request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let is_report = path.starts_with("/api/v1") && path.ends_with("/events");
     let (note, method) = (Note::default(), request.method().clone());
-    let address = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>().map(|peer| peer.0.ip().to_string());
+    let peer = request.extensions().get::<ConnectInfo<std::net::SocketAddr>>().map(|peer| peer.0.ip());
+    let address = peer.map(|peer| address::client(peer, request.headers(), &app.trusted_proxies).to_string());
     request.extensions_mut().insert(note.clone());
     let response = next.run(request).await;
     let status = response.status();
@@ -89,7 +118,12 @@ async fn noted(app: &App, mut request: Request, next: Next) -> Response {
     // Reports are in the journal. Whoever has no token at all has no name either: those are counted, and a flood of them
     // fills no table.
     let is_change = !(method.is_safe() || is_report && status.is_success());
-    let Some(actor) = noted.actor.filter(|_| is_change || refused) else { return response };
+    let Some(actor) = noted.actor else { return response };
+    let path: String = path.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+    let is_reading = noted.shows_bodies && actor.is_admin && status.is_success();
+    if !(is_change || refused || is_reading && app.readings.is_new(actor.user_id, &path)) {
+        return response;
+    }
     let entry = AuditEntry {
         id: 0,
         at: app.belt.clock().now(),
@@ -97,7 +131,7 @@ async fn noted(app: &App, mut request: Request, next: Next) -> Response {
         username: actor.username,
         address,
         method: method.to_string(),
-        path: path.chars().filter(|c| !c.is_control()).take(LONGEST).collect(),
+        path,
         status: i64::from(status.as_u16()),
         attributes: noted.attributes,
     };
@@ -109,20 +143,127 @@ async fn noted(app: &App, mut request: Request, next: Next) -> Response {
     response
 }
 
-/// Changes under way.
+/// Readings that were written down lately.
 #[derive(Default)]
-pub(crate) struct Changes(Mutex<JoinSet<()>>);
+pub(crate) struct Readings(Mutex<HashMap<(i64, String), Instant>>);
+
+impl Readings {
+    /// Whether a reading is none that was written down a moment ago.
+    fn is_new(&self, user: i64, path: &str) -> bool {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let reading = (user, path.to_owned());
+        if known.get(&reading).is_some_and(|since| since.elapsed() < ONE_READING) {
+            return false;
+        }
+        if known.len() >= MOST_READINGS {
+            known.clear();
+        }
+        known.insert(reading, Instant::now());
+        true
+    }
+}
+
+/// Changes under way.
+pub(crate) struct Changes {
+    tasks: Mutex<JoinSet<()>>,
+    /// Seats of those whose sender has hung up, by client. The others are bounded by connections.
+    alone: Arc<Seats<IpAddr>>,
+}
+
+impl Default for Changes {
+    fn default() -> Self {
+        Self::new(MOST_ALONE, MOST_ALONE_OF_ONE)
+    }
+}
+
+/// The seat of a change, from when its sender has hung up.
+type Alone = Arc<Mutex<Option<Seat<IpAddr>>>>;
+
+/// Somebody who waits for a change; dropped when they hang up.
+struct Waiting {
+    seats: Arc<Seats<IpAddr>>,
+    client: IpAddr,
+    alone: Alone,
+    is_over: bool,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if !self.is_over {
+            // Without a seat it goes on uncounted: as many as had begun by then.
+            *self.alone.lock().unwrap_or_else(PoisonError::into_inner) = self.seats.take(self.client).ok();
+        }
+    }
+}
 
 impl Changes {
-    fn run(&self, change: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(change);
+    fn new(most: usize, most_of_one: usize) -> Self {
+        Self { tasks: Mutex::default(), alone: Seats::new(most, most_of_one, CHANGES_ALONE) }
+    }
+
+    /// Makes a change, which goes on when whoever waits for it is gone; nothing when too many of this client's do.
+    async fn run<T: Send + 'static>(
+        &self,
+        client: IpAddr,
+        change: impl Future<Output = T> + Send + 'static,
+    ) -> Option<Result<T, oneshot::error::RecvError>> {
+        if !self.alone.has_room(&client) {
+            return None;
+        }
+        let (answer, answered) = oneshot::channel();
+        let alone = Alone::default();
+        let kept = Arc::clone(&alone);
+        {
+            let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            while tasks.try_join_next().is_some() {}
+            tasks.spawn(async move {
+                // Nobody may be waiting any more.
+                let _ = answer.send(change.await);
+                drop(kept);
+            });
+        }
+        let mut waiting = Waiting { seats: Arc::clone(&self.alone), client, alone, is_over: false };
+        let answer = answered.await;
+        waiting.is_over = true;
+        Some(answer)
     }
 
     /// Waits for all of them.
     pub(crate) async fn finish(&self) {
-        let tasks = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.join_all().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn changes_whose_sender_has_hung_up_are_bounded_and_go_on() {
+        let (changes, go) = (Changes::new(3, 2), Arc::new(Semaphore::new(0)));
+        let [one, other] = [1, 2].map(|last| IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)));
+        let begin = |client| {
+            let go = Arc::clone(&go);
+            changes.run(client, async move { drop(go.acquire().await) })
+        };
+        // Each is begun, and then its sender hangs up.
+        for client in [one, one, other] {
+            let mut change = Box::pin(begin(client));
+            assert!(change.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            drop(change);
+        }
+        let refused = async |client| changes.run(client, async {}).await.is_none();
+        assert_eq!((refused(one).await, refused(other).await), (true, true), "the client has two, and all have three");
+        go.add_permits(1);
+        while refused(other).await {
+            tokio::task::yield_now().await;
+        }
+        changes.finish().await;
+        assert!(changes.run(one, async { 7 }).await.is_some_and(|answer| answer == Ok(7)), "they have ended");
     }
 }

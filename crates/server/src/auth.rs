@@ -13,6 +13,7 @@ use quickdraw_domain::access::{Action, Verdict, verdict};
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::TokenDigest;
 use quickdraw_store::access::Actor;
+use serde_json::Value;
 use serde_json::json;
 
 use crate::audit::Note;
@@ -45,6 +46,7 @@ impl FromRequestParts<Arc<App>> for Caller {
         if asks_for_sudo(parts) {
             return Err(ApiError::insufficient_scope("sudo"));
         }
+        check_query(parts, app)?;
         Ok(Self { actor, digest, note })
     }
 }
@@ -54,6 +56,16 @@ impl FromRequestParts<Arc<App>> for Caller {
 fn asks_for_sudo(parts: &Parts) -> bool {
     let query = parts.uri.query().unwrap_or_default();
     parts.headers.contains_key("sudo") || url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "sudo")
+}
+
+/// Refuses parameters of the query that the operation does not have, also where no handler reads any.
+fn check_query(parts: &Parts, app: &App) -> Result<(), ApiError> {
+    let Some(operation) = app.known.get().and_then(|known| known.operation(parts)) else { return Ok(()) };
+    let query = parts.uri.query().unwrap_or_default();
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        operation.check(&name, &Value::from(value.into_owned()))?;
+    }
+    Ok(())
 }
 
 async fn actor(app: &App, digest: [u8; 32]) -> Result<Actor, ApiError> {
@@ -79,6 +91,11 @@ impl Caller {
     pub async fn look_again(&mut self, app: &App) -> Result<(), ApiError> {
         self.actor = actor(app, self.digest).await?;
         Ok(())
+    }
+
+    /// Notes that bodies are shown to them, which is written down of administrators.
+    pub fn is_shown_bodies(&self) {
+        self.note.shows_bodies();
     }
 
     /// Lets them pass if their role is enough.

@@ -2,9 +2,10 @@
 
 use axum::Json;
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use quickdraw_domain::Timestamp;
 use quickdraw_engine::outage;
 use quickdraw_store::Error;
 use serde_json::{Value, json};
@@ -22,10 +23,29 @@ pub enum ApiError {
     Problem(StatusCode, String),
     /// The token lacks this scope.
     InsufficientScope(&'static str),
-    /// Asked too often: come back in so many seconds.
-    TooMany(u64),
+    /// Asked too often.
+    TooMany(Wait),
     /// The store could not do it now.
     Store(Error),
+}
+
+/// When to come back.
+#[derive(Clone, Copy, Debug)]
+pub struct Wait {
+    seconds: u64,
+    /// Requests a minute, and the time of this one.
+    limit: Option<(usize, Timestamp)>,
+}
+
+impl Wait {
+    fn add_to(self, headers: &mut HeaderMap) {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(self.seconds));
+        let Some((per_minute, now)) = self.limit else { return };
+        let reset = now.as_seconds().saturating_add_unsigned(self.seconds);
+        headers.insert(HeaderName::from_static("ratelimit-limit"), HeaderValue::from(per_minute));
+        headers.insert(HeaderName::from_static("ratelimit-remaining"), HeaderValue::from(0));
+        headers.insert(HeaderName::from_static("ratelimit-reset"), HeaderValue::from(reset));
+    }
 }
 
 impl ApiError {
@@ -87,7 +107,17 @@ impl ApiError {
     /// 429, with the seconds to wait.
     #[must_use]
     pub const fn too_many(seconds: u64) -> Self {
-        Self::TooMany(seconds)
+        Self::TooMany(Wait { seconds, limit: None })
+    }
+
+    /// The same with the limit and the time, for clients that wait until a time and not for so long. Other errors stay as they
+    /// are.
+    #[must_use]
+    pub fn with_limit(self, per_minute: usize, now: Timestamp) -> Self {
+        match self {
+            Self::TooMany(Wait { seconds, .. }) => Self::TooMany(Wait { seconds, limit: Some((per_minute, now)) }),
+            other => other,
+        }
     }
 
     /// Problem details of `/api/v1`.
@@ -175,16 +205,16 @@ impl ApiError {
                 });
                 (StatusCode::FORBIDDEN, Json(body)).into_response()
             }
-            Self::TooMany(seconds) => {
+            Self::TooMany(wait) => {
                 let error = "This endpoint has been requested too many times. Try again later.";
                 let body = Json(json!({ "message": { "error": error } }));
                 let mut response = (StatusCode::TOO_MANY_REQUESTS, body).into_response();
-                response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+                wait.add_to(response.headers_mut());
                 response
             }
-            Self::Store(Error::Taken("username")) => {
-                let message = json!({ "message": "Username has already been taken" });
-                (StatusCode::CONFLICT, Json(message)).into_response()
+            Self::Store(Error::Taken(what @ ("username" | "email"))) => {
+                let message = format!("{} has already been taken", capital(what));
+                (StatusCode::CONFLICT, Json(json!({ "message": message }))).into_response()
             }
             Self::Store(Error::Taken(what)) => {
                 let message = json!({ what: [format!("has already been taken")] });

@@ -2,6 +2,7 @@
 //! `store` and acts through `engine`.
 
 pub mod api;
+mod aside;
 mod audit;
 pub mod auth;
 pub mod body;
@@ -12,6 +13,7 @@ mod memory;
 mod openapi;
 pub mod ops;
 pub mod params;
+mod places;
 pub mod receive;
 mod seats;
 pub mod state;
@@ -29,6 +31,8 @@ pub use listener::{Listener, ListenerLimits};
 pub use receive::{Checks, Verifier, Wrong};
 pub use state::App;
 
+use params::Known;
+
 /// Everything that is served.
 pub fn router(app: Arc<App>) -> Router {
     let audited = axum::middleware::from_fn_with_state(app.clone(), audit::record);
@@ -44,5 +48,7 @@ pub fn router(app: Arc<App>) -> Router {
         )
         .merge(ops::routes())
         .split_for_parts();
+    // Set once: a second router for the same application would have the same description.
+    let _ = app.known.set(Known::of(&description));
     routes.merge(openapi::routes(description)).fallback(error::not_found).with_state(app)
 }

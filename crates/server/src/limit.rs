@@ -1,17 +1,24 @@
 //! How often one user may test and resend: five times a minute for each project or group, unless the
-//! operator says otherwise; and how many hooks there may be.
+//! operator says otherwise; how often all users of one project, group or server may; and how many hooks there may be.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use quickdraw_domain::GroupId;
 use quickdraw_domain::scope::Scope;
 
 use crate::error::ApiError;
+use crate::places::Sharer;
 
 const WINDOW: Duration = Duration::from_secs(60);
-/// Most users and scopes that are remembered; beyond it the quiet ones are forgotten.
+/// Most users and scopes that are remembered; beyond it the quiet ones are forgotten, and if there are none, nobody new is let in.
 const MOST_KEYS: usize = 10_000;
+/// How many times as often as one user all users of a project or group may, all of a top-level group, and all of the node. Bots are
+/// users, and whoever may make hooks may make bots.
+const OF_SCOPE: usize = 3;
+const OF_NAMESPACE: usize = 12;
+const OF_ALL: usize = 60;
 
 /// The operator's choices. GitLab's own figures are the defaults.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,12 +31,18 @@ pub struct Limits {
     pub by_hand_per_minute: usize,
 }
 
-/// What is counted: the action, where, and by whom.
-pub(crate) type Key = (&'static str, Scope, i64);
+/// What an action is counted for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Counted {
+    User(Scope, i64),
+    Scope(Scope),
+    Namespace(GroupId),
+    All,
+}
 
 pub(crate) struct ByHandLimit {
     most: usize,
-    counts: Mutex<HashMap<Key, VecDeque<Instant>>>,
+    counts: Mutex<HashMap<(&'static str, Counted), VecDeque<Instant>>>,
 }
 
 impl ByHandLimit {
@@ -37,8 +50,8 @@ impl ByHandLimit {
         Self { most: limits.by_hand_per_minute, counts: Mutex::default() }
     }
 
-    /// Counts one more, or refuses it and says when to come back.
-    pub(crate) fn count(&self, key: Key) -> Result<(), ApiError> {
+    /// Counts one more, or refuses it and says when to come back. What is refused counts for nobody.
+    pub(crate) fn count(&self, action: &'static str, sharer: &Sharer) -> Result<(), ApiError> {
         if self.most == 0 {
             return Ok(());
         }
@@ -46,15 +59,76 @@ impl ByHandLimit {
         if counts.len() >= MOST_KEYS {
             counts.retain(|_, times| times.back().is_some_and(|last| last.elapsed() < WINDOW));
         }
-        let times = counts.entry(key).or_default();
-        while times.front().is_some_and(|first| first.elapsed() >= WINDOW) {
-            times.pop_front();
+        let wanted = self.counted(sharer);
+        for (counted, most) in &wanted {
+            let Some(times) = counts.get_mut(&(action, *counted)) else { continue };
+            while times.front().is_some_and(|first| first.elapsed() >= WINDOW) {
+                times.pop_front();
+            }
+            if times.len() >= *most {
+                let left = times.front().map_or(WINDOW, |first| WINDOW.saturating_sub(first.elapsed()));
+                return Err(ApiError::too_many(left.as_secs() + 1));
+            }
         }
-        if times.len() >= self.most {
-            let left = times.front().map_or(WINDOW, |first| WINDOW.saturating_sub(first.elapsed()));
-            return Err(ApiError::too_many(left.as_secs() + 1));
+        if counts.len() >= MOST_KEYS {
+            return Err(ApiError::too_many(WINDOW.as_secs()));
         }
-        times.push_back(Instant::now());
+        for (counted, _) in wanted {
+            counts.entry((action, counted)).or_default().push_back(Instant::now());
+        }
         Ok(())
+    }
+
+    /// What an action of a user is counted for, with how often each may. Administrators are limited as single users only.
+    fn counted(&self, sharer: &Sharer) -> Vec<(Counted, usize)> {
+        let mut counted = vec![(Counted::User(sharer.scope, sharer.user), self.most)];
+        if sharer.is_admin {
+            return counted;
+        }
+        counted.push((Counted::Scope(sharer.scope), self.most.saturating_mul(OF_SCOPE)));
+        if let Some(group) = sharer.namespace {
+            counted.push((Counted::Namespace(group), self.most.saturating_mul(OF_NAMESPACE)));
+        }
+        counted.push((Counted::All, self.most.saturating_mul(OF_ALL)));
+        counted
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quickdraw_domain::ProjectId;
+
+    use super::*;
+
+    #[test]
+    fn a_user_who_makes_others_tests_no_oftener() {
+        let limit = ByHandLimit::new(Limits { project_hooks: 1, group_hooks: 1, by_hand_per_minute: 2 });
+        let sharer = |user, project| {
+            let scope = Scope::Project(ProjectId(project));
+            Sharer { user, is_admin: false, scope, namespace: Some(GroupId(1)) }
+        };
+        let allowed = |users: std::ops::Range<i64>, project: i64| {
+            let mut allowed = 0;
+            for user in users {
+                for _ in 0..5 {
+                    allowed += usize::from(limit.count("test", &sharer(user, project)).is_ok());
+                }
+            }
+            allowed
+        };
+        assert_eq!(allowed(1..2, 1), 2, "one user");
+        assert_eq!(allowed(2..20, 1), 4, "the others of the project");
+        assert_eq!(
+            (2..10).map(|project| allowed(1..20, project)).sum::<usize>(),
+            18,
+            "the others of the top-level group"
+        );
+        assert!(limit.count("resend", &sharer(1, 1)).is_ok(), "each action has its own count");
+        let admin = Sharer { is_admin: true, ..sharer(1, 1) };
+        let other = Sharer { user: 99, ..admin };
+        assert_eq!(
+            [&admin, &other, &other, &other].map(|one| limit.count("test", one).is_ok()),
+            [false, true, true, false]
+        );
     }
 }

@@ -9,6 +9,7 @@ use axum::extract::ConnectInfo;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use quickdraw_domain::receiver::client_network;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -22,7 +23,7 @@ use crate::telemetry;
 pub struct ListenerLimits {
     /// Open connections.
     pub connections: usize,
-    /// Open connections from one address. A reverse proxy is one address.
+    /// Open connections from one address, or from one network of 64 bits where addresses are IPv6. A reverse proxy is one address.
     pub per_address: usize,
     /// Longest for the head of a request, idle time before it included.
     pub head_time: Duration,
@@ -90,7 +91,7 @@ impl Listener {
                 }
             };
             while connections.try_join_next().is_some() {}
-            let seat = match seats.take(peer.ip()) {
+            let seat = match seats.take(client_network(peer.ip())) {
                 Ok(seat) => seat,
                 Err(full) => {
                     let limit = if full == Full::All { "total" } else { "address" };

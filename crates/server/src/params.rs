@@ -1,5 +1,6 @@
 //! Request parameters as GitLab takes them: JSON, form and query alike, the body winning over the query.
 
+mod known;
 mod read;
 mod types;
 
@@ -11,6 +12,7 @@ use quickdraw_domain::tree::{self, TreeError};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+pub(crate) use known::Known;
 pub use read::Invalid;
 pub use types::{Clearable, Day, Level, Line, Moment, Pairs, Prose};
 
@@ -35,7 +37,7 @@ const PAIR: usize = 1280;
 /// How much longer the text of a pair can become: a byte that is no UTF-8 becomes three, and names are there twice.
 const LONGER: usize = 4;
 
-/// The parameters of a request. Attributes that nobody reads are ignored, as GitLab does.
+/// The parameters of a request. Those that the operation does not have were refused where [`Known`] says so.
 #[derive(Debug)]
 pub struct Params(Map<String, Value>);
 
@@ -71,6 +73,11 @@ impl FromRequest<Arc<App>> for Params {
         }
         if params.get("sudo").is_some_and(|user| !user.is_null()) {
             return Err(ApiError::insufficient_scope("sudo"));
+        }
+        if let Some(operation) = app.known.get().and_then(|known| known.operation(&parts)) {
+            for (name, value) in &params {
+                operation.check(name, value)?;
+            }
         }
         Ok(Self(params))
     }

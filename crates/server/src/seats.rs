@@ -33,6 +33,12 @@ impl<K: Eq + Hash + Clone> Seats<K> {
         Arc::new(Self { taken: Mutex::default(), most, most_of_one, gauge })
     }
 
+    /// Whether there is one more, as it is now.
+    pub(crate) fn has_room(&self, of: &K) -> bool {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.values().sum::<usize>() < self.most && taken.get(of).is_none_or(|here| *here < self.most_of_one)
+    }
+
     pub(crate) fn take(self: &Arc<Self>, of: K) -> Result<Seat<K>, Full> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let here = taken.get(&of).copied().unwrap_or(0);

@@ -1,6 +1,6 @@
 //! What every request can reach.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use metrics_exporter_prometheus::PrometheusHandle;
 use quickdraw_domain::receiver::{Addresses, Receiver};
@@ -8,15 +8,24 @@ use quickdraw_engine::Belt;
 use quickdraw_store::SharedStore;
 use tokio::sync::Semaphore;
 
-use crate::audit::Changes;
+use crate::aside::Aside;
+use crate::audit::{Changes, Readings};
 use crate::auth::Actors;
 use crate::limit::{ByHandLimit, Limits};
 use crate::memory::Memory;
+use crate::params::Known;
+use crate::places::{Places, Shares};
 use crate::receive::gates::Gates;
 use crate::streams::Streams;
+use crate::telemetry::KEYS_WAITING;
 
 /// Bytes of bodies that may be in memory at once, in KiB: what a semaphore of 32-bit permits can count.
 const BODIES_IN_FLIGHT_KIB: usize = 256 << 10;
+
+/// Keys of client certificates that are being opened, or wait for that.
+pub(crate) const KEYS: Shares = Shares { all: 16, of_admins: 2, of_namespace: 6, of_scope: 3, of_user: 2 };
+/// Readings of insights that are made at once.
+const MEASURED_AT_ONCE: usize = 4;
 
 /// The application.
 pub struct App {
@@ -36,14 +45,22 @@ pub struct App {
     pub(crate) memory: Memory,
     /// Open streams.
     pub(crate) streams: Streams,
+    /// Places for keys that are opened, and their turns.
+    pub(crate) keys: (Arc<Places>, Aside),
+    /// Turns for what is measured.
+    pub(crate) measuring: Aside,
     /// Who tokens stood for a moment ago.
     pub(crate) actors: Actors,
     /// Changes under way, which go on when whoever asked hangs up.
     pub(crate) changes: Changes,
+    /// Readings of bodies that were written down lately.
+    pub(crate) readings: Readings,
     /// How often people tested and resent lately.
     pub(crate) by_hand: ByHandLimit,
     /// The operator's choices.
     pub limits: Limits,
+    /// The parameters of each operation, from when requests are served on.
+    pub(crate) known: OnceLock<Known>,
 }
 
 impl App {
@@ -67,10 +84,14 @@ impl App {
             bodies,
             memory: Memory::new(),
             streams: Streams::new(),
+            keys: (Places::new(KEYS, KEYS_WAITING), Aside::new(1)),
+            measuring: Aside::new(MEASURED_AT_ONCE),
             actors: Actors::default(),
             changes: Changes::default(),
+            readings: Readings::default(),
             by_hand: ByHandLimit::new(limits),
             limits,
+            known: OnceLock::new(),
         })
     }
 

@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use crate::seats::Seats;
+use crate::places::{Places, Shares};
 use crate::telemetry::STREAMS;
 
 /// Streams of a node: each is a connection that stays.
-const MOST: usize = 100;
-/// Streams of one user.
-const MOST_OF_ONE: usize = 10;
+pub(crate) const SHARES: Shares = Shares { all: 100, of_admins: 10, of_namespace: 50, of_scope: 20, of_user: 10 };
 /// What their bodies may take in memory, in KiB. Each is there several times: packed, unpacked, as JSON and as it is sent.
 const BODIES_KIB: u32 = 256 << 10;
 const COPIES: usize = 4;
@@ -19,8 +17,8 @@ const LOOKS: usize = 2;
 
 /// The streams of a node.
 pub(crate) struct Streams {
-    /// Their seats, by user.
-    pub(crate) seats: Arc<Seats<i64>>,
+    /// The places for them.
+    pub(crate) places: Arc<Places>,
     bodies: Arc<Semaphore>,
     looks: Semaphore,
     closing: watch::Sender<bool>,
@@ -29,7 +27,7 @@ pub(crate) struct Streams {
 impl Streams {
     pub(crate) fn new() -> Self {
         Self {
-            seats: Seats::new(MOST, MOST_OF_ONE, STREAMS),
+            places: Places::new(SHARES, STREAMS),
             bodies: Arc::new(Semaphore::new(BODIES_KIB as usize)),
             looks: Semaphore::new(LOOKS),
             closing: watch::Sender::new(false),

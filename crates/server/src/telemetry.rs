@@ -11,6 +11,10 @@ pub const CONNECTIONS_REFUSED: &str = "quickdraw_connections_refused_total";
 pub const CONNECTIONS: &str = "quickdraw_connections";
 /// Gauge: large answers that are being made or sent.
 pub const LARGE_ANSWERS: &str = "quickdraw_large_answers";
+/// Gauge: keys of client certificates that are being opened, or wait for that.
+pub const KEYS_WAITING: &str = "quickdraw_client_keys_waiting";
+/// Gauge: changes that go on although whoever sent them has hung up.
+pub const CHANGES_ALONE: &str = "quickdraw_changes_alone";
 /// Gauge: open streams.
 pub const STREAMS: &str = "quickdraw_streams";
 /// Counter: events sent on streams.

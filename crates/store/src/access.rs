@@ -1,12 +1,17 @@
 //! Who may ask: users, their access tokens and memberships. Of tokens only digests are stored.
 
+mod filters;
+
 use async_trait::async_trait;
 use quickdraw_domain::Timestamp;
-use quickdraw_domain::access::AccessLevel;
+use quickdraw_domain::access::{AccessLevel, TokenScope};
 use quickdraw_domain::scope::Scope;
 
 use crate::error::Result;
 use crate::lists::{Page, Paged};
+
+pub(crate) use filters::tokens_of;
+pub use filters::{Between, MemberFilter, TokenFilter, UserFilter};
 
 /// Who a token stands for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,6 +49,8 @@ pub struct User {
     pub created_at: Timestamp,
     /// Stands for an access token of this project or group.
     pub bot_of: Option<Scope>,
+    /// Their tokens are refused.
+    pub blocked: bool,
 }
 
 /// A user to be made.
@@ -70,6 +77,8 @@ pub struct UserEdit {
     pub email: Option<Option<String>>,
     /// May do everything.
     pub is_admin: Option<bool>,
+    /// Their tokens are refused.
+    pub blocked: Option<bool>,
 }
 
 /// An access token as its owner sees it again: without the token.
@@ -81,8 +90,8 @@ pub struct Token {
     pub user_id: i64,
     /// What it is for.
     pub name: String,
-    /// Has no scope but `read_api`.
-    pub read_only: bool,
+    /// What it covers, in the order in which that was asked for.
+    pub scopes: Vec<TokenScope>,
     /// When it was made.
     pub created_at: Timestamp,
     /// From when on it is no longer taken.
@@ -108,8 +117,8 @@ pub struct NewToken {
     pub holder: Holder,
     /// What it is for.
     pub name: String,
-    /// Has no scope but `read_api`.
-    pub read_only: bool,
+    /// What it covers, each once.
+    pub scopes: Vec<TokenScope>,
     /// From when on it is no longer taken.
     pub expires_at: Option<Timestamp>,
 }
@@ -128,17 +137,6 @@ pub enum Holder {
         /// Login of the new user.
         username: String,
     },
-}
-
-/// Which users to list.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Users {
-    /// All.
-    All,
-    /// The one with this login, compared without case.
-    Named(String),
-    /// Those with this in login or name, compared without case; with less than three characters, those that are called so.
-    With(String),
 }
 
 /// Which tokens to list.
@@ -170,24 +168,25 @@ pub trait Access {
     async fn set_root_token(&self, digest: [u8; 32], now: Timestamp) -> Result<()>;
     /// Whether a root token was ever set.
     async fn has_root_token(&self) -> Result<bool>;
-    /// Who a token stands for, by its digest; nobody when it was revoked or has expired. Notes that it was used.
+    /// Who a token stands for, by its digest; nobody when it was revoked or has expired, or its user is blocked. Notes that it
+    /// was used.
     async fn find_actor(&self, digest: [u8; 32], now: Timestamp) -> Result<Option<Actor>>;
-    /// Makes a user. `Taken` when the login is.
+    /// Makes a user. `Taken` when the login or the address is, both compared without case.
     async fn create_user(&self, new: NewUser, now: Timestamp) -> Result<User>;
-    /// Changes a user. `None` if they are not there; `Taken` when the new login is.
+    /// Changes a user. `None` if they are not there; `Taken` when the new login or address is.
     async fn update_user(&self, id: i64, edit: UserEdit) -> Result<Option<User>>;
     /// Deletes a user with their tokens and memberships. `false` if they were not there.
     async fn delete_user(&self, id: i64) -> Result<bool>;
     /// One user.
     async fn find_user(&self, id: i64) -> Result<Option<User>>;
     /// Users by number.
-    async fn list_users(&self, filter: Users, page: Page) -> Result<Paged<User>>;
+    async fn list_users(&self, filter: UserFilter, page: Page) -> Result<Paged<User>>;
     /// Makes a token, and the user that it stands for if that is a bot. `Missing` when there is no such user or scope.
     async fn create_token(&self, new: NewToken, now: Timestamp) -> Result<Token>;
     /// One token.
     async fn find_token(&self, id: i64) -> Result<Option<Token>>;
-    /// Tokens by number; with `active`, only those that can be used at that time, or only the others.
-    async fn list_tokens(&self, which: Tokens, active: Option<(bool, Timestamp)>, page: Page) -> Result<Paged<Token>>;
+    /// Tokens by number.
+    async fn list_tokens(&self, which: Tokens, filter: TokenFilter, page: Page) -> Result<Paged<Token>>;
     /// Takes a token back and makes another that stands for the same user, with the same name and scope. `None` if it
     /// was not there, or can no longer be used.
     async fn rotate_token(
@@ -220,10 +219,16 @@ pub trait Access {
     /// One direct member.
     async fn find_member(&self, scope: Scope, user: i64) -> Result<Option<Member>>;
     /// Direct members of a project or group by number of the user.
-    async fn list_members(&self, scope: Scope, page: Page) -> Result<Paged<Member>>;
+    async fn list_members(&self, scope: Scope, filter: MemberFilter, page: Page) -> Result<Paged<Member>>;
     /// Members of a project or group and of the groups above at that time, by number of the user, each with their highest
     /// role and when the last of their memberships ends.
-    async fn list_all_members(&self, scope: Scope, now: Timestamp, page: Page) -> Result<Paged<Member>>;
+    async fn list_all_members(
+        &self,
+        scope: Scope,
+        now: Timestamp,
+        filter: MemberFilter,
+        page: Page,
+    ) -> Result<Paged<Member>>;
     /// The highest role of a user in a scope, those inherited from groups above included.
     async fn role(&self, scope: Scope, user: i64, now: Timestamp) -> Result<Option<AccessLevel>>;
 }
@@ -231,24 +236,18 @@ pub trait Access {
 /// How exactly last use is kept: writing it at each request would cost a flush.
 pub(crate) const USED_EVERY_MICROS: i64 = 60_000_000;
 
+/// The scopes of a token as they are stored: words with blanks between them.
+pub(crate) fn scopes_column(scopes: &[TokenScope]) -> String {
+    scopes.iter().map(|scope| scope.word()).collect::<Vec<_>>().join(" ")
+}
+
+/// The scopes of a token as they were stored.
+pub(crate) fn scopes_of(column: &str) -> Vec<TokenScope> {
+    column.split(' ').filter_map(TokenScope::by_word).collect()
+}
+
 /// Columns of a token, of the user that it stands for, and of that user's role.
-pub(crate) const TOKEN: &str = "t.id, t.user_id, t.name, t.read_only, t.created_at, t.expires_at, t.last_used_at,
+pub(crate) const TOKEN: &str = "t.id, t.user_id, t.name, t.scopes, t.created_at, t.expires_at, t.last_used_at,
     t.revoked, u.project_id, u.group_id, (SELECT max(m.access_level) FROM members m
         WHERE m.user_id = u.id AND (m.project_id = u.project_id OR m.group_id = u.group_id)), t.is_root
     FROM access_tokens t JOIN users u ON u.id = t.user_id";
-
-/// Which tokens a list has: a condition, and the number that is its first parameter. `mark` begins a parameter's name.
-pub(crate) fn tokens_of(which: Tokens, active: Option<(bool, Timestamp)>, mark: char) -> (String, i64) {
-    let (mut condition, number) = match which {
-        Tokens::All => (format!("u.id > {mark}1 AND u.project_id IS NULL AND u.group_id IS NULL"), 0),
-        Tokens::Of(user) => (format!("t.user_id = {mark}1 AND u.project_id IS NULL AND u.group_id IS NULL"), user),
-        Tokens::In(Scope::Group(group)) => (format!("u.group_id = {mark}1"), group.0),
-        Tokens::In(Scope::Project(project)) => (format!("u.project_id = {mark}1"), project.0),
-        Tokens::In(Scope::Instance) => (format!("u.id < {mark}1"), 0),
-    };
-    if let Some((active, now)) = active {
-        let good = format!("NOT t.revoked AND (t.expires_at IS NULL OR t.expires_at > {})", now.as_micros());
-        condition += &if active { format!(" AND {good}") } else { format!(" AND NOT ({good})") };
-    }
-    (condition, number)
-}

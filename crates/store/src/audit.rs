@@ -1,4 +1,4 @@
-//! Who changed what, and who was refused: written once, never changed, deleted after a year.
+//! Who changed what, who was refused, and which administrator read bodies: written once, never changed, deleted after a year.
 
 use async_trait::async_trait;
 use quickdraw_domain::Timestamp;
@@ -19,13 +19,13 @@ pub struct AuditEntry {
     pub user_id: i64,
     /// Their login at that time.
     pub username: String,
-    /// Where they called from.
+    /// Where they called from, past the proxies that are trusted.
     pub address: Option<String>,
     /// HTTP method.
     pub method: String,
     /// Path that was asked for, without its query.
     pub path: String,
-    /// HTTP status of the answer: 2xx is a change, 4xx a refusal.
+    /// HTTP status of the answer: 2xx is a change (with GET, a reading), 4xx a refusal.
     pub status: i64,
     /// Names of the attributes that were sent, in their order, with blanks between.
     pub attributes: String,

@@ -15,6 +15,9 @@ pub enum Error {
     /// Something that was referred to is not there.
     #[error("{0} does not exist")]
     Missing(&'static str),
+    /// A group was to be moved into itself or a group in it.
+    #[error("a group cannot be moved into itself")]
+    Circular,
     /// There are as many as there may be.
     #[error("maximum number exceeded ({0})")]
     Full(i64),

@@ -18,6 +18,7 @@ use quickdraw_domain::{EventId, Timestamp};
 use crate::SharedStore;
 use crate::documents::Document;
 use crate::error::{Error, Result};
+use crate::overview::Overview;
 use crate::payload::Packed;
 
 /// Bytes of packed bodies of one batch.
@@ -153,7 +154,7 @@ pub struct IdentityUse {
 
 /// Facts and rollups: what can be done with them.
 #[async_trait]
-pub trait Insights {
+pub trait Insights: Overview {
     /// Events that wait for their projection, oldest first, with their bodies; fewer where those are large.
     async fn pending_projection(&self, limit: usize) -> Result<Vec<(Event, Packed)>>;
     /// Which events wait for their projection.

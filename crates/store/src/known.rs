@@ -18,7 +18,7 @@ pub trait Known {
     /// groups above it if there is none; a path that stands for another instance's project already gets the instance's
     /// host in front. `None` when it cannot be had: too many, or its path is a group's.
     async fn know_project(&self, instance: String, seen: SeenProject, now: Timestamp) -> Result<Option<ProjectId>>;
-    /// Makes users whose login is not known yet. They have no role and no token.
+    /// Makes users whose login is not known yet. They have no role and no token, and no address if another user has it.
     async fn know_users(&self, seen: Vec<SeenUser>, now: Timestamp) -> Result<()>;
 }
 

@@ -28,6 +28,7 @@ pub mod known;
 pub mod lists;
 pub mod nodes;
 pub mod operations;
+pub mod overview;
 pub mod payload;
 mod postgres;
 pub mod rebuild;

@@ -16,6 +16,28 @@ pub enum Start {
     Offset(i64),
     /// Behind the row of this number: what costs the same everywhere. Nothing is counted.
     After(i64),
+    /// As [`Start::Offset`], with the greatest number first.
+    OffsetDown(i64),
+    /// As [`Start::After`], going down: rows have lower numbers than this.
+    Before(i64),
+}
+
+/// A range of numbers that rows have, both ends excluded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Numbers {
+    /// Greater than this.
+    pub after: Option<i64>,
+    /// Lower than this.
+    pub before: Option<i64>,
+}
+
+impl Numbers {
+    /// The conditions on a column, for both engines.
+    pub(crate) fn conditions(self, column: &str) -> String {
+        let after = self.after.map(|number| format!(" AND {column} > {number}")).unwrap_or_default();
+        let before = self.before.map(|number| format!(" AND {column} < {number}")).unwrap_or_default();
+        after + &before
+    }
 }
 
 impl Page {
@@ -23,8 +45,8 @@ impl Page {
     #[must_use]
     pub const fn offset(self) -> i64 {
         match self.start {
-            Start::Offset(rows) => rows,
-            Start::After(_) => 0,
+            Start::Offset(rows) | Start::OffsetDown(rows) => rows,
+            Start::After(_) | Start::Before(_) => 0,
         }
     }
 
@@ -32,16 +54,32 @@ impl Page {
     #[must_use]
     pub const fn after(self) -> i64 {
         match self.start {
-            Start::Offset(_) => i64::MIN,
             Start::After(number) => number,
+            Start::Offset(_) | Start::OffsetDown(_) | Start::Before(_) => i64::MIN,
         }
     }
 
     /// How many rows are counted at most for the total.
     pub(crate) const fn counted(self) -> i64 {
         match self.start {
-            Start::Offset(_) => MOST_COUNTED,
-            Start::After(_) => 0,
+            Start::Offset(_) | Start::OffsetDown(_) => MOST_COUNTED,
+            Start::After(_) | Start::Before(_) => 0,
+        }
+    }
+
+    /// The condition that a page which goes down begins behind a row.
+    pub(crate) fn before(self, column: &str) -> String {
+        match self.start {
+            Start::Before(number) => Numbers { after: None, before: Some(number) }.conditions(column),
+            _ => String::new(),
+        }
+    }
+
+    /// The direction, as SQL has it.
+    pub(crate) const fn order(self) -> &'static str {
+        match self.start {
+            Start::Offset(_) | Start::After(_) => "ASC",
+            Start::OffsetDown(_) | Start::Before(_) => "DESC",
         }
     }
 }

@@ -20,6 +20,7 @@ mod known;
 mod lines;
 mod nodes;
 mod operations;
+mod overview;
 mod partitions;
 mod receivers;
 mod replays;

@@ -25,6 +25,7 @@ mod known;
 mod lines;
 mod nodes;
 mod operations;
+mod overview;
 mod readers;
 mod receivers;
 mod replays;
@@ -225,6 +226,8 @@ fn connect(path: &Path) -> Result<Connection> {
 fn connect_to_read(path: &Path) -> Result<Connection> {
     let connection = connect(path)?;
     connection.pragma_update(None, "query_only", true)?;
+    // What was just written is in the system's cache.
+    connection.pragma_update(None, "cache_size", -4_096)?;
     Ok(connection)
 }
 

@@ -42,7 +42,7 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     let store = wiring::open_store(&config, &mut first).await?;
     wiring::root_token(&config, &store, &mut first).await?;
     let receiver = wiring::receiver(&config, &mut first)?;
-    let belt = wiring::belt(&config, store).await?;
+    let belt = wiring::belt(&config, store, address).await?;
     let lifecycle = Lifecycle::start(belt.clone());
     let limits = Limits {
         project_hooks: i64::from(config.limits.project_hooks),

@@ -102,7 +102,7 @@ pub(crate) const REFERENCE: &[(&str, &str)] = &[
     ("limits.group_hooks", "Most hooks on one group; those of other groups do not count."),
     (
         "limits.by_hand_per_minute",
-        "Tests, and likewise resends, that one user may ask for on one project or group; 0 for no limit.",
+        "Tests, and likewise resends, that one user may ask for on one project or group; all its users together three times as many, all of a top-level group twelve times, and all but administrators on a node sixty times. 0 for no limit.",
     ),
     (
         "limits.deliveries_per_minute",

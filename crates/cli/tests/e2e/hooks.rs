@@ -135,6 +135,29 @@ pub(crate) fn headers_variables_and_templates_reach_the_receiver(engine: Engine)
     assert!(phases["wait_us"].is_i64() && phases["tls_us"].is_null() && attempt["tls_version"].is_null(), "{attempt}");
 }
 
+/// Each bot of a project is a user, and all of them together test three times as often as one.
+pub(crate) fn whoever_makes_users_tests_no_oftener(engine: Engine) {
+    let server = Server::start(&engine, &[("QUICKDRAW__LIMITS__BY_HAND_PER_MINUTE", "2")]);
+    server.make_project();
+    let sink = Sink::start(|_| Some(200));
+    let hook = server.make_hook(&sink.url(), "")["id"].clone();
+    let mut sent = 0;
+    for number in 0..5 {
+        let body = json!({ "name": format!("bot {number}"), "scopes": ["api"] }).to_string();
+        let bot = server.call("POST", "/api/v4/projects/1/access_tokens", &body).json()["token"].clone();
+        for _ in 0..3 {
+            let headers = [("PRIVATE-TOKEN", bot.as_str().expect("a token"))];
+            let path = format!("/api/v4/projects/1/hooks/{hook}/test/push_events");
+            let reply = send(server.port, "POST", &path, &headers, b"").expect("an answer");
+            assert!(matches!(reply.status, 201 | 429), "{}", reply.body);
+            sent += usize::from(reply.status == 201);
+        }
+    }
+    assert_eq!((sent, sink.got().len()), (6, 6));
+    let reply = server.call("POST", &format!("/api/v4/projects/1/hooks/{hook}/test/push_events"), "");
+    assert_eq!(reply.status, 201, "administrators have their own: {}", reply.body);
+}
+
 pub(crate) fn limits_and_bad_values_are_refused(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();

@@ -33,6 +33,7 @@ mod replays;
 mod rogues;
 mod secrets;
 mod server;
+mod server_memory;
 mod streams;
 
 use libtest_mimic::{Arguments, Trial};
@@ -96,6 +97,16 @@ fn main() {
             clients::a_project_in_a_namespace_that_is_not_there_is_refused,
         ),
         ("lists_of_parameters_are_bounded", clients::lists_of_parameters_are_bounded),
+        ("lists_are_narrowed_as_clients_ask", clients::lists_are_narrowed_as_clients_ask),
+        ("a_filter_that_is_not_here_is_refused", clients::a_filter_that_is_not_here_is_refused),
+        ("the_scopes_of_a_token_are_kept_as_asked", clients::the_scopes_of_a_token_are_kept_as_asked),
+        ("an_address_is_that_of_one_user", clients::an_address_is_that_of_one_user),
+        ("projects_are_archived_and_users_blocked", clients::projects_are_archived_and_users_blocked),
+        ("groups_are_moved_by_those_who_own_both_places", clients::groups_are_moved_by_those_who_own_both_places),
+        ("a_members_role_is_found_wherever_it_comes_from", clients::a_members_role_is_found_wherever_it_comes_from),
+        ("a_limit_says_when_it_ends", clients::a_limit_says_when_it_ends),
+        ("a_trigger_that_a_level_does_not_have_is_refused", clients::a_trigger_that_a_level_does_not_have_is_refused),
+        ("api_v1_refuses_parameters_that_it_does_not_have", clients::api_v1_refuses_parameters_that_it_does_not_have),
         ("tokens_are_made_shown_once_and_taken_back", access::tokens_are_made_shown_once_and_taken_back),
         ("changes_and_refusals_are_audited_without_values", access::changes_and_refusals_are_audited_without_values),
         (
@@ -124,6 +135,10 @@ fn main() {
         ),
         ("the_replay_command_counts_runs_and_follows", replays::the_replay_command_counts_runs_and_follows),
         ("nineteen_receivers_that_misbehave_harm_nobody", rogues::nineteen_receivers_that_misbehave_harm_nobody),
+        ("memory_goes_back_to_the_system", server_memory::memory_goes_back_to_the_system),
+        ("a_hook_cannot_call_the_server_that_it_belongs_to", secrets::a_hook_cannot_call_the_server_that_it_belongs_to),
+        ("whoever_makes_users_tests_no_oftener", hooks::whoever_makes_users_tests_no_oftener),
+        ("whoever_makes_users_has_no_more_streams", streams::whoever_makes_users_has_no_more_streams),
         ("no_answer_and_no_error_shows_a_secret", secrets::no_answer_and_no_error_shows_a_secret),
         (
             "secrets_that_no_header_can_carry_are_refused_at_the_start",
@@ -133,6 +148,12 @@ fn main() {
             "nothing_that_is_sent_twice_or_broken_is_taken_in_part",
             secrets::nothing_that_is_sent_twice_or_broken_is_taken_in_part,
         ),
+        ("a_hook_cannot_call_the_server_that_it_belongs_to", secrets::a_hook_cannot_call_the_server_that_it_belongs_to),
+        (
+            "the_audit_log_names_clients_and_readings_of_bodies",
+            secrets::the_audit_log_names_clients_and_readings_of_bodies,
+        ),
+        ("a_process_that_aborts_leaves_no_core", secrets::a_process_that_aborts_leaves_no_core),
         (
             "receivers_have_secrets_modes_and_limits_of_their_own",
             relay::receivers_have_secrets_modes_and_limits_of_their_own,
@@ -169,9 +190,9 @@ fn main() {
             backfill::history_of_a_repository_and_of_a_file_is_counted,
         ),
         ("an_alert_is_told_once_and_when_all_is_well", alerts::an_alert_is_told_once_and_when_all_is_well),
+        ("branches_without_pushes_are_shown", monitoring::branches_without_pushes_are_shown),
         (
             "how_things_stand_is_shown_and_what_is_gone_is_gone",
-        ("branches_without_pushes_are_shown", monitoring::branches_without_pushes_are_shown),
             monitoring::how_things_stand_is_shown_and_what_is_gone_is_gone,
         ),
         ("what_gitlab_remembers_is_counted", backfill::what_gitlab_remembers_is_counted),

@@ -46,6 +46,60 @@ pub(crate) fn secrets_that_no_header_can_carry_are_refused_at_the_start(engine: 
     assert!(large.status == 400 && large.body.contains("body_limit"), "{}", large.body);
 }
 
+pub(crate) fn a_hook_cannot_call_the_server_that_it_belongs_to(engine: Engine) {
+    let mut server = Server::new(&engine);
+    let everywhere = format!("0.0.0.0:{}", server.port);
+    for (name, value) in [
+        ("QUICKDRAW_LISTEN", everywhere.as_str()),
+        ("QUICKDRAW_ALLOW_LOCAL_NETWORKS", "false"),
+        ("QUICKDRAW_ROOT_TOKEN", TOKEN),
+        ("GITLAB_WEBHOOK_SECRET", SECRET),
+    ] {
+        server.set(name, value);
+    }
+    server.restart();
+    server.make_project();
+    let url = format!("http://127.0.0.1:{}/api/v1/webhooks/gitlab", server.port);
+    let made = server.call("POST", "/api/v4/projects/1/hooks", &json!({ "url": url }).to_string());
+    assert!(made.status == 422 && made.body.contains("rule own_address"), "{}", made.body);
+    let other = json!({ "url": format!("http://127.0.0.1:{}/", server.port ^ 1) });
+    let made = server.call("POST", "/api/v4/projects/1/hooks", &other.to_string());
+    assert!(made.status == 422 && made.body.contains("rule loopback"), "{}", made.body);
+}
+
+pub(crate) fn the_audit_log_names_clients_and_readings_of_bodies(engine: Engine) {
+    let server = Server::start(&engine, &[("QUICKDRAW__SERVER__TRUSTED_PROXIES", r#"["127.0.0.1"]"#)]);
+    server.make_project();
+    let hook = server.make_hook("https://example.com/in", "");
+    let event = format!("/api/v1/events/{}", server.report(1).expect("accepted"));
+    let log = format!("/api/v4/projects/1/hooks/{}/events", hook["id"]);
+    let headers = [("PRIVATE-TOKEN", TOKEN), ("X-Forwarded-For", "192.0.2.6, 203.0.113.9")];
+    for path in [&event, &log, &event, &log] {
+        let read = send(server.port, "GET", path, &headers, b"").expect("an answer");
+        assert_eq!(read.status, 200, "{path}: {}", read.body);
+    }
+    let audit = server.get("/api/v1/audit?limit=2");
+    for (at, path) in [&log, &event].into_iter().enumerate() {
+        let entry = &audit["items"][at];
+        let said = (&entry["path"], &entry["method"], &entry["status"], &entry["address"]);
+        assert_eq!(said, (&json!(path), &json!("GET"), &json!(200), &json!("203.0.113.9")), "{audit}");
+    }
+}
+
+pub(crate) fn a_process_that_aborts_leaves_no_core(engine: Engine) {
+    let mut server = Server::start(&engine, &[]);
+    server.make_project();
+    server.make_hook("https://example.com/in", r#","token":"canary-in-core""#);
+    if let Ok(limits) = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())) {
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap_or_default();
+        assert_eq!(core.split_whitespace().nth(4), Some("0"), "{limits}");
+    }
+    server.abort();
+    for file in std::fs::read_dir(server.folder.path()).expect("a folder").flatten() {
+        assert!(!file.file_name().to_string_lossy().starts_with("core"), "{:?}", file.path());
+    }
+}
+
 pub(crate) fn nothing_that_is_sent_twice_or_broken_is_taken_in_part(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();

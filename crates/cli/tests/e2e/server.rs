@@ -87,6 +87,15 @@ impl Server {
         });
     }
 
+    /// Bytes of memory that are its own, as Linux tells them.
+    pub(crate) fn memory(&self) -> u64 {
+        let id = self.child.as_ref().expect("it runs").id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a status");
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("a line");
+        let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse().expect("a number");
+        kib << 10
+    }
+
     pub(crate) fn output(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("out.log")).unwrap_or_default()
     }
@@ -105,6 +114,20 @@ impl Server {
         let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs");
         assert!(asked.success());
         child.wait().expect("it ended").code()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it runs").id()
+    }
+
+    /// Ends it by a signal that asks for a core dump, without a limit on its size where the system lets us lift that.
+    pub(crate) fn abort(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        let id = child.id().to_string();
+        let _ = Command::new("prlimit").args(["--pid", &id, "--core=unlimited"]).status();
+        let asked = Command::new("kill").args(["-ABRT", &id]).status().expect("kill runs");
+        assert!(asked.success());
+        child.wait().expect("it ended");
     }
 
     pub(crate) fn call(&self, method: &str, path: &str, body: &str) -> Reply {

@@ -99,6 +99,29 @@ fn report(server: &Server, project: i64, trigger: &str, git_ref: &str, number: u
     assert_eq!(reply.status, 202, "{}", reply.body);
 }
 
+/// Each bot of a project is a user, and all of them together have what one project has.
+pub(crate) fn whoever_makes_users_has_no_more_streams(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+    server.make_project();
+    let bots: Vec<String> = (0..3)
+        .map(|number| {
+            let body = json!({ "name": format!("bot {number}"), "scopes": ["api"] }).to_string();
+            let made = server.call("POST", "/api/v4/projects/1/access_tokens", &body);
+            assert_eq!(made.status, 201, "{}", made.body);
+            made.json()["token"].as_str().expect("a token").to_owned()
+        })
+        .collect();
+    let mut open = Vec::new();
+    for (bot, many) in bots.iter().zip([10, 10, 0]) {
+        for number in 0..=many {
+            let (status, stream) = Stream::open(&server, bot, "?project=1", None);
+            assert_eq!(status, if number == many { 429 } else { 200 }, "{number}");
+            open.push(stream);
+        }
+    }
+    assert_eq!(Stream::open(&server, TOKEN, "?project=1", None).0, 200, "administrators have places of their own");
+}
+
 pub(crate) fn a_stream_goes_on_where_it_broke_off(engine: Engine) {
     let mut server = Server::start(&engine, &[]);
     server.make_project();

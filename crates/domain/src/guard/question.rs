@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
-use super::{Allowlist, AllowlistError, Settings};
+use super::{Allowlist, AllowlistError, OwnAddresses, Settings};
 
 /// A URL, and all that its verdict depends on.
 #[derive(Clone, Deserialize, Default, Debug)]
@@ -53,7 +53,7 @@ impl Question {
             allowed_ports: config.allowed_ports.clone(),
             https_only: config.https_only,
             decode_nat64: config.nat64 == "decode",
-            own: Vec::new(),
+            own: OwnAddresses::default(),
         })
     }
 

@@ -1,15 +1,17 @@
 //! How one project stands, by our own names and by those of OpenTelemetry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::insights::entity::Item;
 use quickdraw_domain::insights::measures::{Choice, Items, Measure, Summary};
 use quickdraw_domain::insights::people::People;
 use quickdraw_domain::insights::pipelines::Status;
+use quickdraw_store::overview::CommitCount;
 
 use super::series::Series;
 use super::{DAYS, MOST_OF_ONE, Read, WINDOW, count};
+use crate::telemetry::precise;
 
 /// The quantiles of a summary's percentiles.
 const QUANTILES: [&str; 4] = ["0.5", "0.75", "0.9", "0.95"];
@@ -17,7 +19,6 @@ const QUANTILES: [&str; 4] = ["0.5", "0.75", "0.9", "0.95"];
 /// What was read of a project, ready to be measured.
 struct Measured {
     merge_requests: Items,
-    commits: Items,
     pipelines: Items,
 }
 
@@ -30,39 +31,54 @@ pub(super) fn of_project(
     now: Timestamp,
 ) {
     let items = |all: &Vec<Item>| Items::new(all.clone(), Vec::new(), people.clone(), Choice::default());
-    let Read { merge_requests, commits, pipelines, .. } = read;
-    let mut measured =
-        Measured { merge_requests: items(merge_requests), commits: items(commits), pipelines: items(pipelines) };
+    let Read { merge_requests, pipelines, .. } = read;
+    let measured = Measured { merge_requests: items(merge_requests), pipelines: items(pipelines) };
     by_open_telemetry(series, path, (read, &measured), people, now);
-    by_our_names(series, path, (read, &mut measured), teams, now);
+    commits_by_our_names(series, path, &read.commits, (people, teams));
+    by_our_names(series, path, (read, &measured), now);
+}
+
+/// How many commits somebody's count for, as the insight `commits` has it.
+fn commits_of(all: &[CommitCount], people: &People) -> i64 {
+    let counts = |one: &&CommitCount| people.counts(people.author(&one.author), one.hour);
+    all.iter().filter(counts).map(|one| one.commits).sum()
+}
+
+/// How many people committed, as the insight `contributors` has it.
+fn contributors(all: &[CommitCount], people: &People) -> usize {
+    let counts = |one: &&CommitCount| people.counts(people.author(&one.author), one.hour);
+    let found: BTreeSet<i64> = all.iter().filter(counts).map(|one| people.contributor(&one.author)).collect();
+    found.len()
+}
+
+fn commits_by_our_names(
+    series: &mut Series,
+    path: &str,
+    commits: &[CommitCount],
+    (people, teams): (&People, &[(String, People)]),
+) {
+    let help = "Commits without merges; of everybody, and of each team.";
+    let (project, window) = (("project", path), ("window", "7d"));
+    series.add("pulse_commits", help, &[project, ("team", ""), window], precise(commits_of(commits, people)));
+    for (team, members) in teams {
+        let value = commits_of(commits, members);
+        if value > 0 {
+            series.add("pulse_commits", help, &[project, ("team", team), window], precise(value));
+        }
+    }
 }
 
 fn summary(items: &Items, name: &str, now: Timestamp) -> Option<Summary> {
     Some(items.measure(Measure::by_name(name)?, now.minus(WINDOW), now, DAYS))
 }
 
-fn by_our_names(
-    series: &mut Series,
-    path: &str,
-    (read, measured): (&Read, &mut Measured),
-    teams: &[(String, People)],
-    now: Timestamp,
-) {
-    let Measured { merge_requests, commits, pipelines } = measured;
+fn by_our_names(series: &mut Series, path: &str, (read, measured): (&Read, &Measured), now: Timestamp) {
+    let Measured { merge_requests, pipelines } = measured;
     let deployments = &read.deployments;
     let summary = |items: &Items, name: &str| summary(items, name, now);
     let project = ("project", path);
     let window = ("window", "7d");
-    let help = "Commits without merges; of everybody, and of each team.";
-    if let Some(value) = summary(commits, "commits").and_then(|one| one.value) {
-        series.add("pulse_commits", help, &[project, ("team", ""), window], value);
-    }
-    for (team, members) in teams {
-        commits.look_at(members.clone());
-        if let Some(value) = summary(commits, "commits").and_then(|one| one.value).filter(|value| *value > 0.0) {
-            series.add("pulse_commits", help, &[project, ("team", team), window], value);
-        }
-    }
+
     for (state, name) in [("opened", "mr_open"), ("merged", "mr_merged"), ("closed", "mr_closed_unmerged")] {
         if let Some(value) = summary(merge_requests, name).and_then(|one| one.value) {
             let help = "Merge requests that are open, and that were merged or closed within seven days.";
@@ -122,7 +138,7 @@ fn by_open_telemetry(
     people: &People,
     now: Timestamp,
 ) {
-    let Measured { merge_requests, commits, pipelines } = measured;
+    let Measured { merge_requests, pipelines } = measured;
     let summary = |items: &Items, name: &str| summary(items, name, now);
     let (owner, name) = path.rsplit_once('/').unwrap_or(("", path));
     let (owner, name) = (("vcs_owner_name", owner), ("vcs_repository_name", name));
@@ -145,13 +161,11 @@ fn by_open_telemetry(
         let value = open_for.iter().sum::<f64>() / count(open_for.len());
         series.add("vcs_change_duration_seconds", help, &[owner, name, ("vcs_change_state", "open")], value);
     }
-    if let Some(value) = summary(commits, "contributors").and_then(|one| one.value) {
-        let help = "vcs.contributor.count: people with commits within seven days.";
-        series.add("vcs_contributor_count", help, &[owner, name], value);
-    }
-    if !read.open_branches.is_empty() {
+    let help = "vcs.contributor.count: people with commits within seven days.";
+    series.add("vcs_contributor_count", help, &[owner, name], count(contributors(&read.commits, people)));
+    if read.branches > 0 {
         let help = "vcs.ref.count: branches that there are.";
-        series.add("vcs_ref_count", help, &[owner, name, ("vcs_ref_type", "branch")], count(read.open_branches.len()));
+        series.add("vcs_ref_count", help, &[owner, name, ("vcs_ref_type", "branch")], count(read.branches));
     }
     let spans = [
         ("vcs_change_time_to_merge_seconds", "vcs.change.time_to_merge.", merge_requests, "time_to_merge"),

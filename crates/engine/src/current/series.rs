@@ -38,6 +38,19 @@ impl Series {
         self.all.entry(name).or_insert((help, Vec::new())).1.push(format!("{name}{labels} {value}"));
     }
 
+    /// Adds what another has, as far as there is room.
+    pub(super) fn append(&mut self, other: Self) {
+        self.dropped += other.dropped;
+        for (name, (help, lines)) in other.all {
+            let fits = lines.len().min(MOST.saturating_sub(self.count));
+            self.dropped += lines.len() - fits;
+            self.count += fits;
+            if fits > 0 {
+                self.all.entry(name).or_insert((help, Vec::new())).1.extend(lines.into_iter().take(fits));
+            }
+        }
+    }
+
     pub(super) fn text(&self) -> String {
         let mut text = String::new();
         for (name, (help, lines)) in &self.all {

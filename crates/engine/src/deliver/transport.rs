@@ -1,7 +1,9 @@
 //! The way out: what carries a built request to a receiver. The real one is the guarded client; a simulation has its
 //! own receivers.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,7 +13,9 @@ use quickdraw_domain::outcome::{Outcome, Unreachable, classify, retry_after};
 use quickdraw_domain::phases::Phases;
 use quickdraw_domain::request::Request;
 use quickdraw_domain::{Secret, Timestamp};
-use quickdraw_egress::{Answer, Call, Client, Failure, Method, PemError, Presented, Report, Stage, Timing, opened};
+use quickdraw_egress::{
+    Answer, Call, Client, Failure, Method, PemError, Presented, Report, Stage, Timing, opened, own_addresses,
+};
 
 use crate::telemetry;
 
@@ -49,13 +53,41 @@ pub trait Transport: Send + Sync {
 pub struct Guarded {
     client: Client,
     guard: Arc<guard::Settings>,
+    listening: Option<SocketAddr>,
+    /// Whether the machine's addresses could not be listed the last time, which is said once.
+    failed_before: AtomicBool,
 }
 
 impl Guarded {
     /// Puts the guard in front of a client.
     #[must_use]
     pub const fn new(client: Client, guard: Arc<guard::Settings>) -> Self {
-        Self { client, guard }
+        Self { client, guard, listening: None, failed_before: AtomicBool::new(false) }
+    }
+
+    /// Lets the guard know under which addresses this process is reached, now and whenever they change.
+    #[must_use]
+    pub fn listening_on(mut self, address: SocketAddr) -> Self {
+        self.listening = Some(address);
+        self.guard.own.set([address]);
+        self.learn_own();
+        self
+    }
+
+    /// Reads the machine's addresses again: interfaces come and go while a server runs.
+    fn learn_own(&self) {
+        let Some(listening) = self.listening else { return };
+        match own_addresses(listening) {
+            Ok(own) => {
+                self.guard.own.set(own);
+                self.failed_before.store(false, Ordering::Relaxed);
+            }
+            Err(error) => {
+                if !self.failed_before.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(%error, "failed to list the machine's addresses; the guard goes by those known before");
+                }
+            }
+        }
     }
 }
 
@@ -90,6 +122,7 @@ impl Transport for Guarded {
 
     fn sweep(&self) {
         self.client.sweep();
+        self.learn_own();
     }
 }
 

@@ -61,9 +61,10 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 const DEFAULT: i64 = 20;
 const MOST: i64 = 100;
 
-/// Rows of an answer, from the parameter of that name.
-fn limit(asked: Option<i64>) -> usize {
-    usize::try_from(asked.unwrap_or(DEFAULT).clamp(1, MOST)).unwrap_or(1)
+/// Rows of an answer, from the parameter of that name; more than there may be are as many as there may be.
+fn limit(asked: Option<i64>) -> Result<usize, ApiError> {
+    let asked = asked.unwrap_or(DEFAULT).min(MOST);
+    usize::try_from(asked).ok().filter(|rows| *rows > 0).ok_or_else(|| invalid("limit must be at least 1"))
 }
 
 /// A page of what is only found by looking: it can be short and still not be the last.

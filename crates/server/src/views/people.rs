@@ -16,7 +16,7 @@ pub struct User {
     pub username: String,
     /// Shown name.
     pub name: String,
-    /// Always `active`.
+    /// `active` or `blocked`.
     pub state: &'static str,
     /// Always null: there are no pictures here.
     pub avatar_url: Option<String>,
@@ -43,7 +43,7 @@ impl User {
             id: user.id,
             username: user.username.clone(),
             name: user.name.clone(),
-            state: "active",
+            state: if user.blocked { "blocked" } else { "active" },
             avatar_url: None,
             web_url: format!("{base_url}/{}", user.username),
             created_at: Iso(user.created_at),
@@ -98,8 +98,8 @@ pub struct Token {
     pub active: bool,
     /// When it was made.
     pub created_at: Iso,
-    /// `api`, or `read_api` for reading only.
-    pub scopes: [&'static str; 1],
+    /// `api`, `read_api` for reading only, or both, as they were asked for.
+    pub scopes: Vec<&'static str>,
     /// Whom it stands for.
     pub user_id: i64,
     /// Last use, to the minute.
@@ -123,7 +123,7 @@ impl Token {
             revoked: token.revoked,
             active: !token.revoked && !is_over,
             created_at: Iso(token.created_at),
-            scopes: [if token.read_only { "read_api" } else { "api" }],
+            scopes: token.scopes.iter().map(|scope| scope.word()).collect(),
             user_id: token.user_id,
             last_used_at: token.last_used_at.map(Iso),
             expires_at: token.expires_at.map(date),

@@ -2,15 +2,15 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::Timestamp;
-use quickdraw_domain::access::AccessLevel;
+use quickdraw_domain::access::{AccessLevel, TokenScope};
 use quickdraw_domain::scope::Scope;
 use tokio_postgres::{GenericClient, Row};
 
 use super::Postgres;
 use super::search;
 use crate::access::{
-    Access, Actor, Holder, Member, NewToken, NewUser, TOKEN, Token, Tokens, USED_EVERY_MICROS, User, UserEdit, Users,
-    tokens_of,
+    Access, Actor, Holder, Member, MemberFilter, NewToken, NewUser, TOKEN, Token, TokenFilter, Tokens,
+    USED_EVERY_MICROS, User, UserEdit, UserFilter, scopes_column, scopes_of, tokens_of,
 };
 use crate::columns;
 use crate::error::{Error, Result};
@@ -24,8 +24,8 @@ impl Access for Postgres {
         transaction.execute("DELETE FROM access_tokens WHERE is_root", &[]).await?;
         transaction
             .execute(
-                "INSERT INTO access_tokens (digest, user_id, name, created_at, is_root)
-                 VALUES ($1, 1, 'root token', $2, true)",
+                "INSERT INTO access_tokens (digest, user_id, name, scopes, created_at, is_root)
+                 VALUES ($1, 1, 'root token', 'api', $2, true)",
                 &[&digest.as_slice(), &now.as_micros()],
             )
             .await?;
@@ -44,7 +44,8 @@ impl Access for Postgres {
                 "SELECT u.id, u.username, u.name, u.is_admin, t.id, t.read_only, t.last_used_at, u.project_id,
                     u.group_id
                  FROM access_tokens t JOIN users u ON u.id = t.user_id
-                 WHERE t.digest = $1 AND NOT t.revoked AND (t.expires_at IS NULL OR t.expires_at > $2)",
+                 WHERE t.digest = $1 AND NOT t.revoked AND NOT u.blocked
+                    AND (t.expires_at IS NULL OR t.expires_at > $2)",
             )
             .await?;
         let Some(row) = client.query_opt(&statement, &[&digest.as_slice(), &now.as_micros()]).await? else {
@@ -67,22 +68,31 @@ impl Access for Postgres {
     }
 
     async fn create_user(&self, new: NewUser, now: Timestamp) -> Result<User> {
-        let client = self.client().await?;
-        let row = client
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        transaction.execute(EMAILS_LOCK, &[]).await?;
+        let row = transaction
             .query_opt(
                 "INSERT INTO users (username, name, email, is_admin, created_at) VALUES ($1, $2, $3, $4, $5)
                  ON CONFLICT DO NOTHING RETURNING id",
                 &[&new.username, &new.name, &new.email, &new.is_admin, &now.as_micros()],
             )
             .await?;
-        let id = row.ok_or(Error::Taken("username"))?.get(0);
+        let id: i64 = row.ok_or(Error::Taken("username"))?.get(0);
+        check_email(&*transaction, new.email.as_deref(), id).await?;
+        transaction.commit().await?;
         let NewUser { username, name, email, is_admin } = new;
-        Ok(User { id, username, name, email, is_admin, created_at: now, bot_of: None })
+        Ok(User { id, username, name, email, is_admin, created_at: now, bot_of: None, blocked: false })
     }
 
     async fn update_user(&self, id: i64, edit: UserEdit) -> Result<Option<User>> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
+        if let Some(Some(email)) = &edit.email {
+            transaction.execute(EMAILS_LOCK, &[]).await?;
+            // One that is known already may be that of others too, who were seen in events.
+            check_email(&*transaction, Some(email), id).await?;
+        }
         let sql = format!("SELECT {USER} FROM users u WHERE u.id = $1 FOR UPDATE");
         let Some(known) = transaction.query_opt(&sql, &[&id]).await?.as_ref().map(user) else { return Ok(None) };
         let changed = User {
@@ -90,13 +100,14 @@ impl Access for Postgres {
             name: edit.name.unwrap_or(known.name),
             email: edit.email.unwrap_or(known.email),
             is_admin: edit.is_admin.unwrap_or(known.is_admin),
+            blocked: edit.blocked.unwrap_or(known.blocked),
             ..known
         };
         // Two who want the same login at once: the index lets one of them have it.
         transaction
             .execute(
-                "UPDATE users SET username = $2, name = $3, email = $4, is_admin = $5 WHERE id = $1",
-                &[&id, &changed.username, &changed.name, &changed.email, &changed.is_admin],
+                "UPDATE users SET username = $2, name = $3, email = $4, is_admin = $5, blocked = $6 WHERE id = $1",
+                &[&id, &changed.username, &changed.name, &changed.email, &changed.is_admin, &changed.blocked],
             )
             .await?;
         transaction.commit().await?;
@@ -112,26 +123,25 @@ impl Access for Postgres {
         Ok(self.client().await?.query_opt(&sql, &[&id]).await?.map(|row| user(&row)))
     }
 
-    async fn list_users(&self, filter: Users, page: Page) -> Result<Paged<User>> {
+    async fn list_users(&self, filter: UserFilter, page: Page) -> Result<Paged<User>> {
         let mut client = self.client().await?;
         let client = search::begin(&mut client).await?;
-        let rows = match &filter {
-            Users::All => "FROM users u WHERE $1::text IS NULL",
-            Users::Named(_) => "FROM users u WHERE lower(u.username) = lower($1::text)",
-            Users::With(_) => {
-                "FROM users u WHERE (lower(u.username) LIKE lower($1::text) OR lower(u.name) LIKE lower($1::text))"
-            }
-        };
-        let text = match filter {
-            Users::All => None,
-            Users::Named(name) => Some(name),
-            Users::With(text) => Some(search::pattern(&text)),
-        };
-        let count = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT $2) l");
-        let total = client.query_one(&count, &[&text, &page.counted()]).await?.get(0);
-        let sql = format!("SELECT {USER} {rows} AND u.id > $2 ORDER BY u.id LIMIT $3 OFFSET $4");
-        let rows = client.query(&sql, &[&text, &page.after(), &page.limit, &page.offset()]).await?;
-        Ok(Paged { rows: rows.iter().map(user).collect(), total })
+        let text = filter.search.as_deref().map(search::pattern);
+        let email = filter.search.as_ref().filter(|text| filter.by_email && text.contains('@'));
+        // The planner sees the values, so conditions whose parameter is NULL cost nothing.
+        let rows = format!(
+            "FROM users u WHERE ($1::text IS NULL OR lower(u.username) LIKE lower($1::text)
+                 OR lower(u.name) LIKE lower($1::text) OR lower(u.email) = lower($2::text))
+             AND ($3::text IS NULL OR lower(u.username) = lower($3::text)){}",
+            filter.conditions("u")
+        );
+        let count = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT $4) l");
+        let total = client.query_one(&count, &[&text, &email, &filter.username, &page.counted()]).await?.get(0);
+        let (before, order) = (page.before("u.id"), page.order());
+        let sql = format!("SELECT {USER} {rows}{before} AND u.id > $4 ORDER BY u.id {order} LIMIT $5 OFFSET $6");
+        let (after, offset) = (page.after(), page.offset());
+        let found = client.query(&sql, &[&text, &email, &filter.username, &after, &page.limit, &offset]).await?;
+        Ok(Paged { rows: found.iter().map(user).collect(), total })
     }
 
     async fn create_token(&self, new: NewToken, now: Timestamp) -> Result<Token> {
@@ -159,7 +169,7 @@ impl Access for Postgres {
                 user
             }
         };
-        let made = insert_token(&*transaction, new.digest, user, &new.name, new.read_only, expires_at, now).await?;
+        let made = insert_token(&*transaction, new.digest, user, &new.name, &new.scopes, expires_at, now).await?;
         transaction.commit().await?;
         Ok(made)
     }
@@ -168,16 +178,19 @@ impl Access for Postgres {
         find_token(&**self.client().await?, id).await
     }
 
-    async fn list_tokens(&self, which: Tokens, active: Option<(bool, Timestamp)>, page: Page) -> Result<Paged<Token>> {
+    async fn list_tokens(&self, which: Tokens, filter: TokenFilter, page: Page) -> Result<Paged<Token>> {
         let client = self.client().await?;
-        let (condition, number) = tokens_of(which, active, '$');
+        let (condition, number) = tokens_of(which, &filter, '$');
+        let pattern = filter.pattern();
         let count = format!(
             "SELECT count(*) FROM (SELECT 1 FROM access_tokens t JOIN users u ON u.id = t.user_id
-                WHERE {condition} LIMIT $2) l"
+                WHERE {condition} LIMIT $3) l"
         );
-        let total = client.query_one(&count, &[&number, &page.counted()]).await?.get(0);
-        let sql = format!("SELECT {TOKEN} WHERE {condition} AND t.id > $2 ORDER BY t.id LIMIT $3 OFFSET $4");
-        let rows = client.query(&sql, &[&number, &page.after(), &page.limit, &page.offset()]).await?;
+        let total = client.query_one(&count, &[&number, &pattern, &page.counted()]).await?.get(0);
+        let (before, order) = (page.before("t.id"), page.order());
+        let sql =
+            format!("SELECT {TOKEN} WHERE {condition}{before} AND t.id > $3 ORDER BY t.id {order} LIMIT $4 OFFSET $5");
+        let rows = client.query(&sql, &[&number, &pattern, &page.after(), &page.limit, &page.offset()]).await?;
         Ok(Paged { rows: rows.iter().map(token).collect(), total })
     }
 
@@ -201,7 +214,7 @@ impl Access for Postgres {
             let sql = "UPDATE members SET expires_at = $2 WHERE user_id = $1";
             transaction.execute(sql, &[&old.user_id, &expires_at]).await?;
         }
-        let made = insert_token(&*transaction, digest, old.user_id, &old.name, old.read_only, expires_at, now).await?;
+        let made = insert_token(&*transaction, digest, old.user_id, &old.name, &old.scopes, expires_at, now).await?;
         transaction.commit().await?;
         Ok(Some(made))
     }
@@ -255,21 +268,29 @@ impl Access for Postgres {
         Ok(self.client().await?.query_opt(&sql, &[&owner, &id]).await?.as_ref().map(member))
     }
 
-    async fn list_members(&self, scope: Scope, page: Page) -> Result<Paged<Member>> {
+    async fn list_members(&self, scope: Scope, filter: MemberFilter, page: Page) -> Result<Paged<Member>> {
         let (here, owner) = columns::in_scope(scope, "m", '$');
+        let (narrowed, pattern) = (filter.conditions("$2"), filter.pattern());
         let client = self.client().await?;
-        let count = format!("SELECT count(*) FROM (SELECT 1 FROM members m WHERE {here} LIMIT $2) l");
-        let total = client.query_one(&count, &[&owner, &page.counted()]).await?.get(0);
+        let count = format!("SELECT count(*) FROM (SELECT 1 {MEMBERS} WHERE {here}{narrowed} LIMIT $3) l");
+        let total = client.query_one(&count, &[&owner, &pattern, &page.counted()]).await?.get(0);
         let sql = format!(
-            "SELECT {USER}, m.access_level, m.expires_at {MEMBERS} WHERE {here} AND m.user_id > $2
-             ORDER BY m.user_id LIMIT $3 OFFSET $4"
+            "SELECT {USER}, m.access_level, m.expires_at {MEMBERS} WHERE {here}{narrowed} AND m.user_id > $3
+             ORDER BY m.user_id LIMIT $4 OFFSET $5"
         );
-        let rows = client.query(&sql, &[&owner, &page.after(), &page.limit, &page.offset()]).await?;
+        let rows = client.query(&sql, &[&owner, &pattern, &page.after(), &page.limit, &page.offset()]).await?;
         Ok(Paged { rows: rows.iter().map(member).collect(), total })
     }
 
-    async fn list_all_members(&self, scope: Scope, now: Timestamp, page: Page) -> Result<Paged<Member>> {
+    async fn list_all_members(
+        &self,
+        scope: Scope,
+        now: Timestamp,
+        filter: MemberFilter,
+        page: Page,
+    ) -> Result<Paged<Member>> {
         let (project, group) = columns::scope_columns(scope);
+        let (narrowed, pattern) = (filter.conditions("$5"), filter.pattern());
         let client = self.client().await?;
         let rows = "WITH RECURSIVE chain (id) AS (
                 (SELECT $2::bigint WHERE $2::bigint IS NOT NULL
@@ -279,14 +300,13 @@ impl Access for Postgres {
                 SELECT user_id, max(access_level), CASE WHEN count(*) = count(expires_at) THEN max(expires_at) END
                 FROM members WHERE (project_id = $1 OR group_id IN (SELECT id FROM chain))
                    AND (expires_at IS NULL OR expires_at > $3) AND user_id > $4 GROUP BY user_id)";
-        let sql = format!("{rows} SELECT count(*) FROM (SELECT 1 FROM every LIMIT $5) l");
-        let (now, after) = (now.as_micros(), page.after());
-        let total = client.query_one(&sql, &[&project, &group, &now, &after, &page.counted()]).await?.get(0);
-        let sql = format!(
-            "{rows} SELECT {USER}, m.access_level, m.expires_at FROM every m JOIN users u ON u.id = m.user_id
-             ORDER BY u.id LIMIT $5 OFFSET $6"
-        );
-        let rows = client.query(&sql, &[&project, &group, &now, &after, &page.limit, &page.offset()]).await?;
+        let joined = format!("FROM every m JOIN users u ON u.id = m.user_id WHERE true{narrowed}");
+        let sql = format!("{rows} SELECT count(*) FROM (SELECT 1 {joined} LIMIT $6) l");
+        let (now, after, offset) = (now.as_micros(), page.after(), page.offset());
+        let total = client.query_one(&sql, &[&project, &group, &now, &after, &pattern, &page.counted()]).await?.get(0);
+        let sql =
+            format!("{rows} SELECT {USER}, m.access_level, m.expires_at {joined} ORDER BY u.id LIMIT $6 OFFSET $7");
+        let rows = client.query(&sql, &[&project, &group, &now, &after, &pattern, &page.limit, &offset]).await?;
         Ok(Paged { rows: rows.iter().map(member).collect(), total })
     }
 
@@ -339,8 +359,20 @@ impl Postgres {
     }
 }
 
+/// Addresses are unique in any case among users that people create and change; no index says so, because those that were seen in
+/// events may share one. Whoever writes one takes turns, from before any row is locked.
+const EMAILS_LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('quickdraw emails'))";
+
+/// Refuses an address that another user has, in whatever case. The caller has [`EMAILS_LOCK`].
+async fn check_email(client: &impl GenericClient, email: Option<&str>, id: i64) -> Result<()> {
+    let Some(email) = email else { return Ok(()) };
+    let sql = "SELECT 1 FROM users WHERE lower(email) = lower($1) AND id <> $2 LIMIT 1";
+    if client.query_opt(sql, &[&email, &id]).await?.is_none() { Ok(()) } else { Err(Error::Taken("email")) }
+}
+
 const MEMBERS: &str = "FROM members m JOIN users u ON u.id = m.user_id";
-const USER: &str = "u.id, u.username, u.name, u.email, u.is_admin, u.created_at, u.project_id, u.group_id";
+const USER: &str = "u.id, u.username, u.name, u.email, u.is_admin, u.created_at, u.project_id, u.group_id,
+    u.blocked";
 
 fn bot_of(project: Option<i64>, group: Option<i64>) -> Option<Scope> {
     Some(columns::scope(project, group)).filter(|scope| *scope != Scope::Instance)
@@ -351,15 +383,16 @@ async fn insert_token(
     digest: [u8; 32],
     user: i64,
     name: &str,
-    read_only: bool,
+    scopes: &[TokenScope],
     expires_at: Option<i64>,
     now: Timestamp,
 ) -> Result<Token> {
+    let (read_only, scopes) = (!scopes.contains(&TokenScope::Api), scopes_column(scopes));
     let row = client
         .query_opt(
-            "INSERT INTO access_tokens (digest, user_id, name, read_only, created_at, expires_at)
-             SELECT $1, u.id, $3, $4, $5, $6 FROM users u WHERE u.id = $2 RETURNING id",
-            &[&digest.as_slice(), &user, &name, &read_only, &now.as_micros(), &expires_at],
+            "INSERT INTO access_tokens (digest, user_id, name, read_only, scopes, created_at, expires_at)
+             SELECT $1, u.id, $3, $4, $5, $6, $7 FROM users u WHERE u.id = $2 RETURNING id",
+            &[&digest.as_slice(), &user, &name, &read_only, &scopes, &now.as_micros(), &expires_at],
         )
         .await?;
     let id = row.ok_or(Error::Missing("user"))?.get(0);
@@ -375,7 +408,7 @@ fn token(row: &Row) -> Token {
         id: row.get(0),
         user_id: row.get(1),
         name: row.get(2),
-        read_only: row.get(3),
+        scopes: scopes_of(row.get(3)),
         created_at: Timestamp::from_micros(row.get(4)),
         expires_at: row.get::<_, Option<i64>>(5).map(Timestamp::from_micros),
         last_used_at: row.get::<_, Option<i64>>(6).map(Timestamp::from_micros),
@@ -395,13 +428,14 @@ fn user(row: &Row) -> User {
         is_admin: row.get(4),
         created_at: Timestamp::from_micros(row.get(5)),
         bot_of: bot_of(row.get(6), row.get(7)),
+        blocked: row.get(8),
     }
 }
 
 fn member(row: &Row) -> Member {
     Member {
         user: user(row),
-        level: AccessLevel::by_number(row.get(8)).unwrap_or(AccessLevel::Guest),
-        expires_at: row.get::<_, Option<i64>>(9).map(Timestamp::from_micros),
+        level: AccessLevel::by_number(row.get(9)).unwrap_or(AccessLevel::Guest),
+        expires_at: row.get::<_, Option<i64>>(10).map(Timestamp::from_micros),
     }
 }

@@ -54,8 +54,9 @@ impl Known for Postgres {
         let shown: Vec<&str> = names.iter().map(|user| user.name.as_str()).collect();
         let emails: Vec<Option<&str>> = names.iter().map(|user| user.email.as_deref()).collect();
         let sql = "INSERT INTO users (username, name, email, is_admin, created_at)
-            SELECT username, name, email, false, $4 FROM UNNEST($1::text[], $2::text[], $3::text[])
-            AS s(username, name, email) ON CONFLICT DO NOTHING";
+            SELECT username, name, CASE WHEN row_number() OVER (PARTITION BY lower(email) ORDER BY username) > 1
+                OR EXISTS (SELECT 1 FROM users u WHERE lower(u.email) = lower(s.email)) THEN NULL ELSE email END, false, $4
+            FROM UNNEST($1::text[], $2::text[], $3::text[]) AS s(username, name, email) ON CONFLICT DO NOTHING";
         client.execute(sql, &[&usernames, &shown, &emails, &now.as_micros()]).await?;
         Ok(())
     }

@@ -10,7 +10,10 @@ use super::Postgres;
 use super::search;
 use crate::error::{Error, Result};
 use crate::lists::{Page, Paged};
-use crate::scopes::{GroupEdit, Name, NewGroup, NewProject, ProjectEdit, ScopeFilter, Scopes, moved_path};
+use crate::scopes::{
+    GroupEdit, GroupPlace, Listed, Name, NewGroup, NewProject, ProjectEdit, ScopeFilter, Scopes, moved_path,
+    placed_path,
+};
 
 const GROUP: &str = "SELECT id, parent_id, name, full_path, description, visibility_level, created_at FROM groups";
 const PROJECT: &str = "SELECT p.id, p.group_id, p.name, p.full_path, g.name, p.description, p.default_branch,
@@ -19,26 +22,38 @@ const PROJECT: &str = "SELECT p.id, p.group_id, p.name, p.full_path, g.name, p.d
 /// another, takes turns from before the first look.
 const PATHS_LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('quickdraw paths'))";
 
-/// Groups that a user (`$4`) is a member of at a time (`$5`), and all below them.
-const MINE: &str = "WITH RECURSIVE mine (id) AS (
-    SELECT group_id FROM members
-    WHERE user_id = $4 AND group_id IS NOT NULL AND (expires_at IS NULL OR expires_at > $5)
-    UNION SELECT g.id FROM groups g JOIN mine m ON g.parent_id = m.id)";
-const MY_GROUPS: &str = " AND l.id IN (SELECT id FROM mine)";
-const MY_PROJECTS: &str = " AND l.id IN (SELECT id FROM projects WHERE group_id IN (SELECT id FROM mine)
-    UNION SELECT project_id FROM members
-        WHERE user_id = $4 AND project_id IS NOT NULL AND (expires_at IS NULL OR expires_at > $5))";
+/// Groups in which a user (`$4`) has at least a role at a time (`$5`), and all below them.
+fn mine(least: i64) -> String {
+    format!(
+        "WITH RECURSIVE mine (id) AS (
+            SELECT group_id FROM members WHERE user_id = $4 AND group_id IS NOT NULL AND access_level >= {least}
+                AND (expires_at IS NULL OR expires_at > $5)
+            UNION SELECT g.id FROM groups g JOIN mine m ON g.parent_id = m.id)"
+    )
+}
 
-/// What is listed: rows, the table that they are of, the column of the group that they lie in, and who sees them.
+/// The condition that rows are among them.
+fn is_mine(listed: Listed, least: i64) -> String {
+    match listed {
+        Listed::Groups => " AND l.id IN (SELECT id FROM mine)".to_owned(),
+        Listed::Projects => format!(
+            " AND l.id IN (SELECT id FROM projects WHERE group_id IN (SELECT id FROM mine)
+                UNION SELECT project_id FROM members WHERE user_id = $4 AND project_id IS NOT NULL
+                    AND access_level >= {least} AND (expires_at IS NULL OR expires_at > $5))"
+        ),
+    }
+}
+
+/// What is listed: rows, the table that they are of, and the column of the group that they lie in.
 struct Kind {
+    listed: Listed,
     rows: &'static str,
     table: &'static str,
     parent: &'static str,
-    mine: &'static str,
 }
 
-const GROUPS: Kind = Kind { rows: GROUP, table: "groups", parent: "parent_id", mine: MY_GROUPS };
-const PROJECTS: Kind = Kind { rows: PROJECT, table: "projects", parent: "group_id", mine: MY_PROJECTS };
+const GROUPS: Kind = Kind { listed: Listed::Groups, rows: GROUP, table: "groups", parent: "parent_id" };
+const PROJECTS: Kind = Kind { listed: Listed::Projects, rows: PROJECT, table: "projects", parent: "group_id" };
 
 /// Lists rows by number. Only conditions that are asked for are part of the statement, so that each finds its index.
 async fn list<T>(
@@ -48,17 +63,18 @@ async fn list<T>(
     page: Page,
     read: fn(&Row) -> T,
 ) -> Result<Paged<T>> {
-    let Kind { rows, table, parent, mine } = kind;
+    let Kind { listed, rows, table, parent } = kind;
+    let (least, order) = (filter.least_level(), page.order());
     let (after, offset, counted) = (page.after(), page.offset(), page.counted());
     let visible_to = filter.visible_to.map(|(user, now)| (user, now.as_micros()));
     let inside = filter.parent.map(|id| id.0);
-    let mut conditions = format!("FROM {table} l WHERE l.id > $1");
+    let mut conditions = format!("FROM {table} l WHERE l.id > $1{}{}", page.before("l.id"), filter.conditions(listed));
     let mut parameters: Vec<&(dyn ToSql + Sync)> = vec![&after, &page.limit, &offset];
-    let mut with = "";
+    let mut with = String::new();
     if let Some((user, now)) = &visible_to {
         parameters.extend::<[&(dyn ToSql + Sync); 2]>([user, now]);
-        conditions += mine;
-        with = MINE;
+        conditions += &is_mine(listed, least);
+        with = mine(least);
     }
     let text = filter.search.as_deref().map(search::pattern);
     if let Some(text) = &text {
@@ -72,7 +88,8 @@ async fn list<T>(
     }
     let id = if table == "projects" { "p.id" } else { "id" };
     let sql = format!(
-        "{with} {rows} WHERE {id} IN (SELECT l.id {conditions} ORDER BY l.id LIMIT $2 OFFSET $3) ORDER BY {id}"
+        "{with} {rows} WHERE {id} IN (SELECT l.id {conditions} ORDER BY l.id {order} LIMIT $2 OFFSET $3)
+         ORDER BY {id} {order}"
     );
     let found = client.query(&sql, &parameters).await?;
     let no_offset = 0_i64;
@@ -134,7 +151,14 @@ impl Scopes for Postgres {
         let transaction = client.transaction().await?;
         transaction.execute(PATHS_LOCK, &[]).await?;
         let Some(known) = group(&*transaction, &Name::Id(id.0)).await? else { return Ok(None) };
-        let full_path = moved_path(&known.full_path, None, edit.path.as_deref());
+        let (parent, full_path) = match edit.place {
+            None => (known.parent, moved_path(&known.full_path, None, edit.path.as_deref())),
+            Some(GroupPlace::Top) => (None, placed_path(&known.full_path, None, edit.path.as_deref())?),
+            Some(GroupPlace::In(id)) => {
+                let target = group(&*transaction, &Name::Id(id.0)).await?.ok_or(Error::Missing("group"))?;
+                (Some(id), placed_path(&known.full_path, Some(&target.full_path), edit.path.as_deref())?)
+            }
+        };
         if full_path != known.full_path {
             if !full_path.eq_ignore_ascii_case(&known.full_path) {
                 check_free(&*transaction, &full_path).await?;
@@ -151,13 +175,15 @@ impl Scopes for Postgres {
         }
         transaction
             .execute(
-                "UPDATE groups SET full_path = $2, name = $3, description = $4, visibility_level = $5 WHERE id = $1",
+                "UPDATE groups SET full_path = $2, name = $3, description = $4, visibility_level = $5, parent_id = $6
+                 WHERE id = $1",
                 &[
                     &id.0,
                     &full_path,
                     &edit.name.unwrap_or(known.name),
                     &edit.description.unwrap_or(known.description),
                     &edit.visibility_level.unwrap_or(known.visibility_level),
+                    &parent.map(|id| id.0),
                 ],
             )
             .await?;
@@ -230,7 +256,7 @@ impl Scopes for Postgres {
         transaction
             .execute(
                 "UPDATE projects SET group_id = $2, full_path = $3, name = $4, description = $5, default_branch = $6,
-                    visibility_level = $7 WHERE id = $1",
+                    visibility_level = $7, archived = coalesce($8, archived) WHERE id = $1",
                 &[
                     &id.0,
                     &edit.group.unwrap_or(known.group).0,
@@ -239,6 +265,7 @@ impl Scopes for Postgres {
                     &edit.description.unwrap_or(known.description),
                     &edit.default_branch.or(known.default_branch),
                     &edit.visibility_level.unwrap_or(known.visibility_level),
+                    &edit.archived,
                 ],
             )
             .await?;

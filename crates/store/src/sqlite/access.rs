@@ -2,15 +2,15 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::Timestamp;
-use quickdraw_domain::access::AccessLevel;
+use quickdraw_domain::access::{AccessLevel, TokenScope};
 use quickdraw_domain::scope::Scope;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::Sqlite;
-use super::search::{Found, find};
+use super::search::{Found, find, find_users};
 use crate::access::{
-    Access, Actor, Holder, Member, NewToken, NewUser, TOKEN, Token, Tokens, USED_EVERY_MICROS, User, UserEdit, Users,
-    tokens_of,
+    Access, Actor, Holder, Member, MemberFilter, NewToken, NewUser, TOKEN, Token, TokenFilter, Tokens,
+    USED_EVERY_MICROS, User, UserEdit, UserFilter, scopes_column, scopes_of, tokens_of,
 };
 use crate::columns;
 use crate::error::{Error, Result};
@@ -22,8 +22,8 @@ impl Access for Sqlite {
         self.configure(move |tx| {
             tx.connection.execute("DELETE FROM access_tokens WHERE is_root", [])?;
             tx.connection.execute(
-                "INSERT INTO access_tokens (digest, user_id, name, created_at, is_root)
-                 VALUES (?1, 1, 'root token', ?2, TRUE)",
+                "INSERT INTO access_tokens (digest, user_id, name, scopes, created_at, is_root)
+                 VALUES (?1, 1, 'root token', 'api', ?2, TRUE)",
                 (digest, now.as_micros()),
             )?;
             Ok(())
@@ -46,7 +46,8 @@ impl Access for Sqlite {
                     "SELECT u.id, u.username, u.name, u.is_admin, t.id, t.read_only, t.last_used_at, u.project_id,
                        u.group_id
                      FROM access_tokens t JOIN users u ON u.id = t.user_id
-                     WHERE t.digest = ?1 AND NOT t.revoked AND (t.expires_at IS NULL OR t.expires_at > ?2)",
+                     WHERE t.digest = ?1 AND NOT t.revoked AND NOT u.blocked
+                       AND (t.expires_at IS NULL OR t.expires_at > ?2)",
                 )?;
                 let found = statement.query_row((digest, now.as_micros()), |row| {
                     let actor = Actor {
@@ -82,13 +83,14 @@ impl Access for Sqlite {
             if tx.connection.prepare_cached(sql)?.exists([&new.username])? {
                 return Err(Error::Taken("username"));
             }
+            check_email(tx.connection, new.email.as_deref(), 0)?;
             tx.connection.execute(
                 "INSERT INTO users (username, name, email, is_admin, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
                 (&new.username, &new.name, &new.email, new.is_admin, now.as_micros()),
             )?;
             let NewUser { username, name, email, is_admin } = new;
             let id = tx.connection.last_insert_rowid();
-            Ok(User { id, username, name, email, is_admin, created_at: now, bot_of: None })
+            Ok(User { id, username, name, email, is_admin, created_at: now, bot_of: None, blocked: false })
         })
         .await
     }
@@ -101,10 +103,14 @@ impl Access for Sqlite {
             if tx.connection.prepare_cached(sql)?.exists((&username, id))? {
                 return Err(Error::Taken("username"));
             }
+            // One that is known already may be that of others too, who were seen in events.
+            if let Some(Some(email)) = &edit.email {
+                check_email(tx.connection, Some(email), id)?;
+            }
             let (email, is_admin) = (edit.email.unwrap_or(known.email), edit.is_admin.unwrap_or(known.is_admin));
             tx.connection.execute(
-                "UPDATE users SET username = ?2, name = ?3, email = ?4, is_admin = ?5 WHERE id = ?1",
-                (id, username, edit.name.unwrap_or(known.name), email, is_admin),
+                "UPDATE users SET username = ?2, name = ?3, email = ?4, is_admin = ?5, blocked = ?6 WHERE id = ?1",
+                (id, username, edit.name.unwrap_or(known.name), email, is_admin, edit.blocked.unwrap_or(known.blocked)),
             )?;
             find_user(tx.connection, id)
         })
@@ -119,27 +125,26 @@ impl Access for Sqlite {
         self.read(move |connection| find_user(connection, id)).await
     }
 
-    async fn list_users(&self, filter: Users, page: Page) -> Result<Paged<User>> {
+    async fn list_users(&self, filter: UserFilter, page: Page) -> Result<Paged<User>> {
         self.read(move |connection| {
-            let Found { from, id, text } = match &filter {
-                Users::All => Found { from: "FROM users l WHERE ?1 = ''".to_owned(), id: "l.id", text: String::new() },
-                Users::Named(name) => Found {
-                    from: "FROM users l WHERE lower(l.username) = lower(?1)".to_owned(),
-                    id: "l.id",
-                    text: name.clone(),
-                },
-                Users::With(text) => {
-                    find("users", text, "?1", "lower(l.username) = lower(?1) OR lower(l.name) = lower(?1)")
-                }
+            let Found { from, id, text } = match &filter.search {
+                None => Found { from: "FROM users l WHERE ?1 = ''".to_owned(), id: "l.id", text: String::new() },
+                Some(text) if filter.by_email && text.contains('@') => find_users(text, "?1"),
+                Some(text) => find("users", text, "?1", "lower(l.username) = lower(?1) OR lower(l.name) = lower(?1)"),
             };
-            let count = format!("SELECT count(*) FROM (SELECT 1 {from} LIMIT ?2)");
-            let total = connection.query_row(&count, (&text, page.counted()), |row| row.get(0))?;
+            let named = if filter.username.is_some() { "lower(l.username) = lower(?2)" } else { "?2 IS NULL" };
+            let (narrowed, before, order) = (filter.conditions("l"), page.before(id), page.order());
+            let rows = format!("{from} AND {named}{narrowed}{before}");
+            let count = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT ?3)");
+            let parameters = (&text, &filter.username, page.counted());
+            let total = connection.query_row(&count, parameters, |row| row.get(0))?;
             let sql = format!(
                 "SELECT {USER} FROM users u
-                 WHERE u.id IN (SELECT {id} {from} AND {id} > ?2 ORDER BY {id} LIMIT ?3 OFFSET ?4) ORDER BY u.id"
+                 WHERE u.id IN (SELECT {id} {rows} AND {id} > ?3 ORDER BY {id} {order} LIMIT ?4 OFFSET ?5)
+                 ORDER BY u.id {order}"
             );
-            let mut statement = connection.prepare_cached(&sql)?;
-            let parameters = (&text, page.after(), page.limit, page.offset());
+            let mut statement = connection.prepare(&sql)?;
+            let parameters = (&text, &filter.username, page.after(), page.limit, page.offset());
             let found = statement.query_map(parameters, |row| user(row, 0))?;
             Ok(Paged { rows: found.collect::<rusqlite::Result<_>>()?, total })
         })
@@ -171,7 +176,7 @@ impl Access for Sqlite {
             if !tx.connection.prepare_cached("SELECT 1 FROM users WHERE id = ?1")?.exists([user])? {
                 return Err(Error::Missing("user"));
             }
-            insert_token(tx.connection, new.digest, user, &new.name, new.read_only, new.expires_at, now)
+            insert_token(tx.connection, new.digest, user, &new.name, &new.scopes, new.expires_at, now)
         })
         .await
     }
@@ -180,14 +185,19 @@ impl Access for Sqlite {
         self.read(move |connection| find_token(connection, id)).await
     }
 
-    async fn list_tokens(&self, which: Tokens, active: Option<(bool, Timestamp)>, page: Page) -> Result<Paged<Token>> {
+    async fn list_tokens(&self, which: Tokens, filter: TokenFilter, page: Page) -> Result<Paged<Token>> {
         self.read(move |connection| {
-            let (condition, number) = tokens_of(which, active, '?');
-            let count = format!("SELECT count(*) FROM (SELECT {TOKEN} WHERE {condition} LIMIT ?2)");
-            let total = connection.query_row(&count, (number, page.counted()), |row| row.get(0))?;
-            let sql = format!("SELECT {TOKEN} WHERE {condition} AND t.id > ?2 ORDER BY t.id LIMIT ?3 OFFSET ?4");
+            let (condition, number) = tokens_of(which, &filter, '?');
+            let pattern = filter.pattern();
+            let count = format!("SELECT count(*) FROM (SELECT {TOKEN} WHERE {condition} LIMIT ?3)");
+            let total = connection.query_row(&count, (number, &pattern, page.counted()), |row| row.get(0))?;
+            let (before, order) = (page.before("t.id"), page.order());
+            let sql = format!(
+                "SELECT {TOKEN} WHERE {condition}{before} AND t.id > ?3 ORDER BY t.id {order} LIMIT ?4 OFFSET ?5"
+            );
             let mut statement = connection.prepare(&sql)?;
-            let found = statement.query_map((number, page.after(), page.limit, page.offset()), token)?;
+            let parameters = (number, &pattern, page.after(), page.limit, page.offset());
+            let found = statement.query_map(parameters, token)?;
             Ok(Paged { rows: found.collect::<rusqlite::Result<_>>()?, total })
         })
         .await
@@ -211,7 +221,7 @@ impl Access for Sqlite {
                 let sql = "UPDATE members SET expires_at = ?2 WHERE user_id = ?1";
                 tx.connection.execute(sql, (old.user_id, expires_at.map(Timestamp::as_micros)))?;
             }
-            insert_token(tx.connection, digest, old.user_id, &old.name, old.read_only, expires_at, now).map(Some)
+            insert_token(tx.connection, digest, old.user_id, &old.name, &old.scopes, expires_at, now).map(Some)
         })
         .await
     }
@@ -270,25 +280,34 @@ impl Access for Sqlite {
         .await
     }
 
-    async fn list_members(&self, scope: Scope, page: Page) -> Result<Paged<Member>> {
+    async fn list_members(&self, scope: Scope, filter: MemberFilter, page: Page) -> Result<Paged<Member>> {
         self.read(move |connection| {
             let (here, owner) = columns::in_scope(scope, "m", '?');
-            let sql = format!("SELECT count(*) FROM (SELECT 1 FROM members m WHERE {here} LIMIT ?2)");
-            let total = connection.query_row(&sql, (owner, page.counted()), |row| row.get(0))?;
+            let (narrowed, pattern) = (filter.conditions("?2"), filter.pattern());
+            let sql = format!("SELECT count(*) FROM (SELECT 1 {MEMBERS} WHERE {here}{narrowed} LIMIT ?3)");
+            let total = connection.query_row(&sql, (owner, &pattern, page.counted()), |row| row.get(0))?;
             let sql = format!(
-                "SELECT {USER}, m.access_level, m.expires_at {MEMBERS} WHERE {here} AND m.user_id > ?2
-                 ORDER BY m.user_id LIMIT ?3 OFFSET ?4"
+                "SELECT {USER}, m.access_level, m.expires_at {MEMBERS} WHERE {here}{narrowed} AND m.user_id > ?3
+                 ORDER BY m.user_id LIMIT ?4 OFFSET ?5"
             );
-            let mut statement = connection.prepare_cached(&sql)?;
-            let found = statement.query_map((owner, page.after(), page.limit, page.offset()), member)?;
+            let mut statement = connection.prepare(&sql)?;
+            let parameters = (owner, &pattern, page.after(), page.limit, page.offset());
+            let found = statement.query_map(parameters, member)?;
             Ok(Paged { rows: found.collect::<rusqlite::Result<_>>()?, total })
         })
         .await
     }
 
-    async fn list_all_members(&self, scope: Scope, now: Timestamp, page: Page) -> Result<Paged<Member>> {
+    async fn list_all_members(
+        &self,
+        scope: Scope,
+        now: Timestamp,
+        filter: MemberFilter,
+        page: Page,
+    ) -> Result<Paged<Member>> {
         self.read(move |connection| {
             let (project, group) = columns::scope_columns(scope);
+            let (narrowed, pattern) = (filter.conditions("?5"), filter.pattern());
             let rows = "WITH RECURSIVE chain (id) AS (
                     SELECT ?2 WHERE ?2 IS NOT NULL
                     UNION SELECT group_id FROM projects WHERE id = ?1
@@ -297,15 +316,14 @@ impl Access for Sqlite {
                     SELECT user_id, max(access_level), CASE WHEN count(*) = count(expires_at) THEN max(expires_at) END
                     FROM members WHERE (project_id = ?1 OR group_id IN (SELECT id FROM chain))
                        AND (expires_at IS NULL OR expires_at > ?3) AND user_id > ?4 GROUP BY user_id)";
-            let sql = format!("{rows} SELECT count(*) FROM (SELECT 1 FROM every LIMIT ?5)");
-            let parameters = (project, group, now.as_micros(), page.after(), page.counted());
-            let total = connection.prepare_cached(&sql)?.query_row(parameters, |row| row.get(0))?;
-            let sql = format!(
-                "{rows} SELECT {USER}, m.access_level, m.expires_at FROM every m JOIN users u ON u.id = m.user_id
-                 ORDER BY u.id LIMIT ?5 OFFSET ?6"
-            );
-            let mut statement = connection.prepare_cached(&sql)?;
-            let parameters = (project, group, now.as_micros(), page.after(), page.limit, page.offset());
+            let joined = format!("FROM every m JOIN users u ON u.id = m.user_id WHERE true{narrowed}");
+            let sql = format!("{rows} SELECT count(*) FROM (SELECT 1 {joined} LIMIT ?6)");
+            let parameters = (project, group, now.as_micros(), page.after(), &pattern, page.counted());
+            let total = connection.query_row(&sql, parameters, |row| row.get(0))?;
+            let sql =
+                format!("{rows} SELECT {USER}, m.access_level, m.expires_at {joined} ORDER BY u.id LIMIT ?6 OFFSET ?7");
+            let mut statement = connection.prepare(&sql)?;
+            let parameters = (project, group, now.as_micros(), page.after(), &pattern, page.limit, page.offset());
             let found = statement.query_map(parameters, member)?;
             Ok(Paged { rows: found.collect::<rusqlite::Result<_>>()?, total })
         })
@@ -332,7 +350,8 @@ impl Access for Sqlite {
 }
 
 const MEMBERS: &str = "FROM members m JOIN users u ON u.id = m.user_id";
-const USER: &str = "u.id, u.username, u.name, u.email, u.is_admin, u.created_at, u.project_id, u.group_id";
+const USER: &str = "u.id, u.username, u.name, u.email, u.is_admin, u.created_at, u.project_id, u.group_id,
+    u.blocked";
 
 fn bot_of(project: Option<i64>, group: Option<i64>) -> Option<Scope> {
     Some(columns::scope(project, group)).filter(|scope| *scope != Scope::Instance)
@@ -360,6 +379,13 @@ fn write_member(
     Ok(Member { user, level, expires_at })
 }
 
+/// Refuses an address that another user has, in whatever case. Configuration is written by one at a time.
+fn check_email(connection: &Connection, email: Option<&str>, id: i64) -> Result<()> {
+    let Some(email) = email else { return Ok(()) };
+    let sql = "SELECT 1 FROM users WHERE lower(email) = lower(?1) AND id <> ?2";
+    if connection.prepare_cached(sql)?.exists((email, id))? { Err(Error::Taken("email")) } else { Ok(()) }
+}
+
 fn find_user(connection: &Connection, id: i64) -> Result<Option<User>> {
     let sql = format!("SELECT {USER} FROM users u WHERE u.id = ?1");
     Ok(connection.prepare_cached(&sql)?.query_row([id], |row| user(row, 0)).optional()?)
@@ -370,14 +396,16 @@ fn insert_token(
     digest: [u8; 32],
     user: i64,
     name: &str,
-    read_only: bool,
+    scopes: &[TokenScope],
     expires_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<Token> {
+    let read_only = !scopes.contains(&TokenScope::Api);
+    let expires_at = expires_at.map(Timestamp::as_micros);
     connection.execute(
-        "INSERT INTO access_tokens (digest, user_id, name, read_only, created_at, expires_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        (digest, user, name, read_only, now.as_micros(), expires_at.map(Timestamp::as_micros)),
+        "INSERT INTO access_tokens (digest, user_id, name, read_only, scopes, created_at, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        (digest, user, name, read_only, scopes_column(scopes), now.as_micros(), expires_at),
     )?;
     find_token(connection, connection.last_insert_rowid())?.ok_or(Error::Damaged("a token that was just made"))
 }
@@ -392,7 +420,7 @@ fn token(row: &Row<'_>) -> rusqlite::Result<Token> {
         id: row.get(0)?,
         user_id: row.get(1)?,
         name: row.get(2)?,
-        read_only: row.get(3)?,
+        scopes: scopes_of(&row.get::<_, String>(3)?),
         created_at: Timestamp::from_micros(row.get(4)?),
         expires_at: row.get::<_, Option<i64>>(5)?.map(Timestamp::from_micros),
         last_used_at: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_micros),
@@ -412,11 +440,12 @@ fn user(row: &Row<'_>, at: usize) -> rusqlite::Result<User> {
         is_admin: row.get(at + 4)?,
         created_at: Timestamp::from_micros(row.get(at + 5)?),
         bot_of: bot_of(row.get(at + 6)?, row.get(at + 7)?),
+        blocked: row.get(at + 8)?,
     })
 }
 
 fn member(row: &Row<'_>) -> rusqlite::Result<Member> {
-    let expires_at = row.get::<_, Option<i64>>(9)?.map(Timestamp::from_micros);
-    let level = AccessLevel::by_number(row.get(8)?).unwrap_or(AccessLevel::Guest);
+    let expires_at = row.get::<_, Option<i64>>(10)?.map(Timestamp::from_micros);
+    let level = AccessLevel::by_number(row.get(9)?).unwrap_or(AccessLevel::Guest);
     Ok(Member { user: user(row, 0)?, level, expires_at })
 }

@@ -46,7 +46,8 @@ impl Known for Sqlite {
                 return Ok(());
             }
             let mut insert = tx.connection.prepare_cached(
-                "INSERT OR IGNORE INTO users (username, name, email, is_admin, created_at) VALUES (?1, ?2, ?3, 0, ?4)",
+                "INSERT OR IGNORE INTO users (username, name, email, is_admin, created_at) VALUES (?1, ?2,
+                    CASE WHEN EXISTS (SELECT 1 FROM users WHERE lower(email) = lower(?3)) THEN NULL ELSE ?3 END, 0, ?4)",
             )?;
             for user in seen {
                 insert.execute((user.username, user.name, user.email, now.as_micros()))?;

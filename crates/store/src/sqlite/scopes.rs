@@ -9,33 +9,49 @@ use super::Sqlite;
 use super::search::{Found, find};
 use crate::error::{Error, Result};
 use crate::lists::{Page, Paged};
-use crate::scopes::{GroupEdit, Name, NewGroup, NewProject, ProjectEdit, ScopeFilter, Scopes, moved_path};
+use crate::scopes::{
+    GroupEdit, GroupPlace, Listed, Name, NewGroup, NewProject, ProjectEdit, ScopeFilter, Scopes, moved_path,
+    placed_path,
+};
 
 const GROUP: &str = "SELECT id, parent_id, name, full_path, description, visibility_level, created_at FROM groups";
 const PROJECT: &str = "SELECT p.id, p.group_id, p.name, p.full_path, g.name, p.description, p.default_branch,
     p.visibility_level, p.created_at FROM projects p JOIN groups g ON g.id = p.group_id";
 
-/// Groups that a user (`?1`) is a member of at a time (`?2`), and all below them.
-const MINE: &str = "WITH RECURSIVE mine (id) AS (
-    SELECT group_id FROM members WHERE user_id = ?1 AND group_id IS NOT NULL AND (expires_at IS NULL OR expires_at > ?2)
-    UNION SELECT g.id FROM groups g JOIN mine m ON g.parent_id = m.id)";
-const MY_GROUPS: &str = " AND l.id IN (SELECT id FROM mine)";
-const MY_PROJECTS: &str = " AND l.id IN (SELECT id FROM projects WHERE group_id IN (SELECT id FROM mine)
-    UNION SELECT project_id FROM members
-        WHERE user_id = ?1 AND project_id IS NOT NULL AND (expires_at IS NULL OR expires_at > ?2))";
+/// Groups in which a user (`?1`) has at least a role at a time (`?2`), and all below them.
+fn mine(least: i64) -> String {
+    format!(
+        "WITH RECURSIVE mine (id) AS (
+            SELECT group_id FROM members WHERE user_id = ?1 AND group_id IS NOT NULL AND access_level >= {least}
+                AND (expires_at IS NULL OR expires_at > ?2)
+            UNION SELECT g.id FROM groups g JOIN mine m ON g.parent_id = m.id)"
+    )
+}
 
-/// What is listed: rows and their number, the table that they are of, the column of the group that they lie in, and who sees
-/// them.
+/// The condition that rows are among them.
+fn is_mine(listed: Listed, least: i64) -> String {
+    match listed {
+        Listed::Groups => " AND l.id IN (SELECT id FROM mine)".to_owned(),
+        Listed::Projects => format!(
+            " AND l.id IN (SELECT id FROM projects WHERE group_id IN (SELECT id FROM mine)
+                UNION SELECT project_id FROM members WHERE user_id = ?1 AND project_id IS NOT NULL
+                    AND access_level >= {least} AND (expires_at IS NULL OR expires_at > ?2))"
+        ),
+    }
+}
+
+/// What is listed: rows and their number, the table that they are of, and the column of the group that they lie in.
 struct Kind {
+    listed: Listed,
     rows: &'static str,
     id: &'static str,
     table: &'static str,
     parent: &'static str,
-    mine: &'static str,
 }
 
-const GROUPS: Kind = Kind { rows: GROUP, id: "id", table: "groups", parent: "parent_id", mine: MY_GROUPS };
-const PROJECTS: Kind = Kind { rows: PROJECT, id: "p.id", table: "projects", parent: "group_id", mine: MY_PROJECTS };
+const GROUPS: Kind = Kind { listed: Listed::Groups, rows: GROUP, id: "id", table: "groups", parent: "parent_id" };
+const PROJECTS: Kind =
+    Kind { listed: Listed::Projects, rows: PROJECT, id: "p.id", table: "projects", parent: "group_id" };
 
 /// Lists rows by number. Only conditions that are asked for are part of the statement, so that each finds its index.
 fn list<T>(
@@ -45,9 +61,11 @@ fn list<T>(
     page: Page,
     read: fn(&Row<'_>) -> rusqlite::Result<T>,
 ) -> Result<Paged<T>> {
-    let Kind { rows, id, table, parent, mine } = kind;
+    let Kind { listed, rows, id, table, parent } = kind;
     let (user, now) = filter.visible_to.map_or((None, 0), |(user, now)| (Some(user), now.as_micros()));
-    let (with, mine) = if user.is_some() { (MINE, *mine) } else { ("", "") };
+    let least = filter.least_level();
+    let (with, mine) =
+        if user.is_some() { (mine(least), is_mine(*listed, least)) } else { (String::new(), String::new()) };
     let inside = match (filter.parent, &filter.search) {
         (None, _) => String::new(),
         (Some(_), None) => format!(" AND l.{parent} = ?4"),
@@ -60,14 +78,17 @@ fn list<T>(
         None => Found { from: format!("FROM {table} l WHERE true"), id: "l.id", text: String::new() },
     };
     let within = filter.parent.map(|id| id.0);
-    let conditions = format!("{from} AND {key} > ?5{mine}{inside}");
+    let (narrowed, before, order) = (filter.conditions(*listed), page.before(key), page.order());
+    let conditions = format!("{from} AND {key} > ?5{mine}{inside}{narrowed}{before}");
+    // Not cached: filters make too many statements.
     let sql = format!("{with} SELECT count(*) FROM (SELECT 1 {conditions} LIMIT ?6)");
     let parameters = (user, now, &text, within, page.after(), page.counted());
-    let total = connection.prepare_cached(&sql)?.query_row(parameters, |row| row.get(0))?;
+    let total = connection.query_row(&sql, parameters, |row| row.get(0))?;
     let sql = format!(
-        "{with} {rows} WHERE {id} IN (SELECT {key} {conditions} ORDER BY {key} LIMIT ?6 OFFSET ?7) ORDER BY {id}"
+        "{with} {rows} WHERE {id} IN (SELECT {key} {conditions} ORDER BY {key} {order} LIMIT ?6 OFFSET ?7)
+         ORDER BY {id} {order}"
     );
-    let mut statement = connection.prepare_cached(&sql)?;
+    let mut statement = connection.prepare(&sql)?;
     let parameters = (user, now, &text, within, page.after(), page.limit, page.offset());
     let found = statement.query_map(parameters, read)?;
     Ok(Paged { rows: found.collect::<rusqlite::Result<_>>()?, total })
@@ -114,7 +135,14 @@ impl Scopes for Sqlite {
     async fn update_group(&self, id: GroupId, edit: GroupEdit) -> Result<Option<Group>> {
         self.configure(move |tx| {
             let Some(known) = group(tx.connection, &Name::Id(id.0))? else { return Ok(None) };
-            let full_path = moved_path(&known.full_path, None, edit.path.as_deref());
+            let (parent, full_path) = match edit.place {
+                None => (known.parent, moved_path(&known.full_path, None, edit.path.as_deref())),
+                Some(GroupPlace::Top) => (None, placed_path(&known.full_path, None, edit.path.as_deref())?),
+                Some(GroupPlace::In(id)) => {
+                    let target = group(tx.connection, &Name::Id(id.0))?.ok_or(Error::Missing("group"))?;
+                    (Some(id), placed_path(&known.full_path, Some(&target.full_path), edit.path.as_deref())?)
+                }
+            };
             if full_path != known.full_path {
                 if !full_path.eq_ignore_ascii_case(&known.full_path) {
                     check_free(tx.connection, &full_path)?;
@@ -130,13 +158,15 @@ impl Scopes for Sqlite {
                 }
             }
             tx.connection.execute(
-                "UPDATE groups SET full_path = ?2, name = ?3, description = ?4, visibility_level = ?5 WHERE id = ?1",
+                "UPDATE groups SET full_path = ?2, name = ?3, description = ?4, visibility_level = ?5, parent_id = ?6
+                 WHERE id = ?1",
                 (
                     id.0,
                     full_path,
                     edit.name.unwrap_or(known.name),
                     edit.description.unwrap_or(known.description),
                     edit.visibility_level.unwrap_or(known.visibility_level),
+                    parent.map(|id| id.0),
                 ),
             )?;
             group(tx.connection, &Name::Id(id.0))
@@ -193,7 +223,7 @@ impl Scopes for Sqlite {
             }
             tx.connection.execute(
                 "UPDATE projects SET group_id = ?2, full_path = ?3, name = ?4, description = ?5, default_branch = ?6,
-                   visibility_level = ?7 WHERE id = ?1",
+                   visibility_level = ?7, archived = coalesce(?8, archived) WHERE id = ?1",
                 (
                     id.0,
                     edit.group.unwrap_or(known.group).0,
@@ -202,6 +232,7 @@ impl Scopes for Sqlite {
                     edit.description.unwrap_or(known.description),
                     edit.default_branch.or(known.default_branch),
                     edit.visibility_level.unwrap_or(known.visibility_level),
+                    edit.archived,
                 ),
             )?;
             project(tx.connection, &Name::Id(id.0))

@@ -1,10 +1,10 @@
 //! Checks of users, tokens, members and roles.
 
-use quickdraw_domain::access::AccessLevel;
+use quickdraw_domain::access::{AccessLevel, TokenScope};
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{GroupId, ProjectId};
 use quickdraw_store::Error;
-use quickdraw_store::access::{Holder, NewToken, NewUser, Tokens, UserEdit, Users};
+use quickdraw_store::access::{Holder, MemberFilter, NewToken, NewUser, TokenFilter, Tokens, UserEdit, UserFilter};
 use quickdraw_store::lists::{Page, Start};
 use quickdraw_store::scopes::{NewProject, ScopeFilter};
 
@@ -22,12 +22,13 @@ pub(crate) async fn tokens_end_when_they_expire_or_are_taken_back(fixture: Fixtu
     let ida = store.create_user(new("ida"), NOON).await.expect("made");
     assert!(matches!(store.create_user(new("IDA"), NOON).await, Err(Error::Taken("username"))));
     assert_eq!(store.find_user(ida.id).await.expect("read").as_ref(), Some(&ida));
-    assert_eq!(store.list_users(Users::Named("Ida".to_owned()), ALL).await.expect("listed").rows.len(), 1);
+    let named = UserFilter { username: Some("Ida".to_owned()), ..UserFilter::default() };
+    assert_eq!(store.list_users(named, ALL).await.expect("listed").rows.len(), 1);
     let token = |digest: u8, expires_at| NewToken {
         digest: [digest; 32],
         holder: Holder::User(ida.id),
         name: "script".to_owned(),
-        read_only: digest == 7,
+        scopes: if digest == 7 { vec![TokenScope::ReadApi] } else { vec![TokenScope::Api, TokenScope::ReadApi] },
         expires_at,
     };
     let made = store.create_token(token(7, Some(at(100))), NOON).await.expect("made");
@@ -37,6 +38,7 @@ pub(crate) async fn tokens_end_when_they_expire_or_are_taken_back(fixture: Fixtu
     assert_eq!(used, Some(at(99)));
     assert!(store.find_actor([7; 32], at(100)).await.expect("read").is_none(), "it has expired");
     let other = store.create_token(token(8, None), NOON).await.expect("made");
+    assert_eq!(other.scopes, [TokenScope::Api, TokenScope::ReadApi], "as they were asked for");
     assert!(store.find_actor([8; 32], at(5000)).await.expect("read").is_some());
     assert!(store.revoke_token(other.id).await.expect("written"));
     assert!(store.find_actor([8; 32], NOON).await.expect("read").is_none(), "it was taken back");
@@ -53,7 +55,7 @@ pub(crate) async fn a_projects_token_is_a_member_and_rotates(fixture: Fixture) {
         digest: [digest; 32],
         holder: Holder::Bot { scope, level: AccessLevel::Maintainer, username: format!("bot_{digest}") },
         name: "ci".to_owned(),
-        read_only: true,
+        scopes: vec![TokenScope::ReadApi],
         expires_at: Some(at(100)),
     };
     let made = store.create_token(new(1, scope), NOON).await.expect("made");
@@ -65,14 +67,15 @@ pub(crate) async fn a_projects_token_is_a_member_and_rotates(fixture: Fixture) {
     assert!(matches!(nowhere, Err(Error::Missing("group"))));
 
     let fresh = store.rotate_token(made.id, [2; 32], Some(at(500)), NOON).await.expect("written").expect("it was good");
-    assert_eq!((fresh.user_id, fresh.name.as_str(), fresh.read_only), (made.user_id, "ci", true));
+    assert_eq!((fresh.user_id, fresh.name.as_str()), (made.user_id, "ci"));
+    assert_eq!(fresh.scopes, [TokenScope::ReadApi]);
     assert!(store.find_actor([1; 32], NOON).await.expect("read").is_none(), "the old one has ended");
     assert_eq!(store.find_actor([2; 32], at(499)).await.expect("read").map(|actor| actor.user_id), Some(made.user_id));
     let role = store.role(scope, made.user_id, at(499)).await.expect("read");
     assert_eq!(role, Some(AccessLevel::Maintainer), "its membership lasts as long as the token");
     assert_eq!(store.rotate_token(made.id, [3; 32], None, NOON).await.expect("looked"), None, "not twice");
 
-    let list = |which, active| store.list_tokens(which, active, ALL);
+    let list = |which, active| store.list_tokens(which, TokenFilter { active, ..TokenFilter::default() }, ALL);
     let ids = |tokens: Vec<quickdraw_store::access::Token>| tokens.iter().map(|token| token.id).collect::<Vec<_>>();
     assert_eq!(ids(list(Tokens::In(scope), None).await.expect("listed").rows), [made.id, fresh.id]);
     assert_eq!(ids(list(Tokens::In(scope), Some((true, NOON))).await.expect("listed").rows), [fresh.id]);
@@ -95,13 +98,19 @@ pub(crate) async fn users_are_changed_and_deleted_with_all_that_is_theirs(fixtur
     let new = |username: &str| NewUser {
         username: username.to_owned(),
         name: "Ida".to_owned(),
-        email: Some("ida@climb.example".to_owned()),
+        email: Some(format!("{username}@climb.example")),
         is_admin: false,
     };
     let ida = store.create_user(new("ida"), NOON).await.expect("made").id;
     store.create_user(new("uma"), NOON).await.expect("made");
     let rename = |username: &str| UserEdit { username: Some(username.to_owned()), ..UserEdit::default() };
     assert!(matches!(store.update_user(ida, rename("UMA")).await, Err(Error::Taken("username"))));
+    let address = |email: &str| UserEdit { email: Some(Some(email.to_owned())), ..UserEdit::default() };
+    assert!(matches!(store.update_user(ida, address("UMA@climb.example")).await, Err(Error::Taken("email"))));
+    let own = store.update_user(ida, address("Ida@climb.example")).await.expect("written").expect("they are there");
+    assert_eq!(own.email.as_deref(), Some("Ida@climb.example"), "their own address is not taken");
+    let twin = NewUser { username: "twin".to_owned(), ..new("IDA") };
+    assert!(matches!(store.create_user(twin, NOON).await, Err(Error::Taken("email"))), "in any case");
     assert_eq!(store.update_user(999, rename("x")).await.expect("looked"), None);
     let edit = UserEdit { email: Some(None), is_admin: Some(true), ..rename("Ida") };
     let changed = store.update_user(ida, edit).await.expect("written").expect("they are there");
@@ -113,14 +122,15 @@ pub(crate) async fn users_are_changed_and_deleted_with_all_that_is_theirs(fixtur
         digest: [1; 32],
         holder: Holder::User(ida),
         name: "t".to_owned(),
-        read_only: false,
+        scopes: vec![TokenScope::Api],
         expires_at: None,
     };
     store.create_token(token, NOON).await.expect("made");
     assert!(store.find_actor([1; 32], NOON).await.expect("read").is_some_and(|actor| actor.is_admin));
     let found = |filter| store.list_users(filter, ALL);
-    assert_eq!(found(Users::With("IDA".to_owned())).await.expect("listed").rows[0].id, ida);
-    assert_eq!(found(Users::All).await.expect("listed").total, 3, "root among them");
+    let with = UserFilter { search: Some("IDA".to_owned()), ..UserFilter::default() };
+    assert_eq!(found(with).await.expect("listed").rows[0].id, ida);
+    assert_eq!(found(UserFilter::default()).await.expect("listed").total, 3, "root among them");
     let group = Scope::Group(store.create_group(group(None, "g"), NOON).await.expect("made").id);
     store.add_member(group, ida, AccessLevel::Guest, Some(at(9))).await.expect("new");
     let again = store.add_member(group, ida, AccessLevel::Owner, None).await;
@@ -163,7 +173,7 @@ pub(crate) async fn roles_are_inherited_from_the_groups_above_and_the_highest_co
     let uma = store.create_user(uma, NOON).await.expect("made").id;
     store.add_member(top, uma, AccessLevel::Developer, Some(at(50))).await.expect("added");
     let all = async |now, page| {
-        let list = store.list_all_members(project, now, page).await.expect("listed");
+        let list = store.list_all_members(project, now, MemberFilter::default(), page).await.expect("listed");
         (list.rows.iter().map(|m| (m.user.id, m.level, m.expires_at)).collect::<Vec<_>>(), list.total)
     };
     let (ida_now, ida_later) = ((ida, AccessLevel::Maintainer, None), (ida, AccessLevel::Reporter, None));
@@ -172,7 +182,7 @@ pub(crate) async fn roles_are_inherited_from_the_groups_above_and_the_highest_co
     let behind = Page { start: Start::After(ida), limit: 9 };
     assert_eq!(all(NOON, behind).await.0, [(uma, AccessLevel::Developer, Some(at(50)))]);
     store.remove_member(top, uma).await.expect("removed");
-    let members = store.list_members(top, ALL).await.expect("listed");
+    let members = store.list_members(top, MemberFilter::default(), ALL).await.expect("listed");
     assert_eq!((members.total, members.rows[0].level), (1, AccessLevel::Guest));
     let visible = ScopeFilter { visible_to: Some((ida, NOON)), ..ScopeFilter::default() };
     let listed = store.list_projects(visible.clone(), ALL).await.expect("listed");

@@ -105,6 +105,11 @@ const CHECKS: &[(&str, Check)] = checks![
     rest::a_second_opening_is_refused_or_shares,
     rest::nodes_are_counted_while_they_live,
     shown::groups_and_projects_are_shown_with_the_names_of_the_groups_above,
+    shown::groups_and_projects_are_narrowed_by_role_place_and_visibility,
+    shown::lists_go_down_as_well_as_up,
+    shown::users_members_and_tokens_are_narrowed,
+    shown::projects_are_archived_and_users_blocked_until_that_is_taken_back,
+    shown::a_group_moves_with_all_that_is_in_it,
 ];
 
 fn main() {

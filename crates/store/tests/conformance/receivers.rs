@@ -6,7 +6,7 @@ use quickdraw_domain::event::{SeenProject, SeenUser};
 use quickdraw_domain::receiver::{ActiveSecret, Addresses, Mode, Receiver};
 use quickdraw_domain::{NodeId, ReceiverId, Secret};
 use quickdraw_store::Error;
-use quickdraw_store::access::Users;
+use quickdraw_store::access::UserFilter;
 use quickdraw_store::lists::{Page, Start};
 use quickdraw_store::scopes::Name;
 use uuid::Uuid;
@@ -125,9 +125,18 @@ pub(crate) async fn projects_of_other_instances_find_their_place_and_change_noth
     store.know_users(vec![user("IDA", "Somebody"), user("root", "Mallory")], NOON).await.expect("looked");
     let name = async |username: &str| {
         let page = Page { start: Start::Offset(0), limit: 10 };
-        let found = store.list_users(Users::Named(username.to_owned()), page).await.expect("listed");
+        let filter = UserFilter { username: Some(username.to_owned()), ..UserFilter::default() };
+        let found = store.list_users(filter, page).await.expect("listed");
         found.rows.first().map(|user| user.name.clone())
     };
     assert_eq!(name("ida").await.as_deref(), Some("Ida"));
     assert_eq!(name("root").await.as_deref(), Some("Administrator"));
+    let mailed = |username: &str, email: &str| SeenUser { email: Some(email.to_owned()), ..user(username, "Somebody") };
+    store.know_users(vec![mailed("ann", "Ann@x.example"), mailed("bot", "ann@X.example")], NOON).await.expect("made");
+    store.know_users(vec![mailed("other", "ann@x.example")], NOON).await.expect("made");
+    for (username, email) in [("ann", Some("Ann@x.example")), ("bot", None), ("other", None)] {
+        let filter = UserFilter { username: Some(username.to_owned()), ..UserFilter::default() };
+        let found = store.list_users(filter, Page { start: Start::Offset(0), limit: 1 }).await.expect("listed");
+        assert_eq!(found.rows[0].email.as_deref(), email, "{username}: an address is that of one user");
+    }
 }

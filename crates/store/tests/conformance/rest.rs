@@ -9,7 +9,7 @@ use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
 use quickdraw_domain::{GroupId, NodeId, ProjectId, Secret, Trigger};
 use quickdraw_store::Error;
-use quickdraw_store::access::{NewUser, UserEdit, Users};
+use quickdraw_store::access::{NewUser, UserEdit, UserFilter};
 use quickdraw_store::lists::{Page, Start};
 use quickdraw_store::scopes::{GroupEdit, Name, NewGroup, NewProject, ProjectEdit, ScopeFilter};
 use uuid::Uuid;
@@ -221,7 +221,8 @@ pub(crate) async fn lists_go_on_behind_a_number(fixture: Fixture) {
     let user = store.create_user(user, NOON).await.expect("made").id;
     let level = AccessLevel::Guest;
     store.set_member(Scope::Group(made[1]), user, level, None).await.expect("written");
-    let seen = ScopeFilter { visible_to: Some((user, NOON)), search: Some("B".to_owned()), parent: None };
+    let search = Some("B".to_owned());
+    let seen = ScopeFilter { visible_to: Some((user, NOON)), search, ..ScopeFilter::default() };
     let found = store.list_groups(seen, ALL).await.expect("listed");
     assert_eq!((found.rows.len(), found.rows[0].id, found.total), (1, made[1], 1));
 }
@@ -296,7 +297,8 @@ pub(crate) async fn texts_are_found_in_names_and_paths(fixture: Fixture) {
     store.delete_group(top).await.expect("deleted");
     assert!(groups("io/").await.is_empty(), "what was in the group went with it");
     let users = async |text: &str| {
-        let found = store.list_users(Users::With(text.to_owned()), ALL).await.expect("listed").rows;
+        let filter = UserFilter { search: Some(text.to_owned()), ..UserFilter::default() };
+        let found = store.list_users(filter, ALL).await.expect("listed").rows;
         found.into_iter().map(|user| user.username).collect::<Vec<_>>()
     };
     assert_eq!(users("minist").await, ["root"], "who was there before the index");

@@ -1,11 +1,19 @@
 //! Checks of what lists are narrowed to, and of what groups, projects and users are shown with.
 
 use quickdraw_domain::GroupId;
-use quickdraw_domain::scope::Place;
-use quickdraw_store::scopes::{NewGroup, NewProject};
+use quickdraw_domain::access::{AccessLevel, TokenScope};
+use quickdraw_domain::scope::{Place, Scope};
+use quickdraw_store::Error;
+use quickdraw_store::access::{
+    Between, Holder, MemberFilter, NewToken, NewUser, TokenFilter, Tokens, UserEdit, UserFilter,
+};
+use quickdraw_store::lists::{Numbers, Page, Start};
+use quickdraw_store::scopes::{GroupEdit, GroupPlace, Name, NewGroup, NewProject, ProjectEdit, ScopeFilter};
 
 use crate::fixture::{Fixture, NOON, at, event_at};
-use crate::rest::group;
+use crate::rest::{ALL, group};
+
+const NONE: [i64; 0] = [];
 
 fn named(parent: Option<GroupId>, path: &str, name: &str) -> NewGroup {
     NewGroup { name: name.to_owned(), ..group(parent, path) }
@@ -45,4 +53,228 @@ pub(crate) async fn groups_and_projects_are_shown_with_the_names_of_the_groups_a
     let details = store.project_details(vec![project]).await.expect("read")[&project].clone();
     assert_eq!(details.last_activity_at, at(60), "the newest event counts, in whatever order events came");
     assert!(store.project_details(Vec::new()).await.expect("read").is_empty());
+}
+
+pub(crate) async fn groups_and_projects_are_narrowed_by_role_place_and_visibility(fixture: Fixture) {
+    let store = &fixture.store;
+    let top = store.create_group(group(None, "top"), NOON).await.expect("made").id;
+    let sub = store.create_group(group(Some(top), "sub"), NOON).await.expect("made").id;
+    let deep = store.create_group(group(Some(sub), "deep"), NOON).await.expect("made").id;
+    let other = NewGroup { visibility_level: 0, ..group(None, "other") };
+    let other = store.create_group(other, NOON).await.expect("made").id;
+    let mut projects = Vec::new();
+    for (group, visibility_level) in [(top, 0), (deep, 10), (other, 20)] {
+        let new = NewProject { visibility_level, ..rope(group) };
+        projects.push(store.create_project(new, NOON).await.expect("made").id);
+    }
+    let ida = NewUser { username: "ida".to_owned(), name: "Ida".to_owned(), email: None, is_admin: false };
+    let ida = store.create_user(ida, NOON).await.expect("made").id;
+    store.add_member(Scope::Group(sub), ida, AccessLevel::Developer, Some(at(10))).await.expect("added");
+    store.add_member(Scope::Project(projects[2]), ida, AccessLevel::Owner, None).await.expect("added");
+
+    let all = ScopeFilter::default;
+    let listed = async |filter: ScopeFilter| {
+        let found = store.list_projects(filter, ALL).await.expect("listed");
+        let ids: Vec<i64> = found.rows.iter().map(|project| project.id.0).collect();
+        assert_eq!(found.total, i64::try_from(ids.len()).expect("few"));
+        ids
+    };
+    let ids = |at: &[usize]| at.iter().map(|at| projects[*at].0).collect::<Vec<_>>();
+    assert_eq!(listed(ScopeFilter { below: Some(top), ..all() }).await, ids(&[0, 1]));
+    assert_eq!(listed(ScopeFilter { below: Some(deep), ..all() }).await, ids(&[1]));
+    assert_eq!(listed(ScopeFilter { visibility_level: Some(20), ..all() }).await, ids(&[2]));
+    assert_eq!(listed(ScopeFilter { without: vec![projects[1].0], ..all() }).await, ids(&[0, 2]));
+    let numbers = Numbers { after: Some(projects[0].0), before: Some(projects[2].0) };
+    assert_eq!(listed(ScopeFilter { numbers, ..all() }).await, ids(&[1]));
+    assert_eq!(listed(ScopeFilter { archived: Some(true), ..all() }).await, ids(&[]));
+    assert_eq!(
+        listed(ScopeFilter { archived: Some(false), search: Some("rope".to_owned()), ..all() }).await,
+        ids(&[0, 1, 2])
+    );
+    let with = |least_role, now| ScopeFilter { visible_to: Some((ida, now)), least_role, ..all() };
+    assert_eq!(listed(with(None, NOON)).await, ids(&[1, 2]));
+    assert_eq!(listed(with(Some(AccessLevel::Developer), NOON)).await, ids(&[1, 2]), "from a group above, too");
+    assert_eq!(listed(with(Some(AccessLevel::Maintainer), NOON)).await, ids(&[2]));
+    assert_eq!(listed(with(Some(AccessLevel::Developer), at(10))).await, ids(&[2]), "the membership has ended");
+
+    let groups = async |filter: ScopeFilter| {
+        let found = store.list_groups(filter, ALL).await.expect("listed").rows;
+        found.iter().map(|group| group.id).collect::<Vec<_>>()
+    };
+    assert_eq!(groups(ScopeFilter { top_level: true, ..all() }).await, [top, other]);
+    assert_eq!(groups(ScopeFilter { below: Some(top), ..all() }).await, [sub, deep]);
+    assert_eq!(groups(ScopeFilter { without: vec![top.0], visibility_level: Some(20), ..all() }).await, [sub, deep]);
+    assert_eq!(groups(with(Some(AccessLevel::Developer), NOON)).await, [sub, deep]);
+    assert!(groups(ScopeFilter { archived: Some(true), ..all() }).await.is_empty(), "groups are not archived");
+    assert_eq!(groups(ScopeFilter { archived: Some(false), ..all() }).await.len(), 4);
+}
+
+pub(crate) async fn lists_go_down_as_well_as_up(fixture: Fixture) {
+    let store = &fixture.store;
+    let mut made = Vec::new();
+    for name in ["a", "b", "c"] {
+        made.push(store.create_group(group(None, name), NOON).await.expect("made").id);
+    }
+    let page = async |start| {
+        let found = store.list_groups(ScopeFilter::default(), Page { start, limit: 2 }).await.expect("listed");
+        (found.rows.iter().map(|group| group.id).collect::<Vec<_>>(), found.total)
+    };
+    assert_eq!(page(Start::OffsetDown(0)).await, (vec![made[2], made[1]], 3));
+    assert_eq!(page(Start::OffsetDown(2)).await, (vec![made[0]], 3));
+    assert_eq!(page(Start::Before(i64::MAX)).await, (vec![made[2], made[1]], 0));
+    assert_eq!(page(Start::Before(made[1].0)).await, (vec![made[0]], 0));
+    let users = store.list_users(UserFilter::default(), Page { start: Start::OffsetDown(0), limit: 1 }).await;
+    assert_eq!(users.expect("listed").rows[0].id, 1, "root is the only one");
+}
+
+pub(crate) async fn users_members_and_tokens_are_narrowed(fixture: Fixture) {
+    let store = &fixture.store;
+    let new = |username: &str, email: Option<&str>, is_admin| NewUser {
+        username: username.to_owned(),
+        name: format!("The {username}"),
+        email: email.map(str::to_owned),
+        is_admin,
+    };
+    let ida = store.create_user(new("ida", Some("Ida@climb.example"), false), at(10)).await.expect("made").id;
+    let uma = store.create_user(new("uma", None, true), at(20)).await.expect("made").id;
+    let top = Scope::Group(store.create_group(group(None, "top"), NOON).await.expect("made").id);
+    let token = |digest, holder, name: &str| NewToken {
+        digest: [digest; 32],
+        holder,
+        name: name.to_owned(),
+        scopes: vec![TokenScope::Api],
+        expires_at: Some(at(1000)),
+    };
+    let bot = Holder::Bot { scope: top, level: AccessLevel::Guest, username: "bot".to_owned() };
+    let bot = store.create_token(token(1, bot, "ci"), at(30)).await.expect("made").user_id;
+
+    let users = async |filter: UserFilter| {
+        let found = store.list_users(filter, ALL).await.expect("listed");
+        assert_eq!(found.total, i64::try_from(found.rows.len()).expect("few"));
+        found.rows.iter().map(|user| user.id).collect::<Vec<_>>()
+    };
+    let all = UserFilter::default;
+    assert_eq!(users(UserFilter { admins: true, ..all() }).await, [1, uma]);
+    assert_eq!(users(UserFilter { humans: true, ..all() }).await, [1, ida, uma]);
+    assert_eq!(users(UserFilter { bots: true, ..all() }).await, [bot]);
+    assert_eq!(users(UserFilter { active: true, ..all() }).await, [1, ida, uma, bot]);
+    assert_eq!(users(UserFilter { blocked: true, ..all() }).await, NONE);
+    let created = Between { after: Some(at(10)), before: Some(at(20)) };
+    assert_eq!(users(UserFilter { created, ..all() }).await, [ida, uma]);
+    let search = |text: &str, by_email| UserFilter { search: Some(text.to_owned()), by_email, ..all() };
+    assert_eq!(users(search("ida@CLIMB.example", true)).await, [ida]);
+    assert_eq!(users(search("ida@climb.example", false)).await, NONE, "addresses are not for everybody");
+    assert_eq!(users(search("@climb.example", true)).await, NONE, "an address is found as a whole");
+    assert_eq!(users(UserFilter { username: Some("UMA".to_owned()), ..search("the", false) }).await, [uma]);
+
+    store.add_member(top, ida, AccessLevel::Owner, None).await.expect("added");
+    store.add_member(top, uma, AccessLevel::Guest, None).await.expect("added");
+    let members = async |filter: MemberFilter| {
+        let direct = store.list_members(top, filter.clone(), ALL).await.expect("listed");
+        let every = store.list_all_members(top, NOON, filter, ALL).await.expect("listed");
+        let ids = |rows: &[quickdraw_store::access::Member]| rows.iter().map(|one| one.user.id).collect::<Vec<_>>();
+        assert_eq!((ids(&direct.rows), direct.total), (ids(&every.rows), every.total));
+        ids(&direct.rows)
+    };
+    let any = MemberFilter::default;
+    assert_eq!(members(any()).await, [ida, uma, bot]);
+    assert_eq!(members(MemberFilter { users: Some(vec![uma, 999]), ..any() }).await, [uma]);
+    assert_eq!(members(MemberFilter { users: Some(Vec::new()), ..any() }).await, NONE);
+    assert_eq!(members(MemberFilter { without: vec![uma], ..any() }).await, [ida, bot]);
+    assert_eq!(members(MemberFilter { search: Some("THE I".to_owned()), ..any() }).await, [ida]);
+    let by_email = |by_email| MemberFilter { search: Some("climb.ex".to_owned()), by_email, ..any() };
+    assert_eq!((members(by_email(true)).await, members(by_email(false)).await), (vec![ida], vec![]));
+    assert_eq!(
+        members(MemberFilter { search: Some("_m_".to_owned()), ..any() }).await,
+        NONE,
+        "it is a text, not a pattern"
+    );
+
+    let first = store.create_token(token(2, Holder::User(ida), "50% done"), at(40)).await.expect("made").id;
+    let second = store.create_token(token(3, Holder::User(ida), "deploy"), at(50)).await.expect("made").id;
+    assert!(store.revoke_token(first).await.expect("written"));
+    let tokens = async |filter: TokenFilter| {
+        let found = store.list_tokens(Tokens::Of(ida), filter, ALL).await.expect("listed");
+        assert_eq!(found.total, i64::try_from(found.rows.len()).expect("few"));
+        found.rows.iter().map(|token| token.id).collect::<Vec<_>>()
+    };
+    let every = TokenFilter::default;
+    assert_eq!(tokens(TokenFilter { revoked: Some(true), ..every() }).await, [first]);
+    assert_eq!(tokens(TokenFilter { revoked: Some(false), ..every() }).await, [second]);
+    assert_eq!(tokens(TokenFilter { search: Some("50%".to_owned()), ..every() }).await, [first]);
+    let after = |seconds| Between { after: Some(at(seconds)), before: None };
+    assert_eq!(tokens(TokenFilter { created: after(45), ..every() }).await, [second]);
+    assert_eq!(tokens(TokenFilter { expires: after(2000), ..every() }).await, NONE);
+    assert_eq!(tokens(TokenFilter { last_used: after(0), ..every() }).await, NONE, "they were never used");
+    let down = Page { start: Start::OffsetDown(0), limit: 1 };
+    let newest = store.list_tokens(Tokens::Of(ida), every(), down).await.expect("listed").rows;
+    assert_eq!(newest[0].id, second);
+}
+
+pub(crate) async fn projects_are_archived_and_users_blocked_until_that_is_taken_back(fixture: Fixture) {
+    let store = &fixture.store;
+    let project = fixture.project("p").await;
+    let archived = async |archived| {
+        let edit = ProjectEdit { archived: Some(archived), ..ProjectEdit::default() };
+        store.update_project(project, edit).await.expect("written").expect("it is there");
+        store.update_project(project, ProjectEdit::default()).await.expect("written").expect("another change");
+        let filter = ScopeFilter { archived: Some(true), ..ScopeFilter::default() };
+        let listed = store.list_projects(filter, ALL).await.expect("listed").total == 1;
+        assert_eq!(store.project_details(vec![project]).await.expect("read")[&project].archived, listed);
+        listed
+    };
+    assert!(archived(true).await);
+    assert!(!archived(false).await);
+
+    let ida = NewUser { username: "ida".to_owned(), name: "Ida".to_owned(), email: None, is_admin: false };
+    let ida = store.create_user(ida, NOON).await.expect("made");
+    assert!(!ida.blocked);
+    let token = NewToken {
+        digest: [1; 32],
+        holder: Holder::User(ida.id),
+        name: "t".to_owned(),
+        scopes: vec![TokenScope::Api],
+        expires_at: None,
+    };
+    store.create_token(token, NOON).await.expect("made");
+    for blocked in [true, false] {
+        let edit = UserEdit { blocked: Some(blocked), ..UserEdit::default() };
+        let changed = store.update_user(ida.id, edit).await.expect("written").expect("they are there");
+        let renamed = UserEdit { name: Some("I.".to_owned()), ..UserEdit::default() };
+        let later = store.update_user(ida.id, renamed).await.expect("written").expect("they are there");
+        assert_eq!((changed.blocked, later.blocked), (blocked, blocked), "other changes keep it");
+        let actor = store.find_actor([1; 32], NOON).await.expect("read");
+        assert_eq!(actor.is_none(), blocked, "a token of somebody who is blocked is nobody's");
+        let filter = UserFilter { blocked: true, ..UserFilter::default() };
+        assert_eq!(store.list_users(filter, ALL).await.expect("listed").total == 1, blocked);
+    }
+}
+
+pub(crate) async fn a_group_moves_with_all_that_is_in_it(fixture: Fixture) {
+    let store = &fixture.store;
+    let top = store.create_group(group(None, "top"), NOON).await.expect("made").id;
+    let sub = store.create_group(group(Some(top), "sub"), NOON).await.expect("made").id;
+    let deep = store.create_group(group(Some(sub), "deep"), NOON).await.expect("made").id;
+    let other = store.create_group(group(None, "other"), NOON).await.expect("made").id;
+    let project = store.create_project(rope(deep), NOON).await.expect("made").id;
+    let to = |place| GroupEdit { place: Some(place), ..GroupEdit::default() };
+    let before = store.directory_version().await.expect("a version");
+    let moved = store.update_group(sub, to(GroupPlace::In(other))).await.expect("written").expect("it is there");
+    assert_eq!((moved.full_path.as_str(), moved.parent), ("other/sub", Some(other)));
+    assert!(store.directory_version().await.expect("a version") > before, "other hooks hear of it now");
+    let path = async || {
+        let found = store.find_project(Name::Id(project.0)).await.expect("read").expect("it is there");
+        found.path_with_namespace
+    };
+    assert_eq!(path().await, "other/sub/deep/rope");
+    for inside in [sub, deep] {
+        assert!(matches!(store.update_group(sub, to(GroupPlace::In(inside))).await, Err(Error::Circular)));
+    }
+    let nowhere = store.update_group(sub, to(GroupPlace::In(GroupId(999)))).await;
+    assert!(matches!(nowhere, Err(Error::Missing("group"))));
+    store.create_group(group(Some(top), "sub"), NOON).await.expect("made");
+    assert!(matches!(store.update_group(sub, to(GroupPlace::In(top))).await, Err(Error::Taken("path"))));
+    let moved = store.update_group(sub, to(GroupPlace::Top)).await.expect("written").expect("it is there");
+    assert_eq!((moved.full_path.as_str(), moved.parent), ("sub", None));
+    assert_eq!(path().await, "sub/deep/rope");
 }

@@ -33,14 +33,14 @@ struct Query {
     limit: Option<i64>,
 }
 
-/// List changes and refusals, newest first. Administrators.
+/// List changes, refusals, and readings of bodies by administrators, newest first. Administrators.
 #[utoipa::path(get, path = "/audit", tag = "Audit", params(Query), responses((status = 200, body = Page<AuditEntry>)))]
 async fn list(
     _: Admin,
     State(app): State<Arc<App>>,
     Input(query): Input<Query>,
 ) -> Result<Json<Page<AuditEntry>>, ApiError> {
-    let limit = limit(query.limit);
+    let limit = limit(query.limit)?;
     let entries = app.store().list_audit(AuditFilter { user: query.user_id, before: query.before, limit }).await?;
     Ok(Json(page(&entries, limit, |entry| entry.id.to_string())))
 }

@@ -58,7 +58,7 @@ async fn behind(
     let key = query.item.split_once('/').and_then(|(project, iid)| Some((project.parse().ok()?, iid.parse().ok()?)));
     let key = key.ok_or_else(|| invalid("item is not one of an explanation, such as 7/12"))?;
     let wanted = Wanted { family: measure.family(), key };
-    let (mut found, most) = (Vec::new(), limit(query.limit));
+    let (mut found, most) = (Vec::new(), limit(query.limit)?);
     let mut at = EventId(query.after.unwrap_or(Uuid::nil()));
     for _ in 0..MOST_LOOKED_AT / TOGETHER {
         let ids = app.store().event_ids(at, TOGETHER).await?;
@@ -71,9 +71,10 @@ async fn behind(
             .filter(|one| counts(one.trigger))
             .map(|one| one.id)
             .collect();
+        let turn = app.measuring.turn().await?;
         let bodies = app.store().bodies(speaking.into_iter().collect()).await?;
         // Off the threads that answer others: bodies can be large.
-        let look = tokio::task::spawn_blocking(move || {
+        let look = turn.run(move || {
             bodies.into_iter().filter(|(event, body)| wanted.is_in(event, body)).map(|(event, _)| event).collect()
         });
         let mut these: Vec<event::Event> = look.await.map_err(|error| ApiError::internal(error.into()))?;

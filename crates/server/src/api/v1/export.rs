@@ -175,12 +175,13 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
             Some(interval) => window.parts(interval, measure)?,
             None => vec![(window.from, f64::from(window.days))],
         };
+        let turn = app.measuring.turn().await?;
         let lives = Lives { from: window.before()?, to: window.to, projects: scope.projects.clone() };
         let (things, others) = things_of(app.store(), measure, lives, of_branches).await?;
         let (measure, scope, by) = (*measure, scope.clone(), by.clone());
         let choice = scope.choice(chosen.clone(), measure);
         // Off the threads that answer others: there can be many.
-        let measured = tokio::task::spawn_blocking(move || {
+        let measured = turn.run(move || {
             Grouped { measure, scope: &scope, interval, parts: &parts, choice, received, now }.rows(&by, things, others)
         });
         rows.extend(measured.await.map_err(|error| ApiError::internal(error.into()))??);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -21,6 +22,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::{invalid, limit, page, scanned};
+use crate::audit::Note;
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::Input;
@@ -67,7 +69,7 @@ async fn events(
         project: query.project_id.map(ProjectId),
         trigger: query.trigger.map(kind).transpose()?,
         before: query.before.map(EventId),
-        limit: limit(query.limit),
+        limit: limit(query.limit)?,
     };
     Ok(Json(scanned(&app.store().list_events(filter).await?)))
 }
@@ -75,9 +77,15 @@ async fn events(
 /// Show an event with its body, its deliveries, and the hooks that did not get it. Administrators.
 #[utoipa::path(get, path = "/events/{event_id}", tag = "History",
     responses((status = 200, body = EventWithDeliveries)))]
-async fn event(admin: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Response, ApiError> {
+async fn event(
+    admin: Admin,
+    Extension(note): Extension<Note>,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
     let id = EventId(Uuid::parse_str(&id).map_err(|_| nothing("event"))?);
     let (event, payload) = app.store().find_event(id).await?.ok_or_else(|| nothing("event"))?;
+    note.shows_bodies();
     let skips = app.store().list_skips(id).await?;
     let filter = DeliveryFilter { event: Some(id), limit: 100, ..DeliveryFilter::default() };
     let rows = app.store().list_deliveries(filter).await?.rows;
@@ -159,7 +167,7 @@ async fn deliveries(
         hook: query.hook_id.map(HookId),
         state: query.state.map(StateWord::code),
         before: query.before.map(DeliveryId),
-        limit: limit(query.limit),
+        limit: limit(query.limit)?,
     };
     let mut page: Page<Delivery> = scanned(&app.store().list_deliveries(filter).await?);
     put_off(&app, &mut page.items).await?;
@@ -188,6 +196,7 @@ async fn put_off(app: &App, deliveries: &mut [Delivery]) -> Result<(), ApiError>
     responses((status = 200, body = DeliveryWithHistory)))]
 async fn delivery(
     _: Admin,
+    Extension(note): Extension<Note>,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<DeliveryWithHistory>, ApiError> {
@@ -195,6 +204,7 @@ async fn delivery(
     let delivery = app.store().find_delivery(id).await?.ok_or_else(|| nothing("delivery"))?;
     let filter = AttemptFilter { delivery: Some(id), limit: 100, ..AttemptFilter::default() };
     let attempts = app.store().list_attempts(filter).await?;
+    note.shows_bodies();
     let history = attempts.iter().map(Attempt::from).collect();
     let mut delivery = Delivery::from(&delivery);
     put_off(&app, std::slice::from_mut(&mut delivery)).await?;
@@ -220,10 +230,11 @@ struct AttemptQuery {
     responses((status = 200, body = Page<Attempt>)))]
 async fn attempts(
     _: Admin,
+    Extension(note): Extension<Note>,
     State(app): State<Arc<App>>,
     Input(query): Input<AttemptQuery>,
 ) -> Result<Json<Page<Attempt>>, ApiError> {
-    let limit = limit(query.limit);
+    let limit = limit(query.limit)?;
     let filter = AttemptFilter {
         delivery: query.delivery_id.map(DeliveryId),
         hook: query.hook_id.map(HookId),
@@ -231,6 +242,7 @@ async fn attempts(
         limit,
     };
     let attempts = app.store().list_attempts(filter).await?;
+    note.shows_bodies();
     Ok(Json(page(&attempts, limit, |attempt| attempt.id.to_string())))
 }
 

@@ -199,6 +199,7 @@ async fn measure(
     let of_branches = chosen.only.contains_key(&Trait::Branch);
     let choice = scope.choice(chosen, measure);
     let Scope { window, projects, people, whose, .. } = scope;
+    let turn = app.measuring.turn().await?;
     let before = window.before()?;
     let now = app.belt.clock().now();
     let as_of = app.belt.counted_until().await?.to_iso();
@@ -207,7 +208,7 @@ async fn measure(
     let (things, others) = things_of(app.store(), measure, lives, of_branches).await?;
     let (from, to, days) = (window.from, window.to, f64::from(window.days));
     // Off the threads that answer others: there can be many.
-    let measured = tokio::task::spawn_blocking(move || {
+    let measured = turn.run(move || {
         let items = Items::new(things, others, people, choice);
         let since = received.into_iter().chain(items.known_since()).min();
         let partial = window.partial(Some(interval), &parts, since, now);
@@ -302,12 +303,13 @@ async fn explain(
     let choice = scope.choice(chosen, measure);
     let Scope { window, projects, people, .. } = scope;
     let is_csv = export::is_csv(format.as_deref())?;
+    let turn = app.measuring.turn().await?;
     let lives = Lives { from: window.before()?, to: window.to, projects };
     let (things, others) = things_of(app.store(), measure, lives, of_branches).await?;
     let named = app.store().insights_projects().await?;
     let paths: HashMap<i64, String> = named.into_iter().map(|project| (project.id, project.path)).collect();
     // Off the threads that answer others: there can be many.
-    let explained = tokio::task::spawn_blocking(move || {
+    let explained = turn.run(move || {
         let items = Items::new(things, others, people, choice);
         explanation(&items, measure, &window, &paths)
     });

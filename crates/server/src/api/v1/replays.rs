@@ -151,7 +151,7 @@ async fn list(
     State(app): State<Arc<App>>,
     Input(query): Input<ReplayQuery>,
 ) -> Result<Json<Page<Replay>>, ApiError> {
-    let limit = limit(query.limit);
+    let limit = limit(query.limit)?;
     let replays = app.store().list_replays(query.before, false, limit).await?;
     Ok(Json(page(&replays, limit, |replay| replay.id.to_string())))
 }

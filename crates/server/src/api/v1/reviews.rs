@@ -120,12 +120,13 @@ async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
     large_enough(&scope.privacy, 1)?;
     let (from, to) = (scope.window.from, scope.window.to);
     let as_of = app.belt.counted_until().await?.to_iso();
+    let turn = app.measuring.turn().await?;
     let lives = Lives { from: scope.window.before()?, to, projects: scope.projects.clone() };
     let items = app.store().items(Family::MergeRequests, lives).await?;
     let users = app.store().insights_users().await?;
     let people = scope.people.clone();
     // Off the threads that answer others: there can be many.
-    let found = tokio::task::spawn_blocking(move || {
+    let found = turn.run(move || {
         let all = items.iter().filter(|item| wanted.is_met_by(item));
         let all = all.filter_map(|item| if let Item::MergeRequest(one) = item { Some(one) } else { None });
         pairs(&all.collect::<Vec<_>>(), &people, from, to)

@@ -33,9 +33,10 @@ use crate::api::{find_group, find_project};
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::params::{Input, Moment};
+use crate::places::{Sharer, Taken};
 use crate::receive::text;
-use crate::seats::{Full, Seat};
 use crate::state::App;
+use crate::streams::SHARES;
 use crate::telemetry::STREAM_EVENTS;
 use crate::views;
 
@@ -164,10 +165,8 @@ async fn follow(
             "this is a stream of events: send Accept: text/event-stream (curl -N -H 'Accept: text/event-stream')";
         return Err(ApiError::problem(StatusCode::NOT_ACCEPTABLE, text));
     }
-    let seat = app.streams.seats.take(caller.actor.user_id).map_err(|full| match full {
-        Full::All => ApiError::problem(StatusCode::SERVICE_UNAVAILABLE, "this server has all the streams it can have"),
-        Full::One => ApiError::problem(StatusCode::TOO_MANY_REQUESTS, "you have ten open streams; close one"),
-    })?;
+    let sharer = Sharer::new(&app, &caller.actor, scope);
+    let taken = app.streams.places.take(&sharer).map_err(|full| full.refusal("open streams", &SHARES))?;
     // Before the look for where to begin: what is committed after it must be noticed.
     let (news, closing) = (app.belt.news(), app.streams.closing());
     let next = app.store().next_append().await?;
@@ -181,6 +180,7 @@ async fn follow(
         (None, Some(since)) => Position { batch: app.store().append_since(since.0).await?, events: 0 },
         (None, None) => Position { batch: next, events: 0 },
     };
+    caller.is_shown_bodies();
     let follower = Follower {
         caller,
         scope,
@@ -195,7 +195,7 @@ async fn follow(
         news,
         closing,
         room: None,
-        _seat: seat,
+        _taken: taken,
         app,
     };
     let events = stream::unfold(follower, |mut follower| async {
@@ -233,7 +233,7 @@ struct Follower {
     closing: watch::Receiver<bool>,
     /// For the body that was sent last: it is somewhere on its way.
     room: Option<OwnedSemaphorePermit>,
-    _seat: Seat<i64>,
+    _taken: Taken,
 }
 
 /// What can come next.

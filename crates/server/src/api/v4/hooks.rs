@@ -23,7 +23,7 @@ use quickdraw_engine::deliver::transport::open_certificate;
 use quickdraw_store::Error;
 use quickdraw_store::hooks::HookWithHealth;
 use serde_json::json;
-use tokio::sync::Semaphore;
+
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -33,7 +33,8 @@ use super::page::{Listing, PageQuery};
 use super::target::Target;
 use crate::error::ApiError;
 use crate::params::Params;
-use crate::state::App;
+use crate::places::Sharer;
+use crate::state::{App, KEYS};
 use crate::views::Hook;
 
 /// Most system hooks. GitLab has no limit there; this is one that nobody meets by intent.
@@ -86,7 +87,8 @@ impl At {
 
     /// Counts a test or a resend against the limit of whoever asks.
     fn count_by_hand(&self, app: &App, what: &'static str) -> Result<(), ApiError> {
-        app.by_hand.count((what, self.scope(), self.0.caller.actor.user_id))
+        let counted = app.by_hand.count(what, &Sharer::new(app, &self.0.caller.actor, self.scope()));
+        counted.map_err(|error| error.with_limit(app.limits.by_hand_per_minute, app.belt.clock().now()))
     }
 }
 
@@ -102,7 +104,7 @@ async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<R
 /// Make a hook. At most 100 for a project and 50 for a group, unless the operator says otherwise.
 #[utoipa::path(post, path = "/", tag = "Hooks", request_body = HookToMake, responses((status = 201, body = Hook)))]
 async fn create(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(StatusCode, Json<Hook>), ApiError> {
-    let change = usable(read::change(&params, at.scope(), true)?).await?;
+    let change = usable(&app, &at, read::change(&params, at.scope(), true)?).await?;
     let now = app.belt.clock().now();
     let blank = HookUrl::parse("https://blank.invalid").map_err(|_| ApiError::plain_not_found())?;
     let hook = change_hook(&app, &hook::Hook::new(at.scope(), blank, uuid::Uuid::new_v4(), now), change)?;
@@ -138,7 +140,7 @@ async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Jso
     if !read::has_any(&params) {
         return Err(ApiError::bad_parameter("No parameters provided"));
     }
-    let change = usable(read::change(&params, at.scope(), false)?).await?;
+    let change = usable(&app, &at, read::change(&params, at.scope(), false)?).await?;
     let changed = update(&app, &at, |hook| change_hook(&app, hook, change.clone())).await?;
     Ok(Json(Hook::new(&changed, app.belt.clock().now())))
 }
@@ -199,15 +201,18 @@ fn affordable(app: &App, hook: &hook::Hook, known: Option<HookId>) -> Result<(),
     Err(ApiError::unprocessable(text))
 }
 
-/// Keys that are opened at once, which takes work and memory that others asked for.
-static OPENING: Semaphore = Semaphore::const_new(1);
-
-/// A change with its client certificate, if one was typed in.
-async fn usable((mut change, typed): (HookEdit, Option<read::Typed>)) -> Result<HookEdit, ApiError> {
+/// A change with its client certificate, if one was typed in. Opening its key takes work and memory that others asked for: one is opened
+/// after the other, and few wait.
+async fn usable(
+    app: &App,
+    at: &At,
+    (mut change, typed): (HookEdit, Option<read::Typed>),
+) -> Result<HookEdit, ApiError> {
     if let Some(read::Typed { pem, password }) = typed {
-        // Never closed.
-        let _one = OPENING.acquire().await.map_err(|error| ApiError::internal(error.into()))?;
-        let opened = tokio::task::spawn_blocking(move || open_certificate(&pem, &password)).await;
+        let (places, turns) = &app.keys;
+        let sharer = Sharer::new(app, &at.0.caller.actor, at.scope());
+        let _taken = places.take(&sharer).map_err(|full| full.refusal("client certificates at once", &KEYS))?;
+        let opened = turns.turn().await?.run(move || open_certificate(&pem, &password)).await;
         let opened = opened.map_err(|error| ApiError::internal(error.into()))?;
         let certificate = opened.map_err(|error| ApiError::unprocessable(format!("tls_client_cert {error}")))?;
         change.client_certificate = Some(Some(certificate));

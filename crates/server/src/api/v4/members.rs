@@ -8,22 +8,28 @@ use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use quickdraw_domain::access::{AccessLevel, Action};
+use quickdraw_store::access::MemberFilter;
+use quickdraw_store::lists::{Page, Start};
 use quickdraw_store::{Error, access};
 use serde::Deserialize;
 use serde_json::json;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::page::{Listing, PageQuery};
 use super::target::Target;
 use crate::error::ApiError;
-use crate::params::{Clearable, Day, Level, Params};
+use crate::params::{Clearable, Day, Level, Line, Params};
 use crate::state::App;
 use crate::views::Member;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(list, add)).routes(routes!(list_all)).routes(routes!(show, edit, remove))
+    OpenApiRouter::new()
+        .routes(routes!(list, add))
+        .routes(routes!(list_all))
+        .routes(routes!(show_any))
+        .routes(routes!(show, edit, remove))
 }
 
 /// The members of a scope, for somebody who may see them; and for changes, administer the scope.
@@ -55,20 +61,57 @@ impl At {
     }
 }
 
+/// What a list of members is narrowed to.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct MemberQuery {
+    /// Only those with this in login or name; for administrators, in the address too.
+    #[param(inline)]
+    query: Option<Line<255>>,
+    /// Only the users with these numbers.
+    #[param(value_type = Option<String>)]
+    user_ids: Option<Vec<i64>>,
+    /// Not the users with these numbers.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    skip_users: Vec<i64>,
+}
+
+impl At {
+    fn filter(&self, listing: &Listing) -> Result<MemberFilter, ApiError> {
+        let MemberQuery { query, user_ids, skip_users } = listing.params.read()?;
+        let by_email = self.0.caller.actor.is_admin;
+        Ok(MemberFilter { search: query.map(|text| text.0), by_email, users: user_ids, without: skip_users })
+    }
+}
+
 /// List the direct members. Members.
-#[utoipa::path(get, path = "/", tag = "Members", params(PageQuery), responses((status = 200, body = [Member])))]
+#[utoipa::path(get, path = "/", tag = "Members", params(PageQuery, MemberQuery),
+    responses((status = 200, body = [Member])))]
 async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
     let page = listing.asked()?;
-    let members = app.store().list_members(at.0.scope, page).await?;
+    let members = app.store().list_members(at.0.scope, at.filter(&listing)?, page).await?;
     Ok(listing.answer(page, &members, |member| member.user.id, |member| Member::new(member, &app.external_url)))
 }
 
 /// List all members, those of the groups above among them, each with the highest role. Members.
-#[utoipa::path(get, path = "/all", tag = "Members", params(PageQuery), responses((status = 200, body = [Member])))]
+#[utoipa::path(get, path = "/all", tag = "Members", params(PageQuery, MemberQuery),
+    responses((status = 200, body = [Member])))]
 async fn list_all(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
     let page = listing.asked()?;
-    let members = app.store().list_all_members(at.0.scope, app.belt.clock().now(), page).await?;
+    let (filter, now) = (at.filter(&listing)?, app.belt.clock().now());
+    let members = app.store().list_all_members(at.0.scope, now, filter, page).await?;
     Ok(listing.answer(page, &members, |member| member.user.id, |member| Member::new(member, &app.external_url)))
+}
+
+/// Show a member of the scope or of a group above, with the highest role. Members.
+#[utoipa::path(get, path = "/all/{user_id}", tag = "Members", responses((status = 200, body = Member)))]
+async fn show_any(at: At, State(app): State<Arc<App>>) -> Result<Json<Member>, ApiError> {
+    let filter = MemberFilter { users: Some(vec![at.0.number("user_id")?]), ..MemberFilter::default() };
+    let page = Page { start: Start::Offset(0), limit: 1 };
+    let found = app.store().list_all_members(at.0.scope, app.belt.clock().now(), filter, page).await?.rows;
+    let member = found.first().ok_or_else(|| ApiError::not_found("Member"))?;
+    Ok(Json(Member::new(member, &app.external_url)))
 }
 
 /// Show a direct member. Members.

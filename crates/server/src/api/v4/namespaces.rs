@@ -8,17 +8,18 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use quickdraw_domain::access::Action;
 use quickdraw_domain::scope::{Group, Scope};
+use quickdraw_store::scopes::{Name, ScopeFilter};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::groups::{Search, Seen};
+use super::groups::{Among, least_role};
 use super::page::{Listing, PageQuery};
 use crate::api::name;
 use crate::auth::Caller;
 use crate::error::ApiError;
-use crate::params::Params;
+use crate::params::{Line, Params};
 use crate::state::App;
 use crate::views::Namespace;
 
@@ -26,12 +27,31 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(show)).routes(routes!(exists))
 }
 
+/// What a list of namespaces is narrowed to.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct NamespaceQuery {
+    /// Only those with this in name or path.
+    #[param(inline)]
+    search: Option<Line<255>>,
+    /// Only those that the caller owns.
+    owned_only: Option<bool>,
+    /// Only those that are in no other.
+    top_level_only: Option<bool>,
+}
+
 /// List namespaces: groups as the places that projects can be made in.
-#[utoipa::path(get, path = "/namespaces", tag = "Groups", params(PageQuery, Search),
+#[utoipa::path(get, path = "/namespaces", tag = "Groups", params(PageQuery, NamespaceQuery),
     responses((status = 200, body = [Namespace])))]
 async fn list(caller: Caller, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
     let page = listing.asked()?;
-    let groups = app.store().list_groups(Seen::By(&caller).filter(&app, &listing)?, page).await?;
+    let asked: NamespaceQuery = listing.params.read()?;
+    let filter = ScopeFilter {
+        search: asked.search.map(|text| text.0),
+        top_level: asked.top_level_only == Some(true),
+        ..Among::All.filter(&app, &caller, least_role(asked.owned_only, None, false))
+    };
+    let groups = app.store().list_groups(filter, page).await?;
     Ok(listing.answer(page, &groups, |group| group.id.0, |group| Namespace::new(group, &app.external_url)))
 }
 
@@ -115,6 +135,6 @@ async fn parent(app: &App, caller: &Caller, id: i64) -> Result<String, ApiError>
 /// Groups and projects share one space of paths.
 async fn is_taken(app: &App, full_path: String) -> Result<bool, ApiError> {
     // A number would be looked up as one, and here it is a path.
-    let path = quickdraw_store::scopes::Name::Path(full_path.replace('\0', "\u{fffd}"));
+    let path = Name::Path(full_path.replace('\0', "\u{fffd}"));
     Ok(app.store().find_group(path.clone()).await?.is_some() || app.store().find_project(path).await?.is_some())
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{FromRequest, OriginalUri, Request};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use quickdraw_store::lists::{MOST_COUNTED, Page, Paged, Start};
+use quickdraw_store::lists::{MOST_COUNTED, Numbers, Page, Paged, Start};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -34,8 +34,43 @@ pub(crate) struct PageQuery {
     /// `keyset`: the next page begins behind the last row, at the same cost however far it is. `Link` has its address.
     #[param(inline)]
     pagination: Option<Pagination>,
-    /// With `pagination=keyset`: only rows with greater numbers.
+    /// Only rows with greater numbers. Lists without `order_by` take it with `pagination=keyset` only.
     id_after: Option<i64>,
+}
+
+/// In which order a list is.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct OrderQuery {
+    /// Rows are numbered as they are created, so both orders are one.
+    #[serde(default, rename = "order_by")]
+    #[param(inline)]
+    _order_by: Option<OrderBy>,
+    /// Up or down.
+    #[param(inline)]
+    sort: Option<Sort>,
+    /// Only rows with lower numbers.
+    id_before: Option<i64>,
+}
+
+/// What a list is ordered by.
+#[derive(Deserialize, ToSchema, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum OrderBy {
+    /// The number.
+    Id,
+    /// When it was created.
+    CreatedAt,
+}
+
+/// The direction of a list.
+#[derive(Deserialize, ToSchema, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum Sort {
+    /// Lower numbers first, as without it.
+    Asc,
+    /// Greater numbers first.
+    Desc,
 }
 
 /// How pages follow each other.
@@ -72,12 +107,47 @@ impl Listing {
         if asked.pagination == Some(Pagination::Keyset) {
             return Ok(Page { start: Start::After(asked.id_after.unwrap_or(0)), limit });
         }
+        if asked.id_after.is_some() {
+            return Err(ApiError::bad_parameter("id_after goes with pagination=keyset in this list"));
+        }
         asked.numbered(limit)
+    }
+
+    /// The same with the greatest number first.
+    pub(crate) fn asked_downwards(&self) -> Result<Page, ApiError> {
+        let asked: PageQuery = self.params.read()?;
+        if asked.pagination == Some(Pagination::Keyset) || asked.id_after.is_some() {
+            return Err(ApiError::bad_parameter("pagination=keyset goes up only in this list: leave sort out"));
+        }
+        Ok(downwards(asked.numbered(asked.limit(i64::MAX)?.min(MOST))?))
+    }
+
+    /// The same for a list that goes up or down, and the numbers that its rows have.
+    pub(crate) fn asked_in_order(&self) -> Result<(Page, Numbers), ApiError> {
+        let asked: PageQuery = self.params.read()?;
+        let OrderQuery { sort, id_before, .. } = self.params.read()?;
+        let goes_down = sort == Some(Sort::Desc);
+        let numbers = Numbers { after: asked.id_after, before: id_before };
+        let limit = asked.limit(i64::MAX)?.min(MOST);
+        if asked.pagination == Some(Pagination::Keyset) {
+            let start = if goes_down {
+                Start::Before(id_before.unwrap_or(i64::MAX))
+            } else {
+                Start::After(asked.id_after.unwrap_or(0))
+            };
+            return Ok((Page { start, limit }, numbers));
+        }
+        let page = asked.numbered(limit)?;
+        Ok((if goes_down { downwards(page) } else { page }, numbers))
     }
 
     /// The same where more than `most` on a page is a refusal, and pages have numbers.
     pub(crate) fn asked_at_most(&self, most: i64) -> Result<Page, ApiError> {
         let asked: PageQuery = self.params.read()?;
+        if asked.pagination == Some(Pagination::Keyset) || asked.id_after.is_some() {
+            let words = "Keyset pagination is not yet available for this type of request";
+            return Err(ApiError::Error(StatusCode::METHOD_NOT_ALLOWED, words.to_owned()));
+        }
         asked.numbered(asked.limit(most)?)
     }
 
@@ -98,11 +168,15 @@ impl Listing {
         };
         set("x-per-page", page.limit.to_string());
         let full = i64::try_from(list.rows.len()).is_ok_and(|rows| rows == page.limit);
-        let Start::Offset(offset) = page.start else {
-            if let Some(last) = list.rows.last().filter(|_| full) {
-                set("link", links.link(&[("pagination", "keyset"), ("id_after", &number(last).to_string())], "next"));
+        let offset = match page.start {
+            Start::Offset(offset) | Start::OffsetDown(offset) => offset,
+            Start::After(_) | Start::Before(_) => {
+                let behind = if matches!(page.start, Start::Before(_)) { "id_before" } else { "id_after" };
+                if let Some(last) = list.rows.last().filter(|_| full) {
+                    set("link", links.link(&[("pagination", "keyset"), (behind, &number(last).to_string())], "next"));
+                }
+                return response;
             }
-            return response;
         };
         let at = offset / page.limit + 1;
         let pages = ((list.total + page.limit - 1) / page.limit).max(1);
@@ -150,6 +224,14 @@ impl PageQuery {
     }
 }
 
+/// The same page of a list that begins with the greatest number.
+fn downwards(page: Page) -> Page {
+    match page.start {
+        Start::Offset(rows) => Page { start: Start::OffsetDown(rows), ..page },
+        _ => page,
+    }
+}
+
 /// Addresses of other pages.
 struct Links<'a> {
     headers: &'a HeaderMap,
@@ -165,8 +247,9 @@ impl Links<'_> {
         let scheme = if scheme == "https" { "https" } else { "http" };
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         let kept = url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-        let places = ["page", "per_page", "pagination", "id_after"];
-        query.extend_pairs(kept.filter(|(key, _)| !places.contains(&key.as_ref())));
+        let is_replaced =
+            |key: &str| ["page", "per_page", "pagination"].contains(&key) || place.iter().any(|(name, _)| *name == key);
+        query.extend_pairs(kept.filter(|(key, _)| !is_replaced(key.as_ref())));
         query.extend_pairs(place).append_pair("per_page", &limit.to_string());
         format!("<{scheme}://{host}{}?{}>; rel=\"{rel}\"", uri.path(), query.finish())
     }

@@ -6,43 +6,82 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use quickdraw_domain::access::Action;
+use quickdraw_domain::access::{AccessLevel, Action};
 use quickdraw_domain::scope::{self, Scope};
 use quickdraw_domain::{GroupId, ProjectId};
 use quickdraw_store::Error;
-use quickdraw_store::scopes::{NewProject, ProjectEdit};
+use quickdraw_store::access::{Member, MemberFilter};
+use quickdraw_store::scopes::{NewProject, ProjectEdit, ScopeFilter};
 use serde::Deserialize;
 use serde_json::json;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::groups::{Search, Seen, path, refresh};
+use super::groups::{Among, archived, least_role, path, refresh};
 use super::namespaces::namespace_for;
-use super::page::{Listing, PageQuery};
+use super::page::{Listing, OrderQuery, PageQuery};
 use super::shown;
 use super::target::project_for;
 use crate::api::find_project;
 use crate::auth::{Admin, Caller};
 use crate::error::ApiError;
-use crate::params::{Clearable, Line, Params, Prose};
+use crate::params::{Clearable, Level, Line, Params, Prose};
 use crate::state::App;
-use crate::views::{Message, Project, Visibility};
+use crate::views::{Message, Project, User, Visibility};
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(show, edit, delete)).routes(routes!(transfer))
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(show, edit, delete))
+        .routes(routes!(transfer))
+        .routes(routes!(archive))
+        .routes(routes!(unarchive))
+        .routes(routes!(users))
+}
+
+/// What a list of projects is narrowed to.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ProjectQuery {
+    /// Only those with this in name or path.
+    #[param(inline)]
+    search: Option<Line<255>>,
+    /// Only those that the caller owns.
+    owned: Option<bool>,
+    /// Only those that the caller is a member of, for administrators too.
+    membership: Option<bool>,
+    /// Only those where the caller is a member with at least this role.
+    #[param(inline)]
+    min_access_level: Option<Level>,
+    /// Only of this visibility.
+    #[param(inline)]
+    visibility: Option<Visibility>,
+    /// Only archived ones, or only the others.
+    archived: Option<bool>,
+    /// Only those that are not archived, or only the others.
+    active: Option<bool>,
 }
 
 /// List projects: those that the caller is a member of, and all for administrators.
-#[utoipa::path(get, path = "/projects", tag = "Projects", params(PageQuery, Search),
+#[utoipa::path(get, path = "/projects", tag = "Projects", params(PageQuery, OrderQuery, ProjectQuery),
     responses((status = 200, body = [Project])))]
 async fn list(caller: Caller, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
-    answer(&app, &listing, Seen::By(&caller)).await
+    answer(&app, &caller, &listing, Among::All).await
 }
 
-pub(super) async fn answer(app: &App, listing: &Listing, seen: Seen<'_>) -> Result<Response, ApiError> {
-    let page = listing.asked()?;
-    let projects = app.store().list_projects(seen.filter(app, listing)?, page).await?;
+pub(super) async fn answer(app: &App, caller: &Caller, listing: &Listing, among: Among) -> Result<Response, ApiError> {
+    let (page, numbers) = listing.asked_in_order()?;
+    let asked: ProjectQuery = listing.params.read()?;
+    let least = least_role(asked.owned, asked.min_access_level, asked.membership == Some(true));
+    let filter = ScopeFilter {
+        search: asked.search.map(|text| text.0),
+        visibility_level: asked.visibility.map(Visibility::level),
+        archived: archived(asked.archived, asked.active)?,
+        numbers,
+        ..among.filter(app, caller, least)
+    };
+    let projects = app.store().list_projects(filter, page).await?;
     let details = shown::project_details(app, &projects.rows).await?;
     let view = |project: &scope::Project| Project::new(project, details.get(&project.id), &app.external_url);
     Ok(listing.answer(page, &projects, |project| project.id.0, view))
@@ -143,6 +182,7 @@ async fn edit(
         description: input.description.0.map(|text| text.map(|text| text.0)),
         default_branch: input.default_branch.map(|text| text.0),
         visibility_level: input.visibility.map(Visibility::level),
+        archived: None,
     };
     changed(&app, project.id, edit).await
 }
@@ -169,6 +209,78 @@ async fn transfer(
     let target = namespace_for(&app, &caller, &namespace.0, Action::Administer).await?;
     caller.require(&app, Scope::Group(project.group), Action::Administer).await?;
     changed(&app, project.id, ProjectEdit { group: Some(target.id), ..ProjectEdit::default() }).await
+}
+
+/// Archive a project, so that lists can leave it out. What is reported of it is delivered as before. Owners.
+#[utoipa::path(post, path = "/projects/{id}/archive", tag = "Projects", responses((status = 201, body = Project)))]
+async fn archive(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<Project>), ApiError> {
+    set_archived(&app, &caller, &id, true).await
+}
+
+/// Take a project out of the archive. Owners.
+#[utoipa::path(post, path = "/projects/{id}/unarchive", tag = "Projects", responses((status = 201, body = Project)))]
+async fn unarchive(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<Project>), ApiError> {
+    set_archived(&app, &caller, &id, false).await
+}
+
+async fn set_archived(
+    app: &App,
+    caller: &Caller,
+    id: &str,
+    archived: bool,
+) -> Result<(StatusCode, Json<Project>), ApiError> {
+    let project = project_for(app, caller, id, Action::See).await?;
+    let role = app.store().role(Scope::Project(project.id), caller.actor.user_id, app.belt.clock().now()).await?;
+    if !caller.actor.is_admin && role != Some(AccessLevel::Owner) {
+        return Err(ApiError::forbidden());
+    }
+    let edit = ProjectEdit { archived: Some(archived), ..ProjectEdit::default() };
+    Ok((StatusCode::CREATED, changed(app, project.id, edit).await?))
+}
+
+/// What a list of a project's users is narrowed to.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ProjectUserQuery {
+    /// Only those with this in login or name; for administrators, in the address too.
+    #[param(inline)]
+    search: Option<Line<255>>,
+    /// Not the users with these numbers.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    skip_users: Vec<i64>,
+}
+
+/// List the users of a project: its members and those of the groups above. Members.
+#[utoipa::path(get, path = "/projects/{id}/users", tag = "Projects", params(PageQuery, ProjectUserQuery),
+    responses((status = 200, body = [User])))]
+async fn users(
+    caller: Caller,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    listing: Listing,
+) -> Result<Response, ApiError> {
+    let project = project_for(&app, &caller, &id, Action::See).await?;
+    let page = listing.asked()?;
+    let ProjectUserQuery { search, skip_users } = listing.params.read()?;
+    let filter = MemberFilter {
+        search: search.map(|text| text.0),
+        by_email: caller.actor.is_admin,
+        users: None,
+        without: skip_users,
+    };
+    let now = app.belt.clock().now();
+    let members = app.store().list_all_members(Scope::Project(project.id), now, filter, page).await?;
+    let view = |member: &Member| User::new(&member.user, &app.external_url);
+    Ok(listing.answer(page, &members, |member| member.user.id, view))
 }
 
 async fn changed(app: &App, id: ProjectId, edit: ProjectEdit) -> Result<Json<Project>, ApiError> {

@@ -8,10 +8,10 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 use quickdraw_domain::Timestamp;
-use quickdraw_domain::access::{AccessLevel, Action};
+use quickdraw_domain::access::{self as access_rules, AccessLevel, Action};
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::TokenDigest;
-use quickdraw_store::access::{self, Holder, NewToken, Tokens};
+use quickdraw_store::access::{self, Between, Holder, NewToken, TokenFilter, Tokens};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -21,7 +21,7 @@ use super::page::{Listing, PageQuery};
 use super::target::Target;
 use crate::auth::{Admin, Caller};
 use crate::error::ApiError;
-use crate::params::{Day, Invalid, Level, Line, Params};
+use crate::params::{Day, Invalid, Level, Line, Moment, Params};
 use crate::state::App;
 use crate::views::{MadeToken, Token};
 
@@ -55,6 +55,15 @@ enum TokenScope {
     Api,
     /// Reading.
     ReadApi,
+}
+
+impl From<TokenScope> for access_rules::TokenScope {
+    fn from(scope: TokenScope) -> Self {
+        match scope {
+            TokenScope::Api => Self::Api,
+            TokenScope::ReadApi => Self::ReadApi,
+        }
+    }
 }
 
 /// A token to be made.
@@ -91,14 +100,56 @@ struct Rotation {
     expires_at: Option<Day>,
 }
 
+/// What a list of tokens is narrowed to.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct TokenFilter {
+struct TokenQuery {
     /// Only those that can be used, or only the others.
     #[param(inline)]
     state: Option<TokenState>,
+    /// Only those that were taken back, or only the others.
+    revoked: Option<bool>,
+    /// Only those with this in their name.
+    #[param(inline)]
+    search: Option<Line<255>>,
+    /// Only those that were created then or later.
+    #[param(inline)]
+    created_after: Option<Moment>,
+    /// Only those that were created then or earlier.
+    #[param(inline)]
+    created_before: Option<Moment>,
+    /// Only those that end then or later.
+    #[param(inline)]
+    expires_after: Option<Moment>,
+    /// Only those that end then or earlier.
+    #[param(inline)]
+    expires_before: Option<Moment>,
+    /// Only those that were used last then or later.
+    #[param(inline)]
+    last_used_after: Option<Moment>,
+    /// Only those that were used last then or earlier.
+    #[param(inline)]
+    last_used_before: Option<Moment>,
+    /// In which order they are; as `created_asc` without it.
+    #[param(inline)]
+    sort: Option<TokenSort>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct OwnerQuery {
     /// Only those of this user.
     user_id: Option<i64>,
+}
+
+/// The order of tokens.
+#[derive(Deserialize, ToSchema, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+enum TokenSort {
+    /// The oldest first.
+    CreatedAsc,
+    /// The newest first.
+    CreatedDesc,
 }
 
 #[derive(Deserialize, ToSchema, Clone, Copy, PartialEq, Eq)]
@@ -150,13 +201,20 @@ async fn make(
     if input.scopes.is_empty() {
         return Err(Invalid::missing("scopes").into());
     }
+    // Clients compare what they asked for with what they read: each scope is kept, once.
+    let mut scopes: Vec<access_rules::TokenScope> = Vec::new();
+    for scope in input.scopes {
+        if !scopes.contains(&scope.into()) {
+            scopes.push(scope.into());
+        }
+    }
     let now = app.belt.clock().now();
     let (text, digest) = fresh(prefix)?;
     let new = NewToken {
         digest,
         holder,
         name: input.name.0,
-        read_only: !input.scopes.contains(&TokenScope::Api),
+        scopes,
         expires_at: Some(expiry(input.expires_at, DEFAULT_DAYS, now)?),
     };
     let about = Token::new(&app.store().create_token(new, now).await?, now);
@@ -193,30 +251,45 @@ fn expiry(given: Option<Day>, days: i64, now: Timestamp) -> Result<Timestamp, Ap
     }
 }
 
-async fn answer(app: &App, listing: &Listing, which: Tokens, state: Option<TokenState>) -> Result<Response, ApiError> {
-    let page = listing.asked()?;
+async fn answer(app: &App, listing: &Listing, which: Tokens) -> Result<Response, ApiError> {
+    let asked: TokenQuery = listing.params.read()?;
+    let page = match asked.sort {
+        Some(TokenSort::CreatedDesc) => listing.asked_downwards()?,
+        Some(TokenSort::CreatedAsc) | None => listing.asked()?,
+    };
     let now = app.belt.clock().now();
-    let active = state.map(|state| (state == TokenState::Active, now));
-    let tokens = app.store().list_tokens(which, active, page).await?;
+    let between = |after: Option<Moment>, before: Option<Moment>| Between {
+        after: after.map(|at| at.0),
+        before: before.map(|at| at.0),
+    };
+    let filter = TokenFilter {
+        active: asked.state.map(|state| (state == TokenState::Active, now)),
+        revoked: asked.revoked,
+        search: asked.search.map(|text| text.0),
+        created: between(asked.created_after, asked.created_before),
+        expires: between(asked.expires_after, asked.expires_before),
+        last_used: between(asked.last_used_after, asked.last_used_before),
+    };
+    let tokens = app.store().list_tokens(which, filter, page).await?;
     Ok(listing.answer(page, &tokens, |token| token.id, |token| Token::new(token, now)))
 }
 
 /// List personal tokens: one's own, and everybody's for administrators.
-#[utoipa::path(get, path = "/personal_access_tokens", tag = "Tokens", params(PageQuery, TokenFilter),
+#[utoipa::path(get, path = "/personal_access_tokens", tag = "Tokens", params(PageQuery, TokenQuery, OwnerQuery),
     responses((status = 200, body = [Token])))]
 async fn list_personal(
     Caller { actor, .. }: Caller,
     State(app): State<Arc<App>>,
     listing: Listing,
 ) -> Result<Response, ApiError> {
-    let TokenFilter { state, user_id } = listing.params.read()?;
+    let OwnerQuery { user_id } = listing.params.read()?;
     let which = match user_id {
         Some(user) if actor.is_admin || user == actor.user_id => Tokens::Of(user),
         Some(_) => return Err(ApiError::forbidden()),
         None if actor.is_admin => Tokens::All,
         None => Tokens::Of(actor.user_id),
     };
-    answer(&app, &listing, which, state).await
+    answer(&app, &listing, which).await
 }
 
 /// Show a personal token; `self` is the one that asks. Its owner and administrators.
@@ -314,11 +387,10 @@ impl At {
 }
 
 /// List the tokens of a project or group. Maintainers of a project, owners of a group.
-#[utoipa::path(get, path = "/", tag = "Tokens", params(PageQuery, TokenFilter),
+#[utoipa::path(get, path = "/", tag = "Tokens", params(PageQuery, TokenQuery),
     responses((status = 200, body = [Token])))]
 async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
-    let TokenFilter { state, .. } = listing.params.read()?;
-    answer(&app, &listing, Tokens::In(at.0.scope), state).await
+    answer(&app, &listing, Tokens::In(at.0.scope)).await
 }
 
 /// Make a token of a project or group. It stands for a bot that is a member; nobody gives a role above their own.

@@ -6,17 +6,18 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use quickdraw_store::access::{self, NewUser, UserEdit, Users};
+use quickdraw_store::access::{self, Between, NewUser, UserEdit, UserFilter};
 use serde::Deserialize;
+use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::groups::path;
-use super::page::{Listing, PageQuery};
+use super::page::{Listing, OrderQuery, PageQuery};
 use crate::auth::{Admin, Caller};
 use crate::error::ApiError;
-use crate::params::{Clearable, Line, Params};
+use crate::params::{Clearable, Line, Moment, Params};
 use crate::state::App;
 use crate::views::{Metadata, User};
 
@@ -25,6 +26,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(me))
         .routes(routes!(list, create))
         .routes(routes!(show, edit, delete))
+        .routes(routes!(block))
+        .routes(routes!(unblock))
         .routes(routes!(version))
         .routes(routes!(metadata))
 }
@@ -50,29 +53,59 @@ async fn metadata(_: Caller) -> Json<Metadata> {
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct UserSearch {
+struct UserQuery {
     /// Only the one with this login.
     #[param(inline)]
     username: Option<Line<255>>,
-    /// Only those with this in login or name.
+    /// Only those with this in login or name, or with this address.
     #[param(inline)]
     search: Option<Line<255>>,
+    /// Only those who are not blocked.
+    active: Option<bool>,
+    /// Only those who are blocked.
+    blocked: Option<bool>,
+    /// Only those who are not active.
+    exclude_active: Option<bool>,
+    /// Only administrators.
+    admins: Option<bool>,
+    /// Only people, no bots of projects and groups.
+    humans: Option<bool>,
+    /// No bots of projects.
+    without_project_bots: Option<bool>,
+    /// Only bots.
+    exclude_humans: Option<bool>,
+    /// Only those who were created then or later.
+    #[param(inline)]
+    created_after: Option<Moment>,
+    /// Only those who were created then or earlier.
+    #[param(inline)]
+    created_before: Option<Moment>,
 }
 
 /// List users. Administrators; others look one up by login.
-#[utoipa::path(get, path = "/users", tag = "Users", params(PageQuery, UserSearch),
+#[utoipa::path(get, path = "/users", tag = "Users", params(PageQuery, OrderQuery, UserQuery),
     responses((status = 200, body = [User])))]
 async fn list(caller: Caller, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
-    let page = listing.asked()?;
-    let filter = match listing.params.read()? {
-        UserSearch { username: Some(login), .. } => Users::Named(login.0),
-        UserSearch { search: Some(text), .. } => Users::With(text.0),
-        _ => Users::All,
-    };
+    let (page, numbers) = listing.asked_in_order()?;
+    let asked: UserQuery = listing.params.read()?;
     let is_admin = caller.actor.is_admin;
-    if !is_admin && !matches!(filter, Users::Named(_)) {
+    // Addresses, and who is an administrator, are not for everybody.
+    if !is_admin && (asked.username.is_none() || asked.search.is_some() || asked.admins == Some(true)) {
         return Err(ApiError::forbidden());
     }
+    let is_asked = |flag: Option<bool>| flag == Some(true);
+    let filter = UserFilter {
+        username: asked.username.map(|text| text.0),
+        search: asked.search.map(|text| text.0),
+        by_email: is_admin,
+        active: is_asked(asked.active),
+        blocked: is_asked(asked.blocked) || is_asked(asked.exclude_active),
+        admins: is_asked(asked.admins),
+        humans: is_asked(asked.humans) || is_asked(asked.without_project_bots),
+        bots: is_asked(asked.exclude_humans),
+        created: Between { after: asked.created_after.map(|at| at.0), before: asked.created_before.map(|at| at.0) },
+        numbers,
+    };
     let users = app.store().list_users(filter, page).await?;
     let view = if is_admin { User::in_full } else { User::new };
     Ok(listing.answer(page, &users, |user| user.id, |user| view(user, &app.external_url)))
@@ -159,6 +192,7 @@ async fn edit(
         name: input.name.map(|text| text.0),
         email: input.email.0.map(|text| text.map(|text| text.0)),
         is_admin: input.admin,
+        blocked: None,
     };
     let changed = app.store().update_user(user.id, edit).await?.ok_or_else(|| ApiError::not_found("User"))?;
     app.actors.forget();
@@ -180,4 +214,39 @@ async fn delete(
     app.store().delete_user(user.id).await?;
     app.actors.forget();
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Block a user: their tokens are refused at once on this node, and within a second on the others. Administrators, and not
+/// themselves.
+#[utoipa::path(post, path = "/users/{id}/block", tag = "Users", responses((status = 201, body = bool)))]
+async fn block(
+    Admin(actor): Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<bool>), ApiError> {
+    let user = find(&app, &id).await?;
+    // Number 1 is who the root token stands for.
+    if user.id == actor.user_id || user.id == 1 {
+        let words = "403 Forbidden - The API initiating user and the root user cannot be blocked by the API";
+        return Err(ApiError::Message(StatusCode::FORBIDDEN, json!(words)));
+    }
+    set_blocked(&app, user.id, true).await
+}
+
+/// Let a user in again. Administrators.
+#[utoipa::path(post, path = "/users/{id}/unblock", tag = "Users", responses((status = 201, body = bool)))]
+async fn unblock(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<bool>), ApiError> {
+    let user = find(&app, &id).await?;
+    set_blocked(&app, user.id, false).await
+}
+
+async fn set_blocked(app: &App, id: i64, blocked: bool) -> Result<(StatusCode, Json<bool>), ApiError> {
+    let edit = UserEdit { blocked: Some(blocked), ..UserEdit::default() };
+    app.store().update_user(id, edit).await?.ok_or_else(|| ApiError::not_found("User"))?;
+    app.actors.forget();
+    Ok((StatusCode::CREATED, Json(true)))
 }

@@ -62,6 +62,7 @@ pub(super) async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) 
     let filter = LogFilter { hook: entry.hook.id, since, answers, page };
     let room = app.memory.answer(at.0.caller.actor.user_id, PAGE).await?;
     let log = app.store().hook_log(filter).await?;
+    at.0.caller.is_shown_bodies();
     let mut rows = Vec::with_capacity(log.rows.len());
     let mut left = MOST_ON_PAGE;
     for attempt in &log.rows {

@@ -156,13 +156,19 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<(HookEd
     let mut triggers = Vec::new();
     for trigger in Trigger::all() {
         let row = trigger.row();
-        if let Some(attribute) = row.attribute.filter(|_| row.levels.contain(scope)) {
-            let given: Option<bool> = params.one(attribute)?;
-            // GitLab has no default for one of them, and shows null.
-            let unset = trigger == Trigger::CONFIDENTIAL_NOTE && matches!(scope, Scope::Project(_));
-            let default = (new && !unset).then(|| row.on_by_default.contain(scope));
-            triggers.extend(given.or(default).map(|on| (trigger, on)));
+        let Some(attribute) = row.attribute else { continue };
+        let given: Option<bool> = params.one(attribute)?;
+        if !row.levels.contain(scope) {
+            // A hook that is never called for something must not look as if it were.
+            if given == Some(true) {
+                return Err(not_a_trigger(attribute, scope));
+            }
+            continue;
         }
+        // GitLab has no default for one of them, and shows null.
+        let unset = trigger == Trigger::CONFIDENTIAL_NOTE && matches!(scope, Scope::Project(_));
+        let default = (new && !unset).then(|| row.on_by_default.contain(scope));
+        triggers.extend(given.or(default).map(|on| (trigger, on)));
     }
     if new && input.url.as_ref().is_none_or(|url| url.trim().is_empty()) {
         return Err(Invalid::missing("url").into());
@@ -186,6 +192,9 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<(HookEd
         other => other.map(|_| None),
     };
     let (client_certificate, typed) = client_certificate(input.tls_client_cert, input.tls_client_cert_password)?;
+    if scope == Scope::Instance && matches!(input.custom_webhook_template.0, Some(Some(_))) {
+        return Err(ApiError::bad_parameter("custom_webhook_template does not exist for system hooks"));
+    }
     let template = input.custom_webhook_template.0.filter(|_| scope != Scope::Instance);
     if template.iter().flatten().any(|text| text.chars().count() > body_template::MAX_LEN) {
         let longest = body_template::MAX_LEN;
@@ -224,6 +233,24 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<(HookEd
         description: input.description.0.map(|text| text.map(|text| text.0)),
     };
     Ok((edit, typed))
+}
+
+/// Names the triggers that hooks of a level have.
+fn not_a_trigger(attribute: &str, scope: Scope) -> ApiError {
+    let level = match scope {
+        Scope::Project(_) => "project",
+        Scope::Group(_) => "group",
+        Scope::Instance => "system",
+    };
+    let mut triggers: Vec<&str> = Vec::new();
+    for trigger in Trigger::all() {
+        let row = trigger.row();
+        if row.levels.contain(scope) {
+            triggers.extend(row.attribute);
+        }
+    }
+    let triggers = triggers.join(", ");
+    ApiError::bad_parameter(format!("{attribute} is not a trigger of {level} hooks; they have {triggers}"))
 }
 
 /// The filter, as an object or as the text of one.

@@ -1,0 +1,46 @@
+//! The addresses under which this process itself is reached. Whoever knows them sets them; they are only compared here.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// Own addresses and ports. All copies share one list, because interfaces come and go while a server runs.
+#[derive(Clone, Default, Debug)]
+pub struct OwnAddresses(Arc<RwLock<Vec<SocketAddr>>>);
+
+impl OwnAddresses {
+    /// Replaces the list.
+    pub fn set(&self, addresses: impl IntoIterator<Item = SocketAddr>) {
+        let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+        let addresses = addresses.into_iter().map(canonical).collect();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = addresses;
+    }
+
+    /// Whether a call to this address and port comes back to this process.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr, port: u16) -> bool {
+        let own = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        own.contains(&SocketAddr::new(address.to_canonical(), port))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::guard::{Rule, Settings, judge_url};
+    use crate::hook::HookUrl;
+
+    #[test]
+    fn a_hook_cannot_call_this_process() {
+        let settings = Settings::default();
+        let copy = settings.clone();
+        let own = |texts: &[&str]| settings.own.set(texts.iter().map(|text| text.parse().expect("an address")));
+        let judged = |url: &str| judge_url(&HookUrl::parse(url).expect("a URL"), &copy);
+        own(&["44.1.2.3:8000", "[::ffff:44.1.2.4]:8000", "[2001:4860::1]:8000"]);
+        for url in ["http://44.1.2.3:8000/", "http://44.1.2.4:8000/", "http://[2001:4860::1]:8000/"] {
+            assert_eq!(judged(url), Err(Rule::OwnAddress), "{url}");
+        }
+        assert_eq!(judged("http://44.1.2.3:8080/"), Ok(()), "another port is another program");
+        own(&["44.1.2.5:8000"]);
+        assert_eq!(judged("http://44.1.2.5:8000/"), Err(Rule::OwnAddress), "an address that came later");
+        assert_eq!(judged("http://44.1.2.3:8000/"), Ok(()), "and one that is gone");
+    }
+}

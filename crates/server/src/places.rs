@@ -1,0 +1,207 @@
+//! Places that are shared: so many in all, and of these so many for one user, for one project or group, and for all that lies in one
+//! top-level group. A user who makes other users or projects has no more of them for that, and administrators always find one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use quickdraw_domain::GroupId;
+use quickdraw_domain::scope::Scope;
+use quickdraw_store::access::Actor;
+
+use crate::error::ApiError;
+use crate::state::App;
+
+/// How many places there are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Shares {
+    /// In all.
+    pub(crate) all: usize,
+    /// Of these, for administrators only.
+    pub(crate) of_admins: usize,
+    /// For all that lies in one top-level group.
+    pub(crate) of_namespace: usize,
+    /// For one project or group.
+    pub(crate) of_scope: usize,
+    /// For one user.
+    pub(crate) of_user: usize,
+}
+
+/// A user with the project or group in which they want a place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Sharer {
+    pub(crate) user: i64,
+    pub(crate) is_admin: bool,
+    pub(crate) scope: Scope,
+    /// The top-level group in which that lies.
+    pub(crate) namespace: Option<GroupId>,
+}
+
+/// Those who have a share.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Share {
+    User(i64),
+    Scope(Scope),
+    Namespace(GroupId),
+}
+
+/// The share that has no place left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Full {
+    /// That of all.
+    All,
+    /// That of the user.
+    User,
+    /// That of the project or group.
+    Scope,
+    /// That of the top-level group.
+    Namespace,
+}
+
+#[derive(Default)]
+struct Counts {
+    all: usize,
+    of: HashMap<Share, usize>,
+}
+
+/// Places that are taken and given back.
+pub(crate) struct Places {
+    counts: Mutex<Counts>,
+    shares: Shares,
+    /// The gauge of those that are taken.
+    gauge: &'static str,
+}
+
+/// A place; given back when it is dropped.
+pub(crate) struct Taken {
+    places: Arc<Places>,
+    of: Vec<Share>,
+}
+
+impl Sharer {
+    pub(crate) fn new(app: &App, actor: &Actor, scope: Scope) -> Self {
+        let namespace = app.belt.directory().namespace_of(scope);
+        Self { user: actor.user_id, is_admin: actor.is_admin, scope, namespace }
+    }
+
+    /// The shares that a place counts for, with how many each has.
+    fn shares(&self, shares: &Shares) -> Vec<(Share, usize, Full)> {
+        let mut of = vec![(Share::User(self.user), shares.of_user, Full::User)];
+        if self.is_admin {
+            return of;
+        }
+        if self.scope != Scope::Instance {
+            of.push((Share::Scope(self.scope), shares.of_scope, Full::Scope));
+        }
+        of.extend(self.namespace.map(|group| (Share::Namespace(group), shares.of_namespace, Full::Namespace)));
+        of
+    }
+}
+
+impl Places {
+    pub(crate) fn new(shares: Shares, gauge: &'static str) -> Arc<Self> {
+        Arc::new(Self { counts: Mutex::default(), shares, gauge })
+    }
+
+    pub(crate) fn take(self: &Arc<Self>, sharer: &Sharer) -> Result<Taken, Full> {
+        let of = sharer.shares(&self.shares);
+        let most = if sharer.is_admin { self.shares.all } else { self.shares.all - self.shares.of_admins };
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        for (share, most, full) in &of {
+            if counts.of.get(share).is_some_and(|count| count >= most) {
+                return Err(*full);
+            }
+        }
+        if counts.all >= most {
+            return Err(Full::All);
+        }
+        counts.all += 1;
+        for (share, ..) in &of {
+            *counts.of.entry(*share).or_default() += 1;
+        }
+        metrics::gauge!(self.gauge).increment(1.0);
+        Ok(Taken { places: Arc::clone(self), of: of.into_iter().map(|(share, ..)| share).collect() })
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let mut counts = self.places.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.all -= 1;
+        for share in &self.of {
+            if let Some(count) = counts.of.get_mut(share) {
+                *count -= 1;
+                if *count == 0 {
+                    counts.of.remove(share);
+                }
+            }
+        }
+        metrics::gauge!(self.places.gauge).decrement(1.0);
+    }
+}
+
+impl Full {
+    /// 429, with the share that is used up.
+    pub(crate) fn refusal(self, what: &str, shares: &Shares) -> ApiError {
+        let (most, of) = match self {
+            Self::All => (shares.all - shares.of_admins, "this server"),
+            Self::User => (shares.of_user, "you"),
+            Self::Scope => (shares.of_scope, "the users of this project or group"),
+            Self::Namespace => (shares.of_namespace, "the users of this top-level group"),
+        };
+        let verb = if self == Self::All { "has" } else { "have" };
+        ApiError::problem(
+            axum::http::StatusCode::TOO_MANY_REQUESTS,
+            format!("{of} {verb} all the {most} {what} that there can be; close one, or come back later"),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quickdraw_domain::ProjectId;
+
+    use super::*;
+
+    const SHARES: Shares = Shares { all: 10, of_admins: 2, of_namespace: 6, of_scope: 4, of_user: 2 };
+
+    fn sharer(user: i64, project: i64, group: i64) -> Sharer {
+        let scope = Scope::Project(ProjectId(project));
+        Sharer { user, is_admin: false, scope, namespace: Some(GroupId(group)) }
+    }
+
+    #[test]
+    fn a_user_who_makes_others_has_no_more_places_and_administrators_always_find_one() {
+        let places = Places::new(SHARES, "places");
+        let mut taken = Vec::new();
+        let mut full = Vec::new();
+        for (user, project, group) in [
+            (1, 1, 1),
+            (1, 1, 1),
+            (1, 1, 1), // the user has two
+            (2, 1, 1),
+            (2, 1, 1),
+            (3, 1, 1), // the project has four
+            (3, 2, 1),
+            (4, 2, 1),
+            (5, 2, 1), // the top-level group has six
+            (6, 3, 2),
+            (7, 3, 2),
+            (8, 4, 3), // eight are taken, and two are for administrators
+        ] {
+            match places.take(&sharer(user, project, group)) {
+                Ok(place) => taken.push(place),
+                Err(why) => full.push((user, why)),
+            }
+        }
+        assert_eq!(full, [(1, Full::User), (3, Full::Scope), (5, Full::Namespace), (8, Full::All)]);
+        let admin = |user| Sharer { is_admin: true, ..sharer(user, 1, 1) };
+        let first = places.take(&admin(9)).expect("a place that others cannot have");
+        let _second = places.take(&admin(9)).expect("another");
+        assert_eq!(places.take(&admin(10)).err(), Some(Full::All));
+        drop(first);
+        assert!(places.take(&admin(10)).is_ok());
+        taken.clear();
+        assert!(places.take(&sharer(1, 1, 1)).is_ok(), "they are given back");
+        assert_eq!(places.counts.lock().expect("no panic").of.len(), 1, "what has no place is not remembered");
+    }
+}

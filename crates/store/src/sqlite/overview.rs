@@ -1,0 +1,162 @@
+//! How things stand, read in pieces from SQLite.
+
+use async_trait::async_trait;
+use quickdraw_domain::Timestamp;
+use quickdraw_domain::insights::branches::{Branch, Push};
+use quickdraw_domain::insights::commits::{Author, Metric};
+use quickdraw_domain::insights::entity::{Family, Item};
+use rusqlite::Connection;
+
+use super::Sqlite;
+use crate::columns;
+use crate::error::Result;
+use crate::insights;
+use crate::overview::{self, CommitCount, KnownBranch, MOST_MOVES, Overview, Piece, ZEROS};
+
+/// What tells the things of a piece.
+const OF_PIECE: &str =
+    "family = ?3 AND (opened_at IS NULL OR opened_at < ?2) AND (settled_at IS NULL OR settled_at >= ?1)
+    AND project BETWEEN ?4 AND ?5";
+
+#[async_trait]
+impl Overview for Sqlite {
+    async fn commit_counts(&self, piece: Piece) -> Result<Vec<CommitCount>> {
+        self.insights
+            .run(move |connection| {
+                let (from, to) = (piece.from.as_micros(), piece.to.as_micros());
+                let (first, last) = overview::whole_hours(from, to);
+                // Times are an index's, and projects are not.
+                let mut statement = connection.prepare_cached(
+                    "SELECT s.project, i.email, i.name, s.hour, s.commits FROM (
+                        SELECT project, identity, hour, value AS commits FROM insights_rollups
+                        WHERE hour >= ?2 AND hour < ?3 AND metric = ?7 AND value > 0 AND project BETWEEN ?5 AND ?6
+                        UNION ALL
+                        SELECT project, identity, at - at % 3600000000 AS hour, count(*) AS commits FROM insights_commits
+                        WHERE ((at >= ?1 AND at < ?2) OR (at >= ?3 AND at < ?4)) AND +project BETWEEN ?5 AND ?6
+                            AND NOT merge_message AND NOT is_merge_commit
+                        GROUP BY project, identity, at - at % 3600000000) s
+                     JOIN insights_identities i ON i.id = s.identity",
+                )?;
+                let parameters = (from, first, last, to, piece.first, piece.last, Metric::Commits.code());
+                let found = statement.query_map(parameters, |row| {
+                    Ok(CommitCount {
+                        project: row.get(0)?,
+                        author: Author { email: row.get(1)?, name: row.get(2)? },
+                        hour: Timestamp::from_micros(row.get(3)?),
+                        commits: row.get(4)?,
+                    })
+                })?;
+                Ok(found.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
+    }
+
+    async fn bytes_by_project(&self, piece: Piece) -> Result<Vec<(i64, i64)>> {
+        self.insights
+            .run(move |connection| {
+                let (from, to, code) = overview::weighed(piece);
+                let sql = match piece.family {
+                    Family::Commits => {
+                        "SELECT project, count(*) * 200 FROM insights_rollups
+                         WHERE hour >= ?1 AND hour < ?2 AND metric = ?3 AND project BETWEEN ?4 AND ?5
+                         GROUP BY project ORDER BY project"
+                            .to_owned()
+                    }
+                    _ => format!(
+                        "SELECT project, sum(length(state)) FROM insights_items WHERE {OF_PIECE} GROUP BY project ORDER BY project"
+                    ),
+                };
+                let mut statement = connection.prepare_cached(&sql)?;
+                let parameters = (from, to, code, piece.first, piece.last);
+                let found = statement.query_map(parameters, |row| Ok((row.get(0)?, row.get(1)?)))?;
+                Ok(found.collect::<rusqlite::Result<_>>()?)
+            })
+            .await
+    }
+
+    async fn newest_items(&self, piece: Piece, bytes: usize) -> Result<(Vec<Item>, bool)> {
+        self.insights
+            .run(move |connection| {
+                let sql = format!(
+                    "SELECT state FROM insights_items WHERE {OF_PIECE}
+                     ORDER BY settled_at IS NULL DESC, settled_at DESC, project, number"
+                );
+                let mut statement = connection.prepare_cached(&sql)?;
+                let (from, to) = (piece.from.as_micros(), piece.to.as_micros());
+                let mut found = statement.query((from, to, piece.family.code(), piece.first, piece.last))?;
+                let (mut items, mut left) = (Vec::new(), bytes);
+                while let Some(row) = found.next()? {
+                    let state: Vec<u8> = row.get(0)?;
+                    if state.len() > left {
+                        return Ok((items, true));
+                    }
+                    left -= state.len();
+                    items.push(insights::read_item(piece.family, &state)?);
+                }
+                Ok((items, false))
+            })
+            .await
+    }
+
+    async fn branches_behind(&self, piece: Piece, behind: (i64, i64), limit: usize) -> Result<Vec<KnownBranch>> {
+        self.insights
+            .run(move |connection| {
+                let mut statement = connection.prepare_cached(
+                    "SELECT state FROM insights_items WHERE family = ?1 AND (project, number) > (?2, ?3) AND project <= ?4
+                       AND (opened_at IS NULL OR opened_at < ?5) ORDER BY project, number LIMIT ?6",
+                )?;
+                let before = piece.to.as_micros();
+                let parameters =
+                    (Family::Branches.code(), behind.0, behind.1, piece.last, before, columns::limit(limit));
+                let found = statement.query_map(parameters, |row| row.get::<_, Vec<u8>>(0))?;
+                let mut known = Vec::new();
+                for state in found {
+                    if let Item::Branch(branch) = insights::read_item(Family::Branches, &state?)? {
+                        let moves = moves_of_deleted(connection, &branch, before)?;
+                        known.push(KnownBranch { branch, moves });
+                    }
+                }
+                Ok(known)
+            })
+            .await
+    }
+}
+
+/// The newest moves of a branch, if it was ever deleted before a time.
+fn moves_of_deleted(connection: &Connection, branch: &Branch, before: i64) -> Result<Vec<Push>> {
+    // The keys of the tables lead there.
+    let mut deleted = connection.prepare_cached(
+        "SELECT 1 FROM insights_pushes WHERE project = ?1 AND git_ref = ?2 AND after_sha BETWEEN '0' AND ?3
+           AND ltrim(after_sha, '0') = '' AND received_at < ?4
+         UNION ALL
+         SELECT 1 FROM insights_told_pushes WHERE project = ?1 AND git_ref = ?2 AND after_sha BETWEEN '0' AND ?3
+           AND ltrim(after_sha, '0') = '' AND at < ?4",
+    )?;
+    if !deleted.exists((branch.project, &branch.git_ref, ZEROS, before))? {
+        return Ok(Vec::new());
+    }
+    let mut moves = connection.prepare_cached(
+        "SELECT * FROM (SELECT before_sha, after_sha, received_at FROM insights_pushes
+             WHERE project = ?1 AND git_ref = ?2 AND received_at < ?3 ORDER BY received_at DESC LIMIT ?4)
+         UNION ALL
+         SELECT * FROM (SELECT before_sha, after_sha, at FROM insights_told_pushes
+             WHERE project = ?1 AND git_ref = ?2 AND at < ?3 ORDER BY at DESC LIMIT ?4)",
+    )?;
+    let parameters = (branch.project, &branch.git_ref, before, columns::limit(MOST_MOVES));
+    let found = moves.query_map(parameters, |row| {
+        Ok(Push {
+            project: branch.project,
+            git_ref: branch.git_ref.clone(),
+            before: row.get(0)?,
+            after: row.get(1)?,
+            received_at: Timestamp::from_micros(row.get(2)?),
+            pusher: None,
+            is_default: false,
+            total: 0,
+            listed: 0,
+            commits: Vec::new(),
+            received: None,
+        })
+    })?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
