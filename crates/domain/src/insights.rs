@@ -36,6 +36,7 @@ use issues::Issue;
 use merge_requests::MergeRequest;
 use pipelines::{Job, Pipeline};
 
+use crate::tree::{self, TreeError};
 use crate::{Timestamp, Trigger};
 
 /// Version of the definitions below. A result names it; raise it when a number would change.
@@ -73,7 +74,16 @@ pub enum Fact {
 /// Why an event counts for nothing although its kind could: it is set aside and shown, the rest goes on.
 #[derive(Debug, thiserror::Error)]
 #[error("the body cannot be read for insights: {0}")]
-pub struct FactError(#[from] serde_json::Error);
+pub struct FactError(#[from] TreeError);
+
+impl From<serde_json::Error> for FactError {
+    fn from(error: serde_json::Error) -> Self {
+        Self(error.into())
+    }
+}
+
+/// Memory that one body may take as a tree while its facts are read. One that would take more counts for nothing, and is set aside.
+const MOST_MEMORY: usize = 32 << 20;
 
 /// Whether events of this kind can count for anything. Those that cannot are never queued for projection.
 #[must_use]
@@ -85,12 +95,12 @@ pub fn counts(trigger: Trigger) -> bool {
 /// What an event counts for.
 ///
 /// # Errors
-/// When the body is no JSON that can be represented, for example for a lone surrogate in a text.
+/// When the body is no JSON that can be represented, for example for a lone surrogate in a text, or has too many parts.
 pub fn facts(trigger: Trigger, received_at: Timestamp, body: &[u8]) -> Result<Vec<Fact>, FactError> {
     if !counts(trigger) {
         return Ok(Vec::new());
     }
-    let body: serde_json::Value = serde_json::from_slice(body)?;
+    let body = tree::read(body, MOST_MEMORY)?;
     let mut facts = Vec::new();
     if trigger == Trigger::PUSH {
         let commits = commits::of_push(received_at, &body);

@@ -175,6 +175,12 @@ impl Redactor {
         }
     }
 
+    /// About how much memory it takes, in bytes.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        self.patterns.iter().map(|pattern| pattern.bytes.len() * (1 + size_of::<usize>()) + size_of::<Pattern>()).sum()
+    }
+
     /// The text without the secrets, and without the beginning of one that its end cut off.
     #[must_use]
     pub fn bytes(&self, text: Vec<u8>) -> Vec<u8> {

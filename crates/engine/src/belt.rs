@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::clock::Clock;
 use crate::current::Current;
+use crate::deliver::attempt::Redactors;
 use crate::deliver::flow::Flow;
 use crate::deliver::slots::SlotLimits;
 use crate::deliver::transport::Transport;
@@ -88,6 +89,7 @@ pub struct Belt {
     pub(crate) flow: Flow,
     pub(crate) rates: Arc<Rates>,
     pub(crate) turns: Turns,
+    pub(crate) redactors: Redactors,
     pub(crate) relay: Relay,
     pub(crate) last_events: LastEvents,
     pub(crate) rebuilds: Rebuilds,
@@ -131,6 +133,7 @@ impl Belt {
             flow: Flow::new(settings.slots, settings.deadline),
             rates: Arc::new(Rates::new(settings.per_minute)),
             turns: Turns::default(),
+            redactors: Redactors::default(),
             relay: Relay::default(),
             last_events: LastEvents::default(),
             rebuilds: Rebuilds::default(),

@@ -4,7 +4,7 @@
 //! small, grows with each success and halves with each failure, so a receiver that hangs holds a handful of slots and
 //! not a hundred. A slot is free again when its attempt has ended; the result is recorded beside the next attempts.
 
-mod attempt;
+pub(crate) mod attempt;
 pub(crate) mod by_hand;
 pub(crate) mod flow;
 pub mod slots;

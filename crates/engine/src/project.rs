@@ -1,9 +1,17 @@
 //! Step 6, project: event → facts → rollups. It reads what is marked as waiting and never holds anything else up.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use quickdraw_domain::EventId;
+use quickdraw_domain::event::Event;
+use quickdraw_domain::insights::Fact;
 use quickdraw_domain::insights::backfill::facts_of;
+use quickdraw_domain::insights::privacy::Privacy;
+use quickdraw_store::Packed;
+use quickdraw_store::documents::{self, Document};
 use quickdraw_store::insights::Projected;
+use serde::{Deserialize, Serialize};
 
 use crate::belt::Belt;
 use crate::telemetry::{self, precise};
@@ -15,6 +23,42 @@ const TURN: usize = 4;
 /// How long a pause is, measured by the batch before it.
 const PAUSE_PER_WORK: u32 = 3;
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// Bodies beyond that are read by themselves, after it was written down that this begins.
+pub(crate) const LARGE: usize = 64 << 10;
+/// How often that may begin without an end.
+const MOST_TIMES: u32 = 2;
+/// Bytes of bodies whose facts are in memory at once.
+pub(crate) const PIECE: usize = 4 << 20;
+
+/// How often the reading of large events began, by their ids. Those whose reading ended are not in it.
+#[derive(Default, Serialize, Deserialize)]
+struct Reading(BTreeMap<String, u32>);
+
+/// What was read and is not written yet.
+#[derive(Default)]
+struct Piece {
+    read: Vec<Projected>,
+    weight: usize,
+}
+
+impl Piece {
+    fn add(&mut self, event: EventId, found: Result<Vec<Fact>, String>, privacy: &Privacy) {
+        if let Err(reason) = &found {
+            tracing::warn!(event.id = %event, reason, "set aside an event that insights cannot read");
+        }
+        let facts = found.map(|mut facts| {
+            privacy.apply(&mut facts);
+            facts
+        });
+        self.read.push(Projected { event, facts });
+    }
+}
+
+fn read(event: &Event, payload: &Packed) -> Result<Vec<Fact>, String> {
+    let body = payload.unpack().map_err(|error| error.to_string())?;
+    facts_of(event, &body).map_err(|error| error.to_string())
+}
 
 impl Belt {
     /// Projects one batch. Tells how many events there were; nothing is left when it is less than a batch, unless bodies are large.
@@ -30,28 +74,72 @@ impl Belt {
             return Ok(0);
         }
         let privacy = self.privacy().await?;
-        let mut batch = Vec::with_capacity(count);
+        let mut piece = Piece::default();
+        let mut large = Vec::new();
         for (at, (event, payload)) in waiting.into_iter().enumerate() {
+            if payload.unpacked_len() > LARGE {
+                large.push((event, payload));
+                continue;
+            }
             if at % TURN == TURN - 1 {
                 tokio::task::yield_now().await;
             }
-            let found = payload
-                .unpack()
-                .map_err(|error| error.to_string())
-                .and_then(|body| facts_of(&event, &body).map_err(|error| error.to_string()));
-            if let Err(reason) = &found {
-                tracing::warn!(event.id = %event.id, reason, "set aside an event that insights cannot read");
+            piece.weight += payload.unpacked_len();
+            piece.add(event.id, read(&event, &payload), &privacy);
+            if piece.weight > PIECE {
+                self.store.apply_facts(std::mem::take(&mut piece).read).await?;
             }
-            let found = found.map(|mut facts| {
-                privacy.apply(&mut facts);
-                facts
-            });
-            batch.push(Projected { event: event.id, facts: found });
         }
-        self.store.apply_facts(batch).await?;
+        if !piece.read.is_empty() {
+            self.store.apply_facts(piece.read).await?;
+        }
+        for (event, payload) in large {
+            self.project_large(event, payload, &privacy).await?;
+        }
         let left = self.store.pending().await?.count;
         metrics::gauge!(telemetry::PROJECTION_PENDING).set(precise(left));
         Ok(count)
+    }
+
+    /// Projects a large event by itself, on a thread where nobody waits. That it begins is written down first: an event that ends the
+    /// process would otherwise end it at every start. After the second time it is set aside.
+    async fn project_large(&self, event: Event, payload: Packed, privacy: &Privacy) -> anyhow::Result<()> {
+        let id = event.id;
+        let begun = documents::change(&self.store, Document::Reading, |reading: &mut Reading| {
+            let times = reading.0.entry(id.to_string()).or_default();
+            *times += 1;
+            Ok::<_, quickdraw_store::Error>(Some(*times))
+        });
+        let times = begun.await?.map_or(1, |(_, times)| times);
+        let found = if times > MOST_TIMES {
+            Err(format!("the server ended {MOST_TIMES} times while it read this event"))
+        } else {
+            tokio::task::spawn_blocking(move || read(&event, &payload)).await?
+        };
+        let mut piece = Piece::default();
+        piece.add(id, found, privacy);
+        self.store.apply_facts(piece.read).await?;
+        self.forget_reading(&[id]).await
+    }
+
+    async fn forget_reading(&self, events: &[EventId]) -> anyhow::Result<()> {
+        let ended = documents::change(&self.store, Document::Reading, |reading: &mut Reading| {
+            let before = reading.0.len();
+            for event in events {
+                reading.0.remove(&event.to_string());
+            }
+            Ok::<_, quickdraw_store::Error>((reading.0.len() != before).then_some(()))
+        });
+        ended.await?;
+        Ok(())
+    }
+
+    /// Lets events be read once more that were set aside: one, or all. Tells how many there are.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn retry_set_aside(&self, event: Option<EventId>) -> anyhow::Result<usize> {
+        Ok(self.store.retry_poison(event).await?)
     }
 
     /// Projects until nothing is left. While events keep arriving it takes a share of the time only: insights may lag,

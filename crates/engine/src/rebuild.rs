@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
-use quickdraw_domain::insights::Fact;
+use quickdraw_domain::event::Event;
 use quickdraw_domain::insights::backfill::facts_of;
 use quickdraw_domain::insights::branch_numbers::BranchNumbers;
 use quickdraw_domain::{EventId, Timestamp};
+use quickdraw_store::Packed;
 use quickdraw_store::insights::Projects;
 use quickdraw_store::rebuild::{Difference, Digests, Shadow};
 use sha2::{Digest, Sha256};
@@ -16,6 +17,7 @@ use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use crate::belt::Belt;
+use crate::project::{LARGE, PIECE};
 
 /// Events that are read at once.
 const PAGE: usize = 256;
@@ -330,10 +332,9 @@ impl Belt {
         self.rebuilds.note(|progress| progress.total += left.len());
         for page in ids.chunks(PAGE) {
             go_on(stop)?;
-            let (found, unreadable) = self.facts_of(page, receipts).await?;
+            let unreadable = self.apply_page(shadow, page, receipts).await?;
             let unreadable = unreadable.into_iter().filter(|id| left.contains(id)).collect::<HashSet<_>>().len();
             let new = page.iter().filter(|id| left.remove(*id)).count();
-            shadow.apply(found).await?;
             self.rebuilds.note(|progress| {
                 progress.done += new;
                 progress.repeated += page.len() - new;
@@ -343,8 +344,8 @@ impl Belt {
         Ok(())
     }
 
-    /// What events say, in the order of their ids here; and those that cannot be read.
-    async fn facts_of(&self, ids: &[EventId], receipts: Receipts) -> anyhow::Result<(Vec<Fact>, Vec<EventId>)> {
+    /// Counts what events say, in the order of their ids here. Gives those that cannot be read.
+    async fn apply_page(&self, shadow: &Shadow, ids: &[EventId], receipts: Receipts) -> anyhow::Result<Vec<EventId>> {
         let wanted: HashSet<EventId> = ids.iter().copied().collect();
         let mut bodies = self.store.bodies(wanted.iter().copied().collect()).await?;
         anyhow::ensure!(bodies.len() == wanted.len(), "retention deleted events meanwhile: try again");
@@ -356,10 +357,18 @@ impl Belt {
         let by_id: BTreeMap<EventId, usize> =
             bodies.iter().enumerate().map(|(at, (event, _))| (event.id, at)).collect();
         let privacy = self.privacy().await?;
-        let (mut all, mut unreadable) = (Vec::new(), Vec::new());
+        let (mut all, mut weight, mut unreadable) = (Vec::new(), 0, Vec::new());
         for (event, payload) in ids.iter().filter_map(|id| by_id.get(id)).map(|at| &bodies[*at]) {
             tokio::task::yield_now().await;
-            let found = payload.unpack().ok().and_then(|body| facts_of(event, &body).ok());
+            let read =
+                |event: &Event, payload: &Packed| payload.unpack().ok().and_then(|body| facts_of(event, &body).ok());
+            let found = if payload.unpacked_len() > LARGE {
+                let (event, payload) = (event.clone(), payload.clone());
+                tokio::task::spawn_blocking(move || read(&event, &payload)).await?
+            } else {
+                read(event, payload)
+            };
+            weight += payload.unpacked_len();
             match found {
                 Some(mut found) => {
                     privacy.apply(&mut found);
@@ -367,8 +376,13 @@ impl Belt {
                 }
                 None => unreadable.push(event.id),
             }
+            if weight > PIECE {
+                shadow.apply(std::mem::take(&mut all)).await?;
+                weight = 0;
+            }
         }
-        Ok((all, unreadable))
+        shadow.apply(all).await?;
+        Ok(unreadable)
     }
 }
 

@@ -25,6 +25,8 @@ pub enum Document {
     Alerts,
     /// How alerts stand.
     AlertStates,
+    /// Large events that are being read for insights.
+    Reading,
 }
 
 impl Document {
@@ -38,6 +40,7 @@ impl Document {
             Self::Privacy => "privacy",
             Self::Alerts => "alerts",
             Self::AlertStates => "alert_states",
+            Self::Reading => "reading",
         }
     }
 }

@@ -202,6 +202,9 @@ pub trait Insights: Overview {
     async fn forget_before(&self, project: i64, before: Timestamp, limit: usize) -> Result<usize>;
     /// Events that projection set aside, newest first, with the reason.
     async fn list_poison(&self, limit: usize) -> Result<Vec<(EventId, String)>>;
+    /// Lets projection have events once more that it set aside: one, or all. What retention deleted meanwhile is forgotten. Returns how
+    /// many there are.
+    async fn retry_poison(&self, event: Option<EventId>) -> Result<usize>;
 }
 
 /// What can count for an insight in a window, and what lies around it.

@@ -66,8 +66,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (21, "project_paths", include_str!("migrations/postgres/0021_project_paths.sql")),
     (22, "documents", include_str!("migrations/postgres/0022_documents.sql")),
     (23, "operations", include_str!("migrations/postgres/0023_operations.sql")),
-    (25, "told_pushes", include_str!("migrations/postgres/0025_told_pushes.sql")),
     (24, "clients", include_str!("migrations/postgres/0024_clients.sql")),
+    (25, "told_pushes", include_str!("migrations/postgres/0025_told_pushes.sql")),
 ];
 
 /// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.

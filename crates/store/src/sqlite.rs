@@ -77,8 +77,8 @@ const MIGRATIONS: &[Migration] = &[
     (21, "project_paths", include_str!("migrations/sqlite/0021_project_paths.sql")),
     (22, "documents", include_str!("migrations/sqlite/0022_documents.sql")),
     (23, "operations", include_str!("migrations/sqlite/0023_operations.sql")),
-    (25, "told_pushes", include_str!("migrations/sqlite/0025_told_pushes.sql")),
     (24, "clients", include_str!("migrations/sqlite/0024_clients.sql")),
+    (25, "told_pushes", include_str!("migrations/sqlite/0025_told_pushes.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[
     (1, "insights", include_str!("migrations/sqlite/0001_insights.sql")),

@@ -29,9 +29,8 @@ pub(crate) fn secrets_that_no_header_can_carry_are_refused_at_the_start(engine: 
     let mut command = server.command(&["config", "check"]);
     let output = command.env_remove("GITLAB_WEBHOOK_SECRET").env("GITLAB_WEBHOOK_SECRET_FILE", file).output();
     let output = output.expect("it ran");
-    assert!(
-        !output.status.success() && String::from_utf8_lossy(&output.stderr).contains("receiver.secret begins or ends")
-    );
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(!output.status.success() && said.contains("receiver.secret begins or ends"), "{said}");
     // Digits are a text like any other.
     let mut command = server.command(&["config", "check"]);
     let output = command.env_remove("GITLAB_WEBHOOK_SECRET").env("QUICKDRAW__RECEIVER__SECRET", "12345678").output();

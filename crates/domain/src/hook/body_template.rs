@@ -3,7 +3,16 @@
 //! Source: GitLab's `app/services/web_hook_service.rb` (`contract/behaviour.md` section 8, the rule since 18.10). One thing
 //! is ours: a step into an array by its number (`commits.0.id`) works, where GitLab stops with an error.
 
-use serde_json::Value;
+//!
+//! No tree is made of the body nor of what is rendered, and how long that gets is known before it is written: a template of 4 kB can
+//! name a list of 30 kB hundreds of times.
+
+mod look_up;
+
+use serde_json::value::RawValue;
+
+use self::look_up::look_up;
+use crate::work::Exhausted;
 
 /// Longest template, in characters.
 pub const MAX_LEN: usize = 4096;
@@ -15,17 +24,67 @@ pub const MAX_BODY: usize = 25 << 20;
 #[error("Error while parsing rendered custom webhook template: {0}")]
 pub struct TemplateError(String);
 
+impl TemplateError {
+    fn new(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+
+    fn stepped_wrong() -> Self {
+        Self("You may be trying to access an array value, which is not supported.".to_owned())
+    }
+}
+
+impl From<Exhausted> for TemplateError {
+    fn from(_: Exhausted) -> Self {
+        Self("its names reach too deep into a body that is too long".to_owned())
+    }
+}
+
 /// Renders a template with an event's body and encodes the result anew, so its own spacing is lost.
 ///
 /// # Errors
-/// When the body or the rendered text is no JSON, a path steps into something that has no parts, or the result is too long.
+/// When the body or the rendered text is no JSON, a path steps into something that has no parts, the result is too long, or finding
+/// what the names stand for takes too much work.
 pub fn render(template: &str, body: &[u8]) -> Result<Vec<u8>, TemplateError> {
-    let fail = |error: &dyn std::fmt::Display| TemplateError(error.to_string());
-    let data: Value = serde_json::from_slice(body).map_err(|error| fail(&error))?;
-    let mut text = String::with_capacity(template.len());
+    let parts = filled(template, body)?;
+    let length = parts.iter().map(|part| part.len()).sum();
+    if length > MAX_BODY {
+        return Err(TemplateError("it is longer than 25 MiB".to_owned()));
+    }
+    let mut text = String::with_capacity(length);
+    for part in parts {
+        text.push_str(part);
+    }
+    let mut encoded = Vec::with_capacity(length);
+    let mut parser = serde_json::Deserializer::from_str(&text);
+    serde_transcode::transcode(&mut parser, &mut serde_json::Serializer::new(&mut encoded))
+        .map_err(TemplateError::new)?;
+    parser.end().map_err(TemplateError::new)?;
+    Ok(encoded)
+}
+
+/// How long the text is that a template makes of a body, before it is encoded anew. Nothing is written for that.
+///
+/// # Errors
+/// As [`render`], but for what is wrong with the rendered text.
+pub fn rendered_len(template: &str, body: &[u8]) -> Result<usize, TemplateError> {
+    Ok(filled(template, body)?.iter().map(|part| part.len()).sum())
+}
+
+/// The most that a template can make of a body of so many bytes, without a look at either.
+#[must_use]
+pub fn longest(template: &str, body_len: usize) -> usize {
+    let names = template.matches("{{").count();
+    template.len().saturating_add(names.saturating_mul(body_len)).min(MAX_BODY)
+}
+
+/// The texts of a template, with what its names stand for between them.
+fn filled<'a>(template: &'a str, body: &'a [u8]) -> Result<Vec<&'a str>, TemplateError> {
+    let body: &RawValue = serde_json::from_slice(body).map_err(TemplateError::new)?;
+    let (mut parts, mut names, mut places) = (Vec::new(), Vec::new(), Vec::new());
     let mut rest = template;
     while let Some(open) = rest.find("{{") {
-        text.push_str(&rest[..open]);
+        parts.push(&rest[..open]);
         rest = &rest[open..];
         // The shortest match on one line, with at least one character between the braces.
         let path = rest[2..].char_indices().nth(1).and_then(|(second, _)| {
@@ -33,49 +92,21 @@ pub fn render(template: &str, body: &[u8]) -> Result<Vec<u8>, TemplateError> {
             Some(&rest[2..close]).filter(|path| !path.contains('\n'))
         });
         if let Some(path) = path {
-            write(&mut text, look_up(&data, path)?);
+            places.push(parts.len());
+            parts.push("");
+            names.push(path);
             rest = &rest[path.len() + 4..];
         } else {
-            text.push_str("{{");
+            parts.push("{{");
             rest = &rest[2..];
         }
-        if text.len() > MAX_BODY {
-            return Err(TemplateError("it is longer than 25 MiB".to_owned()));
-        }
     }
-    text.push_str(rest);
-    let rendered: Value = serde_json::from_str(&text).map_err(|error| fail(&error))?;
-    serde_json::to_vec(&rendered).map_err(|error| fail(&error))
-}
-
-fn look_up<'a>(data: &'a Value, path: &str) -> Result<&'a Value, TemplateError> {
-    let mut here = data;
-    for part in path.split('.') {
-        here = match here {
-            Value::Object(object) => object.get(part).unwrap_or(&Value::Null),
-            Value::Array(array) => match part.parse::<usize>() {
-                Ok(at) => array.get(at).unwrap_or(&Value::Null),
-                Err(_) => return Err(stepped_wrong()),
-            },
-            Value::Null => &Value::Null,
-            _ => return Err(stepped_wrong()),
-        };
+    parts.push(rest);
+    for (place, value) in places.into_iter().zip(look_up(body.get(), &names)?) {
+        // A string without its quotes, anything else as JSON.
+        parts[place] = value.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(value);
     }
-    Ok(here)
-}
-
-fn stepped_wrong() -> TemplateError {
-    TemplateError("You may be trying to access an array value, which is not supported.".to_owned())
-}
-
-/// A string without its quotes, anything else as JSON.
-fn write(text: &mut String, value: &Value) {
-    let json = value.to_string();
-    if value.is_string() {
-        text.push_str(json.trim_start_matches('"').strip_suffix('"').unwrap_or_default());
-    } else {
-        text.push_str(&json);
-    }
+    Ok(parts)
 }
 
 #[cfg(test)]
@@ -99,6 +130,32 @@ mod tests {
             rendered(r#"["{{s}}", {{a.list}}, "{{a.list.0.id}}"]"#).as_deref(),
             Ok(r#"["\"",[{"id":"x"}],"x"]"#)
         );
+    }
+
+    #[test]
+    fn the_last_of_a_repeated_name_counts_and_escapes_are_kept() {
+        let body = r#"{"a":1,"a":{"x":"\u00e9\"q"},"\u0062":2}"#;
+        let rendered = render(r#"["{{a.x}}", {{b}}, {{a}}]"#, body.as_bytes()).expect("it is JSON");
+        assert_eq!(String::from_utf8_lossy(&rendered), r#"["é\"q",2,{"x":"é\"q"}]"#);
+    }
+
+    #[test]
+    fn a_body_that_would_be_too_long_is_never_written() {
+        let template = format!("[{}]", vec!["{{x}}"; 680].join(","));
+        let body = format!(r#"{{"x":[{}]}}"#, vec!["1"; 30_000].join(","));
+        assert!(rendered_len(&template, body.as_bytes()).is_ok_and(|length| length > 40_000_000));
+        let error = render(&template, body.as_bytes()).expect_err("too long").to_string();
+        assert!(error.contains("longer than 25 MiB"), "{error}");
+        assert_eq!(longest(&template, body.len()), MAX_BODY);
+    }
+
+    #[test]
+    fn names_that_reach_deep_into_a_long_body_give_up() {
+        let body = format!("{}\"{}\"{}", r#"{"a":"#.repeat(100), "x".repeat(8 << 20), "}".repeat(100));
+        let deep = format!(r#""{{{{{}}}}}""#, vec!["a"; 100].join("."));
+        let error = render(&deep, body.as_bytes()).expect_err("too much work").to_string();
+        assert!(error.contains("too deep"), "{error}");
+        assert!(render(r#"{{a.a.b}}"#, body.as_bytes()).is_ok_and(|body| body == b"null"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use serde_json::{Number, Value};
 
 use self::ask::{Look, Truth, lists_all_commits};
 use super::expression::{Expression, MOST_STATES};
+use crate::tree::Tree;
 use crate::work::{Exhausted, Work};
 
 /// Longest filter, in bytes of JSON.
@@ -75,9 +76,9 @@ struct Written {
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    is: Option<Value>,
+    is: Option<Tree>,
     #[serde(rename = "in", skip_serializing_if = "Option::is_none")]
-    one_of: Option<Vec<Value>>,
+    one_of: Option<Vec<Tree>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     contains: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -242,8 +243,8 @@ fn several(list: &[Written], depth: usize, count: &mut usize) -> Result<Vec<Cond
 
 fn tests(written: &Written) -> Result<Vec<Test>, FilterError> {
     let mut tests = Vec::new();
-    tests.extend(written.is.clone().map(Test::Is));
-    tests.extend(written.one_of.clone().map(Test::In));
+    tests.extend(written.is.clone().map(|wanted| Test::Is(wanted.0)));
+    tests.extend(written.one_of.clone().map(|wanted| Test::In(wanted.into_iter().map(|one| one.0).collect())));
     tests.extend(written.contains.clone().map(Test::Contains));
     tests.extend(written.like.clone().map(Test::Like));
     if let Some(pattern) = &written.matches {

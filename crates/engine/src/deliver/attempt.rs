@@ -1,34 +1,44 @@
 //! Step 4, attempt: one HTTP request for a delivery. Nothing is written here, and no transaction is open: the receiver
 //! may take ten seconds.
 
+use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt;
-use quickdraw_domain::hook::Hook;
+use quickdraw_domain::hook::{Hook, body_template};
 use quickdraw_domain::outcome::{Outcome, Unreachable};
 use quickdraw_domain::redact::Redactor;
-use quickdraw_domain::request;
+use quickdraw_domain::request::{self, Request};
 use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::settle::Occasion;
+use quickdraw_domain::{HookId, Timestamp};
 use quickdraw_store::deliveries::{Claimed, Finished, Record};
 
 use super::transport::Sent;
 use crate::belt::Belt;
-use crate::telemetry;
+use crate::{lock, telemetry};
+
+/// Bodies beyond that are built on a thread where nobody else waits.
+const LARGE: usize = 256 << 10;
+/// Redactors that are remembered, and the largest of them in bytes. When there are more, all are forgotten.
+const MOST_REDACTORS: usize = 1_024;
+const LARGEST_REDACTOR: usize = 16 << 10;
 
 impl Belt {
     /// Attempts a claimed delivery. `None`: its hook has just been deleted, and the sweep will cancel it; or its lease may
     /// lapse before the attempt ends.
     pub(crate) async fn attempt(&self, claimed: &Claimed) -> Option<Finished> {
         let hook = self.index().hook(claimed.hook)?.clone();
-        self.attempt_for(&hook, claimed).await
+        self.attempt_for(hook, claimed).await
     }
 
     /// The same with a hook that was just read.
-    pub(crate) async fn attempt_for(&self, hook: &Hook, claimed: &Claimed) -> Option<Finished> {
+    pub(crate) async fn attempt_for(&self, hook: Arc<Hook>, claimed: &Claimed) -> Option<Finished> {
         let belt = self;
-        let room = u32::try_from(claimed.payload.unpacked_len() / 1024 + 1).unwrap_or(u32::MAX);
-        // Never closed, and no body is larger than all the room.
+        let weight = weight(&hook, claimed.payload.unpacked_len());
+        let room = u32::try_from(weight / 1024 + 1).unwrap_or(u32::MAX);
+        // Never closed, and no body is larger than all the room, nor what a template makes of it.
         let _room = belt.bodies.acquire_many(room).await.ok()?;
         let started_at = belt.clock.now();
         if claimed.lease_until < started_at.plus(belt.settings.deadline) {
@@ -37,17 +47,18 @@ impl Belt {
         let probes = belt.flow.is_probing(claimed.hook, started_at);
         let occasion = if probes { Occasion::Probe } else { Occasion::Usual };
         let sending = async {
-            let body = match claimed.payload.unpack() {
-                Ok(body) => body,
-                Err(error) => return ours(&error.to_string()),
+            let built = if weight > LARGE {
+                // Unpacking, rendering and signing take a while: nobody else waits on that thread.
+                let (hook, claimed, instance) = (Arc::clone(&hook), claimed.clone(), belt.settings.instance.clone());
+                let build = move || build(&hook, &claimed, &instance, started_at);
+                tokio::task::spawn_blocking(build).await.unwrap_or_else(|_| Err("internal error".to_owned()))
+            } else {
+                build(&hook, claimed, &belt.settings.instance, started_at)
             };
-            let instance = &belt.settings.instance;
-            let request = request::build(hook, &claimed.event, claimed.delivery, body, instance, started_at);
-            let request = match request {
-                Ok(request) => request,
-                Err(error) => return ours(&error.to_string()),
-            };
-            belt.transport.send(request, started_at).await
+            match built {
+                Ok(request) => belt.transport.send(request, started_at).await,
+                Err(error) => ours(&error),
+            }
         };
         // A delivery that makes us panic must not take others along, nor come back for ever.
         let sent = AssertUnwindSafe(sending).catch_unwind().await.unwrap_or_else(|_| ours("internal error"));
@@ -66,7 +77,7 @@ impl Belt {
         belt.flow.ended(claimed, sent.outcome.is_delivered());
         // Invariant: nothing that came of the attempt is stored or shown without having passed here. Receivers echo what
         // they got, and errors name the host that was called.
-        let redactor = Redactor::of(hook);
+        let redactor = belt.redactors.of(&hook);
         Some(Finished {
             delivery: claimed.delivery,
             hook: claimed.hook,
@@ -88,6 +99,40 @@ impl Belt {
                 response_body: sent.response_body.map(|body| redactor.bytes(body)),
             },
         })
+    }
+}
+
+/// Memory that the body of a request takes, in bytes: unpacked, and with what a template makes of it, twice while it is encoded.
+fn weight(hook: &Hook, unpacked: usize) -> usize {
+    let rendered = hook.body_template.as_deref().map_or(0, |template| body_template::longest(template, unpacked));
+    unpacked + 2 * rendered
+}
+
+fn build(hook: &Hook, claimed: &Claimed, instance: &str, now: Timestamp) -> Result<Request, String> {
+    let body = claimed.payload.unpack().map_err(|error| error.to_string())?;
+    request::build(hook, &claimed.event, claimed.delivery, body, instance, now).map_err(|error| error.to_string())
+}
+
+/// The redactors of hooks that were called lately: making one costs more than using it.
+#[derive(Default)]
+pub(crate) struct Redactors(Mutex<HashMap<HookId, (Timestamp, Arc<Redactor>)>>);
+
+impl Redactors {
+    fn of(&self, hook: &Hook) -> Arc<Redactor> {
+        if let Some((version, redactor)) = lock(&self.0).get(&hook.id)
+            && *version == hook.updated_at
+        {
+            return Arc::clone(redactor);
+        }
+        let redactor = Arc::new(Redactor::of(hook));
+        if redactor.weight() <= LARGEST_REDACTOR {
+            let mut known = lock(&self.0);
+            if known.len() >= MOST_REDACTORS {
+                known.clear();
+            }
+            known.insert(hook.id, (hook.updated_at, Arc::clone(&redactor)));
+        }
+        redactor
     }
 }
 

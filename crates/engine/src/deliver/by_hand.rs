@@ -106,7 +106,7 @@ impl Belt {
     async fn attempt_by_hand(&self, hook: &Hook, claimed: Claimed, owed: bool) -> Option<ByHand> {
         self.flow.occupy(&self.index(), &claimed);
         let mut slot = Slot { belt: self, claimed: &claimed, ended: false };
-        let mut finished = self.attempt_for(hook, &claimed).await?;
+        let mut finished = self.attempt_for(Arc::new(hook.clone()), &claimed).await?;
         slot.ended = true;
         let (outcome, record) = (finished.outcome, finished.record.clone());
         let mut policies = self.settings.policies.clone();

@@ -9,6 +9,7 @@
 mod chance;
 mod database;
 mod health;
+mod large;
 mod parts;
 mod reports;
 mod ssrf;
@@ -48,12 +49,27 @@ fn main() -> std::process::ExitCode {
     trials.push(Trial::test("every_line_of_a_request_is_seen_in_raw_bytes", || {
         play(wire::every_line_of_a_request_is_seen_in_raw_bytes())
     }));
-    let scenarios: [(&str, Scenario); 5] = [
+    let scenarios: &[(&str, Scenario)] = &[
         ("the_tables_of_both_presets_hold_for_real_attempts", |database| {
             Box::pin(health::the_tables_of_both_presets_hold_for_real_attempts(database))
         }),
         ("a_receiver_that_is_down_for_a_day_gets_everything", |database| {
             Box::pin(health::a_receiver_that_is_down_for_a_day_gets_everything(database))
+        }),
+        ("a_large_event_that_ended_the_process_twice_is_set_aside", |database| {
+            Box::pin(large::a_large_event_that_ended_the_process_twice_is_set_aside(database))
+        }),
+        ("a_large_event_in_small_parts_is_set_aside_and_delivered", |database| {
+            Box::pin(large::a_large_event_in_small_parts_is_set_aside_and_delivered(database))
+        }),
+        ("a_filter_that_takes_too_much_work_is_a_reason", |database| {
+            Box::pin(large::a_filter_that_takes_too_much_work_is_a_reason(database))
+        }),
+        ("a_filter_holds_for_events_that_are_fanned_out_later", |database| {
+            Box::pin(large::a_filter_holds_for_events_that_are_fanned_out_later(database))
+        }),
+        ("a_push_that_lists_few_commits_passes_with_a_note", |database| {
+            Box::pin(large::a_push_that_lists_few_commits_passes_with_a_note(database))
         }),
         ("several_saves_are_one_event", |database| Box::pin(reports::several_saves_are_one_event(database))),
         ("a_body_is_that_of_the_moment", |database| Box::pin(reports::a_body_is_that_of_the_moment(database))),
@@ -61,7 +77,7 @@ fn main() -> std::process::ExitCode {
             Box::pin(reports::a_report_costs_as_many_calls_whatever_its_size(database))
         }),
     ];
-    for (name, scenario) in scenarios {
+    for (name, scenario) in scenarios.iter().copied() {
         trials.push(Trial::test(format!("sqlite::{name}"), move || play(scenario(Database::Sqlite))));
         let server = server.clone();
         let on_postgres = move || play(scenario(Database::Postgres(server.unwrap_or_default())));

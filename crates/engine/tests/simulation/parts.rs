@@ -21,12 +21,21 @@ use crate::chance::Manual;
 
 /// Reports a push, and commits it.
 pub(crate) async fn push(belt: &Belt, project: ProjectId, key: Option<String>, body: &[u8]) -> Appended {
+    arrive(belt, project, key, "main", body).await
+}
+
+/// Reports a push to a branch, and commits it.
+pub(crate) async fn push_to(belt: &Belt, project: ProjectId, branch: &str, body: &[u8]) -> Appended {
+    arrive(belt, project, None, branch, body).await
+}
+
+async fn arrive(belt: &Belt, project: ProjectId, key: Option<String>, branch: &str, body: &[u8]) -> Appended {
     let arrival = Arrival {
         place: Place::Project(project),
         trigger: Trigger::PUSH,
         source: Source::Api,
         chain: None,
-        git_ref: Some("refs/heads/main".to_owned()),
+        git_ref: Some(format!("refs/heads/{branch}")),
         key,
         body,
         origin: Origin::default(),

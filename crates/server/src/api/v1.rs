@@ -22,6 +22,7 @@ mod replays;
 mod reviews;
 mod roster;
 mod schemas;
+mod set_aside;
 mod stream;
 
 use std::sync::Arc;
@@ -54,6 +55,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(replays::routes())
         .merge(reviews::routes())
         .merge(schemas::routes())
+        .merge(set_aside::routes())
         .merge(roster::routes())
         .merge(stream::routes())
 }

@@ -320,6 +320,15 @@ impl Insights for Postgres {
         let rows = client.query(sql, &[&columns::limit(limit)]).await?;
         Ok(rows.iter().map(|row| (EventId(row.get(0)), row.get(1))).collect())
     }
+
+    async fn retry_poison(&self, event: Option<EventId>) -> Result<usize> {
+        let sql =
+            "WITH gone AS (DELETE FROM projection_poison WHERE $1::uuid IS NULL OR event_id = $1 RETURNING event_id)
+            INSERT INTO projection_pending SELECT e.id FROM gone g JOIN events e ON e.id = g.event_id
+            ON CONFLICT DO NOTHING";
+        let retried = self.client().await?.execute(sql, &[&event.map(|event| event.0)]).await?;
+        Ok(usize::try_from(retried).unwrap_or(usize::MAX))
+    }
 }
 
 impl Postgres {

@@ -396,6 +396,20 @@ impl Insights for Sqlite {
         })
         .await
     }
+
+    async fn retry_poison(&self, event: Option<EventId>) -> Result<usize> {
+        self.write(move |tx| {
+            let event = event.map(|event| event.0);
+            let retried = tx.connection.execute(
+                "INSERT OR IGNORE INTO projection_pending SELECT p.event_id FROM projection_poison p
+                 JOIN events e ON e.id = p.event_id WHERE ?1 IS NULL OR p.event_id = ?1",
+                [event],
+            )?;
+            tx.connection.execute("DELETE FROM projection_poison WHERE ?1 IS NULL OR event_id = ?1", [event])?;
+            Ok(retried)
+        })
+        .await
+    }
 }
 
 fn commits(connection: &Connection, filter: &CommitFilter) -> Result<Vec<(Commit, i64)>> {

@@ -132,6 +132,13 @@ pub(crate) async fn a_poison_event_is_set_aside_and_shown(fixture: Fixture) {
     store.apply_facts(vec![projected]).await.expect("applied");
     assert!(store.pending_projection(10).await.expect("read").is_empty());
     assert_eq!(store.list_poison(10).await.expect("listed"), [(id, "lone surrogate".to_owned())]);
+    let other = EventId(uuid::Uuid::from_u128(1));
+    assert_eq!(store.retry_poison(Some(other)).await.expect("none"), 0);
+    assert_eq!(store.retry_poison(Some(id)).await.expect("retried"), 1);
+    let waiting = store.pending_projection(10).await.expect("read");
+    assert_eq!((waiting.len(), waiting[0].0.id), (1, id));
+    assert!(store.list_poison(10).await.expect("listed").is_empty());
+    assert_eq!(store.retry_poison(None).await.expect("none"), 0);
 }
 
 /// The example of the completeness of payloads: main moves S0->a and b->c, so one push is missing; merge requests 10 to 14

@@ -11,6 +11,7 @@ mod insights;
 mod lines;
 mod moves;
 mod operations;
+mod overview;
 mod receivers;
 mod replays;
 mod rest;
@@ -77,6 +78,9 @@ const CHECKS: &[(&str, Check)] = checks![
     insights::who_is_who_is_changed_from_its_last_version_only,
     moves::what_was_only_told_of_moved_branches_and_is_no_gap,
     operations::an_operation_is_changed_from_its_last_version_only,
+    overview::commits_are_summed_as_they_are_counted,
+    overview::the_newest_is_read_until_it_is_enough,
+    overview::branches_are_read_page_by_page_with_the_moves_of_those_that_were_deleted,
     receivers::receivers_come_back_with_their_secrets_and_are_in_the_directory,
     receivers::the_last_requests_are_kept_for_each_node,
     receivers::projects_of_other_instances_find_their_place_and_change_nothing,

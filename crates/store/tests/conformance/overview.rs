@@ -63,7 +63,10 @@ pub(crate) async fn commits_are_summed_as_they_are_counted(fixture: Fixture) {
     }
     let of_one = Piece { first: 8, last: 8, ..piece(Family::Commits, 0, 12_000) };
     let counts = store.commit_counts(of_one).await.expect("counted");
-    assert_eq!((counts.iter().map(|one| one.commits).sum::<i64>(), counts.iter().all(|one| one.project == 8)), (16, true));
+    assert_eq!(
+        (counts.iter().map(|one| one.commits).sum::<i64>(), counts.iter().all(|one| one.project == 8)),
+        (16, true)
+    );
     let bytes = store.bytes_by_project(piece(Family::Commits, 0, 12_000)).await.expect("weighed");
     assert_eq!(bytes.iter().map(|(project, _)| *project).collect::<Vec<_>>(), [7, 8]);
 }

@@ -7,10 +7,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use quickdraw_domain::hook::{Hook, PastHook};
+use bytes::Bytes;
+use quickdraw_domain::hook::{Hook, PastHook, body_template};
 use quickdraw_domain::outcome::Answers;
 use quickdraw_domain::request;
 use quickdraw_domain::{AttemptId, Timestamp};
+use quickdraw_store::Packed;
 use quickdraw_store::attempts::{Attempt, LogFilter};
 use quickdraw_store::lists::Paged;
 use serde::{Deserialize, Serialize};
@@ -126,9 +128,9 @@ async fn view(app: &App, hook: &Hook, attempt: &Attempt, longest: usize) -> Resu
     if let Some((event, payload)) = event {
         trigger = Some(event.trigger.row().name);
         let instance = &app.belt.settings().instance;
-        let is_oversize = payload.unpacked_len() > longest;
-        let body = if is_oversize { OVERSIZE.into() } else { payload.unpack()? };
-        if let Ok(request) = request::build(hook, &event, attempt.delivery, body, instance, attempt.record.started_at) {
+        let (hook, body) = within(hook, &payload, longest)?;
+        if let Ok(request) = request::build(&hook, &event, attempt.delivery, body, instance, attempt.record.started_at)
+        {
             data = shown(&request.body, longest);
             for (name, value) in request.headers {
                 headers.insert(name.to_string(), if is_open(&name) { value } else { MASK.to_owned() });
@@ -148,6 +150,22 @@ async fn view(app: &App, hook: &Hook, attempt: &Attempt, longest: usize) -> Resu
         execution_duration: seconds(record.duration_micros),
         response_status: attempt.status.map_or_else(|| "internal error".to_owned(), |status| status.to_string()),
     })
+}
+
+/// A hook and the body of an event, for a request with a body of at most `longest` bytes. A longer one is not made: a template can make
+/// much of little.
+fn within(hook: &Hook, payload: &Packed, longest: usize) -> Result<(Hook, Bytes), ApiError> {
+    let mut hook = hook.clone();
+    if payload.unpacked_len() <= longest {
+        let body = payload.unpack()?;
+        let rendered = hook.body_template.as_deref().map(|template| body_template::rendered_len(template, &body));
+        // A template that fails makes no request, and the log shows none.
+        if !matches!(rendered, Some(Ok(length)) if length > longest) {
+            return Ok((hook, body));
+        }
+    }
+    hook.body_template = None;
+    Ok((hook, OVERSIZE.into()))
 }
 
 /// A body as the log shows it. It can be longer than its event: a template made it, or addresses are shorter than what masks them.

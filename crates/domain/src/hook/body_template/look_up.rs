@@ -1,0 +1,160 @@
+//! Finding what names of a template stand for in a body: one look at an object or a list for all names that lead into it.
+
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::TemplateError;
+use crate::work::Work;
+
+/// Bytes that may be looked at for one body: ten times those of the longest one.
+const MOST_WORK: u64 = 256 << 20;
+
+/// A name that is being followed: the steps that are left, and its number.
+struct Path<'n> {
+    steps: Vec<&'n str>,
+    number: usize,
+}
+
+/// What each name stands for, as JSON.
+pub(super) fn look_up<'a>(body: &'a str, names: &[&str]) -> Result<Vec<&'a str>, TemplateError> {
+    let mut found = vec!["null"; names.len()];
+    let mut paths = Vec::with_capacity(names.len());
+    for (number, name) in names.iter().enumerate() {
+        // The last step is the first to be taken from the end.
+        paths.push(Path { steps: name.split('.').rev().collect(), number });
+    }
+    if !paths.is_empty() {
+        descend(body.trim(), paths, &mut found, &mut Work::new(MOST_WORK))?;
+    }
+    Ok(found)
+}
+
+fn descend<'a>(
+    value: &'a str,
+    paths: Vec<Path<'_>>,
+    found: &mut [&'a str],
+    work: &mut Work,
+) -> Result<(), TemplateError> {
+    let mut inside: Vec<(&str, Path<'_>)> = Vec::new();
+    for mut path in paths {
+        match path.steps.pop() {
+            None => found[path.number] = value,
+            Some(step) => inside.push((step, path)),
+        }
+    }
+    if inside.is_empty() || value == "null" {
+        return Ok(());
+    }
+    inside.sort_by_key(|(step, _)| *step);
+    work.spend(value.len())?;
+    let mut steps: Vec<&str> = inside.iter().map(|(step, _)| *step).collect();
+    steps.dedup();
+    let mut parser = serde_json::Deserializer::from_str(value);
+    let values = match value.as_bytes().first() {
+        Some(b'{') => Members(&steps).deserialize(&mut parser),
+        Some(b'[') => {
+            let numbers: Option<Vec<usize>> = steps.iter().map(|step| step.parse().ok()).collect();
+            Items(&numbers.ok_or_else(TemplateError::stepped_wrong)?).deserialize(&mut parser)
+        }
+        _ => return Err(TemplateError::stepped_wrong()),
+    };
+    let values = values.map_err(TemplateError::new)?;
+    let mut inside = inside.into_iter().peekable();
+    for (step, value) in steps.into_iter().zip(values) {
+        let mut paths = Vec::new();
+        while let Some((_, path)) = inside.next_if(|(of, _)| *of == step) {
+            paths.push(path);
+        }
+        if let Some(value) = value {
+            descend(value.get(), paths, found, work)?;
+        }
+    }
+    Ok(())
+}
+
+/// The members of an object under names that are sorted; the last of a repeated one.
+struct Members<'n>(&'n [&'n str]);
+
+impl<'de> DeserializeSeed<'de> for Members<'_> {
+    type Value = Vec<Option<&'de RawValue>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Members<'_> {
+    type Value = Vec<Option<&'de RawValue>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut found = vec![None; self.0.len()];
+        while let Some(at) = members.next_key_seed(Which(self.0))? {
+            match at {
+                Some(at) => found[at] = Some(members.next_value()?),
+                None => drop(members.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Which of the names a name is. It is read as bytes: unlike a `String`, they can be a half of a surrogate pair, which JSON allows.
+struct Which<'n>(&'n [&'n str]);
+
+impl<'de> DeserializeSeed<'de> for Which<'_> {
+    type Value = Option<usize>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<usize>, D::Error> {
+        deserializer.deserialize_bytes(self)
+    }
+}
+
+impl Visitor<'_> for Which<'_> {
+    type Value = Option<usize>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a name")
+    }
+
+    fn visit_bytes<E>(self, name: &[u8]) -> Result<Option<usize>, E> {
+        Ok(self.0.binary_search_by(|known| known.as_bytes().cmp(name)).ok())
+    }
+}
+
+/// The items of a list in these places.
+struct Items<'n>(&'n [usize]);
+
+impl<'de> DeserializeSeed<'de> for Items<'_> {
+    type Value = Vec<Option<&'de RawValue>>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Items<'_> {
+    type Value = Vec<Option<&'de RawValue>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut found = vec![None; self.0.len()];
+        let most = self.0.iter().max().map_or(0, |last| last.saturating_add(1));
+        for place in 0..most {
+            let Some(item) = items.next_element::<&RawValue>()? else { return Ok(found) };
+            for (at, _) in self.0.iter().enumerate().filter(|(_, wanted)| **wanted == place) {
+                found[at] = Some(item);
+            }
+        }
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(found)
+    }
+}
