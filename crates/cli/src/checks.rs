@@ -19,6 +19,7 @@ pub(crate) fn problems(config: &Config) -> Vec<String> {
         wiring::trusted_proxies(config).map(drop),
         quickdraw_store::check_url(&config.database.url).context("database.url"),
         wiring::mode(&receiver.mode).map(drop),
+        wiring::instance(config).map(drop),
         Addresses::parse(receiver.addresses.iter().map(String::as_str)).map(drop).context("receiver.addresses"),
         wiring::per_minute(&receiver.rate_limit).map(drop),
         config.delivery.retry.policy().map(drop),

@@ -90,6 +90,7 @@ pub(crate) struct Receiver {
     pub(crate) rate_limit: String,
     pub(crate) twins: bool,
     pub(crate) body_limit: bytesize::ByteSize,
+    pub(crate) instance: String,
 }
 
 impl Default for Receiver {
@@ -103,6 +104,7 @@ impl Default for Receiver {
             rate_limit: "100/min".to_owned(),
             twins: true,
             body_limit: bytesize::ByteSize::mib(25),
+            instance: String::new(),
         }
     }
 }

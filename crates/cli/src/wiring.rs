@@ -14,7 +14,7 @@ use quickdraw_domain::compose::UploadLinks;
 use quickdraw_domain::guard::{self, Allowlist, OwnAddresses};
 use quickdraw_domain::health::DisablePolicy;
 use quickdraw_domain::hook::BranchFilter;
-use quickdraw_domain::receiver::{ActiveSecret, Addresses, Mode, Receiver};
+use quickdraw_domain::receiver::{ActiveSecret, Addresses, BoundTo, Mode, Receiver};
 use quickdraw_domain::settle::Policies;
 use quickdraw_domain::signature::TokenDigest;
 use quickdraw_domain::{ReceiverId, Secret, Timestamp};
@@ -114,6 +114,24 @@ pub(crate) fn receiver(config: &Config, first: &mut FirstStart) -> anyhow::Resul
         created_at: Timestamp::default(),
         updated_at: Timestamp::default(),
     })
+}
+
+/// The GitLab that the default receiver is for, if the settings name it.
+pub(crate) fn instance(config: &Config) -> anyhow::Result<Option<BoundTo>> {
+    let text = &config.receiver.instance;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let bound = BoundTo::parse(text).map_err(|error| anyhow::anyhow!("receiver.instance {text:?} {error}"))?;
+    Ok(Some(bound))
+}
+
+/// Notes which GitLab the default receiver is for. Where the settings do not name it, what is noted stays.
+pub(crate) async fn bind(config: &Config, receiver: &Receiver, store: &SharedStore) -> anyhow::Result<()> {
+    if let Some(bound) = instance(config)? {
+        store.set_instance(receiver.id, Some(bound)).await?;
+    }
+    Ok(())
 }
 
 /// Which credentials the default receiver wants.

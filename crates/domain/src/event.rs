@@ -7,7 +7,7 @@ mod whereabouts;
 pub use object::object_key;
 pub use skim::{BodyError, MAX_DEPTH, Skim};
 use uuid::Uuid;
-pub use whereabouts::{SeenProject, SeenUser, Whereabouts};
+pub use whereabouts::{SeenGroup, SeenProject, SeenUser, Whereabouts};
 
 use crate::ids::{EventId, HookId, ObjectKey, ReceiverId};
 use crate::scope::Place;

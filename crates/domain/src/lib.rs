@@ -21,6 +21,7 @@ pub mod event;
 pub mod guard;
 pub mod health;
 pub mod hook;
+pub mod identity;
 pub mod ids;
 pub mod insights;
 pub mod members;

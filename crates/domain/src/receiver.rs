@@ -1,7 +1,11 @@
 //! Receivers: places of ours that a GitLab posts to.
 
+mod bound;
+
 use std::net::IpAddr;
 use std::time::Duration;
+
+pub use bound::{BoundError, BoundTo, Speaker, speaker, unnamed};
 
 use crate::guard::within;
 use crate::{ReceiverId, Secret, Timestamp};

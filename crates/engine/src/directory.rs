@@ -6,12 +6,13 @@ use std::sync::Arc;
 use quickdraw_domain::audience::{Decision, SkipReason, has_filters, hears, select, selects};
 use quickdraw_domain::event::Event;
 use quickdraw_domain::hook::Hook;
-use quickdraw_domain::receiver::Receiver;
+use quickdraw_domain::identity::apart;
+use quickdraw_domain::receiver::{BoundTo, Receiver};
 use quickdraw_domain::recursion::Chain;
 use quickdraw_domain::scope::{Place, Scope};
-use quickdraw_domain::{GroupId, HookId, ProjectId, Timestamp, Trigger};
+use quickdraw_domain::{GroupId, HookId, ProjectId, ReceiverId, Timestamp, Trigger};
 use quickdraw_store::events::FannedOut;
-use quickdraw_store::hooks::Directory;
+use quickdraw_store::hooks::{Directory, KnownGroup, KnownProject};
 
 use crate::rates::Rates;
 
@@ -34,7 +35,12 @@ pub struct Index {
     some_ordered: bool,
     some_filter: bool,
     receivers: Vec<Arc<Receiver>>,
-    known: HashMap<String, HashMap<i64, ProjectId>>,
+    instances: HashMap<ReceiverId, BoundTo>,
+    known: HashMap<String, HashMap<i64, KnownProject>>,
+    known_groups: HashMap<String, HashMap<i64, KnownGroup>>,
+    /// Groups that a path alone does not find: their number is known, or a member chose the path.
+    not_by_path: HashSet<GroupId>,
+    named_by_members: HashSet<GroupId>,
     paths: HashMap<String, GroupId>,
     /// `None` where several groups are called so.
     last_segments: HashMap<String, Option<GroupId>>,
@@ -50,14 +56,20 @@ impl Index {
             parents: directory.groups.iter().map(|(id, parent, _)| (*id, *parent)).collect(),
             paths: directory.groups.iter().map(|(id, _, path)| (path.to_ascii_lowercase(), *id)).collect(),
             receivers: directory.receivers.iter().cloned().map(Arc::new).collect(),
+            instances: directory.instances.iter().cloned().collect(),
+            named_by_members: directory.named_by_members.iter().copied().collect(),
             ..Self::default()
         };
         for (id, _, path) in &directory.groups {
             let last = path.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
             index.last_segments.entry(last).and_modify(|known| *known = None).or_insert(Some(*id));
         }
-        for (instance, number, project) in &directory.known {
-            index.known.entry(instance.clone()).or_default().insert(*number, *project);
+        for one in &directory.known {
+            index.known.entry(one.instance.clone()).or_default().insert(one.number, one.clone());
+        }
+        for one in &directory.known_groups {
+            index.not_by_path.insert(one.group);
+            index.known_groups.entry(one.instance.clone()).or_default().insert(one.number, one.clone());
         }
         for entry in &directory.hooks {
             let hook = Arc::new(with_filters_of(entry.hook.clone(), before.hook(entry.hook.id)));
@@ -127,21 +139,38 @@ impl Index {
         &self.receivers
     }
 
+    /// The instances that a receiver is for, if that is known.
+    #[must_use]
+    pub fn bound_to(&self, receiver: ReceiverId) -> Option<&BoundTo> {
+        self.instances.get(&receiver)
+    }
+
     /// The project that stands for one of another instance, by its number there.
     #[must_use]
-    pub fn known_project(&self, instance: &str, number: i64) -> Option<ProjectId> {
-        self.known.get(instance)?.get(&number).copied()
+    pub fn known_project(&self, instance: &str, number: i64) -> Option<&KnownProject> {
+        self.known.get(instance)?.get(&number)
+    }
+
+    /// The group that stands for one of another instance, by its number there.
+    #[must_use]
+    pub fn known_group(&self, instance: &str, number: i64) -> Option<&KnownGroup> {
+        self.known_groups.get(instance)?.get(&number)
     }
 
     /// Projects that stand for those of other instances.
     pub fn known_projects(&self) -> impl Iterator<Item = ProjectId> + '_ {
-        self.known.values().flat_map(HashMap::values).copied()
+        self.known.values().flat_map(HashMap::values).map(|known| known.project)
     }
 
-    /// The one group whose path ends with this segment.
+    /// The group of another instance that a body names by nothing but its path: with the instance's host in front, as it is, or as
+    /// the one group whose path ends so. `None` where that proves nothing.
     #[must_use]
-    pub fn group_named(&self, last: &str) -> Option<GroupId> {
-        self.last_segments.get(&last.to_ascii_lowercase()).copied().flatten()
+    pub fn group_by_path(&self, instance: &str, path: &str) -> Option<GroupId> {
+        let apart = self.group_at(&apart(instance, path));
+        let last = || self.last_segments.get(&path.to_ascii_lowercase()).copied().flatten();
+        let group = apart.or_else(|| self.group_at(path)).or_else(last)?;
+        let by_members = self.groups_of(Place::Group(group)).iter().any(|group| self.named_by_members.contains(group));
+        (!by_members && !self.not_by_path.contains(&group)).then_some(group)
     }
 
     /// The group with this full path.

@@ -46,7 +46,7 @@ pub use directory::Index;
 pub use filters::Trial;
 pub use ingest::{Arrival, Ingest, Origin};
 pub use lifecycle::Lifecycle;
-pub use relay::{Received, SeenRequest};
+pub use relay::{ReceiveError, Received, SeenRequest};
 pub use replay::Preview;
 pub use report::{Report, ReportError, Reported, Step};
 pub use store_watch::StoreStatus;

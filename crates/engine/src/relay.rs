@@ -5,14 +5,14 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use quickdraw_domain::event::{DedupeKey, SeenProject, SeenUser, Source, Whereabouts};
-use quickdraw_domain::receiver::Receiver;
+use quickdraw_domain::event::{DedupeKey, SeenGroup, SeenProject, SeenUser, Source, Whereabouts};
+use quickdraw_domain::identity::apart;
+use quickdraw_domain::receiver::{BoundTo, Receiver, Speaker, speaker, unnamed};
 use quickdraw_domain::recursion;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{EventId, GroupId, NodeId, ReceiverId, Timestamp, Trigger};
 use quickdraw_store::Error;
 use quickdraw_store::events::Appended;
-use quickdraw_store::known::apart;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -53,6 +53,22 @@ pub struct Received<'a> {
     pub key: Option<String>,
     /// The exact bytes.
     pub body: &'a [u8],
+}
+
+/// Why a received event is not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiveError {
+    /// Its receiver is for another instance.
+    #[error("this receiver is for {}, and X-Gitlab-Instance is another; change its instance, or make a receiver for that GitLab", .0.text())]
+    Instance(BoundTo),
+    /// Its receiver knows no instance yet, and another receiver is for this one.
+    #[error(
+        "X-Gitlab-Instance is {0}, which another receiver is for; if this one is for the same GitLab, set its instance"
+    )]
+    Taken(String),
+    /// The store did not take it.
+    #[error(transparent)]
+    Store(#[from] Error),
 }
 
 /// A request as a receiver saw it, refused or not.
@@ -133,8 +149,8 @@ impl Belt {
     /// it is a twin.
     ///
     /// # Errors
-    /// When the store could not commit it, or too many wait already. Nothing is kept of it then.
-    pub async fn receive(&self, received: Received<'_>) -> Result<(Appended, bool), Error> {
+    /// When its receiver is for another instance, the store could not commit it, or too many wait already. Nothing is kept of it then.
+    pub async fn receive(&self, received: Received<'_>) -> Result<(Appended, bool), ReceiveError> {
         let instance = received.instance.map(|text| text.trim_end_matches('/').chars().take(255).collect::<String>());
         let found = Whereabouts::read(received.body);
         let key = received.key.as_deref().map(|key| found.key(key));
@@ -188,45 +204,125 @@ impl Belt {
         found: &Whereabouts,
         key: Option<&str>,
         instance: Option<&str>,
-    ) -> Result<Destination, Error> {
-        if let Some(user) = &found.user {
-            self.relay.see(user);
-        }
+    ) -> Result<Destination, ReceiveError> {
         if self.is_our_own(received.chain, instance).await? {
             // Whoever hears of it here has heard of it.
             return Ok(Destination::Place(Place::Elsewhere));
         }
-        let unnamed = || format!("receiver:{}", received.receiver.id);
-        let instance = instance.map_or_else(unnamed, str::to_owned);
-        if let Some(number) = found.project {
-            if let Some(project) = self.index().known_project(&instance, number) {
-                return Ok(Destination::Place(Place::Project(project)));
-            }
-            // A repeated event makes no project, whatever its headers say, which nobody signs.
-            if let Some(key) = key {
-                let source = Source::Receiver(received.receiver.id);
-                let key = DedupeKey::new(source, Place::Elsewhere, key.to_owned());
-                if let Some(first) = self.store.find_key(key).await? {
-                    return Ok(Destination::Repeats(first));
-                }
-            }
-            // What has no path, or none that can be had here, is heard on the instance.
-            let Some(seen) = SeenProject::read(received.body).filter(|seen| seen.id == number) else {
-                return Ok(Destination::Place(Place::Instance));
-            };
-            let known = self.store.know_project(instance, seen, self.clock.now()).await?;
-            let Some(project) = known else { return Ok(Destination::Place(Place::Instance)) };
-            if let Err(error) = self.refresh_directory().await {
-                tracing::warn!(%error, "failed to read the directory after a new project");
-            }
-            return Ok(Destination::Place(Place::Project(project)));
+        let instance = self.speaker_of(received).await?;
+        if let Some(user) = &found.user {
+            self.relay.see(user);
         }
-        let group = found.group.as_ref().filter(|_| !received.trigger.row().is_system_only());
-        let group = group.and_then(|path| {
-            let index = self.index();
-            index.group_at(&apart(&instance, path)).or_else(|| index.group_at(path)).or_else(|| index.group_named(path))
-        });
+        if found.project.is_some() {
+            return Ok(self.project_of(received, found, key, instance).await?);
+        }
+        let group = match &found.seen_group {
+            Some(seen) => match self.group_of(received, seen, key, &instance).await? {
+                Destination::Place(Place::Group(group)) => Some(group),
+                other => return Ok(other),
+            },
+            None => self.group_without_path(found, &instance),
+        };
+        let group = group.filter(|_| !received.trigger.row().is_system_only());
         Ok(Destination::Place(group.map_or(Place::Instance, Place::Group)))
+    }
+
+    /// The instance that a received event speaks for. A receiver for which none is known yet is for the first that is named.
+    async fn speaker_of(&self, received: &Received<'_>) -> Result<String, ReceiveError> {
+        let id = received.receiver.id;
+        let bound = self.index().bound_to(id).cloned();
+        let named = match speaker(bound.as_ref(), received.instance) {
+            Speaker::Is(named) => named,
+            Speaker::Other => return Err(ReceiveError::Instance(bound.unwrap_or(BoundTo::Any))),
+            Speaker::First(named) => {
+                let noted = self.store.learn_instance(id, BoundTo::Instance(named.clone())).await?;
+                let Some(noted) = noted else { return Err(ReceiveError::Taken(named)) };
+                self.refresh_after_a_move().await;
+                // Another request can have been the first.
+                match speaker(Some(&noted), received.instance) {
+                    Speaker::Other => return Err(ReceiveError::Instance(noted)),
+                    Speaker::Is(_) | Speaker::First(_) => tracing::info!("receiver {id} is for {named} from now on"),
+                }
+                Some(named)
+            }
+        };
+        Ok(named.unwrap_or_else(|| unnamed(id)))
+    }
+
+    /// The project of a received event. One whose path there has changed moves here, before anybody hears of the event.
+    async fn project_of(
+        &self,
+        received: &Received<'_>,
+        found: &Whereabouts,
+        key: Option<&str>,
+        instance: String,
+    ) -> Result<Destination, Error> {
+        let mut place = Place::Instance;
+        if let Some(known) = found.project.and_then(|number| self.index().known_project(&instance, number).cloned()) {
+            place = Place::Project(known.project);
+            if found.path.as_ref().is_none_or(|path| *path == known.path) {
+                return Ok(Destination::Place(place));
+            }
+        }
+        if let Some(first) = self.repeated(received, key).await? {
+            return Ok(Destination::Repeats(first));
+        }
+        // A project without a path, or with one that cannot be had here, is heard on the instance.
+        let Some(seen) = SeenProject::read(received.body).filter(|seen| Some(seen.id) == found.project) else {
+            return Ok(Destination::Place(place));
+        };
+        let known = self.store.know_project(instance, seen, received.receiver.id, self.clock.now()).await?;
+        self.refresh_after_a_move().await;
+        Ok(Destination::Place(known.map_or(Place::Instance, Place::Project)))
+    }
+
+    /// The group of a received event, moved like a project.
+    async fn group_of(
+        &self,
+        received: &Received<'_>,
+        seen: &SeenGroup,
+        key: Option<&str>,
+        instance: &str,
+    ) -> Result<Destination, Error> {
+        let known = self.index().known_group(instance, seen.number).cloned();
+        if let Some(known) = &known
+            && known.path == seen.path
+        {
+            return Ok(Destination::Place(Place::Group(known.group)));
+        }
+        let paths = [Some(&seen.path), seen.old_path.as_ref()].into_iter().flatten();
+        let is_here = |path: &String| self.group_at(path).is_some() || self.group_at(&apart(instance, path)).is_some();
+        if known.is_none() && !paths.into_iter().any(is_here) {
+            return Ok(Destination::Place(Place::Instance));
+        }
+        if let Some(first) = self.repeated(received, key).await? {
+            return Ok(Destination::Repeats(first));
+        }
+        let source = received.receiver.id;
+        let known = self.store.know_group(instance.to_owned(), seen.clone(), source, self.clock.now()).await?;
+        self.refresh_after_a_move().await;
+        Ok(Destination::Place(known.map_or(Place::Instance, Place::Group)))
+    }
+
+    /// The group of an event that has no full path of it.
+    fn group_without_path(&self, found: &Whereabouts, instance: &str) -> Option<GroupId> {
+        let index = self.index();
+        let known = found.group_number.and_then(|number| index.known_group(instance, number));
+        known.map(|known| known.group).or_else(|| index.group_by_path(instance, found.group.as_ref()?))
+    }
+
+    /// The event that a received one repeats. A repeated event makes and moves nothing, whatever its headers say, which nobody
+    /// signs.
+    async fn repeated(&self, received: &Received<'_>, key: Option<&str>) -> Result<Option<EventId>, Error> {
+        let Some(key) = key else { return Ok(None) };
+        let source = Source::Receiver(received.receiver.id);
+        self.store.find_key(DedupeKey::new(source, Place::Elsewhere, key.to_owned())).await
+    }
+
+    async fn refresh_after_a_move(&self) {
+        if let Err(error) = self.refresh_directory().await {
+            tracing::warn!(%error, "failed to read the directory after a project or group was found, made or moved");
+        }
     }
 
     /// Whether an event says that it comes from here, and its chain began here.

@@ -55,9 +55,12 @@ impl Belt {
     ///
     /// # Errors
     /// Those of the store, and `Unavailable` when it does not answer in time.
-    pub async fn in_time<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    pub async fn in_time<T, E: From<Error>>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         let within = self.settings.answer_within;
-        let late = |_| Err(Error::Unavailable(format!("it did not answer within {} ms", within.as_millis())));
+        let late = |_| {
+            let text = format!("it did not answer within {} ms", within.as_millis());
+            Err(E::from(Error::Unavailable(text)))
+        };
         tokio::time::timeout(within, work).await.unwrap_or_else(late)
     }
 

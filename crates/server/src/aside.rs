@@ -37,6 +37,27 @@ impl Turn {
     }
 }
 
+/// Bodies beyond that take a while to check, read and pack: that happens on a thread where nobody else waits.
+const LARGE: usize = 256 << 10;
+
+/// Whether a body is so large that it is worth a thread.
+pub(crate) const fn is_large(bytes: usize) -> bool {
+    bytes > LARGE
+}
+
+/// Does what has to do with a body of so many bytes. How many there are at once is bounded by the memory of bodies.
+pub(crate) async fn by_weight<T: Send + 'static>(bytes: usize, work: impl Future<Output = T> + Send + 'static) -> T {
+    if !is_large(bytes) {
+        return work.await;
+    }
+    let runtime = tokio::runtime::Handle::current();
+    match tokio::task::spawn_blocking(move || runtime.block_on(work)).await {
+        Ok(made) => made,
+        // It is never cancelled.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::access::{Action, Verdict, verdict};
+use quickdraw_domain::identity::ChosenBy;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::TokenDigest;
 use quickdraw_store::access::Actor;
@@ -82,6 +83,12 @@ impl Caller {
     #[must_use]
     pub fn sees(&self, app: &App) -> Option<(i64, Timestamp)> {
         (!self.actor.is_admin).then(|| (self.actor.user_id, app.belt.clock().now()))
+    }
+
+    /// Who chooses the path that this request sets.
+    #[must_use]
+    pub const fn chosen_by(&self) -> ChosenBy {
+        if self.actor.is_admin { ChosenBy::Administrator } else { ChosenBy::Member }
     }
 
     /// Asks once more who they are, for what goes on after their request was let in.

@@ -14,9 +14,9 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use quickdraw_domain::Trigger;
 use quickdraw_domain::event::Skim;
-use quickdraw_engine::{Received, SeenRequest, outage};
+use quickdraw_domain::{Timestamp, Trigger};
+use quickdraw_engine::{ReceiveError, Received, SeenRequest, outage};
 use quickdraw_store::events::Appended;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -26,7 +26,8 @@ use uuid::Uuid;
 
 pub use verify::{Checks, Verifier, Wrong};
 
-use crate::body;
+use crate::aside;
+use crate::body::{self, Held};
 use crate::state::App;
 use crate::telemetry::{RECEIVER_REFUSED, WEBHOOK_REQUESTS, WEBHOOK_SECONDS};
 use gates::Gate;
@@ -109,7 +110,7 @@ async fn receive_at(State(app): State<Arc<App>>, Path(key): Path<String>, reques
     Refused::from(Wrong::Token).into_response()
 }
 
-async fn handle(app: &App, gate: &Gate, request: Request) -> Response {
+async fn handle(app: &Arc<App>, gate: &Arc<Gate>, request: Request) -> Response {
     let started = Instant::now();
     let (parts, body) = request.into_parts();
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
@@ -165,7 +166,7 @@ fn header_of(trigger: Trigger) -> &'static str {
 }
 
 /// Takes a request in, or not; and how many bytes of its body were read.
-async fn take(app: &App, gate: &Gate, address: IpAddr, headers: &HeaderMap, body: Body) -> (End, usize) {
+async fn take(app: &Arc<App>, gate: &Arc<Gate>, address: IpAddr, headers: &HeaderMap, body: Body) -> (End, usize) {
     let receiver = &gate.receiver;
     let head = gate.verifier.check_head(headers, app.belt.clock().now());
     if let Err(wait) = gate.count(address, head.is_ok() && gate.verifier.shows_token(headers)) {
@@ -193,19 +194,27 @@ async fn take(app: &App, gate: &Gate, address: IpAddr, headers: &HeaderMap, body
         Err(body::Refused(status, text)) => return (End::Refused(Refused::new(status, "body", text)), 0),
     };
     let bytes = held.bytes.len();
+    if !aside::is_large(bytes) {
+        return (admit(app, gate, headers, &held, (checks, now)).await, bytes);
+    }
+    let (app, gate, headers) = (Arc::clone(app), Arc::clone(gate), headers.clone());
+    let end = aside::by_weight(bytes, async move { admit(&app, &gate, &headers, &held, (checks, now)).await });
+    (end.await, bytes)
+}
+
+/// Takes in what was read.
+async fn admit(app: &App, gate: &Gate, headers: &HeaderMap, held: &Held, (checks, now): (Checks, Timestamp)) -> End {
     if let Err(wrong) = gate.verifier.check_body(checks, headers, &held.bytes, now) {
-        return (End::Refused(wrong.into()), bytes);
+        return End::Refused(wrong.into());
     }
     let skim = match Skim::read(&held.bytes) {
         Ok(skim) => skim,
-        Err(error) => {
-            return (End::Refused(Refused::new(StatusCode::BAD_REQUEST, "json", error.to_string())), bytes);
-        }
+        Err(error) => return End::Refused(Refused::new(StatusCode::BAD_REQUEST, "json", error.to_string())),
     };
     let event = text(headers, "x-gitlab-event");
     let trigger = Trigger::recognise(event, &skim);
     let received = Received {
-        receiver,
+        receiver: &gate.receiver,
         trigger,
         sent_as: event,
         instance: text(headers, "x-gitlab-instance"),
@@ -214,17 +223,19 @@ async fn take(app: &App, gate: &Gate, address: IpAddr, headers: &HeaderMap, body
         key: idempotency_key(headers),
         body: &held.bytes,
     };
-    let end = match app.belt.in_time(app.belt.receive(received)).await {
+    match app.belt.in_time(app.belt.receive(received)).await {
         Ok((appended, twin)) => End::Accepted { trigger, appended, twin },
-        Err(error) => {
+        Err(error @ (ReceiveError::Instance(_) | ReceiveError::Taken(_))) => {
+            End::Refused(Refused::new(StatusCode::FORBIDDEN, "instance", error.to_string()))
+        }
+        Err(ReceiveError::Store(error)) => {
             if outage::stands_alone(&error) {
                 tracing::error!(%error, "failed to commit a received event");
             }
             let detail = "the event could not be stored; send it again";
             End::Failed(StatusCode::SERVICE_UNAVAILABLE, detail.to_owned())
         }
-    };
-    (end, bytes)
+    }
 }
 
 /// Headers that mean one thing. `X-Gitlab-Token` is the verifier's.

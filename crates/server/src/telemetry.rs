@@ -19,5 +19,6 @@ pub const CHANGES_ALONE: &str = "quickdraw_changes_alone";
 pub const STREAMS: &str = "quickdraw_streams";
 /// Counter: events sent on streams.
 pub const STREAM_EVENTS: &str = "quickdraw_stream_events_total";
-/// Counter: requests that receivers refused. Label `reason`: `rate`, `address`, `credential`, `body`, `json`, `unknown`.
+/// Counter: requests that receivers refused. Label `reason`: `rate`, `address`, `credential`, `body`, `json`,
+/// `instance`, `unknown`.
 pub const RECEIVER_REFUSED: &str = "quickdraw_receiver_refused_total";

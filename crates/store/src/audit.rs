@@ -21,9 +21,9 @@ pub struct AuditEntry {
     pub username: String,
     /// Where they called from, past the proxies that are trusted.
     pub address: Option<String>,
-    /// HTTP method.
+    /// HTTP method; `MOVE` for a project or group that moved because a received event has another path of it.
     pub method: String,
-    /// Path that was asked for, without its query.
+    /// Path that was asked for, without its query; of a move, what moved from where to where.
     pub path: String,
     /// HTTP status of the answer: 2xx is a change (with GET, a reading), 4xx a refusal.
     pub status: i64,

@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use quickdraw_domain::health::Health;
 use quickdraw_domain::hook::{BranchFilter, ClientCertificate, EventFilter, Hook, HookUrl, NamedValues, PastHook};
-use quickdraw_domain::receiver::Receiver;
+use quickdraw_domain::receiver::{BoundTo, Receiver};
 use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
-use quickdraw_domain::{GroupId, HookId, ProjectId, Secret, Timestamp};
+use quickdraw_domain::{GroupId, HookId, ProjectId, ReceiverId, Secret, Timestamp};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
@@ -36,8 +36,40 @@ pub struct Directory {
     pub groups: Vec<(GroupId, Option<GroupId>, String)>,
     /// Receivers beside the default one.
     pub receivers: Vec<Receiver>,
-    /// Projects of other instances: instance, number there, project here.
-    pub known: Vec<(String, i64, ProjectId)>,
+    /// Which instance receivers are for, the default one too.
+    pub instances: Vec<(ReceiverId, BoundTo)>,
+    /// Projects of other instances.
+    pub known: Vec<KnownProject>,
+    /// Groups of other instances.
+    pub known_groups: Vec<KnownGroup>,
+    /// Groups whose path a member chose.
+    pub named_by_members: Vec<GroupId>,
+}
+
+/// A project of another instance, and the one that stands for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KnownProject {
+    /// The instance.
+    pub instance: String,
+    /// The number there.
+    pub number: i64,
+    /// The project here.
+    pub project: ProjectId,
+    /// The full path there, as last seen.
+    pub path: String,
+}
+
+/// A group of another instance, and the one that stands for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct KnownGroup {
+    /// The instance.
+    pub instance: String,
+    /// The number there.
+    pub number: i64,
+    /// The group here.
+    pub group: GroupId,
+    /// The full path there, as last seen.
+    pub path: String,
 }
 
 /// Hooks: what can be done with them.

@@ -68,6 +68,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (23, "operations", include_str!("migrations/postgres/0023_operations.sql")),
     (24, "clients", include_str!("migrations/postgres/0024_clients.sql")),
     (25, "told_pushes", include_str!("migrations/postgres/0025_told_pushes.sql")),
+    (26, "identity", include_str!("migrations/postgres/0026_identity.sql")),
+    (27, "receiver_instances", include_str!("migrations/postgres/0027_receiver_instances.sql")),
 ];
 
 /// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.

@@ -1,7 +1,7 @@
 //! Receivers beside the default one, and what came to all of them lately.
 
 use async_trait::async_trait;
-use quickdraw_domain::receiver::{ActiveSecret, Addresses, Mode, Receiver};
+use quickdraw_domain::receiver::{ActiveSecret, Addresses, BoundTo, Mode, Receiver};
 use quickdraw_domain::{NodeId, ReceiverId, Secret, Timestamp};
 
 use crate::error::{Error, Result};
@@ -21,6 +21,12 @@ pub trait Receivers {
     async fn list_receivers(&self) -> Result<Vec<Receiver>>;
     /// Deletes one. `false` if it was not there. Its events stay.
     async fn delete_receiver(&self, key: String) -> Result<bool>;
+    /// Notes which instance a receiver is for, if that is not known yet; gives what is noted then. Projects and groups that were known by
+    /// the receiver alone are that instance's from then on. `None`: another receiver is for it, and only an administrator can say
+    /// that this one is too.
+    async fn learn_instance(&self, receiver: ReceiverId, instance: BoundTo) -> Result<Option<BoundTo>>;
+    /// Says which instance a receiver is for; `None`: it learns that from its next request.
+    async fn set_instance(&self, receiver: ReceiverId, instance: Option<BoundTo>) -> Result<()>;
     /// Keeps what a node saw lately: a list in JSON for each receiver, instead of the one before. Forgets those of nodes
     /// that have said nothing since `forget`.
     async fn save_requests(
@@ -32,6 +38,11 @@ pub trait Receivers {
     ) -> Result<()>;
     /// What other nodes, and earlier lives of this one, saw of a receiver.
     async fn requests_elsewhere(&self, receiver: ReceiverId, node: NodeId) -> Result<Vec<String>>;
+}
+
+/// Reads what a receiver is for.
+pub(crate) fn bound(text: &str) -> Result<BoundTo> {
+    BoundTo::parse(text).map_err(|_| Error::Damaged("the instance of a receiver"))
 }
 
 /// The columns that both engines read, in this order.

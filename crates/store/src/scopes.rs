@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::access::AccessLevel;
+use quickdraw_domain::identity::ChosenBy;
 use quickdraw_domain::scope::{Group, Project};
 use quickdraw_domain::{GroupId, ProjectId, Timestamp};
 
@@ -72,6 +73,8 @@ pub struct GroupEdit {
     pub description: Option<Option<String>>,
     /// 0 private, 10 internal, 20 public.
     pub visibility_level: Option<i64>,
+    /// Who chose the path, where that changes.
+    pub chosen_by: ChosenBy,
 }
 
 /// What is to be changed of a project; `None` keeps what is there.
@@ -91,6 +94,8 @@ pub struct ProjectEdit {
     pub visibility_level: Option<i64>,
     /// Archived, or no longer.
     pub archived: Option<bool>,
+    /// Who chose the path, or the group, where that changes.
+    pub chosen_by: ChosenBy,
 }
 
 /// Which groups or projects to list.

@@ -79,6 +79,8 @@ const MIGRATIONS: &[Migration] = &[
     (23, "operations", include_str!("migrations/sqlite/0023_operations.sql")),
     (24, "clients", include_str!("migrations/sqlite/0024_clients.sql")),
     (25, "told_pushes", include_str!("migrations/sqlite/0025_told_pushes.sql")),
+    (26, "identity", include_str!("migrations/sqlite/0026_identity.sql")),
+    (27, "receiver_instances", include_str!("migrations/sqlite/0027_receiver_instances.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[
     (1, "insights", include_str!("migrations/sqlite/0001_insights.sql")),

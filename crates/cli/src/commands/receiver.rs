@@ -87,6 +87,10 @@ pub(crate) struct Settings {
     /// Deliver an event twice that comes by way of a project's hook and a group's.
     #[arg(long)]
     no_twins: bool,
+    /// The GitLab that it is for, such as https://gitlab.example.com; any for whichever requests name; first for the next that one
+    /// names.
+    #[arg(long)]
+    instance: Option<String>,
 }
 
 impl Settings {
@@ -109,6 +113,11 @@ impl Settings {
         put("rate_limit", rate);
         put("body_limit", self.body_limit.map(|limit| json!(limit)));
         put("twins", self.no_twins.then_some(json!(false)));
+        let instance = match self.instance.as_deref() {
+            Some("first") => Some(Value::Null),
+            given => given.map(|instance| json!(instance)),
+        };
+        put("instance", instance);
         Ok(asked)
     }
 }
@@ -120,7 +129,8 @@ pub(crate) async fn run(command: Receiver) -> anyhow::Result<()> {
             for one in items(&list) {
                 let limit =
                     one["rate_limit"].as_u64().map_or_else(|| "off".to_owned(), |number| format!("{number}/min"));
-                say(format!("{:<34} {:<10} {:<9} {}", word(one, "id"), word(one, "mode"), limit, word(one, "name")));
+                let (id, mode, name) = (word(one, "id"), word(one, "mode"), word(one, "name"));
+                say(format!("{id:<34} {mode:<10} {limit:<9} {:<30} {name}", word(one, "instance")));
             }
         }
         Receiver::Add { secret, settings, server } => {

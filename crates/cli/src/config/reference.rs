@@ -55,6 +55,10 @@ pub(crate) const REFERENCE: &[(&str, &str)] = &[
     ),
     ("receiver.body_limit", "Largest body that is received."),
     (
+        "receiver.instance",
+        "The GitLab that the default receiver is for, such as https://gitlab.example.com, or any. Empty: the first that a request names, from then on.",
+    ),
+    (
         "delivery.retry",
         "standard (5 attempts), gitlab (1), patient (up to 3 days), or a list of the longest pauses: [\"10s\", \"5m\"].",
     ),

@@ -34,6 +34,7 @@ mod rogues;
 mod secrets;
 mod server;
 mod server_memory;
+mod sources;
 mod streams;
 
 use libtest_mimic::{Arguments, Trial};
@@ -172,6 +173,26 @@ fn main() {
             relay::every_sample_is_received_twice_and_relayed_unchanged,
         ),
         ("a_relay_loses_nothing_whatever_happens_to_it", relay::a_relay_loses_nothing_whatever_happens_to_it),
+        (
+            "a_new_project_at_an_old_path_does_not_reach_the_hooks_of_the_old_one",
+            sources::a_new_project_at_an_old_path_does_not_reach_the_hooks_of_the_old_one,
+        ),
+        (
+            "a_project_that_moves_in_gitlab_leaves_the_hooks_of_its_old_group",
+            sources::a_project_that_moves_in_gitlab_leaves_the_hooks_of_its_old_group,
+        ),
+        (
+            "a_receiver_speaks_for_the_instance_that_it_is_for",
+            sources::a_receiver_speaks_for_the_instance_that_it_is_for,
+        ),
+        (
+            "a_repeated_signed_request_is_a_duplicate_under_every_instance",
+            sources::a_repeated_signed_request_is_a_duplicate_under_every_instance,
+        ),
+        (
+            "a_path_that_a_member_chose_brings_nobody_elses_events",
+            sources::a_path_that_a_member_chose_brings_nobody_elses_events,
+        ),
         ("a_stream_goes_on_where_it_broke_off", streams::a_stream_goes_on_where_it_broke_off),
         ("a_stream_goes_on_within_a_commit", streams::a_stream_goes_on_within_a_commit),
         ("only_those_may_follow_who_may_manage_hooks", streams::only_those_may_follow_who_may_manage_hooks),

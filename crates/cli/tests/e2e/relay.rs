@@ -181,7 +181,7 @@ fn push_of(number: u64) -> String {
 }
 
 pub(crate) fn what_is_received_reaches_the_hooks_of_its_project(engine: Engine) {
-    let server = Server::start(&engine, &[]);
+    let server = Server::start(&engine, &[("QUICKDRAW__RECEIVER__INSTANCE", "any")]);
     let (on_project, on_group, on_instance) =
         (Sink::start(|_| Some(200)), Sink::start(|_| Some(200)), Sink::start(|_| Some(200)));
     // The first event of a project makes it, with the groups above it.

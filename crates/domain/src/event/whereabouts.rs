@@ -16,8 +16,14 @@ const DEEPEST: usize = 20;
 pub struct Whereabouts {
     /// The project's number on its instance.
     pub project: Option<i64>,
-    /// The group's full path, for events of groups.
+    /// The project's full path there.
+    pub path: Option<String>,
+    /// The group's path, for events of groups: the full one, or its last segment where the body has no more.
     pub group: Option<String>,
+    /// The group's number on its instance.
+    pub group_number: Option<i64>,
+    /// The group with its number and its full path, where the body has both.
+    pub seen_group: Option<SeenGroup>,
     /// Whoever did it.
     pub user: Option<SeenUser>,
 }
@@ -31,6 +37,17 @@ pub struct SeenUser {
     pub name: String,
     /// Address, if it is shown.
     pub email: Option<String>,
+}
+
+/// A group as an event shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SeenGroup {
+    /// Its number on its instance.
+    pub number: i64,
+    /// Full path.
+    pub path: String,
+    /// Full path before this event, of one that is renamed.
+    pub old_path: Option<String>,
 }
 
 /// A project as an event shows it.
@@ -50,6 +67,8 @@ pub struct SeenProject {
     pub default_branch: Option<String>,
     /// 0 private, 10 internal, 20 public.
     pub visibility_level: i64,
+    /// Full path before this event, of one that is renamed or transferred.
+    pub old_path: Option<String>,
 }
 
 #[derive(Default)]
@@ -64,6 +83,10 @@ struct Body<'a> {
     user_name: Option<&'a RawValue>,
     user_email: Option<&'a RawValue>,
     parent_full_path: Option<&'a RawValue>,
+    parent_group_id: Option<&'a RawValue>,
+    group_id: Option<&'a RawValue>,
+    old_full_path: Option<&'a RawValue>,
+    old_path_with_namespace: Option<&'a RawValue>,
     // Of events that make, rename and move projects, and of members, flat.
     name: Option<&'a RawValue>,
     path_with_namespace: Option<&'a RawValue>,
@@ -71,7 +94,7 @@ struct Body<'a> {
     project_path_with_namespace: Option<&'a RawValue>,
 }
 
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 18] = [
     "project",
     "project_id",
     "group",
@@ -82,6 +105,10 @@ const NAMES: [&str; 14] = [
     "user_name",
     "user_email",
     "parent_full_path",
+    "parent_group_id",
+    "group_id",
+    "old_full_path",
+    "old_path_with_namespace",
     "name",
     "path_with_namespace",
     "project_name",
@@ -101,6 +128,10 @@ impl<'a> Body<'a> {
             user_name,
             user_email,
             parent_full_path,
+            parent_group_id,
+            group_id,
+            old_full_path,
+            old_path_with_namespace,
             name,
             path_with_namespace,
             project_name,
@@ -117,6 +148,10 @@ impl<'a> Body<'a> {
             user_name,
             user_email,
             parent_full_path,
+            parent_group_id,
+            group_id,
+            old_full_path,
+            old_path_with_namespace,
             name,
             path_with_namespace,
             project_name,
@@ -162,6 +197,10 @@ struct Project<'a> {
 #[derive(Deserialize, Default)]
 struct Group<'a> {
     #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    group_id: Option<&'a RawValue>,
+    #[serde(borrow)]
     full_path: Option<&'a RawValue>,
     #[serde(borrow)]
     group_path: Option<&'a RawValue>,
@@ -179,13 +218,25 @@ impl Whereabouts {
         let group: Group<'_> = nested(body.group);
         let person: Person<'_> = nested(body.user);
         // Whatever happens to a subgroup is heard in the group above.
-        let paths = [body.parent_full_path, body.full_path, group.full_path, group.group_path, body.group_path];
+        let parent = text(body.parent_full_path);
+        let group_number = match parent {
+            Some(_) => number(body.parent_group_id),
+            None => number(group.group_id).or_else(|| number(group.id)).or_else(|| number(body.group_id)),
+        };
+        let old_path = text(body.old_full_path).filter(|path| parent.is_none() && is_path(path));
+        let full = parent.or_else(|| text(body.full_path)).or_else(|| text(group.full_path));
+        let full = full.filter(|path| is_path(path));
+        let last = || text(group.group_path).or_else(|| text(body.group_path)).filter(|path| is_path(path));
+        let seen_group = group_number.zip(full.clone()).map(|(number, path)| SeenGroup { number, path, old_path });
         let username = text(person.username).or_else(|| text(body.user_username));
         let name = text(person.name).or_else(|| text(body.user_name));
         let email = text(person.email).or_else(|| text(body.user_email));
         Self {
             project: number(project.id).or_else(|| number(body.project_id)),
-            group: paths.into_iter().find_map(text).filter(|path| is_path(path)),
+            path: project_path(body, &project),
+            group: full.or_else(last),
+            group_number,
+            seen_group,
             user: username.filter(|name| is_segment(name)).map(|username| SeenUser {
                 name: name.unwrap_or_else(|| username.clone()),
                 email: email.filter(|email| email.contains('@') && email.len() <= 255),
@@ -218,12 +269,7 @@ impl SeenProject {
 
     fn of(body: &Body<'_>) -> Option<Self> {
         let project: Project<'_> = nested(body.project);
-        let path = text(project.path_with_namespace)
-            .or_else(|| text(body.path_with_namespace))
-            .or_else(|| text(body.project_path_with_namespace))?;
-        if !is_path(&path) || !path.contains('/') {
-            return None;
-        }
+        let path = project_path(body, &project)?;
         let last = path.rsplit('/').next().unwrap_or_default().to_owned();
         Some(Self {
             id: number(project.id).or_else(|| number(body.project_id))?,
@@ -232,9 +278,21 @@ impl SeenProject {
             description: text(project.description),
             default_branch: text(project.default_branch),
             visibility_level: number(project.visibility_level).filter(|level| [0, 10, 20].contains(level)).unwrap_or(0),
+            old_path: text(body.old_path_with_namespace).filter(|path| is_project_path(path)),
             path_with_namespace: path,
         })
     }
+}
+
+fn project_path(body: &Body<'_>, project: &Project<'_>) -> Option<String> {
+    let path = text(project.path_with_namespace)
+        .or_else(|| text(body.path_with_namespace))
+        .or_else(|| text(body.project_path_with_namespace))?;
+    is_project_path(&path).then_some(path)
+}
+
+fn is_project_path(path: &str) -> bool {
+    is_path(path) && path.contains('/')
 }
 
 /// Segments of letters, digits and a few signs, as GitLab has them.
@@ -272,11 +330,14 @@ mod tests {
         let push = br#"{"object_kind":"push","user_username":"ida","user_name":"Ida","user_email":"","project_id":7,
             "project":{"id":7,"name":"Rope","path_with_namespace":"gear/sub/rope","namespace":"Sub","visibility_level":10}}"#;
         let user = |name: &str| SeenUser { username: "ida".to_owned(), name: name.to_owned(), email: None };
-        assert_eq!(Whereabouts::read(push), Whereabouts { project: Some(7), group: None, user: Some(user("Ida")) });
+        let path = Some("gear/sub/rope".to_owned());
+        let expected = Whereabouts { project: Some(7), path, user: Some(user("Ida")), ..Whereabouts::default() };
+        assert_eq!(Whereabouts::read(push), expected);
         let seen = SeenProject::read(push).expect("a project");
         assert_eq!((seen.id, &*seen.path_with_namespace, seen.visibility_level), (7, "gear/sub/rope", 10));
         let issue = br#"{"user":{"username":"ida","email":"[REDACTED]"},"project":{"id":8}}"#;
-        assert_eq!(Whereabouts::read(issue), Whereabouts { project: Some(8), group: None, user: Some(user("ida")) });
+        let expected = Whereabouts { project: Some(8), user: Some(user("ida")), ..Whereabouts::default() };
+        assert_eq!(Whereabouts::read(issue), expected);
         assert_eq!(SeenProject::read(issue), None);
         let made = br#"{"event_name":"project_create","name":"Rope","path_with_namespace":"gear/rope","project_id":9}"#;
         assert_eq!(SeenProject::read(made).map(|seen| (seen.id, seen.name)), Some((9, "Rope".to_owned())));
@@ -300,6 +361,26 @@ mod tests {
         let member = br#"{"event_name":"user_add_to_team","project_id":4,"project_name":"Rope",
             "project_path_with_namespace":"gear/rope","user_name":"Ida"}"#;
         assert_eq!(SeenProject::read(member).map(|seen| (seen.id, seen.name)), Some((4, "Rope".to_owned())));
+    }
+
+    #[test]
+    fn groups_are_read_with_their_number_and_what_is_renamed_with_its_old_path() {
+        let group = |body: &str| Whereabouts::read(body.as_bytes());
+        let seen = |number: i64, path: &str, old: Option<&str>| {
+            Some(SeenGroup { number, path: path.to_owned(), old_path: old.map(str::to_owned) })
+        };
+        let rename = r#"{"event_name":"group_rename","full_path":"a/new","group_id":64,"old_full_path":"a/old"}"#;
+        assert_eq!(group(rename).seen_group, seen(64, "a/new", Some("a/old")));
+        let subgroup = r#"{"full_path":"a/b","group_id":10,"parent_group_id":7,"parent_full_path":"a"}"#;
+        assert_eq!(group(subgroup).seen_group, seen(7, "a", None));
+        let token = r#"{"group":{"group_path":"b","group_id":35,"full_path":"a/b"}}"#;
+        assert_eq!(group(token).seen_group, seen(35, "a/b", None));
+        let member = group(r#"{"group_path":"b","group_id":100}"#);
+        assert_eq!((member.group_number, member.group.as_deref(), member.seen_group), (Some(100), Some("b"), None));
+        let transfer = br#"{"event_name":"project_transfer","project_id":15,"path_with_namespace":"ropes/rope",
+            "old_path_with_namespace":"gear/rope"}"#;
+        let transfer = SeenProject::read(transfer).expect("a project");
+        assert_eq!((&*transfer.path_with_namespace, transfer.old_path.as_deref()), ("ropes/rope", Some("gear/rope")));
     }
 
     #[test]

@@ -78,6 +78,8 @@ pub struct EventWithDeliveries {
     pub deliveries: Vec<Delivery>,
     /// Hooks that heard of its kind and still did not get it.
     pub skipped: Vec<Skipped>,
+    /// Hooks that get it because the push does not list the commits that their filter asks for.
+    pub unlisted: Vec<i64>,
 }
 
 /// An event on its way to a hook.
@@ -221,15 +223,15 @@ pub struct AuditEntry {
     pub id: i64,
     /// When.
     pub at: Iso,
-    /// Who.
+    /// Who; 0 for a move.
     pub user_id: i64,
-    /// Their login.
+    /// Their login; of a move, the receiver of the event.
     pub username: String,
     /// Where the request came from.
     pub address: Option<String>,
-    /// What was asked for.
+    /// HTTP method; `MOVE` for a project or group that moved because GitLab calls it otherwise now.
     pub method: String,
-    /// Of what.
+    /// Path of the request; of a move, what moved from where to where.
     pub path: String,
     /// What was answered.
     pub status: i64,

@@ -1,6 +1,7 @@
 //! Receivers and what came to them. Secrets are never shown, but for a new one, once.
 
-use quickdraw_domain::{Timestamp, receiver};
+use quickdraw_domain::Timestamp;
+use quickdraw_domain::receiver::{self, BoundTo};
 use quickdraw_engine::SeenRequest;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -32,6 +33,8 @@ pub struct Receiver {
     pub body_limit: usize,
     /// Whether an event that comes by way of a project's hook and a group's is delivered once.
     pub twins: bool,
+    /// The GitLab that it is for, or `any`; null until the first request names one.
+    pub instance: Option<String>,
     /// When it was made; null for the one of the settings.
     pub created_at: Option<Iso>,
     /// The secret, once: when it was made here.
@@ -42,7 +45,7 @@ pub struct Receiver {
 impl Receiver {
     /// As it stands now.
     #[must_use]
-    pub fn new(receiver: &receiver::Receiver, external_url: &str, now: Timestamp) -> Self {
+    pub fn new(receiver: &receiver::Receiver, bound: Option<&BoundTo>, external_url: &str, now: Timestamp) -> Self {
         let good: Vec<_> = receiver.secrets.iter().filter(|one| one.until.is_none_or(|until| now < until)).collect();
         let base = format!("{external_url}/api/v1/webhooks/gitlab");
         let is_default = receiver.key.is_empty();
@@ -58,6 +61,7 @@ impl Receiver {
             rate_limit: receiver.per_minute,
             body_limit: receiver.body_limit,
             twins: receiver.twins,
+            instance: bound.map(|bound| bound.text().to_owned()),
             created_at: (!is_default).then_some(Iso(receiver.created_at)),
             secret: None,
         }

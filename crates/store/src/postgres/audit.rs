@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::Timestamp;
+use tokio_postgres::GenericClient;
 
 use super::Postgres;
 use crate::audit::{Audit, AuditEntry, AuditFilter, COLUMNS};
@@ -12,28 +13,7 @@ use crate::error::Result;
 impl Audit for Postgres {
     async fn append_audit(&self, entry: AuditEntry) -> Result<()> {
         let client = self.client().await?;
-        let statement = client
-            .prepare_cached(
-                "INSERT INTO audit (at, user_id, username, address, method, path, status, attributes)
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-            )
-            .await?;
-        client
-            .execute(
-                &statement,
-                &[
-                    &entry.at.as_micros(),
-                    &entry.user_id,
-                    &entry.username,
-                    &entry.address,
-                    &entry.method,
-                    &entry.path,
-                    &entry.status,
-                    &entry.attributes,
-                ],
-            )
-            .await?;
-        Ok(())
+        write(&**client, &entry).await
     }
 
     async fn list_audit(&self, filter: AuditFilter) -> Result<Vec<AuditEntry>> {
@@ -62,4 +42,25 @@ impl Audit for Postgres {
         let gone = self.client().await?.execute(sql, &[&before.as_micros(), &columns::limit(limit)]).await?;
         Ok(usize::try_from(gone).unwrap_or(usize::MAX))
     }
+}
+
+pub(super) async fn write(client: &impl GenericClient, entry: &AuditEntry) -> Result<()> {
+    let sql = "INSERT INTO audit (at, user_id, username, address, method, path, status, attributes)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    client
+        .execute(
+            sql,
+            &[
+                &entry.at.as_micros(),
+                &entry.user_id,
+                &entry.username,
+                &entry.address,
+                &entry.method,
+                &entry.path,
+                &entry.status,
+                &entry.attributes,
+            ],
+        )
+        .await?;
+    Ok(())
 }

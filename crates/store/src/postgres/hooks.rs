@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use deadpool_postgres::Transaction;
 use quickdraw_domain::health::Health;
 use quickdraw_domain::hook::{EventFilter, Hook, PastHook};
+use quickdraw_domain::identity::ChosenBy;
 use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{GroupId, HookId, ProjectId, Timestamp, Trigger};
@@ -13,7 +14,8 @@ use super::Postgres;
 use crate::columns;
 use crate::error::{Error, Result};
 use crate::hooks::{
-    Directory, HookWithHealth, Hooks, StoredHook, branch_filter, event_filter, open_past, own_retry, seal_past,
+    Directory, HookWithHealth, Hooks, KnownGroup, KnownProject, StoredHook, branch_filter, event_filter, open_past,
+    own_retry, seal_past,
 };
 use crate::lists::{Page, Paged};
 use crate::seal::Ring;
@@ -140,7 +142,12 @@ impl Hooks for Postgres {
         let hooks = transaction.query(&format!("{HOOK} ORDER BY h.id"), &[]).await?;
         let projects = transaction.query("SELECT id, group_id FROM projects", &[]).await?;
         let groups = transaction.query("SELECT id, parent_id, full_path FROM groups", &[]).await?;
-        let known = transaction.query("SELECT instance, foreign_id, project_id FROM known_projects", &[]).await?;
+        let known = transaction.query("SELECT instance, foreign_id, project_id, path FROM known_projects", &[]).await?;
+        let known_groups =
+            transaction.query("SELECT instance, foreign_id, group_id, path FROM known_groups", &[]).await?;
+        let sql = "SELECT id FROM groups WHERE path_chosen_by = $1";
+        let named_by_members = transaction.query(sql, &[&ChosenBy::Member.code()]).await?;
+        let instances = super::receivers::instances(&*transaction).await?;
         let receivers =
             transaction.query(&format!("SELECT {} FROM receivers ORDER BY id", crate::receivers::COLUMNS), &[]).await?;
         transaction.commit().await?;
@@ -156,7 +163,26 @@ impl Hooks for Postgres {
                 .iter()
                 .map(|row| super::receivers::stored(row).open(&self.ring))
                 .collect::<Result<_>>()?,
-            known: known.iter().map(|row| (row.get(0), row.get(1), ProjectId(row.get(2)))).collect(),
+            instances,
+            known: known
+                .iter()
+                .map(|row| KnownProject {
+                    instance: row.get(0),
+                    number: row.get(1),
+                    project: ProjectId(row.get(2)),
+                    path: row.get(3),
+                })
+                .collect(),
+            known_groups: known_groups
+                .iter()
+                .map(|row| KnownGroup {
+                    instance: row.get(0),
+                    number: row.get(1),
+                    group: GroupId(row.get(2)),
+                    path: row.get(3),
+                })
+                .collect(),
+            named_by_members: named_by_members.iter().map(|row| GroupId(row.get(0))).collect(),
         })
     }
 }

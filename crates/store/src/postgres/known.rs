@@ -1,46 +1,68 @@
 //! What is seen in received events, in PostgreSQL.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use deadpool_postgres::Transaction;
-use quickdraw_domain::event::{SeenProject, SeenUser};
-use quickdraw_domain::{ProjectId, Timestamp};
+use quickdraw_domain::event::{SeenGroup, SeenProject, SeenUser};
+use quickdraw_domain::identity::{self, Around, ChosenBy, Foreign, Local, Placed, Room};
+use quickdraw_domain::{GroupId, ProjectId, ReceiverId, Timestamp};
+use tokio_postgres::Row;
 
-use super::Postgres;
-use crate::error::Result;
-use crate::known::{Known, MOST_PROJECTS, MOST_USERS, apart, groups_above};
+use super::scopes::PATHS_LOCK;
+use super::{Postgres, audit};
+use crate::error::{Error, Result};
+use crate::known::{Known, MOST_PROJECTS, MOST_USERS, moved};
 
-/// Two nodes that see the same project at the same moment take turns.
-const LOCK: i64 = 0x7175_6963_6b64;
+/// Columns that [`local`] reads, of projects and of groups.
+const PROJECT: &str = "SELECT l.id, l.full_path, l.path_chosen_by, k.instance, k.foreign_id, k.path
+    FROM projects l LEFT JOIN known_projects k ON k.project_id = l.id";
+const GROUP: &str = "SELECT l.id, l.full_path, l.path_chosen_by, k.instance, k.foreign_id, k.path
+    FROM groups l LEFT JOIN known_groups k ON k.group_id = l.id";
+
+/// Of one event that is taken up: its instance and source, and when it came.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    instance: &'a str,
+    source: ReceiverId,
+    now: Timestamp,
+}
 
 #[async_trait]
 impl Known for Postgres {
-    async fn know_project(&self, instance: String, seen: SeenProject, now: Timestamp) -> Result<Option<ProjectId>> {
+    async fn know_project(
+        &self,
+        instance: String,
+        seen: SeenProject,
+        source: ReceiverId,
+        now: Timestamp,
+    ) -> Result<Option<ProjectId>> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
-        transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
-        let known = "SELECT project_id FROM known_projects WHERE instance = $1 AND foreign_id = $2";
-        if let Some(row) = transaction.query_opt(known, &[&instance, &seen.id]).await? {
-            return Ok(Some(ProjectId(row.get(0))));
-        }
-        let count = "SELECT count(*) FROM known_projects";
-        if transaction.query_one(count, &[]).await?.get::<_, i64>(0) >= MOST_PROJECTS {
-            return Ok(None);
-        }
-        let natural = &seen.path_with_namespace;
-        let apart = apart(&instance, natural);
-        for path in [natural, &apart] {
-            if path == natural && is_anothers(&transaction, &instance, path).await? {
-                continue;
-            }
-            if let Some(id) = place(&transaction, &instance, &seen, path, now).await? {
-                let sql = "INSERT INTO known_projects VALUES ($1, $2, $3)";
-                transaction.execute(sql, &[&instance, &seen.id, &id]).await?;
-                transaction.commit().await?;
-                self.notify(&client, "directory").await;
-                return Ok(Some(ProjectId(id)));
-            }
-        }
-        Ok(None)
+        // Two nodes that see the same project at the same moment take turns.
+        transaction.execute(PATHS_LOCK, &[]).await?;
+        let told = Told { instance: &instance, source, now };
+        let known = know_project(&transaction, told, &seen).await?;
+        transaction.commit().await?;
+        self.notify(&client, "directory").await;
+        Ok(known.map(ProjectId))
+    }
+
+    async fn know_group(
+        &self,
+        instance: String,
+        seen: SeenGroup,
+        source: ReceiverId,
+        now: Timestamp,
+    ) -> Result<Option<GroupId>> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        transaction.execute(PATHS_LOCK, &[]).await?;
+        let told = Told { instance: &instance, source, now };
+        let known = know_group(&transaction, told, &seen).await?;
+        transaction.commit().await?;
+        self.notify(&client, "directory").await;
+        Ok(known.map(GroupId))
     }
 
     async fn know_users(&self, seen: Vec<SeenUser>, now: Timestamp) -> Result<()> {
@@ -62,61 +84,173 @@ impl Known for Postgres {
     }
 }
 
-/// Whether projects of another instance lie in the same top-level group: hooks on it would hear of both.
-async fn is_anothers(transaction: &Transaction<'_>, instance: &str, path: &str) -> Result<bool> {
-    let top = path.split('/').next().unwrap_or_default();
-    let sql = "SELECT 1 FROM known_projects k JOIN projects p ON p.id = k.project_id
-        WHERE k.instance <> $1 AND lower(left(p.full_path, length($2) + 1)) = lower($2) || '/' LIMIT 1";
-    Ok(transaction.query_opt(sql, &[&instance, &top]).await?.is_some())
-}
-
-/// The project at a path, made if there is nothing. `None` when the path is a group's, lies below a project, or stands for
-/// another instance's project.
-async fn place(
-    transaction: &Transaction<'_>,
-    instance: &str,
-    seen: &SeenProject,
-    path: &str,
-    now: Timestamp,
-) -> Result<Option<i64>> {
-    let find = "SELECT id FROM projects WHERE lower(full_path) = lower($1)";
-    if let Some(row) = transaction.query_opt(find, &[&path]).await? {
-        let id: i64 = row.get(0);
-        let taken = "SELECT 1 FROM known_projects WHERE project_id = $1 AND instance <> $2 LIMIT 1";
-        return Ok(transaction.query_opt(taken, &[&id, &instance]).await?.is_none().then_some(id));
+async fn know_project(transaction: &Transaction<'_>, told: Told<'_>, seen: &SeenProject) -> Result<Option<i64>> {
+    if let Some(project) = known(transaction, PROJECT, told.instance, seen.id).await? {
+        follow_project(transaction, told, seen, &project).await?;
+        return Ok(Some(project.id));
     }
-    let find_group = "SELECT id FROM groups WHERE lower(full_path) = lower($1)";
-    if transaction.query_opt(find_group, &[&path]).await?.is_some() {
+    if count(transaction, "known_projects").await? >= MOST_PROJECTS {
         return Ok(None);
     }
-    let groups = groups_above(path, &seen.namespace);
-    for (above, _) in &groups {
-        if transaction.query_opt(find, &[above]).await?.is_some() {
-            return Ok(None);
+    let mut there = vec![seen.path_with_namespace.as_str()];
+    there.extend(seen.old_path.as_deref());
+    let around = around(transaction, told.instance, &there, seen.id, None).await?;
+    if let Some((id, old_path)) = identity::find_renamed(told.instance, seen, &around) {
+        link_project(transaction, told, seen.id, id, old_path).await?;
+        let project = known(transaction, PROJECT, told.instance, seen.id).await?;
+        let project = project.ok_or(Error::Damaged("a project that was just found"))?;
+        follow_project(transaction, told, seen, &project).await?;
+        return Ok(Some(id));
+    }
+    let id = match identity::place(told.instance, seen, &around) {
+        Placed::Join(id) => id,
+        Placed::Make(room) => make_project(transaction, seen, &room, told.now).await?,
+        Placed::Nowhere => return Ok(None),
+    };
+    link_project(transaction, told, seen.id, id, &seen.path_with_namespace).await?;
+    Ok(Some(id))
+}
+
+async fn link_project(transaction: &Transaction<'_>, told: Told<'_>, number: i64, id: i64, path: &str) -> Result<()> {
+    let sql = "INSERT INTO known_projects (instance, foreign_id, project_id, path) VALUES ($1, $2, $3, $4)";
+    transaction.execute(sql, &[&told.instance, &number, &id, &path]).await?;
+    Ok(())
+}
+
+/// Moves a project whose path there has changed, and notes that path.
+async fn follow_project(
+    transaction: &Transaction<'_>,
+    told: Told<'_>,
+    seen: &SeenProject,
+    project: &Local,
+) -> Result<()> {
+    let path = &seen.path_with_namespace;
+    if project.stands_for.as_ref().is_some_and(|known| known.path == *path) {
+        return Ok(());
+    }
+    let around = around(transaction, told.instance, &[path], seen.id, Some(&project.path)).await?;
+    if let Some(room) = identity::follow(told.instance, seen, project, &around) {
+        let group = make_groups(transaction, &room, seen.visibility_level, told.now).await?;
+        let sql = "UPDATE projects SET group_id = $2, full_path = $3, path_chosen_by = $4 WHERE id = $1";
+        transaction.execute(sql, &[&project.id, &group, &room.path, &ChosenBy::Maker.code()]).await?;
+        let entry = moved("project", project.id, &project.path, &room.path, told.source, told.now);
+        audit::write(&**transaction, &entry).await?;
+    }
+    let sql = "UPDATE known_projects SET path = $3 WHERE instance = $1 AND foreign_id = $2";
+    transaction.execute(sql, &[&told.instance, &seen.id, &path]).await?;
+    Ok(())
+}
+
+async fn know_group(transaction: &Transaction<'_>, told: Told<'_>, seen: &SeenGroup) -> Result<Option<i64>> {
+    if let Some(group) = known(transaction, GROUP, told.instance, seen.number).await? {
+        follow_group(transaction, told, seen, &group).await?;
+        return Ok(Some(group.id));
+    }
+    if count(transaction, "known_groups").await? >= MOST_PROJECTS {
+        return Ok(None);
+    }
+    let mut there = vec![seen.path.as_str()];
+    there.extend(seen.old_path.as_deref());
+    let around = around(transaction, told.instance, &there, seen.number, None).await?;
+    let Some((id, path)) = identity::find_group(told.instance, seen, &around) else { return Ok(None) };
+    let sql = "INSERT INTO known_groups (instance, foreign_id, group_id, path) VALUES ($1, $2, $3, $4)";
+    transaction.execute(sql, &[&told.instance, &seen.number, &id, &path]).await?;
+    let group = known(transaction, GROUP, told.instance, seen.number).await?;
+    follow_group(transaction, told, seen, &group.ok_or(Error::Damaged("a group that was just found"))?).await?;
+    Ok(Some(id))
+}
+
+/// Moves a group whose path there has changed, with all that lies in it, and notes that path.
+async fn follow_group(transaction: &Transaction<'_>, told: Told<'_>, seen: &SeenGroup, group: &Local) -> Result<()> {
+    if group.stands_for.as_ref().is_some_and(|known| known.path == seen.path) {
+        return Ok(());
+    }
+    let around = around(transaction, told.instance, &[&seen.path], seen.number, Some(&group.path)).await?;
+    if let Some(room) = identity::follow_group(told.instance, seen, group, &around) {
+        let parent = make_groups(transaction, &room, 0, told.now).await?;
+        for (table, column) in [("groups", "parent_id"), ("projects", "group_id")] {
+            let sql = format!(
+                "WITH RECURSIVE inside (id) AS (
+                    SELECT $1::bigint UNION ALL SELECT g.id FROM groups g JOIN inside i ON g.parent_id = i.id)
+                 UPDATE {table} SET full_path = $3 || substr(full_path, length($2::text) + 1)
+                 WHERE {column} IN (SELECT id FROM inside)"
+            );
+            transaction.execute(&sql, &[&group.id, &group.path, &room.path]).await?;
+        }
+        let sql = "UPDATE groups SET parent_id = $2, full_path = $3, path_chosen_by = $4 WHERE id = $1";
+        transaction.execute(sql, &[&group.id, &parent, &room.path, &ChosenBy::Maker.code()]).await?;
+        let entry = moved("group", group.id, &group.path, &room.path, told.source, told.now);
+        audit::write(&**transaction, &entry).await?;
+    }
+    let sql = "UPDATE known_groups SET path = $3 WHERE instance = $1 AND foreign_id = $2";
+    transaction.execute(sql, &[&told.instance, &seen.number, &seen.path]).await?;
+    Ok(())
+}
+
+async fn known(transaction: &Transaction<'_>, select: &str, instance: &str, number: i64) -> Result<Option<Local>> {
+    let sql = format!("{select} WHERE k.instance = $1 AND k.foreign_id = $2");
+    Ok(transaction.query_opt(&sql, &[&instance, &number]).await?.as_ref().map(local))
+}
+
+/// What is here at the paths that a decision looks at.
+async fn around(
+    transaction: &Transaction<'_>,
+    instance: &str,
+    there: &[&str],
+    number: i64,
+    here: Option<&str>,
+) -> Result<Around> {
+    let paths: Vec<String> = identity::paths(instance, there, number, here).into_iter().collect();
+    let at = |select: &str| format!("{select} WHERE lower(l.full_path) = ANY ($1)");
+    let groups = transaction.query(&at(GROUP), &[&paths]).await?;
+    let projects = transaction.query(&at(PROJECT), &[&paths]).await?;
+    let mut around = Around {
+        groups: groups.iter().map(local).collect(),
+        projects: projects.iter().map(local).collect(),
+        others: Vec::new(),
+    };
+    let sql = "SELECT 1 FROM known_projects k JOIN projects p ON p.id = k.project_id
+        WHERE k.instance <> $1 AND lower(left(p.full_path, length($2) + 1)) = lower($2) || '/' LIMIT 1";
+    for top in there.iter().map(|path| identity::top(path)).collect::<BTreeSet<_>>() {
+        if transaction.query_opt(sql, &[&instance, &top]).await?.is_some() {
+            around.others.push(top.to_owned());
         }
     }
-    let mut parent: Option<i64> = None;
-    for (above, name) in groups {
-        parent = Some(match transaction.query_opt(find_group, &[&above]).await? {
-            Some(row) => row.get(0),
-            None => {
-                let sql = "INSERT INTO groups (parent_id, name, full_path, description, visibility_level, created_at)
-                    VALUES ($1, $2, $3, NULL, $4, $5) RETURNING id";
-                let row = transaction
-                    .query_one(sql, &[&parent, &name, &above, &seen.visibility_level, &now.as_micros()])
-                    .await?;
-                row.get(0)
-            }
-        });
+    Ok(around)
+}
+
+async fn count(transaction: &Transaction<'_>, table: &str) -> Result<i64> {
+    Ok(transaction.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await?.get(0))
+}
+
+/// Makes the groups that are missing above a path; gives the one that it lies in.
+async fn make_groups(
+    transaction: &Transaction<'_>,
+    room: &Room,
+    visibility: i64,
+    now: Timestamp,
+) -> Result<Option<i64>> {
+    let mut parent = room.parent;
+    for group in &room.missing {
+        let sql = "INSERT INTO groups (parent_id, name, full_path, description, visibility_level, created_at)
+            VALUES ($1, $2, $3, NULL, $4, $5) RETURNING id";
+        let row =
+            transaction.query_one(sql, &[&parent, &group.name, &group.path, &visibility, &now.as_micros()]).await?;
+        parent = Some(row.get(0));
     }
+    Ok(parent)
+}
+
+async fn make_project(transaction: &Transaction<'_>, seen: &SeenProject, room: &Room, now: Timestamp) -> Result<i64> {
+    let group = make_groups(transaction, room, seen.visibility_level, now).await?;
     let row = transaction
         .query_one(
             "INSERT INTO projects (group_id, name, full_path, description, default_branch, visibility_level, created_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
             &[
-                &parent,
+                &group,
                 &seen.name,
-                &path,
+                &room.path,
                 &seen.description,
                 &seen.default_branch,
                 &seen.visibility_level,
@@ -124,5 +258,11 @@ async fn place(
             ],
         )
         .await?;
-    Ok(Some(row.get(0)))
+    Ok(row.get(0))
+}
+
+fn local(row: &Row) -> Local {
+    let instance: Option<String> = row.get(3);
+    let stands_for = instance.map(|instance| Foreign { instance, number: row.get(4), path: row.get(5) });
+    Local { id: row.get(0), path: row.get(1), chosen_by: ChosenBy::from_code(row.get(2)), stands_for }
 }

@@ -1,13 +1,15 @@
 //! Receivers in PostgreSQL. Their secrets are sealed.
 
 use async_trait::async_trait;
-use quickdraw_domain::receiver::Receiver;
+use deadpool_postgres::Transaction;
+use quickdraw_domain::receiver::{BoundTo, Receiver, unnamed};
 use quickdraw_domain::{NodeId, ReceiverId, Timestamp};
-use tokio_postgres::Row;
+use tokio_postgres::{GenericClient, Row};
 
 use super::Postgres;
+use super::scopes::PATHS_LOCK;
 use crate::error::{Error, Result};
-use crate::receivers::{COLUMNS, Receivers, StoredReceiver};
+use crate::receivers::{COLUMNS, Receivers, StoredReceiver, bound};
 
 #[async_trait]
 impl Receivers for Postgres {
@@ -81,9 +83,49 @@ impl Receivers for Postgres {
 
     async fn delete_receiver(&self, key: String) -> Result<bool> {
         let client = self.client().await?;
-        let gone = client.execute("DELETE FROM receivers WHERE receiver_key = $1", &[&key]).await?;
+        let sql = "WITH gone AS (DELETE FROM receivers WHERE receiver_key = $1 RETURNING id),
+            instance AS (DELETE FROM receiver_instances WHERE receiver_id IN (SELECT id FROM gone))
+            SELECT count(*) FROM gone";
+        let gone: i64 = client.query_one(sql, &[&key]).await?.get(0);
         self.notify(&client, "directory").await;
         Ok(gone > 0)
+    }
+
+    async fn learn_instance(&self, receiver: ReceiverId, instance: BoundTo) -> Result<Option<BoundTo>> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        // Two receivers that learn the same instance at the same moment take turns.
+        transaction.execute(PATHS_LOCK, &[]).await?;
+        let sql = "INSERT INTO receiver_instances (receiver_id, instance)
+            SELECT $1::bigint, $2::text WHERE NOT EXISTS (SELECT 1 FROM receiver_instances WHERE instance = $2)
+            ON CONFLICT DO NOTHING";
+        if transaction.execute(sql, &[&receiver.0, &instance.text()]).await? > 0 {
+            adopt(&transaction, receiver, &instance).await?;
+        }
+        let sql = "SELECT instance FROM receiver_instances WHERE receiver_id = $1";
+        let noted = transaction.query_opt(sql, &[&receiver.0]).await?;
+        let noted = noted.map(|row| bound(row.get(0))).transpose()?;
+        transaction.commit().await?;
+        self.notify(&client, "directory").await;
+        Ok(noted)
+    }
+
+    async fn set_instance(&self, receiver: ReceiverId, instance: Option<BoundTo>) -> Result<()> {
+        let mut client = self.client().await?;
+        let transaction = client.transaction().await?;
+        if let Some(instance) = instance {
+            let sql = "INSERT INTO receiver_instances AS known (receiver_id, instance) VALUES ($1, $2)
+                ON CONFLICT (receiver_id) DO UPDATE SET instance = excluded.instance
+                WHERE known.instance <> excluded.instance";
+            if transaction.execute(sql, &[&receiver.0, &instance.text()]).await? > 0 {
+                adopt(&transaction, receiver, &instance).await?;
+            }
+        } else {
+            transaction.execute("DELETE FROM receiver_instances WHERE receiver_id = $1", &[&receiver.0]).await?;
+        }
+        transaction.commit().await?;
+        self.notify(&client, "directory").await;
+        Ok(())
     }
 
     async fn save_requests(
@@ -109,6 +151,24 @@ impl Receivers for Postgres {
         let rows = self.client().await?.query(sql, &[&receiver.0, &node.0]).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
+}
+
+/// What is known by the receiver alone is its instance's, but for what that has already.
+async fn adopt(transaction: &Transaction<'_>, receiver: ReceiverId, instance: &BoundTo) -> Result<()> {
+    let BoundTo::Instance(address) = instance else { return Ok(()) };
+    for table in ["known_projects", "known_groups"] {
+        let sql = format!(
+            "UPDATE {table} k SET instance = $2 WHERE instance = $1 AND NOT EXISTS
+                (SELECT 1 FROM {table} o WHERE o.instance = $2 AND o.foreign_id = k.foreign_id)"
+        );
+        transaction.execute(&sql, &[&unnamed(receiver), &address]).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn instances(client: &impl GenericClient) -> Result<Vec<(ReceiverId, BoundTo)>> {
+    let rows = client.query("SELECT receiver_id, instance FROM receiver_instances", &[]).await?;
+    rows.iter().map(|row| Ok((ReceiverId(row.get(0)), bound(row.get(1))?))).collect()
 }
 
 pub(super) fn stored(row: &Row) -> StoredReceiver {

@@ -20,7 +20,7 @@ const PROJECT: &str = "SELECT p.id, p.group_id, p.name, p.full_path, g.name, p.d
     p.visibility_level, p.created_at FROM projects p JOIN groups g ON g.id = p.group_id";
 /// Groups and projects share one space of paths, and no index spans two tables: whoever changes a path, or makes one from
 /// another, takes turns from before the first look.
-const PATHS_LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('quickdraw paths'))";
+pub(super) const PATHS_LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('quickdraw paths'))";
 
 /// Groups in which a user (`$4`) has at least a role at a time (`$5`), and all below them.
 fn mine(least: i64) -> String {
@@ -172,6 +172,8 @@ impl Scopes for Postgres {
                 );
                 transaction.execute(&sql, &[&id.0, &known.full_path, &full_path]).await?;
             }
+            let sql = "UPDATE groups SET path_chosen_by = $2 WHERE id = $1";
+            transaction.execute(sql, &[&id.0, &edit.chosen_by.code()]).await?;
         }
         transaction
             .execute(
@@ -252,6 +254,8 @@ impl Scopes for Postgres {
         let full_path = moved_path(&known.path_with_namespace, target.as_ref(), edit.path.as_deref());
         if !full_path.eq_ignore_ascii_case(&known.path_with_namespace) {
             check_free(&*transaction, &full_path).await?;
+            let sql = "UPDATE projects SET path_chosen_by = $2 WHERE id = $1";
+            transaction.execute(sql, &[&id.0, &edit.chosen_by.code()]).await?;
         }
         transaction
             .execute(

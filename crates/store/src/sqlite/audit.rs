@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::Timestamp;
+use rusqlite::Connection;
 
 use super::Sqlite;
 use crate::audit::{Audit, AuditEntry, AuditFilter, COLUMNS};
@@ -11,25 +12,7 @@ use crate::error::Result;
 #[async_trait]
 impl Audit for Sqlite {
     async fn append_audit(&self, entry: AuditEntry) -> Result<()> {
-        self.write(move |tx| {
-            tx.connection
-                .prepare_cached(
-                    "INSERT INTO audit (at, user_id, username, address, method, path, status, attributes)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-                )?
-                .execute((
-                    entry.at.as_micros(),
-                    entry.user_id,
-                    entry.username,
-                    entry.address,
-                    entry.method,
-                    entry.path,
-                    entry.status,
-                    entry.attributes,
-                ))?;
-            Ok(())
-        })
-        .await
+        self.write(move |tx| write(tx.connection, entry)).await
     }
 
     async fn list_audit(&self, filter: AuditFilter) -> Result<Vec<AuditEntry>> {
@@ -65,4 +48,23 @@ impl Audit for Sqlite {
         })
         .await
     }
+}
+
+pub(super) fn write(connection: &Connection, entry: AuditEntry) -> Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO audit (at, user_id, username, address, method, path, status, attributes)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        )?
+        .execute((
+            entry.at.as_micros(),
+            entry.user_id,
+            entry.username,
+            entry.address,
+            entry.method,
+            entry.path,
+            entry.status,
+            entry.attributes,
+        ))?;
+    Ok(())
 }

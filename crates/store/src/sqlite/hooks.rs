@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use quickdraw_domain::health::Health;
 use quickdraw_domain::hook::{EventFilter, Hook, PastHook};
+use quickdraw_domain::identity::ChosenBy;
 use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{GroupId, HookId, ProjectId, Timestamp, TriggerSet};
@@ -12,7 +13,8 @@ use super::{Sqlite, settle};
 use crate::columns;
 use crate::error::{Error, Result};
 use crate::hooks::{
-    Directory, HookWithHealth, Hooks, StoredHook, branch_filter, event_filter, open_past, own_retry, seal_past,
+    Directory, HookWithHealth, Hooks, KnownGroup, KnownProject, StoredHook, branch_filter, event_filter, open_past,
+    own_retry, seal_past,
 };
 use crate::lists::{Page, Paged};
 use crate::seal::Ring;
@@ -211,11 +213,25 @@ fn read_directory(connection: &Connection, ring: &Ring) -> Result<Directory> {
     let groups = statement
         .query_map([], |row| Ok((GroupId(row.get(0)?), row.get::<_, Option<i64>>(1)?.map(GroupId), row.get(2)?)))?;
     let groups = groups.collect::<rusqlite::Result<_>>()?;
-    let mut statement = connection.prepare_cached("SELECT instance, foreign_id, project_id FROM known_projects")?;
-    let known = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, ProjectId(row.get(2)?))))?;
+    let mut statement =
+        connection.prepare_cached("SELECT instance, foreign_id, project_id, path FROM known_projects")?;
+    let known = statement.query_map([], |row| {
+        let project = ProjectId(row.get(2)?);
+        Ok(KnownProject { instance: row.get(0)?, number: row.get(1)?, project, path: row.get(3)? })
+    })?;
     let known = known.collect::<rusqlite::Result<_>>()?;
+    let mut statement = connection.prepare_cached("SELECT instance, foreign_id, group_id, path FROM known_groups")?;
+    let known_groups = statement.query_map([], |row| {
+        let group = GroupId(row.get(2)?);
+        Ok(KnownGroup { instance: row.get(0)?, number: row.get(1)?, group, path: row.get(3)? })
+    })?;
+    let known_groups = known_groups.collect::<rusqlite::Result<_>>()?;
+    let mut statement = connection.prepare_cached("SELECT id FROM groups WHERE path_chosen_by = ?1")?;
+    let named_by_members = statement.query_map([ChosenBy::Member.code()], |row| Ok(GroupId(row.get(0)?)))?;
+    let named_by_members = named_by_members.collect::<rusqlite::Result<_>>()?;
     let receivers = super::receivers::all(connection, ring)?;
-    Ok(Directory { version, hooks, projects, groups, receivers, known })
+    let instances = super::receivers::instances(connection)?;
+    Ok(Directory { version, hooks, projects, groups, receivers, instances, known, known_groups, named_by_members })
 }
 
 pub(super) fn check_scope(connection: &Connection, scope: Scope) -> Result<()> {

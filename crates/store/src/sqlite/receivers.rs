@@ -1,13 +1,13 @@
 //! Receivers in SQLite. Their secrets are sealed.
 
 use async_trait::async_trait;
-use quickdraw_domain::receiver::Receiver;
+use quickdraw_domain::receiver::{BoundTo, Receiver, unnamed};
 use quickdraw_domain::{NodeId, ReceiverId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::Sqlite;
 use crate::error::{Error, Result};
-use crate::receivers::{COLUMNS, Receivers, StoredReceiver};
+use crate::receivers::{COLUMNS, Receivers, StoredReceiver, bound};
 use crate::seal::Ring;
 
 #[async_trait]
@@ -82,8 +82,43 @@ impl Receivers for Sqlite {
     }
 
     async fn delete_receiver(&self, key: String) -> Result<bool> {
-        self.configure(move |tx| Ok(tx.connection.execute("DELETE FROM receivers WHERE receiver_key = ?1", [key])? > 0))
-            .await
+        self.configure(move |tx| {
+            let sql = "DELETE FROM receiver_instances
+                WHERE receiver_id IN (SELECT id FROM receivers WHERE receiver_key = ?1)";
+            tx.connection.execute(sql, [&key])?;
+            Ok(tx.connection.execute("DELETE FROM receivers WHERE receiver_key = ?1", [&key])? > 0)
+        })
+        .await
+    }
+
+    async fn learn_instance(&self, receiver: ReceiverId, instance: BoundTo) -> Result<Option<BoundTo>> {
+        self.configure(move |tx| {
+            let sql = "INSERT OR IGNORE INTO receiver_instances (receiver_id, instance)
+                SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM receiver_instances WHERE instance = ?2)";
+            if tx.connection.execute(sql, (receiver.0, instance.text()))? > 0 {
+                adopt(tx.connection, receiver, &instance)?;
+            }
+            let sql = "SELECT instance FROM receiver_instances WHERE receiver_id = ?1";
+            let noted = tx.connection.query_row(sql, [receiver.0], |row| row.get::<_, String>(0)).optional()?;
+            noted.map(|text| bound(&text)).transpose()
+        })
+        .await
+    }
+
+    async fn set_instance(&self, receiver: ReceiverId, instance: Option<BoundTo>) -> Result<()> {
+        self.configure(move |tx| {
+            let Some(instance) = instance else {
+                tx.connection.execute("DELETE FROM receiver_instances WHERE receiver_id = ?1", [receiver.0])?;
+                return Ok(());
+            };
+            let sql = "INSERT INTO receiver_instances (receiver_id, instance) VALUES (?1, ?2)
+                ON CONFLICT (receiver_id) DO UPDATE SET instance = excluded.instance WHERE instance <> excluded.instance";
+            if tx.connection.execute(sql, (receiver.0, instance.text()))? > 0 {
+                adopt(tx.connection, receiver, &instance)?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     async fn save_requests(
@@ -115,6 +150,23 @@ impl Receivers for Sqlite {
         })
         .await
     }
+}
+
+/// What is known by the receiver alone is its instance's, but for what that has already.
+fn adopt(connection: &Connection, receiver: ReceiverId, instance: &BoundTo) -> Result<()> {
+    let BoundTo::Instance(address) = instance else { return Ok(()) };
+    for table in ["known_projects", "known_groups"] {
+        let sql = format!("UPDATE OR IGNORE {table} SET instance = ?2 WHERE instance = ?1");
+        connection.execute(&sql, (unnamed(receiver), address))?;
+    }
+    Ok(())
+}
+
+pub(super) fn instances(connection: &Connection) -> Result<Vec<(ReceiverId, BoundTo)>> {
+    let mut statement = connection.prepare_cached("SELECT receiver_id, instance FROM receiver_instances")?;
+    let rows = statement.query_map([], |row| Ok((ReceiverId(row.get(0)?), row.get::<_, String>(1)?)))?;
+    let rows: Vec<(ReceiverId, String)> = rows.collect::<rusqlite::Result<_>>()?;
+    rows.into_iter().map(|(receiver, text)| Ok((receiver, bound(&text)?))).collect()
 }
 
 pub(super) fn all(connection: &Connection, ring: &Ring) -> Result<Vec<Receiver>> {

@@ -156,6 +156,8 @@ impl Scopes for Sqlite {
                     );
                     tx.connection.execute(&sql, (id.0, &known.full_path, &full_path))?;
                 }
+                let sql = "UPDATE groups SET path_chosen_by = ?2 WHERE id = ?1";
+                tx.connection.execute(sql, (id.0, edit.chosen_by.code()))?;
             }
             tx.connection.execute(
                 "UPDATE groups SET full_path = ?2, name = ?3, description = ?4, visibility_level = ?5, parent_id = ?6
@@ -220,6 +222,8 @@ impl Scopes for Sqlite {
             let full_path = moved_path(&known.path_with_namespace, target.as_ref(), edit.path.as_deref());
             if !full_path.eq_ignore_ascii_case(&known.path_with_namespace) {
                 check_free(tx.connection, &full_path)?;
+                let sql = "UPDATE projects SET path_chosen_by = ?2 WHERE id = ?1";
+                tx.connection.execute(sql, (id.0, edit.chosen_by.code()))?;
             }
             tx.connection.execute(
                 "UPDATE projects SET group_id = ?2, full_path = ?3, name = ?4, description = ?5, default_branch = ?6,

@@ -7,6 +7,7 @@ mod deliveries;
 mod events;
 mod examine;
 mod fixture;
+mod identity;
 mod insights;
 mod lines;
 mod moves;
@@ -82,8 +83,14 @@ const CHECKS: &[(&str, Check)] = checks![
     overview::the_newest_is_read_until_it_is_enough,
     overview::branches_are_read_page_by_page_with_the_moves_of_those_that_were_deleted,
     receivers::receivers_come_back_with_their_secrets_and_are_in_the_directory,
+    receivers::an_instance_is_learnt_once_and_has_what_the_receiver_knew,
     receivers::the_last_requests_are_kept_for_each_node,
-    receivers::projects_of_other_instances_find_their_place_and_change_nothing,
+    receivers::users_who_are_seen_are_made_once_and_change_nobody,
+    identity::projects_of_other_instances_find_their_place,
+    identity::a_new_project_at_a_path_that_was_anothers_is_another_project,
+    identity::a_path_that_a_member_chose_joins_nothing,
+    identity::a_project_moves_with_its_path_there_unless_an_administrator_pinned_it,
+    identity::a_group_moves_with_all_that_lies_in_it,
     rest::groups_and_projects_have_unique_paths,
     rest::deleting_a_group_takes_its_projects_and_hooks,
     rest::hooks_come_back_with_their_secrets_and_only_in_their_scope,

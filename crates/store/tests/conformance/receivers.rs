@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use quickdraw_domain::event::{SeenProject, SeenUser};
-use quickdraw_domain::receiver::{ActiveSecret, Addresses, Mode, Receiver};
+use quickdraw_domain::receiver::{ActiveSecret, Addresses, BoundTo, Mode, Receiver, unnamed};
 use quickdraw_domain::{NodeId, ReceiverId, Secret};
 use quickdraw_store::Error;
 use quickdraw_store::access::UserFilter;
 use quickdraw_store::lists::{Page, Start};
-use quickdraw_store::scopes::Name;
 use uuid::Uuid;
 
 use crate::fixture::{Fixture, NOON, at};
@@ -62,6 +61,43 @@ pub(crate) async fn receivers_come_back_with_their_secrets_and_are_in_the_direct
     assert_eq!(store.list_receivers().await.expect("listed").len(), 1);
 }
 
+pub(crate) async fn an_instance_is_learnt_once_and_has_what_the_receiver_knew(fixture: Fixture) {
+    let store = &fixture.store;
+    let (id, bound) = (ReceiverId(1), |host: &str| BoundTo::Instance(format!("https://{host}.example")));
+    let seen = |id: i64| SeenProject {
+        id,
+        name: "Rope".to_owned(),
+        path_with_namespace: format!("gear/rope{id}"),
+        namespace: String::new(),
+        description: None,
+        default_branch: None,
+        visibility_level: 0,
+        old_path: None,
+    };
+    let know =
+        async |instance: String, number| store.know_project(instance, seen(number), id, NOON).await.expect("looked");
+    let before = know(unnamed(id), 7).await;
+    let version = store.directory_version().await.expect("a version");
+    assert_eq!(store.learn_instance(id, bound("one")).await.expect("noted"), Some(bound("one")));
+    assert!(store.directory_version().await.expect("a version") > version);
+    assert_eq!(store.learn_instance(id, bound("two")).await.expect("looked"), Some(bound("one")), "it is fixed");
+    assert_eq!(store.learn_instance(ReceiverId(9), bound("one")).await.expect("looked"), None, "another is for it");
+    assert_eq!(store.directory().await.expect("read").instances, [(id, bound("one"))]);
+    assert_eq!(know("https://one.example".to_owned(), 7).await, before);
+    store.set_instance(id, Some(BoundTo::Any)).await.expect("noted");
+    assert_eq!(store.learn_instance(id, bound("two")).await.expect("looked"), Some(BoundTo::Any));
+    // What the instance has already stays as it is.
+    assert_ne!(know(unnamed(id), 7).await, before);
+    store.set_instance(id, Some(bound("one"))).await.expect("noted");
+    assert_eq!(know("https://one.example".to_owned(), 7).await, before);
+    store.set_instance(id, None).await.expect("noted");
+    assert!(store.directory().await.expect("read").instances.is_empty());
+    let made = store.create_receiver(receiver("a"), 2).await.expect("made");
+    store.set_instance(made.id, Some(bound("two"))).await.expect("noted");
+    assert!(store.delete_receiver("a".to_owned()).await.expect("deleted"));
+    assert!(store.directory().await.expect("read").instances.is_empty());
+}
+
 pub(crate) async fn the_last_requests_are_kept_for_each_node(fixture: Fixture) {
     let store = &fixture.store;
     let (one, other) = (NodeId(Uuid::from_u128(1)), NodeId(Uuid::from_u128(2)));
@@ -78,47 +114,8 @@ pub(crate) async fn the_last_requests_are_kept_for_each_node(fixture: Fixture) {
     assert!(elsewhere(other).await.is_empty(), "a node that is gone is forgotten");
 }
 
-pub(crate) async fn projects_of_other_instances_find_their_place_and_change_nothing(fixture: Fixture) {
+pub(crate) async fn users_who_are_seen_are_made_once_and_change_nobody(fixture: Fixture) {
     let store = &fixture.store;
-    let seen = |id: i64, path: &str| SeenProject {
-        id,
-        name: "Rope".to_owned(),
-        path_with_namespace: path.to_owned(),
-        namespace: "Soft goods".to_owned(),
-        description: None,
-        default_branch: Some("main".to_owned()),
-        visibility_level: 10,
-    };
-    let know = async |instance: &str, id, path: &str| {
-        store.know_project(instance.to_owned(), seen(id, path), NOON).await.expect("looked")
-    };
-    let rope = know("https://a.example", 7, "gear/soft/rope").await.expect("made");
-    let project =
-        store.find_project(Name::Path("gear/soft/rope".to_owned())).await.expect("read").expect("it is there");
-    assert_eq!((project.id, project.name.as_str(), project.namespace.as_str()), (rope, "Rope", "Soft goods"));
-    assert_eq!(know("https://a.example", 7, "elsewhere/by/now").await, Some(rope), "the number counts");
-    // What people made is taken for the same, and stays as it is.
-    let own = fixture.project("p").await;
-    assert_eq!(know("https://a.example", 8, "g-p/p").await, Some(own));
-    let kept = store.find_project(Name::Id(own.0)).await.expect("read").expect("it is there");
-    assert_eq!((kept.name.as_str(), kept.visibility_level), ("p", 0));
-    // Another instance's lies apart, whether the path is taken or only the group above.
-    let other = know("https://b.example:8443", 7, "gear/soft/rope").await.expect("made");
-    assert_ne!(other, rope);
-    let apart = Name::Path("b.example-8443/gear/soft/rope".to_owned());
-    assert_eq!(store.find_project(apart).await.expect("read").map(|project| project.id), Some(other));
-    let tool = know("https://b.example:8443", 9, "gear/tool").await.expect("made");
-    let tool = store.find_project(Name::Id(tool.0)).await.expect("read").expect("it is there");
-    assert_eq!(tool.path_with_namespace, "b.example-8443/gear/tool");
-    // A path that is a group's cannot be had, but apart from it.
-    let group = know("https://a.example", 10, "gear/soft").await.expect("made");
-    let group = store.find_project(Name::Id(group.0)).await.expect("read").expect("it is there");
-    assert_eq!(group.path_with_namespace, "a.example/gear/soft");
-    let directory = store.directory().await.expect("read");
-    assert!(directory.known.contains(&("https://a.example".to_owned(), 7, rope)), "{:?}", directory.known);
-    store.delete_project(rope).await.expect("deleted");
-    assert_ne!(know("https://a.example", 7, "gear/soft/rope").await, Some(rope), "it is made anew");
-
     let user =
         |username: &str, name: &str| SeenUser { username: username.to_owned(), name: name.to_owned(), email: None };
     store.know_users(vec![user("ida", "Ida"), user("jo", "Jo")], NOON).await.expect("made");

@@ -177,7 +177,7 @@ pub(crate) async fn nodes_are_counted_while_they_live(fixture: Fixture) {
     store.heartbeat(node, at(5)).await.expect("heard");
     store.ping().await.expect("there");
     let condition = store.condition(at(5)).await.expect("looked");
-    assert_eq!((condition.nodes, condition.schema_version), (1, 23));
+    assert_eq!((condition.nodes, condition.schema_version), (1, 27));
     store.node_stopped(node).await.expect("stopped");
     assert_eq!(store.condition(at(5).plus(Duration::from_secs(1))).await.expect("looked").nodes, 0);
 }

@@ -21,6 +21,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use crate::api::{find_group, find_project};
+use crate::aside;
 use crate::auth::Admin;
 use crate::body::{self, Held};
 use crate::error::ApiError;
@@ -113,6 +114,15 @@ async fn report_project(
     body: Body,
 ) -> Result<(StatusCode, Json<Taken>), ApiError> {
     let held = read(&app, &headers, body).await?;
+    aside::by_weight(held.bytes.len(), of_project(app, id, headers, held)).await
+}
+
+async fn of_project(
+    app: Arc<App>,
+    id: String,
+    headers: HeaderMap,
+    held: Held,
+) -> Result<(StatusCode, Json<Taken>), ApiError> {
     let told = parse(&held)?;
     // A number that the directory knows costs no query; composing needs the project itself.
     let known = id.parse().map(ProjectId).ok().filter(|id| app.belt.knows_project(*id));
@@ -135,8 +145,12 @@ async fn report_group(
 ) -> Result<(StatusCode, Json<Taken>), ApiError> {
     let group = find_group(&app, &id).await?;
     let held = read(&app, &headers, body).await?;
-    let told = parse(&held)?;
-    take(&app, &told, Scene::Group(&group), Place::Group(group.id), &headers).await
+    let held_bytes = held.bytes.len();
+    let taken = async move {
+        let told = parse(&held)?;
+        take(&app, &told, Scene::Group(&group), Place::Group(group.id), &headers).await
+    };
+    aside::by_weight(held_bytes, taken).await
 }
 
 /// Report an event of the instance, as of a project: what system hooks hear of. Administrators.
@@ -149,8 +163,12 @@ async fn report_instance(
     body: Body,
 ) -> Result<(StatusCode, Json<Taken>), ApiError> {
     let held = read(&app, &headers, body).await?;
-    let told = parse(&held)?;
-    take(&app, &told, Scene::Instance, Place::Instance, &headers).await
+    let held_bytes = held.bytes.len();
+    let taken = async move {
+        let told = parse(&held)?;
+        take(&app, &told, Scene::Instance, Place::Instance, &headers).await
+    };
+    aside::by_weight(held_bytes, taken).await
 }
 
 /// Takes the body that a report has, or composes one from its object.

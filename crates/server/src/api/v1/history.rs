@@ -98,6 +98,7 @@ async fn event(
         event: Event::from(&event),
         payload: Shown::json_or_text(&String::from_utf8_lossy(&body)),
         deliveries,
+        unlisted: event.unlisted.iter().map(|hook| hook.0).collect(),
         skipped: skips.iter().map(|(hook, why)| Skipped { hook_id: hook.0, reason: why.word() }).collect(),
     };
     Ok(room.keep_with(Json(shown).into_response()))

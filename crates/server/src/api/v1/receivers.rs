@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use quickdraw_domain::receiver::{ActiveSecret, Addresses, Mode, Receiver as Settings};
+use quickdraw_domain::receiver::{ActiveSecret, Addresses, BoundTo, Mode, Receiver as Settings};
 use quickdraw_domain::signature::SigningToken;
 use quickdraw_domain::{ReceiverId, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -93,6 +93,12 @@ struct ReceiverSettings {
     /// Whether an event that comes by way of a project's hook and a group's is delivered once. Both are stored.
     #[schema(default = true)]
     twins: Option<bool>,
+    /// The GitLab that it is for, such as `https://gitlab.example.com`: requests whose `X-Gitlab-Instance` is another are refused. `any`
+    /// for whichever they name. Without one, or with null, it is for the first that is named from then on, unless another receiver is
+    /// for that one.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 255)]
+    instance: Clearable<Line<255>>,
 }
 
 /// A secret for another.
@@ -112,7 +118,7 @@ async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Page<Receive
     let now = app.belt.clock().now();
     let others = app.store().list_receivers().await?;
     let all = std::iter::once(&*app.gates.default().receiver).chain(&others);
-    Ok(Json(Page { items: all.map(|one| Receiver::new(one, &app.external_url, now)).collect(), next: None }))
+    Ok(Json(Page { items: all.map(|one| view(&app, one, now)).collect(), next: None }))
 }
 
 /// Make a receiver. Its URL has a random id that cannot be guessed. Administrators.
@@ -141,22 +147,26 @@ async fn create(
         updated_at: now,
     };
     let receiver = asked.apply(blank, now)?;
+    let instance = asked.instance()?;
     let receiver = app.store().create_receiver(receiver, MOST).await.map_err(|error| match error {
         quickdraw_store::Error::Full(most) => {
             ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, format!("there are {most} receivers already"))
         }
         other => other.into(),
     })?;
+    // Nobody knows its URL yet.
+    if let Some(instance) = instance {
+        app.store().set_instance(receiver.id, instance).await?;
+    }
     refresh(&app).await;
-    let view = Receiver::new(&receiver, &app.external_url, now);
-    Ok((StatusCode::CREATED, Json(Receiver { secret: made, ..view })))
+    Ok((StatusCode::CREATED, Json(Receiver { secret: made, ..view(&app, &receiver, now) })))
 }
 
 /// Show a receiver. Administrators.
 #[utoipa::path(get, path = "/receivers/{receiver_id}", tag = "Receivers", responses((status = 200, body = Receiver)))]
 async fn show(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Receiver>, ApiError> {
     let now = app.belt.clock().now();
-    Ok(Json(Receiver::new(&find(&app, &id).await?, &app.external_url, now)))
+    Ok(Json(view(&app, &find(&app, &id).await?, now)))
 }
 
 /// Change a receiver. The default one is changed in the settings. Administrators.
@@ -172,8 +182,13 @@ async fn edit(
     if asked.secret.is_some() {
         return Err(ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, "replace the secret with POST …/secret"));
     }
+    let instance = asked.instance()?;
     let changed = update(&app, &id, |receiver| asked.apply(receiver, now)).await?;
-    Ok(Json(Receiver::new(&changed, &app.external_url, now)))
+    if let Some(instance) = instance {
+        app.store().set_instance(changed.id, instance).await?;
+        refresh(&app).await;
+    }
+    Ok(Json(view(&app, &changed, now)))
 }
 
 /// Delete a receiver. What it received stays. Administrators.
@@ -206,8 +221,7 @@ async fn replace_secret(
         Ok(receiver)
     })
     .await?;
-    let view = Receiver::new(&changed, &app.external_url, now);
-    Ok((StatusCode::CREATED, Json(Receiver { secret: made, ..view })))
+    Ok((StatusCode::CREATED, Json(Receiver { secret: made, ..view(&app, &changed, now) })))
 }
 
 /// What came to a receiver lately.
@@ -226,7 +240,21 @@ async fn requests(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>)
     Ok(Json(Requests { items: seen.iter().map(ReceiverRequest::from).collect() }))
 }
 
+fn view(app: &App, receiver: &Settings, now: Timestamp) -> Receiver {
+    let directory = app.belt.directory();
+    Receiver::new(receiver, directory.bound_to(receiver.id), &app.external_url, now)
+}
+
 impl ReceiverSettings {
+    /// What is to be noted of its instance: `None` leaves it as it is.
+    fn instance(&self) -> Result<Option<Option<BoundTo>>, ApiError> {
+        let read = |Line(text): &Line<255>| {
+            BoundTo::parse(text)
+                .map_err(|error| ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, format!("instance {error}")))
+        };
+        self.instance.0.as_ref().map(|given| given.as_ref().map(read).transpose()).transpose()
+    }
+
     fn apply(&self, mut receiver: Settings, now: Timestamp) -> Result<Settings, ApiError> {
         if let Some(name) = &self.name {
             receiver.name.clone_from(&name.0);

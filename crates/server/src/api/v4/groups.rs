@@ -248,6 +248,7 @@ async fn edit(
         path: input.path.map(|text| path(text.0, "path")).transpose()?,
         description: input.description.0.map(|text| text.map(|text| text.0)),
         visibility_level: input.visibility.map(Visibility::level),
+        chosen_by: caller.chosen_by(),
     };
     let changed = app.store().update_group(group.id, edit).await?.ok_or_else(|| ApiError::not_found("Group"))?;
     refresh(&app).await;
@@ -290,7 +291,7 @@ async fn transfer(
         None if caller.actor.is_admin => GroupPlace::Top,
         None => return Err(ApiError::forbidden()),
     };
-    let edit = GroupEdit { place: Some(place), ..GroupEdit::default() };
+    let edit = GroupEdit { place: Some(place), chosen_by: caller.chosen_by(), ..GroupEdit::default() };
     let moved = app.store().update_group(group.id, edit).await.map_err(|error| match error {
         Error::Circular => not_moved("Cannot transfer group to one of its subgroup."),
         Error::Taken(_) => not_moved("The parent group already has a subgroup or a project with the same path."),

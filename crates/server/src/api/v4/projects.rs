@@ -183,6 +183,7 @@ async fn edit(
         default_branch: input.default_branch.map(|text| text.0),
         visibility_level: input.visibility.map(Visibility::level),
         archived: None,
+        chosen_by: caller.chosen_by(),
     };
     changed(&app, project.id, edit).await
 }
@@ -208,7 +209,8 @@ async fn transfer(
     // It takes the project out of the hearing of one group and into that of another.
     let target = namespace_for(&app, &caller, &namespace.0, Action::Administer).await?;
     caller.require(&app, Scope::Group(project.group), Action::Administer).await?;
-    changed(&app, project.id, ProjectEdit { group: Some(target.id), ..ProjectEdit::default() }).await
+    let chosen_by = caller.chosen_by();
+    changed(&app, project.id, ProjectEdit { group: Some(target.id), chosen_by, ..ProjectEdit::default() }).await
 }
 
 /// Archive a project, so that lists can leave it out. What is reported of it is delivered as before. Owners.
