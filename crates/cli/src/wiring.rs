@@ -67,28 +67,35 @@ pub(crate) async fn root_token(config: &Config, store: &SharedStore, first: &mut
     Ok(())
 }
 
-/// The default receiver, with a secret of its own if none is set.
-pub(crate) fn receiver(config: &Config, first: &mut FirstStart) -> anyhow::Result<Receiver> {
+/// The default receiver. Without a secret in the settings it has one that was made once and is the same on every node: the store has
+/// it sealed, and a file in the data folder shows it. A file with another one, from before nodes shared theirs, is good as well.
+pub(crate) async fn receiver(config: &Config, store: &SharedStore, first: &mut FirstStart) -> anyhow::Result<Receiver> {
     let file = config.server.data_dir.join("webhook-secret");
-    let secret = if !config.receiver.secret.is_empty() {
-        config.receiver.secret.clone()
-    } else if file.exists() {
-        read_private(&file)?
+    let mut known = Vec::new();
+    if !config.receiver.secret.is_empty() {
+        known.push(config.receiver.secret.clone());
     } else {
-        let secret = hex::encode(random::<32>()?);
-        write_private(&file, &secret)?;
-        first.made_secret("GITLAB_WEBHOOK_SECRET", &file, &secret);
-        if first.continues {
-            first.warnings.push(format!(
-                "{} was missing although a server ran on this database before, and a new secret was made: a GitLab that posts \
-                 with the one from before is answered 401 until it has the new one, or the copy of the file is put back",
-                file.display()
-            ));
+        let kept = if file.exists() { Some(read_private(&file)?) } else { None };
+        if let Some(kept) = &kept {
+            secrets::check_carried("the secret of the default receiver", kept)?;
         }
-        secret
-    };
-    secrets::check_carried("the secret of the default receiver", &secret)?;
-    let mut secrets = vec![ActiveSecret { secret: Secret::new(secret), until: None }];
+        let made = hex::encode(random::<32>()?);
+        let offered = Secret::new(kept.clone().unwrap_or_else(|| made.clone()));
+        let shared = store.default_secret(offered).await?.expose().to_owned();
+        if kept.is_none() {
+            write_private(&file, &shared)?;
+            if shared == made {
+                first.made_secret("GITLAB_WEBHOOK_SECRET", &file, &shared);
+            }
+        }
+        known.extend(kept.filter(|kept| *kept != shared));
+        known.push(shared);
+    }
+    let mut secrets = Vec::new();
+    for secret in known {
+        secrets::check_carried("the secret of the default receiver", &secret)?;
+        secrets.push(ActiveSecret { secret: Secret::new(secret), until: None });
+    }
     if !config.receiver.signing_token.is_empty() {
         let secret = Secret::new(config.receiver.signing_token.clone());
         secrets.push(ActiveSecret { secret, until: None });

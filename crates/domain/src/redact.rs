@@ -157,7 +157,7 @@ impl Redactor {
         self.add_pattern(Form::Plain, Plain::of(secret).bytes);
         let decoded: Vec<u8> = percent_encoding::percent_decode(secret).collect();
         let escaped = std::str::from_utf8(secret).ok().and_then(|text| serde_json::to_string(text).ok());
-        let escaped = escaped.as_deref().map(|quoted| quoted[1..quoted.len() - 1].as_bytes().to_vec());
+        let escaped = escaped.as_deref().map(|quoted| quoted.as_bytes()[1..quoted.len() - 1].to_vec());
         for spelt in [Some(secret.to_vec()), Some(decoded), escaped].into_iter().flatten() {
             for before in 0..3 {
                 self.add_pattern(Form::Base64, base64_inside(&spelt, before));

@@ -27,6 +27,8 @@ pub enum Document {
     AlertStates,
     /// Large events that are being read for insights.
     Reading,
+    /// The secret of the default receiver, sealed.
+    DefaultSecret,
 }
 
 impl Document {
@@ -41,6 +43,7 @@ impl Document {
             Self::Alerts => "alerts",
             Self::AlertStates => "alert_states",
             Self::Reading => "reading",
+            Self::DefaultSecret => "default_secret",
         }
     }
 }

@@ -27,6 +27,8 @@ pub trait Receivers {
     async fn learn_instance(&self, receiver: ReceiverId, instance: BoundTo) -> Result<Option<BoundTo>>;
     /// Says which instance a receiver is for; `None`: it learns that from its next request.
     async fn set_instance(&self, receiver: ReceiverId, instance: Option<BoundTo>) -> Result<()>;
+    /// The secret of the default receiver that all nodes share: the one that is stored, or else this one, which is stored then.
+    async fn default_secret(&self, made: Secret) -> Result<Secret>;
     /// Keeps what a node saw lately: a list in JSON for each receiver, instead of the one before. Forgets those of nodes
     /// that have said nothing since `forget`.
     async fn save_requests(
@@ -65,6 +67,10 @@ pub(crate) struct StoredReceiver {
 }
 
 const SECRETS: &str = "a receiver's secrets";
+
+/// Where the secret of the default receiver is sealed.
+pub(crate) const DEFAULT_SECRET: Place<'static> =
+    Place { table: "documents", column: "document", row: b"default_secret" };
 
 const fn place(key: &str) -> Place<'_> {
     Place { table: "receivers", column: "secrets", row: key.as_bytes() }

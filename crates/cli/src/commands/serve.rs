@@ -41,7 +41,7 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     let mut first = FirstStart::default();
     let store = wiring::open_store(&config, &mut first).await?;
     wiring::root_token(&config, &store, &mut first).await?;
-    let receiver = wiring::receiver(&config, &mut first)?;
+    let receiver = wiring::receiver(&config, &store, &mut first).await?;
     wiring::bind(&config, &receiver, &store).await?;
     let belt = wiring::belt(&config, store, address).await?;
     let lifecycle = Lifecycle::start(belt.clone());

@@ -39,12 +39,15 @@ impl Refusals {
     }
 }
 
+/// Requests by address, and by whether they show a right token.
+type Counts = RateLimiter<(IpAddr, bool), HashMapStateStore<(IpAddr, bool)>, DefaultClock>;
+
 /// A receiver, ready for requests.
 pub(crate) struct Gate {
     pub(crate) receiver: Arc<Receiver>,
     pub(crate) verifier: Verifier,
     /// By client, and by whether the right token was shown: strangers must not use up what others have.
-    counts: Option<RateLimiter<(IpAddr, bool), HashMapStateStore<(IpAddr, bool)>, DefaultClock>>,
+    counts: Option<Counts>,
     refusals: Mutex<Refusals>,
 }
 

@@ -3,13 +3,15 @@
 use async_trait::async_trait;
 use deadpool_postgres::Transaction;
 use quickdraw_domain::receiver::{BoundTo, Receiver, unnamed};
-use quickdraw_domain::{NodeId, ReceiverId, Timestamp};
+use quickdraw_domain::{NodeId, ReceiverId, Secret, Timestamp};
 use tokio_postgres::{GenericClient, Row};
 
 use super::Postgres;
 use super::scopes::PATHS_LOCK;
+use crate::documents::Document;
 use crate::error::{Error, Result};
-use crate::receivers::{COLUMNS, Receivers, StoredReceiver, bound};
+use crate::insights::Insights;
+use crate::receivers::{COLUMNS, DEFAULT_SECRET, Receivers, StoredReceiver, bound};
 
 #[async_trait]
 impl Receivers for Postgres {
@@ -126,6 +128,14 @@ impl Receivers for Postgres {
         transaction.commit().await?;
         self.notify(&client, "directory").await;
         Ok(())
+    }
+
+    async fn default_secret(&self, made: Secret) -> Result<Secret> {
+        let sealed = self.ring.seal(DEFAULT_SECRET, made.expose())?;
+        // Nothing is written where another node was first.
+        self.put_document(Document::DefaultSecret, 0, sealed).await?;
+        let (_, stored) = self.document(Document::DefaultSecret).await?.ok_or(Error::Damaged("the default secret"))?;
+        Ok(Secret::new(self.ring.open(DEFAULT_SECRET, &stored)?))
     }
 
     async fn save_requests(

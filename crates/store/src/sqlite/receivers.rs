@@ -2,12 +2,14 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::receiver::{BoundTo, Receiver, unnamed};
-use quickdraw_domain::{NodeId, ReceiverId, Timestamp};
+use quickdraw_domain::{NodeId, ReceiverId, Secret, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::Sqlite;
+use crate::documents::Document;
 use crate::error::{Error, Result};
-use crate::receivers::{COLUMNS, Receivers, StoredReceiver, bound};
+use crate::insights::Insights;
+use crate::receivers::{COLUMNS, DEFAULT_SECRET, Receivers, StoredReceiver, bound};
 use crate::seal::Ring;
 
 #[async_trait]
@@ -119,6 +121,14 @@ impl Receivers for Sqlite {
             Ok(())
         })
         .await
+    }
+
+    async fn default_secret(&self, made: Secret) -> Result<Secret> {
+        let sealed = self.ring.seal(DEFAULT_SECRET, made.expose())?;
+        // Nothing is written where another node was first.
+        self.put_document(Document::DefaultSecret, 0, sealed).await?;
+        let (_, stored) = self.document(Document::DefaultSecret).await?.ok_or(Error::Damaged("the default secret"))?;
+        Ok(Secret::new(self.ring.open(DEFAULT_SECRET, &stored)?))
     }
 
     async fn save_requests(

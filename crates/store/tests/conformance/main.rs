@@ -84,6 +84,7 @@ const CHECKS: &[(&str, Check)] = checks![
     overview::branches_are_read_page_by_page_with_the_moves_of_those_that_were_deleted,
     receivers::receivers_come_back_with_their_secrets_and_are_in_the_directory,
     receivers::an_instance_is_learnt_once_and_has_what_the_receiver_knew,
+    receivers::the_default_secret_is_made_once_and_is_sealed,
     receivers::the_last_requests_are_kept_for_each_node,
     receivers::users_who_are_seen_are_made_once_and_change_nobody,
     identity::projects_of_other_instances_find_their_place,

@@ -7,6 +7,7 @@ use quickdraw_domain::receiver::{ActiveSecret, Addresses, BoundTo, Mode, Receive
 use quickdraw_domain::{NodeId, ReceiverId, Secret};
 use quickdraw_store::Error;
 use quickdraw_store::access::UserFilter;
+use quickdraw_store::documents::Document;
 use quickdraw_store::lists::{Page, Start};
 use uuid::Uuid;
 
@@ -136,4 +137,13 @@ pub(crate) async fn users_who_are_seen_are_made_once_and_change_nobody(fixture: 
         let found = store.list_users(filter, Page { start: Start::Offset(0), limit: 1 }).await.expect("listed");
         assert_eq!(found.rows[0].email.as_deref(), email, "{username}: an address is that of one user");
     }
+}
+
+pub(crate) async fn the_default_secret_is_made_once_and_is_sealed(fixture: Fixture) {
+    let store = &fixture.store;
+    let first = store.default_secret(Secret::new("made-by-the-first-node")).await.expect("a secret");
+    let second = store.default_secret(Secret::new("made-by-another-node")).await.expect("a secret");
+    assert_eq!((first.expose(), second.expose()), ("made-by-the-first-node", "made-by-the-first-node"));
+    let (_, stored) = store.document(Document::DefaultSecret).await.expect("read").expect("a document");
+    assert!(!stored.windows(10).any(|part| part == b"first-node"), "it is sealed");
 }

@@ -85,8 +85,8 @@ impl Moves {
             let mut began_at = trail.iter().map(|index| self.0[*index].0).min().unwrap_or(ended_at);
             if !is_zero(moves[trail[0]].before) {
                 // Pushes are missing after the creation: it is the last that was received before the end.
-                let made = self.0.iter().filter(|(at, from, _)| is_zero(from) && *at < ended_at);
-                began_at = made.last().map_or(began_at, |(at, ..)| *at);
+                let mut made = self.0.iter().filter(|(at, from, _)| is_zero(from) && *at < ended_at);
+                began_at = made.next_back().map_or(began_at, |(at, ..)| *at);
             }
             lives.push(Life { began_at, ended_at });
         }

@@ -61,7 +61,7 @@ fn a_change_that_is_picked_or_signed_again_is_the_same_change() {
         "Tie the knot\n\nIt slipped.\n",
     ] {
         let again = change("b", message, at, &["knots"]);
-        let all = [push("main", ("0", "a"), 1, &[once.clone()]), push("release", ("0", "b"), 1, &[again])];
+        let all = [push("main", ("0", "a"), 1, std::slice::from_ref(&once)), push("release", ("0", "b"), 1, &[again])];
         let of = |name: &str| measured(name, &all, None).value;
         assert_eq!((of("commits"), of("unique_changes")), (Some(2.0), Some(1.0)), "{message:?}");
     }
