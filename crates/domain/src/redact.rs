@@ -2,7 +2,7 @@
 //!
 //! A receiver can echo a secret in any spelling: percent-encoded or decoded, escaped for JSON or HTML, in other letters, in
 //! base64, broken over lines, cut off. Undoing an escape needs no knowledge of the secret, so text and secrets are both
-//! brought into one plain form ([`plain`]) and compared there. Base64 mixes neighbouring bytes and cannot be undone without
+//! brought into one plain form (`redact::plain`) and compared there. Base64 mixes neighbouring bytes and cannot be undone without
 //! knowing where it begins; its spellings are patterns of their own, one for each of the three alignments.
 //!
 //! Every pattern is looked for in one pass (Knuth, Morris and Pratt), so the work is at most the length of the text times

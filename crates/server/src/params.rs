@@ -37,7 +37,7 @@ const PAIR: usize = 1280;
 /// How much longer the text of a pair can become: a byte that is no UTF-8 becomes three, and names are there twice.
 const LONGER: usize = 4;
 
-/// The parameters of a request. Those that the operation does not have were refused where [`Known`] says so.
+/// The parameters of a request. Those that the operation does not have were refused where `params::known` says so.
 #[derive(Debug)]
 pub struct Params(Map<String, Value>);
 

@@ -87,7 +87,7 @@ pub(crate) struct Settings {
     /// Deliver an event twice that comes by way of a project's hook and a group's.
     #[arg(long)]
     no_twins: bool,
-    /// The GitLab that it is for, such as https://gitlab.example.com; any for whichever requests name; first for the next that one
+    /// The GitLab that it is for, such as `https://gitlab.example.com`; any for whichever requests name; first for the next that one
     /// names.
     #[arg(long)]
     instance: Option<String>,

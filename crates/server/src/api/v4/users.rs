@@ -218,7 +218,7 @@ async fn delete(
 
 /// Block a user: their tokens are refused at once on this node, and within a second on the others. Administrators, and not
 /// themselves.
-#[utoipa::path(post, path = "/users/{id}/block", tag = "Users", responses((status = 201, body = bool)))]
+#[utoipa::path(post, path = "/users/{id}/block", tag = "Users", responses((status = 201, body = bool, content_type = "application/json")))]
 async fn block(
     Admin(actor): Admin,
     State(app): State<Arc<App>>,
@@ -234,7 +234,7 @@ async fn block(
 }
 
 /// Let a user in again. Administrators.
-#[utoipa::path(post, path = "/users/{id}/unblock", tag = "Users", responses((status = 201, body = bool)))]
+#[utoipa::path(post, path = "/users/{id}/unblock", tag = "Users", responses((status = 201, body = bool, content_type = "application/json")))]
 async fn unblock(
     _: Admin,
     State(app): State<Arc<App>>,
