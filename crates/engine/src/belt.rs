@@ -29,8 +29,10 @@ use crate::rebuild::Rebuilds;
 use crate::relay::Relay;
 use crate::store_watch::StoreWatch;
 
-/// Unpacked bodies that may be in memory for attempts at once, in KiB. Far beyond what slots of usual bodies need.
-const BODIES_KIB: usize = 256 << 10;
+/// Bodies that may be in memory for attempts at once, in KiB: usual ones, and large ones. They have separate room, so that the delivery
+/// of a usual body never waits for a receiver of a large one.
+const BODIES_KIB: usize = 64 << 10;
+const LARGE_BODIES_KIB: usize = 192 << 10;
 
 /// What becomes of events while their hook is disabled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -103,8 +105,10 @@ pub struct Belt {
     /// Goes up with every commit of events on this node.
     pub(crate) news: watch::Sender<u64>,
     pub(crate) store_watch: StoreWatch,
-    /// Room for unpacked bodies of attempts under way, in KiB.
+    /// Room for usual bodies of attempts under way, in KiB.
     pub(crate) bodies: Semaphore,
+    /// Room for large ones.
+    pub(crate) large_bodies: Semaphore,
     index: ArcSwap<Index>,
     refreshing: tokio::sync::Mutex<()>,
 }
@@ -142,6 +146,7 @@ impl Belt {
             forgotten: std::sync::Mutex::default(),
             projecting: tokio::sync::Mutex::default(),
             bodies: Semaphore::new(BODIES_KIB),
+            large_bodies: Semaphore::new(LARGE_BODIES_KIB),
             news: watch::Sender::new(0),
             store_watch: StoreWatch::default(),
             store,

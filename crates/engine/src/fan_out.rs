@@ -2,15 +2,19 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use quickdraw_domain::event::Event;
 use quickdraw_domain::recursion::Chain;
+use quickdraw_domain::scope::Place;
 use quickdraw_domain::{EventId, HookId};
 
 use crate::belt::{Belt, WhileDisabled};
 use crate::judge::Judged;
 
 const BATCH: usize = 256;
+/// How long filters are asked before those events are decided whose filters have answered.
+const LONGEST_JUDGING: Duration = Duration::from_millis(500);
 
 impl Belt {
     /// Fans out one batch. Tells how many events there were; nothing is left when it is less than a batch.
@@ -26,17 +30,25 @@ impl Belt {
             let known = Arc::clone(&judged);
             let decide = Arc::new(move |event: &Event, chain: &mut Chain| {
                 // Filters are never asked inside of the transaction: others wait for it.
+                let filters = index.with_filters(event.place, event.trigger, event.branch().is_some());
                 let stopped: &[_] = match known.get(&event.id) {
-                    Some(Judged { stopped, .. }) => stopped,
-                    None if index.with_filters(event.place, event.trigger, event.branch().is_some()).is_empty() => &[],
-                    None => return None,
+                    // A hook that was made after the event gets it in no case.
+                    Some(judged)
+                        if filters
+                            .iter()
+                            .all(|hook| hook.created_at > event.received_at || judged.asked.contains(&hook.id)) =>
+                    {
+                        &judged.stopped
+                    }
+                    _ if filters.is_empty() => &[],
+                    _ => return None,
                 };
                 Some(index.audience(event, stopped, chain, &rates, &off))
             });
             let count = self.store.fan_out(BATCH, self.clock.now(), version, decide).await?;
             if count.outdated {
+                // The answers of filters are kept: a directory that changes all the time must not hold events up for ever.
                 self.refresh_directory().await?;
-                judged = Arc::default();
                 continue;
             }
             let unjudged = count.unjudged.len();
@@ -57,10 +69,21 @@ impl Belt {
     }
 
     /// Asks the filters about events that were not decided when they arrived.
-    async fn judge_waiting(&self, events: Vec<Event>) -> anyhow::Result<HashMap<EventId, Judged>> {
-        let index = self.index().clone();
+    async fn judge_waiting(&self, mut events: Vec<Event>) -> anyhow::Result<HashMap<EventId, Judged>> {
+        let (index, began) = (self.index().clone(), self.clock.now());
         let mut all = HashMap::new();
+        // The first event of each place comes before the second of any.
+        let mut counts: HashMap<Place, usize> = HashMap::new();
+        events.sort_by_cached_key(|event| {
+            let count = counts.entry(event.place).or_default();
+            *count += 1;
+            *count
+        });
         for event in events {
+            // The rest is asked when these are decided.
+            if !all.is_empty() && self.clock.now().since(began) > LONGEST_JUDGING {
+                break;
+            }
             let Some((event, payload)) = self.store.find_event(event.id).await? else { continue };
             let body = payload.unpack().unwrap_or_default();
             let judged = self.judge(&index, (event.place, event.trigger), event.branch(), &body).await;

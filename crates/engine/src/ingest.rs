@@ -115,15 +115,15 @@ impl Belt {
         let kib = u32::try_from(new.payload.as_bytes().len() / 1024 + 1).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.ingest.room)
             .try_acquire_many_owned(kib)
-            .map_err(|_| Error::Unavailable("too much is waiting to be committed".into()))?;
+            .map_err(|_| Error::Busy("too much is waiting to be committed".into()))?;
         let (answer, answered) = oneshot::channel();
         match &*self.ingest.queue.read().unwrap_or_else(PoisonError::into_inner) {
             Some(queue) => queue
                 .try_send(Waiting { new, stopped, answer, room })
-                .map_err(|_| Error::Unavailable("too many events are waiting to be committed".into()))?,
-            None => return Err(Error::Unavailable("shutting down".into())),
+                .map_err(|_| Error::Busy("too many events are waiting to be committed".into()))?,
+            None => return Err(Error::Busy("shutting down".into())),
         }
-        self.in_time(async { answered.await.map_err(|_| Error::Unavailable("shutting down".into()))? }).await
+        self.in_time(async { answered.await.map_err(|_| Error::Busy("shutting down".into()))? }).await
     }
 
     async fn new_event(&self, arrival: Arrival<'_>) -> (NewEvent, Vec<(HookId, SkipReason)>) {

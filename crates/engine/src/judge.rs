@@ -2,7 +2,7 @@
 //! and never for longer than a budget of work allows. Whatever is cheap is asked at once; the rest takes turns on a thread of its
 //! own, one hook of one event after the other, so that a costly filter makes nobody wait longer than for one turn.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use quickdraw_domain::audience::{Filtered, SkipReason, ask_filters};
@@ -12,11 +12,11 @@ use quickdraw_domain::scope::Place;
 use quickdraw_domain::work::Work;
 use quickdraw_domain::{HookId, Trigger, tree};
 use serde_json::Value;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 
 use crate::belt::Belt;
 use crate::directory::Index;
-use crate::telemetry;
+use crate::{lock, telemetry};
 
 /// Steps that all filters of an event may take at once, on the thread of its sender, and those of one hook of them.
 const AT_ONCE: u64 = 100_000;
@@ -28,12 +28,14 @@ const TURN: u64 = 4_000_000;
 const ALL_TURNS: u64 = 20_000_000;
 /// Events whose bodies are taken apart at once for turns.
 const TREES: usize = 4;
-/// Projects and groups share this many places in the queue for a turn.
-const QUEUES: usize = 64;
+/// Queues beyond which those are forgotten in which nobody waits. There are never more than requests under way.
+const MANY_QUEUES: usize = 64;
 
 /// What the filters of hooks say of an event.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Judged {
+    /// Hooks whose filters were asked.
+    pub(crate) asked: Vec<HookId>,
     /// Hooks that do not get it.
     pub(crate) stopped: Vec<(HookId, SkipReason)>,
     /// Hooks that get it because the push does not list the commits that they ask for.
@@ -55,20 +57,25 @@ impl Judged {
     }
 }
 
+/// Those who wait for turns one after the other.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Asker {
+    /// Events of a project, of a group or of the instance.
+    Place(Place),
+    /// A user who tries a filter or follows the journal.
+    User(i64),
+}
+
 /// The turns of costly filters.
 pub(crate) struct Turns {
-    turn: Semaphore,
+    turn: Arc<Semaphore>,
     trees: Semaphore,
-    queues: Vec<Mutex<()>>,
+    queues: std::sync::Mutex<HashMap<Asker, Arc<Mutex<()>>>>,
 }
 
 impl Default for Turns {
     fn default() -> Self {
-        Self {
-            turn: Semaphore::new(1),
-            trees: Semaphore::new(TREES),
-            queues: std::iter::repeat_with(Mutex::default).take(QUEUES).collect(),
-        }
+        Self { turn: Arc::new(Semaphore::new(1)), trees: Semaphore::new(TREES), queues: std::sync::Mutex::default() }
     }
 }
 
@@ -76,16 +83,26 @@ impl Turns {
     /// Waits for a turn, and works on a thread where nobody else waits. `None` while the runtime ends.
     async fn take<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         // Never closed, and fair: whoever waits longest is next.
-        let _turn = self.turn.acquire().await.ok()?;
-        tokio::task::spawn_blocking(work).await.ok()
+        let turn = Arc::clone(&self.turn).acquire_owned().await.ok()?;
+        let in_turn = move || {
+            // The turn ends with the work, also when nobody waits for the answer any more.
+            let _turn = turn;
+            work()
+        };
+        tokio::task::spawn_blocking(in_turn).await.ok()
     }
 
-    /// A place in the queue. Those of one place wait for one another here, and not in front of all others.
-    async fn queue(&self, of: impl Hash) -> tokio::sync::MutexGuard<'_, ()> {
-        let mut hasher = DefaultHasher::new();
-        of.hash(&mut hasher);
-        let queue = usize::try_from(hasher.finish() % QUEUES as u64).unwrap_or(0);
-        self.queues[queue].lock().await
+    /// A place in the queue. Events of one place wait for one another here, and not in front of all others.
+    async fn queue(&self, asker: Asker) -> OwnedMutexGuard<()> {
+        let queue = {
+            let mut queues = lock(&self.queues);
+            if queues.len() >= MANY_QUEUES {
+                // Whoever holds a queue or waits in it has a share of it.
+                queues.retain(|_, queue| Arc::strong_count(queue) > 1);
+            }
+            Arc::clone(queues.entry(asker).or_default())
+        };
+        queue.lock_owned().await
     }
 }
 
@@ -103,8 +120,11 @@ impl Belt {
         branch: Option<&str>,
         body: &[u8],
     ) -> Judged {
-        let hooks = index.with_filters(place, trigger, branch.is_some());
-        let mut judged = Judged::default();
+        let mut hooks = index.with_filters(place, trigger, branch.is_some());
+        // Hooks of the instance first, then those of groups from the top down: they share one budget of work, and hooks of a project
+        // must not use up the work of hooks that only a higher role can change.
+        hooks.reverse();
+        let mut judged = Judged { asked: hooks.iter().map(|hook| hook.id).collect(), ..Judged::default() };
         if hooks.is_empty() {
             return judged;
         }
@@ -136,7 +156,7 @@ impl Belt {
         (hooks, look_inside): (Vec<Arc<Hook>>, bool),
         judged: &mut Judged,
     ) {
-        let _queue = self.turns.queue(place).await;
+        let _queue = self.turns.queue(Asker::Place(place)).await;
         let _tree = if look_inside { self.turns.trees.acquire().await.ok() } else { None };
         let tree = match look_inside {
             true => {
@@ -167,8 +187,7 @@ impl Belt {
         }
     }
 
-    /// Asks one filter about a body in a turn, with what is left of some work. `None` if that was not enough, or nothing can be
-    /// looked into.
+    /// Asks one filter about a body in a turn, with what is left of some work. `None` if that was not enough.
     pub async fn ask_filter(
         &self,
         asker: i64,
@@ -176,16 +195,21 @@ impl Belt {
         body: impl AsRef<[u8]> + Send + 'static,
         work: &mut Work,
     ) -> Option<Answer> {
-        let _queue = self.turns.queue(asker).await;
+        let _queue = self.turns.queue(Asker::User(asker)).await;
         let _tree = self.turns.trees.acquire().await.ok()?;
-        let filter = filter.clone();
+        let (filter, parsed) = (filter.clone(), body.as_ref().len());
         let mut one = Work::new(work.left().min(TURN));
         let answer = self.turns.take(move || {
-            let answer = take_apart(body.as_ref()).and_then(|body| filter.judge(&body, &mut one).ok());
+            // A body that cannot be looked into passes, as for hooks.
+            let answer = match take_apart(body.as_ref()) {
+                Some(body) => filter.judge(&body, &mut one).ok(),
+                None => Some(Answer::Passes),
+            };
             (answer, one.taken())
         });
         let (answer, taken) = answer.await?;
-        let _ = work.spend(usize::try_from(taken).unwrap_or(usize::MAX));
+        // Reading a byte takes about as long as a step.
+        let _ = work.spend(usize::try_from(taken).unwrap_or(usize::MAX).saturating_add(parsed));
         answer
     }
 }

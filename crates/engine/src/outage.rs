@@ -11,7 +11,12 @@ use crate::lock;
 /// How long the last failure has to be over before an outage is.
 const QUIET: Duration = Duration::from_secs(2);
 
+/// How often it is said that the server is busy.
+const SAY_EVERY: Duration = Duration::from_secs(60);
+
 static CURRENT: Mutex<Option<Outage>> = Mutex::new(None);
+/// When it was last said that the server is busy.
+static BUSY: Mutex<Option<Instant>> = Mutex::new(None);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Outage {
@@ -24,8 +29,15 @@ struct Outage {
 /// outage is logged when it begins.
 #[must_use]
 pub fn stands_alone(error: &Error) -> bool {
-    if !matches!(error, Error::Unavailable(_)) {
-        return true;
+    match error {
+        Error::Unavailable(_) => {}
+        Error::Busy(_) => {
+            if is_time(&mut lock(&BUSY), Instant::now()) {
+                tracing::warn!("{error}; requests are answered 503, and this is said once a minute");
+            }
+            return false;
+        }
+        _ => return true,
     }
     if failed(&mut lock(&CURRENT), Instant::now()) {
         tracing::error!("{error}; failures are counted from here on, and a line says when it answers again");
@@ -53,6 +65,15 @@ pub(crate) fn answered() {
     }
 }
 
+/// Whether it is time to say something again.
+fn is_time(said: &mut Option<Instant>, now: Instant) -> bool {
+    if said.is_some_and(|said| now.duration_since(said) < SAY_EVERY) {
+        return false;
+    }
+    *said = Some(now);
+    true
+}
+
 /// Counts a failure; `true` when an outage begins with it.
 fn failed(current: &mut Option<Outage>, now: Instant) -> bool {
     match current {
@@ -76,6 +97,14 @@ fn ended(current: &mut Option<Outage>, now: Instant) -> Option<Outage> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_busy_server_says_so_once_a_minute() {
+        let (mut said, start) = (None, Instant::now());
+        let answers = [0, 1, 59, 60, 61].map(|seconds| is_time(&mut said, start + Duration::from_secs(seconds)));
+        assert_eq!(answers, [true, false, false, true, false]);
+        assert!(!stands_alone(&Error::Busy("too many".to_owned())), "it is counted");
+    }
 
     #[test]
     fn an_outage_begins_once_counts_its_failures_and_ends_when_it_is_quiet() {

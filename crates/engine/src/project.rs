@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use quickdraw_domain::EventId;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::insights::Fact;
 use quickdraw_domain::insights::backfill::facts_of;
 use quickdraw_domain::insights::privacy::Privacy;
+use quickdraw_domain::{EventId, Timestamp};
 use quickdraw_store::Packed;
 use quickdraw_store::documents::{self, Document};
 use quickdraw_store::insights::Projected;
@@ -28,12 +28,25 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 pub(crate) const LARGE: usize = 64 << 10;
 /// How often that may begin without an end.
 const MOST_TIMES: u32 = 2;
+/// How long another process that has begun may still be reading.
+const WITH_ANOTHER: Duration = Duration::from_secs(10);
 /// Bytes of bodies whose facts are in memory at once.
 pub(crate) const PIECE: usize = 4 << 20;
 
-/// How often the reading of large events began, by their ids. Those whose reading ended are not in it.
+/// The large events whose reading began, by their ids. Those whose reading ended are not in it.
 #[derive(Default, Serialize, Deserialize)]
-struct Reading(BTreeMap<String, u32>);
+struct Reading(BTreeMap<String, Begun>);
+
+/// That reading an event began.
+#[derive(Default, Serialize, Deserialize)]
+struct Begun {
+    /// In so many processes.
+    times: u32,
+    /// The last of them.
+    node: String,
+    /// When it began there, in microseconds since 1970.
+    at: i64,
+}
 
 /// What was read and is not written yet.
 #[derive(Default)]
@@ -105,12 +118,21 @@ impl Belt {
     /// process would otherwise end it at every start. After the second time it is set aside.
     async fn project_large(&self, event: Event, payload: Packed, privacy: &Privacy) -> anyhow::Result<()> {
         let id = event.id;
+        let (node, now) = (self.node.0.to_string(), self.clock.now());
         let begun = documents::change(&self.store, Document::Reading, |reading: &mut Reading| {
-            let times = reading.0.entry(id.to_string()).or_default();
-            *times += 1;
-            Ok::<_, quickdraw_store::Error>(Some(*times))
+            let begun = reading.0.entry(id.to_string()).or_default();
+            let is_another = begun.node != node;
+            if is_another && begun.times > 0 && now.since(Timestamp::from_micros(begun.at)) < WITH_ANOTHER {
+                return Ok(None);
+            }
+            // A process that begins once more has not ended: the store failed.
+            begun.times += u32::from(is_another);
+            begun.node.clone_from(&node);
+            begun.at = now.as_micros();
+            Ok::<_, quickdraw_store::Error>(Some(begun.times))
         });
-        let times = begun.await?.map_or(1, |(_, times)| times);
+        // Another node may be reading it: it stays for the next look.
+        let Some((_, times)) = begun.await? else { return Ok(()) };
         let found = if times > MOST_TIMES {
             Err(format!("the server ended {MOST_TIMES} times while it read this event"))
         } else {

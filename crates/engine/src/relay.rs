@@ -1,6 +1,8 @@
 //! Received events: where they belong, whose twins they are, and the way to the journal. From there they fan out like any
 //! other, so a receiver and hooks make a relay.
 
+mod twins;
+
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,28 +12,27 @@ use quickdraw_domain::identity::apart;
 use quickdraw_domain::receiver::{BoundTo, Receiver, Speaker, speaker, unnamed};
 use quickdraw_domain::recursion;
 use quickdraw_domain::scope::Place;
-use quickdraw_domain::{EventId, GroupId, NodeId, ReceiverId, Timestamp, Trigger};
+use quickdraw_domain::{EventId, GroupId, NodeId, ProjectId, ReceiverId, Timestamp, Trigger};
 use quickdraw_store::Error;
 use quickdraw_store::events::Appended;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use tokio::sync::watch;
 use uuid::Uuid;
 
+use self::twins::Twins;
 use crate::belt::Belt;
 use crate::ingest::{Arrival, Origin};
 use crate::lock;
 use crate::telemetry;
 
-/// Within which time an event by way of another hook is the same event.
-const TWIN_WINDOW: Duration = Duration::from_secs(60);
-/// Most bodies that are remembered for that.
-const MOST_BODIES: usize = 20_000;
 /// Requests of a receiver that are kept.
 const MOST_REQUESTS: usize = 100;
 /// Most users that wait to be taken up, and most that are remembered as known.
 const MOST_FRESH: usize = 1_000;
 const MOST_KNOWN: usize = 100_000;
+/// How late an event with the path may come that its project had before it moved.
+const LATE: Duration = Duration::from_secs(600);
+/// Most projects whose last path is remembered; all are forgotten then.
+const MOST_LEFT: usize = 10_000;
 /// How long the requests are kept that nodes saw which are gone.
 const KEPT: Duration = Duration::from_secs(7 * 86_400);
 
@@ -59,11 +60,11 @@ pub struct Received<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiveError {
     /// Its receiver is for another instance.
-    #[error("this receiver is for {}, and X-Gitlab-Instance is another; change its instance, or make a receiver for that GitLab", .0.text())]
+    #[error("this receiver serves {}, but X-Gitlab-Instance names another GitLab; change the receiver's instance, or create a receiver for that GitLab", .0.text())]
     Instance(BoundTo),
     /// Its receiver knows no instance yet, and another receiver is for this one.
     #[error(
-        "X-Gitlab-Instance is {0}, which another receiver is for; if this one is for the same GitLab, set its instance"
+        "another receiver already serves {0} (X-Gitlab-Instance); to use this receiver for the same GitLab too, set its instance"
     )]
     Taken(String),
     /// The store did not take it.
@@ -96,6 +97,8 @@ pub(crate) struct Relay {
     twins: Mutex<Twins>,
     users: Mutex<Users>,
     requests: Mutex<HashMap<ReceiverId, Requests>>,
+    /// The last path of projects that moved, and when they did.
+    left: Mutex<HashMap<ProjectId, (String, Timestamp)>>,
 }
 
 #[derive(Default)]
@@ -116,32 +119,6 @@ enum Destination {
     Place(Place),
     /// Nowhere: it repeats this event.
     Repeats(EventId),
-}
-
-type Hash = [u8; 16];
-
-/// Where it is told what became of the first of several: under which number it was committed, or not at all.
-type Outcome = watch::Sender<Option<Option<EventId>>>;
-
-fn hash_of(before: &[u8], text: &[u8]) -> Hash {
-    let digest = Sha256::new().chain_update(before).chain_update([0]).chain_update(text).finalize();
-    let mut hash = [0; 16];
-    hash.copy_from_slice(&digest[..16]);
-    hash
-}
-
-#[derive(Default)]
-struct Twins {
-    bodies: HashMap<Hash, First>,
-    order: VecDeque<(Timestamp, Hash)>,
-}
-
-/// The first of what may be several events with one body.
-struct First {
-    key: Hash,
-    at: Timestamp,
-    /// Once it is committed: under which number, or not at all.
-    outcome: watch::Receiver<Option<Option<EventId>>>,
 }
 
 impl Belt {
@@ -183,11 +160,8 @@ impl Belt {
             },
         };
         let appended = self.ingest(arrival).await;
-        if let Some((hash, outcome)) = first {
-            if appended.is_err() {
-                lock(&self.relay.twins).bodies.remove(&hash);
-            }
-            let _ = outcome.send(Some(appended.as_ref().ok().map(|appended| appended.id())));
+        if let Some(first) = first {
+            first.ended(appended.as_ref().ok().map(|appended| appended.id()));
         }
         let appended = appended?;
         let is_twin = twin_of.is_some() && matches!(appended, Appended::New { .. });
@@ -257,12 +231,13 @@ impl Belt {
         key: Option<&str>,
         instance: String,
     ) -> Result<Destination, Error> {
-        let mut place = Place::Instance;
+        let (mut place, mut before, now) = (Place::Instance, None, self.clock.now());
         if let Some(known) = found.project.and_then(|number| self.index().known_project(&instance, number).cloned()) {
             place = Place::Project(known.project);
             if found.path.as_ref().is_none_or(|path| *path == known.path) {
                 return Ok(Destination::Place(place));
             }
+            before = Some((known.project, known.path));
         }
         if let Some(first) = self.repeated(received, key).await? {
             return Ok(Destination::Repeats(first));
@@ -271,7 +246,17 @@ impl Belt {
         let Some(seen) = SeenProject::read(received.body).filter(|seen| Some(seen.id) == found.project) else {
             return Ok(Destination::Place(place));
         };
-        let known = self.store.know_project(instance, seen, received.receiver.id, self.clock.now()).await?;
+        if let Some((project, _)) = &before
+            && seen.old_path.is_none()
+            && self.relay.left_lately(*project, &seen.path_with_namespace, now)
+        {
+            // It was sent before the project moved, and came after.
+            return Ok(Destination::Place(place));
+        }
+        let known = self.store.know_project(instance, seen, received.receiver.id, now).await?;
+        if let Some((project, path)) = before {
+            self.relay.leaves(project, path, now);
+        }
         self.refresh_after_a_move().await;
         Ok(Destination::Place(known.map_or(Place::Instance, Place::Project)))
     }
@@ -332,32 +317,6 @@ impl Belt {
             Some(chain) => Ok(self.store.find_delivery(recursion::origin(chain)).await?.is_some()),
             None => Ok(false),
         }
-    }
-
-    /// Whose twin an event is; and if it is nobody's, where to tell what became of it.
-    async fn twin(&self, key: &str, place: Place, body: &[u8]) -> (Option<EventId>, Option<(Hash, Outcome)>) {
-        let hash = hash_of(format!("{place:?}").as_bytes(), body);
-        let key = hash_of(b"", key.as_bytes());
-        let now = self.clock.now();
-        let (sender, outcome) = watch::channel(None);
-        let known = {
-            let mut twins = lock(&self.relay.twins);
-            twins.forget(now);
-            match twins.bodies.get(&hash) {
-                // The same key is a duplicate, which the journal knows.
-                Some(first) if first.key == key => return (None, None),
-                Some(first) => Some(first.outcome.clone()),
-                None => {
-                    twins.order.push_back((now, hash));
-                    twins.bodies.insert(hash, First { key, at: now, outcome });
-                    None
-                }
-            }
-        };
-        let Some(mut outcome) = known else { return (None, Some((hash, sender))) };
-        // It may be on its way to the disk. If it does not get there, this one takes its place.
-        let first = outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.flatten());
-        (first, None)
     }
 
     /// Remembers a request of a receiver.
@@ -428,6 +387,20 @@ impl Belt {
 }
 
 impl Relay {
+    /// Remembers the path that a project had on its instance.
+    fn leaves(&self, project: ProjectId, path: String, now: Timestamp) {
+        let mut left = lock(&self.left);
+        if left.len() >= MOST_LEFT {
+            left.clear();
+        }
+        left.insert(project, (path, now));
+    }
+
+    /// Whether a project had this path until a moment ago.
+    fn left_lately(&self, project: ProjectId, path: &str, now: Timestamp) -> bool {
+        lock(&self.left).get(&project).is_some_and(|(known, at)| known == path && now.since(*at) < LATE)
+    }
+
     fn see(&self, user: &SeenUser) {
         let mut users = lock(&self.users);
         if users.known.contains(&user.username) || users.fresh.len() >= MOST_FRESH {
@@ -438,18 +411,5 @@ impl Relay {
         }
         users.known.insert(user.username.clone());
         users.fresh.push(user.clone());
-    }
-}
-
-impl Twins {
-    fn forget(&mut self, now: Timestamp) {
-        while let Some((at, hash)) = self.order.front().copied()
-            && (now.since(at) > TWIN_WINDOW || self.order.len() >= MOST_BODIES)
-        {
-            self.order.pop_front();
-            if self.bodies.get(&hash).is_some_and(|first| first.at == at) {
-                self.bodies.remove(&hash);
-            }
-        }
     }
 }

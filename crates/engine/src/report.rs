@@ -178,7 +178,7 @@ impl Belt {
                 return Ok(Some(kept));
             }
         }
-        Err(Error::Unavailable("others save the same operation all the time".into()).into())
+        Err(Error::Busy("others save the same operation all the time".into()).into())
     }
 
     /// Makes the event of a closed operation, and forgets the operation.

@@ -1,7 +1,10 @@
 //! Work beside the threads that answer others: so much at once, whoever still waits for it.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
@@ -47,15 +50,14 @@ pub(crate) const fn is_large(bytes: usize) -> bool {
 
 /// Does what has to do with a body of so many bytes. How many there are at once is bounded by the memory of bodies.
 pub(crate) async fn by_weight<T: Send + 'static>(bytes: usize, work: impl Future<Output = T> + Send + 'static) -> T {
-    if !is_large(bytes) {
+    let has_threads = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
+    if !is_large(bytes) || !has_threads {
         return work.await;
     }
-    let runtime = tokio::runtime::Handle::current();
-    match tokio::task::spawn_blocking(move || runtime.block_on(work)).await {
-        Ok(made) => made,
-        // It is never cancelled.
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
+    let mut work = pin!(work);
+    // The thread is this work's only while it computes. While it waits, for a turn or for the store, it holds none: those for which it
+    // waits need threads too.
+    poll_fn(|context| tokio::task::block_in_place(|| work.as_mut().poll(context))).await
 }
 
 #[cfg(test)]

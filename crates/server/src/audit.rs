@@ -96,7 +96,7 @@ pub(crate) async fn record(State(app): State<Arc<App>>, request: Request, next: 
         Some(Ok(response)) => response,
         Some(Err(_)) => ApiError::internal(anyhow::anyhow!("a handler panicked")).into_response(),
         None => {
-            let text = "too many changes go on whose sender has hung up; try again when some have ended";
+            let text = "too many requests whose client disconnected are still being processed; try again later";
             let mut response = ApiError::problem(StatusCode::SERVICE_UNAVAILABLE, text).into_response();
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
             response

@@ -179,6 +179,7 @@ impl IntoResponse for ApiError {
             Self::Message(_, message) => Some(message.to_string()),
             Self::Store(Error::Taken(what)) => Some(format!("{what} has already been taken")),
             Self::Store(Error::Missing(what)) => Some(format!("404 {} Not Found", capital(what))),
+            Self::Store(Error::Blocked) => Some(BLOCKED.to_owned()),
             Self::InsufficientScope("sudo") => Some("nobody can act as another user here: leave sudo out".to_owned()),
             Self::InsufficientScope(scope) => Some(format!("the token lacks the scope {scope}")),
             Self::TooMany(_) | Self::Store(_) => None,
@@ -224,9 +225,10 @@ impl ApiError {
                 let message = format!("404 {} Not Found", capital(what));
                 (StatusCode::NOT_FOUND, Json(json!({ "message": message }))).into_response()
             }
+            Self::Store(Error::Blocked) => (StatusCode::FORBIDDEN, Json(json!({ "message": BLOCKED }))).into_response(),
             Self::Store(error) => {
                 let status = match error {
-                    Error::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+                    Error::Unavailable(_) | Error::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
                     _ => StatusCode::INTERNAL_SERVER_ERROR,
                 };
                 if outage::stands_alone(&error) {
@@ -241,6 +243,9 @@ impl ApiError {
         }
     }
 }
+
+/// GitLab's answer to a valid token of a user who is blocked. Another token would not help them, so it is no 401.
+const BLOCKED: &str = "403 Forbidden - Your account has been blocked.";
 
 fn capital(word: &str) -> String {
     let mut letters = word.chars();

@@ -15,16 +15,15 @@ use hyper::body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::ApiError;
-use crate::seats::{Full, Seat, Seats};
+use crate::places::{Full, Places, Sharer, Shares, Taken};
 use crate::telemetry::LARGE_ANSWERS;
 
 /// What trees of parameters and what is read from them may take, in KiB.
 const TREES_KIB: u32 = 128 << 10;
 /// What large answers may take, in KiB.
 const ANSWERS_KIB: u32 = 256 << 10;
-/// Large answers at once, in all and of one user: whoever reads slowly takes no place of others.
-const MOST_ANSWERS: usize = 64;
-const MOST_OF_ONE: usize = 8;
+/// Large answers at once. Those of one top-level group that are read slowly leave memory for others.
+const READERS: Shares = Shares { all: 64, of_admins: 8, of_namespace: 12, of_scope: 10, of_user: 8 };
 /// Longest that a request waits for memory.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -32,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Memory {
     trees: Arc<Semaphore>,
     answers: Arc<Semaphore>,
-    readers: Arc<Seats<i64>>,
+    readers: Arc<Places>,
 }
 
 impl Memory {
@@ -40,7 +39,7 @@ impl Memory {
         Self {
             trees: Arc::new(Semaphore::new(TREES_KIB as usize)),
             answers: Arc::new(Semaphore::new(ANSWERS_KIB as usize)),
-            readers: Seats::new(MOST_ANSWERS, MOST_OF_ONE, LARGE_ANSWERS),
+            readers: Places::new(READERS, LARGE_ANSWERS),
         }
     }
 
@@ -57,14 +56,15 @@ impl Memory {
     /// Room for a large answer of so many bytes, with everything that it is made of, for a user.
     ///
     /// # Errors
-    /// 429 when the user has too many of them under way, 503 when all have or the memory is taken for too long.
-    pub(crate) async fn answer(&self, user: i64, bytes: usize) -> Result<Room, ApiError> {
-        let seat = self.readers.take(user).map_err(|full| match full {
-            Full::One => ApiError::too_many(1),
+    /// 429 when the user, or all of the project, group or top-level group, have too many of them under way; 503 when all have or the
+    /// memory is taken for too long.
+    pub(crate) async fn answer(&self, reader: &Sharer, bytes: usize) -> Result<Room, ApiError> {
+        let taken = self.readers.take(reader).map_err(|full| match full {
             Full::All => busy(),
+            Full::User | Full::Scope | Full::Namespace => ApiError::too_many(1),
         })?;
         let permit = take(&self.answers, bytes, ANSWERS_KIB).await.ok_or_else(busy)?;
-        Ok(Room { permit, _seat: seat })
+        Ok(Room { permit, _taken: taken })
     }
 }
 
@@ -106,7 +106,7 @@ pub(crate) async fn until_answered(mut request: Request, next: Next) -> Response
 /// Room for a large answer, given back when it is dropped.
 pub(crate) struct Room {
     permit: OwnedSemaphorePermit,
-    _seat: Seat<i64>,
+    _taken: Taken,
 }
 
 impl Room {
@@ -153,9 +153,17 @@ mod tests {
     use axum::Router;
     use axum::routing::get;
     use http_body_util::BodyExt;
+    use quickdraw_domain::scope::Scope;
+    use quickdraw_domain::{GroupId, ProjectId};
     use tower::ServiceExt;
 
     use super::*;
+
+    /// A user of a project in a top-level group.
+    fn reader(user: i64, group: i64) -> Sharer {
+        let scope = Scope::Project(ProjectId(group));
+        Sharer { user, is_admin: false, scope, namespace: Some(GroupId(group)) }
+    }
 
     #[tokio::test]
     async fn a_tree_has_its_room_until_the_request_is_answered() {
@@ -183,7 +191,7 @@ mod tests {
     async fn a_large_answer_has_its_room_until_it_is_sent() {
         let memory = Memory::new();
         let all = ANSWERS_KIB as usize;
-        let room = memory.answer(1, 32 << 20).await.expect("there is room");
+        let room = memory.answer(&reader(1, 1), 32 << 20).await.expect("there is room");
         assert_eq!(memory.answers.available_permits(), all - (32 << 10) - 1);
         let answer = room.keep_with(Response::new(Body::from(vec![0_u8; 1 << 20])));
         assert_eq!(memory.answers.available_permits(), all - (2 << 10) - 1, "the rest was needed to make it");
@@ -193,17 +201,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_user_who_reads_slowly_leaves_room_for_others() {
+    async fn users_who_read_slowly_leave_room_for_others_whatever_bots_they_make() {
         let memory = Memory::new();
         let mut unread = Vec::new();
-        for _ in 0..MOST_OF_ONE {
-            unread.push(memory.answer(1, 1 << 20).await.expect("there is room"));
+        for _ in 0..READERS.of_user {
+            unread.push(memory.answer(&reader(1, 1), 16 << 20).await.expect("there is room"));
         }
-        assert!(matches!(memory.answer(1, 1 << 20).await.err(), Some(ApiError::TooMany(_))));
-        assert!(memory.answer(2, 1 << 20).await.is_ok());
-        unread.pop();
-        assert!(memory.answer(1, 1 << 20).await.is_ok());
+        assert!(matches!(memory.answer(&reader(1, 1), 1 << 20).await.err(), Some(ApiError::TooMany(_))));
+        for bot in 2..10 {
+            unread.extend(memory.answer(&reader(bot, 1), 16 << 20).await.ok());
+        }
+        assert_eq!(unread.len(), READERS.of_scope, "bots of a project share what it has");
+        assert!(memory.answer(&reader(20, 2), 16 << 20).await.is_ok(), "others have room");
         drop(unread);
-        assert!(memory.answer(2, usize::MAX / 2).await.is_ok(), "the largest takes all of the room");
+        assert!(memory.answer(&reader(2, 1), usize::MAX / 2).await.is_ok(), "the largest takes all of the room");
     }
 }

@@ -102,6 +102,10 @@ fn read_json(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
         return Ok(Map::new());
     }
     match tree::read(body, TREE).map_err(|error| unreadable(&error))? {
+        // Each name is compared with those that the operation has.
+        Value::Object(object) if object.len() > MAX_PARAMETERS => {
+            Err(ApiError::Error(StatusCode::BAD_REQUEST, "too many parameters".to_owned()))
+        }
         Value::Object(object) => Ok(object),
         // Clients that have nothing to send write `null`; GitLab takes it as no body.
         Value::Null => Ok(Map::new()),
@@ -257,6 +261,12 @@ mod tests {
         for body in ["", "null", " null ", "{}"] {
             assert_eq!(read_json(body.as_bytes()).expect("no parameters"), Map::new(), "{body}");
         }
+        let names = |count: usize| {
+            let pairs: Vec<String> = (0..count).map(|name| format!("\"{name}\":1")).collect();
+            read_json(format!("{{{}}}", pairs.join(",")).as_bytes()).map(|params| params.len()).map_err(status)
+        };
+        assert_eq!(names(MAX_PARAMETERS), Ok(MAX_PARAMETERS));
+        assert_eq!(names(MAX_PARAMETERS + 1), Err(StatusCode::BAD_REQUEST), "as many as a form may have");
         assert_eq!(read_json(b"[]").map_err(status), Err(StatusCode::BAD_REQUEST));
         assert_eq!(read_json(b"{").map_err(status), Err(StatusCode::BAD_REQUEST));
     }

@@ -168,8 +168,8 @@ pub trait Access {
     async fn set_root_token(&self, digest: [u8; 32], now: Timestamp) -> Result<()>;
     /// Whether a root token was ever set.
     async fn has_root_token(&self) -> Result<bool>;
-    /// Who a token stands for, by its digest; nobody when it was revoked or has expired, or its user is blocked. Notes that it
-    /// was used.
+    /// Who a token stands for, by its digest; nobody when it was revoked or has expired. `Blocked` when its user is. Notes that
+    /// it was used.
     async fn find_actor(&self, digest: [u8; 32], now: Timestamp) -> Result<Option<Actor>>;
     /// Makes a user. `Taken` when the login or the address is, both compared without case.
     async fn create_user(&self, new: NewUser, now: Timestamp) -> Result<User>;

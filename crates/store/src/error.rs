@@ -15,6 +15,9 @@ pub enum Error {
     /// Something that was referred to is not there.
     #[error("{0} does not exist")]
     Missing(&'static str),
+    /// A token is valid, but its user is blocked.
+    #[error("the user of this token is blocked")]
+    Blocked,
     /// A group was to be moved into itself or a group in it.
     #[error("a group cannot be moved into itself")]
     Circular,
@@ -24,6 +27,9 @@ pub enum Error {
     /// The store cannot take writes or answer now: full, unreachable, shutting down. Trying later makes sense.
     #[error("the store is not available: {0}")]
     Unavailable(String),
+    /// Too much is asked for at once, or the server is stopping. Trying later makes sense, and nothing is wrong with the store.
+    #[error("the server is busy: {0}")]
+    Busy(String),
     /// The engine reported something that should not happen.
     #[error("the store failed: {0}")]
     Engine(String),

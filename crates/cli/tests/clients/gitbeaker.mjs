@@ -1,39 +1,24 @@
-// Drives a server of its own with @gitbeaker/rest, as a TypeScript tool would.
+// Drives a server with @gitbeaker/rest, as a TypeScript tool would. launch.py starts the server and a receiver.
 //
-// Usage: node gitbeaker.mjs PATH_OF_QUICKDRAW [DATABASE_URL], in a folder where @gitbeaker/rest is installed.
+// Usage: node gitbeaker.mjs, in a folder where @gitbeaker/rest is installed.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import http from "node:http";
 import { createRequire } from "node:module";
-import net from "node:net";
-import { tmpdir } from "node:os";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 
 const require = createRequire(path.join(process.cwd(), "here.js"));
 const { Gitlab } = await import(pathToFileURL(require.resolve("@gitbeaker/rest")));
 
-const TOKEN = "clients-root-token-0123456789";
-const got = [];
-const sink = http.createServer((request, response) => {
-  const parts = [];
-  request.on("data", (part) => parts.push(part));
-  request.on("end", () => {
-    got.push({ headers: request.headers, body: Buffer.concat(parts).toString() });
-    response.end("ok");
-  });
-});
-await new Promise((ready) => sink.listen(0, "127.0.0.1", ready));
+const { QUICKDRAW_URL: host, QUICKDRAW_TOKEN: TOKEN, RECEIVER_URL: receiver } = process.env;
+let received = 0;
 
-const freePort = () =>
-  new Promise((done) => {
-    const probe = net.createServer().listen(0, "127.0.0.1", () => {
-      const { port } = probe.address();
-      probe.close(() => done(port));
-    });
-  });
+const delivery = async () => {
+  const answer = await fetch(`${receiver}/${received}`);
+  assert.equal(answer.status, 200, "nothing was delivered");
+  received += 1;
+  return answer.json();
+};
 
 const refused = async (promise, status) => {
   await assert.rejects(promise, (error) => {
@@ -42,7 +27,7 @@ const refused = async (promise, status) => {
   });
 };
 
-async function drive(host, url) {
+async function drive(url) {
   const api = new Gitlab({ host, token: TOKEN });
   const group = await api.Groups.create("Gear", "gear");
   const project = await api.Projects.create({ name: "Rope", path: "rope", namespaceId: group.id });
@@ -63,8 +48,9 @@ async function drive(host, url) {
     headers: { "private-token": TOKEN },
   });
   assert.equal(tested.status, 201);
-  assert.equal(got.at(-1).headers["x-gitlab-event"], "Push Hook");
-  assert.equal(got.at(-1).headers["x-team"], "rope");
+  const { headers } = await delivery();
+  assert.equal(headers["X-Gitlab-Event"], "Push Hook");
+  assert.equal(headers["X-Team"], "rope");
 
   for (let number = 0; number < 24; number += 1) {
     await api.ProjectHooks.add(project.id, `https://example.com/${number}`);
@@ -77,7 +63,7 @@ async function drive(host, url) {
   await api.GroupHooks.remove(group.id, ofGroup.id);
   const ofSystem = await api.SystemHooks.add(url);
   await api.SystemHooks.test(ofSystem.id);
-  assert.match(got.at(-1).body, /project_create/);
+  assert.match((await delivery()).body, /project_create/);
   await api.SystemHooks.remove(ofSystem.id);
 
   await refused(api.ProjectHooks.add(project.id, "ftp://example.com"), 422);
@@ -89,39 +75,5 @@ async function drive(host, url) {
   await refused(api.Groups.show("gear"), 404);
 }
 
-const port = await freePort();
-const host = `http://127.0.0.1:${port}`;
-const folder = mkdtempSync(path.join(tmpdir(), "quickdraw-gitbeaker-"));
-const settings = {
-  QUICKDRAW_LISTEN: `127.0.0.1:${port}`,
-  QUICKDRAW_ROOT_TOKEN: TOKEN,
-  QUICKDRAW_EXTERNAL_URL: host,
-  QUICKDRAW_ALLOW_LOCAL_NETWORKS: "true",
-  QUICKDRAW__TELEMETRY__LOG: "warn",
-};
-if (process.argv[3]) {
-  settings.QUICKDRAW_DATABASE_URL = process.argv[3];
-  settings.QUICKDRAW_KEY = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
-}
-const program = path.resolve(process.argv[2]);
-const server = spawn(program, ["serve"], {
-  cwd: folder,
-  env: { ...process.env, ...settings },
-  stdio: ["ignore", "ignore", "inherit"],
-});
-try {
-  for (let tries = 0; tries < 600; tries += 1) {
-    const there = await fetch(`${host}/api/v1/ready`).then((answer) => answer.ok, () => false);
-    if (there) break;
-    await new Promise((later) => setTimeout(later, 50));
-  }
-  await drive(host, `http://127.0.0.1:${sink.address().port}/in`);
-} finally {
-  const ended = new Promise((done) => server.on("exit", done));
-  server.kill("SIGTERM");
-  await ended;
-  sink.close();
-  rmSync(folder, { recursive: true, force: true });
-}
+await drive(`${receiver}/in`);
 console.log("@gitbeaker/rest is content");
-process.exit(0);

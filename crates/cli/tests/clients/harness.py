@@ -19,13 +19,29 @@ class Sink(http.server.BaseHTTPRequestHandler):
     """Reads header names by exact spelling and bodies by Content-Length, as simple receivers do."""
 
     got = []
+    arrived = threading.Condition()
 
     def do_POST(self):
-        Sink.got.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(200)
-        self.send_header("Content-Length", "2")
+        request = (dict(self.headers), self.rfile.read(int(self.headers["Content-Length"])))
+        with Sink.arrived:
+            Sink.got.append(request)
+            Sink.arrived.notify_all()
+        self.answer(200, b"ok")
+
+    def do_GET(self):
+        """Request number N under `/N`, for clients in other languages. It waits until that request is here, at most 20 seconds."""
+        number = int(self.path.strip("/"))
+        with Sink.arrived:
+            if not Sink.arrived.wait_for(lambda: len(Sink.got) > number, timeout=20):
+                return self.answer(404, b"")
+            headers, body = Sink.got[number]
+        self.answer(200, json.dumps({"headers": headers, "body": body.decode()}).encode())
+
+    def answer(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(b"ok")
+        self.wfile.write(body)
 
     def log_message(self, *_):
         pass

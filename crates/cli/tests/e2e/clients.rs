@@ -344,18 +344,20 @@ pub(crate) fn projects_are_archived_and_users_blocked(engine: Engine) {
 
     let people = People { server: &server };
     let (ida, token) = people.make("ida", "api");
-    let asks = || {
-        send(server.port, "GET", "/api/v4/user", &[("PRIVATE-TOKEN", token.as_str())], b"").expect("an answer").status
-    };
+    let asks =
+        || send(server.port, "GET", "/api/v4/user", &[("PRIVATE-TOKEN", token.as_str())], b"").expect("an answer");
     let user = format!("/api/v4/users/{ida}");
     let call = |what: &str| server.call("POST", &format!("{user}/{what}"), "");
-    assert_eq!((asks(), server.get(&user)["state"].clone()), (200, json!("active")));
+    assert_eq!((asks().status, server.get(&user)["state"].clone()), (200, json!("active")));
     let blocked = call("block");
     assert_eq!((blocked.status, blocked.json()), (201, json!(true)));
-    assert_eq!((asks(), server.get(&user)["state"].clone()), (401, json!("blocked")));
+    assert_eq!(server.get(&user)["state"], "blocked");
+    let refused = asks();
+    let words = json!({ "message": "403 Forbidden - Your account has been blocked." });
+    assert_eq!((refused.status, refused.json()), (403, words));
     assert_eq!(column(&server.get("/api/v4/users?blocked=true"), "id"), [json!(ida)]);
     assert_eq!(server.call("PUT", &user, r#"{"name":"Ida R."}"#).json()["state"], "blocked", "a change keeps it so");
-    assert_eq!((call("unblock").status, asks()), (201, 200));
+    assert_eq!((call("unblock").status, asks().status), (201, 200));
     assert_eq!(server.call("POST", "/api/v4/users/1/block", "").status, 403);
     assert_eq!(server.call("POST", "/api/v4/users/999/block", "").status, 404);
 }

@@ -19,7 +19,8 @@ struct Escape {
 impl Plain {
     pub(super) fn of(text: &[u8]) -> Self {
         let mut plain = Self::raw(text);
-        for _ in 0..LAYERS {
+        let layers = if has_escapes(text) { LAYERS } else { 0 };
+        for _ in 0..layers {
             let before = plain.bytes.len();
             plain = plain.unescaped();
             // Every escape is longer than the bytes that it stands for.
@@ -32,6 +33,9 @@ impl Plain {
 
     /// The plain form of a text whose end cut an escape off, without that escape. `None` if none was cut off.
     pub(super) fn of_cut_off(text: &[u8]) -> Option<Self> {
+        if !has_escapes(text) {
+            return None;
+        }
         let mut plain = Self::raw(text);
         let mut is_cut_off = false;
         for _ in 0..LAYERS {
@@ -99,6 +103,11 @@ pub(super) const fn fold(byte: u8) -> Option<u8> {
         b'_' => Some(b'/'),
         _ => Some(byte.to_ascii_lowercase()),
     }
+}
+
+/// Whether a text has a byte with which an escape begins.
+fn has_escapes(text: &[u8]) -> bool {
+    text.iter().any(|byte| b"%\\&".contains(byte))
 }
 
 /// `%2F`.

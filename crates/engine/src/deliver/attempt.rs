@@ -37,9 +37,9 @@ impl Belt {
     pub(crate) async fn attempt_for(&self, hook: Arc<Hook>, claimed: &Claimed) -> Option<Finished> {
         let belt = self;
         let weight = weight(&hook, claimed.payload.unpacked_len());
-        let room = u32::try_from(weight / 1024 + 1).unwrap_or(u32::MAX);
+        let bodies = if weight > LARGE { &belt.large_bodies } else { &belt.bodies };
         // Never closed, and no body is larger than all the room, nor what a template makes of it.
-        let _room = belt.bodies.acquire_many(room).await.ok()?;
+        let mut room = bodies.acquire_many(kib(weight)).await.ok()?;
         let started_at = belt.clock.now();
         if claimed.lease_until < started_at.plus(belt.settings.deadline) {
             return None;
@@ -56,7 +56,14 @@ impl Belt {
                 build(&hook, claimed, &belt.settings.instance, started_at)
             };
             match built {
-                Ok(request) => belt.transport.send(request, started_at).await,
+                Ok(request) => {
+                    // The receiver may take ten seconds: room that was only needed to make the body is given back before.
+                    let needed = kib(request.body.len()) as usize;
+                    if let Some(spare) = room.num_permits().checked_sub(needed) {
+                        drop(room.split(spare));
+                    }
+                    belt.transport.send(request, started_at).await
+                }
                 Err(error) => ours(&error),
             }
         };
@@ -100,6 +107,10 @@ impl Belt {
             },
         })
     }
+}
+
+fn kib(bytes: usize) -> u32 {
+    u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX)
 }
 
 /// Memory that the body of a request takes, in bytes: unpacked, and with what a template makes of it, twice while it is encoded.

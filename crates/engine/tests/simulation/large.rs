@@ -13,7 +13,9 @@ use quickdraw_domain::scope::Scope;
 use quickdraw_domain::settle::Policies;
 use quickdraw_domain::{EventId, HookId, ProjectId, Timestamp};
 use quickdraw_engine::{Belt, Clock as _, Sent, Transport};
+use quickdraw_store::deliveries::DeliveryFilter;
 use quickdraw_store::documents::Document;
+use quickdraw_store::scopes::Name;
 use serde_json::json;
 
 use crate::chance::{Dice, Manual};
@@ -73,7 +75,9 @@ pub(crate) async fn a_large_event_that_ended_the_process_twice_is_set_aside(data
     let place = Place::new(1, &database).await;
     let body = json!({ "object_kind": "push", "ref": "refs/heads/main", "x": "x".repeat(100_000) }).to_string();
     let event = place.push(body.as_bytes()).await;
-    let began = |times: u32| json!({ event.to_string(): times }).to_string().into_bytes();
+    let began = |times: u32| {
+        json!({ event.to_string(): { "times": times, "node": "another", "at": 0 } }).to_string().into_bytes()
+    };
     let store = place.belt.store();
 
     assert!(store.put_document(Document::Reading, 0, began(2)).await.expect("written"));
@@ -102,7 +106,7 @@ pub(crate) async fn a_large_event_in_small_parts_is_set_aside_and_delivered(data
     assert_eq!(set_aside.len(), 1);
     assert!(set_aside[0].1.contains("too many parts"), "{set_aside:?}");
     place.belt.fan_out().await.expect("fanned out");
-    let filter = quickdraw_store::deliveries::DeliveryFilter { event: Some(event), limit: 10, ..Default::default() };
+    let filter = DeliveryFilter { event: Some(event), limit: 10, ..Default::default() };
     let deliveries = place.belt.store().list_deliveries(filter).await.expect("read").rows;
     assert_eq!(deliveries.iter().map(|delivery| delivery.hook).collect::<Vec<_>>(), [hook]);
     place.home.end().await;
@@ -130,7 +134,7 @@ pub(crate) async fn a_filter_that_takes_too_much_work_is_a_reason(database: Data
     let event = parts::push_to(&place.belt, place.project, &branch, body.as_bytes()).await.id();
     let gave_up = [(costly, SkipReason::BranchFilterGaveUp), (filtered, SkipReason::EventFilterGaveUp)];
     assert_eq!(place.skips(event).await, gave_up);
-    let filter = quickdraw_store::deliveries::DeliveryFilter { event: Some(event), limit: 10, ..Default::default() };
+    let filter = DeliveryFilter { event: Some(event), limit: 10, ..Default::default() };
     let mut owed: Vec<HookId> =
         store.list_deliveries(filter).await.expect("read").rows.iter().map(|delivery| delivery.hook).collect();
     owed.sort_unstable();
@@ -182,5 +186,42 @@ pub(crate) async fn a_push_that_lists_few_commits_passes_with_a_note(database: D
     assert_eq!(place.skips(unlisted).await, []);
     let (event, _) = place.belt.store().find_event(unlisted).await.expect("read").expect("an event");
     assert_eq!(event.unlisted, [hook]);
+    place.home.end().await;
+}
+
+pub(crate) async fn costly_filters_of_a_project_take_no_event_from_its_group(database: Database) {
+    let place = Place::new(6, &database).await;
+    let store = place.belt.store();
+    let group = store.find_project(Name::Id(place.project.0)).await.expect("read").expect("a project").group;
+    let main = EventFilter::parse(r#"{"branch":"main"}"#).expect("a filter");
+    let of_group = Hook { event_filter: Some(main), ..parts::hook(Scope::Group(group), &place.clock) };
+    let of_group = store.create_hook(of_group, 100).await.expect("a hook").hook.id;
+    let costly = EventFilter::parse(r#"{"field":"x","matches":"(?:a?){90}z"}"#).expect("a filter");
+    for _ in 0..100 {
+        let hook =
+            Hook { event_filter: Some(costly.clone()), ..parts::hook(Scope::Project(place.project), &place.clock) };
+        store.create_hook(hook, 1_000).await.expect("a hook");
+    }
+    place.belt.refresh_directory().await.expect("read");
+    let body = json!({ "object_kind": "push", "ref": "refs/heads/main", "x": "a".repeat(30_000) }).to_string();
+    let event = place.push(body.as_bytes()).await;
+    assert_eq!(place.skips(event).await.len(), 100, "those of the project give up");
+    let filter = DeliveryFilter { event: Some(event), limit: 10, ..Default::default() };
+    let owed = store.list_deliveries(filter).await.expect("read").rows;
+    assert_eq!(owed.iter().map(|delivery| delivery.hook).collect::<Vec<_>>(), [of_group]);
+    place.home.end().await;
+}
+
+pub(crate) async fn a_large_event_that_another_node_reads_is_left_to_it(database: Database) {
+    let place = Place::new(7, &database).await;
+    let body = json!({ "object_kind": "push", "ref": "refs/heads/main", "x": "x".repeat(100_000) }).to_string();
+    let event = place.push(body.as_bytes()).await;
+    let store = place.belt.store();
+    let at = place.clock.now().as_micros();
+    let begun = json!({ event.to_string(): { "times": 2, "node": "another", "at": at } }).to_string().into_bytes();
+    assert!(store.put_document(Document::Reading, 0, begun).await.expect("written"));
+    assert_eq!(place.belt.project().await.expect("projected"), 1);
+    assert_eq!(place.set_aside().await, [], "it may be about to end");
+    assert_eq!(store.pending().await.expect("read").count, 1, "it waits");
     place.home.end().await;
 }

@@ -71,6 +71,12 @@ fn main() -> std::process::ExitCode {
         ("a_push_that_lists_few_commits_passes_with_a_note", |database| {
             Box::pin(large::a_push_that_lists_few_commits_passes_with_a_note(database))
         }),
+        ("costly_filters_of_a_project_take_no_event_from_its_group", |database| {
+            Box::pin(large::costly_filters_of_a_project_take_no_event_from_its_group(database))
+        }),
+        ("a_large_event_that_another_node_reads_is_left_to_it", |database| {
+            Box::pin(large::a_large_event_that_another_node_reads_is_left_to_it(database))
+        }),
         ("several_saves_are_one_event", |database| Box::pin(reports::several_saves_are_one_event(database))),
         ("a_body_is_that_of_the_moment", |database| Box::pin(reports::a_body_is_that_of_the_moment(database))),
         ("a_report_costs_as_many_calls_whatever_its_size", |database| {

@@ -42,15 +42,18 @@ impl Access for Postgres {
         let statement = client
             .prepare_cached(
                 "SELECT u.id, u.username, u.name, u.is_admin, t.id, t.read_only, t.last_used_at, u.project_id,
-                    u.group_id
+                    u.group_id, u.blocked
                  FROM access_tokens t JOIN users u ON u.id = t.user_id
-                 WHERE t.digest = $1 AND NOT t.revoked AND NOT u.blocked
+                 WHERE t.digest = $1 AND NOT t.revoked
                     AND (t.expires_at IS NULL OR t.expires_at > $2)",
             )
             .await?;
         let Some(row) = client.query_opt(&statement, &[&digest.as_slice(), &now.as_micros()]).await? else {
             return Ok(None);
         };
+        if row.get(9) {
+            return Err(Error::Blocked);
+        }
         let actor = Actor {
             user_id: row.get(0),
             username: row.get(1),

@@ -56,7 +56,7 @@ impl Operations for Postgres {
         // Two nodes may each see room for one more: the limit is there for the disk, and not exact.
         let waiting: i64 = client.query_one("SELECT count(*) FROM operations", &[]).await?.get(0);
         if waiting >= MOST {
-            return Err(Error::Unavailable(format!("{MOST} operations wait for their last save")));
+            return Err(Error::Busy(format!("{MOST} operations wait for their last save")));
         }
         let (kind, place) = columns::place_columns(place);
         let sql = "INSERT INTO operations VALUES ($1, $2, $3, $4, 1, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";

@@ -44,9 +44,9 @@ impl Access for Sqlite {
             .read(move |connection| {
                 let mut statement = connection.prepare_cached(
                     "SELECT u.id, u.username, u.name, u.is_admin, t.id, t.read_only, t.last_used_at, u.project_id,
-                       u.group_id
+                       u.group_id, u.blocked
                      FROM access_tokens t JOIN users u ON u.id = t.user_id
-                     WHERE t.digest = ?1 AND NOT t.revoked AND NOT u.blocked
+                     WHERE t.digest = ?1 AND NOT t.revoked
                        AND (t.expires_at IS NULL OR t.expires_at > ?2)",
                 )?;
                 let found = statement.query_row((digest, now.as_micros()), |row| {
@@ -59,12 +59,15 @@ impl Access for Sqlite {
                         read_only: row.get(5)?,
                         bot_of: bot_of(row.get(7)?, row.get(8)?),
                     };
-                    Ok((actor, row.get::<_, Option<i64>>(6)?))
+                    Ok((actor, row.get::<_, Option<i64>>(6)?, row.get::<_, bool>(9)?))
                 });
                 Ok(found.optional()?)
             })
             .await?;
-        let Some((actor, used)) = found else { return Ok(None) };
+        let Some((actor, used, is_blocked)) = found else { return Ok(None) };
+        if is_blocked {
+            return Err(Error::Blocked);
+        }
         if used.is_none_or(|used| now.as_micros() - used >= USED_EVERY_MICROS) {
             let token = actor.token;
             self.write(move |tx| {

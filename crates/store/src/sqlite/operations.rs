@@ -54,7 +54,7 @@ impl Operations for Sqlite {
             }
             let waiting: i64 = tx.connection.query_row("SELECT count(*) FROM operations", [], |row| row.get(0))?;
             if waiting >= MOST {
-                return Err(Error::Unavailable(format!("{MOST} operations wait for their last save")));
+                return Err(Error::Busy(format!("{MOST} operations wait for their last save")));
             }
             let (kind, place) = columns::place_columns(place);
             let sql = "INSERT OR IGNORE INTO operations VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9)";

@@ -97,7 +97,7 @@ impl Writer {
         };
         match sent {
             Ok(()) => {}
-            Err(TrySendError::Full(_)) => return Err(Error::Unavailable("too many writes are waiting".into())),
+            Err(TrySendError::Full(_)) => return Err(Error::Busy("too many writes are waiting".into())),
             Err(TrySendError::Disconnected(_)) => return Err(Error::Unavailable("the store is closed".into())),
         }
         answered.await.map_err(|_| Error::Unavailable("the store is closed".into()))?

@@ -243,8 +243,9 @@ pub(crate) async fn projects_are_archived_and_users_blocked_until_that_is_taken_
         let renamed = UserEdit { name: Some("I.".to_owned()), ..UserEdit::default() };
         let later = store.update_user(ida.id, renamed).await.expect("written").expect("they are there");
         assert_eq!((changed.blocked, later.blocked), (blocked, blocked), "other changes keep it");
-        let actor = store.find_actor([1; 32], NOON).await.expect("read");
-        assert_eq!(actor.is_none(), blocked, "a token of somebody who is blocked is nobody's");
+        let actor = store.find_actor([1; 32], NOON).await;
+        assert_eq!(matches!(actor, Err(Error::Blocked)), blocked, "a token of somebody who is blocked: {actor:?}");
+        assert_eq!(matches!(actor, Ok(Some(_))), !blocked, "a token of somebody who is not blocked: {actor:?}");
         let filter = UserFilter { blocked: true, ..UserFilter::default() };
         assert_eq!(store.list_users(filter, ALL).await.expect("listed").total == 1, blocked);
     }

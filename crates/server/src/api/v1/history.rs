@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use quickdraw_domain::delivery::State as DeliveryState;
 use quickdraw_domain::health::Health;
+use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{AttemptId, DeliveryId, EventId, HookId, ProjectId, Timestamp, Trigger};
 use quickdraw_store::attempts::AttemptFilter;
 use quickdraw_store::deliveries::{ASKED_PARKED, DeliveryFilter};
@@ -26,6 +27,7 @@ use crate::audit::Note;
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::Input;
+use crate::places::Sharer;
 use crate::state::App;
 use crate::views::{Attempt, Delivery, DeliveryWithHistory, Event, EventWithDeliveries, Iso, Page, Shown, Skipped};
 
@@ -91,7 +93,8 @@ async fn event(
     let rows = app.store().list_deliveries(filter).await?.rows;
     let mut deliveries: Vec<Delivery> = rows.iter().map(Delivery::from).collect();
     put_off(&app, &mut deliveries).await?;
-    let room = app.memory.answer(admin.0.user_id, payload.unpacked_len() * COPIES).await?;
+    let reader = Sharer::new(&app, &admin.0, Scope::Instance);
+    let room = app.memory.answer(&reader, payload.unpacked_len() * COPIES).await?;
     let body = payload.unpack()?;
     // As JSON where it can be shown so; the exact bytes are what is delivered in any case.
     let shown = EventWithDeliveries {

@@ -24,6 +24,7 @@ use super::masked::{MASK, masked};
 use crate::api::v4::page::Listing;
 use crate::error::ApiError;
 use crate::params::Invalid;
+use crate::places::Sharer;
 use crate::state::App;
 use crate::views::{HookEvent, Shown, response_headers};
 
@@ -62,7 +63,8 @@ pub(super) async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) 
     let today = app.belt.clock().now().as_seconds().div_euclid(SECONDS_PER_DAY);
     let since = Timestamp::from_seconds((today - 7) * SECONDS_PER_DAY);
     let filter = LogFilter { hook: entry.hook.id, since, answers, page };
-    let room = app.memory.answer(at.0.caller.actor.user_id, PAGE).await?;
+    let reader = Sharer::new(&app, &at.0.caller.actor, at.scope());
+    let room = app.memory.answer(&reader, PAGE).await?;
     let log = app.store().hook_log(filter).await?;
     at.0.caller.is_shown_bodies();
     let mut rows = Vec::with_capacity(log.rows.len());
