@@ -177,7 +177,7 @@ pub(crate) fn a_receiver_speaks_for_the_instance_that_it_is_for(engine: Engine) 
     let refused = post(&server, "Push Hook", OTHER, "other", &body("other"));
     assert!(refused.status == 403 && refused.body.contains(GITLAB), "{}", refused.body);
     let log = server.get("/api/v1/receivers/default/requests");
-    assert!(log["items"][0]["note"].as_str().is_some_and(|note| note.contains("is for")), "{log}");
+    assert!(log["items"][0]["note"].as_str().is_some_and(|note| note.contains("this receiver serves")), "{log}");
 
     // The secret of the second GitLab does not speak for the first.
     let secret = "of-the-second-gitlab";
