@@ -1,6 +1,7 @@
 //! Asking the filters of hooks about events, before anything is committed: never on a thread that commits or answers for others,
-//! and never for longer than a budget of work allows. Whatever is cheap is asked at once; the rest takes turns on a thread of its
-//! own, one hook of one event after the other, so that a costly filter makes nobody wait longer than for one turn.
+//! and never for longer than a budget of work allows. Whatever is cheap is asked at once; the rest takes turns on threads of their
+//! own, one hook of one event after the other: short turns in a quick lane first, and what they do not decide in a slow one, so that
+//! a costly filter makes no cheap one wait. People who try a filter or follow the journal have a lane of their own.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,11 +24,15 @@ const AT_ONCE: u64 = 100_000;
 const AT_ONCE_FOR_ONE: u64 = 10_000;
 /// Largest body that is taken apart there.
 const SMALL_BODY: usize = 16 << 10;
-/// Steps of one hook in a turn, and of all turns of an event. A hook that needs more gives up.
+/// Steps of one hook in a turn of the quick lane, and in the turns of the slow one, where cheaper ones come first; and of all turns of
+/// an event. A hook that needs more gives up.
+const QUICK: [u64; 1] = [TURN / 100];
+const SLOW: [u64; 2] = [TURN / 20, TURN];
 const TURN: u64 = 4_000_000;
 const ALL_TURNS: u64 = 20_000_000;
-/// Events whose bodies are taken apart at once for turns.
-const TREES: usize = 4;
+/// Bodies that are taken apart at once in each of the lanes for events.
+const QUICK_TREES: usize = 3;
+const SLOW_TREES: usize = 2;
 /// Queues beyond which those are forgotten in which nobody waits. There are never more than requests under way.
 const MANY_QUEUES: usize = 64;
 
@@ -66,20 +71,18 @@ enum Asker {
     User(i64),
 }
 
-/// The turns of costly filters.
-pub(crate) struct Turns {
+/// A thread on which one works after the other.
+struct Lane {
     turn: Arc<Semaphore>,
+    /// Room for bodies that are taken apart and stay so from one turn to the next.
     trees: Semaphore,
-    queues: std::sync::Mutex<HashMap<Asker, Arc<Mutex<()>>>>,
 }
 
-impl Default for Turns {
-    fn default() -> Self {
-        Self { turn: Arc::new(Semaphore::new(1)), trees: Semaphore::new(TREES), queues: std::sync::Mutex::default() }
+impl Lane {
+    fn new(trees: usize) -> Self {
+        Self { turn: Arc::new(Semaphore::new(1)), trees: Semaphore::new(trees) }
     }
-}
 
-impl Turns {
     /// Waits for a turn, and works on a thread where nobody else waits. `None` while the runtime ends.
     async fn take<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         // Never closed, and fair: whoever waits longest is next.
@@ -91,7 +94,25 @@ impl Turns {
         };
         tokio::task::spawn_blocking(in_turn).await.ok()
     }
+}
 
+/// The turns of costly filters.
+pub(crate) struct Turns {
+    quick: Lane,
+    slow: Lane,
+    people: Lane,
+    queues: std::sync::Mutex<HashMap<Asker, Arc<Mutex<()>>>>,
+}
+
+impl Default for Turns {
+    fn default() -> Self {
+        // People's bodies are taken apart and asked in one turn: only one is there.
+        let (quick, slow, people) = (Lane::new(QUICK_TREES), Lane::new(SLOW_TREES), Lane::new(1));
+        Self { quick, slow, people, queues: std::sync::Mutex::default() }
+    }
+}
+
+impl Turns {
     /// A place in the queue. Events of one place wait for one another here, and not in front of all others.
     async fn queue(&self, asker: Asker) -> OwnedMutexGuard<()> {
         let queue = {
@@ -157,33 +178,40 @@ impl Belt {
         judged: &mut Judged,
     ) {
         let _queue = self.turns.queue(Asker::Place(place)).await;
-        let _tree = if look_inside { self.turns.trees.acquire().await.ok() } else { None };
-        let tree = match look_inside {
-            true => {
-                let body = body.to_vec();
-                self.turns.take(move || take_apart(&body)).await.flatten()
-            }
-            false => None,
-        };
-        let (tree, branch) = (Arc::new(tree), branch.map(Arc::<str>::from));
+        let branch = branch.map(Arc::<str>::from);
         let mut left = ALL_TURNS;
         let mut waiting = hooks;
-        // Cheap ones first: a filter that uses up its turn must not cost others theirs.
-        for steps in [TURN / 20, TURN] {
-            let mut costly = Vec::new();
-            for hook in waiting {
-                let (asked, tree, branch) = (Arc::clone(&hook), Arc::clone(&tree), branch.clone());
-                let mut work = Work::new(left.min(steps));
-                let answer = self.turns.take(move || {
-                    let filtered = ask_filters(&asked, trigger, branch.as_deref(), (*tree).as_ref(), &mut work);
-                    (filtered, work)
-                });
-                // Nothing is decided for a hook while the runtime ends: its event is not committed either.
-                let Some((filtered, work)) = answer.await else { return };
-                left -= work.taken();
-                if work.left() == 0 && steps < TURN { costly.push(hook) } else { judged.add(hook.id, filtered) }
+        for (lane, turns) in [(&self.turns.quick, &QUICK[..]), (&self.turns.slow, &SLOW[..])] {
+            if waiting.is_empty() {
+                return;
             }
-            waiting = costly;
+            // In each lane anew: what waits in the slow one must not keep a tree of the quick one.
+            let _room = if look_inside { lane.trees.acquire().await.ok() } else { None };
+            let tree = match look_inside {
+                true => {
+                    let body = body.to_vec();
+                    lane.take(move || take_apart(&body)).await.flatten()
+                }
+                false => None,
+            };
+            let tree = Arc::new(tree);
+            // Cheap ones first: a filter that uses up its turn must not cost others theirs.
+            for steps in turns {
+                let mut costly = Vec::new();
+                for hook in waiting {
+                    let (asked, tree, branch) = (Arc::clone(&hook), Arc::clone(&tree), branch.clone());
+                    let mut work = Work::new(left.min(*steps));
+                    let answer = lane.take(move || {
+                        let filtered = ask_filters(&asked, trigger, branch.as_deref(), (*tree).as_ref(), &mut work);
+                        (filtered, work)
+                    });
+                    // Nothing is decided for a hook while the runtime ends: its event is not committed either.
+                    let Some((filtered, work)) = answer.await else { return };
+                    left -= work.taken();
+                    if work.left() == 0 && *steps < TURN { costly.push(hook) } else { judged.add(hook.id, filtered) }
+                }
+                waiting = costly;
+            }
         }
     }
 
@@ -196,10 +224,9 @@ impl Belt {
         work: &mut Work,
     ) -> Option<Answer> {
         let _queue = self.turns.queue(Asker::User(asker)).await;
-        let _tree = self.turns.trees.acquire().await.ok()?;
         let (filter, parsed) = (filter.clone(), body.as_ref().len());
         let mut one = Work::new(work.left().min(TURN));
-        let answer = self.turns.take(move || {
+        let answer = self.turns.people.take(move || {
             // A body that cannot be looked into passes, as for hooks.
             let answer = match take_apart(body.as_ref()) {
                 Some(body) => filter.judge(&body, &mut one).ok(),

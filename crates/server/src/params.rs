@@ -17,7 +17,7 @@ pub use read::Invalid;
 pub use types::{Clearable, Day, Level, Line, Moment, Pairs, Prose};
 
 use crate::audit::Note;
-use crate::body;
+use crate::body::{self, Kind};
 use crate::error::ApiError;
 use crate::memory::UntilAnswered;
 use crate::state::App;
@@ -54,7 +54,7 @@ impl FromRequest<Arc<App>> for Params {
                 "send parameters as JSON, or as a form with curl's -d or --data-urlencode; multipart is not read";
             return Err(ApiError::Error(StatusCode::UNSUPPORTED_MEDIA_TYPE, text.to_owned()));
         }
-        let held = body::read(app, &parts.headers, incoming, LIMIT)
+        let held = body::read(app, &parts.headers, incoming, LIMIT, Kind::Parameters)
             .await
             .map_err(|body::Refused(status, text)| ApiError::Error(status, text.to_owned()))?;
         let of_body = if is_form { weigh_form(&held.bytes)? } else { weigh_json(&held.bytes)? };

@@ -27,7 +27,7 @@ use uuid::Uuid;
 pub use verify::{Checks, Verifier, Wrong};
 
 use crate::aside;
-use crate::body::{self, Held};
+use crate::body::{self, Held, Kind};
 use crate::state::App;
 use crate::telemetry::{RECEIVER_REFUSED, WEBHOOK_REQUESTS, WEBHOOK_SECONDS};
 use gates::Gate;
@@ -186,7 +186,8 @@ async fn take(app: &Arc<App>, gate: &Arc<Gate>, address: IpAddr, headers: &Heade
         Ok(checks) => checks,
         Err(wrong) => return (End::Refused(wrong.into()), 0),
     };
-    let held = match body::read(app, headers, body, receiver.body_limit).await {
+    let kind = Kind::Received(&gate.share);
+    let held = match body::read(app, headers, body, receiver.body_limit, kind).await {
         Ok(held) => held,
         Err(body::Refused(status, text)) if status.is_server_error() => {
             return (End::Failed(status, text.to_owned()), 0);

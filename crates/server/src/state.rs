@@ -6,11 +6,11 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use quickdraw_domain::receiver::{Addresses, Receiver};
 use quickdraw_engine::Belt;
 use quickdraw_store::SharedStore;
-use tokio::sync::Semaphore;
 
 use crate::aside::Aside;
 use crate::audit::{Changes, Readings};
 use crate::auth::Actors;
+use crate::body::Rooms;
 use crate::limit::{ByHandLimit, Limits};
 use crate::memory::Memory;
 use crate::params::Known;
@@ -18,9 +18,6 @@ use crate::places::{Places, Shares};
 use crate::receive::gates::Gates;
 use crate::streams::Streams;
 use crate::telemetry::KEYS_WAITING;
-
-/// Bytes of bodies that may be in memory at once, in KiB: what a semaphore of 32-bit permits can count.
-const BODIES_IN_FLIGHT_KIB: usize = 256 << 10;
 
 /// Keys of client certificates that are being opened, or wait for that.
 pub(crate) const KEYS: Shares = Shares { all: 16, of_admins: 2, of_namespace: 6, of_scope: 3, of_user: 2 };
@@ -39,8 +36,8 @@ pub struct App {
     pub external_url: String,
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
-    /// Room for bodies, in KiB.
-    pub bodies: Arc<Semaphore>,
+    /// Room for bodies.
+    pub(crate) bodies: Rooms,
     /// Room for trees of parameters and for large answers.
     pub(crate) memory: Memory,
     /// Open streams.
@@ -74,14 +71,13 @@ impl App {
         metrics: PrometheusHandle,
         limits: Limits,
     ) -> Arc<Self> {
-        let bodies = Arc::new(Semaphore::new(BODIES_IN_FLIGHT_KIB));
         Arc::new(Self {
             belt,
             gates: Gates::new(receiver),
             trusted_proxies,
             external_url,
             metrics,
-            bodies,
+            bodies: Rooms::new(),
             memory: Memory::new(),
             streams: Streams::new(),
             keys: (Places::new(KEYS, KEYS_WAITING), Aside::new(1)),

@@ -159,6 +159,14 @@ mod tests {
     }
 
     #[test]
+    fn places_of_a_list_are_found_in_any_order_and_more_than_once() {
+        let body = r#"{"x":[10,11,{"a":12},13]}"#;
+        let template = r#"[{{x.3}}, {{x.0}}, {{x.2.a}}, {{x.03}}, {{x.9}}, {{x.0}}, {{x.18446744073709551615}}]"#;
+        let rendered = render(template, body.as_bytes()).expect("it is JSON");
+        assert_eq!(String::from_utf8_lossy(&rendered), "[13,10,12,13,null,10,null]");
+    }
+
+    #[test]
     fn what_is_missing_is_null_and_names_are_not_trimmed() {
         assert_eq!(rendered(r#"["{{no}}", {{no.where}}, {{ t }}]"#).as_deref(), Ok(r#"["null",null,null]"#));
         assert_eq!(rendered(r#"{"a": "{{}}"}"#).as_deref(), Ok(r#"{"a":"{{}}"}"#));

@@ -7,6 +7,7 @@
 
 mod compile;
 mod run;
+mod weigh;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -18,6 +19,13 @@ use crate::work::{Exhausted, Work};
 /// States that an expression may have. A letter is one, a repetition counts for each of its copies, and a class for each 16
 /// ranges that it is made of.
 pub const MOST_STATES: usize = 2_000;
+/// Characters that may be looked at while an expression is compiled, and all expressions of a filter: a few times all that there are.
+pub(super) const MOST_WEIGHT: usize = 5_000_000;
+/// Why an expression that would take more is refused.
+pub(super) const TOO_WIDE: &str =
+    "it is too large: its classes have too many characters, each of which is looked at where case does not matter";
+/// Steps that compiling takes, which is more than may be done at once while others wait.
+const COMPILING: usize = 20_000;
 
 /// An expression. It is compiled once, when it is first needed; clones share that.
 #[derive(Clone)]
@@ -54,6 +62,12 @@ impl Expression {
         self.program().as_ref().map_or(0, |program| program.size)
     }
 
+    /// Characters that were looked at, at most, while it was compiled; none if it cannot be used.
+    #[must_use]
+    pub(super) fn weight(&self) -> usize {
+        self.program().as_ref().map_or(0, |program| program.weight)
+    }
+
     /// An expression that was stored, and is compiled when it is needed. One that cannot be used any more matches nothing and
     /// costs nothing: [`Self::is_match`] gives up on it.
     #[must_use]
@@ -72,6 +86,9 @@ impl Expression {
     /// # Errors
     /// When that takes more work than is left.
     pub fn is_match(&self, text: &str, work: &mut Work) -> Result<bool, Exhausted> {
+        if self.program.get().is_none() {
+            work.spend(COMPILING)?;
+        }
         match self.program() {
             Ok(program) => run::is_match(program, text, work),
             Err(_) => Err(Exhausted),
@@ -119,6 +136,8 @@ mod tests {
             ("^.$", "é", true),
             ("", "", true),
             ("(?:a*)*b", "aab", true),
+            (r"(?i)^[\s\S]*FIX[\s\S]*$", "to fix it", true),
+            (r"(?i)^\p{Greek}+-[^\pN]$", "Σσς-x", true),
         ] {
             assert_eq!(matches(expression, text), found, "{expression} in {text:?}");
         }
@@ -160,6 +179,10 @@ mod tests {
             ("(?:a?){10071}[^a]", "too large"),
             ("(?:(?=(?:a?){9000}[^b])a)*c(?!x)", "too large"),
             (r"(?-u:\xFF)", "match invalid UTF-8"),
+            (&*format!("(?i){}", "[!-\u{10ffff}]".repeat(790)), "too many characters"),
+            (&*format!("(?i){}", r"\p{any}".repeat(500)), "too many characters"),
+            (&*format!("(?i){}a{}", "[".repeat(90), r"\P{Greek}b]".repeat(90)), "too many characters"),
+            (&*format!("[{}]", r"\pL".repeat(6_000)), "too many characters"),
         ] {
             let error = Expression::parse(expression).expect_err(expression);
             assert!(error.contains(why), "{expression}: {error}");
@@ -179,9 +202,22 @@ mod tests {
 
     #[test]
     fn a_stored_expression_that_is_too_large_now_gives_up() {
-        let mut work = Work::new(1_000);
+        let mut work = Work::new(100_000);
         assert_eq!(Expression::stored("(?:a?){10071}[^a]").is_match("a", &mut work), Err(Exhausted));
-        assert_eq!(work.taken(), 0);
+        assert_eq!(work.taken(), 20_000);
+    }
+
+    #[test]
+    fn compiling_a_stored_expression_is_work_that_is_counted_once() {
+        let stored = Expression::stored("a|b");
+        let mut work = Work::new(10_000);
+        assert_eq!(stored.is_match("b", &mut work), Err(Exhausted), "it is more than may be done at once");
+        assert_eq!(work.left(), 0);
+        let mut work = Work::new(100_000);
+        assert_eq!(stored.is_match("b", &mut work), Ok(true));
+        assert!(work.taken() > 20_000);
+        let mut work = Work::new(1_000);
+        assert_eq!(stored.is_match("b", &mut work), Ok(true));
     }
 
     proptest! {

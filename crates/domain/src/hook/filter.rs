@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
 use self::ask::{Look, Truth, lists_all_commits};
-use super::expression::{Expression, MOST_STATES};
+use super::expression::{Expression, MOST_STATES, MOST_WEIGHT, TOO_WIDE};
 use crate::tree::Tree;
 use crate::work::{Exhausted, Work};
 
@@ -138,7 +138,8 @@ impl EventFilter {
         }
         let mut count = 0;
         let condition = condition(&written, 0, &mut count)?;
-        condition.check()?;
+        let mut left = MOST_WEIGHT;
+        condition.check(&mut left)?;
         let states = condition.states();
         if states > MOST_STATES {
             let reason = format!("together they have {states} states (maximum is {MOST_STATES}): they are too large");
@@ -257,12 +258,17 @@ fn tests(written: &Written) -> Result<Vec<Test>, FilterError> {
 }
 
 impl Condition {
-    /// Compiles every expression.
-    fn check(&self) -> Result<(), FilterError> {
+    /// Compiles every expression, as long as they look at no more characters than are left.
+    fn check(&self, left: &mut usize) -> Result<(), FilterError> {
         match self {
-            Self::All(conditions) | Self::Any(conditions) => conditions.iter().try_for_each(Self::check),
-            Self::Not(condition) => condition.check(),
-            Self::Field(_, Test::Matches(expression)) => expression.check().map_err(FilterError::Expression),
+            Self::All(conditions) | Self::Any(conditions) => conditions.iter().try_for_each(|one| one.check(left)),
+            Self::Not(condition) => condition.check(left),
+            Self::Field(_, Test::Matches(expression)) => {
+                expression.check().map_err(FilterError::Expression)?;
+                let after = left.checked_sub(expression.weight());
+                *left = after.ok_or_else(|| FilterError::Expression(TOO_WIDE.to_owned()))?;
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

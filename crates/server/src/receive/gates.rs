@@ -11,8 +11,10 @@ use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
 use quickdraw_domain::receiver::{Receiver, client_network};
 use quickdraw_engine::Index;
+use tokio::sync::Semaphore;
 
 use super::verify::Verifier;
+use crate::body;
 
 /// Clients that one receiver counts at once before those that have been quiet are forgotten.
 const MOST_CLIENTS: usize = 50_000;
@@ -49,6 +51,8 @@ pub(crate) struct Gate {
     /// By client, and by whether the right token was shown: strangers must not use up what others have.
     counts: Option<Counts>,
     refusals: Mutex<Refusals>,
+    /// Its share of the room for long bodies.
+    pub(crate) share: Arc<Semaphore>,
 }
 
 impl Gate {
@@ -58,6 +62,7 @@ impl Gate {
             verifier: Verifier::new(&receiver),
             counts: quota.map(RateLimiter::hashmap),
             refusals: Mutex::default(),
+            share: body::share(),
             receiver,
         })
     }

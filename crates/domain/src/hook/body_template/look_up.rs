@@ -8,8 +8,9 @@ use serde_json::value::RawValue;
 use super::TemplateError;
 use crate::work::Work;
 
-/// Bytes that may be looked at for one body: ten times those of the longest one.
-const MOST_WORK: u64 = 256 << 20;
+/// How many times the bytes of a body may be looked at, and how many bytes in any case.
+const TIMES: usize = 10;
+const IN_ANY_CASE: usize = 8 << 20;
 
 /// A name that is being followed: the steps that are left, and its number.
 struct Path<'n> {
@@ -26,7 +27,8 @@ pub(super) fn look_up<'a>(body: &'a str, names: &[&str]) -> Result<Vec<&'a str>,
         paths.push(Path { steps: name.split('.').rev().collect(), number });
     }
     if !paths.is_empty() {
-        descend(body.trim(), paths, &mut found, &mut Work::new(MOST_WORK))?;
+        let most = body.len().saturating_mul(TIMES).max(IN_ANY_CASE);
+        descend(body.trim(), paths, &mut found, &mut Work::new(most as u64))?;
     }
     Ok(found)
 }
@@ -147,10 +149,20 @@ impl<'de> Visitor<'de> for Items<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
         let mut found = vec![None; self.0.len()];
-        let most = self.0.iter().max().map_or(0, |last| last.saturating_add(1));
-        for place in 0..most {
+        // Places in their order, each with where what stands there goes: an item is compared with the next one only.
+        let mut wanted: Vec<(usize, usize)> = self.0.iter().enumerate().map(|(at, place)| (*place, at)).collect();
+        wanted.sort_unstable();
+        let mut wanted = wanted.into_iter().peekable();
+        for place in 0.. {
+            let Some((next, _)) = wanted.peek() else { break };
+            if *next > place {
+                if items.next_element::<IgnoredAny>()?.is_none() {
+                    return Ok(found);
+                }
+                continue;
+            }
             let Some(item) = items.next_element::<&RawValue>()? else { return Ok(found) };
-            for (at, _) in self.0.iter().enumerate().filter(|(_, wanted)| **wanted == place) {
+            while let Some((_, at)) = wanted.next_if(|(next, _)| *next == place) {
                 found[at] = Some(item);
             }
         }

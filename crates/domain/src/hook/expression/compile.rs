@@ -1,8 +1,11 @@
 //! Expression → program: states that follow one another, with the look-arounds as programs of their own.
 
+use regex_syntax::ast;
+use regex_syntax::hir::translate::Translator;
 use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
-use super::MOST_STATES;
+use super::weigh::weight;
+use super::{MOST_STATES, MOST_WEIGHT, TOO_WIDE};
 
 /// Look-arounds of one expression.
 const MOST_LOOK_AROUNDS: usize = 20;
@@ -22,6 +25,8 @@ pub(super) struct Program {
     pub(super) parts: Vec<Part>,
     /// States of all parts, as they are counted.
     pub(super) size: usize,
+    /// Characters that were looked at, at most, while it was compiled.
+    pub(super) weight: usize,
 }
 
 /// What runs over the text in one pass.
@@ -84,21 +89,18 @@ pub(super) fn compile(text: &str) -> Result<Program, String> {
         return Err(format!("no group may be called {MARK}"));
     }
     let marked = mark(text)?;
-    let parsed = regex_syntax::ParserBuilder::new().nest_limit(DEEPEST).build().parse(&marked);
-    let hir = parsed.map_err(|error| reason(&error))?;
+    // Errors in a line, without the picture of the marked expression, which its author never saw.
+    let syntax = ast::parse::ParserBuilder::new().nest_limit(DEEPEST).build().parse(&marked);
+    let syntax = syntax.map_err(|error| error.kind().to_string())?;
+    let weight = weight(&marked, &syntax);
+    if weight > MOST_WEIGHT {
+        return Err(TOO_WIDE.to_owned());
+    }
+    let hir = Translator::new().translate(&marked, &syntax).map_err(|error| error.kind().to_string())?;
     let mut compiler = Compiler { parts: Vec::new(), size: 0, visits: 0 };
     let part = compiler.part(&hir, false)?;
     compiler.parts.push(part);
-    Ok(Program { parts: compiler.parts, size: compiler.size })
-}
-
-/// The kind of error in a line, without the picture of the marked expression, which its author never saw.
-fn reason(error: &regex_syntax::Error) -> String {
-    match error {
-        regex_syntax::Error::Parse(error) => error.kind().to_string(),
-        regex_syntax::Error::Translate(error) => error.kind().to_string(),
-        other => other.to_string(),
-    }
+    Ok(Program { parts: compiler.parts, size: compiler.size, weight })
 }
 
 /// Makes look-arounds into groups with names, which `regex-syntax` can read: their flags are then right, and so is where they end.

@@ -8,6 +8,11 @@ use super::{Condition, MAX_LEN, Test};
 use crate::hook::branch_filter::matches_wildcard;
 use crate::work::{Exhausted, Work};
 
+/// Bytes of a field's name that are compared or hashed in a step.
+const BYTES_OF_A_STEP: usize = 8;
+/// Steps that writing out a number takes.
+const NUMBER: usize = 16;
+
 /// Whether a condition holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Truth {
@@ -142,12 +147,6 @@ impl<'a> Look<'a> {
 
 impl Test {
     fn holds(&self, value: &Value, work: &mut Work) -> Result<bool, Exhausted> {
-        let text = match value {
-            Value::String(text) => Some(Cow::Borrowed(text.as_str())),
-            Value::Number(number) => Some(Cow::Owned(number.to_string())),
-            Value::Bool(bool) => Some(Cow::Owned(bool.to_string())),
-            _ => None,
-        };
         work.spend(1)?;
         match self {
             Self::Is(wanted) => {
@@ -160,12 +159,18 @@ impl Test {
                 Ok(wanted.iter().any(|wanted| same(value, wanted)))
             }
             Self::Contains(part) => {
-                let Some(text) = text else { return Ok(false) };
+                let Some(text) = text_of(value, work)? else { return Ok(false) };
                 work.spend(text.len() + part.len())?;
                 Ok(text.contains(part.as_str()))
             }
-            Self::Like(pattern) => text.map_or(Ok(false), |text| matches_wildcard(pattern, &text, work)),
-            Self::Matches(expression) => text.map_or(Ok(false), |text| expression.is_match(&text, work)),
+            Self::Like(pattern) => match text_of(value, work)? {
+                Some(text) => matches_wildcard(pattern, &text, work),
+                None => Ok(false),
+            },
+            Self::Matches(expression) => match text_of(value, work)? {
+                Some(text) => expression.is_match(&text, work),
+                None => Ok(false),
+            },
             Self::Over(limit) => Ok(value.as_f64().is_some_and(|number| number > *limit)),
             Self::Under(limit) => Ok(value.as_f64().is_some_and(|number| number < *limit)),
             Self::Exists(_) => Ok(false),
@@ -173,18 +178,32 @@ impl Test {
     }
 }
 
+/// A text, and what is written as one: a number, or whether something is true.
+fn text_of<'v>(value: &'v Value, work: &mut Work) -> Result<Option<Cow<'v, str>>, Exhausted> {
+    Ok(match value {
+        Value::String(text) => Some(Cow::Borrowed(text.as_str())),
+        Value::Number(number) => {
+            work.spend(NUMBER)?;
+            Some(Cow::Owned(number.to_string()))
+        }
+        Value::Bool(bool) => Some(Cow::Owned(bool.to_string())),
+        _ => None,
+    })
+}
+
 /// Numbers are the same however they are written.
 fn same(value: &Value, wanted: &Value) -> bool {
     value == wanted || matches!((value.as_f64(), wanted.as_f64()), (Some(a), Some(b)) if a.total_cmp(&b).is_eq())
 }
 
-/// The values that a path of fields stands for; a step of work for each value on the way.
+/// The values that a path of fields stands for; a step of work for each value on the way, and more where names are long.
 fn values<'a>(body: &'a Value, steps: &[String], work: &mut Work) -> Result<Vec<&'a Value>, Exhausted> {
     let mut found = vec![body];
     for step in steps {
         let mut inside = Vec::new();
+        let cost = 1 + step.len() / BYTES_OF_A_STEP;
         for value in found {
-            work.spend(1)?;
+            work.spend(cost)?;
             match value {
                 Value::Object(map) if step == "*" => {
                     work.spend(map.len())?;

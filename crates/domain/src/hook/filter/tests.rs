@@ -78,7 +78,8 @@ fn pushes_that_do_not_list_all_commits_pass_where_the_rest_would_decide() {
 
 #[test]
 fn a_filter_gives_up_when_its_work_is_used_up() {
-    let body = json!({ "x": "ab".repeat(100_000), "list": vec![1; 50_000], "y": "a".repeat(100_000) });
+    let pairs = vec![json!({ "a": 1, "b": 2 }); 2_000];
+    let body = json!({ "x": "ab".repeat(100_000), "list": vec![1; 50_000], "y": "a".repeat(100_000), "pairs": pairs });
     let many: Vec<Value> =
         (0..9).map(|at| json!({ "field": "x", "matches": format!("[ab]*a[ab]{{{}}}[^ab]", 92 - at) })).collect();
     for filter in [
@@ -86,6 +87,8 @@ fn a_filter_gives_up_when_its_work_is_used_up() {
         json!({ "field": "y", "like": format!("*{}b", "a".repeat(3_500)) }),
         json!({ "any": vec![json!({ "field": "list.*", "is": 2 }); 90] }),
         json!({ "field": "list.*", "in": (2..1_500).collect::<Vec<_>>() }),
+        json!({ "field": "list.*", "contains": "2" }),
+        json!({ "field": format!("pairs.*.{}", "a".repeat(7_900)), "exists": true }),
     ] {
         let filter = EventFilter::parse(&filter.to_string()).expect("a filter");
         let mut work = Work::new(1_000_000);

@@ -122,7 +122,7 @@ async fn backfill(
     body: Body,
 ) -> Result<Json<Backfilled>, ApiError> {
     let refused = |body::Refused(status, text)| ApiError::problem(status, text);
-    let held = body::read(&app, &headers, body, LIMIT).await.map_err(refused)?;
+    let held = body::read(&app, &headers, body, LIMIT, body::Kind::Reported).await.map_err(refused)?;
     let asked: Asked<'_> = serde_json::from_slice(&held.bytes).map_err(|error| {
         let text = format!("the body is no backfill ({error}); send {{\"events\":[{{\"payload\":{{…}}}}]}}");
         ApiError::problem(StatusCode::BAD_REQUEST, text)

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::api::{find_group, find_project};
 use crate::aside;
 use crate::auth::Admin;
-use crate::body::{self, Held};
+use crate::body::{self, Held, Kind};
 use crate::error::ApiError;
 use crate::params::Input;
 use crate::receive::{ambiguous, idempotency_key, text};
@@ -262,7 +262,8 @@ async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Held, ApiErr
     if let Some(words) = ambiguous(headers) {
         return Err(ApiError::problem(StatusCode::BAD_REQUEST, words));
     }
-    body::read(app, headers, body, LIMIT).await.map_err(|body::Refused(status, text)| ApiError::problem(status, text))
+    let held = body::read(app, headers, body, LIMIT, Kind::Reported).await;
+    held.map_err(|body::Refused(status, text)| ApiError::problem(status, text))
 }
 
 fn parse(held: &Held) -> Result<Told<'_>, ApiError> {

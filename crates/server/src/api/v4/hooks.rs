@@ -108,7 +108,7 @@ async fn create(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(
     let now = app.belt.clock().now();
     let blank = HookUrl::parse("https://blank.invalid").map_err(|_| ApiError::plain_not_found())?;
     let hook = change_hook(&app, &hook::Hook::new(at.scope(), blank, uuid::Uuid::new_v4(), now), change)?;
-    affordable(&app, &hook, None)?;
+    affordable(&app, &hook, None).await?;
     let most = match at.scope() {
         Scope::Project(_) => app.limits.project_hooks,
         Scope::Group(_) => app.limits.group_hooks,
@@ -179,7 +179,7 @@ async fn update(
     for _ in 0..TRIES {
         let entry = at.hook(app).await?;
         let changed = change(&entry.hook)?;
-        affordable(app, &changed, Some(changed.id))?;
+        affordable(app, &changed, Some(changed.id)).await?;
         if let Some(written) = app.store().update_hook(changed, entry.hook.updated_at).await? {
             refresh(app).await;
             return Ok(written);
@@ -189,9 +189,17 @@ async fn update(
 }
 
 /// Refuses expressions that, together with those of the other hooks beside it, could cost too much with an event.
-fn affordable(app: &App, hook: &hook::Hook, known: Option<HookId>) -> Result<(), ApiError> {
-    let (own, beside) = (hook.states(), app.belt.states_beside(hook.scope, known));
-    if own == 0 || own + beside <= MOST_STATES_OF_SCOPE {
+async fn affordable(app: &App, hook: &hook::Hook, known: Option<HookId>) -> Result<(), ApiError> {
+    // It was compiled when it was read.
+    let own = hook.states();
+    if own == 0 {
+        return Ok(());
+    }
+    // Those beside it are compiled for that, if they were not needed before.
+    let (belt, scope) = (Arc::clone(&app.belt), hook.scope);
+    let beside = tokio::task::spawn_blocking(move || belt.states_beside(scope, known));
+    let beside = beside.await.map_err(|error| ApiError::internal(error.into()))?;
+    if own + beside <= MOST_STATES_OF_SCOPE {
         return Ok(());
     }
     let text = format!(

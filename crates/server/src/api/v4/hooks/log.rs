@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use bytes::Bytes;
+use quickdraw_domain::event::Event;
 use quickdraw_domain::hook::{Hook, PastHook, body_template};
 use quickdraw_domain::outcome::Answers;
 use quickdraw_domain::request;
@@ -22,6 +23,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::At;
 use super::masked::{MASK, masked};
 use crate::api::v4::page::Listing;
+use crate::aside;
 use crate::error::ApiError;
 use crate::params::Invalid;
 use crate::places::Sharer;
@@ -129,15 +131,11 @@ async fn view(app: &App, hook: &Hook, attempt: &Attempt, longest: usize) -> Resu
     let hook = &past.map_or_else(|| hook.clone(), |past| past.restore(hook));
     if let Some((event, payload)) = event {
         trigger = Some(event.trigger.row().name);
-        let instance = &app.belt.settings().instance;
-        let (hook, body) = within(hook, &payload, longest)?;
-        if let Ok(request) = request::build(&hook, &event, attempt.delivery, body, instance, attempt.record.started_at)
-        {
-            data = shown(&request.body, longest);
-            for (name, value) in request.headers {
-                headers.insert(name.to_string(), if is_open(&name) { value } else { MASK.to_owned() });
-            }
-        }
+        let weight_of_body = payload.unpacked_len();
+        // Templates take a while with large bodies.
+        let (hook, sent, instance) = (hook.clone(), attempt.clone(), app.belt.settings().instance.clone());
+        let made = async move { request_of(&hook, &sent, &event, &payload, &instance, longest) };
+        (headers, data) = aside::by_weight(weight_of_body, made).await?;
     }
     let record = &attempt.record;
     let body = record.response_body.as_deref().map(String::from_utf8_lossy);
@@ -152,6 +150,26 @@ async fn view(app: &App, hook: &Hook, attempt: &Attempt, longest: usize) -> Resu
         execution_duration: seconds(record.duration_micros),
         response_status: attempt.status.map_or_else(|| "internal error".to_owned(), |status| status.to_string()),
     })
+}
+
+/// The headers and the body of the request of an attempt, as they are shown.
+fn request_of(
+    hook: &Hook,
+    attempt: &Attempt,
+    event: &Event,
+    payload: &Packed,
+    instance: &str,
+    longest: usize,
+) -> Result<(BTreeMap<String, String>, Shown), ApiError> {
+    let (mut headers, mut data) = (BTreeMap::new(), Shown::nothing());
+    let (hook, body) = within(hook, payload, longest)?;
+    if let Ok(request) = request::build(&hook, event, attempt.delivery, body, instance, attempt.record.started_at) {
+        data = shown(&request.body, longest);
+        for (name, value) in request.headers {
+            headers.insert(name.to_string(), if is_open(&name) { value } else { MASK.to_owned() });
+        }
+    }
+    Ok((headers, data))
 }
 
 /// A hook and the body of an event, for a request with a body of at most `longest` bytes. A longer one is not made: a template can make
