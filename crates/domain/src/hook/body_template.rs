@@ -9,6 +9,8 @@
 
 mod look_up;
 
+use std::io::{self, Write};
+
 use serde_json::value::RawValue;
 
 use self::look_up::look_up;
@@ -19,6 +21,9 @@ pub const MAX_LEN: usize = 4096;
 /// Longest body that a template may make, in bytes: what GitLab takes at most.
 pub const MAX_BODY: usize = 25 << 20;
 
+/// How many times as long a text can be when it is encoded anew: `1e15` is written out.
+const LONGER: usize = 5;
+
 /// Why no body could be made.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("Error while parsing rendered custom webhook template: {0}")]
@@ -27,6 +32,10 @@ pub struct TemplateError(String);
 impl TemplateError {
     fn new(error: impl std::fmt::Display) -> Self {
         Self(error.to_string())
+    }
+
+    fn too_long() -> Self {
+        Self("it is longer than 25 MiB".to_owned())
     }
 
     fn stepped_wrong() -> Self {
@@ -49,18 +58,47 @@ pub fn render(template: &str, body: &[u8]) -> Result<Vec<u8>, TemplateError> {
     let parts = filled(template, body)?;
     let length = parts.iter().map(|part| part.len()).sum();
     if length > MAX_BODY {
-        return Err(TemplateError("it is longer than 25 MiB".to_owned()));
+        return Err(TemplateError::too_long());
     }
     let mut text = String::with_capacity(length);
     for part in parts {
         text.push_str(part);
     }
-    let mut encoded = Vec::with_capacity(length);
+    let mut encoded = Encoded { bytes: Vec::with_capacity((2 * length).min(MAX_BODY)), is_too_long: false };
     let mut parser = serde_json::Deserializer::from_str(&text);
-    serde_transcode::transcode(&mut parser, &mut serde_json::Serializer::new(&mut encoded))
-        .map_err(TemplateError::new)?;
+    let written = serde_transcode::transcode(&mut parser, &mut serde_json::Serializer::new(&mut encoded));
+    if encoded.is_too_long {
+        return Err(TemplateError::too_long());
+    }
+    written.map_err(TemplateError::new)?;
     parser.end().map_err(TemplateError::new)?;
-    Ok(encoded)
+    Ok(encoded.bytes)
+}
+
+/// What is encoded, as long as it is no longer than a body may be.
+struct Encoded {
+    bytes: Vec<u8>,
+    is_too_long: bool,
+}
+
+impl Write for Encoded {
+    fn write(&mut self, more: &[u8]) -> io::Result<usize> {
+        let length = self.bytes.len() + more.len();
+        if length > MAX_BODY {
+            self.is_too_long = true;
+            return Err(io::Error::other("too long"));
+        }
+        if length > self.bytes.capacity() {
+            let room = (2 * self.bytes.capacity()).clamp(length, MAX_BODY);
+            self.bytes.reserve_exact(room - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(more);
+        Ok(more.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// How long the text is that a template makes of a body, before it is encoded anew. Nothing is written for that.
@@ -76,6 +114,12 @@ pub fn rendered_len(template: &str, body: &[u8]) -> Result<usize, TemplateError>
 pub fn longest(template: &str, body_len: usize) -> usize {
     let names = template.matches("{{").count();
     template.len().saturating_add(names.saturating_mul(body_len)).min(MAX_BODY)
+}
+
+/// The most that a text of so many bytes can be when it is encoded anew.
+#[must_use]
+pub fn longest_encoded(rendered: usize) -> usize {
+    rendered.saturating_mul(LONGER).min(MAX_BODY)
 }
 
 /// The texts of a template, with what its names stand for between them.
@@ -147,6 +191,17 @@ mod tests {
         let error = render(&template, body.as_bytes()).expect_err("too long").to_string();
         assert!(error.contains("longer than 25 MiB"), "{error}");
         assert_eq!(longest(&template, body.len()), MAX_BODY);
+    }
+
+    #[test]
+    fn a_body_that_becomes_too_long_while_it_is_encoded_is_not_made() {
+        let body = |count| format!(r#"{{"x":[{}]}}"#, vec!["1e15"; count].join(","));
+        let made = render("{{x}}", body(1_000).as_bytes()).expect("it is short");
+        assert!(made.starts_with(b"[1000000000000000.0,1000000000000000.0,"), "they are written out");
+        assert!(made.len() <= longest_encoded(body(1_000).len()));
+        let error = render("{{x}}", body(1_500_000).as_bytes()).expect_err("too long").to_string();
+        assert!(error.ends_with("it is longer than 25 MiB"), "{error}");
+        assert_eq!(longest_encoded(20 << 20), MAX_BODY);
     }
 
     #[test]

@@ -113,10 +113,11 @@ fn kib(bytes: usize) -> u32 {
     u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX)
 }
 
-/// Memory that the body of a request takes, in bytes: unpacked, and with what a template makes of it, twice while it is encoded.
+/// Memory that the body of a request takes, in bytes: unpacked, with what a template makes of it, and that encoded anew, which can be
+/// longer.
 fn weight(hook: &Hook, unpacked: usize) -> usize {
     let rendered = hook.body_template.as_deref().map_or(0, |template| body_template::longest(template, unpacked));
-    unpacked + 2 * rendered
+    unpacked + rendered + body_template::longest_encoded(rendered)
 }
 
 fn build(hook: &Hook, claimed: &Claimed, instance: &str, now: Timestamp) -> Result<Request, String> {
