@@ -24,6 +24,8 @@ use quickdraw_store::Error;
 use quickdraw_store::hooks::HookWithHealth;
 use serde_json::json;
 
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -104,10 +106,11 @@ async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<R
 /// Make a hook. At most 100 for a project and 50 for a group, unless the operator says otherwise.
 #[utoipa::path(post, path = "/", tag = "Hooks", request_body = HookToMake, responses((status = 201, body = Hook)))]
 async fn create(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(StatusCode, Json<Hook>), ApiError> {
-    let change = usable(&app, &at, read::change(&params, at.scope(), true)?).await?;
+    let change = usable(&app, &at, compiling(|| read::change(&params, at.scope(), true)).await?).await?;
     let now = app.belt.clock().now();
     let blank = HookUrl::parse("https://blank.invalid").map_err(|_| ApiError::plain_not_found())?;
-    let hook = change_hook(&app, &hook::Hook::new(at.scope(), blank, uuid::Uuid::new_v4(), now), change)?;
+    let new = hook::Hook::new(at.scope(), blank, uuid::Uuid::new_v4(), now);
+    let hook = compiling(|| change_hook(&app, &new, change)).await?;
     affordable(&app, &hook, None).await?;
     let most = match at.scope() {
         Scope::Project(_) => app.limits.project_hooks,
@@ -140,7 +143,7 @@ async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Jso
     if !read::has_any(&params) {
         return Err(ApiError::bad_parameter("No parameters provided"));
     }
-    let change = usable(&app, &at, read::change(&params, at.scope(), false)?).await?;
+    let change = usable(&app, &at, compiling(|| read::change(&params, at.scope(), false)).await?).await?;
     let changed = update(&app, &at, |hook| change_hook(&app, hook, change.clone())).await?;
     Ok(Json(Hook::new(&changed, app.belt.clock().now())))
 }
@@ -178,7 +181,7 @@ async fn update(
 ) -> Result<HookWithHealth, ApiError> {
     for _ in 0..TRIES {
         let entry = at.hook(app).await?;
-        let changed = change(&entry.hook)?;
+        let changed = compiling(|| change(&entry.hook)).await?;
         affordable(app, &changed, Some(changed.id)).await?;
         if let Some(written) = app.store().update_hook(changed, entry.hook.updated_at).await? {
             refresh(app).await;
@@ -186,6 +189,19 @@ async fn update(
         }
     }
     Err(ApiError::Message(StatusCode::CONFLICT, json!("409 Conflict: the hook is being changed by others")))
+}
+
+/// One reading of a hook's settings at a time: expressions are compiled in it, which takes up to 25 ms of a thread.
+static COMPILING: Semaphore = Semaphore::const_new(1);
+
+/// Reads settings in which expressions may be, on a thread where nobody else waits.
+async fn compiling<T>(read: impl FnOnce() -> T) -> T {
+    // Never closed.
+    let _one = COMPILING.acquire().await.ok();
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => tokio::task::block_in_place(read),
+        _ => read(),
+    }
 }
 
 /// Refuses expressions that, together with those of the other hooks beside it, could cost too much with an event.
