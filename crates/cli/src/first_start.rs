@@ -19,7 +19,7 @@ pub(crate) const NO_KEY: &str = "no sealing key: set QUICKDRAW_KEY to 32 random 
 
 const FAILED: &str = "failed to open the database";
 
-/// What a start made because there was none, and what it found missing.
+/// Secrets and files that a start created, and those that it found missing.
 #[derive(Default)]
 pub(crate) struct FirstStart {
     /// For the person who started it.

@@ -42,7 +42,7 @@ impl AccessLevel {
     }
 }
 
-/// What an access token covers.
+/// The rights that an access token covers.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum TokenScope {
     /// Everything that its holder may do.

@@ -85,7 +85,7 @@ impl Lane {
 
     /// Waits for a turn, and works on a thread where nobody else waits. `None` while the runtime ends.
     async fn take<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-        // Never closed, and fair: whoever waits longest is next.
+        // Never closed, and fair: the longest waiter is next.
         let turn = Arc::clone(&self.turn).acquire_owned().await.ok()?;
         let in_turn = move || {
             // The turn ends with the work, also when nobody waits for the answer any more.

@@ -179,7 +179,7 @@ impl fmt::Display for Measured {
         let Self { measure, known, missing, completeness, coverage_starts, .. } = self;
         // Rounded down: nothing that lacks something is 100 %.
         let percent = (completeness * 1_000.0).floor() / 10.0;
-        // What pushes do not list has no name, so `--measure` cannot ask for a list of it.
+        // Commits that pushes do not list have no name that `--measure` could ask for.
         if measure == "commit" {
             return write!(
                 f,

@@ -1,4 +1,4 @@
-//! What libraries for GitLab's REST API ask for and rely on.
+//! Requests of client libraries for GitLab's REST API, and the answers they rely on.
 
 use serde_json::{Value, json};
 

@@ -118,7 +118,7 @@ pub(crate) fn how_things_stand_is_shown_and_what_is_gone_is_gone(engine: Engine)
         let made = server.call("POST", &format!("/api/v1/insights/{path}"), &body.to_string());
         assert_eq!(made.status, 201, "{path}: {}", made.body);
     }
-    // What is looked at first is everything.
+    // The first look covers everything.
     server.kill();
     server.restart();
     eventually("the default branch is shown, and no other", || shown(&server, "success", 1));
@@ -205,7 +205,7 @@ pub(crate) fn branches_without_pushes_are_shown(engine: Engine) {
     server.receive("Pipeline Hook", "a", &pipeline(1, "trunk", "success"));
     server.receive("Pipeline Hook", "b", &pipeline(2, "feat", "manual"));
     eventually("all is counted", || server.get("/api/v1/insights/measures/pipelines")["value"] == 2.0);
-    // What is looked at first is everything.
+    // The first look covers everything.
     server.kill();
     server.restart();
     let bearer = format!("Bearer {TOKEN}");

@@ -169,7 +169,7 @@ pub(crate) fn a_receiver_that_wants_signatures_gets_a_secret_that_gitlab_signs_w
     assert!(refused.status == 400 && refused.body.contains("whsec_"), "{}: {}", refused.status, refused.body);
 }
 
-/// Whatever holds the database, until it is let go.
+/// A process that holds the database until it is released.
 struct Holder(std::process::Child);
 
 impl Holder {

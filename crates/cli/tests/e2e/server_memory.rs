@@ -3,7 +3,7 @@
 use crate::http::{eventually, send};
 use crate::server::{Engine, Server, TOKEN};
 
-/// What goes back to the system need not be the last page.
+/// Memory that may stay with the process: the test does not ask for the last page.
 const NEAR: u64 = 48 << 20;
 
 pub(crate) fn memory_goes_back_to_the_system(engine: Engine) {

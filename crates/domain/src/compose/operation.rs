@@ -145,7 +145,7 @@ impl Operation {
     pub fn from_json(kept: &[u8]) -> Option<Self> {
         let Kept { trigger, user, object, previous } = serde_json::from_slice(kept).ok()?;
         let trigger = Trigger::by_name(&trigger)?;
-        // What was kept was composed before, within the same budget.
+        // The kept report was composed before, within the same budget.
         let read = |value: &RawValue| tree_of(trigger, value, MAX_TREE).ok();
         Some(Self { trigger, user, object: read(object)?, previous: read(previous)? })
     }

@@ -390,7 +390,7 @@ impl Follower {
         if let Some(filter) = self.filter.as_ref().filter(|_| body.len() <= LARGEST_BODY) {
             let mut work = Work::new(u64::MAX);
             let asker = self.caller.actor.user_id;
-            // A filter that gives up lets the event pass: here is nobody who could be told.
+            // A filter that gives up lets the event pass, because a stream has no place for a skip reason.
             if app.belt.ask_filter(asker, filter, body.clone(), &mut work).await == Some(Answer::Stopped) {
                 return Ok(None);
             }
