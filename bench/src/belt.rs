@@ -112,7 +112,7 @@ pub(crate) async fn receiver_latency(engine: &Engine, scale: Scale) -> anyhow::R
 /// A sender that is well, alone and beside another address that floods the same receiver.
 pub(crate) async fn flooded(engine: &Engine, scale: Scale) -> anyhow::Result<()> {
     let place = Place::new(engine).await?;
-    let ours = place.serve(&[("QUICKDRAW__RECEIVER__RATE_LIMIT", "6000/min")]).await?;
+    let ours = place.serve(&[("QUICKDRAW__SOURCE__RATE_LIMIT", "6000/min")]).await?;
     let shot = to_receiver(ours.port);
     load::open(&shot, 50, Duration::from_secs(1)).await?;
     let (mut quiet, mut beside, mut answered) = (Vec::new(), Vec::new(), 0);

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use quickdraw_domain::event::{Event, Source};
-use quickdraw_domain::insights::facts;
-use quickdraw_domain::insights::measures::{Choice, Items, Measure};
-use quickdraw_domain::insights::people::People;
+use quickdraw_domain::event::{Event, Origin};
 use quickdraw_domain::scope::Place as Where;
 use quickdraw_domain::{EventId, Timestamp, Trigger};
+use quickdraw_insights::facts;
+use quickdraw_insights::metrics::{Choice, Items, Metric};
+use quickdraw_insights::people::People;
 use quickdraw_store::events::NewEvent;
 use quickdraw_store::insights::{Lives, Projected, things_of};
 use quickdraw_store::{Packed, SharedStore};
@@ -53,11 +53,11 @@ pub(crate) async fn counting(engine: &Engine, scale: Scale) -> anyhow::Result<()
     let growth = late.as_secs_f64() / early.as_secs_f64();
     row("13 an event of the last twentieth / of the second", &format!("{growth:.2}"), "must 1.3");
     for name in ["time_to_merge", "lead_time_for_changes", "flaky_jobs", "branches_open", "commits", "issues_open"] {
-        let measure = Measure::by_name(name).expect("a measure");
+        let metric = Metric::by_name(name).expect("a metric");
         let mut times = Vec::new();
         for _ in 0..ASKED {
             let started = Instant::now();
-            ask(&store, measure).await?;
+            ask(&store, metric).await?;
             times.push(started.elapsed());
         }
         row(&format!("13 p95 of {name} over 30 days"), &milliseconds(quantile(&mut times, 0.95)), "");
@@ -81,11 +81,11 @@ async fn project(store: &SharedStore) -> anyhow::Result<()> {
 }
 
 /// As the server does it.
-async fn ask(store: &SharedStore, measure: &Measure) -> anyhow::Result<()> {
+async fn ask(store: &SharedStore, metric: &Metric) -> anyhow::Result<()> {
     let (from, to) = (Timestamp::from_seconds(START + 60 * DAY), Timestamp::from_seconds(START + 90 * DAY));
-    let (things, others) = things_of(store, measure, Lives { from, to, projects: None }, false).await?;
+    let (things, others) = things_of(store, metric, Lives { from, to, projects: None }, false).await?;
     let items = Items::new(things, others, People::default(), Choice::default());
-    std::hint::black_box(items.measure(measure, from, to, 30.0));
+    std::hint::black_box(items.metric(metric, from, to, 30.0));
     Ok(())
 }
 
@@ -94,7 +94,7 @@ fn event(at: usize, number: usize) -> NewEvent {
     let (trigger, body) = told(at, number);
     let trigger = Trigger::by_name(trigger).expect("a row");
     let received_at = Timestamp::from_seconds(second(at, number));
-    let event = Event::new(EventId(Uuid::now_v7()), Where::Elsewhere, trigger, Source::Api, received_at);
+    let event = Event::new(EventId(Uuid::now_v7()), Where::Elsewhere, trigger, Origin::Api, received_at);
     let payload = Packed::pack(body.to_string().as_bytes());
     NewEvent { event, payload, dedupe: None, decided: None, counts: true }
 }

@@ -83,7 +83,7 @@ impl Place {
             .env("GITLAB_WEBHOOK_SECRET", SECRET)
             .env("QUICKDRAW_ALLOW_LOCAL_NETWORKS", "true")
             .env("QUICKDRAW__TELEMETRY__LOG", "warn")
-            .env("QUICKDRAW__RECEIVER__RATE_LIMIT", "off")
+            .env("QUICKDRAW__SOURCE__RATE_LIMIT", "off")
             .envs(settings.iter().copied())
             .stdout(Stdio::null());
         let process = Process { child: command.spawn()?, port };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use quickdraw_domain::delivery::Tally;
-use quickdraw_domain::event::{Event, Source};
+use quickdraw_domain::event::{Event, Origin};
 use quickdraw_domain::health::DisablePolicy;
 use quickdraw_domain::hook::{Hook, HookUrl};
 use quickdraw_domain::outcome::Outcome;
@@ -82,7 +82,7 @@ pub(crate) async fn set_up(store: &SharedStore, port: u16, hooks: usize) -> anyh
 fn new_event() -> NewEvent {
     let event = Event {
         git_ref: Some("refs/heads/main".to_owned()),
-        ..Event::new(EventId(Uuid::now_v7()), Where::Project(ProjectId(1)), Trigger::PUSH, Source::Api, now())
+        ..Event::new(EventId(Uuid::now_v7()), Where::Project(ProjectId(1)), Trigger::PUSH, Origin::Api, now())
     };
     NewEvent { event, payload: Packed::pack(&push()), dedupe: None, decided: None, counts: false }
 }

@@ -2,7 +2,7 @@
 //! so that none of them accepts what another one refuses.
 
 use anyhow::Context;
-use quickdraw_domain::receiver::Addresses;
+use quickdraw_domain::source::Addresses;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, secrets};
@@ -10,7 +10,7 @@ use crate::{first_start, wiring};
 
 /// All problems of the settings, each in words; empty when `serve` would accept them.
 pub(crate) fn problems(config: &Config) -> Vec<String> {
-    let receiver = &config.receiver;
+    let source = &config.source;
     let checked = [
         listen(&config.server.listen),
         external_url(&config.server.external_url),
@@ -18,10 +18,10 @@ pub(crate) fn problems(config: &Config) -> Vec<String> {
         key(&config.server.key),
         wiring::trusted_proxies(config).map(drop),
         quickdraw_store::check_url(&config.database.url).context("database.url"),
-        wiring::mode(&receiver.mode).map(drop),
+        wiring::mode(&source.mode).map(drop),
         wiring::instance(config).map(drop),
-        Addresses::parse(receiver.addresses.iter().map(String::as_str)).map(drop).context("receiver.addresses"),
-        wiring::per_minute(&receiver.rate_limit).map(drop),
+        Addresses::parse(source.addresses.iter().map(String::as_str)).map(drop).context("source.addresses"),
+        wiring::per_minute(&source.rate_limit).map(drop),
         config.delivery.retry.policy().map(drop),
         wiring::disable_policy(config).map(drop),
         wiring::while_disabled(config).map(drop),
@@ -98,7 +98,7 @@ mod tests {
         let text = "
             server = { listen = 'nonsense', root_token = 'short', key = 'AAAA', external_url = 'quickdraw.example.com' }
             database = { url = 'mysql://x' }
-            receiver = { mode = 'maybe', signing_token = 'abc', addresses = ['moon'], rate_limit = 'often' }
+            source = { mode = 'maybe', signing_token = 'abc', addresses = ['moon'], rate_limit = 'often' }
             delivery = { timeout = '10s', lease = '5s', auto_disable = 'never', while_disabled = 'wait', retry = 'often' }
             telemetry = { log = 'quickdraw=loud', refs = [''] }
         ";
@@ -109,10 +109,10 @@ mod tests {
             "server.root_token",
             "server.key",
             "database.url",
-            "receiver.mode",
-            "receiver.signing_token",
-            "receiver.addresses",
-            "receiver.rate_limit",
+            "source.mode",
+            "source.signing_token",
+            "source.addresses",
+            "source.rate_limit",
             "delivery.retry",
             "delivery.auto_disable",
             "delivery.while_disabled",

@@ -133,7 +133,11 @@ pub(crate) async fn report_at(
     let answer = post(&url, &headers, serde_json::to_vec(report)?, deadline).await?;
     let text = String::from_utf8_lossy(&answer.body).into_owned();
     if answer.status != 202 {
-        return Err(Refused { status: answer.status, text }.into());
+        let status = answer.status;
+        // A problem says in `detail` how to mend the report.
+        let detail = serde_json::from_str::<serde_json::Value>(&text).ok();
+        let detail = detail.and_then(|problem| Some(problem.get("detail")?.as_str()?.to_owned()));
+        return Err(Refused { status, text: detail.unwrap_or(text) }.into());
     }
     serde_json::from_str(&text).context("the server's answer is not JSON")
 }

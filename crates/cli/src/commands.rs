@@ -12,10 +12,10 @@ pub(crate) mod guard;
 pub(crate) mod insights;
 pub(crate) mod listen;
 pub(crate) mod migrate;
-pub(crate) mod receiver;
 pub(crate) mod replay;
 pub(crate) mod secret;
 pub(crate) mod serve;
+pub(crate) mod source;
 
 use std::fs::File;
 use std::io::Write;

@@ -23,7 +23,7 @@ pub(crate) use values::{Retry, Span};
 pub(crate) struct Config {
     pub(crate) server: Server,
     pub(crate) database: Database,
-    pub(crate) receiver: Receiver,
+    pub(crate) source: Source,
     pub(crate) delivery: Delivery,
     pub(crate) guard: Guard,
     pub(crate) limits: Limits,
@@ -81,19 +81,19 @@ impl Default for Database {
 
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(crate) struct Receiver {
+pub(crate) struct Source {
     pub(crate) secret: String,
     pub(crate) signing_token: String,
     pub(crate) mode: String,
     pub(crate) window: Span,
     pub(crate) addresses: Vec<String>,
     pub(crate) rate_limit: String,
-    pub(crate) twins: bool,
+    pub(crate) deduplicate: bool,
     pub(crate) body_limit: bytesize::ByteSize,
     pub(crate) instance: String,
 }
 
-impl Default for Receiver {
+impl Default for Source {
     fn default() -> Self {
         Self {
             secret: String::new(),
@@ -102,7 +102,7 @@ impl Default for Receiver {
             window: Span::seconds(300),
             addresses: Vec::new(),
             rate_limit: "100/min".to_owned(),
-            twins: true,
+            deduplicate: true,
             body_limit: bytesize::ByteSize::mib(25),
             instance: String::new(),
         }
@@ -228,15 +228,15 @@ impl Default for Telemetry {
     }
 }
 
-/// Names that people know from elsewhere, and where they go. Each has a twin with `_FILE` that names a file to read.
+/// Names that people know from elsewhere, and where they go. Each has a second form with `_FILE` that names a file to read.
 const SHORT_NAMES: [(&str, &str); 8] = [
     ("QUICKDRAW_DATABASE_URL", "database.url"),
     ("QUICKDRAW_LISTEN", "server.listen"),
     ("QUICKDRAW_EXTERNAL_URL", "server.external_url"),
     ("QUICKDRAW_ROOT_TOKEN", "server.root_token"),
     ("QUICKDRAW_KEY", "server.key"),
-    ("GITLAB_WEBHOOK_SECRET", "receiver.secret"),
-    ("GITLAB_WEBHOOK_SIGNING_TOKEN", "receiver.signing_token"),
+    ("GITLAB_WEBHOOK_SECRET", "source.secret"),
+    ("GITLAB_WEBHOOK_SIGNING_TOKEN", "source.signing_token"),
     ("QUICKDRAW_ALLOW_LOCAL_NETWORKS", "guard.allow_local_networks"),
 ];
 
@@ -334,14 +334,14 @@ fn wrong_settings(figment: &Figment) -> Vec<String> {
     wrong
 }
 
-/// A variable, or the content of the file that its `_FILE` twin names.
+/// A variable, or the content of the file that the variable with `_FILE` names.
 fn variable(name: &str) -> anyhow::Result<Option<String>> {
-    let twin = format!("{name}_FILE");
-    match (text_of(name)?, text_of(&twin)?) {
-        (Some(_), Some(_)) => anyhow::bail!("{name} and {twin} are both set; set one of them"),
+    let file_name = format!("{name}_FILE");
+    match (text_of(name)?, text_of(&file_name)?) {
+        (Some(_), Some(_)) => anyhow::bail!("{name} and {file_name} are both set; set one of them"),
         (Some(value), None) => Ok(Some(value)),
         (None, Some(file)) => {
-            let text = std::fs::read_to_string(&file).with_context(|| format!("failed to read {twin} {file}"))?;
+            let text = std::fs::read_to_string(&file).with_context(|| format!("failed to read {file_name} {file}"))?;
             Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
         }
         (None, None) => Ok(None),
@@ -404,11 +404,11 @@ mod tests {
     fn values_are_read_in_their_units() {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("quickdraw.toml");
-        let text = "[delivery]\ntimeout = \"2s\"\nretry = [\"100ms\", \"1m\"]\n[receiver]\nbody_limit = \"1MiB\"\n";
+        let text = "[delivery]\ntimeout = \"2s\"\nretry = [\"100ms\", \"1m\"]\n[source]\nbody_limit = \"1MiB\"\n";
         std::fs::write(&file, text).expect("written");
         let config = load(Some(&file)).unwrap_or_else(|error| panic!("{error:#}"));
         assert_eq!(config.delivery.timeout.0, std::time::Duration::from_secs(2));
-        assert_eq!(config.receiver.body_limit.as_u64(), 1 << 20);
+        assert_eq!(config.source.body_limit.as_u64(), 1 << 20);
         assert_eq!(config.delivery.retry.policy().expect("a policy").pauses.len(), 2);
     }
 }

@@ -32,7 +32,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run everything in one process: API, receiver, workers.
+    /// Run everything in one process: API, sources, workers.
     Serve,
     /// Print a new secret, or a signing token.
     Secret {
@@ -47,7 +47,7 @@ enum Command {
     Emit(commands::emit::Emit),
     /// Manage the places on a server that a GitLab posts to.
     #[command(subcommand)]
-    Receiver(commands::receiver::Receiver),
+    Source(commands::source::Source),
     /// Tell what never came, and have it sent again or fetched from GitLab.
     Gaps(commands::gaps::Gaps),
     /// Tell a server what happened before it received anything, for insights.
@@ -105,7 +105,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Command::Secret { signing } => commands::secret::run(signing),
             Command::GitHook(command) => commands::git_hook::run(command).await,
             Command::Emit(command) => commands::emit::run(command).await,
-            Command::Receiver(command) => commands::receiver::run(command).await,
+            Command::Source(command) => commands::source::run(command).await,
             Command::Gaps(command) => commands::gaps::run(command).await,
             Command::Backfill(command) => commands::backfill::run(command).await,
             Command::Demo(command) => commands::demo::run(command, config).await,

@@ -14,10 +14,10 @@ use quickdraw_domain::compose::UploadLinks;
 use quickdraw_domain::guard::{self, Allowlist, OwnAddresses};
 use quickdraw_domain::health::DisablePolicy;
 use quickdraw_domain::hook::BranchFilter;
-use quickdraw_domain::receiver::{ActiveSecret, Addresses, BoundTo, Mode, Receiver};
 use quickdraw_domain::settle::Policies;
 use quickdraw_domain::signature::TokenDigest;
-use quickdraw_domain::{ReceiverId, Secret, Timestamp};
+use quickdraw_domain::source::{ActiveSecret, Addresses, BoundTo, Mode, Source};
+use quickdraw_domain::{Secret, SourceId, Timestamp};
 use quickdraw_egress::{Client, Hickory, Identity, Limits, Proxy, Trust, certificates, own_addresses};
 use quickdraw_engine::deliver::slots::SlotLimits;
 use quickdraw_engine::deliver::transport::Guarded;
@@ -67,17 +67,17 @@ pub(crate) async fn root_token(config: &Config, store: &SharedStore, first: &mut
     Ok(())
 }
 
-/// The default receiver. Without a secret in the settings it has one that was made once and is the same on every node: the store has
+/// The default source. Without a secret in the settings it has one that was made once and is the same on every node: the store has
 /// it sealed, and a file in the data folder shows it. A file with another one, from before nodes shared theirs, is good as well.
-pub(crate) async fn receiver(config: &Config, store: &SharedStore, first: &mut FirstStart) -> anyhow::Result<Receiver> {
+pub(crate) async fn source(config: &Config, store: &SharedStore, first: &mut FirstStart) -> anyhow::Result<Source> {
     let file = config.server.data_dir.join("webhook-secret");
     let mut known = Vec::new();
-    if !config.receiver.secret.is_empty() {
-        known.push(config.receiver.secret.clone());
+    if !config.source.secret.is_empty() {
+        known.push(config.source.secret.clone());
     } else {
         let kept = if file.exists() { Some(read_private(&file)?) } else { None };
         if let Some(kept) = &kept {
-            secrets::check_carried("the secret of the default receiver", kept)?;
+            secrets::check_carried("the secret of the default source", kept)?;
         }
         let made = hex::encode(random::<32>()?);
         let offered = Secret::new(kept.clone().unwrap_or_else(|| made.clone()));
@@ -93,57 +93,57 @@ pub(crate) async fn receiver(config: &Config, store: &SharedStore, first: &mut F
     }
     let mut secrets = Vec::new();
     for secret in known {
-        secrets::check_carried("the secret of the default receiver", &secret)?;
+        secrets::check_carried("the secret of the default source", &secret)?;
         secrets.push(ActiveSecret { secret: Secret::new(secret), until: None });
     }
-    if !config.receiver.signing_token.is_empty() {
-        let secret = Secret::new(config.receiver.signing_token.clone());
+    if !config.source.signing_token.is_empty() {
+        let secret = Secret::new(config.source.signing_token.clone());
         secrets.push(ActiveSecret { secret, until: None });
     }
-    let settings = &config.receiver;
+    let settings = &config.source;
     let (body_limit, most) = (usize::try_from(settings.body_limit.as_u64())?, quickdraw_store::payload::MAX_LEN);
     anyhow::ensure!(
         body_limit <= most,
-        "receiver.body_limit is larger than {} MiB, the largest that is stored",
+        "source.body_limit is larger than {} MiB, the largest that is stored",
         most >> 20
     );
-    Ok(Receiver {
-        id: ReceiverId(1),
+    Ok(Source {
+        id: SourceId(1),
         key: String::new(),
         name: "default".to_owned(),
         mode: mode(&settings.mode)?,
         secrets,
         window: settings.window.0,
-        addresses: Addresses::parse(settings.addresses.iter().map(String::as_str)).context("receiver.addresses")?,
+        addresses: Addresses::parse(settings.addresses.iter().map(String::as_str)).context("source.addresses")?,
         per_minute: per_minute(&settings.rate_limit)?,
         body_limit,
-        twins: settings.twins,
+        deduplicate: settings.deduplicate,
         created_at: Timestamp::default(),
         updated_at: Timestamp::default(),
     })
 }
 
-/// The GitLab that the default receiver is for, if the settings name it.
+/// The GitLab that the default source is for, if the settings name it.
 pub(crate) fn instance(config: &Config) -> anyhow::Result<Option<BoundTo>> {
-    let text = &config.receiver.instance;
+    let text = &config.source.instance;
     if text.is_empty() {
         return Ok(None);
     }
-    let bound = BoundTo::parse(text).map_err(|error| anyhow::anyhow!("receiver.instance {text:?} {error}"))?;
+    let bound = BoundTo::parse(text).map_err(|error| anyhow::anyhow!("source.instance {text:?} {error}"))?;
     Ok(Some(bound))
 }
 
-/// Notes which GitLab the default receiver is for. Where the settings do not name it, what is noted stays.
-pub(crate) async fn bind(config: &Config, receiver: &Receiver, store: &SharedStore) -> anyhow::Result<()> {
+/// Notes which GitLab the default source is for. Where the settings do not name it, what is noted stays.
+pub(crate) async fn bind(config: &Config, source: &Source, store: &SharedStore) -> anyhow::Result<()> {
     if let Some(bound) = instance(config)? {
-        store.set_instance(receiver.id, Some(bound)).await?;
+        store.set_instance(source.id, Some(bound)).await?;
     }
     Ok(())
 }
 
-/// Which credentials the default receiver wants.
+/// Which credentials the default source wants.
 pub(crate) fn mode(word: &str) -> anyhow::Result<Mode> {
-    Mode::by_word(word).with_context(|| format!("receiver.mode {word:?} is none of any, token, signature, both"))
+    Mode::by_word(word).with_context(|| format!("source.mode {word:?} is none of any, token, signature, both"))
 }
 
 /// `100/min` or `off`.
@@ -153,9 +153,7 @@ pub(crate) fn per_minute(text: &str) -> anyhow::Result<Option<u32>> {
     }
     let number = text.strip_suffix("/min").or_else(|| text.strip_suffix("/minute"));
     let number = number.and_then(|number| number.trim().parse::<u32>().ok()).filter(|number| *number > 0);
-    number
-        .map(Some)
-        .with_context(|| format!("receiver.rate_limit {text:?} is neither off nor a number such as 100/min"))
+    number.map(Some).with_context(|| format!("source.rate_limit {text:?} is neither off nor a number such as 100/min"))
 }
 
 /// Reverse proxies that are believed.

@@ -31,7 +31,7 @@ pub enum SkipReason {
     /// The hook was disabled for so long, or so much happened meanwhile, that no more is held for it.
     HoldBudget,
     /// The same event was received a moment before by way of another hook.
-    Twin,
+    Duplicate,
     /// The hook's filter on what events say stops this one.
     EventFilter,
     /// The hook's filter on what events say takes more work on this one than is allowed.
@@ -48,7 +48,7 @@ const REASONS: [(SkipReason, i16, &str); 11] = [
     (SkipReason::RateLimit, 6, "rate_limit"),
     (SkipReason::Disabled, 7, "hook_disabled"),
     (SkipReason::HoldBudget, 8, "hold_budget"),
-    (SkipReason::Twin, 9, "twin"),
+    (SkipReason::Duplicate, 9, "duplicate"),
     (SkipReason::EventFilter, 10, "event_filter"),
     (SkipReason::EventFilterGaveUp, 11, "event_filter_gave_up"),
 ];
@@ -158,8 +158,8 @@ pub fn select(event: &Event, hook: &Hook, stopped: &[(HookId, SkipReason)], chai
     if !selects(hook, event.trigger) {
         return Decision::NotSelected;
     }
-    if event.twin_of.is_some() {
-        return Decision::Skip(SkipReason::Twin);
+    if event.duplicate_of.is_some() {
+        return Decision::Skip(SkipReason::Duplicate);
     }
     // Only possible when a hook is added while the event waits for its fan-out.
     if hook.created_at > event.received_at {
@@ -176,7 +176,7 @@ pub(crate) mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::event::Source;
+    use crate::event::Origin;
     use crate::hook::{BranchFilter, HookUrl};
     use crate::{EventId, HookId, ProjectId, Timestamp, TriggerSet};
 
@@ -191,7 +191,7 @@ pub(crate) mod tests {
         let trigger = if git_ref.starts_with("refs/tags/") { Trigger::TAG_PUSH } else { Trigger::PUSH };
         Event {
             git_ref: Some(git_ref.to_owned()),
-            ..Event::new(id, Place::Project(ProjectId(1)), trigger, Source::Api, Timestamp::from_seconds(20))
+            ..Event::new(id, Place::Project(ProjectId(1)), trigger, Origin::Api, Timestamp::from_seconds(20))
         }
     }
 

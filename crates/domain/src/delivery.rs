@@ -12,7 +12,7 @@ pub enum State {
     },
     /// Behind another delivery about the same object, for a hook that wants its events in order. Owed like the others, and
     /// waiting as soon as that one is final.
-    Parked,
+    Blocked,
     /// Failed at least once and due again.
     Retrying {
         /// Not before then.
@@ -26,16 +26,16 @@ pub enum State {
     Cancelled,
 }
 
-/// Parked deliveries are stored as waiting, due this much later than they would be: far beyond any time there is. So no
+/// Blocked deliveries are stored as waiting, due this much later than they would be: far beyond any time there is. So no
 /// claim sees them, and they keep their order and their age.
-pub const PARKED: i64 = 1 << 61;
+pub const BLOCKED: i64 = 1 << 61;
 
 impl State {
     /// What the databases store. Never change a number.
     #[must_use]
     pub const fn code(self) -> i16 {
         match self {
-            Self::Waiting { .. } | Self::Parked => 0,
+            Self::Waiting { .. } | Self::Blocked => 0,
             Self::Retrying { .. } => 1,
             Self::Delivered => 2,
             Self::GivenUp => 3,
@@ -47,7 +47,7 @@ impl State {
     #[must_use]
     pub const fn from_code(code: i16, due_at: Timestamp) -> Self {
         match code {
-            0 if due_at.as_micros() >= PARKED => Self::Parked,
+            0 if due_at.as_micros() >= BLOCKED => Self::Blocked,
             0 => Self::Waiting { due_at },
             1 => Self::Retrying { due_at },
             2 => Self::Delivered,
@@ -61,7 +61,7 @@ impl State {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Waiting { .. } => "waiting",
-            Self::Parked => "parked",
+            Self::Blocked => "blocked",
             Self::Retrying { .. } => "retrying",
             Self::Delivered => "delivered",
             Self::GivenUp => "given_up",
@@ -74,14 +74,14 @@ impl State {
     pub const fn due_at(self) -> Option<Timestamp> {
         match self {
             Self::Waiting { due_at } | Self::Retrying { due_at } => Some(due_at),
-            Self::Parked | Self::Delivered | Self::GivenUp | Self::Cancelled => None,
+            Self::Blocked | Self::Delivered | Self::GivenUp | Self::Cancelled => None,
         }
     }
 
     /// Whether something is still to be done.
     #[must_use]
     pub const fn is_owed(self) -> bool {
-        matches!(self, Self::Waiting { .. } | Self::Parked | Self::Retrying { .. })
+        matches!(self, Self::Waiting { .. } | Self::Blocked | Self::Retrying { .. })
     }
 }
 

@@ -9,17 +9,17 @@ pub use skim::{BodyError, MAX_DEPTH, Skim};
 use uuid::Uuid;
 pub use whereabouts::{SeenGroup, SeenProject, SeenUser, Whereabouts};
 
-use crate::ids::{EventId, HookId, ObjectKey, ReceiverId};
+use crate::ids::{EventId, HookId, ObjectKey, SourceId};
 use crate::scope::Place;
 use crate::{Timestamp, Trigger};
 
 /// Where an event came in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Source {
+pub enum Origin {
     /// Reported through the API, by a program, a git hook or a person.
     Api,
-    /// Posted to one of our receivers by a GitLab.
-    Receiver(ReceiverId),
+    /// Posted to one of our sources by a GitLab.
+    Source(SourceId),
     /// Made for a test of one hook: it stands for nothing that happened.
     Test,
     /// Told afterwards, from a repository, a GitLab or a file: it counts, and is delivered to nobody.
@@ -38,7 +38,7 @@ pub struct Event {
     /// What kind it is.
     pub trigger: Trigger,
     /// Where it came in.
-    pub source: Source,
+    pub origin: Origin,
     /// When we took responsibility for it.
     pub received_at: Timestamp,
     /// `X-Gitlab-Event-UUID` of the request that caused it: the chain it belongs to, for recursion detection.
@@ -51,8 +51,8 @@ pub struct Event {
     pub sent_as: Option<String>,
     /// `X-Gitlab-Instance` of a received event.
     pub instance: Option<String>,
-    /// The event that this is a twin of: the same, received a moment before by way of another hook. It is delivered to nobody.
-    pub twin_of: Option<EventId>,
+    /// The event that this one duplicates: the same body, received a moment before by way of another hook. It is not delivered.
+    pub duplicate_of: Option<EventId>,
     /// Hooks that it reaches although their filter asks for commits that the push does not list.
     pub unlisted: Vec<HookId>,
 }
@@ -60,19 +60,19 @@ pub struct Event {
 impl Event {
     /// One that stands for itself: of no chain, no ref and no object, as it was reported here.
     #[must_use]
-    pub const fn new(id: EventId, place: Place, trigger: Trigger, source: Source, received_at: Timestamp) -> Self {
+    pub const fn new(id: EventId, place: Place, trigger: Trigger, origin: Origin, received_at: Timestamp) -> Self {
         Self {
             id,
             place,
             trigger,
-            source,
+            origin,
             received_at,
             chain: None,
             git_ref: None,
             object: None,
             sent_as: None,
             instance: None,
-            twin_of: None,
+            duplicate_of: None,
             unlisted: Vec::new(),
         }
     }
@@ -90,8 +90,8 @@ impl Event {
 /// never stand here (`contract/behaviour.md` section 10).
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct DedupeKey {
-    /// Keys of different receivers, and of the API, never meet.
-    pub source: Source,
+    /// Keys of different sources, and of the API, never meet.
+    pub origin: Origin,
     /// Nor do those of different projects and groups: two reporters may count their builds alike. `Elsewhere` for received
     /// events, whose key names the project or group of the body ([`Whereabouts::key`]).
     pub place: Place,
@@ -105,11 +105,11 @@ impl DedupeKey {
     /// The place of a received event follows from `X-Gitlab-Instance`, which no signature covers: it must not decide whether
     /// the event is a duplicate, or a captured request would be a new event under every other instance.
     #[must_use]
-    pub fn new(source: Source, place: Place, key: String) -> Self {
-        let place = match source {
-            Source::Receiver(_) => Place::Elsewhere,
-            Source::Api | Source::Test | Source::Backfill => place,
+    pub fn new(origin: Origin, place: Place, key: String) -> Self {
+        let place = match origin {
+            Origin::Source(_) => Place::Elsewhere,
+            Origin::Api | Origin::Test | Origin::Backfill => place,
         };
-        Self { source, place, key }
+        Self { origin, place, key }
     }
 }

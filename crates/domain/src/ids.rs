@@ -45,7 +45,7 @@ integer_id! {
     /// An attempt. GitLab's API shows attempts as the integer-numbered "events" of a hook.
     AttemptId,
     /// A receiver of ours that GitLab posts to. The default one has the id 1.
-    ReceiverId,
+    SourceId,
     /// What an event is about, as a digest: the same for all events of one issue, merge request, branch and so on.
     ObjectKey,
 }

@@ -3,7 +3,7 @@
 //! Everything here is a pure rule: no async, no I/O, no clock, no randomness, no logging, no SQL, no HTTP. Time and
 //! chance arrive as arguments, so every decision Quickdraw makes can be read, and tested, as a table.
 //!
-//! Five questions have one function each; the other crates only carry the answers:
+//! Four questions have one function each; the other crates only carry the answers:
 //!
 //! | question | function |
 //! | --- | --- |
@@ -11,7 +11,6 @@
 //! | What do we send? | [`request::build`] |
 //! | What did the answer mean? | [`outcome::classify`] |
 //! | What happens next? | [`settle::settle`] |
-//! | What does it count for? | [`insights::facts`] |
 
 pub mod access;
 pub mod audience;
@@ -23,11 +22,9 @@ pub mod health;
 pub mod hook;
 pub mod identity;
 pub mod ids;
-pub mod insights;
 pub mod members;
 pub mod outcome;
 pub mod phases;
-pub mod receiver;
 pub mod recursion;
 pub mod redact;
 pub mod replay;
@@ -37,12 +34,14 @@ pub mod scope;
 pub mod secret;
 pub mod settle;
 pub mod signature;
+pub mod source;
 pub mod time;
+pub mod times;
 pub mod tree;
 pub mod trigger;
 pub mod work;
 
-pub use ids::{AttemptId, DeliveryId, EventId, GroupId, HookId, NodeId, ObjectKey, ProjectId, ReceiverId};
+pub use ids::{AttemptId, DeliveryId, EventId, GroupId, HookId, NodeId, ObjectKey, ProjectId, SourceId};
 pub use secret::Secret;
 pub use time::Timestamp;
 pub use trigger::{Trigger, TriggerSet};

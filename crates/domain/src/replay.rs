@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::State;
-use crate::event::{Event, Source};
+use crate::event::{Event, Origin};
 use crate::outcome::Answers;
 use crate::scope::Place;
 use crate::{HookId, ProjectId, Timestamp};
@@ -56,7 +56,7 @@ impl Filter {
             body.is_some_and(|body| body.windows(text.len().max(1)).any(|window| window == text))
         };
         matches!(state, State::Delivered | State::GivenUp)
-            && event.source != Source::Test
+            && event.origin != Origin::Test
             && (self.from..self.to).contains(&time)
             && self.trigger.is_none_or(|code| event.trigger.row().code == code)
             && self.project.is_none_or(|project| event.place == Place::Project(ProjectId(project)))
@@ -152,7 +152,7 @@ mod tests {
         check(|filter| filter.text = Some("sling".to_owned()), false);
         assert!(!all.chooses(Known { state: State::Cancelled, ..known }), "nobody is there to hear of it");
         assert!(!all.chooses(Known { state: State::Waiting { due_at: Timestamp::default() }, ..known }));
-        let test = Event { source: Source::Test, ..event.clone() };
+        let test = Event { origin: Origin::Test, ..event.clone() };
         assert!(!all.chooses(Known { event: &test, ..known }));
     }
 }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use uuid::Uuid;
 
-use crate::event::{Event, Source};
+use crate::event::{Event, Origin};
 use crate::hook::body_template::{self, TemplateError};
 use crate::hook::{ClientCertificate, Hook, HookUrl};
 use crate::recursion::begun_by;
@@ -71,11 +71,11 @@ impl<'a> About<'a> {
     #[must_use]
     pub fn new(scope: Scope, event: &'a Event, delivery: DeliveryId, instance: &'a str) -> Self {
         // What GitLab said stays as it was said.
-        let relayed = matches!(event.source, Source::Receiver(_));
+        let relayed = matches!(event.origin, Origin::Source(_));
         Self {
             event: match (scope, &event.sent_as) {
                 (_, Some(sent_as)) => sent_as,
-                (Scope::Instance, None) if !relayed => "System Hook",
+                (Scope::Instance, None) if !relayed => crate::trigger::SYSTEM_HOOK,
                 _ => event.trigger.row().header,
             },
             instance: event.instance.as_deref().unwrap_or(instance),

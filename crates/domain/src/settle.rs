@@ -138,7 +138,7 @@ mod tests {
     fn a_refusal_of_our_own_guard_uses_up_attempts_and_is_not_charged_to_the_hook() {
         let now = Timestamp::from_seconds(100);
         let refused = Outcome::Unreachable(Unreachable::Blocked(Rule::Loopback));
-        let mut settled = Settled { state: State::Parked, tally: Tally::default(), health: Health::default() };
+        let mut settled = Settled { state: State::Blocked, tally: Tally::default(), health: Health::default() };
         for _ in 0..5 {
             settled = settle(attempted(settled.tally, refused), settled.health, now, &policies());
         }

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
-use crate::receiver::Receiver;
+use crate::source::Source;
 use crate::{Secret, Timestamp};
 
 /// Most entries of a `webhook-signature` list that are tried.
@@ -77,7 +77,7 @@ impl SigningToken {
     /// [`MAX_SIGNATURES`] are tried. The timestamp is signed as the text that was sent.
     #[must_use]
     pub fn verifies(&self, signed: &SignedMessage<'_>, now: Timestamp) -> bool {
-        signed.is_within(Receiver::WINDOW, now) && self.signed(signed)
+        signed.is_within(Source::WINDOW, now) && self.signed(signed)
     }
 
     /// The same whatever its time is.

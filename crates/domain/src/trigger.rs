@@ -13,6 +13,9 @@ use crate::event::Skim;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Trigger(u8);
 
+/// The header of every hook of the instance, whatever the kind of event.
+pub(crate) const SYSTEM_HOOK: &str = "System Hook";
+
 impl Trigger {
     /// Pushes to branches.
     pub const PUSH: Self = Self::known("push_hooks");
@@ -93,7 +96,7 @@ impl Trigger {
                 // A body that says nothing of itself is believed what its header says, if that is unambiguous.
                 let silent = body.object_kind.is_none() && body.event_name.is_none();
                 Self::all()
-                    .filter(|_| silent)
+                    .filter(|_| silent && header != Some(SYSTEM_HOOK))
                     .find(|trigger| Some(trigger.row().header) == header && !trigger.row().is_system_only())
             })
             .unwrap_or(Self::UNKNOWN)
@@ -168,6 +171,7 @@ mod tests {
         check_recognition(None, r#"{"event_name":"repository_update"}"#, "repository_update_hooks");
         check_recognition(Some("Wiki Page Hook"), "{}", "wiki_page_hooks");
         check_recognition(Some("Push Hook"), r#"{"object_kind":"moon_landing"}"#, "unknown");
+        check_recognition(Some("System Hook"), "{}", "unknown");
         check_recognition(None, "{}", "unknown");
     }
 

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use quickdraw_domain::Timestamp;
-use quickdraw_domain::insights::gaps::Sequence;
-use quickdraw_domain::insights::people::{People, times_of};
-use quickdraw_domain::insights::roster::{Team, Who};
+use quickdraw_insights::gaps::Sequence;
+use quickdraw_insights::people::{People, times_of};
+use quickdraw_insights::roster::{Team, Who};
 use quickdraw_store::insights::{NamedProject, Projects};
 
 use self::last::of_last;
@@ -179,7 +179,7 @@ impl Belt {
         let lag = precise(self.store.backlog().await?.projection);
         series.add("pulse_projection_lag_events", "Events that are not counted yet.", &[], lag);
         let known = self.store.completeness(Projects::ALL, usize::MAX).await?;
-        for one in known.iter().filter(|one| one.measure == Sequence::Push) {
+        for one in known.iter().filter(|one| one.metric == Sequence::Push) {
             let Some(path) = paths.get(&one.project) else { continue };
             let missing = precise(one.missing);
             series.add("pulse_missing_pushes", "Pushes that never came, at least.", &[("project", path)], missing);

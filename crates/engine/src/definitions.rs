@@ -2,7 +2,7 @@
 //! is counted anew, and what was accepted is counted a little later.
 
 use quickdraw_domain::Timestamp;
-use quickdraw_domain::insights::DEFINITION_VERSION;
+use quickdraw_insights::DEFINITION_VERSION;
 use quickdraw_store::Error;
 use quickdraw_store::documents::{self, Document};
 

@@ -7,10 +7,10 @@ use quickdraw_domain::audience::{Decision, SkipReason, has_filters, hears, selec
 use quickdraw_domain::event::Event;
 use quickdraw_domain::hook::Hook;
 use quickdraw_domain::identity::apart;
-use quickdraw_domain::receiver::{BoundTo, Receiver};
 use quickdraw_domain::recursion::Chain;
 use quickdraw_domain::scope::{Place, Scope};
-use quickdraw_domain::{GroupId, HookId, ProjectId, ReceiverId, Timestamp, Trigger};
+use quickdraw_domain::source::{BoundTo, Source};
+use quickdraw_domain::{GroupId, HookId, ProjectId, SourceId, Timestamp, Trigger};
 use quickdraw_store::events::FannedOut;
 use quickdraw_store::hooks::{Directory, KnownGroup, KnownProject};
 
@@ -34,8 +34,8 @@ pub struct Index {
     parents: HashMap<GroupId, Option<GroupId>>,
     some_ordered: bool,
     some_filter: bool,
-    receivers: Vec<Arc<Receiver>>,
-    instances: HashMap<ReceiverId, BoundTo>,
+    sources: Vec<Arc<Source>>,
+    instances: HashMap<SourceId, BoundTo>,
     known: HashMap<String, HashMap<i64, KnownProject>>,
     known_groups: HashMap<String, HashMap<i64, KnownGroup>>,
     /// Groups that a path alone does not find: their number is known, or a member chose the path.
@@ -55,7 +55,7 @@ impl Index {
             projects: directory.projects.iter().copied().collect(),
             parents: directory.groups.iter().map(|(id, parent, _)| (*id, *parent)).collect(),
             paths: directory.groups.iter().map(|(id, _, path)| (path.to_ascii_lowercase(), *id)).collect(),
-            receivers: directory.receivers.iter().cloned().map(Arc::new).collect(),
+            sources: directory.sources.iter().cloned().map(Arc::new).collect(),
             instances: directory.instances.iter().cloned().collect(),
             named_by_members: directory.named_by_members.iter().copied().collect(),
             ..Self::default()
@@ -133,16 +133,16 @@ impl Index {
         !self.hooks.is_empty() && self.in_hearing(place).any(|hook| selects(hook, trigger))
     }
 
-    /// Receivers beside the default one.
+    /// Sources beside the default one.
     #[must_use]
-    pub fn receivers(&self) -> &[Arc<Receiver>] {
-        &self.receivers
+    pub fn sources(&self) -> &[Arc<Source>] {
+        &self.sources
     }
 
-    /// The instances that a receiver is for, if that is known.
+    /// The instances that a source is for, if that is known.
     #[must_use]
-    pub fn bound_to(&self, receiver: ReceiverId) -> Option<&BoundTo> {
-        self.instances.get(&receiver)
+    pub fn bound_to(&self, source: SourceId) -> Option<&BoundTo> {
+        self.instances.get(&source)
     }
 
     /// The project that stands for one of another instance, by its number there.

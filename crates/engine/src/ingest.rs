@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::Tally;
-use quickdraw_domain::event::{DedupeKey, Event, Source, object_key};
+use quickdraw_domain::event::{DedupeKey, Event, Origin, object_key};
 use quickdraw_domain::recursion::Chain;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{DeliveryId, EventId, HookId, Timestamp, Trigger};
@@ -51,7 +51,7 @@ pub struct Arrival<'a> {
     /// What kind it is.
     pub trigger: Trigger,
     /// Where it came in.
-    pub source: Source,
+    pub origin: Origin,
     /// The chain it continues.
     pub chain: Option<Uuid>,
     /// Full ref name, for pushes.
@@ -61,18 +61,18 @@ pub struct Arrival<'a> {
     /// The exact bytes.
     pub body: &'a [u8],
     /// What is known of a received one.
-    pub origin: Origin,
+    pub received_as: ReceivedAs,
 }
 
 /// What is known of an event because it was received, and not reported.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Origin {
+pub struct ReceivedAs {
     /// `X-Gitlab-Event`, where it is not what its kind says.
     pub sent_as: Option<String>,
     /// `X-Gitlab-Instance`.
     pub instance: Option<String>,
-    /// Whose twin it is.
-    pub twin_of: Option<EventId>,
+    /// The event that it duplicates.
+    pub duplicate_of: Option<EventId>,
 }
 
 /// The way in.
@@ -135,21 +135,21 @@ impl Belt {
         let new = NewEvent {
             // Packing happens here, on the caller's thread: the committers only put batches together.
             payload: Packed::pack(arrival.body),
-            dedupe: arrival.key.map(|key| DedupeKey::new(arrival.source, arrival.place, key)),
+            dedupe: arrival.key.map(|key| DedupeKey::new(arrival.origin, arrival.place, key)),
             decided: None,
-            counts: quickdraw_domain::insights::counts(arrival.trigger),
+            counts: quickdraw_insights::counts(arrival.trigger),
             event: Event {
                 id: EventId(self.clock.uuid()),
                 place: arrival.place,
                 trigger: arrival.trigger,
-                source: arrival.source,
+                origin: arrival.origin,
                 received_at: now,
                 chain: arrival.chain,
                 git_ref: arrival.git_ref,
                 object: in_order.then(|| object_key(arrival.trigger, arrival.place, arrival.body)),
-                sent_as: arrival.origin.sent_as,
-                instance: arrival.origin.instance,
-                twin_of: arrival.origin.twin_of,
+                sent_as: arrival.received_as.sent_as,
+                instance: arrival.received_as.instance,
+                duplicate_of: arrival.received_as.duplicate_of,
                 unlisted: judged.unlisted,
             },
         };

@@ -44,7 +44,7 @@ pub use deliver::by_hand::{ByHand, ResendRefused};
 pub use deliver::transport::{Sent, Transport};
 pub use directory::Index;
 pub use filters::Trial;
-pub use ingest::{Arrival, Ingest, Origin};
+pub use ingest::{Arrival, Ingest, ReceivedAs};
 pub use lifecycle::Lifecycle;
 pub use relay::{ReceiveError, Received, SeenRequest};
 pub use replay::Preview;

@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 
 use crate::belt::Belt;
-use crate::{Arrival, Origin};
+use crate::{Arrival, ReceivedAs};
 use quickdraw_domain::compose::{event_name, hook_state};
-use quickdraw_domain::event::Source;
+use quickdraw_domain::event::Origin;
 use quickdraw_domain::health::{Condition, Health};
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::scope::Place;
@@ -73,10 +73,10 @@ impl Belt {
             let arrival = Arrival {
                 place: Place::Instance,
                 trigger: Trigger::HOOK_STATE,
-                source: Source::Api,
+                origin: Origin::Api,
                 chain: None,
                 git_ref: None,
-                origin: Origin::default(),
+                received_as: ReceivedAs::default(),
                 key: Some(change.key(now)),
                 body: body.as_bytes(),
             };

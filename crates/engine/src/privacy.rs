@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use quickdraw_domain::Timestamp;
-use quickdraw_domain::insights::people::User;
-use quickdraw_domain::insights::privacy::Privacy;
+use quickdraw_insights::people::User;
+use quickdraw_insights::privacy::Privacy;
 use quickdraw_store::documents::{self, Document};
 use quickdraw_store::insights::Identity;
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use quickdraw_domain::event::Event;
-use quickdraw_domain::insights::Fact;
-use quickdraw_domain::insights::backfill::facts_of;
-use quickdraw_domain::insights::privacy::Privacy;
 use quickdraw_domain::{EventId, Timestamp};
+use quickdraw_insights::Fact;
+use quickdraw_insights::backfill::facts_of;
+use quickdraw_insights::privacy::Privacy;
 use quickdraw_store::Packed;
 use quickdraw_store::documents::{self, Document};
 use quickdraw_store::insights::Projected;

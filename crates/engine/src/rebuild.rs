@@ -6,9 +6,9 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use quickdraw_domain::event::Event;
-use quickdraw_domain::insights::backfill::facts_of;
-use quickdraw_domain::insights::branch_numbers::BranchNumbers;
 use quickdraw_domain::{EventId, Timestamp};
+use quickdraw_insights::backfill::facts_of;
+use quickdraw_insights::branch_numbers::BranchNumbers;
 use quickdraw_store::Packed;
 use quickdraw_store::insights::Projects;
 use quickdraw_store::rebuild::{Difference, Digests, Shadow};

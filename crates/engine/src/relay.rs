@@ -1,30 +1,30 @@
-//! Received events: where they belong, whose twins they are, and the way to the journal. From there they fan out like any
-//! other, so a receiver and hooks make a relay.
+//! Received events: where they belong, which event they duplicate, and the way to the journal. From there they fan out like any
+//! other, so a source and hooks make a relay.
 
-mod twins;
+mod duplicates;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use quickdraw_domain::event::{DedupeKey, SeenGroup, SeenProject, SeenUser, Source, Whereabouts};
+use quickdraw_domain::event::{DedupeKey, Origin, SeenGroup, SeenProject, SeenUser, Whereabouts};
 use quickdraw_domain::identity::apart;
-use quickdraw_domain::receiver::{BoundTo, Receiver, Speaker, speaker, unnamed};
 use quickdraw_domain::recursion;
 use quickdraw_domain::scope::Place;
-use quickdraw_domain::{EventId, GroupId, NodeId, ProjectId, ReceiverId, Timestamp, Trigger};
+use quickdraw_domain::source::{BoundTo, Source, Speaker, speaker, unnamed};
+use quickdraw_domain::{EventId, GroupId, NodeId, ProjectId, SourceId, Timestamp, Trigger};
 use quickdraw_store::Error;
 use quickdraw_store::events::Appended;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use self::twins::Twins;
+use self::duplicates::Duplicates;
 use crate::belt::Belt;
-use crate::ingest::{Arrival, Origin};
+use crate::ingest::{Arrival, ReceivedAs};
 use crate::lock;
 use crate::telemetry;
 
-/// Requests of a receiver that are kept.
+/// Requests of a source that are kept.
 const MOST_REQUESTS: usize = 100;
 /// Most users that wait to be taken up, and most that are remembered as known.
 const MOST_FRESH: usize = 1_000;
@@ -38,8 +38,8 @@ const KEPT: Duration = Duration::from_secs(7 * 86_400);
 
 /// An event as it was received.
 pub struct Received<'a> {
-    /// By which receiver.
-    pub receiver: &'a Receiver,
+    /// By which source.
+    pub source: &'a Source,
     /// What kind it is.
     pub trigger: Trigger,
     /// `X-Gitlab-Event`, as sent.
@@ -59,12 +59,12 @@ pub struct Received<'a> {
 /// Why a received event is not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiveError {
-    /// Its receiver is for another instance.
-    #[error("this receiver serves {}, but X-Gitlab-Instance names another GitLab; change the receiver's instance, or create a receiver for that GitLab", .0.text())]
+    /// Its source is for another instance.
+    #[error("this source serves {}, but X-Gitlab-Instance names another GitLab; change the source's instance, or create a source for that GitLab", .0.text())]
     Instance(BoundTo),
-    /// Its receiver knows no instance yet, and another receiver is for this one.
+    /// Its source knows no instance yet, and another source is for this one.
     #[error(
-        "another receiver already serves {0} (X-Gitlab-Instance); to use this receiver for the same GitLab too, set its instance"
+        "another source already serves {0} (X-Gitlab-Instance); to use this source for the same GitLab too, set its instance"
     )]
     Taken(String),
     /// The store did not take it.
@@ -72,7 +72,7 @@ pub enum ReceiveError {
     Store(#[from] Error),
 }
 
-/// A request as a receiver saw it, refused or not.
+/// A request as a source saw it, refused or not.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SeenRequest {
     /// When it came, in microseconds since 1970.
@@ -81,7 +81,7 @@ pub struct SeenRequest {
     pub address: String,
     /// What it was answered.
     pub status: u16,
-    /// Why it was refused, or that it was a duplicate or a twin.
+    /// Why it was refused, or that it was a duplicate.
     pub note: Option<String>,
     /// `X-Gitlab-Event`, as sent.
     pub event: Option<String>,
@@ -94,9 +94,9 @@ pub struct SeenRequest {
 /// What this node remembers of what it received.
 #[derive(Default)]
 pub(crate) struct Relay {
-    twins: Mutex<Twins>,
+    duplicates: Mutex<Duplicates>,
     users: Mutex<Users>,
-    requests: Mutex<HashMap<ReceiverId, Requests>>,
+    requests: Mutex<HashMap<SourceId, Requests>>,
     /// The last path of projects that moved, and when they did.
     left: Mutex<HashMap<ProjectId, (String, Timestamp)>>,
 }
@@ -122,11 +122,11 @@ enum Destination {
 }
 
 impl Belt {
-    /// Journals a received event. When this returns `Ok`, it is on disk and will reach every hook it is owed. Tells whether
-    /// it is a twin.
+    /// Journals a received event. When this returns `Ok`, it is on disk and will reach every hook it is owed. The flag says whether
+    /// it duplicates an event that came by way of another hook.
     ///
     /// # Errors
-    /// When its receiver is for another instance, the store could not commit it, or too many wait already. Nothing is kept of it then.
+    /// When its source is for another instance, the store could not commit it, or too many wait already. Nothing is kept of it then.
     pub async fn receive(&self, received: Received<'_>) -> Result<(Appended, bool), ReceiveError> {
         let instance = received.instance.map(|text| text.trim_end_matches('/').chars().take(255).collect::<String>());
         let found = Whereabouts::read(received.body);
@@ -138,9 +138,9 @@ impl Belt {
         if let Place::Project(project) = place {
             self.last_events.heard_of(project, self.clock.now());
         }
-        let (twin_of, first) = match &key {
-            Some(key) if received.receiver.twins && place != Place::Elsewhere => {
-                self.twin(key, place, received.body).await
+        let (duplicate_of, first) = match &key {
+            Some(key) if received.source.deduplicate && place != Place::Elsewhere => {
+                self.duplicate_of(key, place, received.body).await
             }
             _ => (None, None),
         };
@@ -148,15 +148,15 @@ impl Belt {
         let arrival = Arrival {
             place,
             trigger: received.trigger,
-            source: Source::Receiver(received.receiver.id),
+            origin: Origin::Source(received.source.id),
             chain: received.chain,
             git_ref: received.git_ref,
             key,
             body: received.body,
-            origin: Origin {
+            received_as: ReceivedAs {
                 sent_as: received.sent_as.filter(|name| *name != usual).map(|name| name.chars().take(255).collect()),
                 instance,
-                twin_of,
+                duplicate_of,
             },
         };
         let appended = self.ingest(arrival).await;
@@ -164,11 +164,11 @@ impl Belt {
             first.ended(appended.as_ref().ok().map(|appended| appended.id()));
         }
         let appended = appended?;
-        let is_twin = twin_of.is_some() && matches!(appended, Appended::New { .. });
-        if is_twin {
-            metrics::counter!(telemetry::TWINS).increment(1);
+        let is_duplicate = duplicate_of.is_some() && matches!(appended, Appended::New { .. });
+        if is_duplicate {
+            metrics::counter!(telemetry::DUPLICATES).increment(1);
         }
-        Ok((appended, is_twin))
+        Ok((appended, is_duplicate))
     }
 
     /// Where a received event belongs here. The first event of a project makes it.
@@ -201,9 +201,9 @@ impl Belt {
         Ok(Destination::Place(group.map_or(Place::Instance, Place::Group)))
     }
 
-    /// The instance that a received event speaks for. A receiver for which none is known yet is for the first that is named.
+    /// The instance that a received event speaks for. A source for which none is known yet is for the first that is named.
     async fn speaker_of(&self, received: &Received<'_>) -> Result<String, ReceiveError> {
-        let id = received.receiver.id;
+        let id = received.source.id;
         let bound = self.index().bound_to(id).cloned();
         let named = match speaker(bound.as_ref(), received.instance) {
             Speaker::Is(named) => named,
@@ -215,7 +215,7 @@ impl Belt {
                 // Another request can have been the first.
                 match speaker(Some(&noted), received.instance) {
                     Speaker::Other => return Err(ReceiveError::Instance(noted)),
-                    Speaker::Is(_) | Speaker::First(_) => tracing::info!("receiver {id} is for {named} from now on"),
+                    Speaker::Is(_) | Speaker::First(_) => tracing::info!("source {id} is for {named} from now on"),
                 }
                 Some(named)
             }
@@ -253,7 +253,7 @@ impl Belt {
             // It was sent before the project moved, and came after.
             return Ok(Destination::Place(place));
         }
-        let known = self.store.know_project(instance, seen, received.receiver.id, now).await?;
+        let known = self.store.know_project(instance, seen, received.source.id, now).await?;
         if let Some((project, path)) = before {
             self.relay.leaves(project, path, now);
         }
@@ -283,7 +283,7 @@ impl Belt {
         if let Some(first) = self.repeated(received, key).await? {
             return Ok(Destination::Repeats(first));
         }
-        let source = received.receiver.id;
+        let source = received.source.id;
         let known = self.store.know_group(instance.to_owned(), seen.clone(), source, self.clock.now()).await?;
         self.refresh_after_a_move().await;
         Ok(Destination::Place(known.map_or(Place::Instance, Place::Group)))
@@ -300,7 +300,7 @@ impl Belt {
     /// signs.
     async fn repeated(&self, received: &Received<'_>, key: Option<&str>) -> Result<Option<EventId>, Error> {
         let Some(key) = key else { return Ok(None) };
-        let source = Source::Receiver(received.receiver.id);
+        let source = Origin::Source(received.source.id);
         self.store.find_key(DedupeKey::new(source, Place::Elsewhere, key.to_owned())).await
     }
 
@@ -319,10 +319,10 @@ impl Belt {
         }
     }
 
-    /// Remembers a request of a receiver.
-    pub fn note_request(&self, receiver: ReceiverId, request: SeenRequest) {
+    /// Remembers a request of a source.
+    pub fn note_request(&self, source: SourceId, request: SeenRequest) {
         let mut requests = lock(&self.relay.requests);
-        let of = requests.entry(receiver).or_default();
+        let of = requests.entry(source).or_default();
         of.changed = true;
         if of.last.len() == MOST_REQUESTS {
             of.last.pop_front();
@@ -330,15 +330,15 @@ impl Belt {
         of.last.push_back(request);
     }
 
-    /// The last requests of a receiver that all nodes saw, the newest first.
+    /// The last requests of a source that all nodes saw, the newest first.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn last_requests(&self, receiver: ReceiverId) -> anyhow::Result<Vec<SeenRequest>> {
-        let elsewhere = self.store.requests_elsewhere(receiver, self.node).await?;
+    pub async fn last_requests(&self, source: SourceId) -> anyhow::Result<Vec<SeenRequest>> {
+        let elsewhere = self.store.requests_elsewhere(source, self.node).await?;
         let mut all: Vec<SeenRequest> =
             elsewhere.iter().filter_map(|list| serde_json::from_str::<Vec<_>>(list).ok()).flatten().collect();
-        all.extend(lock(&self.relay.requests).get(&receiver).into_iter().flat_map(|of| of.last.iter().cloned()));
+        all.extend(lock(&self.relay.requests).get(&source).into_iter().flat_map(|of| of.last.iter().cloned()));
         all.sort_by_key(|request| std::cmp::Reverse(request.at));
         all.truncate(MOST_REQUESTS);
         Ok(all)
@@ -353,10 +353,10 @@ impl Belt {
             tracing::warn!(%error, "failed to take up users; they are tried again");
             lock(&self.relay.users).fresh.extend(users);
         }
-        let lists: Vec<(ReceiverId, String)> = {
+        let lists: Vec<(SourceId, String)> = {
             let mut requests = lock(&self.relay.requests);
-            let changed = requests.iter_mut().filter_map(|(receiver, of)| {
-                std::mem::take(&mut of.changed).then(|| serde_json::to_string(&of.last).map(|list| (*receiver, list)))
+            let changed = requests.iter_mut().filter_map(|(source, of)| {
+                std::mem::take(&mut of.changed).then(|| serde_json::to_string(&of.last).map(|list| (*source, list)))
             });
             changed.filter_map(Result::ok).collect()
         };

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use quickdraw_domain::compose::operation::Operation;
 use quickdraw_domain::compose::{ComposeError, Happened, Instance, Scene, User, compose, kind_of};
-use quickdraw_domain::event::{Skim, Source};
+use quickdraw_domain::event::{Origin, Skim};
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{EventId, Timestamp, Trigger};
 use quickdraw_store::operations::Operation as Kept;
@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::belt::Belt;
-use crate::ingest::{Arrival, Origin};
+use crate::ingest::{Arrival, ReceivedAs};
 
 /// How long an operation waits for its next save.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -128,8 +128,16 @@ impl Belt {
     ) -> Result<EventId, Error> {
         // What was composed can be read.
         let git_ref = Skim::read(body).ok().and_then(|skim| skim.git_ref);
-        let arrival =
-            Arrival { place, trigger, source: Source::Api, chain, git_ref, key, body, origin: Origin::default() };
+        let arrival = Arrival {
+            place,
+            trigger,
+            origin: Origin::Api,
+            chain,
+            git_ref,
+            key,
+            body,
+            received_as: ReceivedAs::default(),
+        };
         Ok(self.ingest(arrival).await?.id())
     }
 

@@ -24,8 +24,8 @@ pub const FAN_OUT_PENDING: &str = "quickdraw_fan_out_pending";
 pub const PROJECTION_PENDING: &str = "quickdraw_projection_pending";
 /// Counter: times that a step failed. Label `worker`.
 pub const FAILURES: &str = "quickdraw_worker_failures_total";
-/// Counter: received events that are twins of another: stored, and delivered to nobody.
-pub const TWINS: &str = "quickdraw_twins_total";
+/// Counter: received events that duplicate another: stored, and not delivered.
+pub const DUPLICATES: &str = "quickdraw_duplicates_total";
 /// Gauge: hooks that are paused or disabled.
 pub const HOOKS_DISABLED: &str = "quickdraw_hooks_disabled";
 /// Gauge: when the last received event of a project came, in seconds since 1970. Label `project`: its number; the

@@ -4,17 +4,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use quickdraw_domain::event::Source;
-use quickdraw_domain::insights::alerts::{
-    About, Beside, Found, Rule, Rules, Standing, Standings, Watched, body, key, over, step,
-};
-use quickdraw_domain::insights::entity::{Entity, Item};
-use quickdraw_domain::insights::gaps::{After, Sequence};
-use quickdraw_domain::insights::measures::{Choice, Items, Kind, Measure, Trait};
-use quickdraw_domain::insights::people::{People, Whose};
-use quickdraw_domain::insights::roster::{Resolver, Roster, Who};
+use quickdraw_domain::event::Origin;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{Timestamp, Trigger};
+use quickdraw_insights::alerts::{
+    About, Beside, Found, Rule, Rules, Standing, Standings, Watched, body, key, over, step,
+};
+use quickdraw_insights::entity::{Entity, Item};
+use quickdraw_insights::gaps::{After, Sequence};
+use quickdraw_insights::metrics::{Choice, Items, Kind, Metric, Trait};
+use quickdraw_insights::people::{People, Whose};
+use quickdraw_insights::roster::{Resolver, Roster, Who};
 use quickdraw_store::documents::{self, Document};
 use quickdraw_store::insights::{Lives, NamedProject, things_of};
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use crate::belt::Belt;
 use crate::telemetry::precise;
-use crate::{Arrival, Origin};
+use crate::{Arrival, ReceivedAs};
 
 /// How often rules are looked at.
 const EVERY: Duration = Duration::from_secs(60);
@@ -172,10 +172,10 @@ impl Belt {
             let arrival = Arrival {
                 place: Place::Instance,
                 trigger: Trigger::INSIGHT_ALERT,
-                source: Source::Api,
+                origin: Origin::Api,
                 chain: None,
                 git_ref: None,
-                origin: Origin::default(),
+                received_as: ReceivedAs::default(),
                 // The same news is the same event, if it is told again after a crash.
                 key: Some(format!("insight alert {name} {} {}", one.state.name(), one.since.as_micros())),
                 body: body.as_bytes(),
@@ -213,9 +213,9 @@ impl Belt {
         let watched: Vec<&NamedProject> =
             projects.iter().filter(|one| only.as_ref().is_none_or(|only| only.contains(&one.id))).collect();
         let beside = match rule.check()? {
-            Watched::Measure(measure) => {
+            Watched::Metric(metric) => {
                 let ids = watched.iter().map(|one| one.id).collect();
-                return self.measured(rule, measure, only, ids, now).await;
+                return self.measured(rule, metric, only, ids, now).await;
             }
             Watched::Beside(beside, _) => beside,
         };
@@ -251,14 +251,14 @@ impl Belt {
     /// How many gaps of pushes a project had since a time.
     async fn gaps_since(&self, project: i64, since: Timestamp) -> anyhow::Result<f64> {
         let gaps = self.store.gaps(project, After::Pushes(since, String::new()), MOST_GAPS).await?;
-        let count = gaps.iter().filter(|gap| gap.measure() == Sequence::Push).count();
+        let count = gaps.iter().filter(|gap| gap.metric() == Sequence::Push).count();
         Ok(f64::from(u32::try_from(count).unwrap_or(u32::MAX)))
     }
 
     async fn measured(
         &self,
         rule: &Rule,
-        measure: &'static Measure,
+        metric: &'static Metric,
         only: Option<Vec<i64>>,
         watched: Vec<i64>,
         now: Timestamp,
@@ -268,7 +268,7 @@ impl Belt {
         let compares = rule.times_before.is_some();
         let before = if compares { from.minus(window * BEFORE) } else { from };
         let lives = Lives { from: before, to: now, projects: only };
-        let (things, others) = things_of(&self.store, measure, lives, rule.branch.is_some()).await?;
+        let (things, others) = things_of(&self.store, metric, lives, rule.branch.is_some()).await?;
         let people = self.people().await?;
         let (rule, mut groups) = (rule.clone(), BTreeMap::<Option<i64>, (Vec<Item>, Vec<Item>)>::new());
         // What nothing is of is none, and not missing.
@@ -287,7 +287,7 @@ impl Belt {
         let choice = Choice {
             only,
             older_than: rule.older_than.map(Duration::from_secs),
-            deployed_by: measure.deployed_by(),
+            deployed_by: metric.deployed_by(),
             incident_labels: self.settings.incident_labels.clone(),
             ..Choice::default()
         };
@@ -295,11 +295,11 @@ impl Belt {
         let measured = tokio::task::spawn_blocking(move || {
             let of_group = |(id, (things, others))| {
                 let items = Items::new(things, others, people.clone(), choice.clone());
-                let value = rule.statistic.of(&items.measure(measure, from, now, days));
-                let was = compares.then(|| items.measure(measure, before, from, days * f64::from(BEFORE)));
+                let value = rule.statistic.of(&items.metric(metric, from, now, days));
+                let was = compares.then(|| items.metric(metric, before, from, days * f64::from(BEFORE)));
                 // Where there was nothing, nothing can be compared with it.
                 let was = was.filter(|was| was.samples > 0).and_then(|was| rule.statistic.of(&was));
-                let of_one = if matches!(measure.kind, Kind::Count | Kind::Sum) { f64::from(BEFORE) } else { 1.0 };
+                let of_one = if matches!(metric.kind, Kind::Count | Kind::Sum) { f64::from(BEFORE) } else { 1.0 };
                 (id, (value, was.map(|was| was / of_one)))
             };
             groups.into_iter().map(of_group).collect()

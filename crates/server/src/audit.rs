@@ -13,7 +13,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use quickdraw_domain::receiver::client_network;
+use quickdraw_domain::source::client_network;
 use quickdraw_engine::outage;
 use quickdraw_store::access::Actor;
 use quickdraw_store::audit::AuditEntry;

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const SHORT: usize = 64 << 10;
 /// Room is taken by the KiB: what a semaphore of 32-bit permits can count.
 const KIB: usize = 1 << 10;
-/// Room for beginnings, in KiB; for all of longer bodies of events, and those of one receiver; and for those of parameters.
+/// Room for beginnings, in KiB; for all of longer bodies of events, and those of one source; and for those of parameters.
 const SHORT_KIB: usize = 64 << 10;
 const EVENTS_KIB: usize = 160 << 10;
 const EVENTS_OF_ONE_KIB: usize = 96 << 10;
@@ -41,7 +41,7 @@ impl Rooms {
     }
 }
 
-/// The share that one receiver has of the room for long bodies of events.
+/// The share that one source has of the room for long bodies of events.
 pub(crate) fn share() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(EVENTS_OF_ONE_KIB))
 }
@@ -49,7 +49,7 @@ pub(crate) fn share() -> Arc<Semaphore> {
 /// What a body is, and with whom it shares its room.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind<'a> {
-    /// An event that a receiver gets, with the receiver's share.
+    /// An event that a source gets, with the source's share.
     Received(&'a Arc<Semaphore>),
     /// An event that is reported.
     Reported,

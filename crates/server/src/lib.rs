@@ -1,4 +1,4 @@
-//! What people and programs see: the receiver, the REST API, operations. No SQL and no outbound calls: it reads through
+//! HTTP for people and programs: sources, the REST API, operations. No SQL and no outbound calls: it reads through
 //! `store` and acts through `engine`.
 
 pub mod api;

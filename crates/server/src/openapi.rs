@@ -9,7 +9,7 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::routing::get;
 use bytes::Bytes;
-use quickdraw_domain::insights::measures::{self, Measure};
+use quickdraw_insights::metrics::{self, Metric};
 use utoipa::openapi::path::{HttpMethod, Operation, Parameter, ParameterBuilder, ParameterIn, PathItem};
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::security::{
@@ -30,7 +30,7 @@ pub(crate) fn about(external_url: &str) -> OpenApi {
         .schema("Problem", problem())
         .security_scheme("private_token", header("PRIVATE-TOKEN", "An access token."))
         .security_scheme("bearer", SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build()))
-        .security_scheme("gitlab_token", header("X-Gitlab-Token", "The secret of the receiver."))
+        .security_scheme("gitlab_token", header("X-Gitlab-Token", "The secret of the source."))
         .build();
     let info = InfoBuilder::new()
         .title("Quickdraw")
@@ -99,9 +99,9 @@ fn finish(description: &mut OpenApi) {
     for (path, item) in &mut description.paths.paths {
         for (method, operation) in operations(item) {
             operation.operation_id = Some(operation_id(method, path));
-            let of_measure = path.contains("/measures/{name}");
+            let of_metric = path.contains("/metrics/{name}");
             let named = path.split(['{', '}']).skip(1).step_by(2);
-            let named = named.map(|name| RefOr::T(if of_measure { measure_parameter() } else { path_parameter(name) }));
+            let named = named.map(|name| RefOr::T(if of_metric { metric_parameter() } else { path_parameter(name) }));
             operation.parameters.get_or_insert_default().splice(0..0, named);
             describe_answers(operation);
             if path.starts_with("/api/v4") {
@@ -134,11 +134,11 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static HttpMethod,
     all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
-/// The insight that is asked for, with what each of them means: from the table that measures them.
-fn measure_parameter() -> Parameter {
-    let meaning = |measure: &Measure| format!("- `{}` ({}): {}", measure.name, measure.kind.unit(), measure.help);
-    let meanings: Vec<String> = measures::all().map(meaning).collect();
-    let schema = text().enum_values(Some(measures::all().map(|measure| measure.name)));
+/// The insight that is asked for, with what each of them means: from the table that metrics them.
+fn metric_parameter() -> Parameter {
+    let meaning = |metric: &Metric| format!("- `{}` ({}): {}", metric.name, metric.kind.unit(), metric.help);
+    let meanings: Vec<String> = metrics::all().map(meaning).collect();
+    let schema = text().enum_values(Some(metrics::all().map(|metric| metric.name)));
     ParameterBuilder::new()
         .name("name")
         .parameter_in(ParameterIn::Path)

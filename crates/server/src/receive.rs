@@ -1,4 +1,4 @@
-//! The receivers: verify, commit, answer. Cheap and unauthenticated checks come first; a 2xx is given only after the
+//! The sources: verify, commit, answer. Cheap and unauthenticated checks come first; a 2xx is given only after the
 //! event is flushed to disk.
 
 pub(crate) mod address;
@@ -29,7 +29,7 @@ pub use verify::{Checks, Verifier, Wrong};
 use crate::aside;
 use crate::body::{self, Held, Kind};
 use crate::state::App;
-use crate::telemetry::{RECEIVER_REFUSED, WEBHOOK_REQUESTS, WEBHOOK_SECONDS};
+use crate::telemetry::{SOURCE_REFUSED, WEBHOOK_REQUESTS, WEBHOOK_SECONDS};
 use gates::Gate;
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -55,12 +55,12 @@ struct Refusal<'a> {
 
 /// How a request ended, as the seed's metric names it.
 enum End {
-    Accepted { trigger: Trigger, appended: Appended, twin: bool },
+    Accepted { trigger: Trigger, appended: Appended, copy: bool },
     Refused(Refused),
     Failed(StatusCode, String),
 }
 
-/// A refusal: what the sender is told, and what the receiver's owner is.
+/// A refusal: what the sender is told, and what the source's owner is.
 struct Refused {
     status: StatusCode,
     detail: String,
@@ -87,7 +87,7 @@ impl From<Wrong> for Refused {
 
 /// Receive a webhook of GitLab's. It is committed when the answer comes. Give `X-Gitlab-Token`, `webhook-signature` or
 /// `X-Hub-Signature-256`; `webhook-id` or `Idempotency-Key` drops repeats.
-#[utoipa::path(post, path = "/api/v1/webhooks/gitlab", tag = "Receiver", request_body = serde_json::Value,
+#[utoipa::path(post, path = "/api/v1/webhooks/gitlab", tag = "Source", request_body = serde_json::Value,
     security(("gitlab_token" = [])),
     responses((status = 200, body = Receipt), (status = "4XX", body = Refusal), (status = 503, body = Refusal)))]
 async fn receive(State(app): State<Arc<App>>, request: Request) -> Response {
@@ -95,8 +95,8 @@ async fn receive(State(app): State<Arc<App>>, request: Request) -> Response {
     handle(&app, &gate, request).await
 }
 
-/// Receive a webhook by a receiver of one's own: as at the default one, with this one's secrets and limits.
-#[utoipa::path(post, path = "/api/v1/webhooks/gitlab/{key}", tag = "Receiver", request_body = serde_json::Value,
+/// Receive a webhook by a source of one's own: as at the default one, with this one's secrets and limits.
+#[utoipa::path(post, path = "/api/v1/webhooks/gitlab/{key}", tag = "Source", request_body = serde_json::Value,
     security(("gitlab_token" = [])),
     responses((status = 200, body = Receipt), (status = "4XX", body = Refusal), (status = 503, body = Refusal)))]
 async fn receive_at(State(app): State<Arc<App>>, Path(key): Path<String>, request: Request) -> Response {
@@ -106,7 +106,7 @@ async fn receive_at(State(app): State<Arc<App>>, Path(key): Path<String>, reques
     // As a wrong token is answered, and for about as long: whoever guesses learns nothing.
     let _ = app.gates.default().verifier.check_head(request.headers(), app.belt.clock().now());
     metrics::counter!(WEBHOOK_REQUESTS, "event" => "unknown", "status" => "rejected").increment(1);
-    metrics::counter!(RECEIVER_REFUSED, "reason" => "unknown").increment(1);
+    metrics::counter!(SOURCE_REFUSED, "reason" => "unknown").increment(1);
     Refused::from(Wrong::Token).into_response()
 }
 
@@ -122,7 +122,7 @@ async fn handle(app: &Arc<App>, gate: &Arc<Gate>, request: Request) -> Response 
         End::Accepted { trigger, appended: Appended::Duplicate(_), .. } => (header_of(*trigger), "duplicate"),
         // An unverified request must not choose a label.
         End::Refused(refused) => {
-            metrics::counter!(RECEIVER_REFUSED, "reason" => refused.reason).increment(1);
+            metrics::counter!(SOURCE_REFUSED, "reason" => refused.reason).increment(1);
             ("unknown", "rejected")
         }
         End::Failed(..) => ("unknown", "error"),
@@ -130,10 +130,10 @@ async fn handle(app: &Arc<App>, gate: &Arc<Gate>, request: Request) -> Response 
     metrics::counter!(WEBHOOK_REQUESTS, "event" => event, "status" => status).increment(1);
     metrics::histogram!(WEBHOOK_SECONDS).record(started.elapsed());
     let (note, event_id) = match &end {
-        End::Accepted { appended, twin, .. } => {
+        End::Accepted { appended, copy, .. } => {
             let note = match appended {
                 Appended::Duplicate(_) => Some("duplicate"),
-                Appended::New { .. } => twin.then_some("twin"),
+                Appended::New { .. } => copy.then_some("duplicate of an event from another hook"),
             };
             (note.map(str::to_owned), Some(appended.id().0))
         }
@@ -157,7 +157,7 @@ async fn handle(app: &Arc<App>, gate: &Arc<Gate>, request: Request) -> Response 
         bytes,
         event_id,
     };
-    app.belt.note_request(gate.receiver.id, seen);
+    app.belt.note_request(gate.source.id, seen);
     response
 }
 
@@ -167,14 +167,14 @@ fn header_of(trigger: Trigger) -> &'static str {
 
 /// Takes a request in, or not; and how many bytes of its body were read.
 async fn take(app: &Arc<App>, gate: &Arc<Gate>, address: IpAddr, headers: &HeaderMap, body: Body) -> (End, usize) {
-    let receiver = &gate.receiver;
+    let source = &gate.source;
     let head = gate.verifier.check_head(headers, app.belt.clock().now());
     if let Err(wait) = gate.count(address, head.is_ok() && gate.verifier.shows_token(headers)) {
         gate.tell_refusal(address, Instant::now());
         let refused = Refused::new(StatusCode::TOO_MANY_REQUESTS, "rate", "too many requests from this address");
         return (End::Refused(Refused { retry_after: Some(wait.as_secs() + 1), ..refused }), 0);
     }
-    if !receiver.addresses.is_empty() && !receiver.addresses.contains(address) {
+    if !source.addresses.is_empty() && !source.addresses.contains(address) {
         return (End::Refused(Refused::new(StatusCode::FORBIDDEN, "address", "this address may not post here")), 0);
     }
     if let Some(words) = ambiguous(headers) {
@@ -187,7 +187,7 @@ async fn take(app: &Arc<App>, gate: &Arc<Gate>, address: IpAddr, headers: &Heade
         Err(wrong) => return (End::Refused(wrong.into()), 0),
     };
     let kind = Kind::Received(&gate.share);
-    let held = match body::read(app, headers, body, receiver.body_limit, kind).await {
+    let held = match body::read(app, headers, body, source.body_limit, kind).await {
         Ok(held) => held,
         Err(body::Refused(status, text)) if status.is_server_error() => {
             return (End::Failed(status, text.to_owned()), 0);
@@ -215,7 +215,7 @@ async fn admit(app: &App, gate: &Gate, headers: &HeaderMap, held: &Held, (checks
     let event = text(headers, "x-gitlab-event");
     let trigger = Trigger::recognise(event, &skim);
     let received = Received {
-        receiver: &gate.receiver,
+        source: &gate.source,
         trigger,
         sent_as: event,
         instance: text(headers, "x-gitlab-instance"),
@@ -225,7 +225,7 @@ async fn admit(app: &App, gate: &Gate, headers: &HeaderMap, held: &Held, (checks
         body: &held.bytes,
     };
     match app.belt.in_time(app.belt.receive(received)).await {
-        Ok((appended, twin)) => End::Accepted { trigger, appended, twin },
+        Ok((appended, copy)) => End::Accepted { trigger, appended, copy },
         Err(error @ (ReceiveError::Instance(_) | ReceiveError::Taken(_))) => {
             End::Refused(Refused::new(StatusCode::FORBIDDEN, "instance", error.to_string()))
         }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use metrics_exporter_prometheus::PrometheusHandle;
-use quickdraw_domain::receiver::{Addresses, Receiver};
+use quickdraw_domain::source::{Addresses, Source};
 use quickdraw_engine::Belt;
 use quickdraw_store::SharedStore;
 
@@ -28,7 +28,7 @@ const MEASURED_AT_ONCE: usize = 4;
 pub struct App {
     /// The belt.
     pub belt: Arc<Belt>,
-    /// The receivers.
+    /// The sources.
     pub(crate) gates: Gates,
     /// Reverse proxies whose word on whom they speak for is taken.
     pub trusted_proxies: Addresses,
@@ -65,7 +65,7 @@ impl App {
     #[must_use]
     pub fn new(
         belt: Arc<Belt>,
-        receiver: Receiver,
+        source: Source,
         trusted_proxies: Addresses,
         external_url: String,
         metrics: PrometheusHandle,
@@ -73,7 +73,7 @@ impl App {
     ) -> Arc<Self> {
         Arc::new(Self {
             belt,
-            gates: Gates::new(receiver),
+            gates: Gates::new(source),
             trusted_proxies,
             external_url,
             metrics,

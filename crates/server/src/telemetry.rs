@@ -1,6 +1,6 @@
 //! Metrics of the server, declared in one place. The first two are the seed's, name by name.
 
-/// Counter: requests to receivers. Labels `event` (the catalog's header, or `unknown`) and `status` (`success`,
+/// Counter: requests to sources. Labels `event` (the catalog's header, or `unknown`) and `status` (`success`,
 /// `duplicate`, `rejected`, `error`).
 pub const WEBHOOK_REQUESTS: &str = "gitlab_webhook_requests_total";
 /// Histogram: seconds from the head of a request to its answer.
@@ -19,6 +19,6 @@ pub const CHANGES_ALONE: &str = "quickdraw_changes_alone";
 pub const STREAMS: &str = "quickdraw_streams";
 /// Counter: events sent on streams.
 pub const STREAM_EVENTS: &str = "quickdraw_stream_events_total";
-/// Counter: requests that receivers refused. Label `reason`: `rate`, `address`, `credential`, `body`, `json`,
+/// Counter: requests that sources refused. Label `reason`: `rate`, `address`, `credential`, `body`, `json`,
 /// `instance`, `unknown`.
-pub const RECEIVER_REFUSED: &str = "quickdraw_receiver_refused_total";
+pub const SOURCE_REFUSED: &str = "quickdraw_source_refused_total";

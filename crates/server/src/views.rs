@@ -3,10 +3,10 @@
 mod history;
 mod hook;
 mod people;
-mod receiver;
 mod replay;
 mod scopes;
 mod shown;
+mod source;
 
 use std::borrow::Cow;
 
@@ -20,10 +20,10 @@ pub(crate) use history::response_headers;
 pub use history::{Attempt, AuditEntry, Delivery, DeliveryWithHistory, Event, EventWithDeliveries, Page, Skipped};
 pub use hook::{Hook, HookEvent, HookTriggers};
 pub use people::{MadeToken, Member, Metadata, Token, User};
-pub use receiver::{Receiver, ReceiverRequest};
 pub use replay::{Replay, ReplayFilter, ReplayResults};
 pub use scopes::{Group, Namespace, Project, Visibility};
 pub use shown::Shown;
+pub use source::{Source, SourceRequest};
 
 /// A time: ISO 8601, UTC, with milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

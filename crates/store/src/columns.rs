@@ -1,10 +1,10 @@
 //! How things stand in columns, where both engines do it alike.
 
 use quickdraw_domain::delivery::{State, Tally};
-use quickdraw_domain::event::{DedupeKey, Source};
+use quickdraw_domain::event::{DedupeKey, Origin};
 use quickdraw_domain::health::Health;
 use quickdraw_domain::scope::{Place, Scope};
-use quickdraw_domain::{GroupId, HookId, ProjectId, ReceiverId, Timestamp};
+use quickdraw_domain::{GroupId, HookId, ProjectId, SourceId, Timestamp};
 use sha2::{Digest, Sha256};
 
 pub(crate) const fn place(kind: i16, id: i64) -> Place {
@@ -25,21 +25,21 @@ pub(crate) const fn place_columns(place: Place) -> (i16, i64) {
     }
 }
 
-pub(crate) const fn source(kind: i16, id: i64) -> Source {
+pub(crate) const fn origin(kind: i16, id: i64) -> Origin {
     match kind {
-        1 => Source::Receiver(ReceiverId(id)),
-        2 => Source::Test,
-        3 => Source::Backfill,
-        _ => Source::Api,
+        1 => Origin::Source(SourceId(id)),
+        2 => Origin::Test,
+        3 => Origin::Backfill,
+        _ => Origin::Api,
     }
 }
 
-pub(crate) const fn source_columns(source: Source) -> (i16, i64) {
-    match source {
-        Source::Api => (0, 0),
-        Source::Receiver(id) => (1, id.0),
-        Source::Test => (2, 0),
-        Source::Backfill => (3, 0),
+pub(crate) const fn origin_columns(origin: Origin) -> (i16, i64) {
+    match origin {
+        Origin::Api => (0, 0),
+        Origin::Source(id) => (1, id.0),
+        Origin::Test => (2, 0),
+        Origin::Backfill => (3, 0),
     }
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn limit(rows: usize) -> i64 {
 
 /// Keys of different sources must not meet, and long ones must not cost more: what is stored is a digest of both.
 pub(crate) fn key_hash(key: &DedupeKey) -> [u8; 16] {
-    let (kind, id) = source_columns(key.source);
+    let (kind, id) = origin_columns(key.origin);
     let (place_kind, place) = place_columns(key.place);
     let digest = Sha256::new()
         .chain_update(kind.to_be_bytes())

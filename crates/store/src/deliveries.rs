@@ -60,7 +60,7 @@ pub struct Claimed {
     pub line: Option<Line>,
 }
 
-/// Deliveries of one hook that are about one object: one of them is attempted, the others are parked.
+/// Deliveries of one hook that are about one object: one of them is attempted, the others are blocked.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Line {
     /// For whom.
@@ -186,7 +186,7 @@ pub struct DeliveryFilter {
     pub event: Option<EventId>,
     /// Only for this hook.
     pub hook: Option<HookId>,
-    /// Only in the state of this code; [`ASKED_PARKED`] for parked ones.
+    /// Only in the state of this code; [`ASKED_BLOCKED`] for blocked ones.
     pub state: Option<i16>,
     /// Only older than this one: the cursor.
     pub before: Option<DeliveryId>,
@@ -194,8 +194,8 @@ pub struct DeliveryFilter {
     pub limit: usize,
 }
 
-/// What a filter calls parked deliveries. It is never stored.
-pub const ASKED_PARKED: i16 = 5;
+/// What a filter calls blocked deliveries. It is never stored.
+pub const ASKED_BLOCKED: i16 = 5;
 
 /// How much is owed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -222,10 +222,10 @@ pub trait Deliveries {
         now: Timestamp,
         policies: Arc<Policies>,
     ) -> Result<Vec<Settlement>>;
-    /// In each of these lines, makes the oldest parked delivery due now if nobody stands before it. It stays parked while an older
+    /// In each of these lines, makes the oldest blocked delivery due now if nobody stands before it. It stays blocked while an older
     /// event of any kind waits for its fan-out, because that may belong in the line too.
     async fn move_up(&self, lines: Vec<Line>, now: Timestamp) -> Result<()>;
-    /// Looks at so many lines behind this one. Gives those in which all are parked, and the last one, if there may be more.
+    /// Looks at so many lines behind this one. Gives those in which all are blocked, and the last one, if there may be more.
     async fn waiting_lines(&self, after: Option<Line>, number: usize) -> Result<(Vec<Line>, Option<Line>)>;
     /// Takes one delivery under a lease, whatever its state, to be attempted once more by hand. `None` when it is not
     /// there, or somebody holds it.
@@ -258,8 +258,8 @@ pub(crate) fn id_range(event: EventId) -> (DeliveryId, DeliveryId) {
     (DeliveryId(uuid::Uuid::from_bytes(low)), DeliveryId(uuid::Uuid::from_bytes(high)))
 }
 
-/// When a parked delivery is due. Lines are in the order of their events' ids, whose time a delivery's id begins with.
-pub(crate) fn parked_at(delivery: DeliveryId) -> i64 {
+/// When a blocked delivery is due. Lines are in the order of their events' ids, whose time a delivery's id begins with.
+pub(crate) fn blocked_at(delivery: DeliveryId) -> i64 {
     let milliseconds = delivery.0.as_u64_pair().0 >> 16;
-    delivery::PARKED + i64::try_from(milliseconds).unwrap_or(0) * 1000
+    delivery::BLOCKED + i64::try_from(milliseconds).unwrap_or(0) * 1000
 }

@@ -27,7 +27,7 @@ pub enum Document {
     AlertStates,
     /// Large events that are being read for insights.
     Reading,
-    /// The secret of the default receiver, sealed.
+    /// The secret of the default source, sealed.
     DefaultSecret,
 }
 

@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use quickdraw_domain::health::Health;
 use quickdraw_domain::hook::{BranchFilter, ClientCertificate, EventFilter, Hook, HookUrl, NamedValues, PastHook};
-use quickdraw_domain::receiver::{BoundTo, Receiver};
 use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
-use quickdraw_domain::{GroupId, HookId, ProjectId, ReceiverId, Secret, Timestamp};
+use quickdraw_domain::source::{BoundTo, Source};
+use quickdraw_domain::{GroupId, HookId, ProjectId, Secret, SourceId, Timestamp};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
@@ -34,10 +34,10 @@ pub struct Directory {
     pub projects: Vec<(ProjectId, GroupId)>,
     /// The parent of each group, and its full path.
     pub groups: Vec<(GroupId, Option<GroupId>, String)>,
-    /// Receivers beside the default one.
-    pub receivers: Vec<Receiver>,
-    /// Which instance receivers are for, the default one too.
-    pub instances: Vec<(ReceiverId, BoundTo)>,
+    /// Sources beside the default one.
+    pub sources: Vec<Source>,
+    /// Which instance sources are for, the default one too.
+    pub instances: Vec<(SourceId, BoundTo)>,
     /// Projects of other instances.
     pub known: Vec<KnownProject>,
     /// Groups of other instances.

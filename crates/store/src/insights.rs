@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use quickdraw_domain::event::Event;
-use quickdraw_domain::insights::Fact;
-use quickdraw_domain::insights::branches::Push;
-use quickdraw_domain::insights::commits::{Author, Commit};
-use quickdraw_domain::insights::entity::{Entity, Family, Item};
-use quickdraw_domain::insights::gaps::{After, Completeness, Gap};
-use quickdraw_domain::insights::measures::{Kind, Measure};
-use quickdraw_domain::insights::people::User;
-use quickdraw_domain::insights::report::{Cell, Row};
 use quickdraw_domain::{EventId, Timestamp};
+use quickdraw_insights::Fact;
+use quickdraw_insights::branches::Push;
+use quickdraw_insights::commits::{Author, Commit};
+use quickdraw_insights::entity::{Entity, Family, Item};
+use quickdraw_insights::gaps::{After, Completeness, Gap};
+use quickdraw_insights::metrics::{Kind, Metric};
+use quickdraw_insights::people::User;
+use quickdraw_insights::report::{Cell, Row};
 
 use crate::SharedStore;
 use crate::documents::Document;
@@ -191,9 +191,9 @@ pub trait Insights: Overview {
     async fn put_document(&self, name: Document, version: i64, document: Vec<u8>) -> Result<bool>;
     /// When the first push, merge request, issue or pipeline of these projects was received; nothing where none was.
     async fn first_received(&self, projects: Option<Vec<i64>>) -> Result<Option<Timestamp>>;
-    /// How much of everything came, by project and measure: of one project, or of those behind a number.
+    /// How much of everything came, by project and metric: of one project, or of those behind a number.
     async fn completeness(&self, projects: Projects, limit: usize) -> Result<Vec<Completeness>>;
-    /// What never came of the measure that `after` is of, in the order of [`Gap::position`].
+    /// What never came of the metric that `after` is of, in the order of [`Gap::position`].
     async fn gaps(&self, project: i64, after: After, limit: usize) -> Result<Vec<Gap>>;
     /// Gives raw identities another spelling, and accounts other names: what is left of people who were erased.
     async fn rename(&self, identities: Vec<Identity>, users: Vec<User>) -> Result<()>;
@@ -213,14 +213,14 @@ pub trait Insights: Overview {
 /// When the store cannot be read.
 pub async fn things_of(
     store: &SharedStore,
-    measure: &Measure,
+    metric: &Metric,
     window: Lives,
     of_branches: bool,
 ) -> Result<(Vec<Item>, Vec<Item>)> {
-    let family = measure.family();
+    let family = metric.family();
     if family == Family::Commits {
         let Lives { from, to, projects } = window;
-        let of_merges = measure.around().contains(&Family::MergeRequests);
+        let of_merges = metric.around().contains(&Family::MergeRequests);
         // What was squashed in the window was committed before it.
         let since = if of_merges { from.minus(BEFORE) } else { from };
         // What was committed is pushed later, at any time.
@@ -246,17 +246,17 @@ pub async fn things_of(
         // What else was run in the same pipeline tells what was a repetition, and which was the last.
         Family::Jobs => Lives { from: window.from.minus(AROUND), to: window.to.plus(AROUND), ..window },
         // What a push lists may have been listed before, and what came out in the window was merged before.
-        Family::Pushes | Family::MergeRequests if !measure.around().is_empty() => {
+        Family::Pushes | Family::MergeRequests if !metric.around().is_empty() => {
             Lives { from: window.from.minus(BEFORE), ..on(&window) }
         }
         Family::Pushes => Lives { from: window.from.minus(BEFORE), ..window },
         // The last one of a branch can be old.
-        Family::Pipelines if measure.kind == Kind::Gauge => Lives { from: window.from.minus(BEFORE), ..window },
+        Family::Pipelines if metric.kind == Kind::Gauge => Lives { from: window.from.minus(BEFORE), ..window },
         _ => window,
     };
     let things = store.items(family, window.clone()).await?;
     let mut others = Vec::new();
-    for family in measure.around() {
+    for family in metric.around() {
         let Lives { from, to, projects } = on(&window);
         others.extend(match family {
             Family::Commits => {
@@ -267,7 +267,7 @@ pub async fn things_of(
         });
     }
     // Whether a branch is there is told by its moves.
-    if family == Family::Branches || (family == Family::Pipelines && measure.kind == Kind::Gauge) {
+    if family == Family::Branches || (family == Family::Pipelines && metric.kind == Kind::Gauge) {
         others.extend(
             store.moves(window.projects, Timestamp::from_micros(0), window.to).await?.into_iter().map(Item::Push),
         );
@@ -295,27 +295,27 @@ pub(crate) fn gaps_of_pushes(projects: &str) -> String {
     )
 }
 
-/// How much came, by project and measure; `projects` as above, `of_seen` the same on `s.project`.
+/// How much came, by project and metric; `projects` as above, `of_seen` the same on `s.project`.
 pub(crate) fn completeness(projects: &str, of_seen: &str, limit: &str) -> String {
     format!(
         "{gaps}, counted AS (SELECT project, count(*) AS missing FROM gaps GROUP BY project), measured AS (
-            SELECT p.project, 0 AS measure, NULL AS first, NULL AS last, count(*) AS known,
+            SELECT p.project, 0 AS metric, NULL AS first, NULL AS last, count(*) AS known,
                 (SELECT coalesce(max(c.missing), 0) FROM counted c WHERE c.project = p.project) AS missing,
                 min(p.received_at) AS since
             FROM insights_pushes p WHERE {projects} GROUP BY p.project
             UNION ALL
-            SELECT s.project, s.measure, min(s.iid), max(s.iid), count(*), max(s.iid) - min(s.iid) + 1 - count(*),
+            SELECT s.project, s.metric, min(s.iid), max(s.iid), count(*), max(s.iid) - min(s.iid) + 1 - count(*),
                 min(s.received_at)
-            FROM insights_seen s WHERE {of_seen} GROUP BY s.project, s.measure
+            FROM insights_seen s WHERE {of_seen} GROUP BY s.project, s.metric
             UNION ALL
             SELECT m.project, 4, NULL, NULL, {sum_of_listed}, {sum_of_unlisted}, min(m.since) FROM (
                 -- One move counts once, whatever branches it was made on.
                 SELECT p.project, max(p.total) AS total, max(p.listed) AS listed, min(p.received_at) AS since
                 FROM insights_pushes p WHERE {projects} GROUP BY p.project, p.before_sha, p.after_sha) m
             GROUP BY m.project HAVING sum(m.total) > 0)
-         SELECT m.project, i.path, m.measure, m.first, m.last, m.known, m.missing, m.since
+         SELECT m.project, i.path, m.metric, m.first, m.last, m.known, m.missing, m.since
          FROM measured m LEFT JOIN insights_projects i ON i.id = m.project
-         ORDER BY m.project, m.measure LIMIT {limit}",
+         ORDER BY m.project, m.metric LIMIT {limit}",
         gaps = gaps_of_pushes(projects),
         // PostgreSQL's sums are wider than what they sum.
         sum_of_listed = "CAST(sum(m.listed) AS bigint)",

@@ -3,7 +3,7 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::event::{SeenGroup, SeenProject, SeenUser};
-use quickdraw_domain::{GroupId, ProjectId, ReceiverId, Timestamp};
+use quickdraw_domain::{GroupId, ProjectId, SourceId, Timestamp};
 
 use crate::audit::AuditEntry;
 use crate::error::Result;
@@ -23,7 +23,7 @@ pub trait Known {
         &self,
         instance: String,
         seen: SeenProject,
-        source: ReceiverId,
+        source: SourceId,
         now: Timestamp,
     ) -> Result<Option<ProjectId>>;
     /// The group that stands for one of another instance, moved like a project. None is made.
@@ -31,7 +31,7 @@ pub trait Known {
         &self,
         instance: String,
         seen: SeenGroup,
-        source: ReceiverId,
+        source: SourceId,
         now: Timestamp,
     ) -> Result<Option<GroupId>>;
     /// Makes users whose login is not known yet. They have no role and no token, and no address if another user has it.
@@ -39,12 +39,12 @@ pub trait Known {
 }
 
 /// The entry of a move that an event caused. No user did it: it names the source of the event.
-pub(crate) fn moved(what: &str, id: i64, from: &str, to: &str, source: ReceiverId, now: Timestamp) -> AuditEntry {
+pub(crate) fn moved(what: &str, id: i64, from: &str, to: &str, source: SourceId, now: Timestamp) -> AuditEntry {
     AuditEntry {
         id: 0,
         at: now,
         user_id: 0,
-        username: format!("receiver {source}"),
+        username: format!("source {source}"),
         address: None,
         method: "MOVE".to_owned(),
         path: format!("{what} {id}: {from} -> {to}"),

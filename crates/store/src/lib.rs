@@ -32,10 +32,10 @@ pub mod overview;
 pub mod payload;
 mod postgres;
 pub mod rebuild;
-pub mod receivers;
 pub mod replays;
 pub mod scopes;
 pub mod seal;
+pub mod sources;
 mod sqlite;
 pub mod telemetry;
 pub mod wake;
@@ -61,7 +61,7 @@ pub trait Store:
     + insights::Insights
     + access::Access
     + nodes::Nodes
-    + receivers::Receivers
+    + sources::Sources
     + known::Known
     + rebuild::Rebuild
     + replays::Replays
@@ -83,7 +83,7 @@ impl<T> Store for T where
         + insights::Insights
         + access::Access
         + nodes::Nodes
-        + receivers::Receivers
+        + sources::Sources
         + known::Known
         + rebuild::Rebuild
         + replays::Replays

@@ -2,9 +2,9 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::Timestamp;
-use quickdraw_domain::insights::branches::{Branch, Push};
-use quickdraw_domain::insights::commits::{Author, Metric};
-use quickdraw_domain::insights::entity::{Family, Item};
+use quickdraw_insights::branches::{Branch, Push};
+use quickdraw_insights::commits::{Author, Metric};
+use quickdraw_insights::entity::{Family, Item};
 
 use crate::error::Result;
 

@@ -22,12 +22,12 @@ mod nodes;
 mod operations;
 mod overview;
 mod partitions;
-mod receivers;
 mod replays;
 mod scopes;
 mod search;
 mod settle;
 mod shadow;
+mod sources;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -70,6 +70,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (25, "told_pushes", include_str!("migrations/postgres/0025_told_pushes.sql")),
     (26, "identity", include_str!("migrations/postgres/0026_identity.sql")),
     (27, "receiver_instances", include_str!("migrations/postgres/0027_receiver_instances.sql")),
+    (28, "names", include_str!("migrations/postgres/0028_names.sql")),
 ];
 
 /// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.

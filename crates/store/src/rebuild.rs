@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use quickdraw_domain::EventId;
 use quickdraw_domain::event::Event;
-use quickdraw_domain::insights::Fact;
-use quickdraw_domain::insights::branch_numbers::BranchNumbers;
-use quickdraw_domain::insights::entity::Family;
+use quickdraw_insights::Fact;
+use quickdraw_insights::branch_numbers::BranchNumbers;
+use quickdraw_insights::entity::Family;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -44,7 +44,7 @@ pub(crate) const LISTS: [(&str, &str, &str, usize); 7] = [
         "insights_rollups r JOIN insights_identities i ON i.id = r.identity WHERE r.value <> 0",
         0,
     ),
-    ("numbers seen", "project, measure, iid, received_at", "insights_seen", 3),
+    ("numbers seen", "project, metric, iid, received_at", "insights_seen", 3),
     ("accounts", "0, id, seen_at, username, name", "insights_users", 0),
     ("paths of projects", "0, id, seen_at, path", "insights_projects", 0),
 ];

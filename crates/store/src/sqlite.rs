@@ -27,13 +27,13 @@ mod nodes;
 mod operations;
 mod overview;
 mod readers;
-mod receivers;
 mod replays;
 mod rows;
 mod scopes;
 mod search;
 mod settle;
 mod shadow;
+mod sources;
 mod writer;
 
 use std::fs::File;
@@ -81,6 +81,7 @@ const MIGRATIONS: &[Migration] = &[
     (25, "told_pushes", include_str!("migrations/sqlite/0025_told_pushes.sql")),
     (26, "identity", include_str!("migrations/sqlite/0026_identity.sql")),
     (27, "receiver_instances", include_str!("migrations/sqlite/0027_receiver_instances.sql")),
+    (28, "names", include_str!("migrations/sqlite/0028_names.sql")),
 ];
 const INSIGHTS_MIGRATIONS: &[Migration] = &[
     (1, "insights", include_str!("migrations/sqlite/0001_insights.sql")),
@@ -90,6 +91,7 @@ const INSIGHTS_MIGRATIONS: &[Migration] = &[
     (5, "rows_in_order", include_str!("migrations/sqlite/0005_rows_in_order.sql")),
     (6, "pushes_by_end", include_str!("migrations/sqlite/0006_pushes_by_end.sql")),
     (7, "told_pushes", include_str!("migrations/sqlite/0007_told_pushes.sql")),
+    (8, "names", include_str!("migrations/sqlite/0008_names.sql")),
 ];
 
 /// Large pages, because SQLite's cost is pages and not the flush.

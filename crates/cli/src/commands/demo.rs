@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use quickdraw_domain::event::{Event, Source};
-use quickdraw_domain::insights::gaps::Sequence;
+use quickdraw_domain::event::{Event, Origin};
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{EventId, Timestamp};
+use quickdraw_insights::gaps::Sequence;
 use quickdraw_store::events::NewEvent;
 use quickdraw_store::insights::Projects;
 use quickdraw_store::{Packed, SharedStore};
@@ -25,7 +25,7 @@ use crate::config::{self, Config};
 use crate::wiring::{self, FirstStart};
 
 const BATCH: usize = 500;
-/// How often something more happens: less than the receiver's limit for one address.
+/// How often something more happens: less than the source's limit for one address.
 const EVERY: Duration = Duration::from_secs(5);
 /// Tells that a folder is a demo's.
 const MARK: &str = "this-is-a-demo";
@@ -55,7 +55,7 @@ pub(crate) async fn run(command: Demo, file: Option<&Path>) -> anyhow::Result<()
     config.server.data_dir.clone_from(&command.folder);
     config.database.url = format!("sqlite:{}", command.folder.join("quickdraw.db").display());
     (config.server.root_token, config.server.key) = (command.token.clone().unwrap_or_default(), String::new());
-    config.receiver = Config::default().receiver;
+    config.source = Config::default().source;
     let mark = command.folder.join(MARK);
     anyhow::ensure!(
         mark.exists() || !command.folder.join("quickdraw.db").exists(),
@@ -87,7 +87,7 @@ pub(crate) async fn run(command: Demo, file: Option<&Path>) -> anyhow::Result<()
         config.server.data_dir.display()
     ));
     say(format!(
-        "or: {base}/api/v1/insights/measures/time_to_merge?group=gear&interval=week (with the token as PRIVATE-TOKEN)"
+        "or: {base}/api/v1/insights/metrics/time_to_merge?group=gear&interval=week (with the token as PRIVATE-TOKEN)"
     ));
     let going_on = async {
         if command.still {
@@ -122,7 +122,7 @@ async fn fill(store: &SharedStore, command: &Demo) -> anyhow::Result<Known> {
                 EventId(Uuid::now_v7()),
                 Place::Elsewhere,
                 one.trigger,
-                Source::Api,
+                Origin::Api,
                 Timestamp::from_seconds(one.at),
             )
         };
@@ -143,7 +143,7 @@ async fn known(store: &SharedStore) -> anyhow::Result<Known> {
     let first = history::FIRST;
     let mut known = Known::default();
     for one in store.completeness(Projects::ALL, usize::MAX).await?.iter().filter(|one| one.project == first) {
-        match one.measure {
+        match one.metric {
             Sequence::MergeRequest => known.merge_requests = one.last.unwrap_or_default(),
             Sequence::Pipeline => known.pipelines = one.last.unwrap_or_default(),
             _ => {}

@@ -29,7 +29,7 @@ pub(crate) struct Gaps {
     project: Option<String>,
     /// Only gaps of these: push, merge_request, issue, pipeline; can be given several times.
     #[arg(long)]
-    measure: Vec<String>,
+    metric: Vec<String>,
     /// Compare with this GitLab: its base URL.
     #[arg(long, requires = "gitlab_token")]
     gitlab: Option<String>,
@@ -61,7 +61,7 @@ enum Gap {
         after: String,
     },
     Objects {
-        measure: String,
+        metric: String,
         first_iid: i64,
         last_iid: i64,
     },
@@ -72,7 +72,7 @@ enum Gap {
 struct Measured {
     source_project_id: i64,
     path_with_namespace: Option<String>,
-    measure: String,
+    metric: String,
     known: i64,
     missing: i64,
     completeness: f64,
@@ -83,7 +83,7 @@ struct Measured {
 
 pub(crate) async fn run(command: Gaps) -> anyhow::Result<()> {
     let token = command.server.token()?;
-    let ours = Ours { url: &command.server.url, token: &token, measures: command.measure.join(",") };
+    let ours = Ours { url: &command.server.url, token: &token, metrics: command.metric.join(",") };
     let gitlab = match (&command.gitlab, &command.gitlab_token) {
         (Some(url), Some(token)) => Some(GitLab::new(url, token)),
         _ => None,
@@ -94,15 +94,15 @@ pub(crate) async fn run(command: Gaps) -> anyhow::Result<()> {
     }
     let compare = gitlab.as_ref().map(|gitlab| Compare::new(&ours, gitlab, command.repair, command.hook));
     let (mut tally, mut failed) = (Tally::new(command.limit), 0);
-    for (id, measures) in &projects {
-        let path = measures.iter().find_map(|measured| measured.path_with_namespace.clone());
+    for (id, metrics) in &projects {
+        let path = metrics.iter().find_map(|measured| measured.path_with_namespace.clone());
         say(format!("{} (number {id} in GitLab)", plain(path.as_deref().unwrap_or("no path"))));
-        for measured in measures {
+        for measured in metrics {
             say(format!("  {measured}"));
         }
         match (&compare, path) {
             (Some(compare), Some(path)) => {
-                if let Err(error) = compare.project(*id, &path, measures, &mut tally).await {
+                if let Err(error) = compare.project(*id, &path, metrics, &mut tally).await {
                     // The others have gaps of their own.
                     say(format!("    FAILED: {}", plain(&format!("{error:#}"))));
                     failed += 1;
@@ -123,7 +123,7 @@ pub(crate) async fn run(command: Gaps) -> anyhow::Result<()> {
 struct Ours<'a> {
     url: &'a str,
     token: &'a str,
-    measures: String,
+    metrics: String,
 }
 
 impl Ours<'_> {
@@ -133,7 +133,7 @@ impl Ours<'_> {
         loop {
             let mut page = client::ask(self.url, self.token, &format!("insights/completeness{query}"), None).await?;
             let items: Vec<Measured> =
-                serde_json::from_value(page["items"].take()).context("the server lists no measures")?;
+                serde_json::from_value(page["items"].take()).context("the server lists no metrics")?;
             for item in items {
                 projects.entry(item.source_project_id).or_default().push(item);
             }
@@ -147,11 +147,11 @@ impl Ours<'_> {
     async fn gaps(&self, project: i64) -> anyhow::Result<Vec<Gap>> {
         let (mut gaps, mut after) = (Vec::new(), String::new());
         loop {
-            let measures = match self.measures.as_str() {
+            let metrics = match self.metrics.as_str() {
                 "" => String::new(),
-                measures => format!("&measure={}", encoded(measures)),
+                metrics => format!("&metric={}", encoded(metrics)),
             };
-            let path = format!("insights/gaps?project={project}&limit={PAGE}{measures}{after}");
+            let path = format!("insights/gaps?project={project}&limit={PAGE}{metrics}{after}");
             let mut page = client::ask(self.url, self.token, &path, None).await?;
             let items: Vec<Gap> = serde_json::from_value(page["items"].take()).context("the server lists no gaps")?;
             gaps.extend(items);
@@ -176,17 +176,17 @@ impl Measured {
 
 impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { measure, known, missing, completeness, coverage_starts, .. } = self;
+        let Self { metric, known, missing, completeness, coverage_starts, .. } = self;
         // Rounded down: nothing that lacks something is 100 %.
         let percent = (completeness * 1_000.0).floor() / 10.0;
-        // Commits that pushes do not list have no name that `--measure` could ask for.
-        if measure == "commit" {
+        // Commits that pushes do not list have no name that `--metric` could ask for.
+        if metric == "commit" {
             return write!(
                 f,
                 "commits in pushes: {known} listed, {missing} not listed ({percent} %) since {coverage_starts}"
             );
         }
-        write!(f, "{measure:<14} {known} known, {missing} missing ({percent} %) since {coverage_starts}")?;
+        write!(f, "{metric:<14} {known} known, {missing} missing ({percent} %) since {coverage_starts}")?;
         match (self.first_iid, self.last_iid) {
             (Some(first), Some(last)) => write!(f, ", numbers {first} to {last}"),
             _ => Ok(()),
@@ -201,10 +201,10 @@ impl fmt::Display for Gap {
                 let before = before.as_deref().unwrap_or("somewhere");
                 write!(f, "push of {} from {} to {}", plain(git_ref), plain(before), plain(after))
             }
-            Self::Objects { measure, first_iid, last_iid } if first_iid == last_iid => {
-                write!(f, "{measure} {first_iid}")
+            Self::Objects { metric, first_iid, last_iid } if first_iid == last_iid => {
+                write!(f, "{metric} {first_iid}")
             }
-            Self::Objects { measure, first_iid, last_iid } => write!(f, "{measure} {first_iid} to {last_iid}"),
+            Self::Objects { metric, first_iid, last_iid } => write!(f, "{metric} {first_iid} to {last_iid}"),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
-use quickdraw_domain::insights::{DEFINITION_VERSION, measures};
+use quickdraw_insights::{DEFINITION_VERSION, metrics};
 use serde_json::{Value, json};
 
 use super::{plain, say};
@@ -100,13 +100,13 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What can be measured, from the table that measures it.
+/// The metrics that the table defines.
 fn definitions() -> String {
-    let row = |measure: &measures::Measure| {
-        let help = measure.help.replace('|', "\\|");
-        format!("| `{}` | {} | {help} | {} |", measure.name, measure.kind.unit(), measure.follows)
+    let row = |metric: &metrics::Metric| {
+        let help = metric.help.replace('|', "\\|");
+        format!("| `{}` | {} | {help} | {} |", metric.name, metric.kind.unit(), metric.follows)
     };
-    let rows: Vec<String> = measures::all().map(row).collect();
+    let rows: Vec<String> = metrics::all().map(row).collect();
     format!(
         "# Insights by name\n\nMade by `quickdraw insights definitions`; definitions have version {DEFINITION_VERSION}. How to ask for them: \
          [the guide](../guide/insights.md).\n\n| name | in | meaning | follows |\n| --- | --- | --- | --- |\n{}",

@@ -14,8 +14,8 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use clap::Args;
-use quickdraw_domain::receiver::{ActiveSecret, Addresses, Mode, Receiver};
-use quickdraw_domain::{ReceiverId, Secret, Timestamp};
+use quickdraw_domain::source::{ActiveSecret, Addresses, Mode, Source};
+use quickdraw_domain::{Secret, SourceId, Timestamp};
 use quickdraw_server::{Listener, ListenerLimits, Verifier};
 use tokio::sync::watch;
 
@@ -70,17 +70,17 @@ pub(crate) async fn run(command: Listen) -> anyhow::Result<()> {
     }
     let port = command.port.unwrap_or_default();
     let receiver = command.secret.map(|secret| {
-        Verifier::new(&Receiver {
-            id: ReceiverId(1),
+        Verifier::new(&Source {
+            id: SourceId(1),
             key: String::new(),
             name: String::new(),
             mode: Mode::Any,
             secrets: vec![ActiveSecret { secret: Secret::new(secret), until: None }],
-            window: Receiver::WINDOW,
+            window: Source::WINDOW,
             addresses: Addresses::default(),
             per_minute: None,
             body_limit: LIMIT,
-            twins: false,
+            deduplicate: false,
             created_at: Timestamp::default(),
             updated_at: Timestamp::default(),
         })

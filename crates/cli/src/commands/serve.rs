@@ -41,8 +41,8 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     let mut first = FirstStart::default();
     let store = wiring::open_store(&config, &mut first).await?;
     wiring::root_token(&config, &store, &mut first).await?;
-    let receiver = wiring::receiver(&config, &store, &mut first).await?;
-    wiring::bind(&config, &receiver, &store).await?;
+    let source = wiring::source(&config, &store, &mut first).await?;
+    wiring::bind(&config, &source, &store).await?;
     let belt = wiring::belt(&config, store, address).await?;
     let lifecycle = Lifecycle::start(belt.clone());
     let limits = Limits {
@@ -51,7 +51,7 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
         by_hand_per_minute: config.limits.by_hand_per_minute,
     };
     let proxies = wiring::trusted_proxies(&config)?;
-    let app = App::new(belt, receiver, proxies, config.server.external_url.clone(), metrics.clone(), limits);
+    let app = App::new(belt, source, proxies, config.server.external_url.clone(), metrics.clone(), limits);
     for note in first.notes.iter().chain(&first.warnings) {
         say(note);
     }

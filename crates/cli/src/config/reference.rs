@@ -32,31 +32,28 @@ pub(crate) const REFERENCE: &[(&str, &str)] = &[
         "How long a request waits for a database that does not answer, before it is answered 503 with Retry-After.",
     ),
     (
-        "receiver.secret",
-        "Secret token of the default receiver, instead of one that is made. Short name: GITLAB_WEBHOOK_SECRET.",
+        "source.secret",
+        "Secret token of the default source, instead of one that is made. Short name: GITLAB_WEBHOOK_SECRET.",
     ),
     (
-        "receiver.signing_token",
-        "Signing token (whsec_…) of the default receiver. Short name: GITLAB_WEBHOOK_SIGNING_TOKEN.",
+        "source.signing_token",
+        "Signing token (whsec_…) of the default source. Short name: GITLAB_WEBHOOK_SIGNING_TOKEN.",
+    ),
+    ("source.mode", "What the default source wants: any (whatever is shown must be right), token, signature, or both."),
+    ("source.window", "How far the time of a signature may be from ours, either way."),
+    ("source.addresses", "Addresses and blocks that may post, such as [\"10.0.0.0/8\"]; everybody if there is none."),
+    (
+        "source.rate_limit",
+        "Requests from one address (IPv6: one /64) to one source, such as 100/min; or off. A busy GitLab needs more.",
     ),
     (
-        "receiver.mode",
-        "What the default receiver wants: any (whatever is shown must be right), token, signature, or both.",
-    ),
-    ("receiver.window", "How far the time of a signature may be from ours, either way."),
-    ("receiver.addresses", "Addresses and blocks that may post, such as [\"10.0.0.0/8\"]; everybody if there is none."),
-    (
-        "receiver.rate_limit",
-        "Requests from one address (IPv6: one /64) to one receiver, such as 100/min; or off. A busy GitLab needs more.",
-    ),
-    (
-        "receiver.twins",
+        "source.deduplicate",
         "Whether an event that comes by way of a project's hook and a group's is delivered once. Both are stored.",
     ),
-    ("receiver.body_limit", "Largest body that is received."),
+    ("source.body_limit", "Largest body that is received."),
     (
-        "receiver.instance",
-        "The GitLab that the default receiver is for, such as https://gitlab.example.com, or any. Empty: the first that a request names, from then on.",
+        "source.instance",
+        "The GitLab that the default source is for, such as https://gitlab.example.com, or any. Empty: the first that a request names, from then on.",
     ),
     (
         "delivery.retry",

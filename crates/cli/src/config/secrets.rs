@@ -12,8 +12,8 @@ pub(super) const LITERAL: [&str; 8] = [
     "database.url",
     "server.root_token",
     "server.key",
-    "receiver.secret",
-    "receiver.signing_token",
+    "source.secret",
+    "source.signing_token",
     "delivery.tls_client_cert_password",
     "delivery.proxy_user",
     "delivery.proxy_password",
@@ -26,15 +26,15 @@ pub(super) fn variable_of(key: &str) -> String {
     format!("QUICKDRAW__{}", key.replace('.', "__").to_ascii_uppercase())
 }
 
-/// Checks the secrets that are set: the administrator's token, and the default receiver's secret and signing token.
+/// Checks the secrets that are set: the administrator's token, and the default source's secret and signing token.
 pub(crate) fn check(config: &Config) -> [anyhow::Result<()>; 3] {
-    let (token, receiver) = (&config.server.root_token, &config.receiver);
+    let (token, source) = (&config.server.root_token, &config.source);
     let when_set = |text: &str, check: &dyn Fn() -> anyhow::Result<()>| if text.is_empty() { Ok(()) } else { check() };
     [
         when_set(token, &|| check_root_token("server.root_token", token)),
-        when_set(&receiver.secret, &|| check_carried("receiver.secret", &receiver.secret)),
-        when_set(&receiver.signing_token, &|| {
-            SigningToken::parse(&receiver.signing_token).map(drop).context("receiver.signing_token")
+        when_set(&source.secret, &|| check_carried("source.secret", &source.secret)),
+        when_set(&source.signing_token, &|| {
+            SigningToken::parse(&source.signing_token).map(drop).context("source.signing_token")
         }),
     ]
 }
@@ -66,9 +66,9 @@ mod tests {
 
     #[test]
     fn secrets_that_no_header_can_carry_are_refused_by_name() {
-        check_refused(|config| "s3cret\n".clone_into(&mut config.receiver.secret), "receiver.secret has a line break");
-        check_refused(|config| " s3cret".clone_into(&mut config.receiver.secret), "receiver.secret begins or ends");
-        check_refused(|config| "s3cret".clone_into(&mut config.receiver.signing_token), "receiver.signing_token");
+        check_refused(|config| "s3cret\n".clone_into(&mut config.source.secret), "source.secret has a line break");
+        check_refused(|config| " s3cret".clone_into(&mut config.source.secret), "source.secret begins or ends");
+        check_refused(|config| "s3cret".clone_into(&mut config.source.signing_token), "source.signing_token");
         for (token, words) in [
             ("s3cret-of-an-administrator\n", "server.root_token has a line break"),
             ("s3cret-of-an-administrator ", "server.root_token begins or ends"),
@@ -78,7 +78,7 @@ mod tests {
             check_refused(|config| token.clone_into(&mut config.server.root_token), words);
         }
         let mut good = Config::default();
-        "a secret with blänks".clone_into(&mut good.receiver.secret);
+        "a secret with blänks".clone_into(&mut good.source.secret);
         assert!(check(&good).iter().all(Result::is_ok));
     }
 

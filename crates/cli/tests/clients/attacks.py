@@ -246,7 +246,7 @@ def slow_bodies(server):
 def replay(server):
     key = b"a-receivers-key-of-32-bytes-long"
     secret = "whsec_" + base64.b64encode(key).decode()
-    path = urllib.parse.urlparse(server.want("POST", "/api/v1/receivers", {"secret": secret, "mode": "signature"})["url"]).path
+    path = urllib.parse.urlparse(server.want("POST", "/api/v1/sources", {"secret": secret, "mode": "signature"})["url"]).path
     body, now = json.dumps(PUSH).encode(), str(int(time.time()))
     signature = "v1," + base64.b64encode(hmac.new(key, f"one.{now}.".encode() + body, hashlib.sha256).digest()).decode()
     words = []
@@ -273,8 +273,8 @@ def squat(server):
 
 def forge(server):
     sink, one = Sink(), f"https://{server.name}one.example"
-    receiver = lambda secret: urllib.parse.urlparse(server.want("POST", "/api/v1/receivers", {"secret": secret})["url"]).path
-    first, second = receiver("of-the-first-gitlab"), receiver("of-the-second-gitlab")
+    source = lambda secret: urllib.parse.urlparse(server.want("POST", "/api/v1/sources", {"secret": secret})["url"]).path
+    first, second = source("of-the-first-gitlab"), source("of-the-second-gitlab")
     server.want("POST", "/api/v4/hooks", {"url": sink.url, "push_events": True})
     push = lambda who: {**PUSH, "user_name": who, "project_id": 77, "project": {**PUSH["project"], "id": 77, "path_with_namespace": f"{server.name}a/p"}}
     assert server.receive(push("real"), "a", first, "of-the-first-gitlab", X_Gitlab_Instance=one)[0] == 200

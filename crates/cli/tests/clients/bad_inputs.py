@@ -30,15 +30,15 @@ def furnish(base, sinks):
         return v4("POST", f"/users/{user}/personal_access_tokens", {"name": "t", "scopes": ["api"]} | token)
 
     here = f"/projects/{project}"
-    receiver = lambda **settings: call(base, "POST", "/api/v1/receivers", {"rate_limit": None} | settings)["url"].removeprefix(base)
+    source = lambda **settings: call(base, "POST", "/api/v1/sources", {"rate_limit": None} | settings)["url"].removeprefix(base)
     signing = "whsec_" + base64.b64encode(b"a-receivers-key-of-32-bytes-long").decode()
     revoked = person("revoked", here, 40)
     v4("DELETE", f"/personal_access_tokens/{revoked['id']}")
     return {
         "HOST": base.removeprefix("http://"), "HEALTH": "/api/v1/health", "API": "/api/v4",
-        "RX_SIG": receiver(mode="signature", secret=signing), "RX_SIG_SECRET": signing, "RX_SIG2_SECRET": signing,
-        "RX_HUB": receiver(mode="signature", secret="hub-secret-123"), "RX_HUB_SECRET": "hub-secret-123",
-        "RX_IPLIST": receiver(addresses=["198.51.100.77"], secret="ip-list-secret"),
+        "RX_SIG": source(mode="signature", secret=signing), "RX_SIG_SECRET": signing, "RX_SIG2_SECRET": signing,
+        "RX_HUB": source(mode="signature", secret="hub-secret-123"), "RX_HUB_SECRET": "hub-secret-123",
+        "RX_IPLIST": source(addresses=["198.51.100.77"], secret="ip-list-secret"),
         "RX": "/api/v1/webhooks/gitlab", "RX_TOKEN": WEBHOOK_SECRET, "RX2_TOKEN": "another-receivers-token",
         "PID": project, "GID": group, "HID": hooks[0], "EID": events[0], "OTHER_HID": hooks[1], "OTHER_EID": events[1],
         "PAT": person("maintainer", here, 40)["token"], "PAT_DEV": person("developer", here, 30)["token"],

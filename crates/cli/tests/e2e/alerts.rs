@@ -57,7 +57,7 @@ pub(crate) fn an_alert_is_told_once_and_when_all_is_well(engine: Engine) {
     approved["user"] = json!({ "id": 2, "username": "ida" });
     server.receive("Merge Request Hook", "d", &approved);
     eventually("all is counted", || {
-        let value = |name: &str| server.get(&format!("/api/v1/insights/measures/{name}"))["value"].clone();
+        let value = |name: &str| server.get(&format!("/api/v1/insights/metrics/{name}"))["value"].clone();
         (value("mr_open"), value("mr_reviews"), value("mr_waiting")) == (json!(3.0), json!(1.0), json!(2.0))
     });
 
@@ -105,7 +105,7 @@ pub(crate) fn an_alert_is_told_once_and_when_all_is_well(engine: Engine) {
         let mut approved = merge_request(iid, 7, "approved", "opened", 1);
         approved["user"] = json!({ "id": 2, "username": "ida" });
         server.receive("Merge Request Hook", key, &approved);
-        eventually("it is counted", || server.get("/api/v1/insights/measures/mr_waiting")["value"] == expected);
+        eventually("it is counted", || server.get("/api/v1/insights/metrics/mr_waiting")["value"] == expected);
         assert_eq!(server.call("POST", "/api/v1/insights/alerts/look", "").status, 202);
         eventually("it was looked at", || {
             let standing = &server.get("/api/v1/insights/alerts")[0]["standings"][0];

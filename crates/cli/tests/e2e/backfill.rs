@@ -20,7 +20,7 @@ fn backfill(server: &Server, arguments: &[&str]) -> (String, Option<String>) {
 }
 
 fn value(server: &Server, name: &str) -> Value {
-    server.get(&format!("/api/v1/insights/measures/{name}?from=2020-01-01&to=2027-12-01"))["value"].clone()
+    server.get(&format!("/api/v1/insights/metrics/{name}?from=2020-01-01&to=2027-12-01"))["value"].clone()
 }
 
 /// Waits until insights say so.
@@ -130,7 +130,7 @@ pub(crate) fn history_of_a_repository_and_of_a_file_is_counted(engine: Engine) {
     assert!(said.contains("5 told, 0 told before, 1 of kinds that count for nothing"), "{said}");
     assert!(errors.expect("it failed").contains("2 of 8 records could not be told"), "{said}");
     counted(&server, &[("issues_opened", 4.0), ("branches_created", 1.0)]);
-    let pushed = server.get("/api/v1/insights/measures/pushes?from=2026-01-02&to=2026-01-03")["value"].clone();
+    let pushed = server.get("/api/v1/insights/metrics/pushes?from=2026-01-02&to=2026-01-03")["value"].clone();
     assert_eq!(pushed, 1.0, "by when it would have been received");
 
     // Only what was reported was delivered; the others are in the journal, and stay through a crash.
@@ -138,7 +138,7 @@ pub(crate) fn history_of_a_repository_and_of_a_file_is_counted(engine: Engine) {
         .as_array()
         .expect("a list")
         .iter()
-        .map(|event| event["source"].clone())
+        .map(|event| event["origin"].clone())
         .collect();
     let told = sources.iter().filter(|source| **source == "backfill").count();
     assert_eq!((told, sources.len()), (3 + 5, 3 + 5 + 1), "{sources:?}");
@@ -352,7 +352,7 @@ pub(crate) fn what_gitlab_remembers_is_counted(engine: Engine) {
     let (said, errors) = backfill(&server, &[&from[..], &["--project", "79"]].concat());
     assert_eq!(errors, None, "{said}");
     let of_old =
-        |name: &str| server.get(&format!("/api/v1/insights/measures/{name}?from=2026-09-01&to=2026-12-31&project=79"));
+        |name: &str| server.get(&format!("/api/v1/insights/metrics/{name}?from=2026-09-01&to=2026-12-31&project=79"));
     eventually("merge requests without times are counted", || of_old("mr_closed_unmerged")["value"] == 1.0);
     for (name, number) in [
         ("mr_merged", 2.0),

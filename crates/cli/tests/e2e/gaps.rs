@@ -226,9 +226,9 @@ pub(crate) fn what_gitlab_still_has_is_fetched(engine: Engine) {
         })
         .collect();
     assert_eq!(pages, [4; 5], "the same on pages of any length");
-    let only = server.get("/api/v1/insights/gaps?project=77&measure=issue");
-    assert_eq!(only["items"], json!([{ "measure": "issue", "first_iid": 4, "last_iid": 5 }]));
-    for query in ["", "?project=77&measure=x", "?project=77&after=push:x", "?project=77&limit=0"] {
+    let only = server.get("/api/v1/insights/gaps?project=77&metric=issue");
+    assert_eq!(only["items"], json!([{ "metric": "issue", "first_iid": 4, "last_iid": 5 }]));
+    for query in ["", "?project=77&metric=x", "?project=77&after=push:x", "?project=77&limit=0"] {
         let reply = server.call("GET", &format!("/api/v1/insights/gaps{query}"), "");
         assert_eq!(reply.status, 400, "{query}: {}", reply.body);
     }
@@ -262,7 +262,7 @@ pub(crate) fn what_gitlab_still_has_is_fetched(engine: Engine) {
     let said = gaps(&server, &[&compare[..], &["--repair"]].concat());
     assert!(said.contains("4 fetched and reported, 1 not there, 1 older"), "{said}");
     eventually("all that can be is filled", || list(&server, "77").len() == 2);
-    assert_eq!(list(&server, "77")[1], json!({ "measure": "issue", "first_iid": 5, "last_iid": 5 }));
+    assert_eq!(list(&server, "77")[1], json!({ "metric": "issue", "first_iid": 5, "last_iid": 5 }));
     eventually("it was delivered", || sink.got().len() == 4);
     let bodies: HashMap<String, Value> = sink
         .got()

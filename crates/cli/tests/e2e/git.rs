@@ -1,4 +1,4 @@
-//! Real pushes to a real repository: from `git push` to a signed delivery, and by way of our own receiver to a counted
+//! Real pushes to a real repository: from `git push` to a signed delivery, and by way of our own source to a counted
 //! commit.
 
 use std::io::{BufRead, BufReader};
@@ -62,7 +62,7 @@ pub(crate) fn a_push_becomes_a_signed_delivery(engine: Engine) {
         }
     });
     server.make_hook(&format!("{url}/in"), &format!(r#","signing_token":"{signing}""#));
-    // The second hook posts the same bodies on to our own receiver.
+    // The second hook posts the same bodies on to our own source.
     let own = format!("http://127.0.0.1:{}/api/v1/webhooks/gitlab", server.port);
     server.make_hook(&own, &format!(r#","token":"{SECRET}""#));
 

@@ -77,7 +77,7 @@ pub(crate) fn who_is_who_is_applied_when_numbers_are_read(engine: Engine) {
     assert!(taken.status == 422 && taken.body.contains("bob@a.example is Bob's"), "{}", taken.body);
 
     let by_name = |server: &Server, name: &str, more: &str| {
-        let path = format!("/api/v1/insights/measures/{name}?from=2026-03-01&to=2026-04-01{more}");
+        let path = format!("/api/v1/insights/metrics/{name}?from=2026-03-01&to=2026-04-01{more}");
         server.get(&path)["value"].clone()
     };
     for (name, more, value) in [
@@ -146,23 +146,23 @@ pub(crate) fn who_is_who_is_applied_when_numbers_are_read(engine: Engine) {
     for (iid, who, reviewer) in [(1, 5, 31), (2, 30, 5), (3, 30, 32)] {
         server.receive("Merge Request Hook", &format!("mr{iid}"), &merge_request(iid, who, reviewer));
     }
-    let measure = |server: &Server, name: &str, more: &str| {
-        server.get(&format!("/api/v1/insights/measures/{name}?from=2026-03-01&to=2026-04-01{more}"))["value"].clone()
+    let metric = |server: &Server, name: &str, more: &str| {
+        server.get(&format!("/api/v1/insights/metrics/{name}?from=2026-03-01&to=2026-04-01{more}"))["value"].clone()
     };
-    eventually("they are counted", || measure(&server, "mr_opened", "") == 3.0);
-    assert_eq!(measure(&server, "mr_opened", &format!("&member={ann}")), 1.0);
+    eventually("they are counted", || metric(&server, "mr_opened", "") == 3.0);
+    assert_eq!(metric(&server, "mr_opened", &format!("&member={ann}")), 1.0);
     assert_eq!(
-        (measure(&server, "mr_opened", "&branch=next"), measure(&server, "mr_opened", "&group=gear")),
+        (metric(&server, "mr_opened", "&branch=next"), metric(&server, "mr_opened", "&group=gear")),
         (json!(2.0), json!(3.0))
     );
     assert_eq!(
-        (measure(&server, "mr_opened", "&team=Ropes"), measure(&server, "mr_reviews", "&team=Ropes")),
+        (metric(&server, "mr_opened", "&team=Ropes"), metric(&server, "mr_reviews", "&team=Ropes")),
         (json!(1.0), json!(1.0))
     );
-    assert_eq!(measure(&server, "mr_reviewers", ""), 3.0);
+    assert_eq!(metric(&server, "mr_reviewers", ""), 3.0);
     let of_two = json!({ "name": "Dee", "handles": ["#31", "#32"] });
     post(&server, "members", of_two);
-    assert_eq!(measure(&server, "mr_reviewers", ""), 2.0, "two accounts of one person");
+    assert_eq!(metric(&server, "mr_reviewers", ""), 2.0, "two accounts of one person");
 
     several_at_once(&server);
 
@@ -254,7 +254,7 @@ fn several_at_once(server: &Server) {
     );
     assert!(lines[1].starts_with("2026-03-01T00:00:00.000Z,mr_opened,Ann Lee,1,1,,,,,count,"), "{}", lines[1]);
     let why =
-        server.call("GET", "/api/v1/insights/measures/mr_merged/explain?from=2026-03-01&to=2026-04-01&format=csv", "");
+        server.call("GET", "/api/v1/insights/metrics/mr_merged/explain?from=2026-03-01&to=2026-04-01&format=csv", "");
     assert_eq!(why.body.lines().nth(1), Some("7,gear/rope,1,!1,false,,,it is not merged,7/1"));
     for bad in [
         "",
@@ -317,8 +317,8 @@ pub(crate) fn whoever_wants_not_to_be_seen_is_not(engine: Engine) {
         format!("commits?{window}&member=Bob"),
         format!("commits?{window}&author=bob@a.example"),
         format!("commits?{window}&team=Ropes"),
-        format!("measures/commits?{window}&member={bob}"),
-        format!("measures/commits/explain?{window}&team=Ropes"),
+        format!("metrics/commits?{window}&member={bob}"),
+        format!("metrics/commits/explain?{window}&team=Ropes"),
         format!("query?metric=commits&{window}&group_by=member"),
     ] {
         let reply = of(&server, &path);
@@ -341,7 +341,7 @@ pub(crate) fn whoever_wants_not_to_be_seen_is_not(engine: Engine) {
     let late = post(&server, "teams", json!({ "name": "Late" }))["id"].clone();
     post(&server, &format!("teams/{late}/members"), json!({ "member_id": bob }));
     post(&server, &format!("teams/{late}/members"), json!({ "member_id": ann, "from": "2026-03-03" }));
-    let of_late = of(&server, "measures/commits?from=2026-03-02&to=2026-03-06&team=Late").json();
+    let of_late = of(&server, "metrics/commits?from=2026-03-02&to=2026-03-06&team=Late").json();
     assert_eq!((&of_late["value"], &of_late["previous"]["value"]), (&json!(2.0), &Value::Null), "{of_late}");
     let days: Vec<&Value> = of_late["series"].as_array().expect("a series").iter().map(|part| &part["value"]).collect();
     assert_eq!(days, [&Value::Null, &json!(1.0), &json!(1.0), &json!(0.0)]);
@@ -412,7 +412,7 @@ pub(crate) fn whoever_wants_not_to_be_seen_is_not(engine: Engine) {
     server.kill();
     server.restart();
     eventually("it is gone", || commits(&server, "")["commits"] == 5);
-    assert_eq!(of(&server, &format!("measures/commits?{window}&project=9")).json()["value"], 0.0);
+    assert_eq!(of(&server, &format!("metrics/commits?{window}&project=9")).json()["value"], 0.0);
     assert_eq!(commits(&server, "&project=7")["commits"], 5);
     assert_eq!(put(&server, "privacy/kept", json!({ "project": "9", "days": null }))["kept_days"], json!({}));
     let reply = server.call("POST", "/api/v1/insights/identities/erase", "{}");

@@ -37,11 +37,11 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
     for (number, event) in events.iter().enumerate().rev() {
         server.receive("Merge Request Hook", &format!("k{number}"), event);
     }
-    let measure = |server: &Server, name: &str, more: &str| {
-        server.get(&format!("/api/v1/insights/measures/{name}?from=2026-03-01&to=2026-03-08&project=7{more}"))
+    let metric = |server: &Server, name: &str, more: &str| {
+        server.get(&format!("/api/v1/insights/metrics/{name}?from=2026-03-01&to=2026-03-08&project=7{more}"))
     };
-    eventually("all is counted", || measure(&server, "mr_opened", "")["value"] == 5.0);
-    let merged = measure(&server, "time_to_merge", "");
+    eventually("all is counted", || metric(&server, "mr_opened", "")["value"] == 5.0);
+    let merged = metric(&server, "time_to_merge", "");
     assert_eq!((&merged["value"], &merged["p50"], &merged["samples"]), (&json!(50_400.0), &json!(36_000.0), &json!(3)));
     assert_eq!((&merged["unit"], &merged["previous"]["value"]), (&json!("seconds"), &Value::Null), "no data is null");
     let by_day: Vec<(String, Value)> = merged["series"]
@@ -61,19 +61,19 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
         ("self_merged", 1.0),
         ("time_to_first_review", 14_400.0),
     ] {
-        assert_eq!(measure(&server, name, "")["value"], value, "{name}");
+        assert_eq!(metric(&server, name, "")["value"], value, "{name}");
     }
     for (more, bots) in [("&bots=true", true), ("&whose=all", true), ("&whose=people", false)] {
-        let first = measure(&server, "time_to_first_review", more);
+        let first = metric(&server, "time_to_first_review", more);
         assert_eq!((&first["value"], &first["bots"]), (&json!(14_400.0), &json!(bots)), "{more}");
     }
-    assert_eq!(measure(&server, "mr_opened", "&whose=bots")["value"], 0.0);
+    assert_eq!(metric(&server, "mr_opened", "&whose=bots")["value"], 0.0);
     // The same window one month later has this one before it.
-    let later = server.get("/api/v1/insights/measures/mr_merged?from=2026-03-08&to=2026-03-15&project=gear%2Frope");
+    let later = server.get("/api/v1/insights/metrics/mr_merged?from=2026-03-08&to=2026-03-15&project=gear%2Frope");
     assert_eq!((&later["value"], &later["previous"]["value"]), (&json!(0.0), &json!(3.0)));
     // Midnight of somewhere else, and weeks that begin on Mondays.
     let weeks = server
-        .get("/api/v1/insights/measures/mr_open?from=2026-03-01&to=2026-04-01&zone=Europe/Bratislava&interval=week");
+        .get("/api/v1/insights/metrics/mr_open?from=2026-03-01&to=2026-04-01&zone=Europe/Bratislava&interval=week");
     let starts: Vec<&str> =
         weeks["series"].as_array().expect("a series").iter().filter_map(|part| part["start"].as_str()).collect();
     assert_eq!((starts[0], starts[1]), ("2026-02-28T23:00:00.000Z", "2026-03-01T23:00:00.000Z"));
@@ -81,12 +81,12 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
     assert_eq!(weeks["value"], 2.0);
 
     // A day without a midnight, and the days behind it, which have one.
-    let days = server.get("/api/v1/insights/measures/mr_merged?from=2026-04-23&to=2026-04-26&zone=Africa/Cairo");
+    let days = server.get("/api/v1/insights/metrics/mr_merged?from=2026-04-23&to=2026-04-26&zone=Africa/Cairo");
     let starts: Vec<&str> =
         days["series"].as_array().expect("a series").iter().filter_map(|part| part["start"].as_str()).collect();
     assert_eq!(starts, ["2026-04-22T22:00:00.000Z", "2026-04-23T22:00:00.000Z", "2026-04-24T21:00:00.000Z"]);
 
-    let why = measure(&server, "time_to_merge/explain", "");
+    let why = metric(&server, "time_to_merge/explain", "");
     assert_eq!(why["left_out"], json!({ "it is not merged": 2 }));
     let counted = &why["items"][1];
     assert_eq!((&counted["iid"], &counted["counts"], &counted["value"]), (&json!(2), &json!(true), &json!(36_000)));
@@ -94,7 +94,7 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
 
     // The events behind an item, the oldest first, page by page.
     let behind = |more: &str| {
-        let page = server.get(&format!("/api/v1/insights/measures/time_to_merge/events?item=7/2{more}"));
+        let page = server.get(&format!("/api/v1/insights/metrics/time_to_merge/events?item=7/2{more}"));
         let of = |event: &Value| server.get(&format!("/api/v1/events/{}", event["id"].as_str().expect("an id")));
         let at = |event: &Value| of(event)["payload"]["object_attributes"]["updated_at"].as_str().map(str::to_owned);
         let times: Vec<_> = page["items"].as_array().expect("a list").iter().filter_map(at).collect();
@@ -106,24 +106,24 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
     let (first, next) = behind("&limit=3");
     let (rest, end) = behind(&format!("&limit=3&after={}", next.expect("there is more")));
     assert_eq!(([first, rest].concat(), end), (all.to_vec(), None));
-    assert_eq!(server.call("GET", "/api/v1/insights/measures/mr_open/events?item=1", "").status, 400);
+    assert_eq!(server.call("GET", "/api/v1/insights/metrics/mr_open/events?item=1", "").status, 400);
 
-    let list = server.get("/api/v1/insights/measures");
+    let list = server.get("/api/v1/insights/metrics");
     let names: HashSet<&str> =
-        list.as_array().expect("a list").iter().filter_map(|measure| measure["name"].as_str()).collect();
+        list.as_array().expect("a list").iter().filter_map(|metric| metric["name"].as_str()).collect();
     assert_eq!(names.len(), list.as_array().expect("a list").len(), "each has a name of its own");
     for (path, status) in [
-        ("measures/nonsense", 404),
-        ("measures/mr_open?definition=mine", 400),
-        ("measures/mr_open?whose=mine", 400),
-        ("measures/mr_open?whose=bots&bots=true", 400),
-        ("measures/branches_open?whose=bots", 400),
+        ("metrics/nonsense", 404),
+        ("metrics/mr_open?definition=mine", 400),
+        ("metrics/mr_open?whose=mine", 400),
+        ("metrics/mr_open?whose=bots&bots=true", 400),
+        ("metrics/branches_open?whose=bots", 400),
         ("query?metric=mr_open&whose=bots&group_by=member", 400),
         ("query?metric=mr_open&group_by=label&label=bug", 400),
-        ("measures/mr_open?interval=year", 400),
-        ("measures/mr_open?interval=hour", 400),
-        ("measures/mr_open?zone=Mars", 400),
-        ("measures/mr_open?from=2016-01-01&to=2026-01-01&interval=hour", 400),
+        ("metrics/mr_open?interval=year", 400),
+        ("metrics/mr_open?interval=hour", 400),
+        ("metrics/mr_open?zone=Mars", 400),
+        ("metrics/mr_open?from=2016-01-01&to=2026-01-01&interval=hour", 400),
     ] {
         assert_eq!(server.call("GET", &format!("/api/v1/insights/{path}"), "").status, status, "{path}");
     }
@@ -144,7 +144,7 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
     for (number, event) in events.iter().enumerate() {
         server.receive("Issue Hook", &format!("i{number}"), event);
     }
-    eventually("issues are counted", || measure(&server, "issue_close_events", "")["value"] == 2.0);
+    eventually("issues are counted", || metric(&server, "issue_close_events", "")["value"] == 2.0);
     for (name, value) in [
         ("issues_opened", json!(2.0)),
         ("issues_closed", json!(1.0)),
@@ -153,9 +153,9 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
         ("issue_lead_time", json!(86_400.0)),
         ("issue_first_response", Value::Null),
     ] {
-        assert_eq!(measure(&server, name, "")["value"], value, "{name}");
+        assert_eq!(metric(&server, name, "")["value"], value, "{name}");
     }
-    assert_eq!(measure(&server, "time_to_first_close", "")["p50"], 48_600.0);
+    assert_eq!(metric(&server, "time_to_first_close", "")["p50"], 48_600.0);
 
     // Labels choose, group and have times; others read the same otherwise.
     let labelled = |iid: i64, updated: &str, titles: &[&str]| {
@@ -170,15 +170,15 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
     {
         server.receive("Issue Hook", &format!("l{number}"), &labelled(1, updated, titles));
     }
-    eventually("labels are counted", || measure(&server, "label_time", "&label=doing")["value"] == 10_800.0);
-    assert_eq!(measure(&server, "issues_opened", "&label=bug")["value"], 1.0);
-    assert_eq!(measure(&server, "issues_opened", "&label=doing")["value"], 0.0, "as last seen");
+    eventually("labels are counted", || metric(&server, "label_time", "&label=doing")["value"] == 10_800.0);
+    assert_eq!(metric(&server, "issues_opened", "&label=bug")["value"], 1.0);
+    assert_eq!(metric(&server, "issues_opened", "&label=doing")["value"], 0.0, "as last seen");
     let grouped =
         "/api/v1/insights/query?metric=issues_opened&from=2026-03-01&to=2026-03-08&interval=none&group_by=label";
     let rows = server.get(grouped)["rows"].clone();
     assert_eq!(rows.as_array().map(Vec::len), Some(1), "{rows}");
     assert_eq!((&rows[0]["group"], &rows[0]["value"]), (&json!("bug"), &json!(1.0)));
-    let read = measure(&server, "time_to_merge", "&definition=devlake");
+    let read = metric(&server, "time_to_merge", "&definition=devlake");
     assert_eq!((&read["name"], &read["p50"]), (&json!("time_to_merge.devlake"), &json!(36_000.0)));
     let beside =
         server.get("/api/v1/insights/query?metric=time_to_merge,time_to_merge.chaoss&from=2026-03-01&interval=none");
@@ -202,7 +202,7 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
     for (number, event) in events.iter().enumerate() {
         server.receive("Pipeline Hook", &format!("p{number}"), event);
     }
-    eventually("jobs are counted", || measure(&server, "job_runs", "")["value"] == 2.0);
+    eventually("jobs are counted", || metric(&server, "job_runs", "")["value"] == 2.0);
     for (name, value) in [
         ("pipelines", 1.0),
         ("pipeline_success_rate", 1.0),
@@ -214,7 +214,7 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
         ("job_failure_rate", 0.5),
         ("ci_seconds", 180.0),
     ] {
-        assert_eq!(measure(&server, name, "")["value"], value, "{name}");
+        assert_eq!(metric(&server, name, "")["value"], value, "{name}");
     }
 
     // Two deployments, one that failed, and two incidents behind the first of them.
@@ -234,7 +234,7 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
     server.receive("Deployment Hook", "d3", &deployment(1, "success", "02 19:00"));
     server.receive("Issue Hook", "n1", &incident(8, "02 20:00", Some("02 22:00")));
     server.receive("Issue Hook", "n2", &incident(9, "03 08:00", None));
-    eventually("incidents are counted", || measure(&server, "incidents", "")["value"] == 2.0);
+    eventually("incidents are counted", || metric(&server, "incidents", "")["value"] == 2.0);
     for (name, value) in [
         ("deployments", 2.0),
         ("failed_deployments", 1.0),
@@ -245,9 +245,9 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
         ("incidents_open", 1.0),
         ("issues_opened", 2.0),
     ] {
-        assert_eq!(measure(&server, name, "")["value"], value, "{name}");
+        assert_eq!(metric(&server, name, "")["value"], value, "{name}");
     }
-    let often = measure(&server, "deployment_frequency", "");
+    let often = metric(&server, "deployment_frequency", "");
     assert_eq!((&often["value"], &often["series"][1]["value"]), (&json!(2.0 / 7.0), &json!(1.0)));
 
     // A crash loses nothing, and a repetition changes nothing.
@@ -257,8 +257,8 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
         server.receive("Merge Request Hook", &format!("again{number}"), event);
     }
     server.receive("Merge Request Hook", "last", &merge_request(7, "06 08:00", "open", "opened", "06 08:00", jo));
-    eventually("the last is counted", || measure(&server, "mr_opened", "")["value"] == 6.0);
-    let again = measure(&server, "time_to_merge", "");
+    eventually("the last is counted", || metric(&server, "mr_opened", "")["value"] == 6.0);
+    let again = metric(&server, "time_to_merge", "");
     assert_eq!((&again["value"], &again["p50"], &again["p90"]), (&merged["value"], &merged["p50"], &merged["p90"]));
 }
 
@@ -304,7 +304,7 @@ pub(crate) fn what_was_merged_is_followed_to_its_deployment(engine: Engine) {
         ("Issue Hook", incident(2, "02 08:00", None)),
     ];
     let get = |server: &Server, name: &str| {
-        server.get(&format!("/api/v1/insights/measures/{name}?from=2026-03-01&to=2026-03-08&project=gear%2Frope"))
+        server.get(&format!("/api/v1/insights/metrics/{name}?from=2026-03-01&to=2026-03-08&project=gear%2Frope"))
     };
     let check = |server: &Server| {
         let lead_time = get(server, "lead_time_for_changes");
@@ -383,20 +383,20 @@ pub(crate) fn what_is_counted_is_proved_and_counted_anew(engine: Engine) {
         "unreadable",
         &json!({ "object_kind": "push", "ref": "refs/heads/x", "commits": "\u{fffd}" }),
     );
-    let measure = |name: &str| {
+    let metric = |name: &str| {
         server.get(&format!("/api/v1/insights/query?metric={name}&from=2026-03-01&to=2026-04-01"))["rows"].clone()
     };
     eventually("all is counted", || {
-        measure("mr_merged,commits").as_array().is_some_and(|rows| rows.len() == 62) && {
+        metric("mr_merged,commits").as_array().is_some_and(|rows| rows.len() == 62) && {
             let total = |name: &str| {
-                let path = format!("/api/v1/insights/measures/{name}?from=2026-03-01&to=2026-04-01&bots=true");
+                let path = format!("/api/v1/insights/metrics/{name}?from=2026-03-01&to=2026-04-01&bots=true");
                 server.get(&path)["value"].clone()
             };
             // The last merge came behind the last commit.
             total("commits") == 120.0 && total("mr_merged") == 20.0
         }
     });
-    let before = measure("mr_merged,commits,pushes,time_to_merge");
+    let before = metric("mr_merged,commits,pushes,time_to_merge");
     for seed in ["1", "2", "3"] {
         let said = run(&["verify", "--seed", seed]);
         assert!(said.contains("alike: order and repetition do not matter"), "{said}");
@@ -405,16 +405,16 @@ pub(crate) fn what_is_counted_is_proved_and_counted_anew(engine: Engine) {
     let said = run(&["rebuild", "--dry-run"]);
     assert!(said.contains("121 events since") && said.contains("20  merge requests"), "{said}");
     assert!(run(&["rebuild"]).contains("alike"));
-    let counted = server.get("/api/v1/insights/measures/mr_merged");
+    let counted = server.get("/api/v1/insights/metrics/mr_merged");
     assert_eq!(counted["counted_by"], json!([counted["definition_version"]]), "all by the definitions of now");
-    assert_eq!(measure("mr_merged,commits,pushes,time_to_merge"), before);
+    assert_eq!(metric("mr_merged,commits,pushes,time_to_merge"), before);
     assert!(run(&["rebuild", "--add"]).contains("on top of what is counted"));
     eventually("it is counted once more", || {
         let metrics = send(server.port, "GET", "/metrics", &[], b"").expect("an answer").body;
         metrics.lines().any(|line| line.starts_with("quickdraw_projection_pending") && line.ends_with(" 0"))
     });
     assert!(run(&["verify"]).contains("alike"));
-    assert_eq!(measure("mr_merged,commits,pushes,time_to_merge"), before, "joins are harmless");
+    assert_eq!(metric("mr_merged,commits,pushes,time_to_merge"), before, "joins are harmless");
     assert_eq!(server.call("POST", "/api/v1/insights/rebuild", r#"{"task":"nonsense"}"#).status, 400);
     let view = server.get("/api/v1/insights/rebuild");
     assert_eq!((&view["task"], &view["alike"], &view["unreadable"]), (&json!("verify"), &json!(true), &json!(0)));
@@ -448,7 +448,7 @@ pub(crate) fn the_demo_is_counted_and_proved(engine: Engine) {
         eventually("all is counted", || {
             let metrics = send(server.port, "GET", "/metrics", &[], b"").expect("an answer").body;
             metrics.lines().any(|line| line.starts_with("quickdraw_projection_pending") && line.ends_with(" 0"))
-                && server.get("/api/v1/insights/measures/pushes")["value"].as_f64() > Some(50.0)
+                && server.get("/api/v1/insights/metrics/pushes")["value"].as_f64() > Some(50.0)
         });
     };
     counted(&server);
@@ -469,18 +469,18 @@ pub(crate) fn the_demo_is_counted_and_proved(engine: Engine) {
         "issues_reopened",
         "lead_time_for_changes",
     ] {
-        let value = server.get(&format!("/api/v1/insights/measures/{name}"))["value"].as_f64();
+        let value = server.get(&format!("/api/v1/insights/metrics/{name}"))["value"].as_f64();
         assert!(value > Some(0.0), "{name}: {value:?}");
     }
-    let (with, without) = ("/api/v1/insights/measures/mr_opened?bots=true", "/api/v1/insights/measures/mr_opened");
+    let (with, without) = ("/api/v1/insights/metrics/mr_opened?bots=true", "/api/v1/insights/metrics/mr_opened");
     assert!(server.get(with)["value"].as_f64() > server.get(without)["value"].as_f64(), "a bot opened some");
-    let before = server.get("/api/v1/insights/measures/commits")["value"].clone();
+    let before = server.get("/api/v1/insights/metrics/commits")["value"].clone();
     child.kill().expect("it runs");
     child.wait().expect("it ended");
     // Once more: it goes on with what is there.
     let mut child = demo(&server);
     is_ready(&server);
-    assert_eq!(server.get("/api/v1/insights/measures/commits")["value"], before);
+    assert_eq!(server.get("/api/v1/insights/metrics/commits")["value"], before);
     child.kill().expect("it runs");
     child.wait().expect("it ended");
     let data = server.folder.path().join("quickdraw-demo");

@@ -22,7 +22,7 @@ mod journey;
 mod kill;
 mod large;
 mod matrix;
-mod measures;
+mod metrics;
 mod monitoring;
 mod operation;
 mod order;
@@ -65,7 +65,7 @@ fn main() {
         ),
         ("saves_of_one_operation_are_one_event", compose::saves_of_one_operation_are_one_event),
         ("every_kind_is_composed_and_delivered", compose::every_kind_is_composed_and_delivered),
-        ("things_are_chosen_by_what_they_are", measures::things_are_chosen_by_what_they_are),
+        ("things_are_chosen_by_what_they_are", metrics::things_are_chosen_by_what_they_are),
         ("the_first_command_and_the_seeds_manual_test", journey::the_first_command_and_the_seeds_manual_test),
         ("signatures_are_verified_and_must_be_fresh", journey::signatures_are_verified_and_must_be_fresh),
         ("bad_input_is_refused_with_the_right_status", journey::bad_input_is_refused_with_the_right_status),
@@ -114,7 +114,7 @@ fn main() {
             "every_endpoint_answers_each_role_by_the_table_and_shows_no_secret",
             matrix::every_endpoint_answers_each_role_by_the_table_and_shows_no_secret,
         ),
-        ("a_failing_head_parks_its_own_object_and_no_other", order::a_failing_head_parks_its_own_object_and_no_other),
+        ("a_failing_head_blocks_its_own_object_and_no_other", order::a_failing_head_blocks_its_own_object_and_no_other),
         ("a_hook_shows_its_own_client_certificate", certificates::a_hook_shows_its_own_client_certificate),
         ("images_in_composed_bodies_are_absolute", compose::images_in_composed_bodies_are_absolute),
         ("a_hooks_own_retries_are_its_own", hooks::a_hooks_own_retries_are_its_own),
@@ -156,12 +156,12 @@ fn main() {
         ),
         ("a_process_that_aborts_leaves_no_core", secrets::a_process_that_aborts_leaves_no_core),
         (
-            "receivers_have_secrets_modes_and_limits_of_their_own",
-            relay::receivers_have_secrets_modes_and_limits_of_their_own,
+            "sources_have_secrets_modes_and_limits_of_their_own",
+            relay::sources_have_secrets_modes_and_limits_of_their_own,
         ),
         (
-            "a_receiver_that_wants_signatures_gets_a_secret_that_gitlab_signs_with",
-            operation::a_receiver_that_wants_signatures_gets_a_secret_that_gitlab_signs_with,
+            "a_source_that_wants_signatures_gets_a_secret_that_gitlab_signs_with",
+            operation::a_source_that_wants_signatures_gets_a_secret_that_gitlab_signs_with,
         ),
         ("what_is_received_reaches_the_hooks_of_its_project", relay::what_is_received_reaches_the_hooks_of_its_project),
         (
@@ -181,10 +181,7 @@ fn main() {
             "a_project_that_moves_in_gitlab_leaves_the_hooks_of_its_old_group",
             sources::a_project_that_moves_in_gitlab_leaves_the_hooks_of_its_old_group,
         ),
-        (
-            "a_receiver_speaks_for_the_instance_that_it_is_for",
-            sources::a_receiver_speaks_for_the_instance_that_it_is_for,
-        ),
+        ("a_source_speaks_for_the_instance_that_it_is_for", sources::a_source_speaks_for_the_instance_that_it_is_for),
         (
             "a_repeated_signed_request_is_a_duplicate_under_every_instance",
             sources::a_repeated_signed_request_is_a_duplicate_under_every_instance,

@@ -14,7 +14,7 @@ use crate::server::{Engine, SECRET, Server, TOKEN};
 enum Need {
     /// Nothing.
     Open,
-    /// The receiver's secret, which nobody here has.
+    /// The source's secret, which nobody here has.
     Secret,
     /// Any token.
     SignedIn,
@@ -239,7 +239,7 @@ fn address(method: &str, path: &str, known: &[String], objects: &Objects, users:
         .replace("{event_id}", &objects.event)
         .replace("{delivery_id}", &objects.delivery)
         .replace("{replay_id}", "1")
-        .replace("{receiver_id}", "default")
+        .replace("{source_id}", "default")
         .replace("{member_id}", &NOWHERE.to_string())
         .replace("{team_id}", &NOWHERE.to_string())
         .replace("{alert_id}", &NOWHERE.to_string())

@@ -104,8 +104,8 @@ pub(crate) fn how_things_stand_is_shown_and_what_is_gone_is_gone(engine: Engine)
             && of(&text, "gitlab_ci_pipeline_id") == [format!("gitlab_ci_pipeline_id{{{on_main}}} {id}")]
     };
     eventually("all is counted", || {
-        server.get("/api/v1/insights/measures/pipelines")["value"] == 2.0
-            && server.get("/api/v1/insights/measures/commits")["value"] == 1.0
+        server.get("/api/v1/insights/metrics/pipelines")["value"] == 2.0
+            && server.get("/api/v1/insights/metrics/commits")["value"] == 1.0
     });
     for (path, body) in [
         ("members", json!({ "name": "Ida", "handles": ["ida@x.example"] })),
@@ -148,8 +148,8 @@ pub(crate) fn how_things_stand_is_shown_and_what_is_gone_is_gone(engine: Engine)
     let repository = r#"vcs_owner_name="gear",vcs_repository_name="\"rope\"""#;
     assert!(text.contains(&format!("vcs_contributor_count{{{repository}}} 1")), "{text}");
     server.receive("Pipeline Hook", "c", &pipeline(3, "main", "failed", 2));
-    eventually("it is counted", || server.get("/api/v1/insights/measures/pipelines")["value"] == 3.0);
-    assert_eq!(server.get("/api/v1/insights/measures/branches_failing?branch=main")["value"], 1.0);
+    eventually("it is counted", || server.get("/api/v1/insights/metrics/pipelines")["value"] == 3.0);
+    assert_eq!(server.get("/api/v1/insights/metrics/branches_failing?branch=main")["value"], 1.0);
     server.kill();
     server.restart();
     eventually("what was so is gone", || shown(&server, "failed", 3));
@@ -163,7 +163,7 @@ pub(crate) fn how_things_stand_is_shown_and_what_is_gone_is_gone(engine: Engine)
     on_merge_request["merge_request"] = json!({ "iid": 5 });
     server.receive("Merge Request Hook", "d", &of_merge_request("opened"));
     server.receive("Pipeline Hook", "e", &on_merge_request);
-    eventually("it is counted", || server.get("/api/v1/insights/measures/pipelines")["value"] == 4.0);
+    eventually("it is counted", || server.get("/api/v1/insights/metrics/pipelines")["value"] == 4.0);
     server.set("QUICKDRAW__TELEMETRY__REFS", r#"["w*", "!*"]"#);
     server.kill();
     server.restart();
@@ -180,8 +180,8 @@ pub(crate) fn how_things_stand_is_shown_and_what_is_gone_is_gone(engine: Engine)
     server.receive("Push Hook", "f", &gone);
     server.receive("Merge Request Hook", "g", &of_merge_request("closed"));
     eventually("it is counted", || {
-        server.get("/api/v1/insights/measures/branches_deleted")["value"] == 1.0
-            && server.get("/api/v1/insights/measures/mr_open")["value"] == 0.0
+        server.get("/api/v1/insights/metrics/branches_deleted")["value"] == 1.0
+            && server.get("/api/v1/insights/metrics/mr_open")["value"] == 0.0
     });
     server.kill();
     server.restart();
@@ -204,7 +204,7 @@ pub(crate) fn branches_without_pushes_are_shown(engine: Engine) {
     };
     server.receive("Pipeline Hook", "a", &pipeline(1, "trunk", "success"));
     server.receive("Pipeline Hook", "b", &pipeline(2, "feat", "manual"));
-    eventually("all is counted", || server.get("/api/v1/insights/measures/pipelines")["value"] == 2.0);
+    eventually("all is counted", || server.get("/api/v1/insights/metrics/pipelines")["value"] == 2.0);
     // The first look covers everything.
     server.kill();
     server.restart();

@@ -146,10 +146,10 @@ pub(crate) fn a_missing_file_of_insights_is_counted_again_and_said(engine: Engin
     assert!(code == Some(1) && said.contains("is not: put the copy of"), "{said}");
 }
 
-pub(crate) fn a_receiver_that_wants_signatures_gets_a_secret_that_gitlab_signs_with(engine: Engine) {
+pub(crate) fn a_source_that_wants_signatures_gets_a_secret_that_gitlab_signs_with(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let run = |arguments: &[&str]| {
-        let (url, words) = (format!("http://127.0.0.1:{}", server.port), [&["receiver"], arguments].concat());
+        let (url, words) = (format!("http://127.0.0.1:{}", server.port), [&["source"], arguments].concat());
         let done = server.command(&[&words[..], &["--url", &url, "--token", TOKEN]].concat()).output();
         let done = done.expect("it runs");
         assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
@@ -165,7 +165,7 @@ pub(crate) fn a_receiver_that_wants_signatures_gets_a_secret_that_gitlab_signs_w
         assert_eq!(is_signing(&secret(&run(&["secret", &id]))), signs, "{mode}: replaced in the same form");
     }
     let body = r#"{"name":"x","mode":"signature","secret":"whsec_c2hvcnQ="}"#;
-    let refused = server.call("POST", "/api/v1/receivers", body);
+    let refused = server.call("POST", "/api/v1/sources", body);
     assert!(refused.status == 400 && refused.body.contains("whsec_"), "{}: {}", refused.status, refused.body);
 }
 
@@ -255,8 +255,8 @@ pub(crate) fn addresses_that_are_shown_can_be_posted_to_and_pushes_have_a_user(e
     let output = server.output();
     assert!(output.contains(&format!("GitLab posts to http://127.0.0.1:{port}/api/v1/webhooks/gitlab")), "{output}");
     assert!(output.contains("QUICKDRAW_EXTERNAL_URL") && !output.contains("0.0.0.0"), "{output}");
-    let receiver = server.call("POST", "/api/v1/receivers", r#"{"name":"x"}"#).json();
-    let url = receiver["url"].as_str().expect("a URL");
+    let source = server.call("POST", "/api/v1/sources", r#"{"name":"x"}"#).json();
+    let url = source["url"].as_str().expect("a URL");
     assert!(url.starts_with(&format!("http://127.0.0.1:{port}/")), "{url}");
     assert_eq!(send(port, "GET", "/api/v1/health", &[], b"").expect("an answer").status, 200);
 

@@ -15,7 +15,7 @@ fn what(got: &Got) -> (i64, i64) {
     (number("iid"), number("step"))
 }
 
-pub(crate) fn a_failing_head_parks_its_own_object_and_no_other(engine: Engine) {
+pub(crate) fn a_failing_head_blocks_its_own_object_and_no_other(engine: Engine) {
     let broken = Arc::new(AtomicBool::new(true));
     let fails = broken.clone();
     let sink =
@@ -45,9 +45,9 @@ pub(crate) fn a_failing_head_parks_its_own_object_and_no_other(engine: Engine) {
     let items = |server: &Server, state: &str| {
         server.get(&format!("/api/v1/deliveries?state={state}"))["items"].as_array().cloned().unwrap_or_default()
     };
-    let parked = items(&server, "parked");
-    assert_eq!(parked.len(), 4, "{parked:?}");
-    assert!(parked.iter().all(|one| one["next_attempt_at"].is_null() && one["attempts"] == 0));
+    let blocked = items(&server, "blocked");
+    assert_eq!(blocked.len(), 4, "{blocked:?}");
+    assert!(blocked.iter().all(|one| one["next_attempt_at"].is_null() && one["attempts"] == 0));
     assert!(of(1).iter().all(|step| *step == 1), "{:?}", of(1));
     eventually("its head has used up its short pauses", || {
         items(&server, "retrying").first().is_some_and(|head| head["attempts"].as_u64() >= Some(6))
@@ -55,7 +55,7 @@ pub(crate) fn a_failing_head_parks_its_own_object_and_no_other(engine: Engine) {
     // Nobody is forgotten when the process dies.
     server.kill();
     server.restart();
-    assert_eq!(items(&server, "parked").len(), 4);
+    assert_eq!(items(&server, "blocked").len(), 4);
     broken.store(false, Ordering::Relaxed);
     // Its pause is an hour by now: sent by hand, it makes way for the others.
     let path = format!("/api/v4/projects/1/hooks/{}/events", hook["id"]);
@@ -68,5 +68,5 @@ pub(crate) fn a_failing_head_parks_its_own_object_and_no_other(engine: Engine) {
     assert!(steps.is_sorted(), "{steps:?}");
     steps.dedup();
     assert_eq!(steps, [1, 2, 3, 4, 5]);
-    assert!(items(&server, "parked").is_empty());
+    assert!(items(&server, "blocked").is_empty());
 }

@@ -1,4 +1,4 @@
-//! Receivers of one's own, and the relay: what is received reaches the hooks of its project, byte for byte.
+//! Sources of one's own, and the relay: what is received reaches the hooks of its project, byte for byte.
 
 use std::collections::{HashMap, HashSet};
 use std::net::TcpStream;
@@ -35,14 +35,14 @@ fn gitlab(server: &Server, event: &str, key: &str, chain: &str, body: &[u8]) -> 
     post(server, DEFAULT, &headers, body)
 }
 
-fn path(receiver: &Value) -> String {
-    format!("{DEFAULT}/{}", receiver["id"].as_str().expect("an id"))
+fn path(source: &Value) -> String {
+    format!("{DEFAULT}/{}", source["id"].as_str().expect("an id"))
 }
 
-pub(crate) fn receivers_have_secrets_modes_and_limits_of_their_own(engine: Engine) {
+pub(crate) fn sources_have_secrets_modes_and_limits_of_their_own(engine: Engine) {
     let mut server = Server::start(&engine, &[]);
     let make = |server: &Server, body: Value| {
-        let reply = server.call("POST", "/api/v1/receivers", &body.to_string());
+        let reply = server.call("POST", "/api/v1/sources", &body.to_string());
         assert_eq!(reply.status, 201, "{}", reply.body);
         reply.json()
     };
@@ -54,7 +54,7 @@ pub(crate) fn receivers_have_secrets_modes_and_limits_of_their_own(engine: Engin
     let secret = made["secret"].as_str().expect("shown once").to_owned();
     let at = path(&made);
     assert!(made["url"].as_str().is_some_and(|url| url.ends_with(&at)), "{made}");
-    let shown = server.get(&format!("/api/v1/receivers/{}", made["id"].as_str().expect("an id")));
+    let shown = server.get(&format!("/api/v1/sources/{}", made["id"].as_str().expect("an id")));
     assert!(shown.get("secret").is_none() && shown["secrets"] == 1, "{shown}");
     assert_eq!((with(&server, &at, &secret), with(&server, &at, SECRET)), (200, 401), "each has its own");
     assert_eq!((with(&server, DEFAULT, SECRET), with(&server, DEFAULT, &secret)), (200, 401));
@@ -63,7 +63,7 @@ pub(crate) fn receivers_have_secrets_modes_and_limits_of_their_own(engine: Engin
     // A replaced secret goes on for a while, or not at all.
     let id = made["id"].as_str().expect("an id").to_owned();
     let replace =
-        |server: &Server, body: &str| server.call("POST", &format!("/api/v1/receivers/{id}/secret"), body).json();
+        |server: &Server, body: &str| server.call("POST", &format!("/api/v1/sources/{id}/secret"), body).json();
     let second = replace(&server, r#"{"secret":"second-secret","overlap":3600}"#);
     assert!(second.get("secret").is_none() && second["secrets"] == 2, "{second}");
     assert_eq!((with(&server, &at, &secret), with(&server, &at, "second-secret")), (200, 200));
@@ -108,7 +108,7 @@ pub(crate) fn receivers_have_secrets_modes_and_limits_of_their_own(engine: Engin
         (json!({ "secret": "short" }), "shorter than 8"),
         (json!({ "mode": "none" }), "mode"),
     ] {
-        let reply = server.call("POST", "/api/v1/receivers", &body.to_string());
+        let reply = server.call("POST", "/api/v1/sources", &body.to_string());
         assert!(
             matches!(reply.status, 400 | 422) && reply.body.contains(why),
             "{body}: {} {}",
@@ -116,12 +116,12 @@ pub(crate) fn receivers_have_secrets_modes_and_limits_of_their_own(engine: Engin
             reply.body
         );
     }
-    let refused = server.call("PUT", "/api/v1/receivers/default", r#"{"name":"x"}"#);
+    let refused = server.call("PUT", "/api/v1/sources/default", r#"{"name":"x"}"#);
     assert!(refused.status == 422 && refused.body.contains("settings"), "{}", refused.body);
 
     // What came lately, refused or not, with the reason; also after a stop.
     let requests = |server: &Server, id: &str| -> Vec<(u64, String)> {
-        let list = server.get(&format!("/api/v1/receivers/{id}/requests"));
+        let list = server.get(&format!("/api/v1/sources/{id}/requests"));
         let one = |one: &Value| {
             let note = one["note"].as_str().unwrap_or_default().to_owned();
             assert_eq!(one["address"], "127.0.0.1");
@@ -145,7 +145,7 @@ pub(crate) fn receivers_have_secrets_modes_and_limits_of_their_own(engine: Engin
 
     // The same from the shell.
     let run = |arguments: &[&str]| {
-        let (url, words) = (format!("http://127.0.0.1:{}", server.port), [&["receiver"], arguments].concat());
+        let (url, words) = (format!("http://127.0.0.1:{}", server.port), [&["source"], arguments].concat());
         let done = server.command(&[&words[..], &["--url", &url, "--token", crate::server::TOKEN]].concat()).output();
         let done = done.expect("it runs");
         assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
@@ -164,9 +164,9 @@ pub(crate) fn receivers_have_secrets_modes_and_limits_of_their_own(engine: Engin
     assert!(run(&["secret", &shell, "--overlap", "0"]).contains("shown this once"));
     run(&["remove", &shell]);
 
-    assert_eq!(server.call("DELETE", &format!("/api/v1/receivers/{id}"), "").status, 204);
+    assert_eq!(server.call("DELETE", &format!("/api/v1/sources/{id}"), "").status, 204);
     assert_eq!((with(&server, &at, "third-secret"), with(&server, DEFAULT, SECRET)), (401, 200));
-    let names: Vec<Value> = server.get("/api/v1/receivers")["items"].as_array().expect("a list").clone();
+    let names: Vec<Value> = server.get("/api/v1/sources")["items"].as_array().expect("a list").clone();
     assert_eq!((names.len(), &names[0]["id"]), (5, &json!("default")));
     assert!(!server.output().contains("third-secret"));
 }
@@ -181,7 +181,7 @@ fn push_of(number: u64) -> String {
 }
 
 pub(crate) fn what_is_received_reaches_the_hooks_of_its_project(engine: Engine) {
-    let server = Server::start(&engine, &[("QUICKDRAW__RECEIVER__INSTANCE", "any")]);
+    let server = Server::start(&engine, &[("QUICKDRAW__SOURCE__INSTANCE", "any")]);
     let (on_project, on_group, on_instance) =
         (Sink::start(|_| Some(200)), Sink::start(|_| Some(200)), Sink::start(|_| Some(200)));
     // The first event of a project makes it, with the groups above it.
@@ -214,16 +214,16 @@ pub(crate) fn what_is_received_reaches_the_hooks_of_its_project(engine: Engine) 
     }
     assert_eq!(server.get("/api/v4/projects/gear%2Fsoft%2Frope")["name"], "Ours");
 
-    // A duplicate, and a twin by way of the group's hook.
+    // A duplicate, and a copy by way of the group's hook.
     assert_eq!(gitlab(&server, "Push Hook", "k2", chain, body.as_bytes()).json()["status"], "duplicate");
-    let twin = gitlab(&server, "Push Hook", "k2-group", "0190a0b0-0000-4000-8000-00000000c4a2", body.as_bytes()).json();
-    assert_eq!(twin["status"], "accepted");
-    let twin = server.get(&format!("/api/v1/events/{}", twin["job_id"].as_str().expect("an id")));
+    let copy = gitlab(&server, "Push Hook", "k2-group", "0190a0b0-0000-4000-8000-00000000c4a2", body.as_bytes()).json();
+    assert_eq!(copy["status"], "accepted");
+    let copy = server.get(&format!("/api/v1/events/{}", copy["job_id"].as_str().expect("an id")));
     assert_eq!(
-        (twin["deliveries"].as_array().map(Vec::len), twin["skipped"].as_array().map(Vec::len)),
+        (copy["deliveries"].as_array().map(Vec::len), copy["skipped"].as_array().map(Vec::len)),
         (Some(0), Some(3))
     );
-    assert!(twin["skipped"].as_array().expect("a list").iter().all(|skip| skip["reason"] == "twin"), "{twin}");
+    assert!(copy["skipped"].as_array().expect("a list").iter().all(|skip| skip["reason"] == "duplicate"), "{copy}");
     // A kind that nobody knows is kept and passed on, under the name it came with.
     let odd = br#"{"object_kind":"moon_phase","project":{"id":77}}"#;
     assert_eq!(gitlab(&server, "Moon Hook", "k3", "", odd).status, 200);
@@ -327,7 +327,7 @@ fn samples() -> Vec<(Vec<u8>, String)> {
 }
 
 pub(crate) fn every_sample_is_received_twice_and_relayed_unchanged(engine: Engine) {
-    let server = Server::start(&engine, &[("QUICKDRAW__RECEIVER__TWINS", "false")]);
+    let server = Server::start(&engine, &[("QUICKDRAW__SOURCE__DEDUPLICATE", "false")]);
     let sink = Sink::start(|_| Some(200));
     // A hook that hears of everything, whatever it is and wherever it happened.
     let triggers = server.get("/api/v1/openapi.json")["components"]["schemas"]["HookTriggers"]["properties"].clone();

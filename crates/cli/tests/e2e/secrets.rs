@@ -13,9 +13,9 @@ pub(crate) fn secrets_that_no_header_can_carry_are_refused_at_the_start(engine: 
     std::fs::write(&file, "canary-in-a-file \n").expect("written");
     let file = file.to_string_lossy().into_owned();
     for (name, value, words) in [
-        ("GITLAB_WEBHOOK_SECRET", "canary-secret\n", "receiver.secret has a line break"),
-        ("GITLAB_WEBHOOK_SECRET", " canary-secret ", "receiver.secret begins or ends with a blank"),
-        ("GITLAB_WEBHOOK_SIGNING_TOKEN", "canary-token", "receiver.signing_token"),
+        ("GITLAB_WEBHOOK_SECRET", "canary-secret\n", "source.secret has a line break"),
+        ("GITLAB_WEBHOOK_SECRET", " canary-secret ", "source.secret begins or ends with a blank"),
+        ("GITLAB_WEBHOOK_SIGNING_TOKEN", "canary-token", "source.signing_token"),
         ("QUICKDRAW_ROOT_TOKEN", "canary-of-the-administrator\n", "server.root_token has a line break"),
     ] {
         for arguments in [&["config", "check"][..], &["doctor"], &["serve"]] {
@@ -30,18 +30,18 @@ pub(crate) fn secrets_that_no_header_can_carry_are_refused_at_the_start(engine: 
     let output = command.env_remove("GITLAB_WEBHOOK_SECRET").env("GITLAB_WEBHOOK_SECRET_FILE", file).output();
     let output = output.expect("it ran");
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(!output.status.success() && said.contains("receiver.secret begins or ends"), "{said}");
+    assert!(!output.status.success() && said.contains("source.secret begins or ends"), "{said}");
     // Digits are a text like any other.
     let mut command = server.command(&["config", "check"]);
-    let output = command.env_remove("GITLAB_WEBHOOK_SECRET").env("QUICKDRAW__RECEIVER__SECRET", "12345678").output();
+    let output = command.env_remove("GITLAB_WEBHOOK_SECRET").env("QUICKDRAW__SOURCE__SECRET", "12345678").output();
     let output = output.expect("it ran");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     server.restart();
-    let made = server.call("POST", "/api/v1/receivers", r#"{"secret":" blank-at-the-ends"}"#);
+    let made = server.call("POST", "/api/v1/sources", r#"{"secret":" blank-at-the-ends"}"#);
     assert!(made.status == 400 && made.body.contains("begins or ends with a blank"), "{}", made.body);
-    let made = server.call("POST", "/api/v1/receivers", r#"{"name":"usual"}"#);
+    let made = server.call("POST", "/api/v1/sources", r#"{"name":"usual"}"#);
     assert_eq!((made.status, &made.json()["body_limit"]), (201, &json!(26_214_400)), "{}", made.body);
-    let large = server.call("POST", "/api/v1/receivers", r#"{"body_limit":26214401}"#);
+    let large = server.call("POST", "/api/v1/sources", r#"{"body_limit":26214401}"#);
     assert!(large.status == 400 && large.body.contains("body_limit"), "{}", large.body);
 }
 

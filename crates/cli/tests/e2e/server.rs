@@ -40,7 +40,7 @@ impl Server {
         server.set("QUICKDRAW_LISTEN", &format!("127.0.0.1:{port}"));
         server.set("QUICKDRAW_ALLOW_LOCAL_NETWORKS", "true");
         server.set("QUICKDRAW__TELEMETRY__LOG", "warn");
-        server.set("QUICKDRAW__RECEIVER__RATE_LIMIT", "off");
+        server.set("QUICKDRAW__SOURCE__RATE_LIMIT", "off");
         if let Engine::Postgres(url) = engine {
             let schema = &server.schema;
             let made = Command::new("psql").args([url, "-q", "-c", &format!("CREATE SCHEMA {schema}")]).status();

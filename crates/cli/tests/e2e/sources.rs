@@ -152,15 +152,15 @@ pub(crate) fn a_path_that_a_member_chose_brings_nobody_elses_events(engine: Engi
     assert_eq!(ear.keys(), Vec::<String>::new());
 }
 
-/// Makes a receiver; gives the path of its URL, and its own.
-fn receiver(server: &Server, settings: &Value) -> (String, String) {
-    let made = server.call("POST", "/api/v1/receivers", &settings.to_string());
+/// Makes a source; gives the path of its URL, and its own.
+fn source(server: &Server, settings: &Value) -> (String, String) {
+    let made = server.call("POST", "/api/v1/sources", &settings.to_string());
     assert_eq!(made.status, 201, "{}", made.body);
     let id = made.json()["id"].as_str().expect("an id").to_owned();
-    (format!("/api/v1/webhooks/gitlab/{id}"), format!("/api/v1/receivers/{id}"))
+    (format!("/api/v1/webhooks/gitlab/{id}"), format!("/api/v1/sources/{id}"))
 }
 
-pub(crate) fn a_receiver_speaks_for_the_instance_that_it_is_for(engine: Engine) {
+pub(crate) fn a_source_speaks_for_the_instance_that_it_is_for(engine: Engine) {
     let mut server = Server::start(&engine, &[]);
     let body = |who: &str| {
         let project = json!({ "id": 77, "name": "App", "path_with_namespace": "bars/app" });
@@ -168,20 +168,20 @@ pub(crate) fn a_receiver_speaks_for_the_instance_that_it_is_for(engine: Engine) 
     };
     // A request without an instance, as old versions send it, and then the first that names one.
     server.receive("Push Hook", "old", &body("old"));
-    assert_eq!(server.get("/api/v1/receivers/default")["instance"], Value::Null);
+    assert_eq!(server.get("/api/v1/sources/default")["instance"], Value::Null);
     assert_eq!(post(&server, "Push Hook", GITLAB, "real", &body("real")).status, 200);
-    assert_eq!(server.get("/api/v1/receivers/default")["instance"], GITLAB);
+    assert_eq!(server.get("/api/v1/sources/default")["instance"], GITLAB);
     let projects = |server: &Server| server.get("/api/v4/projects").as_array().map(Vec::len);
     assert_eq!(projects(&server), Some(1), "it is the same project");
     let ear = Ear::on(&server, "projects/1");
     let refused = post(&server, "Push Hook", OTHER, "other", &body("other"));
     assert!(refused.status == 403 && refused.body.contains(GITLAB), "{}", refused.body);
-    let log = server.get("/api/v1/receivers/default/requests");
-    assert!(log["items"][0]["note"].as_str().is_some_and(|note| note.contains("this receiver serves")), "{log}");
+    let log = server.get("/api/v1/sources/default/requests");
+    assert!(log["items"][0]["note"].as_str().is_some_and(|note| note.contains("this source serves")), "{log}");
 
     // The secret of the second GitLab does not speak for the first.
     let secret = "of-the-second-gitlab";
-    let (at, path) = receiver(&server, &json!({ "secret": secret, "instance": "https://TWO.example/" }));
+    let (at, path) = source(&server, &json!({ "secret": secret, "instance": "https://TWO.example/" }));
     assert_eq!(server.get(&path)["instance"], OTHER);
     let by_second = |server: &Server, instance: &str, key: &str| {
         let headers = [
@@ -203,13 +203,13 @@ pub(crate) fn a_receiver_speaks_for_the_instance_that_it_is_for(engine: Engine) 
     assert_eq!((by_second(&server, OTHER, "first"), by_second(&server, GITLAB, "second")), (200, 403));
     ear.hears(&["trusted"]);
     // Nor does it learn that it is for the first: an administrator has to say so.
-    let (at, path) = receiver(&server, &json!({ "secret": secret }));
+    let (at, path) = source(&server, &json!({ "secret": secret }));
     let claim = |server: &Server| {
         let headers = [("X-Gitlab-Token", secret), ("X-Gitlab-Event", "Push Hook"), ("X-Gitlab-Instance", GITLAB)];
         send(server.port, "POST", &at, &headers, body("claim").to_string().as_bytes()).expect("an answer")
     };
     let refused = claim(&server);
-    assert!(refused.status == 403 && refused.body.contains("another receiver"), "{}", refused.body);
+    assert!(refused.status == 403 && refused.body.contains("another source"), "{}", refused.body);
     assert_eq!(server.call("PUT", &path, &json!({ "instance": GITLAB }).to_string()).status, 200);
     assert_eq!(claim(&server).status, 200);
 
@@ -217,7 +217,7 @@ pub(crate) fn a_receiver_speaks_for_the_instance_that_it_is_for(engine: Engine) 
     server.kill();
     server.restart();
     assert_eq!(post(&server, "Push Hook", OTHER, "again", &body("again")).status, 403);
-    server.set("QUICKDRAW__RECEIVER__INSTANCE", OTHER);
+    server.set("QUICKDRAW__SOURCE__INSTANCE", OTHER);
     server.kill();
     server.restart();
     assert_eq!(post(&server, "Push Hook", OTHER, "again", &body("again")).status, 200);
@@ -226,7 +226,7 @@ pub(crate) fn a_receiver_speaks_for_the_instance_that_it_is_for(engine: Engine) 
 
 pub(crate) fn a_repeated_signed_request_is_a_duplicate_under_every_instance(engine: Engine) {
     let server = Server::start(&engine, &[]);
-    let (at, _) = receiver(&server, &json!({ "mode": "signature", "secret": SIGNING, "instance": "any" }));
+    let (at, _) = source(&server, &json!({ "mode": "signature", "secret": SIGNING, "instance": "any" }));
     let body = json!({ "object_kind": "push", "project": { "id": 7, "path_with_namespace": "bars/app" } }).to_string();
     let now = jiff::Timestamp::now().as_second();
     let signing = SigningToken::parse(SIGNING).expect("a token");

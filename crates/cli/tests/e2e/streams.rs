@@ -188,7 +188,7 @@ pub(crate) fn a_stream_goes_on_where_it_broke_off(engine: Engine) {
     // Behind what was not asked for, the position moves on.
     assert_eq!(chosen[3].0.next().expect("a position").event, "position", "nothing else comes");
 
-    // What is received comes as it came; its twin does not come.
+    // What is received comes as it came; its duplicate does not come.
     let mut stream = Stream::follow(&server, "?trigger=push_hooks", None);
     let body = "{\"object_kind\":\"push\",  \"number\": 21, \"user_name\":\"\\u00e9 é\",\"project\":{\"path_with_namespace\":\"gear/rope\"}}";
     for key in ["from-project", "from-group"] {

@@ -10,14 +10,14 @@ use jiff::fmt::strtime;
 use serde_json::{Map, Value};
 
 use crate::Trigger;
-use crate::insights::times::{self, Written};
+use crate::times::{self, Written};
 
 /// A spelling.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Form {
     /// `2026-03-16 08:30:00 UTC`: most attributes of real bodies.
     Utc,
-    /// `2026-03-16T08:30:00Z`: members, groups, projects and all else that has no object; the twins of times of jobs.
+    /// `2026-03-16T08:30:00Z`: members, groups, projects and all else that has no object; the second spelling of times of jobs.
     Iso,
     /// `2026-03-16T08:30:00.250Z`: times of jobs, vulnerabilities.
     Millis,

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::hook::{BranchFilter, Passage};
-use quickdraw_domain::insights::deployments::Deployment;
-use quickdraw_domain::insights::entity::{Entity, Item};
-use quickdraw_domain::insights::pipelines::{Job, Pipeline};
 use quickdraw_domain::work::Work;
+use quickdraw_insights::deployments::Deployment;
+use quickdraw_insights::entity::{Entity, Item};
+use quickdraw_insights::pipelines::{Job, Pipeline};
 
 use super::series::{Counts, DEPLOYMENTS, JOB_RUNS, PIPELINE_RUNS, Series};
 use super::{MOST_OF_ONE, Read, WINDOW, seconds};

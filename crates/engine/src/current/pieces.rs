@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use quickdraw_domain::Timestamp;
-use quickdraw_domain::insights::branches::Moves;
-use quickdraw_domain::insights::deployments::{self, Deployment};
-use quickdraw_domain::insights::entity::{Entity, Family, Item};
-use quickdraw_domain::insights::pipelines::Job;
+use quickdraw_insights::branches::Moves;
+use quickdraw_insights::deployments::{self, Deployment};
+use quickdraw_insights::entity::{Entity, Family, Item};
+use quickdraw_insights::pipelines::Job;
 use quickdraw_store::overview::{CommitCount, KnownBranch, Piece};
 
 use super::{JOBS, LAST, WINDOW};

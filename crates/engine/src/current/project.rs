@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quickdraw_domain::Timestamp;
-use quickdraw_domain::insights::entity::Item;
-use quickdraw_domain::insights::measures::{Choice, Items, Measure, Summary};
-use quickdraw_domain::insights::people::People;
-use quickdraw_domain::insights::pipelines::Status;
+use quickdraw_insights::entity::Item;
+use quickdraw_insights::metrics::{Choice, Items, Metric, Summary};
+use quickdraw_insights::people::People;
+use quickdraw_insights::pipelines::Status;
 use quickdraw_store::overview::CommitCount;
 
 use super::series::Series;
@@ -69,7 +69,7 @@ fn commits_by_our_names(
 }
 
 fn summary(items: &Items, name: &str, now: Timestamp) -> Option<Summary> {
-    Some(items.measure(Measure::by_name(name)?, now.minus(WINDOW), now, DAYS))
+    Some(items.metric(Metric::by_name(name)?, now.minus(WINDOW), now, DAYS))
 }
 
 fn by_our_names(series: &mut Series, path: &str, (read, measured): (&Read, &Measured), now: Timestamp) {
@@ -142,8 +142,8 @@ fn by_open_telemetry(
     let summary = |items: &Items, name: &str| summary(items, name, now);
     let (owner, name) = path.rsplit_once('/').unwrap_or(("", path));
     let (owner, name) = (("vcs_owner_name", owner), ("vcs_repository_name", name));
-    for (state, measure) in [("open", "mr_open"), ("merged", "mr_merged"), ("closed", "mr_closed_unmerged")] {
-        if let Some(value) = summary(merge_requests, measure).and_then(|one| one.value) {
+    for (state, metric) in [("open", "mr_open"), ("merged", "mr_merged"), ("closed", "mr_closed_unmerged")] {
+        if let Some(value) = summary(merge_requests, metric).and_then(|one| one.value) {
             let help =
                 "vcs.change.count: merge requests that are open, and that were merged or closed within seven days.";
             series.add("vcs_change_count", help, &[owner, name, ("vcs_change_state", state)], value);
@@ -177,11 +177,11 @@ fn by_open_telemetry(
         ),
         ("cicd_pipeline_run_duration_seconds", "cicd.pipeline.run.duration.", pipelines, "pipeline_duration"),
     ];
-    for (metric, help, items, measure) in spans {
-        let percentiles = summary(items, measure).map(|one| one.percentiles).unwrap_or_default();
+    for (series_name, help, items, metric) in spans {
+        let percentiles = summary(items, metric).map(|one| one.percentiles).unwrap_or_default();
         for (quantile, value) in QUANTILES.into_iter().zip(percentiles) {
             if let Some(value) = value {
-                series.add(metric, help, &[owner, name, ("quantile", quantile)], value);
+                series.add(series_name, help, &[owner, name, ("quantile", quantile)], value);
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use quickdraw_domain::delivery::Tally;
-use quickdraw_domain::event::{Event, Source};
+use quickdraw_domain::event::{Event, Origin};
 use quickdraw_domain::health::Status;
 use quickdraw_domain::hook::Hook;
 use quickdraw_domain::outcome::Outcome;
@@ -55,7 +55,7 @@ impl Belt {
             Scope::Group(id) => Place::Group(id),
             Scope::Instance => Place::Instance,
         };
-        let event = Event::new(EventId(self.clock.uuid()), place, trigger, Source::Test, now);
+        let event = Event::new(EventId(self.clock.uuid()), place, trigger, Origin::Test, now);
         let lease_until = now.plus(self.settings.lease);
         let audience = FannedOut { deliver: vec![hook.id], ..FannedOut::default() };
         let decided = Decided { version: Decided::ALWAYS, audience, taken: vec![hook.id], lease_until, now };

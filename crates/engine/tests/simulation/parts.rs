@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quickdraw_domain::compose::UploadLinks;
-use quickdraw_domain::event::Source;
+use quickdraw_domain::event::Origin;
 use quickdraw_domain::guard;
 use quickdraw_domain::hook::{Hook, HookUrl};
 use quickdraw_domain::scope::{Place, Scope};
@@ -12,7 +12,7 @@ use quickdraw_domain::settle::Policies;
 use quickdraw_domain::{ProjectId, Timestamp, Trigger};
 use quickdraw_engine::deliver::Deliveries;
 use quickdraw_engine::deliver::slots::SlotLimits;
-use quickdraw_engine::{Arrival, Belt, Clock as _, Origin, Settings, Transport, WhileDisabled};
+use quickdraw_engine::{Arrival, Belt, Clock as _, ReceivedAs, Settings, Transport, WhileDisabled};
 use quickdraw_store::SharedStore;
 use quickdraw_store::events::Appended;
 use quickdraw_store::scopes::{NewGroup, NewProject};
@@ -33,12 +33,12 @@ async fn arrive(belt: &Belt, project: ProjectId, key: Option<String>, branch: &s
     let arrival = Arrival {
         place: Place::Project(project),
         trigger: Trigger::PUSH,
-        source: Source::Api,
+        origin: Origin::Api,
         chain: None,
         git_ref: Some(format!("refs/heads/{branch}")),
         key,
         body,
-        origin: Origin::default(),
+        received_as: ReceivedAs::default(),
     };
     let (appended, _) = tokio::join!(belt.ingest(arrival), belt.commit_arrivals());
     appended.expect("the store works")

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use quickdraw_domain::event::{Event, Source};
+use quickdraw_domain::event::{Event, Origin};
 use quickdraw_domain::guard;
 use quickdraw_domain::hook::{Hook, HookUrl};
 use quickdraw_domain::request::build;
@@ -32,7 +32,7 @@ async fn received(hook: impl FnOnce(String) -> Hook, chain: Option<Uuid>, body: 
     let transport = Guarded::new(client.expect("a client"), Arc::new(settings));
     let event = Event {
         chain,
-        ..Event::new(EventId(Uuid::from_u128(1)), Place::Project(ProjectId(1)), Trigger::PUSH, Source::Api, AT)
+        ..Event::new(EventId(Uuid::from_u128(1)), Place::Project(ProjectId(1)), Trigger::PUSH, Origin::Api, AT)
     };
     let delivery = DeliveryId(Uuid::parse_str(ID).expect("a UUID"));
     let hook = hook(format!("127.0.0.1:{port}/in"));

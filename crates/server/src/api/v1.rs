@@ -13,16 +13,16 @@ mod gaps;
 mod history;
 mod identities;
 mod insights;
-mod measures;
+mod metrics;
 mod named;
 mod privacy;
 mod rebuild;
-mod receivers;
 mod replays;
 mod reviews;
 mod roster;
 mod schemas;
 mod set_aside;
+mod sources;
 mod stream;
 
 use std::sync::Arc;
@@ -48,10 +48,10 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(history::routes())
         .merge(identities::routes())
         .merge(insights::routes())
-        .merge(measures::routes())
+        .merge(metrics::routes())
         .merge(privacy::routes())
         .merge(rebuild::routes())
-        .merge(receivers::routes())
+        .merge(sources::routes())
         .merge(replays::routes())
         .merge(reviews::routes())
         .merge(schemas::routes())

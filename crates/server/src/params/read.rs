@@ -266,9 +266,37 @@ impl<'de> Deserializer<'de> for Loose<'_> {
         visitor.visit_unit()
     }
 
+    // Every width of number is read alike, so that `older_than=3600` is a number whatever holds it.
+    fn deserialize_i8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        self.deserialize_i64(visitor)
+    }
+
+    fn deserialize_i16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        self.deserialize_i64(visitor)
+    }
+
+    fn deserialize_i32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        self.deserialize_i64(visitor)
+    }
+
+    fn deserialize_u8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        self.deserialize_i64(visitor)
+    }
+
+    fn deserialize_u16<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        self.deserialize_i64(visitor)
+    }
+
+    fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        self.deserialize_i64(visitor)
+    }
+
+    fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
+        self.deserialize_f64(visitor)
+    }
+
     forward_to_deserialize_any! {
-        i8 i16 i32 i128 u8 u16 u32 u128 f32 char bytes byte_buf unit unit_struct tuple tuple_struct map struct
-        identifier
+        i128 u128 char bytes byte_buf unit unit_struct tuple tuple_struct map struct identifier
     }
 }
 
@@ -307,6 +335,8 @@ mod tests {
         color: Option<Color>,
         #[serde(default)]
         words: Vec<String>,
+        #[serde(default)]
+        narrow: Option<u32>,
     }
 
     fn input(value: Value) -> Result<Input, String> {
@@ -316,13 +346,14 @@ mod tests {
 
     #[test]
     fn forms_and_json_are_equal() {
-        let typed =
-            json!({ "name": "7", "count": 3, "flag": true, "color": "dark_blue", "words": ["a", "b"], "x": {} });
-        let form =
-            json!({ "name": 7, "count": "3", "flag": "true", "color": "dark_blue", "words": "a, b", "x": ["?"] });
+        let typed = json!({ "name": "7", "count": 3, "flag": true, "color": "dark_blue", "words": ["a", "b"], "narrow": 9, "x": {} });
+        let form = json!({ "name": 7, "count": "3", "flag": "true", "color": "dark_blue", "words": "a, b", "narrow": "9", "x": ["?"] });
         assert_eq!(input(typed), input(form));
         let empty = input(json!({ "name": "a", "count": "", "flag": null, "color": "" })).expect("valid");
-        assert_eq!(empty, Input { name: "a".to_owned(), count: None, flag: None, color: None, words: vec![] });
+        assert_eq!(
+            empty,
+            Input { name: "a".to_owned(), count: None, flag: None, color: None, words: vec![], narrow: None }
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::HeaderMap;
-use quickdraw_domain::receiver::Addresses;
+use quickdraw_domain::source::Addresses;
 
 /// The address of the client: the one that connected, or if that is a proxy that we trust, what it says. The chain of
 /// `X-Forwarded-For` is walked from the right, past proxies that we trust; what stands left of the first other one is that

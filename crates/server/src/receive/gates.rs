@@ -1,4 +1,4 @@
-//! The receivers in memory: each with its verifier and its counts, taken over from the directory when that changes.
+//! The sources in memory: each with its verifier and its counts, taken over from the directory when that changes.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use governor::clock::{Clock, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
-use quickdraw_domain::receiver::{Receiver, client_network};
+use quickdraw_domain::source::{Source, client_network};
 use quickdraw_engine::Index;
 use tokio::sync::Semaphore;
 
 use super::verify::Verifier;
 use crate::body;
 
-/// Clients that one receiver counts at once before those that have been quiet are forgotten.
+/// Clients that one source counts at once before those that have been quiet are forgotten.
 const MOST_CLIENTS: usize = 50_000;
 
 /// How often refusals for the rate are told in the log.
@@ -44,9 +44,9 @@ impl Refusals {
 /// Requests by address, and by whether they show a right token.
 type Counts = RateLimiter<(IpAddr, bool), HashMapStateStore<(IpAddr, bool)>, DefaultClock>;
 
-/// A receiver, ready for requests.
+/// A source, ready for requests.
 pub(crate) struct Gate {
-    pub(crate) receiver: Arc<Receiver>,
+    pub(crate) source: Arc<Source>,
     pub(crate) verifier: Verifier,
     /// By client, and by whether the right token was shown: strangers must not use up what others have.
     counts: Option<Counts>,
@@ -56,14 +56,14 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    fn new(receiver: Arc<Receiver>) -> Arc<Self> {
-        let quota = receiver.per_minute.and_then(NonZeroU32::new).map(Quota::per_minute);
+    fn new(source: Arc<Source>) -> Arc<Self> {
+        let quota = source.per_minute.and_then(NonZeroU32::new).map(Quota::per_minute);
         Arc::new(Self {
-            verifier: Verifier::new(&receiver),
+            verifier: Verifier::new(&source),
             counts: quota.map(RateLimiter::hashmap),
             refusals: Mutex::default(),
             share: body::share(),
-            receiver,
+            source,
         })
     }
 
@@ -71,10 +71,10 @@ impl Gate {
     pub(crate) fn tell_refusal(&self, address: IpAddr, now: Instant) {
         let count = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).count(now);
         if let Some(count) = count {
-            let (name, limit) = (&self.receiver.name, self.receiver.per_minute.unwrap_or_default());
+            let (name, limit) = (&self.source.name, self.source.per_minute.unwrap_or_default());
             tracing::warn!(
-                receiver.name = %name, %address, count,
-                "refused {count} requests to receiver {name} with 429, the last from {address}: one address may send {limit} a minute (rate_limit)"
+                source.name = %name, %address, count,
+                "refused {count} requests to source {name} with 429, the last from {address}: one address may send {limit} a minute (rate_limit)"
             );
         }
     }
@@ -91,14 +91,14 @@ impl Gate {
     }
 }
 
-/// All receivers.
+/// All sources.
 pub(crate) struct Gates {
     default: Arc<Gate>,
     others: RwLock<(i64, HashMap<String, Arc<Gate>>)>,
 }
 
 impl Gates {
-    pub(crate) fn new(default: Receiver) -> Self {
+    pub(crate) fn new(default: Source) -> Self {
         Self { default: Gate::new(Arc::new(default)), others: RwLock::new((i64::MIN, HashMap::new())) }
     }
 
@@ -106,7 +106,7 @@ impl Gates {
         &self.default
     }
 
-    /// The receiver with this key.
+    /// The source with this key.
     pub(crate) fn find(&self, index: &Index, key: &str) -> Option<Arc<Gate>> {
         {
             let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
@@ -117,10 +117,10 @@ impl Gates {
         let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
         if others.0 != index.version() {
             let mut known = std::mem::take(&mut others.1);
-            let fresh = index.receivers().iter().map(|receiver| {
+            let fresh = index.sources().iter().map(|source| {
                 // What did not change keeps its counts.
-                let same = known.remove(&receiver.key).filter(|gate| gate.receiver.updated_at == receiver.updated_at);
-                (receiver.key.clone(), same.unwrap_or_else(|| Gate::new(Arc::clone(receiver))))
+                let same = known.remove(&source.key).filter(|gate| gate.source.updated_at == source.updated_at);
+                (source.key.clone(), same.unwrap_or_else(|| Gate::new(Arc::clone(source))))
             });
             let fresh = fresh.collect();
             *others = (index.version(), fresh);

@@ -1,11 +1,11 @@
 //! Who may post: token, Standard Webhooks signature, or body signature.
 //!
-//! Every credential that a request shows and that the receiver looks at must be right, and what its mode wants must be
+//! Every credential that a request shows and that the source looks at must be right, and what its mode wants must be
 //! there. So a signature never falls back to a token, and two different tokens are an error.
 
 use axum::http::HeaderMap;
-use quickdraw_domain::receiver::{Mode, Receiver};
 use quickdraw_domain::signature::{SignedMessage, SigningToken, TokenDigest, hub_verifies};
+use quickdraw_domain::source::{Mode, Source};
 use quickdraw_domain::{Secret, Timestamp};
 
 use super::text;
@@ -14,7 +14,7 @@ const TOKEN: &str = "x-gitlab-token";
 const SIGNATURE: &str = "webhook-signature";
 const HUB_SIGNATURE: &str = "x-hub-signature-256";
 
-/// Checks credentials for one receiver.
+/// Checks credentials for one source.
 pub struct Verifier {
     mode: Mode,
     window: std::time::Duration,
@@ -35,10 +35,10 @@ pub struct Checks {
     hub_signature: bool,
 }
 
-/// Why nobody is let in. It is for the receiver's owner; whoever asks is told nothing of it.
+/// Why nobody is let in. It is for the source's owner; whoever asks is told nothing of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wrong {
-    /// There is no credential at all that the receiver looks at.
+    /// There is no credential at all that the source looks at.
     Nothing,
     /// There is no token, and it wants one.
     NoToken,
@@ -71,23 +71,23 @@ impl Wrong {
 }
 
 impl Verifier {
-    /// A verifier with a receiver's secrets. A secret of the form `whsec_…` is a signing token at the same time.
+    /// A verifier with a source's secrets. A secret of the form `whsec_…` is a signing token at the same time.
     #[must_use]
-    pub fn new(receiver: &Receiver) -> Self {
-        let known = receiver.secrets.iter().map(|one| Known {
+    pub fn new(source: &Source) -> Self {
+        let known = source.secrets.iter().map(|one| Known {
             token: TokenDigest::new(one.secret.expose().as_bytes()),
             signing: SigningToken::parse(one.secret.expose()).ok(),
             secret: one.secret.clone(),
             until: one.until,
         });
-        Self { mode: receiver.mode, window: receiver.window, secrets: known.collect() }
+        Self { mode: source.mode, window: source.window, secrets: known.collect() }
     }
 
     fn good(&self, now: Timestamp) -> impl Iterator<Item = &Known> {
         self.secrets.iter().filter(move |one| one.until.is_none_or(|until| now < until))
     }
 
-    /// Whether a request shows a token, and the receiver looks at it.
+    /// Whether a request shows a token, and the source looks at it.
     pub(crate) fn shows_token(&self, headers: &HeaderMap) -> bool {
         self.mode != Mode::Signature && headers.contains_key(TOKEN)
     }
@@ -155,37 +155,37 @@ impl Verifier {
 #[cfg(test)]
 mod tests {
     use axum::http::{HeaderName, HeaderValue};
-    use quickdraw_domain::ReceiverId;
-    use quickdraw_domain::receiver::{ActiveSecret, Addresses};
+    use quickdraw_domain::SourceId;
     use quickdraw_domain::signature::hub_signature;
+    use quickdraw_domain::source::{ActiveSecret, Addresses};
 
     use super::*;
 
     const KEY: &str = "whsec_dGVzdHRlc3R0ZXN0dGVzdHRlc3R0ZXN0dGVzdHRlc3Q=";
     const NOW: Timestamp = Timestamp::from_seconds(1_744_578_123);
 
-    fn receiver(mode: Mode, secrets: &[(&str, Option<i64>)]) -> Verifier {
+    fn source(mode: Mode, secrets: &[(&str, Option<i64>)]) -> Verifier {
         let secret = |(text, until): &(&str, Option<i64>)| ActiveSecret {
             secret: Secret::new(*text),
             until: until.map(Timestamp::from_seconds),
         };
-        Verifier::new(&Receiver {
-            id: ReceiverId(1),
+        Verifier::new(&Source {
+            id: SourceId(1),
             key: String::new(),
             name: String::new(),
             mode,
             secrets: secrets.iter().map(secret).collect(),
-            window: Receiver::WINDOW,
+            window: Source::WINDOW,
             addresses: Addresses::default(),
             per_minute: None,
             body_limit: 100,
-            twins: false,
+            deduplicate: false,
             created_at: NOW,
             updated_at: NOW,
         })
     }
 
-    fn check(receiver: &Verifier, headers: &[(&'static str, &str)], expected: Result<(), Wrong>) {
+    fn check(source: &Verifier, headers: &[(&'static str, &str)], expected: Result<(), Wrong>) {
         let headers: HeaderMap = headers
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).expect("a value")))
@@ -193,39 +193,39 @@ mod tests {
                 all.append(name, value);
                 all
             });
-        let held = receiver.check_head(&headers, NOW);
-        let held = held.and_then(|checks| receiver.check_body(checks, &headers, b"{}", NOW));
+        let held = source.check_head(&headers, NOW);
+        let held = held.and_then(|checks| source.check_body(checks, &headers, b"{}", NOW));
         assert_eq!(held, expected, "{headers:?}");
     }
 
     #[test]
     fn a_token_must_be_the_token() {
-        let receiver = receiver(Mode::Any, &[("s3cret", None)]);
-        check(&receiver, &[], Err(Wrong::Nothing));
-        check(&receiver, &[("x-gitlab-token", "s3cret")], Ok(()));
-        check(&receiver, &[("x-gitlab-token", "s3cre")], Err(Wrong::Token));
-        check(&receiver, &[("x-gitlab-token", "s3cret"), ("x-gitlab-token", "wrong")], Err(Wrong::TwoTokens));
-        check(&receiver, &[("x-gitlab-token", "s3cret"), ("x-gitlab-token", "s3cret")], Ok(()));
-        check(&receiver, &[("webhook-signature", "v1,AAAA")], Err(Wrong::Nothing));
+        let source = source(Mode::Any, &[("s3cret", None)]);
+        check(&source, &[], Err(Wrong::Nothing));
+        check(&source, &[("x-gitlab-token", "s3cret")], Ok(()));
+        check(&source, &[("x-gitlab-token", "s3cre")], Err(Wrong::Token));
+        check(&source, &[("x-gitlab-token", "s3cret"), ("x-gitlab-token", "wrong")], Err(Wrong::TwoTokens));
+        check(&source, &[("x-gitlab-token", "s3cret"), ("x-gitlab-token", "s3cret")], Ok(()));
+        check(&source, &[("webhook-signature", "v1,AAAA")], Err(Wrong::Nothing));
     }
 
     #[test]
     fn a_body_signature_must_fit_even_beside_a_token() {
         let right = hub_signature(&Secret::new("s3cret"), b"{}");
-        let receiver = receiver(Mode::Any, &[("s3cret", None)]);
-        check(&receiver, &[("x-hub-signature-256", &right)], Ok(()));
-        check(&receiver, &[("x-hub-signature-256", "sha256=00")], Err(Wrong::Signature));
+        let source = source(Mode::Any, &[("s3cret", None)]);
+        check(&source, &[("x-hub-signature-256", &right)], Ok(()));
+        check(&source, &[("x-hub-signature-256", "sha256=00")], Err(Wrong::Signature));
         let both = [("x-gitlab-token", "s3cret"), ("x-hub-signature-256", "sha256=00")];
-        check(&receiver, &both, Err(Wrong::Signature));
+        check(&source, &both, Err(Wrong::Signature));
     }
 
     #[test]
     fn a_signature_is_verified_and_never_falls_back_to_the_token() {
         let right = SigningToken::parse(KEY).expect("a token").sign("id", NOW, b"{}");
-        let receiver = receiver(Mode::Any, &[("s3cret", None), (KEY, None)]);
+        let source = source(Mode::Any, &[("s3cret", None), (KEY, None)]);
         let signed = |signature: &str, timestamp: &str, expected| {
             check(
-                &receiver,
+                &source,
                 &[("webhook-id", "id"), ("webhook-timestamp", timestamp), ("webhook-signature", signature)],
                 expected,
             );
@@ -234,8 +234,8 @@ mod tests {
         signed(&right, "1744577000", Err(Wrong::Time));
         signed("v1,AAAA", "1744578123", Err(Wrong::Signature));
         let fallback = [("x-gitlab-token", "s3cret"), ("webhook-signature", "v1,AAAA")];
-        check(&receiver, &fallback, Err(Wrong::Time));
-        check(&receiver, &[("x-gitlab-token", "s3cret")], Ok(()));
+        check(&source, &fallback, Err(Wrong::Time));
+        check(&source, &[("x-gitlab-token", "s3cret")], Ok(()));
     }
 
     #[test]
@@ -258,21 +258,20 @@ mod tests {
                 Err(Wrong::Signature),
             ),
         ] {
-            let receiver = receiver(mode, &[(KEY, None)]);
-            check(&receiver, &[token], only_token);
-            check(&receiver, &[id, at, right], only_signature);
-            check(&receiver, &[token, id, at, right], both);
-            check(&receiver, &[("x-gitlab-token", "wrong"), id, at, right], wrong_token);
-            check(&receiver, &[token, id, at, wrong], wrong_signature);
+            let source = source(mode, &[(KEY, None)]);
+            check(&source, &[token], only_token);
+            check(&source, &[id, at, right], only_signature);
+            check(&source, &[token, id, at, right], both);
+            check(&source, &[("x-gitlab-token", "wrong"), id, at, right], wrong_token);
+            check(&source, &[token, id, at, wrong], wrong_signature);
         }
     }
 
     #[test]
     fn a_replaced_secret_is_good_until_its_time() {
-        let receiver =
-            receiver(Mode::Any, &[("new", None), ("old", Some(1_744_578_124)), ("older", Some(1_744_578_123))]);
-        check(&receiver, &[("x-gitlab-token", "new")], Ok(()));
-        check(&receiver, &[("x-gitlab-token", "old")], Ok(()));
-        check(&receiver, &[("x-gitlab-token", "older")], Err(Wrong::Token));
+        let source = source(Mode::Any, &[("new", None), ("old", Some(1_744_578_124)), ("older", Some(1_744_578_123))]);
+        check(&source, &[("x-gitlab-token", "new")], Ok(()));
+        check(&source, &[("x-gitlab-token", "old")], Ok(()));
+        check(&source, &[("x-gitlab-token", "older")], Err(Wrong::Token));
     }
 }

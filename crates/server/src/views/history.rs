@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use quickdraw_domain::event::{self, Source};
+use quickdraw_domain::event::{self, Origin};
 use quickdraw_domain::phases;
 use quickdraw_domain::scope::Place;
 use quickdraw_store::{attempts, audit, deliveries};
@@ -23,8 +23,8 @@ pub struct Event {
     pub project_id: Option<i64>,
     /// The group that it happened in.
     pub group_id: Option<i64>,
-    /// Where it came from: `api`, `test`, `backfill`, or `receiver 1`.
-    pub source: String,
+    /// Where it came from: `api`, `test`, `backfill`, or `source 1`.
+    pub origin: String,
     /// The branch or tag of a push.
     pub r#ref: Option<String>,
     /// When it arrived.
@@ -38,18 +38,18 @@ impl From<&event::Event> for Event {
             Place::Group(id) => (None, Some(id.0)),
             Place::Instance | Place::Elsewhere => (None, None),
         };
-        let source = match event.source {
-            Source::Api => "api".to_owned(),
-            Source::Receiver(id) => format!("receiver {id}"),
-            Source::Test => "test".to_owned(),
-            Source::Backfill => "backfill".to_owned(),
+        let origin = match event.origin {
+            Origin::Api => "api".to_owned(),
+            Origin::Source(id) => format!("source {id}"),
+            Origin::Test => "test".to_owned(),
+            Origin::Backfill => "backfill".to_owned(),
         };
         Self {
             id: event.id.to_string(),
             trigger: event.trigger.row().name,
             project_id,
             group_id,
-            source,
+            origin,
             r#ref: event.git_ref.clone(),
             received_at: Iso(event.received_at),
         }
@@ -225,7 +225,7 @@ pub struct AuditEntry {
     pub at: Iso,
     /// Who; 0 for a move.
     pub user_id: i64,
-    /// Their login; of a move, the receiver of the event.
+    /// Their login; of a move, the source of the event.
     pub username: String,
     /// Where the request came from.
     pub address: Option<String>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use quickdraw_domain::delivery::{PARKED, State};
+use quickdraw_domain::delivery::{BLOCKED, State};
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::retry::Chance;
 use quickdraw_domain::scope::Scope;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::Postgres;
 use crate::columns;
 use crate::deliveries::{
-    ASKED_PARKED, Backlog, Claim, Claimed, Deliveries, Delivery, DeliveryFilter, Finished, Held, Line, Record,
+    ASKED_BLOCKED, Backlog, Claim, Claimed, Deliveries, Delivery, DeliveryFilter, Finished, Held, Line, Record,
     Settlement, UNKNOWN, id_range,
 };
 use crate::error::Result;
@@ -137,7 +137,7 @@ impl Deliveries for Postgres {
                     ORDER BY due_at DESC LIMIT 1 OFFSET $3), $2)) AS at,
                 greatest($7 + $2, coalesce((SELECT due_at + 1 FROM deliveries WHERE state = 0 AND state < 2
                     AND leased_until IS NULL AND hook_id = $1 AND due_at >= $7
-                    ORDER BY due_at DESC LIMIT 1 OFFSET $3), $7 + $2)) AS parked
+                    ORDER BY due_at DESC LIMIT 1 OFFSET $3), $7 + $2)) AS blocked
                 FROM hook_health WHERE hook_id = $1 AND (disabled OR disabled_until > $5)),
             held AS MATERIALIZED (
                 SELECT d.id FROM edge, LATERAL (SELECT id FROM deliveries WHERE state = 0 AND state < 2
@@ -145,7 +145,7 @@ impl Deliveries for Postgres {
                     ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED) d
                 UNION ALL
                 SELECT d.id FROM edge, LATERAL (SELECT id FROM deliveries WHERE state = 0 AND state < 2
-                    AND leased_until IS NULL AND hook_id = $1 AND due_at >= $7 AND due_at < edge.parked
+                    AND leased_until IS NULL AND hook_id = $1 AND due_at >= $7 AND due_at < edge.blocked
                     ORDER BY due_at LIMIT $4 FOR UPDATE SKIP LOCKED) d
                 UNION ALL
                 SELECT d.id FROM edge, LATERAL (SELECT id FROM deliveries WHERE state = 1 AND state < 2
@@ -163,7 +163,7 @@ impl Deliveries for Postgres {
             &columns::limit(limit),
             &now.as_micros(),
             &held.reason.code(),
-            &PARKED,
+            &BLOCKED,
         ];
         let dropped = client.execute(sql, &parameters).await?;
         Ok(usize::try_from(dropped).unwrap_or(usize::MAX))
@@ -184,7 +184,7 @@ impl Deliveries for Postgres {
             "SELECT * FROM ({}) l
              WHERE ($4::uuid IS NULL OR event_id = $4) AND ($5::bigint IS NULL OR hook_id = $5)
                 AND ($6::smallint IS NULL
-                    OR $6 = CASE WHEN state = 0 AND due_at >= {PARKED} THEN {ASKED_PARKED} ELSE state END)
+                    OR $6 = CASE WHEN state = 0 AND due_at >= {BLOCKED} THEN {ASKED_BLOCKED} ELSE state END)
              ORDER BY id DESC LIMIT $7",
             looked_at(DELIVERY)
         );

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{Postgres, appends, partitions};
 use crate::columns;
-use crate::deliveries::parked_at;
+use crate::deliveries::blocked_at;
 use crate::error::{Error, Result};
 use crate::events::{Appended, Chains, Decide, EventFilter, Events, FanOutCount, NewEvent, chains_of};
 use crate::lists::{MOST_LOOKED_AT, Scanned};
@@ -22,8 +22,8 @@ use crate::payload::Packed;
 
 /// The columns that [`event`] reads, in its order.
 pub(super) const EVENT_COLUMNS: &str =
-    "e.id, e.place_kind, e.place_id, e.trigger_code, e.source_kind, e.source_id, e.received_at, e.chain, e.git_ref,
-    e.object, e.sent_as, e.instance, e.twin_of,
+    "e.id, e.place_kind, e.place_id, e.trigger_code, e.origin_kind, e.origin_id, e.received_at, e.chain, e.git_ref,
+    e.object, e.sent_as, e.instance, e.duplicate_of,
     e.filtered";
 
 /// One statement appends a batch: keys first; what they let through goes into the journal and its marks; and where the
@@ -33,8 +33,8 @@ const APPEND: &str = "
         SELECT * FROM UNNEST($1::uuid[], $2::smallint[], $3::bigint[], $4::smallint[], $5::smallint[], $6::bigint[],
             $7::bigint[], $8::uuid[], $9::text[], $10::bytea[], $11::bytea[], $12::bigint[], $13::boolean[],
             $22::bigint[], $24::text[], $25::text[], $26::uuid[], $27::text[])
-        AS i(id, place_kind, place_id, trigger_code, source_kind, source_id, received_at, chain, git_ref, payload,
-            key_hash, decided_at, counts, object, sent_as, instance, twin_of, filtered)),
+        AS i(id, place_kind, place_id, trigger_code, origin_kind, origin_id, received_at, chain, git_ref, payload,
+            key_hash, decided_at, counts, object, sent_as, instance, duplicate_of, filtered)),
     keyed AS (
         INSERT INTO idempotency_keys (key_hash, event_id, received_at)
         SELECT key_hash, id, received_at FROM input WHERE key_hash IS NOT NULL ORDER BY key_hash
@@ -43,15 +43,15 @@ const APPEND: &str = "
         SELECT *, decided_at IS NOT NULL AND decided_at IN (-1, (SELECT version FROM directory)) AS decided FROM input i
         WHERE i.key_hash IS NULL OR EXISTS (SELECT 1 FROM keyed k WHERE k.event_id = i.id)),
     appended AS (
-        INSERT INTO events SELECT id, place_kind, place_id, trigger_code, source_kind, source_id, received_at, chain,
-            git_ref, payload, object, sent_as, instance, twin_of, filtered FROM fresh),
+        INSERT INTO events SELECT id, place_kind, place_id, trigger_code, origin_kind, origin_id, received_at, chain,
+            git_ref, payload, object, sent_as, instance, duplicate_of, filtered FROM fresh),
     made AS (
         INSERT INTO deliveries (id, event_id, hook_id, state, due_at, attempts, unknown, created_at, leased_until, fence,
             object)
-        SELECT d.id, d.event_id, d.hook_id, 0, coalesce(d.parked_at, $21), 0, 0, $21, d.leased_until,
-            (d.leased_until IS NOT NULL)::int, CASE WHEN d.parked_at IS NOT NULL THEN f.object END
+        SELECT d.id, d.event_id, d.hook_id, 0, coalesce(d.blocked_at, $21), 0, 0, $21, d.leased_until,
+            (d.leased_until IS NOT NULL)::int, CASE WHEN d.blocked_at IS NOT NULL THEN f.object END
         FROM UNNEST($14::uuid[], $15::uuid[], $16::bigint[], $17::bigint[], $23::bigint[])
-            AS d(id, event_id, hook_id, leased_until, parked_at)
+            AS d(id, event_id, hook_id, leased_until, blocked_at)
         JOIN fresh f ON f.id = d.event_id WHERE f.decided),
     skipped AS (
         INSERT INTO skips SELECT s.event_id, s.hook_id, s.reason
@@ -161,9 +161,9 @@ impl Events for Postgres {
                      SELECT DISTINCT chain, hook_id, $5::bigint FROM UNNEST($9::uuid[], $10::bigint[]) AS f(chain, hook_id)
                      ORDER BY 1, 2 ON CONFLICT (chain, hook_id) DO UPDATE SET fired_at = excluded.fired_at)
                  INSERT INTO deliveries (id, event_id, hook_id, state, due_at, attempts, unknown, created_at, object)
-                 SELECT id, event_id, hook_id, 0, coalesce(parked_at, $5), 0, 0, $5, object
+                 SELECT id, event_id, hook_id, 0, coalesce(blocked_at, $5), 0, 0, $5, object
                  FROM UNNEST($6::uuid[], $7::uuid[], $8::bigint[], $11::bigint[], $12::bigint[])
-                     AS d(id, event_id, hook_id, parked_at, object)
+                     AS d(id, event_id, hook_id, blocked_at, object)
                  ON CONFLICT DO NOTHING",
             )
             .await?;
@@ -181,7 +181,7 @@ impl Events for Postgres {
                     &deliveries.hooks,
                     &fired.0,
                     &fired.1,
-                    &deliveries.parked_at,
+                    &deliveries.blocked_at,
                     &deliveries.objects,
                 ],
             )
@@ -330,7 +330,7 @@ async fn append(client: &deadpool_postgres::Object, batch: &[NewEvent]) -> Resul
     let column = |of: fn(&NewEvent) -> (i16, i64)| -> (Vec<i16>, Vec<i64>) { batch.iter().map(of).unzip() };
     let ids: Vec<Uuid> = batch.iter().map(|new| new.event.id.0).collect();
     let (place_kinds, place_ids) = column(|new| columns::place_columns(new.event.place));
-    let (source_kinds, source_ids) = column(|new| columns::source_columns(new.event.source));
+    let (origin_kinds, origin_ids) = column(|new| columns::origin_columns(new.event.origin));
     let triggers: Vec<i16> = batch.iter().map(|new| i16::from(new.event.trigger.row().code)).collect();
     let received: Vec<i64> = batch.iter().map(|new| new.event.received_at.as_micros()).collect();
     let chains: Vec<Option<Uuid>> = batch.iter().map(|new| new.event.chain).collect();
@@ -338,7 +338,7 @@ async fn append(client: &deadpool_postgres::Object, batch: &[NewEvent]) -> Resul
     let objects: Vec<Option<i64>> = batch.iter().map(|new| new.event.object.map(|object| object.0)).collect();
     let sent_as: Vec<Option<&str>> = batch.iter().map(|new| new.event.sent_as.as_deref()).collect();
     let instances: Vec<Option<&str>> = batch.iter().map(|new| new.event.instance.as_deref()).collect();
-    let twins: Vec<Option<Uuid>> = batch.iter().map(|new| new.event.twin_of.map(|event| event.0)).collect();
+    let duplicates: Vec<Option<Uuid>> = batch.iter().map(|new| new.event.duplicate_of.map(|event| event.0)).collect();
     let unlisted: Vec<Option<String>> = batch.iter().map(|new| columns::unlisted(&new.event.unlisted)).collect();
     let payloads: Vec<&[u8]> = batch.iter().map(|new| new.payload.as_bytes()).collect();
     let keys: Vec<Option<Vec<u8>>> =
@@ -367,8 +367,8 @@ async fn append(client: &deadpool_postgres::Object, batch: &[NewEvent]) -> Resul
                 &place_kinds,
                 &place_ids,
                 &triggers,
-                &source_kinds,
-                &source_ids,
+                &origin_kinds,
+                &origin_ids,
                 &received,
                 &chains,
                 &refs,
@@ -385,10 +385,10 @@ async fn append(client: &deadpool_postgres::Object, batch: &[NewEvent]) -> Resul
                 &skipped.reasons,
                 &now,
                 &objects,
-                &made.parked_at,
+                &made.blocked_at,
                 &sent_as,
                 &instances,
-                &twins,
+                &duplicates,
                 &unlisted,
             ],
         )
@@ -418,14 +418,14 @@ pub(super) fn event(row: &Row, at: usize) -> Event {
         id: EventId(row.get(at)),
         place: columns::place(row.get(at + 1), row.get(at + 2)),
         trigger: Trigger::by_code(u8::try_from(row.get::<_, i16>(at + 3)).unwrap_or(0)),
-        source: columns::source(row.get(at + 4), row.get(at + 5)),
+        origin: columns::origin(row.get(at + 4), row.get(at + 5)),
         received_at: Timestamp::from_micros(row.get(at + 6)),
         chain: row.get(at + 7),
         git_ref: row.get(at + 8),
         object: row.get::<_, Option<i64>>(at + 9).map(ObjectKey),
         sent_as: row.get(at + 10),
         instance: row.get(at + 11),
-        twin_of: row.get::<_, Option<Uuid>>(at + 12).map(EventId),
+        duplicate_of: row.get::<_, Option<Uuid>>(at + 12).map(EventId),
         unlisted: columns::read_unlisted(row.get(at + 13)),
     }
 }
@@ -436,7 +436,7 @@ struct Owed {
     events: Vec<Uuid>,
     hooks: Vec<i64>,
     leased_until: Vec<Option<i64>>,
-    parked_at: Vec<Option<i64>>,
+    blocked_at: Vec<Option<i64>>,
     objects: Vec<Option<i64>>,
 }
 
@@ -448,7 +448,7 @@ impl Owed {
         self.events.push(event.id.0);
         self.hooks.push(hook.0);
         self.leased_until.push(leased_until);
-        self.parked_at.push(object.map(|_| parked_at(id)));
+        self.blocked_at.push(object.map(|_| blocked_at(id)));
         self.objects.push(object.map(|object| object.0));
     }
 }

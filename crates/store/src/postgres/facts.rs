@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use deadpool_postgres::Transaction;
 use quickdraw_domain::Timestamp;
-use quickdraw_domain::insights::Fact;
-use quickdraw_domain::insights::branches::{Push, Received};
-use quickdraw_domain::insights::commits::{Author, Commit, Paths, Told};
-use quickdraw_domain::insights::entity::{Entity, Item};
-use quickdraw_domain::insights::gaps::Seen;
-use quickdraw_domain::insights::people::User;
+use quickdraw_insights::Fact;
+use quickdraw_insights::branches::{Push, Received};
+use quickdraw_insights::commits::{Author, Commit, Paths, Told};
+use quickdraw_insights::entity::{Entity, Item};
+use quickdraw_insights::gaps::Seen;
+use quickdraw_insights::people::User;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -170,25 +170,25 @@ async fn join_seen(transaction: &Transaction<'_>, seen: &[Seen]) -> Result<()> {
     // One statement changes a row only once.
     let mut first: BTreeMap<(i64, i16, i64), Timestamp> = BTreeMap::new();
     for one in seen {
-        let known = first.entry((one.project, one.measure.code(), one.iid)).or_insert(one.received_at);
+        let known = first.entry((one.project, one.metric.code(), one.iid)).or_insert(one.received_at);
         *known = one.received_at.min(*known);
     }
     if first.is_empty() {
         return Ok(());
     }
     let projects: Vec<i64> = first.keys().map(|key| key.0).collect();
-    let measures: Vec<i16> = first.keys().map(|key| key.1).collect();
+    let metrics: Vec<i16> = first.keys().map(|key| key.1).collect();
     let iids: Vec<i64> = first.keys().map(|key| key.2).collect();
     let times: Vec<i64> = first.values().map(|time| time.as_micros()).collect();
     let statement = transaction
         .prepare_cached(
             "INSERT INTO insights_seen AS s
              SELECT * FROM UNNEST($1::bigint[], $2::smallint[], $3::bigint[], $4::bigint[])
-             ON CONFLICT (project, measure, iid) DO UPDATE SET received_at = excluded.received_at
+             ON CONFLICT (project, metric, iid) DO UPDATE SET received_at = excluded.received_at
                 WHERE s.received_at > excluded.received_at",
         )
         .await?;
-    transaction.execute(&statement, &[&projects, &measures, &iids, &times]).await?;
+    transaction.execute(&statement, &[&projects, &metrics, &iids, &times]).await?;
     Ok(())
 }
 

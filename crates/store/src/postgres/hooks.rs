@@ -147,9 +147,9 @@ impl Hooks for Postgres {
             transaction.query("SELECT instance, foreign_id, group_id, path FROM known_groups", &[]).await?;
         let sql = "SELECT id FROM groups WHERE path_chosen_by = $1";
         let named_by_members = transaction.query(sql, &[&ChosenBy::Member.code()]).await?;
-        let instances = super::receivers::instances(&*transaction).await?;
-        let receivers =
-            transaction.query(&format!("SELECT {} FROM receivers ORDER BY id", crate::receivers::COLUMNS), &[]).await?;
+        let instances = super::sources::instances(&*transaction).await?;
+        let sources =
+            transaction.query(&format!("SELECT {} FROM sources ORDER BY id", crate::sources::COLUMNS), &[]).await?;
         transaction.commit().await?;
         Ok(Directory {
             version,
@@ -159,10 +159,7 @@ impl Hooks for Postgres {
                 .iter()
                 .map(|row| (GroupId(row.get(0)), row.get::<_, Option<i64>>(1).map(GroupId), row.get(2)))
                 .collect(),
-            receivers: receivers
-                .iter()
-                .map(|row| super::receivers::stored(row).open(&self.ring))
-                .collect::<Result<_>>()?,
+            sources: sources.iter().map(|row| super::sources::stored(row).open(&self.ring)).collect::<Result<_>>()?,
             instances,
             known: known
                 .iter()

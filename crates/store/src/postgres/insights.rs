@@ -2,13 +2,13 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::event::Event;
-use quickdraw_domain::insights::branches::Push;
-use quickdraw_domain::insights::commits::{Author, Commit, Metric};
-use quickdraw_domain::insights::entity::{Family, Item};
-use quickdraw_domain::insights::gaps::{After, Completeness, Gap, Sequence};
-use quickdraw_domain::insights::people::User;
-use quickdraw_domain::insights::report::{Cell, Row as CommitRow};
 use quickdraw_domain::{EventId, Timestamp};
+use quickdraw_insights::branches::Push;
+use quickdraw_insights::commits::{Author, Commit, Metric};
+use quickdraw_insights::entity::{Family, Item};
+use quickdraw_insights::gaps::{After, Completeness, Gap, Sequence};
+use quickdraw_insights::people::User;
+use quickdraw_insights::report::{Cell, Row as CommitRow};
 
 use super::Postgres;
 use super::events::{EVENT_COLUMNS, event};
@@ -234,7 +234,7 @@ impl Insights for Postgres {
         let completeness = |row: &tokio_postgres::Row| Completeness {
             project: row.get(0),
             project_path: row.get(1),
-            measure: i16::try_from(row.get::<_, i32>(2)).ok().and_then(Sequence::from_code).unwrap_or(Sequence::Push),
+            metric: i16::try_from(row.get::<_, i32>(2)).ok().and_then(Sequence::from_code).unwrap_or(Sequence::Push),
             first: row.get(3),
             last: row.get(4),
             known: row.get(5),
@@ -260,14 +260,14 @@ impl Insights for Postgres {
                 };
                 Ok(rows.iter().map(gap).collect())
             }
-            After::Objects(measure, iid) => {
+            After::Objects(metric, iid) => {
                 let sql = "SELECT before + 1, iid - 1 FROM (
                         SELECT iid, lag(iid) OVER (ORDER BY iid) AS before FROM insights_seen
-                        WHERE project = $1 AND measure = $2 AND iid > $3) s
+                        WHERE project = $1 AND metric = $2 AND iid > $3) s
                     WHERE iid - before > 1 ORDER BY iid LIMIT $4";
                 let statement = client.prepare_cached(sql).await?;
-                let rows = client.query(&statement, &[&project, &measure.code(), &iid, &limit]).await?;
-                Ok(rows.iter().map(|row| Gap::Objects { measure, first: row.get(0), last: row.get(1) }).collect())
+                let rows = client.query(&statement, &[&project, &metric.code(), &iid, &limit]).await?;
+                Ok(rows.iter().map(|row| Gap::Objects { metric, first: row.get(0), last: row.get(1) }).collect())
             }
         }
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use deadpool_postgres::Transaction;
 use quickdraw_domain::event::{SeenGroup, SeenProject, SeenUser};
 use quickdraw_domain::identity::{self, Around, ChosenBy, Foreign, Local, Placed, Room};
-use quickdraw_domain::{GroupId, ProjectId, ReceiverId, Timestamp};
+use quickdraw_domain::{GroupId, ProjectId, SourceId, Timestamp};
 use tokio_postgres::Row;
 
 use super::scopes::PATHS_LOCK;
@@ -24,7 +24,7 @@ const GROUP: &str = "SELECT l.id, l.full_path, l.path_chosen_by, k.instance, k.f
 #[derive(Clone, Copy)]
 struct Told<'a> {
     instance: &'a str,
-    source: ReceiverId,
+    source: SourceId,
     now: Timestamp,
 }
 
@@ -34,7 +34,7 @@ impl Known for Postgres {
         &self,
         instance: String,
         seen: SeenProject,
-        source: ReceiverId,
+        source: SourceId,
         now: Timestamp,
     ) -> Result<Option<ProjectId>> {
         let mut client = self.client().await?;
@@ -52,7 +52,7 @@ impl Known for Postgres {
         &self,
         instance: String,
         seen: SeenGroup,
-        source: ReceiverId,
+        source: SourceId,
         now: Timestamp,
     ) -> Result<Option<GroupId>> {
         let mut client = self.client().await?;

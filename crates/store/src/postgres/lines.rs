@@ -1,6 +1,6 @@
 //! Lines in PostgreSQL: deliveries of one hook about one object, of which one at a time is attempted.
 
-use quickdraw_domain::delivery::PARKED;
+use quickdraw_domain::delivery::BLOCKED;
 use quickdraw_domain::{HookId, ObjectKey, Timestamp};
 use tokio_postgres::Row;
 
@@ -26,13 +26,13 @@ impl Postgres {
                     CROSS JOIN LATERAL (SELECT id, event_id, due_at FROM deliveries f
                         WHERE f.object IS NOT NULL AND f.state < 2 AND f.hook_id = l.hook_id AND f.object = l.object
                         ORDER BY f.due_at, f.event_id LIMIT 1) f
-                    -- One that is not parked comes before all that are.
+                    -- One that is not blocked comes before all that are.
                     WHERE f.due_at >= $3) f
                  WHERE d.id = f.id AND d.due_at >= $3 AND d.state < 2
                     AND NOT EXISTS (SELECT 1 FROM fan_out_pending p WHERE p.event_id < f.event_id)",
             )
             .await?;
-        transaction.execute(&statement, &[&hooks, &objects, &PARKED, &now.as_micros()]).await?;
+        transaction.execute(&statement, &[&hooks, &objects, &BLOCKED, &now.as_micros()]).await?;
         transaction.commit().await?;
         Ok(())
     }
@@ -62,7 +62,7 @@ impl Postgres {
             .await?;
         let from = after.map_or((i64::MIN, i64::MIN), |line| (line.hook.0, line.object.0));
         let steps = i32::try_from(number).unwrap_or(i32::MAX);
-        let rows = client.query(&statement, &[&PARKED, &from.0, &from.1, &steps]).await?;
+        let rows = client.query(&statement, &[&BLOCKED, &from.0, &from.1, &steps]).await?;
         let line = |row: &Row| Line { hook: HookId(row.get(0)), object: ObjectKey(row.get(1)) };
         let last = rows.last().filter(|_| rows.len() >= number).map(line);
         Ok((rows.iter().filter(|row| row.get(2)).map(line).collect(), last))

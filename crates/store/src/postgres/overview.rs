@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use quickdraw_domain::Timestamp;
-use quickdraw_domain::insights::branches::Push;
-use quickdraw_domain::insights::commits::{Author, Metric};
-use quickdraw_domain::insights::entity::{Family, Item};
+use quickdraw_insights::branches::Push;
+use quickdraw_insights::commits::{Author, Metric};
+use quickdraw_insights::entity::{Family, Item};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::events::{EVENT_COLUMNS, event};
 use super::{Postgres, partitions};
 use crate::columns;
-use crate::deliveries::parked_at;
+use crate::deliveries::blocked_at;
 use crate::error::Result;
 use crate::payload::Packed;
 use crate::replays::{COLUMNS, Candidate, Look, Replay, Replays, Results, Step, filter, filter_text};
@@ -95,7 +95,7 @@ impl Replays for Postgres {
     async fn advance_replay(&self, step: Step, now: Timestamp) -> Result<usize> {
         let progress = if step.finished { Progress::Finished } else { Progress::Running };
         let chosen: Vec<Uuid> = step.chosen.iter().map(|delivery| delivery.0).collect();
-        let parked: Vec<i64> = step.chosen.iter().map(|delivery| parked_at(*delivery)).collect();
+        let blocked: Vec<i64> = step.chosen.iter().map(|delivery| blocked_at(*delivery)).collect();
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         let moved = transaction
@@ -123,13 +123,13 @@ impl Replays for Postgres {
                 "WITH due AS (
                     -- Where events are wanted in order, it goes back to its place among what waits.
                     UPDATE deliveries d SET state = 0, unknown = attempts, finished_at = NULL,
-                        due_at = CASE WHEN object IS NULL THEN $2 ELSE c.parked_at END
-                    FROM UNNEST($1::uuid[], $3::bigint[]) AS c(id, parked_at)
+                        due_at = CASE WHEN object IS NULL THEN $2 ELSE c.blocked_at END
+                    FROM UNNEST($1::uuid[], $3::bigint[]) AS c(id, blocked_at)
                     WHERE d.id = c.id AND d.state IN (2, 3) AND d.leased_until IS NULL
                     RETURNING d.event_id, d.hook_id),
                  told AS (DELETE FROM skips s USING due d WHERE s.event_id = d.event_id AND s.hook_id = d.hook_id)
                  SELECT count(*) FROM due",
-                &[&chosen, &now.as_micros(), &parked],
+                &[&chosen, &now.as_micros(), &blocked],
             )
             .await?
             .get(0);

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use quickdraw_domain::delivery::PARKED;
+use quickdraw_domain::delivery::BLOCKED;
 use quickdraw_domain::health::Health;
 use quickdraw_domain::settle::{Policies, Settled, settle};
 use quickdraw_domain::{HookId, Timestamp};
@@ -26,7 +26,7 @@ const WRITE: &str = "
             address, error, response_headers, response_body, phases, hook_version)),
     settled AS (
         -- A delivery that was cancelled meanwhile stays so; one that was given up and is sent again by hand may get there
-        -- after all. One that is parked keeps its place in the line, unless that was its last attempt.
+        -- after all. One that is blocked keeps its place in the line, unless that was its last attempt.
         UPDATE deliveries d SET due_at = CASE WHEN d.state < 2 AND (d.due_at < $20 OR i.state >= 2) THEN i.due_at
                 ELSE d.due_at END,
             state = CASE WHEN d.due_at >= $20 AND d.state < 2 AND i.state < 2 THEN d.state
@@ -229,7 +229,7 @@ impl<'a> Columns<'a> {
             healed,
             &self.phases,
             &self.versions,
-            &PARKED,
+            &BLOCKED,
         ]
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use quickdraw_domain::delivery::{PARKED, State};
+use quickdraw_domain::delivery::{BLOCKED, State};
 use quickdraw_domain::health::DisablePolicy;
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::retry::{Chance, RetryPolicy};
@@ -19,7 +19,7 @@ use super::settle::finish;
 use super::{Sqlite, Tx, lines};
 use crate::columns;
 use crate::deliveries::{
-    ASKED_PARKED, Backlog, Claim, Claimed, Deliveries, Delivery, DeliveryFilter, Finished, Held, Line, Record,
+    ASKED_BLOCKED, Backlog, Claim, Claimed, Deliveries, Delivery, DeliveryFilter, Finished, Held, Line, Record,
     Settlement, UNKNOWN, id_range,
 };
 use crate::error::{Error, Result};
@@ -152,7 +152,7 @@ impl Deliveries for Sqlite {
                 let sql = "SELECT due_at FROM deliveries WHERE state = 0 AND state < 2 AND hook_id = ?1
                     AND due_at >= ?2 AND due_at < ?3 ORDER BY due_at DESC LIMIT 1 OFFSET ?4";
                 let mut edge = connection.prepare_cached(sql)?;
-                let of = [(i64::MIN, PARKED), (PARKED, i64::MAX)].map(|(from, to)| {
+                let of = [(i64::MIN, BLOCKED), (BLOCKED, i64::MAX)].map(|(from, to)| {
                     edge.query_row((hook.0, from, to, held.most), |row| row.get::<_, i64>(0)).optional()
                 });
                 Ok(of.into_iter().collect::<rusqlite::Result<_>>()?)
@@ -161,7 +161,7 @@ impl Deliveries for Sqlite {
         // So many of those that wait, and so many of those behind them.
         let age = held.older_than.as_micros();
         let edge = edges[0].map_or(age, |edge| age.max(edge + 1));
-        let parked_edge = edges[1].map_or(PARKED + age, |edge| (PARKED + age).max(edge + 1));
+        let blocked_edge = edges[1].map_or(BLOCKED + age, |edge| (BLOCKED + age).max(edge + 1));
         self.write(move |tx| {
             let mut dropped = Vec::new();
             // Another node, or a moment ago, may have found that it is well again.
@@ -169,7 +169,7 @@ impl Deliveries for Sqlite {
             if !tx.connection.prepare_cached(ill)?.exists((hook.0, now.as_micros()))? {
                 return Ok(0);
             }
-            for (state, from, to) in [(0, i64::MIN, edge), (0, PARKED, parked_edge), (1, i64::MIN, edge)] {
+            for (state, from, to) in [(0, i64::MIN, edge), (0, BLOCKED, blocked_edge), (1, i64::MIN, edge)] {
                 let mut due = tx.connection.prepare_cached(
                     "SELECT id, event_id FROM deliveries WHERE state = ?1 AND state < 2 AND hook_id = ?2
                      AND due_at >= ?3 AND due_at < ?4 ORDER BY due_at LIMIT ?5",
@@ -215,7 +215,7 @@ impl Deliveries for Sqlite {
             };
             let sql = format!(
                 "SELECT * FROM ({})
-                 WHERE (?4 IS NULL OR event_id = ?4) AND (?5 IS NULL OR hook_id = ?5) AND (?6 IS NULL OR ?6 = CASE WHEN state = 0 AND due_at >= {PARKED} THEN {ASKED_PARKED} ELSE state END)
+                 WHERE (?4 IS NULL OR event_id = ?4) AND (?5 IS NULL OR hook_id = ?5) AND (?6 IS NULL OR ?6 = CASE WHEN state = 0 AND due_at >= {BLOCKED} THEN {ASKED_BLOCKED} ELSE state END)
                  ORDER BY id DESC LIMIT ?7",
                 looked_at("id, event_id, hook_id, state, due_at, attempts, unknown, created_at, finished_at")
             );

@@ -14,7 +14,7 @@ use super::deliveries::write_claim;
 use super::rows::{self, EVENT_COLUMNS};
 use super::{Sqlite, Tx, appends};
 use crate::columns;
-use crate::deliveries::{id_range, parked_at};
+use crate::deliveries::{blocked_at, id_range};
 use crate::error::Result;
 use crate::events::{
     Appended, Chains, Decide, Decided, EventFilter, Events, FanOutCount, FannedOut, NewEvent, chains_of,
@@ -176,7 +176,7 @@ fn append(tx: &mut Tx<'_>, new: &NewEvent, directory_version: i64, born: &mut Bo
         return Ok(Appended::Duplicate(known));
     }
     let (place_kind, place_id) = columns::place_columns(event.place);
-    let (source_kind, source_id) = columns::source_columns(event.source);
+    let (origin_kind, origin_id) = columns::origin_columns(event.origin);
     tx.connection
         .prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)")?
         .execute((
@@ -184,8 +184,8 @@ fn append(tx: &mut Tx<'_>, new: &NewEvent, directory_version: i64, born: &mut Bo
             place_kind,
             place_id,
             event.trigger.row().code,
-            source_kind,
-            source_id,
+            origin_kind,
+            origin_id,
             event.received_at.as_micros(),
             event.chain,
             event.git_ref.as_deref(),
@@ -193,7 +193,7 @@ fn append(tx: &mut Tx<'_>, new: &NewEvent, directory_version: i64, born: &mut Bo
             event.object.map(|object| object.0),
             event.sent_as.as_deref(),
             event.instance.as_deref(),
-            event.twin_of.map(|event| event.0),
+            event.duplicate_of.map(|event| event.0),
             columns::unlisted(&event.unlisted),
         ))?;
     let decided = new.decided.as_ref().filter(|one| one.version == directory_version || one.version == Decided::ALWAYS);
@@ -216,7 +216,7 @@ fn write_audience(connection: &Connection, event: &Event, audience: &FannedOut, 
     for hook in &audience.deliver {
         let id = DeliveryId::of(event.id, *hook);
         let line = event.object.filter(|_| audience.in_order.contains(hook)).map(|object| object.0);
-        let due_at = if line.is_some() { parked_at(id) } else { now.as_micros() };
+        let due_at = if line.is_some() { blocked_at(id) } else { now.as_micros() };
         // OR IGNORE: the id is a function of event and hook, so a second fan-out of one event changes nothing.
         made += connection
             .prepare_cached(

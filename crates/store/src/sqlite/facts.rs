@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use quickdraw_domain::insights::Fact;
-use quickdraw_domain::insights::branches::Push;
-use quickdraw_domain::insights::commits::{Author, Commit, Paths, Told};
-use quickdraw_domain::insights::entity::{Entity, Item};
-use quickdraw_domain::insights::gaps::Seen;
 use quickdraw_domain::{EventId, Timestamp};
+use quickdraw_insights::Fact;
+use quickdraw_insights::branches::Push;
+use quickdraw_insights::commits::{Author, Commit, Paths, Told};
+use quickdraw_insights::entity::{Entity, Item};
+use quickdraw_insights::gaps::Seen;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::error::Result;
@@ -258,10 +258,10 @@ fn write_told_push(connection: &Connection, push: &Push, known: bool) -> Result<
 fn join_seen(connection: &Connection, seen: &Seen) -> Result<()> {
     connection
         .prepare_cached(
-            "INSERT INTO insights_seen VALUES (?1, ?2, ?3, ?4) ON CONFLICT (project, measure, iid)
+            "INSERT INTO insights_seen VALUES (?1, ?2, ?3, ?4) ON CONFLICT (project, metric, iid)
              DO UPDATE SET received_at = excluded.received_at WHERE received_at > excluded.received_at",
         )?
-        .execute((seen.project, seen.measure.code(), seen.iid, seen.received_at.as_micros()))?;
+        .execute((seen.project, seen.metric.code(), seen.iid, seen.received_at.as_micros()))?;
     Ok(())
 }
 

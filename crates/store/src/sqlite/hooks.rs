@@ -229,9 +229,9 @@ fn read_directory(connection: &Connection, ring: &Ring) -> Result<Directory> {
     let mut statement = connection.prepare_cached("SELECT id FROM groups WHERE path_chosen_by = ?1")?;
     let named_by_members = statement.query_map([ChosenBy::Member.code()], |row| Ok(GroupId(row.get(0)?)))?;
     let named_by_members = named_by_members.collect::<rusqlite::Result<_>>()?;
-    let receivers = super::receivers::all(connection, ring)?;
-    let instances = super::receivers::instances(connection)?;
-    Ok(Directory { version, hooks, projects, groups, receivers, instances, known, known_groups, named_by_members })
+    let sources = super::sources::all(connection, ring)?;
+    let instances = super::sources::instances(connection)?;
+    Ok(Directory { version, hooks, projects, groups, sources, instances, known, known_groups, named_by_members })
 }
 
 pub(super) fn check_scope(connection: &Connection, scope: Scope) -> Result<()> {

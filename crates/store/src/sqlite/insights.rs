@@ -2,13 +2,13 @@
 
 use async_trait::async_trait;
 use quickdraw_domain::event::Event;
-use quickdraw_domain::insights::branches::Push;
-use quickdraw_domain::insights::commits::{Author, Commit, Metric};
-use quickdraw_domain::insights::entity::{Family, Item};
-use quickdraw_domain::insights::gaps::{After, Completeness, Gap, Sequence};
-use quickdraw_domain::insights::people::User;
-use quickdraw_domain::insights::report::{Cell, Row as CommitRow};
 use quickdraw_domain::{EventId, Timestamp};
+use quickdraw_insights::branches::Push;
+use quickdraw_insights::commits::{Author, Commit, Metric};
+use quickdraw_insights::entity::{Family, Item};
+use quickdraw_insights::gaps::{After, Completeness, Gap, Sequence};
+use quickdraw_insights::people::User;
+use quickdraw_insights::report::{Cell, Row as CommitRow};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::Sqlite;
@@ -294,7 +294,7 @@ impl Insights for Sqlite {
                     Ok(Completeness {
                         project: row.get(0)?,
                         project_path: row.get(1)?,
-                        measure: Sequence::from_code(row.get(2)?).unwrap_or(Sequence::Push),
+                        metric: Sequence::from_code(row.get(2)?).unwrap_or(Sequence::Push),
                         first: row.get(3)?,
                         last: row.get(4)?,
                         known: row.get(5)?,
@@ -321,15 +321,15 @@ impl Insights for Sqlite {
                     })?;
                     Ok(found.collect::<rusqlite::Result<_>>()?)
                 }
-                After::Objects(measure, iid) => {
+                After::Objects(metric, iid) => {
                     let sql = "SELECT before + 1, iid - 1 FROM (
                             SELECT iid, lag(iid) OVER (ORDER BY iid) AS before FROM insights_seen
-                            WHERE project = ?1 AND measure = ?2 AND iid > ?3)
+                            WHERE project = ?1 AND metric = ?2 AND iid > ?3)
                         WHERE iid - before > 1 ORDER BY iid LIMIT ?4";
                     let mut statement = connection.prepare_cached(sql)?;
-                    let parameters = (project, measure.code(), iid, columns::limit(limit));
+                    let parameters = (project, metric.code(), iid, columns::limit(limit));
                     let found = statement.query_map(parameters, |row| {
-                        Ok(Gap::Objects { measure, first: row.get(0)?, last: row.get(1)? })
+                        Ok(Gap::Objects { metric, first: row.get(0)?, last: row.get(1)? })
                     })?;
                     Ok(found.collect::<rusqlite::Result<_>>()?)
                 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 use quickdraw_domain::event::{SeenGroup, SeenProject, SeenUser};
 use quickdraw_domain::identity::{self, Around, ChosenBy, Foreign, Local, Placed, Room};
-use quickdraw_domain::{GroupId, ProjectId, ReceiverId, Timestamp};
+use quickdraw_domain::{GroupId, ProjectId, SourceId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::{Sqlite, audit};
@@ -22,7 +22,7 @@ const GROUP: &str = "SELECT l.id, l.full_path, l.path_chosen_by, k.instance, k.f
 #[derive(Clone, Copy)]
 struct Told<'a> {
     instance: &'a str,
-    source: ReceiverId,
+    source: SourceId,
     now: Timestamp,
 }
 
@@ -32,7 +32,7 @@ impl Known for Sqlite {
         &self,
         instance: String,
         seen: SeenProject,
-        source: ReceiverId,
+        source: SourceId,
         now: Timestamp,
     ) -> Result<Option<ProjectId>> {
         self.configure(move |tx| {
@@ -46,7 +46,7 @@ impl Known for Sqlite {
         &self,
         instance: String,
         seen: SeenGroup,
-        source: ReceiverId,
+        source: SourceId,
         now: Timestamp,
     ) -> Result<Option<GroupId>> {
         self.configure(move |tx| {

@@ -1,6 +1,6 @@
 //! Lines in SQLite: deliveries of one hook about one object, of which one at a time is attempted.
 
-use quickdraw_domain::delivery::PARKED;
+use quickdraw_domain::delivery::BLOCKED;
 use quickdraw_domain::{HookId, ObjectKey, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
 
@@ -20,7 +20,7 @@ pub(super) fn move_up(connection: &Connection, lines: &[Line], now: Timestamp) -
          AND NOT EXISTS (SELECT 1 FROM fan_out_pending p WHERE p.event_id < deliveries.event_id)",
     )?;
     for line in lines {
-        if !busy.exists((line.hook.0, line.object.0, PARKED))? {
+        if !busy.exists((line.hook.0, line.object.0, BLOCKED))? {
             first.execute((line.hook.0, line.object.0, now.as_micros()))?;
         }
     }
@@ -46,7 +46,7 @@ pub(super) fn waiting(
         };
         let line = Line { hook: HookId(hook), object: ObjectKey(object) };
         last = Some(line);
-        if !busy.exists((hook, object, PARKED))? {
+        if !busy.exists((hook, object, BLOCKED))? {
             lines.push(line);
         }
     }

@@ -11,7 +11,7 @@ use super::Sqlite;
 use super::events::edge;
 use super::rows::{self, EVENT_COLUMNS};
 use crate::columns;
-use crate::deliveries::parked_at;
+use crate::deliveries::blocked_at;
 use crate::error::Result;
 use crate::payload::Packed;
 use crate::replays::{COLUMNS, Candidate, Look, Replay, Replays, Results, Step, filter, filter_text};
@@ -139,7 +139,7 @@ impl Replays for Sqlite {
                 "DELETE FROM skips WHERE (event_id, hook_id) IN (SELECT event_id, hook_id FROM deliveries WHERE id = ?1)",
             )?;
             for delivery in &step.chosen {
-                if !tx.claims.holds(*delivery) && again.execute((delivery.0, now.as_micros(), parked_at(*delivery)))? > 0 {
+                if !tx.claims.holds(*delivery) && again.execute((delivery.0, now.as_micros(), blocked_at(*delivery)))? > 0 {
                     due += 1;
                     told.execute([delivery.0])?;
                 }

@@ -1,6 +1,6 @@
 //! Settling in SQLite: one attempt after the other, each with its hook's health as the one before left it.
 
-use quickdraw_domain::delivery::PARKED;
+use quickdraw_domain::delivery::BLOCKED;
 use quickdraw_domain::health::Health;
 use quickdraw_domain::phases::Phases;
 use quickdraw_domain::settle::{Policies, settle};
@@ -26,14 +26,14 @@ pub(super) fn finish(tx: &mut Tx<'_>, finished: &Finished, now: Timestamp, polic
     tx.connection
         .prepare_cached(
             // A delivery that was cancelled meanwhile stays so; one that was given up and is sent again by hand may get
-            // there after all. One that is parked keeps its place in the line, unless that was its last attempt.
+            // there after all. One that is blocked keeps its place in the line, unless that was its last attempt.
             "UPDATE deliveries SET attempts = ?4, unknown = ?5, finished_at = coalesce(finished_at, ?6),
                due_at = CASE WHEN state < 2 AND (due_at < ?7 OR ?2 >= 2) THEN ?3 ELSE due_at END,
                state = CASE WHEN due_at >= ?7 AND state < 2 AND ?2 < 2 THEN state
                  WHEN state < 2 OR (state = 3 AND ?2 = 2) THEN ?2 ELSE state END
              WHERE id = ?1",
         )?
-        .execute((finished.delivery.0, state, due_at, attempts, unknown, finished_at, PARKED))?;
+        .execute((finished.delivery.0, state, due_at, attempts, unknown, finished_at, BLOCKED))?;
     tx.connection
         .prepare_cached(
             "INSERT INTO attempts (delivery_id, hook_id, number, outcome, status, started_at, duration, address, error,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quickdraw_domain::event::Source;
+use quickdraw_domain::event::Origin;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{EventId, Timestamp};
 use quickdraw_store::appends::Followed;
@@ -46,7 +46,7 @@ pub(crate) async fn events_follow_in_the_order_of_commits_whatever_their_ids(fix
     assert!(begin <= first && first < second);
     assert_eq!(events(&follow(&fixture, first + 1, 1).await), earlier);
     // What was known already is no news.
-    let known = || keyed(Source::Api, "k");
+    let known = || keyed(Origin::Api, "k");
     fixture.store.append_events(vec![known()]).await.expect("appended");
     fixture.store.append_events(vec![known()]).await.expect("appended");
     let last = append(&fixture, &[70]).await;

@@ -7,11 +7,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::State;
-use quickdraw_domain::event::{DedupeKey, Source};
+use quickdraw_domain::event::{DedupeKey, Origin};
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::recursion::begun_by;
 use quickdraw_domain::scope::Place;
-use quickdraw_domain::{DeliveryId, HookId, ProjectId, ReceiverId, Trigger};
+use quickdraw_domain::{DeliveryId, HookId, ProjectId, SourceId, Trigger};
 use quickdraw_store::deliveries::{Claimed, DeliveryFilter};
 use quickdraw_store::events::{Appended, Decide, Decided, EventFilter, FannedOut, NewEvent};
 use quickdraw_store::lists::MOST_LOOKED_AT;
@@ -33,7 +33,7 @@ pub(crate) async fn an_appended_event_comes_back_byte_for_byte(fixture: Fixture)
 }
 
 pub(crate) async fn a_key_seen_before_gives_the_first_event(fixture: Fixture) {
-    let source = Source::Receiver(ReceiverId(1));
+    let source = Origin::Source(SourceId(1));
     let first = keyed(source, "k1");
     let id = first.event.id;
     assert_eq!(fixture.store.append_events(vec![first]).await.expect("appended"), [Appended::New { id, fence: None }]);
@@ -68,10 +68,10 @@ async fn loop_open(fixture: &Fixture) -> quickdraw_store::SharedStore {
 }
 
 pub(crate) async fn keys_of_different_sources_never_meet(fixture: Fixture) {
-    let sources = [Source::Api, Source::Receiver(ReceiverId(1)), Source::Receiver(ReceiverId(2))];
+    let sources = [Origin::Api, Origin::Source(SourceId(1)), Origin::Source(SourceId(2))];
     let answers = fixture.store.append_events(sources.map(|source| keyed(source, "same")).to_vec()).await;
     assert!(answers.expect("appended").iter().all(|answer| matches!(answer, Appended::New { .. })));
-    let mut elsewhere = keyed(Source::Api, "same");
+    let mut elsewhere = keyed(Origin::Api, "same");
     elsewhere.dedupe.as_mut().expect("it has a key").place = Place::Project(ProjectId(2));
     let answers = fixture.store.append_events(vec![elsewhere]).await.expect("appended");
     assert!(matches!(answers[0], Appended::New { .. }), "another project's key is another key");
@@ -79,15 +79,15 @@ pub(crate) async fn keys_of_different_sources_never_meet(fixture: Fixture) {
 
 pub(crate) async fn a_received_key_is_known_wherever_its_event_was_put(fixture: Fixture) {
     let store = &fixture.store;
-    let source = Source::Receiver(ReceiverId(2));
+    let source = Origin::Source(SourceId(2));
     let key = |place| DedupeKey::new(source, place, "project 7\none".to_owned());
     let mut first = event(Place::Project(ProjectId(1)), b"{}");
-    first.event.source = source;
+    first.event.origin = source;
     first.dedupe = Some(key(first.event.place));
     let first = store.append_events(vec![first]).await.expect("appended")[0].id();
     // The same request under the name of another instance is about another project here.
     let mut again = event(Place::Project(ProjectId(2)), b"{}");
-    again.event.source = source;
+    again.event.origin = source;
     again.dedupe = Some(key(again.event.place));
     assert_eq!(store.find_key(key(again.event.place)).await.expect("looked"), Some(first));
     assert_eq!(store.append_events(vec![again]).await.expect("appended"), [Appended::Duplicate(first)]);
@@ -129,7 +129,7 @@ pub(crate) async fn what_is_taken_with_its_event_is_leased_and_settles_under_its
     let project = fixture.project("p").await;
     let hooks = [fixture.hook(project).await, fixture.hook(project).await];
     let version = fixture.store.directory_version().await.expect("a version");
-    let mut new = keyed(Source::Api, "taken");
+    let mut new = keyed(Origin::Api, "taken");
     new.decided = Some(decided(version, &hooks, &hooks[..1]));
     let (event, again) = (new.event.id, new.clone());
     let answers = fixture.store.append_events(vec![new]).await.expect("appended");
@@ -234,7 +234,7 @@ pub(crate) async fn many_callers_share_commits_and_lose_nothing(fixture: Fixture
     let append = |n: usize| {
         let store = fixture.store.clone();
         async move {
-            let new = keyed(Source::Api, &format!("key {}", n % 150));
+            let new = keyed(Origin::Api, &format!("key {}", n % 150));
             store.append_events(vec![new]).await.expect("appended")[0]
         }
     };

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use quickdraw_domain::delivery::Tally;
-use quickdraw_domain::event::{DedupeKey, Event, Source};
+use quickdraw_domain::event::{DedupeKey, Event, Origin};
 use quickdraw_domain::health::DisablePolicy;
 use quickdraw_domain::hook::{Hook, HookUrl};
 use quickdraw_domain::outcome::Outcome;
@@ -156,15 +156,15 @@ pub(crate) fn event_at(place: Place, body: &[u8], now: Timestamp) -> NewEvent {
     let event = Event {
         chain: Some(Uuid::from_u128(9)),
         git_ref: Some("refs/heads/main".to_owned()),
-        ..Event::new(event_id(now), place, Trigger::PUSH, Source::Api, now)
+        ..Event::new(event_id(now), place, Trigger::PUSH, Origin::Api, now)
     };
     NewEvent { event, payload: Packed::pack(body), dedupe: None, decided: None, counts: false }
 }
 
-pub(crate) fn keyed(source: Source, key: &str) -> NewEvent {
+pub(crate) fn keyed(origin: Origin, key: &str) -> NewEvent {
     let mut new = event(Place::Elsewhere, b"{}");
-    new.event.source = source;
-    new.dedupe = Some(DedupeKey { source, place: Place::Elsewhere, key: key.to_owned() });
+    new.event.origin = origin;
+    new.dedupe = Some(DedupeKey { origin, place: Place::Elsewhere, key: key.to_owned() });
     new
 }
 

@@ -2,7 +2,7 @@
 
 use quickdraw_domain::event::{SeenGroup, SeenProject};
 use quickdraw_domain::identity::ChosenBy;
-use quickdraw_domain::{GroupId, ProjectId, ReceiverId};
+use quickdraw_domain::{GroupId, ProjectId, SourceId};
 use quickdraw_store::SharedStore;
 use quickdraw_store::audit::AuditFilter;
 use quickdraw_store::scopes::{GroupEdit, Name, ProjectEdit};
@@ -11,7 +11,7 @@ use crate::fixture::{Fixture, NOON};
 
 const ONE: &str = "https://a.example";
 const OTHER: &str = "https://b.example:8443";
-const SOURCE: ReceiverId = ReceiverId(1);
+const SOURCE: SourceId = SourceId(1);
 
 fn seen(id: i64, path: &str) -> SeenProject {
     SeenProject {

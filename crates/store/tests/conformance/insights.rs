@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use jiff::tz::TimeZone;
-use quickdraw_domain::insights::commits::Author;
-use quickdraw_domain::insights::entity::{Family, Item};
-use quickdraw_domain::insights::gaps::{After, Gap, Sequence};
-use quickdraw_domain::insights::merge_requests::MergeRequest;
-use quickdraw_domain::insights::report::{CommitReport, report};
-use quickdraw_domain::insights::roster::Roster;
-use quickdraw_domain::insights::{Fact, facts};
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{EventId, Timestamp, Trigger};
+use quickdraw_insights::commits::Author;
+use quickdraw_insights::entity::{Family, Item};
+use quickdraw_insights::gaps::{After, Gap, Sequence};
+use quickdraw_insights::merge_requests::MergeRequest;
+use quickdraw_insights::report::{CommitReport, report};
+use quickdraw_insights::roster::Roster;
+use quickdraw_insights::{Fact, facts};
 use quickdraw_store::SharedStore;
 use quickdraw_store::documents::{self, Document};
 use quickdraw_store::insights::{CommitFilter, Identity, Lives, Projected, Projects};
@@ -79,7 +79,7 @@ pub(crate) async fn facts_join_in_any_order_and_rollups_agree_with_facts(fixture
     let (first, unlisted) = reports(store).await;
     assert_eq!((first.commits, first.merge_commits, first.commits_landed, unlisted), (3, 1, 1, 23));
     let complete = store.completeness(Projects::ALL, 10).await.expect("counted");
-    let of_commits = complete.iter().find(|one| one.measure == Sequence::Commit).expect("pushes listed some");
+    let of_commits = complete.iter().find(|one| one.metric == Sequence::Commit).expect("pushes listed some");
     assert_eq!((of_commits.project, of_commits.known, of_commits.missing), (7, 6, 23), "which no push listed");
     assert_eq!((first.files_added, first.files_modified, first.files_touched), (3, 3, 4));
     assert_eq!(first.by_identity.values().copied().collect::<Vec<_>>().iter().sum::<i64>(), 3);
@@ -169,7 +169,7 @@ pub(crate) async fn what_never_came_is_told_from_what_came(fixture: Fixture) {
         let mut shown = Vec::new();
         for one in store.completeness(Projects::ALL, 100).await.expect("counted") {
             assert_eq!(one.project_path, Some(format!("g/app{}", one.project)));
-            shown.push((one.project, one.measure.name(), one.first, one.last, one.known, one.missing));
+            shown.push((one.project, one.metric.name(), one.first, one.last, one.known, one.missing));
         }
         shown
     };
@@ -203,7 +203,7 @@ pub(crate) async fn what_never_came_is_told_from_what_came(fixture: Fixture) {
     assert_eq!((of_eight.len(), of_eight[0].since), (3, at(13)), "coverage starts with the first that came");
     assert!((store.completeness(Projects::One(7), 100).await.expect("counted")[1].share() - 0.8).abs() < 1e-9);
 
-    let gaps = async |project, measure| store.gaps(project, After::start(measure), 10).await.expect("listed");
+    let gaps = async |project, metric| store.gaps(project, After::start(metric), 10).await.expect("listed");
     let pushes = |branch: &str, before: &str, after: &str, second: u64| Gap::Pushes {
         git_ref: format!("refs/heads/{branch}"),
         before: Some(before.to_owned()),
@@ -215,7 +215,7 @@ pub(crate) async fn what_never_came_is_told_from_what_came(fixture: Fixture) {
     assert_eq!(store.gaps(7, After::start(Sequence::Push), 1).await.expect("listed"), std::slice::from_ref(&main));
     assert_eq!(store.gaps(7, main.position(), 1).await.expect("listed"), [feat]);
     assert_eq!(gaps(8, Sequence::Push).await, []);
-    let objects = |measure, first, last| Gap::Objects { measure, first, last };
+    let objects = |metric, first, last| Gap::Objects { metric, first, last };
     assert_eq!(gaps(7, Sequence::MergeRequest).await, [objects(Sequence::MergeRequest, 12, 12)]);
     assert_eq!(gaps(8, Sequence::Pipeline).await, [objects(Sequence::Pipeline, 101, 199)]);
     let behind = objects(Sequence::Pipeline, 101, 199).position();

@@ -8,7 +8,7 @@ use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::replay::Filter;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{DeliveryId, EventId, HookId, ObjectKey, Timestamp};
-use quickdraw_store::deliveries::{ASKED_PARKED, Claimed, DeliveryFilter, Held, Line};
+use quickdraw_store::deliveries::{ASKED_BLOCKED, Claimed, DeliveryFilter, Held, Line};
 use quickdraw_store::events::{Decide, Decided, FannedOut, NewEvent};
 use quickdraw_store::replays::Step;
 use uuid::Uuid;
@@ -68,14 +68,14 @@ async fn state(fixture: &Fixture, event: EventId, hook: HookId) -> &'static str 
     fixture.store.find_delivery(id).await.expect("read").expect("it is there").state.word()
 }
 
-pub(crate) async fn a_failing_head_parks_its_own_line_and_no_other(fixture: Fixture) {
+pub(crate) async fn a_failing_head_blocks_its_own_line_and_no_other(fixture: Fixture) {
     let store = &fixture.store;
     let hook = fixture.hook(fixture.project("p").await).await;
     let made = report(&fixture, hook, &[(A, 0), (A, 1), (B, 2), (A, 3), (B, 4)]).await;
     let [a1, a2, b1, a3, b2] = made[..] else { panic!("five events") };
-    assert!(fixture.claim(at(5)).await.is_empty(), "all are parked at first");
-    let parked = DeliveryFilter { state: Some(ASKED_PARKED), limit: 10, ..DeliveryFilter::default() };
-    assert_eq!(store.list_deliveries(parked.clone()).await.expect("listed").rows.len(), 5);
+    assert!(fixture.claim(at(5)).await.is_empty(), "all are blocked at first");
+    let blocked = DeliveryFilter { state: Some(ASKED_BLOCKED), limit: 10, ..DeliveryFilter::default() };
+    assert_eq!(store.list_deliveries(blocked.clone()).await.expect("listed").rows.len(), 5);
     let heads = next(&fixture, at(5)).await;
     assert_eq!(events(&heads), [a1, b1]);
     assert_eq!(heads[0].line, Some(Line { hook, object: A }));
@@ -84,7 +84,7 @@ pub(crate) async fn a_failing_head_parks_its_own_line_and_no_other(fixture: Fixt
     fixture.finish(&heads[1], OK, at(6)).await;
     let second = next(&fixture, at(6)).await;
     assert_eq!(events(&second), [b2], "the head of A waits for its next attempt, and A with it");
-    assert_eq!((state(&fixture, a1, hook).await, state(&fixture, a2, hook).await), ("retrying", "parked"));
+    assert_eq!((state(&fixture, a1, hook).await, state(&fixture, a2, hook).await), ("retrying", "blocked"));
     let again = next(&fixture, at(3600)).await;
     assert_eq!(events(&again), [a1]);
     fixture.finish(&again[0], GONE, at(3601)).await;
@@ -93,12 +93,12 @@ pub(crate) async fn a_failing_head_parks_its_own_line_and_no_other(fixture: Fixt
     fixture.finish(&third[0], OK, at(3602)).await;
     let last = next(&fixture, at(3602)).await;
     assert_eq!(events(&last), [a3]);
-    assert_eq!(store.list_deliveries(parked).await.expect("listed").rows.len(), 0);
+    assert_eq!(store.list_deliveries(blocked).await.expect("listed").rows.len(), 0);
     assert_eq!(store.waiting_lines(None, 10).await.expect("listed"), (vec![], None));
     assert!(store.backlog().await.expect("counted").owed == 2, "b2 and a3 are under way");
 }
 
-pub(crate) async fn one_that_is_parked_can_be_sent_by_hand_and_keeps_its_place(fixture: Fixture) {
+pub(crate) async fn one_that_is_blocked_can_be_sent_by_hand_and_keeps_its_place(fixture: Fixture) {
     let store = &fixture.store;
     let hook = fixture.hook(fixture.project("p").await).await;
     let made = report(&fixture, hook, &[(A, 0), (A, 1), (A, 2)]).await;
@@ -110,7 +110,7 @@ pub(crate) async fn one_that_is_parked_can_be_sent_by_hand_and_keeps_its_place(f
         fixture.finish(&leased, outcome, at(4)).await;
     };
     by_hand(made[1], FAILED).await;
-    assert_eq!(state(&fixture, made[1], hook).await, "parked");
+    assert_eq!(state(&fixture, made[1], hook).await, "blocked");
     by_hand(made[2], OK).await;
     assert_eq!(state(&fixture, made[2], hook).await, "delivered");
     fixture.finish(&head, OK, at(5)).await;
@@ -134,7 +134,7 @@ pub(crate) async fn nobody_moves_up_before_older_events_are_fanned_out(fixture: 
     assert_eq!(events(&next(&fixture, at(4)).await), [second]);
 }
 
-pub(crate) async fn what_is_parked_is_held_within_the_budget_and_replayed_in_order(fixture: Fixture) {
+pub(crate) async fn what_is_blocked_is_held_within_the_budget_and_replayed_in_order(fixture: Fixture) {
     let store = &fixture.store;
     let hook = fixture.hook(fixture.project("p").await).await;
     // Four failures disable the hook.
@@ -154,7 +154,7 @@ pub(crate) async fn what_is_parked_is_held_within_the_budget_and_replayed_in_ord
     assert_eq!(
         drop(at(25), 10).await,
         1,
-        "the head is due since it moved up; one that is parked has waited for too long"
+        "the head is due since it moved up; one that is blocked has waited for too long"
     );
     assert_eq!(drop(at(25), 2).await, 1, "by number");
     assert_eq!(drop(at(5), 0).await, 3, "nothing is held at all");
@@ -217,6 +217,6 @@ pub(crate) async fn two_nodes_move_a_line_up_one_after_the_other(server: String)
     fixture.store.append_events(vec![NewEvent { decided: Some(decided), ..older }]).await.expect("appended");
     client.batch_execute("COMMIT").await.expect("committed");
     moving.await.expect("no panic").expect("moved up");
-    assert_eq!((state(&fixture, first, hook).await, state(&fixture, younger, hook).await), ("waiting", "parked"));
+    assert_eq!((state(&fixture, first, hook).await, state(&fixture, younger, hook).await), ("waiting", "blocked"));
     fixture.close().await;
 }

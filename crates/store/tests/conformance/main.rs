@@ -13,11 +13,11 @@ mod lines;
 mod moves;
 mod operations;
 mod overview;
-mod receivers;
 mod replays;
 mod rest;
 mod schema;
 mod shown;
+mod sources;
 
 use fixture::Fixture;
 use libtest_mimic::{Arguments, Trial};
@@ -63,11 +63,11 @@ const CHECKS: &[(&str, Check)] = checks![
     deliveries::released_deliveries_are_due_at_once_without_a_record,
     deliveries::attempts_are_listed_by_delivery_and_by_hook,
     deliveries::what_a_disabled_hook_is_owed_is_held_within_a_budget,
-    lines::a_failing_head_parks_its_own_line_and_no_other,
-    lines::one_that_is_parked_can_be_sent_by_hand_and_keeps_its_place,
+    lines::a_failing_head_blocks_its_own_line_and_no_other,
+    lines::one_that_is_blocked_can_be_sent_by_hand_and_keeps_its_place,
     lines::a_look_at_all_lines_goes_on_where_it_ended,
     lines::nobody_moves_up_before_older_events_are_fanned_out,
-    lines::what_is_parked_is_held_within_the_budget_and_replayed_in_order,
+    lines::what_is_blocked_is_held_within_the_budget_and_replayed_in_order,
     insights::facts_join_in_any_order_and_rollups_agree_with_facts,
     insights::an_event_is_projected_once,
     insights::a_poison_event_is_set_aside_and_shown,
@@ -82,11 +82,11 @@ const CHECKS: &[(&str, Check)] = checks![
     overview::commits_are_summed_as_they_are_counted,
     overview::the_newest_is_read_until_it_is_enough,
     overview::branches_are_read_page_by_page_with_the_moves_of_those_that_were_deleted,
-    receivers::receivers_come_back_with_their_secrets_and_are_in_the_directory,
-    receivers::an_instance_is_learnt_once_and_has_what_the_receiver_knew,
-    receivers::the_default_secret_is_made_once_and_is_sealed,
-    receivers::the_last_requests_are_kept_for_each_node,
-    receivers::users_who_are_seen_are_made_once_and_change_nobody,
+    sources::sources_come_back_with_their_secrets_and_are_in_the_directory,
+    sources::an_instance_is_learnt_once_and_has_what_the_source_knew,
+    sources::the_default_secret_is_made_once_and_is_sealed,
+    sources::the_last_requests_are_kept_for_each_node,
+    sources::users_who_are_seen_are_made_once_and_change_nobody,
     identity::projects_of_other_instances_find_their_place,
     identity::a_new_project_at_a_path_that_was_anothers_is_another_project,
     identity::a_path_that_a_member_chose_joins_nothing,

@@ -1,12 +1,12 @@
 //! Checks of moves of branches that were told of afterwards.
 
-use quickdraw_domain::insights::branches::Push;
-use quickdraw_domain::insights::entity::Item;
-use quickdraw_domain::insights::measures::{Choice, Items, Measure};
-use quickdraw_domain::insights::people::People;
-use quickdraw_domain::insights::{Fact, facts};
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{Timestamp, Trigger};
+use quickdraw_insights::branches::Push;
+use quickdraw_insights::entity::Item;
+use quickdraw_insights::metrics::{Choice, Items, Metric};
+use quickdraw_insights::people::People;
+use quickdraw_insights::{Fact, facts};
 use quickdraw_store::SharedStore;
 use quickdraw_store::insights::{Lives, Projected, Projects, things_of};
 use serde_json::json;
@@ -39,11 +39,11 @@ async fn moves(store: &SharedStore) -> Vec<Push> {
 }
 
 async fn value(store: &SharedStore, name: &str) -> Option<f64> {
-    let measure = Measure::by_name(name).expect("a measure");
+    let metric = Metric::by_name(name).expect("a metric");
     let lives = Lives { from: at(0), to: at(100), projects: None };
-    let (things, others) = things_of(store, measure, lives, false).await.expect("found");
+    let (things, others) = things_of(store, metric, lives, false).await.expect("found");
     let items = Items::new(things, others, People::default(), Choice::default());
-    items.measure(measure, at(0), at(100), 1.0).value
+    items.metric(metric, at(0), at(100), 1.0).value
 }
 
 pub(crate) async fn what_was_only_told_of_moved_branches_and_is_no_gap(fixture: Fixture) {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use quickdraw_domain::insights::branches::Moves;
-use quickdraw_domain::insights::commits::Author;
-use quickdraw_domain::insights::entity::{Entity, Family, Item};
-use quickdraw_domain::insights::facts;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{Timestamp, Trigger};
+use quickdraw_insights::branches::Moves;
+use quickdraw_insights::commits::Author;
+use quickdraw_insights::entity::{Entity, Family, Item};
+use quickdraw_insights::facts;
 use quickdraw_store::SharedStore;
 use quickdraw_store::insights::{CommitFilter, Projected};
 use quickdraw_store::overview::Piece;

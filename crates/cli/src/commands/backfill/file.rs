@@ -78,7 +78,7 @@ fn read(record: Box<RawValue>) -> Result<Told, String> {
     if trigger == Trigger::UNKNOWN {
         return Err("it does not say what it is (object_kind), and has no trigger".to_owned());
     }
-    let written = received_at.as_deref().map(quickdraw_domain::insights::times::read);
+    let written = received_at.as_deref().map(quickdraw_domain::times::read);
     if written.is_some_and(|written| written.is_none()) {
         return Err("received_at is no time; write 2026-03-16T08:30:00Z".to_owned());
     }

@@ -78,7 +78,7 @@ impl<'a> Compare<'a> {
         &self,
         id: i64,
         path: &str,
-        measures: &[Measured],
+        metrics: &[Measured],
         tally: &mut Tally,
     ) -> anyhow::Result<()> {
         let home = match self.gitlab.project(id, path).await? {
@@ -93,13 +93,13 @@ impl<'a> Compare<'a> {
         }
         let gaps = self.ours.gaps(id).await?;
         self.pushes(&home, &gaps, tally).await?;
-        for measure in ["merge_request", "issue", "pipeline"] {
-            let since = measures.iter().find(|one| one.measure == measure).and_then(Measured::coverage_starts);
+        for metric in ["merge_request", "issue", "pipeline"] {
+            let since = metrics.iter().find(|one| one.metric == metric).and_then(Measured::coverage_starts);
             let spans = gaps.iter().filter_map(|gap| match gap {
-                Gap::Objects { measure: of, first_iid, last_iid } if of == measure => Some((*first_iid, *last_iid)),
+                Gap::Objects { metric: of, first_iid, last_iid } if of == metric => Some((*first_iid, *last_iid)),
                 _ => None,
             });
-            self.objects(&home, measure, &spans.collect::<Vec<_>>(), since.unwrap_or_default(), tally).await?;
+            self.objects(&home, metric, &spans.collect::<Vec<_>>(), since.unwrap_or_default(), tally).await?;
         }
         Ok(())
     }
@@ -124,13 +124,13 @@ impl<'a> Compare<'a> {
     async fn objects(
         &self,
         home: &Home,
-        measure: &str,
+        metric: &str,
         spans: &[(i64, i64)],
         since: Timestamp,
         tally: &mut Tally,
     ) -> anyhow::Result<()> {
         let (Some((lowest, _)), Some((_, highest))) = (spans.first(), spans.last()) else { return Ok(()) };
-        let pipelines = match measure {
+        let pipelines = match metric {
             "pipeline" if tally.room > 0 => {
                 self.gitlab.pipelines(home.project.id.0, (*lowest, *highest), since).await?
             }
@@ -148,7 +148,7 @@ impl<'a> Compare<'a> {
                     tally.left = tally.left.saturating_add(not_yet);
                     break;
                 }
-                let there = match measure {
+                let there = match metric {
                     "merge_request" => bodies::merge_request(self.gitlab, home, iid, since).await?,
                     "issue" => bodies::issue(self.gitlab, home, iid, since).await?,
                     _ => match pipelines.get(&iid) {
@@ -160,11 +160,11 @@ impl<'a> Compare<'a> {
                     older = not_yet;
                     break;
                 }
-                self.settle(home, &format!("{measure} {iid}"), there, tally).await?;
+                self.settle(home, &format!("{metric} {iid}"), there, tally).await?;
             }
         }
         if older > 0 {
-            say(format!("    {measure}: {older} older than what came, and no gap"));
+            say(format!("    {metric}: {older} older than what came, and no gap"));
             tally.older += older;
         }
         Ok(())

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use clap::Args;
 use futures_util::{TryStreamExt, future};
 use http_body_util::{BodyDataStream, BodyExt, Limited};
-use quickdraw_domain::event::{Event, Source};
+use quickdraw_domain::event::{Event, Origin};
 use quickdraw_domain::hook::{Hook, HookUrl};
 use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::signature::SigningToken;
@@ -199,7 +199,7 @@ async fn take(event: &Sse, hook: Option<&Hook>) -> anyhow::Result<()> {
         chain: Some(came.headers.chain),
         sent_as: Some(came.headers.event),
         instance: Some(came.headers.instance),
-        ..Event::new(EventId(came.id), Place::Elsewhere, trigger, Source::Api, wiring::now())
+        ..Event::new(EventId(came.id), Place::Elsewhere, trigger, Origin::Api, wiring::now())
     };
     let (mut wait, mut unwanted) = (SHORTEST_WAIT, 0);
     loop {

@@ -1,7 +1,7 @@
 //! What may begin, in the order of things.
 
 use quickdraw_domain::delivery::Tally;
-use quickdraw_domain::event::{Event, Source};
+use quickdraw_domain::event::{Event, Origin};
 use quickdraw_domain::hook::{Hook, HookUrl};
 use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::{EventId, ObjectKey, Trigger};
@@ -34,7 +34,7 @@ fn world(count: i64) -> (Flow, Index) {
 }
 
 fn claimed(hook: i64) -> Claimed {
-    let event = Event::new(EventId(Uuid::new_v4()), Place::Instance, Trigger::PUSH, Source::Api, NOW);
+    let event = Event::new(EventId(Uuid::new_v4()), Place::Instance, Trigger::PUSH, Origin::Api, NOW);
     Claimed {
         delivery: DeliveryId::of(event.id, HookId(hook)),
         hook: HookId(hook),

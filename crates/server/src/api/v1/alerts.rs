@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use quickdraw_domain::insights::alerts::{MOST_RULES, Rule, Rules, Standings, Statistic, key};
+use quickdraw_insights::alerts::{MOST_RULES, Rule, Rules, Standings, Statistic, key};
 use quickdraw_store::documents::{self, Document};
 use quickdraw_store::insights::NamedProject;
 use serde::{Deserialize, Serialize};

@@ -9,11 +9,11 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::future::try_join_all;
 use quickdraw_domain::Trigger;
-use quickdraw_domain::event::{Skim, Source};
-use quickdraw_domain::insights::backfill::Record;
-use quickdraw_domain::insights::counts;
+use quickdraw_domain::event::{Origin, Skim};
 use quickdraw_domain::scope::Place;
-use quickdraw_engine::{Arrival, Origin};
+use quickdraw_engine::{Arrival, ReceivedAs};
+use quickdraw_insights::backfill::Record;
+use quickdraw_insights::counts;
 use quickdraw_store::events::Appended;
 use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -139,13 +139,13 @@ async fn backfill(
         app.belt.ingest(Arrival {
             place: Place::Elsewhere,
             trigger: *trigger,
-            source: Source::Backfill,
+            origin: Origin::Backfill,
             chain: None,
             git_ref: None,
             // The same again is known: a backfill that broke off can be made once more.
             key: Some(format!("{trigger} {}", hex::encode(Sha256::digest(record)))),
             body: record,
-            origin: Origin::default(),
+            received_as: ReceivedAs::default(),
         })
     }));
     let appended = appended.await?;

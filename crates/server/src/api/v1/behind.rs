@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use quickdraw_domain::insights::backfill::facts_of;
-use quickdraw_domain::insights::entity::{Entity, Family};
-use quickdraw_domain::insights::measures::Measure;
-use quickdraw_domain::insights::{Fact, counts};
 use quickdraw_domain::{EventId, event};
+use quickdraw_insights::backfill::facts_of;
+use quickdraw_insights::entity::{Entity, Family};
+use quickdraw_insights::metrics::Metric;
+use quickdraw_insights::{Fact, counts};
 use quickdraw_store::Packed;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -46,7 +46,7 @@ struct BehindQuery {
 
 /// List the events of the journal that speak of a thing which an explanation lists, oldest first. 20,000 events are looked at for a
 /// page, so a page can be short and not the last. Administrators.
-#[utoipa::path(get, path = "/insights/measures/{name}/events", tag = "Insights", params(BehindQuery),
+#[utoipa::path(get, path = "/insights/metrics/{name}/events", tag = "Insights", params(BehindQuery),
     responses((status = 200, body = Page<Event>)))]
 async fn behind(
     _: Admin,
@@ -54,10 +54,10 @@ async fn behind(
     Path(name): Path<String>,
     Input(query): Input<BehindQuery>,
 ) -> Result<Json<Page<Event>>, ApiError> {
-    let measure = Measure::by_name(&name).ok_or_else(|| ApiError::not_found("Measure"))?;
+    let metric = Metric::by_name(&name).ok_or_else(|| ApiError::not_found("Metric"))?;
     let key = query.item.split_once('/').and_then(|(project, iid)| Some((project.parse().ok()?, iid.parse().ok()?)));
     let key = key.ok_or_else(|| invalid("item is not one of an explanation, such as 7/12"))?;
-    let wanted = Wanted { family: measure.family(), key };
+    let wanted = Wanted { family: metric.family(), key };
     let (mut found, most) = (Vec::new(), limit(query.limit)?);
     let mut at = EventId(query.after.unwrap_or(Uuid::nil()));
     for _ in 0..MOST_LOOKED_AT / TOGETHER {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use quickdraw_domain::insights::deployments::By;
-use quickdraw_domain::insights::entity::Item;
-use quickdraw_domain::insights::measures::{Choice, Measure, Trait};
+use quickdraw_insights::deployments::By;
+use quickdraw_insights::entity::Item;
+use quickdraw_insights::metrics::{Choice, Metric, Trait};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -56,16 +56,16 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// Refuses what an insight cannot have: it would be 0 for everybody.
-    pub(super) fn check(&self, measure: &Measure, of_members: bool) -> Result<(), ApiError> {
-        if let Some(of) = self.only.keys().find(|of| !measure.can_have(**of)) {
-            let (of, name) = (of.name(), measure.name);
+    pub(super) fn check(&self, metric: &Metric, of_members: bool) -> Result<(), ApiError> {
+        if let Some(of) = self.only.keys().find(|of| !metric.can_have(**of)) {
+            let (of, name) = (of.name(), metric.name);
             return Err(invalid(format!("what {name} counts has no {of}: leave {of} out")));
         }
-        if of_members && !measure.can_be_of_members() {
-            return Err(invalid(format!("nobody is known to have done what {} counts: ask for all", measure.name)));
+        if of_members && !metric.can_be_of_members() {
+            return Err(invalid(format!("nobody is known to have done what {} counts: ask for all", metric.name)));
         }
-        if self.deployed_by.is_some() && !measure.is_of_deployments() {
-            return Err(invalid(format!("{} does not count deployments: leave deployed_by out", measure.name)));
+        if self.deployed_by.is_some() && !metric.is_of_deployments() {
+            return Err(invalid(format!("{} does not count deployments: leave deployed_by out", metric.name)));
         }
         Ok(())
     }

@@ -9,10 +9,10 @@ use jiff::ToSpan;
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use quickdraw_domain::Timestamp;
-use quickdraw_domain::insights::measures::{Choice, Kind, Measure, Part};
-use quickdraw_domain::insights::people::{People, Times, Whose, times_of};
-use quickdraw_domain::insights::privacy::Privacy;
-use quickdraw_domain::insights::roster::{Resolver, Roster, Team};
+use quickdraw_insights::metrics::{Choice, Kind, Metric, Part};
+use quickdraw_insights::people::{People, Times, Whose, times_of};
+use quickdraw_insights::privacy::Privacy;
+use quickdraw_insights::roster::{Resolver, Roster, Team};
 use quickdraw_store::insights::NamedProject;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -165,15 +165,15 @@ impl Covered {
     }
 
     /// Refuses what would be 0 for everybody: the work of bots where nobody is known to have done it, or of members.
-    pub(super) fn check_whose(&self, measure: &Measure, of_members: bool) -> Result<(), ApiError> {
+    pub(super) fn check_whose(&self, metric: &Metric, of_members: bool) -> Result<(), ApiError> {
         if self.whose()? != Whose::Bots {
             return Ok(());
         }
-        if !measure.can_be_of_members() {
-            let text = format!("nobody is known to have done what {} counts: leave whose out", measure.name);
+        if !metric.can_be_of_members() {
+            let text = format!("nobody is known to have done what {} counts: leave whose out", metric.name);
             return Err(invalid(text));
         }
-        if of_members && !measure.is_of_acts() {
+        if of_members && !metric.is_of_acts() {
             return Err(invalid("a bot is no member: ask for whose=bots, or for members or teams, not for both"));
         }
         Ok(())
@@ -196,9 +196,9 @@ impl Covered {
 
 impl Scope {
     /// What counts of it, with what else was asked for.
-    pub(super) fn choice(&self, wanted: Wanted, measure: &Measure) -> Choice {
+    pub(super) fn choice(&self, wanted: Wanted, metric: &Metric) -> Choice {
         let mut choice = wanted.choice(self.window.zone.clone(), self.privacy.min_group, self.incident_labels.clone());
-        choice.deployed_by = choice.deployed_by.or(measure.deployed_by());
+        choice.deployed_by = choice.deployed_by.or(metric.deployed_by());
         choice
     }
 
@@ -357,9 +357,9 @@ impl Interval {
 impl Window {
     /// Where the parts of the window begin, in its zone, and how many days each has. The first can be shorter: weeks begin on
     /// Mondays.
-    pub(super) fn parts(&self, interval: Interval, measure: &Measure) -> Result<Vec<Part>, ApiError> {
+    pub(super) fn parts(&self, interval: Interval, metric: &Metric) -> Result<Vec<Part>, ApiError> {
         let out_of_range = |_| invalid("from and to are out of range");
-        let most = if measure.kind == Kind::Gauge { MOST_LOOKS } else { MOST_POINTS };
+        let most = if metric.kind == Kind::Gauge { MOST_LOOKS } else { MOST_POINTS };
         let mut parts = Vec::new();
         let mut add = |start: Timestamp, days: f64| {
             parts.push((start, days));

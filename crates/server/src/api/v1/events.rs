@@ -9,10 +9,10 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use quickdraw_domain::compose::operation::MAX_NAME;
 use quickdraw_domain::compose::{Scene, User};
-use quickdraw_domain::event::{Skim, Source};
+use quickdraw_domain::event::{Origin, Skim};
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{GroupId, ProjectId, Trigger};
-use quickdraw_engine::{Arrival, Origin, Report, ReportError, Reported, Step};
+use quickdraw_engine::{Arrival, ReceivedAs, Report, ReportError, Reported, Step};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
@@ -247,12 +247,12 @@ async fn accept(
     let arrival = Arrival {
         place,
         trigger: trigger.for_body(&skim),
-        source: Source::Api,
+        origin: Origin::Api,
         chain: chain(headers),
         git_ref: skim.git_ref,
         key: idempotency_key(headers),
         body,
-        origin: Origin::default(),
+        received_as: ReceivedAs::default(),
     };
     let appended = app.belt.ingest(arrival).await?;
     Ok((StatusCode::ACCEPTED, Json(Taken { id: Some(appended.id().to_string()), operation: None })))

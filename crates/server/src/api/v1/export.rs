@@ -8,11 +8,11 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use quickdraw_domain::Timestamp;
-use quickdraw_domain::insights::DEFINITION_VERSION;
-use quickdraw_domain::insights::deployments;
-use quickdraw_domain::insights::entity::{Entity, Item};
-use quickdraw_domain::insights::measures::{Choice, Items, Kind, Measure, Part, Trait};
-use quickdraw_domain::insights::people::People;
+use quickdraw_insights::DEFINITION_VERSION;
+use quickdraw_insights::deployments;
+use quickdraw_insights::entity::{Entity, Item};
+use quickdraw_insights::metrics::{Choice, Items, Kind, Metric, Part, Trait};
+use quickdraw_insights::people::People;
 use quickdraw_store::insights::{Lives, things_of};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -22,7 +22,7 @@ use utoipa_axum::routes;
 use super::chosen::Chosen;
 use super::covered::{Covered, Interval, Scope};
 use super::invalid;
-use super::measures::{MeasureView, Number, reading};
+use super::metrics::{MetricView, Number, reading};
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::Params;
@@ -101,12 +101,12 @@ struct Rows {
     /// Versions by which the things were counted that it is measured from.
     counted_by: Vec<u32>,
     /// What was asked for, and what it means.
-    definitions: Vec<MeasureView>,
+    definitions: Vec<MetricView>,
     /// The numbers.
     rows: Vec<RowView>,
 }
 
-/// Measure several insights at once, as flat rows in JSON or CSV: for Grafana's JSON and CSV data sources, spreadsheets and
+/// Metric several insights at once, as flat rows in JSON or CSV: for Grafana's JSON and CSV data sources, spreadsheets and
 /// scripts. `from` and `to` may be points in time too, also in milliseconds, as Grafana writes them. Administrators.
 #[utoipa::path(get, path = "/insights/query", tag = "Insights", params(Covered, Chosen, ExportQuery),
     responses((status = 200, content((Rows = "application/json"), (String = "text/csv")))))]
@@ -118,16 +118,15 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         return Err(invalid(format!("name 1 to {MOST_METRICS} insights in metric")));
     }
     let definition = reading(query.definition.as_deref())?;
-    let by_name = |name: &String| {
-        Measure::reading(name, definition).ok_or_else(|| invalid(format!("there is no insight {name}")))
-    };
-    let measures = query.metric.iter().map(by_name).collect::<Result<Vec<_>, _>>()?;
+    let by_name =
+        |name: &String| Metric::reading(name, definition).ok_or_else(|| invalid(format!("there is no insight {name}")));
+    let metrics = query.metric.iter().map(by_name).collect::<Result<Vec<_>, _>>()?;
     let of_members = covered.is_of_members() || matches!(query.group_by.as_deref(), Some("member" | "team"));
-    for measure in &measures {
-        chosen.check(measure, of_members)?;
-        covered.check_whose(measure, of_members)?;
+    for metric in &metrics {
+        chosen.check(metric, of_members)?;
+        covered.check_whose(metric, of_members)?;
     }
-    if is_csv && measures.iter().any(|measure| measure.kind == Kind::Week) {
+    if is_csv && metrics.iter().any(|metric| metric.kind == Kind::Week) {
         return Err(invalid("hours of the week are no columns: ask for format=json"));
     }
     let by = match query.group_by.as_deref() {
@@ -156,9 +155,9 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         other => Some(scope.window.interval(other)?),
     };
     if let By::Trait(of) = by
-        && let Some(measure) = measures.iter().find(|measure| !measure.can_have(of))
+        && let Some(metric) = metrics.iter().find(|metric| !metric.can_have(of))
     {
-        return Err(invalid(format!("what {} counts has no {}: group by something else", measure.name, of.name())));
+        return Err(invalid(format!("what {} counts has no {}: group by something else", metric.name, of.name())));
     }
     let of_branches = chosen.only.contains_key(&Trait::Branch) || matches!(by, By::Trait(Trait::Branch));
     let (by, mut rows) = (Arc::new(by), Vec::new());
@@ -169,20 +168,20 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         By::Project(_) => None,
         _ => app.store().first_received(scope.projects.clone()).await?,
     };
-    for measure in &measures {
+    for metric in &metrics {
         let window = &scope.window;
         let parts = match interval {
-            Some(interval) => window.parts(interval, measure)?,
+            Some(interval) => window.parts(interval, metric)?,
             None => vec![(window.from, f64::from(window.days))],
         };
         let turn = app.measuring.turn().await?;
         let lives = Lives { from: window.before()?, to: window.to, projects: scope.projects.clone() };
-        let (things, others) = things_of(app.store(), measure, lives, of_branches).await?;
-        let (measure, scope, by) = (*measure, scope.clone(), by.clone());
-        let choice = scope.choice(chosen.clone(), measure);
+        let (things, others) = things_of(app.store(), metric, lives, of_branches).await?;
+        let (metric, scope, by) = (*metric, scope.clone(), by.clone());
+        let choice = scope.choice(chosen.clone(), metric);
         // Off the threads that answer others: there can be many.
         let measured = turn.run(move || {
-            Grouped { measure, scope: &scope, interval, parts: &parts, choice, received, now }.rows(&by, things, others)
+            Grouped { metric, scope: &scope, interval, parts: &parts, choice, received, now }.rows(&by, things, others)
         });
         rows.extend(measured.await.map_err(|error| ApiError::internal(error.into()))??);
         if rows.len() > MOST_ROWS {
@@ -192,9 +191,9 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         }
     }
     if is_csv {
-        return to_csv(&measures, &rows, &as_of);
+        return to_csv(&metrics, &rows, &as_of);
     }
-    let definitions = measures.into_iter().map(MeasureView::from).collect();
+    let definitions = metrics.into_iter().map(MetricView::from).collect();
     let counted_by = app.belt.counted_by().await?;
     Ok(Json(Rows { as_of, definition_version: DEFINITION_VERSION, counted_by, definitions, rows }).into_response())
 }
@@ -212,7 +211,7 @@ enum By {
 
 /// One insight, for groups.
 struct Grouped<'a> {
-    measure: &'static Measure,
+    metric: &'static Metric,
     scope: &'a Scope,
     interval: Option<Interval>,
     parts: &'a [Part],
@@ -246,7 +245,7 @@ impl Grouped<'_> {
             }
             By::Trait(one) => {
                 let mut items = new(things, others, self.scope.people.clone());
-                let groups = items.groups(self.measure, *one, self.scope.window.from, self.scope.window.to);
+                let groups = items.groups(self.metric, *one, self.scope.window.from, self.scope.window.to);
                 self.few(groups.len())?;
                 for group in groups {
                     items.look_for(*one, group.clone());
@@ -274,7 +273,7 @@ impl Grouped<'_> {
             )));
         }
         // What is there at one time is looked for anew for each part.
-        let is_gauge = self.measure.kind == Kind::Gauge;
+        let is_gauge = self.metric.kind == Kind::Gauge;
         if groups * self.parts.len() > if is_gauge { MOST_LOOKS } else { MOST_ROWS } {
             return Err(invalid("there are too many groups for a series; ask for a longer interval, or for none"));
         }
@@ -283,28 +282,28 @@ impl Grouped<'_> {
 
     fn add(&self, rows: &mut Vec<RowView>, group: Option<&str>, items: &Items) {
         let window = &self.scope.window;
-        let series = items.series(self.measure, self.parts, window.to);
+        let series = items.series(self.metric, self.parts, window.to);
         let since = self.received.into_iter().chain(items.known_since()).min();
         let partial = window.partial(self.interval, self.parts, since, self.now);
         for (((start, _), summary), partial) in self.parts.iter().zip(series).zip(partial) {
             rows.push(RowView {
                 time: start.to_iso(),
-                metric: self.measure.name,
+                metric: self.metric.name,
                 group: group.map(str::to_owned),
                 partial,
-                number: Number::of(self.measure, summary),
+                number: Number::of(self.metric, summary),
             });
         }
     }
 }
 
-fn to_csv(measures: &[&'static Measure], rows: &[RowView], as_of: &str) -> Result<Response, ApiError> {
+fn to_csv(metrics: &[&'static Metric], rows: &[RowView], as_of: &str) -> Result<Response, ApiError> {
     let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
     let version = DEFINITION_VERSION.to_string();
     csv(
         &COLUMNS,
         rows.iter().map(|row| {
-            let measure = measures.iter().find(|measure| measure.name == row.metric);
+            let metric = metrics.iter().find(|metric| metric.name == row.metric);
             let Number { value, samples, p50, p75, p90, p95, .. } = &row.number;
             vec![
                 row.time.clone(),
@@ -316,10 +315,10 @@ fn to_csv(measures: &[&'static Measure], rows: &[RowView], as_of: &str) -> Resul
                 number(p75.value()),
                 number(p90.value()),
                 number(p95.value()),
-                measure.map(|measure| measure.kind.unit()).unwrap_or_default().to_owned(),
+                metric.map(|metric| metric.kind.unit()).unwrap_or_default().to_owned(),
                 as_of.to_owned(),
                 version.clone(),
-                measure.map(|measure| measure.help).unwrap_or_default().to_owned(),
+                metric.map(|metric| metric.help).unwrap_or_default().to_owned(),
                 row.partial.to_string(),
             ]
         }),

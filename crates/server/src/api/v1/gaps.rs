@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use quickdraw_domain::Timestamp;
-use quickdraw_domain::insights::DEFINITION_VERSION;
-use quickdraw_domain::insights::gaps::{After, Completeness, Gap, Sequence};
+use quickdraw_insights::DEFINITION_VERSION;
+use quickdraw_insights::gaps::{After, Completeness, Gap, Sequence};
 use quickdraw_store::insights::Projects;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -44,7 +44,7 @@ struct CompletenessView {
     /// Its path in events.
     path_with_namespace: Option<String>,
     /// `push`, `merge_request`, `issue` or `pipeline`.
-    measure: &'static str,
+    metric: &'static str,
     /// How many came.
     known: i64,
     /// How many are missing: of pushes at least, of others at most, because objects are deleted.
@@ -68,7 +68,7 @@ struct CompletenessList {
     as_of: String,
     /// Version of the definitions.
     definition_version: u32,
-    /// One for each project and measure, at most 1,000.
+    /// One for each project and metric, at most 1,000.
     items: Vec<CompletenessView>,
     /// What to give as `after` for the next page; absent on the last.
     next: Option<i64>,
@@ -80,7 +80,7 @@ impl From<Completeness> for CompletenessView {
             completeness: one.share(),
             source_project_id: one.project,
             path_with_namespace: one.project_path,
-            measure: one.measure.name(),
+            metric: one.metric.name(),
             known: one.known,
             missing: one.missing,
             first_iid: one.first,
@@ -123,7 +123,7 @@ struct GapsQuery {
     project: String,
     /// Only of these: `push`, `merge_request`, `issue`, `pipeline`.
     #[serde(default)]
-    measure: Vec<String>,
+    metric: Vec<String>,
     /// Go on behind this: `next` of the page before.
     after: Option<String>,
     /// Most gaps of a page.
@@ -138,7 +138,7 @@ enum GapView {
     /// One push of a branch or more.
     Pushes {
         /// `push`.
-        measure: &'static str,
+        metric: &'static str,
         /// The branch.
         #[serde(rename = "ref")]
         git_ref: String,
@@ -153,7 +153,7 @@ enum GapView {
     /// Objects with these numbers, both included.
     Objects {
         /// `merge_request`, `issue` or `pipeline`.
-        measure: &'static str,
+        metric: &'static str,
         /// The first number.
         first_iid: i64,
         /// The last number.
@@ -172,12 +172,12 @@ struct GapList {
 
 impl From<&Gap> for GapView {
     fn from(gap: &Gap) -> Self {
-        let measure = gap.measure().name();
+        let metric = gap.metric().name();
         match gap.clone() {
             Gap::Pushes { git_ref, before, after, received_at } => {
-                Self::Pushes { measure, git_ref, before, after, received_at: received_at.to_iso() }
+                Self::Pushes { metric, git_ref, before, after, received_at: received_at.to_iso() }
             }
-            Gap::Objects { first, last, .. } => Self::Objects { measure, first_iid: first, last_iid: last },
+            Gap::Objects { first, last, .. } => Self::Objects { metric, first_iid: first, last_iid: last },
         }
     }
 }
@@ -197,19 +197,19 @@ async fn gaps(
             .filter(|limit| (1..=LARGEST).contains(limit))
             .ok_or_else(|| invalid(format!("limit must be from 1 to {LARGEST}")))?,
     };
-    let measure = |name: &String| Sequence::by_name(name).ok_or_else(|| invalid("measure does not have a valid value"));
-    let mut wanted = query.measure.iter().map(measure).collect::<Result<Vec<_>, _>>()?;
+    let metric = |name: &String| Sequence::by_name(name).ok_or_else(|| invalid("metric does not have a valid value"));
+    let mut wanted = query.metric.iter().map(metric).collect::<Result<Vec<_>, _>>()?;
     if wanted.is_empty() {
         wanted = Sequence::ALL.to_vec();
     }
     let behind = query.after.as_deref().map(parse).transpose()?;
     let project = project(&app, &query.project).await?;
     let (mut found, mut next) = (Vec::new(), None);
-    for measure in Sequence::ALL.into_iter().filter(|measure| wanted.contains(measure)) {
+    for metric in Sequence::ALL.into_iter().filter(|metric| wanted.contains(metric)) {
         let after = match &behind {
-            Some(behind) if measure < of(behind) => continue,
-            Some(behind) if measure == of(behind) => behind.clone(),
-            _ => After::start(measure),
+            Some(behind) if metric < of(behind) => continue,
+            Some(behind) if metric == of(behind) => behind.clone(),
+            _ => After::start(metric),
         };
         // One more than fits tells whether there is more.
         let mut more = app.store().gaps(project, after, limit - found.len() + 1).await?;
@@ -227,14 +227,14 @@ async fn gaps(
 const fn of(after: &After) -> Sequence {
     match after {
         After::Pushes(..) => Sequence::Push,
-        After::Objects(measure, _) => *measure,
+        After::Objects(metric, _) => *metric,
     }
 }
 
 fn write(after: &After) -> String {
     match after {
         After::Pushes(time, sha) => format!("push:{}:{sha}", time.as_micros()),
-        After::Objects(measure, iid) => format!("{}:{iid}", measure.name()),
+        After::Objects(metric, iid) => format!("{}:{iid}", metric.name()),
     }
 }
 
@@ -243,9 +243,9 @@ fn parse(text: &str) -> Result<After, ApiError> {
     let parts: Vec<&str> = text.splitn(3, ':').collect();
     let read = || match parts.as_slice() {
         ["push", time, sha] => Some(After::Pushes(Timestamp::from_micros(time.parse().ok()?), (*sha).to_owned())),
-        [measure, iid] => {
-            let measure = Sequence::by_name(measure).filter(|measure| *measure != Sequence::Push)?;
-            Some(After::Objects(measure, iid.parse().ok()?))
+        [metric, iid] => {
+            let metric = Sequence::by_name(metric).filter(|metric| *metric != Sequence::Push)?;
+            Some(After::Objects(metric, iid.parse().ok()?))
         }
         _ => None,
     };

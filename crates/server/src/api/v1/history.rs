@@ -13,7 +13,7 @@ use quickdraw_domain::health::Health;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{AttemptId, DeliveryId, EventId, HookId, ProjectId, Timestamp, Trigger};
 use quickdraw_store::attempts::AttemptFilter;
-use quickdraw_store::deliveries::{ASKED_PARKED, DeliveryFilter};
+use quickdraw_store::deliveries::{ASKED_BLOCKED, DeliveryFilter};
 use quickdraw_store::events::EventFilter;
 use serde::Deserialize;
 
@@ -114,7 +114,7 @@ enum StateWord {
     /// Was never answered yet.
     Waiting,
     /// Behind another one about the same object, for a hook that wants its events in order.
-    Parked,
+    Blocked,
     /// Failed at least once and is due again.
     Retrying,
     /// The receiver has it.
@@ -130,7 +130,7 @@ impl StateWord {
         const NEVER: Timestamp = Timestamp::from_micros(0);
         match self {
             Self::Waiting => DeliveryState::Waiting { due_at: NEVER },
-            Self::Parked => return ASKED_PARKED,
+            Self::Blocked => return ASKED_BLOCKED,
             Self::Retrying => DeliveryState::Retrying { due_at: NEVER },
             Self::Delivered => DeliveryState::Delivered,
             Self::GivenUp => DeliveryState::GivenUp,

@@ -8,10 +8,8 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use quickdraw_domain::Timestamp;
-use quickdraw_domain::insights::people::User;
-use quickdraw_domain::insights::roster::{
-    Contributor, Handle, Imported, LineError, Mark, Resolver, Roster, Suggestion, Who,
-};
+use quickdraw_insights::people::User;
+use quickdraw_insights::roster::{Contributor, Handle, Imported, LineError, Mark, Resolver, Roster, Suggestion, Who};
 use quickdraw_store::insights::{Identity, IdentityUse};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};

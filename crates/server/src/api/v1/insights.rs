@@ -6,12 +6,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use quickdraw_domain::Timestamp;
-use quickdraw_domain::insights::DEFINITION_VERSION;
-use quickdraw_domain::insights::people::Whose;
-use quickdraw_domain::insights::report::{
+use quickdraw_insights::DEFINITION_VERSION;
+use quickdraw_insights::people::Whose;
+use quickdraw_insights::report::{
     self, Cell, CommitReport, Row, burst_share, has_whole_hours, work_balance, working_days,
 };
-use quickdraw_domain::insights::roster::Who;
+use quickdraw_insights::roster::Who;
 use quickdraw_store::insights::{CommitFilter, Identity};
 use serde::Deserialize;
 use serde_json::{Value, json};

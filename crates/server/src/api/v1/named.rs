@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::http::StatusCode;
-use quickdraw_domain::insights::roster::{Handle, Resolver, Roster, Who};
+use quickdraw_insights::roster::{Handle, Resolver, Roster, Who};
 
 use super::invalid;
 use crate::error::ApiError;

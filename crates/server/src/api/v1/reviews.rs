@@ -6,11 +6,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use quickdraw_domain::insights::DEFINITION_VERSION;
-use quickdraw_domain::insights::entity::{Family, Item};
-use quickdraw_domain::insights::measures::Measure;
-use quickdraw_domain::insights::people::Whose;
-use quickdraw_domain::insights::reviews::{Pair, pairs};
+use quickdraw_insights::DEFINITION_VERSION;
+use quickdraw_insights::entity::{Family, Item};
+use quickdraw_insights::metrics::Metric;
+use quickdraw_insights::people::Whose;
+use quickdraw_insights::reviews::{Pair, pairs};
 use quickdraw_store::insights::Lives;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -110,7 +110,7 @@ const HELP: &str = "Merge requests that one person wrote and another reviewed in
 async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
     let (covered, query): (Covered, ReviewQuery) = (params.read()?, params.read()?);
     let wanted = params.read::<Chosen>()?.read()?;
-    let reviews = Measure::by_name("mr_reviews").ok_or_else(|| ApiError::not_found("Measure"))?;
+    let reviews = Metric::by_name("mr_reviews").ok_or_else(|| ApiError::not_found("Metric"))?;
     wanted.check(reviews, false)?;
     let is_csv = export::is_csv(query.format.as_deref())?;
     let scope = covered.scope(&app, app.belt.clock().now()).await?;

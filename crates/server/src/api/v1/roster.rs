@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use quickdraw_domain::insights::roster::{Enrolment, Handle, Member, Roster, RosterError, Team};
+use quickdraw_insights::roster::{Enrolment, Handle, Member, Roster, RosterError, Team};
 use quickdraw_store::documents::{self, Document};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -14,7 +14,7 @@ use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use quickdraw_domain::access::Action;
-use quickdraw_domain::event::{Event, Source};
+use quickdraw_domain::event::{Event, Origin};
 use quickdraw_domain::hook::EventFilter;
 use quickdraw_domain::hook::filter::{Answer, LARGEST_BODY};
 use quickdraw_domain::request::About;
@@ -138,7 +138,7 @@ struct Streamed {
 /// Follow the journal: Server-Sent Events in the order of their commits, at least once. `event` is the kind, `data` the
 /// event with its headers and its body, `id` the position to come back with. `position` moves the position without an
 /// event, and `lost` tells that retention took some of what should follow. Send `Accept: text/event-stream`. Tests of hooks
-/// and twins are left out. Maintainers of a project, owners of a group, administrators.
+/// and duplicates are left out. Maintainers of a project, owners of a group, administrators.
 #[utoipa::path(get, path = "/stream", tag = "Events", params(StreamQuery, ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that came.")),
     responses((status = 200, body = Streamed, content_type = "text/event-stream")))]
 async fn follow(
@@ -348,8 +348,8 @@ impl Follower {
     }
 
     fn wants(&self, event: &Event) -> bool {
-        !matches!(event.source, Source::Test | Source::Backfill)
-            && event.twin_of.is_none()
+        !matches!(event.origin, Origin::Test | Origin::Backfill)
+            && event.duplicate_of.is_none()
             && (self.triggers.is_empty() || self.triggers.contains(&event.trigger))
             && self.app.belt.is_in(event.place, self.scope)
     }

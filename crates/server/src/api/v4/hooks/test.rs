@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use quickdraw_domain::compose::{self, ComposeError, Scene};
-use quickdraw_domain::event::Source;
+use quickdraw_domain::event::Origin;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::trigger::Testable;
 use quickdraw_domain::{ProjectId, Trigger};
@@ -109,7 +109,7 @@ async fn newest(app: &App, scope: Scope, trigger: Trigger) -> Result<Option<Vec<
         for trigger in open.into_iter().chain([trigger]) {
             let filter = EventFilter { project: Some(project), trigger: Some(trigger), before: None, limit: LOOK_BACK };
             let events = app.store().list_events(filter).await?.rows;
-            newest = newest.max(events.iter().find(|event| event.source != Source::Test).map(|event| event.id));
+            newest = newest.max(events.iter().find(|event| event.origin != Origin::Test).map(|event| event.id));
         }
         if let Some(newest) = newest
             && let Some((_, payload)) = app.store().find_event(newest).await?

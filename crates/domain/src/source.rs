@@ -1,0 +1,259 @@
+//! Sources: places of ours that a GitLab posts to.
+
+mod bound;
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+pub use bound::{BoundError, BoundTo, Speaker, speaker, unnamed};
+
+use crate::guard::within;
+use crate::{Secret, SourceId, Timestamp};
+
+/// A configured source with its secrets opened. It has no `Debug` because of them.
+#[derive(Clone)]
+pub struct Source {
+    /// Our number; 1 is the default one, which stands in the settings.
+    pub id: SourceId,
+    /// Last part of its URL: random, so that it cannot be guessed. Empty for the default one.
+    pub key: String,
+    /// Shown name.
+    pub name: String,
+    /// Which credentials it wants.
+    pub mode: Mode,
+    /// Secrets that are good at the moment, the newest first.
+    pub secrets: Vec<ActiveSecret>,
+    /// How far a signature's time may be from ours, either way.
+    pub window: Duration,
+    /// Who may post; everybody if there is none.
+    pub addresses: Addresses,
+    /// Most requests a minute from one address; `None` for no limit.
+    pub per_minute: Option<u32>,
+    /// Largest body, in bytes.
+    pub body_limit: usize,
+    /// Whether an event that comes by way of a project's hook and a group's is delivered once.
+    pub deduplicate: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When its settings last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A secret, and until when it is good.
+#[derive(Clone)]
+pub struct ActiveSecret {
+    /// A token; one of the form `whsec_…` verifies signatures as well.
+    pub secret: Secret,
+    /// `None`: until it is replaced.
+    pub until: Option<Timestamp>,
+}
+
+/// Secrets that a source may have at once: the new one, and what is still being replaced.
+pub const MOST_SECRETS: usize = 5;
+
+impl Source {
+    /// How far a signature's time may be from ours unless told otherwise: five minutes, as in Standard Webhooks.
+    pub const WINDOW: Duration = Duration::from_secs(300);
+    /// Largest body unless told otherwise, and the most that can be asked for over the API: GitLab sends no larger one.
+    pub const BODY_LIMIT: usize = 25 << 20;
+
+    /// Replaces the secret: those before it go on for a while.
+    pub fn replace_secret(&mut self, secret: Secret, overlap: Duration, now: Timestamp) {
+        let until = now.plus(overlap);
+        for before in &mut self.secrets {
+            before.until = Some(before.until.map_or(until, |known| known.min(until)));
+        }
+        self.secrets.retain(|before| before.until.is_none_or(|until| until > now));
+        self.secrets.insert(0, ActiveSecret { secret, until: None });
+        self.secrets.truncate(MOST_SECRETS);
+    }
+}
+
+/// Which credentials a source wants. What it does not look at is ignored.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Mode {
+    /// Whatever is shown must be right, and there must be something.
+    #[default]
+    Any,
+    /// The token.
+    Token,
+    /// A signature over the body; it never falls back to the token.
+    Signature,
+    /// The token and a signature.
+    Both,
+}
+
+const MODES: [(Mode, i16, &str); 4] =
+    [(Mode::Any, 0, "any"), (Mode::Token, 1, "token"), (Mode::Signature, 2, "signature"), (Mode::Both, 3, "both")];
+
+impl Mode {
+    /// What the databases store. Never change a number.
+    #[must_use]
+    pub fn code(self) -> i16 {
+        MODES.iter().find(|(mode, ..)| *mode == self).map_or(0, |(_, code, _)| *code)
+    }
+
+    /// From what the databases store.
+    #[must_use]
+    pub fn from_code(code: i16) -> Self {
+        MODES.iter().find(|(_, known, _)| *known == code).map(|(mode, ..)| *mode).unwrap_or_default()
+    }
+
+    /// The word of the API.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        MODES.iter().find(|(mode, ..)| *mode == self).map_or("", |(.., word)| word)
+    }
+
+    /// From the word of the API.
+    #[must_use]
+    pub fn by_word(word: &str) -> Option<Self> {
+        MODES.iter().find(|(.., known)| *known == word).map(|(mode, ..)| *mode)
+    }
+}
+
+/// A list of addresses and blocks of them.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Addresses(Vec<(IpAddr, u32)>);
+
+/// Most entries of a list.
+const MOST_ADDRESSES: usize = 1000;
+
+/// Why a list is refused.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum AddressError {
+    /// Over 1000 entries.
+    #[error("has more than {MOST_ADDRESSES} entries")]
+    TooMany,
+    /// No address or block.
+    #[error("has {0:?}, which is neither an address nor a block such as 10.0.0.0/8")]
+    Entry(String),
+}
+
+impl Addresses {
+    /// Reads addresses and blocks, `10.0.0.0/8` or `2001:db8::/32`.
+    ///
+    /// # Errors
+    /// Names the first entry that is none.
+    pub fn parse<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, AddressError> {
+        let mut list = Vec::new();
+        for entry in entries {
+            if list.len() == MOST_ADDRESSES {
+                return Err(AddressError::TooMany);
+            }
+            list.push(block(entry.trim()).ok_or_else(|| AddressError::Entry(entry.chars().take(60).collect()))?);
+        }
+        Ok(Self(list))
+    }
+
+    /// Whether there is no entry.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether an address is in it. An IPv4 address that is written as IPv6 is what it stands for.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|(net, len)| within(address, *net, *len))
+    }
+
+    /// The entries as they are written.
+    pub fn texts(&self) -> impl Iterator<Item = String> + '_ {
+        self.0.iter().map(|(net, len)| match (net, len) {
+            (IpAddr::V4(_), 32) | (IpAddr::V6(_), 128) => net.to_string(),
+            _ => format!("{net}/{len}"),
+        })
+    }
+}
+
+fn block(entry: &str) -> Option<(IpAddr, u32)> {
+    let bits = |net: &IpAddr| if net.is_ipv4() { 32 } else { 128 };
+    match entry.split_once('/') {
+        Some((net, len)) => {
+            let (net, len) = (net.parse::<IpAddr>().ok()?, len.parse::<u32>().ok()?);
+            (len <= bits(&net)).then_some((net, len))
+        }
+        None => {
+            let net = entry.parse::<IpAddr>().ok()?.to_canonical();
+            Some((net, bits(&net)))
+        }
+    }
+}
+
+/// What one client is, for counting: an IPv4 address, or a network of 64 bits, because whoever has one IPv6 address has all
+/// of those.
+#[must_use]
+pub fn client_network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.into(),
+        IpAddr::V6(address) => std::net::Ipv6Addr::from(u128::from(address) & !u128::from(u64::MAX)).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn lists_hold_addresses_and_blocks_of_both_kinds() {
+        let list = Addresses::parse(["10.0.0.0/8", "192.0.2.7", " 2001:db8::/32 "]).expect("valid");
+        for (address, inside) in [
+            ("10.255.0.1", true),
+            ("11.0.0.1", false),
+            ("192.0.2.7", true),
+            ("192.0.2.8", false),
+            ("2001:db8:1::1", true),
+            ("2001:db9::1", false),
+            ("::ffff:10.1.2.3", true),
+        ] {
+            assert_eq!(list.contains(ip(address)), inside, "{address}");
+        }
+        assert_eq!(list.texts().collect::<Vec<_>>(), ["10.0.0.0/8", "192.0.2.7", "2001:db8::/32"]);
+        for wrong in ["example.com", "10.0.0.0/33", "10.0.0.1:80", ""] {
+            assert_eq!(Addresses::parse([wrong]), Err(AddressError::Entry(wrong.to_owned())));
+        }
+    }
+
+    #[test]
+    fn one_client_has_a_whole_network_of_ipv6() {
+        assert_eq!(client_network(ip("2001:db8:1:2:3:4:5:6")), ip("2001:db8:1:2::"));
+        assert_eq!(client_network(ip("::ffff:192.0.2.7")), ip("192.0.2.7"));
+    }
+
+    #[test]
+    fn a_replaced_secret_goes_on_for_a_while_and_no_longer_than_it_had() {
+        let at = Timestamp::from_seconds;
+        let secret = |text: &str| Secret::new(text);
+        let mut source = Source {
+            id: SourceId(2),
+            key: "k".to_owned(),
+            name: "n".to_owned(),
+            mode: Mode::Any,
+            secrets: vec![ActiveSecret { secret: secret("a"), until: None }],
+            window: Source::WINDOW,
+            addresses: Addresses::default(),
+            per_minute: Some(100),
+            body_limit: 1,
+            deduplicate: true,
+            created_at: at(0),
+            updated_at: at(0),
+        };
+        let known = |source: &Source| -> Vec<(String, Option<i64>)> {
+            let one = |one: &ActiveSecret| (one.secret.expose().to_owned(), one.until.map(Timestamp::as_seconds));
+            source.secrets.iter().map(one).collect()
+        };
+        source.replace_secret(secret("b"), Duration::from_secs(10), at(100));
+        assert_eq!(known(&source), [("b".to_owned(), None), ("a".to_owned(), Some(110))]);
+        source.replace_secret(secret("c"), Duration::from_secs(100), at(105));
+        let expected = [("c".to_owned(), None), ("b".to_owned(), Some(205)), ("a".to_owned(), Some(110))];
+        assert_eq!(known(&source), expected);
+        source.replace_secret(secret("d"), Duration::ZERO, at(120));
+        assert_eq!(known(&source), [("d".to_owned(), None)], "at once, after a leak");
+    }
+}

@@ -1,0 +1,132 @@
+//! Which GitLab a source is for. Its secret speaks for that instance and for no other, because `X-Gitlab-Instance` is a header
+//! that whoever has a secret can write.
+
+use crate::SourceId;
+
+/// Longest address of an instance, in bytes.
+const LONGEST: usize = 255;
+
+/// The instances that a source's secret speaks for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum BoundTo {
+    /// This one.
+    Instance(String),
+    /// Whichever a request names: for several instances that trust one another.
+    Any,
+}
+
+/// Why a text names no instance.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("is neither the address of a GitLab, such as https://gitlab.example.com, nor the word any")]
+pub struct BoundError;
+
+impl BoundTo {
+    /// Reads an address, or the word `any`.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn parse(text: &str) -> Result<Self, BoundError> {
+        if text == "any" {
+            return Ok(Self::Any);
+        }
+        address(text).map(Self::Instance).ok_or(BoundError)
+    }
+
+    /// As it is written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Instance(address) => address,
+            Self::Any => "any",
+        }
+    }
+}
+
+/// For which instance a verified request speaks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Speaker {
+    /// For this one; `None` for one that has no name but its source's.
+    Is(Option<String>),
+    /// For the one that its source does not know yet, and is for from then on.
+    First(String),
+    /// For one that its source is not for.
+    Other,
+}
+
+/// Judges the `X-Gitlab-Instance` of a verified request by what its source is bound to, if that is known. A request without it
+/// speaks for the instance that the source is for: old versions do not send it.
+#[must_use]
+pub fn speaker(bound: Option<&BoundTo>, said: Option<&str>) -> Speaker {
+    let named = said.and_then(address);
+    match (bound, named) {
+        (Some(BoundTo::Instance(known)), _) if said.is_none() => Speaker::Is(Some(known.clone())),
+        (Some(BoundTo::Instance(known)), Some(named)) if named == *known => Speaker::Is(Some(named)),
+        (Some(BoundTo::Instance(_)), _) => Speaker::Other,
+        (Some(BoundTo::Any), named) => Speaker::Is(named),
+        (None, Some(named)) => Speaker::First(named),
+        (None, None) => Speaker::Is(None),
+    }
+}
+
+/// The name of an instance of which only the source is known.
+#[must_use]
+pub fn unnamed(source: SourceId) -> String {
+    format!("source:{source}")
+}
+
+/// An address in the one form in which addresses are compared: scheme and host in small letters, no slash at the end.
+fn address(text: &str) -> Option<String> {
+    let text = text.trim_end_matches('/');
+    let (scheme, rest) = text.split_once("://")?;
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let is_http = scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http");
+    let is_host =
+        !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte));
+    let is_path = path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#".contains(&byte));
+    if text.len() > LONGEST || !is_http || !is_host || !is_path {
+        return None;
+    }
+    Some(format!("{}://{}{path}", scheme.to_ascii_lowercase(), host.to_ascii_lowercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instance_is_an_address_in_one_form() {
+        for (text, expected) in [
+            ("https://GitLab.example.com/", Some("https://gitlab.example.com")),
+            ("HTTP://[2001:db8::1]:8080/Path/", Some("http://[2001:db8::1]:8080/Path")),
+            ("gitlab.example.com", None),
+            ("https://", None),
+            ("https://user@example.com", None),
+            ("https://example.com/a?b", None),
+            ("ftp://example.com", None),
+            ("", None),
+        ] {
+            let expected = expected.map(|text| BoundTo::Instance(text.to_owned())).ok_or(BoundError);
+            assert_eq!(BoundTo::parse(text), expected, "{text}");
+        }
+        assert_eq!(BoundTo::parse("any"), Ok(BoundTo::Any));
+    }
+
+    #[test]
+    fn a_secret_speaks_for_the_instance_that_its_source_is_for() {
+        let one = || "https://one.example".to_owned();
+        let bound = BoundTo::Instance(one());
+        for (bound, said, expected) in [
+            (Some(&bound), Some("https://ONE.example/"), Speaker::Is(Some(one()))),
+            (Some(&bound), None, Speaker::Is(Some(one()))),
+            (Some(&bound), Some("https://two.example"), Speaker::Other),
+            (Some(&bound), Some("nonsense"), Speaker::Other),
+            (None, Some("https://one.example"), Speaker::First(one())),
+            (None, None, Speaker::Is(None)),
+            (None, Some("nonsense"), Speaker::Is(None)),
+            (Some(&BoundTo::Any), Some("https://one.example"), Speaker::Is(Some(one()))),
+            (Some(&BoundTo::Any), None, Speaker::Is(None)),
+        ] {
+            assert_eq!(speaker(bound, said), expected, "{bound:?} {said:?}");
+        }
+    }
+}

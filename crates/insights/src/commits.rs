@@ -1,0 +1,372 @@
+//! The first family: commits and pushes. Definitions: `docs/guide/insights.md`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::Fact;
+use super::entity::{Entity, number};
+use quickdraw_domain::Timestamp;
+use quickdraw_domain::times;
+
+/// The project number that stands for "none named": such events count, under no project.
+pub const NO_PROJECT: i64 = 0;
+
+/// Most paths of one commit that are kept; a body of 25 MiB could name a million.
+const MAX_PATHS: usize = 10_000;
+
+/// Who is named as the author, as the commit says it: the key of a raw identity.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
+pub struct Author {
+    /// Trimmed and in lower case: identities compare without case.
+    pub email: String,
+    /// As written.
+    pub name: String,
+}
+
+/// What one listing of a commit says. Two listings of one commit join.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Commit {
+    /// The project of the push; [`NO_PROJECT`] if it named none.
+    pub project: i64,
+    /// The commit.
+    pub sha: String,
+    /// The facts about it that never change.
+    pub told: Told,
+    /// First receipt of any push that listed it.
+    pub first_received_at: Timestamp,
+    /// Some push to the default branch listed it.
+    pub landed: bool,
+    /// A merge request named it as its merge commit.
+    pub is_merge_commit: bool,
+}
+
+/// What the listing says of the commit itself. Ordered, so that of two that differ every replica keeps the same one.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub struct Told {
+    /// Committer time; `None` when the listing has none that can be read. A dated listing wins over an undated one.
+    pub undated: bool,
+    /// See `undated`; meaningless there.
+    pub committed_at: Timestamp,
+    /// Minutes east of UTC that the committer wrote.
+    pub offset_minutes: i16,
+    /// The author.
+    pub author: Author,
+    /// The message is one of those that git writes for merges.
+    pub merge_message: bool,
+    /// Digest over author, message and paths: the same change under another SHA has the same one.
+    pub change: [u8; 16],
+    /// Digests of the paths, sorted: first the added, then the modified, then the removed.
+    pub paths: Paths,
+}
+
+/// The paths of a commit as 64-bit digests: enough to count distinct ones.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+pub struct Paths {
+    /// Added, renamed-to included: GitLab lists a rename only here.
+    pub added: Vec<u64>,
+    /// Modified.
+    pub modified: Vec<u64>,
+    /// Removed.
+    pub removed: Vec<u64>,
+}
+
+/// What a rollup sums.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Metric {
+    /// Commits that are no merges.
+    Commits,
+    /// Merge commits.
+    MergeCommits,
+    /// Commits, without merges, that a push to the default branch listed.
+    Landed,
+    /// Length of the lists of added paths.
+    FilesAdded,
+    /// Length of the lists of modified paths.
+    FilesModified,
+    /// Length of the lists of removed paths.
+    FilesRemoved,
+}
+
+impl Metric {
+    /// Every metric with the number that databases store.
+    pub const ALL: [(Self, i16); 6] = [
+        (Self::Commits, 1),
+        (Self::MergeCommits, 2),
+        (Self::Landed, 3),
+        (Self::FilesAdded, 4),
+        (Self::FilesModified, 5),
+        (Self::FilesRemoved, 6),
+    ];
+
+    /// What the databases store.
+    #[must_use]
+    pub fn code(self) -> i16 {
+        Self::ALL.iter().find(|(metric, _)| *metric == self).map_or(0, |(_, code)| *code)
+    }
+
+    /// From what the databases store.
+    #[must_use]
+    pub fn from_code(code: i16) -> Option<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == code).map(|(metric, _)| *metric)
+    }
+}
+
+impl Commit {
+    /// The day that it counts for: its own time, or the receipt if it tells none.
+    #[must_use]
+    pub const fn at(&self) -> Timestamp {
+        if self.told.undated { self.first_received_at } else { self.told.committed_at }
+    }
+
+    /// Whether it is left out of the count of commits.
+    #[must_use]
+    pub const fn is_merge(&self) -> bool {
+        self.is_merge_commit || self.told.merge_message
+    }
+
+    /// What it adds to the rollups of the UTC hour that [`Commit::at`] lies in.
+    #[must_use]
+    pub fn contribution(&self) -> Vec<(Metric, i64)> {
+        if self.is_merge() {
+            return vec![(Metric::MergeCommits, 1)];
+        }
+        let len = |paths: &Vec<u64>| i64::try_from(paths.len()).unwrap_or(i64::MAX);
+        let mut values = vec![
+            (Metric::Commits, 1),
+            (Metric::Landed, i64::from(self.landed)),
+            (Metric::FilesAdded, len(&self.told.paths.added)),
+            (Metric::FilesModified, len(&self.told.paths.modified)),
+            (Metric::FilesRemoved, len(&self.told.paths.removed)),
+        ];
+        values.retain(|(_, value)| *value != 0);
+        values
+    }
+}
+
+impl Entity for Commit {
+    /// A commit has no number, so it is made from its name.
+    fn key(&self) -> (i64, i64) {
+        (self.project, number(&[&self.sha]))
+    }
+
+    fn join(self, other: Self) -> Self {
+        Self {
+            project: self.project,
+            sha: self.sha,
+            first_received_at: self.first_received_at.min(other.first_received_at),
+            landed: self.landed || other.landed,
+            is_merge_commit: self.is_merge_commit || other.is_merge_commit,
+            told: if self.told.rank() <= other.told.rank() { self.told } else { other.told },
+        }
+    }
+
+    fn opened_at(&self) -> Option<Timestamp> {
+        Some(self.at())
+    }
+
+    fn settled_at(&self) -> Option<Timestamp> {
+        Some(self.at())
+    }
+}
+
+impl Told {
+    /// The least wins. One with a time comes before one without, and one with paths before one without: lists of commits, as
+    /// those of GitLab's API, need not tell paths.
+    fn rank(&self) -> (bool, bool, &Self) {
+        (self.undated, self.paths == Paths::default(), self)
+    }
+}
+
+impl Paths {
+    /// One blob: three lengths and the digests.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let lists = [&self.added, &self.modified, &self.removed];
+        let lengths = lists.iter().map(|list| u32::try_from(list.len()).expect("at most MAX_PATHS"));
+        lengths
+            .flat_map(u32::to_be_bytes)
+            .chain(lists.iter().flat_map(|list| list.iter().flat_map(|digest| digest.to_be_bytes())))
+            .collect()
+    }
+
+    /// Reads [`Paths::to_bytes`]; a damaged blob reads as no paths.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let read = || {
+            let (head, mut rest) = bytes.split_at_checked(12)?;
+            let mut lists = [const { Vec::new() }; 3];
+            for (list, length) in lists.iter_mut().zip(head.chunks_exact(4)) {
+                let length = usize::try_from(u32::from_be_bytes(length.try_into().ok()?)).ok()?;
+                let (digests, after) = rest.split_at_checked(length.checked_mul(8)?)?;
+                *list = digests.chunks_exact(8).map(|d| u64::from_be_bytes(d.try_into().unwrap_or_default())).collect();
+                rest = after;
+            }
+            let [added, modified, removed] = lists;
+            Some(Self { added, modified, removed })
+        };
+        read().unwrap_or_default()
+    }
+}
+
+/// The commits that a push lists.
+pub(super) fn of_push(received_at: Timestamp, body: &Value) -> Vec<Commit> {
+    let project = project_of(body);
+    let landed = is_default(&text(&body["ref"]), body);
+    let commits = body["commits"].as_array().into_iter().flatten();
+    commits.filter_map(|commit| commit_of(project, received_at, landed, commit)).collect()
+}
+
+/// The commits of a push that have several parents. Webhooks do not tell parents; who reads a repository does, by the name that
+/// GitLab's API has for them.
+pub(super) fn merges_of_push(body: &Value) -> impl Iterator<Item = Fact> {
+    let project = project_of(body);
+    let merges = body["commits"].as_array().into_iter().flatten();
+    merges.filter(|commit| commit["parent_ids"].as_array().is_some_and(|parents| parents.len() > 1)).filter_map(
+        move |commit| {
+            let sha = text(&commit["id"]);
+            (!sha.is_empty()).then_some(Fact::MergeCommit { project, sha })
+        },
+    )
+}
+
+/// Whether a full name is that of the default branch of an event's project.
+pub(super) fn is_default(git_ref: &str, body: &Value) -> bool {
+    let branch = git_ref.strip_prefix("refs/heads/");
+    branch.is_some() && branch == body["project"]["default_branch"].as_str()
+}
+
+/// The facts of a merge request body: so far only which commit is its merge commit.
+pub(super) fn of_merge_request(body: &Value) -> Vec<Fact> {
+    let merge_request = &body["object_attributes"];
+    let sha = text(&merge_request["merge_commit_sha"]);
+    let merged = merge_request["action"] == "merge" || merge_request["state"] == "merged";
+    if sha.is_empty() || !merged {
+        return Vec::new();
+    }
+    let project = merge_request["target_project_id"].as_i64().unwrap_or_else(|| project_of(body));
+    vec![Fact::MergeCommit { project, sha }]
+}
+
+/// The project that an event names, for what has a number in it: without one, those of different projects would meet.
+pub(super) fn named_project(body: &Value) -> Option<i64> {
+    Some(project_of(body)).filter(|project| *project != NO_PROJECT)
+}
+
+/// The project that an event names.
+pub(super) fn project_of(body: &Value) -> i64 {
+    body["project"]["id"].as_i64().or_else(|| body["project_id"].as_i64()).unwrap_or(NO_PROJECT)
+}
+
+fn commit_of(project: i64, received_at: Timestamp, landed: bool, commit: &Value) -> Option<Commit> {
+    let sha = text(&commit["id"]);
+    if sha.is_empty() {
+        return None;
+    }
+    let written = commit["timestamp"].as_str().and_then(times::read);
+    let message = commit["message"].as_str().unwrap_or_default();
+    let author = Author {
+        email: text(&commit["author"]["email"]).trim().to_lowercase(),
+        name: text(&commit["author"]["name"]).trim().to_owned(),
+    };
+    let paths = Paths {
+        added: digests(&commit["added"]),
+        modified: digests(&commit["modified"]),
+        removed: digests(&commit["removed"]),
+    };
+    let is_known = ["added", "modified", "removed"].iter().any(|list| commit[*list].is_array());
+    let mut change = Sha256::new();
+    if !is_known {
+        // Where nobody tells what it changed, it is no other's change.
+        change.update(&sha);
+    }
+    for part in [author.email.as_bytes(), without_trailers(message).as_bytes(), &paths.to_bytes()] {
+        // Lengths first: no two lists of parts may run into the same bytes.
+        change.update(u64::try_from(part.len()).expect("a length fits 64 bits").to_be_bytes());
+        change.update(part);
+    }
+    Some(Commit {
+        project,
+        sha,
+        told: Told {
+            undated: written.is_none(),
+            committed_at: written.map(|written| written.at).unwrap_or_default(),
+            offset_minutes: written.map_or(0, |written| written.offset_minutes),
+            author,
+            merge_message: is_merge_message(message),
+            change: first(change),
+            paths,
+        },
+        first_received_at: received_at,
+        landed,
+        is_merge_commit: false,
+    })
+}
+
+/// What tools add to the end of a message when they repeat a change, beside `(cherry picked from commit …)`.
+const TRAILERS: [&str; 9] = [
+    "acked-by",
+    "cc",
+    "change-id",
+    "co-authored-by",
+    "reported-by",
+    "reviewed-by",
+    "reviewed-on",
+    "signed-off-by",
+    "tested-by",
+];
+
+/// A message without the trailers at its end, and without the blank lines before them.
+fn without_trailers(message: &str) -> &str {
+    let mut rest = message.trim_end();
+    while !rest.is_empty() {
+        let (before, last) = rest.rsplit_once('\n').unwrap_or(("", rest));
+        if !is_trailer(last.trim()) {
+            break;
+        }
+        rest = before.trim_end();
+    }
+    rest
+}
+
+fn is_trailer(line: &str) -> bool {
+    let name = line.split_once(':').map(|(name, _)| name.to_ascii_lowercase());
+    line.starts_with("(cherry picked from commit ") || name.is_some_and(|name| TRAILERS.contains(&name.as_str()))
+}
+
+/// The messages that git writes for merges; payloads do not tell a commit's parents.
+fn is_merge_message(message: &str) -> bool {
+    ["Merge branch '", "Merge remote-tracking branch '", "Merge tag '"].iter().any(|start| message.starts_with(start))
+}
+
+fn digests(paths: &Value) -> Vec<u64> {
+    let paths = paths.as_array().map(Vec::as_slice).unwrap_or_default();
+    let mut digests: Vec<u64> = paths
+        .iter()
+        .take(MAX_PATHS)
+        .filter_map(Value::as_str)
+        .map(|path| u64::from_be_bytes(first(Sha256::new().chain_update(path))))
+        .collect();
+    digests.sort_unstable();
+    digests
+}
+
+fn first<const N: usize>(digest: Sha256) -> [u8; N] {
+    let mut bytes = [0; N];
+    bytes.copy_from_slice(&digest.finalize()[..N]);
+    bytes
+}
+
+pub(super) fn text(value: &Value) -> String {
+    value.as_str().map(|text| clean(text, 512)).unwrap_or_default()
+}
+
+/// A text that is there and not empty.
+pub(super) fn word(value: &Value) -> Option<String> {
+    Some(text(value)).filter(|text| !text.is_empty())
+}
+
+/// Cut to what columns hold, without the NUL that PostgreSQL's text cannot store.
+pub(super) fn clean(text: &str, longest: usize) -> String {
+    text.chars().map(|c| if c == '\0' { '\u{fffd}' } else { c }).take(longest).collect()
+}

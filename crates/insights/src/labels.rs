@@ -1,0 +1,135 @@
+//! Labels of issues and merge requests. Each event tells all of them, so a list of what was seen when tells how long each was on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::commits::text;
+use super::entity::{number, seconds};
+use quickdraw_domain::Timestamp;
+
+/// Most labels of one thing that are read.
+const MOST_LABELS: usize = 100;
+/// Most times at which they were seen that are kept.
+const MOST_SEEN: usize = 1_000;
+
+/// What labels were seen when. Two join, in any order and any number of times.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct Labels {
+    /// Which set was seen when, by a number made of it: sets come again.
+    seen: BTreeMap<Timestamp, i64>,
+    /// The newest of it, whatever was forgotten.
+    newest: Option<(Timestamp, i64)>,
+    /// The sets, by their numbers.
+    sets: BTreeMap<i64, BTreeSet<String>>,
+}
+
+impl Labels {
+    /// What an event says; nothing where it does not speak of labels.
+    pub(super) fn of(at: Timestamp, labels: &Value) -> Self {
+        let Some(labels) = labels.as_array() else { return Self::default() };
+        // Lines would run into one another in the number of a set.
+        let title = |label: &Value| text(&label["title"]).replace('\n', " ");
+        let titles = labels.iter().take(MOST_LABELS).map(title).filter(|title| !title.is_empty());
+        let set: BTreeSet<String> = titles.collect();
+        let key = number(&set.iter().map(String::as_str).collect::<Vec<_>>());
+        Self { seen: BTreeMap::from([(at, key)]), newest: Some((at, key)), sets: BTreeMap::from([(key, set)]) }
+    }
+
+    pub(super) fn join(&mut self, other: Self) {
+        for (at, key) in other.seen {
+            // Of two at one time, the same one everywhere.
+            let known = self.seen.entry(at).or_insert(key);
+            *known = key.max(*known);
+        }
+        self.sets.extend(other.sets);
+        self.newest = self.newest.max(other.newest);
+        while self.seen.len() > MOST_SEEN {
+            self.seen.pop_last();
+        }
+        let used: BTreeSet<i64> = self.seen.values().copied().chain(self.newest.map(|(_, key)| key)).collect();
+        self.sets.retain(|key, _| used.contains(key));
+    }
+
+    /// Those that it has, as last seen.
+    pub fn now(&self) -> impl Iterator<Item = &str> {
+        let last = self.newest.and_then(|(_, key)| self.sets.get(&key));
+        last.into_iter().flatten().map(String::as_str)
+    }
+
+    /// When they were last seen.
+    #[must_use]
+    pub fn last(&self) -> Option<Timestamp> {
+        self.newest.map(|(at, _)| at)
+    }
+
+    /// Those that it ever had.
+    pub fn ever(&self) -> impl Iterator<Item = &str> {
+        self.sets.values().flatten().map(String::as_str)
+    }
+
+    /// How many seconds a label was on, all together, and when it was last taken off; nothing where it never was. Where it is still
+    /// on, that time is none.
+    #[must_use]
+    pub fn time_on(&self, label: &str) -> Option<(i64, Option<Timestamp>)> {
+        let (mut total, mut since, mut off, mut ever) = (0, None, None, false);
+        for (at, key) in &self.seen {
+            let is_on = self.sets.get(key).is_some_and(|set| set.contains(label));
+            match (since, is_on) {
+                (None, true) => (since, off, ever) = (Some(*at), None, true),
+                (Some(begun), false) => {
+                    total += seconds(begun, *at);
+                    (since, off) = (None, Some(*at));
+                }
+                _ => {}
+            }
+        }
+        ever.then_some((total, off))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn at(hour: i64, labels: &[&str]) -> Labels {
+        let titles: Vec<Value> = labels.iter().map(|title| json!({ "title": title })).collect();
+        Labels::of(Timestamp::from_seconds(hour * 3_600), &Value::Array(titles))
+    }
+
+    fn joined(all: impl IntoIterator<Item = Labels>) -> Labels {
+        all.into_iter().fold(Labels::default(), |mut known, one| {
+            known.join(one);
+            known
+        })
+    }
+
+    /// `insights.md` 1.4: from 9 to 10 and from 12 to 14 is three hours, not five.
+    #[test]
+    fn the_times_of_a_label_add_up() {
+        let all =
+            joined([at(12, &["bug", "doing"]), at(9, &["doing"]), at(14, &["bug"]), at(10, &[]), at(13, &["doing"])]);
+        assert_eq!(all.time_on("doing"), Some((3 * 3_600, Some(Timestamp::from_seconds(14 * 3_600)))));
+        assert_eq!(all.time_on("bug"), Some((3_600, None)), "it is on again");
+        assert_eq!(all.time_on("done"), None);
+        assert_eq!(all.now().collect::<Vec<_>>(), ["bug"]);
+        assert!(all.ever().any(|label| label == "doing"));
+        assert_eq!(Labels::of(Timestamp::default(), &Value::Null), Labels::default(), "it says nothing of labels");
+    }
+
+    proptest! {
+        #[test]
+        fn order_and_repetition_do_not_matter(mut all in prop::collection::vec((0_i64..40, 0_usize..4), 0..30), seed in any::<u64>()) {
+            let of = |all: &[(i64, usize)]| joined(all.iter().map(|(hour, which)| at(*hour, &["a", "b", "c"][..*which])));
+            let plain = of(&all);
+            all.extend(all.clone());
+            let mut random = seed;
+            all.sort_by_cached_key(|_| { random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1); random >> 33 });
+            prop_assert_eq!(of(&all), plain);
+        }
+    }
+}

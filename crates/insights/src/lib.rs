@@ -1,0 +1,150 @@
+//! What events count for.
+//!
+//! An event gives a list of [`Fact`]s. Facts change entities only by joins (union, minimum, maximum, winner by a total
+//! order), so order and repetition cannot matter; what an entity contributes to sums is recomputed after each join, the
+//! old contribution retracted and the new one added in one transaction.
+
+pub mod alerts;
+pub mod backfill;
+pub mod branch_numbers;
+pub mod branches;
+pub mod chain;
+pub mod commits;
+pub mod deployments;
+pub mod entity;
+#[cfg(test)]
+mod examples;
+pub mod gaps;
+pub mod issues;
+pub mod labels;
+pub mod merge_requests;
+pub mod metrics;
+#[cfg(test)]
+mod oracle;
+pub mod people;
+pub mod pipelines;
+pub mod privacy;
+pub mod report;
+pub mod reviews;
+pub mod roster;
+
+use branches::{Branch, Push};
+use deployments::Deployment;
+use entity::Item;
+use issues::Issue;
+use merge_requests::MergeRequest;
+use pipelines::{Job, Pipeline};
+
+use quickdraw_domain::tree::{self, TreeError};
+use quickdraw_domain::{Timestamp, Trigger};
+
+/// Version of the definitions below. A result names it; raise it when a number would change.
+pub const DEFINITION_VERSION: u32 = 4;
+
+/// One thing that an event says happened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Fact {
+    /// A push listed a commit.
+    Commit(Box<commits::Commit>),
+    /// A project was named, with its full path.
+    Project {
+        /// Its number in events.
+        id: i64,
+        /// When that was received.
+        seen_at: Timestamp,
+        /// The path. Of two, the one that was seen later is right, whatever comes first.
+        path: String,
+    },
+    /// An object of a project was spoken of.
+    Seen(gaps::Seen),
+    /// What was said of a push, a branch, a merge request, an issue, a pipeline, a job or a deployment.
+    Item(Box<entity::Item>),
+    /// An account was named.
+    User(people::User),
+    /// A commit is the merge commit of a merge request.
+    MergeCommit {
+        /// The project merged into.
+        project: i64,
+        /// The commit.
+        sha: String,
+    },
+}
+
+/// Why an event counts for nothing although its kind could: it is set aside and shown, the rest goes on.
+#[derive(Debug, thiserror::Error)]
+#[error("the body cannot be read for insights: {0}")]
+pub struct FactError(#[from] TreeError);
+
+impl From<serde_json::Error> for FactError {
+    fn from(error: serde_json::Error) -> Self {
+        Self(error.into())
+    }
+}
+
+/// Memory that one body may take as a tree while its facts are read. One that would take more counts for nothing, and is set aside.
+const MOST_MEMORY: usize = 32 << 20;
+
+/// Whether events of this kind can count for anything. Those that cannot are never queued for projection.
+#[must_use]
+pub fn counts(trigger: Trigger) -> bool {
+    let kinds = ["merge_request", "issue", "pipeline", "build", "deployment", "note", "tag_push", "release"];
+    trigger == Trigger::PUSH || trigger.row().object_kinds.first().is_some_and(|kind| kinds.contains(kind))
+}
+
+/// What an event counts for.
+///
+/// # Errors
+/// When the body is no JSON that can be represented, for example for a lone surrogate in a text, or has too many parts.
+pub fn facts(trigger: Trigger, received_at: Timestamp, body: &[u8]) -> Result<Vec<Fact>, FactError> {
+    if !counts(trigger) {
+        return Ok(Vec::new());
+    }
+    let body = tree::read(body, MOST_MEMORY)?;
+    let mut facts = Vec::new();
+    if trigger == Trigger::PUSH {
+        let commits = commits::of_push(received_at, &body);
+        if let Some(push) = Push::of_event(received_at, &body, &commits) {
+            let branch = Branch::of_event(received_at, &body, &push).map(Item::Branch);
+            facts.extend(branch.into_iter().chain([Item::Push(push)]).map(|item| Fact::Item(Box::new(item))));
+        }
+        facts.extend(commits.into_iter().map(|commit| Fact::Commit(Box::new(commit))));
+        facts.extend(commits::merges_of_push(&body));
+    } else if let ["merge_request"] = trigger.row().object_kinds {
+        facts.extend(commits::of_merge_request(&body));
+    }
+    facts.extend(project(received_at, &body));
+    facts.extend(items(trigger, received_at, &body).into_iter().map(|item| Fact::Item(Box::new(item))));
+    facts.extend(people::of(received_at, &body).map(Fact::User));
+    facts.extend(gaps::of(trigger, received_at, &body));
+    Ok(facts)
+}
+
+fn project(seen_at: Timestamp, body: &serde_json::Value) -> Option<Fact> {
+    let path = body["project"]["path_with_namespace"].as_str()?;
+    Some(Fact::Project { id: commits::named_project(body)?, seen_at, path: commits::clean(path, 1_024) })
+}
+
+/// What an event says of the things that it speaks of.
+fn items(trigger: Trigger, received_at: Timestamp, body: &serde_json::Value) -> Vec<Item> {
+    let merge_request = |one: Option<MergeRequest>| one.map(Item::MergeRequest);
+    let issue = |one: Option<Issue>| one.map(Item::Issue);
+    let all: Vec<Option<Item>> = match trigger.row().object_kinds {
+        ["merge_request"] => vec![merge_request(MergeRequest::of_event(received_at, body))],
+        ["issue", ..] => vec![issue(Issue::of_event(received_at, body))],
+        ["note"] => {
+            vec![merge_request(MergeRequest::of_note(received_at, body)), issue(Issue::of_note(received_at, body))]
+        }
+        ["pipeline"] => {
+            let pipeline = Pipeline::of_event(received_at, body).map(Item::Pipeline);
+            let jobs = Job::of_pipeline(body).into_iter().map(|job| Some(Item::Job(job)));
+            let deployments = Deployment::of_pipeline(body).into_iter().map(|one| Some(Item::Deployment(one)));
+            jobs.chain(deployments).chain([pipeline]).collect()
+        }
+        ["build"] => vec![Job::of_event(body).map(Item::Job), Deployment::of_build(body).map(Item::Deployment)],
+        ["tag_push"] => vec![Deployment::of_tag(received_at, body).map(Item::Deployment)],
+        ["release"] => vec![Deployment::of_release(received_at, body).map(Item::Deployment)],
+        ["deployment"] => vec![Deployment::of_event(received_at, body).map(Item::Deployment)],
+        _ => Vec::new(),
+    };
+    all.into_iter().flatten().collect()
+}

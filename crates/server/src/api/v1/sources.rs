@@ -1,0 +1,351 @@
+//! Sources: places of ours that a GitLab posts to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use quickdraw_domain::signature::SigningToken;
+use quickdraw_domain::source::{ActiveSecret, Addresses, BoundTo, Mode, Source as Settings};
+use quickdraw_domain::{Secret, SourceId, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::invalid;
+use crate::api::v4::refresh;
+use crate::auth::Admin;
+use crate::error::ApiError;
+use crate::params::{Clearable, Input, Invalid, Line};
+use crate::state::App;
+use crate::views::{Page, Source, SourceRequest};
+
+/// Most sources beside the default one.
+const MOST: i64 = 1000;
+const DEFAULT_RATE: u32 = 100;
+const LONGEST_WINDOW: u64 = 86_400;
+const LONGEST_OVERLAP: u64 = 30 * 86_400;
+const SHORTEST_SECRET: usize = 8;
+/// How often a change is tried again when somebody else changed the source meanwhile.
+const TRIES: usize = 5;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(show, edit, delete))
+        .routes(routes!(replace_secret))
+        .routes(routes!(requests))
+}
+
+/// Which credentials a source wants.
+#[derive(Deserialize, ToSchema, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+enum ModeWord {
+    /// Whatever is shown must be right, and there must be something.
+    Any,
+    /// The token.
+    Token,
+    /// A signature over the body; it never falls back to the token.
+    Signature,
+    /// The token and a signature.
+    Both,
+}
+
+impl From<ModeWord> for Mode {
+    fn from(word: ModeWord) -> Self {
+        match word {
+            ModeWord::Any => Self::Any,
+            ModeWord::Token => Self::Token,
+            ModeWord::Signature => Self::Signature,
+            ModeWord::Both => Self::Both,
+        }
+    }
+}
+
+/// Settings of a source; absent ones stay as they are.
+#[derive(Deserialize, ToSchema)]
+struct SourceSettings {
+    /// Its secret, when it is made: what GitLab sends as `X-Gitlab-Token`, or a signing token (`whsec_…`). Without one, one
+    /// is made and shown in the answer, this once: a signing token for the modes `signature` and `both`. Later it is replaced
+    /// with `POST …/secret`.
+    #[schema(value_type = Option<String>, min_length = 8, max_length = 255)]
+    secret: Option<Line<255>>,
+    /// Shown name.
+    #[schema(value_type = Option<String>, max_length = 255)]
+    name: Option<Line<255>>,
+    /// Which credentials it wants.
+    #[schema(inline)]
+    mode: Option<ModeWord>,
+    /// How far a signature's time may be from ours, in seconds.
+    #[schema(default = 300, minimum = 1, maximum = 86_400)]
+    window: Option<i64>,
+    /// Addresses and blocks that may post, such as `10.0.0.0/8`; everybody if there is none.
+    addresses: Option<Vec<String>>,
+    /// Most requests a minute from one address (IPv6: one /64); null for no limit.
+    #[serde(default)]
+    #[schema(value_type = Option<i64>, default = 100, minimum = 1)]
+    rate_limit: Clearable<i64>,
+    /// Largest body, in bytes.
+    #[schema(default = 26_214_400, minimum = 1, maximum = 26_214_400)]
+    body_limit: Option<i64>,
+    /// Whether an event that comes by way of a project's hook and a group's is delivered once. Both are stored.
+    #[schema(default = true)]
+    deduplicate: Option<bool>,
+    /// The GitLab that it is for, such as `https://gitlab.example.com`: requests whose `X-Gitlab-Instance` is another are refused. `any`
+    /// for whichever they name. Without one, or with null, it is for the first that is named from then on, unless another source is
+    /// for that one.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, max_length = 255)]
+    instance: Clearable<Line<255>>,
+}
+
+/// A secret for another.
+#[derive(Deserialize, ToSchema)]
+struct SecretToReplace {
+    /// The new one. Without it, one is made and shown in the answer, this once.
+    #[schema(value_type = Option<String>, min_length = 8, max_length = 255)]
+    secret: Option<Line<255>>,
+    /// For how many seconds those before it are good as well. After a leak, give 0.
+    #[schema(default = 86_400, minimum = 0, maximum = 2_592_000)]
+    overlap: Option<i64>,
+}
+
+/// List sources, the default one first. Administrators.
+#[utoipa::path(get, path = "/sources", tag = "Sources", responses((status = 200, body = Page<Source>)))]
+async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Page<Source>>, ApiError> {
+    let now = app.belt.clock().now();
+    let others = app.store().list_sources().await?;
+    let all = std::iter::once(&*app.gates.default().source).chain(&others);
+    Ok(Json(Page { items: all.map(|one| view(&app, one, now)).collect(), next: None }))
+}
+
+/// Make a source. Its URL has a random id that cannot be guessed. Administrators.
+#[utoipa::path(post, path = "/sources", tag = "Sources", request_body = SourceSettings,
+    responses((status = 201, body = Source)))]
+async fn create(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Input(asked): Input<SourceSettings>,
+) -> Result<(StatusCode, Json<Source>), ApiError> {
+    let now = app.belt.clock().now();
+    let (secret, made) = secret(asked.secret.as_ref(), asked.mode.map(Mode::from).unwrap_or_default())?;
+    let name = asked.name.as_ref().map_or_else(|| "source".to_owned(), |name| name.0.clone());
+    let blank = Settings {
+        id: SourceId(0),
+        key: uuid::Uuid::new_v4().simple().to_string(),
+        name,
+        mode: Mode::Any,
+        secrets: vec![ActiveSecret { secret, until: None }],
+        window: Settings::WINDOW,
+        addresses: Addresses::default(),
+        per_minute: Some(DEFAULT_RATE),
+        body_limit: Settings::BODY_LIMIT,
+        deduplicate: true,
+        created_at: now,
+        updated_at: now,
+    };
+    let source = asked.apply(blank, now)?;
+    let instance = asked.instance()?;
+    let source = app.store().create_source(source, MOST).await.map_err(|error| match error {
+        quickdraw_store::Error::Full(most) => {
+            ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, format!("there are {most} sources already"))
+        }
+        other => other.into(),
+    })?;
+    // Nobody knows its URL yet.
+    if let Some(instance) = instance {
+        app.store().set_instance(source.id, instance).await?;
+    }
+    refresh(&app).await;
+    Ok((StatusCode::CREATED, Json(Source { secret: made, ..view(&app, &source, now) })))
+}
+
+/// Show a source. Administrators.
+#[utoipa::path(get, path = "/sources/{source_id}", tag = "Sources", responses((status = 200, body = Source)))]
+async fn show(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Source>, ApiError> {
+    let now = app.belt.clock().now();
+    Ok(Json(view(&app, &find(&app, &id).await?, now)))
+}
+
+/// Change a source. The default one is changed in the settings. Administrators.
+#[utoipa::path(put, path = "/sources/{source_id}", tag = "Sources", request_body = SourceSettings,
+    responses((status = 200, body = Source)))]
+async fn edit(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Input(asked): Input<SourceSettings>,
+) -> Result<Json<Source>, ApiError> {
+    let now = app.belt.clock().now();
+    if asked.secret.is_some() {
+        return Err(ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, "replace the secret with POST …/secret"));
+    }
+    let instance = asked.instance()?;
+    let changed = update(&app, &id, |source| asked.apply(source, now)).await?;
+    if let Some(instance) = instance {
+        app.store().set_instance(changed.id, instance).await?;
+        refresh(&app).await;
+    }
+    Ok(Json(view(&app, &changed, now)))
+}
+
+/// Delete a source. What it received stays. Administrators.
+#[utoipa::path(delete, path = "/sources/{source_id}", tag = "Sources", responses((status = 204)))]
+async fn delete(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+    not_default(&id)?;
+    if !app.store().delete_source(id).await? {
+        return Err(nothing());
+    }
+    refresh(&app).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Replace the secret of a source. Those before it go on for a while, so that senders can change over. Administrators.
+#[utoipa::path(post, path = "/sources/{source_id}/secret", tag = "Sources", request_body = SecretToReplace,
+    responses((status = 201, body = Source)))]
+async fn replace_secret(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    Input(asked): Input<SecretToReplace>,
+) -> Result<(StatusCode, Json<Source>), ApiError> {
+    let now = app.belt.clock().now();
+    let overlap = u64::try_from(asked.overlap.unwrap_or(86_400)).ok().filter(|seconds| *seconds <= LONGEST_OVERLAP);
+    let overlap = Duration::from_secs(overlap.ok_or_else(|| Invalid::value("overlap"))?);
+    let (secret, made) = secret(asked.secret.as_ref(), find(&app, &id).await?.mode)?;
+    let changed = update(&app, &id, |mut source| {
+        source.replace_secret(secret.clone(), overlap, now);
+        source.updated_at = now;
+        Ok(source)
+    })
+    .await?;
+    Ok((StatusCode::CREATED, Json(Source { secret: made, ..view(&app, &changed, now) })))
+}
+
+/// What came to a source lately.
+#[derive(Serialize, ToSchema)]
+struct Requests {
+    /// The newest first; a hundred at most.
+    items: Vec<SourceRequest>,
+}
+
+/// List the last requests of a source, those that were refused as well, with the reason. Administrators.
+#[utoipa::path(get, path = "/sources/{source_id}/requests", tag = "Sources",
+    responses((status = 200, body = Requests)))]
+async fn requests(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Requests>, ApiError> {
+    let source = find(&app, &id).await?;
+    let seen = app.belt.last_requests(source.id).await.map_err(ApiError::internal)?;
+    Ok(Json(Requests { items: seen.iter().map(SourceRequest::from).collect() }))
+}
+
+fn view(app: &App, source: &Settings, now: Timestamp) -> Source {
+    let directory = app.belt.directory();
+    Source::new(source, directory.bound_to(source.id), &app.external_url, now)
+}
+
+impl SourceSettings {
+    /// What is to be noted of its instance: `None` leaves it as it is.
+    fn instance(&self) -> Result<Option<Option<BoundTo>>, ApiError> {
+        let read = |Line(text): &Line<255>| {
+            BoundTo::parse(text)
+                .map_err(|error| ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, format!("instance {error}")))
+        };
+        self.instance.0.as_ref().map(|given| given.as_ref().map(read).transpose()).transpose()
+    }
+
+    fn apply(&self, mut source: Settings, now: Timestamp) -> Result<Settings, ApiError> {
+        if let Some(name) = &self.name {
+            source.name.clone_from(&name.0);
+        }
+        if let Some(mode) = self.mode {
+            source.mode = mode.into();
+        }
+        if let Some(window) = self.window {
+            let window = u64::try_from(window).ok().filter(|seconds| (1..=LONGEST_WINDOW).contains(seconds));
+            source.window = Duration::from_secs(window.ok_or_else(|| Invalid::value("window"))?);
+        }
+        if let Some(addresses) = &self.addresses {
+            source.addresses = Addresses::parse(addresses.iter().map(String::as_str))
+                .map_err(|error| ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, format!("addresses {error}")))?;
+        }
+        match self.rate_limit.0 {
+            None => {}
+            Some(None) => source.per_minute = None,
+            Some(Some(number)) => {
+                let number = u32::try_from(number).ok().filter(|number| *number > 0);
+                source.per_minute = Some(number.ok_or_else(|| Invalid::value("rate_limit"))?);
+            }
+        }
+        if let Some(limit) = self.body_limit {
+            let limit = usize::try_from(limit).ok().filter(|limit| (1..=Settings::BODY_LIMIT).contains(limit));
+            source.body_limit = limit.ok_or_else(|| Invalid::value("body_limit"))?;
+        }
+        source.deduplicate = self.deduplicate.unwrap_or(source.deduplicate);
+        source.updated_at = now;
+        Ok(source)
+    }
+}
+
+/// The secret that was given, or a new one of the form that the mode needs; and the new one again, because it is to be shown.
+fn secret(given: Option<&Line<255>>, mode: Mode) -> Result<(Secret, Option<String>), ApiError> {
+    if let Some(Line(text)) = given {
+        if text.len() < SHORTEST_SECRET {
+            return Err(invalid(format!("secret is shorter than {SHORTEST_SECRET} characters")));
+        }
+        if text.starts_with("whsec_")
+            && let Err(error) = SigningToken::parse(text)
+        {
+            return Err(invalid(format!("secret {error}")));
+        }
+        let secret = Secret::new(text.as_str());
+        secret.check_header().map_err(|error| invalid(format!("secret {error}")))?;
+        return Ok((secret, None));
+    }
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| ApiError::internal(anyhow::anyhow!("no randomness: {error}")))?;
+    let text = match mode {
+        // GitLab takes no signing token of another form.
+        Mode::Signature | Mode::Both => SigningToken::from_key(&bytes).to_text().expose().to_owned(),
+        Mode::Any | Mode::Token => hex::encode(bytes),
+    };
+    Ok((Secret::new(text.clone()), Some(text)))
+}
+
+async fn find(app: &App, id: &str) -> Result<Settings, ApiError> {
+    if id == "default" {
+        return Ok(app.gates.default().source.as_ref().clone());
+    }
+    app.store().find_source(id.to_owned()).await?.ok_or_else(nothing)
+}
+
+/// Reads a source, changes it, and writes it if nobody else did meanwhile; else tries again with what they wrote.
+async fn update(
+    app: &App,
+    id: &str,
+    change: impl Fn(Settings) -> Result<Settings, ApiError>,
+) -> Result<Settings, ApiError> {
+    not_default(id)?;
+    for _ in 0..TRIES {
+        let known = app.store().find_source(id.to_owned()).await?.ok_or_else(nothing)?;
+        let since = known.updated_at;
+        if let Some(written) = app.store().update_source(change(known)?, since).await? {
+            refresh(app).await;
+            return Ok(written);
+        }
+    }
+    Err(ApiError::problem(StatusCode::CONFLICT, "the source is being changed by others"))
+}
+
+fn not_default(id: &str) -> Result<(), ApiError> {
+    if id == "default" {
+        let text = "the default source stands in the settings (source.*); change it there";
+        return Err(ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, text));
+    }
+    Ok(())
+}
+
+fn nothing() -> ApiError {
+    ApiError::problem(StatusCode::NOT_FOUND, "there is no source with this id")
+}

@@ -1,0 +1,203 @@
+//! Sources in SQLite. Their secrets are sealed.
+
+use async_trait::async_trait;
+use quickdraw_domain::source::{BoundTo, Source, unnamed};
+use quickdraw_domain::{NodeId, Secret, SourceId, Timestamp};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::Sqlite;
+use crate::documents::Document;
+use crate::error::{Error, Result};
+use crate::insights::Insights;
+use crate::seal::Ring;
+use crate::sources::{COLUMNS, DEFAULT_SECRET, Sources, StoredSource, bound};
+
+#[async_trait]
+impl Sources for Sqlite {
+    async fn create_source(&self, source: Source, most: i64) -> Result<Source> {
+        let sealed = StoredSource::seal(&source, &self.ring)?;
+        self.configure(move |tx| {
+            if tx.connection.query_row("SELECT count(*) FROM sources", [], |row| row.get::<_, i64>(0))? >= most {
+                return Err(Error::Full(most));
+            }
+            tx.connection.execute(
+                "INSERT INTO sources (source_key, name, mode, secrets, window_seconds, addresses, per_minute,
+                   body_limit, deduplicate, created_at, updated_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
+                rusqlite::params![
+                    sealed.key,
+                    sealed.name,
+                    sealed.mode,
+                    sealed.secrets,
+                    sealed.window_seconds,
+                    sealed.addresses,
+                    sealed.per_minute,
+                    sealed.body_limit,
+                    sealed.deduplicate,
+                    sealed.created_at,
+                ],
+            )?;
+            Ok(Source { id: SourceId(tx.connection.last_insert_rowid()), ..source })
+        })
+        .await
+    }
+
+    async fn update_source(&self, source: Source, unchanged_since: Timestamp) -> Result<Option<Source>> {
+        let sealed = StoredSource::seal(&source, &self.ring)?;
+        self.configure(move |tx| {
+            let written = tx.connection.execute(
+                "UPDATE sources SET name = ?3, mode = ?4, secrets = ?5, window_seconds = ?6, addresses = ?7,
+                   per_minute = ?8, body_limit = ?9, deduplicate = ?10, updated_at = ?11
+                 WHERE source_key = ?1 AND updated_at = ?2",
+                rusqlite::params![
+                    sealed.key,
+                    unchanged_since.as_micros(),
+                    sealed.name,
+                    sealed.mode,
+                    sealed.secrets,
+                    sealed.window_seconds,
+                    sealed.addresses,
+                    sealed.per_minute,
+                    sealed.body_limit,
+                    sealed.deduplicate,
+                    sealed.updated_at,
+                ],
+            )?;
+            Ok((written > 0).then_some(source))
+        })
+        .await
+    }
+
+    async fn find_source(&self, key: String) -> Result<Option<Source>> {
+        let ring = self.ring.clone();
+        self.read(move |connection| {
+            let sql = format!("SELECT {COLUMNS} FROM sources WHERE source_key = ?1");
+            let found = connection.prepare_cached(&sql)?.query_row([key], stored).optional()?;
+            found.map(|stored| stored.open(&ring)).transpose()
+        })
+        .await
+    }
+
+    async fn list_sources(&self) -> Result<Vec<Source>> {
+        let ring = self.ring.clone();
+        self.read(move |connection| all(connection, &ring)).await
+    }
+
+    async fn delete_source(&self, key: String) -> Result<bool> {
+        self.configure(move |tx| {
+            let sql = "DELETE FROM source_instances
+                WHERE source_id IN (SELECT id FROM sources WHERE source_key = ?1)";
+            tx.connection.execute(sql, [&key])?;
+            Ok(tx.connection.execute("DELETE FROM sources WHERE source_key = ?1", [&key])? > 0)
+        })
+        .await
+    }
+
+    async fn learn_instance(&self, source: SourceId, instance: BoundTo) -> Result<Option<BoundTo>> {
+        self.configure(move |tx| {
+            let sql = "INSERT OR IGNORE INTO source_instances (source_id, instance)
+                SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM source_instances WHERE instance = ?2)";
+            if tx.connection.execute(sql, (source.0, instance.text()))? > 0 {
+                adopt(tx.connection, source, &instance)?;
+            }
+            let sql = "SELECT instance FROM source_instances WHERE source_id = ?1";
+            let noted = tx.connection.query_row(sql, [source.0], |row| row.get::<_, String>(0)).optional()?;
+            noted.map(|text| bound(&text)).transpose()
+        })
+        .await
+    }
+
+    async fn set_instance(&self, source: SourceId, instance: Option<BoundTo>) -> Result<()> {
+        self.configure(move |tx| {
+            let Some(instance) = instance else {
+                tx.connection.execute("DELETE FROM source_instances WHERE source_id = ?1", [source.0])?;
+                return Ok(());
+            };
+            let sql = "INSERT INTO source_instances (source_id, instance) VALUES (?1, ?2)
+                ON CONFLICT (source_id) DO UPDATE SET instance = excluded.instance WHERE instance <> excluded.instance";
+            if tx.connection.execute(sql, (source.0, instance.text()))? > 0 {
+                adopt(tx.connection, source, &instance)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn default_secret(&self, made: Secret) -> Result<Secret> {
+        let sealed = self.ring.seal(DEFAULT_SECRET, made.expose())?;
+        // Nothing is written where another node was first.
+        self.put_document(Document::DefaultSecret, 0, sealed).await?;
+        let (_, stored) = self.document(Document::DefaultSecret).await?.ok_or(Error::Damaged("the default secret"))?;
+        Ok(Secret::new(self.ring.open(DEFAULT_SECRET, &stored)?))
+    }
+
+    async fn save_requests(
+        &self,
+        node: NodeId,
+        lists: Vec<(SourceId, String)>,
+        now: Timestamp,
+        forget: Timestamp,
+    ) -> Result<()> {
+        self.write(move |tx| {
+            let mut save =
+                tx.connection.prepare_cached("INSERT OR REPLACE INTO source_requests VALUES (?1, ?2, ?3, ?4)")?;
+            for (source, list) in lists {
+                save.execute((source.0, node.0, now.as_micros(), list))?;
+            }
+            let sql = "DELETE FROM source_requests WHERE saved_at < ?1";
+            tx.connection.prepare_cached(sql)?.execute([forget.as_micros()])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn requests_elsewhere(&self, source: SourceId, node: NodeId) -> Result<Vec<String>> {
+        self.read(move |connection| {
+            let sql = "SELECT requests FROM source_requests WHERE source_id = ?1 AND node_id <> ?2";
+            let mut statement = connection.prepare_cached(sql)?;
+            let lists = statement.query_map((source.0, node.0), |row| row.get(0))?;
+            Ok(lists.collect::<rusqlite::Result<_>>()?)
+        })
+        .await
+    }
+}
+
+/// What is known by the source alone is its instance's, but for what that has already.
+fn adopt(connection: &Connection, source: SourceId, instance: &BoundTo) -> Result<()> {
+    let BoundTo::Instance(address) = instance else { return Ok(()) };
+    for table in ["known_projects", "known_groups"] {
+        let sql = format!("UPDATE OR IGNORE {table} SET instance = ?2 WHERE instance = ?1");
+        connection.execute(&sql, (unnamed(source), address))?;
+    }
+    Ok(())
+}
+
+pub(super) fn instances(connection: &Connection) -> Result<Vec<(SourceId, BoundTo)>> {
+    let mut statement = connection.prepare_cached("SELECT source_id, instance FROM source_instances")?;
+    let rows = statement.query_map([], |row| Ok((SourceId(row.get(0)?), row.get::<_, String>(1)?)))?;
+    let rows: Vec<(SourceId, String)> = rows.collect::<rusqlite::Result<_>>()?;
+    rows.into_iter().map(|(source, text)| Ok((source, bound(&text)?))).collect()
+}
+
+pub(super) fn all(connection: &Connection, ring: &Ring) -> Result<Vec<Source>> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM sources ORDER BY id"))?;
+    let found: Vec<StoredSource> = statement.query_map([], stored)?.collect::<rusqlite::Result<_>>()?;
+    found.into_iter().map(|stored| stored.open(ring)).collect()
+}
+
+fn stored(row: &Row<'_>) -> rusqlite::Result<StoredSource> {
+    Ok(StoredSource {
+        id: row.get(0)?,
+        key: row.get(1)?,
+        name: row.get(2)?,
+        mode: row.get(3)?,
+        secrets: row.get(4)?,
+        window_seconds: row.get(5)?,
+        addresses: row.get(6)?,
+        per_minute: row.get(7)?,
+        body_limit: row.get(8)?,
+        deduplicate: row.get(9)?,
+        created_at: row.get(10)?,
+        updated_at: row.get(11)?,
+    })
+}
