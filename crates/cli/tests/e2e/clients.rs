@@ -45,6 +45,10 @@ pub(crate) fn a_request_to_act_as_somebody_else_is_refused(engine: Engine) {
         with(TOKEN, "plain", "GET", "/api/v4/user", ""),
         with(TOKEN, "", "GET", "/api/v4/user?sudo=plain", ""),
         with(TOKEN, "", "POST", "/api/v4/groups", group),
+        // Operations that need no parameters read their bodies too.
+        with(TOKEN, "", "POST", "/api/v4/hooks/1", r#"{"sudo":"plain"}"#),
+        with(TOKEN, "", "DELETE", "/api/v4/users/2", r#"{"sudo":"plain"}"#),
+        with(TOKEN, "", "POST", "/api/v4/users/2/block", r#"{"sudo":"plain"}"#),
     ] {
         let answer = reply.json();
         assert_eq!((reply.status, &answer["error"]), (403, &json!("insufficient_scope")), "{answer}");

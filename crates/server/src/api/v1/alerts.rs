@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 use super::covered;
 use crate::auth::Admin;
 use crate::error::ApiError;
-use crate::params::{Input, Line};
+use crate::params::{Input, Line, Params};
 use crate::state::App;
 
 const DAY: u64 = 86_400;
@@ -266,7 +266,12 @@ async fn edit(
 
 /// Delete an alert. Administrators.
 #[utoipa::path(delete, path = "/insights/alerts/{alert_id}", tag = "Insights", responses((status = 204)))]
-async fn delete(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+async fn delete(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    _: Params,
+) -> Result<StatusCode, ApiError> {
     let id = existing(&app, &id).await?;
     change(&app, |rules| {
         rules.all.retain(|rule| rule.id != id);
@@ -314,7 +319,7 @@ async fn try_out(
 
 /// Have all alerts looked at within seconds, and not only with the next minute. Administrators.
 #[utoipa::path(post, path = "/insights/alerts/look", tag = "Insights", responses((status = 202)))]
-async fn look(_: Admin, State(app): State<Arc<App>>) -> Result<StatusCode, ApiError> {
+async fn look(_: Admin, State(app): State<Arc<App>>, _: Params) -> Result<StatusCode, ApiError> {
     app.belt.look_again().await.map_err(ApiError::internal)?;
     Ok(StatusCode::ACCEPTED)
 }

@@ -19,7 +19,7 @@ use super::{invalid, limit, page};
 use crate::api::find_project;
 use crate::auth::Admin;
 use crate::error::ApiError;
-use crate::params::{Input, Invalid, Line, Moment};
+use crate::params::{Input, Invalid, Line, Moment, Params};
 use crate::state::App;
 use crate::views::{Page, Replay};
 
@@ -184,19 +184,34 @@ async fn show(
 
 /// Pause a replay. What it made due already is delivered. Administrators.
 #[utoipa::path(post, path = "/replays/{replay_id}/pause", tag = "Replays", responses((status = 200, body = Replay)))]
-async fn pause(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Replay>, ApiError> {
+async fn pause(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    _: Params,
+) -> Result<Json<Replay>, ApiError> {
     set(&app, &id, Progress::Paused).await
 }
 
 /// Let a paused replay go on. Administrators.
 #[utoipa::path(post, path = "/replays/{replay_id}/resume", tag = "Replays", responses((status = 200, body = Replay)))]
-async fn resume(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Replay>, ApiError> {
+async fn resume(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    _: Params,
+) -> Result<Json<Replay>, ApiError> {
     set(&app, &id, Progress::Running).await
 }
 
 /// End a replay for good. What it made due already is delivered. Administrators.
 #[utoipa::path(post, path = "/replays/{replay_id}/cancel", tag = "Replays", responses((status = 200, body = Replay)))]
-async fn cancel(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Replay>, ApiError> {
+async fn cancel(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    _: Params,
+) -> Result<Json<Replay>, ApiError> {
     set(&app, &id, Progress::Cancelled).await
 }
 

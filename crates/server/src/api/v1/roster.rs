@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use super::invalid;
 use crate::auth::Admin;
 use crate::error::ApiError;
-use crate::params::{Input, Line};
+use crate::params::{Input, Line, Params};
 use crate::state::App;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -81,7 +81,7 @@ pub(super) async fn change_before(
 /// Take the last change of members, teams, marks and the `.mailmap` back; the same again makes it anew. Administrators.
 #[utoipa::path(post, path = "/insights/identities/undo", tag = "Insights", responses((status = 204),
     (status = 404, description = "There is no change that could be taken back.")))]
-async fn undo(_: Admin, State(app): State<Arc<App>>) -> Result<StatusCode, ApiError> {
+async fn undo(_: Admin, State(app): State<Arc<App>>, _: Params) -> Result<StatusCode, ApiError> {
     let before: Option<Roster> = documents::read(app.store(), Document::RosterBefore).await?;
     let missing = || ApiError::problem(StatusCode::NOT_FOUND, "there is no change that could be taken back");
     let roster = before.ok_or_else(missing)?;
@@ -188,7 +188,12 @@ async fn edit_member(
 
 /// Delete a member. What it did stays, unmatched. Administrators.
 #[utoipa::path(delete, path = "/insights/members/{member_id}", tag = "Insights", responses((status = 204)))]
-async fn delete_member(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+async fn delete_member(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    _: Params,
+) -> Result<StatusCode, ApiError> {
     let id = existing(&app, &id).await?;
     change(&app, |roster| roster.delete_member(id).map_err(unable)).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -211,7 +216,12 @@ async fn merge(
 /// Say that a member is somebody again. Administrators.
 #[utoipa::path(delete, path = "/insights/members/{member_id}/merge", tag = "Insights",
     responses((status = 200, body = MemberView)))]
-async fn unmerge(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<MemberView>, ApiError> {
+async fn unmerge(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    _: Params,
+) -> Result<Json<MemberView>, ApiError> {
     let id = existing(&app, &id).await?;
     let (roster, ()) = change(&app, |roster| roster.unmerge(id).map_err(unable)).await?;
     Ok(Json(one(&roster, id)?))
@@ -305,7 +315,12 @@ async fn add_team(
 
 /// Delete a team. Its people stay members. Administrators.
 #[utoipa::path(delete, path = "/insights/teams/{team_id}", tag = "Insights", responses((status = 204)))]
-async fn delete_team(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+async fn delete_team(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    _: Params,
+) -> Result<StatusCode, ApiError> {
     let id = existing_team(&app, &id).await?;
     change(&app, |roster| roster.delete_team(id).map_err(unable)).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -339,6 +354,7 @@ async fn leave(
     _: Admin,
     State(app): State<Arc<App>>,
     Path((id, member)): Path<(String, String)>,
+    _: Params,
 ) -> Result<StatusCode, ApiError> {
     let (id, member) = (existing_team(&app, &id).await?, existing(&app, &member).await?);
     change(&app, |roster| roster.leave(id, member).map_err(unable)).await?;

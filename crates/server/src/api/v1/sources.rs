@@ -18,7 +18,7 @@ use super::invalid;
 use crate::api::v4::refresh;
 use crate::auth::Admin;
 use crate::error::ApiError;
-use crate::params::{Clearable, Input, Invalid, Line};
+use crate::params::{Clearable, Input, Invalid, Line, Params};
 use crate::state::App;
 use crate::views::{Page, Source, SourceRequest};
 
@@ -193,7 +193,12 @@ async fn edit(
 
 /// Delete a source. What it received stays. Administrators.
 #[utoipa::path(delete, path = "/sources/{source_id}", tag = "Sources", responses((status = 204)))]
-async fn delete(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+async fn delete(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    _: Params,
+) -> Result<StatusCode, ApiError> {
     not_default(&id)?;
     if !app.store().delete_source(id).await? {
         return Err(nothing());

@@ -319,6 +319,7 @@ async fn delete(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    _: Params,
 ) -> Result<(StatusCode, Json<Message>), ApiError> {
     let group = find_group(&app, &id).await?;
     app.store().delete_group(group.id).await?;

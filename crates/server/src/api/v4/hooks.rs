@@ -150,7 +150,7 @@ async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Jso
 
 /// Delete a hook. With `If-Unmodified-Since`, only if it did not change after that.
 #[utoipa::path(delete, path = "/{hook_id}", tag = "Hooks", responses((status = 204)))]
-async fn delete(at: At, State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, ApiError> {
+async fn delete(at: At, State(app): State<Arc<App>>, headers: HeaderMap, _: Params) -> Result<Response, ApiError> {
     let entry = at.hook(&app).await?;
     let since = headers.get("if-unmodified-since").and_then(|value| value.to_str().ok());
     // HTTP dates have whole seconds, so a change within that second is not after it.

@@ -182,7 +182,7 @@ async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Jso
 
 /// End a membership. As making them one; everybody may end their own.
 #[utoipa::path(delete, path = "/{user_id}", tag = "Members", responses((status = 204)))]
-async fn remove(at: At, State(app): State<Arc<App>>) -> Result<StatusCode, ApiError> {
+async fn remove(at: At, State(app): State<Arc<App>>, _: Params) -> Result<StatusCode, ApiError> {
     let member = at.member(&app).await?;
     at.may_set(&app, member.level).await?;
     app.store().remove_member(at.0.scope, member.user.id).await?;

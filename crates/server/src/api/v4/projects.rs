@@ -219,6 +219,7 @@ async fn archive(
     caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    _: Params,
 ) -> Result<(StatusCode, Json<Project>), ApiError> {
     set_archived(&app, &caller, &id, true).await
 }
@@ -229,6 +230,7 @@ async fn unarchive(
     caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    _: Params,
 ) -> Result<(StatusCode, Json<Project>), ApiError> {
     set_archived(&app, &caller, &id, false).await
 }
@@ -304,6 +306,7 @@ async fn delete(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    _: Params,
 ) -> Result<(StatusCode, Json<Message>), ApiError> {
     let project = find_project(&app, &id).await?;
     app.store().delete_project(project.id).await?;

@@ -309,6 +309,7 @@ async fn revoke_personal(
     caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    _: Params,
 ) -> Result<StatusCode, ApiError> {
     end(&app, &own(&app, &caller, &id).await?).await
 }
@@ -418,7 +419,7 @@ async fn show(at: At, State(app): State<Arc<App>>) -> Result<Json<Token>, ApiErr
 
 /// Take a token of a project or group back. As showing it.
 #[utoipa::path(delete, path = "/{token_id}", tag = "Tokens", responses((status = 204)))]
-async fn revoke(at: At, State(app): State<Arc<App>>) -> Result<StatusCode, ApiError> {
+async fn revoke(at: At, State(app): State<Arc<App>>, _: Params) -> Result<StatusCode, ApiError> {
     end(&app, &at.token(&app).await?).await
 }
 

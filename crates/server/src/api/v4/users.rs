@@ -205,6 +205,7 @@ async fn delete(
     Admin(actor): Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    _: Params,
 ) -> Result<StatusCode, ApiError> {
     let user = find(&app, &id).await?;
     // Number 1 is who the root token stands for.
@@ -223,6 +224,7 @@ async fn block(
     Admin(actor): Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    _: Params,
 ) -> Result<(StatusCode, Json<bool>), ApiError> {
     let user = find(&app, &id).await?;
     // Number 1 is who the root token stands for.
@@ -239,6 +241,7 @@ async fn unblock(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    _: Params,
 ) -> Result<(StatusCode, Json<bool>), ApiError> {
     let user = find(&app, &id).await?;
     set_blocked(&app, user.id, false).await

@@ -25,7 +25,7 @@ use super::masked::{MASK, masked};
 use crate::api::v4::page::Listing;
 use crate::aside;
 use crate::error::ApiError;
-use crate::params::Invalid;
+use crate::params::{Invalid, Params};
 use crate::places::Sharer;
 use crate::state::App;
 use crate::views::{HookEvent, Shown, response_headers};
@@ -90,7 +90,11 @@ pub(super) struct Resent {
 /// Send an event once more, with its original bytes and ids. Five times a minute for each project or group and user.
 #[utoipa::path(post, path = "/{hook_id}/events/{hook_event_id}/resend", tag = "Hooks",
     responses((status = 201, body = Resent)))]
-pub(super) async fn resend(at: At, State(app): State<Arc<App>>) -> Result<(StatusCode, Json<Resent>), ApiError> {
+pub(super) async fn resend(
+    at: At,
+    State(app): State<Arc<App>>,
+    _: Params,
+) -> Result<(StatusCode, Json<Resent>), ApiError> {
     let entry = at.hook(&app).await?;
     let id = AttemptId(at.0.number("hook_event_id")?);
     let attempt = app.store().find_attempt(entry.hook.id, id).await?.ok_or_else(ApiError::plain_not_found)?;

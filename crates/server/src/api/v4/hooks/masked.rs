@@ -44,10 +44,11 @@ fn is_mail_in_quotes(text: &str) -> bool {
     is_mail(text.trim_matches('"'))
 }
 
+/// Whether a text is an e-mail address and nothing else. The SSH address of a repository (`git@host:path`) is not an e-mail address.
 fn is_mail(text: &str) -> bool {
     let Some((name, host)) = text.split_once('@') else { return false };
     let plain = |part: &str| !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || "@<>,;\"".contains(c));
-    plain(name) && plain(host) && host.contains('.')
+    plain(name) && plain(host) && host.contains('.') && !host.contains([':', '/'])
 }
 
 #[cfg(test)]
@@ -57,9 +58,9 @@ mod tests {
     #[test]
     fn addresses_are_masked_at_any_depth_and_nothing_else() {
         let json = r#"{ "a": [{ "mail" : "ida@climb.example" }, "ida@climb.example"], "ida@climb.example" : "x",
-            "text": "write to ida@climb.example", "git":"git@host:a/b", "quote": "\"ida@climb.example", "n": 1.50 }"#;
+            "text": "write to ida@climb.example", "git":"git@git.host:a/b.git", "quote": "\"ida@climb.example", "n": 1.50 }"#;
         let expected = r#"{ "a": [{ "mail" : "[REDACTED]" }, "[REDACTED]"], "ida@climb.example" : "x",
-            "text": "write to ida@climb.example", "git":"git@host:a/b", "quote": "\"ida@climb.example", "n": 1.50 }"#;
+            "text": "write to ida@climb.example", "git":"git@git.host:a/b.git", "quote": "\"ida@climb.example", "n": 1.50 }"#;
         assert_eq!(masked(json), expected);
         assert_eq!(masked(r#"["ida\u0040climb.example","\\"]"#), r#"["[REDACTED]","\\"]"#);
         assert_eq!(masked(r#""ida@climb.example""#), r#""[REDACTED]""#);

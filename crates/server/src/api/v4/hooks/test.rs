@@ -17,7 +17,7 @@ use super::At;
 use super::log::unprocessable;
 use crate::api;
 use crate::error::ApiError;
-use crate::params::Invalid;
+use crate::params::{Invalid, Params};
 use crate::state::App;
 use crate::views::Message;
 
@@ -27,7 +27,11 @@ const LOOK_BACK: usize = 50;
 /// Send a hook the newest real event of a kind, or a sample. A success re-enables the hook. Five times a minute for each
 /// project or group and user.
 #[utoipa::path(post, path = "/{hook_id}/test/{trigger}", tag = "Hooks", responses((status = 201, body = Message)))]
-pub(super) async fn test(at: At, State(app): State<Arc<App>>) -> Result<(StatusCode, Json<Message>), ApiError> {
+pub(super) async fn test(
+    at: At,
+    State(app): State<Arc<App>>,
+    _: Params,
+) -> Result<(StatusCode, Json<Message>), ApiError> {
     let attribute = at.0.part("trigger");
     let trigger = Trigger::all()
         .find(|trigger| trigger.row().attribute == Some(attribute) && trigger.row().levels.contain(at.scope()));
@@ -50,7 +54,12 @@ pub(super) async fn test(at: At, State(app): State<Arc<App>>) -> Result<(StatusC
 
 /// Send a system hook GitLab's fixed sample, and answer it, whatever the receiver says.
 #[utoipa::path(post, path = "/{hook_id}", tag = "Hooks", responses((status = 201, body = Value)))]
-pub(super) async fn test_system(at: At, State(app): State<Arc<App>>) -> Result<(StatusCode, Json<Value>), ApiError> {
+pub(super) async fn test_system(
+    at: At,
+    State(app): State<Arc<App>>,
+    _: Params,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    at.count_by_hand(&app, "test")?;
     let entry = at.hook(&app).await?;
     let mock = json!({
         "project_id": 1,

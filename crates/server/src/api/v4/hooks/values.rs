@@ -38,7 +38,7 @@ pub(super) async fn set_header(at: At, app: State<Arc<App>>, params: Params) -> 
 
 /// Take a custom header from a hook.
 #[utoipa::path(delete, path = "/{hook_id}/custom_headers/{key}", tag = "Hooks", responses((status = 204)))]
-pub(super) async fn unset_header(at: At, app: State<Arc<App>>) -> Result<StatusCode, ApiError> {
+pub(super) async fn unset_header(at: At, app: State<Arc<App>>, _: Params) -> Result<StatusCode, ApiError> {
     unset(Kind::CustomHeader, &at, &app).await
 }
 
@@ -51,7 +51,7 @@ pub(super) async fn set_variable(at: At, app: State<Arc<App>>, params: Params) -
 
 /// Take a URL variable from a hook.
 #[utoipa::path(delete, path = "/{hook_id}/url_variables/{key}", tag = "Hooks", responses((status = 204)))]
-pub(super) async fn unset_variable(at: At, app: State<Arc<App>>) -> Result<StatusCode, ApiError> {
+pub(super) async fn unset_variable(at: At, app: State<Arc<App>>, _: Params) -> Result<StatusCode, ApiError> {
     unset(Kind::UrlVariable, &at, &app).await
 }
 
