@@ -1,5 +1,6 @@
-//! Checks of the house that cargo cannot make: `cargo run -p xtask -- tidy`, and the schemas of bodies: `… -- schemas` writes them, and
-//! `… -- schemas --check` sees to it that nothing is taken away of what `… -- schemas --release` promised.
+//! Checks that cargo does not make. `cargo run -p xtask -- tidy` checks the rules of this repository. `… -- schemas`
+//! writes the schemas of bodies, and `… -- schemas --check` checks that they keep everything that `… -- schemas
+//! --release` released.
 
 mod schemas;
 mod tidy;
