@@ -198,7 +198,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn events_rise_from_project_to_groups_to_instance() {
+    fn events_reach_hooks_of_the_project_its_groups_and_the_instance() {
         let (project, group) = (Place::Project(ProjectId(1)), Place::Group(GroupId(5)));
         let up = [GroupId(5), GroupId(2)];
         assert!(hears(Scope::Project(ProjectId(1)), project, &up));
@@ -219,7 +219,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn every_system_hook_gets_events_without_a_switch() {
+    fn every_system_hook_gets_kinds_without_an_attribute() {
         let system = hook(Scope::Instance, &[]);
         let created = Trigger::by_name("user_create").expect("a row");
         assert!(selects(&system, created));

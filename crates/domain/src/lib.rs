@@ -8,8 +8,8 @@
 //! | question | function |
 //! | --- | --- |
 //! | Which hooks get an event? | [`audience::select`] |
-//! | What do we send? | [`request::build`] |
-//! | What did the answer mean? | [`outcome::classify`] |
+//! | Which request is sent? | [`request::build`] |
+//! | What does the answer mean? | [`outcome::classify`] |
 //! | What happens next? | [`settle::settle`] |
 
 pub mod access;

@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_presets_promise_what_the_guide_says() {
+    fn the_presets_have_the_documented_numbers_of_attempts() {
         assert_eq!(RetryPolicy::standard().pauses.len() + 1, 5);
         assert_eq!(RetryPolicy::gitlab().next(1, FAILED, Chance(0.5)), None);
         let patient: Duration = RetryPolicy::patient().pauses.iter().sum();

@@ -132,7 +132,7 @@ mod tests {
         let gone = Outcome::Rejected { status: 410, retry_after: None };
         assert_eq!(probe(0, 0, gone, &policies()).0, State::GivenUp);
         let once = Policies { retry: RetryPolicy::gitlab(), ..policies() };
-        assert_eq!(probe(0, 0, FAILED, &once), (State::GivenUp, 1), "one attempt is one attempt");
+        assert_eq!(probe(0, 0, FAILED, &once), (State::GivenUp, 1), "the policy allows one attempt");
     }
 
     #[test]

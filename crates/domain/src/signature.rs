@@ -158,7 +158,7 @@ impl TokenDigest {
         &self.0
     }
 
-    /// Whether this is the token.
+    /// Whether a token has this digest.
     #[must_use]
     pub fn matches(&self, token: &[u8]) -> bool {
         Self::new(token).0.ct_eq(&self.0).into()

@@ -116,10 +116,10 @@ impl Mode {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Addresses(Vec<(IpAddr, u32)>);
 
-/// Most entries of a list.
+/// Maximum number of entries in a list.
 const MOST_ADDRESSES: usize = 1000;
 
-/// Why a list is refused.
+/// The reason for refusing a list.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AddressError {
     /// Over 1000 entries.
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replaced_secret_goes_on_for_a_while_and_no_longer_than_it_had() {
+    fn a_replaced_secret_stays_valid_for_a_while_but_not_longer_than_before() {
         let at = Timestamp::from_seconds;
         let secret = |text: &str| Secret::new(text);
         let mut source = Source {

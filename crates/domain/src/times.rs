@@ -8,7 +8,7 @@ use crate::Timestamp;
 /// A point in time, with the offset of its text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Written {
-    /// The point.
+    /// The point in time.
     pub at: Timestamp,
     /// Minutes east of UTC.
     pub offset_minutes: i16,

@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_text_of_any_parts_is_refused() {
+    fn a_small_text_with_a_large_tree_is_refused() {
         let of = |part: &str| format!("[{}]", vec![part; MIB / (part.len() + 1)].join(","));
         for part in ["[]", "[[[[[[[[]]]]]]]]", r#"{"a":1}"#, r#"{"a":{"a":{"a":1}}}"#, "0", r#""""#] {
             let refused = read(of(part).as_bytes(), 8 * MIB);

@@ -91,7 +91,7 @@ fn reports_become_the_samples() {
     for (trigger, variant, text) in all {
         let name = if variant.is_empty() { "sample.json".to_owned() } else { format!("sample-{variant}.json") };
         let sample = std::fs::read_to_string(root.join(&trigger).join(&name)).unwrap_or_default();
-        assert_eq!(text, sample, "{trigger}/{name}, which is now:\n{text}");
+        assert_eq!(text, sample, "{trigger}/{name} is now composed as:\n{text}");
     }
 }
 
@@ -141,7 +141,7 @@ fn counterpart(sample: &str) -> (&str, &str) {
 
 /// Documented fields that a composed body lacks, with the reason.
 const NOT_COMPOSED: [(&str, &str, &str); 3] = [
-    ("note-issue", "issue.branch_name", "GitLab has no such column any more; its sample is of 2015"),
+    ("note-issue", "issue.branch_name", "GitLab no longer has this column; its sample is from 2015"),
     ("note-issue", "issue.position", "the same"),
     ("note-merge_request", "merge_request.position", "the same"),
 ];
@@ -189,7 +189,7 @@ fn every_documented_field_is_composed() {
 
 /// Fields that GitLab's code writes and its documented samples lack or leave open: the trigger, the variant of the
 /// report, the JSON pointer, and the expected value.
-const IN_ITS_CODE_ALONE: [(&str, &str, &str, &str); 11] = [
+const ONLY_IN_GITLABS_CODE: [(&str, &str, &str, &str); 11] = [
     ("deployment_hooks", "", "/ref", r#""main""#),
     ("note_hooks", "merge_request", "/merge_request/reviewer_ids", "[4]"),
     ("note_hooks", "", "/merge_request/reviewer_ids", "[]"),
@@ -206,7 +206,7 @@ const IN_ITS_CODE_ALONE: [(&str, &str, &str, &str); 11] = [
 #[test]
 fn fields_that_only_the_code_of_gitlab_shows_are_composed() {
     let reports = reports();
-    for (trigger, variant, place, expected) in IN_ITS_CODE_ALONE {
+    for (trigger, variant, place, expected) in ONLY_IN_GITLABS_CODE {
         let (.., text) =
             (reports.iter()).find(|(name, other, _)| name == trigger && other == variant).expect("a report");
         let body: Value = serde_json::from_str(text).expect("JSON");
@@ -216,7 +216,7 @@ fn fields_that_only_the_code_of_gitlab_shows_are_composed() {
 }
 
 /// Documented formats of times that real bodies do not have, with the reason: part of a sample's name, part of a path.
-const SPELLED_OTHERWISE: [(&str, &str, &str); 4] = [
+const OTHER_FORMATS: [(&str, &str, &str); 4] = [
     ("issue", "object_attributes.", "documented with Z; real bodies have UTC"),
     ("merge_request", "object_attributes.", "documented in both ways, with UTC in the newer sample"),
     ("", "labels", "documented in three ways; real bodies have UTC"),
@@ -224,7 +224,7 @@ const SPELLED_OTHERWISE: [(&str, &str, &str); 4] = [
 ];
 
 /// A time with each digit replaced by 0, and without the sign of a zero offset.
-fn spelling(text: &str) -> String {
+fn time_format(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect::<String>().replace("-00:00", "+00:00")
 }
 
@@ -246,9 +246,9 @@ fn times_have_the_documented_format() {
             let mut found = Vec::new();
             at(&body, path, &mut found);
             let is_explained = |(of, part, _): &(&str, &str, &str)| sample.contains(of) && path.contains(part);
-            for text in found.into_iter().filter(|_| !SPELLED_OTHERWISE.iter().any(is_explained)) {
+            for text in found.into_iter().filter(|_| !OTHER_FORMATS.iter().any(is_explained)) {
                 compared += 1;
-                if spelling(text) != spelling(expected) {
+                if time_format(text) != time_format(expected) {
                     wrong.push(format!("{sample}: {path}: {text}, documented as {expected}"));
                 }
             }

@@ -16,7 +16,7 @@ const DEEPEST: usize = 20;
 pub struct Whereabouts {
     /// The project's number on its instance.
     pub project: Option<i64>,
-    /// The project's full path there.
+    /// The project's full path on its instance.
     pub path: Option<String>,
     /// The group's path, for events of groups: the full path, or its last segment if the body has no more.
     pub group: Option<String>,

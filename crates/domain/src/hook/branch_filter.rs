@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn regular_expressions_are_searched_anywhere() {
+    fn regular_expressions_match_anywhere_in_a_name() {
         check("regex", "feat", &["feature/x", "my-feat"], &["main"]);
         check("regex", "^release-[0-9]+$", &["release-12"], &["release-12x"]);
     }

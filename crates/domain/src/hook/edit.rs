@@ -36,13 +36,13 @@ pub struct HookEdit {
     pub enable_ssl_verification: Option<bool>,
     /// `wildcard`, `regex` or `all_branches`, as sent.
     pub branch_filter_strategy: Option<String>,
-    /// The filter itself.
+    /// The text of the branch filter.
     pub push_events_branch_filter: Option<Option<String>>,
     /// Merged by name. A name without a value keeps its value: clients send it back as they read it.
     pub custom_headers: Vec<(String, Option<Secret>)>,
     /// Merged by name, in the same way.
     pub url_variables: Vec<(String, Option<Secret>)>,
-    /// The template.
+    /// The template of the body.
     pub body_template: Option<Option<String>>,
     /// The retry policy.
     pub retry: Option<Option<OwnRetry>>,
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replaced_signing_token_goes_on_for_a_while() {
+    fn a_replaced_signing_token_still_signs_for_a_while() {
         let token = |byte: u8| SigningToken::from_key(&[byte; 32]);
         let url = HookUrl::parse("https://example.com/in").expect("valid");
         let hook = Hook::new(crate::scope::Scope::Instance, url, uuid::Uuid::nil(), Timestamp::default());
@@ -305,7 +305,7 @@ mod tests {
         let first = hook.edited(give(1, None), now).expect("valid");
         assert!(first.previous_signing_token.is_none(), "there is no previous token");
         let second = first.edited(give(2, None), now).expect("valid");
-        let (before, until) = second.previous_signing_token.as_ref().expect("the first goes on");
+        let (before, until) = second.previous_signing_token.as_ref().expect("the first token still signs");
         assert_eq!(before.to_text().expose(), token(1).to_text().expose());
         assert_eq!(*until, now.plus(DEFAULT_OVERLAP));
         let at_once = first.edited(give(2, Some(Duration::ZERO)), now).expect("valid");

@@ -40,7 +40,7 @@ impl Expression {
     /// Parses and compiles an expression.
     ///
     /// # Errors
-    /// The reason why it cannot be used: a syntax error, or its size.
+    /// The reason why the expression cannot be used: a syntax error, or its size.
     pub fn parse(text: &str) -> Result<Self, String> {
         let expression = Self::stored(text);
         expression.check()?;
@@ -50,7 +50,7 @@ impl Expression {
     /// Compiles the expression.
     ///
     /// # Errors
-    /// The reason why it cannot be used.
+    /// The reason why the expression cannot be used.
     pub fn check(&self) -> Result<(), String> {
         match self.program() {
             Ok(_) => Ok(()),
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn expressions_are_searched_anywhere() {
+    fn expressions_match_anywhere_in_a_text() {
         for (expression, text, found) in [
             ("feat", "my-feature", true),
             ("^feat", "my-feature", false),
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn look_around_looks_both_ways_and_nests() {
+    fn look_around_works_in_both_directions_and_nests() {
         for (expression, text, found) in [
             ("^(?!main$)", "main", false),
             ("^(?!main$)", "mainly", true),
@@ -228,7 +228,7 @@ mod tests {
             expression in r"(\^)?([ab.]|[ab]\*|\(a\|b\)\+|\(a\|bc?\)\{1,3\}|\\b|\[\^a\]){0,5}(\$)?",
             text in "[abcé ]{0,8}",
         ) {
-            let library = regex::Regex::new(&expression).expect("built from legal parts");
+            let library = regex::Regex::new(&expression).expect("built from valid parts");
             prop_assert_eq!(matches(&expression, &text), library.is_match(&text), "{} in {:?}", expression, text);
         }
 

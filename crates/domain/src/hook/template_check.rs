@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_never_is_json_is_refused() {
+    fn a_template_that_is_never_json_is_refused() {
         for template in
             ["", " ", "hello", r#"{"a": {{a}}"#, r#"{"a" {{a}}}"#, r#"{"a": "{{a}}}"#, "{{a", "{'a': 1}", "{} {}"]
         {

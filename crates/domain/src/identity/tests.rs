@@ -109,7 +109,7 @@ fn a_project_that_was_renamed_before_its_first_event_is_found_by_its_old_path() 
 }
 
 #[test]
-fn a_group_is_found_by_its_path_once_and_moves_with_it_but_never_into_itself() {
+fn a_group_is_found_by_its_path_once_and_follows_it_but_never_into_itself() {
     let group = |path: &str, old: Option<&str>| SeenGroup {
         number: 5,
         path: path.to_owned(),

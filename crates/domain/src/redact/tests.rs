@@ -30,7 +30,7 @@ fn percent(text: &str) -> String {
 }
 
 #[test]
-fn an_echoed_secret_is_masked_wherever_it_stands() {
+fn an_echoed_secret_is_masked_at_every_position() {
     check_masked("s3cret", "s3cret, [s3cret] s3cre!", "[REDACTED], [[REDACTED]] s3cre!");
     check_masked("s3cret", "S3CRET", MASK);
     check_masked("abc", "abc", "abc");

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn conditions_are_on_any_field_and_joined() {
+fn conditions_test_any_field_and_can_be_combined() {
     let body = json!({
         "object_kind": "merge_request", "user": { "username": "ida" }, "ref": "refs/heads/release/1",
         "labels": [{ "title": "Bug" }, { "title": "api" }],
