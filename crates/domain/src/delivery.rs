@@ -91,8 +91,8 @@ impl State {
 pub struct Tally {
     /// Recorded attempts of every outcome.
     pub attempts: u32,
-    /// Attempts that do not use up the allowed ones: their outcome is unknown because we stopped, the cause was ours,
-    /// or they were made before a replay.
+    /// Attempts that do not use up the allowed ones: their outcome is unknown because we stopped, they failed at our
+    /// proxy or as a probe, or they were made before a replay.
     pub unknown: u32,
 }
 

@@ -72,7 +72,7 @@ impl DeliveryId {
     ///
     /// The id is a function of the pair: the event's 48 bits of time followed by a digest. A fan-out that runs twice
     /// produces the same keys, so the primary key alone makes it idempotent, also on a partitioned table. The
-    /// deliveries of an event are adjacent in the order of the key. Tests take a random UUIDv7 instead.
+    /// deliveries of an event are adjacent in the order of the key.
     #[must_use]
     pub fn of(event: EventId, hook: HookId) -> Self {
         let digest = Sha256::new().chain_update(event.0.as_bytes()).chain_update(hook.0.to_be_bytes()).finalize();

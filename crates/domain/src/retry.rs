@@ -76,7 +76,8 @@ fn pause(word: &str) -> Result<Duration, RetryError> {
 /// The number of attempts and the pauses between them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RetryPolicy {
-    /// The longest pauses before the second, third, … attempt. The number of attempts is the number of pauses plus one.
+    /// The longest pauses before the second, third and later attempts. The number of attempts is the number of pauses
+    /// plus one.
     pub pauses: Vec<Duration>,
     /// The longest `Retry-After` that is respected. Longer ones are shortened to it.
     pub longest_retry_after: Duration,

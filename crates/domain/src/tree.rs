@@ -1,5 +1,5 @@
 //! Trees of JSON within a budget of memory. A small text can have a large tree: one megabyte of nested lists takes 150
-//! as a [`Value`]. JSON from other programs becomes a tree only through [`read`].
+//! megabytes as a [`Value`]. JSON from other programs becomes a tree only through [`read`].
 //!
 //! The weight of a tree is the most memory that it takes, also during its construction. It is counted before the memory
 //! is allocated, from the way in which lists, objects and strings grow, so a tree over its budget is never built. The

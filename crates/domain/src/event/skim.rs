@@ -1,6 +1,6 @@
 //! Validates a body and reads its kind without building a tree.
 //!
-//! Every received event passes through this code. Skipping over values costs a quarter of building a tree, and the
+//! Every body from outside passes through this code. Skipping over values costs a quarter of building a tree, and the
 //! memory does not depend on the body. The fields are for routing only; the bytes are never changed.
 
 use std::fmt;

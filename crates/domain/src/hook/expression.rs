@@ -1,10 +1,10 @@
 //! Regular expressions that users write: RE2's syntax with look-around, run by an engine that counts its steps.
 //!
 //! Libraries are linear in the length of the text, but with a factor that the author chooses: the size of the program.
-//! No library limits look-around. Here `regex-syntax` parses the expression, and all its states are simulated together.
-//! Each state that is entered costs a step, so an expression costs what it does and not what it could do. Each
-//! look-around is a separate pass over the text, before the pass of the expression itself. So the cost is at most the
-//! size of the program times the length of the text, also for nested look-arounds.
+//! No library limits the work of look-around. Here `regex-syntax` parses the expression, and all its states are
+//! simulated together. Each state that is entered costs a step, so an expression costs what it does and not what it
+//! could do. Each look-around is a separate pass over the text, before the pass of the expression itself. So the cost
+//! is at most the size of the program times the length of the text, also for nested look-arounds.
 
 mod compile;
 mod run;
