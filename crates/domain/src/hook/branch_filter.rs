@@ -47,7 +47,7 @@ pub enum BranchFilterError {
     /// The regular expression does not compile, or is too large.
     #[error("is not a usable regular expression in RE2 syntax: {0}")]
     NotARegex(String),
-    /// The strategy is none of the three.
+    /// An unknown strategy.
     #[error("has a strategy other than wildcard, regex or all_branches")]
     UnknownStrategy,
 }

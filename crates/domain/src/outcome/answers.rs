@@ -14,7 +14,7 @@ impl Answers {
     pub const MOST: usize = 100;
 
     /// Reads `successful`, `client_failure`, `server_failure` (which includes no answer, as in GitLab) and numbers.
-    /// `None` if a word is none of these, or there are more than [`Answers::MOST`] words.
+    /// `None` if a word is not one of these, or there are more than [`Answers::MOST`] words.
     #[must_use]
     pub fn parse<S: AsRef<str>>(words: &[S]) -> Option<Self> {
         if words.len() > Self::MOST {
