@@ -8,15 +8,15 @@ use crate::scope::Scope;
 /// A member's role, in the order of GitLab's numbers. A higher role includes all lower ones.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum AccessLevel {
-    /// 10.
+    /// Number 10.
     Guest,
-    /// 20.
+    /// Number 20.
     Reporter,
-    /// 30.
+    /// Number 30.
     Developer,
-    /// 40.
+    /// Number 40.
     Maintainer,
-    /// 50.
+    /// Number 50.
     Owner,
 }
 
