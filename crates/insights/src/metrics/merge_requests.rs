@@ -12,7 +12,7 @@ use quickdraw_domain::Timestamp;
 const WAITING: Duration = Duration::from_secs(86_400);
 
 const NOT_MERGED: &str = "it is not merged";
-const MERGED_UNSEEN: &str = "it is merged, but no event told when";
+const MERGED_UNSEEN: &str = "it is merged, but no event reported when";
 const NOT_REVIEWED: &str = "nobody reviewed it: no comment and no approval by another person before the merge";
 const NO_OPENING: &str = "the event of its opening was not seen, so nobody knows whether it began as a draft";
 
