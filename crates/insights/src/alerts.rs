@@ -51,7 +51,7 @@ impl Watched {
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
         let beside = Beside::ALL.into_iter().find(|(_, known, _)| *known == name);
-        // Weekly patterns and shares of team members have no single value for everybody, so rules cannot watch them.
+        // A weekly pattern has no single value, and a share of members needs a team, so rules cannot watch them.
         let can_be = |metric: &&'static Metric| !matches!(metric.kind, Kind::Week | Kind::ShareOfPeople);
         beside
             .map(|(one, _, unit)| Self::Beside(one, unit))

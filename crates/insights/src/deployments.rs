@@ -288,7 +288,7 @@ impl Entity for Deployment {
 /// Keeps the deployments that a question counts. If both a deployment event and its job are known, the event counts.
 /// Tags and releases count only if `by` asks for them, and then nothing else counts.
 pub fn keep(items: &mut Vec<Item>, others: &mut Vec<Item>, by: Option<By>) {
-    let told: HashSet<(i64, i64)> = items
+    let reported: HashSet<(i64, i64)> = items
         .iter()
         .chain(others.iter())
         .filter_map(|item| match item {
@@ -299,7 +299,7 @@ pub fn keep(items: &mut Vec<Item>, others: &mut Vec<Item>, by: Option<By>) {
     let counts = |item: &Item| match item {
         Item::Deployment(one) => match one.by {
             By::Event => by.is_none(),
-            By::Job => by.is_none() && !told.contains(&(one.project, one.id)),
+            By::Job => by.is_none() && !reported.contains(&(one.project, one.id)),
             assumed => by == Some(assumed),
         },
         _ => true,
