@@ -35,7 +35,7 @@ pub enum Broken {
     #[error("the connection broke: {0}")]
     Connection(#[from] hyper::Error),
     /// No bytes arrived for too long.
-    #[error("nothing came for {} seconds", .0.as_secs())]
+    #[error("no data arrived for {} seconds", .0.as_secs())]
     Silent(Duration),
 }
 

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use crate::error::Stage;
 
-/// The duration of each phase of an attempt. A phase has no duration if it was not reached, or if a kept connection made
-/// it unnecessary.
+/// The duration of each phase of an attempt. A phase has no duration if it was not reached, or if a kept connection
+/// made it unnecessary.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Timing {
     /// Resolving the host name.

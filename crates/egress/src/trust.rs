@@ -47,13 +47,15 @@ pub enum PemError {
     #[error("has an encrypted key, and no password is set")]
     NoPassword,
     /// The password is wrong, or the encryption is not supported.
-    #[error("has a key that this password does not open")]
+    #[error("has a key that this password does not decrypt")]
     WrongPassword,
     /// Decrypting the key would take seconds of work or a lot of memory.
     #[error("has a key that is too costly to decrypt; convert it (openssl pkcs8 -topk8 -v2 aes-256-cbc)")]
     TooCostly,
     /// The key does not belong to the certificate.
-    #[error("has a key that is not the certificate's; the certificate itself comes first, then those above it")]
+    #[error(
+        "has a key that does not belong to the certificate; put the certificate before its intermediate certificates"
+    )]
     NotAPair,
     /// The text is damaged.
     #[error("is damaged: {0}")]

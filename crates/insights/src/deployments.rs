@@ -430,7 +430,7 @@ mod tests {
 
     fn check(all: &[Item]) {
         assert_eq!((samples("deployments", all), samples("failed_deployments", all)), (vec![1, 1], vec![1]));
-        assert_eq!(samples("change_failure_rate", all), [1, 0], "both incidents hit the first");
+        assert_eq!(samples("change_failure_rate", all), [1, 0], "both incidents followed the first deployment");
         assert_eq!(samples("deployment_rework_rate", all), [0, 1], "the second one followed an open incident");
         assert_eq!(samples("incidents_per_deployment", all), [2, 0]);
         assert_eq!(samples("time_to_restore", all), [7_200]);

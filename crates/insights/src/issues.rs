@@ -297,7 +297,7 @@ mod tests {
         let (trigger, mut incident) = event("open", 720, None);
         incident["object_attributes"]["type"] = "Incident".into();
         let both = [(trigger, incident), event("update", 800, None)];
-        assert_eq!(value(&joined(&both), "issues_opened"), Err("it is an incident, and those are reported apart"));
+        assert_eq!(value(&joined(&both), "issues_opened"), Err("it is an incident, which other metrics count"));
         for (name, spelling) in [("type", "INCIDENT"), ("issue_type", "incident")] {
             let (trigger, mut incident) = event("open", 720, None);
             incident["object_attributes"][name] = spelling.into();

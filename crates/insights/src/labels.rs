@@ -70,8 +70,8 @@ impl Labels {
         self.sets.values().flatten().map(String::as_str)
     }
 
-    /// The total time for which a label was set, in seconds, and the time at which it was last removed. A label that was
-    /// never set has neither. A label that is still set has no time of removal.
+    /// The total time for which a label was set, in seconds, and the time at which it was last removed. A label that
+    /// was never set has neither. A label that is still set has no time of removal.
     #[must_use]
     pub fn time_on(&self, label: &str) -> Option<(i64, Option<Timestamp>)> {
         let (mut total, mut since, mut off, mut ever) = (0, None, None, false);

@@ -383,7 +383,7 @@ impl Entity for Job {
         least(self.created_at, self.started_at)
     }
 
-    /// Metrics only count runs that started. A manual job may wait forever, so it is settled until it starts.
+    /// Metrics count runs by their start. A manual job may never start, so until then its creation is used.
     fn settled_at(&self) -> Option<Timestamp> {
         self.started_at.or(self.created_at)
     }

@@ -47,7 +47,7 @@ fn holds<S: Strategy>(inputs: S, rule: impl Fn(S::Value) -> TestCaseResult) {
 }
 
 /// Runs a step on an input of `length` bytes and checks its memory. Prints the step if it is the slowest so far.
-#[expect(clippy::print_stdout, reason = "the time is a figure and no rule: it depends on the machine")]
+#[expect(clippy::print_stdout, reason = "the time depends on the machine, so it is printed and not checked")]
 fn measured<T>(what: &str, length: usize, work: impl FnOnce() -> T) -> T {
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();

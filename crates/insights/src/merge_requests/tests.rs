@@ -151,7 +151,7 @@ fn a_merge_request_counts_by_the_fields_of_its_events() {
     assert_eq!(value(&joined(&events[..1]), "mr_closed_unmerged"), Ok(1));
     assert_eq!(
         (value(&joined(&events[..1]), "mr_open"), value(&joined(&events[..2]), "mr_open")),
-        (Err("it had ended"), Ok(1))
+        (Err("it was merged or closed"), Ok(1))
     );
     // A label after the merge does not change the time of the merge.
     let events = [event("merge", 12 * HOUR, X), with(event("update", 20 * HOUR, X), "state", json!("merged"))];

@@ -48,7 +48,7 @@ pub(super) const METRICS: [Metric; 28] = [
         sample: Sampler::MergeRequest(|one, view| match one.created_at {
             None => Sample::Out(NOT_CREATED),
             Some(at) if at >= view.to => Sample::Out("it was created later"),
-            Some(_) if one.is_open_at(view.to).is_none() => Sample::Out("it had ended"),
+            Some(_) if one.is_open_at(view.to).is_none() => Sample::Out("it was merged or closed"),
             Some(_) => Sample::In(view.to, 1),
         }),
     },
