@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio::sync::Notify;
 
-use crate::connect::{Link, Way, connect};
+use crate::connect::{ConnectOptions, Link, connect};
 use crate::error::{Failure, Stage, of_hyper};
 use crate::pool::{Key, Pool};
 use crate::proxy::Proxy;
@@ -180,7 +180,7 @@ impl Client {
                 Err(Exchange::Failed(failure) | Exchange::Unanswered(failure)) => return Err(failure),
             }
         }
-        let (mut link, judged) = connect(&self.way(&call), &key, &addresses, trace).await?;
+        let (mut link, judged) = connect(&self.connect_options(&call), &key, &addresses, trace).await?;
         *address = Some(judged).filter(|_| !by_name);
         trace.tls_version(link.tls_version);
         match self.exchange(&mut link, request, trace).await {
@@ -196,8 +196,8 @@ impl Client {
     }
 
     /// The settings with which the connection of a call is opened.
-    pub(crate) fn way<'a>(&'a self, call: &'a Call<'_>) -> Way<'a> {
-        Way {
+    pub(crate) fn connect_options<'a>(&'a self, call: &'a Call<'_>) -> ConnectOptions<'a> {
+        ConnectOptions {
             tls: &self.tls,
             certificate: call.certificate.as_ref(),
             limits: &self.limits,

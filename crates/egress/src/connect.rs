@@ -82,7 +82,7 @@ impl Drive<'_> {
 }
 
 /// The settings for opening a connection.
-pub(crate) struct Way<'a> {
+pub(crate) struct ConnectOptions<'a> {
     pub(crate) tls: &'a Tls,
     pub(crate) certificate: Option<&'a Presented<'a>>,
     pub(crate) limits: &'a Limits,
@@ -92,15 +92,15 @@ pub(crate) struct Way<'a> {
 
 /// Tries the approved addresses one after the other until one of them answers.
 pub(crate) async fn connect<B>(
-    way: &Way<'_>,
+    options: &ConnectOptions<'_>,
     key: &Key,
     addresses: &[SocketAddr],
     trace: &mut Trace,
 ) -> Result<(Link, SocketAddr), Failure<B>> {
     let mut last = Failure::Connect("no address".to_owned());
     for address in addresses {
-        match reach(way, key, address, trace).await {
-            Ok(stream) => return Ok((open(way, key, stream, trace).await?, *address)),
+        match reach(options, key, address, trace).await {
+            Ok(stream) => return Ok((open(options, key, stream, trace).await?, *address)),
             Err(failure @ (Failure::Connect(_) | Failure::TimedOut(_))) => last = failure,
             Err(other) => return Err(other),
         }
@@ -109,18 +109,18 @@ pub(crate) async fn connect<B>(
 }
 
 async fn reach<B>(
-    way: &Way<'_>,
+    options: &ConnectOptions<'_>,
     key: &Key,
     address: &SocketAddr,
     trace: &mut Trace,
 ) -> Result<Box<dyn Stream>, Failure<B>> {
-    if let Some(proxy) = way.proxy {
+    if let Some(proxy) = options.proxy {
         let target =
             if address.ip().is_unspecified() { format!("{}:{}", key.host, key.port) } else { address.to_string() };
-        return tunnel(proxy, way.resolver, way.limits, &target, trace).await;
+        return tunnel(proxy, options.resolver, options.limits, &target, trace).await;
     }
     trace.enter(Stage::Connecting);
-    match tokio::time::timeout(way.limits.connect, TcpStream::connect(address)).await {
+    match tokio::time::timeout(options.limits.connect, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => {
             // The peer must be the address that was approved.
             let peer = stream.peer_addr().map_err(|error| Failure::Connect(error.to_string()))?;
@@ -136,8 +136,13 @@ async fn reach<B>(
     }
 }
 
-async fn open<B>(way: &Way<'_>, key: &Key, stream: Box<dyn Stream>, trace: &mut Trace) -> Result<Link, Failure<B>> {
-    let Way { tls, limits, certificate, .. } = way;
+async fn open<B>(
+    options: &ConnectOptions<'_>,
+    key: &Key,
+    stream: Box<dyn Stream>,
+    trace: &mut Trace,
+) -> Result<Link, Failure<B>> {
+    let ConnectOptions { tls, limits, certificate, .. } = options;
     let mut tls_version = None;
     let stream: Box<dyn Stream> = if key.https {
         trace.enter(Stage::Handshaking);

@@ -66,7 +66,7 @@ impl Client {
         trace: &mut Trace,
     ) -> Result<Streamed, Failure<B>> {
         let addresses: Vec<SocketAddr> = self.judged(&call, judge).await?;
-        let (mut link, _) = connect(&self.way(&call), &Key::of(&call), &addresses, trace).await?;
+        let (mut link, _) = connect(&self.connect_options(&call), &Key::of(&call), &addresses, trace).await?;
         let (sender, mut drive) = link.split();
         let request = request(&call)?;
         let response = Link::drive(&mut drive, sender.send_request(request)).await;

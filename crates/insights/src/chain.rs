@@ -31,7 +31,7 @@ pub struct Change<'a> {
 
 /// A deployment with its position.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Out {
+struct Placed {
     at: Timestamp,
     place: Option<Place>,
     /// The latest possible time at which its commit was added to the default branch, if known.
@@ -47,7 +47,7 @@ pub struct Chain {
     /// Sorted times of the newest commit of each push, with the position of the push.
     made: Vec<(Timestamp, Place)>,
     /// Sorted by time.
-    deployments: Vec<Out>,
+    deployments: Vec<Placed>,
     /// For each chain, the first deployment of a link or of a later link, by link.
     first: HashMap<usize, BTreeMap<usize, Timestamp>>,
 }
@@ -82,7 +82,7 @@ impl Chain {
         for one in deployments {
             let place = one.sha.as_ref().and_then(|sha| chain.places.get(sha)).copied();
             let landed_by = place.and_then(|(segment, link)| landed_by.get(segment)?.get(link).copied());
-            all.push(Out { at: one.at(), place, landed_by });
+            all.push(Placed { at: one.at(), place, landed_by });
         }
         all.sort_unstable();
         for (at, (segment, link)) in all.iter().filter_map(|one| Some((one.at, one.place?))) {
@@ -158,7 +158,7 @@ impl Chain {
             (Some((segment, _)), Some((other, _))) => segment != *other,
             _ => true,
         };
-        let is_older = |one: &Out| match (one.landed_by, not_before) {
+        let is_older = |one: &Placed| match (one.landed_by, not_before) {
             (Some(landed_by), Some(not_before)) => landed_by < not_before.minus(MERGING),
             _ => false,
         };

@@ -284,17 +284,17 @@ pub(super) fn not_before(at: Timestamp, notes: &BTreeMap<i64, Note>) -> Timestam
 }
 
 /// Maximum difference between two times of the same action: in its own event, and in later events about the object.
-const ONE_DOING: Duration = Duration::from_secs(10);
+const SAME_ACTION: Duration = Duration::from_secs(10);
 
 /// Sorted times without repeats of the same action.
-pub(super) fn apart(times: impl Iterator<Item = Timestamp>) -> Vec<Timestamp> {
-    let mut apart: Vec<Timestamp> = Vec::new();
+pub(super) fn distinct_times(times: impl Iterator<Item = Timestamp>) -> Vec<Timestamp> {
+    let mut kept: Vec<Timestamp> = Vec::new();
     for at in times {
-        if apart.last().is_none_or(|last| at > last.plus(ONE_DOING)) {
-            apart.push(at);
+        if kept.last().is_none_or(|last| at > last.plus(SAME_ACTION)) {
+            kept.push(at);
         }
     }
-    apart
+    kept
 }
 
 /// A positive number from a digest of texts.

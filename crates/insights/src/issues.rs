@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::commits::named_project;
-use super::entity::{Entity, Note, apart, join_notes, least, not_before, time};
+use super::entity::{Entity, Note, distinct_times, join_notes, least, not_before, time};
 use super::labels::Labels;
 use super::people::is_alert_bot;
 use quickdraw_domain::Timestamp;
@@ -115,7 +115,7 @@ impl Issue {
 
     /// All times at which the issue was closed, in order.
     pub fn closes(&self) -> impl Iterator<Item = Timestamp> + '_ {
-        apart(self.closed.iter().copied()).into_iter()
+        distinct_times(self.closed.iter().copied()).into_iter()
     }
 
     /// Time of the first reopening.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::commits::{named_project, word};
-use super::entity::{Entity, Note, apart, join_notes, least, not_before, time};
+use super::entity::{Entity, Note, distinct_times, join_notes, least, not_before, time};
 use super::labels::Labels;
 use quickdraw_domain::Timestamp;
 
@@ -337,7 +337,7 @@ impl MergeRequest {
         }
         let approvals = approved
             .into_iter()
-            .flat_map(|(actor, times)| apart(times.into_iter()).into_iter().map(move |at| (at, actor)));
+            .flat_map(|(actor, times)| distinct_times(times.into_iter()).into_iter().map(move |at| (at, actor)));
         approvals.filter(|(at, who)| self.is_review(*at, *who, is_out))
     }
 

@@ -63,7 +63,7 @@ fn value(name: &str, items: &[Item]) -> Option<i64> {
 
 /// An action on a merge request.
 #[derive(Clone, Copy, Debug)]
-enum Deed {
+enum Action {
     ToggleDraft,
     Push,
     Label,
@@ -74,17 +74,17 @@ enum Deed {
     Merge,
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
+fn action() -> impl Strategy<Value = Action> {
     let who = prop::sample::select(vec![AUTHOR, 2, 3, 4, BOT]);
     prop_oneof![
-        Just(Deed::ToggleDraft),
-        Just(Deed::Push),
-        Just(Deed::Label),
-        who.clone().prop_map(Deed::Approve),
-        who.prop_map(Deed::Comment),
-        Just(Deed::Close),
-        Just(Deed::Reopen),
-        Just(Deed::Merge),
+        Just(Action::ToggleDraft),
+        Just(Action::Push),
+        Just(Action::Label),
+        who.clone().prop_map(Action::Approve),
+        who.prop_map(Action::Comment),
+        Just(Action::Close),
+        Just(Action::Reopen),
+        Just(Action::Merge),
     ]
 }
 
@@ -107,7 +107,7 @@ struct Sheet {
 }
 
 /// Plays a merge request that is created at minute 0.
-fn play(deeds: &[(i64, Deed)], begins_as_draft: bool) -> (Sheet, History) {
+fn play(actions: &[(i64, Action)], begins_as_draft: bool) -> (Sheet, History) {
     let mut sheet = Sheet { is_open: true, is_draft: begins_as_draft, ..Sheet::default() };
     let state = |sheet: &Sheet| match (sheet.merged_at, sheet.is_open) {
         (Some(_), _) => "merged",
@@ -130,7 +130,7 @@ fn play(deeds: &[(i64, Deed)], begins_as_draft: bool) -> (Sheet, History) {
     };
     let mut events = vec![event(&sheet, 0, "open", AUTHOR)];
     let mut now = 0;
-    for (number, (pause, deed)) in deeds.iter().enumerate() {
+    for (number, (pause, action)) in actions.iter().enumerate() {
         for minute in now..now + pause {
             if sheet.is_open && !sheet.is_draft && sheet.merged_at.is_none() {
                 sheet.active.insert(minute);
@@ -139,19 +139,19 @@ fn play(deeds: &[(i64, Deed)], begins_as_draft: bool) -> (Sheet, History) {
         now += pause;
         let is_merged = sheet.merged_at.is_some();
         let counts = |who: i64| who != AUTHOR && who != BOT && !is_merged;
-        match *deed {
-            Deed::ToggleDraft if !is_merged => {
+        match *action {
+            Action::ToggleDraft if !is_merged => {
                 sheet.is_draft = !sheet.is_draft;
                 events.push(event(&sheet, now, "update", AUTHOR));
             }
-            Deed::Push if sheet.is_open && !is_merged => {
+            Action::Push if sheet.is_open && !is_merged => {
                 sheet.pushes.push(now);
                 let mut pushed = event(&sheet, now, "update", AUTHOR);
                 pushed.2["object_attributes"]["oldrev"] = "abc".into();
                 events.push(pushed);
             }
-            Deed::Label => events.push(event(&sheet, now, "update", 2)),
-            Deed::Approve(who) if sheet.is_open && !is_merged => {
+            Action::Label => events.push(event(&sheet, now, "update", 2)),
+            Action::Approve(who) if sheet.is_open && !is_merged => {
                 if counts(who) {
                     sheet.reviews.push((now, who));
                 }
@@ -160,7 +160,7 @@ fn play(deeds: &[(i64, Deed)], begins_as_draft: bool) -> (Sheet, History) {
                 }
                 events.push(event(&sheet, now, if number % 2 == 0 { "approval" } else { "approved" }, who));
             }
-            Deed::Comment(who) => {
+            Action::Comment(who) => {
                 if counts(who) {
                     sheet.reviews.push((now, who));
                     sheet.comments += 1;
@@ -171,17 +171,17 @@ fn play(deeds: &[(i64, Deed)], begins_as_draft: bool) -> (Sheet, History) {
                     "merge_request": attributes(&sheet, now) });
                 events.push((now, trigger("note_hooks"), body));
             }
-            Deed::Close if sheet.is_open && !is_merged => {
+            Action::Close if sheet.is_open && !is_merged => {
                 sheet.is_open = false;
                 sheet.closed_at = Some(now);
                 events.push(event(&sheet, now, "close", 2));
             }
-            Deed::Reopen if !sheet.is_open && !is_merged => {
+            Action::Reopen if !sheet.is_open && !is_merged => {
                 sheet.is_open = true;
                 sheet.reopened = true;
                 events.push(event(&sheet, now, "reopen", 2));
             }
-            Deed::Merge if sheet.is_open && !is_merged => {
+            Action::Merge if sheet.is_open && !is_merged => {
                 sheet.merged_at = Some(now);
                 sheet.merged_by = Some(2);
                 events.push(event(&sheet, now, "merge", 2));
@@ -197,7 +197,7 @@ fn active_before(sheet: &Sheet, minute: i64) -> i64 {
 }
 
 /// Plays an issue: comments, closes and reopenings.
-fn play_issue(deeds: &[(i64, u8)]) -> (Truth, History) {
+fn play_issue(actions: &[(i64, u8)]) -> (Truth, History) {
     let (mut now, mut open, mut closes, mut reopened, mut first_comment) = (0, true, Vec::new(), false, None);
     let attributes = |open: bool, minute: i64, closed: Option<i64>| {
         json!({ "iid": 3, "author_id": AUTHOR, "created_at": written(0), "updated_at": written(minute),
@@ -209,9 +209,9 @@ fn play_issue(deeds: &[(i64, u8)]) -> (Truth, History) {
         (minute, trigger("issue_hooks"), json!({ "project": { "id": 7 }, "object_attributes": attributes }))
     };
     let mut events = vec![event("open", attributes(true, 0, None), 0)];
-    for (number, (pause, deed)) in deeds.iter().enumerate() {
+    for (number, (pause, action)) in actions.iter().enumerate() {
         now += pause;
-        match deed {
+        match action {
             0 if open => {
                 open = false;
                 closes.push(now);
@@ -253,11 +253,11 @@ fn play_issue(deeds: &[(i64, u8)]) -> (Truth, History) {
 proptest! {
     #[test]
     fn merge_requests_are_measured_as_they_happened(
-        deeds in prop::collection::vec((1..200_i64, deed()), 0..24),
+        actions in prop::collection::vec((1..200_i64, action()), 0..24),
         begins_as_draft in any::<bool>(),
         order in prop::collection::vec(any::<Index>(), 0..40),
     ) {
-        let (sheet, events) = play(&deeds, begins_as_draft);
+        let (sheet, events) = play(&actions, begins_as_draft);
         let items = entity::joined_at(&in_disorder(events, &order));
         prop_assert_eq!(items.len(), 1);
         let merged = sheet.merged_at;
@@ -292,10 +292,10 @@ proptest! {
 
     #[test]
     fn issues_are_measured_as_they_happened(
-        deeds in prop::collection::vec((1..500_i64, 0..4_u8), 0..20),
+        actions in prop::collection::vec((1..500_i64, 0..4_u8), 0..20),
         order in prop::collection::vec(any::<Index>(), 0..30),
     ) {
-        let (truth, events) = play_issue(&deeds);
+        let (truth, events) = play_issue(&actions);
         let items = entity::joined_at(&in_disorder(events, &order));
         for (name, expected) in truth {
             prop_assert_eq!(value(name, &items), expected, "{}", name);
@@ -355,13 +355,13 @@ proptest! {
         let sha = |number: usize| format!("{:040x}", number + 1);
         let (mut heads, mut truth, mut events) = (BTreeMap::<usize, usize>::new(), BTreeMap::<&str, i64>::new(), Vec::new());
         let mut texts: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (number, (branch, deed)) in steps.iter().enumerate() {
+        for (number, (branch, action)) in steps.iter().enumerate() {
             let commit = |text: usize| {
                 json!({ "id": sha(number), "message": format!("t{text}"), "timestamp": "2026-03-01T00:00:00Z", "modified": [],
                     "author": { "name": "A", "email": "a@x" } })
             };
             let known = heads.get(branch).copied();
-            let (before, after, commits) = match (known, deed) {
+            let (before, after, commits) = match (known, action) {
                 (None, _) => {
                     texts.insert(*branch, vec![number]);
                     *truth.entry("branches_created").or_default() += 1;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::{Kind, Metric, NOT_CREATED, Sample, Sampler, View, span};
-use crate::entity::apart;
+use crate::entity::distinct_times;
 use crate::merge_requests::{Action, MergeRequest};
 use quickdraw_domain::Timestamp;
 
@@ -145,7 +145,7 @@ pub(super) const METRICS: [Metric; 28] = [
             merged(one, |end| {
                 let first = reviews(one, view).first().map(|(at, _)| *at);
                 let pushes = one.times(Action::Push).filter(|at| *at <= end && first.is_some_and(|first| *at > first));
-                Sample::In(end, i64::try_from(apart(pushes).len()).unwrap_or(i64::MAX))
+                Sample::In(end, i64::try_from(distinct_times(pushes).len()).unwrap_or(i64::MAX))
             })
         }),
     },

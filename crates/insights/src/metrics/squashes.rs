@@ -45,10 +45,10 @@ pub(super) fn squashes(merge_requests: &[&MergeRequest], pushes: &[&Push], paths
         }
         let named = one.merge_commit.as_deref().and_then(|sha| brought.get(&(one.project, target, sha)));
         let sha = match (named, one.merged_at()) {
-            (Some(push), _) => beside_the_merge(push, one.merge_commit.as_deref(), &own),
+            (Some(push), _) => pushed_with_merge(push, one.merge_commit.as_deref(), &own),
             (None, Some(merged_at)) => {
                 let on_target = by_branch.get(&(one.project, target)).map(Vec::as_slice).unwrap_or_default();
-                alike(one.project, on_target, merged_at, &own, paths)
+                with_same_paths(one.project, on_target, merged_at, &own, paths)
             }
             (None, None) => None,
         };
@@ -58,7 +58,7 @@ pub(super) fn squashes(merge_requests: &[&MergeRequest], pushes: &[&Push], paths
 }
 
 /// The only commit that was pushed with the merge commit, if it is not one of the merge request's own commits.
-fn beside_the_merge<'a>(push: &'a Push, merge_commit: Option<&str>, own: &HashSet<&str>) -> Option<&'a str> {
+fn pushed_with_merge<'a>(push: &'a Push, merge_commit: Option<&str>, own: &HashSet<&str>) -> Option<&'a str> {
     let is_merge = |commit: &&Listed| commit.is_merge || Some(commit.sha.as_str()) == merge_commit;
     let mut others = push.commits.iter().filter(|commit| !is_merge(commit));
     let (first, second) = (others.next()?, others.next());
@@ -67,7 +67,7 @@ fn beside_the_merge<'a>(push: &'a Push, merge_commit: Option<&str>, own: &HashSe
 
 /// Finds a commit of the target branch that was made at the time of the merge and touches the same paths as the merge
 /// request.
-fn alike<'a>(
+fn with_same_paths<'a>(
     project: i64,
     on_target: &[&'a Push],
     merged_at: Timestamp,

@@ -115,7 +115,7 @@ impl Roster {
         for (id, member) in &self.members {
             // If several members have the same name, the id identifies them.
             let name = match names.get(member.name.as_str()) {
-                Some(1) => for_sheets(&member.name),
+                Some(1) => quote_formula(&member.name),
                 _ => format!("#{id}"),
             };
             let name = name.as_str();
@@ -133,7 +133,7 @@ impl Roster {
                 for enrolment in team.people.iter().filter(|enrolment| enrolment.member == *id) {
                     let [from, to] =
                         [enrolment.from, enrolment.to].map(|day| day.map(|day| day.to_string()).unwrap_or_default());
-                    write([name, &for_sheets(&team.name), "", "", &from, &to]);
+                    write([name, &quote_formula(&team.name), "", "", &from, &to]);
                 }
             }
         }
@@ -181,7 +181,7 @@ impl Import {
         let (from, to) = (day(4)?, day(5)?);
         match field(1) {
             Some(name) => {
-                let name = from_sheets(name);
+                let name = unquote_formula(name);
                 let team = match self.teams.get(name) {
                     Some(id) => *id,
                     None => {
@@ -208,7 +208,7 @@ impl Import {
             let known = number.parse().ok().filter(|id| self.roster.members.contains_key(id));
             return known.ok_or_else(|| format!("there is no member {name}"));
         }
-        let name = from_sheets(name);
+        let name = unquote_formula(name);
         match self.names.get(name).map(Vec::as_slice) {
             Some([id]) => Ok(*id),
             Some([_, _, ..]) => Err(format!("several members are named {name}; write # and the id of one of them")),
@@ -247,10 +247,10 @@ impl Import {
 const FORMULAS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
 /// Quotes a name that a spreadsheet would read as a formula.
-fn for_sheets(name: &str) -> String {
+fn quote_formula(name: &str) -> String {
     if name.starts_with(FORMULAS) { format!("'{name}") } else { name.to_owned() }
 }
 
-fn from_sheets(name: &str) -> &str {
+fn unquote_formula(name: &str) -> &str {
     name.strip_prefix('\'').filter(|rest| rest.starts_with(FORMULAS)).unwrap_or(name)
 }

@@ -90,7 +90,7 @@ impl Resolver {
             resolver.members.extend(member.handles.iter().map(|handle| (handle.clone(), root)));
             let name = member.name.to_lowercase();
             if name.split_whitespace().count() > 1 && !NOBODY.contains(&name.as_str()) {
-                only(&mut resolver.by_name, name, root);
+                add_unique(&mut resolver.by_name, name, root);
             }
         }
         // A username can change its owner. The latest owner wins.
@@ -107,7 +107,7 @@ impl Resolver {
             resolver.usernames.insert(user.id, username);
             let name = user.name.to_lowercase();
             if !name.is_empty() && !NOBODY.contains(&name.as_str()) {
-                only(&mut resolver.accounts, name, user.id);
+                add_unique(&mut resolver.accounts, name, user.id);
             }
         }
         for entry in gix_mailmap::Snapshot::from_bytes(roster.mailmap.as_bytes()).iter() {
@@ -276,6 +276,6 @@ const fn known(mark: Mark) -> Option<Who> {
 }
 
 /// Adds a name. None marks a name with several owners.
-fn only(all: &mut HashMap<String, Option<i64>>, name: String, id: i64) {
+fn add_unique(all: &mut HashMap<String, Option<i64>>, name: String, id: i64) {
     all.entry(name).and_modify(|known| *known = known.filter(|known| *known == id)).or_insert(Some(id));
 }
