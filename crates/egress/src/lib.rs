@@ -3,6 +3,7 @@
 //! An attempt resolves the name, asks the judge about every address, connects to an approved address, checks the peer,
 //! sends the request and reads a bounded answer. One deadline covers all of these steps. The judge is an argument: this
 //! crate enforces its verdict and contains no rules of its own.
+//!
 //! Features of other clients are absent on purpose: redirects, proxies from the environment, decompression and retries.
 //! The only repeated request is the one for a kept-alive connection that the peer closed before the head of an answer.
 

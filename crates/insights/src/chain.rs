@@ -162,8 +162,8 @@ impl Chain {
             (Some(landed_by), Some(not_before)) => landed_by < not_before.minus(MERGING),
             _ => false,
         };
-        let behind = &self.deployments[self.deployments.partition_point(|one| one.at < at)..];
-        match behind.iter().find(|one| is_elsewhere(&one.place) && !is_older(one)) {
+        let later = &self.deployments[self.deployments.partition_point(|one| one.at < at)..];
+        match later.iter().find(|one| is_elsewhere(&one.place) && !is_older(one)) {
             Some(one) => Deployed::After(one.at, if place.is_some() { BROKEN } else { NO_PLACE }),
             None => Deployed::Not(NOT_YET),
         }

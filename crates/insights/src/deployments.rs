@@ -331,8 +331,8 @@ pub fn incidents_of(deployments: &[&Deployment], issues: &[&Issue]) -> Vec<Vec<u
     let out: Vec<((i64, Timestamp), usize)> = out.map(|(index, one)| ((one.project, one.at()), index)).collect();
     for (position, issue) in issues.iter().enumerate().filter(|(_, issue)| issue.is_incident) {
         let Some(created_at) = issue.created_at else { continue };
-        let behind = out.partition_point(|(key, _)| *key <= (issue.project, created_at));
-        let before = out[..behind].last().filter(|((project, _), _)| *project == issue.project);
+        let until = out.partition_point(|(key, _)| *key <= (issue.project, created_at));
+        let before = out[..until].last().filter(|((project, _), _)| *project == issue.project);
         // The cause that the text of the issue names wins over the deployment before it.
         let is_cause = |(_, at): &&((i64, Timestamp), usize)| {
             deployments[*at].project == issue.project

@@ -177,8 +177,8 @@ impl Pipeline {
     /// Reads a pipeline event.
     pub(super) fn of_event(received_at: Timestamp, body: &Value) -> Option<Self> {
         let attributes = &body["object_attributes"];
-        let spelled = attributes["status"].as_str()?;
-        let status = Status::of(spelled);
+        let status_text = attributes["status"].as_str()?;
+        let status = Status::of(status_text);
         let jobs = body["builds"].as_array().map(Vec::as_slice).unwrap_or_default();
         let times = jobs.iter().take(MOST_JOBS).chain([attributes]).flat_map(|one| {
             ["created_at", "started_at", "finished_at"].into_iter().filter_map(|name| time(&one[name]))
@@ -187,7 +187,7 @@ impl Pipeline {
         let seen = Seen {
             at,
             status,
-            wait: Wait::of(spelled),
+            wait: Wait::of(status_text),
             duration: duration(&attributes["duration"]),
             queued: duration(&attributes["queued_duration"]),
         };
@@ -335,8 +335,8 @@ impl Job {
 
     fn of(body: &Value, job: &Value, prefix: &str, pipeline: i64) -> Option<Self> {
         let value = |name: &str| &job[format!("{prefix}{name}")];
-        let spelled = value("status").as_str()?;
-        let status = Status::of(spelled);
+        let status_text = value("status").as_str()?;
+        let status = Status::of(status_text);
         Some(Self {
             project: named_project(body)?,
             id: value("id").as_i64()?,
@@ -353,7 +353,7 @@ impl Job {
                 is_final: status.is_final(),
                 finished_at: time(value("finished_at")),
                 status,
-                wait: Wait::of(spelled),
+                wait: Wait::of(status_text),
                 duration: duration(value("duration")),
             },
         })

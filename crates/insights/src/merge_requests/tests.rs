@@ -21,7 +21,7 @@ fn at(minute: i64) -> Timestamp {
     Timestamp::from_seconds(1_773_619_200 + minute * 60)
 }
 
-fn spelled(minute: i64) -> String {
+fn written(minute: i64) -> String {
     let time = jiff::Timestamp::from_microsecond(at(minute).as_micros()).expect("in range");
     time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
@@ -36,8 +36,8 @@ fn state_after(action: &str) -> &'static str {
 
 /// An event of merge request 5, which was created at 09:00.
 fn event(action: &str, minute: i64, who: i64) -> (Trigger, Value) {
-    let attributes = json!({ "iid": 5, "target_project_id": 7, "author_id": AUTHOR, "created_at": spelled(9 * HOUR),
-        "updated_at": spelled(minute), "action": action, "state": state_after(action), "draft": false });
+    let attributes = json!({ "iid": 5, "target_project_id": 7, "author_id": AUTHOR, "created_at": written(9 * HOUR),
+        "updated_at": written(minute), "action": action, "state": state_after(action), "draft": false });
     let body = json!({ "user": { "id": who, "username": format!("u{who}") }, "project": { "id": 7 }, "object_attributes": attributes });
     (Trigger::by_name("merge_request_hooks").expect("a row"), body)
 }
@@ -48,10 +48,10 @@ fn with(mut event: (Trigger, Value), name: &str, value: Value) -> (Trigger, Valu
 }
 
 fn note(id: i64, minute: i64, who: i64, state: &str, seen_at: i64) -> (Trigger, Value) {
-    let on = json!({ "iid": 5, "target_project_id": 7, "author_id": AUTHOR, "created_at": spelled(9 * HOUR),
-        "updated_at": spelled(seen_at), "state": state, "draft": false });
+    let on = json!({ "iid": 5, "target_project_id": 7, "author_id": AUTHOR, "created_at": written(9 * HOUR),
+        "updated_at": written(seen_at), "state": state, "draft": false });
     let note =
-        json!({ "id": id, "author_id": who, "created_at": spelled(minute), "system": false, "action": "create" });
+        json!({ "id": id, "author_id": who, "created_at": written(minute), "system": false, "action": "create" });
     let body = json!({ "user": { "id": who, "username": format!("u{who}") }, "project": { "id": 7 }, "object_attributes": note, "merge_request": on });
     (Trigger::by_name("note_hooks").expect("a row"), body)
 }

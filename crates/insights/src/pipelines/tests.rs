@@ -8,7 +8,7 @@ use crate::entity::{self, Item};
 use crate::metrics;
 use quickdraw_domain::Trigger;
 
-fn spelled(minute: i64) -> String {
+fn written(minute: i64) -> String {
     let time = jiff::Timestamp::from_second(1_773_619_200 + 12 * 3_600 + minute * 60).expect("in range");
     time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
@@ -16,10 +16,10 @@ fn spelled(minute: i64) -> String {
 /// Pipeline 31, created at 12:00, with a job `test`. `job` has its id, status, start and end.
 fn event(status: &str, finished: Option<i64>, job: (i64, &str, i64, Option<i64>)) -> (Trigger, Value) {
     let (id, job_status, started, ended) = job;
-    let attributes = json!({ "id": 31, "iid": 3, "status": status, "source": "push", "created_at": spelled(0),
-        "finished_at": finished.map(spelled), "duration": finished.map(|end| end * 60), "queued_duration": 5 });
-    let build = json!({ "id": id, "name": "test", "status": job_status, "created_at": spelled(0), "started_at": spelled(started),
-        "finished_at": ended.map(spelled), "duration": ended.map(|end| (end - started) * 60), "allow_failure": false });
+    let attributes = json!({ "id": 31, "iid": 3, "status": status, "source": "push", "created_at": written(0),
+        "finished_at": finished.map(written), "duration": finished.map(|end| end * 60), "queued_duration": 5 });
+    let build = json!({ "id": id, "name": "test", "status": job_status, "created_at": written(0), "started_at": written(started),
+        "finished_at": ended.map(written), "duration": ended.map(|end| (end - started) * 60), "allow_failure": false });
     let body = json!({ "project": { "id": 7 }, "object_attributes": attributes, "builds": [build] });
     (Trigger::by_name("pipeline_hooks").expect("a row"), body)
 }
@@ -137,13 +137,13 @@ fn undecided_and_child_pipelines_do_not_count() {
 fn a_job_that_never_began_is_settled_and_nonsense_is_bounded() {
     let of = |status: &str, started: Value, duration: Value| {
         let body = json!({ "build_id": 40, "build_name": "ship", "build_status": status, "pipeline_id": 31,
-            "build_created_at": spelled(0), "build_started_at": started, "build_duration": duration, "project": { "id": 7 } });
+            "build_created_at": written(0), "build_started_at": started, "build_duration": duration, "project": { "id": 7 } });
         Job::of_event(&body).expect("a job")
     };
     let manual = of("manual", Value::Null, Value::Null);
     assert_eq!(manual.settled_at(), manual.created_at);
-    let clicked = manual.join(of("running", spelled(5).into(), i64::MAX.into()));
-    assert_eq!((clicked.settled_at(), clicked.last.duration), (time(&spelled(5).into()), Some(LONGEST)));
+    let clicked = manual.join(of("running", written(5).into(), i64::MAX.into()));
+    assert_eq!((clicked.settled_at(), clicked.last.duration), (time(&written(5).into()), Some(LONGEST)));
     assert!(
         Job::of_event(&json!({ "build_id": 1, "build_status": "success", "pipeline_id": 1 })).is_none(),
         "no project"
@@ -153,7 +153,7 @@ fn a_job_that_never_began_is_settled_and_nonsense_is_bounded() {
 #[test]
 fn a_job_event_proves_runs_without_events() {
     let body = json!({ "object_kind": "build", "build_id": 40, "build_name": "test", "build_status": "success", "pipeline_id": 31,
-        "build_created_at": spelled(0), "build_started_at": spelled(1), "build_finished_at": spelled(3), "build_duration": 119.6,
+        "build_created_at": written(0), "build_started_at": written(1), "build_finished_at": written(3), "build_duration": 119.6,
         "build_allow_failure": false, "retries_count": 2, "project": { "id": 7 } });
     let found = entity::joined(&[(Trigger::by_name("job_hooks").expect("a row"), body)]);
     let [Item::Job(job)] = found.as_slice() else { panic!("no job: {found:?}") };
