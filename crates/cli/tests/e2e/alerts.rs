@@ -76,7 +76,7 @@ pub(crate) fn an_alert_is_told_once_and_when_all_is_well(engine: Engine) {
     let pushes = json!({ "name": "Missing", "metric": "missing_pushes", "above": 0 });
     assert_eq!(tried(&server, &pushes)[0]["value"], 0.0);
     for (rule, why) in [
-        (json!({ "name": "x", "metric": "nonsense", "above": 1 }), "there is no insight"),
+        (json!({ "name": "x", "metric": "nonsense", "above": 1 }), "there is no metric"),
         (json!({ "name": "x", "metric": "mr_open" }), "exactly one of above"),
         (json!({ "name": "x", "metric": "mr_open", "above": 1, "statistic": "p75" }), "no percentiles"),
     ] {

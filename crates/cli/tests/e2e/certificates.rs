@@ -83,7 +83,7 @@ pub(crate) fn a_hook_shows_its_own_client_certificate(engine: Engine) {
     refused(json!({ "tls_client_cert": own.cert.pem() }), "no private key");
     refused(json!({ "tls_client_cert": own.signing_key.serialize_pem() }), "no certificate");
     let mixed = format!("{}{}", own.cert.pem(), usual.signing_key.serialize_pem());
-    refused(json!({ "tls_client_cert": mixed }), "not the certificate's");
+    refused(json!({ "tls_client_cert": mixed }), "does not belong to the certificate");
     refused(json!({ "tls_client_cert_password": "x" }), "together with tls_client_cert");
     refused(json!({ "tls_client_cert": "x".repeat(70_000) }), "too long");
 
