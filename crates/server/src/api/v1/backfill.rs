@@ -80,7 +80,7 @@ struct Told<'a> {
 /// Events to import.
 #[derive(ToSchema)]
 #[schema(as = Backfill)]
-#[expect(dead_code, reason = "schema of `Asked`, which borrows from the body")]
+#[expect(dead_code, reason = "schema of the struct that borrows from the body")]
 struct AskedBody {
     /// At most 1,000 events.
     events: Vec<ToldBody>,
@@ -89,7 +89,7 @@ struct AskedBody {
 /// One event to import.
 #[derive(ToSchema)]
 #[schema(as = BackfillEvent)]
-#[expect(dead_code, reason = "schema of `Told`, which borrows from the body")]
+#[expect(dead_code, reason = "schema of the struct that borrows from the body")]
 struct ToldBody {
     /// Kind of event, such as `push_hooks`. Default: the kind that the payload states.
     trigger: Option<String>,

@@ -67,7 +67,10 @@ impl Wanted {
             return Err(invalid(format!("the metric \"{}\" cannot be limited to members or teams", metric.name)));
         }
         if self.deployed_by.is_some() && !metric.is_of_deployments() {
-            return Err(invalid(format!("\"deployed_by\" does not apply to the metric \"{}\"; remove it", metric.name)));
+            return Err(invalid(format!(
+                "\"deployed_by\" does not apply to the metric \"{}\"; remove it",
+                metric.name
+            )));
         }
         Ok(())
     }

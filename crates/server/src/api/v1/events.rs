@@ -66,7 +66,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 
 /// A reported event: either a complete `payload`, or an `object` from which a body is composed.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "schema of `Told`, which borrows from the body")]
+#[expect(dead_code, reason = "schema of the struct that borrows from the body")]
 struct ReportBody {
     /// Kind of event, such as `push_hooks`. A confidential issue or comment is always reported under the confidential
     /// trigger, even if another trigger is given here.
@@ -189,9 +189,7 @@ async fn take(
 ) -> Result<(StatusCode, Json<Taken>), ApiError> {
     let object = match (told.payload, told.object) {
         (Some(_), Some(_)) => {
-            return Err(unprocessable(
-                "the report has both a \"payload\" and an \"object\"; remove one of them",
-            ));
+            return Err(unprocessable("the report has both a \"payload\" and an \"object\"; remove one of them"));
         }
         (Some(payload), None) => return accept(app, place, told, payload, headers).await,
         (None, Some(object)) => object,

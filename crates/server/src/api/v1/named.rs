@@ -56,9 +56,7 @@ fn the_only(found: &BTreeSet<i64>, text: &str, what: &str) -> Result<Option<i64>
     if found.len() > 1 {
         let numbers: Vec<String> = found.iter().map(ToString::to_string).collect();
         let numbers = numbers.join(", ");
-        return Err(invalid(format!(
-            "more than one {what} is named {text}; use one of the ids {numbers}"
-        )));
+        return Err(invalid(format!("more than one {what} is named {text}; use one of the ids {numbers}")));
     }
     Ok(found.first().copied())
 }

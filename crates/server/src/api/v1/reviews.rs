@@ -101,9 +101,9 @@ struct Reviews {
     pairs: Vec<PairView>,
 }
 
-const HELP: &str = "Merge requests that one person wrote and another reviewed in the window, with a comment or approval \
-    before the merge. Authors are people unless bots are requested; reviewers are always people. With a team or member, \
-    only their reviews count.";
+const HELP: &str = "Merge requests that one person wrote and another reviewed in the window, with a comment or \
+    approval before the merge. Authors are people unless bots are requested; reviewers are always people. With a team or \
+    member, only their reviews count.";
 
 /// Show who reviews whom, as pairs of authors and reviewers. Administrators only.
 #[utoipa::path(get, path = "/insights/reviews", tag = "Insights", params(Covered, Chosen, ReviewQuery),
