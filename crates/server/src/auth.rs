@@ -178,7 +178,7 @@ fn token(headers: &HeaderMap) -> Result<&str, ApiError> {
     shown.retain(|token| !token.is_empty());
     let Some(first) = shown.first() else { return Err(ApiError::unauthorized()) };
     if shown.iter().any(|token| token != first) {
-        let text = "401 Unauthorized: PRIVATE-TOKEN and Authorization show different tokens; send one of them";
+        let text = "401 Unauthorized: PRIVATE-TOKEN and Authorization have different tokens; send one of them";
         return Err(ApiError::Message(StatusCode::UNAUTHORIZED, json!(text)));
     }
     Ok(*first)

@@ -128,9 +128,9 @@ pub(crate) async fn read(
     }
 }
 
-/// Acquires memory as bytes arrive, so that a declared length alone costs nothing. Once a short body's worth has
-/// arrived and the length is declared, all of it is acquired at once: bodies that acquired memory in small steps
-/// could wait for each other forever.
+/// Reads a body, and acquires memory as its bytes arrive, so that a declared length alone costs nothing. When more than
+/// `SHORT` bytes have arrived, memory for the declared length is acquired at once. Bodies that acquired memory in small
+/// steps could wait for each other forever.
 async fn collect(app: &App, mut body: Body, declared: usize, limit: usize, kind: Kind<'_>) -> Result<Held, Refused> {
     let mut room = Taken::default();
     // Number of bytes for which memory is acquired.

@@ -120,7 +120,7 @@ fn unreadable(error: &TreeError) -> ApiError {
     match error {
         TreeError::Json(error) => ApiError::bad_parameter(format!("the body is not valid JSON: {error}")),
         TreeError::TooLarge(_) => {
-            let text = format!("the body has too many values: they would take more than {} MiB of memory", TREE >> 20);
+            let text = format!("the body has too many parts: they would take more than {} MiB of memory", TREE >> 20);
             ApiError::Error(StatusCode::PAYLOAD_TOO_LARGE, text)
         }
     }

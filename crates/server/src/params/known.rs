@@ -23,7 +23,6 @@ const LONGEST: usize = 64;
 pub(crate) struct Known(HashMap<String, Vec<(String, BTreeSet<String>)>>);
 
 impl Known {
-    /// Reads the description.
     pub(crate) fn of(description: &OpenApi) -> Self {
         let description = serde_json::to_value(description).unwrap_or_default();
         let mut known: HashMap<String, Vec<(String, BTreeSet<String>)>> = HashMap::new();
@@ -94,7 +93,7 @@ impl Operation<'_> {
             if narrows_nothing(value, neutral) {
                 return Ok(());
             }
-            let words = format!("the filter {name} is not supported; remove it");
+            let words = format!("{name} is a filter that this server does not support; remove it");
             return Err(ApiError::bad_parameter(words));
         }
         if lacking::CHANGES_NOTHING.contains(&name) {
@@ -200,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_filter_of_gitlabs_that_is_not_here_is_refused_unless_it_narrows_nothing() {
-        let words = Err("the filter starred is not supported; remove it".to_owned());
+        let words = Err("starred is a filter that this server does not support; remove it".to_owned());
         assert_eq!(answer("/api/v4/projects", "starred", &json!("true")), words);
         assert_eq!(answer("/api/v4/projects", "starred", &json!("false")), Ok(()));
         assert_eq!(answer("/api/v4/projects", "starred", &Value::Null), Ok(()));

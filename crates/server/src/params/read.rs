@@ -106,7 +106,6 @@ pub(super) fn read<T: DeserializeOwned>(params: &Map<String, Value>) -> Result<T
     T::deserialize(Object(params))
 }
 
-/// Reads one parameter.
 pub(super) fn one<T: DeserializeOwned>(params: &Map<String, Value>, name: &str) -> Result<Option<T>, Invalid> {
     let Some(value) = params.get(name) else { return Ok(None) };
     Option::deserialize(Loose(value)).map_err(|error: Invalid| error.of(name))

@@ -93,7 +93,6 @@ impl Gate {
     }
 }
 
-/// All sources.
 pub(crate) struct Gates {
     default: Arc<Gate>,
     others: RwLock<(i64, HashMap<String, Arc<Gate>>)>,

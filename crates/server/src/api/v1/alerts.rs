@@ -63,7 +63,8 @@ struct NewAlert {
     above: Option<f64>,
     /// The condition is met below this number.
     below: Option<f64>,
-    /// The condition is met above this multiple of the average over the four windows before.
+    /// The condition is met above this multiple of the number over the four windows before. Counts and sums are averaged
+    /// per window for this.
     times_before: Option<f64>,
     /// Seconds for which the condition must be met before the alert is reported. Default: 0.
     #[serde(default)]
@@ -154,7 +155,8 @@ struct AlertView {
     above: Option<f64>,
     /// The condition is met below this number.
     below: Option<f64>,
-    /// The condition is met above this multiple of the average over the four windows before.
+    /// The condition is met above this multiple of the number over the four windows before. Counts and sums are averaged
+    /// per window for this.
     times_before: Option<f64>,
     /// Seconds for which the condition must be met before the alert is reported.
     r#for: u64,
@@ -343,7 +345,7 @@ async fn existing(app: &App, id: &str) -> Result<i64, ApiError> {
 }
 
 fn missing() -> ApiError {
-    ApiError::problem(StatusCode::NOT_FOUND, "there is no alert with this number")
+    ApiError::problem(StatusCode::NOT_FOUND, "there is no alert with this id")
 }
 
 /// Changes the rules. A concurrent change is never overwritten: the closure then runs again on the newer rules.

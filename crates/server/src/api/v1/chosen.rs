@@ -35,7 +35,7 @@ pub(super) struct Chosen {
     /// Count pushed `tags` or `releases` as deployments, for projects without environments. Default: count deployment
     /// events, and jobs that deploy to production.
     deployed_by: Option<String>,
-    /// Count child pipelines too.
+    /// Count CI pipelines that another pipeline started, too.
     #[serde(default)]
     children: bool,
     /// Age in seconds from which an item counts as waiting (default: one day) or a branch as stale (default: 90

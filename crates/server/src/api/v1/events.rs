@@ -297,7 +297,7 @@ fn unprocessable(error: impl ToString) -> ApiError {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ActiveQuery {
-    /// Kind of event: `push_hooks` or `push_events`.
+    /// Kind of event, as trigger (`push_hooks`) or attribute (`push_events`).
     trigger: String,
 }
 

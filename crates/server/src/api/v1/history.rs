@@ -31,7 +31,7 @@ use crate::places::Sharer;
 use crate::state::App;
 use crate::views::{Attempt, Delivery, DeliveryWithHistory, Event, EventWithDeliveries, Iso, Page, Shown, Skipped};
 
-/// Number of copies of a body in memory while it is shown: packed, unpacked, as JSON value, and in the answer, whose
+/// Number of copies of a body in memory while it is shown: packed, unpacked, as the shown value, and in the answer, whose
 /// buffer doubles.
 const COPIES: usize = 6;
 

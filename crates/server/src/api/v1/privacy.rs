@@ -189,7 +189,7 @@ async fn erase(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Erase>
     let known = roster::read(&app).await?;
     let mut members = Vec::new();
     if let Some(id) = asked.member_id {
-        let missing = || ApiError::problem(StatusCode::NOT_FOUND, "there is no member with this number");
+        let missing = || ApiError::problem(StatusCode::NOT_FOUND, "there is no member with this id");
         known.members().get(&id).ok_or_else(missing)?;
         // Members that are merged with this one are the same person.
         let same = known.members().iter().filter(|(other, _)| known.root(**other) == known.root(id));

@@ -29,7 +29,8 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Deserialize, ToSchema, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
 enum TaskWord {
-    /// Count the journal twice, in different orders and with repeated events, and compare the two results.
+    /// Count the journal again, in another order and with repeated events, and compare with the stored numbers. The
+    /// order must not matter.
     Verify,
     /// Count the journal again with the current definitions, and compare with the stored numbers.
     Compare,

@@ -31,7 +31,6 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(leave))
 }
 
-/// Reads the roster.
 pub(super) async fn read(app: &App) -> Result<Roster, ApiError> {
     Ok(documents::read(app.store(), Document::Roster).await?)
 }
@@ -231,12 +230,12 @@ async fn unmerge(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) 
 async fn existing(app: &App, id: &str) -> Result<i64, ApiError> {
     let roster = read(app).await?;
     let known = id.parse().ok().filter(|id| roster.members().contains_key(id));
-    known.ok_or_else(|| ApiError::problem(StatusCode::NOT_FOUND, "there is no member with this number"))
+    known.ok_or_else(|| ApiError::problem(StatusCode::NOT_FOUND, "there is no member with this id"))
 }
 
 fn one(roster: &Roster, id: i64) -> Result<MemberView, ApiError> {
     let member = roster.members().get_key_value(&id).map(MemberView::from);
-    member.ok_or_else(|| ApiError::problem(StatusCode::NOT_FOUND, "there is no member with this number"))
+    member.ok_or_else(|| ApiError::problem(StatusCode::NOT_FOUND, "there is no member with this id"))
 }
 
 /// A team of the roster.
@@ -363,10 +362,10 @@ async fn leave(
 async fn existing_team(app: &App, id: &str) -> Result<i64, ApiError> {
     let roster = read(app).await?;
     let known = id.parse().ok().filter(|id| roster.teams().contains_key(id));
-    known.ok_or_else(|| ApiError::problem(StatusCode::NOT_FOUND, "there is no team with this number"))
+    known.ok_or_else(|| ApiError::problem(StatusCode::NOT_FOUND, "there is no team with this id"))
 }
 
 fn team(roster: &Roster, id: i64) -> Result<TeamView, ApiError> {
     let team = roster.teams().get_key_value(&id).map(TeamView::from);
-    team.ok_or_else(|| ApiError::problem(StatusCode::NOT_FOUND, "there is no team with this number"))
+    team.ok_or_else(|| ApiError::problem(StatusCode::NOT_FOUND, "there is no team with this id"))
 }

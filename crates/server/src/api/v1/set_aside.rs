@@ -40,7 +40,7 @@ struct AllSetAside {
 
 /// List the events that insights could not read. Administrators only.
 ///
-/// Reasons are JSON that cannot be represented, too many values, or a large event during whose reading the server
+/// Reasons are JSON that cannot be represented, too many parts, or a large event during whose reading the server
 /// stopped twice. These events are still delivered.
 #[utoipa::path(get, path = "/insights/set_aside", tag = "Insights", responses((status = 200, body = AllSetAside)))]
 async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<AllSetAside>, ApiError> {

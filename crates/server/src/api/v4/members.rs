@@ -170,7 +170,7 @@ struct MemberToChange {
 
 /// Change the role of a member. Maintainers of the project, owners of the group, and administrators.
 ///
-/// A caller cannot give a role above their own, or change a member who has one.
+/// A caller cannot give a role above their own, or change a member whose role is above their own.
 #[utoipa::path(put, path = "/{user_id}", tag = "Members", request_body = MemberToChange,
     responses((status = 200, body = Member)))]
 async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Json<Member>, ApiError> {

@@ -57,7 +57,7 @@ pub(super) struct LogQuery {
 /// A page shows at most 8 MiB of bodies, and at most 1 MiB per body. Larger bodies are shown as `{"oversize": true}`.
 #[utoipa::path(get, path = "/{hook_id}/events", tag = "Hooks", params(LogQuery,
         ("page" = Option<i64>, Query, description = "Number of the page.", minimum = 1),
-        ("per_page" = Option<i64>, Query, description = "Rows of a page.", minimum = 1, maximum = 20)),
+        ("per_page" = Option<i64>, Query, description = "Number of rows in a page.", minimum = 1, maximum = 20)),
     responses((status = 200, body = [HookEvent])))]
 pub(super) async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
     let entry = at.hook(&app).await?;

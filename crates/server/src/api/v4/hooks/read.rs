@@ -277,7 +277,7 @@ pub(super) struct Typed {
     pub(super) password: Secret,
 }
 
-/// The stored certificate after the change, if it is removed or kept, and the new one that was sent.
+/// Removal of the stored certificate, and a new certificate that was sent.
 type CertificateChange = (Option<Option<ClientCertificate>>, Option<Typed>);
 
 fn client_certificate(pem: Clearable<String>, password: Clearable<Line<255>>) -> Result<CertificateChange, ApiError> {
