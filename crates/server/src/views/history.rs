@@ -143,8 +143,8 @@ pub struct Attempt {
     pub hook_id: i64,
     /// Number of the attempt within its delivery, starting at 1.
     pub number: u32,
-    /// Result: `delivered`, `rejected` (4xx), `failed` (another status), the reason why no answer came, such as `timed_out`,
-    /// `dns`, `connect` or `tls`, or `unknown`.
+    /// Result: `delivered`, `rejected` (4xx), `failed` (another status), `unknown`, or the reason why no answer came,
+    /// such as `timed_out`, `dns`, `connect` or `tls`.
     pub outcome: String,
     /// HTTP status of the answer; null without an answer.
     pub response_status: Option<u16>,

@@ -63,8 +63,8 @@ struct NewAlert {
     above: Option<f64>,
     /// The condition is met below this number.
     below: Option<f64>,
-    /// The condition is met above this multiple of the number over the four windows before. Counts and sums are averaged
-    /// per window for this.
+    /// The condition is met above this multiple of the number over the four windows before. Counts and sums are
+    /// averaged per window for this.
     times_before: Option<f64>,
     /// Seconds for which the condition must be met before the alert is reported. Default: 0.
     #[serde(default)]
@@ -155,8 +155,8 @@ struct AlertView {
     above: Option<f64>,
     /// The condition is met below this number.
     below: Option<f64>,
-    /// The condition is met above this multiple of the number over the four windows before. Counts and sums are averaged
-    /// per window for this.
+    /// The condition is met above this multiple of the number over the four windows before. Counts and sums are
+    /// averaged per window for this.
     times_before: Option<f64>,
     /// Seconds for which the condition must be met before the alert is reported.
     r#for: u64,

@@ -31,8 +31,8 @@ use crate::places::Sharer;
 use crate::state::App;
 use crate::views::{Attempt, Delivery, DeliveryWithHistory, Event, EventWithDeliveries, Iso, Page, Shown, Skipped};
 
-/// Number of copies of a body in memory while it is shown: packed, unpacked, as the shown value, and in the answer, whose
-/// buffer doubles.
+/// Number of copies of a body in memory while it is shown: packed, unpacked, as the shown value, and in the answer,
+/// whose buffer doubles.
 const COPIES: usize = 6;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
