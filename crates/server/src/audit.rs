@@ -221,7 +221,7 @@ impl Changes {
             let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
             while tasks.try_join_next().is_some() {}
             tasks.spawn(async move {
-                // The receiver is gone if the client has disconnected.
+                // Sending fails if the client has disconnected.
                 let _ = answer.send(change.await);
                 drop(kept);
             });
