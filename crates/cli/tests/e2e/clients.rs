@@ -204,7 +204,7 @@ pub(crate) fn a_filter_that_is_not_here_is_refused(engine: Engine) {
     let server = Server::start(&engine, &[]);
     furnish(&server);
     for (path, words) in [
-        ("projects?starred=true", "starred is a filter that this server does not have; leave it out"),
+        ("projects?starred=true", "starred is a filter that this server does not support; remove it"),
         ("projects?last_activity_after=2026-01-01", "last_activity_after is a filter"),
         ("groups/gear/projects?topic=rust", "topic is a filter"),
         ("users?two_factor=enabled", "two_factor is a filter"),
@@ -213,7 +213,7 @@ pub(crate) fn a_filter_that_is_not_here_is_refused(engine: Engine) {
         ("groups/gear/members?sort=desc", "sort is a filter"),
         ("projects?archive=true", "unknown parameter archive; did you mean archived?"),
         ("projects?archived=true&active=true", "archived and active contradict each other"),
-        ("groups/gear/hooks?id_after=1", "id_after goes with pagination=keyset in this list"),
+        ("groups/gear/hooks?id_after=1", "id_after requires pagination=keyset in this list"),
     ] {
         let reply = server.call("GET", &format!("/api/v4/{path}"), "");
         assert_eq!(reply.status, 400, "{path}: {}", reply.body);
@@ -315,7 +315,7 @@ pub(crate) fn a_trigger_that_a_level_does_not_have_is_refused(engine: Engine) {
         assert_eq!(reply.status, 400, "{}", reply.body);
         assert!(reply.json()["error"].as_str().is_some_and(|text| text.starts_with(words)), "{}", reply.body);
     };
-    let system = "issues_events is not a trigger of system hooks; they have push_events, tag_push_events, ";
+    let system = "issues_events is not a trigger of system hooks; use one of push_events, tag_push_events, ";
     refused(make("hooks", r#""issues_events":true"#), system);
     refused(
         make("projects/1/hooks", r#""subgroup_events":true"#),
@@ -324,7 +324,7 @@ pub(crate) fn a_trigger_that_a_level_does_not_have_is_refused(engine: Engine) {
     refused(make("groups/gear/hooks", r#""repository_update_events":"1""#), "repository_update_events is not a ");
     refused(
         make("hooks", r#""custom_webhook_template":"{}""#),
-        "custom_webhook_template does not exist for system hooks",
+        "custom_webhook_template is not available for system hooks",
     );
     // Clients send back what they read.
     let off = make("projects/1/hooks", r#""repository_update_events":false"#);

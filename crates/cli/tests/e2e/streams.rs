@@ -265,13 +265,13 @@ pub(crate) fn only_those_may_follow_who_may_manage_hooks(engine: Engine) {
     }
     assert_eq!(status("nonsense", ""), 401);
     for (query, last, why) in [
-        ("?project=1&group=gear", None, "not both"),
+        ("?project=1&group=gear", None, "cannot be combined"),
         ("?trigger=nonsense", None, "trigger does not have a valid value"),
         ("?filter=%5B1%5D", None, "filter"),
         ("?since=nonsense", None, "since"),
-        ("?after=nonsense", None, "is no position"),
-        ("", Some("x-y"), "is no position"),
-        ("", Some("4611686018427387904-0"), "ahead of the journal"),
+        ("?after=nonsense", None, "is not a position"),
+        ("", Some("x-y"), "is not a position"),
+        ("", Some("4611686018427387904-0"), "after the end of the journal"),
     ] {
         let headers: Vec<_> = [("PRIVATE-TOKEN", TOKEN), ("Accept", "text/event-stream")]
             .into_iter()

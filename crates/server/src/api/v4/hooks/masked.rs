@@ -1,9 +1,9 @@
-//! E-mail addresses in bodies that the log shows. The body is copied once, and no tree is made of it.
+//! Masks e-mail addresses in the bodies that the log shows. The text is copied once, without building a JSON tree.
 
-/// What stands for what is not shown.
+/// Text that replaces a hidden value.
 pub(super) const MASK: &str = "[REDACTED]";
 
-/// JSON in which texts that as a whole are an e-mail address are masked, at any depth. Names of members stay.
+/// Masks JSON strings that are an e-mail address as a whole, at any depth. Names of object members stay.
 pub(super) fn masked(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     let mut rest = json;
@@ -23,7 +23,7 @@ pub(super) fn masked(json: &str) -> String {
     shown
 }
 
-/// Where a text ends that begins with its quote: behind the quote that is not escaped.
+/// Finds the end of a JSON string that starts with its quote: the position after the next unescaped quote.
 fn end_of_text(text: &str) -> usize {
     let mut is_escaped = false;
     for (at, byte) in text.bytes().enumerate().skip(1) {
