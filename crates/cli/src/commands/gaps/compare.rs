@@ -163,7 +163,7 @@ impl<'a> Compare<'a> {
             }
         }
         if older > 0 {
-            say(format!("    {metric}: {older} older than the first event, which are not gaps"));
+            say(format!("    {metric}: older than the first event, so not missing: {older}"));
             tally.older += older;
         }
         Ok(())

@@ -153,7 +153,8 @@ pub(in crate::commands) async fn pushes(
     let object = json!({
         "before": before, "after": after, "ref": git_ref, "commits": listed, "total_commits_count": total,
     });
-    found(home, "push_hooks", &user, &object, format!("commits: {total}")).map(There::Found)
+    let name = if total == 1 { "1 commit".to_owned() } else { format!("{total} commits") };
+    found(home, "push_hooks", &user, &object, name).map(There::Found)
 }
 
 /// A commit as a push lists it, but without paths, which GitLab's lists of commits do not have.

@@ -50,8 +50,8 @@ pub(super) struct Follow {
     /// Defaults to the content of ./quickdraw-data/root-token.
     #[arg(long, env = "QUICKDRAW_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// With --from: only events of this project, full path or number.
     /// With --from: only events of this project (full path or number).
+    #[arg(long, requires = "from", conflicts_with = "group")]
     project: Option<String>,
     /// With --from: only events of this group and of its subgroups and projects (full path or number).
     #[arg(long, requires = "from")]
