@@ -78,7 +78,7 @@ pub(crate) async fn open_store(config: &Config, first: &mut FirstStart) -> anyho
     opened.context(FAILED)
 }
 
-/// The keys of the settings or of the key file. `None` if there are none.
+/// The keys of the settings or of the key file. `None` if neither has a key.
 pub(crate) fn known_ring(config: &Config) -> anyhow::Result<Option<Ring>> {
     let file = config.server.data_dir.join("key");
     if !config.server.key.is_empty() {

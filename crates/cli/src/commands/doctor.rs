@@ -38,7 +38,7 @@ pub(crate) async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         line("guard", Ok(text.to_owned()));
     }
     if let Ok(policy) = config.delivery.retry.policy() {
-        line("retry policy", Ok(format!("attempts: {}", policy.pauses.len() + 1)));
+        line("attempts", Ok(format!("{} for each delivery", policy.pauses.len() + 1)));
     }
     for name in ["root-token", "webhook-secret"] {
         let file = config.server.data_dir.join(name);

@@ -72,13 +72,13 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let serving = listener.serve(quickdraw_server::router(app.clone()), stopped);
     let ending = async {
-        let told = signalled(&metrics).await;
+        let reason = signalled(&metrics).await;
         app.close_streams();
         let _ = stop.send(true);
-        told
+        reason
     };
-    let ((), told) = tokio::join!(serving, ending);
-    tracing::info!("stopping: {told}");
+    let ((), reason) = tokio::join!(serving, ending);
+    tracing::info!("stopping: {reason}");
     app.finish().await;
     lifecycle.stop().await;
     tracing::info!("stopped");

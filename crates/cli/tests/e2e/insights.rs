@@ -43,11 +43,7 @@ pub(crate) fn metrics_are_counted_and_explained(engine: Engine) {
     eventually("all events are counted", || metric(&server, "mr_opened", "")["value"] == 5.0);
     let merged = metric(&server, "time_to_merge", "");
     assert_eq!((&merged["value"], &merged["p50"], &merged["samples"]), (&json!(50_400.0), &json!(36_000.0), &json!(3)));
-    assert_eq!(
-        (&merged["unit"], &merged["previous"]["value"]),
-        (&json!("seconds"), &Value::Null),
-        "a window without data has the value null"
-    );
+    assert_eq!((&merged["unit"], &merged["previous"]["value"]), (&json!("seconds"), &Value::Null), "no data is null");
     let by_day: Vec<(String, Value)> = merged["series"]
         .as_array()
         .expect("a series")
@@ -330,10 +326,7 @@ pub(crate) fn lead_times_follow_merge_requests_to_their_deployment(engine: Engin
         assert_eq!(get(server, "commit_lead_time")["p50"], 25_200.0);
         let explained = get(server, "lead_time_for_changes/explain");
         let items = explained["items"].as_array().expect("a list");
-        assert!(
-            items.iter().all(|item| item["counts"] == item["reason"].is_null()),
-            "every item without a reason counts: {items:?}"
-        );
+        assert!(items.iter().all(|item| item["counts"] == item["reason"].is_null()), "all items count: {items:?}");
     };
     // The events arrive in reverse order with a crash in between, and then again with other keys.
     for (number, (event, body)) in events.iter().enumerate().rev() {
@@ -480,10 +473,7 @@ pub(crate) fn the_demo_fills_every_metric_and_can_be_verified(engine: Engine) {
         assert!(value > Some(0.0), "{name}: {value:?}");
     }
     let (with, without) = ("/api/v1/insights/metrics/mr_opened?bots=true", "/api/v1/insights/metrics/mr_opened");
-    assert!(
-        server.get(with)["value"].as_f64() > server.get(without)["value"].as_f64(),
-        "a bot opened some merge requests"
-    );
+    assert!(server.get(with)["value"].as_f64() > server.get(without)["value"].as_f64(), "bots open some too");
     let before = server.get("/api/v1/insights/metrics/commits")["value"].clone();
     child.kill().expect("it runs");
     child.wait().expect("it ended");
@@ -499,11 +489,7 @@ pub(crate) fn the_demo_fills_every_metric_and_can_be_verified(engine: Engine) {
         let schema = &server.schema;
         let sql = format!("SELECT count(*) FROM information_schema.tables WHERE table_schema = '{schema}'");
         let counted = Command::new("psql").args([url, "-Atqc", &sql]).output().expect("psql runs");
-        assert_eq!(
-            String::from_utf8_lossy(&counted.stdout).trim(),
-            "0",
-            "the demo does not use the database of the settings"
-        );
+        assert_eq!(String::from_utf8_lossy(&counted.stdout).trim(), "0", "the demo does not use this database");
     }
     // Data of another server is not changed.
     std::fs::remove_file(data.join("this-is-a-demo")).expect("the file exists");
