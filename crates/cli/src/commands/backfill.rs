@@ -36,7 +36,9 @@ pub(crate) enum From {
         server: client::Server,
     },
     /// Backfill from GitLab's API: merge requests and issues with their history, pipelines with their jobs,
-    /// deployments, pushes and commits. A run that was interrupted continues at its last position.
+    /// deployments, pushes and commits.
+    ///
+    /// A run that was interrupted continues at its last position.
     Gitlab {
         /// Base URL of the GitLab server.
         #[arg(long)]
@@ -56,8 +58,10 @@ pub(crate) enum From {
         #[command(flatten)]
         server: client::Server,
     },
-    /// Backfill a file of past payloads. The file contains JSON values, in sequence or in an array. Each value is a
-    /// body, an object {"trigger": …, "received_at": …, "payload": body}, or an entry of GitLab's list of hook events.
+    /// Backfill a file of past payloads.
+    ///
+    /// The file contains JSON values, in sequence or in an array. Each value is a body, an object {"trigger": …,
+    /// "received_at": …, "payload": body}, or an entry of GitLab's list of hook events.
     File {
         /// Path of the file; - reads standard input.
         file: PathBuf,

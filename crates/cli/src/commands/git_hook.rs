@@ -40,9 +40,13 @@ pub(crate) enum GitHook {
         #[arg(long, env = "QUICKDRAW_TOKEN", hide_env_values = true)]
         token: String,
     },
-    /// Report a push. The installed hook calls this command, which reads ref updates from standard input.
+    /// Report a push.
+    ///
+    /// The installed hook calls this command, which reads ref updates from standard input.
     PostReceive,
-    /// Send the reports of a repository that wait because the server was unreachable. The next push sends them too.
+    /// Send the reports of a repository that wait because the server was unreachable.
+    ///
+    /// The next push sends them too.
     Send {
         /// Path of the bare repository.
         repository: PathBuf,

@@ -16,9 +16,10 @@ use crate::wiring;
 
 #[derive(Subcommand)]
 pub(crate) enum Guard {
-    /// Check URLs from standard input, one per line, and print a verdict for each as JSON. A line may also be a JSON
-    /// object with the fields url, resolves_to, config and others of the guide. Names are resolved unless resolves_to
-    /// is given. The exit code is 1 if a URL is blocked or invalid.
+    /// Check URLs from standard input, one per line, and print a verdict for each as JSON.
+    ///
+    /// A line may also be a JSON object with the fields url, resolves_to, config and others of the guide. Names are
+    /// resolved unless resolves_to is given. The exit code is 1 if a URL is blocked or invalid.
     Check,
 }
 

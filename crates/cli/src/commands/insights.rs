@@ -16,8 +16,10 @@ const SHOWN: usize = 50;
 
 #[derive(Subcommand)]
 pub(crate) enum Insights {
-    /// Check the stored insights. The server counts the whole journal again, in a random order and with repetitions,
-    /// and compares the result with the stored data. Both must be equal. Nothing is changed.
+    /// Check the stored insights.
+    ///
+    /// The server counts the whole journal again, in a random order and with repetitions, and compares the result with
+    /// the stored data. Both must be equal. Nothing is changed.
     Verify {
         /// Seed of the order. Random by default.
         #[arg(long)]
@@ -25,8 +27,9 @@ pub(crate) enum Insights {
         #[command(flatten)]
         server: client::Server,
     },
-    /// Count the whole journal again with the definitions of this version, print the differences, and replace the
-    /// stored data.
+    /// Count the whole journal again and replace the stored insights.
+    ///
+    /// The server counts with the definitions of this version, and the command prints the differences.
     Rebuild {
         /// Print the differences, but do not replace the stored data.
         #[arg(long)]

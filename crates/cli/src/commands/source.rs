@@ -14,8 +14,10 @@ pub(crate) enum Source {
         #[command(flatten)]
         server: client::Server,
     },
-    /// Create a source. A secret is generated and printed once, unless --secret is given. For the modes signature and
-    /// both, the generated secret is a signing token (whsec_…).
+    /// Create a source.
+    ///
+    /// A secret is generated and printed once, unless --secret is given. For the modes signature and both, the
+    /// generated secret is a signing token (whsec_…).
     Add {
         /// Secret of the source: a secret token, or a signing token (whsec_…).
         #[arg(long)]
@@ -34,7 +36,9 @@ pub(crate) enum Source {
         #[command(flatten)]
         server: client::Server,
     },
-    /// Replace the secret of a source. A secret is generated and printed once, unless --secret is given.
+    /// Replace the secret of a source.
+    ///
+    /// A secret is generated and printed once, unless --secret is given.
     Secret {
         /// Id of the source.
         id: String,
@@ -55,7 +59,9 @@ pub(crate) enum Source {
         #[command(flatten)]
         server: client::Server,
     },
-    /// Delete a source. Its events are kept.
+    /// Delete a source.
+    ///
+    /// Its events are kept.
     Remove {
         /// Id of the source.
         id: String,
