@@ -27,7 +27,7 @@ pub enum Place {
     Elsewhere,
 }
 
-/// A hook's level, as a set of the three, for the columns of the catalog.
+/// A hook's level, as a set of the three, for the columns of a kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Levels(u8);
 
