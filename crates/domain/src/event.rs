@@ -4,6 +4,7 @@ mod object;
 mod skim;
 mod whereabouts;
 
+pub(crate) use object::ObjectName;
 pub use object::object_key;
 pub use skim::{BodyError, MAX_DEPTH, Skim};
 use uuid::Uuid;

@@ -22,6 +22,7 @@ pub mod health;
 pub mod hook;
 pub mod identity;
 pub mod ids;
+mod kinds;
 pub mod members;
 pub mod outcome;
 pub mod phases;
