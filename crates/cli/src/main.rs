@@ -40,6 +40,7 @@ enum Command {
         #[arg(long)]
         signing: bool,
     },
+    #[cfg(feature = "git")]
     /// Install and run the hook that reports pushes to a bare git repository.
     #[command(subcommand)]
     GitHook(commands::git_hook::GitHook),
@@ -103,6 +104,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         match arguments.command {
             Command::Serve => commands::serve::run(config::load(config)?).await,
             Command::Secret { signing } => commands::secret::run(signing),
+            #[cfg(feature = "git")]
             Command::GitHook(command) => commands::git_hook::run(command).await,
             Command::Emit(command) => commands::emit::run(command).await,
             Command::Source(command) => commands::source::run(command).await,
