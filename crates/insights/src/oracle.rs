@@ -29,10 +29,6 @@ fn spelled(minute: i64) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-fn trigger(name: &str) -> Trigger {
-    Trigger::by_name(name).expect("a row")
-}
-
 /// Each is received a minute after it happened; then in another order, some again, later, and all at times that have nothing to do with
 /// when they happened.
 fn in_disorder(told: Told, order: &[Index]) -> Events {
@@ -123,7 +119,7 @@ fn play(deeds: &[(i64, Deed)], begins_as_draft: bool) -> (Sheet, Told) {
         let user = json!({ "id": who, "username": format!("u{who}") });
         (
             minute,
-            trigger("merge_request_hooks"),
+            Trigger::MERGE_REQUEST,
             json!({ "user": user, "project": { "id": 7 }, "object_attributes": attributes }),
         )
     };
@@ -168,7 +164,7 @@ fn play(deeds: &[(i64, Deed)], begins_as_draft: bool) -> (Sheet, Told) {
                 let user = json!({ "id": who, "username": format!("u{who}") });
                 let body = json!({ "user": user, "project": { "id": 7 }, "object_attributes": note,
                     "merge_request": attributes(&sheet, now) });
-                told.push((now, trigger("note_hooks"), body));
+                told.push((now, Trigger::NOTE, body));
             }
             Deed::Close if sheet.is_open && !is_merged => {
                 sheet.is_open = false;
@@ -205,7 +201,7 @@ fn play_issue(deeds: &[(i64, u8)]) -> (Truth, Told) {
     let event = |action: &str, attributes: Value, minute: i64| {
         let mut attributes = attributes;
         attributes["action"] = action.into();
-        (minute, trigger("issue_hooks"), json!({ "project": { "id": 7 }, "object_attributes": attributes }))
+        (minute, Trigger::ISSUE, json!({ "project": { "id": 7 }, "object_attributes": attributes }))
     };
     let mut told = vec![event("open", attributes(true, 0, None), 0)];
     for (number, (pause, deed)) in deeds.iter().enumerate() {
@@ -230,7 +226,7 @@ fn play_issue(deeds: &[(i64, u8)]) -> (Truth, Told) {
                 let note = json!({ "id": number, "author_id": who, "created_at": spelled(now) });
                 let on = attributes(open, now, closes.last().copied());
                 let body = json!({ "project": { "id": 7 }, "object_attributes": note, "issue": on });
-                told.push((now, trigger("note_hooks"), body));
+                told.push((now, Trigger::NOTE, body));
             }
             _ => {}
         }
@@ -320,7 +316,7 @@ proptest! {
                 let body = json!({ "deployment_id": number, "status": "success", "status_changed_at": spelled(now),
                     "environment": "production", "project": { "id": 7 },
                     "commit_url": format!("https://gitlab.example.com/-/commit/{}", sha(commit + 2)) });
-                told.push((now, trigger("deployment_hooks"), body));
+                told.push((now, Trigger::DEPLOYMENT, body));
             } else {
                 let commit = merged.len() + 2;
                 merged.push(now);
@@ -331,7 +327,7 @@ proptest! {
                 let attributes = json!({ "iid": commit, "target_project_id": 7, "created_at": spelled(0), "updated_at": spelled(now),
                     "action": "merge", "state": "merged", "merge_commit_sha": sha(commit) });
                 let body = json!({ "project": { "id": 7 }, "object_attributes": attributes });
-                told.push((now, trigger("merge_request_hooks"), body));
+                told.push((now, Trigger::MERGE_REQUEST, body));
             }
         }
         let items = entity::joined_at(&in_disorder(told, &order));

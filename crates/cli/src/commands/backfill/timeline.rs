@@ -1,6 +1,7 @@
 //! What was done to a merge request or an issue, from what GitLab's API remembers of it: one event each, as it would have been
 //! received then. System notes tell approvals, drafts and pushes; GitLab writes them in English whatever anybody's language is.
 
+use quickdraw_domain::Trigger;
 use quickdraw_domain::compose::User;
 use serde_json::{Map, Value, json};
 
@@ -53,7 +54,7 @@ impl<'a> Thing<'a> {
         let first =
             steps.iter().find_map(|step| if let What::Draft(is_draft) = step.what { Some(is_draft) } else { None });
         let is_draft = first.map_or(attributes.get("draft") == Some(&Value::Bool(true)), |is_draft| !is_draft);
-        self.walk(&steps, &attributes, "merge_request", "merge_request_hooks", is_draft)
+        self.walk(&steps, &attributes, "merge_request", Trigger::MERGE_REQUEST, is_draft)
     }
 
     /// The merge. Old versions of GitLab have no `merged_at`, and only the changes of its state can tell when it was.
@@ -118,7 +119,7 @@ impl<'a> Thing<'a> {
         steps: &[Step<'a>],
         attributes: &Map<String, Value>,
         kind: &str,
-        trigger: &'static str,
+        trigger: Trigger,
         mut is_draft: bool,
     ) -> anyhow::Result<Vec<Told>> {
         let (mut state, mut closed_at) = ("opened", Value::Null);
@@ -175,7 +176,7 @@ impl<'a> Thing<'a> {
             let who: User = user(step.who, &Value::Null);
             let (trigger, object) = if let What::Comment(note) = &step.what {
                 let is_internal = note["internal"] == true || self.there["confidential"] == true;
-                let trigger = if is_internal { "confidential_note_hooks" } else { "note_hooks" };
+                let trigger = if is_internal { Trigger::CONFIDENTIAL_NOTE } else { Trigger::NOTE };
                 (trigger, self.comment(note, kind, object))
             } else {
                 object.insert("action".to_owned(), action.into());

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use quickdraw_domain::Trigger;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -31,8 +32,8 @@ const HALF_WRITTEN: Duration = Duration::from_secs(86_400);
 const MOST: usize = 10_000;
 const MOST_BYTES: u64 = 1 << 30;
 
-/// Reports of this kind are of use to nobody but a hook: where none hears of them, they are not sent.
-pub(super) const ONLY_IF_HEARD: &str = "repository_update_hooks";
+/// Only a hook can use reports of this kind: they are not sent where no hook subscribes to them.
+pub(super) const ONLY_IF_SUBSCRIBED: Trigger = Trigger::REPOSITORY_UPDATE;
 
 /// A report with the key under which the server takes it once.
 #[derive(Serialize, Deserialize)]
@@ -173,8 +174,8 @@ impl Spool {
             return Ok(Next::Gone);
         };
         let Target { url, token, project } = target;
-        if report["trigger"] == ONLY_IF_HEARD
-            && client::is_heard(url, token, project, ONLY_IF_HEARD, left()).await == Some(false)
+        if report["trigger"] == ONLY_IF_SUBSCRIBED.row().name
+            && client::is_heard(url, token, project, ONLY_IF_SUBSCRIBED, left()).await == Some(false)
         {
             fs::remove_file(file)?;
             return Ok(Next::Gone);

@@ -25,7 +25,7 @@ pub(in crate::commands) enum There {
 pub(in crate::commands) struct Found {
     /// What it is called in what is printed.
     pub(in crate::commands) name: String,
-    pub(in crate::commands) trigger: &'static str,
+    pub(in crate::commands) trigger: Trigger,
     pub(in crate::commands) body: Vec<u8>,
 }
 
@@ -153,7 +153,7 @@ pub(in crate::commands) async fn pushes(
     let object = json!({
         "before": before, "after": after, "ref": git_ref, "commits": listed, "total_commits_count": total,
     });
-    found(home, "push_hooks", &user, &object, format!("{total} commits")).map(There::Found)
+    found(home, Trigger::PUSH, &user, &object, format!("{total} commits")).map(There::Found)
 }
 
 /// A commit as pushes list it, without its paths: GitLab's lists do not tell them.
@@ -191,7 +191,7 @@ pub(in crate::commands) async fn merge_request(
         object.insert("updated_at".to_owned(), spelled(at));
     }
     let name = format!("{} ({})", text(&there["title"]), text(&there["state"]));
-    found(home, "merge_request_hooks", &user(who, &there["author"]), &Value::Object(object), name).map(There::Found)
+    found(home, Trigger::MERGE_REQUEST, &user(who, &there["author"]), &Value::Object(object), name).map(There::Found)
 }
 
 /// What GitLab's API says of a merge request, as events name it.
@@ -221,8 +221,8 @@ pub(in crate::commands) fn issue_attributes(there: &Value) -> Map<String, Value>
 }
 
 /// The trigger of an issue's events.
-pub(in crate::commands) fn trigger_of_issue(there: &Value) -> &'static str {
-    if there["confidential"] == true { "confidential_issue_hooks" } else { "issue_hooks" }
+pub(in crate::commands) fn trigger_of_issue(there: &Value) -> Trigger {
+    if there["confidential"] == true { Trigger::CONFIDENTIAL_ISSUE } else { Trigger::ISSUE }
 }
 
 /// An issue as it is now.
@@ -309,7 +309,7 @@ pub(in crate::commands) async fn pipeline_with(
         object.insert("commit".to_owned(), commit);
     }
     let name = format!("{} on {}", text(&there["status"]), text(&there["ref"]));
-    found(home, "pipeline_hooks", &user(&there["user"], &Value::Null), &Value::Object(object), name)
+    found(home, Trigger::PIPELINE, &user(&there["user"], &Value::Null), &Value::Object(object), name)
 }
 
 /// An object that was made after a time, or what there is instead.
@@ -323,14 +323,14 @@ async fn younger(gitlab: &GitLab, path: &str, since: Timestamp) -> anyhow::Resul
 
 pub(in crate::commands) fn found(
     home: &Home,
-    trigger: &'static str,
+    trigger: Trigger,
     user: &User,
     object: &Value,
     name: String,
 ) -> anyhow::Result<Found> {
     let object = RawValue::from_string(object.to_string())?;
     let happened = Happened {
-        trigger: Trigger::by_name(trigger).unwrap_or(Trigger::UNKNOWN),
+        trigger,
         scene: Scene::Project(&home.project),
         user,
         object: &object,
