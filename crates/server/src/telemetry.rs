@@ -1,6 +1,6 @@
 //! Metrics of the server, declared in one place. The first two are the seed's, name by name.
 
-/// Counter: requests to sources. Labels `event` (the catalog's header, or `unknown`) and `status` (`success`,
+/// Counter: requests to sources. Labels `event` (the header of the kind, or `unknown`) and `status` (`success`,
 /// `duplicate`, `rejected`, `error`).
 pub const WEBHOOK_REQUESTS: &str = "gitlab_webhook_requests_total";
 /// Histogram: seconds from the head of a request to its answer.

@@ -1,5 +1,6 @@
-//! Composed bodies against samples of our own, one for each kind and more for some, and against the fields that GitLab documents.
-//! `QUICKDRAW_ACCEPT_SAMPLES=1 cargo test -p quickdraw-domain --test bodies` takes what is composed now for right: look at the difference.
+//! Composed bodies against our own samples, at least one for each kind, and against the fields that GitLab documents.
+//! `QUICKDRAW_ACCEPT_SAMPLES=1 cargo test -p quickdraw-domain --test bodies` writes the composed bodies as the new samples:
+//! read the difference.
 
 mod registry;
 mod reports;
@@ -20,7 +21,7 @@ fn reports_become_the_samples() {
     }
 }
 
-/// What each documented sample is composed from: a trigger and a variant of its report.
+/// The trigger and the variant of the report that a documented sample is compared with.
 fn counterpart(sample: &str) -> (&str, &str) {
     match sample {
         "push" | "system-push" => ("push_hooks", ""),
@@ -109,8 +110,8 @@ fn every_documented_field_is_composed() {
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
 
-/// What GitLab's code writes and its documented samples lack or leave open: a trigger, a variant of its report, where it stands in the
-/// body, and what it has to be.
+/// Attributes that GitLab's code writes, and that its documented samples lack or leave open: a trigger, a variant of its
+/// report, the place in the body, and the value.
 const IN_ITS_CODE_ALONE: [(&str, &str, &str, &str); 11] = [
     ("deployment_hooks", "", "/ref", r#""main""#),
     ("note_hooks", "merge_request", "/merge_request/reviewer_ids", "[4]"),
@@ -148,7 +149,8 @@ fn spelling(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect::<String>().replace("-00:00", "+00:00")
 }
 
-/// `fixtures/gitlab/documented_times.json` has, for each sample, the paths of its times with one time as they are spelled there.
+/// `fixtures/gitlab/documented_times.json` has, for each sample, the paths of its times with one time in the documented
+/// form.
 #[test]
 fn times_are_spelled_as_documented() {
     let documented = include_str!("../../../../fixtures/gitlab/documented_times.json");

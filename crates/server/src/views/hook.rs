@@ -139,7 +139,7 @@ impl Hook {
     }
 }
 
-/// The attributes that select triggers, as the catalog has them.
+/// The attributes that select triggers, as the registry of kinds has them.
 pub struct HookTriggers(Vec<(&'static str, Option<bool>)>);
 
 impl Serialize for HookTriggers {
