@@ -78,9 +78,8 @@ async fn main() -> anyhow::Result<()> {
             now,
         )
         .await?;
-    let merge_requests = Trigger::by_name("merge_request_hooks").expect("a kind of GitLab's");
     let hook = Hook::new(Scope::Project(project.id), HookUrl::parse(&url)?, clock.uuid(), now);
-    store.create_hook(Hook { triggers: [merge_requests].into_iter().collect(), ..hook }, 100).await?;
+    store.create_hook(Hook { triggers: [Trigger::MERGE_REQUEST].into_iter().collect(), ..hook }, 100).await?;
 
     // The belt, and everything that moves on it.
     let belt = Belt::new(store.clone(), Arc::new(Guarded::new(client, guard)), clock.clone(), settings).await?;

@@ -234,7 +234,7 @@ impl<'a> Compare<'a> {
         let parts = [self.gitlab.url(), &project.id.to_string(), name].join("\n");
         let key = format!("gap-{}", hex::encode(Sha256::digest(parts)));
         let payload = RawValue::from_string(String::from_utf8(found.body)?)?;
-        let report = Report { trigger: found.trigger, payload: &payload };
+        let report = Report { trigger: found.trigger.row().name, payload: &payload };
         let Ours { url, token, .. } = self.ours;
         let reported = client::report(url, token, &project.path_with_namespace, &report, &key, PATIENCE).await;
         reported.with_context(|| format!("failed to report {name} to the project {}", project.path_with_namespace))
