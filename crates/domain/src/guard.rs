@@ -10,6 +10,7 @@ mod cases;
 mod own;
 mod ports;
 mod question;
+mod section;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -21,6 +22,7 @@ pub(crate) use address::within;
 pub use allowlist::{Allowlist, AllowlistError};
 pub use own::OwnAddresses;
 pub use question::Question;
+pub use section::{GuardSection, Nat64};
 
 use crate::hook::HookUrl;
 use crate::hook::url::UrlError;

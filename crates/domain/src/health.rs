@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Timestamp;
 use crate::outcome::Outcome;
 
@@ -17,7 +19,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
 /// Which rule disables hooks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DisablePolicy {
     /// The documented rule, our default: a fourth consecutive failure disables; a 4xx until somebody re-enables it,
     /// anything else for a minute, doubling up to 24 hours.
@@ -26,19 +29,6 @@ pub enum DisablePolicy {
     Current,
     /// Never.
     Off,
-}
-
-impl DisablePolicy {
-    /// By the name used in settings.
-    #[must_use]
-    pub fn preset(name: &str) -> Option<Self> {
-        match name {
-            "published" => Some(Self::Published),
-            "current" => Some(Self::Current),
-            "off" => Some(Self::Off),
-            _ => None,
-        }
-    }
 }
 
 /// What a hook remembers.

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 pub use bound::{BoundError, BoundTo, Speaker, speaker, unnamed};
+use serde::{Deserialize, Serialize};
 
 use crate::guard::within;
 use crate::{Secret, SourceId, Timestamp};
@@ -70,7 +71,8 @@ impl Source {
 }
 
 /// Which credentials a source wants. What it does not look at is ignored.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// Whatever is shown must be right, and there must be something.
     #[default]
