@@ -1,4 +1,5 @@
-//! Building blocks of the settings: how a section is declared and documented, and how a problem with a setting is reported.
+//! Building blocks of the settings: how a section is declared and documented, and how a problem with a setting is
+//! reported.
 //!
 //! The sections themselves are in the crates that use them. [`section!`](crate::section) declares a section once: type,
 //! default and reference text of each setting stand together, and the text is the doc comment.

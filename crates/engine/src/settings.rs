@@ -15,30 +15,33 @@ use crate::deliver::slots::SlotLimits;
 quickdraw_domain::section! {
     /// Deliveries to the receivers of webhooks.
     pub struct DeliverySection as "delivery" {
-        /// Attempts after a failure: `standard` (5 attempts), `gitlab` (1 attempt), `patient` (10 attempts in up to three
-        /// days), or a list of the longest pauses before each further attempt, such as `["10s", "5m"]`. A webhook may have a
-        /// policy of its own.
+        /// Attempts after a failure: `standard` (5 attempts), `gitlab` (1 attempt), `patient` (10 attempts in up to
+        /// three days), or a list of the longest pauses before each further attempt, such as `["10s", "5m"]`. A webhook
+        /// may have a policy of its own.
         retry: Retry = Retry::Preset(RetryPreset::Standard),
 
         /// Rule that disables failing webhooks. `published` follows GitLab's documentation: the fourth failure in a row
-        /// disables a webhook. `current` follows GitLab 17.11 and later. `off` never disables a webhook.
+        /// disables a webhook, after a 4xx until somebody re-enables it, otherwise for a time. `current` follows GitLab
+        /// 17.11 and later: the fourth failure in a row pauses a webhook, and the fortieth disables it. `off` never
+        /// disables a webhook.
         auto_disable: DisablePolicy = DisablePolicy::Published,
 
         /// Handling of events while their webhook is disabled. `hold` keeps them and delivers them when the webhook is
         /// enabled again. `drop` discards them, as GitLab does.
         while_disabled: HoldOrDrop = HoldOrDrop::Hold,
 
-        /// Longest time that a delivery is held for a disabled webhook. Older deliveries are given up.
+        /// Longest time that a delivery is held for a disabled webhook. Older deliveries fail for good.
         hold_longest: Span = Span::days(7),
 
-        /// Most deliveries that are held for one disabled webhook. Beyond this number the oldest ones are given up.
+        /// Most deliveries that are held for one disabled webhook. Beyond this number the oldest deliveries fail
+        /// for good.
         hold_most: u32 = 1_000_000,
 
         /// Time limit of one attempt. It includes name resolution, connection, TLS, request and response.
         timeout: Span = Span::seconds(10),
 
-        /// Time for which a node owns a delivery that it claimed. Other nodes may repeat the delivery afterwards. It must be
-        /// at least one second longer than `delivery.timeout`.
+        /// Time for which a node owns a delivery that it claimed. Other nodes may repeat the delivery afterwards. It
+        /// must be at least one second longer than `delivery.timeout`.
         lease: Span = Span::seconds(30),
 
         /// Most attempts that run at the same time on this node. One third is reserved for first attempts.
@@ -60,8 +63,8 @@ quickdraw_domain::section! {
         /// Password of the private key in `delivery.tls_client_cert_file`, if the key is encrypted (PKCS#8).
         tls_client_cert_password: SecretText = SecretText::default(),
 
-        /// HTTP proxy for all deliveries, such as `http://proxy.example.com:3128`. Deliveries use `CONNECT`. Variables such
-        /// as `HTTPS_PROXY` are ignored.
+        /// HTTP proxy for all deliveries, such as `http://proxy.example.com:3128`. Deliveries use `CONNECT`. Variables
+        /// such as `HTTPS_PROXY` are ignored.
         proxy: String = String::new(),
 
         /// User name for the proxy.
@@ -70,8 +73,8 @@ quickdraw_domain::section! {
         /// Password for the proxy.
         proxy_password: SecretText = SecretText::default(),
 
-        /// Sends host names to the proxy instead of the addresses that the guard has checked. Enable this only if the proxy
-        /// itself refuses forbidden addresses.
+        /// Sends host names to the proxy instead of the addresses that the guard has checked. Enable this only if the
+        /// proxy itself refuses forbidden addresses.
         proxy_resolves: bool = false,
     }
 }
@@ -87,8 +90,8 @@ quickdraw_domain::section! {
 quickdraw_domain::section! {
     /// Metrics of projects.
     pub struct InsightsSection as "insights" {
-        /// Labels that mark an issue as an incident, in addition to `incident`. A label includes its scoped labels: `outage`
-        /// includes `outage::major`.
+        /// Labels that mark an issue as an incident, in addition to `incident`. A label includes its scoped labels:
+        /// `outage` includes `outage::major`.
         incident_labels: Vec<String> = Vec::new(),
     }
 }

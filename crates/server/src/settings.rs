@@ -19,22 +19,25 @@ quickdraw_domain::section! {
         /// Address and port to listen on.
         listen: String = "127.0.0.1:8000".to_owned(),
 
-        /// Base URL at which GitLab and users reach this server. It is sent as `X-Gitlab-Instance`. If this is not set, it is
-        /// made from `server.listen`, with the loopback address in place of `0.0.0.0` and `[::]`.
+        /// Base URL at which GitLab and users reach this server. It is sent as `X-Gitlab-Instance`. If this is not set,
+        /// it is made from `server.listen`, with the loopback address in place of `0.0.0.0` and `[::]`.
         external_url: String = String::new(),
 
         /// Form of links to uploaded images in composed bodies. `project_path` makes
-        /// `<base>/<group>/<project>/uploads/…`. `project_id` makes `<base>/-/project/<id>/uploads/…`, as GitLab 19 does.
+        /// `<base>/<group>/<project>/uploads/…`. `project_id` makes `<base>/-/project/<id>/uploads/…`, as GitLab 19
+        /// does.
         upload_links: UploadLinks = UploadLinks::ProjectPath,
 
         /// Directory for the SQLite files, and for the key and the tokens that the first start generates.
         data_dir: PathBuf = "quickdraw-data".into(),
 
-        /// Token of the administrator: at least 16 ASCII characters. If this is not set, the first start generates a token.
+        /// Token of the administrator: at least 16 ASCII characters. If this is not set, the first start generates a
+        /// token.
         root_token: SecretText = SecretText::default(),
 
-        /// Keys that encrypt secrets in the database: 32 bytes in base64 each, separated by commas. The first key encrypts,
-        /// and all keys decrypt. If this is not set, the first start on SQLite generates a key; PostgreSQL requires one.
+        /// Keys that encrypt secrets in the database: 32 bytes in base64 each, separated by commas. The first key
+        /// encrypts, and all keys decrypt. If this is not set, the first start on SQLite generates a key; PostgreSQL
+        /// requires one.
         key: SecretText = SecretText::default(),
 
         /// Most open connections.
@@ -55,16 +58,16 @@ quickdraw_domain::section! {
         /// Most webhooks of one project.
         project_hooks: u32 = 100,
 
-        /// Most webhooks of one group. Webhooks of its subgroups do not count.
+        /// Most webhooks of one group. Webhooks of other groups, such as its subgroups, do not count.
         group_hooks: u32 = 50,
 
-        /// Most tests, and also most resends, per minute by one user in one project or group. All users of a project or group
-        /// together have three times this limit, a top-level group has twelve times, and all users of a node except
-        /// administrators have sixty times. 0 disables the limit.
+        /// Most tests, and also most resends, per minute by one user in one project or group. All users of a project or
+        /// group together have three times this limit, a top-level group has twelve times, and all users of a node
+        /// except administrators have sixty times. 0 disables the limit.
         by_hand_per_minute: usize = 5,
 
-        /// Most deliveries per minute by the project and group webhooks of one top-level group. Each node counts for itself.
-        /// Deliveries beyond the limit are skipped. 0 disables the limit.
+        /// Most deliveries per minute by the project and group webhooks of one top-level group. Each node counts for
+        /// itself. Deliveries beyond the limit are skipped. 0 disables the limit.
         deliveries_per_minute: u32 = 0,
     }
 }

@@ -10,8 +10,8 @@ use crate::check_url;
 quickdraw_domain::section! {
     /// The database that contains events, webhooks and insights.
     pub struct DatabaseSection as "database" {
-        /// Address of the database: `sqlite:path` or `postgres://user@host/name`. If this is not set, it is the SQLite file
-        /// `quickdraw.db` in `server.data_dir`.
+        /// Address of the database: `sqlite:path` or `postgres://user@host/name`. If this is not set, it is the SQLite
+        /// file `quickdraw.db` in `server.data_dir`.
         url: DatabaseUrl = DatabaseUrl::default(),
 
         /// Longest time that a request waits for the database. A request that waits longer is answered 503 with a

@@ -1,9 +1,10 @@
-//! Reading the settings: the file and the environment in layers. A setting that cannot be read becomes a problem and gets its
-//! default, so that all problems are reported at once.
+//! Reading the settings: the file and the environment in layers. A setting that cannot be read becomes a problem and
+//! gets its default, so that all problems are reported at once.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use anyhow::Context;
 use figment::error::{Actual, Kind};
 use figment::providers::{Env, Format, Serialized, Toml};
 use figment::{Figment, Provider};
@@ -48,7 +49,7 @@ fn layers(file: Option<&Path>, problems: &mut Vec<Problem>) -> anyhow::Result<Fi
         None => figment = figment.merge(Toml::file("quickdraw.toml")),
     }
     // A file that is not TOML has no settings that could be checked one by one.
-    figment.data()?;
+    figment.data().context("the configuration is not valid")?;
     figment = figment.merge(Env::prefixed("QUICKDRAW__").split("__"));
 
     for key in LITERAL {

@@ -7,8 +7,8 @@ use quickdraw_domain::signature::SigningToken;
 use super::Config;
 use crate::first_start::parse_ring;
 
-/// Settings whose variables are read literally and whose values no problem shows. Otherwise digits would be read as a number,
-/// and blanks would be cut off.
+/// Settings whose variables are read literally and whose values no problem shows. Otherwise digits would be read as a
+/// number, and blanks would be cut off.
 pub(super) const LITERAL: [&str; 8] = [
     "database.url",
     "server.root_token",

@@ -8,14 +8,15 @@ use tracing_subscriber::EnvFilter;
 quickdraw_domain::section! {
     /// Logs and Prometheus metrics.
     pub(crate) struct TelemetrySection as "telemetry" {
-        /// Log filter: a level such as `info`, optionally with levels of single modules, such as `quickdraw_engine=debug,info`.
+        /// Log filter: a level such as `info`, optionally with levels of single modules, such as
+        /// `quickdraw_engine=debug,info`.
         log: String = "info".to_owned(),
 
         /// Format of log lines: `text` or `json`.
         log_format: LogFormat = LogFormat::Text,
 
-        /// Branches, tags and open merge requests whose last pipelines `/metrics` shows, in addition to default branches. `*`
-        /// stands for any text, `!12` for a merge request, and `!*` for all open merge requests.
+        /// Branches, tags and open merge requests whose last pipelines `/metrics` shows, in addition to default
+        /// branches. `*` stands for any text, `!12` for a merge request, and `!*` for all open merge requests.
         refs: Vec<String> = Vec::new(),
     }
 }

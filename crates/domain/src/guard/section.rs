@@ -6,28 +6,29 @@ use super::{Allowlist, OwnAddresses, Settings};
 use crate::settings::Problem;
 
 crate::section! {
-    /// Addresses that webhooks may call. Everything that is not a public address is refused unless a setting permits it.
+    /// Addresses that webhooks may call. Everything that is not a public address is refused unless a setting permits
+    /// it.
     pub struct GuardSection as "guard" {
-        /// Permits webhooks to call loopback, private and link-local addresses. Addresses of cloud metadata services stay
-        /// refused.
+        /// Permits webhooks to call loopback, private and link-local addresses. Addresses of cloud metadata services
+        /// stay refused.
         allow_local_networks: bool = false,
 
-        /// Host names, addresses and address blocks that webhooks may call although another rule refuses them. An entry may
-        /// end with a port.
+        /// Host names, addresses and address blocks that webhooks may call although another rule refuses them. An entry
+        /// may end with a port.
         allowlist: Vec<String> = Vec::new(),
 
         /// Refuses every destination that is not on the allowlist.
         deny_all_except_allowlist: bool = false,
 
-        /// Ports that webhooks may call, such as `[443, 8443]`. If this is not set, all ports are permitted except those of
-        /// protocols other than HTTP.
+        /// Ports that webhooks may call, such as `[443, 8443]`. If this is not set, all ports are permitted except
+        /// those of protocols other than HTTP.
         allowed_ports: Option<Vec<u16>> = None,
 
         /// Refuses URLs that begin with `http://`.
         https_only: bool = false,
 
-        /// Handling of addresses in `64:ff9b::/96`, which contain an IPv4 address. `deny` refuses them. `decode` applies the
-        /// rules to the IPv4 address inside; hosts that reach IPv4 through DNS64 need it.
+        /// Handling of addresses in `64:ff9b::/96`, which contain an IPv4 address. `deny` refuses them. `decode`
+        /// applies the rules to the IPv4 address inside; hosts that reach IPv4 through DNS64 need it.
         nat64: Nat64 = Nat64::Deny,
     }
 }

@@ -18,8 +18,9 @@ quickdraw_domain::section! {
         /// Signing token, which begins with `whsec_`.
         signing_token: SecretText = SecretText::default(),
 
-        /// Credentials that a request must carry. `any`: at least one of token and signature, and every one that it carries
-        /// must be valid. `token`: the secret token. `signature`: a valid signature. `both`: the token and a signature.
+        /// Credentials that a request must carry. `any`: at least one of token and signature, and every one that it
+        /// carries must be valid. `token`: the secret token. `signature`: a valid signature. `both`: the token and a
+        /// signature.
         mode: Mode = Mode::Any,
 
         /// Largest difference between the time of a signature and the server's clock, in either direction.
@@ -28,18 +29,19 @@ quickdraw_domain::section! {
         /// Addresses and address blocks that may send requests, such as `["10.0.0.0/8"]`. An empty list permits all.
         addresses: Vec<String> = Vec::new(),
 
-        /// Most requests per minute from one address (one /64 network with IPv6) to each source, such as `100/min`. `off`
-        /// disables the limit. A busy GitLab needs a higher limit.
+        /// Most requests per minute from one address (one /64 network with IPv6) to each source, such as `100/min`.
+        /// `off` disables the limit. A busy GitLab needs a higher limit.
         rate_limit: RateLimit = RateLimit(Some(100)),
 
-        /// Delivers an event once if both a project webhook and a group webhook of the GitLab send it. Both copies are stored.
+        /// Delivers an event once if both a project webhook and a group webhook of the GitLab send it. Both copies are
+        /// stored.
         deduplicate: bool = true,
 
         /// Largest request body, up to 64 MiB.
         body_limit: Size = Size(ByteSize::mib(25)),
 
-        /// The GitLab that may use the default source, such as `https://gitlab.example.com`, or `any`. If this is not set,
-        /// the first request that names a GitLab binds the source to it.
+        /// The GitLab that may use the default source, such as `https://gitlab.example.com`, or `any`. If this is not
+        /// set, the first request that names a GitLab binds the source to it.
         instance: String = String::new(),
     }
 }
