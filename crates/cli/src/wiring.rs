@@ -17,7 +17,7 @@ use quickdraw_engine::{Belt, Settings, System};
 use quickdraw_store::SharedStore;
 use sha2::{Digest, Sha256};
 
-use crate::config::{self, Config, read_trust, secrets};
+use crate::config::{Config, read_trust, refusal, secrets};
 pub(crate) use crate::first_start::{FirstStart, open_store};
 
 /// Random bytes from the operating system.
@@ -155,10 +155,7 @@ pub(crate) async fn belt(config: &Config, store: SharedStore, listening: SocketA
     let resolver = Hickory::from_system().context("failed to read the system's resolver settings")?;
     let deadline = delivery.timeout.0;
     let limits = Limits { deadline, connect: Limits::default().connect.min(deadline), ..Limits::default() };
-    let trust = match read_trust(delivery) {
-        Ok(trust) => trust,
-        Err(problems) => return Err(config::refusal(&problems)),
-    };
+    let trust = read_trust(delivery).map_err(|problems| refusal(&problems))?;
     let client = Client::new(limits, Arc::new(resolver), trust).context("failed to set TLS up")?;
     let client = match delivery.read_proxy()? {
         Some(proxy) => client.through(proxy),
