@@ -65,3 +65,15 @@ fn reference() -> anyhow::Result<String> {
     }
     Ok(text.trim_end().to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_of_settings_is_current() {
+        let page = include_str!("../../../../docs/reference/settings.md");
+        let reference = reference().expect("a reference");
+        assert_eq!(page.trim_end(), reference, "run quickdraw config reference > docs/reference/settings.md");
+    }
+}
