@@ -1,7 +1,6 @@
 //! The binary: configuration, wiring and lifecycle. It depends on all other crates. Only this crate reads the
 //! environment and configuration files.
 
-mod checks;
 mod client;
 mod commands;
 mod config;
@@ -114,8 +113,8 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Command::Insights(command) => commands::insights::run(command).await,
             Command::Replay(command) => commands::replay::run(command).await,
             Command::Listen(command) => commands::listen::run(command).await,
-            Command::Guard(command) => commands::guard::run(command, config::load(config)?).await,
-            Command::Migrate => commands::migrate::run(config::load(config)?).await,
+            Command::Guard(command) => commands::guard::run(command, config::load_unchecked(config)?).await,
+            Command::Migrate => commands::migrate::run(config::load_unchecked(config)?).await,
             Command::Config(command) => commands::config::run(&command, config),
             Command::Doctor => commands::doctor::run(config).await,
         }

@@ -33,6 +33,7 @@ pub mod request;
 pub mod retry;
 pub mod scope;
 pub mod secret;
+pub mod settings;
 pub mod settle;
 pub mod signature;
 pub mod source;

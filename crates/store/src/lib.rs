@@ -35,6 +35,7 @@ pub mod rebuild;
 pub mod replays;
 pub mod scopes;
 pub mod seal;
+pub mod settings;
 pub mod sources;
 mod sqlite;
 pub mod telemetry;
