@@ -249,5 +249,5 @@ pub(crate) fn scopes_of(column: &str) -> Vec<TokenScope> {
 /// Columns of a token, of the user that it stands for, and of that user's role.
 pub(crate) const TOKEN: &str = "t.id, t.user_id, t.name, t.scopes, t.created_at, t.expires_at, t.last_used_at,
     t.revoked, u.project_id, u.group_id, (SELECT max(m.access_level) FROM members m
-        WHERE m.user_id = u.id AND (m.project_id = u.project_id OR m.group_id = u.group_id)), t.is_root
+        WHERE m.user_id = u.id AND (m.project_id = u.project_id OR m.group_id = u.group_id)) AS level, t.is_root
     FROM access_tokens t JOIN users u ON u.id = t.user_id";

@@ -16,9 +16,24 @@ use quickdraw_domain::scope::Scope;
 use quickdraw_domain::settle::{Attempted, Occasion, Policies};
 use quickdraw_domain::{DeliveryId, EventId, HookId, NodeId, ObjectKey, Timestamp};
 
+use crate::column_list::column_list;
 use crate::error::Result;
+use crate::events::BODY;
 use crate::lists::Scanned;
 use crate::payload::Packed;
+
+column_list! {
+    /// Columns of `deliveries` that history shows.
+    DELIVERY: DeliveryColumns, "",
+    [id, event_id, hook_id, state, due_at, attempts, unknown, created_at, finished_at]
+}
+column_list! {
+    /// Columns of a delivery `l` that was just leased, which follow those of its event and the body.
+    LEASED: LeasedColumns after BODY.payload, "l.", [id, hook_id, attempts, unknown, fence, object]
+}
+
+/// [`DELIVERY`] in the text of a statement.
+pub(crate) const DELIVERY_COLUMNS: &str = DELIVERY.sql;
 
 /// What a claim may take.
 #[derive(Clone, Debug)]

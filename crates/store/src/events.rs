@@ -10,9 +10,28 @@ use quickdraw_domain::recursion::Chain;
 use quickdraw_domain::{EventId, HookId, ProjectId, Timestamp, Trigger};
 use uuid::Uuid;
 
+use crate::column_list::column_list;
 use crate::error::Result;
 use crate::lists::Scanned;
 use crate::payload::Packed;
+
+column_list! {
+    /// Columns of `events`, as `e`, but for the body.
+    EVENT: EventColumns, "e.",
+    [
+        id, place_kind, place_id, trigger_code, origin_kind, origin_id, received_at, chain, git_ref, object, sent_as,
+        instance, duplicate_of, filtered,
+    ]
+}
+column_list! {
+    /// The body, which follows [`EVENT`] where it is read at all.
+    BODY: BodyColumns after EVENT.filtered, "e.", [payload]
+}
+
+/// [`EVENT`] in the text of a statement.
+pub(crate) const EVENT_COLUMNS: &str = EVENT.sql;
+/// [`BODY`] in the text of a statement.
+pub(crate) const BODY_COLUMN: &str = BODY.sql;
 
 /// An event to be journaled.
 #[derive(Clone, Debug)]

@@ -10,9 +10,21 @@ use quickdraw_domain::source::{BoundTo, Source};
 use quickdraw_domain::{GroupId, HookId, ProjectId, Secret, SourceId, Timestamp};
 use uuid::Uuid;
 
+use crate::column_list::column_list;
 use crate::error::{Error, Result};
 use crate::lists::{Page, Paged};
 use crate::seal::{Place, Ring};
+
+column_list! {
+    /// Columns of `hooks`, as `h`.
+    HOOK: HookColumns, "h.",
+    [
+        id, uuid, project_id, group_id, url, token, signing_token, enable_ssl_verification, branch_filter_strategy,
+        branch_filter, name, description, created_at, updated_at, custom_headers, url_variables, body_template,
+        url_since, previous_signing_token, previous_signing_until, retry, confidential_notes_set, ordered,
+        client_certificate, event_filter,
+    ]
+}
 
 /// A hook with what it remembers of failures.
 #[derive(Clone)]

@@ -16,10 +16,40 @@ use quickdraw_insights::people::User;
 use quickdraw_insights::report::{Cell, Row};
 
 use crate::SharedStore;
+use crate::column_list::column_list;
 use crate::documents::Document;
 use crate::error::{Error, Result};
 use crate::overview::Overview;
 use crate::payload::Packed;
+
+column_list! {
+    /// Columns of `insights_commits`, as `c`.
+    COMMIT: CommitColumns, "c.",
+    [
+        project, sha, undated, committed_at, offset_minutes, merge_message, change, paths, first_received_at, landed,
+        is_merge_commit, identity,
+    ]
+}
+column_list! {
+    /// Columns of `insights_identities`, as `i`, which follow those of a commit.
+    AUTHOR: AuthorColumns after COMMIT.identity, "i.", [email, name]
+}
+column_list! {
+    /// Columns of `insights_rollups`, as `r`.
+    CELL: CellColumns, "r.", [hour, metric, identity, value]
+}
+column_list! {
+    /// Columns of `insights_pushes`.
+    MOVE: MoveColumns, "", [project, git_ref, before_sha, after_sha, received_at, total, listed]
+}
+
+/// Reads commits with their authors: columns and tables, without a condition.
+pub(crate) fn select_commits() -> String {
+    format!(
+        "SELECT {}, {} FROM insights_commits c JOIN insights_identities i ON i.id = c.identity",
+        COMMIT.sql, AUTHOR.sql
+    )
+}
 
 /// Bytes of packed bodies of one batch.
 pub(crate) const LARGEST_BATCH: usize = 16 << 20;
@@ -66,8 +96,9 @@ pub struct Pending {
 }
 
 /// The oldest waiting event, and how many there are, up to a bound that keeps counting cheap.
-pub(crate) const PENDING: &str = "SELECT (SELECT event_id FROM projection_pending ORDER BY event_id LIMIT 1),
-    (SELECT count(*) FROM (SELECT 1 FROM projection_pending LIMIT 100000) p)";
+pub(crate) const PENDING: &str = "SELECT
+    (SELECT event_id FROM projection_pending ORDER BY event_id LIMIT 1) AS oldest,
+    (SELECT count(*) FROM (SELECT 1 FROM projection_pending LIMIT 100000) p) AS count";
 
 /// Which commits an answer covers.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -332,7 +363,7 @@ pub(crate) fn page_of_pushes(projects: &str, behind: &str, limit: &str) -> Strin
                     AND NOT EXISTS (
                         SELECT 1 FROM insights_pushes n
                         WHERE n.project = q.project AND n.before_sha = q.after_sha AND n.git_ref = q.git_ref)
-                ORDER BY q.received_at DESC LIMIT 1),
+                ORDER BY q.received_at DESC LIMIT 1) AS last_sha,
             g.before_sha, g.received_at
          FROM gaps g WHERE {behind} ORDER BY g.received_at, g.before_sha LIMIT {limit}",
         gaps = gaps_of_pushes(projects),

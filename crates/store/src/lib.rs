@@ -15,6 +15,7 @@ pub mod access;
 pub mod appends;
 pub mod attempts;
 pub mod audit;
+mod column_list;
 mod columns;
 pub mod deliveries;
 pub mod details;

@@ -35,7 +35,8 @@ use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
 use tokio_postgres::config::TargetSessionAttrs;
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::types::FromSql;
+use tokio_postgres::{Config, NoTls, Row};
 
 use crate::error::{Error, READ_ONLY, Result};
 use crate::seal::{KEY_CHECK, Ring};
@@ -157,7 +158,8 @@ impl Postgres {
                     "CREATE TABLE IF NOT EXISTS migrations (version BIGINT PRIMARY KEY NOT NULL, name TEXT NOT NULL)",
                 )
                 .await?;
-            let done: i64 = client.query_one("SELECT coalesce(max(version), 0) FROM migrations", &[]).await?.get(0);
+            let sql = "SELECT coalesce(max(version), 0) FROM migrations";
+            let done: i64 = scalar(&client.query_one(sql, &[]).await?);
             if MIGRATIONS.last().is_some_and(|(newest, ..)| done > *newest) {
                 let text = format!("the database has schema {done}, which is newer than this program");
                 return Err(Error::Unavailable(text));
@@ -184,7 +186,7 @@ impl Postgres {
         let sealed = self.ring.seal(KEY_CHECK, "quickdraw")?;
         client.execute("INSERT INTO settings VALUES ('key_check', $1) ON CONFLICT DO NOTHING", &[&sealed]).await?;
         let row = client.query_one("SELECT value FROM settings WHERE name = 'key_check'", &[]).await?;
-        self.ring.open(KEY_CHECK, row.get(0))?;
+        self.ring.open(KEY_CHECK, scalar(&row))?;
         Ok(())
     }
 
@@ -201,6 +203,11 @@ impl Postgres {
             tracing::debug!(%error, "other nodes were not notified");
         }
     }
+}
+
+/// Reads the value of a row that has one column.
+fn scalar<'a, T: FromSql<'a>>(row: &'a Row) -> T {
+    row.get(0)
 }
 
 /// How every connection is opened that a URL names.

@@ -254,7 +254,7 @@ fn migrate(connection: &mut Connection, migrations: &[Migration]) -> Result<()> 
     connection.execute_batch(
         "CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY NOT NULL, name TEXT NOT NULL)",
     )?;
-    let done: i64 = connection.query_row("SELECT coalesce(max(version), 0) FROM migrations", [], |row| row.get(0))?;
+    let done: i64 = connection.query_row("SELECT coalesce(max(version), 0) FROM migrations", [], rows::scalar)?;
     if migrations.last().is_some_and(|(newest, ..)| done > *newest) {
         return Err(Error::Unavailable(format!("the database has schema {done}, which is newer than this program")));
     }
@@ -273,7 +273,7 @@ fn migrate(connection: &mut Connection, migrations: &[Migration]) -> Result<()> 
 fn check_key(connection: &Connection, ring: &Ring) -> Result<()> {
     use rusqlite::OptionalExtension;
     let sealed: Option<Vec<u8>> =
-        connection.query_row("SELECT value FROM settings WHERE name = 'key_check'", [], |row| row.get(0)).optional()?;
+        connection.query_row("SELECT value FROM settings WHERE name = 'key_check'", [], rows::scalar).optional()?;
     match sealed {
         Some(sealed) => drop(ring.open(KEY_CHECK, &sealed)?),
         None => {

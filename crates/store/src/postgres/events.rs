@@ -12,19 +12,16 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{GenericClient, Row};
 use uuid::Uuid;
 
-use super::{Postgres, appends, partitions};
+use super::{Postgres, appends, partitions, scalar};
 use crate::columns;
 use crate::deliveries::blocked_at;
 use crate::error::{Error, Result};
-use crate::events::{Appended, Chains, Decide, EventFilter, Events, FanOutCount, NewEvent, chains_of};
+use crate::events::{
+    Appended, BODY, BODY_COLUMN, Chains, Decide, EVENT, EVENT_COLUMNS, EventFilter, Events, FanOutCount, NewEvent,
+    chains_of,
+};
 use crate::lists::{MOST_LOOKED_AT, Scanned};
 use crate::payload::Packed;
-
-/// The columns that [`event`] reads, in its order.
-pub(super) const EVENT_COLUMNS: &str =
-    "e.id, e.place_kind, e.place_id, e.trigger_code, e.origin_kind, e.origin_id, e.received_at, e.chain, e.git_ref,
-    e.object, e.sent_as, e.instance, e.duplicate_of,
-    e.filtered";
 
 /// One statement appends a batch: keys first; what they let through goes into the journal and its marks; and where the
 /// decision was made with the directory of this moment (or holds always, -1), the deliveries are written too, and leased if they were taken.
@@ -123,12 +120,13 @@ impl Events for Postgres {
         }
         // Read after the events: a hook that was committed before one of them has raised the version by now.
         let statement = transaction.prepare_cached("SELECT version FROM directory").await?;
-        if transaction.query_one(&statement, &[]).await?.get::<_, i64>(0) != version {
+        let current: i64 = scalar(&transaction.query_one(&statement, &[]).await?);
+        if current != version {
             return Ok(FanOutCount { outdated: true, ..FanOutCount::default() });
         }
         let (mut done, mut deliveries, mut skips) = (Vec::new(), Owed::default(), Skipped::default());
         let mut fired: (Vec<Uuid>, Vec<i64>) = Default::default();
-        let events: Vec<Event> = rows.iter().map(|row| event(row, 0)).collect();
+        let events: Vec<Event> = rows.iter().map(event).collect();
         let continued: Vec<Uuid> = events.iter().filter_map(|event| event.chain).collect();
         let mut unjudged = Vec::new();
         let mut chains =
@@ -208,10 +206,10 @@ impl Events for Postgres {
 
     async fn find_event(&self, id: EventId) -> Result<Option<(Event, Packed)>> {
         let client = self.client().await?;
-        let sql = format!("SELECT {EVENT_COLUMNS}, e.payload FROM events e WHERE e.id = $1");
+        let sql = format!("SELECT {EVENT_COLUMNS}, {BODY_COLUMN} FROM events e WHERE e.id = $1");
         let statement = client.prepare_cached(&sql).await?;
         let row = client.query_opt(&statement, &[&id.0]).await?;
-        Ok(row.map(|row| (event(&row, 0), Packed::from_stored(row.get(14)))))
+        Ok(row.as_ref().map(event_with_body))
     }
 
     async fn events_by_id(&self, ids: Vec<EventId>) -> Result<Vec<Event>> {
@@ -219,7 +217,7 @@ impl Events for Postgres {
         let sql = format!("SELECT {EVENT_COLUMNS} FROM events e WHERE e.id = ANY ($1)");
         let ids: Vec<Uuid> = ids.into_iter().map(|id| id.0).collect();
         let rows = client.query(&client.prepare_cached(&sql).await?, &[&ids]).await?;
-        Ok(rows.iter().map(|row| event(row, 0)).collect())
+        Ok(rows.iter().map(event).collect())
     }
 
     async fn list_events(&self, filter: EventFilter) -> Result<Scanned<Event, EventId>> {
@@ -241,7 +239,7 @@ impl Events for Postgres {
         let trigger = filter.trigger.map(|trigger| i16::from(trigger.row().code));
         let statement = client.prepare_cached(&sql).await?;
         let rows = client.query(&statement, &[&before, &project, &trigger, &columns::limit(filter.limit)]).await?;
-        let found: Vec<Event> = rows.iter().map(|row| event(row, 0)).collect();
+        let found: Vec<Event> = rows.iter().map(event).collect();
         let end = match trigger {
             Some(_) if found.len() < filter.limit => end(&client, &looked_at("e.id"), &[&before, &project]).await?,
             _ => None,
@@ -254,7 +252,10 @@ impl Events for Postgres {
         let statement =
             client.prepare_cached("SELECT hook_id, reason FROM skips WHERE event_id = $1 ORDER BY hook_id").await?;
         let rows = client.query(&statement, &[&event.0]).await?;
-        Ok(rows.iter().filter_map(|row| Some((HookId(row.get(0)), SkipReason::from_code(row.get(1))?))).collect())
+        Ok(rows
+            .iter()
+            .filter_map(|row| Some((HookId(row.get("hook_id")), SkipReason::from_code(row.get("reason"))?)))
+            .collect())
     }
 
     async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize> {
@@ -322,7 +323,9 @@ async fn read_chains(client: &impl GenericClient, chains: &[Uuid], now: Timestam
         FROM UNNEST($1::uuid[], $2::uuid[]) AS o(chain, id) JOIN deliveries d ON d.id = o.id";
     let statement = client.prepare(sql).await?;
     let rows = client.query(&statement, &[&chains, &origins, &now.as_micros()]).await?;
-    let fired = rows.iter().map(|row| (row.get(0), HookId(row.get(1)), Timestamp::from_micros(row.get(2))));
+    let fired = rows
+        .iter()
+        .map(|row| (row.get("chain"), HookId(row.get("hook_id")), Timestamp::from_micros(row.get("fired_at"))));
     Ok(chains_of(chains, fired, now))
 }
 
@@ -394,7 +397,7 @@ async fn append(client: &deadpool_postgres::Object, batch: &[NewEvent]) -> Resul
         )
         .await?;
     let fresh: HashMap<Uuid, Option<i64>> =
-        rows.iter().map(|row| (row.get(0), row.get::<_, bool>(1).then_some(FIRST_FENCE))).collect();
+        rows.iter().map(|row| (row.get("id"), row.get::<_, bool>("decided").then_some(FIRST_FENCE))).collect();
     let known = if fresh.len() == batch.len() { HashMap::new() } else { known_keys(client, &keys).await? };
     let answer = |(id, key): (&Uuid, &Option<Vec<u8>>)| match (fresh.get(id), key) {
         (Some(fence), _) => Ok(Appended::New { id: EventId(*id), fence: *fence }),
@@ -409,25 +412,30 @@ async fn known_keys(client: &deadpool_postgres::Object, keys: &[Option<Vec<u8>>]
     let statement =
         client.prepare_cached("SELECT key_hash, event_id FROM idempotency_keys WHERE key_hash = ANY ($1)").await?;
     let rows = client.query(&statement, &[&keys]).await?;
-    Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    Ok(rows.iter().map(|row| (row.get("key_hash"), row.get("event_id"))).collect())
 }
 
-/// Reads [`EVENT_COLUMNS`] from the row's column `at` on.
-pub(super) fn event(row: &Row, at: usize) -> Event {
+/// Reads a row that begins with [`EVENT`].
+pub(super) fn event(row: &Row) -> Event {
     Event {
-        id: EventId(row.get(at)),
-        place: columns::place(row.get(at + 1), row.get(at + 2)),
-        trigger: Trigger::by_code(u8::try_from(row.get::<_, i16>(at + 3)).unwrap_or(0)),
-        origin: columns::origin(row.get(at + 4), row.get(at + 5)),
-        received_at: Timestamp::from_micros(row.get(at + 6)),
-        chain: row.get(at + 7),
-        git_ref: row.get(at + 8),
-        object: row.get::<_, Option<i64>>(at + 9).map(ObjectKey),
-        sent_as: row.get(at + 10),
-        instance: row.get(at + 11),
-        duplicate_of: row.get::<_, Option<Uuid>>(at + 12).map(EventId),
-        unlisted: columns::read_unlisted(row.get(at + 13)),
+        id: EventId(row.get(EVENT.id)),
+        place: columns::place(row.get(EVENT.place_kind), row.get(EVENT.place_id)),
+        trigger: Trigger::by_code(u8::try_from(row.get::<_, i16>(EVENT.trigger_code)).unwrap_or(0)),
+        origin: columns::origin(row.get(EVENT.origin_kind), row.get(EVENT.origin_id)),
+        received_at: Timestamp::from_micros(row.get(EVENT.received_at)),
+        chain: row.get(EVENT.chain),
+        git_ref: row.get(EVENT.git_ref),
+        object: row.get::<_, Option<i64>>(EVENT.object).map(ObjectKey),
+        sent_as: row.get(EVENT.sent_as),
+        instance: row.get(EVENT.instance),
+        duplicate_of: row.get::<_, Option<Uuid>>(EVENT.duplicate_of).map(EventId),
+        unlisted: columns::read_unlisted(row.get(EVENT.filtered)),
     }
+}
+
+/// Reads a row that begins with [`EVENT`] and [`BODY`].
+pub(super) fn event_with_body(row: &Row) -> (Event, Packed) {
+    (event(row), Packed::from_stored(row.get(BODY.payload)))
 }
 
 #[derive(Default)]
@@ -474,7 +482,7 @@ pub(super) async fn end(
     looked_at: &str,
     parameters: &[&(dyn ToSql + Sync)],
 ) -> Result<Option<Uuid>> {
-    let sql = format!("SELECT id, count(*) OVER () FROM ({looked_at}) l ORDER BY id LIMIT 1");
+    let sql = format!("SELECT id, count(*) OVER () AS count FROM ({looked_at}) l ORDER BY id LIMIT 1");
     let row = client.query_opt(&client.prepare_cached(&sql).await?, parameters).await?;
-    Ok(row.filter(|row| row.get::<_, i64>(1) == columns::limit(MOST_LOOKED_AT)).map(|row| row.get(0)))
+    Ok(row.filter(|row| row.get::<_, i64>("count") == columns::limit(MOST_LOOKED_AT)).map(|row| row.get("id")))
 }

@@ -56,15 +56,15 @@ impl Postgres {
                         ORDER BY d.hook_id, d.object LIMIT 1) n WHERE w.step < $4)
                  SELECT w.hook_id, w.object, NOT EXISTS (SELECT 1 FROM deliveries d
                     WHERE d.object IS NOT NULL AND d.state < 2 AND d.hook_id = w.hook_id AND d.object = w.object
-                        AND d.due_at < $1)
+                        AND d.due_at < $1) AS is_blocked
                  FROM walk w ORDER BY w.step",
             )
             .await?;
         let from = after.map_or((i64::MIN, i64::MIN), |line| (line.hook.0, line.object.0));
         let steps = i32::try_from(number).unwrap_or(i32::MAX);
         let rows = client.query(&statement, &[&BLOCKED, &from.0, &from.1, &steps]).await?;
-        let line = |row: &Row| Line { hook: HookId(row.get(0)), object: ObjectKey(row.get(1)) };
+        let line = |row: &Row| Line { hook: HookId(row.get("hook_id")), object: ObjectKey(row.get("object")) };
         let last = rows.last().filter(|_| rows.len() >= number).map(line);
-        Ok((rows.iter().filter(|row| row.get(2)).map(line).collect(), last))
+        Ok((rows.iter().filter(|row| row.get("is_blocked")).map(line).collect(), last))
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
+use super::rows::scalar;
 use super::{MIGRATIONS, beside, holds_something};
 use crate::error::{Error, Result};
 use crate::examine::{Depth, Examination, KeyFit};
@@ -34,17 +35,17 @@ fn examine_file(path: &Path, ring: Option<&Ring>, depth: Depth) -> Result<Examin
     }
     let connection = open_unchanged(path)?;
     let is_migrated = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'migrations')";
-    if !connection.query_row(is_migrated, [], |row| row.get::<_, bool>(0))? {
+    if !connection.query_row(is_migrated, [], scalar::<bool>)? {
         return Ok(found);
     }
-    found.schema_version = connection.query_row("SELECT max(version) FROM migrations", [], |row| row.get(0))?;
+    found.schema_version = connection.query_row("SELECT max(version) FROM migrations", [], scalar)?;
     if found.schema_version.is_none() {
         return Ok(found);
     }
     let sealed: Option<Vec<u8>> =
-        connection.query_row("SELECT value FROM settings WHERE name = 'key_check'", [], |row| row.get(0)).optional()?;
+        connection.query_row("SELECT value FROM settings WHERE name = 'key_check'", [], scalar).optional()?;
     found.key = KeyFit::of(sealed.as_deref(), ring);
-    found.nodes = connection.query_row("SELECT count(*) FROM nodes", [], |row| row.get(0))?;
+    found.nodes = connection.query_row("SELECT count(*) FROM nodes", [], scalar)?;
     let insights = beside(path, "-insights");
     found.insights_missing = !holds_something(&insights);
     if depth == Depth::Whole {
@@ -60,7 +61,7 @@ fn examine_file(path: &Path, ring: Option<&Ring>, depth: Depth) -> Result<Examin
 }
 
 fn quick_check(connection: &Connection, path: &Path) -> Result<Option<String>> {
-    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], scalar)?;
     Ok((verdict != "ok").then(|| format!("{}: quick_check: {verdict}", path.display())))
 }
 

@@ -41,7 +41,9 @@ pub(super) fn waiting(
     let (mut lines, mut last) = (Vec::new(), after);
     for _ in 0..number {
         let from = last.map_or((i64::MIN, i64::MIN), |line| (line.hook.0, line.object.0));
-        let Some((hook, object)) = next.query_row(from, |row| Ok((row.get(0)?, row.get(1)?))).optional()? else {
+        let Some((hook, object)) =
+            next.query_row(from, |row| Ok((row.get("hook_id")?, row.get("object")?))).optional()?
+        else {
             return Ok((lines, None));
         };
         let line = Line { hook: HookId(hook), object: ObjectKey(object) };

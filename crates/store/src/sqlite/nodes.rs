@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use quickdraw_domain::{NodeId, Timestamp};
 
+use super::rows::scalar;
 use super::{MIGRATIONS, Sqlite};
 use crate::error::Result;
 use crate::nodes::{Condition, Nodes};
@@ -44,12 +45,12 @@ impl Nodes for Sqlite {
 
     async fn condition(&self, _now: Timestamp) -> Result<Condition> {
         self.read(|connection| {
-            let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+            let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], scalar)?;
             let problems = if verdict == "ok" { Vec::new() } else { vec![format!("quick_check: {verdict}")] };
             Ok(Condition {
                 engine: format!("sqlite {}", rusqlite::version()),
                 schema_version: MIGRATIONS.last().map_or(0, |(version, ..)| *version),
-                nodes: connection.query_row("SELECT count(*) FROM nodes", [], |row| row.get(0))?,
+                nodes: connection.query_row("SELECT count(*) FROM nodes", [], scalar)?,
                 problems,
             })
         })
