@@ -78,7 +78,7 @@ pub async fn examine(url: &str, ring: Option<&Ring>, depth: Depth, now: Timestam
 pub fn check_url(url: &str) -> Result<()> {
     match Target::of(url)? {
         Target::Sqlite(path) if path.as_os_str().is_empty() => {
-            Err(Error::Unavailable("the database URL names no file".to_owned()))
+            Err(Error::unavailable("the database URL names no file"))
         }
         Target::Sqlite(_) => Ok(()),
         Target::Postgres(url) => postgres::configure(url).map(drop),

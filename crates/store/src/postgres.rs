@@ -162,7 +162,7 @@ impl Postgres {
             let done: i64 = scalar(&client.query_one(sql, &[]).await?);
             if MIGRATIONS.last().is_some_and(|(newest, ..)| done > *newest) {
                 let text = format!("the database has schema {done}, which is newer than this program");
-                return Err(Error::Unavailable(text));
+                return Err(Error::unavailable(text));
             }
             for (version, name, sql) in MIGRATIONS.iter().filter(|(version, ..)| *version > done) {
                 let transaction = client.transaction().await?;
@@ -214,7 +214,7 @@ fn scalar<'a, T: FromSql<'a>>(row: &'a Row) -> T {
 pub(crate) fn configure(url: &str) -> Result<Config> {
     let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
         // The parser's words name the setting, never its value.
-        Error::Unavailable(format!("the database URL is not usable: {error}"))
+        Error::unavailable(format!("the database URL is not usable: {error}"))
     })?;
     config.application_name("quickdraw");
     // A session that cannot write is of no use, and would say so for as long as it lives.
@@ -241,5 +241,5 @@ fn pool(config: &Config, size: usize) -> Result<Pool> {
         .timeouts(timeouts)
         .runtime(Runtime::Tokio1)
         .build()
-        .map_err(|error| Error::Unavailable(error.to_string()))
+        .map_err(|error| Error::unavailable(error.to_string()))
 }

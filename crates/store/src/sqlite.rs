@@ -125,7 +125,7 @@ impl Sqlite {
             if has_insights && !continues {
                 // The numbers of its projects would mean other projects in a new journal.
                 let (journal, insights) = (path.display(), insights_file.display());
-                return Err(Error::Unavailable(format!(
+                return Err(Error::unavailable(format!(
                     "{insights} is there and {journal}, which it belongs to, is not: put the copy of {journal} back, or move {insights} away to begin anew"
                 )));
             }
@@ -147,7 +147,7 @@ impl Sqlite {
             migrate(&mut insights, INSIGHTS_MIGRATIONS)?;
             Ok::<_, Error>((lock, writer, Readers::start(readers)?, Readers::start(vec![insights])?))
         });
-        let (lock, writer, readers, insights) = opened.await.map_err(|error| Error::Engine(error.to_string()))??;
+        let (lock, writer, readers, insights) = opened.await.map_err(Error::task)??;
         Ok(Self { writer, readers, insights, ring, path: main, lock: Mutex::new(Some(lock)) })
     }
 
@@ -189,13 +189,13 @@ fn make_private(path: &Path) -> Result<()> {
     match made {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(Error::Unavailable(format!("{}: {error}", path.display()))),
+        Err(error) => Err(Error::file(path, error)),
     }
 }
 
 fn lock(path: &Path) -> Result<File> {
     let beside = beside(path, "-lock");
-    let unavailable = |error: std::io::Error| Error::Unavailable(format!("{}: {error}", beside.display()));
+    let unavailable = |error| Error::file(&beside, error);
     let file = File::options().create(true).truncate(false).write(true).open(&beside).map_err(unavailable)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -207,7 +207,7 @@ fn lock(path: &Path) -> Result<File> {
 /// Zeros behind what a log holds are no frames to SQLite: they lack the salt and the checksum. So this is safe also on
 /// a log that a crash has left.
 fn lengthen_log(path: &Path) -> Result<()> {
-    let unavailable = |error: std::io::Error| Error::Unavailable(format!("{}: {error}", path.display()));
+    let unavailable = |error| Error::file(path, error);
     let mut log = File::options().create(true).append(true).mode(0o600).open(path).map_err(unavailable)?;
     let missing = LOG_BYTES.unsigned_abs().saturating_sub(log.metadata().map_err(unavailable)?.len());
     std::io::copy(&mut std::io::repeat(0).take(missing), &mut log).map_err(unavailable)?;
@@ -256,7 +256,7 @@ fn migrate(connection: &mut Connection, migrations: &[Migration]) -> Result<()> 
     )?;
     let done: i64 = connection.query_row("SELECT coalesce(max(version), 0) FROM migrations", [], rows::scalar)?;
     if migrations.last().is_some_and(|(newest, ..)| done > *newest) {
-        return Err(Error::Unavailable(format!("the database has schema {done}, which is newer than this program")));
+        return Err(Error::unavailable(format!("the database has schema {done}, which is newer than this program")));
     }
     for (version, name, sql) in migrations.iter().filter(|(version, ..)| *version > done) {
         let transaction = connection.transaction()?;

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::{Postgres, appends, partitions, scalar};
 use crate::columns;
 use crate::deliveries::blocked_at;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::events::{
     Appended, BODY, BODY_COLUMN, Chains, Decide, EVENT, EVENT_COLUMNS, EventFilter, Events, FanOutCount, NewEvent,
     chains_of,
@@ -76,7 +76,7 @@ impl Events for Postgres {
     async fn append_events(&self, batch: Vec<NewEvent>) -> Result<Vec<Appended>> {
         let mut client = self.accept_client().await?;
         let mut appended = append(&client, &batch).await;
-        if matches!(&appended, Err(Error::Engine(text)) if text.contains("no partition of relation")) {
+        if matches!(&appended, Err(error) if error.kind() == Some(Kind::NoPartition)) {
             // The clock may have left the days that were prepared: make room for today and try once more.
             let now = batch.first().map(|new| new.event.received_at).unwrap_or_default();
             partitions::prepare(&mut **client, now).await?;

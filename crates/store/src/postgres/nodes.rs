@@ -85,7 +85,7 @@ impl Nodes for Postgres {
                     },
                     Some(Ok(_)) => {}
                     Some(Err(error)) => return Err(error.into()),
-                    None => return Err(Error::Unavailable("the connection for signals was closed".into())),
+                    None => return Err(Error::unavailable("the connection for signals was closed")),
                 },
             }
         }

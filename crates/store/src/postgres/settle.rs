@@ -15,7 +15,7 @@ use super::{Postgres, partitions, scalar};
 use crate::attempts::outcome_code;
 use crate::columns;
 use crate::deliveries::{Finished, Settlement};
-use crate::error::{Error, Result};
+use crate::error::{Kind, Result};
 
 /// Writes states under their fences, and attempts for those whose fence held.
 const WRITE: &str = "
@@ -53,7 +53,7 @@ impl Postgres {
     ) -> Result<Vec<Settlement>> {
         match self.try_finish(batch, now, policies).await {
             // The clock may have left the days that were prepared: make room for today and try once more.
-            Err(Error::Engine(text)) if text.contains("no partition of relation") => {
+            Err(error) if error.kind() == Some(Kind::NoPartition) => {
                 partitions::prepare(&mut **self.client().await?, now).await?;
                 self.try_finish(batch, now, policies).await
             }

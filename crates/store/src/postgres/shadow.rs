@@ -22,9 +22,7 @@ const NOTHING: [&(dyn ToSql + Sync); 0] = [];
 impl Rebuild for Postgres {
     async fn shadow(&self) -> Result<Shadow> {
         let path = std::env::temp_dir().join(format!("quickdraw-shadow-{}", Uuid::new_v4().simple()));
-        tokio::task::spawn_blocking(move || Shadow::create(path))
-            .await
-            .map_err(|error| Error::Engine(error.to_string()))?
+        tokio::task::spawn_blocking(move || Shadow::create(path)).await.map_err(Error::task)?
     }
 
     async fn digests(&self) -> Result<Digests> {

@@ -43,7 +43,7 @@ impl Checkpointer {
         let thread = std::thread::Builder::new()
             .name("sqlite-checkpoint".into())
             .spawn(move || copy(&path, &begun, &shared))
-            .map_err(|error| Error::Unavailable(error.to_string()))?;
+            .map_err(Error::thread)?;
         Ok(Self { progress, begin: Some(begin), thread: Some(thread) })
     }
 

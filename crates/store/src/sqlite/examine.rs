@@ -16,7 +16,7 @@ use crate::seal::Ring;
 pub(crate) async fn examine(path: PathBuf, ring: Option<&Ring>, depth: Depth) -> Result<Examination> {
     let ring = ring.cloned();
     let examined = tokio::task::spawn_blocking(move || examine_file(&path, ring.as_ref(), depth));
-    examined.await.map_err(|error| Error::Engine(error.to_string()))?
+    examined.await.map_err(Error::task)?
 }
 
 fn examine_file(path: &Path, ring: Option<&Ring>, depth: Depth) -> Result<Examination> {
@@ -68,7 +68,7 @@ fn quick_check(connection: &Connection, path: &Path) -> Result<Option<String>> {
 /// The lock is given back at once: an examination must not keep a server from its start.
 fn refuse_if_in_use(path: &Path) -> Result<()> {
     let lock = beside(path, "-lock");
-    let unavailable = |error: std::io::Error| Error::Unavailable(format!("{}: {error}", lock.display()));
+    let unavailable = |error| Error::file(&lock, error);
     let file = match File::open(&lock) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -99,7 +99,7 @@ fn open_unchanged(path: &Path) -> Result<Connection> {
 
 /// The name of a file that SQLite is to read as one that cannot change.
 fn immutable(path: &Path) -> Result<String> {
-    let whole = path.canonicalize().map_err(|error| Error::Unavailable(format!("{}: {error}", path.display())))?;
+    let whole = path.canonicalize().map_err(|error| Error::file(path, error))?;
     let mut uri = String::from("file:");
     for byte in whole.as_os_str().as_bytes() {
         if byte.is_ascii_alphanumeric() || b"/-_.~".contains(byte) {

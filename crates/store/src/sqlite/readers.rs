@@ -24,7 +24,7 @@ impl Readers {
             std::thread::Builder::new()
                 .name("sqlite-reader".into())
                 .spawn(move || work(&connection, &waiting))
-                .map_err(|error| Error::Unavailable(error.to_string()))?;
+                .map_err(Error::thread)?;
         }
         Ok(Self { jobs: Mutex::new(Some(jobs)) })
     }
@@ -36,7 +36,7 @@ impl Readers {
         telemetry::called("sqlite");
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |connection| drop(answer.send(job(connection))));
-        let closed = || Error::Unavailable("the store is closed".into());
+        let closed = || Error::unavailable("the store is closed");
         match &*self.jobs.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(jobs) => jobs.send(job).map_err(|_| closed())?,
             None => return Err(closed()),

@@ -171,9 +171,7 @@ fn branch_numbers(connection: &Connection) -> Result<BTreeMap<i64, BranchNumbers
 impl Rebuild for Sqlite {
     async fn shadow(&self) -> Result<Shadow> {
         let path = beside(&self.path, "-shadow");
-        tokio::task::spawn_blocking(move || Shadow::create(path))
-            .await
-            .map_err(|error| Error::Engine(error.to_string()))?
+        tokio::task::spawn_blocking(move || Shadow::create(path)).await.map_err(Error::task)?
     }
 
     async fn digests(&self) -> Result<Digests> {

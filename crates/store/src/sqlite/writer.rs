@@ -60,7 +60,7 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".into())
             .spawn(move || state.work(&waiting, &checkpointer))
-            .map_err(|error| Error::Unavailable(error.to_string()))?;
+            .map_err(Error::thread)?;
         Ok(Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
     }
 
@@ -79,7 +79,7 @@ impl Writer {
             });
             let (result, failing) = match catch_unwind(run) {
                 Ok(result) => (result, failing),
-                Err(_) => (Err(Error::Engine("a write panicked".into())), Failing::Together),
+                Err(_) => (Err(Error::panicked()), Failing::Together),
             };
             let keep = match (&result, failing) {
                 (Err(error), Failing::Together) => Err(error.clone()),
@@ -98,9 +98,9 @@ impl Writer {
         match sent {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return Err(Error::Busy("too many writes are waiting".into())),
-            Err(TrySendError::Disconnected(_)) => return Err(Error::Unavailable("the store is closed".into())),
+            Err(TrySendError::Disconnected(_)) => return Err(Error::unavailable("the store is closed")),
         }
-        answered.await.map_err(|_| Error::Unavailable("the store is closed".into()))?
+        answered.await.map_err(|_| Error::unavailable("the store is closed"))?
     }
 
     /// Ends the thread after everything that waits has been committed.
@@ -186,7 +186,7 @@ impl State {
                 Err(error) => return refuse(first, error),
             }
         }
-        let Some(connection) = connection else { return refuse(first, Error::Unavailable("not open".into())) };
+        let Some(connection) = connection else { return refuse(first, Error::unavailable("not open")) };
         if let Err(error) = connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([])) {
             return refuse(first, error.into());
         }
