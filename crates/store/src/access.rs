@@ -3,9 +3,9 @@
 mod filters;
 
 use async_trait::async_trait;
-use quickdraw_domain::Timestamp;
 use quickdraw_domain::access::{AccessLevel, TokenScope};
 use quickdraw_domain::scope::Scope;
+use quickdraw_domain::{Edit, Timestamp};
 
 use crate::error::Result;
 use crate::lists::{Page, Paged};
@@ -66,15 +66,15 @@ pub struct NewUser {
     pub is_admin: bool,
 }
 
-/// What is to be changed of a user; `None` keeps what is there.
+/// A change of a user. `None` and [`Edit::Keep`] keep what is there.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct UserEdit {
     /// Login.
     pub username: Option<String>,
     /// Shown name.
     pub name: Option<String>,
-    /// Address; an inner `None` takes it away.
-    pub email: Option<Option<String>>,
+    /// Address.
+    pub email: Edit<String>,
     /// May do everything.
     pub is_admin: Option<bool>,
     /// Their tokens are refused.

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use quickdraw_domain::access::AccessLevel;
 use quickdraw_domain::identity::ChosenBy;
 use quickdraw_domain::scope::{Group, Project};
-use quickdraw_domain::{GroupId, ProjectId, Timestamp};
+use quickdraw_domain::{Edit, GroupId, ProjectId, Timestamp};
 
 use crate::details::list;
 use crate::error::{Error, Result};
@@ -60,7 +60,7 @@ pub enum GroupPlace {
     In(GroupId),
 }
 
-/// What is to be changed of a group; `None` keeps what is there.
+/// A change of a group. `None` and [`Edit::Keep`] keep what is there.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct GroupEdit {
     /// Where it moves to. The paths of everything in it change along; other hooks hear of it from then on.
@@ -69,15 +69,15 @@ pub struct GroupEdit {
     pub name: Option<String>,
     /// Last segment of its path. The paths of all that lies in it change along.
     pub path: Option<String>,
-    /// Free text; an inner `None` takes it away.
-    pub description: Option<Option<String>>,
+    /// Free text.
+    pub description: Edit<String>,
     /// 0 private, 10 internal, 20 public.
     pub visibility_level: Option<i64>,
     /// Who chose the path, where that changes.
     pub chosen_by: ChosenBy,
 }
 
-/// What is to be changed of a project; `None` keeps what is there.
+/// A change of a project. `None` and [`Edit::Keep`] keep what is there.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ProjectEdit {
     /// The group that it moves to. Its path moves along; other hooks hear of it from then on.
@@ -86,8 +86,8 @@ pub struct ProjectEdit {
     pub name: Option<String>,
     /// Last segment of its path.
     pub path: Option<String>,
-    /// Free text; an inner `None` takes it away.
-    pub description: Option<Option<String>>,
+    /// Free text.
+    pub description: Edit<String>,
     /// Branch that commits land on.
     pub default_branch: Option<String>,
     /// 0 private, 10 internal, 20 public.

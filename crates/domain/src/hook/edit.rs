@@ -12,22 +12,22 @@ use crate::request::is_own_header;
 use crate::retry::OwnRetry;
 use crate::secret::HeaderError;
 use crate::signature::SigningToken;
-use crate::{Secret, Timestamp, Trigger};
+use crate::{Edit, Secret, Timestamp, Trigger};
 
 /// How long a replaced signing token goes on signing, unless told otherwise: a day, as hosted webhook services do.
 pub const DEFAULT_OVERLAP: Duration = Duration::from_secs(86_400);
 /// The longest that can be asked for.
 pub const LONGEST_OVERLAP: Duration = Duration::from_secs(30 * 86_400);
 
-/// What is to be changed; `None` keeps what is there. An inner `None` takes it away.
+/// A change of a hook. `None` and [`Edit::Keep`] keep what is there.
 #[derive(Clone, Default)]
 pub struct HookEdit {
     /// As typed, with `{placeholders}`.
     pub url: Option<String>,
     /// Plain token.
-    pub token: Option<Option<Secret>>,
+    pub token: Edit<Secret>,
     /// Signing token.
-    pub signing_token: Option<Option<SigningToken>>,
+    pub signing_token: Edit<SigningToken>,
     /// How long the one before it goes on signing beside it; [`DEFAULT_OVERLAP`] if it is not given.
     pub signing_token_overlap: Option<Duration>,
     /// Triggers to switch.
@@ -37,25 +37,25 @@ pub struct HookEdit {
     /// `wildcard`, `regex` or `all_branches`; checked by whoever reads it.
     pub branch_filter_strategy: Option<String>,
     /// The filter itself.
-    pub push_events_branch_filter: Option<Option<String>>,
+    pub push_events_branch_filter: Edit<String>,
     /// Merged by name. A name without a value, which clients send back as they read it, keeps its value.
     pub custom_headers: Vec<(String, Option<Secret>)>,
     /// Merged by name, likewise.
     pub url_variables: Vec<(String, Option<Secret>)>,
     /// The template.
-    pub body_template: Option<Option<String>>,
+    pub body_template: Edit<String>,
     /// When a delivery is tried again.
-    pub retry: Option<Option<OwnRetry>>,
+    pub retry: Edit<OwnRetry>,
     /// The filter on what events say.
-    pub event_filter: Option<Option<EventFilter>>,
+    pub event_filter: Edit<EventFilter>,
     /// Whether events about one object go one after the other.
     pub ordered: Option<bool>,
     /// The client certificate.
-    pub client_certificate: Option<Option<ClientCertificate>>,
+    pub client_certificate: Edit<ClientCertificate>,
     /// Shown name.
-    pub name: Option<Option<String>>,
+    pub name: Edit<String>,
     /// Free text.
-    pub description: Option<Option<String>>,
+    pub description: Edit<String>,
 }
 
 /// Why a change is refused, in the order in which GitLab looks.
@@ -120,22 +120,23 @@ impl Hook {
         let merged = merge(&self.url_variables, &edit.url_variables).map_err(EditError::UrlVariables)?;
         hook.url = HookUrl::parse_with(&typed, &merged)?;
         hook.url_variables = merged;
-        if edit.branch_filter_strategy.is_some() || edit.push_events_branch_filter.is_some() {
+        if edit.branch_filter_strategy.is_some() || !edit.push_events_branch_filter.is_keep() {
             let strategy = edit.branch_filter_strategy.as_deref().unwrap_or_else(|| self.branch_filter.strategy());
             // A filter that is set on a hook for all branches is one of wildcards.
             let strategy = match &edit.push_events_branch_filter {
-                Some(Some(_)) if edit.branch_filter_strategy.is_none() && strategy == "all_branches" => "wildcard",
+                Edit::Set(_) if edit.branch_filter_strategy.is_none() && strategy == "all_branches" => "wildcard",
                 _ => strategy,
             };
             let filter = match &edit.push_events_branch_filter {
-                Some(filter) => filter.as_deref(),
-                None => self.branch_filter.text(),
+                Edit::Keep => self.branch_filter.text(),
+                Edit::Clear => None,
+                Edit::Set(filter) => Some(filter.as_str()),
             };
             hook.branch_filter =
                 BranchFilter::parse(strategy, filter).map_err(|error| EditError::BranchFilter(error.to_string()))?;
         }
         check_headers(&edit.custom_headers)?;
-        if let Some(Some(token)) = &edit.token {
+        if let Edit::Set(token) = &edit.token {
             token.check_header().map_err(EditError::Token)?;
         }
         // Merged whatever becomes of it: a name that has no value anywhere is refused.
@@ -158,13 +159,11 @@ impl Hook {
         if may_collide {
             check_together(&hook)?;
         }
-        if let Some(token) = edit.token {
-            hook.token = token;
-        }
-        if let Some(token) = edit.signing_token {
+        hook.token = edit.token.apply(hook.token);
+        if !edit.signing_token.is_keep() {
             let overlap = edit.signing_token_overlap.unwrap_or(DEFAULT_OVERLAP);
-            let before = std::mem::replace(&mut hook.signing_token, token);
-            // Whoever takes the token away wants no signature at all.
+            let before = std::mem::replace(&mut hook.signing_token, edit.signing_token.value());
+            // Without a new token there is no signature at all.
             hook.previous_signing_token = before
                 .filter(|_| hook.signing_token.is_some() && !overlap.is_zero())
                 .map(|before| (before, now.plus(overlap)));
@@ -174,21 +173,19 @@ impl Hook {
             hook.confidential_notes_set |= trigger == Trigger::CONFIDENTIAL_NOTE;
         }
         hook.enable_ssl_verification = edit.enable_ssl_verification.unwrap_or(hook.enable_ssl_verification);
-        if let Some(template) = edit.body_template {
-            if let Some(template) = &template {
-                if template.chars().count() > body_template::MAX_LEN {
-                    return Err(EditError::BodyTemplate);
-                }
-                template_check::check(template)?;
+        if let Edit::Set(template) = &edit.body_template {
+            if template.chars().count() > body_template::MAX_LEN {
+                return Err(EditError::BodyTemplate);
             }
-            hook.body_template = template;
+            template_check::check(template)?;
         }
-        hook.retry = edit.retry.unwrap_or(hook.retry);
-        hook.event_filter = edit.event_filter.unwrap_or(hook.event_filter);
+        hook.body_template = edit.body_template.apply(hook.body_template);
+        hook.retry = edit.retry.apply(hook.retry);
+        hook.event_filter = edit.event_filter.apply(hook.event_filter);
         hook.ordered = edit.ordered.unwrap_or(hook.ordered);
-        hook.client_certificate = edit.client_certificate.unwrap_or(hook.client_certificate);
-        hook.name = edit.name.unwrap_or(hook.name);
-        hook.description = edit.description.unwrap_or(hook.description);
+        hook.client_certificate = edit.client_certificate.apply(hook.client_certificate);
+        hook.name = edit.name.apply(hook.name);
+        hook.description = edit.description.apply(hook.description);
         hook.updated_at = now;
         Ok(hook)
     }
@@ -275,7 +272,7 @@ mod tests {
         let edit = HookEdit {
             url: Some(url.to_owned()),
             url_variables,
-            token: Some(Some(Secret::new("token"))),
+            token: Edit::Set(Secret::new("token")),
             custom_headers: pairs(&[("X-Key", "header")]),
             ..HookEdit::default()
         };
@@ -297,7 +294,7 @@ mod tests {
         let hook = Hook::new(crate::scope::Scope::Instance, url, uuid::Uuid::nil(), Timestamp::default());
         let now = Timestamp::from_seconds(1000);
         let give = |byte, overlap| HookEdit {
-            signing_token: Some(Some(token(byte))),
+            signing_token: Edit::Set(token(byte)),
             signing_token_overlap: overlap,
             ..HookEdit::default()
         };
@@ -309,7 +306,7 @@ mod tests {
         assert_eq!(*until, now.plus(DEFAULT_OVERLAP));
         let at_once = first.edited(give(2, Some(Duration::ZERO)), now).expect("valid");
         assert!(at_once.previous_signing_token.is_none(), "a leaked one must not go on");
-        let none = HookEdit { signing_token: Some(None), ..HookEdit::default() };
+        let none = HookEdit { signing_token: Edit::Clear, ..HookEdit::default() };
         assert!(second.edited(none, now).expect("valid").previous_signing_token.is_none());
         let moved = HookEdit { url: Some("https://example.org/in".to_owned()), ..HookEdit::default() };
         assert!(second.edited(moved, now).expect("valid").previous_signing_token.is_none());
@@ -354,7 +351,7 @@ mod tests {
         assert_eq!(hook.edited(leak, Timestamp::default()).err(), Some(EditError::Url(UrlError::MissingVariable)));
         let typed = HookEdit {
             url: Some("https://new.example/".to_owned()),
-            token: Some(Some(Secret::new("again"))),
+            token: Edit::Set(Secret::new("again")),
             custom_headers: pairs(&[("X-Key", "again")]),
             ..HookEdit::default()
         };
@@ -400,7 +397,7 @@ mod tests {
         assert_eq!(refused(&known, &[("Authorization", "Bearer x")]), None);
         let with_user = hook("https://me:secret@h.example/", &[]);
         assert_eq!(refused(&with_user, &[("authorization", "x")]), Some(EditError::Authorization));
-        let token = HookEdit { token: Some(Some(Secret::new("t "))), ..HookEdit::default() };
+        let token = HookEdit { token: Edit::Set(Secret::new("t ")), ..HookEdit::default() };
         let error = known.edited(token, Timestamp::default()).err();
         assert_eq!(error, Some(EditError::Token(HeaderError::Blank)));
     }
@@ -413,7 +410,7 @@ mod tests {
             known.edited(HookEdit::default(), Timestamp::default()).is_ok(),
             "it is not held against other changes"
         );
-        let set = |text: &str| HookEdit { body_template: Some(Some(text.to_owned())), ..HookEdit::default() };
+        let set = |text: &str| HookEdit { body_template: Edit::Set(text.to_owned()), ..HookEdit::default() };
         let refused = known.edited(set("hello {{x}}"), Timestamp::default()).err().map(|error| error.to_string());
         assert!(refused.is_some_and(|text| text.starts_with("custom_webhook_template is not JSON")));
         assert!(known.edited(set(r#"{"a": {{x}}}"#), Timestamp::default()).is_ok());

@@ -1,9 +1,9 @@
 //! Users, access tokens and members in PostgreSQL.
 
 use async_trait::async_trait;
-use quickdraw_domain::Timestamp;
 use quickdraw_domain::access::{AccessLevel, TokenScope};
 use quickdraw_domain::scope::Scope;
+use quickdraw_domain::{Edit, Timestamp};
 use tokio_postgres::{GenericClient, Row};
 
 use super::{Postgres, scalar, search};
@@ -90,7 +90,7 @@ impl Access for Postgres {
     async fn update_user(&self, id: i64, edit: UserEdit) -> Result<Option<User>> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
-        if let Some(Some(email)) = &edit.email {
+        if let Edit::Set(email) = &edit.email {
             transaction.execute(EMAILS_LOCK, &[]).await?;
             // One that is known already may be that of others too, who were seen in events.
             check_email(&*transaction, Some(email), id).await?;
@@ -100,7 +100,7 @@ impl Access for Postgres {
         let changed = User {
             username: edit.username.unwrap_or(known.username),
             name: edit.name.unwrap_or(known.name),
-            email: edit.email.unwrap_or(known.email),
+            email: edit.email.apply(known.email),
             is_admin: edit.is_admin.unwrap_or(known.is_admin),
             blocked: edit.blocked.unwrap_or(known.blocked),
             ..known

@@ -1,9 +1,9 @@
 //! Users, access tokens and members in SQLite.
 
 use async_trait::async_trait;
-use quickdraw_domain::Timestamp;
 use quickdraw_domain::access::{AccessLevel, TokenScope};
 use quickdraw_domain::scope::Scope;
+use quickdraw_domain::{Edit, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::Sqlite;
@@ -108,10 +108,10 @@ impl Access for Sqlite {
                 return Err(Error::Taken("username"));
             }
             // One that is known already may be that of others too, who were seen in events.
-            if let Some(Some(email)) = &edit.email {
+            if let Edit::Set(email) = &edit.email {
                 check_email(tx.connection, Some(email), id)?;
             }
-            let (email, is_admin) = (edit.email.unwrap_or(known.email), edit.is_admin.unwrap_or(known.is_admin));
+            let (email, is_admin) = (edit.email.apply(known.email), edit.is_admin.unwrap_or(known.is_admin));
             tx.connection.execute(
                 "UPDATE users SET username = ?2, name = ?3, email = ?4, is_admin = ?5, blocked = ?6 WHERE id = ?1",
                 (id, username, edit.name.unwrap_or(known.name), email, is_admin, edit.blocked.unwrap_or(known.blocked)),
