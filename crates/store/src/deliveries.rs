@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use quickdraw_domain::audience::SkipReason;
-use quickdraw_domain::delivery::{self, State, Tally};
+use quickdraw_domain::delivery::{self, Stage, State, Tally};
 use quickdraw_domain::event::Event;
 use quickdraw_domain::health::Health;
 use quickdraw_domain::outcome::Outcome;
@@ -201,16 +201,13 @@ pub struct DeliveryFilter {
     pub event: Option<EventId>,
     /// Only for this hook.
     pub hook: Option<HookId>,
-    /// Only in the state of this code; [`ASKED_BLOCKED`] for blocked ones.
-    pub state: Option<i16>,
+    /// Only in this state.
+    pub state: Option<Stage>,
     /// Only older than this one: the cursor.
     pub before: Option<DeliveryId>,
     /// Most rows.
     pub limit: usize,
 }
-
-/// What a filter calls blocked deliveries. It is never stored.
-pub const ASKED_BLOCKED: i16 = 5;
 
 /// How much is owed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -52,8 +52,8 @@ pub struct NewEvent {
 /// it was looked at. Otherwise the event is queued, and the fan-out worker decides.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Decided {
-    /// The directory that was looked at.
-    pub version: i64,
+    /// When it holds.
+    pub holds: Holds,
     /// What it says.
     pub audience: FannedOut,
     /// Hooks of `audience.deliver` whose delivery this node begins at once: it is made under a lease.
@@ -64,9 +64,31 @@ pub struct Decided {
     pub now: Timestamp,
 }
 
-impl Decided {
-    /// Version of a decision that holds whatever the directory says: a test goes to one hook and no other.
-    pub const ALWAYS: i64 = -1;
+/// When a decision holds that was made ahead of its event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Holds {
+    /// While the directory has the version that was looked at.
+    AtVersion(i64),
+    /// Whatever the directory says: a test goes to one hook and no other.
+    Always,
+}
+
+impl Holds {
+    /// Whether the decision holds at a version of the directory.
+    pub(crate) fn at(self, directory: i64) -> bool {
+        match self {
+            Self::AtVersion(version) => version == directory,
+            Self::Always => true,
+        }
+    }
+
+    /// The number that a statement compares with the version of the directory, which is positive: -1 always holds.
+    pub(crate) const fn version(self) -> i64 {
+        match self {
+            Self::AtVersion(version) => version,
+            Self::Always => -1,
+        }
+    }
 }
 
 /// What became of an appended event.

@@ -4,6 +4,7 @@
 use std::sync::atomic::Ordering;
 
 use deadpool_postgres::Object;
+use quickdraw_domain::delivery::Stage;
 use quickdraw_domain::{DeliveryId, HookId, ObjectKey, Timestamp};
 
 use super::Postgres;
@@ -62,21 +63,21 @@ impl Postgres {
     pub(super) async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
         let client = self.client().await?;
         let mut rooms = claim.rooms.clone();
-        let mut claimed = self.claim_state(&client, &claim, &rooms, 0, claim.first).await?;
+        let mut claimed = self.claim_stage(&client, &claim, &rooms, Stage::Waiting, claim.first).await?;
         for taken in &claimed {
             let room = rooms.entry(taken.hook).or_insert(claim.per_hook);
             *room = room.saturating_sub(1);
         }
-        claimed.extend(self.claim_state(&client, &claim, &rooms, 1, claim.retries).await?);
+        claimed.extend(self.claim_stage(&client, &claim, &rooms, Stage::Retrying, claim.retries).await?);
         Ok(claimed)
     }
 
-    async fn claim_state(
+    async fn claim_stage(
         &self,
         client: &Object,
         claim: &Claim,
         rooms: &std::collections::HashMap<HookId, usize>,
-        state: i16,
+        stage: Stage,
         wanted: usize,
     ) -> Result<Vec<Claimed>> {
         if wanted == 0 {
@@ -84,14 +85,14 @@ impl Postgres {
         }
         let (hooks, room): (Vec<i64>, Vec<i64>) =
             rooms.iter().map(|(hook, room)| (hook.0, columns::limit(*room))).unzip();
-        let next = &self.next_hook[usize::from(state == 1)];
+        let next = &self.next_hook[usize::from(stage == Stage::Retrying)];
         let sql = format!("{CLAIM}{}", read_leased());
         let statement = client.prepare_cached(&sql).await?;
         let rows = client
             .query(
                 &statement,
                 &[
-                    &state,
+                    &stage.code(),
                     &hooks,
                     &room,
                     &columns::limit(claim.per_hook),

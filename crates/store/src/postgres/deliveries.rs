@@ -16,8 +16,8 @@ use uuid::Uuid;
 use super::Postgres;
 use crate::columns;
 use crate::deliveries::{
-    ASKED_BLOCKED, Backlog, Claim, Claimed, DELIVERY, DELIVERY_COLUMNS, Deliveries, Delivery, DeliveryFilter, Finished,
-    Held, Line, Record, Settlement, UNKNOWN, id_range,
+    Backlog, Claim, Claimed, DELIVERY, DELIVERY_COLUMNS, Deliveries, Delivery, DeliveryFilter, Finished, Held, Line,
+    Record, Settlement, UNKNOWN, id_range,
 };
 use crate::error::Result;
 use crate::lists::{MOST_LOOKED_AT, Scanned};
@@ -184,10 +184,10 @@ impl Deliveries for Postgres {
         let sql = format!(
             "SELECT * FROM ({}) l
              WHERE ($4::uuid IS NULL OR event_id = $4) AND ($5::bigint IS NULL OR hook_id = $5)
-                AND ($6::smallint IS NULL
-                    OR $6 = CASE WHEN state = 0 AND due_at >= {BLOCKED} THEN {ASKED_BLOCKED} ELSE state END)
-             ORDER BY id DESC LIMIT $7",
-            looked_at(DELIVERY_COLUMNS)
+                AND {}
+             ORDER BY id DESC LIMIT $6",
+            looked_at(DELIVERY_COLUMNS),
+            columns::is_in(filter.state)
         );
         let (low, high) = filter.event.map(id_range).map_or((Uuid::nil(), Uuid::max()), |(low, high)| (low.0, high.0));
         let before = filter.before.map_or(Uuid::max(), |id| id.0);
@@ -201,7 +201,6 @@ impl Deliveries for Postgres {
                     &before,
                     &filter.event.map(|id| id.0),
                     &filter.hook.map(|id| id.0),
-                    &filter.state,
                     &columns::limit(filter.limit),
                 ],
             )

@@ -346,7 +346,8 @@ async fn append(client: &deadpool_postgres::Object, batch: &[NewEvent]) -> Resul
     let payloads: Vec<&[u8]> = batch.iter().map(|new| new.payload.as_bytes()).collect();
     let keys: Vec<Option<Vec<u8>>> =
         batch.iter().map(|new| new.dedupe.as_ref().map(|key| columns::key_hash(key).to_vec())).collect();
-    let decided: Vec<Option<i64>> = batch.iter().map(|new| new.decided.as_ref().map(|one| one.version)).collect();
+    let decided: Vec<Option<i64>> =
+        batch.iter().map(|new| new.decided.as_ref().map(|one| one.holds.version())).collect();
     let (mut made, mut skipped) = (Owed::default(), Skipped::default());
     for new in batch {
         let Some(decided) = &new.decided else { continue };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use quickdraw_domain::delivery::{BLOCKED, State, Tally};
+use quickdraw_domain::delivery::{BLOCKED, Stage, State, Tally};
 use quickdraw_domain::health::DisablePolicy;
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::retry::{Chance, RetryPolicy};
@@ -20,8 +20,8 @@ use super::{Sqlite, Tx, lines};
 use crate::column_list::column_list;
 use crate::columns;
 use crate::deliveries::{
-    ASKED_BLOCKED, Backlog, Claim, Claimed, DELIVERY, DELIVERY_COLUMNS, Deliveries, Delivery, DeliveryFilter, Finished,
-    Held, Line, Record, Settlement, UNKNOWN, id_range,
+    Backlog, Claim, Claimed, DELIVERY, DELIVERY_COLUMNS, Deliveries, Delivery, DeliveryFilter, Finished, Held, Line,
+    Record, Settlement, UNKNOWN, id_range,
 };
 use crate::error::{Error, Result};
 use crate::events::{BODY_COLUMN, EVENT_COLUMNS};
@@ -123,7 +123,7 @@ impl Deliveries for Sqlite {
                  (SELECT id FROM deliveries WHERE state = ?2 AND state < 2 AND hook_id = ?3 LIMIT ?4)",
             )?;
             let mut count = 0;
-            for state in [0, 1] {
+            for state in [Stage::Waiting, Stage::Retrying].map(Stage::code) {
                 let mut after = 0_i64;
                 while let Some((hook, there)) = next
                     .query_row((state, after), |row| {
@@ -165,7 +165,10 @@ impl Deliveries for Sqlite {
             if !tx.connection.prepare_cached(ill)?.exists((hook.0, now.as_micros()))? {
                 return Ok(0);
             }
-            for (state, from, to) in [(0, i64::MIN, edge), (0, BLOCKED, blocked_edge), (1, i64::MIN, edge)] {
+            let (waiting, retrying) = (Stage::Waiting.code(), Stage::Retrying.code());
+            for (state, from, to) in
+                [(waiting, i64::MIN, edge), (waiting, BLOCKED, blocked_edge), (retrying, i64::MIN, edge)]
+            {
                 let mut due = tx.connection.prepare_cached(
                     "SELECT id, event_id FROM deliveries WHERE state = ?1 AND state < 2 AND hook_id = ?2
                      AND due_at >= ?3 AND due_at < ?4 ORDER BY due_at LIMIT ?5",
@@ -209,9 +212,11 @@ impl Deliveries for Sqlite {
             };
             let sql = format!(
                 "SELECT * FROM ({})
-                 WHERE (?4 IS NULL OR event_id = ?4) AND (?5 IS NULL OR hook_id = ?5) AND (?6 IS NULL OR ?6 = CASE WHEN state = 0 AND due_at >= {BLOCKED} THEN {ASKED_BLOCKED} ELSE state END)
-                 ORDER BY id DESC LIMIT ?7",
-                looked_at(DELIVERY_COLUMNS)
+                 WHERE (?4 IS NULL OR event_id = ?4) AND (?5 IS NULL OR hook_id = ?5)
+                   AND {}
+                 ORDER BY id DESC LIMIT ?6",
+                looked_at(DELIVERY_COLUMNS),
+                columns::is_in(filter.state)
             );
             let (low, high) =
                 filter.event.map(id_range).map_or((Uuid::nil(), Uuid::max()), |(low, high)| (low.0, high.0));
@@ -223,7 +228,6 @@ impl Deliveries for Sqlite {
                 before,
                 filter.event.map(|id| id.0),
                 filter.hook.map(|id| id.0),
-                filter.state,
                 columns::limit(filter.limit),
             );
             let found: Vec<Delivery> = statement.query_map(parameters, delivery)?.collect::<rusqlite::Result<_>>()?;
@@ -309,8 +313,8 @@ fn pick(tx: &mut Tx<'_>, claim: &Claim) -> Result<Vec<Picked>> {
         adopt(tx, claim.now, &Policies { retry: RetryPolicy::gitlab(), disable: DisablePolicy::Off })?;
     }
     let mut taken = Vec::new();
-    for (state, wanted) in [(0, claim.first), (1, claim.retries)] {
-        pick_state(tx, claim, state, wanted, &mut taken)?;
+    for (stage, wanted) in [(Stage::Waiting, claim.first), (Stage::Retrying, claim.retries)] {
+        pick_stage(tx, claim, stage, wanted, &mut taken)?;
     }
     if taken.is_empty() {
         return Ok(Vec::new());
@@ -343,14 +347,15 @@ pub(super) fn write_claim(tx: &Tx<'_>, until: Timestamp, deliveries: &[(Delivery
     Ok(tx.connection.last_insert_rowid())
 }
 
-fn pick_state(
+fn pick_stage(
     tx: &mut Tx<'_>,
     claim: &Claim,
-    state: i16,
+    stage: Stage,
     wanted: usize,
     taken: &mut Vec<(DeliveryId, HookId)>,
 ) -> Result<()> {
-    let turn = usize::from(state == 1);
+    let state = stage.code();
+    let turn = usize::from(stage == Stage::Retrying);
     let mut next = tx.connection.prepare_cached(
         "SELECT hook_id FROM deliveries WHERE state = ?1 AND state < 2 AND hook_id > ?2 ORDER BY hook_id LIMIT 1",
     )?;

@@ -17,8 +17,8 @@ use crate::columns;
 use crate::deliveries::{blocked_at, id_range};
 use crate::error::Result;
 use crate::events::{
-    Appended, BODY_COLUMN, Chains, Decide, Decided, EVENT_COLUMNS, EventFilter, Events, FanOutCount, FannedOut,
-    NewEvent, chains_of,
+    Appended, BODY_COLUMN, Chains, Decide, EVENT_COLUMNS, EventFilter, Events, FanOutCount, FannedOut, NewEvent,
+    chains_of,
 };
 use crate::lists::{MOST_LOOKED_AT, Scanned};
 use crate::payload::Packed;
@@ -195,7 +195,7 @@ fn append(tx: &mut Tx<'_>, new: &NewEvent, directory_version: i64, born: &mut Bo
             event.duplicate_of.map(|event| event.0),
             columns::unlisted(&event.unlisted),
         ))?;
-    let decided = new.decided.as_ref().filter(|one| one.version == directory_version || one.version == Decided::ALWAYS);
+    let decided = new.decided.as_ref().filter(|one| one.holds.at(directory_version));
     if let Some(decided) = decided {
         write_audience(tx.connection, event, &decided.audience, decided.now)?;
         let taken = decided.taken.iter().map(|hook| (DeliveryId::of(event.id, *hook), *hook, decided.lease_until));
