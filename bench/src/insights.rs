@@ -1,4 +1,4 @@
-//! What counting costs, from the first events to the two hundred thousandth, and what asking costs then.
+//! Figure 13: the time for counting events, from the first to the two hundred thousandth, and then for questions.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ const DAY: i64 = 86_400;
 const PROJECTS: usize = 40;
 const ASKED: usize = 20;
 
-/// Counts so many events; then asks.
+/// Counts this many events, and then asks questions.
 pub(crate) async fn counting(engine: &Engine, scale: Scale) -> anyhow::Result<()> {
     let number = if scale.backlog < 100_000 { 20_000 } else { 200_000 };
     let place = Place::new(engine).await?;
@@ -40,7 +40,7 @@ pub(crate) async fn counting(engine: &Engine, scale: Scale) -> anyhow::Result<()
         project(&store).await?;
         let took = started.elapsed();
         all += took;
-        // The second twentieth: the first one fills what is empty.
+        // The second twentieth is used because the first fills empty tables.
         if (window..2 * window).contains(&first) {
             early += took;
         }
@@ -70,7 +70,7 @@ fn now() -> Timestamp {
     Timestamp::from_micros(i64::try_from(crate::peers::now_us()).unwrap_or(i64::MAX))
 }
 
-/// As the worker does it.
+/// Counts a batch, as the worker does.
 async fn project(store: &SharedStore) -> anyhow::Result<()> {
     let mut batch = Vec::new();
     for (event, payload) in store.pending_projection(BATCH).await? {
@@ -80,7 +80,7 @@ async fn project(store: &SharedStore) -> anyhow::Result<()> {
     Ok(store.apply_facts(batch).await?)
 }
 
-/// As the server does it.
+/// Answers a question, as the server does.
 async fn ask(store: &SharedStore, metric: &Metric) -> anyhow::Result<()> {
     let (from, to) = (Timestamp::from_seconds(START + 60 * DAY), Timestamp::from_seconds(START + 90 * DAY));
     let (things, others) = things_of(store, metric, Lives { from, to, projects: None }, false).await?;
@@ -89,9 +89,9 @@ async fn ask(store: &SharedStore, metric: &Metric) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Events of a hundred days: pushes, merge requests with comments, issues, pipelines with jobs, deployments.
+/// One of the events of a hundred days: pushes, merge requests with comments, issues, pipelines with jobs, deployments.
 fn event(at: usize, number: usize) -> NewEvent {
-    let (trigger, body) = told(at, number);
+    let (trigger, body) = sample(at, number);
     let trigger = Trigger::by_name(trigger).expect("a row");
     let received_at = Timestamp::from_seconds(second(at, number));
     let event = Event::new(EventId(Uuid::now_v7()), Where::Elsewhere, trigger, Origin::Api, received_at);
@@ -106,9 +106,9 @@ fn second(at: usize, number: usize) -> i64 {
     START + seconds
 }
 
-fn told(at: usize, number: usize) -> (&'static str, Value) {
+fn sample(at: usize, number: usize) -> (&'static str, Value) {
     let project = at / 7 % PROJECTS;
-    // How many of its kind the project had before.
+    // The number of earlier events of the project of the same kind.
     let round = at / (7 * PROJECTS);
     let time = |seconds: i64| Timestamp::from_seconds(second(at, number) + seconds).to_iso();
     let sha = |n: usize| format!("{:040x}", (project << 24) + n);
@@ -130,7 +130,7 @@ fn told(at: usize, number: usize) -> (&'static str, Value) {
             ("push_hooks", body)
         }
         2 | 3 => {
-            // Each is opened, pushed to, approved and merged.
+            // Each merge request is opened, updated, approved and merged.
             let action = ["open", "update", "approved", "merge"][round % 4];
             let attributes = json!({ "iid": round / 4 * 2 + at % 7, "target_project_id": project + 1, "author_id": round / 4 % 30 + 1,
                 "created_at": time(-(i64::try_from(round % 4).unwrap_or(0)) * 20_000), "updated_at": time(0), "action": action,

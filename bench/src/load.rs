@@ -1,4 +1,4 @@
-//! The load: bare hyper connections, as many as are asked for, either as fast as they can or at a rate.
+//! Load generators: bare hyper connections that send as fast as possible, or at a fixed rate.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,17 +15,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
-/// What each request is.
+/// The request to send.
 #[derive(Clone)]
 pub(crate) struct Shot {
     pub(crate) port: u16,
-    /// With `{project}` in it, each request goes to the next of so many.
+    /// `{project}` in the path is replaced by a project's number, each in turn.
     pub(crate) path: String,
     pub(crate) projects: usize,
     pub(crate) headers: Vec<(&'static str, String)>,
-    /// A new key for each request.
+    /// Whether each request has a new key.
     pub(crate) keyed: bool,
-    /// Wraps the body; makes it anew for each request, so that bodies can say when they were sent.
+    /// Creates the body of each request, so that bodies are unique and can contain their time of sending.
     pub(crate) body: fn() -> Vec<u8>,
 }
 
@@ -57,7 +57,8 @@ async fn fire(sender: &mut SendRequest<Full<Bytes>>, shot: &Shot) -> anyhow::Res
     Ok(response.status().as_u16())
 }
 
-/// As many requests as `connections` can make within `time`. Gives requests per second; any refusal is an error.
+/// Sends as many requests as `connections` can within `time`. Returns requests per second. A refused request is an
+/// error.
 pub(crate) async fn closed(shot: &Shot, connections: usize, time: Duration) -> anyhow::Result<f64> {
     let (started, count) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
     let mut workers = JoinSet::new();
@@ -79,7 +80,7 @@ pub(crate) async fn closed(shot: &Shot, connections: usize, time: Duration) -> a
     Ok(crate::stats::rate(count.load(Ordering::Relaxed), started.elapsed()))
 }
 
-/// A number of requests from `connections`, as fast as they can.
+/// Sends a number of requests over `connections` as fast as possible. Returns the time.
 pub(crate) async fn fixed(shot: &Shot, connections: usize, number: usize) -> anyhow::Result<Duration> {
     let (started, next) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
     let mut workers = JoinSet::new();
@@ -100,7 +101,7 @@ pub(crate) async fn fixed(shot: &Shot, connections: usize, number: usize) -> any
     Ok(started.elapsed())
 }
 
-/// Requests at a rate, whatever the answers do. Each is timed from when it was due, not from when it could be sent.
+/// Sends requests at a fixed rate, independent of the answers. Returns the time of each request.
 pub(crate) async fn open(shot: &Shot, per_second: u32, time: Duration) -> anyhow::Result<Vec<Duration>> {
     const CONNECTIONS: u32 = 32;
     let mut workers = JoinSet::new();
@@ -117,7 +118,7 @@ pub(crate) async fn open(shot: &Shot, per_second: u32, time: Duration) -> anyhow
                 let begun = Instant::now();
                 let status = fire(&mut sender, &shot).await?;
                 anyhow::ensure!((200..300).contains(&status), "answered {status}");
-                // The timer's own lateness is not the server's; waiting for the connection's last answer is.
+                // The timer's delay is not included. It is not the server's.
                 times.push(begun.elapsed());
                 due += gap * CONNECTIONS;
             }
@@ -131,7 +132,7 @@ pub(crate) async fn open(shot: &Shot, per_second: u32, time: Duration) -> anyhow
     Ok(all)
 }
 
-/// A small GET; gives the body.
+/// Sends a small GET and returns the body.
 pub(crate) async fn get(port: u16, path: &str, token: Option<&str>) -> anyhow::Result<String> {
     let mut sender = connect(port).await?;
     let mut request = Request::builder().uri(path).header("Host", "127.0.0.1");
@@ -143,8 +144,8 @@ pub(crate) async fn get(port: u16, path: &str, token: Option<&str>) -> anyhow::R
     String::from_utf8(body.to_vec()).context("the answer is not text")
 }
 
-/// Somebody at another address who posts with a wrong token, on new connections, as fast as sixteen can, until told to stop.
-/// Gives how many requests were answered.
+/// Floods a source from another address: posts with a wrong token on new connections, sixteen at a time, until `stop`
+/// is set. Returns the number of answered requests.
 pub(crate) async fn flood(port: u16, stop: Arc<AtomicBool>) -> anyhow::Result<usize> {
     const REQUEST: &[u8] = b"POST /api/v1/webhooks/gitlab HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Gitlab-Token: wrong\r\n\
         Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
@@ -157,7 +158,7 @@ pub(crate) async fn flood(port: u16, stop: Arc<AtomicBool>) -> anyhow::Result<us
                 let socket = TcpSocket::new_v4()?;
                 socket.bind(SocketAddr::from(([127, 0, 0, 2], 0)))?;
                 let mut stream = socket.connect(SocketAddr::from(([127, 0, 0, 1], port))).await?;
-                // A connection that is closed in the middle is what a flood is for.
+                // The server may close the connection at any time.
                 if stream.write_all(REQUEST).await.is_ok() && stream.read(&mut chunk).await.is_ok_and(|read| read > 0) {
                     answered.fetch_add(1, Ordering::Relaxed);
                 }

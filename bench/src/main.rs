@@ -1,22 +1,22 @@
-//! Ratios of Quickdraw against bare peers, measured side by side in one run, everything durable.
+//! Compares Quickdraw with minimal servers in one run. Everything is flushed to disk.
 //!
 //! `cargo build --release -p quickdraw -p quickdraw-bench && target/release/quickdraw-bench`
 //!
-//! Every figure is the median of several rounds that alternate with the peer's, so that a machine that changes speed
-//! changes both. Absolute figures mean little elsewhere; the ratios are the point. PostgreSQL is measured when
-//! `QUICKDRAW_BENCH_POSTGRES` names an empty database on a server with every flush on.
+//! Every figure is the median of several rounds that alternate with the peer's, so that a change in the machine's speed
+//! affects both. Compare the ratios: absolute figures differ between machines. PostgreSQL is measured if
+//! `QUICKDRAW_BENCH_POSTGRES` names an empty database on a server with all flushes enabled.
 
-mod belt;
 mod insights;
 mod load;
 mod peers;
+mod pipeline;
 mod server;
 mod sizes;
 mod stats;
 
 use std::time::Duration;
 
-/// How much is measured.
+/// The size of a measurement.
 #[derive(Clone, Copy)]
 pub(crate) struct Scale {
     pub(crate) rounds: usize,
@@ -32,7 +32,7 @@ fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match arguments.first().map(String::as_str) {
-        // The peers run as processes of their own, so that each side has the machine as the other has it.
+        // The peers are separate processes, so that both sides have the same share of the machine.
         Some("peer-axum") => runtime.block_on(peers::bare_axum()),
         Some("peer-durable") => runtime.block_on(peers::durable_axum()),
         Some("peer-sink") => runtime.block_on(peers::sink()),
@@ -58,25 +58,25 @@ async fn run(scale: Scale, only: &[&str]) -> anyhow::Result<()> {
             continue;
         }
         stats::heading(engine.name());
-        if wanted("receiver") {
-            belt::receiver(&engine, scale).await?;
+        if wanted("source") {
+            pipeline::source(&engine, scale).await?;
         }
         if wanted("latency") {
-            belt::receiver_latency(&engine, scale).await?;
-            belt::latency(&engine, scale).await?;
+            pipeline::source_latency(&engine, scale).await?;
+            pipeline::latency(&engine, scale).await?;
         }
         if wanted("flood") {
-            belt::flooded(&engine, scale).await?;
+            pipeline::flooded(&engine, scale).await?;
         }
         if wanted("deliveries") {
-            belt::deliveries(&engine, scale).await?;
+            pipeline::deliveries(&engine, scale).await?;
         }
-        if wanted("belt") {
-            belt::whole(&engine, scale).await?;
-            belt::ten_hooks(&engine, scale).await?;
+        if wanted("pipeline") {
+            pipeline::whole(&engine, scale).await?;
+            pipeline::ten_hooks(&engine, scale).await?;
         }
         if wanted("isolation") {
-            belt::isolation(&engine, scale).await?;
+            pipeline::isolation(&engine, scale).await?;
         }
         if wanted("insights") {
             insights::counting(&engine, scale).await?;
@@ -86,8 +86,8 @@ async fn run(scale: Scale, only: &[&str]) -> anyhow::Result<()> {
             sizes::backlog(&engine, scale).await?;
         }
     }
-    if wanted("unheard") {
-        sizes::unheard();
+    if wanted("unsubscribed") {
+        sizes::unsubscribed();
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The peers: a bare axum server that reads a body and answers 200, and a receiver that counts what arrives.
+//! The peers: a bare axum server that reads a body and answers 200, and a receiver that counts requests.
 
 use std::io::{Seek, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::stats::say;
 
-/// Reads the body, looks at nothing, answers.
+/// Reads the body, ignores it, and answers.
 pub(crate) async fn bare_axum() -> anyhow::Result<()> {
     let router = Router::new().route("/", post(async |body: Bytes| if body.is_empty() { "empty" } else { "ok" }));
     serve(router).await
@@ -23,8 +23,8 @@ pub(crate) async fn bare_axum() -> anyhow::Result<()> {
 
 type Waiting = (Bytes, oneshot::Sender<()>);
 
-/// The least that a durable receiver can do: appends the body to a file that is long enough already, and answers when it
-/// is flushed, one flush for all that wait. What this takes, nobody can be faster than on this machine.
+/// A minimal durable server: appends the body to a preallocated file and answers after the flush. All waiting requests
+/// share one flush. No durable server can be faster on this machine.
 pub(crate) async fn durable_axum() -> anyhow::Result<()> {
     let beside = std::env::current_exe()?.parent().context("a folder")?.to_owned();
     let mut file = tempfile::tempfile_in(beside)?;
@@ -62,20 +62,20 @@ struct Seen {
     latencies: Mutex<Vec<u64>>,
 }
 
-/// Counts requests. A body that says when it was sent (`"sent_us":`) is timed; `GET /` tells the count and, in
-/// microseconds, the median and the 99th percentile, and begins anew.
+/// Counts requests. For a body with its time of sending (`"sent_us":`) the latency is recorded. `GET /` returns the
+/// count, the median and the 99th percentile in microseconds, and resets them.
 pub(crate) async fn sink() -> anyhow::Result<()> {
     let seen = Arc::new(Seen::default());
-    let router = Router::new().route("/in", post(arrived)).route("/count", get(count)).route("/", get(told));
+    let router = Router::new().route("/in", post(arrived)).route("/count", get(count)).route("/", get(summary));
     serve(router.with_state(seen)).await
 }
 
-/// The addresses of [`many`], from 0.
+/// The address of the receiver with this number in [`many`], from 0.
 pub(crate) fn other_host(n: usize) -> String {
     format!("127.0.1.{}", n + 1)
 }
 
-/// A hundred receivers on addresses of their own and one port. They answer, or take requests and never do.
+/// A hundred receivers with separate addresses and one port. They answer, or accept requests and never answer.
 pub(crate) async fn many(hang: bool) -> anyhow::Result<()> {
     let first = tokio::net::TcpListener::bind((other_host(0), 0)).await?;
     let port = first.local_addr()?.port();
@@ -119,7 +119,7 @@ async fn count(State(seen): State<Arc<Seen>>) -> String {
     seen.count.load(Ordering::Relaxed).to_string()
 }
 
-async fn told(State(seen): State<Arc<Seen>>) -> String {
+async fn summary(State(seen): State<Arc<Seen>>) -> String {
     let mut latencies = std::mem::take(&mut *seen.latencies.lock().unwrap_or_else(PoisonError::into_inner));
     latencies.sort_unstable();
     let at = |percent: usize| latencies.get(latencies.len() * percent / 100).copied().unwrap_or(0);

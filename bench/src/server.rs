@@ -1,4 +1,4 @@
-//! The processes that are measured.
+//! The processes under measurement.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ pub(crate) const TOKEN: &str = "bench-root-token-0123456789";
 pub(crate) const SECRET: &str = "bench-secret";
 const KEY: &str = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 
-/// Which store is measured.
+/// The database under measurement.
 #[derive(Clone)]
 pub(crate) enum Engine {
     Sqlite,
@@ -29,7 +29,7 @@ impl Engine {
         }
     }
 
-    /// The value of a goal that differs between the two.
+    /// The goal for this database.
     pub(crate) const fn pick(&self, sqlite: &'static str, postgres: &'static str) -> &'static str {
         match self {
             Self::Sqlite => sqlite,
@@ -38,7 +38,7 @@ impl Engine {
     }
 }
 
-/// A store of its own for one measurement.
+/// A separate database for one measurement.
 pub(crate) struct Place {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) url: String,
@@ -46,7 +46,8 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) async fn new(engine: &Engine) -> anyhow::Result<Self> {
-        // Beside the binary: the system's folder for temporary files may be memory, which flushes nothing.
+        // The folder is beside the binary, because the system's folder for temporary files may be in memory, where
+        // nothing is flushed.
         let beside = std::env::current_exe()?.parent().context("a folder")?.to_owned();
         let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(beside)?;
         let url = match engine {
@@ -55,7 +56,7 @@ impl Place {
                 let schema = format!("bench_{}", uuid::Uuid::new_v4().simple());
                 let made =
                     Command::new("psql").args([server, "-q", "-c", &format!("CREATE SCHEMA {schema}")]).status()?;
-                anyhow::ensure!(made.success(), "psql could not make a schema");
+                anyhow::ensure!(made.success(), "psql failed to create a schema");
                 let glue = if server.contains('?') { '&' } else { '?' };
                 format!("{server}{glue}options=-csearch_path%3D{schema}")
             }
@@ -67,7 +68,7 @@ impl Place {
         Ok(quickdraw_store::open(&self.url, Ring::new(vec![[1; 32]])?).await?)
     }
 
-    /// Starts the server on this store.
+    /// Starts the server on this database.
     pub(crate) async fn serve(&self, settings: &[(&str, &str)]) -> anyhow::Result<Process> {
         let program = std::env::current_exe()?.with_file_name("quickdraw");
         anyhow::ensure!(program.exists(), "build quickdraw first: cargo build --release -p quickdraw");
@@ -96,23 +97,23 @@ impl Place {
     }
 }
 
-/// A process that ends with its handle.
+/// A process that is stopped when it is dropped.
 pub(crate) struct Process {
     child: Child,
     pub(crate) port: u16,
 }
 
 impl Process {
-    /// One of our peers; it says its port in its first line.
+    /// Starts one of our peers, which prints its port in its first line.
     pub(crate) fn peer(name: &str) -> anyhow::Result<Self> {
         let program: PathBuf = std::env::current_exe()?;
         let mut child = Command::new(program).arg(name).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         BufReader::new(child.stdout.take().context("piped")?).read_line(&mut line)?;
-        Ok(Self { port: line.trim().parse().context("the peer said no port")?, child })
+        Ok(Self { port: line.trim().parse().context("the peer printed no port")?, child })
     }
 
-    /// A figure of `/proc/<pid>/status`, in MiB: `VmRSS` now, `VmHWM` at most.
+    /// A value of `/proc/<pid>/status` in MiB: `VmRSS` is the current memory, `VmHWM` the maximum.
     pub(crate) fn memory(&self, field: &str) -> anyhow::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).context("a figure")?;
@@ -120,7 +121,7 @@ impl Process {
         Ok(kib / 1024.0)
     }
 
-    /// A gauge or counter of `/metrics`.
+    /// The value of a gauge or counter of `/metrics`.
     pub(crate) async fn metric(&self, name: &str) -> anyhow::Result<f64> {
         let text = load::get(self.port, "/metrics", None).await?;
         let values = text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit(' ').next());

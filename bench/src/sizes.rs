@@ -1,4 +1,4 @@
-//! Disk per event and attempt, a backlog of a million, and the price of an event that nobody hears.
+//! Disk space per event and attempt, a backlog of a million, and the cost of an event without a subscribed hook.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -25,8 +25,8 @@ use quickdraw_store::{Packed, SharedStore};
 use uuid::Uuid;
 
 use crate::Scale;
-use crate::belt::push;
 use crate::peers::{now_us, other_host};
+use crate::pipeline::push;
 use crate::server::{Engine, Place, Process};
 use crate::stats::{milliseconds, rate, row};
 
@@ -60,7 +60,8 @@ async fn projects(store: &SharedStore, number: usize) -> anyhow::Result<Vec<Proj
     Ok(ids)
 }
 
-/// 200 projects with a hook each: half call one receiver, half have a host of their own each.
+/// Creates 200 projects with one hook each. Half of the hooks call the same receiver, and each of the others has a
+/// separate host.
 pub(crate) async fn set_up_many(store: &SharedStore, port: u16, others: u16) -> anyhow::Result<()> {
     for (n, project) in projects(store, 200).await?.into_iter().enumerate() {
         let hook = if n % 2 == 0 { hook(port, project) } else { hook_on(&other_host(n / 2), others, project) };
@@ -69,7 +70,7 @@ pub(crate) async fn set_up_many(store: &SharedStore, port: u16, others: u16) -> 
     Ok(())
 }
 
-/// Project 1 with so many hooks that all call the same receiver.
+/// Creates project 1 with this many hooks, which all call the same receiver.
 pub(crate) async fn set_up(store: &SharedStore, port: u16, hooks: usize) -> anyhow::Result<Vec<HookId>> {
     let project = projects(store, 1).await?[0];
     let mut ids = Vec::new();
@@ -87,7 +88,7 @@ fn new_event() -> NewEvent {
     NewEvent { event, payload: Packed::pack(&push()), dedupe: None, decided: None, counts: false }
 }
 
-/// Events in the journal, each owed to every hook.
+/// Fills the journal with events that are owed to every hook.
 pub(crate) async fn fill(store: &SharedStore, hooks: &[HookId], number: usize) -> anyhow::Result<()> {
     let deliver = hooks.to_vec();
     let decide =
@@ -103,7 +104,7 @@ pub(crate) async fn fill(store: &SharedStore, hooks: &[HookId], number: usize) -
     Ok(())
 }
 
-/// Goal 8. What lies on disk for SQLite; what the tables and their indexes take for PostgreSQL.
+/// Figure 8: the size of the file on SQLite, and of the tables with their indexes on PostgreSQL.
 pub(crate) async fn disk(engine: &Engine) -> anyhow::Result<()> {
     const NUMBER: usize = 20_000;
     let place = Place::new(engine).await?;
@@ -181,7 +182,7 @@ async fn size(engine: &Engine, place: &Place, table: &str) -> anyhow::Result<u64
     match engine {
         Engine::Sqlite => {
             let path = place.folder.path().join("bench.db");
-            // What is still in the log is moved into the file first.
+            // The rest of the log is moved into the file first.
             let moved =
                 std::process::Command::new("sqlite3").arg(&path).arg("PRAGMA wal_checkpoint(TRUNCATE)").output();
             anyhow::ensure!(moved.is_ok(), "sqlite3 is needed to measure files");
@@ -201,28 +202,28 @@ fn file(path: &Path) -> u64 {
     std::fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
-/// Goals 7 and 9: claims beside a large backlog, memory with it, and how soon the first delivery leaves.
+/// Figures 7 and 9: claims with a large backlog, the memory, and the time until the first delivery.
 pub(crate) async fn backlog(engine: &Engine, scale: Scale) -> anyhow::Result<()> {
     let small = claims(engine, 5_000).await?.1;
     let (place, large) = claims(engine, scale.backlog).await?;
     let value = format!("{:.2}  ({large:.0}/s)", large / small);
     row(&format!("9 claims with {} waiting / with 1,000", scale.backlog), &value, "must 0.8, aim 0.95");
     let sink = Process::peer("peer-sink")?;
-    // The hooks of the backlog point at a port where nobody is; one more event goes to somebody who is.
+    // The hooks of the backlog call a port without a listener. One more event goes to a hook whose receiver answers.
     let store = place.open().await?;
     let hook = store.create_hook(hook(sink.port, ProjectId(1)), 100).await?.hook.id;
     fill(&store, &[hook], 1).await?;
     store.close().await;
     let started = Instant::now();
     let ours = place.serve(&[]).await?;
-    crate::belt::arrived(&sink, 1).await?;
-    row("9 start to first delivery beside it", &milliseconds(started.elapsed()), "must 2 s, aim 0.5 s");
+    crate::pipeline::arrived(&sink, 1).await?;
+    row("9 start to first delivery with the backlog", &milliseconds(started.elapsed()), "must 2 s, aim 0.5 s");
     tokio::time::sleep(Duration::from_secs(2)).await;
-    row("7 memory with it, at most", &format!("{:.0} MiB", ours.memory("VmHWM")?), "must 200, aim 120");
+    row("7 memory with the backlog, at most", &format!("{:.0} MiB", ours.memory("VmHWM")?), "must 200, aim 120");
     Ok(())
 }
 
-/// Claims per second out of a backlog, in batches of 64.
+/// Claims per second from a backlog, in batches of 64.
 async fn claims(engine: &Engine, number: usize) -> anyhow::Result<(Place, f64)> {
     const CLAIMS: usize = 60;
     let place = Place::new(engine).await?;
@@ -241,8 +242,8 @@ async fn claims(engine: &Engine, number: usize) -> anyhow::Result<(Place, f64)> 
     Ok((place, speed))
 }
 
-/// Goal 11: what asking the directory costs, per event, with a thousand hooks elsewhere.
-pub(crate) fn unheard() {
+/// Figure 11: the cost of a query to the directory, per event, with a thousand hooks of other projects.
+pub(crate) fn unsubscribed() {
     const TIMES: u32 = 1_000_000;
     let mut directory = Directory { version: 1, ..Directory::default() };
     for n in 1..=1000 {
@@ -260,7 +261,7 @@ pub(crate) fn unheard() {
     }
     let each = started.elapsed() / TIMES;
     row(
-        "11 an event that nobody hears, over journaling",
+        "11 an event without a subscribed hook, in addition to journaling",
         &format!("{:.2} us", each.as_secs_f64() * 1e6),
         "must 2, aim 0.5",
     );

@@ -1,4 +1,4 @@
-//! Numbers and how they are shown.
+//! Statistics and their output.
 
 use std::io::Write;
 use std::time::Duration;
@@ -11,7 +11,7 @@ pub(crate) fn heading(text: &str) {
     say(format!("\n{text}"));
 }
 
-/// A figure in its row: what, value, and what the design asks for.
+/// Prints a row: the figure's name, its value, and its goal.
 pub(crate) fn row(what: &str, value: &str, goal: &str) {
     say(format!("  {what:<58} {value:>24}   {goal}"));
 }
@@ -28,7 +28,7 @@ pub(crate) fn median(values: &mut [f64]) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The value below which the share lies.
+/// The value at this quantile.
 pub(crate) fn quantile(values: &mut [Duration], share: f64) -> Duration {
     values.sort_unstable();
     #[expect(

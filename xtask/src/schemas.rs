@@ -1,5 +1,5 @@
-//! The shape of every body that is composed, as JSON Schema, made from the samples in `fixtures/gitlab`; and the promise that bodies
-//! only grow: what was released stays.
+//! The JSON Schema of every composed body, generated from the samples in `fixtures/gitlab`, and the check that bodies
+//! only grow: everything that was released stays.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,12 +11,12 @@ use quickdraw_domain::Trigger;
 use quickdraw_domain::compose::actions;
 use serde_json::{Map, Value, json};
 
-/// Where the schemas of now are, for people and for the server.
+/// The current schemas, for people and for the server.
 const CURRENT: &str = "docs/reference/schemas.json";
-/// Those that were released: what they have, nobody may take away.
+/// The released schemas. Nothing in them may be removed.
 const RELEASED: &str = "fixtures/gitlab/released.json";
 
-/// What holds whatever keys the event has.
+/// Objects whose keys depend on the event.
 const OPEN: [&str; 6] = [
     "changes",
     "push_options",
@@ -26,17 +26,17 @@ const OPEN: [&str; 6] = [
     "object_attributes.position",
 ];
 
-/// What every new kind has, by GitLab's rules for new events.
+/// The fields that every new kind must have, by GitLab's rules for new events.
 const NEEDED_OF_NEW: [&str; 3] = ["object_kind", "action", "object_attributes"];
 
-/// What was seen at one place of the bodies of a kind.
+/// The values seen at one path in the bodies of a kind.
 #[derive(Default)]
 struct Shape {
     types: BTreeSet<&'static str>,
     properties: BTreeMap<String, Shape>,
-    /// In the order in which they were first seen.
+    /// The names in the order in which they were first seen.
     order: Vec<String>,
-    /// In how many objects each was.
+    /// The number of objects that contain each name.
     seen: BTreeMap<String, usize>,
     objects: usize,
     items: Option<Box<Shape>>,
@@ -79,11 +79,12 @@ impl Shape {
     fn schema(&self, is_root: bool) -> Value {
         let mut schema = Map::new();
         let mut types = self.types.clone();
-        // A whole number is a number.
+        // Every integer is also a number.
         if types.contains("number") {
             types.remove("integer");
         }
-        // What was never anything but null can be anything; and nobody knows what a forge leaves out.
+        // A value that was always null may be anything. Every other value may also be null, because a forge may leave
+        // it out.
         if types.iter().any(|one| *one != "null") {
             if self.words.is_empty() && !is_root {
                 types.insert("null");
@@ -110,12 +111,12 @@ impl Shape {
     }
 }
 
-/// Whether it is one of few words that say what the body is.
+/// Whether the value is one of a few words that identify the kind of the body.
 fn is_word(path: &str) -> bool {
     matches!(path, "object_kind" | "event_name" | "event_type" | "action" | "object_attributes.action")
 }
 
-/// Writes the schemas of now, or checks that they are what is there, and that nothing released is gone.
+/// Writes the current schemas, or checks that the file is current and that nothing released is missing.
 pub(crate) fn run(root: &Path, check: bool) -> anyhow::Result<()> {
     let current = made(root)?;
     let text = serde_json::to_string_pretty(&current)? + "\n";
@@ -126,26 +127,26 @@ pub(crate) fn run(root: &Path, check: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     let there = fs::read_to_string(&file).with_context(|| format!("failed to read {}", file.display()))?;
-    anyhow::ensure!(there == text, "{CURRENT} is not what the samples give: run cargo run -p xtask -- schemas");
+    anyhow::ensure!(there == text, "{CURRENT} does not match the samples; run cargo run -p xtask -- schemas");
     let released = root.join(RELEASED);
     let released = fs::read_to_string(&released).with_context(|| format!("failed to read {}", released.display()))?;
     let problems = broken(&serde_json::from_str(&released)?, &current);
     for problem in &problems {
         writeln!(std::io::stdout(), "{problem}")?;
     }
-    anyhow::ensure!(problems.is_empty(), "{} promises to receivers are broken", problems.len());
-    writeln!(std::io::stdout(), "schemas: all that was released is there")?;
+    anyhow::ensure!(problems.is_empty(), "{} incompatible changes of released bodies", problems.len());
+    writeln!(std::io::stdout(), "schemas: nothing released is missing")?;
     Ok(())
 }
 
-/// With a release: from now on, nobody takes away what there is now.
+/// Copies the current schemas to the released ones. From then on nothing in them may be removed.
 pub(crate) fn release(root: &Path) -> anyhow::Result<()> {
     run(root, true)?;
-    fs::copy(root.join(CURRENT), root.join(RELEASED)).context("failed to write what is released")?;
+    fs::copy(root.join(CURRENT), root.join(RELEASED)).context("failed to write the released schemas")?;
     Ok(())
 }
 
-/// A schema for each kind.
+/// Generates the schema of each kind.
 fn made(root: &Path) -> anyhow::Result<Value> {
     let folder = root.join("fixtures/gitlab");
     let mut schemas = BTreeMap::new();
@@ -164,7 +165,7 @@ fn made(root: &Path) -> anyhow::Result<Value> {
                 shape.add(&serde_json::from_str(&fs::read_to_string(&file)?)?, "");
             }
         }
-        // What the samples do not say too.
+        // Actions that no sample has.
         let words = Trigger::by_name(&name).map_or(&[][..], actions);
         if !words.is_empty() {
             let place = match shape.properties.get_mut("action") {
@@ -187,7 +188,7 @@ fn made(root: &Path) -> anyhow::Result<Value> {
     Ok(json!(schemas))
 }
 
-/// What of the released schemas is gone or different now, and what new kinds lack.
+/// The incompatible changes since the release, and the missing fields of new kinds.
 fn broken(released: &Value, current: &Value) -> Vec<String> {
     let mut problems = Vec::new();
     for (kind, schema) in released.as_object().into_iter().flatten() {
@@ -207,20 +208,21 @@ fn broken(released: &Value, current: &Value) -> Vec<String> {
 
 fn compare(was: &Value, now: &Value, path: &str, problems: &mut Vec<String>) {
     let (before, after) = (types(was), types(now));
-    // What dies becomes null; anything else that is new is another type.
+    // A field that is no longer supported becomes null. Any other new type is incompatible.
     let is_known = |one: &String| before.contains(one) || *one == "null";
-    // GitLab's rules let a dead value become null, and nothing else: a schema without a type is that of what is always null.
+    // A schema without a type belongs to a value that is always null. GitLab's rules allow an unsupported value to
+    // become null and nothing else.
     let is_dead = after.is_empty() && was.get("enum").is_none();
     if !before.is_empty() && !is_dead && (!before.is_subset(&after) || !after.iter().all(is_known)) {
         problems.push(format!("{path} was {} and is {}", words(&before), words(&after)));
     }
     let has_null = |schema: &Value| schema["enum"].as_array().is_some_and(|words| words.contains(&Value::Null));
     if was.get("enum").is_some() && has_null(now) && !has_null(was) {
-        problems.push(format!("{path} always said what it is, and can be null now"));
+        problems.push(format!("{path} was never null and can be null now"));
     }
     for word in was["enum"].as_array().into_iter().flatten() {
         if !now["enum"].as_array().is_some_and(|words| words.contains(word)) {
-            problems.push(format!("{path} was {word} and is never that now"));
+            problems.push(format!("{path} no longer has the value {word}"));
         }
     }
     if is_dead {
@@ -229,7 +231,7 @@ fn compare(was: &Value, now: &Value, path: &str, problems: &mut Vec<String>) {
     for name in was["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
         let is_there = now["properties"].get(name).is_some();
         if is_there && !now["required"].as_array().is_some_and(|all| all.contains(&json!(name))) {
-            problems.push(format!("{path}.{name} was always there and is not now"));
+            problems.push(format!("{path}.{name} was always present and is optional now"));
         }
     }
     for (name, property) in was["properties"].as_object().into_iter().flatten() {
@@ -266,35 +268,35 @@ mod tests {
     }
 
     #[test]
-    fn what_was_released_may_only_grow() {
+    fn released_bodies_may_only_grow() {
         let body = json!({ "object_kind": "rope", "action": "tie", "object_attributes": { "id": 1, "knots": [{ "name": "bowline" }] } });
         let released = json!({ "rope_hooks": schema(&body) });
-        let told = |body: &Value| broken(&released, &json!({ "rope_hooks": schema(body) }));
-        assert!(told(&body).is_empty());
+        let problems = |body: &Value| broken(&released, &json!({ "rope_hooks": schema(body) }));
+        assert!(problems(&body).is_empty());
         let mut more = body.clone();
         more["object_attributes"]["length"] = json!(60);
-        assert!(told(&more).is_empty(), "more is no less");
+        assert!(problems(&more).is_empty(), "a new field is compatible");
         let mut less = body.clone();
         less["object_attributes"]["knots"][0].as_object_mut().expect("an object").remove("name");
-        assert_eq!(told(&less), ["rope_hooks.object_attributes.knots[].name is gone"]);
+        assert_eq!(problems(&less), ["rope_hooks.object_attributes.knots[].name is gone"]);
         let mut other = body.clone();
         other["object_attributes"]["id"] = json!("one");
-        assert_eq!(told(&other), ["rope_hooks.object_attributes.id was integer or null and is null or string"]);
+        assert_eq!(problems(&other), ["rope_hooks.object_attributes.id was integer or null and is null or string"]);
         let mut renamed = body.clone();
         renamed["action"] = json!("knot");
-        assert_eq!(told(&renamed), ["rope_hooks.action was \"tie\" and is never that now"]);
+        assert_eq!(problems(&renamed), ["rope_hooks.action no longer has the value \"tie\""]);
         let mut dead = body.clone();
         dead["object_attributes"]["knots"] = json!(null);
-        assert!(told(&dead).is_empty(), "a dead value is null from then on");
+        assert!(problems(&dead).is_empty(), "an unsupported value may become null");
         let mut silent = body.clone();
         silent["action"] = json!(null);
-        let said = told(&silent);
-        assert!(said.contains(&"rope_hooks.action was \"tie\" and is never that now".to_owned()), "{said:?}");
+        let found = problems(&silent);
+        assert!(found.contains(&"rope_hooks.action no longer has the value \"tie\"".to_owned()), "{found:?}");
         let mut both = Shape::default();
         both.add(&body, "");
         both.add(&silent, "");
         let now = json!({ "rope_hooks": both.schema(true) });
-        assert_eq!(broken(&released, &now), ["rope_hooks.action always said what it is, and can be null now"]);
+        assert_eq!(broken(&released, &now), ["rope_hooks.action was never null and can be null now"]);
         assert_eq!(broken(&released, &json!({})), ["rope_hooks is gone"]);
         let new = json!({ "rope_hooks": schema(&body), "sling_hooks": schema(&json!({ "object_kind": "sling" })) });
         assert_eq!(

@@ -1,14 +1,14 @@
-//! The rules of the house: layers, lengths, module docs, unfinished marks.
+//! The rules of this repository: layers, lengths of files, module documentation, unfinished code.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-/// Longest file, tests included.
+/// Longest file, including tests.
 const MAX_LINES: usize = 500;
 
-/// Which of our crates each crate may depend on.
+/// The crates of this workspace that each crate may depend on.
 const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("insights", &["domain"]),
@@ -19,11 +19,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("cli", &["domain", "insights", "store", "egress", "engine", "server"]),
 ];
 
-/// What a crate must not even name, and the rule that says so. Looked for in `src`, outside of comments.
+/// Words that a crate must not contain in `src` outside of comments, with the rule that forbids them.
 const FORBIDDEN: &[(&str, &[&str], &str)] = &[
     ("domain", IMPURE, "domain is pure: no async, I/O, clock, randomness or logging"),
     ("insights", IMPURE, "insights are pure: no async, I/O, clock, randomness or logging"),
-    ("egress", &["quickdraw_domain", "quickdraw_store", "quickdraw_engine"], "egress knows none of ours"),
+    ("egress", &["quickdraw_domain", "quickdraw_store", "quickdraw_engine"], "egress depends on none of our crates"),
     ("egress", &["tokio::spawn"], SPAWNING),
     ("store", &["tokio::spawn("], SPAWNING),
     ("server", &["tokio::spawn"], SPAWNING),
@@ -32,7 +32,7 @@ const FORBIDDEN: &[(&str, &[&str], &str)] = &[
     (
         "server",
         &["quickdraw_egress", "rusqlite", "tokio_postgres", "SELECT ", "std::env::var"],
-        "server has no SQL, makes no calls out and reads no environment",
+        "server has no SQL, makes no outbound calls and reads no environment",
     ),
     ("store", &["std::env::var", "axum", "hyper"], "only cli reads the environment"),
 ];
@@ -41,7 +41,7 @@ const IMPURE: &[&str] =
     &["tokio", "async fn", "std::fs", "std::net::Tcp", "SystemTime", "Instant::now", "tracing::", "getrandom"];
 const SPAWNING: &str = "tasks are spawned by engine's Lifecycle, or into a JoinSet that is waited for";
 
-/// Crates of SQL and sockets, and who alone may depend on them.
+/// Crates for SQL, sockets and git, with the one crate that may depend on each.
 const OWNED: &[(&str, &str)] =
     &[("rusqlite", "store"), ("tokio-postgres", "store"), ("hickory-resolver", "egress"), ("gix", "cli")];
 
@@ -63,16 +63,16 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
         show(problem);
     }
     anyhow::ensure!(problems.is_empty(), "tidy found {} problems", problems.len());
-    show("tidy: all in order");
+    show("tidy: no problems");
     Ok(())
 }
 
-fn show(text: &str) {
+pub(crate) fn show(text: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
-/// The arrows between crates, from their manifests; dependencies of tests are free.
+/// Checks the dependencies between crates in the manifests. Dependencies of tests are not restricted.
 fn check_layer(name: &str, allowed: &[&str], folder: &Path, problems: &mut Vec<String>) -> anyhow::Result<()> {
     let path = folder.join("Cargo.toml");
     let manifest = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
@@ -102,7 +102,7 @@ fn check_file(name: &str, root: &Path, file: &Path, problems: &mut Vec<String>) 
         problems.push(format!("{shown}: {lines} lines; the limit is {MAX_LINES}"));
     }
     if !text.starts_with("//!") {
-        problems.push(format!("{shown}: no module doc; begin with //! what lives here, and what must not"));
+        problems.push(format!("{shown}: no module documentation; begin the file with //! and its content"));
     }
     let in_src = file.components().any(|part| part.as_os_str() == "src");
     for (number, line) in text.lines().enumerate() {
@@ -110,7 +110,11 @@ fn check_file(name: &str, root: &Path, file: &Path, problems: &mut Vec<String>) 
         if ["todo!(", "unimplemented!(", "#[ignore", "#[allow("].iter().any(|mark| code.contains(mark))
             && name != "xtask"
         {
-            problems.push(format!("{shown}:{}: unfinished or unreasoned: {}", number + 1, line.trim()));
+            problems.push(format!(
+                "{shown}:{}: unfinished code, or a lint without a reason: {}",
+                number + 1,
+                line.trim()
+            ));
         }
         for (of, words, rule) in FORBIDDEN.iter().filter(|(of, ..)| *of == name && in_src) {
             if let Some(word) = words.iter().find(|word| code.contains(**word)) {
@@ -121,7 +125,7 @@ fn check_file(name: &str, root: &Path, file: &Path, problems: &mut Vec<String>) 
     Ok(())
 }
 
-fn rust_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+pub(crate) fn rust_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -159,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_house_in_order_passes() {
+    fn a_repository_that_follows_the_rules_passes() {
         assert!(
             tree("//! Doc.\nfn a() {} // tokio is only named here\n", "quickdraw-domain.workspace = true\n").is_ok()
         );

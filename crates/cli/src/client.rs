@@ -1,4 +1,4 @@
-//! Calls to a Quickdraw server, for the commands that report events. They use the same bounded client as deliveries.
+//! The HTTP client for commands that call a Quickdraw server. It has the same limits as deliveries.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use clap::Args;
 use quickdraw_domain::hook::HookUrl;
 use quickdraw_egress::{Answer, Call, Client, Hickory, Limits, Method, Streamed, Trust};
 
-/// Bytes of an answer that are read.
+/// Largest answer that is read, in bytes.
 const LARGEST_ANSWER: usize = 64 << 20;
 
-/// Posts to a URL that the user typed.
+/// Posts to a URL that the user entered.
 pub(crate) async fn post(
     url: &str,
     headers: &[(Cow<'static, str>, String)],
@@ -23,7 +23,7 @@ pub(crate) async fn post(
     call(Method::POST, url, headers, body, deadline).await
 }
 
-/// Calls a URL that the user typed, wherever it points: these are the user's own machines.
+/// Calls a URL that the user entered. The guard does not apply, because users may call their own machines.
 pub(crate) async fn call(
     method: Method,
     url: &str,
@@ -37,7 +37,7 @@ pub(crate) async fn call(
     report.result.map_err(|failure| anyhow::anyhow!("{failure}"))
 }
 
-/// Opens an answer that does not end.
+/// Opens a streaming answer, which has no end.
 pub(crate) async fn stream(
     url: &str,
     headers: &[(Cow<'static, str>, String)],
@@ -51,12 +51,12 @@ pub(crate) async fn stream(
 
 fn client(deadline: Duration) -> anyhow::Result<Client> {
     let resolver = Hickory::from_system().context("failed to read the system's resolver settings")?;
-    // A list of a hundred rows is larger than what a webhook's answer may be.
+    // A page of a hundred rows is larger than the limit for answers of webhooks.
     let limits = Limits { deadline, body_read: LARGEST_ANSWER, body_kept: LARGEST_ANSWER, ..Limits::default() };
     Ok(Client::new(limits, Arc::new(resolver), Trust::default())?)
 }
 
-/// A URL, taken apart.
+/// The parts of a URL that a call needs.
 struct Target {
     url: HookUrl,
     host: String,
@@ -88,7 +88,7 @@ impl Target {
     }
 }
 
-/// A server did not take something.
+/// The server answered with a status other than 202.
 #[derive(Debug, thiserror::Error)]
 #[error("the server answered {status}: {text}")]
 pub(crate) struct Refused {
@@ -97,13 +97,14 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    /// Whether it will never take it as it is: what lacks a token or a project can be mended, and what is too much, tried later.
+    /// Returns true if a retry cannot succeed. A missing token or project can be added later, and a rate limit passes.
     pub(crate) const fn is_for_good(&self) -> bool {
         matches!(self.status, 400 | 413 | 415 | 422)
     }
 }
 
-/// Reports an event; the body is a whole report, and a report with the same key is not taken twice. Gives the event's id.
+/// Reports an event of a project and returns the id of the event. `report` is the complete body of the request. The
+/// server ignores a second report with the same `key`.
 pub(crate) async fn report(
     base_url: &str,
     token: &str,
@@ -116,7 +117,7 @@ pub(crate) async fn report(
     Ok(answer["id"].as_str().unwrap_or_default().to_owned())
 }
 
-/// The same at the address of a project, a group, or all of the instance. Gives the whole answer.
+/// Reports an event to the URL of a project, a group or the instance, and returns the whole answer.
 pub(crate) async fn report_at(
     place: &str,
     token: &str,
@@ -134,7 +135,7 @@ pub(crate) async fn report_at(
     let text = String::from_utf8_lossy(&answer.body).into_owned();
     if answer.status != 202 {
         let status = answer.status;
-        // A problem says in `detail` how to mend the report.
+        // The `detail` of a problem says how to correct the report.
         let detail = serde_json::from_str::<serde_json::Value>(&text).ok();
         let detail = detail.and_then(|problem| Some(problem.get("detail")?.as_str()?.to_owned()));
         return Err(Refused { status, text: detail.unwrap_or(text) }.into());
@@ -142,7 +143,7 @@ pub(crate) async fn report_at(
     serde_json::from_str(&text).context("the server's answer is not JSON")
 }
 
-/// Whether any hook hears of a kind of event in a project; nothing when the server does not say.
+/// Asks whether a project has a hook that subscribes to `trigger`. Returns `None` if the server does not answer that.
 pub(crate) async fn is_heard(
     base_url: &str,
     token: &str,
@@ -157,10 +158,10 @@ pub(crate) async fn is_heard(
     answer["active"].as_bool()
 }
 
-/// Whether a server takes reports of a project with this token.
+/// Checks that a server accepts reports of a project with this token.
 ///
 /// # Errors
-/// When it does not; with the reason.
+/// Returns the reason for which the server refuses.
 pub(crate) async fn check(base_url: &str, token: &str, project: &str) -> anyhow::Result<()> {
     let id: String = url::form_urlencoded::byte_serialize(project.as_bytes()).collect();
     let path = format!("projects/{id}/active_hooks?trigger=push_hooks");
@@ -171,13 +172,13 @@ fn project_url(base_url: &str, project: &str) -> String {
     place_url(base_url, "projects/", project)
 }
 
-/// The address of a project or group under `/api/v1`.
+/// The URL of a project or group under `/api/v1`.
 pub(crate) fn place_url(base_url: &str, kind: &str, name: &str) -> String {
     let id: String = url::form_urlencoded::byte_serialize(name.as_bytes()).collect();
     format!("{}/api/v1/{kind}{id}", base_url.trim_end_matches('/'))
 }
 
-/// Calls `/api/v1` of a server: reads without a body, posts one. Gives the answer's JSON.
+/// Calls `/api/v1/{path}` with GET, or with POST if there is a body, and returns the JSON of the answer.
 pub(crate) async fn ask(
     base_url: &str,
     token: &str,
@@ -188,7 +189,7 @@ pub(crate) async fn ask(
     ask_with(method, base_url, token, path, body).await
 }
 
-/// The same with any method.
+/// Calls `/api/v1/{path}` with any method and returns the JSON of the answer.
 pub(crate) async fn ask_with(
     method: Method,
     base_url: &str,
@@ -207,30 +208,30 @@ pub(crate) async fn ask_with(
     Ok(json)
 }
 
-/// Which server a command talks to, and as whom.
+/// The server that a command calls, and the token for it.
 #[derive(Args)]
 pub(crate) struct Server {
-    /// Base URL of the server.
+    /// Base URL of the Quickdraw server.
     #[arg(long, env = "QUICKDRAW_URL", default_value = "http://127.0.0.1:8000")]
     pub(crate) url: String,
-    /// Token of an administrator; without it, the one in ./quickdraw-data/root-token.
+    /// Access token of an administrator. Defaults to the content of ./quickdraw-data/root-token.
     #[arg(long, env = "QUICKDRAW_TOKEN", hide_env_values = true)]
     token: Option<String>,
 }
 
 impl Server {
-    /// The token that was given, or the one that lies where a server keeps it.
+    /// The given token, or else the token in the data directory of a server.
     pub(crate) fn token(&self) -> anyhow::Result<String> {
         token(self.token.as_deref())
     }
 }
 
-/// The token that was given, or the one that lies where a server keeps it.
+/// The given token, or else the token in the data directory of a server.
 pub(crate) fn token(given: Option<&str>) -> anyhow::Result<String> {
     match given {
         Some(token) => Ok(token.to_owned()),
         None => Ok(std::fs::read_to_string("quickdraw-data/root-token")
-            .context("give --token, or run this where quickdraw-data/root-token is")?
+            .context("no token: give --token, or run this in the directory that contains quickdraw-data/root-token")?
             .trim()
             .to_owned()),
     }

@@ -1,4 +1,4 @@
-//! One file a command.
+//! The commands, one module each.
 
 pub(crate) mod backfill;
 pub(crate) mod config;
@@ -23,17 +23,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-/// Writes a line for the user. A reader that has gone, as in `| head`, is no error of ours.
+/// Prints a line for the user. A closed pipe, as with `| head`, is not an error.
 pub(crate) fn say(text: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
-/// A text from elsewhere as a terminal may have it: without what would steer it.
+/// Replaces control characters, so that text from another system cannot control the terminal.
 pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() && letter != '\n' { '\u{fffd}' } else { letter }).collect()
 }
 
-/// A time as the server reads it; a duration is so long ago.
+/// Turns a duration, such as `2h`, into the time that long ago. Any other text is passed on for the server to read.
 pub(crate) fn moment(text: &str) -> anyhow::Result<String> {
     match text.parse::<jiff::SignedDuration>() {
         Ok(ago) => Ok((jiff::Timestamp::now() - ago.abs()).to_string()),
@@ -41,12 +41,12 @@ pub(crate) fn moment(text: &str) -> anyhow::Result<String> {
     }
 }
 
-/// A text as a part of a URL.
+/// Encodes text for use in a URL.
 fn encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
-/// Writes a file whole or not at all.
+/// Writes a file atomically: after a crash, it has either the old or the new content.
 fn write_whole(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let beside = PathBuf::from(format!("{}.new", file.display()));
     let written = File::create(&beside).and_then(|mut new| {

@@ -1,5 +1,6 @@
-//! The first start and every later one: the folder, the sealing key, and the store that is sealed with it. Nothing is made
-//! before it is known what is there already: a new key beside a database that another key sealed would look like the right one.
+//! Opens the data directory, the sealing key and the store, and creates them at the first start. Existing data is
+//! examined before anything is created: a new key next to a database that another key sealed would look like the right
+//! key.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -13,37 +14,37 @@ use quickdraw_store::{Error, Ring, SharedStore, examine};
 use crate::config::Config;
 use crate::wiring::{now, random, read_private, write_private};
 
-/// Says what to do where no key is known and none may be made.
-pub(crate) const NO_KEY: &str = "no sealing key: set QUICKDRAW_KEY to 32 random bytes in base64 (openssl rand -base64 32), \
-     the same on every node";
+/// The error if no key is known and none may be generated.
+pub(crate) const NO_KEY: &str = "no sealing key: set QUICKDRAW_KEY to 32 random bytes in base64 \
+     (openssl rand -base64 32), the same on every node";
 
 const FAILED: &str = "failed to open the database";
 
-/// Secrets and files that a start created, and those that it found missing.
+/// Messages about the secrets and files that a start created or found missing.
 #[derive(Default)]
 pub(crate) struct FirstStart {
-    /// For the person who started it.
+    /// Notes for the person who started the server.
     pub(crate) notes: Vec<String>,
-    /// Losses that somebody has to know of. They belong into the log as well.
+    /// Losses of data. They are also written to the log.
     pub(crate) warnings: Vec<String>,
-    /// A server ran on this database before.
+    /// True if a server used this database before.
     pub(crate) continues: bool,
 }
 
 impl FirstStart {
-    /// Notes a secret that was made. It is shown where a person looks on; what goes anywhere else is often kept, so there
-    /// only the file is named.
+    /// Adds a note about a new secret. The secret itself is printed only to a terminal, because other output is often
+    /// stored. Elsewhere the note names the file.
     pub(crate) fn made_secret(&mut self, name: &str, file: &Path, secret: &str) {
         let file = file.display();
         self.notes.push(if std::io::stdout().is_terminal() {
             format!("{name} (kept in {file}): {secret}")
         } else {
-            format!("{name}: made, and kept in {file}")
+            format!("{name}: generated and kept in {file}")
         });
     }
 }
 
-/// Opens the store with the keys that the settings name. A key that was made for it goes again when the store did not open.
+/// Opens the store with the configured keys. A key that was generated for it is deleted if the store cannot be opened.
 pub(crate) async fn open_store(config: &Config, first: &mut FirstStart) -> anyhow::Result<SharedStore> {
     let url = &config.database.url;
     let file = config.server.data_dir.join("key");
@@ -59,8 +60,8 @@ pub(crate) async fn open_store(config: &Config, first: &mut FirstStart) -> anyho
     }
     if before.insights_missing {
         first.warnings.push(
-            "the file of insights beside the database is missing: it is made anew, and the events that history still has are \
-             counted again; what was counted of older events is only in a copy of that file"
+            "the file of insights beside the database is missing: a new file is created from the events that history \
+             still has; counts of older events exist only in a copy of the missing file"
                 .to_owned(),
         );
     }
@@ -77,7 +78,7 @@ pub(crate) async fn open_store(config: &Config, first: &mut FirstStart) -> anyho
     opened.context(FAILED)
 }
 
-/// The keys that the settings or the key file name; `None` where there are none.
+/// The keys of the settings or of the key file. `None` if neither has a key.
 pub(crate) fn known_ring(config: &Config) -> anyhow::Result<Option<Ring>> {
     let file = config.server.data_dir.join("key");
     if !config.server.key.is_empty() {
@@ -89,7 +90,7 @@ pub(crate) fn known_ring(config: &Config) -> anyhow::Result<Option<Ring>> {
     Ok(None)
 }
 
-/// Reads keys, separated by commas.
+/// Parses keys that are separated by commas.
 pub(crate) fn parse_ring(text: &str) -> anyhow::Result<Ring> {
     let keys = text.split(',').map(|key| {
         let bytes = STANDARD.decode(key.trim()).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
@@ -98,19 +99,16 @@ pub(crate) fn parse_ring(text: &str) -> anyhow::Result<Ring> {
     Ok(Ring::new(keys.collect::<anyhow::Result<_>>()?)?)
 }
 
-/// Says where a key belongs that the database needs and nobody has here.
+/// The error if the database needs a key that is missing.
 pub(crate) fn missing_key(file: &Path) -> String {
-    format!(
-        "the database is sealed with a key that is not here: put the copy of the key back as {}, or set QUICKDRAW_KEY",
-        file.display()
-    )
+    format!("the key of the database is missing: restore its copy as {}, or set QUICKDRAW_KEY", file.display())
 }
 
 fn make_ring(file: &Path, first: &mut FirstStart) -> anyhow::Result<Ring> {
     let key = STANDARD.encode(random::<32>()?);
     write_private(file, &key)?;
     first.notes.push(format!(
-        "made a sealing key in {}: keep a copy of it apart from the database, without it secrets are lost",
+        "generated a sealing key in {}: keep a copy of it apart from the database; without the key, secrets are lost",
         file.display()
     ));
     parse_ring(&key)

@@ -1,5 +1,5 @@
-//! The binary: configuration, wiring, lifecycle. Sees all other crates and is seen by none; the only reader of the
-//! environment and of files.
+//! The binary: configuration, wiring and lifecycle. It depends on all other crates. Only this crate reads the
+//! environment and configuration files.
 
 mod checks;
 mod client;
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-/// The allocator gives memory back to the system some seconds after it was freed. The system's own keeps the most that ever was in use.
+/// jemalloc returns freed memory to the system after some seconds. The allocator of the system may keep its peak.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
@@ -23,7 +23,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 #[derive(Parser)]
 #[command(name = "quickdraw", version)]
 struct Arguments {
-    /// Configuration file; without it, quickdraw.toml in this folder is read if it is there.
+    /// Configuration file. Defaults to quickdraw.toml in the current directory, if that exists.
     #[arg(long, global = true)]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -32,67 +32,67 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run everything in one process: API, sources, workers.
+    /// Run the server: API, sources, delivery and insights in one process.
     Serve,
-    /// Print a new secret, or a signing token.
+    /// Generate and print a secret token, or a signing token.
     Secret {
-        /// A signing token (whsec_…) instead of a secret.
+        /// Generate a signing token (whsec_…).
         #[arg(long)]
         signing: bool,
     },
-    /// Report pushes to a bare git repository.
+    /// Install and run the hook that reports pushes to a bare git repository.
     #[command(subcommand)]
     GitHook(commands::git_hook::GitHook),
     /// Report an event from the shell.
     Emit(commands::emit::Emit),
-    /// Manage the places on a server that a GitLab posts to.
+    /// Manage the sources of a server: the endpoints to which a GitLab posts.
     #[command(subcommand)]
     Source(commands::source::Source),
-    /// Tell what never came, and have it sent again or fetched from GitLab.
+    /// List events that never arrived, and have GitLab resend them or fetch them from its API.
     Gaps(commands::gaps::Gaps),
-    /// Tell a server what happened before it received anything, for insights.
+    /// Report past events to a server, for insights.
     Backfill(commands::backfill::Command),
-    /// Start a server with some weeks of a small team in it, to look at.
+    /// Start a demo server with generated events of a small team.
     Demo(commands::demo::Demo),
-    /// Prove what insights count, or count it anew.
+    /// Check or rebuild the stored insights, or print the definitions of metrics.
     Insights(commands::insights::Command),
-    /// Send many deliveries once more, as a job on the server.
+    /// Send many past deliveries again, as a job on the server.
     Replay(commands::replay::Replay),
-    /// Run a private receiver that verifies and prints what arrives.
+    /// Run a receiver for development, which verifies and prints requests.
     Listen(commands::listen::Listen),
-    /// Ask the address guard.
+    /// Check URLs against the address guard.
     #[command(subcommand)]
     Guard(commands::guard::Guard),
     /// Create or update the database schema.
     Migrate,
-    /// Look at the configuration.
+    /// Show or check the configuration.
     #[command(subcommand)]
     Config(commands::config::ConfigCommand),
-    /// Check that everything this server needs is in order.
+    /// Check the settings, files, key and database of this server.
     Doctor,
 }
 
 fn main() -> ExitCode {
     if let Err(error) = core_dumps::forbid() {
-        complain(format_args!("core dumps could not be switched off, and would hold secrets: {error}"));
+        complain(format_args!("failed to switch off core dumps, which would contain secrets: {error}"));
     }
     match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // One line of causes, whatever RUST_BACKTRACE says: it is for whoever runs us, not for whoever mends us.
+            // The causes are printed on one line and without a backtrace, because users read them, not developers.
             complain(format_args!("Error: {error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
-#[expect(clippy::print_stderr, reason = "an error of the whole program goes where errors go")]
+#[expect(clippy::print_stderr, reason = "errors of the program go to standard error")]
 fn complain(text: std::fmt::Arguments<'_>) {
     eprintln!("{text}");
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
-    // `.env` is read before anything looks at the environment; a missing one is fine, a broken one is not.
+    // `.env` is read before any other use of the environment. It may be missing, but must not be damaged.
     match dotenvy::dotenv() {
         Ok(_) => {}
         Err(error) if error.not_found() => {}

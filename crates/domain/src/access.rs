@@ -1,26 +1,27 @@
-//! Who may do what: roles of members, and what each action needs.
+//! Permissions: the roles of members, and the role that each action requires.
 //!
-//! Source: GitLab's permissions page; Maintainer for project hooks, Owner for group hooks, administrators for system hooks.
+//! Source: GitLab's permissions page. Project hooks require Maintainer, group hooks require Owner, and system hooks
+//! require an administrator.
 
 use crate::scope::Scope;
 
-/// A member's role, by GitLab's numbers. Higher ones include lower ones.
+/// A member's role, in the order of GitLab's numbers. A higher role includes all lower ones.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum AccessLevel {
-    /// 10.
+    /// Number 10.
     Guest,
-    /// 20.
+    /// Number 20.
     Reporter,
-    /// 30.
+    /// Number 30.
     Developer,
-    /// 40.
+    /// Number 40.
     Maintainer,
-    /// 50.
+    /// Number 50.
     Owner,
 }
 
 impl AccessLevel {
-    /// All of them, the lowest first.
+    /// All roles, the lowest first.
     pub const ALL: [Self; 5] = [Self::Guest, Self::Reporter, Self::Developer, Self::Maintainer, Self::Owner];
 
     /// GitLab's number.
@@ -35,24 +36,24 @@ impl AccessLevel {
         }
     }
 
-    /// By its number.
+    /// The role with this number.
     #[must_use]
     pub fn by_number(number: i64) -> Option<Self> {
         Self::ALL.into_iter().find(|level| level.number() == number)
     }
 }
 
-/// The rights that an access token covers.
+/// The rights of an access token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum TokenScope {
-    /// Everything that its holder may do.
+    /// Everything that the holder of the token may do.
     Api,
-    /// Reading.
+    /// Read access only.
     ReadApi,
 }
 
 impl TokenScope {
-    /// All of them.
+    /// All scopes.
     pub const ALL: [Self; 2] = [Self::Api, Self::ReadApi];
 
     /// GitLab's word.
@@ -64,43 +65,43 @@ impl TokenScope {
         }
     }
 
-    /// By its word.
+    /// The scope with this word.
     #[must_use]
     pub fn by_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scope| scope.word() == word)
     }
 }
 
-/// What somebody wants to do with a scope.
+/// An action on a project, a group or the instance.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
-    /// See that it is there, and its name.
+    /// See that the scope exists, and its name.
     See,
-    /// See and change its hooks, their log included: history is as sensitive as the hook.
+    /// See and change its hooks, including their log: the history is as sensitive as the hook.
     Hooks,
     /// Change the scope itself and its members.
     Administer,
 }
 
-/// May they?
+/// The decision about an action of a user.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// Yes.
+    /// The action is allowed.
     Allowed,
-    /// No, and they know that it is there: 403.
+    /// The action is refused with 403: the user may know that the scope exists.
     Forbidden,
-    /// No, and they must not learn that it is there: 404.
+    /// The action is refused with 404: the user must not learn that the scope exists.
     Hidden,
 }
 
-/// Decides. `role` is the highest that the member has in the scope, inherited ones included.
+/// Decides whether a user may do an action. `role` is the user's highest role in the scope, including inherited roles.
 #[must_use]
 pub fn verdict(is_admin: bool, role: Option<AccessLevel>, scope: Scope, action: Action) -> Verdict {
     if is_admin {
         return Verdict::Allowed;
     }
     let needed = match (scope, action) {
-        // Everybody knows that there is an instance.
+        // The existence of the instance is not a secret.
         (Scope::Instance, _) => return Verdict::Forbidden,
         (_, Action::See) => AccessLevel::Guest,
         (Scope::Project(_), Action::Hooks) => AccessLevel::Maintainer,

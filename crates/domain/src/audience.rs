@@ -1,4 +1,4 @@
-//! Who gets an event: one question per candidate hook, answered with a reason.
+//! The audience of an event: a decision about each candidate hook, with a reason.
 
 use crate::event::Event;
 use serde_json::Value;
@@ -10,35 +10,35 @@ use crate::scope::{Place, Scope};
 use crate::work::Work;
 use crate::{GroupId, HookId, Trigger};
 
-/// Why a hook that selects the trigger is passed over all the same. Stored, so that "why was this hook not called?" has
-/// an answer.
+/// The reason for which a subscribed hook does not get an event. It is stored, so that "why was this hook not called?"
+/// has an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum SkipReason {
     /// The branch filter stops this push.
     BranchFilter,
     /// The branch filter takes more work on this branch's name than is allowed.
     BranchFilterGaveUp,
-    /// The hook was made after the event happened.
+    /// The hook was created after the event.
     TooYoung,
-    /// The hook fired already in the chain that the event continues.
+    /// The hook already fired in the chain that the event continues.
     Recursion,
     /// The chain that the event continues has called too many hooks.
     LongChain,
-    /// The namespace has had its deliveries for this minute.
+    /// The namespace has used up its deliveries for this minute.
     RateLimit,
-    /// The hook is disabled, and what happens meanwhile is dropped.
+    /// The hook is disabled, and its events are dropped while it is.
     Disabled,
-    /// The hook was disabled for so long, or so much happened meanwhile, that no more is held for it.
+    /// The hook has been disabled for too long, or holds too many deliveries, so no more are held for it.
     HoldBudget,
-    /// The same event was received a moment before by way of another hook.
+    /// The same event was received shortly before through another hook.
     Duplicate,
-    /// The hook's filter on what events say stops this one.
+    /// The hook's event filter stops this event.
     EventFilter,
-    /// The hook's filter on what events say takes more work on this one than is allowed.
+    /// The hook's event filter takes more work on this event than is allowed.
     EventFilterGaveUp,
 }
 
-/// All reasons: what the databases store (never change a number), and the word of the API.
+/// All reasons, with the number in the databases (never change one) and the word of the API.
 const REASONS: [(SkipReason, i16, &str); 11] = [
     (SkipReason::BranchFilter, 1, "branch_filter"),
     (SkipReason::TooYoung, 2, "hook_created_later"),
@@ -54,13 +54,13 @@ const REASONS: [(SkipReason, i16, &str); 11] = [
 ];
 
 impl SkipReason {
-    /// What the databases store.
+    /// The number in the databases.
     #[must_use]
     pub fn code(self) -> i16 {
         REASONS.iter().find(|(reason, ..)| *reason == self).map_or(0, |(_, code, _)| *code)
     }
 
-    /// From what the databases store.
+    /// The reason with this number in the databases.
     #[must_use]
     pub fn from_code(code: i16) -> Option<Self> {
         REASONS.iter().find(|(_, known, _)| *known == code).map(|(reason, ..)| *reason)
@@ -73,29 +73,30 @@ impl SkipReason {
     }
 }
 
-/// The answer for one hook.
+/// The decision about one hook.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Decision {
-    /// It gets a delivery.
+    /// The hook gets a delivery.
     Deliver,
-    /// It does not, for a reason worth keeping.
+    /// The hook gets no delivery, and the reason is stored.
     Skip(SkipReason),
-    /// It never asked for this kind of event.
+    /// The hook is not subscribed to this kind of event.
     NotSelected,
 }
 
-/// Whether a hook's settings name a trigger, and its level can have it.
+/// Whether a hook is subscribed to a trigger, and its level can get it.
 #[must_use]
 pub fn selects(hook: &Hook, trigger: Trigger) -> bool {
     let row = trigger.row();
-    // Events without a switch go to every system hook.
+    // Kinds without an attribute go to every system hook.
     row.levels.contain(hook.scope) && (row.is_system_only() || hook.triggers.contains(trigger))
 }
 
-/// Whether an event in `place` is heard in `scope`, given the groups of the place from the nearest up.
+/// Whether hooks of `scope` get events in `place`. `groups` are the groups of the place, the nearest first.
 ///
-/// Source: GitLab's developer guide. A project's event reaches its hooks, its group's and all ancestors', then system
-/// hooks; a group's event reaches it and its ancestors; identical hooks on several levels all fire.
+/// Source: GitLab's developer guide. An event of a project reaches the hooks of the project, of its group and all
+/// ancestors, and system hooks. An event of a group reaches the hooks of the group and its ancestors. Identical hooks
+/// on several levels all fire.
 #[must_use]
 pub fn hears(scope: Scope, place: Place, groups: &[GroupId]) -> bool {
     match (scope, place) {
@@ -109,25 +110,25 @@ pub fn hears(scope: Scope, place: Place, groups: &[GroupId]) -> bool {
     }
 }
 
-/// Whether a hook has filters that have to be asked about an event of this kind, with a branch or without.
+/// Whether a hook has filters that apply to an event of this kind, with a branch or without.
 #[must_use]
 pub fn has_filters(hook: &Hook, trigger: Trigger, has_branch: bool) -> bool {
     hook.event_filter.is_some() || (has_branch && trigger.row().branch_filter && !hook.branch_filter.passes_all())
 }
 
-/// The answer of a hook's filters about an event.
+/// The result of a hook's filters for an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Filtered {
     /// The event passes.
     Passes,
-    /// It passes, because the push does not list the commits that the filter asks for.
+    /// The event passes because the push does not list the commits that the filter needs.
     PassesUnlisted,
-    /// It does not pass.
+    /// The event does not pass.
     Stopped(SkipReason),
 }
 
-/// Asks a hook's filters about an event. `branch` is the branch of a push; `body` is `None` where no body can be looked into,
-/// because it is too large for that or no JSON: it passes then.
+/// Applies a hook's filters to an event. `branch` is the branch of a push. `body` is `None` if the body is too large to
+/// be parsed or is not JSON; the event filter is skipped then.
 #[must_use]
 pub fn ask_filters(
     hook: &Hook,
@@ -151,8 +152,9 @@ pub fn ask_filters(
     }
 }
 
-/// Decides about one candidate, a hook in whose hearing the event happened. `stopped` are the hooks whose filters stop it.
-/// `chain` is what fired before in the event's chain: nothing, if it continues none.
+/// Decides about one candidate: a hook whose scope contains the event's place. `stopped` lists the hooks whose filters
+/// stop the event. `chain` has the hooks that already fired in the event's chain, and is empty if the event continues
+/// none.
 #[must_use]
 pub fn select(event: &Event, hook: &Hook, stopped: &[(HookId, SkipReason)], chain: &Chain) -> Decision {
     if !selects(hook, event.trigger) {
@@ -161,7 +163,7 @@ pub fn select(event: &Event, hook: &Hook, stopped: &[(HookId, SkipReason)], chai
     if event.duplicate_of.is_some() {
         return Decision::Skip(SkipReason::Duplicate);
     }
-    // Only possible when a hook is added while the event waits for its fan-out.
+    // This happens only if a hook is created while the event waits for its fan-out.
     if hook.created_at > event.received_at {
         return Decision::Skip(SkipReason::TooYoung);
     }
@@ -196,7 +198,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn events_rise_from_project_to_groups_to_instance() {
+    fn events_reach_hooks_of_the_project_its_groups_and_the_instance() {
         let (project, group) = (Place::Project(ProjectId(1)), Place::Group(GroupId(5)));
         let up = [GroupId(5), GroupId(2)];
         assert!(hears(Scope::Project(ProjectId(1)), project, &up));
@@ -210,14 +212,14 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_hook_gets_what_it_selects() {
+    fn a_hook_gets_the_kinds_that_it_selects() {
         let hook = hook(Scope::Project(ProjectId(1)), &[Trigger::PUSH]);
         assert_eq!(select(&push("refs/heads/main"), &hook, &[], &Chain::default()), Decision::Deliver);
         assert_eq!(select(&push("refs/tags/v1"), &hook, &[], &Chain::default()), Decision::NotSelected);
     }
 
     #[test]
-    fn every_system_hook_gets_events_without_a_switch() {
+    fn every_system_hook_gets_kinds_without_an_attribute() {
         let system = hook(Scope::Instance, &[]);
         let created = Trigger::by_name("user_create").expect("a row");
         assert!(selects(&system, created));
@@ -245,7 +247,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_hook_is_not_owed_what_happened_before_it_was_made() {
+    fn a_hook_is_not_owed_events_from_before_it_was_created() {
         let mut hook = hook(Scope::Project(ProjectId(1)), &[Trigger::PUSH]);
         hook.created_at = Timestamp::from_seconds(21);
         assert_eq!(

@@ -1,31 +1,14 @@
-//! From what a forge knows of an event to GitLab's body for it. One file per kind; the shared objects are here.
+//! Composes GitLab's body from a report of a forge. Each kind composes its own body, in `kinds/`; the objects that several
+//! kinds share are here.
 
-mod deployment;
-mod emoji;
-mod feature_flag;
-mod fields;
-mod flat;
-mod hook_state;
+pub(crate) mod fields;
 mod image_links;
-mod issue;
-mod job;
-mod member_approval;
-mod merge_request;
-mod milestone;
-mod note;
 pub mod operation;
-mod pipeline;
-mod push;
-mod release;
-mod repository_update;
 mod samples;
 mod shapes;
-mod spelling;
-mod token;
-mod vulnerability;
-mod wiki_page;
+pub(crate) mod spelling;
+pub(crate) mod system_events;
 
-pub use hook_state::{event_name, hook_state};
 pub use image_links::UploadLinks;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 pub use samples::sample;
@@ -33,8 +16,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 pub use shapes::actions;
 
+pub use crate::kinds::{event_name, hook_state};
+
 use serde_json::{Map, Value};
 
+use crate::compose::system_events::Shape;
 use crate::hook::body_template::MAX_BODY;
 use crate::members::members;
 use crate::scope::{Group, Project};
@@ -138,19 +124,19 @@ pub struct Happened<'a> {
 }
 
 /// The same where the scene is a project.
-struct InProject<'a> {
-    trigger: Trigger,
-    project: &'a Project,
-    user: &'a User,
-    object: &'a RawValue,
-    previous: Option<&'a RawValue>,
-    instance: Instance<'a>,
-    at: Timestamp,
+pub(crate) struct InProject<'a> {
+    pub(crate) trigger: Trigger,
+    pub(crate) project: &'a Project,
+    pub(crate) user: &'a User,
+    pub(crate) object: &'a RawValue,
+    pub(crate) previous: Option<&'a RawValue>,
+    pub(crate) instance: Instance<'a>,
+    pub(crate) at: Timestamp,
 }
 
 impl InProject<'_> {
     /// The address of something in the project.
-    fn address(&self, path: &str) -> String {
+    pub(crate) fn address(&self, path: &str) -> String {
         format!("{}/{}/{path}", self.instance.base_url.trim_end_matches('/'), self.project.path_with_namespace)
     }
 }
@@ -159,55 +145,32 @@ impl InProject<'_> {
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A name as one segment of an address.
-fn segment(name: &str) -> String {
+pub(crate) fn segment(name: &str) -> String {
     utf8_percent_encode(name, SEGMENT).to_string()
 }
 
 /// A name with slashes as several segments.
-fn in_path(name: &str) -> String {
+pub(crate) fn in_path(name: &str) -> String {
     name.split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
-/// How a kind is composed.
-enum Composer {
-    /// Without taking the object apart: it can be as large as bodies are.
-    Push,
+/// The way in which the bodies of a kind are composed.
+pub(crate) enum Composer {
+    /// From bytes, without a tree: the report can be as large as bodies are.
+    Push(fn(&InProject<'_>) -> Result<Vec<u8>, ComposeError>),
+    /// From an object in a project.
     InProject(fn(&InProject<'_>) -> Result<Map<String, Value>, ComposeError>),
+    /// From an object in a project, in a group or on the instance.
     Anywhere(fn(&Happened<'_>) -> Result<Map<String, Value>, ComposeError>),
-}
-
-impl Composer {
-    fn of(trigger: Trigger) -> Result<Self, ComposeError> {
-        Ok(match trigger.row().name {
-            "push_hooks" | "tag_push_hooks" => Self::Push,
-            "issue_hooks" | "confidential_issue_hooks" => Self::Anywhere(issue::compose),
-            "merge_request_hooks" => Self::InProject(merge_request::compose),
-            "note_hooks" | "confidential_note_hooks" => Self::InProject(note::compose),
-            "pipeline_hooks" => Self::InProject(pipeline::compose),
-            "job_hooks" => Self::InProject(job::compose),
-            "wiki_page_hooks" => Self::InProject(wiki_page::compose),
-            "deployment_hooks" => Self::InProject(deployment::compose),
-            "feature_flag_hooks" => Self::InProject(feature_flag::compose),
-            "release_hooks" => Self::InProject(release::compose),
-            "emoji_hooks" => Self::InProject(emoji::compose),
-            "vulnerability_hooks" => Self::InProject(vulnerability::compose),
-            "repository_update_hooks" => Self::InProject(repository_update::compose),
-            "milestone_hooks" => Self::Anywhere(milestone::compose),
-            "resource_access_token_hooks" | "resource_deploy_token_hooks" => Self::Anywhere(token::compose),
-            "gitlab_subscription_member_approval" | "gitlab_subscription_member_approvals" => {
-                Self::Anywhere(member_approval::compose)
-            }
-            _ if flat::has(trigger) => Self::Anywhere(flat::compose),
-            _ => return Err(ComposeError::NoComposer(trigger)),
-        })
-    }
+    /// From a list of attributes without an object.
+    Attributes(&'static Shape),
 }
 
 /// What kind of event it is, by its object: what is confidential is told to nobody but those who hear of confidential things,
 /// whatever the report calls it. A comment is as confidential as what it stands on.
 #[must_use]
 pub fn kind_of(trigger: Trigger, object: &RawValue) -> Trigger {
-    if !["issue_hooks", "note_hooks"].contains(&trigger.row().name) {
+    if trigger.kind().confidential.is_none() {
         return trigger;
     }
     // Composing refuses what cannot be read, and what is neither true nor false.
@@ -219,7 +182,7 @@ pub fn kind_of(trigger: Trigger, object: &RawValue) -> Trigger {
 }
 
 /// An object as a tree, which takes so many bytes of memory at most.
-fn tree_of(trigger: Trigger, object: &RawValue, budget: usize) -> Result<Map<String, Value>, ComposeError> {
+pub(crate) fn tree_of(trigger: Trigger, object: &RawValue, budget: usize) -> Result<Map<String, Value>, ComposeError> {
     tree::read_object(object.get().as_bytes(), budget).map_err(|error| match error {
         TreeError::Json(error) => ComposeError::Object(trigger, error),
         TreeError::TooLarge(_) => ComposeError::TooLarge(trigger),
@@ -232,19 +195,20 @@ fn tree_of(trigger: Trigger, object: &RawValue, budget: usize) -> Result<Map<Str
 /// When the kind has no composer, or `object` is not what it needs.
 pub fn compose(happened: &Happened<'_>) -> Result<Vec<u8>, ComposeError> {
     let Happened { trigger, scene, user, object, previous, instance, at } = *happened;
-    let composer = Composer::of(trigger)?;
+    let composer = trigger.kind().composer.as_ref().ok_or(ComposeError::NoComposer(trigger))?;
     let in_project = || match scene {
         Scene::Project(project) => Ok(InProject { trigger, project, user, object, previous, instance, at }),
         _ => Err(ComposeError::Misplaced(trigger, "project")),
     };
     let length = object.get().len() + previous.map_or(0, |previous| previous.get().len());
-    if !matches!(composer, Composer::Push) && length > MAX_OBJECT {
+    if !matches!(composer, Composer::Push(_)) && length > MAX_OBJECT {
         return Err(ComposeError::TooLarge(trigger));
     }
     let body = match composer {
-        Composer::Push => return push::compose(&in_project()?),
+        Composer::Push(compose) => return compose(&in_project()?),
         Composer::InProject(compose) => compose(&in_project()?)?,
         Composer::Anywhere(compose) => compose(happened)?,
+        Composer::Attributes(shape) => system_events::compose(shape, happened)?,
     };
     let body = serde_json::to_vec(&body).map_err(|error| ComposeError::Object(trigger, error))?;
     // Absolute links can make it many times longer.
@@ -253,7 +217,7 @@ pub fn compose(happened: &Happened<'_>) -> Result<Vec<u8>, ComposeError> {
 
 /// The `project` object, deprecated fields included.
 #[derive(Serialize)]
-struct ProjectBody<'a> {
+pub(crate) struct ProjectBody<'a> {
     id: i64,
     name: &'a str,
     description: Option<&'a str>,
@@ -274,7 +238,7 @@ struct ProjectBody<'a> {
 
 /// The deprecated `repository` object, which receivers such as Buildbot still read.
 #[derive(Serialize)]
-struct RepositoryBody<'a> {
+pub(crate) struct RepositoryBody<'a> {
     name: &'a str,
     url: &'a str,
     description: Option<&'a str>,
@@ -286,7 +250,7 @@ struct RepositoryBody<'a> {
 
 /// The same in the events of issues, merge requests and comments, where it is shorter.
 #[derive(Serialize)]
-struct ShortRepositoryBody<'a> {
+pub(crate) struct ShortRepositoryBody<'a> {
     name: &'a str,
     url: &'a str,
     description: Option<&'a str>,
@@ -302,19 +266,19 @@ pub fn ssh_url(base_url: &str, path_with_namespace: &str) -> String {
 }
 
 /// The addresses of a project, made from the base URL of the instance.
-struct Addresses {
-    web: String,
-    ssh: String,
-    http: String,
+pub(crate) struct Addresses {
+    pub(crate) web: String,
+    pub(crate) ssh: String,
+    pub(crate) http: String,
 }
 
 impl Addresses {
-    fn of(project: &Project, base_url: &str) -> Self {
+    pub(crate) fn of(project: &Project, base_url: &str) -> Self {
         let web = format!("{}/{}", base_url.trim_end_matches('/'), project.path_with_namespace);
         Self { ssh: ssh_url(base_url, &project.path_with_namespace), http: format!("{web}.git"), web }
     }
 
-    fn project<'a>(&'a self, project: &'a Project) -> ProjectBody<'a> {
+    pub(crate) fn project<'a>(&'a self, project: &'a Project) -> ProjectBody<'a> {
         ProjectBody {
             id: project.id.0,
             name: &project.name,
@@ -335,7 +299,7 @@ impl Addresses {
         }
     }
 
-    fn short_repository<'a>(&'a self, project: &'a Project) -> ShortRepositoryBody<'a> {
+    pub(crate) fn short_repository<'a>(&'a self, project: &'a Project) -> ShortRepositoryBody<'a> {
         ShortRepositoryBody {
             name: &project.name,
             url: &self.ssh,
@@ -344,7 +308,7 @@ impl Addresses {
         }
     }
 
-    fn repository<'a>(&'a self, project: &'a Project) -> RepositoryBody<'a> {
+    pub(crate) fn repository<'a>(&'a self, project: &'a Project) -> RepositoryBody<'a> {
         RepositoryBody {
             name: &project.name,
             url: &self.ssh,
@@ -358,4 +322,4 @@ impl Addresses {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,33 +1,34 @@
-//! Deliveries: one event owed to one hook.
+//! Deliveries: one event that is owed to one hook.
 
 use crate::Timestamp;
 
-/// Where a delivery stands. The first three are owed; the others are final, and only a person reopens one (resend).
+/// The state of a delivery. The first three states are owed. The others are final, and only a person reopens such a
+/// delivery (resend).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum State {
-    /// Never answered yet. First attempts have slots of their own, so retries cannot crowd them out.
+    /// No attempt has been answered yet. First attempts have permits of their own, so retries cannot crowd them out.
     Waiting {
-        /// Not before then.
+        /// The earliest time of the attempt.
         due_at: Timestamp,
     },
-    /// Behind another delivery about the same object, for a hook that wants its events in order. Owed like the others, and
-    /// waiting as soon as that one is final.
+    /// Waits for another delivery about the same object, because the hook wants its events in order. Blocked deliveries
+    /// are owed too, and become waiting as soon as the other delivery is final.
     Blocked,
-    /// Failed at least once and due again.
+    /// Failed at least once, and due again.
     Retrying {
-        /// Not before then.
+        /// The earliest time of the next attempt.
         due_at: Timestamp,
     },
-    /// The receiver has it.
+    /// The receiver accepted it.
     Delivered,
-    /// The promised attempts are used up, or the receiver said 410.
+    /// The allowed attempts are used up, or the receiver answered 410.
     GivenUp,
-    /// The hook was deleted first.
+    /// The hook was deleted before the delivery succeeded.
     Cancelled,
 }
 
-/// Blocked deliveries are stored as waiting, due this much later than they would be: far beyond any time there is. So no
-/// claim sees them, and they keep their order and their age.
+/// Added to the due time of a blocked delivery, which is stored as waiting: the result is later than any real time. So
+/// no claim selects it, and it keeps its order and its age.
 pub const BLOCKED: i64 = 1 << 61;
 
 /// The state of a delivery without its times.
@@ -94,7 +95,7 @@ impl State {
         self.stage().code()
     }
 
-    /// The state that a number and a due time of the databases stand for.
+    /// The state with this number in the databases.
     #[must_use]
     pub const fn from_code(code: i16, due_at: Timestamp) -> Self {
         match code {
@@ -113,7 +114,7 @@ impl State {
         self.stage().word()
     }
 
-    /// When the next attempt is due, if one is owed.
+    /// The time at which the next attempt is due, if one is owed.
     #[must_use]
     pub const fn due_at(self) -> Option<Timestamp> {
         match self {
@@ -122,20 +123,20 @@ impl State {
         }
     }
 
-    /// Whether something is still to be done.
+    /// Whether the delivery is not yet final.
     #[must_use]
     pub const fn is_owed(self) -> bool {
         matches!(self, Self::Waiting { .. } | Self::Blocked | Self::Retrying { .. })
     }
 }
 
-/// How many attempts a delivery has had.
+/// The number of attempts of a delivery.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Tally {
     /// Recorded attempts of every outcome.
     pub attempts: u32,
-    /// Those that do not use up the promised attempts: their outcome was never learned because we stopped, or they were
-    /// made before a replay.
+    /// Attempts that do not use up the allowed ones: their outcome is unknown because we stopped, they failed at our
+    /// proxy or as a probe, or they were made before a replay.
     pub unknown: u32,
 }
 

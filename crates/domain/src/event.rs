@@ -1,9 +1,10 @@
-//! Events: what happened, once, as the journal keeps it.
+//! Events, as the journal keeps them.
 
 mod object;
 mod skim;
 mod whereabouts;
 
+pub(crate) use object::ObjectName;
 pub use object::object_key;
 pub use skim::{BodyError, MAX_DEPTH, Skim};
 use uuid::Uuid;
@@ -13,52 +14,54 @@ use crate::ids::{EventId, HookId, ObjectKey, SourceId};
 use crate::scope::Place;
 use crate::{Timestamp, Trigger};
 
-/// Where an event came in.
+/// The way in which an event reached Quickdraw.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Origin {
-    /// Reported through the API, by a program, a git hook or a person.
+    /// Reported through the API by a program, a git hook or a person.
     Api,
-    /// Posted to one of our sources by a GitLab.
+    /// Posted by a GitLab to one of our sources.
     Source(SourceId),
-    /// Made for a test of one hook: it stands for nothing that happened.
+    /// Created for a test of one hook. Nothing happened.
     Test,
-    /// Told afterwards, from a repository, a GitLab or a file: it counts, and is delivered to nobody.
+    /// Reported later, from a repository, a GitLab or a file. It is counted and never delivered.
     Backfill,
 }
 
-/// What the journal knows of an event besides its bytes.
+/// The journal's record of an event, without its bytes.
 ///
-/// The bytes themselves travel apart, packed: most steps never look at them.
+/// The bytes are passed separately and compressed: most steps never read them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Event {
-    /// Its key, ordered by time.
+    /// Its id, ordered by time.
     pub id: EventId,
-    /// Where it happened, which decides who hears of it.
+    /// The place where it happened, which decides the hooks that can get it.
     pub place: Place,
-    /// What kind it is.
+    /// Its kind.
     pub trigger: Trigger,
-    /// Where it came in.
+    /// The way in which it reached Quickdraw.
     pub origin: Origin,
-    /// When we took responsibility for it.
+    /// The time at which Quickdraw accepted it.
     pub received_at: Timestamp,
-    /// `X-Gitlab-Event-UUID` of the request that caused it: the chain it belongs to, for recursion detection.
+    /// `X-Gitlab-Event-UUID` of the request that caused it: the chain that it continues, for the detection of
+    /// recursion.
     pub chain: Option<Uuid>,
-    /// Full name of the ref for pushes (`refs/heads/main`), for branch filters.
+    /// Full name of the ref of a push (`refs/heads/main`), for branch filters.
     pub git_ref: Option<String>,
-    /// What it is about. Only known while some hook wants its events in order.
+    /// The key of its object. Only known while some hook wants its events in order.
     pub object: Option<ObjectKey>,
-    /// `X-Gitlab-Event` of a received event, where it is not what its kind says.
+    /// `X-Gitlab-Event` of a received event, if it differs from the header of its kind.
     pub sent_as: Option<String>,
     /// `X-Gitlab-Instance` of a received event.
     pub instance: Option<String>,
-    /// The event that this one duplicates: the same body, received a moment before by way of another hook. It is not delivered.
+    /// The event that this one duplicates: the same body, received shortly before through another hook. A duplicate is
+    /// not delivered.
     pub duplicate_of: Option<EventId>,
-    /// Hooks that it reaches although their filter asks for commits that the push does not list.
+    /// Hooks that get the event although their filter needs commits that the push does not list.
     pub unlisted: Vec<HookId>,
 }
 
 impl Event {
-    /// One that stands for itself: of no chain, no ref and no object, as it was reported here.
+    /// An event without chain, ref, object and properties of received events.
     #[must_use]
     pub const fn new(id: EventId, place: Place, trigger: Trigger, origin: Origin, received_at: Timestamp) -> Self {
         Self {
@@ -77,33 +80,34 @@ impl Event {
         }
     }
 
-    /// The branch that a push was to; `None` for tags and for all other kinds.
+    /// The branch of a push. `None` for tags and for all other kinds.
     #[must_use]
     pub fn branch(&self) -> Option<&str> {
         self.git_ref.as_deref()?.strip_prefix("refs/heads/")
     }
 }
 
-/// What makes a second copy of an event recognisable.
+/// The value by which a second copy of an event is recognised.
 ///
-/// GitLab's `Idempotency-Key` and `webhook-id` are stable over retries and resends; its UUID headers are not, so they
-/// never stand here (`contract/behaviour.md` section 10).
+/// GitLab's `Idempotency-Key` and `webhook-id` are stable over retries and resends. Its UUID headers are not, so they
+/// are never used here.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct DedupeKey {
-    /// Keys of different sources, and of the API, never meet.
+    /// Keys of different sources, and of the API, are never equal.
     pub origin: Origin,
-    /// Nor do those of different projects and groups: two reporters may count their builds alike. `Elsewhere` for received
-    /// events, whose key names the project or group of the body ([`Whereabouts::key`]).
+    /// Keys of different projects and groups are never equal: two senders may number their builds alike. `Elsewhere`
+    /// for received events, whose key contains the project or group of the body ([`Whereabouts::key`]).
     pub place: Place,
-    /// The sender's key, as sent.
+    /// The sender's key, as it was sent.
     pub key: String,
 }
 
 impl DedupeKey {
-    /// The key of an event from a source, about a place.
+    /// The key of an event from an origin about a place.
     ///
-    /// The place of a received event follows from `X-Gitlab-Instance`, which no signature covers: it must not decide whether
-    /// the event is a duplicate, or a captured request would be a new event under every other instance.
+    /// The place of a received event follows from `X-Gitlab-Instance`, which no signature covers. So it must not decide
+    /// whether the event is a repeat: a captured request would otherwise be a new event under the name of any other
+    /// instance.
     #[must_use]
     pub fn new(origin: Origin, place: Place, key: String) -> Self {
         let place = match origin {

@@ -1,7 +1,8 @@
-//! Which addresses Quickdraw may call: the rules against server-side request forgery, as pure functions.
+//! The guard: pure rules about the addresses that Quickdraw may call, against server-side request forgery.
 //!
-//! Three gates use them: saving a hook, every attempt, and the socket itself. The resolver is an argument, so "why is
-//! my URL refused?" can be answered without a network (`quickdraw guard check`). Rules and reasons: `docs/guide/guard.md`.
+//! The rules apply when a hook is saved, at every attempt, and at the socket itself. The result of the name look-up is
+//! an argument, so "why is my URL refused?" can be answered without a network (`quickdraw guard check`). The rules and
+//! their reasons are in `docs/guide/guard.md`.
 
 mod address;
 mod allowlist;
@@ -25,31 +26,31 @@ pub use question::Question;
 use crate::hook::HookUrl;
 use crate::hook::url::UrlError;
 
-/// The operator's choices. The default refuses everything that is not a public address.
+/// The operator's settings. The default refuses every address that is not public.
 #[derive(Clone, Default, Debug)]
 pub struct Settings {
-    /// Lets loopback, private, shared, link-local and unique-local addresses through, and `localhost` names. Metadata
+    /// Allows loopback, private, shared, link-local and unique-local addresses, and `localhost` names. Metadata
     /// addresses stay refused.
     pub allow_local_networks: bool,
-    /// Names, addresses and blocks that are let through all the same.
+    /// Names, addresses and blocks that are always allowed, except metadata addresses.
     pub allowlist: Allowlist,
     /// Refuses everything that is not on the allowlist.
     pub deny_all_except_allowlist: bool,
-    /// When set, only these ports. When not, all but the ones that no HTTP client should talk to.
+    /// The allowed ports. `None` allows all ports except those that no HTTP client should use.
     pub allowed_ports: Option<Vec<u16>>,
     /// Refuses `http://`.
     pub https_only: bool,
-    /// Judges the IPv4 address inside `64:ff9b::/96` instead of refusing it: needed on IPv6-only hosts with DNS64.
+    /// Checks the IPv4 address inside `64:ff9b::/96` instead of refusing it. Hosts with IPv6 only and DNS64 need this.
     pub decode_nat64: bool,
-    /// Addresses and ports under which this process itself is reached.
+    /// Addresses and ports of this process itself.
     pub own: OwnAddresses,
 }
 
-/// Why a destination is refused. The name is stable: it stands in errors, histories and metric labels. It never says
-/// what a name resolved to.
+/// The rule that refuses a destination. Its name is stable, because errors, history and metric labels contain it. It
+/// never reveals the addresses of a name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Rule {
-    /// A cloud's metadata service, under every setting.
+    /// A cloud's metadata service, refused under every setting.
     Metadata,
     /// This machine.
     Loopback,
@@ -63,23 +64,23 @@ pub enum Rule {
     LinkLocal,
     /// Multicast and broadcast.
     Multicast,
-    /// Documentation, benchmarking, protocol assignments, future use: nobody receives there.
+    /// Documentation, benchmarking, protocol assignments, future use: no receiver has such an address.
     Reserved,
     /// An IPv6 form with another address inside: 6to4, Teredo, NAT64, IPv4-compatible.
     Embedded,
-    /// A name that means the local network whatever it resolves to.
+    /// A name that means the local network, independent of its addresses.
     LocalName,
-    /// A name of one label: the search domain would decide where it goes.
+    /// A name of one label, whose meaning depends on the search domain.
     SingleLabel,
-    /// The port.
+    /// A port that is not allowed.
     Port,
-    /// Plain `http` where the operator demands TLS.
+    /// Plain `http`, where the operator requires TLS.
     HttpsOnly,
-    /// Not on the allowlist where only the allowlist passes.
+    /// A destination outside the allowlist, where only the allowlist is allowed.
     NotAllowlisted,
     /// The name has no address.
     Unresolvable,
-    /// Our own listener.
+    /// An address of Quickdraw itself.
     OwnAddress,
 }
 
@@ -127,7 +128,7 @@ impl Rule {
         }
     }
 
-    /// What it means and what an administrator can do, as one sentence fragment.
+    /// The meaning of the rule and a remedy for an administrator, as one part of a sentence.
     #[must_use]
     pub const fn advice(self) -> &'static str {
         match self {
@@ -135,7 +136,7 @@ impl Rule {
             Self::Loopback | Self::Private | Self::Shared | Self::LinkLocal => {
                 "local network addresses are refused unless allow_local_networks is on or the address is allowlisted"
             }
-            Self::Unspecified | Self::Multicast | Self::Reserved => "no receiver can live at this address",
+            Self::Unspecified | Self::Multicast | Self::Reserved => "no receiver can have this address",
             Self::Embedded => "addresses with another address inside are refused",
             Self::LocalName | Self::SingleLabel => {
                 "names of the local network are refused unless they are on the allowlist"
@@ -144,7 +145,7 @@ impl Rule {
             Self::HttpsOnly => "only https:// URLs are allowed here",
             Self::NotAllowlisted => "only allowlisted destinations are allowed here",
             Self::Unresolvable => "the host name has no address",
-            Self::OwnAddress => "this is our own address",
+            Self::OwnAddress => "this is an address of Quickdraw itself",
         }
     }
 }
@@ -157,19 +158,19 @@ impl fmt::Display for Rule {
 
 impl std::error::Error for Rule {}
 
-/// What the guard says of a URL.
+/// The guard's decision about a URL.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// It may be called.
+    /// The URL may be called.
     Allowed,
-    /// Well formed, destination refused.
+    /// The URL is well-formed, but its destination is refused.
     Blocked(Rule),
-    /// Refused as a URL.
+    /// The text is not a valid URL.
     Invalid(UrlError),
 }
 
-/// Judges a URL as a user stores it, with the values of its variables and, where the look-up has been made, its answer.
-/// Without an answer a name that passes by itself is allowed.
+/// Judges a URL as a user stored it, with the values of its variables and, if available, the result of the name
+/// look-up. Without a result, a name is judged by itself.
 #[must_use]
 pub fn verdict<'a>(
     template: &str,
@@ -188,10 +189,10 @@ pub fn verdict<'a>(
     judged.map_or_else(Verdict::Blocked, |()| Verdict::Allowed)
 }
 
-/// Judges everything that can be judged without a look-up: scheme, port, name, and the address if the host is one.
+/// Judges everything that needs no look-up: scheme, port, name, and the address if the host is one.
 ///
 /// # Errors
-/// The rule that refuses it.
+/// The rule that refuses the URL.
 pub fn judge_url(url: &HookUrl, settings: &Settings) -> Result<(), Rule> {
     if settings.https_only && !url.is_https() {
         return Err(Rule::HttpsOnly);
@@ -209,10 +210,10 @@ pub fn judge_url(url: &HookUrl, settings: &Settings) -> Result<(), Rule> {
     }
 }
 
-/// Judges what a host name resolved to. One bad address refuses all; so does no address.
+/// Judges the addresses of a host name. One refused address refuses the URL, and so does an empty list.
 ///
 /// # Errors
-/// The rule that refuses it.
+/// The rule that refuses the URL.
 pub fn judge_resolved(url: &HookUrl, addresses: &[IpAddr], settings: &Settings) -> Result<(), Rule> {
     if addresses.is_empty() {
         return Err(Rule::Unresolvable);

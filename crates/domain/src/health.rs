@@ -1,35 +1,36 @@
-//! What a hook remembers of failures, and when it is switched off because of them.
+//! The health of a hook: its memory of failures, and the rules that disable it because of them.
 //!
-//! Sources: the seed's webhooks page for `published`; GitLab's `app/models/concerns/web_hooks/auto_disabling.rb`
-//! (17.11 and later) for `current`. System hooks are never disabled: the caller asks [`crate::settle::settle`], which
-//! leaves their health alone.
+//! Sources: GitLab's webhooks page for `published`, and GitLab's `app/models/concerns/web_hooks/auto_disabling.rb`
+//! (17.11 and later) for `current`. System hooks are never disabled: [`crate::settle::settle`] does not change their
+//! health.
 
 use std::time::Duration;
 
 use crate::Timestamp;
 use crate::outcome::Outcome;
 
-/// Failures in a row that are borne before anything happens.
+/// Consecutive failures without any consequence.
 const BORNE: u32 = 3;
-/// `current`: this failure disables for good.
+/// Under `current`, the failure that disables a hook until it is re-enabled.
 const FINAL: u32 = 40;
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
-/// Which rule disables hooks.
+/// The rule that disables hooks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DisablePolicy {
-    /// The documented rule, our default: a fourth consecutive failure disables; a 4xx until somebody re-enables it,
-    /// anything else for a minute, doubling up to 24 hours.
+    /// The documented rule, and the default. The fourth consecutive failure disables: a 4xx until somebody re-enables
+    /// the hook, any other failure for one minute, doubling up to 24 hours.
     Published,
-    /// GitLab 17.11 and later: all failures alike; the fourth pauses, the fortieth is final.
+    /// The rule of GitLab 17.11 and later. All failures count alike: the fourth pauses the hook, the fortieth disables
+    /// it.
     Current,
-    /// Never.
+    /// Hooks are never disabled.
     Off,
 }
 
 impl DisablePolicy {
-    /// By the name used in settings.
+    /// The policy with this name in the settings.
     #[must_use]
     pub fn preset(name: &str) -> Option<Self> {
         match name {
@@ -41,27 +42,27 @@ impl DisablePolicy {
     }
 }
 
-/// What a hook remembers.
+/// The failures that a hook remembers.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Health {
     /// Consecutive counted failures.
     pub recent_failures: u32,
-    /// How many pauses in a row there have been.
+    /// The number of consecutive pauses.
     pub pauses: u32,
-    /// End of the present or last pause.
+    /// End of the current or last pause.
     pub disabled_until: Option<Timestamp>,
     /// Disabled until somebody re-enables it.
     pub disabled: bool,
 }
 
-/// What the memory means at a point in time; GitLab's `alert_status`.
+/// The state of a hook at a point in time: GitLab's `alert_status`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Status {
     /// Called as usual.
     Executable,
-    /// Not called before then.
+    /// Not called before this time.
     TemporarilyDisabled(Timestamp),
-    /// Not called until re-enabled.
+    /// Not called until somebody re-enables it.
     Disabled,
 }
 
@@ -77,19 +78,19 @@ impl Status {
     }
 }
 
-/// How ill a hook is, whatever the time.
+/// The condition of a hook, independent of the current time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Condition {
-    /// It is called as usual.
+    /// Called as usual.
     Well,
-    /// It was paused, and has not succeeded since.
+    /// Paused, and not successful since.
     Paused,
-    /// It is not called until re-enabled.
+    /// Not called until somebody re-enables it.
     Disabled,
 }
 
 impl Health {
-    /// How ill the hook is. Pauses come and go; people are told when this changes.
+    /// The condition of the hook. System hooks get a notice when it changes.
     #[must_use]
     pub const fn condition(self) -> Condition {
         match self {
@@ -99,7 +100,7 @@ impl Health {
         }
     }
 
-    /// Whether the hook may be called now.
+    /// The state of the hook at this time.
     #[must_use]
     pub fn status(self, now: Timestamp) -> Status {
         match self.disabled_until {
@@ -109,8 +110,8 @@ impl Health {
         }
     }
 
-    /// When a delivery that is due at some time is attempted: not before the hook's pause ends. `None` while the hook is
-    /// disabled until somebody re-enables it.
+    /// The earliest time of an attempt for a delivery with this due time: not before the hook's pause ends. `None`
+    /// while the hook is disabled until somebody re-enables it.
     #[must_use]
     pub fn attempted_at(self, due_at: Timestamp, now: Timestamp) -> Option<Timestamp> {
         match self.status(now) {
@@ -120,16 +121,17 @@ impl Health {
         }
     }
 
-    /// Whether the hook just came out of a pause and has not succeeded since: it is probed with one request at a time.
+    /// Whether a pause has ended and the hook has not succeeded since. It is then probed with one request at a time.
     #[must_use]
     pub fn is_probing(self, now: Timestamp) -> bool {
         self.disabled_until.is_some() && self.status(now) == Status::Executable
     }
 
-    /// The memory after one more attempt.
+    /// The health after one more attempt.
     ///
-    /// A failure counts only while the hook is executable: results that arrive during a pause were started before it.
-    /// A success always heals; that is also how a test re-enables a disabled hook.
+    /// A failure counts only while the hook is executable: a failure that arrives during a pause belongs to an attempt
+    /// that started before it. A success always clears all failures; that is also how a test re-enables a disabled
+    /// hook.
     #[must_use]
     pub fn after(self, outcome: Outcome, now: Timestamp, policy: DisablePolicy) -> Self {
         if outcome.is_delivered() {
@@ -172,7 +174,8 @@ mod tests {
     const TIMED_OUT: Outcome = Outcome::Unreachable(Unreachable::TimedOut);
     const DELIVERED: Outcome = Outcome::Delivered { status: 200 };
 
-    /// Applies outcomes, each as soon as the hook may be called again, and tells how long it is then disabled.
+    /// Applies outcomes, each as soon as the hook may be called again. Returns the health and the time for which the
+    /// hook is then disabled.
     fn after_all(policy: DisablePolicy, outcomes: &[Outcome]) -> (Health, Option<Duration>) {
         let mut now = Timestamp::from_seconds(1_000_000);
         let mut health = Health::default();
@@ -225,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_puts_off_what_is_due_before_its_end() {
+    fn a_pause_delays_deliveries_that_are_due_before_its_end() {
         let at = Timestamp::from_seconds;
         let paused = Health { recent_failures: 4, pauses: 1, disabled_until: Some(at(100)), disabled: false };
         assert_eq!(paused.attempted_at(at(50), at(40)), Some(at(100)));
@@ -241,10 +244,10 @@ mod tests {
     }
 
     #[test]
-    fn a_success_heals_a_disabled_hook() {
+    fn a_success_re_enables_a_disabled_hook() {
         let (health, _) = after_all(DisablePolicy::Published, &[REJECTED; 4]);
-        let healed = health.after(DELIVERED, Timestamp::default(), DisablePolicy::Published);
-        assert_eq!(healed, Health::default());
+        let after = health.after(DELIVERED, Timestamp::default(), DisablePolicy::Published);
+        assert_eq!(after, Health::default());
         check_health(DisablePolicy::Published, &[FAILED, FAILED, FAILED, DELIVERED, FAILED], minutes(0));
     }
 

@@ -1,4 +1,4 @@
-//! Hooks: a configured wish to be told.
+//! Hooks: URLs that get the events of a project, a group or the instance.
 
 pub mod body_template;
 pub mod branch_filter;
@@ -27,64 +27,64 @@ use crate::scope::Scope;
 use crate::signature::SigningToken;
 use crate::{HookId, Secret, Timestamp, TriggerSet};
 
-/// A configured hook with its secrets opened. It has no `Debug` because of them.
+/// A configured hook with its secrets decrypted. It has no `Debug` because of them.
 #[derive(Clone)]
 pub struct Hook {
     /// GitLab's number.
     pub id: HookId,
-    /// Whose events it hears.
+    /// The project, group or instance whose events it gets.
     pub scope: Scope,
-    /// Where to call.
+    /// The URL to call.
     pub url: HookUrl,
     /// `X-Gitlab-Token`, and the key of `X-Hub-Signature-256`.
     pub token: Option<Secret>,
     /// Key of `webhook-signature`.
     pub signing_token: Option<SigningToken>,
-    /// The one before, which signs as well until this time: receivers change over meanwhile.
+    /// The previous signing token, which also signs until this time, so that receivers can change over.
     pub previous_signing_token: Option<(SigningToken, Timestamp)>,
-    /// What it wants to hear of.
+    /// The kinds of events that it is subscribed to.
     pub triggers: TriggerSet,
-    /// Whether somebody said, yes or no, that it wants confidential notes. It hears none before; GitLab shows the
-    /// difference.
+    /// Whether `confidential_note_events` was ever set, to true or false. Before that the hook gets no confidential
+    /// notes; GitLab shows the difference.
     pub confidential_notes_set: bool,
-    /// Off means no certificate check at all, as in GitLab.
+    /// False means that certificates are not checked at all, as in GitLab.
     pub enable_ssl_verification: bool,
-    /// Which pushes it wants to hear of.
+    /// Which pushes it gets.
     pub branch_filter: BranchFilter,
-    /// What its requests carry beside ours. Names are GitLab's custom headers.
+    /// Headers of its requests in addition to ours. Names are those of GitLab's custom headers.
     pub custom_headers: NamedValues,
-    /// What stands for `{name}` in its URL.
+    /// The values of `{name}` in its URL.
     pub url_variables: NamedValues,
-    /// What it gets instead of the event's body.
+    /// The template of its body, in place of the event's body.
     pub body_template: Option<String>,
-    /// When a delivery is tried again, if not as the settings say.
+    /// Its own retry policy, in place of the one in the settings.
     pub retry: Option<OwnRetry>,
-    /// Which events it wants, by what they say.
+    /// Conditions on the body of the events that it gets.
     pub event_filter: Option<EventFilter>,
-    /// Whether events about one object go to it one after the other: the next when the one before is delivered or given up.
+    /// Whether events about one object are delivered in order: the next starts when the one before is final.
     pub ordered: bool,
-    /// What it is shown when it asks for a certificate, instead of the instance's.
+    /// Certificate for receivers that ask for one, in place of the instance's.
     pub client_certificate: Option<ClientCertificate>,
     /// Shown name.
     pub name: Option<String>,
     /// Free text.
     pub description: Option<String>,
-    /// `X-Gitlab-Webhook-UUID`: the hook's own, stable.
+    /// `X-Gitlab-Webhook-UUID`: the hook's own stable id.
     pub uuid: Uuid,
-    /// When it was made.
+    /// Creation time.
     pub created_at: Timestamp,
-    /// Since when it calls what it calls: URL and variables together.
+    /// The time of the last change of its URL or URL variables.
     pub url_since: Timestamp,
-    /// When its settings last changed.
+    /// The time of the last change of its settings.
     pub updated_at: Timestamp,
 }
 
-/// States that the expressions of all hooks of one project, of one group or of the instance may have together: an event may
-/// have to be compared with all of them.
+/// The most states that the expressions of all hooks of one project, of one group or of the instance may have together:
+/// one event may be compared with all of them.
 pub const MOST_STATES_OF_SCOPE: usize = 20_000;
 
 impl Hook {
-    /// States of all expressions in its filters: what they may cost with each letter of a text.
+    /// States of all expressions in its filters. They bound the work for each letter of a text.
     #[must_use]
     pub fn states(&self) -> usize {
         let of_branches = match &self.branch_filter {
@@ -94,7 +94,7 @@ impl Hook {
         of_branches + self.event_filter.as_ref().map_or(0, EventFilter::states)
     }
 
-    /// A hook with nothing but a URL: no secrets, no triggers, certificates checked.
+    /// A hook with only a URL: no secrets, no triggers, certificates checked.
     #[must_use]
     pub fn new(scope: Scope, url: HookUrl, uuid: Uuid, now: Timestamp) -> Self {
         Self {

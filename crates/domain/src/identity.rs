@@ -1,24 +1,26 @@
-//! Which project or group here stands for one of another instance: instance and number decide. A path only finds what has no number
-//! yet, and only where nobody below an administrator chose it.
+//! Matches projects and groups of other instances with local ones. Instance and number decide. A path only finds a
+//! project or group whose number is not yet known, and only if no member below an administrator chose that path.
 
 use std::collections::BTreeSet;
 
 use crate::event::{SeenGroup, SeenProject};
 
-/// Who chose the path of a project or group.
+/// The author of the path of a project or group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum ChosenBy {
-    /// Whoever made it: an administrator, or a received event.
+    /// The creator: an administrator, or a received event.
     Maker,
-    /// A member, who may rename it: such a path proves nothing. The default, because a change must say that it is more.
+    /// A member, who may rename it, so such a path proves nothing. This is the default, so that a change must state
+    /// that it has more authority.
     #[default]
     Member,
-    /// An administrator who changed it. It is pinned there while its instance calls it otherwise.
+    /// An administrator who changed the path. The project or group is pinned there while its instance has another path
+    /// for it.
     Administrator,
 }
 
 impl ChosenBy {
-    /// What the databases store. Never change a number.
+    /// The number in the databases. Never change a number.
     #[must_use]
     pub const fn code(self) -> i16 {
         match self {
@@ -28,7 +30,7 @@ impl ChosenBy {
         }
     }
 
-    /// From what the databases store.
+    /// The author with this number in the databases.
     #[must_use]
     pub const fn from_code(code: i16) -> Self {
         match code {
@@ -42,34 +44,34 @@ impl ChosenBy {
 /// A project or group of another instance.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Foreign {
-    /// The instance: `https://gitlab.example.com`.
+    /// The instance, such as `https://gitlab.example.com`.
     pub instance: String,
-    /// The number there.
+    /// The number on its instance.
     pub number: i64,
-    /// The full path there, as last seen.
+    /// The full path on its instance, as last seen.
     pub path: String,
 }
 
-/// A project or group here.
+/// A local project or group.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Local {
-    /// The number here.
+    /// The local number.
     pub id: i64,
-    /// The full path here.
+    /// The local full path.
     pub path: String,
-    /// Who chose the last change of the path.
+    /// The author of the last change of the path.
     pub chosen_by: ChosenBy,
-    /// The project or group that it stands for, if that is known.
+    /// The project or group of another instance that it stands for, if known.
     pub stands_for: Option<Foreign>,
 }
 
 impl Local {
-    /// Whether a project or group of another instance may be found by this path.
+    /// Whether a project or group of another instance may be matched by this path.
     fn is_free(&self) -> bool {
         self.chosen_by != ChosenBy::Member && self.stands_for.is_none()
     }
 
-    /// Whether projects of an instance may lie in this group.
+    /// Whether this group may contain projects of an instance.
     fn may_hold(&self, instance: &str) -> bool {
         let is_same = |known: &Foreign| {
             known.instance == instance
@@ -79,14 +81,14 @@ impl Local {
     }
 }
 
-/// What is here at the paths that a decision looks at ([`paths`]).
+/// The local groups and projects at the paths that a decision needs ([`paths`]).
 #[derive(Clone, Default, Debug)]
 pub struct Around {
-    /// Groups at those paths.
+    /// Groups at these paths.
     pub groups: Vec<Local>,
-    /// Projects at those paths.
+    /// Projects at these paths.
     pub projects: Vec<Local>,
-    /// Top-level groups in which projects of other instances lie: hooks there would hear of both.
+    /// Top-level groups with projects of other instances. Hooks of such a group would get events of both instances.
     pub others: Vec<String>,
 }
 
@@ -103,7 +105,7 @@ impl Around {
         self.others.iter().any(|other| is_equal(other, top(path)))
     }
 
-    /// Whether an administrator put it where its instance does not have it.
+    /// Whether an administrator moved it to a path that its instance does not use.
     fn is_pinned(&self, local: &Local) -> bool {
         if local.stands_for.as_ref().is_some_and(|known| is_equal(&known.path, &local.path)) {
             return false;
@@ -112,7 +114,7 @@ impl Around {
         chose(Some(local)) || above(&local.path).any(|path| chose(self.group(path)))
     }
 
-    /// A path that is no group's, whose groups can be had.
+    /// A free path, if each group above it is missing or may contain projects of the instance.
     fn room(&self, instance: &str, path: &str, namespace: &str) -> Option<Room> {
         if self.group(path).is_some() {
             return None;
@@ -132,18 +134,18 @@ impl Around {
     }
 }
 
-/// A path that can be taken.
+/// A free path.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Room {
     /// The full path.
     pub path: String,
-    /// The nearest group above it that is there.
+    /// The nearest existing group above it.
     pub parent: Option<i64>,
-    /// The groups between, which are to be made, from the top down.
+    /// The missing groups between, from the top down.
     pub missing: Vec<MissingGroup>,
 }
 
-/// A group that is to be made.
+/// A group that has to be created.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MissingGroup {
     /// The full path.
@@ -152,25 +154,25 @@ pub struct MissingGroup {
     pub name: String,
 }
 
-/// What becomes of a project whose number is not known.
+/// The decision about a project whose number is not known.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Placed {
-    /// This project here stands for it.
+    /// This local project stands for it.
     Join(i64),
-    /// One is made.
+    /// A new project is created.
     Make(Room),
-    /// Every path that it could have is taken.
+    /// Every possible path is taken.
     Nowhere,
 }
 
 struct Candidate {
     path: String,
-    /// Whether a project that is there can be the same.
+    /// Whether an existing project at this path can be the same project.
     joins: bool,
 }
 
-/// The paths that a project can have here, the best first: its own; the same with its number, where another project has that; and
-/// both with the instance's host in front, where its groups cannot be had.
+/// The possible local paths of a project, the best first: its own path, and the path with its number in case another
+/// project has it. Then both with the instance's host in front, in case the groups cannot be used.
 fn candidates(instance: &str, path: &str, number: i64, around: &Around) -> Vec<Candidate> {
     let mut candidates = Vec::new();
     let natural = (!around.is_anothers(path)).then(|| path.to_owned());
@@ -181,7 +183,7 @@ fn candidates(instance: &str, path: &str, number: i64, around: &Around) -> Vec<C
     candidates
 }
 
-/// Finds a place for a project whose number is not known.
+/// Chooses the local project, or a free path, for a project whose number is not known.
 #[must_use]
 pub fn place(instance: &str, seen: &SeenProject, around: &Around) -> Placed {
     for candidate in candidates(instance, &seen.path_with_namespace, seen.id, around) {
@@ -195,7 +197,7 @@ pub fn place(instance: &str, seen: &SeenProject, around: &Around) -> Placed {
     Placed::Nowhere
 }
 
-/// The project here that stands for one whose number is not known, by the path that it had before this event.
+/// The local project that stands for a project whose number is not known, found by its path before this event.
 #[must_use]
 pub fn find_renamed<'a>(instance: &str, seen: &'a SeenProject, around: &Around) -> Option<(i64, &'a str)> {
     let old = seen.old_path.as_deref()?;
@@ -210,8 +212,8 @@ pub fn find_renamed<'a>(instance: &str, seen: &'a SeenProject, around: &Around) 
     None
 }
 
-/// Where a known project moves when its instance calls it otherwise. `None`: it stays, because an administrator pinned it, it is
-/// there already, or no path can be had.
+/// The new local path of a known project after its instance renamed it. `None` if the project stays: an administrator
+/// pinned it, it is already there, or no path is free.
 #[must_use]
 pub fn follow(instance: &str, seen: &SeenProject, project: &Local, around: &Around) -> Option<Room> {
     if around.is_pinned(project) {
@@ -231,8 +233,8 @@ pub fn follow(instance: &str, seen: &SeenProject, project: &Local, around: &Arou
     None
 }
 
-/// The group here that stands for one whose number is not known, and the path there by which it was found. Events of groups make
-/// none.
+/// The local group that stands for a group whose number is not known, and the path of the instance by which it was
+/// found. Events of groups never create a group.
 #[must_use]
 pub fn find_group<'a>(instance: &str, seen: &'a SeenGroup, around: &Around) -> Option<(i64, &'a str)> {
     for there in [seen.old_path.as_deref(), Some(&*seen.path)].into_iter().flatten() {
@@ -248,7 +250,8 @@ pub fn find_group<'a>(instance: &str, seen: &'a SeenGroup, around: &Around) -> O
     None
 }
 
-/// Where a known group moves, with all that lies in it, when its instance calls it otherwise. `None`: it stays.
+/// The new local path of a known group, with everything in it, after its instance renamed it. `None` if the group
+/// stays.
 #[must_use]
 pub fn follow_group(instance: &str, seen: &SeenGroup, group: &Local, around: &Around) -> Option<Room> {
     if around.is_pinned(group) {
@@ -259,7 +262,7 @@ pub fn follow_group(instance: &str, seen: &SeenGroup, group: &Local, around: &Ar
         if is_equal(&path, &group.path) {
             return None;
         }
-        // A group cannot lie in itself.
+        // A group cannot contain itself.
         let is_inside = above(&path).any(|above| is_equal(above, &group.path));
         if is_inside || around.project(&path).is_some() {
             continue;
@@ -271,8 +274,8 @@ pub fn follow_group(instance: &str, seen: &SeenGroup, group: &Local, around: &Ar
     None
 }
 
-/// All paths here that a decision looks at, in small letters: what can be at `there`, the paths on the other instance, and the
-/// groups above; and the groups above `here`, where it lies now.
+/// All local paths that a decision needs, in lower case: the possible paths for `there`, the paths on the other
+/// instance, with the groups above them; and the groups above `here`, the current local path.
 #[must_use]
 pub fn paths(instance: &str, there: &[&str], number: i64, here: Option<&str>) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
@@ -292,7 +295,7 @@ pub fn top(path: &str) -> &str {
     path.split('/').next().unwrap_or_default()
 }
 
-/// The path with the instance's host in front.
+/// The path with the instance's host in front of it.
 #[must_use]
 pub fn apart(instance: &str, path: &str) -> String {
     let host = instance.split("://").nth(1).unwrap_or(instance);
@@ -306,7 +309,7 @@ fn above(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').map(|(at, _)| &path[..at])
 }
 
-/// The groups above a path, from the top down: full path, and the name of each.
+/// The full path and the name of each group above a path, from the top down.
 fn groups_above<'a>(path: &'a str, namespace: &'a str) -> Vec<(&'a str, &'a str)> {
     let mut groups: Vec<(&str, &str)> =
         above(path).map(|path| (path, path.rsplit('/').next().unwrap_or_default())).collect();
@@ -318,7 +321,7 @@ fn groups_above<'a>(path: &'a str, namespace: &'a str) -> Vec<(&'a str, &'a str)
     groups
 }
 
-/// Paths are compared without case, as GitLab does.
+/// Compares paths without regard to case, as GitLab does.
 fn is_equal(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
 }

@@ -1,6 +1,6 @@
-//! Identifiers. One type per thing, so that a hook's id cannot be passed where a project's is wanted.
+//! Identifiers. Each thing has its own type, so that a hook's id cannot be passed as a project's.
 //!
-//! GitLab's things have its integers; what only Quickdraw knows has UUIDs. Ids carry no behaviour beyond conversion.
+//! Things that GitLab also has use integers, as there. Things of Quickdraw alone use UUIDs. Ids only convert.
 
 use std::fmt;
 
@@ -44,23 +44,23 @@ integer_id! {
     HookId,
     /// An attempt. GitLab's API shows attempts as the integer-numbered "events" of a hook.
     AttemptId,
-    /// A receiver of ours that GitLab posts to. The default one has the id 1.
+    /// A source. The default source has the id 1.
     SourceId,
-    /// What an event is about, as a digest: the same for all events of one issue, merge request, branch and so on.
+    /// The digest of an event's object: the same for all events about one issue, merge request, branch and so on.
     ObjectKey,
 }
 
 uuid_id! {
     /// An event in the journal: a UUIDv7, so that the journal is written in the order of its key.
     EventId,
-    /// A delivery; on the wire it is the `Idempotency-Key`.
+    /// A delivery. Requests send it as `Idempotency-Key`.
     DeliveryId,
-    /// One running process, from its start to its stop.
+    /// One running process, from start to stop.
     NodeId,
 }
 
 impl EventId {
-    /// When it was made, in whole milliseconds: its first 48 bits.
+    /// The creation time in whole milliseconds, from the first 48 bits.
     #[must_use]
     pub fn at(self) -> crate::Timestamp {
         crate::Timestamp::from_micros(i64::try_from(self.0.as_u64_pair().0 >> 16).unwrap_or(i64::MAX / 1000) * 1000)
@@ -68,11 +68,11 @@ impl EventId {
 }
 
 impl DeliveryId {
-    /// The id of the delivery that fan-out owes to `hook` for `event`.
+    /// The id of the delivery that fan-out creates for `hook` and `event`.
     ///
-    /// It is a function of the pair: the event's 48 bits of time followed by a digest. A fan-out that runs twice
-    /// produces the same keys, so the primary key alone keeps it idempotent, on one table or on a partitioned one, and
-    /// the deliveries of an event stand together in the key's order. Tests and replays take a random UUIDv7 instead.
+    /// The id is a function of the pair: the event's 48 bits of time followed by a digest. A fan-out that runs twice
+    /// produces the same keys, so the primary key alone makes it idempotent, also on a partitioned table. The
+    /// deliveries of an event are adjacent in the order of the key.
     #[must_use]
     pub fn of(event: EventId, hook: HookId) -> Self {
         let digest = Sha256::new().chain_update(event.0.as_bytes()).chain_update(hook.0.to_be_bytes()).finalize();

@@ -1,15 +1,15 @@
-//! What things are and what may happen to them.
+//! The types of Quickdraw and the rules about them.
 //!
-//! Everything here is a pure rule: no async, no I/O, no clock, no randomness, no logging, no SQL, no HTTP. Time and
-//! chance arrive as arguments, so every decision Quickdraw makes can be read, and tested, as a table.
+//! Everything here is a pure rule: no async, I/O, clock, randomness, logging, SQL or HTTP. Time and chance are
+//! arguments, so every decision can be read and tested as a table.
 //!
-//! Four questions have one function each; the other crates only carry the answers:
+//! Four questions have one function each. The other crates only carry out the answers:
 //!
 //! | question | function |
 //! | --- | --- |
-//! | Who gets it? | [`audience::select`] |
-//! | What do we send? | [`request::build`] |
-//! | What did the answer mean? | [`outcome::classify`] |
+//! | Which hooks get an event? | [`audience::select`] |
+//! | Which request is sent? | [`request::build`] |
+//! | What does the answer mean? | [`outcome::classify`] |
 //! | What happens next? | [`settle::settle`] |
 
 pub mod access;
@@ -23,6 +23,7 @@ pub mod health;
 pub mod hook;
 pub mod identity;
 pub mod ids;
+mod kinds;
 pub mod members;
 pub mod outcome;
 pub mod phases;

@@ -1,12 +1,12 @@
-//! Members of a JSON object by their names, found while all else is skipped: no tree is made, whatever the object has.
+//! Finds members of a JSON object by name and skips all others, without building a tree.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// What an object has under these names, in their order. A name that is repeated counts with its last value. `None` for a text that
-/// is no object.
+/// The values of an object under these names, in the order of the names. The last value of a repeated name counts.
+/// `None` if the text is not an object.
 #[must_use]
 pub fn members<'a, const N: usize>(text: &'a str, names: [&str; N]) -> Option<[Option<&'a RawValue>; N]> {
     let mut parser = serde_json::Deserializer::from_str(text);
@@ -44,7 +44,8 @@ impl<'de, const N: usize> Visitor<'de> for Named<'_, N> {
     }
 }
 
-/// Which of the names a name is. It is read as bytes: unlike a `String`, they can be a half of a surrogate pair, which JSON allows.
+/// Finds a name among the known ones. It is read as bytes, because unlike a `String` bytes may contain a lone
+/// surrogate, which JSON allows.
 struct Which<'n>(&'n [&'n str]);
 
 impl<'de> DeserializeSeed<'de> for Which<'_> {
@@ -72,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_of_each_name_is_found_and_all_else_is_skipped() {
+    fn the_last_value_of_each_name_is_found_and_other_names_are_skipped() {
         let text = r#"{"a":1,"b":[{"a":2}],"\ud800":0,"c":{},"\u0061":{"x":3} }"#;
         let found = members(text, ["a", "none", "b"]).expect("an object");
         assert_eq!(found.map(|value| value.map(RawValue::get)), [Some(r#"{"x":3}"#), None, Some(r#"[{"a":2}]"#)]);

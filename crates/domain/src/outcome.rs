@@ -1,4 +1,4 @@
-//! What the answer to an attempt meant. A receiver's failure is a value here, never an error of ours.
+//! The outcome of an attempt. A receiver's failure is a value and never an error of ours.
 
 mod answers;
 
@@ -9,26 +9,26 @@ pub use answers::Answers;
 
 use crate::guard::Rule;
 
-/// Why no HTTP answer came.
+/// The reason for the absence of an HTTP answer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Unreachable {
-    /// The one deadline over the whole attempt passed.
+    /// The deadline for the whole attempt passed.
     TimedOut,
-    /// The host name has no address, or the resolver failed.
+    /// The host name has no address, or the look-up failed.
     Dns,
-    /// The guard refuses the destination.
+    /// The guard refused the destination.
     Blocked(Rule),
-    /// The operator's proxy failed: nobody knows of the receiver, and nothing is charged to it.
+    /// The operator's proxy failed. The state of the receiver is unknown, and nothing counts against it.
     Proxy,
-    /// Refused, reset or unreachable before the request was sent.
+    /// The connection was refused, reset or unreachable before the request was sent.
     Connect,
-    /// TLS could not be agreed on, or the certificate is not good.
+    /// TLS could not be negotiated, or the certificate is not valid.
     Tls,
     /// The connection broke after the request may have been received.
     Broken,
-    /// What came back was not HTTP, or over our limits.
+    /// The answer was not HTTP, or exceeded our limits.
     InvalidAnswer,
-    /// The stored URL or header set can no longer be sent.
+    /// The stored URL or headers can no longer be sent.
     Request,
 }
 
@@ -50,31 +50,31 @@ impl Unreachable {
     }
 }
 
-/// The verdict on an attempt.
+/// The outcome of an attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Outcome {
-    /// 2xx: the receiver has it.
+    /// 2xx: the receiver accepted the event.
     Delivered {
         /// The status.
         status: u16,
     },
-    /// 4xx: the receiver says we are wrong.
+    /// 4xx: the receiver rejected the request.
     Rejected {
         /// The status.
         status: u16,
-        /// `Retry-After`, if it was there.
+        /// `Retry-After`, if present.
         retry_after: Option<Duration>,
     },
-    /// 5xx, and every other status that is no success: redirects are not followed, so a 3xx delivered nothing.
+    /// 5xx and every other status that is no success. Redirects are not followed, so a 3xx delivered nothing.
     Failed {
         /// The status.
         status: u16,
-        /// `Retry-After`, if it was there.
+        /// `Retry-After`, if present.
         retry_after: Option<Duration>,
     },
     /// No HTTP answer.
     Unreachable(Unreachable),
-    /// We stopped between sending and recording: the receiver may or may not have it. Never counted against it.
+    /// We stopped between sending and recording. The receiver may have the event. This never counts against it.
     Unknown,
 }
 
@@ -100,14 +100,14 @@ impl Outcome {
         }
     }
 
-    /// Whether it says nothing about the receiver: we stopped, our proxy failed, or our guard refuses the address, which is a
-    /// setting of ours.
+    /// Whether the outcome has a cause on our side: we stopped, our proxy failed, or our guard refused the address
+    /// because of our settings.
     #[must_use]
     pub const fn is_ours(self) -> bool {
         matches!(self, Self::Unknown | Self::Unreachable(Unreachable::Proxy | Unreachable::Blocked(_)))
     }
 
-    /// Whether the receiver has it.
+    /// Whether the receiver accepted the event.
     #[must_use]
     pub const fn is_delivered(self) -> bool {
         matches!(self, Self::Delivered { .. })
@@ -123,7 +123,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Judges an attempt by the status that came, or by why none did.
+/// Classifies an attempt by the status of its answer, or by the reason for having none.
 #[must_use]
 pub const fn classify(answer: Result<u16, Unreachable>, retry_after: Option<Duration>) -> Outcome {
     match answer {
@@ -134,7 +134,7 @@ pub const fn classify(answer: Result<u16, Unreachable>, retry_after: Option<Dura
     }
 }
 
-/// Reads `Retry-After` in seconds; the date form needs a clock and is read relative to `now`.
+/// Reads `Retry-After`, in seconds or as a date. A date is converted relative to `now`.
 #[must_use]
 pub fn retry_after(header: &str, now: crate::Timestamp) -> Option<Duration> {
     let header = header.trim();

@@ -1,22 +1,24 @@
-//! Where the time of an attempt went, as history keeps it.
+//! The durations of the phases of an attempt, as history stores them.
 
 use std::time::Duration;
 
-/// The phases of an attempt. One that it did not come to, or that a kept connection made needless, is `None`.
+/// The phases of an attempt. A phase is `None` if the attempt did not reach it, or if a reused connection made it
+/// unnecessary.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Phases {
-    /// Looking the name up, connecting, agreeing on TLS, waiting for the head of the answer, reading its body.
+    /// Name look-up, connecting, TLS handshake, waiting for the head of the answer, reading its body.
     pub took: [Option<Duration>; 5],
     /// The minor version of TLS 1, if the connection was encrypted.
     pub tls_minor: Option<u8>,
 }
 
-/// What stands for no time.
+/// The stored value for a phase without a duration.
 const NONE: u32 = u32::MAX;
 const LEN: usize = 5 * 4 + 1;
 
 impl Phases {
-    /// What the databases store: microseconds in four bytes each, up to an hour, and the version of TLS.
+    /// The bytes in the databases: the microseconds of each phase in four bytes, at most about an hour, and the version
+    /// of TLS.
     #[must_use]
     pub fn to_bytes(self) -> [u8; LEN] {
         let mut bytes = [0xff; LEN];
@@ -28,7 +30,7 @@ impl Phases {
         bytes
     }
 
-    /// From what the databases store.
+    /// The phases with these bytes in the databases.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let bytes: [u8; LEN] = bytes.try_into().ok()?;
@@ -46,13 +48,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn phases_come_back_as_they_were() {
+    fn phases_survive_storing() {
         let long = Duration::from_secs(86_400);
         let took = [Some(Duration::ZERO), None, Some(Duration::from_micros(1500)), None, Some(long)];
         let phases = Phases { took, tls_minor: Some(3) };
         let back = Phases::from_bytes(&phases.to_bytes()).expect("as written");
         assert_eq!((back.took[..4].to_vec(), back.tls_minor), (took[..4].to_vec(), Some(3)));
-        assert!(back.took[4].is_some_and(|took| took > Duration::from_secs(3600)), "as long as can be");
+        assert!(back.took[4].is_some_and(|took| took > Duration::from_secs(3600)), "cut to the maximum");
         assert_eq!(Phases::from_bytes(&Phases::default().to_bytes()), Some(Phases::default()));
         assert_eq!(Phases::from_bytes(b"short"), None);
     }

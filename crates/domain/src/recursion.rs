@@ -1,8 +1,8 @@
-//! Chains of events: a receiver that reports what a delivery made it do, and passes `X-Gitlab-Event-UUID` on, lets us see
-//! that an event comes from a delivery of ours.
+//! Chains of events. A receiver that reports a consequence of a delivery and passes `X-Gitlab-Event-UUID` on shows us
+//! that the new event was caused by a delivery of ours.
 //!
 //! Source: GitLab's `lib/gitlab/web_hooks/recursion_detection.rb`. A hook fires once in a chain, and a chain fires at
-//! most 100 hooks; it is forgotten half an hour after the last of them.
+//! most 100 hooks. A chain is forgotten half an hour after the last of them fired.
 
 use std::time::Duration;
 
@@ -11,39 +11,39 @@ use uuid::Uuid;
 use crate::audience::SkipReason;
 use crate::{DeliveryId, HookId, Timestamp};
 
-/// A chain in which so many hooks fired calls no more.
+/// The maximum number of hooks that fire in one chain.
 pub const MOST_HOOKS: usize = 100;
-/// How long a chain is remembered after a hook fired in it.
+/// The time for which a chain is remembered after a hook fired in it.
 pub const REMEMBERED: Duration = Duration::from_secs(30 * 60);
 
-/// What is mixed into a delivery's id to make the chain that begins with it.
+/// Combined with a delivery's id to make the id of the chain that begins with it.
 const BEGINNING: u128 = 0x7c1f_a2d5_93e8_0b64_2f6d_81c7_e35a_490b;
-/// The bits of a UUID that tell its version: they are not mixed.
+/// The bits of a UUID that contain its version and variant. They are not combined.
 const VERSION: u128 = 0xf000 << 64;
 const VARIANT: u128 = 0xc000 << 48;
 
-/// The chain that begins with a delivery: what `X-Gitlab-Event-UUID` says when the event itself continues none. Each
-/// delivery has its own, the same on every attempt, and [`origin`] finds the delivery again.
+/// The chain that begins with a delivery: the value of `X-Gitlab-Event-UUID` if the event itself continues no chain.
+/// Each delivery has its own chain, the same on every attempt, and [`origin`] computes the delivery from it.
 #[must_use]
 pub const fn begun_by(delivery: DeliveryId) -> Uuid {
     let mixed = delivery.0.as_u128() ^ (BEGINNING & !VERSION & !VARIANT);
-    // Version 8 says that the bits are the maker's own (RFC 9562).
+    // Version 8 marks bits of a private format (RFC 9562).
     Uuid::from_u128((mixed & !VERSION) | (0x8000 << 64))
 }
 
-/// The delivery that a chain would have begun with, if it is one of ours. Nothing but the store knows whether it is.
+/// The delivery with which a chain began, if Quickdraw began it. Only the store knows whether it did.
 #[must_use]
 pub const fn origin(chain: Uuid) -> DeliveryId {
     let mixed = chain.as_u128() ^ (BEGINNING & !VERSION & !VARIANT);
     DeliveryId(Uuid::from_u128((mixed & !VERSION) | (0x7000 << 64)))
 }
 
-/// The hooks that fired in a chain, as far as it is remembered.
+/// The hooks that fired in a chain and are still remembered.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Chain(Vec<HookId>);
 
 impl Chain {
-    /// From what fired in it, and when.
+    /// A chain from the hooks that fired in it, with their times.
     #[must_use]
     pub fn new(mut fired: Vec<(HookId, Timestamp)>, now: Timestamp) -> Self {
         fired.sort_unstable_by_key(|(_, at)| *at);
@@ -64,7 +64,7 @@ impl Chain {
         Self(hooks)
     }
 
-    /// Why a hook must not fire once more in this chain.
+    /// The reason for which a hook must not fire again in this chain.
     #[must_use]
     pub fn stops(&self, hook: HookId) -> Option<SkipReason> {
         if self.0.contains(&hook) {
@@ -76,7 +76,7 @@ impl Chain {
         }
     }
 
-    /// A hook is about to fire in it.
+    /// Adds a hook that is about to fire.
     pub fn add(&mut self, hook: HookId) {
         self.0.push(hook);
     }
@@ -94,10 +94,10 @@ mod tests {
     }
 
     #[test]
-    fn a_hook_fires_once_in_a_chain_until_it_is_forgotten() {
+    fn a_hook_fires_once_in_a_chain_until_the_chain_is_forgotten() {
         let fired = vec![(HookId(1), at(0)), (HookId(2), at(20))];
         let chain = Chain::new(fired.clone(), at(45));
-        assert_eq!(chain.stops(HookId(1)), Some(SkipReason::Recursion), "each one renews the whole");
+        assert_eq!(chain.stops(HookId(1)), Some(SkipReason::Recursion), "each hook that fires extends the chain");
         assert_eq!(chain.stops(HookId(3)), None);
         assert_eq!(Chain::new(fired, at(51)).stops(HookId(1)), None);
         let gap = Chain::new(vec![(HookId(2), at(40)), (HookId(1), at(0))], at(45));

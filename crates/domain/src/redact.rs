@@ -1,12 +1,12 @@
-//! Masking: takes the secrets of a hook out of a text before the text is stored or shown.
+//! Masking: removes the secrets of a hook from a text before the text is stored or shown.
 //!
-//! A receiver can echo a secret in any spelling: percent-encoded or decoded, escaped for JSON or HTML, in other letters, in
-//! base64, broken over lines, cut off. Undoing an escape needs no knowledge of the secret, so text and secrets are both
-//! brought into one plain form (`redact::plain`) and compared there. Base64 mixes neighbouring bytes and cannot be undone without
-//! knowing where it begins; its spellings are patterns of their own, one for each of the three alignments.
+//! A receiver can echo a secret in many forms: percent-encoded or decoded, escaped for JSON or HTML, in other case, in
+//! base64, wrapped over lines, or cut off. Decoding an escape needs no knowledge of the secret, so text and secrets are
+//! both converted to one plain form (`redact::plain`) and compared there. Base64 mixes neighbouring bytes and cannot be
+//! decoded without knowing its first byte, so its forms are separate patterns, one for each of the three alignments.
 //!
-//! Every pattern is looked for in one pass (Knuth, Morris and Pratt), so the work is at most the length of the text times
-//! the number of patterns, whatever the text and the secrets are. A hook has at most 45 secrets or so.
+//! Each pattern is found in one pass (Knuth, Morris and Pratt), so the work is at most the length of the text times the
+//! number of patterns. A hook has about 45 secrets at most.
 
 mod plain;
 #[cfg(test)]
@@ -19,31 +19,31 @@ use zeroize::Zeroize;
 use self::plain::{Plain, fold};
 use crate::hook::Hook;
 
-/// The text that stands where a secret stood.
+/// The text that replaces a secret.
 pub const MASK: &str = "[REDACTED]";
-/// Shortest secret that is masked, and shortest beginning of one at the end of a text, in bytes. Shorter ones are found in
-/// every text.
+/// The shortest secret that is masked, and the shortest masked beginning of a secret at the end of a text, in bytes.
+/// Shorter ones occur in every text by chance.
 const SHORTEST: usize = 4;
-/// Shortest part after a scheme, as in `Bearer abc…`, that is a secret of its own.
+/// The shortest text after a scheme, as in `Bearer abc…`, that is a secret by itself.
 const SHORTEST_CREDENTIAL: usize = 8;
 
-/// Which form of a text a pattern is looked for in.
+/// The form of a text in which a pattern is searched.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
-    /// The text as it came.
+    /// The original text.
     Raw,
-    /// Its plain form.
+    /// The plain form.
     Plain,
-    /// Its plain form; the whole word around it is base64.
+    /// The plain form, where the whole surrounding word is base64.
     Base64,
 }
 
-/// One spelling of one secret.
+/// One form of one secret.
 #[derive(PartialEq, Eq)]
 struct Pattern {
     form: Form,
     bytes: Vec<u8>,
-    /// For each length, how long the longest proper beginning is that is also its end.
+    /// For each length, the length of the longest proper prefix that is also a suffix.
     borders: Vec<usize>,
 }
 
@@ -70,7 +70,7 @@ impl Pattern {
         Self { form, bytes, borders }
     }
 
-    /// Every place where it stands, and the beginning of it that the end of the text cut off.
+    /// All occurrences, and a beginning of the pattern at the end of the text.
     fn places(&self, text: &[u8]) -> Vec<(usize, usize)> {
         let mut places = Vec::new();
         let mut matched = 0;
@@ -93,14 +93,15 @@ impl Pattern {
     }
 }
 
-/// The secrets of a hook, in every spelling in which a text may show them. It has no `Debug` because of them.
+/// The secrets of a hook, in every form in which a text may show them. It has no `Debug` because of them.
 #[derive(Default)]
 pub struct Redactor {
     patterns: Vec<Pattern>,
 }
 
 impl Redactor {
-    /// Knows every secret of a hook: tokens, header values, URL variables, user info, and a host that variables make.
+    /// A redactor for every secret of a hook: tokens, header values, URL variables, user info, and a host with
+    /// variables.
     #[must_use]
     pub fn of(hook: &Hook) -> Self {
         let mut redactor = Self::default();
@@ -128,7 +129,7 @@ impl Redactor {
         redactor
     }
 
-    /// A header value, and the credentials in it: receivers tell `Bearer abc…` by `abc…` alone.
+    /// Adds a header value and the credentials in it: receivers often use only the `abc…` of `Bearer abc…`.
     fn add_header_value(&mut self, value: &str) {
         self.add(value.as_bytes());
         let Some((scheme, rest)) = value.split_once(' ') else { return };
@@ -148,7 +149,7 @@ impl Redactor {
         }
     }
 
-    /// Adds a secret in all its spellings. One that is too short to be told from ordinary text is left out.
+    /// Adds a secret in all its forms. A secret that is too short to distinguish from ordinary text is left out.
     pub(crate) fn add(&mut self, secret: &[u8]) {
         if secret.len() < SHORTEST {
             return;
@@ -175,13 +176,13 @@ impl Redactor {
         }
     }
 
-    /// About how much memory it takes, in bytes.
+    /// Its approximate memory, in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
         self.patterns.iter().map(|pattern| pattern.bytes.len() * (1 + size_of::<usize>()) + size_of::<Pattern>()).sum()
     }
 
-    /// The text without the secrets, and without the beginning of one that its end cut off.
+    /// The text without the secrets, and without the beginning of a secret that its end cuts off.
     #[must_use]
     pub fn bytes(&self, text: Vec<u8>) -> Vec<u8> {
         if self.patterns.is_empty() || text.is_empty() {
@@ -196,7 +197,7 @@ impl Redactor {
         let mut masked = Vec::with_capacity(text.len());
         let mut done = 0;
         for (from, to) in places {
-            // It overlaps the one before, which stands as a mask already.
+            // The match overlaps the previous one, which is already masked.
             if from < done {
                 done = done.max(to);
                 continue;
@@ -209,7 +210,7 @@ impl Redactor {
         masked
     }
 
-    /// The same of a string.
+    /// Masks a string.
     #[must_use]
     pub fn text(&self, text: String) -> String {
         if self.patterns.is_empty() {
@@ -218,7 +219,7 @@ impl Redactor {
         String::from_utf8_lossy(&self.bytes(text.into_bytes())).into_owned()
     }
 
-    /// Header fields, one a line, as history keeps them. Each value has an end of its own at which it may be cut off.
+    /// Masks header fields, one per line, as history stores them. Each value may be cut off at its own end.
     #[must_use]
     pub fn header_lines(&self, lines: &str) -> String {
         let mut masked = String::with_capacity(lines.len());
@@ -243,7 +244,7 @@ impl Redactor {
             self.places_in(&plain, text, &mut places);
             let end = plain.spans.last().map_or(0, |span| span.1);
             for place in &mut places[known..] {
-                // The rest of the text is the escape that was cut off.
+                // The rest of the text is the incomplete escape.
                 if place.1 == end {
                     place.1 = text.len();
                 }
@@ -269,8 +270,8 @@ impl Redactor {
     }
 }
 
-/// The letters of base64 that depend on nothing but these bytes, when so many bytes (modulo three) stand before them.
-/// They are folded like plain text, which also makes the two alphabets of base64 one.
+/// The letters of base64 that depend on these bytes alone, with `before` bytes (modulo three) in front of them. They
+/// are folded like plain text, which also unifies the two alphabets of base64.
 fn base64_inside(bytes: &[u8], before: usize) -> Vec<u8> {
     let mut whole = vec![0; before];
     whole.extend_from_slice(bytes);
@@ -280,9 +281,10 @@ fn base64_inside(bytes: &[u8], before: usize) -> Vec<u8> {
     letters.as_bytes()[from..to].iter().filter_map(|letter| fold(*letter)).collect()
 }
 
-/// The whole word of base64 around a place: its edges tell bits of the secret, and its rest may be the other half of a pair.
+/// The whole base64 word around a match: its edges contain bits of the secret, and its rest may be the other half of a
+/// user and password.
 fn base64_word(text: &[u8], from: usize, to: usize) -> (usize, usize) {
-    // `%` and `\` because the word itself may be escaped.
+    // `%` and `\` are included because the word itself may be escaped.
     let is_inside = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_=%\\".contains(byte);
     let before = text[..from].iter().rev().take_while(|byte| is_inside(byte)).count();
     let after = text[to..].iter().take_while(|byte| is_inside(byte)).count();

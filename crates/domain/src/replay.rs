@@ -1,4 +1,4 @@
-//! Replays: deliveries that are over are owed once more, chosen by what is known of them.
+//! Replays: finished deliveries that match a filter are rescheduled.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,13 +8,13 @@ use crate::outcome::Answers;
 use crate::scope::Place;
 use crate::{HookId, ProjectId, Timestamp};
 
-/// How a delivery that is over ended. Filters store the number of [`Stage::code`].
+/// The final state of a delivery that a replay can choose. Filters store it as the number of [`Stage::code`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(into = "i16", try_from = "i16")]
 pub enum Ended {
-    /// The receiver has it.
+    /// The receiver accepted it.
     Delivered,
-    /// It was tried for the last time.
+    /// The allowed attempts are used up.
     GivenUp,
 }
 
@@ -44,45 +44,46 @@ impl TryFrom<i16> for Ended {
     }
 }
 
-/// Which deliveries a replay chooses. It is stored with the replay, so that a restart goes on with the same.
+/// The filter by which a replay selects deliveries. It is stored with the replay, so that it continues unchanged after
+/// a restart.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Filter {
-    /// Events that arrived then or later, in microseconds.
+    /// Only events received at this time or later, in microseconds.
     pub from: i64,
-    /// Events that arrived before then, in microseconds.
+    /// Only events received before this time, in microseconds.
     pub to: i64,
-    /// Only of this kind, by its code.
+    /// Only events of this kind, by its code.
     pub trigger: Option<u8>,
-    /// Only of this project.
+    /// Only events of this project.
     pub project: Option<i64>,
-    /// Only to this hook.
+    /// Only deliveries to this hook.
     pub hook: Option<i64>,
-    /// Only those that ended so.
+    /// Only deliveries in this final state.
     pub state: Option<Ended>,
-    /// Only those whose last attempt was answered so: see [`Answers::parse`].
+    /// Only deliveries whose last attempt got one of these answers: see [`Answers::parse`].
     pub status: Vec<String>,
-    /// Only events with this text in their body.
+    /// Only events whose body contains this text.
     pub text: Option<String>,
 }
 
-/// What is known of a delivery that a filter is asked about.
+/// The properties of a delivery that a filter needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
-    /// What happened.
+    /// The event.
     pub event: &'a Event,
-    /// For whom.
+    /// The hook.
     pub hook: HookId,
-    /// Where the delivery stands.
+    /// The state of the delivery.
     pub state: State,
-    /// What its last attempt was answered.
+    /// The HTTP status of the last attempt.
     pub status: Option<u16>,
     /// The event's body, if the filter has a text.
     pub body: Option<&'a [u8]>,
 }
 
 impl Filter {
-    /// Whether a delivery is chosen: one that is over, and stands for something that happened.
+    /// Whether the filter selects a delivery. Only finished deliveries of real events can be selected.
     #[must_use]
     pub fn chooses(&self, known: Known<'_>) -> bool {
         let Known { event, hook, state, status, body } = known;
@@ -102,29 +103,29 @@ impl Filter {
             && self.text.as_ref().is_none_or(has_text)
     }
 
-    /// Since when events are looked at.
+    /// The beginning of the period.
     #[must_use]
     pub const fn begin(&self) -> Timestamp {
         Timestamp::from_micros(self.from)
     }
 
-    /// Until when.
+    /// The end of the period.
     #[must_use]
     pub const fn end(&self) -> Timestamp {
         Timestamp::from_micros(self.to)
     }
 }
 
-/// How a replay stands.
+/// The progress of a replay.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Progress {
-    /// It goes on.
+    /// The replay is running.
     Running,
-    /// Until somebody lets it go on.
+    /// A person paused it.
     Paused,
-    /// It has come to its end.
+    /// All selected deliveries have been rescheduled.
     Finished,
-    /// Somebody ended it.
+    /// A person cancelled it.
     Cancelled,
 }
 
@@ -136,13 +137,13 @@ impl Progress {
         (Self::Cancelled, 3, "cancelled"),
     ];
 
-    /// What the databases store. Never change a number.
+    /// The number in the databases. Never change a number.
     #[must_use]
     pub fn code(self) -> i16 {
         Self::ALL.iter().find(|(progress, ..)| *progress == self).map_or(3, |(_, code, _)| *code)
     }
 
-    /// From what the databases store.
+    /// The progress with this number in the databases.
     #[must_use]
     pub fn from_code(code: i16) -> Self {
         Self::ALL.iter().find(|(_, known, _)| *known == code).map_or(Self::Cancelled, |(progress, ..)| *progress)
@@ -161,7 +162,7 @@ mod tests {
     use crate::audience::tests::push;
 
     #[test]
-    fn a_filter_chooses_what_is_over_and_has_all_that_it_names() {
+    fn a_filter_selects_finished_deliveries_that_match_all_its_conditions() {
         let event = push("refs/heads/main");
         let body = br#"{"text":"rope"}"#.as_slice();
         let known =
@@ -186,7 +187,7 @@ mod tests {
         check(|filter| filter.status = vec!["successful".to_owned(), "404".to_owned()], false);
         check(|filter| filter.text = Some("rope".to_owned()), true);
         check(|filter| filter.text = Some("sling".to_owned()), false);
-        assert!(!all.chooses(Known { state: State::Cancelled, ..known }), "nobody is there to hear of it");
+        assert!(!all.chooses(Known { state: State::Cancelled, ..known }), "its hook was deleted");
         assert!(!all.chooses(Known { state: State::Waiting { due_at: Timestamp::default() }, ..known }));
         let stored =
             serde_json::to_value(Filter { state: Some(Ended::GivenUp), ..all.clone() }).expect("it is written");

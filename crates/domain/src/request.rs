@@ -1,7 +1,7 @@
-//! What is sent for a delivery: the closed list of headers, spelt as GitLab spells them on the wire.
+//! The request of a delivery: a fixed list of headers, with names in the same case as GitLab's.
 //!
-//! Source: GitLab's `app/services/web_hook_service.rb` and the 19.x webhooks page. Receivers exist that look header
-//! names up by exact spelling, so the case here is part of the contract.
+//! Source: GitLab's `app/services/web_hook_service.rb` and the webhooks page of 19.x. Some receivers look up headers by
+//! their exact case, so the case is a part of the format.
 
 use std::borrow::Cow;
 
@@ -16,11 +16,11 @@ use crate::scope::Scope;
 use crate::signature::hub_signature;
 use crate::{DeliveryId, Timestamp};
 
-/// The version of GitLab whose contract this is; receivers look for `GitLab/` in the user agent.
+/// The user agent, with the version of GitLab whose format this is. Some receivers look for `GitLab/` in it.
 pub const USER_AGENT: &str = concat!("GitLab/19.1 Quickdraw/", env!("CARGO_PKG_VERSION"));
 
-/// Names of the headers that requests have of their own, in small letters. `Authorization` is not among them: it is ours
-/// only where the URL has user info.
+/// The names of the headers that Quickdraw sets itself, in lower case. `Authorization` is not included: it is only set
+/// if the URL has user info.
 const OWN_HEADERS: [&str; 12] = [
     "content-type",
     "user-agent",
@@ -36,27 +36,27 @@ const OWN_HEADERS: [&str; 12] = [
     "webhook-signature",
 ];
 
-/// Whether requests have a header of this name of their own, which no custom header can stand in for.
+/// Whether Quickdraw sets a header of this name itself, so that no custom header can replace it.
 #[must_use]
 pub fn is_own_header(name: &str) -> bool {
     OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 
-/// A request ready to be sent. It holds secrets in header values, so it has no `Debug`.
+/// A request that is ready to be sent. It has no `Debug`, because header values contain secrets.
 pub struct Request {
-    /// Where to. User info has moved into `Authorization`.
+    /// The URL. User info has become `Authorization`.
     pub url: HookUrl,
-    /// Names and values in the order in which they are sent; `Host` and `Content-Length` are the client's business.
+    /// Names and values in the order in which they are sent. The HTTP client sets `Host` and `Content-Length`.
     pub headers: Vec<(Cow<'static, str>, String)>,
-    /// The exact bytes, which are also what is signed.
+    /// The exact bytes, which are also signed.
     pub body: Bytes,
     /// Whether the certificate is checked.
     pub verify_tls: bool,
-    /// What a receiver is shown that asks for a certificate, instead of the instance's.
+    /// Certificate for receivers that require one, in place of the instance's.
     pub client_certificate: Option<ClientCertificate>,
 }
 
-/// What a request says about its event.
+/// Header values that describe the event.
 pub struct About<'a> {
     /// `X-Gitlab-Event`.
     pub event: &'a str,
@@ -67,10 +67,10 @@ pub struct About<'a> {
 }
 
 impl<'a> About<'a> {
-    /// For one delivery of an event to somebody who listens to a scope; `instance` is our own base URL.
+    /// The values for one delivery of an event to a hook or stream of this scope. `instance` is our own base URL.
     #[must_use]
     pub fn new(scope: Scope, event: &'a Event, delivery: DeliveryId, instance: &'a str) -> Self {
-        // What GitLab said stays as it was said.
+        // A relayed event keeps the values that GitLab sent.
         let relayed = matches!(event.origin, Origin::Source(_));
         Self {
             event: match (scope, &event.sent_as) {
@@ -84,8 +84,8 @@ impl<'a> About<'a> {
     }
 }
 
-/// Builds the request of one attempt. The same delivery gives the same ids and body every time; only the timestamp and
-/// what is signed with it differ.
+/// Builds the request of one attempt. Every attempt of a delivery has the same ids and body. Only the timestamp and the
+/// signatures that include it differ.
 ///
 /// # Errors
 /// When the hook's body template cannot be rendered with this event.
@@ -132,7 +132,7 @@ pub fn build(
     }
     let ours = headers.len();
     for (name, value) in hook.custom_headers.iter() {
-        // None of them can stand in for one of ours.
+        // A custom header cannot replace one of ours.
         if !headers[..ours].iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
             headers.push((name.to_owned().into(), value.expose().to_owned()));
         }
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn every_header_that_a_request_has_of_its_own_is_known_as_such() {
+    fn every_header_that_quickdraw_sets_is_known_as_its_own() {
         let mut hook = hook(Scope::Project(ProjectId(1)), &[Trigger::PUSH]);
         hook.token = Some(Secret::new("t"));
         hook.signing_token = Some(SigningToken::from_key(&[7; 32]));
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_in_a_chain_carries_the_chain_on() {
+    fn an_event_in_a_chain_continues_the_chain() {
         let hook = hook(Scope::Project(ProjectId(1)), &[Trigger::PUSH]);
         let mut event = push("refs/heads/main");
         event.chain = Some(Uuid::from_u128(7));
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn custom_headers_add_and_never_replace_and_a_template_is_what_is_signed() {
+    fn custom_headers_never_replace_others_and_the_rendered_body_is_signed() {
         let mut hook = hook(Scope::Project(ProjectId(1)), &[Trigger::PUSH]);
         for name in ["X-Team", "x-gitlab-event", "Authorization"] {
             hook.custom_headers.set(name, Secret::new("mine")).expect("a header");

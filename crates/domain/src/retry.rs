@@ -1,4 +1,4 @@
-//! When a delivery is tried again: a policy is a list of pauses, chance is an argument.
+//! Retries: a policy is a list of pauses, and chance is an argument.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,19 +6,19 @@ use std::time::Duration;
 use crate::outcome::Outcome;
 use crate::time::parse_duration;
 
-/// A fraction in `[0, 1)` drawn by the caller.
+/// A random fraction in `[0, 1)`, drawn by the caller.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Chance(pub f64);
 
-/// Most pauses of a list, and the longest of them.
+/// The maximum number of pauses, and the longest pause.
 const MOST_PAUSES: usize = 30;
 const LONGEST_PAUSE: Duration = Duration::from_secs(7 * 86_400);
 
-/// Why words are no retry policy.
+/// The reason for refusing a retry policy.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum RetryError {
     /// Neither a preset nor a duration.
-    #[error("must be standard, gitlab, patient, or pauses such as 10s, 5m, 2h or 1d; {0:?} is none of them")]
+    #[error("must be standard, gitlab, patient, or pauses such as 10s, 5m, 2h or 1d, not {0:?}")]
     Word(String),
     /// Over 30 pauses.
     #[error("has more than {MOST_PAUSES} pauses")]
@@ -28,7 +28,7 @@ pub enum RetryError {
     TooLong,
 }
 
-/// A policy of a hook's own, with the words that it was given in.
+/// A hook's own policy, with the words from which it was parsed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OwnRetry {
     text: String,
@@ -36,7 +36,7 @@ pub struct OwnRetry {
 }
 
 impl OwnRetry {
-    /// From the name of a preset, or the longest pause before each further attempt.
+    /// Parses the name of a preset, or the longest pause before each further attempt.
     ///
     /// # Errors
     /// Every reason of [`RetryError`].
@@ -55,13 +55,13 @@ impl OwnRetry {
         Ok(Self { text: words.join(","), policy: Arc::new(policy) })
     }
 
-    /// As it was given, with commas between pauses.
+    /// The words, with commas between pauses.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// What it means.
+    /// The policy.
     #[must_use]
     pub fn policy(&self) -> Arc<RetryPolicy> {
         Arc::clone(&self.policy)
@@ -73,12 +73,13 @@ fn pause(word: &str) -> Result<Duration, RetryError> {
     if pause > LONGEST_PAUSE { Err(RetryError::TooLong) } else { Ok(pause) }
 }
 
-/// How often and how late a delivery is repeated.
+/// The number of attempts and the pauses between them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RetryPolicy {
-    /// The longest pause before the second, third, … attempt. Its length plus one is the number of attempts.
+    /// The longest pauses before the second, third and later attempts. The number of attempts is the number of pauses
+    /// plus one.
     pub pauses: Vec<Duration>,
-    /// Longest `Retry-After` that is honoured; longer ones are cut to it.
+    /// The longest `Retry-After` that is respected. Longer ones are shortened to it.
     pub longest_retry_after: Duration,
 }
 
@@ -89,13 +90,13 @@ impl RetryPolicy {
         Self::with_pauses(&[10, 60, 5 * 60, 30 * 60])
     }
 
-    /// GitLab's own way: one attempt.
+    /// GitLab's own policy: one attempt.
     #[must_use]
     pub fn gitlab() -> Self {
         Self::with_pauses(&[])
     }
 
-    /// Up to three days.
+    /// Ten attempts in up to three days.
     #[must_use]
     pub fn patient() -> Self {
         const H: u64 = 3600;
@@ -109,7 +110,7 @@ impl RetryPolicy {
         }
     }
 
-    /// By the name used in settings.
+    /// The policy with this name in the settings.
     #[must_use]
     pub fn preset(name: &str) -> Option<Self> {
         match name {
@@ -120,10 +121,12 @@ impl RetryPolicy {
         }
     }
 
-    /// How long to wait after `failures` counted attempts, the last of which ended in `outcome`. `None`: give up.
+    /// The pause after `failures` counted attempts, of which the last ended in `outcome`. `None` if the delivery failed
+    /// for good.
     ///
-    /// Full jitter: anything from nothing to the whole pause, so that receivers which failed together are not called
-    /// together. A `Retry-After` is waited out in full, within bounds. 410 means the receiver is gone for good.
+    /// Full jitter: the pause is random between zero and its full length, so that receivers which failed together are
+    /// not called together. `Retry-After` is a lower bound, up to its own limit. 410 means that the receiver is gone
+    /// for good.
     #[must_use]
     pub fn next(&self, failures: u32, outcome: Outcome, chance: Chance) -> Option<Duration> {
         if matches!(outcome, Outcome::Rejected { status: 410, .. }) {
@@ -170,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_presets_promise_what_the_guide_says() {
+    fn the_presets_have_the_documented_numbers_of_attempts() {
         assert_eq!(RetryPolicy::standard().pauses.len() + 1, 5);
         assert_eq!(RetryPolicy::gitlab().next(1, FAILED, Chance(0.5)), None);
         let patient: Duration = RetryPolicy::patient().pauses.iter().sum();
@@ -179,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_are_fully_jittered_and_end() {
+    fn pauses_have_full_jitter_and_end() {
         let policy = RetryPolicy::standard();
         assert_eq!(policy.next(1, FAILED, Chance(0.0)), Some(Duration::ZERO));
         assert_eq!(policy.next(2, FAILED, Chance(0.5)), Some(Duration::from_secs(30)));
@@ -188,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_honoured_within_bounds_and_410_stops() {
+    fn retry_after_is_respected_up_to_its_limit_and_410_ends_the_retries() {
         let policy = RetryPolicy::standard();
         assert_eq!(policy.next(1, asked(120), Chance(0.9)), Some(Duration::from_secs(120)));
         assert_eq!(policy.next(1, asked(1), Chance(0.9)), Some(Duration::from_secs(9)));

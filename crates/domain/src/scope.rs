@@ -1,4 +1,4 @@
-//! Where a hook is configured and where an event happened: a project, a group, or the whole instance.
+//! The place of a hook or an event: a project, a group, or the whole instance.
 
 use crate::ids::{GroupId, ProjectId};
 
@@ -7,27 +7,27 @@ use crate::ids::{GroupId, ProjectId};
 pub enum Scope {
     /// The whole instance: a system hook.
     Instance,
-    /// A group: its hooks also hear of events in its subgroups and projects.
+    /// A group. Its hooks also get events of its subgroups and projects.
     Group(GroupId),
     /// One project.
     Project(ProjectId),
 }
 
-/// Where an event happened. `None` is an event of the instance itself, or one that came in from elsewhere and belongs
-/// to nothing that this instance knows.
+/// The place of an event. `Elsewhere` is the place of an event of another system that belongs to nothing on this
+/// instance.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Place {
-    /// In a project: its hooks, those of its group and all ancestors, then system hooks hear of it.
+    /// In a project. Hooks of the project, of its group and all ancestors, and system hooks get the event.
     Project(ProjectId),
-    /// In a group: its hooks and those of its ancestors hear of it, not system hooks.
+    /// In a group. Hooks of the group and its ancestors get the event, and system hooks do not.
     Group(GroupId),
-    /// On the instance: system hooks hear of it.
+    /// On the instance. System hooks get the event.
     Instance,
-    /// Received from another system: no local hook hears of it.
+    /// Received from another system. No local hook gets the event.
     Elsewhere,
 }
 
-/// A hook's level, as a set of the three, for the columns of the catalog.
+/// A set of levels of hooks, for the columns of the catalog.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Levels(u8);
 
@@ -45,7 +45,7 @@ impl Levels {
     /// All three.
     pub const PGS: Self = Self(7);
 
-    /// Whether hooks of this scope are among the levels.
+    /// Whether the levels contain the level of this scope.
     #[must_use]
     pub const fn contain(self, scope: Scope) -> bool {
         let bit = match scope {
@@ -57,12 +57,12 @@ impl Levels {
     }
 }
 
-/// How a project or group is called and reached; what the composed bodies and the REST API show of it.
+/// A project's ids, names and settings, as composed bodies and the REST API show them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Project {
     /// GitLab's number.
     pub id: ProjectId,
-    /// The group it lies in.
+    /// The group that contains it.
     pub group: GroupId,
     /// Shown name.
     pub name: String,
@@ -72,11 +72,11 @@ pub struct Project {
     pub namespace: String,
     /// Free text.
     pub description: Option<String>,
-    /// Branch that commits land on.
+    /// The default branch.
     pub default_branch: Option<String>,
     /// 0 private, 10 internal, 20 public.
     pub visibility_level: i64,
-    /// When it was created.
+    /// Creation time.
     pub created_at: crate::Timestamp,
 }
 
@@ -85,7 +85,7 @@ pub struct Project {
 pub struct Group {
     /// GitLab's number.
     pub id: GroupId,
-    /// The group it lies in.
+    /// The group that contains it, if any.
     pub parent: Option<GroupId>,
     /// Shown name.
     pub name: String,
@@ -95,11 +95,11 @@ pub struct Group {
     pub description: Option<String>,
     /// 0 private, 10 internal, 20 public.
     pub visibility_level: i64,
-    /// When it was created.
+    /// Creation time.
     pub created_at: crate::Timestamp,
 }
 
-/// Why a path segment is refused.
+/// The reason for refusing a path segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
     "can contain only letters, digits, '_', '-' and '.', must not start with '-' or '.', must not end in '.', '.git' or \
@@ -110,7 +110,7 @@ pub struct PathError;
 /// Checks one segment of a path as GitLab does for project and group paths.
 ///
 /// # Errors
-/// When the text could not be a path segment in a URL or would be ambiguous there.
+/// When the text cannot be a path segment in a URL, or would be ambiguous there.
 pub fn check_path_segment(path: &str) -> Result<(), PathError> {
     let legal = !path.is_empty()
         && path.len() <= 255

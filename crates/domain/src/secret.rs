@@ -4,8 +4,8 @@ use zeroize::Zeroize;
 
 /// A secret value, wiped from memory when dropped.
 ///
-/// Invariant, above all in what is absent: no `Debug`, no `Display`, no `Serialize`, no `PartialEq`. A secret reaches a
-/// log line, an answer or a comparison only where somebody wrote [`Secret::expose`].
+/// Invariant: there is no `Debug`, `Display`, `Serialize` or `PartialEq`. A secret reaches a log line, an answer or a
+/// comparison only through a visible call of [`Secret::expose`].
 ///
 /// ```compile_fail
 /// let a = quickdraw_domain::Secret::new("a");
@@ -14,19 +14,19 @@ use zeroize::Zeroize;
 #[derive(Clone)]
 pub struct Secret(String);
 
-/// Why no header can carry a secret as it is.
+/// The reason for which a header cannot carry a secret unchanged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum HeaderError {
-    /// A line break ends the header; other control characters are not allowed in one.
-    #[error("has a line break or another control character in it, which no header can carry")]
+    /// A line break would end the header. Other control characters are not allowed in headers.
+    #[error("contains a line break or another control character, which a header cannot carry")]
     ControlCharacter,
-    /// HTTP does not count blanks at the ends as part of the value.
-    #[error("begins or ends with a blank, which HTTP cuts off")]
+    /// HTTP removes blanks at the ends of a value.
+    #[error("begins or ends with a blank, which HTTP removes")]
     Blank,
 }
 
 impl Secret {
-    /// Whether a header that carries the secret arrives with the same value.
+    /// Checks that a header can carry the secret unchanged.
     ///
     /// # Errors
     /// Every reason of [`HeaderError`].
@@ -40,12 +40,12 @@ impl Secret {
         Ok(())
     }
 
-    /// Takes possession of a secret.
+    /// Wraps a value.
     pub fn new(value: impl Into<String>) -> Self {
         Self(value.into())
     }
 
-    /// The value itself. Every call is a place to look at in a review.
+    /// The value itself. Reviewers check every call.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

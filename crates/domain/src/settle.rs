@@ -1,5 +1,5 @@
-//! What happens to a delivery and its hook after an attempt. The only two arrows of the belt that point back are
-//! decided here: a retry, and a change of health.
+//! The consequences of an attempt for its delivery and its hook. The only two steps back in the pipeline are decided
+//! here: a retry, and a change of health.
 
 use std::time::Duration;
 
@@ -10,61 +10,62 @@ use crate::outcome::{Outcome, Unreachable};
 use crate::retry::{Chance, RetryPolicy};
 use crate::scope::Scope;
 
-/// The data that parameterises [`settle`].
+/// The policies that [`settle`] applies.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Policies {
-    /// When to try again.
+    /// The retry policy: when to try again.
     pub retry: RetryPolicy,
-    /// When to switch a hook off.
+    /// The disable policy: when to stop calling a hook.
     pub disable: DisablePolicy,
 }
 
-/// The verdict.
+/// The decision after an attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Settled {
-    /// Where the delivery stands now.
+    /// The new state of the delivery.
     pub state: State,
-    /// How often it has been tried, this attempt included.
+    /// The attempts so far, including this one.
     pub tally: Tally,
-    /// What the hook remembers now.
+    /// The new health of the hook.
     pub health: Health,
 }
 
 /// Pause after a failure of the proxy under a policy without pauses.
 const PROXY_PAUSE: Duration = Duration::from_secs(30);
 
-/// What an attempt was made for.
+/// The reason for an attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Occasion {
-    /// It was due.
+    /// The delivery was due.
     Usual,
-    /// It was due, and asked after a pause whether the hook is well again.
+    /// The delivery was due after a pause of the hook: the attempt checks whether the hook works again.
     Probe,
-    /// Somebody wanted it, and waited for it: it is not made again by itself.
+    /// A person requested the attempt and waits for its result. It is not repeated automatically.
     ByHand,
 }
 
 /// An attempt that has ended.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Attempted {
-    /// What its delivery had had before.
+    /// The attempts of the delivery before this one.
     pub tally: Tally,
     /// The hook's scope.
     pub scope: Scope,
-    /// The verdict.
+    /// The outcome.
     pub outcome: Outcome,
-    /// What it was made for.
+    /// The reason for the attempt.
     pub occasion: Occasion,
-    /// For the jitter of a retry.
+    /// The chance for the jitter of a retry.
     pub chance: Chance,
 }
 
-/// Decides what follows from an attempt that ended at `now`.
+/// Decides the consequences of an attempt that ended at `now`.
 ///
-/// An unknown outcome repeats the attempt at once and counts neither against the hook nor against the promised number
-/// of attempts: it was our stop, not the receiver's. Nor does the failure of a proxy, which is our way out. A probe that fails counts against the hook only: what is held for a
-/// hook must not be used up by asking whether it is well, unless the policy promises one attempt and no more. Every other
-/// failure counts for both, retries included.
+/// An unknown outcome repeats the attempt at once. It counts neither against the hook nor against the allowed number of
+/// attempts, because we stopped and not the receiver. A failure of the proxy does not count either, because the proxy
+/// is ours. A failed probe counts against the hook only, unless the policy allows just one attempt: probing a hook must
+/// not use up the attempts of the deliveries that are held for it. Every other failure counts against both, including
+/// the failure of a retry.
 #[must_use]
 pub fn settle(attempted: Attempted, health: Health, now: Timestamp, policies: &Policies) -> Settled {
     let Attempted { tally, scope, outcome, occasion, chance } = attempted;
@@ -82,7 +83,7 @@ pub fn settle(attempted: Attempted, health: Health, now: Timestamp, policies: &P
     let state = match outcome {
         Outcome::Delivered { .. } => State::Delivered,
         Outcome::Unknown => again(Duration::ZERO),
-        // As long as after as many failures that count, and never the last time.
+        // The pause is that after the same number of counted failures, and the attempt is never the last one.
         _ if held && policies.retry.next(1, outcome, chance).is_some() => {
             let longest = u32::try_from(policies.retry.pauses.len()).unwrap_or(u32::MAX);
             again(policies.retry.next(tally.attempts.clamp(1, longest), outcome, chance).unwrap_or_default())
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_probe_uses_up_nothing_of_what_is_held() {
+    fn a_probe_uses_up_no_attempt_of_a_held_delivery() {
         let now = Timestamp::from_seconds(100);
         let probe = |attempts, unknown, outcome, policies: &Policies| {
             let attempted = Attempted { occasion: Occasion::Probe, ..attempted(Tally { attempts, unknown }, outcome) };
@@ -131,11 +132,11 @@ mod tests {
         let gone = Outcome::Rejected { status: 410, retry_after: None };
         assert_eq!(probe(0, 0, gone, &policies()).0, State::GivenUp);
         let once = Policies { retry: RetryPolicy::gitlab(), ..policies() };
-        assert_eq!(probe(0, 0, FAILED, &once), (State::GivenUp, 1), "one attempt is one attempt");
+        assert_eq!(probe(0, 0, FAILED, &once), (State::GivenUp, 1), "the policy allows one attempt");
     }
 
     #[test]
-    fn a_refusal_of_our_own_guard_uses_up_attempts_and_is_not_charged_to_the_hook() {
+    fn a_refusal_by_our_guard_uses_up_attempts_and_does_not_count_against_the_hook() {
         let now = Timestamp::from_seconds(100);
         let refused = Outcome::Unreachable(Unreachable::Blocked(Rule::Loopback));
         let mut settled = Settled { state: State::Blocked, tally: Tally::default(), health: Health::default() };
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_of_the_proxy_is_charged_to_nobody() {
+    fn a_failure_of_the_proxy_counts_against_nothing() {
         let now = Timestamp::from_seconds(100);
         let failed = |policies: &Policies| {
             let mut settled = Settled { state: State::GivenUp, tally: Tally::default(), health: Health::default() };
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_what_follows() {
+    fn the_table_of_consequences() {
         let at = |seconds| Timestamp::from_seconds(seconds);
         check(0, Outcome::Delivered { status: 200 }, State::Delivered);
         check(0, FAILED, State::Retrying { due_at: at(105) });
@@ -198,7 +199,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_delivery_ends_after_the_promised_counted_attempts(unknown in proptest::collection::vec(any::<bool>(), 0..40)) {
+        fn every_delivery_ends_after_the_allowed_number_of_counted_attempts(unknown in proptest::collection::vec(any::<bool>(), 0..40)) {
             let mut tally = Tally::default();
             let mut now = Timestamp::from_seconds(0);
             let mut counted = 0;

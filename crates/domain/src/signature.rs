@@ -1,7 +1,7 @@
-//! Signatures and tokens: what proves that a request comes from whom it says.
+//! Signatures and tokens, which prove the sender of a request.
 //!
-//! Sources: Standard Webhooks 1.0.0 and GitLab 19.0 for `webhook-signature`; the seed product for
-//! `X-Hub-Signature-256`. The MAC itself and its constant-time comparison are the `hmac` crate's.
+//! Sources: Standard Webhooks 1.0.0 and GitLab 19.0 for `webhook-signature`; GitHub's format for `X-Hub-Signature-256`.
+//! The `hmac` crate computes the MAC and compares it in constant time.
 
 use std::time::Duration;
 
@@ -15,17 +15,17 @@ use zeroize::Zeroize;
 use crate::source::Source;
 use crate::{Secret, Timestamp};
 
-/// Most entries of a `webhook-signature` list that are tried.
+/// The maximum number of entries of a `webhook-signature` list that are checked.
 pub const MAX_SIGNATURES: usize = 10;
 
 const PREFIX: &str = "whsec_";
 
-/// Why a text is no signing token.
+/// The text is not a signing token.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("must be 'whsec_' followed by the base64 of exactly 32 bytes")]
 pub struct SigningTokenError;
 
-/// The key of `webhook-signature`. No `Debug`, no `==`, as for any secret.
+/// The key of `webhook-signature`. It has no `Debug` and no `==`, like any secret.
 #[derive(Clone)]
 pub struct SigningToken(Vec<u8>);
 
@@ -36,7 +36,7 @@ impl Drop for SigningToken {
 }
 
 impl SigningToken {
-    /// Reads `whsec_` and the padded base64 of 32 bytes, GitLab's form.
+    /// Parses `whsec_` and the padded base64 of 32 bytes, GitLab's form.
     ///
     /// # Errors
     /// For any other text.
@@ -46,13 +46,13 @@ impl SigningToken {
         if key.len() == 32 { Ok(Self(key)) } else { Err(SigningTokenError) }
     }
 
-    /// From key bytes, of any length: Standard Webhooks allows 24 to 64.
+    /// A token from key bytes of any length: Standard Webhooks allows 24 to 64.
     #[must_use]
     pub fn from_key(key: &[u8]) -> Self {
         Self(key.to_vec())
     }
 
-    /// The text form, for storing it sealed or showing it once at its creation.
+    /// The text form, for storing it sealed or for showing it once when it is created.
     #[must_use]
     pub fn to_text(&self) -> Secret {
         Secret::new(format!("{PREFIX}{}", STANDARD.encode(&self.0)))
@@ -73,14 +73,14 @@ impl SigningToken {
         format!("v1,{}", STANDARD.encode(mac.finalize().into_bytes()))
     }
 
-    /// Whether a message is signed with this key and recent. Entries of unknown versions are passed over; at most
-    /// [`MAX_SIGNATURES`] are tried. The timestamp is signed as the text that was sent.
+    /// Whether a message is signed with this key and recent. Entries of unknown versions are skipped, and at most
+    /// [`MAX_SIGNATURES`] are checked. The signature includes the timestamp in the form in which it was sent.
     #[must_use]
     pub fn verifies(&self, signed: &SignedMessage<'_>, now: Timestamp) -> bool {
         signed.is_within(Source::WINDOW, now) && self.signed(signed)
     }
 
-    /// The same whatever its time is.
+    /// Whether a message is signed with this key, whatever its time.
     #[must_use]
     pub fn signed(&self, signed: &SignedMessage<'_>) -> bool {
         let mac = self.mac(signed.id, signed.timestamp, signed.body);
@@ -93,7 +93,7 @@ impl SigningToken {
     }
 }
 
-/// What a receiver got with a Standard Webhooks signature.
+/// A received message with a Standard Webhooks signature.
 #[derive(Clone, Copy, Debug)]
 pub struct SignedMessage<'a> {
     /// `webhook-id`.
@@ -107,7 +107,7 @@ pub struct SignedMessage<'a> {
 }
 
 impl SignedMessage<'_> {
-    /// Whether its time is no further from `now` than a window, either way.
+    /// Whether the difference between the timestamp and `now` is within a window, in both directions.
     #[must_use]
     pub fn is_within(&self, window: Duration, now: Timestamp) -> bool {
         self.timestamp.parse::<i64>().is_ok_and(|at| at.abs_diff(now.as_seconds()) <= window.as_secs())
@@ -120,7 +120,8 @@ pub fn hub_signature(secret: &Secret, body: &[u8]) -> String {
     format!("sha256={}", hex::encode(hub_mac(secret, body).finalize().into_bytes()))
 }
 
-/// Whether `X-Hub-Signature-256` fits the body. The hex digits may be of either case; the prefix must be there.
+/// Whether `X-Hub-Signature-256` is valid for the body. The hex digits may be in either case, and the prefix is
+/// required.
 #[must_use]
 pub fn hub_verifies(secret: &Secret, header: &str, body: &[u8]) -> bool {
     let Some(digits) = header.strip_prefix("sha256=") else { return false };
@@ -133,31 +134,31 @@ fn hub_mac(secret: &Secret, body: &[u8]) -> Hmac<Sha256> {
     mac
 }
 
-/// A secret token to compare others with, in time that depends on neither: both sides are hashed first, so not even the
-/// length shows.
+/// The digest of a secret token, for comparisons in a time that depends on neither side. Both sides are hashed first,
+/// so not even the length is revealed.
 #[derive(Clone)]
 pub struct TokenDigest([u8; 32]);
 
 impl TokenDigest {
-    /// Digests a token once, to be kept.
+    /// Hashes a token.
     #[must_use]
     pub fn new(token: &[u8]) -> Self {
         Self(Sha256::digest(token).into())
     }
 
-    /// From a stored digest.
+    /// A digest from the store.
     #[must_use]
     pub const fn from_bytes(digest: [u8; 32]) -> Self {
         Self(digest)
     }
 
-    /// The digest, which is what is stored of API tokens.
+    /// The digest. The store keeps this of an API token.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
-    /// Whether this is the token.
+    /// Whether a token has this digest.
     #[must_use]
     pub fn matches(&self, token: &[u8]) -> bool {
         Self::new(token).0.ct_eq(&self.0).into()
@@ -214,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hub_signature_is_the_seeds() {
+    fn the_hub_signature_has_its_known_value() {
         let (secret, body) = (Secret::new("s3cret"), br#"{"object_kind":"push"}"#);
         let header = "sha256=715f829797c7e3aef25031967946b3e25aa29669ec370fd72c25f7d8c64761c4";
         assert_eq!(hub_signature(&secret, body), header);

@@ -1,4 +1,4 @@
-//! Sources: places of ours that a GitLab posts to.
+//! Sources: endpoints of Quickdraw to which a GitLab posts its events.
 
 mod bound;
 
@@ -10,54 +10,54 @@ pub use bound::{BoundError, BoundTo, Speaker, speaker, unnamed};
 use crate::guard::within;
 use crate::{Secret, SourceId, Timestamp};
 
-/// A configured source with its secrets opened. It has no `Debug` because of them.
+/// A configured source with its secrets decrypted. It has no `Debug` because of them.
 #[derive(Clone)]
 pub struct Source {
-    /// Our number; 1 is the default one, which stands in the settings.
+    /// Our number. The default source, which is defined in the settings, has 1.
     pub id: SourceId,
-    /// Last part of its URL: random, so that it cannot be guessed. Empty for the default one.
+    /// Last part of its URL: random, so that it cannot be guessed. Empty for the default source.
     pub key: String,
     /// Shown name.
     pub name: String,
-    /// Which credentials it wants.
+    /// The credentials that it requires.
     pub mode: Mode,
-    /// Secrets that are good at the moment, the newest first.
+    /// Secrets that are valid now, the newest first.
     pub secrets: Vec<ActiveSecret>,
-    /// How far a signature's time may be from ours, either way.
+    /// The largest allowed difference between a signature's time and ours, in both directions.
     pub window: Duration,
-    /// Who may post; everybody if there is none.
+    /// Addresses that may post. All may if the list is empty.
     pub addresses: Addresses,
-    /// Most requests a minute from one address; `None` for no limit.
+    /// Maximum number of requests a minute from one address. `None` for no limit.
     pub per_minute: Option<u32>,
     /// Largest body, in bytes.
     pub body_limit: usize,
-    /// Whether an event that comes by way of a project's hook and a group's is delivered once.
+    /// Whether an event is delivered once if it arrives through a hook of the project and one of its group.
     pub deduplicate: bool,
-    /// When it was made.
+    /// Creation time.
     pub created_at: Timestamp,
-    /// When its settings last changed.
+    /// The time of the last change of its settings.
     pub updated_at: Timestamp,
 }
 
-/// A secret, and until when it is good.
+/// A secret, and the end of its validity.
 #[derive(Clone)]
 pub struct ActiveSecret {
-    /// A token; one of the form `whsec_…` verifies signatures as well.
+    /// A token. A token of the form `whsec_…` verifies signatures as well.
     pub secret: Secret,
-    /// `None`: until it is replaced.
+    /// `None` until the secret is replaced.
     pub until: Option<Timestamp>,
 }
 
-/// Secrets that a source may have at once: the new one, and what is still being replaced.
+/// The most secrets of a source at one time: the new one, and those that are being replaced.
 pub const MOST_SECRETS: usize = 5;
 
 impl Source {
-    /// How far a signature's time may be from ours unless told otherwise: five minutes, as in Standard Webhooks.
+    /// The default for `window`: five minutes, as in Standard Webhooks.
     pub const WINDOW: Duration = Duration::from_secs(300);
-    /// Largest body unless told otherwise, and the most that can be asked for over the API: GitLab sends no larger one.
+    /// The default for `body_limit` and its maximum in the API: GitLab sends no larger body.
     pub const BODY_LIMIT: usize = 25 << 20;
 
-    /// Replaces the secret: those before it go on for a while.
+    /// Replaces the secret. The previous secrets stay valid for the time of the overlap.
     pub fn replace_secret(&mut self, secret: Secret, overlap: Duration, now: Timestamp) {
         let until = now.plus(overlap);
         for before in &mut self.secrets {
@@ -69,15 +69,15 @@ impl Source {
     }
 }
 
-/// Which credentials a source wants. What it does not look at is ignored.
+/// The credentials that a source requires. Credentials that the mode does not mention are ignored.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Mode {
-    /// Whatever is shown must be right, and there must be something.
+    /// At least one credential must be present, and every credential that is present must be valid.
     #[default]
     Any,
     /// The token.
     Token,
-    /// A signature over the body; it never falls back to the token.
+    /// A signature of the body. The token is never accepted in its place.
     Signature,
     /// The token and a signature.
     Both,
@@ -87,13 +87,13 @@ const MODES: [(Mode, i16, &str); 4] =
     [(Mode::Any, 0, "any"), (Mode::Token, 1, "token"), (Mode::Signature, 2, "signature"), (Mode::Both, 3, "both")];
 
 impl Mode {
-    /// What the databases store. Never change a number.
+    /// The number in the databases. Never change a number.
     #[must_use]
     pub fn code(self) -> i16 {
         MODES.iter().find(|(mode, ..)| *mode == self).map_or(0, |(_, code, _)| *code)
     }
 
-    /// From what the databases store.
+    /// The mode with this number in the databases.
     #[must_use]
     pub fn from_code(code: i16) -> Self {
         MODES.iter().find(|(_, known, _)| *known == code).map(|(mode, ..)| *mode).unwrap_or_default()
@@ -105,27 +105,27 @@ impl Mode {
         MODES.iter().find(|(mode, ..)| *mode == self).map_or("", |(.., word)| word)
     }
 
-    /// From the word of the API.
+    /// The mode with this word in the API.
     #[must_use]
     pub fn by_word(word: &str) -> Option<Self> {
         MODES.iter().find(|(.., known)| *known == word).map(|(mode, ..)| *mode)
     }
 }
 
-/// A list of addresses and blocks of them.
+/// A list of addresses and blocks of addresses.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Addresses(Vec<(IpAddr, u32)>);
 
-/// Most entries of a list.
+/// Maximum number of entries in a list.
 const MOST_ADDRESSES: usize = 1000;
 
-/// Why a list is refused.
+/// The reason for refusing a list.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AddressError {
     /// Over 1000 entries.
     #[error("has more than {MOST_ADDRESSES} entries")]
     TooMany,
-    /// No address or block.
+    /// Neither an address nor a block.
     #[error("has {0:?}, which is neither an address nor a block such as 10.0.0.0/8")]
     Entry(String),
 }
@@ -134,7 +134,7 @@ impl Addresses {
     /// Reads addresses and blocks, `10.0.0.0/8` or `2001:db8::/32`.
     ///
     /// # Errors
-    /// Names the first entry that is none.
+    /// Names the first entry that is neither.
     pub fn parse<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Self, AddressError> {
         let mut list = Vec::new();
         for entry in entries {
@@ -152,14 +152,14 @@ impl Addresses {
         self.0.is_empty()
     }
 
-    /// Whether an address is in it. An IPv4 address that is written as IPv6 is what it stands for.
+    /// Whether the list contains an address. An IPv4 address in IPv6 form counts as IPv4.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|(net, len)| within(address, *net, *len))
     }
 
-    /// The entries as they are written.
+    /// The entries in text form.
     pub fn texts(&self) -> impl Iterator<Item = String> + '_ {
         self.0.iter().map(|(net, len)| match (net, len) {
             (IpAddr::V4(_), 32) | (IpAddr::V6(_), 128) => net.to_string(),
@@ -182,8 +182,8 @@ fn block(entry: &str) -> Option<(IpAddr, u32)> {
     }
 }
 
-/// What one client is, for counting: an IPv4 address, or a network of 64 bits, because whoever has one IPv6 address has all
-/// of those.
+/// The unit by which clients are counted: an IPv4 address, or a network of 64 bits, because a client with one IPv6
+/// address has all addresses of its network.
 #[must_use]
 pub fn client_network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replaced_secret_goes_on_for_a_while_and_no_longer_than_it_had() {
+    fn a_replaced_secret_stays_valid_for_a_while_but_not_longer_than_before() {
         let at = Timestamp::from_seconds;
         let secret = |text: &str| Secret::new(text);
         let mut source = Source {

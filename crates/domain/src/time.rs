@@ -1,4 +1,4 @@
-//! Points in time. Reading a clock is not done here: `now` is always an argument.
+//! Points in time. This crate never reads a clock: `now` is always an argument.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ impl Timestamp {
         self.0.div_euclid(SECOND)
     }
 
-    /// This point moved into the future, at most to the end of time.
+    /// This point moved into the future, at most to the largest value.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
@@ -49,7 +49,7 @@ impl Timestamp {
         Self(self.0.saturating_sub(i64::try_from(by.as_micros()).unwrap_or(i64::MAX)))
     }
 
-    /// How long ago `earlier` was; zero when it lies in the future.
+    /// The time that has passed since `earlier`. Zero if `earlier` is in the future.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -60,14 +60,13 @@ impl Timestamp {
     pub fn to_iso(self) -> String {
         match jiff::Timestamp::from_microsecond(self.0) {
             Ok(at) => at.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string(),
-            // Only a value outside the years -9999 to 9999 comes here.
+            // Only a value outside of the years -9999 to 9999 gets here.
             Err(_) => String::from("9999-12-31T23:59:59.999Z"),
         }
     }
 }
 
-/// A duration as people write it: `10s`, `1m 30s`, `14d`. `None` if it is none. Days have 24 hours, whatever a clock change
-/// would make of them.
+/// Parses a duration such as `10s`, `1m 30s` or `14d`. `None` if the text is not a duration. Days always have 24 hours.
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let span: jiff::Span = text.parse().ok()?;

@@ -1,26 +1,26 @@
-//! Reading the ten ways in which GitLab writes times. A time that cannot be read never refuses an event.
+//! Reads the ten formats in which GitLab writes times. An event is never refused because of an unreadable time.
 
 use jiff::civil;
 use jiff::fmt::temporal::{Pieces, PiecesOffset};
 
 use crate::Timestamp;
 
-/// A point in time with the offset that its author wrote.
+/// A point in time, with the offset of its text.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Written {
-    /// The point.
+    /// The point in time.
     pub at: Timestamp,
     /// Minutes east of UTC.
     pub offset_minutes: i16,
 }
 
-/// Reads `2026-03-16T08:30:00Z`, with fractions, with offsets as `+01:00` or `+0100`, with a blank for the `T`, and
-/// `2026-03-16 08:30:00 UTC`. Without an offset, UTC is meant. A date alone is its midnight in UTC.
+/// Reads `2026-03-16T08:30:00Z`, with fractions, with offsets such as `+01:00` or `+0100`, with a blank in place of the
+/// `T`, and `2026-03-16 08:30:00 UTC`. A time without an offset is in UTC. A date alone is its midnight in UTC.
 #[must_use]
 pub fn read(text: &str) -> Option<Written> {
     let text = text.trim();
     let text = text.strip_suffix(" UTC").map_or_else(|| text.to_owned(), |time| format!("{time}Z"));
-    // The blank before an offset goes; the one between date and time is legal for the parser.
+    // The parser accepts a blank between date and time, but not before an offset.
     let text = match text.rsplit_once(' ') {
         Some((time, offset)) if offset.starts_with(['+', '-']) => format!("{time}{offset}"),
         _ => text,
@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn every_spelling_of_the_contract_is_read() {
+    fn every_format_of_gitlab_is_read() {
         let eight_thirty = 1_773_649_800; // 2026-03-16 08:30:00 UTC
         check("2026-03-16T08:30:00Z", eight_thirty, 0);
         check("2026-03-16 08:30:00 UTC", eight_thirty, 0);

@@ -1,9 +1,10 @@
-//! Trees of JSON within a budget. A text is small and its tree need not be: one megabyte of nested lists takes 150 as a
-//! [`Value`]. Nothing that others send becomes a tree in any other way than by [`read`].
+//! Trees of JSON within a budget of memory. A small text can have a large tree: one megabyte of nested lists takes 150
+//! megabytes as a [`Value`]. JSON from other programs becomes a tree only through [`read`].
 //!
-//! The weight of a tree is the memory that it takes at most, also while it is made. It is counted before the memory is taken,
-//! by how lists, objects and texts grow, so that a tree over its budget is never made. What is not in it is the place into which the
-//! parser unescapes one text at a time: at most three times the longest text.
+//! The weight of a tree is the most memory that it takes, also during its construction. It is counted before the memory
+//! is allocated, from the way in which lists, objects and strings grow, so a tree over its budget is never built. The
+//! weight does not include the buffer in which the parser unescapes one string at a time: at most three times the
+//! longest string.
 
 use std::cell::Cell;
 use std::fmt;
@@ -12,47 +13,47 @@ use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Number, Value};
 
-/// Memory that the tree of one body may take, in bytes: that of 1 MiB of any usual body, and more.
+/// Budget for the tree of one body, in bytes: enough for 1 MiB of any usual body, and more.
 pub const BUDGET: usize = 24 << 20;
 
-/// What one value takes where it stands.
+/// The size of a value in its list or object.
 const VALUE: usize = size_of::<Value>();
-/// What one member of an object takes: its hash, its name and its value.
+/// The size of a member of an object: its hash, its name and its value.
 const MEMBER: usize = size_of::<(usize, String, Value)>();
-/// Places of the first list and of the first table of an object, which then double.
+/// The first capacity of a list and of the table of an object. It doubles from there.
 const FIRST: usize = 4;
 
-/// Why a text did not become a tree.
+/// The reason why a text did not become a tree.
 #[derive(Debug, thiserror::Error)]
 pub enum TreeError {
-    /// It is not JSON, or another kind of value than was asked for.
+    /// The text is not JSON, or not the expected kind of value.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
-    /// Its tree would be over the budget.
+    /// The tree would exceed the budget.
     #[error("has too many parts: as a tree it would take more than {0} bytes of memory")]
     TooLarge(usize),
 }
 
-/// Reads a text as a tree that takes at most `budget` bytes. A name that is repeated counts with its last value.
+/// Parses a text as a tree of at most `budget` bytes. The last value of a repeated name counts.
 ///
 /// # Errors
-/// When it is not JSON, nests deeper than 127 levels, or has too many parts.
+/// When the text is not JSON, nests deeper than 127 levels, or its tree exceeds the budget.
 pub fn read(text: &[u8], budget: usize) -> Result<Value, TreeError> {
     walk(text, budget, true).map(|(tree, _)| tree)
 }
 
-/// The same of a text that has to be an object.
+/// Parses a text that must be an object.
 ///
 /// # Errors
-/// As [`read`], and when it is another value.
+/// As [`read`], and when the text is another value.
 pub fn read_object(text: &[u8], budget: usize) -> Result<Map<String, Value>, TreeError> {
     match read(text, budget)? {
         Value::Object(object) => Ok(object),
-        _ => Err(serde_json::Error::custom("it is no JSON object").into()),
+        _ => Err(serde_json::Error::custom("it is not a JSON object").into()),
     }
 }
 
-/// What a text takes in memory as a tree, at most, in bytes. No tree is made.
+/// The most memory that a text takes as a tree, in bytes. No tree is built.
 ///
 /// # Errors
 /// As [`read`].
@@ -72,8 +73,7 @@ fn walk(text: &[u8], limit: usize, is_kept: bool) -> Result<(Value, usize), Tree
     }
 }
 
-/// A tree that is a member of a struct which serde reads: as [`read`] reads it, within [`BUDGET`]. A member that is a [`Value`] would
-/// have no bound.
+/// A tree as a member of a struct that serde parses, within [`BUDGET`]. A member of type [`Value`] would have no limit.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Tree(pub Value);
 
@@ -90,7 +90,7 @@ impl Serialize for Tree {
     }
 }
 
-/// Memory that is taken, in bytes.
+/// The memory used, in bytes.
 struct Budget {
     limit: usize,
     used: Cell<usize>,
@@ -119,7 +119,7 @@ impl Budget {
     }
 }
 
-/// What the allocator takes for so many bytes: its own note beside them, and a quarter at most that it rounds up.
+/// The memory that the allocator takes for a block of this size: its own header, and up to a quarter of rounding.
 const fn block(bytes: usize) -> usize {
     if bytes == 0 { 0 } else { (bytes + bytes / 4).next_multiple_of(16) + 16 }
 }
@@ -128,20 +128,20 @@ const fn list_weight(places: usize) -> usize {
     block(places * VALUE)
 }
 
-/// Members that an object holds whose table has so many places; an eighth of them stays free.
+/// The number of members for which a table of this size has room. An eighth of the table stays free.
 const fn members(places: usize) -> usize {
     if places <= 8 { places.saturating_sub(1) } else { places / 8 * 7 }
 }
 
-/// The members in their order, and the table by which they are found: a number and a byte for each place.
+/// The members in their order, and the table for finding them: a number and a byte for each place.
 const fn object_weight(places: usize) -> usize {
     if places == 0 { 0 } else { block(members(places) * MEMBER) + block(places * (size_of::<usize>() + 1) + 16) }
 }
 
-/// One value of the text. It is made, or only weighed.
+/// One value of the text, which is either built or only weighed.
 ///
-/// A visitor of our own and not that of [`Value`]: that one takes an object whose first name is serde_json's mark of a raw value for
-/// the text in it, and parses that anew, without any limit.
+/// The visitor is our own and not that of [`Value`]. The latter treats an object whose first name is serde_json's mark
+/// of a raw value as the text inside, and parses this text without any limit.
 #[derive(Clone, Copy)]
 struct Part<'a> {
     budget: &'a Budget,
@@ -194,7 +194,7 @@ impl<'de> Visitor<'de> for Part<'_> {
         while let Some(part) = parts.next_element_seed(self)? {
             if count == places {
                 let more = (places * 2).max(FIRST);
-                // The old place is there until the new one is filled.
+                // The old block exists until the new one is filled.
                 self.budget.take(list_weight(more))?;
                 if self.is_kept {
                     list.reserve_exact(more - count);
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_is_what_the_library_reads() {
+    fn a_tree_equals_that_of_the_library() {
         for text in [
             r#"{"a":[1,-2,3.5,1e400,true,null,"xé\u0041"],"a":{"b":{}},"":18446744073709551615}"#,
             "[]",
@@ -265,7 +265,7 @@ mod tests {
                 (weighed, plain) => panic!("{text}: {weighed:?} and {plain:?}"),
             }
         }
-        assert!(read(nested(200).as_bytes(), BUDGET).is_err(), "deeper than the reader goes");
+        assert!(read(nested(200).as_bytes(), BUDGET).is_err(), "deeper than the parser allows");
     }
 
     #[test]
@@ -281,7 +281,7 @@ mod tests {
         assert!(read(usual.as_bytes(), BUDGET).is_ok(), "{} bytes of a usual body", usual.len());
     }
 
-    /// What a tree takes now: lists and texts by what they say themselves, objects by how their tables grow.
+    /// The size of a finished tree: lists and strings from their capacity, objects from the growth of their tables.
     fn size(tree: &Value) -> usize {
         match tree {
             Value::String(text) => block(text.capacity()),
@@ -316,24 +316,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_tree_is_what_the_text_says_and_never_heavier_than_was_weighed(tree in json()) {
+        fn a_tree_equals_its_text_and_is_never_larger_than_its_weight(tree in json()) {
             let text = serde_json::to_vec(&tree).expect("JSON");
             let weight = weigh(&text, usize::MAX).expect("JSON");
             let read = read(&text, weight).expect("its weight is enough");
             prop_assert!(size(&read) <= weight, "{} of {weight}", size(&read));
-            // What is there twice while something grows is at most half of it.
+            // While a block grows, at most half of the memory exists twice.
             prop_assert!(weight <= size(&read) * 2, "{weight} for {}", size(&read));
             prop_assert_eq!(read, tree);
         }
 
         #[test]
-        fn what_is_read_is_what_serde_json_reads(text in "[\\[\\]{}\":,a0 \\\\]{0,80}") {
+        fn trees_equal_those_of_serde_json(text in "[\\[\\]{}\":,a0 \\\\]{0,80}") {
             let theirs = serde_json::from_str::<Value>(&text).ok();
             prop_assert_eq!(read(text.as_bytes(), MIB).ok(), theirs);
         }
 
         #[test]
-        fn a_budget_is_kept_whatever_the_text_repeats(
+        fn a_budget_is_never_exceeded(
             part in prop_oneof![
                 Just("[]"), Just("[[[[[[[[]]]]]]]]"), Just(r#"{"a":1}"#), Just(r#"{"":{}}"#), Just(r#""""#), Just("0"),
                 Just(r#"{"a":1,"b":[],"c":"d"}"#),
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_small_text_of_any_parts_is_refused() {
+    fn a_small_text_with_a_large_tree_is_refused() {
         let of = |part: &str| format!("[{}]", vec![part; MIB / (part.len() + 1)].join(","));
         for part in ["[]", "[[[[[[[[]]]]]]]]", r#"{"a":1}"#, r#"{"a":{"a":{"a":1}}}"#, "0", r#""""#] {
             let refused = read(of(part).as_bytes(), 8 * MIB);
@@ -358,11 +358,14 @@ mod tests {
             assert!(matches!(weigh(of(part).as_bytes(), 8 * MIB), Err(TreeError::TooLarge(_))), "{part}");
         }
         let long = serde_json::to_vec(&vec!["x".repeat(1000); 1000]).expect("JSON");
-        assert!(weigh(&long, 8 * MIB).expect("few parts") < 2 * MIB, "long texts weigh little more than they are long");
+        assert!(
+            weigh(&long, 8 * MIB).expect("few parts") < 2 * MIB,
+            "a long string weighs little more than its length"
+        );
     }
 
     #[test]
-    fn a_text_in_an_object_is_a_text_whatever_the_object_calls_it() {
+    fn a_string_in_an_object_stays_a_string_under_any_name() {
         let text = r#"{"$serde_json::private::RawValue":"[[[]]]"}"#;
         let tree = read(text.as_bytes(), MIB).expect("JSON");
         assert_eq!(tree["$serde_json::private::RawValue"], "[[[]]]");
@@ -374,11 +377,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_or_no_object_says_so() {
+    fn invalid_json_and_other_values_are_refused() {
         assert!(matches!(read(b"{", MIB), Err(TreeError::Json(_))));
         assert!(matches!(read(b"{} {}", MIB), Err(TreeError::Json(_))));
         assert!(matches!(read(b"\"\xff\"", MIB), Err(TreeError::Json(_))));
-        assert!(matches!(read("[".repeat(200).as_bytes(), MIB), Err(TreeError::Json(_))), "it is deep");
+        assert!(matches!(read("[".repeat(200).as_bytes(), MIB), Err(TreeError::Json(_))), "it is too deep");
         assert!(matches!(read_object(b"[]", MIB), Err(TreeError::Json(_))));
         assert_eq!(read_object(br#"{"a":1,"a":2}"#, MIB).expect("an object")["a"], 2);
     }

@@ -1,15 +1,17 @@
-//! Kinds of event that a hook can select. The table of all kinds is [`catalog`]; this page is how the rest of the
-//! program speaks of a row without knowing which one it is.
+//! The kinds of event that a hook can select. The registry of all kinds is in `kinds.rs`; a [`Trigger`] lets the rest of
+//! the program speak of a kind without knowing which one it is.
 
-pub mod catalog;
+mod row;
 
 use std::fmt;
 
-pub use catalog::{Row, Testable};
+pub use row::{Row, Testable};
 
 use crate::event::Skim;
+use crate::kinds::{KINDS, Kind};
 
-/// A kind of event: a handle to one row of the catalog.
+/// A kind of event: a handle to its place in the registry. Kinds that other code must name have a constant, which is
+/// defined in the file of the kind.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Trigger(u8);
 
@@ -17,34 +19,26 @@ pub struct Trigger(u8);
 pub(crate) const SYSTEM_HOOK: &str = "System Hook";
 
 impl Trigger {
-    /// Pushes to branches.
-    pub const PUSH: Self = Self::known("push_hooks");
-    /// Pushes of tags.
-    pub const TAG_PUSH: Self = Self::known("tag_push_hooks");
-    /// Notes that not everybody may read.
-    pub const CONFIDENTIAL_NOTE: Self = Self::known("confidential_note_hooks");
-    /// A hook was paused or disabled, or is well again.
-    pub const HOOK_STATE: Self = Self::known("hook_state_hooks");
-    /// An alert on an insight: ours, and not GitLab's.
-    pub const INSIGHT_ALERT: Self = Self::known("insight_alert_hooks");
-    /// Something that no row describes. It is stored and shown, never refused.
-    pub const UNKNOWN: Self = Self(0);
-
-    const fn known(name: &str) -> Self {
-        Self(catalog::position(name))
+    /// The handle of a kind.
+    pub(crate) const fn of(kind: &Kind) -> Self {
+        Self(kind.row.code)
     }
 
-    /// The row of the catalog.
+    /// All that is known of the kind.
+    pub(crate) fn kind(self) -> &'static Kind {
+        KINDS[usize::from(self.0)]
+    }
+
+    /// The columns of the kind.
     #[must_use]
     pub fn row(self) -> &'static Row {
-        &catalog::ROWS[usize::from(self.0)]
+        &self.kind().row
     }
 
-    /// Every kind, in the catalog's order, [`Trigger::UNKNOWN`] last.
+    /// Every kind, in the order of the registry, [`Trigger::UNKNOWN`] last.
     pub fn all() -> impl Iterator<Item = Self> {
-        (1..catalog::ROWS.len())
-            .chain([0])
-            .map(|at| Self(u8::try_from(at).expect("the catalog has fewer than 64 rows")))
+        let known = KINDS.into_iter().skip(1).map(Self::of);
+        known.chain([Self::UNKNOWN])
     }
 
     /// By the name used in history and in reports: `push_hooks`.
@@ -53,11 +47,10 @@ impl Trigger {
         Self::all().find(|trigger| trigger.row().name == name)
     }
 
-    /// The kind of the same for those who hear of confidential things; itself where there is none.
+    /// The kind of the same events when they are about something confidential; the kind itself if there is none.
     #[must_use]
     pub fn confidential(self) -> Self {
-        let name = format!("confidential_{}", self.row().name);
-        Self::by_name(&name).unwrap_or(self)
+        self.kind().confidential.map_or(self, Self::of)
     }
 
     /// The kind that a body is of: itself, or its confidential half where the body says that it is about something
@@ -77,10 +70,10 @@ impl Trigger {
     /// By the number that the database stores.
     #[must_use]
     pub fn by_code(code: u8) -> Self {
-        Self::all().find(|trigger| trigger.row().code == code).unwrap_or(Self::UNKNOWN)
+        KINDS.get(usize::from(code)).map_or(Self::UNKNOWN, |kind| Self::of(kind))
     }
 
-    /// What a received body is.
+    /// The kind of a received body.
     ///
     /// The body's `object_kind` or `event_name` decides, because some senders use legacy header names (`Build Hook`).
     /// The header only chooses between rows that share an event name: `project_create` is a group hook's event and a
@@ -93,7 +86,7 @@ impl Trigger {
             .find(|trigger| Some(trigger.row().header) == header)
             .or_else(|| Self::all().find(fits))
             .or_else(|| {
-                // A body that says nothing of itself is believed what its header says, if that is unambiguous.
+                // The header decides the kind of a body that does not name it, if the header is unambiguous.
                 let silent = body.object_kind.is_none() && body.event_name.is_none();
                 Self::all()
                     .filter(|_| silent && header != Some(SYSTEM_HOOK))
@@ -116,7 +109,7 @@ impl fmt::Display for Trigger {
     }
 }
 
-/// The triggers that a hook selects: one bit per code of the catalog.
+/// The triggers that a hook selects: one bit per code of the registry.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct TriggerSet(u64);
 
@@ -133,7 +126,7 @@ impl TriggerSet {
         if selected { self.0 |= bit } else { self.0 &= !bit }
     }
 
-    /// The selected triggers in the catalog's order.
+    /// The selected triggers in the order of the registry.
     pub fn iter(self) -> impl Iterator<Item = Trigger> {
         Trigger::all().filter(move |trigger| self.contains(*trigger))
     }

@@ -1,12 +1,12 @@
-//! A budget of work for what users write: expressions, wildcards and filters. Work is counted in steps and not in time, so that
-//! the same input always has the same answer. A step takes about 5 to 10 ns in a release build.
+//! A budget of work for expressions, wildcards and filters that users write. Work is counted in steps and not in time,
+//! so that the same input always has the same result. A step takes about 5 to 10 ns in a release build.
 
 /// The budget is used up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("it takes more work than is allowed")]
 pub struct Exhausted;
 
-/// Steps that may still be taken.
+/// A budget of steps.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Work {
     left: u64,
@@ -14,7 +14,7 @@ pub struct Work {
 }
 
 impl Work {
-    /// A budget of so many steps.
+    /// A budget with this number of steps.
     #[must_use]
     pub const fn new(steps: u64) -> Self {
         Self { left: steps, taken: 0 }
@@ -23,7 +23,7 @@ impl Work {
     /// Takes steps out of the budget.
     ///
     /// # Errors
-    /// When fewer are left. The budget is empty then.
+    /// When fewer are left. The budget is then empty.
     pub fn spend(&mut self, steps: usize) -> Result<(), Exhausted> {
         let steps = u64::try_from(steps).unwrap_or(u64::MAX);
         self.taken = self.taken.saturating_add(steps.min(self.left));
@@ -39,7 +39,7 @@ impl Work {
         }
     }
 
-    /// Steps that were taken so far.
+    /// Steps taken so far.
     #[must_use]
     pub const fn taken(&self) -> u64 {
         self.taken

@@ -1,5 +1,6 @@
-//! Composed bodies against samples of our own, one for each kind and more for some, and against the fields that GitLab documents.
-//! `QUICKDRAW_ACCEPT_SAMPLES=1 cargo test -p quickdraw-domain --test bodies` takes what is composed now for right: look at the difference.
+//! Compares composed bodies with our samples, at least one for each kind, and with the fields that GitLab documents.
+//! `QUICKDRAW_ACCEPT_SAMPLES=1 cargo test -p quickdraw-domain --test bodies` writes the current bodies as samples:
+//! review the difference.
 
 use quickdraw_domain::compose::{Happened, Instance, Scene, UploadLinks, User, compose};
 use quickdraw_domain::scope::{Group, Project};
@@ -41,7 +42,7 @@ fn trigger(name: &str) -> Trigger {
     Trigger::by_name(name).expect("a trigger")
 }
 
-/// Reports in `fixtures/gitlab` and what is composed from them: trigger, variant, and body.
+/// The reports in `fixtures/gitlab` with the bodies composed from them: trigger, variant, and body.
 fn reports() -> Vec<(String, String, String)> {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/gitlab");
     let mut found = Vec::new();
@@ -90,11 +91,11 @@ fn reports_become_the_samples() {
     for (trigger, variant, text) in all {
         let name = if variant.is_empty() { "sample.json".to_owned() } else { format!("sample-{variant}.json") };
         let sample = std::fs::read_to_string(root.join(&trigger).join(&name)).unwrap_or_default();
-        assert_eq!(text, sample, "{trigger}/{name}, which is now:\n{text}");
+        assert_eq!(text, sample, "{trigger}/{name} is now composed as:\n{text}");
     }
 }
 
-/// What each documented sample is composed from: a trigger and a variant of its report.
+/// The report that corresponds to a documented sample: its trigger and variant.
 fn counterpart(sample: &str) -> (&str, &str) {
     match sample {
         "push" | "system-push" => ("push_hooks", ""),
@@ -138,9 +139,9 @@ fn counterpart(sample: &str) -> (&str, &str) {
     }
 }
 
-/// Documented fields that a composed body does not have, and why.
+/// Documented fields that a composed body lacks, with the reason.
 const NOT_COMPOSED: [(&str, &str, &str); 3] = [
-    ("note-issue", "issue.branch_name", "GitLab has no such column any more; its sample is of 2015"),
+    ("note-issue", "issue.branch_name", "GitLab no longer has this column; its sample is from 2015"),
     ("note-issue", "issue.position", "the same"),
     ("note-merge_request", "merge_request.position", "the same"),
 ];
@@ -186,9 +187,9 @@ fn every_documented_field_is_composed() {
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
 
-/// What GitLab's code writes and its documented samples lack or leave open: a trigger, a variant of its report, where it stands in the
-/// body, and what it has to be.
-const IN_ITS_CODE_ALONE: [(&str, &str, &str, &str); 11] = [
+/// Fields that GitLab's code writes and its documented samples lack or leave open: the trigger, the variant of the
+/// report, the JSON pointer, and the expected value.
+const ONLY_IN_GITLABS_CODE: [(&str, &str, &str, &str); 11] = [
     ("deployment_hooks", "", "/ref", r#""main""#),
     ("note_hooks", "merge_request", "/merge_request/reviewer_ids", "[4]"),
     ("note_hooks", "", "/merge_request/reviewer_ids", "[]"),
@@ -205,7 +206,7 @@ const IN_ITS_CODE_ALONE: [(&str, &str, &str, &str); 11] = [
 #[test]
 fn fields_that_only_the_code_of_gitlab_shows_are_composed() {
     let reports = reports();
-    for (trigger, variant, place, expected) in IN_ITS_CODE_ALONE {
+    for (trigger, variant, place, expected) in ONLY_IN_GITLABS_CODE {
         let (.., text) =
             (reports.iter()).find(|(name, other, _)| name == trigger && other == variant).expect("a report");
         let body: Value = serde_json::from_str(text).expect("JSON");
@@ -214,22 +215,23 @@ fn fields_that_only_the_code_of_gitlab_shows_are_composed() {
     }
 }
 
-/// Documented spellings that real bodies do not have, and why: part of a sample's name, part of a path.
-const SPELLED_OTHERWISE: [(&str, &str, &str); 4] = [
+/// Documented formats of times that real bodies do not have, with the reason: part of a sample's name, part of a path.
+const OTHER_FORMATS: [(&str, &str, &str); 4] = [
     ("issue", "object_attributes.", "documented with Z; real bodies have UTC"),
     ("merge_request", "object_attributes.", "documented in both ways, with UTC in the newer sample"),
     ("", "labels", "documented in three ways; real bodies have UTC"),
     ("key_", "created_at", "UTC beside an updated_at with Z; here both have Z"),
 ];
 
-/// A time without its digits. An offset may be east or west.
-fn spelling(text: &str) -> String {
+/// A time with each digit replaced by 0, and without the sign of a zero offset.
+fn time_format(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect::<String>().replace("-00:00", "+00:00")
 }
 
-/// `fixtures/gitlab/documented_times.json` has, for each sample, the paths of its times with one time as they are spelled there.
+/// `fixtures/gitlab/documented_times.json` lists the paths of all times of each sample, with one time in its documented
+/// format.
 #[test]
-fn times_are_spelled_as_documented() {
+fn times_have_the_documented_format() {
     let documented = include_str!("../../../fixtures/gitlab/documented_times.json");
     let documented: std::collections::BTreeMap<String, std::collections::BTreeMap<String, String>> =
         serde_json::from_str(documented).expect("JSON");
@@ -244,9 +246,9 @@ fn times_are_spelled_as_documented() {
             let mut found = Vec::new();
             at(&body, path, &mut found);
             let is_explained = |(of, part, _): &(&str, &str, &str)| sample.contains(of) && path.contains(part);
-            for text in found.into_iter().filter(|_| !SPELLED_OTHERWISE.iter().any(is_explained)) {
+            for text in found.into_iter().filter(|_| !OTHER_FORMATS.iter().any(is_explained)) {
                 compared += 1;
-                if spelling(text) != spelling(expected) {
+                if time_format(text) != time_format(expected) {
                     wrong.push(format!("{sample}: {path}: {text}, documented as {expected}"));
                 }
             }

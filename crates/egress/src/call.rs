@@ -1,4 +1,4 @@
-//! One attempt: from a request to a bounded answer or the reason why there is none.
+//! One attempt: sends a request and reads a bounded answer, or finds the reason for its absence.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio::sync::Notify;
 
-use crate::connect::{Link, Way, connect};
+use crate::connect::{ConnectOptions, Link, connect};
 use crate::error::{Failure, Stage, of_hyper};
 use crate::pool::{Key, Pool};
 use crate::proxy::Proxy;
@@ -22,20 +22,20 @@ use crate::timing::{Timing, Trace};
 use crate::tls::Tls;
 use crate::trust::{Presented, Trust};
 
-/// How much a receiver may cost us.
+/// The time, header fields and bytes that one call to a receiver may use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// One deadline over look-up, connecting, TLS, sending, head and body.
+    /// The deadline for the whole call: look-up, connecting, TLS, sending, head and body.
     pub deadline: Duration,
-    /// Share of the deadline for connecting to one address.
+    /// The part of the deadline that connecting to one address may use.
     pub connect: Duration,
-    /// Most header fields of an answer.
+    /// Maximum number of header fields in an answer.
     pub head_fields: usize,
-    /// Most bytes of its head.
+    /// Maximum size of the head of an answer, in bytes.
     pub head_bytes: usize,
-    /// Most bytes of its body that are read before the connection is closed.
+    /// Maximum number of bytes that are read from the body. The connection is closed after that.
     pub body_read: usize,
-    /// Most bytes of its body that are kept.
+    /// Maximum number of bytes of the body that are kept.
     pub body_kept: usize,
 }
 
@@ -52,15 +52,15 @@ impl Default for Limits {
     }
 }
 
-/// A request, taken apart by whoever judged it: nothing here is parsed again.
+/// A request whose URL the caller has already parsed and checked. Nothing here is parsed again.
 pub struct Call<'a> {
-    /// What to do: deliveries post.
+    /// Deliveries use POST.
     pub method: Method,
-    /// TLS or not.
+    /// True for TLS.
     pub https: bool,
-    /// Name in ASCII, or an address; IPv6 in brackets.
+    /// Host name in ASCII, or an address; IPv6 in brackets.
     pub host: &'a str,
-    /// The host, when it is an address: the resolver is not asked then.
+    /// The address, if the host is one. The resolver is not asked then.
     pub literal: Option<IpAddr>,
     /// Port.
     pub port: u16,
@@ -68,39 +68,39 @@ pub struct Call<'a> {
     pub authority: &'a str,
     /// Path and query.
     pub path: &'a str,
-    /// Names in the spelling of their documentation; on the wire every word begins with a capital.
+    /// Header names as they are documented. On the wire, every word begins with a capital letter.
     pub headers: &'a [(Cow<'static, str>, String)],
-    /// The exact bytes.
+    /// The exact bytes to send.
     pub body: Bytes,
-    /// Whether the certificate is checked.
+    /// True if the certificate of the receiver is verified.
     pub verify_tls: bool,
-    /// What is shown to a receiver that asks for a certificate, instead of the client's own.
+    /// Certificate for a receiver that asks for one. It replaces the client's own.
     pub certificate: Option<Presented<'a>>,
 }
 
-/// What a receiver answered, within bounds.
+/// The answer of a receiver, cut to the limits.
 #[derive(Debug)]
 pub struct Answer {
-    /// Status.
+    /// HTTP status.
     pub status: u16,
     /// Header fields.
     pub headers: HeaderMap,
-    /// Beginning of the body.
+    /// The beginning of the body.
     pub body: Bytes,
 }
 
-/// What came of an attempt.
+/// The result of an attempt.
 #[derive(Debug)]
 pub struct Report<B> {
-    /// The answer, or why there is none.
+    /// The answer, or the reason for its absence.
     pub result: Result<Answer, Failure<B>>,
-    /// The address that was called.
+    /// The address of the receiver that was called. None if a proxy resolved the name.
     pub address: Option<SocketAddr>,
-    /// Where the time went.
+    /// The duration of each phase.
     pub timing: Timing,
 }
 
-/// The client. One for the whole process.
+/// The HTTP client. A process has one.
 pub struct Client {
     pub(crate) limits: Limits,
     pub(crate) resolver: Arc<dyn Resolve>,
@@ -110,7 +110,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Makes a client that trusts the system's certificate authorities and the given ones.
+    /// Makes a client that trusts the system's certificate authorities and those in `trust`.
     ///
     /// # Errors
     /// When TLS cannot be set up.
@@ -118,13 +118,14 @@ impl Client {
         Ok(Self { limits, resolver, tls: Tls::new(trust)?, pool: Pool::default(), proxy: None })
     }
 
-    /// Goes through a proxy from now on.
+    /// Sends all calls through a proxy.
     #[must_use]
     pub fn through(self, proxy: Proxy) -> Self {
         Self { proxy: Some(proxy), ..self }
     }
 
-    /// Makes one attempt. `judge` sees every address before any of them is connected to; one refusal refuses the lot.
+    /// Makes one attempt. `judge` receives all addresses before a connection is opened. If it refuses, the attempt
+    /// ends.
     pub async fn call<B>(&self, call: Call<'_>, judge: impl Fn(&[IpAddr]) -> Result<(), B>) -> Report<B> {
         let mut trace = Trace::begin();
         let mut address = None;
@@ -164,14 +165,14 @@ impl Client {
                     }
                     return Ok(answer);
                 }
-                // The peer closed it while we took it up, and not a byte was sent: once more on a new one.
+                // The peer closed the idle connection, and no byte was sent. A new connection repeats the request.
                 Err(Exchange::NotSent(unsent)) => {
                     request = *unsent;
                     break;
                 }
-                // It closed before there was the head of an answer, as peers do with connections that were idle. Whether it
-                // read the request cannot be told, but its key makes sending it again harmless (RFC 9110 section 9.2.2), and
-                // a failure of the connection is not one of the receiver.
+                // The peer closed the connection before the head of an answer, as peers do with idle connections. The
+                // request may have been read, but its key makes a repeat harmless (RFC 9110 section 9.2.2). A closed
+                // connection is no failure of the receiver, so a new connection repeats the request.
                 Err(Exchange::Unanswered(Failure::Broken(_))) => {
                     request = self::request(&call)?;
                     break;
@@ -179,7 +180,7 @@ impl Client {
                 Err(Exchange::Failed(failure) | Exchange::Unanswered(failure)) => return Err(failure),
             }
         }
-        let (mut link, judged) = connect(&self.way(&call), &key, &addresses, trace).await?;
+        let (mut link, judged) = connect(&self.connect_options(&call), &key, &addresses, trace).await?;
         *address = Some(judged).filter(|_| !by_name);
         trace.tls_version(link.tls_version);
         match self.exchange(&mut link, request, trace).await {
@@ -194,9 +195,9 @@ impl Client {
         }
     }
 
-    /// How the connection of a call is opened.
-    pub(crate) fn way<'a>(&'a self, call: &'a Call<'_>) -> Way<'a> {
-        Way {
+    /// The settings with which the connection of a call is opened.
+    pub(crate) fn connect_options<'a>(&'a self, call: &'a Call<'_>) -> ConnectOptions<'a> {
+        ConnectOptions {
             tls: &self.tls,
             certificate: call.certificate.as_ref(),
             limits: &self.limits,
@@ -205,19 +206,19 @@ impl Client {
         }
     }
 
-    /// Whether the proxy looks the name up.
+    /// True if the proxy resolves the name.
     fn goes_by_name(&self, call: &Call<'_>) -> bool {
         call.literal.is_none() && self.proxy.as_ref().is_some_and(|proxy| proxy.resolves)
     }
 
-    /// The addresses that may be connected to.
+    /// The addresses that the judge approved.
     pub(crate) async fn judged<B>(
         &self,
         call: &Call<'_>,
         judge: impl Fn(&[IpAddr]) -> Result<(), B>,
     ) -> Result<Vec<SocketAddr>, Failure<B>> {
         if self.goes_by_name(call) {
-            // Who looks the name up is the one to know its address: a kept tunnel is told apart by the name alone.
+            // Only the proxy knows the address, so kept tunnels are identified by host and port alone.
             return Ok(vec![SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), call.port)]);
         }
         let found = match call.literal {
@@ -231,7 +232,8 @@ impl Client {
         Ok(found.into_iter().map(|ip| SocketAddr::new(ip, call.port)).collect())
     }
 
-    /// Sends on an open connection and reads the answer. Tells whether the connection can be used again.
+    /// Sends a request on an open connection and reads the answer. The flag is true if the connection can be used
+    /// again.
     async fn exchange<B>(
         &self,
         link: &mut Link,
@@ -276,7 +278,7 @@ impl Client {
         while let Some(frame) = body.frame().await {
             let data = match frame {
                 Ok(frame) => frame.into_data().unwrap_or_default(),
-                // The status is known, and that is what counts: a success stays one although its body broke off.
+                // The status decides: a success remains a success if the body breaks off.
                 Err(_) if (200..300).contains(&status) => {
                     complete = false;
                     break;
@@ -295,7 +297,7 @@ impl Client {
     }
 }
 
-/// Interim answers (1xx) before the one that counts: a few are usual, and nobody needs many.
+/// Maximum number of interim answers (1xx) before the final one. A few are usual.
 const MOST_INTERIM: usize = 10;
 
 #[derive(Default)]
@@ -317,26 +319,26 @@ impl Interim {
 }
 
 enum Exchange<B> {
-    /// Nothing of it left us.
+    /// No byte of the request was sent.
     NotSent(Box<Request<Full<Bytes>>>),
-    /// It was sent, as far as is known, and there is no head of an answer.
+    /// The request was sent, as far as is known, and no head of an answer arrived.
     Unanswered(Failure<B>),
     Failed(Failure<B>),
 }
 
 pub(crate) fn request<B>(call: &Call<'_>) -> Result<Request<Full<Bytes>>, Failure<B>> {
     let refused = |what: &str| Failure::Request(what.to_owned());
-    let uri: Uri = call.path.parse().map_err(|_| refused("its path has an illegal character"))?;
+    let uri: Uri = call.path.parse().map_err(|_| refused("the path has an illegal character"))?;
     let mut request = Request::new(Full::new(call.body.clone()));
     *request.method_mut() = call.method.clone();
     *request.uri_mut() = uri;
     let headers = request.headers_mut();
     headers.reserve(call.headers.len() + 2);
-    let host = HeaderValue::from_str(call.authority).map_err(|_| refused("its host has an illegal character"))?;
+    let host = HeaderValue::from_str(call.authority).map_err(|_| refused("the host has an illegal character"))?;
     headers.insert(HOST, host);
     for (name, value) in call.headers {
         let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refused("a header name is illegal"))?;
-        // Whatever is not allowed in a value, line breaks above all, is refused here once more.
+        // The second check of header values. Line breaks, above all, must never be sent.
         let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| refused("a header value is illegal"))?;
         headers.insert(header, value);
     }

@@ -1,4 +1,4 @@
-//! Opening a connection to an address that was judged for this very attempt.
+//! Opens a connection to an address that was approved for this attempt.
 
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
@@ -23,23 +23,23 @@ use crate::timing::Trace;
 use crate::tls::Tls;
 use crate::trust::Presented;
 
-/// What can be read and written, encrypted or not.
+/// A byte stream, encrypted or not.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 type Connection = http1::Connection<TokioIo<Box<dyn Stream>>, Full<Bytes>>;
 
-/// An open connection. It is driven by whoever uses it, not by a task of its own: an idle one costs nothing, and what
-/// the peer did meanwhile is noticed when it is taken up again.
+/// An open connection. Its user drives it; it has no task of its own. An idle connection therefore costs nothing, and
+/// anything that the peer did meanwhile is noticed at the next use.
 pub(crate) struct Link {
     pub(crate) sender: SendRequest<Full<Bytes>>,
-    /// What was agreed on, if it is encrypted.
+    /// The negotiated version of TLS, if the connection is encrypted.
     pub(crate) tls_version: Option<&'static str>,
     connection: Option<Pin<Box<Connection>>>,
 }
 
 impl Link {
-    /// Runs a future of this connection's while moving its bytes.
+    /// Runs a future that uses this connection, and moves the bytes of the connection meanwhile.
     pub(crate) async fn drive<F: Future>(connection: &mut Drive<'_>, future: F) -> F::Output {
         let mut future = std::pin::pin!(future);
         poll_fn(|context| {
@@ -49,15 +49,15 @@ impl Link {
         .await
     }
 
-    /// Separates what sends from what moves the bytes, so that both can be borrowed at once.
+    /// Separates the sender from the driver that moves bytes, so that both can be borrowed at once.
     pub(crate) fn split(&mut self) -> (&mut SendRequest<Full<Bytes>>, Drive<'_>) {
         (&mut self.sender, Drive(&mut self.connection))
     }
 
-    /// Whether the peer has ended it, or sent something that nobody asked for.
+    /// True if the peer has closed the connection or sent bytes without a request.
     pub(crate) async fn is_gone(&mut self) -> bool {
         let (_, mut drive) = self.split();
-        // One look is enough: what has arrived is read, what has not is no news.
+        // A single poll is enough: it reads all bytes that have arrived.
         poll_fn(|context| {
             drive.poll(context);
             Poll::Ready(())
@@ -67,7 +67,7 @@ impl Link {
     }
 }
 
-/// The half of a [`Link`] that moves bytes.
+/// The half of a [`Link`] that moves its bytes.
 pub(crate) struct Drive<'a>(&'a mut Option<Pin<Box<Connection>>>);
 
 impl Drive<'_> {
@@ -75,14 +75,14 @@ impl Drive<'_> {
         if let Some(connection) = self.0
             && connection.as_mut().poll(context).is_ready()
         {
-            // Its end, good or bad, shows in the future that waits for the answer.
+            // The future that waits for the answer reports how the connection ended.
             *self.0 = None;
         }
     }
 }
 
-/// How connections are opened.
-pub(crate) struct Way<'a> {
+/// The settings for opening a connection.
+pub(crate) struct ConnectOptions<'a> {
     pub(crate) tls: &'a Tls,
     pub(crate) certificate: Option<&'a Presented<'a>>,
     pub(crate) limits: &'a Limits,
@@ -90,17 +90,17 @@ pub(crate) struct Way<'a> {
     pub(crate) resolver: &'a dyn Resolve,
 }
 
-/// Tries the judged addresses in turn until one answers.
+/// Tries the approved addresses one after the other until one of them answers.
 pub(crate) async fn connect<B>(
-    way: &Way<'_>,
+    options: &ConnectOptions<'_>,
     key: &Key,
     addresses: &[SocketAddr],
     trace: &mut Trace,
 ) -> Result<(Link, SocketAddr), Failure<B>> {
     let mut last = Failure::Connect("no address".to_owned());
     for address in addresses {
-        match reach(way, key, address, trace).await {
-            Ok(stream) => return Ok((open(way, key, stream, trace).await?, *address)),
+        match reach(options, key, address, trace).await {
+            Ok(stream) => return Ok((open(options, key, stream, trace).await?, *address)),
             Err(failure @ (Failure::Connect(_) | Failure::TimedOut(_))) => last = failure,
             Err(other) => return Err(other),
         }
@@ -109,25 +109,25 @@ pub(crate) async fn connect<B>(
 }
 
 async fn reach<B>(
-    way: &Way<'_>,
+    options: &ConnectOptions<'_>,
     key: &Key,
     address: &SocketAddr,
     trace: &mut Trace,
 ) -> Result<Box<dyn Stream>, Failure<B>> {
-    if let Some(proxy) = way.proxy {
+    if let Some(proxy) = options.proxy {
         let target =
             if address.ip().is_unspecified() { format!("{}:{}", key.host, key.port) } else { address.to_string() };
-        return tunnel(proxy, way.resolver, way.limits, &target, trace).await;
+        return tunnel(proxy, options.resolver, options.limits, &target, trace).await;
     }
     trace.enter(Stage::Connecting);
-    match tokio::time::timeout(way.limits.connect, TcpStream::connect(address)).await {
+    match tokio::time::timeout(options.limits.connect, TcpStream::connect(address)).await {
         Ok(Ok(stream)) => {
-            // Between the verdict and the packets nothing may have changed: look at who answered.
+            // The peer must be the address that was approved.
             let peer = stream.peer_addr().map_err(|error| Failure::Connect(error.to_string()))?;
             if peer != *address {
                 return Err(Failure::Broken("another address answered".to_owned()));
             }
-            // Requests are written whole; waiting for more to send would only add latency.
+            // Requests are written as a whole, so waiting for more bytes would only add latency.
             let _ = stream.set_nodelay(true);
             Ok(Box::new(stream))
         }
@@ -136,8 +136,13 @@ async fn reach<B>(
     }
 }
 
-async fn open<B>(way: &Way<'_>, key: &Key, stream: Box<dyn Stream>, trace: &mut Trace) -> Result<Link, Failure<B>> {
-    let Way { tls, limits, certificate, .. } = way;
+async fn open<B>(
+    options: &ConnectOptions<'_>,
+    key: &Key,
+    stream: Box<dyn Stream>,
+    trace: &mut Trace,
+) -> Result<Link, Failure<B>> {
+    let ConnectOptions { tls, limits, certificate, .. } = options;
     let mut tls_version = None;
     let stream: Box<dyn Stream> = if key.https {
         trace.enter(Stage::Handshaking);

@@ -1,19 +1,19 @@
-//! Why an attempt brought no answer. Texts name neither URL nor header values.
+//! The reasons for which an attempt has no answer. Messages contain neither URLs nor header values.
 
 use std::fmt;
 
-/// How far an attempt had come.
+/// The phase that an attempt has reached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stage {
-    /// Looking the name up.
+    /// Resolving the host name.
     Resolving,
-    /// Getting as far as the operator's proxy.
+    /// Connecting to the operator's proxy.
     Proxying,
     /// Opening the connection.
     Connecting,
-    /// Agreeing on TLS.
+    /// Negotiating TLS.
     Handshaking,
-    /// Sending, and waiting for the head of the answer.
+    /// Sending the request, and waiting for the head of the answer.
     Waiting,
     /// Reading the body of the answer.
     Reading,
@@ -22,49 +22,49 @@ pub enum Stage {
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Resolving => "looking the name up",
-            Self::Proxying => "asking the proxy",
+            Self::Resolving => "resolving the host name",
+            Self::Proxying => "connecting to the proxy",
             Self::Connecting => "connecting",
-            Self::Handshaking => "agreeing on TLS",
+            Self::Handshaking => "negotiating TLS",
             Self::Waiting => "waiting for the answer",
             Self::Reading => "reading the answer",
         })
     }
 }
 
-/// Why there is no answer. `B` is what the judge says when it refuses.
+/// The reason for which an attempt has no answer. `B` is the reason that the judge gives for a refusal.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure<B> {
-    /// The one deadline passed.
+    /// The deadline passed.
     #[error("timed out while {0}")]
     TimedOut(Stage),
-    /// The name has no address, or could not be looked up.
+    /// The name could not be resolved, or has no address.
     #[error("the host name could not be resolved: {0}")]
     Dns(String),
-    /// The judge refuses the destination.
+    /// The judge refused the destination.
     #[error("{0}")]
     Blocked(B),
-    /// The operator's proxy failed; nobody knows of the receiver.
+    /// The operator's proxy failed. The receiver may not have been reached.
     #[error("the proxy failed: {0}")]
     Proxy(String),
-    /// No connection.
+    /// No connection could be opened.
     #[error("could not connect: {0}")]
     Connect(String),
-    /// No TLS.
+    /// TLS could not be negotiated.
     #[error("TLS failed: {0}")]
     Tls(String),
-    /// The connection broke before the request was sent as a whole.
+    /// The connection broke before the answer was read. The receiver may have got the request.
     #[error("the connection broke: {0}; the receiver may have got the request")]
     Broken(String),
-    /// What came back is not HTTP/1.1, or over the limits.
+    /// The answer is not HTTP/1.1, or exceeds the limits.
     #[error("the answer is not valid HTTP: {0}")]
     InvalidAnswer(String),
-    /// The request itself cannot be sent.
+    /// The request is not valid HTTP.
     #[error("the request cannot be sent: {0}")]
     Request(String),
 }
 
-/// What a hyper error means for an attempt.
+/// Translates an error of hyper.
 pub(crate) fn of_hyper<B>(error: &hyper::Error) -> Failure<B> {
     let text = innermost(error);
     if error.is_parse() || error.is_parse_status() || error.is_parse_too_large() {
@@ -76,7 +76,7 @@ pub(crate) fn of_hyper<B>(error: &hyper::Error) -> Failure<B> {
     }
 }
 
-/// The words of the deepest cause, which is where the reason stands.
+/// The message of the deepest cause. Outer errors of hyper and rustls name no reason.
 pub(crate) fn innermost(error: &dyn std::error::Error) -> String {
     let mut deepest = error;
     while let Some(source) = deepest.source() {

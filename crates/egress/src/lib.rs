@@ -1,9 +1,11 @@
-//! How Quickdraw calls other people's servers: one client, and the only code that opens outbound sockets.
+//! The HTTP client that calls other people's servers. No other code opens outbound sockets.
 //!
-//! An attempt goes resolve → judge every address → connect to a judged one → check the peer → send → read a bounded
-//! answer, all under one deadline. The judge is an argument: this crate carries the verdict out and knows no rules.
-//! What a friendlier client would do by itself is absent on purpose: no redirects, no proxies from the environment, no
-//! decompression, no retries but the one for a kept-alive connection that was closed before the head of an answer.
+//! An attempt resolves the name, asks the judge about every address, connects to an approved address, checks the peer,
+//! sends the request and reads a bounded answer. One deadline covers all of these steps. The judge is an argument: this
+//! crate enforces its verdict and contains no rules of its own.
+//!
+//! Features of other clients are absent on purpose: redirects, proxies from the environment, decompression and retries.
+//! The only repeated request is the one for a kept-alive connection that the peer closed before the head of an answer.
 
 mod call;
 mod connect;

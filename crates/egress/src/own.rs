@@ -1,14 +1,15 @@
-//! The machine's own addresses: those under which a listener of this process is reached. No rules live here.
+//! The addresses under which a listener of this process can be reached. This file contains no rules.
 
 use std::net::SocketAddr;
 
-/// Most addresses that are listed. Of more, the first are.
+/// Maximum number of addresses in the list. More are ignored.
 const MOST: usize = 10_000;
 
-/// The addresses under which a listener is reached: its own, or those of every interface if it listens on all.
+/// The addresses under which a listener can be reached: its own address, or those of every interface if it listens on
+/// all of them.
 ///
 /// # Errors
-/// When the system does not list its interfaces.
+/// When the system cannot list its interfaces.
 pub fn own_addresses(listening: SocketAddr) -> std::io::Result<Vec<SocketAddr>> {
     if !listening.ip().is_unspecified() {
         return Ok(vec![listening]);
@@ -16,7 +17,7 @@ pub fn own_addresses(listening: SocketAddr) -> std::io::Result<Vec<SocketAddr>> 
     let mut own = Vec::new();
     for interface in if_addrs::get_if_addrs()? {
         let address = interface.ip();
-        // `[::]` takes connections to IPv4 addresses as well, `0.0.0.0` takes no others.
+        // `[::]` accepts connections to IPv4 addresses too; `0.0.0.0` accepts only those.
         if listening.is_ipv4() && address.is_ipv6() {
             continue;
         }

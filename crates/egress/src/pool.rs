@@ -1,6 +1,6 @@
-//! Kept-alive connections. An idle one is taken up again only when everything that was judged about it is the same:
-//! scheme, host, port, TLS setting, and an address that this attempt's look-up gave too. Otherwise keeping connections
-//! would be a way around the guard.
+//! Kept-alive connections. An idle connection is used again only if everything that was checked about it is the same:
+//! scheme, host, port, TLS settings, and an address that the look-up of this attempt returned too. Otherwise a kept
+//! connection would be a way around the guard.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -10,19 +10,19 @@ use std::time::{Duration, Instant};
 use crate::call::Call;
 use crate::connect::Link;
 
-/// Idle connections that are kept for one key, and in all.
+/// Maximum number of idle connections with one key and in total, and the time for which they are kept.
 const PER_KEY: usize = 64;
 const IN_ALL: usize = 1024;
 const IDLE: Duration = Duration::from_secs(20);
 
-/// What makes two connections interchangeable, but for the address.
+/// The properties that two interchangeable connections share, apart from the address.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Key {
     pub(crate) https: bool,
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) verify_tls: bool,
-    /// Digest of the client certificate, if it is not the usual one.
+    /// Digest of the client certificate, if it is not the default one.
     pub(crate) certificate: Option<[u8; 32]>,
 }
 
@@ -50,7 +50,7 @@ struct Idle {
 }
 
 impl Pool {
-    /// The most recently used idle connection to one of the judged addresses.
+    /// Removes the most recently used idle connection to one of the approved addresses.
     pub(crate) fn take(&self, key: &Key, addresses: &[SocketAddr]) -> Option<(Link, SocketAddr)> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let links = idle.links.get_mut(key)?;
@@ -75,7 +75,7 @@ impl Pool {
         }
     }
 
-    /// Closes what has been idle for too long.
+    /// Closes connections that have been idle for too long.
     pub(crate) fn sweep(&self) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.links.retain(|_, links| {

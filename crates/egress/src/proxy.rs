@@ -1,5 +1,5 @@
-//! The way through an operator's proxy: a tunnel (`CONNECT`, RFC 9110 9.3.6) to an address that was judged like any other.
-//! Nothing in the environment switches this on.
+//! Tunnels through an operator's proxy (`CONNECT`, RFC 9110 9.3.6). The address is approved as for a direct connection.
+//! Environment variables do not enable a proxy.
 
 use std::net::SocketAddr;
 
@@ -18,7 +18,7 @@ use crate::error::{Failure, Stage, innermost};
 use crate::resolve::Resolve;
 use crate::timing::Trace;
 
-/// Where the proxy is, and what it is told. No `Debug`, because of the password.
+/// The address of the proxy, and the credentials for it. There is no `Debug`, because of the password.
 pub struct Proxy {
     /// Name or address.
     pub host: String,
@@ -26,15 +26,15 @@ pub struct Proxy {
     pub port: u16,
     /// Value of `Proxy-Authorization`.
     pub authorization: Option<String>,
-    /// Whether it is given names and looks them up itself, judging what they resolve to. Otherwise it is given the address
-    /// that was judged here.
+    /// True if the proxy receives host names, resolves them and checks the addresses itself. Otherwise it receives the
+    /// address that was approved here.
     pub resolves: bool,
 }
 
 /// Opens a tunnel to `target`, which is written as in a URL.
 ///
-/// A proxy that cannot be reached or refuses is [`Failure::Proxy`]: the receiver had no part in it. One that says that it
-/// could not reach the receiver, or says nothing while it tries, speaks of the receiver.
+/// A proxy that cannot be reached or that refuses is [`Failure::Proxy`]: the receiver is not at fault. If the proxy
+/// reports that it could not reach the receiver, or does not answer while it connects, the receiver failed.
 pub(crate) async fn tunnel<B>(
     proxy: &Proxy,
     resolver: &dyn Resolve,
@@ -54,7 +54,7 @@ pub(crate) async fn tunnel<B>(
         opened = match tokio::time::timeout(limits.connect, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(failed(innermost(&error))),
-            Err(_) => Err(failed("it does not answer".to_owned())),
+            Err(_) => Err(failed("it did not answer in time".to_owned())),
         };
         if opened.is_ok() {
             break;
@@ -66,25 +66,25 @@ pub(crate) async fn tunnel<B>(
     let (mut sender, connection) = handshake.map_err(|error| failed(innermost(&error)))?;
     let mut connection = std::pin::pin!(connection.with_upgrades());
     let request = connect_request(proxy, target).map_err(failed)?;
-    // A proxy that is there and says nothing waits for the receiver.
+    // A proxy that accepted the connection and does not answer is waiting for the receiver.
     trace.enter(Stage::Connecting);
     let exchange = async {
         let response = sender.send_request(request).await.map_err(|error| failed(innermost(&error)))?;
         match response.status() {
             StatusCode::OK => {}
             status @ (StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT) => {
-                return Err(Failure::Connect(format!("the proxy could not reach it ({status})")));
+                return Err(Failure::Connect(format!("the proxy could not reach the receiver ({status})")));
             }
-            StatusCode::PROXY_AUTHENTICATION_REQUIRED => return Err(failed("it wants other credentials".to_owned())),
+            StatusCode::PROXY_AUTHENTICATION_REQUIRED => return Err(failed("it rejected the credentials".to_owned())),
             status if status.is_client_error() => {
-                return Err(Failure::Connect(format!("the proxy does not let us call it ({status})")));
+                return Err(Failure::Connect(format!("the proxy refused to connect to the receiver ({status})")));
             }
             status => return Err(failed(format!("it answered {status}"))),
         }
         hyper::upgrade::on(response).await.map_err(|error| failed(innermost(&error)))
     };
     let mut exchange = std::pin::pin!(exchange);
-    // The connection moves the bytes of the exchange; it is over when the tunnel is there.
+    // `connection` moves the bytes of the exchange, and ends when the tunnel is open.
     let upgraded: Upgraded = tokio::select! {
         biased;
         upgraded = &mut exchange => upgraded?,

@@ -1,4 +1,4 @@
-//! Looking names up: A and AAAA both, no search domains, a short cache.
+//! Resolves host names: A and AAAA records, no search domains, a short cache.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -8,18 +8,19 @@ use std::time::Duration;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{LookupIpStrategy, ResolverOpts};
 
-/// Most addresses of a name that are looked at; a name with more is refused as a whole.
+/// Maximum number of addresses of a name. A name with more addresses is refused.
 const MAX_ADDRESSES: usize = 32;
 const LONGEST_TTL: Duration = Duration::from_secs(60);
 
-/// Why a look-up gave nothing. A temporary failure of the attempt, never of the hook's settings.
+/// The reason for which a look-up failed. It is a temporary failure of the attempt, never an error in the hook's
+/// settings.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct ResolveError(pub String);
 
-/// Looks a name up. An argument of the client, so that tests can answer differently each time.
+/// Resolves host names. The client takes it as an argument, so that tests can script the answers.
 pub trait Resolve: Send + Sync {
-    /// All addresses of a name, IPv4 and IPv6.
+    /// All IPv4 and IPv6 addresses of a name.
     fn resolve<'a>(
         &'a self,
         name: &'a str,
@@ -30,10 +31,10 @@ pub trait Resolve: Send + Sync {
 pub struct Hickory(TokioResolver);
 
 impl Hickory {
-    /// From the system's configuration.
+    /// Makes a resolver with the system's configuration.
     ///
     /// # Errors
-    /// When the system has none that can be read.
+    /// When the system has no readable configuration.
     pub fn from_system() -> Result<Self, ResolveError> {
         let failed = |error: hickory_resolver::net::NetError| ResolveError(error.to_string());
         let mut builder = TokioResolver::builder_tokio().map_err(failed)?;
@@ -57,7 +58,7 @@ impl Resolve for Hickory {
         name: &'a str,
     ) -> Pin<Box<dyn Future<Output = Result<Vec<IpAddr>, ResolveError>> + Send + 'a>> {
         Box::pin(async move {
-            // The root dot keeps search domains out: `hooks.example.com` must not become an internal name.
+            // The final dot disables search domains: `hooks.example.com` must not become an internal name.
             let absolute = if name.ends_with('.') { name.to_owned() } else { format!("{name}.") };
             let found = self.0.lookup_ip(absolute).await.map_err(|error| ResolveError(error.to_string()))?;
             let addresses: Vec<IpAddr> = found.iter().take(MAX_ADDRESSES + 1).collect();

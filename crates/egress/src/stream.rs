@@ -1,4 +1,4 @@
-//! An answer that does not end: it is read piece by piece, for as long as something comes.
+//! Answers without an end, such as event streams. They are read piece by piece.
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
@@ -16,9 +16,9 @@ use crate::error::{Failure, of_hyper};
 use crate::pool::Key;
 use crate::timing::Trace;
 
-/// An open answer. Its body ends when the peer ends it, or when nothing has come for too long.
+/// An open answer. Its body ends when the peer ends it, or after a silence that is too long.
 pub struct Streamed {
-    /// Status.
+    /// HTTP status.
     pub status: u16,
     /// Header fields.
     pub headers: HeaderMap,
@@ -28,23 +28,24 @@ pub struct Streamed {
     until: Pin<Box<Sleep>>,
 }
 
-/// Why an answer broke off.
+/// The reason for which an answer broke off.
 #[derive(Debug, thiserror::Error)]
 pub enum Broken {
-    /// The connection is gone.
+    /// The connection broke.
     #[error("the connection broke: {0}")]
     Connection(#[from] hyper::Error),
-    /// Nothing came.
-    #[error("nothing came for {} seconds", .0.as_secs())]
+    /// No bytes arrived for too long.
+    #[error("no data arrived for {} seconds", .0.as_secs())]
     Silent(Duration),
 }
 
 impl Client {
-    /// Makes a request on a connection of its own, and gives the answer as soon as its head is there: the deadline is for
-    /// that. Then no silence may be longer than `silence`. `judge` as in [`Client::call`].
+    /// Sends a request on a connection of its own, and returns the answer as soon as its head has arrived. The deadline
+    /// applies until then. After that, the body breaks off if nothing arrives for `silence`. `judge` is used as in
+    /// [`Client::call`].
     ///
     /// # Errors
-    /// Why there is no answer.
+    /// The reason for which there is no answer.
     pub async fn stream<B>(
         &self,
         call: Call<'_>,
@@ -65,7 +66,7 @@ impl Client {
         trace: &mut Trace,
     ) -> Result<Streamed, Failure<B>> {
         let addresses: Vec<SocketAddr> = self.judged(&call, judge).await?;
-        let (mut link, _) = connect(&self.way(&call), &Key::of(&call), &addresses, trace).await?;
+        let (mut link, _) = connect(&self.connect_options(&call), &Key::of(&call), &addresses, trace).await?;
         let (sender, mut drive) = link.split();
         let request = request(&call)?;
         let response = Link::drive(&mut drive, sender.send_request(request)).await;

@@ -1,27 +1,28 @@
-//! How long each phase of an attempt took.
+//! The duration of each phase of an attempt.
 
 use std::time::{Duration, Instant};
 
 use crate::error::Stage;
 
-/// Where the time of an attempt went. A phase that was not come to, or that a kept connection made needless, took none.
+/// The duration of each phase of an attempt. A phase has no duration if it was not reached, or if a kept connection
+/// made it unnecessary.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Timing {
-    /// Looking the name up.
+    /// Resolving the host name.
     pub resolve: Option<Duration>,
-    /// Opening the connection, a proxy's tunnel and addresses that did not answer included.
+    /// Opening the connection. This includes the tunnel of a proxy, and addresses that did not answer.
     pub connect: Option<Duration>,
-    /// Agreeing on TLS.
+    /// Negotiating TLS.
     pub tls: Option<Duration>,
-    /// Sending, and waiting for the head of the answer.
+    /// Sending the request, and waiting for the head of the answer.
     pub wait: Option<Duration>,
     /// Reading the body of the answer.
     pub read: Option<Duration>,
-    /// The version of TLS, as `TLSv1_3`.
+    /// The negotiated version of TLS, such as `TLSv1_3`.
     pub tls_version: Option<&'static str>,
 }
 
-/// Follows an attempt from phase to phase. What it knows survives an attempt that is cut off by its deadline.
+/// Measures an attempt phase by phase. The measurements remain if the deadline ends the attempt.
 pub(crate) struct Trace {
     stage: Stage,
     since: Instant,
@@ -37,7 +38,7 @@ impl Trace {
         self.stage
     }
 
-    /// The next phase begins.
+    /// Ends the current phase and begins the next.
     pub(crate) fn enter(&mut self, stage: Stage) {
         self.note();
         self.stage = stage;
@@ -47,7 +48,7 @@ impl Trace {
         self.timing.tls_version = version;
     }
 
-    /// The attempt has ended, in whatever phase it is.
+    /// Ends the attempt in its current phase.
     pub(crate) fn end(mut self) -> Timing {
         self.note();
         self.timing
@@ -64,7 +65,7 @@ impl Trace {
             Stage::Waiting => &mut self.timing.wait,
             Stage::Reading => &mut self.timing.read,
         };
-        // A second connection after a kept one was closed adds to the first.
+        // A second connection, after a kept one was closed, adds to the first.
         *phase = Some(phase.unwrap_or_default() + took);
     }
 }

@@ -1,5 +1,5 @@
-//! TLS towards receivers: the system's certificate authorities, TLS 1.2 and later, and the switch that turns checking
-//! off for one hook, as GitLab's does. A hook can show a client certificate of its own.
+//! TLS to receivers: the system's certificate authorities, TLS 1.2 and later. As in GitLab, a hook can turn the
+//! verification off. A hook can also have a client certificate of its own.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,19 +10,20 @@ use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
-/// What connections are made with.
+/// The TLS configurations of the client.
 pub(crate) struct Tls {
     provider: Arc<CryptoProvider>,
     roots: Arc<RootCertStore>,
     usual: Configs,
-    /// With certificates of hooks of their own, by digest.
+    /// Configurations for hooks with their own certificate, by its digest.
     own: Mutex<HashMap<[u8; 32], Configs>>,
 }
 
-/// Certificates that are kept ready for use. Beyond that they are read anew.
+/// Maximum number of configurations in `own`. When it is reached, all are dropped and built again on demand.
 const MOST_OWN: usize = 256;
 
-/// The two configurations. Connections made with one are never used for the other: they are keyed apart in the pool.
+/// The configurations with and without verification. The pool never uses a connection of one for the other, because its
+/// key contains `verify_tls`.
 #[derive(Clone)]
 pub(crate) struct Configs {
     pub(crate) checked: Arc<ClientConfig>,
@@ -35,7 +36,7 @@ impl Tls {
         let mut roots = RootCertStore::empty();
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if roots.is_empty() {
-            // A container without certificates: the authorities that browsers trust are better than none.
+            // A container may have no certificates. The authorities that browsers trust are used then.
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
         for root in trust.roots {
@@ -46,7 +47,7 @@ impl Tls {
         Ok(Self { provider, roots, usual, own: Mutex::default() })
     }
 
-    /// The configurations for a hook with or without a certificate of its own.
+    /// The configurations for a hook, with its own certificate or the default one.
     pub(crate) fn configs(&self, own: Option<&Presented<'_>>) -> Result<Configs, PemError> {
         let Some(own) = own else { return Ok(self.usual.clone()) };
         let mut known = self.own.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,7 +85,7 @@ impl Configs {
     }
 }
 
-/// Accepts any certificate; the handshake itself is still verified.
+/// Accepts any certificate. The signatures of the handshake are still verified.
 #[derive(Debug)]
 struct Unchecked(Arc<CryptoProvider>);
 

@@ -1,4 +1,4 @@
-//! Whom we trust beyond the system's authorities, and who we say we are: read from PEM files.
+//! Additional certificate authorities and client certificates, read from PEM files.
 
 use pkcs8::pkcs5::EncryptionScheme;
 use pkcs8::pkcs5::pbes2::ScryptParams;
@@ -8,64 +8,64 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 
-/// Beyond the system's authorities, nobody; and no certificate of our own.
+/// Trust in addition to the system's authorities. The default adds nothing and has no client certificate.
 #[derive(Default)]
 pub struct Trust {
-    /// Authorities of receivers, beside the system's.
+    /// Authorities of receivers, in addition to the system's.
     pub roots: Vec<CertificateDer<'static>>,
-    /// What is shown to receivers that ask for a certificate.
+    /// The client certificate for receivers that ask for one.
     pub identity: Option<Identity>,
 }
 
-/// A certificate of our own, with those between it and its authority, and its key. No `Debug`, because of the key.
+/// A client certificate, its intermediate certificates and its key. There is no `Debug`, because of the key.
 pub struct Identity {
     pub(crate) certificates: Vec<CertificateDer<'static>>,
     pub(crate) key: PrivateKeyDer<'static>,
 }
 
-/// A client certificate that is shown for one call, instead of the usual one.
+/// A client certificate for one call, instead of the default one.
 pub struct Presented<'a> {
-    /// What tells it from others.
+    /// Digest that identifies the certificate.
     pub digest: [u8; 32],
-    /// Certificates and key, which is not encrypted: see [`opened`].
+    /// The certificates and the key, which is not encrypted: see [`opened`].
     pub pem: &'a str,
 }
 
-/// Why a PEM text is of no use.
+/// The reason for which a PEM text cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum PemError {
-    /// Nothing between BEGIN CERTIFICATE and END CERTIFICATE.
+    /// The text has no block between BEGIN CERTIFICATE and END CERTIFICATE.
     #[error("has no certificate in it")]
     NoCertificate,
-    /// No key in a form that is read.
+    /// The text has no key in a supported form.
     #[error("has no private key in it; put it into the same file, as PKCS#8 (openssl pkcs8 -topk8)")]
     NoKey,
-    /// The old form, whose encryption is broken.
+    /// The key is in OpenSSL's old form, whose encryption is broken.
     #[error("has a key in OpenSSL's old encrypted form; convert it (openssl pkcs8 -topk8 -v2 aes-256-cbc)")]
     OldEncryption,
-    /// The key needs a password.
+    /// The key is encrypted, and no password was given.
     #[error("has an encrypted key, and no password is set")]
     NoPassword,
-    /// The password is wrong, or the encryption is none that is read.
-    #[error("has a key that this password does not open")]
+    /// The password is wrong, or the encryption is not supported.
+    #[error("has a key that this password does not decrypt")]
     WrongPassword,
-    /// Opening it would take seconds of work, or a lot of memory.
-    #[error(
-        "has a key that is encrypted with more effort than we make; convert it (openssl pkcs8 -topk8 -v2 aes-256-cbc)"
-    )]
+    /// Decrypting the key would take seconds of work or a lot of memory.
+    #[error("has a key that is too costly to decrypt; convert it (openssl pkcs8 -topk8 -v2 aes-256-cbc)")]
     TooCostly,
-    /// Key and certificate are not a pair.
-    #[error("has a key that is not the certificate's; the certificate itself comes first, then those above it")]
+    /// The key does not belong to the certificate.
+    #[error(
+        "has a key that does not belong to the certificate; put the certificate before its intermediate certificates"
+    )]
     NotAPair,
-    /// Damaged.
+    /// The text is damaged.
     #[error("is damaged: {0}")]
     Damaged(String),
 }
 
-/// The certificates of a PEM text.
+/// Reads the certificates of a PEM text.
 ///
 /// # Errors
-/// When there are none, or they are damaged.
+/// When the text has no certificates, or they are damaged.
 pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let found = found.map_err(|error| PemError::Damaged(error.to_string()))?;
@@ -73,13 +73,12 @@ pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError
 }
 
 impl Identity {
-    /// From a PEM text with certificates and key; the key may be encrypted (PKCS#8 with PBES2) and opens with the
-    /// password.
+    /// Reads certificates and their key from a PEM text. The key may be encrypted with `password` (PKCS#8 with PBES2).
     ///
     /// # Errors
-    /// Every reason of [`PemError`].
+    /// All reasons of [`PemError`].
     pub fn from_pem(pem: &[u8], password: &str) -> Result<Self, PemError> {
-        // The key first: an old form of it confuses whoever looks for certificates.
+        // The key is read first: the search for certificates fails on OpenSSL's old form of keys.
         let key = key(pem, password)?;
         let certificates = certificates(pem)?;
         match CertifiedKey::from_der(certificates.clone(), key.clone_key(), &ring::default_provider()) {
@@ -90,11 +89,11 @@ impl Identity {
     }
 }
 
-/// Opens the key of a PEM text, if it is encrypted: gives the same text with the key as it is inside. Opening takes up to a
-/// second of work and 32 MiB of memory.
+/// Decrypts the key of a PEM text, if it is encrypted, and returns the text with the plain key. This takes up to a
+/// second and 32 MiB of memory.
 ///
 /// # Errors
-/// Every reason of [`PemError`]; also when key and certificate are not a pair.
+/// All reasons of [`PemError`], among them that key and certificate do not belong together.
 pub fn opened(pem: &str, password: &str) -> Result<String, PemError> {
     let opened = match encrypted_block(pem) {
         Some(block) => {
@@ -108,7 +107,8 @@ pub fn opened(pem: &str, password: &str) -> Result<String, PemError> {
     Ok(opened)
 }
 
-/// Iterations, bytes of memory and passes that opening a key may take: far more than usual tools ask for, and less than a tenth of a second.
+/// Maximum number of iterations, bytes of memory and passes for decrypting a key. Common tools ask for far less. The
+/// work takes less than a second.
 const MOST_ITERATIONS: u32 = 600_000;
 const MOST_MEMORY: u64 = 32 << 20;
 const MOST_PASSES: u16 = 4;
@@ -120,7 +120,7 @@ fn is_costly(scheme: &EncryptionScheme) -> bool {
     }
     let fits = |kdf: &ScryptParams| {
         let memory = kdf.cost_parameter.saturating_mul(u64::from(kdf.block_size) * 128);
-        // The library takes any cost, and fails on what is no power of two.
+        // The library accepts any cost, but fails on one that is not a power of two.
         kdf.cost_parameter.is_power_of_two() && memory <= MOST_MEMORY && kdf.parallelization <= MOST_PASSES
     };
     !parameters.kdf.scrypt().is_some_and(fits)

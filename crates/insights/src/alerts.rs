@@ -1,5 +1,5 @@
-//! Alerts: rules on insights, and when they are told. What is told goes out as an event, so it is signed, retried and kept like
-//! any other.
+//! Alert rules on metrics, and the states that they go through. An alert is reported as an event, so it is signed,
+//! retried and kept like any other event.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,22 +10,22 @@ use serde_json::json;
 use super::metrics::{Kind, Metric, Summary, Trait};
 use quickdraw_domain::Timestamp;
 
-/// Most rules.
+/// Maximum number of rules.
 pub const MOST_RULES: usize = 100;
-/// Longest window, and longest times of a rule.
+/// Maximum of every duration in a rule.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 const SHORTEST_WINDOW: Duration = Duration::from_secs(60);
-/// Longest texts of a rule.
+/// Maximum length of a rule's name, in characters.
 const LONGEST_TEXT: usize = 255;
 
-/// What is watched that is no insight of things.
+/// A number that a rule can watch although it is not a [`Metric`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Beside {
     /// Seconds since the last event of a project.
     Silence,
-    /// Pushes that never came.
+    /// Pushes that are missing between received ones.
     MissingPushes,
-    /// The share of commits that are nobody's.
+    /// The share of commits whose author matches no member.
     UnmatchedShare,
 }
 
@@ -38,27 +38,27 @@ impl Beside {
     ];
 }
 
-/// What a rule watches.
+/// The number that a rule watches.
 pub enum Watched {
-    /// An insight.
+    /// A metric.
     Metric(&'static Metric),
-    /// Something else.
+    /// Another number, with its unit.
     Beside(Beside, &'static str),
 }
 
 impl Watched {
-    /// By its name.
+    /// Finds a watched number by its name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
         let beside = Beside::ALL.into_iter().find(|(_, known, _)| *known == name);
-        // What is no number of one time, or of people who are chosen, cannot be watched.
+        // A weekly pattern has no single value, and a share of members needs a team, so rules cannot watch them.
         let can_be = |metric: &&'static Metric| !matches!(metric.kind, Kind::Week | Kind::ShareOfPeople);
         beside
             .map(|(one, _, unit)| Self::Beside(one, unit))
             .or_else(|| Metric::by_name(name).filter(can_be).map(Self::Metric))
     }
 
-    /// Whether a number of now can be compared with one of longer before: distinct things and what is there at one time cannot.
+    /// True if the value can be compared with the windows before. Distinct things and states at one time cannot.
     const fn has_before(&self) -> bool {
         let Self::Metric(metric) = self else { return false };
         !matches!(
@@ -73,7 +73,7 @@ impl Watched {
         )
     }
 
-    /// What its numbers are in.
+    /// The unit of the number.
     #[must_use]
     pub const fn unit(&self) -> &'static str {
         match self {
@@ -83,25 +83,25 @@ impl Watched {
     }
 }
 
-/// Which number of an insight.
+/// The statistic of a metric that a rule compares.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Statistic {
-    /// The number itself.
+    /// The value itself.
     #[default]
     Value,
-    /// Half are not above it.
+    /// The median.
     P50,
-    /// Three quarters are not above it.
+    /// 75 % of the samples are at most this.
     P75,
-    /// Nine tenths are not above it.
+    /// 90 % of the samples are at most this.
     P90,
-    /// Nineteen in twenty are not above it.
+    /// 95 % of the samples are at most this.
     P95,
 }
 
 impl Statistic {
-    /// The number of a summary.
+    /// Reads this statistic from a summary.
     #[must_use]
     pub const fn of(self, summary: &Summary) -> Option<f64> {
         match self {
@@ -114,90 +114,90 @@ impl Statistic {
     }
 }
 
-/// All rules. Numbers are not used again, so that no standing is taken for another's.
+/// All rules. Ids are never reused, so that a standing cannot belong to another rule.
 #[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
 pub struct Rules {
-    /// The last number that was given to a rule or to a change of one.
+    /// The last number that was used as the id or revision of a rule.
     pub last: i64,
     /// The rules.
     pub all: Vec<Rule>,
 }
 
-/// A rule. No number is neither above nor below anything.
+/// An alert rule. A metric without a value breaks no rule.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Rule {
-    /// Its number.
+    /// Id of the rule.
     pub id: i64,
-    /// Another one after each change: what was found of the old one says nothing of the new one.
+    /// A new number after each change. The standings of older revisions do not apply to the changed rule.
     pub revision: i64,
-    /// What people call it.
+    /// Name that people gave to the rule.
     pub name: String,
-    /// What it watches: the name of an insight, `silence`, `missing_pushes` or `unmatched_share`.
+    /// The watched number: a metric, `silence`, `missing_pushes` or `unmatched_share`.
     pub metric: String,
-    /// Which number of it.
+    /// The statistic of the metric.
     pub statistic: Statistic,
-    /// Over how many seconds until now.
+    /// Length of the window, in seconds. It ends now.
     pub window: u64,
-    /// It is bad above this.
+    /// The rule is broken above this value.
     pub above: Option<f64>,
-    /// It is bad below this.
+    /// The rule is broken below this value.
     pub below: Option<f64>,
-    /// It is bad above so many times what it was over four such windows before.
+    /// The rule is broken above this multiple of the value in the four windows before.
     pub times_before: Option<f64>,
-    /// For how many seconds it must be bad before that is told.
+    /// Seconds for which the rule must be broken before an alert fires.
     pub r#for: u64,
-    /// How many seconds after it was told it is told again at the earliest.
+    /// Minimum number of seconds between two alerts.
     pub cool_down: u64,
-    /// Only this project: its path, or its number in events.
+    /// Limits the rule to a project, given by its path or its id in events.
     pub project: Option<String>,
-    /// Each project for itself.
+    /// Evaluates the rule for each project separately.
     pub each_project: bool,
-    /// Only of this branch.
+    /// Limits the rule to a branch.
     pub branch: Option<String>,
-    /// Only what has this label.
+    /// Limits the rule to items with this label.
     pub label: Option<String>,
-    /// For how many seconds something must have been so, of insights that say so: what waits, and what is stale.
+    /// Minimum age of the counted items, in seconds. It applies to metrics of waiting or stale items.
     #[serde(default)]
     pub older_than: Option<u64>,
 }
 
-/// Why a rule cannot be.
+/// The reason for which a rule is invalid.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
-    /// It needs a name.
+    /// The name is missing or too long.
     #[error("name must have 1 to {LONGEST_TEXT} characters")]
     Name,
-    /// There is no such insight.
-    #[error("there is no insight {0:?}; also silence, missing_pushes and unmatched_share can be watched")]
+    /// The metric does not exist.
+    #[error("there is no metric {0:?}; rules can also watch silence, missing_pushes and unmatched_share")]
     Metric(String),
-    /// Nothing says what is bad.
-    #[error("say what is bad with exactly one of above, below and times_before, a number that is finite")]
+    /// There must be exactly one bound.
+    #[error("set exactly one of above, below and times_before to a finite number; times_before must be above 0")]
     Bound,
     /// Only durations have percentiles.
-    #[error("{0} has no percentiles: leave statistic out")]
+    #[error("statistic does not apply to {0}, which has no percentiles; remove it")]
     Statistic(String),
-    /// Too short or too long.
-    #[error("window must be 1 minute to 366 days, for, cool_down and older_than at most 366 days")]
+    /// A duration is too short or too long.
+    #[error("window must be from 1 minute to 366 days; for, cool_down and older_than must be at most 366 days")]
     Time,
-    /// It cannot be both.
-    #[error("watch one project or each_project, not both")]
+    /// `project` and `each_project` exclude each other.
+    #[error("set project or each_project, not both")]
     Projects,
-    /// There is no window before.
-    #[error("{0} has no window before that it could be compared with: use above or below")]
+    /// The metric cannot be compared with earlier windows.
+    #[error("times_before does not apply to {0}; use above or below")]
     Before(String),
-    /// It has no branch.
-    #[error("{0} is of no branch: leave branch out")]
+    /// The metric has no branch.
+    #[error("branch does not apply to {0}; remove it")]
     Branch(String),
-    /// It has no labels.
-    #[error("{0} has no labels: leave label out")]
+    /// The metric has no labels.
+    #[error("label does not apply to {0}; remove it")]
     Label(String),
 }
 
 impl Rule {
-    /// What it watches.
+    /// Validates the rule, and returns the number that it watches.
     ///
     /// # Errors
-    /// When the rule makes no sense, with what would.
+    /// When the rule is invalid.
     pub fn check(&self) -> Result<Watched, RuleError> {
         if self.name.trim().is_empty() || self.name.chars().count() > LONGEST_TEXT {
             return Err(RuleError::Name);
@@ -234,14 +234,14 @@ impl Rule {
         Ok(watched)
     }
 
-    /// What a number is compared with; nothing where there was none before.
+    /// The number that values are compared with. None if there was no value in the windows before.
     #[must_use]
     pub fn threshold(&self, before: Option<f64>) -> Option<f64> {
         let of_before = self.times_before.and_then(|times| before.map(|before| times * before));
         self.above.or(self.below).or(of_before)
     }
 
-    /// Whether a number is bad, given what it was over the windows before.
+    /// True if the value breaks the rule. `before` is the value in the windows before.
     #[must_use]
     pub fn is_bad(&self, value: Option<f64>, before: Option<f64>) -> bool {
         match (value, self.threshold(before)) {
@@ -252,20 +252,20 @@ impl Rule {
     }
 }
 
-/// How it stands.
+/// The state of a rule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// It is bad, but not for long enough, or it was told too short ago.
+    /// The rule is broken, but the alert does not fire yet: the time is too short, or the last alert is too recent.
     Pending,
-    /// It is bad, and that is told.
+    /// The rule is broken, and the alert is reported.
     Firing,
-    /// It was bad, and is well again.
+    /// The rule is no longer broken.
     Resolved,
 }
 
 impl State {
-    /// As the API and alerts name it.
+    /// The name in the API and in alerts.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -276,49 +276,49 @@ impl State {
     }
 }
 
-/// How a rule stands for one project, or for everything.
+/// The state of a rule for one project, or for all projects.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Standing {
-    /// How it stands.
+    /// Current state.
     pub state: State,
-    /// Since when.
+    /// Start of the current state.
     pub since: Timestamp,
-    /// The last number.
+    /// The last value.
     pub value: Option<f64>,
-    /// What it was compared with.
+    /// The number that the value was compared with.
     pub threshold: Option<f64>,
-    /// When it was last told that it is bad.
+    /// Time of the last alert.
     pub told_at: Option<Timestamp>,
-    /// This is to be told, and may not have been yet. Until it is, nothing else of it is.
+    /// The state must still be reported. It does not change before that.
     pub news: bool,
-    /// Which rule, as it was: it may be gone by the time that all is well.
+    /// The rule as it was evaluated. It may have been deleted before the alert is resolved.
     pub rule: Rule,
-    /// Which project; none for everything.
+    /// The project; None for a rule on all projects.
     pub project: Option<i64>,
 }
 
-/// Standings by rule, revision and project.
+/// Standings, by rule, revision and project.
 pub type Standings = BTreeMap<String, Standing>;
 
-/// The name of a standing.
+/// The key of a standing.
 #[must_use]
 pub fn key(rule: &Rule, project: Option<i64>) -> String {
     let project = project.map_or_else(|| "all".to_owned(), |id| id.to_string());
     format!("{} {} {project}", rule.id, rule.revision)
 }
 
-/// What was found out about a rule.
+/// The result of evaluating a rule once.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Found {
-    /// It is bad.
+    /// True if the rule is broken.
     pub is_bad: bool,
-    /// The number.
+    /// The value.
     pub value: Option<f64>,
-    /// What it was compared with.
+    /// The number that the value was compared with.
     pub threshold: Option<f64>,
 }
 
-/// How a standing goes on whose rule is gone: what was told to be bad is told to be over.
+/// The next standing after the rule was deleted. A firing alert is resolved.
 #[must_use]
 pub fn over(known: Standing, now: Timestamp) -> Option<Standing> {
     match known.state {
@@ -328,7 +328,7 @@ pub fn over(known: Standing, now: Timestamp) -> Option<Standing> {
     }
 }
 
-/// How a rule stands now, from how it stood; nothing where there is nothing to remember.
+/// The next standing of a rule. None if there is nothing to remember.
 #[must_use]
 pub fn step(
     rule: &Rule,
@@ -356,22 +356,22 @@ pub fn step(
             }
             stands(State::Pending, since, false)
         }
-        // It is remembered for as long as it must not be told again.
+        // The standing is kept until the cool-down ends.
         Some(one) if !is_cool => stands(State::Resolved, one.since, false),
         _ => None,
     }
 }
 
-/// A project that a rule stands for.
+/// The project of an alert.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct About<'a> {
-    /// Its number in events.
+    /// Its id in events.
     pub id: i64,
-    /// Its full path, if any event told it.
+    /// Its full path, if an event contained it.
     pub path: Option<&'a str>,
 }
 
-/// The body that tells how a rule stands.
+/// The body of the event that reports a standing.
 #[must_use]
 pub fn body(one: &Standing, about: Option<About<'_>>, now: Timestamp) -> String {
     let rule = &one.rule;

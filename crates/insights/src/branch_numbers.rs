@@ -1,24 +1,24 @@
-//! Numbers about branches that are the same whenever their pushes were received: `verify` compares them.
+//! Numbers about branches that do not depend on when pushes were received. `verify` compares them.
 
 use std::collections::BTreeMap;
 
 use super::branches::{Moves, Push, rewrites};
 
-/// What the pushes of one project give, all together.
+/// Totals over all pushes of one project.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct BranchNumbers {
     /// Moves of branches.
     pub pushes: u64,
     /// Pushes that rewrote history.
     pub rewrites: u64,
-    /// Branches that are there in the end, by what their bodies tell.
+    /// Branches that exist after all pushes, as their bodies show.
     pub open: u64,
-    /// Branches that were deleted in the end, by what their bodies tell.
+    /// Branches that are deleted after all pushes, as their bodies show.
     pub deleted: u64,
 }
 
 impl BranchNumbers {
-    /// Of the pushes of one project, in any order.
+    /// Computes the numbers from all pushes of one project, in any order.
     #[must_use]
     pub fn of(pushes: &[Push]) -> Self {
         let mut by_branch: BTreeMap<&str, Vec<&Push>> = BTreeMap::new();
@@ -37,14 +37,14 @@ impl BranchNumbers {
             match moves.is_there() {
                 Some(true) => numbers.open += 1,
                 Some(false) => numbers.deleted += 1,
-                // Pushes are missing, and only times of receipt decide.
+                // Pushes are missing, so only the times of receipt could decide.
                 None => {}
             }
         }
         numbers
     }
 
-    /// Each number with its name.
+    /// The numbers with their names.
     #[must_use]
     pub const fn named(&self) -> [(&'static str, u64); 4] {
         [

@@ -1,4 +1,4 @@
-//! Pushes, and the branches that they move: what events say of them, joined. Definitions: `docs/guide/insights.md`.
+//! Pushes and the branches that they move, joined from events. Definitions: `docs/guide/insights.md`.
 
 mod moves;
 mod order;
@@ -15,60 +15,60 @@ use quickdraw_domain::Timestamp;
 pub use moves::{Life, Moves};
 pub(super) use order::{Move, trails};
 
-/// Most commits that one push is believed to have.
+/// Maximum for `total_commits_count`. Larger values in a body are cut to it.
 const MOST_COMMITS: i64 = 10_000_000;
-/// Most commits of one push that are kept with it, the last ones: GitLab lists 20.
+/// Maximum number of commits that are kept with a push, the last ones. GitLab lists 20.
 const MOST_LISTED: usize = 100;
 
-/// A commit as a push lists it.
+/// A commit in the list of a push.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Listed {
-    /// The commit.
+    /// SHA of the commit.
     pub sha: String,
-    /// Digest of what it changes: the same under another SHA, after a rebase.
+    /// Digest of the change. It stays the same when a rebase gives the commit another SHA.
     pub change: u64,
-    /// Committer time, where it can be read.
+    /// Committer time, if it is readable.
     pub at: Option<Timestamp>,
-    /// Its message is one of those that git writes for merges.
+    /// True if the message is one that git writes for merges.
     pub is_merge: bool,
 }
 
-/// One move of a branch. The same move again is the same push.
+/// One move of a branch. Two events with the same move are the same push.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Push {
-    /// Its project, by its number in events; [`commits::NO_PROJECT`] if it named none.
+    /// The project's id in events; [`commits::NO_PROJECT`] if the body names none.
     pub project: i64,
     /// Full name of the branch.
     pub git_ref: String,
-    /// Where the branch was; zeros where it was made.
+    /// Commit before the push; zeros if the push created the branch.
     pub before: String,
-    /// Where it is; zeros where it was deleted.
+    /// Commit after the push; zeros if the push deleted the branch.
     pub after: String,
-    /// First receipt: a push has no time of its own.
+    /// Time of the first receipt. A push has no time of its own.
     pub received_at: Timestamp,
-    /// Who pushed.
+    /// Account that pushed.
     pub pusher: Option<i64>,
-    /// It moved the default branch.
+    /// True if the push moved the default branch.
     pub is_default: bool,
     /// `total_commits_count`.
     pub total: i64,
-    /// How many commits it listed.
+    /// Number of commits in the list.
     pub listed: i64,
-    /// The commits that it listed, the last of them.
+    /// The last commits in the list.
     pub commits: Vec<Listed>,
-    /// What was received of it; nothing where it was only told of afterwards.
+    /// Values from received events. None if the push is only known from a backfill.
     #[serde(default)]
     pub received: Option<Received>,
 }
 
-/// What pushes that were received said of one move.
+/// Values of a push from received events only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Received {
-    /// First receipt.
+    /// Time of the first receipt.
     pub at: Timestamp,
     /// `total_commits_count`.
     pub total: i64,
-    /// How many commits were listed.
+    /// Number of commits in the list.
     pub listed: i64,
 }
 
@@ -80,7 +80,7 @@ impl Received {
 }
 
 impl Push {
-    /// What a push event says, with the commits that it lists.
+    /// Reads a push event and the commits that it lists.
     pub(super) fn of_event(received_at: Timestamp, body: &Value, listed: &[Commit]) -> Option<Self> {
         let git_ref = text(&body["ref"]);
         let count = i64::try_from(body["commits"].as_array().map_or(0, Vec::len)).unwrap_or(i64::MAX);
@@ -91,7 +91,7 @@ impl Push {
             is_merge: commit.told.merge_message,
         });
         let (before, after) = (text(&body["before"]), text(&body["after"]));
-        // A list of commits that names no move moves nothing.
+        // A body without a ref, or without `before` and `after`, is a plain list of commits and moves nothing.
         let is_move = !git_ref.is_empty() && (!before.is_empty() || !after.is_empty());
         let total = body["total_commits_count"].as_i64().unwrap_or(count).clamp(count, MOST_COMMITS.max(count));
         is_move.then(|| Self {
@@ -109,32 +109,32 @@ impl Push {
         })
     }
 
-    /// Whether it made the branch.
+    /// True if the push created the branch.
     #[must_use]
     pub fn is_creation(&self) -> bool {
         is_zero(&self.before)
     }
 
-    /// Whether it deleted the branch.
+    /// True if the push deleted the branch.
     #[must_use]
     pub fn is_deletion(&self) -> bool {
         is_zero(&self.after)
     }
 
-    /// When it was told of as made, where nobody received it then: it was told of afterwards, and received later or not at all.
+    /// The time of the push according to a backfill, if no event was received at that time or before.
     #[must_use]
     pub fn told_at(&self) -> Option<Timestamp> {
         let is_received = self.received.is_some_and(|received| received.at <= self.received_at);
         (!is_received).then_some(self.received_at)
     }
 
-    /// What of it decides over the order of pushes.
+    /// The properties that determine the order of pushes.
     pub(super) fn as_move(&self) -> Move<'_> {
         let made = self.commits.iter().filter_map(|commit| commit.at).max();
         Move { before: &self.before, after: &self.after, made }
     }
 
-    /// What stands for its branch among those of all projects.
+    /// A number that identifies the branch among those of all projects.
     #[must_use]
     pub fn branch(&self) -> i64 {
         number(&[&self.project.to_string(), &self.git_ref])
@@ -142,7 +142,7 @@ impl Push {
 }
 
 impl Entity for Push {
-    /// A push has no number, so it is made from what makes it this push.
+    /// A push has no id, so the key is a digest of the branch and both commits.
     fn key(&self) -> (i64, i64) {
         (self.project, number(&[&self.git_ref, &self.before, &self.after]))
     }
@@ -153,7 +153,7 @@ impl Entity for Push {
         self.is_default |= other.is_default;
         self.total = self.total.max(other.total);
         self.listed = self.listed.max(other.listed);
-        // What was received knows what its commits changed; what was told of afterwards need not.
+        // Received pushes list the paths of their commits. Backfilled ones may not, so received ones win.
         let weight = |one: &Self| (one.received.is_some(), one.commits.len());
         if (weight(&other), &other.commits) > (weight(&self), &self.commits) {
             self.commits = other.commits;
@@ -174,28 +174,28 @@ impl Entity for Push {
     }
 }
 
-/// What events said of one branch, but for its moves: those are its pushes.
+/// Properties of a branch, without its moves. Those are [`Push`]es.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Branch {
-    /// Its project, by its number in events.
+    /// The project's id in events.
     pub project: i64,
     /// Full name.
     pub git_ref: String,
-    /// It is, or was, the default branch.
+    /// True if it is or was the default branch.
     pub is_default: bool,
-    /// It is, or was, protected.
+    /// True if it is or was protected.
     #[serde(default)]
     pub is_protected: bool,
-    /// When the first push of it was received.
+    /// Time of receipt of its first push.
     pub first_received_at: Timestamp,
-    /// The earliest time of a commit that a push of it listed.
+    /// Earliest time of a commit that its pushes listed.
     pub first_commit_at: Option<Timestamp>,
-    /// The latest.
+    /// Latest time of a commit that its pushes listed.
     pub last_commit_at: Option<Timestamp>,
 }
 
 impl Branch {
-    /// What a push says of its branch.
+    /// Reads the branch of a push event.
     pub(super) fn of_event(received_at: Timestamp, body: &Value, push: &Push) -> Option<Self> {
         let times = || push.commits.iter().filter_map(|commit| commit.at);
         Some(Self {
@@ -209,7 +209,7 @@ impl Branch {
         })
     }
 
-    /// What stands for it among those of all projects, as [`Push::branch`].
+    /// A number that identifies the branch among those of all projects, as [`Push::branch`].
     #[must_use]
     pub fn number(&self) -> i64 {
         number(&[&self.project.to_string(), &self.git_ref])
@@ -217,7 +217,7 @@ impl Branch {
 }
 
 impl Entity for Branch {
-    /// A branch has no number, so it is made from its name.
+    /// A branch has no id, so the key is a digest of its name.
     fn key(&self) -> (i64, i64) {
         (self.project, number(&[&self.git_ref]))
     }
@@ -235,26 +235,26 @@ impl Entity for Branch {
         Some(self.first_received_at)
     }
 
-    /// Its pushes tell.
+    /// A branch never settles: a push can move it at any time.
     fn settled_at(&self) -> Option<Timestamp> {
         None
     }
 }
 
-/// When something was done, and by whom, if that is known.
+/// The time of an action, and the account that did it, if known.
 pub type Act = (Timestamp, Option<i64>);
 
-/// When the history of one branch was rewritten, and by whom, by its pushes, the first one first: a push that lists a change which the
-/// branch already had under another SHA, or that takes commits away. Sufficient evidence, but not all that there can be.
+/// Finds the pushes that rewrote the history of one branch, oldest first. A push is a rewrite if it lists a change that
+/// the branch already had under another SHA, or if it removes commits. Other rewrites are not found.
 ///
-/// Which push was earlier is decided by where each began and ended, whenever they were received.
+/// The commits before and after each push give the order of the pushes. Times of receipt do not matter.
 #[must_use]
 pub fn rewrites(pushes: &[&Push]) -> Vec<Act> {
     let mut known: BTreeMap<u64, &str> = BTreeMap::new();
     let mut found = Vec::new();
     for push in in_order(pushes) {
         if push.is_creation() || push.is_deletion() {
-            // A branch that is made under a name that was used before has no history yet.
+            // A branch that is created under an old name starts with an empty history.
             known.clear();
         }
         if push.is_deletion() {
@@ -271,8 +271,8 @@ pub fn rewrites(pushes: &[&Push]) -> Vec<Act> {
     found
 }
 
-/// The lives of one branch, in order: each begins with its creation, or where an earlier push is missing, and has its deletion, if there
-/// was one, at the end.
+/// Splits the pushes of one branch into lives, in order. A life begins with the creation of the branch, or after a
+/// missing push, and ends with the deletion, if there was one.
 pub(super) fn lives<'a>(pushes: &[&'a Push]) -> Vec<Vec<&'a Push>> {
     let mut lives: Vec<Vec<&'a Push>> = Vec::new();
     let mut is_over = true;
@@ -288,8 +288,8 @@ pub(super) fn lives<'a>(pushes: &[&'a Push]) -> Vec<Vec<&'a Push>> {
     lives
 }
 
-/// The pushes of one branch in the order in which they were made, as their bodies tell it. Where pushes are missing, what lies between
-/// is ordered by the times of its commits.
+/// Sorts the pushes of one branch by the commits in their bodies. If pushes are missing, the times of the commits order
+/// the remaining parts.
 fn in_order<'a>(pushes: &[&'a Push]) -> Vec<&'a Push> {
     let moves: Vec<Move<'_>> = pushes.iter().map(|push| push.as_move()).collect();
     let mut trails = trails(&moves);
@@ -300,7 +300,7 @@ fn in_order<'a>(pushes: &[&'a Push]) -> Vec<&'a Push> {
     trails.into_iter().flatten().map(|index| pushes[index]).collect()
 }
 
-/// Whether it is git's name for nothing: 40 or 64 zeros.
+/// True for 40 or 64 zeros, which stand for "no commit".
 fn is_zero(sha: &str) -> bool {
     !sha.is_empty() && sha.bytes().all(|digit| digit == b'0')
 }

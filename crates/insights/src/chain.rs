@@ -1,5 +1,5 @@
-//! Which deployment brought out what: commits have a place in the chain of pushes to the default branch, and a deployment of a
-//! commit brings out everything that lies before it.
+//! Finds the deployment that first contained a change. Commits have a place in the chain of pushes to the default
+//! branch. A deployment of a commit contains every commit before it in the chain.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -8,68 +8,70 @@ use super::branches::{Move, Push, trails};
 use super::deployments::Deployment;
 use quickdraw_domain::Timestamp;
 
-/// A link of a chain: the chain, and how far along it. Where pushes are missing, there are several chains.
+/// A position in a chain: the number of the chain, and the number of the link. Missing pushes divide a project's
+/// history into several chains.
 type Place = (usize, usize);
 
-/// How long before the time of a merge the push of that merge can be received.
+/// Maximum time between the receipt of the push of a merge and the later time of the merge.
 const MERGING: Duration = Duration::from_secs(60);
-/// How far the time of a merge can be from that of the commit that it made.
+/// Maximum difference between the time of a merge and the time of the commit that it created.
 const AT_ONCE: Duration = Duration::from_secs(10);
 
-/// A change that a deployment can have brought out.
+/// A change that a deployment may contain.
 #[derive(Clone, Copy, Debug)]
 pub struct Change<'a> {
-    /// The commits that brought it to the default branch, the likeliest first.
+    /// The commits that brought the change to the default branch, the likeliest first.
     pub shas: &'a [&'a str],
-    /// When it was on the default branch: earlier deployments did not bring it out.
+    /// Time at which the change was on the default branch. Earlier deployments did not contain it.
     pub at: Timestamp,
-    /// It was not on the default branch before: commits that were there earlier do not contain it. None where nobody knows.
+    /// The change was not on the default branch before this time, so older commits do not contain it. None if the time
+    /// is unknown.
     pub not_before: Option<Timestamp>,
 }
 
-/// A deployment.
+/// A deployment with its position.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-struct Out {
+struct Placed {
     at: Timestamp,
     place: Option<Place>,
-    /// When its commit was on the default branch at the latest, if that is known.
+    /// The latest possible time at which its commit was added to the default branch, if known.
     landed_by: Option<Timestamp>,
 }
 
-/// The chain of a project, and its deployments to production.
+/// The chains of a project, and its deployments to production.
 #[derive(Default, Debug)]
 pub struct Chain {
     places: HashMap<String, Place>,
-    /// When the first push to the default branch was received.
+    /// Receipt of the first known push to the default branch.
     known_since: Option<Timestamp>,
-    /// When the newest commit of each push was made, and the place of that push; by time.
+    /// Sorted times of the newest commit of each push, with the position of the push.
     made: Vec<(Timestamp, Place)>,
-    /// By time.
-    deployments: Vec<Out>,
-    /// Of each chain: by how far along it, the first deployment of that or of something behind it.
+    /// Sorted by time.
+    deployments: Vec<Placed>,
+    /// For each chain, the first deployment of a link or of a later link, by link.
     first: HashMap<usize, BTreeMap<usize, Timestamp>>,
 }
 
-/// When something came out.
+/// The time of the first deployment that contained a change.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Deployed {
-    /// With this deployment.
+    /// The deployment is certain.
     At(Timestamp),
-    /// With the first deployment behind it, because nothing tells its place: why.
+    /// The deployment is assumed, because the position of the change is not certain. The text gives the reason.
     After(Timestamp, &'static str),
-    /// It did not, as far as is known: why.
+    /// The change was not deployed, as far as is known. The text gives the reason.
     Not(&'static str),
 }
 
-const NOT_YET: &str = "no deployment to production brought it out yet";
-const BEFORE: &str = "it lies before the first push that is known of the default branch";
-const NO_PLACE: &str = "no push to the default branch listed it: by the first deployment after it";
+const NOT_YET: &str = "no deployment to production contains it yet";
+const BEFORE: &str = "it is older than the first known push to the default branch";
+const NO_PLACE: &str = "no push to the default branch listed it; the first later deployment counts";
 const MADE_THEN: &str =
-    "no push to the default branch listed it: by the push whose newest commit was made at the time of the merge";
-const BROKEN: &str = "pushes are missing between it and the deployments: by the first one after it";
+    "no push to the default branch listed it; the push with a commit of the same time as the merge counts";
+const BROKEN: &str = "pushes are missing between it and the deployments; the first later deployment counts";
 
 impl Chain {
-    /// Of one project. `deployments` are those that users have.
+    /// Builds the chains of one project. `deployments` are those that users have.
     #[must_use]
     pub fn new(pushes: &[&Push], deployments: &[&Deployment]) -> Self {
         let is_of_it = |push: &&Push| push.is_default && !push.is_deletion();
@@ -80,12 +82,12 @@ impl Chain {
         for one in deployments {
             let place = one.sha.as_ref().and_then(|sha| chain.places.get(sha)).copied();
             let landed_by = place.and_then(|(segment, link)| landed_by.get(segment)?.get(link).copied());
-            all.push(Out { at: one.at(), place, landed_by });
+            all.push(Placed { at: one.at(), place, landed_by });
         }
         all.sort_unstable();
         for (at, (segment, link)) in all.iter().filter_map(|one| Some((one.at, one.place?))) {
             let first = chain.first.entry(segment).or_default();
-            // By time: whoever is behind an earlier one adds nothing.
+            // The deployments are sorted by time, so one of an earlier link after this one adds nothing.
             if first.range(link..).next().is_none() {
                 first.insert(link, at);
             }
@@ -94,13 +96,14 @@ impl Chain {
         chain
     }
 
-    /// Gives every commit its place. Returns when the links of each chain were on the default branch at the latest.
+    /// Gives every commit its position. Returns, for each chain, the latest possible time at which each link was added
+    /// to the default branch.
     fn place(&mut self, pushes: &[&Push]) -> Vec<Vec<Timestamp>> {
         let moves: Vec<Move<'_>> = pushes.iter().map(|push| push.as_move()).collect();
         let mut landed_by = Vec::new();
         for (segment, trail) in trails(&moves).into_iter().enumerate() {
             let first = pushes[trail[0]];
-            // The link 0 lies before all that is known, and brings nothing of it out.
+            // Link 0 stands for the commits before the first known push. A deployment of it contains no known change.
             let mut received = vec![first.received_at];
             if !first.is_creation() {
                 self.places.entry(first.before.clone()).or_insert((segment, 0));
@@ -115,7 +118,7 @@ impl Chain {
                 self.made.extend(newest.map(|newest| (newest, (segment, link))));
                 received.push(push.received_at);
             }
-            // A push can be received late: its commits were there when a later push of the chain was received.
+            // A push can be received late. Its commits existed when a later push of the chain was received.
             let mut earliest = None;
             for time in received.iter_mut().rev() {
                 let known = earliest.map_or(*time, |later: Timestamp| later.min(*time));
@@ -127,7 +130,7 @@ impl Chain {
         landed_by
     }
 
-    /// The place of the only push whose newest commit was made at a time. None where there are several.
+    /// Finds the push whose newest commit was made at the given time. None if there are several.
     fn made_at(&self, at: Timestamp) -> Option<Place> {
         let first = self.made.partition_point(|(time, _)| *time < at.minus(AT_ONCE));
         let mut near = self.made[first..].iter().take_while(|(time, _)| *time <= at.plus(AT_ONCE));
@@ -135,15 +138,15 @@ impl Chain {
         near.next().is_none().then_some(*place)
     }
 
-    /// When a change came out.
+    /// The time at which a change was first deployed.
     #[must_use]
     pub fn deployed(&self, change: &Change<'_>) -> Deployed {
         let Change { shas, at, not_before } = *change;
         let named = shas.iter().find_map(|sha| self.places.get(*sha)).copied();
-        // A squash without a merge commit is named by nothing, but GitLab made it when it merged.
+        // No push names a squash without a merge commit, but GitLab created it at the time of the merge.
         let place = named.or_else(|| not_before.and_then(|time| self.made_at(time)));
         if let Some((segment, link)) = place {
-            // Links rise and times fall, so the first one at or behind it is the earliest.
+            // Times fall as links rise, so the first deployment at or after the link is the earliest.
             let of_segment = self.first.get(&segment).into_iter().flat_map(|first| first.range(link..));
             if let Some(at) = of_segment.map(|(_, at)| *at).min() {
                 return if named.is_some() { Deployed::At(at) } else { Deployed::After(at, MADE_THEN) };
@@ -155,12 +158,12 @@ impl Chain {
             (Some((segment, _)), Some((other, _))) => segment != *other,
             _ => true,
         };
-        let is_older = |one: &Out| match (one.landed_by, not_before) {
+        let is_older = |one: &Placed| match (one.landed_by, not_before) {
             (Some(landed_by), Some(not_before)) => landed_by < not_before.minus(MERGING),
             _ => false,
         };
-        let behind = &self.deployments[self.deployments.partition_point(|one| one.at < at)..];
-        match behind.iter().find(|one| is_elsewhere(&one.place) && !is_older(one)) {
+        let later = &self.deployments[self.deployments.partition_point(|one| one.at < at)..];
+        match later.iter().find(|one| is_elsewhere(&one.place) && !is_older(one)) {
             Some(one) => Deployed::After(one.at, if place.is_some() { BROKEN } else { NO_PLACE }),
             None => Deployed::Not(NOT_YET),
         }

@@ -1,4 +1,4 @@
-//! The first family: commits and pushes. Definitions: `docs/guide/insights.md`.
+//! The family of commits. Definitions: `docs/guide/insights.md`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -9,87 +9,88 @@ use super::entity::{Entity, number};
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::times;
 
-/// The project number that stands for "none named": such events count, under no project.
+/// The project id of events that name no project. They count, but under no project.
 pub const NO_PROJECT: i64 = 0;
 
-/// Most paths of one commit that are kept; a body of 25 MiB could name a million.
+/// Maximum number of paths that are kept of one commit. A body of 25 MiB could list a million.
 const MAX_PATHS: usize = 10_000;
 
-/// Who is named as the author, as the commit says it: the key of a raw identity.
+/// The author as written in a commit. It is the key of an identity.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 pub struct Author {
-    /// Trimmed and in lower case: identities compare without case.
+    /// E-mail address, trimmed and in lower case, because identities ignore case.
     pub email: String,
-    /// As written.
+    /// Name as written.
     pub name: String,
 }
 
-/// What one listing of a commit says. Two listings of one commit join.
+/// A commit as a push lists it. Two listings of the same commit are joined.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Commit {
-    /// The project of the push; [`NO_PROJECT`] if it named none.
+    /// The project's id in events; [`NO_PROJECT`] if the body names none.
     pub project: i64,
-    /// The commit.
+    /// SHA of the commit.
     pub sha: String,
-    /// The facts about it that never change.
+    /// Properties of the commit that never change.
     pub told: Told,
-    /// First receipt of any push that listed it.
+    /// First receipt of a push that listed the commit.
     pub first_received_at: Timestamp,
-    /// Some push to the default branch listed it.
+    /// True if a push to the default branch listed the commit.
     pub landed: bool,
-    /// A merge request named it as its merge commit.
+    /// True if a merge request names it as its merge commit.
     pub is_merge_commit: bool,
 }
 
-/// What the listing says of the commit itself. Ordered, so that of two that differ every replica keeps the same one.
+/// Properties of the commit in one listing. They are ordered, so that every replica keeps the same one of two different
+/// listings.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Told {
-    /// Committer time; `None` when the listing has none that can be read. A dated listing wins over an undated one.
+    /// True if the listing has no readable committer time. A dated listing wins over an undated one.
     pub undated: bool,
-    /// See `undated`; meaningless there.
+    /// Committer time. It has no meaning if `undated` is true.
     pub committed_at: Timestamp,
-    /// Minutes east of UTC that the committer wrote.
+    /// Committer's offset from UTC in minutes; positive is east.
     pub offset_minutes: i16,
-    /// The author.
+    /// Author of the commit.
     pub author: Author,
-    /// The message is one of those that git writes for merges.
+    /// True if the message is one that git writes for merges.
     pub merge_message: bool,
-    /// Digest over author, message and paths: the same change under another SHA has the same one.
+    /// Digest of author, message and paths. A change keeps it under another SHA.
     pub change: [u8; 16],
-    /// Digests of the paths, sorted: first the added, then the modified, then the removed.
+    /// Digests of the paths.
     pub paths: Paths,
 }
 
-/// The paths of a commit as 64-bit digests: enough to count distinct ones.
+/// The paths of a commit as sorted 64-bit digests. That is enough to count distinct paths.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub struct Paths {
-    /// Added, renamed-to included: GitLab lists a rename only here.
+    /// Added paths. GitLab lists the new path of a rename only here.
     pub added: Vec<u64>,
-    /// Modified.
+    /// Modified paths.
     pub modified: Vec<u64>,
-    /// Removed.
+    /// Removed paths.
     pub removed: Vec<u64>,
 }
 
-/// What a rollup sums.
+/// A number that is summed in rollups.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Metric {
-    /// Commits that are no merges.
+    /// Commits without merges.
     Commits,
     /// Merge commits.
     MergeCommits,
-    /// Commits, without merges, that a push to the default branch listed.
+    /// Commits without merges that a push to the default branch listed.
     Landed,
-    /// Length of the lists of added paths.
+    /// Number of added paths.
     FilesAdded,
-    /// Length of the lists of modified paths.
+    /// Number of modified paths.
     FilesModified,
-    /// Length of the lists of removed paths.
+    /// Number of removed paths.
     FilesRemoved,
 }
 
 impl Metric {
-    /// Every metric with the number that databases store.
+    /// Every metric with the number that the databases store.
     pub const ALL: [(Self, i16); 6] = [
         (Self::Commits, 1),
         (Self::MergeCommits, 2),
@@ -99,13 +100,13 @@ impl Metric {
         (Self::FilesRemoved, 6),
     ];
 
-    /// What the databases store.
+    /// The number that the databases store.
     #[must_use]
     pub fn code(self) -> i16 {
         Self::ALL.iter().find(|(metric, _)| *metric == self).map_or(0, |(_, code)| *code)
     }
 
-    /// From what the databases store.
+    /// Finds a metric by its stored number.
     #[must_use]
     pub fn from_code(code: i16) -> Option<Self> {
         Self::ALL.iter().find(|(_, known)| *known == code).map(|(metric, _)| *metric)
@@ -113,19 +114,19 @@ impl Metric {
 }
 
 impl Commit {
-    /// The day that it counts for: its own time, or the receipt if it tells none.
+    /// The time that the commit counts for: its committer time or, without one, its receipt.
     #[must_use]
     pub const fn at(&self) -> Timestamp {
         if self.told.undated { self.first_received_at } else { self.told.committed_at }
     }
 
-    /// Whether it is left out of the count of commits.
+    /// True if the commit does not count as a commit, but as a merge.
     #[must_use]
     pub const fn is_merge(&self) -> bool {
         self.is_merge_commit || self.told.merge_message
     }
 
-    /// What it adds to the rollups of the UTC hour that [`Commit::at`] lies in.
+    /// The amounts that the commit adds to the rollups of the UTC hour of [`Commit::at`].
     #[must_use]
     pub fn contribution(&self) -> Vec<(Metric, i64)> {
         if self.is_merge() {
@@ -145,7 +146,7 @@ impl Commit {
 }
 
 impl Entity for Commit {
-    /// A commit has no number, so it is made from its name.
+    /// A commit has no number, so the key is a digest of its SHA.
     fn key(&self) -> (i64, i64) {
         (self.project, number(&[&self.sha]))
     }
@@ -171,15 +172,15 @@ impl Entity for Commit {
 }
 
 impl Told {
-    /// The least wins. One with a time comes before one without, and one with paths before one without: lists of commits, as
-    /// those of GitLab's API, need not tell paths.
+    /// The least rank wins: dated listings before undated ones, then listings with paths before those without. Lists
+    /// from GitLab's API have no paths.
     fn rank(&self) -> (bool, bool, &Self) {
         (self.undated, self.paths == Paths::default(), self)
     }
 }
 
 impl Paths {
-    /// One blob: three lengths and the digests.
+    /// Encodes three lengths and the digests as one blob.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let lists = [&self.added, &self.modified, &self.removed];
@@ -190,7 +191,7 @@ impl Paths {
             .collect()
     }
 
-    /// Reads [`Paths::to_bytes`]; a damaged blob reads as no paths.
+    /// Decodes [`Paths::to_bytes`]. A damaged blob has no paths.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Self {
         let read = || {
@@ -209,7 +210,7 @@ impl Paths {
     }
 }
 
-/// The commits that a push lists.
+/// Reads the commits that a push lists.
 pub(super) fn of_push(received_at: Timestamp, body: &Value) -> Vec<Commit> {
     let project = project_of(body);
     let landed = is_default(&text(&body["ref"]), body);
@@ -217,8 +218,8 @@ pub(super) fn of_push(received_at: Timestamp, body: &Value) -> Vec<Commit> {
     commits.filter_map(|commit| commit_of(project, received_at, landed, commit)).collect()
 }
 
-/// The commits of a push that have several parents. Webhooks do not tell parents; who reads a repository does, by the name that
-/// GitLab's API has for them.
+/// Reads the commits of a push that have several parents. Webhooks do not contain parents. Backfills from a repository
+/// can, in the field `parent_ids` of GitLab's API.
 pub(super) fn merges_of_push(body: &Value) -> impl Iterator<Item = Fact> {
     let project = project_of(body);
     let merges = body["commits"].as_array().into_iter().flatten();
@@ -230,13 +231,13 @@ pub(super) fn merges_of_push(body: &Value) -> impl Iterator<Item = Fact> {
     )
 }
 
-/// Whether a full name is that of the default branch of an event's project.
+/// True if `git_ref` is the default branch of the event's project.
 pub(super) fn is_default(git_ref: &str, body: &Value) -> bool {
     let branch = git_ref.strip_prefix("refs/heads/");
     branch.is_some() && branch == body["project"]["default_branch"].as_str()
 }
 
-/// The facts of a merge request body: so far only which commit is its merge commit.
+/// Reads the merge commit of a merge request event.
 pub(super) fn of_merge_request(body: &Value) -> Vec<Fact> {
     let merge_request = &body["object_attributes"];
     let sha = text(&merge_request["merge_commit_sha"]);
@@ -248,12 +249,12 @@ pub(super) fn of_merge_request(body: &Value) -> Vec<Fact> {
     vec![Fact::MergeCommit { project, sha }]
 }
 
-/// The project that an event names, for what has a number in it: without one, those of different projects would meet.
+/// The project's id in an event, if there is one. Objects that are numbered per project need it.
 pub(super) fn named_project(body: &Value) -> Option<i64> {
     Some(project_of(body)).filter(|project| *project != NO_PROJECT)
 }
 
-/// The project that an event names.
+/// The project's id in an event, or [`NO_PROJECT`].
 pub(super) fn project_of(body: &Value) -> i64 {
     body["project"]["id"].as_i64().or_else(|| body["project_id"].as_i64()).unwrap_or(NO_PROJECT)
 }
@@ -277,11 +278,11 @@ fn commit_of(project: i64, received_at: Timestamp, landed: bool, commit: &Value)
     let is_known = ["added", "modified", "removed"].iter().any(|list| commit[*list].is_array());
     let mut change = Sha256::new();
     if !is_known {
-        // Where nobody tells what it changed, it is no other's change.
+        // Without paths, the change cannot be compared, so its SHA makes the digest unique.
         change.update(&sha);
     }
     for part in [author.email.as_bytes(), without_trailers(message).as_bytes(), &paths.to_bytes()] {
-        // Lengths first: no two lists of parts may run into the same bytes.
+        // Each part is preceded by its length, so that different parts cannot give the same bytes.
         change.update(u64::try_from(part.len()).expect("a length fits 64 bits").to_be_bytes());
         change.update(part);
     }
@@ -303,7 +304,8 @@ fn commit_of(project: i64, received_at: Timestamp, landed: bool, commit: &Value)
     })
 }
 
-/// What tools add to the end of a message when they repeat a change, beside `(cherry picked from commit …)`.
+/// Trailers that tools append to a message when they repeat a change. `(cherry picked from commit …)` is checked
+/// separately.
 const TRAILERS: [&str; 9] = [
     "acked-by",
     "cc",
@@ -316,7 +318,7 @@ const TRAILERS: [&str; 9] = [
     "tested-by",
 ];
 
-/// A message without the trailers at its end, and without the blank lines before them.
+/// Removes the trailers at the end of a message, and the blank lines before them.
 fn without_trailers(message: &str) -> &str {
     let mut rest = message.trim_end();
     while !rest.is_empty() {
@@ -334,7 +336,7 @@ fn is_trailer(line: &str) -> bool {
     line.starts_with("(cherry picked from commit ") || name.is_some_and(|name| TRAILERS.contains(&name.as_str()))
 }
 
-/// The messages that git writes for merges; payloads do not tell a commit's parents.
+/// True for messages that git writes for merges. Webhooks do not contain the parents of a commit.
 fn is_merge_message(message: &str) -> bool {
     ["Merge branch '", "Merge remote-tracking branch '", "Merge tag '"].iter().any(|start| message.starts_with(start))
 }
@@ -361,12 +363,12 @@ pub(super) fn text(value: &Value) -> String {
     value.as_str().map(|text| clean(text, 512)).unwrap_or_default()
 }
 
-/// A text that is there and not empty.
+/// A text that exists and is not empty.
 pub(super) fn word(value: &Value) -> Option<String> {
     Some(text(value)).filter(|text| !text.is_empty())
 }
 
-/// Cut to what columns hold, without the NUL that PostgreSQL's text cannot store.
+/// Cuts a text to the length of its column, and replaces NUL, which PostgreSQL cannot store.
 pub(super) fn clean(text: &str, longest: usize) -> String {
     text.chars().map(|c| if c == '\0' { '\u{fffd}' } else { c }).take(longest).collect()
 }

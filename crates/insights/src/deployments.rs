@@ -1,7 +1,7 @@
-//! Deployments: what events say of them, joined, and the incidents that followed. Definitions: `docs/guide/insights.md`.
+//! Deployments joined from events, and the incidents that followed them. Definitions: `docs/guide/insights.md`.
 //!
-//! One is told by its own event and by the job that made it, and counts once: by the event, where that came. Tags and releases are
-//! deployments only for those who say that theirs are.
+//! A deployment can be reported by its own event and by the job that made it. It counts once, with its own event first.
+//! Tags and releases count as deployments only if a question asks for that.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,26 +14,26 @@ use super::issues::Issue;
 use super::pipelines::MOST_JOBS;
 use quickdraw_domain::Timestamp;
 
-/// How far a deployment has come. The order decides between what is told for one time.
+/// The status of a deployment. The order decides between reports of the same time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// It was only made.
+    /// The deployment was created.
     Created,
-    /// It waits for an approval.
+    /// The deployment waits for an approval.
     Blocked,
-    /// It has not ended.
+    /// The deployment is running.
     Going,
-    /// It was not wanted, or stopped.
+    /// The deployment was canceled or skipped.
     Canceled,
-    /// It failed.
+    /// The deployment failed.
     Failed,
-    /// It is there.
+    /// The deployment succeeded.
     Success,
 }
 
 impl Status {
-    /// What events of deployments, and of jobs that deploy, call it.
+    /// Reads the status in events of deployments and of jobs that deploy.
     fn of(text: &str) -> Self {
         match text {
             "success" => Self::Success,
@@ -45,12 +45,12 @@ impl Status {
         }
     }
 
-    /// Whether it has ended.
+    /// True if the deployment has ended.
     const fn is_final(self) -> bool {
         matches!(self, Self::Canceled | Self::Failed | Self::Success)
     }
 
-    /// As GitLab names it; whatever has not ended is running.
+    /// GitLab's name of the status; `running` for every deployment that has not ended.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -61,7 +61,7 @@ impl Status {
         }
     }
 
-    /// GitLab's own word for it.
+    /// GitLab's exact name of the status.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -72,14 +72,14 @@ impl Status {
     }
 }
 
-/// What told of a deployment. The first that did is right.
+/// The source of a deployment. When two are joined, the first in this order wins.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum By {
-    /// Its own event.
+    /// A deployment event.
     #[default]
     Event,
-    /// The job that made it.
+    /// The job that deployed.
     Job,
     /// The push of a tag.
     Tag,
@@ -87,39 +87,39 @@ pub enum By {
     Release,
 }
 
-/// Everything that events said of one deployment.
+/// A deployment, joined from all its events.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Deployment {
-    /// Its project, by its number in events.
+    /// The project's id in events.
     pub project: i64,
-    /// Its number in GitLab; of bodies before that had one, and of jobs, the number of its job, below zero; of tags and releases, one
-    /// that stands for them.
+    /// GitLab's id. Negative values are ids of jobs, for jobs and for old bodies without a deployment id. Tags and
+    /// releases have a digest.
     pub id: i64,
-    /// What told of it.
+    /// The source of the deployment.
     #[serde(default)]
     pub by: By,
-    /// The job that made it, where its event names that.
+    /// Id of the job that deployed, if the deployment event names it.
     #[serde(default)]
     pub job: Option<i64>,
-    /// Where to.
+    /// Name of the environment; for tags and releases, the name of the tag.
     pub environment: String,
-    /// What it is comes before users.
+    /// True if the environment is production.
     pub is_production: bool,
-    /// The commit that was deployed, where its event has its address.
+    /// SHA of the deployed commit, if the event contains it.
     pub sha: Option<String>,
-    /// The branch or tag that was deployed.
+    /// The deployed branch or tag.
     pub git_ref: Option<String>,
-    /// Who deployed it.
+    /// Account that deployed.
     pub user: Option<i64>,
-    /// It is a tag that was elsewhere before.
+    /// True if the deployment is a tag that was moved from another commit.
     #[serde(default)]
     pub moved: bool,
-    /// How far it is, since when. What has ended wins over what has not, and then the later one.
+    /// Whether it has ended, the time of the status, and the status. A final status wins, then the later one.
     last: (bool, Timestamp, Status),
 }
 
 impl Deployment {
-    /// What a deployment event says.
+    /// Reads a deployment event.
     pub(super) fn of_event(received_at: Timestamp, body: &Value) -> Option<Self> {
         let status = Status::of(body["status"].as_str()?);
         let environment = clean(body["environment"].as_str().unwrap_or_default(), 255);
@@ -127,7 +127,7 @@ impl Deployment {
             Some(tier) => tier == "production",
             None => has_name_of_production(&environment),
         };
-        // Times of events before GitLab told them are those of receipt.
+        // Old bodies have no time, so the time of receipt is used.
         let at = time(&body["status_changed_at"]).unwrap_or(received_at);
         let job = body["deployable_id"].as_i64();
         Some(Self {
@@ -145,19 +145,19 @@ impl Deployment {
         })
     }
 
-    /// The deployments that the jobs of a pipeline event made.
+    /// Reads the deployments of the jobs in a pipeline event.
     pub(super) fn of_pipeline(body: &Value) -> Vec<Self> {
         let jobs = body["builds"].as_array().map(Vec::as_slice).unwrap_or_default();
         let attributes = &body["object_attributes"];
         jobs.iter().take(MOST_JOBS).filter_map(|job| Self::of_job(body, job, "", attributes)).collect()
     }
 
-    /// The deployment that the job of a job event made.
+    /// Reads the deployment of a job event.
     pub(super) fn of_build(body: &Value) -> Option<Self> {
         Self::of_job(body, body, "build_", body)
     }
 
-    /// A job deploys that begins an environment, from when it runs. Only what goes to production is of interest.
+    /// A job deploys if it starts an environment; the deployment begins when the job runs. Only production is counted.
     fn of_job(body: &Value, job: &Value, prefix: &str, commit: &Value) -> Option<Self> {
         let value = |name: &str| &job[format!("{prefix}{name}")];
         let to = &job["environment"];
@@ -186,7 +186,7 @@ impl Deployment {
         })
     }
 
-    /// What the push of a tag says, for those whose tags are deployments. A tag that is moved is another one.
+    /// Reads a tag push, for questions that count tags as deployments. A moved tag is another deployment.
     pub(super) fn of_tag(received_at: Timestamp, body: &Value) -> Option<Self> {
         let (git_ref, after) = (body["ref"].as_str()?, body["after"].as_str()?);
         let name = git_ref.strip_prefix("refs/tags/")?;
@@ -200,7 +200,7 @@ impl Deployment {
             job: None,
             environment: clean(name, 255),
             is_production: true,
-            // Of a tag with a message, `after` is the tag itself.
+            // For an annotated tag, `after` is the tag object and not the commit.
             sha: body["checkout_sha"].as_str().or(Some(after)).and_then(sha_of),
             git_ref: Some(clean(name, 255)),
             moved: body["before"].as_str().is_some_and(|before| before.bytes().any(|digit| digit != b'0')),
@@ -209,7 +209,7 @@ impl Deployment {
         })
     }
 
-    /// What a release says, for those whose releases are deployments.
+    /// Reads a release event, for questions that count releases as deployments.
     pub(super) fn of_release(received_at: Timestamp, body: &Value) -> Option<Self> {
         let tag = body["tag"].as_str()?;
         if body["action"] == "delete" {
@@ -231,25 +231,25 @@ impl Deployment {
         })
     }
 
-    /// When it became what it is.
+    /// Time of the current status.
     #[must_use]
     pub const fn at(&self) -> Timestamp {
         self.last.1
     }
 
-    /// How far it is.
+    /// Current status.
     #[must_use]
     pub const fn status(&self) -> Status {
         self.last.2
     }
 
-    /// Whether it is what a text calls it: by its number, or by seven digits of its commit or more.
+    /// True if `name` is the deployment's id, or at least seven digits of its commit.
     fn is_named(&self, name: &str) -> bool {
         let is_commit = name.len() >= 7 && self.sha.as_deref().is_some_and(|sha| sha.starts_with(name));
         is_commit || name.parse() == Ok(self.id)
     }
 
-    /// Whether users have it.
+    /// True if users have the deployment.
     #[must_use]
     pub fn is_out(&self) -> bool {
         self.is_production && self.status() == Status::Success
@@ -269,9 +269,9 @@ impl Entity for Deployment {
         self.sha = least(self.sha, other.sha);
         self.git_ref = least(self.git_ref, other.git_ref);
         self.user = least(self.user, other.user);
-        // What was made once was made, wherever it moved.
+        // A tag counts as moved only if no event shows its creation at this commit.
         self.moved &= other.moved;
-        // A tag has no time of its own, and the one that came first is nearest to it.
+        // A tag has no time of its own, so the earliest receipt is used.
         self.last = if self.by == By::Tag { self.last.min(other.last) } else { self.last.max(other.last) };
         self
     }
@@ -285,10 +285,10 @@ impl Entity for Deployment {
     }
 }
 
-/// Leaves what counts: of what is told of by an event and by its job, the event; of tags and releases nothing, or only those, if they are
-/// what somebody's deployments are.
+/// Keeps the deployments that a question counts. If both a deployment event and its job are known, the event counts.
+/// Tags and releases count only if `by` asks for them, and then nothing else counts.
 pub fn keep(items: &mut Vec<Item>, others: &mut Vec<Item>, by: Option<By>) {
-    let told: HashSet<(i64, i64)> = items
+    let reported: HashSet<(i64, i64)> = items
         .iter()
         .chain(others.iter())
         .filter_map(|item| match item {
@@ -299,7 +299,7 @@ pub fn keep(items: &mut Vec<Item>, others: &mut Vec<Item>, by: Option<By>) {
     let counts = |item: &Item| match item {
         Item::Deployment(one) => match one.by {
             By::Event => by.is_none(),
-            By::Job => by.is_none() && !told.contains(&(one.project, one.id)),
+            By::Job => by.is_none() && !reported.contains(&(one.project, one.id)),
             assumed => by == Some(assumed),
         },
         _ => true,
@@ -308,22 +308,22 @@ pub fn keep(items: &mut Vec<Item>, others: &mut Vec<Item>, by: Option<By>) {
     others.retain(counts);
 }
 
-/// The commit of an address such as `https://gitlab.example.com/gear/rope/-/commit/<sha>`.
+/// Reads the commit from a URL such as `https://gitlab.example.com/gear/rope/-/commit/<sha>`.
 fn sha_of(url: &str) -> Option<String> {
     let sha = url.rsplit('/').next()?;
     let is_whole = matches!(sha.len(), 40 | 64) && sha.bytes().all(|digit| digit.is_ascii_hexdigit());
     is_whole.then(|| sha.to_ascii_lowercase())
 }
 
-/// `production`, `prod` and what lies in them, as `production/eu`.
+/// True for `production`, `prod` and environments below them, such as `production/eu`.
 fn has_name_of_production(environment: &str) -> bool {
     let name = environment.split('/').next().unwrap_or_default();
     name.eq_ignore_ascii_case("production") || name.eq_ignore_ascii_case("prod")
 }
 
-/// Which incidents followed which deployments: an incident belongs to the last deployment that users of its project had before
-/// it, as DevLake does it; before the first, to none. The positions of the deployments' incidents, in the order of the
-/// deployments, which are ordered by project and time.
+/// Assigns incidents to deployments, as DevLake does: an incident belongs to the last deployment before it that users
+/// of its project had. An incident before the first deployment belongs to none. `deployments` must be sorted by project
+/// and time. The result has the positions of the incidents of each deployment.
 #[must_use]
 pub fn incidents_of(deployments: &[&Deployment], issues: &[&Issue]) -> Vec<Vec<usize>> {
     let mut found = vec![Vec::new(); deployments.len()];
@@ -331,9 +331,9 @@ pub fn incidents_of(deployments: &[&Deployment], issues: &[&Issue]) -> Vec<Vec<u
     let out: Vec<((i64, Timestamp), usize)> = out.map(|(index, one)| ((one.project, one.at()), index)).collect();
     for (position, issue) in issues.iter().enumerate().filter(|(_, issue)| issue.is_incident) {
         let Some(created_at) = issue.created_at else { continue };
-        let behind = out.partition_point(|(key, _)| *key <= (issue.project, created_at));
-        let before = out[..behind].last().filter(|((project, _), _)| *project == issue.project);
-        // What its text names as its cause wins over what lies before it.
+        let until = out.partition_point(|(key, _)| *key <= (issue.project, created_at));
+        let before = out[..until].last().filter(|((project, _), _)| *project == issue.project);
+        // The cause that the text of the issue names wins over the deployment before it.
         let is_cause = |(_, at): &&((i64, Timestamp), usize)| {
             deployments[*at].project == issue.project
                 && issue.caused_by.as_deref().is_some_and(|cause| deployments[*at].is_named(cause))
@@ -356,23 +356,23 @@ mod tests {
     use crate::metrics;
     use quickdraw_domain::Trigger;
 
-    /// Hours of day 1, 2026-03-01.
-    fn spelled(hour: i64) -> String {
+    /// Hours after 2026-03-01, 00:00 UTC.
+    fn written(hour: i64) -> String {
         let time = jiff::Timestamp::from_second(1_772_323_200 + hour * 3_600).expect("in range");
         time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
     }
 
     fn deployment(id: i64, status: &str, hour: i64, commit: &str) -> (Trigger, Value) {
         let commit_url = format!("https://gitlab.example.com/gear/rope/-/commit/{}", sha(commit));
-        let body = json!({ "object_kind": "deployment", "deployment_id": id, "status": status, "status_changed_at": spelled(hour),
+        let body = json!({ "object_kind": "deployment", "deployment_id": id, "status": status, "status_changed_at": written(hour),
             "environment": "production", "environment_tier": "production",
             "commit_url": commit_url, "project": { "id": 7 } });
         (Trigger::by_name("deployment_hooks").expect("a row"), body)
     }
 
     fn incident(iid: i64, hour: i64, closed: Option<i64>) -> (Trigger, Value) {
-        let attributes = json!({ "iid": iid, "type": "Incident", "created_at": spelled(hour), "updated_at": spelled(closed.unwrap_or(hour)),
-            "state": if closed.is_some() { "closed" } else { "opened" }, "closed_at": closed.map(spelled),
+        let attributes = json!({ "iid": iid, "type": "Incident", "created_at": written(hour), "updated_at": written(closed.unwrap_or(hour)),
+            "state": if closed.is_some() { "closed" } else { "opened" }, "closed_at": closed.map(written),
             "action": if closed.is_some() { "close" } else { "open" } });
         (
             Trigger::by_name("issue_hooks").expect("a row"),
@@ -384,9 +384,9 @@ mod tests {
         letter.repeat(40)
     }
 
-    /// A push to the default branch of a commit that was made at an hour.
+    /// A push to the default branch with one commit, which was made at `committed`.
     fn push(before: &str, after: &str, hour: i64, committed: i64) -> (Trigger, Value) {
-        let commit = json!({ "id": sha(after), "message": format!("Tie {after}"), "timestamp": spelled(committed) });
+        let commit = json!({ "id": sha(after), "message": format!("Tie {after}"), "timestamp": written(committed) });
         let before = if before == "0" { sha("5") } else { sha(before) };
         let body = json!({ "ref": "refs/heads/main", "before": before, "after": sha(after), "commits": [commit],
             "user_id": hour, "project": { "id": 7, "default_branch": "main" } });
@@ -394,15 +394,15 @@ mod tests {
     }
 
     fn merged(iid: i64, commit: &str, hour: i64) -> (Trigger, Value) {
-        let attributes = json!({ "iid": iid, "action": "merge", "state": "merged", "created_at": spelled(1),
-            "updated_at": spelled(hour), "merge_commit_sha": (iid != 2).then(|| sha(commit)), "last_commit": { "id": sha(commit) },
+        let attributes = json!({ "iid": iid, "action": "merge", "state": "merged", "created_at": written(1),
+            "updated_at": written(hour), "merge_commit_sha": (iid != 2).then(|| sha(commit)), "last_commit": { "id": sha(commit) },
             "target_project_id": 7 });
         let trigger = Trigger::by_name("merge_request_hooks").expect("a row");
         (trigger, json!({ "project": { "id": 7 }, "object_attributes": attributes }))
     }
 
-    /// b comes out on day 1 at 18:00, c fails on day 3 at 10:00 and comes out at 11:00; incidents from day 1 20:00 to 22:00, and
-    /// from day 2 08:00 on.
+    /// Commit b is deployed on day 1 at 18:00. The deployment of c fails on day 3 at 10:00 and succeeds at 11:00. One
+    /// incident lasts from 20:00 to 22:00 on day 1. Another begins on day 2 at 08:00.
     fn example() -> Vec<(Trigger, Value)> {
         vec![
             deployment(1, "running", 17, "b"),
@@ -421,7 +421,7 @@ mod tests {
         ]
     }
 
-    /// All samples of a metric in the week, of the family that it is of.
+    /// All samples of a metric, from items of its family.
     fn samples(name: &str, all: &[Item]) -> Vec<i64> {
         let family = metrics::Metric::by_name(name).expect("a metric").family();
         let (items, others): (Vec<Item>, Vec<Item>) = all.iter().cloned().partition(|item| item.family() == family);
@@ -430,8 +430,8 @@ mod tests {
 
     fn check(all: &[Item]) {
         assert_eq!((samples("deployments", all), samples("failed_deployments", all)), (vec![1, 1], vec![1]));
-        assert_eq!(samples("change_failure_rate", all), [1, 0], "both incidents hit the first");
-        assert_eq!(samples("deployment_rework_rate", all), [0, 1], "the second was made while one was open");
+        assert_eq!(samples("change_failure_rate", all), [1, 0], "both incidents followed the first deployment");
+        assert_eq!(samples("deployment_rework_rate", all), [0, 1], "the second one followed an open incident");
         assert_eq!(samples("incidents_per_deployment", all), [2, 0]);
         assert_eq!(samples("time_to_restore", all), [7_200]);
         assert_eq!(samples("failed_deployment_recovery_time", all), [14_400]);
@@ -439,7 +439,7 @@ mod tests {
         let mut lead_times = samples("lead_time_for_changes", all);
         lead_times.sort_unstable();
         assert_eq!(lead_times, [7_200, 21_600, 28_800]);
-        assert_eq!(samples("commit_lead_time", all), [7 * 3_600], "the other commits are what merges made");
+        assert_eq!(samples("commit_lead_time", all), [7 * 3_600], "the other commits are merge commits");
     }
 
     proptest! {
@@ -463,6 +463,6 @@ mod tests {
         assert_eq!((old("prod").id, old("prod").at()), (-796, Timestamp::from_seconds(5)));
         let body = json!({ "deployment_id": 1, "status": "success", "environment": "production", "environment_tier": "staging",
             "project": { "id": 7 } });
-        assert!(!Deployment::of_event(Timestamp::default(), &body).expect("a deployment").is_out(), "the tier says it");
+        assert!(!Deployment::of_event(Timestamp::default(), &body).expect("a deployment").is_out(), "the tier decides");
     }
 }

@@ -1,5 +1,5 @@
-//! What pushes, branches, merge requests, issues, pipelines, jobs and deployments have alike: a number in a project, and a state
-//! that grows by joins.
+//! The common interface of pushes, branches, merge requests, issues, pipelines, jobs, deployments and commits: a key in
+//! a project, and a state that grows by joins.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,10 +17,10 @@ use super::pipelines::{Job, Pipeline};
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::times;
 
-/// Most comments of one thing that are kept apart.
+/// Maximum number of comments that are kept for one item.
 const MOST_NOTES: usize = 5_000;
 
-/// What is kept as one joined state each.
+/// A kind of entity.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Family {
     /// Merge requests.
@@ -42,7 +42,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// As the store writes it.
+    /// The number that the databases store.
     #[must_use]
     pub const fn code(self) -> i16 {
         match self {
@@ -58,22 +58,22 @@ impl Family {
     }
 }
 
-/// Everything that events said of one thing. Two of one key join, in any order and any number of times.
+/// The joined state of one object. Two states with the same key join, in any order and any number of times.
 pub trait Entity {
-    /// The project's number in events, and its number there.
+    /// The project's id in events, and the object's number in the project.
     fn key(&self) -> (i64, i64);
-    /// Both together.
+    /// Combines two states of the same object.
     #[must_use]
     fn join(self, other: Self) -> Self
     where
         Self: Sized;
-    /// When it began.
+    /// Time at which the object was created or began.
     fn opened_at(&self) -> Option<Timestamp>;
-    /// Behind when nothing of it counts for anything; nothing while that is open.
+    /// After this time the object no longer affects any metric. None while it can still do so.
     fn settled_at(&self) -> Option<Timestamp>;
 }
 
-/// One thing of any family.
+/// An entity of any family.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(untagged)]
 pub enum Item {
@@ -96,7 +96,7 @@ pub enum Item {
 }
 
 impl Item {
-    /// Which family it is of.
+    /// The family of the item.
     #[must_use]
     pub const fn family(&self) -> Family {
         match self {
@@ -111,10 +111,10 @@ impl Item {
         }
     }
 
-    /// Reads what [`Item::write`] wrote.
+    /// Reads a state that [`Item::write`] wrote.
     ///
     /// # Errors
-    /// When it is something else.
+    /// When the bytes are not such a state.
     pub fn read(family: Family, state: &[u8]) -> Result<Self, serde_json::Error> {
         Ok(match family {
             Family::MergeRequests => Self::MergeRequest(serde_json::from_slice(state)?),
@@ -128,15 +128,16 @@ impl Item {
         })
     }
 
-    /// As it is stored.
+    /// Encodes the state for the database.
     ///
     /// # Errors
-    /// None that its types can have.
+    /// When encoding fails. The present types never fail.
     pub fn write(&self) -> Result<Vec<u8>, serde_json::Error> {
         serde_json::to_vec(self)
     }
 
-    /// The branch that it is of, without `refs/heads/`: of a merge request, the one that it goes into. Issues and commits have none.
+    /// The branch of the item, without `refs/heads/`. A merge request has its target branch. Issues and commits have no
+    /// branch.
     #[must_use]
     pub fn branch(&self) -> Option<&str> {
         let git_ref = match self {
@@ -151,7 +152,7 @@ impl Item {
         Some(git_ref.strip_prefix("refs/heads/").unwrap_or(git_ref))
     }
 
-    /// The labels that it has, as last seen; nothing of what can have none.
+    /// Current labels, as last seen. None for families without labels.
     #[must_use]
     pub fn labels(&self) -> Option<impl Iterator<Item = &str>> {
         match self {
@@ -161,7 +162,7 @@ impl Item {
         }
     }
 
-    /// The labels that it ever had; nothing of what can have none.
+    /// All labels that the item has ever had. None for families without labels.
     #[must_use]
     pub fn labels_ever(&self) -> Option<impl Iterator<Item = &str>> {
         match self {
@@ -171,7 +172,7 @@ impl Item {
         }
     }
 
-    /// What people call it.
+    /// A short name for people, such as `!5` or `#3`.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
@@ -191,7 +192,8 @@ impl Item {
         }
     }
 
-    /// Whether it is what happened at a time: of what belongs together, one run, or one push.
+    /// True for a push that was received at `at` and for a job that started at `at`. It finds the item of a group that
+    /// gave a sample.
     #[must_use]
     pub fn happened_at(&self, at: Timestamp) -> bool {
         match self {
@@ -220,7 +222,7 @@ impl Entity for Item {
         self.entity().key()
     }
 
-    /// What is of another family changes nothing.
+    /// Items of different families are not joined.
     fn join(self, other: Self) -> Self {
         match (self, other) {
             (Self::MergeRequest(one), Self::MergeRequest(other)) => Self::MergeRequest(one.join(other)),
@@ -244,17 +246,17 @@ impl Entity for Item {
     }
 }
 
-/// A comment by a person or a program.
+/// A comment of a person or a program.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Note {
-    /// When it was written.
+    /// Time of writing.
     pub at: Timestamp,
-    /// Who wrote it.
+    /// Account of the author.
     pub author: i64,
 }
 
 impl Note {
-    /// The comment that an event is about, with its number; nothing for what GitLab wrote by itself.
+    /// Reads the comment of an event and its id. None for comments that GitLab wrote by itself.
     pub(super) fn of(received_at: Timestamp, body: &Value) -> Option<(i64, Self)> {
         let note = &body["object_attributes"];
         if note["system"] == true {
@@ -265,7 +267,7 @@ impl Note {
     }
 }
 
-/// Joins comments. What stays of too many are those with the lowest numbers, so it is the same whatever came first.
+/// Joins comments. If there are too many, those with the lowest ids are kept, so the order of joins does not matter.
 pub(super) fn join_notes(known: &mut BTreeMap<i64, Note>, other: BTreeMap<i64, Note>) {
     for (id, note) in other {
         let known = known.entry(id).or_insert(note);
@@ -276,37 +278,37 @@ pub(super) fn join_notes(known: &mut BTreeMap<i64, Note>, other: BTreeMap<i64, N
     }
 }
 
-/// The last comment, or a time that is later.
+/// The later one of `at` and the last comment.
 pub(super) fn not_before(at: Timestamp, notes: &BTreeMap<i64, Note>) -> Timestamp {
     notes.values().map(|note| note.at).fold(at, Timestamp::max)
 }
 
-/// How far apart two times of one doing can be told: by an event, and by what GitLab remembers of it.
-const ONE_DOING: Duration = Duration::from_secs(10);
+/// Maximum difference between two times of the same action: in its own event, and in later events about the object.
+const SAME_ACTION: Duration = Duration::from_secs(10);
 
-/// Times in order, without those that tell of one doing again.
-pub(super) fn apart(times: impl Iterator<Item = Timestamp>) -> Vec<Timestamp> {
-    let mut apart: Vec<Timestamp> = Vec::new();
+/// Sorted times without repeats of the same action.
+pub(super) fn distinct_times(times: impl Iterator<Item = Timestamp>) -> Vec<Timestamp> {
+    let mut kept: Vec<Timestamp> = Vec::new();
     for at in times {
-        if apart.last().is_none_or(|last| at > last.plus(ONE_DOING)) {
-            apart.push(at);
+        if kept.last().is_none_or(|last| at > last.plus(SAME_ACTION)) {
+            kept.push(at);
         }
     }
-    apart
+    kept
 }
 
-/// A number made of texts, alike only for like ones.
+/// A positive number from a digest of texts.
 pub(super) fn number(parts: &[&str]) -> i64 {
     let digest = Sha256::digest(parts.join("\n"));
     digest.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes) & i64::MAX)
 }
 
-/// The lesser of what is known; what one side does not know, the other does.
+/// The lesser of two values. A missing value loses.
 pub(super) fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     one.into_iter().chain(other).min()
 }
 
-/// Whole seconds from one point to another; 0 where it lies before.
+/// Whole seconds between two times; 0 if `to` is before `from`.
 pub(super) fn seconds(from: Timestamp, to: Timestamp) -> i64 {
     (to.as_micros() - from.as_micros()).max(0) / 1_000_000
 }
@@ -315,14 +317,14 @@ pub(super) fn time(value: &Value) -> Option<Timestamp> {
     times::read(value.as_str()?).map(|written| written.at)
 }
 
-/// What all these events say of each thing, for tests.
+/// All items of these events, for tests.
 #[cfg(test)]
 pub(super) fn joined(events: &[(quickdraw_domain::Trigger, Value)]) -> Vec<Item> {
     let at_once = events.iter().map(|(trigger, body)| (Timestamp::default(), *trigger, body.clone()));
     joined_at(&at_once.collect::<Vec<_>>())
 }
 
-/// The same of events that were received at times.
+/// All items of events with their times of receipt.
 #[cfg(test)]
 pub(super) fn joined_at(events: &[(Timestamp, quickdraw_domain::Trigger, Value)]) -> Vec<Item> {
     let mut all: BTreeMap<(Family, (i64, i64)), Item> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! The examples of the definitions as tests, each also with its events shuffled and repeated.
+//! Tests of the examples in the definitions. Each also runs with its events shuffled and repeated.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use super::report::{Cell, CommitReport, Row, burst_share, report, work_balance};
 use super::{Fact, facts};
 use quickdraw_domain::{Timestamp, Trigger};
 
-/// The joins as a store makes them, written as plainly as possible.
+/// A plain second implementation of the joins in a store.
 #[derive(Default)]
 struct Joined {
     commits: HashMap<(i64, String), Commit>,
@@ -52,7 +52,7 @@ impl Joined {
                 }
                 self.merges.push((project, sha));
             }
-            // What never came has its examples where the store counts it.
+            // The tests of the store cover the other facts.
             _ => {}
         }
     }
@@ -104,7 +104,7 @@ fn merge(sha: &str) -> (Trigger, Value) {
     (trigger, json!({"object_kind": "merge_request", "project": {"id": 7}, "object_attributes": attributes}))
 }
 
-/// Checks an expectation on the events as given, reversed, and repeated in both orders.
+/// Checks the expectation with the events as given, reversed, and repeated.
 fn check(events: &[(Trigger, Value)], expect: impl Fn(&CommitReport, i64)) {
     let reversed: Vec<_> = events.iter().rev().cloned().collect();
     let repeated: Vec<_> = events.iter().chain(&reversed).chain(events).cloned().collect();
@@ -189,7 +189,7 @@ fn balance_and_burst_follow_their_examples() {
 }
 
 #[test]
-fn the_seeds_manual_test_counts_under_no_project_by_its_receipt() {
+fn a_push_without_a_project_counts_under_no_project_by_its_receipt() {
     let body = json!({"object_kind": "push", "ref": "refs/heads/main",
         "commits": [{"id": "test123", "message": "Test commit", "author": {"name": "Test", "email": "test@example.com"}}]});
     let joined = Joined::of(&[(Trigger::PUSH, body)]);

@@ -1,8 +1,8 @@
-//! What never came, told from what came: pushes that do not join up, and numbers that were passed over.
+//! Finds missing events by gaps between received ones: pushes that do not connect, and missing numbers.
 //!
-//! GitLab numbers merge requests, issues and pipelines of a project without holes, and a push begins where the last one of its
-//! branch ended. A hole is something that was never seen: an event that did not arrive, or an object that was deleted before
-//! anybody told of it, so what is missing is an upper bound.
+//! GitLab numbers the merge requests, issues and pipelines of a project without gaps, and a push begins where the last
+//! one of its branch ended. A gap is an event that never arrived, or an object that was deleted before any event about
+//! it. The count is therefore an upper bound.
 
 use serde_json::Value;
 
@@ -10,29 +10,30 @@ use super::Fact;
 use super::commits::project_of;
 use quickdraw_domain::{Timestamp, Trigger};
 
-/// The largest number that GitLab's column for it holds: a body with a larger one is not from there.
+/// Maximum of GitLab's column for these numbers. Larger numbers do not come from GitLab.
 const LARGEST_IID: i64 = i32::MAX as i64;
 
-/// What is counted for completeness: the API and its lists call it `metric`.
+/// A sequence whose gaps are counted. The API calls it `metric`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Sequence {
-    /// Moves of a branch, by what they began and ended at.
+    /// Pushes of a branch, linked by their commits.
     Push,
-    /// Merge requests, by their numbers in the project.
+    /// Merge requests, numbered per project.
     MergeRequest,
-    /// Issues, incidents, tasks and other work items, by their numbers in the project.
+    /// Issues, incidents, tasks and other work items, numbered per project.
     Issue,
-    /// Pipelines, by their numbers in the project.
+    /// Pipelines, numbered per project.
     Pipeline,
-    /// Commits of pushes, of which bodies list the newest 20. What is not listed has no name, so it is in no list of gaps.
+    /// Commits of pushes. A body lists only the newest 20. The SHAs of the others are unknown, so they are in no list
+    /// of gaps.
     Commit,
 }
 
 impl Sequence {
-    /// All that gaps can be listed of, in the order in which lists have them.
+    /// The sequences with lists of gaps, in the order of the lists.
     pub const ALL: [Self; 4] = [Self::Push, Self::MergeRequest, Self::Issue, Self::Pipeline];
 
-    /// As the API names it.
+    /// The name in the API.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -44,13 +45,13 @@ impl Sequence {
         }
     }
 
-    /// By the name that the API has for it.
+    /// Finds a sequence by its name in the API.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|metric| metric.name() == name)
     }
 
-    /// As the store writes it.
+    /// The number that the databases store.
     #[must_use]
     pub const fn code(self) -> i16 {
         match self {
@@ -62,49 +63,49 @@ impl Sequence {
         }
     }
 
-    /// What the store wrote.
+    /// Finds a sequence by its stored number.
     #[must_use]
     pub fn from_code(code: i16) -> Option<Self> {
         Self::ALL.into_iter().chain([Self::Commit]).find(|metric| metric.code() == code)
     }
 }
 
-/// An event spoke of an object.
+/// An object that an event mentioned.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Seen {
-    /// The project's number in events.
+    /// The project's id in events.
     pub project: i64,
-    /// What kind of object; never a push.
+    /// Kind of the object; never a push.
     pub metric: Sequence,
-    /// Its number in the project.
+    /// The object's number in the project.
     pub iid: i64,
-    /// When the first event that spoke of it was received.
+    /// Receipt of the first event that mentioned it.
     pub received_at: Timestamp,
 }
 
-/// How much of something came.
+/// The completeness of one sequence in a project.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Completeness {
-    /// The project's number in events.
+    /// The project's id in events.
     pub project: i64,
-    /// Its full path, as last seen.
+    /// Full path of the project, as last seen.
     pub project_path: Option<String>,
-    /// Of what.
+    /// The sequence.
     pub metric: Sequence,
-    /// The lowest number seen; none for pushes.
+    /// Lowest number; None for pushes.
     pub first: Option<i64>,
-    /// The highest number seen; none for pushes.
+    /// Highest number; None for pushes.
     pub last: Option<i64>,
-    /// How many came.
+    /// Number of received objects or pushes.
     pub known: i64,
-    /// How many did not, at most; for pushes, at least.
+    /// Number of missing ones: the maximum for objects, the minimum for pushes.
     pub missing: i64,
-    /// When the first of them was received: nothing is known of what was before.
+    /// Receipt of the first one. Earlier ones are unknown.
     pub since: Timestamp,
 }
 
 impl Completeness {
-    /// The share that came: 1 when nothing is missing.
+    /// The received share; 1 if nothing is missing.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
     pub fn share(&self) -> f64 {
@@ -112,42 +113,42 @@ impl Completeness {
     }
 }
 
-/// Something that never came.
+/// A gap in a sequence.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Gap {
-    /// One push of a branch or more.
+    /// One or more missing pushes of a branch.
     Pushes {
-        /// The branch, as `refs/heads/main`.
+        /// The branch, such as `refs/heads/main`.
         git_ref: String,
-        /// Where the last push that was received before it and that no other continues ended; none when there is none.
+        /// Last commit of the push before the gap; None if that push is unknown.
         before: Option<String>,
-        /// Where the first push after it began.
+        /// Commit before the first push after the gap.
         after: String,
-        /// When that one was received.
+        /// Receipt of the first push after the gap.
         received_at: Timestamp,
     },
-    /// Objects with these numbers, both included.
+    /// Missing objects with numbers from `first` to `last`.
     Objects {
-        /// What kind.
+        /// Kind of the objects.
         metric: Sequence,
-        /// The first that is missing.
+        /// First missing number.
         first: i64,
-        /// The last that is missing.
+        /// Last missing number.
         last: i64,
     },
 }
 
-/// Where a list of gaps goes on: behind this one.
+/// A position in a list of gaps. The list continues after it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum After {
-    /// A gap of pushes, by when what follows it was received, and where that began.
+    /// After a gap of pushes: receipt of the push after the gap, and the commit before that push.
     Pushes(Timestamp, String),
-    /// A gap of objects of a kind, by the last number that is missing.
+    /// After a gap of objects: the kind, and the last missing number.
     Objects(Sequence, i64),
 }
 
 impl After {
-    /// Where a list begins.
+    /// The start of a list.
     #[must_use]
     pub const fn start(metric: Sequence) -> Self {
         match metric {
@@ -158,7 +159,7 @@ impl After {
 }
 
 impl Gap {
-    /// Of what.
+    /// The sequence of the gap.
     #[must_use]
     pub const fn metric(&self) -> Sequence {
         match self {
@@ -167,7 +168,7 @@ impl Gap {
         }
     }
 
-    /// Where the list goes on behind it.
+    /// The position after the gap.
     #[must_use]
     pub fn position(&self) -> After {
         match self {
@@ -177,7 +178,7 @@ impl Gap {
     }
 }
 
-/// The objects that an event speaks of: its own, and those that lie beside it in the same project.
+/// Reads the objects that an event mentions: its own, and others of the same project.
 pub(super) fn of(trigger: Trigger, received_at: Timestamp, body: &Value) -> Vec<Fact> {
     let project = project_of(body);
     let own = match trigger.row().object_kinds {
@@ -188,7 +189,7 @@ pub(super) fn of(trigger: Trigger, received_at: Timestamp, body: &Value) -> Vec<
     };
     let beside = [(Sequence::MergeRequest, &body["merge_request"]), (Sequence::Issue, &body["issue"])];
     let seen = |(metric, object): (Sequence, &Value)| {
-        // A merge request is numbered where it goes to, and a fork's pipeline tells of one elsewhere.
+        // A merge request is numbered in its target project. A pipeline of a fork mentions one of another project.
         let here = object["target_project_id"].as_i64().is_none_or(|target| target == project);
         let iid = object["iid"].as_i64().filter(|iid| here && (1..=LARGEST_IID).contains(iid))?;
         Some(Fact::Seen(Seen { project, metric, iid, received_at }))
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn events_speak_of_their_object_and_of_those_beside_it() {
+    fn events_mention_their_object_and_others_of_the_project() {
         let project = json!({ "id": 7, "path_with_namespace": "gear/rope" });
         let attributes = json!({ "iid": 12, "target_project_id": 7 });
         let merge_request = json!({ "project": project, "object_attributes": attributes });

@@ -1,4 +1,4 @@
-//! Issues and other work items: what events say of them, joined, and what that means. Definitions: `docs/guide/insights.md`.
+//! Issues and other work items, joined from events. Definitions: `docs/guide/insights.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,74 +6,74 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::commits::named_project;
-use super::entity::{Entity, Note, apart, join_notes, least, not_before, time};
+use super::entity::{Entity, Note, distinct_times, join_notes, least, not_before, time};
 use super::labels::Labels;
 use super::people::is_alert_bot;
 use quickdraw_domain::Timestamp;
 
-/// Most changes of state of one issue that are kept.
+/// Maximum number of times of closing, and of reopening, that are kept for one issue.
 const MOST_CHANGES: usize = 1_000;
 
-/// What one event said of an issue. The order decides between events of one time.
+/// The state of an issue in one event. The order decides between events of the same time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct State {
     /// `updated_at` of the issue.
     pub at: Timestamp,
-    /// Of events at one time, a close comes behind others, and a reopening behind that.
+    /// Among events of the same time, a close follows other events, and a reopening follows a close.
     rank: u8,
-    /// It was open.
+    /// True if the issue was open.
     pub is_open: bool,
 }
 
-/// Everything that events said of one issue. Two of one key join, in any order and any number of times.
+/// An issue, joined from all its events. Two states with the same key join, in any order and any number of times.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Issue {
-    /// Its project, by its number in events.
+    /// The project's id in events.
     pub project: i64,
-    /// Its number there.
+    /// The issue's number in the project.
     pub iid: i64,
-    /// When it was created; every event says it.
+    /// Time of creation. Every event contains it.
     pub created_at: Option<Timestamp>,
-    /// Who created it.
+    /// Account that created the issue.
     pub author: Option<i64>,
-    /// When the first event that spoke of it was received.
+    /// Receipt of the first event that mentioned the issue.
     pub first_received_at: Timestamp,
-    /// The newest state that was seen.
+    /// The newest known state.
     pub state: Option<State>,
-    /// When it was closed, each time.
+    /// All times at which the issue was closed.
     closed: BTreeSet<Timestamp>,
-    /// When it was opened again, each time.
+    /// All times at which the issue was reopened.
     reopened: BTreeSet<Timestamp>,
-    /// It is an incident, or was one.
+    /// True if the issue is or was an incident.
     pub is_incident: bool,
-    /// Comments by their numbers.
+    /// Comments by their ids.
     pub notes: BTreeMap<i64, Note>,
-    /// Its labels.
+    /// Labels, by the times at which they were seen.
     #[serde(default)]
     pub labels: Labels,
-    /// What its text names as its cause: a commit, or the number of a deployment.
+    /// The cause that the description names: a commit, or the id of a deployment.
     #[serde(default)]
     pub caused_by: Option<String>,
 }
 
 impl Issue {
-    /// What an event of the issue says.
+    /// Reads an event of the issue.
     pub(super) fn of_event(received_at: Timestamp, body: &Value) -> Option<Self> {
         let attributes = &body["object_attributes"];
         let mut one = Self::of(received_at, body, attributes)?;
         let at = time(&attributes["updated_at"]).unwrap_or(received_at);
         match attributes["action"].as_str() {
-            // Most events of a closed issue tell when it was closed.
+            // Most events of a closed issue contain `closed_at`.
             Some("close") if one.closed.is_empty() => drop(one.closed.insert(at)),
             Some("reopen") => drop(one.reopened.insert(at)),
-            // What GitLab opens for an alert is an incident, of whatever type it is.
+            // An issue that GitLab opens for an alert is an incident, whatever its type.
             Some("open") => one.is_incident |= body["user"]["username"].as_str().is_some_and(is_alert_bot),
             _ => {}
         }
         Some(one)
     }
 
-    /// What a comment says of the issue that it stands on.
+    /// Reads the issue of a comment.
     pub(super) fn of_note(received_at: Timestamp, body: &Value) -> Option<Self> {
         let mut one = Self::of(received_at, body, &body["issue"])?;
         one.notes.extend(Note::of(received_at, body));
@@ -107,59 +107,60 @@ impl Issue {
         })
     }
 
-    /// Whether it has, or had, one of these labels, or a scoped one of them.
+    /// True if the issue has or had one of these labels, or a scoped label below one of them.
     #[must_use]
     pub fn has_ever_had(&self, labels: &[String]) -> bool {
         !labels.is_empty() && self.labels.ever().any(|label| labels.iter().any(|one| is_of(label, one)))
     }
 
-    /// When it was closed, each time, in order.
+    /// All times at which the issue was closed, in order.
     pub fn closes(&self) -> impl Iterator<Item = Timestamp> + '_ {
-        apart(self.closed.iter().copied()).into_iter()
+        distinct_times(self.closed.iter().copied()).into_iter()
     }
 
-    /// When it was opened again for the first time.
+    /// Time of the first reopening.
     #[must_use]
     pub fn reopened_at(&self) -> Option<Timestamp> {
         self.reopened.first().copied()
     }
 
-    /// Whether it is open, as far as anybody knows.
+    /// True if the issue is open, as far as is known.
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.state.is_none_or(|state| state.is_open)
     }
 
-    /// When it was closed for good.
+    /// Time of the close after which the issue stayed closed.
     #[must_use]
     pub fn closed_at(&self) -> Option<Timestamp> {
         if self.is_open() {
             return None;
         }
-        // A close from before it was opened again is not the one that lasts.
+        // A close before the last reopening does not count.
         let closed =
             self.closed.last().copied().filter(|at| self.reopened.last().is_none_or(|reopened| at >= reopened));
         closed.or(self.state.map(|state| state.at))
     }
 }
 
-/// Whether its type is that of incidents. GitLab's bodies have `type: Incident`, its APIs `issue_type: incident` and `type: INCIDENT`.
+/// True if the type is incident. GitLab's webhooks have `type: Incident`, its APIs `issue_type: incident` and `type:
+/// INCIDENT`.
 fn has_type_of_incident(attributes: &Value) -> bool {
     let types = ["type", "issue_type"].into_iter().filter_map(|name| attributes[name].as_str());
     types.into_iter().any(|name| name.eq_ignore_ascii_case("incident"))
 }
 
-/// `incident`, and scoped ones as `incident::major`.
+/// True for `incident`, and for scoped labels such as `incident::major`.
 fn is_of_incidents(label: &str) -> bool {
     is_of(label, "incident")
 }
 
-/// Whether a label is another one, or scoped in it.
+/// True if `label` is `scope`, or a scoped label below it.
 fn is_of(label: &str, scope: &str) -> bool {
     label.eq_ignore_ascii_case(scope) || label.split("::").next().unwrap_or_default().eq_ignore_ascii_case(scope)
 }
 
-/// What stands behind `caused-by:` in a text.
+/// The word after `caused-by:` at the beginning of a line.
 fn cause_in(text: &str) -> Option<String> {
     const MARK: &str = "caused-by:";
     let is_here = |line: &&str| line.get(..MARK.len()).is_some_and(|start| start.eq_ignore_ascii_case(MARK));
@@ -198,7 +199,7 @@ impl Entity for Issue {
     }
 
     fn settled_at(&self) -> Option<Timestamp> {
-        // A label can be taken off later.
+        // The labels of a closed issue can still change.
         let at = self.closed_at().map(|at| not_before(at, &self.notes));
         at.map(|at| self.labels.last().map_or(at, |last| last.max(at)))
     }
@@ -214,16 +215,16 @@ mod tests {
     use crate::metrics;
     use quickdraw_domain::Trigger;
 
-    /// Minutes of 2026-03-01.
-    fn spelled(minute: i64) -> String {
+    /// Minutes after 2026-03-01, 00:00 UTC.
+    fn written(minute: i64) -> String {
         let time = jiff::Timestamp::from_second(1_772_323_200 + minute * 60).expect("in range");
         time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
     }
 
     fn event(action: &str, minute: i64, closed_at: Option<i64>) -> (Trigger, Value) {
         let state = if closed_at.is_some() { "closed" } else { "opened" };
-        let attributes = json!({ "iid": 3, "author_id": 1, "created_at": spelled(720), "updated_at": spelled(minute),
-            "action": action, "state": state, "closed_at": closed_at.map(spelled), "type": "Issue" });
+        let attributes = json!({ "iid": 3, "author_id": 1, "created_at": written(720), "updated_at": written(minute),
+            "action": action, "state": state, "closed_at": closed_at.map(written), "type": "Issue" });
         (
             Trigger::by_name("issue_hooks").expect("a row"),
             json!({ "project": { "id": 7 }, "object_attributes": attributes }),
@@ -231,8 +232,8 @@ mod tests {
     }
 
     fn note(id: i64, minute: i64, who: i64) -> (Trigger, Value) {
-        let on = json!({ "iid": 3, "author_id": 1, "created_at": spelled(720), "updated_at": spelled(720), "state": "opened" });
-        let note = json!({ "id": id, "author_id": who, "created_at": spelled(minute) });
+        let on = json!({ "iid": 3, "author_id": 1, "created_at": written(720), "updated_at": written(720), "state": "opened" });
+        let note = json!({ "id": id, "author_id": who, "created_at": written(minute) });
         let body = json!({ "project": { "id": 7 }, "object_attributes": note, "issue": on });
         (Trigger::by_name("note_hooks").expect("a row"), body)
     }
@@ -248,7 +249,7 @@ mod tests {
         metrics::given(name, &[Item::Issue(one.clone())], &[9]).map(|values| values.iter().sum())
     }
 
-    /// Opened on 1 March at 12:00, closed at 15:00, opened again on 3 March.
+    /// The issue is opened on 1 March at 12:00, closed at 15:00, and reopened on 3 March.
     fn example() -> [(Trigger, Value); 3] {
         [event("open", 720, None), event("reopen", 2 * 1_440 + 60, None), event("close", 900, Some(900))]
     }
@@ -282,10 +283,10 @@ mod tests {
             (value(&one, "issue_lead_time"), value(&one, "time_to_first_close")),
             (Ok((4_000 - 720) * 60), Ok(10_800))
         );
-        // Without its own time, a close counts by when the issue was changed.
-        let (trigger, mut untold) = event("close", 900, Some(900));
-        untold["object_attributes"]["closed_at"] = Value::Null;
-        assert_eq!(value(&joined(&[event("open", 720, None), (trigger, untold)]), "issue_lead_time"), Ok(10_800));
+        // A close without `closed_at` counts at `updated_at`.
+        let (trigger, mut undated) = event("close", 900, Some(900));
+        undated["object_attributes"]["closed_at"] = Value::Null;
+        assert_eq!(value(&joined(&[event("open", 720, None), (trigger, undated)]), "issue_lead_time"), Ok(10_800));
     }
 
     #[test]
@@ -296,7 +297,7 @@ mod tests {
         let (trigger, mut incident) = event("open", 720, None);
         incident["object_attributes"]["type"] = "Incident".into();
         let both = [(trigger, incident), event("update", 800, None)];
-        assert_eq!(value(&joined(&both), "issues_opened"), Err("it is an incident, and those are reported apart"));
+        assert_eq!(value(&joined(&both), "issues_opened"), Err("it is an incident, which other metrics count"));
         for (name, spelling) in [("type", "INCIDENT"), ("issue_type", "incident")] {
             let (trigger, mut incident) = event("open", 720, None);
             incident["object_attributes"][name] = spelling.into();

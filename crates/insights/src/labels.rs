@@ -1,4 +1,5 @@
-//! Labels of issues and merge requests. Each event tells all of them, so a list of what was seen when tells how long each was on.
+//! Labels of issues and merge requests. Each event contains all of them, so their history shows how long a label was
+//! set.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,27 +10,27 @@ use super::commits::text;
 use super::entity::{number, seconds};
 use quickdraw_domain::Timestamp;
 
-/// Most labels of one thing that are read.
+/// Maximum number of labels that are read from one event.
 const MOST_LABELS: usize = 100;
-/// Most times at which they were seen that are kept.
+/// Maximum number of times that are kept.
 const MOST_SEEN: usize = 1_000;
 
-/// What labels were seen when. Two join, in any order and any number of times.
+/// The history of an item's labels. Two histories join, in any order and any number of times.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Labels {
-    /// Which set was seen when, by a number made of it: sets come again.
+    /// The set of labels at each time, by the key of the set. The same set can occur several times.
     seen: BTreeMap<Timestamp, i64>,
-    /// The newest of it, whatever was forgotten.
+    /// The newest entry of `seen`. It stays when `seen` is cut.
     newest: Option<(Timestamp, i64)>,
-    /// The sets, by their numbers.
+    /// The sets, by their keys.
     sets: BTreeMap<i64, BTreeSet<String>>,
 }
 
 impl Labels {
-    /// What an event says; nothing where it does not speak of labels.
+    /// Reads the labels of an event. The history is empty if the body has none.
     pub(super) fn of(at: Timestamp, labels: &Value) -> Self {
         let Some(labels) = labels.as_array() else { return Self::default() };
-        // Lines would run into one another in the number of a set.
+        // The key joins titles with line breaks, so a title must not contain one.
         let title = |label: &Value| text(&label["title"]).replace('\n', " ");
         let titles = labels.iter().take(MOST_LABELS).map(title).filter(|title| !title.is_empty());
         let set: BTreeSet<String> = titles.collect();
@@ -39,7 +40,7 @@ impl Labels {
 
     pub(super) fn join(&mut self, other: Self) {
         for (at, key) in other.seen {
-            // Of two at one time, the same one everywhere.
+            // Two sets of the same time: the choice must not depend on the order of joins.
             let known = self.seen.entry(at).or_insert(key);
             *known = key.max(*known);
         }
@@ -52,25 +53,25 @@ impl Labels {
         self.sets.retain(|key, _| used.contains(key));
     }
 
-    /// Those that it has, as last seen.
+    /// Current labels, as last seen.
     pub fn now(&self) -> impl Iterator<Item = &str> {
         let last = self.newest.and_then(|(_, key)| self.sets.get(&key));
         last.into_iter().flatten().map(String::as_str)
     }
 
-    /// When they were last seen.
+    /// Time of the newest entry.
     #[must_use]
     pub fn last(&self) -> Option<Timestamp> {
         self.newest.map(|(at, _)| at)
     }
 
-    /// Those that it ever had.
+    /// All labels that the item has ever had.
     pub fn ever(&self) -> impl Iterator<Item = &str> {
         self.sets.values().flatten().map(String::as_str)
     }
 
-    /// How many seconds a label was on, all together, and when it was last taken off; nothing where it never was. Where it is still
-    /// on, that time is none.
+    /// The total time for which a label was set, in seconds, and the time at which it was last removed. A label that
+    /// was never set has neither. A label that is still set has no time of removal.
     #[must_use]
     pub fn time_on(&self, label: &str) -> Option<(i64, Option<Timestamp>)> {
         let (mut total, mut since, mut off, mut ever) = (0, None, None, false);
@@ -108,17 +109,17 @@ mod tests {
         })
     }
 
-    /// `insights.md` 1.4: from 9 to 10 and from 12 to 14 is three hours, not five.
+    /// The label is set from 9 to 10 and from 12 to 14: three hours, not five.
     #[test]
     fn the_times_of_a_label_add_up() {
         let all =
             joined([at(12, &["bug", "doing"]), at(9, &["doing"]), at(14, &["bug"]), at(10, &[]), at(13, &["doing"])]);
         assert_eq!(all.time_on("doing"), Some((3 * 3_600, Some(Timestamp::from_seconds(14 * 3_600)))));
-        assert_eq!(all.time_on("bug"), Some((3_600, None)), "it is on again");
+        assert_eq!(all.time_on("bug"), Some((3_600, None)), "it is set again");
         assert_eq!(all.time_on("done"), None);
         assert_eq!(all.now().collect::<Vec<_>>(), ["bug"]);
         assert!(all.ever().any(|label| label == "doing"));
-        assert_eq!(Labels::of(Timestamp::default(), &Value::Null), Labels::default(), "it says nothing of labels");
+        assert_eq!(Labels::of(Timestamp::default(), &Value::Null), Labels::default(), "the body has no labels");
     }
 
     proptest! {

@@ -1,8 +1,8 @@
-//! What events count for.
+//! Insights: metrics about work, calculated from events.
 //!
 //! An event gives a list of [`Fact`]s. Facts change entities only by joins (union, minimum, maximum, winner by a total
-//! order), so order and repetition cannot matter; what an entity contributes to sums is recomputed after each join, the
-//! old contribution retracted and the new one added in one transaction.
+//! order), so their order and repetition do not matter. After each join, one transaction replaces the entity's old
+//! contribution to the sums by the new one.
 
 pub mod alerts;
 pub mod backfill;
@@ -38,39 +38,39 @@ use pipelines::{Job, Pipeline};
 use quickdraw_domain::tree::{self, TreeError};
 use quickdraw_domain::{Timestamp, Trigger};
 
-/// Version of the definitions below. A result names it; raise it when a number would change.
+/// Version of the definitions. Answers contain it. Raise it whenever a stored number would change.
 pub const DEFINITION_VERSION: u32 = 4;
 
-/// One thing that an event says happened.
+/// A statement of an event.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Fact {
-    /// A push listed a commit.
+    /// A push lists a commit.
     Commit(Box<commits::Commit>),
-    /// A project was named, with its full path.
+    /// The event names a project with its full path.
     Project {
-        /// Its number in events.
+        /// The project's id in events.
         id: i64,
-        /// When that was received.
+        /// Time of receipt.
         seen_at: Timestamp,
-        /// The path. Of two, the one that was seen later is right, whatever comes first.
+        /// The path. If there are several, the one that was seen last is valid.
         path: String,
     },
-    /// An object of a project was spoken of.
+    /// The event mentions an object of a project.
     Seen(gaps::Seen),
-    /// What was said of a push, a branch, a merge request, an issue, a pipeline, a job or a deployment.
+    /// The event describes a push, branch, merge request, issue, pipeline, job or deployment.
     Item(Box<entity::Item>),
-    /// An account was named.
+    /// The event names an account.
     User(people::User),
     /// A commit is the merge commit of a merge request.
     MergeCommit {
-        /// The project merged into.
+        /// The project of the target branch.
         project: i64,
-        /// The commit.
+        /// SHA of the commit.
         sha: String,
     },
 }
 
-/// Why an event counts for nothing although its kind could: it is set aside and shown, the rest goes on.
+/// The reason for which insights cannot read an event. The event is set aside and listed; other events continue.
 #[derive(Debug, thiserror::Error)]
 #[error("the body cannot be read for insights: {0}")]
 pub struct FactError(#[from] TreeError);
@@ -81,20 +81,21 @@ impl From<serde_json::Error> for FactError {
     }
 }
 
-/// Memory that one body may take as a tree while its facts are read. One that would take more counts for nothing, and is set aside.
+/// Maximum memory for the tree of one body. A body that needs more is set aside.
 const MOST_MEMORY: usize = 32 << 20;
 
-/// Whether events of this kind can count for anything. Those that cannot are never queued for projection.
+/// True if events of this kind can affect a metric. Other events are never queued for projection.
 #[must_use]
 pub fn counts(trigger: Trigger) -> bool {
     let kinds = ["merge_request", "issue", "pipeline", "build", "deployment", "note", "tag_push", "release"];
     trigger == Trigger::PUSH || trigger.row().object_kinds.first().is_some_and(|kind| kinds.contains(kind))
 }
 
-/// What an event counts for.
+/// Reads the facts of an event.
 ///
 /// # Errors
-/// When the body is no JSON that can be represented, for example for a lone surrogate in a text, or has too many parts.
+/// When the body is not JSON that can be represented, for example because a text contains a lone surrogate, or when it
+/// needs too much memory.
 pub fn facts(trigger: Trigger, received_at: Timestamp, body: &[u8]) -> Result<Vec<Fact>, FactError> {
     if !counts(trigger) {
         return Ok(Vec::new());
@@ -124,7 +125,7 @@ fn project(seen_at: Timestamp, body: &serde_json::Value) -> Option<Fact> {
     Some(Fact::Project { id: commits::named_project(body)?, seen_at, path: commits::clean(path, 1_024) })
 }
 
-/// What an event says of the things that it speaks of.
+/// Reads the items that an event describes.
 fn items(trigger: Trigger, received_at: Timestamp, body: &serde_json::Value) -> Vec<Item> {
     let merge_request = |one: Option<MergeRequest>| one.map(Item::MergeRequest);
     let issue = |one: Option<Issue>| one.map(Item::Issue);

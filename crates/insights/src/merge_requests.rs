@@ -1,4 +1,4 @@
-//! Merge requests: what events say of them, joined, and what that means. Definitions: `docs/guide/insights.md`.
+//! Merge requests joined from events. Definitions: `docs/guide/insights.md`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,97 +6,98 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::commits::{named_project, word};
-use super::entity::{Entity, Note, apart, join_notes, least, not_before, time};
+use super::entity::{Entity, Note, distinct_times, join_notes, least, not_before, time};
 use super::labels::Labels;
 use quickdraw_domain::Timestamp;
 
-/// Most observations of one merge request. Beyond it, those go that change nothing: plain updates.
+/// Maximum number of observations of one merge request. Plain updates are dropped first.
 const MOST_OBSERVATIONS: usize = 1_000;
 
-/// What an event saw happen. The order decides between events of one time.
+/// The action that an event shows. The order decides between events of the same time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
-    /// It was opened.
+    /// The merge request was opened.
     Open,
-    /// Something else about it was seen: a label, a comment that carries it.
+    /// Something else changed, such as a label, or a comment was written.
     Update,
-    /// It became a draft.
+    /// The merge request became a draft.
     Draft,
-    /// It was a draft and is none any more.
+    /// The merge request was marked as ready.
     Ready,
-    /// Its source branch was pushed to.
+    /// Commits were pushed to its source branch.
     Push,
-    /// Somebody approved it.
+    /// A person approved it.
     Approve,
-    /// Somebody took an approval back.
+    /// A person revoked an approval.
     Unapprove,
-    /// It was closed.
+    /// The merge request was closed.
     Close,
-    /// It was opened again.
+    /// The merge request was reopened.
     Reopen,
-    /// It was merged.
+    /// The merge request was merged.
     Merge,
 }
 
-/// What one event said of a merge request.
+/// The state of a merge request in one event.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Observation {
     /// `updated_at` of the merge request.
     pub at: Timestamp,
-    /// What happened.
+    /// The action of the event.
     pub action: Action,
-    /// Who did it, by GitLab's number; 0 where the event does not say it, or GitLab did it by itself.
+    /// Account that did it; 0 if it is unknown, or if GitLab did it by itself.
     pub actor: i64,
-    /// It was open.
+    /// True if the merge request was open.
     pub is_open: bool,
-    /// It was a draft.
+    /// True if the merge request was a draft.
     pub is_draft: bool,
-    /// It was merged.
+    /// True if the merge request was merged.
     pub is_merged: bool,
 }
 
-/// Everything that events said of one merge request. Two of one key join, in any order and any number of
+/// A merge request, joined from all its events. Two states with the same key join, in any order and any number of
 /// times.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct MergeRequest {
-    /// The project that it goes into, by its number in events.
+    /// Id of the target project in events.
     pub project: i64,
-    /// Its number there.
+    /// The merge request's number in the project.
     pub iid: i64,
-    /// When it was created; every event says it.
+    /// Time of creation. Every event contains it.
     pub created_at: Option<Timestamp>,
-    /// Who created it.
+    /// Account that created the merge request.
     pub author: Option<i64>,
-    /// When the first event that spoke of it was received.
+    /// Receipt of the first event that mentioned the merge request.
     pub first_received_at: Timestamp,
-    /// What events saw.
+    /// The states that events showed.
     pub observations: BTreeSet<Observation>,
-    /// The newest of it, whatever was forgotten.
+    /// The newest observation. It stays when others are dropped.
     newest: Option<Observation>,
-    /// When it was first seen to be merged, by whatever told so.
+    /// Earliest time at which an event showed the merge request as merged.
     merged_seen_at: Option<Timestamp>,
-    /// Comments by their numbers.
+    /// Comments by their ids.
     pub notes: BTreeMap<i64, Note>,
-    /// The branch that it goes into, as last seen: stacked ones go elsewhere when the one below is merged.
+    /// The target branch, as last seen. GitLab changes the target of a stacked merge request when the one below it is
+    /// merged.
     target_branch: Option<(Timestamp, String)>,
-    /// The commit that its merge made; none after a fast-forward.
+    /// The merge commit. None after a fast-forward.
     pub merge_commit: Option<String>,
-    /// The last commit of its source branch when it was merged.
+    /// The last commit of the source branch at the time of the merge.
     pub merged_head: Option<String>,
-    /// The one commit that its commits were squashed to; GitLab's API gives it, and events need not.
+    /// The squash commit. GitLab's API always contains it, events do not.
     #[serde(default)]
     pub squash_commit: Option<String>,
-    /// The branch that it comes from, if that is in the project that it goes into.
+    /// The source branch, if it is in the target project.
     #[serde(default)]
     pub source_branch: Option<String>,
-    /// Its labels.
+    /// Labels, by the times at which they were seen.
     #[serde(default)]
     pub labels: Labels,
 }
 
 impl MergeRequest {
-    /// What a merge request event says.
+    /// Reads a merge request event.
     pub(super) fn of_event(received_at: Timestamp, body: &Value) -> Option<Self> {
         let attributes = &body["object_attributes"];
         let mut one = Self::of(received_at, body, attributes)?;
@@ -106,8 +107,9 @@ impl MergeRequest {
             Some("close") => Action::Close,
             Some("reopen") => Action::Reopen,
             Some("merge") => Action::Merge,
-            // One approval gives one of these two, by whether it was the last that was needed. GitLab takes approvals back by
-            // itself after a push, in the name of whoever pushed.
+            // An approval causes one of these two actions; `approved` if it was the last one required. After a push,
+            // GitLab revokes approvals by itself, in the name of the person who pushed. Such events have `system:
+            // true`.
             Some("approval" | "approved") if !is_system => Action::Approve,
             Some("unapproval" | "unapproved") if !is_system => Action::Unapprove,
             Some("update") if attributes["oldrev"].is_string() => Action::Push,
@@ -119,7 +121,7 @@ impl MergeRequest {
         Some(one)
     }
 
-    /// What a comment says of the merge request that it stands on.
+    /// Reads the merge request of a comment.
     pub(super) fn of_note(received_at: Timestamp, body: &Value) -> Option<Self> {
         let mut one = Self::of(received_at, body, &body["merge_request"])?;
         one.observe(&body["merge_request"], Action::Update, 0, received_at);
@@ -169,7 +171,7 @@ impl MergeRequest {
         self.merged_seen_at = least(self.merged_seen_at, seen.is_merged.then_some(seen.at));
     }
 
-    /// Forgets what is too much. What stays are the least of a total order, so it is the same whatever came first.
+    /// Drops observations if there are too many. A total order decides, so the order of joins does not matter.
     fn bound(&mut self) {
         while self.observations.len() > MOST_OBSERVATIONS {
             let weight = |action| match action {
@@ -183,19 +185,19 @@ impl MergeRequest {
         }
     }
 
-    /// The branch that it goes into.
+    /// The target branch.
     #[must_use]
     pub fn target_branch(&self) -> Option<&str> {
         self.target_branch.as_ref().map(|(_, name)| name.as_str())
     }
 
-    /// When it was merged: with the first event that says so. It never becomes unmerged.
+    /// Time of the first merge event. A merge cannot be undone.
     #[must_use]
     pub fn merged_at(&self) -> Option<Timestamp> {
         self.merge().map(|merge| merge.at)
     }
 
-    /// Who merged it; 0 where nobody knows.
+    /// Account that merged; 0 if it is unknown.
     #[must_use]
     pub fn merged_by(&self) -> Option<i64> {
         self.merge().map(|merge| merge.actor)
@@ -205,38 +207,38 @@ impl MergeRequest {
         self.observations.iter().find(|one| one.action == Action::Merge)
     }
 
-    /// The commits that can have brought it to its target branch, the likeliest first.
+    /// The commits that may have brought the change to the target branch, the likeliest first.
     pub fn landed_as(&self) -> impl Iterator<Item = &str> {
         let commits = [&self.merge_commit, &self.squash_commit, &self.merged_head];
         commits.into_iter().flatten().map(String::as_str)
     }
 
-    /// Whether it is merged, also where only something else tells so.
+    /// True if the merge request is merged, even if no merge event was received.
     #[must_use]
     pub fn is_merged(&self) -> bool {
         self.merged_seen_at.is_some()
     }
 
-    /// When it was closed for good, without a merge.
+    /// Time of the close after which the merge request stayed closed, without a merge.
     #[must_use]
     pub fn closed_at(&self) -> Option<Timestamp> {
         if self.is_merged() || self.newest.is_none_or(|last| last.is_open) {
             return None;
         }
-        // A close from before it was opened again is not the one that lasts.
+        // A close before the last reopening does not count.
         let reopened = self.times(Action::Reopen).next_back();
         let is_later = |at: &Timestamp| reopened.is_none_or(|reopened| *at >= reopened);
         let seen = || self.observations.iter().find(|one| !one.is_open && is_later(&one.at)).map(|one| one.at);
         self.times(Action::Close).rfind(is_later).or_else(seen).or(self.newest.map(|last| last.at))
     }
 
-    /// Whether it is open, as far as anybody knows.
+    /// True if the merge request is open, as far as is known.
     #[must_use]
     pub fn is_open(&self) -> bool {
         !self.is_merged() && self.newest.is_some_and(|last| last.is_open)
     }
 
-    /// Whether it was open at a time, as far as is known now, and then whether as a draft.
+    /// The state at a time, as far as is known now. None if it was not open; otherwise true if it was a draft.
     #[must_use]
     pub fn is_open_at(&self, at: Timestamp) -> Option<bool> {
         let has_ended = self.ended_at().map_or(!self.is_open(), |end| end < at);
@@ -244,26 +246,29 @@ impl MergeRequest {
             return None;
         }
         match self.seen_before(at).last() {
-            // It was closed, and opened again later.
+            // It was closed then, and reopened later.
             Some(last) if !last.is_open => None,
             last => Some(last.is_some_and(|last| last.is_draft)),
         }
     }
 
-    /// Since when it was open at a time: since it was created, or opened again after its last close. None where it was closed.
+    /// Start of the time in which it is open at `at`: its creation, or the reopening after its last close. None if it
+    /// is closed at `at`.
     #[must_use]
     pub fn open_since(&self, at: Timestamp) -> Option<Timestamp> {
         self.since(at, |one| one.is_open, |one| one.action == Action::Reopen)
     }
 
-    /// Since when it was open and no draft at a time, as far as is known. None where it was closed or a draft.
+    /// Start of the time in which it is open and ready at `at`, as far as is known. None if it is closed or a draft at
+    /// `at`.
     #[must_use]
     pub fn ready_since(&self, at: Timestamp) -> Option<Timestamp> {
         let is_ready = |one: &Observation| one.is_open && !one.is_draft;
         self.since(at, is_ready, |one| matches!(one.action, Action::Reopen | Action::Ready))
     }
 
-    /// Since when a state lasted at a time. `begins` tells which observations begin it, also where its end before that was not seen.
+    /// Start of a state that lasts at `at`. An observation for which `begins` is true starts the state, even if the end
+    /// of an earlier one was not seen.
     fn since(
         &self,
         at: Timestamp,
@@ -281,30 +286,30 @@ impl MergeRequest {
         since
     }
 
-    /// What was seen before a time, in order; the newest also where it was forgotten.
+    /// The observations before a time, in order. The newest one is included even if it was dropped.
     fn seen_before(&self, at: Timestamp) -> impl Iterator<Item = &Observation> {
         self.observations.iter().chain(&self.newest).filter(move |one| one.at < at)
     }
 
-    /// When it was merged or, where no event told of the merge, when it was first seen to be.
+    /// Time of the merge event or, without one, the earliest time at which an event showed the merge request as merged.
     #[must_use]
     pub fn merged_or_seen_at(&self) -> Option<Timestamp> {
         self.merged_at().or(self.merged_seen_at)
     }
 
-    /// When it ended: with its merge, or its last close.
+    /// Time of the merge, or of the last close.
     #[must_use]
     pub fn ended_at(&self) -> Option<Timestamp> {
         self.merged_or_seen_at().or_else(|| self.closed_at())
     }
 
-    /// Times of one kind of action.
+    /// The times of one kind of action.
     pub(super) fn times(&self, action: Action) -> impl DoubleEndedIterator<Item = Timestamp> {
         self.observations.iter().filter(move |one| one.action == action).map(|one| one.at)
     }
 
-    /// What others did to review it, until the merge: comments and approvals, by time and by whom. `is_out` tells whose do not
-    /// count: those of programs, and of the author's other accounts.
+    /// Reviews by others until the merge, with time and account: comments and approvals. `is_out` is true for accounts
+    /// that do not count, such as bots and other accounts of the author.
     #[must_use]
     pub fn reviews(&self, is_out: &dyn Fn(i64) -> bool) -> Vec<(Timestamp, i64)> {
         let mut reviews: Vec<_> = self.comments(is_out).chain(self.approvals(is_out)).collect();
@@ -312,18 +317,18 @@ impl MergeRequest {
         reviews
     }
 
-    /// Whether what somebody did at a time is a review.
+    /// True if an action of `who` at `at` is a review.
     fn is_review(&self, at: Timestamp, who: i64, is_out: &dyn Fn(i64) -> bool) -> bool {
         Some(who) != self.author && !is_out(who) && self.merged_or_seen_at().is_none_or(|end| at <= end)
     }
 
-    /// The comments among the reviews, in no order.
+    /// The comments among the reviews, unsorted.
     pub fn comments<'a>(&'a self, is_out: &'a dyn Fn(i64) -> bool) -> impl Iterator<Item = (Timestamp, i64)> + 'a {
         let notes = self.notes.values().map(|note| (note.at, note.author));
         notes.filter(|(at, who)| self.is_review(*at, *who, is_out))
     }
 
-    /// The approvals among them, in no order.
+    /// The approvals among the reviews, unsorted.
     pub fn approvals<'a>(&'a self, is_out: &'a dyn Fn(i64) -> bool) -> impl Iterator<Item = (Timestamp, i64)> + 'a {
         let approvals = self.observations.iter().filter(|one| one.action == Action::Approve);
         let mut approved: BTreeMap<i64, Vec<Timestamp>> = BTreeMap::new();
@@ -332,11 +337,11 @@ impl MergeRequest {
         }
         let approvals = approved
             .into_iter()
-            .flat_map(|(actor, times)| apart(times.into_iter()).into_iter().map(move |at| (at, actor)));
+            .flat_map(|(actor, times)| distinct_times(times.into_iter()).into_iter().map(move |at| (at, actor)));
         approvals.filter(|(at, who)| self.is_review(*at, *who, is_out))
     }
 
-    /// How long it was open and no draft until a time; nothing where its beginning was not seen.
+    /// Seconds until `end` in which it was open and ready. None if the event of its opening is unknown.
     #[must_use]
     pub fn active_until(&self, end: Timestamp) -> Option<i64> {
         let created_at = self.created_at?;
@@ -356,7 +361,8 @@ impl MergeRequest {
     }
 }
 
-/// Whether the changes that an event lists make it a draft, or ready; `work_in_progress` is what drafts were called before.
+/// Reads from the changes of an event whether it became a draft or ready. Older GitLab versions call drafts
+/// `work_in_progress`.
 fn draft_change(changes: &Value) -> Option<Action> {
     for change in [&changes["draft"], &changes["work_in_progress"]] {
         match (change["previous"].as_bool(), change["current"].as_bool()) {
@@ -395,7 +401,7 @@ impl Entity for MergeRequest {
         self.created_at
     }
 
-    /// Comments on a closed one still count.
+    /// Comments on a closed merge request still count.
     fn settled_at(&self) -> Option<Timestamp> {
         self.merged_or_seen_at().or_else(|| self.closed_at().map(|at| not_before(at, &self.notes)))
     }

@@ -1,4 +1,4 @@
-//! Every insight: what it is called and means, and what one thing gives to it. Help, units, explanations and the description
+//! All metrics: name, meaning, and the sample that each item gives. Help texts, units, explanations and the description
 //! of the API come from these tables.
 
 mod around;
@@ -43,37 +43,38 @@ use super::people::Whose;
 use super::pipelines::{Job, Pipeline, Runs};
 use quickdraw_domain::Timestamp;
 
-/// What one thing gives to an insight.
+/// The contribution of an item to a metric.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Sample {
-    /// A value at a time.
+    /// A value with its time.
     In(Timestamp, i64),
-    /// Values at several times.
+    /// Values with their times.
     Many(Vec<(Timestamp, i64)>),
-    /// Values at several times that are not exact, for this reason.
+    /// Values that are not exact, with the reason.
     About(Vec<(Timestamp, i64)>, &'static str),
-    /// Nothing, for this reason.
+    /// The item does not count, for this reason.
     Out(&'static str),
 }
 
-/// From when to before when, of what and of whom, and what lies around.
+/// The scope of a question: window, filters, people and context.
 pub struct View<'a> {
-    /// From here …
+    /// Start of the window.
     pub from: Timestamp,
-    /// … to before here.
+    /// End of the window, exclusive.
     pub to: Timestamp,
-    /// What of it counts, and how.
+    /// Filters and options.
     pub choice: &'a Choice,
-    /// Where days begin.
+    /// Time zone of the question.
     pub zone: &'a TimeZone,
-    /// Whose doings count.
+    /// People whose work counts.
     pub people: &'a People,
-    /// What followed, and what brought things out.
+    /// Context of the items.
     pub around: &'a Around,
 }
 
 impl View<'_> {
-    /// The hour of the week of a time, from that of Monday at 00:00 on, `minutes` east of UTC; without, in the zone.
+    /// The hour of the week, counted from Monday 00:00. `minutes` is the offset from UTC; without it, the zone of the
+    /// question is used.
     fn hour_of_week(&self, at: Timestamp, minutes: Option<i16>) -> i64 {
         let shifted = |minutes: i16| Timestamp::from_micros(at.as_micros() + i64::from(minutes) * 60_000_000);
         let read = |at: Timestamp| jiff::Timestamp::from_microsecond(at.as_micros()).unwrap_or_default();
@@ -84,18 +85,18 @@ impl View<'_> {
         i64::from(local.weekday().to_monday_zero_offset()) * 24 + i64::from(local.hour())
     }
 
-    /// Whether what somebody did to what an account wrote is no review of it: their own, or a program's.
+    /// True if `who` cannot review the work of `author`: the same person or a bot.
     fn is_own_or_bots(&self, author: Option<i64>, who: i64) -> bool {
         let people = self.people;
         people.is_bot(who) || author.is_some_and(|author| people.person(author) == people.person(who))
     }
 
-    /// How long something must have been so.
+    /// The minimum age of waiting or stale items: the option of the question, or the default.
     fn older_than(&self, usually: Duration) -> Duration {
         self.choice.older_than.unwrap_or(usually)
     }
 
-    /// Where the last fifth of the days begins.
+    /// Start of the last fifth of the days.
     fn last_fifth(&self) -> Timestamp {
         let local = |at: Timestamp| {
             let at = jiff::Timestamp::from_microsecond(at.as_micros()).unwrap_or_default();
@@ -108,7 +109,7 @@ impl View<'_> {
         start.map_or(self.from, |start| Timestamp::from_micros(start.timestamp().as_microsecond()))
     }
 
-    /// A number for the day of a time, in the zone.
+    /// A number that identifies the day of a time in the zone of the question.
     fn day_of(&self, at: Timestamp) -> i64 {
         let at = jiff::Timestamp::from_microsecond(at.as_micros()).unwrap_or_default();
         let date = self.zone.to_datetime(at).date();
@@ -116,58 +117,58 @@ impl View<'_> {
     }
 }
 
-/// An insight.
+/// A metric.
 pub struct Metric {
-    /// As the API names it.
+    /// Name in the API.
     pub name: &'static str,
-    /// How its samples become a number.
+    /// The way in which its samples become a number.
     pub kind: Kind,
-    /// What it says.
+    /// The meaning, as shown to users.
     pub help: &'static str,
-    /// Whom the definition follows.
+    /// The tool or publication whose definition this metric uses.
     pub follows: &'static str,
     sample: Sampler,
 }
 
-/// What is measured, and how.
+/// The function that takes the samples, by the items that it needs.
 enum Sampler {
     MergeRequest(fn(&MergeRequest, &View<'_>) -> Sample),
-    /// What others did, by time and by whom.
+    /// The actions of others on a merge request, with time and account.
     Acts(fn(&MergeRequest, &View<'_>) -> Vec<(Timestamp, i64)>),
     Issue(fn(&Issue, &View<'_>) -> Sample),
-    /// With the deployments that brought it out.
+    /// A merge request, with the deployments of its project as context.
     Delivered(fn(&MergeRequest, &View<'_>) -> Sample),
-    /// With its commits.
+    /// A merge request, with its commits as context.
     Changed(fn(&MergeRequest, &View<'_>) -> Sample),
-    /// An issue, whatever labels it has now.
+    /// An issue. The label of the question does not filter by current labels.
     Labelled(fn(&Issue, &View<'_>) -> Sample),
     Deployment(fn(&Deployment, &Outcome, &View<'_>) -> Sample),
-    /// A tag, whether tags are deployments or not.
+    /// A tag, even if tags do not count as deployments.
     Tag(fn(&Deployment, &View<'_>) -> Sample),
     Pipeline(fn(&Pipeline, &View<'_>) -> Sample),
-    /// The runs of one job of one pipeline, the first one first; never none.
+    /// All runs of one job in one pipeline, oldest first. There is at least one.
     Runs(fn(&Runs<'_>, &View<'_>) -> Sample),
-    /// The same, where each run is of whoever started it.
+    /// The same, but each run belongs to the account that started it.
     EachRun(fn(&Runs<'_>, &View<'_>) -> Sample),
     Push(fn(&Push, &View<'_>) -> Sample),
-    /// With the deployments that brought it out.
+    /// A push, with the deployments of its project as context.
     Landed(fn(&Push, &View<'_>) -> Sample),
-    /// What was done with one branch, by time and by whom, from its pushes, the first one first; never none.
+    /// All pushes to one branch, oldest first. There is at least one. Returns actions with time and account.
     Pushes(fn(&[&Push]) -> Vec<Act>),
     Branch(fn(&Branch, &View<'_>) -> Sample),
     Commit(fn(&Commit, &View<'_>) -> Sample),
-    /// With the merge requests that squashed commits.
+    /// A commit, with the merge requests that squashed commits as context.
     Once(fn(&Commit, &View<'_>) -> Sample),
 }
 
-const NOT_CREATED: &str = "no event told when it was created";
+const NOT_CREATED: &str = "its time of creation is unknown";
 const OF_BOT: &str = "a bot did it";
 const OF_PERSON: &str = "no bot did it";
-const OF_NOBODY: &str = "nobody is known to have done it";
-const OF_OTHERS: &str = "somebody else did it, or at another time";
-const OUTSIDE: &str = "it lies outside the window";
+const OF_NOBODY: &str = "the person who did it is unknown";
+const OF_OTHERS: &str = "another person did it, or it was done at another time";
+const OUTSIDE: &str = "it is outside the window";
 
-/// All of them.
+/// All metrics.
 pub fn all() -> impl Iterator<Item = &'static Metric> {
     let of_jobs = pipelines::METRICS.iter().chain([&pipelines::CI_SECONDS]);
     let of_deployments = deployments::METRICS.iter().chain([&branches::LEAD_TIME]);
@@ -176,13 +177,13 @@ pub fn all() -> impl Iterator<Item = &'static Metric> {
 }
 
 impl Metric {
-    /// By its name.
+    /// Finds a metric by its name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<&'static Self> {
         all().find(|metric| metric.name == name)
     }
 
-    /// The things that the metric counts.
+    /// The family of the items that the metric counts.
     #[must_use]
     pub const fn family(&self) -> Family {
         match self.sample {
@@ -199,21 +200,21 @@ impl Metric {
         }
     }
 
-    /// By its name, as somebody reads it: `gitlab`, `devlake` or `chaoss`. Where that is what the name alone means, or nobody
-    /// says, that.
+    /// Finds a metric in the definition of another tool: `gitlab`, `devlake` or `chaoss`. If there is no such
+    /// definition, it returns the plain metric.
     #[must_use]
     pub fn reading(name: &str, definition: Option<&str>) -> Option<&'static Self> {
         let plain = || Self::by_name(name);
         definition.and_then(|definition| Self::by_name(&format!("{name}.{definition}"))).or_else(plain)
     }
 
-    /// Whether it counts what had a label at some time, and not what has it now.
+    /// True if the metric counts items that ever had the label, and not only those that have it now.
     #[must_use]
     pub const fn is_of_labels(&self) -> bool {
         matches!(self.sample, Sampler::Labelled(_))
     }
 
-    /// Whether the things that the metric counts can have a trait.
+    /// True if the items of the metric can have a trait.
     #[must_use]
     pub const fn can_have(&self, of: Trait) -> bool {
         let family = self.family();
@@ -227,31 +228,31 @@ impl Metric {
         }
     }
 
-    /// Whether somebody is known to have done it, so that a member or a team can be asked for.
+    /// True if the people behind the items are known, so that the metric can be filtered by member and team.
     #[must_use]
     pub const fn can_be_of_members(&self) -> bool {
         !matches!(self.sample, Sampler::Branch(_) | Sampler::Landed(_))
     }
 
-    /// Whether it is about what others did, who need not be the authors of the things.
+    /// True if the metric counts actions of people who need not be the authors of the items.
     #[must_use]
     pub const fn is_of_acts(&self) -> bool {
         matches!(self.sample, Sampler::Acts(_))
     }
 
-    /// Whether it is measured from deployments.
+    /// True if the metric uses deployments.
     #[must_use]
     pub fn is_of_deployments(&self) -> bool {
         self.family() == Family::Deployments || self.around().contains(&Family::Deployments)
     }
 
-    /// What the deployments are that it counts, where nothing else is asked for.
+    /// The kind of deployments that the metric counts, if the question does not choose one.
     #[must_use]
     pub const fn deployed_by(&self) -> Option<By> {
         if let Sampler::Tag(_) = self.sample { Some(By::Tag) } else { None }
     }
 
-    /// What else has to be read, so that it can be measured.
+    /// The families that the metric needs as context.
     #[must_use]
     pub const fn around(&self) -> &'static [Family] {
         match self.sample {
@@ -264,13 +265,13 @@ impl Metric {
         }
     }
 
-    /// Whether things that belong together are measured together: runs of one job, pushes of one branch.
+    /// True if items are measured in groups: runs of one job, pushes to one branch.
     #[must_use]
     pub const fn is_of_groups(&self) -> bool {
         matches!(self.sample, Sampler::Runs(_) | Sampler::EachRun(_) | Sampler::Pushes(_))
     }
 
-    /// What a thing, or things that belong together, give to it in a window. Things of another family give nothing.
+    /// Takes the sample of an item or a group in a window. Items of another family have no sample.
     #[must_use]
     pub fn sample(&self, together: &[Item], view: &View<'_>) -> Sample {
         let mut together = Cow::Borrowed(together);
@@ -283,7 +284,7 @@ impl Metric {
                 item => of.is(item, wanted),
             };
             if let Sampler::EachRun(_) = self.sample {
-                // Each run of a job has its own.
+                // Each run of a job has its own values.
                 if !together.iter().all(has_it) {
                     together.to_mut().retain(has_it);
                 }
@@ -296,7 +297,8 @@ impl Metric {
         }
         let together = together.as_ref();
         let account = |id: Option<i64>| id.map(|id| view.people.user(id));
-        // Who did it; and whether it is no work of the team if that is a bot. What runs, runs for the team, whoever started it.
+        // `by` did the work. `is_work` is false if the item counts even when a bot started it: pipelines, jobs and
+        // deployments run for the team.
         let (by, is_work, sample) = match (&self.sample, together) {
             (
                 Sampler::MergeRequest(sample) | Sampler::Delivered(sample) | Sampler::Changed(sample),
@@ -306,7 +308,7 @@ impl Metric {
                 return Sample::Out(left_out(view));
             }
             (Sampler::Acts(acts), [Item::MergeRequest(one)]) => return self.acts(acts(one, view), view),
-            // What an alert opened is an incident all the same.
+            // An incident counts even if GitLab's account for alerts opened it.
             (Sampler::Issue(sample) | Sampler::Labelled(sample), [Item::Issue(one)]) => {
                 (account(one.author), !one.is_incident, sample(one, view))
             }
@@ -317,7 +319,7 @@ impl Metric {
             (Sampler::Pipeline(sample), [Item::Pipeline(one)]) => (account(one.user), false, sample(one, view)),
             (Sampler::Runs(sample), [Item::Job(_), ..]) => {
                 let runs: Vec<&Job> = together.iter().filter_map(run).collect();
-                // What became of a job is of whoever ran it last.
+                // The result of a job belongs to the account that ran it last.
                 (account(runs.last().and_then(|run| run.user)), false, sample(&runs, view))
             }
             (Sampler::EachRun(sample), [Item::Job(_), ..]) => {
@@ -331,7 +333,7 @@ impl Metric {
                 return if runs.is_empty() { Sample::Out(OF_OTHERS) } else { self.inside(sample(&runs, view), view) };
             }
             (Sampler::Push(sample), [Item::Push(one)]) => (account(one.pusher), true, sample(one, view)),
-            // Whoever pushed it need not have written it, and who wrote it is not kept with it.
+            // The person who pushed need not be the author, and the author is not stored with the push.
             (Sampler::Landed(_), _) if view.people.is_limited() || view.people.is_of_bots() => {
                 return Sample::Out(OF_NOBODY);
             }
@@ -353,9 +355,9 @@ impl Metric {
             (Sampler::Commit(sample) | Sampler::Once(sample), [Item::Commit(one)]) => {
                 (Some(view.people.author(&one.told.author)), true, sample(one, view))
             }
-            _ => return Sample::Out("it is of another kind"),
+            _ => return Sample::Out("the metric does not count items of this kind"),
         };
-        // What runs counts whoever started it, unless what bots started is asked for.
+        // Pipelines, jobs and deployments also count if a bot started them. If only bots are selected, others do not.
         let leaves_out = match by {
             Some(who) => view.people.is_left_out(who) && (is_work || view.people.is_of_bots()),
             None => view.people.is_of_bots(),
@@ -367,7 +369,7 @@ impl Metric {
             return self.inside(sample, view);
         }
         let Some(who) = by else { return Sample::Out(OF_NOBODY) };
-        // What is there at the end of a window is there in its last moment.
+        // A state at the end of the window is assigned to its last moment.
         let last = |at: Timestamp| if self.kind == Kind::Gauge { at.minus(Duration::from_micros(1)) } else { at };
         match self.inside(sample, view) {
             Sample::In(at, _) if !view.people.is_wanted(who, last(at)) => Sample::Out(OF_OTHERS),
@@ -383,7 +385,7 @@ impl Metric {
         }
     }
 
-    /// What people did gives their number, or how often.
+    /// Keeps the actions of the selected people. Each action becomes the person's number, or 1.
     fn acts(&self, mut acts: Vec<(Timestamp, i64)>, view: &View<'_>) -> Sample {
         let people = view.people;
         acts.retain(|(at, who)| !people.is_limited() || people.is_wanted(people.user(*who), *at));
@@ -393,12 +395,12 @@ impl Metric {
         self.inside(Sample::Many(acts), view)
     }
 
-    /// What of it lies in the window.
+    /// Keeps the values inside the window.
     fn inside(&self, sample: Sample, view: &View<'_>) -> Sample {
         let is_inside = |at: Timestamp| self.kind == Kind::Gauge || (view.from <= at && at < view.to);
         match sample {
             Sample::In(at, _) if !is_inside(at) => Sample::Out(OUTSIDE),
-            Sample::Many(all) | Sample::About(all, _) if all.is_empty() => Sample::Out("nothing of it counts"),
+            Sample::Many(all) | Sample::About(all, _) if all.is_empty() => Sample::Out("it has no values"),
             Sample::Many(mut all) => {
                 all.retain(|(at, _)| is_inside(*at));
                 if all.is_empty() { Sample::Out(OUTSIDE) } else { Sample::Many(all) }
@@ -412,7 +414,7 @@ impl Metric {
     }
 }
 
-/// Why something is left out whose maker does not count.
+/// The reason for which an item of an excluded account does not count.
 fn left_out(view: &View<'_>) -> &'static str {
     if view.people.is_of_bots() { OF_PERSON } else { OF_BOT }
 }
@@ -425,7 +427,7 @@ fn span(at: Timestamp, from: Timestamp, to: Timestamp) -> Sample {
     Sample::In(at, seconds(from, to))
 }
 
-/// What things give to an insight, all of them together, for tests: from 1970 to 2033.
+/// The values of a metric from 1970 to 2033, for tests.
 #[cfg(test)]
 pub(super) fn given(name: &str, items: &[Item], bots: &[i64]) -> Result<Vec<i64>, &'static str> {
     let mut roster = super::roster::Roster::default();
@@ -433,17 +435,17 @@ pub(super) fn given(name: &str, items: &[Item], bots: &[i64]) -> Result<Vec<i64>
         roster.mark(super::roster::Handle::UserId(*bot), Some(super::roster::Mark::Bot)).expect("few");
     }
     let people = People::new(super::roster::Resolver::new(&roster, &[]), &[], Whose::People, None);
-    told(name, &Items::new(items.to_vec(), Vec::new(), people, Choice::default()))
+    values_of(name, &Items::new(items.to_vec(), Vec::new(), people, Choice::default()))
 }
 
-/// The same where others lie around them.
+/// The same, with context.
 #[cfg(test)]
 pub(super) fn given_among(name: &str, items: Vec<Item>, others: Vec<Item>) -> Result<Vec<i64>, &'static str> {
-    told(name, &Items::new(items, others, People::default(), Choice::default()))
+    values_of(name, &Items::new(items, others, People::default(), Choice::default()))
 }
 
 #[cfg(test)]
-fn told(name: &str, items: &Items) -> Result<Vec<i64>, &'static str> {
+fn values_of(name: &str, items: &Items) -> Result<Vec<i64>, &'static str> {
     let (from, to) = (Timestamp::from_seconds(0), Timestamp::from_seconds(2_000_000_000));
     let (mut values, mut left_out) = (Vec::new(), None);
     items.each(Metric::by_name(name).expect("a metric"), from, to, |_, sample| match sample {

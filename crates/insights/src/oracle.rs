@@ -1,5 +1,6 @@
-//! Random histories, played forward minute by minute by something slow and obvious that knows nothing of events and joins; and
-//! the same histories told as events, in any order and with repetitions. Both must give the same numbers.
+//! Compares the metrics of random histories with a slow, simple second implementation. It plays each history minute by
+//! minute and knows neither events nor joins. The same history becomes events, in any order and with repetitions. Both
+//! must give the same numbers.
 
 mod runs;
 
@@ -19,12 +20,12 @@ const BOT: i64 = 9;
 const START: i64 = 1_772_409_600;
 
 type Events = Vec<(Timestamp, Trigger, Value)>;
-/// Events by the minute of what they tell.
-type Told = Vec<(i64, Trigger, Value)>;
-/// What metrics give; nothing where there is no sample.
+/// Events with the minute in which they happened.
+type History = Vec<(i64, Trigger, Value)>;
+/// The expected values of metrics; None without a sample.
 type Truth = BTreeMap<&'static str, Option<i64>>;
 
-fn spelled(minute: i64) -> String {
+fn written(minute: i64) -> String {
     let time = jiff::Timestamp::from_second(START + minute * 60).expect("in range");
     time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
@@ -33,15 +34,15 @@ fn trigger(name: &str) -> Trigger {
     Trigger::by_name(name).expect("a row")
 }
 
-/// Each is received a minute after it happened; then in another order, some again, later, and all at times that have nothing to do with
-/// when they happened.
-fn in_disorder(told: Told, order: &[Index]) -> Events {
+/// Receives each event a minute after it happened. Then it shuffles the events, repeats some of them, and exchanges the
+/// times of receipt.
+fn in_disorder(history: History, order: &[Index]) -> Events {
     let received = |(minute, trigger, body): &(i64, Trigger, Value), later: i64| {
         (Timestamp::from_seconds(START + (minute + 1 + later) * 60), *trigger, body.clone())
     };
-    let again = order.iter().filter(|_| !told.is_empty()).map(|index| received(index.get(&told), 10_000));
-    let mut events: Events = told.iter().map(|one| received(one, 0)).chain(again.collect::<Vec<_>>()).collect();
-    for (at, index) in order.iter().enumerate().filter(|_| !told.is_empty()) {
+    let again = order.iter().filter(|_| !history.is_empty()).map(|index| received(index.get(&history), 10_000));
+    let mut events: Events = history.iter().map(|one| received(one, 0)).chain(again.collect::<Vec<_>>()).collect();
+    for (at, index) in order.iter().enumerate().filter(|_| !history.is_empty()) {
         let other = index.index(events.len());
         let at = at % events.len();
         events.swap(at, other);
@@ -60,9 +61,9 @@ fn value(name: &str, items: &[Item]) -> Option<i64> {
     metrics::given(name, items, &[BOT]).ok().map(|values| values.iter().sum())
 }
 
-/// What is done to a merge request.
+/// An action on a merge request.
 #[derive(Clone, Copy, Debug)]
-enum Deed {
+enum Action {
     ToggleDraft,
     Push,
     Label,
@@ -73,21 +74,21 @@ enum Deed {
     Merge,
 }
 
-fn deed() -> impl Strategy<Value = Deed> {
+fn action() -> impl Strategy<Value = Action> {
     let who = prop::sample::select(vec![AUTHOR, 2, 3, 4, BOT]);
     prop_oneof![
-        Just(Deed::ToggleDraft),
-        Just(Deed::Push),
-        Just(Deed::Label),
-        who.clone().prop_map(Deed::Approve),
-        who.prop_map(Deed::Comment),
-        Just(Deed::Close),
-        Just(Deed::Reopen),
-        Just(Deed::Merge),
+        Just(Action::ToggleDraft),
+        Just(Action::Push),
+        Just(Action::Label),
+        who.clone().prop_map(Action::Approve),
+        who.prop_map(Action::Comment),
+        Just(Action::Close),
+        Just(Action::Reopen),
+        Just(Action::Merge),
     ]
 }
 
-/// What somebody with a clock and a sheet of paper would have written down.
+/// The notes of an observer with a clock, from which the expected values are taken.
 #[derive(Default, Debug)]
 struct Sheet {
     merged_at: Option<i64>,
@@ -96,17 +97,17 @@ struct Sheet {
     is_draft: bool,
     closed_at: Option<i64>,
     reopened: bool,
-    /// Minutes of which each was open and no draft.
+    /// Minutes in which the merge request was open and ready.
     active: BTreeSet<i64>,
-    /// By time and by whom.
+    /// Time and account of each review.
     reviews: Vec<(i64, i64)>,
     comments: i64,
     pushes: Vec<i64>,
     approvals: Vec<i64>,
 }
 
-/// Plays a merge request that begins at minute 0.
-fn play(deeds: &[(i64, Deed)], begins_as_draft: bool) -> (Sheet, Told) {
+/// Plays a merge request that is created at minute 0.
+fn play(actions: &[(i64, Action)], begins_as_draft: bool) -> (Sheet, History) {
     let mut sheet = Sheet { is_open: true, is_draft: begins_as_draft, ..Sheet::default() };
     let state = |sheet: &Sheet| match (sheet.merged_at, sheet.is_open) {
         (Some(_), _) => "merged",
@@ -114,7 +115,7 @@ fn play(deeds: &[(i64, Deed)], begins_as_draft: bool) -> (Sheet, Told) {
         (None, false) => "closed",
     };
     let attributes = |sheet: &Sheet, minute: i64| {
-        json!({ "iid": 5, "target_project_id": 7, "author_id": AUTHOR, "created_at": spelled(0), "updated_at": spelled(minute),
+        json!({ "iid": 5, "target_project_id": 7, "author_id": AUTHOR, "created_at": written(0), "updated_at": written(minute),
             "state": state(sheet), "draft": sheet.is_draft })
     };
     let event = |sheet: &Sheet, minute: i64, action: &str, who: i64| {
@@ -127,9 +128,9 @@ fn play(deeds: &[(i64, Deed)], begins_as_draft: bool) -> (Sheet, Told) {
             json!({ "user": user, "project": { "id": 7 }, "object_attributes": attributes }),
         )
     };
-    let mut told = vec![event(&sheet, 0, "open", AUTHOR)];
+    let mut events = vec![event(&sheet, 0, "open", AUTHOR)];
     let mut now = 0;
-    for (number, (pause, deed)) in deeds.iter().enumerate() {
+    for (number, (pause, action)) in actions.iter().enumerate() {
         for minute in now..now + pause {
             if sheet.is_open && !sheet.is_draft && sheet.merged_at.is_none() {
                 sheet.active.insert(minute);
@@ -138,99 +139,99 @@ fn play(deeds: &[(i64, Deed)], begins_as_draft: bool) -> (Sheet, Told) {
         now += pause;
         let is_merged = sheet.merged_at.is_some();
         let counts = |who: i64| who != AUTHOR && who != BOT && !is_merged;
-        match *deed {
-            Deed::ToggleDraft if !is_merged => {
+        match *action {
+            Action::ToggleDraft if !is_merged => {
                 sheet.is_draft = !sheet.is_draft;
-                told.push(event(&sheet, now, "update", AUTHOR));
+                events.push(event(&sheet, now, "update", AUTHOR));
             }
-            Deed::Push if sheet.is_open && !is_merged => {
+            Action::Push if sheet.is_open && !is_merged => {
                 sheet.pushes.push(now);
                 let mut pushed = event(&sheet, now, "update", AUTHOR);
                 pushed.2["object_attributes"]["oldrev"] = "abc".into();
-                told.push(pushed);
+                events.push(pushed);
             }
-            Deed::Label => told.push(event(&sheet, now, "update", 2)),
-            Deed::Approve(who) if sheet.is_open && !is_merged => {
+            Action::Label => events.push(event(&sheet, now, "update", 2)),
+            Action::Approve(who) if sheet.is_open && !is_merged => {
                 if counts(who) {
                     sheet.reviews.push((now, who));
                 }
                 if who != BOT {
                     sheet.approvals.push(now);
                 }
-                told.push(event(&sheet, now, if number % 2 == 0 { "approval" } else { "approved" }, who));
+                events.push(event(&sheet, now, if number % 2 == 0 { "approval" } else { "approved" }, who));
             }
-            Deed::Comment(who) => {
+            Action::Comment(who) => {
                 if counts(who) {
                     sheet.reviews.push((now, who));
                     sheet.comments += 1;
                 }
-                let note = json!({ "id": number, "author_id": who, "created_at": spelled(now), "system": false });
+                let note = json!({ "id": number, "author_id": who, "created_at": written(now), "system": false });
                 let user = json!({ "id": who, "username": format!("u{who}") });
                 let body = json!({ "user": user, "project": { "id": 7 }, "object_attributes": note,
                     "merge_request": attributes(&sheet, now) });
-                told.push((now, trigger("note_hooks"), body));
+                events.push((now, trigger("note_hooks"), body));
             }
-            Deed::Close if sheet.is_open && !is_merged => {
+            Action::Close if sheet.is_open && !is_merged => {
                 sheet.is_open = false;
                 sheet.closed_at = Some(now);
-                told.push(event(&sheet, now, "close", 2));
+                events.push(event(&sheet, now, "close", 2));
             }
-            Deed::Reopen if !sheet.is_open && !is_merged => {
+            Action::Reopen if !sheet.is_open && !is_merged => {
                 sheet.is_open = true;
                 sheet.reopened = true;
-                told.push(event(&sheet, now, "reopen", 2));
+                events.push(event(&sheet, now, "reopen", 2));
             }
-            Deed::Merge if sheet.is_open && !is_merged => {
+            Action::Merge if sheet.is_open && !is_merged => {
                 sheet.merged_at = Some(now);
                 sheet.merged_by = Some(2);
-                told.push(event(&sheet, now, "merge", 2));
+                events.push(event(&sheet, now, "merge", 2));
             }
             _ => {}
         }
     }
-    (sheet, told)
+    (sheet, events)
 }
 
 fn active_before(sheet: &Sheet, minute: i64) -> i64 {
     i64::try_from(sheet.active.range(..minute).count()).expect("few") * 60
 }
 
-/// What is done to an issue: comments, closing, opening again.
-fn play_issue(deeds: &[(i64, u8)]) -> (Truth, Told) {
+/// Plays an issue: comments, closes and reopenings.
+fn play_issue(actions: &[(i64, u8)]) -> (Truth, History) {
     let (mut now, mut open, mut closes, mut reopened, mut first_comment) = (0, true, Vec::new(), false, None);
     let attributes = |open: bool, minute: i64, closed: Option<i64>| {
-        json!({ "iid": 3, "author_id": AUTHOR, "created_at": spelled(0), "updated_at": spelled(minute),
-            "state": if open { "opened" } else { "closed" }, "closed_at": if open { None } else { closed.map(spelled) } })
+        json!({ "iid": 3, "author_id": AUTHOR, "created_at": written(0), "updated_at": written(minute),
+            "state": if open { "opened" } else { "closed" }, "closed_at": if open { None } else { closed.map(written) } })
     };
     let event = |action: &str, attributes: Value, minute: i64| {
         let mut attributes = attributes;
         attributes["action"] = action.into();
         (minute, trigger("issue_hooks"), json!({ "project": { "id": 7 }, "object_attributes": attributes }))
     };
-    let mut told = vec![event("open", attributes(true, 0, None), 0)];
-    for (number, (pause, deed)) in deeds.iter().enumerate() {
+    let mut events = vec![event("open", attributes(true, 0, None), 0)];
+    for (number, (pause, action)) in actions.iter().enumerate() {
         now += pause;
-        match deed {
+        match action {
             0 if open => {
                 open = false;
                 closes.push(now);
-                told.push(event("close", attributes(false, now, Some(now)), now));
+                events.push(event("close", attributes(false, now, Some(now)), now));
             }
             1 if !open => {
                 open = true;
                 reopened = true;
-                told.push(event("reopen", attributes(true, now, None), now));
+                events.push(event("reopen", attributes(true, now, None), now));
             }
-            2 => told.push(event("update", attributes(open, now, closes.last().copied()), now)),
+            2 => events.push(event("update", attributes(open, now, closes.last().copied()), now)),
             3 => {
                 let who = [AUTHOR, 2, BOT][number % 3];
                 if who == 2 {
                     first_comment = first_comment.or(Some(now));
                 }
-                let note = json!({ "id": number, "author_id": who, "created_at": spelled(now) });
+                let note = json!({ "id": number, "author_id": who, "created_at": written(now) });
                 let on = attributes(open, now, closes.last().copied());
                 let body = json!({ "project": { "id": 7 }, "object_attributes": note, "issue": on });
-                told.push((now, trigger("note_hooks"), body));
+                events.push((now, trigger("note_hooks"), body));
             }
             _ => {}
         }
@@ -246,18 +247,18 @@ fn play_issue(deeds: &[(i64, u8)]) -> (Truth, Told) {
         ("time_to_first_close", closes.first().map(|minute| minute * 60)),
         ("issue_first_response", first_comment.map(|minute| minute * 60)),
     ]);
-    (truth, told)
+    (truth, events)
 }
 
 proptest! {
     #[test]
     fn merge_requests_are_measured_as_they_happened(
-        deeds in prop::collection::vec((1..200_i64, deed()), 0..24),
+        actions in prop::collection::vec((1..200_i64, action()), 0..24),
         begins_as_draft in any::<bool>(),
         order in prop::collection::vec(any::<Index>(), 0..40),
     ) {
-        let (sheet, told) = play(&deeds, begins_as_draft);
-        let items = entity::joined_at(&in_disorder(told, &order));
+        let (sheet, events) = play(&actions, begins_as_draft);
+        let items = entity::joined_at(&in_disorder(events, &order));
         prop_assert_eq!(items.len(), 1);
         let merged = sheet.merged_at;
         let first = sheet.reviews.first().map(|(at, _)| *at);
@@ -291,50 +292,50 @@ proptest! {
 
     #[test]
     fn issues_are_measured_as_they_happened(
-        deeds in prop::collection::vec((1..500_i64, 0..4_u8), 0..20),
+        actions in prop::collection::vec((1..500_i64, 0..4_u8), 0..20),
         order in prop::collection::vec(any::<Index>(), 0..30),
     ) {
-        let (truth, told) = play_issue(&deeds);
-        let items = entity::joined_at(&in_disorder(told, &order));
+        let (truth, events) = play_issue(&actions);
+        let items = entity::joined_at(&in_disorder(events, &order));
         for (name, expected) in truth {
             prop_assert_eq!(value(name, &items), expected, "{}", name);
         }
     }
 
-    /// Commits go to main one by one, each merged from a merge request, and now and then one is deployed, also an older one.
+    /// Each commit on main is merged from a merge request. Some commits are deployed, also older ones.
     #[test]
-    fn lead_times_are_those_of_the_first_deployment_that_has_it(
+    fn lead_times_use_the_first_deployment_that_contains_the_commit(
         steps in prop::collection::vec((1..300_i64, any::<bool>(), any::<Index>()), 1..24),
         order in prop::collection::vec(any::<Index>(), 0..60),
     ) {
         let sha = |number: usize| format!("{number:040x}");
-        let (mut now, mut merged, mut out, mut told) = (0, Vec::<i64>::new(), BTreeMap::<usize, i64>::new(), Vec::new());
+        let (mut now, mut merged, mut out, mut events) = (0, Vec::<i64>::new(), BTreeMap::<usize, i64>::new(), Vec::new());
         for (number, (pause, deploys, which)) in steps.iter().enumerate() {
             now += pause;
             if *deploys && !merged.is_empty() {
                 let commit = which.index(merged.len());
-                // Whoever is behind what comes out comes out with it, if it did not before.
+                // A deployment contains all earlier commits.
                 for earlier in 0..=commit {
                     out.entry(earlier).or_insert(now);
                 }
-                let body = json!({ "deployment_id": number, "status": "success", "status_changed_at": spelled(now),
+                let body = json!({ "deployment_id": number, "status": "success", "status_changed_at": written(now),
                     "environment": "production", "project": { "id": 7 },
                     "commit_url": format!("https://gitlab.example.com/-/commit/{}", sha(commit + 2)) });
-                told.push((now, trigger("deployment_hooks"), body));
+                events.push((now, trigger("deployment_hooks"), body));
             } else {
                 let commit = merged.len() + 2;
                 merged.push(now);
                 let listed = json!({ "id": sha(commit), "message": format!("m{commit}"), "timestamp": "2026-03-01T00:00:00Z" });
                 let push = json!({ "ref": "refs/heads/main", "before": sha(commit - 1), "after": sha(commit), "commits": [listed],
                     "project": { "id": 7, "default_branch": "main" } });
-                told.push((now, Trigger::PUSH, push));
-                let attributes = json!({ "iid": commit, "target_project_id": 7, "created_at": spelled(0), "updated_at": spelled(now),
+                events.push((now, Trigger::PUSH, push));
+                let attributes = json!({ "iid": commit, "target_project_id": 7, "created_at": written(0), "updated_at": written(now),
                     "action": "merge", "state": "merged", "merge_commit_sha": sha(commit) });
                 let body = json!({ "project": { "id": 7 }, "object_attributes": attributes });
-                told.push((now, trigger("merge_request_hooks"), body));
+                events.push((now, trigger("merge_request_hooks"), body));
             }
         }
-        let items = entity::joined_at(&in_disorder(told, &order));
+        let items = entity::joined_at(&in_disorder(events, &order));
         let (ours, others): (Vec<Item>, Vec<Item>) =
             items.into_iter().partition(|item| matches!(item, Item::MergeRequest(_)));
         let mut given = metrics::given_among("lead_time_for_changes", ours, others).unwrap_or_default();
@@ -344,7 +345,7 @@ proptest! {
         prop_assert_eq!(given, truth);
     }
 
-    /// Branches that are made, moved, rewritten and deleted.
+    /// Branches that are created, moved, rewritten and deleted.
     #[test]
     fn branches_are_measured_as_they_happened(
         steps in prop::collection::vec((0..3_usize, 0..4_u8), 0..30),
@@ -352,15 +353,15 @@ proptest! {
     ) {
         let zero = "0".repeat(40);
         let sha = |number: usize| format!("{:040x}", number + 1);
-        let (mut heads, mut truth, mut told) = (BTreeMap::<usize, usize>::new(), BTreeMap::<&str, i64>::new(), Vec::new());
+        let (mut heads, mut truth, mut events) = (BTreeMap::<usize, usize>::new(), BTreeMap::<&str, i64>::new(), Vec::new());
         let mut texts: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for (number, (branch, deed)) in steps.iter().enumerate() {
+        for (number, (branch, action)) in steps.iter().enumerate() {
             let commit = |text: usize| {
                 json!({ "id": sha(number), "message": format!("t{text}"), "timestamp": "2026-03-01T00:00:00Z", "modified": [],
                     "author": { "name": "A", "email": "a@x" } })
             };
             let known = heads.get(branch).copied();
-            let (before, after, commits) = match (known, deed) {
+            let (before, after, commits) = match (known, action) {
                 (None, _) => {
                     texts.insert(*branch, vec![number]);
                     *truth.entry("branches_created").or_default() += 1;
@@ -371,12 +372,12 @@ proptest! {
                     *truth.entry("branches_deleted").or_default() += 1;
                     (sha(head), zero.clone(), Vec::new())
                 }
-                // The same change under another name.
+                // The same change with another SHA.
                 (Some(head), 1) => {
                     *truth.entry("history_rewrites").or_default() += 1;
                     (sha(head), sha(number), vec![commit(texts[branch][0])])
                 }
-                // Back to something that was there.
+                // A push back to an earlier commit.
                 (Some(head), 2) => {
                     *truth.entry("history_rewrites").or_default() += 1;
                     (sha(head), sha(number), Vec::new())
@@ -392,10 +393,10 @@ proptest! {
             *truth.entry("pushes").or_default() += 1;
             let body = json!({ "ref": format!("refs/heads/b{branch}"), "before": before, "after": after, "commits": commits,
                 "project": { "id": 7 } });
-            told.push((i64::try_from(number).expect("few") * 10, Trigger::PUSH, body));
+            events.push((i64::try_from(number).expect("few") * 10, Trigger::PUSH, body));
         }
         truth.insert("branches_open", i64::try_from(heads.len()).expect("few"));
-        let items = entity::joined_at(&in_disorder(told, &order));
+        let items = entity::joined_at(&in_disorder(events, &order));
         for name in ["pushes", "branches_created", "branches_deleted", "history_rewrites", "branches_open"] {
             let family = metrics::Metric::by_name(name).expect("a metric").family();
             let (ours, others) = items.iter().cloned().partition(|item| item.family() == family);

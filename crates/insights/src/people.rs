@@ -1,4 +1,4 @@
-//! Who events name, and who of them is a bot. Everybody else is a person, whatever team they are in.
+//! The accounts that events name. An account that is not a bot belongs to a person, with or without a team.
 
 mod bots;
 
@@ -15,20 +15,20 @@ use quickdraw_domain::Timestamp;
 
 pub use bots::{is_alert_bot, is_bot, is_bot_name};
 
-/// An account, as the latest event that named it has it.
+/// An account, as described by the latest event that named it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct User {
-    /// GitLab's number: usernames change.
+    /// GitLab's id. Usernames can change.
     pub id: i64,
-    /// When it was received.
+    /// Time of receipt of that event.
     pub seen_at: Timestamp,
-    /// Login.
+    /// Username.
     pub username: String,
-    /// Shown name.
+    /// Display name.
     pub name: String,
 }
 
-/// Who an event says did it.
+/// Reads the account that caused an event.
 pub(super) fn of(received_at: Timestamp, body: &Value) -> Option<User> {
     let text = |name: &str, of_push: &str| {
         let text = body["user"][name].as_str().or_else(|| body[of_push].as_str()).unwrap_or_default();
@@ -39,10 +39,10 @@ pub(super) fn of(received_at: Timestamp, body: &Value) -> Option<User> {
     (!username.is_empty()).then_some(User { id, seen_at: received_at, username, name })
 }
 
-/// When members count, by their numbers: from when to before when.
+/// For each member, the times in which their work counts: start, and end (exclusive).
 pub type Times = HashMap<i64, Vec<(Timestamp, Timestamp)>>;
 
-/// When who was in a team, by the days of a zone; nothing where a day is out of range.
+/// The times of the members of a team, by days of a zone. None if a day is out of range.
 #[must_use]
 pub fn times_of(roster: &Roster, team: i64, zone: &TimeZone) -> Option<Times> {
     let start = |day: Option<Date>, otherwise: i64| match day {
@@ -60,29 +60,29 @@ pub fn times_of(roster: &Roster, team: i64, zone: &TimeZone) -> Option<Times> {
     Some(times)
 }
 
-/// Whose work counts: commits, pushes, merge requests and so on by who made them. Reviews are always by people.
+/// The accounts whose commits, pushes, merge requests and other items count. Reviews by bots never count.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Whose {
-    /// That of people, and of those who are unknown.
+    /// People, including unknown accounts.
     #[default]
     People,
-    /// That of bots only.
+    /// Bots only.
     Bots,
-    /// That of both, and of those who are marked to be ignored.
+    /// People, bots, and accounts with the mark "ignored".
     All,
 }
 
 impl Whose {
-    /// All of them, with their names in the API.
+    /// All values with their names in the API.
     pub const ALL: [(Self, &'static str); 3] = [(Self::People, "people"), (Self::Bots, "bots"), (Self::All, "all")];
 
-    /// By its name in the API.
+    /// Finds a value by its name in the API.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(one, _)| one)
     }
 
-    /// Its name in the API.
+    /// The name in the API.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -93,7 +93,7 @@ impl Whose {
     }
 }
 
-/// Whose doings count.
+/// The people whose work counts.
 #[derive(Clone, Debug, Default)]
 pub struct People {
     resolver: Arc<Resolver>,
@@ -103,20 +103,20 @@ pub struct People {
 }
 
 impl People {
-    /// Everybody whose work is asked for; or only members at their times.
+    /// `only` limits the work to members in their times.
     #[must_use]
     pub fn new(resolver: Resolver, users: &[User], whose: Whose, only: Option<Times>) -> Self {
         let accounts = users.iter().map(|user| (user.id, resolver.user(user.id))).collect();
         Self { resolver: Arc::new(resolver), accounts: Arc::new(accounts), whose, only }
     }
 
-    /// The same, but only these members at these times.
+    /// Returns a copy that is limited to these members in their times.
     #[must_use]
     pub fn limited_to(&self, only: Times) -> Self {
         Self { only: Some(only), ..self.clone() }
     }
 
-    /// When a member counts; nothing if never.
+    /// The times in which a member's work counts. None without times.
     #[must_use]
     pub fn times_of(&self, member: i64) -> Option<Vec<(Timestamp, Timestamp)>> {
         match &self.only {
@@ -125,32 +125,32 @@ impl People {
         }
     }
 
-    /// How many members are asked for at some time of a window; nothing where everybody is.
+    /// The number of selected members with a time in the window. None if the work is not limited to members.
     #[must_use]
     pub fn count_in(&self, from: Timestamp, to: Timestamp) -> Option<usize> {
         let is_in = |times: &&Vec<(Timestamp, Timestamp)>| times.iter().any(|(start, end)| *start < to && from < *end);
         self.only.as_ref().map(|only| only.values().filter(is_in).count())
     }
 
-    /// Who an account is.
+    /// The owner of an account.
     #[must_use]
     pub fn user(&self, id: i64) -> Who {
         self.accounts.get(&id).copied().unwrap_or_else(|| self.resolver.user(id))
     }
 
-    /// Whether an account is that of a program, or is ignored: it reviews nothing, whosever work counts.
+    /// True for bots and ignored accounts. Their reviews never count.
     #[must_use]
     pub fn is_bot(&self, id: i64) -> bool {
         matches!(self.user(id), Who::Bot | Who::Ignored)
     }
 
-    /// Whether only the work of bots counts.
+    /// True if only the work of bots counts.
     #[must_use]
     pub fn is_of_bots(&self) -> bool {
         self.whose == Whose::Bots
     }
 
-    /// Whether the work of somebody is left out.
+    /// True if the work of `who` does not count.
     #[must_use]
     pub const fn is_left_out(&self, who: Who) -> bool {
         match self.whose {
@@ -160,19 +160,19 @@ impl People {
         }
     }
 
-    /// Whether the work of an account is left out; of an unknown one, if only that of bots counts.
+    /// True if the work of an account does not count. An unknown account does not count if only bots do.
     #[must_use]
     pub fn leaves_out(&self, account: Option<i64>) -> bool {
         account.map_or(self.is_of_bots(), |id| self.is_left_out(self.user(id)))
     }
 
-    /// Whether only some members are asked for.
+    /// True if the work is limited to members.
     #[must_use]
     pub const fn is_limited(&self) -> bool {
         self.only.is_some()
     }
 
-    /// Whether what somebody did at a time is asked for.
+    /// True if work of `who` at this time is selected.
     #[must_use]
     pub fn is_wanted(&self, who: Who, at: Timestamp) -> bool {
         let Some(only) = &self.only else { return true };
@@ -180,29 +180,30 @@ impl People {
         only.get(&member).is_some_and(|times| times.iter().any(|(from, to)| *from <= at && at < *to))
     }
 
-    /// Who wrote a commit.
+    /// The author of a commit.
     #[must_use]
     pub fn author(&self, author: &Author) -> Who {
         self.resolver.author(author)
     }
 
-    /// A number for the person who wrote a commit, however they spelled their name; of members, theirs below zero.
+    /// A number that identifies the author of a commit, independent of the spelling of the name. Members have negative
+    /// numbers.
     #[must_use]
     pub fn contributor(&self, author: &Author) -> i64 {
         self.resolver.contributor(author).number()
     }
 
-    /// Whether what somebody committed at a time counts.
+    /// True if a commit of `who` at this time counts.
     #[must_use]
     pub fn counts(&self, who: Who, at: Timestamp) -> bool {
         !self.is_left_out(who) && self.is_wanted(who, at)
     }
 
-    /// A number for the person behind an account: two accounts of one member have the same.
+    /// A number that identifies the owner of an account. All accounts of a member give the same number.
     #[must_use]
     pub fn person(&self, id: i64) -> i64 {
         match self.user(id) {
-            // Below zero, where no account is.
+            // Members have negative numbers, because accounts have positive ids.
             Who::Member(member) => -member,
             _ => id,
         }

@@ -1,7 +1,7 @@
-//! Pipelines and their jobs: what events say of them, joined. Definitions: `docs/guide/insights.md`.
+//! Pipelines and their jobs, joined from events. Definitions: `docs/guide/insights.md`.
 //!
-//! Events of pipelines have no time of their own, so the newest time that one mentions says when it was true. They list the
-//! latest job of each name only; the ones before it stay known from the events before.
+//! Pipeline events have no time of their own, so the newest time in the body is used. The body lists only the latest
+//! job of each name. Older runs are known from earlier events.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,20 +10,20 @@ use super::commits::{clean, named_project, word};
 use super::entity::{Entity, least, time};
 use quickdraw_domain::Timestamp;
 
-/// Most jobs of one event that are read.
+/// Maximum number of jobs that are read from one event.
 pub(super) const MOST_JOBS: usize = 5_000;
 
-/// How far something has come. The order decides between what is told for one time.
+/// The status of a pipeline or job. The order decides between reports of the same time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// It waits, for whatever it is.
+    /// It has not started. [`Wait`] has the reason.
     Waiting,
-    /// It runs.
+    /// It is running.
     Running,
-    /// It was not wanted.
+    /// It was skipped.
     Skipped,
-    /// Somebody stopped it.
+    /// It was canceled.
     Canceled,
     /// It failed.
     Failed,
@@ -43,7 +43,7 @@ impl Status {
         }
     }
 
-    /// As GitLab names it; whatever it waits for, it is pending.
+    /// GitLab's name of the status; `pending` for every reason to wait.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -56,26 +56,27 @@ impl Status {
         }
     }
 
-    /// Whether it has ended, unless somebody runs it again.
+    /// True if it has ended. A retry can start it again.
     #[must_use]
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Skipped | Self::Canceled | Self::Failed | Self::Success)
     }
 }
 
-/// The reason for which something has not begun, in GitLab's words. The order decides between what is told for one time.
+/// The reason for which a pipeline or job has not started, in GitLab's words. The order decides between reports of the
+/// same time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Wait {
-    /// It was only made.
+    /// It was created.
     Created,
-    /// Another one uses what it needs.
+    /// Another job uses a resource that it needs.
     WaitingForResource,
-    /// Its environment is prepared.
+    /// Its environment is being prepared.
     Preparing,
-    /// Somebody has to start it.
+    /// A person has to start it.
     Manual,
-    /// It starts at a set time.
+    /// It starts at a scheduled time.
     Scheduled,
     /// It waits for a runner.
     #[default]
@@ -105,79 +106,79 @@ impl Wait {
         }
     }
 
-    /// GitLab's own word for a status.
+    /// GitLab's exact name of a status.
     const fn word(self, status: Status) -> &'static str {
         if matches!(status, Status::Waiting) { self.name() } else { status.name() }
     }
 }
 
-/// What one event said of a pipeline.
+/// The state of a pipeline in one event.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Seen {
-    /// The newest time that it mentioned.
+    /// The newest time in the body.
     pub at: Timestamp,
-    /// How far it was. Of two for one time, the final one is right.
+    /// Status. Among several of the same time, the final one wins.
     pub status: Status,
-    /// For what it waited, if it did.
+    /// The reason for waiting, if it had not started.
     #[serde(default)]
     pub wait: Wait,
-    /// Seconds that its jobs took.
+    /// Duration of its jobs in seconds.
     pub duration: Option<i64>,
-    /// Seconds that it waited for its first job.
+    /// Seconds until its first job started.
     pub queued: Option<i64>,
 }
 
 impl Seen {
-    /// GitLab's own word for how far it was.
+    /// GitLab's exact name of the status.
     #[must_use]
     pub const fn word(&self) -> &'static str {
         self.wait.word(self.status)
     }
 }
 
-/// Everything that events said of one pipeline.
+/// A pipeline, joined from all its events.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Pipeline {
-    /// Its project, by its number in events.
+    /// The project's id in events.
     pub project: i64,
-    /// Its number in GitLab.
+    /// GitLab's id.
     pub id: i64,
-    /// When it was created.
+    /// Time of creation.
     pub created_at: Option<Timestamp>,
-    /// Another pipeline started it.
+    /// True if another pipeline started it.
     pub is_child: bool,
-    /// The branch or tag that it ran for.
+    /// The branch or tag.
     pub git_ref: Option<String>,
-    /// What started it: `push`, `schedule`, `merge_request_event`.
+    /// The source: `push`, `schedule`, `merge_request_event` and others.
     #[serde(default)]
     pub source: Option<String>,
-    /// It ran for a tag.
+    /// True if it ran for a tag.
     #[serde(default)]
     pub is_tag: bool,
-    /// It ran for the branch that was the default one then.
+    /// True if it ran for the branch that was the default branch then.
     #[serde(default)]
     pub is_default: bool,
-    /// The merge request that it ran for, by its number in the project.
+    /// The merge request for which it ran, by its number in the project.
     #[serde(default)]
     pub merge_request: Option<i64>,
-    /// Who started it.
+    /// Account that started it.
     pub user: Option<i64>,
-    /// When the first event that spoke of it was received.
+    /// Receipt of the first event that mentioned it.
     pub first_received_at: Timestamp,
-    /// The newest that was seen.
+    /// The newest state.
     pub last: Option<Seen>,
-    /// The first end that was seen.
+    /// The first final state.
     pub first_end: Option<Seen>,
-    /// The first failure that was seen.
+    /// The first failure.
     pub first_failure: Option<Seen>,
 }
 
 impl Pipeline {
-    /// What a pipeline event says.
+    /// Reads a pipeline event.
     pub(super) fn of_event(received_at: Timestamp, body: &Value) -> Option<Self> {
         let attributes = &body["object_attributes"];
-        let spelled = attributes["status"].as_str()?;
-        let status = Status::of(spelled);
+        let status_text = attributes["status"].as_str()?;
+        let status = Status::of(status_text);
         let jobs = body["builds"].as_array().map(Vec::as_slice).unwrap_or_default();
         let times = jobs.iter().take(MOST_JOBS).chain([attributes]).flat_map(|one| {
             ["created_at", "started_at", "finished_at"].into_iter().filter_map(|name| time(&one[name]))
@@ -186,7 +187,7 @@ impl Pipeline {
         let seen = Seen {
             at,
             status,
-            wait: Wait::of(spelled),
+            wait: Wait::of(status_text),
             duration: duration(&attributes["duration"]),
             queued: duration(&attributes["queued_duration"]),
         };
@@ -210,7 +211,7 @@ impl Pipeline {
         })
     }
 
-    /// The branch that it ran for by itself: not for a tag or a merge request, and not for another pipeline.
+    /// The branch, if it is a branch pipeline and not one of a tag, merge request or parent pipeline.
     #[must_use]
     pub fn branch(&self) -> Option<&str> {
         let is_of_merge_request = self.merge_request.is_some() || self.source.as_deref() == Some("merge_request_event");
@@ -220,13 +221,13 @@ impl Pipeline {
         self.git_ref.as_deref()
     }
 
-    /// Whether it passed or failed, and no other pipeline started it.
+    /// True if it passed or failed and no other pipeline started it.
     #[must_use]
     pub fn is_decided(&self) -> bool {
         !self.is_child && self.end().is_some_and(|end| matches!(end.status, Status::Success | Status::Failed))
     }
 
-    /// How it ended; nothing while it goes on.
+    /// The final state. None while it is running.
     #[must_use]
     pub fn end(&self) -> Option<Seen> {
         self.last.filter(|seen| seen.status.is_final())
@@ -258,59 +259,59 @@ impl Entity for Pipeline {
         self.created_at
     }
 
-    /// Nothing of it is counted by another time than its creation.
+    /// All metrics of a pipeline use its time of creation.
     fn settled_at(&self) -> Option<Timestamp> {
         self.created_at
     }
 }
 
-/// Everything that events said of one run of a job.
+/// One run of a job, joined from all its events.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Job {
-    /// Its project, by its number in events.
+    /// The project's id in events.
     pub project: i64,
-    /// Its number in GitLab: a job that is run again has another.
+    /// GitLab's id. A retry has another one.
     pub id: i64,
-    /// Its pipeline.
+    /// Id of the pipeline.
     pub pipeline: i64,
-    /// Its name in the pipeline.
+    /// Name of the job in the pipeline.
     pub name: String,
-    /// Its stage.
+    /// Stage.
     #[serde(default)]
     pub stage: Option<String>,
-    /// The branch or tag that it ran for.
+    /// The branch or tag.
     pub git_ref: Option<String>,
-    /// Who started it.
+    /// Account that started it.
     pub user: Option<i64>,
-    /// When it was created.
+    /// Time of creation.
     pub created_at: Option<Timestamp>,
-    /// When it began to run.
+    /// Time at which it started to run.
     pub started_at: Option<Timestamp>,
-    /// Its pipeline goes on when it fails.
+    /// True if the pipeline continues when the job fails (`allow_failure`).
     pub may_fail: bool,
-    /// How often a job of this name had been run again, as GitLab counts.
+    /// Number of retries of this job so far, in GitLab's own count.
     pub retries: i64,
-    /// How it ended, or how far it is.
+    /// The newest state.
     pub last: Run,
 }
 
-/// How far a job is. What has ended wins over what has not, and then the later one.
+/// The state of a run. A final state wins, then the later one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Run {
     is_final: bool,
-    /// When it ended.
+    /// Time at which it ended.
     pub finished_at: Option<Timestamp>,
-    /// How far it is.
+    /// Status.
     pub status: Status,
-    /// For what it waits, if it does.
+    /// The reason for waiting, if it has not started.
     #[serde(default)]
     pub wait: Wait,
-    /// Seconds that it ran.
+    /// Running time in seconds.
     pub duration: Option<i64>,
 }
 
 impl Run {
-    /// GitLab's own word for how far it is.
+    /// GitLab's exact name of the status.
     #[must_use]
     pub const fn word(&self) -> &'static str {
         self.wait.word(self.status)
@@ -318,14 +319,14 @@ impl Run {
 }
 
 impl Job {
-    /// The jobs that a pipeline event lists.
+    /// Reads the jobs that a pipeline event lists.
     pub(super) fn of_pipeline(body: &Value) -> Vec<Self> {
         let jobs = body["builds"].as_array().map(Vec::as_slice).unwrap_or_default();
         let pipeline = body["object_attributes"]["id"].as_i64();
         jobs.iter().take(MOST_JOBS).filter_map(|job| Self::of(body, job, "", pipeline?)).collect()
     }
 
-    /// The job that a job event is about.
+    /// Reads the job of a job event.
     pub(super) fn of_event(body: &Value) -> Option<Self> {
         let mut job = Self::of(body, body, "build_", body["pipeline_id"].as_i64()?)?;
         job.retries = body["retries_count"].as_i64().unwrap_or_default().clamp(0, MOST_RETRIES);
@@ -334,8 +335,8 @@ impl Job {
 
     fn of(body: &Value, job: &Value, prefix: &str, pipeline: i64) -> Option<Self> {
         let value = |name: &str| &job[format!("{prefix}{name}")];
-        let spelled = value("status").as_str()?;
-        let status = Status::of(spelled);
+        let status_text = value("status").as_str()?;
+        let status = Status::of(status_text);
         Some(Self {
             project: named_project(body)?,
             id: value("id").as_i64()?,
@@ -352,7 +353,7 @@ impl Job {
                 is_final: status.is_final(),
                 finished_at: time(value("finished_at")),
                 status,
-                wait: Wait::of(spelled),
+                wait: Wait::of(status_text),
                 duration: duration(value("duration")),
             },
         })
@@ -382,22 +383,22 @@ impl Entity for Job {
         least(self.created_at, self.started_at)
     }
 
-    /// Only runs count, by when they began. What waits for somebody's click may wait for ever, and is nothing until then.
+    /// Metrics count runs by their start. A manual job may never start, so until then its creation is used.
     fn settled_at(&self) -> Option<Timestamp> {
         self.started_at.or(self.created_at)
     }
 }
 
-/// The runs of one job of one pipeline, the first one first.
+/// The runs of one job in one pipeline, oldest first.
 pub type Runs<'a> = [&'a Job];
 
-/// Longest time that is believed, in seconds: a hundred years.
+/// Maximum duration in seconds, about a hundred years. Larger values in a body are ignored.
 const LONGEST: i64 = 3_200_000_000;
-/// Most repetitions that are believed.
+/// Maximum number of retries. Larger values in a body are cut to it.
 const MOST_RETRIES: i64 = 10_000;
 
-/// Whether the body of a pipeline names its branch as the default one of its project. Pipelines of merge requests name the branch
-/// that they come from.
+/// True if the body names the pipeline's branch as the default branch. For pipelines of merge requests, `ref` is the
+/// source branch.
 fn is_of_default_branch(body: &Value) -> bool {
     let attributes = &body["object_attributes"];
     if attributes["tag"] == true || attributes["source"] == "merge_request_event" {
@@ -407,7 +408,7 @@ fn is_of_default_branch(body: &Value) -> bool {
     branch.is_some() && branch == body["project"]["default_branch"].as_str()
 }
 
-/// Seconds as events write them: whole, or with fractions.
+/// Reads seconds, with or without fractions.
 fn duration(value: &Value) -> Option<i64> {
     #[expect(clippy::cast_possible_truncation, reason = "a cast of a float saturates")]
     let seconds = value.as_i64().or_else(|| value.as_f64().map(|seconds| seconds.round() as i64))?;

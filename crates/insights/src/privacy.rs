@@ -1,5 +1,5 @@
-//! Who may be seen: numbers of small groups, names in answers, and people who are to be forgotten. Facts keep what was done, and lose
-//! who did it.
+//! Privacy: numbers of small groups, names in answers, and erased people. Facts keep the work of an erased person and
+//! lose the name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,67 +11,67 @@ use super::Fact;
 use super::commits::Author;
 use super::people::User;
 
-/// Bytes of a digest that pseudonyms show, which makes two alike one in four thousand million.
+/// Number of bytes of a digest in pseudonyms. Two people get the same one with a probability of 1 in 4,000 million.
 const SHOWN: usize = 4;
-/// What stands for whom nobody knows any more.
+/// The name of an erased person.
 const ERASED: &str = "erased";
 
-/// What people decided about privacy. The salt makes digests that nobody can guess names from.
+/// The privacy settings of an installation. The salt prevents guessing names from digests.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Privacy {
-    /// Numbers of fewer people are not shown; 0 and 1 show everybody.
+    /// Minimum size of a group whose numbers are shown. 0 and 1 show all.
     pub min_group: u32,
-    /// Names in answers are replaced by pseudonyms.
+    /// True if answers contain pseudonyms instead of names.
     pub pseudonyms: bool,
     salt: String,
-    /// Digests of addresses of people who were erased.
+    /// Digests of the e-mail addresses of erased people.
     erased_emails: BTreeSet<String>,
-    /// Numbers of accounts of people who were erased.
+    /// Ids of the accounts of erased people.
     erased_users: BTreeSet<i64>,
-    /// Digests of usernames of people who were erased, whose numbers nobody knew.
+    /// Digests of the usernames of erased people whose ids were unknown.
     #[serde(default)]
     erased_usernames: BTreeSet<String>,
-    /// Days for which facts of a project are kept, by its number in events.
+    /// Number of days for which facts are kept, by the project's id in events.
     pub kept_days: BTreeMap<i64, u32>,
 }
 
 impl Privacy {
-    /// Nothing is decided, with a salt of its own.
+    /// Default settings with a new salt.
     #[must_use]
     pub fn new(salt: [u8; 32]) -> Self {
         Self { salt: hex::encode(salt), ..Self::default() }
     }
 
-    /// Whether somebody has decided something: from then on, digests are always the same.
+    /// True if settings were changed. From then on, the salt must not change.
     #[must_use]
     pub const fn has_salt(&self) -> bool {
         !self.salt.is_empty()
     }
 
-    /// What stands for somebody in answers: always the same.
+    /// The pseudonym of a person. It never changes.
     #[must_use]
     pub fn pseudonym(&self, of: &str) -> String {
         format!("person {}", &self.digest(&["pseudonym", of])[..SHOWN * 2])
     }
 
-    /// Whether somebody is to be forgotten.
+    /// True if there are erased people.
     #[must_use]
     pub fn forgets(&self) -> bool {
         !(self.erased_emails.is_empty() && self.erased_users.is_empty() && self.erased_usernames.is_empty())
     }
 
-    /// Has an address forgotten.
+    /// Erases the person with this address.
     pub fn erase_email(&mut self, email: &str) {
         let digest = self.digest(&["email", &email.trim().to_lowercase()]);
         self.erased_emails.insert(digest);
     }
 
-    /// Has an account forgotten.
+    /// Erases the account with this id.
     pub fn erase_user(&mut self, id: i64) {
         self.erased_users.insert(id);
     }
 
-    /// Has an account forgotten, by its username.
+    /// Erases the account with this username.
     pub fn erase_username(&mut self, username: &str) {
         let digest = self.digest(&["username", &username.to_lowercase()]);
         self.erased_usernames.insert(digest);
@@ -82,7 +82,7 @@ impl Privacy {
             && self.erased_usernames.contains(&self.digest(&["username", &username.to_lowercase()]))
     }
 
-    /// Whether an address is one that GitLab gives to an account that is to be forgotten: `77-ida@users.noreply.…`.
+    /// True for a private address of GitLab that belongs to an erased account, such as `77-ida@users.noreply.…`.
     fn is_of_erased(&self, email: &str) -> bool {
         let Some((local, _)) = email.rsplit_once('@').filter(|(_, host)| host.starts_with("users.noreply.")) else {
             return false;
@@ -94,7 +94,7 @@ impl Privacy {
         }
     }
 
-    /// What is left of an author who is to be forgotten; nothing for others.
+    /// The replacement for an erased author. None for other authors.
     #[must_use]
     pub fn left_of(&self, author: &Author) -> Option<Author> {
         if !self.forgets() || author.email.is_empty() {
@@ -107,7 +107,7 @@ impl Privacy {
         Some(Author { email: String::new(), name: format!("{ERASED} {}", &digest[..SHOWN * 2]) })
     }
 
-    /// What is left of an account that is to be forgotten; nothing for others, and where nothing is left to be taken.
+    /// The replacement for an erased account. None for other accounts, and if the account is already replaced.
     #[must_use]
     pub fn left_of_user(&self, user: &User) -> Option<User> {
         let left = || User { username: format!("{ERASED}-{}", user.id), name: ERASED.to_owned(), ..user.clone() };
@@ -115,7 +115,7 @@ impl Privacy {
         is_erased.then(left).filter(|left| left != user)
     }
 
-    /// Takes out of facts who is to be forgotten.
+    /// Replaces erased people in facts.
     pub fn apply(&self, facts: &mut [Fact]) {
         if !self.forgets() {
             return;
@@ -140,7 +140,7 @@ impl Privacy {
     fn digest(&self, parts: &[&str]) -> String {
         let mut mac = Hmac::<Sha256>::new_from_slice(self.salt.as_bytes()).expect("HMAC takes keys of any length");
         for part in parts {
-            // Lengths first: no two lists of parts may run into the same bytes.
+            // Each part is preceded by its length, so that different parts cannot give the same bytes.
             mac.update(&u64::try_from(part.len()).expect("a length fits 64 bits").to_be_bytes());
             mac.update(part.as_bytes());
         }
@@ -157,17 +157,21 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_erased_leaves_something_that_is_always_the_same_and_tells_nothing() {
+    fn an_erased_person_has_one_replacement_without_a_name() {
         let mut privacy = Privacy::new([7; 32]);
         assert_eq!(privacy.left_of(&author("ida@x.example", "Ida")), None);
         privacy.erase_email(" Ida@X.example");
         let left = privacy.left_of(&author("ida@x.example", "Ida")).expect("something");
         assert_eq!(privacy.left_of(&author("ida@x.example", "Ida")), Some(left.clone()));
-        assert_ne!(privacy.left_of(&author("ida@x.example", "I. B.")), Some(left.clone()), "spellings stay apart");
+        assert_ne!(
+            privacy.left_of(&author("ida@x.example", "I. B.")),
+            Some(left.clone()),
+            "another spelling has another replacement"
+        );
         assert!(left.email.is_empty() && left.name.starts_with("erased ") && !left.name.contains("Ida"));
-        assert_eq!(privacy.left_of(&left), None, "once is enough");
+        assert_eq!(privacy.left_of(&left), None, "the replacement is not replaced");
         assert_eq!(privacy.left_of(&author("jo@x.example", "Jo")), None);
-        // GitLab's private addresses name accounts.
+        // GitLab's private addresses contain the id of the account.
         privacy.erase_user(77);
         privacy.erase_username("Ida");
         for email in ["77-old@users.noreply.x.example", "ida@users.noreply.x.example", "5-ida@users.noreply.x.example"]
@@ -176,7 +180,7 @@ mod tests {
         }
         assert_eq!(privacy.left_of(&author("7-jo@users.noreply.x.example", "Jo")), None);
         let written = serde_json::to_string(&privacy).expect("JSON");
-        assert!(!written.contains("ida") && !written.contains("Ida"), "nor does the list name anybody: {written}");
+        assert!(!written.contains("ida") && !written.contains("Ida"), "the settings contain no names: {written}");
         assert_ne!(Privacy::new([8; 32]).pseudonym("Ida"), privacy.pseudonym("Ida"), "each installation has its own");
         assert_eq!(privacy.pseudonym("Ida"), privacy.pseudonym("Ida"));
     }

@@ -1,4 +1,4 @@
-//! Answers about commits: from facts and hourly sums to the numbers that people see.
+//! Reports about commits, calculated from facts and hourly sums.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -8,29 +8,29 @@ use jiff::tz::TimeZone;
 use super::commits::{Commit, Metric};
 use quickdraw_domain::Timestamp;
 
-/// Sums of a metric in one UTC hour (or at one instant, when they come straight from facts), by one identity.
+/// The sum of a metric for one identity in one UTC hour, or at one instant if it comes straight from facts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Cell {
     /// Start of the hour, or the instant.
     pub at: Timestamp,
-    /// Which metric.
+    /// The metric.
     pub metric: Metric,
-    /// Whose; the store's number of a raw identity.
+    /// The store's number of the identity.
     pub identity: i64,
     /// The sum.
     pub value: i64,
 }
 
-/// What only the entities know: which of them are the same change, and the author's own clock.
+/// Properties of a commit that sums cannot contain: the change, and the committer's own clock.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Row {
     /// See [`Commit::at`].
     pub at: Timestamp,
-    /// Minutes east of UTC that the committer wrote; `None` without a time.
+    /// The committer's offset from UTC in minutes, positive to the east. None for undated commits.
     pub offset_minutes: Option<i16>,
-    /// The store's number of the raw identity.
+    /// The store's number of the identity.
     pub identity: i64,
-    /// The project.
+    /// The project's id in events.
     pub project: i64,
     /// Digest of the change.
     pub change: [u8; 16],
@@ -39,7 +39,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// The row of a commit that counts; `None` for a merge.
+    /// The row of a commit. None for merges.
     #[must_use]
     pub fn of(commit: &Commit, identity: i64) -> Option<Self> {
         let paths = &commit.told.paths;
@@ -57,7 +57,7 @@ impl Row {
 /// Counts by ISO weekday (Monday first) and hour.
 pub type Week = [[u64; 24]; 7];
 
-/// The numbers of `insights.md` section 1.1 for one window and filter.
+/// The numbers of commits for one window and filter.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct CommitReport {
     /// Distinct commits without merges.
@@ -66,7 +66,7 @@ pub struct CommitReport {
     pub merge_commits: i64,
     /// Commits that a push to the default branch listed.
     pub commits_landed: i64,
-    /// Distinct changes: rebasing does not make two of one.
+    /// Distinct changes. A rebased change counts once.
     pub unique_changes: u64,
     /// Sum of added paths.
     pub files_added: i64,
@@ -74,13 +74,13 @@ pub struct CommitReport {
     pub files_modified: i64,
     /// Sum of removed paths.
     pub files_removed: i64,
-    /// Distinct (project, path).
+    /// Distinct pairs of project and path.
     pub files_touched: u64,
     /// Local days with a commit, by identity.
     pub active_days: BTreeMap<i64, u64>,
     /// Commits by identity.
     pub by_identity: BTreeMap<i64, i64>,
-    /// Commits by local day, days without any left out.
+    /// Commits by local day. Days without commits are left out.
     pub by_day: BTreeMap<Date, i64>,
     /// Weekday and hour in the reporting zone.
     pub week_in_zone: Week,
@@ -90,7 +90,7 @@ pub struct CommitReport {
     pub week_in_utc: Week,
 }
 
-/// Whether every offset of a zone between two points is a whole number of hours: then a day is a sum of hourly cells.
+/// True if all offsets of the zone between two times are whole hours. Then the sum of a day consists of hourly cells.
 #[must_use]
 pub fn has_whole_hours(zone: &TimeZone, from: Timestamp, to: Timestamp) -> bool {
     let whole = |at: jiff::Timestamp| zone.to_offset(at).seconds() % 3600 == 0;
@@ -99,8 +99,8 @@ pub fn has_whole_hours(zone: &TimeZone, from: Timestamp, to: Timestamp) -> bool 
         && zone.following(from).take_while(|change| change.timestamp() < to).all(|change| whole(change.timestamp()))
 }
 
-/// Computes a report. `cells` are hourly sums where the zone allows it, else one cell per commit and metric; `rows` are
-/// the commits that count. Both cover the window and the filter already.
+/// Calculates a report. `cells` are hourly sums if the zone allows it, else one cell for each commit and metric. `rows`
+/// are the commits that count. Both are already limited to the window and the filter.
 #[must_use]
 pub fn report(cells: &[Cell], rows: &[Row], zone: &TimeZone) -> CommitReport {
     let mut report = CommitReport::default();
@@ -138,8 +138,8 @@ pub fn report(cells: &[Cell], rows: &[Row], zone: &TimeZone) -> CommitReport {
     report
 }
 
-/// Gini coefficient over members, zeros included: 0 when all did the same, towards 1 when one did everything. `None`
-/// when there is nothing to share.
+/// Gini coefficient over members, including those with 0: 0 if all did the same, towards 1 if one member did
+/// everything. None if all counts are 0.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "counts of commits stay far below 2^52")]
 pub fn work_balance(counts: &[i64]) -> Option<f64> {
@@ -149,12 +149,12 @@ pub fn work_balance(counts: &[i64]) -> Option<f64> {
     }
     let mut sorted = counts.to_vec();
     sorted.sort_unstable();
-    // The same as the sum over all pairs of how far apart they are, which would be a square of them.
+    // This equals the sum of the differences of all pairs, without the quadratic number of steps.
     let weighted: f64 = (1_u32..).zip(&sorted).map(|(place, count)| f64::from(place) * *count as f64).sum();
     Some((2.0 * weighted - (n + 1.0) * sum) / (n * sum))
 }
 
-/// Share of a period's commits that fall into its last fifth of days. `None` without commits.
+/// The share of the commits in the last fifth of the days of a period. None without commits.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "counts of commits stay far below 2^52")]
 pub fn burst_share(by_day: &BTreeMap<Date, i64>, first: Date, days: i32) -> Option<f64> {
@@ -165,7 +165,7 @@ pub fn burst_share(by_day: &BTreeMap<Date, i64>, first: Date, days: i32) -> Opti
     (total != 0).then(|| late as f64 / total as f64)
 }
 
-/// Distinct members of a set of days; the share of working days is this over their number.
+/// Number of days from Monday to Friday in a period.
 #[must_use]
 pub fn working_days(first: Date, days: i32) -> usize {
     let all: BTreeSet<Date> =

@@ -1,4 +1,4 @@
-//! Who reviews whom: pairs of authors and reviewers, which show who reviews alone, and who reviews in rings.
+//! Pairs of authors and reviewers. They show people who review alone, and people who review each other in circles.
 
 use std::collections::BTreeMap;
 
@@ -6,23 +6,23 @@ use super::merge_requests::MergeRequest;
 use super::people::People;
 use quickdraw_domain::Timestamp;
 
-/// What one person did to review what another wrote, in a window.
+/// The reviews of one person for one author in a window.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Pair {
-    /// Who wrote it; see [`People::person`].
+    /// Number of the author; see [`People::person`].
     pub author: i64,
-    /// Who reviewed it.
+    /// Number of the reviewer.
     pub reviewer: i64,
-    /// Merge requests that were reviewed.
+    /// Number of reviewed merge requests.
     pub merge_requests: usize,
-    /// Comments.
+    /// Number of comments.
     pub comments: usize,
-    /// Merge requests that were approved.
+    /// Number of approved merge requests.
     pub approvals: usize,
 }
 
-/// The pairs of a window of time, those with the most merge requests first. Only reviewers who are asked for count, at the times
-/// at which they are; authors are those whose work counts, and reviewers always people.
+/// The pairs of a window, most merge requests first. Reviewers count if they are selected at the time of the review,
+/// and bots never count. Authors count if their work does.
 #[must_use]
 pub fn pairs(all: &[&MergeRequest], people: &People, from: Timestamp, to: Timestamp) -> Vec<Pair> {
     let mut pairs: BTreeMap<(i64, i64), Pair> = BTreeMap::new();
@@ -30,7 +30,7 @@ pub fn pairs(all: &[&MergeRequest], people: &People, from: Timestamp, to: Timest
         let Some(author) = one.author.filter(|author| !people.leaves_out(Some(*author))) else { continue };
         let author = people.person(author);
         let is_out = |who: i64| people.is_bot(who) || people.person(who) == author;
-        // Of one merge request, by reviewer: comments, and whether they approved it.
+        // For each reviewer of one merge request: number of comments, and whether they approved.
         let mut of_one: BTreeMap<i64, (usize, bool)> = BTreeMap::new();
         let counts = |(at, who): &(Timestamp, i64)| from <= *at && *at < to && people.is_wanted(people.user(*who), *at);
         for (_, who) in one.comments(&is_out).filter(counts) {

@@ -1,7 +1,7 @@
-//! Who is who: members with their addresses and accounts, teams with dates, and what was said of single identities.
+//! The roster: members with their addresses and accounts, teams with dates, and marks on identities.
 //!
-//! Facts never name a member. A roster is applied when numbers are read, so a change of it is seen at once, can be taken back,
-//! and needs nothing to be counted anew.
+//! Facts never contain a member. The roster is applied when numbers are read. A change therefore takes effect at once,
+//! can be undone, and needs no rebuild.
 
 mod imports;
 mod resolver;
@@ -14,88 +14,88 @@ use serde::{Deserialize, Serialize};
 pub use imports::{Imported, LineError};
 pub use resolver::{Contributor, Resolver, Suggestion, Who};
 
-/// Most members.
+/// Maximum number of members.
 const MOST_MEMBERS: usize = 20_000;
-/// Most teams.
+/// Maximum number of teams.
 const MOST_TEAMS: usize = 2_000;
-/// Most of what one member or team lists.
+/// Maximum number of handles of a member, and of people in a team.
 const MOST_EACH: usize = 1_000;
-/// Most marks.
+/// Maximum number of marks.
 const MOST_MARKS: usize = 20_000;
-/// Letters of a name.
+/// Maximum length of a name, in characters.
 const LONGEST: usize = 255;
 
-/// Who is who.
+/// Members, teams and marks.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Roster {
-    /// By their numbers.
+    /// Members by their ids.
     members: BTreeMap<i64, Member>,
-    /// By their numbers.
+    /// Teams by their ids.
     teams: BTreeMap<i64, Team>,
-    /// What was said of identities by hand.
+    /// Marks that people set on identities.
     marks: BTreeMap<Handle, Mark>,
-    /// A `.mailmap`, as it was imported.
+    /// The imported `.mailmap`.
     mailmap: String,
-    /// The last number that was given.
+    /// The last id that was used.
     last: i64,
 }
 
 /// A person.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Member {
-    /// Shown name.
+    /// Display name.
     pub name: String,
     /// Accounts and addresses.
     pub handles: BTreeSet<Handle>,
-    /// This is another member: everything of it is that one's until they are taken apart again.
+    /// The member that this one was merged into. Its handles count for that member until they are unmerged.
     pub merged_into: Option<i64>,
 }
 
 /// A team.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Team {
-    /// Shown name.
+    /// Display name.
     pub name: String,
-    /// Who is in it, and when.
+    /// People of the team, with their times.
     pub people: Vec<Enrolment>,
 }
 
-/// When somebody is in a team.
+/// The membership of a person in a team.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub struct Enrolment {
-    /// Who.
+    /// Id of the member.
     pub member: i64,
-    /// The first day; nothing for always.
+    /// First day. None for no start.
     pub from: Option<Date>,
-    /// The first day that is no longer one; nothing for ever.
+    /// The day after the last day. None for no end.
     pub to: Option<Date>,
 }
 
-/// What events know somebody by. Written as `ida@example.com`, `@ida` and `#77`.
+/// An identity by which events know a person. Texts have the forms `ida@example.com`, `@ida` and `#77`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Handle {
-    /// An address of commits, in small letters.
+    /// E-mail address of commits, in lower case.
     Email(String),
-    /// A username in GitLab, in small letters.
+    /// Username in GitLab, in lower case.
     Username(String),
-    /// A number in GitLab.
+    /// User id in GitLab.
     UserId(i64),
 }
 
-/// What somebody said of an identity.
+/// A note on an identity.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mark {
-    /// A program.
+    /// The identity is a bot.
     Bot,
-    /// A person, though the name is like that of a program.
+    /// The identity is a person, although the name looks like a bot's.
     Person,
-    /// Nobody that matters; it counts for nobody, and is not listed as unmatched.
+    /// The identity counts for no member, and is not listed as unmatched.
     Ignored,
 }
 
-/// Why a roster cannot be changed like that, and how it can.
+/// The reason for which a change of the roster is refused, with the correct form.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct RosterError(String);
@@ -112,13 +112,13 @@ impl TryFrom<String> for Handle {
         let is_plain = |text: &str| !text.is_empty() && text.len() <= LONGEST && !text.contains(char::is_control);
         if let Some(number) = text.strip_prefix('#') {
             let number = number.parse().ok().filter(|number| *number > 0);
-            return number.map(Self::UserId).ok_or_else(|| no(format!("{text} is no number of a user, such as #77")));
+            return number.map(Self::UserId).ok_or_else(|| no(format!("{text} is not a user id such as #77")));
         }
         match text.strip_prefix('@') {
             Some(name) if is_plain(name) && !name.contains('@') => Ok(Self::Username(name.to_lowercase())),
             None if is_plain(text) && text.contains('@') => Ok(Self::Email(text.to_lowercase())),
             _ => Err(no(format!(
-                "{text:?} is no handle: write an address as ida@example.com, a username as @ida, a user's number as #77"
+                "{text:?} is not a handle; write an address as ida@example.com, a username as @ida, a user id as #77"
             ))),
         }
     }
@@ -145,34 +145,34 @@ impl Enrolment {
 }
 
 impl Roster {
-    /// Members by their numbers.
+    /// Members by their ids.
     #[must_use]
     pub const fn members(&self) -> &BTreeMap<i64, Member> {
         &self.members
     }
 
-    /// Teams by their numbers.
+    /// Teams by their ids.
     #[must_use]
     pub const fn teams(&self) -> &BTreeMap<i64, Team> {
         &self.teams
     }
 
-    /// What was said of identities by hand.
+    /// Marks that people set on identities.
     #[must_use]
     pub const fn marks(&self) -> &BTreeMap<Handle, Mark> {
         &self.marks
     }
 
-    /// The `.mailmap`, as it was imported.
+    /// The imported `.mailmap`.
     #[must_use]
     pub fn mailmap(&self) -> &str {
         &self.mailmap
     }
 
-    /// Adds a member; gives its number.
+    /// Adds a member and returns its id.
     ///
     /// # Errors
-    /// When the name is empty, or a handle is another member's.
+    /// When the name is empty, or a handle belongs to another member.
     pub fn add_member(&mut self, name: &str, handles: BTreeSet<Handle>) -> Result<i64, RosterError> {
         if self.members.len() >= MOST_MEMBERS {
             return Err(no(format!("there are {MOST_MEMBERS} members already")));
@@ -184,10 +184,10 @@ impl Roster {
         Ok(self.last)
     }
 
-    /// Changes a member: what is given replaces what it has.
+    /// Replaces the given properties of a member.
     ///
     /// # Errors
-    /// As [`Roster::add_member`], or when there is no such member.
+    /// As [`Roster::add_member`], or when the member does not exist.
     pub fn change_member(
         &mut self,
         id: i64,
@@ -206,10 +206,10 @@ impl Roster {
         Ok(())
     }
 
-    /// Takes a member away, out of teams too; who was merged into it is somebody again.
+    /// Deletes a member, also from teams. Members that were merged into it become separate again.
     ///
     /// # Errors
-    /// When there is no such member.
+    /// When the member does not exist.
     pub fn delete_member(&mut self, id: i64) -> Result<(), RosterError> {
         self.member(id)?;
         self.members.remove(&id);
@@ -222,7 +222,7 @@ impl Roster {
         Ok(())
     }
 
-    /// Takes a handle out of everything that was written of it.
+    /// Removes a handle from the whole roster.
     pub fn forget(&mut self, handle: &Handle) {
         let mut nobody = Vec::new();
         for (id, member) in &mut self.members {
@@ -230,7 +230,7 @@ impl Roster {
                 nobody.push(*id);
             }
         }
-        // Of whom nothing is left but a name, that goes too.
+        // Members with no handle left are deleted too.
         for id in nobody {
             let _ = self.delete_member(id);
         }
@@ -242,10 +242,10 @@ impl Roster {
         }
     }
 
-    /// Says that a member is another one. Nothing of either is lost, so it can be taken back.
+    /// Merges a member into another one. Both keep their data, so the merge can be undone.
     ///
     /// # Errors
-    /// When one of them is not there, or it would go in a circle.
+    /// When one of them does not exist, or the merge would form a circle.
     pub fn merge(&mut self, id: i64, into: i64) -> Result<(), RosterError> {
         self.member(id)?;
         self.member(into)?;
@@ -254,7 +254,7 @@ impl Roster {
             at = self.members.get(&other).and_then(|member| member.merged_into);
         }
         if at.is_some() {
-            return Err(no("a member cannot be merged into itself, or into one that is merged into it"));
+            return Err(no("a member cannot be merged into itself, or into a member that is merged into it"));
         }
         if let Some(member) = self.members.get_mut(&id) {
             member.merged_into = Some(into);
@@ -262,10 +262,10 @@ impl Roster {
         Ok(())
     }
 
-    /// Says that a member is somebody again.
+    /// Undoes the merge of a member.
     ///
     /// # Errors
-    /// When there is no such member.
+    /// When the member does not exist.
     pub fn unmerge(&mut self, id: i64) -> Result<(), RosterError> {
         self.member(id)?;
         if let Some(member) = self.members.get_mut(&id) {
@@ -274,46 +274,46 @@ impl Roster {
         Ok(())
     }
 
-    /// Adds a team; gives its number.
+    /// Adds a team and returns its id.
     ///
     /// # Errors
-    /// When the name is empty or another team's.
+    /// When the name is empty or belongs to another team.
     pub fn add_team(&mut self, name: &str) -> Result<i64, RosterError> {
         if self.teams.len() >= MOST_TEAMS {
             return Err(no(format!("there are {MOST_TEAMS} teams already")));
         }
         let name = checked(name)?;
         if self.teams.values().any(|team| team.name == name) {
-            return Err(no(format!("there is a team {name} already")));
+            return Err(no(format!("a team named {name} exists already")));
         }
         self.last += 1;
         self.teams.insert(self.last, Team { name, people: Vec::new() });
         Ok(self.last)
     }
 
-    /// Takes a team away; its people stay members.
+    /// Deletes a team. Its people remain members.
     ///
     /// # Errors
-    /// When there is no such team.
+    /// When the team does not exist.
     pub fn delete_team(&mut self, id: i64) -> Result<(), RosterError> {
         self.teams.remove(&id).map(drop).ok_or_else(|| no("there is no such team"))
     }
 
-    /// Puts somebody into a team for some time. The same once more changes nothing.
+    /// Adds a member to a team for a time. Repeating the call changes nothing.
     ///
     /// # Errors
-    /// When one of them is not there, the time has no day, or overlaps with another.
+    /// When the team or member does not exist, or when the time is empty or overlaps another one.
     pub fn enrol(&mut self, team: i64, enrolment: Enrolment) -> Result<(), RosterError> {
         let name = self.member(enrolment.member)?.name.clone();
         let team = self.teams.get_mut(&team).ok_or_else(|| no("there is no such team"))?;
         if enrolment.from.zip(enrolment.to).is_some_and(|(from, to)| from >= to) {
-            return Err(no("from must lie before to, which is the first day that is no longer one"));
+            return Err(no("from must be before to; to is the day after the last day"));
         }
         if team.people.contains(&enrolment) {
             return Ok(());
         }
         if team.people.iter().any(|other| other.overlaps(&enrolment)) {
-            return Err(no(format!("{name} is in the team at that time already: take that away first")));
+            return Err(no(format!("{name} is already in the team at that time; remove that membership first")));
         }
         if team.people.len() >= MOST_EACH {
             return Err(no(format!("a team has at most {MOST_EACH} people")));
@@ -323,21 +323,21 @@ impl Roster {
         Ok(())
     }
 
-    /// Takes somebody out of a team, as if they had never been in it.
+    /// Removes all memberships of a member in a team.
     ///
     /// # Errors
-    /// When there is no such team, or they are not in it.
+    /// When the team does not exist, or the member is not in it.
     pub fn leave(&mut self, team: i64, member: i64) -> Result<(), RosterError> {
         let team = self.teams.get_mut(&team).ok_or_else(|| no("there is no such team"))?;
         let before = team.people.len();
         team.people.retain(|enrolment| enrolment.member != member);
-        if team.people.len() == before { Err(no("they are not in the team")) } else { Ok(()) }
+        if team.people.len() == before { Err(no("the member is not in the team")) } else { Ok(()) }
     }
 
-    /// Says something of an identity, or takes it back.
+    /// Sets or removes the mark of an identity.
     ///
     /// # Errors
-    /// When there are too many.
+    /// When there are too many marks.
     pub fn mark(&mut self, handle: Handle, mark: Option<Mark>) -> Result<(), RosterError> {
         match mark {
             None => drop(self.marks.remove(&handle)),
@@ -353,11 +353,11 @@ impl Roster {
         self.members.get(&id).ok_or_else(|| no("there is no such member"))
     }
 
-    /// Who a member is in the end.
+    /// The member that this one is finally merged into.
     #[must_use]
     pub fn root(&self, id: i64) -> i64 {
         let mut at = id;
-        // It goes in no circle, but a roster may have been written by hand.
+        // Merges form no circle, but the stored roster may have been edited outside of Quickdraw.
         for _ in 0..self.members.len() {
             match self.members.get(&at).and_then(|member| member.merged_into) {
                 Some(next) => at = next,
@@ -367,7 +367,7 @@ impl Roster {
         at
     }
 
-    /// A handle is one member's only.
+    /// Checks that the handles belong to no other member.
     fn check_handles(&self, id: i64, handles: &BTreeSet<Handle>) -> Result<(), RosterError> {
         if handles.len() > MOST_EACH {
             return Err(no(format!("a member has at most {MOST_EACH} handles")));
@@ -376,7 +376,7 @@ impl Roster {
             if let Some(taken) = member.handles.intersection(handles).next() {
                 let (taken, name) = (String::from(taken.clone()), &member.name);
                 return Err(no(format!(
-                    "{taken} is {name}'s (member {other}): take it away there first, or merge the two"
+                    "{taken} belongs to {name} (member {other}); remove it there first, or merge both members"
                 )));
             }
         }
@@ -387,7 +387,7 @@ impl Roster {
 fn checked(name: &str) -> Result<String, RosterError> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > LONGEST || name.contains(char::is_control) {
-        return Err(no(format!("a name has 1 to {LONGEST} letters, on one line")));
+        return Err(no(format!("a name has 1 to {LONGEST} characters, on one line")));
     }
     Ok(name.to_owned())
 }

@@ -1,6 +1,6 @@
-//! One rule for everything that users write and others send: work stays within its budget, and memory within 64 MiB beyond the input's
-//! own size, whatever is repeated in it and however long it gets. Allocations of this process are counted, so this is a program of
-//! its own, and one test measures at a time.
+//! Checks one rule for all input from users and other servers: work stays within its budget, and memory within 64 MiB
+//! beyond the size of the input, for any repetition and length. The allocations of the process are counted, so this is
+//! a program of its own, and only one test measures at a time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,21 +23,21 @@ use serde_json::{Value, json};
 static MEMORY: PeakAlloc = PeakAlloc;
 
 const MIB: usize = 1 << 20;
-/// Memory beyond the input's own size.
+/// Maximum memory in addition to the size of the input.
 const MOST_BEYOND: usize = 64 * MIB;
-/// Steps that one hook has of an event at most.
+/// Maximum steps for one hook and event.
 const MOST_WORK: u64 = 4_000_000;
 
-/// One test measures at a time, and no other makes its input meanwhile.
+/// Held while a test measures. No other test makes its input then.
 static ALONE: Mutex<()> = Mutex::new(());
-/// The longest that anything took so far, in microseconds.
+/// The longest duration of a step so far, in microseconds.
 static LONGEST: AtomicU64 = AtomicU64::new(0);
 
 fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Holds a rule for inputs whose sizes grow.
+/// Checks a rule with inputs of growing size.
 fn holds<S: Strategy>(inputs: S, rule: impl Fn(S::Value) -> TestCaseResult) {
     let _alone = alone();
     let settings = ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() };
@@ -46,8 +46,8 @@ fn holds<S: Strategy>(inputs: S, rule: impl Fn(S::Value) -> TestCaseResult) {
     }
 }
 
-/// Does something with an input of so many bytes, and checks the memory that it takes. Tells the longest that anything took so far.
-#[expect(clippy::print_stdout, reason = "the time is a figure and no rule: it depends on the machine")]
+/// Runs a step on an input of `length` bytes and checks its memory. Prints the step if it is the slowest so far.
+#[expect(clippy::print_stdout, reason = "the time depends on the machine, so it is printed and not checked")]
 fn measured<T>(what: &str, length: usize, work: impl FnOnce() -> T) -> T {
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
@@ -62,7 +62,7 @@ fn measured<T>(what: &str, length: usize, work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// What bodies are full of.
+/// The parts that bodies are filled with.
 const PARTS: [&str; 12] = [
     "1",
     "1e15",
@@ -78,7 +78,7 @@ const PARTS: [&str; 12] = [
     "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]",
 ];
 
-/// Where they are in it, with the kind of event that looks there.
+/// The positions of the filling in a body, with the trigger of an event that reads them.
 const PLACES: [(&str, &str); 9] = [
     (r#""x":[@]"#, "push_hooks"),
     (r#""commits":[@]"#, "push_hooks"),
@@ -108,12 +108,12 @@ fn body(part: &str, place: &str, length: usize) -> String {
     )
 }
 
-/// Everything that reads a body of an event on its way.
+/// Runs everything that reads the body of an event.
 fn read(body: &str, kind: &str) {
     let (length, bytes) = (body.len(), body.as_bytes());
-    let is_read = measured("a skim", length, || Skim::read(bytes).is_ok());
+    let is_read = measured("an envelope", length, || Skim::read(bytes).is_ok());
     assert!(is_read, "{:.200}", body);
-    let key = measured("whereabouts", length, || Whereabouts::read(bytes).key("one"));
+    let key = measured("a place", length, || Whereabouts::read(bytes).key("one"));
     assert!(!key.is_empty());
     let trigger = Trigger::by_name(kind).expect("a trigger");
     drop(measured("facts", length, || facts(trigger, Timestamp::from_seconds(1_800_000_000), bytes)));
@@ -145,7 +145,7 @@ fn no_body_of_25_megabytes_takes_more_memory_than_it_may() {
     read(&text, "push_hooks");
 }
 
-/// Renders a template, and looks how long the result is.
+/// Renders a template, and calculates the length of the result.
 fn render(template: &str, body: &str) {
     let length = template.len() + body.len();
     let rendered = measured("a rendered body", length, || body_template::render(template, body.as_bytes()));
@@ -160,7 +160,7 @@ fn no_template_takes_more_memory_than_it_may() {
     let places: Vec<String> = (0..300).map(|place| format!("{{{{x.{}}}}}", 400_000 - place)).collect();
     let deep = format!("[{{{{{}}}}}]", vec!["x"; 100].join("."));
     for (template, body) in [
-        // Numbers become longer when they are written anew.
+        // Numbers become longer when they are written again.
         ("[{{x}}]".to_owned(), format!(r#"{{"x":[{}]}}"#, filled("1e15", 24 * MIB))),
         (times("{{x}}"), format!(r#"{{"x":[{}]}}"#, filled("1e15", 36_000))),
         (times("{{x}}"), format!(r#"{{"x":[{}]}}"#, filled("[]", 36_000))),
@@ -173,7 +173,7 @@ fn no_template_takes_more_memory_than_it_may() {
     }
 }
 
-/// Pieces of expressions, each with what a few letters can ask for.
+/// Pieces of expressions. Each piece needs much work for its length.
 fn expression() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("a".to_owned()),
@@ -191,7 +191,7 @@ fn expression() -> impl Strategy<Value = String> {
         (1..50_u32).prop_map(|times| format!("(?:(?:a|b?){{{times}}}){{{times}}}")),
         (1..400_u32).prop_map(|times| format!("[ab]{{{times}}}")),
     ];
-    // One piece many times, or several.
+    // One piece many times, or several pieces.
     prop_oneof![
         (piece.clone(), 0..11_u32, any::<bool>()).prop_map(|(piece, size, any_case)| {
             format!("{}{}", if any_case { "(?i)" } else { "" }, piece.repeat(1 << size))
@@ -206,7 +206,7 @@ fn text() -> impl Strategy<Value = String> {
     (part, 0..20_u32).prop_map(|(part, size)| part.repeat(1 << size))
 }
 
-/// Filters of one or several conditions, each with long names, long lists, or many of the same.
+/// Filters with one or several conditions: long names, long lists, or many equal conditions.
 fn filter() -> impl Strategy<Value = Value> {
     let field = prop::sample::select(vec!["x", "x.*", "x.0", "x.*.a", "x.*.*.a", "*.*", "commits.*.added.*"]);
     let field = (field, 0..12_u32).prop_map(|(field, size)| match size {
@@ -296,7 +296,7 @@ fn no_filter_takes_more_than_its_work() {
         let parsed = measured("a filter", written.len(), || EventFilter::parse(&written));
         let body = body(part, place, 1 << size);
         let tree = tree::read(body.as_bytes(), tree::BUDGET);
-        // What is too large is not looked into.
+        // Bodies over the limit are not evaluated.
         let (Ok(filter), Ok(tree), true) = (parsed, tree, body.len() <= LARGEST_BODY) else { return Ok(()) };
         let mut work = Work::new(budget);
         let answer = measured("a judged body", body.len(), || filter.judge(&tree, &mut work));

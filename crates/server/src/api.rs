@@ -1,4 +1,4 @@
-//! The REST API: `/api/v4` as GitLab has it, `/api/v1` for what GitLab has no word for.
+//! The REST API: `/api/v4` follows GitLab, `/api/v1` covers what GitLab's API does not have.
 
 pub mod v1;
 pub mod v4;
@@ -16,7 +16,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().nest("/api/v4", v4::routes()).nest("/api/v1", v1::routes())
 }
 
-/// `:id` of a project or group: a number, or a full path whose slashes came as `%2F` and are decoded by now.
+/// Reads `:id` of a project or group: a number, or a full path. The router has already decoded `%2F` to a slash.
 pub(crate) fn name(id: &str) -> Name {
     id.parse().map_or_else(|_| Name::Path(id.replace('\0', "\u{fffd}")), Name::Id)
 }

@@ -1,4 +1,4 @@
-//! Work beside the threads that answer others: so much at once, whoever still waits for it.
+//! Runs heavy work off the request threads, with a limit on how much runs at once.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -10,10 +10,10 @@ use tokio::task::JoinHandle;
 
 use crate::error::ApiError;
 
-/// Turns for work of one kind.
+/// Limits how much work of one kind runs at once.
 pub(crate) struct Aside(Arc<Semaphore>);
 
-/// A turn. It lasts until the work has ended, also when nobody waits for that any more.
+/// A permit to run. It lasts until the work has ended, even if the request has ended before.
 pub(crate) struct Turn(OwnedSemaphorePermit);
 
 impl Aside {
@@ -21,16 +21,16 @@ impl Aside {
         Self(Arc::new(Semaphore::new(at_once)))
     }
 
-    /// Waits for a turn. What the work needs is read when it has come, so that what waits holds nothing.
+    /// Waits for a permit. Data for the work should be read afterwards, so that waiting requests hold no memory.
     pub(crate) async fn turn(&self) -> Result<Turn, ApiError> {
-        // Never closed.
+        // The semaphore is never closed.
         let permit = Arc::clone(&self.0).acquire_owned().await;
         permit.map(Turn).map_err(|error| ApiError::internal(error.into()))
     }
 }
 
 impl Turn {
-    /// Runs the work on a thread for it.
+    /// Runs the work on a blocking thread.
     pub(crate) fn run<T: Send + 'static>(self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
         tokio::task::spawn_blocking(move || {
             let made = work();
@@ -40,23 +40,24 @@ impl Turn {
     }
 }
 
-/// Bodies beyond that take a while to check, read and pack: that happens on a thread where nobody else waits.
+/// Size in bytes above which a body is checked, read and packed on a thread on which no other request waits.
 const LARGE: usize = 256 << 10;
 
-/// Whether a body is so large that it is worth a thread.
+/// Checks whether a body is large enough to be worth a thread.
 pub(crate) const fn is_large(bytes: usize) -> bool {
     bytes > LARGE
 }
 
-/// Does what has to do with a body of so many bytes. How many there are at once is bounded by the memory of bodies.
+/// Runs work on a body of the given size, on a thread of its own if the body is large. The memory for bodies limits
+/// how many run at once.
 pub(crate) async fn by_weight<T: Send + 'static>(bytes: usize, work: impl Future<Output = T> + Send + 'static) -> T {
     let has_threads = Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread;
     if !is_large(bytes) || !has_threads {
         return work.await;
     }
     let mut work = pin!(work);
-    // The thread is this work's only while it computes. While it waits, for a turn or for the store, it holds none: those for which it
-    // waits need threads too.
+    // The work occupies the thread only while it computes. While it waits for a permit or for the store, it holds no
+    // thread, because the work that it waits for needs threads as well.
     poll_fn(|context| tokio::task::block_in_place(|| work.as_mut().poll(context))).await
 }
 
@@ -69,7 +70,7 @@ mod tests {
         let aside = Aside::new(1);
         let (begin, begun) = std::sync::mpsc::channel::<()>();
         let turn = aside.turn().await.expect("a turn");
-        // Whoever asked has gone: nobody waits for the end of it.
+        // The request has gone, and no task waits for the result.
         drop(turn.run(move || begun.recv()));
         assert!(aside.0.try_acquire().is_err(), "it goes on");
         begin.send(()).expect("it waits");

@@ -1,7 +1,9 @@
-//! The audit log: every request that changes something, or is refused by somebody's role, leaves an entry; and so does
-//! every reading of bodies by an administrator, who sees those of projects that are not theirs.
+//! The audit log. Every request that changes something, and every request that is refused because of a role, leaves
+//! an entry. Every read of bodies by an administrator does too, because administrators see the bodies of all
+//! projects.
 //!
-//! It is written around the handlers, so that none can forget it. Reported events are not in it: they are the journal's.
+//! The log is written around the handlers, so that no handler can forget it. Reported events are not logged here,
+//! because they are in the journal.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,17 +28,18 @@ use crate::seats::{Seat, Seats};
 use crate::state::App;
 use crate::telemetry::CHANGES_ALONE;
 
-/// Changes that may go on although their sender has hung up, in all and of one client.
+/// Largest number of changes that continue although their client has disconnected, in total and per client.
 const MOST_ALONE: usize = 256;
 const MOST_ALONE_OF_ONE: usize = 32;
-/// Longest list of attribute names that is kept, in bytes.
+/// Longest stored list of attribute names, in bytes.
 const LONGEST: usize = 1000;
-/// How long the same reading by the same person is one entry: a page that looks again every few seconds fills no table.
+/// Time in which repeated reads by the same user leave one entry, so that a page that refreshes every few seconds
+/// does not fill the table.
 const ONE_READING: Duration = Duration::from_secs(600);
-/// Readings that are remembered. When there are more, all are forgotten, and entries may repeat.
+/// Largest number of remembered reads. Beyond it, all are forgotten, and entries can repeat.
 const MOST_READINGS: usize = 4096;
 
-/// What the extractors learn of a request on its way to the handler.
+/// Facts about a request that extractors and handlers collect for its entry.
 #[derive(Clone, Default)]
 pub(crate) struct Note(Arc<Mutex<Noted>>);
 
@@ -53,20 +56,20 @@ impl Note {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).actor = Some(actor.clone());
     }
 
-    /// What was asked for is there, and must not be known to whoever asked.
+    /// Notes that the answer hides the existence of the requested object from the caller.
     pub(crate) fn hidden(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).hidden = true;
     }
 
-    /// The answer has bodies of events in it, or of receivers' answers, which may repeat them.
+    /// Notes that the answer contains bodies of events, or answers of receivers, which can repeat them.
     pub(crate) fn shows_bodies(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).shows_bodies = true;
     }
 
-    /// Names only: values may be secrets.
+    /// Notes the names of attributes. Values are never stored, because they can be secrets.
     pub(crate) fn attributes<'a>(&self, names: impl Iterator<Item = &'a String>) {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // An attribute's name is a word. What is none may be a secret that slipped.
+        // Names of attributes are plain words. Another name could be a misplaced secret.
         let is_word = |name: &&String| name.len() <= 64 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
         for name in names.filter(is_word) {
             if noted.attributes.len() + name.len() >= LONGEST {
@@ -80,10 +83,10 @@ impl Note {
     }
 }
 
-/// Notes who asks for what, and writes it down when it was a change or a refusal.
+/// Writes an audit entry for a request if it is a change, a refusal or a read of bodies.
 ///
-/// A change goes on when whoever asked hangs up, because it may be committed already; so it and its entry are made beside
-/// the connection.
+/// A change continues if its client disconnects, because it may already be committed. Therefore the change and its
+/// entry run in a task of their own.
 pub(crate) async fn record(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     if request.method().is_safe() {
         return noted(&app, request, next).await;
@@ -115,8 +118,8 @@ async fn noted(app: &App, mut request: Request, next: Next) -> Response {
     let status = response.status();
     let noted = std::mem::take(&mut *note.0.lock().unwrap_or_else(PoisonError::into_inner));
     let refused = status == StatusCode::FORBIDDEN || noted.hidden;
-    // Reports are in the journal. Whoever has no token at all has no name either: those are counted, and a flood of them
-    // fills no table.
+    // Reports are in the journal. Requests without a valid token have no user, and are counted by metrics only, so
+    // that a flood of them does not fill the table.
     let is_change = !(method.is_safe() || is_report && status.is_success());
     let Some(actor) = noted.actor else { return response };
     let path: String = path.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
@@ -143,12 +146,12 @@ async fn noted(app: &App, mut request: Request, next: Next) -> Response {
     response
 }
 
-/// Readings that were written down lately.
+/// Reads that were logged recently.
 #[derive(Default)]
 pub(crate) struct Readings(Mutex<HashMap<(i64, String), Instant>>);
 
 impl Readings {
-    /// Whether a reading is none that was written down a moment ago.
+    /// Checks whether a read was not logged recently.
     fn is_new(&self, user: i64, path: &str) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let reading = (user, path.to_owned());
@@ -163,10 +166,10 @@ impl Readings {
     }
 }
 
-/// Changes under way.
+/// Changes that are running.
 pub(crate) struct Changes {
     tasks: Mutex<JoinSet<()>>,
-    /// Seats of those whose sender has hung up, by client. The others are bounded by connections.
+    /// Permits of changes whose client has disconnected, per client. Other changes are limited by connections.
     alone: Arc<Seats<IpAddr>>,
 }
 
@@ -176,10 +179,10 @@ impl Default for Changes {
     }
 }
 
-/// The seat of a change, from when its sender has hung up.
+/// The permit of a change; set when its client disconnects.
 type Alone = Arc<Mutex<Option<Seat<IpAddr>>>>;
 
-/// Somebody who waits for a change; dropped when they hang up.
+/// A client that waits for a change. It is dropped when the client disconnects.
 struct Waiting {
     seats: Arc<Seats<IpAddr>>,
     client: IpAddr,
@@ -190,7 +193,7 @@ struct Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if !self.is_over {
-            // Without a seat it goes on uncounted: as many as had begun by then.
+            // Without a permit, the change continues uncounted. Only changes that had already begun can do so.
             *self.alone.lock().unwrap_or_else(PoisonError::into_inner) = self.seats.take(self.client).ok();
         }
     }
@@ -201,7 +204,8 @@ impl Changes {
         Self { tasks: Mutex::default(), alone: Seats::new(most, most_of_one, CHANGES_ALONE) }
     }
 
-    /// Makes a change, which goes on when whoever waits for it is gone; nothing when too many of this client's do.
+    /// Runs a change, which continues if the client disconnects. Returns `None` if too many changes of this client do
+    /// so already.
     async fn run<T: Send + 'static>(
         &self,
         client: IpAddr,
@@ -217,7 +221,7 @@ impl Changes {
             let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
             while tasks.try_join_next().is_some() {}
             tasks.spawn(async move {
-                // Nobody may be waiting any more.
+                // Sending fails if the client has disconnected.
                 let _ = answer.send(change.await);
                 drop(kept);
             });
@@ -228,7 +232,7 @@ impl Changes {
         Some(answer)
     }
 
-    /// Waits for all of them.
+    /// Waits for all running changes.
     pub(crate) async fn finish(&self) {
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         tasks.join_all().await;
@@ -251,7 +255,7 @@ mod tests {
             let go = Arc::clone(&go);
             changes.run(client, async move { drop(go.acquire().await) })
         };
-        // Each is begun, and then its sender hangs up.
+        // Each change begins, and then its client disconnects.
         for client in [one, one, other] {
             let mut change = Box::pin(begin(client));
             assert!(change.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());

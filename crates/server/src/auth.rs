@@ -1,4 +1,4 @@
-//! Who is asking: `PRIVATE-TOKEN`, or `Authorization: Bearer`.
+//! Authentication: `PRIVATE-TOKEN` or `Authorization: Bearer`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,9 +21,9 @@ use crate::audit::Note;
 use crate::error::ApiError;
 use crate::state::App;
 
-/// Whoever has a valid token whose scope covers the method. What they may do is for the handler to ask.
+/// A caller with a valid token whose scope covers the method. Handlers check the role.
 pub struct Caller {
-    /// Who.
+    /// The user of the token.
     pub actor: Actor,
     digest: [u8; 32],
     note: Note,
@@ -34,12 +34,12 @@ impl FromRequestParts<Arc<App>> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let token = token(&parts.headers)?;
-        // Tokens are random, so a fast digest is the right one, and looking it up tells nothing of the others.
+        // Tokens are random, so a fast digest is sufficient, and looking it up reveals nothing about other tokens.
         let digest = *TokenDigest::new(token.as_bytes()).as_bytes();
         let actor = actor(app, digest).await?;
         let note = parts.extensions.get::<Note>().cloned().unwrap_or_default();
         note.actor(&actor);
-        // Whoever finds a token can end it, whatever it may do else.
+        // Anyone who finds a token can revoke it, even if its scope is read-only.
         let ends_itself = parts.method == Method::DELETE && parts.uri.path().ends_with("/personal_access_tokens/self");
         if actor.read_only && !parts.method.is_safe() && !ends_itself {
             return Err(ApiError::insufficient_scope("api"));
@@ -52,14 +52,14 @@ impl FromRequestParts<Arc<App>> for Caller {
     }
 }
 
-/// Whether a request wants to act as another user. No token here has the scope for that, and a request that is done with the
-/// rights of its token instead would do what its sender did not mean. [`Params`](crate::params::Params) looks into bodies.
+/// Checks whether a request wants to act as another user. No token has this scope, and executing the request as the
+/// user of the token would not be what the client intended. [`Params`](crate::params::Params) checks bodies.
 fn asks_for_sudo(parts: &Parts) -> bool {
     let query = parts.uri.query().unwrap_or_default();
     parts.headers.contains_key("sudo") || url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "sudo")
 }
 
-/// Refuses parameters of the query that the operation does not have, also where no handler reads any.
+/// Refuses query parameters that the operation does not have, even if its handler reads none.
 fn check_query(parts: &Parts, app: &App) -> Result<(), ApiError> {
     let Some(operation) = app.known.get().and_then(|known| known.operation(parts)) else { return Ok(()) };
     let query = parts.uri.query().unwrap_or_default();
@@ -79,36 +79,36 @@ async fn actor(app: &App, digest: [u8; 32]) -> Result<Actor, ApiError> {
 }
 
 impl Caller {
-    /// What a list is narrowed to: nothing for administrators, for others what they are a member of.
+    /// The restriction of lists: none for administrators; for others, the scopes that they are a member of.
     #[must_use]
     pub fn sees(&self, app: &App) -> Option<(i64, Timestamp)> {
         (!self.actor.is_admin).then(|| (self.actor.user_id, app.belt.clock().now()))
     }
 
-    /// Who chooses the path that this request sets.
+    /// The kind of user who chooses the path that this request sets.
     #[must_use]
     pub const fn chosen_by(&self) -> ChosenBy {
         if self.actor.is_admin { ChosenBy::Administrator } else { ChosenBy::Member }
     }
 
-    /// Asks once more who they are, for what goes on after their request was let in.
+    /// Authenticates the token again, for requests that continue for a long time.
     ///
     /// # Errors
-    /// 401 when their token is no longer valid.
+    /// 401 if the token is no longer valid.
     pub async fn look_again(&mut self, app: &App) -> Result<(), ApiError> {
         self.actor = actor(app, self.digest).await?;
         Ok(())
     }
 
-    /// Notes that bodies are shown to them, which is written down of administrators.
+    /// Notes that the answer shows bodies, which is logged for administrators.
     pub fn is_shown_bodies(&self) {
         self.note.shows_bodies();
     }
 
-    /// Lets them pass if their role is enough.
+    /// Checks that the role of the caller allows an action.
     ///
     /// # Errors
-    /// 403, or 404 with `what` when they must not learn that it is there.
+    /// 403, or 404 if the caller must not learn that the scope exists.
     pub async fn require(&self, app: &App, scope: Scope, action: Action) -> Result<(), ApiError> {
         let Actor { user_id, is_admin, .. } = self.actor;
         let role = match scope {
@@ -127,7 +127,7 @@ impl Caller {
     }
 }
 
-/// An administrator. Handlers that take it are closed to everybody else.
+/// An administrator. Handlers that take it refuse all other callers with 403.
 pub struct Admin(pub Actor);
 
 impl FromRequestParts<Arc<App>> for Admin {
@@ -139,11 +139,11 @@ impl FromRequestParts<Arc<App>> for Admin {
     }
 }
 
-/// How long a token is believed without a look into the store: what a revocation takes to reach other nodes.
+/// Time for which a token is not looked up again. A revocation takes this long to reach other nodes.
 const BELIEVED: Duration = Duration::from_secs(1);
 const MOST_ACTORS: usize = 1024;
 
-/// Who tokens stood for a moment ago: a forge that reports a thousand events a second asks with one and the same.
+/// Users of recently used tokens, because a forge that reports a thousand events a second always uses the same one.
 #[derive(Default)]
 pub(crate) struct Actors(Mutex<HashMap<[u8; 32], (Actor, Instant)>>);
 
@@ -153,7 +153,7 @@ impl Actors {
         actors.get(&digest).filter(|(_, since)| since.elapsed() < BELIEVED).map(|(actor, _)| actor.clone())
     }
 
-    /// Forgets everybody: a token was taken back on this node.
+    /// Forgets all tokens, because one was revoked on this node.
     pub(crate) fn forget(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -167,18 +167,18 @@ impl Actors {
     }
 }
 
-/// The one token that a request shows. Of two that differ, it cannot be told which is meant.
+/// Returns the token of a request. If there are two different tokens, it is unclear which one is meant.
 fn token(headers: &HeaderMap) -> Result<&str, ApiError> {
     let mut shown = Vec::new();
     for line in headers.get_all("private-token") {
         shown.push(line.to_str().map_err(|_| ApiError::unauthorized())?.trim());
     }
-    // Another scheme is for somebody else, such as a proxy.
+    // Another scheme is meant for another program, such as a proxy.
     shown.extend(headers.get_all(AUTHORIZATION).iter().filter_map(bearer));
     shown.retain(|token| !token.is_empty());
     let Some(first) = shown.first() else { return Err(ApiError::unauthorized()) };
     if shown.iter().any(|token| token != first) {
-        let text = "401 Unauthorized: PRIVATE-TOKEN and Authorization show different tokens; send one of them";
+        let text = "401 Unauthorized: PRIVATE-TOKEN and Authorization have different tokens; send one of them";
         return Err(ApiError::Message(StatusCode::UNAUTHORIZED, json!(text)));
     }
     Ok(*first)

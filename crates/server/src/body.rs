@@ -1,4 +1,4 @@
-//! Reading request bodies within bounds: size, time, and bytes in memory over all requests.
+//! Reads request bodies within limits: size, time, and total memory of all requests.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,23 +11,23 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::state::App;
 
-/// Longest that a body may take to arrive.
+/// Longest time for a body to arrive.
 const TIME: Duration = Duration::from_secs(30);
-/// What has to arrive each second, after the first few.
+/// Smallest rate in bytes per second, and the time before it applies.
 const BYTES_A_SECOND: u64 = 1024;
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Beginning of a body, in bytes, for which there is room of its own: whoever sends little does not wait for those who send much.
+/// Size in bytes up to which a body uses memory of its own, so that small requests never wait for large ones.
 const SHORT: usize = 64 << 10;
-/// Room is taken by the KiB: what a semaphore of 32-bit permits can count.
+/// Unit of memory in bytes, because semaphores count permits in 32 bits.
 const KIB: usize = 1 << 10;
-/// Room for beginnings, in KiB; for all of longer bodies of events, and those of one source; and for those of parameters.
+/// Memory in KiB: for short bodies, for long bodies of events, for those of one source, and for parameters.
 const SHORT_KIB: usize = 64 << 10;
 const EVENTS_KIB: usize = 160 << 10;
 const EVENTS_OF_ONE_KIB: usize = 96 << 10;
 const PARAMETERS_KIB: usize = 32 << 10;
 
-/// Room for bodies in memory.
+/// Memory for request bodies.
 pub(crate) struct Rooms {
     short: Arc<Semaphore>,
     events: Arc<Semaphore>,
@@ -41,34 +41,34 @@ impl Rooms {
     }
 }
 
-/// The share that one source has of the room for long bodies of events.
+/// Creates the limit on long event bodies of one source.
 pub(crate) fn share() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(EVENTS_OF_ONE_KIB))
 }
 
-/// What a body is, and with whom it shares its room.
+/// Kind of a body, which decides about the memory that it uses.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind<'a> {
-    /// An event that a source gets, with the source's share.
+    /// An event that a source receives, with the limit of the source.
     Received(&'a Arc<Semaphore>),
-    /// An event that is reported.
+    /// A reported event.
     Reported,
     /// Parameters of a request.
     Parameters,
 }
 
-/// Why a body was not read.
+/// Reason for refusing a body: status and text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Refused(pub StatusCode, pub &'static str);
 
-/// A body in memory; the room it takes is given back when it is dropped.
+/// A body in memory. Its memory is released when it is dropped.
 pub struct Held {
     /// The exact bytes.
     pub bytes: Bytes,
     _room: Taken,
 }
 
-/// Room that a body takes.
+/// Memory that a body uses.
 #[derive(Default)]
 struct Taken {
     short: Option<OwnedSemaphorePermit>,
@@ -77,7 +77,8 @@ struct Taken {
 }
 
 impl Taken {
-    /// Takes room for what is beyond the beginning: in the share first, so that nobody waits with room that others could have.
+    /// Acquires memory for a long body. The limit of the source comes first, so that a waiting body holds no memory
+    /// that others could use.
     async fn long(&mut self, rooms: &Rooms, kind: Kind<'_>, kib: u32) -> Result<(), Refused> {
         if let Kind::Received(share) = kind {
             add(&mut self.of_share, share, kib).await?;
@@ -87,9 +88,9 @@ impl Taken {
     }
 }
 
-/// Waits for more room. Never closed.
+/// Waits for more memory. The semaphores are never closed.
 async fn add(taken: &mut Option<OwnedSemaphorePermit>, room: &Arc<Semaphore>, kib: u32) -> Result<(), Refused> {
-    let busy = |_| Refused(StatusCode::SERVICE_UNAVAILABLE, "too many bodies are being received; try again");
+    let busy = |_| Refused(StatusCode::SERVICE_UNAVAILABLE, "too many request bodies are being received; try again");
     let more = Arc::clone(room).acquire_many_owned(kib).await.map_err(busy)?;
     match taken {
         Some(taken) => taken.merge(more),
@@ -98,10 +99,11 @@ async fn add(taken: &mut Option<OwnedSemaphorePermit>, room: &Arc<Semaphore>, ki
     Ok(())
 }
 
-/// Reads a body of at most `limit` bytes. Declared lengths are looked at first, so that nothing is read in vain.
+/// Reads a body of at most `limit` bytes. The declared length is checked before anything is read.
 ///
 /// # Errors
-/// 415 for a content coding, 413 for too much, 408 for too slow, 400 for a broken one, 503 when memory is short.
+/// 415 for a `Content-Encoding`, 413 if the body is too large, 408 if it is too slow, 400 if it is incomplete, 503 if
+/// memory is short.
 pub(crate) async fn read(
     app: &App,
     headers: &HeaderMap,
@@ -111,7 +113,10 @@ pub(crate) async fn read(
 ) -> Result<Held, Refused> {
     let mut codings = headers.get_all(header::CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
     if codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")) {
-        return Err(Refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content codings are not accepted; send it plain"));
+        return Err(Refused(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "Content-Encoding is not supported; send the body without compression",
+        ));
     }
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|declared| declared > limit) {
@@ -119,31 +124,32 @@ pub(crate) async fn read(
     }
     match tokio::time::timeout(TIME, collect(app, body, declared.unwrap_or(0), limit, kind)).await {
         Ok(held) => held,
-        Err(_) => Err(Refused(StatusCode::REQUEST_TIMEOUT, "the body took too long")),
+        Err(_) => Err(Refused(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive")),
     }
 }
 
-/// Room is taken as bytes arrive: what a client only declares costs nobody anything. Of a body whose beginning has arrived and that
-/// declares its length, it is taken for all of it: bodies that took it bit by bit would wait for one another.
+/// Reads a body, and acquires memory as its bytes arrive, so that a declared length alone costs nothing. When more than
+/// `SHORT` bytes have arrived, memory for the declared length is acquired at once. Bodies that acquired memory in small
+/// steps could wait for each other forever.
 async fn collect(app: &App, mut body: Body, declared: usize, limit: usize, kind: Kind<'_>) -> Result<Held, Refused> {
     let mut room = Taken::default();
-    // Bytes for which there is room.
+    // Number of bytes for which memory is acquired.
     let mut roomy = 0;
-    // Waiting for room is not the sender's slowness.
+    // The time spent waiting for memory does not count as slowness of the client.
     let mut waited = Duration::ZERO;
-    // Most bodies come in one piece, which is then passed on without a copy.
+    // Most bodies arrive in one piece, which is used without a copy.
     let mut first: Option<Bytes> = None;
     let mut rest = BytesMut::new();
     let started = Instant::now();
     loop {
         let so_far = first.as_ref().map_or(0, Bytes::len) + rest.len();
-        // Slow bodies hold memory and a place: thirty seconds of ten thousand of them would be too much.
+        // Slow bodies hold memory and a connection. Ten thousand of them for thirty seconds would be too many.
         let owed = Duration::from_millis(so_far as u64 * 1000 / BYTES_A_SECOND);
         let patience = (PATIENCE + owed + waited).saturating_sub(started.elapsed());
         let frame = tokio::time::timeout(patience, body.frame()).await;
-        let slow = |_| Refused(StatusCode::REQUEST_TIMEOUT, "the body came too slowly");
+        let slow = |_| Refused(StatusCode::REQUEST_TIMEOUT, "the body arrived too slowly");
         let Some(frame) = frame.map_err(slow)? else { break };
-        let broken = |_| Refused(StatusCode::BAD_REQUEST, "the body broke off");
+        let broken = |_| Refused(StatusCode::BAD_REQUEST, "the body is incomplete");
         let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
         let read = first.as_ref().map_or(0, Bytes::len) + rest.len() + data.len();
         if read > limit {

@@ -1,4 +1,5 @@
-//! The one place where errors become answers. `/api/v4` has GitLab's two shapes, `/api/v1` problem details (RFC 9457).
+//! Converts errors into answers, in one place. `/api/v4` uses GitLab's two shapes, `/api/v1` problem details (RFC
+//! 9457).
 
 use axum::Json;
 use axum::extract::Request;
@@ -12,28 +13,28 @@ use serde_json::{Value, json};
 
 use crate::params::Invalid;
 
-/// What went wrong, for whoever asked. Made by handlers with `?`.
+/// An error of a request. Handlers return it with `?`.
 #[derive(Debug)]
 pub enum ApiError {
     /// GitLab's `{"message": …}`.
     Message(StatusCode, Value),
-    /// GitLab's `{"error": …}`: parameters, and the fixed texts of hooks.
+    /// GitLab's `{"error": …}`, for parameters and for the fixed texts of hooks.
     Error(StatusCode, String),
-    /// Problem details: status, what happened, how to mend it.
+    /// Problem details: the status, and a text that says what is wrong and how to correct it.
     Problem(StatusCode, String),
     /// The token lacks this scope.
     InsufficientScope(&'static str),
-    /// Asked too often.
+    /// Too many requests.
     TooMany(Wait),
-    /// The store could not do it now.
+    /// The store failed.
     Store(Error),
 }
 
-/// When to come back.
+/// Time after which a client can try again.
 #[derive(Clone, Copy, Debug)]
 pub struct Wait {
     seconds: u64,
-    /// Requests a minute, and the time of this one.
+    /// Requests per minute, and the time of this request.
     limit: Option<(usize, Timestamp)>,
 }
 
@@ -49,37 +50,37 @@ impl Wait {
 }
 
 impl ApiError {
-    /// 404 with the resource's name, as GitLab words it.
+    /// 404 with the name of the resource, in GitLab's words.
     #[must_use]
     pub fn not_found(what: &str) -> Self {
         Self::Message(StatusCode::NOT_FOUND, json!(format!("404 {what} Not Found")))
     }
 
-    /// 404 of a hook or event, which GitLab words differently.
+    /// 404 for a hook or event, for which GitLab uses other words.
     #[must_use]
     pub fn plain_not_found() -> Self {
         Self::Message(StatusCode::NOT_FOUND, json!("404 Not found"))
     }
 
-    /// 401.
+    /// 401 for a missing or invalid token.
     #[must_use]
     pub fn unauthorized() -> Self {
         Self::Message(StatusCode::UNAUTHORIZED, json!("401 Unauthorized"))
     }
 
-    /// 403.
+    /// 403 for an insufficient role.
     #[must_use]
     pub fn forbidden() -> Self {
         Self::Message(StatusCode::FORBIDDEN, json!("403 Forbidden"))
     }
 
-    /// 403 of a token that lacks a scope: `api`, or `sudo`, which no token has.
+    /// 403 for a token that lacks a scope: `api`, or `sudo`, which no token has.
     #[must_use]
     pub const fn insufficient_scope(scope: &'static str) -> Self {
         Self::InsufficientScope(scope)
     }
 
-    /// 400 of a parameter.
+    /// 400 for a wrong parameter.
     #[must_use]
     pub fn bad_parameter(text: impl Into<String>) -> Self {
         Self::Error(StatusCode::BAD_REQUEST, text.into())
@@ -91,7 +92,7 @@ impl ApiError {
         Self::Error(StatusCode::UNPROCESSABLE_ENTITY, text.into())
     }
 
-    /// Something of ours failed. It is logged here and not shown.
+    /// 500 for an internal failure, which is logged here and not shown.
     #[must_use]
     pub fn internal(error: anyhow::Error) -> Self {
         let error = match error.downcast::<Error>() {
@@ -110,8 +111,8 @@ impl ApiError {
         Self::TooMany(Wait { seconds, limit: None })
     }
 
-    /// The same with the limit and the time, for clients that wait until a time and not for so long. Other errors stay as they
-    /// are.
+    /// Adds the limit and the time to a 429, for clients that wait until a point in time. Other errors are returned
+    /// unchanged.
     #[must_use]
     pub fn with_limit(self, per_minute: usize, now: Timestamp) -> Self {
         match self {
@@ -143,12 +144,12 @@ impl From<Error> for ApiError {
     }
 }
 
-/// What an error says, for another shape of it.
+/// Text of an error, for converting it into another shape.
 #[derive(Clone)]
 struct Words(String);
 
-/// The shape of errors by address: GitLab's two under `/api/v4`, problem details under `/api/v1`; whoever made them, the
-/// framework included.
+/// Converts every error into the shape of its path: GitLab's two shapes below `/api/v4`, problem details below
+/// `/api/v1`. This includes errors of the web framework.
 pub(crate) async fn shape(request: Request, next: Next) -> Response {
     let is_v1 = request.uri().path().starts_with("/api/v1");
     let response = next.run(request).await;
@@ -180,7 +181,7 @@ impl IntoResponse for ApiError {
             Self::Store(Error::Taken(what)) => Some(format!("{what} has already been taken")),
             Self::Store(Error::Missing(what)) => Some(format!("404 {} Not Found", capital(what))),
             Self::Store(Error::Blocked) => Some(BLOCKED.to_owned()),
-            Self::InsufficientScope("sudo") => Some("nobody can act as another user here: leave sudo out".to_owned()),
+            Self::InsufficientScope("sudo") => Some("acting as another user is not supported; remove sudo".to_owned()),
             Self::InsufficientScope(scope) => Some(format!("the token lacks the scope {scope}")),
             Self::TooMany(_) | Self::Store(_) => None,
         };
@@ -234,8 +235,8 @@ impl ApiError {
                 if outage::stands_alone(&error) {
                     tracing::error!(%error, "failed to answer a request");
                 }
-                // What failed inside is for the log, not for whoever asked.
-                let body = Json(json!({ "message": "the store could not do this now; try again" }));
+                // Details of the failure are logged, and not shown to the client.
+                let body = Json(json!({ "message": "the database could not process the request; try again" }));
                 let mut response = (status, body).into_response();
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
                 response
@@ -244,7 +245,7 @@ impl ApiError {
     }
 }
 
-/// GitLab's answer to a valid token of a user who is blocked. Another token would not help them, so it is no 401.
+/// GitLab's answer to a valid token of a blocked user. It is not a 401, because another token would not help.
 const BLOCKED: &str = "403 Forbidden - Your account has been blocked.";
 
 fn capital(word: &str) -> String {
@@ -260,10 +261,10 @@ fn problem(status: StatusCode, detail: &str) -> Response {
     response
 }
 
-/// Whatever no route answers.
+/// Answers requests to unknown paths.
 pub(crate) async fn not_found(uri: Uri) -> ApiError {
     if uri.path().starts_with("/api/v4") {
         return ApiError::Error(StatusCode::NOT_FOUND, "404 Not Found".to_owned());
     }
-    ApiError::problem(StatusCode::NOT_FOUND, "there is nothing at this address")
+    ApiError::problem(StatusCode::NOT_FOUND, "there is no resource at this path")
 }

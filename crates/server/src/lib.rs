@@ -1,5 +1,5 @@
-//! HTTP for people and programs: sources, the REST API, operations. No SQL and no outbound calls: it reads through
-//! `store` and acts through `engine`.
+//! The HTTP server: sources, the REST API, and operations. It contains no SQL and makes no outbound calls. It reads
+//! through `store` and acts through `engine`.
 
 pub mod api;
 mod aside;
@@ -33,7 +33,7 @@ pub use state::App;
 
 use params::Known;
 
-/// Everything that is served.
+/// Builds the router of all endpoints.
 pub fn router(app: Arc<App>) -> Router {
     let audited = axum::middleware::from_fn_with_state(app.clone(), audit::record);
     let in_time = axum::middleware::from_fn_with_state(app.clone(), ops::in_time);
@@ -48,7 +48,7 @@ pub fn router(app: Arc<App>) -> Router {
         )
         .merge(ops::routes())
         .split_for_parts();
-    // Set once: a second router for the same application would have the same description.
+    // It is set once: a second router of the same application would have the same description.
     let _ = app.known.set(Known::of(&description));
     routes.merge(openapi::routes(description)).fallback(error::not_found).with_state(app)
 }

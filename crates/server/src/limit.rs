@@ -1,5 +1,5 @@
-//! How often one user may test and resend: five times a minute for each project or group, unless the
-//! operator says otherwise; how often all users of one project, group or server may; and how many hooks there may be.
+//! Limits on tests and resends, per user and scope, for all users of a project, group or server; and on the number of
+//! hooks. The default is five tests and five resends a minute.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -12,26 +12,26 @@ use crate::error::ApiError;
 use crate::places::Sharer;
 
 const WINDOW: Duration = Duration::from_secs(60);
-/// Most users and scopes that are remembered; beyond it the quiet ones are forgotten, and if there are none, nobody new is let in.
+/// Largest number of remembered counters. Beyond it, idle ones are removed, and otherwise new ones are refused.
 const MOST_KEYS: usize = 10_000;
-/// How many times as often as one user all users of a project or group may, all of a top-level group, and all of the node. Bots are
-/// users, and whoever may make hooks may make bots.
+/// Limits as multiples of a single user's: for all users of a project or group, of a top-level group, and of the
+/// node. They exist because bots are users, and a user who can create hooks can also create bots.
 const OF_SCOPE: usize = 3;
 const OF_NAMESPACE: usize = 12;
 const OF_ALL: usize = 60;
 
-/// The operator's choices. GitLab's own figures are the defaults.
+/// Limits that the operator sets. The defaults are GitLab's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Most hooks on one project.
+    /// Largest number of hooks of a project.
     pub project_hooks: i64,
-    /// Most hooks on one group.
+    /// Largest number of hooks of a group.
     pub group_hooks: i64,
-    /// Tests, and likewise resends, a minute for one user and scope; 0 for no limit.
+    /// Tests per minute, and likewise resends, for one user and scope; 0 for no limit.
     pub by_hand_per_minute: usize,
 }
 
-/// What an action is counted for.
+/// The counter that an action counts against.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Counted {
     User(Scope, i64),
@@ -50,7 +50,7 @@ impl ByHandLimit {
         Self { most: limits.by_hand_per_minute, counts: Mutex::default() }
     }
 
-    /// Counts one more, or refuses it and says when to come back. What is refused counts for nobody.
+    /// Counts an action, or refuses it with the time to wait. A refused action is not counted.
     pub(crate) fn count(&self, action: &'static str, sharer: &Sharer) -> Result<(), ApiError> {
         if self.most == 0 {
             return Ok(());
@@ -79,7 +79,7 @@ impl ByHandLimit {
         Ok(())
     }
 
-    /// What an action of a user is counted for, with how often each may. Administrators are limited as single users only.
+    /// Lists the counters of a user's action with their limits. Administrators have the limit per user only.
     fn counted(&self, sharer: &Sharer) -> Vec<(Counted, usize)> {
         let mut counted = vec![(Counted::User(sharer.scope, sharer.user), self.most)];
         if sharer.is_admin {

@@ -1,5 +1,5 @@
-//! Our own accept loop. The framework's default one installs no timer, and without a timer nothing bounds how long a
-//! client may take to send its head. Limits: connections in all and per address, head size, fields and time.
+//! Accepts connections. The framework's default loop installs no timer, so that a client could take any time to send
+//! its head. This one limits connections in total and per address, and the size, fields and time of a head.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -18,20 +18,20 @@ use tower::ServiceExt;
 use crate::seats::{Full, Seat, Seats};
 use crate::telemetry;
 
-/// How much connections may cost us.
+/// Limits on connections.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ListenerLimits {
-    /// Open connections.
+    /// Largest number of open connections.
     pub connections: usize,
-    /// Open connections from one address, or from one network of 64 bits where addresses are IPv6. A reverse proxy is one address.
+    /// Largest number of open connections from one IP address (IPv6: one /64). A reverse proxy is one address.
     pub per_address: usize,
-    /// Longest for the head of a request, idle time before it included.
+    /// Longest time until the head of a request is complete, including idle time before it.
     pub head_time: Duration,
-    /// Longest for what was sent to be taken. Only Linux keeps to it.
+    /// Longest time until sent data is acknowledged. Only Linux supports it.
     pub write_time: Duration,
-    /// Largest head.
+    /// Largest head in bytes.
     pub head_bytes: usize,
-    /// Most header fields.
+    /// Largest number of header fields.
     pub head_fields: usize,
 }
 
@@ -48,7 +48,7 @@ impl Default for ListenerLimits {
     }
 }
 
-/// A listener that serves until it is told to stop.
+/// A listener that serves until it is stopped.
 pub struct Listener {
     listener: TcpListener,
     limits: ListenerLimits,
@@ -58,20 +58,20 @@ impl Listener {
     /// Binds an address.
     ///
     /// # Errors
-    /// When it is taken or not ours.
+    /// If the address is in use, or does not belong to this machine.
     pub async fn bind(address: &str, limits: ListenerLimits) -> std::io::Result<Self> {
         Ok(Self { listener: TcpListener::bind(address).await?, limits })
     }
 
-    /// The address that was bound, with the port that was chosen if none was asked for.
+    /// The bound address, with the chosen port if the requested port was 0.
     ///
     /// # Errors
-    /// When the system does not tell.
+    /// If the operating system does not return it.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Serves until `stop` turns true, then lets requests under way end.
+    /// Serves until `stop` becomes true, then waits for running requests to end.
     pub async fn serve(self, router: Router, mut stop: watch::Receiver<bool>) {
         let ListenerLimits { connections: most, per_address, .. } = self.limits;
         let seats = Seats::new(most, per_address, telemetry::CONNECTIONS);
@@ -84,7 +84,7 @@ impl Listener {
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    // Out of file descriptors, most likely: connections have to end before more can be had.
+                    // File descriptors are probably exhausted. More connections are possible after others have ended.
                     tracing::warn!(%error, "failed to accept a connection");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                     continue;
@@ -115,7 +115,8 @@ async fn connection(
     seat: Seat<IpAddr>,
 ) {
     let _ = stream.set_nodelay(true);
-    // Whoever does not read what they asked for is cut off, and what was kept for them goes. Other systems have no such option.
+    // A client that does not read its answer is disconnected, so that the memory of the answer is released. Other
+    // systems lack this option.
     #[cfg(target_os = "linux")]
     let _ = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(limits.write_time));
     let service = TowerToHyperService::new(router.map_request(move |mut request: http::Request<_>| {
@@ -137,7 +138,7 @@ async fn connection(
         }
     };
     if let Err(error) = ended {
-        // What clients do is no failure of ours.
+        // Protocol errors of clients are not failures of the server.
         tracing::trace!(%error, "a connection ended badly");
     }
     drop(seat);
@@ -157,7 +158,7 @@ mod tests {
         let listener = Listener::bind("127.0.0.1:0", limits).await.expect("a port");
         let address = listener.address().expect("an address");
         let (stop, stopped) = watch::channel(false);
-        // More than what the buffers of both ends take.
+        // More bytes than the buffers of both ends hold.
         let router = Router::new().route("/", get(|| async { vec![0_u8; 64 << 20] }));
         let reading = async {
             let mut reader = TcpStream::connect(address).await.expect("a connection");
@@ -166,7 +167,7 @@ mod tests {
             stop.send(true).expect("it serves");
             reader
         };
-        // A request under way is let to its end, and this one would have none.
+        // Running requests are completed on a stop, but this one would never end.
         let both = async { tokio::join!(listener.serve(router, stopped), reading) };
         tokio::time::timeout(Duration::from_secs(60), both).await.expect("it is cut off");
     }

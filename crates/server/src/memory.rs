@@ -1,5 +1,5 @@
-//! What requests and answers may take in memory, over all of them: trees of parameters until their answer is made, and large answers
-//! until they are sent. Bodies that arrive are counted in `body`.
+//! Limits the memory of requests and answers in total: of parameter trees until the request is answered, and of large
+//! answers until they are sent. The memory of arriving bodies is limited in `body`.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,16 +18,16 @@ use crate::error::ApiError;
 use crate::places::{Full, Places, Sharer, Shares, Taken};
 use crate::telemetry::LARGE_ANSWERS;
 
-/// What trees of parameters and what is read from them may take, in KiB.
+/// Memory in KiB for parameter trees and the values read from them.
 const TREES_KIB: u32 = 128 << 10;
-/// What large answers may take, in KiB.
+/// Memory in KiB for large answers.
 const ANSWERS_KIB: u32 = 256 << 10;
-/// Large answers at once. Those of one top-level group that are read slowly leave memory for others.
+/// Number of large answers at once. Slow readers of one top-level group leave memory for others.
 const READERS: Shares = Shares { all: 64, of_admins: 8, of_namespace: 12, of_scope: 10, of_user: 8 };
-/// Longest that a request waits for memory.
+/// Longest time that a request waits for memory.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The memory of a node that is left for requests and answers.
+/// Memory of the node for requests and answers.
 pub(crate) struct Memory {
     trees: Arc<Semaphore>,
     answers: Arc<Semaphore>,
@@ -43,21 +43,21 @@ impl Memory {
         }
     }
 
-    /// Room for a tree of so many bytes, which stays taken until the request is answered.
+    /// Acquires memory for a tree of the given size in bytes, until the request is answered.
     ///
     /// # Errors
-    /// 503 when others take all of it for too long.
+    /// 503 if no memory becomes free in time.
     pub(crate) async fn tree(&self, until: &UntilAnswered, bytes: usize) -> Result<(), ApiError> {
         let permit = take(&self.trees, bytes, TREES_KIB).await.ok_or_else(busy)?;
         until.0.lock().unwrap_or_else(PoisonError::into_inner).push(permit);
         Ok(())
     }
 
-    /// Room for a large answer of so many bytes, with everything that it is made of, for a user.
+    /// Acquires memory for a large answer, including all that is needed to build it. `bytes` is the total size.
     ///
     /// # Errors
-    /// 429 when the user, or all of the project, group or top-level group, have too many of them under way; 503 when all have or the
-    /// memory is taken for too long.
+    /// 429 if the user, the project, the group or the top-level group has too many large answers in progress; 503 if
+    /// the server has, or if no memory becomes free in time.
     pub(crate) async fn answer(&self, reader: &Sharer, bytes: usize) -> Result<Room, ApiError> {
         let taken = self.readers.take(reader).map_err(|full| match full {
             Full::All => busy(),
@@ -69,10 +69,10 @@ impl Memory {
 }
 
 fn busy() -> ApiError {
-    ApiError::Error(StatusCode::SERVICE_UNAVAILABLE, "too much is being answered at once; try again".to_owned())
+    ApiError::Error(StatusCode::SERVICE_UNAVAILABLE, "too many large answers are in progress; try again".to_owned())
 }
 
-/// Something larger than all the room there is waits for all of it.
+/// Acquires memory. A request for more than the total waits for all of it.
 async fn take(semaphore: &Arc<Semaphore>, bytes: usize, most: u32) -> Option<OwnedSemaphorePermit> {
     let taken = Arc::clone(semaphore).acquire_many_owned(kib(bytes).min(most));
     tokio::time::timeout(PATIENCE, taken).await.ok()?.ok()
@@ -82,19 +82,19 @@ fn kib(bytes: usize) -> u32 {
     u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX)
 }
 
-/// What extractors took for a request. It is given back when the answer is made, and not when the extractor is done: a handler goes
-/// on using what was read.
+/// Memory that extractors acquired for a request. It is released when the answer is ready, and not when the extractor
+/// returns, because the handler still uses the values.
 #[derive(Clone, Default)]
 pub(crate) struct UntilAnswered(Arc<Mutex<Vec<OwnedSemaphorePermit>>>);
 
 impl UntilAnswered {
-    /// That of a request. Without [`until_answered`] around the handler, what is taken is given back at once.
+    /// Returns that of a request. Without [`until_answered`] around the handler, memory is released immediately.
     pub(crate) fn of(extensions: &Extensions) -> Self {
         extensions.get::<Self>().cloned().unwrap_or_default()
     }
 }
 
-/// Keeps what the extractors take until the handler has its answer.
+/// Keeps the memory that extractors acquire until the handler has returned its answer.
 pub(crate) async fn until_answered(mut request: Request, next: Next) -> Response {
     let taken = UntilAnswered::default();
     request.extensions_mut().insert(taken.clone());
@@ -103,16 +103,17 @@ pub(crate) async fn until_answered(mut request: Request, next: Next) -> Response
     response
 }
 
-/// Room for a large answer, given back when it is dropped.
+/// Memory for a large answer; released on drop.
 pub(crate) struct Room {
     permit: OwnedSemaphorePermit,
     _taken: Taken,
 }
 
 impl Room {
-    /// The answer, which has its room until it is sent or its reader is gone. What was only needed to make it is given back.
+    /// Ties the memory to the answer until it is sent, or until the client disconnects. Memory that was only needed
+    /// to build it is released.
     pub(crate) fn keep_with(mut self, response: Response) -> Response {
-        // A buffer that grew by doubling is at most twice as large as what is in it.
+        // A buffer that grew by doubling is at most twice as large as its content.
         let left = response.body().size_hint().exact().and_then(|bytes| usize::try_from(bytes * 2).ok());
         let needed = left.map_or(u32::MAX, kib) as usize;
         if let Some(spare) = self.permit.num_permits().checked_sub(needed) {
@@ -122,7 +123,7 @@ impl Room {
     }
 }
 
-/// A body with the room that it takes.
+/// A body that holds its memory.
 struct Kept {
     body: Body,
     _room: Room,
@@ -195,7 +196,7 @@ mod tests {
         assert_eq!(memory.answers.available_permits(), all - (32 << 10) - 1);
         let answer = room.keep_with(Response::new(Body::from(vec![0_u8; 1 << 20])));
         assert_eq!(memory.answers.available_permits(), all - (2 << 10) - 1, "the rest was needed to make it");
-        assert_eq!(answer.body().size_hint().exact(), Some(1 << 20), "its length is still told");
+        assert_eq!(answer.body().size_hint().exact(), Some(1 << 20), "its length is still known");
         assert_eq!(answer.into_body().collect().await.expect("a body").to_bytes().len(), 1 << 20);
         assert_eq!(memory.answers.available_permits(), all);
     }

@@ -1,5 +1,4 @@
-//! The description of everything that is served (OpenAPI 3.1). Handlers describe themselves; what is the same for many of
-//! them is added here.
+//! The OpenAPI 3.1 description of all endpoints. Handlers describe themselves; common parts are added here.
 
 mod page;
 
@@ -21,7 +20,7 @@ use utoipa::openapi::{
 
 use crate::state::App;
 
-/// The frame of the description.
+/// The base of the description.
 pub(crate) fn about(external_url: &str) -> OpenApi {
     let header =
         |name: &str, text: &str| SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(name, text)));
@@ -36,8 +35,9 @@ pub(crate) fn about(external_url: &str) -> OpenApi {
         .title("Quickdraw")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
-            "GitLab-style webhooks, both ends. `/api/v4` is GitLab's REST API as far as webhooks and their clients need \
-             it; parameters may come as JSON, form or query alike. `/api/v1` is what GitLab has no word for.",
+            "GitLab-style webhooks, both ends. `/api/v4` is the part of GitLab's REST API that webhooks and their \
+             clients need; parameters can be JSON, a form or a query. `/api/v1` has the endpoints that GitLab does \
+             not have.",
         ))
         .build();
     let empty = Vec::<String>::new();
@@ -52,7 +52,7 @@ pub(crate) fn about(external_url: &str) -> OpenApi {
         .build()
 }
 
-/// Serves the description. It is finished when somebody asks, because most servers are never asked.
+/// Serves the description. It is rendered at the first request, because most servers never get one.
 pub(crate) fn routes(description: OpenApi) -> Router<Arc<App>> {
     let texts = Arc::new(LazyLock::new(move || texts(description)));
     let page = Arc::clone(&texts);
@@ -67,7 +67,7 @@ pub(crate) fn routes(description: OpenApi) -> Router<Arc<App>> {
         )
 }
 
-/// The description for programs, and for people.
+/// Renders the description as JSON for programs and as a page for people.
 fn texts(mut description: OpenApi) -> (Bytes, Bytes) {
     finish(&mut description);
     let json = serde_json::to_value(&description).unwrap_or_default();
@@ -79,7 +79,7 @@ fn text() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
 
-/// The two shapes of `/api/v4`, which clients tell apart.
+/// The two shapes of errors in `/api/v4`. Clients handle both.
 fn error() -> Schema {
     let anything = ObjectBuilder::new().schema_type(SchemaType::AnyValue);
     let message = ObjectBuilder::new().property("message", anything).required("message");
@@ -87,14 +87,14 @@ fn error() -> Schema {
     OneOfBuilder::new().item(message).item(error).into()
 }
 
-/// RFC 9457.
+/// Problem details (RFC 9457).
 fn problem() -> Schema {
     let status = ObjectBuilder::new().schema_type(Type::Integer);
     let problem = ObjectBuilder::new().property("type", text()).property("title", text()).property("status", status);
     problem.property("detail", text()).required("title").required("status").required("detail").into()
 }
 
-/// Adds to every operation what follows from its address.
+/// Adds the parts that follow from the path of each operation.
 fn finish(description: &mut OpenApi) {
     for (path, item) in &mut description.paths.paths {
         for (method, operation) in operations(item) {
@@ -114,7 +114,7 @@ fn finish(description: &mut OpenApi) {
     }
 }
 
-/// `get_v4_projects_id_hooks`: no two operations have the same.
+/// Builds an operation id such as `get_v4_projects_id_hooks`, which is unique.
 fn operation_id(method: &HttpMethod, path: &str) -> String {
     let method = match method {
         HttpMethod::Post => "post",
@@ -134,7 +134,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (&'static HttpMethod,
     all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_mut()?)))
 }
 
-/// The insight that is asked for, with what each of them means: from the table that metrics them.
+/// Describes the path parameter with the name of a metric, with the definition of each.
 fn metric_parameter() -> Parameter {
     let meaning = |metric: &Metric| format!("- `{}` ({}): {}", metric.name, metric.kind.unit(), metric.help);
     let meanings: Vec<String> = metrics::all().map(meaning).collect();
@@ -143,24 +143,24 @@ fn metric_parameter() -> Parameter {
         .name("name")
         .parameter_in(ParameterIn::Path)
         .required(Required::True)
-        .description(Some(format!("The insight's name:\n\n{}", meanings.join("\n"))))
+        .description(Some(format!("Name of the metric:\n\n{}", meanings.join("\n"))))
         .schema(Some(schema))
         .build()
 }
 
-/// What the names in addresses stand for.
+/// Describes a path parameter.
 fn path_parameter(name: &str) -> Parameter {
     let number = || ObjectBuilder::new().schema_type(Type::Integer);
     let (schema, words) = match name {
-        "id" => (text(), "The number; of a project or group also its full path, with `%2F` for each slash."),
-        "user_id" => (number(), "The user's number."),
-        "hook_id" => (number(), "The hook's number."),
-        "hook_event_id" => (number(), "Number of the entry of the hook's log."),
-        "token_id" => (text(), "The token's number; of personal ones also `self`."),
-        "key" => (text(), "The name of the value."),
-        "trigger_name" => (text(), "The name of the kind, such as `push_hooks`."),
-        "trigger" => (text(), "The attribute that selects the trigger, such as `push_events`."),
-        _ => (text(), "The id."),
+        "id" => (text(), "Id; for a project or group also its full path, with `%2F` for each slash."),
+        "user_id" => (number(), "Id of the user."),
+        "hook_id" => (number(), "Id of the hook."),
+        "hook_event_id" => (number(), "Id of the entry in the hook's log."),
+        "token_id" => (text(), "Id of the token; for personal tokens also `self`."),
+        "key" => (text(), "Name of the header or variable."),
+        "trigger_name" => (text(), "Kind of event, such as `push_hooks`."),
+        "trigger" => (text(), "Attribute that selects the kind of event, such as `push_events`."),
+        _ => (text(), "Id."),
     };
     ParameterBuilder::new()
         .name(name)
@@ -171,7 +171,7 @@ fn path_parameter(name: &str) -> Parameter {
         .build()
 }
 
-/// What comes as JSON may come as a form.
+/// Adds the form encoding to bodies that are described as JSON.
 fn add_form(operation: &mut Operation) {
     let Some(RefOr::T(body)) = &mut operation.request_body else { return };
     if let Some(json) = body.content.get("application/json").cloned() {
@@ -179,7 +179,7 @@ fn add_form(operation: &mut Operation) {
     }
 }
 
-/// A response must have words; those of its status do where there are no others.
+/// Gives every response a description. The default is the name of its status.
 fn describe_answers(operation: &mut Operation) {
     for (status, response) in &mut operation.responses.responses {
         let status = status.parse().ok().and_then(|number| StatusCode::from_u16(number).ok());
@@ -195,8 +195,8 @@ fn add_error(operation: &mut Operation, schema: &str, kind: &str) {
     let content = || Content::new(Some(RefOr::<Schema>::Ref(Ref::from_schema_name(schema))));
     let response = |text: &str| RefOr::T(ResponseBuilder::new().description(text).content(kind, content()).build());
     let responses = &mut operation.responses.responses;
-    responses.insert("4XX".to_owned(), response("Refused, with the reason."));
-    responses.insert("5XX".to_owned(), response("The store could not do it now; try again."));
+    responses.insert("4XX".to_owned(), response("The request is refused. The body has the reason."));
+    responses.insert("5XX".to_owned(), response("The server could not process the request. Try again later."));
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Operations: is it alive, is it ready, how is it doing?
+//! Operations: liveness, readiness and metrics.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,32 +20,32 @@ use crate::error::ApiError;
 use crate::state::App;
 use crate::views::Iso;
 
-/// A store that takes longer is not ready.
+/// Time after which a read that has not ended makes the node unready.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(health)).routes(routes!(ready)).routes(routes!(metrics))
 }
 
-/// How it is.
+/// State of the node.
 #[derive(Serialize, ToSchema)]
 struct Condition {
-    /// In words.
+    /// State in words.
     status: &'static str,
-    /// The parts that it needs.
+    /// State of the parts that the node needs.
     parts: Vec<PartCondition>,
 }
 
-/// A part, and whether it answers.
+/// State of a part.
 #[derive(Serialize, ToSchema)]
 struct PartCondition {
     /// `store`: the database.
     name: &'static str,
-    /// Whether it takes what is written, and gives what is read.
+    /// True if the part accepts writes and answers reads.
     answers: bool,
-    /// Since when it does not.
+    /// Time since which it fails; null while it works.
     failing_since: Option<Iso>,
-    /// The last failure since the start, also when it is over.
+    /// Last failure since the start of the node, even if it is over.
     last_error: Option<String>,
 }
 
@@ -61,7 +61,7 @@ impl Condition {
     }
 }
 
-/// Answers instead of a handler that waits for a store that is known not to answer.
+/// Answers 503 if the store does not answer in time while a handler waits for it.
 pub(crate) async fn in_time(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     tokio::select! {
         response = next.run(request) => response,
@@ -71,14 +71,16 @@ pub(crate) async fn in_time(State(app): State<Arc<App>>, request: Request, next:
     }
 }
 
-/// Tell that the process answers. How its parts stand is told from memory; nothing is asked of them.
+/// Show that the process is running, with the state of its parts.
+///
+/// The last known state is shown, without contacting the parts.
 #[utoipa::path(get, path = "/api/v1/health", tag = "Operations", security(()),
     responses((status = 200, body = Condition)))]
 async fn health(State(app): State<Arc<App>>) -> Json<Condition> {
     Json(Condition::new("ok", app.belt.store_status()))
 }
 
-/// Tell whether the store answers: it is read now, and it took what this node wrote last, at most a few seconds ago.
+/// Check that the database answers: a read now, and the last write of this node, which is a few seconds old at most.
 #[utoipa::path(get, path = "/api/v1/ready", tag = "Operations", security(()),
     responses((status = 200, body = Condition), (status = 503, body = Condition)))]
 async fn ready(State(app): State<Arc<App>>) -> Response {
@@ -86,7 +88,7 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
     let failure = match read {
         Ok(Ok(())) => None,
         Ok(Err(error)) => Some(error.to_string()),
-        Err(_) => Some(format!("it did not answer within {} s", PATIENCE.as_secs())),
+        Err(_) => Some(format!("the store did not answer within {} s", PATIENCE.as_secs())),
     };
     let mut store = app.belt.store_status();
     if let Some(failure) = failure {
@@ -99,17 +101,18 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, Json(Condition::new("the store does not answer", store))).into_response()
 }
 
-/// Show metrics for Prometheus. How projects stand, and when they were last heard of, is shown to administrators only: it names
-/// them, and what runs in them.
+/// Show metrics for Prometheus.
+///
+/// Metrics about projects are shown to administrators only, because they name projects and their branches or jobs.
 #[utoipa::path(get, path = "/metrics", tag = "Operations", security((), ("private_token" = []), ("bearer" = [])),
-    responses((status = 200, body = String, content_type = "text/plain"), (status = 401, description = "The token is none.")))]
+    responses((status = 200, body = String, content_type = "text/plain"), (status = 401, description = "The token is invalid.")))]
 async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap, admin: Result<Admin, ApiError>) -> Response {
     let has_token = headers.contains_key(header::AUTHORIZATION) || headers.contains_key("private-token");
     let is_admin = match admin {
         Ok(_) => true,
         Err(error) => {
             let refusal = error.into_response();
-            // Whoever misspells a token wants to know.
+            // A misspelled token is reported instead of being ignored.
             if has_token && refusal.status() == StatusCode::UNAUTHORIZED {
                 return refusal;
             }

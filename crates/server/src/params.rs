@@ -1,4 +1,4 @@
-//! Request parameters as GitLab takes them: JSON, form and query alike, the body winning over the query.
+//! Reads request parameters as GitLab does: JSON, form and query alike. The body takes precedence over the query.
 
 mod known;
 mod read;
@@ -22,22 +22,24 @@ use crate::error::ApiError;
 use crate::memory::UntilAnswered;
 use crate::state::App;
 
-/// Largest body of an API request.
+/// Largest body of an API request, in bytes.
 const LIMIT: usize = 1 << 20;
-/// Most memory that the parameters of one request may take as a tree. What is read from them takes as much again at most.
+/// Most memory in bytes that the parameters of a request can take as a tree. The values read from them take at most
+/// as much again.
 const TREE: usize = 8 << 20;
-/// Most parameters of one request.
+/// Largest number of parameters in a request.
 const MAX_PARAMETERS: usize = 1000;
-/// Characters of a parameter's name that an error shows.
+/// Number of characters of a parameter's name that an error shows.
 const MOST_SHOWN: usize = 60;
-/// Most pairs of a form or a query: a list has one for each of its items.
+/// Largest number of pairs in a form or a query. A list has one pair for each item.
 const MAX_PAIRS: usize = 4096;
-/// What a pair takes at most in memory beside its text: a member of the whole, and a list or an object with one member.
+/// Most memory in bytes that a pair takes besides its text: a member of the whole, and a list or an object with one
+/// member.
 const PAIR: usize = 1280;
-/// How much longer the text of a pair can become: a byte that is no UTF-8 becomes three, and names are there twice.
+/// Factor by which the text of a pair can grow: an invalid UTF-8 byte becomes three, and names are stored twice.
 const LONGER: usize = 4;
 
-/// The parameters of a request. Those that the operation does not have were refused where `params::known` says so.
+/// The parameters of a request. `params::known` has already refused those that the operation does not have.
 #[derive(Debug)]
 pub struct Params(Map<String, Value>);
 
@@ -51,7 +53,7 @@ impl FromRequest<Arc<App>> for Params {
         let is_form = kind.starts_with("application/x-www-form-urlencoded");
         if kind.starts_with("multipart/") {
             let text =
-                "send parameters as JSON, or as a form with curl's -d or --data-urlencode; multipart is not read";
+                "send parameters as JSON, or as a form with curl's -d or --data-urlencode; multipart is not supported";
             return Err(ApiError::Error(StatusCode::UNSUPPORTED_MEDIA_TYPE, text.to_owned()));
         }
         let held = body::read(app, &parts.headers, incoming, LIMIT, Kind::Parameters)
@@ -59,7 +61,8 @@ impl FromRequest<Arc<App>> for Params {
             .map_err(|body::Refused(status, text)| ApiError::Error(status, text.to_owned()))?;
         let of_body = if is_form { weigh_form(&held.bytes)? } else { weigh_json(&held.bytes)? };
         let weight = weigh_form(query)? + of_body;
-        // Before it is taken, and until the answer is made: once for the tree, and once for what is read from it.
+        // Acquires memory before the tree is built, and until the request is answered: once for the tree, and once
+        // for the values read from it.
         app.memory.tree(&UntilAnswered::of(&parts.extensions), weight * 2).await?;
         let mut params = Map::new();
         add_form(&mut params, query)?;
@@ -83,7 +86,7 @@ impl FromRequest<Arc<App>> for Params {
     }
 }
 
-/// What the pairs of a form take in memory, at most.
+/// Estimates the memory that the pairs of a form take at most, in bytes.
 fn weigh_form(text: &[u8]) -> Result<usize, ApiError> {
     let pairs = text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).count();
     if pairs > MAX_PAIRS {
@@ -92,7 +95,7 @@ fn weigh_form(text: &[u8]) -> Result<usize, ApiError> {
     Ok(pairs * PAIR + text.len() * LONGER)
 }
 
-/// What a JSON body takes in memory, at most.
+/// Estimates the memory that a JSON body takes at most, in bytes.
 fn weigh_json(body: &[u8]) -> Result<usize, ApiError> {
     if body.is_empty() { Ok(0) } else { tree::weigh(body, TREE).map_err(|error| unreadable(&error)) }
 }
@@ -102,12 +105,12 @@ fn read_json(body: &[u8]) -> Result<Map<String, Value>, ApiError> {
         return Ok(Map::new());
     }
     match tree::read(body, TREE).map_err(|error| unreadable(&error))? {
-        // Each name is compared with those that the operation has.
+        // Each name is compared with those of the operation, so their number is limited.
         Value::Object(object) if object.len() > MAX_PARAMETERS => {
             Err(ApiError::Error(StatusCode::BAD_REQUEST, "too many parameters".to_owned()))
         }
         Value::Object(object) => Ok(object),
-        // Clients that have nothing to send write `null`; GitLab takes it as no body.
+        // Clients without parameters send `null`. GitLab treats it as no body.
         Value::Null => Ok(Map::new()),
         _ => Err(ApiError::bad_parameter("the body must be a JSON object")),
     }
@@ -140,16 +143,16 @@ fn add_form(params: &mut Map<String, Value>, text: &[u8]) -> Result<(), ApiError
     Ok(())
 }
 
-/// A name or value of a form. `None` if it is not UTF-8: with other letters in their place, something else would be stored
-/// than was sent.
+/// Decodes a name or value of a form. Returns `None` if it is not UTF-8, because replacement characters would store
+/// something else than was sent.
 fn decoded(part: &[u8]) -> Option<String> {
     let blanks: Vec<u8> = part.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
     String::from_utf8(percent_encoding::percent_decode(&blanks).collect()).ok()
 }
 
-/// Brackets nest, as in Rack: `a[b]=v` is an object, `a[]=v` a list, and `a[][k]=v` a list of objects where a key that the
-/// last one has already begins another. Deeper nesting has no meaning for any attribute and stays a plain name. `false` if
-/// the name stands for a value of another form already.
+/// Adds a pair, whose brackets nest as in Rack: `a[b]=v` is an object, `a[]=v` a list, and `a[][k]=v` a list of
+/// objects, in which a repeated key begins the next object. No attribute needs deeper nesting, so such names are not
+/// parsed. Returns false if the name already has a value of another form.
 fn nest(params: &mut Map<String, Value>, key: &str, value: String) -> bool {
     let value = Value::String(value);
     let Some((name, inner)) = key.split_once('[').and_then(|(name, rest)| Some((name, rest.strip_suffix(']')?))) else {
@@ -175,34 +178,34 @@ fn nest(params: &mut Map<String, Value>, key: &str, value: String) -> bool {
 }
 
 impl Params {
-    /// All of them as a struct.
+    /// Reads all parameters as a struct.
     ///
     /// # Errors
-    /// Which of them is wrong, in GitLab's words.
+    /// The wrong parameter, in GitLab's words.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Invalid> {
         read::read(&self.0)
     }
 
-    /// One of them: for names that only a table knows.
+    /// Reads one parameter, for names that only a table knows.
     ///
     /// # Errors
-    /// As [`Params::read`].
+    /// See [`Params::read`].
     pub fn one<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Invalid> {
         read::one(&self.0, name)
     }
 
-    /// One of them as it came.
+    /// Returns one parameter as it was sent.
     pub fn raw(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
     }
 
-    /// The names that were given.
+    /// The names of all parameters.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
 }
 
-/// Parameters as a struct, for handlers with nothing to look at before.
+/// Extracts parameters as a struct, for handlers that need nothing else from them.
 pub struct Input<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequest<Arc<App>> for Input<T> {

@@ -1,5 +1,5 @@
-//! Places that are shared: so many in all, and of these so many for one user, for one project or group, and for all that lies in one
-//! top-level group. A user who makes other users or projects has no more of them for that, and administrators always find one.
+//! Shared permits: a limit in total, and limits for one user, one project or group, and one top-level group. Creating
+//! more users or projects gives nobody more permits, and some permits are reserved for administrators.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,14 +11,14 @@ use quickdraw_store::access::Actor;
 use crate::error::ApiError;
 use crate::state::App;
 
-/// How many places there are.
+/// Limits of a kind of permit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Shares {
-    /// In all.
+    /// In total.
     pub(crate) all: usize,
-    /// Of these, for administrators only.
+    /// Reserved for administrators, out of the total.
     pub(crate) of_admins: usize,
-    /// For all that lies in one top-level group.
+    /// For one top-level group with all that it contains.
     pub(crate) of_namespace: usize,
     /// For one project or group.
     pub(crate) of_scope: usize,
@@ -26,17 +26,17 @@ pub(crate) struct Shares {
     pub(crate) of_user: usize,
 }
 
-/// A user with the project or group in which they want a place.
+/// A user, with the project or group for which a permit is requested.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Sharer {
     pub(crate) user: i64,
     pub(crate) is_admin: bool,
     pub(crate) scope: Scope,
-    /// The top-level group in which that lies.
+    /// The top-level group that contains the scope.
     pub(crate) namespace: Option<GroupId>,
 }
 
-/// Those who have a share.
+/// The owner of a limit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Share {
     User(i64),
@@ -44,10 +44,10 @@ enum Share {
     Namespace(GroupId),
 }
 
-/// The share that has no place left.
+/// The limit that is exhausted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Full {
-    /// That of all.
+    /// The total.
     All,
     /// That of the user.
     User,
@@ -63,15 +63,15 @@ struct Counts {
     of: HashMap<Share, usize>,
 }
 
-/// Places that are taken and given back.
+/// Permits that are acquired and released.
 pub(crate) struct Places {
     counts: Mutex<Counts>,
     shares: Shares,
-    /// The gauge of those that are taken.
+    /// Name of the gauge with the number of acquired permits.
     gauge: &'static str,
 }
 
-/// A place; given back when it is dropped.
+/// A permit; released on drop.
 pub(crate) struct Taken {
     places: Arc<Places>,
     of: Vec<Share>,
@@ -83,7 +83,7 @@ impl Sharer {
         Self { user: actor.user_id, is_admin: actor.is_admin, scope, namespace }
     }
 
-    /// The shares that a place counts for, with how many each has.
+    /// Lists the limits that a permit counts against.
     fn shares(&self, shares: &Shares) -> Vec<(Share, usize, Full)> {
         let mut of = vec![(Share::User(self.user), shares.of_user, Full::User)];
         if self.is_admin {
@@ -140,7 +140,7 @@ impl Drop for Taken {
 }
 
 impl Full {
-    /// 429, with the share that is used up.
+    /// Builds a 429 that names the exhausted limit.
     pub(crate) fn refusal(self, what: &str, shares: &Shares) -> ApiError {
         let (most, of) = match self {
             Self::All => (shares.all - shares.of_admins, "this server"),
@@ -151,7 +151,7 @@ impl Full {
         let verb = if self == Self::All { "has" } else { "have" };
         ApiError::problem(
             axum::http::StatusCode::TOO_MANY_REQUESTS,
-            format!("{of} {verb} all the {most} {what} that there can be; close one, or come back later"),
+            format!("{of} {verb} the maximum of {most} {what}; close one, or try again later"),
         )
     }
 }

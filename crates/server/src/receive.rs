@@ -1,5 +1,5 @@
-//! The sources: verify, commit, answer. Cheap and unauthenticated checks come first; a 2xx is given only after the
-//! event is flushed to disk.
+//! Receives events at the sources: verify, commit, answer. Cheap checks that need no authentication come first. A 2xx
+//! is sent only after the event is flushed to disk.
 
 pub(crate) mod address;
 pub(crate) mod gates;
@@ -36,35 +36,35 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(receive)).routes(routes!(receive_at))
 }
 
-/// What became of a received event.
+/// Result of a received event.
 #[derive(Serialize, ToSchema)]
 struct Receipt {
     /// `accepted`, or `duplicate`.
     status: &'static str,
-    /// Number of the event; of a duplicate, that of the first.
+    /// Id of the event; for a duplicate, the id of the first copy.
     #[schema(format = Uuid)]
     job_id: String,
 }
 
-/// Why a received event was refused.
+/// Refusal of a received event.
 #[derive(Serialize, ToSchema)]
 struct Refusal<'a> {
-    /// In words.
+    /// Reason in words.
     detail: &'a str,
 }
 
-/// How a request ended, as the seed's metric names it.
+/// Result of a request, as the metric counts it.
 enum End {
     Accepted { trigger: Trigger, appended: Appended, copy: bool },
     Refused(Refused),
     Failed(StatusCode, String),
 }
 
-/// A refusal: what the sender is told, and what the source's owner is.
+/// A refusal. `detail` is for the sender, `note` for the owner of the source.
 struct Refused {
     status: StatusCode,
     detail: String,
-    /// A word for the metric, from a closed set.
+    /// Label of the metric, from a closed set.
     reason: &'static str,
     note: String,
     retry_after: Option<u64>,
@@ -78,15 +78,17 @@ impl Refused {
 }
 
 impl From<Wrong> for Refused {
-    /// Whoever has a wrong credential is not told what is wrong with it.
+    /// The sender of a wrong credential does not learn what is wrong with it.
     fn from(wrong: Wrong) -> Self {
         let refused = Self::new(StatusCode::UNAUTHORIZED, "credential", "Invalid token");
         Self { note: wrong.text().to_owned(), ..refused }
     }
 }
 
-/// Receive a webhook of GitLab's. It is committed when the answer comes. Give `X-Gitlab-Token`, `webhook-signature` or
-/// `X-Hub-Signature-256`; `webhook-id` or `Idempotency-Key` drops repeats.
+/// Receive a webhook from GitLab at the default source.
+///
+/// The event is stored before the answer is sent. Authenticate with `X-Gitlab-Token`, `webhook-signature` or
+/// `X-Hub-Signature-256`. A repeated `webhook-id` or `Idempotency-Key` is not stored again.
 #[utoipa::path(post, path = "/api/v1/webhooks/gitlab", tag = "Source", request_body = serde_json::Value,
     security(("gitlab_token" = [])),
     responses((status = 200, body = Receipt), (status = "4XX", body = Refusal), (status = 503, body = Refusal)))]
@@ -95,7 +97,9 @@ async fn receive(State(app): State<Arc<App>>, request: Request) -> Response {
     handle(&app, &gate, request).await
 }
 
-/// Receive a webhook by a source of one's own: as at the default one, with this one's secrets and limits.
+/// Receive a webhook from GitLab at another source.
+///
+/// The request works as for the default source, with the secrets and limits of this source.
 #[utoipa::path(post, path = "/api/v1/webhooks/gitlab/{key}", tag = "Source", request_body = serde_json::Value,
     security(("gitlab_token" = [])),
     responses((status = 200, body = Receipt), (status = "4XX", body = Refusal), (status = 503, body = Refusal)))]
@@ -103,7 +107,8 @@ async fn receive_at(State(app): State<Arc<App>>, Path(key): Path<String>, reques
     if let Some(gate) = app.gates.find(&app.belt.directory(), &key) {
         return handle(&app, &gate, request).await;
     }
-    // As a wrong token is answered, and for about as long: whoever guesses learns nothing.
+    // An unknown key gets the same answer as a wrong token, after about the same time, so that guessing keys reveals
+    // nothing.
     let _ = app.gates.default().verifier.check_head(request.headers(), app.belt.clock().now());
     metrics::counter!(WEBHOOK_REQUESTS, "event" => "unknown", "status" => "rejected").increment(1);
     metrics::counter!(SOURCE_REFUSED, "reason" => "unknown").increment(1);
@@ -120,7 +125,7 @@ async fn handle(app: &Arc<App>, gate: &Arc<Gate>, request: Request) -> Response 
     let (event, status) = match &end {
         End::Accepted { trigger, appended: Appended::New { .. }, .. } => (header_of(*trigger), "success"),
         End::Accepted { trigger, appended: Appended::Duplicate(_), .. } => (header_of(*trigger), "duplicate"),
-        // An unverified request must not choose a label.
+        // An unverified request must not choose the label.
         End::Refused(refused) => {
             metrics::counter!(SOURCE_REFUSED, "reason" => refused.reason).increment(1);
             ("unknown", "rejected")
@@ -165,7 +170,7 @@ fn header_of(trigger: Trigger) -> &'static str {
     if trigger == Trigger::UNKNOWN { "unknown" } else { trigger.row().header }
 }
 
-/// Takes a request in, or not; and how many bytes of its body were read.
+/// Processes a request. Returns the result, and the number of body bytes that were read.
 async fn take(app: &Arc<App>, gate: &Arc<Gate>, address: IpAddr, headers: &HeaderMap, body: Body) -> (End, usize) {
     let source = &gate.source;
     let head = gate.verifier.check_head(headers, app.belt.clock().now());
@@ -175,13 +180,16 @@ async fn take(app: &Arc<App>, gate: &Arc<Gate>, address: IpAddr, headers: &Heade
         return (End::Refused(Refused { retry_after: Some(wait.as_secs() + 1), ..refused }), 0);
     }
     if !source.addresses.is_empty() && !source.addresses.contains(address) {
-        return (End::Refused(Refused::new(StatusCode::FORBIDDEN, "address", "this address may not post here")), 0);
+        return (
+            End::Refused(Refused::new(StatusCode::FORBIDDEN, "address", "this address is not allowed to post here")),
+            0,
+        );
     }
     if let Some(words) = ambiguous(headers) {
         return (End::Refused(Refused::new(StatusCode::BAD_REQUEST, "headers", words)), 0);
     }
     let now = app.belt.clock().now();
-    // Before the body is read: whoever has no credential at all costs us nothing more.
+    // This comes before the body is read, so that requests without a credential cost nothing more.
     let checks = match head {
         Ok(checks) => checks,
         Err(wrong) => return (End::Refused(wrong.into()), 0),
@@ -203,7 +211,7 @@ async fn take(app: &Arc<App>, gate: &Arc<Gate>, address: IpAddr, headers: &Heade
     (end.await, bytes)
 }
 
-/// Takes in what was read.
+/// Verifies and commits an event whose body was read.
 async fn admit(app: &App, gate: &Gate, headers: &HeaderMap, held: &Held, (checks, now): (Checks, Timestamp)) -> End {
     if let Err(wrong) = gate.verifier.check_body(checks, headers, &held.bytes, now) {
         return End::Refused(wrong.into());
@@ -239,7 +247,7 @@ async fn admit(app: &App, gate: &Gate, headers: &HeaderMap, held: &Held, (checks
     }
 }
 
-/// Headers that mean one thing. `X-Gitlab-Token` is the verifier's.
+/// Headers that must have a single value. The verifier checks `X-Gitlab-Token`.
 const SINGLE: [&str; 8] = [
     "webhook-id",
     "webhook-timestamp",
@@ -251,17 +259,18 @@ const SINGLE: [&str; 8] = [
     "x-gitlab-event-uuid",
 ];
 
-/// A header that is there twice with different values: which of them is meant cannot be told.
+/// Returns an error if a header appears with different values, because it is unclear which one is meant.
 pub(crate) fn ambiguous(headers: &HeaderMap) -> Option<String> {
     let differs = |name: &&&str| {
         let mut lines = headers.get_all(**name).iter();
         let first = lines.next();
         lines.any(|line| Some(line) != first)
     };
-    SINGLE.iter().find(differs).map(|name| format!("the header {name} is there twice with different values"))
+    SINGLE.iter().find(differs).map(|name| format!("the header {name} is present twice with different values"))
 }
 
-/// `webhook-id`, else `Idempotency-Key`; of equal lines the first, and an empty one is none.
+/// Returns `webhook-id`, else `Idempotency-Key`. Repeats of equal values count once, and an empty value counts as
+/// absent.
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Option<String> {
     let key = |name| text(headers, name).map(str::trim).filter(|key| !key.is_empty());
     key("webhook-id").or_else(|| key("idempotency-key")).map(str::to_owned)
@@ -280,7 +289,7 @@ fn accepted(appended: Appended) -> Response {
 }
 
 impl IntoResponse for Refused {
-    /// The seed's form of an error. The connection ends, because the body may not have been read.
+    /// The connection is closed after a refusal, because the body may not have been read.
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(Refusal { detail: &self.detail })).into_response();
         let headers = response.headers_mut();

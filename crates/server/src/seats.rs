@@ -1,28 +1,28 @@
-//! Room for so many at once, in all and of one kind: connections of an address, streams of a user.
+//! Permits with a limit in total and a limit per key, such as connections per address.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Seats that are taken and given back.
+/// Permits that are acquired and released.
 pub(crate) struct Seats<K> {
     taken: Mutex<HashMap<K, usize>>,
     most: usize,
     most_of_one: usize,
-    /// What counts the taken ones.
+    /// Name of the gauge with the number of acquired permits.
     gauge: &'static str,
 }
 
-/// Why there is no seat.
+/// The limit that is reached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Full {
-    /// There are too many.
+    /// The total.
     All,
-    /// There are too many of this one.
+    /// The limit of this key.
     One,
 }
 
-/// A seat; given back when it is dropped.
+/// A permit; released on drop.
 pub(crate) struct Seat<K: Eq + Hash> {
     seats: Arc<Seats<K>>,
     of: K,
@@ -33,7 +33,7 @@ impl<K: Eq + Hash + Clone> Seats<K> {
         Arc::new(Self { taken: Mutex::default(), most, most_of_one, gauge })
     }
 
-    /// Whether there is one more, as it is now.
+    /// Checks whether a permit is available at the moment.
     pub(crate) fn has_room(&self, of: &K) -> bool {
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.values().sum::<usize>() < self.most && taken.get(of).is_none_or(|here| *here < self.most_of_one)

@@ -1,4 +1,4 @@
-//! What every request can reach.
+//! The state that every request can use.
 
 use std::sync::{Arc, OnceLock};
 
@@ -19,49 +19,49 @@ use crate::receive::gates::Gates;
 use crate::streams::Streams;
 use crate::telemetry::KEYS_WAITING;
 
-/// Keys of client certificates that are being opened, or wait for that.
+/// Limits on requests whose client certificate is being opened, or that wait for it.
 pub(crate) const KEYS: Shares = Shares { all: 16, of_admins: 2, of_namespace: 6, of_scope: 3, of_user: 2 };
-/// Readings of insights that are made at once.
+/// Number of questions about insights that are computed at once.
 const MEASURED_AT_ONCE: usize = 4;
 
 /// The application.
 pub struct App {
-    /// The belt.
+    /// The pipeline and the workers.
     pub belt: Arc<Belt>,
     /// The sources.
     pub(crate) gates: Gates,
-    /// Reverse proxies whose word on whom they speak for is taken.
+    /// Reverse proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Addresses,
-    /// Base URL under which we are reached, without a slash at its end.
+    /// Base URL of this server, without a slash at its end.
     pub external_url: String,
     /// Renders `/metrics`.
     pub metrics: PrometheusHandle,
-    /// Room for bodies.
+    /// Memory for request bodies.
     pub(crate) bodies: Rooms,
-    /// Room for trees of parameters and for large answers.
+    /// Memory for parameter trees and large answers.
     pub(crate) memory: Memory,
     /// Open streams.
     pub(crate) streams: Streams,
-    /// Places for keys that are opened, and their turns.
+    /// Permits for requests that open the key of a client certificate, and the limit on opening them.
     pub(crate) keys: (Arc<Places>, Aside),
-    /// Turns for what is measured.
+    /// Limit on questions about insights that are computed at once.
     pub(crate) measuring: Aside,
-    /// Who tokens stood for a moment ago.
+    /// Users of recently used tokens.
     pub(crate) actors: Actors,
-    /// Changes under way, which go on when whoever asked hangs up.
+    /// Running changes, which continue if their client disconnects.
     pub(crate) changes: Changes,
-    /// Readings of bodies that were written down lately.
+    /// Reads of bodies that were logged recently.
     pub(crate) readings: Readings,
-    /// How often people tested and resent lately.
+    /// Counts of recent tests and resends.
     pub(crate) by_hand: ByHandLimit,
-    /// The operator's choices.
+    /// Limits that the operator sets.
     pub limits: Limits,
-    /// The parameters of each operation, from when requests are served on.
+    /// The parameters of each operation; set when the router is built.
     pub(crate) known: OnceLock<Known>,
 }
 
 impl App {
-    /// Puts the application together.
+    /// Creates the application.
     #[must_use]
     pub fn new(
         belt: Arc<Belt>,
@@ -91,17 +91,17 @@ impl App {
         })
     }
 
-    /// Ends the streams: they would go on for ever, and whoever follows comes back to where it was.
+    /// Ends all streams, which would otherwise never end. Clients reconnect and continue at their position.
     pub fn close_streams(&self) {
         self.streams.close();
     }
 
-    /// Waits for changes whose senders may have hung up. Called when nobody is let in any more.
+    /// Waits for changes whose clients may have disconnected. It is called when no request is accepted any more.
     pub async fn finish(&self) {
         self.changes.finish().await;
     }
 
-    /// The store, for reading and for what people configure.
+    /// The store, for reads and for settings that the API changes.
     #[must_use]
     pub fn store(&self) -> &SharedStore {
         self.belt.store()

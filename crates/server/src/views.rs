@@ -1,4 +1,4 @@
-//! What things look like in JSON. Names are GitLab's wherever GitLab has one; only this folder speaks its dialect.
+//! The JSON of answers. Names are GitLab's wherever GitLab has one. Only this folder knows the dialect.
 
 mod history;
 mod hook;
@@ -25,7 +25,7 @@ pub use scopes::{Group, Namespace, Project, Visibility};
 pub use shown::Shown;
 pub use source::{Source, SourceRequest};
 
-/// A time: ISO 8601, UTC, with milliseconds.
+/// A time in ISO 8601: UTC, with milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Iso(pub Timestamp);
 
@@ -48,15 +48,15 @@ impl ToSchema for Iso {
     }
 }
 
-/// A short answer in words.
+/// A short text.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct Message {
-    /// What happened.
+    /// The text.
     pub message: String,
 }
 
 impl Message {
-    /// These words.
+    /// Creates a message.
     #[must_use]
     pub fn new(words: &str) -> Self {
         Self { message: words.to_owned() }

@@ -1,5 +1,5 @@
-//! `quickdraw backfill`: tells a server what happened before it received anything. It counts for insights and is delivered to
-//! nobody; what was received as well counts once, so it can be done again, and while events come.
+//! `quickdraw backfill`: reports past events to a server. They count for insights and are not delivered to hooks. An
+//! event that the server already has counts once, so a backfill may run repeatedly and while events arrive.
 
 mod file;
 mod from_gitlab;
@@ -19,54 +19,57 @@ use crate::client;
 
 #[derive(Subcommand)]
 pub(crate) enum From {
-    /// From the commits of a git repository on this machine: all of its branches and tags.
+    /// Backfill the commits of a local git repository, from all of its branches and tags.
     Git {
-        /// The repository, bare or not.
+        /// Path of the repository, bare or not.
         repository: PathBuf,
-        /// The project that they belong to: its path, as in events.
+        /// Full path of the project that the commits belong to, as in events.
         #[arg(long)]
         project: String,
-        /// Its number in GitLab; only needed where no event of it came yet.
+        /// Number of the project in GitLab. Required only if the server has no event of the project yet.
         #[arg(long)]
         project_id: Option<i64>,
-        /// The default branch; by default the one that HEAD names.
+        /// Default branch. Defaults to the branch that HEAD names.
         #[arg(long)]
         branch: Option<String>,
         #[command(flatten)]
         server: client::Server,
     },
-    /// From GitLab's API: merge requests and issues with what was done to them, pipelines with their jobs, deployments, pushes,
-    /// commits. A run that breaks off is gone on with.
+    /// Backfill from GitLab's API: merge requests and issues with their history, pipelines with their jobs,
+    /// deployments, pushes and commits.
+    ///
+    /// A run that was interrupted continues at its last position.
     Gitlab {
-        /// Base URL of the GitLab.
+        /// Base URL of the GitLab server.
         #[arg(long)]
         gitlab: String,
-        /// Token for it, with read_api.
+        /// Access token for GitLab, with the scope read_api.
         #[arg(long, env = "GITLAB_TOKEN", hide_env_values = true)]
         gitlab_token: String,
-        /// Its path or number; can be given several times. By default every project that events came from.
+        /// Full path or number of a project; may be repeated. Defaults to every project that the server has events of.
         #[arg(long)]
         project: Vec<String>,
-        /// Nothing that was last changed before this day, such as 2026-01-31.
+        /// Skip objects whose last change was before this day, such as 2026-01-31.
         #[arg(long)]
         since: Option<jiff::civil::Date>,
-        /// Where it is written down how far it came. Without this file, it begins anew.
+        /// File that stores the position. If it does not exist, the backfill starts from the beginning.
         #[arg(long, default_value = "quickdraw-backfill.json")]
         position: PathBuf,
         #[command(flatten)]
         server: client::Server,
     },
-    /// From a file of past payloads: JSON, one after the other or in an array. Each is a body, or {"trigger": …, "received_at": …,
-    /// "payload": body}, or what GitLab lists as a hook's events.
+    /// Backfill a file of past payloads.
+    ///
+    /// The file contains JSON values, in sequence or in an array. Each value is a body, an object {"trigger": …,
+    /// "received_at": …, "payload": body}, or an entry of GitLab's list of hook events.
     File {
-        /// The file; - reads standard input.
+        /// Path of the file; - reads standard input.
         file: PathBuf,
         #[command(flatten)]
         server: client::Server,
     },
 }
 
-/// The options that all have.
 #[derive(Args)]
 pub(crate) struct Command {
     #[command(subcommand)]
@@ -93,15 +96,15 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
-/// A project's number in events, by its path.
+/// Finds the number of a project, as events have it, by its path.
 async fn number_of(server: &client::Server, path: &str) -> anyhow::Result<i64> {
     let question = format!("insights/completeness?project={}", encoded(path));
     let found = client::ask(&server.url, &server.token()?, &question, None).await;
     let id = found.ok().and_then(|page| page["items"][0]["source_project_id"].as_i64());
-    id.with_context(|| format!("no event of {path} came yet: give its number in GitLab as --project-id"))
+    id.with_context(|| format!("the server has no event of {path} yet: give its number in GitLab with --project-id"))
 }
 
-/// Numbers of all projects that events came from.
+/// Returns the numbers of all projects that the server has events of.
 async fn all(server: &client::Server) -> anyhow::Result<Vec<String>> {
     let (token, mut all, mut after) = (server.token()?, Vec::new(), String::new());
     loop {
@@ -116,7 +119,7 @@ async fn all(server: &client::Server) -> anyhow::Result<Vec<String>> {
     }
     all.sort_unstable();
     all.dedup();
-    anyhow::ensure!(!all.is_empty(), "no event came from any project yet: name the projects with --project");
+    anyhow::ensure!(!all.is_empty(), "the server has no event of any project yet: name the projects with --project");
     Ok(all.into_iter().map(|id| id.to_string()).collect())
 }
 

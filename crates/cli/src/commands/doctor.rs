@@ -1,5 +1,5 @@
-//! `quickdraw doctor`: one line for everything that has to be in order, and what to do where it is not. It changes nothing: it
-//! makes no file, migrates no database and seals nothing.
+//! `quickdraw doctor`: checks the settings, the files, the key and the database. It prints a line for each check, with
+//! the remedy for a problem. It changes nothing: it creates no file, migrates no database and seals nothing.
 
 use std::path::Path;
 
@@ -34,11 +34,11 @@ pub(crate) async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         line("configuration", Err(anyhow::anyhow!(problem)));
     }
     if let Ok(guard) = wiring::guard(&config) {
-        let text = if guard.allow_local_networks { "local networks may be called" } else { "public addresses only" };
+        let text = if guard.allow_local_networks { "local networks are allowed" } else { "public addresses only" };
         line("guard", Ok(text.to_owned()));
     }
     if let Ok(policy) = config.delivery.retry.policy() {
-        line("retry policy", Ok(format!("{} attempts", policy.pauses.len() + 1)));
+        line("attempts", Ok(format!("{} for each delivery", policy.pauses.len() + 1)));
     }
     for name in ["root-token", "webhook-secret"] {
         let file = config.server.data_dir.join(name);
@@ -58,43 +58,43 @@ pub(crate) async fn run(file: Option<&Path>) -> anyhow::Result<()> {
             line("database", database(&found));
             line("key", key(&config, ring.is_some(), &found));
             if found.insights_missing {
-                let text = "the file of insights beside the database is missing: put the copy of it back, or the next start \
-                    counts again what history still has";
+                let text = "the file of insights beside the database is missing: restore its copy, or the next start \
+                    counts the events that history still has";
                 line("insights", Err(anyhow::anyhow!(text)));
             }
             for problem in found.problems {
                 line("database", Err(anyhow::anyhow!(problem)));
             }
         }
-        Err(Error::InUse(file)) => line("database", Ok(format!("{file} is in use by a quickdraw that is running"))),
+        Err(Error::InUse(file)) => line("database", Ok(format!("{file} is in use by a running Quickdraw"))),
         Err(error) => line("database", Err(error.into())),
     }
-    anyhow::ensure!(problems == 0, "problems were found: {problems}");
+    anyhow::ensure!(problems == 0, "problems found: {problems}");
     Ok(())
 }
 
 fn database(found: &Examination) -> anyhow::Result<String> {
     let (engine, newest) = (&found.engine, found.newest_schema);
     match found.schema_version {
-        None => Ok(format!("{engine}, nothing there yet: the first start or quickdraw migrate makes it")),
+        None => Ok(format!("{engine}, no schema yet: the first start or quickdraw migrate creates it")),
         Some(version) if version > newest => {
-            anyhow::bail!("it has schema {version}, which is newer than this program's {newest}")
+            anyhow::bail!("the database has schema {version}, which is newer than schema {newest} of this program")
         }
         Some(version) if version < newest => {
-            Ok(format!("{engine}, schema {version}: the next start or quickdraw migrate brings it to {newest}"))
+            Ok(format!("{engine}, schema {version}: the next start or quickdraw migrate upgrades it to {newest}"))
         }
-        Some(version) => Ok(format!("{engine}, schema {version}, {} nodes", found.nodes)),
+        Some(version) => Ok(format!("{engine}, schema {version}, nodes: {}", found.nodes)),
     }
 }
 
 fn key(config: &Config, is_known: bool, found: &Examination) -> anyhow::Result<String> {
     match found.key {
-        KeyFit::Fits => Ok("it fits".to_owned()),
+        KeyFit::Fits => Ok("it opens the sealed values".to_owned()),
         KeyFit::DoesNotFit(error) => Err(error.into()),
         KeyFit::NotTried => Err(anyhow::anyhow!(first_start::missing_key(&config.server.data_dir.join("key")))),
-        KeyFit::NothingSealed if is_known => Ok("it is there, and nothing is sealed yet".to_owned()),
+        KeyFit::NothingSealed if is_known => Ok("present; nothing is sealed yet".to_owned()),
         KeyFit::NothingSealed if config.database.url.starts_with("sqlite:") => {
-            Ok("none yet: the first start makes one".to_owned())
+            Ok("none yet: the first start generates one".to_owned())
         }
         KeyFit::NothingSealed => Err(anyhow::anyhow!(first_start::NO_KEY)),
     }

@@ -14,18 +14,20 @@ use crate::client;
 
 #[derive(Args)]
 pub(crate) struct Emit {
-    /// What happened, such as push_hooks or merge_request_hooks.
+    /// Kind of the event, such as push_hooks or merge_request_hooks.
     trigger: String,
-    /// Where: full path or number of the project.
+    /// Full path or number of the project in which the event happened.
     #[arg(long)]
     project: Option<String>,
-    /// Full path or number of the group, for what happens in groups. With neither, it happens on the instance.
+    /// Full path or number of the group in which the event happened. Without --project and --group, it is an event of
+    /// the instance.
     #[arg(long, conflicts_with = "project")]
     group: Option<String>,
-    /// File with the complete body; - or nothing reads standard input.
+    /// File with the complete body; - reads standard input, as does leaving the option out.
     #[arg(long)]
     payload: Option<PathBuf>,
-    /// File with what a body is composed from, as the API takes it: object, user, previous, operation. - reads standard input.
+    /// File from which the server composes the body: a JSON object with object, user, previous and operation, as in the
+    /// API. - reads standard input.
     #[arg(long, conflicts_with = "payload")]
     report: Option<PathBuf>,
     #[command(flatten)]
@@ -36,7 +38,7 @@ pub(crate) async fn run(command: Emit) -> anyhow::Result<()> {
     let report = match command.report {
         Some(path) => {
             let mut report: Value = serde_json::from_str(&text(Some(path))?).context("the report is not JSON")?;
-            let fields = report.as_object_mut().context("the report is no object with \"object\" in it")?;
+            let fields = report.as_object_mut().context("the report is not a JSON object with the field \"object\"")?;
             fields.insert("trigger".to_owned(), command.trigger.into());
             serde_json::value::to_raw_value(&report)?
         }
@@ -54,7 +56,7 @@ pub(crate) async fn run(command: Emit) -> anyhow::Result<()> {
     };
     let key = uuid::Uuid::new_v4().to_string();
     let answer = client::report_at(place.trim_end_matches('/'), &token, &report, &key, Duration::from_secs(30)).await?;
-    // A save that others follow is no event yet.
+    // The server returns an operation if it waits for further saves before it creates the event.
     say(answer["id"].as_str().or_else(|| answer["operation"].as_str()).unwrap_or_default());
     Ok(())
 }

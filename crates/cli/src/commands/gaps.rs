@@ -1,5 +1,5 @@
-//! `quickdraw gaps`: what never came, told from what came; and with a token for GitLab, whether GitLab still has it. What it
-//! has is sent again by GitLab, or fetched and reported.
+//! `quickdraw gaps`: lists events that never arrived, which the received events reveal. With a token for GitLab, it
+//! checks whether GitLab still has them, and can have GitLab resend them or fetch and report them.
 
 mod compare;
 
@@ -17,40 +17,43 @@ use super::gitlab::GitLab;
 use super::{encoded, plain, say};
 use crate::client;
 
-/// Gaps of one request to the server.
+/// Number of gaps in one page of the server.
 const PAGE: usize = 1_000;
-/// Gaps of one project that are looked at.
+/// Most gaps of one project that are read.
 const MOST: usize = 20_000;
 
 #[derive(Args)]
 pub(crate) struct Gaps {
-    /// Only this project: its path, or its number in GitLab; by default every project that events came from.
+    /// Only this project: its full path, or its number in GitLab. Defaults to every project that the server has events
+    /// of.
     #[arg(long)]
     project: Option<String>,
-    /// Only gaps of these: push, merge_request, issue, pipeline; can be given several times.
+    /// Only gaps of this kind: push, merge_request, issue or pipeline. May be repeated.
     #[arg(long)]
     metric: Vec<String>,
-    /// Compare with this GitLab: its base URL.
+    /// Base URL of a GitLab server to compare with.
     #[arg(long, requires = "gitlab_token")]
     gitlab: Option<String>,
-    /// Token for GitLab: read_api is enough to compare; with api, GitLab can be made to send again.
+    /// Access token for GitLab. The scope read_api suffices for a comparison; a resend by GitLab requires the scope
+    /// api.
     #[arg(long, env = "GITLAB_TOKEN", hide_env_values = true)]
     gitlab_token: Option<String>,
-    /// Fill the gaps: have GitLab send again what was not taken, then fetch what is still missing and report it, so that it
-    /// reaches hooks and insights.
+    /// Fill the gaps: GitLab resends the requests that failed, and events that are still missing are fetched and
+    /// reported, so that they reach hooks and insights.
     #[arg(long, requires = "gitlab")]
     repair: bool,
-    /// The hook in GitLab that posts to Quickdraw, by its number; by default each with /webhooks/gitlab in its URL.
+    /// Number of the webhook in GitLab that posts to Quickdraw. Defaults to each webhook with /webhooks/gitlab in its
+    /// URL.
     #[arg(long, requires = "gitlab")]
     hook: Option<i64>,
-    /// Most events and objects that GitLab is asked about; another run goes on with what is left.
+    /// Most events and objects to look up in GitLab. A further run continues with the rest.
     #[arg(long, requires = "gitlab", default_value_t = 1_000)]
     limit: usize,
     #[command(flatten)]
     server: client::Server,
 }
 
-/// A gap, as the server lists it.
+/// A gap as `/api/v1/insights/gaps` returns it.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Gap {
@@ -67,7 +70,7 @@ enum Gap {
     },
 }
 
-/// How much of something came, as the server lists it.
+/// The completeness of one sequence, as `/api/v1/insights/completeness` returns it.
 #[derive(Deserialize)]
 struct Measured {
     source_project_id: i64,
@@ -90,7 +93,7 @@ pub(crate) async fn run(command: Gaps) -> anyhow::Result<()> {
     };
     let projects = ours.projects(command.project.as_deref()).await?;
     if projects.is_empty() {
-        say("nothing came yet, so nothing is known to be missing");
+        say("the server has no events yet, so it cannot know of gaps");
     }
     let compare = gitlab.as_ref().map(|gitlab| Compare::new(&ours, gitlab, command.repair, command.hook));
     let (mut tally, mut failed) = (Tally::new(command.limit), 0);
@@ -103,7 +106,7 @@ pub(crate) async fn run(command: Gaps) -> anyhow::Result<()> {
         match (&compare, path) {
             (Some(compare), Some(path)) => {
                 if let Err(error) = compare.project(*id, &path, metrics, &mut tally).await {
-                    // The others have gaps of their own.
+                    // A failure of one project does not affect the others.
                     say(format!("    FAILED: {}", plain(&format!("{error:#}"))));
                     failed += 1;
                 }
@@ -115,11 +118,11 @@ pub(crate) async fn run(command: Gaps) -> anyhow::Result<()> {
     if compare.is_some() {
         say(tally.words(command.repair));
     }
-    anyhow::ensure!(failed == 0, "{failed} of {} projects could not be compared to their end", projects.len());
+    anyhow::ensure!(failed == 0, "{failed} of {} projects were not compared completely", projects.len());
     Ok(())
 }
 
-/// Our server.
+/// The Quickdraw server, with the kinds of gaps that are wanted.
 struct Ours<'a> {
     url: &'a str,
     token: &'a str,
@@ -132,8 +135,8 @@ impl Ours<'_> {
         let mut query = wanted.map(|project| format!("?project={}", encoded(project))).unwrap_or_default();
         loop {
             let mut page = client::ask(self.url, self.token, &format!("insights/completeness{query}"), None).await?;
-            let items: Vec<Measured> =
-                serde_json::from_value(page["items"].take()).context("the server lists no metrics")?;
+            let items: Vec<Measured> = serde_json::from_value(page["items"].take())
+                .context("failed to read the server's list of completeness")?;
             for item in items {
                 projects.entry(item.source_project_id).or_default().push(item);
             }
@@ -153,11 +156,12 @@ impl Ours<'_> {
             };
             let path = format!("insights/gaps?project={project}&limit={PAGE}{metrics}{after}");
             let mut page = client::ask(self.url, self.token, &path, None).await?;
-            let items: Vec<Gap> = serde_json::from_value(page["items"].take()).context("the server lists no gaps")?;
+            let items: Vec<Gap> =
+                serde_json::from_value(page["items"].take()).context("failed to read the server's list of gaps")?;
             gaps.extend(items);
             match &page["next"] {
                 Value::String(_) if gaps.len() >= MOST => {
-                    say(format!("    only the first {MOST} gaps are looked at"));
+                    say(format!("    only the first {MOST} gaps are read"));
                     return Ok(gaps);
                 }
                 Value::String(next) => after = format!("&after={}", encoded(next)),
@@ -177,9 +181,9 @@ impl Measured {
 impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { metric, known, missing, completeness, coverage_starts, .. } = self;
-        // Rounded down: nothing that lacks something is 100 %.
+        // Rounded down, so that only a complete sequence shows 100 %.
         let percent = (completeness * 1_000.0).floor() / 10.0;
-        // Commits that pushes do not list have no name that `--metric` could ask for.
+        // `commit` is not a value of `--metric`.
         if metric == "commit" {
             return write!(
                 f,
@@ -198,7 +202,7 @@ impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pushes { git_ref, before, after } => {
-                let before = before.as_deref().unwrap_or("somewhere");
+                let before = before.as_deref().unwrap_or("an unknown commit");
                 write!(f, "push of {} from {} to {}", plain(git_ref), plain(before), plain(after))
             }
             Self::Objects { metric, first_iid, last_iid } if first_iid == last_iid => {

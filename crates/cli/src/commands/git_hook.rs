@@ -1,4 +1,4 @@
-//! `quickdraw git-hook`: a bare repository reports its pushes.
+//! `quickdraw git-hook`: reports the pushes to a bare repository.
 
 pub(super) mod commits;
 mod install;
@@ -19,32 +19,36 @@ use crate::client;
 use spool::{Sent, Spool};
 use updates::{Kind, Update};
 
-/// Longest that a push waits for a report. A server that is away must not hold up people's work.
+/// Longest time that a push waits for the server.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The same of somebody who waits for that.
+/// Longest time that `quickdraw git-hook send` runs.
 const UNHURRIED: Duration = Duration::from_secs(600);
 
 #[derive(Subcommand)]
 pub(crate) enum GitHook {
-    /// Install a post-receive hook into a bare repository.
+    /// Install a post-receive hook in a bare repository, which reports every push.
     Install {
-        /// The bare repository.
+        /// Path of the bare repository.
         repository: PathBuf,
-        /// Full path of the project that it belongs to.
+        /// Full path of the project that the repository belongs to.
         #[arg(long)]
         project: String,
-        /// Base URL of the server.
+        /// Base URL of the Quickdraw server.
         #[arg(long, env = "QUICKDRAW_URL")]
         url: String,
-        /// Token to report with.
+        /// Access token for the reports.
         #[arg(long, env = "QUICKDRAW_TOKEN", hide_env_values = true)]
         token: String,
     },
-    /// What the installed hook calls; reads ref updates from standard input.
+    /// Report a push.
+    ///
+    /// The installed hook calls this command, which reads ref updates from standard input.
     PostReceive,
-    /// Send the reports of a repository that wait because the server was away. The next push does so too.
+    /// Send the reports of a repository that wait because the server was unreachable.
+    ///
+    /// The next push sends them too.
     Send {
-        /// The bare repository.
+        /// Path of the bare repository.
         repository: PathBuf,
     },
 }
@@ -55,14 +59,14 @@ pub(crate) async fn run(command: GitHook) -> anyhow::Result<()> {
             let target = install::Target { project, url, token };
             let file = install::install(&repository, &target)?;
             say(format!("installed {}", file.display()));
-            // Whoever pushes first should not be the one who learns of it.
+            // A problem is shown now and not at the first push.
             if let Err(error) = client::check(&target.url, &target.token, &target.project).await {
-                complain(&format!("pushes will wait beside the repository until this is mended: {error:#}"));
+                complain(&format!("reports of pushes wait in the repository until this problem is solved: {error:#}"));
             }
             Ok(())
         }
         GitHook::PostReceive => {
-            // The push is done; whatever fails here must not look like a failed push.
+            // Git has accepted the push, so a failure here must not look like a failed push.
             if let Err(error) = post_receive().await {
                 complain(&format!("this push was not reported: {error:#}"));
             }
@@ -72,14 +76,14 @@ pub(crate) async fn run(command: GitHook) -> anyhow::Result<()> {
             let repository = commits::open(&repository)?;
             let target = install::read(repository.git_dir())?;
             let Sent { sent, left } = Spool::open(&repository)?.send(&target, UNHURRIED).await?;
-            say(format!("{sent} sent, {left} left"));
-            anyhow::ensure!(left == 0, "the server does not take them now; they are kept");
+            say(format!("sent: {sent}, left: {left}"));
+            anyhow::ensure!(left == 0, "the server did not accept all reports; the rest is kept");
             Ok(())
         }
     }
 }
 
-/// Git shows this to whoever pushed.
+/// Prints a warning, which git shows to the person who pushed.
 fn complain(text: &str) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr().lock(), "quickdraw: {text}");
@@ -88,20 +92,20 @@ fn complain(text: &str) {
 async fn post_receive() -> anyhow::Result<()> {
     let mut input = Vec::new();
     std::io::stdin().read_to_end(&mut input).context("failed to read the ref updates")?;
-    // Names of refs are bytes as well.
+    // Names of refs need not be UTF-8.
     let input = String::from_utf8_lossy(&input);
     let repository = commits::open(&std::env::var_os("GIT_DIR").map_or_else(|| PathBuf::from("."), PathBuf::from))?;
     let updates = updates::parse(&input)?;
     for (kind, change) in updates::over_the_limit(&updates) {
         complain(&format!(
-            "more than {} {kind}s {change} in one push: none of them is reported, as in GitLab",
+            "this push {change} more than {} {kind}: none of them is reported, as in GitLab",
             updates::LIMIT
         ));
     }
-    // Written down first, whatever becomes of the server meanwhile.
+    // Reports are stored before the first request, so that none is lost if the server is unreachable.
     let mut spool = Spool::open(&repository)?;
     for update in updates::within_the_limit(&updates) {
-        // One ref that cannot be reported does not keep the others from it.
+        // A ref that cannot be reported does not affect the others.
         if let Err(error) = report(&repository, update).and_then(|report| spool.add(report)) {
             complain(&format!("{} was not reported: {error:#}", update.name));
         }
@@ -114,12 +118,14 @@ async fn post_receive() -> anyhow::Result<()> {
     if left > 0 {
         let folder = repository.git_dir().canonicalize().unwrap_or_else(|_| repository.git_dir().to_owned());
         let folder = folder.display();
-        complain(&format!("{left} reports wait; they go with the next push, or with quickdraw git-hook send {folder}"));
+        complain(&format!(
+            "reports that wait: {left}; they are sent with the next push, or with quickdraw git-hook send {folder}"
+        ));
     }
     Ok(())
 }
 
-/// What system hooks hear of a push as a whole, however many refs it moves.
+/// The report for system hooks: the whole push, with all its refs.
 fn repository_update(updates: &[Update]) -> Value {
     let change = |update: &Update| json!({ "before": update.old, "after": update.new, "ref": update.name });
     let changes: Vec<Value> = updates.iter().map(change).collect();
@@ -159,7 +165,7 @@ fn object(repository: &gix::Repository, update: &Update) -> anyhow::Result<Value
     Ok(object)
 }
 
-/// The user who pushed, as far as a plain git server knows: the login of the session, else the system's user.
+/// The user who pushed, as far as a git server knows: the login of the session, or else the user of the system.
 fn user() -> Value {
     let login = ["REMOTE_USER", "USER", "LOGNAME"]
         .iter()
@@ -169,8 +175,8 @@ fn user() -> Value {
     json!({ "name": login, "username": login })
 }
 
-/// The name of the user that this process runs as, from the system's own list of users, which may be a directory on the
-/// network. A user without a name, as in a container, is told by its number.
+/// The name of the user that runs this process. The command `id` also asks a directory on the network. A user without a
+/// name, as in a container, has its number as its name.
 fn system_user() -> Option<String> {
     let id = |option: &str| {
         let output = Command::new("id").arg(option).stderr(Stdio::null()).output().ok()?;
@@ -184,7 +190,7 @@ fn text_of(variable: &str) -> Option<String> {
     Some(std::env::var_os(variable)?.to_string_lossy().into_owned())
 }
 
-/// Options that can be given several times: each value, and how often it was given.
+/// Options that may be repeated. Their JSON maps each value to the number of its occurrences.
 const SEVERAL: [&str; 6] = [
     "ci.variable",
     "ci.input",
@@ -194,7 +200,8 @@ const SEVERAL: [&str; 6] = [
     "merge_request.unassign",
 ];
 
-/// `git push -o ci.skip -o a.b=c` gives `{"ci": {"skip": true}, "a": {"b": "c"}}`. Source: GitLab's `lib/gitlab/push_options.rb`.
+/// Parses push options: `git push -o ci.skip -o a.b=c` gives `{"ci": {"skip": true}, "a": {"b": "c"}}`. Source:
+/// GitLab's `lib/gitlab/push_options.rb`.
 fn push_options() -> Value {
     let count = std::env::var("GIT_PUSH_OPTION_COUNT").ok().and_then(|count| count.parse().ok()).unwrap_or(0_u32);
     let mut options = json!({});

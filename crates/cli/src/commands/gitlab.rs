@@ -1,4 +1,4 @@
-//! What is asked of a GitLab. Calls that come too soon or meet a failing server are made again.
+//! A client for GitLab's API. It repeats calls after a rate limit or a failure of the server.
 
 pub(super) mod bodies;
 
@@ -17,42 +17,42 @@ use crate::client;
 use bodies::is_older;
 
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often a call is made again.
+/// Attempts for each call, without counting rate limits.
 const TRIES: u32 = 5;
-/// How long to wait where GitLab does not say it: limits are by the minute.
+/// Pause after a rate limit without `Retry-After`. GitLab's limits are per minute.
 const WAIT: Duration = Duration::from_secs(61);
-/// Most that is waited for once.
+/// Longest single pause.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
-/// How often GitLab may ask for patience: each call is let in at last.
+/// Most rate limits for one call.
 const MOST_PATIENCE: u32 = 20;
-/// Pages of a list that are read at most.
+/// Most pages of a list that are read.
 const PAGES: usize = 1_000;
 
-/// A GitLab, and who calls.
+/// A GitLab server, and the token for it.
 pub(super) struct GitLab {
     url: String,
     token: String,
 }
 
-/// A project there.
+/// A project of GitLab.
 pub(super) struct Home {
-    /// With the number and the path that it has in GitLab.
+    /// The project, with its number and path in GitLab.
     pub(super) project: Project,
-    /// GitLab's base URL, as events have it.
+    /// GitLab's base URL, as it appears in events.
     pub(super) base_url: String,
 }
 
-/// What hooks did not get rid of.
+/// Failed requests of GitLab's hooks.
 #[derive(Default)]
 pub(super) struct Again {
-    /// How many hooks there are.
+    /// Number of hooks that post to Quickdraw.
     pub(super) hooks: usize,
     pub(super) events: Vec<NotTaken>,
-    /// What the user should know of the hooks.
+    /// Warnings about the hooks, for the user.
     pub(super) notes: Vec<String>,
 }
 
-/// An event of a hook that Quickdraw did not take.
+/// A failed request of a hook to Quickdraw.
 pub(super) struct NotTaken {
     pub(super) hook: i64,
     pub(super) trigger: String,
@@ -60,19 +60,19 @@ pub(super) struct NotTaken {
     id: i64,
 }
 
-/// An answer.
+/// An answer of GitLab.
 struct Said {
     status: u16,
     json: Value,
-    /// It is the last page of a list, and says so.
+    /// The answer says that it is the last page of a list.
     is_last: bool,
 }
 
-/// What came of sending an event again.
+/// The result of a resend.
 pub(super) enum Outcome {
-    /// It was sent, and this was the answer.
+    /// GitLab sent the request, and Quickdraw answered with this status.
     Answered(i64),
-    /// It was not.
+    /// GitLab did not send the request.
     Refused(String),
 }
 
@@ -86,7 +86,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Answered(status) => write!(f, "answered {status}"),
-            Self::Refused(why) => write!(f, "GitLab did not: {why}"),
+            Self::Refused(why) => write!(f, "not resent by GitLab: {why}"),
         }
     }
 }
@@ -100,22 +100,23 @@ impl GitLab {
         &self.url
     }
 
-    /// The project of this number, if it is the one that events spoke of; or why it is not.
+    /// Finds a project by its number and checks that its path is the one in the events. The inner error is a reason for
+    /// the user.
     pub(super) async fn project(&self, id: i64, path: &str) -> anyhow::Result<Result<Home, String>> {
         let Some(found) = self.get(&format!("projects/{id}")).await? else {
-            return Ok(Err("GitLab has no such project, or not for this token".to_owned()));
+            return Ok(Err("GitLab has no such project, or the token cannot read it".to_owned()));
         };
         let text = |name: &str| found[name].as_str().unwrap_or_default().to_owned();
         let there = text("path_with_namespace");
         if !there.eq_ignore_ascii_case(path) {
             return Ok(Err(format!(
-                "project {id} of this GitLab is {there}; it was renamed, or events came from another"
+                "project {id} of this GitLab is {there}: it was renamed, or the events came from another GitLab"
             )));
         }
         Ok(Ok(self.home(id, &found)))
     }
 
-    /// The project of a number or path.
+    /// Finds a project by its number or path.
     pub(super) async fn any_project(&self, name: &str) -> anyhow::Result<Option<Home>> {
         let found = self.get(&format!("projects/{}", super::encoded(name))).await?;
         Ok(found.and_then(|found| Some(self.home(found["id"].as_i64()?, &found))))
@@ -144,7 +145,8 @@ impl GitLab {
         Home { base_url: base_url.trim_end_matches('/').to_owned(), project }
     }
 
-    /// What the hooks of a project or a group that post to Quickdraw did not get rid of, the oldest first.
+    /// The failed requests of the hooks of a project or group that post to Quickdraw, oldest first. `hook` selects one
+    /// hook.
     pub(super) async fn not_taken(&self, place: &str, hook: Option<i64>) -> anyhow::Result<Again> {
         let mut again = Again::default();
         let hooks = self.list(&format!("{place}/hooks?per_page=100"), |_| true).await?.unwrap_or_default();
@@ -153,33 +155,35 @@ impl GitLab {
             None => one["url"].as_str().is_some_and(|url| url.contains("/webhooks/gitlab")),
         };
         for hook in hooks.iter().filter(ours) {
-            let id = hook["id"].as_i64().context("GitLab lists a hook without a number")?;
+            let id = hook["id"].as_i64().context("GitLab lists a hook without an id")?;
             again.hooks += 1;
             if let Some(state) = hook["alert_status"].as_str().filter(|state| *state != "executable") {
-                again.notes.push(format!("hook {id} is {state} in GitLab: it sends nothing until it is well again"));
+                again
+                    .notes
+                    .push(format!("hook {id} is {state} in GitLab and sends no events until it is enabled again"));
             }
             again.events.extend(self.not_taken_by(place, id).await?);
         }
         Ok(again)
     }
 
-    /// The same of one hook.
+    /// The failed requests of one hook.
     async fn not_taken_by(&self, place: &str, hook: i64) -> anyhow::Result<Vec<NotTaken>> {
         let path = format!("{place}/hooks/{hook}/events?per_page=20");
         let Some(failed) = self.list(&format!("{path}&status=client_failure,server_failure"), |_| true).await? else {
-            // An older GitLab may not list by status.
+            // Old versions of GitLab cannot filter by status.
             return Ok(not_taken(hook, &self.list(&path, |_| true).await?.unwrap_or_default()));
         };
         let Some(oldest) = failed.iter().filter_map(|event| event["id"].as_i64()).min() else {
             return Ok(Vec::new());
         };
-        // What was sent again and taken since then is younger.
+        // A successful resend is newer than its failed request.
         let younger = |event: &Value| event["id"].as_i64().is_some_and(|id| id > oldest);
         let taken = self.list(&format!("{path}&status=successful"), younger).await?.unwrap_or_default();
         Ok(not_taken(hook, &[taken, failed].concat()))
     }
 
-    /// Has GitLab send an event again.
+    /// Asks GitLab to resend a request.
     pub(super) async fn send_again(&self, place: &str, event: &NotTaken) -> anyhow::Result<Outcome> {
         let path = format!("{place}/hooks/{}/events/{}/resend", event.hook, event.id);
         let Said { status, json, .. } = self.call(Method::POST, &path).await?;
@@ -191,7 +195,8 @@ impl GitLab {
         })
     }
 
-    /// Numbers of pipelines in GitLab, by their numbers in the project, of a span of those that begins at a time.
+    /// The ids of pipelines in GitLab by their number in the project, for a range of numbers. Pipelines from before
+    /// `since` are left out.
     pub(super) async fn pipelines(
         &self,
         project: i64,
@@ -199,7 +204,7 @@ impl GitLab {
         since: Timestamp,
     ) -> anyhow::Result<BTreeMap<i64, i64>> {
         let mut found = BTreeMap::new();
-        // Those that other pipelines started are listed only when they are asked for.
+        // GitLab lists child pipelines only if the query asks for them.
         for only in ["", "&source=parent_pipeline"] {
             let path = format!("projects/{project}/pipelines?per_page=100&order_by=id&sort=desc{only}");
             let wanted = |row: &Value| row["iid"].as_i64().is_none_or(|iid| iid >= first) && !is_older(row, since);
@@ -210,24 +215,24 @@ impl GitLab {
         Ok(found)
     }
 
-    /// An object; nothing where GitLab has none, or not for this token.
+    /// Reads an object. `None` if GitLab has no such object, or if the token cannot read it.
     pub(super) async fn get(&self, path: &str) -> anyhow::Result<Option<Value>> {
         let Said { status, json, .. } = self.call(Method::GET, path).await?;
         Ok((status == 200).then_some(json))
     }
 
-    /// A list, to its end or to the page whose last row is no longer wanted; nothing where GitLab has none, or not for this
-    /// token. `path` has a query.
+    /// Reads a list to its end, or to the page whose last row is not `wanted`. `None` if GitLab has no such list, or if
+    /// the token cannot read it. `path` must have a query.
     pub(super) async fn list(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> anyhow::Result<Option<Vec<Value>>> {
         let mut all: Vec<Value> = Vec::new();
         for page in 1..=PAGES {
             let Said { status, json, is_last } = self.call(Method::GET, &format!("{path}&page={page}")).await?;
             let (200, Value::Array(rows)) = (status, json) else {
-                // A list that ends with an error is not at its end.
+                // An error on a later page must not look like the end of the list.
                 anyhow::ensure!(page == 1, "{path}: GitLab answered {status} to page {page}");
                 return Ok(None);
             };
-            // Not every list tells in a header that it ends.
+            // Some lists have no header that marks the last page.
             let is_end = is_last || rows.last().is_none_or(|last| !wanted(last));
             all.extend(rows);
             if is_end {
@@ -237,7 +242,7 @@ impl GitLab {
         Ok(Some(all))
     }
 
-    /// A page of a list; nothing where GitLab has none, or not for this token.
+    /// Reads one page of a list. `None` if GitLab has no such list, or if the token cannot read it.
     pub(super) async fn rows(&self, path: &str) -> anyhow::Result<Option<Vec<Value>>> {
         let Said { status, json, .. } = self.call(Method::GET, path).await?;
         match (status, json) {
@@ -247,7 +252,7 @@ impl GitLab {
         }
     }
 
-    /// What is not there, or not for this token, is an answer; other failures are errors.
+    /// Calls GitLab. "Not found" and "forbidden" are answers; an invalid token and lasting failures are errors.
     async fn call(&self, method: Method, path: &str) -> anyhow::Result<Said> {
         let url = format!("{}/api/v4/{path}", self.url);
         let headers = [("PRIVATE-TOKEN".into(), self.token.clone())];
@@ -261,10 +266,10 @@ impl GitLab {
                     let said = header("retry-after").and_then(|seconds| seconds.parse().ok());
                     let is_last = header("x-next-page") == Some("");
                     match answer.status {
-                        401 => anyhow::bail!("GitLab does not know the token, or it has expired"),
+                        401 => anyhow::bail!("GitLab does not accept the token; it may have expired"),
                         429 => {
                             waits += 1;
-                            (said.map_or(WAIT, Duration::from_secs), "GitLab asks for patience".to_owned())
+                            (said.map_or(WAIT, Duration::from_secs), "GitLab limits the rate of requests".to_owned())
                         }
                         500.. => {
                             tries += 1;
@@ -280,13 +285,13 @@ impl GitLab {
             };
             anyhow::ensure!(tries < TRIES && waits < MOST_PATIENCE, "{path}: {why}");
             let wait = wait.min(LONGEST_WAIT);
-            say(format!("    {why}; trying again in {} s", wait.as_secs()));
+            say(format!("    {why}; next attempt in {} s", wait.as_secs()));
             tokio::time::sleep(wait).await;
         }
     }
 }
 
-/// Of a hook's events, the newest first, those that were never taken: one for each key, the oldest first.
+/// The requests of a hook that never succeeded, one for each key, oldest first. `events` has the newest first.
 fn not_taken(hook: i64, events: &[Value]) -> Vec<NotTaken> {
     let key = |event: &Value| event["request_headers"]["Idempotency-Key"].as_str().map(str::to_owned);
     let status = |event: &Value| match &event["response_status"] {

@@ -1,4 +1,4 @@
-//! `quickdraw guard check`: why is this URL refused?
+//! `quickdraw guard check`: explains which URLs the guard blocks, and why.
 
 use std::io::BufRead;
 use std::net::IpAddr;
@@ -16,8 +16,10 @@ use crate::wiring;
 
 #[derive(Subcommand)]
 pub(crate) enum Guard {
-    /// Judge URLs from standard input, one a line; a line may also be a JSON object with url, resolves_to, config, ….
-    /// Names are looked up unless resolves_to gives the answer.
+    /// Check URLs from standard input, one per line, and print a verdict for each as JSON.
+    ///
+    /// A line may also be a JSON object with the fields url, resolves_to, config and others of the guide. Names are
+    /// resolved unless resolves_to is given. The exit code is 1 if a URL is blocked or invalid.
     Check,
 }
 
@@ -25,31 +27,37 @@ pub(crate) async fn run(_command: Guard, config: Config) -> anyhow::Result<()> {
     let own = wiring::guard(&config)?;
     let resolver: Option<Arc<dyn Resolve>> =
         Hickory::from_system().ok().map(|resolver| Arc::new(resolver) as Arc<dyn Resolve>);
+    let mut refused = 0;
     for text in std::io::stdin().lock().lines() {
-        let text = text?;
-        let line = if text.trim_start().starts_with('{') {
-            match serde_json::from_str(&text) {
-                Ok(line) => line,
-                Err(error) => {
-                    say(json!({ "url": text, "verdict": "invalid", "rule": "line", "message": error.to_string() }));
-                    continue;
-                }
-            }
-        } else {
-            Question { url: text, ..Question::default() }
+        let answer = match read(text?) {
+            Ok(question) => judge(&question, &own, resolver.as_deref()).await,
+            Err(answer) => answer,
         };
-        say(judge(&line, &own, resolver.as_deref()).await);
+        refused += usize::from(answer["verdict"] != "allowed");
+        say(answer);
     }
+    anyhow::ensure!(refused == 0, "blocked or invalid URLs: {refused}");
     Ok(())
+}
+
+/// Reads a line: a URL, or a question as JSON. The error is the answer to a line that is not valid.
+fn read(text: String) -> Result<Question, serde_json::Value> {
+    if !text.trim_start().starts_with('{') {
+        return Ok(Question { url: text, ..Question::default() });
+    }
+    serde_json::from_str(&text).map_err(|error| {
+        let message = error.to_string();
+        json!({ "url": text, "verdict": "invalid", "rule": "line", "message": message })
+    })
 }
 
 async fn judge(line: &Question, own: &guard::Settings, resolver: Option<&dyn Resolve>) -> serde_json::Value {
     let answer = |verdict: &str, rule: &str, message: String| json!({ "url": line.url, "verdict": verdict, "rule": rule, "message": message });
     let settings = match line.settings(own) {
         Ok(settings) => settings,
-        Err(error) => return answer("blocked", "allowlist", format!("the allowlist is refused: {error}")),
+        Err(error) => return answer("blocked", "allowlist", format!("the allowlist is not valid: {error}")),
     };
-    // Redirects are never followed, so what a redirect points to is never called.
+    // Deliveries never follow redirects.
     if line.redirect.is_some() {
         return answer("blocked", "redirect", "redirects are not followed".to_owned());
     }

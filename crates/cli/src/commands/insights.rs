@@ -1,4 +1,4 @@
-//! `quickdraw insights`: proves what is counted, and counts it anew. The server does it; this follows.
+//! `quickdraw insights`: starts a check or a rebuild of insights on a server, and prints the result.
 
 use std::time::Duration;
 
@@ -11,41 +11,43 @@ use super::{plain, say};
 use crate::client;
 
 const LOOK_EVERY: Duration = Duration::from_millis(300);
-/// Differences that are printed.
+/// Most differences that are printed.
 const SHOWN: usize = 50;
 
 #[derive(Subcommand)]
 pub(crate) enum Insights {
-    /// Count the whole journal in a random order and with repetitions, and compare that with what is counted: the two must be
-    /// alike. Nothing is changed.
+    /// Check the stored insights.
+    ///
+    /// The server counts the whole journal again, in a random order and with repetitions, and compares the result with
+    /// the stored data. Both must be equal. Nothing is changed.
     Verify {
-        /// The order: another number, another order. By default a new one each time.
+        /// Seed of the order. Random by default.
         #[arg(long)]
         seed: Option<i64>,
         #[command(flatten)]
         server: client::Server,
     },
-    /// Count the whole journal anew by the definitions of this version, show what differs, and put it in place of what is
-    /// counted.
+    /// Count the whole journal again and replace the stored insights.
+    ///
+    /// The server counts with the definitions of this version, and the command prints the differences.
     Rebuild {
-        /// Only show what would differ.
+        /// Print the differences, but do not replace the stored data.
         #[arg(long)]
         dry_run: bool,
-        /// Count the journal on top of what is counted instead: for what an older version did not know, and where retention has
-        /// deleted events that are counted.
+        /// Add the journal to the stored data instead of replacing it. Use this for data that an older version did not
+        /// count, and if retention has deleted events that are counted.
         #[arg(long, conflicts_with = "dry_run")]
         add: bool,
-        /// Put it in place also where something that is counted would be gone.
+        /// Replace the stored data even if some of it would be lost.
         #[arg(long, conflicts_with_all = ["dry_run", "add"])]
         force: bool,
         #[command(flatten)]
         server: client::Server,
     },
-    /// Print every insight with its unit, definition and source, as Markdown.
+    /// Print the name, unit, definition and source of every metric, as Markdown.
     Definitions,
 }
 
-/// The options that both have.
 #[derive(Args)]
 pub(crate) struct Command {
     #[command(subcommand)]
@@ -56,7 +58,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
     let (server, asked) = match command.what {
         Insights::Verify { seed, server } => {
             let seed = seed.unwrap_or_else(|| jiff::Timestamp::now().as_millisecond());
-            say(format!("order {seed}"));
+            say(format!("seed: {seed}"));
             (server, json!({ "task": "verify", "seed": seed }))
         }
         Insights::Rebuild { server, dry_run, add, force } => {
@@ -81,7 +83,8 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
         bar.set_position(progress["done"].as_u64().unwrap_or_default());
         anyhow::ensure!(
             progress["started_at"] == begun["started_at"],
-            "another node answered, or the server was started anew: each tells of its own work only; name one node with --url"
+            "another node answered, or the server was restarted: give the URL of one node with --url, because a node \
+             reports only its own work"
         );
         if progress["state"] != "running" {
             break progress;
@@ -89,18 +92,18 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
         tokio::time::sleep(LOOK_EVERY).await;
     };
     bar.finish_and_clear();
-    anyhow::ensure!(ended["state"] == "ended", "{}", plain(ended["error"].as_str().unwrap_or("it failed")));
+    anyhow::ensure!(ended["state"] == "ended", "{}", plain(ended["error"].as_str().unwrap_or("the task failed")));
     tell(&ended);
     let is_proof = ended["task"] == "verify";
     anyhow::ensure!(
         !is_proof || ended["alike"] == true,
-        "what is counted is not what the journal gives: count it anew with `quickdraw insights rebuild`, or, where retention has \
-         deleted events, with --add; if they still differ, please report it"
+        "the stored insights differ from the journal: run `quickdraw insights rebuild`, with --add if retention has \
+         deleted events; if they still differ, please report it"
     );
     Ok(())
 }
 
-/// The metrics that the table defines.
+/// The table of all metrics, in Markdown.
 fn definitions() -> String {
     let row = |metric: &metrics::Metric| {
         let help = metric.help.replace('|', "\\|");
@@ -108,36 +111,36 @@ fn definitions() -> String {
     };
     let rows: Vec<String> = metrics::all().map(row).collect();
     format!(
-        "# Insights by name\n\nMade by `quickdraw insights definitions`; definitions have version {DEFINITION_VERSION}. How to ask for them: \
-         [the guide](../guide/insights.md).\n\n| name | in | meaning | follows |\n| --- | --- | --- | --- |\n{}",
+        "# Insights by name\n\nGenerated by `quickdraw insights definitions`, version {DEFINITION_VERSION}. \
+         [The guide](../guide/insights.md) explains queries.\n\n| name | in | meaning | follows |\n| --- | --- | --- | --- |\n{}",
         rows.join("\n")
     )
 }
 
 fn tell(ended: &Value) {
     let number = |name: &str| ended[name].as_u64().unwrap_or_default();
-    let begins = ended["journal_begins"].as_str().unwrap_or("no time");
-    say(format!("{} events since {begins}, {} of them cannot be read", number("done"), number("unreadable")));
+    let begins = ended["journal_begins"].as_str().unwrap_or("the beginning");
+    say(format!("events since {begins}: {}, unreadable: {}", number("done"), number("unreadable")));
     if number("repeated") > 0 {
-        say(format!("{} repetitions of them were counted too", number("repeated")));
+        say(format!("repetitions that were counted too: {}", number("repeated")));
     }
     if ended["task"] == "add" {
-        say("they are counted once more on top of what is counted; quickdraw_projection_pending shows how many wait");
+        say("the events are added to the stored data; the metric quickdraw_projection_pending shows how many wait");
         return;
     }
     for (part, rows) in ended["rows"].as_object().into_iter().flatten() {
         say(format!("  {rows:>9}  {}", plain(part)));
     }
     if ended["alike"] == true {
-        say("alike: order and repetition do not matter");
+        say("equal: order and repetition make no difference");
         return;
     }
-    say(format!("{} parts of days differ:", number("differing")));
+    say(format!("differences, by day and part: {}", number("differing")));
     for one in ended["differences"].as_array().into_iter().flatten().take(SHOWN) {
         let (part, day) = (one["part"].as_str().unwrap_or_default(), one["day"].as_str().unwrap_or_default());
-        say(format!("  {day}  {:<24} {} counted, {} anew", plain(part), one["counted"], one["anew"]));
+        say(format!("  {day}  {:<24} {} stored, {} counted again", plain(part), one["counted"], one["anew"]));
     }
     if ended["task"] == "replace" {
-        say("what is counted anew is in its place now");
+        say("the stored data was replaced");
     }
 }

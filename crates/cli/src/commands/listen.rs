@@ -1,5 +1,5 @@
-//! `quickdraw listen`: a private receiver for developing against webhooks. It verifies, prints what arrived, and can
-//! pass it on to a local program. With `--from` it opens no port and follows a server's journal instead.
+//! `quickdraw listen`: a receiver for development. It verifies and prints requests, and can forward them to a local
+//! program. With `--from` it opens no port and follows the journal of a server instead.
 
 mod follow;
 mod position;
@@ -23,9 +23,9 @@ use super::{plain, say};
 use crate::config::secrets;
 use crate::{client, wiring};
 
-/// Largest body that is printed and passed on: GitLab's own limit.
+/// Largest body that is accepted, in bytes. It is GitLab's own limit.
 const LIMIT: usize = 25 << 20;
-/// Headers that are passed on.
+/// Headers that are forwarded.
 const PASSED_ON: [&str; 12] = [
     "Content-Type",
     "User-Agent",
@@ -43,13 +43,14 @@ const PASSED_ON: [&str; 12] = [
 
 #[derive(Args)]
 pub(crate) struct Listen {
-    /// Port on 127.0.0.1; 0 picks a free one.
+    /// Port on 127.0.0.1; 0 selects a free port.
     #[arg(required_unless_present = "from")]
     port: Option<u16>,
-    /// Pass each verified request on to this URL.
+    /// Forward each request to this URL, unless its verification failed.
     #[arg(long)]
     forward: Option<String>,
-    /// Secret token, or signing token (whsec_…), to verify with; with --from, to prove to the local program who calls.
+    /// Secret token or signing token (whsec_…) that requests must carry. With --from, requests to the URL of --forward
+    /// carry it.
     #[arg(long)]
     secret: Option<String>,
     #[command(flatten)]
@@ -91,7 +92,7 @@ pub(crate) async fn run(command: Listen) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let router = Router::new().fallback(hear).with_state(ear);
     let ending = async {
-        let heard = tokio::signal::ctrl_c().await.context("failed to listen for the end");
+        let heard = tokio::signal::ctrl_c().await.context("failed to wait for Ctrl-C");
         let _ = stop.send(true);
         heard
     };
@@ -100,7 +101,7 @@ pub(crate) async fn run(command: Listen) -> anyhow::Result<()> {
 
 async fn hear(State(ear): State<Arc<Ear>>, headers: HeaderMap, body: Body) -> (StatusCode, &'static str) {
     let Ok(body) = axum::body::to_bytes(body, LIMIT).await else {
-        return (StatusCode::PAYLOAD_TOO_LARGE, "too large");
+        return (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
     };
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("-");
     let now = wiring::now();
@@ -126,19 +127,19 @@ async fn hear(State(ear): State<Arc<Ear>>, headers: HeaderMap, body: Body) -> (S
             .collect();
         match client::post(forward, &passed_on, body.to_vec(), Duration::from_secs(10)).await {
             Ok(answer) => {
-                say(format!("passed on: {}", answer.status));
+                say(format!("forwarded: {}", answer.status));
                 return (StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY), "");
             }
             Err(error) => {
-                say(format!("could not be passed on: {error:#}"));
-                return (StatusCode::BAD_GATEWAY, "could not be passed on");
+                say(format!("failed to forward: {error:#}"));
+                return (StatusCode::BAD_GATEWAY, "failed to forward");
             }
         }
     }
     (StatusCode::OK, "ok")
 }
 
-/// Prints what came, readably.
+/// Prints a request or an event.
 fn heard(event: &str, key: &str, body: &[u8], words: &str, whole: bool) {
     let time = jiff::Zoned::now().strftime("%H:%M:%S%.3f").to_string();
     say(format!("\n{time}  {}  key {}  {} bytes  {words}", plain(event), plain(key), body.len()));

@@ -1,4 +1,4 @@
-//! `quickdraw migrate`: opening the store brings its schema up to date.
+//! `quickdraw migrate`: opens the store, which migrates its schema.
 
 use super::say;
 use crate::config::Config;

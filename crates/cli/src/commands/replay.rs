@@ -1,4 +1,4 @@
-//! `quickdraw replay`: many deliveries once more. The job runs on the server; this follows it.
+//! `quickdraw replay`: sends deliveries again. The server does it as a job, and the command shows its progress.
 
 use std::time::Duration;
 
@@ -11,55 +11,56 @@ use super::{moment, say};
 use crate::client;
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Looks at what became of the deliveries before the command ends without the last of them: half a minute. What is tried again
-/// later can take days.
+/// Number of checks for results after the job has ended: for half a minute. Retries can take days, so the command does
+/// not wait for all of them.
 const LAST_LOOKS: usize = 60;
 
 #[derive(Args)]
 pub(crate) struct Replay {
-    /// Events that arrived then or later: 2026-03-16T09:30:00Z, a day, or how long ago, such as 2h.
+    /// Only events that were received at this time or later: a time such as 2026-03-16T09:30:00Z, a day, or a duration
+    /// such as 2h for two hours ago.
     #[arg(long, required_unless_present_any = ["follow", "pause", "resume", "cancel"])]
     from: Option<String>,
-    /// Events that arrived before then; by default all until now.
+    /// Only events that were received before this time. Defaults to now.
     #[arg(long)]
     to: Option<String>,
-    /// Only of this kind, such as push_hooks.
+    /// Only events of this kind, such as push_hooks.
     #[arg(long)]
     trigger: Option<String>,
-    /// Only of this project: full path or number.
+    /// Only events of this project (full path or number).
     #[arg(long)]
     project: Option<String>,
-    /// Only to this hook, by number.
+    /// Only deliveries to the hook with this id.
     #[arg(long)]
     hook: Option<i64>,
-    /// Only those that ended so: delivered or given_up.
+    /// Only deliveries in this state: delivered or given_up.
     #[arg(long)]
     state: Option<String>,
-    /// Only those whose last answer was one of these, such as 404,server_failure.
+    /// Only deliveries whose last attempt had one of these results, separated by commas, such as 404,server_failure.
     #[arg(long)]
     status: Option<String>,
-    /// Only events with exactly this text in their body.
+    /// Only events whose body contains exactly this text.
     #[arg(long)]
     text: Option<String>,
-    /// Most deliveries a second.
+    /// Most deliveries to send again per second.
     #[arg(long, default_value_t = 50)]
     rate: i64,
-    /// Only count.
+    /// Only print the number of deliveries.
     #[arg(long)]
     dry_run: bool,
-    /// Do not wait for the end; the server goes on by itself.
+    /// Do not wait for the job; it continues on the server.
     #[arg(long)]
     detach: bool,
-    /// Follow a replay that runs already, by number.
+    /// Show the progress of the running replay with this id.
     #[arg(long, conflicts_with = "from")]
     follow: Option<i64>,
-    /// Pause a replay, by number.
+    /// Pause the replay with this id.
     #[arg(long, conflicts_with_all = ["from", "follow"])]
     pause: Option<i64>,
-    /// Let a paused replay go on, by number.
+    /// Resume the paused replay with this id.
     #[arg(long, conflicts_with_all = ["from", "follow", "pause"])]
     resume: Option<i64>,
-    /// End a replay, by number.
+    /// Cancel the replay with this id.
     #[arg(long, conflicts_with_all = ["from", "follow", "pause", "resume"])]
     cancel: Option<i64>,
     #[command(flatten)]
@@ -85,7 +86,7 @@ pub(crate) async fn run(command: Replay) -> anyhow::Result<()> {
             let counted = ask("replays".to_owned(), Some(wanted.clone())).await?;
             let matched = counted["matched"].as_u64().unwrap_or_default();
             let more = if counted["complete"] == json!(true) { "" } else { " or more" };
-            say(format!("{matched}{more} deliveries match"));
+            say(format!("matching deliveries: {matched}{more}"));
             if command.dry_run || matched == 0 {
                 return Ok(());
             }
@@ -96,13 +97,13 @@ pub(crate) async fn run(command: Replay) -> anyhow::Result<()> {
         }
     };
     if command.detach {
-        say(format!("replay {id} runs; look at it with --follow {id}"));
+        say(format!("replay {id} is running; follow it with --follow {id}"));
         return Ok(());
     }
     let bar = match matched {
         Some(matched) => ProgressBar::new(matched)
-            .with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} due again, {eta} left")?),
-        None => ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {pos} due again")?),
+            .with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} rescheduled, {eta} left")?),
+        None => ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {pos} rescheduled")?),
     };
     loop {
         let replay = ask(format!("replays/{id}"), None).await?;
@@ -122,7 +123,7 @@ pub(crate) async fn run(command: Replay) -> anyhow::Result<()> {
                 }
             }
             say(format!(
-                "replay {id} is {state}: {} deliveries were made due again; since it began {} arrived, {} were given up, {} are owed",
+                "replay {id} is {state}; rescheduled: {}, then delivered: {}, failed for good: {}, still owed: {}",
                 replay["replayed"], results["arrived"], results["given_up"], results["owed"]
             ));
             return Ok(());

@@ -1,4 +1,4 @@
-//! `quickdraw secret`: what a person would otherwise ask openssl for.
+//! `quickdraw secret`: generates a secret token or a signing token.
 
 use quickdraw_domain::signature::SigningToken;
 

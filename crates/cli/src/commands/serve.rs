@@ -1,4 +1,4 @@
-//! `quickdraw serve`: everything in one process, until a signal ends it in good order.
+//! `quickdraw serve`: runs the server until a signal stops it.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use crate::checks;
 use crate::config::{Config, LogFormat, base_url};
 use crate::wiring::{self, FirstStart};
 
-/// Upper bounds of the histograms, in seconds: from a fast commit to the longest attempt.
+/// Upper bounds of histogram buckets, in seconds: from a fast commit to the longest attempt.
 const SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
 pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
-    // Before anything is made that a start with other settings would have to live with.
+    // Settings are checked before the first start creates anything from them.
     checks::ensure_none(&config)?;
     log_to_stderr(&config)?;
     let metrics = metrics_recorder()?;
@@ -27,15 +27,15 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
         per_address: config.server.connections_per_address,
         ..ListenerLimits::default()
     };
-    // First, because what a first start makes is shown once, and must not be lost to a port that is taken.
+    // The port is opened first, because a first start prints its secrets once, and they must not be lost to a failure.
     let listener = Listener::bind(&config.server.listen, limits).await.with_context(|| {
         let listen = &config.server.listen;
-        format!("failed to listen on {listen} (QUICKDRAW_LISTEN takes another address, as in 127.0.0.1:8001)")
+        format!("failed to listen on {listen} (set another address with QUICKDRAW_LISTEN, such as 127.0.0.1:8001)")
     })?;
     let address = listener.address()?;
     let url_is_made = config.server.external_url_is_made;
     if url_is_made && config.server.listen.ends_with(":0") {
-        // The port is known only now.
+        // Port 0: the actual port is known only now.
         config.server.external_url = base_url(&address.to_string());
     }
     let mut first = FirstStart::default();
@@ -61,35 +61,35 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     let version = env!("CARGO_PKG_VERSION");
     if address.ip().is_unspecified() {
         let (port, here) = (address.port(), base_url(&address.to_string()));
-        say(format!("quickdraw {version} listens on port {port} of all addresses, on this machine {here}"));
+        say(format!("quickdraw {version} listens on port {port} of all addresses; URL on this machine: {here}"));
     } else {
         say(format!("quickdraw {version} listens on http://{address}"));
     }
     say(format!("GitLab posts to {}/api/v1/webhooks/gitlab", config.server.external_url));
     if url_is_made && address.ip().is_unspecified() {
-        say("this URL is good on this machine only: set QUICKDRAW_EXTERNAL_URL to the one that GitLab can reach");
+        say("this URL works on this machine only: set QUICKDRAW_EXTERNAL_URL to a URL that GitLab can reach");
     }
     let (stop, stopped) = watch::channel(false);
     let serving = listener.serve(quickdraw_server::router(app.clone()), stopped);
     let ending = async {
-        let told = signalled(&metrics).await;
+        let reason = signalled(&metrics).await;
         app.close_streams();
         let _ = stop.send(true);
-        told
+        reason
     };
-    let ((), told) = tokio::join!(serving, ending);
-    tracing::info!("stopping: {told}");
+    let ((), reason) = tokio::join!(serving, ending);
+    tracing::info!("stopping: {reason}");
     app.finish().await;
     lifecycle.stop().await;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Waits for a signal to end. Meanwhile it keeps the metrics from growing when nobody reads them.
+/// Waits for SIGINT or SIGTERM. Meanwhile it runs the upkeep of the metrics, without which unread histograms grow.
 async fn signalled(metrics: &PrometheusHandle) -> &'static str {
     let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
-        return "signals cannot be heard";
+        return "failed to subscribe to signals";
     };
     let mut upkeep = tokio::time::interval(Duration::from_secs(5));
     loop {
@@ -107,7 +107,8 @@ fn metrics_recorder() -> anyhow::Result<PrometheusHandle> {
 }
 
 fn log_to_stderr(config: &Config) -> anyhow::Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.telemetry.log).context("telemetry.log")?;
+    let filter =
+        tracing_subscriber::EnvFilter::try_new(&config.telemetry.log).context("failed to read telemetry.log")?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match config.telemetry.log_format {
         LogFormat::Text => subscriber.with_ansi(false).init(),

@@ -1,4 +1,4 @@
-//! `quickdraw source`: places that a GitLab posts to, managed on a server.
+//! `quickdraw source`: manages the sources of a server.
 
 use clap::{Args, Subcommand};
 use quickdraw_egress::Method;
@@ -9,15 +9,17 @@ use crate::client;
 
 #[derive(Subcommand)]
 pub(crate) enum Source {
-    /// List sources.
+    /// List the sources of the server.
     List {
         #[command(flatten)]
         server: client::Server,
     },
-    /// Make a source. Its secret is printed, this once, unless one is given; for the modes signature and both it is a signing
-    /// token (whsec_…).
+    /// Create a source.
+    ///
+    /// A secret is generated and printed once, unless --secret is given. For the modes signature and both, the
+    /// generated secret is a signing token (whsec_…).
     Add {
-        /// Its secret: a token, or a signing token (whsec_…).
+        /// Secret of the source: a secret token, or a signing token (whsec_…).
         #[arg(long)]
         secret: Option<String>,
         #[command(flatten)]
@@ -25,39 +27,43 @@ pub(crate) enum Source {
         #[command(flatten)]
         server: client::Server,
     },
-    /// Change a source.
+    /// Change settings of a source.
     Change {
-        /// Its id.
+        /// Id of the source.
         id: String,
         #[command(flatten)]
         settings: Settings,
         #[command(flatten)]
         server: client::Server,
     },
-    /// Replace its secret. The new one is printed, this once, unless it is given.
+    /// Replace the secret of a source.
+    ///
+    /// A secret is generated and printed once, unless --secret is given.
     Secret {
-        /// Its id.
+        /// Id of the source.
         id: String,
-        /// The new secret.
+        /// The new secret: a secret token, or a signing token (whsec_…).
         #[arg(long)]
         secret: Option<String>,
-        /// For how many seconds the one before it is good as well.
+        /// Seconds for which the previous secret stays valid.
         #[arg(long, default_value_t = 86_400)]
         overlap: u32,
         #[command(flatten)]
         server: client::Server,
     },
-    /// Show the last requests, refused ones too, with the reason.
+    /// List the last 100 requests, including refused ones with the reason.
     Requests {
-        /// Its id, or default.
+        /// Id of the source, or default.
         #[arg(default_value = "default")]
         id: String,
         #[command(flatten)]
         server: client::Server,
     },
-    /// Delete a source. What it received stays.
+    /// Delete a source.
+    ///
+    /// Its events are kept.
     Remove {
-        /// Its id.
+        /// Id of the source.
         id: String,
         #[command(flatten)]
         server: client::Server,
@@ -66,29 +72,29 @@ pub(crate) enum Source {
 
 #[derive(Args)]
 pub(crate) struct Settings {
-    /// Shown name.
+    /// Display name.
     #[arg(long)]
     name: Option<String>,
-    /// Which credentials it wants: any, token, signature or both.
+    /// Required credentials: any, token, signature or both.
     #[arg(long)]
     mode: Option<String>,
-    /// How far a signature's time may be from ours, in seconds.
+    /// Largest allowed difference between the time of a signature and the server's clock, in seconds.
     #[arg(long)]
     window: Option<u32>,
-    /// Address or block that may post, such as 10.0.0.0/8; several times for more.
+    /// IP address or block that may post, such as 10.0.0.0/8; may be repeated.
     #[arg(long = "address")]
     addresses: Vec<String>,
-    /// Requests a minute from one address, or off.
+    /// Most requests per minute from one address, or off.
     #[arg(long)]
     rate_limit: Option<String>,
     /// Largest body, in bytes.
     #[arg(long)]
     body_limit: Option<u32>,
-    /// Deliver an event twice that comes by way of a project's hook and a group's.
+    /// Deliver an event twice if it arrives through the webhooks of a project and of its group.
     #[arg(long)]
     no_deduplicate: bool,
-    /// The GitLab that it is for, such as `https://gitlab.example.com`; any for whichever requests name; first for the next that one
-    /// names.
+    /// Base URL of the GitLab that posts to the source, such as `https://gitlab.example.com`. any accepts every GitLab;
+    /// first binds the source to the GitLab of the next request that names one.
     #[arg(long)]
     instance: Option<String>,
 }
@@ -143,7 +149,7 @@ pub(crate) async fn run(command: Source) -> anyhow::Result<()> {
             let changed = ask(&server, Method::PUT, &path, Some(settings.json()?.into())).await?;
             show(&changed);
             if settings.mode.is_some() && matches!(word(&changed, "mode"), "signature" | "both") {
-                say("  its secret stays as it is; GitLab signs with one of the form whsec_… only, and this makes one:");
+                say("  the secret is unchanged; GitLab needs a signing token (whsec_…), which this command generates:");
                 say(format!("  quickdraw source secret {id}"));
             }
         }
@@ -164,7 +170,7 @@ pub(crate) async fn run(command: Source) -> anyhow::Result<()> {
         }
         Source::Remove { id, server } => {
             ask(&server, Method::DELETE, &format!("sources/{id}"), None).await?;
-            say(format!("source {id} is gone"));
+            say(format!("deleted source {id}"));
         }
     }
     Ok(())
@@ -184,14 +190,14 @@ fn word<'a>(of: &'a Value, name: &str) -> &'a str {
 
 fn show(source: &Value) {
     say(format!("{} ({})", word(source, "id"), word(source, "name")));
-    say(format!("  posts go to {}", word(source, "url")));
+    say(format!("  URL: {}", word(source, "url")));
     if let Some(secret) = source["secret"].as_str() {
         let fields = match word(source, "mode") {
-            "signature" => "Signing token (GitLab 19.0 and later; older ones do not sign)",
-            "both" => "Secret token and, the same once more, Signing token (GitLab 19.0 and later)",
+            "signature" => "Signing token (GitLab 19.0 and later; older versions do not sign)",
+            "both" => "both Secret token and Signing token (GitLab 19.0 and later)",
             _ => "Secret token",
         };
         say(format!("  in GitLab's webhook, paste this URL into URL, and the secret below into {fields}"));
-        say(format!("  secret, shown this once: {secret}"));
+        say(format!("  secret, shown only once: {secret}"));
     }
 }

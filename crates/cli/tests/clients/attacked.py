@@ -1,4 +1,4 @@
-"""A server under attack, the requests of others meanwhile, and a receiver. For `attacks.py`."""
+"""A server under attack, requests of other users during an attack, and a receiver. Used by attacks.py."""
 import base64
 import contextlib
 import http.client
@@ -16,16 +16,16 @@ import time
 from harness import TOKEN, WEBHOOK_SECRET, free_port
 
 MIB = 1 << 20
-# How long a request of others may wait. A machine that builds something else at the same time is slow; a server that hangs is slower.
+# Longest time, in seconds, that a request of another user may take. It allows for a machine that also builds something.
 PATIENCE = 10
-# Address space of a server under attack: a few times what it has when nothing happens.
+# Limit of the server's address space, in bytes: a few times its size at rest.
 ROOM = 3 << 30
-# Memory that it has at most, in MiB.
+# Limit of the server's memory, in MiB.
 MOST_MEMORY = 768
 
 
 class Server:
-    """A server with a project for the attacker and one for others."""
+    """A server with a project for the attacker and a project for other users."""
 
     def __init__(self, program, database=None, port=None, **settings):
         self.program, self.folder = os.path.abspath(program), tempfile.TemporaryDirectory()
@@ -39,7 +39,7 @@ class Server:
             key = base64.b64encode(b"\1" * 32).decode()
             self.environment |= {"QUICKDRAW_DATABASE_URL": database, "QUICKDRAW_KEY": key}
         self.start()
-        # Servers on one database have names of their own.
+        # Servers may share a database, so each uses its own names.
         self.name = f"g{random.randrange(10**9)}"
         self.mine, self.theirs = self.project(f"{self.name}a"), self.project(f"{self.name}b")
         self.maintainer, self.guest = self.person(40), self.person(10, "read_api")
@@ -57,9 +57,9 @@ class Server:
         raise SystemExit("the server is not ready")
 
     def stop(self):
-        """A server that is attacked ends when it is asked to."""
+        """Stops the server. An attacked server must still stop in good order."""
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(60) == 0, "it did not end in order"
+        assert self.process.wait(60) == 0, "the server did not stop in good order"
 
     def close(self):
         if self.process.poll() is None:
@@ -77,7 +77,7 @@ class Server:
             answer = connection.getresponse()
             text = answer.read().decode()
         if len(text) > MIB // 4:
-            # Reading much JSON would make the other threads here wait.
+            # Parsing much JSON would delay the other threads of this program.
             return answer.status, text
         try:
             return answer.status, json.loads(text)
@@ -100,12 +100,12 @@ class Server:
         return self.want("POST", f"/api/v4/users/{user}/personal_access_tokens", {"name": "t", "scopes": [scope]})["token"]
 
     def hook(self, url, **settings):
-        """What an attempt to make a hook of the attacker's answers."""
+        """Tries to create a hook as the attacker, and returns the status and the answer."""
         return self.call("POST", f"/api/v4/projects/{self.mine}/hooks", {"url": url, "push_events": True} | settings,
                          token=self.maintainer)
 
     def event(self, project, payload=None, timeout=120):
-        """An event with a payload; text is a payload as it is."""
+        """Reports an event with a payload. A string is sent as it is."""
         payload = payload if isinstance(payload, str) else json.dumps({"ref": "refs/heads/main", "n": random.random()} | (payload or {}))
         body = '{"trigger":"push_hooks","payload":%s}' % payload
         return self.call("POST", f"/api/v1/projects/{project}/events", raw=body.encode(), timeout=timeout)[0]
@@ -126,20 +126,20 @@ class Server:
     def until(self, what, seconds=60):
         end = time.monotonic() + seconds
         while not what():
-            assert time.monotonic() < end and self.process.poll() is None, "it did not happen"
+            assert time.monotonic() < end and self.process.poll() is None, "the expected state was not reached"
             time.sleep(0.05)
 
 
 class Others:
-    """Requests of others while an attack goes on: none may fail, or wait for long."""
+    """Requests of other users during an attack. None of them may fail or take long."""
 
     def __init__(self, server, what, payload=None):
         self.server, self.what, self.payload, self.going = server, what, payload, True
-        self.waits, self.failed = {"health": [0], "an event of others": [0]}, []
+        self.waits, self.failed = {"health": [0], "an event of another user": [0]}, []
 
     def __enter__(self):
         asks = {"health": lambda: self.server.call("GET", "/api/v1/health", timeout=PATIENCE)[0],
-                "an event of others": lambda: self.server.event(self.server.theirs, self.payload, PATIENCE)}
+                "an event of another user": lambda: self.server.event(self.server.theirs, self.payload, PATIENCE)}
         self.threads = [threading.Thread(target=self.ask, args=each, daemon=True) for each in asks.items()]
         for thread in self.threads:
             thread.start()
@@ -162,17 +162,17 @@ class Others:
             thread.join()
         ended = self.server.process.poll()
         peak = self.server.peak() if ended is None else 0
-        waits = ", ".join(f"{name} waits {max(waits) * 1000:.0f} ms" for name, waits in self.waits.items())
+        waits = ", ".join(f"{name} takes up to {max(waits) * 1000:.0f} ms" for name, waits in self.waits.items())
         print(f"  {self.what}: {waits}, peak {peak} MiB", flush=True)
         if kind is None:
             assert ended is None, f"{self.what}: the process ended with {ended}"
-            assert peak <= MOST_MEMORY, f"{self.what}: the process took {peak} MiB"
-            assert not self.failed, f"{self.what}: requests of others failed: {self.failed[:3]}"
-            assert all(max(waits) <= PATIENCE for waits in self.waits.values()), f"{self.what}: others wait: {self.waits}"
+            assert peak <= MOST_MEMORY, f"{self.what}: the process used {peak} MiB"
+            assert not self.failed, f"{self.what}: requests of other users failed: {self.failed[:3]}"
+            assert all(max(waits) <= PATIENCE for waits in self.waits.values()), f"{self.what}: other users wait too long: {self.waits}"
 
 
 class Sink:
-    """A receiver that keeps what it gets; long bodies by their length only."""
+    """A receiver that records the bodies of requests, at most 1 MiB of each."""
 
     def __init__(self, answer=lambda headers: (200, b"")):
         self.got, sink = [], self
@@ -201,7 +201,7 @@ class Sink:
 
 
 def together(*works):
-    """Does all at once, and gives what each gave."""
+    """Runs functions at the same time and returns their results."""
     given = [None] * len(works)
 
     def do(at, work):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Attacks a server of its own in every way that once stopped one or showed what is not the attacker's, and in the worst ways that settings
-still allow. An attack succeeds when the process ends, when the requests of others fail or wait for seconds, when memory grows beyond a
-limit, or when something is shown. Each prints its figures.
+"""Attacks its own server in every way that once stopped a server or showed foreign data, and in the worst ways that the
+settings still allow. An attack succeeds if the process ends, if requests of other users fail or take seconds, if memory
+exceeds a limit, or if foreign data is shown. Each attack prints its results.
 
 Usage: attacks.py PATH_OF_QUICKDRAW [DATABASE_URL] [NAME…]
 """
@@ -25,7 +25,7 @@ import urllib.parse
 from attacked import MIB, PATIENCE, Others, Server, Sink, together
 from harness import TOKEN, WEBHOOK_SECRET, free_port
 
-# An address of its own on this machine, because connections are counted by address.
+# The attacker has an address of its own, because connections are counted per address.
 ATTACKER = "127.0.0.9"
 PUSH = {
     "object_kind": "push", "event_name": "push", "ref": "refs/heads/main", "before": "a" * 40, "after": "b" * 40,
@@ -37,7 +37,7 @@ PUSH = {
 
 
 def lists(part, length):
-    """An object with a list of so many bytes."""
+    """An object with a list that has this many bytes."""
     return '{"x":[%s]}' % of_length(part, length)
 
 
@@ -45,13 +45,13 @@ def of_length(part, length):
     return ",".join([part] * (length // (len(part) + 1)))
 
 
-# What one who may make hooks does to those who may not.
+# Attacks by users who may create hooks against users who may not.
 
 def branch_filter(server):
     status, answer = server.hook("http://127.0.0.1:8000/", branch_filter_strategy="regex",
                                  push_events_branch_filter="(?:(?=(?:a?){9000}[^b])a)*c(?!x)")
     assert status == 422 and "too large" in str(answer), (status, answer)
-    # The costliest with look-around that can be saved.
+    # The costliest expression with look-around that can be saved.
     url = Sink().url
     assert server.hook(url, branch_filter_strategy="regex", push_events_branch_filter="(?:(?=(?:a?){900}[^b])a)*c(?!x)")[0] == 201
     with Others(server, "one expression with look-around"):
@@ -68,7 +68,7 @@ def branch_filters(server):
     made = 0
     while server.hook(url, **regex, push_events_branch_filter="(?:a?){900}[^a]")[0] == 201:
         made += 1
-    assert 1 < made < 100, "together they have a limit"
+    assert 1 < made < 100, "all filters of a project together have a limit"
     with Others(server, f"{made} costly expressions"):
         together(*[lambda: server.event(server.mine, {"ref": "refs/heads/" + "a" * 1000})] * 3)
 
@@ -86,7 +86,7 @@ def wide_classes(server):
     assert statuses[:4] == [422] * 4, statuses
     server.stop()
     server.start()
-    with Others(server, "and compiled when they are first needed"):
+    with Others(server, "expressions with wide classes are compiled at their first use"):
         assert server.event(server.mine) == 202
 
 
@@ -115,7 +115,7 @@ def stream_filter(server):
     large = json.dumps({"any": [{"field": "x", "matches": f"[ab]*a[ab]{{{892 - at}}}[^ab]"} for at in range(10)]})
     status, _ = server.call("GET", f"/api/v1/stream?project={server.mine}&filter={urllib.parse.quote(large)}", token=server.maintainer)
     assert status == 400, status
-    # Others have a filter as well, and bodies that are looked into in turns.
+    # Another project also has a filter, whose bodies are read in turns with the others.
     ordinary = {"url": Sink().url, "push_events": True, "event_filter": json.dumps({"branch": "main"})}
     server.want("POST", f"/api/v4/projects/{server.theirs}/hooks", ordinary)
     costly = json.dumps({"any": [{"field": "x", "matches": f"[ab]*a[ab]{{{150 + at}}}[^ab]"} for at in range(10)]})
@@ -128,7 +128,7 @@ def stream_filter(server):
 
 
 def follow(server, path, bots, each):
-    """Streams of bots that a Maintainer made: what each got. Those that are refused are not among them."""
+    """Opens streams of bots that a maintainer created. Returns the received bytes of each accepted stream."""
     following = []
     for bot in range(bots):
         body = {"name": f"b{bot}", "scopes": ["read_api"], "access_level": 40}
@@ -159,7 +159,7 @@ def streams(server):
     assert len(following) <= 20
 
 
-# What makes much of little.
+# Small requests that cause large work.
 
 def history(server):
     sink = Sink()
@@ -177,7 +177,7 @@ def history(server):
         with Others(server, f"deliveries and history of {what}"):
             for at in range(count):
                 assert server.event(server.mine, payload[:-1] + ',"n":%d}' % at) == 202
-            # What reaches too deep is an attempt as well, with the reason.
+            # A body that is nested too deeply also ends as an attempt, with the reason.
             server.until(lambda: rows(hook["id"]) >= count, 90)
             assert all(answer[0] in (200, 429, 503) for answer in together(*[lambda: page(hook["id"])] * 3))
         server.want("DELETE", f"/api/v4/projects/{server.mine}/hooks/{hook['id']}")
@@ -213,14 +213,14 @@ def projection(server):
         with Others(server, f"24 MB of {what}"):
             assert server.receive(body, what)[0] == 200
             server.until(settled)
-    # Nothing of it comes back at the next start.
+    # The next start does not repeat the work.
     server.stop()
     server.start()
     server.until(settled)
 
 
 def slow_bodies(server):
-    """Senders of long bodies who leave out the end, and readers with long parameters."""
+    """Senders of long bodies that leave out the end, and readers with long parameters."""
     body, parameters_ = b'{"a":"' + b"x" * 24 * MIB, b'{"a":"' + b"x" * (MIB - 4096)
     head = "%s HTTP/1.1\r\nHost: x\r\n%s\r\nContent-Type: application/json\r\nX-Gitlab-Event: Push Hook\r\nContent-Length: %d\r\n\r\n"
     received = (head % ("POST /api/v1/webhooks/gitlab", f"X-Gitlab-Token: {WEBHOOK_SECRET}", len(body) + 9)).encode() + body
@@ -235,13 +235,13 @@ def slow_bodies(server):
             connection.sendall(text)
 
     together(*[lambda: hold(received, ATTACKER)] * 15, *[lambda: hold(asked, ATTACKER)] * 150, *[lambda: hold(asked, "127.0.0.8")] * 150)
-    with Others(server, f"{len(held)} who leave out the end of their bodies"):
+    with Others(server, f"{len(held)} connections with unfinished bodies"):
         time.sleep(5)
     for connection in held:
         connection.close()
 
 
-# What is not the attacker's.
+# Attacks on data of others.
 
 def replay(server):
     key = b"a-receivers-key-of-32-bytes-long"
@@ -267,7 +267,7 @@ def squat(server):
     assert server.receive(theirs, "squat", X_Gitlab_Instance=f"https://{server.name}.example")[0] == 200
     assert server.event(server.mine, {"mark": "mine"}) == 202
     server.until(lambda: any(b"mine" in body for body in sink.got))
-    print(f"  the one who took a path got {len(sink.got)} events")
+    print(f"  events for the attacker's project at the path: {len(sink.got)}")
     assert len(sink.got) == 1, sink.got
 
 
@@ -281,7 +281,7 @@ def forge(server):
     status, _ = server.receive(push("forged"), "b", second, "of-the-second-gitlab", X_Gitlab_Instance=one)
     assert server.receive(push("again"), "c", first, "of-the-first-gitlab", X_Gitlab_Instance=one)[0] == 200
     server.until(lambda: any(b"again" in body for body in sink.got))
-    print(f"  a push for another GitLab with this one's secret: {status}")
+    print(f"  a push for another GitLab with the secret of this one: {status}")
     assert status == 403 and not any(b"forged" in body for body in sink.got), status
 
 
@@ -299,7 +299,7 @@ def errors(server):
     shown += json.dumps(server.call("GET", "/api/v1/attempts"))
     files = [os.path.join(server.folder.name, name) for name in os.listdir(server.folder.name)]
     stored = sum(open(file, "rb").read().count(b"canary") for file in files if os.path.isfile(file))
-    print(f"  secrets in what is shown: {shown.count('canary')}, in files: {stored}")
+    print(f"  secrets in answers: {shown.count('canary')}, in files: {stored}")
     assert "canary" not in shown and stored == 0
 
 
@@ -313,9 +313,9 @@ def status_list(server):
 
 def core(server):
     assert server.hook(Sink().url, token="canary-in-core")[0] == 201
-    assert resource.prlimit(server.process.pid, resource.RLIMIT_CORE) == (0, 0), "core dumps are on"
+    assert resource.prlimit(server.process.pid, resource.RLIMIT_CORE) == (0, 0), "core dumps are not switched off"
     with contextlib.suppress(PermissionError):
-        # Root can lift a limit from outside.
+        # Root can lift the limit from outside.
         resource.prlimit(server.process.pid, resource.RLIMIT_CORE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     server.process.send_signal(signal.SIGABRT)
     server.process.wait()
@@ -325,7 +325,7 @@ def core(server):
 
 
 def own(program):
-    """Run in a network of its own, with a public address. The server listens on all addresses, and no local network is allowed."""
+    """Runs in its own network with a public address. The server listens on all addresses, without local networks."""
     port = free_port()
     server = Server(program, port=port, QUICKDRAW_LISTEN=f"0.0.0.0:{port}", QUICKDRAW_ALLOW_LOCAL_NETWORKS="false")
     try:
@@ -343,10 +343,10 @@ def in_own_network(program):
     for unshare in (["unshare", "-n"], ["unshare", "-rn"]):
         if subprocess.run([*unshare, "ip", "link"], capture_output=True, check=False).returncode == 0:
             return subprocess.run([*unshare, *inside], check=True)
-    print("  a network of its own is not to be had here; this one does not run")
+    print("  skipped: this machine cannot create a network namespace")
 
 
-# Attacks that share a server; each list has one of its own.
+# Attacks in one group share a server.
 GROUPS = (
     (branch_filter, branch_filters), (wide_classes,), (event_filters,), (streams,), (stream_filter,), (history,),
     (parameters, slow_bodies), (projection,), (replay, forge, squat, status_list, errors, core),
@@ -373,7 +373,7 @@ def main(program, *rest):
     if not names or "own" in names:
         print("own", flush=True)
         in_own_network(program)
-    print(f"no attack succeeds ({time.monotonic() - began:.0f} s)")
+    print(f"no attack succeeded ({time.monotonic() - began:.0f} s)")
 
 
 if __name__ == "__main__":

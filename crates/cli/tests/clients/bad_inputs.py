@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Furnishes a server of its own for a file of bad inputs, and lets that file's program send and judge them.
+"""Prepares a server for a file of bad inputs, and runs the program that sends and judges them.
 
 Usage: bad_inputs.py JUDGE CASES PATH_OF_QUICKDRAW [DATABASE_URL]
 """
@@ -56,4 +56,4 @@ with sink() as one, sink() as two, server(*rest) as address, tempfile.NamedTempo
     done = subprocess.run([sys.executable, judge, cases, context.name], stdout=subprocess.PIPE, text=True)
     print(done.stdout[-600:] if done.returncode == 0 else done.stdout)
     if done.returncode != 0:
-        raise SystemExit("a bad input was not answered as it should be")
+        raise SystemExit("a bad input got an unexpected answer")

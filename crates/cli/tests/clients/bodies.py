@@ -1,4 +1,4 @@
-"""Every composed sample is read by pydantic-gitlab-webhooks, where that knows the kind."""
+"""Reads every composed sample with pydantic-gitlab-webhooks, if the library knows its kind."""
 
 import json
 import pathlib
@@ -6,7 +6,7 @@ import sys
 
 from pydantic_gitlab_webhooks import validate_event_header_and_body_dict
 
-# Confidential ones come with the header of their kind there.
+# In this library, confidential kinds have the header of their public kind.
 HEADERS = {
     "push_hooks": "Push Hook",
     "tag_push_hooks": "Tag Push Hook",
@@ -28,8 +28,8 @@ HEADERS = {
     "project_hooks": "Project Hook",
 }
 
-# What GitLab has and that reader's types have not: emoji on anything but a comment on an issue, work items of groups, whose
-# project is null, and jobs of pipelines that no other started.
+# Bodies of GitLab that the types of this library do not allow: emoji on objects other than comments on issues, work
+# items of groups, whose project is null, and jobs of pipelines that no other pipeline started.
 NOT_KNOWN_THERE = {
     "emoji_hooks/sample-merge_request.json",
     "issue_hooks/sample-epic.json",

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Reads the dashboard with Grafana's own models, which are generated from its schema: what they do not know, or hold otherwise,
-Grafana would not show as it is meant.
+"""Reads a dashboard with the models that Grafana generates from its schema, and compares the result with the file.
+Grafana would not show a field that the models do not know.
 
 Usage: dashboard.py PATH_OF_DASHBOARD
 """
@@ -13,7 +13,7 @@ from grafana_foundation_sdk.models import dashboard
 
 
 def missing(ours, theirs, path):
-    """Where what was written is not what was read."""
+    """The paths at which the written file and the read dashboard differ."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         return [at for name, value in ours.items() for at in missing(value, theirs.get(name), f"{path}.{name}")]
     if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
@@ -29,5 +29,5 @@ if wrong:
     raise SystemExit("\n".join(wrong))
 queries = [target for panel in read["panels"] for target in panel.get("targets", [])]
 if not queries or not all(query.get("expr") for query in queries):
-    raise SystemExit("a panel asks for nothing")
-print(f"Grafana's models hold all of the dashboard: {len(read['panels'])} panels, {len(queries)} queries")
+    raise SystemExit("a panel has no query")
+print(f"Grafana's models read the whole dashboard: {len(read['panels'])} panels, {len(queries)} queries")

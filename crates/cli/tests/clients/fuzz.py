@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Lets schemathesis make requests from the server's own description: whatever is sent, no answer may be a 5xx, none may
-differ from what is described, and the server stays the same process.
+"""Lets schemathesis send requests according to the server's OpenAPI description. No answer may be a 5xx or differ
+from the description, and the server must stay the same process.
 
 Usage: fuzz.py PATH_OF_QUICKDRAW [DATABASE_URL]
 """
@@ -15,7 +15,7 @@ CASES = os.environ.get("QUICKDRAW_FUZZ_CASES", "5")
 
 
 def furnish(base, receiver):
-    """Objects for the requests to find; all have the number 1, users 2."""
+    """Creates objects for the requests. All have the id 1; the user has the id 2."""
     call(base, "POST", "/api/v4/groups", {"name": "g", "path": "g"})
     call(base, "POST", "/api/v4/projects", {"name": "p", "namespace_id": 1})
     call(base, "POST", "/api/v4/users", {"username": "ida", "name": "Ida"})
@@ -35,7 +35,7 @@ def furnish(base, receiver):
 def fuzz(base, folder, token, *selection):
     config = f"{folder}/schemathesis.toml"
     with open(config, "w") as file:
-        # Numbers that are there, so that requests get past the first lookup.
+        # Ids of existing objects, so that requests get past the first lookup.
         file.write(f'''
 base-url = "{base}"
 headers = {{ "PRIVATE-TOKEN" = "{token}", "X-Gitlab-Token" = "{WEBHOOK_SECRET}" }}
@@ -55,7 +55,7 @@ headers = {{ "PRIVATE-TOKEN" = "{token}", "X-Gitlab-Token" = "{WEBHOOK_SECRET}" 
     done = subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     print(done.stdout[-600:] if done.returncode == 0 else done.stdout[-20000:])
     if done.returncode != 0:
-        raise SystemExit("the fuzzer found something")
+        raise SystemExit("the fuzzer found a problem")
 
 
 with sink() as receiver, server(*sys.argv[1:], QUICKDRAW__LIMITS__BY_HAND_PER_MINUTE="0") as address:
@@ -64,7 +64,7 @@ with sink() as receiver, server(*sys.argv[1:], QUICKDRAW__LIMITS__BY_HAND_PER_MI
         thorough, quick = ("--phases", "coverage,fuzzing", "-n", CASES), ("--phases", "fuzzing", "-n", "2")
         fuzz(address, folder, TOKEN, *thorough, "--exclude-method", "DELETE")
         fuzz(address, folder, member, *quick)
-        fuzz(address, folder, "nobody's", *quick)
-        # What deletes the objects comes last.
+        fuzz(address, folder, "invalid-token", *quick)
+        # Deletions come last, because other requests need the objects.
         fuzz(address, folder, TOKEN, *thorough, "--include-method", "DELETE")
-print("the fuzzer is content")
+print("the fuzzer found no problem")

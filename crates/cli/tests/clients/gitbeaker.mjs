@@ -15,7 +15,7 @@ let received = 0;
 
 const delivery = async () => {
   const answer = await fetch(`${receiver}/${received}`);
-  assert.equal(answer.status, 200, "nothing was delivered");
+  assert.equal(answer.status, 200, "no delivery arrived");
   received += 1;
   return answer.json();
 };
@@ -42,7 +42,7 @@ async function drive(url) {
   const edited = await api.ProjectHooks.edit(project.id, hook.id, url, { name: "changed" });
   assert.equal(edited.name, "changed");
   assert.equal(edited.token_present, true);
-  // This client has no method for the test of a project's hook.
+  // This client has no method for the test of a project hook.
   const tested = await fetch(`${host}/api/v4/projects/${project.id}/hooks/${hook.id}/test/push_events`, {
     method: "POST",
     headers: { "private-token": TOKEN },
@@ -55,7 +55,7 @@ async function drive(url) {
   for (let number = 0; number < 24; number += 1) {
     await api.ProjectHooks.add(project.id, `https://example.com/${number}`);
   }
-  assert.equal((await api.ProjectHooks.all(project.id)).length, 25, "every page was followed");
+  assert.equal((await api.ProjectHooks.all(project.id)).length, 25, "all pages were read");
   assert.equal((await api.ProjectHooks.all(project.id, { perPage: 10, page: 3, maxPages: 1 })).length, 5);
 
   const ofGroup = await api.GroupHooks.add(group.id, url, { subgroupEvents: true });
@@ -76,4 +76,4 @@ async function drive(url) {
 }
 
 await drive(`${receiver}/in`);
-console.log("@gitbeaker/rest is content");
+console.log("@gitbeaker/rest: all checks passed");

@@ -1,5 +1,6 @@
 #!/usr/bin/perl
-# Drives a server with Debian's GitLab::API::v4, as an administrator's script would. launch.py starts the server and a receiver.
+# Drives a server with Debian's GitLab::API::v4, as a script of an administrator would. launch.py starts the server and
+# a receiver.
 use strict;
 use warnings;
 
@@ -17,7 +18,7 @@ sub client {
     return GitLab::API::v4->new(url => "$base/api/v4", private_token => $token);
 }
 
-# Ends the program with the line that called it, unless two values are the same as JSON.
+# Ends the program with the calling lines unless two values are equal as JSON.
 sub same {
     my ($found, $expected) = @_;
     my $json = JSON->new->canonical->allow_nonref;
@@ -27,7 +28,7 @@ sub same {
     die "GitLab::API::v4 found $left, expected $right, at lines @lines\n";
 }
 
-# The library dies with the status and the first 50 characters of the answer. A GET of something that is not there is undef.
+# The library dies with the status and the first 50 characters of the answer. A GET of a missing object returns undef.
 sub refused {
     my ($status, $text, $call) = @_;
     my $is_done = eval { $call->(); 1 };
@@ -37,7 +38,7 @@ sub refused {
     return;
 }
 
-# A request that the library has no method for, or whose answer its method does not give.
+# Makes a request for which the library has no method, or whose method does not return the answer.
 sub call {
     my ($method, $path, $content, $token_of_another) = @_;
     my %options = (headers => { 'private-token' => $token_of_another // $token });
@@ -45,7 +46,7 @@ sub call {
     return client($token)->rest_client->request($method, $path, [], \%options);
 }
 
-# The next request to the receiver: its headers and its body.
+# Waits for the next request to the receiver and returns its headers and its body.
 sub delivery {
     my $answer = HTTP::Tiny->new->get("$receiver/$received");
     $received++;
@@ -63,7 +64,7 @@ sub report {
     return;
 }
 
-# One attribute of everything in a list, in the order of the alphabet: only a test of the order may depend on it.
+# One attribute of all rows of a list, sorted, because only a test of the order may depend on the order.
 sub names {
     my ($attribute, $list) = @_;
     return [sort map { $_->{$attribute} } @$list];
@@ -102,7 +103,7 @@ sub namespaces {
     $api->create_project({ name => 'Rope', path => 'rope', namespace_id => $sub->{id} });
     my $rope = $api->project('gear/sub/rope');
     same($rope->{name_with_namespace}, 'Gear Works / Sub Unit / Rope');
-    same($rope->{ssh_url_to_repo} =~ m{gear/sub/rope\.git$} ? 'ends so' : $rope, 'ends so');
+    same($rope->{ssh_url_to_repo} =~ m{gear/sub/rope\.git$} ? 'the right end' : $rope, 'the right end');
     same(values_of($rope->{namespace}, qw(id path full_path parent_id)), [$sub->{id}, 'sub', 'gear/sub', $gear->{id}]);
 
     $api->transfer_project_to_namespace($rope->{id}, { namespace => 'gear' });
@@ -133,7 +134,7 @@ sub project_hooks {
     same(values_of($hook, qw(enable_ssl_verification token_present)), [$no, $yes]);
     same($hook->{custom_headers}, [{ key => 'X-Team' }]);
 
-    # An edit keeps whatever it does not name.
+    # An edit keeps the attributes that it does not name.
     my $edit = sub { return $api->edit_project_hook($rope, $hook->{id}, {@_}) };
     my $edited = $edit->(job_events => $no, push_events_branch_filter => 'release/*');
     same(values_of($edited, qw(job_events pipeline_events push_events_branch_filter url)), [$no, $yes, 'release/*', $inbox]);
@@ -144,7 +145,7 @@ sub project_hooks {
     same(values_of($headers, qw(X-Gitlab-Event X-Gitlab-Token X-Team)), ['Push Hook', 's3cret', 'rope']);
     same($body->{project}{path_with_namespace}, 'gear/sub/rope');
 
-    # Another address does not get the token that was for the first one.
+    # The token of a hook is not sent to another URL.
     same($edit->(url => "$receiver/other")->{token_present}, $no);
     call('POST', $test);
     ($headers) = delivery();
@@ -163,7 +164,7 @@ sub project_hooks {
     return;
 }
 
-# The library has no methods for hooks of groups: a script makes these requests by itself.
+# The library has no methods for hooks of groups, so a script makes the requests itself.
 sub group_hooks {
     my ($group) = @_;
     my $hook = call('POST', 'groups/gear/hooks', { url => $inbox, subgroup_events => $yes, releases_events => $yes });
@@ -186,7 +187,7 @@ sub system_hooks {
     same(values_of($hook, qw(tag_push_events push_events repository_update_events)), [$yes, $no, $yes]);
     my $one = "hooks/$hook->{id}";
     call('PUT', $one, { tag_push_events => $no, push_events => $yes });
-    # The library tests a hook by a GET, which only shows it; GitLab tests it by a POST.
+    # The library tests a hook with GET, which only shows the hook. GitLab tests a hook with POST.
     my $shown = $api->test_hook($hook->{id});
     same(values_of($shown, qw(tag_push_events push_events url token_present)), [$no, $yes, $inbox, $yes]);
     same(call('POST', $one)->{event_name}, 'project_create');
@@ -199,7 +200,7 @@ sub system_hooks {
     return;
 }
 
-# The fields that GitLab's code writes and its documented samples lack.
+# Fields that GitLab's code writes and its documented samples lack.
 sub bodies {
     my ($api, $rope) = @_;
     my %triggers = (push_events => $no, deployment_events => $yes, issues_events => $yes, note_events => $yes);
@@ -218,7 +219,7 @@ sub bodies {
     return;
 }
 
-# Gives the new token; the old one is refused from then on.
+# Rotates a token and returns the new one. The old one must be refused.
 sub rotate {
     my ($path, $old) = @_;
     my $new = call('POST', "$path/rotate");
@@ -356,4 +357,4 @@ bodies($api, $rope);
 tokens($api, $rope);
 people($api, $gear, $rope);
 clean_up($api, $gear, $rope);
-print "GitLab::API::v4 $GitLab::API::v4::VERSION is content\n";
+print "GitLab::API::v4 $GitLab::API::v4::VERSION : all checks passed\n";

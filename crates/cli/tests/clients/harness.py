@@ -1,4 +1,4 @@
-"""A server of one's own, for clients that drive it, and a receiver to deliver to."""
+"""A server and a receiver for client programs."""
 import contextlib
 import http.server
 import json
@@ -16,7 +16,7 @@ WEBHOOK_SECRET = "clients-webhook-secret-0123456789"
 
 
 class Sink(http.server.BaseHTTPRequestHandler):
-    """Reads header names by exact spelling and bodies by Content-Length, as simple receivers do."""
+    """A receiver that reads headers by their exact case and bodies by Content-Length, as simple receivers do."""
 
     got = []
     arrived = threading.Condition()
@@ -29,7 +29,7 @@ class Sink(http.server.BaseHTTPRequestHandler):
         self.answer(200, b"ok")
 
     def do_GET(self):
-        """Request number N under `/N`, for clients in other languages. It waits until that request is here, at most 20 seconds."""
+        """Answers `/N` with request number N, for clients in other languages. Waits for it for at most 20 seconds."""
         number = int(self.path.strip("/"))
         with Sink.arrived:
             if not Sink.arrived.wait_for(lambda: len(Sink.got) > number, timeout=20):
@@ -49,7 +49,7 @@ class Sink(http.server.BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def sink():
-    """The base URL of a receiver."""
+    """Starts a receiver and yields its base URL."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Sink)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -64,7 +64,7 @@ def free_port():
 
 @contextlib.contextmanager
 def server(program, database=None, **settings):
-    """The base URL of a server in an empty folder. It must be the same process in the end."""
+    """Starts a server in an empty folder and yields its base URL. The process must still run at the end."""
     base = f"http://127.0.0.1:{free_port()}"
     with tempfile.TemporaryDirectory() as folder:
         environment = {"QUICKDRAW_LISTEN": base.removeprefix("http://"), "QUICKDRAW_ROOT_TOKEN": TOKEN,
@@ -94,7 +94,7 @@ def server(program, database=None, **settings):
 
 
 def call(base, method, path, body=None, token=TOKEN, expect=(200, 201, 202, 204)):
-    """One request; the answer's JSON."""
+    """Makes one request and returns the JSON of the answer."""
     data = None if body is None else json.dumps(body).encode()
     headers = {"PRIVATE-TOKEN": token, "Content-Type": "application/json"}
     request = urllib.request.Request(base + path, data=data, method=method, headers=headers)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Drives a server of its own with python-gitlab, as a script of a platform team would.
+"""Drives its own server with python-gitlab, as a script of a platform team would.
 
 Usage: python_gitlab.py PATH_OF_QUICKDRAW [DATABASE_URL]
 """
@@ -47,7 +47,7 @@ def drive(base, sink_url):
                                  "custom_headers": [{"key": "X-Team", "value": "rope"}]})
     hook = project.hooks.get(hook.id)
     hook.name = "changed"
-    hook.save()  # sends the url and every list back as it was read
+    hook.save()  # sends the URL and every list back as they were read
     hook = project.hooks.get(hook.id)
     assert hook.name == "changed" and hook.token_present and hook.custom_headers == [{"key": "X-Team"}], hook
     hook.test("push_events")
@@ -118,7 +118,7 @@ def drive(base, sink_url):
 
 
 def run_the_guide(base, sink_url):
-    """The snippet of the guide, as it stands there, but for the addresses and the token."""
+    """Runs the snippet of the guide, with the URLs and the token replaced."""
     guide = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../../../docs/guide/api.md")
     with open(guide, encoding="utf-8") as page:
         snippet = page.read().split("```python\n")[1].split("```")[0]
@@ -127,14 +127,14 @@ def run_the_guide(base, sink_url):
         ("http://127.0.0.1:9100/in", sink_url),
         ('open("quickdraw-data/root-token").read().strip()', repr(TOKEN)),
     ]:
-        assert written in snippet, f"the guide has no {written}"
+        assert written in snippet, f"the guide does not contain {written}"
         snippet = snippet.replace(written, here)
     before = len(Sink.got)
     exec(snippet, {})
-    assert len(Sink.got) == before + 1, "the test of the guide's hook arrived"
+    assert len(Sink.got) == before + 1, "the test of the guide's hook was delivered"
 
 
 with sink() as receiver, server(*sys.argv[1:]) as address:
     drive(address, f"{receiver}/in")
     run_the_guide(address, f"{receiver}/in")
-print("python-gitlab", gitlab.__version__, "is content")
+print("python-gitlab", gitlab.__version__, "passed all checks")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Delivers to receivers that other people wrote: what we send must be verified and accepted by them.
+"""Delivers to receivers of other projects, which must verify and accept the requests.
 
 Usage: receivers.py FOLDER_OF_NODE_MODULES PATH_OF_QUICKDRAW [DATABASE_URL]
 """
@@ -34,7 +34,7 @@ def wait_for(port):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
             return
         time.sleep(0.05)
-    raise AssertionError(f"nobody listens on {port}")
+    raise AssertionError(f"no server listens on {port}")
 
 
 def hook(base, url, **settings):
@@ -56,7 +56,7 @@ def signatures(base, modules):
         test(base, hook(base, f"{at}/hub", token="another"), verified=False)
         template = hook(base, f"{at}/standard/0", signing_token=SIGNING[0], custom_webhook_template='{"ref": "{{ref}} ä"}')
         test(base, template)
-        # While a token is being replaced, receivers that know either are content; after that, only the new one counts.
+        # While a token is being replaced, receivers with either token accept. After that, only the new token is valid.
         old, new = (hook(base, f"{at}/standard/{number}", signing_token=SIGNING[0]) for number in (0, 1))
         test(base, old)
         test(base, new, verified=False)
@@ -69,7 +69,7 @@ def signatures(base, modules):
 
 
 def webhook(base, folder):
-    """adnanh/webhook of Debian."""
+    """Delivers to Debian's adnanh/webhook."""
     rule = lambda kind, name: {"match": {"type": kind, "secret": TOKEN, "value": TOKEN,
                                          "parameter": {"source": "header", "name": name}}}
     hooks = [{"id": name, "execute-command": "/bin/true", "trigger-rule": rule(*one),
@@ -87,7 +87,7 @@ def webhook(base, folder):
 
 
 def yagwr(base, folder):
-    """It answers 200 whatever comes, and runs a command where names of headers are spelt as documented."""
+    """Delivers to yagwr. It always answers 200, and runs a command if the headers have their documented case."""
     done = f"{folder}/body.json"
     rule = {"condition": {"ALL": [f"gitlab_token = {TOKEN}", "gitlab_event = Push Hook"]}, "action": f"cat > {done}.new && mv {done}.new {done}"}
     with open(f"{folder}/rules.yaml", "w") as file:
@@ -117,7 +117,7 @@ c = BuildmasterConfig = dict(
 
 
 def buildbot(base, folder):
-    """It reads a push, a merge request and a comment on one as changes to be built."""
+    """Delivers to Buildbot, which reads a push, a merge request and a comment on it as changes."""
     port, program = free_port(), os.path.join(os.path.dirname(sys.executable), "buildbot")
     subprocess.run([program, "create-master", "-r", f"{folder}/master"], check=True, stdout=subprocess.DEVNULL)
     with open(f"{folder}/master/master.cfg", "w") as file:
@@ -152,4 +152,4 @@ with server(*rest, QUICKDRAW__LIMITS__BY_HAND_PER_MINUTE="0") as address, tempfi
     webhook(address, scratch)
     yagwr(address, scratch)
     buildbot(address, scratch)
-print("standardwebhooks, octokit, webhook, yagwr and Buildbot are content")
+print("standardwebhooks, octokit, webhook, yagwr and Buildbot accepted all deliveries")

@@ -1,6 +1,7 @@
 # frozen_string_literal: true
 
-# Drives a server with Debian's ruby-gitlab, as a script of a platform team would. launch.py starts the server and a receiver.
+# Drives a server with Debian's ruby-gitlab, as a script of a platform team would. launch.py starts the server and a
+# receiver.
 
 require 'gitlab'
 require 'json'
@@ -32,7 +33,7 @@ else
   raise "not refused with #{kind} #{text}"
 end
 
-# The next request to the receiver: its headers and its body.
+# Waits for the next request to the receiver and returns its headers and its body.
 def delivery
   @received = (@received || -1) + 1
   answer = Net::HTTP.get_response(URI("#{RECEIVER}/#{@received}"))
@@ -47,7 +48,7 @@ def report(project, trigger, object)
   same(Net::HTTP.post(address, { trigger: trigger, object: object }.to_json, headers).code, '202')
 end
 
-# Lists come in GitLab's order or in another one; only a test of the order may depend on it.
+# The paths of a list, sorted, because only a test of the order may depend on the order.
 def paths(list)
   list.map(&:path).sort
 end
@@ -102,7 +103,7 @@ def project_hooks(api, rope)
   same([hook.enable_ssl_verification, hook.token_present], [false, true])
   same(hook.custom_headers.map(&:to_h), [{ 'key' => 'X-Team' }])
 
-  # An edit keeps whatever it does not name. This library sends the address with every edit.
+  # An edit keeps the attributes that it does not name. This library sends the URL with every edit.
   hook = api.edit_project_hook(rope.id, hook.id, INBOX, job_events: false, push_events_branch_filter: 'release/*')
   same([hook.job_events, hook.pipeline_events, hook.push_events_branch_filter], [false, true, 'release/*'])
   api.edit_project_hook(rope.id, hook.id, INBOX, push_events_branch_filter: '')
@@ -112,7 +113,7 @@ def project_hooks(api, rope)
   same(body.dig('project', 'path_with_namespace'), 'gear/sub/rope')
   same(api.get("/projects/#{rope.id}/hooks/#{hook.id}/events").map(&:response_status), ['200'])
 
-  # Another address does not get the token that was for the first one.
+  # The token of a hook is not sent to another URL.
   moved = api.edit_project_hook(rope.id, hook.id, "#{RECEIVER}/other")
   same(moved.token_present, false)
   api.post("/projects/#{rope.id}/hooks/#{hook.id}/test/push_events")
@@ -133,7 +134,7 @@ def project_hooks(api, rope)
   refused(MISSING, '404 Not found') { api.delete_project_hook(rope.id, hook.id) }
 end
 
-# The library has no methods for hooks of groups: a script makes these requests by itself.
+# The library has no methods for hooks of groups, so a script makes the requests itself.
 def group_hooks(api, gear)
   hook = api.post('/groups/gear/hooks', body: { url: INBOX, subgroup_events: true, releases_events: true })
   one = "/groups/#{gear.id}/hooks/#{hook.id}"
@@ -162,7 +163,7 @@ def system_hooks(api)
   refused(MISSING, '404 Not found') { api.hook(hook.id) }
 end
 
-# The fields that GitLab's code writes and its documented samples lack.
+# Fields that GitLab's code writes and its documented samples lack.
 def bodies(api, rope)
   hook = api.add_project_hook(rope.id, INBOX, push_events: false, deployment_events: true, issues_events: true, note_events: true)
   report(rope.id, 'deployment_hooks', { id: 1, environment: 'production', status: 'success', ref: 'v1.0' })
@@ -175,7 +176,7 @@ def bodies(api, rope)
   api.delete_project_hook(rope.id, hook.id)
 end
 
-# Gives the new token; the old one is refused from then on.
+# Rotates a token and returns the new one. The old one must be refused.
 def rotate(api, path, old)
   token = api.post("#{path}/rotate")
   check(token.token != old && token.active && token.expires_at, token.id)
@@ -229,12 +230,12 @@ def people(api, gear, rope)
   refused(Gitlab::Error::Forbidden, '403 Forbidden') { hers.hooks }
   refused(MISSING, '404 Group Not Found') { hers.group('gear') }
   refused(Gitlab::Error::Forbidden, 'higher privileges') { client(TOKEN, sudo: 'ida').user }
-  # The library keeps `sudo` for all clients until one is made without it.
+  # The library keeps `sudo` for all clients until a client is created without it.
   api = client(TOKEN)
   check(api.block_user(ida.id), 'blocked')
   same(api.users(blocked: true).map(&:username), ['ida'])
   refused(Gitlab::Error::Forbidden, 'Your account has been blocked') { hers.user }
-  check(api.unblock_user(ida.id), 'not blocked any more')
+  check(api.unblock_user(ida.id), 'no longer blocked')
   same(hers.user.username, 'ida')
   api.remove_team_member(rope.id, ida.id)
   api.delete("/personal_access_tokens/#{rotated.id}")
@@ -298,4 +299,4 @@ bodies(api, rope)
 tokens(api, gear, rope)
 people(api, gear, rope)
 clean_up(api, gear, rope)
-puts "ruby-gitlab #{Gitlab::VERSION} is content"
+puts "ruby-gitlab #{Gitlab::VERSION} : all checks passed"

@@ -1,7 +1,7 @@
-// A receiver that believes nothing but signatures, checked by the libraries that receivers use.
+// A receiver that accepts only valid signatures, checked with the libraries that receivers use.
 //
-// Usage: node verify.mjs, in a folder where standardwebhooks and @octokit/webhooks-methods are installed. Prints its port.
-// SECRETS, a JSON list, are the signing tokens it knows, each answering under /standard/<number>; /hub checks TOKEN.
+// Usage: node verify.mjs, in a folder where standardwebhooks and @octokit/webhooks-methods are installed. It prints its
+// port. SECRETS is a JSON list of signing tokens; number N is checked under /standard/N. TOKEN is checked under /hub.
 
 import http from "node:http";
 import { createRequire } from "node:module";
@@ -30,7 +30,7 @@ const server = http.createServer((request, response) => {
     const body = Buffer.concat(parts).toString();
     const valid = await check(request.url, request.headers, body).catch(() => false);
     response.statusCode = valid ? 200 : 401;
-    response.end(valid ? "signed" : "not signed by whom it should");
+    response.end(valid ? "signed" : "wrong signature");
   });
 });
 server.listen(0, "127.0.0.1", () => console.log(server.address().port));

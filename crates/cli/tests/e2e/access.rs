@@ -1,4 +1,4 @@
-//! Who may do what: every role against every endpoint of hooks and members, on their own and on somebody else's.
+//! Access: the status of every role for the endpoints of hooks and members, and the rules for tokens and bots.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ pub(crate) struct People<'a> {
 }
 
 impl People<'_> {
-    /// Makes a user; gives their number and a token with these scopes.
+    /// Creates a user and returns the id and a token with the given scope.
     pub(crate) fn make(&self, username: &str, scopes: &str) -> (i64, String) {
         let body = json!({ "username": username, "name": username, "email": format!("{username}@climb.example") });
         let user = self.server.call("POST", "/api/v4/users", &body.to_string());
@@ -33,7 +33,7 @@ impl People<'_> {
     }
 }
 
-pub(crate) fn each_role_may_do_what_its_row_says(engine: Engine) {
+pub(crate) fn each_role_gets_the_statuses_of_its_row(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
     let people = People { server: &server };
@@ -50,7 +50,7 @@ pub(crate) fn each_role_may_do_what_its_row_says(engine: Engine) {
     tokens.push(("reader", people.token(owner, "read_api")));
     let hooks = ["/api/v4/projects/1/hooks", "/api/v4/groups/gear/hooks", "/api/v4/hooks"];
     let ids = hooks.map(|hooks| server.call("POST", hooks, hook).json()["id"].clone());
-    // Per role: seeing project and group; reading, making and editing hooks of project, group and instance; members.
+    // One row per role: see the project and group; list, create and edit hooks of each level; add a member.
     #[rustfmt::skip]
     let rows = [
         //            see         project hooks    group hooks      system hooks     add a member
@@ -81,14 +81,14 @@ pub(crate) fn each_role_may_do_what_its_row_says(engine: Engine) {
         assert_eq!(status("POST", "/api/v4/groups/gear/members", &body), member, "{name} adds a member");
         assert_eq!(status("GET", "/api/v4/users", ""), 403, "{name} lists users");
         assert_eq!(status("GET", "/api/v4/user", ""), 200);
-        // A hook of another scope is not there, for whoever may look.
+        // The hook of a group does not exist under the project, even for roles that may read hooks.
         let foreign = format!("{}/{}", hooks[0], ids[1]);
         let expected = if project[0] == 200 { 404 } else { project[0] };
-        assert_eq!(status("GET", &foreign, ""), expected, "{name}: a group's hook as a project's");
+        assert_eq!(status("GET", &foreign, ""), expected, "{name}: a hook of the group under the project");
     }
 }
 
-pub(crate) fn tokens_are_made_shown_once_and_taken_back(engine: Engine) {
+pub(crate) fn a_token_is_shown_once_and_can_be_revoked(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let people = People { server: &server };
     let (id, token) = people.make("ida", "api");
@@ -104,7 +104,7 @@ pub(crate) fn tokens_are_made_shown_once_and_taken_back(engine: Engine) {
     assert!(!server.get(&format!("/api/v4/personal_access_tokens/{}", second["id"])).to_string().contains(&text));
     let (_, other) = people.make("other", "api");
     let path = format!("/api/v4/personal_access_tokens/{}", second["id"]);
-    assert_eq!(people.call(&other, "DELETE", &path, "{}").status, 404, "somebody else's");
+    assert_eq!(people.call(&other, "DELETE", &path, "{}").status, 404, "the token of another user");
     assert_eq!(people.call(&text, "DELETE", "/api/v4/personal_access_tokens/self", "{}").status, 204);
     assert_eq!(people.call(&text, "GET", "/api/v4/user", "").status, 401);
     assert_eq!(people.call(&token, "GET", "/api/v4/version", "").status, 200);
@@ -148,8 +148,9 @@ pub(crate) fn changes_and_refusals_are_audited_without_values(engine: Engine) {
     assert_eq!(people.call(&stranger, "GET", "/api/v1/audit", "").status, 403);
 }
 
-/// A bot is what its project's managers can hold, and the root token comes from outside: neither may be widened or ended here.
-pub(crate) fn bots_and_the_root_token_stay_in_their_place(engine: Engine) {
+/// Managers of a project can control its bots, and the root token comes from the settings. The API must not give either
+/// of them more rights or revoke the root token.
+pub(crate) fn bots_and_the_root_token_cannot_be_promoted_or_revoked(engine: Engine) {
     let mut server = Server::start(&engine, &[]);
     server.make_project();
     let bot = server.call("POST", "/api/v4/projects/1/access_tokens", r#"{"name":"ci","scopes":["read_api"]}"#).json();
@@ -168,21 +169,29 @@ pub(crate) fn bots_and_the_root_token_stay_in_their_place(engine: Engine) {
     let owned = r#"{"name":"o","scopes":["api"],"access_level":50}"#;
     let above = server.call("POST", "/api/v4/projects/1/access_tokens", owned).json();
     let tokens = "/api/v4/projects/1/access_tokens";
-    assert_eq!(people.call(&token, "POST", tokens, owned).status, 403, "nobody gives more than they have");
+    assert_eq!(people.call(&token, "POST", tokens, owned).status, 403, "a user cannot grant more than their own role");
     for (method, path) in
         [("POST", format!("{tokens}/{}/rotate", above["id"])), ("DELETE", format!("{tokens}/{}", above["id"]))]
     {
-        assert_eq!(people.call(&token, method, &path, "{}").status, 403, "nor takes it over");
+        assert_eq!(
+            people.call(&token, method, &path, "{}").status,
+            403,
+            "a user cannot take over a token of a higher role"
+        );
     }
     let changed =
         server.call("PUT", &format!("/api/v4/projects/1/members/{developer}"), r#"{"access_level":30}"#).json();
-    assert_eq!(changed["expires_at"], "2035-01-01", "what is not named stays: {changed}");
+    assert_eq!(changed["expires_at"], "2035-01-01", "other attributes stay: {changed}");
     let me = format!("/api/v4/projects/1/members/{developer}");
-    assert_eq!(people.call(&token, "DELETE", &me, "{}").status, 204, "everybody may go");
+    assert_eq!(people.call(&token, "DELETE", &me, "{}").status, 204, "every member may leave");
     let fresh = server.call("POST", &format!("{tokens}/{id}/rotate"), "{}").json();
     let text = fresh["token"].as_str().expect("shown once").to_owned();
-    assert_eq!(server.call("DELETE", &format!("{tokens}/{id}"), "{}").status, 204, "ended already");
-    assert_eq!(people.call(&text, "GET", "/api/v4/projects/1", "").status, 200, "its successor is as good as it was");
+    assert_eq!(server.call("DELETE", &format!("{tokens}/{id}"), "{}").status, 204, "it is revoked already");
+    assert_eq!(
+        people.call(&text, "GET", "/api/v4/projects/1", "").status,
+        200,
+        "the rotated token has the same rights"
+    );
     assert_eq!(people.call(&text, "POST", "/api/v4/user/personal_access_tokens", owned).status, 403);
     assert_eq!(people.call(&text, "DELETE", "/api/v4/personal_access_tokens/self", "{}").status, 204);
     assert_eq!(people.call(&text, "GET", "/api/v4/projects/1", "").status, 401);
@@ -198,7 +207,7 @@ pub(crate) fn bots_and_the_root_token_stay_in_their_place(engine: Engine) {
     assert_eq!(server.call("GET", "/api/v4/user", "").status, 200);
 }
 
-pub(crate) fn errors_have_the_shape_of_their_api(engine: Engine) {
+pub(crate) fn errors_have_the_format_of_their_api(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
     let people = People { server: &server };
@@ -225,7 +234,7 @@ pub(crate) fn errors_have_the_shape_of_their_api(engine: Engine) {
         assert_eq!((reply.status, reply.content_type()), (status, "application/json"), "{}", reply.body);
         assert!(!(reply.json()["message"].is_null() && reply.json()["error"].is_null()), "{}", reply.body);
     }
-    // Who looked at what they must not see is written down.
+    // A refused read of something hidden is audited too.
     let log = server.get("/api/v1/audit?limit=100");
     let hidden = |entry: &&Value| entry["path"] == "/api/v4/projects/1/hooks" && entry["status"] == 404;
     assert!(log["items"].as_array().expect("items").iter().any(|entry| hidden(&entry)), "{log}");

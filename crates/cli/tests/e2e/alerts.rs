@@ -1,4 +1,4 @@
-//! Alerts on insights: looked at, told to system hooks once, and told again when all is well.
+//! Alerts on insights: they are checked, and reported to system hooks when they fire and when they resolve.
 
 use std::collections::HashSet;
 
@@ -30,7 +30,7 @@ fn tried(server: &Server, rule: &Value) -> Vec<Value> {
     reply.json().as_array().expect("a list").clone()
 }
 
-pub(crate) fn an_alert_is_told_once_and_when_all_is_well(engine: Engine) {
+pub(crate) fn an_alert_is_reported_once_when_it_fires_and_once_when_it_resolves(engine: Engine) {
     let mut server = Server::start(&engine, &[]);
     let sink = Sink::start(|_| Some(200));
     let body = json!({ "url": sink.url(), "insight_alert_events": true, "repository_update_events": false,
@@ -41,7 +41,7 @@ pub(crate) fn an_alert_is_told_once_and_when_all_is_well(engine: Engine) {
         let (mut keys, mut bodies) = (HashSet::new(), Vec::new());
         for got in sink.got() {
             assert!(got.headers.contains_key("Webhook-Signature"), "{:?}", got.headers);
-            // A death can make the same delivery come again.
+            // After a crash, the same delivery can arrive twice.
             if keys.insert(got.headers["Idempotency-Key"].clone()) {
                 bodies.push(serde_json::from_slice::<Value>(&got.body).expect("JSON"));
             }
@@ -49,14 +49,14 @@ pub(crate) fn an_alert_is_told_once_and_when_all_is_well(engine: Engine) {
         bodies.into_iter().filter(|body| body["object_kind"] == "insight_alert").collect()
     };
 
-    // Two wait in one project, one was reviewed in another.
+    // Two merge requests of one project wait for a review. The one of another project was reviewed.
     server.receive("Merge Request Hook", "a", &merge_request(1, 7, "open", "opened", 47));
     server.receive("Merge Request Hook", "b", &merge_request(2, 7, "open", "opened", 47));
     server.receive("Merge Request Hook", "c", &merge_request(1, 8, "open", "opened", 47));
     let mut approved = merge_request(1, 8, "approved", "opened", 40);
     approved["user"] = json!({ "id": 2, "username": "ida" });
     server.receive("Merge Request Hook", "d", &approved);
-    eventually("all is counted", || {
+    eventually("all events are counted", || {
         let value = |name: &str| server.get(&format!("/api/v1/insights/metrics/{name}"))["value"].clone();
         (value("mr_open"), value("mr_reviews"), value("mr_waiting")) == (json!(3.0), json!(1.0), json!(2.0))
     });
@@ -76,7 +76,7 @@ pub(crate) fn an_alert_is_told_once_and_when_all_is_well(engine: Engine) {
     let pushes = json!({ "name": "Missing", "metric": "missing_pushes", "above": 0 });
     assert_eq!(tried(&server, &pushes)[0]["value"], 0.0);
     for (rule, why) in [
-        (json!({ "name": "x", "metric": "nonsense", "above": 1 }), "there is no insight"),
+        (json!({ "name": "x", "metric": "nonsense", "above": 1 }), "there is no metric"),
         (json!({ "name": "x", "metric": "mr_open" }), "exactly one of above"),
         (json!({ "name": "x", "metric": "mr_open", "above": 1, "statistic": "p75" }), "no percentiles"),
     ] {
@@ -87,44 +87,44 @@ pub(crate) fn an_alert_is_told_once_and_when_all_is_well(engine: Engine) {
     let made = add(&server, &waiting);
     let lasting = json!({ "name": "Not yet", "metric": "mr_waiting", "above": 0, "for": 3600 });
     add(&server, &lasting);
-    eventually("it is told", || told().len() == 1);
+    eventually("the alert is reported", || told().len() == 1);
     let alert = told().remove(0);
     assert_eq!(alert["project"], json!({ "id": 7, "path_with_namespace": "gear/p7" }));
     assert_eq!((&alert["alert"]["state"], &alert["alert"]["value"]), (&json!("firing"), &json!(2.0)));
     assert_eq!((&alert["alert"]["name"], &alert["alert"]["unit"]), (&json!("Waits for a review"), &json!("count")));
-    eventually("both are looked at", || {
+    eventually("both rules are checked", || {
         let listed = server.get("/api/v1/insights/alerts");
-        // One for long enough, and one not for an hour yet.
+        // The first rule is bad for long enough. The second one must be bad for an hour first.
         listed[0]["standings"][0]["state"] == "firing" && listed[1]["standings"][0]["state"] == "pending"
     });
 
-    // A death in between tells nothing twice; one review is not enough, and two are.
+    // A crash does not report an alert twice. The alert resolves after the second review, not after the first.
     server.kill();
     server.restart();
     for (key, iid, expected) in [("e", 1, 1.0), ("f", 2, 0.0)] {
         let mut approved = merge_request(iid, 7, "approved", "opened", 1);
         approved["user"] = json!({ "id": 2, "username": "ida" });
         server.receive("Merge Request Hook", key, &approved);
-        eventually("it is counted", || server.get("/api/v1/insights/metrics/mr_waiting")["value"] == expected);
+        eventually("the review is counted", || server.get("/api/v1/insights/metrics/mr_waiting")["value"] == expected);
         assert_eq!(server.call("POST", "/api/v1/insights/alerts/look", "").status, 202);
-        eventually("it was looked at", || {
+        eventually("the rule was checked", || {
             let standing = &server.get("/api/v1/insights/alerts")[0]["standings"][0];
             standing["value"] == expected || standing.is_null()
         });
     }
-    eventually("it is told that all is well", || told().len() == 2);
+    eventually("the resolved alert is reported", || told().len() == 2);
     assert_eq!(told()[1]["alert"]["state"], "resolved");
 
-    // A rule that is taken away while it is bad says that it is over; the next one is another.
+    // A rule that is deleted while it fires is reported as resolved. A new rule is independent of it.
     let many = json!({ "name": "Open", "metric": "mr_open", "above": 0, "each_project": true, "project": null });
     let few = json!({ "name": "Few", "metric": "mr_merged", "below": 1, "each_project": true });
-    assert_eq!(tried(&server, &few).iter().filter(|one| one["is_bad"] == true).count(), 2, "none is few");
+    assert_eq!(tried(&server, &few).iter().filter(|one| one["is_bad"] == true).count(), 2, "zero is below 1");
     let gone = add(&server, &many)["id"].clone();
-    eventually("it is told of both projects", || told().len() == 4);
+    eventually("the alert is reported for both projects", || told().len() == 4);
     assert_eq!(server.call("DELETE", &format!("/api/v1/insights/alerts/{gone}"), "").status, 204);
     let next = add(&server, &many)["id"].clone();
     assert_ne!(next, gone);
-    eventually("the end is told, and the new one", || told().len() == 8);
+    eventually("the end of the old rule and the new rule are reported", || told().len() == 8);
     let of = |id: &Value, state: &str| {
         told().iter().filter(|body| body["alert"]["id"] == *id && body["alert"]["state"] == state).count()
     };
@@ -137,5 +137,5 @@ pub(crate) fn an_alert_is_told_once_and_when_all_is_well(engine: Engine) {
     assert_eq!(server.call("DELETE", &path, "").status, 204);
     assert_eq!(server.call("DELETE", &path, "").status, 404);
     assert_eq!(server.get("/api/v1/insights/alerts").as_array().map(Vec::len), Some(2));
-    assert_eq!(told().len(), 8, "each was told once");
+    assert_eq!(told().len(), 8, "each alert was reported once");
 }

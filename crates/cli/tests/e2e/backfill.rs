@@ -1,4 +1,4 @@
-//! What happened before anything was received: told from a repository, a file and a GitLab, counted, delivered to nobody.
+//! Backfills from a repository, a file and a GitLab: they are counted and not delivered.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::git::{commit, git};
 use crate::http::{Sink, eventually};
 use crate::server::{Engine, Server, TOKEN};
 
-/// Runs `quickdraw backfill`; what it printed, and of errors where it failed.
+/// Runs `quickdraw backfill`. Returns standard output, and standard error if the command failed.
 fn backfill(server: &Server, arguments: &[&str]) -> (String, Option<String>) {
     let url = format!("http://127.0.0.1:{}", server.port);
     let arguments = [&["backfill"], arguments, &["--url", &url, "--token", TOKEN]].concat();
@@ -23,7 +23,7 @@ fn value(server: &Server, name: &str) -> Value {
     server.get(&format!("/api/v1/insights/metrics/{name}?from=2020-01-01&to=2027-12-01"))["value"].clone()
 }
 
-/// Waits until insights say so.
+/// Waits until each metric has the expected value.
 fn counted(server: &Server, expected: &[(&str, f64)]) {
     for (name, number) in expected {
         let mut found = Value::Null;
@@ -44,10 +44,10 @@ fn verified(server: &Server) {
     let url = format!("http://127.0.0.1:{}", server.port);
     let done = server.command(&["insights", "verify", "--url", &url, "--token", TOKEN]).output().expect("it runs");
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
-    assert!(done.status.success() && said.contains("alike"), "{said}");
+    assert!(done.status.success() && said.contains("equal"), "{said}");
 }
 
-pub(crate) fn history_of_a_repository_and_of_a_file_is_counted(engine: Engine) {
+pub(crate) fn backfills_of_a_repository_and_of_a_file_are_counted(engine: Engine) {
     let mut server = Server::start(&engine, &[]);
     server.make_project();
     let sink = Sink::start(|_| Some(200));
@@ -63,7 +63,7 @@ pub(crate) fn history_of_a_repository_and_of_a_file_is_counted(engine: Engine) {
     git(&work, &["commit", "-q", "-m", "Say it better"]);
     git(&work, &["checkout", "-q", "main"]);
     commit(&work, "file-2", "on main", "Go on");
-    // No message of git's for merges: its parents tell.
+    // The message does not look like a merge, so only the parents show that it is one.
     git(&work, &["merge", "-q", "--no-ff", "-m", "Bring the feature in", "feature"]);
     git(&work, &["checkout", "-q", "-b", "left"]);
     commit(&work, "left", "1", "Leave it");
@@ -88,7 +88,7 @@ pub(crate) fn history_of_a_repository_and_of_a_file_is_counted(engine: Engine) {
     assert_eq!((all[0].1, all[1].1, all[2].1), (74.0, 1.0, 73.0));
     counted(&server, &all);
 
-    // What is received as well counts once, whatever of it comes first; and it is known where the project is now.
+    // An event that is also received counts once, in either order. It also gives the number of the project.
     let tip = Command::new("git").args(["rev-parse", "main^1"]).current_dir(&work).output().expect("git runs");
     let tip = String::from_utf8_lossy(&tip.stdout).trim().to_owned();
     let listed = json!([{ "id": tip, "message": "Go on\n", "timestamp": "2026-11-20T10:00:00Z",
@@ -104,10 +104,11 @@ pub(crate) fn history_of_a_repository_and_of_a_file_is_counted(engine: Engine) {
     counted(&server, &[("pushes", 1.0)]);
     let (said, errors) = backfill(&server, &["git", "work", "--project", "gear/rope"]);
     assert_eq!(errors, None, "{said}");
-    assert!(said.contains("0 told, 3 told before"), "{said}");
+    assert!(said.contains("events reported: 0, already known: 3"), "{said}");
     counted(&server, &all[..5]);
 
-    // A file: wrapped, bare, as GitLab lists a hook's events; what is wrong is named, and the rest is told.
+    // A file with wrapped records, bare bodies, and a list of hook events from GitLab. Damaged records are named, and
+    // the others are reported.
     let issue = |iid: i64| {
         json!({ "object_kind": "issue", "project": { "id": 1 }, "object_attributes": { "iid": iid, "state": "opened",
             "created_at": "2026-01-05T10:00:00Z", "updated_at": "2026-01-05T10:00:00Z", "action": "open" } })
@@ -125,15 +126,15 @@ pub(crate) fn history_of_a_repository_and_of_a_file_is_counted(engine: Engine) {
     let text: Vec<String> = records.iter().map(ToString::to_string).collect();
     std::fs::write(server.folder.path().join("past.jsonl"), text.join("\n")).expect("written");
     let (said, errors) = backfill(&server, &["file", "past.jsonl"]);
-    assert!(said.contains("FAILED: record 4: it does not say what it is"), "{said}");
-    assert!(said.contains("FAILED: record 5: received_at is no time"), "{said}");
-    assert!(said.contains("5 told, 0 told before, 1 of kinds that count for nothing"), "{said}");
-    assert!(errors.expect("it failed").contains("2 of 8 records could not be told"), "{said}");
+    assert!(said.contains("FAILED: record 4: unknown kind of event"), "{said}");
+    assert!(said.contains("FAILED: record 5: received_at is not a time"), "{said}");
+    assert!(said.contains("events reported: 5, already known: 0, of kinds that no metric uses: 1"), "{said}");
+    assert!(errors.expect("it failed").contains("2 of 8 records could not be reported"), "{said}");
     counted(&server, &[("issues_opened", 4.0), ("branches_created", 1.0)]);
     let pushed = server.get("/api/v1/insights/metrics/pushes?from=2026-01-02&to=2026-01-03")["value"].clone();
-    assert_eq!(pushed, 1.0, "by when it would have been received");
+    assert_eq!(pushed, 1.0, "it counts on the day of received_at");
 
-    // Only what was reported was delivered; the others are in the journal, and stay through a crash.
+    // Only the reported event was delivered. Backfilled events are in the journal and survive a crash.
     let sources: Vec<Value> = server.get("/api/v1/events?limit=100")["items"]
         .as_array()
         .expect("a list")
@@ -148,7 +149,7 @@ pub(crate) fn history_of_a_repository_and_of_a_file_is_counted(engine: Engine) {
     verified(&server);
     counted(&server, &all[..5]);
 
-    // Nothing of a request is taken where something is wrong, and it is named.
+    // A request with one invalid event is refused as a whole, and the answer names the event.
     let wrong = json!({ "events": [{ "payload": issue(8) }, { "trigger": "nonsense", "payload": issue(9) }] });
     let reply = server.call("POST", "/api/v1/insights/backfill", &wrong.to_string());
     assert!(reply.status == 422 && reply.body.contains("events[1]"), "{} {}", reply.status, reply.body);
@@ -156,7 +157,8 @@ pub(crate) fn history_of_a_repository_and_of_a_file_is_counted(engine: Engine) {
     assert!(reply.status == 400 && reply.body.contains("send {"), "{} {}", reply.status, reply.body);
 }
 
-/// What GitLab's API says of project 77: `insights.md` 1.3 and 1.4, a pipeline with a flaky job, a deployment, a push.
+/// Answers of GitLab's API for projects 77, 78 and 79. Project 77 has a merge request with reviews, a reopened issue, a
+/// pipeline with a flaky job, a deployment and pushes.
 fn answer(path: &str) -> Option<Value> {
     let person = |id: i64, username: &str| json!({ "id": id, "name": username, "username": username });
     let note = |id: i64, at: &str, who: &Value, system: bool, body: &str| json!({ "id": id, "body": body, "author": who, "system": system, "created_at": at, "updated_at": at });
@@ -170,11 +172,11 @@ fn answer(path: &str) -> Option<Value> {
     let page = |rows: Value| if is_first { rows } else { json!([]) };
     let (place, _) = path.strip_prefix("projects/")?.split_once('?').unwrap_or((path.strip_prefix("projects/")?, ""));
     Some(match place {
-        // More pushes of two days than a page holds.
+        // Project 78 has more pushes within two days than fit on a page.
         "78" => {
             json!({ "id": 78, "name": "Busy", "path_with_namespace": "gear/busy", "web_url": "https://git.example.com/gear/busy" })
         }
-        // What GitLab calls merged or closed, with no time of it; of one, its changes of state have it.
+        // Project 79 has merged and closed merge requests without times. The time of one is in its state events.
         "79" => {
             json!({ "id": 79, "name": "Old", "path_with_namespace": "gear/old", "web_url": "https://git.example.com/gear/old" })
         }
@@ -268,7 +270,7 @@ fn answer(path: &str) -> Option<Value> {
     })
 }
 
-pub(crate) fn what_gitlab_remembers_is_counted(engine: Engine) {
+pub(crate) fn a_backfill_from_gitlab_is_counted(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let table = Table::start(answer);
     let gitlab = format!("http://127.0.0.1:{}", table.port);
@@ -278,12 +280,12 @@ pub(crate) fn what_gitlab_remembers_is_counted(engine: Engine) {
     let (said, errors) =
         backfill(&server, &[&from[..], &["--project", "gear/rope", "--project", "gear/none"]].concat());
     assert!(said.contains("FAILED: gear/none: GitLab has no such project"), "{said}");
-    assert!(errors.is_some_and(|errors| errors.contains("1 of 2 projects could not be told")), "{said}");
+    assert!(errors.is_some_and(|errors| errors.contains("1 of 2 projects are incomplete")), "{said}");
     for part in ["merge_requests: 1", "issues: 1", "pipelines: 1", "deployments: 1", "pushes: 4", "  commits: 3"] {
         assert!(said.contains(part), "{part}: {said}");
     }
     let expected = [
-        // `insights.md` 1.3.
+        // The merge request.
         ("mr_merged", 1.0),
         ("mr_closed_unmerged", 0.0),
         ("mr_reopened", 1.0),
@@ -294,12 +296,12 @@ pub(crate) fn what_gitlab_remembers_is_counted(engine: Engine) {
         ("mr_reviewers", 2.0),
         ("review_depth", 1.0),
         ("self_merged", 0.0),
-        // 1.4.
+        // The issue.
         ("issues_closed", 0.0),
         ("issue_close_events", 1.0),
         ("issues_open", 1.0),
         ("time_to_first_close", 10_800.0),
-        // What ran, and what came out: two hours after the merge.
+        // CI, and a deployment two hours after the merge.
         ("flaky_jobs", 1.0),
         ("first_attempt_success_rate", 0.0),
         ("time_to_green", 1_680.0),
@@ -315,11 +317,11 @@ pub(crate) fn what_gitlab_remembers_is_counted(engine: Engine) {
         ("branches_deleted", 1.0),
     ];
     counted(&server, &expected);
-    // Once more: from where it was, and nothing counts twice.
+    // A second run continues at its position, and nothing counts twice.
     let (said, errors) = backfill(&server, &[&from[..], &["--project", "77"]].concat());
     assert_eq!(errors, None, "{said}");
-    assert!(said.contains("merge_requests: 0") && said.contains("0 told, "), "{said}");
-    // What was received as well counts once: an approval and a comment, as GitLab sent them then.
+    assert!(said.contains("merge_requests: 0") && said.contains("events reported: 0, "), "{said}");
+    // Events that were also received count once: an approval and a close, as GitLab sent them at the time.
     let approved = json!({ "object_kind": "merge_request", "user": { "id": 2, "username": "xi" }, "project": { "id": 77 },
         "object_attributes": { "iid": 5, "target_project_id": 77, "author_id": 1, "created_at": "2026-03-02 09:00:00 UTC",
             "updated_at": "2026-03-03 10:59:58 UTC", "action": "approval", "state": "opened" } });
@@ -328,7 +330,7 @@ pub(crate) fn what_gitlab_remembers_is_counted(engine: Engine) {
         "created_at": "2026-03-01 12:00:00 UTC", "updated_at": "2026-03-01 15:00:01 UTC", "closed_at": "2026-03-01 15:00:01 UTC",
         "action": "close", "state": "closed" } });
     server.receive("Issue Hook", "closed", &closed);
-    eventually("it is counted", || {
+    eventually("the received events are counted", || {
         server.get("/api/v1/insights/gaps?project=77")["items"] == json!([])
             && server.get("/api/v1/insights/completeness?project=77")["items"].as_array().map(Vec::len) == Some(2)
     });
@@ -337,18 +339,18 @@ pub(crate) fn what_gitlab_remembers_is_counted(engine: Engine) {
     let asked = table.asked.lock().expect("no panic").clone();
     let behind =
         asked.iter().filter(|path| path.contains("merge_requests?") && path.contains("updated_after=2026-03-05"));
-    assert_eq!(behind.count(), 1, "it went on behind the last one: {asked:?}");
+    assert_eq!(behind.count(), 1, "it continued after the last row: {asked:?}");
 
-    // Many pushes of a few days: page by page, and to an end.
+    // Many pushes within a few days are read page by page to the end.
     let (said, errors) = backfill(&server, &[&from[..], &["--project", "78", "--since", "2026-03-01"]].concat());
     assert_eq!(errors, None, "{said}");
-    assert!(said.contains("pushes: 250") && said.contains("issues: not there"), "{said}");
+    assert!(said.contains("pushes: 250") && said.contains("issues: not available"), "{said}");
     counted(&server, &[("pushes", 253.0)]);
     let pages =
         |table: &Table| table.asked.lock().expect("no panic").iter().filter(|path| path.contains("78/events")).count();
-    assert_eq!(pages(&table), 3, "each page once");
+    assert_eq!(pages(&table), 3, "each page is read once");
 
-    // A state without its time is the state all the same: counted, and left out of durations.
+    // A state without a time is counted, but left out of durations.
     let (said, errors) = backfill(&server, &[&from[..], &["--project", "79"]].concat());
     assert_eq!(errors, None, "{said}");
     let of_old =

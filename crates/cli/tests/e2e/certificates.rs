@@ -1,4 +1,4 @@
-//! Receivers that want to know who calls: mutual TLS, with a certificate for each hook.
+//! Receivers that authenticate their client: mutual TLS with a certificate for each hook.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -15,7 +15,7 @@ use crate::server::{Engine, Server};
 
 const HOOKS: &str = "/api/v4/projects/1/hooks";
 
-/// A receiver at `localhost` that lets in whoever has one of these certificates, and keeps what each of them showed.
+/// A receiver at `localhost` that accepts these client certificates and records the certificate of each request.
 fn receiver(own: &CertifiedKey<KeyPair>, clients: &[&CertifiedKey<KeyPair>]) -> (u16, Arc<Mutex<Vec<Vec<u8>>>>) {
     let mut roots = RootCertStore::empty();
     for client in clients {
@@ -41,7 +41,7 @@ fn receiver(own: &CertifiedKey<KeyPair>, clients: &[&CertifiedKey<KeyPair>]) -> 
             if stream.read(&mut chunk).is_ok_and(|n| n > 0) {
                 let peer =
                     stream.conn.peer_certificates().and_then(|chain| chain.first()).map(|one| one.as_ref().to_vec());
-                kept.lock().expect("no panic").push(peer.expect("nobody else gets in"));
+                kept.lock().expect("no panic").push(peer.expect("a client certificate is required"));
                 let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
                 stream.conn.send_close_notify();
                 let _ = stream.flush();
@@ -51,7 +51,7 @@ fn receiver(own: &CertifiedKey<KeyPair>, clients: &[&CertifiedKey<KeyPair>]) -> 
     (port, shown)
 }
 
-pub(crate) fn a_hook_shows_its_own_client_certificate(engine: Engine) {
+pub(crate) fn a_hook_presents_its_own_client_certificate(engine: Engine) {
     let [place, usual, own] = ["localhost", "quickdraw", "team"]
         .map(|name| generate_simple_self_signed([name.to_owned()]).expect("a certificate"));
     let pem = |one: &CertifiedKey<KeyPair>| format!("{}{}", one.cert.pem(), one.signing_key.serialize_pem());
@@ -83,7 +83,7 @@ pub(crate) fn a_hook_shows_its_own_client_certificate(engine: Engine) {
     refused(json!({ "tls_client_cert": own.cert.pem() }), "no private key");
     refused(json!({ "tls_client_cert": own.signing_key.serialize_pem() }), "no certificate");
     let mixed = format!("{}{}", own.cert.pem(), usual.signing_key.serialize_pem());
-    refused(json!({ "tls_client_cert": mixed }), "not the certificate's");
+    refused(json!({ "tls_client_cert": mixed }), "does not belong to the certificate");
     refused(json!({ "tls_client_cert_password": "x" }), "together with tls_client_cert");
     refused(json!({ "tls_client_cert": "x".repeat(70_000) }), "too long");
 
@@ -94,17 +94,17 @@ pub(crate) fn a_hook_shows_its_own_client_certificate(engine: Engine) {
     let shown_for = |number| {
         let before = shown.lock().expect("no panic").len();
         server.report(number).expect("accepted");
-        eventually("the receiver was called", || shown.lock().expect("no panic").len() > before);
+        eventually("the receiver is called", || shown.lock().expect("no panic").len() > before);
         shown.lock().expect("no panic").last().expect("one").clone()
     };
     assert_eq!(shown_for(1), own.cert.der().to_vec());
     let changed = server.call("PUT", &path, r#"{"name":"CI"}"#).json();
-    assert_eq!(changed["tls_client_cert_present"], true, "other changes leave it");
+    assert_eq!(changed["tls_client_cert_present"], true, "other changes keep the certificate");
     assert_eq!(shown_for(2), own.cert.der().to_vec());
-    // It was given to one address, and does not go to another.
+    // The certificate is removed when the URL changes, because it was meant for the old receiver.
     let moved = json!({ "url": format!("{url}?more") }).to_string();
     assert_eq!(server.call("PUT", &path, &moved).json()["tls_client_cert_present"], false);
-    assert_eq!(shown_for(3), usual.cert.der().to_vec(), "the instance's");
+    assert_eq!(shown_for(3), usual.cert.der().to_vec(), "the certificate of the instance");
     let back = json!({ "tls_client_cert": pem(&own) }).to_string();
     assert_eq!(server.call("PUT", &path, &back).json()["tls_client_cert_present"], true);
     assert_eq!(shown_for(4), own.cert.der().to_vec());

@@ -1,4 +1,4 @@
-//! Events that deliveries of ours have caused, and more of them than a namespace may have.
+//! Chains of events that deliveries caused, and the rate limit of a namespace.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::http::{Sink, eventually, send};
 use crate::server::{Engine, Server, TOKEN};
 
-/// Reports a push as a receiver does that passes the chain on; gives the event's number.
+/// Reports a push with a chain, as a receiver that passes the chain on does. Returns the id of the event.
 fn report(server: &Server, chain: &str) -> String {
     let headers = [("PRIVATE-TOKEN", TOKEN), ("X-Gitlab-Event-UUID", chain)];
     let body = br#"{"trigger":"push_hooks","payload":{"object_kind":"push","ref":"refs/heads/main"}}"#;
@@ -16,7 +16,7 @@ fn report(server: &Server, chain: &str) -> String {
     reply.json()["id"].as_str().expect("an id").to_owned()
 }
 
-/// Who did not hear of an event, and why.
+/// The hooks that did not get an event, with the reasons.
 fn skipped(server: &Server, event: &str) -> Vec<(i64, String)> {
     let event = server.get(&format!("/api/v1/events/{event}"));
     let rows = event["skipped"].as_array().cloned().unwrap_or_default();
@@ -26,7 +26,7 @@ fn skipped(server: &Server, event: &str) -> Vec<(i64, String)> {
     rows.iter().map(one).collect()
 }
 
-pub(crate) fn a_chain_of_events_does_not_come_back_to_a_hook(engine: Engine) {
+pub(crate) fn a_chain_of_events_does_not_return_to_a_hook(engine: Engine) {
     let (first, second) = (Sink::start(|_| Some(200)), Sink::start(|_| Some(200)));
     let mut server = Server::start(&engine, &[]);
     server.make_project();
@@ -35,25 +35,25 @@ pub(crate) fn a_chain_of_events_does_not_come_back_to_a_hook(engine: Engine) {
     eventually("the first hook has it", || first.got().len() == 1);
     let two = server.make_hook(&second.url(), "")["id"].as_i64().expect("a number");
     let chain = first.got()[0].headers["X-Gitlab-Event-Uuid"].clone();
-    // What the first hook's receiver did is news for the second hook, and not for the first, after a crash as well.
+    // An event caused by the first hook's receiver goes to the second hook and not to the first, also after a crash.
     let caused = report(&server, &chain);
     assert_eq!(skipped(&server, &caused), [(one, "recursion".to_owned())]);
     eventually("the second hook has it", || second.got().len() == 1);
-    assert_eq!(second.got()[0].headers["X-Gitlab-Event-Uuid"], chain, "the chain goes on");
+    assert_eq!(second.got()[0].headers["X-Gitlab-Event-Uuid"], chain, "the chain is passed on");
     server.kill();
     server.restart();
     let again = report(&server, &chain);
     assert_eq!(skipped(&server, &again), [(one, "recursion".to_owned()), (two, "recursion".to_owned())]);
     let other = report(&server, "0b0a7c6e-53a5-4f2e-9f0e-2f0a1c7f5d11");
-    assert_eq!(skipped(&server, &other), [], "a chain that nobody knows of");
-    // What was under way at the crash may come twice, with its key.
+    assert_eq!(skipped(&server, &other), [], "an unknown chain");
+    // A delivery that was in progress at the crash may arrive twice, with the same key.
     let events = |sink: &Sink| {
         sink.got().iter().map(|got| got.headers["Idempotency-Key"].clone()).collect::<HashSet<String>>().len()
     };
-    eventually("both have the other", || events(&first) == 2 && events(&second) == 2);
+    eventually("both hooks have the other event", || events(&first) == 2 && events(&second) == 2);
 }
 
-pub(crate) fn a_namespace_has_so_many_deliveries_a_minute(engine: Engine) {
+pub(crate) fn deliveries_of_a_namespace_are_limited_per_minute(engine: Engine) {
     let sink = Sink::start(|_| Some(200));
     let server = Server::start(&engine, &[("QUICKDRAW__LIMITS__DELIVERIES_PER_MINUTE", "3")]);
     server.make_project();
@@ -62,9 +62,9 @@ pub(crate) fn a_namespace_has_so_many_deliveries_a_minute(engine: Engine) {
     let body = format!(r#"{{"url":"{}","push_events":true}}"#, system.url());
     assert_eq!(server.call("POST", "/api/v4/hooks", &body).status, 201);
     let events: Vec<String> = (0..8).map(|number| server.report(number).expect("accepted")).collect();
-    eventually("system hooks are not counted", || system.got().len() == 8);
+    eventually("the limit does not apply to system hooks", || system.got().len() == 8);
     let reasons: Vec<String> = events.iter().flat_map(|event| skipped(&server, event)).map(|(_, why)| why).collect();
-    // The reports may lie on both sides of a full minute.
+    // The reports may fall into two minutes.
     assert!((2..=5).contains(&reasons.len()) && reasons.iter().all(|why| why == "rate_limit"), "{reasons:?}");
     eventually("the rest arrived", || sink.got().len() + reasons.len() == 8);
 }

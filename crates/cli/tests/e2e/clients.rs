@@ -1,4 +1,4 @@
-//! Requests of client libraries for GitLab's REST API, and the answers they rely on.
+//! Requests of client libraries for GitLab's REST API, and the answers that they need.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,8 @@ use crate::access::People;
 use crate::http::{Reply, Sink, send};
 use crate::server::{Engine, Server, TOKEN};
 
-/// Group `gear` (Gear Works) with `gear/sub` (Sub Unit), and project `gear/sub/rope`; their numbers.
+/// Creates the group `gear` (Gear Works), its subgroup `gear/sub` (Sub Unit) and the project `gear/sub/rope`, and
+/// returns their ids.
 fn furnish(server: &Server) -> (i64, i64, i64) {
     let number = |reply: Reply| {
         assert_eq!(reply.status, 201, "{}", reply.body);
@@ -19,7 +20,7 @@ fn furnish(server: &Server) -> (i64, i64, i64) {
     (gear, sub, number(server.call("POST", "/api/v4/projects", &rope)))
 }
 
-pub(crate) fn a_body_of_null_is_no_body(engine: Engine) {
+pub(crate) fn a_null_body_counts_as_an_absent_body(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let (_, token) = People { server: &server }.make("ida", "api");
     let headers = [("PRIVATE-TOKEN", token.as_str()), ("Content-Type", "application/json")];
@@ -27,7 +28,7 @@ pub(crate) fn a_body_of_null_is_no_body(engine: Engine) {
         send(server.port, "POST", "/api/v4/personal_access_tokens/self/rotate", &headers, body.as_bytes())
             .expect("an answer")
     };
-    assert_eq!(rotate("[]").status, 400, "a list is not parameters");
+    assert_eq!(rotate("[]").status, 400, "an array is not a set of parameters");
     let fresh = rotate("null");
     assert_eq!((fresh.status, fresh.json()["token"].is_string()), (200, true), "{}", fresh.body);
 }
@@ -45,6 +46,10 @@ pub(crate) fn a_request_to_act_as_somebody_else_is_refused(engine: Engine) {
         with(TOKEN, "plain", "GET", "/api/v4/user", ""),
         with(TOKEN, "", "GET", "/api/v4/user?sudo=plain", ""),
         with(TOKEN, "", "POST", "/api/v4/groups", group),
+        // Operations that need no parameters read their bodies too.
+        with(TOKEN, "", "POST", "/api/v4/hooks/1", r#"{"sudo":"plain"}"#),
+        with(TOKEN, "", "DELETE", "/api/v4/users/2", r#"{"sudo":"plain"}"#),
+        with(TOKEN, "", "POST", "/api/v4/users/2/block", r#"{"sudo":"plain"}"#),
     ] {
         let answer = reply.json();
         assert_eq!((reply.status, &answer["error"]), (403, &json!("insufficient_scope")), "{answer}");
@@ -55,7 +60,7 @@ pub(crate) fn a_request_to_act_as_somebody_else_is_refused(engine: Engine) {
     assert_eq!(with(TOKEN, "", "POST", "/api/v4/groups", r#"{"name":"g","path":"g","sudo":null}"#).status, 201);
 }
 
-pub(crate) fn namespaces_are_found_by_number_and_by_path(engine: Engine) {
+pub(crate) fn namespaces_are_found_by_id_and_by_path(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let (gear, sub, _) = furnish(&server);
     for id in [sub.to_string(), "gear%2Fsub".to_owned()] {
@@ -72,12 +77,16 @@ pub(crate) fn namespaces_are_found_by_number_and_by_path(engine: Engine) {
 
     let exists = |path: &str| server.get(&format!("/api/v4/namespaces/{path}"));
     assert_eq!(exists("gear/exists"), json!({ "exists": true, "suggests": ["gear1"] }));
-    assert_eq!(exists("sub/exists"), json!({ "exists": false, "suggests": [] }), "it is in another group");
+    assert_eq!(
+        exists("sub/exists"),
+        json!({ "exists": false, "suggests": [] }),
+        "the path exists only in another group"
+    );
     assert_eq!(exists(&format!("SUB/exists?parent_id={gear}"))["exists"], true);
-    assert_eq!(exists("1/exists")["exists"], false, "a number is a path here");
+    assert_eq!(exists("1/exists")["exists"], false, "here, a number is a path");
 }
 
-pub(crate) fn names_are_those_of_the_groups_above(engine: Engine) {
+pub(crate) fn full_names_contain_the_names_of_parent_groups(engine: Engine) {
     let server = Server::start(&engine, &[("QUICKDRAW_EXTERNAL_URL", "https://git.example.com")]);
     let (gear, sub, project) = furnish(&server);
     assert_eq!(server.get(&format!("/api/v4/groups/{sub}"))["full_name"], "Gear Works / Sub Unit");
@@ -105,7 +114,7 @@ pub(crate) fn names_are_those_of_the_groups_above(engine: Engine) {
     assert_eq!(server.get("/api/v4/projects/gear%2Fsub%2Frope")["last_activity_at"], event["received_at"], "{event}");
 }
 
-pub(crate) fn a_project_in_a_namespace_that_is_not_there_is_refused(engine: Engine) {
+pub(crate) fn a_project_in_an_unknown_namespace_is_refused(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let made = server.call("POST", "/api/v4/projects", r#"{"name":"Rope","namespace_id":99}"#);
     assert_eq!((made.status, made.json()), (400, json!({ "message": { "namespace": ["is not valid"] } })));
@@ -131,12 +140,12 @@ pub(crate) fn lists_of_parameters_are_bounded(engine: Engine) {
     assert_eq!(server.call("POST", "/api/v4/user/personal_access_tokens", &scopes).status, 400);
 }
 
-/// The values of an attribute in a list, in its order.
+/// The values of one attribute in a list.
 fn column(list: &Value, name: &str) -> Vec<Value> {
     list.as_array().unwrap_or_else(|| panic!("no list: {list}")).iter().map(|row| row[name].clone()).collect()
 }
 
-pub(crate) fn lists_are_narrowed_as_clients_ask(engine: Engine) {
+pub(crate) fn lists_accept_the_filters_of_client_libraries(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let (gear, sub, rope) = furnish(&server);
     let sling = json!({ "name": "Sling", "path": "sling", "namespace_id": gear, "visibility": "public" }).to_string();
@@ -196,11 +205,11 @@ pub(crate) fn lists_are_narrowed_as_clients_ask(engine: Engine) {
     assert_eq!(column(&server.get(&format!("/api/v4{next}")), "id"), [json!(rope)]);
 }
 
-pub(crate) fn a_filter_that_is_not_here_is_refused(engine: Engine) {
+pub(crate) fn an_unsupported_filter_is_refused(engine: Engine) {
     let server = Server::start(&engine, &[]);
     furnish(&server);
     for (path, words) in [
-        ("projects?starred=true", "starred is a filter that this server does not have; leave it out"),
+        ("projects?starred=true", "starred is a filter that this server does not support; remove it"),
         ("projects?last_activity_after=2026-01-01", "last_activity_after is a filter"),
         ("groups/gear/projects?topic=rust", "topic is a filter"),
         ("users?two_factor=enabled", "two_factor is a filter"),
@@ -209,7 +218,7 @@ pub(crate) fn a_filter_that_is_not_here_is_refused(engine: Engine) {
         ("groups/gear/members?sort=desc", "sort is a filter"),
         ("projects?archive=true", "unknown parameter archive; did you mean archived?"),
         ("projects?archived=true&active=true", "archived and active contradict each other"),
-        ("groups/gear/hooks?id_after=1", "id_after goes with pagination=keyset in this list"),
+        ("groups/gear/hooks?id_after=1", "id_after requires pagination=keyset in this list"),
     ] {
         let reply = server.call("GET", &format!("/api/v4/{path}"), "");
         assert_eq!(reply.status, 400, "{path}: {}", reply.body);
@@ -218,7 +227,7 @@ pub(crate) fn a_filter_that_is_not_here_is_refused(engine: Engine) {
     let hook = server.call("POST", "/api/v4/hooks", r#"{"url":"https://example.com/","push_event":true}"#);
     assert_eq!(hook.json()["error"], "unknown parameter push_event; did you mean push_events?", "{}", hook.body);
     let extra = r#"{"url":"https://example.com/","duo_flow_callback_enabled":true}"#;
-    assert_eq!(server.call("POST", "/api/v4/hooks", extra).status, 201, "attributes of other editions pass");
+    assert_eq!(server.call("POST", "/api/v4/hooks", extra).status, 201, "attributes of other editions are accepted");
     let (_, token) = People { server: &server }.make("ida", "api");
     let headers = [("PRIVATE-TOKEN", token.as_str())];
     for path in ["users?username=root&search=root", "users?username=root&admins=true"] {
@@ -227,7 +236,7 @@ pub(crate) fn a_filter_that_is_not_here_is_refused(engine: Engine) {
     }
 }
 
-pub(crate) fn api_v1_refuses_parameters_that_it_does_not_have(engine: Engine) {
+pub(crate) fn api_v1_refuses_unknown_parameters(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let refused = |method: &str, path: &str, body: &str, words: &str| {
         let reply = server.call(method, &format!("/api/v1/{path}"), body);
@@ -243,10 +252,10 @@ pub(crate) fn api_v1_refuses_parameters_that_it_does_not_have(engine: Engine) {
     refused("GET", "events?limit=0", "", "limit must be at least 1");
     refused("GET", "audit?limit=-5", "", "limit must be at least 1");
     let unknown = send(server.port, "GET", "/api/v1/events?since=1", &[], b"").expect("an answer");
-    assert_eq!(unknown.status, 401, "who is asking comes first");
+    assert_eq!(unknown.status, 401, "the token is checked before the parameters");
 }
 
-pub(crate) fn the_scopes_of_a_token_are_kept_as_asked(engine: Engine) {
+pub(crate) fn a_token_keeps_the_requested_scopes(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
     let body = r#"{"name":"t","scopes":["read_api","api","read_api"],"access_level":40}"#;
@@ -262,12 +271,12 @@ pub(crate) fn the_scopes_of_a_token_are_kept_as_asked(engine: Engine) {
     let headers = [("PRIVATE-TOKEN", token.as_str()), ("Content-Type", "application/json")];
     let hook = br#"{"url":"https://example.com/"}"#;
     let made = send(server.port, "POST", "/api/v4/projects/1/hooks", &headers, hook).expect("an answer");
-    assert_eq!(made.status, 201, "it may change things: {}", made.body);
+    assert_eq!(made.status, 201, "a token with the scope api may write: {}", made.body);
     let root = server.get("/api/v4/personal_access_tokens/self");
     assert_eq!(root["scopes"], json!(["api"]), "{root}");
 }
 
-pub(crate) fn an_address_is_that_of_one_user(engine: Engine) {
+pub(crate) fn an_email_address_belongs_to_one_user(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let make = |username: &str, email: &str| {
         let body = json!({ "username": username, "name": "n", "email": email }).to_string();
@@ -285,7 +294,7 @@ pub(crate) fn an_address_is_that_of_one_user(engine: Engine) {
     assert_eq!(server.call("PUT", &own, r#"{"email":"A@example.com"}"#).json()["email"], "A@example.com");
 }
 
-pub(crate) fn a_limit_says_when_it_ends(engine: Engine) {
+pub(crate) fn a_rate_limit_says_when_it_ends(engine: Engine) {
     let sink = Sink::start(|_| Some(200));
     let server = Server::start(&engine, &[("QUICKDRAW__LIMITS__BY_HAND_PER_MINUTE", "1")]);
     server.make_project();
@@ -298,10 +307,10 @@ pub(crate) fn a_limit_says_when_it_ends(engine: Engine) {
     let wait = header("retry-after");
     assert!((1..=61).contains(&wait), "{wait}");
     assert_eq!((header("ratelimit-limit"), header("ratelimit-remaining")), (1, 0));
-    assert!(header("ratelimit-reset") > 1_700_000_000, "it is a time, in seconds since 1970");
+    assert!(header("ratelimit-reset") > 1_700_000_000, "a time in seconds since 1970");
 }
 
-pub(crate) fn a_trigger_that_a_level_does_not_have_is_refused(engine: Engine) {
+pub(crate) fn a_trigger_that_a_level_lacks_is_refused(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
     let make = |hooks: &str, more: &str| {
@@ -311,7 +320,7 @@ pub(crate) fn a_trigger_that_a_level_does_not_have_is_refused(engine: Engine) {
         assert_eq!(reply.status, 400, "{}", reply.body);
         assert!(reply.json()["error"].as_str().is_some_and(|text| text.starts_with(words)), "{}", reply.body);
     };
-    let system = "issues_events is not a trigger of system hooks; they have push_events, tag_push_events, ";
+    let system = "issues_events is not a trigger of system hooks; use one of push_events, tag_push_events, ";
     refused(make("hooks", r#""issues_events":true"#), system);
     refused(
         make("projects/1/hooks", r#""subgroup_events":true"#),
@@ -320,9 +329,9 @@ pub(crate) fn a_trigger_that_a_level_does_not_have_is_refused(engine: Engine) {
     refused(make("groups/gear/hooks", r#""repository_update_events":"1""#), "repository_update_events is not a ");
     refused(
         make("hooks", r#""custom_webhook_template":"{}""#),
-        "custom_webhook_template does not exist for system hooks",
+        "custom_webhook_template is not available for system hooks",
     );
-    // Clients send back what they read.
+    // Clients send attributes back as they read them.
     let off = make("projects/1/hooks", r#""repository_update_events":false"#);
     assert_eq!(off.status, 201, "{}", off.body);
     let one = format!("/api/v4/projects/1/hooks/{}", off.json()["id"]);
@@ -330,7 +339,7 @@ pub(crate) fn a_trigger_that_a_level_does_not_have_is_refused(engine: Engine) {
     assert_eq!(make("hooks", r#""custom_webhook_template":"""#).status, 201);
 }
 
-pub(crate) fn projects_are_archived_and_users_blocked(engine: Engine) {
+pub(crate) fn projects_can_be_archived_and_users_blocked(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let (_, _, rope) = furnish(&server);
     let archive = |what: &str| server.call("POST", &format!("/api/v4/projects/{rope}/{what}"), "");
@@ -339,7 +348,7 @@ pub(crate) fn projects_are_archived_and_users_blocked(engine: Engine) {
     assert_eq!(server.get("/api/v4/projects?archived=false"), json!([]));
     let report = json!({ "trigger": "push_hooks", "payload": { "object_kind": "push" } }).to_string();
     let reported = server.call("POST", &format!("/api/v1/projects/{rope}/events"), &report);
-    assert_eq!(reported.status, 202, "what is reported is taken all the same: {}", reported.body);
+    assert_eq!(reported.status, 202, "events of an archived project are accepted: {}", reported.body);
     assert_eq!(archive("unarchive").json()["archived"], false);
 
     let people = People { server: &server };
@@ -356,13 +365,17 @@ pub(crate) fn projects_are_archived_and_users_blocked(engine: Engine) {
     let words = json!({ "message": "403 Forbidden - Your account has been blocked." });
     assert_eq!((refused.status, refused.json()), (403, words));
     assert_eq!(column(&server.get("/api/v4/users?blocked=true"), "id"), [json!(ida)]);
-    assert_eq!(server.call("PUT", &user, r#"{"name":"Ida R."}"#).json()["state"], "blocked", "a change keeps it so");
+    assert_eq!(
+        server.call("PUT", &user, r#"{"name":"Ida R."}"#).json()["state"],
+        "blocked",
+        "another change keeps the state"
+    );
     assert_eq!((call("unblock").status, asks().status), (201, 200));
     assert_eq!(server.call("POST", "/api/v4/users/1/block", "").status, 403);
     assert_eq!(server.call("POST", "/api/v4/users/999/block", "").status, 404);
 }
 
-pub(crate) fn groups_are_moved_by_those_who_own_both_places(engine: Engine) {
+pub(crate) fn a_group_is_moved_by_an_owner_of_both_groups(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let (gear, sub, rope) = furnish(&server);
     let other = server.call("POST", "/api/v4/groups", r#"{"name":"Other","path":"other"}"#).json()["id"].clone();
@@ -378,9 +391,9 @@ pub(crate) fn groups_are_moved_by_those_who_own_both_places(engine: Engine) {
         send(server.port, "POST", &path, &headers, body.as_bytes()).expect("an answer")
     };
     own(&json!(sub));
-    assert_eq!(transfer(&token, sub, &other).status, 404, "gear is not there for her");
+    assert_eq!(transfer(&token, sub, &other).status, 404, "the user cannot see the parent group");
     own(&json!(gear));
-    assert_eq!(transfer(&token, sub, &other).status, 404, "nor is the other group");
+    assert_eq!(transfer(&token, sub, &other).status, 404, "the user cannot see the target group");
     own(&other);
     let moved = transfer(&token, sub, &other);
     assert_eq!((moved.status, &moved.json()["full_name"]), (201, &json!("Other / Sub Unit")), "{}", moved.body);
@@ -402,11 +415,11 @@ pub(crate) fn groups_are_moved_by_those_who_own_both_places(engine: Engine) {
     assert_eq!(server.call("POST", "/api/v4/groups", &taken).status, 201);
     let words = "The parent group already has a subgroup or a project with the same path.";
     refused(transfer(TOKEN, sub, &json!(gear)), words);
-    assert_eq!(transfer(&token, sub, &Value::Null).status, 403, "only administrators make groups at the top");
+    assert_eq!(transfer(&token, sub, &Value::Null).status, 403, "only administrators create top-level groups");
     assert_eq!(transfer(TOKEN, sub, &Value::Null).json()["full_path"], "sub");
 }
 
-pub(crate) fn a_members_role_is_found_wherever_it_comes_from(engine: Engine) {
+pub(crate) fn an_inherited_role_is_listed(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let (gear, _, rope) = furnish(&server);
     let people = People { server: &server };
@@ -416,7 +429,11 @@ pub(crate) fn a_members_role_is_found_wherever_it_comes_from(engine: Engine) {
     for scope in [format!("projects/{rope}"), "groups/gear%2Fsub".to_owned()] {
         let member = server.get(&format!("/api/v4/{scope}/members/all/{ida}"));
         assert_eq!((&member["id"], &member["access_level"]), (&json!(ida), &json!(40)), "{scope}");
-        assert_eq!(server.call("GET", &format!("/api/v4/{scope}/members/{ida}"), "").status, 404, "not a direct one");
+        assert_eq!(
+            server.call("GET", &format!("/api/v4/{scope}/members/{ida}"), "").status,
+            404,
+            "the user is not a direct member"
+        );
         assert_eq!(server.call("GET", &format!("/api/v4/{scope}/members/all/1"), "").status, 404);
     }
     let users = server.get(&format!("/api/v4/projects/{rope}/users?search=IDA"));

@@ -1,4 +1,4 @@
-//! Bodies that are composed from what a forge reports.
+//! Bodies that the server composes from the reports of a forge.
 
 use gitlab::hooktypes::HookKind;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::http::{Sink, eventually, send};
 use crate::server::{Engine, SECRET, Server};
 
-pub(crate) fn images_in_composed_bodies_are_absolute(engine: Engine) {
+pub(crate) fn image_links_in_composed_bodies_are_absolute(engine: Engine) {
     let base = "https://git.example.com";
     for (form, upload) in [
         ("project_path", format!("![a]({base}/gear/rope/uploads/1/a.png)")),
@@ -27,7 +27,7 @@ pub(crate) fn images_in_composed_bodies_are_absolute(engine: Engine) {
             let reply = server.call("POST", "/api/v1/projects/1/events", &body);
             assert_eq!(reply.status, 202, "{}", reply.body);
             count += 1;
-            eventually("it was delivered", || sink.got().len() == count);
+            eventually("the event is delivered", || sink.got().len() == count);
             serde_json::from_slice::<Value>(&sink.got()[count - 1].body).expect("JSON")
         };
         let issue = report("issue_hooks", json!({ "iid": 1, "description": text }));
@@ -43,11 +43,11 @@ pub(crate) fn images_in_composed_bodies_are_absolute(engine: Engine) {
         let page = report("wiki_page_hooks", json!({ "slug": "home", "content": text }));
         assert_eq!(page["object_attributes"]["content"], expected);
         assert_eq!(report("release_hooks", json!({ "tag": "v1", "description": text }))["description"], expected);
-        // A complete body is sent as it is.
+        // A complete body is sent unchanged.
         let payload = json!({ "object_kind": "issue", "object_attributes": { "iid": 1, "description": text } });
         let body = json!({ "trigger": "issue_hooks", "payload": payload }).to_string();
         assert_eq!(server.call("POST", "/api/v1/projects/1/events", &body).status, 202);
-        eventually("it was delivered", || sink.got().len() == count + 1);
+        eventually("the complete body is delivered", || sink.got().len() == count + 1);
         assert_eq!(String::from_utf8_lossy(&sink.got()[count].body), payload.to_string());
     }
 }
@@ -68,7 +68,7 @@ pub(crate) fn a_confidential_body_reaches_only_hooks_for_confidential_events(eng
         let reply = server.call("POST", "/api/v1/projects/1/events", &body);
         assert_eq!(reply.status, 202, "{}", reply.body);
     }
-    // A received comment that its sender calls a public one.
+    // A received comment on a confidential issue that is marked as public.
     let mut received = on_issue;
     received["event_type"] = json!("note");
     received["project"] = json!({ "id": 15, "path_with_namespace": "gear/rope" });
@@ -76,13 +76,13 @@ pub(crate) fn a_confidential_body_reaches_only_hooks_for_confidential_events(eng
     let open = json!({ "object_kind": "issue", "object_attributes": { "iid": 2, "confidential": false } });
     let body = json!({ "trigger": "issue_hooks", "payload": open }).to_string();
     assert_eq!(server.call("POST", "/api/v1/projects/1/events", &body).status, 202);
-    eventually("the confidential ones are delivered", || confidential.got().len() == 4);
-    eventually("the public one is delivered", || !public.got().is_empty());
+    eventually("the confidential bodies are delivered", || confidential.got().len() == 4);
+    eventually("the public body is delivered", || !public.got().is_empty());
     assert_eq!(public.got().len(), 1, "no confidential body reaches a hook for public events");
     assert_eq!(String::from_utf8_lossy(&public.got()[0].body), open.to_string());
 }
 
-/// What the `gitlab` crate has no type for.
+/// Kinds of events for which the `gitlab` crate has no type.
 const NOT_IN_THE_CRATE: [&str; 6] = [
     "gitlab_subscription_member_approval",
     "gitlab_subscription_member_approvals",
@@ -92,7 +92,8 @@ const NOT_IN_THE_CRATE: [&str; 6] = [
     "vulnerability_hooks",
 ];
 
-/// One call for each kind: it is composed, delivered to whoever may hear of it, and recognised by our own receiver.
+/// Reports an event of each kind. It must be composed, delivered to the subscribed hooks, and recognised by our own
+/// source.
 pub(crate) fn every_kind_is_composed_and_delivered(engine: Engine) {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/gitlab");
     let sink = Sink::start(|_| Some(200));
@@ -111,7 +112,7 @@ pub(crate) fn every_kind_is_composed_and_delivered(engine: Engine) {
         for name in &all {
             body[name] = json!(true);
         }
-        // A trigger that a level does not have is refused by its name.
+        // A level refuses triggers that it does not have. They are removed one by one.
         loop {
             let made = server.call("POST", &format!("/api/v4{place}hooks"), &body.to_string());
             if made.status == 201 {
@@ -141,15 +142,15 @@ pub(crate) fn every_kind_is_composed_and_delivered(engine: Engine) {
         assert_eq!(reply.status, 202, "{name}: {}", reply.body);
         let sample = std::fs::read(folder.join("sample.json")).expect("a sample");
         let sample: Value = serde_json::from_slice(&sample).expect("JSON");
-        // Several hooks hear of most, so what comes can be of the kind before.
+        // Most events reach several hooks, so a delivery of the previous kind may still arrive.
         let delivered = || {
             let bodies = sink.got().into_iter().skip(before).map(|got| got.body);
             let mut bodies = bodies.map(|body| serde_json::from_slice::<Value>(&body).expect("JSON"));
             let says = |body: &Value| ["object_kind", "event_name", "event_type"].map(|word| body[word].clone());
             bodies.find(|body| says(body) == says(&sample))
         };
-        eventually("it is delivered", || delivered().is_some());
-        let body = delivered().expect("it was there");
+        eventually("the event is delivered", || delivered().is_some());
+        let body = delivered().expect("it was delivered above");
         let received = send(
             server.port,
             "POST",
@@ -158,7 +159,7 @@ pub(crate) fn every_kind_is_composed_and_delivered(engine: Engine) {
             body.to_string().as_bytes(),
         );
         assert_eq!(received.expect("an answer").status, 200, "{name}");
-        // That crate knows fewer kinds than there are, and none of the newer ones.
+        // The crate does not know all kinds, above all not the newer ones.
         let known = HookKind::kind_of(&body);
         let is_known = matches!(known, Some(HookKind::Web(Some(_)) | HookKind::System(Some(_))));
         assert!(is_known || NOT_IN_THE_CRATE.contains(&name.as_str()), "{name} is {known:?} to the gitlab crate");
@@ -167,7 +168,7 @@ pub(crate) fn every_kind_is_composed_and_delivered(engine: Engine) {
     }
     assert_eq!(kinds, 48);
     let unknown = server.get("/api/v1/events?limit=100&trigger=unknown")["items"].clone();
-    assert_eq!(unknown, json!([]), "each is recognised");
+    assert_eq!(unknown, json!([]), "every kind is recognised");
     let schema = server.get("/api/v1/schemas/feature_flag_hooks");
     assert_eq!(schema["properties"]["object_kind"]["enum"], json!(["feature_flag"]));
     assert_eq!(server.call("GET", "/api/v1/schemas/moon_hooks", "").status, 404);
@@ -180,7 +181,7 @@ pub(crate) fn every_kind_is_composed_and_delivered(engine: Engine) {
     );
 }
 
-/// A forge saves an issue several times while it answers one request, and dies with us in the middle of it.
+/// A forge saves an issue several times during one request. The server crashes in between.
 pub(crate) fn saves_of_one_operation_are_one_event(engine: Engine) {
     let sink = Sink::start(|_| Some(200));
     let mut server = Server::start(&engine, &[]);
@@ -204,12 +205,12 @@ pub(crate) fn saves_of_one_operation_are_one_event(engine: Engine) {
     let labelled =
         json!({"id": 301, "iid": 23, "title": "Gate jams", "labels": [{"id": 1, "title": "bug"}], "action": "update"});
     save(&server, labelled.clone(), json!({"labels": []}), true);
-    assert_eq!(server.get("/api/v1/events")["items"], json!([]), "nothing happened yet");
+    assert_eq!(server.get("/api/v1/events")["items"], json!([]), "there is no event before the last save");
     let mut last = labelled;
     last["state"] = json!("closed");
     last["action"] = json!("close");
     let reported = save(&server, last, json!({"state_id": 1}), false);
-    eventually("it is delivered", || !sink.got().is_empty());
+    eventually("the event is delivered", || !sink.got().is_empty());
     let body: Value = serde_json::from_slice(&sink.got()[0].body).expect("JSON");
     let changes = &body["changes"];
     assert_eq!(changes["title"], json!({"previous": "Gate sticks", "current": "Gate jams"}));
@@ -226,9 +227,9 @@ pub(crate) fn saves_of_one_operation_are_one_event(engine: Engine) {
         server.call("POST", &format!("/api/v4/projects/1/hooks/{}/test/confidential_issues_events", hook["id"]), "");
     assert_eq!(tested.status, 201, "{}", tested.body);
     let shown = |body: &[u8]| String::from_utf8_lossy(body).contains("Gate jams");
-    eventually("it is shown", || sink.got().iter().skip(1).any(|got| shown(&got.body)));
+    eventually("the test shows the newest issue", || sink.got().iter().skip(1).any(|got| shown(&got.body)));
 
-    // From the shell, in a group and on the instance too.
+    // `quickdraw emit` reports for a project, a group and the instance.
     let emit = |arguments: &[&str], report: Value| {
         let file = server.folder.path().join("report.json");
         std::fs::write(&file, report.to_string()).expect("written");

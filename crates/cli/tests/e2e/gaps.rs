@@ -1,4 +1,4 @@
-//! What never came: told from what came, sent again by the other side, or fetched from its API.
+//! Gaps: missing events are found, resent by GitLab, or fetched from its API.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use crate::http::{Sink, eventually, read_request};
 use crate::server::{Engine, SECRET, Server, TOKEN};
 
-/// Runs `quickdraw gaps` for a server; gives what it printed.
+/// Runs `quickdraw gaps` and returns its output.
 fn gaps(server: &Server, more: &[&str]) -> String {
     let (said, errors) = try_gaps(server, more);
     assert_eq!(errors, None, "{said}");
     said
 }
 
-/// The same, and what it printed of errors where it failed.
+/// Runs `quickdraw gaps`. Returns standard output, and standard error if the command failed.
 fn try_gaps(server: &Server, more: &[&str]) -> (String, Option<String>) {
     let url = format!("http://127.0.0.1:{}", server.port);
     let done = server.command(&[&["gaps", "--url", &url, "--token", TOKEN], more].concat()).output().expect("it runs");
@@ -33,8 +33,8 @@ fn sha(letter: char) -> String {
     letter.to_string().repeat(40)
 }
 
-/// Another Quickdraw stands for GitLab: it has the same API, and tried to deliver.
-pub(crate) fn what_was_not_taken_is_sent_again(engine: Engine) {
+/// A second Quickdraw plays GitLab, because it has the same API. Its deliveries failed.
+pub(crate) fn failed_requests_are_resent_by_gitlab(engine: Engine) {
     let settings = [("QUICKDRAW__DELIVERY__RETRY", "gitlab"), ("QUICKDRAW__DELIVERY__AUTO_DISABLE", "off")];
     let forge = Server::start(&engine, &settings);
     let mut server = Server::start(&engine, &[]);
@@ -47,18 +47,18 @@ pub(crate) fn what_was_not_taken_is_sent_again(engine: Engine) {
         let reply = forge.call("POST", "/api/v1/projects/gear%2Frope/events", &body);
         assert_eq!(reply.status, 202, "{}", reply.body);
         let event = reply.json()["id"].as_str().expect("an id").to_owned();
-        eventually("it is settled", || {
+        eventually("the delivery has ended", || {
             let state = forge.get(&format!("/api/v1/deliveries?event_id={event}"))["items"][0]["state"].clone();
             ["delivered", "given_up"].iter().any(|settled| state == *settled)
         });
     };
-    assert!(gaps(&server, &[]).contains("nothing came yet"));
+    assert!(gaps(&server, &[]).contains("the server has no events yet"));
     push('a', 'b');
     server.kill();
     push('b', 'c');
     server.restart();
     push('c', 'd');
-    eventually("the gap is counted", || list(&server, "1").len() == 1);
+    eventually("the gap is found", || list(&server, "1").len() == 1);
     let gap = list(&server, "gear%2Frope").remove(0);
     assert_eq!((&gap["before"], &gap["after"]), (&json!(sha('b')), &json!(sha('c'))));
     let said = gaps(&server, &["--project", "gear/rope"]);
@@ -68,17 +68,18 @@ pub(crate) fn what_was_not_taken_is_sent_again(engine: Engine) {
     let gitlab = format!("http://127.0.0.1:{}", forge.port);
     let compare = ["--gitlab", &gitlab, "--gitlab-token", TOKEN];
     let said = gaps(&server, &compare);
-    assert!(said.contains(&format!("not taken (internal error): push_hooks of hook {hook}")), "{said}");
-    assert_eq!(list(&server, "1").len(), 1, "only looked at");
+    assert!(said.contains(&format!("failed (internal error): push_hooks of hook {hook}")), "{said}");
+    assert_eq!(list(&server, "1").len(), 1, "a comparison changes nothing");
     let said = gaps(&server, &[&compare[..], &["--repair"]].concat());
-    assert!(said.contains(&format!("sent again: push_hooks of hook {hook} of projects/1: answered 200")), "{said}");
-    assert!(said.contains("1 sent again, 0 fetched"), "{said}");
+    assert!(said.contains(&format!("resent: push_hooks of hook {hook} of projects/1: answered 200")), "{said}");
+    assert!(said.contains("1 resent, 0 fetched"), "{said}");
     assert_eq!(list(&server, "1"), [] as [Value; 0]);
     let said = gaps(&server, &[&compare[..], &["--repair"]].concat());
-    assert!(said.contains("0 sent again, 0 fetched and reported, 0 not there"), "once is enough: {said}");
+    assert!(said.contains("0 resent, 0 fetched and reported, 0 not found"), "nothing is resent twice: {said}");
 }
 
-/// A GitLab that answers by a table, and first asks for patience. Where the table has `null`, it does not know the token.
+/// A GitLab whose answers come from a function. The first call gets 429. The function returns `Some(null)` for 401 and
+/// `None` for 404.
 pub(crate) struct Table {
     pub(crate) port: u16,
     pub(crate) asked: Arc<Mutex<Vec<String>>>,
@@ -124,7 +125,7 @@ impl Table {
     }
 }
 
-/// What GitLab's API says of project 77.
+/// Answers of GitLab's API for project 77.
 fn answer(path: &str) -> Option<Value> {
     let ida = json!({ "id": 9, "name": "Ida", "username": "ida", "state": "active" });
     let commit = |sha: String, minute: u32| {
@@ -139,7 +140,7 @@ fn answer(path: &str) -> Option<Value> {
             "web_url": "https://git.example.com/gear/rope" }),
         "77/repository/compare" => {
             assert!(path.ends_with(&format!("?from={}&to={}", sha('a'), sha('b'))), "{path}");
-            // The newest first; events have it the other way round.
+            // The API lists the newest commit first, and events list the oldest first.
             json!({ "commits": [commit(sha('b'), 2), commit(sha('9'), 1)] })
         }
         _ if place.ends_with("/diff") => json!([
@@ -176,7 +177,7 @@ fn answer(path: &str) -> Option<Value> {
     })
 }
 
-/// Receives an event of a project of the group `gear`.
+/// Sends an event of a project in the group `gear` to the source.
 fn receive(server: &Server, project: i64, event: &str, key: &str, mut body: Value) {
     let path = if project == 77 { "gear/rope".to_owned() } else { format!("gear/{project}") };
     body["project"] = json!({ "id": project, "path_with_namespace": path, "default_branch": "main" });
@@ -191,7 +192,7 @@ fn numbered(kind: &str, iid: i64) -> Value {
     json!({ "object_kind": kind, "object_attributes": { "iid": iid } })
 }
 
-pub(crate) fn what_gitlab_still_has_is_fetched(engine: Engine) {
+pub(crate) fn missing_events_are_fetched_from_gitlab(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let table = Table::start(answer);
     let receive = |event: &str, key: &str, body: Value| receive(&server, 77, event, key, body);
@@ -206,7 +207,7 @@ pub(crate) fn what_gitlab_still_has_is_fetched(engine: Engine) {
     for iid in [30, 32] {
         receive("Pipeline Hook", &format!("pipeline{iid}"), numbered("pipeline", iid));
     }
-    eventually("all is counted", || {
+    eventually("all events are counted", || {
         let list = server.get("/api/v1/insights/completeness?project=77");
         let known: Option<Vec<i64>> =
             list["items"].as_array().map(|items| items.iter().filter_map(|item| item["known"].as_i64()).collect());
@@ -225,7 +226,7 @@ pub(crate) fn what_gitlab_still_has_is_fetched(engine: Engine) {
             }
         })
         .collect();
-    assert_eq!(pages, [4; 5], "the same on pages of any length");
+    assert_eq!(pages, [4; 5], "all page sizes list the same gaps");
     let only = server.get("/api/v1/insights/gaps?project=77&metric=issue");
     assert_eq!(only["items"], json!([{ "metric": "issue", "first_iid": 4, "last_iid": 5 }]));
     for query in ["", "?project=77&metric=x", "?project=77&after=push:x", "?project=77&limit=0"] {
@@ -233,7 +234,7 @@ pub(crate) fn what_gitlab_still_has_is_fetched(engine: Engine) {
         assert_eq!(reply.status, 400, "{query}: {}", reply.body);
     }
 
-    // Somebody listens, and hears of what is filled in.
+    // A hook gets the events that fill the gaps.
     let sink = Sink::start(|_| Some(200));
     let events = ["push", "merge_requests", "issues", "confidential_issues", "pipeline"];
     let mut hook: HashMap<String, Value> =
@@ -245,25 +246,25 @@ pub(crate) fn what_gitlab_still_has_is_fetched(engine: Engine) {
     let compare = ["--gitlab", &gitlab, "--gitlab-token", "gitlab-token"];
     let said = gaps(&server, &compare);
     for part in [
-        "GitLab asks for patience; trying again in 1 s",
-        "no hook of the project that posts to Quickdraw can be seen",
+        "GitLab limits the rate of requests; next attempt in 1 s",
+        "the token can see no webhook that posts to Quickdraw",
         "push of refs/heads/main from aaaa",
         "in GitLab: 2 commits",
         "merge_request 13: in GitLab: Longer rope (merged)",
-        "merge_request: 1 older than what came, and no gap",
-        "issue 5: not there any more",
+        "merge_request: older than the first event, so not missing: 1",
+        "issue 5: not found in GitLab",
         "issue 4: in GitLab: Worn (closed)",
         "pipeline 31: in GitLab: failed on main",
-        "0 sent again, 4 there in GitLab (--repair fetches them), 1 not there, 1 older than what came, 0 left by --limit",
+        "0 resent, 4 found in GitLab (--repair fetches them), 1 not found, 1 too old, 0 skipped by --limit",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert!(table.asked.lock().expect("no panic").len() > 10);
     let said = gaps(&server, &[&compare[..], &["--repair"]].concat());
-    assert!(said.contains("4 fetched and reported, 1 not there, 1 older"), "{said}");
-    eventually("all that can be is filled", || list(&server, "77").len() == 2);
+    assert!(said.contains("4 fetched and reported, 1 not found, 1 too old"), "{said}");
+    eventually("the gaps that can be filled are filled", || list(&server, "77").len() == 2);
     assert_eq!(list(&server, "77")[1], json!({ "metric": "issue", "first_iid": 5, "last_iid": 5 }));
-    eventually("it was delivered", || sink.got().len() == 4);
+    eventually("the fetched events are delivered", || sink.got().len() == 4);
     let bodies: HashMap<String, Value> = sink
         .got()
         .iter()
@@ -272,7 +273,7 @@ pub(crate) fn what_gitlab_still_has_is_fetched(engine: Engine) {
     let push = &bodies["Push Hook"];
     assert_eq!((&push["project"]["id"], &push["total_commits_count"]), (&json!(77), &json!(2)));
     assert_eq!(push["project"]["web_url"], "https://git.example.com/gear/rope");
-    assert_eq!(push["commits"][1]["id"], sha('b'), "the newest is the last");
+    assert_eq!(push["commits"][1]["id"], sha('b'), "the newest commit comes last");
     assert_eq!(push["commits"][0]["added"], json!(["knots/eight"]));
     assert_eq!(
         (&push["commits"][0]["modified"], &push["commits"][0]["removed"]),
@@ -297,7 +298,7 @@ pub(crate) fn what_gitlab_still_has_is_fetched(engine: Engine) {
     assert_eq!(pipeline["object_attributes"]["stages"], json!(["build", "test"]));
     assert_eq!(pipeline["commit"]["title"], "Tie in");
 
-    // Another GitLab, or another token, is not mistaken for this one.
+    // Another GitLab with the same project number is not used.
     let elsewhere =
         Table::start(|path| (path == "projects/77").then(|| json!({ "id": 77, "path_with_namespace": "other/thing" })));
     let gitlab = format!("http://127.0.0.1:{}", elsewhere.port);
@@ -305,8 +306,8 @@ pub(crate) fn what_gitlab_still_has_is_fetched(engine: Engine) {
     assert!(said.contains("not compared: project 77 of this GitLab is other/thing"), "{said}");
 }
 
-/// A limit, a group's hook, a push that nothing lies behind, and a project that the token may not read.
-pub(crate) fn what_cannot_be_filled_is_said(engine: Engine) {
+/// Covers `--limit`, the hook of a group, a push without commits in between, and a project that the token cannot read.
+pub(crate) fn gaps_that_cannot_be_filled_are_explained(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let table = Table::start(|path| {
         let events = json!([{ "id": 9, "trigger": "push_hooks", "response_status": "internal error",
@@ -333,29 +334,29 @@ pub(crate) fn what_cannot_be_filled_is_said(engine: Engine) {
             receive(&server, project, "Merge Request Hook", &format!("{project}-mr{iid}"), body);
         }
     }
-    eventually("all is counted", || ["76", "77"].iter().all(|project| list(&server, project).len() == 2));
+    eventually("all gaps are found", || ["76", "77"].iter().all(|project| list(&server, project).len() == 2));
     let gitlab = format!("http://127.0.0.1:{}", table.port);
     let compare = ["--gitlab", &gitlab, "--gitlab-token", "gitlab-token"];
     let (said, errors) = try_gaps(&server, &[&compare[..], &["--limit", "2"]].concat());
     for part in [
-        "FAILED: GitLab does not know the token",
+        "FAILED: GitLab does not accept the token",
         "hook 5 is disabled in GitLab",
-        "not taken (internal error): push_hooks of hook 5 of groups/gear; --repair sends it again",
-        "nothing lies in between: events came out of order, or a test of the hook was taken for one",
-        "merge_request 13: not there any more, or not for this token",
-        "0 sent again, 0 there in GitLab (--repair fetches them), 2 not there, 0 older than what came, 2 left by --limit",
+        "failed (internal error): push_hooks of hook 5 of groups/gear; --repair resends it",
+        "GitLab lists no commits in between: events arrived out of order, or one was a test of the webhook",
+        "merge_request 13: not found in GitLab, or the token cannot read it",
+        "0 resent, 0 found in GitLab (--repair fetches them), 2 not found, 0 too old, 2 skipped by --limit",
     ] {
         assert!(said.contains(part), "{part}: {said}");
     }
-    let failed = errors.is_some_and(|errors| errors.contains("1 of 2 projects could not be compared to their end"));
+    let failed = errors.is_some_and(|errors| errors.contains("1 of 2 projects were not compared completely"));
     assert!(failed, "{said}");
-    assert!(!table.asked.lock().expect("no panic").iter().any(|asked| asked.starts_with("POST")), "only looked at");
+    assert!(
+        !table.asked.lock().expect("no panic").iter().any(|asked| asked.starts_with("POST")),
+        "a comparison changes nothing"
+    );
 
     let (said, _) = try_gaps(&server, &[&compare[..], &["--repair", "--project", "77"]].concat());
-    assert!(said.contains("sent again: push_hooks of hook 5 of groups/gear: answered 200"), "{said}");
-    assert!(
-        said.contains("1 sent again, 0 fetched and reported, 4 not there, 0 older than what came, 0 left"),
-        "{said}"
-    );
-    assert_eq!(list(&server, "77").len(), 2, "nothing was invented");
+    assert!(said.contains("resent: push_hooks of hook 5 of groups/gear: answered 200"), "{said}");
+    assert!(said.contains("1 resent, 0 fetched and reported, 4 not found, 0 too old, 0 skipped"), "{said}");
+    assert_eq!(list(&server, "77").len(), 2, "no push was invented");
 }

@@ -1,5 +1,4 @@
-//! Real pushes to a real repository: from `git push` to a signed delivery, and by way of our own source to a counted
-//! commit.
+//! Pushes to a real repository: from `git push` to a signed delivery, and through our own source to a counted commit.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -9,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use crate::http::{Sink, eventually};
 use crate::server::{BINARY, Engine, SECRET, Server, TOKEN};
 
-/// A process that ends with its handle, also when a check fails.
+/// A child process that is killed when its handle is dropped, also when a check fails.
 struct Ends(std::process::Child);
 
 impl Drop for Ends {
@@ -62,7 +61,7 @@ pub(crate) fn a_push_becomes_a_signed_delivery(engine: Engine) {
         }
     });
     server.make_hook(&format!("{url}/in"), &format!(r#","signing_token":"{signing}""#));
-    // The second hook posts the same bodies on to our own source.
+    // The second hook posts the same bodies to our own source.
     let own = format!("http://127.0.0.1:{}/api/v1/webhooks/gitlab", server.port);
     server.make_hook(&own, &format!(r#","token":"{SECRET}""#));
 
@@ -100,14 +99,15 @@ pub(crate) fn a_push_becomes_a_signed_delivery(engine: Engine) {
         r#""title": "Add file 3""#,
         r#""email": "ida@climb.example""#,
     ];
-    // The verdict is printed before the body, so both are waited for.
-    eventually("all five have been heard", || {
+    // The verdict is printed before the body, so the test waits for both.
+    eventually("all five deliveries are printed", || {
         let text = heard.lock().expect("no panic");
         text.matches("signature ok").count() == 5 && parts.iter().all(|part| text.contains(part))
     });
     assert!(!heard.lock().expect("no panic").contains("REFUSED"));
     drop(listen);
-    // Three on main, one on the branch, one more after it was amended: each once, although each came in twice.
+    // Three commits on main, one on the branch, and one more after the amend. Each counts once, although each arrived
+    // twice.
     eventually("the commits are counted once", || {
         let events = server.get("/api/v1/events?limit=100")["items"].as_array().map(Vec::len);
         let insights = server.get("/api/v1/insights/commits?project=gear/rope");
@@ -115,12 +115,12 @@ pub(crate) fn a_push_becomes_a_signed_delivery(engine: Engine) {
     });
     let insights = server.get("/api/v1/insights/commits?project=1");
     assert_eq!((&insights["commits_landed"], &insights["commits_unlisted"]), (&3.into(), &0.into()), "{insights}");
-    // A rename stands under its new name only; five files were added by five commits, and one was changed in two.
+    // A renamed file is listed only under its new name. The five commits add five files and modify two.
     assert_eq!((&insights["files_added"], &insights["files_modified"]), (&5.into(), &2.into()), "{insights}");
 }
 
-/// A server that is away neither fails nor delays a push for long, and misses nothing.
-pub(crate) fn what_is_pushed_while_the_server_is_away_comes_later(engine: Engine) {
+/// An unreachable server neither fails nor delays a push for long, and no event is lost.
+pub(crate) fn pushes_during_an_outage_are_reported_later(engine: Engine) {
     let sink = Sink::start(|_| Some(200));
     let mut server = Server::start(&engine, &[]);
     server.make_project();
@@ -142,17 +142,20 @@ pub(crate) fn what_is_pushed_while_the_server_is_away_comes_later(engine: Engine
         git(&work, &["push", "-q", "origin", "main"]);
     }
     let left = run(&["git-hook", "send", &repository]);
-    assert!(!left.status.success() && String::from_utf8_lossy(&left.stdout).contains("0 sent, 4 left"), "{left:?}");
+    assert!(!left.status.success() && String::from_utf8_lossy(&left.stdout).contains("sent: 0, left: 4"), "{left:?}");
     assert!(bare.join("quickdraw-spool/away").exists(), "the next push waits only briefly");
-    // What can never be taken is set aside, and holds up nothing.
+    // A report that the server never accepts is set aside and does not block the others.
     std::fs::write(bare.join("quickdraw-spool/00000000.json"), "no report").expect("written");
     server.restart();
     commit(&work, "file-3", "text\n", "Add file 3");
     git(&work, &["push", "-q", "origin", "main"]);
-    eventually("the next push brings those before", || sink.got().len() == 3);
+    eventually("the next push sends the earlier reports", || sink.got().len() == 3);
     let payloads: Vec<serde_json::Value> =
         sink.got().iter().map(|got| serde_json::from_slice(&got.body).expect("JSON")).collect();
-    assert!(payloads.windows(2).all(|two| two[0]["after"] == two[1]["before"]), "in their order: {payloads:?}");
+    assert!(
+        payloads.windows(2).all(|two| two[0]["after"] == two[1]["before"]),
+        "in the order of the pushes: {payloads:?}"
+    );
     let spool: Vec<String> = std::fs::read_dir(bare.join("quickdraw-spool"))
         .expect("a folder")
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
@@ -161,7 +164,7 @@ pub(crate) fn what_is_pushed_while_the_server_is_away_comes_later(engine: Engine
     assert_eq!(spool, ["00000000.refused"]);
     let nothing = run(&["git-hook", "send", &repository]);
     assert!(
-        nothing.status.success() && String::from_utf8_lossy(&nothing.stdout).contains("0 sent, 0 left"),
+        nothing.status.success() && String::from_utf8_lossy(&nothing.stdout).contains("sent: 0, left: 0"),
         "{nothing:?}"
     );
 }

@@ -1,4 +1,4 @@
-//! Hooks of all levels through the REST API: what is stored, shown, kept secret, and sent.
+//! Hooks of all levels in the REST API: stored and shown attributes, secrets, and requests.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use crate::server::{Engine, Server, TOKEN};
 
 const COLLECTIONS: [&str; 3] = ["/api/v4/projects/gear%2Frope/hooks", "/api/v4/groups/gear/hooks", "/api/v4/hooks"];
 
-pub(crate) fn hooks_of_all_levels_are_made_changed_and_deleted(engine: Engine) {
+pub(crate) fn hooks_of_all_levels_can_be_created_edited_and_deleted(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
     for hooks in COLLECTIONS {
@@ -26,14 +26,14 @@ pub(crate) fn hooks_of_all_levels_are_made_changed_and_deleted(engine: Engine) {
         assert_eq!(hook["push_events"], json!(hooks != "/api/v4/hooks"), "the default of {hooks}");
         let one = format!("{hooks}/{}", hook["id"]);
         if hooks.contains("/projects/") {
-            assert!(hook["confidential_note_events"].is_null(), "until it is set, and after other changes");
+            assert!(hook["confidential_note_events"].is_null(), "it is null until it is set");
             assert!(server.call("PUT", &one, r#"{"name":"o"}"#).json()["confidential_note_events"].is_null());
             for on in [false, true] {
                 let set = server.call("PUT", &one, &json!({ "confidential_note_events": on }).to_string()).json();
                 assert_eq!((&set["confidential_note_events"], &server.get(&one)), (&json!(on), &set));
             }
         }
-        // What python-gitlab's save() sends: the list as it was read, and the URL as it was shown.
+        // python-gitlab's save() sends the list of headers and the URL as the API shows them.
         let read = server.get(&one);
         let save =
             json!({ "url": read["url"], "custom_headers": read["custom_headers"], "token": "*****", "name": "m" });
@@ -61,7 +61,7 @@ pub(crate) fn hooks_of_all_levels_are_made_changed_and_deleted(engine: Engine) {
     assert!(!server.output().contains("canary"), "{}", server.output());
 }
 
-pub(crate) fn forms_and_queries_are_as_good_as_json(engine: Engine) {
+pub(crate) fn parameters_can_be_json_a_form_or_a_query(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
     let form = |path: &str, body: &str| -> Reply {
@@ -70,7 +70,7 @@ pub(crate) fn forms_and_queries_are_as_good_as_json(engine: Engine) {
     };
     let keys = |reply: &Reply| -> Value { reply.json()["custom_headers"].clone() };
     let both = json!([{ "key": "X-A" }, { "key": "X-B" }]);
-    // As the Rust crate `gitlab` encodes it.
+    // The encoding of the Rust crate `gitlab`.
     let crate_form = form(
         "/api/v4/projects/1/hooks",
         "url=https%3A%2F%2Fexample.com%2F&push_events=false&issues_events=true&custom_headers%5BX-A%5D=1&custom_headers%5BX-B%5D=2",
@@ -82,7 +82,7 @@ pub(crate) fn forms_and_queries_are_as_good_as_json(engine: Engine) {
         "url=https://example.com/&custom_headers[][key]=X-A&custom_headers[][value]=1&custom_headers[][key]=X-B&custom_headers[][value]=2",
     );
     assert_eq!((list.status, keys(&list)), (201, both), "{}", list.body);
-    // GitLab's own example for system hooks has everything in the query.
+    // GitLab's example for system hooks has all parameters in the query.
     let query = server.call("POST", "/api/v4/hooks?url=https://example.com/&push_events=true", "");
     assert_eq!((query.status, &query.json()["push_events"]), (201, &json!(true)), "{}", query.body);
 }
@@ -101,12 +101,12 @@ pub(crate) fn headers_variables_and_templates_reach_the_receiver(engine: Engine)
     let made = server.call("POST", "/api/v4/groups/gear/hooks", &body.to_string());
     assert_eq!(made.status, 201, "{}", made.body);
     server.report(7).expect("accepted");
-    eventually("it has arrived", || !sink.got().is_empty());
+    eventually("the delivery arrives", || !sink.got().is_empty());
     let got = sink.got().remove(0);
     assert_eq!(got.body, br#"{"branch":"refs/heads/main","number":7}"#);
     assert_eq!(got.headers.get("X-Team").map(String::as_str), Some("rope"));
     assert_eq!(got.headers.get("X-Gitlab-Event").map(String::as_str), Some("Push Hook"));
-    // History goes on showing what was sent, whatever the hook becomes.
+    // The history shows the request as it was sent, also after the hook was changed.
     let one = format!("/api/v4/groups/gear/hooks/{}", made.json()["id"]);
     let change = json!({
         "url": format!("http://127.0.0.1:{}/elsewhere", sink.port), "custom_headers": [{ "key": "X-New", "value": "canary-new" }],
@@ -135,8 +135,8 @@ pub(crate) fn headers_variables_and_templates_reach_the_receiver(engine: Engine)
     assert!(phases["wait_us"].is_i64() && phases["tls_us"].is_null() && attempt["tls_version"].is_null(), "{attempt}");
 }
 
-/// Each bot of a project is a user, and all of them together test three times as often as one.
-pub(crate) fn whoever_makes_users_tests_no_oftener(engine: Engine) {
+/// The users and bots of a project together may test three times as often as one user.
+pub(crate) fn tests_of_all_bots_of_a_project_share_a_limit(engine: Engine) {
     let server = Server::start(&engine, &[("QUICKDRAW__LIMITS__BY_HAND_PER_MINUTE", "2")]);
     server.make_project();
     let sink = Sink::start(|_| Some(200));
@@ -155,10 +155,10 @@ pub(crate) fn whoever_makes_users_tests_no_oftener(engine: Engine) {
     }
     assert_eq!((sent, sink.got().len()), (6, 6));
     let reply = server.call("POST", &format!("/api/v4/projects/1/hooks/{hook}/test/push_events"), "");
-    assert_eq!(reply.status, 201, "administrators have their own: {}", reply.body);
+    assert_eq!(reply.status, 201, "the limit of administrators is separate: {}", reply.body);
 }
 
-pub(crate) fn limits_and_bad_values_are_refused(engine: Engine) {
+pub(crate) fn invalid_values_and_too_many_hooks_are_refused(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
     let hooks = "/api/v4/groups/gear/hooks";
@@ -197,7 +197,7 @@ pub(crate) fn limits_and_bad_values_are_refused(engine: Engine) {
     assert_eq!(server.call("DELETE", "/api/v4/hooks", "{}").status, 404);
 }
 
-pub(crate) fn a_test_re_enables_and_a_resend_sends_the_same_again(engine: Engine) {
+pub(crate) fn a_test_re_enables_a_hook_and_a_resend_repeats_the_request(engine: Engine) {
     let (sink, answer) = Sink::switchable(404);
     let server = Server::start(&engine, &[("QUICKDRAW__DELIVERY__RETRY", "gitlab")]);
     server.make_project();
@@ -205,9 +205,9 @@ pub(crate) fn a_test_re_enables_and_a_resend_sends_the_same_again(engine: Engine
     let one = format!("/api/v4/projects/1/hooks/{}", hook["id"]);
     for number in 0..4 {
         server.report(number).expect("accepted");
-        eventually("it was tried", || sink.got().len() > number);
+        eventually("the delivery was attempted", || sink.got().len() > number);
     }
-    eventually("four refusals disable it", || server.get(&one)["alert_status"] == "disabled");
+    eventually("four rejections disable the hook", || server.get(&one)["alert_status"] == "disabled");
     let first_key = sink.got()[0].headers["Idempotency-Key"].clone();
     let log = server.get(&format!("{one}/events"));
     assert_eq!((log.as_array().map(Vec::len), &log[3]["response_status"]), (Some(4), &json!("404")), "{log}");
@@ -217,7 +217,7 @@ pub(crate) fn a_test_re_enables_and_a_resend_sends_the_same_again(engine: Engine
     let resend = format!("{one}/events/{}/resend", log[3]["id"]);
     let refused = server.call("POST", &resend, "{}");
     assert_eq!((refused.status, &refused.json()["message"]), (422, &json!("Hook disabled")));
-    // What is reported while it is disabled waits.
+    // An event that is reported while the hook is disabled waits.
     server.report(9).expect("accepted");
     let failed = server.call("POST", &format!("{one}/test/push_events"), "{}");
     assert_eq!(failed.status, 422, "{}", failed.body);
@@ -225,12 +225,12 @@ pub(crate) fn a_test_re_enables_and_a_resend_sends_the_same_again(engine: Engine
     let passed = server.call("POST", &format!("{one}/test/push_events"), "{}");
     assert_eq!((passed.status, &passed.json()["message"]), (201, &json!("201 Created")), "{}", passed.body);
     assert_eq!(server.get(&one)["alert_status"], "executable");
-    eventually("what waited has arrived", || sink.got().len() == 7);
+    eventually("the waiting deliveries arrive", || sink.got().len() == 7);
     let sent = server.call("POST", &resend, "{}");
     assert_eq!((sent.status, &sent.json()["response_status"]), (201, &json!(200)), "{}", sent.body);
     let got = sink.got().pop().expect("one more");
     assert_eq!((&got.headers["Idempotency-Key"], &got.body), (&first_key, &sink.got()[0].body));
-    // What was sent to one address is not sent to another, not even after a way back.
+    // A request to one URL is not resent to another, and also not after the URL was changed back.
     for url in [sink.url() + "/elsewhere", sink.url()] {
         assert_eq!(server.call("PUT", &one, &json!({ "url": url }).to_string()).status, 200);
         let refused = server.call("POST", &resend, "{}");
@@ -250,7 +250,7 @@ pub(crate) fn a_test_re_enables_and_a_resend_sends_the_same_again(engine: Engine
     let trigger = |name: &str| server.call("POST", &format!("{one}/test/{name}"), "{}");
     assert_eq!(trigger("moon_events").json()["error"], "trigger does not have a valid value");
     let before = sink.got().len();
-    assert_eq!(trigger("issues_events").status, 201, "what never happened is sent as a sample");
+    assert_eq!(trigger("issues_events").status, 201, "without such an event, the sample is sent");
     let sample: Value = serde_json::from_slice(&sink.got()[before].body).expect("JSON");
     assert_eq!(
         (&sample["object_kind"], &sample["project"]["path_with_namespace"]),
@@ -266,7 +266,7 @@ pub(crate) fn a_test_re_enables_and_a_resend_sends_the_same_again(engine: Engine
     assert_eq!((mock.status, &mock.json()["event_name"]), (201, &json!("project_create")));
 }
 
-pub(crate) fn a_hooks_own_retries_are_its_own(engine: Engine) {
+pub(crate) fn the_retry_policy_of_a_hook_overrides_the_settings(engine: Engine) {
     let tries = std::sync::atomic::AtomicUsize::new(0);
     let sink = Sink::start(move |_| {
         Some(if tries.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 2 { 503 } else { 200 })
@@ -276,7 +276,7 @@ pub(crate) fn a_hooks_own_retries_are_its_own(engine: Engine) {
     let hook = server.make_hook(&sink.url(), r#","retry":["1s","1s"]"#);
     assert_eq!(hook["retry"], "1s,1s", "{hook}");
     let event = server.report(1).expect("accepted");
-    eventually("the third attempt arrives, where the settings promise one", || {
+    eventually("the third attempt succeeds, although the settings allow one", || {
         server.get(&format!("/api/v1/events/{event}"))["deliveries"][0]["state"] == "delivered"
     });
     assert_eq!(sink.got().len(), 3);
@@ -285,6 +285,6 @@ pub(crate) fn a_hooks_own_retries_are_its_own(engine: Engine) {
     let refused = put(r#"{"retry":"sometimes"}"#);
     assert_eq!((refused.status, refused.body.contains("pauses such as 10s")), (422, true), "{}", refused.body);
     assert_eq!(put(r#"{"retry":"patient"}"#).json()["retry"], "patient");
-    assert_eq!(put(r#"{"name":"n"}"#).json()["retry"], "patient", "what is not named stays");
+    assert_eq!(put(r#"{"name":"n"}"#).json()["retry"], "patient", "other attributes stay");
     assert_eq!(put(r#"{"retry":null}"#).json()["retry"], Value::Null);
 }

@@ -1,4 +1,4 @@
-//! As little HTTP as a test needs: one request a connection, and a receiver that does what it is told.
+//! A minimal HTTP client with one request per connection, and receivers with scripted answers.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 pub(crate) struct Reply {
     pub(crate) status: u16,
-    /// Status line and header fields, in small letters.
+    /// Status line and header fields, in lower case.
     head: String,
     pub(crate) body: String,
 }
@@ -30,7 +30,7 @@ impl Reply {
     }
 }
 
-/// `Err` when there was no answer: refused, reset, or the server died.
+/// Sends a request. `Err` if there is no answer: the connection was refused or reset, or the server died.
 pub(crate) fn send(
     port: u16,
     method: &str,
@@ -46,7 +46,7 @@ pub(crate) fn send(
     }
     head.push_str(&format!("Content-Length: {}\r\n\r\n", body.len()));
     stream.write_all(head.as_bytes())?;
-    // A server that refuses early closes before it has read everything; its answer is there all the same.
+    // A server may refuse a request and close before it has read the body. Its answer can still be read.
     let _ = stream.write_all(body);
     let mut answer = Vec::new();
     let read = stream.read_to_end(&mut answer);
@@ -62,17 +62,18 @@ pub(crate) fn send(
     }
 }
 
-/// What a receiver got.
+/// A request that a receiver got.
 #[derive(Clone, Debug)]
 pub(crate) struct Got {
     pub(crate) headers: HashMap<String, String>,
     pub(crate) body: Vec<u8>,
 }
 
-/// The status of an answer that echoes.
+/// The status that stands for an answer which echoes the request.
 const ECHO: u16 = 299;
 
-/// A receiver on a port of its own: it asks `answer` about each request (counted from 1). `None` hangs.
+/// A receiver on its own port. `answer` returns the status for each request, counted from 1; with `None` the receiver
+/// hangs.
 pub(crate) struct Sink {
     pub(crate) port: u16,
     got: Arc<Mutex<Vec<Got>>>,
@@ -83,8 +84,8 @@ impl Sink {
         Self::serving(move |number, _| answer(number))
     }
 
-    /// A receiver that answers by what it is told.
-    pub(crate) fn told_by(answer: impl Fn(&Got) -> Option<u16> + Send + Sync + 'static) -> Self {
+    /// A receiver whose answer depends on the request.
+    pub(crate) fn scripted(answer: impl Fn(&Got) -> Option<u16> + Send + Sync + 'static) -> Self {
         Self::serving(move |_, got| answer(got))
     }
 
@@ -102,14 +103,14 @@ impl Sink {
         Self { port, got }
     }
 
-    /// A receiver whose answer can be changed.
+    /// A receiver whose answer can be changed later.
     pub(crate) fn switchable(status: u16) -> (Self, Arc<AtomicU16>) {
         let answer = Arc::new(AtomicU16::new(status));
         let said = answer.clone();
         (Self::start(move |_| Some(said.load(Ordering::Relaxed))), answer)
     }
 
-    /// A receiver that answers with everything it was told, in its body and in a header.
+    /// A receiver that returns all header fields of the request, in its body and in a header.
     pub(crate) fn echo() -> Self {
         Self::start(|_| Some(ECHO))
     }
@@ -132,7 +133,7 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(usize, &Got) -> Option<u16>, kep
             kept.len()
         };
         let Some(status) = answer(number, &got) else {
-            // Hang until the other side gives up.
+            // Hang until the client closes the connection.
             let _ = stream.read(&mut [0; 1]);
             return;
         };
@@ -147,7 +148,7 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(usize, &Got) -> Option<u16>, kep
     }
 }
 
-/// Reads one request. `None` when the other side has gone.
+/// Reads one request. `None` if the client has closed the connection.
 pub(crate) fn read_request(stream: &mut TcpStream) -> Option<Got> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 16 << 10];
@@ -173,11 +174,11 @@ pub(crate) fn read_request(stream: &mut TcpStream) -> Option<Got> {
     }
 }
 
-/// Looks until it is so.
+/// Waits until the condition is true, for at most a minute.
 pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let started = std::time::Instant::now();
     while !condition() {
-        assert!(started.elapsed() < Duration::from_secs(60), "not within a minute: {what}");
+        assert!(started.elapsed() < Duration::from_secs(60), "not true within a minute: {what}");
         std::thread::park_timeout(Duration::from_millis(10));
     }
 }

@@ -1,11 +1,11 @@
-//! Who is who, as those who look after it see it: nothing that was counted is counted anew.
+//! Identities: matching of people as administrators use it. Changes apply without a new count.
 
 use serde_json::{Value, json};
 
 use crate::http::eventually;
 use crate::server::{Engine, Server, TOKEN};
 
-/// Commits of March 2026, each of a day, a name and an address.
+/// A push with commits of March 2026. Each commit has a day, a name and an e-mail address.
 fn push(project: i64, path: &str, commits: &[(u32, &str, &str)]) -> Value {
     let commit = |(day, name, email): &(u32, &str, &str)| {
         json!({ "id": format!("{project}-{day}-{email}"), "message": format!("{day}"), "author": { "name": name, "email": email },
@@ -16,7 +16,7 @@ fn push(project: i64, path: &str, commits: &[(u32, &str, &str)]) -> Value {
         "project": { "id": project, "path_with_namespace": path, "default_branch": "main" } })
 }
 
-pub(crate) fn who_is_who_is_applied_when_numbers_are_read(engine: Engine) {
+pub(crate) fn changes_of_identities_apply_without_a_rebuild(engine: Engine) {
     let mut server = Server::start(&engine, &[]);
     let of_rope = [
         (2, "Ann Lee", "ann@a.example"),
@@ -34,8 +34,8 @@ pub(crate) fn who_is_who_is_applied_when_numbers_are_read(engine: Engine) {
         server.get(&format!("/api/v1/insights/commits?from=2026-03-01&to=2026-04-01{more}"))
     };
     let count = |server: &Server, more: &str| commits(server, more)["commits"].as_i64().expect("a number");
-    eventually("all is counted", || count(&server, "&bots=true") == 9);
-    assert_eq!(count(&server, ""), 8, "bots are out");
+    eventually("all commits are counted", || count(&server, "&bots=true") == 9);
+    assert_eq!(count(&server, ""), 8, "bots are left out");
     assert_eq!(
         (count(&server, "&group=gear"), count(&server, "&group=Gear/hooks"), count(&server, "&project=8")),
         (7, 1, 1)
@@ -53,21 +53,25 @@ pub(crate) fn who_is_who_is_applied_when_numbers_are_read(engine: Engine) {
     assert_eq!(all["unmatched_accounts"][0]["username"], "alee");
     let of_account = |one: &&Value| one["emails"] == json!(["5-alee@users.noreply.gitlab.example.com"]);
     let account = all["items"].as_array().expect("a list").iter().find(of_account).expect("a private address");
-    assert_eq!((&account["user_id"], &account["names"]), (&json!(5), &json!(["Ann L."])), "its number is an account");
+    assert_eq!(
+        (&account["user_id"], &account["names"]),
+        (&json!(5), &json!(["Ann L."])),
+        "the number in the address is the account"
+    );
     assert_eq!(
         commits(&server, "")["authors"].as_array().map(Vec::len),
         Some(5),
-        "people who are no members are told apart by address"
+        "people who are not members are distinguished by address"
     );
 
-    // A member is made, and what its handles did is its own at once.
+    // A new member gets the earlier commits of its handles at once.
     let ann = post(&server, "members", json!({ "name": "Ann Lee", "handles": ["ANN@a.example", "#5"] }))["id"].clone();
     let bob = post(&server, "members", json!({ "name": "Bob", "handles": ["bob@a.example"] }))["id"].clone();
     assert_eq!((count(&server, "&member=Ann%20Lee"), count(&server, &format!("&member={bob}"))), (3, 3));
     for spelling in ["ann%20lee", "ANN@a.example", "alee", "@ALee", "%235"] {
         assert_eq!(count(&server, &format!("&member={spelling}")), 3, "{spelling}");
     }
-    assert_eq!(count(&server, "&members=true"), 6, "of everybody who is a member");
+    assert_eq!(count(&server, "&members=true"), 6, "commits of all members");
     let nobody = server.call("GET", "/api/v1/insights/commits?member=nobody", "");
     assert_eq!(nobody.status, 404, "{}", nobody.body);
     assert_eq!(server.call("GET", "/api/v1/insights/commits?member=alee&members=true", "").status, 400);
@@ -93,26 +97,26 @@ pub(crate) fn who_is_who_is_applied_when_numbers_are_read(engine: Engine) {
         assert_eq!(by_name(&server, name, more), value, "{name}{more}");
     }
 
-    // A mailmap: first only looked at, then taken.
+    // A mailmap: first a dry run, then the import.
     let mailmap = "Ann Lee <ann@a.example> Ann Old <ann@x.example>\n";
     let dry = post(&server, "identities/mailmap", json!({ "text": mailmap, "dry_run": true }));
     assert_eq!((&dry["identities_changed"], &dry["commits_moved"], &dry["lines"]), (&json!(1), &json!(1), &json!(1)));
-    assert_eq!(count(&server, "&member=Ann%20Lee"), 3, "only looked at");
+    assert_eq!(count(&server, "&member=Ann%20Lee"), 3, "a dry run changes nothing");
     post(&server, "identities/mailmap", json!({ "text": mailmap }));
     assert_eq!(count(&server, "&member=Ann%20Lee"), 4);
     let bad = server.call("POST", "/api/v1/insights/identities/mailmap", r#"{"text":"Ann\n"}"#);
     assert!(bad.status == 422 && bad.body.contains("line 1: it cannot be read"), "{}", bad.body);
 
-    // Teams with dates; a merge, and back.
+    // Teams with dates; a merge of members, and its undoing.
     let csv = "member,team,email,username,from,to\nAnn Lee,Ropes,,,2026-03-01,2026-03-10\nBob,Ropes,,,,\n";
     assert_eq!(post(&server, "identities/csv", json!({ "text": csv }))["new_teams"], 1);
-    assert_eq!(commits(&server, "&team=rOPES")["commits"], 5, "in any case");
+    assert_eq!(commits(&server, "&team=rOPES")["commits"], 5, "names of teams ignore case");
     let of_team = commits(&server, "&team=Ropes");
-    assert_eq!(of_team["commits"], 5, "Ann's of the first days, and Bob's");
+    assert_eq!(of_team["commits"], 5, "Ann's commits of the first days, and Bob's");
     assert_eq!(of_team["authors"].as_array().map(Vec::len), Some(2));
-    assert_eq!(of_team["authors"][0]["member_id"], bob, "members, not addresses: {of_team}");
+    assert_eq!(of_team["authors"][0]["member_id"], bob, "authors are members, not addresses: {of_team}");
     let balance = of_team["work_balance"].as_f64().expect("a number");
-    assert!((balance - 0.1).abs() < 1e-9, "two and three: {balance}");
+    assert!((balance - 0.1).abs() < 1e-9, "two and three commits: {balance}");
     post(&server, &format!("members/{bob}/merge"), json!({ "into": ann }));
     assert_eq!(
         (count(&server, "&member=Ann%20Lee"), commits(&server, "")["authors"].as_array().map(Vec::len)),
@@ -121,7 +125,7 @@ pub(crate) fn who_is_who_is_applied_when_numbers_are_read(engine: Engine) {
     assert_eq!(server.call("DELETE", &format!("/api/v1/insights/members/{bob}/merge"), "").status, 200);
     assert_eq!(count(&server, "&member=Ann%20Lee"), 4);
 
-    // Marks, for one and for a domain, and what is suggested.
+    // Marks for a domain and for a handle, and suggestions.
     let marked =
         |server: &Server, body: Value| server.call("PUT", "/api/v1/insights/identities/marks", &body.to_string());
     assert_eq!(
@@ -136,7 +140,7 @@ pub(crate) fn who_is_who_is_applied_when_numbers_are_read(engine: Engine) {
         found["items"].as_array().is_some_and(|items| items.iter().any(|one| one["suggestions"][0]["member_id"] == ann))
     });
 
-    // Merge requests by whom: the same people, by their accounts.
+    // Merge requests count for the same people, through their accounts.
     let merge_request = |iid: i64, who: i64, reviewer: i64| {
         json!({ "object_kind": "merge_request", "user": { "id": reviewer, "username": format!("u{reviewer}") },
             "project": { "id": 7, "path_with_namespace": "gear/rope" }, "object_attributes": { "iid": iid, "author_id": who,
@@ -149,7 +153,7 @@ pub(crate) fn who_is_who_is_applied_when_numbers_are_read(engine: Engine) {
     let metric = |server: &Server, name: &str, more: &str| {
         server.get(&format!("/api/v1/insights/metrics/{name}?from=2026-03-01&to=2026-04-01{more}"))["value"].clone()
     };
-    eventually("they are counted", || metric(&server, "mr_opened", "") == 3.0);
+    eventually("the merge requests are counted", || metric(&server, "mr_opened", "") == 3.0);
     assert_eq!(metric(&server, "mr_opened", &format!("&member={ann}")), 1.0);
     assert_eq!(
         (metric(&server, "mr_opened", "&branch=next"), metric(&server, "mr_opened", "&group=gear")),
@@ -162,11 +166,11 @@ pub(crate) fn who_is_who_is_applied_when_numbers_are_read(engine: Engine) {
     assert_eq!(metric(&server, "mr_reviewers", ""), 3.0);
     let of_two = json!({ "name": "Dee", "handles": ["#31", "#32"] });
     post(&server, "members", of_two);
-    assert_eq!(metric(&server, "mr_reviewers", ""), 2.0, "two accounts of one person");
+    assert_eq!(metric(&server, "mr_reviewers", ""), 2.0, "two accounts of one person count once");
 
     several_at_once(&server);
 
-    // It is still so after the death of the server, and comes out as it went in.
+    // Identities survive a crash, and an export can be imported unchanged.
     server.kill();
     server.restart();
     assert_eq!(count(&server, "&member=Ann%20Lee"), 4);
@@ -201,17 +205,21 @@ pub(crate) fn who_is_who_is_applied_when_numbers_are_read(engine: Engine) {
     let enrol = json!({ "member_id": ann, "from": "2026-03-10" }).to_string();
     let place = format!("/api/v1/insights/teams/{}", team["id"]);
     assert_eq!(server.call("POST", &format!("{place}/members"), &enrol).status, 201);
-    assert_eq!(server.call("POST", &format!("{place}/members"), &enrol.replace("10", "09")).status, 422, "it overlaps");
+    assert_eq!(
+        server.call("POST", &format!("{place}/members"), &enrol.replace("10", "09")).status,
+        422,
+        "the periods overlap"
+    );
     assert_eq!(count(&server, "&team=Ropes"), 7);
     assert_eq!(server.call("DELETE", &format!("{place}/members/{bob}"), "").status, 204);
     assert_eq!(server.call("DELETE", &place, "").status, 204);
     let renamed = server.call("PUT", &format!("/api/v1/insights/members/{ann}"), r#"{"handles":["ann@a.example"]}"#);
     assert_eq!((renamed.status, count(&server, "&member=Ann%20Lee")), (200, 3));
     assert_eq!(server.call("DELETE", &format!("/api/v1/insights/members/{ann}"), "").status, 204);
-    assert_eq!(count(&server, ""), 9, "what they did stays");
+    assert_eq!(count(&server, ""), 9, "the commits of a deleted member stay");
 }
 
-/// Flat rows, as Grafana and spreadsheets take them.
+/// Checks `/insights/query`, which returns flat rows for Grafana and spreadsheets.
 fn several_at_once(server: &Server) {
     let query = |more: &str| format!("/api/v1/insights/query?from=2026-03-01&to=2026-03-15{more}");
     let rows = |more: &str| -> Vec<(String, String, Value)> {
@@ -226,10 +234,14 @@ fn several_at_once(server: &Server) {
     let millis = (at("2026-03-01T00:00:00Z"), at("2026-03-14T10:00:00Z"));
     let same =
         server.get(&format!("/api/v1/insights/query?metric=mr_opened&interval=week&from={}&to={}", millis.0, millis.1));
-    assert_eq!(same["rows"].as_array().map(Vec::len), Some(3), "Grafana's times are days: {same}");
+    assert_eq!(same["rows"].as_array().map(Vec::len), Some(3), "the millisecond times of Grafana are accepted: {same}");
     let midnights = server
         .get("/api/v1/insights/query?metric=mr_opened&interval=day&from=2026-03-01T00:00:00Z&to=2026-03-15T00:00:00Z");
-    assert_eq!(midnights["rows"].as_array().map(Vec::len), Some(14), "what ends at midnight ends with the day before");
+    assert_eq!(
+        midnights["rows"].as_array().map(Vec::len),
+        Some(14),
+        "a window that ends at midnight excludes the next day"
+    );
     let by = |by: &str| -> Vec<(String, Value)> {
         rows(&format!("&metric=mr_opened&interval=none&group_by={by}")).into_iter().map(|row| (row.1, row.2)).collect()
     };
@@ -240,7 +252,7 @@ fn several_at_once(server: &Server) {
     assert_eq!(
         rows("&metric=mr_opened,mr_reviews&interval=none&group_by=member&team=Ropes").len(),
         4,
-        "of the team only"
+        "members of the team only"
     );
     let whole = server.get(&query("&metric=mr_opened,mr_reviewers&interval=none"));
     assert_eq!((whole["definitions"][1]["unit"].as_str(), &whole["rows"][1]["value"]), (Some("count"), &json!(2.0)));
@@ -268,8 +280,8 @@ fn several_at_once(server: &Server) {
     assert_eq!(server.call("GET", &query("&metric=mr_open&group_by=team&member=1"), "").status, 400);
 }
 
-/// Small groups are not shown, names are replaced, people are forgotten, and facts of a project go.
-pub(crate) fn whoever_wants_not_to_be_seen_is_not(engine: Engine) {
+/// Covers small groups, pseudonyms, erased people, and retention of a project's facts.
+pub(crate) fn privacy_settings_hide_small_groups_and_names_and_erase_people(engine: Engine) {
     let mut server = Server::start(&engine, &[]);
     let of_rope = [
         (2, "Ann Lee", "ann@a.example"),
@@ -281,7 +293,7 @@ pub(crate) fn whoever_wants_not_to_be_seen_is_not(engine: Engine) {
     let window = "from=2026-03-01&to=2026-04-01";
     let of = |server: &Server, path: &str| server.call("GET", &format!("/api/v1/insights/{path}"), "");
     let commits = |server: &Server, more: &str| of(server, &format!("commits?{window}{more}")).json();
-    eventually("all is counted", || commits(&server, "")["commits"] == 4);
+    eventually("all commits are counted", || commits(&server, "")["commits"] == 4);
     let put = |server: &Server, path: &str, body: Value| {
         let reply = server.call("PUT", &format!("/api/v1/insights/{path}"), &body.to_string());
         assert_eq!(reply.status, 200, "{}", reply.body);
@@ -299,7 +311,7 @@ pub(crate) fn whoever_wants_not_to_be_seen_is_not(engine: Engine) {
         post(&server, &format!("teams/{team}/members"), json!({ "member_id": member }));
     }
 
-    // Pseudonyms: the same each time, and nothing that names anybody.
+    // Pseudonyms are stable and do not contain any part of a name or address.
     let hidden = of(&server, &format!("commits?{window}&pseudonyms=true")).body;
     assert!(!hidden.contains("example") && !hidden.contains("Ann") && hidden.contains("\"person "), "{hidden}");
     let names = |body: &Value| -> Vec<Value> {
@@ -311,7 +323,7 @@ pub(crate) fn whoever_wants_not_to_be_seen_is_not(engine: Engine) {
     assert!(!rows.contains("Ann") && rows.contains("\"person "), "{rows}");
     put(&server, "privacy", json!({ "pseudonyms": false }));
 
-    // Groups of three or more.
+    // Results for fewer than three people are hidden.
     assert_eq!(put(&server, "privacy", json!({ "min_group": 3 }))["min_group"], 3);
     for path in [
         format!("commits?{window}&member=Bob"),
@@ -336,7 +348,7 @@ pub(crate) fn whoever_wants_not_to_be_seen_is_not(engine: Engine) {
     assert_eq!(of(&server, &teams).json()["rows"][0]["value"], 3.0);
     put(&server, "privacy", json!({ "min_group": 0 }));
 
-    // A team of which only one was there before: the window before is not told, nor days of one.
+    // At first, the team has one member. The previous window and the days of one member are hidden.
     put(&server, "privacy", json!({ "min_group": 2 }));
     let late = post(&server, "teams", json!({ "name": "Late" }))["id"].clone();
     post(&server, &format!("teams/{late}/members"), json!({ "member_id": bob }));
@@ -347,7 +359,7 @@ pub(crate) fn whoever_wants_not_to_be_seen_is_not(engine: Engine) {
     assert_eq!(days, [&Value::Null, &json!(1.0), &json!(1.0), &json!(0.0)]);
     put(&server, "privacy", json!({ "min_group": 0 }));
 
-    // Forgotten: counts stay, and nobody did it; also what comes later, and what is counted anew.
+    // After an erasure the counts stay, but without the person. This also holds for later events and after a rebuild.
     let erase = |more: Value| {
         let mut body = json!({ "member_id": ann });
         body.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
@@ -358,14 +370,14 @@ pub(crate) fn whoever_wants_not_to_be_seen_is_not(engine: Engine) {
     let looked = erase(json!({ "dry_run": true, "confirm": true })).json();
     assert_eq!((&looked["identities"], &looked["accounts"]), (&json!(2), &json!(1)), "{looked}");
     assert!(looked["people"].as_array().is_some_and(|people| people.len() == 3), "{looked}");
-    assert!(of(&server, "members").body.contains("Ann"), "only looked at");
+    assert!(of(&server, "members").body.contains("Ann"), "a dry run changes nothing");
     let erased = erase(json!({ "confirm": true })).json();
     assert_eq!(erased, json!({ "identities": 2, "accounts": 1 }));
     let again = [(5, "Ann Lee", "ann@a.example"), (6, "Ann L.", "alee@users.noreply.gitlab.example.com")];
     let mut later = push(7, "gear/rope", &again);
     later["after"] = json!("later");
     server.receive("Push Hook", "3", &later);
-    eventually("it is counted", || commits(&server, "")["commits"] == 6);
+    eventually("the later push is counted", || commits(&server, "")["commits"] == 6);
     let check = |server: &Server| {
         for path in ["identities", "members", "teams", &format!("commits?{window}"), "identities/mailmap"] {
             let body = of(server, path).body;
@@ -377,14 +389,14 @@ pub(crate) fn whoever_wants_not_to_be_seen_is_not(engine: Engine) {
     check(&server);
     for _ in 0..2 {
         let undone = server.call("POST", "/api/v1/insights/identities/undo", "");
-        assert_eq!(undone.status, 204, "the last change can be taken back, and brings nobody back who is forgotten");
+        assert_eq!(undone.status, 204, "the last change can be undone, but an erasure cannot");
         check(&server);
     }
     let dee = post(&server, "members", json!({ "name": "Dee", "handles": ["dee@a.example"] }))["id"].clone();
     let count = |server: &Server| of(server, "members").json().as_array().map(Vec::len);
     for expected in [1, 2, 1] {
         assert_eq!(server.call("POST", "/api/v1/insights/identities/undo", "").status, 204);
-        assert_eq!(count(&server), Some(expected), "member {dee} is gone, there, and gone");
+        assert_eq!(count(&server), Some(expected), "member {dee} is removed, restored and removed");
     }
     server.kill();
     server.restart();
@@ -393,16 +405,16 @@ pub(crate) fn whoever_wants_not_to_be_seen_is_not(engine: Engine) {
         let all = [&["insights"], words, &["--url", &url, "--token", TOKEN]].concat();
         let done = server.command(&all).output().expect("it runs");
         let said = String::from_utf8_lossy(&done.stdout).into_owned();
-        assert!(done.status.success() && said.contains("alike"), "{said} {}", String::from_utf8_lossy(&done.stderr));
+        assert!(done.status.success() && said.contains("equal"), "{said} {}", String::from_utf8_lossy(&done.stderr));
     }
     check(&server);
 
-    // What a project keeps.
+    // Retention of the facts of a project.
     assert_eq!(
         put(&server, "privacy/kept", json!({ "project": "other/thing", "days": 1, "dry_run": true }))["kept_days"],
         json!({ "9": 1 })
     );
-    assert_eq!(of(&server, "privacy").json()["kept_days"], json!({}), "only looked at");
+    assert_eq!(of(&server, "privacy").json()["kept_days"], json!({}), "a dry run changes nothing");
     let refused = server.call("PUT", "/api/v1/insights/privacy/kept", r#"{"project":"other/thing","days":1}"#);
     assert!(refused.status == 422 && refused.body.contains("confirm"), "{}: {}", refused.status, refused.body);
     assert_eq!(
@@ -411,7 +423,7 @@ pub(crate) fn whoever_wants_not_to_be_seen_is_not(engine: Engine) {
     );
     server.kill();
     server.restart();
-    eventually("it is gone", || commits(&server, "")["commits"] == 5);
+    eventually("the facts are deleted", || commits(&server, "")["commits"] == 5);
     assert_eq!(of(&server, &format!("metrics/commits?{window}&project=9")).json()["value"], 0.0);
     assert_eq!(commits(&server, "&project=7")["commits"], 5);
     assert_eq!(put(&server, "privacy/kept", json!({ "project": "9", "days": null }))["kept_days"], json!({}));

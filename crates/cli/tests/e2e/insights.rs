@@ -1,4 +1,4 @@
-//! Insights as those who ask for them see them.
+//! Insights: metrics, their explanations, rebuilds and the demo.
 
 use std::collections::HashSet;
 use std::process::Command;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::http::{eventually, send};
 use crate::server::{Engine, SECRET, Server, TOKEN};
 
-/// An event of a merge request of the project 7, with times of March 2026.
+/// An event of a merge request of project 7. The times are in March 2026.
 fn merge_request(iid: i64, created: &str, action: &str, state: &str, updated: &str, who: (i64, &str)) -> Value {
     let time = |text: &str| format!("2026-03-{text}:00 UTC");
     json!({ "object_kind": "merge_request", "user": { "id": who.0, "username": who.1, "name": who.1 },
@@ -17,13 +17,13 @@ fn merge_request(iid: i64, created: &str, action: &str, state: &str, updated: &s
             "updated_at": time(updated), "action": action, "state": state } })
 }
 
-pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
+pub(crate) fn metrics_are_counted_and_explained(engine: Engine) {
     let mut server = Server::start(&engine, &[]);
     let jo = (1, "jo");
     let ida = (2, "ida");
     let bot = (9, "project_7_bot_0f");
     let events = [
-        // Two hours, ten and thirty: mean 50,400 s, median 36,000 s.
+        // The merge requests take 2, 10 and 30 hours: mean 50,400 s, median 36,000 s.
         merge_request(1, "02 08:00", "merge", "merged", "02 10:00", ida),
         merge_request(2, "02 08:00", "open", "opened", "02 08:00", jo),
         merge_request(2, "02 08:00", "approved", "opened", "02 09:00", bot),
@@ -40,7 +40,7 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
     let metric = |server: &Server, name: &str, more: &str| {
         server.get(&format!("/api/v1/insights/metrics/{name}?from=2026-03-01&to=2026-03-08&project=7{more}"))
     };
-    eventually("all is counted", || metric(&server, "mr_opened", "")["value"] == 5.0);
+    eventually("all events are counted", || metric(&server, "mr_opened", "")["value"] == 5.0);
     let merged = metric(&server, "time_to_merge", "");
     assert_eq!((&merged["value"], &merged["p50"], &merged["samples"]), (&json!(50_400.0), &json!(36_000.0), &json!(3)));
     assert_eq!((&merged["unit"], &merged["previous"]["value"]), (&json!("seconds"), &Value::Null), "no data is null");
@@ -68,10 +68,10 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
         assert_eq!((&first["value"], &first["bots"]), (&json!(14_400.0), &json!(bots)), "{more}");
     }
     assert_eq!(metric(&server, "mr_opened", "&whose=bots")["value"], 0.0);
-    // The same window one month later has this one before it.
+    // The previous window of the next week is this week.
     let later = server.get("/api/v1/insights/metrics/mr_merged?from=2026-03-08&to=2026-03-15&project=gear%2Frope");
     assert_eq!((&later["value"], &later["previous"]["value"]), (&json!(0.0), &json!(3.0)));
-    // Midnight of somewhere else, and weeks that begin on Mondays.
+    // Days start at midnight of the given zone, and weeks on Mondays.
     let weeks = server
         .get("/api/v1/insights/metrics/mr_open?from=2026-03-01&to=2026-04-01&zone=Europe/Bratislava&interval=week");
     let starts: Vec<&str> =
@@ -80,7 +80,7 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
     assert_eq!(*starts.last().expect("a week"), "2026-03-29T22:00:00.000Z", "after the clocks went forward");
     assert_eq!(weeks["value"], 2.0);
 
-    // A day without a midnight, and the days behind it, which have one.
+    // A day that has no midnight because of the change of clocks, and later days that have one.
     let days = server.get("/api/v1/insights/metrics/mr_merged?from=2026-04-23&to=2026-04-26&zone=Africa/Cairo");
     let starts: Vec<&str> =
         days["series"].as_array().expect("a series").iter().filter_map(|part| part["start"].as_str()).collect();
@@ -92,7 +92,7 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
     assert_eq!((&counted["iid"], &counted["counts"], &counted["value"]), (&json!(2), &json!(true), &json!(36_000)));
     assert_eq!(why["items"][4]["reason"], "it is not merged");
 
-    // The events behind an item, the oldest first, page by page.
+    // The events of an item, in the order of their receipt, in pages.
     let behind = |more: &str| {
         let page = server.get(&format!("/api/v1/insights/metrics/time_to_merge/events?item=7/2{more}"));
         let of = |event: &Value| server.get(&format!("/api/v1/events/{}", event["id"].as_str().expect("an id")));
@@ -102,16 +102,16 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
     };
     let (times, next) = behind("");
     let all = ["02 18:00", "02 12:00", "02 09:00", "02 08:00"].map(|time| format!("2026-03-{time}:00 UTC"));
-    assert_eq!((times.as_slice(), &next), (&all[..], &None), "as they came");
+    assert_eq!((times.as_slice(), &next), (&all[..], &None), "in the order of receipt");
     let (first, next) = behind("&limit=3");
-    let (rest, end) = behind(&format!("&limit=3&after={}", next.expect("there is more")));
+    let (rest, end) = behind(&format!("&limit=3&after={}", next.expect("there is a next page")));
     assert_eq!(([first, rest].concat(), end), (all.to_vec(), None));
     assert_eq!(server.call("GET", "/api/v1/insights/metrics/mr_open/events?item=1", "").status, 400);
 
     let list = server.get("/api/v1/insights/metrics");
     let names: HashSet<&str> =
         list.as_array().expect("a list").iter().filter_map(|metric| metric["name"].as_str()).collect();
-    assert_eq!(names.len(), list.as_array().expect("a list").len(), "each has a name of its own");
+    assert_eq!(names.len(), list.as_array().expect("a list").len(), "names are unique");
     for (path, status) in [
         ("metrics/nonsense", 404),
         ("metrics/mr_open?definition=mine", 400),
@@ -128,7 +128,7 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
         assert_eq!(server.call("GET", &format!("/api/v1/insights/{path}"), "").status, status, "{path}");
     }
 
-    // Issues: opened, closed, opened again, in another order; and one closed for good.
+    // An issue that is opened, closed and reopened, with its events in another order, and an issue that stays closed.
     let issue = |iid: i64, action: &str, updated: &str, closed: Option<&str>| {
         let time = |text: &str| format!("2026-03-{text}:00 UTC");
         json!({ "object_kind": "issue", "user": { "id": 1, "username": "jo" }, "project": { "id": 7 },
@@ -157,7 +157,7 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
     }
     assert_eq!(metric(&server, "time_to_first_close", "")["p50"], 48_600.0);
 
-    // Labels choose, group and have times; others read the same otherwise.
+    // Labels filter, group and have durations. Other definitions can be queried by name or by parameter.
     let labelled = |iid: i64, updated: &str, titles: &[&str]| {
         let mut body = issue(iid, "update", updated, None);
         body["object_attributes"]["labels"] = titles.iter().map(|title| json!({ "title": title })).collect();
@@ -172,7 +172,7 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
     }
     eventually("labels are counted", || metric(&server, "label_time", "&label=doing")["value"] == 10_800.0);
     assert_eq!(metric(&server, "issues_opened", "&label=bug")["value"], 1.0);
-    assert_eq!(metric(&server, "issues_opened", "&label=doing")["value"], 0.0, "as last seen");
+    assert_eq!(metric(&server, "issues_opened", "&label=doing")["value"], 0.0, "only the current labels count");
     let grouped =
         "/api/v1/insights/query?metric=issues_opened&from=2026-03-01&to=2026-03-08&interval=none&group_by=label";
     let rows = server.get(grouped)["rows"].clone();
@@ -184,7 +184,7 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
         server.get("/api/v1/insights/query?metric=time_to_merge,time_to_merge.chaoss&from=2026-03-01&interval=none");
     assert_eq!(beside["definitions"].as_array().map(Vec::len), Some(2));
 
-    // A pipeline that failed, was run again in part, and passed; its events come in another order.
+    // A pipeline that fails, is run again in part, and passes. Its events arrive in another order.
     let pipeline = |status: &str, finished: Option<&str>, job: (i64, &str, &str, Option<&str>)| {
         let time = |text: &str| format!("2026-03-05 {text}:00 UTC");
         let (id, job_status, started, ended) = job;
@@ -217,7 +217,7 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
         assert_eq!(metric(&server, name, "")["value"], value, "{name}");
     }
 
-    // Two deployments, one that failed, and two incidents behind the first of them.
+    // Two successful deployments, one failed deployment, and two incidents after the first one.
     let deployment = |id: i64, status: &str, at: &str| {
         json!({ "object_kind": "deployment", "deployment_id": id, "status": status, "environment_tier": "production",
             "status_changed_at": format!("2026-03-{at}:00 +0100"), "environment": "eu", "project": { "id": 7 } })
@@ -250,21 +250,21 @@ pub(crate) fn merge_requests_are_measured_and_explained(engine: Engine) {
     let often = metric(&server, "deployment_frequency", "");
     assert_eq!((&often["value"], &often["series"][1]["value"]), (&json!(2.0 / 7.0), &json!(1.0)));
 
-    // A crash loses nothing, and a repetition changes nothing.
+    // A crash loses no data, and repeated events change no value.
     server.kill();
     server.restart();
     for (number, event) in events.iter().enumerate() {
         server.receive("Merge Request Hook", &format!("again{number}"), event);
     }
     server.receive("Merge Request Hook", "last", &merge_request(7, "06 08:00", "open", "opened", "06 08:00", jo));
-    eventually("the last is counted", || metric(&server, "mr_opened", "")["value"] == 6.0);
+    eventually("the last event is counted", || metric(&server, "mr_opened", "")["value"] == 6.0);
     let again = metric(&server, "time_to_merge", "");
     assert_eq!((&again["value"], &again["p50"], &again["p90"]), (&merged["value"], &merged["p50"], &merged["p90"]));
 }
 
-/// The example of the definitions: main moves s → a → b → c; !1 (a), !2 (b) and !3 (c) are merged; b comes out, c fails and then
-/// comes out; two incidents follow the first deployment.
-pub(crate) fn what_was_merged_is_followed_to_its_deployment(engine: Engine) {
+/// The example of the definitions. The branch main moves s → a → b → c. Merge requests !1 (a), !2 (b) and !3 (c) are
+/// merged. b is deployed; the deployment of c fails and then succeeds. Two incidents follow the first deployment.
+pub(crate) fn lead_times_follow_merge_requests_to_their_deployment(engine: Engine) {
     let mut server = Server::start(&engine, &[]);
     let time = |text: &str| format!("2026-03-{text}:00 UTC");
     let project = || json!({ "id": 7, "path_with_namespace": "gear/rope", "default_branch": "main" });
@@ -322,13 +322,13 @@ pub(crate) fn what_was_merged_is_followed_to_its_deployment(engine: Engine) {
         }
         let frequency = get(server, "deployment_frequency")["value"].as_f64().expect("a number");
         assert!((frequency - 0.285_714).abs() < 1e-6);
-        // From commit to deployment: nine hours, seven and three.
+        // From commit to deployment: 9, 7 and 3 hours.
         assert_eq!(get(server, "commit_lead_time")["p50"], 25_200.0);
         let explained = get(server, "lead_time_for_changes/explain");
         let items = explained["items"].as_array().expect("a list");
-        assert!(items.iter().all(|item| item["counts"] == item["reason"].is_null()), "all by the chain: {items:?}");
+        assert!(items.iter().all(|item| item["counts"] == item["reason"].is_null()), "all items count: {items:?}");
     };
-    // Backwards, split by the death of the server, and then all of it once more under other keys.
+    // The events arrive in reverse order with a crash in between, and then again with other keys.
     for (number, (event, body)) in events.iter().enumerate().rev() {
         if number == 6 {
             server.kill();
@@ -336,23 +336,20 @@ pub(crate) fn what_was_merged_is_followed_to_its_deployment(engine: Engine) {
         }
         server.receive(event, &format!("k{number}"), body);
     }
-    eventually("all is counted", || get(&server, "lead_time_for_changes")["samples"] == 3);
+    eventually("all events are counted", || get(&server, "lead_time_for_changes")["samples"] == 3);
     check(&server);
     for (number, (event, body)) in events.iter().enumerate() {
         server.receive(event, &format!("again{number}"), body);
     }
     server.receive("Merge Request Hook", "last", &merged(4, "z", "03 09:30"));
-    eventually("the repetition is counted too", || get(&server, "mr_merged")["value"] == 4.0);
+    eventually("the last event is counted", || get(&server, "mr_merged")["value"] == 4.0);
     let explained = get(&server, "lead_time_for_changes/explain");
-    assert_eq!(
-        explained["left_out"],
-        json!({ "it lies before the first push that is known of the default branch": 1 })
-    );
+    assert_eq!(explained["left_out"], json!({ "it is older than the first known push to the default branch": 1 }));
     check(&server);
 }
 
-/// Counted in another order and with repetitions it is the same; and it can be counted anew.
-pub(crate) fn what_is_counted_is_proved_and_counted_anew(engine: Engine) {
+/// A verification counts in another order and with repetitions. A rebuild counts the whole journal again.
+pub(crate) fn insights_can_be_verified_and_rebuilt(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let url = format!("http://127.0.0.1:{}", server.port);
     let run = |words: &[&str]| {
@@ -362,7 +359,7 @@ pub(crate) fn what_is_counted_is_proved_and_counted_anew(engine: Engine) {
         String::from_utf8(done.stdout).expect("UTF-8")
     };
     assert_eq!(server.call("GET", "/api/v1/insights/rebuild", "").status, 404);
-    assert!(run(&["verify"]).contains("alike"), "nothing is like nothing");
+    assert!(run(&["verify"]).contains("equal"), "an empty journal equals empty insights");
     let commit = |n: usize| {
         json!({ "id": format!("{n:040}"), "message": format!("m {}", n % 30), "author": { "name": format!("A {}", n % 5),
             "email": format!("a{}@x.example", n % 5) }, "timestamp": "2026-03-02T10:00:00+02:00", "modified": [format!("f{}", n % 9)] })
@@ -386,43 +383,43 @@ pub(crate) fn what_is_counted_is_proved_and_counted_anew(engine: Engine) {
     let metric = |name: &str| {
         server.get(&format!("/api/v1/insights/query?metric={name}&from=2026-03-01&to=2026-04-01"))["rows"].clone()
     };
-    eventually("all is counted", || {
+    eventually("all events are counted", || {
         metric("mr_merged,commits").as_array().is_some_and(|rows| rows.len() == 62) && {
             let total = |name: &str| {
                 let path = format!("/api/v1/insights/metrics/{name}?from=2026-03-01&to=2026-04-01&bots=true");
                 server.get(&path)["value"].clone()
             };
-            // The last merge came behind the last commit.
+            // The last merge arrives after the last commit.
             total("commits") == 120.0 && total("mr_merged") == 20.0
         }
     });
     let before = metric("mr_merged,commits,pushes,time_to_merge");
     for seed in ["1", "2", "3"] {
         let said = run(&["verify", "--seed", seed]);
-        assert!(said.contains("alike: order and repetition do not matter"), "{said}");
-        assert!(["121 events", " 0 of them cannot", "repetitions"].iter().all(|one| said.contains(one)), "{said}");
+        assert!(said.contains("equal: order and repetition make no difference"), "{said}");
+        assert!([": 121, unreadable: 0", "repetitions"].iter().all(|one| said.contains(one)), "{said}");
     }
     let said = run(&["rebuild", "--dry-run"]);
-    assert!(said.contains("121 events since") && said.contains("20  merge requests"), "{said}");
-    assert!(run(&["rebuild"]).contains("alike"));
+    assert!(said.contains(": 121, unreadable: 0") && said.contains("20  merge requests"), "{said}");
+    assert!(run(&["rebuild"]).contains("equal"));
     let counted = server.get("/api/v1/insights/metrics/mr_merged");
-    assert_eq!(counted["counted_by"], json!([counted["definition_version"]]), "all by the definitions of now");
+    assert_eq!(counted["counted_by"], json!([counted["definition_version"]]), "all values use the current definitions");
     assert_eq!(metric("mr_merged,commits,pushes,time_to_merge"), before);
-    assert!(run(&["rebuild", "--add"]).contains("on top of what is counted"));
-    eventually("it is counted once more", || {
+    assert!(run(&["rebuild", "--add"]).contains("added to the stored data"));
+    eventually("the events are counted again", || {
         let metrics = send(server.port, "GET", "/metrics", &[], b"").expect("an answer").body;
         metrics.lines().any(|line| line.starts_with("quickdraw_projection_pending") && line.ends_with(" 0"))
     });
-    assert!(run(&["verify"]).contains("alike"));
-    assert_eq!(metric("mr_merged,commits,pushes,time_to_merge"), before, "joins are harmless");
+    assert!(run(&["verify"]).contains("equal"));
+    assert_eq!(metric("mr_merged,commits,pushes,time_to_merge"), before, "counting events twice changes no value");
     assert_eq!(server.call("POST", "/api/v1/insights/rebuild", r#"{"task":"nonsense"}"#).status, 400);
     let view = server.get("/api/v1/insights/rebuild");
     assert_eq!((&view["task"], &view["alike"], &view["unreadable"]), (&json!("verify"), &json!(true), &json!(0)));
 }
 
-/// Three weeks of a team: what is counted of them is proved, and has everything that is hard to count.
-pub(crate) fn the_demo_is_counted_and_proved(engine: Engine) {
-    // Settings of a server of somebody's own are there, and are left alone.
+/// Three generated weeks of a team can be verified, and give a value for metrics that are hard to count.
+pub(crate) fn the_demo_fills_every_metric_and_can_be_verified(engine: Engine) {
+    // The folder has the settings of another server, which the demo must not use.
     let mut server = Server::new(&engine);
     server.set("GITLAB_WEBHOOK_SECRET", SECRET);
     let log = std::fs::File::create(server.folder.path().join("demo.log")).expect("a file");
@@ -438,14 +435,14 @@ pub(crate) fn the_demo_is_counted_and_proved(engine: Engine) {
     };
     let is_ready = |server: &Server| {
         let port = server.port;
-        eventually("it is ready", || {
+        eventually("the demo is ready", || {
             send(port, "GET", "/api/v1/ready", &[], b"").is_ok_and(|reply| reply.status == 200)
         });
     };
     let mut child = demo(&server);
     is_ready(&server);
     let counted = |server: &Server| {
-        eventually("all is counted", || {
+        eventually("all events are counted", || {
             let metrics = send(server.port, "GET", "/metrics", &[], b"").expect("an answer").body;
             metrics.lines().any(|line| line.starts_with("quickdraw_projection_pending") && line.ends_with(" 0"))
                 && server.get("/api/v1/insights/metrics/pushes")["value"].as_f64() > Some(50.0)
@@ -455,7 +452,7 @@ pub(crate) fn the_demo_is_counted_and_proved(engine: Engine) {
     let url = format!("http://127.0.0.1:{}", server.port);
     let done = server.command(&["insights", "verify", "--url", &url, "--token", TOKEN]).output().expect("it runs");
     let said = String::from_utf8_lossy(&done.stdout).into_owned();
-    assert!(done.status.success() && said.contains("alike: order and repetition do not matter"), "{said}");
+    assert!(done.status.success() && said.contains("equal: order and repetition make no difference"), "{said}");
     for name in [
         "commits",
         "mr_merged",
@@ -473,11 +470,11 @@ pub(crate) fn the_demo_is_counted_and_proved(engine: Engine) {
         assert!(value > Some(0.0), "{name}: {value:?}");
     }
     let (with, without) = ("/api/v1/insights/metrics/mr_opened?bots=true", "/api/v1/insights/metrics/mr_opened");
-    assert!(server.get(with)["value"].as_f64() > server.get(without)["value"].as_f64(), "a bot opened some");
+    assert!(server.get(with)["value"].as_f64() > server.get(without)["value"].as_f64(), "bots open some too");
     let before = server.get("/api/v1/insights/metrics/commits")["value"].clone();
     child.kill().expect("it runs");
     child.wait().expect("it ended");
-    // Once more: it goes on with what is there.
+    // A second start continues with the existing data.
     let mut child = demo(&server);
     is_ready(&server);
     assert_eq!(server.get("/api/v1/insights/metrics/commits")["value"], before);
@@ -489,10 +486,10 @@ pub(crate) fn the_demo_is_counted_and_proved(engine: Engine) {
         let schema = &server.schema;
         let sql = format!("SELECT count(*) FROM information_schema.tables WHERE table_schema = '{schema}'");
         let counted = Command::new("psql").args([url, "-Atqc", &sql]).output().expect("psql runs");
-        assert_eq!(String::from_utf8_lossy(&counted.stdout).trim(), "0", "the database of the settings is left alone");
+        assert_eq!(String::from_utf8_lossy(&counted.stdout).trim(), "0", "the demo does not use this database");
     }
-    // What is no demo's is not touched.
-    std::fs::remove_file(data.join("this-is-a-demo")).expect("it was there");
+    // Data of another server is not changed.
+    std::fs::remove_file(data.join("this-is-a-demo")).expect("the file exists");
     let refused = server.command(&["demo", "--still"]).output().expect("it runs");
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("no demo's"), "{refused:?}");
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("not a demo"), "{refused:?}");
 }

@@ -1,4 +1,4 @@
-//! What a newcomer does first, and what a careless client does.
+//! The first start, reports, invalid input, signatures and the stop of the server.
 
 use std::time::{Duration, Instant};
 
@@ -8,15 +8,15 @@ use quickdraw_domain::signature::SigningToken;
 use crate::http::{Sink, eventually, send};
 use crate::server::{Engine, SECRET, Server, TOKEN};
 
-pub(crate) fn the_first_command_and_the_seeds_manual_test(engine: Engine) {
+pub(crate) fn the_first_start_accepts_a_push_and_detects_its_duplicate(engine: Engine) {
     let mut server = Server::new(&engine);
     server.restart();
     let kept = |name: &str| {
         let file = server.folder.path().join("quickdraw-data").join(name);
-        std::fs::read_to_string(file).expect("it is kept").trim().to_owned()
+        std::fs::read_to_string(file).expect("the file exists").trim().to_owned()
     };
     let (secret, token) = (kept("webhook-secret"), kept("root-token"));
-    assert!(!server.output().contains(&secret), "the output is no terminal: {}", server.output());
+    assert!(!server.output().contains(&secret), "the secret is printed only to a terminal: {}", server.output());
     let body = br#"{
     "object_kind": "push",
     "ref": "refs/heads/main",
@@ -42,7 +42,7 @@ pub(crate) fn the_first_command_and_the_seeds_manual_test(engine: Engine) {
         let headers = [("Authorization", &*format!("Bearer {token}"))];
         send(server.port, "GET", path, &headers, b"").expect("an answer").json()
     };
-    // That body names neither project nor time: it counts under no project, on the day of its receipt.
+    // The body has no project and no time. Its commit counts without a project, on the day of receipt.
     eventually("the commit is counted", || read("/api/v1/insights/commits")["commits"] == 1);
     let insights = read("/api/v1/insights/commits?author=test@example.com&zone=Europe/Bratislava");
     assert_eq!((&insights["commits"], &insights["authors"][0]["name"]), (&1.into(), &"Test".into()), "{insights}");
@@ -56,13 +56,13 @@ pub(crate) fn the_first_command_and_the_seeds_manual_test(engine: Engine) {
     for path in ["/api/v1/health", "/api/v1/ready"] {
         assert_eq!(send(server.port, "HEAD", path, &[], b"").expect("an answer").status, 200);
     }
-    // A second start keeps what the first one made and prints no secret again.
+    // A second start keeps the generated files and does not print the secrets again.
     server.kill();
     server.restart();
     assert!(!server.output().contains(&secret), "{}", server.output());
 }
 
-pub(crate) fn bad_input_is_refused_with_the_right_status(engine: Engine) {
+pub(crate) fn invalid_input_is_refused_with_the_right_status(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let post = |headers: &[(&str, &str)], body: &[u8]| {
         send(server.port, "POST", "/api/v1/webhooks/gitlab", headers, body).expect("an answer")
@@ -104,7 +104,7 @@ pub(crate) fn bad_input_is_refused_with_the_right_status(engine: Engine) {
     assert_eq!(report("nonsense").status, 400);
 }
 
-pub(crate) fn signatures_are_verified_and_must_be_fresh(engine: Engine) {
+pub(crate) fn signatures_are_verified_and_must_be_recent(engine: Engine) {
     const SIGNING: &str = "whsec_c2lnbmluZy1rZXktb2YtdGhpcnR5LXR3by1ieXRlcyE=";
     let server = Server::start(&engine, &[("GITLAB_WEBHOOK_SIGNING_TOKEN", SIGNING)]);
     let signing = SigningToken::parse(SIGNING).expect("a token");
@@ -118,18 +118,18 @@ pub(crate) fn signatures_are_verified_and_must_be_fresh(engine: Engine) {
     let push = br#"{"object_kind":"push"}"#;
     assert_eq!(post("a", now, now, push, push).json()["status"], "accepted");
     assert_eq!(post("a", now, now, push, push).json()["status"], "duplicate");
-    assert_eq!(post("b", now, now, push, b"{}").status, 401, "another body");
-    assert_eq!(post("b", now, now - 1, push, push).status, 401, "another time");
+    assert_eq!(post("b", now, now, push, b"{}").status, 401, "the body differs");
+    assert_eq!(post("b", now, now - 1, push, push).status, 401, "the signed time differs");
     let stale = now - 3600;
     assert_eq!(post("b", stale, stale, push, push).status, 401, "an hour old");
     let early = now + 3600;
     assert_eq!(post("b", early, early, push, push).status, 401, "an hour ahead");
     let long = "k".repeat(300);
     assert_eq!(post(&long, now, now, push, push).json()["status"], "accepted");
-    assert_eq!(post(&long, now, now, push, push).json()["status"], "duplicate", "long keys are keys too");
+    assert_eq!(post(&long, now, now, push, push).json()["status"], "duplicate", "long keys detect duplicates too");
 }
 
-pub(crate) fn a_stop_is_in_good_order_and_soon(engine: Engine) {
+pub(crate) fn a_stop_is_quick_and_loses_nothing(engine: Engine) {
     let sink = Sink::start(|_| Some(200));
     let mut server = Server::start(&engine, &[]);
     server.make_project();
@@ -141,7 +141,7 @@ pub(crate) fn a_stop_is_in_good_order_and_soon(engine: Engine) {
     assert_eq!(server.terminate(), Some(0), "{}", server.output());
     assert!(started.elapsed() < Duration::from_secs(25));
     server.restart();
-    eventually("everything has arrived", || {
+    eventually("all events are delivered", || {
         let keys: std::collections::HashSet<_> =
             sink.got().into_iter().filter_map(|got| got.headers.get("Idempotency-Key").cloned()).collect();
         keys.len() == 50
@@ -170,14 +170,14 @@ pub(crate) fn a_report_is_composed_delivered_and_explained(engine: Engine) {
         reply.json()["id"].as_str().expect("an id").to_owned()
     };
     let (delivered, skipped) = (report("main"), report("other"));
-    eventually("it is recorded", || {
+    eventually("the delivery is recorded", || {
         server.get(&format!("/api/v1/events/{delivered}"))["deliveries"][0]["state"] == "delivered"
     });
     let got = sink.got();
     assert_eq!(got.len(), 1);
     let body: serde_json::Value = serde_json::from_slice(&got[0].body).expect("JSON");
     assert_eq!((&body["user_name"], &body["project"]["path_with_namespace"]), (&"Ida".into(), &"gear/rope".into()));
-    // Spelt as GitLab spells them on the wire.
+    // The names have the case that GitLab uses.
     for name in ["X-Gitlab-Token", "X-Gitlab-Event", "X-Hub-Signature-256", "Idempotency-Key", "Webhook-Id"] {
         assert!(got[0].headers.contains_key(name), "{name} in {:?}", got[0].headers);
     }
@@ -214,7 +214,7 @@ pub(crate) fn a_report_is_composed_delivered_and_explained(engine: Engine) {
         })
         .expect("it runs");
     assert!(emitted.status.success());
-    eventually("what was emitted has arrived", || sink.got().len() == 2);
+    eventually("the emitted event is delivered", || sink.got().len() == 2);
     let id = hook["id"].to_string();
     assert_eq!(server.call("DELETE", &format!("/api/v4/projects/1/hooks/{id}"), "").status, 204);
     assert_eq!(server.get("/api/v1/projects/1/active_hooks?trigger=push_hooks")["active"], false);

@@ -1,5 +1,5 @@
-//! `kill -9` in the middle of a stream of events, again and again, with a ledger. `QUICKDRAW_KILL_ROUNDS` and
-//! `QUICKDRAW_KILL_EVENTS` make it longer; `./test --long` does.
+//! `kill -9` in the middle of a stream of events, several times, with an account of all events. `QUICKDRAW_KILL_ROUNDS`
+//! and `QUICKDRAW_KILL_EVENTS` make the test longer, as `./test --long` does.
 
 use std::collections::{HashMap, HashSet};
 use std::io::Write;
@@ -16,7 +16,7 @@ fn number(name: &str, otherwise: usize) -> usize {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
-pub(crate) fn kill_9_under_load_loses_nothing(engine: Engine) {
+pub(crate) fn kill_9_under_load_loses_no_acknowledged_event(engine: Engine) {
     let (rounds, events) = (number("QUICKDRAW_KILL_ROUNDS", 3), number("QUICKDRAW_KILL_EVENTS", 600));
     let sink = Sink::start(|_| Some(200));
     let mut server =
@@ -44,14 +44,14 @@ pub(crate) fn kill_9_under_load_loses_nothing(engine: Engine) {
                         let number = round * events + n;
                         match report(port, number) {
                             Some(id) => drop(acks.lock().expect("no panic").insert(number, id)),
-                            // No answer: it may be in the journal or not, and either is right.
+                            // There was no answer, so the event may be in the journal or not.
                             None => drop(lost_sight.lock().expect("no panic").insert(number)),
                         }
                     }
                 })
             })
             .collect();
-        // Somewhere in the middle, a different place each time.
+        // The kill comes at a different point in each round.
         let length = Duration::from_secs(1) / PER_SECOND * u32::try_from(events).expect("small");
         std::thread::park_timeout(length * (30 + (u32::try_from(round).expect("small") * 37) % 60) / 100);
         server.kill();
@@ -71,7 +71,7 @@ pub(crate) fn kill_9_under_load_loses_nothing(engine: Engine) {
         }
         numbers
     };
-    eventually("every acknowledged event has arrived", || {
+    eventually("every acknowledged event is delivered", || {
         let arrived = arrived();
         acknowledged.keys().all(|number| arrived.contains_key(number))
     });
@@ -89,7 +89,7 @@ pub(crate) fn kill_9_under_load_loses_nothing(engine: Engine) {
     assert_eq!((lost, unexpected), (0, 0));
     assert!(acknowledged.len() > events / 4, "only {} were acknowledged", acknowledged.len());
     for (number, keys) in &numbers {
-        assert_eq!(keys.len(), 1, "event {number} came with several keys");
+        assert_eq!(keys.len(), 1, "event {number} arrived with several keys");
     }
 }
 

@@ -1,5 +1,5 @@
-//! Every endpoint that the server describes, as every role, on one's own and on somebody else's objects: the answer is
-//! what the table says, and no secret is in it; nor in the log at its most talkative, nor in the database.
+//! The role matrix: calls every endpoint of the OpenAPI description as every role, for own and foreign objects. The
+//! status must follow the table. No secret may be in an answer, in the log at level trace, or in the database.
 
 use std::process::Command;
 
@@ -9,16 +9,16 @@ use crate::access::People;
 use crate::http::{Reply, Sink, eventually, send};
 use crate::server::{Engine, SECRET, Server, TOKEN};
 
-/// What somebody must be to get past the door.
+/// The right that an endpoint requires.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Need {
-    /// Nothing.
+    /// No right.
     Open,
-    /// The source's secret, which nobody here has.
+    /// The secret of the source, which no role here has.
     Secret,
-    /// Any token.
+    /// Any valid token.
     SignedIn,
-    /// A token of one's own, and not the administrator's that is asked for.
+    /// The user whose token the request names. Here, that is the token of the administrator.
     OwnToken,
     /// A guest of the project or group.
     Member,
@@ -30,7 +30,7 @@ enum Need {
     Admin,
 }
 
-/// The table. What it does not know fails the test: a new endpoint needs a row.
+/// The table. An endpoint without a row fails the test.
 fn need(method: &str, path: &str) -> Need {
     let (v4, rest) = match path.strip_prefix("/api/v4/") {
         Some(rest) => (true, rest),
@@ -58,14 +58,14 @@ fn need(method: &str, path: &str) -> Need {
         ("GET", ["groups", "{id}", "subgroups" | "descendant_groups" | "projects"]) => Need::Member,
         ("GET", ["projects", "{id}", "users"]) => Need::Member,
         ("POST", ["projects", "{id}", "archive" | "unarchive"]) => Need::Owner,
-        // The group is in no other already; whose owner one must be is a test of its own.
+        // The transfer of a group has a test of its own.
         ("POST", ["groups", "{id}", "transfer"]) => Need::Manager,
         ("POST", ["users", "{id}", "block" | "unblock"]) => Need::Admin,
         ("GET", ["namespaces", "{id}"]) => Need::Member,
         ("GET", ["namespaces", "{id}", "exists"]) => Need::SignedIn,
-        // Without a destination; whose owner one must be is a test of its own.
+        // Without a target. The transfer itself has a test of its own.
         ("PUT", ["projects", "{id}", "transfer"]) => Need::Member,
-        // Everybody may go; who somebody else is, only managers end.
+        // Every member may leave; only managers remove others.
         ("GET", ["groups" | "projects", "{id}", "members", ..]) => Need::Member,
         ("PUT", ["groups" | "projects", "{id}"]) => Need::Manager,
         (_, ["groups" | "projects", "{id}", "members" | "access_tokens" | "hooks", ..]) => Need::Manager,
@@ -76,13 +76,13 @@ fn need(method: &str, path: &str) -> Need {
 struct Role {
     name: &'static str,
     token: Option<String>,
-    /// In the project and in its group.
+    /// Access levels in the project and in its group.
     levels: [i64; 2],
     is_admin: bool,
     read_only: bool,
 }
 
-/// How a request ended at the door.
+/// The result of the access check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Door {
     Unknown,
@@ -126,7 +126,7 @@ fn expected(role: &Role, method: &str, path: &str, foreign: bool) -> Door {
     }
 }
 
-/// Numbers of what lies in a project and its group.
+/// Ids of the objects of a project and its group.
 #[derive(Clone)]
 struct Objects {
     project: i64,
@@ -139,7 +139,7 @@ struct Objects {
 }
 
 impl Objects {
-    /// One's own project and group, with the numbers of what lies in others.
+    /// The own project and group, with the ids of objects of another project and group.
     fn with_parts_of(&self, other: &Self) -> Self {
         Self { project: self.project, group: self.group, ..other.clone() }
     }
@@ -152,7 +152,7 @@ fn ask(server: &Server, role: &Role, method: &str, address: &str) -> Reply {
     send(server.port, method, address, &headers, body.as_bytes()).expect("an answer")
 }
 
-/// Makes a group with a project, a hook at each level full of secrets, tokens, and an event that all heard of.
+/// Creates a group with a project, a hook with secrets at each level, tokens, and a delivered event.
 fn furnish(server: &Server, sink: &Sink, name: &str, secrets: &mut Vec<String>) -> Objects {
     let post = |path: &str, body: Value| {
         let reply = server.call("POST", path, &body.to_string());
@@ -188,13 +188,13 @@ fn furnish(server: &Server, sink: &Sink, name: &str, secrets: &mut Vec<String>) 
     let report = json!({ "trigger": "push_hooks", "payload": { "object_kind": "push", "ref": "refs/heads/main" } });
     let event = post(&format!("/api/v1/projects/{project}/events"), report)["id"].as_str().expect("an id").to_owned();
     let mut delivery = String::new();
-    eventually("all hooks were told", || {
+    eventually("all hooks got the event", || {
         let view = server.get(&format!("/api/v1/events/{event}"));
         let deliveries = view["deliveries"].as_array().cloned().unwrap_or_default();
         delivery = deliveries.first().and_then(|one| one["id"].as_str()).unwrap_or_default().to_owned();
         deliveries.len() >= 3 && deliveries.iter().all(|one| one["state"] == "delivered")
     });
-    // Two of its lines have the key itself.
+    // Two lines of the PEM text that contain the private key.
     secrets.extend(key.lines().skip(1).take(2).map(str::to_owned));
     let attempts = [0, 1].map(|at| {
         let log = server.get(&format!("{}/hooks/{}/events", scopes[at], hooks[at]));
@@ -204,12 +204,12 @@ fn furnish(server: &Server, sink: &Sink, name: &str, secrets: &mut Vec<String>) 
 }
 
 const SIGNING: &str = "whsec_Y2FuYXJ5LXNpZ25pbmcta2V5LW9mLTMyLWJ5dGVzISE=";
-/// The administrator's root token, which nobody else may see.
+/// The id of the administrator's root token, which other users must not see.
 const FOREIGN_TOKEN: &str = "1";
 const NOWHERE: i64 = 999_999;
 
-/// The address with numbers put in: of what is there for reading, of what is not there for changes, so that nothing
-/// changes but what the door lets through on the way out.
+/// Fills in the placeholders of a path: ids of existing objects for reads, and missing ids for changes, so that a
+/// request changes no object that later requests need.
 fn address(method: &str, path: &str, known: &[String], objects: &Objects, users: [i64; 2]) -> String {
     let reading = method == "GET";
     let level = if path.contains("/projects/{id}") {
@@ -254,15 +254,15 @@ fn address(method: &str, path: &str, known: &[String], objects: &Objects, users:
     format!("{filled}?{}", query.join("&"))
 }
 
-/// The parameters that an operation has in its query.
+/// The names of an operation's query parameters.
 fn parameters(operation: &Value) -> Vec<String> {
     let parameters = operation["parameters"].as_array().into_iter().flatten();
     let in_query = parameters.filter(|parameter| parameter["in"] == "query");
     in_query.filter_map(|parameter| parameter["name"].as_str().map(str::to_owned)).collect()
 }
 
-pub(crate) fn every_endpoint_answers_each_role_by_the_table_and_shows_no_secret(engine: Engine) {
-    // A receiver that echoes is a receiver that tries to make us keep what we sent.
+pub(crate) fn every_endpoint_follows_the_role_matrix_and_shows_no_secret(engine: Engine) {
+    // A receiver that echoes puts our secrets into the answers that we store.
     let sink = Sink::echo();
     let mut server = Server::start(&engine, &[("QUICKDRAW__TELEMETRY__LOG", "trace")]);
     let people = People { server: &server };
@@ -292,7 +292,7 @@ pub(crate) fn every_endpoint_answers_each_role_by_the_table_and_shows_no_secret(
         }
         roles.push(Role { name, token: Some(token), levels: [level, level], is_admin: false, read_only: false });
     }
-    // The project's bot is nobody in the group. Its token was made among the first secrets.
+    // The bot of the project has no role in the group. Its token is among the first secrets.
     let bot = secrets.get(6).cloned();
     roles.push(Role { name: "project bot", token: bot, levels: [40, 0], is_admin: false, read_only: false });
     roles.push(Role {
@@ -312,14 +312,14 @@ pub(crate) fn every_endpoint_answers_each_role_by_the_table_and_shows_no_secret(
             operations.push((method.to_uppercase(), path.as_str(), parameters(operation)));
         }
     }
-    // What takes away what others are asked for comes last, and groups after what lies in them.
+    // Deletions come last, and groups after their projects, because other requests need the objects.
     operations.sort_by_key(|(method, path, _)| {
         let whole = ["projects/{id}", "groups/{id}"].iter().position(|end| path.ends_with(end));
         (method == "DELETE", whole.map_or(0, |at| at + 1))
     });
     let (mut shown, mut asked) = (String::new(), 0);
     for (method, path, known) in &operations {
-        // Somebody else's hook, token, member or entry, asked for as if it lay in one's own project: it is not there.
+        // A hook or token of another project must not be found through the own project.
         let is_part = ["{hook_id}", "{token_id}"].iter().any(|part| path.contains(part));
         if is_part && (path.contains("/projects/{id}") || path.contains("/groups/{id}")) {
             for role in &roles {
@@ -333,24 +333,24 @@ pub(crate) fn every_endpoint_answers_each_role_by_the_table_and_shows_no_secret(
             }
         }
         for (objects, is_foreign) in [(&foreign, true), (&own, false)] {
-            // The administrator is last, who may do it.
+            // The administrator comes last, because only that role passes every check.
             for role in &roles {
                 let address = address(method, path, known, objects, [guest, guest]);
-                // The administrator's own token is the one that asks.
+                // The token in the path is the administrator's own, so the request would revoke it.
                 let takes_token = method != "GET" && path.contains("/personal_access_tokens/{token_id}");
                 if role.is_admin && takes_token {
                     continue;
                 }
-                // It went with its project.
+                // The bot was deleted with its project.
                 if role.name == "project bot" && method == "DELETE" && path.ends_with("groups/{id}") {
                     continue;
                 }
                 let reply = ask(&server, role, method, &address);
                 let wanted = expected(role, method, path, is_foreign);
                 let what = format!("{}: {method} {address}: {} {}", role.name, reply.status, reply.body);
-                // A member of one's own is none elsewhere, so only there it can be missing.
+                // The guest is not a member of the foreign project, so a passed check may end with 404.
                 let may_miss = path.contains("/members/") && path.ends_with("{user_id}") && is_foreign;
-                // It has a test of its own; here nobody asks for a stream.
+                // Streams have a test of their own. These requests do not ask for an event stream.
                 let is_stream = path.ends_with("/stream") && reply.status == 406;
                 if !may_miss && !is_stream && method == "GET" && wanted == Door::Passed {
                     assert_eq!(reply.status, 200, "{what}");
@@ -361,12 +361,12 @@ pub(crate) fn every_endpoint_answers_each_role_by_the_table_and_shows_no_secret(
             }
         }
     }
-    assert!(asked > 1500 && shown.contains("push_hooks"), "the endpoints were read");
+    assert!(asked > 1500 && shown.contains("push_hooks"), "the endpoints were called");
     let got = sink.got();
     assert!(got.iter().any(|got| got.headers.get("X-Key").is_some_and(|value| value == "canary-header")));
     server.terminate();
     let log = server.output();
-    assert!(log.contains("DEBUG"), "the log was talkative");
+    assert!(log.contains("DEBUG"), "the log contains debug messages");
     for secret in &secrets {
         assert!(!shown.contains(secret), "{secret} is shown");
         let line = log.lines().find(|line| line.contains(secret));
@@ -381,11 +381,11 @@ fn check_database(engine: &Engine, server: &Server, secrets: &[String]) {
         Engine::Sqlite => {
             let data = server.folder.path().join("quickdraw-data");
             let files = std::fs::read_dir(data).expect("a folder").flatten();
-            // The administrator reads the root token in its file.
+            // The administrator reads the root token from its file.
             for file in files.filter(|file| file.file_name() != "root-token") {
                 let bytes = std::fs::read(file.path()).expect("it can be read");
                 for secret in secrets {
-                    assert!(!contains(&bytes, secret), "{secret} lies in {}", file.path().display());
+                    assert!(!contains(&bytes, secret), "{secret} is in {}", file.path().display());
                 }
             }
         }
@@ -393,11 +393,11 @@ fn check_database(engine: &Engine, server: &Server, secrets: &[String]) {
             let dump = Command::new("pg_dump").args([url, "--data-only", "--schema", &server.schema]).output();
             let dump = dump.expect("pg_dump runs");
             assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
-            assert!(contains(&dump.stdout, "COPY"), "there is something to look at");
+            assert!(contains(&dump.stdout, "COPY"), "the dump contains data");
             for secret in secrets {
-                // Bytes are dumped as hexadecimal digits.
+                // The dump writes bytes as hexadecimal digits.
                 for form in [secret.clone(), hex::encode(secret)] {
-                    assert!(!contains(&dump.stdout, &form), "{secret} lies in the database");
+                    assert!(!contains(&dump.stdout, &form), "{secret} is in the database");
                 }
             }
         }

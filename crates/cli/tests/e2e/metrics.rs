@@ -1,4 +1,4 @@
-//! What is chosen and grouped by what things are: jobs by name, pipelines by status, reviewers, tags as deployments.
+//! Filters and groups of metrics: jobs by name, pipelines by status, reviewers, and tags as deployments.
 
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ fn note(id: i64, iid: i64, author: i64, who: i64) -> Value {
             "created_at": "2026-03-02 08:00:00 UTC", "updated_at": "2026-03-02 08:00:00 UTC" } })
 }
 
-pub(crate) fn things_are_chosen_by_what_they_are(engine: Engine) {
+pub(crate) fn metrics_can_be_filtered_and_grouped(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let to = |name: &str, tier: &str| json!({ "name": name, "action": "start", "deployment_tier": tier });
     let none = Value::Null;
@@ -69,12 +69,12 @@ pub(crate) fn things_are_chosen_by_what_they_are(engine: Engine) {
     ];
     for (number, (event, body)) in events.iter().enumerate().rev() {
         server.receive(event, &format!("k{number}"), body);
-        server.receive(event, &format!("twice{number}"), body);
+        server.receive(event, &format!("duplicate{number}"), body);
     }
     let get = |path: &str| {
         server.get(&format!("/api/v1/insights/{path}{}{WINDOW}", if path.contains('?') { '&' } else { '?' }))
     };
-    eventually("all is counted", || {
+    eventually("all events are counted", || {
         get("metrics/job_runs")["value"] == 5.0
             && get("metrics/mr_comments")["value"] == 4.0
             && get("metrics/commits")["value"] == 1.0
@@ -88,20 +88,24 @@ pub(crate) fn things_are_chosen_by_what_they_are(engine: Engine) {
         all.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect()
     };
     assert_eq!(by("job_runs", "job"), named(&[("lint", 1.0), ("ship", 1.0), ("unit", 3.0)]));
-    assert_eq!(by("jobs_failed", "job"), named(&[("unit", 2.0)]), "where nothing is, there is no group");
+    assert_eq!(by("jobs_failed", "job"), named(&[("unit", 2.0)]), "jobs without a failure have no group");
     assert_eq!(get("metrics/job_duration?job=unit")["p50"], 200.0);
-    // A duration has its percentiles, which are null without data; a count has none.
+    // A duration has percentiles, which are null without data. A count has no percentiles.
     let of = |path: &str, name: &str| get(path).get(name).cloned();
     assert_eq!(of("metrics/job_duration?job=nothing", "p50"), Some(Value::Null));
     assert_eq!(of("metrics/job_runs", "p50"), None);
     let explained = get("metrics/job_runs/explain")["items"][0].clone();
     assert_eq!((&explained["source_project_id"], &explained["project_path"]), (&json!(7), &json!("gear/rope")));
-    assert_eq!(explained.get("project_id"), None, "that name is for our own numbers");
+    assert_eq!(explained.get("project_id"), None, "project_id is the name for Quickdraw's own ids");
     assert_eq!(by("pipelines", "status"), named(&[("failed", 1.0), ("success", 1.0)]));
     assert_eq!(by("pipelines", "source"), named(&[("push", 1.0), ("schedule", 1.0)]));
-    assert_eq!(by("deployments", "environment"), named(&[("eu", 1.0)]), "its event and its job tell of one");
+    assert_eq!(
+        by("deployments", "environment"),
+        named(&[("eu", 1.0)]),
+        "the deployment event and its job are one deployment"
+    );
     for what in ["tags", "releases"] {
-        // Nobody knows of a tag when it was pushed, only when that was received.
+        // A tag counts at its receipt, because its push has no other time.
         let path = format!("/api/v1/insights/metrics/deployments/explain?deployed_by={what}&from=2026-03-01");
         let found = server.get(&path);
         let counted: Vec<&Value> =
@@ -109,17 +113,18 @@ pub(crate) fn things_are_chosen_by_what_they_are(engine: Engine) {
         let name = format!("{} v1", what.trim_end_matches('s'));
         assert_eq!(counted.iter().map(|item| item["name"].as_str()).collect::<Vec<_>>(), [Some(name.as_str())]);
     }
-    // A window is marked that begins before anything is known, and has no window before it; so are weeks that it cuts.
+    // A window that begins before the first event is marked as partial and has no previous window. So are the weeks
+    // that it cuts.
     let frequency = |more: &str| server.get(&format!("/api/v1/insights/metrics/deployment_frequency?{more}"));
     let early = frequency("from=2026-02-15&to=2026-03-17&interval=week");
     assert_eq!((&early["previous"], &early["partial"], early.get("band_2019")), (&Value::Null, &json!(true), None));
     assert_eq!(early["coverage_starts"].as_str().map(|at| &at[..10]), Some("2026-03-02"), "{early}");
     let series = early["series"].as_array().expect("a series");
     let partial: Vec<&Value> = series.iter().map(|part| &part["partial"]).collect();
-    assert_eq!(partial, [true, true, true, true, false, true], "the last week has one day");
+    assert_eq!(partial, [true, true, true, true, false, true], "the last week has only one day");
     let later = frequency("from=2026-03-10&to=2026-03-17");
     assert_eq!((&later["previous"]["samples"].is_u64(), &later["partial"]), (&true, &json!(false)));
-    // The description of the API has every insight with its meaning, from the table that defines them.
+    // The OpenAPI description lists every metric with its meaning, from the table of definitions.
     let description = server.get("/api/v1/openapi.json");
     let parameters = &description["paths"]["/api/v1/insights/metrics/{name}"]["get"]["parameters"];
     let name = parameters.as_array().expect("a list").iter().find(|one| one["in"] == "path").expect("the name");
@@ -129,7 +134,7 @@ pub(crate) fn things_are_chosen_by_what_they_are(engine: Engine) {
     let tells = |one: &Value| {
         name["description"].as_str().is_some_and(|text| text.contains(one["help"].as_str().unwrap_or("?")))
     };
-    assert!(all.as_array().expect("a list").iter().all(tells), "each with its meaning");
+    assert!(all.as_array().expect("a list").iter().all(tells), "the description explains every metric");
     let week = get("metrics/time_distribution?zone=Europe/Bratislava")["week"].clone();
     assert_eq!(week[0][4], 1, "Monday: {week}");
     assert_eq!(get("metrics/time_distribution_author?zone=Europe/Bratislava")["week"][6][20], 1);
@@ -137,7 +142,7 @@ pub(crate) fn things_are_chosen_by_what_they_are(engine: Engine) {
     let pairs = get("reviews")["pairs"].clone();
     let pair = |author: i64, reviewer: i64, numbers: (i64, i64)| {
         let person = |id: i64| json!({ "name": format!("u{id}"), "member_id": null, "user_id": id });
-        // Whom no event named by itself is known by number.
+        // A user whom no event named has the number as a name.
         let author =
             if author == 3 { json!({ "name": "user 3", "member_id": null, "user_id": 3 }) } else { person(author) };
         json!({ "author": author, "reviewer": person(reviewer), "merge_requests": numbers.0, "comments": numbers.1, "approvals": 0 })
@@ -164,8 +169,8 @@ pub(crate) fn things_are_chosen_by_what_they_are(engine: Engine) {
     assert_eq!(get("reviews?team=Ropes")["pairs"][0]["reviewer"]["name"], "Ann");
     let privacy = server.call("PUT", "/api/v1/insights/privacy", r#"{"min_group":2,"pseudonyms":true}"#);
     assert_eq!(privacy.status, 200, "{}", privacy.body);
-    assert_eq!(server.call("GET", "/api/v1/insights/reviews", "").status, 403, "it tells of single people");
-    // Nor does an explanation, whose numbers stand for them.
+    assert_eq!(server.call("GET", "/api/v1/insights/reviews", "").status, 403, "the answer would show single people");
+    // An explanation hides the values too, because they stand for people.
     let explained = get("metrics/contributors/explain")["items"].clone();
     assert!(explained[0]["counts"] == true && explained[0]["value"].is_null(), "{explained}");
     for bad in [

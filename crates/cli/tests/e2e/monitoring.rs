@@ -1,4 +1,4 @@
-//! What `monitoring/` asks for must be there.
+//! Monitoring: the files in `monitoring/` use existing metrics, and `/metrics` shows the current state.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::http::{eventually, send};
 use crate::server::{Engine, Server, TOKEN};
 
-/// Names of metrics in a text.
+/// The names of metrics in a text.
 fn names(text: &str) -> HashSet<String> {
     let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
     text.split(|c| !is_name(c))
@@ -21,7 +21,7 @@ fn names(text: &str) -> HashSet<String> {
         .collect()
 }
 
-pub(crate) fn alerts_and_dashboard_ask_for_metrics_that_there_are() {
+pub(crate) fn alerts_and_dashboards_use_existing_metrics() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let read = |file: &str| std::fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
     let declared = [
@@ -39,13 +39,13 @@ pub(crate) fn alerts_and_dashboard_ask_for_metrics_that_there_are() {
         let asked = names(text);
         assert!(asked.len() >= 8, "{asked:?}");
         let missing: Vec<_> = asked.difference(&declared).collect();
-        assert!(missing.is_empty(), "{missing:?} is asked for");
+        assert!(missing.is_empty(), "{missing:?} are used but not declared");
     }
     assert_eq!(alerts.matches("- alert: ").count(), alerts.matches("expr: ").count());
     dashboards.iter().for_each(|dashboard| can_be_loaded(dashboard));
 }
 
-/// What Grafana needs to load it.
+/// Checks that Grafana can load a dashboard.
 fn can_be_loaded(dashboard: &str) {
     let dashboard: Value = serde_json::from_str(dashboard).expect("JSON");
     assert!(
@@ -67,7 +67,7 @@ fn can_be_loaded(dashboard: &str) {
     }
 }
 
-pub(crate) fn how_things_stand_is_shown_and_what_is_gone_is_gone(engine: Engine) {
+pub(crate) fn prometheus_shows_the_current_state_only(engine: Engine) {
     let mut server = Server::start(&engine, &[]);
     let time = |minutes: i64| {
         (jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes))
@@ -103,7 +103,7 @@ pub(crate) fn how_things_stand_is_shown_and_what_is_gone_is_gone(engine: Engine)
             == [format!("gitlab_ci_pipeline_status{{{on_main},status=\"{status}\"}} 1")]
             && of(&text, "gitlab_ci_pipeline_id") == [format!("gitlab_ci_pipeline_id{{{on_main}}} {id}")]
     };
-    eventually("all is counted", || {
+    eventually("all events are counted", || {
         server.get("/api/v1/insights/metrics/pipelines")["value"] == 2.0
             && server.get("/api/v1/insights/metrics/commits")["value"] == 1.0
     });
@@ -118,10 +118,10 @@ pub(crate) fn how_things_stand_is_shown_and_what_is_gone_is_gone(engine: Engine)
         let made = server.call("POST", &format!("/api/v1/insights/{path}"), &body.to_string());
         assert_eq!(made.status, 201, "{path}: {}", made.body);
     }
-    // The first look covers everything.
+    // The first computation after a start covers all projects.
     server.kill();
     server.restart();
-    eventually("the default branch is shown, and no other", || shown(&server, "success", 1));
+    eventually("only the default branch is shown", || shown(&server, "success", 1));
     let text = metrics(&server);
     let commits =
         |team: &str| format!("pulse_commits{{project=\"gear/\\\"rope\\\"\",team=\"{team}\",window=\"7d\"}} 1");
@@ -130,15 +130,18 @@ pub(crate) fn how_things_stand_is_shown_and_what_is_gone_is_gone(engine: Engine)
     let job =
         format!("gitlab_ci_pipeline_job_status{{{on_main},stage=\"test\",job_name=\"pull\",status=\"success\"}} 1");
     assert_eq!(of(&text, "gitlab_ci_pipeline_job_status"), [job]);
-    assert!(!text.contains("ida@"), "nobody is named: {text}");
+    assert!(!text.contains("ida@"), "no person is named: {text}");
     let plain = send(server.port, "GET", "/metrics", &[], b"").expect("an answer").body;
-    assert!(plain.contains("quickdraw_hooks_disabled") && !plain.contains("rope"), "for administrators only: {plain}");
+    assert!(
+        plain.contains("quickdraw_hooks_disabled") && !plain.contains("rope"),
+        "metrics of projects are for administrators only: {plain}"
+    );
     let series: Vec<&str> =
         text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| Some(line.rsplit_once(' ')?.0)).collect();
-    assert_eq!(series.iter().collect::<HashSet<_>>().len(), series.len(), "each once");
+    assert_eq!(series.iter().collect::<HashSet<_>>().len(), series.len(), "each series is shown once");
     let wrong = send(server.port, "GET", "/metrics", &[("Authorization", "Bearer nonsense")], b"").expect("an answer");
-    assert_eq!(wrong.status, 401, "a token that is misspelled is not shown as if there was nothing");
-    // Each name has one type and one set of labels, as Prometheus' own tool wants it.
+    assert_eq!(wrong.status, 401, "a wrong token is refused and not ignored");
+    // Each name has one type and one set of labels, which promtool requires.
     let types: Vec<&str> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
     assert_eq!(types.iter().collect::<HashSet<_>>().len(), types.len());
     if let Some(said) = promtool(&text) {
@@ -148,12 +151,12 @@ pub(crate) fn how_things_stand_is_shown_and_what_is_gone_is_gone(engine: Engine)
     let repository = r#"vcs_owner_name="gear",vcs_repository_name="\"rope\"""#;
     assert!(text.contains(&format!("vcs_contributor_count{{{repository}}} 1")), "{text}");
     server.receive("Pipeline Hook", "c", &pipeline(3, "main", "failed", 2));
-    eventually("it is counted", || server.get("/api/v1/insights/metrics/pipelines")["value"] == 3.0);
+    eventually("the new pipeline is counted", || server.get("/api/v1/insights/metrics/pipelines")["value"] == 3.0);
     assert_eq!(server.get("/api/v1/insights/metrics/branches_failing?branch=main")["value"], 1.0);
     server.kill();
     server.restart();
-    eventually("what was so is gone", || shown(&server, "failed", 3));
-    // Other branches, and merge requests, for those who ask for them; while they are there.
+    eventually("only the new state is shown", || shown(&server, "failed", 3));
+    // Other branches and merge requests are shown on request, while they exist.
     let of_merge_request = |state: &str| {
         json!({ "object_kind": "merge_request", "project": project, "object_attributes": { "iid": 5, "target_project_id": 7,
             "created_at": time(60), "updated_at": time(1), "state": state, "action": if state == "opened" { "open" } else { "close" } } })
@@ -163,7 +166,9 @@ pub(crate) fn how_things_stand_is_shown_and_what_is_gone_is_gone(engine: Engine)
     on_merge_request["merge_request"] = json!({ "iid": 5 });
     server.receive("Merge Request Hook", "d", &of_merge_request("opened"));
     server.receive("Pipeline Hook", "e", &on_merge_request);
-    eventually("it is counted", || server.get("/api/v1/insights/metrics/pipelines")["value"] == 4.0);
+    eventually("the merge request pipeline is counted", || {
+        server.get("/api/v1/insights/metrics/pipelines")["value"] == 4.0
+    });
     server.set("QUICKDRAW__TELEMETRY__REFS", r#"["w*", "!*"]"#);
     server.kill();
     server.restart();
@@ -174,27 +179,27 @@ pub(crate) fn how_things_stand_is_shown_and_what_is_gone_is_gone(engine: Engine)
         of(&text, "gitlab_ci_pipeline_status").iter().filter_map(part).collect()
     };
     let (main, wip, five) = (r#""main",kind="branch""#, r#""wip",kind="branch""#, r#""5",kind="merge-request""#);
-    eventually("they are shown", || refs(&server) == [main, five, wip]);
+    eventually("all refs are shown", || refs(&server) == [main, five, wip]);
     assert!(metrics(&server).contains("vcs_ref_type=\"branch\"} 2\n"));
     let gone = json!({ "object_kind": "push", "ref": "refs/heads/wip", "before": "b", "after": "0".repeat(40), "project": project });
     server.receive("Push Hook", "f", &gone);
     server.receive("Merge Request Hook", "g", &of_merge_request("closed"));
-    eventually("it is counted", || {
+    eventually("the deletion and the close are counted", || {
         server.get("/api/v1/insights/metrics/branches_deleted")["value"] == 1.0
             && server.get("/api/v1/insights/metrics/mr_open")["value"] == 0.0
     });
     server.kill();
     server.restart();
-    eventually("what is gone is not shown", || refs(&server) == [main]);
+    eventually("deleted refs are not shown", || refs(&server) == [main]);
     let pushed = json!({ "object_kind": "push", "project": { "id": 8, "path_with_namespace": "gear/cord" } });
     server.receive("Push Hook", "h", &pushed);
     let last = "quickdraw_project_last_event_timestamp_seconds{";
-    eventually("administrators see when a project was last heard of", || of(&metrics(&server), last).len() == 1);
+    eventually("administrators see the time of a project's last event", || of(&metrics(&server), last).len() == 1);
     let plain = send(server.port, "GET", "/metrics", &[], b"").expect("an answer").body;
-    assert_eq!(of(&plain, last), Vec::<String>::new(), "for administrators only");
+    assert_eq!(of(&plain, last), Vec::<String>::new(), "the time is for administrators only");
 }
 
-/// A project of which only pipelines are received: its default branch is shown, and the others that are asked for.
+/// A project from which only pipelines are received. Its default branch is shown, and the other branches on request.
 pub(crate) fn branches_without_pushes_are_shown(engine: Engine) {
     let mut server = Server::start(&engine, &[("QUICKDRAW__TELEMETRY__REFS", r#"["*"]"#)]);
     let time = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
@@ -204,8 +209,8 @@ pub(crate) fn branches_without_pushes_are_shown(engine: Engine) {
     };
     server.receive("Pipeline Hook", "a", &pipeline(1, "trunk", "success"));
     server.receive("Pipeline Hook", "b", &pipeline(2, "feat", "manual"));
-    eventually("all is counted", || server.get("/api/v1/insights/metrics/pipelines")["value"] == 2.0);
-    // The first look covers everything.
+    eventually("all pipelines are counted", || server.get("/api/v1/insights/metrics/pipelines")["value"] == 2.0);
+    // The first computation after a start covers all projects.
     server.kill();
     server.restart();
     let bearer = format!("Bearer {TOKEN}");
@@ -221,7 +226,7 @@ pub(crate) fn branches_without_pushes_are_shown(engine: Engine) {
     });
 }
 
-/// What `promtool check metrics` says of a text; nothing where it is not installed.
+/// Runs `promtool check metrics`. `None` if promtool is not installed.
 fn promtool(text: &str) -> Option<String> {
     let command = Command::new("promtool")
         .args(["check", "metrics"])

@@ -1,4 +1,4 @@
-//! Running it: starts that fail, files that are missing, checks that change nothing.
+//! Operation: failed starts, missing files, checks without changes, and a hanging database.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -10,21 +10,21 @@ use crate::git::{commit, git};
 use crate::http::{eventually, send};
 use crate::server::{BINARY, Engine, Server, TOKEN};
 
-/// Runs a command to its end; gives its exit code and everything it said.
+/// Runs a command and returns its exit code and all output.
 fn run(server: &Server, arguments: &[&str]) -> (Option<i32>, String) {
     let done = server.command(arguments).output().expect("it runs");
     let (said, complained) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
     (done.status.code(), format!("{said}{complained}"))
 }
 
-/// Every file below a folder, with its length and its time.
+/// Every file below a folder, with its length and modification time.
 fn files(folder: &Path) -> Vec<(String, u64, std::time::SystemTime)> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).expect("listed") {
             let entry = entry.expect("an entry");
-            let about = entry.metadata().expect("it is there");
+            let about = entry.metadata().expect("it exists");
             if about.is_dir() {
                 folders.push(entry.path());
             } else {
@@ -37,7 +37,7 @@ fn files(folder: &Path) -> Vec<(String, u64, std::time::SystemTime)> {
     found
 }
 
-/// Tables of the server's schema on PostgreSQL; 0 on SQLite.
+/// Number of tables in the server's schema on PostgreSQL; 0 on SQLite.
 fn tables(engine: &Engine, server: &Server) -> usize {
     let Engine::Postgres(url) = engine else { return 0 };
     let sql = format!("SELECT count(*) FROM information_schema.tables WHERE table_schema = '{}'", server.schema);
@@ -58,8 +58,8 @@ pub(crate) fn doctor_and_config_check_change_nothing(engine: Engine) {
     server.kill();
     let before = (files(server.folder.path()), tables(&engine, &server));
     let (code, said) = run(&server, &["doctor"]);
-    assert!(code == Some(0) && said.contains("it fits") && said.contains("schema"), "{said}");
-    assert_eq!((files(server.folder.path()), tables(&engine, &server)), before, "what a crash left stays as it is");
+    assert!(code == Some(0) && said.contains("it opens the sealed values") && said.contains("schema"), "{said}");
+    assert_eq!((files(server.folder.path()), tables(&engine, &server)), before, "the files of a crash are not changed");
     server.restart();
 }
 
@@ -75,25 +75,25 @@ pub(crate) fn config_check_and_doctor_refuse_what_serve_refuses(engine: Engine) 
             assert!(said.contains(part), "{arguments:?}, {part}: {said}");
         }
     }
-    assert!(files(server.folder.path()).is_empty(), "nothing was made");
+    assert!(files(server.folder.path()).is_empty(), "no file was created");
 }
 
-pub(crate) fn a_start_shows_no_secret_in_a_log_and_leaves_no_key_when_it_fails(engine: Engine) {
+pub(crate) fn a_start_logs_no_secret_and_a_failed_start_leaves_no_key(engine: Engine) {
     let mut server = Server::new(&engine);
     server.restart();
     let data = server.folder.path().join("quickdraw-data");
-    let kept = |name: &str| std::fs::read_to_string(data.join(name)).expect("it is kept").trim().to_owned();
+    let kept = |name: &str| std::fs::read_to_string(data.join(name)).expect("it exists").trim().to_owned();
     for name in ["root-token", "webhook-secret"] {
         assert!(!server.output().contains(&kept(name)), "{}", server.output());
         assert!(server.output().contains(name), "the file is named: {}", server.output());
-        let mode = std::fs::metadata(data.join(name)).expect("it is there").permissions().mode();
+        let mode = std::fs::metadata(data.join(name)).expect("it exists").permissions().mode();
         assert_eq!(mode & 0o077, 0, "{name}");
     }
     assert_eq!(server.terminate(), Some(0), "{}", server.output());
     let secret = kept("webhook-secret");
-    std::fs::remove_file(data.join("webhook-secret")).expect("it was there");
+    std::fs::remove_file(data.join("webhook-secret")).expect("it existed");
     server.restart();
-    assert_eq!(kept("webhook-secret"), secret, "the store has it for all nodes");
+    assert_eq!(kept("webhook-secret"), secret, "the store keeps the secret for all nodes");
     assert_eq!(server.terminate(), Some(0), "{}", server.output());
     if matches!(engine, Engine::Postgres(_)) {
         return;
@@ -102,13 +102,13 @@ pub(crate) fn a_start_shows_no_secret_in_a_log_and_leaves_no_key_when_it_fails(e
     std::fs::rename(data.join("key"), &moved).expect("moved");
     for arguments in ["serve", "doctor", "migrate"] {
         let (code, said) = run(&server, &[arguments]);
-        assert!(code == Some(1) && said.contains("put the copy of the key back"), "{arguments}: {said}");
-        assert!(!data.join("key").exists(), "{arguments} made a key that fits nothing");
+        assert!(code == Some(1) && said.contains("restore its copy"), "{arguments}: {said}");
+        assert!(!data.join("key").exists(), "{arguments} generated a key that opens nothing");
     }
     std::fs::rename(&moved, data.join("key")).expect("moved");
     server.restart();
     assert_eq!(server.terminate(), Some(0), "{}", server.output());
-    // A database that cannot be made leaves no key either.
+    // A database that cannot be created leaves no key either.
     let mut other = Server::new(&engine);
     other.set("QUICKDRAW_DATABASE_URL", "sqlite:no-such-folder/quickdraw.db");
     let (code, said) = run(&other, &["serve"]);
@@ -116,7 +116,7 @@ pub(crate) fn a_start_shows_no_secret_in_a_log_and_leaves_no_key_when_it_fails(e
     assert!(!other.folder.path().join("quickdraw-data/key").exists(), "{said}");
 }
 
-pub(crate) fn a_missing_file_of_insights_is_counted_again_and_said(engine: Engine) {
+pub(crate) fn a_missing_insights_file_is_reported_and_filled_from_the_journal(engine: Engine) {
     let mut server = Server::start(&engine, &[]);
     let push = json!({
         "object_kind": "push", "ref": "refs/heads/main", "after": "a".repeat(40),
@@ -124,29 +124,29 @@ pub(crate) fn a_missing_file_of_insights_is_counted_again_and_said(engine: Engin
     });
     server.receive("Push Hook", "first", &push);
     let counted = |server: &Server| {
-        eventually("it is counted", || server.get("/api/v1/insights/commits")["commits"] == 1);
+        eventually("the commit is counted", || server.get("/api/v1/insights/commits")["commits"] == 1);
     };
     counted(&server);
     assert_eq!(server.terminate(), Some(0), "{}", server.output());
     if matches!(engine, Engine::Postgres(_)) {
-        // Insights live in the same database.
+        // On PostgreSQL, insights are in the same database.
         return;
     }
     let data = server.folder.path().join("quickdraw-data");
-    std::fs::remove_file(data.join("quickdraw.db-insights")).expect("it was there");
+    std::fs::remove_file(data.join("quickdraw.db-insights")).expect("it existed");
     let (code, said) = run(&server, &["doctor"]);
     assert!(code == Some(1) && said.contains("file of insights"), "{said}");
     server.restart();
     assert!(server.output().contains("the file of insights beside the database is missing"), "{}", server.output());
     counted(&server);
     assert_eq!(server.terminate(), Some(0), "{}", server.output());
-    // The other way round, the numbers in it would mean other projects.
+    // Insights without their database are refused, because their numbers could belong to other projects.
     std::fs::rename(data.join("quickdraw.db"), data.join("elsewhere.db")).expect("moved");
     let (code, said) = run(&server, &["serve"]);
     assert!(code == Some(1) && said.contains("is not: put the copy of"), "{said}");
 }
 
-pub(crate) fn a_source_that_wants_signatures_gets_a_secret_that_gitlab_signs_with(engine: Engine) {
+pub(crate) fn a_source_for_signatures_gets_a_signing_token(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let run = |arguments: &[&str]| {
         let (url, words) = (format!("http://127.0.0.1:{}", server.port), [&["source"], arguments].concat());
@@ -155,25 +155,25 @@ pub(crate) fn a_source_that_wants_signatures_gets_a_secret_that_gitlab_signs_wit
         assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8(done.stdout).expect("UTF-8")
     };
-    let secret = |said: &str| said.rsplit("secret, shown this once: ").next().expect("a secret").trim().to_owned();
+    let secret = |said: &str| said.rsplit("secret, shown only once: ").next().expect("a secret").trim().to_owned();
     let is_signing = |secret: &str| quickdraw_domain::signature::SigningToken::parse(secret).is_ok();
     for (mode, signs) in [("signature", true), ("both", true), ("token", false), ("any", false)] {
         let added = run(&["add", "--name", mode, "--mode", mode]);
         assert_eq!(is_signing(&secret(&added)), signs, "{mode}: {added}");
         assert_eq!(added.contains("Signing token"), signs, "{mode}: {added}");
         let id = added.split(' ').next().expect("an id").to_owned();
-        assert_eq!(is_signing(&secret(&run(&["secret", &id]))), signs, "{mode}: replaced in the same form");
+        assert_eq!(is_signing(&secret(&run(&["secret", &id]))), signs, "{mode}: the new secret has the same form");
     }
     let body = r#"{"name":"x","mode":"signature","secret":"whsec_c2hvcnQ="}"#;
     let refused = server.call("POST", "/api/v1/sources", body);
     assert!(refused.status == 400 && refused.body.contains("whsec_"), "{}: {}", refused.status, refused.body);
 }
 
-/// A process that holds the database until it is released.
+/// A process that locks the database until it is released.
 struct Holder(std::process::Child);
 
 impl Holder {
-    /// Takes what events and heartbeats are written into, as a server that hangs does.
+    /// Locks the tables of events and heartbeats, as a hanging server does.
     fn hold(engine: &Engine, server: &Server) -> Self {
         use std::io::{BufRead, BufReader, Write};
         let mut command = match engine {
@@ -199,7 +199,7 @@ impl Holder {
             let schema = &server.schema;
             let sql =
                 format!("BEGIN; LOCK TABLE {schema}.events, {schema}.nodes IN ACCESS EXCLUSIVE MODE; SELECT 'held';\n");
-            child.stdin.as_mut().expect("piped").write_all(sql.as_bytes()).expect("it reads");
+            child.stdin.as_mut().expect("piped").write_all(sql.as_bytes()).expect("it reads its input");
         }
         let mut said = String::new();
         BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut said).expect("a line");
@@ -208,13 +208,13 @@ impl Holder {
     }
 
     fn let_go(mut self) {
-        // The end of its input ends both: psql rolls back what is open.
+        // Both processes end with their input, and psql rolls back its transaction.
         drop(self.0.stdin.take());
         self.0.wait().expect("it ends");
     }
 }
 
-pub(crate) fn a_database_that_hangs_is_answered_503_and_said_once(engine: Engine) {
+pub(crate) fn a_hanging_database_gives_503_and_is_logged_once(engine: Engine) {
     let server = Server::start(&engine, &[("QUICKDRAW__DATABASE__ANSWER_WITHIN", "500ms")]);
     server.make_project();
     let post = |key: &str| {
@@ -228,25 +228,27 @@ pub(crate) fn a_database_that_hangs_is_answered_503_and_said_once(engine: Engine
     let refused = post("meanwhile");
     assert_eq!((refused.status, refused.header("retry-after")), (503, Some("5")), "{}", refused.body);
     assert_eq!(post("meanwhile").status, 503);
-    eventually("it is not ready", || ready().status == 503);
+    eventually("the server is not ready", || ready().status == 503);
     let parts = ready().json()["parts"].clone();
     assert_eq!((&parts[0]["name"], &parts[0]["answers"]), (&json!("store"), &json!(false)), "{parts}");
     assert!(parts[0]["failing_since"].is_string() && parts[0]["last_error"].is_string(), "{parts}");
-    // Health is told from memory: what the look every few seconds found.
+    // The health endpoint does not wait for the database; it shows the result of the last periodic check.
     let health = || send(server.port, "GET", "/api/v1/health", &[], b"").expect("an answer");
-    eventually("health says it too", || health().status == 200 && health().json()["parts"][0]["answers"] == false);
+    eventually("health shows the failure too", || {
+        health().status == 200 && health().json()["parts"][0]["answers"] == false
+    });
     holder.let_go();
-    eventually("it is ready", || ready().status == 200);
-    eventually("it is taken", || post("meanwhile").status == 200);
+    eventually("the server is ready", || ready().status == 200);
+    eventually("the request is accepted", || post("meanwhile").status == 200);
     let events = server.get("/api/v1/events?trigger=push_hooks")["items"].as_array().expect("a list").clone();
-    assert_eq!(events.len(), 2, "the one that came through late is the one that came again: {events:?}");
-    eventually("the end is said", || server.output().contains("the store answers again"));
+    assert_eq!(events.len(), 2, "the repeated request is a duplicate of the one that was committed late: {events:?}");
+    eventually("the end of the outage is logged", || server.output().contains("the store answers again"));
     let said = server.output();
     assert_eq!(said.matches("failures are counted from here on").count(), 1, "{said}");
     assert!(!said.contains("a step failed") && !said.contains("failed to commit"), "{said}");
 }
 
-pub(crate) fn addresses_that_are_shown_can_be_posted_to_and_pushes_have_a_user(engine: Engine) {
+pub(crate) fn printed_urls_can_be_called_and_pushes_have_a_user(engine: Engine) {
     let mut server = Server::new(&engine);
     let port = server.port;
     server.set("QUICKDRAW_LISTEN", &format!("0.0.0.0:{port}"));

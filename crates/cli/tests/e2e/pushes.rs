@@ -1,5 +1,5 @@
-//! What the git hook makes of repositories that are not like most: merges of many parents, other hashes, cut histories, other
-//! encodings; and of pushes of many refs. Git itself tells what is true.
+//! The git hook in unusual repositories: merges of many parents, SHA-256, shallow history, other encodings; and pushes
+//! of many refs. The expected values come from git itself.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -12,7 +12,8 @@ use crate::git::{commit, git};
 use crate::http::{Sink, eventually};
 use crate::server::{BINARY, Engine, Server, TOKEN};
 
-/// A server with hooks for pushes in a project and for repository updates on the instance, and repositories that report to it.
+/// A server with hooks for pushes of a project and for repository updates of the instance, and repositories that report
+/// to it.
 struct Scene {
     server: Server,
     sink: Sink,
@@ -30,7 +31,7 @@ impl Scene {
         Self { server, sink, seen: 0 }
     }
 
-    /// A bare repository, made by a command of git's, and a clone of it with `main` checked out.
+    /// Creates a bare repository with a git command, and a clone of it with `main` checked out.
     fn repository(&self, name: &str, make: &[&str]) -> (PathBuf, PathBuf) {
         let folder = self.server.folder.path();
         git(folder, make);
@@ -48,7 +49,7 @@ impl Scene {
         (bare, work)
     }
 
-    /// Pushes, and gives what comes of it: the events of refs in any order, what the instance hears, and what git showed.
+    /// Pushes, and returns the push events in any order, the event for system hooks, and the output of git.
     fn push(&mut self, work: &Path, arguments: &[&str], refs: usize) -> (Vec<Value>, Value, String) {
         let output = try_git(work, &[&["push", "origin"], arguments].concat());
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -57,7 +58,7 @@ impl Scene {
             let bodies = self.sink.got().into_iter().skip(self.seen).map(|got| got.body);
             bodies.map(|body| serde_json::from_slice(&body).expect("JSON")).collect()
         };
-        eventually("all of it is heard", || new().len() > refs);
+        eventually("all events are delivered", || new().len() > refs);
         let (updates, events): (Vec<Value>, Vec<Value>) =
             new().into_iter().partition(|body| body["event_name"] == "repository_update");
         assert_eq!((updates.len(), events.len()), (1, refs), "{events:?} {said}");
@@ -78,7 +79,7 @@ fn asked(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
 }
 
-/// A push event says what git says of the same range.
+/// Checks that a push event matches git's description of the same range.
 fn check_push(work: &Path, event: &Value, range: &str) {
     let ids = asked(work, &["log", "--reverse", "--format=%H", range]);
     let ids: Vec<&str> = ids.lines().collect();
@@ -102,7 +103,8 @@ fn check_push(work: &Path, event: &Value, range: &str) {
     }
 }
 
-/// Paths that a commit added, modified and removed against its first parent. Bytes that are no text are shown as well as they can be.
+/// The paths that a commit added, modified and removed against its first parent. Bytes that are not UTF-8 become
+/// U+FFFD.
 fn paths(work: &Path, id: &str) -> [Vec<String>; 3] {
     let arguments = ["show", "-r", "-z", "-M", "-m", "--first-parent", "--format=", "--name-status", id];
     let told = try_git(work, &arguments);
@@ -127,7 +129,7 @@ fn sorted<T: Ord>(mut list: Vec<T>) -> Vec<T> {
     list
 }
 
-pub(crate) fn repositories_of_every_kind_are_reported_as_git_tells(engine: Engine) {
+pub(crate) fn unusual_repositories_are_reported_as_git_shows_them(engine: Engine) {
     let mut scene = Scene::new(&engine);
     merges_of_many(&mut scene);
     longer_ids(&mut scene);
@@ -136,10 +138,10 @@ pub(crate) fn repositories_of_every_kind_are_reported_as_git_tells(engine: Engin
     many_renames(&mut scene);
 }
 
-/// Whoever moves hundreds of files and changes them all does not wait until each was compared with each.
+/// Moving and changing hundreds of files at once must not compare each file with each other file.
 fn many_renames(scene: &mut Scene) {
     let (_, work) = scene.repository("moved", &["init", "-q", "--bare", "moved.git"]);
-    let lines: Vec<String> = (0..200).map(|n| format!("line {n} of a text that is alike in all files\n")).collect();
+    let lines: Vec<String> = (0..200).map(|n| format!("line {n} of a text that is equal in all files\n")).collect();
     for n in 0..300 {
         std::fs::write(work.join(format!("old-{n}")), format!("{n}\n{}", lines.concat())).expect("written");
     }
@@ -157,17 +159,17 @@ fn many_renames(scene: &mut Scene) {
     let (events, ..) = scene.push(&work, &["main"], 1);
     let commit = &events[0]["commits"][0];
     let count = |list: &str| commit[list].as_array().map(Vec::len);
-    // What is moved as it is needs no comparing.
+    // An exact rename needs no comparison.
     assert_eq!((count("added"), count("removed"), count("modified")), (Some(301), Some(300), Some(0)));
     assert!(commit["added"].as_array().is_some_and(|added| added.contains(&json!("kept too"))));
 }
 
-/// Thousands of commits on two lines that are merged now and then, pushed at once.
+/// Thousands of commits on two branches that are merged from time to time, in one push.
 fn a_long_history(scene: &mut Scene) {
     let (_, work) = scene.repository("long", &["init", "-q", "--bare", "long.git"]);
     let mut stream = String::new();
     for n in 1..=6_000 {
-        // Every tenth commit is one of a side line, which the next one merges.
+        // Every tenth commit is on a side branch, which the next commit merges.
         let (branch, time) = (if n % 10 == 0 { "side" } else { "main" }, 1_700_000_000 + n);
         let from = if n % 10 == 0 { format!("from :{}\n", n - 1) } else { String::new() };
         let merge = if n % 10 == 1 && n > 10 { format!("merge :{}\n", n - 1) } else { String::new() };
@@ -203,13 +205,13 @@ fn merges_of_many(scene: &mut Scene) {
     }
     git(&work, &["checkout", "-q", "main"]);
     git(&work, &["merge", "-q", "--no-ff", "-m", "Bring three together", "a", "b", "c"]);
-    assert_eq!(asked(&work, &["log", "-1", "--format=%P"]).split(' ').count(), 4, "the tip and three more");
+    assert_eq!(asked(&work, &["log", "-1", "--format=%P"]).split(' ').count(), 4, "the tip and three branches");
     let (events, ..) = scene.push(&work, &["main"], 1);
     check_push(&work, &events[0], "origin/main@{1}..main");
     let merge = events[0]["commits"].as_array().and_then(|commits| commits.last()).expect("the merge");
-    assert_eq!(merge["added"], json!(["of-a", "of-b", "of-c"]), "all that it brought in");
+    assert_eq!(merge["added"], json!(["of-a", "of-b", "of-c"]), "all files of the merged branches");
 
-    // Names and messages in another encoding, and paths in none.
+    // A name and a message in another encoding, and a path that is not valid text.
     std::fs::write(work.join(OsStr::from_bytes(b"caf\xe9")), "text\n").expect("written");
     git(&work, &["add", "."]);
     let message = work.with_extension("message");
@@ -251,21 +253,22 @@ fn longer_ids(scene: &mut Scene) {
     commit(&work, "second", "text\n", "Go on");
     git(&work, &["tag", "-a", "v1", "-m", "First"]);
     let (events, update, _) = scene.push(&work, &["main", "v1"], 2);
-    let of = |kind: &str| events.iter().find(|event| event["object_kind"] == kind).expect("it is there");
+    let of = |kind: &str| events.iter().find(|event| event["object_kind"] == kind).expect("the event exists");
     check_push(&work, of("push"), "origin/main@{1}..main");
     let tip = asked(&work, &["rev-parse", "main"]);
     assert_eq!((tip.len(), &of("tag_push")["checkout_sha"]), (64, &json!(tip)));
     assert_eq!(update["changes"].as_array().map(Vec::len), Some(2));
     let (events, ..) = scene.push(&work, &[":v1"], 1);
     assert_eq!((&events[0]["after"], &events[0]["checkout_sha"]), (&json!("0".repeat(64)), &Value::Null));
-    // A tag of what is no commit has none to check out.
+    // A tag of an object that is not a commit has no commit to check out.
     git(&work, &["tag", "-a", "file", "-m", "A file", "main:first"]);
     let (events, ..) = scene.push(&work, &["file"], 1);
     assert_eq!((&events[0]["checkout_sha"], &events[0]["message"]), (&Value::Null, &json!("A file")));
 }
 
-/// Where the hook could not do its work, it is not put; where others push too, they can do all that it needs.
-pub(crate) fn the_hook_is_put_where_it_works(engine: Engine) {
+/// The installer refuses a repository in which the hook would not run. In a shared repository, the group can use the
+/// hook's files.
+pub(crate) fn the_git_hook_is_installed_only_where_it_works(engine: Engine) {
     use std::os::unix::fs::PermissionsExt;
     let mut scene = Scene::new(&engine);
     let folder = scene.server.folder.path().to_owned();
@@ -286,7 +289,7 @@ pub(crate) fn the_hook_is_put_where_it_works(engine: Engine) {
 
     let (bare, work) = scene.repository("ours", &["init", "-q", "--bare", "--shared=group", "ours.git"]);
     let mode = |file: &str| {
-        let found = std::fs::metadata(bare.join(file)).expect("it is there");
+        let found = std::fs::metadata(bare.join(file)).expect("it exists");
         found.permissions().mode() & 0o777
     };
     assert_eq!(mode("quickdraw.json"), 0o660);
@@ -298,9 +301,9 @@ pub(crate) fn the_hook_is_put_where_it_works(engine: Engine) {
     let file = bare.join("quickdraw.json");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("changed");
     let (done, said) = install("mine.git");
-    assert!(done && said.contains("until this is mended"), "nobody listens there: {said}");
-    let found = std::fs::metadata(&file).expect("it is there");
-    assert_eq!(found.permissions().mode() & 0o777, 0o600, "there is a token in it");
+    assert!(done && said.contains("until this problem is solved"), "no server listens there: {said}");
+    let found = std::fs::metadata(&file).expect("it exists");
+    assert_eq!(found.permissions().mode() & 0o777, 0o600, "the file contains a token");
 }
 
 fn a_cut_history(scene: &mut Scene) {
@@ -312,11 +315,11 @@ fn a_cut_history(scene: &mut Scene) {
     scene.push(&whole, &["main"], 1);
     let url = format!("file://{}", folder.join("whole.git").display());
     let (bare, work) = scene.repository("shallow", &["clone", "-q", "--bare", "--depth", "2", &url, "shallow.git"]);
-    assert!(bare.join("shallow").exists(), "it is shallow");
+    assert!(bare.join("shallow").exists(), "the repository is shallow");
     commit(&work, "file-6", "text\n", "Add 6");
     let (events, ..) = scene.push(&work, &["main"], 1);
     check_push(&work, &events[0], "origin/main@{1}..main");
-    // A new branch from where it is cut lists what it has and the other has not.
+    // A new branch from the oldest commit of the shallow history lists the commits that main lacks.
     git(&work, &["checkout", "-q", "-b", "other", "main~2"]);
     commit(&work, "file-7", "text\n", "Add 7");
     let (events, ..) = scene.push(&work, &["other"], 1);
@@ -330,7 +333,7 @@ pub(crate) fn a_push_of_many_refs_is_reported_within_the_limits(engine: Engine) 
     for name in ["one", "two"] {
         git(&work, &["branch", name]);
     }
-    // Exactly three still fire; and what is changed otherwise, or is no branch, is counted by itself.
+    // Three refs of one kind and change are still reported. Each kind and each change is counted separately.
     let (events, update, _) = scene.push(&work, &["main", "one", "two"], 3);
     assert!(events.iter().all(|event| event["object_kind"] == "push"), "{events:?}");
     assert_eq!(update["changes"].as_array().map(Vec::len), Some(3));
@@ -343,10 +346,10 @@ pub(crate) fn a_push_of_many_refs_is_reported_within_the_limits(engine: Engine) 
     let (events, update, said) = scene.push(&work, &refs, 2);
     let names = events.iter().map(|event| event["ref"].as_str().expect("a ref")).collect();
     assert_eq!(sorted::<&str>(names), ["refs/heads/main", "refs/heads/one"]);
-    assert!(said.contains("more than 3 tags created in one push"), "{said}");
-    assert_eq!(update["changes"].as_array().map(Vec::len), Some(6), "tags are told of as a whole: {update}");
+    assert!(said.contains("this push created more than 3 tags"), "{said}");
+    assert_eq!(update["changes"].as_array().map(Vec::len), Some(6), "the repository update lists the tags: {update}");
 
-    // Where nobody hears of the whole, it is not sent.
+    // Without a system hook for it, the repository update is not sent.
     let hooks = scene.server.get("/api/v4/hooks");
     let deleted = scene.server.call("DELETE", &format!("/api/v4/hooks/{}", hooks[0]["id"]), "");
     assert_eq!(deleted.status, 204);
@@ -355,5 +358,5 @@ pub(crate) fn a_push_of_many_refs_is_reported_within_the_limits(engine: Engine) 
     git(&work, &["push", "-q", "origin", "--delete", "two"]);
     assert_eq!(count(), before + 1);
     let waiting = std::fs::read_dir(bare.join("quickdraw-spool")).expect("a folder").count();
-    assert_eq!(waiting, 1, "the lock alone");
+    assert_eq!(waiting, 1, "only the lock file");
 }

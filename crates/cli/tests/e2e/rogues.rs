@@ -1,5 +1,5 @@
-//! Nineteen receivers that misbehave, side by side with one that is well, before the whole binary: each ends as it should,
-//! costs what it may, and harms nobody.
+//! Nineteen kinds of misbehaving receivers beside a healthy one, called by the whole binary. Each attempt must end as
+//! expected, within its limits, and without harm to other hooks.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -16,7 +16,7 @@ use crate::server::{Engine, Server};
 const DEADLINE: Duration = Duration::from_secs(2);
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// A receiver of its own: `play` has each connection, with what it counts.
+/// Starts a receiver. `play` handles each connection, and may count in the returned number.
 fn rogue(play: impl Fn(TcpStream, &AtomicUsize) + Send + Sync + 'static) -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -42,7 +42,7 @@ fn answers(answer: impl Into<Vec<u8>>) -> u16 {
     .0
 }
 
-/// Sends the beginning at once and a byte of the rest now and then, for ever.
+/// Sends the beginning at once, and then one byte after the other without end.
 fn drips(beginning: &'static str) -> u16 {
     rogue(move |mut stream, _| {
         if read_request(&mut stream).is_none() || stream.write_all(beginning.as_bytes()).is_err() {
@@ -55,34 +55,35 @@ fn drips(beginning: &'static str) -> u16 {
     .0
 }
 
-/// Hangs until the other side goes away.
+/// Hangs until the client closes the connection.
 fn hangs(mut stream: TcpStream, _: &AtomicUsize) {
     let mut chunk = [0; 1024];
     while stream.read(&mut chunk).is_ok_and(|n| n > 0) {}
 }
 
-/// A port whose queue of connections is full: further ones are not answered. They last as long as what is returned.
+/// A port whose backlog is full, so that further connections are not answered. It stays so while the returned values
+/// live.
 fn full_backlog() -> (u16, TcpListener, Vec<TcpStream>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     let address: SocketAddr = listener.local_addr().expect("an address");
     let mut waiting = Vec::new();
     while let Ok(stream) = TcpStream::connect_timeout(&address, Duration::from_millis(200)) {
         waiting.push(stream);
-        assert!(waiting.len() < 10_000, "the queue has no end");
+        assert!(waiting.len() < 10_000, "the backlog has no limit");
     }
     (address.port(), listener, waiting)
 }
 
 struct Rogue {
     name: &'static str,
-    /// The outcome of its first attempt: one of these.
+    /// The allowed outcomes of the first attempt.
     outcomes: &'static [&'static str],
-    /// About how long that takes at most.
+    /// The longest duration of the first attempt.
     within: Duration,
 }
 
-#[expect(clippy::print_stdout, reason = "each receiver has its figure")]
-pub(crate) fn nineteen_receivers_that_misbehave_harm_nobody(engine: Engine) {
+#[expect(clippy::print_stdout, reason = "the durations are the purpose of the output")]
+pub(crate) fn nineteen_misbehaving_receivers_do_no_harm(engine: Engine) {
     let settings = [("QUICKDRAW__DELIVERY__TIMEOUT", "2s"), ("QUICKDRAW__DELIVERY__RETRY", "gitlab")];
     let server = Server::start(&engine, &settings);
     server.make_project();
@@ -161,7 +162,7 @@ pub(crate) fn nineteen_receivers_that_misbehave_harm_nobody(engine: Engine) {
         &["failed", "invalid_answer"],
         soon,
     );
-    // Two answers to each request, on one connection.
+    // Sends two answers to each request on one connection.
     let (twice, crosstalk) = rogue(|mut stream, served| {
         while read_request(&mut stream).is_some() {
             let number = served.fetch_add(1, Ordering::Relaxed);
@@ -184,7 +185,7 @@ pub(crate) fn nineteen_receivers_that_misbehave_harm_nobody(engine: Engine) {
     let plain = format!("https://127.0.0.1:{}/in", answers(*b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"));
     add("R13 plain text on the TLS port", plain, "", &["tls", "timed_out"], slow);
     add("R13 never agrees on TLS", format!("https://127.0.0.1:{}/in", rogue(hangs).0), "", &["timed_out"], slow);
-    // Promises to keep the connection and closes it.
+    // Answers as if the connection stayed open, and closes it.
     let (closes, requests) = rogue(|mut stream, requests| {
         if read_request(&mut stream).is_some() {
             requests.fetch_add(1, Ordering::Relaxed);
@@ -195,7 +196,7 @@ pub(crate) fn nineteen_receivers_that_misbehave_harm_nobody(engine: Engine) {
     let mut asking = Vec::new();
     for after in ["0", "-1", "999999999999", "Fri, 01 Jan 2100 00:00:00 GMT", "soon"] {
         let answer = format!("HTTP/1.1 503 Later\r\nRetry-After: {after}\r\nContent-Length: 0\r\n\r\n");
-        asking.push(add("R15 asks for patience", at(answers(answer)), r#","retry":"1h,1h""#, &["failed"], soon));
+        asking.push(add("R15 sends Retry-After", at(answers(answer)), r#","retry":"1h,1h""#, &["failed"], soon));
     }
     let gone = answers(*b"HTTP/1.1 410 Gone\r\nContent-Length: 0\r\n\r\n");
     let gone = add("R16 is gone", at(gone), r#","retry":"1h,1h""#, &["rejected"], soon);
@@ -214,9 +215,9 @@ pub(crate) fn nineteen_receivers_that_misbehave_harm_nobody(engine: Engine) {
             deliveries,
         )
     };
-    eventually("the one that is well has it", || !well.got().is_empty());
+    eventually("the healthy receiver got the event", || !well.got().is_empty());
     let first = started.elapsed();
-    eventually("all were attempted", || attempted().0);
+    eventually("all deliveries were attempted", || attempted().0);
     let mut figures = Vec::new();
     for delivery in attempted().1 {
         let hook = delivery["hook_id"].as_i64().expect("a number");
@@ -228,15 +229,19 @@ pub(crate) fn nineteen_receivers_that_misbehave_harm_nobody(engine: Engine) {
         assert!(rogue.outcomes.contains(&outcome.as_str()), "{}: {attempt}", rogue.name);
         assert!(took <= rogue.within, "{} took {took:?}", rogue.name);
         let kept = attempt["response_body"].as_str().map_or(0, str::len);
-        assert!(kept <= 3 * (8 << 10), "{} left {kept} bytes", rogue.name);
+        assert!(kept <= 3 * (8 << 10), "{} left {kept} bytes in the history", rogue.name);
         if hook == zipped {
-            assert_eq!(attempt["response_body"].as_str().map(|body| body.chars().count()), Some(8 << 10), "as it came");
+            assert_eq!(
+                attempt["response_body"].as_str().map(|body| body.chars().count()),
+                Some(8 << 10),
+                "the body is stored without decompression"
+            );
         }
         if hook == gone {
             assert_eq!((&delivery["state"], &delivery["attempts"]), (&Value::from("given_up"), &Value::from(1)));
         }
         if asking.contains(&hook) {
-            let next = delivery["next_attempt_at"].as_str().expect("it is tried again");
+            let next = delivery["next_attempt_at"].as_str().expect("there is a next attempt");
             let next: jiff::Timestamp = next.parse().expect("a time");
             let wait = next.duration_since(jiff::Timestamp::now());
             assert!(wait <= jiff::SignedDuration::from_hours(24), "{wait:?}");
@@ -246,11 +251,11 @@ pub(crate) fn nineteen_receivers_that_misbehave_harm_nobody(engine: Engine) {
     for number in 2..30 {
         server.report(number).expect("accepted");
     }
-    eventually("R11, R14 and the one that is well have everything", || {
+    eventually("R11, R14 and the healthy receiver got all events", || {
         let all = well.got().len() == 29;
         all && crosstalk.load(Ordering::Relaxed) >= 29 && requests.load(Ordering::Relaxed) >= 29
     });
-    assert_eq!(requests.load(Ordering::Relaxed), 29, "R14: a closed connection is no reason to send twice");
+    assert_eq!(requests.load(Ordering::Relaxed), 29, "R14: a closed connection causes no second request");
     let log = server.get(&format!("/api/v4/projects/1/hooks/{twice}/events"));
     for entry in log.as_array().into_iter().flatten() {
         assert_eq!(
@@ -261,19 +266,22 @@ pub(crate) fn nineteen_receivers_that_misbehave_harm_nobody(engine: Engine) {
     }
     let status = || server.get(&format!("/api/v4/projects/1/hooks/{flaps}"))["alert_status"].clone();
     for (number, answered) in [500, 503, 500, 200].repeat(4).into_iter().chain([500; 4]).enumerate() {
-        assert_eq!(status(), "executable", "R17: three failures in a row are borne, however often");
+        assert_eq!(status(), "executable", "R17: three failures in a row never disable the hook");
         answer.store(answered, Ordering::Relaxed);
         let event = server.report(100 + number).expect("accepted");
         let path = format!("/api/v1/deliveries?event_id={event}&hook_id={flaps}");
-        eventually("it is recorded", || server.get(&path)["items"][0]["attempts"] == 1);
+        eventually("the attempt is recorded", || server.get(&path)["items"][0]["attempts"] == 1);
     }
-    assert_eq!(status(), "temporarily_disabled", "R17: the fourth is not");
-    assert_eq!(second_hops.load(Ordering::Relaxed), 0, "R12: somebody followed a redirect");
-    // What the kernel's buffers hold is sent too.
+    assert_eq!(status(), "temporarily_disabled", "R17: the fourth failure in a row disables the hook");
+    assert_eq!(second_hops.load(Ordering::Relaxed), 0, "R12: a redirect was followed");
+    // This includes the bytes in the buffers of the kernel.
     let read = sent.load(Ordering::Relaxed) / 29;
     assert!(read < 8 << 20, "R6: {read} bytes of an endless answer");
     assert_eq!(server.call("GET", "/api/v1/health", "").status, 200);
     assert!(!server.output().contains("panicked"), "{}", server.output());
     figures.sort();
-    println!("{}\nthe one that is well had it after {first:?}; R6 sent {read} bytes each time", figures.join("\n"));
+    println!(
+        "{}\nthe healthy receiver got the event after {first:?}; R6 sent {read} bytes per request",
+        figures.join("\n")
+    );
 }

@@ -1,11 +1,11 @@
-//! Secrets of hooks: no answer, history or database shows one, whatever a receiver echoes and whatever fails.
+//! Secrets: no answer, history or database shows one, whatever a receiver echoes and whatever fails.
 
 use serde_json::json;
 
 use crate::http::{Sink, send};
 use crate::server::{Engine, SECRET, Server, TOKEN};
 
-pub(crate) fn secrets_that_no_header_can_carry_are_refused_at_the_start(engine: Engine) {
+pub(crate) fn secrets_that_do_not_fit_into_a_header_are_refused_at_the_start(engine: Engine) {
     let mut server = Server::new(&engine);
     server.set("GITLAB_WEBHOOK_SECRET", SECRET);
     server.set("QUICKDRAW_ROOT_TOKEN", TOKEN);
@@ -31,7 +31,7 @@ pub(crate) fn secrets_that_no_header_can_carry_are_refused_at_the_start(engine: 
     let output = output.expect("it ran");
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(!output.status.success() && said.contains("source.secret begins or ends"), "{said}");
-    // Digits are a text like any other.
+    // A secret of digits is read as text and not as a number.
     let mut command = server.command(&["config", "check"]);
     let output = command.env_remove("GITLAB_WEBHOOK_SECRET").env("QUICKDRAW__SOURCE__SECRET", "12345678").output();
     let output = output.expect("it ran");
@@ -45,7 +45,7 @@ pub(crate) fn secrets_that_no_header_can_carry_are_refused_at_the_start(engine: 
     assert!(large.status == 400 && large.body.contains("body_limit"), "{}", large.body);
 }
 
-pub(crate) fn a_hook_cannot_call_the_server_that_it_belongs_to(engine: Engine) {
+pub(crate) fn a_hook_cannot_call_its_own_server(engine: Engine) {
     let mut server = Server::new(&engine);
     let everywhere = format!("0.0.0.0:{}", server.port);
     for (name, value) in [
@@ -66,7 +66,7 @@ pub(crate) fn a_hook_cannot_call_the_server_that_it_belongs_to(engine: Engine) {
     assert!(made.status == 422 && made.body.contains("rule loopback"), "{}", made.body);
 }
 
-pub(crate) fn the_audit_log_names_clients_and_readings_of_bodies(engine: Engine) {
+pub(crate) fn the_audit_log_lists_reads_of_bodies_with_the_client(engine: Engine) {
     let server = Server::start(&engine, &[("QUICKDRAW__SERVER__TRUSTED_PROXIES", r#"["127.0.0.1"]"#)]);
     server.make_project();
     let hook = server.make_hook("https://example.com/in", "");
@@ -99,7 +99,7 @@ pub(crate) fn a_process_that_aborts_leaves_no_core(engine: Engine) {
     }
 }
 
-pub(crate) fn nothing_that_is_sent_twice_or_broken_is_taken_in_part(engine: Engine) {
+pub(crate) fn contradictory_and_damaged_parameters_are_refused(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
     let call = |method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]| {
@@ -107,7 +107,7 @@ pub(crate) fn nothing_that_is_sent_twice_or_broken_is_taken_in_part(engine: Engi
     };
     let (token, bearer) = (("PRIVATE-TOKEN", TOKEN), format!("Bearer {TOKEN}"));
     let both = call("GET", "/api/v4/projects", &[token, ("Authorization", &bearer)], b"");
-    assert_eq!(both.status, 200, "the same token twice: {}", both.body);
+    assert_eq!(both.status, 200, "the same token in two headers: {}", both.body);
     let two = call("GET", "/api/v4/projects", &[token, ("Authorization", "Bearer another")], b"");
     assert!(two.status == 401 && two.body.contains("different tokens"), "{}", two.body);
     let form = ("Content-Type", "application/x-www-form-urlencoded");
@@ -124,7 +124,7 @@ pub(crate) fn nothing_that_is_sent_twice_or_broken_is_taken_in_part(engine: Engi
     let report = br#"{"trigger":"push_hooks","payload":{"object_kind":"push"}}"#;
     let headers = [token, ("Idempotency-Key", "a"), ("Idempotency-Key", "b")];
     assert_eq!(call("POST", "/api/v1/projects/1/events", &headers, report).status, 400);
-    // Templates are looked at when they are saved.
+    // Templates are checked when they are saved.
     let hook = |template: &str| {
         let body = json!({ "url": "https://example.com/", "custom_webhook_template": template });
         server.call("POST", "/api/v4/projects/1/hooks", &body.to_string())
@@ -136,7 +136,7 @@ pub(crate) fn nothing_that_is_sent_twice_or_broken_is_taken_in_part(engine: Engi
     assert!(hook(r#"{"a":"{{ref}}"}"#).json()["warnings"].is_null());
 }
 
-pub(crate) fn no_answer_and_no_error_shows_a_secret(engine: Engine) {
+pub(crate) fn answers_and_errors_show_no_secret(engine: Engine) {
     let on_sqlite = matches!(engine, Engine::Sqlite);
     let mut server = Server::start(&engine, &[("QUICKDRAW__DELIVERY__TIMEOUT", "2s")]);
     server.make_project();
@@ -169,7 +169,7 @@ pub(crate) fn no_answer_and_no_error_shows_a_secret(engine: Engine) {
         for file in std::fs::read_dir(folder).expect("a folder").flatten() {
             let bytes = std::fs::read(file.path()).unwrap_or_default();
             let found = bytes.windows(6).any(|window| window == b"canary");
-            assert!(!found, "{:?} has a secret in clear", file.path());
+            assert!(!found, "{:?} contains a secret in plain text", file.path());
         }
     }
 }

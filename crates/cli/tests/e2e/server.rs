@@ -1,4 +1,4 @@
-//! The server under test: a process in a folder of its own.
+//! The server under test: a process in its own folder.
 
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_quickdraw");
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
-/// Which store it runs on.
+/// The database of the server.
 #[derive(Clone)]
 pub(crate) enum Engine {
     Sqlite,
@@ -23,14 +23,14 @@ pub(crate) enum Engine {
 pub(crate) struct Server {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) port: u16,
-    /// Where it keeps its tables on PostgreSQL.
+    /// The schema on PostgreSQL.
     pub(crate) schema: String,
     settings: Vec<(String, String)>,
     child: Option<Child>,
 }
 
 impl Server {
-    /// Not started yet.
+    /// Prepares a server without starting it.
     pub(crate) fn new(engine: &Engine) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -52,7 +52,7 @@ impl Server {
         server
     }
 
-    /// With fixed secrets, and started.
+    /// Starts a server with fixed secrets.
     pub(crate) fn start(engine: &Engine, settings: &[(&str, &str)]) -> Self {
         let mut server = Self::new(engine);
         server.set("QUICKDRAW_ROOT_TOKEN", TOKEN);
@@ -75,7 +75,7 @@ impl Server {
         command
     }
 
-    /// Starts, and waits until it is ready. Its output goes into a file.
+    /// Starts the server and waits until it is ready. Its output goes to a file.
     pub(crate) fn restart(&mut self) {
         let log = std::fs::File::create(self.folder.path().join("out.log")).expect("a file");
         let errors = log.try_clone().expect("a file");
@@ -87,7 +87,7 @@ impl Server {
         });
     }
 
-    /// Bytes of memory that are its own, as Linux tells them.
+    /// Anonymous memory of the process, in bytes, as Linux reports it.
     pub(crate) fn memory(&self) -> u64 {
         let id = self.child.as_ref().expect("it runs").id();
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("a status");
@@ -108,7 +108,7 @@ impl Server {
         }
     }
 
-    /// A polite request to end; gives the exit code.
+    /// Sends SIGTERM and returns the exit code.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
         let mut child = self.child.take().expect("it runs");
         let asked = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill runs");
@@ -120,7 +120,7 @@ impl Server {
         self.child.as_ref().expect("it runs").id()
     }
 
-    /// Ends it by a signal that asks for a core dump, without a limit on its size where the system lets us lift that.
+    /// Ends the process with SIGABRT, after lifting the limit of core dumps if the system allows it.
     pub(crate) fn abort(&mut self) {
         let mut child = self.child.take().expect("it runs");
         let id = child.id().to_string();
@@ -141,7 +141,7 @@ impl Server {
         reply.json()
     }
 
-    /// Receives an event from a GitLab.
+    /// Posts an event to the default source, as a GitLab does.
     pub(crate) fn receive(&self, event: &str, key: &str, body: &Value) {
         let headers = [("X-Gitlab-Token", SECRET), ("X-Gitlab-Event", event), ("Idempotency-Key", key)];
         let body = body.to_string();
@@ -149,7 +149,7 @@ impl Server {
         assert_eq!(reply.status, 200, "{}", reply.body);
     }
 
-    /// Group `gear` with project `rope`, number 1.
+    /// Creates the group `gear` with the project `rope`, which has id 1.
     pub(crate) fn make_project(&self) {
         let group = self.call("POST", "/api/v4/groups", r#"{"name":"Gear","path":"gear"}"#);
         assert_eq!(group.status, 201, "{}", group.body);
@@ -166,7 +166,7 @@ impl Server {
         hook.json()
     }
 
-    /// Reports a push; gives the event's id.
+    /// Reports a push and returns the id of the event.
     pub(crate) fn report(&self, number: usize) -> std::io::Result<String> {
         let key = format!("report-{number}");
         let headers = [("PRIVATE-TOKEN", TOKEN), ("Idempotency-Key", key.as_str())];

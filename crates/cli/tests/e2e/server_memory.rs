@@ -1,12 +1,12 @@
-//! How much memory the server has.
+//! The memory of the server.
 
 use crate::http::{eventually, send};
 use crate::server::{Engine, Server, TOKEN};
 
-/// Memory that may stay with the process: the test does not ask for the last page.
+/// Memory that may stay with the process, because the test does not require the last page back.
 const NEAR: u64 = 48 << 20;
 
-pub(crate) fn memory_goes_back_to_the_system(engine: Engine) {
+pub(crate) fn memory_is_returned_to_the_system(engine: Engine) {
     let server = Server::start(&engine, &[]);
     if !cfg!(target_os = "linux") {
         return;
@@ -17,9 +17,9 @@ pub(crate) fn memory_goes_back_to_the_system(engine: Engine) {
     let headers = [("PRIVATE-TOKEN", TOKEN), ("Content-Type", "application/json")];
     std::thread::scope(|scope| {
         for _ in 0..20 {
-            // Whether it is answered or refused is not what is asked here.
+            // The answers do not matter here.
             scope.spawn(|| drop(send(server.port, "GET", "/api/v4/projects", &headers, body.as_bytes())));
         }
     });
-    eventually("what was taken is given back", || server.memory() < before + NEAR);
+    eventually("the memory is returned", || server.memory() < before + NEAR);
 }

@@ -1,4 +1,5 @@
-//! Whose project an event is: by instance and number, and never by a path that may be somebody else's.
+//! The project of an event: decided by instance and number, and never by a path alone, because a path may belong to
+//! another project.
 
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::signature::SigningToken;
@@ -22,7 +23,7 @@ fn post(server: &Server, event: &str, instance: &str, key: &str, body: &Value) -
     send(server.port, "POST", "/api/v1/webhooks/gitlab", &headers, body.to_string().as_bytes()).expect("an answer")
 }
 
-/// Receives a push of a project of GitLab's; gives the number of the event.
+/// Posts a push of a project of GitLab, and returns the id of the event.
 fn push(server: &Server, id: i64, path: &str, key: &str) -> String {
     let project = json!({ "id": id, "name": "Rope", "path_with_namespace": path });
     let body = json!({ "object_kind": "push", "ref": "refs/heads/main", "key": key, "project": project });
@@ -31,7 +32,7 @@ fn push(server: &Server, id: i64, path: &str, key: &str) -> String {
     reply.json()["job_id"].as_str().expect("an id").to_owned()
 }
 
-/// Hooks for pushes: each with what it got, by the keys of the bodies.
+/// A hook for pushes. It records the keys of the bodies that it got.
 struct Ear(Sink);
 
 impl Ear {
@@ -52,8 +53,8 @@ impl Ear {
     }
 
     fn hears(&self, expected: &[&str]) {
-        eventually("it is delivered", || self.keys().len() >= expected.len());
-        // Deliveries of several events come in any order.
+        eventually("the events are delivered", || self.keys().len() >= expected.len());
+        // Deliveries of different events arrive in any order.
         let (mut keys, mut expected) = (self.keys(), expected.to_vec());
         keys.sort_unstable();
         expected.sort_unstable();
@@ -61,12 +62,12 @@ impl Ear {
     }
 }
 
-/// How many deliveries an event has.
+/// The number of an event's deliveries.
 fn deliveries(server: &Server, event: &str) -> usize {
     server.get(&format!("/api/v1/events/{event}"))["deliveries"].as_array().map_or(0, Vec::len)
 }
 
-pub(crate) fn a_new_project_at_an_old_path_does_not_reach_the_hooks_of_the_old_one(engine: Engine) {
+pub(crate) fn a_new_project_at_an_old_path_does_not_reach_the_hooks_of_the_old_project(engine: Engine) {
     let server = Server::start(&engine, &[]);
     push(&server, 15, "gear/rope", "made");
     let (ear, group) = (Ear::on(&server, "projects/gear%2Frope"), Ear::on(&server, "groups/gear"));
@@ -77,9 +78,9 @@ pub(crate) fn a_new_project_at_an_old_path_does_not_reach_the_hooks_of_the_old_o
     ear.hears(&["renamed", "again"]);
     assert_eq!(server.get("/api/v4/projects/gear%2Fcord")["id"], 1);
     assert_ne!(server.get("/api/v4/projects/gear%2Frope")["id"], 1);
-    // Without the rename: another project at a path that is still taken here.
+    // A project at a path that another project still has here, because its rename was missed.
     let replaced = push(&server, 100, "gear/cord", "replaced");
-    assert_eq!(deliveries(&server, &replaced), 1, "the group's");
+    assert_eq!(deliveries(&server, &replaced), 1, "only the hook of the group gets it");
     assert_eq!(server.get("/api/v4/projects/gear%2Fcord-100")["name"], "Rope");
 }
 
@@ -99,16 +100,16 @@ pub(crate) fn a_project_that_moves_in_gitlab_leaves_the_hooks_of_its_old_group(e
     ropes.hears(&["after"]);
     own.hears(&["before", "after"]);
     assert_eq!(gear.keys(), ["before"]);
-    // The event of a renamed group takes all that lies in it along.
+    // The event of a renamed group also changes the paths of its projects.
     let rename = json!({ "event_name": "group_rename", "group_id": 5, "path": "cords", "full_path": "cords",
         "old_path": "ropes", "old_full_path": "ropes" });
     assert_eq!(post(&server, "System Hook", GITLAB, "rename", &rename).status, 200);
     assert_eq!(server.get("/api/v4/projects/1")["path_with_namespace"], "cords/rope");
     push(&server, 15, "cords/rope", "in cords");
     ropes.hears(&["after", "in cords"]);
-    // A repeated request moves nothing back.
+    // A repeated request does not move the project back.
     assert_eq!(post(&server, "System Hook", GITLAB, "transfer", &transfer).json()["status"], "duplicate");
-    // A project that an administrator moved stays.
+    // A project that an administrator has moved stays where it is.
     assert_eq!(server.call("PUT", "/api/v4/projects/1", r#"{"path":"pinned"}"#).status, 200);
     push(&server, 15, "gear/rope", "elsewhere");
     assert_eq!(server.get("/api/v4/projects/1")["path_with_namespace"], "cords/pinned");
@@ -118,7 +119,7 @@ pub(crate) fn a_project_that_moves_in_gitlab_leaves_the_hooks_of_its_old_group(e
     assert_eq!(moves, ["group 2: ropes -> cords", "project 1: gear/rope -> ropes/rope"]);
 }
 
-pub(crate) fn a_path_that_a_member_chose_brings_nobody_elses_events(engine: Engine) {
+pub(crate) fn renaming_a_project_does_not_attract_foreign_events(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
     let people = People { server: &server };
@@ -139,7 +140,11 @@ pub(crate) fn a_path_that_a_member_chose_brings_nobody_elses_events(engine: Engi
     rename(&maintainer, "projects/1", "payroll");
     let payroll = push(&server, 500, "gear/payroll", "payroll");
     group.hears(&["payroll"]);
-    assert_eq!(deliveries(&server, &payroll), 1, "the group's, of which it is a project in GitLab too");
+    assert_eq!(
+        deliveries(&server, &payroll),
+        1,
+        "only the hook of the group gets it, because the project is in that group in GitLab"
+    );
     rename(&owner, "groups/1", "finance");
     let ledger = push(&server, 501, "finance/ledger", "ledger");
     assert_eq!(deliveries(&server, &ledger), 0);
@@ -152,7 +157,7 @@ pub(crate) fn a_path_that_a_member_chose_brings_nobody_elses_events(engine: Engi
     assert_eq!(ear.keys(), Vec::<String>::new());
 }
 
-/// Makes a source; gives the path of its URL, and its own.
+/// Creates a source. Returns the path for posts and the path of the source in the API.
 fn source(server: &Server, settings: &Value) -> (String, String) {
     let made = server.call("POST", "/api/v1/sources", &settings.to_string());
     assert_eq!(made.status, 201, "{}", made.body);
@@ -160,26 +165,26 @@ fn source(server: &Server, settings: &Value) -> (String, String) {
     (format!("/api/v1/webhooks/gitlab/{id}"), format!("/api/v1/sources/{id}"))
 }
 
-pub(crate) fn a_source_speaks_for_the_instance_that_it_is_for(engine: Engine) {
+pub(crate) fn a_source_accepts_only_events_of_its_instance(engine: Engine) {
     let mut server = Server::start(&engine, &[]);
     let body = |who: &str| {
         let project = json!({ "id": 77, "name": "App", "path_with_namespace": "bars/app" });
         json!({ "object_kind": "push", "ref": "refs/heads/main", "key": who, "project": project })
     };
-    // A request without an instance, as old versions send it, and then the first that names one.
+    // A request without an instance, as old versions of GitLab send it, and then the first request that names one.
     server.receive("Push Hook", "old", &body("old"));
     assert_eq!(server.get("/api/v1/sources/default")["instance"], Value::Null);
     assert_eq!(post(&server, "Push Hook", GITLAB, "real", &body("real")).status, 200);
     assert_eq!(server.get("/api/v1/sources/default")["instance"], GITLAB);
     let projects = |server: &Server| server.get("/api/v4/projects").as_array().map(Vec::len);
-    assert_eq!(projects(&server), Some(1), "it is the same project");
+    assert_eq!(projects(&server), Some(1), "both requests are of the same project");
     let ear = Ear::on(&server, "projects/1");
     let refused = post(&server, "Push Hook", OTHER, "other", &body("other"));
     assert!(refused.status == 403 && refused.body.contains(GITLAB), "{}", refused.body);
     let log = server.get("/api/v1/sources/default/requests");
     assert!(log["items"][0]["note"].as_str().is_some_and(|note| note.contains("this source serves")), "{log}");
 
-    // The secret of the second GitLab does not speak for the first.
+    // The source of the second GitLab does not accept events of the first.
     let secret = "of-the-second-gitlab";
     let (at, path) = source(&server, &json!({ "secret": secret, "instance": "https://TWO.example/" }));
     assert_eq!(server.get(&path)["instance"], OTHER);
@@ -193,7 +198,7 @@ pub(crate) fn a_source_speaks_for_the_instance_that_it_is_for(engine: Engine) {
         send(server.port, "POST", &at, &headers, body(key).to_string().as_bytes()).expect("an answer").status
     };
     assert_eq!((by_second(&server, GITLAB, "forged"), by_second(&server, OTHER, "own")), (403, 200));
-    assert_eq!(projects(&server), Some(2), "the second GitLab's is another project");
+    assert_eq!(projects(&server), Some(2), "the project of the second GitLab is another project");
     let change = |server: &Server, instance: &Value| {
         server.call("PUT", &path, &json!({ "instance": instance }).to_string()).status
     };
@@ -202,7 +207,8 @@ pub(crate) fn a_source_speaks_for_the_instance_that_it_is_for(engine: Engine) {
     assert_eq!(change(&server, &Value::Null), 200);
     assert_eq!((by_second(&server, OTHER, "first"), by_second(&server, GITLAB, "second")), (200, 403));
     ear.hears(&["trusted"]);
-    // Nor does it learn that it is for the first: an administrator has to say so.
+    // A new source is not bound to the first GitLab by a request, because another source has it. An administrator can
+    // bind it.
     let (at, path) = source(&server, &json!({ "secret": secret }));
     let claim = |server: &Server| {
         let headers = [("X-Gitlab-Token", secret), ("X-Gitlab-Event", "Push Hook"), ("X-Gitlab-Instance", GITLAB)];
@@ -213,7 +219,7 @@ pub(crate) fn a_source_speaks_for_the_instance_that_it_is_for(engine: Engine) {
     assert_eq!(server.call("PUT", &path, &json!({ "instance": GITLAB }).to_string()).status, 200);
     assert_eq!(claim(&server).status, 200);
 
-    // It stays known, and the settings can say otherwise.
+    // The binding survives a restart, and the settings can override it.
     server.kill();
     server.restart();
     assert_eq!(post(&server, "Push Hook", OTHER, "again", &body("again")).status, 403);
@@ -224,7 +230,7 @@ pub(crate) fn a_source_speaks_for_the_instance_that_it_is_for(engine: Engine) {
     assert_eq!(post(&server, "Push Hook", GITLAB, "late", &body("late")).status, 403);
 }
 
-pub(crate) fn a_repeated_signed_request_is_a_duplicate_under_every_instance(engine: Engine) {
+pub(crate) fn a_repeated_signed_request_is_a_duplicate_whatever_its_instance_header(engine: Engine) {
     let server = Server::start(&engine, &[]);
     let (at, _) = source(&server, &json!({ "mode": "signature", "secret": SIGNING, "instance": "any" }));
     let body = json!({ "object_kind": "push", "project": { "id": 7, "path_with_namespace": "bars/app" } }).to_string();
@@ -245,5 +251,5 @@ pub(crate) fn a_repeated_signed_request_is_a_duplicate_under_every_instance(engi
     });
     assert_eq!(statuses, ["accepted", "duplicate", "duplicate", "duplicate"]);
     let projects = server.get("/api/v4/projects");
-    assert_eq!(projects.as_array().map(Vec::len), Some(1), "a repeated request makes no project: {projects}");
+    assert_eq!(projects.as_array().map(Vec::len), Some(1), "a repeated request creates no project: {projects}");
 }

@@ -1,4 +1,4 @@
-//! Those who follow the journal: over Server-Sent Events, and with `quickdraw listen --from`.
+//! Streams of the journal: over Server-Sent Events, and with `quickdraw listen --from`.
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
@@ -24,11 +24,11 @@ struct Came {
 struct Stream(BufReader<TcpStream>);
 
 impl Stream {
-    /// The status and, where it is 200, the stream.
+    /// Opens a stream and returns the status. The stream has events only if the status is 200.
     fn open(server: &Server, token: &str, query: &str, last: Option<&str>) -> (u16, Self) {
         let mut stream = TcpStream::connect(("127.0.0.1", server.port)).expect("a connection");
         stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a timeout");
-        // HTTP/1.0, so that the answer comes without the lengths of its pieces in between.
+        // HTTP/1.0 avoids a chunked answer.
         let last = last.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
         let head = format!(
             "GET /api/v1/stream{query} HTTP/1.0\r\nHost: x\r\nPRIVATE-TOKEN: {token}\r\nAccept: text/event-stream\r\n{last}\r\n"
@@ -49,14 +49,14 @@ impl Stream {
         let (status, mut stream) = Self::open(server, TOKEN, query, last);
         assert_eq!(status, 200);
         if last.is_none() && !query.contains("since") {
-            // Where it begins, as nothing has come.
+            // The first event is the position at which the stream starts.
             let began = stream.next().expect("a position");
             assert_eq!((began.event.as_str(), began.data), ("position", json!({})));
         }
         stream
     }
 
-    /// The next event; `None` at the end.
+    /// The next event; `None` at the end of the stream.
     fn next(&mut self) -> Option<Came> {
         let (mut id, mut event, mut data) = (String::new(), String::new(), String::new());
         loop {
@@ -77,7 +77,7 @@ impl Stream {
         }
     }
 
-    /// The number in the next event's body; positions are passed over.
+    /// The number in the body of the next event. Positions are skipped.
     fn number(&mut self) -> (u64, String) {
         loop {
             let came = self.next().expect("an event");
@@ -99,8 +99,8 @@ fn report(server: &Server, project: i64, trigger: &str, git_ref: &str, number: u
     assert_eq!(reply.status, 202, "{}", reply.body);
 }
 
-/// Each bot of a project is a user, and all of them together have what one project has.
-pub(crate) fn whoever_makes_users_has_no_more_streams(engine: Engine) {
+/// Each bot of a project is a user, and all bots together may have as many streams as one project.
+pub(crate) fn streams_of_all_bots_of_a_project_share_a_limit(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
     let bots: Vec<String> = (0..3)
@@ -119,10 +119,10 @@ pub(crate) fn whoever_makes_users_has_no_more_streams(engine: Engine) {
             open.push(stream);
         }
     }
-    assert_eq!(Stream::open(&server, TOKEN, "?project=1", None).0, 200, "administrators have places of their own");
+    assert_eq!(Stream::open(&server, TOKEN, "?project=1", None).0, 200, "administrators have a limit of their own");
 }
 
-pub(crate) fn a_stream_goes_on_where_it_broke_off(engine: Engine) {
+pub(crate) fn a_stream_continues_where_it_was_interrupted(engine: Engine) {
     let mut server = Server::start(&engine, &[]);
     server.make_project();
     let group = server.get("/api/v4/groups/gear")["id"].as_i64().expect("a number");
@@ -131,7 +131,8 @@ pub(crate) fn a_stream_goes_on_where_it_broke_off(engine: Engine) {
     let sling = server.call("POST", "/api/v4/projects", &body).json()["id"].as_i64().expect("a number");
     let push = |server: &Server, number| report(server, 1, "push_hooks", "refs/heads/main", number);
     push(&server, 0);
-    // PostgreSQL counts it as past once no older transaction of the cluster is open, and a stream brings only what is.
+    // On PostgreSQL a stream shows an event once no older transaction of the cluster is open. The test waits for that
+    // here.
     assert_eq!(Stream::follow(&server, "?since=2020-01-01T00:00:00Z", None).number().0, 0);
 
     let mut stream = Stream::follow(&server, "", None);
@@ -139,7 +140,7 @@ pub(crate) fn a_stream_goes_on_where_it_broke_off(engine: Engine) {
         push(&server, number);
     }
     let came = stream.next().expect("an event");
-    assert_eq!((came.event.as_str(), number_in(&came)), ("push_hooks", 1), "only what comes from now on");
+    assert_eq!((came.event.as_str(), number_in(&came)), ("push_hooks", 1), "the stream starts with new events");
     assert_eq!(came.data["headers"]["X-Gitlab-Event"], "Push Hook");
     assert_eq!(came.data["trigger"], "push_hooks");
     let key = came.data["headers"]["Idempotency-Key"].clone();
@@ -147,7 +148,7 @@ pub(crate) fn a_stream_goes_on_where_it_broke_off(engine: Engine) {
     assert_eq!(second, 2);
     drop(stream);
 
-    // A break: what comes meanwhile is not missed, also through the death of the server.
+    // Events during an interruption and a crash of the server are not lost.
     push(&server, 4);
     server.kill();
     server.restart();
@@ -156,7 +157,7 @@ pub(crate) fn a_stream_goes_on_where_it_broke_off(engine: Engine) {
     let numbers: Vec<u64> = (0..3).map(|_| stream.number().0).collect();
     assert_eq!(numbers, [3, 4, 5]);
     let mut again = Stream::follow(&server, &format!("?after={at}"), Some(&came.id));
-    assert_eq!(again.number().0, 2, "the header wins");
+    assert_eq!(again.number().0, 2, "the header has precedence");
     let mut anew = Stream::follow(&server, "?since=2020-01-01T00:00:00Z", None);
     let (all, keys): (Vec<u64>, Vec<Value>) = (0..6)
         .map(|_| {
@@ -164,10 +165,10 @@ pub(crate) fn a_stream_goes_on_where_it_broke_off(engine: Engine) {
             (number_in(&came), came.data["headers"]["Idempotency-Key"].clone())
         })
         .unzip();
-    assert_eq!(all, [0, 1, 2, 3, 4, 5], "from the beginning");
-    assert_eq!(keys[1], key, "the same key each time: whoever keeps keys knows what they have");
+    assert_eq!(all, [0, 1, 2, 3, 4, 5], "all events from the given time");
+    assert_eq!(keys[1], key, "each stream has the same keys, so that clients can detect repeated events");
 
-    // Chosen by place, kind and content.
+    // Filters by place, kind and content.
     let mut chosen = [
         ("?project=gear%2Frope", vec![11, 12, 13]),
         (&*format!("?project={sling}"), vec![14]),
@@ -185,10 +186,10 @@ pub(crate) fn a_stream_goes_on_where_it_broke_off(engine: Engine) {
         let numbers: Vec<u64> = (0..expected.len()).map(|_| stream.number().0).collect();
         assert_eq!(&numbers, expected, "{query}");
     }
-    // Behind what was not asked for, the position moves on.
-    assert_eq!(chosen[3].0.next().expect("a position").event, "position", "nothing else comes");
+    // The position advances past events that do not match.
+    assert_eq!(chosen[3].0.next().expect("a position").event, "position", "the stream has no other event");
 
-    // What is received comes as it came; its duplicate does not come.
+    // A received event has the exact bytes of its body. Its duplicate is not in the stream.
     let mut stream = Stream::follow(&server, "?trigger=push_hooks", None);
     let body = "{\"object_kind\":\"push\",  \"number\": 21, \"user_name\":\"\\u00e9 é\",\"project\":{\"path_with_namespace\":\"gear/rope\"}}";
     for key in ["from-project", "from-group"] {
@@ -203,21 +204,21 @@ pub(crate) fn a_stream_goes_on_where_it_broke_off(engine: Engine) {
     }
     push(&server, 22);
     let came = stream.next().expect("an event");
-    assert_eq!(came.data["body"], body, "not a byte is changed");
+    assert_eq!(came.data["body"], body, "the body is unchanged");
     assert_eq!(came.data["headers"]["X-Gitlab-Instance"], "https://gitlab.example.com");
     assert_eq!(stream.number().0, 22);
     let metrics = send(server.port, "GET", "/metrics", &[], b"").expect("an answer").body;
     assert!(metrics.contains("quickdraw_stream_events_total"), "{metrics}");
 
-    // A stop does not wait for those who follow.
+    // A stop does not wait for open streams.
     let asked = Instant::now();
     assert_eq!(server.terminate(), Some(0), "{}", server.output());
     assert!(asked.elapsed() < Duration::from_secs(8), "it took {:?}", asked.elapsed());
     while stream.next().is_some() {}
 }
 
-/// Many arrive at once and share commits: whoever breaks off in the middle of one goes on in the middle of it.
-pub(crate) fn a_stream_goes_on_within_a_commit(engine: Engine) {
+/// Many events arrive at once and share commits. A stream that is interrupted within a commit continues within it.
+pub(crate) fn a_stream_continues_within_a_commit(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
     let mut empty = Stream::follow(&server, "?since=2020-01-01T00:00:00Z", None);
@@ -233,17 +234,17 @@ pub(crate) fn a_stream_goes_on_within_a_commit(engine: Engine) {
     });
     let all: Vec<(u64, String)> = (0..128).map(|_| empty.number()).collect();
     let mut numbers: Vec<u64> = all.iter().map(|(number, _)| *number).collect();
-    assert!(all.iter().any(|(_, id)| !id.ends_with("-0")), "commits were shared");
+    assert!(all.iter().any(|(_, id)| !id.ends_with("-0")), "some commits have several events");
     for (index, (_, id)) in all.iter().enumerate().step_by(9) {
         let mut again = Stream::follow(&server, "", Some(id));
         let rest: Vec<u64> = (index + 1..all.len()).map(|_| again.number().0).collect();
-        assert_eq!(rest, numbers[index + 1..], "behind {id}");
+        assert_eq!(rest, numbers[index + 1..], "after {id}");
     }
     numbers.sort_unstable();
-    assert_eq!(numbers, (0..128).collect::<Vec<u64>>(), "each comes, and once");
+    assert_eq!(numbers, (0..128).collect::<Vec<u64>>(), "each event arrives once");
 }
 
-pub(crate) fn only_those_may_follow_who_may_manage_hooks(engine: Engine) {
+pub(crate) fn only_users_who_manage_hooks_may_follow_the_journal(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
     let people = People { server: &server };
@@ -265,13 +266,13 @@ pub(crate) fn only_those_may_follow_who_may_manage_hooks(engine: Engine) {
     }
     assert_eq!(status("nonsense", ""), 401);
     for (query, last, why) in [
-        ("?project=1&group=gear", None, "not both"),
+        ("?project=1&group=gear", None, "cannot be combined"),
         ("?trigger=nonsense", None, "trigger does not have a valid value"),
         ("?filter=%5B1%5D", None, "filter"),
         ("?since=nonsense", None, "since"),
-        ("?after=nonsense", None, "is no position"),
-        ("", Some("x-y"), "is no position"),
-        ("", Some("4611686018427387904-0"), "ahead of the journal"),
+        ("?after=nonsense", None, "is not a position"),
+        ("", Some("x-y"), "is not a position"),
+        ("", Some("4611686018427387904-0"), "after the end of the journal"),
     ] {
         let headers: Vec<_> = [("PRIVATE-TOKEN", TOKEN), ("Accept", "text/event-stream")]
             .into_iter()
@@ -283,14 +284,14 @@ pub(crate) fn only_those_may_follow_who_may_manage_hooks(engine: Engine) {
     let reply = server.call("GET", "/api/v1/stream", "");
     assert!(reply.status == 406 && reply.body.contains("text/event-stream"), "{} {}", reply.status, reply.body);
 
-    // One user cannot take them all.
+    // One user cannot use all permits of streams.
     let taken: Vec<_> = (0..10).map(|_| Stream::open(&server, &owner, "?project=1", None)).collect();
     assert!(taken.iter().all(|(status, _)| *status == 200));
     assert_eq!((status(&owner, "?project=1"), status(&maintainer, "?project=1")), (429, 200));
     drop(taken);
-    eventually("places are given back", || status(&owner, "?project=1") == 200);
+    eventually("the permits are released", || status(&owner, "?project=1") == 200);
 
-    // Whoever may no longer follow is not sent more.
+    // A stream ends when its user loses the right to follow.
     let (status, mut stream) = Stream::open(&server, &maintainer, "?project=1", None);
     assert_eq!((status, stream.next().expect("a position").event), (200, "position".to_owned()));
     assert_eq!(server.call("DELETE", &format!("/api/v4/groups/gear/members/{maintainers_id}"), "").status, 204);
@@ -299,7 +300,7 @@ pub(crate) fn only_those_may_follow_who_may_manage_hooks(engine: Engine) {
     assert!(asked.elapsed() < Duration::from_secs(20), "it ended after {:?}", asked.elapsed());
 }
 
-/// `quickdraw listen --from`, passing on to a program.
+/// Starts `quickdraw listen --from` with `--forward`.
 fn listen(server: &Server, sink: &Sink, log: &str) -> Child {
     let from = format!("http://127.0.0.1:{}", server.port);
     let log = std::fs::File::options().create(true).append(true).open(server.folder.path().join(log)).expect("a file");
@@ -311,10 +312,10 @@ fn listen(server: &Server, sink: &Sink, log: &str) -> Child {
     command.stdout(Stdio::from(log)).stderr(Stdio::from(errors)).spawn().expect("it starts")
 }
 
-pub(crate) fn what_a_stream_brings_is_passed_on_at_least_once(engine: Engine) {
+pub(crate) fn events_of_a_stream_are_forwarded_at_least_once(engine: Engine) {
     let mut server = Server::start(&engine, &[]);
     server.make_project();
-    // Down now and then.
+    // The receiver fails from time to time.
     let sink = Sink::start(|number| Some(if number % 7 == 3 { 503 } else { 200 }));
     let push = |server: &Server, number| report(server, 1, "push_hooks", "refs/heads/main", number);
     let numbers = |sink: &Sink| -> HashSet<u64> {
@@ -323,7 +324,7 @@ pub(crate) fn what_a_stream_brings_is_passed_on_at_least_once(engine: Engine) {
     };
     push(&server, 0);
     let mut listener = listen(&server, &sink, "listen.log");
-    eventually("what was there arrives", || numbers(&sink).contains(&0));
+    eventually("the earlier event arrives", || numbers(&sink).contains(&0));
     for round in 0..3 {
         for number in 1..=20 {
             push(&server, round * 20 + number);
@@ -334,8 +335,8 @@ pub(crate) fn what_a_stream_brings_is_passed_on_at_least_once(engine: Engine) {
                     listener = listen(&server, &sink, "listen.log");
                 }
                 (1, 10) => {
-                    // It follows again, so that there is a stream to break off.
-                    eventually("it follows again", || numbers(&sink).contains(&29));
+                    // The listener must follow again before the server is killed, so that its stream is interrupted.
+                    eventually("the listener follows again", || numbers(&sink).contains(&29));
                     server.kill();
                     server.restart();
                 }
@@ -344,17 +345,17 @@ pub(crate) fn what_a_stream_brings_is_passed_on_at_least_once(engine: Engine) {
         }
     }
     let log = |server: &Server| std::fs::read_to_string(server.folder.path().join("listen.log")).unwrap_or_default();
-    eventually("everything arrives", || numbers(&sink).len() == 61);
+    eventually("all events arrive", || numbers(&sink).len() == 61);
     let got = sink.got();
     assert!(got.iter().all(|got| got.headers["X-Gitlab-Token"] == "local-secret"));
     assert!(got.iter().all(|got| got.headers["X-Gitlab-Event"] == "Push Hook"));
     let keys: HashSet<&String> = got.iter().map(|got| &got.headers["Idempotency-Key"]).collect();
-    assert_eq!(keys.len(), 61, "a repetition has the key of the first");
-    assert!(log(&server).contains("the stream broke off"), "{}", log(&server));
+    assert_eq!(keys.len(), 61, "a repeated request has the same key");
+    assert!(log(&server).contains("the stream was interrupted"), "{}", log(&server));
 
-    // The place is kept: nothing that was taken comes again, and what came meanwhile does.
+    // The position is stored: a new listener gets only the events since then.
     let end = Stream::open(&server, TOKEN, "?project=1", None).1.next().expect("a position").id;
-    eventually("the last is written down", || {
+    eventually("the last position is stored", || {
         let kept = std::fs::read_to_string(server.folder.path().join("taken.txt")).unwrap_or_default();
         kept.starts_with(&format!("{end} "))
     });
@@ -363,7 +364,7 @@ pub(crate) fn what_a_stream_brings_is_passed_on_at_least_once(engine: Engine) {
     let before = sink.got().len();
     push(&server, 100);
     let mut listener = listen(&server, &sink, "listen.log");
-    eventually("what came meanwhile arrives", || numbers(&sink).contains(&100));
+    eventually("the event of the meantime arrives", || numbers(&sink).contains(&100));
     let after: HashSet<u64> = sink.got()[before..]
         .iter()
         .filter_map(|got| serde_json::from_slice::<Value>(&got.body).ok()?["number"].as_u64())
@@ -372,27 +373,27 @@ pub(crate) fn what_a_stream_brings_is_passed_on_at_least_once(engine: Engine) {
     listener.kill().expect("it runs");
     listener.wait().expect("it ended");
 
-    // What the program does not want holds up nothing for ever, and is said.
+    // An event that the program refuses is logged and does not block later events for ever.
     let unwilling = Sink::start(|_| Some(404));
     push(&server, 101);
     let mut listener = listen(&server, &unwilling, "unwilling.log");
-    eventually("it is given up", || {
+    eventually("the event is given up", || {
         let log = std::fs::read_to_string(server.folder.path().join("unwilling.log")).unwrap_or_default();
-        assert!(!log.contains("passed on: 404"));
-        log.contains("GIVEN UP after 5 tries: it answered 404")
+        assert!(!log.contains("forwarded: 404"));
+        log.contains("GIVEN UP after 5 attempts: the answer was 404")
     });
     listener.kill().expect("it runs");
     listener.wait().expect("it ended");
 
-    // What cannot be mended by waiting is said, and ends it.
+    // An error that a retry cannot solve is printed and ends the command.
     let from = format!("http://127.0.0.1:{}", server.port);
     let done = server.command(&["listen", "--from", &from, "--token", "nonsense"]).output().expect("it runs");
     let said = String::from_utf8_lossy(&done.stderr).into_owned();
     assert!(!done.status.success() && said.contains("401"), "{said}");
 }
 
-/// One `quickdraw listen` follows and signs, another one verifies.
-pub(crate) fn what_was_chosen_is_passed_on_signed(engine: Engine) {
+/// One `quickdraw listen` follows the journal and signs requests, and another one verifies them.
+pub(crate) fn filtered_events_are_forwarded_with_a_signature(engine: Engine) {
     let server = Server::start(&engine, &[]);
     server.make_project();
     let secret = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
@@ -418,7 +419,7 @@ pub(crate) fn what_was_chosen_is_passed_on_signed(engine: Engine) {
     let chosen = ["--trigger", "push_hooks", "--filter", r#"{"branch":"wip/*"}"#, "--since", "1h"];
     let base = ["--from", &from, "--token", TOKEN, "--forward", &at, "--secret", secret];
     let mut follower = run("follower.log", &[&base[..], &chosen].concat());
-    eventually("the last one came", || log("program.log").contains(r#""number": 4"#));
+    eventually("the last event arrives", || log("program.log").contains(r#""number": 4"#));
     let said = log("program.log");
     let numbers: Vec<&str> = said.lines().filter_map(|line| line.trim().strip_prefix("\"number\": ")).collect();
     let numbers: Vec<&str> = numbers.iter().map(|number| number.trim_end_matches(',')).collect();

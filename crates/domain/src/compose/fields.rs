@@ -5,40 +5,40 @@ use serde_json::{Map, Value, json};
 
 use super::spelling::{self, Form};
 use super::{ComposeError, InProject, Instance, MAX_TREE, User, image_links, shapes, tree_of};
-use crate::scope::Project;
+use crate::scope::{Group, Project};
 use crate::{Timestamp, Trigger};
 
 /// What stands for an address that its owner does not show.
-pub(super) const REDACTED: &str = "[REDACTED]";
+pub(crate) const REDACTED: &str = "[REDACTED]";
 
 /// An attribute that a body always has, and what it is when the forge says nothing.
-pub(super) type Field = (&'static str, fn() -> Value);
+pub(crate) type Field = (&'static str, fn() -> Value);
 
-pub(super) const fn null(name: &'static str) -> Field {
+pub(crate) const fn null(name: &'static str) -> Field {
     (name, || Value::Null)
 }
 
-pub(super) const fn no(name: &'static str) -> Field {
+pub(crate) const fn no(name: &'static str) -> Field {
     (name, || Value::Bool(false))
 }
 
-pub(super) const fn zero(name: &'static str) -> Field {
+pub(crate) const fn zero(name: &'static str) -> Field {
     (name, || json!(0))
 }
 
-pub(super) const fn list(name: &'static str) -> Field {
+pub(crate) const fn list(name: &'static str) -> Field {
     (name, || json!([]))
 }
 
 /// An object as the forge gives it.
 #[derive(Clone)]
-pub(super) struct Given {
+pub(crate) struct Given {
     trigger: Trigger,
     values: Map<String, Value>,
 }
 
 impl Given {
-    pub(super) fn read(trigger: Trigger, object: &RawValue) -> Result<Self, ComposeError> {
+    pub(crate) fn read(trigger: Trigger, object: &RawValue) -> Result<Self, ComposeError> {
         let mut values = tree_of(trigger, object, MAX_TREE)?;
         shapes::check(trigger, &values)?;
         without_secrets(&mut values);
@@ -46,7 +46,7 @@ impl Given {
         Ok(Self { trigger, values })
     }
 
-    pub(super) fn of(trigger: Trigger, value: Option<Value>) -> Self {
+    pub(crate) fn of(trigger: Trigger, value: Option<Value>) -> Self {
         let values = match value {
             Some(Value::Object(values)) => values,
             _ => Map::new(),
@@ -55,69 +55,60 @@ impl Given {
     }
 
     /// Takes a value out. What is null is as good as absent.
-    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
+    pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
         self.values.shift_remove(name).filter(|value| !value.is_null())
     }
 
-    pub(super) fn take_list(&mut self, name: &str) -> Vec<Value> {
+    pub(crate) fn take_list(&mut self, name: &str) -> Vec<Value> {
         match self.take(name) {
             Some(Value::Array(values)) => values,
             _ => Vec::new(),
         }
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.values.get(name).is_some_and(|value| !value.is_null())
     }
 
     /// A value as it is; null where there is none.
-    pub(super) fn value(&self, name: &str) -> Value {
+    pub(crate) fn value(&self, name: &str) -> Value {
         self.values.get(name).cloned().unwrap_or_default()
     }
 
-    pub(super) fn set(&mut self, name: &str, value: Value) {
+    pub(crate) fn set(&mut self, name: &str, value: Value) {
         self.values.insert(name.to_owned(), value);
     }
 
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.values.get(name).and_then(Value::as_str)
     }
 
     /// A value that has to be there.
-    pub(super) fn need(&self, name: &'static str) -> Result<&Value, ComposeError> {
+    pub(crate) fn need(&self, name: &'static str) -> Result<&Value, ComposeError> {
         let value = self.values.get(name).filter(|value| !value.is_null());
         value.ok_or(ComposeError::Missing(self.trigger, name))
     }
 
-    /// What was done tells more than it says: what is opened now is of now and by whoever did it, what is closed is closed. A time
-    /// that nobody knows stays null: one that is made up would count.
-    pub(super) fn follows_from_action(&mut self, happened: &InProject<'_>) {
-        let kind = happened.trigger.row().name;
-        let (is_release, is_emoji) = (kind == "release_hooks", kind == "emoji_hooks");
-        // Without a word, it is new.
-        let unsaid = if is_emoji {
-            "award"
-        } else if is_release || kind.ends_with("note_hooks") {
-            "create"
-        } else {
-            ""
-        };
-        let action = self.text("action").unwrap_or(unsaid).to_owned();
+    /// Whether the action says that the object is new. A forge that says no action means `usual`.
+    pub(crate) fn is_new(&self, usual: &str) -> bool {
+        matches!(self.text("action").unwrap_or(usual), "open" | "create" | "award")
+    }
+
+    /// Fills in the attributes that follow from the action: a new object was created now and by the user, and a closed
+    /// object is closed. A time that nobody knows stays null, because metrics would count an invented one.
+    pub(crate) fn follows_from_action(&mut self, happened: &InProject<'_>, usual: &str) {
         let now = utc(happened.at);
-        if ["open", "create", "award"].contains(&action.as_str()) {
+        if self.is_new(usual) {
             self.or("created_at", now.clone());
-            if is_release {
-                self.or("released_at", now.clone());
-            } else if !is_emoji && happened.user.id != 0 {
+            if happened.user.id != 0 {
                 self.or("author_id", happened.user.id);
             }
         }
-        if !is_release {
-            self.or("updated_at", now);
-        }
-        let state = match action.as_str() {
-            "close" => "closed",
-            "merge" => "merged",
+        self.or("updated_at", now);
+
+        let state = match self.text("action") {
+            Some("close") => "closed",
+            Some("merge") => "merged",
             _ => return,
         };
         if !self.has("state") && !self.has("state_id") {
@@ -126,18 +117,18 @@ impl Given {
     }
 
     /// Masks an address that is not shown.
-    pub(super) fn redact(&mut self, name: &'static str) {
+    pub(crate) fn redact(&mut self, name: &'static str) {
         if self.text(name).is_none_or(str::is_empty) {
             self.set(name, REDACTED.into());
         }
     }
 
     /// Sets what the forge left open.
-    pub(super) fn or(&mut self, name: &'static str, value: impl Into<Value>) {
+    pub(crate) fn or(&mut self, name: &'static str, value: impl Into<Value>) {
         self.or_named(name, value);
     }
 
-    pub(super) fn or_named(&mut self, name: &str, value: impl Into<Value>) {
+    pub(crate) fn or_named(&mut self, name: &str, value: impl Into<Value>) {
         let known = self.values.entry(name).or_insert(Value::Null);
         if known.is_null() {
             *known = value.into();
@@ -145,14 +136,14 @@ impl Given {
     }
 
     /// Makes images in a Markdown text absolute.
-    pub(super) fn absolute_images(&mut self, name: &str, project: &Project, instance: &Instance<'_>) {
+    pub(crate) fn absolute_images(&mut self, name: &str, project: &Project, instance: &Instance<'_>) {
         if let Some(Value::String(text)) = self.values.get_mut(name) {
             *text = image_links::absolute(text, project, instance).into_owned();
         }
     }
 
     /// These attributes in their order, and no other: a forge that gives all that it knows of an object must not tell everybody.
-    pub(super) fn filled(mut self, fields: &[Field]) -> Map<String, Value> {
+    pub(crate) fn filled(mut self, fields: &[Field]) -> Map<String, Value> {
         let known = fields.iter().map(|(name, default)| {
             let value = self.values.shift_remove(*name).filter(|value| !value.is_null());
             ((*name).to_owned(), value.unwrap_or_else(default))
@@ -162,7 +153,7 @@ impl Given {
 }
 
 /// Takes out what is called as secrets are, at any depth.
-pub(super) fn without_secrets(values: &mut Map<String, Value>) {
+pub(crate) fn without_secrets(values: &mut Map<String, Value>) {
     values.retain(|name, _| !is_secret(name));
     for value in values.values_mut() {
         match value {
@@ -196,17 +187,17 @@ fn is_secret(name: &str) -> bool {
 }
 
 /// A point in time as most attributes of real bodies spell it.
-pub(super) fn utc(at: Timestamp) -> String {
+pub(crate) fn utc(at: Timestamp) -> String {
     Form::Utc.spell(&at.to_iso()).into_owned()
 }
 
 /// A point in time as bodies without an object spell it.
-pub(super) fn iso_of(at: Timestamp) -> String {
+pub(crate) fn iso_of(at: Timestamp) -> String {
     iso(&at.to_iso())
 }
 
 /// The same of a time that the forge spelled in any way.
-pub(super) fn iso(text: &str) -> String {
+pub(crate) fn iso(text: &str) -> String {
     Form::Iso.spell(text).into_owned()
 }
 
@@ -224,7 +215,7 @@ const LABEL: [Field; 10] = [
 ];
 
 /// Labels with all their keys.
-pub(super) fn labels(trigger: Trigger, given: Vec<Value>) -> Value {
+pub(crate) fn labels(trigger: Trigger, given: Vec<Value>) -> Value {
     given.into_iter().map(|label| Value::Object(Given::of(trigger, Some(label)).filled(&LABEL))).collect()
 }
 
@@ -241,20 +232,20 @@ const CONTACT: [Field; 9] = [
 ];
 
 /// Contacts of customers, without their addresses and telephone numbers, which GitLab does not tell either.
-pub(super) fn contacts(trigger: Trigger, given: Vec<Value>) -> Value {
+pub(crate) fn contacts(trigger: Trigger, given: Vec<Value>) -> Value {
     given.into_iter().map(|one| Value::Object(Given::of(trigger, Some(one)).filled(&CONTACT))).collect()
 }
 
-pub(super) const PERSON: [Field; 5] =
+pub(crate) const PERSON: [Field; 5] =
     [null("id"), null("name"), null("username"), null("avatar_url"), ("email", || json!(REDACTED))];
 
 /// People with all their keys; an address that is not shown is masked.
-pub(super) fn people(trigger: Trigger, given: Vec<Value>) -> Value {
+pub(crate) fn people(trigger: Trigger, given: Vec<Value>) -> Value {
     given.into_iter().map(|one| Value::Object(person(trigger, one).filled(&PERSON))).collect()
 }
 
 /// One of them.
-pub(super) fn person(trigger: Trigger, given: Value) -> Given {
+pub(crate) fn person(trigger: Trigger, given: Value) -> Given {
     let mut person = Given::of(trigger, Some(given));
     person.redact("email");
     person
@@ -270,12 +261,12 @@ const RUNNER: [Field; 6] = [
 ];
 
 /// Whoever runs a job, where that is known.
-pub(super) fn runner(trigger: Trigger, given: Option<Value>) -> Value {
+pub(crate) fn runner(trigger: Trigger, given: Option<Value>) -> Value {
     given.map_or(Value::Null, |runner| Value::Object(Given::of(trigger, Some(runner)).filled(&RUNNER)))
 }
 
 /// Whoever did it.
-pub(super) fn user(user: &User) -> Value {
+pub(crate) fn user(user: &User) -> Value {
     json!({
         "id": user.id,
         "name": user.name,
@@ -285,22 +276,28 @@ pub(super) fn user(user: &User) -> Value {
     })
 }
 
+/// A group, as issues and tokens have it.
+pub(crate) fn group(group: &Group) -> Value {
+    let path = group.full_path.rsplit('/').next().unwrap_or_default();
+    json!({ "group_name": group.name, "group_path": path, "group_id": group.id.0, "full_path": group.full_path })
+}
+
 /// The page of whoever did it.
-pub(super) fn user_url(user: &User, instance: &Instance<'_>) -> Value {
+pub(crate) fn user_url(user: &User, instance: &Instance<'_>) -> Value {
     json!(format!("{}/{}", instance.base_url.trim_end_matches('/'), user.username))
 }
 
 /// The ids of people or of other things.
-pub(super) fn ids(of: &Value) -> Vec<Value> {
+pub(crate) fn ids(of: &Value) -> Vec<Value> {
     of.as_array().into_iter().flatten().filter_map(|one| one.get("id").cloned()).collect()
 }
 
 /// People beside the attributes: their name, who they are now, and how they are written.
-pub(super) type Beside<'a> = (&'a str, &'a Value, fn(Trigger, Vec<Value>) -> Value);
+pub(crate) type Beside<'a> = (&'a str, &'a Value, fn(Trigger, Vec<Value>) -> Value);
 
 /// What became different: each attribute that `previous` names, with both values. Those `beside` stand
 /// apart from the attributes.
-pub(super) fn changes(
+pub(crate) fn changes(
     happened: &InProject<'_>,
     now: &Map<String, Value>,
     attributes: &[Field],

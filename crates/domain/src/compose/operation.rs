@@ -52,7 +52,7 @@ impl Operation {
     /// When no event can be composed from it, now or with what is saved later.
     pub fn begin(save: &Happened<'_>) -> Result<Self, ComposeError> {
         let trigger = save.trigger;
-        let Some(needed) = named_by(trigger).first() else { return Err(ComposeError::NoSaves(trigger)) };
+        let Some(needed) = trigger.kind().identified_by.first() else { return Err(ComposeError::NoSaves(trigger)) };
         // Whatever comes later only adds to this: what can be composed now can be composed then.
         super::compose(save)?;
         let read = |value: &RawValue| tree_of(trigger, value, MAX_TREE);
@@ -62,7 +62,12 @@ impl Operation {
             object: read(save.object)?,
             previous: save.previous.map(read).transpose()?.unwrap_or_default(),
         };
-        if !named_by(trigger).iter().any(|name| operation.object.get(*name).is_some_and(|value| !value.is_null())) {
+        if !trigger
+            .kind()
+            .identified_by
+            .iter()
+            .any(|name| operation.object.get(*name).is_some_and(|value| !value.is_null()))
+        {
             return Err(ComposeError::Missing(trigger, needed));
         }
         // Nothing that is not passed on is kept either.
@@ -75,8 +80,12 @@ impl Operation {
     #[must_use]
     pub fn object_name(&self) -> String {
         let kind = self.trigger.row().object_kinds.first().copied().unwrap_or(self.trigger.row().name);
-        let known =
-            named_by(self.trigger).iter().find_map(|name| self.object.get(*name).filter(|value| !value.is_null()));
+        let known = self
+            .trigger
+            .kind()
+            .identified_by
+            .iter()
+            .find_map(|name| self.object.get(*name).filter(|value| !value.is_null()));
         let known = known.map(ToString::to_string).unwrap_or_default();
         format!("{kind} {}", known.chars().take(MAX_NAME).collect::<String>())
     }
@@ -148,25 +157,6 @@ impl Operation {
         // The kept report was composed before, within the same budget.
         let read = |value: &RawValue| tree_of(trigger, value, MAX_TREE).ok();
         Some(Self { trigger, user, object: read(object)?, previous: read(previous)? })
-    }
-}
-
-/// What tells objects of a kind from each other, the first where there is a choice; nothing for kinds that are of no object of their own.
-fn named_by(trigger: Trigger) -> &'static [&'static str] {
-    match trigger.row().name {
-        "issue_hooks" | "confidential_issue_hooks" | "merge_request_hooks" => &["iid"],
-        "note_hooks"
-        | "confidential_note_hooks"
-        | "pipeline_hooks"
-        | "feature_flag_hooks"
-        | "emoji_hooks"
-        | "milestone_hooks"
-        | "vulnerability_hooks" => &["id"],
-        "job_hooks" => &["id", "build_id"],
-        "deployment_hooks" => &["id", "deployment_id"],
-        "release_hooks" => &["tag"],
-        "wiki_page_hooks" => &["slug"],
-        _ => &[],
     }
 }
 

@@ -28,42 +28,16 @@ const TEXTS: [&str; 11] = [
 /// Who hears of it hangs on these.
 const FLAGS: [&str; 3] = ["confidential", "internal", "system"];
 
-/// Objects beside an object of a kind.
-fn objects(trigger: Trigger) -> &'static [&'static str] {
-    match trigger.row().name {
-        "merge_request_hooks" => &["last_commit", "source", "target", "merge_params"],
-        "note_hooks" | "confidential_note_hooks" => &["commit", "merge_request", "issue", "snippet"],
-        "emoji_hooks" => &["note", "commit", "merge_request", "issue", "project_snippet"],
-        "pipeline_hooks" => &["commit", "merge_request", "source_pipeline"],
-        "job_hooks" => &["commit", "pipeline", "source_pipeline", "runner"],
-        "deployment_hooks" => &["commit"],
-        "release_hooks" => &["commit", "assets"],
-        "gitlab_subscription_member_approval" | "gitlab_subscription_member_approvals" => &["object_attributes"],
-        _ if super::flat::has(trigger) => &["user", "group", "project", "owner"],
-        _ => &[],
-    }
-}
-
-/// What happened, in the words of a kind; nothing where it has none. They never change. Source: GitLab's webhook events page.
+/// The allowed values of `action` of a kind, empty for a kind without actions. They never change. Source: GitLab's webhook
+/// events page.
 #[must_use]
 pub fn actions(trigger: Trigger) -> &'static [&'static str] {
-    match trigger.row().name {
-        "issue_hooks" | "confidential_issue_hooks" => &["open", "close", "reopen", "update"],
-        "note_hooks" | "confidential_note_hooks" => &["create", "update"],
-        "merge_request_hooks" => {
-            &["open", "close", "reopen", "update", "approval", "approved", "unapproval", "unapproved", "merge"]
-        }
-        "wiki_page_hooks" | "release_hooks" => &["create", "update", "delete"],
-        "milestone_hooks" => &["create", "close", "reopen", "delete"],
-        "emoji_hooks" => &["award", "revoke"],
-        "gitlab_subscription_member_approval" => &["enqueue"],
-        "gitlab_subscription_member_approvals" => &["approve", "deny"],
-        _ => &[],
-    }
+    trigger.kind().actions
 }
 
-pub(super) fn check(trigger: Trigger, object: &Map<String, Value>) -> Result<(), ComposeError> {
-    for name in objects(trigger) {
+pub(crate) fn check(trigger: Trigger, object: &Map<String, Value>) -> Result<(), ComposeError> {
+    let kind = trigger.kind();
+    for name in kind.objects {
         if object.get(*name).is_some_and(|value| !value.is_null() && !value.is_object()) {
             return Err(ComposeError::Shape(trigger, (*name).to_owned(), "an object"));
         }
@@ -76,7 +50,7 @@ pub(super) fn check(trigger: Trigger, object: &Map<String, Value>) -> Result<(),
     if let Some(name) = TEXTS.iter().find(|name| !is(name, Value::is_string)) {
         return must(name, "a text");
     }
-    let words = actions(trigger);
+    let words = kind.actions;
     if let Some(action) = object.get("action").and_then(Value::as_str)
         && !words.is_empty()
         && !words.contains(&action)
@@ -86,9 +60,8 @@ pub(super) fn check(trigger: Trigger, object: &Map<String, Value>) -> Result<(),
     if let Some(name) = FLAGS.iter().find(|name| !is(name, Value::is_boolean)) {
         return must(name, "true or false");
     }
-    let is_update = trigger.row().name == "repository_update_hooks";
     for (name, value) in object {
-        if LISTS.contains(&name.as_str()) || is_update && name == "changes" {
+        if LISTS.contains(&name.as_str()) || kind.lists.contains(&name.as_str()) {
             check_list(trigger, name, value)?;
         }
         if let Value::Object(inner) = value {

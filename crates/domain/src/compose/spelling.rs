@@ -14,7 +14,7 @@ use crate::times::{self, Written};
 
 /// A spelling.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// `2026-03-16 08:30:00 UTC`: most attributes of real bodies.
     Utc,
     /// `2026-03-16T08:30:00Z`: members, groups, projects and all else that has no object; the second spelling of times of jobs.
@@ -29,30 +29,38 @@ pub(super) enum Form {
     Date,
 }
 
+/// The spelling of the times of a kind.
+pub(crate) struct Times {
+    /// The spelling of attributes whose names end in `_at`.
+    pub(crate) usual: Form,
+    /// The spelling of single attributes, by name, where it differs. The flag says that the attribute belongs to the
+    /// object itself, and not to another object inside of it.
+    pub(crate) special: fn(&str, bool) -> Option<Form>,
+}
+
+impl Times {
+    /// The usual spelling of objects.
+    pub(crate) const UTC: Self = Self { usual: Form::Utc, special: |_, _| None };
+    /// The usual spelling of bodies without an object.
+    pub(crate) const ISO: Self = Self { usual: Form::Iso, special: |_, _| None };
+}
+
 impl Form {
-    /// The spelling of an attribute; nothing for what is no point in time. `is_own`: it is of the object itself, and not of
-    /// something that belongs to it.
+    /// The spelling of an attribute; nothing for an attribute that is no point in time.
     fn of(trigger: Trigger, name: &str, is_own: bool) -> Option<Self> {
-        let kind = trigger.row();
-        let rest = match kind.name {
-            "vulnerability_hooks" => Self::Millis,
-            _ if super::flat::has(trigger) || kind.name.starts_with("gitlab_subscription") => Self::Iso,
-            _ => Self::Utc,
-        };
-        Some(match (name, kind.name) {
-            ("timestamp", _) => Self::Author,
-            ("due_date" | "start_date", _) | ("expires_at", "resource_access_token_hooks") => Self::Date,
-            ("status_changed_at", "deployment_hooks") => Self::Offset,
-            _ if name.ends_with("_at_iso") => Self::Iso,
-            ("created_at" | "started_at" | "finished_at", "job_hooks") if is_own => Self::Millis,
-            (_, "job_hooks") if name.starts_with("build_") && name.ends_with("_at") => Self::Millis,
-            _ if name.ends_with("_at") => rest,
-            _ => return None,
+        let times = &trigger.kind().times;
+        let special = (times.special)(name, is_own);
+        special.or_else(|| match name {
+            "timestamp" => Some(Self::Author),
+            "due_date" | "start_date" => Some(Self::Date),
+            _ if name.ends_with("_at_iso") => Some(Self::Iso),
+            _ if name.ends_with("_at") => Some(times.usual),
+            _ => None,
         })
     }
 
     /// A point in time in this spelling, where it can be read; `text` itself where not.
-    pub(super) fn spell(self, text: &str) -> Cow<'_, str> {
+    pub(crate) fn spell(self, text: &str) -> Cow<'_, str> {
         times::read(text).and_then(|written| self.written(written)).map_or(Cow::Borrowed(text), Cow::Owned)
     }
 
@@ -73,7 +81,7 @@ impl Form {
 }
 
 /// Spells all points in time of a reported object.
-pub(super) fn respell(trigger: Trigger, object: &mut Map<String, Value>) {
+pub(crate) fn respell(trigger: Trigger, object: &mut Map<String, Value>) {
     walk(trigger, object, true);
 }
 

@@ -7,7 +7,7 @@ use super::{ComposeError, Happened, Instance, Scene, UploadLinks, User, compose,
 use crate::scope::{Group, Project};
 use crate::{GroupId, ProjectId, Timestamp, Trigger};
 
-pub(super) fn project() -> Project {
+pub(crate) fn project() -> Project {
     Project {
         id: ProjectId(15),
         group: GroupId(3),
@@ -39,12 +39,12 @@ fn try_compose(trigger: Trigger, object: &Value, previous: Option<&Value>, user:
     compose(&happened).map(|body| serde_json::from_slice(&body).expect("JSON"))
 }
 
-pub(super) fn of(trigger: Trigger, object: &Value, previous: Option<&Value>) -> Value {
+pub(crate) fn of(trigger: Trigger, object: &Value, previous: Option<&Value>) -> Value {
     let user = User { id: 4, name: "John".into(), username: "jsmith".into(), email: None, avatar_url: None };
     try_compose(trigger, object, previous, &user).unwrap_or_else(|error| panic!("{error}"))
 }
 
-pub(super) fn keys(value: &Value) -> Vec<&str> {
+pub(crate) fn keys(value: &Value) -> Vec<&str> {
     value.as_object().expect("an object").keys().map(String::as_str).collect()
 }
 

@@ -1,4 +1,4 @@
-//! Which object an event is about: what hooks that want their events in order go by.
+//! The object that an event is about, for hooks that want the events of an object in order.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::Trigger;
 use crate::ids::ObjectKey;
+use crate::kinds::Kind;
 use crate::scope::Place;
 
 /// Reads from a body which object it is about: the same issue, merge request, branch, pipeline and so on have the same
@@ -15,26 +16,22 @@ use crate::scope::Place;
 #[must_use]
 pub fn object_key(trigger: Trigger, place: Place, body: &[u8]) -> ObjectKey {
     let body: Body<'_> = serde_json::from_slice(body).unwrap_or_default();
-    let kind = text(body.object_kind).unwrap_or_else(|| trigger.row().name.to_owned());
-    let attributes = nested(body.object_attributes);
-    let (kind, number) = match kind.as_str() {
-        "note" | "emoji" => [
-            ("merge_request", body.merge_request),
-            ("issue", body.issue),
-            ("snippet", body.snippet),
-            ("commit", body.commit),
-            ("wiki_page", body.wiki_page),
-        ]
-        .into_iter()
-        .find_map(|(kind, on)| nested(on).number().map(|number| (kind, Some(number))))
-        .unwrap_or((kind.as_str(), None)),
-        "work_item" => ("issue", attributes.number()),
-        "build" => ("build", known(body.build_id)),
-        "deployment" => ("deployment", known(body.deployment_id)),
-        "push" | "tag_push" => (kind.as_str(), known(body.git_ref)),
-        "release" => ("release", known(body.tag)),
-        kind => (kind, attributes.number()),
+    let said = text(body.object_kind);
+    // The word of the body decides, because a report may have the trigger of another kind.
+    let known = said.as_deref().and_then(Kind::by_object_kind);
+    let attributes = nested(body.object_attributes).number();
+    let (kind, number) = match known {
+        None => (said.as_deref().unwrap_or(trigger.row().name), attributes),
+        Some(known) => {
+            let kind = known.row.object_kinds[0];
+            match &known.object_name {
+                ObjectName::Attributes => (kind, attributes),
+                ObjectName::Member(member) => (kind, number(member(&body))),
+                ObjectName::Noteable => noteable(&body).unwrap_or((kind, None)),
+            }
+        }
     };
+
     let project = nested(body.project).id.or(body.project_id).map_or("", RawValue::get);
     let place = match place {
         Place::Project(id) => format!("p{id}"),
@@ -50,8 +47,31 @@ pub fn object_key(trigger: Trigger, place: Place, body: &[u8]) -> ObjectKey {
     ObjectKey(i64::from_be_bytes(key))
 }
 
+/// The part of a body that names the object of an event.
+pub(crate) enum ObjectName {
+    /// `iid`, `id` or `slug` of `object_attributes`.
+    Attributes,
+    /// A member of the body.
+    Member(for<'a> fn(&Body<'a>) -> Option<&'a RawValue>),
+    /// The object that a comment or a reaction belongs to.
+    Noteable,
+}
+
+/// The object that a comment or a reaction belongs to: its kind and its number.
+fn noteable<'a>(body: &Body<'a>) -> Option<(&'static str, Option<&'a str>)> {
+    let objects = [
+        ("merge_request", body.merge_request),
+        ("issue", body.issue),
+        ("snippet", body.snippet),
+        ("commit", body.commit),
+        ("wiki_page", body.wiki_page),
+    ];
+    objects.into_iter().find_map(|(kind, object)| Some((kind, Some(nested(object).number()?))))
+}
+
+/// The members of a body that can name an object.
 #[derive(Deserialize, Default)]
-struct Body<'a> {
+pub(crate) struct Body<'a> {
     #[serde(borrow)]
     object_kind: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -71,16 +91,16 @@ struct Body<'a> {
     #[serde(borrow)]
     project_id: Option<&'a RawValue>,
     #[serde(borrow)]
-    build_id: Option<&'a RawValue>,
+    pub(crate) build_id: Option<&'a RawValue>,
     #[serde(borrow)]
-    deployment_id: Option<&'a RawValue>,
+    pub(crate) deployment_id: Option<&'a RawValue>,
     #[serde(borrow, rename = "ref")]
-    git_ref: Option<&'a RawValue>,
+    pub(crate) git_ref: Option<&'a RawValue>,
     #[serde(borrow)]
-    tag: Option<&'a RawValue>,
+    pub(crate) tag: Option<&'a RawValue>,
 }
 
-/// What an object can be told by: GitLab's number within the project, the number of all, the name of a page.
+/// The names of an object: its number within the project, its number on the instance, the slug of a page.
 #[derive(Deserialize, Default)]
 struct Numbers<'a> {
     #[serde(borrow)]
@@ -93,16 +113,16 @@ struct Numbers<'a> {
 
 impl<'a> Numbers<'a> {
     fn number(&self) -> Option<&'a str> {
-        known(self.iid).or_else(|| known(self.id)).or_else(|| known(self.slug))
+        number(self.iid).or_else(|| number(self.id)).or_else(|| number(self.slug))
     }
 }
 
-/// What is not an object has no numbers.
+/// The numbers of an object. Any other value has none.
 fn nested(value: Option<&RawValue>) -> Numbers<'_> {
     value.and_then(|value| serde_json::from_str(value.get()).ok()).unwrap_or_default()
 }
 
-fn known(value: Option<&RawValue>) -> Option<&str> {
+fn number(value: Option<&RawValue>) -> Option<&str> {
     value.map(RawValue::get).filter(|text| *text != "null")
 }
 

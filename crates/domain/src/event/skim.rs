@@ -1,23 +1,24 @@
-//! A look over a body without building a tree: is it JSON, and what does it say of itself?
+//! Validates a body and reads its kind without building a tree.
 //!
-//! The accept path runs this for every event. A validating skip costs a quarter of building a tree, and memory stays
-//! flat whatever the sender wrote. What is read here is for routing only; the bytes stay what they are.
+//! Every body from outside passes through this code. Skipping over values costs a quarter of building a tree, and the
+//! memory does not depend on the body. The fields are for routing only; the bytes are never changed.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// How deep a body may nest. GitLab's own bodies stay under 10; deeper ones would break recursive parsers downstream.
+/// The maximum nesting of a body. GitLab's own bodies stay below 10 levels. Deeper bodies would break recursive parsers
+/// in receivers.
 pub const MAX_DEPTH: usize = 128;
 
-/// Why a body is refused.
+/// The reason for refusing a body.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// Nothing was sent.
+    /// The body has no bytes.
     #[error("the body is empty; send a JSON object")]
     Empty,
-    /// RFC 8259 demands UTF-8.
+    /// RFC 8259 requires UTF-8.
     #[error("the body is not UTF-8 (byte {0} is not)")]
     NotUtf8(usize),
     /// More than [`MAX_DEPTH`] levels.
@@ -28,7 +29,8 @@ pub enum BodyError {
     NotJson(#[from] serde_json::Error),
 }
 
-/// What a body says of itself. Values of the wrong type read as absent: an odd body is stored, not refused.
+/// The fields of a body by which it is routed. A value of an unexpected type counts as absent: such a body is stored,
+/// not refused.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Skim {
     /// `object_kind`.
@@ -37,15 +39,15 @@ pub struct Skim {
     pub event_name: Option<String>,
     /// `event_type`.
     pub event_type: Option<String>,
-    /// `ref`, when it is a full ref name.
+    /// `ref`, if it is a full name of a ref.
     pub git_ref: Option<String>,
-    /// Whether the body says that it is about something confidential: by `event_type`, or by `confidential` or `internal` of
-    /// the object, or of the issue that a comment stands on.
+    /// Whether the body declares something confidential: by `event_type`, or by `confidential` or `internal` of the
+    /// object or of the issue that a comment belongs to.
     pub confidential: bool,
 }
 
 impl Skim {
-    /// Validates a body and reads what routing needs. A repeated key counts with its last value, as serde reads it.
+    /// Validates a body and reads its routing fields. The last value of a repeated key counts, as in serde.
     ///
     /// # Errors
     /// When the bytes are not one JSON object in UTF-8 of at most [`MAX_DEPTH`] levels.
@@ -61,8 +63,8 @@ impl Skim {
     }
 }
 
-/// serde_json skips values without recursion, so depth has to be counted here. A body with few brackets cannot be
-/// deep; only others are walked.
+/// Counts the depth, because serde_json skips values without recursion. A body with few brackets cannot be deep, so
+/// only the others are walked.
 fn nests_too_deep(body: &[u8]) -> bool {
     if body.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() <= MAX_DEPTH {
         return false;
@@ -86,7 +88,7 @@ fn nests_too_deep(body: &[u8]) -> bool {
     false
 }
 
-/// A key as bytes: unlike `String` it accepts the lone surrogates that JSON allows.
+/// A key, read as bytes: unlike a `String` it may contain the lone surrogates that JSON allows.
 enum Key {
     ObjectKind,
     EventName,
@@ -154,13 +156,13 @@ impl<'de> Deserialize<'de> for Skim {
     }
 }
 
-/// A short text without control characters; anything else is as good as absent.
+/// A short text without control characters. Any other value counts as absent.
 fn word(value: &RawValue) -> Option<String> {
     let text: String = serde_json::from_str(value.get()).ok()?;
     (text.len() <= 1024 && !text.chars().any(char::is_control)).then_some(text)
 }
 
-/// The marks of an object.
+/// The fields that mark an object as confidential.
 #[derive(serde::Deserialize)]
 struct Marks<'a> {
     #[serde(borrow)]
@@ -169,8 +171,8 @@ struct Marks<'a> {
     internal: Option<&'a RawValue>,
 }
 
-/// Whether an object says that it is confidential. An object that repeats a mark counts as confidential, because readers do
-/// not agree on which of the two values counts.
+/// Whether an object declares itself confidential. An object that repeats a mark counts as confidential, because
+/// readers disagree on which of the two values counts.
 fn is_marked(object: &RawValue) -> bool {
     if !object.get().starts_with('{') {
         return false;
@@ -181,7 +183,7 @@ fn is_marked(object: &RawValue) -> bool {
     }
 }
 
-/// Any value but `false` and `null` sets a mark: a mark in an unknown form must not make a body public.
+/// Any value except `false` and `null` sets a mark: a mark in an unknown form must not make a body public.
 fn is_set(mark: &RawValue) -> bool {
     !matches!(mark.get(), "false" | "null")
 }
@@ -193,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_says_what_it_is() {
+    fn the_kind_and_the_ref_are_read_from_the_top_level() {
         let skim = Skim::read(br#"{"a":[1,{"object_kind":"x"}],"object_kind":"push","ref":"refs/heads/main"}"#);
         let skim = skim.expect("this is JSON");
         assert_eq!(skim.object_kind.as_deref(), Some("push"));
@@ -201,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_says_that_it_is_confidential_in_several_ways() {
+    fn a_body_can_be_marked_confidential_in_several_ways() {
         let check = |body: &str, expected: bool| {
             let skim = Skim::read(body.as_bytes()).expect("this is JSON");
             assert_eq!(skim.confidential, expected, "{body}");
@@ -214,14 +216,14 @@ mod tests {
         check(r#"{"object_attributes":{"confidential":false,"internal":null},"issue":{"confidential":false}}"#, false);
         check(r#"{"object_attributes":{"changes":{"confidential":true}},"changes":{"confidential":true}}"#, false);
         check(r#"{"object_attributes":[],"issue":7}"#, false);
-        // A mark in another form, or given twice, does not make a body public.
+        // A mark in an unknown form, or a repeated mark, does not make a body public.
         check(r#"{"object_attributes":{"confidential":"true"}}"#, true);
         check(r#"{"object_attributes":{"confidential":true,"confidential":false}}"#, true);
         check(r#"{"object_attributes":{"confidential":true},"object_attributes":{"confidential":false}}"#, true);
     }
 
     #[test]
-    fn legal_json_is_never_refused_for_what_it_holds() {
+    fn valid_json_is_never_refused_for_its_values() {
         for body in [
             r#"{"object_kind":"push","m":"a\u0000b"}"#,
             r#"{"m":"\ud800","\udfff":1}"#,
@@ -238,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_one_json_object_is_refused() {
+    fn a_body_that_is_not_one_json_object_is_refused() {
         for body in ["", "[]", "7", "{", "{}{}", "{} x", r#"{"m":"a"#, "{\"m\":\"a\0b\"}", "\u{feff}{}", "{'a':1}"] {
             assert!(Skim::read(body.as_bytes()).is_err(), "{body}");
         }

@@ -1,30 +1,30 @@
-//! Where a received event happened, as its body says: which project or group of the instance that sent it.
+//! The project or group of a received event, as its body names it on the instance that sent it.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::members::members;
 
-/// Longest path that is taken, in bytes.
+/// Longest accepted path, in bytes.
 const LONGEST_PATH: usize = 1000;
 
-/// Deepest path, its last segment included.
+/// Deepest accepted path, including its last segment.
 const DEEPEST: usize = 20;
 
-/// What a body says of where it happened.
+/// The project, group and user that a body names.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Whereabouts {
     /// The project's number on its instance.
     pub project: Option<i64>,
-    /// The project's full path there.
+    /// The project's full path on its instance.
     pub path: Option<String>,
-    /// The group's path, for events of groups: the full one, or its last segment where the body has no more.
+    /// The group's path, for events of groups: the full path, or its last segment if the body has no more.
     pub group: Option<String>,
     /// The group's number on its instance.
     pub group_number: Option<i64>,
-    /// The group with its number and its full path, where the body has both.
+    /// The group with its number and full path, if the body has both.
     pub seen_group: Option<SeenGroup>,
-    /// Whoever did it.
+    /// The user who caused the event.
     pub user: Option<SeenUser>,
 }
 
@@ -35,7 +35,7 @@ pub struct SeenUser {
     pub username: String,
     /// Shown name.
     pub name: String,
-    /// Address, if it is shown.
+    /// E-mail address, if it is shown.
     pub email: Option<String>,
 }
 
@@ -46,7 +46,7 @@ pub struct SeenGroup {
     pub number: i64,
     /// Full path.
     pub path: String,
-    /// Full path before this event, of one that is renamed.
+    /// The full path before this event, if the group was renamed.
     pub old_path: Option<String>,
 }
 
@@ -63,11 +63,11 @@ pub struct SeenProject {
     pub namespace: String,
     /// Free text.
     pub description: Option<String>,
-    /// Branch that commits land on.
+    /// The default branch.
     pub default_branch: Option<String>,
     /// 0 private, 10 internal, 20 public.
     pub visibility_level: i64,
-    /// Full path before this event, of one that is renamed or transferred.
+    /// The full path before this event, if the project was renamed or transferred.
     pub old_path: Option<String>,
 }
 
@@ -87,7 +87,7 @@ struct Body<'a> {
     group_id: Option<&'a RawValue>,
     old_full_path: Option<&'a RawValue>,
     old_path_with_namespace: Option<&'a RawValue>,
-    // Of events that make, rename and move projects, and of members, flat.
+    // Top-level fields of events that create, rename and move projects, and of members.
     name: Option<&'a RawValue>,
     path_with_namespace: Option<&'a RawValue>,
     project_name: Option<&'a RawValue>,
@@ -160,8 +160,8 @@ impl<'a> Body<'a> {
     }
 }
 
-/// Reads a body and does something with it. One that repeats its names is read with the last of each, as everywhere; what cannot be
-/// read says nothing.
+/// Reads a body and passes its fields to a function. The last of a repeated name counts. A body that cannot be read has
+/// no fields.
 fn with_body<T>(bytes: &[u8], read: impl FnOnce(&Body<'_>) -> T) -> T {
     read(&Body::of(bytes).unwrap_or_default())
 }
@@ -207,7 +207,7 @@ struct Group<'a> {
 }
 
 impl Whereabouts {
-    /// Reads them. What has another type than it should is as good as absent.
+    /// Reads a body. A value of an unexpected type counts as absent.
     #[must_use]
     pub fn read(body: &[u8]) -> Self {
         with_body(body, Self::of)
@@ -217,7 +217,7 @@ impl Whereabouts {
         let project: Project<'_> = nested(body.project);
         let group: Group<'_> = nested(body.group);
         let person: Person<'_> = nested(body.user);
-        // Whatever happens to a subgroup is heard in the group above.
+        // Events about a subgroup belong to its parent group.
         let parent = text(body.parent_full_path);
         let group_number = match parent {
             Some(_) => number(body.parent_group_id),
@@ -247,11 +247,11 @@ impl Whereabouts {
 }
 
 impl Whereabouts {
-    /// A sender's key, with the project or group that the body names: senders may number the events of each project alike. Unlike
-    /// the headers, the body is signed.
+    /// The sender's key, with the project or group that the body names, because senders may number the events of each
+    /// project alike. Unlike the headers, the body is signed.
     #[must_use]
     pub fn key(&self, key: &str) -> String {
-        // A header's value has no line break, so that no key can look like another one with its project.
+        // A header's value contains no line break, so no key can look like another key with its project.
         match (self.project, &self.group) {
             (Some(number), _) => format!("project {number}\n{key}"),
             (None, Some(path)) => format!("group {path}\n{key}"),
@@ -261,7 +261,7 @@ impl Whereabouts {
 }
 
 impl SeenProject {
-    /// Reads the project of a body. `None` if it lacks number or path, or its path is none that a project can have.
+    /// Reads the project of a body. `None` if the number or path is missing, or the path is not valid for a project.
     #[must_use]
     pub fn read(body: &[u8]) -> Option<Self> {
         with_body(body, Self::of)
@@ -295,7 +295,7 @@ fn is_project_path(path: &str) -> bool {
     is_path(path) && path.contains('/')
 }
 
-/// Segments of letters, digits and a few signs, as GitLab has them.
+/// Segments of letters, digits and a few signs, as GitLab allows them.
 fn is_path(path: &str) -> bool {
     path.len() <= LONGEST_PATH && path.split('/').count() <= DEEPEST && path.split('/').all(is_segment)
 }
@@ -314,7 +314,7 @@ fn number(value: Option<&RawValue>) -> Option<i64> {
     value?.get().parse().ok()
 }
 
-/// A text of reasonable length, without control characters.
+/// A text of limited length, without control characters.
 fn text(value: Option<&RawValue>) -> Option<String> {
     let text: String = serde_json::from_str(value?.get()).ok()?;
     let text: String = text.chars().filter(|c| !c.is_control()).take(1000).collect();
@@ -352,19 +352,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_repeated_counts_with_its_last_and_numbers_are_names_too() {
+    fn the_last_of_a_repeated_name_counts_and_numbers_are_valid_names() {
         let twice = br#"{"project":{"id":1},"project":{"id":2,"path_with_namespace":"gabriele/2048"}}"#;
         assert_eq!(Whereabouts::read(twice).project, Some(2));
         assert_eq!(SeenProject::read(twice).map(|seen| seen.path_with_namespace).as_deref(), Some("gabriele/2048"));
         let odd_name = br#"{"\ud800":1,"project":{"id":7}}"#;
-        assert_eq!(Whereabouts::read(odd_name).project, Some(7), "names that nobody asks for can be anything");
+        assert_eq!(Whereabouts::read(odd_name).project, Some(7), "unused names can be anything");
         let member = br#"{"event_name":"user_add_to_team","project_id":4,"project_name":"Rope",
             "project_path_with_namespace":"gear/rope","user_name":"Ida"}"#;
         assert_eq!(SeenProject::read(member).map(|seen| (seen.id, seen.name)), Some((4, "Rope".to_owned())));
     }
 
     #[test]
-    fn groups_are_read_with_their_number_and_what_is_renamed_with_its_old_path() {
+    fn groups_are_read_with_their_number_and_renamed_groups_with_their_old_path() {
         let group = |body: &str| Whereabouts::read(body.as_bytes());
         let seen = |number: i64, path: &str, old: Option<&str>| {
             Some(SeenGroup { number, path: path.to_owned(), old_path: old.map(str::to_owned) })
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_goes_with_the_project_or_group_that_the_body_names() {
+    fn a_key_contains_the_project_or_group_that_the_body_names() {
         let key = |body: &str| Whereabouts::read(body.as_bytes()).key("one");
         let of_project = key(r#"{"project":{"id":7,"path_with_namespace":"gear/rope"}}"#);
         assert_eq!(of_project, key(r#"{"project_id":7}"#));
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_values_are_as_good_as_absent() {
+    fn values_of_unexpected_types_count_as_absent() {
         for body in [&b""[..], b"[]", br#"{"project":5,"user":[],"group_path":"../etc"}"#, br#"{"project":{"id":"7"}}"#]
         {
             assert_eq!(Whereabouts::read(body), Whereabouts::default(), "{}", String::from_utf8_lossy(body));

@@ -1,12 +1,12 @@
-//! What kind of address is this? Tables from the IANA special-purpose registries (IPv6 as of 2025-10) and the metadata
-//! addresses of the large clouds.
+//! Kinds of addresses: tables from the IANA special-purpose registries (IPv6 as of 2025-10), and the metadata addresses
+//! of the large clouds.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Rule;
 
-/// Metadata services and their siblings, refused under every setting. `168.63.129.16` lies in a public range, so only
-/// naming it stops it.
+/// Metadata services and similar endpoints, refused under every setting. `168.63.129.16` is in a public range, so only
+/// this list refuses it.
 pub const METADATA: [IpAddr; 9] = [
     IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
     IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
@@ -19,7 +19,7 @@ pub const METADATA: [IpAddr; 9] = [
     IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
 ];
 
-/// First match wins.
+/// The first match counts.
 const V4: &[(Ipv4Addr, u32, Rule)] = &[
     (Ipv4Addr::new(0, 0, 0, 0), 8, Rule::Unspecified),
     (Ipv4Addr::new(10, 0, 0, 0), 8, Rule::Private),
@@ -42,7 +42,7 @@ const V4: &[(Ipv4Addr, u32, Rule)] = &[
     (Ipv4Addr::new(240, 0, 0, 0), 4, Rule::Reserved),
 ];
 
-/// First match wins. What matches none of these and lies outside `2000::/3` is reserved too.
+/// The first match counts. Addresses that match no row and are outside `2000::/3` are reserved too.
 const V6: &[(Ipv6Addr, u32, Rule)] = &[
     (Ipv6Addr::UNSPECIFIED, 128, Rule::Unspecified),
     (Ipv6Addr::LOCALHOST, 128, Rule::Loopback),
@@ -65,7 +65,7 @@ const V6: &[(Ipv6Addr, u32, Rule)] = &[
 const GLOBAL_UNICAST: (Ipv6Addr, u32) = (Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
 const NAT64: (Ipv6Addr, u32) = (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
 
-/// The address that is really meant: IPv4-mapped IPv6 becomes IPv4, and NAT64 too where the operator says so.
+/// The effective address: IPv4-mapped IPv6 becomes IPv4, and so does NAT64 if the setting allows it.
 pub(super) fn canonical(address: IpAddr, decode_nat64: bool) -> IpAddr {
     let IpAddr::V6(v6) = address else { return address };
     if let Some(v4) = v6.to_ipv4_mapped() {
@@ -82,7 +82,7 @@ pub(super) fn is_metadata(address: IpAddr) -> bool {
     METADATA.contains(&address)
 }
 
-/// Which special block a canonical address lies in, if any.
+/// The rule for the special block that contains a canonical address, if any.
 pub(super) fn special(address: IpAddr) -> Option<Rule> {
     match address {
         IpAddr::V4(v4) => V4.iter().find(|(net, len, _)| within_v4(v4, *net, *len)).map(|(.., rule)| *rule),
@@ -94,7 +94,7 @@ pub(super) fn special(address: IpAddr) -> Option<Rule> {
     }
 }
 
-/// Whether an address lies in a block given by its first address and prefix length.
+/// Whether a block, given by its first address and prefix length, contains an address.
 pub(crate) fn within(address: IpAddr, net: IpAddr, len: u32) -> bool {
     match (address, net) {
         (IpAddr::V4(address), IpAddr::V4(net)) => within_v4(address, net, len),

@@ -1,35 +1,36 @@
-//! The operator's list of destinations that pass, in GitLab's grammar: names, addresses and blocks, names and addresses
-//! optionally with a port (`example.com:8080`, `[::1]:8080`); no wildcards.
+//! The operator's list of allowed destinations, in GitLab's grammar: names, addresses and blocks. Names and addresses
+//! may have a port (`example.com:8080`, `[::1]:8080`). There are no wildcards.
 
 use std::net::{IpAddr, SocketAddr};
 
 use super::address::within;
 
-/// Most entries that a list may have.
+/// Maximum number of entries in a list.
 pub(super) const MAX_ENTRIES: usize = 1000;
 /// Longest entry, in characters.
 pub(super) const MAX_ENTRY_LEN: usize = 255;
 
-/// A parsed list. An entry that does not parse is an error with its text, never silently ignored: that is how lists rot.
+/// A parsed list. An entry that does not parse is an error with its text and is never ignored silently: that is how
+/// lists become outdated.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Allowlist {
     names: Vec<(String, Option<u16>)>,
     blocks: Vec<(IpAddr, u32, Option<u16>)>,
 }
 
-/// Why a list is refused.
+/// The reason for refusing a list.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum AllowlistError {
     /// Over 1000 entries.
     #[error("has more than {MAX_ENTRIES} entries")]
     TooMany,
-    /// No name, address or block.
-    #[error("entry {0}, {1:?}, is no host name, address or block; wildcards are not supported")]
+    /// Neither a name, nor an address, nor a block.
+    #[error("entry {0}, {1:?}, is not a host name, an address or a block; wildcards are not supported")]
     Entry(usize, String),
 }
 
 impl Allowlist {
-    /// Parses entries, each of which may itself be a list separated by semicolons, commas, blanks or line breaks.
+    /// Parses entries. Each may itself be a list separated by semicolons, commas, blanks or line breaks.
     ///
     /// # Errors
     /// Names the first entry that does not parse, counted from 1.
@@ -75,7 +76,8 @@ impl Allowlist {
         self.blocks.push((address, if address.is_ipv4() { 32 } else { 128 }, port));
     }
 
-    /// Whether a host name passes on this port. Case and the root dot do not matter; names below an entry do not pass.
+    /// Whether a host name is allowed on this port. Case and the root dot do not matter. Names below an entry are not
+    /// allowed.
     pub(super) fn has_name(&self, name: &str, port: u16) -> bool {
         self.matching(name).any(|listed| listed.is_none_or(|listed| listed == port))
     }
@@ -90,7 +92,7 @@ impl Allowlist {
         self.names.iter().filter(move |(listed, _)| listed.eq_ignore_ascii_case(name)).map(|(_, port)| *port)
     }
 
-    /// Whether a canonical address passes on this port.
+    /// Whether a canonical address is allowed on this port.
     pub(super) fn has_address(&self, address: IpAddr, port: u16) -> bool {
         self.blocks
             .iter()
@@ -98,7 +100,7 @@ impl Allowlist {
     }
 }
 
-/// International names are compared in their ASCII form, which is what the URL parser gives.
+/// Converts an international name to ASCII, the form that the URL parser produces.
 fn name_in_ascii(name: &str) -> Option<String> {
     let parsed = url::Host::parse(name).ok()?;
     let url::Host::Domain(name) = parsed else { return None };

@@ -1,9 +1,9 @@
-//! The addresses under which this process itself is reached. Whoever knows them sets them; they are only compared here.
+//! The addresses of this process itself. Another crate finds them and sets them; here they are only compared.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Own addresses and ports. All copies share one list, because interfaces come and go while a server runs.
+/// Addresses and ports of this process. All copies share one list, because interfaces come and go while a server runs.
 #[derive(Clone, Default, Debug)]
 pub struct OwnAddresses(Arc<RwLock<Vec<SocketAddr>>>);
 
@@ -15,7 +15,7 @@ impl OwnAddresses {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = addresses;
     }
 
-    /// Whether a call to this address and port comes back to this process.
+    /// Whether a call to this address and port reaches this process.
     #[must_use]
     pub fn contains(&self, address: IpAddr, port: u16) -> bool {
         let own = self.0.read().unwrap_or_else(PoisonError::into_inner);
@@ -38,9 +38,9 @@ mod tests {
         for url in ["http://44.1.2.3:8000/", "http://44.1.2.4:8000/", "http://[2001:4860::1]:8000/"] {
             assert_eq!(judged(url), Err(Rule::OwnAddress), "{url}");
         }
-        assert_eq!(judged("http://44.1.2.3:8080/"), Ok(()), "another port is another program");
+        assert_eq!(judged("http://44.1.2.3:8080/"), Ok(()), "another port belongs to another program");
         own(&["44.1.2.5:8000"]);
-        assert_eq!(judged("http://44.1.2.5:8000/"), Err(Rule::OwnAddress), "an address that came later");
-        assert_eq!(judged("http://44.1.2.3:8000/"), Ok(()), "and one that is gone");
+        assert_eq!(judged("http://44.1.2.5:8000/"), Err(Rule::OwnAddress), "an address that was added later");
+        assert_eq!(judged("http://44.1.2.3:8000/"), Ok(()), "an address that was removed");
     }
 }

@@ -1,4 +1,4 @@
-//! A question to the guard as JSON: what `quickdraw guard check` reads, and what the table of cases is written in.
+//! A question to the guard as JSON. `quickdraw guard check` and the table of test cases use this format.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,27 +7,27 @@ use serde::Deserialize;
 
 use super::{Allowlist, AllowlistError, OwnAddresses, Settings};
 
-/// A URL, and all that its verdict depends on.
+/// A URL, and everything on which the decision depends.
 #[derive(Clone, Deserialize, Default, Debug)]
 #[serde(default)]
 pub struct Question {
     /// The URL as a user stores it.
     pub url: String,
-    /// What its name resolves to, if nobody is to be asked.
+    /// The addresses of its host name, in place of a look-up.
     pub resolves_to: Option<Vec<IpAddr>>,
-    /// What it resolves to from the second look-up on.
+    /// The addresses from the second look-up on.
     pub resolves_then: Option<Vec<IpAddr>>,
-    /// For which look-up the verdict is wanted: `connect` is the one within the first attempt.
+    /// The look-up to judge: `connect` is the look-up within the first attempt.
     pub stage: String,
-    /// What stands for `{name}` in the URL.
+    /// The values of `{name}` in the URL.
     pub url_variables: HashMap<String, String>,
-    /// A redirect that the receiver answers with.
+    /// A redirect in the receiver's answer.
     pub redirect: Option<serde_json::Value>,
     /// Settings in place of the server's own.
     pub config: Option<Overrides>,
 }
 
-/// Settings of one question.
+/// The settings of one question.
 #[derive(Clone, Deserialize, Default, Debug)]
 #[serde(default)]
 pub struct Overrides {
@@ -40,10 +40,10 @@ pub struct Overrides {
 }
 
 impl Question {
-    /// The settings in force: its own, or `own`.
+    /// The settings to use: those of the question, or `own`.
     ///
     /// # Errors
-    /// When its allowlist is none.
+    /// When its allowlist does not parse.
     pub fn settings(&self, own: &Settings) -> Result<Settings, AllowlistError> {
         let Some(config) = &self.config else { return Ok(own.clone()) };
         Ok(Settings {
@@ -57,13 +57,13 @@ impl Question {
         })
     }
 
-    /// Whether the verdict is wanted for a later attempt than the first: its look-up gives the later answer.
+    /// Whether the question is about an attempt after the first, whose look-up gives the later addresses.
     #[must_use]
     pub fn is_later(&self) -> bool {
         self.stage != "connect" && self.resolves_then.is_some()
     }
 
-    /// What the look-up that the verdict is wanted for gives.
+    /// The result of the look-up to judge.
     #[must_use]
     pub fn answer(&self) -> Option<&[IpAddr]> {
         if self.is_later() { self.resolves_then.as_deref() } else { self.resolves_to.as_deref() }

@@ -1,11 +1,10 @@
-//! Custom body templates: `{{path}}` replaced by what stands there in the event's body.
+//! Custom body templates: each `{{path}}` is replaced by the value at this path of the event's body.
 //!
-//! Source: GitLab's `app/services/web_hook_service.rb` (`contract/behaviour.md` section 8, the rule since 18.10). One thing
-//! is ours: a step into an array by its number (`commits.0.id`) works, where GitLab stops with an error.
-
+//! Source: GitLab's `app/services/web_hook_service.rb`, as of 18.10. There is one difference: a step into an array by
+//! its index (`commits.0.id`) works here and is an error in GitLab.
 //!
-//! No tree is made of the body nor of what is rendered, and how long that gets is known before it is written: a template of 4 kB can
-//! name a list of 30 kB hundreds of times.
+//! Neither the body nor the result is parsed into a tree, and the length of the result is known before it is written: a
+//! template of 4 kB can name a list of 30 kB hundreds of times.
 
 mod look_up;
 
@@ -18,13 +17,13 @@ use crate::work::Exhausted;
 
 /// Longest template, in characters.
 pub const MAX_LEN: usize = 4096;
-/// Longest body that a template may make, in bytes: what GitLab takes at most.
+/// The longest body that a template may produce, in bytes: GitLab's limit.
 pub const MAX_BODY: usize = 25 << 20;
 
-/// How many times as long a text can be when it is encoded anew: `1e15` is written out.
+/// The largest factor by which encoding can lengthen a text: `1e15` is written out.
 const LONGER: usize = 5;
 
-/// Why no body could be made.
+/// The reason why a template produced no body.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("Error while parsing rendered custom webhook template: {0}")]
 pub struct TemplateError(String);
@@ -45,15 +44,15 @@ impl TemplateError {
 
 impl From<Exhausted> for TemplateError {
     fn from(_: Exhausted) -> Self {
-        Self("its names reach too deep into a body that is too long".to_owned())
+        Self("its names reach too deep into a long body".to_owned())
     }
 }
 
-/// Renders a template with an event's body and encodes the result anew, so its own spacing is lost.
+/// Renders a template with an event's body. The result is encoded again, so the template's own spacing is lost.
 ///
 /// # Errors
-/// When the body or the rendered text is no JSON, a path steps into something that has no parts, the result is too long, or finding
-/// what the names stand for takes too much work.
+/// When the body or the rendered text is not JSON, a path steps into a value without parts, the result is too long, or
+/// the look-up of the names takes too much work.
 pub fn render(template: &str, body: &[u8]) -> Result<Vec<u8>, TemplateError> {
     let parts = filled(template, body)?;
     let length = parts.iter().map(|part| part.len()).sum();
@@ -75,7 +74,7 @@ pub fn render(template: &str, body: &[u8]) -> Result<Vec<u8>, TemplateError> {
     Ok(encoded.bytes)
 }
 
-/// What is encoded, as long as it is no longer than a body may be.
+/// Collects the encoded bytes, up to the maximum length of a body.
 struct Encoded {
     bytes: Vec<u8>,
     is_too_long: bool,
@@ -101,28 +100,28 @@ impl Write for Encoded {
     }
 }
 
-/// How long the text is that a template makes of a body, before it is encoded anew. Nothing is written for that.
+/// The length of the rendered text before it is encoded again. Nothing is written.
 ///
 /// # Errors
-/// As [`render`], but for what is wrong with the rendered text.
+/// As [`render`], except for errors in the rendered text.
 pub fn rendered_len(template: &str, body: &[u8]) -> Result<usize, TemplateError> {
     Ok(filled(template, body)?.iter().map(|part| part.len()).sum())
 }
 
-/// The most that a template can make of a body of so many bytes, without a look at either.
+/// The maximum length of a rendered body, from the template and the length of the event's body.
 #[must_use]
 pub fn longest(template: &str, body_len: usize) -> usize {
     let names = template.matches("{{").count();
     template.len().saturating_add(names.saturating_mul(body_len)).min(MAX_BODY)
 }
 
-/// The most that a text of so many bytes can be when it is encoded anew.
+/// The maximum length of a text of this length after it is encoded again.
 #[must_use]
 pub fn longest_encoded(rendered: usize) -> usize {
     rendered.saturating_mul(LONGER).min(MAX_BODY)
 }
 
-/// The texts of a template, with what its names stand for between them.
+/// The texts of a template, with the values of its names between them.
 fn filled<'a>(template: &'a str, body: &'a [u8]) -> Result<Vec<&'a str>, TemplateError> {
     let body: &RawValue = serde_json::from_slice(body).map_err(TemplateError::new)?;
     let (mut parts, mut names, mut places) = (Vec::new(), Vec::new(), Vec::new());
@@ -147,7 +146,7 @@ fn filled<'a>(template: &'a str, body: &'a [u8]) -> Result<Vec<&'a str>, Templat
     }
     parts.push(rest);
     for (place, value) in places.into_iter().zip(look_up(body.get(), &names)?) {
-        // A string without its quotes, anything else as JSON.
+        // A string loses its quotes. Any other value is inserted as JSON.
         parts[place] = value.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(value);
     }
     Ok(parts)
@@ -179,7 +178,7 @@ mod tests {
     #[test]
     fn the_last_of_a_repeated_name_counts_and_escapes_are_kept() {
         let body = r#"{"a":1,"a":{"x":"\u00e9\"q"},"\u0062":2}"#;
-        let rendered = render(r#"["{{a.x}}", {{b}}, {{a}}]"#, body.as_bytes()).expect("it is JSON");
+        let rendered = render(r#"["{{a.x}}", {{b}}, {{a}}]"#, body.as_bytes()).expect("valid JSON");
         assert_eq!(String::from_utf8_lossy(&rendered), r#"["é\"q",2,{"x":"é\"q"}]"#);
     }
 
@@ -194,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_becomes_too_long_while_it_is_encoded_is_not_made() {
+    fn a_body_that_becomes_too_long_during_encoding_is_refused() {
         let body = |count| format!(r#"{{"x":[{}]}}"#, vec!["1e15"; count].join(","));
         let made = render("{{x}}", body(1_000).as_bytes()).expect("it is short");
         assert!(made.starts_with(b"[1000000000000000.0,1000000000000000.0,"), "they are written out");
@@ -214,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn places_of_a_list_are_found_in_any_order_and_more_than_once() {
+    fn items_of_a_list_are_found_in_any_order_and_more_than_once() {
         let body = r#"{"x":[10,11,{"a":12},13]}"#;
         let template = r#"[{{x.3}}, {{x.0}}, {{x.2.a}}, {{x.03}}, {{x.9}}, {{x.0}}, {{x.18446744073709551615}}]"#;
         let rendered = render(template, body.as_bytes()).expect("it is JSON");
@@ -222,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_null_and_names_are_not_trimmed() {
+    fn a_missing_value_is_null_and_names_are_not_trimmed() {
         assert_eq!(rendered(r#"["{{no}}", {{no.where}}, {{ t }}]"#).as_deref(), Ok(r#"["null",null,null]"#));
         assert_eq!(rendered(r#"{"a": "{{}}"}"#).as_deref(), Ok(r#"{"a":"{{}}"}"#));
     }

@@ -1,58 +1,59 @@
-//! Which branches' pushes a hook wants. Source: GitLab's `app/models/hooks/active_hook_filter.rb` and
-//! `app/models/ref_matcher.rb`. Only pushes to branches are filtered; tags and all other kinds pass.
+//! Branch filters: the branches whose pushes a hook gets. Source: GitLab's `app/models/hooks/active_hook_filter.rb` and
+//! `app/models/ref_matcher.rb`. Only pushes to branches are filtered. Tags and all other kinds pass.
 
 use super::expression::Expression;
 use crate::work::{Exhausted, Work};
 
-/// Longest filter that GitLab stores.
+/// The longest filter that GitLab stores, in characters.
 pub const MAX_LEN: usize = 4000;
 
-/// Comparisons of a wildcard between two looks at the budget.
+/// Comparisons of a wildcard between two checks of the budget.
 const STEPS_AT_ONCE: usize = 256;
 
-/// A parsed filter. It keeps the text it came from, which the REST API shows again.
+/// A parsed filter. It keeps its text, which the REST API shows.
 #[derive(Clone, Debug)]
 pub enum BranchFilter {
-    /// Everything passes, whatever the text.
+    /// Every branch passes.
     All,
-    /// `*` stands for any run of characters, `/` included; nothing else is special. An empty one, the default of a new
-    /// hook, passes everything.
+    /// `*` matches any characters, including `/`. No other character is special. An empty pattern, the default of a new
+    /// hook, passes every branch.
     Wildcard(String),
-    /// Found anywhere in the name: anchoring is up to the author. An empty one passes everything. Beyond RE2 it has
-    /// look-around, which the example in GitLab's documentation for leaving out `main` needs.
+    /// The expression may match anywhere in the name; anchors are the author's choice. An empty one passes every
+    /// branch. In addition to RE2 it supports look-around, which the example in GitLab's documentation for excluding
+    /// `main` needs.
     Regex(Expression),
 }
 
-/// What a filter says of a branch.
+/// The decision of a filter about a branch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Passage {
-    /// Its pushes pass.
+    /// Pushes to the branch pass.
     Passes,
-    /// They do not.
+    /// Pushes to the branch do not pass.
     Stopped,
-    /// They do not, because the filter takes more work on this name than is allowed.
+    /// Pushes to the branch do not pass, because the filter takes more work on its name than is allowed.
     GaveUp,
 }
 
-/// Why a filter is refused.
+/// The reason for refusing a filter.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum BranchFilterError {
-    /// Over [`MAX_LEN`].
+    /// Longer than [`MAX_LEN`].
     #[error("is longer than {MAX_LEN} characters")]
     TooLong,
-    /// Could never match a branch.
-    #[error("is no legal branch name with '*' as a wildcard")]
+    /// The pattern can never match a branch.
+    #[error("is not a valid branch name with '*' as a wildcard")]
     NotABranch,
     /// The regular expression does not compile, or is too large.
-    #[error("is no regular expression in RE2 syntax that can be used: {0}")]
+    #[error("is not a usable regular expression in RE2 syntax: {0}")]
     NotARegex(String),
-    /// Not one of the three.
-    #[error("is none of wildcard, regex, all_branches")]
+    /// An unknown strategy.
+    #[error("has a strategy other than wildcard, regex or all_branches")]
     UnknownStrategy,
 }
 
 impl BranchFilter {
-    /// From the two REST attributes, `branch_filter_strategy` and `push_events_branch_filter`.
+    /// Parses the two REST attributes, `branch_filter_strategy` and `push_events_branch_filter`.
     ///
     /// # Errors
     /// Every reason of [`BranchFilterError`].
@@ -76,7 +77,7 @@ impl BranchFilter {
         }
     }
 
-    /// A filter as it was stored. It was judged when it was saved: expressions are compiled when they are needed.
+    /// A filter from the store. It was checked when it was saved, so an expression is compiled only when it is needed.
     #[must_use]
     pub fn stored(strategy: &str, filter: Option<&str>) -> Option<Self> {
         let text = filter.unwrap_or_default();
@@ -88,13 +89,13 @@ impl BranchFilter {
         }
     }
 
-    /// Whether every branch passes without a look at its name.
+    /// Whether every branch passes, whatever its name.
     #[must_use]
     pub fn passes_all(&self) -> bool {
         self.text().is_none()
     }
 
-    /// Takes over the compiled form of the same filter.
+    /// Returns `known` if it is the same filter, because it may be compiled already.
     #[must_use]
     pub fn or_same(self, known: &Self) -> Self {
         let same = self.strategy() == known.strategy() && self.text() == known.text();
@@ -147,7 +148,8 @@ impl Default for BranchFilter {
     }
 }
 
-/// Greedy matching with one point of return: linear in practice, at worst pattern times name. A step of work for each comparison.
+/// Greedy matching with one point of return. The work is linear in practice, and at worst the product of both lengths.
+/// Each comparison is a step.
 pub(super) fn matches_wildcard(pattern: &str, name: &str, work: &mut Work) -> Result<bool, Exhausted> {
     let (pattern, name) = (pattern.as_bytes(), name.as_bytes());
     let (mut p, mut n) = (0, 0);
@@ -201,8 +203,8 @@ mod tests {
     }
 
     fn check(strategy: &str, filter: &str, passing: &[&str], stopped: &[&str]) {
-        let filter = BranchFilter::parse(strategy, Some(filter)).expect("the filter is legal");
-        let stored = BranchFilter::stored(filter.strategy(), filter.text()).expect("it can be read again");
+        let filter = BranchFilter::parse(strategy, Some(filter)).expect("the filter is valid");
+        let stored = BranchFilter::stored(filter.strategy(), filter.text()).expect("the filter can be read again");
         for filter in [filter, stored] {
             for branch in passing {
                 assert_eq!(judge(&filter, branch), Passage::Passes, "{filter:?} should pass {branch}");
@@ -223,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn regular_expressions_are_searched_anywhere() {
+    fn regular_expressions_match_anywhere_in_a_name() {
         check("regex", "feat", &["feature/x", "my-feat"], &["main"]);
         check("regex", "^release-[0-9]+$", &["release-12"], &["release-12x"]);
     }
@@ -233,11 +235,11 @@ mod tests {
         // The documented example for every branch but one.
         check("regex", "^(?!main$)", &["mainly", "develop", "a/main"], &["main"]);
         check("regex", r"(?<=release-)\d+$", &["release-12"], &["release-", "12"]);
-        // What makes engines that try one way after the other hang is no more work than anything else.
-        let evil = BranchFilter::parse("regex", Some("^(?=(a+)+$)(?!b)")).expect("it is legal");
+        // An expression that makes backtracking engines hang takes no more work than others.
+        let evil = BranchFilter::parse("regex", Some("^(?=(a+)+$)(?!b)")).expect("a valid filter");
         let name = "a".repeat(30) + "!";
         assert_eq!(judge(&evil, &name), Passage::Stopped);
-        let filter = BranchFilter::parse("regex", Some(r"^(?!x)(?:(?=a)a|(?=a)aa)+$")).expect("it is legal");
+        let filter = BranchFilter::parse("regex", Some(r"^(?!x)(?:(?=a)a|(?=a)aa)+$")).expect("a valid filter");
         assert_eq!(judge(&filter, &name), Passage::Stopped);
         assert_eq!((filter.strategy(), filter.text()), ("regex", Some(r"^(?!x)(?:(?=a)a|(?=a)aa)+$")));
     }
@@ -245,7 +247,7 @@ mod tests {
     #[test]
     fn a_filter_gives_up_when_its_work_is_used_up() {
         for (strategy, text) in [("regex", "(?:a?){600}[^a]"), ("wildcard", &*"a*".repeat(1_000))] {
-            let filter = BranchFilter::parse(strategy, Some(text)).expect("it is legal");
+            let filter = BranchFilter::parse(strategy, Some(text)).expect("a valid filter");
             let mut work = Work::new(100_000);
             assert_eq!(filter.judge(&("a".repeat(990) + &"b".repeat(100_000)), &mut work), Passage::GaveUp, "{text}");
             assert_eq!(work.left(), 0);
@@ -256,22 +258,19 @@ mod tests {
     fn an_empty_filter_passes_everything_whatever_the_strategy() {
         for strategy in ["all_branches", "wildcard", "regex"] {
             check(strategy, "", &["main", "x"], &[]);
-            assert!(BranchFilter::parse(strategy, None).expect("it is legal").passes_all());
+            assert!(BranchFilter::parse(strategy, None).expect("a valid filter").passes_all());
         }
         check("all_branches", "main", &["other"], &[]);
     }
 
     #[test]
-    fn illegal_filters_are_refused_with_a_reason() {
+    fn invalid_filters_are_refused_with_a_reason() {
         let error = |strategy, filter: &str| BranchFilter::parse(strategy, Some(filter)).err();
         assert_eq!(error("wildcard", "a..b"), Some(BranchFilterError::NotABranch));
         assert_eq!(error("wildcard", "a b"), Some(BranchFilterError::NotABranch));
         assert_eq!(error("wildcard", &"a".repeat(4001)), Some(BranchFilterError::TooLong));
         assert!(matches!(error("regex", "(?!a"), Some(BranchFilterError::NotARegex(_))));
-        assert!(
-            matches!(error("regex", r"(a)\1"), Some(BranchFilterError::NotARegex(_))),
-            "RE2 has no references back"
-        );
+        assert!(matches!(error("regex", r"(a)\1"), Some(BranchFilterError::NotARegex(_))), "RE2 has no backreferences");
         assert!(matches!(error("regex", "(a"), Some(BranchFilterError::NotARegex(_))));
         for large in ["((a{100}){100}){100}", "(?:a?){10071}[^a]", "(?:(?=(?:a?){9000}[^b])a)*c(?!x)"] {
             let reason = error("regex", large).expect(large).to_string();

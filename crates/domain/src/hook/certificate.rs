@@ -1,30 +1,30 @@
-//! A client certificate: who we say we are to a receiver that asks (mutual TLS).
+//! Client certificates, with which Quickdraw identifies itself to a receiver that requires one (mutual TLS).
 
 use sha2::{Digest, Sha256};
 
 use crate::Secret;
 
-/// A certificate with its key, which is not encrypted any more: the store seals it like any secret. Reading it is for
-/// whoever makes the connection.
+/// A certificate with its key, which is not encrypted: the store seals it like any secret. The HTTP client parses it.
 #[derive(Clone)]
 pub struct ClientCertificate {
-    /// PEM: our certificate, those above it, and its key.
+    /// PEM text: our certificate, the certificates above it, and the key.
     pub pem: Secret,
     digest: [u8; 32],
 }
 
 impl ClientCertificate {
-    /// The longest PEM text that is taken, in bytes: a chain of a few certificates and a large key fit in.
+    /// The longest accepted PEM text, in bytes: enough for a chain of a few certificates and a large key.
     pub const MAX_LEN: usize = 64 << 10;
 
-    /// Keeps a PEM text.
+    /// Wraps a PEM text.
     #[must_use]
     pub fn new(pem: Secret) -> Self {
         let digest = Sha256::digest(pem.expose()).into();
         Self { pem, digest }
     }
 
-    /// What tells it from others. Connections made with one are never used for another.
+    /// The digest that identifies the certificate. A connection that was opened with one certificate is never used for
+    /// another.
     #[must_use]
     pub const fn digest(&self) -> [u8; 32] {
         self.digest

@@ -1,4 +1,4 @@
-//! Changing a hook, and the rule that secrets do not follow its URL to somebody else.
+//! Changes of a hook, and the rule that secrets do not follow its URL to another address.
 
 use std::time::Duration;
 
@@ -14,41 +14,41 @@ use crate::secret::HeaderError;
 use crate::signature::SigningToken;
 use crate::{Edit, Secret, Timestamp, Trigger};
 
-/// How long a replaced signing token goes on signing, unless told otherwise: a day, as hosted webhook services do.
+/// The default time for which a replaced signing token still signs: a day, as in hosted webhook services.
 pub const DEFAULT_OVERLAP: Duration = Duration::from_secs(86_400);
-/// The longest that can be asked for.
+/// The longest time for which a replaced signing token may still sign.
 pub const LONGEST_OVERLAP: Duration = Duration::from_secs(30 * 86_400);
 
-/// A change of a hook. `None` and [`Edit::Keep`] keep what is there.
+/// A change of a hook. `None` and [`Edit::Keep`] keep a value.
 #[derive(Clone, Default)]
 pub struct HookEdit {
-    /// As typed, with `{placeholders}`.
+    /// As the user typed it, with `{placeholders}`.
     pub url: Option<String>,
     /// Plain token.
     pub token: Edit<Secret>,
     /// Signing token.
     pub signing_token: Edit<SigningToken>,
-    /// How long the one before it goes on signing beside it; [`DEFAULT_OVERLAP`] if it is not given.
+    /// The time for which the previous token still signs as well. The default is [`DEFAULT_OVERLAP`].
     pub signing_token_overlap: Option<Duration>,
-    /// Triggers to switch.
+    /// Triggers to enable or disable.
     pub triggers: Vec<(Trigger, bool)>,
     /// Whether certificates are checked.
     pub enable_ssl_verification: Option<bool>,
-    /// `wildcard`, `regex` or `all_branches`; checked by whoever reads it.
+    /// `wildcard`, `regex` or `all_branches`, as sent.
     pub branch_filter_strategy: Option<String>,
-    /// The filter itself.
+    /// The text of the branch filter.
     pub push_events_branch_filter: Edit<String>,
-    /// Merged by name. A name without a value, which clients send back as they read it, keeps its value.
+    /// Merged by name. A name without a value keeps its value: clients send it back as they read it.
     pub custom_headers: Vec<(String, Option<Secret>)>,
-    /// Merged by name, likewise.
+    /// Merged by name, in the same way.
     pub url_variables: Vec<(String, Option<Secret>)>,
-    /// The template.
+    /// The template of the body.
     pub body_template: Edit<String>,
-    /// When a delivery is tried again.
+    /// The retry policy.
     pub retry: Edit<OwnRetry>,
-    /// The filter on what events say.
+    /// The event filter.
     pub event_filter: Edit<EventFilter>,
-    /// Whether events about one object go one after the other.
+    /// Whether events about one object are delivered in order.
     pub ordered: Option<bool>,
     /// The client certificate.
     pub client_certificate: Edit<ClientCertificate>,
@@ -58,10 +58,10 @@ pub struct HookEdit {
     pub description: Edit<String>,
 }
 
-/// Why a change is refused, in the order in which GitLab looks.
+/// The reason for refusing a change, in the order of GitLab's checks.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum EditError {
-    /// The URL, or what its variables make of it.
+    /// The URL as typed, or with the values of its variables.
     #[error("Invalid url given: it {0}")]
     Url(#[from] UrlError),
     /// The branch filter.
@@ -73,18 +73,18 @@ pub enum EditError {
     /// URL variables.
     #[error("url_variables: {0}")]
     UrlVariables(ValueError),
-    /// A header that decides how the request is read on its way.
+    /// A header that controls the connection or the framing of the request.
     #[error("Custom headers validation failed: {0} cannot be set")]
     ReservedHeader(String),
-    /// A header that every request has of its own.
+    /// A header that Quickdraw sets itself.
     #[error("Custom headers validation failed: {0} is set by Quickdraw itself, and a custom header cannot replace it")]
     OwnHeader(String),
-    /// Two custom headers whose names differ in case only.
-    #[error("Custom headers validation failed: {0} and {1} are the same header, whatever their case")]
+    /// Two custom headers whose names differ only in case.
+    #[error("Custom headers validation failed: {0} and {1} are the same header: case does not matter in names")]
     SameHeader(String, String),
-    /// `Authorization` beside user info in the URL.
+    /// `Authorization` in addition to user info in the URL.
     #[error(
-        "Custom headers validation failed: Authorization is made of the user info in the URL; take one of them away"
+        "Custom headers validation failed: Authorization is already set by the user info in the URL; remove one of them"
     )]
     Authorization,
     /// The token.
@@ -99,30 +99,30 @@ pub enum EditError {
 }
 
 impl Hook {
-    /// The hook with a change made.
+    /// The hook after a change.
     ///
-    /// When what is called changes, every secret that was set for the old address is dropped: token, signing token, client
-    /// certificate, header values, and variables that the new URL does not get anew. Only what is typed in the same request stays
-    /// (`security.md` decision 7; GitLab needed three tries: CVE-2022-4342, CVE-2023-0838, CVE-2023-2620). GitLab also
-    /// drops headers that are sent in the same request; that surprises and protects nothing.
+    /// If the called address changes, every secret that was set for the old address is dropped: token, signing token,
+    /// client certificate, header values, and variables that are not sent again. Only secrets in the same request stay.
+    /// GitLab needed three attempts at this rule: CVE-2022-4342, CVE-2023-0838, CVE-2023-2620. GitLab also drops
+    /// headers that are sent in the same request, which surprises users and protects nothing.
     ///
     /// # Errors
     /// Every reason of [`EditError`].
     pub fn edited(&self, edit: HookEdit, now: Timestamp) -> Result<Self, EditError> {
         let mut hook = self.clone();
         let may_collide = edit.url.is_some() || !edit.custom_headers.is_empty() || !edit.url_variables.is_empty();
-        // What was read is sent back by clients that save whole objects: the mask stands for what is stored.
+        // Clients that save whole objects send back the URL that they read, so a masked URL means the stored one.
         let typed = match edit.url {
             Some(url) if url != self.url.masked() => url,
             _ => self.url.as_typed().to_owned(),
         };
-        // First with what is stored, to see whether anything else would be called.
+        // The URL is first filled with the stored values, to find out whether the called address changes.
         let merged = merge(&self.url_variables, &edit.url_variables).map_err(EditError::UrlVariables)?;
         hook.url = HookUrl::parse_with(&typed, &merged)?;
         hook.url_variables = merged;
         if edit.branch_filter_strategy.is_some() || !edit.push_events_branch_filter.is_keep() {
             let strategy = edit.branch_filter_strategy.as_deref().unwrap_or_else(|| self.branch_filter.strategy());
-            // A filter that is set on a hook for all branches is one of wildcards.
+            // A filter that is set on a hook for all branches, without a strategy, is a wildcard.
             let strategy = match &edit.push_events_branch_filter {
                 Edit::Set(_) if edit.branch_filter_strategy.is_none() && strategy == "all_branches" => "wildcard",
                 _ => strategy,
@@ -139,7 +139,7 @@ impl Hook {
         if let Edit::Set(token) = &edit.token {
             token.check_header().map_err(EditError::Token)?;
         }
-        // Merged whatever becomes of it: a name that has no value anywhere is refused.
+        // Headers are merged in every case, so that a name without any value is refused.
         hook.custom_headers = merge(&self.custom_headers, &edit.custom_headers).map_err(EditError::CustomHeaders)?;
         if !hook.url.calls_same(&self.url) {
             let typed_now = |sent: &[(String, Option<Secret>)]| {
@@ -155,7 +155,7 @@ impl Hook {
             hook.url_variables = typed_now(&edit.url_variables).map_err(EditError::UrlVariables)?;
             hook.url = HookUrl::parse_with(&typed, &hook.url_variables)?;
         }
-        // What is stored already is not held against a change that has nothing to do with it.
+        // Stored settings are checked again only if the change concerns them.
         if may_collide {
             check_together(&hook)?;
         }
@@ -163,7 +163,7 @@ impl Hook {
         if !edit.signing_token.is_keep() {
             let overlap = edit.signing_token_overlap.unwrap_or(DEFAULT_OVERLAP);
             let before = std::mem::replace(&mut hook.signing_token, edit.signing_token.value());
-            // Without a new token there is no signature at all.
+            // Removing the token means that no signature is wanted, so the previous token stops signing too.
             hook.previous_signing_token = before
                 .filter(|_| hook.signing_token.is_some() && !overlap.is_zero())
                 .map(|before| (before, now.plus(overlap)));
@@ -191,7 +191,7 @@ impl Hook {
     }
 }
 
-/// Refuses custom headers that would not be sent, or not as they were typed.
+/// Refuses custom headers that would not be sent, or not as typed.
 fn check_headers(sent: &[(String, Option<Secret>)]) -> Result<(), EditError> {
     for (name, value) in sent {
         if is_reserved(name) {
@@ -200,7 +200,7 @@ fn check_headers(sent: &[(String, Option<Secret>)]) -> Result<(), EditError> {
         if is_own_header(name) {
             return Err(EditError::OwnHeader(name.clone()));
         }
-        // Control characters are refused with the names.
+        // Control characters are refused together with invalid names.
         if value.as_ref().is_some_and(|value| value.check_header() == Err(HeaderError::Blank)) {
             return Err(EditError::CustomHeaders(ValueError::Blank));
         }
@@ -223,7 +223,8 @@ fn check_together(hook: &Hook) -> Result<(), EditError> {
     Ok(())
 }
 
-/// Headers of the connection and of the message's framing (RFC 9110 section 7.6.1, RFC 9112): the client writes them.
+/// Headers of the connection and of the message's framing (RFC 9110 section 7.6.1, RFC 9112). The HTTP client sets
+/// them.
 fn is_reserved(name: &str) -> bool {
     const RESERVED: [&str; 11] = [
         "host",
@@ -288,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replaced_signing_token_goes_on_for_a_while() {
+    fn a_replaced_signing_token_still_signs_for_a_while() {
         let token = |byte: u8| SigningToken::from_key(&[byte; 32]);
         let url = HookUrl::parse("https://example.com/in").expect("valid");
         let hook = Hook::new(crate::scope::Scope::Instance, url, uuid::Uuid::nil(), Timestamp::default());
@@ -299,23 +300,23 @@ mod tests {
             ..HookEdit::default()
         };
         let first = hook.edited(give(1, None), now).expect("valid");
-        assert!(first.previous_signing_token.is_none(), "there was none before");
+        assert!(first.previous_signing_token.is_none(), "there is no previous token");
         let second = first.edited(give(2, None), now).expect("valid");
-        let (before, until) = second.previous_signing_token.as_ref().expect("the first goes on");
+        let (before, until) = second.previous_signing_token.as_ref().expect("the first token still signs");
         assert_eq!(before.to_text().expose(), token(1).to_text().expose());
         assert_eq!(*until, now.plus(DEFAULT_OVERLAP));
         let at_once = first.edited(give(2, Some(Duration::ZERO)), now).expect("valid");
-        assert!(at_once.previous_signing_token.is_none(), "a leaked one must not go on");
+        assert!(at_once.previous_signing_token.is_none(), "a leaked token must stop at once");
         let none = HookEdit { signing_token: Edit::Clear, ..HookEdit::default() };
         assert!(second.edited(none, now).expect("valid").previous_signing_token.is_none());
         let moved = HookEdit { url: Some("https://example.org/in".to_owned()), ..HookEdit::default() };
         assert!(second.edited(moved, now).expect("valid").previous_signing_token.is_none());
         let kept = second.edited(HookEdit::default(), now).expect("valid");
-        assert!(kept.previous_signing_token.is_some(), "other changes leave it");
+        assert!(kept.previous_signing_token.is_some(), "other changes keep it");
     }
 
     #[test]
-    fn what_was_shown_is_sent_back_without_harm() {
+    fn a_url_can_be_sent_back_as_it_was_shown() {
         let url = HookUrl::parse("https://ida:s3cret@example.com/in").expect("valid");
         let mut hook = Hook::new(crate::scope::Scope::Instance, url, uuid::Uuid::nil(), Timestamp::default());
         hook.token = Some(Secret::new("t".to_owned()));
@@ -343,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn another_address_drops_what_is_not_typed_again() {
+    fn another_address_drops_secrets_that_are_not_sent_again() {
         let hook = hook("https://h.example/{path}", &[("path", "a")]);
         let moved = edited(&hook, HookEdit { url: Some("https://evil.example/".to_owned()), ..HookEdit::default() });
         assert!(moved.token.is_none() && moved.custom_headers.is_empty() && moved.url_variables.is_empty());
@@ -390,7 +391,7 @@ mod tests {
         }
         let same = |one: &str, other: &str| Some(EditError::SameHeader(one.to_owned(), other.to_owned()));
         assert_eq!(refused(&known, &[("X-A", "1"), ("x-a", "2")]), same("X-A", "x-a"));
-        assert_eq!(refused(&known, &[("x-key", "2")]), same("X-Key", "x-key"), "the stored one counts");
+        assert_eq!(refused(&known, &[("x-key", "2")]), same("X-Key", "x-key"), "the stored header counts");
         let twice = Some(EditError::CustomHeaders(ValueError::Twice));
         assert_eq!(refused(&known, &[("X-A", "1"), ("X-A", "2")]), twice);
         assert_eq!(refused(&known, &[("X-A", " 1")]), Some(EditError::CustomHeaders(ValueError::Blank)));
@@ -403,13 +404,10 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_is_never_json_is_refused_when_it_is_set() {
+    fn a_template_that_never_produces_json_is_refused_when_it_is_set() {
         let mut known = hook("https://h.example/", &[]);
         known.body_template = Some("stored before {{that}}".to_owned());
-        assert!(
-            known.edited(HookEdit::default(), Timestamp::default()).is_ok(),
-            "it is not held against other changes"
-        );
+        assert!(known.edited(HookEdit::default(), Timestamp::default()).is_ok(), "other changes do not check it again");
         let set = |text: &str| HookEdit { body_template: Edit::Set(text.to_owned()), ..HookEdit::default() };
         let refused = known.edited(set("hello {{x}}"), Timestamp::default()).err().map(|error| error.to_string());
         assert!(refused.is_some_and(|text| text.starts_with("custom_webhook_template is not JSON")));

@@ -1,9 +1,10 @@
-//! Regular expressions that users write: RE2's syntax and look-around, run by an engine that counts its steps.
+//! Regular expressions that users write: RE2's syntax with look-around, run by an engine that counts its steps.
 //!
-//! Libraries are linear in the text, but their constant is the size of the program, which the author chooses, and none bounds
-//! look-around. Here `regex-syntax` reads the expression, and a simulation of all states at once runs it: a step for each state
-//! that is entered, so that an expression costs what it does and not what it could do. Every look-around is one pass over the
-//! text of its own, before the pass of the expression itself: the cost stays program times text, however they are nested.
+//! Libraries are linear in the length of the text, but with a factor that the author chooses: the size of the program.
+//! No library limits the work of look-around. Here `regex-syntax` parses the expression, and all its states are
+//! simulated together. Each state that is entered costs a step, so an expression costs what it does and not what it
+//! could do. Each look-around is a separate pass over the text, before the pass of the expression itself. So the cost
+//! is at most the size of the program times the length of the text, also for nested look-arounds.
 
 mod compile;
 mod run;
@@ -16,18 +17,19 @@ use compile::Program;
 
 use crate::work::{Exhausted, Work};
 
-/// States that an expression may have. A letter is one, a repetition counts for each of its copies, and a class for each 16
-/// ranges that it is made of.
+/// The maximum number of states of an expression. A letter is one state, a repetition counts for each of its copies,
+/// and a class counts for each 16 ranges.
 pub const MOST_STATES: usize = 2_000;
-/// Characters that may be looked at while an expression is compiled, and all expressions of a filter: a few times all that there are.
+/// The maximum number of characters that may be examined when an expression, or all expressions of a filter, are
+/// compiled: a few times the number of all characters.
 pub(super) const MOST_WEIGHT: usize = 5_000_000;
-/// Why an expression that would take more is refused.
+/// The reason for refusing an expression that would take more.
 pub(super) const TOO_WIDE: &str =
-    "it is too large: its classes have too many characters, each of which is looked at where case does not matter";
-/// Steps that compiling takes, which is more than may be done at once while others wait.
+    "it is too large: its classes have too many characters, each of which is examined where case is ignored";
+/// Steps of compiling: more than a filter may take while other events wait.
 const COMPILING: usize = 20_000;
 
-/// An expression. It is compiled once, when it is first needed; clones share that.
+/// An expression. It is compiled once, when it is first needed, and all clones share the result.
 #[derive(Clone)]
 pub struct Expression {
     text: Arc<str>,
@@ -35,20 +37,20 @@ pub struct Expression {
 }
 
 impl Expression {
-    /// Reads and compiles an expression.
+    /// Parses and compiles an expression.
     ///
     /// # Errors
-    /// The reason why it cannot be used: it is not in the syntax, or too large.
+    /// The reason why the expression cannot be used: a syntax error, or its size.
     pub fn parse(text: &str) -> Result<Self, String> {
         let expression = Self::stored(text);
         expression.check()?;
         Ok(expression)
     }
 
-    /// Compiles it.
+    /// Compiles the expression.
     ///
     /// # Errors
-    /// The reason why it cannot be used.
+    /// The reason why the expression cannot be used.
     pub fn check(&self) -> Result<(), String> {
         match self.program() {
             Ok(_) => Ok(()),
@@ -56,35 +58,35 @@ impl Expression {
         }
     }
 
-    /// States that it has; none if it cannot be used.
+    /// The number of states. Zero if the expression cannot be used.
     #[must_use]
     pub fn states(&self) -> usize {
         self.program().as_ref().map_or(0, |program| program.size)
     }
 
-    /// Characters that were looked at, at most, while it was compiled; none if it cannot be used.
+    /// The maximum number of characters examined during compilation. Zero if the expression cannot be used.
     #[must_use]
     pub(super) fn weight(&self) -> usize {
         self.program().as_ref().map_or(0, |program| program.weight)
     }
 
-    /// An expression that was stored, and is compiled when it is needed. One that cannot be used any more matches nothing and
-    /// costs nothing: [`Self::is_match`] gives up on it.
+    /// An expression from the store, which is compiled when it is needed. An expression that can no longer be used has
+    /// no states, and [`Self::is_match`] gives up on it.
     #[must_use]
     pub fn stored(text: &str) -> Self {
         Self { text: text.into(), program: Arc::default() }
     }
 
-    /// The expression as it was written.
+    /// The text of the expression.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether it is found anywhere in a text: anchoring is up to the author.
+    /// Whether the expression matches anywhere in a text. Anchors are the author's choice.
     ///
     /// # Errors
-    /// When that takes more work than is left.
+    /// When this takes more work than is left.
     pub fn is_match(&self, text: &str, work: &mut Work) -> Result<bool, Exhausted> {
         if self.program.get().is_none() {
             work.spend(COMPILING)?;
@@ -118,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn expressions_are_searched_anywhere() {
+    fn expressions_match_anywhere_in_a_text() {
         for (expression, text, found) in [
             ("feat", "my-feature", true),
             ("^feat", "my-feature", false),
@@ -144,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn look_around_looks_both_ways_and_nests() {
+    fn look_around_works_in_both_directions_and_nests() {
         for (expression, text, found) in [
             ("^(?!main$)", "main", false),
             ("^(?!main$)", "mainly", true),
@@ -201,17 +203,17 @@ mod tests {
     }
 
     #[test]
-    fn a_stored_expression_that_is_too_large_now_gives_up() {
+    fn a_stored_expression_that_is_now_too_large_gives_up() {
         let mut work = Work::new(100_000);
         assert_eq!(Expression::stored("(?:a?){10071}[^a]").is_match("a", &mut work), Err(Exhausted));
         assert_eq!(work.taken(), 20_000);
     }
 
     #[test]
-    fn compiling_a_stored_expression_is_work_that_is_counted_once() {
+    fn compiling_a_stored_expression_is_counted_once() {
         let stored = Expression::stored("a|b");
         let mut work = Work::new(10_000);
-        assert_eq!(stored.is_match("b", &mut work), Err(Exhausted), "it is more than may be done at once");
+        assert_eq!(stored.is_match("b", &mut work), Err(Exhausted), "compiling takes more than this");
         assert_eq!(work.left(), 0);
         let mut work = Work::new(100_000);
         assert_eq!(stored.is_match("b", &mut work), Ok(true));
@@ -226,7 +228,7 @@ mod tests {
             expression in r"(\^)?([ab.]|[ab]\*|\(a\|b\)\+|\(a\|bc?\)\{1,3\}|\\b|\[\^a\]){0,5}(\$)?",
             text in "[abcé ]{0,8}",
         ) {
-            let library = regex::Regex::new(&expression).expect("built from legal parts");
+            let library = regex::Regex::new(&expression).expect("built from valid parts");
             prop_assert_eq!(matches(&expression, &text), library.is_match(&text), "{} in {:?}", expression, text);
         }
 
@@ -236,7 +238,7 @@ mod tests {
             after in r"[ab]{0,2}\$?", text in "[ab]{0,6}",
         ) {
             let expression = format!("{before}{kind}{inside}){after}");
-            // The library takes no repetition inside of a look behind.
+            // The library supports no repetition inside a look-behind.
             if let Ok(library) = fancy_regex::Regex::new(&expression) {
                 prop_assert_eq!(matches(&expression, &text), library.is_match(&text).expect("it is short"));
             }

@@ -1,4 +1,5 @@
-//! Filters on what an event says: conditions on any field of the body, joined by all, any and not. GitLab has none.
+//! Event filters: conditions on any field of the body, combined with `all`, `any` and `not`. GitLab has no such
+//! filters.
 
 mod ask;
 #[cfg(test)]
@@ -17,12 +18,12 @@ use crate::work::{Exhausted, Work};
 
 /// Longest filter, in bytes of JSON.
 pub const MAX_LEN: usize = 8192;
-/// Most conditions, and deepest nesting.
+/// The maximum number of conditions, and the deepest nesting.
 const MOST_CONDITIONS: usize = 100;
 const DEEPEST: usize = 8;
-/// Most expressions.
+/// The maximum number of expressions.
 const MOST_EXPRESSIONS: usize = 10;
-/// Bodies beyond that are not taken apart: they pass.
+/// The largest body that is parsed for a filter. Larger bodies pass.
 pub const LARGEST_BODY: usize = 1 << 20;
 
 /// A filter that has been checked.
@@ -32,18 +33,18 @@ pub struct EventFilter {
     condition: Arc<Condition>,
 }
 
-/// The answer of a filter about an event.
+/// The result of a filter for an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Answer {
     /// The event passes.
     Passes,
-    /// It does not.
+    /// The event does not pass.
     Stopped,
-    /// It passes, because the answer depends on commits that the push does not list.
+    /// The event passes, because the result depends on commits that the push does not list.
     Unknown,
 }
 
-/// Why a filter is refused.
+/// The reason for refusing a filter.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum FilterError {
     /// Too many bytes.
@@ -52,18 +53,18 @@ pub enum FilterError {
     /// Too many conditions, or too deep.
     #[error("has more than {MOST_CONDITIONS} conditions or nests deeper than {DEEPEST}")]
     TooLarge,
-    /// Not one of the forms.
+    /// The JSON has none of the known forms.
     #[error(
         "is not a condition ({0}); write {{\"field\":\"object_attributes.action\",\"is\":\"open\"}}, {{\"label\":\"bug\"}}, \
          {{\"path\":\"docs/*\"}}, {{\"branch\":\"main\"}} or {{\"actor\":\"ida\"}}, and join them with \"all\", \"any\" and \"not\""
     )]
     Form(String),
-    /// An expression that cannot be used.
+    /// An expression cannot be used.
     #[error("has an expression that cannot be used: {0}")]
     Expression(String),
 }
 
-/// As it is written in JSON.
+/// The JSON form of a condition.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -124,7 +125,7 @@ enum Test {
 }
 
 impl EventFilter {
-    /// Reads a filter.
+    /// Parses and checks a filter.
     ///
     /// # Errors
     /// Every reason of [`FilterError`].
@@ -134,7 +135,7 @@ impl EventFilter {
         }
         let written: Written = serde_json::from_str(text).map_err(|error| FilterError::Form(error.to_string()))?;
         if text.matches("\"matches\"").count() > MOST_EXPRESSIONS {
-            return Err(FilterError::Expression(format!("there are more than {MOST_EXPRESSIONS}")));
+            return Err(FilterError::Expression(format!("there are more than {MOST_EXPRESSIONS} expressions")));
         }
         let mut count = 0;
         let condition = condition(&written, 0, &mut count)?;
@@ -142,30 +143,31 @@ impl EventFilter {
         condition.check(&mut left)?;
         let states = condition.states();
         if states > MOST_STATES {
-            let reason = format!("together they have {states} states (maximum is {MOST_STATES}): they are too large");
+            let reason = format!("together they have {states} states (maximum is {MOST_STATES})");
             return Err(FilterError::Expression(reason));
         }
         let text = serde_json::to_string(&written).map_err(|error| FilterError::Form(error.to_string()))?;
         Ok(Self { text: text.into(), condition: Arc::new(condition) })
     }
 
-    /// Reads a filter that was stored: it was judged when it was saved, and its expressions are compiled when they are needed.
+    /// Reads a filter from the store. It was checked when it was saved, so its expressions are compiled only when they
+    /// are needed.
     ///
     /// # Errors
-    /// When it has none of the forms.
+    /// When the text has none of the known forms.
     pub fn stored(text: &str) -> Result<Self, FilterError> {
         let written: Written = serde_json::from_str(text).map_err(|error| FilterError::Form(error.to_string()))?;
         let condition = condition(&written, 0, &mut 0)?;
         Ok(Self { text: text.into(), condition: Arc::new(condition) })
     }
 
-    /// Takes over the compiled form of the same filter.
+    /// Returns `known` if it is the same filter, because it may be compiled already.
     #[must_use]
     pub fn or_same(self, known: Option<&Self>) -> Self {
         known.filter(|known| known.text == self.text).cloned().unwrap_or(self)
     }
 
-    /// States of all its expressions.
+    /// The number of states of all its expressions.
     #[must_use]
     pub fn states(&self) -> usize {
         self.condition.states()
@@ -177,11 +179,11 @@ impl EventFilter {
         &self.text
     }
 
-    /// Whether an event passes. Names of fields go from the outside in, with dots; a number is a place in a list, and `*`
-    /// any. A field that stands for several values passes if one of them does.
+    /// Decides whether an event passes. Names of fields are joined with dots, from the outside in. A number is an index
+    /// in a list, and `*` matches any name or index. A field with several values passes if one of them does.
     ///
     /// # Errors
-    /// When that takes more work than is left.
+    /// When this takes more work than is left.
     pub fn judge(&self, body: &Value, work: &mut Work) -> Result<Answer, Exhausted> {
         let mut look = Look { body, lists_all: lists_all_commits(body), work };
         Ok(match look.holds(&self.condition)? {
@@ -232,7 +234,7 @@ fn condition(written: &Written, depth: usize, count: &mut usize) -> Result<Condi
     found.extend(written.branch.clone().map(Condition::Branch));
     found.extend(written.actor.clone().map(Condition::Actor));
     match found.len() {
-        0 => Err(FilterError::Form("it says nothing".to_owned())),
+        0 => Err(FilterError::Form("it has no condition".to_owned())),
         1 => Ok(found.remove(0)),
         _ => Ok(Condition::All(found)),
     }
@@ -258,7 +260,7 @@ fn tests(written: &Written) -> Result<Vec<Test>, FilterError> {
 }
 
 impl Condition {
-    /// Compiles every expression, as long as they look at no more characters than are left.
+    /// Compiles every expression, as long as they examine no more characters than are left.
     fn check(&self, left: &mut usize) -> Result<(), FilterError> {
         match self {
             Self::All(conditions) | Self::Any(conditions) => conditions.iter().try_for_each(|one| one.check(left)),

@@ -1,4 +1,4 @@
-//! A hook as it was when something was sent: what history needs to show a request, and no secret.
+//! A hook's settings at the time of a request, as far as history needs them to show the request, and without secrets.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,26 +6,26 @@ use super::{Hook, HookUrl, NamedValues};
 use crate::Secret;
 use crate::signature::SigningToken;
 
-/// What stands where a secret stood. History masks it like one.
+/// The value in place of each secret. History masks it like a secret.
 const PLACEHOLDER: &str = "placeholder";
 
-/// The settings that a request is made of.
+/// The settings from which a request is made.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PastHook {
-    /// URL as it is shown: variables by name, user info masked.
+    /// The URL as it is shown: variables by name, user info masked.
     pub url: String,
-    /// Whether there was a token.
+    /// Whether the hook had a token.
     pub token: bool,
-    /// Whether there was a signing token.
+    /// Whether the hook had a signing token.
     pub signing_token: bool,
     /// Names of the custom headers.
     pub custom_headers: Vec<String>,
-    /// What was sent instead of the event's body.
+    /// The template of the body, in place of the event's body.
     pub body_template: Option<String>,
 }
 
 impl PastHook {
-    /// What is kept of a hook.
+    /// The stored part of a hook's settings.
     #[must_use]
     pub fn of(hook: &Hook) -> Self {
         Self {
@@ -37,15 +37,15 @@ impl PastHook {
         }
     }
 
-    /// The hook of today with the settings of then, and something else in the place of each secret.
+    /// The current hook with the settings of that time, and the placeholder in place of each secret.
     #[must_use]
     pub fn restore(&self, hook: &Hook) -> Hook {
         let mut custom_headers = NamedValues::default();
         for name in &self.custom_headers {
-            // It was a good name when it was kept.
+            // The name was valid when it was stored.
             let _ = custom_headers.set(name, Secret::new(PLACEHOLDER));
         }
-        // A mask is not taken for user info.
+        // The parser refuses a mask as user info.
         let url = self.url.replacen("//*****", "//placeholder", 1).replacen(":*****@", ":placeholder@", 1);
         Hook {
             url: HookUrl::parse(&url).unwrap_or_else(|_| hook.url.clone()),
@@ -67,7 +67,7 @@ mod tests {
     use crate::scope::Scope;
 
     #[test]
-    fn what_is_kept_makes_the_same_request_without_a_secret() {
+    fn the_stored_settings_make_the_same_request_without_a_secret() {
         let mut then = hook(Scope::Instance, &[]);
         then.url = HookUrl::parse("https://ida:s3cret@hooks.example.com/in").expect("a URL");
         then.token = Some(Secret::new("s3cret"));

@@ -1,29 +1,29 @@
-//! Looking at a custom body template when its hook is saved. A template that no event can make JSON of is refused, and a
-//! name that is null in every event gets a warning. Rendering is [`super::body_template`]'s.
+//! Checks a custom body template when its hook is saved. A template that cannot produce JSON for any event is refused,
+//! and a name that is null in every event gets a warning. [`super::body_template`] renders templates.
 
 use serde::de::IgnoredAny;
 
-/// Most warnings about one template.
+/// The maximum number of warnings about one template.
 const MOST_WARNINGS: usize = 10;
 
-/// Why a template is refused.
+/// The reason for refusing a template.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("is not JSON, whatever values an event puts into it: {0}")]
+#[error("is not JSON for any event: {0}")]
 pub struct NeverJson(String);
 
-/// A part of a template, split as rendering splits it.
+/// A part of a template, split in the same way as for rendering.
 enum Part<'a> {
     Text(&'a str),
     Name(&'a str),
 }
 
-/// Checks that some values make JSON of a template. GitLab does not look before it sends, and then fails at each event.
+/// Checks that some values make the template JSON. GitLab does not check this when it saves, and fails at each event.
 ///
-/// The values that are tried are numbers, null and nothing between texts, and letters inside of them. A template that only
-/// odder values could complete, such as the second half of a word, is refused as well.
+/// The check tries numbers, null and nothing for names outside of strings, and letters inside of strings. It also
+/// refuses a template that only unusual values could complete, such as the second half of a word.
 ///
 /// # Errors
-/// Says where the parser stopped.
+/// Contains the position at which the parser stopped.
 pub fn check(template: &str) -> Result<(), NeverJson> {
     let parts = parts(template);
     let mut reason = None;
@@ -38,7 +38,7 @@ pub fn check(template: &str) -> Result<(), NeverJson> {
     Err(NeverJson(reason.unwrap_or_default()))
 }
 
-/// Names in a template that are null in every event, one sentence each.
+/// Warnings about names that are null in every event, one sentence for each.
 #[must_use]
 pub fn warnings(template: &str) -> Vec<String> {
     let mut warnings: Vec<String> = Vec::new();
@@ -50,14 +50,14 @@ pub fn warnings(template: &str) -> Vec<String> {
             continue;
         }
         let warning = format!(
-            "custom_webhook_template: {{{{{name}}}}} is null in every event, because the blanks belong to the name; \
+            "custom_webhook_template: {{{{{name}}}}} is null in every event, because the blanks are part of the name; \
              write {{{{{meant}}}}}"
         );
         if warnings.contains(&warning) {
             continue;
         }
         if warnings.len() == MOST_WARNINGS {
-            warnings.push("custom_webhook_template: further names have blanks in them".to_owned());
+            warnings.push("custom_webhook_template: more names contain blanks".to_owned());
             break;
         }
         warnings.push(warning);
@@ -65,7 +65,7 @@ pub fn warnings(template: &str) -> Vec<String> {
     warnings
 }
 
-/// A name is the shortest text of at least one character between braces, on one line.
+/// Splits a template. A name is the shortest text of at least one character between braces, on one line.
 fn parts(template: &str) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     let mut rest = template;
@@ -88,7 +88,7 @@ fn parts(template: &str) -> Vec<Part<'_>> {
     parts
 }
 
-/// A template with one value for each name outside of texts, and one for each name inside of them.
+/// A template with one value for each name outside of strings, and another for each name inside of them.
 fn filled(parts: &[Part<'_>], outside: &str, inside: &str) -> String {
     let mut filled = String::new();
     let (mut is_inside, mut is_escaped) = (false, false);
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_template_that_can_be_json_is_taken() {
+    fn a_template_that_can_be_json_is_accepted() {
         for template in [
             "{}",
             "{{object_attributes}}",
@@ -131,14 +131,14 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_never_is_json_is_refused() {
+    fn a_template_that_is_never_json_is_refused() {
         for template in
             ["", " ", "hello", r#"{"a": {{a}}"#, r#"{"a" {{a}}}"#, r#"{"a": "{{a}}}"#, "{{a", "{'a': 1}", "{} {}"]
         {
             assert!(check(template).is_err(), "{template}");
         }
         let words = check("hello {{a}}").unwrap_err().to_string();
-        assert!(words.starts_with("is not JSON, whatever values an event puts into it: expected value"), "{words}");
+        assert!(words.starts_with("is not JSON for any event: expected value"), "{words}");
     }
 
     #[test]

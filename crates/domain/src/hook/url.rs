@@ -1,7 +1,7 @@
-//! The URL of a hook: looked at as text, parsed once, and from then on only the parsed form counts.
+//! The URL of a hook: checked as text, parsed once, and then used only in its parsed form.
 //!
-//! Parser disagreement is the oldest way around an address guard, so what is judged, stored, shown and connected to all
-//! comes from the one [`url::Url`] inside.
+//! Differences between parsers are the oldest way around an address guard. So the URL that is checked, stored, shown
+//! and called always comes from the one [`url::Url`] inside.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,43 +13,43 @@ use crate::Secret;
 /// Longest URL that is accepted, in characters.
 pub const MAX_LEN: usize = 2048;
 
-/// Why a text is no URL for a hook.
+/// The reason for refusing a hook's URL.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum UrlError {
-    /// Nothing there.
+    /// The text is empty.
     #[error("is empty")]
     Empty,
-    /// Over [`MAX_LEN`].
+    /// Longer than [`MAX_LEN`].
     #[error("is longer than {MAX_LEN} characters")]
     TooLong,
-    /// A control character anywhere, or a blank inside. Lenient parsers delete them silently.
+    /// A control character anywhere, or a blank inside. Lenient parsers remove them silently.
     #[error("has a blank or control character in it; percent-encode it")]
     ControlCharacter,
-    /// A backslash before the query: some parsers read it as a slash, some as user info.
+    /// A backslash before the query. Some parsers read it as a slash, others as user info.
     #[error("has a backslash in it")]
     Backslash,
-    /// Only web addresses are called.
+    /// Neither `http` nor `https`, or no host.
     #[error("must begin with http:// or https:// and a host")]
     Scheme,
-    /// The parser does not take it.
+    /// The parser refuses it.
     #[error("is not a valid URL")]
     Syntax,
-    /// Host name with an empty or overlong label, overlong in all, or beginning with something else than a letter,
-    /// digit or bracket.
+    /// A host name with an empty or too long label, a host name that is too long, or one that begins with a character
+    /// other than a letter, digit or bracket.
     #[error("has a host name that cannot exist")]
     Host,
     /// Port 0.
     #[error("has port 0")]
     PortZero,
-    /// User info that is the mask under which it is shown: stored, it would be what is sent.
-    #[error("has the mask ***** where its credentials were; give them, or send the URL exactly as it was shown")]
+    /// The user info is the mask under which it is shown. Stored, it would be sent.
+    #[error("has the mask ***** in place of its credentials; send the credentials, or the URL exactly as it was shown")]
     Mask,
     /// A `{name}` without a variable.
     #[error("uses a variable that is not defined")]
     MissingVariable,
 }
 
-/// A well-formed `http` or `https` URL. It may still point somewhere forbidden: that is what [`crate::guard`] judges.
+/// A well-formed `http` or `https` URL. [`crate::guard`] decides whether its address may be called.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HookUrl {
     text: String,
@@ -57,7 +57,7 @@ pub struct HookUrl {
 }
 
 impl HookUrl {
-    /// Parses what a user typed. Blanks at both ends are trimmed.
+    /// Parses a URL as a user typed it. Blanks at both ends are removed.
     ///
     /// # Errors
     /// Every reason of [`UrlError`] except the missing variable.
@@ -66,11 +66,11 @@ impl HookUrl {
         Self::parse_filled(text, text)
     }
 
-    /// Parses what a user typed with the values of its variables put in. What is judged and called is the result; what is
-    /// shown stays as it was typed.
+    /// Parses a URL as a user typed it, with the values of its variables. The result is checked and called; the typed
+    /// text is shown.
     ///
     /// # Errors
-    /// Every reason of [`UrlError`]. A text without variables that has names in braces is taken as it is, as GitLab does.
+    /// Every reason of [`UrlError`]. Text in braces that is not a variable's name is not changed, as in GitLab.
     pub fn parse_with(text: &str, variables: &NamedValues) -> Result<Self, UrlError> {
         let text = text.trim_matches([' ', '\t', '\r', '\n']);
         check_text(text)?;
@@ -91,16 +91,16 @@ impl HookUrl {
         Ok(Self { text: text.to_owned(), url })
     }
 
-    /// As the user typed it, user info included: for storing (sealed) and for showing to its owner again.
+    /// The URL as the user typed it, including user info, for storing (sealed) and for showing it to its owner.
     #[must_use]
     pub fn as_typed(&self) -> &str {
         &self.text
     }
 
-    /// What the REST API and histories show: the URL with its user info masked.
+    /// The URL with its user info masked, for the REST API and history.
     #[must_use]
     pub fn masked(&self) -> String {
-        // From the text, because the parsed URL has the values of variables in it.
+        // Taken from the text, because the parsed URL contains the values of variables.
         let Some((scheme, rest)) = self.text.split_once("://") else { return self.text.clone() };
         let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let Some(at) = rest[..end].rfind('@') else { return self.text.clone() };
@@ -108,13 +108,13 @@ impl HookUrl {
         format!("{scheme}://{mask}{}", &rest[at..])
     }
 
-    /// Whether the same is called, with the same credentials.
+    /// Whether both call the same URL with the same credentials.
     #[must_use]
     pub fn calls_same(&self, other: &Self) -> bool {
         self.url == other.url
     }
 
-    /// Whether TLS is spoken.
+    /// Whether the URL uses TLS.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.url.scheme() == "https"
@@ -126,20 +126,20 @@ impl HookUrl {
         self.url.host().expect("HookUrl::parse refuses URLs without a host")
     }
 
-    /// The port, the scheme's own if none was written.
+    /// The port, or the scheme's default port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.url.port_or_known_default().expect("http and https have default ports")
     }
 
-    /// `Host` header: the name or address, with the port unless it is the scheme's own.
+    /// Value of the `Host` header: the name or address, with the port unless it is the scheme's default.
     #[must_use]
     pub fn authority(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
         self.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
-    /// Path and query, as the request line has them. The fragment is never sent.
+    /// Path and query of the request line. The fragment is never sent.
     #[must_use]
     pub fn path_and_query(&self) -> String {
         match self.url.query() {
@@ -148,7 +148,7 @@ impl HookUrl {
         }
     }
 
-    /// The parts of the URL that nobody is shown: its user info, as typed and decoded, and a host that variables make.
+    /// The parts of the URL that are never shown: its user info, as typed and decoded, and a host with variables.
     #[must_use]
     pub fn secret_parts(&self) -> Vec<Secret> {
         let mut parts = Vec::new();
@@ -174,15 +174,15 @@ impl HookUrl {
         host_and_port.split(':').next().unwrap_or_default().contains('{')
     }
 
-    /// Value of the `Authorization` header that the user info stands for. Each part is percent-decoded, and a plus is a
-    /// blank, as GitLab's form decoding does; an empty password is fine.
+    /// Value of the `Authorization` header for the user info. Each part is percent-decoded, and a plus is a blank, as
+    /// in GitLab's form decoding. The password may be empty.
     #[must_use]
     pub fn basic_authorization(&self) -> Option<Secret> {
         if self.url.username().is_empty() && self.url.password().is_none() {
             return None;
         }
         let decode = |part: &str| {
-            // Only the value is decoded: nothing in user info may act as a separator.
+            // Separators are escaped first, so that nothing in the user info can act as one.
             let escaped = part.replace('&', "%26").replace('=', "%3D");
             url::form_urlencoded::parse(escaped.as_bytes()).next().map(|(key, _)| key.into_owned()).unwrap_or_default()
         };
@@ -191,8 +191,8 @@ impl HookUrl {
     }
 }
 
-/// Replaces each `{name}` by its value, literally: values must be encoded by their owner. Text in braces that is no
-/// variable name stays. Source: `contract/behaviour.md` section 6.
+/// Replaces each `{name}` by its value, literally: values must already be encoded. Text in braces that is not a
+/// variable's name is not changed, as in GitLab.
 ///
 /// # Errors
 /// [`UrlError::MissingVariable`] when a name has no value.
@@ -226,7 +226,7 @@ pub fn is_variable_name(name: &str) -> bool {
         && groups.all(|group| !group.is_empty() && group.bytes().all(|b| b.is_ascii_alphanumeric()))
 }
 
-/// The look at the raw text, before any parser has its way with it.
+/// Checks the raw text before any parser interprets it.
 fn check_text(text: &str) -> Result<(), UrlError> {
     if text.is_empty() {
         return Err(UrlError::Empty);
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_what_goes_on_the_wire() {
+    fn the_parts_are_those_of_the_request() {
         let url = parse(" https://Hooks.Example.com:8443/a%20b?x={y}#frag ");
         assert_eq!(url.authority(), "hooks.example.com:8443");
         assert_eq!(url.path_and_query(), "/a%20b?x={y}");

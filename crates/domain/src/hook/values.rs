@@ -3,20 +3,20 @@
 use super::url::is_variable_name;
 use crate::Secret;
 
-/// Most values of one kind on one hook.
+/// The maximum number of values of one kind on one hook.
 pub const MAX_VALUES: usize = 20;
 /// Longest value, in characters.
 pub const MAX_VALUE_LEN: usize = 2048;
-/// Longest name. GitLab caps it too; its figure is not known to us.
+/// Longest name. GitLab also has a limit, but does not document it.
 pub const MAX_NAME_LEN: usize = 255;
 
-/// Why a named value is refused.
+/// The reason for refusing a named value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ValueError {
-    /// Not GitLab's pattern.
+    /// The name does not match GitLab's pattern.
     #[error("a name must be letters, then digits, then groups of '.', '_' or '-' and letters or digits")]
     Name,
-    /// Empty or over [`MAX_VALUE_LEN`].
+    /// Empty, or longer than [`MAX_VALUE_LEN`].
     #[error("a value must have 1 to {MAX_VALUE_LEN} characters")]
     Length,
     /// A control character would end a header or a request line.
@@ -25,26 +25,26 @@ pub enum ValueError {
     /// More than [`MAX_VALUES`].
     #[error("there are more than {MAX_VALUES}")]
     TooMany,
-    /// A name without a value, and none is stored under it.
+    /// A name without a value, under which no value is stored.
     #[error("a name has no value")]
     Missing,
     /// Two values under one name in one request.
     #[error("a name is given twice")]
     Twice,
-    /// A header's value that would not arrive as it was typed.
-    #[error("a value must not begin or end with a blank, which HTTP cuts off")]
+    /// A header's value that would not arrive unchanged.
+    #[error("a value must not begin or end with a blank, which HTTP removes")]
     Blank,
 }
 
-/// Values by name, in the order in which they were added. It has no `Debug` because of them.
+/// Values by name, in the order in which they were added. It has no `Debug` because the values are secrets.
 #[derive(Clone, Default)]
 pub struct NamedValues(Vec<(String, Secret)>);
 
 impl NamedValues {
-    /// Adds a value, or replaces the one of that name.
+    /// Adds a value, or replaces the value with this name.
     ///
     /// # Errors
-    /// Every reason of [`ValueError`] but `Missing`.
+    /// Every reason of [`ValueError`] except `Missing`.
     pub fn set(&mut self, name: &str, value: Secret) -> Result<(), ValueError> {
         if !is_variable_name(name) || name.len() > MAX_NAME_LEN {
             return Err(ValueError::Name);
@@ -65,7 +65,7 @@ impl NamedValues {
         Ok(())
     }
 
-    /// Takes a value away. `false` if there was none.
+    /// Removes a value. Returns false if there was none.
     pub fn remove(&mut self, name: &str) -> bool {
         let before = self.0.len();
         self.0.retain(|(known, _)| known != name);
@@ -83,7 +83,7 @@ impl NamedValues {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
-    /// Whether there are none.
+    /// Whether there are no values.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,4 +1,4 @@
-//! Examples of what joins by its path, what does not, and what follows.
+//! Examples of projects and groups that are matched by path, are not matched, or move.
 
 use std::slice::from_ref;
 
@@ -41,7 +41,7 @@ fn path_of(placed: Placed) -> String {
 }
 
 #[test]
-fn a_path_joins_only_what_has_no_number_and_no_member_chose() {
+fn a_path_matches_only_projects_without_a_number_whose_path_no_member_chose() {
     use ChosenBy::{Administrator, Maker, Member};
     let check = |group: Local, project: Local, expected: &str| {
         let around = around(from_ref(&group), from_ref(&project));
@@ -54,13 +54,13 @@ fn a_path_joins_only_what_has_no_number_and_no_member_chose() {
     check(gear(Maker), known(rope(Maker), 15, "gear/rope"), "gear/rope-99");
     check(gear(Maker), rope(Member), "gear/rope-99");
     check(gear(Member), rope(Maker), "a.example/gear/rope");
-    // The group stands for one that is elsewhere there by now.
+    // The group stands for one that has moved on its instance since.
     check(known(gear(Maker), 5, "cord"), rope(Maker), "a.example/gear/rope");
     check(known(gear(Maker), 5, "gear"), rope(Maker), "joined 1");
 }
 
 #[test]
-fn what_cannot_be_had_is_looked_for_elsewhere_and_groups_are_made_from_the_top_down() {
+fn a_taken_path_is_replaced_by_another_and_groups_are_created_from_the_top_down() {
     let others = Around { others: vec!["gear".to_owned()], ..Around::default() };
     assert_eq!(path_of(place(INSTANCE, &seen(7, "gear/rope"), &others)), "a.example/gear/rope");
     let squatted = around(&[local(1, "gear", ChosenBy::Member), local(2, "a.example", ChosenBy::Member)], &[]);
@@ -68,7 +68,7 @@ fn what_cannot_be_had_is_looked_for_elsewhere_and_groups_are_made_from_the_top_d
     let is_group = around(&[local(1, "gear", ChosenBy::Maker), local(2, "gear/rope", ChosenBy::Maker)], &[]);
     assert_eq!(path_of(place(INSTANCE, &seen(7, "gear/rope"), &is_group)), "gear/rope-7");
     let seen = SeenProject { namespace: "Sub group".to_owned(), ..seen(7, "gear/sub/rope") };
-    let Placed::Make(room) = place(INSTANCE, &seen, &Around::default()) else { panic!("it is made") };
+    let Placed::Make(room) = place(INSTANCE, &seen, &Around::default()) else { panic!("it is created") };
     let missing = |path: &str, name: &str| MissingGroup { path: path.to_owned(), name: name.to_owned() };
     assert_eq!(room.missing, [missing("gear", "gear"), missing("gear/sub", "Sub group")]);
     assert_eq!(apart("https://git.example.com:8443/x", "gear/rope"), "git.example.com-8443/gear/rope");
@@ -109,7 +109,7 @@ fn a_project_that_was_renamed_before_its_first_event_is_found_by_its_old_path() 
 }
 
 #[test]
-fn a_group_is_found_by_its_path_once_and_moves_with_it_but_never_into_itself() {
+fn a_group_is_found_by_its_path_once_and_follows_it_but_never_into_itself() {
     let group = |path: &str, old: Option<&str>| SeenGroup {
         number: 5,
         path: path.to_owned(),
@@ -134,7 +134,7 @@ fn a_group_is_found_by_its_path_once_and_moves_with_it_but_never_into_itself() {
 }
 
 #[test]
-fn every_path_that_a_decision_asks_for_is_looked_up() {
+fn paths_lists_every_path_that_a_decision_needs() {
     let paths = paths(INSTANCE, &["Gear/sub/Rope"], 7, Some("tools/rope"));
     for path in
         ["gear", "gear/sub", "gear/sub/rope", "gear/sub/rope-7", "a.example", "a.example/gear/sub/rope-7", "tools"]

@@ -1,20 +1,20 @@
-//! Sets of answers: what a log is filtered by, and a replay.
+//! Sets of answers, by which a log or a replay is filtered.
 
-/// Answers to choose by: GitLab's words for classes, and numbers.
+/// A set of answers: HTTP statuses, and GitLab's words for classes of them.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Answers {
-    /// Ranges of HTTP statuses, both ends included.
+    /// Ranges of HTTP statuses, including both ends.
     pub ranges: Vec<(u16, u16)>,
-    /// Also what got no HTTP answer.
+    /// Whether attempts without an HTTP answer are included.
     pub unanswered: bool,
 }
 
 impl Answers {
-    /// Most words of one set: each becomes a condition of a statement.
+    /// The maximum number of words in a set: each becomes a condition of an SQL statement.
     pub const MOST: usize = 100;
 
-    /// Reads `successful`, `client_failure`, `server_failure` (no answer among them, as GitLab has it) and numbers. `None`
-    /// when a word is something else, or there are more than [`Answers::MOST`] words.
+    /// Reads `successful`, `client_failure`, `server_failure` (which includes no answer, as in GitLab) and numbers.
+    /// `None` if a word is not one of these, or there are more than [`Answers::MOST`] words.
     #[must_use]
     pub fn parse<S: AsRef<str>>(words: &[S]) -> Option<Self> {
         if words.len() > Self::MOST {
@@ -38,13 +38,13 @@ impl Answers {
         Some(answers)
     }
 
-    /// Whether they name nothing, which is to say everything.
+    /// Whether the set is empty, which means that all answers match.
     #[must_use]
     pub const fn is_any(&self) -> bool {
         self.ranges.is_empty() && !self.unanswered
     }
 
-    /// Whether an answer is among them.
+    /// Whether an answer is in the set.
     #[must_use]
     pub fn contain(&self, status: Option<u16>) -> bool {
         match status {

@@ -1,16 +1,17 @@
-//! The plain form of a text: escapes undone, letters in lower case, control characters left out. It is only ever compared.
+//! The plain form of a text: escapes decoded, letters in lower case, control characters removed. It is used only for
+//! comparisons.
 
-/// How often escapes are undone: JSON in a form in JSON has three layers.
+/// The number of layers of escapes that are decoded. JSON inside a form inside JSON has three.
 const LAYERS: usize = 4;
 
-/// A text in its plain form, and where each byte of it came from.
+/// A text in its plain form, with the origin of each byte.
 pub(super) struct Plain {
     pub(super) bytes: Vec<u8>,
-    /// Of each byte, the place in the original text that spells it.
+    /// For each byte, its range in the original text.
     pub(super) spans: Vec<(usize, usize)>,
 }
 
-/// An escape: how many bytes it takes, and the bytes that it stands for.
+/// An escape: its length in bytes, and the bytes that it encodes.
 struct Escape {
     len: usize,
     stands_for: Vec<u8>,
@@ -23,7 +24,7 @@ impl Plain {
         for _ in 0..layers {
             let before = plain.bytes.len();
             plain = plain.unescaped();
-            // Every escape is longer than the bytes that it stands for.
+            // Every escape is longer than the bytes that it encodes.
             if plain.bytes.len() == before {
                 break;
             }
@@ -31,7 +32,8 @@ impl Plain {
         plain.folded()
     }
 
-    /// The plain form of a text whose end cut an escape off, without that escape. `None` if none was cut off.
+    /// The plain form of a text that ends in an incomplete escape, without that escape. `None` if the text ends in
+    /// none.
     pub(super) fn of_cut_off(text: &[u8]) -> Option<Self> {
         if !has_escapes(text) {
             return None;
@@ -52,7 +54,7 @@ impl Plain {
         Self { bytes: text.to_vec(), spans: (0..text.len()).map(|at| (at, at + 1)).collect() }
     }
 
-    /// One layer of escapes less.
+    /// Decodes one layer of escapes.
     fn unescaped(&self) -> Self {
         let mut next =
             Self { bytes: Vec::with_capacity(self.bytes.len()), spans: Vec::with_capacity(self.bytes.len()) };
@@ -94,8 +96,8 @@ impl Plain {
     }
 }
 
-/// How a byte is compared; `None` for one that is left out. No secret has control characters, but base64 is broken over
-/// lines. A form writes a blank as a plus, and the two alphabets of base64 differ in two letters.
+/// The byte by which a byte is compared; `None` if it is left out. No secret contains control characters, but base64
+/// may be wrapped over lines. Forms encode a blank as a plus, and the two alphabets of base64 differ in two letters.
 pub(super) const fn fold(byte: u8) -> Option<u8> {
     match byte {
         0..=0x1f | 0x7f => None,
@@ -105,7 +107,7 @@ pub(super) const fn fold(byte: u8) -> Option<u8> {
     }
 }
 
-/// Whether a text has a byte with which an escape begins.
+/// Whether a text contains a byte that begins an escape.
 fn has_escapes(text: &[u8]) -> bool {
     text.iter().any(|byte| b"%\\&".contains(byte))
 }
@@ -116,7 +118,7 @@ fn percent(rest: &[u8]) -> Option<Escape> {
     Some(Escape { len: 3, stands_for: vec![byte] })
 }
 
-/// The escapes of JSON and its relatives, with any number of backslashes: each layer doubles them.
+/// The escapes of JSON and similar formats, with any number of backslashes: each layer doubles them.
 fn backslash(rest: &[u8]) -> Escape {
     let run = rest.iter().take_while(|byte| **byte == b'\\').count();
     let after = &rest[run..];
@@ -133,7 +135,7 @@ fn backslash(rest: &[u8]) -> Escape {
     Escape { len: run + len, stands_for }
 }
 
-/// `u00e9`, `u{e9}`, or the two halves of a character: `ud83d\ude00`. Half a character stands for nothing.
+/// `u00e9`, `u{e9}`, or a surrogate pair: `ud83d\ude00`. A lone surrogate decodes to nothing.
 fn unicode(after: &[u8]) -> Option<(usize, Option<char>)> {
     if after.get(1) == Some(&b'{') {
         let close = after.iter().take(9).position(|byte| *byte == b'}')?;
@@ -168,7 +170,7 @@ fn reference(rest: &[u8]) -> Option<Escape> {
     Some(Escape { len: end + 1, stands_for: character.to_string().into_bytes() })
 }
 
-/// Digits and nothing else: the standard library takes a sign as well.
+/// Parses digits only: the standard library also accepts a sign.
 fn hex_number(digits: &[u8]) -> Option<u32> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_hexdigit) {
         return None;
@@ -176,7 +178,7 @@ fn hex_number(digits: &[u8]) -> Option<u32> {
     u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// How many bytes at the end of a text are an escape that was cut off.
+/// The length of the incomplete escape at the end of a text.
 fn broken_escape(text: &[u8]) -> usize {
     const LONGEST: usize = 10;
     let tail = &text[text.len().saturating_sub(LONGEST)..];

@@ -1,4 +1,4 @@
-//! Every spelling of a secret is masked, in every text, wherever the text ends.
+//! Every form of a secret is masked, in every text, also where the end of the text cuts it off.
 
 use base64::engine::general_purpose::URL_SAFE;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -30,7 +30,7 @@ fn percent(text: &str) -> String {
 }
 
 #[test]
-fn an_echoed_secret_is_masked_wherever_it_stands() {
+fn an_echoed_secret_is_masked_at_every_position() {
     check_masked("s3cret", "s3cret, [s3cret] s3cre!", "[REDACTED], [[REDACTED]] s3cre!");
     check_masked("s3cret", "S3CRET", MASK);
     check_masked("abc", "abc", "abc");
@@ -103,11 +103,11 @@ fn each_secret_of_a_hook_is_known() {
     }
     let error = r#"Query { name: Name("canary-in-host.example.com.") }"#;
     assert_eq!(redactor.text(error.to_owned()), r#"Query { name: Name("[REDACTED].") }"#);
-    assert_eq!(redactor.text("example.com".to_owned()), "example.com", "it is in the URL that is shown");
+    assert_eq!(redactor.text("example.com".to_owned()), "example.com", "the shown URL contains it");
 }
 
 #[test]
-fn each_header_has_an_end_of_its_own() {
+fn the_cut_off_end_of_each_header_is_masked() {
     let redactor = knowing("canary-token");
     let lines = "x-a: canary-to\nx-canary-token: b\nx-c: \n";
     assert_eq!(redactor.header_lines(lines), "x-a: [REDACTED]\nx-[REDACTED]: b\nx-c: \n");
@@ -115,7 +115,7 @@ fn each_header_has_an_end_of_its_own() {
 
 proptest! {
     #[test]
-    fn no_spelling_of_a_secret_is_left(
+    fn no_form_of_a_secret_is_left(
         secret in "[ -~äß😀]{4,40}", before in "[a-z]{0,4}", after in "[a-z]{0,4}", spelling in 0..8usize, cut in 0..3usize
     ) {
         let whole = format!("{before}{secret}{after}");
@@ -130,7 +130,7 @@ proptest! {
             _ => json(&percent(&secret)),
         };
         let redactor = knowing(&secret);
-        // Backslashes at its edges stand for nothing, and are left.
+        // Backslashes at the edges of a secret have no meaning and are not masked.
         let left = |shown: &str| {
             let left = redactor.text(shown.to_owned()).replace(MASK, "");
             Plain::of_cut_off(left.as_bytes()).unwrap_or_else(|| Plain::of(left.as_bytes())).bytes
@@ -141,7 +141,7 @@ proptest! {
         while !shown.is_char_boundary(end) {
             end -= 1;
         }
-        // Shorter beginnings cannot be told from ordinary text.
+        // Shorter beginnings cannot be distinguished from ordinary text.
         let is_base64 = matches!(spelling, 5 | 6);
         prop_assert!(is_base64 || left(&shown[..end]).len() < SHORTEST, "{} cut to {}", secret, &shown[..end]);
     }

@@ -1,21 +1,21 @@
-//! Which GitLab a source is for. Its secret speaks for that instance and for no other, because `X-Gitlab-Instance` is a header
-//! that whoever has a secret can write.
+//! The GitLab instance that a source is bound to. A source's secret is valid for that instance only, because anyone
+//! with a secret can send any `X-Gitlab-Instance`.
 
 use crate::SourceId;
 
 /// Longest address of an instance, in bytes.
 const LONGEST: usize = 255;
 
-/// The instances that a source's secret speaks for.
+/// The instances for which a source accepts events.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BoundTo {
-    /// This one.
+    /// One instance.
     Instance(String),
-    /// Whichever a request names: for several instances that trust one another.
+    /// Any instance that a request names: for instances that trust one another.
     Any,
 }
 
-/// Why a text names no instance.
+/// The text is neither the address of an instance nor `any`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("is neither the address of a GitLab, such as https://gitlab.example.com, nor the word any")]
 pub struct BoundError;
@@ -24,7 +24,7 @@ impl BoundTo {
     /// Reads an address, or the word `any`.
     ///
     /// # Errors
-    /// When it is neither.
+    /// When the text is neither.
     pub fn parse(text: &str) -> Result<Self, BoundError> {
         if text == "any" {
             return Ok(Self::Any);
@@ -32,7 +32,7 @@ impl BoundTo {
         address(text).map(Self::Instance).ok_or(BoundError)
     }
 
-    /// As it is written.
+    /// The text form.
     #[must_use]
     pub fn text(&self) -> &str {
         match self {
@@ -42,19 +42,19 @@ impl BoundTo {
     }
 }
 
-/// For which instance a verified request speaks.
+/// The instance for which a verified request is accepted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Speaker {
-    /// For this one; `None` for one that has no name but its source's.
+    /// This instance. `None` if it is known only by its source.
     Is(Option<String>),
-    /// For the one that its source does not know yet, and is for from then on.
+    /// The first instance that the source meets. The source is bound to it from now on.
     First(String),
-    /// For one that its source is not for.
+    /// An instance that the source is not bound to.
     Other,
 }
 
-/// Judges the `X-Gitlab-Instance` of a verified request by what its source is bound to, if that is known. A request without it
-/// speaks for the instance that the source is for: old versions do not send it.
+/// Compares the `X-Gitlab-Instance` of a verified request with the instance that its source is bound to, if known. A
+/// request without the header counts for the bound instance, because old versions of GitLab do not send it.
 #[must_use]
 pub fn speaker(bound: Option<&BoundTo>, said: Option<&str>) -> Speaker {
     let named = said.and_then(address);
@@ -68,13 +68,13 @@ pub fn speaker(bound: Option<&BoundTo>, said: Option<&str>) -> Speaker {
     }
 }
 
-/// The name of an instance of which only the source is known.
+/// The name of an instance that is known only by its source.
 #[must_use]
 pub fn unnamed(source: SourceId) -> String {
     format!("source:{source}")
 }
 
-/// An address in the one form in which addresses are compared: scheme and host in small letters, no slash at the end.
+/// An address in the form in which addresses are compared: scheme and host in lower case, no slash at the end.
 fn address(text: &str) -> Option<String> {
     let text = text.trim_end_matches('/');
     let (scheme, rest) = text.split_once("://")?;
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_speaks_for_the_instance_that_its_source_is_for() {
+    fn a_secret_is_valid_only_for_the_instance_that_its_source_is_bound_to() {
         let one = || "https://one.example".to_owned();
         let bound = BoundTo::Instance(one());
         for (bound, said, expected) in [

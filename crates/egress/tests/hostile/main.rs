@@ -1,4 +1,4 @@
-//! The client against receivers that misbehave: a scripted server on loopback for each case.
+//! Tests the client against misbehaving receivers. Each case has a scripted server on loopback.
 
 mod proxy;
 mod server;
@@ -17,7 +17,7 @@ use server::{Script, Server};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-/// Answers each look-up with the next list; the last one stays.
+/// A resolver that answers each look-up with the next list. The last list repeats.
 struct Scripted(Vec<Vec<IpAddr>>, AtomicUsize);
 
 impl Resolve for Scripted {
@@ -98,8 +98,8 @@ async fn a_kept_connection_is_used_again_only_while_it_is_clean() {
         assert!(post(&client, server.port, Bytes::new()).await.result.is_ok());
     }
     assert_eq!(server.connections(), 1);
-    // Whatever comes after an answer must never be read as the next one.
-    let chatty = format!("{OK}HTTP/1.1 500 Nobody asked\r\nContent-Length: 0\r\n\r\n");
+    // Bytes after an answer must never be read as the next answer.
+    let chatty = format!("{OK}HTTP/1.1 500 Unrequested\r\nContent-Length: 0\r\n\r\n");
     let server = Server::start(Script::answers(&[&chatty])).await;
     for _ in 0..3 {
         assert_eq!(post(&client, server.port, Bytes::new()).await.result.expect("an answer").status, 200);
@@ -115,13 +115,13 @@ async fn a_connection_that_was_closed_while_idle_costs_no_attempt() {
         assert_eq!(post(&client, server.port, Bytes::new()).await.result.expect("an answer").status, 200);
     }
     assert_eq!(server.requests(), 20, "each request arrived once");
-    // One that is closed in answer to a request: whether it was read is not known, and a new connection settles it.
+    // The peer closes the kept connection without an answer. The request may have been read, so it is repeated once.
     let server = Server::start(Script::answers(&[OK, ""]).then_close()).await;
     for _ in 0..2 {
         assert_eq!(post(&client, server.port, Bytes::new()).await.result.expect("an answer").status, 200);
     }
     assert_eq!((server.requests(), server.connections()), (3, 2));
-    // A new connection is the receiver's own failure.
+    // A new connection that breaks counts as a failure of the receiver.
     let server = Server::start(Script::answers(&[""]).then_close()).await;
     assert!(matches!(post(&client, server.port, Bytes::new()).await.result, Err(Failure::Broken(_))));
     assert_eq!(server.requests(), 1);
@@ -135,7 +135,7 @@ async fn the_time_of_each_phase_is_known_even_when_the_deadline_ends_it() {
     assert!(first.resolve.is_some() && first.connect.is_some() && first.wait.is_some() && first.read.is_some());
     assert_eq!((first.tls, first.tls_version), (None, None));
     let kept = post(&client, server.port, Bytes::new()).await.timing;
-    assert!(kept.connect.is_none() && kept.wait.is_some(), "a kept connection is not opened again");
+    assert!(kept.connect.is_none() && kept.wait.is_some(), "a kept connection needs no connecting");
     let silent = Server::start(Script::silent()).await;
     let report = post(&client, silent.port, Bytes::new()).await;
     assert!(matches!(report.result, Err(Failure::TimedOut(Stage::Waiting))));
@@ -162,7 +162,7 @@ async fn one_deadline_covers_every_way_of_being_slow() {
 #[tokio::test]
 async fn answers_are_read_and_kept_within_bounds() {
     let endless = format!("HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n{}", "x".repeat(200_000));
-    let answer = get_answer(Script::answers(&[&endless])).await.expect("2xx is a success whatever follows");
+    let answer = get_answer(Script::answers(&[&endless])).await.expect("2xx is a success with any body");
     assert_eq!((answer.status, answer.body.len()), (200, 8 << 10));
     let chunks = format!("HTTP/1.1 201 OK\r\nTransfer-Encoding: chunked\r\n\r\n{}", "5\r\nhello\r\n".repeat(40_000));
     assert_eq!(get_answer(Script::answers(&[&chunks])).await.expect("an answer").body.len(), 8 << 10);
@@ -188,7 +188,7 @@ async fn a_few_interim_answers_are_passed_over_and_many_are_not() {
 }
 
 #[tokio::test]
-async fn what_is_not_http_is_an_invalid_answer() {
+async fn bytes_that_are_not_http_are_an_invalid_answer() {
     for answer in [
         "hello\r\n\r\n",
         "HTTP/0.9\r\n\r\n",
@@ -205,7 +205,7 @@ async fn what_is_not_http_is_an_invalid_answer() {
 }
 
 #[tokio::test]
-async fn resets_and_refusals_are_told_apart() {
+async fn resets_and_refusals_are_different_failures() {
     let failure = get_answer(Script::answers(&[]).then_close()).await.expect_err("closed without an answer");
     assert!(matches!(failure, Failure::Broken(_)), "{failure:?}");
     let failure = get_answer(Script::answers(&["HTTP/1.1 50"]).then_close()).await.expect_err("cut in its head");
@@ -268,7 +268,7 @@ async fn a_refused_address_is_never_connected_to() {
 #[tokio::test]
 async fn the_connection_goes_to_the_address_that_was_judged_even_when_the_name_moves() {
     let server = Server::start(Script::answers(&[OK, OK])).await;
-    // The second look-up answers differently: a kept connection to the first address must not be used for it.
+    // The second look-up returns another address. The kept connection to the first address must not be used.
     let client = Client::new(limits(), resolver(&[&["127.0.0.1"], &["127.0.0.2"]]), Trust::default()).expect("TLS");
     let first = post(&client, server.port, Bytes::new()).await;
     assert_eq!(first.address.map(|address| address.ip().to_string()).as_deref(), Some("127.0.0.1"));
@@ -325,7 +325,7 @@ async fn certificates_are_checked_unless_the_hook_says_otherwise() {
         let report = client.call(call(true, host), anything).await;
         assert!(matches!(report.result, Err(Failure::Tls(_))), "{:?}", report.result);
         assert!(client.call(call(false, host), anything).await.result.is_ok());
-        // The unchecked connection that is idle now must not serve a call that wants checking.
+        // The idle connection without verification must not serve a call that requires it.
         assert!(matches!(client.call(call(true, host), anything).await.result, Err(Failure::Tls(_))));
     }
     let plain = Server::start(Script::answers(&["hello"])).await;
@@ -334,7 +334,7 @@ async fn certificates_are_checked_unless_the_hook_says_otherwise() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_is_shown_to_who_asks_and_its_key_may_need_a_password() {
+async fn a_client_certificate_is_sent_on_request_and_its_key_may_be_encrypted() {
     let own = server::self_signed("quickdraw");
     let (certificate, plain) = (own.cert.pem(), own.signing_key.serialize_pem());
     let sealed = pkcs8::PrivateKeyInfoRef::try_from(own.signing_key.serialized_der())
@@ -353,7 +353,7 @@ async fn a_client_certificate_is_shown_to_who_asks_and_its_key_may_need_a_passwo
     assert_eq!(error(&sealed, "falling"), Some(PemError::WrongPassword));
     assert_eq!(error(&plain, ""), Some(PemError::NoCertificate));
     assert_eq!(error(&certificate, ""), Some(PemError::NoKey));
-    // Opening a key must not take for ever because somebody asked for that.
+    // A key with an excessive number of iterations is refused, because decrypting it would take too long.
     let parameters = pkcs8::pkcs5::pbes2::Parameters::generate_pbkdf2_sha256_aes256cbc(600_001, &[1; 16], [2; 16]);
     let costly = pkcs8::EncryptedPrivateKeyInfoRef {
         encryption_algorithm: parameters.expect("parameters").into(),
@@ -369,7 +369,7 @@ async fn a_client_certificate_is_shown_to_who_asks_and_its_key_may_need_a_passwo
 
     let text = opened(&sealed, "climbing").expect("it opens");
     assert!(!text.contains("ENCRYPTED") && Identity::from_pem(text.as_bytes(), "").is_ok());
-    assert_eq!(opened(&text, "").as_deref(), Ok(&*text), "what is open stays as it is");
+    assert_eq!(opened(&text, "").as_deref(), Ok(&*text), "a plain key stays as it is");
     assert_eq!(opened(&sealed, "falling"), Err(PemError::WrongPassword));
     let scrypt = |cost_parameter| {
         let mut parameters =
@@ -421,7 +421,7 @@ async fn a_client_certificate_is_shown_to_who_asks_and_its_key_may_need_a_passwo
             assert!(report.result.is_ok(), "{:?}", report.result);
         }
     }
-    // One that a hook brings along is shown for its own calls, and its connections serve no other.
+    // The certificate of a hook is used for its own calls only, and so are the connections made with it.
     let pem = format!("{certificate}{plain}");
     let client = client(None);
     let own = |pem, digest| Some(Presented { digest, pem });
@@ -429,7 +429,7 @@ async fn a_client_certificate_is_shown_to_who_asks_and_its_key_may_need_a_passwo
         let report = client.call(Call { certificate: own(&pem, [1; 32]), ..call(true) }, anything).await;
         assert!(report.result.is_ok(), "{:?}", report.result);
     }
-    assert!(client.call(call(true), anything).await.result.is_err(), "nobody's");
+    assert!(client.call(call(true), anything).await.result.is_err(), "a call without a certificate");
     let other = server::self_signed("other");
     let other = format!("{}{}", other.cert.pem(), other.signing_key.serialize_pem());
     let report = client.call(Call { certificate: own(&other, [2; 32]), ..call(true) }, anything).await;

@@ -1,4 +1,5 @@
-//! An operator's proxy between us and the receivers: what it is asked for, and who is to blame when it fails.
+//! Tests calls through an operator's proxy: the requests to the proxy, and whether the proxy or the receiver is at
+//! fault.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
@@ -11,16 +12,16 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::server::{Script, Server};
 use crate::{OK, anything, limits, resolver};
 
-/// What a proxy does with whoever comes.
+/// The behaviour of a scripted proxy.
 #[derive(Clone, Copy)]
 enum Does {
-    /// Opens the tunnel to a port of this machine, whatever it was asked for.
+    /// Opens a tunnel to a port of this machine. The requested target is ignored.
     Tunnels(u16),
     Answers(&'static str),
     Hangs,
 }
 
-/// A proxy on a port of its own, and the heads of the requests that it got.
+/// Starts a proxy. Returns its port and the heads of the requests that it receives.
 async fn start(does: Does) -> (u16, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -89,11 +90,14 @@ async fn a_tunnel_goes_to_the_address_that_was_judged_and_is_kept() {
     assert!(head.starts_with("connect 93.184.216.34:8443 http/1.1\r\n"), "{head}");
     assert!(head.contains("proxy-authorization: basic dxnlcjpwyxnz\r\n") && !head.contains("token"), "{head}");
     assert!(receiver.received().contains("Host: hooks.example.com:8443\r\n"), "the receiver sees its own name");
-    assert!(!receiver.received().to_lowercase().contains("proxy-authorization"), "and not the proxy's password");
+    assert!(
+        !receiver.received().to_lowercase().contains("proxy-authorization"),
+        "the proxy's password does not reach the receiver"
+    );
 }
 
 #[tokio::test]
-async fn a_proxy_that_looks_names_up_is_given_the_name_and_literal_addresses_are_judged_all_the_same() {
+async fn a_resolving_proxy_receives_the_name_and_literal_addresses_are_still_judged() {
     let receiver = Server::start_tls(Script::answers(&[OK]), "hooks.example.com").await;
     let (port, heads) = start(Does::Tunnels(receiver.port)).await;
     let client = through(port, true, Trust { roots: vec![receiver.certificate()], identity: None });
@@ -116,11 +120,11 @@ async fn a_proxy_that_looks_names_up_is_given_the_name_and_literal_addresses_are
     };
     let report = client.call(call, |_| Err("private")).await;
     assert!(matches!(report.result, Err(Failure::Blocked("private"))));
-    assert_eq!(heads.lock().expect("no panic").len(), 1, "nobody was asked");
+    assert_eq!(heads.lock().expect("no panic").len(), 1, "no second request to the proxy");
 }
 
 #[tokio::test]
-async fn the_proxys_failures_are_told_from_the_receivers() {
+async fn failures_of_the_proxy_and_of_the_receiver_are_distinguished() {
     for (does, ours) in [
         (Does::Answers("HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n"), true),
         (Does::Answers("HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n"), false),

@@ -1,4 +1,4 @@
-//! A server that does what a script says, byte by byte.
+//! A server that follows a script, byte by byte.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -12,10 +12,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-/// What every connection does.
+/// The behaviour of every connection.
 #[derive(Clone, Default)]
 pub(crate) struct Script {
-    /// One answer per request on a connection; after the last one the server waits, or closes.
+    /// One answer for each request on a connection. After the last one, the server waits or closes.
     answers: Vec<String>,
     drip: String,
     at_once: bool,
@@ -31,7 +31,7 @@ impl Script {
         Self::default()
     }
 
-    /// Sends the beginning at once and the rest a byte at a time.
+    /// Sends `beginning` at once, and `rest` one byte at a time.
     pub(crate) fn drips(beginning: &str, rest: &str) -> Self {
         Self { answers: vec![beginning.to_owned()], drip: rest.to_owned(), ..Self::default() }
     }
@@ -72,7 +72,7 @@ impl Server {
         Self::bind(script, Some(self_signed(name)), None).await
     }
 
-    /// One that lets in only who has a certificate under this authority.
+    /// Starts a server that accepts only clients with a certificate of the authority `clients`.
     pub(crate) async fn start_mutual_tls(script: Script, name: &str, clients: CertificateDer<'static>) -> Self {
         Self::bind(script, Some(self_signed(name)), Some(clients)).await
     }
@@ -140,7 +140,7 @@ impl Server {
         self.certificate.clone().expect("a TLS server")
     }
 
-    /// Stops, and gives a port on which nobody listens.
+    /// Stops the server, and returns its port, which is closed now.
     pub(crate) fn into_closed_port(self) -> u16 {
         self.task.abort();
         self.port
@@ -177,11 +177,11 @@ async fn play(mut stream: impl AsyncRead + AsyncWrite + Unpin, script: &Script, 
         let _ = stream.shutdown().await;
         return;
     }
-    // Stay open and say nothing, until the client leaves.
+    // The connection stays open in silence until the client leaves.
     while matches!(stream.read(&mut [0; 4096]).await, Ok(n) if n > 0) {}
 }
 
-/// Reads one request with its body. `false` when the client has left.
+/// Reads one request with its body. Returns `false` if the client has left.
 async fn read_request(stream: &mut (impl AsyncRead + Unpin), seen: &Seen) -> bool {
     let mut request = Vec::new();
     let mut chunk = [0; 16 << 10];

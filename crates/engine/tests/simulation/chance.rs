@@ -1,4 +1,4 @@
-//! What a world leaves to chance, and its clock: both follow from the seed alone.
+//! The random choices and the clock of a world. Both depend on the seed alone.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use quickdraw_domain::retry::Chance;
 use quickdraw_engine::Clock;
 use uuid::Uuid;
 
-/// A small generator (splitmix64): the same seed gives the same world everywhere.
+/// A small random generator (splitmix64). The same seed gives the same world on every machine.
 #[derive(Clone)]
 pub(crate) struct Dice(pub(crate) Arc<Mutex<u64>>);
 
@@ -29,12 +29,12 @@ impl Dice {
 
 pub(crate) struct Manual {
     now: Mutex<Timestamp>,
-    /// Of the newest id: its milliseconds, and how many there were.
+    /// The milliseconds of the newest id, and the number of ids so far.
     newest: Mutex<(u64, u64)>,
     dice: Dice,
 }
 
-/// When every world begins.
+/// The time at which every world starts.
 pub(crate) const BEGINNING: Timestamp = Timestamp::from_seconds(1_790_000_000);
 
 impl Manual {
@@ -49,7 +49,7 @@ impl Manual {
 }
 
 impl Manual {
-    /// Somebody sets the clock.
+    /// Sets the clock back, as an administrator might.
     pub(crate) fn jump_back(&self, by: Duration) {
         let mut now = self.now.lock().expect("no panic");
         *now = now.minus(by);
@@ -68,7 +68,7 @@ impl Clock for Manual {
     fn uuid(&self) -> Uuid {
         let now = u64::try_from(self.now().as_micros() / 1000).expect("after 1970");
         let mut newest = self.newest.lock().expect("no panic");
-        // The real one does not go back either when the clock is set back.
+        // Like the real generator, this one never goes back when the clock does.
         *newest = (newest.0.max(now), newest.1 + 1);
         Uuid::from_u64_pair((newest.0 << 16) | 0x7000, (1 << 63) | newest.1)
     }

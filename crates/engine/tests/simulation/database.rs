@@ -1,16 +1,16 @@
-//! Where a world stores: on SQLite a folder of its own, on PostgreSQL a schema.
+//! The database of a world: a folder on SQLite, and a schema on PostgreSQL.
 
 use quickdraw_store::{Ring, SharedStore};
 
-/// What the world stores in.
+/// The kind of database.
 #[derive(Clone)]
 pub(crate) enum Database {
     Sqlite,
-    /// The URL of a server.
+    /// PostgreSQL, with the URL of a server.
     Postgres(String),
 }
 
-/// One store, and how to be rid of it.
+/// The place of one store, which can be deleted.
 pub(crate) struct Home {
     pub(crate) url: String,
     schema: Option<(String, String)>,
@@ -45,9 +45,9 @@ impl Home {
 
 async fn execute(server: &str, sql: &str) {
     let (client, connection) =
-        tokio_postgres::connect(server, tokio_postgres::NoTls).await.expect("the server is there");
+        tokio_postgres::connect(server, tokio_postgres::NoTls).await.expect("the server answers");
     let connection = tokio::spawn(connection);
-    client.batch_execute(sql).await.expect("it is allowed");
+    client.batch_execute(sql).await.expect("the statement runs");
     drop(client);
     let _ = connection.await;
 }

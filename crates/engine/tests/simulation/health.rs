@@ -1,5 +1,5 @@
-//! Hooks that fall ill and get well, driven through real attempts with a manual clock: the tables of both presets, and a
-//! receiver that is down for a day.
+//! Health of hooks, driven by real attempts with a manual clock: the tables of both presets, and a receiver that is
+//! down for a day.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -25,7 +25,7 @@ const REJECTED: Outcome = Outcome::Rejected { status: 404, retry_after: None };
 const DOWN: Outcome = Outcome::Unreachable(Unreachable::Connect);
 const OK: Outcome = Outcome::Delivered { status: 200 };
 
-/// A receiver that answers as it is told, and what it got.
+/// A receiver with a scripted answer. It records its requests.
 struct Told {
     answer: Mutex<Outcome>,
     accepted: Mutex<HashSet<String>>,
@@ -92,13 +92,13 @@ impl Scene {
         push(&self.belt, self.project, None, b"{}").await;
     }
 
-    /// Delivers what may be delivered now, once round. Tells how many attempts there were.
+    /// Delivers all that can be delivered now, once. Returns the number of attempts.
     async fn deliver(&self) -> usize {
         self.deliveries.claim().await.expect("the store works");
         let ready = self.deliveries.ready();
         self.deliveries.give_back().await;
         let attempts = ready.into_iter().map(|claimed| async {
-            let finished = self.deliveries.attempt(&claimed).await.expect("its hook is there");
+            let finished = self.deliveries.attempt(&claimed).await.expect("the hook exists");
             (claimed, finished)
         });
         let results = futures_util::future::join_all(attempts).await;
@@ -111,21 +111,22 @@ impl Scene {
 
     async fn status(&self) -> (u32, Status) {
         let scope = Scope::Project(self.project);
-        let found = self.belt.store().find_hook(scope, self.hook).await.expect("read").expect("it is there");
+        let found = self.belt.store().find_hook(scope, self.hook).await.expect("read").expect("the hook exists");
         (found.health.recent_failures, found.health.status(self.clock.now()))
     }
 
-    /// One failure as soon as the hook may be called; tells for how long it is then not called, `None` for good.
+    /// Fails one attempt as soon as the hook may be called. Returns the pause that follows, `None` if the hook is
+    /// disabled for good.
     async fn fail(&self, outcome: Outcome) -> Option<Duration> {
         self.answer(outcome);
         self.report().await;
-        assert_eq!(self.deliver().await, 1, "it is called now");
+        assert_eq!(self.deliver().await, 1, "the hook is called now");
         let pause = match self.status().await.1 {
             Status::Executable => return Some(Duration::ZERO),
             Status::Disabled => None,
             Status::TemporarilyDisabled(until) => Some(until.since(self.clock.now())),
         };
-        // Until the last second nothing is sent, whatever is reported.
+        // Until the last second of the pause, no request is sent, even if events are reported.
         let before = *self.told.requests.lock().expect("no panic");
         self.report().await;
         let wait = pause.unwrap_or(Duration::from_secs(40 * 86_400));
@@ -145,13 +146,13 @@ const fn minutes(n: u64) -> Option<Duration> {
     Some(Duration::from_secs(60 * n))
 }
 
-/// The tables of `contract/behaviour.md` 11.1 and 11.2.
-pub(crate) async fn the_tables_of_both_presets_hold_for_real_attempts(database: Database) {
+/// The tables of GitLab's documentation: its current rules and those that it has published.
+pub(crate) async fn pauses_follow_the_tables_of_both_presets(database: Database) {
     let day = minutes(24 * 60);
     let doubling = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024].map(minutes);
     let scene = Scene::new(1, &database, RetryPolicy::gitlab(), DisablePolicy::Current).await;
     for number in 1..=40_usize {
-        // 4xx and 5xx are alike.
+        // In this preset, all kinds of failures count the same.
         let outcome = [FAILED, REJECTED, DOWN][number % 3];
         let expected = match number {
             1..=3 => minutes(0),
@@ -162,9 +163,9 @@ pub(crate) async fn the_tables_of_both_presets_hold_for_real_attempts(database: 
         assert_eq!(scene.fail(outcome).await, expected, "failure {number}");
         assert_eq!(scene.status().await.0 as usize, number);
     }
-    // For good, until a test succeeds; a test that fails changes nothing.
+    // The hook stays disabled until a test succeeds. A failed test changes nothing.
     let hook = scene.belt.store().find_hook(Scope::Project(scene.project), scene.hook).await.expect("read");
-    let hook = hook.expect("it is there").hook;
+    let hook = hook.expect("the hook exists").hook;
     scene.belt.test(&hook, Trigger::PUSH, b"{}").await.expect("the store works");
     assert_eq!(scene.status().await, (40, Status::Disabled));
     scene.answer(OK);
@@ -183,7 +184,7 @@ pub(crate) async fn the_tables_of_both_presets_hold_for_real_attempts(database: 
     }
     scene.answer(OK);
     assert!(scene.deliver().await > 0);
-    assert_eq!(scene.status().await, (0, Status::Executable), "a success heals");
+    assert_eq!(scene.status().await, (0, Status::Executable), "a success re-enables the hook");
     while scene.deliver().await > 0 {}
     for number in 1..=4 {
         let expected = if number < 4 { minutes(0) } else { None };
@@ -192,7 +193,7 @@ pub(crate) async fn the_tables_of_both_presets_hold_for_real_attempts(database: 
     scene.end().await;
 }
 
-/// Everything that happens in a day without a receiver is held, and reaches it afterwards, a little more at a time.
+/// The events of a day without a receiver are held. They are delivered afterwards, at a slowly increasing rate.
 pub(crate) async fn a_receiver_that_is_down_for_a_day_gets_everything(database: Database) {
     const MINUTES: u64 = 24 * 60;
     let scene = Scene::new(3, &database, RetryPolicy::standard(), DisablePolicy::Published).await;
@@ -204,11 +205,11 @@ pub(crate) async fn a_receiver_that_is_down_for_a_day_gets_everything(database: 
         scene.clock.advance(Duration::from_secs(60));
     }
     let asked = *scene.told.requests.lock().expect("no panic");
-    assert!(asked <= 30, "{asked} requests in a day to a receiver that is down");
+    assert!(asked <= 30, "{asked} requests in a day to an unreachable receiver");
     scene.answer(OK);
     *scene.told.open.lock().expect("no panic") = (0, 0);
     let mut rounds = Vec::new();
-    // The probe may be a day away.
+    // The next attempt may be a day away.
     for _ in 0..2 * MINUTES {
         let count = scene.deliver().await;
         if count > 0 {
@@ -220,9 +221,9 @@ pub(crate) async fn a_receiver_that_is_down_for_a_day_gets_everything(database: 
         }
     }
     let accepted = scene.told.accepted.lock().expect("no panic").len();
-    assert_eq!(accepted as u64, MINUTES, "nothing is lost");
+    assert_eq!(accepted as u64, MINUTES, "no event is lost");
     let most = scene.told.open.lock().expect("no panic").1;
-    // One asks; then two; then as the share grows, and never more than the hook's slots.
+    // First one attempt, then two, then more as the share of the hook grows, but never more than its permits.
     assert_eq!(rounds[0], 1, "{rounds:?}");
     assert!(rounds[1] <= 3 && most <= 6, "at most {most} at once: {rounds:?}");
     println!(

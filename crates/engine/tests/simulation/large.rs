@@ -1,4 +1,4 @@
-//! Events that are large, or costly for those who look into them: they harm nobody else.
+//! Events that are large or costly to process do not affect other events.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use crate::chance::{Dice, Manual};
 use crate::database::{Database, Home, open};
 use crate::parts;
 
-/// Nobody is called here.
+/// A transport that is never used here.
 struct Nobody;
 
 #[async_trait]
@@ -88,10 +88,10 @@ pub(crate) async fn a_large_event_that_ended_the_process_twice_is_set_aside(data
 
     assert_eq!(place.belt.retry_set_aside(Some(event)).await.expect("retried"), 1);
     let (version, document) = store.document(Document::Reading).await.expect("read").expect("a document");
-    assert_eq!(document, b"{}", "what ended is not counted");
+    assert_eq!(document, b"{}", "a new try starts the count again");
     assert!(store.put_document(Document::Reading, version, began(1)).await.expect("written"));
     assert_eq!(place.belt.project().await.expect("projected"), 1);
-    assert_eq!(place.set_aside().await, [], "it may begin twice");
+    assert_eq!(place.set_aside().await, [], "a second start is allowed");
     place.home.end().await;
 }
 
@@ -112,7 +112,7 @@ pub(crate) async fn a_large_event_in_small_parts_is_set_aside_and_delivered(data
     place.home.end().await;
 }
 
-pub(crate) async fn a_filter_that_takes_too_much_work_is_a_reason(database: Database) {
+pub(crate) async fn a_filter_that_is_too_costly_skips_its_hook_with_a_reason(database: Database) {
     let place = Place::new(3, &database).await;
     let costly = place
         .hook(|hook| Hook {
@@ -138,13 +138,13 @@ pub(crate) async fn a_filter_that_takes_too_much_work_is_a_reason(database: Data
     let mut owed: Vec<HookId> =
         store.list_deliveries(filter).await.expect("read").rows.iter().map(|delivery| delivery.hook).collect();
     owed.sort_unstable();
-    assert_eq!(owed, [cheap, plain], "others are not kept from theirs");
+    assert_eq!(owed, [cheap, plain], "other hooks are not affected");
     place.home.end().await;
 }
 
-pub(crate) async fn a_filter_holds_for_events_that_are_fanned_out_later(database: Database) {
+pub(crate) async fn filters_apply_to_events_that_are_fanned_out_later(database: Database) {
     let place = Place::new(4, &database).await;
-    // Another node makes hooks: this one's directory does not have them when the event arrives.
+    // Another node creates hooks, which the directory of this node does not have when the event arrives.
     let hook = parts::hook(Scope::Project(place.project), &place.clock);
     let filter = EventFilter::parse(r#"{"path":"docs/*"}"#).expect("a filter");
     let stopped = Hook { event_filter: Some(filter), ..hook.clone() };
@@ -162,15 +162,15 @@ pub(crate) async fn a_filter_holds_for_events_that_are_fanned_out_later(database
         "commits": [{ "id": "b2", "added": ["src/x.rs"] }],
     });
     let event = place.push(body.to_string().as_bytes()).await;
-    assert_eq!(place.skips(event).await, [], "nothing was decided when it arrived");
+    assert_eq!(place.skips(event).await, [], "no hook was considered at the append");
     place.belt.fan_out().await.expect("fanned out");
     let reasons = [(stopped, SkipReason::EventFilter), (other, SkipReason::BranchFilter)];
     assert_eq!(place.skips(event).await, reasons);
-    assert_eq!(place.belt.fan_out().await.expect("fanned out"), 0, "nothing is left");
+    assert_eq!(place.belt.fan_out().await.expect("fanned out"), 0, "no event is left");
     place.home.end().await;
 }
 
-pub(crate) async fn a_push_that_lists_few_commits_passes_with_a_note(database: Database) {
+pub(crate) async fn a_push_with_unlisted_commits_passes_a_path_filter_with_a_note(database: Database) {
     let place = Place::new(5, &database).await;
     let filter = EventFilter::parse(r#"{"path":"deploy/*"}"#).expect("a filter");
     let hook = place.hook(|hook| Hook { event_filter: Some(filter), ..hook }).await;
@@ -189,7 +189,7 @@ pub(crate) async fn a_push_that_lists_few_commits_passes_with_a_note(database: D
     place.home.end().await;
 }
 
-pub(crate) async fn costly_filters_of_a_project_take_no_event_from_its_group(database: Database) {
+pub(crate) async fn costly_filters_of_a_project_do_not_affect_hooks_of_its_group(database: Database) {
     let place = Place::new(6, &database).await;
     let store = place.belt.store();
     let group = store.find_project(Name::Id(place.project.0)).await.expect("read").expect("a project").group;
@@ -205,14 +205,14 @@ pub(crate) async fn costly_filters_of_a_project_take_no_event_from_its_group(dat
     place.belt.refresh_directory().await.expect("read");
     let body = json!({ "object_kind": "push", "ref": "refs/heads/main", "x": "a".repeat(30_000) }).to_string();
     let event = place.push(body.as_bytes()).await;
-    assert_eq!(place.skips(event).await.len(), 100, "those of the project give up");
+    assert_eq!(place.skips(event).await.len(), 100, "the filters of the project give up");
     let filter = DeliveryFilter { event: Some(event), limit: 10, ..Default::default() };
     let owed = store.list_deliveries(filter).await.expect("read").rows;
     assert_eq!(owed.iter().map(|delivery| delivery.hook).collect::<Vec<_>>(), [of_group]);
     place.home.end().await;
 }
 
-pub(crate) async fn a_large_event_that_another_node_reads_is_left_to_it(database: Database) {
+pub(crate) async fn a_large_event_is_read_by_one_node_at_a_time(database: Database) {
     let place = Place::new(7, &database).await;
     let body = json!({ "object_kind": "push", "ref": "refs/heads/main", "x": "x".repeat(100_000) }).to_string();
     let event = place.push(body.as_bytes()).await;
@@ -221,7 +221,7 @@ pub(crate) async fn a_large_event_that_another_node_reads_is_left_to_it(database
     let begun = json!({ event.to_string(): { "times": 2, "node": "another", "at": at } }).to_string().into_bytes();
     assert!(store.put_document(Document::Reading, 0, begun).await.expect("written"));
     assert_eq!(place.belt.project().await.expect("projected"), 1);
-    assert_eq!(place.set_aside().await, [], "it may be about to end");
-    assert_eq!(store.pending().await.expect("read").count, 1, "it waits");
+    assert_eq!(place.set_aside().await, [], "the other node may still be reading it");
+    assert_eq!(store.pending().await.expect("read").count, 1, "the event waits");
     place.home.end().await;
 }

@@ -1,10 +1,11 @@
-//! The belt in a world of its own: a manual clock, scripted receivers, a seeded choice of what runs next, and crashes
-//! between any two steps. What must hold always is checked during the faults; what must hold in the end, after them.
+//! A simulation of the delivery pipeline: a manual clock, scripted receivers, a seeded choice of the next step, and
+//! crashes between any two steps. Some invariants are checked during the faults, and the others at the end.
 //!
-//! Each seed is printed when it fails. `QUICKDRAW_SIM_SEED=n` runs one seed, `QUICKDRAW_SIM_SEEDS=n` that many from 1.
-//! On PostgreSQL it runs when `QUICKDRAW_TEST_POSTGRES` names a server; without it, that is shown as ignored.
+//! The seed is printed when a world fails. `QUICKDRAW_SIM_SEED=n` runs one seed, and `QUICKDRAW_SIM_SEEDS=n` runs the
+//! seeds from 1 to n. The worlds run on PostgreSQL if `QUICKDRAW_TEST_POSTGRES` names a server. Otherwise that part is
+//! reported as ignored.
 
-#![expect(clippy::print_stdout, reason = "the seed of a failure has to be seen")]
+#![expect(clippy::print_stdout, reason = "the seed of a failure must be printed")]
 
 mod chance;
 mod database;
@@ -38,20 +39,20 @@ fn main() -> std::process::ExitCode {
     let url = server.clone();
     let on_postgres = move || hold(Database::Postgres(url.unwrap_or_default()), seeds(3));
     let mut trials = vec![
-        Trial::test("sqlite::the_invariants_hold_whatever_happens_in_whatever_order", on_sqlite),
-        Trial::test("postgres::the_invariants_hold_whatever_happens_in_whatever_order", on_postgres)
+        Trial::test("sqlite::the_invariants_hold_in_any_order_of_steps_and_faults", on_sqlite),
+        Trial::test("postgres::the_invariants_hold_in_any_order_of_steps_and_faults", on_postgres)
             .with_ignored_flag(missing),
     ];
     type Scenario = fn(Database) -> Pin<Box<dyn Future<Output = ()>>>;
-    trials.push(Trial::test("every_case_is_judged_by_the_client_and_nobody_forbidden_is_called", || {
-        play(ssrf::every_case_is_judged_by_the_client_and_nobody_forbidden_is_called())
+    trials.push(Trial::test("the_client_follows_every_guard_case_and_calls_no_forbidden_address", || {
+        play(ssrf::the_client_follows_every_guard_case_and_calls_no_forbidden_address())
     }));
-    trials.push(Trial::test("every_line_of_a_request_is_seen_in_raw_bytes", || {
-        play(wire::every_line_of_a_request_is_seen_in_raw_bytes())
+    trials.push(Trial::test("every_line_of_a_request_matches_byte_for_byte", || {
+        play(wire::every_line_of_a_request_matches_byte_for_byte())
     }));
     let scenarios: &[(&str, Scenario)] = &[
-        ("the_tables_of_both_presets_hold_for_real_attempts", |database| {
-            Box::pin(health::the_tables_of_both_presets_hold_for_real_attempts(database))
+        ("pauses_follow_the_tables_of_both_presets", |database| {
+            Box::pin(health::pauses_follow_the_tables_of_both_presets(database))
         }),
         ("a_receiver_that_is_down_for_a_day_gets_everything", |database| {
             Box::pin(health::a_receiver_that_is_down_for_a_day_gets_everything(database))
@@ -62,25 +63,25 @@ fn main() -> std::process::ExitCode {
         ("a_large_event_in_small_parts_is_set_aside_and_delivered", |database| {
             Box::pin(large::a_large_event_in_small_parts_is_set_aside_and_delivered(database))
         }),
-        ("a_filter_that_takes_too_much_work_is_a_reason", |database| {
-            Box::pin(large::a_filter_that_takes_too_much_work_is_a_reason(database))
+        ("a_filter_that_is_too_costly_skips_its_hook_with_a_reason", |database| {
+            Box::pin(large::a_filter_that_is_too_costly_skips_its_hook_with_a_reason(database))
         }),
-        ("a_filter_holds_for_events_that_are_fanned_out_later", |database| {
-            Box::pin(large::a_filter_holds_for_events_that_are_fanned_out_later(database))
+        ("filters_apply_to_events_that_are_fanned_out_later", |database| {
+            Box::pin(large::filters_apply_to_events_that_are_fanned_out_later(database))
         }),
-        ("a_push_that_lists_few_commits_passes_with_a_note", |database| {
-            Box::pin(large::a_push_that_lists_few_commits_passes_with_a_note(database))
+        ("a_push_with_unlisted_commits_passes_a_path_filter_with_a_note", |database| {
+            Box::pin(large::a_push_with_unlisted_commits_passes_a_path_filter_with_a_note(database))
         }),
-        ("costly_filters_of_a_project_take_no_event_from_its_group", |database| {
-            Box::pin(large::costly_filters_of_a_project_take_no_event_from_its_group(database))
+        ("costly_filters_of_a_project_do_not_affect_hooks_of_its_group", |database| {
+            Box::pin(large::costly_filters_of_a_project_do_not_affect_hooks_of_its_group(database))
         }),
-        ("a_large_event_that_another_node_reads_is_left_to_it", |database| {
-            Box::pin(large::a_large_event_that_another_node_reads_is_left_to_it(database))
+        ("a_large_event_is_read_by_one_node_at_a_time", |database| {
+            Box::pin(large::a_large_event_is_read_by_one_node_at_a_time(database))
         }),
         ("several_saves_are_one_event", |database| Box::pin(reports::several_saves_are_one_event(database))),
-        ("a_body_is_that_of_the_moment", |database| Box::pin(reports::a_body_is_that_of_the_moment(database))),
-        ("a_report_costs_as_many_calls_whatever_its_size", |database| {
-            Box::pin(reports::a_report_costs_as_many_calls_whatever_its_size(database))
+        ("later_edits_do_not_change_a_body", |database| Box::pin(reports::later_edits_do_not_change_a_body(database))),
+        ("the_store_calls_of_a_report_do_not_depend_on_its_size", |database| {
+            Box::pin(reports::the_store_calls_of_a_report_do_not_depend_on_its_size(database))
         }),
     ];
     for (name, scenario) in scenarios.iter().copied() {
@@ -115,6 +116,6 @@ async fn run(database: Database, seeds: Vec<u64>) {
         world.end().await;
     }
     println!("{figures:?}");
-    // A simulation in which nothing goes wrong would prove nothing.
+    // A simulation without faults would prove nothing.
     assert!(figures.crashes > 0 && figures.failures > 0 && figures.unknown > 0, "{figures:?}");
 }

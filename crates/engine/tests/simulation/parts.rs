@@ -1,4 +1,4 @@
-//! What every simulated world is made of: a project, hooks, and the belt.
+//! The parts of every simulated world: a project, hooks, and the delivery pipeline.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,12 +19,12 @@ use quickdraw_store::scopes::{NewGroup, NewProject};
 
 use crate::chance::Manual;
 
-/// Reports a push, and commits it.
+/// Reports a push to main and commits it.
 pub(crate) async fn push(belt: &Belt, project: ProjectId, key: Option<String>, body: &[u8]) -> Appended {
     arrive(belt, project, key, "main", body).await
 }
 
-/// Reports a push to a branch, and commits it.
+/// Reports a push to a branch and commits it.
 pub(crate) async fn push_to(belt: &Belt, project: ProjectId, branch: &str, body: &[u8]) -> Appended {
     arrive(belt, project, None, branch, body).await
 }
@@ -77,7 +77,7 @@ pub(crate) async fn belt(
         guard: Arc::new(guard::Settings::default()),
         slots: SlotLimits { total: 12, reserved_for_first: 4, per_hook: 6, initial_per_hook: 2, per_host: 12 },
         deadline: Duration::from_secs(10),
-        // By the real clock, which is not the world's.
+        // This timeout uses the real clock and not the simulated one.
         answer_within: Duration::from_secs(600),
         lease: Duration::from_secs(30),
         instance: "http://sim".to_owned(),
@@ -88,7 +88,7 @@ pub(crate) async fn belt(
         shown_refs: Vec::new(),
         incident_labels: Arc::default(),
     };
-    let belt = Belt::new(store, receivers, clock, settings).await.expect("a belt");
+    let belt = Belt::new(store, receivers, clock, settings).await.expect("a pipeline");
     let deliveries = Deliveries::new(belt.clone());
     (belt, deliveries)
 }

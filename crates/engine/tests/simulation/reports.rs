@@ -1,4 +1,4 @@
-//! Reports of a forge: saves that become one event whoever dies when, and what a report costs the store.
+//! Reports of a forge: saves that become one event, despite crashes at any point, and the store calls of a report.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +24,7 @@ use crate::chance::{Dice, Manual};
 use crate::database::{Database, Home, open};
 use crate::parts;
 
-/// Nobody is called here.
+/// A transport that is never used here.
 struct Nobody;
 
 #[async_trait]
@@ -48,7 +48,7 @@ impl Forge {
         let home = Home::new(2_000_000 + number, database).await;
         let store = open(&home.url).await;
         let id = parts::project(&store, clock.now()).await;
-        let project = store.find_project(Name::Id(id.0)).await.expect("read").expect("it is there");
+        let project = store.find_project(Name::Id(id.0)).await.expect("read").expect("the project exists");
         let belt = Self::start(&home, &clock, Some(store)).await;
         Self { home, clock, belt, project }
     }
@@ -62,7 +62,7 @@ impl Forge {
         parts::belt(store, Arc::new(Nobody), clock.clone(), policies).await.0
     }
 
-    /// What was not written down is gone.
+    /// Restarts the process. Data in memory is lost.
     async fn restart(&mut self) {
         self.belt.store().close().await;
         self.belt = Self::start(&self.home, &self.clock, None).await;
@@ -90,7 +90,7 @@ impl Forge {
         self.committing(self.belt.report(report)).await
     }
 
-    /// Somebody has to commit what a step ingests.
+    /// Commits arrivals while a step waits for its commit.
     async fn committing<T>(&self, step: impl Future<Output = T>) -> T {
         tokio::pin!(step);
         loop {
@@ -102,21 +102,21 @@ impl Forge {
         }
     }
 
-    /// A save of an issue's title, in operation `op`.
+    /// Saves a new title of an issue in operation `op`.
     async fn save(&self, issue: u32, title: (&str, &str), more: bool, key: Option<&str>) -> Reported {
         let object = json!({"id": issue, "iid": issue, "title": title.1, "action": "update"});
         let step = Step { operation: "op", more };
         let saved = self.report("issue_hooks", &object, &json!({"title": title.0}), Some(step), key).await;
-        saved.expect("it is taken")
+        saved.expect("the save is accepted")
     }
 
-    /// The changes of all events, the oldest first.
+    /// The changes of all events, oldest first.
     async fn changes(&self) -> Vec<Value> {
         let store = self.belt.store();
         let filter = EventFilter { limit: 100, ..EventFilter::default() };
         let mut found = Vec::new();
         for event in store.list_events(filter).await.expect("read").rows.iter().rev() {
-            let (_, body) = store.find_event(event.id).await.expect("read").expect("it is there");
+            let (_, body) = store.find_event(event.id).await.expect("read").expect("the event exists");
             let body: Value = serde_json::from_slice(&body.unpack().expect("unpacked")).expect("JSON");
             found.push(body["changes"].clone());
         }
@@ -136,7 +136,7 @@ fn title(previous: &str, current: &str) -> Value {
 pub(crate) async fn several_saves_are_one_event(database: Database) {
     let mut forge = Forge::new(1, &database).await;
     assert_eq!(forge.save(7, ("a", "b"), true, None).await, Reported::Saved);
-    // Another object of the same operation is another event.
+    // Another object of the same operation becomes another event.
     assert_eq!(forge.save(8, ("x", "y"), true, None).await, Reported::Saved);
     forge.restart().await;
     assert_eq!(forge.save(7, ("b", "c"), true, None).await, Reported::Saved);
@@ -144,64 +144,68 @@ pub(crate) async fn several_saves_are_one_event(database: Database) {
     let ended = forge.save(7, ("c", "d"), false, Some("end of 7")).await;
     assert!(matches!(ended, Reported::Event(_)), "{ended:?}");
     assert_eq!(forge.changes().await, [title("a", "d")]);
-    assert_eq!(forge.save(7, ("c", "d"), false, Some("end of 7")).await, ended, "its end was repeated");
+    assert_eq!(
+        forge.save(7, ("c", "d"), false, Some("end of 7")).await,
+        ended,
+        "a repeated last save returns the same event"
+    );
 
-    // Nobody ends that of the other.
+    // The operation of the other object has no last save. It ends after a minute.
     forge.clock.advance(Duration::from_secs(59));
     forge.committing(forge.belt.end_operations()).await.expect("nothing is due");
     assert_eq!(forge.changes().await.len(), 1);
     forge.clock.advance(Duration::from_secs(2));
-    forge.committing(forge.belt.end_operations()).await.expect("it becomes an event");
+    forge.committing(forge.belt.end_operations()).await.expect("the operation becomes an event");
     assert_eq!(forge.changes().await, [title("a", "d"), title("x", "y")]);
-    // What is saved after that is not lost.
+    // A later save is not lost.
     forge.save(8, ("y", "z"), false, None).await;
     forge.committing(forge.belt.end_operations()).await.expect("nothing is due");
     assert_eq!(forge.changes().await[2], title("y", "z"));
 
-    // It was closed, and whoever did that died before there was an event.
+    // An operation was closed, and the process died before there was an event.
     forge.save(9, ("1", "2"), true, None).await;
     let store = forge.belt.store().clone();
     let (place, name) = (Place::Project(forge.project.id), "issue 9 op".to_owned());
-    let mut kept = store.find_operation(place, name, None).await.expect("read").expect("it is open");
+    let mut kept = store.find_operation(place, name, None).await.expect("read").expect("the operation is open");
     (kept.closed, kept.key) = (true, Some("end of 9".to_owned()));
     assert!(store.put_operation(kept).await.expect("written"));
     forge.restart().await;
     let ended = forge.save(9, ("2", "3"), false, Some("end of 9")).await;
-    assert_eq!(forge.changes().await[3], title("1", "2"), "what was closed stands");
+    assert_eq!(forge.changes().await[3], title("1", "2"), "the closed operation is not changed");
     forge.clock.advance(Duration::from_secs(120));
     forge.committing(forge.belt.end_operations()).await.expect("nothing is left");
     assert_eq!((forge.changes().await.len(), forge.save(9, ("2", "3"), false, Some("end of 9")).await), (4, ended));
 
-    // What would make too much of it is refused, and what was saved before stays.
+    // A save that would make the body too large is refused. The earlier saves stay.
     forge.save(11, ("1", "2"), true, None).await;
     let long = json!({"id": 11, "iid": 11, "description": "x".repeat(3 << 20)});
     let step = |more| Some(Step { operation: "op", more });
-    forge.report("issue_hooks", &long, &json!({}), step(true), None).await.expect("it is taken");
+    forge.report("issue_hooks", &long, &json!({}), step(true), None).await.expect("the save is accepted");
     let before = json!({"description": "y".repeat(3 << 20)});
     let refused = forge.report("issue_hooks", &json!({"id": 11, "iid": 11}), &before, step(false), None).await;
     assert!(matches!(refused, Err(ReportError::Compose(_))), "{refused:?}");
     forge.save(11, ("2", "3"), false, None).await;
     assert_eq!(forge.changes().await[4], title("1", "3"));
 
-    // With its project goes what waits for it.
+    // The operations of a deleted project are dropped.
     forge.save(10, ("1", "2"), true, None).await;
     forge.belt.store().delete_project(forge.project.id).await.expect("deleted");
     forge.clock.advance(Duration::from_secs(61));
-    forge.committing(forge.belt.end_operations()).await.expect("it is given up");
+    forge.committing(forge.belt.end_operations()).await.expect("the operation is dropped");
     assert_eq!(forge.belt.store().due_operations(forge.clock.now(), 10).await.expect("read"), []);
     assert_eq!(forge.changes().await.len(), 5);
     forge.end().await;
 }
 
-/// Later edits of the project and of whoever did it never change a body.
-pub(crate) async fn a_body_is_that_of_the_moment(database: Database) {
+/// Later edits of the project or the user never change a stored body.
+pub(crate) async fn later_edits_do_not_change_a_body(database: Database) {
     let forge = Forge::new(2, &database).await;
     let object = json!({"iid": 1, "title": "t"});
     let reported = forge.report("issue_hooks", &object, &json!({}), None, None).await.expect("taken");
     let Reported::Event(id) = reported else { panic!("{reported:?}") };
     let store = forge.belt.store();
     let body =
-        || async { store.find_event(id).await.expect("read").expect("it is there").1.unpack().expect("unpacked") };
+        || async { store.find_event(id).await.expect("read").expect("the event exists").1.unpack().expect("unpacked") };
     let before = body().await;
     let edit =
         ProjectEdit { name: Some("renamed".to_owned()), path: Some("moved".to_owned()), ..ProjectEdit::default() };
@@ -211,7 +215,7 @@ pub(crate) async fn a_body_is_that_of_the_moment(database: Database) {
     forge.end().await;
 }
 
-/// Counts calls of the store on this thread.
+/// Counts the store calls of this thread.
 #[derive(Default)]
 struct Calls(Arc<AtomicU64>);
 
@@ -234,7 +238,7 @@ impl metrics::Recorder for Calls {
     }
 }
 
-pub(crate) async fn a_report_costs_as_many_calls_whatever_its_size(database: Database) {
+pub(crate) async fn the_store_calls_of_a_report_do_not_depend_on_its_size(database: Database) {
     let forge = Forge::new(3, &database).await;
     let counted = Calls::default();
     let calls = counted.0.clone();
@@ -269,19 +273,19 @@ pub(crate) async fn a_report_costs_as_many_calls_whatever_its_size(database: Dat
             calls.store(0, Ordering::Relaxed);
             let place = Place::Project(forge.project.id);
             let heard = forge.belt.is_heard(place, Trigger::by_name(trigger).expect("a trigger"));
-            assert_eq!((heard, calls.load(Ordering::Relaxed)), (false, 0), "answered from memory");
+            assert_eq!((heard, calls.load(Ordering::Relaxed)), (false, 0), "the answer comes from memory");
             forge.report(trigger, object, &json!({"title": "before"}), None, None).await.expect("taken");
-            // The commit, which others share.
+            // The one call is the commit, which events share.
             assert_eq!(calls.swap(0, Ordering::Relaxed), 1, "{trigger} of {size}");
         }
         let save = |more| {
             forge.report("issue_hooks", &reports[2].1, &reports[0].1, Some(Step { operation: "op", more }), None)
         };
         save(true).await.expect("taken");
-        // Looked for and written.
+        // The save is looked up and written.
         assert_eq!(calls.swap(0, Ordering::Relaxed), 2, "a save of {size}");
         save(false).await.expect("taken");
-        // The same, the commit, and the end.
+        // In addition to the two calls: the commit and the end of the operation.
         assert_eq!(calls.swap(0, Ordering::Relaxed), 4, "the end of {size}");
     }
     forge.end().await;

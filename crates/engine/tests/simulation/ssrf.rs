@@ -1,5 +1,5 @@
-//! Every case of `fixtures/guard/cases.jsonl` through the real client: judged when it is sent, with a resolver that changes
-//! its mind, beside listeners that must never hear of it.
+//! Every case of `fixtures/guard/cases.jsonl` through the real client. Addresses are judged when a request is sent,
+//! with a resolver whose answers change. Listeners on forbidden ports must never be called.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -21,7 +21,7 @@ use quickdraw_engine::deliver::transport::Guarded;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Answers of a name server, one after the other; the last one stays.
+/// A resolver that gives one answer after the other and then repeats the last one.
 struct Script(Mutex<Vec<Vec<IpAddr>>>);
 
 impl Resolve for Script {
@@ -51,7 +51,7 @@ struct Case {
 fn url(question: &Question) -> Option<HookUrl> {
     let mut values = NamedValues::default();
     for (name, value) in &question.url_variables {
-        // A value that is refused when it is saved is never sent.
+        // A value that is refused on saving is never sent.
         values.set(name, Secret::new(value.as_str())).ok()?;
     }
     HookUrl::parse_with(&question.url, &values).ok()
@@ -72,7 +72,7 @@ fn client(script: Vec<Vec<IpAddr>>) -> Client {
     Client::new(limits, Arc::new(Script(Mutex::new(script))), Trust::default()).expect("TLS works")
 }
 
-/// Listeners on the loopback ports that cases name: whoever connects is counted.
+/// Listeners on the loopback ports that the cases name. They count their connections.
 #[derive(Default)]
 struct Forbidden {
     ports: HashMap<u16, ()>,
@@ -84,7 +84,7 @@ impl Forbidden {
         if self.ports.insert(port, ()).is_some() {
             return;
         }
-        // A port that is taken, or needs privileges, is somebody else's; connecting would fail or be seen there.
+        // A port that is in use or needs privileges belongs to another program, so the bind may fail.
         let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)) else { return };
         let heard = self.heard.clone();
         std::thread::spawn(move || {
@@ -95,7 +95,8 @@ impl Forbidden {
     }
 }
 
-/// What the client says of a case, without a connection to anybody where the verdict is that there might be one.
+/// The verdict of the client for a case. No connection is opened: the judge function refuses each address after the
+/// verdict.
 async fn verdict(question: &Question, settings: &Settings) -> &'static str {
     let Some(url) = url(question) else { return "invalid" };
     let answers = [&question.resolves_to, &question.resolves_then];
@@ -106,7 +107,7 @@ async fn verdict(question: &Question, settings: &Settings) -> &'static str {
     }
     let (host, authority, path) = (url.host().to_string(), url.authority(), url.path_and_query());
     let literal: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
-    // Before a delivery comes the look when the hook was saved, or the attempt before.
+    // A later lookup follows the one on saving or the one of an earlier attempt.
     let looks = if question.is_later() { 2 } else { 1 };
     let mut last = "blocked";
     for _ in 0..looks {
@@ -133,8 +134,8 @@ async fn verdict(question: &Question, settings: &Settings) -> &'static str {
     last
 }
 
-/// The table, and zero connections.
-pub(crate) async fn every_case_is_judged_by_the_client_and_nobody_forbidden_is_called() {
+/// Runs all cases and checks that no forbidden address was called.
+pub(crate) async fn the_client_follows_every_guard_case_and_calls_no_forbidden_address() {
     let mut forbidden = Forbidden::default();
     let (mut ran, mut refused, mut wrong) = (0, 0, Vec::new());
     for line in include_str!("../../../../fixtures/guard/cases.jsonl").lines() {
@@ -149,7 +150,7 @@ pub(crate) async fn every_case_is_judged_by_the_client_and_nobody_forbidden_is_c
         if expect != word && !or.iter().any(|other| other == word) {
             wrong.push(format!("{id} {}: {word}, expected {expect}: {why}", question.url));
         }
-        // What is refused goes the whole way of a delivery, and must end there.
+        // A blocked URL goes through a whole delivery, which must refuse it.
         if word == "blocked"
             && let Some(url) = url(&question)
         {
@@ -163,12 +164,12 @@ pub(crate) async fn every_case_is_judged_by_the_client_and_nobody_forbidden_is_c
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(ran >= 300 && refused > 100, "{ran} cases, {refused} of them refused on the way out");
-    assert_eq!(forbidden.heard.load(Ordering::Relaxed), 0, "somebody forbidden was called");
-    println!("{ran} cases, {refused} refused on the way out, {} listeners heard nothing", forbidden.ports.len());
+    assert!(ran >= 300 && refused > 100, "{ran} cases, {refused} of them refused on delivery");
+    assert_eq!(forbidden.heard.load(Ordering::Relaxed), 0, "a forbidden address was called");
+    println!("{ran} cases, {refused} refused on delivery, {} listeners without a connection", forbidden.ports.len());
 }
 
-/// A receiver that answers with a redirect: its answer is the result, and the second hop never hears of it.
+/// A receiver answers with a redirect. The redirect is the result, and its target is not called.
 async fn redirect(id: &str, answer: &Value, forbidden: &mut Forbidden) {
     let second = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port").local_addr().expect("bound").port();
     forbidden.listen(second);

@@ -1,4 +1,4 @@
-//! Every line of a request as the contract has it, read as raw bytes at a socket, with the contract's signature vectors.
+//! Every line of a request, read as raw bytes at a socket, with fixed signature vectors.
 
 use std::sync::Arc;
 
@@ -18,11 +18,11 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 const AT: Timestamp = Timestamp::from_seconds(1_744_578_123);
-/// The vectors' delivery.
+/// The delivery id of the signature vectors.
 const ID: &str = "f5e5f430-f57b-4e6e-9fac-d9128cd7232f";
 const KEY: &str = "whsec_dGVzdHRlc3R0ZXN0dGVzdHRlc3R0ZXN0dGVzdHRlc3Q=";
 
-/// What arrives at a socket when this is delivered.
+/// Delivers an event and returns the port and the bytes that arrive at the socket.
 async fn received(hook: impl FnOnce(String) -> Hook, chain: Option<Uuid>, body: &'static str) -> (u16, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let port = listener.local_addr().expect("an address").port();
@@ -42,7 +42,7 @@ async fn received(hook: impl FnOnce(String) -> Hook, chain: Option<Uuid>, body: 
         let (mut bytes, mut chunk) = (Vec::new(), [0; 4096]);
         while !bytes.ends_with(body.as_bytes()) {
             let read = stream.read(&mut chunk).await.expect("bytes");
-            assert!(read > 0, "it ended early: {}", String::from_utf8_lossy(&bytes));
+            assert!(read > 0, "the request ended early: {}", String::from_utf8_lossy(&bytes));
             bytes.extend_from_slice(&chunk[..read]);
         }
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.expect("sent");
@@ -57,10 +57,10 @@ fn hook(scope: Scope, url: &str) -> Hook {
     Hook::new(scope, HookUrl::parse(url).expect("a URL"), Uuid::from_u128(7), AT)
 }
 
-pub(crate) async fn every_line_of_a_request_is_seen_in_raw_bytes() {
+pub(crate) async fn every_line_of_a_request_matches_byte_for_byte() {
     let project = Scope::Project(ProjectId(1));
     let version = env!("CARGO_PKG_VERSION");
-    // With nothing but a URL: what is always sent.
+    // A hook with nothing but a URL has these headers.
     let chain = Uuid::from_u128(0xc4a1);
     let plain = |at: String| hook(project, &format!("http://{at}"));
     let (port, bytes) = received(plain, Some(chain), r#"{"object_kind":"push"}"#).await;
@@ -76,7 +76,8 @@ pub(crate) async fn every_line_of_a_request_is_seen_in_raw_bytes() {
     let expected = always("Push Hook", &chain.to_string(), port);
     assert_eq!(bytes, format!("{expected}Content-Length: 22\r\n\r\n{{\"object_kind\":\"push\"}}"));
 
-    // With everything: both tokens, user info in the URL (form-decoded, the password empty), headers that stand back.
+    // A hook with both tokens, user info in the URL (form-encoded, with an empty password), and custom headers that do
+    // not replace standard ones.
     let all = |at: String| {
         let mut hook = hook(Scope::Instance, &format!("http://us%40er+x:@{at}"));
         hook.token = Some(Secret::new("s3\r\ncret"));
@@ -95,17 +96,17 @@ pub(crate) async fn every_line_of_a_request_is_seen_in_raw_bytes() {
         (r#"{"text":"héllo"}"#, "v1,y7jd0xojgOlUa92ticQq35hvvQiDEkcML9M/cSYX1Sg=", ""),
     ] {
         let (port, bytes) = received(all, None, body).await;
-        // A chain begins with the delivery; the value is a function of it, and of another hook's delivery another.
+        // The delivery starts a chain. Its id is derived from the delivery id.
         let begun = quickdraw_domain::recursion::begun_by(DeliveryId(Uuid::parse_str(ID).expect("a UUID")));
         let (head, rest) = bytes.split_once("X-Gitlab-Token: ").expect("a token");
         assert_eq!(head, always("System Hook", &begun.to_string(), port));
         let lines: Vec<&str> = rest.split("\r\n").collect();
         let length = format!("Content-Length: {}", body.len());
         let (signature, sha) = (format!("Webhook-Signature: {signature}"), lines[1]);
-        // us@er x, colon, nothing: in base64.
+        // "us@er x", a colon and an empty password in base64.
         let basic = "Authorization: Basic dXNAZXIgeDo=";
         assert_eq!(lines, ["s3cret", sha, &signature, basic, "X-Team: rope", &length, "", body]);
-        // The contract's vector has the secret without line breaks; the key is the secret as it was typed.
+        // The token is sent without line breaks, but the key of the signature is the secret as it was entered.
         let typed = quickdraw_domain::signature::hub_signature(&Secret::new("s3\r\ncret"), body.as_bytes());
         assert_eq!(sha, format!("X-Hub-Signature-256: {typed}"));
         if !hub.is_empty() {

@@ -1,4 +1,4 @@
-//! The world: what can happen, and what must hold.
+//! The world: the possible steps, and the invariants.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -28,24 +28,24 @@ use crate::chance::{BEGINNING, Dice, Manual};
 use crate::database::{Database, Home, open};
 use crate::parts::{belt, hook, project, push};
 
-/// What receivers saw: every request, by its key.
+/// The requests that receivers got.
 #[derive(Default)]
 struct Seen {
-    /// Requests under way.
+    /// Keys of the requests in progress.
     open: HashSet<String>,
-    /// How often each key arrived, and whether it was answered with 2xx at least once.
+    /// For each key, the number of requests, and whether one of them got a 2xx answer.
     keys: HashMap<String, (u32, bool)>,
     overlaps: u32,
     failures: u32,
-    /// Hooks that want their events in order, by their UUID; and of each line of theirs the newest that was sent.
+    /// The UUIDs of hooks with ordered delivery, and the newest event that was sent in each of their queues.
     ordered: HashSet<String>,
     lines: HashMap<(String, String), u64>,
     disorder: Vec<String>,
 }
 
 impl Seen {
-    /// In a line, whatever is sent is never older than what was sent before: that would mean that a newer one was begun
-    /// before an older one was final.
+    /// Checks that no event of a queue is sent after a newer one. Otherwise the newer one was started before the older
+    /// one had ended.
     fn check_order(&mut self, hook: String, body: &Value) {
         if !self.ordered.contains(&hook) {
             return;
@@ -106,7 +106,7 @@ pub(crate) struct Figures {
     pub(crate) unknown: usize,
     pub(crate) given_up: usize,
     pub(crate) lines: usize,
-    /// Of simulated faults.
+    /// Hours of simulated faults.
     pub(crate) hours: f64,
 }
 
@@ -124,7 +124,7 @@ impl Figures {
     }
 }
 
-/// An event that was acknowledged, and the hooks that were there at that moment.
+/// An acknowledged event. `hooks` existed at its receipt, and must get it; `perhaps` may get it.
 struct Acknowledged {
     event: EventId,
     hooks: Vec<HookId>,
@@ -198,7 +198,7 @@ impl World {
         &self.figures
     }
 
-    /// One thing happens.
+    /// Performs one random step.
     pub(crate) async fn act(&mut self) {
         match self.dice.below(100) {
             0..30 => self.report_event().await,
@@ -211,7 +211,7 @@ impl World {
             93..95 => self.make_hook().await,
             95 => self.delete_hook().await,
             96 => {
-                // Nobody is at work.
+                // The process pauses for some hours.
                 let hours = Duration::from_secs(self.dice.below(4 * 3600));
                 self.clock.advance(hours);
                 self.belt.drop_held().await.expect("the store works");
@@ -222,7 +222,7 @@ impl World {
 
     async fn report_event(&mut self) {
         let number = self.ledger.len();
-        // Now and then a sender repeats itself, because it did not see our answer.
+        // Sometimes a sender repeats a report, because it did not see the answer.
         let repeated = number > 0 && self.dice.one_in(8);
         let number = if repeated { usize::try_from(self.dice.below(number as u64)).expect("small") } else { number };
         let sha = format!("sha-{number}");
@@ -233,14 +233,14 @@ impl World {
         );
         match push(&self.belt, self.project, Some(format!("key-{number}")), body.as_bytes()).await {
             Appended::Duplicate(event) => {
-                assert!(repeated, "seed {}: a new key was taken for a duplicate", self.seed);
+                assert!(repeated, "seed {}: a new key was recognised as a duplicate", self.seed);
                 assert_eq!(event, self.ledger[number].event, "seed {}", self.seed);
                 self.figures.duplicates += 1;
             }
             Appended::New { id: event, .. } => {
-                assert!(!repeated, "seed {}: a repeated key made a second event", self.seed);
-                // After the clock was set back, whether a hook that the belt has not heard of yet gets the event is open.
-                let (stored, _) = self.belt.store().find_event(event).await.expect("read").expect("it is there");
+                assert!(!repeated, "seed {}: a repeated key created a second event", self.seed);
+                // After the clock was set back, a hook may be newer than the event. Then both results are allowed.
+                let (stored, _) = self.belt.store().find_event(event).await.expect("read").expect("the event exists");
                 let is_older = |hook: &HookId| self.made_at[hook] <= stored.received_at;
                 let (hooks, perhaps) = self.hooks.iter().copied().partition(is_older);
                 self.ledger.push(Acknowledged { event, hooks, perhaps, sha });
@@ -248,7 +248,8 @@ impl World {
         }
     }
 
-    /// Claims, attempts some side by side, and settles, with a crash at any of the borders.
+    /// Claims, attempts some deliveries at the same time, and settles them. A crash can happen between any two of these
+    /// steps.
     async fn deliver(&mut self) {
         self.deliveries.claim().await.expect("the store works");
         let claimed = self.deliveries.ready();
@@ -269,7 +270,7 @@ impl World {
         }
         let results: Vec<_> =
             results.into_iter().filter_map(|(claimed, finished)| Some((claimed, finished?))).collect();
-        // Results may come in any number of batches, and time passes before they are recorded.
+        // Results may be settled in several batches, and some time after the attempts.
         let (early, late) =
             results.split_at(usize::try_from(self.dice.below(results.len() as u64 + 1)).expect("small"));
         self.deliveries.settle(early.to_vec()).await.expect("the store works");
@@ -277,7 +278,7 @@ impl World {
             return self.crash().await;
         }
         if self.dice.one_in(15) {
-            // A worker that was paused for longer than its lease: its results must be refused.
+            // A worker pauses for longer than its lease, so its results must be refused.
             self.clock.advance(Duration::from_secs(60));
             self.belt.expire_leases().await.expect("the store works");
         }
@@ -288,7 +289,7 @@ impl World {
         if self.hooks.len() > 5 {
             return;
         }
-        // Before and after must not fall into one microsecond.
+        // The times before and after the creation must differ.
         self.clock.advance(Duration::from_millis(1));
         let now = self.clock.now();
         let scope = if self.dice.one_in(4) { Scope::Instance } else { Scope::Project(self.project) };
@@ -297,7 +298,8 @@ impl World {
             self.seen.lock().expect("no panic").ordered.insert(hook.uuid.to_string());
         }
         let ordered = hook.ordered;
-        // Refreshing is what the API does; the rule must hold without it too. Order is kept from when the node knows of it.
+        // The API refreshes the directory, but the invariants must also hold without that. Order holds from the moment
+        // when the node knows the hook.
         let made = self.belt.store().create_hook(hook, 100).await.expect("the store works");
         if ordered || self.dice.one_in(2) {
             self.belt.refresh_directory().await.expect("the store works");
@@ -320,7 +322,7 @@ impl World {
         self.deleted.insert(hook);
     }
 
-    /// The process dies: everything in memory is gone, the file stays.
+    /// The process dies. Data in memory is lost, and the database stays.
     async fn crash(&mut self) {
         self.belt.store().close().await;
         self.figures.crashes += 1;
@@ -331,7 +333,7 @@ impl World {
         self.clock.advance(Duration::from_secs(self.dice.below(40)));
     }
 
-    /// The faults stop; from here everything must come to rest by itself.
+    /// The faults stop. From here, all work must end without further help.
     pub(crate) async fn calm_down(&mut self) {
         self.figures.hours += self.clock.now().since(self.began).as_secs_f64() / 3600.0;
         *self.calm.lock().expect("no panic") = true;
@@ -363,14 +365,14 @@ impl World {
             .expect("read");
         let owed: Vec<_> = owed.rows.into_iter().filter(|one| one.state.is_owed()).collect();
         panic!(
-            "seed {}: it never came to rest at {:?}: {owed:?}, {:?}",
+            "seed {}: there is still work at {:?}: {owed:?}, {:?}",
             self.seed,
             self.clock.now(),
             store.ill_hooks().await
         );
     }
 
-    /// Every acknowledged event reached every hook it was owed, or stands in a visible final state.
+    /// Checks that every acknowledged event was delivered to each of its hooks, or has a visible final state.
     pub(crate) async fn check(&mut self) {
         let store = self.belt.store();
         let seen = self.seen.lock().expect("no panic").keys.clone();
@@ -388,8 +390,8 @@ impl World {
                 expected.insert(id.to_string());
                 let delivery = store.find_delivery(id).await.expect("read");
                 let Some(delivery) = delivery else {
-                    // A hook may go before its events are fanned out.
-                    assert!(self.deleted.contains(hook), "seed {}: {id} was never made", self.seed);
+                    // A hook may be deleted before its events are fanned out.
+                    assert!(self.deleted.contains(hook), "seed {}: {id} was never created", self.seed);
                     continue;
                 };
                 let (arrived, accepted) = seen.get(&id.to_string()).copied().unwrap_or_default();
@@ -421,7 +423,7 @@ impl World {
             }
         }
         for key in seen.keys() {
-            assert!(expected.contains(key), "seed {}: {key} was sent and is owed to nobody", self.seed);
+            assert!(expected.contains(key), "seed {}: {key} was sent but not owed to a hook", self.seed);
         }
         self.check_insights().await;
         self.figures.events += self.ledger.len();
@@ -433,7 +435,7 @@ impl World {
         self.home.end().await;
     }
 
-    /// Each acknowledged push counts its one commit, once.
+    /// Checks that each acknowledged push counts its commit once.
     async fn check_insights(&self) {
         let store = self.belt.store();
         let everything = CommitFilter {

@@ -1,20 +1,21 @@
-//! The moves of one branch: whether it is there at a time, and the lives that ended.
+//! The moves of one branch. They show whether the branch exists at a time, and its lives that have ended.
 
 use std::collections::{HashMap, HashSet};
 
 use super::{Move, Push, is_zero, trails};
 use quickdraw_domain::Timestamp;
 
-/// The moves of one branch, each by its first receipt: from where and to where.
+/// The moves of one branch: time of the first receipt, commit before, commit after.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Moves(Vec<(Timestamp, String, String)>);
 
-/// A life of a branch that ended with its deletion, by times of receipt: a push has no time of its own.
+/// A life of a branch that ended with its deletion. Its times are those of receipt, because a push has no time of its
+/// own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Life {
-    /// When its first move was received.
+    /// Receipt of its first move.
     pub began_at: Timestamp,
-    /// When its deletion was received.
+    /// Receipt of its deletion.
     pub ended_at: Timestamp,
 }
 
@@ -24,7 +25,8 @@ impl Moves {
         self.0.push((push.received_at, push.before.clone(), push.after.clone()));
     }
 
-    /// Puts them in order, when all are there. A move that was added twice, as received and as told of afterwards, is one.
+    /// Sorts the moves and removes duplicates. Call it when all moves are added. A move can be added twice, from a
+    /// received event and from a backfill.
     pub fn sort(&mut self) {
         self.0.sort_unstable();
         let mut seen = HashSet::new();
@@ -33,10 +35,11 @@ impl Moves {
         self.0.retain(|_| is_first.next().unwrap_or(true));
     }
 
-    /// When the branch was deleted, as far as was known before a time; nothing while it is there.
+    /// The time at which the branch was deleted, using only the moves received before a time. None while the branch
+    /// exists.
     ///
-    /// Where the moves began and ended tells it. Only where pushes are missing, so that several orders are possible, their times of
-    /// receipt decide: then a push is later than a deletion if it was received later and does not lead to what was deleted.
+    /// The commits of the moves decide. If pushes are missing and several orders are possible, the times of receipt
+    /// decide: a push follows a deletion if it was received later and does not lead to the deleted commit.
     #[must_use]
     pub fn deleted_at(&self, before: Timestamp) -> Option<Timestamp> {
         let known = &self.0[..self.0.partition_point(|(at, ..)| *at < before)];
@@ -49,7 +52,8 @@ impl Moves {
         if later.is_empty() {
             return Some(*deleted_at);
         }
-        // What led there, as far as it was received before; if that is all of it, what was received later is later.
+        // The commits that led to the deletion, among those received before it. If they reach back to the creation,
+        // every push that was received later also happened later.
         let (led_there, is_whole) = leading_to(last, &known[..deletion]);
         if is_whole {
             return None;
@@ -61,20 +65,19 @@ impl Moves {
             .then_some(*deleted_at)
     }
 
-    /// Whether the branch is there in the end, as far as where its moves began and ended tells it; nothing where several orders of them
-    /// are possible.
+    /// True if the branch exists after all moves, according to their commits. None if several orders are possible.
     #[must_use]
     pub fn is_there(&self) -> Option<bool> {
         is_there(&self.0)
     }
 
-    /// When it was moved last before a time.
+    /// The last receipt of a move before a time.
     #[must_use]
     pub fn last_before(&self, before: Timestamp) -> Option<Timestamp> {
         self.0[..self.0.partition_point(|(at, ..)| *at < before)].last().map(|(at, ..)| *at)
     }
 
-    /// The lives that ended, by when they did.
+    /// The lives that have ended, by the time of their end.
     #[must_use]
     pub fn lives(&self) -> Vec<Life> {
         let moves = as_moves(&self.0);
@@ -84,7 +87,7 @@ impl Moves {
             let ended_at = self.0[*last].0;
             let mut began_at = trail.iter().map(|index| self.0[*index].0).min().unwrap_or(ended_at);
             if !is_zero(moves[trail[0]].before) {
-                // Pushes are missing after the creation: it is the last that was received before the end.
+                // Pushes after the creation are missing. The creation is the last one that was received before the end.
                 let mut made = self.0.iter().filter(|(at, from, _)| is_zero(from) && *at < ended_at);
                 began_at = made.next_back().map_or(began_at, |(at, ..)| *at);
             }
@@ -94,7 +97,7 @@ impl Moves {
         lives
     }
 
-    /// When the first of them was received.
+    /// Receipt of the first move.
     #[must_use]
     pub fn first(&self) -> Option<Timestamp> {
         self.0.first().map(|(at, ..)| *at)
@@ -116,19 +119,19 @@ fn is_there(known: &[(Timestamp, String, String)]) -> Option<bool> {
     }
     match open {
         0 => Some(false),
-        // Every other life ended, so this is the last one.
+        // All other lives have ended, so the open one is the last.
         1 if trails.len() == 1 || broken == 0 => Some(true),
         _ => None,
     }
 }
 
-/// Where a branch was before it came to a commit, and whether that is known from its creation on.
+/// The commits that the branch had before a commit, and true if they reach back to the creation of the branch.
 fn leading_to<'a>(end: &'a str, moves: &'a [(Timestamp, String, String)]) -> (HashSet<&'a str>, bool) {
     let came_from: HashMap<&str, &str> = moves.iter().map(|(_, from, to)| (to.as_str(), from.as_str())).collect();
     let (mut passed, mut at) = (HashSet::from([end]), end);
     while let Some(from) = came_from.get(at).filter(|from| passed.insert(from)) {
         at = from;
-        // Behind its creation there are other lives.
+        // The moves before a creation belong to other lives.
         if is_zero(at) {
             return (passed, true);
         }

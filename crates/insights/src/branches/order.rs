@@ -1,25 +1,25 @@
-//! The order of the moves of one branch, as their bodies tell it: each begins where the one before it ended. Times of receipt decide
-//! nothing here, because pushes can be received in any order.
+//! Orders the moves of one branch by their bodies: each move begins at the commit at which the one before ended. Times
+//! of receipt are ignored, because pushes can be received in any order.
 
 use std::collections::HashMap;
 
 use super::is_zero;
 use quickdraw_domain::Timestamp;
 
-/// A move, as far as it decides over the order.
+/// The properties of a push that determine its position.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Move<'a> {
-    /// Where the branch was; zeros where it was made.
+    /// Commit before the push; zeros if the push created the branch.
     pub(crate) before: &'a str,
-    /// Where it is; zeros where it was deleted.
+    /// Commit after the push; zeros if the push deleted the branch.
     pub(crate) after: &'a str,
-    /// When the newest commit that the push listed was made. It decides only between moves that begin at one commit.
+    /// Time of the newest commit in the list. It only orders moves that begin at the same commit.
     pub(crate) made: Option<Timestamp>,
 }
 
-/// Trails of moves that follow one another, as positions in the list: each move is in exactly one, and no trail is empty. A trail
-/// begins with the creation of the branch or where a push before it is missing, and ends with its deletion or where nothing follows.
-/// The same moves give the same trails, in whatever order they are listed.
+/// Groups moves that follow one another into trails of positions in `moves`. Each move is in exactly one trail, and no
+/// trail is empty. A trail begins with the creation of the branch or after a missing push. It ends with the deletion of
+/// the branch or with the last known move. The result does not depend on the order of `moves`.
 pub(crate) fn trails(moves: &[Move<'_>]) -> Vec<Vec<usize>> {
     let key = |index: usize| {
         let one = moves[index];
@@ -28,9 +28,9 @@ pub(crate) fn trails(moves: &[Move<'_>]) -> Vec<Vec<usize>> {
     let mut sorted: Vec<usize> = (0..moves.len()).collect();
     sorted.sort_by(|one, other| key(*one).cmp(&key(*other)));
     let mut graph = Graph { moves, leaving: HashMap::new() };
-    // Of each commit, how many moves begin at it, less those that end at it.
+    // For each commit, the number of moves that begin at it minus the number of moves that end at it.
     let mut surplus: HashMap<&str, i64> = HashMap::new();
-    // The last one is taken first.
+    // The lists are used from their end, so they are filled in reverse.
     for index in sorted.iter().rev() {
         let Move { before, after, .. } = moves[*index];
         if !is_zero(after) {
@@ -47,7 +47,7 @@ pub(crate) fn trails(moves: &[Move<'_>]) -> Vec<Vec<usize>> {
             trails.push(graph.walk(*index));
         }
     }
-    // More moves begin at these than end there: a push before them is missing.
+    // More moves begin at these commits than end there, so a push before them is missing.
     for index in &sorted {
         let before = moves[*index].before;
         let Some(left) = surplus.get_mut(before).filter(|left| **left > 0) else { continue };
@@ -56,7 +56,7 @@ pub(crate) fn trails(moves: &[Move<'_>]) -> Vec<Vec<usize>> {
             trails.push(graph.walk(first));
         }
     }
-    // The rest goes in circles: back to a commit, and on from there.
+    // The remaining moves form circles: they return to a commit that the branch had before.
     for trail in &mut trails {
         *trail = graph.with_circles(trail);
     }
@@ -69,20 +69,20 @@ pub(crate) fn trails(moves: &[Move<'_>]) -> Vec<Vec<usize>> {
     trails
 }
 
-/// Moves that are in no trail yet.
+/// The moves that are not yet in a trail.
 struct Graph<'a> {
     moves: &'a [Move<'a>],
-    /// By the commit at which they begin, the next one last. Creations are none of them.
+    /// Moves by the commit at which they begin, the next one last. Creations are not in it.
     leaving: HashMap<&'a str, Vec<usize>>,
 }
 
 impl<'a> Graph<'a> {
-    /// Takes a move that begins at a commit.
+    /// Removes a move that begins at a commit.
     fn next(&mut self, commit: &str) -> Option<usize> {
         self.leaving.get_mut(commit)?.pop()
     }
 
-    /// A move and all that follow it, until there is none.
+    /// Follows the moves from one move to the last possible one.
     fn walk(&mut self, first: usize) -> Vec<usize> {
         let mut trail = vec![first];
         let mut at = self.moves[first].after;
@@ -93,7 +93,7 @@ impl<'a> Graph<'a> {
         trail
     }
 
-    /// A trail with the circles that touch it.
+    /// Inserts the circles that touch a trail.
     fn with_circles(&mut self, trail: &[usize]) -> Vec<usize> {
         let mut whole = Vec::with_capacity(trail.len());
         for index in trail {
@@ -106,7 +106,7 @@ impl<'a> Graph<'a> {
         whole
     }
 
-    /// Moves that lead from a commit back to it, as many as there are. Nothing leaves zeros.
+    /// Removes all moves that lead from a commit back to it. No move begins at zeros, because a deletion ends a trail.
     fn circle(&mut self, commit: &'a str) -> Vec<usize> {
         let mut stack: Vec<(&'a str, Option<usize>)> = vec![(commit, None)];
         let mut circle = Vec::new();
@@ -129,12 +129,12 @@ mod tests {
 
     use super::*;
 
-    /// Moves as `a-b`, where `0` is nothing, in trails as texts.
+    /// Moves as `a-b`, where `0` stands for zeros. Returns the trails as texts.
     fn written(moves: &[&str]) -> Vec<String> {
         let moves: Vec<Move<'_>> = moves
             .iter()
             .map(|text| {
-                let (before, after) = text.split_once('-').expect("two ends");
+                let (before, after) = text.split_once('-').expect("two commits");
                 Move { before, after, made: None }
             })
             .collect();
@@ -152,14 +152,14 @@ mod tests {
     }
 
     #[test]
-    fn moves_follow_where_the_one_before_ended() {
+    fn a_move_follows_the_one_that_ended_at_its_commit() {
         check(&["0-a", "a-b", "b-0"], &["0 a b 0"]);
         check(&["a-b", "b-0", "0-c"], &["0 c", "a b 0"]);
         check(&["0-a", "a-b", "c-d", "d-0"], &["0 a b", "c d 0"]);
     }
 
     #[test]
-    fn what_goes_back_goes_on_from_there() {
+    fn circles_are_inserted_where_they_begin() {
         check(&["0-a", "a-b", "b-a", "a-c", "c-0"], &["0 a b a c 0"]);
         check(&["0-a", "a-b", "b-c", "c-b", "b-d"], &["0 a b c b d"]);
         check(&["a-b", "b-a"], &["a b a"]);

@@ -1,4 +1,4 @@
-//! Examples of branches and of the chain that they make, also in any order.
+//! Examples of branches and of the chain of deployed commits, also in other orders.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ fn push(branch: &str, before: &str, after: &str, commits: &[Value]) -> Value {
 
 const ZERO: &str = "0000000000000000000000000000000000000000";
 
-/// Each is received a day after the one before it.
+/// Receives one body a day.
 fn received(bodies: &[Value]) -> Vec<Item> {
     let days = (1..).map(|day| Timestamp::from_seconds(day * DAY));
     entity::joined_at(&days.zip(bodies).map(|(at, body)| (at, Trigger::PUSH, body.clone())).collect::<Vec<_>>())
@@ -60,12 +60,12 @@ fn the_example_of_a_branch_gives_its_numbers() {
     }
     let (branch, pushes) = all.iter().cloned().partition(|item| matches!(item, Item::Branch(_)));
     let lifetime = metrics::given_among("branch_lifetime", branch, pushes);
-    assert_eq!(lifetime, Ok(vec![2 * DAY]), "from its creation, which was before the first commit's own time");
+    assert_eq!(lifetime, Ok(vec![2 * DAY]), "from its creation, which precedes the first commit");
     assert_eq!(value("branches_open", &received(&bodies[..2])), 1);
     assert_eq!(value("stale_branches", &received(&bodies[..2])), 1, "nobody committed for years");
 }
 
-/// Receives bodies on other days: the first body on the day that comes first in the list.
+/// Receives the bodies on the given days.
 fn received_on(days: &[i64], bodies: &[Value]) -> Vec<Item> {
     let at = days.iter().map(|day| Timestamp::from_seconds(day * DAY));
     entity::joined_at(&at.zip(bodies).map(|(at, body)| (at, Trigger::PUSH, body.clone())).collect::<Vec<_>>())
@@ -78,7 +78,7 @@ fn pushes(all: &[Item]) -> Vec<&Push> {
 }
 
 #[test]
-fn a_rewrite_is_told_by_where_pushes_began_and_ended_and_not_by_when_they_came() {
+fn a_rewrite_is_found_by_the_commits_of_pushes_and_not_by_their_receipt() {
     let bodies = [
         push("x", ZERO, "d2", &[commit("d1", "one"), commit("d2", "two")]),
         push("x", "d2", "e2", &[commit("e1", "one"), commit("e2", "two")]),
@@ -87,13 +87,13 @@ fn a_rewrite_is_told_by_where_pushes_began_and_ended_and_not_by_when_they_came()
     for days in ORDERS {
         let all = received_on(&days, &bodies);
         let forced = Timestamp::from_seconds(days[1] * DAY);
-        assert_eq!(rewrites(&pushes(&all)), [(forced, Some(9))], "{days:?}: the second one is to blame");
+        assert_eq!(rewrites(&pushes(&all)), [(forced, Some(9))], "{days:?}: the forced push is the rewrite");
         assert_eq!((value("branches_open", &all), value("branch_lifetime", &all)), (0, 1), "{days:?}");
     }
 }
 
 #[test]
-fn a_branch_that_is_made_again_has_no_history_whenever_it_came() {
+fn a_recreated_branch_has_no_history_in_any_order() {
     let bodies = [
         push("x", ZERO, "d1", &[commit("d1", "one")]),
         push("x", ZERO, "e1", &[commit("e1", "one")]),
@@ -109,7 +109,7 @@ fn a_branch_that_is_made_again_has_no_history_whenever_it_came() {
 }
 
 #[test]
-fn one_move_of_two_branches_counts_what_none_of_them_listed() {
+fn commits_that_no_push_listed_count_once_for_two_branches() {
     let mut first = push("x", ZERO, "d2", &[commit("d2", "two")]);
     let mut second = push("y", ZERO, "d2", &[commit("d1", "one"), commit("d2", "two")]);
     (first["total_commits_count"], second["total_commits_count"]) = (json!(4), json!(3));
@@ -138,13 +138,13 @@ fn a_rewind_is_a_rewrite_and_a_new_branch_of_the_same_name_has_no_history() {
     let (one, again) = (commit("d1", "one"), commit("e1", "one"));
     let back = [push("x", ZERO, "d1", std::slice::from_ref(&one)), push("x", "d1", "d0", &[])];
     assert_eq!(value("history_rewrites", &received(&back)), 1);
-    let anew = [push("x", ZERO, "d1", &[one]), push("x", "d1", ZERO, &[]), push("x", ZERO, "e1", &[again])];
-    let all = received(&anew);
+    let recreated = [push("x", ZERO, "d1", &[one]), push("x", "d1", ZERO, &[]), push("x", ZERO, "e1", &[again])];
+    let all = received(&recreated);
     assert_eq!((value("history_rewrites", &all), value("branches_open", &all)), (0, 1));
 }
 
 #[test]
-fn what_leads_to_a_deletion_is_not_later_though_it_comes_later() {
+fn a_push_that_leads_to_a_deletion_is_not_later_than_it_in_any_order() {
     let late = [push("x", ZERO, "a", &[]), push("x", "b", ZERO, &[]), push("x", "a", "b", &[])];
     assert_eq!(value("branches_open", &received(&late)), 0);
     let restored =
@@ -158,12 +158,12 @@ fn what_leads_to_a_deletion_is_not_later_though_it_comes_later() {
         push("x", "c", ZERO, &[]),
         push("x", ZERO, "b", &[]),
     ];
-    assert_eq!(value("branches_open", &received(&twice)), 1, "and so was this one, of an earlier life");
+    assert_eq!(value("branches_open", &received(&twice)), 1, "restored with a commit of an earlier life");
     let other = [push("x", ZERO, "a", &[]), push("x", "a", ZERO, &[]), push("x", "c", "d", &[])];
     assert_eq!(value("branches_open", &received(&other)), 1);
 }
 
-/// A chain a → b → c, another one x → y behind a gap, and a deployment for each letter at its time.
+/// Builds the chain a → b → c and, after a missing push, x → y. Each letter is deployed at its time.
 fn deployed(deployments: &[(&str, i64)], shas: &[&str], at: i64) -> Deployed {
     let bodies = [("s", "a"), ("a", "b"), ("b", "c"), ("w", "x"), ("x", "y")]
         .map(|(from, to)| push("main", from, to, &[commit(to, to)]));
@@ -177,7 +177,7 @@ fn deployed(deployments: &[(&str, i64)], shas: &[&str], at: i64) -> Deployed {
             let body = json!({ "deployment_id": id, "status": "success", "environment": "production", "commit_url": url,
                 "project": { "id": 7 } });
             let mut one = Deployment::of_event(Timestamp::from_seconds(*at), &body).expect("a deployment");
-            // The chain of the test has short names.
+            // The test uses short names for commits.
             one.sha = Some((*letter).to_owned());
             one
         })
@@ -187,22 +187,22 @@ fn deployed(deployments: &[(&str, i64)], shas: &[&str], at: i64) -> Deployed {
 }
 
 #[test]
-fn a_deployment_brings_out_what_lies_before_it() {
+fn a_deployment_contains_the_commits_before_it() {
     let at = |seconds| Deployed::At(Timestamp::from_seconds(seconds));
     let out = [("b", 1_000_000), ("a", 1_000_100), ("c", 1_000_200)];
     assert_eq!(deployed(&out, &["a"], 500_000), at(1_000_000));
     assert_eq!(deployed(&out, &["c"], 500_000), at(1_000_200), "a rollback adds nothing");
-    assert_eq!(deployed(&out, &["unknown", "b"], 500_000), at(1_000_000), "by the name that is known");
+    assert_eq!(deployed(&out, &["unknown", "b"], 500_000), at(1_000_000), "found by the second name");
     assert!(matches!(deployed(&out[..2], &["c"], 500_000), Deployed::Not(_)), "not yet");
     let older = [("s", 1_000_000)];
-    assert!(matches!(deployed(&older, &["a"], 500_000), Deployed::Not(_)), "what was there before brings nothing out");
-    assert!(matches!(deployed(&out, &["unknown"], 5), Deployed::Not(_)), "nothing is known of before the first push");
-    let behind = |seconds, why: &str| match deployed(&[("b", 1_000_000), ("y", 1_000_300)], &[why], 600_000) {
+    assert!(matches!(deployed(&older, &["a"], 500_000), Deployed::Not(_)), "an older commit deploys no later change");
+    assert!(matches!(deployed(&out, &["unknown"], 5), Deployed::Not(_)), "before the first known push");
+    let expect_after = |seconds, why: &str| match deployed(&[("b", 1_000_000), ("y", 1_000_300)], &[why], 600_000) {
         Deployed::After(at, _) => assert_eq!(at, Timestamp::from_seconds(seconds), "{why}"),
         other => panic!("{why}: {other:?}"),
     };
-    behind(1_000_300, "c");
-    behind(1_000_000, "unknown");
+    expect_after(1_000_300, "c");
+    expect_after(1_000_000, "unknown");
 }
 
 proptest! {

@@ -1,4 +1,4 @@
-//! The examples of the definitions, in any order and any number of times.
+//! Tests of the examples in the definitions, in any order and with repetitions.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -21,7 +21,7 @@ fn at(minute: i64) -> Timestamp {
     Timestamp::from_seconds(1_773_619_200 + minute * 60)
 }
 
-fn spelled(minute: i64) -> String {
+fn written(minute: i64) -> String {
     let time = jiff::Timestamp::from_microsecond(at(minute).as_micros()).expect("in range");
     time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
@@ -34,10 +34,10 @@ fn state_after(action: &str) -> &'static str {
     }
 }
 
-/// An event of merge request 5, created at 09:00.
+/// An event of merge request 5, which was created at 09:00.
 fn event(action: &str, minute: i64, who: i64) -> (Trigger, Value) {
-    let attributes = json!({ "iid": 5, "target_project_id": 7, "author_id": AUTHOR, "created_at": spelled(9 * HOUR),
-        "updated_at": spelled(minute), "action": action, "state": state_after(action), "draft": false });
+    let attributes = json!({ "iid": 5, "target_project_id": 7, "author_id": AUTHOR, "created_at": written(9 * HOUR),
+        "updated_at": written(minute), "action": action, "state": state_after(action), "draft": false });
     let body = json!({ "user": { "id": who, "username": format!("u{who}") }, "project": { "id": 7 }, "object_attributes": attributes });
     (Trigger::by_name("merge_request_hooks").expect("a row"), body)
 }
@@ -48,10 +48,10 @@ fn with(mut event: (Trigger, Value), name: &str, value: Value) -> (Trigger, Valu
 }
 
 fn note(id: i64, minute: i64, who: i64, state: &str, seen_at: i64) -> (Trigger, Value) {
-    let on = json!({ "iid": 5, "target_project_id": 7, "author_id": AUTHOR, "created_at": spelled(9 * HOUR),
-        "updated_at": spelled(seen_at), "state": state, "draft": false });
+    let on = json!({ "iid": 5, "target_project_id": 7, "author_id": AUTHOR, "created_at": written(9 * HOUR),
+        "updated_at": written(seen_at), "state": state, "draft": false });
     let note =
-        json!({ "id": id, "author_id": who, "created_at": spelled(minute), "system": false, "action": "create" });
+        json!({ "id": id, "author_id": who, "created_at": written(minute), "system": false, "action": "create" });
     let body = json!({ "user": { "id": who, "username": format!("u{who}") }, "project": { "id": 7 }, "object_attributes": note, "merge_request": on });
     (Trigger::by_name("note_hooks").expect("a row"), body)
 }
@@ -67,7 +67,7 @@ fn value(one: &MergeRequest, name: &str) -> Result<i64, &'static str> {
     metrics::given(name, &[Item::MergeRequest(one.clone())], &[BOT]).map(|values| values.iter().sum())
 }
 
-/// The sequence of the definitions: opened, closed, reopened, reviewed, merged, and a note behind.
+/// The sequence of the definitions: opened, closed, reopened, reviewed and merged, with a comment after the merge.
 fn sequence() -> Vec<(Trigger, Value)> {
     vec![
         event("open", 9 * HOUR, AUTHOR),
@@ -129,40 +129,40 @@ fn time_as_a_draft_or_closed_is_left_out() {
         event("merge", 21 * HOUR, X),
     ];
     assert_eq!(value(&joined(&events), "time_to_merge_active"), Ok(32_400), "three of twelve hours closed");
-    // Ready six hours after it was created, and a comment an hour later.
+    // It becomes ready six hours after its creation, and gets a comment an hour later.
     let events = [
         draft(event("open", 9 * HOUR, AUTHOR)),
         event("update", 15 * HOUR, AUTHOR),
         note(1, 16 * HOUR, X, "opened", 15 * HOUR),
     ];
     assert_eq!(value(&joined(&events), "time_to_first_review_active"), Ok(3_600));
-    assert!(value(&joined(&events[1..]), "time_to_first_review_active").is_err(), "nobody saw how it began");
+    assert!(value(&joined(&events[1..]), "time_to_first_review_active").is_err(), "its opening was not seen");
 }
 
 #[test]
-fn a_merge_request_counts_by_what_its_events_carry() {
-    // The hook came later, and only the merge is known; a group's hook tells it twice.
+fn a_merge_request_counts_by_the_fields_of_its_events() {
+    // The hook was added later, so only the merge is known. A group hook reports it a second time.
     let late = joined(&[event("merge", 11 * HOUR, AUTHOR), event("merge", 11 * HOUR, AUTHOR)]);
     assert_eq!((value(&late, "mr_opened"), value(&late, "mr_merged")), (Ok(1), Ok(1)));
     assert_eq!((value(&late, "time_to_merge"), value(&late, "self_merged")), (Ok(7_200), Ok(1)));
-    // Closed, opened again and merged: not closed.
+    // A merge request that was closed, reopened and merged does not count as closed.
     let events = [event("close", 10 * HOUR, X), event("reopen", 11 * HOUR, X), event("merge", 12 * HOUR, X)];
     assert_eq!(value(&joined(&events), "mr_closed_unmerged"), Err("it is not closed without a merge"));
     assert_eq!(value(&joined(&events[..1]), "mr_closed_unmerged"), Ok(1));
     assert_eq!(
         (value(&joined(&events[..1]), "mr_open"), value(&joined(&events[..2]), "mr_open")),
-        (Err("it had ended"), Ok(1))
+        (Err("it was merged or closed"), Ok(1))
     );
-    // A label after the merge does not move it.
+    // A label after the merge does not change the time of the merge.
     let events = [event("merge", 12 * HOUR, X), with(event("update", 20 * HOUR, X), "state", json!("merged"))];
     assert_eq!(value(&joined(&events), "time_to_merge"), Ok(3 * 3_600));
-    // Merged, as a comment tells, and nobody knows when.
-    let told = joined(&[event("open", 9 * HOUR, AUTHOR), note(1, 12 * HOUR, X, "merged", 12 * HOUR)]);
-    assert_eq!(value(&told, "merge_rate"), Ok(1));
-    assert_eq!(value(&told, "time_to_merge"), Err("it is merged, but no event told when"));
-    assert_eq!(value(&told, "merges_unseen"), Ok(1));
-    assert_eq!((value(&told, "mr_merged"), value(&told, "review_coverage")), (Ok(1), Ok(1)));
-    // Closed, opened again, and closed unseen: the first close is not the one that lasts.
+    // A comment shows that it is merged. The time of the merge is unknown.
+    let merged = joined(&[event("open", 9 * HOUR, AUTHOR), note(1, 12 * HOUR, X, "merged", 12 * HOUR)]);
+    assert_eq!(value(&merged, "merge_rate"), Ok(1));
+    assert_eq!(value(&merged, "time_to_merge"), Err("it is merged, but no event reported when"));
+    assert_eq!(value(&merged, "merges_unseen"), Ok(1));
+    assert_eq!((value(&merged, "mr_merged"), value(&merged, "review_coverage")), (Ok(1), Ok(1)));
+    // It is closed, reopened, and closed again without an event. The first close does not count.
     let unseen =
         [event("close", 10 * HOUR, X), event("reopen", 11 * HOUR, X), note(1, 14 * HOUR, X, "closed", 13 * HOUR)];
     assert_eq!(joined(&unseen).closed_at(), Some(at(13 * HOUR)));
@@ -206,7 +206,7 @@ fn reviews_are_by_others_and_pushes_after_them_are_rework() {
 }
 
 #[test]
-fn what_is_kept_of_one_is_bounded_and_the_same_in_any_order() {
+fn the_state_is_bounded_and_the_same_in_any_order() {
     let update = |minute| event("update", 10 * HOUR + minute, X);
     let mut events: Vec<_> = (0..1_100).map(update).collect();
     events.extend((0..1_100).map(|minute| with(update(minute), "oldrev", json!("a".repeat(40)))));
@@ -215,11 +215,11 @@ fn what_is_kept_of_one_is_bounded_and_the_same_in_any_order() {
     events.reverse();
     assert_eq!(forwards.observations.len(), 1_000);
     assert_eq!(forwards, joined(&events));
-    assert_eq!(value(&forwards, "mr_merged"), Ok(1), "what matters stays");
+    assert_eq!(value(&forwards, "mr_merged"), Ok(1), "the merge is kept");
 }
 
 #[test]
-fn a_stacked_one_is_of_the_branch_that_it_goes_into_in_the_end() {
+fn a_stacked_merge_request_has_its_last_target_branch() {
     let stacked = with(event("open", 9 * HOUR, AUTHOR), "target_branch", json!("feat-1"));
     let retargeted = with(event("update", 10 * HOUR, AUTHOR), "target_branch", json!("main"));
     for order in [[stacked.clone(), retargeted.clone()], [retargeted, stacked]] {

@@ -1,5 +1,5 @@
-//! What lies around things of one family, where an insight needs more of them than each by itself: the incidents that followed
-//! deployments, and the deployments that brought changes out.
+//! The context of items: other entities that a metric needs, such as the incidents after a deployment, and the
+//! deployments that contain a change.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -16,37 +16,37 @@ use crate::merge_requests::MergeRequest;
 use crate::pipelines::Pipeline;
 use quickdraw_domain::Timestamp;
 
-/// What followed a deployment.
+/// The consequences of a deployment.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Outcome {
-    /// The last closes of the incidents that followed it before the next one; nothing for those that are open.
+    /// The last closes of the incidents between this deployment and the next one; None for open incidents.
     pub incidents: Vec<Option<Timestamp>>,
-    /// It was made while an incident was open that followed an earlier one.
+    /// True if the deployment was made while an incident after an earlier deployment was open.
     pub is_rework: bool,
 }
 
-/// What lies around.
+/// The context of the items of a question.
 #[derive(Default, Debug)]
 pub struct Around {
     outcomes: HashMap<(i64, i64), Outcome>,
     chains: HashMap<i64, Chain>,
     merge_commits: HashSet<(i64, String)>,
     moves: HashMap<i64, Moves>,
-    /// Pushes that are the first to tell of their move, with how many commits of it nobody listed: the same move can be made on several
-    /// branches.
+    /// The first push of each move, with the number of commits that no push of that move listed. The same move can
+    /// happen on several branches.
     first_of_moves: HashMap<(i64, i64), i64>,
-    /// When pipelines of a branch were created that were decided, and which.
+    /// For each branch, the decided pipelines by time of creation.
     decided: HashMap<(i64, String), Vec<(Timestamp, i64)>>,
     files: Files,
-    /// The branches to which commits were pushed, by project and commit.
+    /// For each commit, the branches to which it was pushed.
     branches: HashMap<(i64, String), BTreeSet<String>>,
-    /// Commits to which merge requests squashed others.
+    /// The results of squashing, by project and SHA.
     squashes: HashSet<(i64, String)>,
     incidents: Incidents,
 }
 
 impl Around {
-    /// From everything that was read.
+    /// Builds the context from all items of a question.
     #[must_use]
     pub fn of(items: &[&Item]) -> Self {
         let (mut deployments, mut issues, mut pushes): (Vec<&Deployment>, Vec<&Issue>, Vec<&Push>) = Default::default();
@@ -70,7 +70,7 @@ impl Around {
                 _ => {}
             }
         }
-        // Only commits have files, and branches that can be asked for.
+        // Only commits have files, and only commits can be filtered by the branches to which they were pushed.
         let files = if commits.is_empty() { Files::default() } else { Files::of(&pushes, &merge_requests, &commits) };
         let branches = files.branches();
         let incidents = Incidents::of(&deployments, &issues);
@@ -96,13 +96,13 @@ impl Around {
         Self { outcomes, chains, merge_commits, moves, first_of_moves, decided, files, branches, squashes, incidents }
     }
 
-    /// What followed a deployment.
+    /// The consequences of a deployment.
     #[must_use]
     pub fn outcome(&self, deployment: &Deployment) -> Outcome {
         self.outcomes.get(&deployment.key()).cloned().unwrap_or_default()
     }
 
-    /// When a change of a project came out.
+    /// The time at which a change was first deployed.
     #[must_use]
     pub fn deployed(&self, project: i64, change: &Change<'_>) -> Deployed {
         match self.chains.get(&project) {
@@ -117,20 +117,20 @@ impl Around {
         self.moves.get(&branch.number())
     }
 
-    /// Whether a branch is known to be deleted at a time.
+    /// True if the branch is known to be deleted at the given time.
     #[must_use]
     pub fn is_deleted(&self, project: i64, name: &str, at: Timestamp) -> bool {
         let number = number(&[&project.to_string(), &format!("refs/heads/{name}")]);
         self.moves.get(&number).is_some_and(|moves| moves.deleted_at(at).is_some())
     }
 
-    /// How many commits of a move no push of it listed; nothing where another push is the one that counts for that move.
+    /// The number of commits in a move that no push listed. None if another push already counts for the same move.
     #[must_use]
     pub fn unlisted_of(&self, push: &Push) -> Option<i64> {
         self.first_of_moves.get(&push.key()).copied()
     }
 
-    /// Whether a pipeline is the last of its branch that was created before a time and passed or failed.
+    /// True if no later pipeline of the branch was created before the given time and passed or failed.
     #[must_use]
     pub fn is_newest(&self, one: &Pipeline, before: Timestamp) -> bool {
         let branch = (one.project, one.git_ref.clone().unwrap_or_default());
@@ -139,64 +139,63 @@ impl Around {
         all[..until].last().is_some_and(|(_, id)| *id == one.id)
     }
 
-    /// How many distinct paths the commits of a merge request touched that was merged at a time; nothing where no push to its branch is
-    /// known.
+    /// The distinct paths in the commits of a merge request. None if no push to its branch is known.
     pub(super) fn files_of(&self, one: &MergeRequest, merged_at: Timestamp) -> Option<Found> {
         self.files.of_one(one, merged_at)
     }
 
-    /// The branches to which a commit was pushed, as far as pushes are known and list it.
+    /// The branches to which a commit was pushed, as far as known pushes list it.
     #[must_use]
     pub fn branches_of(&self, commit: &Commit) -> &BTreeSet<String> {
         static NONE: BTreeSet<String> = BTreeSet::new();
         self.branches.get(&(commit.project, commit.sha.clone())).unwrap_or(&NONE)
     }
 
-    /// How many incidents that were created in a window count for a deployment, as GitLab divides them.
+    /// The number of incidents created in a window that count for a deployment, as GitLab divides them.
     #[must_use]
     pub fn incidents_in(&self, one: &Deployment, from: Timestamp, to: Timestamp) -> usize {
         self.incidents.in_window(one, from, to)
     }
 
-    /// Whether a merge request squashed others to a commit, and those are known.
+    /// True if a merge request squashed other known commits to this one.
     #[must_use]
     pub fn is_squash(&self, commit: &Commit) -> bool {
         self.squashes.contains(&(commit.project, commit.sha.clone()))
     }
 
-    /// Whether a commit is known as what a merge made.
+    /// True if the commit is known as a merge commit of a merge request.
     #[must_use]
     pub fn is_merge_commit(&self, project: i64, sha: &str) -> bool {
         self.merge_commits.contains(&(project, sha.to_owned()))
     }
 }
 
-/// What pushes of one move say together.
-struct Told {
-    /// The first by receipt, and of those the least.
+/// All pushes of the same move.
+struct SameMove {
+    /// The push that was received first. Among several, the one with the least key.
     first: (Timestamp, (i64, i64)),
     total: i64,
     listed: i64,
 }
 
-/// Of the pushes that tell of one move, the first, with how many commits none of them listed.
+/// Finds the first push of each move, with the number of commits that no push of that move listed.
 fn first_of_moves(pushes: &[&Push]) -> HashMap<(i64, i64), i64> {
-    let mut told: HashMap<_, Told> = HashMap::new();
+    let mut moves: HashMap<_, SameMove> = HashMap::new();
     for push in pushes {
         let first = (push.received_at, push.key());
-        let new = Told { first, total: push.total, listed: push.listed };
-        let known = told.entry((push.project, &push.before, &push.after)).or_insert(new);
+        let new = SameMove { first, total: push.total, listed: push.listed };
+        let known = moves.entry((push.project, &push.before, &push.after)).or_insert(new);
         known.first = known.first.min(first);
         known.total = known.total.max(push.total);
         known.listed = known.listed.max(push.listed);
     }
-    told.into_values().map(|one| (one.first.1, one.total - one.listed)).collect()
+    moves.into_values().map(|one| (one.first.1, one.total - one.listed)).collect()
 }
 
-/// `deployments` are in the order of projects and time.
+/// Finds the consequences of all deployments, which must be sorted by project and time.
 fn outcomes(deployments: &[&Deployment], issues: &[&Issue]) -> HashMap<(i64, i64), Outcome> {
     let mut outcomes = HashMap::new();
-    // Of a project, the last close of the incidents that followed any deployment so far; none while one is open.
+    // The project, and the last close of the incidents after its deployments so far; None while an incident is open.
     let mut until: (i64, Option<Timestamp>) = (i64::MIN, None);
     for (one, followed) in deployments.iter().zip(incidents_of(deployments, issues)) {
         if until.0 != one.project {

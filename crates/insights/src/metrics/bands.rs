@@ -1,4 +1,5 @@
-//! Where DORA's reports put a number. Bands differ by the year of the report, so the number comes first and the year with the band.
+//! Bands of DORA's reports. The bands differ between years, so answers contain the number, and the band with the year
+//! of its report.
 
 use super::{Metric, Summary};
 
@@ -6,11 +7,12 @@ const DAY: f64 = 86_400.0;
 const WEEK: f64 = 7.0 * DAY;
 const MONTH: f64 = 30.0 * DAY;
 
-/// Fewer samples than that have no band.
+/// Minimum number of samples for a band.
 const LEAST: usize = 5;
 
-/// The band of the report of 2019; nothing for other insights, of fewer than five samples, and of a time of which not all is known. Its bands of times to restore and of change failure rates are not told:
-/// several of them are the same, and between others there are gaps.
+/// The band in the report of 2019. None for other metrics, for too few samples, and for windows that are not fully
+/// covered. The bands for times to restore and change failure rates are left out: several of them are the same, and
+/// there are gaps between others.
 #[must_use]
 pub fn band(metric: &Metric, summary: &Summary, is_covered: bool) -> Option<&'static str> {
     if !is_covered || summary.samples < LEAST {
@@ -22,7 +24,7 @@ pub fn band(metric: &Metric, summary: &Summary, is_covered: bool) -> Option<&'st
         names.into_iter().find(|(_, bound)| value < *bound).map_or("low", |(name, _)| name)
     };
     match metric.name {
-        // Several a day, one a day to one a week, one a week to one a month, fewer.
+        // Elite: several a day. High: up to one a week. Medium: up to one a month. Low: fewer.
         "deployment_frequency" => summary.value.map(|a_day| below(1.0 / a_day, [1.0, 7.0 + 1e-9, 30.0 + 1e-9])),
         "lead_time_for_changes" | "commit_lead_time" => median.map(|time| below(time, [DAY, WEEK, MONTH])),
         _ => None,

@@ -1,4 +1,4 @@
-//! What one push, the pushes of one branch, or one branch gives to each insight.
+//! Metrics of pushes and branches.
 
 use std::time::Duration;
 
@@ -7,25 +7,25 @@ use crate::branches::{Branch, Push, rewrites};
 use crate::chain::{Change, Deployed};
 use crate::entity::seconds;
 
-/// How long nobody committed to a stale branch: GitLab has three months.
+/// Minimum time without a commit after which a branch is stale. GitLab uses three months.
 const STALE: Duration = Duration::from_secs(90 * 86_400);
 
 pub(super) const METRICS: [Metric; 10] = [
     Metric {
         name: "pushes",
         kind: Kind::Count,
-        help: "Moves of branches by when they were received, each once: the same move made again is not seen.",
-        follows: "GitLab, by what was moved and not by who delivered it",
+        help: "Pushes to branches, by time of receipt. A push with the same commits before and after counts once.",
+        follows: "GitLab, but without repeated deliveries",
         sample: Sampler::Push(|one, _| Sample::In(one.received_at, 1)),
     },
     Metric {
         name: "commits_unlisted",
         kind: Kind::Count,
-        help: "Commits that pushes counted and did not list: GitLab lists 20. An upper bound that nobody is credited with, each move once \
-            on whatever branches it was made.",
+        help: "Commits that pushes counted but did not list, because GitLab lists only 20. It is an upper bound and \
+            belongs to no member. The same push to several branches counts once.",
         follows: "GitLab's bodies: total_commits_count",
         sample: Sampler::Push(|one, view| match view.around.unlisted_of(one) {
-            None => Sample::Out("another branch made the same move"),
+            None => Sample::Out("the same push to another branch is counted"),
             Some(unlisted @ 1..) => Sample::In(one.received_at, unlisted),
             Some(_) => Sample::Out("it lists all of its commits"),
         }),
@@ -33,21 +33,21 @@ pub(super) const METRICS: [Metric; 10] = [
     Metric {
         name: "branches_created",
         kind: Kind::Count,
-        help: "Branches that were made, by when that was received.",
+        help: "Created branches, by time of receipt.",
         follows: "CHAOSS: branch lifecycle",
-        sample: Sampler::Push(|one, _| when(one.is_creation(), one, "it made no branch")),
+        sample: Sampler::Push(|one, _| when(one.is_creation(), one, "it did not create a branch")),
     },
     Metric {
         name: "branches_deleted",
         kind: Kind::Count,
-        help: "Branches that were deleted, by when that was received.",
+        help: "Deleted branches, by time of receipt.",
         follows: "CHAOSS: branch lifecycle",
-        sample: Sampler::Push(|one, _| when(one.is_deletion(), one, "it deleted no branch")),
+        sample: Sampler::Push(|one, _| when(one.is_deletion(), one, "it did not delete a branch")),
     },
     Metric {
         name: "branches_active",
         kind: Kind::Distinct,
-        help: "Branches that were pushed to, each once for every part of a series.",
+        help: "Branches with a push, each once. In a series, a branch counts once in each interval.",
         follows: "CHAOSS: branch lifecycle",
         sample: Sampler::Push(|one, _| {
             if one.is_deletion() {
@@ -59,26 +59,26 @@ pub(super) const METRICS: [Metric; 10] = [
     Metric {
         name: "history_rewrites",
         kind: Kind::Count,
-        help: "Pushes that list a change which their branch already had under another SHA, or that take commits away. There \
-            can be more: events cannot prove a forced push.",
-        follows: "asked of GrimoireLab; from payloads alone",
+        help: "Pushes that list a change which the branch already had under another SHA, or that remove commits. It is \
+            a lower bound, because events cannot prove a forced push.",
+        follows: "requested for GrimoireLab; from payloads alone",
         sample: Sampler::Pushes(rewrites),
     },
     Metric {
         name: "branches_open",
         kind: Kind::Gauge,
-        help: "Branches that were there at the end of the window.",
+        help: "Branches that existed at the end of the window.",
         follows: "CHAOSS: branch lifecycle",
         sample: Sampler::Branch(|one, view| open(one, view, true)),
     },
     Metric {
         name: "stale_branches",
         kind: Kind::Gauge,
-        help: "Branches that were there at the end of the window and had no commit in the 90 days before, or \
-            `older_than`.",
+        help: "Branches that existed at the end of the window and had no commit in the 90 days (or `older_than`) \
+            before.",
         follows: "GitLab: stale branches",
         sample: Sampler::Branch(|one, view| {
-            // What was committed later than the last push before then is of a later push.
+            // A commit that was made after the last push in the window belongs to a later push.
             let pushed = view.around.moves(one).and_then(|moves| moves.last_before(view.to));
             let pushed = pushed.unwrap_or(one.first_received_at);
             let last = one.last_commit_at.unwrap_or(pushed).min(pushed);
@@ -88,14 +88,14 @@ pub(super) const METRICS: [Metric; 10] = [
     Metric {
         name: "branch_lifetime",
         kind: Kind::Duration,
-        help: "From the creation of a branch, or its first commit, to its deletion; by when those were received, because a push has no \
-            time of its own.",
+        help: "Time from the creation of a branch, or its first commit, to its deletion, by time of deletion. Pushes \
+            have no time of their own, so times of receipt are used.",
         follows: "CHAOSS: branch lifecycle",
         sample: Sampler::Branch(|one, view| {
-            let Some(moves) = view.around.moves(one) else { return Sample::Out("no push of it is known any more") };
+            let Some(moves) = view.around.moves(one) else { return Sample::Out("its pushes are no longer stored") };
             let mut spans = Vec::new();
             for life in moves.lives() {
-                // The first commit is that of the first life.
+                // The first commit belongs to the first life.
                 let is_first = moves.first() == Some(life.began_at);
                 let commit = one.first_commit_at.filter(|_| is_first);
                 let began_at = commit.map_or(life.began_at, |commit| commit.min(life.began_at));
@@ -107,22 +107,23 @@ pub(super) const METRICS: [Metric; 10] = [
     Metric {
         name: "commit_lead_time",
         kind: Kind::Duration,
-        help: "From the commit to the first successful deployment to production of it or of something behind it, for every commit \
-            of a push to the default branch that is no merge; by the time of the deployment. Squashing hides first commits.",
+        help: "Time from a commit to the first successful deployment to production that contains it, by time of the \
+            deployment. All commits of pushes to the default branch count, except merges. Squashing hides the first \
+            commits.",
         follows: "DORA and four-keys: lead time for changes",
         sample: Sampler::Landed(|one, view| {
             if !one.is_default || one.is_deletion() {
                 return Sample::Out("it did not move the default branch");
             }
             if one.is_creation() {
-                return Sample::Out("it made the default branch: what it lists was there before");
+                return Sample::Out("it created the default branch with commits that existed before");
             }
             let commits = one
                 .commits
                 .iter()
                 .filter(|commit| !commit.is_merge && !view.around.is_merge_commit(one.project, &commit.sha));
             let spans = |at| commits.filter_map(|commit| Some((at, seconds(commit.at?, at)))).collect();
-            // A push has no time of its own, but it cannot be older than its newest commit.
+            // A push has no time of its own, but it is not older than its newest commit.
             let newest = one.commits.iter().filter_map(|commit| commit.at).max();
             let not_before = newest.map(|newest| newest.min(one.received_at));
             let change = Change { shas: &[one.after.as_str()], at: one.received_at, not_before };
@@ -135,16 +136,19 @@ pub(super) const METRICS: [Metric; 10] = [
     },
 ];
 
-/// From merge to deployment.
+/// Time from merge to deployment.
 pub(super) const LEAD_TIME: Metric = Metric {
     name: "lead_time_for_changes",
     kind: Kind::Duration,
-    help: "From the merge to the first successful deployment to production that has it: of its commit, or of one behind it in \
-        the chain of pushes to the default branch; by the time of the deployment. Where pushes are missing or nothing tells the \
-        commit, by the first deployment after the merge of a commit that is not known to be older, which the explanation says.",
+    help: "Time from the merge to the first successful deployment to production that contains the change, by time of \
+        the deployment. A deployment contains it if its commit is the merged one or a later one in the chain of pushes \
+        to the default branch. If pushes are missing or the commit is unknown, the first deployment after the merge \
+        counts whose commit is not known to be older. The explanation marks such values.",
     follows: "GitLab: DORA metrics (median)",
     sample: Sampler::Delivered(|one, view| {
-        let Some(merged_at) = one.merged_at() else { return Sample::Out("it is not merged, or nothing told when") };
+        let Some(merged_at) = one.merged_at() else {
+            return Sample::Out("it is not merged, or no event reported when");
+        };
         let shas: Vec<&str> = one.landed_as().collect();
         let change = Change { shas: &shas, at: merged_at, not_before: Some(merged_at) };
         match view.around.deployed(one.project, &change) {
@@ -161,11 +165,11 @@ fn when(is_so: bool, one: &Push, otherwise: &'static str) -> Sample {
 
 fn open(one: &Branch, view: &View<'_>, and: bool) -> Sample {
     if one.first_received_at >= view.to {
-        return Sample::Out("it was made later");
+        return Sample::Out("it was created later");
     }
     match view.around.moves(one).and_then(|moves| moves.deleted_at(view.to)) {
         Some(_) => Sample::Out("it was deleted"),
         None if and => Sample::In(view.to, 1),
-        None => Sample::Out("it is the default branch, or somebody committed to it"),
+        None => Sample::Out("it is the default branch, or it has newer commits"),
     }
 }

@@ -1,4 +1,4 @@
-//! What one commit gives to each insight.
+//! Metrics of commits.
 
 use super::{Kind, Metric, Sample, Sampler, View};
 use crate::commits::{Commit, Paths};
@@ -10,26 +10,26 @@ pub(super) const METRICS: [Metric; 18] = [
     Metric {
         name: "commits",
         kind: Kind::Count,
-        help: "Distinct commits of a project without merges, by committer time, whoever pushed them and however often.",
+        help: "Distinct commits of each project without merges, by committer time. Repeated pushes of a commit do not \
+            count.",
         follows: "DevLake, GitHub's contributors; GitLab's contribution analytics count a commit with every push",
         sample: Sampler::Commit(|one, _| work(one, |_| 1)),
     },
     Metric {
         name: "merge_commits",
         kind: Kind::Count,
-        help: "Commits that a merge request names as its merge commit, or whose message is one of git's for merges.",
-        follows: "ours: from merge requests, and git's messages",
-        sample: Sampler::Commit(
-            |one, _| {
-                if one.is_merge() { Sample::In(one.at(), 1) } else { Sample::Out("it is no merge") }
-            },
-        ),
+        help: "Merge commits: commits that a merge request names as its merge commit, or that have one of git's \
+            messages for merges.",
+        follows: "Quickdraw: merge requests and git's messages",
+        sample: Sampler::Commit(|one, _| {
+            if one.is_merge() { Sample::In(one.at(), 1) } else { Sample::Out("it is not a merge") }
+        }),
     },
     Metric {
         name: "commits_landed",
         kind: Kind::Count,
-        help: "Commits without merges that some push to the default branch listed.",
-        follows: "ours: under squashing, activity and what landed differ",
+        help: "Commits without merges in pushes to the default branch.",
+        follows: "Quickdraw: with squashing, activity and landed commits differ",
         sample: Sampler::Commit(|one, _| {
             if !one.landed {
                 return Sample::Out("no push to the default branch listed it");
@@ -40,20 +40,21 @@ pub(super) const METRICS: [Metric; 18] = [
     Metric {
         name: "unique_changes",
         kind: Kind::Distinct,
-        help: "Distinct authors, messages without trailers and paths of commits: rebasing and cherry-picking do not make two of one, \
-            squashing does (`changes`). Each once for every part of a series.",
-        follows: "ours: what a forced push or a cherry-pick repeats",
+        help: "Distinct changes: commits with different author, paths, or message without trailers. A rebased or \
+            cherry-picked change counts once, a squashed one again (see `changes`). In a series, a change counts once \
+            in each interval.",
+        follows: "Quickdraw: without the repeats of forced pushes and cherry-picks",
         sample: Sampler::Commit(|one, _| change(one)),
     },
     Metric {
         name: "changes",
         kind: Kind::Distinct,
-        help: "The same without the commits to which merge requests squashed others that are known: a change counts once, however it was \
-            rebased, cherry-picked or squashed.",
-        follows: "ours: under squashing, commits count what was squashed and the result",
+        help: "Distinct changes as in `unique_changes`, without the results of squashing if the squashed commits are \
+            known. A change counts once even if it was rebased, cherry-picked or squashed.",
+        follows: "Quickdraw: with squashing, `commits` counts both the squashed commits and the result",
         sample: Sampler::Once(|one, view| {
             if view.around.is_squash(one) {
-                return Sample::Out("a merge request squashed others to it, and those are counted");
+                return Sample::Out("it is the result of squashing, and the squashed commits are counted");
             }
             change(one)
         }),
@@ -61,7 +62,8 @@ pub(super) const METRICS: [Metric; 18] = [
     Metric {
         name: "commits_distinct",
         kind: Kind::Distinct,
-        help: "Distinct commits without merges over all projects: one that a fork has too counts once. Each once for every part of a series.",
+        help: "Distinct commits without merges over all projects. A commit that a fork also has counts once. In a \
+            series, a commit counts once in each interval.",
         follows: "DevLake: distinct commits",
         sample: Sampler::Commit(|one, _| {
             if one.is_merge() { Sample::Out(MERGE) } else { Sample::In(one.at(), number(&[&one.sha])) }
@@ -70,7 +72,8 @@ pub(super) const METRICS: [Metric; 18] = [
     Metric {
         name: "active_days",
         kind: Kind::Distinct,
-        help: "Days of the zone with a commit that is no merge; of one member, asked for or grouped by, the days on which they committed.",
+        help: "Days, in the zone of the question, with a commit that is not a merge. With a member as filter or \
+            grouping, the days on which this member committed.",
         follows: "DevLake: coding days",
         sample: Sampler::Commit(|one, view| {
             if one.is_merge() { Sample::Out(MERGE) } else { Sample::In(one.at(), view.day_of(one.at())) }
@@ -79,7 +82,8 @@ pub(super) const METRICS: [Metric; 18] = [
     Metric {
         name: "coding_days_share",
         kind: Kind::DistinctPerWorkingDay,
-        help: "Days of the zone with a commit that is no merge, for each day from Monday to Friday; with work on weekends, more than 1.",
+        help: "Days with a commit that is not a merge, divided by the days from Monday to Friday. Work on weekends can \
+            raise it above 1.",
         follows: "DevLake: coding days",
         sample: Sampler::Commit(|one, view| {
             if one.is_merge() { Sample::Out(MERGE) } else { Sample::In(one.at(), view.day_of(one.at())) }
@@ -88,20 +92,20 @@ pub(super) const METRICS: [Metric; 18] = [
     Metric {
         name: "time_distribution",
         kind: Kind::Week,
-        help: "Commits without merges at each weekday and hour of the zone. The clock on which somebody committed can be another one: see \
-            `time_distribution_author`.",
+        help: "Commits without merges by weekday and hour, in the zone of the question. The committer's own clock can \
+            differ: see `time_distribution_author`.",
         follows: "GitHub: punch card",
         sample: Sampler::Commit(|one, view| at_hour(one, view, None)),
     },
     Metric {
         name: "time_distribution_author",
         kind: Kind::Week,
-        help: "Commits without merges at each weekday and hour on the committer's own clock, as commits tell its offset; some tools always \
-            write UTC.",
+        help: "Commits without merges by weekday and hour on the committer's own clock, using the offset in the \
+            commit. Some tools always write UTC.",
         follows: "GrimoireLab: local time",
         sample: Sampler::Commit(|one, view| {
             if one.told.undated {
-                return Sample::Out("it tells no time");
+                return Sample::Out("its time is unknown");
             }
             at_hour(one, view, Some(one.told.offset_minutes))
         }),
@@ -109,29 +113,32 @@ pub(super) const METRICS: [Metric; 18] = [
     Metric {
         name: "time_distribution_utc",
         kind: Kind::Week,
-        help: "Commits without merges at each weekday and hour of UTC.",
+        help: "Commits without merges by weekday and hour in UTC.",
         follows: "DevLake, GrimoireLab",
         sample: Sampler::Commit(|one, view| at_hour(one, view, Some(0))),
     },
     Metric {
         name: "work_balance",
         kind: Kind::Balance,
-        help: "How unevenly commits without merges are spread over people, from 0 to 1; of a team, those count too who made none.",
+        help: "Distribution of commits without merges over people, from 0 (all made the same number) to 1 (one person \
+            made all). For a team, members without commits count too.",
         follows: "the Gini coefficient",
         sample: Sampler::Commit(person),
     },
     Metric {
         name: "contributors",
         kind: Kind::People,
-        help: "People with a commit that is no merge, each once for every part of a series. People who are no members are told apart by address, \
-            whatever the name, and by account where a private address names one.",
+        help: "People with a commit that is not a merge, each once. In a series, a person counts once in each \
+            interval. Authors who are no members are distinguished by address and not by name, or by account if a \
+            private address names one.",
         follows: "GitHub and GitLab: contributors, by address; OpenTelemetry: vcs.contributor.count",
         sample: Sampler::Commit(person),
     },
     Metric {
         name: "burst_share",
         kind: Kind::Share,
-        help: "The share of commits in the last fifth of the days of the window, rounded up; in a series, of that and not of its parts.",
+        help: "Share of the commits that were made in the last fifth of the days of the window, rounded up. A series \
+            uses the last fifth of the whole window.",
         follows: "GitPulse: last-minute burst; CHAOSS: burstiness",
         sample: Sampler::Commit(|one, view| {
             let is_late = one.at() >= view.last_fifth();
@@ -141,14 +148,14 @@ pub(super) const METRICS: [Metric; 18] = [
     Metric {
         name: "files_added",
         kind: Kind::Count,
-        help: "Paths that commits added, renamed ones too. There are no line counts in webhooks.",
+        help: "Paths that commits added, including new names of renamed files. Webhooks contain no line counts.",
         follows: "GitLab's bodies",
         sample: Sampler::Commit(|one, _| work(one, |paths| paths.added.len())),
     },
     Metric {
         name: "files_modified",
         kind: Kind::Count,
-        help: "Paths that commits modified, with every commit.",
+        help: "Paths that commits modified. A path counts once for each commit.",
         follows: "GitLab's bodies",
         sample: Sampler::Commit(|one, _| work(one, |paths| paths.modified.len())),
     },
@@ -162,7 +169,7 @@ pub(super) const METRICS: [Metric; 18] = [
     Metric {
         name: "files_touched",
         kind: Kind::Distinct,
-        help: "Distinct paths of projects that commits touched, each once for every part of a series.",
+        help: "Distinct paths that commits touched, per project. In a series, a path counts once in each interval.",
         follows: "CHAOSS",
         sample: Sampler::Commit(|one, _| {
             if one.is_merge() {
@@ -175,13 +182,13 @@ pub(super) const METRICS: [Metric; 18] = [
     },
 ];
 
-/// A number for what it changes.
+/// A number that identifies the change.
 fn change(one: &Commit) -> Sample {
     let change = one.told.change.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes));
     if one.is_merge() { Sample::Out(MERGE) } else { Sample::In(one.at(), change ^ one.project) }
 }
 
-/// A number for the person who wrote it.
+/// A number that identifies the author.
 fn person(one: &Commit, view: &View<'_>) -> Sample {
     if one.is_merge() {
         return Sample::Out(MERGE);

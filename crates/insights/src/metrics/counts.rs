@@ -1,4 +1,4 @@
-//! Numbers that people ask for beside those of each kind of thing.
+//! Metrics that use the entities of another family's file.
 
 use std::collections::HashSet;
 
@@ -9,22 +9,23 @@ pub(super) const METRICS: [Metric; 2] = [
     Metric {
         name: "tags_created",
         kind: Kind::Count,
-        help: "Tags that were made, by when that was received. A tag that is moved is not made; one that is made again at the same commit counts \
-            once.",
-        follows: "ours: pushes of tags",
+        help: "Created tags, by time of receipt. A moved tag does not count. A tag that is created again at the same \
+            commit counts once.",
+        follows: "Quickdraw: pushes of tags",
         sample: Sampler::Tag(|one, _| match one.by {
-            By::Tag if one.moved => Sample::Out("it was moved, and not made"),
+            By::Tag if one.moved => Sample::Out("it was moved, not created"),
             By::Tag => Sample::In(one.at(), 1),
-            _ => Sample::Out("it is no tag"),
+            _ => Sample::Out("it is not a tag"),
         }),
     },
     Metric {
         name: "reviewers_per_mr",
         kind: Kind::Mean,
-        help: "Distinct people, no bots, who reviewed a merge request until its merge, of merge requests merged in the window.",
+        help: "Mean number of distinct people, without bots, who reviewed a merge request before its merge. Merge \
+            requests merged in the window count.",
         follows: "CHAOSS: change request reviews",
         sample: Sampler::MergeRequest(|one, view| {
-            let Some(end) = one.merged_at() else { return Sample::Out("it is not merged, or no event told when") };
+            let Some(end) = one.merged_at() else { return Sample::Out("it is not merged, or no event reported when") };
             let reviews = one.reviews(&|who| view.is_own_or_bots(one.author, who));
             let people: HashSet<i64> = reviews.iter().map(|(_, who)| view.people.person(*who)).collect();
             Sample::In(end, i64::try_from(people.len()).unwrap_or(i64::MAX))

@@ -1,10 +1,11 @@
-//! From when on something is known. Where nothing is, a number says nothing, and is not 0.
+//! The start of coverage: the time from which items are known. Before it, a metric has no meaning, which is different
+//! from 0.
 
 use crate::entity::{Entity, Item};
 use quickdraw_domain::Timestamp;
 
-/// The earliest time that tells that events about a thing were known. A merge request or an issue tells when it was created whenever somebody
-/// speaks of it, so only what was seen of it counts.
+/// The earliest time at which the item was known from events. Every event of a merge request or issue contains its time
+/// of creation, so only times at which it was seen count.
 #[must_use]
 pub fn known_since(item: &Item) -> Option<Timestamp> {
     match item {

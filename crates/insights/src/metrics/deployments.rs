@@ -1,17 +1,17 @@
-//! What one deployment, with the incidents that followed it, gives to each insight.
+//! Metrics of deployments and the incidents after them.
 
 use super::{Kind, Metric, Outcome, Sample, Sampler, View};
 use crate::deployments::{Deployment, Status};
 use crate::entity::seconds;
 
-const NOT_OUT: &str = "it is no successful deployment to production";
+const NOT_OUT: &str = "it is not a successful deployment to production";
 
 pub(super) const METRICS: [Metric; 9] = [
     Metric {
         name: "deployments",
         kind: Kind::Count,
         help: "Successful deployments to production.",
-        follows: "GitLab and DORA; from deployment events, not from green pipelines",
+        follows: "GitLab and DORA; from deployment events, not from successful pipelines",
         sample: Sampler::Deployment(|one, _, _| out(one, |at| Sample::In(at, 1))),
     },
     Metric {
@@ -24,25 +24,26 @@ pub(super) const METRICS: [Metric; 9] = [
     Metric {
         name: "deployment_days",
         kind: Kind::Distinct,
-        help: "Days of the zone with a successful deployment to production.",
+        help: "Days, in the zone of the question, with a successful deployment to production.",
         follows: "four-keys, DevLake",
         sample: Sampler::Deployment(|one, _, view| out(one, |at| Sample::In(at, view.day_of(at)))),
     },
     Metric {
         name: "failed_deployments",
         kind: Kind::Count,
-        help: "Deployments to production that failed. That is not the change failure rate.",
-        follows: "four-keys, shown apart",
+        help: "Failed deployments to production. This is not the change failure rate.",
+        follows: "four-keys, as a separate metric",
         sample: Sampler::Deployment(|one, _, _| match one.status() {
             Status::Failed if one.is_production => Sample::In(one.at(), 1),
-            _ => Sample::Out("it did not fail, or not in production"),
+            _ => Sample::Out("it is not a failed deployment to production"),
         }),
     },
     Metric {
         name: "change_failure_rate",
         kind: Kind::Share,
-        help: "Of the deployments, the share that an incident followed before the next one, or that an incident names as its cause.",
-        follows: "DORA as DevLake reads it: an incident belongs to the deployment before it",
+        help: "Share of the deployments that caused an incident: one that was created before the next deployment, or \
+            one that names the deployment as its cause.",
+        follows: "DORA in DevLake's reading: an incident belongs to the deployment before it",
         sample: Sampler::Deployment(|one, outcome, _| {
             out(one, |at| Sample::In(at, i64::from(!outcome.incidents.is_empty())))
         }),
@@ -50,14 +51,15 @@ pub(super) const METRICS: [Metric; 9] = [
     Metric {
         name: "incidents_per_deployment",
         kind: Kind::Mean,
-        help: "Incidents divided by deployments, which can be more than 1.",
-        follows: "ours: each incident by the deployment before it; GitLab's change failure rate goes by when incidents were created",
+        help: "Incidents divided by deployments. It can be more than 1.",
+        follows: "Quickdraw: an incident belongs to the deployment before it; GitLab's change failure rate uses the \
+            time of the incident",
         sample: Sampler::Deployment(incidents),
     },
     Metric {
         name: "failed_deployment_recovery_time",
         kind: Kind::Duration,
-        help: "From a deployment to the last close of an incident that followed it.",
+        help: "Time from a deployment to the last close of each incident that followed it.",
         follows: "DORA since 2023",
         sample: Sampler::Deployment(|one, outcome, _| {
             out(one, |at| {
@@ -69,14 +71,14 @@ pub(super) const METRICS: [Metric; 9] = [
     Metric {
         name: "deployment_rework_rate",
         kind: Kind::Share,
-        help: "Of the deployments, the share that was made while an incident was open that followed an earlier one.",
-        follows: "DORA since 2024; that they are the fix is an assumption",
+        help: "Share of the deployments that were made while an incident after an earlier deployment was open.",
+        follows: "DORA since 2024; assumes that these deployments fix the incident",
         sample: Sampler::Deployment(|one, outcome, _| out(one, |at| Sample::In(at, i64::from(outcome.is_rework)))),
     },
     Metric {
         name: "hotfix_share",
         kind: Kind::Share,
-        help: "Of the deployments, the share that was made from a branch `hotfix/…` or `hotfix-…`.",
+        help: "Share of the deployments from a branch named `hotfix/…` or `hotfix-…`.",
         follows: "DORA since 2024: deployment rework, by name of the branch",
         sample: Sampler::Deployment(|one, _, _| {
             let name = one.git_ref.as_deref().unwrap_or_default();
@@ -85,7 +87,7 @@ pub(super) const METRICS: [Metric; 9] = [
     },
 ];
 
-/// The incidents that followed it.
+/// Counts the incidents that followed a deployment.
 pub(super) fn incidents(one: &Deployment, outcome: &Outcome, _: &View<'_>) -> Sample {
     out(one, |at| Sample::In(at, i64::try_from(outcome.incidents.len()).unwrap_or(i64::MAX)))
 }

@@ -1,5 +1,5 @@
-//! The files of merge requests: the paths of their commits, as pushes to their source branches listed them, without what a rebase or a
-//! merge of the target branch brought along.
+//! The files of a merge request: the paths in the commits that were pushed to its source branch. Commits that a rebase
+//! or a merge of the target branch brought along do not count.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -9,10 +9,10 @@ use crate::commits::{Commit, Paths};
 use crate::merge_requests::MergeRequest;
 use quickdraw_domain::Timestamp;
 
-/// A branch of a project.
+/// A branch: project and name.
 type Name = (i64, String);
 
-/// The commits that a push listed.
+/// A push with the commits that it listed.
 #[derive(Debug)]
 struct ListedBy {
     received_at: Timestamp,
@@ -23,20 +23,20 @@ struct ListedBy {
     shas: Vec<String>,
 }
 
-/// Which pushes to a branch listed a commit or ended at it, by the commit; pushes by their places in a list.
+/// For each commit, the pushes to a branch that listed it or ended at it, as positions in a list.
 type Landings = HashMap<String, Vec<usize>>;
 
-/// What pushes listed, and what their commits touched.
+/// The pushes of all branches, and the paths of their commits.
 #[derive(Default, Debug)]
 pub(super) struct Files {
     /// The lives of each branch, in order.
     lives: HashMap<Name, Vec<Vec<ListedBy>>>,
-    /// Of branches that merge requests go into.
+    /// Landings on branches that are targets of merge requests.
     landings: HashMap<Name, Landings>,
     paths: PathsOf,
 }
 
-/// How many paths there are, and whether all commits are known.
+/// The number of paths, and whether all commits are known.
 pub(super) struct Found {
     pub(super) paths: usize,
     pub(super) is_whole: bool,
@@ -62,7 +62,7 @@ impl Files {
         Self { lives, landings, paths }
     }
 
-    /// The paths of commits.
+    /// The paths of all commits.
     pub(super) const fn paths(&self) -> &PathsOf {
         &self.paths
     }
@@ -78,7 +78,7 @@ impl Files {
         branches
     }
 
-    /// The files of a merge request that was merged at a time; nothing where no push to its branch is known.
+    /// The files of a merge request that was merged at the given time. None if no push to its branch is known.
     pub(super) fn of_one(&self, one: &MergeRequest, merged_at: Timestamp) -> Option<Found> {
         let lives = self.lives.get(&(one.project, one.source_branch.clone()?))?;
         let (pushes, is_sure) = life_of(lives, one.merged_head.as_deref(), merged_at)?;
@@ -87,7 +87,8 @@ impl Files {
             Some(landings) => one.landed_as().filter_map(|sha| landings.get(sha)).flatten().copied().collect(),
             None => HashSet::new(),
         };
-        // What another push brought to the target branch is in it by a rebase, or by merging that branch, and is none of its changes.
+        // A commit that another push brought to the target branch is not part of this merge request. A rebase or a
+        // merge of the target branch put it here.
         let is_of_others = |sha: &str| {
             let landed = landings.and_then(|landings| landings.get(sha));
             landed.is_some_and(|pushes| pushes.iter().any(|push| !of_merge.contains(push)))
@@ -112,8 +113,8 @@ impl Files {
     }
 }
 
-/// The pushes that led to the last commit of a merge request. Where none of them ended there, those of the branch that was there when it
-/// was merged, as far as they were received; and whether they are sure to be the ones.
+/// Finds the pushes that led to the last commit of a merge request. If no push ended there, it uses the branch that
+/// existed at the time of the merge, as far as it was received. The flag is true if the pushes are certain.
 fn life_of<'a>(lives: &'a [Vec<ListedBy>], head: Option<&str>, merged_at: Timestamp) -> Option<(&'a [ListedBy], bool)> {
     for life in lives.iter().rev() {
         if let Some(last) = life.iter().rposition(|push| Some(push.after.as_str()) == head) {
@@ -130,7 +131,7 @@ fn life_of<'a>(lives: &'a [Vec<ListedBy>], head: Option<&str>, merged_at: Timest
     }
     match newest {
         Some(known) => Some((known, head.is_none())),
-        // All of them were received later.
+        // All lives were received after the merge.
         None => lives.first().map(|life| (life.as_slice(), false)),
     }
 }
@@ -169,7 +170,7 @@ fn landings_of(pushes: &[&Push]) -> Landings {
     landings
 }
 
-/// The paths that a commit touched; none of a merge, which lists what it brought in.
+/// The paths of a commit. A merge has none of its own. None if the paths are unknown.
 fn paths_of(one: &Commit) -> Option<Vec<u64>> {
     let paths = &one.told.paths;
     if one.is_merge() {

@@ -1,4 +1,4 @@
-//! Incidents and deployments of a project by time, as GitLab divides the ones by the others.
+//! Incidents per deployment in the way of GitLab: by the time of the incident.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use crate::entity::Entity;
 use crate::issues::Issue;
 use quickdraw_domain::Timestamp;
 
-/// Successful deployments to production and incidents, by project, each in order.
+/// Sorted times of successful deployments to production and of incidents, by project.
 #[derive(Default, Debug)]
 pub(super) struct Incidents {
     out: HashMap<i64, Vec<(Timestamp, i64)>>,
@@ -28,8 +28,8 @@ impl Incidents {
         all
     }
 
-    /// How many incidents of a time count for a deployment: those from it to the next one of that time. The first one has those before it too, so
-    /// that each counts once.
+    /// Counts the incidents of a window that belong to a deployment: those between it and the next deployment of the
+    /// window. The first deployment also gets the incidents before it, so that each counts once.
     pub(super) fn in_window(&self, one: &Deployment, from: Timestamp, to: Timestamp) -> usize {
         let out = self.out.get(&one.project).map(Vec::as_slice).unwrap_or_default();
         let first = out.partition_point(|(at, _)| *at < from);

@@ -1,24 +1,24 @@
-//! What one issue gives to each insight.
+//! Metrics of issues and incidents.
 
 use super::{Kind, Metric, NOT_CREATED, Sample, Sampler, Trait, View, span};
 use crate::issues::Issue;
 
-const INCIDENT: &str = "it is an incident, and those are reported apart";
+const INCIDENT: &str = "it is an incident, which other metrics count";
 const NOT_CLOSED: &str = "it is not closed";
 
 pub(super) const METRICS: [Metric; 14] = [
     Metric {
         name: "issues_opened",
         kind: Kind::Count,
-        help: "Issues by when they were created.",
+        help: "Issues by time of creation.",
         follows: "GitLab, DevLake",
         sample: Sampler::Issue(|one, _| counted(one, || created(one))),
     },
     Metric {
         name: "issues_closed",
         kind: Kind::Count,
-        help: "Issues that are closed by now, by their last close.",
-        follows: "GitLab; not the number of closes, of which a reopened issue has several",
+        help: "Issues that are closed now, by time of the last close.",
+        follows: "GitLab; a reopened issue counts once although it has several closes",
         sample: Sampler::Issue(|one, _| {
             counted(one, || one.closed_at().map_or(Sample::Out(NOT_CLOSED), |at| Sample::In(at, 1)))
         }),
@@ -26,14 +26,14 @@ pub(super) const METRICS: [Metric; 14] = [
     Metric {
         name: "issue_close_events",
         kind: Kind::Count,
-        help: "Closes of issues, each by its time.",
-        follows: "GrimoireLab, which asked for both",
+        help: "Closes of issues, by time of each close.",
+        follows: "GrimoireLab, where both numbers were requested",
         sample: Sampler::Issue(|one, _| counted(one, || Sample::Many(one.closes().map(|at| (at, 1)).collect()))),
     },
     Metric {
         name: "issues_reopened",
         kind: Kind::Count,
-        help: "Issues that were opened again, by the first time.",
+        help: "Reopened issues, by time of the first reopening.",
         follows: "CHAOSS",
         sample: Sampler::Issue(|one, _| {
             counted(one, || one.reopened_at().map_or(Sample::Out("it was not reopened"), |at| Sample::In(at, 1)))
@@ -49,7 +49,8 @@ pub(super) const METRICS: [Metric; 14] = [
     Metric {
         name: "issues_net_flow",
         kind: Kind::Count,
-        help: "Issues that were created, less those that are closed by now, by their last close: above 0, the backlog grows.",
+        help: "Created issues minus issues that are closed now (by time of the last close). Above 0, the backlog \
+            grows.",
         follows: "GitLab: issue analytics, opened and closed",
         sample: Sampler::Issue(|one, _| {
             counted(one, || {
@@ -61,27 +62,27 @@ pub(super) const METRICS: [Metric; 14] = [
     Metric {
         name: "issue_lead_time",
         kind: Kind::Duration,
-        help: "From creation to the last close, of issues that are closed by now.",
+        help: "Time from creation to the last close, of issues that are closed now.",
         follows: "GitLab: value stream analytics; CHAOSS",
         sample: Sampler::Issue(|one, _| counted(one, || lead_time(one))),
     },
     Metric {
         name: "time_to_first_close",
         kind: Kind::Duration,
-        help: "From creation to the first close, also of issues that were opened again.",
+        help: "Time from creation to the first close, including issues that were reopened.",
         follows: "GrimoireLab",
         sample: Sampler::Issue(|one, _| counted(one, || first_close(one))),
     },
     Metric {
         name: "issue_first_response",
         kind: Kind::Duration,
-        help: "From creation to the first comment by somebody else, no bot.",
+        help: "Time from creation to the first comment by another person. Bots do not count.",
         follows: "CHAOSS: time to first response",
         sample: Sampler::Issue(|one, view| {
             counted(one, || {
                 let others = one.notes.values().filter(|note| !view.is_own_or_bots(one.author, note.author));
                 let Some(at) = others.map(|note| note.at).min() else {
-                    return Sample::Out("nobody else commented on it");
+                    return Sample::Out("no other person commented on it");
                 };
                 one.created_at.map_or(Sample::Out(NOT_CREATED), |from| span(at, from, at))
             })
@@ -90,10 +91,12 @@ pub(super) const METRICS: [Metric; 14] = [
     Metric {
         name: "label_time",
         kind: Kind::Duration,
-        help: "How long issues had the label that is asked for, all times together, by when it was last taken off.",
+        help: "Total time for which issues had the label of the filter, by time of its last removal.",
         follows: "GitLab since 16.10: value stream analytics, cumulative",
         sample: Sampler::Labelled(|one, view| {
-            let Some(label) = view.choice.only.get(&Trait::Label) else { return Sample::Out("no label is asked for") };
+            let Some(label) = view.choice.only.get(&Trait::Label) else {
+                return Sample::Out("the question has no label");
+            };
             match one.labels.time_on(label) {
                 None => Sample::Out("it never had the label"),
                 Some((_, None)) => Sample::Out("it still has the label"),
@@ -104,7 +107,7 @@ pub(super) const METRICS: [Metric; 14] = [
     Metric {
         name: "incidents",
         kind: Kind::Count,
-        help: "Incidents by when they were created.",
+        help: "Incidents by time of creation.",
         follows: "GitLab",
         sample: Sampler::Issue(|one, _| incident(one, || created(one))),
     },
@@ -118,40 +121,40 @@ pub(super) const METRICS: [Metric; 14] = [
     Metric {
         name: "time_to_restore",
         kind: Kind::Duration,
-        help: "From creation to the last close of incidents that are closed by now.",
+        help: "Time from creation to the last close, of incidents that are closed now.",
         follows: "GitLab: DORA metrics (median)",
         sample: Sampler::Issue(|one, _| incident(one, || lead_time(one))),
     },
     Metric {
         name: "time_to_first_restore",
         kind: Kind::Duration,
-        help: "From creation to the first close of incidents, also of those that were opened again.",
+        help: "Time from creation to the first close of incidents, including those that were reopened.",
         follows: "GrimoireLab, of incidents",
         sample: Sampler::Issue(|one, _| incident(one, || first_close(one))),
     },
 ];
 
 fn incident(one: &Issue, then: impl Fn() -> Sample) -> Sample {
-    if one.is_incident { then() } else { Sample::Out("it is no incident") }
+    if one.is_incident { then() } else { Sample::Out("it is not an incident") }
 }
 
 fn created(one: &Issue) -> Sample {
     one.created_at.map_or(Sample::Out(NOT_CREATED), |at| Sample::In(at, 1))
 }
 
-/// From creation to the first close.
+/// Time from creation to the first close.
 fn first_close(one: &Issue) -> Sample {
-    let Some(end) = one.closes().next() else { return Sample::Out("no close of it was seen") };
+    let Some(end) = one.closes().next() else { return Sample::Out("no close is known") };
     one.created_at.map_or(Sample::Out(NOT_CREATED), |from| span(end, from, end))
 }
 
-/// From creation to the last close.
+/// Time from creation to the last close.
 fn lead_time(one: &Issue) -> Sample {
     let Some(end) = one.closed_at() else { return Sample::Out(NOT_CLOSED) };
     one.created_at.map_or(Sample::Out(NOT_CREATED), |from| span(end, from, end))
 }
 
-/// Whether it was open at the end of a window.
+/// A sample if the issue was open at the end of the window.
 fn open(one: &Issue, view: &View<'_>) -> Sample {
     let Some(created_at) = one.created_at else { return Sample::Out(NOT_CREATED) };
     match one.closed_at() {

@@ -1,5 +1,4 @@
-//! From things to numbers: what belongs together, what it gives to an insight, and what that makes, as one number and as a
-//! series.
+//! Calculates metrics from items: groups them, takes their samples, and summarises these as one number or as a series.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -15,36 +14,36 @@ use crate::people::People;
 use crate::report::{Week, work_balance};
 use quickdraw_domain::Timestamp;
 
-/// Things of one family, with what lies around them.
+/// Items of one family, with their context.
 pub struct Items {
-    /// In an order in which those that belong together lie together, the first one first.
+    /// Sorted so that the items of a group follow one another, the first one first.
     items: Vec<Item>,
     around: Around,
     people: People,
     choice: Choice,
 }
 
-/// What of it counts, and how.
+/// The filters and options of a question.
 #[derive(Clone, Debug)]
 pub struct Choice {
-    /// Only what has these traits; or of a label, whose time with it is asked for.
+    /// The required traits. For metrics of label times, the label to measure.
     pub only: BTreeMap<Trait, String>,
-    /// Tags or releases are the deployments, and not what events of those and of jobs tell.
+    /// Counts tags or releases as deployments, instead of deployment events and jobs.
     pub deployed_by: Option<By>,
-    /// Pipelines that others started count too, where they do not.
+    /// Counts child pipelines too.
     pub children: bool,
-    /// How long something must have been so, where that is not what it usually is.
+    /// Minimum age for metrics of waiting or stale items, instead of the default.
     pub older_than: Option<Duration>,
-    /// Labels that make an issue an incident, beside `incident`.
+    /// Additional labels that make an issue an incident.
     pub incident_labels: Arc<[String]>,
-    /// Where days begin.
+    /// Time zone that determines where days begin.
     pub zone: TimeZone,
-    /// Numbers of fewer people than that are none.
+    /// Minimum number of people; numbers of smaller groups are not shown.
     pub least: u32,
 }
 
 impl Default for Choice {
-    /// Everything, of everybody, in UTC.
+    /// Counts everything, in UTC.
     fn default() -> Self {
         Self {
             only: BTreeMap::new(),
@@ -58,34 +57,34 @@ impl Default for Choice {
     }
 }
 
-/// Samples as a number.
+/// A summary of samples.
 #[derive(Clone, PartialEq, Default, Debug)]
 pub struct Summary {
-    /// How many, the share, the mean, or the sum. Nothing for a share or a mean without a sample.
+    /// The count, share, mean or sum. None for a share or mean without samples.
     pub value: Option<f64>,
-    /// How many samples there are.
+    /// Number of samples.
     pub samples: usize,
-    /// Percentiles 50, 75, 90 and 95 of durations.
+    /// The percentiles 50, 75, 90 and 95 of durations.
     pub percentiles: [Option<f64>; 4],
-    /// How many there are at each hour of a week, where that is asked for.
+    /// Number of samples in each hour of the week, for weekly patterns.
     pub week: Option<Box<Week>>,
 }
 
-/// What a number is made for, beside its samples.
+/// The properties of a window that a summary needs.
 #[derive(Clone, Copy, Debug)]
 struct Span {
     days: f64,
-    /// Those from Monday to Friday; nothing for what is shorter than a day.
+    /// Days from Monday to Friday. None if the window is shorter than a day.
     working_days: Option<f64>,
-    /// How many people are asked for; nothing where everybody is.
+    /// Number of selected members. None if all people count.
     people: Option<usize>,
 }
 
-/// Where a part of a window begins, and how many days it has.
+/// The start and the number of days of an interval.
 pub type Part = (Timestamp, f64);
 
 impl Items {
-    /// `items` are of one family; what else was read lies around them. Only what was done by some people counts, and what is chosen.
+    /// `items` must be of one family, and `others` is their context. Only the work of `people` counts.
     #[must_use]
     pub fn new(mut items: Vec<Item>, mut others: Vec<Item>, people: People, choice: Choice) -> Self {
         deployments::keep(&mut items, &mut others, choice.deployed_by);
@@ -99,7 +98,7 @@ impl Items {
         Self { items, around, people, choice }
     }
 
-    /// What a time is; nothing where numbers of it may not be told.
+    /// The properties of an interval. None if its numbers must not be shown.
     fn span(&self, (from, days): Part, to: Timestamp) -> Option<Span> {
         let least = usize::try_from(self.choice.least).unwrap_or(usize::MAX);
         let people = self.people.count_in(from, to);
@@ -109,7 +108,7 @@ impl Items {
         })
     }
 
-    /// How many days from Monday to Friday begin at a time or behind it, and before another.
+    /// Number of days from Monday to Friday between two times.
     fn working_days(&self, from: Timestamp, to: Timestamp) -> f64 {
         let zone = &self.choice.zone;
         let local = |at: Timestamp| {
@@ -121,28 +120,28 @@ impl Items {
         count(days.count())
     }
 
-    /// From when on any of these things is known; nothing where there is none.
+    /// Start of coverage. None without items.
     #[must_use]
     pub fn known_since(&self) -> Option<Timestamp> {
         self.items.iter().filter_map(known_since).min()
     }
 
-    /// Only what has this counts from now on.
+    /// Adds a filter.
     pub fn look_for(&mut self, of: Trait, wanted: String) {
         self.choice.only.insert(of, wanted);
     }
 
-    /// Only what these people did counts from now on.
+    /// Replaces the people whose work counts.
     pub fn look_at(&mut self, people: People) {
         self.people = people;
     }
 
-    /// What each thing gives to an insight in a window; of things that belong together, with the last.
+    /// Calls `then` with each item and its sample in a window. For groups, it gets the last item.
     pub fn each(&self, metric: &Metric, from: Timestamp, to: Timestamp, mut then: impl FnMut(&Item, Sample)) {
         self.each_together(metric, from, to, |together, sample| then(&together[together.len() - 1], sample));
     }
 
-    /// The same with all that belong together, never none.
+    /// The same with all items of a group. A group is never empty.
     pub fn each_together(
         &self,
         metric: &Metric,
@@ -162,7 +161,8 @@ impl Items {
         View { from, to, choice, zone: &choice.zone, people, around }
     }
 
-    /// What there is of a trait among what counts for an insight in a window; of label times, what ever was.
+    /// The values of a trait among the items with a sample. For metrics of label times, all labels that the items ever
+    /// had.
     #[must_use]
     pub fn groups(&self, metric: &Metric, of: Trait, from: Timestamp, to: Timestamp) -> BTreeSet<String> {
         let is_of_labels = metric.is_of_labels() && of == Trait::Label;
@@ -196,14 +196,14 @@ impl Items {
         samples
     }
 
-    /// An insight in a window of so many days.
+    /// The value of a metric in a window of `days` days.
     #[must_use]
     pub fn metric(&self, metric: &Metric, from: Timestamp, to: Timestamp, days: f64) -> Summary {
         let Some(span) = self.span((from, days), to) else { return Summary::default() };
         Summary::of(metric.kind, &span, values(self.samples(metric, from, to)))
     }
 
-    /// An insight in each part of a window, the last of which ends at a time.
+    /// The values of a metric in the intervals of a window that ends at `to`.
     #[must_use]
     pub fn series(&self, metric: &Metric, parts: &[Part], to: Timestamp) -> Vec<Summary> {
         let mut of_parts: Vec<Vec<i64>> = vec![Vec::new(); parts.len()];
@@ -231,7 +231,7 @@ impl Summary {
     fn of(kind: Kind, span: &Span, mut values: Vec<i64>) -> Self {
         values.sort_unstable();
         let samples = values.len();
-        // Distinct values stand for things, and have no sum.
+        // Distinct values identify objects, so they have no sum.
         let is_of_things = matches!(
             kind,
             Kind::Distinct
@@ -266,18 +266,18 @@ impl Summary {
     }
 }
 
-/// How many samples are 1, for each that is 0; nothing where none is.
+/// The number of samples 1 for each sample 0. None without a sample 0.
 fn ratio(samples: &[i64]) -> Option<f64> {
     let others = samples.iter().filter(|sample| **sample == 0).count();
     share(count(samples.len() - others), Some(count(others)))
 }
 
-/// A share of a number; nothing of none.
+/// A share. None if the total is missing or 0.
 fn share(of: f64, all: Option<f64>) -> Option<f64> {
     all.filter(|all| *all > 0.0).map(|all| of / all)
 }
 
-/// How unevenly samples, each of which is of somebody, are spread over those who gave some, and the others who were asked for.
+/// The Gini coefficient of samples that identify people. Selected people without samples count with 0.
 fn balance(sorted: &[i64], people: Option<usize>) -> Option<f64> {
     let mut counts: Vec<i64> =
         sorted.chunk_by(|one, other| one == other).map(|all| i64::try_from(all.len()).unwrap_or(i64::MAX)).collect();
@@ -285,7 +285,7 @@ fn balance(sorted: &[i64], people: Option<usize>) -> Option<f64> {
     work_balance(&counts)
 }
 
-/// Hours of the week as a table of weekdays and hours.
+/// A table of weekdays and hours from hours of the week.
 fn week(hours: &[i64]) -> Box<Week> {
     let mut week = Box::<Week>::default();
     for hour in hours.iter().filter_map(|hour| usize::try_from(*hour).ok()) {
@@ -299,8 +299,8 @@ fn count(things: usize) -> f64 {
     things as f64
 }
 
-/// A percentile of the samples: what lies between two is interpolated, as `PERCENTILE_CONT` of SQL does. Nothing where there
-/// is none. `sorted` is in ascending order.
+/// A percentile, interpolated between two samples as SQL's `PERCENTILE_CONT` does. None without samples. `sorted` is in
+/// ascending order.
 #[expect(clippy::cast_precision_loss, reason = "seconds fit 52 bits")]
 fn percentile(sorted: &[i64], percent: usize) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
@@ -310,7 +310,7 @@ fn percentile(sorted: &[i64], percent: usize) -> Option<f64> {
     Some(low as f64 + ((high - low) * part) as f64 / 100.0)
 }
 
-/// The same as DevLake takes it: the largest sample whose rank, from 0 to 1, is not above the percentage.
+/// A percentile in the way of DevLake: the largest sample whose rank, from 0 to 1, is at most the percentage.
 #[expect(clippy::cast_precision_loss, reason = "seconds fit 52 bits")]
 fn percentile_below(sorted: &[i64], percent: usize) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
@@ -326,7 +326,7 @@ fn values(samples: Vec<(Timestamp, i64)>) -> Vec<i64> {
     samples.into_iter().map(|(_, value)| value).collect()
 }
 
-/// What belongs together: runs of one job of one pipeline, pushes of one branch.
+/// The key of a group: runs of one job in one pipeline, pushes to one branch.
 fn group(item: &Item) -> (i64, i64, &str) {
     match item {
         Item::Job(run) => (run.project, run.pipeline, &run.name),
@@ -335,7 +335,7 @@ fn group(item: &Item) -> (i64, i64, &str) {
     }
 }
 
-/// In which order.
+/// The order within a group.
 fn first(item: &Item) -> (Option<Timestamp>, i64) {
     match item {
         Item::Job(run) => (run.started_at, run.id),
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn what_there_is_no_data_of_is_nothing_and_not_zero() {
+    fn a_share_without_data_is_none_and_not_zero() {
         let week = Span { days: 7.0, working_days: Some(5.0), people: None };
         let none = |kind| Summary::of(kind, &week, Vec::new()).value;
         assert_eq!([Kind::Share, Kind::Mean, Kind::Duration].map(none), [None; 3]);

@@ -1,44 +1,44 @@
-//! How samples become numbers.
+//! The ways in which samples become a number.
 
-/// How the samples of an insight become a number.
+/// The way in which the samples of a metric become a number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// How many there are.
+    /// Number of samples.
     Count,
-    /// How many there are at the end of the window.
+    /// Number of samples at the end of the window.
     Gauge,
-    /// The share of samples that are 1.
+    /// Share of samples that are 1.
     Share,
     /// Seconds, with mean and percentiles.
     Duration,
-    /// The mean.
+    /// Mean of the samples.
     Mean,
-    /// Seconds, all together.
+    /// Sum of seconds.
     Sum,
-    /// How many distinct values there are.
+    /// Number of distinct values.
     Distinct,
-    /// How many distinct people there are.
+    /// Number of distinct people.
     People,
-    /// How many there are, divided by the days of the window.
+    /// Number of samples per day of the window.
     PerDay,
-    /// How many distinct values there are, divided by the days of the window.
+    /// Number of distinct values per day of the window.
     DistinctPerDay,
-    /// How many distinct values there are, divided by the days of the window from Monday to Friday.
+    /// Number of distinct values per day from Monday to Friday.
     DistinctPerWorkingDay,
-    /// Distinct people, as a share of those who are asked for.
+    /// Distinct people as a share of the selected members.
     ShareOfPeople,
-    /// How unevenly samples are spread over people: the Gini coefficient, where those who are asked for and gave none count too.
+    /// Gini coefficient over people. Selected members without samples count with 0.
     Balance,
-    /// How many there are at each hour of a week.
+    /// Number of samples in each hour of the week.
     Week,
-    /// Seconds, with mean, and with percentiles that are no mean of two samples.
+    /// Seconds, with mean, and with percentiles that are not interpolated.
     DurationBelow,
-    /// Samples that are 1, divided by those that are 0.
+    /// Number of samples that are 1, divided by the number of samples that are 0.
     Ratio,
 }
 
 impl Kind {
-    /// As the API names it.
+    /// The name in the API.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -58,36 +58,36 @@ impl Kind {
         }
     }
 
-    /// Whether it has percentiles.
+    /// True for kinds with percentiles.
     #[must_use]
     pub const fn has_percentiles(self) -> bool {
         matches!(self, Self::Duration | Self::DurationBelow)
     }
 
-    /// Whether its samples stand for things or people, and are no numbers.
+    /// True if the samples identify objects or people.
     #[must_use]
     pub const fn is_distinct(self) -> bool {
         matches!(self, Self::Distinct | Self::DistinctPerDay | Self::DistinctPerWorkingDay) || self.is_of_people()
     }
 
-    /// Whether its samples stand for people, and say nothing else.
+    /// True if the samples identify people.
     #[must_use]
     pub const fn is_of_people(self) -> bool {
         matches!(self, Self::People | Self::ShareOfPeople | Self::Balance)
     }
 
-    /// What its numbers are in.
+    /// The unit of the number.
     #[must_use]
     pub const fn unit(self) -> &'static str {
         match self {
             Self::Count | Self::Gauge | Self::Distinct | Self::People | Self::Week => "count",
             Self::Share | Self::ShareOfPeople => "ratio from 0 to 1",
-            Self::Balance => "0 where all did alike, towards 1 where one did everything",
+            Self::Balance => "0 (evenly spread) to 1 (one person did everything)",
             Self::Duration | Self::DurationBelow | Self::Sum => "seconds",
             Self::Mean => "mean count",
             Self::PerDay | Self::DistinctPerDay => "count per day",
             Self::DistinctPerWorkingDay => "count per working day",
-            Self::Ratio => "count for each of the others",
+            Self::Ratio => "ratio of two counts",
         }
     }
 }

@@ -1,27 +1,27 @@
-//! What one pipeline, and the runs of one of its jobs, give to each insight.
+//! Metrics of pipelines, and of jobs with all their runs.
 
 use super::{Kind, Metric, NOT_CREATED, Sample, Sampler, View};
 use crate::entity::{Entity, seconds};
 use crate::pipelines::{Job, Pipeline, Runs, Seen, Status};
 use quickdraw_domain::Timestamp;
 
-const UNDECIDED: &str = "it was not decided";
+const UNDECIDED: &str = "it neither passed nor failed";
 const UNFINISHED: &str = "it has not ended";
-const NOT_TOLD: &str = "no event told it";
+const UNREPORTED: &str = "no event contains it";
 
 pub(super) const METRICS: [Metric; 19] = [
     Metric {
         name: "pipelines",
         kind: Kind::Count,
-        help: "Pipelines by when they were created, without those that others started.",
-        follows: "GitLab: CI/CD analytics, which count those too that others started",
+        help: "Pipelines by time of creation, without child pipelines.",
+        follows: "GitLab: CI/CD analytics, which also count child pipelines",
         sample: Sampler::Pipeline(|one, view| counted(one, view, |at| Sample::In(at, 1))),
     },
     Metric {
         name: "pipeline_success_rate",
         kind: Kind::Share,
-        help: "Of the pipelines that passed or failed in the end, the share that passed.",
-        follows: "ours; DevLake counts canceled ones as failed, and GitLab divides by all that ended",
+        help: "Share of the pipelines that passed, of all that finally passed or failed.",
+        follows: "Quickdraw; DevLake counts canceled ones as failed, and GitLab divides by all that ended",
         sample: Sampler::Pipeline(|one, view| {
             decided(one, view, |at, end| Sample::In(at, i64::from(end.status == Status::Success)))
         }),
@@ -29,22 +29,22 @@ pub(super) const METRICS: [Metric; 19] = [
     Metric {
         name: "pipeline_success_share",
         kind: Kind::Share,
-        help: "Of the pipelines that ended, the share that passed.",
-        follows: "GitLab: CI/CD analytics, without pipelines that others started",
+        help: "Share of the ended pipelines that passed.",
+        follows: "GitLab: CI/CD analytics, without child pipelines",
         sample: Sampler::Pipeline(|one, view| share(one, view, |status| status == Status::Success)),
     },
     Metric {
         name: "pipeline_failure_share",
         kind: Kind::Share,
-        help: "Of the pipelines that ended, the share that failed.",
-        follows: "GitLab: CI/CD analytics, without pipelines that others started",
+        help: "Share of the ended pipelines that failed.",
+        follows: "GitLab: CI/CD analytics, without child pipelines",
         sample: Sampler::Pipeline(|one, view| share(one, view, |status| status == Status::Failed)),
     },
     Metric {
         name: "pipeline_other_share",
         kind: Kind::Share,
-        help: "Of the pipelines that ended, the share that was canceled or skipped.",
-        follows: "GitLab: CI/CD analytics, without pipelines that others started",
+        help: "Share of the ended pipelines that were canceled or skipped.",
+        follows: "GitLab: CI/CD analytics, without child pipelines",
         sample: Sampler::Pipeline(|one, view| {
             share(one, view, |status| matches!(status, Status::Canceled | Status::Skipped))
         }),
@@ -52,7 +52,8 @@ pub(super) const METRICS: [Metric; 19] = [
     Metric {
         name: "first_attempt_success_rate",
         kind: Kind::Share,
-        help: "Of the pipelines that passed or failed in the end, the share that passed at once: retries hide what is flaky.",
+        help: "Share of the pipelines that passed without a retry, of all that finally passed or failed. Retries hide \
+            flaky jobs.",
         follows: "apicurio-registry#8801",
         sample: Sampler::Pipeline(|one, view| {
             decided(one, view, |at, _| {
@@ -63,21 +64,21 @@ pub(super) const METRICS: [Metric; 19] = [
     Metric {
         name: "pipeline_duration",
         kind: Kind::Duration,
-        help: "How long pipelines took that passed or failed, as GitLab counts: without waiting.",
-        follows: "ours; GitLab: CI/CD analytics are of all that ended",
-        sample: Sampler::Pipeline(|one, view| decided(one, view, |at, end| told(at, end.duration))),
+        help: "Duration of pipelines that passed or failed, as GitLab reports it: without the time in the queue.",
+        follows: "Quickdraw; GitLab's CI/CD analytics use all that ended",
+        sample: Sampler::Pipeline(|one, view| decided(one, view, |at, end| reported(at, end.duration))),
     },
     Metric {
         name: "pipeline_queue_time",
         kind: Kind::Duration,
-        help: "How long pipelines waited for their first job that passed or failed.",
+        help: "Time until the first job of a pipeline started, of pipelines that passed or failed.",
         follows: "gitlab-ci-pipelines-exporter",
-        sample: Sampler::Pipeline(|one, view| decided(one, view, |at, end| told(at, end.queued))),
+        sample: Sampler::Pipeline(|one, view| decided(one, view, |at, end| reported(at, end.queued))),
     },
     Metric {
         name: "time_to_green",
         kind: Kind::Duration,
-        help: "From the first failure of a pipeline to its success in the end.",
+        help: "Time from the first failure of a pipeline to its final success.",
         follows: "GitPulse",
         sample: Sampler::Pipeline(|one, view| {
             decided(one, view, |at, end| match one.first_failure {
@@ -89,14 +90,17 @@ pub(super) const METRICS: [Metric; 19] = [
     Metric {
         name: "branches_failing",
         kind: Kind::Gauge,
-        help: "Branches that are there, and tags, whose last pipeline that passed or failed before the end of the window failed.",
+        help: "Existing branches, and tags, whose last decided pipeline before the end of the window failed. A \
+            pipeline is decided if it passed or failed.",
         follows: "GitLab: the default branch is red",
         sample: Sampler::Pipeline(|one, view| match one.end() {
             _ if one.is_child => Sample::Out("another pipeline started it"),
             _ if view.around.is_deleted(one.project, one.git_ref.as_deref().unwrap_or_default(), view.to) => {
                 Sample::Out("its branch was deleted")
             }
-            _ if !view.around.is_newest(one, view.to) => Sample::Out("it is not the last one that was decided"),
+            _ if !view.around.is_newest(one, view.to) => {
+                Sample::Out("it is not the last decided pipeline of its branch")
+            }
             Some(end) if end.status == Status::Failed => Sample::In(view.to, 1),
             _ => Sample::Out("it passed"),
         }),
@@ -104,8 +108,8 @@ pub(super) const METRICS: [Metric; 19] = [
     Metric {
         name: "job_runs",
         kind: Kind::Count,
-        help: "Jobs that began to run, each run of them, by when.",
-        follows: "ours; GitLab: job analytics are of jobs that ended",
+        help: "Runs of jobs, by time of start. A retried job counts again.",
+        follows: "Quickdraw; GitLab's job analytics use jobs that ended",
         sample: Sampler::EachRun(|runs, _| {
             Sample::Many(runs.iter().filter_map(|job| Some((job.started_at?, 1))).collect())
         }),
@@ -113,8 +117,8 @@ pub(super) const METRICS: [Metric; 19] = [
     Metric {
         name: "job_failure_rate",
         kind: Kind::Share,
-        help: "Of the runs of jobs that ended, the share that failed; those that may fail are left out.",
-        follows: "ours; GitLab: job analytics count those too that may fail, or did not begin",
+        help: "Share of the ended runs of jobs that failed. Jobs with `allow_failure` do not count.",
+        follows: "Quickdraw; GitLab's job analytics also count jobs that may fail or did not start",
         sample: Sampler::EachRun(|runs, _| {
             let ended = runs.iter().filter(|job| job.last.status.is_final() && !job.may_fail);
             Sample::Many(
@@ -125,8 +129,9 @@ pub(super) const METRICS: [Metric; 19] = [
     Metric {
         name: "job_duration",
         kind: Kind::Duration,
-        help: "How long runs of jobs took that passed or failed, by when they began; by job, the slow ones show.",
-        follows: "ours; GitLab: job analytics are of all that ended",
+        help: "Duration of runs of jobs that passed or failed, by time of start. Grouped by job, it shows the slow \
+            ones.",
+        follows: "Quickdraw; GitLab's job analytics use all that ended",
         sample: Sampler::EachRun(|runs, _| {
             let decided = runs.iter().filter(|job| matches!(job.last.status, Status::Success | Status::Failed));
             Sample::Many(decided.filter_map(|job| Some((job.started_at?, job.last.duration?))).collect())
@@ -135,32 +140,32 @@ pub(super) const METRICS: [Metric; 19] = [
     Metric {
         name: "jobs_failed",
         kind: Kind::Count,
-        help: "Runs of jobs that failed, without those that may fail, by when they began.",
-        follows: "ours; GitLab: job analytics count those too that may fail",
+        help: "Failed runs of jobs, by time of start. Jobs with `allow_failure` do not count.",
+        follows: "Quickdraw; GitLab's job analytics also count jobs that may fail",
         sample: Sampler::EachRun(|runs, _| failures(runs, false)),
     },
     Metric {
         name: "jobs_failed_allowed",
         kind: Kind::Count,
-        help: "Runs of jobs that failed and may do so, by when they began.",
-        follows: "GitLab: allow_failure, apart",
+        help: "Failed runs of jobs with `allow_failure`, by time of start.",
+        follows: "GitLab: allow_failure, counted separately",
         sample: Sampler::EachRun(|runs, _| failures(runs, true)),
     },
     Metric {
         name: "retried_jobs",
         kind: Kind::Count,
-        help: "Jobs of a pipeline that were run more than once, by the last run.",
-        follows: "GitLab issue 216562: jobs are counted, never changes of state",
+        help: "Jobs of a pipeline that ran more than once, by time of the last run.",
+        follows: "GitLab issue 216562: counts jobs, not changes of state",
         sample: Sampler::Runs(|runs, _| match (retries(runs), last_start(runs)) {
             (1.., Some(at)) => Sample::In(at, 1),
-            _ => Sample::Out("it was not run again"),
+            _ => Sample::Out("it was not retried"),
         }),
     },
     Metric {
         name: "flaky_jobs",
         kind: Kind::Count,
         help: "Jobs of a pipeline that failed and then passed on the same commit.",
-        follows: "ours: from runs of one commit",
+        follows: "Quickdraw: runs on the same commit",
         sample: Sampler::Runs(|runs, _| {
             let last = runs.last().filter(|job| job.last.status == Status::Success);
             let failed = runs.iter().any(|job| job.last.status == Status::Failed);
@@ -173,40 +178,40 @@ pub(super) const METRICS: [Metric; 19] = [
     Metric {
         name: "retry_runs",
         kind: Kind::Count,
-        help: "How often jobs were run again, also where only GitLab's own count tells so.",
+        help: "Retries of jobs. It includes retries that are only known from GitLab's own count.",
         follows: "GitLab: retries_count",
         sample: Sampler::Runs(|runs, _| match (retries(runs), last_start(runs)) {
             (again @ 1.., Some(at)) => Sample::In(at, again),
-            _ => Sample::Out("it was not run again"),
+            _ => Sample::Out("it was not retried"),
         }),
     },
     Metric {
         name: "runs_unseen",
         kind: Kind::Count,
-        help: "Runs of jobs that GitLab counts and that no event told of.",
-        follows: "ours: completeness, from retries_count",
+        help: "Runs of jobs that GitLab counts and for which no event was received.",
+        follows: "Quickdraw: completeness, from retries_count",
         sample: Sampler::Runs(|runs, _| {
             let seen = i64::try_from(runs.len().saturating_sub(1)).unwrap_or(i64::MAX);
             match (retries(runs) - seen, last_start(runs)) {
                 (unseen @ 1.., Some(at)) => Sample::In(at, unseen),
-                _ => Sample::Out("all of its runs were seen, as far as is known"),
+                _ => Sample::Out("all of its known runs were received"),
             }
         }),
     },
 ];
 
-/// What jobs cost; apart, because its number is in seconds.
+/// Running time of jobs in seconds. It is not in the table because it is a sum.
 pub(super) const CI_SECONDS: Metric = Metric {
     name: "ci_seconds",
     kind: Kind::Sum,
-    help: "Seconds that jobs ran, all together.",
+    help: "Total running time of jobs, in seconds.",
     follows: "GitLab: compute minutes, before factors",
     sample: Sampler::EachRun(|runs, _| {
         Sample::Many(runs.iter().filter_map(|job| Some((job.started_at?, job.last.duration?))).collect())
     }),
 };
 
-/// Runs that failed, of jobs that may fail, or of others.
+/// The failed runs, of jobs that may fail or of the others.
 fn failures(runs: &Runs<'_>, may_fail: bool) -> Sample {
     let failed = runs.iter().filter(|job| job.last.status == Status::Failed && job.may_fail == may_fail);
     Sample::Many(failed.filter_map(|job| Some((job.started_at?, 1))).collect())
@@ -233,7 +238,7 @@ fn share(one: &Pipeline, view: &View<'_>, is_it: impl Fn(Status) -> bool) -> Sam
     })
 }
 
-/// The same of all that ended, those too that others started.
+/// A sample for every pipeline that ended, including child pipelines.
 pub(super) fn ended(one: &Pipeline, then: impl Fn(Timestamp, Seen) -> Sample) -> Sample {
     match (one.opened_at(), one.end()) {
         (None, _) => Sample::Out(NOT_CREATED),
@@ -242,15 +247,15 @@ pub(super) fn ended(one: &Pipeline, then: impl Fn(Timestamp, Seen) -> Sample) ->
     }
 }
 
-pub(super) fn told(at: Timestamp, value: Option<i64>) -> Sample {
-    value.map_or(Sample::Out(NOT_TOLD), |value| Sample::In(at, value))
+pub(super) fn reported(at: Timestamp, value: Option<i64>) -> Sample {
+    value.map_or(Sample::Out(UNREPORTED), |value| Sample::In(at, value))
 }
 
 fn last_start(runs: &Runs<'_>) -> Option<Timestamp> {
     runs.iter().filter_map(|job: &&Job| job.started_at).max()
 }
 
-/// How often a job was run again: as often as was seen, or as GitLab counts.
+/// The number of retries: known runs or GitLab's count, whichever is higher.
 fn retries(runs: &Runs<'_>) -> i64 {
     let seen = i64::try_from(runs.len().saturating_sub(1)).unwrap_or(i64::MAX);
     runs.iter().map(|job| job.retries).max().unwrap_or(0).max(seen)

@@ -1,8 +1,8 @@
-//! The same insights as others read them, where they differ from ours. The name says whose reading it is, so that two can stand
-//! side by side.
+//! Metrics in the definitions of other tools, where they differ from Quickdraw's. The suffix of the name says whose
+//! definition it is, so both can be compared.
 
 use super::deployments::out;
-use super::pipelines::{ended, told};
+use super::pipelines::{ended, reported};
 use super::{Kind, Metric, NOT_CREATED, Sample, Sampler};
 use crate::entity::{Entity, seconds};
 use crate::merge_requests::MergeRequest;
@@ -12,45 +12,47 @@ pub(super) const METRICS: [Metric; 16] = [
     Metric {
         name: "commits.gitlab",
         kind: Kind::Count,
-        help: "Commits of every push: one that was pushed to two branches counts twice.",
+        help: "Commits of every push. A commit that was pushed to two branches counts twice.",
         follows: "GitLab: contribution analytics",
         sample: Sampler::Push(|one, _| Sample::In(one.received_at, one.total)),
     },
     Metric {
         name: "time_to_merge.devlake",
         kind: Kind::DurationBelow,
-        help: "From creation to merge, of merge requests created in the window that are merged by now. The median is the lower one.",
+        help: "Time from creation to merge, of merge requests created in the window that are merged by now. The median \
+            is the lower of two middle values.",
         follows: "DevLake: PR cycle time, by date of creation",
         sample: Sampler::MergeRequest(|one, _| of_created(one)),
     },
     Metric {
         name: "time_to_merge.chaoss",
         kind: Kind::Duration,
-        help: "From creation to merge, of merge requests created in the window that are merged by now; the median is p50.",
+        help: "Time from creation to merge, of merge requests created in the window that are merged by now. The median \
+            is `p50`.",
         follows: "CHAOSS: change request duration",
         sample: Sampler::MergeRequest(|one, _| of_created(one)),
     },
     Metric {
         name: "review_depth.devlake",
         kind: Kind::Mean,
-        help: "Comments of merge requests merged in the window, by whomever: authors and bots too.",
+        help: "Mean number of comments of merge requests merged in the window, including those of authors and bots.",
         follows: "DevLake: PR review depth",
         sample: Sampler::MergeRequest(|one, _| match one.merged_at() {
             Some(end) => Sample::In(end, i64::try_from(one.notes.len()).unwrap_or(i64::MAX)),
-            None => Sample::Out("it is not merged, or no event told when"),
+            None => Sample::Out("it is not merged, or no event reported when"),
         }),
     },
     Metric {
         name: "pipelines.gitlab",
         kind: Kind::Count,
-        help: "Pipelines by when they were created, those too that others started.",
+        help: "Pipelines by time of creation, including child pipelines.",
         follows: "GitLab: CI/CD analytics",
         sample: Sampler::Pipeline(|one, _| one.opened_at().map_or(Sample::Out(NOT_CREATED), |at| Sample::In(at, 1))),
     },
     Metric {
         name: "pipeline_success_rate.gitlab",
         kind: Kind::Share,
-        help: "Of all pipelines that ended, also canceled and skipped ones and those that others started, the share that passed.",
+        help: "Share of the ended pipelines that passed, including canceled, skipped and child pipelines in the total.",
         follows: "GitLab: CI/CD analytics",
         sample: Sampler::Pipeline(|one, _| {
             ended(one, |at, end| Sample::In(at, i64::from(end.status == Status::Success)))
@@ -59,7 +61,8 @@ pub(super) const METRICS: [Metric; 16] = [
     Metric {
         name: "pipeline_success_rate.devlake",
         kind: Kind::Share,
-        help: "Of the pipelines that passed, failed or were canceled, the share that passed: a canceled one counts as failed.",
+        help: "Share of the pipelines that passed, of those that passed, failed or were canceled. A canceled pipeline \
+            counts as failed.",
         follows: "DevLake: CI/CD",
         sample: Sampler::Pipeline(|one, _| {
             ended(one, |at, end| match end.status {
@@ -72,9 +75,9 @@ pub(super) const METRICS: [Metric; 16] = [
     Metric {
         name: "pipeline_duration.gitlab",
         kind: Kind::Duration,
-        help: "How long pipelines took that ended, those too that others started.",
+        help: "Duration of all ended pipelines, including child pipelines.",
         follows: "GitLab: CI/CD analytics",
-        sample: Sampler::Pipeline(|one, _| ended(one, |at, end| told(at, end.duration))),
+        sample: Sampler::Pipeline(|one, _| ended(one, |at, end| reported(at, end.duration))),
     },
     Metric {
         name: "deployment_frequency.devlake",
@@ -86,8 +89,9 @@ pub(super) const METRICS: [Metric; 16] = [
     Metric {
         name: "change_failure_rate.gitlab",
         kind: Kind::Mean,
-        help: "Incidents created in the window divided by its deployments, which can be more than 1. In a series, an incident is in the part of \
-            the last deployment before it, or of the first one of the window.",
+        help: "Incidents created in the window divided by its deployments. It can be more than 1. In a series, an \
+            incident belongs to the interval of the last deployment before it, or of the first deployment of the \
+            window.",
         follows: "GitLab: DORA metrics",
         sample: Sampler::Deployment(|one, _, view| {
             out(one, |at| {
@@ -99,7 +103,8 @@ pub(super) const METRICS: [Metric; 16] = [
     Metric {
         name: "acceptance_ratio.chaoss",
         kind: Kind::Ratio,
-        help: "Merged merge requests for each that was closed for good, by when they ended; null where none was.",
+        help: "Merged merge requests divided by those that were closed for good, by time of the end. It is null if \
+            none was closed.",
         follows: "CHAOSS: change request acceptance ratio",
         sample: Sampler::MergeRequest(|one, _| match (one.merged_or_seen_at(), one.closed_at()) {
             (Some(at), _) => Sample::In(at, 1),
@@ -110,28 +115,29 @@ pub(super) const METRICS: [Metric; 16] = [
     Metric {
         name: "pipeline_success_share.gitlab",
         kind: Kind::Share,
-        help: "Of all pipelines that ended, those too that others started, the share that passed.",
+        help: "Share of the ended pipelines that passed, including child pipelines.",
         follows: "GitLab: CI/CD analytics",
         sample: Sampler::Pipeline(|one, _| share_of_ended(one, &[Status::Success])),
     },
     Metric {
         name: "pipeline_failure_share.gitlab",
         kind: Kind::Share,
-        help: "Of all pipelines that ended, those too that others started, the share that failed.",
+        help: "Share of the ended pipelines that failed, including child pipelines.",
         follows: "GitLab: CI/CD analytics",
         sample: Sampler::Pipeline(|one, _| share_of_ended(one, &[Status::Failed])),
     },
     Metric {
         name: "pipeline_other_share.gitlab",
         kind: Kind::Share,
-        help: "Of all pipelines that ended, those too that others started, the share that was canceled or skipped.",
+        help: "Share of the ended pipelines that were canceled or skipped, including child pipelines.",
         follows: "GitLab: CI/CD analytics",
         sample: Sampler::Pipeline(|one, _| share_of_ended(one, &[Status::Canceled, Status::Skipped])),
     },
     Metric {
         name: "job_failure_rate.gitlab",
         kind: Kind::Share,
-        help: "Of all runs of jobs that ended, also canceled and skipped ones and those that may fail, the share that failed.",
+        help: "Share of the ended runs of jobs that failed, including canceled and skipped runs and jobs with \
+            `allow_failure` in the total.",
         follows: "GitLab: job analytics",
         sample: Sampler::EachRun(|runs, _| {
             let ended = runs.iter().filter(|job| job.last.status.is_final());
@@ -142,7 +148,7 @@ pub(super) const METRICS: [Metric; 16] = [
     Metric {
         name: "job_duration.gitlab",
         kind: Kind::Duration,
-        help: "How long runs of jobs took that ended, also canceled ones and those that may fail.",
+        help: "Duration of ended runs of jobs, including canceled ones and jobs with `allow_failure`.",
         follows: "GitLab: job analytics",
         sample: Sampler::EachRun(|runs, _| {
             let ended = runs.iter().filter(|job| job.last.status.is_final());
@@ -151,16 +157,16 @@ pub(super) const METRICS: [Metric; 16] = [
     },
 ];
 
-/// Whether a pipeline ended as one of these.
+/// 1 if the pipeline ended with one of these statuses, else 0.
 fn share_of_ended(one: &Pipeline, wanted: &[Status]) -> Sample {
     ended(one, |at, end| Sample::In(at, i64::from(wanted.contains(&end.status))))
 }
 
-/// From creation to merge, by creation.
+/// Time from creation to merge, by time of creation.
 fn of_created(one: &MergeRequest) -> Sample {
     match (one.created_at, one.merged_at()) {
         (None, _) => Sample::Out(NOT_CREATED),
-        (_, None) => Sample::Out("it is not merged, or no event told when"),
+        (_, None) => Sample::Out("it is not merged, or no event reported when"),
         (Some(from), Some(end)) => Sample::In(from, seconds(from, end)),
     }
 }

@@ -1,4 +1,4 @@
-//! Commits to which merge requests squashed others.
+//! Finds commits that are the result of squashing a merge request.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -7,16 +7,16 @@ use crate::branches::{Listed, Push};
 use crate::merge_requests::MergeRequest;
 use quickdraw_domain::Timestamp;
 
-/// How far from the merge a squash is made that nothing but its time and its paths tells.
+/// Maximum time between the merge and a squash that is only recognised by its time and paths.
 const NEAR: Duration = Duration::from_secs(600);
 
-/// The paths of commits, by project and name; nothing of a commit whose paths nobody told.
+/// The paths of commits, by project and SHA; None if the paths are unknown.
 pub(super) type PathsOf = HashMap<(i64, String), Option<Vec<u64>>>;
 
 /// Pushes by project and branch.
 type ByBranch<'a> = HashMap<(i64, &'a str), Vec<&'a Push>>;
 
-/// The commits that stand for all commits of a merge request, where those are known, by project and name.
+/// Finds the commits that stand for all commits of a merge request, if those are known, by project and SHA.
 pub(super) fn squashes(merge_requests: &[&MergeRequest], pushes: &[&Push], paths: &PathsOf) -> HashSet<(i64, String)> {
     let mut by_branch: ByBranch<'_> = HashMap::new();
     // The push that brought a commit to a branch.
@@ -45,10 +45,10 @@ pub(super) fn squashes(merge_requests: &[&MergeRequest], pushes: &[&Push], paths
         }
         let named = one.merge_commit.as_deref().and_then(|sha| brought.get(&(one.project, target, sha)));
         let sha = match (named, one.merged_at()) {
-            (Some(push), _) => beside_the_merge(push, one.merge_commit.as_deref(), &own),
+            (Some(push), _) => pushed_with_merge(push, one.merge_commit.as_deref(), &own),
             (None, Some(merged_at)) => {
                 let on_target = by_branch.get(&(one.project, target)).map(Vec::as_slice).unwrap_or_default();
-                alike(one.project, on_target, merged_at, &own, paths)
+                with_same_paths(one.project, on_target, merged_at, &own, paths)
             }
             (None, None) => None,
         };
@@ -57,16 +57,17 @@ pub(super) fn squashes(merge_requests: &[&MergeRequest], pushes: &[&Push], paths
     found
 }
 
-/// The only commit that came with a merge, if none of the merge request's own came.
-fn beside_the_merge<'a>(push: &'a Push, merge_commit: Option<&str>, own: &HashSet<&str>) -> Option<&'a str> {
+/// The only commit that was pushed with the merge commit, if it is not one of the merge request's own commits.
+fn pushed_with_merge<'a>(push: &'a Push, merge_commit: Option<&str>, own: &HashSet<&str>) -> Option<&'a str> {
     let is_merge = |commit: &&Listed| commit.is_merge || Some(commit.sha.as_str()) == merge_commit;
     let mut others = push.commits.iter().filter(|commit| !is_merge(commit));
     let (first, second) = (others.next()?, others.next());
     (second.is_none() && !own.contains(first.sha.as_str())).then_some(first.sha.as_str())
 }
 
-/// A commit of the target branch that was made with the merge, and touched what the merge request's own commits touched.
-fn alike<'a>(
+/// Finds a commit of the target branch that was made at the time of the merge and touches the same paths as the merge
+/// request.
+fn with_same_paths<'a>(
     project: i64,
     on_target: &[&'a Push],
     merged_at: Timestamp,

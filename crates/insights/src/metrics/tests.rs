@@ -1,4 +1,4 @@
-//! Examples of the definitions that need more than one thing, days of a zone, labels, or another reading.
+//! Examples of the definitions with several items, days of a zone, labels, or the definition of another tool.
 
 mod choices;
 mod contributors;
@@ -14,8 +14,8 @@ use crate::roster::{Handle, Mark, Resolver, Roster};
 use crate::{Fact, facts};
 use quickdraw_domain::Trigger;
 
-/// Everything that bodies say, in things and commits.
-fn told(events: &[(&str, Value)]) -> Vec<Item> {
+/// All items and commits in the bodies.
+fn items_of(events: &[(&str, Value)]) -> Vec<Item> {
     let mut all: std::collections::BTreeMap<(Family, (i64, i64)), Item> = Default::default();
     for (number, (trigger, body)) in events.iter().enumerate() {
         let at = Timestamp::from_seconds(1_772_323_200 + i64::try_from(number).expect("few"));
@@ -35,24 +35,24 @@ fn told(events: &[(&str, Value)]) -> Vec<Item> {
     all.into_values().collect()
 }
 
-/// An insight of the ten days from 2026-03-01, in Bratislava.
+/// The value of a metric in the ten days from 2026-03-01, in Bratislava.
 fn measured(name: &str, events: &[(&str, Value)], label: Option<&str>) -> Summary {
     let only: Vec<_> = label.map(|label| (Trait::Label, label)).into_iter().collect();
     measured_of(name, events, &only, People::default())
 }
 
-/// The same of people, and of what has these traits.
+/// The same for some people and with filters.
 fn measured_of(name: &str, events: &[(&str, Value)], only: &[(Trait, &str)], people: People) -> Summary {
     let zone = TimeZone::get("Europe/Bratislava").expect("a zone");
     let only = only.iter().map(|(of, wanted)| (*of, (*wanted).to_owned())).collect();
     measured_with(name, events, Choice { zone, only, ..Choice::default() }, people)
 }
 
-/// The same of what is chosen.
+/// The same with other options.
 fn measured_with(name: &str, events: &[(&str, Value)], choice: Choice, people: People) -> Summary {
     let metric = Metric::by_name(name).expect("a metric");
     let (items, others): (Vec<Item>, Vec<Item>) =
-        told(events).into_iter().partition(|item| item.family() == metric.family());
+        items_of(events).into_iter().partition(|item| item.family() == metric.family());
     let items = Items::new(items, others, people, choice);
     let from = Timestamp::from_seconds(1_772_319_600);
     items.metric(metric, from, from.plus(Duration::from_secs(10 * 86_400)), 10.0)
@@ -107,18 +107,18 @@ fn days_are_those_of_the_zone() {
     assert_eq!(measured("deployment_frequency.devlake", &all, None).value, Some(0.2));
 }
 
-/// `insights.md` 1.1: ten days, eight commits, six of them on the last two.
+/// Ten days with eight commits, six of them on the last two days.
 #[test]
-fn bursts_lie_in_the_last_fifth() {
+fn a_burst_is_in_the_last_fifth_of_the_days() {
     let day = |n: usize, sha: &str| commit(sha, &format!("2026-03-{n:02}T12:00:00Z"), &[]);
     let commits: Vec<Value> =
         [1, 8, 9, 9, 9, 10, 10, 10].iter().enumerate().map(|(at, n)| day(*n, &format!("c{at}"))).collect();
     assert_eq!(measured("burst_share", &[push("main", ("0", "c7"), 8, &commits)], None).value, Some(0.75));
 }
 
-/// `insights.md` 1.1: thirty at once of which twenty are listed; a second branch on the same tip lists the same twenty.
+/// A push has thirty commits, and its body lists twenty. A second branch with the same tip lists the same twenty.
 #[test]
-fn what_a_push_does_not_list_counts_once() {
+fn unlisted_commits_of_a_push_count_once() {
     let listed: Vec<Value> = (0..20).map(|n| commit(&format!("c{n}"), "2026-03-02T12:00:00Z", &[])).collect();
     let all = [
         push("one", ("0", "c19"), 30, &listed),
@@ -127,7 +127,7 @@ fn what_a_push_does_not_list_counts_once() {
     ];
     assert_eq!(measured("commits_unlisted", &all, None).value, Some(10.0));
     assert_eq!(measured("commits", &all, None).value, Some(20.0));
-    assert_eq!(measured("commits.gitlab", &all, None).value, Some(61.0), "with every push");
+    assert_eq!(measured("commits.gitlab", &all, None).value, Some(61.0), "once for every push");
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn the_files_of_a_merge_request_are_those_of_its_branch() {
     let at = "2026-03-02T12:00:00Z";
     let merged = merge_request(5, "2026-03-01 08:00:00 UTC", "2026-03-02 13:00:00 UTC", json!({}));
     let all = [
-        // An earlier branch of the same name.
+        // An earlier branch with the same name.
         push("feat", ("0", "x"), 1, &[commit("x", at, &["elsewhere"])]),
         push("feat", ("x", "0"), 0, &[]),
         push("feat", ("0", "b"), 2, &[commit("a", at, &["knots", "rope"]), commit("b", at, &["rope"])]),
@@ -148,7 +148,7 @@ fn the_files_of_a_merge_request_are_those_of_its_branch() {
     assert_eq!(measured("mr_files", &[merged], None).samples, 0, "nothing is known of its branch");
     let of_fork =
         merge_request(6, "2026-03-01 08:00:00 UTC", "2026-03-02 13:00:00 UTC", json!({ "source_project_id": 8 }));
-    assert_eq!(measured("mr_files", &[all[2].clone(), of_fork], None).samples, 0, "a fork's branches are elsewhere");
+    assert_eq!(measured("mr_files", &[all[2].clone(), of_fork], None).samples, 0, "branches of forks are unknown");
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn a_rebase_adds_no_files_of_the_target_branch() {
     let all = [
         push("feat", ("0", "b"), 2, &[paths("a", &["knots"]), paths("b", &["rope"])]),
         push("main", ("s", "m2"), 2, &of_main),
-        // The forced push lists what the default branch had meanwhile, too.
+        // The forced push also lists the commits that main got in the meantime.
         push("feat", ("b", "b2"), 4, &[of_main[0].clone(), of_main[1].clone(), a.clone(), b.clone()]),
         push("main", ("m2", "m"), 3, &[a, b, paths("m", &["knots", "rope"])]),
         merge_request(5, "2026-03-01 08:00:00 UTC", "2026-03-02 13:00:00 UTC", squashed),
@@ -169,7 +169,7 @@ fn a_rebase_adds_no_files_of_the_target_branch() {
     let found = measured("mr_files", &all, None);
     assert_eq!((found.value, found.samples), (Some(2.0), 1));
     let backwards: Vec<_> = all.iter().rev().cloned().collect();
-    assert_eq!(measured("mr_files", &backwards, None).value, Some(2.0), "in whatever order it comes");
+    assert_eq!(measured("mr_files", &backwards, None).value, Some(2.0), "in the reverse order");
 }
 
 #[test]
@@ -183,16 +183,16 @@ fn pushes_that_come_after_the_merge_still_have_its_files() {
     let pushes = [
         push("feat", ("0", "a"), 1, &[commit("a", at, &["knots"])]),
         push("feat", ("a", "b"), 1, &[commit("b", at, &["rope"])]),
-        // The branch goes on after the merge.
+        // The branch gets more commits after the merge.
         push("feat", ("b", "c"), 1, &[commit("c", at, &["gear"])]),
     ];
     let with = |head: &str| [&pushes[..], &[merged(head)]].concat();
     assert_eq!(measured("mr_files", &with("b"), None).value, Some(2.0));
-    assert_eq!(measured("mr_files", &with("unknown"), None).value, Some(3.0), "about: nothing tells where it ended");
+    assert_eq!(measured("mr_files", &with("unknown"), None).value, Some(3.0), "not exact: the last commit is unknown");
 }
 
 #[test]
-fn labels_choose_and_have_times() {
+fn labels_filter_issues_and_have_times() {
     let all = [
         issue(1, "2026-03-02 09:00:00 UTC", &["doing"]),
         issue(1, "2026-03-02 10:00:00 UTC", &[]),
@@ -202,7 +202,7 @@ fn labels_choose_and_have_times() {
         issue(3, "2026-03-02 09:00:00 UTC", &[]),
     ];
     let time = measured("label_time", &all, Some("doing"));
-    assert_eq!((time.percentiles[0], time.samples), (Some(10_800.0), 1), "issue 2 still has it");
+    assert_eq!((time.percentiles[0], time.samples), (Some(10_800.0), 1), "issue 2 still has the label");
     let opened = |label| measured("issues_opened", &all, label).value;
     assert_eq!(
         [None, Some("doing"), Some("bug"), Some("none")].map(opened),
@@ -210,21 +210,21 @@ fn labels_choose_and_have_times() {
     );
     assert_eq!(measured("label_time", &all, None).samples, 0);
     let major = [issue(9, "2026-03-02 09:00:00 UTC", &["incident::major"]), issue(9, "2026-03-02 10:00:00 UTC", &[])];
-    assert_eq!(measured("incidents", &major, None).value, Some(1.0), "a label makes an incident for ever");
+    assert_eq!(measured("incidents", &major, None).value, Some(1.0), "an incident stays one without the label");
     assert_eq!(measured("issues_opened", &major, None).value, Some(0.0));
 }
 
 #[test]
-fn others_read_the_same_otherwise() {
+fn definitions_of_other_tools_give_other_numbers() {
     let all = [
         merge_request(1, "2026-03-02 08:00:00 UTC", "2026-03-02 10:00:00 UTC", json!({})),
         merge_request(2, "2026-03-02 08:00:00 UTC", "2026-03-02 18:00:00 UTC", json!({})),
-        // Created before the window, and merged in it; and the other way round.
+        // The third was created before the window and merged in it. The fourth was created in it and merged later.
         merge_request(3, "2026-02-20 08:00:00 UTC", "2026-03-03 08:00:00 UTC", json!({})),
         merge_request(4, "2026-03-09 08:00:00 UTC", "2026-03-20 08:00:00 UTC", json!({})),
     ];
     let median = |name: &str| measured(name, &all[..3], None).percentiles[0];
-    assert_eq!(median("time_to_merge"), Some(36_000.0), "two, ten and many hours");
+    assert_eq!(median("time_to_merge"), Some(36_000.0), "the middle one of three");
     assert_eq!((median("time_to_merge.chaoss"), median("time_to_merge.devlake")), (Some(21_600.0), Some(7_200.0)));
     assert_eq!(measured("time_to_merge.chaoss", &all, None).samples, 3);
     assert_eq!(measured("time_to_merge", &all, None).samples, 3);
@@ -250,7 +250,7 @@ fn others_read_the_same_otherwise() {
     assert!(Metric::reading("pipelines", Some("chaoss")).is_some_and(|one| one.name == "pipelines"));
 }
 
-/// Members by their numbers in GitLab, who have an address each, all in one team.
+/// A team of members with the given accounts, each with an address.
 fn team(users: &[i64]) -> People {
     let mut roster = Roster::default();
     let mut times = Times::new();
@@ -266,9 +266,9 @@ fn commit_of(user: i64, sha: &str, at: &str) -> Value {
     json!({ "id": sha, "message": sha, "timestamp": at, "author": { "name": "U", "email": format!("u{user}@x") } })
 }
 
-/// `insights.md` 1.1: the weekday and hour of one commit in three views.
+/// The weekday and hour of one commit in three zones.
 #[test]
-fn hours_of_the_week_are_seen_from_three_places() {
+fn hours_of_the_week_depend_on_the_zone() {
     let all = [push("main", ("0", "a"), 1, &[commit("a", "2026-03-01T20:15:00-07:00", &[])])];
     let places = |name: &str| -> Vec<(usize, usize)> {
         let week = measured(name, &all, None).week.expect("a week");
@@ -279,15 +279,15 @@ fn hours_of_the_week_are_seen_from_three_places() {
             .flat_map(|(day, hours)| hours.iter().enumerate().map(move |(hour, count)| ((day, hour), *count)));
         hours.filter(is_there).map(|(place, _)| place).collect()
     };
-    assert_eq!(places("time_distribution"), [(0, 4)], "Monday in Bratislava, which is an hour ahead in March");
+    assert_eq!(places("time_distribution"), [(0, 4)], "Monday in Bratislava, UTC+1 in March");
     assert_eq!(places("time_distribution_author"), [(6, 20)], "Sunday");
     assert_eq!(places("time_distribution_utc"), [(0, 3)]);
     assert_eq!(measured("commits", &all, None).week, None);
 }
 
-/// `insights.md` 1.1: 5, 1, 0 and 2 commits.
+/// Four members with 5, 1, 0 and 2 commits.
 #[test]
-fn work_is_spread_over_those_too_who_did_none() {
+fn members_without_commits_count_in_the_work_balance() {
     let commits: Vec<Value> = [1, 1, 1, 1, 1, 2, 4, 4]
         .iter()
         .enumerate()
@@ -296,14 +296,14 @@ fn work_is_spread_over_those_too_who_did_none() {
     let all = [push("main", ("0", "c7"), 8, &commits)];
     let of = |name: &str, people: People| measured_of(name, &all, &[], people).value;
     assert_eq!(of("work_balance", team(&[1, 2, 3, 4])), Some(0.5));
-    assert_eq!(of("work_balance", team(&[3])), None, "nothing is spread");
-    assert_eq!(of("work_balance", People::default()), Some(0.333_333_333_333_333_3), "of those who did something");
-    // Ten days from a Sunday on have seven from Monday to Friday.
+    assert_eq!(of("work_balance", team(&[3])), None, "there are no commits");
+    assert_eq!(of("work_balance", People::default()), Some(0.333_333_333_333_333_3), "among the authors only");
+    // The ten days begin on a Sunday, so seven of them are from Monday to Friday.
     assert_eq!(of("coding_days_share", team(&[1])), Some(5.0 / 7.0));
 }
 
 #[test]
-fn reviews_are_of_those_who_reviewed() {
+fn reviews_count_for_their_reviewers() {
     let note = |id: i64, iid: i64, who: i64, at: &str| {
         let on = json!({ "iid": iid, "target_project_id": 7, "author_id": 1, "created_at": "2026-03-02 08:00:00 UTC" });
         let note = json!({ "id": id, "author_id": who, "created_at": at, "system": false });
@@ -330,11 +330,11 @@ fn reviews_are_of_those_who_reviewed() {
     assert_eq!(of("mr_comments", team(&[2])), Some(3.0));
     assert_eq!((of("mr_reviewed_by", team(&[2])), of("mr_reviewed_by", team(&[2, 3]))), (Some(2.0), Some(3.0)));
     assert_eq!((of("mr_approved_by", team(&[2])), of("mr_approved_by", team(&[3]))), (Some(1.0), Some(0.0)));
-    assert_eq!(of("review_participation", team(&[1, 2, 3, 4])), Some(0.5), "the author's own comment is none");
+    assert_eq!(of("review_participation", team(&[1, 2, 3, 4])), Some(0.5), "the author's own comment is not a review");
     assert_eq!(of("review_participation", People::default()), None);
     assert_eq!(measured("time_to_first_approval", &all, None).percentiles[0], Some(7_200.0));
 
-    let items = told(&all);
+    let items = items_of(&all);
     let found = reviews::pairs(
         &items
             .iter()

@@ -1,26 +1,26 @@
-//! What things can be chosen and grouped by, beside whose they are.
+//! The traits by which items can be filtered and grouped.
 
 use crate::entity::Item;
 
-/// What a thing has that others have too.
+/// A property that several items can share.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Trait {
-    /// The branch that it is of, as `main`; of merge requests, the one that they go into.
+    /// The branch, such as `main`. For merge requests, the target branch.
     Branch,
-    /// A label, as last seen; of issues and merge requests.
+    /// A label of an issue or merge request, as last seen.
     Label,
     /// The name of a job.
     Job,
-    /// How far it is, in GitLab's words; of pipelines, jobs and deployments.
+    /// The status of a pipeline, job or deployment, in GitLab's words.
     Status,
-    /// Where to; of deployments.
+    /// The environment of a deployment.
     Environment,
-    /// What started it, as `push` or `schedule`; of pipelines.
+    /// The reason for which a pipeline started, such as `push` or `schedule`.
     Source,
 }
 
 impl Trait {
-    /// All of them, with their names in the API.
+    /// All traits with their names in the API.
     pub const ALL: [(Self, &'static str); 6] = [
         (Self::Branch, "branch"),
         (Self::Label, "label"),
@@ -30,19 +30,19 @@ impl Trait {
         (Self::Source, "source"),
     ];
 
-    /// By its name in the API.
+    /// Finds a trait by its name in the API.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(one, _)| one)
     }
 
-    /// Its name in the API.
+    /// The name in the API.
     #[must_use]
     pub fn name(self) -> &'static str {
         Self::ALL.into_iter().find(|(one, _)| *one == self).map_or("", |(_, name)| name)
     }
 
-    /// What a thing has of it: of labels several, of everything else one at most.
+    /// The values of an item: several for labels, otherwise at most one.
     #[must_use]
     pub fn of(self, item: &Item) -> Vec<&str> {
         match self {
@@ -51,7 +51,7 @@ impl Trait {
         }
     }
 
-    /// What a thing has of what it can have one of.
+    /// The only value of an item, for all traits but labels.
     fn one(self, item: &Item) -> Option<&str> {
         match (self, item) {
             (Self::Branch, item) => item.branch(),
@@ -65,7 +65,7 @@ impl Trait {
         }
     }
 
-    /// Whether a thing has it.
+    /// True if an item has the value.
     #[must_use]
     pub fn is(self, item: &Item, wanted: &str) -> bool {
         match self {
@@ -74,15 +74,15 @@ impl Trait {
         }
     }
 
-    /// Why something does not count that does not have what is wanted.
+    /// The reason for which an item without the value does not count.
     pub(super) const fn lacks(self) -> &'static str {
         match self {
-            Self::Branch => "it is of another branch, or of none",
+            Self::Branch => "it has another branch or no branch",
             Self::Label => "it does not have the label",
-            Self::Job => "it is of another job, or of none",
-            Self::Status => "it stands otherwise",
-            Self::Environment => "it is of another environment, or of none",
-            Self::Source => "something else started it, or nobody knows what",
+            Self::Job => "it belongs to another job or to no job",
+            Self::Status => "it has another status",
+            Self::Environment => "it has another environment or no environment",
+            Self::Source => "it has another source, or its source is unknown",
         }
     }
 }

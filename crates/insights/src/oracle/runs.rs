@@ -1,12 +1,12 @@
-//! Pipelines, their jobs, and the deployments that those make.
+//! Histories of pipelines, their jobs, and the deployments of those jobs.
 
 use super::*;
 
-/// A job of a pipeline as it is run: whether each run passed.
+/// The runs of a job; true for those that passed.
 type Runs = Vec<bool>;
 
-/// What is played: when a pipeline begins, and how often each of its two jobs is run with what end; the second one deploys, and the
-/// deployment's own event comes too, or does not.
+/// Pipelines to play: the pause before each, the runs of its two jobs, and whether deployment events are sent. The
+/// second job deploys.
 fn pipelines() -> impl Strategy<Value = Vec<(i64, Runs, Runs, bool)>> {
     let runs = || prop::collection::vec(any::<bool>(), 1..4);
     prop::collection::vec((1..200_i64, runs(), runs(), any::<bool>()), 1..6)
@@ -15,8 +15,8 @@ fn pipelines() -> impl Strategy<Value = Vec<(i64, Runs, Runs, bool)>> {
 fn job(id: i64, name: &str, (from, to): (i64, i64), passed: bool) -> Value {
     let environment =
         (name == "ship").then(|| json!({ "name": "prod", "action": "start", "deployment_tier": "production" }));
-    json!({ "id": id, "name": name, "stage": "s", "status": if passed { "success" } else { "failed" }, "created_at": spelled(from),
-        "started_at": spelled(from), "finished_at": spelled(to), "duration": (to - from) * 60, "environment": environment })
+    json!({ "id": id, "name": name, "stage": "s", "status": if passed { "success" } else { "failed" }, "created_at": written(from),
+        "started_at": written(from), "finished_at": written(to), "duration": (to - from) * 60, "environment": environment })
 }
 
 proptest! {
@@ -29,12 +29,12 @@ proptest! {
     ) {
         let mut truth: BTreeMap<&str, i64> = BTreeMap::new();
         let mut add = |name: &'static str, value: i64| *truth.entry(name).or_default() += value;
-        let (mut told, mut now, mut id) = (Vec::new(), 0, 0);
+        let (mut events, mut now, mut id) = (Vec::new(), 0, 0);
         for (number, (pause, unit, ship, has_event)) in (1_i64..).zip(&played) {
             now += pause;
             let begins = now;
             add("pipelines", 1);
-            // Both jobs run, and are run again until both are done; an event tells of the last run of each.
+            // Both jobs run in rounds until all their runs are played. Each event lists the last run of each job.
             let rounds = unit.len().max(ship.len());
             let (mut last, mut ends): ([Option<(i64, Value)>; 2], Vec<bool>) = ([None, None], Vec::new());
             for round in 0..rounds {
@@ -52,8 +52,8 @@ proptest! {
                         if *has_event {
                             let body = json!({ "deployment_id": 1_000 + id, "deployable_id": id, "environment": "prod",
                                 "environment_tier": "production", "status": if *passed { "success" } else { "failed" },
-                                "status_changed_at": spelled(to), "project": { "id": 7 } });
-                            told.push((to, trigger("deployment_hooks"), body));
+                                "status_changed_at": written(to), "project": { "id": 7 } });
+                            events.push((to, trigger("deployment_hooks"), body));
                         }
                     }
                 }
@@ -61,8 +61,8 @@ proptest! {
                 ends.push(passes);
                 let builds: Vec<&Value> = last.iter().flatten().map(|(_, job)| job).collect();
                 let attributes = json!({ "id": number, "status": if passes { "success" } else { "failed" },
-                    "created_at": spelled(begins), "finished_at": spelled(to), "duration": 180 });
-                told.push((to, trigger("pipeline_hooks"), json!({ "project": { "id": 7 }, "object_attributes": attributes,
+                    "created_at": written(begins), "finished_at": written(to), "duration": 180 });
+                events.push((to, trigger("pipeline_hooks"), json!({ "project": { "id": 7 }, "object_attributes": attributes,
                     "builds": builds })));
             }
             add("pipeline_success_rate", i64::from(ends.last() == Some(&true)));
@@ -73,7 +73,7 @@ proptest! {
                 add("flaky_jobs", i64::from(runs.last() == Some(&true) && runs.contains(&false)));
             }
         }
-        let items = entity::joined_at(&in_disorder(told, &order));
+        let items = entity::joined_at(&in_disorder(events, &order));
         for (name, expected) in truth {
             let family = metrics::Metric::by_name(name).expect("a metric").family();
             let (ours, others) = items.iter().cloned().partition(|item| item.family() == family);

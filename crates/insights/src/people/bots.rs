@@ -1,6 +1,7 @@
-//! Which names are those of programs: GitLab's own bots, its tokens and service accounts, and the usual services.
+//! Recognises the names of bots: GitLab's internal accounts, access tokens, service accounts, and common services.
 
-/// Usernames of GitLab's own machine accounts and of the usual services that do not end in `bot`; `_` stands for every separator.
+/// Usernames of GitLab's internal accounts and of common services that do not end in `bot`. `_` stands for every
+/// separator.
 const KNOWN: [&str; 13] = [
     "allcontributors",
     "codecov",
@@ -17,7 +18,7 @@ const KNOWN: [&str; 13] = [
     "sonarqube",
 ];
 
-/// Usernames of GitLab's own machine accounts begin with these, and end there or go on behind a separator.
+/// Beginnings of the usernames of GitLab's internal accounts. The name ends there, or continues after a separator.
 const BEGINNINGS: [&str; 6] = [
     "duo_code_review",
     "duo_developer",
@@ -27,18 +28,18 @@ const BEGINNINGS: [&str; 6] = [
     "service_account",
 ];
 
-/// Display names that GitLab gives to accounts, beside `GitLab … Bot` and `GitLab Duo …`; and those of services.
+/// Display names of GitLab's accounts and of services, in addition to `GitLab … Bot` and `GitLab Duo …`.
 const DISPLAY_NAMES: [&str; 5] = ["dependabot", "duo developer", "ghost user", "renovate bot", "service account user"];
 
-/// Whether a username is that of GitLab's account for alerts: `alert-bot`, with a number behind where somebody else had that name.
+/// True for GitLab's account for alerts: `alert-bot`, or `alert-bot1` if another account had that name.
 #[must_use]
 pub fn is_alert_bot(username: &str) -> bool {
     let number = username.strip_prefix("alert-bot");
     number.is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
-/// Whether a username is that of a program: GitLab's own accounts, those of its access tokens (`project_7_bot_3f…`, `group_7_bot`) and its
-/// service accounts (`service_account_group_7_3f…`), the usual services, and every name that ends in `bot` behind a separator.
+/// True for usernames of bots: GitLab's internal accounts, access tokens (`project_7_bot_3f…`, `group_7_bot`), service
+/// accounts (`service_account_group_7_3f…`), common services, and every name that ends in `bot` after a separator.
 #[must_use]
 pub fn is_bot(username: &str) -> bool {
     let name = username.trim().to_ascii_lowercase();
@@ -47,7 +48,7 @@ pub fn is_bot(username: &str) -> bool {
     }
 
     let name = name.replace(['-', '.'], "_");
-    // GitLab adds a number where somebody else has the name: `support-bot1`.
+    // GitLab appends a number if the name is taken, as in `support-bot1`.
     let unnumbered = name.trim_end_matches(|c: char| c.is_ascii_digit());
     if KNOWN.contains(&unnumbered) || matches!(name.as_str(), "ghost" | "ghost1") {
         return true;
@@ -61,7 +62,7 @@ pub fn is_bot(username: &str) -> bool {
     begins || is_token_bot(&name)
 }
 
-/// Whether a display name is one that GitLab gives to its own accounts, or that of a service. `Bot` alone can be a person's surname.
+/// True for display names of GitLab's internal accounts and of common services. `Bot` alone can be a surname.
 #[must_use]
 pub fn is_bot_name(name: &str) -> bool {
     let name = name.trim().to_lowercase();
@@ -69,7 +70,7 @@ pub fn is_bot_name(name: &str) -> bool {
     is_gitlabs || name.ends_with("[bot]") || DISPLAY_NAMES.contains(&name.as_str())
 }
 
-/// Whether a name is that of an access token: `project_7_bot_3f…`, and `project7_bot` of older versions.
+/// True for names of access tokens: `project_7_bot_3f…`, and `project7_bot` of older versions.
 fn is_token_bot(name: &str) -> bool {
     let rest = name.strip_prefix("project").or_else(|| name.strip_prefix("group"));
     let rest = rest.map(|rest| rest.strip_prefix('_').unwrap_or(rest));
@@ -85,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn machine_accounts_that_gitlab_makes_and_usual_services_are_programs() {
+    fn gitlabs_internal_accounts_and_common_services_are_bots() {
         for bot in [
             "GitLabDuo",
             "duo-developer-gitlab-org",

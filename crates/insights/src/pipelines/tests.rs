@@ -1,4 +1,4 @@
-//! The example of the definitions, in any order and any number of times.
+//! Tests of the example in the definitions, in any order and with repetitions.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -8,23 +8,23 @@ use crate::entity::{self, Item};
 use crate::metrics;
 use quickdraw_domain::Trigger;
 
-fn spelled(minute: i64) -> String {
+fn written(minute: i64) -> String {
     let time = jiff::Timestamp::from_second(1_773_619_200 + 12 * 3_600 + minute * 60).expect("in range");
     time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// Pipeline 31, created at 12:00, with one job `test`: its number, its state, and when it started and ended.
+/// Pipeline 31, created at 12:00, with a job `test`. `job` has its id, status, start and end.
 fn event(status: &str, finished: Option<i64>, job: (i64, &str, i64, Option<i64>)) -> (Trigger, Value) {
     let (id, job_status, started, ended) = job;
-    let attributes = json!({ "id": 31, "iid": 3, "status": status, "source": "push", "created_at": spelled(0),
-        "finished_at": finished.map(spelled), "duration": finished.map(|end| end * 60), "queued_duration": 5 });
-    let build = json!({ "id": id, "name": "test", "status": job_status, "created_at": spelled(0), "started_at": spelled(started),
-        "finished_at": ended.map(spelled), "duration": ended.map(|end| (end - started) * 60), "allow_failure": false });
+    let attributes = json!({ "id": 31, "iid": 3, "status": status, "source": "push", "created_at": written(0),
+        "finished_at": finished.map(written), "duration": finished.map(|end| end * 60), "queued_duration": 5 });
+    let build = json!({ "id": id, "name": "test", "status": job_status, "created_at": written(0), "started_at": written(started),
+        "finished_at": ended.map(written), "duration": ended.map(|end| (end - started) * 60), "allow_failure": false });
     let body = json!({ "project": { "id": 7 }, "object_attributes": attributes, "builds": [build] });
     (Trigger::by_name("pipeline_hooks").expect("a row"), body)
 }
 
-/// Failed at 12:10, run again from 12:20 on, and passed at 12:30.
+/// The job fails at 12:10, is retried at 12:20, and passes at 12:30.
 fn example() -> [(Trigger, Value); 3] {
     [
         event("success", Some(30), (2, "success", 20, Some(30))),
@@ -52,7 +52,7 @@ fn a_status_has_the_word_that_gitlab_has_for_it() {
         assert_eq!((pipeline.last.map(|seen| seen.word()), jobs[0].last.word()), (Some(word), word));
     }
     let both = [event("manual", None, (1, "manual", 0, None)), event("created", None, (1, "created", 0, None))];
-    assert_eq!(joined(&both).0.last.map(|seen| seen.word()), Some("manual"), "of one time, the later one");
+    assert_eq!(joined(&both).0.last.map(|seen| seen.word()), Some("manual"), "of the same time, the later status");
 }
 
 fn joined(events: &[(Trigger, Value)]) -> (Pipeline, Vec<Job>) {
@@ -61,14 +61,14 @@ fn joined(events: &[(Trigger, Value)]) -> (Pipeline, Vec<Job>) {
         match item {
             Item::Pipeline(one) => pipeline = Some(one),
             Item::Job(one) => jobs.push(one),
-            other => panic!("neither a pipeline nor a job: {other:?}"),
+            other => panic!("an unexpected item: {other:?}"),
         }
     }
     (pipeline.expect("a pipeline"), jobs)
 }
 
 #[test]
-fn a_pipeline_tells_whether_it_ran_for_the_default_branch() {
+fn a_pipeline_shows_whether_it_ran_for_the_default_branch() {
     let of = |git_ref: &str, more: Value| {
         let (trigger, mut body) = event("success", Some(30), (1, "success", 1, Some(10)));
         body["project"]["default_branch"] = "trunk".into();
@@ -82,7 +82,7 @@ fn a_pipeline_tells_whether_it_ran_for_the_default_branch() {
     assert_eq!(of("trunk", json!({})), (true, Some("trunk".to_owned())));
     assert_eq!(of("feat", json!({})), (false, Some("feat".to_owned())));
     assert_eq!(of("trunk", json!({ "tag": true })), (false, None));
-    assert_eq!(of("trunk", json!({ "source": "merge_request_event" })), (false, None), "it comes from there");
+    assert_eq!(of("trunk", json!({ "source": "merge_request_event" })), (false, None), "trunk is its source branch");
 }
 
 fn value(name: &str, items: &[Item]) -> Result<i64, &'static str> {
@@ -112,12 +112,15 @@ proptest! {
 }
 
 #[test]
-fn what_is_not_decided_or_not_of_its_own_is_left_out() {
+fn undecided_and_child_pipelines_do_not_count() {
     let (running, jobs) = joined(&example()[2..]);
     let of = |name, pipeline: &Pipeline| value(name, &[Item::Pipeline(pipeline.clone())]);
-    assert_eq!((of("pipelines", &running), of("pipeline_success_rate", &running)), (Ok(1), Err("it was not decided")));
+    assert_eq!(
+        (of("pipelines", &running), of("pipeline_success_rate", &running)),
+        (Ok(1), Err("it neither passed nor failed"))
+    );
     let runs: Vec<Item> = jobs.into_iter().map(Item::Job).collect();
-    assert_eq!(value("retried_jobs", &runs), Err("it was not run again"));
+    assert_eq!(value("retried_jobs", &runs), Err("it was not retried"));
     let (trigger, mut child) = example()[0].clone();
     child["object_attributes"]["source"] = "parent_pipeline".into();
     let (child, _) = joined(&[(trigger, child)]);
@@ -125,22 +128,22 @@ fn what_is_not_decided_or_not_of_its_own_is_left_out() {
     let (canceled, _) = joined(&[event("canceled", Some(5), (1, "canceled", 1, Some(5)))]);
     assert_eq!(
         (of("pipeline_success_rate", &canceled), of("pipeline_success_share", &canceled)),
-        (Err("it was not decided"), Ok(0))
+        (Err("it neither passed nor failed"), Ok(0))
     );
     assert_eq!((of("pipeline_other_share", &canceled), of("pipeline_failure_share", &canceled)), (Ok(1), Ok(0)));
 }
 
 #[test]
-fn what_never_began_is_settled_and_nonsense_is_bounded() {
+fn a_job_that_never_began_is_settled_and_nonsense_is_bounded() {
     let of = |status: &str, started: Value, duration: Value| {
         let body = json!({ "build_id": 40, "build_name": "ship", "build_status": status, "pipeline_id": 31,
-            "build_created_at": spelled(0), "build_started_at": started, "build_duration": duration, "project": { "id": 7 } });
+            "build_created_at": written(0), "build_started_at": started, "build_duration": duration, "project": { "id": 7 } });
         Job::of_event(&body).expect("a job")
     };
     let manual = of("manual", Value::Null, Value::Null);
     assert_eq!(manual.settled_at(), manual.created_at);
-    let clicked = manual.join(of("running", spelled(5).into(), i64::MAX.into()));
-    assert_eq!((clicked.settled_at(), clicked.last.duration), (time(&spelled(5).into()), Some(LONGEST)));
+    let clicked = manual.join(of("running", written(5).into(), i64::MAX.into()));
+    assert_eq!((clicked.settled_at(), clicked.last.duration), (time(&written(5).into()), Some(LONGEST)));
     assert!(
         Job::of_event(&json!({ "build_id": 1, "build_status": "success", "pipeline_id": 1 })).is_none(),
         "no project"
@@ -148,9 +151,9 @@ fn what_never_began_is_settled_and_nonsense_is_bounded() {
 }
 
 #[test]
-fn a_job_event_proves_runs_that_nobody_saw() {
+fn a_job_event_proves_runs_without_events() {
     let body = json!({ "object_kind": "build", "build_id": 40, "build_name": "test", "build_status": "success", "pipeline_id": 31,
-        "build_created_at": spelled(0), "build_started_at": spelled(1), "build_finished_at": spelled(3), "build_duration": 119.6,
+        "build_created_at": written(0), "build_started_at": written(1), "build_finished_at": written(3), "build_duration": 119.6,
         "build_allow_failure": false, "retries_count": 2, "project": { "id": 7 } });
     let found = entity::joined(&[(Trigger::by_name("job_hooks").expect("a row"), body)]);
     let [Item::Job(job)] = found.as_slice() else { panic!("no job: {found:?}") };

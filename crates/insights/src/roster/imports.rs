@@ -1,4 +1,4 @@
-//! `.mailmap` and CSV: in, and out again.
+//! Import and export of the roster: `.mailmap` and CSV.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -6,29 +6,29 @@ use jiff::civil::Date;
 
 use super::{Enrolment, Handle, Roster, RosterError};
 
-/// Bytes of an import.
+/// Maximum size of an import, in bytes.
 const LARGEST: usize = 1 << 20;
-/// Errors that are told.
+/// Maximum number of errors in an answer.
 const MOST_ERRORS: usize = 100;
 const COLUMNS: [&str; 6] = ["member", "team", "email", "username", "from", "to"];
 
-/// What is wrong with a line of an import.
+/// An error in a line of an import.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LineError {
-    /// Which line, from 1.
+    /// Number of the line, from 1. 0 stands for the whole text.
     pub line: u64,
-    /// What is wrong, and how to mend it.
+    /// The error, and the correct form.
     pub message: String,
 }
 
-/// What an import brought.
+/// The result of an import.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Imported {
-    /// Lines that say something.
+    /// Number of lines with content.
     pub lines: usize,
-    /// Members that were made.
+    /// Number of added members.
     pub members: usize,
-    /// Teams that were made.
+    /// Number of added teams.
     pub teams: usize,
 }
 
@@ -37,13 +37,13 @@ fn at(line: u64, message: impl ToString) -> LineError {
 }
 
 impl Roster {
-    /// Takes a `.mailmap` in place of the one before.
+    /// Replaces the `.mailmap`.
     ///
     /// # Errors
-    /// The lines that cannot be read; then nothing is taken.
+    /// The lines with errors. Nothing is imported then.
     pub fn import_mailmap(&mut self, text: &str) -> Result<Imported, Vec<LineError>> {
         if text.len() > LARGEST {
-            return Err(vec![at(0, format!("it is longer than {LARGEST} bytes"))]);
+            return Err(vec![at(0, format!("the text is longer than {LARGEST} bytes"))]);
         }
         let (mut errors, mut lines) = (Vec::new(), 0);
         for (number, line) in (1..).zip(text.lines()) {
@@ -51,7 +51,7 @@ impl Roster {
                 lines += 1;
                 if parsed.is_err() {
                     let form = "write `Name <address>`, `<address> <address in commits>`, or `Name <address> Name in commits <address in commits>`";
-                    errors.push(at(number, format!("it cannot be read: {form}")));
+                    errors.push(at(number, format!("the line cannot be read; {form}")));
                 }
             }
         }
@@ -64,14 +64,14 @@ impl Roster {
         }
     }
 
-    /// Takes members and teams from lines of `member,team,email,username,from,to`, of which all but the first may be empty. They
-    /// are added to what is there; a member or a team that has the name is the same one.
+    /// Adds members and teams from lines of `member,team,email,username,from,to`. All fields but the first may be
+    /// empty. An existing member or team with the same name is used.
     ///
     /// # Errors
-    /// The lines that cannot be read or taken; then nothing is taken.
+    /// The lines with errors. Nothing is imported then.
     pub fn import_csv(&mut self, text: &str) -> Result<Imported, Vec<LineError>> {
         if text.len() > LARGEST {
-            return Err(vec![at(0, format!("it is longer than {LARGEST} bytes"))]);
+            return Err(vec![at(0, format!("the text is longer than {LARGEST} bytes"))]);
         }
         let mut import = Import::of(self);
         let mut errors = Vec::new();
@@ -101,7 +101,7 @@ impl Roster {
         }
     }
 
-    /// Members and teams in the form of [`Roster::import_csv`].
+    /// Exports members and teams in the form of [`Roster::import_csv`].
     #[must_use]
     pub fn to_csv(&self) -> String {
         let mut writer = csv::Writer::from_writer(Vec::new());
@@ -113,9 +113,9 @@ impl Roster {
             *names.entry(&member.name).or_default() += 1;
         }
         for (id, member) in &self.members {
-            // Two can have one name; then the number tells who is meant.
+            // If several members have the same name, the id identifies them.
             let name = match names.get(member.name.as_str()) {
-                Some(1) => for_sheets(&member.name),
+                Some(1) => quote_formula(&member.name),
                 _ => format!("#{id}"),
             };
             let name = name.as_str();
@@ -133,7 +133,7 @@ impl Roster {
                 for enrolment in team.people.iter().filter(|enrolment| enrolment.member == *id) {
                     let [from, to] =
                         [enrolment.from, enrolment.to].map(|day| day.map(|day| day.to_string()).unwrap_or_default());
-                    write([name, &for_sheets(&team.name), "", "", &from, &to]);
+                    write([name, &quote_formula(&team.name), "", "", &from, &to]);
                 }
             }
         }
@@ -141,11 +141,11 @@ impl Roster {
     }
 }
 
-/// A roster into which lines are taken, with what is looked for with each of them.
+/// An import in progress, with indexes for finding members, handles and teams.
 struct Import {
     roster: Roster,
     imported: Imported,
-    /// Members by name; several can have one.
+    /// Ids of members by name. Several members can have the same name.
     names: HashMap<String, Vec<i64>>,
     owners: HashMap<Handle, i64>,
     teams: HashMap<String, i64>,
@@ -165,7 +165,9 @@ impl Import {
     fn take(&mut self, record: &csv::StringRecord) -> Result<(), String> {
         let text = |error: RosterError| error.to_string();
         let field = |index: usize| record.get(index).filter(|text| !text.is_empty());
-        let Some(name) = field(0) else { return Err("the first field, the member's name, is empty".to_owned()) };
+        let Some(name) = field(0) else {
+            return Err("the first field is empty; it must have the member's name".to_owned());
+        };
         let id = self.member(name)?;
         let username =
             field(3).map(|name| if name.starts_with(['@', '#']) { name.to_owned() } else { format!("@{name}") });
@@ -173,13 +175,13 @@ impl Import {
             self.give(id, Handle::try_from(handle).map_err(text)?)?;
         }
         let day = |index: usize| -> Result<Option<Date>, String> {
-            let read = |text: &str| text.parse().map_err(|_| format!("{text} is no date, such as 2026-03-01"));
+            let read = |text: &str| text.parse().map_err(|_| format!("{text} is not a date such as 2026-03-01"));
             field(index).map(read).transpose()
         };
         let (from, to) = (day(4)?, day(5)?);
         match field(1) {
             Some(name) => {
-                let name = from_sheets(name);
+                let name = unquote_formula(name);
                 let team = match self.teams.get(name) {
                     Some(id) => *id,
                     None => {
@@ -192,7 +194,7 @@ impl Import {
                 self.roster.enrol(team, Enrolment { member: id, from, to }).map_err(text)?;
             }
             None if from.is_some() || to.is_some() => {
-                return Err("dates say when somebody is in a team, and none is named".to_owned());
+                return Err("the line has dates but no team; name the team".to_owned());
             }
             None => {}
         }
@@ -200,16 +202,16 @@ impl Import {
         Ok(())
     }
 
-    /// By number, or by name; made if nobody has it.
+    /// Finds a member by id or name. An unknown name adds a member.
     fn member(&mut self, name: &str) -> Result<i64, String> {
         if let Some(number) = name.strip_prefix('#') {
             let known = number.parse().ok().filter(|id| self.roster.members.contains_key(id));
             return known.ok_or_else(|| format!("there is no member {name}"));
         }
-        let name = from_sheets(name);
+        let name = unquote_formula(name);
         match self.names.get(name).map(Vec::as_slice) {
             Some([id]) => Ok(*id),
-            Some([_, _, ..]) => Err(format!("several members are called {name}: write # and the number of one")),
+            Some([_, _, ..]) => Err(format!("several members are named {name}; write # and the id of one of them")),
             _ => {
                 let id = self.roster.add_member(name, BTreeSet::new()).map_err(|error| error.to_string())?;
                 self.names.insert(name.to_owned(), vec![id]);
@@ -222,10 +224,11 @@ impl Import {
     fn give(&mut self, id: i64, handle: Handle) -> Result<(), String> {
         match self.owners.get(&handle) {
             Some(owner) if *owner == id => Ok(()),
-            // In the words that everybody else hears.
+            // The same message as outside of imports.
             Some(_) => {
                 let error = self.roster.check_handles(id, &BTreeSet::from([handle]));
-                Err(error.map_or_else(|error| error.to_string(), |()| "it is another member's".to_owned()))
+                Err(error
+                    .map_or_else(|error| error.to_string(), |()| "the handle belongs to another member".to_owned()))
             }
             None => {
                 let member = self.roster.members.get_mut(&id).ok_or("there is no such member")?;
@@ -240,14 +243,14 @@ impl Import {
     }
 }
 
-/// What begins such fields are formulas to spreadsheets.
+/// Spreadsheets read fields that begin with these characters as formulas.
 const FORMULAS: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
-/// A name as a spreadsheet shows it and does not reckon with it.
-fn for_sheets(name: &str) -> String {
+/// Quotes a name that a spreadsheet would read as a formula.
+fn quote_formula(name: &str) -> String {
     if name.starts_with(FORMULAS) { format!("'{name}") } else { name.to_owned() }
 }
 
-fn from_sheets(name: &str) -> &str {
+fn unquote_formula(name: &str) -> &str {
     name.strip_prefix('\'').filter(|rest| rest.starts_with(FORMULAS)).unwrap_or(name)
 }

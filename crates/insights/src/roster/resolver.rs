@@ -1,4 +1,4 @@
-//! From identities in events to members.
+//! Finds the members behind the identities in events.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -7,37 +7,37 @@ use crate::commits::Author;
 use crate::entity::number;
 use crate::people::{User, is_bot, is_bot_name};
 
-/// Names that nobody is known by.
+/// Names that many people use, so they identify nobody.
 const NOBODY: [&str; 5] = ["root", "admin", "administrator", "unknown", "(no author)"];
 
-/// Who an identity is.
+/// The owner of an identity.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Who {
-    /// A member, who is not merged into another.
+    /// A member that is not merged into another one.
     Member(i64),
-    /// A program.
+    /// A bot.
     Bot,
-    /// Somebody said that it does not matter.
+    /// An identity with the mark "ignored".
     Ignored,
-    /// Nobody that is known.
+    /// No known member.
     Unmatched,
 }
 
-/// The person who wrote a commit, as far as commits tell people apart.
+/// The author of a commit, as far as commits distinguish people.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Contributor {
     /// A member.
     Member(i64),
-    /// An account that a private address names.
+    /// The account in a private address of GitLab.
     Account(i64),
-    /// The owner of an address, however the name is spelled.
+    /// The owner of an e-mail address, with any name.
     Address(String),
-    /// A name without an address, in small letters.
+    /// A name without an address, in lower case.
     Name(String),
 }
 
 impl Contributor {
-    /// A number that stands for the person; of members, theirs below zero.
+    /// A number that identifies the person. Members have negative numbers.
     #[must_use]
     pub fn number(&self) -> i64 {
         match self {
@@ -49,39 +49,39 @@ impl Contributor {
     }
 }
 
-/// Who an unmatched identity may be. It is never taken for granted.
+/// A member who may own an unmatched identity. Suggestions are never applied automatically.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Suggestion {
-    /// The member.
+    /// The suggested member.
     pub member: i64,
-    /// Why.
+    /// The reason, as shown to users.
     pub reason: &'static str,
-    /// How likely, from 0 to 1.
+    /// Likelihood from 0 to 1.
     pub score: f64,
 }
 
-/// The name and address in place of others, where they differ.
+/// The name and address that replace others, if they differ.
 type Mapped = (Option<String>, Option<String>);
 
-/// A roster made ready to be asked.
+/// A roster with indexes for look-ups.
 #[derive(Clone, Debug, Default)]
 pub struct Resolver {
     members: HashMap<Handle, i64>,
     marks: BTreeMap<Handle, Mark>,
-    /// By address, and name where the line has one, both in small letters.
+    /// By address and, if the line has one, name. Both are in lower case.
     mailmap: HashMap<(String, Option<String>), Mapped>,
     usernames: HashMap<i64, String>,
-    /// Accounts that are programs by their username or their display name.
+    /// Accounts that are bots by their username or display name.
     bots: HashSet<i64>,
     ids: HashMap<String, i64>,
-    /// Members by names of at least two words, where one alone has it.
+    /// Members by name. Only names of two or more words count. None if several members have the name.
     by_name: HashMap<String, Option<i64>>,
-    /// Accounts likewise, by any name.
+    /// Accounts by name. None if several accounts have the name.
     accounts: HashMap<String, Option<i64>>,
 }
 
 impl Resolver {
-    /// Of a roster, and the accounts that events named.
+    /// Builds the indexes from a roster and the accounts in events.
     #[must_use]
     pub fn new(roster: &Roster, users: &[User]) -> Self {
         let mut resolver = Self { marks: roster.marks.clone(), ..Self::default() };
@@ -90,10 +90,10 @@ impl Resolver {
             resolver.members.extend(member.handles.iter().map(|handle| (handle.clone(), root)));
             let name = member.name.to_lowercase();
             if name.split_whitespace().count() > 1 && !NOBODY.contains(&name.as_str()) {
-                only(&mut resolver.by_name, name, root);
+                add_unique(&mut resolver.by_name, name, root);
             }
         }
-        // A username that was somebody else's before is its last owner's.
+        // A username can change its owner. The latest owner wins.
         let mut users: Vec<&User> = users.iter().collect();
         users.sort_unstable_by_key(|user| (user.seen_at, user.id));
         for user in users {
@@ -107,7 +107,7 @@ impl Resolver {
             resolver.usernames.insert(user.id, username);
             let name = user.name.to_lowercase();
             if !name.is_empty() && !NOBODY.contains(&name.as_str()) {
-                only(&mut resolver.accounts, name, user.id);
+                add_unique(&mut resolver.accounts, name, user.id);
             }
         }
         for entry in gix_mailmap::Snapshot::from_bytes(roster.mailmap.as_bytes()).iter() {
@@ -123,7 +123,8 @@ impl Resolver {
         resolver
     }
 
-    /// The name and address that a `.mailmap` has in place of those of a commit. A line with a name comes before one without.
+    /// Replaces the name and address of a commit as `.mailmap` says. A line that contains the name wins over one
+    /// without.
     #[must_use]
     pub fn mapped(&self, author: &Author) -> Author {
         let email = author.email.trim().to_lowercase();
@@ -135,7 +136,8 @@ impl Resolver {
         }
     }
 
-    /// Who wrote a commit: by `.mailmap`, address of a member, GitLab's private address, and then whether it is a bot.
+    /// The author of a commit. It tries marks, `.mailmap`, addresses of members and GitLab's private addresses, and
+    /// then checks for a bot.
     #[must_use]
     pub fn author(&self, author: &Author) -> Who {
         let mapped = self.mapped(author);
@@ -165,8 +167,8 @@ impl Resolver {
         if is_program && mark.is_none() { Who::Bot } else { Who::Unmatched }
     }
 
-    /// The person who wrote a commit: a member, the account that a private address names, or else the owner of the address. Names are spelled
-    /// in many ways, so they count only where there is no address.
+    /// The author of a commit: a member, the account in a private address, or the owner of the address. Names vary in
+    /// spelling, so they only count without an address.
     #[must_use]
     pub fn contributor(&self, author: &Author) -> Contributor {
         if let Who::Member(member) = self.author(author) {
@@ -183,7 +185,7 @@ impl Resolver {
             return Contributor::Address(address);
         };
 
-        // GitHub's are as `77+ida@…`, and its numbers are of its own accounts.
+        // GitHub's private addresses have the form `77+ida@…` with ids of GitHub's accounts.
         if let Some((number, _)) = local.split_once('+') {
             return Contributor::Address(format!("{number}+@{host}"));
         }
@@ -194,7 +196,7 @@ impl Resolver {
         }
     }
 
-    /// Who an account is: by its number first, because usernames change.
+    /// The owner of an account. The id is checked first, because usernames can change.
     #[must_use]
     pub fn user(&self, id: i64) -> Who {
         let name = self.usernames.get(&id);
@@ -210,7 +212,7 @@ impl Resolver {
         }
     }
 
-    /// Who a handle is.
+    /// The owner of a handle.
     #[must_use]
     pub fn handle(&self, handle: &Handle) -> Who {
         match handle {
@@ -234,7 +236,7 @@ impl Resolver {
         self.marks.get(&handle).copied()
     }
 
-    /// Who an unmatched author may be, the likeliest first.
+    /// Suggests members for an unmatched author, likeliest first.
     #[must_use]
     pub fn suggestions(&self, author: &Author) -> Vec<Suggestion> {
         let mapped = self.mapped(author);
@@ -252,7 +254,7 @@ impl Resolver {
         add(self.by_name.get(&name).copied().flatten(), "a member has this name", 0.8);
         add(
             self.accounts.get(&name).copied().flatten().and_then(member_of),
-            "one account alone has this name, and it is this member's",
+            "only one account has this name, and it belongs to this member",
             0.7,
         );
         let local = mapped.email.split(['@', '+']).next().unwrap_or_default();
@@ -273,7 +275,7 @@ const fn known(mark: Mark) -> Option<Who> {
     }
 }
 
-/// Keeps what one alone has.
-fn only(all: &mut HashMap<String, Option<i64>>, name: String, id: i64) {
+/// Adds a name. None marks a name with several owners.
+fn add_unique(all: &mut HashMap<String, Option<i64>>, name: String, id: i64) {
     all.entry(name).and_modify(|known| *known = known.filter(|known| *known == id)).or_insert(Some(id));
 }

@@ -1,4 +1,5 @@
-//! `/api/v1`: what GitLab has no word for. Lists go by cursor: `limit`, `before`, and `next` in the answer.
+//! `/api/v1`: the endpoints that GitLab's API does not have. Lists are paged by cursor: `limit`, `before`, and `next`
+//! in the answer.
 
 mod alerts;
 mod audit;
@@ -63,18 +64,18 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
 const DEFAULT: i64 = 20;
 const MOST: i64 = 100;
 
-/// Rows of an answer, from the parameter of that name; more than there may be are as many as there may be.
+/// Reads `limit`, the number of rows of an answer. Values above the maximum count as the maximum.
 fn limit(asked: Option<i64>) -> Result<usize, ApiError> {
     let asked = asked.unwrap_or(DEFAULT).min(MOST);
     usize::try_from(asked).ok().filter(|rows| *rows > 0).ok_or_else(|| invalid("limit must be at least 1"))
 }
 
-/// A page of what is only found by looking: it can be short and still not be the last.
+/// Builds a page of a filtered scan. Such a page can be short although more rows follow.
 fn scanned<R, T: utoipa::ToSchema + for<'a> From<&'a R>, I: ToString>(found: &Scanned<R, I>) -> Page<T> {
     Page { items: found.rows.iter().map(T::from).collect(), next: found.next.as_ref().map(I::to_string) }
 }
 
-/// A page of a list, with where the next one begins if this one is full.
+/// Builds a page of a list. `next` is the id of the last row, and is set only if the page is full.
 fn page<R, T: utoipa::ToSchema + for<'a> From<&'a R>>(rows: &[R], limit: usize, id: impl Fn(&R) -> String) -> Page<T> {
     Page { items: rows.iter().map(T::from).collect(), next: rows.last().filter(|_| rows.len() == limit).map(id) }
 }

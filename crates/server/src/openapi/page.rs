@@ -1,4 +1,4 @@
-//! The description as a page to read: no script, nothing from elsewhere.
+//! The description as an HTML page, without scripts and without external resources.
 
 use askama::Template;
 use serde_json::Value;
@@ -50,13 +50,13 @@ struct Field {
     words: String,
 }
 
-/// A type in words, and the schema that it is explained by.
+/// A type in words, and the schema that explains it.
 struct Kind {
     text: String,
     schema: Option<String>,
 }
 
-/// Renders it.
+/// Renders the page.
 pub(super) fn render(description: &Value) -> Result<String, askama::Error> {
     let mut tags: Vec<Tag> = Vec::new();
     for (path, item) in description["paths"].as_object().into_iter().flatten() {
@@ -110,14 +110,14 @@ fn read_operation(method: &str, path: &str, operation: &Value) -> Operation {
     }
 }
 
-/// The schema of the first kind of content.
+/// Returns the schema of the first content type.
 fn content(of: &Value) -> Option<&Value> {
     of["content"].as_object()?.values().next().map(|content| &content["schema"])
 }
 
 fn read_schema(name: &str, schema: &Value) -> NamedSchema {
     let fields = fields(schema);
-    // A schema without fields of its own is a kind of value.
+    // A schema without fields is a type of value.
     let kind = fields.is_empty().then(|| kind(schema));
     NamedSchema { name: name.to_owned(), words: text(&schema["description"]), kind, fields }
 }
@@ -137,14 +137,14 @@ fn fields(schema: &Value) -> Vec<Field> {
             place: String::new(),
             required: false,
             kind: kind(part),
-            words: "and everything of this".to_owned(),
+            words: "and all fields of this schema".to_owned(),
         }],
         None => fields(part),
     });
     own.chain(parts).collect()
 }
 
-/// The words on a property; of one that can be null, those inside.
+/// Returns the description of a property. If the property can be null, the description is inside of `oneOf`.
 fn words(property: &Value) -> String {
     match property["description"].as_str() {
         Some(words) => words.to_owned(),

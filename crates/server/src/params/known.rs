@@ -1,8 +1,8 @@
-//! The parameters that each operation has, taken from the description of the API, so that none is forgotten here.
+//! The parameters that each operation has, read from the OpenAPI description, so that none is forgotten.
 //!
-//! `/api/v1` refuses every other parameter. `/api/v4` ignores parameters that it does not know, as GitLab does, because clients
-//! send attributes of other versions and editions. It refuses two kinds of them: names that are almost a name it has, and
-//! filters of GitLab's lists that it does not have, because a list that is not narrowed answers another question.
+//! `/api/v1` refuses every other parameter. `/api/v4` ignores unknown parameters as GitLab does, because clients send
+//! attributes of other versions and editions. It refuses two kinds of them: misspelled names of known parameters, and
+//! GitLab's list filters that are not supported, because an unfiltered list would be a wrong answer.
 
 mod lacking;
 
@@ -16,14 +16,13 @@ use utoipa::openapi::OpenApi;
 
 use crate::error::ApiError;
 
-/// Longest name that is compared with others, and shown in a refusal.
+/// Longest name, in bytes, that is compared with known names and shown in an error.
 const LONGEST: usize = 64;
 
-/// Names of parameters by the pattern of an address and the method.
+/// Names of parameters by route pattern and method.
 pub(crate) struct Known(HashMap<String, Vec<(String, BTreeSet<String>)>>);
 
 impl Known {
-    /// Reads the description.
     pub(crate) fn of(description: &OpenApi) -> Self {
         let description = serde_json::to_value(description).unwrap_or_default();
         let mut known: HashMap<String, Vec<(String, BTreeSet<String>)>> = HashMap::new();
@@ -37,7 +36,7 @@ impl Known {
         Self(known)
     }
 
-    /// The operation that a request asks for, if it is in the description.
+    /// Returns the operation of a request, if the description has it.
     pub(crate) fn operation<'a>(&'a self, parts: &'a Parts) -> Option<Operation<'a>> {
         let pattern = parts.extensions.get::<MatchedPath>()?.as_str();
         // Axum answers HEAD with the handler of GET.
@@ -47,7 +46,7 @@ impl Known {
     }
 }
 
-/// The parameters of an operation in query and body, which are the same to it.
+/// Names of an operation's parameters in query and body, which are treated alike.
 fn names_of(operation: &Value, description: &Value) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
@@ -81,7 +80,7 @@ pub(crate) struct Operation<'a> {
 }
 
 impl Operation<'_> {
-    /// Refuses a parameter that the operation does not have, where ignoring it would mislead.
+    /// Refuses a parameter that the operation does not have, if ignoring it would mislead the client.
     pub(crate) fn check(&self, name: &str, value: &Value) -> Result<(), ApiError> {
         let name = name.split('[').next().unwrap_or(name);
         if self.names.contains(name) {
@@ -94,7 +93,7 @@ impl Operation<'_> {
             if narrows_nothing(value, neutral) {
                 return Ok(());
             }
-            let words = format!("{name} is a filter that this server does not have; leave it out");
+            let words = format!("{name} is a filter that this server does not support; remove it");
             return Err(ApiError::bad_parameter(words));
         }
         if lacking::CHANGES_NOTHING.contains(&name) {
@@ -108,7 +107,7 @@ impl Operation<'_> {
 
     fn unknown(&self, name: &str) -> ApiError {
         let shown: String = name.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
-        // `project` for `project_id` is a slip too.
+        // `project` instead of `project_id` counts as misspelled too.
         let is_near = |known: &&String| {
             is_slip(name, known) || name.len() >= 3 && (known.starts_with(name) || name.starts_with(known.as_str()))
         };
@@ -124,7 +123,7 @@ impl Operation<'_> {
     }
 }
 
-/// Whether a value is one of those with which a filter lets everything pass.
+/// Checks whether a filter has a value with which it excludes nothing.
 fn narrows_nothing(value: &Value, neutral: &[&str]) -> bool {
     match value {
         Value::Null => true,
@@ -135,7 +134,7 @@ fn narrows_nothing(value: &Value, neutral: &[&str]) -> bool {
     }
 }
 
-/// Whether a name is another one with a letter or two wrong. Short names differ by less.
+/// Checks whether a name is a misspelling of another one, by one or two letters depending on its length.
 fn is_slip(name: &str, known: &str) -> bool {
     let most = match name.len() {
         0..4 => return false,
@@ -146,7 +145,7 @@ fn is_slip(name: &str, known: &str) -> bool {
     name.len().abs_diff(known.len()) <= most && distance(name.as_bytes(), known.as_bytes()) <= most
 }
 
-/// How many letters must be added, taken away, replaced, or exchanged with the next one to make one name of another.
+/// Number of letters to insert, delete, replace or swap to turn one name into the other.
 fn distance(one: &[u8], other: &[u8]) -> usize {
     // The last three rows of the usual table.
     let mut before_last: Vec<usize> = Vec::new();
@@ -200,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_filter_of_gitlabs_that_is_not_here_is_refused_unless_it_narrows_nothing() {
-        let words = Err("starred is a filter that this server does not have; leave it out".to_owned());
+        let words = Err("starred is a filter that this server does not support; remove it".to_owned());
         assert_eq!(answer("/api/v4/projects", "starred", &json!("true")), words);
         assert_eq!(answer("/api/v4/projects", "starred", &json!("false")), Ok(()));
         assert_eq!(answer("/api/v4/projects", "starred", &Value::Null), Ok(()));

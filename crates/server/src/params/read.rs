@@ -1,5 +1,5 @@
-//! Parameters as a struct. JSON has types and forms have none, so a number or a yes may come as text; what does not fit is
-//! reported by the parameter's name, in GitLab's words.
+//! Reads parameters into a struct. JSON has types and forms do not, so numbers and booleans can be text. An invalid
+//! value is reported with the name of the parameter, in GitLab's words.
 
 use std::fmt;
 
@@ -9,10 +9,10 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, MapAccess, SeqA
 use serde::forward_to_deserialize_any;
 use serde_json::{Map, Value};
 
-/// Most items of one list: a list of a million short words fits into a body, and costs far more memory than the body.
+/// Largest number of items in a list. A million short words fit into a body, and cost far more memory than the body.
 const MOST_ITEMS: usize = 1000;
 
-/// What is wrong with the parameters.
+/// An invalid parameter.
 #[derive(PartialEq, Eq, Debug)]
 pub struct Invalid {
     name: Option<String>,
@@ -22,30 +22,30 @@ pub struct Invalid {
 #[derive(PartialEq, Eq, Debug)]
 enum Fault {
     Missing,
-    /// Of another type.
+    /// Wrong type.
     Type,
-    /// Of the right type, but none of those allowed.
+    /// Right type, but not one of the allowed values.
     Value,
     /// A list of more than [`MOST_ITEMS`] items.
     TooMany,
-    /// Breaks a rule that its own type states, in words that follow the name.
+    /// Violates a rule of its own type. The text follows the name.
     Rule(String),
 }
 
 impl Invalid {
-    /// Whether a rule was broken rather than a type missed: what GitLab answers with 422 and not with 400.
+    /// Checks whether a rule is violated, for which GitLab answers 422 instead of 400.
     #[must_use]
     pub const fn is_rule(&self) -> bool {
         matches!(self.fault, Fault::Rule(_))
     }
 
-    /// A parameter that has the right type, but none of the values allowed.
+    /// An error for a value of the right type that is not one of the allowed ones.
     #[must_use]
     pub fn value(name: &str) -> Self {
         Self { name: Some(name.to_owned()), fault: Fault::Value }
     }
 
-    /// A parameter that had to be there.
+    /// An error for a required parameter that is missing.
     #[must_use]
     pub fn missing(name: &str) -> Self {
         Self { name: Some(name.to_owned()), fault: Fault::Missing }
@@ -89,7 +89,7 @@ impl serde::de::Error for Invalid {
     fn invalid_value(_: serde::de::Unexpected<'_>, _: &dyn serde::de::Expected) -> Self {
         Self::unnamed(Fault::Value)
     }
-    /// Types that need at least one character or item say so with this.
+    /// Types that need at least one character or item report a missing value with this error.
     fn invalid_length(_: usize, _: &dyn serde::de::Expected) -> Self {
         Self::unnamed(Fault::Missing)
     }
@@ -106,13 +106,12 @@ pub(super) fn read<T: DeserializeOwned>(params: &Map<String, Value>) -> Result<T
     T::deserialize(Object(params))
 }
 
-/// Reads one parameter.
 pub(super) fn one<T: DeserializeOwned>(params: &Map<String, Value>, name: &str) -> Result<Option<T>, Invalid> {
     let Some(value) = params.get(name) else { return Ok(None) };
     Option::deserialize(Loose(value)).map_err(|error: Invalid| error.of(name))
 }
 
-/// The parameters as a whole.
+/// All parameters.
 struct Object<'a>(&'a Map<String, Value>);
 
 impl<'de> Deserializer<'de> for Object<'_> {
@@ -147,7 +146,7 @@ impl<'de> MapAccess<'de> for Entries<'_> {
     }
 }
 
-/// One value, read as whatever is asked for.
+/// One value, read as the requested type.
 struct Loose<'a>(&'a Value);
 
 fn wrong<T>() -> Result<T, Invalid> {
@@ -171,7 +170,7 @@ impl<'de> Deserializer<'de> for Loose<'_> {
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
         match self.0 {
-            // No database stores it.
+            // Databases cannot store a null character.
             Value::String(text) if text.contains('\0') => wrong(),
             Value::String(text) => visitor.visit_str(text),
             Value::Number(number) => visitor.visit_str(&number.to_string()),
@@ -216,7 +215,7 @@ impl<'de> Deserializer<'de> for Loose<'_> {
         number.map_or_else(wrong, |number| visitor.visit_f64(number))
     }
 
-    /// An empty text is none: a form cannot send less.
+    /// An empty text counts as absent, because a form cannot send null.
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
         match self.0 {
             Value::Null => visitor.visit_none(),
@@ -225,7 +224,7 @@ impl<'de> Deserializer<'de> for Loose<'_> {
         }
     }
 
-    /// A list, or words with commas between them.
+    /// Reads a list, or a text whose items are separated by commas.
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
         match self.0 {
             Value::Array(list) if list.len() > MOST_ITEMS => Err(Invalid::unnamed(Fault::TooMany)),
@@ -266,7 +265,7 @@ impl<'de> Deserializer<'de> for Loose<'_> {
         visitor.visit_unit()
     }
 
-    // Every width of number is read alike, so that `older_than=3600` is a number whatever holds it.
+    // All widths of numbers are read alike, so that `older_than=3600` works for each of them.
     fn deserialize_i8<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Invalid> {
         self.deserialize_i64(visitor)
     }
@@ -361,8 +360,8 @@ mod tests {
         let refused = Err("words has too many values (maximum is 1000)".to_owned());
         assert_eq!(input(json!({ "name": "a", "words": vec!["w"; MOST_ITEMS + 1] })), refused);
         assert_eq!(input(json!({ "name": "a", "words": vec!["w"; MOST_ITEMS + 1].join(",") })), refused);
-        let most =
-            input(json!({ "name": "a", "words": vec!["w"; MOST_ITEMS].join(",") })).expect("as many as there may be");
+        let most = input(json!({ "name": "a", "words": vec!["w"; MOST_ITEMS].join(",") }))
+            .expect("the largest allowed number");
         assert_eq!(most.words.len(), MOST_ITEMS);
     }
 

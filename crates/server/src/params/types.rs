@@ -1,4 +1,4 @@
-//! What single parameters can be: their types check what they may hold, and tell it to the description of the API.
+//! Types of single parameters. They validate their values, and describe themselves in the OpenAPI description.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFo
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-/// A text of one line: not empty, at most `N` characters, none of them a control character.
+/// A single line of text: not empty, at most `N` characters, no control characters.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Line<const N: usize>(pub String);
 
@@ -43,7 +43,7 @@ impl<const N: usize> ToSchema for Line<N> {
     }
 }
 
-/// A text of any number of lines and at most `N` characters.
+/// A text of several lines with at most `N` characters.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Prose<const N: usize>(pub String);
 
@@ -72,7 +72,7 @@ impl<const N: usize> ToSchema for Prose<N> {
     }
 }
 
-/// Something that can be taken away: absent, it stays as it is; `null` or an empty text take it away.
+/// A value that can be removed: if absent, it stays as it is; `null` or an empty text removes it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Clearable<T>(pub Edit<T>);
 
@@ -88,7 +88,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Clearable<T> {
     }
 }
 
-/// The beginning of a day, UTC, written `2026-03-16`.
+/// A day, written `2026-03-16`. It stands for its beginning in UTC.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Day(pub Timestamp);
 
@@ -111,7 +111,7 @@ impl PartialSchema for Day {
 
 impl ToSchema for Day {}
 
-/// A point in time, written `2026-03-16T09:30:00Z`, or a day, which begins then, UTC.
+/// A point in time, written `2026-03-16T09:30:00Z`, or a day, which stands for its beginning in UTC.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Moment(pub Timestamp);
 
@@ -136,7 +136,7 @@ impl PartialSchema for Moment {
 
 impl ToSchema for Moment {}
 
-/// A role, by GitLab's number.
+/// A role, as GitLab's number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Level(pub AccessLevel);
 
@@ -159,8 +159,9 @@ impl PartialSchema for Level {
 
 impl ToSchema for Level {}
 
-/// Names and values, in each form that clients use: `[{"key": …, "value": …}]`, `{"KEY": "v"}`,
-/// `name[][key]=…&name[][value]=…` and `name[KEY]=v`. A value may be missing: clients send back what they read.
+/// Names with values, in every form that clients use: `[{"key": …, "value": …}]`, `{"KEY": "v"}`,
+/// `name[][key]=…&name[][value]=…` and `name[KEY]=v`. A value can be absent, because clients send back names that
+/// they have read.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Pairs(pub Vec<(String, Option<String>)>);
 

@@ -1,13 +1,13 @@
-//! Who asks, when reverse proxies stand between.
+//! The address of a client behind reverse proxies.
 
 use std::net::{IpAddr, SocketAddr};
 
 use axum::http::HeaderMap;
 use quickdraw_domain::source::Addresses;
 
-/// The address of the client: the one that connected, or if that is a proxy that we trust, what it says. The chain of
-/// `X-Forwarded-For` is walked from the right, past proxies that we trust; what stands left of the first other one is that
-/// one's word, and nobody need believe it.
+/// Returns the address of the client. It is the peer, unless the peer is a trusted proxy. Then the chain of
+/// `X-Forwarded-For` is followed from right to left, past all trusted proxies. Entries left of the first untrusted
+/// address are ignored, because any client can send them.
 pub(crate) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &Addresses) -> IpAddr {
     let mut client = peer.to_canonical();
     if trusted.is_empty() {
@@ -19,7 +19,7 @@ pub(crate) fn client(peer: IpAddr, headers: &HeaderMap, trusted: &Addresses) -> 
     while trusted.contains(client) {
         match chain.next().map(|entry| parse(entry.trim())) {
             Some(Some(before)) => client = before.to_canonical(),
-            // Nobody stands before it, or it says something that is no address.
+            // The chain ends here, or the entry is not an address.
             Some(None) | None => break,
         }
     }

@@ -1,4 +1,4 @@
-//! The sources in memory: each with its verifier and its counts, taken over from the directory when that changes.
+//! The sources in memory, each with its verifier and rate limit. They are updated from the directory when it changes.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -16,13 +16,13 @@ use tokio::sync::Semaphore;
 use super::verify::Verifier;
 use crate::body;
 
-/// Clients that one source counts at once before those that have been quiet are forgotten.
+/// Number of clients per source above which idle ones are forgotten.
 const MOST_CLIENTS: usize = 50_000;
 
-/// How often refusals for the rate are told in the log.
+/// Shortest time between two log lines about requests over the rate limit.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
-/// Requests over the limit, told in the log from time to time.
+/// Counts requests over the rate limit between two log lines.
 #[derive(Default)]
 struct Refusals {
     told_at: Option<Instant>,
@@ -30,7 +30,7 @@ struct Refusals {
 }
 
 impl Refusals {
-    /// Counts one. Gives how many there were since they were last told, when it is time to tell them.
+    /// Counts a refusal. If a log line is due, returns the number of refusals since the last one.
     fn count(&mut self, now: Instant) -> Option<u64> {
         self.untold += 1;
         if self.told_at.is_some_and(|told_at| now.duration_since(told_at) < TELL_EVERY) {
@@ -41,17 +41,18 @@ impl Refusals {
     }
 }
 
-/// Requests by address, and by whether they show a right token.
+/// Rate limiter by client and by whether the request has a valid token.
 type Counts = RateLimiter<(IpAddr, bool), HashMapStateStore<(IpAddr, bool)>, DefaultClock>;
 
-/// A source, ready for requests.
+/// A source that is ready for requests.
 pub(crate) struct Gate {
     pub(crate) source: Arc<Source>,
     pub(crate) verifier: Verifier,
-    /// By client, and by whether the right token was shown: strangers must not use up what others have.
+    /// Requests with and without a valid token are counted separately, so that strangers cannot use up the limit of
+    /// the real sender.
     counts: Option<Counts>,
     refusals: Mutex<Refusals>,
-    /// Its share of the room for long bodies.
+    /// Limit of this source on the memory for long bodies.
     pub(crate) share: Arc<Semaphore>,
 }
 
@@ -67,19 +68,20 @@ impl Gate {
         })
     }
 
-    /// Tells a refusal for the rate in the log, or counts it for the next line.
+    /// Logs a refusal because of the rate limit, or counts it for the next log line.
     pub(crate) fn tell_refusal(&self, address: IpAddr, now: Instant) {
         let count = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).count(now);
         if let Some(count) = count {
             let (name, limit) = (&self.source.name, self.source.per_minute.unwrap_or_default());
             tracing::warn!(
                 source.name = %name, %address, count,
-                "refused {count} requests to source {name} with 429, the last from {address}: one address may send {limit} a minute (rate_limit)"
+                "refused {count} requests to source {name} with 429, the last from {address}: one address can send \
+                 {limit} a minute (rate_limit)"
             );
         }
     }
 
-    /// Counts a request from an address, with or without the right token. When it has had its number, says how long to wait.
+    /// Counts a request. If the limit is reached, returns the time to wait.
     pub(crate) fn count(&self, address: IpAddr, has_token: bool) -> Result<(), Duration> {
         let Some(counts) = &self.counts else { return Ok(()) };
         if counts.len() > MOST_CLIENTS {
@@ -91,7 +93,6 @@ impl Gate {
     }
 }
 
-/// All sources.
 pub(crate) struct Gates {
     default: Arc<Gate>,
     others: RwLock<(i64, HashMap<String, Arc<Gate>>)>,
@@ -106,7 +107,7 @@ impl Gates {
         &self.default
     }
 
-    /// The source with this key.
+    /// Finds the source with this key.
     pub(crate) fn find(&self, index: &Index, key: &str) -> Option<Arc<Gate>> {
         {
             let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
@@ -118,7 +119,7 @@ impl Gates {
         if others.0 != index.version() {
             let mut known = std::mem::take(&mut others.1);
             let fresh = index.sources().iter().map(|source| {
-                // What did not change keeps its counts.
+                // A source that did not change keeps its rate limiter.
                 let same = known.remove(&source.key).filter(|gate| gate.source.updated_at == source.updated_at);
                 (source.key.clone(), same.unwrap_or_else(|| Gate::new(Arc::clone(source))))
             });

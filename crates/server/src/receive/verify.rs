@@ -1,7 +1,8 @@
-//! Who may post: token, Standard Webhooks signature, or body signature.
+//! Verifies the credentials of a source: token, Standard Webhooks signature, or body signature.
 //!
-//! Every credential that a request shows and that the source looks at must be right, and what its mode wants must be
-//! there. So a signature never falls back to a token, and two different tokens are an error.
+//! Every credential that the request carries and the source uses must be valid, and the credentials that the mode
+//! requires must be present. Therefore an invalid signature is never replaced by a valid token, and two different
+//! tokens are an error.
 
 use axum::http::HeaderMap;
 use quickdraw_domain::signature::{SignedMessage, SigningToken, TokenDigest, hub_verifies};
@@ -14,7 +15,7 @@ const TOKEN: &str = "x-gitlab-token";
 const SIGNATURE: &str = "webhook-signature";
 const HUB_SIGNATURE: &str = "x-hub-signature-256";
 
-/// Checks credentials for one source.
+/// Verifies credentials for one source.
 pub struct Verifier {
     mode: Mode,
     window: std::time::Duration,
@@ -28,34 +29,34 @@ struct Known {
     until: Option<Timestamp>,
 }
 
-/// What is left to be checked when the body is there.
+/// The checks that remain for when the body has arrived.
 #[derive(Clone, Copy, Debug)]
 pub struct Checks {
     signature: bool,
     hub_signature: bool,
 }
 
-/// Why nobody is let in. It is for the source's owner; whoever asks is told nothing of it.
+/// Reason why a request is not authenticated. It is shown to the owner of the source, and never to the sender.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wrong {
-    /// There is no credential at all that the source looks at.
+    /// The request has no credential that the source uses.
     Nothing,
-    /// There is no token, and it wants one.
+    /// A required token is missing.
     NoToken,
-    /// There is no signature, and it wants one.
+    /// A required signature is missing.
     NoSignature,
-    /// Several tokens that differ.
+    /// The request has several different tokens.
     TwoTokens,
-    /// The token is not ours.
+    /// The token is wrong.
     Token,
-    /// The signature's time is too far from ours, or no time.
+    /// The time of the signature is missing, or differs too much from the server's clock.
     Time,
-    /// The signature fits none of our secrets.
+    /// The signature matches no secret of the source.
     Signature,
 }
 
 impl Wrong {
-    /// In words.
+    /// The reason in words.
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
@@ -64,14 +65,14 @@ impl Wrong {
             Self::NoSignature => "no signature",
             Self::TwoTokens => "two different tokens",
             Self::Token => "wrong token",
-            Self::Time => "webhook-timestamp is missing or too far from the time here",
+            Self::Time => "webhook-timestamp is missing or too far from the server's time",
             Self::Signature => "wrong signature",
         }
     }
 }
 
 impl Verifier {
-    /// A verifier with a source's secrets. A secret of the form `whsec_…` is a signing token at the same time.
+    /// Builds a verifier with the secrets of a source. A secret of the form `whsec_…` is also a signing token.
     #[must_use]
     pub fn new(source: &Source) -> Self {
         let known = source.secrets.iter().map(|one| Known {
@@ -87,22 +88,23 @@ impl Verifier {
         self.secrets.iter().filter(move |one| one.until.is_none_or(|until| now < until))
     }
 
-    /// Whether a request shows a token, and the source looks at it.
+    /// Checks whether a request carries a token that the source uses.
     pub(crate) fn shows_token(&self, headers: &HeaderMap) -> bool {
         self.mode != Mode::Signature && headers.contains_key(TOKEN)
     }
 
-    /// Checks what the head alone can show.
+    /// Verifies all that the head alone allows.
     ///
     /// # Errors
-    /// Why the request is refused.
+    /// The reason why the request is refused.
     pub fn check_head(&self, headers: &HeaderMap, now: Timestamp) -> Result<Checks, Wrong> {
         let mut tokens = headers.get_all(TOKEN).iter();
         let token = tokens.next().filter(|_| self.mode != Mode::Signature);
         if token.is_some() && tokens.any(|other| Some(other) != token) {
             return Err(Wrong::TwoTokens);
         }
-        // Constant time, and no early way out that would tell how far it was right.
+        // The comparison takes constant time and has no early exit, so that it does not reveal how much of a token is
+        // right.
         if let Some(token) = token {
             let fits = self.good(now).fold(false, |fits, one| one.token.matches(token.as_bytes()) | fits);
             if !fits {
@@ -124,10 +126,10 @@ impl Verifier {
         }
     }
 
-    /// Checks the signatures over the exact bytes.
+    /// Verifies the signatures of the exact bytes.
     ///
     /// # Errors
-    /// Why the request is refused.
+    /// The reason why the request is refused.
     pub fn check_body(&self, checks: Checks, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<(), Wrong> {
         if checks.signature {
             let part = |name| text(headers, name);

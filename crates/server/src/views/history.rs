@@ -1,4 +1,4 @@
-//! What happened: events, deliveries, attempts, and the audit log.
+//! Views of events, deliveries, attempts, and the audit log.
 
 use std::collections::BTreeMap;
 
@@ -14,20 +14,20 @@ use super::{Iso, Shown};
 /// An event of the journal.
 #[derive(Serialize, ToSchema)]
 pub struct Event {
-    /// Its number, in the order of arrival.
+    /// Id of the event. Ids follow the order of arrival.
     #[schema(format = Uuid)]
     pub id: String,
-    /// What kind it is: `push_hooks`.
+    /// Kind of event, such as `push_hooks`.
     pub trigger: &'static str,
-    /// The project that it happened in.
+    /// Id of the project in which it happened.
     pub project_id: Option<i64>,
-    /// The group that it happened in.
+    /// Id of the group in which it happened.
     pub group_id: Option<i64>,
-    /// Where it came from: `api`, `test`, `backfill`, or `source 1`.
+    /// Way in which the event arrived: `api`, `test`, `backfill`, or a source such as `source 1`.
     pub origin: String,
-    /// The branch or tag of a push.
+    /// Branch or tag of a push.
     pub r#ref: Option<String>,
-    /// When it arrived.
+    /// Time of arrival.
     pub received_at: Iso,
 }
 
@@ -56,53 +56,53 @@ impl From<&event::Event> for Event {
     }
 }
 
-/// A hook that an event was not delivered to.
+/// A subscribed hook that did not get an event.
 #[derive(Serialize, ToSchema)]
 pub struct Skipped {
-    /// Which.
+    /// Id of the hook.
     pub hook_id: i64,
-    /// Why not.
+    /// Reason, such as `branch_filter` or `duplicate`.
     pub reason: &'static str,
 }
 
-/// An event with its body and what became of it.
+/// An event with its body, its deliveries and skipped hooks.
 #[derive(Serialize, ToSchema)]
 pub struct EventWithDeliveries {
     /// The event.
     #[serde(flatten)]
     pub event: Event,
-    /// Its body: as JSON where it can be shown so, else as text.
+    /// The body: as JSON if it is valid JSON, else as text.
     #[schema(value_type = serde_json::Value)]
     pub payload: Shown,
     /// Its deliveries.
     pub deliveries: Vec<Delivery>,
-    /// Hooks that heard of its kind and still did not get it.
+    /// Subscribed hooks that did not get the event.
     pub skipped: Vec<Skipped>,
-    /// Hooks that get it because the push does not list the commits that their filter asks for.
+    /// Ids of hooks that get the event only because the push does not list the commits that their filter needs.
     pub unlisted: Vec<i64>,
 }
 
-/// An event on its way to a hook.
+/// An event that is owed to a hook.
 #[derive(Serialize, ToSchema)]
 pub struct Delivery {
-    /// The same on every attempt; its `Idempotency-Key`.
+    /// Id of the delivery. It is the `Idempotency-Key` of every attempt.
     #[schema(format = Uuid)]
     pub id: String,
-    /// The event.
+    /// Id of the event.
     #[schema(format = Uuid)]
     pub event_id: String,
-    /// The hook.
+    /// Id of the hook.
     pub hook_id: i64,
-    /// `pending`, `delivered`, …
+    /// State: `waiting`, `blocked`, `retrying`, `delivered`, `given_up` or `cancelled`.
     pub state: &'static str,
-    /// Attempts made so far.
+    /// Number of attempts so far.
     pub attempts: u32,
-    /// When the next one is made: not before its hook's pause ends. Null when none is owed, and while its hook is disabled until
-    /// somebody re-enables it.
+    /// Time of the next attempt, after the pause of the hook if there is one. Null if no attempt is owed, and while
+    /// the hook is disabled.
     pub next_attempt_at: Option<Iso>,
-    /// When it was made.
+    /// Time at which the delivery was created.
     pub created_at: Iso,
-    /// When it ended.
+    /// Time at which the delivery ended.
     pub finished_at: Option<Iso>,
 }
 
@@ -131,50 +131,52 @@ pub struct DeliveryWithHistory {
     pub history: Vec<Attempt>,
 }
 
-/// One try to deliver.
+/// One attempt of a delivery.
 #[derive(Serialize, ToSchema)]
 pub struct Attempt {
-    /// Its number.
+    /// Id of the attempt.
     pub id: i64,
-    /// The delivery.
+    /// Id of the delivery.
     #[schema(format = Uuid)]
     pub delivery_id: String,
-    /// The hook.
+    /// Id of the hook.
     pub hook_id: i64,
-    /// 1 for the first of its delivery.
+    /// Number of the attempt within its delivery, starting at 1.
     pub number: u32,
-    /// How it ended: `delivered`, `refused`, `timed out`, …
+    /// Result: `delivered`, `rejected` (4xx), `failed` (another status), `unknown`, or the reason why no answer came,
+    /// such as `timed_out`, `dns`, `connect` or `tls`.
     pub outcome: String,
-    /// Status of the answer.
+    /// HTTP status of the answer; null without an answer.
     pub response_status: Option<u16>,
-    /// What went wrong, if there was no answer.
+    /// Error, if there was no answer.
     pub error: Option<String>,
-    /// The address that was called.
+    /// IP address that was called.
     pub address: Option<String>,
-    /// When it began.
+    /// Time at which the attempt began.
     pub started_at: Iso,
-    /// How long it took, in microseconds.
+    /// Duration in microseconds.
     pub duration_us: i64,
-    /// Where the time went, in microseconds.
+    /// Duration of each phase in microseconds.
     pub phases: Option<Phases>,
-    /// What was agreed on, if the connection was encrypted: `TLS 1.3`.
+    /// TLS version, such as `TLS 1.3`; null without TLS.
     pub tls_version: Option<String>,
-    /// Header fields of the answer.
+    /// Headers of the answer.
     pub response_headers: BTreeMap<String, String>,
     /// Beginning of the answer's body.
     pub response_body: Option<String>,
 }
 
-/// The phases of an attempt. One that it did not come to, or that a kept connection made needless, is null.
+/// Phases of an attempt in microseconds. A phase is null if it was not reached, or not needed because a connection
+/// was reused.
 #[derive(Serialize, ToSchema)]
 pub struct Phases {
-    /// Looking the name up.
+    /// Resolving the host name.
     pub resolve_us: Option<u64>,
-    /// Opening the connection.
+    /// Connecting.
     pub connect_us: Option<u64>,
-    /// Agreeing on TLS.
+    /// TLS handshake.
     pub tls_us: Option<u64>,
-    /// Sending, and waiting for the head of the answer.
+    /// Sending the request, and waiting for the head of the answer.
     pub wait_us: Option<u64>,
     /// Reading the body of the answer.
     pub read_us: Option<u64>,
@@ -210,32 +212,32 @@ impl From<&attempts::Attempt> for Attempt {
     }
 }
 
-/// Header fields of an answer, as history keeps them, with their names as `shown` writes them.
+/// Parses the stored headers of an answer. `shown` formats their names.
 pub(crate) fn response_headers(record: &deliveries::Record, shown: fn(&str) -> String) -> BTreeMap<String, String> {
     let lines = record.response_headers.as_deref().unwrap_or_default().lines();
     lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| (shown(name), value.to_owned())).collect()
 }
 
-/// A change, or the refusal of one.
+/// An entry of the audit log: a change, a refused request, or a read of bodies.
 #[derive(Serialize, ToSchema)]
 pub struct AuditEntry {
-    /// Its number.
+    /// Id of the entry.
     pub id: i64,
-    /// When.
+    /// Time of the request.
     pub at: Iso,
-    /// Who; 0 for a move.
+    /// Id of the user; 0 for a move.
     pub user_id: i64,
-    /// Their login; of a move, the source of the event.
+    /// Username; for a move, the source of the event.
     pub username: String,
-    /// Where the request came from.
+    /// IP address of the client.
     pub address: Option<String>,
-    /// HTTP method; `MOVE` for a project or group that moved because GitLab calls it otherwise now.
+    /// HTTP method; `MOVE` for a project or group that moved here because it moved in GitLab.
     pub method: String,
-    /// Path of the request; of a move, what moved from where to where.
+    /// Path of the request; for a move, the old and the new path.
     pub path: String,
-    /// What was answered.
+    /// HTTP status of the answer.
     pub status: i64,
-    /// Names of the attributes that were sent; never their values.
+    /// Names of the attributes that were sent, without their values.
     pub attributes: Vec<String>,
 }
 
@@ -256,11 +258,11 @@ impl From<&audit::AuditEntry> for AuditEntry {
     }
 }
 
-/// A page of a list of `/api/v1`, newest first.
+/// A page of a list in `/api/v1`.
 #[derive(Serialize, ToSchema)]
 pub struct Page<T: ToSchema> {
-    /// What is on it.
+    /// Rows of the page.
     pub items: Vec<T>,
-    /// What to give as `before` for the next page; null on the last one.
+    /// Value of `before` for the next page; null on the last page.
     pub next: Option<String>,
 }

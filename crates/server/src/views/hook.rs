@@ -1,4 +1,4 @@
-//! Hooks and what was sent to them. Secrets are never shown, only whether there are any.
+//! Views of hooks and their log. Secrets are never shown, only whether they are set.
 
 use std::collections::BTreeMap;
 
@@ -19,62 +19,62 @@ use super::{Iso, Shown};
 /// A hook of a project, a group or the instance.
 #[derive(Serialize, ToSchema)]
 pub struct Hook {
-    /// Its number.
+    /// Id of the hook.
     pub id: i64,
-    /// What it calls, with `{names}` where variables are put in, and without credentials.
+    /// URL that is called, with `{name}` for each URL variable and without credentials.
     pub url: String,
-    /// Shown name.
+    /// Display name.
     pub name: Option<String>,
     /// Free text.
     pub description: Option<String>,
-    /// Of a project's hook: the project.
+    /// Id of the project, for a project hook.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project_id: Option<i64>,
-    /// Of a group's hook: the group.
+    /// Id of the group, for a group hook.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group_id: Option<i64>,
-    /// Of a system hook: always 1.
+    /// Always 1, for a system hook.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organization_id: Option<i64>,
-    /// What it wants to hear of.
+    /// Subscribed kinds of events.
     #[serde(flatten)]
     pub triggers: HookTriggers,
-    /// Whether certificates are checked.
+    /// True if TLS certificates are verified.
     pub enable_ssl_verification: bool,
-    /// Which branches it wants to hear of.
+    /// Branches whose pushes the hook gets.
     pub push_events_branch_filter: Option<String>,
-    /// How the filter is read: `wildcard`, `regex`, `all_branches`.
+    /// Format of the branch filter: `wildcard`, `regex` or `all_branches`.
     pub branch_filter_strategy: &'static str,
-    /// What is sent instead of the event's body; system hooks have none.
+    /// Template that replaces the body of the event; null for system hooks.
     pub custom_webhook_template: Option<String>,
-    /// Settings that are valid and hardly meant, such as a name in the template that is null in every event. Absent if there
-    /// is none.
+    /// Valid settings that are probably a mistake, such as a name in the template that is null in every event. Absent
+    /// without such settings.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// When a delivery is tried again, if not as the settings say: a preset, or pauses with commas between them.
+    /// Retry policy of this hook: a preset, or pauses separated by commas. Null uses the policy of the settings.
     pub retry: Option<String>,
-    /// Which events it wants, by what they say.
+    /// Conditions on the body.
     #[schema(value_type = Option<Object>)]
     pub event_filter: Option<Shown>,
-    /// Whether events about one object go one after the other.
+    /// True if events about the same object are delivered in order.
     pub ordered: bool,
-    /// Whether it has a client certificate of its own.
+    /// True if the hook has a TLS client certificate of its own.
     pub tls_client_cert_present: bool,
-    /// Names of its custom headers.
+    /// Names of the custom headers.
     pub custom_headers: Vec<Key>,
-    /// Names of its URL variables.
+    /// Names of the URL variables.
     pub url_variables: Vec<Key>,
-    /// Whether it has a token.
+    /// True if a secret token is set.
     pub token_present: bool,
-    /// Whether it has a signing token.
+    /// True if a signing token is set.
     pub signing_token_present: bool,
-    /// Until when the signing token before it signs as well.
+    /// Time until which the previous signing token also signs.
     pub previous_signing_token_until: Option<Iso>,
     /// `executable`, `temporarily_disabled` or `disabled`.
     pub alert_status: &'static str,
-    /// Until when nothing is sent.
+    /// Time until which the hook is paused.
     pub disabled_until: Option<Iso>,
-    /// When it was made.
+    /// Time at which the hook was created.
     pub created_at: Iso,
 }
 
@@ -86,7 +86,7 @@ pub struct Key {
 }
 
 impl Hook {
-    /// As it stands now.
+    /// Builds the view of a hook, with its health at `now`.
     #[must_use]
     pub fn new(entry: &HookWithHealth, now: Timestamp) -> Self {
         let hook = &entry.hook;
@@ -139,7 +139,7 @@ impl Hook {
     }
 }
 
-/// The attributes that select triggers, as the catalog has them.
+/// The attributes that subscribe a hook to kinds of events, in the order of the catalog.
 pub struct HookTriggers(Vec<(&'static str, Option<bool>)>);
 
 impl Serialize for HookTriggers {
@@ -152,7 +152,8 @@ impl Serialize for HookTriggers {
     }
 }
 
-/// Attributes that hooks of a level show. Repository updates belong to system hooks, and are shown by all.
+/// Attributes that hooks of a level show. `repository_update_events` applies to system hooks only, but all hooks show
+/// it.
 fn shown_at(scope: Scope) -> impl Iterator<Item = (&'static str, Trigger)> {
     attributes().filter(move |(name, kind)| kind.row().levels.contain(scope) || *name == "repository_update_events")
 }
@@ -163,13 +164,13 @@ fn attributes() -> impl Iterator<Item = (&'static str, Trigger)> {
 
 impl PartialSchema for HookTriggers {
     fn schema() -> RefOr<Schema> {
-        let mut object = ObjectBuilder::new().description(Some("What a hook wants to hear of."));
+        let mut object = ObjectBuilder::new().description(Some("Kinds of events that a hook is subscribed to."));
         for (name, kind) in attributes() {
             let row = kind.row();
             let levels = words(row.levels);
             let text = match words(row.on_by_default) {
-                on if on.is_empty() => format!("{} hooks.", levels.join(", ")),
-                on => format!("{} hooks; on by default for {} hooks.", levels.join(", "), on.join(" and ")),
+                on if on.is_empty() => format!("For {} hooks.", levels.join(", ")),
+                on => format!("For {} hooks; on by default for {} hooks.", levels.join(", "), on.join(" and ")),
             };
             let (kind, text) = match kind {
                 Trigger::CONFIDENTIAL_NOTE => {
@@ -196,24 +197,24 @@ impl ToSchema for HookTriggers {}
 /// An entry of a hook's log: one attempt.
 #[derive(Clone, Serialize, ToSchema)]
 pub struct HookEvent {
-    /// Its number.
+    /// Id of the entry.
     pub id: i64,
-    /// What was called, without credentials.
+    /// URL that was called, without credentials.
     pub url: String,
-    /// What kind of event it was.
+    /// Kind of event.
     pub trigger: Option<&'static str>,
-    /// Header fields of the request; secret ones as `[REDACTED]`.
+    /// Headers of the request. Secret values are `[REDACTED]`.
     pub request_headers: BTreeMap<String, String>,
-    /// The body that was sent, e-mail addresses as `[REDACTED]`. `{"oversize": true}` for one of more than 1 MiB, and for one that would
-    /// make the bodies of a page more than 8 MiB.
+    /// Body that was sent, with e-mail addresses as `[REDACTED]`. It is `{"oversize": true}` if it exceeds 1 MiB, or
+    /// if the bodies of the page would exceed 8 MiB.
     #[schema(value_type = serde_json::Value)]
     pub request_data: Shown,
-    /// Header fields of the answer.
+    /// Headers of the answer.
     pub response_headers: BTreeMap<String, String>,
-    /// Beginning of the answer's body, or what went wrong.
+    /// Beginning of the answer's body, or the error.
     pub response_body: String,
-    /// How long it took, in seconds.
+    /// Duration in seconds.
     pub execution_duration: f64,
-    /// Status of the answer, or `internal error`.
+    /// HTTP status of the answer, or `internal error`.
     pub response_status: String,
 }

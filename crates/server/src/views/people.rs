@@ -1,4 +1,4 @@
-//! Users, members and access tokens.
+//! Views of users, members and access tokens.
 
 use quickdraw_domain::Timestamp;
 use quickdraw_store::access;
@@ -10,33 +10,33 @@ use super::Iso;
 /// A user.
 #[derive(Serialize, ToSchema)]
 pub struct User {
-    /// Their number.
+    /// Id of the user.
     pub id: i64,
-    /// Login.
+    /// Username.
     pub username: String,
-    /// Shown name.
+    /// Display name.
     pub name: String,
     /// `active` or `blocked`.
     pub state: &'static str,
-    /// Always null: there are no pictures here.
+    /// Always null, because there are no avatars.
     pub avatar_url: Option<String>,
-    /// Their page.
+    /// URL of the user's page.
     pub web_url: String,
-    /// When they were made.
+    /// Time at which the user was created.
     pub created_at: Iso,
-    /// Address; seen by themselves and administrators.
+    /// E-mail address; visible to the user and to administrators.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(required = false)]
     pub email: Option<Option<String>>,
-    /// May do everything; seen by themselves and administrators.
+    /// True for an administrator; visible to the user and to administrators.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub is_admin: Option<bool>,
-    /// Whether it is a program that acts with an access token of a project or group.
+    /// True for the bot of a project or group token.
     pub bot: bool,
 }
 
 impl User {
-    /// As everybody sees them.
+    /// Builds the public view.
     #[must_use]
     pub fn new(user: &access::User, base_url: &str) -> Self {
         Self {
@@ -53,7 +53,7 @@ impl User {
         }
     }
 
-    /// As they themselves and administrators see them.
+    /// Builds the view for the user and for administrators.
     #[must_use]
     pub fn in_full(user: &access::User, base_url: &str) -> Self {
         Self { email: Some(user.email.clone()), is_admin: Some(user.is_admin), ..Self::new(user, base_url) }
@@ -63,18 +63,18 @@ impl User {
 /// A member of a project or group.
 #[derive(Serialize, ToSchema)]
 pub struct Member {
-    /// Who.
+    /// The user.
     #[serde(flatten)]
     pub user: User,
-    /// 10 Guest, 20 Reporter, 30 Developer, 40 Maintainer, 50 Owner.
+    /// Role: 10 Guest, 20 Reporter, 30 Developer, 40 Maintainer, 50 Owner.
     pub access_level: i64,
-    /// The day on which it ends.
+    /// Day on which the membership ends.
     #[schema(format = Date)]
     pub expires_at: Option<String>,
 }
 
 impl Member {
-    /// As seen under a base URL.
+    /// Builds the view, with URLs below `base_url`.
     #[must_use]
     pub fn new(member: &access::Member, base_url: &str) -> Self {
         Self {
@@ -85,35 +85,35 @@ impl Member {
     }
 }
 
-/// An access token as it is seen again: without the token.
+/// An access token without its secret text.
 #[derive(Serialize, ToSchema)]
 pub struct Token {
-    /// Its number.
+    /// Id of the token.
     pub id: i64,
-    /// What it is for.
+    /// Purpose of the token.
     pub name: String,
-    /// Was taken back.
+    /// True if the token was revoked.
     pub revoked: bool,
-    /// Can be used.
+    /// True if the token can be used.
     pub active: bool,
-    /// When it was made.
+    /// Time at which the token was created.
     pub created_at: Iso,
-    /// `api`, `read_api` for reading only, or both, as they were asked for.
+    /// Scopes: `api`, `read_api` (read access only), or both, as requested.
     pub scopes: Vec<&'static str>,
-    /// Whom it stands for.
+    /// Id of the user.
     pub user_id: i64,
-    /// Last use, to the minute.
+    /// Time of the last use, to the minute.
     pub last_used_at: Option<Iso>,
-    /// The day on which it ends.
+    /// Day on which the token expires.
     #[schema(format = Date)]
     pub expires_at: Option<String>,
-    /// The role of a project's or group's token: 10 Guest to 50 Owner.
+    /// Role of a project or group token: 10 Guest to 50 Owner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub access_level: Option<i64>,
 }
 
 impl Token {
-    /// As it stands now.
+    /// Builds the view of a token at `now`.
     #[must_use]
     pub fn new(token: &access::Token, now: Timestamp) -> Self {
         let is_over = token.expires_at.is_some_and(|at| at <= now);
@@ -132,36 +132,36 @@ impl Token {
     }
 }
 
-/// An access token that was just made: the one time that it is shown.
+/// A new access token, with its secret text, which is shown once only.
 #[derive(Serialize, ToSchema)]
 pub struct MadeToken {
-    /// Everything else about it.
+    /// The other fields of the token.
     #[serde(flatten)]
     pub about: Token,
-    /// The token.
+    /// The secret text of the token.
     pub token: String,
 }
 
-/// What clients compare before they ask for more.
+/// Version of the API, which clients compare before other requests.
 #[derive(Serialize, ToSchema)]
 pub struct Metadata {
-    /// The version of GitLab whose contract this is.
+    /// GitLab version with which this API is compatible.
     pub version: &'static str,
-    /// Our own version.
+    /// Version of Quickdraw.
     pub revision: &'static str,
     /// Always false.
     pub enterprise: bool,
 }
 
 impl Metadata {
-    /// Ours.
+    /// The metadata of this build.
     #[must_use]
     pub const fn this() -> Self {
         Self { version: "19.1.0-quickdraw", revision: env!("CARGO_PKG_VERSION"), enterprise: false }
     }
 }
 
-/// The day of a time, as `2026-03-16`.
+/// Formats the day of a time, such as `2026-03-16`.
 fn date(at: Timestamp) -> String {
     at.to_iso().chars().take(10).collect()
 }

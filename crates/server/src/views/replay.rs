@@ -1,4 +1,4 @@
-//! Replays.
+//! Views of replays.
 
 use quickdraw_domain::Trigger;
 use quickdraw_store::replays;
@@ -7,40 +7,40 @@ use utoipa::ToSchema;
 
 use super::Iso;
 
-/// A replay: deliveries that are sent once more.
+/// A replay: a job that sends deliveries again.
 #[derive(Serialize, ToSchema)]
 pub struct Replay {
-    /// Its number.
+    /// Id of the replay.
     pub id: i64,
     /// `running`, `paused`, `finished` or `cancelled`.
     pub state: &'static str,
-    /// What it chooses.
+    /// Filter that chooses the deliveries.
     pub filter: ReplayFilter,
-    /// Most deliveries a second.
+    /// Maximum number of deliveries per second.
     pub rate: i64,
-    /// Deliveries that it has looked at.
+    /// Number of deliveries that were examined.
     pub looked_at: i64,
-    /// Deliveries that it has made due again.
+    /// Number of deliveries that were rescheduled.
     pub replayed: i64,
-    /// Login of who asked for it.
+    /// Username of the creator.
     pub created_by: String,
-    /// When.
+    /// Time at which the replay was created.
     pub created_at: Iso,
-    /// When it ended.
+    /// Time at which the replay ended.
     pub finished_at: Option<Iso>,
-    /// What became of the deliveries that it has come past, if that was asked for.
+    /// States of the examined deliveries; only with `results=true`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub results: Option<ReplayResults>,
 }
 
-/// Since a replay began, what became of the deliveries of its time and hook that it has come past.
+/// States, since the replay began, of the examined deliveries of its period and hook.
 #[derive(Serialize, ToSchema)]
 pub struct ReplayResults {
-    /// Delivered since.
+    /// Number delivered since then.
     pub arrived: i64,
-    /// Given up since.
+    /// Number that failed for good since then.
     pub given_up: i64,
-    /// Owed now.
+    /// Number still owed.
     pub owed: i64,
 }
 
@@ -50,22 +50,22 @@ impl From<replays::Results> for ReplayResults {
     }
 }
 
-/// What a replay chooses.
+/// Filter of a replay.
 #[derive(Serialize, ToSchema)]
 pub struct ReplayFilter {
-    /// Events that arrived then or later.
+    /// Only events that arrived at this time or later.
     pub from: Iso,
-    /// Events that arrived before then.
+    /// Only events that arrived before this time.
     pub to: Iso,
-    /// Only of this kind.
+    /// Only events of this kind.
     pub trigger: Option<&'static str>,
-    /// Only of this project.
+    /// Only events of this project.
     pub project_id: Option<i64>,
-    /// Only to this hook.
+    /// Only deliveries to this hook.
     pub hook_id: Option<i64>,
-    /// Only those that ended so: `delivered` or `given_up`.
+    /// Only deliveries with this final state: `delivered` or `given_up`.
     pub state: Option<&'static str>,
-    /// Only those whose last answer was one of these.
+    /// Only deliveries whose last answer had one of these statuses.
     pub status: Vec<String>,
     /// Only events with this text in their body.
     pub text: Option<String>,

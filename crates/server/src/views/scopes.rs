@@ -1,4 +1,4 @@
-//! Groups and projects.
+//! Views of groups and projects.
 
 use quickdraw_domain::compose::ssh_url;
 use quickdraw_domain::scope;
@@ -8,15 +8,15 @@ use utoipa::ToSchema;
 
 use super::Iso;
 
-/// Who may see it. Kept for clients; here everything is seen by members only.
+/// Visibility. It is stored for clients, but only members and administrators can see a group or project here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Visibility {
-    /// Members.
+    /// Visible to members.
     Private,
-    /// Whoever is signed in.
+    /// Visible to signed-in users.
     Internal,
-    /// Everybody.
+    /// Visible to all.
     Public,
 }
 
@@ -31,7 +31,7 @@ impl Visibility {
         }
     }
 
-    /// By its number.
+    /// Returns the visibility with this number.
     #[must_use]
     pub const fn of(level: i64) -> Self {
         match level {
@@ -45,30 +45,30 @@ impl Visibility {
 /// A group.
 #[derive(Serialize, ToSchema)]
 pub struct Group {
-    /// Its number.
+    /// Id of the group.
     pub id: i64,
-    /// Shown name.
+    /// Display name.
     pub name: String,
-    /// Last segment of its path.
+    /// Last segment of the path.
     pub path: String,
-    /// Its path, with those of the groups above.
+    /// Full path, including those of the parent groups.
     pub full_path: String,
-    /// Its name, with those of the groups above.
+    /// Full name, including those of the parent groups.
     pub full_name: String,
-    /// The group that it lies in.
+    /// Id of the parent group; null for a top-level group.
     pub parent_id: Option<i64>,
     /// Free text.
     pub description: Option<String>,
-    /// Who may see it.
+    /// Visibility of the group.
     pub visibility: Visibility,
-    /// Its page.
+    /// URL of the group's page.
     pub web_url: String,
-    /// When it was made.
+    /// Time at which the group was created.
     pub created_at: Iso,
 }
 
 impl Group {
-    /// As seen under a base URL. `full_name` is its name with those of the groups above.
+    /// Builds the view, with URLs below `base_url`. `full_name` includes the names of the parent groups.
     #[must_use]
     pub fn new(group: &scope::Group, full_name: String, base_url: &str) -> Self {
         Self {
@@ -86,29 +86,29 @@ impl Group {
     }
 }
 
-/// A group as a place that projects can be made in.
+/// A group, as a place in which projects are created.
 #[derive(Serialize, ToSchema)]
 pub struct Namespace {
-    /// The group's number.
+    /// Id of the group.
     pub id: i64,
-    /// Shown name.
+    /// Display name.
     pub name: String,
-    /// Last segment of its path.
+    /// Last segment of the path.
     pub path: String,
     /// Always `group`.
     pub kind: &'static str,
-    /// Its path, with those of the groups above.
+    /// Full path, including those of the parent groups.
     pub full_path: String,
-    /// The group that it lies in.
+    /// Id of the parent group; null for a top-level group.
     pub parent_id: Option<i64>,
-    /// Always null: there are no pictures here.
+    /// Always null, because there are no avatars.
     pub avatar_url: Option<String>,
-    /// Its page.
+    /// URL of the group's page.
     pub web_url: String,
 }
 
 impl Namespace {
-    /// As seen under a base URL.
+    /// Builds the view, with URLs below `base_url`.
     #[must_use]
     pub fn new(group: &scope::Group, base_url: &str) -> Self {
         let Group { id, name, path, full_path, parent_id, web_url, .. } = Group::new(group, String::new(), base_url);
@@ -119,48 +119,49 @@ impl Namespace {
 /// A project.
 #[derive(Serialize, ToSchema)]
 pub struct Project {
-    /// Its number.
+    /// Id of the project.
     pub id: i64,
-    /// Shown name.
+    /// Display name.
     pub name: String,
-    /// Last segment of its path.
+    /// Last segment of the path.
     pub path: String,
-    /// Its path, with that of its group.
+    /// Full path, including that of the group.
     pub path_with_namespace: String,
-    /// Its name, with those of the groups above.
+    /// Full name, including those of the groups.
     pub name_with_namespace: String,
-    /// Its group.
+    /// Group of the project.
     pub namespace: Namespace,
     /// Free text.
     pub description: Option<String>,
-    /// Branch that commits land on.
+    /// Default branch.
     pub default_branch: Option<String>,
-    /// Who may see it.
+    /// Visibility of the project.
     pub visibility: Visibility,
-    /// Its page.
+    /// URL of the project's page.
     pub web_url: String,
-    /// Where it is cloned from.
+    /// Clone URL.
     pub http_url_to_repo: String,
-    /// Where it is cloned from with SSH: the same address as in webhook bodies.
+    /// Clone URL for SSH, as in the bodies of webhooks.
     pub ssh_url_to_repo: String,
-    /// Always null: repositories are not here.
+    /// Always null, because there are no repositories.
     pub readme_url: Option<String>,
-    /// Always null: there are no pictures here.
+    /// Always null, because there are no avatars.
     pub avatar_url: Option<String>,
     /// Always empty.
     pub topics: Vec<String>,
-    /// Whether it is archived.
+    /// True if the project is archived.
     pub archived: bool,
-    /// Always false: repositories are not here, and a project is here because something happens in it.
+    /// Always false, because a project exists here only because events happen in it.
     pub empty_repo: bool,
-    /// When its newest event came; before the first one, when it was created.
+    /// Time of the newest event; before the first event, the time of creation.
     pub last_activity_at: Iso,
-    /// When it was made.
+    /// Time at which the project was created.
     pub created_at: Iso,
 }
 
 impl Project {
-    /// As seen under a base URL. Without details, because it was deleted a moment ago, it has the name of its group only.
+    /// Builds the view, with URLs below `base_url`. Without details, because the project was just deleted, only the
+    /// name of its own group is shown.
     #[must_use]
     pub fn new(project: &scope::Project, details: Option<&ProjectDetails>, base_url: &str) -> Self {
         let path = &project.path_with_namespace;

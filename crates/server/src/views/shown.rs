@@ -1,4 +1,4 @@
-//! JSON that is shown as it came: no tree is made of it.
+//! JSON that is shown exactly as it was written, without building a tree.
 
 use std::sync::Arc;
 
@@ -6,34 +6,34 @@ use quickdraw_domain::tree;
 use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
-/// JSON as it was written, cheap to clone.
+/// JSON text; cheap to clone.
 #[derive(Clone)]
 pub struct Shown(Arc<RawValue>);
 
 impl Shown {
-    /// A text that is JSON; `None` for any other, and for JSON that not every reader can read: a half of a surrogate pair, a number
-    /// beyond all bounds, more than 127 levels.
+    /// Returns a text as JSON. `None` if it is not valid JSON, or if not every reader can read it: a lone surrogate,
+    /// a number out of range, or more than 127 levels.
     #[must_use]
     pub fn json(text: &str) -> Option<Self> {
-        // Nothing is made and so nothing is bounded: this only looks whether it can be read.
+        // Only checks readability. No tree is built, so there is no limit.
         tree::weigh(text.as_bytes(), usize::MAX).ok()?;
         let raw: &RawValue = serde_json::from_str(text).ok()?;
         Some(Self(Arc::from(raw.to_owned())))
     }
 
-    /// The same, where what is no JSON is shown as a text.
+    /// Returns a text as JSON if it is valid, else as a JSON string.
     #[must_use]
     pub fn json_or_text(text: &str) -> Self {
         Self::json(text).unwrap_or_else(|| Self(Arc::from(to_raw_value(text).expect("a text can be written as JSON"))))
     }
 
-    /// An object without members.
+    /// An empty object.
     #[must_use]
     pub fn nothing() -> Self {
         Self(Arc::from(to_raw_value(&serde_json::Map::new()).expect("an empty object can be written as JSON")))
     }
 
-    /// How long it is, in bytes.
+    /// Length in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.0.get().len()
@@ -56,7 +56,7 @@ mod tests {
         assert_eq!(shown(r#"{"b": 1.50, "a": [],"b": 2}"#), r#"{"b": 1.50, "a": [],"b": 2}"#);
         assert_eq!(shown(" {}\n"), "{}");
         assert_eq!(shown("{"), r#""{""#);
-        assert_eq!(shown(r#"{"a":"\ud800"}"#), r#""{\"a\":\"\\ud800\"}""#, "not everybody can read half a pair");
+        assert_eq!(shown(r#"{"a":"\ud800"}"#), r#""{\"a\":\"\\ud800\"}""#, "not every reader accepts a lone surrogate");
         assert_eq!(serde_json::to_string(&Shown::nothing()).expect("JSON"), "{}");
     }
 }

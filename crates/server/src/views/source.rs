@@ -1,4 +1,4 @@
-//! Sources and what came to them. Secrets are never shown, but for a new one, once.
+//! Views of sources and their requests. Secrets are never shown, except a new one, once.
 
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::source::{self, BoundTo};
@@ -8,42 +8,42 @@ use utoipa::ToSchema;
 
 use super::Iso;
 
-/// A place of ours that a GitLab posts to.
+/// A source: an endpoint to which a GitLab posts its events.
 #[derive(Serialize, ToSchema)]
 pub struct Source {
-    /// Its id: the last part of its URL. `default` for the one of the settings.
+    /// Id of the source, which is the last segment of its URL; `default` for the source of the settings.
     pub id: String,
-    /// What GitLab posts to.
+    /// URL to which GitLab posts.
     pub url: String,
-    /// Shown name.
+    /// Display name.
     pub name: String,
-    /// Which credentials it wants: `any`, `token`, `signature` or `both`.
+    /// Required credentials: `any`, `token`, `signature` or `both`.
     pub mode: &'static str,
-    /// How many secrets are good at the moment.
+    /// Number of secrets that are valid at the moment.
     pub secrets: usize,
-    /// Until when secrets are good that were replaced, the latest of them.
+    /// Time until which replaced secrets remain valid; the latest one.
     pub replaced_secrets_until: Option<Iso>,
-    /// How far a signature's time may be from ours, in seconds.
+    /// Largest allowed difference between the time of a signature and the server's clock, in seconds.
     pub window: u64,
-    /// Addresses and blocks that may post; everybody if there is none.
+    /// IP addresses and blocks that can post. An empty list allows all addresses.
     pub addresses: Vec<String>,
-    /// Most requests a minute from one address; null for no limit.
+    /// Maximum number of requests per minute from one IP address; null for no limit.
     pub rate_limit: Option<u32>,
-    /// Largest body, in bytes.
+    /// Largest body in bytes.
     pub body_limit: usize,
-    /// Whether an event that comes by way of a project's hook and a group's is delivered once.
+    /// True if an event that arrives through several GitLab hooks is delivered once only.
     pub deduplicate: bool,
-    /// The GitLab that it is for, or `any`; null until the first request names one.
+    /// URL of the GitLab that the source belongs to, or `any`; null until the first request names one.
     pub instance: Option<String>,
-    /// When it was made; null for the one of the settings.
+    /// Time at which the source was created; null for the source of the settings.
     pub created_at: Option<Iso>,
-    /// The secret, once: when it was made here.
+    /// The generated secret; shown once, when it is generated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret: Option<String>,
 }
 
 impl Source {
-    /// As it stands now.
+    /// Builds the view of a source at `now`.
     #[must_use]
     pub fn new(source: &source::Source, bound: Option<&BoundTo>, external_url: &str, now: Timestamp) -> Self {
         let good: Vec<_> = source.secrets.iter().filter(|one| one.until.is_none_or(|until| now < until)).collect();
@@ -68,22 +68,23 @@ impl Source {
     }
 }
 
-/// A request as a source saw it.
+/// A request to a source.
 #[derive(Serialize, ToSchema)]
 pub struct SourceRequest {
-    /// When it came.
+    /// Time of the request.
     pub at: Iso,
-    /// Whose it was.
+    /// IP address of the client.
     pub address: String,
-    /// What it was answered.
+    /// HTTP status of the answer.
     pub status: u16,
-    /// Why the request was refused; `duplicate` if its key was seen before, or a sentence if it repeats an event from another hook.
+    /// Reason for a refusal; `duplicate` if the key was seen before; a sentence if the event repeats one from another
+    /// hook; otherwise null.
     pub note: Option<String>,
     /// `X-Gitlab-Event`, as sent.
     pub event: Option<String>,
-    /// Bytes of its body, as far as it was read.
+    /// Number of body bytes that were read.
     pub bytes: usize,
-    /// The event that it became; of a duplicate, the first.
+    /// Id of the stored event; for a duplicate, the id of the first copy.
     pub event_id: Option<String>,
 }
 

@@ -11,7 +11,7 @@ use quickdraw_store::scopes::{NewProject, ScopeFilter};
 use crate::fixture::{Fixture, NOON, at};
 use crate::rest::{ALL, group};
 
-pub(crate) async fn tokens_end_when_they_expire_or_are_taken_back(fixture: Fixture) {
+pub(crate) async fn tokens_end_when_they_expire_or_are_revoked(fixture: Fixture) {
     let store = &fixture.store;
     let new = |username: &str| NewUser {
         username: username.to_owned(),
@@ -32,22 +32,22 @@ pub(crate) async fn tokens_end_when_they_expire_or_are_taken_back(fixture: Fixtu
         expires_at,
     };
     let made = store.create_token(token(7, Some(at(100))), NOON).await.expect("made");
-    let actor = store.find_actor([7; 32], at(99)).await.expect("read").expect("it is valid");
+    let actor = store.find_actor([7; 32], at(99)).await.expect("read").expect("the token is valid");
     assert_eq!((actor.user_id, actor.token, actor.read_only, actor.is_admin), (ida.id, made.id, true, false));
-    let used = store.find_token(made.id).await.expect("read").expect("it is there").last_used_at;
+    let used = store.find_token(made.id).await.expect("read").expect("the token exists").last_used_at;
     assert_eq!(used, Some(at(99)));
-    assert!(store.find_actor([7; 32], at(100)).await.expect("read").is_none(), "it has expired");
+    assert!(store.find_actor([7; 32], at(100)).await.expect("read").is_none(), "the token has expired");
     let other = store.create_token(token(8, None), NOON).await.expect("made");
-    assert_eq!(other.scopes, [TokenScope::Api, TokenScope::ReadApi], "as they were asked for");
+    assert_eq!(other.scopes, [TokenScope::Api, TokenScope::ReadApi], "in the requested order");
     assert!(store.find_actor([8; 32], at(5000)).await.expect("read").is_some());
     assert!(store.revoke_token(other.id).await.expect("written"));
-    assert!(store.find_actor([8; 32], NOON).await.expect("read").is_none(), "it was taken back");
+    assert!(store.find_actor([8; 32], NOON).await.expect("read").is_none(), "the token was revoked");
     assert!(!store.revoke_token(999).await.expect("looked"));
     let nobody = NewToken { holder: Holder::User(999), ..token(9, None) };
     assert!(matches!(store.create_token(nobody, NOON).await, Err(Error::Missing("user"))));
 }
 
-pub(crate) async fn a_projects_token_is_a_member_and_rotates(fixture: Fixture) {
+pub(crate) async fn the_token_of_a_project_is_a_member_and_can_be_rotated(fixture: Fixture) {
     let project = fixture.project("p").await;
     let store = &fixture.store;
     let scope = Scope::Project(project);
@@ -60,20 +60,25 @@ pub(crate) async fn a_projects_token_is_a_member_and_rotates(fixture: Fixture) {
     };
     let made = store.create_token(new(1, scope), NOON).await.expect("made");
     assert_eq!((made.scope, made.level, made.revoked), (Some(scope), Some(AccessLevel::Maintainer), false));
-    let actor = store.find_actor([1; 32], NOON).await.expect("read").expect("it is good");
+    let actor = store.find_actor([1; 32], NOON).await.expect("read").expect("the token is valid");
     assert_eq!((actor.bot_of, actor.read_only, actor.is_admin), (Some(scope), true, false));
     assert_eq!(store.role(scope, actor.user_id, NOON).await.expect("read"), Some(AccessLevel::Maintainer));
     let nowhere = store.create_token(new(9, Scope::Group(GroupId(999))), NOON).await;
     assert!(matches!(nowhere, Err(Error::Missing("group"))));
 
-    let fresh = store.rotate_token(made.id, [2; 32], Some(at(500)), NOON).await.expect("written").expect("it was good");
+    let fresh =
+        store.rotate_token(made.id, [2; 32], Some(at(500)), NOON).await.expect("written").expect("the token was valid");
     assert_eq!((fresh.user_id, fresh.name.as_str()), (made.user_id, "ci"));
     assert_eq!(fresh.scopes, [TokenScope::ReadApi]);
-    assert!(store.find_actor([1; 32], NOON).await.expect("read").is_none(), "the old one has ended");
+    assert!(store.find_actor([1; 32], NOON).await.expect("read").is_none(), "the old token is revoked");
     assert_eq!(store.find_actor([2; 32], at(499)).await.expect("read").map(|actor| actor.user_id), Some(made.user_id));
     let role = store.role(scope, made.user_id, at(499)).await.expect("read");
-    assert_eq!(role, Some(AccessLevel::Maintainer), "its membership lasts as long as the token");
-    assert_eq!(store.rotate_token(made.id, [3; 32], None, NOON).await.expect("looked"), None, "not twice");
+    assert_eq!(role, Some(AccessLevel::Maintainer), "the membership lasts as long as the token");
+    assert_eq!(
+        store.rotate_token(made.id, [3; 32], None, NOON).await.expect("looked"),
+        None,
+        "a token is rotated only once"
+    );
 
     let list = |which, active| store.list_tokens(which, TokenFilter { active, ..TokenFilter::default() }, ALL);
     let ids = |tokens: Vec<quickdraw_store::access::Token>| tokens.iter().map(|token| token.id).collect::<Vec<_>>();
@@ -82,18 +87,25 @@ pub(crate) async fn a_projects_token_is_a_member_and_rotates(fixture: Fixture) {
     assert_eq!(ids(list(Tokens::In(scope), Some((false, NOON))).await.expect("listed").rows), [made.id]);
     let personal = list(Tokens::All, None).await.expect("listed").rows;
     assert!(personal.iter().all(|token| token.scope.is_none()));
-    assert!(list(Tokens::Of(made.user_id), None).await.expect("listed").rows.is_empty(), "not a personal one");
+    assert!(
+        list(Tokens::Of(made.user_id), None).await.expect("listed").rows.is_empty(),
+        "the token is not a personal one"
+    );
 
     assert!(store.revoke_token(made.id).await.expect("written"));
     let role = store.role(scope, made.user_id, NOON).await.expect("read");
-    assert_eq!(role, Some(AccessLevel::Maintainer), "the one that took its place is still good");
+    assert_eq!(role, Some(AccessLevel::Maintainer), "the rotated token is still valid");
     assert!(store.revoke_token(fresh.id).await.expect("written"));
-    assert_eq!(store.role(scope, made.user_id, NOON).await.expect("read"), None, "and is a member no longer");
+    assert_eq!(
+        store.role(scope, made.user_id, NOON).await.expect("read"),
+        None,
+        "without a valid token, the bot is not a member"
+    );
     assert!(store.delete_project(project).await.expect("deleted"));
-    assert_eq!(store.find_user(made.user_id).await.expect("read"), None, "the bot goes with its project");
+    assert_eq!(store.find_user(made.user_id).await.expect("read"), None, "the bot is deleted with its project");
 }
 
-pub(crate) async fn users_are_changed_and_deleted_with_all_that_is_theirs(fixture: Fixture) {
+pub(crate) async fn users_are_edited_and_deleted_with_their_tokens_and_memberships(fixture: Fixture) {
     let store = &fixture.store;
     let new = |username: &str| NewUser {
         username: username.to_owned(),
@@ -107,13 +119,13 @@ pub(crate) async fn users_are_changed_and_deleted_with_all_that_is_theirs(fixtur
     assert!(matches!(store.update_user(ida, rename("UMA")).await, Err(Error::Taken("username"))));
     let address = |email: &str| UserEdit { email: Edit::Set(email.to_owned()), ..UserEdit::default() };
     assert!(matches!(store.update_user(ida, address("UMA@climb.example")).await, Err(Error::Taken("email"))));
-    let own = store.update_user(ida, address("Ida@climb.example")).await.expect("written").expect("they are there");
+    let own = store.update_user(ida, address("Ida@climb.example")).await.expect("written").expect("the user exists");
     assert_eq!(own.email.as_deref(), Some("Ida@climb.example"), "their own address is not taken");
-    let twin = NewUser { username: "twin".to_owned(), ..new("IDA") };
-    assert!(matches!(store.create_user(twin, NOON).await, Err(Error::Taken("email"))), "in any case");
+    let other = NewUser { username: "other".to_owned(), ..new("IDA") };
+    assert!(matches!(store.create_user(other, NOON).await, Err(Error::Taken("email"))), "addresses ignore case");
     assert_eq!(store.update_user(999, rename("x")).await.expect("looked"), None);
     let edit = UserEdit { email: Edit::Clear, is_admin: Some(true), ..rename("Ida") };
-    let changed = store.update_user(ida, edit).await.expect("written").expect("they are there");
+    let changed = store.update_user(ida, edit).await.expect("written").expect("the user exists");
     assert_eq!(
         (changed.username.as_str(), changed.name.as_str(), changed.email, changed.is_admin),
         ("Ida", "Ida", None, true)
@@ -130,19 +142,19 @@ pub(crate) async fn users_are_changed_and_deleted_with_all_that_is_theirs(fixtur
     let found = |filter| store.list_users(filter, ALL);
     let with = UserFilter { search: Some("IDA".to_owned()), ..UserFilter::default() };
     assert_eq!(found(with).await.expect("listed").rows[0].id, ida);
-    assert_eq!(found(UserFilter::default()).await.expect("listed").total, 3, "root among them");
+    assert_eq!(found(UserFilter::default()).await.expect("listed").total, 3, "including root");
     let group = Scope::Group(store.create_group(group(None, "g"), NOON).await.expect("made").id);
     store.add_member(group, ida, AccessLevel::Guest, Some(at(9))).await.expect("new");
     let again = store.add_member(group, ida, AccessLevel::Owner, None).await;
     assert!(matches!(again, Err(Error::Taken("member"))));
-    let kept = store.find_member(group, ida).await.expect("read").expect("they are one");
+    let kept = store.find_member(group, ida).await.expect("read").expect("the user is a member");
     assert_eq!((kept.level, kept.expires_at), (AccessLevel::Guest, Some(at(9))));
     assert!(store.delete_user(ida).await.expect("deleted"));
     assert!(store.find_actor([1; 32], NOON).await.expect("read").is_none());
     assert!(!store.delete_user(ida).await.expect("looked"));
 }
 
-pub(crate) async fn roles_are_inherited_from_the_groups_above_and_the_highest_counts(fixture: Fixture) {
+pub(crate) async fn the_highest_inherited_role_counts(fixture: Fixture) {
     let store = &fixture.store;
     let new = NewUser { username: "ida".to_owned(), name: "Ida".to_owned(), email: None, is_admin: false };
     let ida = store.create_user(new, NOON).await.expect("made").id;
@@ -165,7 +177,11 @@ pub(crate) async fn roles_are_inherited_from_the_groups_above_and_the_highest_co
     assert_eq!((role(sub).await, role(top).await), (Some(AccessLevel::Reporter), None));
     store.set_member(project, ida, AccessLevel::Maintainer, Some(at(10))).await.expect("set");
     assert_eq!(role(project).await, Some(AccessLevel::Maintainer));
-    assert_eq!(store.role(project, ida, at(10)).await.expect("read"), Some(AccessLevel::Reporter), "it has expired");
+    assert_eq!(
+        store.role(project, ida, at(10)).await.expect("read"),
+        Some(AccessLevel::Reporter),
+        "the membership has expired"
+    );
     store.set_member(top, ida, AccessLevel::Owner, None).await.expect("set");
     assert_eq!((role(project).await, role(sub).await), (Some(AccessLevel::Owner), Some(AccessLevel::Owner)));
     store.set_member(top, ida, AccessLevel::Guest, None).await.expect("changed");
@@ -178,7 +194,7 @@ pub(crate) async fn roles_are_inherited_from_the_groups_above_and_the_highest_co
     };
     let (ida_now, ida_later) = ((ida, AccessLevel::Maintainer, None), (ida, AccessLevel::Reporter, None));
     assert_eq!(all(NOON, ALL).await, (vec![ida_now, (uma, AccessLevel::Developer, Some(at(50)))], 2));
-    assert_eq!(all(at(50), ALL).await, (vec![ida_later], 1), "what has ended counts no more");
+    assert_eq!(all(at(50), ALL).await, (vec![ida_later], 1), "expired memberships do not count");
     let behind = Page { start: Start::After(ida), limit: 9 };
     assert_eq!(all(NOON, behind).await.0, [(uma, AccessLevel::Developer, Some(at(50)))]);
     store.remove_member(top, uma).await.expect("removed");
@@ -186,14 +202,14 @@ pub(crate) async fn roles_are_inherited_from_the_groups_above_and_the_highest_co
     assert_eq!((members.total, members.rows[0].level), (1, AccessLevel::Guest));
     let visible = ScopeFilter { visible_to: Some((ida, NOON)), ..ScopeFilter::default() };
     let listed = store.list_projects(visible.clone(), ALL).await.expect("listed");
-    assert_eq!((listed.total, listed.rows.len()), (1, 1), "by way of a group");
+    assert_eq!((listed.total, listed.rows.len()), (1, 1), "through a group");
     assert_eq!(store.list_groups(visible.clone(), ALL).await.expect("listed").total, 2);
     let stranger = ScopeFilter { visible_to: Some((999, NOON)), ..ScopeFilter::default() };
     assert_eq!(store.list_groups(stranger.clone(), ALL).await.expect("listed").total, 0);
     assert_eq!(store.list_projects(stranger, ALL).await.expect("listed").total, 0);
     assert!(store.remove_member(sub, ida).await.expect("removed"));
     assert!(!store.remove_member(sub, ida).await.expect("looked"));
-    assert_eq!(role(sub).await, Some(AccessLevel::Guest), "what is left is inherited");
+    assert_eq!(role(sub).await, Some(AccessLevel::Guest), "the inherited role remains");
     let nowhere = store.set_member(Scope::Project(ProjectId(999)), ida, AccessLevel::Guest, None).await;
     assert!(matches!(nowhere, Err(Error::Missing("project"))));
 }

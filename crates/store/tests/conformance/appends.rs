@@ -15,7 +15,7 @@ async fn append(fixture: &Fixture, times: &[u64]) -> Vec<EventId> {
     appended.iter().map(|one| one.id()).collect()
 }
 
-/// What follows, once it is so many batches: on PostgreSQL somebody else's transaction can hold it up for a moment.
+/// Reads appends from `from` until there are `batches`. On PostgreSQL, another open transaction can delay them.
 async fn follow(fixture: &Fixture, from: i64, batches: usize) -> Followed {
     for _ in 0..500 {
         let followed = fixture.store.appends(from, 100).await.expect("followed");
@@ -34,8 +34,12 @@ fn events(followed: &Followed) -> Vec<EventId> {
 pub(crate) async fn events_follow_in_the_order_of_commits_whatever_their_ids(fixture: Fixture) {
     let begin = fixture.store.next_append().await.expect("a number");
     assert_eq!(fixture.store.appends(begin, 100).await.expect("followed"), Followed::default());
-    assert_eq!(fixture.store.append_since(NOON).await.expect("a number"), begin, "where nothing came yet");
-    // The second batch is the older one, as when the clock was set back or another node's is behind.
+    assert_eq!(
+        fixture.store.append_since(NOON).await.expect("a number"),
+        begin,
+        "an empty journal starts at the next number"
+    );
+    // The second batch has the older time, as after a change of the clock or from a node whose clock is behind.
     let later = append(&fixture, &[50, 60]).await;
     let earlier = append(&fixture, &[10]).await;
     let followed = follow(&fixture, begin, 2).await;
@@ -45,7 +49,7 @@ pub(crate) async fn events_follow_in_the_order_of_commits_whatever_their_ids(fix
     let [first, second] = [followed.batches[0].number, followed.batches[1].number];
     assert!(begin <= first && first < second);
     assert_eq!(events(&follow(&fixture, first + 1, 1).await), earlier);
-    // What was known already is no news.
+    // A duplicate is not an append.
     let known = || keyed(Origin::Api, "k");
     fixture.store.append_events(vec![known()]).await.expect("appended");
     fixture.store.append_events(vec![known()]).await.expect("appended");
@@ -54,7 +58,7 @@ pub(crate) async fn events_follow_in_the_order_of_commits_whatever_their_ids(fix
     assert_eq!((followed.batches.len(), &events(&followed)[1..]), (2, &last[..]));
 }
 
-pub(crate) async fn a_look_begins_at_a_time(fixture: Fixture) {
+pub(crate) async fn following_can_start_at_a_time(fixture: Fixture) {
     let mut all = Vec::new();
     for second in [10, 20, 30, 40, 50] {
         all.extend(append(&fixture, &[second]).await);
@@ -66,7 +70,7 @@ pub(crate) async fn a_look_begins_at_a_time(fixture: Fixture) {
     }
 }
 
-pub(crate) async fn whoever_comes_from_before_what_is_kept_is_told(fixture: Fixture) {
+pub(crate) async fn a_position_before_the_retained_events_is_reported_as_lost(fixture: Fixture) {
     let begin = fixture.store.next_append().await.expect("a number");
     append(&fixture, &[10]).await;
     append(&fixture, &[20]).await;
@@ -78,7 +82,7 @@ pub(crate) async fn whoever_comes_from_before_what_is_kept_is_told(fixture: Fixt
         let followed = follow(&fixture, from, 1).await;
         assert_eq!((followed.lost, events(&followed)), (lost, kept.clone()), "from {from}");
     }
-    // When everything is gone, numbers go on where they were.
+    // The numbers continue after all events were deleted.
     prune(at(1000)).await;
     let next = append(&fixture, &[2000]).await;
     let followed = follow(&fixture, second, 2).await;
@@ -86,20 +90,21 @@ pub(crate) async fn whoever_comes_from_before_what_is_kept_is_told(fixture: Fixt
     assert!(followed.batches[0].number > second);
 }
 
-/// On PostgreSQL: what a transaction under way will commit is waited for, and not passed over.
-pub(crate) async fn nothing_is_passed_over_while_a_transaction_is_under_way(server: String) {
+/// PostgreSQL only: a batch is shown after all older open transactions have ended, so that their events are not
+/// skipped.
+pub(crate) async fn events_wait_for_older_open_transactions(server: String) {
     let fixture = Fixture::open(Some(server.clone())).await;
     let begin = fixture.store.next_append().await.expect("a number");
     let (mut client, connection) =
         tokio_postgres::connect(&fixture.url, tokio_postgres::NoTls).await.expect("connects");
     let connection = tokio::spawn(connection);
     let transaction = client.transaction().await.expect("begins");
-    // As a node that has written and not yet committed.
+    // A node has written an event and not yet committed it.
     let slow = uuid::Uuid::from_u128(1);
     let sql = "INSERT INTO appends SELECT pg_current_xact_id()::text::bigint, $1, ARRAY[$2::uuid]";
     transaction.execute(sql, &[&NOON.as_micros(), &slow]).await.expect("written");
     let quick = append(&fixture, &[10]).await;
-    // Who begins now hears of both.
+    // A follower that starts now gets both events.
     let now = fixture.store.next_append().await.expect("a number");
     assert_eq!(fixture.store.appends(begin, 100).await.expect("followed"), Followed::default());
     transaction.commit().await.expect("commits");
@@ -109,13 +114,13 @@ pub(crate) async fn nothing_is_passed_over_while_a_transaction_is_under_way(serv
     fixture.close().await;
 }
 
-/// On PostgreSQL: a dump goes into a cluster whose transactions are few.
-pub(crate) async fn numbers_go_on_after_a_dump_was_restored(server: String) {
+/// PostgreSQL only: a dump is restored in a cluster with smaller transaction ids.
+pub(crate) async fn numbers_continue_after_a_dump_was_restored(server: String) {
     let fixture = Fixture::open(Some(server)).await;
     let first = append(&fixture, &[10]).await;
     let (client, connection) = tokio_postgres::connect(&fixture.url, tokio_postgres::NoTls).await.expect("connects");
     let connection = tokio::spawn(connection);
-    // As if it had been numbered in a cluster that is far ahead.
+    // Numbers as from a cluster with much larger transaction ids.
     let far = "UPDATE appends SET number = number + 1000000000000";
     client.execute(far, &[]).await.expect("moved");
     drop(client);

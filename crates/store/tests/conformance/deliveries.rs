@@ -23,7 +23,7 @@ pub(crate) async fn a_claim_leases_and_a_second_claim_finds_nothing(fixture: Fix
     let project = fixture.project("p").await;
     let hook = fixture.hook(project).await;
     let event = fixture.owe(&[hook], NOON).await;
-    assert!(fixture.claim(NOON.minus(Duration::from_secs(1))).await.is_empty(), "it is not due yet");
+    assert!(fixture.claim(NOON.minus(Duration::from_secs(1))).await.is_empty(), "the delivery is not due yet");
     let claimed = fixture.claim(NOON).await;
     assert_eq!(claimed.len(), 1);
     assert_eq!((claimed[0].event.id, claimed[0].hook, claimed[0].tally), (event, hook, NEW));
@@ -39,7 +39,7 @@ pub(crate) async fn a_settle_needs_the_fence_of_its_claim(fixture: Fixture) {
     fixture.store.expire_leases(at(31), policies()).await.expect("expired");
     let second = fixture.claim(at(31)).await.remove(0);
     assert_ne!(first.fence, second.fence);
-    assert_eq!(fixture.finish(&first, OK, at(32)).await.state, None, "the first worker came too late");
+    assert_eq!(fixture.finish(&first, OK, at(32)).await.state, None, "the lease of the first worker has lapsed");
     assert_eq!(fixture.finish(&second, OK, at(32)).await.state, Some(State::Delivered));
     assert_eq!(fixture.finish(&second, OK, at(32)).await.state, None, "a second settle changes nothing");
     let attempts = fixture.store.list_attempts(AttemptFilter { limit: 10, ..AttemptFilter::default() }).await;
@@ -47,7 +47,7 @@ pub(crate) async fn a_settle_needs_the_fence_of_its_claim(fixture: Fixture) {
     assert_eq!(outcomes, ["delivered", "unknown"]);
 }
 
-pub(crate) async fn a_lapsed_lease_is_an_unknown_attempt_and_due_again(fixture: Fixture) {
+pub(crate) async fn a_lapsed_lease_is_an_unknown_attempt_and_is_rescheduled(fixture: Fixture) {
     let project = fixture.project("p").await;
     let hook = fixture.hook(project).await;
     fixture.owe(&[hook], NOON).await;
@@ -62,7 +62,7 @@ pub(crate) async fn a_lapsed_lease_is_an_unknown_attempt_and_due_again(fixture: 
     assert_eq!((attempts[0].outcome.as_str(), attempts[0].status, attempts[0].number), ("unknown", None, 1));
 }
 
-pub(crate) async fn a_failure_is_due_again_later_and_success_ends_it(fixture: Fixture) {
+pub(crate) async fn a_failure_is_rescheduled_and_a_success_ends_the_delivery(fixture: Fixture) {
     let project = fixture.project("p").await;
     let hook = fixture.hook(project).await;
     fixture.owe(&[hook], NOON).await;
@@ -73,12 +73,12 @@ pub(crate) async fn a_failure_is_due_again_later_and_success_ends_it(fixture: Fi
     let again = fixture.claim(at(5)).await.remove(0);
     assert_eq!(again.tally.attempts, 1);
     fixture.finish(&again, OK, at(6)).await;
-    let delivery = fixture.store.find_delivery(claimed.delivery).await.expect("read").expect("it is there");
+    let delivery = fixture.store.find_delivery(claimed.delivery).await.expect("read").expect("the delivery exists");
     assert_eq!((delivery.state, delivery.tally.attempts, delivery.finished_at), (State::Delivered, 2, Some(at(6))));
     assert!(fixture.claim(at(99)).await.is_empty());
 }
 
-pub(crate) async fn a_hooks_own_retry_policy_counts(fixture: Fixture) {
+pub(crate) async fn the_retry_policy_of_a_hook_applies(fixture: Fixture) {
     let project = fixture.project("p").await;
     let hook = fixture.hook(project).await;
     fixture.owe(&[hook], NOON).await;
@@ -87,13 +87,13 @@ pub(crate) async fn a_hooks_own_retry_policy_counts(fixture: Fixture) {
     let fail = |claimed, now| Finished { retry: Some(own.policy()), ..finished(claimed, FAILED, now) };
     let settled = fixture.store.finish_attempts(vec![fail(&claimed, NOON)], NOON, policies()).await;
     let settled = settled.expect("settled");
-    assert_eq!(settled[0].state, Some(State::Retrying { due_at: at(1800) }), "half of the one pause");
+    assert_eq!(settled[0].state, Some(State::Retrying { due_at: at(1800) }), "half of the only pause");
     let again = fixture.claim(at(1800)).await.remove(0);
     let settled = fixture.store.finish_attempts(vec![fail(&again, at(1800))], at(1800), policies()).await;
-    assert_eq!(settled.expect("settled")[0].state, Some(State::GivenUp), "two attempts were promised");
+    assert_eq!(settled.expect("settled")[0].state, Some(State::GivenUp), "the policy has two attempts");
 }
 
-pub(crate) async fn four_failures_disable_and_a_success_heals(fixture: Fixture) {
+pub(crate) async fn four_failures_disable_a_hook_and_a_success_re_enables_it(fixture: Fixture) {
     let project = fixture.project("p").await;
     let hook = fixture.hook(project).await;
     for _ in 0..4 {
@@ -105,18 +105,18 @@ pub(crate) async fn four_failures_disable_and_a_success_heals(fixture: Fixture) 
     let health = settled[3].health;
     assert_eq!(health.status(NOON), Status::TemporarilyDisabled(at(60)));
     let scope = Scope::Project(project);
-    let stored = fixture.store.find_hook(scope, hook).await.expect("read").expect("it is there");
+    let stored = fixture.store.find_hook(scope, hook).await.expect("read").expect("the hook exists");
     assert_eq!(stored.health, health);
     fixture.owe(&[hook], at(61)).await;
     let claimed = fixture.claim(at(61)).await;
     let first = claimed.iter().find(|claimed| claimed.tally == NEW).expect("the new one is due");
     fixture.finish(first, OK, at(61)).await;
-    let healed = fixture.store.find_hook(scope, hook).await.expect("read").expect("it is there");
+    let healed = fixture.store.find_hook(scope, hook).await.expect("read").expect("the hook exists");
     assert_eq!(healed.health.status(at(61)), Status::Executable);
     assert_eq!(healed.health.recent_failures, 0);
 }
 
-pub(crate) async fn a_hook_without_room_does_not_hold_up_another(fixture: Fixture) {
+pub(crate) async fn a_hook_without_permits_does_not_delay_another(fixture: Fixture) {
     let project = fixture.project("p").await;
     let (stuck, well, third) = (fixture.hook(project).await, fixture.hook(project).await, fixture.hook(project).await);
     for _ in 0..30 {
@@ -134,7 +134,7 @@ pub(crate) async fn a_hook_without_room_does_not_hold_up_another(fixture: Fixtur
     assert_eq!(claimed.len(), 10, "no hook gets more than its share");
 }
 
-pub(crate) async fn first_attempts_and_retries_are_claimed_apart(fixture: Fixture) {
+pub(crate) async fn first_attempts_and_retries_have_separate_limits(fixture: Fixture) {
     let project = fixture.project("p").await;
     let hook = fixture.hook(project).await;
     fixture.owe(&[hook], NOON).await;
@@ -151,7 +151,7 @@ pub(crate) async fn first_attempts_and_retries_are_claimed_apart(fixture: Fixtur
     assert_eq!(claimed.iter().map(|claimed| claimed.delivery).collect::<Vec<_>>(), [failed.delivery]);
 }
 
-pub(crate) async fn a_walk_cut_short_goes_on_with_the_next_hook(fixture: Fixture) {
+pub(crate) async fn a_limited_claim_continues_with_the_next_hook(fixture: Fixture) {
     let project = fixture.project("p").await;
     let mut hooks = Vec::new();
     for _ in 0..4 {
@@ -171,7 +171,7 @@ pub(crate) async fn a_walk_cut_short_goes_on_with_the_next_hook(fixture: Fixture
     }
 }
 
-pub(crate) async fn what_a_deleted_hook_was_owed_is_cancelled(fixture: Fixture) {
+pub(crate) async fn deliveries_of_a_deleted_hook_are_cancelled(fixture: Fixture) {
     let project = fixture.project("p").await;
     let (gone, stays) = (fixture.hook(project).await, fixture.hook(project).await);
     fixture.owe(&[gone, stays], NOON).await;
@@ -214,25 +214,25 @@ pub(crate) async fn attempts_are_listed_by_delivery_and_by_hook(fixture: Fixture
     assert!(fixture.store.list_attempts(older).await.expect("listed").is_empty());
 }
 
-pub(crate) async fn one_delivery_is_leased_by_hand_and_shows_in_its_hooks_log(fixture: Fixture) {
+pub(crate) async fn a_manual_lease_of_one_delivery_appears_in_the_log_of_its_hook(fixture: Fixture) {
     let store = &fixture.store;
     let project = fixture.project("p").await;
     let hook = fixture.hook(project).await;
     fixture.owe(&[hook], NOON).await;
     let first = fixture.claim(NOON).await.remove(0);
-    assert!(store.lease_delivery(first.delivery, at(30)).await.expect("looked").is_none(), "somebody holds it");
+    assert!(store.lease_delivery(first.delivery, at(30)).await.expect("looked").is_none(), "the delivery is leased");
     let gone = Outcome::Rejected { status: 410, retry_after: None };
     assert_eq!(fixture.finish(&first, gone, at(1)).await.state, Some(State::GivenUp));
-    let again = store.lease_delivery(first.delivery, at(32)).await.expect("leased").expect("it is there");
+    let again = store.lease_delivery(first.delivery, at(32)).await.expect("leased").expect("the delivery exists");
     assert_eq!((again.hook, again.tally.attempts, &again.event), (hook, 1, &first.event));
     assert!(store.lease_delivery(first.delivery, at(32)).await.expect("looked").is_none());
     fixture.finish(&again, OK, at(2)).await;
-    let delivery = store.find_delivery(first.delivery).await.expect("read").expect("it is there");
-    assert_eq!((delivery.state, delivery.tally.attempts), (State::Delivered, 2), "it got there after all");
-    // A delivery that has arrived stays so when it is sent again and fails.
-    let third = store.lease_delivery(first.delivery, at(33)).await.expect("leased").expect("it is there");
+    let delivery = store.find_delivery(first.delivery).await.expect("read").expect("the delivery exists");
+    assert_eq!((delivery.state, delivery.tally.attempts), (State::Delivered, 2), "the manual attempt delivers it");
+    // A delivered event stays delivered if a resend fails.
+    let third = store.lease_delivery(first.delivery, at(33)).await.expect("leased").expect("the delivery exists");
     fixture.finish(&third, FAILED, at(3)).await;
-    let delivery = store.find_delivery(first.delivery).await.expect("read").expect("it is there");
+    let delivery = store.find_delivery(first.delivery).await.expect("read").expect("the delivery exists");
     assert_eq!((delivery.state, delivery.tally.attempts), (State::Delivered, 3));
     let log = async |statuses: Vec<(u16, u16)>, unanswered, since| {
         let page = Page { start: Start::Offset(0), limit: 10 };
@@ -248,10 +248,10 @@ pub(crate) async fn one_delivery_is_leased_by_hand_and_shows_in_its_hooks_log(fi
     let newest = store.list_attempts(AttemptFilter { limit: 1, ..AttemptFilter::default() }).await.expect("listed");
     let id = newest[0].id;
     assert!(store.find_attempt(hook, id).await.expect("read").is_some());
-    assert!(store.find_attempt(HookId(999), id).await.expect("read").is_none(), "another hook's");
+    assert!(store.find_attempt(HookId(999), id).await.expect("read").is_none(), "the attempt belongs to another hook");
 }
 
-pub(crate) async fn what_a_disabled_hook_is_owed_is_held_within_a_budget(fixture: Fixture) {
+pub(crate) async fn deliveries_of_a_disabled_hook_are_held_within_a_budget(fixture: Fixture) {
     let store = &fixture.store;
     let project = fixture.project("rope").await;
     let (hook, other) = (fixture.hook(project).await, fixture.hook(project).await);
@@ -259,7 +259,7 @@ pub(crate) async fn what_a_disabled_hook_is_owed_is_held_within_a_budget(fixture
     let held = |older_than, most| Held { older_than, most, reason: SkipReason::HoldBudget };
     let drop = |held| store.drop_held(hook, held, at(100), 100);
     fixture.owe(&[hook], NOON).await;
-    assert_eq!(drop(held(at(90), 0)).await.expect("looked"), 0, "it is well, whatever was thought");
+    assert_eq!(drop(held(at(90), 0)).await.expect("looked"), 0, "the hook is not disabled");
     for _ in 0..3 {
         fixture.owe(&[hook], NOON).await;
     }
@@ -270,15 +270,15 @@ pub(crate) async fn what_a_disabled_hook_is_owed_is_held_within_a_budget(fixture
     for second in 0..6 {
         events.push(fixture.owe(&[hook, other], at(second * 10)).await);
     }
-    // The oldest is being attempted, and the second was tried once already.
+    // The first delivery is being attempted, and the second was attempted once.
     let claimed = fixture.claim(at(10)).await;
     let of = |event| claimed.iter().find(|one| one.hook == hook && one.event.id == event).expect("claimed");
     fixture.finish(of(events[1]), FAILED, at(11)).await;
     assert_eq!(drop(held(at(0), 10)).await.expect("looked"), 0);
-    assert_eq!(drop(held(at(25), 10)).await.expect("dropped"), 2, "by age: what was tried, and the third");
+    assert_eq!(drop(held(at(25), 10)).await.expect("dropped"), 2, "by age: the attempted one and the third one");
     assert_eq!(store.list_skips(events[2]).await.expect("listed"), [(hook, SkipReason::HoldBudget)]);
-    assert_eq!(store.list_skips(events[0]).await.expect("listed"), [], "it is under way");
-    assert_eq!(drop(held(at(0), 1)).await.expect("dropped"), 2, "by number: all but the newest");
+    assert_eq!(store.list_skips(events[0]).await.expect("listed"), [], "its attempt is in progress");
+    assert_eq!(drop(held(at(0), 1)).await.expect("dropped"), 2, "by number: all but the newest one");
     let state = async |event| {
         let filter = DeliveryFilter { event: Some(event), hook: Some(hook), limit: 1, ..DeliveryFilter::default() };
         store.list_deliveries(filter).await.expect("listed").rows[0].state.word()
@@ -286,5 +286,5 @@ pub(crate) async fn what_a_disabled_hook_is_owed_is_held_within_a_budget(fixture
     assert_eq!((state(events[4]).await, state(events[5]).await), ("given_up", "waiting"));
     let left = fixture.claim(at(100)).await;
     let count = |hook| left.iter().filter(|one| one.hook == hook).count();
-    assert_eq!((count(hook), count(other)), (1, 4), "others keep what they are owed");
+    assert_eq!((count(hook), count(other)), (1, 4), "other hooks keep their deliveries");
 }

@@ -25,14 +25,14 @@ pub(crate) async fn an_appended_event_comes_back_byte_for_byte(fixture: Fixture)
         for place in [Place::Project(ProjectId(3)), Place::Instance, Place::Elsewhere] {
             let new = event(place, body);
             let id = fixture.store.append_events(vec![new.clone()]).await.expect("appended")[0].id();
-            let (found, payload) = fixture.store.find_event(id).await.expect("read").expect("it is there");
+            let (found, payload) = fixture.store.find_event(id).await.expect("read").expect("the event exists");
             assert_eq!(found, new.event);
             assert_eq!(payload.unpack().expect("unpacked"), body);
         }
     }
 }
 
-pub(crate) async fn a_key_seen_before_gives_the_first_event(fixture: Fixture) {
+pub(crate) async fn a_repeated_key_returns_the_first_event(fixture: Fixture) {
     let source = Origin::Source(SourceId(1));
     let first = keyed(source, "k1");
     let id = first.event.id;
@@ -47,7 +47,7 @@ pub(crate) async fn a_key_seen_before_gives_the_first_event(fixture: Fixture) {
     let all = fixture.store.list_events(EventFilter { limit: 10, ..EventFilter::default() }).await.expect("listed");
     assert_eq!((all.rows.len(), all.next), (2, None));
     if fixture.is_sqlite() {
-        // What is remembered in memory is read again at the start.
+        // SQLite keeps recent keys in memory and reads them again at the start.
         fixture.store.close().await;
         let reopened = loop_open(&fixture).await;
         let answers = reopened.append_events(vec![keyed(source, "k1")]).await.expect("appended");
@@ -57,27 +57,27 @@ pub(crate) async fn a_key_seen_before_gives_the_first_event(fixture: Fixture) {
 }
 
 async fn loop_open(fixture: &Fixture) -> quickdraw_store::SharedStore {
-    // A copy of the file: the fixture still holds the lock of the first.
+    // A copy of the file, because the fixture still locks the original.
     let copy = fixture.folder().join("copy.db");
     std::fs::copy(fixture.folder().join("store.db"), &copy).expect("copied");
     let wal = fixture.folder().join("store.db-wal");
     if wal.exists() {
         std::fs::copy(wal, fixture.folder().join("copy.db-wal")).expect("copied");
     }
-    quickdraw_store::open(&format!("sqlite:{}", copy.display()), crate::fixture::ring(1)).await.expect("it opens")
+    quickdraw_store::open(&format!("sqlite:{}", copy.display()), crate::fixture::ring(1)).await.expect("the copy opens")
 }
 
-pub(crate) async fn keys_of_different_sources_never_meet(fixture: Fixture) {
+pub(crate) async fn keys_of_different_sources_are_independent(fixture: Fixture) {
     let sources = [Origin::Api, Origin::Source(SourceId(1)), Origin::Source(SourceId(2))];
     let answers = fixture.store.append_events(sources.map(|source| keyed(source, "same")).to_vec()).await;
     assert!(answers.expect("appended").iter().all(|answer| matches!(answer, Appended::New { .. })));
     let mut elsewhere = keyed(Origin::Api, "same");
     elsewhere.dedupe.as_mut().expect("it has a key").place = Place::Project(ProjectId(2));
     let answers = fixture.store.append_events(vec![elsewhere]).await.expect("appended");
-    assert!(matches!(answers[0], Appended::New { .. }), "another project's key is another key");
+    assert!(matches!(answers[0], Appended::New { .. }), "keys of different projects are independent");
 }
 
-pub(crate) async fn a_received_key_is_known_wherever_its_event_was_put(fixture: Fixture) {
+pub(crate) async fn a_received_key_is_recognised_under_any_project(fixture: Fixture) {
     let store = &fixture.store;
     let source = Origin::Source(SourceId(2));
     let key = |place| DedupeKey::new(source, place, "project 7\none".to_owned());
@@ -85,7 +85,7 @@ pub(crate) async fn a_received_key_is_known_wherever_its_event_was_put(fixture: 
     first.event.origin = source;
     first.dedupe = Some(key(first.event.place));
     let first = store.append_events(vec![first]).await.expect("appended")[0].id();
-    // The same request under the name of another instance is about another project here.
+    // The same request with another instance in its header belongs to another project.
     let mut again = event(Place::Project(ProjectId(2)), b"{}");
     again.event.origin = source;
     again.dedupe = Some(key(again.event.place));
@@ -110,7 +110,7 @@ fn decided(version: i64, deliver: &[HookId], taken: &[HookId]) -> Decided {
     }
 }
 
-pub(crate) async fn an_event_that_is_decided_is_not_queued_unless_the_directory_changed(fixture: Fixture) {
+pub(crate) async fn a_decided_event_is_queued_only_if_the_directory_changed(fixture: Fixture) {
     let version = fixture.store.directory_version().await.expect("a version");
     let mut new = event(Place::Instance, b"{}");
     new.decided = Some(decided(version, &[HookId(5)], &[]));
@@ -131,7 +131,7 @@ pub(crate) async fn an_event_that_is_decided_is_not_queued_unless_the_directory_
     assert_eq!(count.events, 1);
 }
 
-pub(crate) async fn what_is_taken_with_its_event_is_leased_and_settles_under_its_fence(fixture: Fixture) {
+pub(crate) async fn a_delivery_claimed_at_the_append_is_leased_and_settles_under_its_fence(fixture: Fixture) {
     let project = fixture.project("p").await;
     let hooks = [fixture.hook(project).await, fixture.hook(project).await];
     let version = fixture.store.directory_version().await.expect("a version");
@@ -140,11 +140,11 @@ pub(crate) async fn what_is_taken_with_its_event_is_leased_and_settles_under_its
     let (event, again) = (new.event.id, new.clone());
     let answers = fixture.store.append_events(vec![new]).await.expect("appended");
     let [Appended::New { fence: Some(fence), .. }] = answers[..] else { panic!("{answers:?}") };
-    // A second copy makes no second delivery.
+    // A repeated append creates no second delivery.
     let answers = fixture.store.append_events(vec![again]).await.expect("appended");
     assert_eq!(answers, [Appended::Duplicate(event)]);
     let left = fixture.claim(NOON).await;
-    assert_eq!(left.iter().map(|one| one.hook).collect::<Vec<_>>(), [hooks[1]], "the other is leased");
+    assert_eq!(left.iter().map(|one| one.hook).collect::<Vec<_>>(), [hooks[1]], "the other delivery is leased");
     let mine = Claimed { delivery: DeliveryId::of(event, hooks[0]), hook: hooks[0], fence, ..left[0].clone() };
     let wrong = Claimed { fence: fence + 7, ..mine.clone() };
     for (claimed, state) in [(wrong, None), (mine, Some(State::Delivered))] {
@@ -152,7 +152,7 @@ pub(crate) async fn what_is_taken_with_its_event_is_leased_and_settles_under_its
     }
 }
 
-pub(crate) async fn what_was_taken_by_a_node_that_died_is_due_again(fixture: Fixture) {
+pub(crate) async fn a_delivery_claimed_by_a_dead_node_is_rescheduled(fixture: Fixture) {
     let project = fixture.project("p").await;
     let hook = fixture.hook(project).await;
     let version = fixture.store.directory_version().await.expect("a version");
@@ -199,7 +199,7 @@ pub(crate) async fn skips_are_stored_with_their_reason(fixture: Fixture) {
     assert_eq!(fixture.store.list_skips(id).await.expect("listed"), skip);
 }
 
-pub(crate) async fn chains_remember_who_fired_in_them(fixture: Fixture) {
+pub(crate) async fn chains_remember_the_hooks_that_fired(fixture: Fixture) {
     let chain = Uuid::from_u128(77);
     let continued = || {
         let mut new = event(Place::Instance, b"{}");
@@ -207,14 +207,14 @@ pub(crate) async fn chains_remember_who_fired_in_them(fixture: Fixture) {
         new
     };
     const REPEATED: SkipReason = SkipReason::Recursion;
-    // Fanned out later, and decided as it arrives.
+    // One event is decided at its fan-out, and one at its append.
     fixture.store.append_events(vec![continued()]).await.expect("appended");
     fixture.fan_out(NOON, to(&[HookId(1)])).await;
     let version = fixture.store.directory_version().await.expect("a version");
     let new = NewEvent { decided: Some(decided(version, &[HookId(2)], &[])), ..continued() };
     fixture.store.append_events(vec![new.clone()]).await.expect("appended");
     let unknown = Uuid::from_u128(78);
-    // And a chain that begins with a delivery of ours.
+    // A chain that begins with one of these deliveries.
     let begun = begun_by(DeliveryId::of(new.event.id, HookId(2)));
     let chains = fixture.store.chains(vec![chain, unknown, begun], at(5)).await.expect("read");
     let stops = |chain: &Uuid, hook: i64| chains[chain].stops(HookId(hook));
@@ -228,12 +228,12 @@ pub(crate) async fn chains_remember_who_fired_in_them(fixture: Fixture) {
         Some(FannedOut::default())
     });
     fixture.fan_out(NOON, look).await;
-    assert_eq!(*seen.lock().expect("no panic"), Some(REPEATED), "fan-out knows it too");
+    assert_eq!(*seen.lock().expect("no panic"), Some(REPEATED), "the fan-out gets the same chain");
     assert_eq!(fixture.store.forget_chains(NOON, 10).await.expect("deleted"), 0);
     assert_eq!(fixture.store.forget_chains(at(1), 1).await.expect("deleted"), 1);
     assert_eq!(fixture.store.forget_chains(at(1), 10).await.expect("deleted"), 1);
     let later = fixture.store.chains(vec![chain, begun], at(31 * 60)).await.expect("read");
-    assert!(later.values().all(|chain| chain.stops(HookId(2)).is_none()), "half an hour is long ago");
+    assert!(later.values().all(|chain| chain.stops(HookId(2)).is_none()), "a chain ends after half an hour");
 }
 
 pub(crate) async fn many_callers_share_commits_and_lose_nothing(fixture: Fixture) {
@@ -252,7 +252,7 @@ pub(crate) async fn many_callers_share_commits_and_lose_nothing(fixture: Fixture
     }
 }
 
-pub(crate) async fn listing_goes_back_page_by_page(fixture: Fixture) {
+pub(crate) async fn events_are_listed_page_by_page(fixture: Fixture) {
     let mut ids = Vec::new();
     for n in 0..5_u64 {
         let mut new = event_at(Place::Project(ProjectId(n.cast_signed() % 2)), b"{}", at(n));
@@ -277,7 +277,7 @@ pub(crate) async fn listing_goes_back_page_by_page(fixture: Fixture) {
     assert_eq!(tags, ids[..1]);
 }
 
-pub(crate) async fn a_rare_kind_is_looked_for_in_steps(fixture: Fixture) {
+pub(crate) async fn a_rare_kind_is_searched_in_steps(fixture: Fixture) {
     let store = &fixture.store;
     let mut rare = event_at(Place::Elsewhere, b"{}", at(0));
     rare.event.trigger = Trigger::TAG_PUSH;
@@ -288,13 +288,13 @@ pub(crate) async fn a_rare_kind_is_looked_for_in_steps(fixture: Fixture) {
     }
     let mut filter = EventFilter { trigger: Some(Trigger::TAG_PUSH), limit: 2, ..EventFilter::default() };
     let first = store.list_events(filter.clone()).await.expect("listed");
-    assert!(first.rows.is_empty() && first.next.is_some(), "nothing yet, and more to look at");
+    assert!(first.rows.is_empty() && first.next.is_some(), "the first step finds nothing and continues");
     filter.before = first.next;
     let second = store.list_events(filter).await.expect("listed");
     assert_eq!((second.rows.len(), second.rows[0].id, second.next), (1, rare, None));
 }
 
-pub(crate) async fn pruning_takes_what_is_old_and_leaves_what_is_owed(fixture: Fixture) {
+pub(crate) async fn pruning_deletes_old_events_and_keeps_owed_ones(fixture: Fixture) {
     let project = fixture.project("pruned").await;
     let hook = fixture.hook(project).await;
     let done = fixture.owe(&[hook], NOON).await;
@@ -302,7 +302,7 @@ pub(crate) async fn pruning_takes_what_is_old_and_leaves_what_is_owed(fixture: F
     fixture.finish(&claimed[0], Outcome::Delivered { status: 200 }, NOON).await;
     let owed = fixture.owe(&[hook], NOON).await;
     let waiting = fixture.store.append_events(vec![event(Place::Instance, b"{}")]).await.expect("appended")[0].id();
-    // PostgreSQL drops whole days: look from far enough ahead that the day is over.
+    // PostgreSQL drops whole days, so the time is after the end of the day.
     let later = at(3 * 86_400);
     fixture.store.prune(later, 100).await.expect("pruned");
     fixture.store.prune(later, 100).await.expect("pruned");
@@ -312,7 +312,7 @@ pub(crate) async fn pruning_takes_what_is_old_and_leaves_what_is_owed(fixture: F
     };
     assert!(there(owed).await, "an owed delivery keeps its event");
     assert!(there(waiting).await, "an event that waits for its fan-out stays");
-    // Day partitions go as a whole, so on PostgreSQL the neighbour of something owed stays too.
+    // PostgreSQL drops a day as a whole, so there the delivered event stays beside the owed one.
     assert_eq!(there(done).await, !fixture.is_sqlite());
     let claimed = fixture.claim(NOON).await;
     fixture.finish(&claimed[0], Outcome::Delivered { status: 200 }, NOON).await;

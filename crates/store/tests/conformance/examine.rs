@@ -12,9 +12,9 @@ async fn look(url: &str, ring: Option<Ring>) -> Result<Examination> {
     examine(url, ring.as_ref(), Depth::Whole, NOON).await
 }
 
-pub(crate) async fn an_examination_tells_whether_the_key_fits(fixture: Fixture) {
+pub(crate) async fn an_examination_shows_whether_the_key_fits(fixture: Fixture) {
     if fixture.is_sqlite() {
-        assert!(matches!(look(&fixture.url, None).await, Err(Error::InUse(_))), "a file in use is left alone");
+        assert!(matches!(look(&fixture.url, None).await, Err(Error::InUse(_))), "a file in use is not examined");
     }
     fixture.store.close().await;
     let found = look(&fixture.url, Some(ring(1))).await.expect("examined");
@@ -25,18 +25,18 @@ pub(crate) async fn an_examination_tells_whether_the_key_fits(fixture: Fixture) 
     assert_eq!(other, KeyFit::DoesNotFit(SealError::UnknownKey(ring(1).sealing_key_id())));
 }
 
-/// A role of its own is made read-only and writable again, as a server is by a fail-over and back.
-pub(crate) async fn a_store_writes_again_as_soon_as_its_server_does(server: String) {
+/// A database role is made read-only and then writable again, as a server during a failover and after it.
+pub(crate) async fn a_store_writes_again_as_soon_as_its_server_is_writable(server: String) {
     let fixture = Fixture::open(Some(server)).await;
     let role = format!("check_role_{}", std::process::id());
     let (admin, driver) = tokio_postgres::connect(&fixture.url, tokio_postgres::NoTls).await.expect("connected");
     tokio::spawn(driver);
-    let run = async |sql: String| admin.batch_execute(&sql).await.expect("it runs");
+    let run = async |sql: String| admin.batch_execute(&sql).await.expect("the statement runs");
     run(format!("CREATE ROLE {role} LOGIN SUPERUSER")).await;
     let url = format!("{}&user={role}", fixture.url);
     let store = quickdraw_store::open(&url, ring(1)).await.expect("the store opens");
     let node = NodeId(Uuid::from_u128(7));
-    store.heartbeat(node, NOON).await.expect("it writes");
+    store.heartbeat(node, NOON).await.expect("the store writes");
     let cut = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'");
     run(format!("ALTER ROLE {role} SET default_transaction_read_only = on; {cut}")).await;
     for _ in 0..10 {
@@ -44,18 +44,18 @@ pub(crate) async fn a_store_writes_again_as_soon_as_its_server_does(server: Stri
         assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
     }
     run(format!("ALTER ROLE {role} RESET default_transaction_read_only")).await;
-    store.heartbeat(node, NOON).await.expect("nothing that could not write was kept");
+    store.heartbeat(node, NOON).await.expect("read-only connections are not reused");
     store.close().await;
     run(format!("DROP ROLE {role}")).await;
     fixture.close().await;
 }
 
-pub(crate) async fn a_place_without_a_database_stays_without_one(fixture: Fixture) {
+pub(crate) async fn an_examination_creates_no_database(fixture: Fixture) {
     let folder = tempfile::tempdir().expect("a folder");
     let url = if fixture.is_sqlite() {
         format!("sqlite:{}", folder.path().join("none.db").display())
     } else {
-        // A schema that is not there: nothing is found on the way to it.
+        // A schema that does not exist.
         let (server, _) = fixture.url.split_once("options=").expect("the fixture names its schema");
         format!("{server}options=-csearch_path%3Dno_such_schema")
     };

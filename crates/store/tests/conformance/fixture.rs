@@ -1,4 +1,4 @@
-//! A fresh store, and the things that checks put into it.
+//! A new store, and helpers that put objects into it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use quickdraw_store::scopes::{NewGroup, NewProject};
 use quickdraw_store::{Packed, Ring, SharedStore};
 use uuid::Uuid;
 
-/// Noon of some day; checks count from there.
+/// The time at which checks start.
 pub(crate) const NOON: Timestamp = Timestamp::from_seconds(1_790_000_000);
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -30,7 +30,7 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 pub(crate) struct Fixture {
     pub(crate) store: SharedStore,
     pub(crate) url: String,
-    /// Of PostgreSQL: where the schema was made.
+    /// PostgreSQL only: the server and the schema.
     server: Option<(String, String)>,
     folder: Arc<tempfile::TempDir>,
 }
@@ -141,7 +141,7 @@ async fn execute(server: &str, sql: &str) {
     connection.await.expect("no panic").expect("the connection ends well");
 }
 
-/// Ids in order, as the engine makes them; `prune` and cursors rely on it.
+/// Event ids in the order of time, as the engine creates them. `prune` and cursors rely on this order.
 pub(crate) fn event_id(now: Timestamp) -> EventId {
     let counter = NEXT.fetch_add(1, Ordering::Relaxed);
     let milliseconds = u64::try_from(now.as_micros() / 1000).expect("after 1970");

@@ -1,4 +1,4 @@
-//! Checks of facts and rollups.
+//! Checks of facts, rollups and rebuilds of insights.
 
 use std::collections::BTreeSet;
 
@@ -79,8 +79,12 @@ pub(crate) async fn facts_join_in_any_order_and_rollups_agree_with_facts(fixture
     let (first, unlisted) = reports(store).await;
     assert_eq!((first.commits, first.merge_commits, first.commits_landed, unlisted), (3, 1, 1, 23));
     let complete = store.completeness(Projects::ALL, 10).await.expect("counted");
-    let of_commits = complete.iter().find(|one| one.metric == Sequence::Commit).expect("pushes listed some");
-    assert_eq!((of_commits.project, of_commits.known, of_commits.missing), (7, 6, 23), "which no push listed");
+    let of_commits = complete.iter().find(|one| one.metric == Sequence::Commit).expect("the pushes list commits");
+    assert_eq!(
+        (of_commits.project, of_commits.known, of_commits.missing),
+        (7, 6, 23),
+        "commits that no push lists are missing"
+    );
     assert_eq!((first.files_added, first.files_modified, first.files_touched), (3, 3, 4));
     assert_eq!(first.by_identity.values().copied().collect::<Vec<_>>().iter().sum::<i64>(), 3);
     project(store, &bodies).await;
@@ -97,10 +101,14 @@ pub(crate) async fn facts_join_in_any_order_and_rollups_agree_with_facts(fixture
     assert_eq!(named, [(7, "g/app".to_owned())]);
     let uses = store.identity_uses().await.expect("found");
     let of_ann = uses.iter().find(|one| one.identity.id == ann[0].id).expect("she committed");
-    assert_eq!((of_ann.project, of_ann.commits, of_ann.merge_commits, uses.len()), (7, 2, 1, 2), "merges are apart");
+    assert_eq!(
+        (of_ann.project, of_ann.commits, of_ann.merge_commits, uses.len()),
+        (7, 2, 1, 2),
+        "merge commits are counted separately"
+    );
     assert!(store.first_received(None).await.expect("read").is_some());
     assert!(store.first_received(Some(vec![7])).await.expect("read").is_some());
-    assert_eq!(store.first_received(Some(vec![1_000])).await.expect("read"), None, "of another project");
+    assert_eq!(store.first_received(Some(vec![1_000])).await.expect("read"), None, "another project has no events");
     assert!(of_ann.first < of_ann.last);
 }
 
@@ -112,7 +120,7 @@ pub(crate) async fn an_event_is_projected_once(fixture: Fixture) {
     let waiting = store.pending_projection(10).await.expect("read");
     assert_eq!(waiting.iter().map(|(event, _)| event.id).collect::<Vec<EventId>>(), [id]);
     let pending = store.pending().await.expect("read");
-    assert_eq!((pending.oldest, pending.count), (Some(id), 1), "answers hold until before it");
+    assert_eq!((pending.oldest, pending.count), (Some(id), 1), "answers are complete up to the oldest waiting event");
     let merge = Fact::MergeCommit { project: 1, sha: "x".to_owned() };
     for _ in 0..2 {
         let projected = Projected { event: id, facts: Ok(vec![merge.clone()]) };
@@ -123,7 +131,7 @@ pub(crate) async fn an_event_is_projected_once(fixture: Fixture) {
     assert_eq!((pending.oldest, pending.count), (None, 0));
 }
 
-pub(crate) async fn a_poison_event_is_set_aside_and_shown(fixture: Fixture) {
+pub(crate) async fn an_unreadable_event_is_set_aside_and_listed(fixture: Fixture) {
     let store = &fixture.store;
     let mut new = event(Place::Elsewhere, b"{}");
     new.counts = true;
@@ -141,9 +149,9 @@ pub(crate) async fn a_poison_event_is_set_aside_and_shown(fixture: Fixture) {
     assert_eq!(store.retry_poison(None).await.expect("none"), 0);
 }
 
-/// The example of the completeness of payloads: main moves S0->a and b->c, so one push is missing; merge requests 10 to 14
-/// without 12 are four of five.
-pub(crate) async fn what_never_came_is_told_from_what_came(fixture: Fixture) {
+/// The example of completeness. The branch main moves S0->a and b->c, so one push is missing. Of the merge requests 10
+/// to 14, number 12 is missing.
+pub(crate) async fn gaps_are_found_from_received_events(fixture: Fixture) {
     let store = &fixture.store;
     let in_project = |id: i64| json!({"id": id, "default_branch": "main", "path_with_namespace": format!("g/app{id}")});
     let push = |project: i64, branch: &str, before: &str, after: &str| {
@@ -158,11 +166,12 @@ pub(crate) async fn what_never_came_is_told_from_what_came(fixture: Fixture) {
     let mut batch = vec![push(7, "main", "S0", "a"), push(7, "main", "b", "c")];
     batch.extend([10, 11, 14].map(|iid| object("merge_request_hooks", 7, iid)));
     batch.push((note, json!({"merge_request": {"iid": 13, "target_project_id": 7}, "project": in_project(7)})));
-    // A branch that was made and then moved on unseen, and one that goes back and forth: nothing is missing there.
+    // There is no gap for a branch that was created and moved before its first push, nor for a branch that moves back
+    // and forth.
     batch.extend([push(7, "feat", "000", "f1"), push(7, "feat", "f2", "f3"), push(7, "wip", "w0", "w1")]);
     batch.extend([push(7, "wip", "w1", "w0"), push(7, "wip", "w0", "w1"), push(7, "wip", "w1", "000")]);
     batch.push(push(7, "wip", "000", "w9"));
-    // The second push comes first.
+    // The second push arrives first.
     batch.extend([push(8, "main", "m1", "m2"), push(8, "main", "m0", "m1")]);
     batch.extend([object("issue_hooks", 8, 3), object("pipeline_hooks", 8, 100), object("pipeline_hooks", 8, 200)]);
     let shown = async || {
@@ -173,7 +182,7 @@ pub(crate) async fn what_never_came_is_told_from_what_came(fixture: Fixture) {
         }
         shown
     };
-    // Each at its own time, as it is received; a second time later changes nothing.
+    // Each event has its own time of receipt. A second receipt later changes nothing.
     for (offset, repeated) in [(0, false), (1_000, true)] {
         let mut projected = Vec::new();
         for (second, (trigger, body)) in batch.iter().enumerate() {
@@ -200,7 +209,7 @@ pub(crate) async fn what_never_came_is_told_from_what_came(fixture: Fixture) {
     }
     let of_eight = store.completeness(Projects::One(8), 100).await.expect("counted");
     assert_eq!(store.completeness(Projects::Behind(7), 2).await.expect("counted"), of_eight[..2]);
-    assert_eq!((of_eight.len(), of_eight[0].since), (3, at(13)), "coverage starts with the first that came");
+    assert_eq!((of_eight.len(), of_eight[0].since), (3, at(13)), "coverage starts with the first received event");
     assert!((store.completeness(Projects::One(7), 100).await.expect("counted")[1].share() - 0.8).abs() < 1e-9);
 
     let gaps = async |project, metric| store.gaps(project, After::start(metric), 10).await.expect("listed");
@@ -221,13 +230,13 @@ pub(crate) async fn what_never_came_is_told_from_what_came(fixture: Fixture) {
     let behind = objects(Sequence::Pipeline, 101, 199).position();
     assert_eq!(store.gaps(8, behind, 10).await.expect("listed"), []);
 
-    // What comes late closes its gap.
+    // A late event closes its gap.
     project(store, &[push(7, "main", "a", "b"), object("merge_request_hooks", 7, 12)]).await;
     assert_eq!(gaps(7, Sequence::Push).await.len(), 1);
     assert_eq!(gaps(7, Sequence::MergeRequest).await, []);
 }
 
-pub(crate) async fn merge_requests_join_in_any_order_and_are_found_while_they_live(fixture: Fixture) {
+pub(crate) async fn merge_requests_join_in_any_order_and_are_found_by_lifetime(fixture: Fixture) {
     let store = &fixture.store;
     let time = |second: u64| jiff::Timestamp::from_microsecond(at(second).as_micros()).expect("in range").to_string();
     let trigger = Trigger::by_name("merge_request_hooks").expect("a row");
@@ -245,7 +254,7 @@ pub(crate) async fn merge_requests_join_in_any_order_and_are_found_while_they_li
         event(3, "open", "opened", 30),
         event(3, "close", "closed", 40),
     ];
-    // One by one and backwards, and then all again in one batch.
+    // One by one in reverse order, and then all again in one batch.
     for one in all.iter().rev() {
         project(store, std::slice::from_ref(one)).await;
     }
@@ -264,13 +273,13 @@ pub(crate) async fn merge_requests_join_in_any_order_and_are_found_while_they_li
         let found = living(Lives { projects: project.map(|one| vec![one, 99]), ..lives(from, to) }).await;
         found.iter().map(|one| one.iid).collect::<Vec<_>>()
     };
-    assert_eq!(found(0, 15, None).await, [1], "what was created later is not there yet");
-    assert_eq!(found(21, 100, None).await, [2, 3], "what was merged before is over");
-    assert_eq!(found(41, 100, None).await, [2], "what is open goes on");
+    assert_eq!(found(0, 15, None).await, [1], "a later merge request does not exist yet");
+    assert_eq!(found(21, 100, None).await, [2, 3], "an earlier merge ends the lifetime");
+    assert_eq!(found(41, 100, None).await, [2], "an open merge request stays alive");
     assert_eq!((found(0, 100, Some(7)).await.len(), found(0, 100, Some(8)).await.len()), (3, 0));
     let users = store.insights_users().await.expect("found");
     assert_eq!(users.iter().map(|user| (user.id, user.username.as_str())).collect::<Vec<_>>(), [(2, "ida")]);
-    assert_eq!(users[0].name, "Ida 40", "of the names at one time, the same one everywhere");
+    assert_eq!(users[0].name, "Ida 40", "of several names at one time, the same one is chosen everywhere");
 }
 
 pub(crate) async fn items_of_every_family_join_across_batches(fixture: Fixture) {
@@ -352,36 +361,39 @@ pub(crate) async fn items_of_every_family_join_across_batches(fixture: Fixture) 
         (3, 0)
     );
     let left = shown(Lives { from: at(50), ..lives.clone() }).await;
-    assert_eq!(left, [Item::Branch(branch.clone())], "the rest of it is over");
+    assert_eq!(left, [Item::Branch(branch.clone())], "the other items have ended");
     assert_eq!(shown(Lives { projects: Some(vec![8]), ..lives }).await, []);
 }
 
-pub(crate) async fn who_is_who_is_changed_from_its_last_version_only(fixture: Fixture) {
+pub(crate) async fn a_document_is_replaced_only_at_its_current_version(fixture: Fixture) {
     let store = &fixture.store;
     assert_eq!(store.document(Document::Roster).await.expect("read"), None);
     assert!(
         !store.put_document(Document::Roster, 3, b"late".to_vec()).await.expect("asked"),
-        "there is none to be changed"
+        "there is no document at this version"
     );
     assert!(store.put_document(Document::Roster, 0, b"one".to_vec()).await.expect("written"));
-    assert!(!store.put_document(Document::Roster, 0, b"other".to_vec()).await.expect("asked"), "somebody was faster");
+    assert!(
+        !store.put_document(Document::Roster, 0, b"other".to_vec()).await.expect("asked"),
+        "another writer was faster"
+    );
     assert_eq!(store.document(Document::Roster).await.expect("read"), Some((1, b"one".to_vec())));
     assert!(store.put_document(Document::Roster, 1, b"two".to_vec()).await.expect("written"));
     assert!(!store.put_document(Document::Roster, 1, b"three".to_vec()).await.expect("asked"));
     assert_eq!(store.document(Document::Roster).await.expect("read"), Some((2, b"two".to_vec())));
-    // What an older version emptied is nothing, and not damaged.
+    // A document that an older version emptied is read as absent, and not as damaged.
     assert!(store.put_document(Document::Roster, 2, Vec::new()).await.expect("written"));
     let read: Roster = documents::read(store, Document::Roster).await.expect("read");
     assert_eq!(read, Roster::default());
 }
 
-pub(crate) async fn people_get_other_names_and_what_a_project_no_longer_keeps_goes(fixture: Fixture) {
+pub(crate) async fn people_can_be_renamed_and_old_facts_deleted(fixture: Fixture) {
     let store = &fixture.store;
     project(store, &bodies()).await;
     let (before, _) = reports(store).await;
     let all = store.find_identities(None).await.expect("found");
     assert!(all.len() > 1, "{all:?}");
-    // The first is spelled otherwise; and then the second is spelled as the first, and is one with it.
+    // The first identity is renamed. Then the second one gets the same name, and both become one identity.
     let author = Author { email: String::new(), name: "erased 1".to_owned() };
     for one in &all[..2] {
         let renamed = Identity { id: one.id, author: author.clone() };
@@ -394,7 +406,7 @@ pub(crate) async fn people_get_other_names_and_what_a_project_no_longer_keeps_go
         (after.commits, after.merge_commits, after.files_added),
         (before.commits, before.merge_commits, before.files_added)
     );
-    // Of one project everything goes, in small steps, and of others nothing.
+    // All facts of one project are deleted in small steps, and facts of other projects stay.
     let projects: BTreeSet<i64> =
         store.commits(window()).await.expect("found").iter().map(|commit| commit.project).collect();
     let gone = *projects.first().expect("one");
@@ -409,10 +421,10 @@ pub(crate) async fn people_get_other_names_and_what_a_project_no_longer_keeps_go
     let kept: BTreeSet<i64> = rest.iter().map(|commit| commit.project).collect();
     assert_eq!(kept.len(), projects.len() - 1);
     let (left, _) = reports(store).await;
-    assert_eq!(left.commits + left.merge_commits, i64::try_from(rest.len()).expect("few"), "sums too");
+    assert_eq!(left.commits + left.merge_commits, i64::try_from(rest.len()).expect("few"), "the sums agree");
 }
 
-pub(crate) async fn a_shadow_is_compared_and_put_in_its_place(fixture: Fixture) {
+pub(crate) async fn a_shadow_is_compared_and_swapped_in(fixture: Fixture) {
     let store = &fixture.store;
     let seen = |trigger: &str, body: serde_json::Value| (Trigger::by_name(trigger).expect("a row"), body);
     let mut all = bodies();
@@ -423,7 +435,7 @@ pub(crate) async fn a_shadow_is_compared_and_put_in_its_place(fixture: Fixture) 
     project(store, &all).await;
     let first = reports(store).await;
 
-    // The same facts in another order, split otherwise, are the same.
+    // The same facts in another order and in other batches give the same data.
     let shadow = store.shadow().await.expect("made");
     for (trigger, body) in all.iter().rev().chain(&all) {
         let found = facts(*trigger, NOON, body.to_string().as_bytes()).expect("JSON");
@@ -434,7 +446,7 @@ pub(crate) async fn a_shadow_is_compared_and_put_in_its_place(fixture: Fixture) 
     let rows = live.rows();
     assert_eq!((rows["commits"], rows["pushes"], rows["merge requests"], rows["accounts"]), (4, 3, 1, 1));
 
-    // What should not be there is told, by what it is and by day, and is gone after the swap.
+    // A fact that the shadow lacks is listed by part and day, and is gone after the swap.
     let wrong = push_of_somebody();
     project(store, std::slice::from_ref(&wrong)).await;
     let differences = store.digests().await.expect("read").differences(&anew);
@@ -443,7 +455,7 @@ pub(crate) async fn a_shadow_is_compared_and_put_in_its_place(fixture: Fixture) 
     assert_eq!((differences[1].live, differences[1].anew), (1, 0));
     store.swap_insights(&shadow).await.expect("swapped");
     assert_eq!(store.digests().await.expect("read"), anew);
-    // Identities have other numbers, and are the same.
+    // Identities have other ids after the swap, but the same authors.
     let (after, unlisted) = reports(store).await;
     let sums = |report: &CommitReport| {
         let mut of_authors: Vec<i64> = report.by_identity.values().copied().collect();
@@ -451,11 +463,11 @@ pub(crate) async fn a_shadow_is_compared_and_put_in_its_place(fixture: Fixture) 
         (of_authors, report.by_day.clone(), report.files_touched, report.commits_landed)
     };
     assert_eq!((sums(&after), unlisted), (sums(&first.0), first.1));
-    // And it goes on from there, identities too.
+    // New facts are added after the swap, including identities.
     project(store, std::slice::from_ref(&wrong)).await;
     assert_eq!(store.commits(window_of_2020()).await.expect("read").len(), 1);
 
-    // The journal, in pages, and its bodies.
+    // The journal in pages, and its bodies.
     let nil = EventId(uuid::Uuid::nil());
     let ids = store.event_ids(nil, 3).await.expect("read");
     let more = store.event_ids(ids[2], 100).await.expect("read");

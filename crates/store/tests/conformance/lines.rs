@@ -1,4 +1,4 @@
-//! Checks of lines: deliveries of one hook about one object go one after the other.
+//! Checks of ordering queues: deliveries of one hook about one object are attempted one after the other.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ fn in_order(hook: HookId) -> FannedOut {
     FannedOut { deliver: vec![hook], in_order: vec![hook], skip: Vec::new() }
 }
 
-/// Reports events as the engine usually does: decided at once.
+/// Appends events that are decided at once, as the engine usually does.
 async fn report(fixture: &Fixture, hook: HookId, objects: &[(ObjectKey, u64)]) -> Vec<EventId> {
     let version = fixture.store.directory_version().await.expect("a version");
     let decided = |second| Decided {
@@ -49,7 +49,7 @@ async fn report(fixture: &Fixture, hook: HookId, objects: &[(ObjectKey, u64)]) -
     appended.iter().map(|one| one.id()).collect()
 }
 
-/// What can be attempted, after those who may have moved up.
+/// Claims deliveries, after the ordering queues have advanced.
 async fn next(fixture: &Fixture, now: Timestamp) -> Vec<Claimed> {
     let (lines, more) = fixture.store.waiting_lines(None, 100).await.expect("listed");
     assert_eq!(more, None);
@@ -65,47 +65,47 @@ fn events(claimed: &[Claimed]) -> Vec<EventId> {
 
 async fn state(fixture: &Fixture, event: EventId, hook: HookId) -> &'static str {
     let id = DeliveryId::of(event, hook);
-    fixture.store.find_delivery(id).await.expect("read").expect("it is there").state.word()
+    fixture.store.find_delivery(id).await.expect("read").expect("the delivery exists").state.word()
 }
 
-pub(crate) async fn a_failing_head_blocks_its_own_line_and_no_other(fixture: Fixture) {
+pub(crate) async fn a_failing_head_blocks_only_its_own_queue(fixture: Fixture) {
     let store = &fixture.store;
     let hook = fixture.hook(fixture.project("p").await).await;
     let made = report(&fixture, hook, &[(A, 0), (A, 1), (B, 2), (A, 3), (B, 4)]).await;
     let [a1, a2, b1, a3, b2] = made[..] else { panic!("five events") };
-    assert!(fixture.claim(at(5)).await.is_empty(), "all are blocked at first");
+    assert!(fixture.claim(at(5)).await.is_empty(), "all deliveries are blocked at first");
     let blocked = DeliveryFilter { state: Some(Stage::Blocked), limit: 10, ..DeliveryFilter::default() };
     assert_eq!(store.list_deliveries(blocked.clone()).await.expect("listed").rows.len(), 5);
     let heads = next(&fixture, at(5)).await;
     assert_eq!(events(&heads), [a1, b1]);
     assert_eq!(heads[0].line, Some(Line { hook, object: A }));
-    assert!(next(&fixture, at(5)).await.is_empty(), "while they are under way nobody moves up");
+    assert!(next(&fixture, at(5)).await.is_empty(), "no delivery advances while the heads are being attempted");
     fixture.finish(&heads[0], FAILED, at(6)).await;
     fixture.finish(&heads[1], OK, at(6)).await;
     let second = next(&fixture, at(6)).await;
-    assert_eq!(events(&second), [b2], "the head of A waits for its next attempt, and A with it");
+    assert_eq!(events(&second), [b2], "the head of A waits for its next attempt, and so does its queue");
     assert_eq!((state(&fixture, a1, hook).await, state(&fixture, a2, hook).await), ("retrying", "blocked"));
     let again = next(&fixture, at(3600)).await;
     assert_eq!(events(&again), [a1]);
     fixture.finish(&again[0], GONE, at(3601)).await;
     let third = next(&fixture, at(3601)).await;
-    assert_eq!(events(&third), [a2], "given up is final too");
+    assert_eq!(events(&third), [a2], "a delivery that failed for good unblocks the next one");
     fixture.finish(&third[0], OK, at(3602)).await;
     let last = next(&fixture, at(3602)).await;
     assert_eq!(events(&last), [a3]);
     assert_eq!(store.list_deliveries(blocked).await.expect("listed").rows.len(), 0);
     assert_eq!(store.waiting_lines(None, 10).await.expect("listed"), (vec![], None));
-    assert!(store.backlog().await.expect("counted").owed == 2, "b2 and a3 are under way");
+    assert!(store.backlog().await.expect("counted").owed == 2, "b2 and a3 are being attempted");
 }
 
-pub(crate) async fn one_that_is_blocked_can_be_sent_by_hand_and_keeps_its_place(fixture: Fixture) {
+pub(crate) async fn a_blocked_delivery_can_be_sent_manually_and_keeps_its_place(fixture: Fixture) {
     let store = &fixture.store;
     let hook = fixture.hook(fixture.project("p").await).await;
     let made = report(&fixture, hook, &[(A, 0), (A, 1), (A, 2)]).await;
     let head = next(&fixture, at(3)).await.remove(0);
     let by_hand = async |event, outcome| {
         let id = DeliveryId::of(event, hook);
-        let leased = store.lease_delivery(id, at(60)).await.expect("leased").expect("nobody holds it");
+        let leased = store.lease_delivery(id, at(60)).await.expect("leased").expect("the delivery is not leased");
         assert_eq!(leased.line, Some(Line { hook, object: A }));
         fixture.finish(&leased, outcome, at(4)).await;
     };
@@ -120,21 +120,21 @@ pub(crate) async fn one_that_is_blocked_can_be_sent_by_hand_and_keeps_its_place(
     assert!(next(&fixture, at(7)).await.is_empty());
 }
 
-pub(crate) async fn nobody_moves_up_before_older_events_are_fanned_out(fixture: Fixture) {
+pub(crate) async fn no_delivery_advances_before_older_events_are_fanned_out(fixture: Fixture) {
     let store = &fixture.store;
     let hook = fixture.hook(fixture.project("p").await).await;
     let first = store.append_events(vec![about(A, at(0))]).await.expect("appended")[0].id();
     let second = report(&fixture, hook, &[(A, 1)]).await[0];
-    assert!(next(&fixture, at(2)).await.is_empty(), "the first may belong before it");
+    assert!(next(&fixture, at(2)).await.is_empty(), "the first event may come before it");
     let decide: Decide = Arc::new(move |_, _| Some(in_order(hook)));
     fixture.fan_out(at(3), decide).await;
     let head = next(&fixture, at(3)).await;
-    assert_eq!(events(&head), [first], "in the order in which they happened");
+    assert_eq!(events(&head), [first], "in the order of the events");
     fixture.finish(&head[0], OK, at(4)).await;
     assert_eq!(events(&next(&fixture, at(4)).await), [second]);
 }
 
-pub(crate) async fn what_is_blocked_is_held_within_the_budget_and_replayed_in_order(fixture: Fixture) {
+pub(crate) async fn blocked_deliveries_are_held_within_the_budget_and_replayed_in_order(fixture: Fixture) {
     let store = &fixture.store;
     let hook = fixture.hook(fixture.project("p").await).await;
     // Four failures disable the hook.
@@ -151,19 +151,15 @@ pub(crate) async fn what_is_blocked_is_held_within_the_budget_and_replayed_in_or
         store.drop_held(hook, held, at(60), 100).await.expect("dropped")
     };
     assert_eq!(drop(at(5), 10).await, 0);
-    assert_eq!(
-        drop(at(25), 10).await,
-        1,
-        "the head is due since it moved up; one that is blocked has waited for too long"
-    );
-    assert_eq!(drop(at(25), 2).await, 1, "by number");
-    assert_eq!(drop(at(5), 0).await, 3, "nothing is held at all");
+    assert_eq!(drop(at(25), 10).await, 1, "the head waits since it advanced; only a blocked delivery is too old");
+    assert_eq!(drop(at(25), 2).await, 1, "by number of deliveries");
+    assert_eq!(drop(at(5), 0).await, 3, "a budget of 0 holds nothing");
     let mut states = Vec::new();
     for event in &made {
         states.push(state(&fixture, *event, hook).await);
     }
     assert_eq!(states, ["given_up"; 5]);
-    // A replay puts what is over back to its place before those that wait, in whatever order it does.
+    // A replay puts ended deliveries back into their queue, in the order of events and before those that wait.
     let late = report(&fixture, hook, &[(A, 60)]).await;
     let replay = store.create_replay(Filter::default(), 50, "ida".to_owned(), at(61)).await.expect("made");
     let step = Step {
@@ -183,7 +179,7 @@ pub(crate) async fn what_is_blocked_is_held_within_the_budget_and_replayed_in_or
     assert!(next(&fixture, at(100)).await.is_empty());
 }
 
-pub(crate) async fn a_look_at_all_lines_goes_on_where_it_ended(fixture: Fixture) {
+pub(crate) async fn listing_queues_continues_where_it_ended(fixture: Fixture) {
     let store = &fixture.store;
     let hook = fixture.hook(fixture.project("p").await).await;
     let objects: Vec<(ObjectKey, u64)> = (0..5).map(|number| (ObjectKey(number - 2), 0)).collect();
@@ -191,25 +187,25 @@ pub(crate) async fn a_look_at_all_lines_goes_on_where_it_ended(fixture: Fixture)
     let line = |number: i64| Line { hook, object: ObjectKey(number) };
     store.move_up(vec![line(-1)], at(1)).await.expect("moved up");
     let first = store.waiting_lines(None, 3).await.expect("listed");
-    assert_eq!(first, (vec![line(-2), line(0)], Some(line(0))), "one of three is busy");
+    assert_eq!(first, (vec![line(-2), line(0)], Some(line(0))), "one of three queues has a head that is due");
     let rest = store.waiting_lines(first.1, 3).await.expect("listed");
     assert_eq!(rest, (vec![line(1), line(2)], None));
 }
 
-/// Two nodes that look at once must not each see another one at the head of a line.
-pub(crate) async fn two_nodes_move_a_line_up_one_after_the_other(server: String) {
+/// Two nodes that advance one queue at the same time must not choose different heads.
+pub(crate) async fn two_nodes_advance_a_queue_one_after_the_other(server: String) {
     let fixture = Fixture::open(Some(server)).await;
     let hook = fixture.hook(fixture.project("p").await).await;
     let (client, driver) = tokio_postgres::connect(&fixture.url, tokio_postgres::NoTls).await.expect("connected");
     tokio::spawn(driver);
-    // Another node is at it.
+    // Another node holds the lock.
     client.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(465625310579)").await.expect("locked");
     let older = about(A, at(0));
     let younger = report(&fixture, hook, &[(A, 1)]).await[0];
     let store = fixture.store.clone();
     let moving = tokio::spawn(async move { store.move_up(vec![Line { hook, object: A }], at(2)).await });
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    assert!(!moving.is_finished(), "it waits for the other node");
+    assert!(!moving.is_finished(), "the call waits for the other node");
     let first = older.event.id;
     let version = fixture.store.directory_version().await.expect("a version");
     let audience = in_order(hook);

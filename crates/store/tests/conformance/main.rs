@@ -1,5 +1,6 @@
-//! One suite for both engines: every check runs on SQLite in a temporary folder, and on PostgreSQL when
-//! `QUICKDRAW_TEST_POSTGRES` names a server (`./test` starts one). Without it, those are shown as ignored.
+//! One suite for both databases. Every check runs on SQLite in a temporary folder, and on PostgreSQL if
+//! `QUICKDRAW_TEST_POSTGRES` names a server (`./test` starts one). Otherwise the checks on PostgreSQL are reported as
+//! ignored.
 
 mod access;
 mod appends;
@@ -32,96 +33,96 @@ macro_rules! checks {
 
 const CHECKS: &[(&str, Check)] = checks![
     events::an_appended_event_comes_back_byte_for_byte,
-    events::a_key_seen_before_gives_the_first_event,
-    events::keys_of_different_sources_never_meet,
-    events::a_received_key_is_known_wherever_its_event_was_put,
-    events::an_event_that_is_decided_is_not_queued_unless_the_directory_changed,
-    events::what_is_taken_with_its_event_is_leased_and_settles_under_its_fence,
-    events::what_was_taken_by_a_node_that_died_is_due_again,
+    events::a_repeated_key_returns_the_first_event,
+    events::keys_of_different_sources_are_independent,
+    events::a_received_key_is_recognised_under_any_project,
+    events::a_decided_event_is_queued_only_if_the_directory_changed,
+    events::a_delivery_claimed_at_the_append_is_leased_and_settles_under_its_fence,
+    events::a_delivery_claimed_by_a_dead_node_is_rescheduled,
     events::a_fan_out_runs_once_for_each_event_and_hook,
     events::a_fan_out_with_an_outdated_directory_does_nothing,
     events::skips_are_stored_with_their_reason,
-    events::chains_remember_who_fired_in_them,
+    events::chains_remember_the_hooks_that_fired,
     events::many_callers_share_commits_and_lose_nothing,
-    events::listing_goes_back_page_by_page,
-    events::a_rare_kind_is_looked_for_in_steps,
-    events::pruning_takes_what_is_old_and_leaves_what_is_owed,
+    events::events_are_listed_page_by_page,
+    events::a_rare_kind_is_searched_in_steps,
+    events::pruning_deletes_old_events_and_keeps_owed_ones,
     appends::events_follow_in_the_order_of_commits_whatever_their_ids,
-    appends::a_look_begins_at_a_time,
-    appends::whoever_comes_from_before_what_is_kept_is_told,
+    appends::following_can_start_at_a_time,
+    appends::a_position_before_the_retained_events_is_reported_as_lost,
     deliveries::a_claim_leases_and_a_second_claim_finds_nothing,
-    deliveries::one_delivery_is_leased_by_hand_and_shows_in_its_hooks_log,
+    deliveries::a_manual_lease_of_one_delivery_appears_in_the_log_of_its_hook,
     deliveries::a_settle_needs_the_fence_of_its_claim,
-    deliveries::a_lapsed_lease_is_an_unknown_attempt_and_due_again,
-    deliveries::a_failure_is_due_again_later_and_success_ends_it,
-    deliveries::a_hooks_own_retry_policy_counts,
-    deliveries::four_failures_disable_and_a_success_heals,
-    deliveries::a_hook_without_room_does_not_hold_up_another,
-    deliveries::first_attempts_and_retries_are_claimed_apart,
-    deliveries::a_walk_cut_short_goes_on_with_the_next_hook,
-    deliveries::what_a_deleted_hook_was_owed_is_cancelled,
+    deliveries::a_lapsed_lease_is_an_unknown_attempt_and_is_rescheduled,
+    deliveries::a_failure_is_rescheduled_and_a_success_ends_the_delivery,
+    deliveries::the_retry_policy_of_a_hook_applies,
+    deliveries::four_failures_disable_a_hook_and_a_success_re_enables_it,
+    deliveries::a_hook_without_permits_does_not_delay_another,
+    deliveries::first_attempts_and_retries_have_separate_limits,
+    deliveries::a_limited_claim_continues_with_the_next_hook,
+    deliveries::deliveries_of_a_deleted_hook_are_cancelled,
     deliveries::released_deliveries_are_due_at_once_without_a_record,
     deliveries::attempts_are_listed_by_delivery_and_by_hook,
-    deliveries::what_a_disabled_hook_is_owed_is_held_within_a_budget,
-    lines::a_failing_head_blocks_its_own_line_and_no_other,
-    lines::one_that_is_blocked_can_be_sent_by_hand_and_keeps_its_place,
-    lines::a_look_at_all_lines_goes_on_where_it_ended,
-    lines::nobody_moves_up_before_older_events_are_fanned_out,
-    lines::what_is_blocked_is_held_within_the_budget_and_replayed_in_order,
+    deliveries::deliveries_of_a_disabled_hook_are_held_within_a_budget,
+    lines::a_failing_head_blocks_only_its_own_queue,
+    lines::a_blocked_delivery_can_be_sent_manually_and_keeps_its_place,
+    lines::listing_queues_continues_where_it_ended,
+    lines::no_delivery_advances_before_older_events_are_fanned_out,
+    lines::blocked_deliveries_are_held_within_the_budget_and_replayed_in_order,
     insights::facts_join_in_any_order_and_rollups_agree_with_facts,
     insights::an_event_is_projected_once,
-    insights::a_poison_event_is_set_aside_and_shown,
-    insights::what_never_came_is_told_from_what_came,
-    insights::merge_requests_join_in_any_order_and_are_found_while_they_live,
+    insights::an_unreadable_event_is_set_aside_and_listed,
+    insights::gaps_are_found_from_received_events,
+    insights::merge_requests_join_in_any_order_and_are_found_by_lifetime,
     insights::items_of_every_family_join_across_batches,
-    insights::people_get_other_names_and_what_a_project_no_longer_keeps_goes,
-    insights::a_shadow_is_compared_and_put_in_its_place,
-    insights::who_is_who_is_changed_from_its_last_version_only,
-    moves::what_was_only_told_of_moved_branches_and_is_no_gap,
-    operations::an_operation_is_changed_from_its_last_version_only,
-    overview::commits_are_summed_as_they_are_counted,
-    overview::the_newest_is_read_until_it_is_enough,
-    overview::branches_are_read_page_by_page_with_the_moves_of_those_that_were_deleted,
-    sources::sources_come_back_with_their_secrets_and_are_in_the_directory,
-    sources::an_instance_is_learnt_once_and_has_what_the_source_knew,
-    sources::the_default_secret_is_made_once_and_is_sealed,
+    insights::people_can_be_renamed_and_old_facts_deleted,
+    insights::a_shadow_is_compared_and_swapped_in,
+    insights::a_document_is_replaced_only_at_its_current_version,
+    moves::backfilled_pushes_move_branches_and_are_no_gaps,
+    operations::an_operation_is_replaced_only_at_its_current_version,
+    overview::sums_of_commits_agree_with_the_facts,
+    overview::the_newest_items_are_read_within_a_budget,
+    overview::branches_are_listed_in_pages_with_the_moves_of_deleted_branches,
+    sources::sources_are_read_with_their_secrets_and_listed_in_the_directory,
+    sources::a_source_is_bound_to_an_instance_once_and_keeps_its_projects,
+    sources::the_default_secret_is_generated_once_and_sealed,
     sources::the_last_requests_are_kept_for_each_node,
-    sources::users_who_are_seen_are_made_once_and_change_nobody,
-    identity::projects_of_other_instances_find_their_place,
-    identity::a_new_project_at_a_path_that_was_anothers_is_another_project,
-    identity::a_path_that_a_member_chose_joins_nothing,
-    identity::a_project_moves_with_its_path_there_unless_an_administrator_pinned_it,
-    identity::a_group_moves_with_all_that_lies_in_it,
+    sources::users_of_events_are_created_once_and_never_changed,
+    identity::projects_of_other_instances_are_created_at_their_path,
+    identity::a_new_project_at_an_old_path_is_another_project,
+    identity::a_path_chosen_by_a_member_matches_no_received_project,
+    identity::a_project_follows_its_path_in_gitlab_unless_an_administrator_moved_it,
+    identity::a_group_moves_with_its_projects,
     rest::groups_and_projects_have_unique_paths,
-    rest::deleting_a_group_takes_its_projects_and_hooks,
-    rest::hooks_come_back_with_their_secrets_and_only_in_their_scope,
-    rest::an_update_replaces_a_hook_that_nobody_else_changed,
-    access::tokens_end_when_they_expire_or_are_taken_back,
-    rest::changes_at_the_same_time_lose_nothing,
-    rest::a_renamed_group_takes_the_paths_below_it_along,
-    access::users_are_changed_and_deleted_with_all_that_is_theirs,
-    access::a_projects_token_is_a_member_and_rotates,
-    rest::lists_go_on_behind_a_number,
-    access::roles_are_inherited_from_the_groups_above_and_the_highest_counts,
-    rest::groups_and_projects_are_changed_searched_and_moved,
-    rest::texts_are_found_in_names_and_paths,
-    replays::a_replay_looks_at_deliveries_in_their_order,
-    replays::a_replay_makes_due_what_is_over_and_remembers_how_far_it_came,
+    rest::deleting_a_group_deletes_its_projects_and_hooks,
+    rest::hooks_are_read_with_their_secrets_and_only_in_their_scope,
+    rest::a_hook_is_replaced_only_at_its_current_version,
+    access::tokens_end_when_they_expire_or_are_revoked,
+    rest::simultaneous_changes_are_all_kept,
+    rest::renaming_a_group_changes_the_paths_below_it,
+    access::users_are_edited_and_deleted_with_their_tokens_and_memberships,
+    access::the_token_of_a_project_is_a_member_and_can_be_rotated,
+    rest::lists_continue_after_an_id,
+    access::the_highest_inherited_role_counts,
+    rest::groups_and_projects_are_edited_searched_and_moved,
+    rest::searches_find_text_in_names_and_paths,
+    replays::a_replay_reads_deliveries_in_order,
+    replays::a_replay_reschedules_ended_deliveries_and_stores_its_position,
     replays::replays_are_paused_cancelled_and_listed,
-    rest::past_settings_of_a_hook_are_kept_with_history,
-    rest::the_directory_version_rises_with_every_change,
+    rest::past_settings_of_a_hook_are_kept_as_long_as_history,
+    rest::every_change_increases_the_directory_version,
     access::the_root_token_is_found_by_its_digest_only,
     rest::a_wrong_key_is_refused_at_the_start,
-    examine::an_examination_tells_whether_the_key_fits,
-    examine::a_place_without_a_database_stays_without_one,
-    rest::a_second_opening_is_refused_or_shares,
-    rest::nodes_are_counted_while_they_live,
-    shown::groups_and_projects_are_shown_with_the_names_of_the_groups_above,
-    shown::groups_and_projects_are_narrowed_by_role_place_and_visibility,
-    shown::lists_go_down_as_well_as_up,
-    shown::users_members_and_tokens_are_narrowed,
-    shown::projects_are_archived_and_users_blocked_until_that_is_taken_back,
-    shown::a_group_moves_with_all_that_is_in_it,
+    examine::an_examination_shows_whether_the_key_fits,
+    examine::an_examination_creates_no_database,
+    rest::a_second_process_is_refused_on_sqlite_and_allowed_on_postgres,
+    rest::only_running_nodes_are_counted,
+    shown::details_contain_the_names_of_parent_groups,
+    shown::groups_and_projects_are_filtered_by_role_place_and_visibility,
+    shown::lists_can_be_read_in_descending_order,
+    shown::users_members_and_tokens_are_filtered,
+    shown::archiving_and_blocking_can_be_undone,
+    shown::a_moved_group_takes_its_projects_along,
 ];
 
 fn main() {
@@ -142,26 +143,26 @@ fn main() {
     });
     trials.push(parity.with_ignored_flag(postgres.is_none()));
     let url = postgres.clone();
-    let turns = Trial::test("postgres::lines::two_nodes_move_a_line_up_one_after_the_other", move || {
-        block_on(lines::two_nodes_move_a_line_up_one_after_the_other(url.unwrap_or_default()));
+    let turns = Trial::test("postgres::lines::two_nodes_advance_a_queue_one_after_the_other", move || {
+        block_on(lines::two_nodes_advance_a_queue_one_after_the_other(url.unwrap_or_default()));
         Ok(())
     });
     trials.push(turns.with_ignored_flag(postgres.is_none()));
     let url = postgres.clone();
-    let waited = Trial::test("postgres::appends::nothing_is_passed_over_while_a_transaction_is_under_way", move || {
-        block_on(appends::nothing_is_passed_over_while_a_transaction_is_under_way(url.unwrap_or_default()));
+    let waited = Trial::test("postgres::appends::events_wait_for_older_open_transactions", move || {
+        block_on(appends::events_wait_for_older_open_transactions(url.unwrap_or_default()));
         Ok(())
     });
     trials.push(waited.with_ignored_flag(postgres.is_none()));
     let url = postgres.clone();
-    let restored = Trial::test("postgres::appends::numbers_go_on_after_a_dump_was_restored", move || {
-        block_on(appends::numbers_go_on_after_a_dump_was_restored(url.unwrap_or_default()));
+    let restored = Trial::test("postgres::appends::numbers_continue_after_a_dump_was_restored", move || {
+        block_on(appends::numbers_continue_after_a_dump_was_restored(url.unwrap_or_default()));
         Ok(())
     });
     trials.push(restored.with_ignored_flag(postgres.is_none()));
     let url = postgres.clone();
-    let written = Trial::test("postgres::examine::a_store_writes_again_as_soon_as_its_server_does", move || {
-        block_on(examine::a_store_writes_again_as_soon_as_its_server_does(url.unwrap_or_default()));
+    let written = Trial::test("postgres::examine::a_store_writes_again_as_soon_as_its_server_is_writable", move || {
+        block_on(examine::a_store_writes_again_as_soon_as_its_server_is_writable(url.unwrap_or_default()));
         Ok(())
     });
     trials.push(written.with_ignored_flag(postgres.is_none()));

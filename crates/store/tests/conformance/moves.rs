@@ -1,4 +1,4 @@
-//! Checks of moves of branches that were told of afterwards.
+//! Checks of backfilled pushes, which move branches.
 
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{Timestamp, Trigger};
@@ -15,7 +15,7 @@ use crate::fixture::{Fixture, at, event};
 
 const ZEROS: &str = "0000000000000000000000000000000000000000";
 
-/// Projects a push of a time, as it was received, or as it is told of afterwards.
+/// Projects a push, either as a received one or as a backfilled one.
 async fn project(store: &SharedStore, (before, after): (&str, &str), at: Timestamp, is_told: bool) {
     let body = json!({"ref": "refs/heads/x", "before": before, "after": after, "user_id": 2, "project": {"id": 7}});
     let body = body.to_string();
@@ -46,7 +46,7 @@ async fn value(store: &SharedStore, name: &str) -> Option<f64> {
     items.metric(metric, at(0), at(100), 1.0).value
 }
 
-pub(crate) async fn what_was_only_told_of_moved_branches_and_is_no_gap(fixture: Fixture) {
+pub(crate) async fn backfilled_pushes_move_branches_and_are_no_gaps(fixture: Fixture) {
     let store = &fixture.store;
     project(store, (ZEROS, "a"), at(1), true).await;
     project(store, ("a", "b"), at(2), true).await;
@@ -54,10 +54,11 @@ pub(crate) async fn what_was_only_told_of_moved_branches_and_is_no_gap(fixture: 
     project(store, ("b", ZEROS), at(5), true).await;
     assert_eq!((value(store, "branches_open").await, value(store, "branch_lifetime").await), (Some(0.0), Some(4.0)));
     assert_eq!(moves(store).await.len(), 3);
-    // None of it is told of as received.
+    // Backfilled pushes do not count for completeness.
     assert_eq!(store.completeness(Projects::ALL, 10).await.expect("counted"), []);
 
-    // Received later, it was made when it was told of; received earlier, it was made then.
+    // The push is received as well. The earlier one of the two times counts, unless the same move can have happened
+    // twice.
     project(store, ("a", "b"), at(9), false).await;
     project(store, ("b", ZEROS), at(4), false).await;
     let mut times: Vec<(String, Timestamp)> =
@@ -68,7 +69,7 @@ pub(crate) async fn what_was_only_told_of_moved_branches_and_is_no_gap(fixture: 
     assert_eq!(value(store, "branch_lifetime").await, Some(3.0));
     assert_eq!(store.completeness(Projects::ALL, 10).await.expect("counted")[0].known, 2);
 
-    // In one batch or another order it is the same.
+    // One batch in another order gives the same data.
     let shadow = store.shadow().await.expect("made");
     let all = [((ZEROS, "a"), 1, true), (("a", "b"), 9, false), (("b", ZEROS), 4, false)];
     let more = [(("a", "b"), 2, true), (("b", ZEROS), 5, true)];

@@ -1,4 +1,4 @@
-//! Saves that wait for the last of their operation.
+//! Checks of operations: saves that wait for the last save.
 
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{ProjectId, Timestamp};
@@ -22,7 +22,7 @@ fn operation(name: &str, saves: &str) -> Operation {
     }
 }
 
-pub(crate) async fn an_operation_is_changed_from_its_last_version_only(fixture: Fixture) {
+pub(crate) async fn an_operation_is_replaced_only_at_its_current_version(fixture: Fixture) {
     let store = &fixture.store;
     let first = operation("issue 301 save-7", "one");
     let find = |key: Option<&str>| {
@@ -33,24 +33,27 @@ pub(crate) async fn an_operation_is_changed_from_its_last_version_only(fixture: 
     assert!(store.put_operation(first.clone()).await.expect("written"));
     let kept = Operation { version: 1, ..first.clone() };
     assert_eq!(find(None).await, Some(kept.clone()));
-    assert!(!store.put_operation(operation(&first.name, "other")).await.expect("asked"), "there is one of that name");
+    assert!(
+        !store.put_operation(operation(&first.name, "other")).await.expect("asked"),
+        "an operation of that name is open"
+    );
     let elsewhere = Operation { place: Place::Instance, ..operation(&first.name, "elsewhere") };
-    assert!(store.put_operation(elsewhere.clone()).await.expect("written"), "names are of a place");
+    assert!(store.put_operation(elsewhere.clone()).await.expect("written"), "each place has its own names");
 
     let second = Operation { saves: Packed::pack(b"two"), due_at: Timestamp::from_seconds(70), ..kept.clone() };
     assert!(store.put_operation(second.clone()).await.expect("written"));
-    assert!(!store.put_operation(kept).await.expect("asked"), "somebody was faster");
+    assert!(!store.put_operation(kept).await.expect("asked"), "another writer was faster");
     let closed = Operation { version: 2, closed: true, ..second.clone() };
     assert!(store.put_operation(closed.clone()).await.expect("written"));
     let late = Operation { version: 3, ..second };
-    assert!(!store.put_operation(late).await.expect("asked"), "nothing is added to what is closed");
+    assert!(!store.put_operation(late).await.expect("asked"), "a closed operation accepts no save");
     assert_eq!(find(None).await, None);
     let ended = Operation { version: 3, ..closed.clone() };
     assert_eq!(find(Some("key")).await, Some(ended.clone()));
     assert_eq!(find(Some("other")).await, None);
     let next = operation(&first.name, "next");
-    assert!(store.put_operation(next.clone()).await.expect("written"), "the name is free again");
-    assert_eq!(find(Some("key")).await, Some(ended), "whoever repeats the end gets what it ended");
+    assert!(store.put_operation(next.clone()).await.expect("written"), "the name can be used again");
+    assert_eq!(find(Some("key")).await, Some(ended), "a repeated last save finds the operation that it closed");
     assert_eq!(find(Some("other")).await.map(|found| found.id), Some(next.id));
 
     let due = |seconds, limit| async move {
@@ -63,7 +66,7 @@ pub(crate) async fn an_operation_is_changed_from_its_last_version_only(fixture: 
     assert_eq!(due(70, 1).await.len(), 1);
     for id in all {
         store.end_operation(id).await.expect("forgotten");
-        store.end_operation(id).await.expect("it is gone already");
+        store.end_operation(id).await.expect("the second call changes nothing");
     }
     assert_eq!(due(70, 10).await, []);
 }

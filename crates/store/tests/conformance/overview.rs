@@ -1,4 +1,4 @@
-//! Checks of what is read to show how things stand.
+//! Checks of the queries behind the gauges of current state.
 
 use std::collections::BTreeMap;
 
@@ -33,7 +33,7 @@ fn piece(family: Family, from: u64, to: u64) -> Piece {
     Piece { family, from: at(from), to: at(to), first: i64::MIN, last: i64::MAX }
 }
 
-pub(crate) async fn commits_are_summed_as_they_are_counted(fixture: Fixture) {
+pub(crate) async fn sums_of_commits_agree_with_the_facts(fixture: Fixture) {
     let store = &fixture.store;
     for number in 0..40_u64 {
         let message = if number % 10 == 9 { "Merge branch 'x'" } else { "m" };
@@ -48,7 +48,7 @@ pub(crate) async fn commits_are_summed_as_they_are_counted(fixture: Fixture) {
         let mut counts = Counts::new();
         for one in store.commit_counts(piece(Family::Commits, from, to)).await.expect("counted") {
             let before = counts.insert((one.project, one.author, one.hour), one.commits);
-            assert_eq!(before, None, "each hour once");
+            assert_eq!(before, None, "each hour appears once");
         }
         let mut facts = Counts::new();
         let filter = CommitFilter { from: at(from), to: at(to), projects: None, identities: None };
@@ -71,7 +71,7 @@ pub(crate) async fn commits_are_summed_as_they_are_counted(fixture: Fixture) {
     assert_eq!(bytes.iter().map(|(project, _)| *project).collect::<Vec<_>>(), [7, 8]);
 }
 
-pub(crate) async fn the_newest_is_read_until_it_is_enough(fixture: Fixture) {
+pub(crate) async fn the_newest_items_are_read_within_a_budget(fixture: Fixture) {
     let store = &fixture.store;
     let merge_request_hooks = Trigger::by_name("merge_request_hooks").expect("a row");
     for (iid, merged) in [(1, Some(40)), (2, Some(20)), (3, None), (4, Some(30))] {
@@ -90,14 +90,14 @@ pub(crate) async fn the_newest_is_read_until_it_is_enough(fixture: Fixture) {
         let number = |item: &Item| if let Item::MergeRequest(one) = item { one.iid } else { 0 };
         (items.iter().map(number).collect::<Vec<_>>(), has_more)
     };
-    assert_eq!(read(all, bytes).await, (vec![3, 1, 4, 2], false), "what is open, and then what ended last");
+    assert_eq!(read(all, bytes).await, (vec![3, 1, 4, 2], false), "open items first, and then the last ended ones");
     assert_eq!(read(all, bytes - 1).await, (vec![3, 1, 4], true));
     assert_eq!(read(all, 0).await, (vec![], true));
     assert_eq!(read(Piece { first: 8, ..all }, bytes).await, (vec![], false));
     assert_eq!(read(piece(Family::Jobs, 0, 100), bytes).await, (vec![], false));
 }
 
-pub(crate) async fn branches_are_read_page_by_page_with_the_moves_of_those_that_were_deleted(fixture: Fixture) {
+pub(crate) async fn branches_are_listed_in_pages_with_the_moves_of_deleted_branches(fixture: Fixture) {
     let store = &fixture.store;
     let zeros = "0".repeat(40);
     for (second, project_number, branch, before, after) in [

@@ -15,7 +15,7 @@ fn filter() -> Filter {
     Filter { from: NOON.as_micros(), to: at(3600).as_micros(), text: Some("rope".to_owned()), ..Filter::default() }
 }
 
-pub(crate) async fn a_replay_looks_at_deliveries_in_their_order(fixture: Fixture) {
+pub(crate) async fn a_replay_reads_deliveries_in_order(fixture: Fixture) {
     let hooks = [fixture.hook(fixture.project("p").await).await];
     let mut events = Vec::new();
     for second in 0..3 {
@@ -29,7 +29,7 @@ pub(crate) async fn a_replay_looks_at_deliveries_in_their_order(fixture: Fixture
     assert_eq!(first.len(), 2);
     assert!(first[0].delivery < first[1].delivery);
     assert!(first.iter().all(|one| one.status == Some(410) && one.state == State::GivenUp && one.hook == hooks[0]));
-    let body = first[0].payload.as_ref().expect("it was asked for").unpack().expect("unpacked");
+    let body = first[0].payload.as_ref().expect("the body was requested").unpack().expect("unpacked");
     assert_eq!(&body[..], b"{\"object_kind\":\"push\"}");
     let rest = fixture.store.candidates(look(first[1].delivery, false)).await.expect("read");
     assert!(rest.len() == 1 && rest[0].payload.is_none() && events.contains(&rest[0].event.id));
@@ -38,7 +38,7 @@ pub(crate) async fn a_replay_looks_at_deliveries_in_their_order(fixture: Fixture
     assert!(fixture.store.candidates(later).await.expect("read").is_empty());
 }
 
-pub(crate) async fn a_replay_makes_due_what_is_over_and_remembers_how_far_it_came(fixture: Fixture) {
+pub(crate) async fn a_replay_reschedules_ended_deliveries_and_stores_its_position(fixture: Fixture) {
     let store = &fixture.store;
     let hook = fixture.hook(fixture.project("p").await).await;
     fixture.owe(&[hook], NOON).await;
@@ -56,14 +56,14 @@ pub(crate) async fn a_replay_makes_due_what_is_over_and_remembers_how_far_it_cam
     };
     assert_eq!(store.advance_replay(step.clone(), at(3)).await.expect("advanced"), 1);
     assert_eq!(store.advance_replay(step.clone(), at(3)).await.expect("looked"), 0, "another node was faster");
-    let now = store.find_replay(made.id).await.expect("read").expect("it is there");
+    let now = store.find_replay(made.id).await.expect("read").expect("the replay exists");
     assert_eq!((now.looked_at, now.replayed, now.cursor, now.advanced_at), (1, 1, claimed.delivery, at(3)));
     let again = fixture.claim(at(4)).await.remove(0);
     assert_eq!((again.delivery, again.hook, again.event.id), (claimed.delivery, hook, claimed.event.id));
-    assert_eq!((again.tally.attempts, again.tally.counted()), (1, 0), "it has all its attempts again");
-    // What is under way is left alone, and so is what is owed already.
+    assert_eq!((again.tally.attempts, again.tally.counted()), (1, 0), "the delivery has all its attempts again");
+    // Deliveries that are being attempted or are owed already are not changed.
     let results = async || {
-        let replay = store.find_replay(made.id).await.expect("read").expect("it is there");
+        let replay = store.find_replay(made.id).await.expect("read").expect("the replay exists");
         store.replay_results(replay).await.expect("counted")
     };
     assert_eq!(results().await, Results { owed: 1, ..Results::default() });
@@ -73,9 +73,12 @@ pub(crate) async fn a_replay_makes_due_what_is_over_and_remembers_how_far_it_cam
     assert_eq!(results().await, Results { given_up: 1, ..Results::default() });
     let end = Step { from: step.to, finished: true, chosen: Vec::new(), ..step };
     store.advance_replay(end, at(7)).await.expect("advanced");
-    let now = store.find_replay(made.id).await.expect("read").expect("it is there");
+    let now = store.find_replay(made.id).await.expect("read").expect("the replay exists");
     assert_eq!((now.progress, now.finished_at, now.replayed), (Progress::Finished, Some(at(7)), 1));
-    assert!(store.set_progress(made.id, Progress::Running, at(8)).await.expect("looked").is_none(), "it has ended");
+    assert!(
+        store.set_progress(made.id, Progress::Running, at(8)).await.expect("looked").is_none(),
+        "the replay has ended"
+    );
 }
 
 pub(crate) async fn replays_are_paused_cancelled_and_listed(fixture: Fixture) {
@@ -84,9 +87,9 @@ pub(crate) async fn replays_are_paused_cancelled_and_listed(fixture: Fixture) {
     for _ in 0..3 {
         ids.push(store.create_replay(filter(), 1, "ida".to_owned(), NOON).await.expect("made").id);
     }
-    let paused = store.set_progress(ids[0], Progress::Paused, at(1)).await.expect("written").expect("it runs");
+    let paused = store.set_progress(ids[0], Progress::Paused, at(1)).await.expect("written").expect("the replay runs");
     assert_eq!((paused.progress, paused.finished_at), (Progress::Paused, None));
-    let gone = store.set_progress(ids[1], Progress::Cancelled, at(1)).await.expect("written").expect("it runs");
+    let gone = store.set_progress(ids[1], Progress::Cancelled, at(1)).await.expect("written").expect("the replay runs");
     assert_eq!((gone.progress, gone.finished_at), (Progress::Cancelled, Some(at(1))));
     let list = async |before, running| {
         let found = store.list_replays(before, running, 10).await.expect("listed");
@@ -103,9 +106,10 @@ pub(crate) async fn replays_are_paused_cancelled_and_listed(fixture: Fixture) {
         finished: true,
     };
     store.advance_replay(step, at(2)).await.expect("looked");
-    let now = store.find_replay(ids[0]).await.expect("read").expect("it is there");
-    assert_eq!((now.progress, now.looked_at), (Progress::Paused, 0), "a pause holds against a step under way");
-    let running = store.set_progress(ids[0], Progress::Running, at(3)).await.expect("written").expect("it is there");
+    let now = store.find_replay(ids[0]).await.expect("read").expect("the replay exists");
+    assert_eq!((now.progress, now.looked_at), (Progress::Paused, 0), "a pause also stops a step that is in progress");
+    let running =
+        store.set_progress(ids[0], Progress::Running, at(3)).await.expect("written").expect("the replay exists");
     assert_eq!((running.progress, running.advanced_at), (Progress::Running, at(3)));
     assert!(store.find_replay(999).await.expect("read").is_none());
 }

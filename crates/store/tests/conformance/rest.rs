@@ -1,4 +1,4 @@
-//! Checks of what people configure, of access, and of the store's own life.
+//! Checks of groups, projects and hooks, and of opening the store.
 
 use std::time::Duration;
 
@@ -51,20 +51,20 @@ pub(crate) async fn groups_and_projects_have_unique_paths(fixture: Fixture) {
     assert_eq!((page.total, page.rows), (2, vec![sub]));
 }
 
-pub(crate) async fn deleting_a_group_takes_its_projects_and_hooks(fixture: Fixture) {
+pub(crate) async fn deleting_a_group_deletes_its_projects_and_hooks(fixture: Fixture) {
     let project = fixture.project("p").await;
     fixture.hook(project).await;
     let store = &fixture.store;
-    let found = store.find_project(Name::Id(project.0)).await.expect("read").expect("it is there");
+    let found = store.find_project(Name::Id(project.0)).await.expect("read").expect("the project exists");
     assert!(store.delete_group(found.group).await.expect("deleted"));
     assert!(!store.delete_group(found.group).await.expect("nothing left"));
     assert_eq!(store.find_project(Name::Id(project.0)).await.expect("read"), None);
     assert_eq!(store.directory().await.expect("read").hooks.len(), 0);
     let again = fixture.project("p").await;
-    assert!(again > project, "numbers are never used again");
+    assert!(again > project, "ids are never reused");
 }
 
-pub(crate) async fn hooks_come_back_with_their_secrets_and_only_in_their_scope(fixture: Fixture) {
+pub(crate) async fn hooks_are_read_with_their_secrets_and_only_in_their_scope(fixture: Fixture) {
     let store = &fixture.store;
     let (one, other) = (fixture.project("one").await, fixture.project("other").await);
     let mut new = hook(Scope::Project(one));
@@ -75,12 +75,12 @@ pub(crate) async fn hooks_come_back_with_their_secrets_and_only_in_their_scope(f
     new.branch_filter = BranchFilter::parse("wildcard", Some("release/*")).expect("a filter");
     new.triggers = [Trigger::PUSH, Trigger::TAG_PUSH].into_iter().collect();
     let made = store.create_hook(new.clone(), 100).await.expect("made").hook;
-    let found = store.find_hook(Scope::Project(one), made.id).await.expect("read").expect("it is there").hook;
+    let found = store.find_hook(Scope::Project(one), made.id).await.expect("read").expect("the hook exists").hook;
     assert_eq!(found.url.as_typed(), new.url.as_typed());
     assert_eq!(found.token.as_ref().map(|token| token.expose().to_owned()).as_deref(), Some("canary-token"));
     assert_eq!(found.signing_token.map(|token| token.to_text().expose().to_owned()).as_deref(), Some(key));
     assert_eq!(found.retry, new.retry);
-    let (before, until) = found.previous_signing_token.expect("it is kept");
+    let (before, until) = found.previous_signing_token.expect("the previous token is kept");
     assert_eq!((before.to_text().expose(), until), (SigningToken::from_key(&[7; 32]).to_text().expose(), at(60)));
     assert_eq!((found.triggers, found.branch_filter.text()), (new.triggers, Some("release/*")));
     assert_eq!(found.custom_headers.get("X-Key").map(Secret::expose), Some("canary-header"));
@@ -97,12 +97,12 @@ pub(crate) async fn hooks_come_back_with_their_secrets_and_only_in_their_scope(f
     if fixture.is_sqlite() {
         for file in ["store.db", "store.db-wal"] {
             let bytes = std::fs::read(fixture.folder().join(file)).unwrap_or_default();
-            assert!(!bytes.windows(7).any(|window| window == b"canary-"), "a secret lies open in {file}");
+            assert!(!bytes.windows(7).any(|window| window == b"canary-"), "{file} contains a secret in plain text");
         }
     }
 }
 
-pub(crate) async fn an_update_replaces_a_hook_that_nobody_else_changed(fixture: Fixture) {
+pub(crate) async fn a_hook_is_replaced_only_at_its_current_version(fixture: Fixture) {
     let store = &fixture.store;
     let project = fixture.project("p").await;
     let made = store.create_hook(hook(Scope::Project(project)), 100).await.expect("made").hook;
@@ -117,16 +117,19 @@ pub(crate) async fn an_update_replaces_a_hook_that_nobody_else_changed(fixture: 
     let written = store.update_hook(changed.clone(), made.updated_at).await.expect("written").expect("unchanged").hook;
     assert_eq!((written.url.path_and_query().as_str(), written.triggers), ("/canary-part", changed.triggers));
     assert!(store.directory_version().await.expect("a version") > before);
-    let found = store.find_hook(Scope::Project(project), made.id).await.expect("read").expect("it is there").hook;
+    let found = store.find_hook(Scope::Project(project), made.id).await.expect("read").expect("the hook exists").hook;
     assert_eq!((found.url.as_typed(), found.updated_at), ("https://example.com/{part}", at(5)));
     assert_eq!((found.url.path_and_query().as_str(), found.custom_headers.is_empty()), ("/canary-part", true));
     assert_eq!((found.body_template.as_deref(), found.token.is_some()), (Some("{}"), true));
-    assert!(store.update_hook(changed.clone(), made.updated_at).await.expect("looked").is_none(), "changed meanwhile");
+    assert!(
+        store.update_hook(changed.clone(), made.updated_at).await.expect("looked").is_none(),
+        "the hook has changed since"
+    );
     let elsewhere = Hook { scope: Scope::Instance, ..changed };
-    assert!(store.update_hook(elsewhere, at(5)).await.expect("looked").is_none(), "another scope's hook");
+    assert!(store.update_hook(elsewhere, at(5)).await.expect("looked").is_none(), "the hook has another scope");
 }
 
-pub(crate) async fn the_directory_version_rises_with_every_change(fixture: Fixture) {
+pub(crate) async fn every_change_increases_the_directory_version(fixture: Fixture) {
     let store = &fixture.store;
     let mut last = store.directory_version().await.expect("a version");
     let mut rises = async |what: &str| {
@@ -135,9 +138,9 @@ pub(crate) async fn the_directory_version_rises_with_every_change(fixture: Fixtu
         last = now;
     };
     let project = fixture.project("p").await;
-    rises("a project was made").await;
+    rises("a project was created").await;
     let hook = fixture.hook(project).await;
-    rises("a hook was made").await;
+    rises("a hook was created").await;
     let directory = store.directory().await.expect("read");
     assert_eq!((directory.hooks.len(), directory.projects.len(), directory.groups.len()), (1, 1, 1));
     store.delete_hook(Scope::Project(project), hook, None).await.expect("deleted");
@@ -162,7 +165,7 @@ pub(crate) async fn a_wrong_key_is_refused_at_the_start(fixture: Fixture) {
     assert!(quickdraw_store::open(&url, ring(1)).await.is_ok());
 }
 
-pub(crate) async fn a_second_opening_is_refused_or_shares(fixture: Fixture) {
+pub(crate) async fn a_second_process_is_refused_on_sqlite_and_allowed_on_postgres(fixture: Fixture) {
     let second = quickdraw_store::open(&fixture.url, ring(1)).await;
     match (fixture.is_sqlite(), second) {
         (true, Err(Error::InUse(_))) | (false, Ok(_)) => {}
@@ -170,12 +173,12 @@ pub(crate) async fn a_second_opening_is_refused_or_shares(fixture: Fixture) {
     }
 }
 
-pub(crate) async fn nodes_are_counted_while_they_live(fixture: Fixture) {
+pub(crate) async fn only_running_nodes_are_counted(fixture: Fixture) {
     let store = &fixture.store;
     let node = NodeId(Uuid::from_u128(77));
-    store.heartbeat(node, NOON).await.expect("heard");
-    store.heartbeat(node, at(5)).await.expect("heard");
-    store.ping().await.expect("there");
+    store.heartbeat(node, NOON).await.expect("recorded");
+    store.heartbeat(node, at(5)).await.expect("recorded");
+    store.ping().await.expect("reachable");
     let condition = store.condition(at(5)).await.expect("looked");
     assert_eq!((condition.nodes, condition.schema_version), (1, 27));
     store.node_stopped(node).await.expect("stopped");
@@ -186,26 +189,26 @@ pub(crate) async fn another_node_is_woken_by_a_signal(url: String) {
     use quickdraw_domain::scope::Place;
     use quickdraw_store::Wakes;
     let fixture = Fixture::open(Some(url)).await;
-    let other = quickdraw_store::open(&fixture.url, ring(1)).await.expect("it opens");
+    let other = quickdraw_store::open(&fixture.url, ring(1)).await.expect("the store opens");
     let now = NOON;
     for (store, node) in [(&fixture.store, 1), (&other, 2), (&fixture.store, 1)] {
-        store.heartbeat(NodeId(Uuid::from_u128(node)), now).await.expect("heard");
+        store.heartbeat(NodeId(Uuid::from_u128(node)), now).await.expect("recorded");
     }
     let wakes = std::sync::Arc::new(Wakes::default());
     let (listening, listener) = (wakes.clone(), other.clone());
     let task = tokio::spawn(async move { listener.listen(&listening).await });
     let patience = Duration::from_secs(20);
-    // The first wake says that the other node listens now.
-    tokio::time::timeout(patience, wakes.fan_out.notified()).await.expect("it listens");
+    // The first wake shows that the other node listens.
+    tokio::time::timeout(patience, wakes.fan_out.notified()).await.expect("the other node listens");
     let new = crate::fixture::event(Place::Instance, b"{}");
     fixture.store.append_events(vec![new]).await.expect("appended");
-    tokio::time::timeout(patience, wakes.fan_out.notified()).await.expect("it is woken");
+    tokio::time::timeout(patience, wakes.fan_out.notified()).await.expect("the other node is woken");
     task.abort();
     other.close().await;
     fixture.close().await;
 }
 
-pub(crate) async fn lists_go_on_behind_a_number(fixture: Fixture) {
+pub(crate) async fn lists_continue_after_an_id(fixture: Fixture) {
     let store = &fixture.store;
     let mut made = Vec::new();
     for name in ["a", "b", "c"] {
@@ -215,7 +218,7 @@ pub(crate) async fn lists_go_on_behind_a_number(fixture: Fixture) {
     let first = page(Start::After(0)).await.expect("listed");
     assert_eq!(first.rows.iter().map(|group| group.id).collect::<Vec<_>>(), made[..2]);
     let rest = page(Start::After(made[1].0)).await.expect("listed");
-    assert_eq!((rest.rows.len(), rest.rows[0].id, rest.total), (1, made[2], 0), "nothing is counted");
+    assert_eq!((rest.rows.len(), rest.rows[0].id, rest.total), (1, made[2], 0), "this kind of page has no total");
     assert_eq!(page(Start::Offset(2)).await.expect("listed").total, 3);
     let user = NewUser { username: "ida".to_owned(), name: "Ida".to_owned(), email: None, is_admin: false };
     let user = store.create_user(user, NOON).await.expect("made").id;
@@ -227,7 +230,7 @@ pub(crate) async fn lists_go_on_behind_a_number(fixture: Fixture) {
     assert_eq!((found.rows.len(), found.rows[0].id, found.total), (1, made[1], 1));
 }
 
-pub(crate) async fn groups_and_projects_are_changed_searched_and_moved(fixture: Fixture) {
+pub(crate) async fn groups_and_projects_are_edited_searched_and_moved(fixture: Fixture) {
     let store = &fixture.store;
     let top = store.create_group(group(None, "top"), NOON).await.expect("made").id;
     let sub = store.create_group(group(Some(top), "sub"), NOON).await.expect("made").id;
@@ -253,21 +256,22 @@ pub(crate) async fn groups_and_projects_are_changed_searched_and_moved(fixture: 
     assert!(matches!(store.update_project(rope, there.clone()).await, Err(Error::Taken("path"))));
     let other = store.create_project(new(top, "sling"), NOON).await.expect("made").id;
     let edit = ProjectEdit { description: Edit::Set("d".to_owned()), name: Some("n".to_owned()), ..there };
-    let moved = store.update_project(other, edit).await.expect("written").expect("it is there");
+    let moved = store.update_project(other, edit).await.expect("written").expect("the project exists");
     assert_eq!((moved.path_with_namespace.as_str(), moved.group, moved.name.as_str()), ("top/sub/sling", sub, "n"));
     assert_eq!((moved.description.as_deref(), moved.default_branch.as_deref()), (Some("d"), Some("main")));
-    assert!(store.directory_version().await.expect("a version") > before, "other hooks hear of it now");
+    assert!(store.directory_version().await.expect("a version") > before, "other nodes read the directory again");
     let nowhere = ProjectEdit { group: Some(GroupId(999)), ..ProjectEdit::default() };
     assert!(matches!(store.update_project(other, nowhere).await, Err(Error::Missing("group"))));
     assert!(store.update_project(ProjectId(999), ProjectEdit::default()).await.expect("looked").is_none());
     let edit = GroupEdit { visibility_level: Some(20), ..GroupEdit::default() };
-    let changed = store.update_group(sub, edit).await.expect("written").expect("it is there");
+    let changed = store.update_group(sub, edit).await.expect("written").expect("the group exists");
     assert_eq!((changed.visibility_level, changed.full_path.as_str()), (20, "top/sub"));
     assert!(store.update_group(GroupId(999), GroupEdit::default()).await.expect("looked").is_none());
 }
 
-/// By runs of three characters, which names keep through changes; shorter texts are whole names or paths.
-pub(crate) async fn texts_are_found_in_names_and_paths(fixture: Fixture) {
+/// Searches use an index of runs of three characters, which follows changes of names. A shorter text must be a whole
+/// name or path.
+pub(crate) async fn searches_find_text_in_names_and_paths(fixture: Fixture) {
     let store = &fixture.store;
     let groups = async |text: &str| {
         let filter = ScopeFilter { search: Some(text.to_owned()), ..ScopeFilter::default() };
@@ -286,7 +290,7 @@ pub(crate) async fn texts_are_found_in_names_and_paths(fixture: Fixture) {
     for part in ["50%", "\"of\"", "C:\\", "AND NOT", "T é"] {
         assert_eq!(groups(part).await, ["odd"], "{part}");
     }
-    assert!(groups("to").await.is_empty(), "two characters are a whole name");
+    assert!(groups("to").await.is_empty(), "two characters must be a whole name");
     assert!(groups("x\"").await.is_empty() && groups("_%").await.is_empty());
     let rename = GroupEdit { path: Some("io".to_owned()), name: Some("Øl".to_owned()), ..GroupEdit::default() };
     store.update_group(top, rename).await.expect("written");
@@ -295,13 +299,13 @@ pub(crate) async fn texts_are_found_in_names_and_paths(fixture: Fixture) {
     assert_eq!(groups("Øl").await, ["io"]);
     assert_eq!(groups("io/").await, ["io/x_y"]);
     store.delete_group(top).await.expect("deleted");
-    assert!(groups("io/").await.is_empty(), "what was in the group went with it");
+    assert!(groups("io/").await.is_empty(), "the subgroups are deleted with the group");
     let users = async |text: &str| {
         let filter = UserFilter { search: Some(text.to_owned()), ..UserFilter::default() };
         let found = store.list_users(filter, ALL).await.expect("listed").rows;
         found.into_iter().map(|user| user.username).collect::<Vec<_>>()
     };
-    assert_eq!(users("minist").await, ["root"], "who was there before the index");
+    assert_eq!(users("minist").await, ["root"], "the user existed before the index");
     let new = NewUser { username: "ida".to_owned(), name: "Ida Sling".to_owned(), email: None, is_admin: false };
     let id = store.create_user(new, NOON).await.expect("made").id;
     assert_eq!((users("A SLI").await, users("id").await.len()), (vec!["ida".to_owned()], 0));
@@ -312,8 +316,8 @@ pub(crate) async fn texts_are_found_in_names_and_paths(fixture: Fixture) {
     assert!(users("ida").await.is_empty() && users("li").await.is_empty());
 }
 
-/// History shows what was sent with the settings of then, for as long as it goes back.
-pub(crate) async fn past_settings_of_a_hook_are_kept_with_history(fixture: Fixture) {
+/// History shows a request with the settings of its time, as long as history is kept.
+pub(crate) async fn past_settings_of_a_hook_are_kept_as_long_as_history(fixture: Fixture) {
     let store = &fixture.store;
     let project = fixture.project("rope").await;
     let mut made = hook(Scope::Project(project));
@@ -330,13 +334,14 @@ pub(crate) async fn past_settings_of_a_hook_are_kept_with_history(fixture: Fixtu
     assert_eq!(past(at(10)).await, Some(PastHook::of(&second)));
     assert_eq!(past(at(11)).await, None);
     store.prune(at(15), 10).await.expect("pruned");
-    assert_eq!(past(made.updated_at).await, None, "what came after it is older than history");
-    assert_eq!(past(at(10)).await, Some(PastHook::of(&second)), "and this was in use within it");
+    assert_eq!(past(made.updated_at).await, None, "the following settings are older than history");
+    assert_eq!(past(at(10)).await, Some(PastHook::of(&second)), "these settings were in use within history");
     assert_eq!(past(at(20)).await, Some(PastHook::of(&third)));
 }
 
-/// What one of them looked at before the other wrote must not be written back, and no path may keep an old beginning.
-pub(crate) async fn changes_at_the_same_time_lose_nothing(fixture: Fixture) {
+/// A change must not write back values that it read before another change, and every path must have the new name of its
+/// group.
+pub(crate) async fn simultaneous_changes_are_all_kept(fixture: Fixture) {
     let store = &fixture.store;
     for round in 0..8 {
         let top = store.create_group(group(None, &format!("top-{round}")), NOON).await.expect("made").id;
@@ -350,9 +355,9 @@ pub(crate) async fn changes_at_the_same_time_lose_nothing(fixture: Fixture) {
         renamed.expect("written");
         described.expect("written");
         let sub = made.expect("made").id;
-        let top = store.find_group(Name::Id(top.0)).await.expect("read").expect("it is there");
+        let top = store.find_group(Name::Id(top.0)).await.expect("read").expect("the group exists");
         assert_eq!((top.full_path, top.description.as_deref()), (format!("new-{round}"), Some("d")));
-        let sub = store.find_group(Name::Id(sub.0)).await.expect("read").expect("it is there");
+        let sub = store.find_group(Name::Id(sub.0)).await.expect("read").expect("the group exists");
         assert_eq!(sub.full_path, format!("new-{round}/sub"));
         let new = NewUser { username: format!("u{round}"), name: "u".to_owned(), email: None, is_admin: true };
         let user = store.create_user(new, NOON).await.expect("made").id;
@@ -361,12 +366,12 @@ pub(crate) async fn changes_at_the_same_time_lose_nothing(fixture: Fixture) {
             store.update_user(user, UserEdit { is_admin: Some(false), ..UserEdit::default() }),
         );
         assert!(name.is_ok() && admin.is_ok());
-        let user = store.find_user(user).await.expect("read").expect("they are there");
+        let user = store.find_user(user).await.expect("read").expect("the user exists");
         assert_eq!((user.name.as_str(), user.is_admin), ("n", false));
     }
 }
 
-pub(crate) async fn a_renamed_group_takes_the_paths_below_it_along(fixture: Fixture) {
+pub(crate) async fn renaming_a_group_changes_the_paths_below_it(fixture: Fixture) {
     let store = &fixture.store;
     let top = store.create_group(group(None, "Top"), NOON).await.expect("made").id;
     let sub = store.create_group(group(Some(top), "sub"), NOON).await.expect("made").id;
@@ -384,14 +389,14 @@ pub(crate) async fn a_renamed_group_takes_the_paths_below_it_along(fixture: Fixt
     assert!(matches!(store.update_group(top, to("TOPPER")).await, Err(Error::Taken("path"))));
     for (path, full) in [("wall", "wall/sub/p"), ("Wall", "Wall/sub/p")] {
         assert!(store.update_group(top, to(path)).await.expect("written").is_some());
-        let found = store.find_project(Name::Id(project.0)).await.expect("read").expect("it is there");
+        let found = store.find_project(Name::Id(project.0)).await.expect("read").expect("the project exists");
         assert_eq!(found.path_with_namespace, full);
     }
-    let found = store.find_group(Name::Path("wall/sub".to_owned())).await.expect("read").expect("it is there");
+    let found = store.find_group(Name::Path("wall/sub".to_owned())).await.expect("read").expect("the group exists");
     assert_eq!((found.id, found.full_path.as_str()), (sub, "Wall/sub"));
-    let other = store.find_group(Name::Id(beside.0)).await.expect("read").expect("it is there");
-    assert_eq!(other.full_path, "topper", "only the beginning of its name is the same");
+    let other = store.find_group(Name::Id(beside.0)).await.expect("read").expect("the group exists");
+    assert_eq!(other.full_path, "topper", "only the beginning of the name is the same");
     let edit = ProjectEdit { path: Some("q".to_owned()), group: Some(beside), ..ProjectEdit::default() };
-    let moved = store.update_project(project, edit).await.expect("written").expect("it is there");
+    let moved = store.update_project(project, edit).await.expect("written").expect("the project exists");
     assert_eq!(moved.path_with_namespace, "topper/q");
 }

@@ -1,17 +1,17 @@
-//! The two schemas must not drift apart.
+//! Checks that the schemas of both databases agree.
 
 use std::collections::BTreeSet;
 
 use crate::fixture::Fixture;
 
-/// Where the engines differ on purpose, with the reason.
+/// Columns that only one database has, each with the reason.
 const ONLY_SQLITE: &[&str] = &[
-    // Leases live in memory, and one row a claim on disk; PostgreSQL has a lease per delivery.
+    // SQLite keeps leases in memory and one row per claim on disk. PostgreSQL has a lease per delivery.
     "leases.attempts",
     "leases.claim",
     "leases.deliveries",
     "leases.lease_until",
-    // Keys leave memory for a sorted index; PostgreSQL has the one index.
+    // SQLite moves old keys from memory to a sorted index. PostgreSQL has one index.
     "idempotency_archive.event_id",
     "idempotency_archive.key_hash",
     "idempotency_archive.received_at",
@@ -19,7 +19,7 @@ const ONLY_SQLITE: &[&str] = &[
 const ONLY_POSTGRES: &[&str] = &[
     "deliveries.fence",
     "deliveries.leased_until",
-    // Batches are numbered by transaction, and a dump can meet a cluster whose transactions are few.
+    // Batches are numbered by transaction, and a dump may be restored in a cluster with smaller transaction ids.
     "appends_origin.origin",
 ];
 
@@ -29,7 +29,7 @@ pub(crate) async fn schemas_have_the_same_tables_columns_and_checks(server: Stri
         WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' AND m.name NOT LIKE '%_search%'";
     let mut ours: BTreeSet<String> = BTreeSet::new();
     for file in ["store.db", "store.db-insights"] {
-        let connection = rusqlite::Connection::open(sqlite.folder().join(file)).expect("it opens");
+        let connection = rusqlite::Connection::open(sqlite.folder().join(file)).expect("the file opens");
         let mut statement = connection.prepare(columns).expect("prepared");
         let rows = statement.query_map([], |row| row.get(0)).expect("read");
         ours.extend(rows.collect::<Result<Vec<String>, _>>().expect("read"));
@@ -42,14 +42,14 @@ pub(crate) async fn schemas_have_the_same_tables_columns_and_checks(server: Stri
     let mut theirs: BTreeSet<String> =
         client.query(columns, &[]).await.expect("read").iter().map(|row| row.get(0)).collect();
     for only in ONLY_SQLITE {
-        assert!(ours.remove(*only), "{only} is no longer special");
+        assert!(ours.remove(*only), "{only} is no longer an exception");
     }
     for only in ONLY_POSTGRES {
-        assert!(theirs.remove(*only), "{only} is no longer special");
+        assert!(theirs.remove(*only), "{only} is no longer an exception");
     }
     assert_eq!(ours, theirs);
     let checks = |sql: &str| {
-        // Flags are a type in one engine and a check in the other.
+        // A flag is a boolean on PostgreSQL and has a check on SQLite.
         let lines = sql.lines().filter(|line| line.contains("CHECK") && !line.contains("IN (0, 1)"));
         lines.filter_map(|line| line.split_once("CHECK")).map(|(_, check)| check.trim().to_owned()).collect::<Vec<_>>()
     };

@@ -1,4 +1,4 @@
-//! Checks of what lists are narrowed to, and of what groups, projects and users are shown with.
+//! Checks of the filters of lists, and of the details of groups, projects and users.
 
 use quickdraw_domain::GroupId;
 use quickdraw_domain::access::{AccessLevel, TokenScope};
@@ -30,7 +30,7 @@ fn rope(group: GroupId) -> NewProject {
     }
 }
 
-pub(crate) async fn groups_and_projects_are_shown_with_the_names_of_the_groups_above(fixture: Fixture) {
+pub(crate) async fn details_contain_the_names_of_parent_groups(fixture: Fixture) {
     let store = &fixture.store;
     let top = store.create_group(named(None, "gear", "Gear Works"), NOON).await.expect("made").id;
     let sub = store.create_group(named(Some(top), "sub", "Sub Unit"), NOON).await.expect("made").id;
@@ -45,17 +45,17 @@ pub(crate) async fn groups_and_projects_are_shown_with_the_names_of_the_groups_a
     let details = store.project_details(vec![project]).await.expect("read")[&project].clone();
     assert_eq!(details.group_names, "Gear Works / Sub Unit / Deep Down");
     assert_eq!((details.group_parent, details.archived), (Some(sub), false));
-    assert_eq!(details.last_activity_at, NOON, "nothing happened in it yet");
+    assert_eq!(details.last_activity_at, NOON, "the project has no event yet");
     for seconds in [60, 30] {
         let new = event_at(Place::Project(project), b"{}", at(seconds));
         store.append_events(vec![new]).await.expect("appended");
     }
     let details = store.project_details(vec![project]).await.expect("read")[&project].clone();
-    assert_eq!(details.last_activity_at, at(60), "the newest event counts, in whatever order events came");
+    assert_eq!(details.last_activity_at, at(60), "the newest event counts, in any order of arrival");
     assert!(store.project_details(Vec::new()).await.expect("read").is_empty());
 }
 
-pub(crate) async fn groups_and_projects_are_narrowed_by_role_place_and_visibility(fixture: Fixture) {
+pub(crate) async fn groups_and_projects_are_filtered_by_role_place_and_visibility(fixture: Fixture) {
     let store = &fixture.store;
     let top = store.create_group(group(None, "top"), NOON).await.expect("made").id;
     let sub = store.create_group(group(Some(top), "sub"), NOON).await.expect("made").id;
@@ -93,9 +93,9 @@ pub(crate) async fn groups_and_projects_are_narrowed_by_role_place_and_visibilit
     );
     let with = |least_role, now| ScopeFilter { visible_to: Some((ida, now)), least_role, ..all() };
     assert_eq!(listed(with(None, NOON)).await, ids(&[1, 2]));
-    assert_eq!(listed(with(Some(AccessLevel::Developer), NOON)).await, ids(&[1, 2]), "from a group above, too");
+    assert_eq!(listed(with(Some(AccessLevel::Developer), NOON)).await, ids(&[1, 2]), "roles are inherited from groups");
     assert_eq!(listed(with(Some(AccessLevel::Maintainer), NOON)).await, ids(&[2]));
-    assert_eq!(listed(with(Some(AccessLevel::Developer), at(10))).await, ids(&[2]), "the membership has ended");
+    assert_eq!(listed(with(Some(AccessLevel::Developer), at(10))).await, ids(&[2]), "the membership has expired");
 
     let groups = async |filter: ScopeFilter| {
         let found = store.list_groups(filter, ALL).await.expect("listed").rows;
@@ -109,7 +109,7 @@ pub(crate) async fn groups_and_projects_are_narrowed_by_role_place_and_visibilit
     assert_eq!(groups(ScopeFilter { archived: Some(false), ..all() }).await.len(), 4);
 }
 
-pub(crate) async fn lists_go_down_as_well_as_up(fixture: Fixture) {
+pub(crate) async fn lists_can_be_read_in_descending_order(fixture: Fixture) {
     let store = &fixture.store;
     let mut made = Vec::new();
     for name in ["a", "b", "c"] {
@@ -124,10 +124,10 @@ pub(crate) async fn lists_go_down_as_well_as_up(fixture: Fixture) {
     assert_eq!(page(Start::Before(i64::MAX)).await, (vec![made[2], made[1]], 0));
     assert_eq!(page(Start::Before(made[1].0)).await, (vec![made[0]], 0));
     let users = store.list_users(UserFilter::default(), Page { start: Start::OffsetDown(0), limit: 1 }).await;
-    assert_eq!(users.expect("listed").rows[0].id, 1, "root is the only one");
+    assert_eq!(users.expect("listed").rows[0].id, 1, "root is the only user");
 }
 
-pub(crate) async fn users_members_and_tokens_are_narrowed(fixture: Fixture) {
+pub(crate) async fn users_members_and_tokens_are_filtered(fixture: Fixture) {
     let store = &fixture.store;
     let new = |username: &str, email: Option<&str>, is_admin| NewUser {
         username: username.to_owned(),
@@ -163,8 +163,8 @@ pub(crate) async fn users_members_and_tokens_are_narrowed(fixture: Fixture) {
     assert_eq!(users(UserFilter { created, ..all() }).await, [ida, uma]);
     let search = |text: &str, by_email| UserFilter { search: Some(text.to_owned()), by_email, ..all() };
     assert_eq!(users(search("ida@CLIMB.example", true)).await, [ida]);
-    assert_eq!(users(search("ida@climb.example", false)).await, NONE, "addresses are not for everybody");
-    assert_eq!(users(search("@climb.example", true)).await, NONE, "an address is found as a whole");
+    assert_eq!(users(search("ida@climb.example", false)).await, NONE, "addresses are searched only on request");
+    assert_eq!(users(search("@climb.example", true)).await, NONE, "only whole addresses are found");
     assert_eq!(users(UserFilter { username: Some("UMA".to_owned()), ..search("the", false) }).await, [uma]);
 
     store.add_member(top, ida, AccessLevel::Owner, None).await.expect("added");
@@ -187,7 +187,7 @@ pub(crate) async fn users_members_and_tokens_are_narrowed(fixture: Fixture) {
     assert_eq!(
         members(MemberFilter { search: Some("_m_".to_owned()), ..any() }).await,
         NONE,
-        "it is a text, not a pattern"
+        "the search is for text and not for a pattern"
     );
 
     let first = store.create_token(token(2, Holder::User(ida), "50% done"), at(40)).await.expect("made").id;
@@ -205,18 +205,18 @@ pub(crate) async fn users_members_and_tokens_are_narrowed(fixture: Fixture) {
     let after = |seconds| Between { after: Some(at(seconds)), before: None };
     assert_eq!(tokens(TokenFilter { created: after(45), ..every() }).await, [second]);
     assert_eq!(tokens(TokenFilter { expires: after(2000), ..every() }).await, NONE);
-    assert_eq!(tokens(TokenFilter { last_used: after(0), ..every() }).await, NONE, "they were never used");
+    assert_eq!(tokens(TokenFilter { last_used: after(0), ..every() }).await, NONE, "the tokens were never used");
     let down = Page { start: Start::OffsetDown(0), limit: 1 };
     let newest = store.list_tokens(Tokens::Of(ida), every(), down).await.expect("listed").rows;
     assert_eq!(newest[0].id, second);
 }
 
-pub(crate) async fn projects_are_archived_and_users_blocked_until_that_is_taken_back(fixture: Fixture) {
+pub(crate) async fn archiving_and_blocking_can_be_undone(fixture: Fixture) {
     let store = &fixture.store;
     let project = fixture.project("p").await;
     let archived = async |archived| {
         let edit = ProjectEdit { archived: Some(archived), ..ProjectEdit::default() };
-        store.update_project(project, edit).await.expect("written").expect("it is there");
+        store.update_project(project, edit).await.expect("written").expect("the project exists");
         store.update_project(project, ProjectEdit::default()).await.expect("written").expect("another change");
         let filter = ScopeFilter { archived: Some(true), ..ScopeFilter::default() };
         let listed = store.list_projects(filter, ALL).await.expect("listed").total == 1;
@@ -239,19 +239,19 @@ pub(crate) async fn projects_are_archived_and_users_blocked_until_that_is_taken_
     store.create_token(token, NOON).await.expect("made");
     for blocked in [true, false] {
         let edit = UserEdit { blocked: Some(blocked), ..UserEdit::default() };
-        let changed = store.update_user(ida.id, edit).await.expect("written").expect("they are there");
+        let changed = store.update_user(ida.id, edit).await.expect("written").expect("the user exists");
         let renamed = UserEdit { name: Some("I.".to_owned()), ..UserEdit::default() };
-        let later = store.update_user(ida.id, renamed).await.expect("written").expect("they are there");
-        assert_eq!((changed.blocked, later.blocked), (blocked, blocked), "other changes keep it");
+        let later = store.update_user(ida.id, renamed).await.expect("written").expect("the user exists");
+        assert_eq!((changed.blocked, later.blocked), (blocked, blocked), "other changes keep the state");
         let actor = store.find_actor([1; 32], NOON).await;
-        assert_eq!(matches!(actor, Err(Error::Blocked)), blocked, "a token of somebody who is blocked: {actor:?}");
-        assert_eq!(matches!(actor, Ok(Some(_))), !blocked, "a token of somebody who is not blocked: {actor:?}");
+        assert_eq!(matches!(actor, Err(Error::Blocked)), blocked, "the token of a blocked user: {actor:?}");
+        assert_eq!(matches!(actor, Ok(Some(_))), !blocked, "the token of an active user: {actor:?}");
         let filter = UserFilter { blocked: true, ..UserFilter::default() };
         assert_eq!(store.list_users(filter, ALL).await.expect("listed").total == 1, blocked);
     }
 }
 
-pub(crate) async fn a_group_moves_with_all_that_is_in_it(fixture: Fixture) {
+pub(crate) async fn a_moved_group_takes_its_projects_along(fixture: Fixture) {
     let store = &fixture.store;
     let top = store.create_group(group(None, "top"), NOON).await.expect("made").id;
     let sub = store.create_group(group(Some(top), "sub"), NOON).await.expect("made").id;
@@ -260,11 +260,11 @@ pub(crate) async fn a_group_moves_with_all_that_is_in_it(fixture: Fixture) {
     let project = store.create_project(rope(deep), NOON).await.expect("made").id;
     let to = |place| GroupEdit { place: Some(place), ..GroupEdit::default() };
     let before = store.directory_version().await.expect("a version");
-    let moved = store.update_group(sub, to(GroupPlace::In(other))).await.expect("written").expect("it is there");
+    let moved = store.update_group(sub, to(GroupPlace::In(other))).await.expect("written").expect("the group exists");
     assert_eq!((moved.full_path.as_str(), moved.parent), ("other/sub", Some(other)));
-    assert!(store.directory_version().await.expect("a version") > before, "other hooks hear of it now");
+    assert!(store.directory_version().await.expect("a version") > before, "other nodes read the directory again");
     let path = async || {
-        let found = store.find_project(Name::Id(project.0)).await.expect("read").expect("it is there");
+        let found = store.find_project(Name::Id(project.0)).await.expect("read").expect("the project exists");
         found.path_with_namespace
     };
     assert_eq!(path().await, "other/sub/deep/rope");
@@ -275,7 +275,7 @@ pub(crate) async fn a_group_moves_with_all_that_is_in_it(fixture: Fixture) {
     assert!(matches!(nowhere, Err(Error::Missing("group"))));
     store.create_group(group(Some(top), "sub"), NOON).await.expect("made");
     assert!(matches!(store.update_group(sub, to(GroupPlace::In(top))).await, Err(Error::Taken("path"))));
-    let moved = store.update_group(sub, to(GroupPlace::Top)).await.expect("written").expect("it is there");
+    let moved = store.update_group(sub, to(GroupPlace::Top)).await.expect("written").expect("the group exists");
     assert_eq!((moved.full_path.as_str(), moved.parent), ("sub", None));
     assert_eq!(path().await, "sub/deep/rope");
 }

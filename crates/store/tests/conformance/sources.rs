@@ -1,4 +1,4 @@
-//! Checks of sources, and of what is seen in received events.
+//! Checks of sources, and of the projects and users of received events.
 
 use std::time::Duration;
 
@@ -33,13 +33,13 @@ fn source(key: &str) -> Source {
     }
 }
 
-pub(crate) async fn sources_come_back_with_their_secrets_and_are_in_the_directory(fixture: Fixture) {
+pub(crate) async fn sources_are_read_with_their_secrets_and_listed_in_the_directory(fixture: Fixture) {
     let store = &fixture.store;
     let version = store.directory_version().await.expect("a version");
     let made = store.create_source(source("a"), 2).await.expect("made");
-    assert!(made.id.0 >= 2, "1 is the default one");
+    assert!(made.id.0 >= 2, "id 1 is the default source");
     assert!(store.directory_version().await.expect("a version") > version);
-    let found = store.find_source("a".to_owned()).await.expect("read").expect("it is there");
+    let found = store.find_source("a".to_owned()).await.expect("read").expect("the source exists");
     let secrets: Vec<_> = found.secrets.iter().map(|one| (one.secret.expose(), one.until)).collect();
     assert_eq!(secrets, [("new", None), ("old", Some(at(60)))]);
     assert_eq!(
@@ -49,7 +49,10 @@ pub(crate) async fn sources_come_back_with_their_secrets_and_are_in_the_director
     assert_eq!(found.addresses, source("a").addresses);
     assert!(store.find_source("b".to_owned()).await.expect("read").is_none());
     let changed = Source { name: "other".to_owned(), per_minute: None, updated_at: at(1), ..found.clone() };
-    assert!(store.update_source(changed.clone(), at(5)).await.expect("looked").is_none(), "somebody changed it");
+    assert!(
+        store.update_source(changed.clone(), at(5)).await.expect("looked").is_none(),
+        "the source has changed since"
+    );
     assert!(store.update_source(changed, NOON).await.expect("written").is_some());
     store.create_source(source("b"), 2).await.expect("made");
     assert!(matches!(store.create_source(source("c"), 2).await, Err(Error::Full(2))));
@@ -62,7 +65,7 @@ pub(crate) async fn sources_come_back_with_their_secrets_and_are_in_the_director
     assert_eq!(store.list_sources().await.expect("listed").len(), 1);
 }
 
-pub(crate) async fn an_instance_is_learnt_once_and_has_what_the_source_knew(fixture: Fixture) {
+pub(crate) async fn a_source_is_bound_to_an_instance_once_and_keeps_its_projects(fixture: Fixture) {
     let store = &fixture.store;
     let (id, bound) = (SourceId(1), |host: &str| BoundTo::Instance(format!("https://{host}.example")));
     let seen = |id: i64| SeenProject {
@@ -81,13 +84,21 @@ pub(crate) async fn an_instance_is_learnt_once_and_has_what_the_source_knew(fixt
     let version = store.directory_version().await.expect("a version");
     assert_eq!(store.learn_instance(id, bound("one")).await.expect("noted"), Some(bound("one")));
     assert!(store.directory_version().await.expect("a version") > version);
-    assert_eq!(store.learn_instance(id, bound("two")).await.expect("looked"), Some(bound("one")), "it is fixed");
-    assert_eq!(store.learn_instance(SourceId(9), bound("one")).await.expect("looked"), None, "another is for it");
+    assert_eq!(
+        store.learn_instance(id, bound("two")).await.expect("looked"),
+        Some(bound("one")),
+        "the binding does not change"
+    );
+    assert_eq!(
+        store.learn_instance(SourceId(9), bound("one")).await.expect("looked"),
+        None,
+        "another source has the instance"
+    );
     assert_eq!(store.directory().await.expect("read").instances, [(id, bound("one"))]);
     assert_eq!(know("https://one.example".to_owned(), 7).await, before);
     store.set_instance(id, Some(BoundTo::Any)).await.expect("noted");
     assert_eq!(store.learn_instance(id, bound("two")).await.expect("looked"), Some(BoundTo::Any));
-    // What the instance has already stays as it is.
+    // A project that the instance already has is not replaced.
     assert_ne!(know(unnamed(id), 7).await, before);
     store.set_instance(id, Some(bound("one"))).await.expect("noted");
     assert_eq!(know("https://one.example".to_owned(), 7).await, before);
@@ -112,10 +123,10 @@ pub(crate) async fn the_last_requests_are_kept_for_each_node(fixture: Fixture) {
     assert_eq!((elsewhere(one).await, elsewhere(other).await), (vec!["[3]".to_owned()], vec!["[1,2]".to_owned()]));
     assert!(store.requests_elsewhere(SourceId(2), one).await.expect("read").is_empty());
     save(other, "[4]", at(9), at(5)).await;
-    assert!(elsewhere(other).await.is_empty(), "a node that is gone is forgotten");
+    assert!(elsewhere(other).await.is_empty(), "the list of a stopped node is deleted");
 }
 
-pub(crate) async fn users_who_are_seen_are_made_once_and_change_nobody(fixture: Fixture) {
+pub(crate) async fn users_of_events_are_created_once_and_never_changed(fixture: Fixture) {
     let store = &fixture.store;
     let user =
         |username: &str, name: &str| SeenUser { username: username.to_owned(), name: name.to_owned(), email: None };
@@ -135,15 +146,15 @@ pub(crate) async fn users_who_are_seen_are_made_once_and_change_nobody(fixture: 
     for (username, email) in [("ann", Some("Ann@x.example")), ("bot", None), ("other", None)] {
         let filter = UserFilter { username: Some(username.to_owned()), ..UserFilter::default() };
         let found = store.list_users(filter, Page { start: Start::Offset(0), limit: 1 }).await.expect("listed");
-        assert_eq!(found.rows[0].email.as_deref(), email, "{username}: an address is that of one user");
+        assert_eq!(found.rows[0].email.as_deref(), email, "{username}: an address belongs to one user");
     }
 }
 
-pub(crate) async fn the_default_secret_is_made_once_and_is_sealed(fixture: Fixture) {
+pub(crate) async fn the_default_secret_is_generated_once_and_sealed(fixture: Fixture) {
     let store = &fixture.store;
     let first = store.default_secret(Secret::new("made-by-the-first-node")).await.expect("a secret");
     let second = store.default_secret(Secret::new("made-by-another-node")).await.expect("a secret");
     assert_eq!((first.expose(), second.expose()), ("made-by-the-first-node", "made-by-the-first-node"));
     let (_, stored) = store.document(Document::DefaultSecret).await.expect("read").expect("a document");
-    assert!(!stored.windows(10).any(|part| part == b"first-node"), "it is sealed");
+    assert!(!stored.windows(10).any(|part| part == b"first-node"), "the secret is sealed");
 }

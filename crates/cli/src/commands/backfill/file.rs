@@ -1,4 +1,4 @@
-//! A file of past payloads.
+//! `quickdraw backfill file`: reports the payloads of a file.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::tell::{Teller, Told};
 use crate::commands::{plain, say};
 
-/// One record, wrapped in one of two ways, or a bare body.
+/// A record of the file: a payload in one of two wrappers, or a bare body without any of these fields.
 #[derive(Deserialize)]
 struct Record {
     trigger: Option<String>,
@@ -38,11 +38,12 @@ pub(super) async fn run(file: &Path, mut teller: Teller) -> anyhow::Result<()> {
     let (mut number, mut failed) = (0_u64, 0_u64);
     for value in values.into_iter::<Box<RawValue>>() {
         if value.is_err() {
-            // What was read is told all the same.
+            // The records before the damage are reported.
             teller.flush().await?;
         }
-        let value =
-            value.with_context(|| format!("what follows record {number} is no JSON; what is before it was told"))?;
+        let value = value.with_context(|| {
+            format!("the text after record {number} is not JSON; the records before it were reported")
+        })?;
         let records: Vec<Box<RawValue>> = match serde_json::from_str(value.get()) {
             Ok(records) => records,
             Err(_) => vec![value],
@@ -60,27 +61,27 @@ pub(super) async fn run(file: &Path, mut teller: Teller) -> anyhow::Result<()> {
     }
     bar.finish_and_clear();
     say(teller.end().await?);
-    anyhow::ensure!(failed == 0, "{failed} of {number} records could not be told; the others were");
+    anyhow::ensure!(failed == 0, "{failed} of {number} records could not be reported; the others were reported");
     Ok(())
 }
 
 fn read(record: Box<RawValue>) -> Result<Told, String> {
     let parts: Record = serde_json::from_str(record.get()).map_err(|error| error.to_string())?;
     let is_bare = parts.payload.is_none() && parts.request_data.is_none();
-    // A bare body has no time of its receipt; a `created_at` in it is another.
+    // A `created_at` inside a bare body is the time of the object and not the time of the event.
     let received_at = parts.received_at.or(parts.created_at.filter(|_| !is_bare));
     let payload = parts.payload.or(parts.request_data).unwrap_or(record);
     let skim = Skim::read(payload.get().as_bytes()).map_err(|error| error.to_string())?;
     let trigger = match parts.trigger.filter(|_| !is_bare) {
-        Some(name) => Trigger::by_name(&name).ok_or_else(|| format!("there is no trigger {name:?}"))?,
+        Some(name) => Trigger::by_name(&name).ok_or_else(|| format!("{name:?} is not a trigger"))?,
         None => Trigger::recognise(None, &skim),
     };
     if trigger == Trigger::UNKNOWN {
-        return Err("it does not say what it is (object_kind), and has no trigger".to_owned());
+        return Err("unknown kind of event: the body has no object_kind, and the record has no trigger".to_owned());
     }
     let written = received_at.as_deref().map(quickdraw_domain::times::read);
     if written.is_some_and(|written| written.is_none()) {
-        return Err("received_at is no time; write 2026-03-16T08:30:00Z".to_owned());
+        return Err("received_at is not a time; write it like 2026-03-16T08:30:00Z".to_owned());
     }
     Ok(Told { trigger: trigger.row().name, received_at, payload })
 }

@@ -1,5 +1,6 @@
-//! What GitLab's API remembers. Lists are read by when things were last changed, the oldest first, and how far that came is
-//! written down page by page: what changes meanwhile comes at the end, and what was told twice counts once.
+//! `quickdraw backfill gitlab`: reports the history that GitLab's API still has. Lists are read in the order of their
+//! last change, oldest first, and the position is saved after each page. A row that changes during the run appears
+//! again at the end of its list. The server counts repeated events once.
 
 use std::collections::BTreeMap;
 
@@ -30,12 +31,12 @@ pub(super) async fn run(
     for name in projects {
         let done = async {
             let home = gitlab.any_project(name).await?;
-            let home = home.context("GitLab has no such project, or not for this token")?;
+            let home = home.context("GitLab has no such project, or the token cannot read it")?;
             say(format!("{} (project {})", plain(&home.project.path_with_namespace), home.project.id));
             one.project(&home).await
         };
         if let Err(error) = done.await {
-            // The others have a history of their own.
+            // A failure of one project does not affect the others.
             say(format!("  FAILED: {}: {}", plain(name), plain(&format!("{error:#}"))));
             failed += 1;
         }
@@ -44,25 +45,25 @@ pub(super) async fn run(
     say(one.teller.end().await?);
     anyhow::ensure!(
         left_out == 0,
-        "{left_out} things could not be told; with another --position, everything is told again"
+        "{left_out} objects could not be reported; to try all of them again, give another --position"
     );
-    anyhow::ensure!(failed == 0, "{failed} of {} projects could not be told to their end; do it again", projects.len());
+    anyhow::ensure!(failed == 0, "{failed} of {} projects are incomplete; run the command again", projects.len());
     Ok(())
 }
 
-/// One run.
+/// The state of one run.
 struct One<'a> {
     gitlab: &'a GitLab,
-    /// The server that is told.
+    /// Base URL of the Quickdraw server.
     url: String,
     since: Option<jiff::civil::Date>,
     positions: Positions,
     teller: Teller,
-    /// Things that GitLab did not give, or the server did not take.
+    /// Number of objects that GitLab did not return or that the server refused.
     left_out: usize,
 }
 
-/// A list of a project.
+/// A kind of list that GitLab has for each project.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum List {
     MergeRequests,
@@ -73,36 +74,36 @@ enum List {
 }
 
 impl List {
-    /// With what it is called, where it is, and what is asked for.
+    /// Each list with its name for the user, its path in the API, and its query.
     const ALL: [(Self, &'static str, &'static str, &'static str); 6] = [
         (Self::MergeRequests, "merge_requests", "merge_requests", "&scope=all&state=all"),
         (Self::Issues, "issues", "issues", "&scope=all&state=all"),
         (Self::Pipelines, "pipelines", "pipelines", ""),
-        // Those that other pipelines started are listed only when they are asked for.
+        // GitLab lists child pipelines only if the query asks for them.
         (Self::Pipelines, "child pipelines", "pipelines", "&source=parent_pipeline"),
         (Self::Deployments, "deployments", "deployments", ""),
-        // As far back as GitLab remembers who did what.
+        // GitLab keeps these for a limited time.
         (Self::Pushes, "pushes", "events", "&action=pushed"),
     ];
 
-    /// Where it begins that has to do with a day.
+    /// The position at which a list starts if only changes since `day` are wanted.
     fn since(self, day: jiff::civil::Date) -> String {
         if self == Self::Pushes { before(day) } else { format!("{day}T00:00:00Z") }
     }
 
-    /// The oldest first, behind a position.
+    /// The query for rows after a position, oldest first.
     fn behind(self, position: Option<&str>) -> String {
         match (self, position) {
             (Self::Pushes, None) => "&sort=asc".to_owned(),
             (Self::Pushes, Some(day)) => format!("&sort=asc&after={day}"),
-            // Some lists take the order only together with a time.
+            // Some lists accept `order_by` only together with `updated_after`.
             (_, at) => {
                 format!("&order_by=updated_at&sort=asc&updated_after={}", encoded(at.unwrap_or("1970-01-01T00:00:00Z")))
             }
         }
     }
 
-    /// The position behind a row.
+    /// The position after a row.
     fn position(self, row: &Value) -> Option<String> {
         if self != Self::Pushes {
             return row["updated_at"].as_str().map(str::to_owned);
@@ -120,11 +121,11 @@ impl One<'_> {
         self.commits(home).await
     }
 
-    /// Where a list of a project stands in the file of positions.
+    /// The key of a list in the file of positions.
     fn place(&self, home: &Home, name: &str) -> String {
-        // What one server was told, another was not; and an earlier day is another task.
+        // Positions of another server or of another `--since` do not apply.
         let since = self.since.map(|day| format!(" since {day}")).unwrap_or_default();
-        format!("{} told {} of project {}: {name}{since}", self.url, self.gitlab.url(), home.project.id)
+        format!("{} from {}, project {}: {name}{since}", self.url, self.gitlab.url(), home.project.id)
     }
 
     async fn list(
@@ -142,7 +143,7 @@ impl One<'_> {
             let path = format!("projects/{}/{place_there}?per_page={PAGE}&page={page}{query}{behind}", home.project.id);
             let Some(rows) = self.gitlab.rows(&path).await? else {
                 bar.finish_and_clear();
-                say(format!("  {name}: not there, or not for this token"));
+                say(format!("  {name}: not available, or the token cannot read it"));
                 return Ok(());
             };
             bar.inc_length(rows.len() as u64);
@@ -154,7 +155,7 @@ impl One<'_> {
                 }
                 bar.inc(1);
             }
-            // Written down only what the server has.
+            // The position is saved only after the server has the events.
             self.teller.flush().await?;
             let last = rows.last().and_then(|row| list.position(row));
             if let Some(last) = &last {
@@ -163,8 +164,9 @@ impl One<'_> {
             if rows.len() < PAGE {
                 break;
             }
-            // What is changed meanwhile moves to the end, so a list goes on behind its last row: on a further page only where more than
-            // one was changed at one time. Pushes stay where they are, and are asked for by days: their pages follow one another.
+            // A row that changes during the run moves to the end of its list. The next request therefore starts after
+            // the last row, and uses a further page only if all rows of a page changed at the same time. Pushes do not
+            // move, and their position is a day, so their pages are read in sequence.
             if list == List::Pushes || last.is_none() || last == position {
                 page += 1;
             } else {
@@ -195,7 +197,7 @@ impl One<'_> {
             }
             List::Issues => {
                 let place = format!("projects/{project}/issues/{}", row["iid"]);
-                // Of those that GitLab wrote by itself, nothing counts here.
+                // Only comments of users count for issues; system notes do not.
                 let has_notes = row["user_notes_count"].as_i64() != Some(0);
                 notes = if has_notes {
                     self.all(&format!("{place}/notes?sort=asc&per_page={PAGE}")).await?
@@ -214,7 +216,7 @@ impl One<'_> {
                 let jobs = self.all(&format!("{place}/jobs?per_page={PAGE}&include_retried=true")).await?;
                 let mut events = Vec::new();
                 if let Some(failed_at) = first_failure(&there, &jobs) {
-                    // It failed before it was run again: the first end counts too.
+                    // The pipeline failed and was then run again. The failure is reported as well.
                     let mut failed = there.clone();
                     failed["status"] = "failed".into();
                     failed["finished_at"] = failed_at.into();
@@ -234,14 +236,14 @@ impl One<'_> {
         for event in events {
             match self.teller.tell(event).await {
                 Err(Failed::Refused(error)) => self.leave_out(name, &error),
-                // Nothing more comes through, and it is not written down that it did.
+                // The server is unreachable, so the position is not saved.
                 told => told?,
             }
         }
         Ok(())
     }
 
-    /// Goes on without something: what fails for one thing need not fail for others.
+    /// Records a failure and continues, because other objects may still succeed.
     fn leave_out(&mut self, name: &str, error: &anyhow::Error) {
         self.left_out += 1;
         say(format!("  FAILED: {name}: {}", plain(&format!("{error:#}"))));
@@ -251,14 +253,14 @@ impl One<'_> {
         Ok(self.gitlab.list(path, |_| true).await?.unwrap_or_default())
     }
 
-    /// Tiers of environments, by their names.
+    /// Tiers of environments, by name.
     async fn tiers(&self, home: &Home) -> anyhow::Result<BTreeMap<String, String>> {
         let all = self.all(&format!("projects/{}/environments?per_page={PAGE}", home.project.id)).await?;
         let tier = |one: &Value| Some((text(&one["name"]).to_owned(), one["tier"].as_str()?.to_owned()));
         Ok(all.iter().filter_map(tier).filter(|(_, tier)| !tier.is_empty()).collect())
     }
 
-    /// A move of a branch with those of its commits that GitLab still knows; nothing for a tag's.
+    /// Composes a push to a branch, with the commits that GitLab still has. Returns `None` for a tag.
     async fn push(&self, home: &Home, row: &Value) -> anyhow::Result<Option<Told>> {
         let data = &row["push_data"];
         let (Some(name), Some("branch")) = (data["ref"].as_str(), data["ref_type"].as_str()) else { return Ok(None) };
@@ -267,7 +269,7 @@ impl One<'_> {
         if let Some(after) = after {
             let from = before.or(home.project.default_branch.as_deref()).unwrap_or(after);
             let path = format!("projects/{}/repository/compare?from={}&to={after}", home.project.id, encoded(from));
-            // What is not there any more was moved all the same.
+            // The push happened even if GitLab no longer has its commits.
             let compared = self.gitlab.get(&path).await.ok().flatten().unwrap_or_default();
             commits = compared["commits"].as_array().into_iter().flatten().map(with_parents).collect();
             if commits.len() > 1 && commits[0]["id"] == after {
@@ -285,7 +287,7 @@ impl One<'_> {
         Told::of("push_hooks", row["created_at"].as_str().map(str::to_owned), &body).map(Some)
     }
 
-    /// Every commit: those of the default branch, and then all.
+    /// Reports all commits: first those of the default branch, then those of all branches.
     async fn commits(&mut self, home: &Home) -> anyhow::Result<()> {
         let Some(branch) = home.project.default_branch.as_deref() else { return Ok(()) };
         let landed = format!("&ref_name={}", encoded(branch));
@@ -295,7 +297,8 @@ impl One<'_> {
             [("landed commits", landed.as_str(), Some(&full_name)), ("commits", "&all=true", None)]
         {
             let bar = super::bar(name, 0)?;
-            // The newest first, so nothing is written down: what came in meanwhile only comes twice.
+            // Rows come newest first and no position is saved. A commit that arrives during the run only shifts the
+            // pages, and its neighbours are read twice.
             for page in 1_u32.. {
                 let path = format!(
                     "projects/{}/repository/commits?per_page={PAGE}&page={page}{which}{since}",
@@ -364,7 +367,7 @@ fn project(home: &Home) -> Value {
     })
 }
 
-/// When a job failed for the first time that was run again and then passed, of a pipeline that passed in the end.
+/// For a pipeline that passed in the end: the time of the first failure of a job that was then run again.
 fn first_failure<'a>(there: &Value, jobs: &'a [Value]) -> Option<&'a str> {
     let is_again = |failed: &Value| {
         jobs.iter().any(|job| job["name"] == failed["name"] && job["id"].as_i64() > failed["id"].as_i64())
@@ -374,8 +377,8 @@ fn first_failure<'a>(there: &Value, jobs: &'a [Value]) -> Option<&'a str> {
     first.filter(|_| there["status"] == "success")
 }
 
-/// The day to ask for, so that what was done on a day is listed: the day that is named is left out, and the day begins where the
-/// instance is.
+/// The value of `after` for which GitLab lists the events of `day`. GitLab excludes the given day and uses its own time
+/// zone, so this is two days earlier.
 fn before(day: jiff::civil::Date) -> String {
     day.checked_sub(jiff::Span::new().days(2)).unwrap_or(day).to_string()
 }

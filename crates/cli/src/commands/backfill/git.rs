@@ -1,4 +1,4 @@
-//! Commits of a git repository.
+//! `quickdraw backfill git`: reports the commits of a local repository.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -11,13 +11,13 @@ use super::tell::{Teller, Told};
 use crate::commands::git_hook::commits::{self, describe, walk};
 use crate::commands::say;
 
-/// Commits of one event, and bytes of them.
+/// Most commits in one event, and the size in bytes from which an event is sent.
 const TOGETHER: usize = 50;
 const LARGEST: usize = 2 << 20;
-/// Bytes of objects that are kept at hand, so that trees are not read again for each commit.
+/// Size of the object cache in bytes. It avoids reading a tree again for each commit.
 const CACHE: usize = 64 << 20;
 
-/// The project that commits belong to.
+/// The project that the commits belong to.
 pub(super) struct Home<'a> {
     pub(super) id: i64,
     pub(super) path: &'a str,
@@ -30,7 +30,7 @@ pub(super) async fn run(path: &Path, home: &Home<'_>, mut teller: Teller) -> any
     let (branch, tip) = default_branch(&repository, home.branch.as_deref())?;
     let mut landed = walk(&repository, vec![tip], None)?;
     let mut others = walk(&repository, tips(&repository)?, Some(tip))?;
-    // The oldest first: what is new then changes no event that was told before.
+    // Oldest first, so that a later run with more commits does not change the events of an earlier run.
     landed.reverse();
     others.reverse();
     say(format!("{} commits on {branch}, {} elsewhere", landed.len(), others.len()));
@@ -39,7 +39,8 @@ pub(super) async fn run(path: &Path, home: &Home<'_>, mut teller: Teller) -> any
     let project = json!({ "id": home.id, "name": name, "path_with_namespace": home.path, "default_branch": branch });
     let full_name = format!("refs/heads/{branch}");
     for (git_ref, ids) in [(Some(&full_name), &landed), (None, &others)] {
-        // No push: nothing tells when and by whom these were pushed, so no branch is moved.
+        // These bodies have no `before` and `after`: the time and the author of the push are unknown, so no branch
+        // moves.
         let body = |commits: &[Value]| {
             json!({ "object_kind": "push", "event_name": "push", "ref": git_ref, "project_id": home.id,
                 "project": project, "commits": commits })
@@ -77,7 +78,7 @@ fn default_branch(repository: &Repository, named: Option<&str>) -> anyhow::Resul
         Some(branch) => branch.to_owned(),
         None => {
             let head = repository.head_name().context("failed to read HEAD")?;
-            head.context("HEAD names no branch: give the default branch as --branch")?.shorten().to_string()
+            head.context("HEAD does not name a branch: give the default branch with --branch")?.shorten().to_string()
         }
     };
     for name in [format!("refs/heads/{branch}"), format!("refs/remotes/origin/{branch}")] {
@@ -85,20 +86,20 @@ fn default_branch(repository: &Repository, named: Option<&str>) -> anyhow::Resul
             return Ok((branch, reference.peel_to_id()?.detach()));
         }
     }
-    anyhow::bail!("there is no branch {branch}, or nothing is committed to it: give the default branch as --branch")
+    anyhow::bail!("the branch {branch} does not exist or has no commit: give the default branch with --branch")
 }
 
-/// The commits that anything points at: branches, those of remotes, tags.
+/// The commits that branches, remote branches and tags point at.
 fn tips(repository: &Repository) -> anyhow::Result<Vec<ObjectId>> {
     let mut tips = HashSet::new();
     for reference in repository.references()?.all()? {
         let mut reference = reference.map_err(|error| anyhow::anyhow!("failed to read a reference: {error}"))?;
         let name = reference.name().as_bstr().to_string();
-        // Stashes and notes are nobody's commits to the project.
+        // Stashes and notes are not commits of the project.
         if !["refs/heads/", "refs/remotes/", "refs/tags/"].iter().any(|start| name.starts_with(start)) {
             continue;
         }
-        // Tags of trees and files lead to no commit.
+        // A tag of a tree or a file has no commit.
         if let Ok(id) = reference.peel_to_id()
             && repository.find_commit(id).is_ok()
         {

@@ -1,4 +1,4 @@
-//! How far a backfill came, so that one that broke off is gone on with.
+//! The file that stores the positions of a backfill, so that an interrupted run can continue.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,14 +7,14 @@ use anyhow::Context;
 
 use crate::commands::write_whole;
 
-/// Positions by what they are of, in a file.
+/// Positions by the key of their list, stored in a file.
 pub(super) struct Positions {
     file: PathBuf,
     known: BTreeMap<String, String>,
 }
 
 impl Positions {
-    /// What the file says; nothing where there is none.
+    /// Reads the file. There are no positions if the file does not exist.
     pub(super) fn read(file: PathBuf) -> anyhow::Result<Self> {
         let known = match std::fs::read(&file) {
             Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| format!("{} is damaged", file.display()))?,
@@ -28,7 +28,7 @@ impl Positions {
         self.known.get(of).map(String::as_str)
     }
 
-    /// Writes it down. The file is whole at any instant.
+    /// Changes a position and writes the file atomically.
     pub(super) fn set(&mut self, of: &str, position: &str) -> anyhow::Result<()> {
         self.known.insert(of.to_owned(), position.to_owned());
         write_whole(&self.file, &serde_json::to_vec_pretty(&self.known)?)

@@ -1,4 +1,4 @@
-//! Telling a server, many at once.
+//! Reports past events to a server, many in one request.
 
 use std::fmt;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use serde_json::value::RawValue;
 use crate::client;
 use crate::commands::gitlab::bodies::Found;
 
-/// Events of one request, and bytes of them.
+/// Most events in one request, and most bytes of payloads.
 const MOST: usize = 500;
 const MOST_BYTES: usize = 4 << 20;
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How often a server that is busy is told again.
+/// Number of attempts to send a request to a server that is busy or unreachable.
 const TRIES: u32 = 7;
 
-/// An event as it would have been received.
+/// An event as the source would have received it.
 #[derive(Serialize)]
 pub(super) struct Told {
     pub(super) trigger: &'static str,
@@ -29,7 +29,8 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// The same, where nobody knows the labels of then: those of now would be taken for them.
+    /// Takes a composed body without its labels. They are removed if only the current labels are known, because the
+    /// server would take them for the labels at the time of the event.
     pub(super) fn without_labels(found: Found, received_at: Option<String>) -> anyhow::Result<Self> {
         let mut body: Value = serde_json::from_slice(&found.body)?;
         for place in ["/labels", "/object_attributes/labels", "/merge_request/labels", "/issue/labels"] {
@@ -41,24 +42,24 @@ impl Told {
         Self::of(found.trigger, received_at, &body)
     }
 
-    /// From a body that was composed.
+    /// Takes a composed body.
     pub(super) fn new(found: Found, received_at: Option<String>) -> anyhow::Result<Self> {
         let payload = RawValue::from_string(String::from_utf8(found.body)?)?;
         Ok(Self { trigger: found.trigger, received_at, payload })
     }
 
-    /// From a body.
+    /// Takes a body as JSON.
     pub(super) fn of(trigger: &'static str, received_at: Option<String>, body: &Value) -> anyhow::Result<Self> {
         Ok(Self { trigger, received_at, payload: serde_json::value::to_raw_value(body)? })
     }
 }
 
-/// Why the server was not told.
+/// The reason for which events were not reported.
 #[derive(Debug)]
 pub(super) enum Failed {
-    /// It does not want this.
+    /// The server refused the request.
     Refused(anyhow::Error),
-    /// It did not answer, again and again; nothing was taken from what waits.
+    /// The server did not accept the request in any attempt. The events are kept.
     Away(anyhow::Error),
 }
 
@@ -70,7 +71,7 @@ impl From<Failed> for anyhow::Error {
     }
 }
 
-/// What became of everything.
+/// The number of events by result.
 #[derive(Default)]
 pub(super) struct Tally {
     taken: u64,
@@ -81,11 +82,11 @@ pub(super) struct Tally {
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { taken, known, passed_over } = self;
-        write!(f, "{taken} told, {known} told before, {passed_over} of kinds that count for nothing")
+        write!(f, "events reported: {taken}, already known: {known}, of kinds that no metric uses: {passed_over}")
     }
 }
 
-/// A server, and what it has not been told yet.
+/// A server, and the events that have not been sent to it yet.
 pub(super) struct Teller {
     url: String,
     token: String,
@@ -100,7 +101,7 @@ impl Teller {
         Ok(Self { url: server.url.trim_end_matches('/').to_owned(), token, waiting: Vec::new(), bytes: 0, tally })
     }
 
-    /// Tells it, together with what comes next.
+    /// Queues an event. Sends the queue if it is full.
     pub(super) async fn tell(&mut self, event: Told) -> Result<(), Failed> {
         let bytes = event.payload.get().len();
         if self.waiting.len() == MOST || self.bytes + bytes > MOST_BYTES {
@@ -111,7 +112,7 @@ impl Teller {
         Ok(())
     }
 
-    /// Has the server take everything that was told so far.
+    /// Sends the queued events.
     pub(super) async fn flush(&mut self) -> Result<(), Failed> {
         if self.waiting.is_empty() {
             return Ok(());
@@ -122,7 +123,7 @@ impl Teller {
         if let Err(Failed::Away(_)) = &said {
             return said.map(drop);
         }
-        // What the server does not take, it does not take the next time: others have to come through.
+        // The server would refuse this batch again, so it is dropped and later batches can pass.
         self.waiting.clear();
         self.bytes = 0;
         let said = said?;
@@ -133,7 +134,7 @@ impl Teller {
         Ok(())
     }
 
-    /// What became of everything, once it is told.
+    /// Sends the queued events and returns the totals.
     pub(super) async fn end(mut self) -> anyhow::Result<Tally> {
         self.flush().await?;
         Ok(self.tally)
@@ -165,7 +166,7 @@ impl Teller {
             if tries == TRIES {
                 return Err(Failed::Away(failed));
             }
-            // What it took of this already, it knows then.
+            // If the server stored a part of the batch, it recognises those events in the next attempt.
             tokio::time::sleep(Duration::from_secs(1 << tries)).await;
         }
     }

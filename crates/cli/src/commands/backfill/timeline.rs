@@ -1,5 +1,6 @@
-//! What was done to a merge request or an issue, from what GitLab's API remembers of it: one event each, as it would have been
-//! received then. System notes tell approvals, drafts and pushes; GitLab writes them in English whatever anybody's language is.
+//! The history of a merge request or an issue, rebuilt from GitLab's API: one event for each change, as the source
+//! would have received it then. Approvals, draft changes and pushes come from system notes, which GitLab always writes
+//! in English.
 
 use quickdraw_domain::compose::User;
 use serde_json::{Map, Value, json};
@@ -8,7 +9,7 @@ use super::tell::Told;
 use crate::commands::gitlab::Home;
 use crate::commands::gitlab::bodies::{self, found, spelled, text, user};
 
-/// What happened.
+/// The change that a step makes.
 enum What<'a> {
     Open,
     Close,
@@ -19,24 +20,24 @@ enum What<'a> {
     Draft(bool),
     Push,
     Comment(&'a Value),
-    /// Nothing: so it is now.
+    /// No change. This step has the current state.
     Now,
 }
 
-/// When, what, and who did it.
+/// A change with its time and its author.
 struct Step<'a> {
     at: jiff::Timestamp,
     what: What<'a>,
     who: &'a Value,
 }
 
-/// What GitLab has of one thing.
+/// A merge request or an issue with its history, as GitLab's API returns it.
 pub(super) struct Thing<'a> {
     pub(super) home: &'a Home,
     pub(super) there: &'a Value,
-    /// Comments, those that GitLab wrote by itself too.
+    /// Comments, including system notes.
     pub(super) notes: &'a [Value],
-    /// Changes of its state.
+    /// Changes of state.
     pub(super) states: &'a [Value],
 }
 
@@ -47,16 +48,16 @@ impl<'a> Thing<'a> {
         let mut steps = self.steps();
         steps.extend(self.system_steps());
         steps.extend(self.merge());
-        // What is so now comes behind what happened at the same time.
+        // The current state comes last among steps with the same time.
         steps.sort_by_key(|step| (step.at, matches!(step.what, What::Now)));
-        // What was told of the first change tells what it was before.
+        // The first draft change also shows the state before it: the opposite.
         let first =
             steps.iter().find_map(|step| if let What::Draft(is_draft) = step.what { Some(is_draft) } else { None });
         let is_draft = first.map_or(attributes.get("draft") == Some(&Value::Bool(true)), |is_draft| !is_draft);
         self.walk(&steps, &attributes, "merge_request", "merge_request_hooks", is_draft)
     }
 
-    /// The merge. Old versions of GitLab have no `merged_at`, and only the changes of its state can tell when it was.
+    /// The merge. Old versions of GitLab have no `merged_at`; there the time comes from the changes of state.
     fn merge(&self) -> Option<Step<'a>> {
         let seen = self.states.iter().find(|state| state["state"] == "merged").unwrap_or(&Value::Null);
         let times = [&self.there["merged_at"], &seen["created_at"]];
@@ -74,7 +75,7 @@ impl<'a> Thing<'a> {
         self.walk(&steps, &attributes, "issue", bodies::trigger_of_issue(self.there), false)
     }
 
-    /// What merge requests and issues have alike.
+    /// The steps that merge requests and issues have in common.
     fn steps(&self) -> Vec<Step<'a>> {
         let mut steps: Vec<Step<'a>> = step(&self.there["created_at"], What::Open, &self.there["author"]).collect();
         steps.extend(step(&self.there["updated_at"], What::Now, &Value::Null));
@@ -87,7 +88,7 @@ impl<'a> Thing<'a> {
             steps.extend(step(&state["created_at"], what, &state["user"]));
         }
         if self.there["state"] == "closed" && self.there["closed_at"].is_string() {
-            // The last close has a time of its own, which events tell too.
+            // For the last close, `closed_at` is used, because events have that time too.
             let last = steps.iter().rposition(|step| matches!(step.what, What::Close));
             last.map(|last| steps.remove(last));
             steps.extend(step(&self.there["closed_at"], What::Close, &self.there["closed_by"]));
@@ -147,12 +148,12 @@ impl<'a> Thing<'a> {
                     "update"
                 }
                 What::Push => {
-                    // Which commit was there before, the API does not tell; that one was is what counts.
+                    // The API does not return the previous commit. Only the presence of `oldrev` matters.
                     oldrev = Some("0".repeat(40));
                     "update"
                 }
                 What::Now => {
-                    // GitLab gives some states without their times: then this is the first that tells of them.
+                    // GitLab may have no time for a change of state. Then this step is the first with the new state.
                     state = match text(&self.there["state"]) {
                         "opened" => "opened",
                         "closed" => "closed",
@@ -183,7 +184,7 @@ impl<'a> Thing<'a> {
                 (trigger, Value::Object(object))
             };
             let event = found(self.home, trigger, &who, &object, String::new())?;
-            // Only as it is now, its labels are known.
+            // Only the current labels are known, so earlier events have none.
             let told = if matches!(step.what, What::Now) { Told::new } else { Told::without_labels };
             events.push(told(event, Some(step.at.to_string()))?);
         }

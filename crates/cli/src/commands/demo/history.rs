@@ -1,4 +1,4 @@
-//! What a small team does in some weeks, made from a number: the same number, the same weeks.
+//! The generated history of a small team. It depends on the seed alone.
 
 use quickdraw_domain::Trigger;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 pub(super) const ZERO: &str = "0000000000000000000000000000000000000000";
 
-/// Number, username, name and address of everybody. The last one is a program.
+/// Number, username, name and e-mail address of each member. The last member is a bot.
 const TEAM: [(i64, &str, &str, &str); 7] = [
     (11, "ida", "Ida Berg", "ida@climb.example"),
     (12, "jo", "Jo Lind", "jo@climb.example"),
@@ -20,13 +20,13 @@ const TEAM: [(i64, &str, &str, &str); 7] = [
     (90, "project_1_bot_5eed", "renovate", "project_1_bot_5eed@noreply.gitlab.example.com"),
 ];
 const BOT: usize = 6;
-/// The project that goes on.
+/// Number of the project that gets live events.
 pub(super) const FIRST: i64 = 1;
 const PROJECTS: [(i64, &str, &str); 3] =
     [(FIRST, "gear/rope", "Rope"), (2, "gear/sling", "Sling"), (3, "web/shop", "Shop")];
 pub(super) const WORK: [&str; 8] = ["Knots", "Belay", "Anchors", "Carabiners", "Ropes", "Slings", "Prices", "Basket"];
 
-/// Something that happened.
+/// A generated event.
 pub(super) struct Told {
     /// Seconds since 1970.
     pub(super) at: i64,
@@ -34,7 +34,7 @@ pub(super) struct Told {
     pub(super) body: Value,
 }
 
-/// Numbers that look like chance, and are not.
+/// Pseudo-random numbers that depend on the seed alone.
 pub(super) struct Dice {
     seed: u64,
     rolled: u64,
@@ -53,7 +53,7 @@ impl Dice {
         least + self.below(most - least + 1)
     }
 
-    /// In so many of a hundred cases.
+    /// Returns true in `percent` of a hundred cases.
     fn happens(&mut self, percent: i64) -> bool {
         self.below(100) < percent
     }
@@ -68,7 +68,7 @@ impl Dice {
     }
 }
 
-/// A project as it grows.
+/// The state of a project while its history is generated.
 pub(super) struct Project {
     id: i64,
     path: &'static str,
@@ -82,19 +82,20 @@ pub(super) struct Project {
 pub(super) struct World {
     pub(super) dice: Dice,
     pub(super) told: Vec<Told>,
-    /// Merge requests that are merged at a time, with their commits.
+    /// Merge requests with their commits and the time at which they are merged.
     landings: Vec<(i64, MergeRequest, Vec<Value>)>,
     pub(super) projects: Vec<Project>,
     pub(super) ids: i64,
 }
 
-/// The weeks before a time, in seconds since 1970, in the order in which they happened.
+/// Generates the `number` weeks before `end`, which is in seconds since 1970. The events are in the order of their
+/// time.
 pub(super) fn weeks(seed: u64, number: i64, end: i64) -> Vec<Told> {
     let mut world = World::new(seed);
     let first = (end / DAY - number * 7) * DAY;
     for day in 0..number * 7 {
         let morning = first + day * DAY + 8 * HOUR;
-        // 1970 began on a Thursday.
+        // 1970-01-01 was a Thursday.
         let is_weekend = (morning / DAY + 3) % 7 >= 5;
         for project in 0..world.projects.len() {
             world.day(project, morning, is_weekend);
@@ -114,7 +115,7 @@ fn spelled(at: i64) -> String {
     jiff::Timestamp::from_second(at).unwrap_or_default().strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-/// The last of some commits.
+/// The id of the last commit.
 pub(super) fn tip(commits: &[Value]) -> String {
     commits.last().and_then(|last| last["id"].as_str()).unwrap_or(ZERO).to_owned()
 }
@@ -193,7 +194,7 @@ impl World {
         self.tell(at, "push_hooks", body);
     }
 
-    /// One merge request, from its first commit to its end.
+    /// Generates a merge request, from its first commit to its end.
     fn change(&mut self, project: usize, begin: i64, who: usize) {
         self.projects[project].merge_requests += 1;
         let iid = self.projects[project].merge_requests;
@@ -224,7 +225,7 @@ impl World {
             self.note(&one, at, reviewer, &head);
             if self.dice.happens(50) {
                 at += self.dice.between(10, 120) * MINUTE;
-                // A rebase gives the same changes other names; else something is added.
+                // A rebase gives the same changes new ids. Otherwise a commit is added.
                 let before = head.clone();
                 if self.dice.happens(30) {
                     for commit in &mut commits {
@@ -251,14 +252,14 @@ impl World {
         at += self.dice.between(30, 600) * MINUTE;
         match self.dice.below(100) {
             0..=5 => self.merge_request(&one, at, who, "close", "closed", &head),
-            // Some are never done.
+            // Some merge requests stay open.
             6..=11 => {}
-            // In the order of their time, because each goes on from the one before.
+            // Merges are generated later in the order of time, because each one builds on the one before.
             _ => self.landings.push((at, one, commits)),
         }
     }
 
-    /// Approved, merged, and sometimes brought out.
+    /// Generates the approval, the merge, and sometimes a deployment.
     fn land(&mut self, one: &MergeRequest, at: i64, mut commits: Vec<Value>) {
         let head = &tip(&commits);
         let project = one.project;
@@ -273,7 +274,7 @@ impl World {
         let commit = merge["id"].as_str().unwrap_or(ZERO).to_owned();
         self.projects[project].head.clone_from(&commit);
         self.merge_request(one, at, by, "merge", "merged", &commit);
-        // All of them come to main, as GitLab lists them.
+        // As in GitLab, the push to main lists all commits of the branch.
         commits.push(merge);
         self.push(project, at + 5, by, ("main", &before, &commit), &commits);
         self.push(project, at + 10, by, (&one.branch, head, ZERO), &[]);
@@ -322,7 +323,7 @@ impl World {
         self.tell(at, "note_hooks", body);
     }
 
-    /// A pipeline of three jobs; one of them is flaky.
+    /// Generates a pipeline with three jobs. One job is flaky.
     fn pipeline(&mut self, project: usize, at: i64, who: usize, branch: &str, sha: &str) {
         self.projects[project].pipelines += 1;
         let (number, iid) = (self.id(), self.projects[project].pipelines);
@@ -345,14 +346,14 @@ impl World {
             &jobs,
         );
         if fails && again {
-            // Run again, it passes.
+            // The second run passes.
             jobs[2] = ("test", self.id(), "success");
             let (from, to) = (at + took + 5 * MINUTE, at + 2 * took + 5 * MINUTE);
             self.pipeline_event(project, to, who, (branch, sha), (number, iid), "success", (from, Some(to)), &jobs);
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "they are what an event says")]
+    #[expect(clippy::too_many_arguments, reason = "each argument is a field of the event")]
     pub(super) fn pipeline_event(
         &mut self,
         project: usize,
@@ -380,7 +381,7 @@ impl World {
         self.tell(at, "pipeline_hooks", body);
     }
 
-    /// A deployment, and the incident that sometimes follows.
+    /// Generates a deployment, and sometimes the incident that follows.
     pub(super) fn deploy(&mut self, project: usize, at: i64, who: usize, sha: &str) {
         let number = self.id();
         let status = if self.dice.happens(10) { "failed" } else { "success" };
@@ -398,7 +399,7 @@ impl World {
         }
     }
 
-    /// An issue or an incident, from its opening to its last close.
+    /// Generates an issue or an incident, from its opening to its last close.
     fn issue(&mut self, project: usize, begin: i64, is_incident: bool) {
         self.projects[project].issues += 1;
         let (iid, number, who) = (self.projects[project].issues, self.id(), self.dice.person());
@@ -446,7 +447,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_number_gives_the_same_weeks() {
+    fn the_same_seed_gives_the_same_weeks() {
         let of = |seed: u64| -> Vec<(i64, String)> {
             weeks(seed, 3, 1_780_000_000).into_iter().map(|told| (told.at, told.body.to_string())).collect()
         };
@@ -458,7 +459,7 @@ mod tests {
     }
 
     #[test]
-    fn it_has_what_is_hard_to_count() {
+    fn the_history_contains_every_action_and_kind() {
         let told = weeks(1, 3, 1_780_000_000);
         let actions: HashSet<&str> =
             told.iter().filter_map(|told| told.body["object_attributes"]["action"].as_str()).collect();

@@ -1,26 +1,26 @@
-//! What goes on after the weeks of a demo.
+//! The live events of a demo, which follow the generated history.
 
 use std::collections::VecDeque;
 
 use super::history::{FIRST, MINUTE, MergeRequest, Told, WORK, World, ZERO, tip};
 
-/// What goes on after the weeks: merge requests of the first project that go from push to deployment, one step at a time.
+/// A source of live events: one merge request of the first project after the other, from the push to the deployment.
 pub(super) struct Live {
     world: World,
     steps: VecDeque<Told>,
 }
 
-/// How far the first project has come: what goes on, goes on from there.
+/// The state of the first project, from which live events continue.
 #[derive(Default)]
 pub(super) struct Known {
     pub(super) merge_requests: i64,
     pub(super) pipelines: i64,
-    /// Where the default branch is.
+    /// The last commit of the default branch.
     pub(super) head: Option<String>,
 }
 
 impl Known {
-    /// After these.
+    /// The state after the given events.
     pub(super) fn of(told: &[Told]) -> Self {
         let ours = || told.iter().map(|told| &told.body).filter(|body| body["project"]["id"] == FIRST);
         let last = |kind: &str| {
@@ -34,10 +34,10 @@ impl Known {
 }
 
 impl Live {
-    /// Begins at a time, in seconds since 1970.
+    /// Starts at `now`, in seconds since 1970.
     pub(super) fn new(known: Known, now: i64) -> Self {
         let mut world = World::new(u64::try_from(now).unwrap_or(0));
-        // Numbers that no week has.
+        // Ids above those of the generated history.
         world.ids = now;
         let first = &mut world.projects[0];
         (first.merge_requests, first.pipelines) = (known.merge_requests, known.pipelines);
@@ -47,7 +47,7 @@ impl Live {
         Self { world, steps: VecDeque::new() }
     }
 
-    /// The next step.
+    /// The next event.
     pub(super) fn next(&mut self, now: i64) -> Option<Told> {
         if self.steps.is_empty() {
             self.world.round(now);
@@ -58,7 +58,8 @@ impl Live {
 }
 
 impl World {
-    /// One merge request from its first commit to its deployment, with nothing that lies ahead of a time.
+    /// Generates a merge request, from its first commit to its deployment. Events later than a minute from now are
+    /// dropped.
     fn round(&mut self, now: i64) {
         let (who, reviewer) = (self.dice.person(), self.dice.person());
         self.projects[0].merge_requests += 1;
@@ -86,7 +87,7 @@ impl World {
         self.told.retain(|told| told.at <= now + MINUTE);
     }
 
-    /// A pipeline that ended now.
+    /// Generates a pipeline that ended now.
     fn quick_pipeline(&mut self, now: i64, who: usize, branch: &str, sha: &str) {
         self.projects[0].pipelines += 1;
         let (number, iid) = (self.id(), self.projects[0].pipelines);
@@ -103,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_goes_on_goes_on_from_there() {
+    fn live_events_continue_from_the_history() {
         let known = Known::of(&super::super::history::weeks(1, 3, 1_780_000_000));
         let (merge_requests, head) = (known.merge_requests, known.head.clone().expect("a default branch"));
         assert!(merge_requests > 10 && known.pipelines > merge_requests);
@@ -118,6 +119,6 @@ mod tests {
             .filter(|one| one["action"] == "merge")
             .filter_map(|one| one["iid"].as_i64())
             .collect();
-        assert_eq!(merged[..2], [merge_requests + 1, merge_requests + 2], "no number is passed over");
+        assert_eq!(merged[..2], [merge_requests + 1, merge_requests + 2], "the numbers continue without a gap");
     }
 }

@@ -1,4 +1,4 @@
-//! Gaps of a project, compared with what its GitLab has, and filled if that is asked for.
+//! Compares the gaps of a project with GitLab, and fills them on request.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashSet};
@@ -16,23 +16,23 @@ use crate::commands::gitlab::bodies::{self, Found, There};
 use crate::commands::gitlab::{GitLab, Home};
 use crate::commands::{plain, say};
 
-/// How long what GitLab sent again takes to be counted.
+/// Time in which the server counts the events that GitLab resent.
 const COUNTED: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Two sides, and what is to be done with what one of them lacks.
+/// A comparison of a Quickdraw server with a GitLab.
 pub(super) struct Compare<'a> {
     ours: &'a Ours<'a>,
     gitlab: &'a GitLab,
     repair: bool,
     hook: Option<i64>,
-    /// Groups whose hooks were looked at: projects share them.
+    /// Groups whose hooks were already read. Several projects may be in one group.
     groups: RefCell<HashSet<String>>,
 }
 
-/// What became of gaps.
+/// The number of gaps by result.
 pub(super) struct Tally {
-    /// What may still be asked about.
+    /// Number of lookups that `--limit` still allows.
     room: usize,
     sent_again: usize,
     fetched: usize,
@@ -46,7 +46,7 @@ impl Tally {
         Self { room, sent_again: 0, fetched: 0, gone: 0, older: 0, left: 0 }
     }
 
-    /// Takes one from what may still be asked about.
+    /// Uses up one lookup. Returns false if none is left.
     const fn take(&mut self) -> bool {
         let is_left = self.room > 0;
         self.room = self.room.saturating_sub(1);
@@ -55,10 +55,8 @@ impl Tally {
 
     pub(super) fn words(&self, repair: bool) -> String {
         let Self { sent_again, fetched, gone, older, left, .. } = self;
-        let done = if repair { "fetched and reported" } else { "there in GitLab (--repair fetches them)" };
-        format!(
-            "{sent_again} sent again, {fetched} {done}, {gone} not there, {older} older than what came, {left} left by --limit"
-        )
+        let done = if repair { "fetched and reported" } else { "found in GitLab (--repair fetches them)" };
+        format!("{sent_again} resent, {fetched} {done}, {gone} not found, {older} too old, {left} skipped by --limit")
     }
 }
 
@@ -73,7 +71,7 @@ impl<'a> Compare<'a> {
         Self { ours, gitlab, repair, hook, groups: RefCell::default() }
     }
 
-    /// Compares a project.
+    /// Compares the gaps of one project.
     pub(super) async fn project(
         &self,
         id: i64,
@@ -113,14 +111,15 @@ impl<'a> Compare<'a> {
             }
             let there = match before {
                 Some(before) => bodies::pushes(self.gitlab, home, git_ref, before, after).await?,
-                None => There::Unclear("where the push before it ended is not known"),
+                None => There::Unclear("the commit before the push is unknown"),
             };
             self.settle(home, &gap.to_string(), there, tally).await?;
         }
         Ok(())
     }
 
-    /// Objects from the last to the first, because those from before coverage starts come last, and are no gap.
+    /// Looks up missing objects, newest first. Objects from before the start of coverage are not gaps, so the first one
+    /// of these ends the search.
     async fn objects(
         &self,
         home: &Home,
@@ -164,13 +163,14 @@ impl<'a> Compare<'a> {
             }
         }
         if older > 0 {
-            say(format!("    {metric}: {older} older than what came, and no gap"));
+            say(format!("    {metric}: older than the first event, so not missing: {older}"));
             tally.older += older;
         }
         Ok(())
     }
 
-    /// Has GitLab send again what hooks of the project and of its groups did not get rid of.
+    /// Asks GitLab to resend the failed requests of the project's hooks and of the hooks of its groups. Returns true if
+    /// there was one.
     async fn send_again(&self, id: i64, path: &str, tally: &mut Tally) -> anyhow::Result<bool> {
         let mut places = vec![format!("projects/{id}")];
         let groups = path.match_indices('/').map(|(end, _)| format!("groups/{}", super::encoded(&path[..end])));
@@ -185,29 +185,29 @@ impl<'a> Compare<'a> {
             for event in &again.events {
                 let what = format!("{} of hook {} of {place}", plain(&event.trigger), event.hook);
                 if !self.repair {
-                    say(format!("    not taken ({}): {what}; --repair sends it again", plain(&event.status)));
+                    say(format!("    failed ({}): {what}; --repair resends it", plain(&event.status)));
                 } else if !tally.take() {
                     tally.left += 1;
                 } else {
                     let outcome = self.gitlab.send_again(place, event).await?;
-                    say(format!("    sent again: {what}: {}", plain(&outcome.to_string())));
+                    say(format!("    resent: {what}: {}", plain(&outcome.to_string())));
                     tally.sent_again += usize::from(outcome.is_taken());
                     sent = true;
                 }
             }
         }
         if hooks == 0 {
-            say("    no hook of the project that posts to Quickdraw can be seen: what hooks sent is not compared");
+            say("    failed requests are not compared: the token can see no webhook that posts to Quickdraw");
         }
         Ok(sent)
     }
 
-    /// Says whether GitLab has it, and reports it.
+    /// Prints the result of a lookup, and reports the event with `--repair`.
     async fn settle(&self, home: &Home, name: &str, there: There, tally: &mut Tally) -> anyhow::Result<()> {
         let found = match there {
             There::Found(found) => found,
             There::Gone | There::Older => {
-                say(format!("    {name}: not there any more, or not for this token"));
+                say(format!("    {name}: not found in GitLab, or the token cannot read it"));
                 tally.gone += 1;
                 return Ok(());
             }
@@ -229,7 +229,7 @@ impl<'a> Compare<'a> {
     }
 
     async fn report(&self, home: &Home, name: &str, found: Found) -> anyhow::Result<String> {
-        // The same gap has the same key, so that a run that was cut off does not report twice what it reported.
+        // The key depends on the gap, so that a repeated run does not report an event twice.
         let project = &home.project;
         let parts = [self.gitlab.url(), &project.id.to_string(), name].join("\n");
         let key = format!("gap-{}", hex::encode(Sha256::digest(parts)));
@@ -237,6 +237,6 @@ impl<'a> Compare<'a> {
         let report = Report { trigger: found.trigger, payload: &payload };
         let Ours { url, token, .. } = self.ours;
         let reported = client::report(url, token, &project.path_with_namespace, &report, &key, PATIENCE).await;
-        reported.with_context(|| format!("{name} could not be reported to the project {}", project.path_with_namespace))
+        reported.with_context(|| format!("failed to report {name} to the project {}", project.path_with_namespace))
     }
 }

@@ -1,4 +1,4 @@
-//! Reading real commits: who, when, what, and which paths.
+//! Reads commits of a repository: message, author, time and changed paths.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,21 +11,20 @@ use serde_json::{Value, json};
 
 use super::updates::{Change, Update};
 
-/// Most commits that are listed: the newest, oldest first. The total is counted over all.
+/// Most commits that a report lists: the newest ones, in the order of time. The total counts all.
 const LISTED: usize = 20;
 
-/// How long renames with changes may be looked for in one push. Nobody waits for more than a few seconds for a push to end; after
-/// that a renamed file with changes is a removed and an added one.
+/// Time limit of one push for the detection of renames with changes. After it, a renamed file with changes is reported
+/// as removed and added, so that the push ends soon.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// How repositories are read. Looking for renames compares every removed file with every added one, and reads both: a commit that moves
-/// hundreds of files with changes would take minutes.
+/// Settings for reading repositories. The detection of renames compares every removed file with every added one, so a
+/// commit that moves hundreds of files would take minutes without a limit.
 const READING: [&str; 3] = ["diff.renames=true", "diff.renameLimit=32", "core.bigFileThreshold=256k"];
 
-/// Opens a repository.
 pub(in crate::commands) fn open(path: &Path) -> anyhow::Result<Repository> {
     let opened = gix::open_opts(path, gix::open::Options::default().config_overrides(READING));
-    opened.with_context(|| format!("{} is no git repository", path.display()))
+    opened.with_context(|| format!("{} is not a git repository", path.display()))
 }
 
 pub(super) struct Pushed {
@@ -33,8 +32,8 @@ pub(super) struct Pushed {
     pub(super) total: usize,
 }
 
-/// The commits that a branch update brought: what is reachable from the new tip and not from the old one. A new branch
-/// lists what is not on the default branch, as GitLab does.
+/// The commits of a branch update: those that are reachable from the new tip and not from the old one. For a new
+/// branch, as in GitLab: those that are not on the default branch.
 pub(super) fn pushed(repository: &Repository, update: &Update) -> anyhow::Result<Pushed> {
     if update.change == Change::Removed {
         return Ok(Pushed { listed: json!([]), total: 0 });
@@ -54,7 +53,7 @@ pub(super) fn pushed(repository: &Repository, update: &Update) -> anyhow::Result
     Ok(Pushed { listed: Value::Array(listed), total })
 }
 
-/// What can be reached from tips and not from what is hidden, the newest first.
+/// The commits that are reachable from `tips` and not from `hidden`, newest first.
 pub(in crate::commands) fn walk(
     repository: &Repository,
     tips: Vec<ObjectId>,
@@ -66,7 +65,7 @@ pub(in crate::commands) fn walk(
     walk.map(|commit| Ok(commit.context("failed to walk the history")?.id)).collect()
 }
 
-/// The commit that a tag points at, if it is one, and the text of an annotated tag. `None` for a removed tag.
+/// The commit that a tag points at, if it points at one, and the message of an annotated tag. `None` for a removed tag.
 pub(super) fn tag(
     repository: &Repository,
     update: &Update,
@@ -85,10 +84,10 @@ pub(super) fn tag(
 }
 
 fn id(hex: &str) -> anyhow::Result<ObjectId> {
-    ObjectId::from_hex(hex.as_bytes()).with_context(|| format!("{hex:?} is no object id"))
+    ObjectId::from_hex(hex.as_bytes()).with_context(|| format!("{hex:?} is not an object id"))
 }
 
-/// The tip of the default branch, unless that is the very branch that was pushed or does not exist yet.
+/// The tip of the default branch. `None` if the pushed branch is the default branch, or if that has no commit.
 fn default_branch(repository: &Repository, pushed: &str) -> Option<ObjectId> {
     let head = repository.head().ok()?;
     if head.referent_name()?.as_bstr() == pushed.as_bytes().as_bstr() {
@@ -97,11 +96,12 @@ fn default_branch(repository: &Repository, pushed: &str) -> Option<ObjectId> {
     Some(head.id()?.detach())
 }
 
-/// A commit as bodies have it. `look`: for renames with changes, beside those without.
+/// A commit as bodies list it. `look` turns on the detection of renames with changes; exact renames are always
+/// detected.
 pub(in crate::commands) fn describe(repository: &Repository, id: ObjectId, look: bool) -> anyhow::Result<Value> {
     let commit = repository.find_commit(id).context("failed to read a commit")?;
     let (author, committer) = (commit.author()?, commit.committer()?);
-    // GitLab shows the committer's time with the committer's offset. One that no calendar has is shown as none.
+    // GitLab shows the committer's time with the committer's offset. A time out of range becomes null.
     let written = committer.time().ok().and_then(|time| {
         let at = jiff::Timestamp::from_second(time.seconds).ok()?;
         let offset = jiff::tz::Offset::from_seconds(time.offset).unwrap_or(jiff::tz::Offset::UTC);
@@ -139,10 +139,10 @@ pub(in crate::commands) fn describe(repository: &Repository, id: ObjectId, look:
     }))
 }
 
-/// Against the first parent, as GitLab does: a merge lists the whole of what it brought in.
+/// The changes against the first parent, as in GitLab: a merge lists all that it brought in.
 fn changes(repository: &Repository, commit: &gix::Commit<'_>, look: bool) -> anyhow::Result<Vec<ChangeDetached>> {
     let parent = match commit.parent_ids().next() {
-        // A shallow repository ends somewhere: there, everything counts as added.
+        // In a shallow repository the parent may be missing. Then all files count as added.
         Some(parent) => repository.find_commit(parent).ok().map(|parent| parent.tree()).transpose()?,
         None => None,
     };
@@ -152,7 +152,7 @@ fn changes(repository: &Repository, commit: &gix::Commit<'_>, look: bool) -> any
     repository.diff_tree_to_tree(parent.as_ref(), Some(&tree), options).context("failed to compare trees")
 }
 
-/// What people wrote, in the encoding that their commit names, as `git log` shows it.
+/// Decodes text of a commit with the encoding that the commit names, as `git log` does.
 fn spelled(bytes: &BStr, encoding: Option<&BStr>) -> String {
     match encoding.and_then(|name| encoding_rs::Encoding::for_label(name)) {
         Some(encoding) => encoding.decode_without_bom_handling(bytes).0.into_owned(),
@@ -160,7 +160,7 @@ fn spelled(bytes: &BStr, encoding: Option<&BStr>) -> String {
     }
 }
 
-/// Git's texts are bytes; what is not UTF-8 is shown as well as it can be.
+/// Decodes UTF-8; other bytes become U+FFFD.
 fn text(bytes: &BStr) -> String {
     bytes.to_str_lossy().into_owned()
 }

@@ -1,4 +1,4 @@
-//! Putting the hook into a repository, and finding again what it reports to.
+//! Installs the hook in a repository, and reads its settings later.
 
 use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-/// Beside the repository's own files; readable by its owner only, because of the token, or by its group where that shares the repository.
+/// Name of the file with the settings of the hook, in the git directory. It contains a token, so only the owner can
+/// read it, or also the group if the repository is shared.
 const FILE: &str = "quickdraw.json";
 const MARK: &str = "# installed by quickdraw git-hook install";
 
-/// Where a repository reports to.
+/// The server and project that a repository reports to.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Target {
     pub(super) project: String,
@@ -26,15 +27,15 @@ pub(super) fn install(repository: &Path, target: &Target) -> anyhow::Result<Path
     let settings = opened.config_snapshot();
     if let Some(elsewhere) = settings.string("core.hooksPath") {
         anyhow::bail!(
-            "{} has its hooks in {elsewhere} (core.hooksPath), which other repositories may share; add the line \
-             `quickdraw git-hook post-receive` there by hand",
+            "the hooks of {} are in {elsewhere} (core.hooksPath), which may be shared with other repositories; add the \
+             line `quickdraw git-hook post-receive` to its post-receive hook yourself",
             repository.display()
         );
     }
     let form = settings.string("extensions.refStorage");
     anyhow::ensure!(
         form.as_ref().is_none_or(|form| form.as_slice() == b"files"),
-        "{} keeps its refs as {}, which quickdraw cannot read yet; `git refs migrate --ref-format=files` makes files of them",
+        "{} stores its refs as {}, which quickdraw cannot read yet; run `git refs migrate --ref-format=files`",
         repository.display(),
         form.unwrap_or_default()
     );
@@ -42,14 +43,14 @@ pub(super) fn install(repository: &Path, target: &Target) -> anyhow::Result<Path
     if let Ok(present) = std::fs::read_to_string(&hook) {
         anyhow::ensure!(
             present.contains(MARK),
-            "{} exists and is not ours; add the line `quickdraw git-hook post-receive` to it by hand",
+            "{} was not installed by quickdraw; add the line `quickdraw git-hook post-receive` to it yourself",
             hook.display()
         );
     }
     let mode = file_mode(&opened);
     let mut options = std::fs::OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(mode).open(folder.join(FILE))?;
-    // It may have been there.
+    // An existing file keeps its mode when it is opened.
     file.set_permissions(std::fs::Permissions::from_mode(mode))?;
     file.write_all(&serde_json::to_vec_pretty(target)?)?;
     let program = std::env::current_exe()?;
@@ -60,7 +61,8 @@ pub(super) fn install(repository: &Path, target: &Target) -> anyhow::Result<Path
     Ok(hook)
 }
 
-/// Who may read and write what lies beside a repository: its owner, and its group where git lets that write (`core.sharedRepository`).
+/// The mode of files in the git directory: for the owner, and for the group if git shares the repository
+/// (`core.sharedRepository`).
 pub(super) fn file_mode(repository: &gix::Repository) -> u32 {
     let shared = repository.config_snapshot().string("core.sharedRepository").unwrap_or_default();
     match std::str::from_utf8(&shared).unwrap_or_default() {

@@ -1,5 +1,5 @@
-//! Reports that wait beside the repository until the server has them: each is a file before it is sent, and goes in the order in which
-//! they were made.
+//! The spool: reports that wait in the git directory until the server has accepted them. Each report is stored in a
+//! file before it is sent. Reports are sent in the order of their creation.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -16,76 +16,77 @@ use super::complain;
 use super::install::{Target, file_mode};
 use crate::client::{self, Refused};
 
-/// Beside the repository's own files.
+/// Name of the spool, in the git directory.
 const FOLDER: &str = "quickdraw-spool";
-/// Who holds it sends.
+/// Lock file. The process that holds the lock sends the reports.
 const LOCK: &str = "lock";
-/// There while the server did not take reports: when it last did not, people have waited for that already.
+/// File that exists after the server did not accept a report. Its age limits the time that the next push waits.
 const AWAY: &str = "away";
-/// For so long after that, a push waits only this long for it.
+/// For this time after a failure, a push waits only `BRIEFLY`.
 const REMEMBERED: Duration = Duration::from_secs(60);
 const BRIEFLY: Duration = Duration::from_secs(1);
-/// What a process that died left half written is of no use after this.
+/// Age after which a partial file is deleted, because its writer must have died.
 const HALF_WRITTEN: Duration = Duration::from_secs(86_400);
-/// Most reports that wait, and most bytes of them: a server that never comes back must not fill the disk.
+/// Most reports that wait, and most bytes of them, so that an unreachable server cannot fill the disk.
 const MOST: usize = 10_000;
 const MOST_BYTES: u64 = 1 << 30;
 
-/// Reports of this kind are of use to nobody but a hook: where none hears of them, they are not sent.
+/// Kind of reports that only hooks use. They are not sent if no hook subscribes to them.
 pub(super) const ONLY_IF_HEARD: &str = "repository_update_hooks";
 
-/// A report with the key under which the server takes it once.
+/// A stored report, with the key by which the server recognises a repeated request.
 #[derive(Serialize, Deserialize)]
 struct Waiting {
     key: String,
     report: Value,
 }
 
-/// What became of those that waited.
+/// The number of reports that were sent, and that still wait.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Sent {
     pub(super) sent: usize,
-    /// They wait for the next push, or for `quickdraw git-hook send`.
+    /// These wait for the next push or for `quickdraw git-hook send`.
     pub(super) left: usize,
 }
 
-/// What became of the oldest of them.
+/// The result of an attempt to send the oldest report.
 enum Next {
     Sent,
-    /// It is of no use, or can never be taken.
+    /// The report is not needed, or the server will never accept it.
     Gone,
-    /// The server does not take it now, or the time is over.
+    /// The server did not accept the report now, or the time is over.
     Later,
 }
 
-/// The reports of a repository that wait.
+/// The spool of a repository.
 pub(super) struct Spool {
     folder: PathBuf,
     mode: u32,
-    /// When this push began, in the order of time also of several processes, and how many reports it made.
+    /// A time-ordered id of this push, which sorts the reports of several processes, and the number of reports so far.
     begun: Uuid,
     made: usize,
 }
 
 impl Spool {
-    /// Opened before the reports are made: that of a short push may be made before that of a long one that came first.
+    /// Opens the spool. This happens before reports are composed, so that a short push does not overtake a long one
+    /// that started earlier.
     pub(super) fn open(repository: &gix::Repository) -> anyhow::Result<Self> {
         let (folder, mode) = (repository.git_dir().join(FOLDER), file_mode(repository));
         if !folder.exists() {
-            fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
-            // Whoever may read or write may list.
+            fs::create_dir_all(&folder).with_context(|| format!("failed to create {}", folder.display()))?;
+            // A user who may read files also needs the right to list the folder.
             fs::set_permissions(&folder, fs::Permissions::from_mode(mode | (mode & 0o440) >> 2))?;
         }
         Ok(Self { folder, mode, begun: Uuid::now_v7(), made: 0 })
     }
 
-    /// Writes a report down. It is on the disk when this returns.
+    /// Stores a report. It is on the disk when this returns.
     pub(super) fn add(&mut self, report: Value) -> anyhow::Result<()> {
         let waiting = self.waiting()?;
         let bytes: u64 = waiting.iter().filter_map(|file| fs::metadata(file).ok()).map(|file| file.len()).sum();
         anyhow::ensure!(
             waiting.len() < MOST && bytes < MOST_BYTES,
-            "{} reports wait in {} already; look why the server does not take them",
+            "{} reports already wait in {}; find out why the server does not accept them",
             waiting.len(),
             self.folder.display()
         );
@@ -98,30 +99,31 @@ impl Spool {
         file.write_all(&text)?;
         file.sync_all()?;
         fs::rename(&partial, &whole)?;
-        File::open(&self.folder)?.sync_all().context("failed to write the spool down")
+        File::open(&self.folder)?.sync_all().context("failed to sync the spool")
     }
 
-    /// How long a push should wait, which would wait so long.
+    /// The time that a push waits: `usual`, or less if the server failed shortly before.
     pub(super) fn patience(&self, usual: Duration) -> Duration {
         let was_away = age(&self.folder.join(AWAY)).is_some_and(|age| age < REMEMBERED);
         if was_away { usual.min(BRIEFLY) } else { usual }
     }
 
-    /// Sends what waits, the oldest first, until the server does not take one or the time is over. Where another process does so already,
-    /// that one sends these too.
+    /// Sends the waiting reports, oldest first, until the server does not accept one or the time is over. If another
+    /// process holds the lock, that process sends them.
     pub(super) async fn send(&self, target: &Target, patience: Duration) -> anyhow::Result<Sent> {
         let begun = Instant::now();
         let mut until = begun + patience;
         let lock =
             File::options().write(true).create(true).truncate(false).mode(self.mode).open(self.folder.join(LOCK))?;
         let (mut sent, mut goes_on) = (0, true);
-        // Others may add while we send, and see that we do until we let go: so it is looked once more after that.
+        // Another process may add a report and see the lock held, so the folder is read again after the lock is
+        // released.
         while goes_on && !self.waiting()?.is_empty() && lock.try_lock().is_ok() {
             while let Some(file) = self.waiting()?.into_iter().next() {
                 match self.send_one(target, &file, until).await? {
                     Next::Sent => {
                         sent += 1;
-                        // It is there: worth the whole time.
+                        // The server answers, so the full time may be used.
                         until = begun + patience.max(super::PATIENCE);
                     }
                     Next::Gone => {}
@@ -137,15 +139,15 @@ impl Spool {
         Ok(Sent { sent, left: self.waiting()?.len() })
     }
 
-    /// Notes whether the server took everything, and throws away what nobody finished writing.
+    /// Records whether the server accepted all reports, and deletes partial files of processes that died.
     fn tidy(&self, is_there: bool) -> anyhow::Result<()> {
         let away = self.folder.join(AWAY);
         if is_there {
-            // It may not be there.
+            // Usually the file does not exist.
             let _ = fs::remove_file(&away);
         } else {
             let mut options = File::options();
-            // When it was written is what counts.
+            // Only the time of the last change matters.
             options.write(true).create(true).truncate(true).mode(self.mode).open(&away)?.write_all(b"\n")?;
         }
         for file in self.files("partial")? {
@@ -160,7 +162,7 @@ impl Spool {
         let left = || until.saturating_duration_since(Instant::now());
         let bytes = match fs::read(file) {
             Ok(bytes) => bytes,
-            // Another user's, where the repository is shared and git does not know.
+            // The file belongs to another user if people share the repository and core.sharedRepository is not set.
             Err(error) => {
                 complain(&format!("{} cannot be read ({error}); is core.sharedRepository set?", file.display()));
                 return Ok(Next::Later);
@@ -168,7 +170,7 @@ impl Spool {
         };
         let read: Result<Waiting, _> = serde_json::from_slice(&bytes);
         let Ok(Waiting { key, report }) = read else {
-            complain(&format!("{} is no report, and is set aside", file.display()));
+            complain(&format!("{} does not contain a report; it is set aside", file.display()));
             fs::rename(file, file.with_extension("refused"))?;
             return Ok(Next::Gone);
         };
@@ -187,7 +189,7 @@ impl Spool {
                 fs::remove_file(file)?;
                 Ok(Next::Sent)
             }
-            // What cannot be taken as it is would hold up everything behind it.
+            // A report that the server never accepts must not block the others.
             Err(error) if error.downcast_ref::<Refused>().is_some_and(Refused::is_for_good) => {
                 complain(&format!(
                     "{error:#}; the report is set aside as {}",
@@ -218,7 +220,7 @@ impl Spool {
     }
 }
 
-/// How long ago a file was changed.
+/// The time since the last change of a file.
 fn age(file: &Path) -> Option<Duration> {
     fs::metadata(file).and_then(|file| file.modified()).ok()?.elapsed().ok()
 }

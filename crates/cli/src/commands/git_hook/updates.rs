@@ -1,11 +1,12 @@
-//! The ref updates of one push, as git tells them to a hook: `<old> <new> <ref>` a line.
+//! The ref updates of a push. Git passes them to a hook as lines of `<old> <new> <ref>`.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use anyhow::Context;
 
-/// More refs of one kind changed alike in one push, and GitLab reports none of them (`push_event_hooks_limit`).
+/// Most refs of one kind with the same change that GitLab reports for one push (`push_event_hooks_limit`). If there are
+/// more, it reports none of them.
 pub(super) const LIMIT: usize = 3;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -24,8 +25,8 @@ pub(super) enum Change {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Branch => "branche",
-            Self::Tag => "tag",
+            Self::Branch => "branches",
+            Self::Tag => "tags",
         })
     }
 }
@@ -49,13 +50,13 @@ pub(super) struct Update {
     pub(super) name: String,
 }
 
-/// Reads branches and tags; other refs are nobody's business.
+/// Parses updates of branches and tags. Other refs are ignored.
 pub(super) fn parse(input: &str) -> anyhow::Result<Vec<Update>> {
     let mut updates = Vec::new();
     for line in input.lines().filter(|line| !line.is_empty()) {
         let mut parts = line.splitn(3, ' ');
         let (Some(old), Some(new), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
-            return None.with_context(|| format!("{line:?} is no ref update"));
+            return None.with_context(|| format!("{line:?} is not a ref update"));
         };
         let kind = if name.starts_with("refs/heads/") {
             Kind::Branch

@@ -1,5 +1,5 @@
-//! Bodies of events that never came, from what GitLab's API says of their objects now. They are composed as any: with the
-//! numbers and addresses that GitLab gave, so that what counts them finds them where the others are.
+//! Composes the bodies of events that never arrived, from the current state of their objects in GitLab's API. The
+//! bodies have GitLab's ids and URLs, so that insights recognise the objects.
 
 use quickdraw_domain::compose::{Happened, Instance, Scene, UploadLinks, User, compose};
 use quickdraw_domain::{Timestamp, Trigger};
@@ -9,27 +9,27 @@ use serde_json::{Map, Value, json};
 use super::{GitLab, Home};
 use crate::commands::encoded;
 
-/// What GitLab has of something.
+/// The result of a lookup in GitLab.
 pub(in crate::commands) enum There {
-    /// This can be reported in place of the event that never came.
+    /// The event can be reported.
     Found(Found),
-    /// Nothing, or nothing for this token.
+    /// GitLab has no such object, or the token cannot read it.
     Gone,
-    /// An object from before anything of its kind came: that nothing told of it is no gap.
+    /// The object is older than the first event of its kind, so its event is not missing.
     Older,
-    /// Nobody can tell what it would be.
+    /// The event cannot be determined, for this reason.
     Unclear(&'static str),
 }
 
-/// What can be reported in place of an event that never came.
+/// An event that can be reported in place of the missing one.
 pub(in crate::commands) struct Found {
-    /// What it is called in what is printed.
+    /// A short description for the user.
     pub(in crate::commands) name: String,
     pub(in crate::commands) trigger: &'static str,
     pub(in crate::commands) body: Vec<u8>,
 }
 
-/// Commits of a push whose files are asked for: as many as a body lists.
+/// Most commits of a push that are listed, each with a request for its files.
 const LISTED: usize = 20;
 
 const MERGE_REQUEST: [&str; 25] = [
@@ -107,7 +107,7 @@ const JOB: [&str; 11] = [
 const TIMES: [&str; 6] = ["created_at", "updated_at", "closed_at", "prepared_at", "started_at", "finished_at"];
 const SPENT: [&str; 4] = ["time_estimate", "total_time_spent", "human_time_estimate", "human_total_time_spent"];
 
-/// The pushes between two commits, as one.
+/// Combines the missing pushes between two commits into one push.
 pub(in crate::commands) async fn pushes(
     gitlab: &GitLab,
     home: &Home,
@@ -117,20 +117,20 @@ pub(in crate::commands) async fn pushes(
 ) -> anyhow::Result<There> {
     let id = home.project.id;
     let is_new = before.trim_start_matches('0').is_empty();
-    // What a new branch has that the default branch has not.
+    // For a new branch: the commits that are not on the default branch.
     let from = if is_new { home.project.default_branch.as_deref().unwrap_or(after) } else { before };
     let (from, to) = (encoded(from), encoded(after));
     let Some(compared) = gitlab.get(&format!("projects/{id}/repository/compare?from={from}&to={to}")).await? else {
         return Ok(There::Gone);
     };
     if !is_new && compared["commits"].as_array().is_none_or(Vec::is_empty) {
-        // A push that goes back would undo what receivers have, and nothing tells that there was one.
+        // A push back to an older commit must not be invented: receivers would drop newer commits.
         return Ok(There::Unclear(
-            "nothing lies in between: events came out of order, or a test of the hook was taken for one",
+            "GitLab lists no commits in between: events arrived out of order, or one was a test of the webhook",
         ));
     }
     let mut commits: Vec<&Value> = compared["commits"].as_array().into_iter().flatten().collect();
-    // Events list the oldest first.
+    // Events list the oldest commit first.
     if commits.len() > 1 && commits[0]["id"] == after {
         commits.reverse();
     }
@@ -153,10 +153,11 @@ pub(in crate::commands) async fn pushes(
     let object = json!({
         "before": before, "after": after, "ref": git_ref, "commits": listed, "total_commits_count": total,
     });
-    found(home, "push_hooks", &user, &object, format!("{total} commits")).map(There::Found)
+    let name = if total == 1 { "1 commit".to_owned() } else { format!("{total} commits") };
+    found(home, "push_hooks", &user, &object, name).map(There::Found)
 }
 
-/// A commit as pushes list it, without its paths: GitLab's lists do not tell them.
+/// A commit as a push lists it, but without paths, which GitLab's lists of commits do not have.
 pub(in crate::commands) fn commit_of(there: &Value) -> Value {
     json!({
         "id": text(&there["id"]),
@@ -166,7 +167,7 @@ pub(in crate::commands) fn commit_of(there: &Value) -> Value {
     })
 }
 
-/// A merge request as it is now.
+/// Composes an event with the current state of a merge request.
 pub(in crate::commands) async fn merge_request(
     gitlab: &GitLab,
     home: &Home,
@@ -179,8 +180,8 @@ pub(in crate::commands) async fn merge_request(
     };
     let mut object = merge_request_attributes(&there);
     let (action, at, who) = match there["state"].as_str() {
-        // The time of the merge is that of its event: nothing else in an event tells it. Where GitLab has no time, an event of the
-        // merge would make one up; an update tells only that it is merged.
+        // The time of the merge is the time of this event, because the body has no other field for it. If GitLab has no
+        // time, an event with the action `merge` would invent one, so the action is `update`.
         Some("merged") if !there["merged_at"].is_string() => ("update", &Value::Null, &there["merge_user"]),
         Some("merged") => ("merge", &there["merged_at"], &there["merge_user"]),
         Some("closed") => ("close", &there["closed_at"], &there["closed_by"]),
@@ -194,7 +195,7 @@ pub(in crate::commands) async fn merge_request(
     found(home, "merge_request_hooks", &user(who, &there["author"]), &Value::Object(object), name).map(There::Found)
 }
 
-/// What GitLab's API says of a merge request, as events name it.
+/// The attributes of a merge request, from the API's names to those of events.
 pub(in crate::commands) fn merge_request_attributes(there: &Value) -> Map<String, Value> {
     let mut object = taken(there, &MERGE_REQUEST);
     common(&mut object, there);
@@ -204,11 +205,11 @@ pub(in crate::commands) fn merge_request_attributes(there: &Value) -> Map<String
     object
 }
 
-/// What GitLab's API says of an issue, as events name it.
+/// The attributes of an issue, from the API's names to those of events.
 pub(in crate::commands) fn issue_attributes(there: &Value) -> Map<String, Value> {
     let mut object = taken(there, &ISSUE);
     common(&mut object, there);
-    // `test_case` there is `Test Case` in events.
+    // The API has `test_case` where events have `Test Case`.
     let words = text(&there["issue_type"]).split('_').filter_map(|word| {
         let mut letters = word.chars();
         Some(letters.next()?.to_uppercase().chain(letters).collect::<String>())
@@ -220,12 +221,12 @@ pub(in crate::commands) fn issue_attributes(there: &Value) -> Map<String, Value>
     object
 }
 
-/// The trigger of an issue's events.
+/// The trigger of an issue's events, which depends on confidentiality.
 pub(in crate::commands) fn trigger_of_issue(there: &Value) -> &'static str {
     if there["confidential"] == true { "confidential_issue_hooks" } else { "issue_hooks" }
 }
 
-/// An issue as it is now.
+/// Composes an event with the current state of an issue.
 pub(in crate::commands) async fn issue(
     gitlab: &GitLab,
     home: &Home,
@@ -247,7 +248,7 @@ pub(in crate::commands) async fn issue(
     found(home, trigger_of_issue(&there), &user(who, &there["author"]), &Value::Object(object), name).map(There::Found)
 }
 
-/// A pipeline as it is now, by its number in GitLab, with its jobs.
+/// Composes an event with the current state of a pipeline and its jobs. `number` is the id in GitLab.
 pub(in crate::commands) async fn pipeline(
     gitlab: &GitLab,
     home: &Home,
@@ -262,7 +263,7 @@ pub(in crate::commands) async fn pipeline(
     pipeline_of(gitlab, home, &there, "").await.map(There::Found)
 }
 
-/// A pipeline as it is now, with those jobs that a query asks for.
+/// Composes an event of a pipeline. `jobs` is added to the query for its jobs.
 pub(in crate::commands) async fn pipeline_of(
     gitlab: &GitLab,
     home: &Home,
@@ -275,12 +276,12 @@ pub(in crate::commands) async fn pipeline_of(
     pipeline_with(gitlab, home, there, &jobs).await
 }
 
-/// The jobs of a pipeline that ended until a time.
+/// The jobs that ended at `until` or earlier.
 pub(in crate::commands) fn ended_until(jobs: &[Value], until: &str) -> Vec<Value> {
     jobs.iter().filter(|job| job["finished_at"].as_str().is_some_and(|at| at <= until)).cloned().collect()
 }
 
-/// A pipeline with these jobs.
+/// Composes an event of a pipeline with the given jobs.
 pub(in crate::commands) async fn pipeline_with(
     gitlab: &GitLab,
     home: &Home,
@@ -312,7 +313,7 @@ pub(in crate::commands) async fn pipeline_with(
     found(home, "pipeline_hooks", &user(&there["user"], &Value::Null), &Value::Object(object), name)
 }
 
-/// An object that was made after a time, or what there is instead.
+/// Reads an object. The inner error is the result for an object that is missing or older than `since`.
 async fn younger(gitlab: &GitLab, path: &str, since: Timestamp) -> anyhow::Result<Result<Value, There>> {
     Ok(match gitlab.get(path).await? {
         None => Err(There::Gone),
@@ -341,7 +342,7 @@ pub(in crate::commands) fn found(
     Ok(Found { name, trigger, body: compose(&happened)? })
 }
 
-/// The attributes that events have too, with times as events spell them.
+/// Copies the attributes that events have too, and writes times in the format of events.
 fn taken(there: &Value, names: &[&str]) -> Map<String, Value> {
     let value = |name: &&str| {
         let value = &there[name];
@@ -353,7 +354,7 @@ fn taken(there: &Value, names: &[&str]) -> Map<String, Value> {
     names.iter().filter_map(value).collect()
 }
 
-/// What merge requests and issues have alike, and events name otherwise.
+/// Adds the attributes of merge requests and issues that have another name or form in events.
 fn common(object: &mut Map<String, Value>, there: &Value) {
     let labels = there["labels"].as_array().into_iter().flatten().map(|title| json!({ "title": title })).collect();
     object.insert("labels".to_owned(), Value::Array(labels));
@@ -365,13 +366,13 @@ fn common(object: &mut Map<String, Value>, there: &Value) {
     }
 }
 
-/// `2026-03-16T08:30:00.123Z` as `2026-03-16 08:30:00 UTC`; what cannot be read stays.
+/// Writes `2026-03-16T08:30:00.123Z` as `2026-03-16 08:30:00 UTC`. Other text stays as it is.
 pub(in crate::commands) fn spelled(time: &Value) -> Value {
     let read = time.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
     read.map_or_else(|| time.clone(), |time| time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string().into())
 }
 
-/// Who did it, or else who began it.
+/// The author of a change, or else `otherwise`.
 pub(in crate::commands) fn user(who: &Value, otherwise: &Value) -> User {
     let known = if who.is_object() { who } else { otherwise };
     serde_json::from_value(json!({
@@ -383,7 +384,7 @@ pub(in crate::commands) fn user(who: &Value, otherwise: &Value) -> User {
     .unwrap_or_default()
 }
 
-/// Whether it was made before a time.
+/// Returns true if the object was created before `since`.
 pub(in crate::commands) fn is_older(there: &Value, since: Timestamp) -> bool {
     let made = there["created_at"].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
     made.is_some_and(|made| made.as_microsecond() < since.as_micros())

@@ -1,5 +1,5 @@
-//! `quickdraw listen --from`: follows the journal of a server over one connection that goes out from here, so that a
-//! machine behind a firewall receives too. What was taken is remembered by its position, and a break goes on from there.
+//! `quickdraw listen --from`: follows the journal of a server over one outgoing connection, so that it works behind a
+//! firewall. After an interruption, it continues from the position of the last event.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -28,49 +28,50 @@ use super::position::PositionFile;
 use crate::commands::{moment, say};
 use crate::{client, wiring};
 
-/// The server gives a sign of life every 15 seconds.
+/// Longest silence. The server sends a comment every 15 seconds.
 const SILENCE: Duration = Duration::from_secs(45);
 const SHORTEST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// Bytes of an error that are read.
+/// Most bytes of an error that are read.
 const LARGEST_ERROR: usize = 64 << 10;
-/// Bytes of an event: the largest body, with every letter of it escaped, and what stands around it.
+/// Most bytes of an event: the largest body with every character escaped, and its metadata.
 const LARGEST_EVENT: usize = 160 << 20;
-/// How long the local program may take.
+/// Time limit of the local program.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often an event is passed on that the local program does not want.
+/// Number of attempts for an event that the local program refuses.
 const TRIES: u32 = 5;
 
 #[derive(Args)]
 pub(super) struct Follow {
-    /// Open no port; follow the journal of this server instead: its base URL.
+    /// Follow the journal of the server with this base URL, instead of opening a port.
     #[arg(long, conflicts_with = "port")]
     pub(super) from: Option<String>,
-    /// With --from: token of an administrator, or of a maintainer of the project or an owner of the group; without it, the
-    /// one in ./quickdraw-data/root-token.
+    /// With --from: access token of an administrator, of a maintainer of the project, or of an owner of the group.
+    /// Defaults to the content of ./quickdraw-data/root-token.
     #[arg(long, env = "QUICKDRAW_TOKEN", hide_env_values = true)]
     token: Option<String>,
-    /// With --from: only events of this project, full path or number.
+    /// With --from: only events of this project (full path or number).
     #[arg(long, requires = "from", conflicts_with = "group")]
     project: Option<String>,
-    /// With --from: only events of this group and of what lies in it, full path or number.
+    /// With --from: only events of this group and of its subgroups and projects (full path or number).
     #[arg(long, requires = "from")]
     group: Option<String>,
-    /// With --from: only of this kind, such as push_hooks; can be given several times.
+    /// With --from: only events of this kind, such as push_hooks; may be repeated.
     #[arg(long, requires = "from")]
     trigger: Vec<String>,
-    /// With --from: only events that pass this filter, such as {"branch":"main"}; the guide has all its forms.
+    /// With --from: only events that match this filter, such as {"branch":"main"}; the guide describes filters.
     #[arg(long, requires = "from")]
     filter: Option<String>,
-    /// With --from: begin with what was received then (a time, or how long ago, such as 2h); by default with what comes now.
+    /// With --from: start with events that were received at this time or later (a time, or a duration such as 2h for
+    /// two hours ago). Defaults to now.
     #[arg(long, requires = "from")]
     since: Option<String>,
-    /// With --from: keep in this file what was taken, and go on from there the next time.
+    /// With --from: store the position in this file, and continue from it.
     #[arg(long, requires = "from")]
     position: Option<PathBuf>,
 }
 
-/// An event as the server streams it.
+/// An event of the stream.
 #[derive(Deserialize)]
 struct Came {
     id: Uuid,
@@ -91,7 +92,7 @@ struct Said {
     key: Uuid,
 }
 
-/// Follows until it is told that it must not, or the user ends it.
+/// Follows the journal until the server refuses for good or the user stops the program.
 pub(super) async fn run(
     follow: &Follow,
     from: &str,
@@ -112,7 +113,7 @@ pub(super) async fn run(
             Ok(stream) => {
                 say(format!(
                     "following {from}{}",
-                    position.as_ref().map_or(String::new(), |at| format!(" from {at} on"))
+                    position.as_ref().map_or(String::new(), |at| format!(" after position {at}"))
                 ));
                 let read = Cell::new(0);
                 let pieces = BodyDataStream::new(stream).map_err(io::Error::other).and_then(|piece| {
@@ -133,20 +134,20 @@ pub(super) async fn run(
                             }
                             position = Some(at);
                         }
-                        Ok(None) => break "the server ended it".to_owned(),
+                        Ok(None) => break "the server closed it".to_owned(),
                         Err(error) => break error.to_string(),
                     }
                 };
-                say(format!("the stream broke off ({broken}); going on"));
+                say(format!("the stream was interrupted ({broken}); reconnecting"));
             }
-            Err(why) => say(format!("{why}; trying again in {:.1} s", wait.as_secs_f64())),
+            Err(why) => say(format!("{why}; next attempt in {:.1} s", wait.as_secs_f64())),
         }
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(LONGEST_WAIT);
     }
 }
 
-/// The stream; or why there is none now. An error is for good.
+/// Opens the stream. The inner error is temporary, the outer one is permanent.
 async fn open(
     mut url: url::Url,
     token: &str,
@@ -175,22 +176,25 @@ async fn open(
     let json: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
     let why = json["detail"].as_str().map_or_else(|| String::from_utf8_lossy(&body).into_owned(), str::to_owned);
     let why = format!("the server answered {status}: {why}");
-    // What we asked for is wrong, and asking again will not mend it. Whoever stands in between says it otherwise.
+    // A problem document comes from Quickdraw itself: the request is wrong, and a retry cannot help. Other errors may
+    // come from a proxy in between.
     anyhow::ensure!(!problem || !(400..500).contains(&status) || [408, 429].contains(&status), why);
     Ok(Err(why))
 }
 
-/// Shows an event and passes it on. When this returns, the local program has answered it.
+/// Prints an event and forwards it. When this returns, the local program has accepted the event or has refused it for
+/// good.
 async fn take(event: &Sse, hook: Option<&Hook>) -> anyhow::Result<()> {
     let (kind, data) = (event.event.as_deref().unwrap_or_default(), event.data.as_deref().unwrap_or_default());
     if kind == "position" {
         return Ok(());
     }
     if kind == "lost" {
-        say("LOST: the server no longer keeps some of what should follow here");
+        say("LOST: the server has deleted some of the events that follow this position");
         return Ok(());
     }
-    let came: Came = serde_json::from_str(data).with_context(|| format!("the server sent no event: {data:.200}"))?;
+    let came: Came =
+        serde_json::from_str(data).with_context(|| format!("failed to read an event of the server: {data:.200}"))?;
     heard(&came.headers.event, &came.headers.key.to_string(), came.body.as_bytes(), "from the stream", hook.is_none());
     let Some(hook) = hook else { return Ok(()) };
     let body = Bytes::from(came.body);
@@ -203,32 +207,32 @@ async fn take(event: &Sse, hook: Option<&Hook>) -> anyhow::Result<()> {
     };
     let (mut wait, mut unwanted) = (SHORTEST_WAIT, 0);
     loop {
-        // Anew each time: signatures carry the time.
+        // The request is built again for each attempt, because signatures contain the time.
         let request = request::build(hook, &event, DeliveryId(came.headers.key), body.clone(), "", wiring::now())?;
         let sent = client::post(hook.url.as_typed(), &request.headers, request.body.to_vec(), PATIENCE).await;
         let why = match sent {
             Ok(answer) if (200..300).contains(&answer.status) => {
-                say(format!("passed on: {}", answer.status));
+                say(format!("forwarded: {}", answer.status));
                 return Ok(());
             }
             Ok(answer) => {
-                // It is there and does not want this one; waiting for ever would hold up all that follow.
+                // The program answers but refuses this event. Retries without a limit would block all later events.
                 unwanted += u32::from(answer.status < 500 && ![408, 429].contains(&answer.status));
-                format!("it answered {}", answer.status)
+                format!("the answer was {}", answer.status)
             }
             Err(error) => format!("{error:#}"),
         };
         if unwanted >= TRIES {
-            say(format!("GIVEN UP after {TRIES} tries: {why} to {}", came.headers.key));
+            say(format!("GIVEN UP after {TRIES} attempts: {why}, key {}", came.headers.key));
             return Ok(());
         }
-        say(format!("could not be passed on: {why}; once more in {:.1} s", wait.as_secs_f64()));
+        say(format!("failed to forward: {why}; next attempt in {:.1} s", wait.as_secs_f64()));
         tokio::time::sleep(wait).await;
         wait = (wait * 2).min(LONGEST_WAIT);
     }
 }
 
-/// The local program, as a hook: so its requests are those of any other.
+/// A hook for the local program, so that its requests look like those of any other hook.
 fn local_hook(url: &str, secret: Option<&str>) -> anyhow::Result<Hook> {
     let url = HookUrl::parse(url).map_err(|error| anyhow::anyhow!("the URL {error}"))?;
     let mut hook = Hook::new(Scope::Instance, url, Uuid::new_v4(), wiring::now());
@@ -243,7 +247,7 @@ fn local_hook(url: &str, secret: Option<&str>) -> anyhow::Result<Hook> {
 impl Follow {
     fn url(&self, from: &str) -> anyhow::Result<url::Url> {
         let mut url = url::Url::parse(&format!("{}/api/v1/stream", from.trim_end_matches('/'))).with_context(|| {
-            format!("--from takes the base URL of a server, such as https://hooks.example.com, not {from}")
+            format!("--from must be the base URL of a server, such as https://hooks.example.com; it is {from}")
         })?;
         let triggers = Some(self.trigger.join(",")).filter(|triggers| !triggers.is_empty());
         let all =

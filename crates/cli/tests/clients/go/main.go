@@ -1,4 +1,5 @@
-// Drives a server with Debian's go-gitlab, as a tool that manages webhooks would. launch.py starts the server and a receiver.
+// Drives a server with Debian's go-gitlab, as a tool that manages webhooks would. launch.py starts the server and a
+// receiver.
 //
 // Usage: go_gitlab FOLDER_OF_FIXTURES
 package main
@@ -21,7 +22,7 @@ func main() {
 	tokens(rope.ID, gear.ID)
 	people(gear, sub, rope)
 	cleanUp(gear, rope)
-	fmt.Println("go-gitlab is content, and reads", samples(os.Args[1]), "composed bodies")
+	fmt.Println("go-gitlab: all checks passed; composed bodies read:", samples(os.Args[1]))
 }
 
 func namespaces() (*gitlab.Group, *gitlab.Group, *gitlab.Project) {
@@ -48,7 +49,7 @@ func namespaces() (*gitlab.Group, *gitlab.Group, *gitlab.Project) {
 	check(must(api.Namespaces.NamespaceExists("gear", nil)).Exists, "gear exists")
 	taken := must(api.Namespaces.NamespaceExists("sub", &gitlab.NamespaceExistsOptions{ParentID: ptr(gear.ID)}))
 	check(taken.Exists && len(taken.Suggests) > 0, taken)
-	check(!must(api.Namespaces.NamespaceExists("sub", nil)).Exists, "sub is below gear alone")
+	check(!must(api.Namespaces.NamespaceExists("sub", nil)).Exists, "sub exists only below gear")
 	check(len(must(api.Namespaces.SearchNamespace("gear"))) == 2, "namespaces with gear in their paths")
 
 	_, _, err = api.Projects.CreateProject(&gitlab.CreateProjectOptions{Name: ptr("Rope"), NamespaceID: ptr(99999)})
@@ -74,7 +75,7 @@ func namespaces() (*gitlab.Group, *gitlab.Group, *gitlab.Project) {
 	edited := must(api.Projects.EditProject(rope.ID, &gitlab.EditProjectOptions{Description: ptr("Low stretch")}))
 	check(edited.Description == "Low stretch" && edited.PathWithNamespace == "gear/sub/rope", edited)
 	check(must(api.Projects.ArchiveProject(rope.ID)).Archived, "archived")
-	check(!must(api.Projects.UnarchiveProject(rope.ID)).Archived, "not archived any more")
+	check(!must(api.Projects.UnarchiveProject(rope.ID)).Archived, "no longer archived")
 	return gear, sub, rope
 }
 
@@ -92,7 +93,7 @@ func projectHooks(project int) {
 	check(hook.JobEvents && hook.MergeRequestsEvents && hook.NoteEvents && hook.PipelineEvents, hook)
 	check(hook.ReleasesEvents && hook.TagPushEvents && hook.WikiPageEvents, hook)
 
-	// An edit keeps whatever it does not name, the token too as long as the address stays.
+	// An edit keeps the attributes that it does not name, including the token if the URL stays.
 	hook = must(api.Projects.EditProjectHook(project, hook.ID, &gitlab.EditProjectHookOptions{
 		URL: ptr(inbox), PushEventsBranchFilter: ptr(""), JobEvents: ptr(false),
 	}))
@@ -104,13 +105,13 @@ func projectHooks(project int) {
 	push, isPush := event.(*gitlab.PushEvent)
 	check(isPush && push.Project.PathWithNamespace == "gear/sub/rope" && push.TotalCommitsCount > 0, string(body))
 
-	// Another address does not get the token that was for the first one.
+	// The token of a hook is not sent to another URL.
 	must(api.Projects.EditProjectHook(project, hook.ID, &gitlab.EditProjectHookOptions{URL: ptr(receiver + "/other")}))
 	call(http.MethodPost, test, nil, nil)
 	_, headers, _ = delivery()
 	check(headers["X-Gitlab-Event"] == "Push Hook" && headers["X-Gitlab-Token"] == "", headers)
 
-	// Five tests a minute. The library repeats a refused request at the time that the answer names.
+	// A user may test five times per minute. The library repeats a refused request at the time that the answer names.
 	var err error
 	for tests := 2; tests < 10 && err == nil; tests++ {
 		if err = try(http.MethodPost, test, nil, nil); err == nil {
@@ -161,7 +162,7 @@ func groupHooks(group int) {
 	check(hook.NoteEvents && !hook.SubGroupEvents && hook.ReleasesEvents, hook)
 	hooks := must(api.Groups.ListGroupHooks(group, nil))
 	check(len(hooks) == 1 && hooks[0].ID == hook.ID, hooks)
-	check(len(must(api.Groups.ListGroupHooks("gear/sub", nil))) == 0, "a subgroup has hooks of its own")
+	check(len(must(api.Groups.ListGroupHooks("gear/sub", nil))) == 0, "a subgroup has its own hooks")
 	_, err := api.Groups.DeleteGroupHook(group, hook.ID)
 	check(err == nil, err)
 	_, _, err = api.Groups.GetGroupHook(group, hook.ID)
@@ -178,7 +179,7 @@ func systemHooks() {
 	check(hook.PushEvents && !hook.TagPushEvents && hook.URL == inbox, hook)
 	hooks := must(api.SystemHooks.ListHooks())
 	check(len(hooks) == 1 && hooks[0].ID == hook.ID, hooks)
-	// The test of this version is a GET, which only shows a hook; GitLab tests it by a POST.
+	// This version of the library tests a hook with GET, which only shows the hook. GitLab tests a hook with POST.
 	_, _, err := api.SystemHooks.TestHook(hook.ID)
 	check(err == nil, err)
 	var tested gitlab.HookEvent
@@ -192,7 +193,7 @@ func systemHooks() {
 	refused(err, 404, "404 Not found")
 }
 
-// bodies reads events with the types of go-gitlab, and the fields that only GitLab's code shows.
+// bodies reads events with the types of go-gitlab, and checks fields that only GitLab's code shows.
 func bodies(project int) {
 	yes := ptr(true)
 	hook := must(api.Projects.AddProjectHook(project, &gitlab.AddProjectHookOptions{
@@ -250,13 +251,14 @@ func tokens(project, group int) {
 	_, _, err = reader.Projects.AddProjectHook(project, &gitlab.AddProjectHookOptions{URL: ptr(inbox)})
 	refused(err, 403, "insufficient_scope")
 	check(must(api.GroupAccessTokens.GetGroupAccessToken(group, rotated.ID)).Active, "the token of a group")
-	check(len(must(api.GroupAccessTokens.ListGroupAccessTokens(group, nil))) == 2, "the old one and the new one")
+	check(len(must(api.GroupAccessTokens.ListGroupAccessTokens(group, nil))) == 2, "the old token and the new one")
 	_, err = api.GroupAccessTokens.RevokeGroupAccessToken(group, rotated.ID)
 	check(err == nil, err)
 	refused(failure(reader.Users.CurrentUser()), 401, "401 Unauthorized")
 }
 
-// people makes a user with roles, asks for lists with filters as that user and as an administrator, and blocks the user.
+// people creates a user with roles, lists objects with filters as that user and as an administrator, and blocks the
+// user.
 func people(gear, sub *gitlab.Group, rope *gitlab.Project) {
 	ida := must(api.Users.CreateUser(&gitlab.CreateUserOptions{
 		Username: ptr("ida"), Name: ptr("Ida Ridge"), Email: ptr("ida@climb.example"), ResetPassword: ptr(true),
@@ -271,7 +273,7 @@ func people(gear, sub *gitlab.Group, rope *gitlab.Project) {
 	check(fmt.Sprint(personal.Scopes) == "[api read_api]", personal)
 	rotated := rotate(fmt.Sprintf("personal_access_tokens/%d", personal.ID), personal.Token)
 	ofIda := &gitlab.ListPersonalAccessTokensOptions{UserID: ptr(ida.ID)}
-	check(len(must(api.PersonalAccessTokens.ListPersonalAccessTokens(ofIda))) == 2, "the old one and the new one")
+	check(len(must(api.PersonalAccessTokens.ListPersonalAccessTokens(ofIda))) == 2, "the old token and the new one")
 	hers := client(rotated.Token)
 
 	tape := must(api.Projects.CreateProject(&gitlab.CreateProjectOptions{
@@ -335,7 +337,7 @@ func people(gear, sub *gitlab.Group, rope *gitlab.Project) {
 	same(groups(hers, gitlab.ListGroupsOptions{MinAccessLevel: ptr(gitlab.MaintainerPermissions)}), "other")
 	descendants := must(api.Groups.ListDescendantGroups(gear.ID, nil))
 	check(len(descendants) == 1 && descendants[0].ID == sub.ID, descendants)
-	check(len(must(hers.Namespaces.ListNamespaces(&gitlab.ListNamespacesOptions{OwnedOnly: ptr(true)}))) == 1, "namespaces of hers")
+	check(len(must(hers.Namespaces.ListNamespaces(&gitlab.ListNamespacesOptions{OwnedOnly: ptr(true)}))) == 1, "namespaces that ida owns")
 
 	users := func(options gitlab.ListUsersOptions) string {
 		list := must(api.Users.ListUsers(&options))
@@ -364,7 +366,7 @@ func people(gear, sub *gitlab.Group, rope *gitlab.Project) {
 	check(api.Users.BlockUser(ida.ID) == nil, "blocked")
 	same(users(gitlab.ListUsersOptions{Blocked: ptr(true)}), "ida")
 	refused(failure(hers.Users.CurrentUser()), 403, "blocked")
-	check(api.Users.UnblockUser(ida.ID) == nil, "not blocked any more")
+	check(api.Users.UnblockUser(ida.ID) == nil, "no longer blocked")
 	must(hers.Users.CurrentUser())
 	_, err = api.ProjectMembers.DeleteProjectMember(rope.ID, ida.ID)
 	check(err == nil, err)
@@ -378,7 +380,7 @@ func people(gear, sub *gitlab.Group, rope *gitlab.Project) {
 }
 
 func cleanUp(gear *gitlab.Group, rope *gitlab.Project) {
-	// Newer versions of the library have options here that older ones have not.
+	// Newer versions of the library have options here that older ones lack.
 	call(http.MethodDelete, fmt.Sprintf("projects/%d", rope.ID), nil, nil)
 	_, _, err := api.Projects.GetProject(rope.ID, nil)
 	refused(err, 404, "404 Project Not Found")

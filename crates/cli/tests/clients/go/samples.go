@@ -10,7 +10,7 @@ import (
 	gitlab "github.com/xanzy/go-gitlab"
 )
 
-// kinds has the headers of the kinds that this library reads as webhooks. It reads the others as system hooks.
+// kinds has the headers of the kinds that the library reads as webhooks. It reads other kinds as system hooks.
 var kinds = map[string]gitlab.EventType{
 	"push_hooks": gitlab.EventTypePush, "tag_push_hooks": gitlab.EventTypeTagPush,
 	"issue_hooks": gitlab.EventTypeIssue, "confidential_issue_hooks": gitlab.EventConfidentialIssue,
@@ -21,7 +21,7 @@ var kinds = map[string]gitlab.EventType{
 	"subgroup_hooks": gitlab.EventTypeSubGroup,
 }
 
-// samples reads every composed body in a folder whose kind this library knows, and gives their number.
+// samples reads every composed body in a folder if the library knows its kind, and returns the number of bodies.
 func samples(folder string) int {
 	files, err := filepath.Glob(filepath.Join(folder, "*", "sample*.json"))
 	check(err == nil, err)
@@ -45,7 +45,7 @@ func samples(folder string) int {
 	return read
 }
 
-// field is what a body has at a path of names.
+// field returns the value at a path of names in a body.
 func field(body []byte, path ...string) interface{} {
 	var value interface{}
 	check(json.Unmarshal(body, &value) == nil, string(body))

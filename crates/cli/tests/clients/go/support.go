@@ -18,11 +18,12 @@ var (
 	receiver = os.Getenv("RECEIVER_URL")
 	inbox    = receiver + "/in"
 	api      = client(os.Getenv("QUICKDRAW_TOKEN"))
-	// received is the number of deliveries that were read so far.
+	// received is the number of deliveries that were read.
 	received = 0
 )
 
-// rotate sends the JSON null, as newer versions of the library do for options that are nil.
+// rotate rotates a token and returns the new one. It sends the JSON null, as newer versions of the library do for nil
+// options.
 func rotate(path, old string) gitlab.PersonalAccessToken {
 	var options *struct{}
 	var token gitlab.PersonalAccessToken
@@ -33,7 +34,7 @@ func rotate(path, old string) gitlab.PersonalAccessToken {
 	return token
 }
 
-// report sends an event of a project to the server.
+// report reports an event of a project to the server.
 func report(project int, trigger, object string) {
 	text := fmt.Sprintf(`{"trigger": %q, "object": %s}`, trigger, object)
 	url := fmt.Sprintf("%s/api/v1/projects/%d/events", base, project)
@@ -46,17 +47,17 @@ func report(project int, trigger, object string) {
 	response.Body.Close()
 }
 
-// delivery waits for the next request to the receiver, and has go-gitlab read it.
+// delivery waits for the next request to the receiver and reads it with go-gitlab.
 func delivery() (interface{}, map[string]string, []byte) {
 	response, err := http.Get(fmt.Sprintf("%s/%d", receiver, received))
-	check(err == nil && response.StatusCode == http.StatusOK, "nothing was delivered", err)
+	check(err == nil && response.StatusCode == http.StatusOK, "no delivery arrived", err)
 	defer response.Body.Close()
 	received++
 	var request struct {
 		Headers map[string]string `json:"headers"`
 		Body    string            `json:"body"`
 	}
-	check(json.NewDecoder(response.Body).Decode(&request) == nil, "the receiver's record")
+	check(json.NewDecoder(response.Body).Decode(&request) == nil, "failed to read the record of the receiver")
 	kind := gitlab.EventType(request.Headers["X-Gitlab-Event"])
 	if kind == gitlab.EventTypeSystemHook {
 		event, err := gitlab.ParseSystemhook([]byte(request.Body))
@@ -68,7 +69,7 @@ func delivery() (interface{}, map[string]string, []byte) {
 	return event, request.Headers, []byte(request.Body)
 }
 
-// call makes a request that the library has no method for.
+// call makes a request for which the library has no method.
 func call(method, path string, options, answer interface{}) {
 	err := try(method, path, options, answer)
 	check(err == nil, method, path, err)
@@ -105,7 +106,7 @@ func refused(err error, status int, text string) *http.Response {
 	return answer.Response
 }
 
-// names joins names in the order of the alphabet, because GitLab lists in another order unless it is asked for one.
+// names joins names in sorted order, because GitLab's own order differs.
 func names[T any](list []T, name func(T) string) string {
 	found := []string{}
 	for _, one := range list {
@@ -119,7 +120,7 @@ func same(found, expected interface{}) {
 	check(found == expected, fmt.Sprintf("expected %v, found %v", expected, found))
 }
 
-// check ends the program, with the lines of main.go that led here, unless a statement is true.
+// check ends the program with the calling lines of main.go unless a condition is true.
 func check(isTrue bool, details ...interface{}) {
 	if isTrue {
 		return

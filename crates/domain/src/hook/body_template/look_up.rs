@@ -1,4 +1,4 @@
-//! Finding what names of a template stand for in a body: one look at an object or a list for all names that lead into it.
+//! Finds the values of a template's names in a body. Each object or list is read once for all names that lead into it.
 
 use std::fmt;
 
@@ -8,22 +8,22 @@ use serde_json::value::RawValue;
 use super::TemplateError;
 use crate::work::Work;
 
-/// How many times the bytes of a body may be looked at, and how many bytes in any case.
+/// The bytes of a body that may be read, as a multiple of its length, and as a minimum.
 const TIMES: usize = 10;
 const IN_ANY_CASE: usize = 8 << 20;
 
-/// A name that is being followed: the steps that are left, and its number.
+/// A name that is being followed: its remaining steps in reverse order, and its number.
 struct Path<'n> {
     steps: Vec<&'n str>,
     number: usize,
 }
 
-/// What each name stands for, as JSON.
+/// The value of each name, as JSON.
 pub(super) fn look_up<'a>(body: &'a str, names: &[&str]) -> Result<Vec<&'a str>, TemplateError> {
     let mut found = vec!["null"; names.len()];
     let mut paths = Vec::with_capacity(names.len());
     for (number, name) in names.iter().enumerate() {
-        // The last step is the first to be taken from the end.
+        // Steps are taken from the end, so they are reversed.
         paths.push(Path { steps: name.split('.').rev().collect(), number });
     }
     if !paths.is_empty() {
@@ -76,7 +76,7 @@ fn descend<'a>(
     Ok(())
 }
 
-/// The members of an object under names that are sorted; the last of a repeated one.
+/// The members of an object under sorted names. The last value of a repeated name counts.
 struct Members<'n>(&'n [&'n str]);
 
 impl<'de> DeserializeSeed<'de> for Members<'_> {
@@ -106,7 +106,8 @@ impl<'de> Visitor<'de> for Members<'_> {
     }
 }
 
-/// Which of the names a name is. It is read as bytes: unlike a `String`, they can be a half of a surrogate pair, which JSON allows.
+/// Finds a name among the sorted ones. It is read as bytes, because unlike a `String` bytes may contain a lone
+/// surrogate, which JSON allows.
 struct Which<'n>(&'n [&'n str]);
 
 impl<'de> DeserializeSeed<'de> for Which<'_> {
@@ -129,7 +130,7 @@ impl Visitor<'_> for Which<'_> {
     }
 }
 
-/// The items of a list in these places.
+/// The items of a list at these indexes.
 struct Items<'n>(&'n [usize]);
 
 impl<'de> DeserializeSeed<'de> for Items<'_> {
@@ -149,7 +150,8 @@ impl<'de> Visitor<'de> for Items<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
         let mut found = vec![None; self.0.len()];
-        // Places in their order, each with where what stands there goes: an item is compared with the next one only.
+        // The indexes in ascending order, each with the position of its result, so that an item is compared with the
+        // next index only.
         let mut wanted: Vec<(usize, usize)> = self.0.iter().enumerate().map(|(at, place)| (*place, at)).collect();
         wanted.sort_unstable();
         let mut wanted = wanted.into_iter().peekable();

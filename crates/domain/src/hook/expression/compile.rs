@@ -1,4 +1,5 @@
-//! Expression → program: states that follow one another, with the look-arounds as programs of their own.
+//! Compiles an expression into a program: states that follow one another, with each look-around as a program of its
+//! own.
 
 use regex_syntax::ast;
 use regex_syntax::hir::translate::Translator;
@@ -7,13 +8,14 @@ use regex_syntax::hir::{Class, Hir, HirKind, Look};
 use super::weigh::weight;
 use super::{MOST_STATES, MOST_WEIGHT, TOO_WIDE};
 
-/// Look-arounds of one expression.
+/// Maximum number of look-arounds in one expression.
 const MOST_LOOK_AROUNDS: usize = 20;
-/// Parts of an expression that may be visited while it is compiled: repetitions of nothing have no states, and cost all the same.
+/// Maximum number of parts that are visited during compilation. Repetitions of nothing have no states, but still take
+/// time.
 const MOST_VISITS: usize = 20 * MOST_STATES;
 /// Deepest nesting.
 const DEEPEST: u32 = 100;
-/// Names of groups that stand for look-arounds. Nobody else's name begins like that: such an expression is refused.
+/// The prefix of the names of groups that stand for look-arounds. An expression that contains it is refused.
 const MARK: &str = "quickdraw_look_";
 
 /// Number of a state.
@@ -21,35 +23,35 @@ pub(super) type Id = usize;
 
 /// A compiled expression.
 pub(super) struct Program {
-    /// Look-arounds before the expressions that use them; the last is the expression itself.
+    /// Look-arounds, before the parts that use them. The last part is the expression itself.
     pub(super) parts: Vec<Part>,
-    /// States of all parts, as they are counted.
+    /// The counted states of all parts.
     pub(super) size: usize,
-    /// Characters that were looked at, at most, while it was compiled.
+    /// The maximum number of characters examined during compilation.
     pub(super) weight: usize,
 }
 
-/// What runs over the text in one pass.
+/// A part of a program, which runs over the text in one pass.
 pub(super) struct Part {
     pub(super) states: Vec<State>,
     pub(super) start: Id,
-    /// Runs from the end of the text to its beginning: what looks ahead.
+    /// Runs from the end of the text to its beginning, for look-ahead.
     pub(super) backward: bool,
-    /// Can only begin at the beginning of the text.
+    /// Can only match at the beginning of the text.
     pub(super) anchored: bool,
 }
 
-/// A state, and what follows it.
+/// A state, with the states that follow it.
 pub(super) enum State {
     /// One character of a class.
     Class(Ranges, Id),
     /// One of several states.
     Any(Vec<Id>),
-    /// A condition on the place in the text.
+    /// A condition on the position in the text.
     Look(Look, Id),
-    /// A look-around, by the number of its part, and whether it must hold or must not.
+    /// A look-around: the number of its part, and whether the part must match or must not.
     Around { part: usize, holds: bool, next: Id },
-    /// The end.
+    /// The end of a match.
     Found,
 }
 
@@ -83,13 +85,13 @@ impl Ranges {
     }
 }
 
-/// Compiles an expression; the reason if it cannot be used.
+/// Compiles an expression. The error is the reason why it cannot be used.
 pub(super) fn compile(text: &str) -> Result<Program, String> {
     if text.contains(MARK) {
-        return Err(format!("no group may be called {MARK}"));
+        return Err(format!("the name of a group must not contain {MARK}"));
     }
     let marked = mark(text)?;
-    // Errors in a line, without the picture of the marked expression, which its author never saw.
+    // Errors are one line without an excerpt, because the author never saw the marked expression.
     let syntax = ast::parse::ParserBuilder::new().nest_limit(DEEPEST).build().parse(&marked);
     let syntax = syntax.map_err(|error| error.kind().to_string())?;
     let weight = weight(&marked, &syntax);
@@ -103,7 +105,7 @@ pub(super) fn compile(text: &str) -> Result<Program, String> {
     Ok(Program { parts: compiler.parts, size: compiler.size, weight })
 }
 
-/// Makes look-arounds into groups with names, which `regex-syntax` can read: their flags are then right, and so is where they end.
+/// Turns look-arounds into named groups, which `regex-syntax` can parse, so that it finds their flags and their ends.
 fn mark(text: &str) -> Result<String, String> {
     let mut marked = String::with_capacity(text.len());
     let (mut count, mut in_class) = (0, 0_usize);
@@ -114,7 +116,7 @@ fn mark(text: &str) -> Result<String, String> {
             '\\' => taken += rest[1..].chars().next().map_or(0, char::len_utf8),
             '[' => {
                 in_class += 1;
-                // A bracket right at the beginning of a class is one of its characters.
+                // A bracket at the beginning of a class is one of its characters.
                 taken += usize::from(rest[taken..].starts_with('^'));
                 taken += usize::from(rest[taken..].starts_with(']'));
             }
@@ -134,13 +136,13 @@ fn mark(text: &str) -> Result<String, String> {
         rest = &rest[taken..];
     }
     if count > MOST_LOOK_AROUNDS {
-        return Err(format!("it looks around more than {MOST_LOOK_AROUNDS} times"));
+        return Err(format!("it has more than {MOST_LOOK_AROUNDS} look-arounds"));
     }
     Ok(marked)
 }
 
-/// Whether an expression can only match from the beginning of the text on. The library's own answer takes what stands in a
-/// look-around for a part of the match.
+/// Whether an expression can only match at the beginning of the text. The library's own answer treats the content of a
+/// look-around as a part of the match.
 fn begins_at_start(hir: &Hir) -> bool {
     match hir.kind() {
         HirKind::Look(Look::Start) => true,
@@ -187,16 +189,16 @@ impl Compiler {
         Ok(states.len() - 1)
     }
 
-    /// Adds the states of an expression before those of what follows, and gives the first.
+    /// Adds the states of an expression in front of the state `next`, and returns the first of them.
     fn add(&mut self, hir: &Hir, next: Id, backward: bool, states: &mut Vec<State>) -> Result<Id, String> {
         self.visits += 1;
         if self.visits > MOST_VISITS {
-            return Err("it is too large: it repeats too much".to_owned());
+            return Err("it is too large: it has too many repetitions".to_owned());
         }
         match hir.kind() {
             HirKind::Empty => Ok(next),
             HirKind::Literal(literal) => {
-                let text = std::str::from_utf8(&literal.0).map_err(|_| "it matches what is no UTF-8".to_owned())?;
+                let text = std::str::from_utf8(&literal.0).map_err(|_| "it would match invalid UTF-8".to_owned())?;
                 let mut characters: Vec<char> = text.chars().collect();
                 if !backward {
                     characters.reverse();

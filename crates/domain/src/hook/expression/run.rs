@@ -1,11 +1,12 @@
-//! A program on a text: all states at once, one character after the other, and a step of work for each state that is entered.
+//! Runs a program on a text: all states together, one character after the other, with one step of work for each state
+//! that is entered.
 
 use regex_syntax::hir::Look;
 
 use super::compile::{Id, Part, Program, State};
 use crate::work::{Exhausted, Work};
 
-/// Where a look-around holds: a bit for each place, the one behind the last character included.
+/// The positions at which a look-around matches: one bit for each position, including the end of the text.
 struct Places(Vec<u64>);
 
 impl Places {
@@ -22,7 +23,7 @@ impl Places {
     }
 }
 
-/// Whether a program is found anywhere in a text.
+/// Whether a program matches anywhere in a text.
 pub(super) fn is_match(program: &Program, text: &str, work: &mut Work) -> Result<bool, Exhausted> {
     work.spend(text.len() + 1)?;
     let text: Vec<char> = text.chars().collect();
@@ -53,11 +54,11 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Calls back with each place at which the part ends, wherever it began, until it is told that this is enough.
+    /// Calls back with each position at which the part ends, whatever its start, until the callback returns true.
     fn each(mut self, mut found: impl FnMut(usize) -> bool) -> Result<(), Exhausted> {
         let count = self.part.states.len();
         let (mut here, mut next) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        // The round in which a state was last entered: none is entered twice at one place.
+        // The round in which each state was last entered. No state is entered twice at one position.
         let mut entered = vec![0_usize; count];
         let mut open = Vec::new();
         self.work.spend(count)?;
@@ -92,7 +93,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Enters a state and all that follow it without a character. Gives whether the end is among them.
+    /// Enters a state and all states that follow it without a character. Returns whether the end is one of them.
     fn enter(
         &mut self,
         state: Id,
@@ -131,7 +132,7 @@ impl Run<'_> {
     }
 }
 
-/// Whether a condition on a place holds.
+/// Whether a condition on a position is true.
 fn holds(look: Look, text: &[char], at: usize) -> bool {
     let before = at.checked_sub(1).map(|at| text[at]);
     let after = text.get(at).copied();

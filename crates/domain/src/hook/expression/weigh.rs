@@ -1,5 +1,5 @@
-//! How much work it is to compile an expression, told by its syntax before that is done. Where case does not matter, every character
-//! of a class is looked at, and five letters can name a class of a million characters.
+//! Estimates the work of compiling an expression from its syntax. If case is ignored, every character of a class is
+//! examined, and five letters can name a class of a million characters.
 
 use std::collections::HashMap;
 
@@ -8,23 +8,23 @@ use regex_syntax::ast::{
 };
 use regex_syntax::hir::{Class, Hir, HirKind};
 
-/// All characters that there are.
+/// The number of all characters.
 const ALL: usize = 0x0011_0000;
-/// What a class with a name costs, however few characters it has.
+/// The cost of a named class, in addition to its characters.
 const NAMED: usize = 1_000;
-/// More characters than `\w` has, which has the most of its kind.
+/// An upper bound for the characters of `\w`, the largest class of its kind.
 const WORD: usize = 150_000;
-/// The characters of a class of ASCII.
+/// The number of ASCII characters.
 const ASCII: usize = 128;
 
-/// Characters that are looked at, at most, while an expression is compiled.
+/// The maximum number of characters that compilation examines.
 pub(super) fn weight(text: &str, syntax: &Ast) -> usize {
     let mut scale = Scale { text, looks_at_all: mentions_case(syntax), named: HashMap::new(), weight: 0 };
     scale.part(syntax);
     scale.weight
 }
 
-/// Whether a flag about case stands anywhere. It is taken to hold everywhere then.
+/// Whether a flag about case occurs anywhere. It is then assumed to apply everywhere.
 fn mentions_case(syntax: &Ast) -> bool {
     match syntax {
         Ast::Flags(set) => is_about_case(&set.flags),
@@ -49,7 +49,7 @@ fn is_about_case(flags: &Flags) -> bool {
 struct Scale<'a> {
     text: &'a str,
     looks_at_all: bool,
-    /// Characters of the classes with names that were met.
+    /// The number of characters of the named classes seen so far.
     named: HashMap<&'a str, usize>,
     weight: usize,
 }
@@ -59,7 +59,7 @@ impl Scale<'_> {
         self.weight = self.weight.saturating_add(weight);
     }
 
-    /// A class of so many characters is made regardless of case, if that is asked for.
+    /// Adds the cost of ignoring case in a class with this many characters, if case is ignored.
     fn fold(&mut self, characters: usize) {
         if self.looks_at_all {
             self.add(characters);
@@ -83,7 +83,7 @@ impl Scale<'_> {
         }
     }
 
-    /// Weighs a class in brackets, and gives how many characters it has at most.
+    /// Adds the cost of a bracketed class, and returns its maximum number of characters.
     fn bracketed(&mut self, class: &ClassBracketed) -> usize {
         let characters = self.set(&class.kind);
         self.fold(characters);
@@ -132,7 +132,7 @@ impl Scale<'_> {
         }
     }
 
-    /// Weighs a class with a name, and gives how many characters it has.
+    /// Adds the cost of a named class, and returns its number of characters.
     fn named(&mut self, class: &ClassUnicode) -> usize {
         self.add(NAMED);
         if !self.looks_at_all {
@@ -147,7 +147,7 @@ impl Scale<'_> {
                 characters
             }
         };
-        // What is negated is looked at before.
+        // Case is resolved before a class is negated.
         let looked_at = if class.is_negated() { ALL.saturating_sub(characters) } else { characters };
         self.fold(looked_at);
         characters

@@ -1,4 +1,4 @@
-//! A filter's conditions on one body, with every step of work counted.
+//! Evaluates a filter's conditions on one body and counts every step of work.
 
 use std::borrow::Cow;
 
@@ -8,12 +8,12 @@ use super::{Condition, MAX_LEN, Test};
 use crate::hook::branch_filter::matches_wildcard;
 use crate::work::{Exhausted, Work};
 
-/// Bytes of a field's name that are compared or hashed in a step.
+/// The bytes of a field's name that are compared or hashed in one step.
 const BYTES_OF_A_STEP: usize = 8;
-/// Steps that writing out a number takes.
+/// Steps for converting a number to text.
 const NUMBER: usize = 16;
 
-/// Whether a condition holds.
+/// The truth of a condition.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Truth {
     Yes,
@@ -27,8 +27,8 @@ impl From<bool> for Truth {
     }
 }
 
-/// GitLab lists the last 20 commits of a push and counts all, and lists none where a branch was moved back. The paths of commits
-/// that are not listed are not known.
+/// Whether a push lists all its commits. GitLab lists the last 20 commits and gives their total number. It lists none
+/// if a branch was moved back. The paths of unlisted commits are not known.
 pub(super) fn lists_all_commits(body: &Value) -> bool {
     let listed = body["commits"].as_array().map_or(0, Vec::len);
     let (Some(before), Some(after)) = (body["before"].as_str(), body["after"].as_str()) else { return true };
@@ -39,7 +39,7 @@ pub(super) fn lists_all_commits(body: &Value) -> bool {
     listed > 0 || before == after || is_none(before) || is_none(after)
 }
 
-/// A look at one body, with the work that it may take.
+/// The evaluation of a filter on one body, with its budget of work.
 pub(super) struct Look<'a> {
     pub(super) body: &'a Value,
     pub(super) lists_all: bool,
@@ -134,7 +134,7 @@ impl<'a> Look<'a> {
         Ok(truth)
     }
 
-    /// The truth of a test on a field: something that was not found among the commits may be in one that is not listed.
+    /// The truth of a test on a field. A value that was not found in the listed commits may be in an unlisted one.
     fn found_in(&self, steps: &[String], found: bool, truth: Truth) -> Truth {
         let in_commits = steps.first().is_some_and(|step| step == "commits");
         if in_commits && !found && !self.lists_all { Truth::Unknown } else { truth }
@@ -150,7 +150,7 @@ impl Test {
         work.spend(1)?;
         match self {
             Self::Is(wanted) => {
-                // What is wanted is small: a comparison ends at the first difference.
+                // The wanted value is small, and a comparison ends at the first difference.
                 work.spend(MAX_LEN / 64)?;
                 Ok(same(value, wanted))
             }
@@ -178,7 +178,7 @@ impl Test {
     }
 }
 
-/// A text, and what is written as one: a number, or whether something is true.
+/// The value as text: a string, a number or a boolean.
 fn text_of<'v>(value: &'v Value, work: &mut Work) -> Result<Option<Cow<'v, str>>, Exhausted> {
     Ok(match value {
         Value::String(text) => Some(Cow::Borrowed(text.as_str())),
@@ -191,12 +191,12 @@ fn text_of<'v>(value: &'v Value, work: &mut Work) -> Result<Option<Cow<'v, str>>
     })
 }
 
-/// Numbers are the same however they are written.
+/// Compares values. Numbers are equal independent of their notation.
 fn same(value: &Value, wanted: &Value) -> bool {
     value == wanted || matches!((value.as_f64(), wanted.as_f64()), (Some(a), Some(b)) if a.total_cmp(&b).is_eq())
 }
 
-/// The values that a path of fields stands for; a step of work for each value on the way, and more where names are long.
+/// The values at a path of fields. Each value on the way costs one step, and long names cost more.
 fn values<'a>(body: &'a Value, steps: &[String], work: &mut Work) -> Result<Vec<&'a Value>, Exhausted> {
     let mut found = vec![body];
     for step in steps {

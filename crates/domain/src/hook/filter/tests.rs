@@ -1,11 +1,11 @@
-//! Filters on bodies, and what they may cost.
+//! Event filters on bodies, and the limits of their work.
 
 use serde_json::json;
 
 use super::*;
 
 #[test]
-fn conditions_are_on_any_field_and_joined() {
+fn conditions_test_any_field_and_can_be_combined() {
     let body = json!({
         "object_kind": "merge_request", "user": { "username": "ida" }, "ref": "refs/heads/release/1",
         "labels": [{ "title": "Bug" }, { "title": "api" }],
@@ -45,13 +45,13 @@ fn conditions_are_on_any_field_and_joined() {
         let parsed = EventFilter::parse(&filter.to_string()).unwrap_or_else(|error| panic!("{filter}: {error}"));
         let wanted = if passes { Answer::Passes } else { Answer::Stopped };
         assert_eq!(parsed.judge(&body, &mut Work::new(100_000)), Ok(wanted), "{filter}");
-        let again = EventFilter::parse(parsed.text()).expect("what was read can be read again");
+        let again = EventFilter::parse(parsed.text()).expect("a parsed filter can be parsed again");
         assert_eq!(again.text(), parsed.text());
     }
 }
 
 #[test]
-fn pushes_that_do_not_list_all_commits_pass_where_the_rest_would_decide() {
+fn a_push_that_does_not_list_all_commits_passes_where_the_others_would_decide() {
     let push = |before: &str, count: usize, commits: Value| json!({ "before": before, "after": "b2", "ref": "refs/heads/main", "total_commits_count": count, "commits": commits });
     let docs = json!([{ "added": ["docs/a.md"], "modified": [], "removed": [], "message": "Write" }]);
     let deploys = json!({ "path": "deploy/*" });
@@ -98,14 +98,14 @@ fn a_filter_gives_up_when_its_work_is_used_up() {
 }
 
 #[test]
-fn what_is_no_filter_is_refused_with_the_reason() {
+fn an_invalid_filter_is_refused_with_the_reason() {
     let deep = (0..20).fold(r#"{"actor":"ida"}"#.to_owned(), |inside, _| format!(r#"{{"not":{inside}}}"#));
     let many = format!(r#"{{"any":[{}]}}"#, vec![r#"{"actor":"i"}"#; 200].join(","));
     let expressions = format!(r#"{{"any":[{}]}}"#, [r#"{"field":"a","matches":"b"}"#; 11].join(","));
     let long = format!(r#"{{"actor":"{}"}}"#, "i".repeat(9000));
     for (text, why) in [
         ("nonsense", "is not a condition"),
-        ("{}", "it says nothing"),
+        ("{}", "it has no condition"),
         (r#"{"field":"a"}"#, "needs a test"),
         (r#"{"is":1}"#, "needs a field"),
         (r#"{"lable":"bug"}"#, "unknown field"),

@@ -1,9 +1,9 @@
-//! What is chosen by what things are, and what else can be said of how they count.
+//! Tests of filters by traits and of the options of a question.
 
 use super::*;
 
 #[test]
-fn jobs_and_pipelines_are_chosen_by_what_they_are() {
+fn jobs_and_pipelines_are_filtered_by_their_traits() {
     let job = |id: i64, name: &str, status: &str, seconds: i64| {
         json!({ "id": id, "name": name, "stage": "test", "status": status, "created_at": "2026-03-02 08:00:00 UTC",
             "started_at": "2026-03-02 08:00:01 UTC", "finished_at": "2026-03-02 08:10:00 UTC", "duration": seconds })
@@ -15,7 +15,7 @@ fn jobs_and_pipelines_are_chosen_by_what_they_are() {
     };
     let all = [
         pipeline(1, "failed", "push", &[job(1, "unit", "failed", 100), job(2, "lint", "success", 7)]),
-        // The job was run again, and passed.
+        // The job is retried and passes.
         pipeline(1, "success", "push", &[job(3, "unit", "success", 300), job(2, "lint", "success", 7)]),
         pipeline(2, "failed", "schedule", &[job(4, "unit", "failed", 200)]),
     ];
@@ -26,15 +26,19 @@ fn jobs_and_pipelines_are_chosen_by_what_they_are() {
     assert_eq!(
         of("job_runs", &[(Trait::Job, "unit"), (Trait::Status, "failed")]).value,
         Some(2.0),
-        "each run by itself"
+        "each run has its own status"
     );
     assert_eq!(of("pipelines", &[(Trait::Status, "success")]).value, Some(1.0));
     assert_eq!(of("pipelines", &[(Trait::Source, "schedule")]).value, Some(1.0));
-    assert_eq!(of("pipelines", &[(Trait::Environment, "production")]).value, Some(0.0), "pipelines have none");
+    assert_eq!(
+        of("pipelines", &[(Trait::Environment, "production")]).value,
+        Some(0.0),
+        "pipelines have no environment"
+    );
 }
 
 #[test]
-fn what_is_opened_and_closed_is_a_flow() {
+fn closed_issues_reduce_the_net_flow() {
     let closed = |iid: i64| {
         let mut one = issue(iid, "2026-03-03 09:00:00 UTC", &[]);
         one.1["object_attributes"]["action"] = json!("close");
@@ -47,12 +51,12 @@ fn what_is_opened_and_closed_is_a_flow() {
         closed(2),
         issue(3, "2026-03-02 09:00:00 UTC", &[]),
     ];
-    assert_eq!(measured("issues_net_flow", &all, None).value, Some(2.0), "three were opened, and one is closed");
+    assert_eq!(measured("issues_net_flow", &all, None).value, Some(2.0), "three opened, one closed");
 }
 
-/// One deployment is told by its job and by its own event, and counts once; jobs alone tell it too.
+/// A deployment is reported by its job and by its own event, and counts once. A job alone is enough.
 #[test]
-fn jobs_deploy_where_no_event_says_so() {
+fn jobs_report_deployments_without_events() {
     let job = |id: i64, status: &str, action: &str, tier: &str| {
         json!({ "id": id, "name": "deploy", "stage": "deploy", "status": status, "created_at": "2026-03-02 08:00:00 UTC",
             "started_at": "2026-03-02 08:00:01 UTC", "finished_at": "2026-03-02 08:10:00 UTC",
@@ -76,10 +80,10 @@ fn jobs_deploy_where_no_event_says_so() {
     };
     let counted =
         |all: &[(&str, Value)]| ["deployments", "failed_deployments"].map(|name| measured(name, all, None).value);
-    assert_eq!(counted(std::slice::from_ref(&jobs)), [Some(1.0), Some(1.0)], "what runs to production");
-    let told = event(15, 1, "success", "2026-03-02 08:10:01 UTC");
-    assert_eq!(counted(&[jobs.clone(), told.clone()]), [Some(1.0), Some(1.0)], "the event tells it again");
-    assert_eq!(counted(&[told, jobs.clone()]), [Some(1.0), Some(1.0)], "in any order");
+    assert_eq!(counted(std::slice::from_ref(&jobs)), [Some(1.0), Some(1.0)], "jobs that deploy to production");
+    let own = event(15, 1, "success", "2026-03-02 08:10:01 UTC");
+    assert_eq!(counted(&[jobs.clone(), own.clone()]), [Some(1.0), Some(1.0)], "the event reports it again");
+    assert_eq!(counted(&[own, jobs.clone()]), [Some(1.0), Some(1.0)], "in any order");
     assert_eq!(counted(&[jobs, event(16, 9, "success", "2026-03-02 09:00:00 UTC")]), [Some(2.0), Some(1.0)]);
     let build = json!({ "build_id": 1, "build_name": "deploy", "build_stage": "deploy", "build_status": "success", "pipeline_id": 1,
         "build_started_at": "2026-03-02 08:00:01 UTC", "build_finished_at": "2026-03-02 08:10:00 UTC", "sha": "a".repeat(40),
@@ -87,11 +91,11 @@ fn jobs_deploy_where_no_event_says_so() {
     assert_eq!(
         counted(&[("job_hooks", build)]),
         [Some(1.0), Some(0.0)],
-        "a name of production is enough where no tier is"
+        "without a tier, the name of the environment decides"
     );
 }
 
-/// Tags and releases are deployments of those only who say so; then with everything that is measured from deployments.
+/// Tags and releases count as deployments only on request, but then for every metric of deployments.
 #[test]
 fn tags_and_releases_can_be_deployments() {
     let (a, b) = ("a".repeat(40), "b".repeat(40));
@@ -124,7 +128,7 @@ fn tags_and_releases_can_be_deployments() {
     ];
     let of = |deployed_by: Option<By>| {
         let (items, others): (Vec<Item>, Vec<Item>) =
-            told(&all).into_iter().partition(|item| item.family() == Family::Deployments);
+            items_of(&all).into_iter().partition(|item| item.family() == Family::Deployments);
         let items = Items::new(items, others, People::default(), Choice { deployed_by, ..Choice::default() });
         let from = Timestamp::from_seconds(1_772_319_600);
         let metric = Metric::by_name("deployments").expect("a metric");
@@ -138,16 +142,12 @@ fn tags_and_releases_can_be_deployments() {
         names
     };
     assert_eq!(of(None), ["deployment 1 (production)"]);
-    assert_eq!(
-        of(Some(By::Tag)),
-        ["tag v1", "tag v2"],
-        "one that was pushed twice counts once, and one that was deleted was there"
-    );
+    assert_eq!(of(Some(By::Tag)), ["tag v1", "tag v2"], "a repeated tag counts once, and a deleted one counts");
     assert_eq!(of(Some(By::Release)), ["release v1"]);
 }
 
 #[test]
-fn what_an_alert_opens_is_an_incident() {
+fn an_issue_that_an_alert_opens_is_an_incident() {
     let opened = |iid: i64, who: &str| {
         let mut one = issue(iid, "2026-03-02 09:00:00 UTC", &[]);
         one.1["object_attributes"]["action"] = json!("open");
@@ -160,7 +160,7 @@ fn what_an_alert_opens_is_an_incident() {
 }
 
 #[test]
-fn what_became_of_a_job_is_of_its_last_run() {
+fn the_result_of_a_job_belongs_to_its_last_run() {
     let job = |id: i64, status: &str| {
         json!({ "id": id, "name": "unit", "stage": "test", "status": status, "created_at": "2026-03-02 08:00:00 UTC",
             "started_at": "2026-03-02 08:00:01 UTC" })
@@ -176,12 +176,12 @@ fn what_became_of_a_job_is_of_its_last_run() {
     assert_eq!(
         (of("job_runs", "success"), of("job_runs", "failed")),
         (Some(1.0), Some(1.0)),
-        "runs count by themselves"
+        "each run counts for its own account"
     );
 }
 
 #[test]
-fn pipelines_of_pipelines_count_for_those_who_want_them() {
+fn child_pipelines_count_on_request() {
     let pipeline = |id: i64, source: &str| {
         let attributes = json!({ "id": id, "status": "success", "source": source, "created_at": "2026-03-02 08:00:00 UTC", "duration": 60 });
         ("pipeline_hooks", json!({ "project": { "id": 7 }, "object_attributes": attributes }))
@@ -196,13 +196,13 @@ fn pipelines_of_pipelines_count_for_those_who_want_them() {
 }
 
 #[test]
-fn commits_are_of_the_branches_that_they_were_pushed_to() {
+fn commits_belong_to_the_branches_that_they_were_pushed_to() {
     let at = "2026-03-02T12:00:00Z";
     let (a, b) = (commit("a", at, &[]), commit("b", at, &[]));
     let all = [push("main", ("0", "a"), 1, std::slice::from_ref(&a)), push("wip", ("a", "b"), 2, &[a, b])];
     let of = |branch: &str| measured_of("commits", &all, &[(Trait::Branch, branch)], People::default()).value;
     assert_eq!((of("main"), of("wip"), of("gone")), (Some(1.0), Some(2.0), Some(0.0)));
-    let (items, others) = told(&all).into_iter().partition(|item| item.family() == Family::Commits);
+    let (items, others) = items_of(&all).into_iter().partition(|item| item.family() == Family::Commits);
     let items = Items::new(items, others, People::default(), Choice::default());
     let (metric, to) = (Metric::by_name("commits").expect("a metric"), Timestamp::from_seconds(2_000_000_000));
     let groups = items.groups(metric, Trait::Branch, Timestamp::default(), to);
@@ -210,7 +210,7 @@ fn commits_are_of_the_branches_that_they_were_pushed_to() {
 }
 
 #[test]
-fn how_long_something_waits_can_be_said() {
+fn the_minimum_age_of_waiting_items_is_an_option() {
     let opened = merge_request(
         1,
         "2026-03-10 12:00:00 UTC",
@@ -228,7 +228,7 @@ fn how_long_something_waits_can_be_said() {
 
 #[test]
 fn a_merge_request_waits_from_when_it_became_ready_or_was_opened_again() {
-    // The window ends 72 hours after the creation, at 23:00.
+    // The window ends at 23:00, 72 hours after the creation.
     let created = "2026-03-07 23:00:00 UTC";
     let event = |iid: i64, at: &str, action: &str, state: &str, is_draft: bool| {
         merge_request(iid, created, at, json!({ "action": action, "state": state, "draft": is_draft }))
@@ -240,7 +240,7 @@ fn a_merge_request_waits_from_when_it_became_ready_or_was_opened_again() {
         event(2, "2026-03-08 00:00:00 UTC", "close", "closed", false),
         event(2, "2026-03-10 22:00:00 UTC", "reopen", "opened", false),
     ];
-    // The hook was made later: only the end of the draft is known, and its event says that it was one.
+    // The hook was added later. The only event is that of marking as ready, which shows that it was a draft.
     let mut unseen = event(3, "2026-03-10 22:00:00 UTC", "update", "opened", false);
     unseen.1["changes"] = json!({ "draft": { "previous": true, "current": false } });
     let waiting = |events: &[(&'static str, Value)], minutes: u64| {
@@ -253,11 +253,11 @@ fn a_merge_request_waits_from_when_it_became_ready_or_was_opened_again() {
         assert_eq!((waiting(&reversed, 24 * 60), waiting(&reversed, 30)), (Some(0.0), Some(1.0)), "{reversed:?}");
     }
     assert_eq!((waiting(&drafted[..1], 30), waiting(&reopened[..2], 30)), (Some(0.0), Some(0.0)));
-    assert_eq!(waiting(&reopened[..1], 24 * 60), Some(1.0), "nobody looked at it for three days");
+    assert_eq!(waiting(&reopened[..1], 24 * 60), Some(1.0), "no review for three days");
 }
 
 #[test]
-fn incidents_are_what_a_team_says_they_are_and_tell_what_caused_them() {
+fn labels_make_incidents_and_their_text_names_the_cause() {
     let deployed = |id: i64, at: &str, commit: &str| {
         let url = format!("https://git.example.com/-/commit/{}", commit.repeat(40));
         (
@@ -273,7 +273,7 @@ fn incidents_are_what_a_team_says_they_are_and_tell_what_caused_them() {
         let incident_labels = labels.iter().map(|label| (*label).to_owned()).collect();
         let all = [deployments[0].clone(), deployments[1].clone(), outage.clone()];
         let metric = Metric::by_name(name).expect("a metric");
-        let (items, others) = told(&all).into_iter().partition(|item| item.family() == metric.family());
+        let (items, others) = items_of(&all).into_iter().partition(|item| item.family() == metric.family());
         let items = Items::new(items, others, People::default(), Choice { incident_labels, ..Choice::default() });
         let mut given = Vec::new();
         items.each(metric, Timestamp::default(), Timestamp::from_seconds(2_000_000_000), |item, sample| {
@@ -284,13 +284,13 @@ fn incidents_are_what_a_team_says_they_are_and_tell_what_caused_them() {
         given
     };
     assert!(of(&outage, "change_failure_rate", &[]).is_empty());
-    assert_eq!(of(&outage, "change_failure_rate", &["outage"]), [2], "the one before it");
+    assert_eq!(of(&outage, "change_failure_rate", &["outage"]), [2], "the deployment before it");
     for cause in ["caused-by: #1", "We know.\n  Caused-By: aaaaaaaa, sadly"] {
         outage.1["object_attributes"]["description"] = json!(cause.replace(',', " "));
         assert_eq!(of(&outage, "change_failure_rate", &["outage"]), [1], "{cause}");
     }
     outage.1["object_attributes"]["description"] = json!("caused-by: the moon");
-    assert_eq!(of(&outage, "change_failure_rate", &["outage"]), [2], "nothing that is known");
+    assert_eq!(of(&outage, "change_failure_rate", &["outage"]), [2], "an unknown cause");
 }
 
 #[test]
@@ -312,7 +312,7 @@ fn another_account_of_the_author_reviews_nothing() {
 }
 
 #[test]
-fn whose_work_counts_is_one_question_and_reviews_are_always_by_people() {
+fn reviews_count_only_by_people_for_every_choice_of_whose() {
     const BOT: i64 = 9;
     let note = |id: i64, iid: i64, author: i64, who: i64, at: &str| {
         let on =
@@ -326,7 +326,8 @@ fn whose_work_counts_is_one_question_and_reviews_are_always_by_people() {
         ("push_hooks", body)
     };
     let all = [
-        // A person opened the first and a bot the second; a bot wrote to both after a minute, and a person hours later.
+        // A person opened the first merge request and a bot the second. A bot commented on both after a minute, and a
+        // person hours later.
         note(1, 1, 1, BOT, "2026-03-02 08:01:00 UTC"),
         note(2, 1, 1, 2, "2026-03-02 10:00:00 UTC"),
         note(3, 2, BOT, 8, "2026-03-02 08:01:00 UTC"),
@@ -354,5 +355,5 @@ fn whose_work_counts_is_one_question_and_reviews_are_always_by_people() {
         let found = [Whose::People, Whose::Bots, Whose::All].map(|whose| of(name, whose).value);
         assert_eq!(found, expected.map(Some), "{name}");
     }
-    assert_eq!(of("branches_open", Whose::Bots).value, Some(0.0), "nobody is known to have made it");
+    assert_eq!(of("branches_open", Whose::Bots).value, Some(0.0), "its creator is unknown");
 }

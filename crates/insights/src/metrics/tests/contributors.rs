@@ -1,4 +1,4 @@
-//! One person is one contributor, however commits spell them; one change is one, however often tools repeat it.
+//! A person is one contributor with any spelling, and a change is one change with any number of repeats.
 
 use super::*;
 
@@ -28,7 +28,7 @@ fn one_address_is_one_contributor_whatever_the_name_and_the_case() {
     ];
     assert_eq!(contributors(&spellings).0, Some(1.0));
     let with_ida = [&spellings[..4], &[("Ida", "ida@example.com")]].concat();
-    assert_eq!(contributors(&with_ida), (Some(2.0), Some(0.3)), "four and one");
+    assert_eq!(contributors(&with_ida), (Some(2.0), Some(0.3)), "four commits and one");
     assert_eq!(contributors(&[("Ida", ""), ("ida", ""), ("Jun", "")]).0, Some(2.0), "without addresses, by name");
 }
 
@@ -43,7 +43,7 @@ fn the_number_in_a_private_address_is_an_account() {
     assert_eq!(contributors(&of_another).0, Some(2.0));
     let on_github =
         [("Ida", "77+ida@users.noreply.github.com"), ("Ida", "77+ida-ridge@users.noreply.github.com"), of_account[0]];
-    assert_eq!(contributors(&on_github).0, Some(2.0), "its numbers are of other accounts");
+    assert_eq!(contributors(&on_github).0, Some(2.0), "the ids are of GitHub's accounts");
 }
 
 fn change(sha: &str, message: &str, at: &str, paths: &[&str]) -> Value {
@@ -67,10 +67,10 @@ fn a_change_that_is_picked_or_signed_again_is_the_same_change() {
     }
     let other = change("b", "Tie the knot\n\nIt slipped: twice.", at, &["knots"]);
     let all = [push("main", ("0", "a"), 1, &[once]), push("release", ("0", "b"), 1, &[other])];
-    assert_eq!(measured("unique_changes", &all, None).value, Some(2.0), "that is no trailer");
+    assert_eq!(measured("unique_changes", &all, None).value, Some(2.0), "not a trailer");
 }
 
-/// Three commits of a branch, and the one that a merge request squashed them to.
+/// Three commits of a branch, and the result of squashing them.
 fn squashed(merge_commit: Option<&str>, squash_paths: &[&str], squash_at: &str) -> Vec<(&'static str, Value)> {
     let at = "2026-03-02T09:00:00Z";
     let own =
@@ -97,12 +97,16 @@ fn a_squashed_change_counts_once() {
     let merged = "2026-03-02T13:00:00Z";
     let of = |all: &[(&str, Value)], name: &str| measured(name, all, None).value;
     let with_merge = squashed(Some("m"), &["knots", "rope"], merged);
-    assert_eq!((of(&with_merge, "commits"), of(&with_merge, "changes")), (Some(5.0), Some(4.0)), "and an older one");
-    assert_eq!(of(&with_merge, "unique_changes"), Some(5.0), "activity is as it was");
+    assert_eq!(
+        (of(&with_merge, "commits"), of(&with_merge, "changes")),
+        (Some(5.0), Some(4.0)),
+        "with an older commit"
+    );
+    assert_eq!(of(&with_merge, "unique_changes"), Some(5.0), "the squashed commits count too");
     let fast_forward = squashed(None, &["knots", "rope"], merged);
-    assert_eq!(of(&fast_forward, "changes"), Some(4.0), "by its time and its paths");
+    assert_eq!(of(&fast_forward, "changes"), Some(4.0), "recognised by time and paths");
     let at_another_time = squashed(None, &["knots", "rope"], "2026-03-03T13:00:00Z");
-    assert_eq!(of(&at_another_time, "changes"), Some(5.0), "nothing tells that it is the same");
+    assert_eq!(of(&at_another_time, "changes"), Some(5.0), "not recognised");
     let without_merge_request = &with_merge[..3];
     assert_eq!(of(without_merge_request, "changes"), Some(5.0));
 }

@@ -1,4 +1,4 @@
-//! Numbers under the name of a source are as that source counts them.
+//! Metrics in the definition of another tool give the numbers of that tool.
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn runs() -> Vec<(&'static str, Value)> {
 }
 
 #[test]
-fn gitlabs_job_analytics_take_every_run_that_ended() {
+fn gitlabs_job_analytics_use_every_run_that_ended() {
     let all = runs();
     let of = |all: &[(&str, Value)], name: &str| measured(name, all, None);
     let three = &all[..3];
@@ -30,12 +30,8 @@ fn gitlabs_job_analytics_take_every_run_that_ended() {
     assert!((rate - 2.0 / 3.0).abs() < 1e-9, "two failed out of three: {rate}");
     let mean = of(three, "job_duration.gitlab").value.expect("a mean");
     assert!((mean - 8.0 / 3.0).abs() < 1e-9, "with the canceled one: {mean}");
-    assert_eq!(of(three, "job_duration").value, Some(2.0), "ours is of what passed or failed");
-    assert_eq!(
-        of(&all, "job_failure_rate.gitlab").value,
-        Some(0.6),
-        "with one that was skipped, and one that may fail"
-    );
+    assert_eq!(of(three, "job_duration").value, Some(2.0), "Quickdraw's uses passed and failed runs");
+    assert_eq!(of(&all, "job_failure_rate.gitlab").value, Some(0.6), "with a skipped run and one that may fail");
     assert!(Metric::reading("job_duration", Some("gitlab")).is_some_and(|one| one.name == "job_duration.gitlab"));
 }
 
@@ -61,8 +57,8 @@ fn gitlab_divides_the_incidents_of_a_window_by_its_deployments() {
         incident(4, "2026-03-20 08:00:00 UTC"),
     ];
     let of = |name: &str| measured(name, &all, None).value;
-    assert_eq!(of("change_failure_rate.gitlab"), Some(1.5), "three incidents of ten days, and two deployments");
-    assert_eq!(of("incidents_per_deployment"), Some(1.5), "by the deployments before them: one is of an earlier one");
+    assert_eq!(of("change_failure_rate.gitlab"), Some(1.5), "three incidents and two deployments in ten days");
+    assert_eq!(of("incidents_per_deployment"), Some(1.5), "one incident belongs to an earlier deployment");
     assert_eq!(of("change_failure_rate"), Some(1.0));
 }
 
@@ -81,7 +77,7 @@ fn chaoss_divides_accepted_by_declined_merge_requests() {
 }
 
 #[test]
-fn tags_are_counted_when_they_are_made_and_not_when_they_move() {
+fn created_tags_count_and_moved_tags_do_not() {
     let tag = |name: &str, before: &str, after: &str| {
         let body = json!({ "ref": format!("refs/tags/{name}"), "before": before.repeat(40), "after": after.repeat(40),
             "user_id": 1, "project": { "id": 7 } });
@@ -92,7 +88,7 @@ fn tags_are_counted_when_they_are_made_and_not_when_they_move() {
     let choice = Choice { deployed_by: metric.deployed_by(), ..Choice::default() };
     let found = measured_with("tags_created", &all, choice, People::default());
     assert_eq!(found.value, Some(2.0));
-    assert_eq!(measured("deployments", &all, None).value, Some(0.0), "a tag is no deployment unless somebody says so");
+    assert_eq!(measured("deployments", &all, None).value, Some(0.0), "tags are deployments only on request");
 }
 
 #[test]
@@ -104,5 +100,5 @@ fn reviewers_of_a_merge_request_are_distinct_people() {
     };
     let merged = |iid: i64| merge_request(iid, "2026-03-02 08:00:00 UTC", "2026-03-02 10:00:00 UTC", json!({}));
     let all = [note(1, 5, 2), note(2, 5, 2), note(3, 5, 3), note(4, 5, 1), merged(5), merged(6)];
-    assert_eq!(measured("reviewers_per_mr", &all, None).value, Some(1.0), "two and none");
+    assert_eq!(measured("reviewers_per_mr", &all, None).value, Some(1.0), "two reviewers and none");
 }

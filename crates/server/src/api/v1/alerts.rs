@@ -1,4 +1,4 @@
-//! Alerts on insights: rules, how they stand, and what a rule would find now. What they find goes to system hooks with
+//! Alert rules on metrics: their definition, their current states, and a trial. Alerts go to system hooks with
 //! `insight_alert_events`.
 
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 use super::covered;
 use crate::auth::Admin;
 use crate::error::ApiError;
-use crate::params::{Input, Line};
+use crate::params::{Input, Line, Params};
 use crate::state::App;
 
 const DAY: u64 = 86_400;
@@ -30,56 +30,59 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(edit, delete))
 }
 
-/// Which number of an insight.
+/// The number of a metric that a rule compares.
 #[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum StatisticWord {
     /// The number itself.
     Value,
-    /// Half are not above it.
+    /// 50th percentile: half of the samples are not above it.
     P50,
-    /// Three quarters are not above it.
+    /// 75th percentile.
     P75,
-    /// Nine tenths are not above it.
+    /// 90th percentile.
     P90,
-    /// Nineteen in twenty are not above it.
+    /// 95th percentile.
     P95,
 }
 
-/// A rule.
+/// An alert rule.
 #[derive(Deserialize, ToSchema)]
 struct NewAlert {
-    /// What people call it.
+    /// Display name.
     #[schema(value_type = String, max_length = 255)]
     name: Line<255>,
-    /// What it watches: the name of an insight, `silence` (seconds since the last event), `missing_pushes` or `unmatched_share`.
+    /// The watched number: the name of a metric, `silence` (seconds since the last event), `missing_pushes` or
+    /// `unmatched_share`.
     metric: String,
-    /// Which number of it; by default `value`, and of durations that is the mean.
+    /// The number of the metric that is compared. Default: `value`, which is the mean for durations.
     statistic: Option<StatisticWord>,
-    /// Over how many seconds until now; by default a day.
+    /// Length of the window in seconds, up to now. Default: one day.
     window: Option<u64>,
-    /// It is bad above this. Exactly one of these three.
+    /// The condition is met above this number. Give exactly one of `above`, `below` and `times_before`.
     above: Option<f64>,
-    /// It is bad below this.
+    /// The condition is met below this number.
     below: Option<f64>,
-    /// It is bad above so many times what it was over the four windows before.
+    /// The condition is met above this multiple of the number over the four windows before. Counts and sums are
+    /// averaged per window for this.
     times_before: Option<f64>,
-    /// For how many seconds it must be bad before that is told; by default 0.
+    /// Seconds for which the condition must be met before the alert is reported. Default: 0.
     #[serde(default)]
     r#for: u64,
-    /// How many seconds after it was told it is told again at the earliest; by default 0.
+    /// Minimum time between two reports of this alert, in seconds. Default: 0.
     #[serde(default)]
     cool_down: u64,
-    /// Only this project: its path, or its number in events.
+    /// Only this project: its path, or its id in received bodies.
     project: Option<String>,
-    /// Each project for itself.
+    /// Evaluate the rule for each project separately.
     #[serde(default)]
     each_project: bool,
-    /// Only of this branch.
+    /// Only this branch.
     branch: Option<String>,
-    /// Only issues or merge requests with this label, as last seen.
+    /// Only issues and merge requests with this label, as last seen.
     label: Option<String>,
-    /// For how many seconds something must wait to be waiting (a day), or have no commit to be stale (90 days).
+    /// Age in seconds from which an item counts as waiting (default: one day) or a branch as stale (default: 90
+    /// days).
     older_than: Option<u64>,
 }
 
@@ -115,59 +118,61 @@ impl NewAlert {
     }
 }
 
-/// How a rule stands for a project, or for everything.
+/// The current state of a rule, for one project or for all projects together.
 #[derive(Serialize, ToSchema)]
 struct StandingView {
-    /// The project's number in the source's bodies; null for everything.
+    /// The project's id in received bodies; null for all projects together.
     source_project_id: Option<i64>,
-    /// Its path.
+    /// The project's path.
     project_path: Option<String>,
-    /// `pending`: bad, but not told, because not for long enough or too short after the last time. `firing`, `resolved`.
+    /// `pending` (the condition is met but not reported yet, because of `for` or `cool_down`), `firing` or
+    /// `resolved`.
     state: &'static str,
-    /// Since when.
+    /// Time since which the rule has this state.
     #[schema(format = DateTime)]
     since: String,
-    /// The last number.
+    /// The last measured number.
     value: Option<f64>,
-    /// What it was compared with.
+    /// The number that it was compared with.
     threshold: Option<f64>,
 }
 
-/// A rule, and how it stands.
+/// An alert rule with its current states.
 #[derive(Serialize, ToSchema)]
 struct AlertView {
-    /// Its number.
+    /// Id of the rule.
     id: i64,
-    /// What people call it.
+    /// Display name.
     name: String,
-    /// What it watches.
+    /// The watched number: a metric, `silence`, `missing_pushes` or `unmatched_share`.
     metric: String,
-    /// Which number of it: `value`, `p50`, `p75`, `p90` or `p95`.
+    /// The number of the metric that is compared: `value`, `p50`, `p75`, `p90` or `p95`.
     #[schema(value_type = String)]
     statistic: Statistic,
-    /// Over how many seconds.
+    /// Length of the window in seconds.
     window: u64,
-    /// It is bad above this.
+    /// The condition is met above this number.
     above: Option<f64>,
-    /// It is bad below this.
+    /// The condition is met below this number.
     below: Option<f64>,
-    /// It is bad above so many times what it was before.
+    /// The condition is met above this multiple of the number over the four windows before. Counts and sums are
+    /// averaged per window for this.
     times_before: Option<f64>,
-    /// For how many seconds it must be bad.
+    /// Seconds for which the condition must be met before the alert is reported.
     r#for: u64,
-    /// How many seconds it is not told again.
+    /// Minimum time between two reports of this alert, in seconds.
     cool_down: u64,
     /// Only this project.
     project: Option<String>,
-    /// Each project for itself.
+    /// The rule is evaluated for each project separately.
     each_project: bool,
-    /// Only of this branch.
+    /// Only this branch.
     branch: Option<String>,
-    /// Only what has this label.
+    /// Only items with this label.
     label: Option<String>,
-    /// For how many seconds something must have been so.
+    /// Age in seconds from which an item counts as waiting, or a branch as stale.
     older_than: Option<u64>,
-    /// Where it is bad, or was until a moment ago. Empty where all is well.
+    /// States that are pending, firing or recently resolved. Empty if the condition is met nowhere.
     standings: Vec<StandingView>,
 }
 
@@ -212,7 +217,7 @@ impl AlertView {
     }
 }
 
-/// List the alerts on insights, with how they stand. Administrators.
+/// List alert rules with their current states. Administrators only.
 #[utoipa::path(get, path = "/insights/alerts", tag = "Insights", responses((status = 200, body = [AlertView])))]
 async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Vec<AlertView>>, ApiError> {
     let rules = rules(&app).await?;
@@ -221,7 +226,9 @@ async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Vec<AlertVie
     Ok(Json(rules.all.into_iter().map(|rule| AlertView::new(rule, &standings, &projects)).collect()))
 }
 
-/// Add an alert. It is looked at within seconds, and then every minute. Administrators.
+/// Create an alert rule. Administrators only.
+///
+/// The rule is evaluated within seconds, and then every minute.
 #[utoipa::path(post, path = "/insights/alerts", tag = "Insights", request_body = NewAlert,
     responses((status = 201, body = AlertView)))]
 async fn add(
@@ -232,7 +239,7 @@ async fn add(
     let rule = known(&app, new.rule()?).await?;
     let made = change(&app, |rules| {
         if rules.all.len() >= MOST_RULES {
-            let text = format!("there are {MOST_RULES} alerts already; delete one");
+            let text = format!("the maximum of {MOST_RULES} alerts is reached; delete one first");
             return Err(ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, text));
         }
         rules.last += 1;
@@ -243,7 +250,7 @@ async fn add(
     Ok((StatusCode::CREATED, Json(AlertView::new(made.await?, &Standings::new(), &[]))))
 }
 
-/// Replace an alert. Administrators.
+/// Replace an alert rule. Administrators only.
 #[utoipa::path(put, path = "/insights/alerts/{alert_id}", tag = "Insights", request_body = NewAlert,
     responses((status = 200, body = AlertView)))]
 async fn edit(
@@ -264,9 +271,14 @@ async fn edit(
     Ok(Json(AlertView::new(made.await?, &Standings::new(), &[])))
 }
 
-/// Delete an alert. Administrators.
+/// Delete an alert rule. Administrators only.
 #[utoipa::path(delete, path = "/insights/alerts/{alert_id}", tag = "Insights", responses((status = 204)))]
-async fn delete(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+async fn delete(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    _: Params,
+) -> Result<StatusCode, ApiError> {
     let id = existing(&app, &id).await?;
     change(&app, |rules| {
         rules.all.retain(|rule| rule.id != id);
@@ -276,22 +288,22 @@ async fn delete(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// What a rule finds.
+/// The current result of a rule, for one project or for all projects together.
 #[derive(Serialize, ToSchema)]
 struct FoundView {
-    /// The project's number in the source's bodies; null for everything.
+    /// The project's id in received bodies; null for all projects together.
     source_project_id: Option<i64>,
-    /// Its path.
+    /// The project's path.
     project_path: Option<String>,
-    /// The number; null where there is none.
+    /// The measured number; null if there is no sample.
     value: Option<f64>,
-    /// What it is compared with.
+    /// The number that it is compared with.
     threshold: Option<f64>,
-    /// It is bad.
+    /// True if the condition is met.
     is_bad: bool,
 }
 
-/// Tell what a rule would find now, and add none. Administrators.
+/// Evaluate an alert rule now, without storing it. Administrators only.
 #[utoipa::path(post, path = "/insights/alerts/try", tag = "Insights", request_body = NewAlert,
     responses((status = 200, body = [FoundView])))]
 async fn try_out(
@@ -312,14 +324,14 @@ async fn try_out(
     Ok(Json(found.into_iter().map(view).collect()))
 }
 
-/// Have all alerts looked at within seconds, and not only with the next minute. Administrators.
+/// Evaluate all alert rules within seconds instead of at the next minute. Administrators only.
 #[utoipa::path(post, path = "/insights/alerts/look", tag = "Insights", responses((status = 202)))]
-async fn look(_: Admin, State(app): State<Arc<App>>) -> Result<StatusCode, ApiError> {
+async fn look(_: Admin, State(app): State<Arc<App>>, _: Params) -> Result<StatusCode, ApiError> {
     app.belt.look_again().await.map_err(ApiError::internal)?;
     Ok(StatusCode::ACCEPTED)
 }
 
-/// The rule, if its project is one that events came of: one that is misspelled would be well for ever.
+/// Checks that the project of a rule is known from events. A rule with a misspelled project would never fire.
 async fn known(app: &App, rule: Rule) -> Result<Rule, ApiError> {
     if let Some(project) = &rule.project {
         covered::project(app, project).await?;
@@ -338,13 +350,13 @@ async fn existing(app: &App, id: &str) -> Result<i64, ApiError> {
 }
 
 fn missing() -> ApiError {
-    ApiError::problem(StatusCode::NOT_FOUND, "there is no alert with this number")
+    ApiError::problem(StatusCode::NOT_FOUND, "there is no alert with this id")
 }
 
-/// Changes the rules, unless somebody else did meanwhile; then what they wrote.
+/// Changes the rules. A concurrent change is never overwritten: the closure then runs again on the newer rules.
 async fn change<T>(app: &App, then: impl Fn(&mut Rules) -> Result<T, ApiError>) -> Result<T, ApiError> {
     let changed = documents::change(app.store(), Document::Alerts, |rules| then(rules).map(Some));
-    let conflict = || ApiError::problem(StatusCode::CONFLICT, "others are changing alerts; try again");
+    let conflict = || ApiError::problem(StatusCode::CONFLICT, "other requests are changing the alerts; try again");
     let (_, made) = changed.await?.ok_or_else(conflict)?;
     app.belt.look_again().await.map_err(ApiError::internal)?;
     Ok(made)

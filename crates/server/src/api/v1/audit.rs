@@ -24,16 +24,18 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Query {
-    /// Only what this user did.
+    /// Only actions of this user.
     user_id: Option<i64>,
-    /// Only entries before this one.
+    /// Only entries before this id.
     before: Option<i64>,
-    /// Most rows of the answer; more than 100 are 100.
+    /// Maximum number of rows; values above 100 count as 100.
     #[param(default = 20, minimum = 1, maximum = 100)]
     limit: Option<i64>,
 }
 
-/// List changes, refusals, and readings of bodies by administrators, newest first. Administrators.
+/// List audit entries, newest first. Administrators only.
+///
+/// Entries record changes, refused requests, and administrators who read bodies.
 #[utoipa::path(get, path = "/audit", tag = "Audit", params(Query), responses((status = 200, body = Page<AuditEntry>)))]
 async fn list(
     _: Admin,

@@ -1,4 +1,4 @@
-//! Telling afterwards what happened before anything was received: it counts for insights, and is delivered to nobody.
+//! Backfill: imports events from before the first received one. They count for insights and are not delivered.
 
 use std::fmt;
 use std::sync::Arc;
@@ -28,9 +28,9 @@ use crate::body;
 use crate::error::ApiError;
 use crate::state::App;
 
-/// Largest request: the largest body that GitLab sends, and its wrapping.
+/// Largest request in bytes: GitLab's largest body, and 1 MiB around it.
 const LIMIT: usize = (25 << 20) + (1 << 20);
-/// Most events of one request.
+/// Largest number of events in a request.
 const MOST: usize = 1_000;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -43,8 +43,8 @@ struct Asked<'a> {
     events: Vec<Told<'a>>,
 }
 
-/// One event more than there may be, which is enough to refuse them; the rest is skipped, because a list of very many takes more
-/// memory than its text.
+/// Keeps at most one event more than allowed, which is enough to refuse the request. The others are skipped without
+/// being stored, because a parsed list takes more memory than its text.
 fn first<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Told<'de>>, D::Error> {
     deserializer.deserialize_seq(First)
 }
@@ -77,42 +77,43 @@ struct Told<'a> {
     payload: &'a RawValue,
 }
 
-/// What happened.
+/// Events to import.
 #[derive(ToSchema)]
 #[schema(as = Backfill)]
-#[expect(dead_code, reason = "what `Asked` borrows, described")]
+#[expect(dead_code, reason = "schema of the struct that borrows from the body")]
 struct AskedBody {
-    /// At most 1,000.
+    /// At most 1,000 events.
     events: Vec<ToldBody>,
 }
 
-/// An event as it would have been received.
+/// One event to import.
 #[derive(ToSchema)]
 #[schema(as = BackfillEvent)]
-#[expect(dead_code, reason = "what `Told` borrows, described")]
+#[expect(dead_code, reason = "schema of the struct that borrows from the body")]
 struct ToldBody {
-    /// What kind it is, as `push_hooks`; by default what the payload says of itself.
+    /// Kind of event, such as `push_hooks`. Default: the kind that the payload states.
     trigger: Option<String>,
-    /// When it would have been received. By default now.
+    /// Time at which the event would have been received. Default: now.
     received_at: Option<String>,
-    /// The body that would have been received.
+    /// The body that GitLab would have sent.
     #[schema(value_type = Object)]
     payload: (),
 }
 
-/// What became of it.
+/// Result of a backfill.
 #[derive(Serialize, ToSchema)]
 struct Backfilled {
-    /// Events that were committed. They are counted within moments.
+    /// Number of events that were stored. They are counted within moments.
     taken: usize,
-    /// Events that were told before, word for word.
+    /// Number of events that an earlier backfill already stored with exactly the same text.
     known: usize,
-    /// Events of kinds that count for nothing, which are not kept.
+    /// Number of events of kinds that no metric counts. They are not stored.
     passed_over: usize,
 }
 
-/// Tell what happened before anything was received. It counts for insights and is delivered to nobody; what was received as
-/// well counts once. Administrators.
+/// Import events from before the first received one. Administrators only.
+///
+/// The events count for insights and are not delivered. An event that was also received counts once.
 #[utoipa::path(post, path = "/insights/backfill", tag = "Insights", request_body = AskedBody,
     responses((status = 200, body = Backfilled)))]
 async fn backfill(
@@ -124,14 +125,14 @@ async fn backfill(
     let refused = |body::Refused(status, text)| ApiError::problem(status, text);
     let held = body::read(&app, &headers, body, LIMIT, body::Kind::Reported).await.map_err(refused)?;
     let asked: Asked<'_> = serde_json::from_slice(&held.bytes).map_err(|error| {
-        let text = format!("the body is no backfill ({error}); send {{\"events\":[{{\"payload\":{{…}}}}]}}");
+        let text = format!("the body is not a backfill ({error}); send {{\"events\":[{{\"payload\":{{…}}}}]}}");
         ApiError::problem(StatusCode::BAD_REQUEST, text)
     })?;
     if asked.events.len() > MOST {
-        return Err(unprocessable(format!("at most {MOST} events at once")));
+        return Err(unprocessable(format!("at most {MOST} events are allowed in one request")));
     }
     let told = asked.events.iter().enumerate().map(|(at, told)| {
-        read(told).map_err(|why| unprocessable(format!("events[{at}]: {why}; nothing of this request was taken")))
+        read(told).map_err(|why| unprocessable(format!("events[{at}]: {why}; no event of this request was stored")))
     });
     let told = told.collect::<Result<Vec<_>, _>>()?;
     let events = told.iter().filter(|(trigger, _)| counts(*trigger));
@@ -142,7 +143,8 @@ async fn backfill(
             origin: Origin::Backfill,
             chain: None,
             git_ref: None,
-            // The same again is known: a backfill that broke off can be made once more.
+            // The key is a digest of the event, so a backfill that broke off can be repeated without storing an event
+            // twice.
             key: Some(format!("{trigger} {}", hex::encode(Sha256::digest(record)))),
             body: record,
             received_as: ReceivedAs::default(),
@@ -153,7 +155,7 @@ async fn backfill(
     Ok(Json(Backfilled { taken, known: appended.len() - taken, passed_over: told.len() - appended.len() }))
 }
 
-/// Its kind, and what the journal keeps.
+/// Reads the trigger of an event, and builds the record that the journal keeps.
 fn read(told: &Told<'_>) -> Result<(Trigger, Vec<u8>), String> {
     let skim = Skim::read(told.payload.get().as_bytes()).map_err(|error| error.to_string())?;
     let trigger = match &told.trigger {
@@ -164,11 +166,11 @@ fn read(told: &Told<'_>) -> Result<(Trigger, Vec<u8>), String> {
         None => Trigger::recognise(None, &skim),
     };
     if trigger == Trigger::UNKNOWN {
-        return Err("the payload does not say what it is (object_kind); give a trigger".to_owned());
+        return Err("the payload does not state its kind (object_kind); give a trigger".to_owned());
     }
     let record = Record { received_at: told.received_at.clone(), payload: told.payload };
     if record.received_at.is_some() && record.received_at().is_none() {
-        return Err("received_at is no time; write 2026-03-16T08:30:00Z".to_owned());
+        return Err("received_at is not a time, such as 2026-03-16T08:30:00Z".to_owned());
     }
     Ok((trigger, serde_json::to_vec(&record).map_err(|error| error.to_string())?))
 }
@@ -185,7 +187,7 @@ mod tests {
     fn of_too_many_events_no_more_are_kept_than_it_takes_to_refuse_them() {
         let events = |count: usize| format!(r#"{{"events":[{}]}}"#, vec![r#"{"payload":{}}"#; count].join(","));
         let read = |text: &str| serde_json::from_str::<Asked<'_>>(text).map(|asked| asked.events.len());
-        assert_eq!(read(&events(MOST)).expect("as many as there may be"), MOST);
+        assert_eq!(read(&events(MOST)).expect("the largest allowed number of events"), MOST);
         assert_eq!(read(&events(5 * MOST)).expect("JSON"), MOST + 1);
         assert!(read(r#"{"events":{}}"#).is_err());
     }

@@ -1,4 +1,4 @@
-//! The events behind a thing that an explanation lists.
+//! Evidence: the events that an item of an explanation was read from.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::params::Input;
 use crate::state::App;
 use crate::views::{Event, Page};
 
-/// Events that are looked at for one page, and how many are read at once.
+/// Events that are examined for one page, and the number of events that are read at once.
 const MOST_LOOKED_AT: usize = 20_000;
 const TOGETHER: usize = 20;
 
@@ -35,17 +35,18 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct BehindQuery {
-    /// The thing, as the explanation has it: `7/12`.
+    /// The item, as the explanation names it, such as `7/12`.
     item: String,
-    /// Only events behind this one: the `next` of the page before.
+    /// Only events after this id: `next` of the page before.
     after: Option<Uuid>,
-    /// Most rows of the answer; more than 100 are 100.
+    /// Maximum number of rows; values above 100 count as 100.
     #[param(default = 20, minimum = 1, maximum = 100)]
     limit: Option<i64>,
 }
 
-/// List the events of the journal that speak of a thing which an explanation lists, oldest first. 20,000 events are looked at for a
-/// page, so a page can be short and not the last. Administrators.
+/// List the events that mention an item of an explanation, oldest first. Administrators only.
+///
+/// At most 20,000 events are examined for a page, so a page can be short although more follow.
 #[utoipa::path(get, path = "/insights/metrics/{name}/events", tag = "Insights", params(BehindQuery),
     responses((status = 200, body = Page<Event>)))]
 async fn behind(
@@ -56,7 +57,7 @@ async fn behind(
 ) -> Result<Json<Page<Event>>, ApiError> {
     let metric = Metric::by_name(&name).ok_or_else(|| ApiError::not_found("Metric"))?;
     let key = query.item.split_once('/').and_then(|(project, iid)| Some((project.parse().ok()?, iid.parse().ok()?)));
-    let key = key.ok_or_else(|| invalid("item is not one of an explanation, such as 7/12"))?;
+    let key = key.ok_or_else(|| invalid("item is not an item of an explanation, such as 7/12"))?;
     let wanted = Wanted { family: metric.family(), key };
     let (mut found, most) = (Vec::new(), limit(query.limit)?);
     let mut at = EventId(query.after.unwrap_or(Uuid::nil()));
@@ -73,7 +74,7 @@ async fn behind(
             .collect();
         let turn = app.measuring.turn().await?;
         let bodies = app.store().bodies(speaking.into_iter().collect()).await?;
-        // Off the threads that answer others: bodies can be large.
+        // Runs off the request threads, because bodies can be large.
         let look = turn.run(move || {
             bodies.into_iter().filter(|(event, body)| wanted.is_in(event, body)).map(|(event, _)| event).collect()
         });
@@ -94,7 +95,7 @@ async fn behind(
     Ok(Json(Page { items: found.iter().map(Event::from).collect(), next: Some(at.to_string()) }))
 }
 
-/// A thing.
+/// The entity whose events are wanted.
 #[derive(Clone, Copy)]
 struct Wanted {
     family: Family,
@@ -102,7 +103,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// Whether an event speaks of it.
+    /// Checks whether an event mentions the entity.
     fn is_in(self, event: &event::Event, body: &Packed) -> bool {
         let facts = body.unpack().ok().and_then(|body| facts_of(event, &body).ok()).unwrap_or_default();
         facts.iter().any(|fact| match fact {

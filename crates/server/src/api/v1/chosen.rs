@@ -1,4 +1,4 @@
-//! What of an insight is asked for beside days, projects and people: what things must have, and how they count.
+//! Filters of a question about insights, other than days, projects and people.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,38 +14,40 @@ use utoipa::IntoParams;
 use super::invalid;
 use crate::error::ApiError;
 
-/// What things must have.
+/// Filters on the properties of counted items.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Chosen {
-    /// Only of this branch, as `main`; of merge requests, those that go into it; of commits, those that were pushed to it.
+    /// Only this branch, such as `main`. Merge requests count by their target branch, commits by the branch they were
+    /// pushed to.
     branch: Option<String>,
-    /// Only issues or merge requests with this label, as last seen.
+    /// Only issues and merge requests with this label, as last seen.
     label: Option<String>,
-    /// Only jobs of this name.
+    /// Only jobs with this name.
     job: Option<String>,
-    /// Only pipelines, jobs and deployments that stand so: `pending`, `running`, `success`, `failed`, `canceled` or `skipped`; of jobs,
-    /// each run, or how the last one ended.
+    /// Only pipelines, jobs and deployments with this status: `pending`, `running`, `success`, `failed`, `canceled`
+    /// or `skipped`. For jobs it applies to each run, or to the last run, depending on the metric.
     status: Option<String>,
     /// Only deployments to this environment.
     environment: Option<String>,
-    /// Only pipelines that this started, as `push`, `schedule` or `merge_request_event`.
+    /// Only CI pipelines that started for this reason, such as `push`, `schedule` or `merge_request_event`.
     source: Option<String>,
-    /// What deployments are: `tags` that were pushed, or `releases`, for projects that have no environments; without it, what events of
-    /// deployments and of jobs that deploy to production tell.
+    /// Count pushed `tags` or `releases` as deployments, for projects without environments. Default: count deployment
+    /// events, and jobs that deploy to production.
     deployed_by: Option<String>,
-    /// Pipelines that others started count too.
+    /// Count CI pipelines that another pipeline started, too.
     #[serde(default)]
     children: bool,
-    /// For how many seconds something must wait to be waiting (a day), or have no commit to be stale (90 days).
+    /// Age in seconds from which an item counts as waiting (default: one day) or a branch as stale (default: 90
+    /// days).
     #[param(minimum = 0, maximum = 31622400)]
     older_than: Option<u32>,
 }
 
-/// How far pipelines, jobs and deployments can be, in GitLab's words.
+/// Statuses of pipelines, jobs and deployments, in GitLab's words.
 const STATUSES: [&str; 6] = ["pending", "running", "success", "failed", "canceled", "skipped"];
 
-/// What was asked for of things.
+/// The filters of a question, validated.
 #[derive(Clone)]
 pub(super) struct Wanted {
     pub(super) only: BTreeMap<Trait, String>,
@@ -55,34 +57,37 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// Refuses what an insight cannot have: it would be 0 for everybody.
+    /// Refuses a filter that does not apply to a metric: its answer would always be 0.
     pub(super) fn check(&self, metric: &Metric, of_members: bool) -> Result<(), ApiError> {
         if let Some(of) = self.only.keys().find(|of| !metric.can_have(**of)) {
             let (of, name) = (of.name(), metric.name);
-            return Err(invalid(format!("what {name} counts has no {of}: leave {of} out")));
+            return Err(invalid(format!("\"{of}\" does not apply to the metric \"{name}\"; remove it")));
         }
         if of_members && !metric.can_be_of_members() {
-            return Err(invalid(format!("nobody is known to have done what {} counts: ask for all", metric.name)));
+            return Err(invalid(format!("the metric \"{}\" cannot be limited to members or teams", metric.name)));
         }
         if self.deployed_by.is_some() && !metric.is_of_deployments() {
-            return Err(invalid(format!("{} does not count deployments: leave deployed_by out", metric.name)));
+            return Err(invalid(format!(
+                "\"deployed_by\" does not apply to the metric \"{}\"; remove it",
+                metric.name
+            )));
         }
         Ok(())
     }
 
-    /// Whether a thing has all that was asked for.
+    /// Checks whether an item passes all filters.
     pub(super) fn is_met_by(&self, item: &Item) -> bool {
         self.only.iter().all(|(of, wanted)| of.is(item, wanted))
     }
 
-    /// What counts of it.
+    /// Builds the choice with which `Items` counts.
     pub(super) fn choice(self, zone: TimeZone, least: u32, incident_labels: Arc<[String]>) -> Choice {
         let Self { only, deployed_by, children, older_than } = self;
         let older_than = older_than.map(|seconds| Duration::from_secs(seconds.into()));
         Choice { only, deployed_by, children, older_than, incident_labels, zone, least }
     }
 
-    /// What was asked for, for the answer.
+    /// Lists the filters by name, for the answer.
     pub(super) fn said(&self) -> BTreeMap<&'static str, String> {
         let mut said: BTreeMap<&'static str, String> =
             self.only.iter().map(|(of, wanted)| (of.name(), wanted.clone())).collect();
@@ -96,7 +101,7 @@ impl Wanted {
 }
 
 impl Chosen {
-    /// What was asked for.
+    /// Validates the filters of a request.
     pub(super) fn read(self) -> Result<Wanted, ApiError> {
         let Self { branch, label, job, status, environment, source, deployed_by, children, older_than } = self;
         if status.as_deref().is_some_and(|status| !STATUSES.contains(&status)) {
@@ -111,7 +116,7 @@ impl Chosen {
             Some("releases") => Some(By::Release),
             Some(_) => {
                 return Err(invalid(
-                    "deployed_by must be tags or releases; leave it out for deployments to production",
+                    "deployed_by must be tags or releases; without it, deployments to production count",
                 ));
             }
         };

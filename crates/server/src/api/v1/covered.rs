@@ -1,4 +1,4 @@
-//! What an answer about insights covers: days of a zone, projects, and people.
+//! The scope of an answer about insights: days in a time zone, projects, and people.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,19 +22,19 @@ use super::{invalid, named, roster};
 use crate::error::ApiError;
 use crate::state::App;
 
-/// Days that are covered when nothing else is asked for.
+/// Number of days if the request does not give `from`.
 const DEFAULT_DAYS: i32 = 30;
-/// Most days of one answer.
+/// Largest number of days in one answer.
 const MAX_DAYS: i32 = 3_660;
 
-/// Longest window that is shown by days if nobody says otherwise.
+/// Longest window, in days, whose default interval is a day.
 const LONGEST_BY_DAY: i32 = 366;
-/// Most points of a series.
+/// Largest number of intervals in a series.
 const MOST_POINTS: usize = 4_000;
-/// Most points of a series for each of which everything is looked at anew.
+/// Largest number of intervals in a series of a gauge, because a gauge examines all items again for each interval.
 const MOST_LOOKS: usize = 400;
 
-/// Length of the parts of a series.
+/// Length of the intervals of a series.
 #[derive(Clone, Copy)]
 pub(super) enum Interval {
     Hour,
@@ -43,55 +43,55 @@ pub(super) enum Interval {
     Month,
 }
 
-/// What was asked for.
+/// Parameters that select days, projects and people.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Covered {
-    /// First day that is covered; by default 30 days before `to`.
+    /// First day of the window. Default: 30 days before `to`.
     #[param(format = Date)]
     from: Option<String>,
-    /// First day that is no longer covered; by default tomorrow.
+    /// Day after the last day of the window. Default: tomorrow.
     #[param(format = Date)]
     to: Option<String>,
-    /// Where days begin: a name of the IANA time zone database; by default UTC.
+    /// Time zone of the days, an IANA name such as `Europe/Bratislava`. Default: UTC.
     zone: Option<String>,
-    /// Only this project: its number in events, or its path.
+    /// Only this project: its id in received bodies, or its path.
     project: Option<String>,
-    /// Only projects of this group and its subgroups, by its path in events.
+    /// Only projects of this group and its subgroups: the path of the group.
     group: Option<String>,
-    /// Only what members of this team did while they were in it: its number or its name, in any case.
+    /// Only work of this team's members while they belonged to it: id or name of the team, in any case.
     team: Option<String>,
-    /// Only what this member did: the number, the name, a username, an address, or an account as `#77`, in any case.
+    /// Only work of this member: id, name, username, e-mail address, or account as `#77`, in any case.
     member: Option<String>,
-    /// Only what members did, whatever team they are in.
+    /// Only work of members, independent of their teams.
     #[serde(default)]
     members: bool,
-    /// Whose work counts: that of `people` (by default), of `bots`, or of `all`. Reviews, comments and first responses are by people
-    /// whosever work it is.
+    /// Whose work counts: `people` (default), `bots` or `all`. Reviewers, commenters and first responders are always
+    /// people.
     whose: Option<String>,
-    /// `true` is the same as `whose=all`.
+    /// `true` means `whose=all`.
     #[serde(default)]
     bots: bool,
-    /// Names are replaced by pseudonyms, always the same ones.
+    /// Replace names by pseudonyms. A person always has the same pseudonym.
     #[serde(default)]
     pseudonyms: bool,
 }
 
-/// What an answer covers.
+/// The scope of an answer.
 pub(super) struct Scope {
     pub(super) window: Window,
-    /// Only these projects.
+    /// Only these projects; `None` for all.
     pub(super) projects: Option<Vec<i64>>,
     pub(super) people: People,
     /// Whose work counts.
     pub(super) whose: Whose,
-    /// Members of the team that was asked for, whether they did something or not.
+    /// Members of the chosen team, including those without any work.
     pub(super) team: Option<Vec<i64>>,
     /// The roster that was applied.
     pub(super) roster: Roster,
-    /// What is decided about who may be seen; pseudonyms as they were asked for.
+    /// Privacy settings, with pseudonyms if the request asks for them.
     pub(super) privacy: Privacy,
-    /// Labels that make an issue an incident.
+    /// Labels that mark an issue as an incident.
     incident_labels: Arc<[String]>,
 }
 
@@ -99,7 +99,7 @@ impl Covered {
     pub(super) async fn scope(&self, app: &App, now: Timestamp) -> Result<Scope, ApiError> {
         let window = Window::read(self.from.as_deref(), self.to.as_deref(), self.zone.as_deref(), now)?;
         let projects = match (&self.project, &self.group) {
-            (Some(_), Some(_)) => return Err(invalid("ask for a project or for a group, not for both")),
+            (Some(_), Some(_)) => return Err(invalid("project and group cannot be combined; remove one of them")),
             (Some(name), None) => Some(projects(app, name).await?),
             (None, Some(path)) => Some(group(app, path).await?),
             (None, None) => None,
@@ -110,9 +110,9 @@ impl Covered {
         let always = (Timestamp::from_micros(i64::MIN), Timestamp::from_micros(i64::MAX));
         let (mut only, mut team) = (None, None);
         match (&self.member, &self.team) {
-            (Some(_), Some(_)) => return Err(invalid("ask for a member or for a team, not for both")),
+            (Some(_), Some(_)) => return Err(invalid("member and team cannot be combined; remove one of them")),
             (Some(_), None) | (None, Some(_)) if self.members => {
-                return Err(invalid("ask for all members, for a member or for a team, not for several of these"));
+                return Err(invalid("members cannot be combined with member or team; remove one of them"));
             }
             (Some(name), None) => {
                 only = Some(Times::from([(named::member(&roster, &resolver, name)?, vec![always])]));
@@ -124,7 +124,7 @@ impl Covered {
             }
             (None, Some(name)) => {
                 let times = times(&roster, named::team(&roster, name)?, &window.zone)?;
-                // Who left before, or came later, is none of the team of these days.
+                // A member who left before the window or joined after it does not belong to the team here.
                 let is_in = |all: &[(Timestamp, Timestamp)]| {
                     all.iter().any(|(from, to)| *from < window.to && window.from < *to)
                 };
@@ -136,7 +136,7 @@ impl Covered {
         }
         let mut privacy = app.belt.privacy().await.map_err(ApiError::internal)?;
         if self.pseudonyms && !privacy.pseudonyms {
-            // With a salt that stays, so that they are the same the next time.
+            // The salt is stored, so pseudonyms stay the same from one request to the next.
             privacy = app.belt.salted_privacy().await.map_err(ApiError::internal)?;
             privacy.pseudonyms = true;
         }
@@ -152,39 +152,40 @@ impl Covered {
         Ok(Scope { window, projects, people, whose, team, roster, privacy, incident_labels })
     }
 
-    /// Whose work counts.
+    /// Reads whose work counts.
     pub(super) fn whose(&self) -> Result<Whose, ApiError> {
         let Some(name) = &self.whose else {
             return Ok(if self.bots { Whose::All } else { Whose::People });
         };
         let whose = Whose::by_name(name).ok_or_else(|| invalid("whose must be people, bots or all"))?;
         if self.bots && whose != Whose::All {
-            return Err(invalid(format!("bots=true is whose=all, and whose is {name}: leave one of them out")));
+            return Err(invalid(format!("bots=true means whose=all, but whose is {name}; remove one of them")));
         }
         Ok(whose)
     }
 
-    /// Refuses what would be 0 for everybody: the work of bots where nobody is known to have done it, or of members.
+    /// Refuses combinations whose answer would always be 0: work of bots for a metric without people, or bots as
+    /// members.
     pub(super) fn check_whose(&self, metric: &Metric, of_members: bool) -> Result<(), ApiError> {
         if self.whose()? != Whose::Bots {
             return Ok(());
         }
         if !metric.can_be_of_members() {
-            let text = format!("nobody is known to have done what {} counts: leave whose out", metric.name);
+            let text = format!("\"whose\" does not apply to the metric \"{}\"; remove it", metric.name);
             return Err(invalid(text));
         }
         if of_members && !metric.is_of_acts() {
-            return Err(invalid("a bot is no member: ask for whose=bots, or for members or teams, not for both"));
+            return Err(invalid("bots are not members: whose=bots cannot be combined with members or teams"));
         }
         Ok(())
     }
 
-    /// Whether only some people are asked for.
+    /// Checks whether the question is limited to members.
     pub(super) const fn is_of_members(&self) -> bool {
         self.team.is_some() || self.member.is_some() || self.members
     }
 
-    /// What was asked for, for the answer.
+    /// Lists the parameters by name, for the answer.
     pub(super) fn said(&self) -> BTreeMap<&'static str, String> {
         let all = [("project", &self.project), ("group", &self.group), ("team", &self.team), ("member", &self.member)];
         let mut said: BTreeMap<&'static str, String> =
@@ -195,14 +196,14 @@ impl Covered {
 }
 
 impl Scope {
-    /// What counts of it, with what else was asked for.
+    /// Builds the choice with which `Items` counts, from this scope and the filters.
     pub(super) fn choice(&self, wanted: Wanted, metric: &Metric) -> Choice {
         let mut choice = wanted.choice(self.window.zone.clone(), self.privacy.min_group, self.incident_labels.clone());
         choice.deployed_by = choice.deployed_by.or(metric.deployed_by());
         choice
     }
 
-    /// Everybody for themselves: members who are none of another, in the times that are asked for.
+    /// Splits the scope by member, within the requested times. Members that are merged into another are not listed.
     pub(super) fn by_member(&self) -> Result<Vec<(String, People)>, ApiError> {
         large_enough(&self.privacy, 1)?;
         let is_one =
@@ -218,15 +219,15 @@ impl Scope {
         .collect()
     }
 
-    /// Each team for itself.
+    /// Splits the scope by team.
     pub(super) fn by_team(&self) -> Result<Vec<(String, People)>, ApiError> {
         if self.people.is_limited() {
-            return Err(invalid("a member or a team is asked for already: group by member, or ask for all"));
+            return Err(invalid("group_by=team cannot be combined with member, members or team; remove them"));
         }
         let all = self.roster.teams().iter();
         let of_one = |(id, team): (&i64, &Team)| {
             let people = self.people.limited_to(times(&self.roster, *id, &self.window.zone)?);
-            // Of a team that is too small, nothing is shown.
+            // Teams below the minimum group size are not shown.
             let size = people.count_in(self.window.from, self.window.to).unwrap_or_default();
             Ok(large_enough(&self.privacy, size).is_ok().then(|| (team.name.clone(), people)))
         };
@@ -234,11 +235,11 @@ impl Scope {
     }
 }
 
-/// Whether numbers of so many people may be shown.
+/// Refuses numbers about fewer people than the privacy settings allow.
 pub(super) fn large_enough(privacy: &Privacy, people: usize) -> Result<(), ApiError> {
     if usize::try_from(privacy.min_group).is_ok_and(|least| people < least) {
         let text = format!(
-            "numbers of fewer than {} people are not shown here; ask for a larger team, or for all",
+            "the privacy settings hide numbers about fewer than {} people; choose a larger team, or all people",
             privacy.min_group
         );
         return Err(ApiError::problem(StatusCode::FORBIDDEN, text));
@@ -246,12 +247,13 @@ pub(super) fn large_enough(privacy: &Privacy, people: usize) -> Result<(), ApiEr
     Ok(())
 }
 
-/// When who was in a team.
+/// Reads the times of each member in a team.
 fn times(roster: &Roster, team: i64, zone: &TimeZone) -> Result<Times, ApiError> {
-    times_of(roster, team, zone).ok_or_else(|| invalid("a day of the team is out of range"))
+    times_of(roster, team, zone).ok_or_else(|| invalid("a date of the team is out of range"))
 }
 
-/// A project by its number in events, or by its path there: several, where one was made anew in the place of another.
+/// Finds projects by their id in received bodies, or by path. A path can have had several projects, one after the
+/// other.
 async fn projects(app: &App, name: &str) -> Result<Vec<i64>, ApiError> {
     if let Ok(number) = name.parse() {
         return Ok(vec![number]);
@@ -265,12 +267,12 @@ async fn projects(app: &App, name: &str) -> Result<Vec<i64>, ApiError> {
     Ok(found)
 }
 
-/// The same, where only one can be asked for: the one with the highest number, which is the last one that was made.
+/// Finds one project, where several make no sense: that with the highest id, which is the newest.
 pub(super) async fn project(app: &App, name: &str) -> Result<i64, ApiError> {
     Ok(projects(app, name).await?.into_iter().max().unwrap_or_default())
 }
 
-/// The projects of a group and its subgroups.
+/// Finds the projects of a group and its subgroups.
 async fn group(app: &App, path: &str) -> Result<Vec<i64>, ApiError> {
     let start = format!("{}/", path.trim_matches('/').to_ascii_lowercase());
     let all = app.store().insights_projects().await?;
@@ -282,7 +284,7 @@ async fn group(app: &App, path: &str) -> Result<Vec<i64>, ApiError> {
     Ok(found)
 }
 
-/// Local days.
+/// The days of a question, in its time zone.
 pub(super) struct Window {
     pub(super) zone: TimeZone,
     pub(super) zone_name: String,
@@ -293,7 +295,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Reads `from`, `to` and `zone` of a query.
+    /// Reads `from`, `to` and `zone` of a request.
     pub(super) fn read(
         from: Option<&str>,
         to: Option<&str>,
@@ -314,7 +316,7 @@ impl Window {
         };
         let span = |days: i32| jiff::Span::new().days(days);
         let out_of_range = |_| invalid("from and to are out of range");
-        // `to` is the first day that is no longer covered; without it, today is covered.
+        // `to` is the first day after the window. Without it, the window includes today.
         let to = match day("to", to)? {
             Some(to) => to,
             None => today.checked_add(span(1)).map_err(out_of_range)?,
@@ -325,7 +327,7 @@ impl Window {
         };
         let days = first.until(to).map_err(out_of_range)?.get_days();
         if !(1..=MAX_DAYS).contains(&days) {
-            return Err(invalid(format!("from must lie before to, and at most {MAX_DAYS} days")));
+            return Err(invalid(format!("from must be before to, by at most {MAX_DAYS} days")));
         }
         let (from, to) = (start_of(first, &zone)?, start_of(to, &zone)?);
         Ok(Self { zone, zone_name, first, days, from, to })
@@ -333,7 +335,7 @@ impl Window {
 }
 
 impl Window {
-    /// Reads `interval` of a query; by default, days of what is not longer than a year, and months.
+    /// Reads `interval` of a request. The default is a day, or a month for windows of more than a year.
     pub(super) fn interval(&self, text: Option<&str>) -> Result<Interval, ApiError> {
         match text {
             None if self.days > LONGEST_BY_DAY => Ok(Interval::Month),
@@ -349,14 +351,14 @@ impl Interval {
             Some("hour") => Ok(Self::Hour),
             Some("week") => Ok(Self::Week),
             Some("month") => Ok(Self::Month),
-            Some(_) => Err(invalid("interval must be hour, day, week or month; in a query also none")),
+            Some(_) => Err(invalid("interval must be hour, day, week or month; /insights/query also takes none")),
         }
     }
 }
 
 impl Window {
-    /// Where the parts of the window begin, in its zone, and how many days each has. The first can be shorter: weeks begin on
-    /// Mondays.
+    /// Splits the window into intervals, and returns the start and the number of days of each. The first one can be
+    /// shorter, because weeks begin on Mondays.
     pub(super) fn parts(&self, interval: Interval, metric: &Metric) -> Result<Vec<Part>, ApiError> {
         let out_of_range = |_| invalid("from and to are out of range");
         let most = if metric.kind == Kind::Gauge { MOST_LOOKS } else { MOST_POINTS };
@@ -364,7 +366,7 @@ impl Window {
         let mut add = |start: Timestamp, days: f64| {
             parts.push((start, days));
             if parts.len() > most {
-                return Err(invalid(format!("the series has more than {most} parts; ask for a longer interval")));
+                return Err(invalid(format!("the series has more than {most} intervals; choose a longer interval")));
             }
             Ok(())
         };
@@ -376,7 +378,7 @@ impl Window {
             }
             return Ok(parts);
         }
-        // By dates, because not every day of every zone has a midnight.
+        // Counts by dates, because not every day of every zone has a midnight.
         let last = self.first.checked_add(self.days.days()).map_err(out_of_range)?;
         let mut date = self.first;
         while date < last {
@@ -392,17 +394,18 @@ impl Window {
         Ok(parts)
     }
 
-    /// Whether all of it is known: something was known before it began, and it has ended.
+    /// Checks whether the whole window is covered: coverage starts before it, and it has ended.
     pub(super) fn is_whole(&self, known_since: Option<Timestamp>, now: Timestamp) -> bool {
         self.begins_known(known_since) && self.to <= now
     }
 
-    /// Whether something was known before it began.
+    /// Checks whether coverage starts before the window.
     pub(super) fn begins_known(&self, known_since: Option<Timestamp>) -> bool {
         known_since.is_some_and(|since| since < self.from)
     }
 
-    /// Which parts say less than others of the series: those that the window cuts, that begin before anything is known, or that have not ended.
+    /// Marks intervals that are incomplete: the window cuts them, coverage starts after their beginning, or they have
+    /// not ended.
     pub(super) fn partial(
         &self,
         interval: Option<Interval>,
@@ -423,26 +426,27 @@ impl Window {
         partial
     }
 
-    /// How many days the month has in which a part begins.
+    /// Number of days of the month in which an interval begins.
     fn days_of_month(&self, start: Timestamp) -> f64 {
         let start = jiff::Timestamp::from_microsecond(start.as_micros()).unwrap_or_default();
         f64::from(self.zone.to_datetime(start).date().days_in_month())
     }
 
-    /// Where the window of the same length before it begins. Everything that is asked of a window reads from there on, so that all
-    /// of it knows the same.
+    /// Start of the window of the same length before this one. All data of a question is read from there, so that
+    /// both windows are counted from the same data.
     pub(super) fn before(&self) -> Result<Timestamp, ApiError> {
         let first = self.first.checked_sub(self.days.days()).map_err(|_| invalid("from is out of range"))?;
         self.start_of(first)
     }
 
-    /// Where a date begins in the window's zone.
+    /// Start of a date in the window's zone.
     pub(super) fn start_of(&self, date: Date) -> Result<Timestamp, ApiError> {
         start_of(date, &self.zone)
     }
 }
 
-/// The day of a point in time, written as RFC 3339 or in milliseconds, as Grafana does; as an end within a day, the day behind.
+/// Finds the day of a point in time, which is written as RFC 3339, or in milliseconds as Grafana does. If the point
+/// is an end within a day, the next day is returned.
 fn day_of(text: &str, zone: &TimeZone, is_end: bool) -> Option<Date> {
     let time = match text.parse::<i64>() {
         Ok(millis) if text.len() > 8 => jiff::Timestamp::from_millisecond(millis).ok()?,

@@ -1,4 +1,4 @@
-//! Reporting events: a complete body that is sent as it is, or the object from which we compose it.
+//! Reported events: a complete body that is sent unchanged, or an object from which a body is composed.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -29,27 +29,27 @@ use crate::params::Input;
 use crate::receive::{ambiguous, idempotency_key, text};
 use crate::state::App;
 
-/// Largest report: the largest body that GitLab sends, and its wrapping.
+/// Largest report in bytes: GitLab's largest body, and 1 MiB around it.
 const LIMIT: usize = (25 << 20) + (1 << 20);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Told<'a> {
     trigger: String,
-    /// Sent as it is, byte for byte.
+    /// Sent byte for byte.
     #[serde(borrow)]
     payload: Option<&'a RawValue>,
     /// Composed into a body.
     #[serde(borrow)]
     object: Option<&'a RawValue>,
     user: Option<User>,
-    /// What was different before.
+    /// Earlier values of changed attributes.
     #[serde(borrow)]
     previous: Option<&'a RawValue>,
-    /// The operation that it is a save of.
+    /// The operation that this save belongs to.
     #[serde(borrow)]
     operation: Option<Cow<'a, str>>,
-    /// Whether other saves follow.
+    /// More saves of the operation follow.
     #[serde(default)]
     more: bool,
 }
@@ -64,46 +64,50 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(active_on_instance))
 }
 
-/// A reported event: a complete body that is sent as it is, or the object that it is composed from.
+/// A reported event: either a complete `payload`, or an `object` from which a body is composed.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "what `Told` borrows, described")]
+#[expect(dead_code, reason = "schema of the struct that borrows from the body")]
 struct ReportBody {
-    /// What kind it is: `push_hooks`. An issue or comment that says that it is confidential is reported under the confidential
-    /// trigger, whatever stands here.
+    /// Kind of event, such as `push_hooks`. A confidential issue or comment is always reported under the confidential
+    /// trigger, even if another trigger is given here.
     trigger: String,
     /// A complete body, sent byte for byte.
     #[schema(value_type = Option<Object>)]
     payload: Option<()>,
-    /// What a body is composed from.
+    /// The object from which a body is composed.
     #[schema(value_type = Option<Object>)]
     object: Option<()>,
-    /// Who did it, for a composed body.
+    /// The user who acted, for a composed body.
     #[schema(value_type = Option<Object>)]
     user: Option<()>,
-    /// Attributes of the object that were different before, for the `changes` of a composed body.
+    /// Earlier values of the changed attributes, for the `changes` of a composed body.
     #[schema(value_type = Option<Object>)]
     previous: Option<()>,
-    /// A name of at most 255 bytes for what its reporter does now, such as a request's id: all saves of one object under it are one
-    /// event, whose `changes` are those from before the first to after the last.
+    /// Name of the operation, such as the id of a request; at most 255 bytes. All saves of one object in one
+    /// operation become one event, whose `changes` compare the state before the first save with the state after the
+    /// last.
     operation: Option<String>,
-    /// Other saves of the operation follow. The report is kept, and becomes part of the event with the last save, which has no
-    /// `more`, or a minute after the newest one if that never comes.
+    /// True if more saves of the operation follow. The report is kept, and becomes part of the event with the last
+    /// save, which is sent without `more`. If the last save never arrives, the event is created one minute after the
+    /// newest save.
     more: Option<bool>,
 }
 
-/// What was committed.
+/// Result of a report.
 #[derive(Serialize, ToSchema)]
 struct Taken {
-    /// The event's number in the journal. Absent for a save that others follow.
+    /// Id of the stored event. Absent for a save that more saves follow.
     #[schema(format = Uuid)]
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
-    /// The operation that goes on.
+    /// Name of the operation that more saves follow.
     #[serde(skip_serializing_if = "Option::is_none")]
     operation: Option<String>,
 }
 
-/// Report an event of a project. It is committed when the answer comes. `Idempotency-Key` is honoured. Administrators.
+/// Report an event of a project. Administrators only.
+///
+/// The event is stored before the answer is sent. A repeated `Idempotency-Key` does not store it again.
 #[utoipa::path(post, path = "/projects/{id}/events", tag = "Reports", request_body = ReportBody,
     responses((status = 202, body = Taken)))]
 async fn report_project(
@@ -124,7 +128,7 @@ async fn of_project(
     held: Held,
 ) -> Result<(StatusCode, Json<Taken>), ApiError> {
     let told = parse(&held)?;
-    // A number that the directory knows costs no query; composing needs the project itself.
+    // A project in the directory is found without a query. Composing needs the whole project.
     let known = id.parse().map(ProjectId).ok().filter(|id| app.belt.knows_project(*id));
     if let (Some(project), Some(payload), None) = (known, told.payload, told.object) {
         return accept(&app, Place::Project(project), &told, payload, &headers).await;
@@ -133,7 +137,9 @@ async fn of_project(
     take(&app, &told, Scene::Project(&project), Place::Project(project.id), &headers).await
 }
 
-/// Report an event of a group, as of a project: of members, subgroups, projects, milestones, tokens. Administrators.
+/// Report an event of a group: members, subgroups, projects, milestones or tokens. Administrators only.
+///
+/// The request works as for a project.
 #[utoipa::path(post, path = "/groups/{id}/events", tag = "Reports", request_body = ReportBody,
     responses((status = 202, body = Taken)))]
 async fn report_group(
@@ -153,7 +159,9 @@ async fn report_group(
     aside::by_weight(held_bytes, taken).await
 }
 
-/// Report an event of the instance, as of a project: what system hooks hear of. Administrators.
+/// Report an event of the instance, for system hooks. Administrators only.
+///
+/// The request works as for a project.
 #[utoipa::path(post, path = "/events", tag = "Reports", request_body = ReportBody,
     responses((status = 202, body = Taken)))]
 async fn report_instance(
@@ -171,7 +179,7 @@ async fn report_instance(
     aside::by_weight(held_bytes, taken).await
 }
 
-/// Takes the body that a report has, or composes one from its object.
+/// Stores the payload of a report, or composes a body from its object.
 async fn take(
     app: &App,
     told: &Told<'_>,
@@ -181,9 +189,7 @@ async fn take(
 ) -> Result<(StatusCode, Json<Taken>), ApiError> {
     let object = match (told.payload, told.object) {
         (Some(_), Some(_)) => {
-            return Err(unprocessable(
-                "the report has both a \"payload\" and an \"object\": a complete body is not composed",
-            ));
+            return Err(unprocessable("the report has both a \"payload\" and an \"object\"; remove one of them"));
         }
         (Some(payload), None) => return accept(app, place, told, payload, headers).await,
         (None, Some(object)) => object,
@@ -212,13 +218,13 @@ async fn take(
     Ok((StatusCode::ACCEPTED, Json(taken)))
 }
 
-/// The operation that a report is a save of.
+/// Reads the operation that a report belongs to.
 fn step<'a>(told: &'a Told<'_>) -> Result<Option<Step<'a>>, ApiError> {
     match told.operation.as_deref() {
         Some(operation) if (1..=MAX_NAME).contains(&operation.len()) => Ok(Some(Step { operation, more: told.more })),
         Some(_) => Err(unprocessable(format!("operation is empty or longer than {MAX_NAME} bytes"))),
         None if told.more => {
-            Err(unprocessable("\"more\" needs an \"operation\": the name of what other saves follow in"))
+            Err(unprocessable("\"more\" needs an \"operation\", the name of the operation that continues"))
         }
         None => Ok(None),
     }
@@ -228,7 +234,7 @@ fn chain(headers: &HeaderMap) -> Option<Uuid> {
     text(headers, "x-gitlab-event-uuid").and_then(|text| Uuid::parse_str(text).ok())
 }
 
-/// Takes a complete body.
+/// Stores a complete body.
 async fn accept(
     app: &App,
     place: Place,
@@ -238,7 +244,7 @@ async fn accept(
 ) -> Result<(StatusCode, Json<Taken>), ApiError> {
     if told.operation.is_some() || told.more {
         return Err(unprocessable(
-            "a complete \"payload\" is one event; \"operation\" and \"more\" go with an \"object\"",
+            "a \"payload\" is one complete event; use \"operation\" and \"more\" with an \"object\" only",
         ));
     }
     let body = payload.get().as_bytes();
@@ -269,19 +275,19 @@ async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Held, ApiErr
 fn parse(held: &Held) -> Result<Told<'_>, ApiError> {
     serde_json::from_slice(&held.bytes).map_err(|error| {
         let example = r#"{"trigger":"push_hooks","payload":{…}} or {"trigger":"push_hooks","user":{…},"object":{…}}"#;
-        ApiError::problem(StatusCode::BAD_REQUEST, format!("the body is no report ({error}); send {example}"))
+        ApiError::problem(StatusCode::BAD_REQUEST, format!("the body is not a report ({error}); send {example}"))
     })
 }
 
 fn trigger(told: &Told<'_>) -> Result<Trigger, ApiError> {
     Trigger::by_name(&told.trigger).ok_or_else(|| {
         let names: Vec<&str> = Trigger::all().map(|trigger| trigger.row().name).collect();
-        unprocessable(format!("there is no trigger of this name; use one of {}", names.join(", ")))
+        unprocessable(format!("there is no trigger with this name; use one of {}", names.join(", ")))
     })
 }
 
 fn missing_body() -> ApiError {
-    unprocessable("the report has no body: give a complete one as \"payload\", or an \"object\" to compose it from")
+    unprocessable("the report has no body: give a complete \"payload\", or an \"object\" to compose it from")
 }
 
 fn unprocessable(error: impl ToString) -> ApiError {
@@ -291,18 +297,18 @@ fn unprocessable(error: impl ToString) -> ApiError {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ActiveQuery {
-    /// Which kind: `push_hooks` or `push_events`.
+    /// Kind of event, as trigger (`push_hooks`) or attribute (`push_events`).
     trigger: String,
 }
 
-/// Whether anybody listens.
+/// Subscriptions to a kind of event.
 #[derive(Serialize, ToSchema)]
 struct Active {
-    /// Whether it is worth composing a body.
+    /// True if at least one hook is subscribed. Otherwise no body needs to be composed.
     active: bool,
 }
 
-/// Tell whether any hook hears of a kind of event in a project. Administrators.
+/// Show whether any hook is subscribed to a kind of event in a project. Administrators only.
 #[utoipa::path(get, path = "/projects/{id}/active_hooks", tag = "Reports", params(ActiveQuery),
     responses((status = 200, body = Active)))]
 async fn active_in_project(
@@ -311,7 +317,7 @@ async fn active_in_project(
     Path(id): Path<String>,
     Input(query): Input<ActiveQuery>,
 ) -> Result<Json<Active>, ApiError> {
-    // Asked before every event: a number that the directory knows costs no query.
+    // Forges ask this before every event. A project in the directory is found without a query.
     let known = id.parse().map(ProjectId).ok().filter(|id| app.belt.knows_project(*id));
     let project = match known {
         Some(project) => project,
@@ -320,7 +326,7 @@ async fn active_in_project(
     active(&app, Place::Project(project), &query)
 }
 
-/// Tell whether any hook hears of a kind of event in a group. Administrators.
+/// Show whether any hook is subscribed to a kind of event in a group. Administrators only.
 #[utoipa::path(get, path = "/groups/{id}/active_hooks", tag = "Reports", params(ActiveQuery),
     responses((status = 200, body = Active)))]
 async fn active_in_group(
@@ -337,7 +343,7 @@ async fn active_in_group(
     active(&app, Place::Group(group), &query)
 }
 
-/// Tell whether any system hook hears of a kind of event of the instance. Administrators.
+/// Show whether any system hook is subscribed to a kind of event of the instance. Administrators only.
 #[utoipa::path(get, path = "/active_hooks", tag = "Reports", params(ActiveQuery),
     responses((status = 200, body = Active)))]
 async fn active_on_instance(

@@ -1,4 +1,5 @@
-//! `/api/v1/insights/query`: several insights at once as flat rows, for Grafana's JSON sources, for spreadsheets and for scripts.
+//! `/api/v1/insights/query`: several metrics at once as flat rows, for Grafana's JSON sources, spreadsheets and
+//! scripts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,13 +29,14 @@ use crate::error::ApiError;
 use crate::params::Params;
 use crate::state::App;
 
-/// Most insights of one answer.
+/// Largest number of metrics in one answer.
 const MOST_METRICS: usize = 20;
-/// Most groups of one answer.
+/// Largest number of groups in one answer.
 const MOST_GROUPS: usize = 500;
-/// Most rows of one answer.
+/// Largest number of rows in one answer.
 const MOST_ROWS: usize = 100_000;
-/// Most parts of series for each of which everything is looked at anew.
+/// Largest number of intervals over all groups for a gauge, because a gauge examines all items again for each
+/// interval.
 const MOST_LOOKS: usize = 5_000;
 const COLUMNS: [&str; 14] = [
     "time",
@@ -60,54 +62,59 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ExportQuery {
-    /// Which insights, by name; several with commas.
+    /// Names of the metrics, separated by commas.
     metric: Vec<String>,
-    /// Length of the parts: `hour`, `day`, `week` or `month`; by default `day`, and of more than a year `month`. `none`
-    /// for one number each.
+    /// Length of the intervals: `hour`, `day`, `week` or `month`, or `none` for one number per metric. Default:
+    /// `day`, or `month` for windows of more than a year.
     interval: Option<String>,
-    /// One series for each `project`, `member` or `team`; or for each `branch`, `label` as last seen, `job`, `status`, `environment` or
-    /// `source`.
+    /// Split the answer by `project`, `member`, `team`, `branch`, `label` (as last seen), `job`, `status`,
+    /// `environment` or `source`.
     group_by: Option<String>,
-    /// Whose reading is wanted, where they differ from ours: `gitlab`, `devlake` or `chaoss`. `time_to_merge.devlake` names one too.
+    /// Use the definition of `gitlab`, `devlake` or `chaoss` where it differs from the default. A metric name can
+    /// also include it: `time_to_merge.devlake`.
     definition: Option<String>,
-    /// `json` or `csv`; by default `json`.
+    /// `json` (default) or `csv`.
     format: Option<String>,
 }
 
-/// A number of one insight for one part of the window, of one group.
+/// The number of one metric in one interval, for one group.
 #[derive(Serialize, ToSchema)]
 struct RowView {
-    /// When the part begins.
+    /// Start of the interval.
     #[schema(format = DateTime)]
     time: String,
-    /// The insight's name.
+    /// Name of the metric.
     metric: &'static str,
-    /// The project's path, the name of the member or team, or the branch, label, job and so on; null where nothing was grouped.
+    /// The group: the path of the project, the name of the member or team, or the branch, label, job and so on. Null
+    /// without `group_by`.
     group: Option<String>,
-    /// It says less than others: the window cuts it, it begins before anything is known of it, or it has not ended.
+    /// True if the interval is incomplete: the window cuts it, coverage starts after its beginning, or it has not
+    /// ended.
     partial: bool,
     #[serde(flatten)]
     number: Number,
 }
 
-/// Insights as rows.
+/// Metrics as flat rows.
 #[derive(Serialize, ToSchema)]
 struct Rows {
-    /// Until when everything that was received is counted.
+    /// All events that were received before this time are counted.
     #[schema(format = DateTime)]
     as_of: String,
     /// Version of the definitions.
     definition_version: u32,
-    /// Versions by which the things were counted that it is measured from.
+    /// Definition versions by which the underlying items were counted.
     counted_by: Vec<u32>,
-    /// What was asked for, and what it means.
+    /// The requested metrics with their definitions.
     definitions: Vec<MetricView>,
     /// The numbers.
     rows: Vec<RowView>,
 }
 
-/// Metric several insights at once, as flat rows in JSON or CSV: for Grafana's JSON and CSV data sources, spreadsheets and
-/// scripts. `from` and `to` may be points in time too, also in milliseconds, as Grafana writes them. Administrators.
+/// Query several metrics at once, as flat rows in JSON or CSV. Administrators only.
+///
+/// The rows suit Grafana's JSON and CSV data sources, spreadsheets and scripts. `from` and `to` can also be points in
+/// time, in RFC 3339 or in milliseconds, as Grafana writes them.
 #[utoipa::path(get, path = "/insights/query", tag = "Insights", params(Covered, Chosen, ExportQuery),
     responses((status = 200, content((Rows = "application/json"), (String = "text/csv")))))]
 async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
@@ -115,11 +122,11 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
     let chosen = params.read::<Chosen>()?.read()?;
     let is_csv = is_csv(query.format.as_deref())?;
     if query.metric.is_empty() || query.metric.len() > MOST_METRICS {
-        return Err(invalid(format!("name 1 to {MOST_METRICS} insights in metric")));
+        return Err(invalid(format!("metric must have 1 to {MOST_METRICS} names")));
     }
     let definition = reading(query.definition.as_deref())?;
     let by_name =
-        |name: &String| Metric::reading(name, definition).ok_or_else(|| invalid(format!("there is no insight {name}")));
+        |name: &String| Metric::reading(name, definition).ok_or_else(|| invalid(format!("there is no metric {name}")));
     let metrics = query.metric.iter().map(by_name).collect::<Result<Vec<_>, _>>()?;
     let of_members = covered.is_of_members() || matches!(query.group_by.as_deref(), Some("member" | "team"));
     for metric in &metrics {
@@ -127,7 +134,7 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         covered.check_whose(metric, of_members)?;
     }
     if is_csv && metrics.iter().any(|metric| metric.kind == Kind::Week) {
-        return Err(invalid("hours of the week are no columns: ask for format=json"));
+        return Err(invalid("hours of the week cannot be written as CSV columns; use format=json"));
     }
     let by = match query.group_by.as_deref() {
         None => By::All,
@@ -139,7 +146,7 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         Some(other) => match Trait::by_name(other) {
             Some(one) if chosen.only.contains_key(&one) => {
                 return Err(invalid(format!(
-                    "a {other} is asked for already: group by something else, or ask for all"
+                    "group_by={other} cannot be combined with the filter {other}; remove one of them"
                 )));
             }
             Some(one) => By::Trait(one),
@@ -157,13 +164,13 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
     if let By::Trait(of) = by
         && let Some(metric) = metrics.iter().find(|metric| !metric.can_have(of))
     {
-        return Err(invalid(format!("what {} counts has no {}: group by something else", metric.name, of.name())));
+        return Err(invalid(format!("group_by={1} does not apply to the metric \"{0}\"", metric.name, of.name())));
     }
     let of_branches = chosen.only.contains_key(&Trait::Branch) || matches!(by, By::Trait(Trait::Branch));
     let (by, mut rows) = (Arc::new(by), Vec::new());
     let now = app.belt.clock().now();
     let as_of = app.belt.counted_until().await?.to_iso();
-    // Grouped by project, each has a beginning of its own.
+    // With `group_by=project`, each project has its own start of coverage.
     let received = match &*by {
         By::Project(_) => None,
         _ => app.store().first_received(scope.projects.clone()).await?,
@@ -179,14 +186,14 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         let (things, others) = things_of(app.store(), metric, lives, of_branches).await?;
         let (metric, scope, by) = (*metric, scope.clone(), by.clone());
         let choice = scope.choice(chosen.clone(), metric);
-        // Off the threads that answer others: there can be many.
+        // Runs off the request threads, because there can be many items.
         let measured = turn.run(move || {
             Grouped { metric, scope: &scope, interval, parts: &parts, choice, received, now }.rows(&by, things, others)
         });
         rows.extend(measured.await.map_err(|error| ApiError::internal(error.into()))??);
         if rows.len() > MOST_ROWS {
             return Err(invalid(format!(
-                "there are more than {MOST_ROWS} rows; ask for a longer interval or for less"
+                "the answer has more than {MOST_ROWS} rows; choose a longer interval, or fewer metrics or groups"
             )));
         }
     }
@@ -198,32 +205,33 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
     Ok(Json(Rows { as_of, definition_version: DEFINITION_VERSION, counted_by, definitions, rows }).into_response())
 }
 
-/// What series are made for.
+/// The property by which an answer is split.
 enum By {
     All,
-    /// With paths by number.
+    /// Maps the id of each project to its path.
     Project(BTreeMap<i64, String>),
     Member,
     Team,
-    /// Things with several labels are in several groups.
+    /// An item with several labels is in several groups.
     Trait(Trait),
 }
 
-/// One insight, for groups.
+/// Counts one metric for each group.
 struct Grouped<'a> {
     metric: &'static Metric,
     scope: &'a Scope,
     interval: Option<Interval>,
     parts: &'a [Part],
     choice: Choice,
-    /// When the first event of all projects was received that are asked for; nothing where each is for itself.
+    /// Time at which the first event of the chosen projects was received; `None` if each project is a group of its
+    /// own.
     received: Option<Timestamp>,
     now: Timestamp,
 }
 
 impl Grouped<'_> {
     fn rows(&self, by: &By, mut things: Vec<Item>, mut others: Vec<Item>) -> Result<Vec<RowView>, ApiError> {
-        // What does not count makes no group.
+        // Items that cannot count must not create a group.
         deployments::keep(&mut things, &mut others, self.choice.deployed_by);
         let mut rows = Vec::new();
         let new = |things, others, people| Items::new(things, others, people, self.choice.clone());
@@ -265,17 +273,17 @@ impl Grouped<'_> {
         Ok(rows)
     }
 
-    /// Whether so many groups can be answered.
+    /// Refuses more groups than can be answered.
     fn few(&self, groups: usize) -> Result<(), ApiError> {
         if groups > MOST_GROUPS {
             return Err(invalid(format!(
-                "there are more than {MOST_GROUPS} groups; ask for a group of projects, or a team"
+                "there are more than {MOST_GROUPS} groups; limit the question with group or team"
             )));
         }
-        // What is there at one time is looked for anew for each part.
+        // A gauge examines all items again for each interval.
         let is_gauge = self.metric.kind == Kind::Gauge;
         if groups * self.parts.len() > if is_gauge { MOST_LOOKS } else { MOST_ROWS } {
-            return Err(invalid("there are too many groups for a series; ask for a longer interval, or for none"));
+            return Err(invalid("there are too many groups for a series; choose a longer interval, or interval=none"));
         }
         Ok(())
     }
@@ -325,7 +333,7 @@ fn to_csv(metrics: &[&'static Metric], rows: &[RowView], as_of: &str) -> Result<
     )
 }
 
-/// Whether CSV is asked for.
+/// Reads `format`, and returns whether it is CSV.
 pub(super) fn is_csv(format: Option<&str>) -> Result<bool, ApiError> {
     match format {
         None | Some("json") => Ok(false),
@@ -334,7 +342,7 @@ pub(super) fn is_csv(format: Option<&str>) -> Result<bool, ApiError> {
     }
 }
 
-/// An answer in CSV. A text that a spreadsheet would take for a formula is quoted for it.
+/// Builds a CSV answer. A text that a spreadsheet would read as a formula is prefixed with a quote.
 pub(super) fn csv(columns: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Result<Response, ApiError> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let failed = |error: csv::Error| ApiError::internal(error.into());

@@ -1,4 +1,4 @@
-//! Trying an event filter before a hook has it.
+//! Trial of an event filter on stored events, before a hook uses it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,42 +27,42 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(dry_run))
 }
 
-/// A filter to be tried.
+/// A filter to try.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "what is read from the parameters, described")]
+#[expect(dead_code, reason = "schema of the parameters, which are read one by one")]
 struct FilterToTry {
-    /// The filter, as a hook's `event_filter`.
+    /// The filter, in the format of a hook's `event_filter`.
     #[schema(value_type = Object)]
     event_filter: (),
-    /// Only on events of this project: number or full path.
+    /// Only events of this project: id or full path.
     project_id: Option<String>,
-    /// Only on this kind: `push_hooks`.
+    /// Only events of this kind, such as `push_hooks`.
     trigger: Option<String>,
-    /// On how many days back.
+    /// Number of days to look back.
     #[schema(default = 7, minimum = 1, maximum = 31)]
     days: Option<i64>,
 }
 
-/// What a filter would have done.
+/// Result of a trial.
 #[derive(Serialize, ToSchema)]
 struct Tried {
-    /// Events that were looked at, the newest first; 5,000 at most.
+    /// Number of examined events, from the newest on; at most 5,000.
     looked_at: usize,
-    /// Those that pass.
+    /// Number of events that pass.
     passing: usize,
-    /// Those of them that pass because the push does not list the commits that the filter asks for.
+    /// Number of events that pass because the push does not list the commits that the filter needs.
     unlisted: usize,
-    /// Those that are stopped because the filter takes more work on them than is allowed.
+    /// Number of events that are stopped because the filter exceeds its budget of work on them.
     gave_up: usize,
-    /// Whether all of that time were looked at: a trial ends when it has taken too much work.
+    /// False if the trial ended early because it took too much work.
     complete: bool,
-    /// The newest that pass.
+    /// Ids of the newest events that pass.
     examples: Vec<String>,
-    /// The newest that are stopped.
+    /// Ids of the newest events that are stopped.
     stopped: Vec<String>,
 }
 
-/// Try an event filter on what came in the last days. Administrators.
+/// Try an event filter on the events of the last days. Administrators only.
 #[utoipa::path(post, path = "/event_filters/dry_run", tag = "Events", request_body = FilterToTry,
     responses((status = 200, body = Tried)))]
 async fn dry_run(admin: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Json<Tried>, ApiError> {

@@ -1,4 +1,4 @@
-//! What never came: how complete each project is, and where its gaps are.
+//! Gaps: the completeness of each project, and the events that never arrived.
 
 use std::sync::Arc;
 
@@ -30,47 +30,48 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct CompletenessQuery {
-    /// Only this project: its number in events, or its path.
+    /// Only this project: its id in received bodies, or its path.
     project: Option<String>,
-    /// Go on behind this: `next` of the page before.
+    /// Only projects after this one: `next` of the page before.
     after: Option<i64>,
 }
 
-/// How much of something came.
+/// Completeness of one sequence of a project.
 #[derive(Serialize, ToSchema)]
 struct CompletenessView {
-    /// The project's number in the source's bodies: GitLab's, and not ours.
+    /// The project's id in received bodies, which is GitLab's and not Quickdraw's.
     source_project_id: i64,
-    /// Its path in events.
+    /// The project's path in events.
     path_with_namespace: Option<String>,
-    /// `push`, `merge_request`, `issue` or `pipeline`.
+    /// The sequence: `push`, `merge_request`, `issue` or `pipeline`.
     metric: &'static str,
-    /// How many came.
+    /// Number of objects or pushes that arrived.
     known: i64,
-    /// How many are missing: of pushes at least, of others at most, because objects are deleted.
+    /// Number that is missing. It is a lower bound for pushes, and an upper bound for others, because GitLab deletes
+    /// objects.
     missing: i64,
-    /// The share that came, from 0 to 1.
+    /// Share that arrived, from 0 to 1.
     completeness: f64,
-    /// The lowest number that came.
+    /// Lowest number (iid) that arrived.
     first_iid: Option<i64>,
-    /// The highest number that came.
+    /// Highest number (iid) that arrived.
     last_iid: Option<i64>,
-    /// When the first of them was received: of what was before, nothing is known.
+    /// Time at which the first one was received. Nothing is known of the time before it.
     #[schema(format = DateTime)]
     coverage_starts: String,
 }
 
-/// How complete what was received is.
+/// Completeness of the received events.
 #[derive(Serialize, ToSchema)]
 struct CompletenessList {
-    /// Until when everything that was received is counted.
+    /// All events that were received before this time are counted.
     #[schema(format = DateTime)]
     as_of: String,
     /// Version of the definitions.
     definition_version: u32,
-    /// One for each project and metric, at most 1,000.
+    /// One entry per project and sequence, at most 1,000.
     items: Vec<CompletenessView>,
-    /// What to give as `after` for the next page; absent on the last.
+    /// Value of `after` for the next page; absent on the last page.
     next: Option<i64>,
 }
 
@@ -90,8 +91,11 @@ impl From<Completeness> for CompletenessView {
     }
 }
 
-/// Tell how much of the pushes, merge requests, issues and pipelines of each project came: from payloads alone, by pushes
-/// that do not begin where the last one of their branch ended, and by numbers that were passed over. Administrators.
+/// Show how complete the received pushes, merge requests, issues and CI pipelines of each project are. Administrators
+/// only.
+///
+/// Missing events are found from payloads alone: by pushes that do not begin where the last push to their branch
+/// ended, and by skipped numbers.
 #[utoipa::path(get, path = "/insights/completeness", tag = "Insights", params(CompletenessQuery),
     responses((status = 200, body = CompletenessList)))]
 async fn completeness(
@@ -107,7 +111,7 @@ async fn completeness(
     let mut found = app.store().completeness(projects, LARGEST).await?;
     let mut next = None;
     if found.len() == LARGEST {
-        // The last project may have more: it is the first of the next page.
+        // The last project may have more sequences, so it goes to the next page.
         let last = found.last().map(|one| one.project);
         found.retain(|one| Some(one.project) != last);
         next = found.last().map(|one| one.project);
@@ -119,44 +123,44 @@ async fn completeness(
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct GapsQuery {
-    /// The project: its number in events, or its path.
+    /// The project: its id in received bodies, or its path.
     project: String,
-    /// Only of these: `push`, `merge_request`, `issue`, `pipeline`.
+    /// Only these sequences: `push`, `merge_request`, `issue`, `pipeline`.
     #[serde(default)]
     metric: Vec<String>,
-    /// Go on behind this: `next` of the page before.
+    /// Only gaps after this one: `next` of the page before.
     after: Option<String>,
-    /// Most gaps of a page.
+    /// Maximum number of gaps in a page. Default: 100.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<i64>,
 }
 
-/// Something that never came.
+/// Events that never arrived.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 enum GapView {
-    /// One push of a branch or more.
+    /// One or more missing pushes of a branch.
     Pushes {
-        /// `push`.
+        /// Always `push`.
         metric: &'static str,
         /// The branch.
         #[serde(rename = "ref")]
         git_ref: String,
-        /// Where the last known push ended.
+        /// Commit at which the last known push ended.
         before: Option<String>,
-        /// Where the next known push began.
+        /// Commit at which the next known push began.
         after: String,
-        /// When that one was received.
+        /// Time at which the next known push was received.
         #[schema(format = DateTime)]
         received_at: String,
     },
-    /// Objects with these numbers, both included.
+    /// Missing objects, from the first to the last number.
     Objects {
-        /// `merge_request`, `issue` or `pipeline`.
+        /// The sequence: `merge_request`, `issue` or `pipeline`.
         metric: &'static str,
-        /// The first number.
+        /// First missing number (iid).
         first_iid: i64,
-        /// The last number.
+        /// Last missing number (iid).
         last_iid: i64,
     },
 }
@@ -164,9 +168,9 @@ enum GapView {
 /// A page of gaps.
 #[derive(Serialize, ToSchema)]
 struct GapList {
-    /// Gaps: pushes by when what follows was received, others by number.
+    /// The gaps. Pushes are ordered by `received_at`, other objects by number.
     items: Vec<GapView>,
-    /// What to give as `after` for the next page; absent on the last.
+    /// Value of `after` for the next page; absent on the last page.
     next: Option<String>,
 }
 
@@ -182,7 +186,7 @@ impl From<&Gap> for GapView {
     }
 }
 
-/// List what never came of a project. Administrators.
+/// List the gaps of a project. Administrators only.
 #[utoipa::path(get, path = "/insights/gaps", tag = "Insights", params(GapsQuery),
     responses((status = 200, body = GapList)))]
 async fn gaps(
@@ -211,7 +215,7 @@ async fn gaps(
             Some(behind) if metric == of(behind) => behind.clone(),
             _ => After::start(metric),
         };
-        // One more than fits tells whether there is more.
+        // Reads one gap more than fits, to see whether a next page exists.
         let mut more = app.store().gaps(project, after, limit - found.len() + 1).await?;
         if found.len() + more.len() > limit {
             more.truncate(limit - found.len());
@@ -239,7 +243,7 @@ fn write(after: &After) -> String {
 }
 
 fn parse(text: &str) -> Result<After, ApiError> {
-    // What pushes begin at is whatever an event said; it may have colons.
+    // The commit is text from an event and can contain colons.
     let parts: Vec<&str> = text.splitn(3, ':').collect();
     let read = || match parts.as_slice() {
         ["push", time, sha] => Some(After::Pushes(Timestamp::from_micros(time.parse().ok()?), (*sha).to_owned())),
@@ -249,5 +253,5 @@ fn parse(text: &str) -> Result<After, ApiError> {
         }
         _ => None,
     };
-    read().ok_or_else(|| invalid("after is not what an answer gave as next"))
+    read().ok_or_else(|| invalid("after is not the next of an earlier answer"))
 }

@@ -1,4 +1,4 @@
-//! Reading the journal, deliveries and attempts.
+//! Reads the journal, deliveries and attempts.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,7 +31,8 @@ use crate::places::Sharer;
 use crate::state::App;
 use crate::views::{Attempt, Delivery, DeliveryWithHistory, Event, EventWithDeliveries, Iso, Page, Shown, Skipped};
 
-/// How often a body is in memory while it is shown: packed, unpacked, as what is shown, and as the answer, whose buffer doubles.
+/// Number of copies of a body in memory while it is shown: packed, unpacked, as the shown value, and in the answer,
+/// whose buffer doubles.
 const COPIES: usize = 6;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -46,19 +47,20 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct EventQuery {
-    /// Only of this kind: `push_hooks`.
+    /// Only events of this kind, such as `push_hooks`.
     trigger: Option<String>,
-    /// Only of this project.
+    /// Only events of this project.
     project_id: Option<i64>,
-    /// Only events before this one.
+    /// Only events before this id.
     before: Option<Uuid>,
-    /// Most rows of the answer; more than 100 are 100.
+    /// Maximum number of rows; values above 100 count as 100.
     #[param(default = 20, minimum = 1, maximum = 100)]
     limit: Option<i64>,
 }
 
-/// List events of the journal, newest first. A filter by kind looks at 20,000 events for a page, so a page can be short
-/// and not the last. Administrators.
+/// List events of the journal, newest first. Administrators only.
+///
+/// A filter by kind examines at most 20,000 events for a page, so a page can be short although more follow.
 #[utoipa::path(get, path = "/events", tag = "History", params(EventQuery),
     responses((status = 200, body = Page<Event>)))]
 async fn events(
@@ -76,7 +78,7 @@ async fn events(
     Ok(Json(scanned(&app.store().list_events(filter).await?)))
 }
 
-/// Show an event with its body, its deliveries, and the hooks that did not get it. Administrators.
+/// Show an event with its body, its deliveries, and the hooks that did not get it. Administrators only.
 #[utoipa::path(get, path = "/events/{event_id}", tag = "History",
     responses((status = 200, body = EventWithDeliveries)))]
 async fn event(
@@ -96,7 +98,7 @@ async fn event(
     let reader = Sharer::new(&app, &admin.0, Scope::Instance);
     let room = app.memory.answer(&reader, payload.unpacked_len() * COPIES).await?;
     let body = payload.unpack()?;
-    // As JSON where it can be shown so; the exact bytes are what is delivered in any case.
+    // The body is shown as JSON if possible. Deliveries always use the exact bytes.
     let shown = EventWithDeliveries {
         event: Event::from(&event),
         payload: Shown::json_or_text(&String::from_utf8_lossy(&body)),
@@ -107,21 +109,21 @@ async fn event(
     Ok(room.keep_with(Json(shown).into_response()))
 }
 
-/// How a delivery stands.
+/// State of a delivery.
 #[derive(Deserialize, ToSchema, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
 enum StateWord {
-    /// Was never answered yet.
+    /// Has no answer yet.
     Waiting,
-    /// Behind another one about the same object, for a hook that wants its events in order.
+    /// Waits for an earlier delivery about the same object, because the hook wants its events in order.
     Blocked,
-    /// Failed at least once and is due again.
+    /// Failed at least once, and will be attempted again.
     Retrying,
-    /// The receiver has it.
+    /// Accepted by the receiver.
     Delivered,
-    /// Was tried for the last time.
+    /// Failed for good: no attempt follows.
     GivenUp,
-    /// Is no longer owed: its hook was deleted.
+    /// No longer owed, because the hook was deleted.
     Cancelled,
 }
 
@@ -141,22 +143,24 @@ impl From<StateWord> for Stage {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct DeliveryQuery {
-    /// Only of this event.
+    /// Only deliveries of this event.
     event_id: Option<Uuid>,
-    /// Only to this hook.
+    /// Only deliveries to this hook.
     hook_id: Option<i64>,
-    /// Only those that stand so.
+    /// Only deliveries in this state.
     #[param(inline)]
     state: Option<StateWord>,
-    /// Only deliveries before this one.
+    /// Only deliveries before this id.
     before: Option<Uuid>,
-    /// Most rows of the answer; more than 100 are 100.
+    /// Maximum number of rows; values above 100 count as 100.
     #[param(default = 20, minimum = 1, maximum = 100)]
     limit: Option<i64>,
 }
 
-/// List deliveries, newest first. Filters by hook and state look at 20,000 deliveries for a page, so a page can be short
-/// and not the last. Administrators.
+/// List deliveries, newest first. Administrators only.
+///
+/// Filters by hook and state examine at most 20,000 deliveries for a page, so a page can be short although more
+/// follow.
 #[utoipa::path(get, path = "/deliveries", tag = "History", params(DeliveryQuery),
     responses((status = 200, body = Page<Delivery>)))]
 async fn deliveries(
@@ -176,7 +180,8 @@ async fn deliveries(
     Ok(Json(page))
 }
 
-/// Shows deliveries of paused hooks as due when the pause ends, and those of disabled hooks as due at no time.
+/// Adjusts the due times: deliveries of a paused hook are due at the end of the pause, those of a disabled hook at no
+/// time.
 async fn put_off(app: &App, deliveries: &mut [Delivery]) -> Result<(), ApiError> {
     if deliveries.iter().all(|delivery| delivery.next_attempt_at.is_none()) {
         return Ok(());
@@ -193,7 +198,7 @@ async fn put_off(app: &App, deliveries: &mut [Delivery]) -> Result<(), ApiError>
     Ok(())
 }
 
-/// Show a delivery with its attempts. Administrators.
+/// Show a delivery with its attempts. Administrators only.
 #[utoipa::path(get, path = "/deliveries/{delivery_id}", tag = "History",
     responses((status = 200, body = DeliveryWithHistory)))]
 async fn delivery(
@@ -216,18 +221,18 @@ async fn delivery(
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct AttemptQuery {
-    /// Only of this delivery.
+    /// Only attempts of this delivery.
     delivery_id: Option<Uuid>,
-    /// Only to this hook.
+    /// Only attempts to this hook.
     hook_id: Option<i64>,
-    /// Only attempts before this one.
+    /// Only attempts before this id.
     before: Option<i64>,
-    /// Most rows of the answer; more than 100 are 100.
+    /// Maximum number of rows; values above 100 count as 100.
     #[param(default = 20, minimum = 1, maximum = 100)]
     limit: Option<i64>,
 }
 
-/// List attempts, newest first. Administrators.
+/// List attempts, newest first. Administrators only.
 #[utoipa::path(get, path = "/attempts", tag = "History", params(AttemptQuery),
     responses((status = 200, body = Page<Attempt>)))]
 async fn attempts(

@@ -1,4 +1,4 @@
-//! Who committed, whoever that is: what is matched and what is not, with suggestions; marks; and imports.
+//! Identities of commits: which members they belong to, suggestions for the others, marks, and imports.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -35,89 +35,90 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct IdentityQuery {
-    /// Only those that nobody is known to be.
+    /// Only identities that belong to no member.
     #[serde(default)]
     unmatched: bool,
-    /// Most of them, those with the most commits first; at most 1,000.
+    /// Maximum number of identities. Those with the most commits come first.
     #[param(default = 100, minimum = 1, maximum = 1_000)]
     limit: Option<i64>,
 }
 
-/// A person who committed; of members, one of their addresses.
+/// A committer. Each e-mail address of a member is an entry of its own.
 #[derive(Serialize, ToSchema)]
 struct IdentityView {
-    /// The name that most of the commits have.
+    /// The name in most of the commits.
     name: String,
-    /// The address that most of the commits have.
+    /// The e-mail address in most of the commits.
     email: String,
-    /// All names, as commits spell them.
+    /// All names in the commits.
     names: BTreeSet<String>,
-    /// All addresses.
+    /// All e-mail addresses in the commits.
     emails: BTreeSet<String>,
-    /// The account in GitLab that a private address names, if that is no member's.
+    /// The GitLab account that a private e-mail address names, if it belongs to no member.
     user_id: Option<i64>,
-    /// How many commits without merges, as the insight `commits` counts them.
+    /// Number of commits without merges, as the metric `commits` counts them.
     commits: i64,
-    /// How many merges.
+    /// Number of merge commits.
     merge_commits: i64,
-    /// The first of them.
+    /// Time of the first commit.
     #[schema(format = DateTime)]
     first: String,
-    /// The last of them.
+    /// Time of the last commit.
     #[schema(format = DateTime)]
     last: String,
-    /// Projects, by their numbers in events.
+    /// Ids of the projects in received bodies.
     projects: BTreeSet<i64>,
-    /// Who it is: `member`, `bot`, `ignored` or `unmatched`.
+    /// Kind of identity: `member`, `bot`, `ignored` or `unmatched`.
     who: &'static str,
-    /// The member that it is.
+    /// Id of the member, for `member`.
     member_id: Option<i64>,
-    /// Members that it may be, the likeliest first.
+    /// Members that the identity could belong to, the most likely first.
     suggestions: Vec<SuggestionView>,
 }
 
-/// A member that an identity may be. Nothing is taken for granted: add the address to the member's handles.
+/// A member that an identity could belong to. Nothing is assigned automatically: add the e-mail address to the
+/// handles of the member.
 #[derive(Serialize, ToSchema)]
 struct SuggestionView {
-    /// The member's number.
+    /// Id of the member.
     member_id: i64,
-    /// Its name.
+    /// Name of the member.
     name: String,
-    /// Why.
+    /// Reason of the suggestion.
     reason: &'static str,
-    /// How likely, from 0 to 1.
+    /// Likelihood, from 0 to 1.
     score: f64,
 }
 
-/// An account that events named and that is no member's.
+/// A GitLab account that events named and that belongs to no member.
 #[derive(Serialize, ToSchema)]
 struct AccountView {
-    /// The number in GitLab.
+    /// Id of the account in GitLab.
     user_id: i64,
-    /// The username, as last seen.
+    /// Username, as last seen.
     username: String,
-    /// The name, as last seen.
+    /// Display name, as last seen.
     name: String,
 }
 
-/// Who committed, and who is not known.
+/// Committers, and the share of commits that belong to no member.
 #[derive(Serialize, ToSchema)]
 struct Identities {
-    /// Those that were asked for.
+    /// The requested identities.
     items: Vec<IdentityView>,
-    /// How many there are of them.
+    /// Number of all identities that match the request.
     total: usize,
-    /// Commits of everybody, without bots and without merges.
+    /// Number of all commits, without bots, ignored identities and merges.
     commits: i64,
-    /// Commits of those that are not matched, without merges.
+    /// Number of commits of unmatched identities, without merges.
     unmatched_commits: i64,
-    /// The share of the two; null without commits.
+    /// Share of `unmatched_commits` in `commits`, from 0 to 1; null without commits.
     unmatched_share: Option<f64>,
-    /// Accounts that are no member's and no bot's.
+    /// Accounts that belong to no member and no bot.
     unmatched_accounts: Vec<AccountView>,
 }
 
-/// List the people who committed, and whose names and addresses those are; and accounts that are no member's. Administrators.
+/// List committers with the members they belong to, and accounts that belong to no member. Administrators only.
 #[utoipa::path(get, path = "/insights/identities", tag = "Insights", params(IdentityQuery),
     responses((status = 200, body = Identities)))]
 async fn list(
@@ -142,7 +143,7 @@ async fn list(
         } else if query.unmatched {
             continue;
         }
-        // Each address of a member can be taken away, so they stay apart.
+        // Each e-mail address of a member can be removed from it, so they are separate entries.
         let address = if let Who::Member(_) = who { author.email.clone() } else { String::new() };
         let person =
             people.entry((resolver.contributor(author), word(who), address)).or_insert_with(|| Person::new(who));
@@ -169,7 +170,7 @@ async fn list(
     }))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts of commits")]
+#[expect(clippy::cast_precision_loss, reason = "counts of commits are far below 2^52")]
 fn share(part: i64, of: i64) -> Option<f64> {
     (of > 0).then(|| part as f64 / of as f64)
 }
@@ -183,7 +184,7 @@ const fn word(who: Who) -> &'static str {
     }
 }
 
-/// A person, with all spellings of the name and the address.
+/// A committer with all names and e-mail addresses.
 struct Person {
     who: Who,
     used: Vec<Used>,
@@ -199,7 +200,7 @@ impl Person {
         self.used.push(used);
     }
 
-    /// Of several reasons to suggest one member, the best is kept.
+    /// Adds suggestions. If a member is suggested for several reasons, the best one is kept.
     fn suggest(&mut self, found: Vec<Suggestion>) {
         for one in found {
             match self.suggestions.iter_mut().find(|known| known.member == one.member) {
@@ -240,7 +241,7 @@ impl Person {
     }
 }
 
-/// What one identity did in all projects.
+/// The commits of one identity in all projects.
 struct Used {
     identity: Identity,
     commits: i64,
@@ -250,7 +251,7 @@ struct Used {
     projects: BTreeSet<i64>,
 }
 
-/// Everything that tells who is who.
+/// All data that maps identities to members.
 struct Known {
     roster: Roster,
     users: Vec<User>,
@@ -281,7 +282,7 @@ impl Known {
         Ok(Self { roster, users, used: used.into_values().collect() })
     }
 
-    /// How many identities somebody else is by another roster, and how many commits that moves.
+    /// Counts the identities that another roster assigns differently, and their commits.
     fn moved(&self, other: &Roster) -> (usize, i64) {
         let (before, after) = (Resolver::new(&self.roster, &self.users), Resolver::new(other, &self.users));
         let moved = self.used.iter().filter(|one| {
@@ -292,40 +293,41 @@ impl Known {
     }
 }
 
-/// What is said of an identity.
+/// Mark of an identity.
 #[derive(Deserialize, ToSchema, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
 enum MarkWord {
     /// A program.
     Bot,
-    /// A person, though the name is like that of a program.
+    /// A person, although the name looks like a program's.
     Person,
-    /// Nobody that matters.
+    /// Ignored: the identity does not count.
     Ignored,
-    /// Nothing: what was said is taken back.
+    /// Removes the mark.
     None,
 }
 
-/// What is to be said of identities.
+/// A mark for identities.
 #[derive(Deserialize, ToSchema)]
 struct MarkChange {
-    /// Of these: addresses as `ci@example.com`, usernames as `@ci`, numbers of users as `#77`.
+    /// Identities to mark: e-mail addresses such as `ci@example.com`, usernames such as `@ci`, account ids such as
+    /// `#77`.
     #[serde(default)]
     handles: Vec<String>,
-    /// Of every address of this domain that commits have and that is not matched.
+    /// Mark all unmatched e-mail addresses of this domain too.
     domain: Option<String>,
-    /// What is said.
+    /// The mark.
     mark: MarkWord,
 }
 
-/// What was said.
+/// Result of a mark.
 #[derive(Serialize, ToSchema)]
 struct Marked {
-    /// Of these.
+    /// The marked identities.
     handles: Vec<String>,
 }
 
-/// Say that identities are bots, people, or of no matter, or take that back. Administrators.
+/// Mark identities as bots, persons or ignored, or remove a mark. Administrators only.
 #[utoipa::path(put, path = "/insights/identities/marks", tag = "Insights", request_body = MarkChange,
     responses((status = 200, body = Marked)))]
 async fn mark(
@@ -345,12 +347,12 @@ async fn mark(
         let Known { roster, users, used } = Known::read(&app).await?;
         let resolver = Resolver::new(&roster, &users);
         let authors = used.iter().map(|one| &one.identity.author).filter(|author| author.email.ends_with(&end));
-        // What is said is taken back wherever it was said.
+        // A mark is removed from matched identities too.
         let wanted = authors.filter(|author| mark.is_none() || resolver.author(author) == Who::Unmatched);
         handles.extend(wanted.filter_map(|author| Handle::try_from(author.email.clone()).ok()));
     }
     if handles.is_empty() {
-        return Err(invalid("name handles, or a domain that unmatched addresses have"));
+        return Err(invalid("give handles, or a domain of unmatched addresses"));
     }
     roster::change(&app, |roster| {
         let marked = handles.iter().try_for_each(|handle| roster.mark(handle.clone(), mark));
@@ -360,34 +362,34 @@ async fn mark(
     Ok(Json(Marked { handles: handles.into_iter().map(String::from).collect() }))
 }
 
-/// Lines to be imported.
+/// Lines to import.
 #[derive(Deserialize, ToSchema)]
 struct Import {
     /// The lines.
     text: String,
-    /// Only tell what it would do.
+    /// Only show the result, without storing it.
     #[serde(default)]
     dry_run: bool,
 }
 
-/// What an import does.
+/// Result of an import.
 #[derive(Serialize, ToSchema)]
 struct ImportView {
-    /// It was only looked at.
+    /// True if nothing was stored.
     dry_run: bool,
-    /// Lines that say something.
+    /// Number of lines with content.
     lines: usize,
-    /// Members that are made.
+    /// Number of members that are created.
     new_members: usize,
-    /// Teams that are made.
+    /// Number of teams that are created.
     new_teams: usize,
-    /// Identities of commits that are somebody else by it.
+    /// Number of identities that belong to another member afterwards.
     identities_changed: usize,
-    /// Commits that are somebody else's by it.
+    /// Number of commits that belong to another member afterwards.
     commits_moved: i64,
 }
 
-/// Show the `.mailmap`, as it was imported. Administrators.
+/// Show the `.mailmap`, as it was imported. Administrators only.
 #[utoipa::path(get, path = "/insights/identities/mailmap", tag = "Insights",
     responses((status = 200, body = String, content_type = "text/plain")))]
 async fn export_mailmap(_: Admin, State(app): State<Arc<App>>) -> Result<impl IntoResponse, ApiError> {
@@ -395,7 +397,7 @@ async fn export_mailmap(_: Admin, State(app): State<Arc<App>>) -> Result<impl In
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], roster.mailmap().to_owned()))
 }
 
-/// Take a `.mailmap` in place of the one before. Administrators.
+/// Import a `.mailmap`, which replaces the one before. Administrators only.
 #[utoipa::path(post, path = "/insights/identities/mailmap", tag = "Insights", request_body = Import,
     responses((status = 200, body = ImportView)))]
 async fn import_mailmap(
@@ -406,7 +408,7 @@ async fn import_mailmap(
     import(&app, &asked, Roster::import_mailmap).await
 }
 
-/// Show members and teams as CSV. Administrators.
+/// Show members and teams as CSV. Administrators only.
 #[utoipa::path(get, path = "/insights/identities/csv", tag = "Insights",
     responses((status = 200, body = String, content_type = "text/csv")))]
 async fn export_csv(_: Admin, State(app): State<Arc<App>>) -> Result<impl IntoResponse, ApiError> {
@@ -414,7 +416,9 @@ async fn export_csv(_: Admin, State(app): State<Arc<App>>) -> Result<impl IntoRe
     Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], roster.to_csv()))
 }
 
-/// Take members and teams from CSV: `member,team,email,username,from,to`. They are added to what is there. Administrators.
+/// Import members and teams from CSV: `member,team,email,username,from,to`. Administrators only.
+///
+/// The lines are added to the existing members and teams.
 #[utoipa::path(post, path = "/insights/identities/csv", tag = "Insights", request_body = Import,
     responses((status = 200, body = ImportView)))]
 async fn import_csv(
@@ -452,5 +456,5 @@ async fn import(
 
 fn bad_lines(errors: &[LineError]) -> ApiError {
     let lines: Vec<String> = errors.iter().map(|error| format!("line {}: {}", error.line, error.message)).collect();
-    ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, format!("nothing was taken; {}", lines.join("; ")))
+    ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, format!("nothing was imported; {}", lines.join("; ")))
 }

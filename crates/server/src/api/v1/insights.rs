@@ -1,4 +1,4 @@
-//! `/api/v1/insights/commits`: the numbers about commits for a window, projects and people.
+//! `/api/v1/insights/commits`: counts of commits for a window, projects and people.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -33,19 +33,19 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct CommitQuery {
-    /// Only this author: a name or an address, as commits spell them.
+    /// Only this author: a name or an e-mail address, as in the commits.
     author: Option<String>,
 }
 
-/// Count commits of a window of days. Administrators.
+/// Count the commits of a window of days. Administrators only.
 #[utoipa::path(get, path = "/insights/commits", tag = "Insights", params(Covered, CommitQuery),
-    responses((status = 200, body = Value, description = "The report, with the definition's version inside.")))]
+    responses((status = 200, body = Value, description = "The report, with the version of the definitions.")))]
 async fn commits(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Json<Value>, ApiError> {
     let now = app.belt.clock().now();
     let (covered, query): (Covered, CommitQuery) = (params.read()?, params.read()?);
     let scope = covered.scope(&app, now).await?;
     if scope.people.is_of_bots() && scope.people.is_limited() {
-        return Err(invalid("a bot is no member: ask for whose=bots, or for members or teams, not for both"));
+        return Err(invalid("bots are not members: whose=bots cannot be combined with members or teams"));
     }
     let as_of = app.belt.counted_until().await?;
     if query.author.is_some() {
@@ -59,7 +59,8 @@ async fn commits(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
         projects: scope.projects.clone(),
         identities: query.author.is_some().then(|| identities.iter().map(|identity| identity.id).collect()),
     };
-    // Hourly sums make whole local days only where the zone is whole hours from UTC; elsewhere the commits are read.
+    // Hourly sums add up to whole local days only in zones that are whole hours from UTC. Elsewhere, single commits
+    // are read.
     let cells = if has_whole_hours(zone, from, to) {
         app.store().commit_cells(filter.clone()).await?
     } else {
@@ -78,7 +79,7 @@ async fn commits(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
     let since = app.store().first_received(scope.projects.clone()).await?;
     let since = since.into_iter().chain(rows.iter().map(|row| row.at)).min();
     let report = report::report(&cells, &rows, zone);
-    // Unlisted commits have no author to be credited to.
+    // Unlisted commits have no known author, so they count only if no people are selected.
     let of_everybody = query.author.is_none() && !scope.people.is_limited() && !scope.people.is_of_bots();
     let unlisted = if of_everybody { Some(app.store().commits_unlisted(filter).await?) } else { None };
     let mut said = covered.said();
@@ -88,23 +89,23 @@ async fn commits(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
     Ok(Json(answer))
 }
 
-/// Whose commits count, and who they are.
+/// Decides which commits count, and names their authors.
 struct Authors<'a> {
     scope: &'a Scope,
     identities: HashMap<i64, Known<'a>>,
 }
 
-/// A spelling, and the person behind it.
+/// An identity, and the person that it belongs to.
 struct Known<'a> {
     identity: &'a Identity,
     who: Who,
-    /// The first spelling of the same person, who is known by its number.
+    /// Lowest identity of the same person. It stands for the person.
     first: i64,
 }
 
 impl<'a> Authors<'a> {
     fn new(identities: &'a [Identity], scope: &'a Scope) -> Self {
-        // In the order of their numbers, so that the first is always the same one.
+        // In ascending order, so that the lowest identity of a person is always the same one.
         let mut first: HashMap<i64, i64> = HashMap::new();
         let mut known = HashMap::with_capacity(identities.len());
         for identity in identities {
@@ -115,7 +116,8 @@ impl<'a> Authors<'a> {
         Self { scope, identities: known }
     }
 
-    /// A number for the person behind an identity, if what they did at a time counts: of members, theirs below zero.
+    /// Returns a number for the person of an identity, if their work at this time counts. Numbers of members are
+    /// negated, so that they differ from those of identities.
     fn person(&self, identity: i64, at: Timestamp) -> Option<i64> {
         let known = self.identities.get(&identity)?;
         if !self.scope.people.counts(known.who, at) {
@@ -124,7 +126,7 @@ impl<'a> Authors<'a> {
         Some(if let Who::Member(member) = known.who { -member } else { known.first })
     }
 
-    /// Name, address and member of a person.
+    /// Name, e-mail address and member of a person.
     fn named(&self, person: i64) -> Value {
         let privacy = &self.scope.privacy;
         if privacy.pseudonyms {
@@ -170,10 +172,10 @@ fn view(
             one
         })
         .collect();
-    // Of single people nothing is shown where groups must be larger.
+    // With a minimum group size, numbers of single people are not shown.
     let of_authors = if large_enough(&scope.privacy, 1).is_ok() { of_authors } else { Vec::new() };
     let mut counts: Vec<i64> = report.by_identity.values().copied().collect();
-    // Of a team, those who did nothing count too.
+    // Members of the team without commits count as well.
     let idle = scope.team.iter().flatten().filter(|member| !report.by_identity.contains_key(&-**member));
     counts.extend(idle.map(|_| 0));
     let by_day: BTreeMap<String, i64> = report.by_day.iter().map(|(day, count)| (day.to_string(), *count)).collect();
@@ -207,7 +209,7 @@ fn view(
     })
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts of days")]
+#[expect(clippy::cast_precision_loss, reason = "counts of days are far below 2^52")]
 fn precise(days: u64) -> f64 {
     days as f64
 }

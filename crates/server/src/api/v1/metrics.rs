@@ -1,4 +1,4 @@
-//! `/api/v1/insights/metrics`: every insight by its name, for a window, as one number and as a series, and why it is so.
+//! `/api/v1/insights/metrics`: each metric for a window, as one number and as a series, and its explanation.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -25,26 +25,26 @@ use crate::error::ApiError;
 use crate::params::Params;
 use crate::state::App;
 
-/// Items of an explanation.
+/// Largest number of items in an explanation.
 const MOST_EXPLAINED: usize = 10_000;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(metric)).routes(routes!(explain))
 }
 
-/// An insight, and what it means.
+/// A metric and its definition.
 #[derive(Serialize, ToSchema)]
 pub(super) struct MetricView {
-    /// Its name.
+    /// Name of the metric.
     pub(super) name: &'static str,
-    /// How its samples become a number: `count`, `gauge`, `share`, `duration`, `mean`, `sum`, `distinct`, `per_day`, `per_working_day`,
-    /// `share_of_people`, `balance`, `ratio` or `week`.
+    /// How samples become a number: `count`, `gauge`, `share`, `duration`, `mean`, `sum`, `distinct`, `per_day`,
+    /// `per_working_day`, `share_of_people`, `balance`, `ratio` or `week`.
     kind: &'static str,
-    /// What its numbers are in.
+    /// Unit of the number.
     pub(super) unit: &'static str,
-    /// What it says.
+    /// Definition in words.
     pub(super) help: &'static str,
-    /// Whom the definition follows.
+    /// The tool or publication whose definition this metric uses.
     follows: &'static str,
 }
 
@@ -55,7 +55,7 @@ impl From<&Metric> for MetricView {
     }
 }
 
-/// List the insights that there are, with their definitions. Administrators.
+/// List all metrics with their definitions. Administrators only.
 #[utoipa::path(get, path = "/insights/metrics", tag = "Insights", responses((status = 200, body = [MetricView])))]
 async fn list(_: Admin) -> Json<Vec<MetricView>> {
     Json(metrics::all().map(MetricView::from).collect())
@@ -64,39 +64,41 @@ async fn list(_: Admin) -> Json<Vec<MetricView>> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct MetricQuery {
-    /// Length of the parts of the series: `hour`, `day`, `week` or `month`; by default `day`, and of
-    /// more than a year `month`.
+    /// Length of the intervals of the series: `hour`, `day`, `week` or `month`. Default: `day`, or `month` for
+    /// windows of more than a year.
     interval: Option<String>,
-    /// Whose reading is wanted, where they differ from ours: `gitlab`, `devlake` or `chaoss`. `time_to_merge.devlake` names one too.
+    /// Use the definition of `gitlab`, `devlake` or `chaoss` where it differs from the default. The name of the
+    /// metric can also include it: `time_to_merge.devlake`.
     definition: Option<String>,
-    /// `json`, or for the explanation `csv`.
+    /// `json` (default), or `csv` for the explanation.
     format: Option<String>,
 }
 
-/// Samples as a number. Shares, means and durations without a sample are null, and not 0.
+/// The number of a metric. Shares, means and durations are null without a sample, and not 0.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Number {
-    /// The number: how many, the share, the mean, or the sum.
+    /// The count, share, mean or sum.
     pub(super) value: Option<f64>,
-    /// How many samples there are.
+    /// Number of samples.
     pub(super) samples: usize,
-    /// Half are not above it; null without a sample. Of durations only, as those below.
+    /// 50th percentile; null without a sample. Only durations have percentiles.
     #[serde(skip_serializing_if = "Percentile::is_absent")]
     #[schema(value_type = Option<f64>)]
     pub(super) p50: Percentile,
-    /// Three quarters are not above it.
+    /// 75th percentile.
     #[serde(skip_serializing_if = "Percentile::is_absent")]
     #[schema(value_type = Option<f64>)]
     pub(super) p75: Percentile,
-    /// Nine tenths are not above it.
+    /// 90th percentile.
     #[serde(skip_serializing_if = "Percentile::is_absent")]
     #[schema(value_type = Option<f64>)]
     pub(super) p90: Percentile,
-    /// Nineteen in twenty are not above it.
+    /// 95th percentile.
     #[serde(skip_serializing_if = "Percentile::is_absent")]
     #[schema(value_type = Option<f64>)]
     pub(super) p95: Percentile,
-    /// How many there are at each hour of a week: seven days from Monday on, of 24 hours each. Of time distributions only.
+    /// Counts for each hour of a week: seven days from Monday on, with 24 hours each. Only for metrics of the kind
+    /// `week`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) week: Option<Vec<Vec<u64>>>,
 }
@@ -104,9 +106,9 @@ pub(super) struct Number {
 /// A percentile of samples.
 #[derive(Clone, Copy)]
 pub(super) enum Percentile {
-    /// The metric has none: the metric has no durations.
+    /// The metric has no percentiles.
     Absent,
-    /// The number; nothing without a sample.
+    /// The percentile; `None` without a sample.
     Of(Option<f64>),
 }
 
@@ -115,7 +117,7 @@ impl Percentile {
         matches!(self, Self::Absent)
     }
 
-    /// The number, if there is one.
+    /// The percentile, if there is one.
     pub(super) const fn value(self) -> Option<f64> {
         match self {
             Self::Absent => None,
@@ -130,61 +132,63 @@ impl Serialize for Percentile {
     }
 }
 
-/// A part of a series.
+/// One interval of a series.
 #[derive(Serialize, ToSchema)]
 struct Part {
-    /// When it begins.
+    /// Start of the interval.
     #[schema(format = DateTime)]
     start: String,
-    /// It says less than others: the window cuts it, it begins before anything is known, or it has not ended.
+    /// True if the interval is incomplete: the window cuts it, coverage starts after its beginning, or it has not
+    /// ended.
     partial: bool,
     #[serde(flatten)]
     number: Number,
 }
 
-/// An insight in a window.
+/// A metric in a window.
 #[derive(Serialize, ToSchema)]
 struct Answer {
     #[serde(flatten)]
     metric: MetricView,
-    /// First day.
+    /// First day of the window.
     from: String,
-    /// How many days.
+    /// Number of days in the window.
     days: i32,
-    /// Where days begin.
+    /// Time zone of the days.
     zone: String,
-    /// Only of these: `project`, `group`, `team`, `member`, `branch`, `label`, `job` and so on, as they were asked for.
+    /// The filters of the request by name: `project`, `group`, `team`, `member`, `branch`, `label`, `job` and so on.
     only: BTreeMap<&'static str, String>,
-    /// From when on anything is known of the projects that are asked for; null where nothing is. What was before is not 0, but unknown.
+    /// Time from which something is known about the chosen projects; null if nothing is. Before it, numbers are
+    /// unknown, not 0.
     #[schema(format = DateTime)]
     coverage_starts: Option<String>,
-    /// The window begins before that, or has not ended.
+    /// True if the window begins before `coverage_starts`, or has not ended.
     partial: bool,
-    /// Where DORA's report of 2019 puts such a number: `elite`, `high`, `medium` or `low`; of frequency and lead times, of at least five
-    /// samples and a window whose first day is covered.
+    /// DORA's rating of the number, from its report of 2019: `elite`, `high`, `medium` or `low`. Only for deployment
+    /// frequency and lead times, with at least five samples and a window whose first day is covered.
     #[serde(skip_serializing_if = "Option::is_none")]
     band_2019: Option<&'static str>,
-    /// Whose work counts: that of `people`, `bots` or `all`.
+    /// Whose work counts: `people`, `bots` or `all`.
     whose: &'static str,
-    /// What bots did counts too.
+    /// True if the work of bots counts.
     bots: bool,
-    /// Until when everything that was received is counted.
+    /// All events that were received before this time are counted.
     #[schema(format = DateTime)]
     as_of: String,
     /// Version of the definitions.
     definition_version: u32,
-    /// Versions by which the things were counted that it is measured from. Where there is an older one, `quickdraw insights rebuild` counts
-    /// anew.
+    /// Definition versions by which the underlying items were counted. If an older version is listed, run `quickdraw
+    /// insights rebuild` to count them again.
     counted_by: Vec<u32>,
     #[serde(flatten)]
     number: Number,
-    /// The same in the window of the same length before it; null where nothing was known then.
+    /// The number of the window of the same length before this one; null if nothing is known of it.
     previous: Option<Number>,
-    /// The same for each part of the window.
+    /// The number of each interval of the window.
     series: Vec<Part>,
 }
 
-/// Metric an insight in a window of days: as one number, beside the window before, and as a series. Administrators.
+/// Show a metric in a window of days: one number, that of the window before, and a series. Administrators only.
 #[utoipa::path(get, path = "/insights/metrics/{name}", tag = "Insights", params(Covered, Chosen, MetricQuery),
     responses((status = 200, body = Answer)))]
 async fn metric(
@@ -207,7 +211,7 @@ async fn metric(
     let lives = Lives { from: before, to: window.to, projects };
     let (things, others) = things_of(app.store(), metric, lives, of_branches).await?;
     let (from, to, days) = (window.from, window.to, f64::from(window.days));
-    // Off the threads that answer others: there can be many.
+    // Runs off the request threads, because there can be many items.
     let measured = turn.run(move || {
         let items = Items::new(things, others, people, choice);
         let since = received.into_iter().chain(items.known_since()).min();
@@ -243,33 +247,34 @@ async fn metric(
     }))
 }
 
-/// A merge request, an issue, a deployment, a pipeline, a job, a push, a branch or a commit in an explanation.
+/// An item of an explanation: a merge request, issue, deployment, CI pipeline, job, push, branch or commit.
 #[derive(Serialize, ToSchema)]
 struct Explained {
-    /// The project's number in the source's bodies: GitLab's, and not ours.
+    /// The project's id in received bodies, which is GitLab's and not Quickdraw's.
     source_project_id: i64,
-    /// The project's path, as last seen; null where no event named it.
+    /// The project's path, as last seen; null if no event named it.
     project_path: Option<String>,
-    /// Its number there; of deployments, pipelines and jobs, that in GitLab; of pushes, branches and commits, one that stands
-    /// for them.
+    /// Number of the item: the iid of merge requests and issues, GitLab's id of deployments, pipelines and jobs, and
+    /// a derived number for pushes, branches and commits.
     iid: i64,
-    /// Both numbers as a text, for its events: those of pushes, branches and commits are larger than what many programs can hold.
+    /// The item for `…/events`: project and number as text. Derived numbers do not fit into the integers of some
+    /// programs.
     item: String,
-    /// What people call it.
+    /// Name of the item in GitLab.
     name: String,
-    /// It counts.
+    /// True if the item counts.
     counts: bool,
-    /// When it counts.
+    /// Time at which the item counts.
     #[schema(format = DateTime)]
     at: Option<String>,
-    /// What it gives; nothing where only distinct things or people count.
+    /// Value that the item contributes; null if only distinct items or people count.
     value: Option<i64>,
-    /// Why it does not count; or, if it does, why its value is not exact.
+    /// Reason why the item does not count. If it counts, the reason why its value is not exact.
     reason: Option<&'static str>,
 }
 
 impl Explained {
-    /// A thing that does not count, with the path of its project among those of all projects.
+    /// Builds an entry that does not count. `paths` maps project ids to paths.
     fn of(item: &Item, paths: &HashMap<i64, String>) -> Self {
         let (source_project_id, iid) = item.key();
         let (item, name) = (format!("{source_project_id}/{iid}"), item.name());
@@ -278,18 +283,18 @@ impl Explained {
     }
 }
 
-/// Why an insight is what it is.
+/// Explanation of a metric.
 #[derive(Serialize, ToSchema)]
 struct Explanation {
     #[serde(flatten)]
     metric: MetricView,
-    /// What counts, and then what does not, with the reason; at most 10,000.
+    /// Items that count, followed by items that do not count; at most 10,000 in total.
     items: Vec<Explained>,
-    /// How many there are for each reason.
+    /// Number of items that do not count, by reason.
     left_out: BTreeMap<&'static str, usize>,
 }
 
-/// Explain an insight: what counts for it in a window, and what does not and why. Administrators.
+/// Explain a metric: the items that count in a window, and those that do not, with the reasons. Administrators only.
 #[utoipa::path(get, path = "/insights/metrics/{name}/explain", tag = "Insights", params(Covered, Chosen, MetricQuery),
     responses((status = 200, body = Explanation)))]
 async fn explain(
@@ -308,7 +313,7 @@ async fn explain(
     let (things, others) = things_of(app.store(), metric, lives, of_branches).await?;
     let named = app.store().insights_projects().await?;
     let paths: HashMap<i64, String> = named.into_iter().map(|project| (project.id, project.path)).collect();
-    // Off the threads that answer others: there can be many.
+    // Runs off the request threads, because there can be many items.
     let explained = turn.run(move || {
         let items = Items::new(things, others, people, choice);
         explanation(&items, metric, &window, &paths)
@@ -339,7 +344,7 @@ async fn explain(
     Ok(Json(Explanation { metric: MetricView::from(metric), items: explained, left_out }).into_response())
 }
 
-/// What counts, and then what does not; and how often which reason was given.
+/// Lists the items that count, then the others, and counts the reasons of the others.
 fn explanation(
     items: &Items,
     metric: &Metric,
@@ -363,9 +368,10 @@ fn explanation(
         };
         let room = MOST_EXPLAINED.saturating_sub(counting.len());
         counting.extend(all.into_iter().take(room).map(|(at, value)| {
-            // Of those that belong together, the one that it happened to then.
+            // Of items that belong together, this is the one that changed at this time.
             let item = together.iter().find(|item| item.happened_at(at)).unwrap_or(item);
-            // What stands for something is no number; and who did it would tell of groups that are too small.
+            // Values that only identify something are not numbers, and identities of people could reveal groups that
+            // are too small.
             let value = (!metric.kind.is_distinct()).then_some(value);
             Explained { counts: true, at: Some(at.to_iso()), value, reason: why, ..Explained::of(item, paths) }
         }));
@@ -375,7 +381,7 @@ fn explanation(
     (counting, left_out)
 }
 
-/// What was asked.
+/// The question of a request, validated.
 struct Asked {
     metric: &'static Metric,
     scope: Scope,
@@ -401,18 +407,18 @@ impl Asked {
     }
 }
 
-/// Whose reading is asked for.
+/// Reads `definition`.
 pub(super) fn reading(definition: Option<&str>) -> Result<Option<&str>, ApiError> {
     match definition {
         None | Some("gitlab" | "devlake" | "chaoss") => Ok(definition),
         Some(_) => {
-            Err(invalid("definition must be gitlab, devlake or chaoss; without it, ours, which says whom it follows"))
+            Err(invalid("definition must be gitlab, devlake or chaoss; without it, the default definition counts"))
         }
     }
 }
 
 impl Number {
-    /// The number of an insight.
+    /// Builds the number of a metric from a summary.
     pub(super) fn of(metric: &Metric, summary: Summary) -> Self {
         let Summary { value, samples, percentiles, week } = summary;
         let has_percentiles = metric.kind.has_percentiles();

@@ -1,4 +1,4 @@
-//! Members and teams by what people call them: numbers, names, and what events know them by, in any case.
+//! Finds members and teams by id, by name, and by their handles, in any case.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,8 @@ use quickdraw_insights::roster::{Handle, Resolver, Roster, Who};
 use super::invalid;
 use crate::error::ApiError;
 
-/// The one member that is meant, who is not merged into another: by number, by name, or by a username, an address or an account's number.
+/// Finds one member by id, by name, or by handle (username, e-mail address or account id). A merged member stands for
+/// the member it was merged into.
 pub(super) fn member(roster: &Roster, resolver: &Resolver, text: &str) -> Result<i64, ApiError> {
     let named = roster.members().iter().map(|(id, member)| (*id, member.name.as_str()));
     let found = matching(named, text).into_iter().map(|id| roster.root(id)).collect();
@@ -25,14 +26,14 @@ pub(super) fn member(roster: &Roster, resolver: &Resolver, text: &str) -> Result
     Err(unknown("member", text))
 }
 
-/// The one team that is meant: by number or by name.
+/// Finds one team by id or name.
 pub(super) fn team(roster: &Roster, text: &str) -> Result<i64, ApiError> {
     let named = roster.teams().iter().map(|(id, team)| (*id, team.name.as_str()));
     let found = matching(named, text).into_iter().collect();
     the_only(&found, text, "team")?.ok_or_else(|| unknown("team", text))
 }
 
-/// By number, else by the name, else by the name in any case.
+/// Finds ids by number, else by exact name, else by name in any case.
 fn matching<'a>(named: impl Iterator<Item = (i64, &'a str)>, text: &str) -> Vec<i64> {
     let number: Option<i64> = text.parse().ok();
     let lower = text.trim().to_lowercase();
@@ -55,9 +56,7 @@ fn the_only(found: &BTreeSet<i64>, text: &str, what: &str) -> Result<Option<i64>
     if found.len() > 1 {
         let numbers: Vec<String> = found.iter().map(ToString::to_string).collect();
         let numbers = numbers.join(", ");
-        return Err(invalid(format!(
-            "several have the name {text}: ask for the {what} by its number, one of {numbers}"
-        )));
+        return Err(invalid(format!("more than one {what} is named {text}; use one of the ids {numbers}")));
     }
     Ok(found.first().copied())
 }

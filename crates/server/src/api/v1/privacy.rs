@@ -1,4 +1,4 @@
-//! Who may be seen in numbers, and who is to be forgotten.
+//! Privacy of insights: minimum group size, pseudonyms, retention of facts, and erasure of people.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,25 +20,26 @@ use crate::error::ApiError;
 use crate::params::Input;
 use crate::state::App;
 
-/// Most people of the smallest group that is shown.
+/// Largest minimum group size.
 const LARGEST_GROUP: u32 = 1_000;
-/// Longest that facts of a project are kept.
+/// Longest retention of facts, in days.
 const MOST_DAYS: u32 = 36_600;
-/// Most people that a dry run names.
+/// Largest number of people that a dry run lists.
 const MOST_NAMED: usize = 100;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(show, change)).routes(routes!(keep)).routes(routes!(erase))
 }
 
-/// What is decided.
+/// Privacy settings of insights.
 #[derive(Serialize, ToSchema)]
 struct PrivacyView {
-    /// Numbers of fewer people are not shown: none of single members, and of no smaller team. 0 shows everybody.
+    /// Minimum group size: numbers about fewer people are hidden, including those of single members. 0 hides nothing.
     min_group: u32,
-    /// Names in answers are replaced by pseudonyms, also where that is not asked for.
+    /// True if answers always contain pseudonyms instead of names.
     pseudonyms: bool,
-    /// Days for which facts of projects are kept, by their numbers in events. What is not here is kept for ever.
+    /// Retention of facts in days, by project id in received bodies. Facts of other projects are kept without a
+    /// limit.
     kept_days: BTreeMap<i64, u32>,
 }
 
@@ -49,25 +50,25 @@ impl From<Privacy> for PrivacyView {
     }
 }
 
-/// What is to be changed.
+/// Changes to the privacy settings. Absent fields stay as they are.
 #[derive(Deserialize, ToSchema)]
 struct PrivacyChange {
-    /// Numbers of fewer people are not shown; 0 shows everybody.
+    /// Minimum group size: numbers about fewer people are hidden. 0 hides nothing. At most 1,000.
     min_group: Option<u32>,
-    /// Names in answers are replaced by pseudonyms.
+    /// Always replace names in answers by pseudonyms.
     pseudonyms: Option<bool>,
-    /// Only show what would be decided then.
+    /// Only show the resulting settings, without storing them.
     #[serde(default)]
     dry_run: bool,
 }
 
-/// Show what is decided about privacy in insights. Administrators.
+/// Show the privacy settings of insights. Administrators only.
 #[utoipa::path(get, path = "/insights/privacy", tag = "Insights", responses((status = 200, body = PrivacyView)))]
 async fn show(_: Admin, State(app): State<Arc<App>>) -> Result<Json<PrivacyView>, ApiError> {
     Ok(Json(app.belt.privacy().await.map_err(ApiError::internal)?.into()))
 }
 
-/// Decide about privacy in insights. Administrators.
+/// Change the privacy settings of insights. Administrators only.
 #[utoipa::path(put, path = "/insights/privacy", tag = "Insights", request_body = PrivacyChange,
     responses((status = 200, body = PrivacyView)))]
 async fn change(
@@ -88,48 +89,50 @@ async fn change(
     Ok(Json(app.belt.change_privacy(decide).await.map_err(ApiError::internal)?.into()))
 }
 
-/// What would be decided after a change that is not made.
+/// Returns the privacy settings after a change, without storing them.
 async fn tried(app: &App, decide: impl Fn(&mut Privacy)) -> Result<Privacy, ApiError> {
     let mut privacy = app.belt.privacy().await.map_err(ApiError::internal)?;
     if !privacy.has_salt() {
-        // Nothing of it is kept, and any salt finds the same people.
+        // This salt is not stored, and every salt finds the same people.
         privacy = Privacy::new([0; 32]);
     }
     decide(&mut privacy);
     Ok(privacy)
 }
 
-/// Refuses what cannot be taken back unless it is confirmed.
+/// Refuses an action that cannot be undone unless the request confirms it.
 fn confirmed(confirm: bool, what: &str) -> Result<(), ApiError> {
     if confirm {
         return Ok(());
     }
-    let text = format!("{what} cannot be taken back: look with \"dry_run\": true, then ask with \"confirm\": true");
+    let text = format!("{what} cannot be undone: try it with \"dry_run\": true, then send \"confirm\": true");
     Err(ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, text))
 }
 
-/// For how long facts of a project are kept.
+/// Retention of a project's facts.
 #[derive(Deserialize, ToSchema)]
 struct Keep {
-    /// The project: its number in events, or its path.
+    /// The project: its id in received bodies, or its path.
     project: String,
-    /// Days; null for ever.
+    /// Retention in days; null for no limit.
     days: Option<u32>,
-    /// Only show what would be decided then.
+    /// Only show the resulting settings, without storing them.
     #[serde(default)]
     dry_run: bool,
-    /// Needed with `days`: what is older is deleted, which cannot be taken back.
+    /// Required with `days`, because older facts are deleted, which cannot be undone.
     #[serde(default)]
     confirm: bool,
 }
 
-/// Decide for how long facts of a project are kept. What is older goes within the hour, until events of the
-/// journal are counted anew; so `days` needs `confirm`. Administrators.
+/// Set the retention of a project's facts. Administrators only.
+///
+/// Older facts are deleted within the hour. A rebuild from the journal restores those whose events still exist.
+/// `days` needs `confirm`.
 #[utoipa::path(put, path = "/insights/privacy/kept", tag = "Insights", request_body = Keep,
     responses((status = 200, body = PrivacyView)))]
 async fn keep(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Keep>) -> Result<Json<PrivacyView>, ApiError> {
     if asked.days.is_some_and(|days| !(1..=MOST_DAYS).contains(&days)) {
-        return Err(invalid(format!("days must be 1 to {MOST_DAYS}; null keeps facts for ever")));
+        return Err(invalid(format!("days must be from 1 to {MOST_DAYS}, or null to keep facts without a limit")));
     }
     let project = covered::project(&app, &asked.project).await?;
     let decide = |privacy: &mut Privacy| {
@@ -147,36 +150,38 @@ async fn keep(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Keep>) 
     Ok(Json(app.belt.change_privacy(decide).await.map_err(ApiError::internal)?.into()))
 }
 
-/// Who is to be forgotten.
+/// People to erase.
 #[derive(Deserialize, ToSchema)]
 struct Erase {
-    /// Addresses as `ida@example.com`, usernames as `@ida`, numbers of users as `#77`.
+    /// Handles: e-mail addresses such as `ida@example.com`, usernames such as `@ida`, account ids such as `#77`.
     #[serde(default)]
     handles: Vec<String>,
-    /// A member, with all of its handles; it is deleted.
+    /// Id of a member. The member is deleted, and all of its handles are erased.
     member_id: Option<i64>,
-    /// Only tell who would be forgotten.
+    /// Only list the people that would be erased.
     #[serde(default)]
     dry_run: bool,
-    /// Needed without `dry_run`: it cannot be taken back.
+    /// Required without `dry_run`, because an erasure cannot be undone.
     #[serde(default)]
     confirm: bool,
 }
 
-/// What was forgotten.
+/// Result of an erasure.
 #[derive(Serialize, ToSchema)]
 struct Erased {
-    /// Names and addresses of commits.
+    /// Number of identities of commits.
     identities: usize,
-    /// Accounts.
+    /// Number of accounts.
     accounts: usize,
-    /// In a dry run, the first hundred of both by name.
+    /// The first 100 identities and accounts by name, in a dry run only.
     #[serde(skip_serializing_if = "Option::is_none")]
     people: Option<Vec<String>>,
 }
 
-/// Have somebody forgotten in insights, for good: what they did stays and is nobody's. It needs `confirm`; `dry_run` tells who
-/// would be forgotten. Events of the journal go with `history.retention`. Administrators.
+/// Erase a person from insights for good. Administrators only.
+///
+/// Their work still counts, but belongs to no person. The request needs `confirm`; `dry_run` lists the people that
+/// would be erased. Events of the journal are deleted by `history.retention`.
 #[utoipa::path(post, path = "/insights/identities/erase", tag = "Insights", request_body = Erase,
     responses((status = 200, body = Erased)))]
 async fn erase(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Erase>) -> Result<Json<Erased>, ApiError> {
@@ -184,9 +189,9 @@ async fn erase(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Erase>
     let known = roster::read(&app).await?;
     let mut members = Vec::new();
     if let Some(id) = asked.member_id {
-        let missing = || ApiError::problem(StatusCode::NOT_FOUND, "there is no member with this number");
+        let missing = || ApiError::problem(StatusCode::NOT_FOUND, "there is no member with this id");
         known.members().get(&id).ok_or_else(missing)?;
-        // Whoever was merged with it is the same person.
+        // Members that are merged with this one are the same person.
         let same = known.members().iter().filter(|(other, _)| known.root(**other) == known.root(id));
         for (other, member) in same {
             members.push(*other);
@@ -194,7 +199,7 @@ async fn erase(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Erase>
         }
     }
     if handles.is_empty() {
-        return Err(invalid("name handles, or a member that has some"));
+        return Err(invalid("give handles, or a member with handles"));
     }
     let users = app.store().insights_users().await?;
     let emails = addresses(&app, &known, &handles, &users).await?;
@@ -220,7 +225,7 @@ async fn erase(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Erase>
         let privacy = tried(&app, decide).await?;
         return Ok(Json(would_be_forgotten(&app, &privacy, &users).await?));
     }
-    confirmed(asked.confirm, "forgetting somebody")?;
+    confirmed(asked.confirm, "erasing a person")?;
     app.belt.change_privacy(decide).await.map_err(ApiError::internal)?;
     let forget = |roster: &mut Roster| -> Result<(), ApiError> {
         handles.iter().for_each(|handle| roster.forget(handle));
@@ -233,13 +238,13 @@ async fn erase(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Erase>
         Ok(())
     };
     roster::change_for_good(&app, forget).await?;
-    // What was before the last change names people too. The last change of somebody else can still be taken back.
+    // The roster before the last change names people too, and is kept so that the change can be undone.
     roster::change_before(&app, forget).await?;
     let (identities, accounts) = app.belt.forget_people().await.map_err(ApiError::internal)?;
     Ok(Json(Erased { identities, accounts, people: None }))
 }
 
-/// Who would be forgotten under what would be decided.
+/// Lists the people that the given privacy settings erase.
 async fn would_be_forgotten(app: &App, privacy: &Privacy, users: &[User]) -> Result<Erased, ApiError> {
     let mut people = Vec::new();
     let mut identities = 0;
@@ -260,7 +265,8 @@ async fn would_be_forgotten(app: &App, privacy: &Privacy, users: &[User]) -> Res
     Ok(Erased { identities, accounts, people: Some(people) })
 }
 
-/// Addresses of commits that are of whoever has these handles, also by the `.mailmap` and as GitLab's private ones.
+/// Finds the e-mail addresses in commits that belong to the person with these handles, including those of the
+/// `.mailmap` and GitLab's private addresses.
 async fn addresses(
     app: &App,
     known: &Roster,

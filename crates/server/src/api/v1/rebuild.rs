@@ -1,4 +1,4 @@
-//! Counting everything anew: to prove what is counted, to compare, to replace, or to add to it.
+//! Rebuild of insights: counts the journal again to verify, compare, replace or add to the stored numbers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,80 +25,81 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(show, start))
 }
 
-/// What is to be done.
+/// Kind of rebuild.
 #[derive(Deserialize, ToSchema, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
 enum TaskWord {
-    /// Count the journal in another order, with repetitions, and compare: the two must be alike.
+    /// Count the journal again, in another order and with repeated events, and compare with the stored numbers. The
+    /// order must not matter.
     Verify,
-    /// Count the journal anew by the definitions of now, and compare.
+    /// Count the journal again with the current definitions, and compare with the stored numbers.
     Compare,
-    /// The same, and put it in place of what is counted, at once.
+    /// Count the journal again with the current definitions, and replace the stored numbers in one step.
     Replace,
-    /// Count the journal once more on top of what is counted: what an older version did not know is added.
+    /// Count the journal again on top of the stored numbers, to add data that an older version did not read.
     Add,
 }
 
-/// What is to be done.
+/// A rebuild to start.
 #[derive(Deserialize, ToSchema)]
 struct RebuildAsked {
-    /// What.
+    /// Kind of rebuild.
     task: TaskWord,
-    /// With `replace`: also where something that is counted would be gone.
+    /// With `replace`: replace even if stored numbers would be lost.
     #[serde(default)]
     force: bool,
-    /// The order that `verify` takes: another number, another order.
+    /// Seed of the order that `verify` uses.
     seed: Option<i64>,
 }
 
-/// Where what is counted differs from what is counted anew.
+/// A difference between stored and new numbers.
 #[derive(Serialize, ToSchema)]
 struct DifferenceView {
-    /// Of what.
+    /// The kind of row that differs.
     part: &'static str,
-    /// The UTC day; of what has no time, 1970-01-01.
+    /// The UTC day; 1970-01-01 for rows without a time.
     #[schema(format = Date)]
     day: String,
-    /// How many rows are counted.
+    /// Number of stored rows.
     counted: u64,
-    /// How many there are anew. Where the two numbers are the same, what the rows say differs.
+    /// Number of rows after the rebuild. If both numbers are equal, the contents of the rows differ.
     anew: u64,
 }
 
-/// How far it is, and what it found.
+/// Progress and result of a rebuild.
 #[derive(Serialize, ToSchema)]
 struct RebuildView {
-    /// What is done: `verify`, `compare`, `replace` or `add`.
+    /// Kind of rebuild: `verify`, `compare`, `replace` or `add`.
     task: &'static str,
     /// `running`, `ended` or `failed`.
     state: &'static str,
-    /// Why it failed.
+    /// Reason of the failure.
     error: Option<String>,
-    /// How many events it looked at, each once.
+    /// Number of events that were read, each counted once.
     done: usize,
-    /// How many there are.
+    /// Number of events in the journal.
     total: usize,
-    /// How often `verify` looked at one of them once more, in another order or as if received at another time, which must not matter.
+    /// Number of events that `verify` read again, in another order or with another time of receipt.
     repeated: usize,
-    /// Events that cannot be read, which count for nothing.
+    /// Number of events that cannot be read. They do not count.
     unreadable: usize,
-    /// The first event of the journal. What was counted before it cannot be counted anew.
+    /// Time of the first event in the journal. Older stored numbers cannot be counted again.
     #[schema(format = DateTime)]
     journal_begins: Option<String>,
-    /// How many rows are counted, by what they are.
+    /// Number of stored rows, by kind.
     rows: BTreeMap<&'static str, u64>,
-    /// Whether both are alike; null where that is not known, or not asked.
+    /// True if there is no difference; null if this is not known, or not compared.
     alike: Option<bool>,
-    /// Where they differ, by part and day; at most 1,000.
+    /// Differences by kind of row and day; at most 1,000.
     differences: Vec<DifferenceView>,
-    /// How many of these there are.
+    /// Number of all differences.
     differing: usize,
     /// Version of the definitions.
     definition_version: u32,
-    /// When it began.
+    /// Start of the rebuild.
     #[schema(format = DateTime)]
     started_at: String,
-    /// When it ended.
+    /// End of the rebuild.
     #[schema(format = DateTime)]
     ended_at: Option<String>,
 }
@@ -141,21 +142,23 @@ impl From<Progress> for RebuildView {
     }
 }
 
-/// Show the counting anew that is under way on this node, or the last one. Administrators.
+/// Show the running rebuild of this node, or the last one. Administrators only.
 #[utoipa::path(get, path = "/insights/rebuild", tag = "Insights",
-    responses((status = 200, body = RebuildView), (status = 404, description = "There was none since the node was started.")))]
+    responses((status = 200, body = RebuildView), (status = 404, description = "No rebuild ran since the start.")))]
 async fn show(_: Admin, State(app): State<Arc<App>>) -> Result<Json<RebuildView>, ApiError> {
     view(&app).map(Json)
 }
 
 fn view(app: &App) -> Result<RebuildView, ApiError> {
-    let nothing = || ApiError::problem(StatusCode::NOT_FOUND, "nothing was counted anew since this node was started");
+    let nothing = || ApiError::problem(StatusCode::NOT_FOUND, "no rebuild ran since this node started");
     app.belt.rebuild_progress().map(RebuildView::from).ok_or_else(nothing)
 }
 
-/// Count everything anew. One at a time on each node; it ends with the node. Administrators.
+/// Start a rebuild. Administrators only.
+///
+/// Each node runs one rebuild at a time. A rebuild ends when its node stops.
 #[utoipa::path(post, path = "/insights/rebuild", tag = "Insights", request_body = RebuildAsked,
-    responses((status = 202, body = RebuildView), (status = 409, description = "One is under way.")))]
+    responses((status = 202, body = RebuildView), (status = 409, description = "A rebuild is already running.")))]
 async fn start(
     _: Admin,
     State(app): State<Arc<App>>,
@@ -168,7 +171,7 @@ async fn start(
         TaskWord::Add => Task::Add,
     };
     if !app.belt.ask_rebuild(task) {
-        return Err(ApiError::problem(StatusCode::CONFLICT, "one is under way on this node; wait for its end"));
+        return Err(ApiError::problem(StatusCode::CONFLICT, "a rebuild is already running on this node"));
     }
     Ok((StatusCode::ACCEPTED, Json(view(&app)?)))
 }

@@ -1,4 +1,4 @@
-//! Replays: many deliveries once more, chosen by filter.
+//! Replays: jobs that reschedule many finished deliveries, chosen by a filter.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use super::{invalid, limit, page};
 use crate::api::find_project;
 use crate::auth::Admin;
 use crate::error::ApiError;
-use crate::params::{Input, Invalid, Line, Moment};
+use crate::params::{Input, Invalid, Line, Moment, Params};
 use crate::state::App;
 use crate::views::{Page, Replay};
 
@@ -34,59 +34,61 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(cancel))
 }
 
-/// How a delivery ended.
+/// Final state of a delivery.
 #[derive(Deserialize, ToSchema, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
 enum Ended {
-    /// The receiver has it.
+    /// Accepted by the receiver.
     Delivered,
-    /// It was tried for the last time.
+    /// Failed for good.
     GivenUp,
 }
 
-/// What to replay. All conditions hold together.
+/// Conditions that a delivery must meet to be replayed. All of them apply.
 #[derive(Deserialize, ToSchema)]
 struct ReplayToMake {
-    /// Events that arrived then or later: `2026-03-16T09:30:00Z`, or a day.
+    /// Only events that arrived at this time or later: `2026-03-16T09:30:00Z`, or a day.
     from: Moment,
-    /// Events that arrived before then; by default all until now.
+    /// Only events that arrived before this time. Default: now.
     to: Option<Moment>,
-    /// Only of this kind: `push_hooks`.
+    /// Only events of this kind, such as `push_hooks`.
     trigger: Option<String>,
-    /// Only of this project: number or full path.
+    /// Only events of this project: id or full path.
     project_id: Option<Line<255>>,
-    /// Only to this hook.
+    /// Only deliveries to this hook.
     hook_id: Option<i64>,
-    /// Only those that ended so.
+    /// Only deliveries with this final state.
     #[schema(inline)]
     state: Option<Ended>,
-    /// Only those whose last answer was one of these: numbers of HTTP statuses, or `successful`, `client_failure`,
-    /// `server_failure`; several with commas between them, at most 100.
+    /// Only deliveries whose last answer had one of these statuses: HTTP statuses, or `successful`, `client_failure`,
+    /// `server_failure`; separated by commas, at most 100.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     status: Vec<String>,
-    /// Only events with exactly this text in their body.
+    /// Only events whose body contains exactly this text.
     text: Option<Line<255>>,
-    /// Most deliveries a second.
+    /// Maximum number of deliveries per second.
     #[schema(default = 50, minimum = 1, maximum = 10_000)]
     rate: Option<i64>,
-    /// Only count, and change nothing.
+    /// Only count the deliveries, without replaying them.
     #[serde(default)]
     #[schema(default = false)]
     dry_run: bool,
 }
 
-/// What a replay would do.
+/// Result of a dry run.
 #[derive(Serialize, ToSchema)]
 struct Counted {
-    /// So many deliveries would be sent once more.
+    /// Number of deliveries that would be replayed.
     matched: usize,
-    /// Whether everything was looked at. If not, there may be more.
+    /// False if the count ended early, so that there may be more.
     complete: bool,
 }
 
-/// Send deliveries once more, with their original bytes and ids, to where their hooks call today; or only count them. It
-/// goes on by itself, through restarts as well. Administrators.
+/// Create a replay: finished deliveries are sent again, with their original bytes and ids, to the current URLs of
+/// their hooks. Administrators only.
+///
+/// The replay runs in the background and continues after a restart. With `dry_run`, deliveries are only counted.
 #[utoipa::path(post, path = "/replays", tag = "Replays", request_body = ReplayToMake,
     responses((status = 201, body = Replay), (status = 200, description = "With `dry_run`.", body = Counted)))]
 async fn create(
@@ -122,7 +124,7 @@ async fn create(
         text: asked.text.map(|text| text.0),
     };
     if filter.from >= filter.to {
-        return Err(invalid("from does not lie before to and before now"));
+        return Err(invalid("from must be before to and before now"));
     }
     if asked.dry_run {
         let preview = app.belt.preview_replay(&filter).await.map_err(ApiError::internal)?;
@@ -135,14 +137,14 @@ async fn create(
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ReplayQuery {
-    /// Only replays before this one.
+    /// Only replays before this id.
     before: Option<i64>,
-    /// Most rows of the answer; more than 100 are 100.
+    /// Maximum number of rows; values above 100 count as 100.
     #[param(default = 20, minimum = 1, maximum = 100)]
     limit: Option<i64>,
 }
 
-/// List replays, newest first. Administrators.
+/// List replays, newest first. Administrators only.
 #[utoipa::path(get, path = "/replays", tag = "Replays", params(ReplayQuery),
     responses((status = 200, body = Page<Replay>)))]
 async fn list(
@@ -158,13 +160,13 @@ async fn list(
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ShowQuery {
-    /// Count what became of the deliveries as well. All deliveries of the replay's time are looked at for it.
+    /// Include the states of the replayed deliveries. All deliveries of the replay's period are read for this.
     #[serde(default)]
     #[param(default = false)]
     results: bool,
 }
 
-/// Show a replay and how far it came. Administrators.
+/// Show a replay and its progress. Administrators only.
 #[utoipa::path(get, path = "/replays/{replay_id}", tag = "Replays", params(ShowQuery),
     responses((status = 200, body = Replay)))]
 async fn show(
@@ -181,21 +183,40 @@ async fn show(
     Ok(Json(view))
 }
 
-/// Pause a replay. What it made due already is delivered. Administrators.
+/// Pause a replay. Administrators only.
+///
+/// Deliveries that are already rescheduled are still sent.
 #[utoipa::path(post, path = "/replays/{replay_id}/pause", tag = "Replays", responses((status = 200, body = Replay)))]
-async fn pause(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Replay>, ApiError> {
+async fn pause(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    _: Params,
+) -> Result<Json<Replay>, ApiError> {
     set(&app, &id, Progress::Paused).await
 }
 
-/// Let a paused replay go on. Administrators.
+/// Resume a paused replay. Administrators only.
 #[utoipa::path(post, path = "/replays/{replay_id}/resume", tag = "Replays", responses((status = 200, body = Replay)))]
-async fn resume(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Replay>, ApiError> {
+async fn resume(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    _: Params,
+) -> Result<Json<Replay>, ApiError> {
     set(&app, &id, Progress::Running).await
 }
 
-/// End a replay for good. What it made due already is delivered. Administrators.
+/// Cancel a replay for good. Administrators only.
+///
+/// Deliveries that are already rescheduled are still sent.
 #[utoipa::path(post, path = "/replays/{replay_id}/cancel", tag = "Replays", responses((status = 200, body = Replay)))]
-async fn cancel(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Replay>, ApiError> {
+async fn cancel(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    _: Params,
+) -> Result<Json<Replay>, ApiError> {
     set(&app, &id, Progress::Cancelled).await
 }
 
@@ -205,7 +226,7 @@ async fn set(app: &App, id: &str, progress: Progress) -> Result<Json<Replay>, Ap
         return Ok(Json(Replay::from(&changed)));
     }
     let ended = app.store().find_replay(id).await?.ok_or_else(nothing)?;
-    let text = format!("this replay is {} and cannot be changed; make another", ended.progress.word());
+    let text = format!("this replay is {} and cannot be changed; create a new one", ended.progress.word());
     Err(ApiError::problem(StatusCode::CONFLICT, text))
 }
 

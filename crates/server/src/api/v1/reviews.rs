@@ -1,4 +1,4 @@
-//! `/api/v1/insights/reviews`: who reviews whom.
+//! `/api/v1/insights/reviews`: pairs of authors and reviewers.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::error::ApiError;
 use crate::params::Params;
 use crate::state::App;
 
-/// Most pairs of one answer.
+/// Largest number of pairs in one answer.
 const MOST_PAIRS: usize = 10_000;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -35,76 +35,77 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ReviewQuery {
-    /// `json` or `csv`; by default `json`.
+    /// `json` (default) or `csv`.
     format: Option<String>,
 }
 
-/// Somebody who wrote or reviewed.
+/// An author or reviewer.
 #[derive(Serialize, ToSchema, Clone)]
 struct PersonView {
-    /// The member's name, or the username; a pseudonym where names are not shown.
+    /// Name of the member, or username; a pseudonym if names are hidden.
     name: String,
-    /// The member, if it is one and names are shown.
+    /// Id of the member; null for others, and if names are hidden.
     member_id: Option<i64>,
-    /// The number in GitLab, if it is no member and names are shown.
+    /// Id in GitLab, if the person is not a member; null if names are hidden.
     user_id: Option<i64>,
 }
 
 impl PersonView {
-    /// What tells people of one name apart: `member 3` or `user 7`.
+    /// Distinguishes people with the same name: `member 3` or `user 7`.
     fn id(&self) -> String {
         let member = self.member_id.map(|id| format!("member {id}"));
         member.or_else(|| self.user_id.map(|id| format!("user {id}"))).unwrap_or_default()
     }
 }
 
-/// What one person did to review what another wrote.
+/// Reviews by one person of another person's merge requests.
 #[derive(Serialize, ToSchema)]
 struct PairView {
-    /// Who wrote it.
+    /// Author of the merge requests.
     author: PersonView,
-    /// Who reviewed it.
+    /// Reviewer of the merge requests.
     reviewer: PersonView,
-    /// Merge requests that were reviewed.
+    /// Number of reviewed merge requests.
     merge_requests: usize,
-    /// Comments.
+    /// Number of comments.
     comments: usize,
-    /// Merge requests that were approved.
+    /// Number of approved merge requests.
     approvals: usize,
 }
 
-/// Who reviews whom.
+/// Pairs of authors and reviewers.
 #[derive(Serialize, ToSchema)]
 struct Reviews {
-    /// First day.
+    /// First day of the window.
     from: String,
-    /// How many days.
+    /// Number of days in the window.
     days: i32,
-    /// Where days begin.
+    /// Time zone of the days.
     zone: String,
-    /// Only of these, as they were asked for.
+    /// The filters of the request, by name.
     only: BTreeMap<&'static str, String>,
     /// Whose merge requests count: those of `people`, `bots` or `all`.
     whose: &'static str,
-    /// What bots wrote counts too.
+    /// True if merge requests of bots count.
     bots: bool,
-    /// Until when everything that was received is counted.
+    /// All events that were received before this time are counted.
     #[schema(format = DateTime)]
     as_of: String,
     /// Version of the definitions.
     definition_version: u32,
-    /// Versions by which the things were counted that it is measured from.
+    /// Definition versions by which the underlying items were counted.
     counted_by: Vec<u32>,
-    /// What the numbers are.
+    /// Definition in words.
     help: &'static str,
-    /// Pairs of authors and reviewers, those with the most merge requests first; at most 10,000.
+    /// The pairs, those with the most merge requests first; at most 10,000.
     pairs: Vec<PairView>,
 }
 
-const HELP: &str = "Merge requests that one person wrote and another reviewed in the window, by comments and approvals until the merge; \
-    authors are people unless bots are asked for, reviewers always are, and of a team or member those count who reviewed.";
+const HELP: &str = "Merge requests that one person wrote and another reviewed in the window, with a comment or \
+    approval before the merge. Authors are people unless bots are requested; reviewers are always people. With a team or \
+    member, only their reviews count.";
 
-/// Show who reviews whom: pairs of authors and reviewers. Administrators.
+/// Show who reviews whom, as pairs of authors and reviewers. Administrators only.
 #[utoipa::path(get, path = "/insights/reviews", tag = "Insights", params(Covered, Chosen, ReviewQuery),
     responses((status = 200, content((Reviews = "application/json"), (String = "text/csv")))))]
 async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Response, ApiError> {
@@ -116,7 +117,7 @@ async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
     let scope = covered.scope(&app, app.belt.clock().now()).await?;
     let mut only = covered.said();
     only.extend(wanted.said());
-    // It tells of single people.
+    // The answer shows single people.
     large_enough(&scope.privacy, 1)?;
     let (from, to) = (scope.window.from, scope.window.to);
     let as_of = app.belt.counted_until().await?.to_iso();
@@ -125,7 +126,7 @@ async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
     let items = app.store().items(Family::MergeRequests, lives).await?;
     let users = app.store().insights_users().await?;
     let people = scope.people.clone();
-    // Off the threads that answer others: there can be many.
+    // Runs off the request threads, because there can be many items.
     let found = turn.run(move || {
         let all = items.iter().filter(|item| wanted.is_met_by(item));
         let all = all.filter_map(|item| if let Item::MergeRequest(one) = item { Some(one) } else { None });
@@ -179,7 +180,7 @@ async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
     .into_response())
 }
 
-/// Who a person's number stands for: of members, theirs below zero; else the account.
+/// Names a person: a negative number is a member, another one an account.
 fn person(scope: &Scope, usernames: &HashMap<i64, &str>, person: i64) -> PersonView {
     let member = (person < 0).then_some(-person);
     if scope.privacy.pseudonyms {

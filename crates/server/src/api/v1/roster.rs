@@ -1,4 +1,4 @@
-//! Who is who: members with their handles, and teams with dates.
+//! The roster: members with their handles, and teams with dates.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use super::invalid;
 use crate::auth::Admin;
 use crate::error::ApiError;
-use crate::params::{Input, Line};
+use crate::params::{Input, Line, Params};
 use crate::state::App;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -31,12 +31,12 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(leave))
 }
 
-/// The roster.
 pub(super) async fn read(app: &App) -> Result<Roster, ApiError> {
     Ok(documents::read(app.store(), Document::Roster).await?)
 }
 
-/// Changes the roster, unless somebody else did meanwhile; then what they wrote.
+/// Changes the roster, and keeps the one before for an undo. A concurrent change is never overwritten: the closure
+/// then runs again on the newer roster.
 pub(super) async fn change<T>(
     app: &App,
     then: impl Fn(&mut Roster) -> Result<T, ApiError>,
@@ -46,17 +46,17 @@ pub(super) async fn change<T>(
     Ok((roster, made))
 }
 
-/// The same, where nobody takes it back.
+/// Changes the roster like `change`, but without an undo.
 pub(super) async fn change_for_good<T>(
     app: &App,
     then: impl Fn(&mut Roster) -> Result<T, ApiError>,
 ) -> Result<(Roster, T), ApiError> {
     let changed = documents::change(app.store(), Document::Roster, |roster| then(roster).map(Some));
-    let conflict = || ApiError::problem(StatusCode::CONFLICT, "others are changing who is who; try again");
+    let conflict = || ApiError::problem(StatusCode::CONFLICT, "other requests are changing the roster; try again");
     changed.await?.ok_or_else(conflict)
 }
 
-/// Keeps what was before a change, for whoever takes it back.
+/// Keeps the roster of before a change for an undo.
 pub(super) async fn keep_before(app: &App, before: Option<Roster>) -> Result<(), ApiError> {
     let kept = documents::change(app.store(), Document::RosterBefore, |known: &mut Option<Roster>| {
         known.clone_from(&before);
@@ -65,7 +65,7 @@ pub(super) async fn keep_before(app: &App, before: Option<Roster>) -> Result<(),
     kept.await.map(drop)
 }
 
-/// Changes what is kept of the time before the last change, if something is.
+/// Changes the roster that is kept for an undo, if there is one.
 pub(super) async fn change_before(
     app: &App,
     then: impl Fn(&mut Roster) -> Result<(), ApiError>,
@@ -74,16 +74,18 @@ pub(super) async fn change_before(
         Some(before) => then(before).map(Some),
         None => Ok(Some(())),
     });
-    let conflict = || ApiError::problem(StatusCode::CONFLICT, "others are changing who is who; try again");
+    let conflict = || ApiError::problem(StatusCode::CONFLICT, "other requests are changing the roster; try again");
     kept.await?.map(drop).ok_or_else(conflict)
 }
 
-/// Take the last change of members, teams, marks and the `.mailmap` back; the same again makes it anew. Administrators.
+/// Undo the last change of members, teams, marks or the `.mailmap`. Administrators only.
+///
+/// A second undo restores the change.
 #[utoipa::path(post, path = "/insights/identities/undo", tag = "Insights", responses((status = 204),
-    (status = 404, description = "There is no change that could be taken back.")))]
-async fn undo(_: Admin, State(app): State<Arc<App>>) -> Result<StatusCode, ApiError> {
+    (status = 404, description = "There is no change to undo.")))]
+async fn undo(_: Admin, State(app): State<Arc<App>>, _: Params) -> Result<StatusCode, ApiError> {
     let before: Option<Roster> = documents::read(app.store(), Document::RosterBefore).await?;
-    let missing = || ApiError::problem(StatusCode::NOT_FOUND, "there is no change that could be taken back");
+    let missing = || ApiError::problem(StatusCode::NOT_FOUND, "there is no change to undo");
     let roster = before.ok_or_else(missing)?;
     change(&app, |known| {
         *known = roster.clone();
@@ -97,21 +99,22 @@ pub(super) fn unable(error: RosterError) -> ApiError {
     ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
 }
 
-/// Reads handles.
+/// Parses handles.
 pub(super) fn handles(texts: Vec<String>) -> Result<BTreeSet<Handle>, ApiError> {
     texts.into_iter().map(|text| Handle::try_from(text).map_err(unable)).collect()
 }
 
-/// A member, for what is counted.
+/// A member of the roster.
 #[derive(Serialize, ToSchema)]
 struct MemberView {
-    /// Its number.
+    /// Id of the member.
     id: i64,
-    /// Shown name.
+    /// Display name.
     name: String,
-    /// What events know it by: addresses as `ida@example.com`, usernames as `@ida`, numbers of users as `#77`.
+    /// Handles by which events name the member: e-mail addresses such as `ida@example.com`, usernames such as `@ida`,
+    /// account ids such as `#77`.
     handles: Vec<String>,
-    /// It is this other one, until they are taken apart again.
+    /// Id of the member that this one is merged into, until they are separated again.
     merged_into: Option<i64>,
 }
 
@@ -122,42 +125,45 @@ impl From<(&i64, &Member)> for MemberView {
     }
 }
 
-/// A member to be made.
+/// A member to create.
 #[derive(Deserialize, ToSchema)]
 struct NewMember {
-    /// Shown name.
+    /// Display name.
     #[schema(value_type = String, max_length = 255)]
     name: Line<255>,
-    /// Addresses as `ida@example.com`, usernames as `@ida`, numbers of users as `#77`. Each is one member's only.
+    /// Handles: e-mail addresses such as `ida@example.com`, usernames such as `@ida`, account ids such as `#77`. A
+    /// handle belongs to one member only.
     #[serde(default)]
     handles: Vec<String>,
 }
 
-/// What is to be changed of a member; absent attributes stay.
+/// Changes to a member. Absent fields stay as they are.
 #[derive(Deserialize, ToSchema)]
 struct MemberChange {
-    /// Shown name.
+    /// Display name.
     #[schema(value_type = Option<String>, max_length = 255)]
     name: Option<Line<255>>,
-    /// All handles, in place of those that it has.
+    /// All handles, which replace the existing ones.
     handles: Option<Vec<String>>,
 }
 
-/// Whom a member is merged into.
+/// The target of a merge.
 #[derive(Deserialize, ToSchema)]
 struct MergeInto {
-    /// The member that it is.
+    /// Id of the member to merge into.
     into: i64,
 }
 
-/// List the members for what is counted. Administrators.
+/// List the members of the roster. Administrators only.
 #[utoipa::path(get, path = "/insights/members", tag = "Insights", responses((status = 200, body = [MemberView])))]
 async fn list_members(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Vec<MemberView>>, ApiError> {
     let roster = read(&app).await?;
     Ok(Json(roster.members().iter().map(MemberView::from).collect()))
 }
 
-/// Add a member for what is counted. What its handles did before is its own at once. Administrators.
+/// Create a member of the roster. Administrators only.
+///
+/// Earlier work under its handles counts for it immediately.
 #[utoipa::path(post, path = "/insights/members", tag = "Insights", request_body = NewMember,
     responses((status = 201, body = MemberView)))]
 async fn add_member(
@@ -170,7 +176,7 @@ async fn add_member(
     Ok((StatusCode::CREATED, Json(one(&roster, id)?)))
 }
 
-/// Change a member. Administrators.
+/// Change a member of the roster. Administrators only.
 #[utoipa::path(put, path = "/insights/members/{member_id}", tag = "Insights", request_body = MemberChange,
     responses((status = 200, body = MemberView)))]
 async fn edit_member(
@@ -186,15 +192,24 @@ async fn edit_member(
     Ok(Json(one(&roster, id)?))
 }
 
-/// Delete a member. What it did stays, unmatched. Administrators.
+/// Delete a member of the roster. Administrators only.
+///
+/// Its work still counts, but is unmatched.
 #[utoipa::path(delete, path = "/insights/members/{member_id}", tag = "Insights", responses((status = 204)))]
-async fn delete_member(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+async fn delete_member(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    _: Params,
+) -> Result<StatusCode, ApiError> {
     let id = existing(&app, &id).await?;
     change(&app, |roster| roster.delete_member(id).map_err(unable)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Say that a member is another one. Nothing of either is lost. Administrators.
+/// Merge a member into another one. Administrators only.
+///
+/// Both members keep their handles and teams, so that the merge can be undone.
 #[utoipa::path(post, path = "/insights/members/{member_id}/merge", tag = "Insights", request_body = MergeInto,
     responses((status = 200, body = MemberView)))]
 async fn merge(
@@ -208,10 +223,15 @@ async fn merge(
     Ok(Json(one(&roster, id)?))
 }
 
-/// Say that a member is somebody again. Administrators.
+/// Separate a merged member again. Administrators only.
 #[utoipa::path(delete, path = "/insights/members/{member_id}/merge", tag = "Insights",
     responses((status = 200, body = MemberView)))]
-async fn unmerge(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<MemberView>, ApiError> {
+async fn unmerge(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    _: Params,
+) -> Result<Json<MemberView>, ApiError> {
     let id = existing(&app, &id).await?;
     let (roster, ()) = change(&app, |roster| roster.unmerge(id).map_err(unable)).await?;
     Ok(Json(one(&roster, id)?))
@@ -220,34 +240,34 @@ async fn unmerge(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) 
 async fn existing(app: &App, id: &str) -> Result<i64, ApiError> {
     let roster = read(app).await?;
     let known = id.parse().ok().filter(|id| roster.members().contains_key(id));
-    known.ok_or_else(|| ApiError::problem(StatusCode::NOT_FOUND, "there is no member with this number"))
+    known.ok_or_else(|| ApiError::problem(StatusCode::NOT_FOUND, "there is no member with this id"))
 }
 
 fn one(roster: &Roster, id: i64) -> Result<MemberView, ApiError> {
     let member = roster.members().get_key_value(&id).map(MemberView::from);
-    member.ok_or_else(|| ApiError::problem(StatusCode::NOT_FOUND, "there is no member with this number"))
+    member.ok_or_else(|| ApiError::problem(StatusCode::NOT_FOUND, "there is no member with this id"))
 }
 
-/// A team, for what is counted.
+/// A team of the roster.
 #[derive(Serialize, ToSchema)]
 struct TeamView {
-    /// Its number.
+    /// Id of the team.
     id: i64,
-    /// Shown name.
+    /// Display name.
     name: String,
-    /// Who is in it, and when.
+    /// Members of the team, with dates.
     people: Vec<EnrolmentView>,
 }
 
-/// When somebody is in a team.
+/// A period in which a member belongs to a team.
 #[derive(Serialize, ToSchema)]
 struct EnrolmentView {
-    /// The member's number.
+    /// Id of the member.
     member_id: i64,
-    /// First day; null for always.
+    /// First day; null if it has no beginning.
     #[schema(format = Date)]
     from: Option<String>,
-    /// First day that is no longer one; null for ever.
+    /// Day after the last day; null if it has no end.
     #[schema(format = Date)]
     to: Option<String>,
 }
@@ -263,35 +283,35 @@ impl From<(&i64, &Team)> for TeamView {
     }
 }
 
-/// A team to be made.
+/// A team to create.
 #[derive(Deserialize, ToSchema)]
 struct NewTeam {
-    /// Shown name.
+    /// Display name.
     #[schema(value_type = String, max_length = 255)]
     name: Line<255>,
 }
 
-/// Who comes into a team.
+/// A member to add to a team.
 #[derive(Deserialize, ToSchema)]
 struct NewEnrolment {
-    /// The member's number.
+    /// Id of the member.
     member_id: i64,
-    /// First day; without it, always.
+    /// First day. Default: no beginning.
     #[schema(format = Date)]
     from: Option<String>,
-    /// First day that is no longer one; without it, for ever.
+    /// Day after the last day. Default: no end.
     #[schema(format = Date)]
     to: Option<String>,
 }
 
-/// List the teams for what is counted. Administrators.
+/// List the teams of the roster. Administrators only.
 #[utoipa::path(get, path = "/insights/teams", tag = "Insights", responses((status = 200, body = [TeamView])))]
 async fn list_teams(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Vec<TeamView>>, ApiError> {
     let roster = read(&app).await?;
     Ok(Json(roster.teams().iter().map(TeamView::from).collect()))
 }
 
-/// Add a team for what is counted. Administrators.
+/// Create a team of the roster. Administrators only.
 #[utoipa::path(post, path = "/insights/teams", tag = "Insights", request_body = NewTeam,
     responses((status = 201, body = TeamView)))]
 async fn add_team(
@@ -303,15 +323,24 @@ async fn add_team(
     Ok((StatusCode::CREATED, Json(team(&roster, id)?)))
 }
 
-/// Delete a team. Its people stay members. Administrators.
+/// Delete a team of the roster. Administrators only.
+///
+/// Its members stay in the roster.
 #[utoipa::path(delete, path = "/insights/teams/{team_id}", tag = "Insights", responses((status = 204)))]
-async fn delete_team(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+async fn delete_team(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    _: Params,
+) -> Result<StatusCode, ApiError> {
     let id = existing_team(&app, &id).await?;
     change(&app, |roster| roster.delete_team(id).map_err(unable)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Put a member into a team, for some time. What they do counts for it on those days. Administrators.
+/// Add a member to a team for a period. Administrators only.
+///
+/// Work of the member in this period counts for the team.
 #[utoipa::path(post, path = "/insights/teams/{team_id}/members", tag = "Insights", request_body = NewEnrolment,
     responses((status = 201, body = TeamView)))]
 async fn enrol(
@@ -332,13 +361,14 @@ async fn enrol(
     Ok((StatusCode::CREATED, Json(team(&roster, id)?)))
 }
 
-/// Take a member out of a team, as if they had never been in it. Administrators.
+/// Remove a member from a team, as if it had never belonged to it. Administrators only.
 #[utoipa::path(delete, path = "/insights/teams/{team_id}/members/{member_id}", tag = "Insights",
     responses((status = 204)))]
 async fn leave(
     _: Admin,
     State(app): State<Arc<App>>,
     Path((id, member)): Path<(String, String)>,
+    _: Params,
 ) -> Result<StatusCode, ApiError> {
     let (id, member) = (existing_team(&app, &id).await?, existing(&app, &member).await?);
     change(&app, |roster| roster.leave(id, member).map_err(unable)).await?;
@@ -348,10 +378,10 @@ async fn leave(
 async fn existing_team(app: &App, id: &str) -> Result<i64, ApiError> {
     let roster = read(app).await?;
     let known = id.parse().ok().filter(|id| roster.teams().contains_key(id));
-    known.ok_or_else(|| ApiError::problem(StatusCode::NOT_FOUND, "there is no team with this number"))
+    known.ok_or_else(|| ApiError::problem(StatusCode::NOT_FOUND, "there is no team with this id"))
 }
 
 fn team(roster: &Roster, id: i64) -> Result<TeamView, ApiError> {
     let team = roster.teams().get_key_value(&id).map(TeamView::from);
-    team.ok_or_else(|| ApiError::problem(StatusCode::NOT_FOUND, "there is no team with this number"))
+    team.ok_or_else(|| ApiError::problem(StatusCode::NOT_FOUND, "there is no team with this id"))
 }

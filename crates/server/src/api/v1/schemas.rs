@@ -1,4 +1,4 @@
-//! `/api/v1/schemas`: the shape of every body, as JSON Schema.
+//! `/api/v1/schemas`: the JSON Schema of every kind of body.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -13,7 +13,7 @@ use utoipa_axum::routes;
 use crate::error::ApiError;
 use crate::state::App;
 
-/// By trigger. Made from samples of every kind, and only ever more: what was released stays.
+/// Schemas by trigger, made from samples of every kind. Released fields are never removed.
 static SCHEMAS: LazyLock<BTreeMap<String, Box<RawValue>>> = LazyLock::new(|| {
     serde_json::from_str(include_str!("../../../../../docs/reference/schemas.json")).unwrap_or_default()
 });
@@ -28,7 +28,9 @@ async fn list() -> Json<Vec<&'static str>> {
     Json(SCHEMAS.keys().map(String::as_str).collect())
 }
 
-/// Show the JSON Schema (2020-12) of the bodies of a kind, such as `push_hooks`. Fields are only ever added to it.
+/// Show the JSON Schema (2020-12) of the bodies of a kind, such as `push_hooks`.
+///
+/// Later versions can add fields to a schema, and never remove any.
 #[utoipa::path(get, path = "/schemas/{trigger_name}", tag = "Reports", security(()), responses((status = 200, body = serde_json::Value)))]
 async fn show(Path(name): Path<String>) -> Result<Json<&'static RawValue>, ApiError> {
     SCHEMAS.get(&name).map(|schema| Json(&**schema)).ok_or_else(|| ApiError::not_found("Schema"))

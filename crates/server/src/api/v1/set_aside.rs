@@ -1,4 +1,4 @@
-//! Events that insights could not read.
+//! Events that were set aside, because insights could not read them.
 
 use std::sync::Arc;
 
@@ -15,31 +15,33 @@ use crate::error::ApiError;
 use crate::params::Input;
 use crate::state::App;
 
-/// Most events of the list.
+/// Largest number of events in the list.
 const MOST: usize = 100;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(retry))
 }
 
-/// An event that counts for nothing because it could not be read.
+/// An event that does not count, because insights could not read it.
 #[derive(Serialize, ToSchema)]
 struct SetAside {
-    /// The event.
+    /// Id of the event.
     event_id: String,
-    /// Why it could not be read.
+    /// Reason why it could not be read.
     reason: String,
 }
 
 /// Events that were set aside.
 #[derive(Serialize, ToSchema)]
 struct AllSetAside {
-    /// The newest first, at most 100.
+    /// The events, newest first; at most 100.
     items: Vec<SetAside>,
 }
 
-/// List events that insights could not read: not JSON that can be represented, with too many parts, or large and read when the
-/// server ended for the second time. They are delivered all the same. Administrators.
+/// List the events that insights could not read. Administrators only.
+///
+/// Reasons are JSON that cannot be represented, too many parts, or a large event during whose reading the server
+/// stopped twice. These events are still delivered.
 #[utoipa::path(get, path = "/insights/set_aside", tag = "Insights", responses((status = 200, body = AllSetAside)))]
 async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<AllSetAside>, ApiError> {
     let found = app.store().list_poison(MOST).await?;
@@ -47,21 +49,21 @@ async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<AllSetAside>
     Ok(Json(AllSetAside { items }))
 }
 
-/// Which events are read once more.
+/// The events to read again.
 #[derive(Deserialize, ToSchema)]
 struct WhatToRetry {
-    /// Only this event. Without it, all that were set aside.
+    /// Only this event. Without it, all events that were set aside.
     event_id: Option<uuid::Uuid>,
 }
 
-/// How many events are read once more.
+/// Result of a retry.
 #[derive(Serialize, ToSchema)]
 struct Retried {
-    /// Events that wait for insights again.
+    /// Number of events that insights will read again.
     retried: usize,
 }
 
-/// Let insights read events once more that were set aside: one, or all. Administrators.
+/// Read events again that were set aside: one of them, or all. Administrators only.
 #[utoipa::path(post, path = "/insights/set_aside/retry", tag = "Insights", request_body = WhatToRetry,
     responses((status = 200, body = Retried)))]
 async fn retry(

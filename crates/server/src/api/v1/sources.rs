@@ -1,4 +1,4 @@
-//! Sources: places of ours that a GitLab posts to.
+//! Sources: the endpoints to which GitLab instances post their events.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,17 +18,17 @@ use super::invalid;
 use crate::api::v4::refresh;
 use crate::auth::Admin;
 use crate::error::ApiError;
-use crate::params::{Clearable, Input, Invalid, Line};
+use crate::params::{Clearable, Input, Invalid, Line, Params};
 use crate::state::App;
 use crate::views::{Page, Source, SourceRequest};
 
-/// Most sources beside the default one.
+/// Largest number of sources, in addition to the default one.
 const MOST: i64 = 1000;
 const DEFAULT_RATE: u32 = 100;
 const LONGEST_WINDOW: u64 = 86_400;
 const LONGEST_OVERLAP: u64 = 30 * 86_400;
 const SHORTEST_SECRET: usize = 8;
-/// How often a change is tried again when somebody else changed the source meanwhile.
+/// Number of times that a change is tried when other requests change the source at the same time.
 const TRIES: usize = 5;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -39,17 +39,17 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(requests))
 }
 
-/// Which credentials a source wants.
+/// Credentials that a source requires.
 #[derive(Deserialize, ToSchema, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
 enum ModeWord {
-    /// Whatever is shown must be right, and there must be something.
+    /// The request must carry at least one credential, and every credential that it carries must be valid.
     Any,
-    /// The token.
+    /// The request must carry the token.
     Token,
-    /// A signature over the body; it never falls back to the token.
+    /// The request must carry a signature of the body. The token does not replace it.
     Signature,
-    /// The token and a signature.
+    /// The request must carry the token and a signature.
     Both,
 }
 
@@ -64,55 +64,56 @@ impl From<ModeWord> for Mode {
     }
 }
 
-/// Settings of a source; absent ones stay as they are.
+/// Settings of a source. Absent fields stay as they are.
 #[derive(Deserialize, ToSchema)]
 struct SourceSettings {
-    /// Its secret, when it is made: what GitLab sends as `X-Gitlab-Token`, or a signing token (`whsec_…`). Without one, one
-    /// is made and shown in the answer, this once: a signing token for the modes `signature` and `both`. Later it is replaced
-    /// with `POST …/secret`.
+    /// Secret of a new source: the value that GitLab sends as `X-Gitlab-Token`, or a signing token (`whsec_…`). If it
+    /// is absent, a secret is generated and shown once, in this answer; for the modes `signature` and `both` it is a
+    /// signing token. An existing secret is replaced with `POST …/secret`.
     #[schema(value_type = Option<String>, min_length = 8, max_length = 255)]
     secret: Option<Line<255>>,
-    /// Shown name.
+    /// Display name.
     #[schema(value_type = Option<String>, max_length = 255)]
     name: Option<Line<255>>,
-    /// Which credentials it wants.
+    /// Credentials that the source requires.
     #[schema(inline)]
     mode: Option<ModeWord>,
-    /// How far a signature's time may be from ours, in seconds.
+    /// Largest allowed difference between the time of a signature and the server's clock, in seconds.
     #[schema(default = 300, minimum = 1, maximum = 86_400)]
     window: Option<i64>,
-    /// Addresses and blocks that may post, such as `10.0.0.0/8`; everybody if there is none.
+    /// IP addresses and blocks that can post, such as `10.0.0.0/8`. An empty list allows all addresses.
     addresses: Option<Vec<String>>,
-    /// Most requests a minute from one address (IPv6: one /64); null for no limit.
+    /// Maximum number of requests per minute from one IP address (IPv6: from one /64); null for no limit.
     #[serde(default)]
     #[schema(value_type = Option<i64>, default = 100, minimum = 1)]
     rate_limit: Clearable<i64>,
-    /// Largest body, in bytes.
+    /// Largest body in bytes.
     #[schema(default = 26_214_400, minimum = 1, maximum = 26_214_400)]
     body_limit: Option<i64>,
-    /// Whether an event that comes by way of a project's hook and a group's is delivered once. Both are stored.
+    /// True if an event that arrives through several GitLab hooks is delivered once only. All copies are stored.
     #[schema(default = true)]
     deduplicate: Option<bool>,
-    /// The GitLab that it is for, such as `https://gitlab.example.com`: requests whose `X-Gitlab-Instance` is another are refused. `any`
-    /// for whichever they name. Without one, or with null, it is for the first that is named from then on, unless another source is
-    /// for that one.
+    /// URL of the GitLab that the source belongs to, such as `https://gitlab.example.com`. Requests with another
+    /// `X-Gitlab-Instance` are refused. `any` accepts all instances. If it is null, or absent for a new source, the
+    /// source is bound to the first instance that a request names, unless another source is already bound to that
+    /// instance.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 255)]
     instance: Clearable<Line<255>>,
 }
 
-/// A secret for another.
+/// Replacement of a secret.
 #[derive(Deserialize, ToSchema)]
 struct SecretToReplace {
-    /// The new one. Without it, one is made and shown in the answer, this once.
+    /// The new secret. If it is absent, a secret is generated and shown once, in this answer.
     #[schema(value_type = Option<String>, min_length = 8, max_length = 255)]
     secret: Option<Line<255>>,
-    /// For how many seconds those before it are good as well. After a leak, give 0.
+    /// Seconds for which earlier secrets remain valid. Use 0 after a leak.
     #[schema(default = 86_400, minimum = 0, maximum = 2_592_000)]
     overlap: Option<i64>,
 }
 
-/// List sources, the default one first. Administrators.
+/// List sources, the default source first. Administrators only.
 #[utoipa::path(get, path = "/sources", tag = "Sources", responses((status = 200, body = Page<Source>)))]
 async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Page<Source>>, ApiError> {
     let now = app.belt.clock().now();
@@ -121,7 +122,9 @@ async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Page<Source>
     Ok(Json(Page { items: all.map(|one| view(&app, one, now)).collect(), next: None }))
 }
 
-/// Make a source. Its URL has a random id that cannot be guessed. Administrators.
+/// Create a source. Administrators only.
+///
+/// The URL of the source contains a random key that cannot be guessed.
 #[utoipa::path(post, path = "/sources", tag = "Sources", request_body = SourceSettings,
     responses((status = 201, body = Source)))]
 async fn create(
@@ -150,11 +153,11 @@ async fn create(
     let instance = asked.instance()?;
     let source = app.store().create_source(source, MOST).await.map_err(|error| match error {
         quickdraw_store::Error::Full(most) => {
-            ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, format!("there are {most} sources already"))
+            ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, format!("the maximum of {most} sources is reached"))
         }
         other => other.into(),
     })?;
-    // Nobody knows its URL yet.
+    // No request can arrive between the two writes, because the URL is not known to anyone yet.
     if !instance.is_keep() {
         app.store().set_instance(source.id, instance.value()).await?;
     }
@@ -162,14 +165,16 @@ async fn create(
     Ok((StatusCode::CREATED, Json(Source { secret: made, ..view(&app, &source, now) })))
 }
 
-/// Show a source. Administrators.
+/// Show a source. Administrators only.
 #[utoipa::path(get, path = "/sources/{source_id}", tag = "Sources", responses((status = 200, body = Source)))]
 async fn show(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Source>, ApiError> {
     let now = app.belt.clock().now();
     Ok(Json(view(&app, &find(&app, &id).await?, now)))
 }
 
-/// Change a source. The default one is changed in the settings. Administrators.
+/// Change a source. Administrators only.
+///
+/// The default source is changed in the settings instead.
 #[utoipa::path(put, path = "/sources/{source_id}", tag = "Sources", request_body = SourceSettings,
     responses((status = 200, body = Source)))]
 async fn edit(
@@ -191,9 +196,16 @@ async fn edit(
     Ok(Json(view(&app, &changed, now)))
 }
 
-/// Delete a source. What it received stays. Administrators.
+/// Delete a source. Administrators only.
+///
+/// The events that it received are kept.
 #[utoipa::path(delete, path = "/sources/{source_id}", tag = "Sources", responses((status = 204)))]
-async fn delete(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
+async fn delete(
+    _: Admin,
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    _: Params,
+) -> Result<StatusCode, ApiError> {
     not_default(&id)?;
     if !app.store().delete_source(id).await? {
         return Err(nothing());
@@ -202,7 +214,9 @@ async fn delete(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Replace the secret of a source. Those before it go on for a while, so that senders can change over. Administrators.
+/// Replace the secret of a source. Administrators only.
+///
+/// Earlier secrets remain valid for a time, so that senders can change over.
 #[utoipa::path(post, path = "/sources/{source_id}/secret", tag = "Sources", request_body = SecretToReplace,
     responses((status = 201, body = Source)))]
 async fn replace_secret(
@@ -224,14 +238,14 @@ async fn replace_secret(
     Ok((StatusCode::CREATED, Json(Source { secret: made, ..view(&app, &changed, now) })))
 }
 
-/// What came to a source lately.
+/// The last requests to a source.
 #[derive(Serialize, ToSchema)]
 struct Requests {
-    /// The newest first; a hundred at most.
+    /// The requests, newest first; at most 100.
     items: Vec<SourceRequest>,
 }
 
-/// List the last requests of a source, those that were refused as well, with the reason. Administrators.
+/// List the last requests to a source, including refused ones with the reason. Administrators only.
 #[utoipa::path(get, path = "/sources/{source_id}/requests", tag = "Sources",
     responses((status = 200, body = Requests)))]
 async fn requests(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Requests>, ApiError> {
@@ -246,7 +260,7 @@ fn view(app: &App, source: &Settings, now: Timestamp) -> Source {
 }
 
 impl SourceSettings {
-    /// The change of its instance.
+    /// Reads the change of the instance.
     fn instance(&self) -> Result<Edit<BoundTo>, ApiError> {
         let read = |Line(text): &Line<255>| {
             BoundTo::parse(text)
@@ -285,7 +299,8 @@ impl SourceSettings {
     }
 }
 
-/// The secret that was given, or a new one of the form that the mode needs; and the new one again, because it is to be shown.
+/// Returns the given secret, or generates one in the form that the mode needs. A generated secret is also returned as
+/// text, to be shown once.
 fn secret(given: Option<&Line<255>>, mode: Mode) -> Result<(Secret, Option<String>), ApiError> {
     if let Some(Line(text)) = given {
         if text.len() < SHORTEST_SECRET {
@@ -301,9 +316,10 @@ fn secret(given: Option<&Line<255>>, mode: Mode) -> Result<(Secret, Option<Strin
         return Ok((secret, None));
     }
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|error| ApiError::internal(anyhow::anyhow!("no randomness: {error}")))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| ApiError::internal(anyhow::anyhow!("failed to read random bytes: {error}")))?;
     let text = match mode {
-        // GitLab takes no signing token of another form.
+        // GitLab accepts signing tokens in this form only.
         Mode::Signature | Mode::Both => SigningToken::from_key(&bytes).to_text().expose().to_owned(),
         Mode::Any | Mode::Token => hex::encode(bytes),
     };
@@ -317,7 +333,8 @@ async fn find(app: &App, id: &str) -> Result<Settings, ApiError> {
     app.store().find_source(id.to_owned()).await?.ok_or_else(nothing)
 }
 
-/// Reads a source, changes it, and writes it if nobody else did meanwhile; else tries again with what they wrote.
+/// Reads, changes and writes a source. If another request has changed it meanwhile, the change is applied to the
+/// newer source.
 async fn update(
     app: &App,
     id: &str,
@@ -332,12 +349,12 @@ async fn update(
             return Ok(written);
         }
     }
-    Err(ApiError::problem(StatusCode::CONFLICT, "the source is being changed by others"))
+    Err(ApiError::problem(StatusCode::CONFLICT, "other requests are changing the source; try again"))
 }
 
 fn not_default(id: &str) -> Result<(), ApiError> {
     if id == "default" {
-        let text = "the default source stands in the settings (source.*); change it there";
+        let text = "the default source is configured in the settings (source.*); change it there";
         return Err(ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, text));
     }
     Ok(())

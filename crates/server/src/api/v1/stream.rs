@@ -1,5 +1,5 @@
-//! The journal as a stream of Server-Sent Events: one connection, opened from outside our reach, over which events come in
-//! the order of their commits. Whoever follows says where it was and goes on from there.
+//! The journal as a stream of Server-Sent Events: a client opens one connection and gets events in the order of their
+//! commits. After a disconnect, it sends its last position and continues from there.
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
@@ -40,28 +40,28 @@ use crate::streams::SHARES;
 use crate::telemetry::STREAM_EVENTS;
 use crate::views;
 
-/// Stands for whoever follows where a delivery names a hook: no hook has this number.
+/// Stands for the client where a delivery names a hook. No hook has this id.
 const NO_HOOK: HookId = HookId(0);
-/// Batches of a look into the journal.
+/// Number of batches that are read from the journal at once.
 const LOOK: usize = 64;
-/// Events of a look: a batch can hold many, and is then looked at again.
+/// Largest number of events that are examined at once. The rest of a larger batch is examined the next time.
 const MOST_LOOKED_AT: usize = 512;
-/// Between looks at the end of the journal, at least: news come with every commit.
+/// Shortest time between two reads at the end of the journal, because every commit wakes the stream.
 const PACE: Duration = Duration::from_millis(100);
-/// How often whoever follows is told where they are while nothing comes that they asked for.
+/// Time between two `position` events while no requested event arrives.
 const TELL: Duration = Duration::from_secs(5);
-/// How long a quiet journal is believed to be quiet: what is committed on another node shows after that.
+/// Longest time without a read at the end of the journal. Commits of other nodes are noticed after it.
 const TICK: Duration = Duration::from_secs(1);
-/// How long whoever follows is believed to be allowed to.
+/// Time for which the permission of the client is not checked again.
 const TRUST: Duration = Duration::from_secs(5);
-/// A sign of life on a quiet connection, so that both ends notice when it has gone.
+/// Time between two comments on a quiet connection, with which both ends notice a lost connection.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(follow))
 }
 
-/// Where somebody is in the journal: the next batch, and how many of its events they have.
+/// A position in the journal: a batch, and the number of its events that the client already has.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Position {
     batch: i64,
@@ -80,7 +80,7 @@ impl FromStr for Position {
     fn from_str(text: &str) -> Result<Self, ApiError> {
         let parts = text.split_once('-').and_then(|(batch, events)| Some((batch.parse().ok()?, events.parse().ok()?)));
         let (batch, events) = parts.ok_or_else(|| {
-            invalid(format!("{text:?} is no position; send the id of the last event that you have, such as 1742-0"))
+            invalid(format!("{text:?} is not a position; send the id of the last received event, such as 1742-0"))
         })?;
         Ok(Self { batch, events })
     }
@@ -89,57 +89,60 @@ impl FromStr for Position {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct StreamQuery {
-    /// Only events of this project: number or full path. Its maintainers may follow it.
+    /// Only events of this project: id or full path. Requires the role of a maintainer.
     project: Option<String>,
-    /// Only events of this group and of what lies in it: number or full path. Its owners may follow it.
+    /// Only events of this group, its subgroups and projects: id or full path. Requires the role of an owner.
     group: Option<String>,
-    /// Only of these kinds, such as `push_hooks,tag_push_hooks`.
+    /// Only events of these kinds, such as `push_hooks,tag_push_hooks`.
     #[serde(default)]
     trigger: Vec<String>,
-    /// Only events that pass this filter: JSON, as a hook's `event_filter`. An event on which it takes too much work passes.
+    /// Only events that pass this filter: JSON in the format of a hook's `event_filter`. An event passes if the
+    /// filter exceeds its budget of work.
     filter: Option<String>,
-    /// The id of the last event that came. The header `Last-Event-ID` says the same and wins.
+    /// Id of the last received event. The header `Last-Event-ID` has the same meaning and takes precedence.
     after: Option<String>,
-    /// Where there is no such event: begin with what was received then. Without it, with what is received from now on; on
-    /// PostgreSQL what came in the moment before may come too.
+    /// Start with events that were received at this time or later, if no last event is given. Default: events from
+    /// now on. On PostgreSQL, events from just before this time can be included.
     #[param(value_type = Option<String>, format = DateTime)]
     since: Option<Moment>,
 }
 
-/// Header fields by their names.
+/// Headers of the event, by name.
 #[derive(Serialize, ToSchema)]
 struct Headers {
-    /// Kind.
+    /// Kind of event.
     #[serde(rename = "X-Gitlab-Event")]
     event: String,
-    /// Where it happened.
+    /// URL of the instance on which it happened.
     #[serde(rename = "X-Gitlab-Instance")]
     instance: String,
-    /// The chain that it belongs to.
+    /// Id of the chain that the event belongs to.
     #[serde(rename = "X-Gitlab-Event-UUID")]
     chain: String,
-    /// The same whenever this event comes on a stream: what recognises a second copy.
+    /// Key of the event. It is the same each time the event is streamed, so that clients can recognise repeats.
     #[serde(rename = "Idempotency-Key")]
     key: String,
 }
 
-/// An event on a stream.
+/// An event on the stream.
 #[derive(Serialize, ToSchema)]
 struct Streamed {
     /// The event.
     #[serde(flatten)]
     event: views::Event,
-    /// What the request of a hook says of the event.
+    /// Headers of the event, as in a request to a hook.
     headers: Headers,
-    /// The exact body. It is JSON, and a text here so that not a byte of it changes.
+    /// The exact body. It is JSON as a string, so that no byte changes.
     body: String,
 }
 
-/// Follow the journal: Server-Sent Events in the order of their commits, at least once. `event` is the kind, `data` the
-/// event with its headers and its body, `id` the position to come back with. `position` moves the position without an
-/// event, and `lost` tells that retention took some of what should follow. Send `Accept: text/event-stream`. Tests of hooks
-/// and duplicates are left out. Maintainers of a project, owners of a group, administrators.
-#[utoipa::path(get, path = "/stream", tag = "Events", params(StreamQuery, ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that came.")),
+/// Stream the journal as Server-Sent Events, in the order of their commits, at least once. Maintainers of the
+/// project, owners of the group, and administrators.
+///
+/// `event` is the kind, `data` the event with its headers and body, and `id` the position from which to continue. A
+/// `position` event moves the position without an event. A `lost` event reports that retention has deleted some of
+/// the following events. Send `Accept: text/event-stream`. Tests, backfilled events and duplicates are not streamed.
+#[utoipa::path(get, path = "/stream", tag = "Events", params(StreamQuery, ("Last-Event-ID" = Option<String>, Header, description = "Id of the last received event.")),
     responses((status = 200, body = Streamed, content_type = "text/event-stream")))]
 async fn follow(
     caller: Caller,
@@ -148,7 +151,7 @@ async fn follow(
     Input(query): Input<StreamQuery>,
 ) -> Result<Response, ApiError> {
     let scope = match (&query.project, &query.group) {
-        (Some(_), Some(_)) => return Err(invalid("give a project or a group, not both")),
+        (Some(_), Some(_)) => return Err(invalid("project and group cannot be combined; remove one of them")),
         (Some(project), None) => Scope::Project(find_project(&app, project).await?.id),
         (None, Some(group)) => Scope::Group(find_group(&app, group).await?.id),
         (None, None) => Scope::Instance,
@@ -161,19 +164,18 @@ async fn follow(
     let last = text(&headers, "last-event-id").filter(|id| !id.is_empty()).or(query.after.as_deref());
     let last = last.map(Position::from_str).transpose()?;
     if !accepts_a_stream(&headers) {
-        let text =
-            "this is a stream of events: send Accept: text/event-stream (curl -N -H 'Accept: text/event-stream')";
+        let text = "this endpoint is a stream: send Accept: text/event-stream (curl -N -H 'Accept: text/event-stream')";
         return Err(ApiError::problem(StatusCode::NOT_ACCEPTABLE, text));
     }
     let sharer = Sharer::new(&app, &caller.actor, scope);
     let taken = app.streams.places.take(&sharer).map_err(|full| full.refusal("open streams", &SHARES))?;
-    // Before the look for where to begin: what is committed after it must be noticed.
+    // Subscribes before the position is read, so that no later commit is missed.
     let (news, closing) = (app.belt.news(), app.streams.closing());
     let next = app.store().next_append().await?;
     let position = match (last, query.since) {
         (Some(last), _) if last.batch > next => {
-            let text = "this position lies ahead of the journal: it is one of another server, or a backup was restored \
-                here; begin anew without it, or with since";
+            let text = "this position is after the end of the journal: it belongs to another server, or a backup was \
+                restored here; start without a position, or with since";
             return Err(invalid(text));
         }
         (Some(last), _) => last,
@@ -203,7 +205,7 @@ async fn follow(
         Some((Ok::<_, Infallible>(event), follower))
     });
     let sse = Sse::new(events).keep_alive(KeepAlive::new().interval(SIGN_OF_LIFE));
-    // Proxies that gather answers before they pass them on are asked not to: nginx's word for it.
+    // Asks nginx not to buffer the stream.
     Ok(([("X-Accel-Buffering", "no")], sse).into_response())
 }
 
@@ -212,42 +214,42 @@ fn accepts_a_stream(headers: &HeaderMap) -> bool {
     accepted.any(|value| value.to_ascii_lowercase().contains("text/event-stream"))
 }
 
-/// Somebody who follows.
+/// A connected client.
 struct Follower {
     app: Arc<App>,
     caller: Caller,
     scope: Scope,
     triggers: Vec<Trigger>,
     filter: Option<EventFilter>,
-    /// Where they are.
+    /// Position of the client.
     position: Position,
-    /// Where they know that they are; nothing before they were told where they begin.
+    /// Last position that was sent; `None` before the first one.
     told: Option<Position>,
     told_at: Instant,
-    /// What comes next, with where they are after each.
+    /// Events that come next, each with the position after it.
     waiting: VecDeque<(Next, Position)>,
-    /// When the end of the journal was last looked at.
+    /// Time of the last read at the end of the journal.
     looked_at: Option<Instant>,
     trusted: Instant,
     news: watch::Receiver<u64>,
     closing: watch::Receiver<bool>,
-    /// For the body that was sent last: it is somewhere on its way.
+    /// Memory for the last body, which is still being sent.
     room: Option<OwnedSemaphorePermit>,
     _taken: Taken,
 }
 
-/// What can come next.
+/// A step of the stream.
 enum Next {
-    /// An event that they want, if its body passes the filter.
+    /// A requested event, which is sent if its body passes the filter.
     Event(Box<Event>),
-    /// One that is not there any more.
+    /// An event that is no longer stored.
     Lost,
-    /// Nothing: what they did not ask for lies behind them.
+    /// Events that were not requested.
     Passed,
 }
 
 impl Follower {
-    /// What they are sent next; `None` ends the stream, and they come back.
+    /// Returns the next event for the client. `None` ends the stream; the client reconnects.
     async fn next(&mut self) -> Option<sse::Event> {
         loop {
             match self.advance().await {
@@ -267,7 +269,7 @@ impl Follower {
     }
 
     async fn advance(&mut self) -> Result<Option<sse::Event>, Ended> {
-        // Whoever asks for the next has taken the last.
+        // A request for the next event means that the last one was sent.
         self.room = None;
         self.check().await?;
         if let Some((next, after)) = self.waiting.pop_front() {
@@ -279,7 +281,7 @@ impl Follower {
                 Next::Passed => Ok(None),
             };
         }
-        // What is news from here on is not seen by the look that follows.
+        // The read below already covers all commits that were announced before.
         self.news.mark_unchanged();
         if self.look().await? {
             return Ok(Some(self.lost()));
@@ -288,7 +290,8 @@ impl Follower {
             return Ok(None);
         }
         if self.told != Some(self.position) {
-            // Where they begin, or behind events that they did not ask for: they need not pass over them again.
+            // Sends the first position, or one after events that were not requested, so that the client does not
+            // start before them again.
             return Ok(Some(self.tell()));
         }
         let rested = self.looked_at.replace(Instant::now()).map_or(PACE, |looked_at| looked_at.elapsed());
@@ -299,13 +302,13 @@ impl Follower {
         Ok(None)
     }
 
-    /// Looks at what follows in the journal, and keeps what they want of it. Tells whether something is lost.
+    /// Reads the next events of the journal, and keeps the requested ones. Returns true if some events were lost.
     async fn look(&mut self) -> Result<bool, Ended> {
         let app = Arc::clone(&self.app);
         let _leave = app.streams.look().await;
         let followed = app.store().appends(self.position.batch, LOOK).await?;
         if followed.lost {
-            // The first batch is what is left of those that went.
+            // The first batch is the rest of a range that was partly deleted.
             self.position = Position { batch: followed.batches.first().map_or(0, |batch| batch.number) + 1, events: 0 };
             return Ok(true);
         }
@@ -329,7 +332,7 @@ impl Follower {
         let mut found: HashMap<EventId, Event> = found.into_iter().map(|event| (event.id, event)).collect();
         let is_new = |event: &Event| matches!(event.place, Place::Project(id) if !app.belt.knows_project(id));
         if matches!(self.scope, Scope::Group(_)) && found.values().any(is_new) {
-            // A project that another node made lies in no group here yet.
+            // The directory of this node may not know a project that another node has created.
             app.belt.refresh_directory().await.map_err(Ended::Directory)?;
         }
         for (id, after) in ahead {
@@ -338,7 +341,7 @@ impl Follower {
                 Some(_) => Next::Passed,
                 None => Next::Lost,
             };
-            // Of many that they do not want, the last says where they are.
+            // Of consecutive events that were not requested, only the last position matters.
             match (&next, self.waiting.back_mut()) {
                 (Next::Passed, Some((Next::Passed, last))) => *last = after,
                 _ => self.waiting.push_back((next, after)),
@@ -354,7 +357,7 @@ impl Follower {
             && self.app.belt.is_in(event.place, self.scope)
     }
 
-    /// Whether it goes on: they may still follow, and we are not stopping.
+    /// Checks whether the stream can continue: the client still has permission, and the server is not stopping.
     async fn check(&mut self) -> Result<(), Ended> {
         if *self.closing.borrow() {
             return Err(Ended::Over);
@@ -371,7 +374,7 @@ impl Follower {
         Ok(())
     }
 
-    /// An event as it is sent; nothing if the filter stops it.
+    /// Builds the event to send; `None` if the filter stops it.
     async fn show(&mut self, event: &Event) -> Result<Option<sse::Event>, Ended> {
         let app = Arc::clone(&self.app);
         let found = {
@@ -390,13 +393,14 @@ impl Follower {
         if let Some(filter) = self.filter.as_ref().filter(|_| body.len() <= LARGEST_BODY) {
             let mut work = Work::new(u64::MAX);
             let asker = self.caller.actor.user_id;
-            // A filter that gives up lets the event pass, because a stream has no place for a skip reason.
+            // If the filter exceeds its budget, the event passes, because a stream cannot show a skip reason.
             if app.belt.ask_filter(asker, filter, body.clone(), &mut work).await == Some(Answer::Stopped) {
                 return Ok(None);
             }
         }
         let delivery = DeliveryId::of(event.id, NO_HOOK);
-        // As a hook right where it happened is told: a push is a Push Hook, whoever follows.
+        // The headers are those that a hook of the event's own scope would get, independent of the scope of the
+        // stream.
         let beside = match event.place {
             Place::Project(id) => Scope::Project(id),
             Place::Group(id) => Scope::Group(id),
@@ -423,7 +427,7 @@ impl Follower {
     }
 
     fn lost(&mut self) -> sse::Event {
-        let detail = "some of what should follow is no longer kept: a replay cannot bring it back either";
+        let detail = "retention has deleted some of the following events; a replay cannot restore them";
         self.at_position(sse::Event::default().event("lost").data(json!({ "detail": detail }).to_string()))
     }
 
@@ -434,13 +438,13 @@ impl Follower {
     }
 }
 
-/// Waits for a while, and then for news, or until it is time to look all the same.
+/// Waits for a pause, and then for news or the tick.
 async fn rest(news: &mut watch::Receiver<u64>, pause: Duration) {
     tokio::time::sleep(pause).await;
     let _ = tokio::time::timeout(TICK, news.changed()).await;
 }
 
-/// Why a stream ends.
+/// Reason for the end of a stream.
 enum Ended {
     Over,
     Directory(anyhow::Error),

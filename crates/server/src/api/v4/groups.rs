@@ -38,43 +38,43 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(projects))
 }
 
-/// What a list of groups is narrowed to.
+/// Filters of a list of groups.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct GroupQuery {
-    /// Only those with this in name or path.
+    /// Only groups with this text in their name or path.
     #[param(inline)]
     search: Option<Line<255>>,
-    /// Only those that the caller owns.
+    /// Only groups that the caller owns.
     owned: Option<bool>,
-    /// Only those where the caller is a member with at least this role.
+    /// Only groups in which the caller has at least this role.
     #[param(inline)]
     min_access_level: Option<Level>,
-    /// `false`: only those that the caller is a member of, for administrators too.
+    /// `false`: only groups that the caller is a member of, for administrators too.
     all_available: Option<bool>,
-    /// Only of this visibility.
+    /// Only groups with this visibility.
     #[param(inline)]
     visibility: Option<Visibility>,
-    /// Only those that are in no other group.
+    /// Only top-level groups.
     top_level_only: Option<bool>,
-    /// Not the groups with these numbers.
+    /// Exclude the groups with these ids.
     #[serde(default)]
     #[param(value_type = Option<String>)]
     skip_groups: Vec<i64>,
-    /// `false`: only those that are archived, which no group ever is.
+    /// `false`: only archived groups. Groups are never archived here, so the list is then empty.
     active: Option<bool>,
-    /// Only those that are archived, or only the others.
+    /// `true`: only archived groups. `false`: only groups that are not archived.
     archived: Option<bool>,
 }
 
-/// List groups: those that the caller is a member of, and all for administrators.
+/// List groups. Non-administrators see only the groups that they are a member of.
 #[utoipa::path(get, path = "/groups", tag = "Groups", params(PageQuery, OrderQuery, GroupQuery),
     responses((status = 200, body = [Group])))]
 async fn list(caller: Caller, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
     answer(&app, &caller, &listing, Among::All).await
 }
 
-/// List the groups directly in a group.
+/// List the direct subgroups of a group. Members and administrators.
 #[utoipa::path(get, path = "/groups/{id}/subgroups", tag = "Groups", params(PageQuery, OrderQuery, GroupQuery),
     responses((status = 200, body = [Group])))]
 async fn subgroups(
@@ -87,7 +87,7 @@ async fn subgroups(
     answer(&app, &caller, &listing, Among::In(group.id)).await
 }
 
-/// List the groups in a group, however deep.
+/// List all subgroups of a group, at any depth. Members and administrators.
 #[utoipa::path(get, path = "/groups/{id}/descendant_groups", tag = "Groups", params(PageQuery, OrderQuery, GroupQuery),
     responses((status = 200, body = [Group])))]
 async fn descendants(
@@ -100,7 +100,9 @@ async fn descendants(
     answer(&app, &caller, &listing, Among::Below(group.id)).await
 }
 
-/// List the projects in a group: directly in it, or with `include_subgroups` in the groups below too.
+/// List the projects of a group. Members and administrators.
+///
+/// With `include_subgroups`, projects of its subgroups are included.
 #[utoipa::path(get, path = "/groups/{id}/projects", tag = "Groups",
     params(PageQuery, OrderQuery, ProjectQuery, Inclusion), responses((status = 200, body = [Project])))]
 async fn projects(
@@ -118,7 +120,7 @@ async fn projects(
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Inclusion {
-    /// Projects of the groups below too.
+    /// Include projects of subgroups.
     include_subgroups: Option<bool>,
 }
 
@@ -140,24 +142,25 @@ async fn answer(app: &App, caller: &Caller, listing: &Listing, among: Among) -> 
     Ok(listing.answer(page, &groups, |group| group.id.0, |group| shown::named_group(app, group, &names)))
 }
 
-/// Which groups or projects a list is about.
+/// The groups or projects that a list selects from.
 #[derive(Clone, Copy)]
 pub(super) enum Among {
     /// All that the caller is a member of; for administrators, all.
     All,
-    /// Those directly in a group, which the caller may see.
+    /// Those directly in a group that the caller can see.
     In(GroupId),
-    /// Those in a group however deep, which the caller may see.
+    /// Those at any depth in a group that the caller can see.
     Below(GroupId),
 }
 
 impl Among {
-    /// Those of them that the caller may see; with a role, those where the caller is a member with at least that.
+    /// Builds the filter of the groups or projects that the caller can see. With a role, only those in which the
+    /// caller has at least this role.
     pub(super) fn filter(self, app: &App, caller: &Caller, least_role: Option<AccessLevel>) -> ScopeFilter {
         let visible_to = match (least_role, self) {
             (Some(_), _) => Some((caller.actor.user_id, app.belt.clock().now())),
             (None, Self::All) => caller.sees(app),
-            // Everything in a group is visible to those who see the group.
+            // Members of a group can see everything in it.
             (None, Self::In(_) | Self::Below(_)) => None,
         };
         let (parent, below) = match self {
@@ -169,7 +172,7 @@ impl Among {
     }
 }
 
-/// What is active is not archived.
+/// Combines `archived` with `active`, its opposite.
 pub(super) fn archived(archived: Option<bool>, active: Option<bool>) -> Result<Option<bool>, ApiError> {
     if archived.is_some() && archived == active {
         return Err(ApiError::bad_parameter("archived and active contradict each other"));
@@ -177,29 +180,29 @@ pub(super) fn archived(archived: Option<bool>, active: Option<bool>) -> Result<O
     Ok(archived.or(active.map(|active| !active)))
 }
 
-/// The highest of the roles that a list asks for: that of an owner, a given one, that of any member.
+/// Returns the highest role that the filters require.
 pub(super) fn least_role(owned: Option<bool>, least: Option<Level>, is_member: bool) -> Option<AccessLevel> {
     let owner = (owned == Some(true)).then_some(AccessLevel::Owner);
     let member = is_member.then_some(AccessLevel::Guest);
     [owner, least.map(|level| level.0), member].into_iter().flatten().max()
 }
 
-/// A group to be made.
+/// A group to create.
 #[derive(Deserialize, ToSchema)]
 struct GroupToMake {
-    /// The group that it goes into.
+    /// Id of the parent group. Default: a top-level group.
     parent_id: Option<i64>,
-    /// Shown name.
+    /// Display name.
     name: Line<255>,
-    /// Last segment of its path.
+    /// Last segment of the path.
     path: Line<255>,
     /// Free text.
     description: Option<Prose<2048>>,
-    /// Who may see it.
+    /// Visibility of the group.
     visibility: Option<Visibility>,
 }
 
-/// Make a group. Administrators.
+/// Create a group. Administrators only.
 #[utoipa::path(post, path = "/groups", tag = "Groups", request_body = GroupToMake,
     responses((status = 201, body = Group)))]
 async fn create(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<(StatusCode, Json<Group>), ApiError> {
@@ -216,22 +219,22 @@ async fn create(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result
     Ok((StatusCode::CREATED, Json(shown::group(&app, &group).await?)))
 }
 
-/// What is to be changed of a group.
+/// Changes to a group.
 #[derive(Deserialize, ToSchema)]
 struct GroupToChange {
-    /// Shown name.
+    /// Display name.
     name: Option<Line<255>>,
-    /// Last segment of its path. The paths of all that lies in it change along.
+    /// Last segment of the path. The paths of all subgroups and projects change as well.
     path: Option<Line<255>>,
     /// Free text.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 2048)]
     description: Clearable<Prose<2048>>,
-    /// Who may see it.
+    /// Visibility of the group.
     visibility: Option<Visibility>,
 }
 
-/// Change a group. Owners.
+/// Change a group. Owners and administrators.
 #[utoipa::path(put, path = "/groups/{id}", tag = "Groups", request_body = GroupToChange,
     responses((status = 200, body = Group)))]
 async fn edit(
@@ -255,15 +258,18 @@ async fn edit(
     Ok(Json(shown::group(&app, &changed).await?))
 }
 
-/// Where a group goes.
+/// Target of a transfer.
 #[derive(Deserialize, ToSchema)]
 struct GroupDestination {
-    /// The number of the group; without it, the group is in no other.
+    /// Id of the new parent group. Without it, the group becomes a top-level group.
     group_id: Option<i64>,
 }
 
-/// Move a group into another one, whose hooks hear of it from then on, or into none. Owners of the group and of both groups
-/// around it; administrators, where there is none.
+/// Move a group into another group, or make it a top-level group. Owners of the group, of its parent and of the new
+/// parent, and administrators.
+///
+/// The hooks of the new parent get the events of the group from then on. Only administrators can make it a top-level
+/// group.
 #[utoipa::path(post, path = "/groups/{id}/transfer", tag = "Groups", request_body = GroupDestination,
     responses((status = 201, body = Group)))]
 async fn transfer(
@@ -281,13 +287,13 @@ async fn transfer(
             None => "Group is already a root group.",
         }));
     }
-    // It takes the group out of the hearing of one group and into that of another.
+    // The transfer takes events of the group away from the hooks of one parent and gives them to those of another.
     if let Some(parent) = group.parent {
         caller.require(&app, Scope::Group(parent), Action::Administer).await?;
     }
     let place = match target {
         Some(target) => GroupPlace::In(group_for(&app, &caller, &target.0.to_string(), Action::Administer).await?.id),
-        // Making groups that are in no other is for administrators, too.
+        // Only administrators can create top-level groups, too.
         None if caller.actor.is_admin => GroupPlace::Top,
         None => return Err(ApiError::forbidden()),
     };
@@ -306,19 +312,20 @@ fn not_moved(why: &str) -> ApiError {
     ApiError::Message(StatusCode::BAD_REQUEST, json!(format!("Transfer failed: {why}")))
 }
 
-/// Show a group. Members.
+/// Show a group. Members and administrators.
 #[utoipa::path(get, path = "/groups/{id}", tag = "Groups", responses((status = 200, body = Group)))]
 async fn show(caller: Caller, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Group>, ApiError> {
     let group = group_for(&app, &caller, &id, Action::See).await?;
     Ok(Json(shown::group(&app, &group).await?))
 }
 
-/// Delete a group with its subgroups, projects and their hooks. Administrators.
+/// Delete a group with its subgroups, projects and their hooks. Administrators only.
 #[utoipa::path(delete, path = "/groups/{id}", tag = "Groups", responses((status = 202, body = Message)))]
 async fn delete(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    _: Params,
 ) -> Result<(StatusCode, Json<Message>), ApiError> {
     let group = find_group(&app, &id).await?;
     app.store().delete_group(group.id).await?;
@@ -326,14 +333,15 @@ async fn delete(
     Ok((StatusCode::ACCEPTED, Json(Message::new("202 Accepted"))))
 }
 
-/// The path of a new group or project, made from the parameter of that name.
+/// Checks the path of a new group or project, which is the parameter `name`.
 pub(super) fn path(path: String, name: &str) -> Result<String, ApiError> {
     check_path_segment(&path)
         .map_err(|error| ApiError::Message(StatusCode::BAD_REQUEST, json!({ name: [error.to_string()] })))?;
     Ok(path)
 }
 
-/// The next event on this node must hear of the change. If the store fails just now, fan-out notices by itself.
+/// Reads the directory again, so that the next event on this node is decided with the change. If this fails, fan-out
+/// notices the change later.
 pub(crate) async fn refresh(app: &App) {
     if let Err(error) = app.belt.refresh_directory().await {
         tracing::warn!("failed to read the directory again: {error:#}");

@@ -1,4 +1,4 @@
-//! Hooks at three levels: `/api/v4/projects/:id/hooks`, `/groups/:id/hooks` and `/hooks`.
+//! Hooks of three levels: `/api/v4/projects/:id/hooks`, `/groups/:id/hooks` and `/hooks`.
 
 mod log;
 mod masked;
@@ -40,12 +40,12 @@ use crate::places::Sharer;
 use crate::state::{App, KEYS};
 use crate::views::Hook;
 
-/// Most system hooks. GitLab has no limit there; this is one that nobody meets by intent.
+/// Largest number of system hooks. GitLab has no limit; this one is far above real needs.
 const MOST_ON_INSTANCE: i64 = 1000;
-/// How often a change is tried again when somebody else changed the hook meanwhile.
+/// Number of times that a change is tried when other requests change the hook at the same time.
 const TRIES: usize = 5;
 
-/// The same for projects and groups; what comes before the collection names the level.
+/// Routes for projects and groups. The path before them names the level.
 pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
     settings()
         .routes(routes!(show, edit, delete))
@@ -54,7 +54,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(test::test))
 }
 
-/// System hooks have no log and no resend, and a test of their own.
+/// Routes of system hooks, which have no log, no resend, and a test of their own.
 pub(crate) fn system_routes() -> OpenApiRouter<Arc<App>> {
     settings().routes(routes!(show, edit, delete, test::test_system))
 }
@@ -67,7 +67,7 @@ fn settings() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(values::set_variable, values::unset_variable))
 }
 
-/// The hooks of a scope, for somebody who may see and change them.
+/// The hooks of a scope, for a caller who can manage them.
 pub(crate) struct At(Target);
 
 impl FromRequestParts<Arc<App>> for At {
@@ -88,14 +88,14 @@ impl At {
         found.ok_or_else(ApiError::plain_not_found)
     }
 
-    /// Counts a test or a resend against the limit of whoever asks.
+    /// Counts a test or resend against the limit of the caller.
     fn count_by_hand(&self, app: &App, what: &'static str) -> Result<(), ApiError> {
         let counted = app.by_hand.count(what, &Sharer::new(app, &self.0.caller.actor, self.scope()));
         counted.map_err(|error| error.with_limit(app.limits.by_hand_per_minute, app.belt.clock().now()))
     }
 }
 
-/// List hooks. Maintainers of a project, owners of a group, administrators of the instance.
+/// List hooks. Maintainers of the project, owners of the group, and administrators.
 #[utoipa::path(get, path = "/", tag = "Hooks", params(PageQuery), responses((status = 200, body = [Hook])))]
 async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
     let page = listing.asked()?;
@@ -104,7 +104,9 @@ async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<R
     Ok(listing.answer(page, &hooks, |entry| entry.hook.id.0, |entry| Hook::new(entry, now)))
 }
 
-/// Make a hook. At most 100 for a project and 50 for a group, unless the operator says otherwise.
+/// Create a hook. Maintainers of the project, owners of the group, and administrators.
+///
+/// By default, a project can have 100 hooks and a group 50.
 #[utoipa::path(post, path = "/", tag = "Hooks", request_body = HookToMake, responses((status = 201, body = Hook)))]
 async fn create(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(StatusCode, Json<Hook>), ApiError> {
     let change = usable(&app, &at, compiling(|| read::change(&params, at.scope(), true)).await?).await?;
@@ -129,14 +131,16 @@ async fn create(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(
     Ok((StatusCode::CREATED, Json(Hook::new(&made, now))))
 }
 
-/// Show a hook. As listing them.
+/// Show a hook. Maintainers of the project, owners of the group, and administrators.
 #[utoipa::path(get, path = "/{hook_id}", tag = "Hooks", responses((status = 200, body = Hook)))]
 async fn show(at: At, State(app): State<Arc<App>>) -> Result<Json<Hook>, ApiError> {
     Ok(Json(Hook::new(&at.hook(&app).await?, app.belt.clock().now())))
 }
 
-/// Change a hook. Lists of custom headers and URL variables are merged by key. When what is called changes, secrets that
-/// are not given anew are dropped.
+/// Change a hook. Maintainers of the project, owners of the group, and administrators.
+///
+/// Lists of custom headers and URL variables are merged by key. If the called URL changes, secrets that the request
+/// does not repeat are dropped.
 #[utoipa::path(put, path = "/{hook_id}", tag = "Hooks", request_body = HookToChange,
     responses((status = 200, body = Hook)))]
 async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Json<Hook>, ApiError> {
@@ -149,19 +153,21 @@ async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Jso
     Ok(Json(Hook::new(&changed, app.belt.clock().now())))
 }
 
-/// Delete a hook. With `If-Unmodified-Since`, only if it did not change after that.
+/// Delete a hook. Maintainers of the project, owners of the group, and administrators.
+///
+/// With `If-Unmodified-Since`, it is deleted only if it has not changed after that time.
 #[utoipa::path(delete, path = "/{hook_id}", tag = "Hooks", responses((status = 204)))]
-async fn delete(at: At, State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, ApiError> {
+async fn delete(at: At, State(app): State<Arc<App>>, headers: HeaderMap, _: Params) -> Result<Response, ApiError> {
     let entry = at.hook(&app).await?;
     let since = headers.get("if-unmodified-since").and_then(|value| value.to_str().ok());
-    // HTTP dates have whole seconds, so a change within that second is not after it.
+    // HTTP dates have whole seconds, so a change within the same second is not after them.
     let since = since.and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
     if since.as_ref().is_some_and(|since| entry.hook.updated_at.as_seconds() > since.timestamp().as_second()) {
         return Err(ApiError::Message(StatusCode::PRECONDITION_FAILED, json!("412 Precondition Failed")));
     }
     let unchanged_since = since.is_some().then_some(entry.hook.updated_at);
     if !app.store().delete_hook(at.scope(), entry.hook.id, unchanged_since).await? {
-        // If it is not there at all, this says so.
+        // Answers 404 if the hook was deleted meanwhile.
         at.hook(&app).await?;
         return Err(ApiError::Message(StatusCode::PRECONDITION_FAILED, json!("412 Precondition Failed")));
     }
@@ -169,12 +175,13 @@ async fn delete(at: At, State(app): State<Arc<App>>, headers: HeaderMap) -> Resu
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// The collection cannot be deleted: 404, as in GitLab, where other paths answer 405.
+/// Answers DELETE of the collection with 404 as in GitLab, where other paths answer 405.
 async fn delete_none(_: At) -> ApiError {
     ApiError::Error(StatusCode::NOT_FOUND, "404 Not Found".to_owned())
 }
 
-/// Reads a hook, changes it, and writes it if nobody else did meanwhile; else tries again with what they wrote.
+/// Reads, changes and writes a hook. If another request has changed it meanwhile, the change is applied to the newer
+/// hook.
 async fn update(
     app: &App,
     at: &At,
@@ -189,15 +196,15 @@ async fn update(
             return Ok(written);
         }
     }
-    Err(ApiError::Message(StatusCode::CONFLICT, json!("409 Conflict: the hook is being changed by others")))
+    Err(ApiError::Message(StatusCode::CONFLICT, json!("409 Conflict: other requests are changing the hook; try again")))
 }
 
-/// One reading of a hook's settings at a time: expressions are compiled in it, which takes up to 25 ms of a thread.
+/// Allows one request at a time to read settings, because compiling their expressions takes up to 25 ms of a thread.
 static COMPILING: Semaphore = Semaphore::const_new(1);
 
-/// Reads settings in which expressions may be, on a thread where nobody else waits.
+/// Reads settings with expressions on a thread on which no other request waits.
 async fn compiling<T>(read: impl FnOnce() -> T) -> T {
-    // Never closed.
+    // The semaphore is never closed.
     let _one = COMPILING.acquire().await.ok();
     match Handle::current().runtime_flavor() {
         RuntimeFlavor::MultiThread => tokio::task::block_in_place(read),
@@ -205,14 +212,14 @@ async fn compiling<T>(read: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Refuses expressions that, together with those of the other hooks beside it, could cost too much with an event.
+/// Refuses expressions that, together with those of the other hooks in the scope, could cost too much per event.
 async fn affordable(app: &App, hook: &hook::Hook, known: Option<HookId>) -> Result<(), ApiError> {
-    // It was compiled when it was read.
+    // The expressions were compiled when the settings were read.
     let own = hook.states();
     if own == 0 {
         return Ok(());
     }
-    // Those beside it are compiled for that, if they were not needed before.
+    // Counting compiles the expressions of the other hooks if this has not happened yet.
     let (belt, scope) = (Arc::clone(&app.belt), hook.scope);
     let beside = tokio::task::spawn_blocking(move || belt.states_beside(scope, known));
     let beside = beside.await.map_err(|error| ApiError::internal(error.into()))?;
@@ -220,14 +227,14 @@ async fn affordable(app: &App, hook: &hook::Hook, known: Option<HookId>) -> Resu
         return Ok(());
     }
     let text = format!(
-        "The expressions in this webhook's filters have {own} states, and those of the others here {beside}; together \
-         they may have {MOST_STATES_OF_SCOPE}. Use wildcards, or shorten repetitions such as {{1,100}}"
+        "The expressions in this webhook's filters have {own} states, those of the other webhooks here {beside}; the \
+         maximum for both is {MOST_STATES_OF_SCOPE}. Use wildcards, or shorten repetitions such as {{1,100}}"
     );
     Err(ApiError::unprocessable(text))
 }
 
-/// A change with its client certificate, if one was typed in. Opening its key takes work and memory that others asked for: one is opened
-/// after the other, and few wait.
+/// Opens the client certificate of a change, if the request has one. Opening a key takes work and memory, so one key
+/// is opened at a time, and few requests can wait.
 async fn usable(
     app: &App,
     at: &At,
@@ -245,10 +252,10 @@ async fn usable(
     Ok(change)
 }
 
-/// Makes a change; texts of the refusals are GitLab's, with the reason behind them.
+/// Applies a change to a hook. Refusals use GitLab's texts, followed by the reason.
 fn change_hook(app: &App, hook: &hook::Hook, change: HookEdit) -> Result<hook::Hook, ApiError> {
     let changed = hook.edited(change, app.belt.clock().now()).map_err(|error| refused(&error))?;
-    // The first gate. Names are not looked up here: a receiver may be set up after its hook.
+    // The first check of the URL. Host names are not resolved here, because a receiver can be set up after its hook.
     judge_url(&changed.url, &app.belt.settings().guard)
         .map_err(|rule| ApiError::unprocessable(format!("Invalid url given: {rule}")))?;
     Ok(changed)

@@ -32,7 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(show, edit, remove))
 }
 
-/// The members of a scope, for somebody who may see them; and for changes, administer the scope.
+/// The members of a scope, for a caller who can see them, or administer the scope for changes.
 struct At(Target);
 
 impl FromRequestParts<Arc<App>> for At {
@@ -42,7 +42,7 @@ impl FromRequestParts<Arc<App>> for At {
         let action = if parts.method.is_safe() { Action::See } else { Action::Administer };
         let leaves = parts.method == Method::DELETE;
         let target = Target::read(parts, app, if leaves { Action::See } else { action }).await?;
-        // Everybody may go.
+        // Every member can leave.
         if leaves && target.part("user_id") != target.caller.actor.user_id.to_string() {
             target.caller.require(app, target.scope, action).await?;
         }
@@ -61,17 +61,17 @@ impl At {
     }
 }
 
-/// What a list of members is narrowed to.
+/// Filters of a list of members.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct MemberQuery {
-    /// Only those with this in login or name; for administrators, in the address too.
+    /// Only users with this text in their username or name; for administrators, in their e-mail address too.
     #[param(inline)]
     query: Option<Line<255>>,
-    /// Only the users with these numbers.
+    /// Only users with these ids.
     #[param(value_type = Option<String>)]
     user_ids: Option<Vec<i64>>,
-    /// Not the users with these numbers.
+    /// Exclude users with these ids.
     #[serde(default)]
     #[param(value_type = Option<String>)]
     skip_users: Vec<i64>,
@@ -85,7 +85,7 @@ impl At {
     }
 }
 
-/// List the direct members. Members.
+/// List the direct members. Members and administrators.
 #[utoipa::path(get, path = "/", tag = "Members", params(PageQuery, MemberQuery),
     responses((status = 200, body = [Member])))]
 async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
@@ -94,7 +94,8 @@ async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<R
     Ok(listing.answer(page, &members, |member| member.user.id, |member| Member::new(member, &app.external_url)))
 }
 
-/// List all members, those of the groups above among them, each with the highest role. Members.
+/// List all members, including those inherited from parent groups, each with the highest role. Members and
+/// administrators.
 #[utoipa::path(get, path = "/all", tag = "Members", params(PageQuery, MemberQuery),
     responses((status = 200, body = [Member])))]
 async fn list_all(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
@@ -104,7 +105,7 @@ async fn list_all(at: At, State(app): State<Arc<App>>, listing: Listing) -> Resu
     Ok(listing.answer(page, &members, |member| member.user.id, |member| Member::new(member, &app.external_url)))
 }
 
-/// Show a member of the scope or of a group above, with the highest role. Members.
+/// Show a direct or inherited member with the highest role. Members and administrators.
 #[utoipa::path(get, path = "/all/{user_id}", tag = "Members", responses((status = 200, body = Member)))]
 async fn show_any(at: At, State(app): State<Arc<App>>) -> Result<Json<Member>, ApiError> {
     let filter = MemberFilter { users: Some(vec![at.0.number("user_id")?]), ..MemberFilter::default() };
@@ -114,34 +115,37 @@ async fn show_any(at: At, State(app): State<Arc<App>>) -> Result<Json<Member>, A
     Ok(Json(Member::new(member, &app.external_url)))
 }
 
-/// Show a direct member. Members.
+/// Show a direct member. Members and administrators.
 #[utoipa::path(get, path = "/{user_id}", tag = "Members", responses((status = 200, body = Member)))]
 async fn show(at: At, State(app): State<Arc<App>>) -> Result<Json<Member>, ApiError> {
     Ok(Json(Member::new(&at.member(&app).await?, &app.external_url)))
 }
 
-/// Who becomes a member.
+/// A member to add.
 #[derive(Deserialize, ToSchema)]
 struct MemberToAdd {
-    /// The user's number.
+    /// Id of the user.
     user_id: i64,
-    /// As what.
+    /// Role of the member.
     access_level: Level,
-    /// The day on which it ends.
+    /// Day on which the membership ends.
     expires_at: Option<Day>,
 }
 
-/// Make somebody a member. Maintainers of a project, owners of a group; nobody gives a role above their own.
+/// Add a member. Maintainers of the project, owners of the group, and administrators.
+///
+/// A caller cannot give a role above their own.
 #[utoipa::path(post, path = "/", tag = "Members", request_body = MemberToAdd,
     responses((status = 201, body = Member)))]
 async fn add(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(StatusCode, Json<Member>), ApiError> {
     let MemberToAdd { user_id, access_level, expires_at } = params.read()?;
     at.may_set(&app, access_level.0).await?;
-    // Whoever manages a bot's project can take its place: it must not reach further than that.
+    // A caller who manages a bot's project can use its tokens, so the bot must not get access to more than this
+    // project.
     let user = app.store().find_user(user_id).await?.ok_or_else(|| ApiError::not_found("User"))?;
     if user.bot_of.is_some() {
         return Err(ApiError::bad_parameter(
-            "user_id is that of a bot, which belongs to its own project or group only",
+            "user_id is a bot, which can only be a member of its own project or group",
         ));
     }
     let ends = expires_at.map(|day| day.0);
@@ -153,18 +157,20 @@ async fn add(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(Sta
     Ok((StatusCode::CREATED, Json(Member::new(&made, &app.external_url))))
 }
 
-/// What a member becomes.
+/// Changes to a member.
 #[derive(Deserialize, ToSchema)]
 struct MemberToChange {
-    /// As what.
+    /// Role of the member.
     access_level: Level,
-    /// The day on which it ends; absent, it stays as it is.
+    /// Day on which the membership ends. If absent, it stays as it is.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = Date)]
     expires_at: Clearable<Day>,
 }
 
-/// Change a member's role. As making them one.
+/// Change the role of a member. Maintainers of the project, owners of the group, and administrators.
+///
+/// A caller cannot give a role above their own, or change a member whose role is above their own.
 #[utoipa::path(put, path = "/{user_id}", tag = "Members", request_body = MemberToChange,
     responses((status = 200, body = Member)))]
 async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Json<Member>, ApiError> {
@@ -177,9 +183,11 @@ async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Jso
     Ok(Json(Member::new(&changed, &app.external_url)))
 }
 
-/// End a membership. As making them one; everybody may end their own.
+/// Remove a member. Maintainers of the project, owners of the group, and administrators.
+///
+/// Every member can remove themselves.
 #[utoipa::path(delete, path = "/{user_id}", tag = "Members", responses((status = 204)))]
-async fn remove(at: At, State(app): State<Arc<App>>) -> Result<StatusCode, ApiError> {
+async fn remove(at: At, State(app): State<Arc<App>>, _: Params) -> Result<StatusCode, ApiError> {
     let member = at.member(&app).await?;
     at.may_set(&app, member.level).await?;
     app.store().remove_member(at.0.scope, member.user.id).await?;

@@ -1,4 +1,4 @@
-//! `/api/v4/namespaces`: groups as the places that projects can be created in.
+//! `/api/v4/namespaces`: groups, as the places in which projects are created.
 
 use std::sync::Arc;
 
@@ -27,20 +27,21 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(show)).routes(routes!(exists))
 }
 
-/// What a list of namespaces is narrowed to.
+/// Filters of a list of namespaces.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct NamespaceQuery {
-    /// Only those with this in name or path.
+    /// Only namespaces with this text in their name or path.
     #[param(inline)]
     search: Option<Line<255>>,
-    /// Only those that the caller owns.
+    /// Only namespaces that the caller owns.
     owned_only: Option<bool>,
-    /// Only those that are in no other.
+    /// Only top-level namespaces.
     top_level_only: Option<bool>,
 }
 
-/// List namespaces: groups as the places that projects can be made in.
+/// List namespaces: the groups in which projects can be created. Non-administrators see only the groups that they
+/// are a member of.
 #[utoipa::path(get, path = "/namespaces", tag = "Groups", params(PageQuery, NamespaceQuery),
     responses((status = 200, body = [Namespace])))]
 async fn list(caller: Caller, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
@@ -55,7 +56,7 @@ async fn list(caller: Caller, State(app): State<Arc<App>>, listing: Listing) -> 
     Ok(listing.answer(page, &groups, |group| group.id.0, |group| Namespace::new(group, &app.external_url)))
 }
 
-/// Show a namespace by number or path. Members.
+/// Show a namespace by id or path. Members and administrators.
 #[utoipa::path(get, path = "/namespaces/{id}", tag = "Groups", responses((status = 200, body = Namespace)))]
 async fn show(
     caller: Caller,
@@ -66,7 +67,7 @@ async fn show(
     Ok(Json(Namespace::new(&group, &app.external_url)))
 }
 
-/// A group that the caller may do this with, where a request calls it a namespace.
+/// Finds a group on which the caller can perform the action, where the request calls it a namespace.
 pub(super) async fn namespace_for(app: &App, caller: &Caller, id: &str, action: Action) -> Result<Group, ApiError> {
     let missing = || ApiError::not_found("Namespace");
     let group = app.store().find_group(name(id)).await?.ok_or_else(missing)?;
@@ -80,23 +81,23 @@ pub(super) async fn namespace_for(app: &App, caller: &Caller, id: &str, action: 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Place {
-    /// The group that the namespace would be in; without it, none.
+    /// Id of the parent group. Default: a top-level namespace.
     parent_id: Option<i64>,
 }
 
-/// Whether a path is taken.
+/// Availability of a path.
 #[derive(Serialize, ToSchema)]
 struct Existence {
-    /// It is taken.
+    /// True if the path is taken.
     exists: bool,
-    /// When it is taken: a path that is free.
+    /// A free path, if this one is taken.
     suggests: Vec<String>,
 }
 
-/// How many numbers are tried behind a path for one that is free.
+/// Largest number that is appended to a path to find a free one.
 const MOST_SUGGESTIONS: u32 = 20;
 
-/// Whether the path of a namespace is taken, and which one is free instead.
+/// Check whether the path of a namespace is taken, and suggest a free one.
 #[utoipa::path(get, path = "/namespaces/{id}/exists", tag = "Groups", params(Place),
     responses((status = 200, body = Existence)))]
 async fn exists(
@@ -126,15 +127,15 @@ async fn exists(
     Ok(Json(Existence { exists: true, suggests: Vec::new() }))
 }
 
-/// The path of a group that the caller may see.
+/// Returns the path of a group that the caller can see.
 async fn parent(app: &App, caller: &Caller, id: i64) -> Result<String, ApiError> {
     let group = super::target::group_for(app, caller, &id.to_string(), Action::See).await?;
     Ok(group.full_path)
 }
 
-/// Groups and projects share one space of paths.
+/// Checks whether a path is taken. Groups and projects share one space of paths.
 async fn is_taken(app: &App, full_path: String) -> Result<bool, ApiError> {
-    // A number would be looked up as one, and here it is a path.
+    // A numeric text would be looked up as an id, but here it is a path.
     let path = Name::Path(full_path.replace('\0', "\u{fffd}"));
     Ok(app.store().find_group(path.clone()).await?.is_some() || app.store().find_project(path).await?.is_some())
 }

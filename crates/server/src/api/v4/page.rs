@@ -1,4 +1,4 @@
-//! GitLab's pagination, by number and by key, and the headers that clients follow.
+//! GitLab's pagination, by page number and by keyset, with the headers that clients follow.
 
 use std::sync::Arc;
 
@@ -16,74 +16,74 @@ use crate::state::App;
 
 const DEFAULT: i64 = 20;
 const MOST: i64 = 100;
-/// Beyond so many rows clients are not told how many there are, as in GitLab.
+/// Above this number of rows, the total is not shown, as in GitLab.
 const COUNTED: i64 = MOST_COUNTED - 1;
-/// Pages by number end here, as in GitLab: each costs more than the one before.
+/// Largest offset of a numbered page, as in GitLab, because each page costs more than the one before.
 const MOST_OFFSET: i64 = 50_000;
 
-/// Which page of a list.
+/// Page of a list.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PageQuery {
     /// Number of the page.
     #[param(default = 1, minimum = 1)]
     page: Option<i64>,
-    /// Rows of a page.
+    /// Number of rows in a page. Larger values count as 100.
     #[param(default = 20, minimum = 1, maximum = 100)]
     per_page: Option<i64>,
-    /// `keyset`: the next page begins behind the last row, at the same cost however far it is. `Link` has its address.
+    /// `keyset`: the next page begins after the last row, at the same cost for every page. `Link` has its URL.
     #[param(inline)]
     pagination: Option<Pagination>,
-    /// Only rows with greater numbers. Lists without `order_by` take it with `pagination=keyset` only.
+    /// Only rows with greater ids. Lists without `order_by` accept it with `pagination=keyset` only.
     id_after: Option<i64>,
 }
 
-/// In which order a list is.
+/// Order of a list.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct OrderQuery {
-    /// Rows are numbered as they are created, so both orders are one.
+    /// Property to order by. Ids follow the order of creation, so both values give the same order.
     #[serde(default, rename = "order_by")]
     #[param(inline)]
     _order_by: Option<OrderBy>,
-    /// Up or down.
+    /// Direction of the order.
     #[param(inline)]
     sort: Option<Sort>,
-    /// Only rows with lower numbers.
+    /// Only rows with lower ids.
     id_before: Option<i64>,
 }
 
-/// What a list is ordered by.
+/// Property to order by.
 #[derive(Deserialize, ToSchema, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
 enum OrderBy {
-    /// The number.
+    /// The id.
     Id,
-    /// When it was created.
+    /// The time of creation.
     CreatedAt,
 }
 
-/// The direction of a list.
+/// Direction of a list.
 #[derive(Deserialize, ToSchema, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 enum Sort {
-    /// Lower numbers first, as without it.
+    /// Lowest id first (default).
     Asc,
-    /// Greater numbers first.
+    /// Greatest id first.
     Desc,
 }
 
-/// How pages follow each other.
+/// Kind of pagination.
 #[derive(Deserialize, ToSchema, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Pagination {
-    /// By number.
+    /// By page number.
     Offset,
-    /// Behind the last row.
+    /// By the last row of the page before.
     Keyset,
 }
 
-/// A request for a page of a list: extracted last, because it reads the body.
+/// A request for a page of a list. It must be the last extractor, because it reads the body.
 pub(crate) struct Listing {
     pub(crate) params: Params,
     headers: HeaderMap,
@@ -108,21 +108,21 @@ impl Listing {
             return Ok(Page { start: Start::After(asked.id_after.unwrap_or(0)), limit });
         }
         if asked.id_after.is_some() {
-            return Err(ApiError::bad_parameter("id_after goes with pagination=keyset in this list"));
+            return Err(ApiError::bad_parameter("id_after requires pagination=keyset in this list"));
         }
         asked.numbered(limit)
     }
 
-    /// The same with the greatest number first.
+    /// Reads the page of a list in descending order.
     pub(crate) fn asked_downwards(&self) -> Result<Page, ApiError> {
         let asked: PageQuery = self.params.read()?;
         if asked.pagination == Some(Pagination::Keyset) || asked.id_after.is_some() {
-            return Err(ApiError::bad_parameter("pagination=keyset goes up only in this list: leave sort out"));
+            return Err(ApiError::bad_parameter("pagination=keyset lists in ascending order only; remove sort"));
         }
         Ok(downwards(asked.numbered(asked.limit(i64::MAX)?.min(MOST))?))
     }
 
-    /// The same for a list that goes up or down, and the numbers that its rows have.
+    /// Reads the page of a list in either order, and the range of ids.
     pub(crate) fn asked_in_order(&self) -> Result<(Page, Numbers), ApiError> {
         let asked: PageQuery = self.params.read()?;
         let OrderQuery { sort, id_before, .. } = self.params.read()?;
@@ -141,7 +141,7 @@ impl Listing {
         Ok((if goes_down { downwards(page) } else { page }, numbers))
     }
 
-    /// The same where more than `most` on a page is a refusal, and pages have numbers.
+    /// Reads a numbered page of a list that refuses more than `most` rows.
     pub(crate) fn asked_at_most(&self, most: i64) -> Result<Page, ApiError> {
         let asked: PageQuery = self.params.read()?;
         if asked.pagination == Some(Pagination::Keyset) || asked.id_after.is_some() {
@@ -151,7 +151,7 @@ impl Listing {
         asked.numbered(asked.limit(most)?)
     }
 
-    /// A page of a list with its headers. Links are on the base that the client used.
+    /// Builds the answer for a page with its headers. Links use the host and scheme of the request.
     pub(crate) fn answer<R, T: Serialize>(
         &self,
         page: Page,
@@ -181,7 +181,7 @@ impl Listing {
         let at = offset / page.limit + 1;
         let pages = ((list.total + page.limit - 1) / page.limit).max(1);
         let counted = list.total <= COUNTED;
-        // Where nobody counts any more, a full page may have another behind it.
+        // If the total is unknown, another page may follow a full one.
         let more = if counted { at < pages } else { full && offset + page.limit <= MOST_OFFSET };
         let (next, previous) = (more.then_some(at + 1), (at > 1).then_some(at - 1));
         let text = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
@@ -224,7 +224,7 @@ impl PageQuery {
     }
 }
 
-/// The same page of a list that begins with the greatest number.
+/// Converts a page to the same page in descending order.
 fn downwards(page: Page) -> Page {
     match page.start {
         Start::Offset(rows) => Page { start: Start::OffsetDown(rows), ..page },
@@ -232,7 +232,7 @@ fn downwards(page: Page) -> Page {
     }
 }
 
-/// Addresses of other pages.
+/// Builds the URLs of other pages.
 struct Links<'a> {
     headers: &'a HeaderMap,
     uri: &'a Uri,

@@ -40,30 +40,30 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(users))
 }
 
-/// What a list of projects is narrowed to.
+/// Filters of a list of projects.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ProjectQuery {
-    /// Only those with this in name or path.
+    /// Only projects with this text in their name or path.
     #[param(inline)]
     search: Option<Line<255>>,
-    /// Only those that the caller owns.
+    /// Only projects that the caller owns.
     owned: Option<bool>,
-    /// Only those that the caller is a member of, for administrators too.
+    /// Only projects that the caller is a member of, for administrators too.
     membership: Option<bool>,
-    /// Only those where the caller is a member with at least this role.
+    /// Only projects in which the caller has at least this role.
     #[param(inline)]
     min_access_level: Option<Level>,
-    /// Only of this visibility.
+    /// Only projects with this visibility.
     #[param(inline)]
     visibility: Option<Visibility>,
-    /// Only archived ones, or only the others.
+    /// `true`: only archived projects. `false`: only projects that are not archived.
     archived: Option<bool>,
-    /// Only those that are not archived, or only the others.
+    /// `true`: only projects that are not archived. `false`: only archived projects.
     active: Option<bool>,
 }
 
-/// List projects: those that the caller is a member of, and all for administrators.
+/// List projects. Non-administrators see only the projects that they are a member of.
 #[utoipa::path(get, path = "/projects", tag = "Projects", params(PageQuery, OrderQuery, ProjectQuery),
     responses((status = 200, body = [Project])))]
 async fn list(caller: Caller, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
@@ -87,24 +87,24 @@ pub(super) async fn answer(app: &App, caller: &Caller, listing: &Listing, among:
     Ok(listing.answer(page, &projects, |project| project.id.0, view))
 }
 
-/// A project to be made. Of name and path, one is enough.
+/// A project to create. Either `name` or `path` is required.
 #[derive(Deserialize, ToSchema)]
 struct ProjectToMake {
-    /// The group that it goes into.
+    /// Id of the group.
     namespace_id: i64,
-    /// Shown name.
+    /// Display name.
     name: Option<Line<255>>,
-    /// Last segment of its path.
+    /// Last segment of the path.
     path: Option<Line<255>>,
     /// Free text.
     description: Option<Prose<2048>>,
-    /// Branch that commits land on; `main` if it is not given.
+    /// Default branch. Default: `main`.
     default_branch: Option<Line<255>>,
-    /// Who may see it.
+    /// Visibility of the project.
     visibility: Option<Visibility>,
 }
 
-/// Make a project in a group. Administrators.
+/// Create a project in a group. Administrators only.
 #[utoipa::path(post, path = "/projects", tag = "Projects", request_body = ProjectToMake,
     responses((status = 201, body = Project)))]
 async fn create(
@@ -113,7 +113,7 @@ async fn create(
     params: Params,
 ) -> Result<(StatusCode, Json<Project>), ApiError> {
     let input: ProjectToMake = params.read()?;
-    // GitLab takes either and makes the other from it.
+    // GitLab accepts one of the two, and derives the other from it.
     let (name, path) = match (input.name, input.path) {
         (Some(name), Some(given)) => (name.0, path(given.0, "path")?),
         (None, Some(given)) => (given.0.clone(), path(given.0, "path")?),
@@ -132,7 +132,7 @@ async fn create(
     };
     let made = app.store().create_project(new, app.belt.clock().now()).await;
     let project = made.map_err(|error| match error {
-        // The group is a value that was sent, and not the thing that was asked for.
+        // The group is a parameter here, so its absence is not a 404.
         Error::Missing(_) => ApiError::Message(StatusCode::BAD_REQUEST, json!({ "namespace": ["is not valid"] })),
         other => other.into(),
     })?;
@@ -140,31 +140,31 @@ async fn create(
     Ok((StatusCode::CREATED, Json(shown::project(&app, &project).await?)))
 }
 
-/// A path from a name: `My Project` is `my-project`, as in GitLab.
+/// Derives a path from a name as GitLab does: `My Project` becomes `my-project`.
 fn slug(name: &str) -> String {
     let letters =
         name.chars().map(|c| if c.is_ascii_alphanumeric() || "_.".contains(c) { c.to_ascii_lowercase() } else { ' ' });
     letters.collect::<String>().split_whitespace().collect::<Vec<_>>().join("-")
 }
 
-/// What is to be changed of a project.
+/// Changes to a project.
 #[derive(Deserialize, ToSchema)]
 struct ProjectToChange {
-    /// Shown name.
+    /// Display name.
     name: Option<Line<255>>,
-    /// Last segment of its path.
+    /// Last segment of the path.
     path: Option<Line<255>>,
     /// Free text.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 2048)]
     description: Clearable<Prose<2048>>,
-    /// Branch that commits land on.
+    /// Default branch.
     default_branch: Option<Line<255>>,
-    /// Who may see it.
+    /// Visibility of the project.
     visibility: Option<Visibility>,
 }
 
-/// Change a project. Maintainers.
+/// Change a project. Maintainers and administrators.
 #[utoipa::path(put, path = "/projects/{id}", tag = "Projects", request_body = ProjectToChange,
     responses((status = 200, body = Project)))]
 async fn edit(
@@ -188,14 +188,16 @@ async fn edit(
     changed(&app, project.id, edit).await
 }
 
-/// Where a project goes.
+/// Target of a transfer.
 #[derive(Deserialize, ToSchema)]
 struct Destination {
-    /// The group: its number, or its full path.
+    /// The group: id or full path.
     namespace: Line<255>,
 }
 
-/// Move a project into another group, whose hooks hear of it from then on. Owners of both groups.
+/// Move a project into another group. Owners of both groups, and administrators.
+///
+/// The hooks of the new group get the events of the project from then on.
 #[utoipa::path(put, path = "/projects/{id}/transfer", tag = "Projects", request_body = Destination,
     responses((status = 200, body = Project)))]
 async fn transfer(
@@ -206,29 +208,33 @@ async fn transfer(
 ) -> Result<Json<Project>, ApiError> {
     let project = project_for(&app, &caller, &id, Action::See).await?;
     let Destination { namespace } = params.read()?;
-    // It takes the project out of the hearing of one group and into that of another.
+    // The transfer takes events of the project away from the hooks of one group and gives them to those of another.
     let target = namespace_for(&app, &caller, &namespace.0, Action::Administer).await?;
     caller.require(&app, Scope::Group(project.group), Action::Administer).await?;
     let chosen_by = caller.chosen_by();
     changed(&app, project.id, ProjectEdit { group: Some(target.id), chosen_by, ..ProjectEdit::default() }).await
 }
 
-/// Archive a project, so that lists can leave it out. What is reported of it is delivered as before. Owners.
+/// Archive a project, so that lists can exclude it. Owners and administrators.
+///
+/// Its events are still delivered.
 #[utoipa::path(post, path = "/projects/{id}/archive", tag = "Projects", responses((status = 201, body = Project)))]
 async fn archive(
     caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    _: Params,
 ) -> Result<(StatusCode, Json<Project>), ApiError> {
     set_archived(&app, &caller, &id, true).await
 }
 
-/// Take a project out of the archive. Owners.
+/// Restore a project from the archive. Owners and administrators.
 #[utoipa::path(post, path = "/projects/{id}/unarchive", tag = "Projects", responses((status = 201, body = Project)))]
 async fn unarchive(
     caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    _: Params,
 ) -> Result<(StatusCode, Json<Project>), ApiError> {
     set_archived(&app, &caller, &id, false).await
 }
@@ -248,20 +254,20 @@ async fn set_archived(
     Ok((StatusCode::CREATED, changed(app, project.id, edit).await?))
 }
 
-/// What a list of a project's users is narrowed to.
+/// Filters of a list of a project's users.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ProjectUserQuery {
-    /// Only those with this in login or name; for administrators, in the address too.
+    /// Only users with this text in their username or name; for administrators, in their e-mail address too.
     #[param(inline)]
     search: Option<Line<255>>,
-    /// Not the users with these numbers.
+    /// Exclude users with these ids.
     #[serde(default)]
     #[param(value_type = Option<String>)]
     skip_users: Vec<i64>,
 }
 
-/// List the users of a project: its members and those of the groups above. Members.
+/// List the users of a project: its direct and inherited members. Members and administrators.
 #[utoipa::path(get, path = "/projects/{id}/users", tag = "Projects", params(PageQuery, ProjectUserQuery),
     responses((status = 200, body = [User])))]
 async fn users(
@@ -291,19 +297,22 @@ async fn changed(app: &App, id: ProjectId, edit: ProjectEdit) -> Result<Json<Pro
     Ok(Json(shown::project(app, &changed).await?))
 }
 
-/// Show a project. Members.
+/// Show a project. Members and administrators.
 #[utoipa::path(get, path = "/projects/{id}", tag = "Projects", responses((status = 200, body = Project)))]
 async fn show(caller: Caller, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Project>, ApiError> {
     let project = project_for(&app, &caller, &id, Action::See).await?;
     Ok(Json(shown::project(&app, &project).await?))
 }
 
-/// Delete a project with its hooks. Its events and insights stay. Administrators.
+/// Delete a project with its hooks. Administrators only.
+///
+/// Its events and insights are kept.
 #[utoipa::path(delete, path = "/projects/{id}", tag = "Projects", responses((status = 202, body = Message)))]
 async fn delete(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    _: Params,
 ) -> Result<(StatusCode, Json<Message>), ApiError> {
     let project = find_project(&app, &id).await?;
     app.store().delete_project(project.id).await?;

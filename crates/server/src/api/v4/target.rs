@@ -1,4 +1,4 @@
-//! What a path is about: a project, a group or the instance, and whether the caller may do there what they want.
+//! Finds the project, group or instance that a path names, and checks the permission of the caller.
 
 use std::sync::Arc;
 
@@ -12,21 +12,21 @@ use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::state::App;
 
-/// A project that the caller may do this with.
+/// Finds a project on which the caller can perform the action.
 pub(super) async fn project_for(app: &App, caller: &Caller, id: &str, action: Action) -> Result<Project, ApiError> {
     let project = find_project(app, id).await?;
     caller.require(app, Scope::Project(project.id), action).await?;
     Ok(project)
 }
 
-/// A group that the caller may do this with.
+/// Finds a group on which the caller can perform the action.
 pub(super) async fn group_for(app: &App, caller: &Caller, id: &str, action: Action) -> Result<Group, ApiError> {
     let group = find_group(app, id).await?;
     caller.require(app, Scope::Group(group.id), action).await?;
     Ok(group)
 }
 
-/// The scope that a path begins with, who asks, and the parts of the path behind it.
+/// The scope at the beginning of a path, the caller, and the parameters of the path.
 pub(super) struct Target {
     pub(super) scope: Scope,
     pub(super) caller: Caller,
@@ -34,8 +34,8 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// Reads `/projects/{id}/…`, `/groups/{id}/…`, or a path of the instance. The same routes serve all of them, so the
-    /// pattern that matched tells which it is.
+    /// Reads `/projects/{id}/…`, `/groups/{id}/…`, or a path of the instance. The same handlers serve all of them, so
+    /// the matched pattern decides which one it is.
     pub(super) async fn read(parts: &mut Parts, app: &Arc<App>, action: Action) -> Result<Self, ApiError> {
         let caller = Caller::from_request_parts(parts, app).await?;
         let found = RawPathParams::from_request_parts(parts, app)
@@ -56,19 +56,19 @@ impl Target {
         Ok(target)
     }
 
-    /// Lets pass who gives or takes a role that is not above their own.
+    /// Checks that the caller's own role is at least the role that they give, take or use.
     pub(super) async fn may_give(&self, app: &App, level: AccessLevel) -> Result<(), ApiError> {
         let actor = &self.caller.actor;
         let role = app.store().role(self.scope, actor.user_id, app.belt.clock().now()).await?;
         if actor.is_admin || role.is_some_and(|role| role >= level) { Ok(()) } else { Err(ApiError::forbidden()) }
     }
 
-    /// A part of the path by its name in the pattern; empty if the pattern has none.
+    /// Returns a parameter of the path by name; empty if the pattern does not have it.
     pub(super) fn part(&self, name: &str) -> &str {
         self.parts.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 
-    /// A part that must be a number.
+    /// Returns a numeric parameter of the path.
     pub(super) fn number(&self, name: &str) -> Result<i64, ApiError> {
         self.part(name).parse().map_err(|_| ApiError::bad_parameter(format!("{name} is invalid")))
     }

@@ -1,4 +1,4 @@
-//! Access tokens: of people, and of projects and groups, where each stands for a bot that is a member.
+//! Access tokens: personal ones, and those of projects and groups, which each have a bot as member.
 
 use std::sync::Arc;
 
@@ -26,13 +26,13 @@ use crate::state::App;
 use crate::views::{MadeToken, Token};
 
 const DAY: i64 = 86_400;
-/// How long a token is good that says nothing else, and at most: GitLab's.
+/// Default and largest lifetime of a token in days, as in GitLab.
 const DEFAULT_DAYS: i64 = 365;
 const MOST_DAYS: i64 = 400;
-/// How long one is good that takes the place of another.
+/// Default lifetime of a rotated token in days.
 const ROTATED_DAYS: i64 = 7;
 
-/// Tokens of people.
+/// Routes of personal tokens.
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(create_own))
@@ -42,18 +42,18 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(rotate_personal))
 }
 
-/// Tokens of a project or group; what comes before the collection names it.
+/// Routes of project and group tokens. The path before them names the scope.
 pub(super) fn scope_routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(show, revoke)).routes(routes!(rotate))
 }
 
-/// What a token covers.
+/// Scope of a token.
 #[derive(Deserialize, ToSchema, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 enum TokenScope {
-    /// Everything that its holder may do.
+    /// All actions that the user can perform.
     Api,
-    /// Reading.
+    /// Read access only.
     ReadApi,
 }
 
@@ -66,71 +66,71 @@ impl From<TokenScope> for access_rules::TokenScope {
     }
 }
 
-/// A token to be made.
+/// A token to create.
 #[derive(Deserialize, ToSchema)]
 struct TokenToMake {
-    /// What it is for.
+    /// Purpose of the token.
     name: Line<255>,
-    /// What it covers.
+    /// Scopes of the token.
     #[schema(min_items = 1)]
     scopes: Vec<TokenScope>,
-    /// The day on which it ends; after a year if it is not given.
+    /// Day on which the token expires. Default: after one year.
     expires_at: Option<Day>,
 }
 
-/// A token of a project or group to be made.
+/// A project or group token to create.
 #[derive(Deserialize, ToSchema)]
 struct ScopeTokenToMake {
-    /// What it is for.
+    /// Purpose of the token.
     name: Line<255>,
-    /// What it covers.
+    /// Scopes of the token.
     #[schema(min_items = 1)]
     scopes: Vec<TokenScope>,
-    /// The role of its bot; Maintainer if it is not given.
+    /// Role of the token's bot. Default: Maintainer.
     #[serde(default)]
     access_level: Option<Level>,
-    /// The day on which it ends; after a year if it is not given.
+    /// Day on which the token expires. Default: after one year.
     expires_at: Option<Day>,
 }
 
-/// A token that takes the place of another.
+/// A rotation of a token.
 #[derive(Deserialize, ToSchema)]
 struct Rotation {
-    /// The day on which it ends; after a week if it is not given.
+    /// Day on which the new token expires. Default: after one week.
     expires_at: Option<Day>,
 }
 
-/// What a list of tokens is narrowed to.
+/// Filters of a list of tokens.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct TokenQuery {
-    /// Only those that can be used, or only the others.
+    /// `active`: only usable tokens. `inactive`: only revoked or expired tokens.
     #[param(inline)]
     state: Option<TokenState>,
-    /// Only those that were taken back, or only the others.
+    /// `true`: only revoked tokens. `false`: only tokens that are not revoked.
     revoked: Option<bool>,
-    /// Only those with this in their name.
+    /// Only tokens with this text in their name.
     #[param(inline)]
     search: Option<Line<255>>,
-    /// Only those that were created then or later.
+    /// Only tokens that were created at this time or later.
     #[param(inline)]
     created_after: Option<Moment>,
-    /// Only those that were created then or earlier.
+    /// Only tokens that were created at this time or earlier.
     #[param(inline)]
     created_before: Option<Moment>,
-    /// Only those that end then or later.
+    /// Only tokens that expire at this time or later.
     #[param(inline)]
     expires_after: Option<Moment>,
-    /// Only those that end then or earlier.
+    /// Only tokens that expire at this time or earlier.
     #[param(inline)]
     expires_before: Option<Moment>,
-    /// Only those that were used last then or later.
+    /// Only tokens that were last used at this time or later.
     #[param(inline)]
     last_used_after: Option<Moment>,
-    /// Only those that were used last then or earlier.
+    /// Only tokens that were last used at this time or earlier.
     #[param(inline)]
     last_used_before: Option<Moment>,
-    /// In which order they are; as `created_asc` without it.
+    /// Order of the list. Default: `created_asc`.
     #[param(inline)]
     sort: Option<TokenSort>,
 }
@@ -138,30 +138,32 @@ struct TokenQuery {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct OwnerQuery {
-    /// Only those of this user.
+    /// Only tokens of this user.
     user_id: Option<i64>,
 }
 
-/// The order of tokens.
+/// Order of tokens.
 #[derive(Deserialize, ToSchema, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 enum TokenSort {
-    /// The oldest first.
+    /// Oldest first.
     CreatedAsc,
-    /// The newest first.
+    /// Newest first.
     CreatedDesc,
 }
 
 #[derive(Deserialize, ToSchema, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 enum TokenState {
-    /// Can be used.
+    /// Usable.
     Active,
-    /// Was taken back, or has ended.
+    /// Revoked or expired.
     Inactive,
 }
 
-/// Make a token of one's own. Not with a token of a project or group, which would outlive itself that way.
+/// Create a personal token for the current user.
+///
+/// A project or group token cannot do this, because the new token could outlive it.
 #[utoipa::path(post, path = "/user/personal_access_tokens", tag = "Tokens", request_body = TokenToMake,
     responses((status = 201, body = MadeToken)))]
 async fn create_own(
@@ -175,7 +177,7 @@ async fn create_own(
     make(&app, Holder::User(actor.user_id), params.read()?, prefix(None)).await
 }
 
-/// Make a token for somebody. Administrators.
+/// Create a personal token for a user. Administrators only.
 #[utoipa::path(post, path = "/users/{id}/personal_access_tokens", tag = "Tokens", request_body = TokenToMake,
     responses((status = 201, body = MadeToken)))]
 async fn create_for(
@@ -187,7 +189,7 @@ async fn create_for(
     let id = id.parse().map_err(|_| ApiError::bad_parameter("id is invalid"))?;
     let user = app.store().find_user(id).await?.ok_or_else(|| ApiError::not_found("User"))?;
     if user.bot_of.is_some() {
-        return Err(ApiError::bad_parameter("the user is a bot; rotate the token of its project or group"));
+        return Err(ApiError::bad_parameter("the user is a bot; rotate the token of its project or group instead"));
     }
     make(&app, Holder::User(id), params.read()?, prefix(None)).await
 }
@@ -201,7 +203,7 @@ async fn make(
     if input.scopes.is_empty() {
         return Err(Invalid::missing("scopes").into());
     }
-    // Clients compare what they asked for with what they read: each scope is kept, once.
+    // Clients compare the scopes with those that they sent, so the order stays and repeats are removed.
     let mut scopes: Vec<access_rules::TokenScope> = Vec::new();
     for scope in input.scopes {
         if !scopes.contains(&scope.into()) {
@@ -221,7 +223,7 @@ async fn make(
     Ok((StatusCode::CREATED, Json(MadeToken { about, token: text })))
 }
 
-/// What secret scanners can know a token by.
+/// Prefix by which secret scanners recognise a token.
 const fn prefix(of: Option<Scope>) -> &'static str {
     match of {
         None | Some(Scope::Instance) => "qdpat-",
@@ -230,10 +232,11 @@ const fn prefix(of: Option<Scope>) -> &'static str {
     }
 }
 
-/// A prefix, and 32 random bytes; and what of it is stored.
+/// Generates a token from a prefix and 32 random bytes, and the digest that is stored.
 fn fresh(prefix: &str) -> Result<(String, [u8; 32]), ApiError> {
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(|error| ApiError::internal(anyhow::anyhow!("no randomness: {error}")))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| ApiError::internal(anyhow::anyhow!("failed to read random bytes: {error}")))?;
     let text = format!("{prefix}{}", hex::encode(bytes));
     let digest = *TokenDigest::new(text.as_bytes()).as_bytes();
     Ok((text, digest))
@@ -274,7 +277,7 @@ async fn answer(app: &App, listing: &Listing, which: Tokens) -> Result<Response,
     Ok(listing.answer(page, &tokens, |token| token.id, |token| Token::new(token, now)))
 }
 
-/// List personal tokens: one's own, and everybody's for administrators.
+/// List personal tokens. Non-administrators see only their own tokens.
 #[utoipa::path(get, path = "/personal_access_tokens", tag = "Tokens", params(PageQuery, TokenQuery, OwnerQuery),
     responses((status = 200, body = [Token])))]
 async fn list_personal(
@@ -292,7 +295,9 @@ async fn list_personal(
     answer(&app, &listing, which).await
 }
 
-/// Show a personal token; `self` is the one that asks. Its owner and administrators.
+/// Show a personal token. The owner of the token, and administrators.
+///
+/// `self` stands for the token of the request.
 #[utoipa::path(get, path = "/personal_access_tokens/{token_id}", tag = "Tokens",
     responses((status = 200, body = Token)))]
 async fn show_personal(
@@ -303,17 +308,20 @@ async fn show_personal(
     Ok(Json(Token::new(&own(&app, &caller, &id).await?, app.belt.clock().now())))
 }
 
-/// Take a personal token back. Its owner and administrators.
+/// Revoke a personal token. The owner of the token, and administrators.
 #[utoipa::path(delete, path = "/personal_access_tokens/{token_id}", tag = "Tokens", responses((status = 204)))]
 async fn revoke_personal(
     caller: Caller,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    _: Params,
 ) -> Result<StatusCode, ApiError> {
     end(&app, &own(&app, &caller, &id).await?).await
 }
 
-/// Replace a personal token: the old one ends at once. Its owner and administrators.
+/// Rotate a personal token. The owner of the token, and administrators.
+///
+/// The old token is revoked immediately.
 #[utoipa::path(post, path = "/personal_access_tokens/{token_id}/rotate", tag = "Tokens", request_body = Rotation,
     responses((status = 200, body = MadeToken)))]
 async fn rotate_personal(
@@ -326,7 +334,7 @@ async fn rotate_personal(
     renew(&app, &token, params.read()?).await
 }
 
-/// A token of the caller's; an administrator sees everybody's.
+/// Finds a token of the caller; for administrators, a token of any user.
 async fn own(app: &App, caller: &Caller, id: &str) -> Result<access::Token, ApiError> {
     let id = if id == "self" { Some(caller.actor.token) } else { id.parse().ok() };
     let id = id.ok_or_else(|| ApiError::bad_parameter("token_id is invalid"))?;
@@ -335,10 +343,12 @@ async fn own(app: &App, caller: &Caller, id: &str) -> Result<access::Token, ApiE
     own.ok_or_else(|| ApiError::not_found("Personal Access Token"))
 }
 
-/// The root token comes from outside: taken back here, it would be good again after the next start.
+/// Refuses changes to the root token. It comes from the settings, so a revoked one would be valid again after a
+/// restart.
 fn check_not_root(token: &access::Token) -> Result<(), ApiError> {
     if token.is_root {
-        let words = "this is the root token: replace QUICKDRAW_ROOT_TOKEN, or the file root-token in the data folder, and restart";
+        let words = "this is the root token: replace QUICKDRAW_ROOT_TOKEN, or the file root-token in the data folder, \
+            and restart";
         return Err(ApiError::bad_parameter(words));
     }
     Ok(())
@@ -362,7 +372,7 @@ async fn renew(app: &App, token: &access::Token, input: Rotation) -> Result<Json
     Ok(Json(MadeToken { about: Token::new(&made, now), token: text }))
 }
 
-/// The tokens of a project or group, for somebody who administers it.
+/// The tokens of a project or group, for a caller who administers it.
 struct At(Target);
 
 impl FromRequestParts<Arc<App>> for At {
@@ -378,7 +388,7 @@ impl At {
         let found = app.store().find_token(self.0.number("token_id")?).await?;
         let here = found.filter(|token| token.scope == Some(self.0.scope));
         let token = here.ok_or_else(|| ApiError::not_found("Access Token"))?;
-        // Whoever holds the token has its role.
+        // A caller who gets the token gets its role.
         if let Some(level) = token.level {
             self.0.may_give(app, level).await?;
         }
@@ -386,14 +396,16 @@ impl At {
     }
 }
 
-/// List the tokens of a project or group. Maintainers of a project, owners of a group.
+/// List the tokens of a project or group. Maintainers of the project, owners of the group, and administrators.
 #[utoipa::path(get, path = "/", tag = "Tokens", params(PageQuery, TokenQuery),
     responses((status = 200, body = [Token])))]
 async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
     answer(&app, &listing, Tokens::In(at.0.scope)).await
 }
 
-/// Make a token of a project or group. It stands for a bot that is a member; nobody gives a role above their own.
+/// Create a token of a project or group. Maintainers of the project, owners of the group, and administrators.
+///
+/// The token belongs to a new bot, which is a member. A caller cannot give a role above their own.
 #[utoipa::path(post, path = "/", tag = "Tokens", request_body = ScopeTokenToMake,
     responses((status = 201, body = MadeToken)))]
 async fn create(
@@ -410,19 +422,25 @@ async fn create(
     make(&app, holder, TokenToMake { name, scopes, expires_at }, prefix(Some(at.0.scope))).await
 }
 
-/// Show a token of a project or group. As listing them, with at least its role.
+/// Show a token of a project or group. Maintainers of the project, owners of the group, and administrators.
+///
+/// The role of the caller must be at least that of the token.
 #[utoipa::path(get, path = "/{token_id}", tag = "Tokens", responses((status = 200, body = Token)))]
 async fn show(at: At, State(app): State<Arc<App>>) -> Result<Json<Token>, ApiError> {
     Ok(Json(Token::new(&at.token(&app).await?, app.belt.clock().now())))
 }
 
-/// Take a token of a project or group back. As showing it.
+/// Revoke a token of a project or group. Maintainers of the project, owners of the group, and administrators.
+///
+/// The role of the caller must be at least that of the token.
 #[utoipa::path(delete, path = "/{token_id}", tag = "Tokens", responses((status = 204)))]
-async fn revoke(at: At, State(app): State<Arc<App>>) -> Result<StatusCode, ApiError> {
+async fn revoke(at: At, State(app): State<Arc<App>>, _: Params) -> Result<StatusCode, ApiError> {
     end(&app, &at.token(&app).await?).await
 }
 
-/// Replace a token of a project or group: the old one ends at once. As showing it.
+/// Rotate a token of a project or group. Maintainers of the project, owners of the group, and administrators.
+///
+/// The old token is revoked immediately. The role of the caller must be at least that of the token.
 #[utoipa::path(post, path = "/{token_id}/rotate", tag = "Tokens", request_body = Rotation,
     responses((status = 200, body = MadeToken)))]
 async fn rotate(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Json<MadeToken>, ApiError> {

@@ -1,4 +1,4 @@
-//! Users: `/user`, `/users`; and what clients ask first, `/version` and `/metadata`.
+//! Users: `/user` and `/users`; also `/version` and `/metadata`, which clients request first.
 
 use std::sync::Arc;
 
@@ -32,14 +32,14 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(metadata))
 }
 
-/// Show whom the token stands for.
+/// Show the current user.
 #[utoipa::path(get, path = "/user", tag = "Users", responses((status = 200, body = User)))]
 async fn me(Caller { actor, .. }: Caller, State(app): State<Arc<App>>) -> Result<Json<User>, ApiError> {
     let user = app.store().find_user(actor.user_id).await?.ok_or_else(ApiError::unauthorized)?;
     Ok(Json(User::in_full(&user, &app.external_url)))
 }
 
-/// Show the version of GitLab whose contract this is, because clients compare it.
+/// Show the GitLab version with which this API is compatible. Clients compare it.
 #[utoipa::path(get, path = "/version", tag = "Instance", responses((status = 200, body = Metadata)))]
 async fn version(_: Caller) -> Json<Metadata> {
     Json(Metadata::this())
@@ -54,42 +54,42 @@ async fn metadata(_: Caller) -> Json<Metadata> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct UserQuery {
-    /// Only the one with this login.
+    /// Only the user with this username.
     #[param(inline)]
     username: Option<Line<255>>,
-    /// Only those with this in login or name, or with this address.
+    /// Only users with this text in their username or name, or with this e-mail address.
     #[param(inline)]
     search: Option<Line<255>>,
-    /// Only those who are not blocked.
+    /// Only users who are not blocked.
     active: Option<bool>,
-    /// Only those who are blocked.
+    /// Only blocked users.
     blocked: Option<bool>,
-    /// Only those who are not active.
+    /// Only users who are not active.
     exclude_active: Option<bool>,
     /// Only administrators.
     admins: Option<bool>,
-    /// Only people, no bots of projects and groups.
+    /// Only people, without the bots of projects and groups.
     humans: Option<bool>,
-    /// No bots of projects.
+    /// Exclude the bots of projects and groups.
     without_project_bots: Option<bool>,
     /// Only bots.
     exclude_humans: Option<bool>,
-    /// Only those who were created then or later.
+    /// Only users who were created at this time or later.
     #[param(inline)]
     created_after: Option<Moment>,
-    /// Only those who were created then or earlier.
+    /// Only users who were created at this time or earlier.
     #[param(inline)]
     created_before: Option<Moment>,
 }
 
-/// List users. Administrators; others look one up by login.
+/// List users. Non-administrators must give `username`.
 #[utoipa::path(get, path = "/users", tag = "Users", params(PageQuery, OrderQuery, UserQuery),
     responses((status = 200, body = [User])))]
 async fn list(caller: Caller, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
     let (page, numbers) = listing.asked_in_order()?;
     let asked: UserQuery = listing.params.read()?;
     let is_admin = caller.actor.is_admin;
-    // Addresses, and who is an administrator, are not for everybody.
+    // E-mail addresses and administrators are visible to administrators only.
     if !is_admin && (asked.username.is_none() || asked.search.is_some() || asked.admins == Some(true)) {
         return Err(ApiError::forbidden());
     }
@@ -111,7 +111,7 @@ async fn list(caller: Caller, State(app): State<Arc<App>>, listing: Listing) -> 
     Ok(listing.answer(page, &users, |user| user.id, |user| view(user, &app.external_url)))
 }
 
-/// Show a user; in full to themselves and administrators.
+/// Show a user. E-mail address and other private fields are shown to the user and to administrators.
 #[utoipa::path(get, path = "/users/{id}", tag = "Users", responses((status = 200, body = User)))]
 async fn show(caller: Caller, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<User>, ApiError> {
     let user = find(&app, &id).await?;
@@ -119,21 +119,21 @@ async fn show(caller: Caller, State(app): State<Arc<App>>, Path(id): Path<String
     Ok(Json(if in_full { User::in_full(&user, &app.external_url) } else { User::new(&user, &app.external_url) }))
 }
 
-/// A user to be made.
+/// A user to create.
 #[derive(Deserialize, ToSchema)]
 struct UserToMake {
-    /// Login.
+    /// Username.
     username: Line<255>,
-    /// Shown name.
+    /// Display name.
     name: Line<255>,
-    /// Address.
+    /// E-mail address.
     email: Option<Line<255>>,
-    /// May do everything.
+    /// True for an administrator.
     #[serde(default)]
     admin: Option<bool>,
 }
 
-/// Make a user. Administrators.
+/// Create a user. Administrators only.
 #[utoipa::path(post, path = "/users", tag = "Users", request_body = UserToMake,
     responses((status = 201, body = User)))]
 async fn create(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<(StatusCode, Json<User>), ApiError> {
@@ -153,22 +153,24 @@ async fn find(app: &App, id: &str) -> Result<access::User, ApiError> {
     app.store().find_user(id).await?.ok_or_else(|| ApiError::not_found("User"))
 }
 
-/// What is to be changed of a user.
+/// Changes to a user.
 #[derive(Deserialize, ToSchema)]
 struct UserToChange {
-    /// Login.
+    /// Username.
     username: Option<Line<255>>,
-    /// Shown name.
+    /// Display name.
     name: Option<Line<255>>,
-    /// Address.
+    /// E-mail address.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 255)]
     email: Clearable<Line<255>>,
-    /// May do everything.
+    /// True for an administrator.
     admin: Option<bool>,
 }
 
-/// Change a user. Administrators, who stay what they are themselves.
+/// Change a user. Administrators only.
+///
+/// Administrators cannot remove their own administrator role.
 #[utoipa::path(put, path = "/users/{id}", tag = "Users", request_body = UserToChange,
     responses((status = 200, body = User)))]
 async fn edit(
@@ -179,11 +181,11 @@ async fn edit(
 ) -> Result<Json<User>, ApiError> {
     let user = find(&app, &id).await?;
     let input: UserToChange = params.read()?;
-    // Number 1 is who the root token stands for.
+    // User 1 is the user of the root token.
     if (user.id == actor.user_id || user.id == 1) && input.admin == Some(false) {
         return Err(ApiError::forbidden());
     }
-    // Whoever manages its project could take what it is given.
+    // A manager of the bot's project could use every permission that the bot is given.
     if user.bot_of.is_some() {
         return Err(ApiError::bad_parameter("the user is a bot of a project or group and cannot be changed"));
     }
@@ -199,15 +201,18 @@ async fn edit(
     Ok(Json(User::in_full(&changed, &app.external_url)))
 }
 
-/// Delete a user with their tokens and memberships. Administrators, and not themselves.
+/// Delete a user with their tokens and memberships. Administrators only.
+///
+/// Administrators cannot delete themselves.
 #[utoipa::path(delete, path = "/users/{id}", tag = "Users", responses((status = 204)))]
 async fn delete(
     Admin(actor): Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    _: Params,
 ) -> Result<StatusCode, ApiError> {
     let user = find(&app, &id).await?;
-    // Number 1 is who the root token stands for.
+    // User 1 is the user of the root token.
     if user.id == actor.user_id || user.id == 1 {
         return Err(ApiError::forbidden());
     }
@@ -216,16 +221,19 @@ async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Block a user: their tokens are refused at once on this node, and within a second on the others. Administrators, and not
+/// Block a user. Administrators only.
+///
+/// Their tokens are refused immediately on this node, and within a second on others. Administrators cannot block
 /// themselves.
 #[utoipa::path(post, path = "/users/{id}/block", tag = "Users", responses((status = 201, body = bool, content_type = "application/json")))]
 async fn block(
     Admin(actor): Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    _: Params,
 ) -> Result<(StatusCode, Json<bool>), ApiError> {
     let user = find(&app, &id).await?;
-    // Number 1 is who the root token stands for.
+    // User 1 is the user of the root token.
     if user.id == actor.user_id || user.id == 1 {
         let words = "403 Forbidden - The API initiating user and the root user cannot be blocked by the API";
         return Err(ApiError::Message(StatusCode::FORBIDDEN, json!(words)));
@@ -233,12 +241,13 @@ async fn block(
     set_blocked(&app, user.id, true).await
 }
 
-/// Let a user in again. Administrators.
+/// Unblock a user. Administrators only.
 #[utoipa::path(post, path = "/users/{id}/unblock", tag = "Users", responses((status = 201, body = bool, content_type = "application/json")))]
 async fn unblock(
     _: Admin,
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
+    _: Params,
 ) -> Result<(StatusCode, Json<bool>), ApiError> {
     let user = find(&app, &id).await?;
     set_blocked(&app, user.id, false).await

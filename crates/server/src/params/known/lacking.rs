@@ -1,10 +1,10 @@
-//! Filters that GitLab has for its lists and that are not here, with the values that let everything pass.
+//! GitLab's list filters that are not supported, with the values with which they exclude nothing.
 
-/// Values with which a filter that is a flag narrows nothing.
+/// Values with which a boolean filter excludes nothing.
 const OFF: &[&str] = &["false", "f", "0", "off", "no"];
 const NONE: &[&str] = &[];
 
-/// Filters of lists at some addresses.
+/// Filters of the lists at some paths.
 struct Filters {
     lists: &'static [&'static str],
     names: &'static [(&'static str, &'static [&'static str])],
@@ -69,7 +69,7 @@ const ALL: &[Filters] = &[
             "/api/v4/groups/{id}/members/all",
         ],
         names: &[
-            // Nobody waits for a licence here.
+            // Members never wait for a licence, so all of them are active.
             ("state", &["active"]),
             ("with_saml_identity", OFF),
             ("order_by", &["id"]),
@@ -96,7 +96,7 @@ const ALL: &[Filters] = &[
     },
 ];
 
-/// Parameters of GitLab's that change what an entry shows, or narrow to what everything here is anyway.
+/// GitLab's parameters that change the fields of an entry, or whose filter matches everything here.
 pub(super) const CHANGES_NOTHING: [&str; 14] = [
     "simple",
     "statistics",
@@ -114,7 +114,7 @@ pub(super) const CHANGES_NOTHING: [&str; 14] = [
     "show_seat_info",
 ];
 
-/// The values with which a filter of a list narrows nothing, if GitLab has it there and we do not.
+/// Returns the values with which an unsupported GitLab filter excludes nothing; `None` if there is no such filter.
 pub(super) fn filter(pattern: &str, name: &str) -> Option<&'static [&'static str]> {
     for filters in ALL {
         if !filters.lists.contains(&pattern) {

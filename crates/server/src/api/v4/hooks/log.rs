@@ -1,4 +1,4 @@
-//! `…/hooks/:hook_id/events`: what was sent in the last seven days, and sending it once more.
+//! `…/hooks/:hook_id/events`: the log of the last seven days, and resending its entries.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,37 +25,39 @@ use super::masked::{MASK, masked};
 use crate::api::v4::page::Listing;
 use crate::aside;
 use crate::error::ApiError;
-use crate::params::Invalid;
+use crate::params::{Invalid, Params};
 use crate::places::Sharer;
 use crate::state::App;
 use crate::views::{HookEvent, Shown, response_headers};
 
 const SECONDS_PER_DAY: i64 = 86_400;
-/// Most rows of a page: GitLab's, and a refusal beyond it.
+/// Largest number of rows in a page, as in GitLab. Larger pages are refused.
 const MOST: i64 = 20;
-/// Larger bodies are not shown, in GitLab's way.
+/// Bodies above this size in bytes are not shown, as in GitLab.
 const MOST_SHOWN: usize = 1 << 20;
-/// Nor are those that would make the bodies of a page longer than this.
+/// Largest size in bytes of all bodies in a page. Further bodies are not shown.
 const MOST_ON_PAGE: usize = 8 << 20;
 const OVERSIZE: &str = r#"{"oversize": true}"#;
-/// What a page takes in memory while it is made: its bodies, and the answer, whose buffer doubles.
+/// Memory in bytes for building a page: its bodies, and the answer, whose buffer doubles.
 const PAGE: usize = 4 * MOST_ON_PAGE;
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct LogQuery {
-    /// Numbers of HTTP statuses, or `successful`, `client_failure`, `server_failure`; several with commas between them, at
-    /// most 100.
+    /// Only attempts with these statuses: HTTP statuses, or `successful`, `client_failure`, `server_failure`;
+    /// separated by commas, at most 100.
     #[serde(default)]
     #[param(value_type = Option<String>)]
     status: Vec<String>,
 }
 
-/// List what was sent to a hook in the last seven days, newest first. Bodies of a page have 8 MiB together, and each 1 MiB: larger
-/// ones are `{"oversize": true}`. As seeing the hook.
+/// List the requests to a hook in the last seven days, newest first. Maintainers of the project, owners of the group,
+/// and administrators.
+///
+/// A page shows at most 8 MiB of bodies, and at most 1 MiB per body. Larger bodies are shown as `{"oversize": true}`.
 #[utoipa::path(get, path = "/{hook_id}/events", tag = "Hooks", params(LogQuery,
         ("page" = Option<i64>, Query, description = "Number of the page.", minimum = 1),
-        ("per_page" = Option<i64>, Query, description = "Rows of a page.", minimum = 1, maximum = 20)),
+        ("per_page" = Option<i64>, Query, description = "Number of rows in a page.", minimum = 1, maximum = 20)),
     responses((status = 200, body = [HookEvent])))]
 pub(super) async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
     let entry = at.hook(&app).await?;
@@ -80,22 +82,29 @@ pub(super) async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) 
     Ok(room.keep_with(answer))
 }
 
-/// The answer to what was sent again.
+/// Result of a resend.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Resent {
-    /// HTTP status of the receiver.
+    /// HTTP status that the receiver answered.
     response_status: u16,
 }
 
-/// Send an event once more, with its original bytes and ids. Five times a minute for each project or group and user.
+/// Send a request again, with its original bytes and ids. Maintainers of the project, owners of the group, and
+/// administrators.
+///
+/// Each user can resend five times a minute per project or group.
 #[utoipa::path(post, path = "/{hook_id}/events/{hook_event_id}/resend", tag = "Hooks",
     responses((status = 201, body = Resent)))]
-pub(super) async fn resend(at: At, State(app): State<Arc<App>>) -> Result<(StatusCode, Json<Resent>), ApiError> {
+pub(super) async fn resend(
+    at: At,
+    State(app): State<Arc<App>>,
+    _: Params,
+) -> Result<(StatusCode, Json<Resent>), ApiError> {
     let entry = at.hook(&app).await?;
     let id = AttemptId(at.0.number("hook_event_id")?);
     let attempt = app.store().find_attempt(entry.hook.id, id).await?.ok_or_else(ApiError::plain_not_found)?;
     at.count_by_hand(&app, "resend")?;
-    // What was sent elsewhere is not sent here.
+    // A request to an earlier URL is not resent to the present one.
     if attempt.record.started_at < entry.hook.url_since {
         let words = "The hook URL has changed, and this log entry cannot be retried";
         return Err(unprocessable(json!(words)));
@@ -112,8 +121,8 @@ pub(super) fn unprocessable(message: Value) -> ApiError {
     ApiError::Message(StatusCode::UNPROCESSABLE_ENTITY, message)
 }
 
-/// An attempt as GitLab shows it, with a body of at most `longest` bytes. The request follows from event, hook and attempt; what is
-/// secret in it is masked.
+/// Shows an attempt as GitLab does, with at most `longest` bytes of its body. The request is built again from event,
+/// hook and attempt, and its secrets are masked.
 async fn view(app: &App, hook: &Hook, attempt: &Attempt, longest: usize) -> Result<HookEvent, ApiError> {
     let delivery = app.store().find_delivery(attempt.delivery).await?;
     let event = match &delivery {
@@ -126,7 +135,7 @@ async fn view(app: &App, hook: &Hook, attempt: &Attempt, longest: usize) -> Resu
         None if attempt.record.started_at < hook.url_since => None,
         _ => Some(PastHook::of(hook)),
     };
-    // Of what was sent before versions were kept, the address may have been another than today's.
+    // Without a stored version of the hook, the URL of the attempt is unknown.
     let url = past.as_ref().map_or_else(|| MASK.to_owned(), |past| past.url.clone());
     let hook = &past.map_or_else(|| hook.clone(), |past| past.restore(hook));
     if let Some((event, payload)) = event {
@@ -152,7 +161,7 @@ async fn view(app: &App, hook: &Hook, attempt: &Attempt, longest: usize) -> Resu
     })
 }
 
-/// The headers and the body of the request of an attempt, as they are shown.
+/// Builds the headers and the body of an attempt's request, as the log shows them.
 fn request_of(
     hook: &Hook,
     attempt: &Attempt,
@@ -172,14 +181,14 @@ fn request_of(
     Ok((headers, data))
 }
 
-/// A hook and the body of an event, for a request with a body of at most `longest` bytes. A longer one is not made: a template can make
-/// much of little.
+/// Returns the hook and the body for building a request of at most `longest` bytes. A longer one is not built,
+/// because a template can expand a small body greatly.
 fn within(hook: &Hook, payload: &Packed, longest: usize) -> Result<(Hook, Bytes), ApiError> {
     let mut hook = hook.clone();
     if payload.unpacked_len() <= longest {
         let body = payload.unpack()?;
         let rendered = hook.body_template.as_deref().map(|template| body_template::rendered_len(template, &body));
-        // A template that fails makes no request, and the log shows none.
+        // A template that fails builds no request, so the log shows none.
         if !matches!(rendered, Some(Ok(length)) if length > longest) {
             return Ok((hook, body));
         }
@@ -188,7 +197,8 @@ fn within(hook: &Hook, payload: &Packed, longest: usize) -> Result<(Hook, Bytes)
     Ok((hook, OVERSIZE.into()))
 }
 
-/// A body as the log shows it. It can be longer than its event: a template made it, or addresses are shorter than what masks them.
+/// Masks a body for the log. The result can exceed `longest` because of a template, or because a mask is longer than
+/// the address it replaces.
 fn shown(body: &[u8], longest: usize) -> Shown {
     let oversize = || Shown::json_or_text(OVERSIZE);
     if body.len() > longest {
@@ -204,7 +214,7 @@ fn seconds(micros: i64) -> f64 {
     micros as f64 / 1e6
 }
 
-/// The closed list of headers whose values are shown; everything else, custom headers above all, is masked.
+/// Headers whose values are shown. All others are masked, above all custom headers.
 fn is_open(name: &str) -> bool {
     const OPEN: [&str; 9] = [
         "content-type",
@@ -220,7 +230,7 @@ fn is_open(name: &str) -> bool {
     OPEN.iter().any(|open| open.eq_ignore_ascii_case(name))
 }
 
-/// `content-type` as `Content-Type`.
+/// Converts `content-type` to `Content-Type`.
 fn title_case(name: &str) -> String {
     let mut start = true;
     let letter = |c: char| {

@@ -1,9 +1,9 @@
-//! E-mail addresses in bodies that the log shows. The body is copied once, and no tree is made of it.
+//! Masks e-mail addresses in the bodies that the log shows. The text is copied once, without building a JSON tree.
 
-/// What stands for what is not shown.
+/// Text that replaces a hidden value.
 pub(super) const MASK: &str = "[REDACTED]";
 
-/// JSON in which texts that as a whole are an e-mail address are masked, at any depth. Names of members stay.
+/// Masks JSON strings that are an e-mail address as a whole, at any depth. Names of object members stay.
 pub(super) fn masked(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     let mut rest = json;
@@ -23,7 +23,7 @@ pub(super) fn masked(json: &str) -> String {
     shown
 }
 
-/// Where a text ends that begins with its quote: behind the quote that is not escaped.
+/// Finds the end of a JSON string that starts with its quote: the position after the next unescaped quote.
 fn end_of_text(text: &str) -> usize {
     let mut is_escaped = false;
     for (at, byte) in text.bytes().enumerate().skip(1) {
@@ -44,10 +44,11 @@ fn is_mail_in_quotes(text: &str) -> bool {
     is_mail(text.trim_matches('"'))
 }
 
+/// Whether a text is an e-mail address and nothing else. The SSH address of a repository (`git@host:path`) is not an e-mail address.
 fn is_mail(text: &str) -> bool {
     let Some((name, host)) = text.split_once('@') else { return false };
     let plain = |part: &str| !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || "@<>,;\"".contains(c));
-    plain(name) && plain(host) && host.contains('.')
+    plain(name) && plain(host) && host.contains('.') && !host.contains([':', '/'])
 }
 
 #[cfg(test)]
@@ -57,9 +58,9 @@ mod tests {
     #[test]
     fn addresses_are_masked_at_any_depth_and_nothing_else() {
         let json = r#"{ "a": [{ "mail" : "ida@climb.example" }, "ida@climb.example"], "ida@climb.example" : "x",
-            "text": "write to ida@climb.example", "git":"git@host:a/b", "quote": "\"ida@climb.example", "n": 1.50 }"#;
+            "text": "write to ida@climb.example", "git":"git@git.host:a/b.git", "quote": "\"ida@climb.example", "n": 1.50 }"#;
         let expected = r#"{ "a": [{ "mail" : "[REDACTED]" }, "[REDACTED]"], "ida@climb.example" : "x",
-            "text": "write to ida@climb.example", "git":"git@host:a/b", "quote": "\"ida@climb.example", "n": 1.50 }"#;
+            "text": "write to ida@climb.example", "git":"git@git.host:a/b.git", "quote": "\"ida@climb.example", "n": 1.50 }"#;
         assert_eq!(masked(json), expected);
         assert_eq!(masked(r#"["ida\u0040climb.example","\\"]"#), r#"["[REDACTED]","\\"]"#);
         assert_eq!(masked(r#""ida@climb.example""#), r#""[REDACTED]""#);

@@ -1,4 +1,4 @@
-//! What a request wants changed, read from its parameters.
+//! Reads the changes to a hook from the parameters of a request.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -20,13 +20,13 @@ use crate::error::ApiError;
 use crate::params::{Clearable, Invalid, Line, Pairs, Params};
 use crate::views::HookTriggers;
 
-/// Settings of a hook; absent ones stay as they are.
+/// Settings of a hook. Absent fields stay as they are.
 #[derive(Deserialize, ToSchema)]
 struct HookSettings {
-    /// What to call: `http` or `https`, with `{names}` where URL variables are put in.
+    /// URL to call: `http` or `https`, with `{name}` for each URL variable.
     #[serde(default, deserialize_with = "as_it_is")]
     url: Option<String>,
-    /// Shown name.
+    /// Display name.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 255)]
     name: Clearable<Line<255>>,
@@ -34,74 +34,78 @@ struct HookSettings {
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 2048)]
     description: Clearable<Line<2048>>,
-    /// Sent as `X-Gitlab-Token`, and the key of `X-Hub-Signature-256`. Never shown.
+    /// Secret token. It is sent as `X-Gitlab-Token`, is the key of `X-Hub-Signature-256`, and is never shown.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 255)]
     token: Clearable<Line<255>>,
-    /// Key of `webhook-signature`: `whsec_` and 32 bytes as base64. Never shown.
+    /// Key of `webhook-signature`: `whsec_` and 32 bytes in base64. It is never shown.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 255)]
     signing_token: Clearable<Line<255>>,
-    /// For how many seconds the signing token before a new one goes on signing beside it. 0 ends it at once.
+    /// Seconds for which the previous signing token also signs after a new one is set. 0 ends it at once.
     #[schema(default = 86_400, minimum = 0, maximum = 2_592_000)]
     signing_token_overlap: Option<i64>,
-    /// Whether certificates are checked.
+    /// True if TLS certificates are verified.
     enable_ssl_verification: Option<bool>,
-    /// Which branches it wants to hear of; at most 4000 characters.
+    /// Branches whose pushes the hook gets; at most 4000 characters.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 4000)]
     push_events_branch_filter: Clearable<String>,
-    /// How the filter is read.
+    /// Format of the branch filter.
     branch_filter_strategy: Option<Strategy>,
-    /// What is sent instead of the event's body; not for system hooks. A text that no event can make JSON of is refused.
+    /// Template that replaces the body of the event. Not available for system hooks. A template that can never
+    /// produce JSON is refused.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 4096)]
     custom_webhook_template: Clearable<String>,
-    /// When a delivery is tried again: `standard`, `gitlab`, `patient`, or the longest pause before each further attempt,
-    /// as `10s,5m,2h` or a list. Empty, as the settings say.
+    /// Retry policy: `standard`, `gitlab`, `patient`, or the longest pause before each further attempt, as
+    /// `10s,5m,2h` or a list. Empty uses the policy of the settings.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     retry: Clearable<Vec<String>>,
-    /// Which events it wants, by what they say: conditions such as `{"field": "object_attributes.action", "is": "open"}`,
-    /// `{"label": "bug"}`, `{"path": "docs/*"}`, `{"branch": "main"}` and `{"actor": "ida"}`, joined with `all`, `any` and
-    /// `not`. As an object, or as its text.
+    /// Conditions on the body: `{"field": "object_attributes.action", "is": "open"}`, `{"label": "bug"}`, `{"path":
+    /// "docs/*"}`, `{"branch": "main"}` or `{"actor": "ida"}`, combined with `all`, `any` and `not`. Either an
+    /// object, or the text of one.
     #[serde(default, rename = "event_filter")]
     #[schema(value_type = Option<Object>)]
     _event_filter: IgnoredAny,
-    /// Whether events about one object (an issue, a merge request, a branch) go one after the other: the next when the one
-    /// before is delivered or given up. Other objects do not wait.
+    /// True if events about the same object (an issue, a merge request, a branch) are delivered in order: the next
+    /// one starts when the one before is delivered or has failed for good. Different objects do not wait for each
+    /// other.
     ordered: Option<bool>,
-    /// What is shown to a receiver that asks for a certificate, instead of the instance's: certificate, those above it and
-    /// key as PEM, at most 64 KiB. Never shown.
+    /// TLS client certificate for this hook, instead of that of the instance: certificate, its chain and key as PEM,
+    /// at most 64 KiB. It is never shown.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 65_536)]
     tls_client_cert: Clearable<String>,
-    /// What opens its key, when that is encrypted. Only together with it.
+    /// Password of an encrypted key in `tls_client_cert`. Only accepted together with it.
     #[serde(default)]
     #[schema(value_type = Option<String>, max_length = 255)]
     tls_client_cert_password: Clearable<Line<255>>,
-    /// At most 20. Also as `{"KEY": "value"}`; without a value, what is stored is kept. Headers that every request has of its
-    /// own, such as `Content-Type` or `X-Gitlab-Event`, are refused, and names that differ in case only.
+    /// Custom headers, at most 20. An object `{"KEY": "value"}` is accepted too. Without a value, the stored value
+    /// stays. Headers that every request already has, such as `Content-Type` or `X-Gitlab-Event`, are refused, and so
+    /// are names that differ only in case.
     #[serde(default)]
     custom_headers: Pairs,
-    /// At most 20. Also as `{"KEY": "value"}`; without a value, what is stored is kept.
+    /// URL variables, at most 20. An object `{"KEY": "value"}` is accepted too. Without a value, the stored value
+    /// stays.
     #[serde(default)]
     url_variables: Pairs,
 }
 
-/// How a branch filter is read.
+/// Format of a branch filter.
 #[derive(Deserialize, ToSchema, Clone, Copy)]
 #[serde(rename_all = "snake_case")]
 enum Strategy {
-    /// `*` stands for anything.
+    /// `*` stands for any text.
     Wildcard,
     /// A regular expression.
     Regex,
-    /// There is no filter.
+    /// All branches pass.
     AllBranches,
 }
 
-/// What a request to change a hook may hold.
+/// Schema of a request that changes a hook.
 pub(super) struct HookToChange;
 
 impl PartialSchema for HookToChange {
@@ -119,7 +123,7 @@ impl ToSchema for HookToChange {
     }
 }
 
-/// What a request to make a hook may hold.
+/// Schema of a request that creates a hook.
 pub(super) struct HookToMake;
 
 impl PartialSchema for HookToMake {
@@ -136,12 +140,13 @@ impl ToSchema for HookToMake {
     }
 }
 
-/// An empty URL is a wrong one, and not none.
+/// Keeps an empty URL as an invalid value, instead of treating it as absent.
 fn as_it_is<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     String::deserialize(deserializer).map(Some)
 }
 
-/// Whether a request names anything that a hook has. Asked of the description, so that nothing is forgotten.
+/// Checks whether a request names any attribute of a hook. The attributes come from the schema, so that none is
+/// forgotten.
 pub(super) fn has_any(params: &Params) -> bool {
     static SETTINGS: LazyLock<Vec<String>> = LazyLock::new(|| match HookSettings::schema() {
         RefOr::T(Schema::Object(object)) => object.properties.keys().cloned().collect(),
@@ -150,7 +155,7 @@ pub(super) fn has_any(params: &Params) -> bool {
     params.names().any(|name| SETTINGS.iter().any(|known| known == name) || Trigger::by_attribute(name).is_some())
 }
 
-/// Reads a change; for a new hook, triggers that are not named get GitLab's defaults.
+/// Reads a change. For a new hook, absent triggers get GitLab's defaults.
 pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<(HookEdit, Option<Typed>), ApiError> {
     let input: HookSettings = params.read()?;
     let mut triggers = Vec::new();
@@ -159,13 +164,13 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<(HookEd
         let Some(attribute) = row.attribute else { continue };
         let given: Option<bool> = params.one(attribute)?;
         if !row.levels.contain(scope) {
-            // A hook that is never called for something must not look as if it were.
+            // A hook must not seem to be subscribed to events that it never gets.
             if given == Some(true) {
                 return Err(not_a_trigger(attribute, scope));
             }
             continue;
         }
-        // GitLab has no default for one of them, and shows null.
+        // GitLab has no default for confidential comments on projects, and shows null.
         let unset = trigger == Trigger::CONFIDENTIAL_NOTE && matches!(scope, Scope::Project(_));
         let default = (new && !unset).then(|| row.on_by_default.contain(scope));
         triggers.extend(given.or(default).map(|on| (trigger, on)));
@@ -190,7 +195,7 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<(HookEd
     };
     let (client_certificate, typed) = client_certificate(input.tls_client_cert, input.tls_client_cert_password)?;
     if scope == Scope::Instance && matches!(input.custom_webhook_template.0, Edit::Set(_)) {
-        return Err(ApiError::bad_parameter("custom_webhook_template does not exist for system hooks"));
+        return Err(ApiError::bad_parameter("custom_webhook_template is not available for system hooks"));
     }
     let template = if scope == Scope::Instance { Edit::Keep } else { input.custom_webhook_template.0 };
     if let Edit::Set(text) = &template
@@ -202,7 +207,7 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<(HookEd
     }
     let edit = HookEdit {
         url: input.url,
-        // A mask that some page showed is not a token that somebody typed.
+        // A mask that a page displayed is not a new token.
         token: match input.token.0 {
             Edit::Set(token) if is_mask(&token) => Edit::Keep,
             given => given.map(|token| Secret::new(token.0)),
@@ -233,7 +238,7 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<(HookEd
     Ok((edit, typed))
 }
 
-/// Names the triggers that hooks of a level have.
+/// Builds the error for a trigger that hooks of this level do not have.
 fn not_a_trigger(attribute: &str, scope: Scope) -> ApiError {
     let level = match scope {
         Scope::Project(_) => "project",
@@ -248,10 +253,10 @@ fn not_a_trigger(attribute: &str, scope: Scope) -> ApiError {
         }
     }
     let triggers = triggers.join(", ");
-    ApiError::bad_parameter(format!("{attribute} is not a trigger of {level} hooks; they have {triggers}"))
+    ApiError::bad_parameter(format!("{attribute} is not a trigger of {level} hooks; use one of {triggers}"))
 }
 
-/// The filter, as an object or as the text of one.
+/// Reads the filter, which is an object or the text of one.
 fn event_filter(params: &Params) -> Result<Edit<EventFilter>, ApiError> {
     let text = match params.raw("event_filter") {
         None => return Ok(Edit::Keep),
@@ -264,13 +269,13 @@ fn event_filter(params: &Params) -> Result<Edit<EventFilter>, ApiError> {
     filter.map(Edit::Set).map_err(|error| ApiError::unprocessable(format!("event_filter {error}")))
 }
 
-/// A client certificate as it was typed in: PEM, and what opens its key.
+/// A client certificate as it was sent: PEM, and the password of its key.
 pub(super) struct Typed {
     pub(super) pem: Secret,
     pub(super) password: Secret,
 }
 
-/// The certificate stays or is taken away, or another one was typed in, which replaces it when its key is open.
+/// The certificate stays or is removed, or a new one is typed in, which replaces it once its key has been opened.
 type CertificateChange = (Edit<ClientCertificate>, Option<Typed>);
 
 fn client_certificate(pem: Clearable<String>, password: Clearable<Line<255>>) -> Result<CertificateChange, ApiError> {
@@ -284,9 +289,9 @@ fn client_certificate(pem: Clearable<String>, password: Clearable<Line<255>>) ->
             let password = password.unwrap_or_else(|| Secret::new(""));
             Ok((Edit::Keep, Some(Typed { pem: Secret::new(pem), password })))
         }
-        _ if password.is_some() => Err(ApiError::unprocessable(
-            "tls_client_cert_password is given together with tls_client_cert, or not at all",
-        )),
+        _ if password.is_some() => {
+            Err(ApiError::unprocessable("tls_client_cert_password requires tls_client_cert in the same request"))
+        }
         Edit::Clear => Ok((Edit::Clear, None)),
         Edit::Keep => Ok((Edit::Keep, None)),
     }

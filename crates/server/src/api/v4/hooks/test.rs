@@ -1,4 +1,4 @@
-//! `…/hooks/:hook_id/test/:trigger`, and the test of a system hook.
+//! `…/hooks/:hook_id/test/:trigger`, and the test of system hooks.
 
 use std::sync::Arc;
 
@@ -17,17 +17,23 @@ use super::At;
 use super::log::unprocessable;
 use crate::api;
 use crate::error::ApiError;
-use crate::params::Invalid;
+use crate::params::{Invalid, Params};
 use crate::state::App;
 use crate::views::Message;
 
-/// How many events are looked at for a real one.
+/// Number of events that are searched for a real one.
 const LOOK_BACK: usize = 50;
 
-/// Send a hook the newest real event of a kind, or a sample. A success re-enables the hook. Five times a minute for each
-/// project or group and user.
+/// Test a hook with the newest real event of a kind, or with a sample. Maintainers of the project, owners of the
+/// group, and administrators.
+///
+/// A success re-enables the hook. Each user can test five times a minute per project or group.
 #[utoipa::path(post, path = "/{hook_id}/test/{trigger}", tag = "Hooks", responses((status = 201, body = Message)))]
-pub(super) async fn test(at: At, State(app): State<Arc<App>>) -> Result<(StatusCode, Json<Message>), ApiError> {
+pub(super) async fn test(
+    at: At,
+    State(app): State<Arc<App>>,
+    _: Params,
+) -> Result<(StatusCode, Json<Message>), ApiError> {
     let attribute = at.0.part("trigger");
     let trigger = Trigger::all()
         .find(|trigger| trigger.row().attribute == Some(attribute) && trigger.row().levels.contain(at.scope()));
@@ -42,15 +48,22 @@ pub(super) async fn test(at: At, State(app): State<Arc<App>>) -> Result<(StatusC
     if sent.outcome.is_delivered() {
         return Ok((StatusCode::CREATED, Json(Message::new("201 Created"))));
     }
-    // The receiver's own words, or why there are none.
+    // Shows the answer of the receiver, or the error.
     let words = sent.record.response_body.as_deref().map(|body| String::from_utf8_lossy(body).into_owned());
     let words = words.filter(|words| !words.is_empty()).or(sent.record.error);
     Err(unprocessable(json!(words.unwrap_or_else(|| sent.outcome.to_string()))))
 }
 
-/// Send a system hook GitLab's fixed sample, and answer it, whatever the receiver says.
+/// Test a system hook with GitLab's fixed sample. Administrators only.
+///
+/// The answer is the sample, independent of the receiver's answer.
 #[utoipa::path(post, path = "/{hook_id}", tag = "Hooks", responses((status = 201, body = Value)))]
-pub(super) async fn test_system(at: At, State(app): State<Arc<App>>) -> Result<(StatusCode, Json<Value>), ApiError> {
+pub(super) async fn test_system(
+    at: At,
+    State(app): State<Arc<App>>,
+    _: Params,
+) -> Result<(StatusCode, Json<Value>), ApiError> {
+    at.count_by_hand(&app, "test")?;
     let entry = at.hook(&app).await?;
     let mock = json!({
         "project_id": 1,
@@ -67,7 +80,7 @@ pub(super) async fn test_system(at: At, State(app): State<Arc<App>>) -> Result<(
     Ok((StatusCode::CREATED, Json(mock)))
 }
 
-/// The newest real event of that kind, or a sample of ours if there is none, as it could happen there.
+/// Returns the newest real event of a kind, else a sample that fits the scope.
 async fn sample(app: &App, scope: Scope, trigger: Trigger) -> Result<Vec<u8>, ApiError> {
     if let Some(body) = newest(app, scope, trigger).await? {
         return Ok(body);
@@ -78,7 +91,7 @@ async fn sample(app: &App, scope: Scope, trigger: Trigger) -> Result<Vec<u8>, Ap
         Scope::Group(id) => {
             let group = api::find_group(app, &id.0.to_string()).await?;
             match app.belt.projects_in(id).first() {
-                // What happens in a group happens in one of its projects, but for what only groups have.
+                // Most events of a group happen in one of its projects. Only a few kinds belong to the group itself.
                 Some(project) => composed(Scene::Project(&api::find_project(app, &project.0.to_string()).await?)),
                 None => composed(Scene::Group(&group)),
             }
@@ -98,11 +111,11 @@ async fn sample(app: &App, scope: Scope, trigger: Trigger) -> Result<Vec<u8>, Ap
 async fn newest(app: &App, scope: Scope, trigger: Trigger) -> Result<Option<Vec<u8>>, ApiError> {
     let projects: Vec<ProjectId> = match scope {
         Scope::Project(id) => vec![id],
-        // A project of the group, the newest first.
+        // Projects of the group, newest first.
         Scope::Group(id) => app.belt.projects_in(id),
         Scope::Instance => return Ok(None),
     };
-    // A test of confidential issues takes the newest issue, confidential or not, as GitLab does.
+    // A test of confidential issues uses the newest issue, confidential or not, as GitLab does.
     let open = if trigger.row().name == "confidential_issue_hooks" { Trigger::by_name("issue_hooks") } else { None };
     for project in projects {
         let mut newest = None;

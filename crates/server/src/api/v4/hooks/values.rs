@@ -1,4 +1,4 @@
-//! One custom header or URL variable: `…/custom_headers/:key` and `…/url_variables/:key`.
+//! Single custom headers and URL variables: `…/custom_headers/:key` and `…/url_variables/:key`.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::error::ApiError;
 use crate::params::Params;
 use crate::state::App;
 
-/// Which list.
+/// The list that a value belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     CustomHeader,
@@ -24,41 +24,41 @@ enum Kind {
 /// The value to set.
 #[derive(Deserialize, ToSchema)]
 struct NewValue {
-    /// Never shown again.
+    /// The value. It is never shown again.
     #[schema(min_length = 1, max_length = 2048)]
     value: String,
 }
 
-/// Set a custom header of a hook.
+/// Set a custom header of a hook. Maintainers of the project, owners of the group, and administrators.
 #[utoipa::path(put, path = "/{hook_id}/custom_headers/{key}", tag = "Hooks", request_body = NewValue,
     responses((status = 204)))]
 pub(super) async fn set_header(at: At, app: State<Arc<App>>, params: Params) -> Result<StatusCode, ApiError> {
     set(Kind::CustomHeader, &at, &app, &params).await
 }
 
-/// Take a custom header from a hook.
+/// Remove a custom header from a hook. Maintainers of the project, owners of the group, and administrators.
 #[utoipa::path(delete, path = "/{hook_id}/custom_headers/{key}", tag = "Hooks", responses((status = 204)))]
-pub(super) async fn unset_header(at: At, app: State<Arc<App>>) -> Result<StatusCode, ApiError> {
+pub(super) async fn unset_header(at: At, app: State<Arc<App>>, _: Params) -> Result<StatusCode, ApiError> {
     unset(Kind::CustomHeader, &at, &app).await
 }
 
-/// Set a URL variable of a hook.
+/// Set a URL variable of a hook. Maintainers of the project, owners of the group, and administrators.
 #[utoipa::path(put, path = "/{hook_id}/url_variables/{key}", tag = "Hooks", request_body = NewValue,
     responses((status = 204)))]
 pub(super) async fn set_variable(at: At, app: State<Arc<App>>, params: Params) -> Result<StatusCode, ApiError> {
     set(Kind::UrlVariable, &at, &app, &params).await
 }
 
-/// Take a URL variable from a hook.
+/// Remove a URL variable from a hook. Maintainers of the project, owners of the group, and administrators.
 #[utoipa::path(delete, path = "/{hook_id}/url_variables/{key}", tag = "Hooks", responses((status = 204)))]
-pub(super) async fn unset_variable(at: At, app: State<Arc<App>>) -> Result<StatusCode, ApiError> {
+pub(super) async fn unset_variable(at: At, app: State<Arc<App>>, _: Params) -> Result<StatusCode, ApiError> {
     unset(Kind::UrlVariable, &at, &app).await
 }
 
 async fn set(kind: Kind, at: &At, app: &App, params: &Params) -> Result<StatusCode, ApiError> {
     let key = at.0.part("key");
     let NewValue { value } = params.read()?;
-    // An empty value would mean "as it is" in a whole hook; here somebody typed it.
+    // In a change of the whole hook, an empty value keeps the stored one. Here it is an error.
     if value.is_empty() {
         return Err(ApiError::unprocessable("Illegal key or value"));
     }
@@ -66,8 +66,8 @@ async fn set(kind: Kind, at: &At, app: &App, params: &Params) -> Result<StatusCo
         let pair = vec![(key.to_owned(), Some(Secret::new(value.clone())))];
         let change = match kind {
             Kind::CustomHeader => HookEdit { custom_headers: pair, ..HookEdit::default() },
-            // If that makes another address, the rest of what was set for the old one is dropped; and refused, if the
-            // URL needs it.
+            // If the variable changes the called URL, secrets of the old URL are dropped. The change is refused if
+            // the new URL needs them.
             Kind::UrlVariable => HookEdit { url_variables: pair, ..HookEdit::default() },
         };
         change_hook(app, hook, change).map_err(|error| match error {

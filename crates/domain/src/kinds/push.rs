@@ -8,8 +8,37 @@ use serde::de::{Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::spelling::Form;
-use super::{Addresses, ComposeError, InProject, ProjectBody, RepositoryBody, tree_of};
+use super::Kind;
+use crate::Trigger;
+use crate::compose::spelling::Form;
+use crate::compose::{Addresses, ComposeError, Composer, InProject, ProjectBody, RepositoryBody, tree_of};
+use crate::event::ObjectName;
+use crate::scope::Levels;
+use crate::trigger::Row;
+
+impl Trigger {
+    /// Pushes to branches.
+    pub const PUSH: Self = Self::of(&PUSH);
+}
+
+pub(super) static PUSH: Kind = Kind {
+    row: Row {
+        code: 1,
+        name: "push_hooks",
+        attribute: Some("push_events"),
+        header: "Push Hook",
+        object_kinds: &["push"],
+        event_names: &["push"],
+        levels: Levels::PGS,
+        on_by_default: Levels::PG,
+        branch_filter: true,
+        ..Row::USUAL
+    },
+    composer: Some(Composer::Push(compose)),
+    object_name: ObjectName::Member(|body| body.git_ref),
+    report: Some(include_str!("../../../../fixtures/gitlab/push_hooks/report.json")),
+    ..Kind::USUAL
+};
 
 /// Most commits that a body lists: the newest, oldest first.
 pub(crate) const MAX_COMMITS: usize = 20;

@@ -2,8 +2,31 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{Field, Given, null, user};
-use super::{Addresses, ComposeError, InProject, note};
+use super::{Kind, note};
+use crate::compose::fields::{Field, Given, null, user};
+use crate::compose::{Addresses, ComposeError, Composer, InProject};
+use crate::event::ObjectName;
+use crate::scope::Levels;
+use crate::trigger::Row;
+
+pub(super) static EMOJI: Kind = Kind {
+    row: Row {
+        code: 15,
+        name: "emoji_hooks",
+        attribute: Some("emoji_events"),
+        header: "Emoji Hook",
+        object_kinds: &["emoji"],
+        levels: Levels::PG,
+        ..Row::USUAL
+    },
+    composer: Some(Composer::InProject(compose)),
+    objects: &["note", "commit", "merge_request", "issue", "project_snippet"],
+    actions: &["award", "revoke"],
+    identified_by: &["id"],
+    object_name: ObjectName::Noteable,
+    report: Some(include_str!("../../../../fixtures/gitlab/emoji_hooks/report.json")),
+    ..Kind::USUAL
+};
 
 const ATTRIBUTES: [Field; 9] = [
     null("user_id"),
@@ -26,10 +49,10 @@ const AWARDABLE: [(&str, &str); 5] = [
     ("commit", "Commit"),
 ];
 
-pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
+fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let (trigger, project) = (happened.trigger, happened.project);
     let mut given = Given::read(trigger, happened.object)?;
-    given.follows_from_action(happened);
+    given.follows_from_action(happened, "award");
     given.need("name")?;
     let on: Vec<(&str, &str, Value)> =
         AWARDABLE.into_iter().filter_map(|(name, kind)| Some((name, kind, given.take(name)?))).collect();

@@ -2,9 +2,34 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{Field, Given, list, no, null, people, runner, user};
-use super::{Addresses, ComposeError, InProject, deployment};
-use crate::scope::Project;
+use super::{Kind, deployment};
+use crate::Trigger;
+use crate::compose::fields::{Field, Given, list, no, null, people, runner, user};
+use crate::compose::{Addresses, ComposeError, Composer, InProject};
+use crate::scope::{Levels, Project};
+use crate::trigger::Row;
+
+impl Trigger {
+    /// Pipelines.
+    pub const PIPELINE: Self = Self::of(&PIPELINE);
+}
+
+pub(super) static PIPELINE: Kind = Kind {
+    row: Row {
+        code: 9,
+        name: "pipeline_hooks",
+        attribute: Some("pipeline_events"),
+        header: "Pipeline Hook",
+        object_kinds: &["pipeline"],
+        levels: Levels::PG,
+        ..Row::USUAL
+    },
+    composer: Some(Composer::InProject(compose)),
+    objects: &["commit", "merge_request", "source_pipeline"],
+    identified_by: &["id"],
+    report: Some(include_str!("../../../../fixtures/gitlab/pipeline_hooks/report.json")),
+    ..Kind::USUAL
+};
 
 const ATTRIBUTES: [Field; 17] = [
     null("id"),
@@ -66,7 +91,7 @@ const BUILD: [Field; 17] = [
 /// Keys of the project that these bodies leave out: the deprecated ones.
 const NOT_IN_PROJECT: [&str; 4] = ["homepage", "url", "ssh_url", "http_url"];
 
-pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
+fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let (trigger, project) = (happened.trigger, happened.project);
     let mut given = Given::read(trigger, happened.object)?;
     let id = given.need("id")?.clone();

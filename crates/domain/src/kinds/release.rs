@@ -3,8 +3,37 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{Field, Given, null};
-use super::{Addresses, ComposeError, InProject, in_path, pipeline, segment};
+use super::{Kind, pipeline};
+use crate::Trigger;
+use crate::compose::fields::{Field, Given, null, utc};
+use crate::compose::{Addresses, ComposeError, Composer, InProject, in_path, segment};
+use crate::event::ObjectName;
+use crate::scope::Levels;
+use crate::trigger::Row;
+
+impl Trigger {
+    /// Releases.
+    pub const RELEASE: Self = Self::of(&RELEASE);
+}
+
+pub(super) static RELEASE: Kind = Kind {
+    row: Row {
+        code: 13,
+        name: "release_hooks",
+        attribute: Some("releases_events"),
+        header: "Release Hook",
+        object_kinds: &["release"],
+        levels: Levels::PG,
+        ..Row::USUAL
+    },
+    composer: Some(Composer::InProject(compose)),
+    objects: &["commit", "assets"],
+    actions: &["create", "update", "delete"],
+    identified_by: &["tag"],
+    object_name: ObjectName::Member(|body| body.tag),
+    report: Some(include_str!("../../../../fixtures/gitlab/release_hooks/report.json")),
+    ..Kind::USUAL
+};
 
 const ATTRIBUTES: [Field; 12] = [
     null("id"),
@@ -27,10 +56,13 @@ const LINK: [Field; 5] =
 /// Archives that every release has.
 const SOURCES: [&str; 4] = ["zip", "tar.gz", "tar.bz2", "tar"];
 
-pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
+fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let project = happened.project;
     let mut given = Given::read(happened.trigger, happened.object)?;
-    given.follows_from_action(happened);
+    given.follows_from_action(happened, "create");
+    if given.is_new("create") {
+        given.or("released_at", utc(happened.at));
+    }
     let tag = given.need("tag")?.as_str().unwrap_or_default().to_owned();
     given.or("name", tag.clone());
     given.or("url", happened.address(&format!("-/releases/{}", segment(&tag))));

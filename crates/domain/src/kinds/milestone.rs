@@ -3,8 +3,28 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{Field, Given, null, utc};
-use super::{Addresses, ComposeError, Happened, Scene};
+use super::Kind;
+use crate::compose::fields::{Field, Given, null, utc};
+use crate::compose::{Addresses, ComposeError, Composer, Happened, Scene};
+use crate::scope::Levels;
+use crate::trigger::Row;
+
+pub(super) static MILESTONE: Kind = Kind {
+    row: Row {
+        code: 14,
+        name: "milestone_hooks",
+        attribute: Some("milestone_events"),
+        header: "Milestone Hook",
+        object_kinds: &["milestone"],
+        levels: Levels::PG,
+        ..Row::USUAL
+    },
+    composer: Some(Composer::Anywhere(compose)),
+    actions: &["create", "close", "reopen", "delete"],
+    identified_by: &["id"],
+    report: Some(include_str!("../../../../fixtures/gitlab/milestone_hooks/report.json")),
+    ..Kind::USUAL
+};
 
 const ATTRIBUTES: [Field; 11] = [
     null("id"),
@@ -20,7 +40,7 @@ const ATTRIBUTES: [Field; 11] = [
     null("project_id"),
 ];
 
-pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> {
+fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> {
     let trigger = happened.trigger;
     let mut given = Given::read(trigger, happened.object)?;
     given.need("title")?;

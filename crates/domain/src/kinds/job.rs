@@ -2,9 +2,46 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{Field, Given, iso, no, null, runner, user, zero};
 use super::pipeline::short_project;
-use super::{Addresses, ComposeError, InProject, deployment};
+use super::{Kind, deployment};
+use crate::Trigger;
+use crate::compose::fields::{Field, Given, iso, no, null, runner, user, zero};
+use crate::compose::spelling::{Form, Times};
+use crate::compose::{Addresses, ComposeError, Composer, InProject};
+use crate::event::ObjectName;
+use crate::scope::Levels;
+use crate::trigger::Row;
+
+impl Trigger {
+    /// Jobs of pipelines.
+    pub const JOB: Self = Self::of(&JOB);
+}
+
+pub(super) static JOB: Kind = Kind {
+    row: Row {
+        code: 8,
+        name: "job_hooks",
+        attribute: Some("job_events"),
+        header: "Job Hook",
+        object_kinds: &["build"],
+        levels: Levels::PG,
+        ..Row::USUAL
+    },
+    composer: Some(Composer::InProject(compose)),
+    objects: &["commit", "pipeline", "source_pipeline", "runner"],
+    identified_by: &["id", "build_id"],
+    object_name: ObjectName::Member(|body| body.build_id),
+    times: Times { usual: Form::Utc, special: own_times },
+    report: Some(include_str!("../../../../fixtures/gitlab/job_hooks/report.json")),
+    ..Kind::USUAL
+};
+
+/// The times of the job itself have milliseconds; those of its pipeline and its commit have not.
+fn own_times(name: &str, is_own: bool) -> Option<Form> {
+    let is_bare = is_own && matches!(name, "created_at" | "started_at" | "finished_at");
+    let is_prefixed = name.starts_with("build_") && name.ends_with("_at");
+    (is_bare || is_prefixed).then_some(Form::Millis)
+}
 
 const ATTRIBUTES: [Field; 22] = [
     null("ref"),
@@ -63,7 +100,7 @@ const COMMIT: [Field; 13] = [
     null("finished_at_iso"),
 ];
 
-pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
+fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let (trigger, project) = (happened.trigger, happened.project);
     let mut given = Given::read(trigger, happened.object)?;
     for name in PREFIXED {

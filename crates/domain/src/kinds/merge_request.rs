@@ -3,8 +3,37 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{Beside, Field, Given, PERSON, changes, ids, labels, list, no, null, people, person, user, zero};
-use super::{Addresses, ComposeError, InProject, pipeline};
+use super::{Kind, pipeline};
+use crate::Trigger;
+use crate::compose::fields::{
+    Beside, Field, Given, PERSON, changes, ids, labels, list, no, null, people, person, user, zero,
+};
+use crate::compose::{Addresses, ComposeError, Composer, InProject};
+use crate::scope::Levels;
+use crate::trigger::Row;
+
+impl Trigger {
+    /// Merge requests.
+    pub const MERGE_REQUEST: Self = Self::of(&MERGE_REQUEST);
+}
+
+pub(super) static MERGE_REQUEST: Kind = Kind {
+    row: Row {
+        code: 7,
+        name: "merge_request_hooks",
+        attribute: Some("merge_requests_events"),
+        header: "Merge Request Hook",
+        object_kinds: &["merge_request"],
+        levels: Levels::PGS,
+        ..Row::USUAL
+    },
+    composer: Some(Composer::InProject(compose)),
+    objects: &["last_commit", "source", "target", "merge_params"],
+    actions: &["open", "close", "reopen", "update", "approval", "approved", "unapproval", "unapproved", "merge"],
+    identified_by: &["iid"],
+    report: Some(include_str!("../../../../fixtures/gitlab/merge_request_hooks/report.json")),
+    ..Kind::USUAL
+};
 
 const ATTRIBUTES: [Field; 55] = [
     null("id"),
@@ -78,10 +107,10 @@ const ONLY_WHEN_GIVEN: [&str; 7] = [
 
 const STATES: [&str; 4] = ["opened", "closed", "merged", "locked"];
 
-pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
+fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let trigger = happened.trigger;
     let mut given = Given::read(trigger, happened.object)?;
-    given.follows_from_action(happened);
+    given.follows_from_action(happened, "");
     let assignees = people(trigger, given.take_list("assignees"));
     let reviewers = reviewers(trigger, given.take_list("reviewers"));
     let attributes = attributes(happened, given, &assignees, &reviewers)?;
@@ -163,7 +192,7 @@ const REVIEWER: [Field; 7] =
     [PERSON[0], PERSON[1], PERSON[2], PERSON[3], PERSON[4], ("state", || json!("unreviewed")), no("re_requested")];
 
 /// Reviewers with the state of their review.
-fn reviewers(trigger: crate::Trigger, given: Vec<Value>) -> Value {
+fn reviewers(trigger: Trigger, given: Vec<Value>) -> Value {
     let reviewer = |reviewer| Value::Object(person(trigger, reviewer).filled(&REVIEWER));
     given.into_iter().map(reviewer).collect()
 }

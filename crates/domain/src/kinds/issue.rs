@@ -2,10 +2,56 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{Field, Given, changes, contacts, ids, labels, list, no, null, people, user, zero};
-use super::{Addresses, ComposeError, Happened, InProject, Scene, token};
-use crate::ProjectId;
-use crate::scope::{Group, Project};
+use super::Kind;
+use crate::compose::fields::{Field, Given, changes, contacts, ids, labels, list, no, null, people, user, zero};
+use crate::compose::{Addresses, ComposeError, Composer, Happened, InProject, Scene, fields};
+use crate::scope::{Group, Levels, Project};
+use crate::trigger::Row;
+use crate::{ProjectId, Trigger};
+
+impl Trigger {
+    /// Public issues and other work items.
+    pub const ISSUE: Self = Self::of(&ISSUE);
+    /// Confidential issues and other work items.
+    pub const CONFIDENTIAL_ISSUE: Self = Self::of(&CONFIDENTIAL_ISSUE);
+}
+
+pub(super) static ISSUE: Kind = Kind {
+    row: Row {
+        code: 3,
+        name: "issue_hooks",
+        attribute: Some("issues_events"),
+        header: "Issue Hook",
+        object_kinds: &["issue", "work_item"],
+        levels: Levels::PG,
+        ..Row::USUAL
+    },
+    confidential: Some(&CONFIDENTIAL_ISSUE),
+    report: Some(include_str!("../../../../fixtures/gitlab/issue_hooks/report.json")),
+    ..BOTH
+};
+
+pub(super) static CONFIDENTIAL_ISSUE: Kind = Kind {
+    row: Row {
+        code: 4,
+        name: "confidential_issue_hooks",
+        attribute: Some("confidential_issues_events"),
+        header: "Confidential Issue Hook",
+        object_kinds: &["issue", "work_item"],
+        confidential: true,
+        levels: Levels::PG,
+        ..Row::USUAL
+    },
+    report: Some(include_str!("../../../../fixtures/gitlab/confidential_issue_hooks/report.json")),
+    ..BOTH
+};
+
+const BOTH: Kind = Kind {
+    composer: Some(Composer::Anywhere(compose)),
+    actions: &["open", "close", "reopen", "update"],
+    identified_by: &["iid"],
+    ..Kind::USUAL
+};
 
 const ATTRIBUTES: [Field; 40] = [
     null("id"),
@@ -53,14 +99,14 @@ const ATTRIBUTES: [Field; 40] = [
 /// What an incident has and other issues have not, and what is there only when the forge knows of it.
 const ONLY_WHEN_GIVEN: [&str; 3] = ["escalation_status", "escalation_policy", "status"];
 
-pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> {
+fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> {
     let Happened { trigger, scene, user, object, previous, instance, at } = *happened;
     match scene {
         Scene::Project(project) => in_project(&InProject { trigger, project, user, object, previous, instance, at }),
         Scene::Group(group) => {
             let project = &stand_in(group);
             let mut body = in_project(&InProject { trigger, project, user, object, previous, instance, at })?;
-            body.insert("group".to_owned(), token::group(group));
+            body.insert("group".to_owned(), fields::group(group));
             Ok(without_project(body))
         }
         Scene::Instance => Err(ComposeError::Misplaced(trigger, "project or a group")),
@@ -98,7 +144,7 @@ fn without_project(mut body: Map<String, Value>) -> Map<String, Value> {
 fn in_project(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let trigger = happened.trigger;
     let mut given = Given::read(trigger, happened.object)?;
-    given.follows_from_action(happened);
+    given.follows_from_action(happened, "");
     let assignees = people(trigger, given.take_list("assignees"));
     let attributes = attributes(happened, given, &assignees)?;
     let confidential = trigger.row().confidential;
@@ -138,7 +184,7 @@ pub(super) fn attributes(
     let contacts = contacts(happened.trigger, given.take_list("customer_relations_contacts"));
     given.or("customer_relations_contacts", contacts);
     given.or("project_id", project.id.0);
-    given.or("confidential", happened.trigger.row().name == "confidential_issue_hooks");
+    given.or("confidential", happened.trigger == Trigger::CONFIDENTIAL_ISSUE);
     let page = match (given.text("type"), project.id.0) {
         (Some("Epic"), 0) => "epics",
         // Only hooks of groups hear of epics.

@@ -2,10 +2,27 @@
 
 use serde_json::json;
 
-use crate::Timestamp;
+use super::Kind;
 use crate::health::{Condition, Health};
 use crate::hook::Hook;
-use crate::scope::Scope;
+use crate::scope::{Levels, Scope};
+use crate::trigger::Row;
+use crate::{Timestamp, Trigger};
+
+impl Trigger {
+    /// A hook was paused, disabled or enabled again. GitLab has no such event.
+    pub const HOOK_STATE: Self = Self::of(&HOOK_STATE);
+}
+
+/// It is off by default.
+pub(super) static HOOK_STATE: Kind = Kind {
+    row: Row {
+        attribute: Some("hook_state_events"),
+        on_by_default: Levels::NONE,
+        ..Row::system(49, "hook_state_hooks", &["hook_paused", "hook_disabled", "hook_enabled"])
+    },
+    ..Kind::USUAL
+};
 
 /// Composes the event that a hook was paused or disabled, or is well again. `reason` is for people.
 #[must_use]

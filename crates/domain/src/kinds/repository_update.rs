@@ -3,10 +3,28 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fields::Given;
-use super::{Addresses, ComposeError, InProject};
+use super::Kind;
+use crate::Trigger;
+use crate::compose::fields::Given;
+use crate::compose::{Addresses, ComposeError, Composer, InProject};
+use crate::trigger::Row;
 
-pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
+impl Trigger {
+    /// All refs that one push moved, for system hooks.
+    pub const REPOSITORY_UPDATE: Self = Self::of(&REPOSITORY_UPDATE);
+}
+
+pub(super) static REPOSITORY_UPDATE: Kind = Kind {
+    row: Row {
+        attribute: Some("repository_update_events"),
+        ..Row::system(22, "repository_update_hooks", &["repository_update"])
+    },
+    composer: Some(Composer::InProject(compose)),
+    lists: &["changes"],
+    ..Kind::USUAL
+};
+
+fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let (project, user) = (happened.project, happened.user);
     let mut given = Given::read(happened.trigger, happened.object)?;
     given.need("changes")?;

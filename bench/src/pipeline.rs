@@ -1,4 +1,4 @@
-//! Throughput and latency of the receiver, of deliveries, and of the whole belt.
+//! Throughput and latency of a source, of deliveries, and of the whole pipeline.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use crate::stats::{median, milliseconds, quantile, rate, row};
 
 const CONNECTIONS: usize = 64;
 
-/// A push of 2.4 KB with ids of its own, because real bodies differ.
+/// A push of 2.4 KB with unique ids, because real bodies differ.
 pub(crate) fn push() -> Vec<u8> {
     let id = || uuid::Uuid::new_v4().simple().to_string() + "00000000";
     let commit = |n: u32| {
@@ -42,7 +42,7 @@ fn reported() -> Vec<u8> {
     body
 }
 
-fn to_receiver(port: u16) -> Shot {
+fn to_source(port: u16) -> Shot {
     let headers = vec![
         ("Content-Type", "application/json".to_owned()),
         ("X-Gitlab-Event", "Push Hook".to_owned()),
@@ -65,8 +65,8 @@ fn ratio(values: &mut [f64], rates: &mut [f64]) -> String {
     format!("{:.3}  ({:.0}/s)", median(values), median(rates))
 }
 
-/// Goal 1, and memory while it runs.
-pub(crate) async fn receiver(engine: &Engine, scale: Scale) -> anyhow::Result<()> {
+/// Figure 1, and memory under load.
+pub(crate) async fn source(engine: &Engine, scale: Scale) -> anyhow::Result<()> {
     let place = Place::new(engine).await?;
     let ours = place.serve(&[]).await?;
     let idle = ours.memory("VmRSS")?;
@@ -74,12 +74,12 @@ pub(crate) async fn receiver(engine: &Engine, scale: Scale) -> anyhow::Result<()
     let (mut ratios, mut rates) = (Vec::new(), Vec::new());
     for _ in 0..scale.rounds {
         let theirs = load::closed(&bare(peer.port, "/"), CONNECTIONS, scale.seconds).await?;
-        let mine = load::closed(&to_receiver(ours.port), CONNECTIONS, scale.seconds).await?;
+        let mine = load::closed(&to_source(ours.port), CONNECTIONS, scale.seconds).await?;
         ratios.push(mine / theirs);
         rates.push(mine);
     }
     row(
-        "1 receiver / bare axum",
+        "1 source / bare axum",
         &ratio(&mut ratios, &mut rates),
         engine.pick("must 0.22, aim 0.40", "must 0.15, aim 0.20"),
     );
@@ -88,32 +88,32 @@ pub(crate) async fn receiver(engine: &Engine, scale: Scale) -> anyhow::Result<()
     Ok(())
 }
 
-/// Goal 2.
-pub(crate) async fn receiver_latency(engine: &Engine, scale: Scale) -> anyhow::Result<()> {
+/// Figure 2.
+pub(crate) async fn source_latency(engine: &Engine, scale: Scale) -> anyhow::Result<()> {
     let place = Place::new(engine).await?;
     let ours = place.serve(&[]).await?;
-    let shot = to_receiver(ours.port);
+    let shot = to_source(ours.port);
     load::open(&shot, 500, Duration::from_secs(1)).await?;
     let mut times = load::open(&shot, 2000, scale.seconds * 2).await?;
     let value = format!("{} / {}", milliseconds(quantile(&mut times, 0.5)), milliseconds(quantile(&mut times, 0.99)));
-    row("2 receiver at 2,000/s, p50 / p99", &value, "must 1 / 6 ms, aim 0.6 / 3");
+    row("2 source at 2,000/s, p50 / p99", &value, "must 1 / 6 ms, aim 0.6 / 3");
     drop(ours);
     let peer = Process::peer("peer-axum")?;
     let mut times = load::open(&bare(peer.port, "/"), 2000, scale.seconds * 2).await?;
     let value = format!("{} / {}", milliseconds(quantile(&mut times, 0.5)), milliseconds(quantile(&mut times, 0.99)));
-    row("  the same of bare axum, which stores nothing", &value, "");
+    row("  bare axum, which stores nothing", &value, "");
     let peer = Process::peer("peer-durable")?;
     let mut times = load::open(&bare(peer.port, "/"), 2000, scale.seconds * 2).await?;
     let value = format!("{} / {}", milliseconds(quantile(&mut times, 0.5)), milliseconds(quantile(&mut times, 0.99)));
-    row("  the same of bare axum, which appends to a file and flushes", &value, "");
+    row("  bare axum, which appends to a file and flushes", &value, "");
     Ok(())
 }
 
-/// A sender that is well, alone and beside another address that floods the same receiver.
+/// Figure 12: the latency of a moderate sender, alone and while another address floods the same source.
 pub(crate) async fn flooded(engine: &Engine, scale: Scale) -> anyhow::Result<()> {
     let place = Place::new(engine).await?;
     let ours = place.serve(&[("QUICKDRAW__SOURCE__RATE_LIMIT", "6000/min")]).await?;
-    let shot = to_receiver(ours.port);
+    let shot = to_source(ours.port);
     load::open(&shot, 50, Duration::from_secs(1)).await?;
     let (mut quiet, mut beside, mut answered) = (Vec::new(), Vec::new(), 0);
     for _ in 0..scale.rounds {
@@ -136,7 +136,7 @@ pub(crate) async fn flooded(engine: &Engine, scale: Scale) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Waits until the sink has so many and nothing is owed any more: delivered, and recorded.
+/// Waits until the sink has got this many requests and no attempt is running, so that all results are recorded.
 pub(crate) async fn settled(sink: &Process, ours: &Process, number: usize) -> anyhow::Result<()> {
     let started = Instant::now();
     loop {
@@ -149,7 +149,7 @@ pub(crate) async fn settled(sink: &Process, ours: &Process, number: usize) -> an
     }
 }
 
-/// Waits until the sink has so many.
+/// Waits until the sink has got this many requests.
 pub(crate) async fn arrived(sink: &Process, number: usize) -> anyhow::Result<()> {
     let started = Instant::now();
     while load::get(sink.port, "/count", None).await?.parse::<usize>()? < number {
@@ -159,14 +159,14 @@ pub(crate) async fn arrived(sink: &Process, number: usize) -> anyhow::Result<()>
     Ok(())
 }
 
-/// How fast a bare client posts the same to the same receiver.
+/// The rate at which a bare client posts the same bodies to the same receiver.
 async fn bare_client(sink: &Process, scale: Scale) -> anyhow::Result<f64> {
     let took = load::fixed(&bare(sink.port, "/in"), CONNECTIONS, scale.deliveries).await?;
     load::get(sink.port, "/", None).await?;
     Ok(rate(scale.deliveries, took))
 }
 
-/// Goal 3: the journal is full, and nothing is accepted meanwhile.
+/// Figure 3: deliveries from a full journal, while no events are accepted.
 pub(crate) async fn deliveries(engine: &Engine, scale: Scale) -> anyhow::Result<()> {
     let sink = Process::peer("peer-sink")?;
     let (mut ratios, mut rates) = (Vec::new(), Vec::new());
@@ -191,7 +191,7 @@ pub(crate) async fn deliveries(engine: &Engine, scale: Scale) -> anyhow::Result<
     Ok(())
 }
 
-/// Goals 4 and 6: reported, delivered to each hook, recorded.
+/// Figures 4 and 6: events are reported, delivered to each hook, and recorded.
 async fn through(engine: &Engine, scale: Scale, hooks: usize) -> anyhow::Result<(Vec<f64>, Vec<f64>, f64)> {
     let sink = Process::peer("peer-sink")?;
     let place = Place::new(engine).await?;
@@ -217,8 +217,8 @@ async fn through(engine: &Engine, scale: Scale, hooks: usize) -> anyhow::Result<
 pub(crate) async fn whole(engine: &Engine, scale: Scale) -> anyhow::Result<()> {
     let (mut ratios, mut rates, memory) = through(engine, scale, 1).await?;
     let goal = engine.pick("must 0.13, aim 0.30", "must 0.08, aim 0.15");
-    row("4 whole belt / bare client", &ratio(&mut ratios, &mut rates), goal);
-    row("7 memory under full load of the belt, at most", &format!("{memory:.0} MiB"), "must 150, aim 100");
+    row("4 whole pipeline / bare client", &ratio(&mut ratios, &mut rates), goal);
+    row("7 memory under full load of the pipeline, at most", &format!("{memory:.0} MiB"), "must 150, aim 100");
     Ok(())
 }
 
@@ -228,7 +228,7 @@ pub(crate) async fn ten_hooks(engine: &Engine, scale: Scale) -> anyhow::Result<(
     Ok(())
 }
 
-/// Goal 5.
+/// Figure 5.
 pub(crate) async fn latency(engine: &Engine, scale: Scale) -> anyhow::Result<()> {
     let sink = Process::peer("peer-sink")?;
     let place = Place::new(engine).await?;
@@ -240,30 +240,30 @@ pub(crate) async fn latency(engine: &Engine, scale: Scale) -> anyhow::Result<()>
     load::get(sink.port, "/", None).await?;
     load::open(&report(ours.port), 300, scale.seconds * 2).await?;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let told = load::get(sink.port, "/", None).await?;
-    let mut numbers = told.split(' ').skip(1).filter_map(|text| text.parse().ok()).map(Duration::from_micros);
+    let summary = load::get(sink.port, "/", None).await?;
+    let mut numbers = summary.split(' ').skip(1).filter_map(|text| text.parse().ok()).map(Duration::from_micros);
     let (p50, p99) = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
     let value = format!("{} / {}", milliseconds(p50), milliseconds(p99));
     row("5 reported to arrived at 300/s, p50 / p99", &value, "must 3 / 10 ms, aim 1.5 / 5");
     Ok(())
 }
 
-/// Goal 10: what the hooks that are well notice of those that hang. Their number and the load are the same both times. A
-/// percentile of a few seconds is mostly the disk's, so it is the medians of many that are compared.
+/// Figure 10: the latency of healthy hooks beside healthy and beside hanging ones. The number of hooks and the load are
+/// the same. A percentile over a few seconds depends mostly on the disk, so the medians of many runs are compared.
 pub(crate) async fn isolation(engine: &Engine, scale: Scale) -> anyhow::Result<()> {
-    let (mut well, mut hanging) = (Vec::new(), Vec::new());
+    let (mut healthy, mut hanging) = (Vec::new(), Vec::new());
     for _ in 0..scale.rounds * 2 {
-        well.push(beside(engine, scale, "peer-many").await?.as_secs_f64());
+        healthy.push(beside(engine, scale, "peer-many").await?.as_secs_f64());
         hanging.push(beside(engine, scale, "peer-many-hang").await?.as_secs_f64());
     }
-    let (well, hanging) = (median(&mut well), median(&mut hanging));
+    let (healthy, hanging) = (median(&mut healthy), median(&mut hanging));
     let shown = |seconds| milliseconds(Duration::from_secs_f64(seconds));
-    let value = format!("{:.2}  ({} to {})", hanging / well, shown(well), shown(hanging));
+    let value = format!("{:.2}  ({} to {})", hanging / healthy, shown(healthy), shown(hanging));
     row("10 p99 of healthy hooks, half of 200 hang / none", &value, "must 1.2, aim 1.05");
     Ok(())
 }
 
-/// The 99th percentile of hooks that are well, beside as many others on hosts of their own.
+/// The 99th percentile of healthy hooks beside an equal number of hooks on other hosts.
 async fn beside(engine: &Engine, scale: Scale, others: &str) -> anyhow::Result<Duration> {
     let (sink, others) = (Process::peer("peer-sink")?, Process::peer(others)?);
     let place = Place::new(engine).await?;
@@ -276,9 +276,9 @@ async fn beside(engine: &Engine, scale: Scale, others: &str) -> anyhow::Result<D
     load::get(sink.port, "/", None).await?;
     load::open(&shot, 200, scale.seconds * 2).await?;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let told = load::get(sink.port, "/", None).await?;
-    let numbers: Vec<u64> = told.split(' ').filter_map(|text| text.parse().ok()).collect();
+    let summary = load::get(sink.port, "/", None).await?;
+    let numbers: Vec<u64> = summary.split(' ').filter_map(|text| text.parse().ok()).collect();
     let expected = 100 * scale.seconds.as_secs() * 2;
-    anyhow::ensure!(numbers.first().is_some_and(|count| count + 10 >= expected), "{told} of {expected} arrived");
+    anyhow::ensure!(numbers.first().is_some_and(|count| count + 10 >= expected), "{summary} of {expected} arrived");
     Ok(Duration::from_micros(numbers.get(2).copied().unwrap_or_default()))
 }

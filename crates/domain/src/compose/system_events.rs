@@ -1,8 +1,8 @@
-//! Bodies without an object: members, subgroups, projects of groups, and what only system hooks hear of. Source: GitLab's
+//! Bodies without an object: members, subgroups, projects of groups, and most events of system hooks. Source: GitLab's
 //! webhook events and system hooks pages.
 //!
-//! A forge gives the attributes by these names, or the things themselves (`user`, `group`, `project`) as elsewhere; what the scene
-//! knows is filled in.
+//! A forge gives the attributes by these names, or the objects themselves (`user`, `group`, `project`) as in other events.
+//! Attributes that the scene knows are filled in.
 
 use serde_json::{Map, Value, json};
 
@@ -11,218 +11,22 @@ use super::{ComposeError, Happened, Scene};
 use crate::Trigger;
 use crate::scope::Project;
 
-/// What a kind has, in GitLab's order; and without which of it nobody can tell what happened.
-struct Shape {
-    fields: &'static [&'static str],
-    needed: &'static [&'static str],
+/// The attributes of a kind.
+pub(crate) struct Shape {
+    /// All of them, in GitLab's order.
+    pub(crate) fields: &'static [&'static str],
+    /// The attributes without which a receiver could not know what happened.
+    pub(crate) needed: &'static [&'static str],
 }
 
-const MEMBER: Shape = Shape {
-    fields: &[
-        "created_at",
-        "updated_at",
-        "group_name",
-        "group_path",
-        "group_id",
-        "user_username",
-        "user_name",
-        "user_email",
-        "user_id",
-        "group_access",
-        "group_plan",
-        "expires_at",
-        "event_name",
-    ],
-    needed: &["group_id", "user_id"],
-};
-
-const SUBGROUP: Shape = Shape {
-    fields: &[
-        "created_at",
-        "updated_at",
-        "event_name",
-        "name",
-        "path",
-        "full_path",
-        "group_id",
-        "parent_group_id",
-        "parent_name",
-        "parent_path",
-        "parent_full_path",
-    ],
-    needed: &["group_id", "full_path"],
-};
-
-const PROJECT_OF_GROUP: Shape = Shape {
-    fields: &[
-        "event_name",
-        "created_at",
-        "updated_at",
-        "name",
-        "path",
-        "path_with_namespace",
-        "project_id",
-        "project_namespace_id",
-        "owners",
-        "project_visibility",
-    ],
-    needed: &["project_id", "path_with_namespace"],
-};
-
-const PROJECT: Shape = Shape {
-    fields: &[
-        "created_at",
-        "updated_at",
-        "event_name",
-        "name",
-        "owner_email",
-        "owner_name",
-        "owners",
-        "path",
-        "path_with_namespace",
-        "project_id",
-        "project_namespace_id",
-        "project_visibility",
-    ],
-    needed: &["project_id", "path_with_namespace"],
-};
-
-const MOVED_PROJECT: Shape = Shape {
-    fields: &[
-        "created_at",
-        "updated_at",
-        "event_name",
-        "name",
-        "path",
-        "path_with_namespace",
-        "project_id",
-        "owner_name",
-        "owner_email",
-        "owners",
-        "project_namespace_id",
-        "project_visibility",
-        "old_path_with_namespace",
-    ],
-    needed: &["project_id", "path_with_namespace", "old_path_with_namespace"],
-};
-
-const MEMBER_OF_PROJECT: Shape = Shape {
-    fields: &[
-        "created_at",
-        "updated_at",
-        "event_name",
-        "access_level",
-        "project_id",
-        "project_name",
-        "project_path",
-        "project_path_with_namespace",
-        "user_email",
-        "user_name",
-        "user_username",
-        "user_id",
-        "project_visibility",
-    ],
-    needed: &["project_id", "user_id"],
-};
-
-const MEMBER_OF_GROUP: Shape = Shape {
-    fields: &[
-        "created_at",
-        "updated_at",
-        "event_name",
-        "group_access",
-        "group_id",
-        "group_name",
-        "group_path",
-        "user_email",
-        "user_name",
-        "user_username",
-        "user_id",
-    ],
-    needed: &["group_id", "user_id"],
-};
-
-const USER: Shape = Shape {
-    fields: &["created_at", "updated_at", "email", "event_name", "name", "username", "user_id"],
-    needed: &["user_id", "username"],
-};
-
-const RENAMED_USER: Shape = Shape {
-    fields: &["event_name", "created_at", "updated_at", "name", "email", "user_id", "username", "old_username"],
-    needed: &["user_id", "username", "old_username"],
-};
-
-const BLOCKED_USER: Shape = Shape {
-    fields: &["event_name", "created_at", "updated_at", "name", "email", "user_id", "username", "state"],
-    needed: &["user_id", "username"],
-};
-
-const KEY: Shape = Shape {
-    fields: &["event_name", "created_at", "updated_at", "username", "key", "id"],
-    needed: &["id", "key", "username"],
-};
-
-const GROUP: Shape = Shape {
-    fields: &["created_at", "updated_at", "event_name", "name", "path", "full_path", "group_id"],
-    needed: &["group_id", "path"],
-};
-
-const RENAMED_GROUP: Shape = Shape {
-    fields: &[
-        "event_name",
-        "created_at",
-        "updated_at",
-        "name",
-        "path",
-        "full_path",
-        "group_id",
-        "old_path",
-        "old_full_path",
-    ],
-    needed: &["group_id", "path", "old_path"],
-};
-
 impl Shape {
-    fn of(trigger: Trigger) -> Option<&'static Self> {
-        Some(match trigger.row().name {
-            "member_hooks" => &MEMBER,
-            "subgroup_hooks" => &SUBGROUP,
-            "project_hooks" => &PROJECT_OF_GROUP,
-            "project_create" | "project_destroy" | "project_update" => &PROJECT,
-            "project_rename" | "project_transfer" => &MOVED_PROJECT,
-            "user_add_to_team"
-            | "user_remove_from_team"
-            | "user_update_for_team"
-            | "user_access_request_to_project"
-            | "user_access_request_revoked_for_project" => &MEMBER_OF_PROJECT,
-            "user_add_to_group"
-            | "user_remove_from_group"
-            | "user_update_for_group"
-            | "user_access_request_to_group"
-            | "user_access_request_revoked_for_group" => &MEMBER_OF_GROUP,
-            "user_create" | "user_destroy" => &USER,
-            "user_rename" => &RENAMED_USER,
-            "user_failed_login" => &BLOCKED_USER,
-            "key_create" | "key_destroy" => &KEY,
-            "group_create" | "group_destroy" => &GROUP,
-            "group_rename" => &RENAMED_GROUP,
-            _ => return None,
-        })
-    }
-
     fn has(&self, name: &str) -> bool {
         self.fields.contains(&name)
     }
 }
 
-/// Whether a kind is one of these.
-pub(super) fn has(trigger: Trigger) -> bool {
-    Shape::of(trigger).is_some()
-}
-
-pub(super) fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> {
+pub(crate) fn compose(shape: &Shape, happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> {
     let trigger = happened.trigger;
-    let shape = Shape::of(trigger).ok_or(ComposeError::NoComposer(trigger))?;
     let mut given = Given::read(trigger, happened.object)?;
     let names = trigger.row().event_names;
     match (given.text("event_name"), names) {

@@ -2,8 +2,59 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{Field, Given, no, null, people, user, zero};
-use super::{Addresses, ComposeError, InProject, issue, merge_request, pipeline};
+use super::{Kind, issue, merge_request, pipeline};
+use crate::Trigger;
+use crate::compose::fields::{Field, Given, no, null, people, user, zero};
+use crate::compose::{Addresses, ComposeError, Composer, InProject};
+use crate::event::ObjectName;
+use crate::scope::Levels;
+use crate::trigger::{Row, Testable};
+
+impl Trigger {
+    /// Public comments.
+    pub const NOTE: Self = Self::of(&NOTE);
+    /// Comments that are internal, or that belong to something confidential.
+    pub const CONFIDENTIAL_NOTE: Self = Self::of(&CONFIDENTIAL_NOTE);
+}
+
+pub(super) static NOTE: Kind = Kind {
+    row: Row {
+        code: 5,
+        name: "note_hooks",
+        attribute: Some("note_events"),
+        header: "Note Hook",
+        object_kinds: &["note"],
+        levels: Levels::PG,
+        ..Row::USUAL
+    },
+    confidential: Some(&CONFIDENTIAL_NOTE),
+    report: Some(include_str!("../../../../fixtures/gitlab/note_hooks/report.json")),
+    ..BOTH
+};
+
+pub(super) static CONFIDENTIAL_NOTE: Kind = Kind {
+    row: Row {
+        code: 6,
+        name: "confidential_note_hooks",
+        attribute: Some("confidential_note_events"),
+        header: "Confidential Note Hook",
+        object_kinds: &["note"],
+        confidential: true,
+        levels: Levels::PG,
+        test: Testable::NOT_AVAILABLE,
+        ..Row::USUAL
+    },
+    ..BOTH
+};
+
+const BOTH: Kind = Kind {
+    composer: Some(Composer::InProject(compose)),
+    objects: &["commit", "merge_request", "issue", "snippet"],
+    actions: &["create", "update"],
+    identified_by: &["id"],
+    object_name: ObjectName::Noteable,
+    ..Kind::USUAL
+};
 
 const ATTRIBUTES: [Field; 26] = [
     null("attachment"),
@@ -50,10 +101,10 @@ const SNIPPET: [Field; 13] = [
     null("url"),
 ];
 
-pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
+fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let (trigger, project, instance) = (happened.trigger, happened.project, &happened.instance);
     let mut given = Given::read(trigger, happened.object)?;
-    given.follows_from_action(happened);
+    given.follows_from_action(happened, "create");
     let text = given.need("note")?.clone();
     if given.value("system") == json!(true) {
         return Err(ComposeError::Silent(trigger, "a system note"));

@@ -2,8 +2,28 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{Field, Given, null, user};
-use super::{Addresses, ComposeError, InProject, in_path, segment};
+use super::Kind;
+use crate::compose::fields::{Field, Given, null, user};
+use crate::compose::{Addresses, ComposeError, Composer, InProject, in_path, segment};
+use crate::scope::Levels;
+use crate::trigger::Row;
+
+pub(super) static WIKI_PAGE: Kind = Kind {
+    row: Row {
+        code: 10,
+        name: "wiki_page_hooks",
+        attribute: Some("wiki_page_events"),
+        header: "Wiki Page Hook",
+        object_kinds: &["wiki_page"],
+        levels: Levels::PG,
+        ..Row::USUAL
+    },
+    composer: Some(Composer::InProject(compose)),
+    actions: &["create", "update", "delete"],
+    identified_by: &["slug"],
+    report: Some(include_str!("../../../../fixtures/gitlab/wiki_page_hooks/report.json")),
+    ..Kind::USUAL
+};
 
 const ATTRIBUTES: [Field; 9] = [
     null("slug"),
@@ -17,7 +37,7 @@ const ATTRIBUTES: [Field; 9] = [
     null("diff_url"),
 ];
 
-pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
+fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let project = happened.project;
     let mut given = Given::read(happened.trigger, happened.object)?;
     let slug = given.need("slug")?.as_str().unwrap_or_default().to_owned();

@@ -3,10 +3,38 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{Field, Given, null, user, user_url};
-use super::spelling::Form;
-use super::{Addresses, ComposeError, InProject};
+use super::Kind;
 use crate::Trigger;
+use crate::compose::fields::{Field, Given, null, user, user_url};
+use crate::compose::spelling::{Form, Times};
+use crate::compose::{Addresses, ComposeError, Composer, InProject};
+use crate::event::ObjectName;
+use crate::scope::Levels;
+use crate::trigger::{Row, Testable};
+
+impl Trigger {
+    /// Deployments to environments.
+    pub const DEPLOYMENT: Self = Self::of(&DEPLOYMENT);
+}
+
+pub(super) static DEPLOYMENT: Kind = Kind {
+    row: Row {
+        code: 11,
+        name: "deployment_hooks",
+        attribute: Some("deployment_events"),
+        header: "Deployment Hook",
+        object_kinds: &["deployment"],
+        levels: Levels::PG,
+        test: Testable::NOT_AVAILABLE,
+        ..Row::USUAL
+    },
+    composer: Some(Composer::InProject(compose)),
+    objects: &["commit"],
+    identified_by: &["id", "deployment_id"],
+    object_name: ObjectName::Member(|body| body.deployment_id),
+    times: Times { usual: Form::Utc, special: |name, _| (name == "status_changed_at").then_some(Form::Offset) },
+    ..Kind::USUAL
+};
 
 const ATTRIBUTES: [Field; 12] = [
     ("object_kind", || json!("deployment")),
@@ -34,7 +62,7 @@ const TIERS: [(&str, &[&str]); 4] = [
     ("production", &["prod", "prd", "live"]),
 ];
 
-pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
+fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let (trigger, project) = (happened.trigger, happened.project);
     let mut given = Given::read(trigger, happened.object)?;
     if let Some(id) = given.take("id") {

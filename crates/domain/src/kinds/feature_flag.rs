@@ -2,12 +2,32 @@
 
 use serde_json::{Map, Value, json};
 
-use super::fields::{Field, Given, no, null, user, user_url};
-use super::{Addresses, ComposeError, InProject};
+use super::Kind;
+use crate::compose::fields::{Field, Given, no, null, user, user_url};
+use crate::compose::{Addresses, ComposeError, Composer, InProject};
+use crate::scope::Levels;
+use crate::trigger::{Row, Testable};
+
+pub(super) static FEATURE_FLAG: Kind = Kind {
+    row: Row {
+        code: 12,
+        name: "feature_flag_hooks",
+        attribute: Some("feature_flag_events"),
+        header: "Feature Flag Hook",
+        object_kinds: &["feature_flag"],
+        levels: Levels::PG,
+        test: Testable::NOT_AVAILABLE,
+        ..Row::USUAL
+    },
+    composer: Some(Composer::InProject(compose)),
+    identified_by: &["id"],
+    report: Some(include_str!("../../../../fixtures/gitlab/feature_flag_hooks/report.json")),
+    ..Kind::USUAL
+};
 
 const ATTRIBUTES: [Field; 4] = [null("id"), null("name"), null("description"), no("active")];
 
-pub(super) fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
+fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
     let given = Given::read(happened.trigger, happened.object)?;
     given.need("name")?;
     let addresses = Addresses::of(happened.project, happened.instance.base_url);

@@ -1,0 +1,12 @@
+//! SSH keys of accounts, for system hooks. Source: GitLab's system hooks page.
+
+use super::Kind;
+use crate::compose::system_events::Shape;
+
+pub(super) static KEY_CREATE: Kind = Kind::system(42, &["key_create"], &KEY);
+pub(super) static KEY_DESTROY: Kind = Kind::system(43, &["key_destroy"], &KEY);
+
+const KEY: Shape = Shape {
+    fields: &["event_name", "created_at", "updated_at", "username", "key", "id"],
+    needed: &["id", "key", "username"],
+};

@@ -1,0 +1,97 @@
+//! Members of groups and projects, for group hooks and for system hooks. Source: GitLab's webhook events and system hooks
+//! pages.
+
+use super::Kind;
+use crate::compose::system_events::Shape;
+use crate::scope::Levels;
+use crate::trigger::{Row, Testable};
+
+pub(super) static MEMBER: Kind = Kind {
+    row: Row {
+        code: 19,
+        name: "member_hooks",
+        attribute: Some("member_events"),
+        header: "Member Hook",
+        event_names: &[
+            "user_add_to_group",
+            "user_update_for_group",
+            "user_remove_from_group",
+            "user_access_request_to_group",
+            "user_access_request_denied_for_group",
+        ],
+        levels: Levels::G,
+        test: Testable::NOT_AVAILABLE,
+        ..Row::USUAL
+    },
+    ..Kind::without_object(&MEMBER_HOOK)
+};
+
+pub(super) static USER_ADD_TO_TEAM: Kind = Kind::system(28, &["user_add_to_team"], &MEMBER_OF_PROJECT);
+pub(super) static USER_REMOVE_FROM_TEAM: Kind = Kind::system(29, &["user_remove_from_team"], &MEMBER_OF_PROJECT);
+pub(super) static USER_UPDATE_FOR_TEAM: Kind = Kind::system(30, &["user_update_for_team"], &MEMBER_OF_PROJECT);
+pub(super) static USER_ACCESS_REQUEST_TO_PROJECT: Kind =
+    Kind::system(31, &["user_access_request_to_project"], &MEMBER_OF_PROJECT);
+pub(super) static USER_ACCESS_REQUEST_REVOKED_FOR_PROJECT: Kind =
+    Kind::system(32, &["user_access_request_revoked_for_project"], &MEMBER_OF_PROJECT);
+pub(super) static USER_ADD_TO_GROUP: Kind = Kind::system(33, &["user_add_to_group"], &MEMBER_OF_GROUP);
+pub(super) static USER_REMOVE_FROM_GROUP: Kind = Kind::system(34, &["user_remove_from_group"], &MEMBER_OF_GROUP);
+pub(super) static USER_UPDATE_FOR_GROUP: Kind = Kind::system(35, &["user_update_for_group"], &MEMBER_OF_GROUP);
+pub(super) static USER_ACCESS_REQUEST_TO_GROUP: Kind =
+    Kind::system(36, &["user_access_request_to_group"], &MEMBER_OF_GROUP);
+pub(super) static USER_ACCESS_REQUEST_REVOKED_FOR_GROUP: Kind =
+    Kind::system(37, &["user_access_request_revoked_for_group"], &MEMBER_OF_GROUP);
+
+const MEMBER_HOOK: Shape = Shape {
+    fields: &[
+        "created_at",
+        "updated_at",
+        "group_name",
+        "group_path",
+        "group_id",
+        "user_username",
+        "user_name",
+        "user_email",
+        "user_id",
+        "group_access",
+        "group_plan",
+        "expires_at",
+        "event_name",
+    ],
+    needed: &["group_id", "user_id"],
+};
+
+const MEMBER_OF_PROJECT: Shape = Shape {
+    fields: &[
+        "created_at",
+        "updated_at",
+        "event_name",
+        "access_level",
+        "project_id",
+        "project_name",
+        "project_path",
+        "project_path_with_namespace",
+        "user_email",
+        "user_name",
+        "user_username",
+        "user_id",
+        "project_visibility",
+    ],
+    needed: &["project_id", "user_id"],
+};
+
+const MEMBER_OF_GROUP: Shape = Shape {
+    fields: &[
+        "created_at",
+        "updated_at",
+        "event_name",
+        "group_access",
+        "group_id",
+        "group_name",
+        "group_path",
+        "user_email",
+        "user_name",
+        "user_username",
+        "user_id",
+    ],
+    needed: &["group_id", "user_id"],
+};

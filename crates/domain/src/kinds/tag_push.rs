@@ -1,0 +1,30 @@
+//! Pushes of tags. Their bodies are those of pushes.
+
+use super::{Kind, push};
+use crate::Trigger;
+use crate::compose::Composer;
+use crate::event::ObjectName;
+use crate::scope::Levels;
+use crate::trigger::Row;
+
+impl Trigger {
+    /// Pushes of tags.
+    pub const TAG_PUSH: Self = Self::of(&TAG_PUSH);
+}
+
+pub(super) static TAG_PUSH: Kind = Kind {
+    row: Row {
+        code: 2,
+        name: "tag_push_hooks",
+        attribute: Some("tag_push_events"),
+        header: "Tag Push Hook",
+        object_kinds: &["tag_push"],
+        event_names: &["tag_push"],
+        levels: Levels::PGS,
+        ..Row::USUAL
+    },
+    composer: Some(Composer::Push(push::compose)),
+    object_name: ObjectName::Member(|body| body.git_ref),
+    report: Some(include_str!("../../../../fixtures/gitlab/tag_push_hooks/report.json")),
+    ..Kind::USUAL
+};

@@ -1,0 +1,1 @@
+//! Every kind of the registry, checked alike.

@@ -1,0 +1,24 @@
+//! Events that no other kind describes. They are stored and shown, never refused.
+
+use super::Kind;
+use crate::Trigger;
+use crate::scope::Levels;
+use crate::trigger::{Row, Testable};
+
+impl Trigger {
+    /// An event that no other kind describes. It is stored and shown, never refused.
+    pub const UNKNOWN: Self = Self::of(&UNKNOWN);
+}
+
+pub(super) static UNKNOWN: Kind = Kind {
+    row: Row {
+        code: 0,
+        name: "unknown",
+        attribute: Some("other_events"),
+        header: "Other Hook",
+        levels: Levels::PGS,
+        test: Testable::NOT_AVAILABLE,
+        ..Row::USUAL
+    },
+    ..Kind::USUAL
+};

@@ -1,0 +1,24 @@
+//! Accounts, for system hooks. Source: GitLab's system hooks page.
+
+use super::Kind;
+use crate::compose::system_events::Shape;
+
+pub(super) static USER_CREATE: Kind = Kind::system(38, &["user_create"], &USER);
+pub(super) static USER_DESTROY: Kind = Kind::system(39, &["user_destroy"], &USER);
+pub(super) static USER_RENAME: Kind = Kind::system(40, &["user_rename"], &RENAMED_USER);
+pub(super) static USER_FAILED_LOGIN: Kind = Kind::system(41, &["user_failed_login"], &BLOCKED_USER);
+
+const USER: Shape = Shape {
+    fields: &["created_at", "updated_at", "email", "event_name", "name", "username", "user_id"],
+    needed: &["user_id", "username"],
+};
+
+const RENAMED_USER: Shape = Shape {
+    fields: &["event_name", "created_at", "updated_at", "name", "email", "user_id", "username", "old_username"],
+    needed: &["user_id", "username", "old_username"],
+};
+
+const BLOCKED_USER: Shape = Shape {
+    fields: &["event_name", "created_at", "updated_at", "name", "email", "user_id", "username", "state"],
+    needed: &["user_id", "username"],
+};

@@ -1,0 +1,95 @@
+//! The columns of a kind of event that all crates read.
+
+use crate::event::Skim;
+use crate::scope::Levels;
+
+/// The columns of one kind of event.
+#[derive(Debug)]
+pub struct Row {
+    /// The number that databases store. It never changes and is never used again.
+    pub code: u8,
+    /// GitLab's internal name, shown as `trigger` in histories and used to report an event. Events that only system
+    /// hooks receive, and that no attribute selects, go by their `event_name`.
+    pub name: &'static str,
+    /// The REST attribute that selects it. `None`: every system hook gets it.
+    pub attribute: Option<&'static str>,
+    /// `X-Gitlab-Event` of project and group hooks. System hooks always say `System Hook`.
+    pub header: &'static str,
+    /// Values of `object_kind` in its bodies.
+    pub object_kinds: &'static [&'static str],
+    /// Values of `event_name` in its bodies.
+    pub event_names: &'static [&'static str],
+    /// Whether it carries the confidential half of its kind.
+    pub confidential: bool,
+    /// Levels whose hooks can have it.
+    pub levels: Levels,
+    /// Levels whose new hooks have it by default.
+    pub on_by_default: Levels,
+    /// Whether the branch filter of a hook applies.
+    pub branch_filter: bool,
+    /// Whether the test endpoint offers it.
+    pub test: Testable,
+}
+
+/// Whether a sample of a trigger can be sent on demand.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Testable {
+    /// A sample can be sent.
+    Yes,
+    /// No sample can be sent. The text is GitLab's answer.
+    No(&'static str),
+}
+
+impl Testable {
+    /// GitLab's answer for the kinds that it does not test.
+    pub(crate) const NOT_AVAILABLE: Self = Self::No("Testing not available for this hook");
+}
+
+impl Row {
+    /// The values that most kinds share; each kind states its differences.
+    pub(crate) const USUAL: Self = Self {
+        code: 0,
+        name: "",
+        attribute: None,
+        header: "",
+        object_kinds: &[],
+        event_names: &[],
+        confidential: false,
+        levels: Levels::NONE,
+        on_by_default: Levels::NONE,
+        branch_filter: false,
+        test: Testable::Yes,
+    };
+
+    /// A kind that every system hook receives, and no other hook.
+    pub(crate) const fn system(code: u8, name: &'static str, event_names: &'static [&'static str]) -> Self {
+        Self {
+            code,
+            name,
+            header: super::SYSTEM_HOOK,
+            event_names,
+            levels: Levels::S,
+            on_by_default: Levels::S,
+            test: Testable::NOT_AVAILABLE,
+            ..Self::USUAL
+        }
+    }
+
+    /// Whether a body is of this kind.
+    #[must_use]
+    pub fn describes(&self, body: &Skim) -> bool {
+        let one_of =
+            |values: &[&str], found: &Option<String>| found.as_deref().is_some_and(|found| values.contains(&found));
+        if body.object_kind.is_some() {
+            let confidential = body.event_type.as_deref().is_some_and(|kind| kind.starts_with("confidential_"));
+            return one_of(self.object_kinds, &body.object_kind) && confidential == self.confidential;
+        }
+        one_of(self.event_names, &body.event_name)
+    }
+
+    /// Whether only system hooks receive it, and no attribute selects it.
+    #[must_use]
+    pub const fn is_system_only(&self) -> bool {
+        self.attribute.is_none()
+    }
+}
