@@ -71,11 +71,11 @@ pub struct Claimed {
     pub event: Event,
     /// Its body.
     pub payload: Packed,
-    /// The line it stands in, if its hook wanted events in order when it was made.
+    /// Its ordering queue, if its hook wanted events in order when it was made.
     pub line: Option<Line>,
 }
 
-/// Deliveries of one hook that are about one object: one of them is attempted, the others are blocked.
+/// An ordering queue: deliveries of one hook about one object. One of them is attempted, and the others are blocked.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Line {
     /// For whom.
@@ -234,10 +234,12 @@ pub trait Deliveries {
         now: Timestamp,
         policies: Arc<Policies>,
     ) -> Result<Vec<Settlement>>;
-    /// In each of these lines, makes the oldest blocked delivery due now if nobody stands before it. It stays blocked while an older
-    /// event of any kind waits for its fan-out, because that may belong in the line too.
-    async fn move_up(&self, lines: Vec<Line>, now: Timestamp) -> Result<()>;
-    /// Looks at so many lines behind this one. Gives those in which all are blocked, and the last one, if there may be more.
+    /// Advances ordering queues: the oldest blocked delivery of each is due now, unless another delivery of the queue is
+    /// attempted or retried. It stays blocked while an older event of any kind waits for its fan-out, because that event
+    /// may belong in the queue too.
+    async fn move_up(&self, queues: Vec<Line>, now: Timestamp) -> Result<()>;
+    /// Looks at so many ordering queues after this one. Returns those in which every delivery is blocked, and the last queue
+    /// that was looked at, if there may be more.
     async fn waiting_lines(&self, after: Option<Line>, number: usize) -> Result<(Vec<Line>, Option<Line>)>;
     /// Takes one delivery under a lease, whatever its state, to be attempted once more by hand. `None` when it is not
     /// there, or somebody holds it.
@@ -270,7 +272,8 @@ pub(crate) fn id_range(event: EventId) -> (DeliveryId, DeliveryId) {
     (DeliveryId(uuid::Uuid::from_bytes(low)), DeliveryId(uuid::Uuid::from_bytes(high)))
 }
 
-/// When a blocked delivery is due. Lines are in the order of their events' ids, whose time a delivery's id begins with.
+/// The due time of a blocked delivery. Queues are in the order of their events' ids, and the id of a delivery begins with
+/// the time of its event.
 pub(crate) fn blocked_at(delivery: DeliveryId) -> i64 {
     let milliseconds = delivery.0.as_u64_pair().0 >> 16;
     delivery::BLOCKED + i64::try_from(milliseconds).unwrap_or(0) * 1000

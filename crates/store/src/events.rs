@@ -120,7 +120,7 @@ impl Appended {
 pub struct FannedOut {
     /// Hooks that are owed a delivery.
     pub deliver: Vec<HookId>,
-    /// Those of them that want their events in order: the delivery goes to the end of its line.
+    /// Those of them that want their events in order: the delivery goes to the end of its ordering queue.
     pub in_order: Vec<HookId>,
     /// Hooks that asked for it and do not get it.
     pub skip: Vec<(HookId, SkipReason)>,

@@ -44,12 +44,12 @@ impl Deliveries for Postgres {
         self.lease_one(id, lease_until).await
     }
 
-    async fn move_up(&self, lines: Vec<Line>, now: Timestamp) -> Result<()> {
-        self.move_up_lines(&lines, now).await
+    async fn move_up(&self, queues: Vec<Line>, now: Timestamp) -> Result<()> {
+        self.advance_queues(&queues, now).await
     }
 
     async fn waiting_lines(&self, after: Option<Line>, number: usize) -> Result<(Vec<Line>, Option<Line>)> {
-        self.lines_that_wait(after, number).await
+        self.blocked_queues(after, number).await
     }
 
     async fn release_leases(&self, _node: NodeId, deliveries: Vec<(DeliveryId, i64)>) -> Result<()> {

@@ -27,7 +27,7 @@ const WRITE: &str = "
             address, error, response_headers, response_body, phases, hook_version)),
     settled AS (
         -- A delivery that was cancelled meanwhile stays so; one that was given up and is sent again by hand may get there
-        -- after all. One that is blocked keeps its place in the line, unless that was its last attempt.
+        -- after all. A blocked delivery keeps its place in its queue, unless that was its last attempt.
         UPDATE deliveries d SET due_at = CASE WHEN d.state < 2 AND (d.due_at < $20 OR i.state >= 2) THEN i.due_at
                 ELSE d.due_at END,
             state = CASE WHEN d.due_at >= $20 AND d.state < 2 AND i.state < 2 THEN d.state

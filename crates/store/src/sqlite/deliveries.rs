@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::claims::Lease;
 use super::rows::{self, scalar};
 use super::settle::finish;
-use super::{Sqlite, Tx, lines};
+use super::{Sqlite, Tx, ordering};
 use crate::column_list::column_list;
 use crate::columns;
 use crate::deliveries::{
@@ -68,7 +68,7 @@ impl Deliveries for Sqlite {
                 let found = tx.connection.prepare_cached(&read_owed())?.query_row([id.0], owed).optional()?;
                 let Some(found) = found.filter(|_| !tx.claims.holds(id)) else { return Ok(None) };
                 let Owed { event, hook, tally, object } = found;
-                let line = line(hook, object);
+                let line = queue_of(hook, object);
                 let claim = write_claim(tx, lease_until, &[(id, tally.attempts)])?;
                 let lease = Lease { claim, hook, until: lease_until, tally };
                 tx.claims.add(id, lease);
@@ -79,12 +79,12 @@ impl Deliveries for Sqlite {
         self.read(move |connection| load(connection, picked).map(Some)).await
     }
 
-    async fn move_up(&self, lines: Vec<Line>, now: Timestamp) -> Result<()> {
-        self.write(move |tx| lines::move_up(tx.connection, &lines, now)).await
+    async fn move_up(&self, queues: Vec<Line>, now: Timestamp) -> Result<()> {
+        self.write(move |tx| ordering::advance(tx.connection, &queues, now)).await
     }
 
     async fn waiting_lines(&self, after: Option<Line>, number: usize) -> Result<(Vec<Line>, Option<Line>)> {
-        self.read(move |connection| lines::waiting(connection, after, number)).await
+        self.read(move |connection| ordering::blocked(connection, after, number)).await
     }
 
     async fn release_leases(&self, _node: NodeId, deliveries: Vec<(DeliveryId, i64)>) -> Result<()> {
@@ -302,7 +302,7 @@ struct Picked {
     lease: Lease,
 }
 
-fn line(hook: HookId, object: Option<i64>) -> Option<Line> {
+fn queue_of(hook: HookId, object: Option<i64>) -> Option<Line> {
     object.map(|object| Line { hook, object: ObjectKey(object) })
 }
 
@@ -324,7 +324,7 @@ fn pick(tx: &mut Tx<'_>, claim: &Claim) -> Result<Vec<Picked>> {
     for (delivery, hook) in taken {
         let Owed { event, tally, object, .. } = read.query_row([delivery.0], owed)?;
         let lease = Lease { claim: 0, hook, until: claim.lease_until, tally };
-        picked.push(Picked { delivery, event, line: line(hook, object), lease });
+        picked.push(Picked { delivery, event, line: queue_of(hook, object), lease });
     }
     let rows: Vec<_> = picked.iter().map(|picked| (picked.delivery, picked.lease.tally.attempts)).collect();
     let number = write_claim(tx, claim.lease_until, &rows)?;

@@ -214,8 +214,8 @@ fn write_audience(connection: &Connection, event: &Event, audience: &FannedOut, 
     let mut made = 0;
     for hook in &audience.deliver {
         let id = DeliveryId::of(event.id, *hook);
-        let line = event.object.filter(|_| audience.in_order.contains(hook)).map(|object| object.0);
-        let due_at = if line.is_some() { blocked_at(id) } else { now.as_micros() };
+        let queued = event.object.filter(|_| audience.in_order.contains(hook)).map(|object| object.0);
+        let due_at = if queued.is_some() { blocked_at(id) } else { now.as_micros() };
         // OR IGNORE: the id is a function of event and hook, so a second fan-out of one event changes nothing.
         made += connection
             .prepare_cached(
@@ -223,7 +223,7 @@ fn write_audience(connection: &Connection, event: &Event, audience: &FannedOut, 
                    object)
                  VALUES (?1, ?2, ?3, 0, ?4, 0, 0, ?5, ?6)",
             )?
-            .execute((id.0, event.id.0, hook.0, due_at, now.as_micros(), line))?;
+            .execute((id.0, event.id.0, hook.0, due_at, now.as_micros(), queued))?;
         if let Some(chain) = event.chain {
             connection.prepare_cached("INSERT OR REPLACE INTO chains VALUES (?1, ?2, ?3)")?.execute((
                 chain,

@@ -26,7 +26,7 @@ pub(super) fn finish(tx: &mut Tx<'_>, finished: &Finished, now: Timestamp, polic
     tx.connection
         .prepare_cached(
             // A delivery that was cancelled meanwhile stays so; one that was given up and is sent again by hand may get
-            // there after all. One that is blocked keeps its place in the line, unless that was its last attempt.
+            // there after all. A blocked delivery keeps its place in its queue, unless that was its last attempt.
             "UPDATE deliveries SET attempts = ?4, unknown = ?5, finished_at = coalesce(finished_at, ?6),
                due_at = CASE WHEN state < 2 AND (due_at < ?7 OR ?2 >= 2) THEN ?3 ELSE due_at END,
                state = CASE WHEN due_at >= ?7 AND state < 2 AND ?2 < 2 THEN state
