@@ -49,7 +49,8 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// The number in the databases. Never change one. Blocked deliveries have that of waiting ones, and another due time.
+    /// The number in the databases. Never change one. Blocked deliveries have that of waiting ones, and another due
+    /// time.
     #[must_use]
     pub const fn code(self) -> i16 {
         match self {

@@ -1,6 +1,6 @@
 //! Changes of values that can be taken away.
 
-/// What becomes of an optional value.
+/// A change of an optional value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Edit<T> {
     /// It stays as it is.

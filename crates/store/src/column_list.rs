@@ -1,9 +1,9 @@
 //! Lists of columns for tables of which many rows are read. Reading by name compares texts for each value; a list gives
 //! SQL its columns and the reader their places, so both always agree and a place costs nothing.
 
-/// Makes a list of columns: a type, and a constant with `sql`, the columns for a `SELECT`, and the place of each column in
-/// a row. `$rows` comes before each column in `sql`. With `after`, the list follows another one, which ends with the named
-/// column, in the same `SELECT`.
+/// Makes a list of columns: a type, and a constant with `sql`, the columns for a `SELECT`, and the place of each column
+/// in a row. `$rows` comes before each column in `sql`. With `after`, the list follows another one, which ends with the
+/// named column, in the same `SELECT`.
 macro_rules! column_list {
     (
         $(#[$note:meta])*

@@ -52,8 +52,8 @@ pub(crate) const fn scope_columns(scope: Scope) -> (Option<i64>, Option<i64>) {
     }
 }
 
-/// The condition of rows in a scope, and the number that is its first parameter. Each names the one column that its index
-/// begins with. `mark` begins a parameter's name.
+/// The condition of rows in a scope, and the number that is its first parameter. Each names the one column that its
+/// index begins with. `mark` begins a parameter's name.
 pub(crate) fn in_scope(scope: Scope, rows: &str, mark: char) -> (String, i64) {
     match scope {
         Scope::Project(id) => (format!("{rows}.project_id = {mark}1"), id.0),

@@ -8,7 +8,7 @@ use quickdraw_domain::{GroupId, ProjectId, Timestamp};
 
 use crate::error::Result;
 
-/// What a project is shown with beside itself.
+/// Details that are shown with a project.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProjectDetails {
     /// Names of the groups above it, from the top: `Gear Works / Sub Unit`.
@@ -24,8 +24,8 @@ pub struct ProjectDetails {
 /// Details of groups and projects. Callers ask for the rows of one page.
 #[async_trait]
 pub trait Details {
-    /// Names of groups with those of the groups above, from the top: `Gear Works / Sub Unit`. Groups that do not exist are
-    /// left out.
+    /// Names of groups with those of the groups above, from the top: `Gear Works / Sub Unit`. Groups that do not exist
+    /// are left out.
     async fn group_names(&self, groups: Vec<GroupId>) -> Result<HashMap<GroupId, String>>;
     /// Details of projects. Projects that do not exist are left out.
     async fn project_details(&self, projects: Vec<ProjectId>) -> Result<HashMap<ProjectId, ProjectDetails>>;
@@ -44,7 +44,8 @@ pub(crate) fn names_of_groups(groups: &[GroupId]) -> String {
     )
 }
 
-/// Both engines read details of projects with this. SQLite knows the index of events by project only by `place_kind <> 0`.
+/// Both engines read details of projects with this. SQLite knows the index of events by project only by `place_kind <>
+/// 0`.
 pub(crate) fn details_of_projects(projects: &[ProjectId]) -> String {
     let ids = projects.iter().map(|project| project.0);
     format!(

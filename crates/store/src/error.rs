@@ -1,4 +1,4 @@
-//! What can go wrong with a store. A caller can do one of three things: mend its input, try later, or stop.
+//! Errors of a store. A caller can correct its input, try later, or stop.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Shorthand for this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why an engine did not do its work. Callers decide by this, never by the words of a server.
+/// The kind of a failure of an engine. Callers decide by the kind, never by the words of a server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// The database cannot be reached, is shutting down, or has no connection or memory left.
@@ -72,7 +72,7 @@ impl std::fmt::Debug for Failure {
     }
 }
 
-/// Why a method failed. Cloneable, because one failed commit is the answer to everybody in the batch.
+/// The reason for which a method failed. It is cloneable, because a failed commit answers every caller of its batch.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// Something with that path or name is there already.
@@ -93,7 +93,8 @@ pub enum Error {
     /// The store cannot take writes or answer now: full, unreachable, shutting down. Trying later makes sense.
     #[error("the store is not available: {0}")]
     Unavailable(Failure),
-    /// Too much is asked for at once, or the server is stopping. Trying later makes sense, and nothing is wrong with the store.
+    /// Too much is asked for at once, or the server is stopping. Trying later makes sense, and nothing is wrong with
+    /// the store.
     #[error("the server is busy: {0}")]
     Busy(String),
     /// The engine reported something that should not happen.

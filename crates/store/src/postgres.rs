@@ -75,14 +75,14 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (28, "names", include_str!("migrations/postgres/0028_names.sql")),
 ];
 
-/// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.
+/// Connections of the pipeline. Accepting has two of its own, so that slow queries cannot hold it up.
 const POOL: usize = 8;
 const ACCEPT_POOL: usize = 2;
 /// No statement of ours takes longer on a healthy server; beyond it, the server is as good as gone.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Every statement of the belt goes by key, and tables that fill within seconds have no statistics yet: without this the
-/// planner reads them whole, or compiles what takes less time to run. And an answer means that it is flushed.
+/// Every statement of the pipeline goes by key, and tables that fill within seconds have no statistics yet: without
+/// this the planner reads them whole, or compiles what takes less time to run. And an answer means that it is flushed.
 const PLANNER: &str = "-c synchronous_commit=on -c jit=off -c plan_cache_mode=force_generic_plan \
     -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c client_min_messages=warning";
 
@@ -94,7 +94,7 @@ pub(crate) struct Postgres {
     accept_pool: Pool,
     config: Config,
     ring: Arc<Ring>,
-    /// Whether no other node has been heard of lately.
+    /// Whether no other node had a heartbeat lately.
     alone: AtomicBool,
     /// Where the walks over hooks go on, for first attempts and for retries.
     next_hook: [AtomicI64; 2],
@@ -132,8 +132,8 @@ impl Postgres {
         Ok(self.pool.get().await?)
     }
 
-    /// Lets go of idle connections when a session said that it cannot write: others may be like it, and what comes next opens
-    /// new ones.
+    /// Lets go of idle connections when a session said that it cannot write: others may be like it, and what comes next
+    /// opens new ones.
     fn let_go_of_read_only(&self) {
         let known = READ_ONLY.load(Ordering::Relaxed);
         if self.read_only.swap(known, Ordering::Relaxed) != known {
@@ -181,7 +181,7 @@ impl Postgres {
         migrated
     }
 
-    /// A value sealed at the first start tells whether the ring fits, before anything is written with a wrong key.
+    /// Opens a value that was sealed at the first start, so that nothing is written with a wrong key.
     async fn check_key(&self) -> Result<()> {
         let client = self.client().await?;
         let sealed = self.ring.seal(KEY_CHECK, "quickdraw")?;
@@ -191,7 +191,7 @@ impl Postgres {
         Ok(())
     }
 
-    /// Tells other nodes to look again. What is lost here costs them one tick.
+    /// Notifies other nodes that there is work. A lost notification costs them one tick.
     async fn notify(&self, client: &Object, what: &str) {
         if self.alone.load(Ordering::Relaxed) {
             return;

@@ -5,7 +5,7 @@
 //! file (a lock on a sibling file makes sure), and their claims on disk.
 //!
 //! Facts and rollups live in a file of their own with a writer of their own: they touch many scattered pages, which in
-//! the journal's transactions would be paid by whoever waits for an answer (`docs/decisions/0005`).
+//! the journal's transactions would delay every caller that waits for an answer (`docs/decisions/0005`).
 
 mod access;
 mod appends;
@@ -96,8 +96,8 @@ const INSIGHTS_MIGRATIONS: &[Migration] = &[
 
 /// Large pages, because SQLite's cost is pages and not the flush.
 const PAGE_BYTES: i64 = 16 << 10;
-/// Length of the write-ahead log. It is written with zeros before it is used: flushing into blocks that exist takes half
-/// as long as flushing into a file that grows, and a tenth at the 99th percentile.
+/// Length of the write-ahead log. It is written with zeros before it is used: flushing into blocks that exist takes
+/// half as long as flushing into a file that grows, and a tenth at the 99th percentile.
 const LOG_BYTES: i64 = 32 << 20;
 /// Threads that read the journal.
 const READERS: usize = 2;
@@ -182,8 +182,8 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Makes a file that is not there yet readable for its owner alone: it will hold bodies. SQLite gives its logs the mode of
-/// the database.
+/// Makes a file that is not there yet readable for its owner alone: it will hold bodies. SQLite gives its logs the mode
+/// of the database.
 fn make_private(path: &Path) -> Result<()> {
     let made = File::options().create_new(true).write(true).mode(0o600).open(path);
     match made {
@@ -230,7 +230,7 @@ fn connect(path: &Path) -> Result<Connection> {
 fn connect_to_read(path: &Path) -> Result<Connection> {
     let connection = connect(path)?;
     connection.pragma_update(None, "query_only", true)?;
-    // What was just written is in the system's cache.
+    // Rows that were just written are in the system's cache.
     connection.pragma_update(None, "cache_size", -4_096)?;
     Ok(connection)
 }
@@ -269,7 +269,7 @@ fn migrate(connection: &mut Connection, migrations: &[Migration]) -> Result<()> 
     Ok(())
 }
 
-/// A value sealed at the first start tells whether the ring fits, before anything is written with a wrong key.
+/// Opens a value that was sealed at the first start, so that nothing is written with a wrong key.
 fn check_key(connection: &Connection, ring: &Ring) -> Result<()> {
     use rusqlite::OptionalExtension;
     let sealed: Option<Vec<u8>> =

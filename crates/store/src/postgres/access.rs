@@ -362,8 +362,8 @@ impl Postgres {
     }
 }
 
-/// Addresses are unique in any case among users that people create and change; no index says so, because those that were seen in
-/// events may share one. Whoever writes one takes turns, from before any row is locked.
+/// Addresses are unique in any case among users that people create and change; no index says so, because those that
+/// were seen in events may share one. Transactions that write an address take turns, from before any row is locked.
 const EMAILS_LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('quickdraw emails'))";
 
 /// Refuses an address that another user has, in whatever case. The caller has [`EMAILS_LOCK`].

@@ -35,7 +35,8 @@ impl Appends for Postgres {
 
     async fn next_append(&self) -> Result<i64> {
         let client = self.client().await?;
-        // From what is committed, and not the horizon itself: ids above it that were never flushed come again after a crash.
+        // From what is committed, and not the horizon itself: ids above it that were never flushed come again after a
+        // crash.
         let sql = format!("SELECT coalesce(max(number), 0) + 1 FROM appends WHERE number < {HORIZON}");
         let statement = client.prepare_cached(&sql).await?;
         Ok(scalar(&client.query_one(&statement, &[]).await?))

@@ -14,9 +14,10 @@ use crate::deliveries::{Claim, Claimed, LEASED, Line};
 use crate::error::Result;
 use crate::events::{BODY_COLUMN, EVENT_COLUMNS};
 
-/// `$1` state, `$2` and `$3` hooks with less room than `$4`, `$5` now, `$6` how many, `$7` lease end, `$8` where the walk
-/// starts. A hook with a million waiting deliveries costs the walk one step, because the recursion jumps from hook to
-/// hook in the index. The order of the walk survives the lateral join, which goes on only until the limit is reached.
+/// `$1` state, `$2` and `$3` hooks with less room than `$4`, `$5` now, `$6` how many, `$7` lease end, `$8` where the
+/// walk starts. A hook with a million waiting deliveries costs the walk one step, because the recursion jumps from hook
+/// to hook in the index. The order of the walk survives the lateral join, which goes on only until the limit is
+/// reached.
 const CLAIM: &str = "
     WITH RECURSIVE walk AS (
         (SELECT hook_id FROM deliveries WHERE state = $1 AND state < 2 AND leased_until IS NULL

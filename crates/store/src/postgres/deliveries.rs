@@ -127,7 +127,7 @@ impl Deliveries for Postgres {
     }
 
     async fn drop_held(&self, hook: HookId, held: Held, now: Timestamp, limit: usize) -> Result<usize> {
-        // Another node may have found a moment ago that the hook is well again: then there is no edge.
+        // Another node may have found a moment ago that the hook is healthy: then there is no edge.
         let sql = "WITH edge AS (
                 -- So many of those that wait, and so many of those behind them.
                 SELECT greatest($2, coalesce((SELECT due_at + 1 FROM deliveries WHERE state = 0 AND state < 2

@@ -11,7 +11,7 @@ use crate::seal::Ring;
 
 pub(crate) async fn examine(url: &str, ring: Option<&Ring>, depth: Depth, now: Timestamp) -> Result<Examination> {
     let mut config = configure(url)?;
-    // Whatever is asked here by mistake, the server refuses to write.
+    // The server refuses a write, should a statement here attempt one by mistake.
     let options = config.get_options().unwrap_or_default().to_owned();
     config.options(format!("{options} -c default_transaction_read_only=on"));
     config.target_session_attrs(TargetSessionAttrs::Any);

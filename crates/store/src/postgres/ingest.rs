@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::events::{Appended, NewEvent};
 
 /// Appends a batch in one statement. Keys come first. Events with a new key or none go into the journal and its marks.
-/// Where the decision holds at this version of the directory, or always (-1), the deliveries are written too, and leased
-/// if they were taken.
+/// Where the decision holds at this version of the directory, or always (-1), the deliveries are written too, and
+/// leased if they were taken.
 const APPEND: &str = "
     WITH input AS (
         SELECT * FROM UNNEST($1::uuid[], $2::smallint[], $3::bigint[], $4::smallint[], $5::smallint[], $6::bigint[],

@@ -1,4 +1,4 @@
-//! What is seen in received events, in PostgreSQL.
+//! Projects, groups and users of received events, in PostgreSQL.
 
 use std::collections::BTreeSet;
 
@@ -171,7 +171,7 @@ async fn know_group(transaction: &Transaction<'_>, received: Received<'_>, seen:
     Ok(Some(id))
 }
 
-/// Moves a group whose path there has changed, with all that lies in it, and notes that path.
+/// Moves a group whose path there has changed, with everything in it, and notes that path.
 async fn follow_group(
     transaction: &Transaction<'_>,
     received: Received<'_>,
@@ -208,7 +208,7 @@ async fn known(transaction: &Transaction<'_>, select: &str, instance: &str, numb
     Ok(transaction.query_opt(&sql, &[&instance, &number]).await?.as_ref().map(local))
 }
 
-/// What is here at the paths that a decision looks at.
+/// Groups and projects at the paths that a decision looks at.
 async fn around(
     transaction: &Transaction<'_>,
     instance: &str,
@@ -239,7 +239,7 @@ async fn count(transaction: &Transaction<'_>, table: &str) -> Result<i64> {
     Ok(scalar(&transaction.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await?))
 }
 
-/// Makes the groups that are missing above a path; gives the one that it lies in.
+/// Makes the groups that are missing above a path, and returns its parent.
 async fn make_groups(
     transaction: &Transaction<'_>,
     room: &Room,

@@ -14,10 +14,10 @@ use crate::error::{Error, Result};
 use crate::nodes::{Condition, Nodes};
 use crate::wake::Wakes;
 
-/// A node that was not heard of for so long is taken for dead; its leases lapse by themselves.
+/// A node without a heartbeat for so long is taken for dead; its leases lapse by themselves.
 pub(super) const SILENCE: Duration = Duration::from_secs(60);
-/// Clocks of a node and of the database that differ by more are worth a word. Leases bear what lies between the deadline
-/// of an attempt and the end of its lease, 20 seconds by default.
+/// Clocks of a node and of the database that differ by more are worth a word. Leases bear what lies between the
+/// deadline of an attempt and the end of its lease, 20 seconds by default.
 const CLOCKS_APART_MICROS: i64 = 2_000_000;
 
 /// Findings about a server and its clock; empty when all is well.
@@ -73,7 +73,7 @@ impl Nodes for Postgres {
                 result = &mut listening, if !asked => {
                     result?;
                     asked = true;
-                    // Whatever was said before we listened was not heard.
+                    // Signals from before the LISTEN were missed.
                     wakes.all();
                 }
                 message = messages.next() => match message {

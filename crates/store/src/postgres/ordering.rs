@@ -16,8 +16,9 @@ impl Postgres {
         let (hooks, objects): (Vec<i64>, Vec<i64>) = queues.iter().map(|queue| (queue.hook.0, queue.object.0)).unzip();
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
-        // Two nodes that look at once could each see another delivery at the head of a queue, so the second must look when
-        // the first is done. The lock is a statement of its own, so that the view of the next statement begins after it.
+        // Two nodes that look at once could each see another delivery at the head of a queue, so the second must look
+        // when the first is done. The lock is a statement of its own, so that the view of the next statement begins
+        // after it.
         transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
         let statement = transaction
             .prepare_cached(

@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::insights;
 use crate::overview::{self, CommitCount, KnownBranch, MOST_MOVES, Overview, Piece, ZEROS};
 
-/// What tells the things of a piece.
+/// The condition that selects the items of a piece.
 const OF_PIECE: &str =
     "family = $3 AND (opened_at IS NULL OR opened_at < $2) AND (settled_at IS NULL OR settled_at >= $1)
     AND project BETWEEN $4 AND $5";

@@ -18,8 +18,8 @@ const GROUP: &str = "SELECT id, parent_id, name, full_path, description, visibil
 const PROJECT: &str =
     "SELECT p.id, p.group_id, p.name, p.full_path, g.name AS namespace, p.description, p.default_branch,
     p.visibility_level, p.created_at FROM projects p JOIN groups g ON g.id = p.group_id";
-/// Groups and projects share one space of paths, and no index spans two tables: whoever changes a path, or makes one from
-/// another, takes turns from before the first look.
+/// Groups and projects share one space of paths, and no index spans two tables: transactions that change a path,
+/// or make one from another, take turns from before the first look.
 pub(super) const PATHS_LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('quickdraw paths'))";
 
 /// Groups in which a user (`$4`) has at least a role at a time (`$5`), and all below them.
@@ -44,7 +44,7 @@ fn is_mine(listed: Listed, least: i64) -> String {
     }
 }
 
-/// What is listed: rows, the table that they are of, and the column of the group that they lie in.
+/// A kind of row that is listed: the statement, the table, and the column of the group above.
 struct Kind {
     listed: Listed,
     rows: &'static str,
@@ -287,7 +287,7 @@ impl Scopes for Postgres {
     }
 }
 
-/// What has [`PATHS_LOCK`].
+/// The connection or transaction has [`PATHS_LOCK`].
 async fn check_free(client: &impl GenericClient, full_path: &str) -> Result<()> {
     let sql = "SELECT 1 FROM groups WHERE lower(full_path) = lower($1)
         UNION ALL SELECT 1 FROM projects WHERE lower(full_path) = lower($1)";

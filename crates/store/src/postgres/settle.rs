@@ -26,7 +26,7 @@ const WRITE: &str = "
         AS i(id, fence, state, due_at, attempts, unknown, finished_at, hook_id, outcome, status, started_at, duration,
             address, error, response_headers, response_body, phases, hook_version)),
     settled AS (
-        -- A delivery that was cancelled meanwhile stays so; one that was given up and is sent again by hand may get there
+        -- A delivery that was cancelled meanwhile stays so; one that was given up and is resent may get there
         -- after all. A blocked delivery keeps its place in its queue, unless that was its last attempt.
         UPDATE deliveries d SET due_at = CASE WHEN d.state < 2 AND (d.due_at < $20 OR i.state >= 2) THEN i.due_at
                 ELSE d.due_at END,

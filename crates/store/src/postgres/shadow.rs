@@ -1,4 +1,4 @@
-//! What is counted in PostgreSQL, told apart from what a shadow counts, and replaced by it.
+//! The facts in PostgreSQL, compared with those of a shadow, and replaced by them.
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;

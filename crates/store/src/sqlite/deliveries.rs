@@ -160,7 +160,7 @@ impl Deliveries for Sqlite {
         let blocked_edge = edges[1].map_or(BLOCKED + age, |edge| (BLOCKED + age).max(edge + 1));
         self.write(move |tx| {
             let mut dropped = Vec::new();
-            // Another node, or a moment ago, may have found that it is well again.
+            // A result of a moment ago may have made the hook healthy.
             let ill = "SELECT 1 FROM hook_health WHERE hook_id = ?1 AND (disabled OR disabled_until > ?2)";
             if !tx.connection.prepare_cached(ill)?.exists((hook.0, now.as_micros()))? {
                 return Ok(0);
@@ -309,7 +309,7 @@ fn queue_of(hook: HookId, object: Option<i64>) -> Option<Line> {
 /// Takes what is due, hook by hook: a hook with a million waiting deliveries costs the walk one step.
 fn pick(tx: &mut Tx<'_>, claim: &Claim) -> Result<Vec<Picked>> {
     if !tx.claims.adopted {
-        // What follows from an unknown outcome depends on no policy.
+        // The result of an unknown outcome depends on no policy.
         adopt(tx, claim.now, &Policies { retry: RetryPolicy::gitlab(), disable: DisablePolicy::Off })?;
     }
     let mut taken = Vec::new();
@@ -337,7 +337,8 @@ fn pick(tx: &mut Tx<'_>, claim: &Claim) -> Result<Vec<Picked>> {
     Ok(picked)
 }
 
-/// Writes down that deliveries, which have had so many attempts, are about to be attempted; gives the number of the claim.
+/// Writes down that deliveries, which have had so many attempts, are about to be attempted; gives the number of the
+/// claim.
 pub(super) fn write_claim(tx: &Tx<'_>, until: Timestamp, deliveries: &[(DeliveryId, u32)]) -> Result<i64> {
     let ids: Vec<u8> = deliveries.iter().flat_map(|(delivery, _)| *delivery.0.as_bytes()).collect();
     let attempts: Vec<u8> = deliveries.iter().flat_map(|(_, attempts)| attempts.to_le_bytes()).collect();
@@ -379,7 +380,7 @@ fn pick_stage(
         tx.claims.next_hook[turn] = hook;
         let hook = HookId(hook);
         let in_flight = tx.claims.in_flight(hook);
-        // What this very claim has taken for the hook in the other state counts too.
+        // Deliveries that this claim has taken for the hook in the other state count too.
         let taken_now = if turn == 1 { taken[..before].iter().filter(|(_, taken)| *taken == hook).count() } else { 0 };
         let room = claim.rooms.get(&hook).copied().unwrap_or(claim.per_hook).saturating_sub(taken_now);
         let room = room.min(wanted - (taken.len() - before));

@@ -88,7 +88,8 @@ impl Events for Sqlite {
 
     async fn list_events(&self, filter: EventFilter) -> Result<Scanned<Event, EventId>> {
         self.read(move |connection| {
-            // Both name the parameter, but only a plain condition finds the index, and only with the index's own words in it.
+            // Both name the parameter, but only a plain condition finds the index, and only with the index's own words
+            // in it.
             let place = if filter.project.is_some() {
                 "e.place_kind <> 0 AND e.place_kind = 1 AND e.place_id = ?2"
             } else {
@@ -289,8 +290,8 @@ fn read_chains(connection: &Connection, chains: &[Uuid], now: Timestamp) -> Resu
     Ok(chains_of(chains, rows, now))
 }
 
-/// Small batches, so that no other job of the writer waits long, each found by key and never by a look at a whole table.
-/// An owed delivery keeps its event, and so does an event that still waits for a step.
+/// Small batches, so that no other job of the writer waits long, each found by key and never by a look at a whole
+/// table. An owed delivery keeps its event, and so does an event that still waits for a step.
 fn prune_history(tx: &mut Tx<'_>, before: Timestamp, limit: usize) -> Result<usize> {
     let connection = tx.connection;
     let edge = edge(before);
@@ -320,7 +321,7 @@ fn prune_history(tx: &mut Tx<'_>, before: Timestamp, limit: usize) -> Result<usi
         .prepare_cached("SELECT id FROM events WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3")?
         .query_map((tx.claims.pruned_to, edge, rows), scalar)?
         .collect::<rusqlite::Result<_>>()?;
-    // What has to stay is passed over, and looked at again when the look has come to its end.
+    // Events that have to stay are passed over, and looked at again when the look has come to its end.
     tx.claims.pruned_to = if events.len() < limit { Uuid::nil() } else { events.last().copied().unwrap_or_default() };
     let mut owed =
         connection.prepare_cached("SELECT 1 FROM deliveries WHERE id BETWEEN ?1 AND ?2 AND event_id = ?3")?;

@@ -81,9 +81,9 @@ fn refuse_if_in_use(path: &Path) -> Result<()> {
     }
 }
 
-/// Opens a file so that nothing is written, not even beside it. A file that was closed in order has no log, and is read as
-/// one that cannot change. A log that a crash has left is read by a connection that has the file alone: it keeps the log's
-/// index in its memory, and leaves the log as it is when it ends.
+/// Opens a file so that nothing is written, not even beside it. A file that was closed in order has no log, and is read
+/// as one that cannot change. A log that a crash has left is read by a connection that has the file alone: it keeps the
+/// log's index in its memory, and leaves the log as it is when it ends.
 fn open_unchanged(path: &Path) -> Result<Connection> {
     if !holds_something(&beside(path, "-wal")) {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -34,7 +34,7 @@ pub(super) fn apply(connection: &Connection, facts: Vec<Fact>) -> Result<()> {
     Ok(transaction.commit()?)
 }
 
-/// What a batch gathers, so that a cell of the rollups is written once and not once a commit.
+/// Sums of a batch, so that a cell of the rollups is written once and not once for each commit.
 struct Batch<'a> {
     connection: &'a Connection,
     /// By hour, metric, project and identity.

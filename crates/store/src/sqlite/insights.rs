@@ -440,7 +440,8 @@ fn commits(connection: &Connection, filter: &CommitFilter) -> Result<Vec<(Commit
     Ok(found.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The condition that a column is one of some numbers, if any are given. They are numbers, so they can stand in the text.
+/// The condition that a column is one of some numbers, if any are given. They are numbers, so they can stand in the
+/// text.
 fn is_among(column: &str, numbers: Option<&[i64]>) -> String {
     match numbers {
         None => "1".to_owned(),

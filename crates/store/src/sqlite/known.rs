@@ -1,4 +1,4 @@
-//! What is seen in received events, in SQLite.
+//! Projects, groups and users of received events, in SQLite.
 
 use std::collections::BTreeSet;
 
@@ -148,7 +148,7 @@ fn know_group(connection: &Connection, received: Received<'_>, seen: &SeenGroup)
     Ok(Some(id))
 }
 
-/// Moves a group whose path there has changed, with all that lies in it, and notes that path.
+/// Moves a group whose path there has changed, with everything in it, and notes that path.
 fn follow_group(connection: &Connection, received: Received<'_>, seen: &SeenGroup, group: &Local) -> Result<()> {
     if group.stands_for.as_ref().is_some_and(|known| known.path == seen.path) {
         return Ok(());
@@ -181,7 +181,7 @@ fn known(connection: &Connection, select: &str, instance: &str, number: i64) -> 
     Ok(connection.prepare_cached(&sql)?.query_row((instance, number), local).optional()?)
 }
 
-/// What is here at the paths that a decision looks at.
+/// Groups and projects at the paths that a decision looks at.
 fn around(connection: &Connection, instance: &str, there: &[&str], number: i64, here: Option<&str>) -> Result<Around> {
     let mut around = Around::default();
     let mut groups = connection.prepare_cached(&format!("{GROUP} WHERE l.full_path = ?1"))?;
@@ -206,7 +206,7 @@ fn count(connection: &Connection, table: &str) -> Result<i64> {
     Ok(connection.query_row(&format!("SELECT count(*) FROM {table}"), [], scalar)?)
 }
 
-/// Makes the groups that are missing above a path; gives the one that it lies in.
+/// Makes the groups that are missing above a path, and returns its parent.
 fn make_groups(connection: &Connection, room: &Room, visibility: i64, now: Timestamp) -> Result<Option<i64>> {
     let mut parent = room.parent;
     for group in &room.missing {

@@ -1,4 +1,4 @@
-//! The store's own life in SQLite: there is one node, and nobody else to hear from.
+//! Heartbeats and condition in SQLite: there is one node, so there are no signals.
 
 use async_trait::async_trait;
 use quickdraw_domain::{NodeId, Timestamp};
@@ -16,7 +16,7 @@ impl Nodes for Sqlite {
             tx.connection
                 .prepare_cached("INSERT INTO nodes VALUES (?1, ?2, ?2) ON CONFLICT (id) DO UPDATE SET seen_at = ?2")?
                 .execute((node.0, now.as_micros()))?;
-            // Whoever else stands here is a process that died: the lock on the file is ours.
+            // Another row belongs to a process that died: the lock on the file is ours.
             tx.connection.prepare_cached("DELETE FROM nodes WHERE id <> ?1")?.execute([node.0])?;
             Ok(())
         })

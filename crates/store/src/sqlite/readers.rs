@@ -53,7 +53,7 @@ fn work(connection: &Connection, waiting: &Mutex<Receiver<Job>>) {
     loop {
         let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
         match job {
-            // Whoever asked is told that there is no answer; the thread goes on.
+            // The caller gets an error, because its answer is dropped. The thread goes on.
             Ok(job) => drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(connection)))),
             Err(_) => return,
         }

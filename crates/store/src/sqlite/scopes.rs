@@ -42,7 +42,7 @@ fn is_mine(listed: Listed, least: i64) -> String {
     }
 }
 
-/// What is listed: rows and their number, the table that they are of, and the column of the group that they lie in.
+/// A kind of row that is listed: the statement, the column of the number, the table, and the column of the group above.
 struct Kind {
     listed: Listed,
     rows: &'static str,

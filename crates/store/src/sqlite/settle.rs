@@ -25,7 +25,7 @@ pub(super) fn finish(tx: &mut Tx<'_>, finished: &Finished, now: Timestamp, polic
     let finished_at = (!settled.state.is_owed()).then(|| now.as_micros());
     tx.connection
         .prepare_cached(
-            // A delivery that was cancelled meanwhile stays so; one that was given up and is sent again by hand may get
+            // A delivery that was cancelled meanwhile stays so; one that was given up and is resent may get
             // there after all. A blocked delivery keeps its place in its queue, unless that was its last attempt.
             "UPDATE deliveries SET attempts = ?4, unknown = ?5, finished_at = coalesce(finished_at, ?6),
                due_at = CASE WHEN state < 2 AND (due_at < ?7 OR ?2 >= 2) THEN ?3 ELSE due_at END,

@@ -83,7 +83,7 @@ impl ShadowFile {
                     page.push(Value::Object(object));
                     if bytes > PAGE_BYTES || page.len() >= PAGE_ROWS {
                         bytes = 0;
-                        // Whoever has gone wants no more.
+                        // The receiver of the pages is gone, so nothing more is read.
                         if pages.blocking_send(std::mem::take(&mut page)).is_err() {
                             return Ok(());
                         }

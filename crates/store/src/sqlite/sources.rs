@@ -163,7 +163,7 @@ impl Sources for Sqlite {
     }
 }
 
-/// What is known by the source alone is its instance's, but for what that has already.
+/// Moves projects and groups that are known by the source alone to its instance, except those that the instance has.
 fn adopt(connection: &Connection, source: SourceId, instance: &BoundTo) -> Result<()> {
     let BoundTo::Instance(address) = instance else { return Ok(()) };
     for table in ["known_projects", "known_groups"] {
