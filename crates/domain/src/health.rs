@@ -32,7 +32,7 @@ pub enum DisablePolicy {
     Off,
 }
 
-/// What a hook remembers.
+/// The failures that a hook remembers.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Health {
     /// Consecutive counted failures.

@@ -16,6 +16,7 @@ pub mod access;
 pub mod audience;
 pub mod compose;
 pub mod delivery;
+pub mod edit;
 pub mod event;
 pub mod guard;
 pub mod health;
@@ -43,6 +44,7 @@ pub mod tree;
 pub mod trigger;
 pub mod work;
 
+pub use edit::Edit;
 pub use ids::{AttemptId, DeliveryId, EventId, GroupId, HookId, NodeId, ObjectKey, ProjectId, SourceId};
 pub use secret::Secret;
 pub use time::Timestamp;
