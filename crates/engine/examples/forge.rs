@@ -87,13 +87,13 @@ async fn main() -> anyhow::Result<()> {
 
     // Something happened. Composing is worth it only if somebody listens, which is known from memory.
     let place = Place::Project(project.id);
-    if belt.is_heard(place, merge_requests) {
+    if belt.is_heard(place, Trigger::MERGE_REQUEST) {
         let user = User { id: 4, name: "Ida Ridge".into(), username: "ida".into(), ..User::default() };
         let object = serde_json::value::to_raw_value(&serde_json::json!({
             "id": 99, "iid": 5, "title": "Grease the gate", "action": "open", "source_branch": "grease", "target_branch": "main" }))?;
         let report = Report {
             scene: Scene::Project(&project),
-            trigger: merge_requests,
+            trigger: Trigger::MERGE_REQUEST,
             user: &user,
             object: &object,
             previous: None,
