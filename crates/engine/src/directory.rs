@@ -14,7 +14,7 @@ use quickdraw_domain::{GroupId, HookId, ProjectId, SourceId, Timestamp, Trigger}
 use quickdraw_store::events::FannedOut;
 use quickdraw_store::hooks::{Directory, KnownGroup, KnownProject};
 
-use crate::rates::Rates;
+use crate::delivery::limits::Rates;
 
 /// Most projects of a group that are named.
 const MOST_PROJECTS: usize = 20;

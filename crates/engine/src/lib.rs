@@ -8,47 +8,32 @@
 //! - No transaction spans a network call.
 //! - A failed attempt is a value. `Err` here means that *we* failed: it is logged once, the lease lapses, it runs again.
 //!
-//! Each step is a function that does one batch ([`Belt::fan_out`], [`deliver::Deliveries::claim`], …). The loops in
+//! Each step is a function that does one batch ([`Belt::fan_out`], [`delivery::Deliveries::claim`], …). The loops in
 //! [`lifecycle`] only decide when to call it, so that a simulation can call them in any order instead.
 
-pub mod belt;
 pub mod clock;
-mod current;
-mod definitions;
-pub mod deliver;
+pub mod context;
+pub mod delivery;
 mod directory;
-mod fan_out;
-mod filters;
-mod ingest;
-mod judge;
-mod last_events;
+pub mod insights;
+mod journal;
 pub mod lifecycle;
-mod notices;
 pub mod outage;
-mod privacy;
-mod project;
-mod rates;
-pub mod rebuild;
-mod relay;
-mod replay;
-mod report;
 mod store_watch;
-mod sweep;
 pub mod telemetry;
-mod watch;
-mod worker;
+mod workers;
 
-pub use belt::{Belt, Settings, WhileDisabled};
 pub use clock::{Clock, System};
-pub use deliver::by_hand::{ByHand, ResendRefused};
-pub use deliver::transport::{Sent, Transport};
+pub use context::{Belt, Settings, WhileDisabled};
+pub use delivery::manual::{ByHand, ResendRefused};
+pub use delivery::transport::{Sent, Transport};
 pub use directory::Index;
-pub use filters::Trial;
-pub use ingest::{Arrival, Ingest, ReceivedAs};
+pub use journal::filters::Trial;
+pub use journal::ingest::{Arrival, Ingest, ReceivedAs};
+pub use journal::relay::{ReceiveError, Received, SeenRequest};
+pub use journal::replay::Preview;
+pub use journal::report::{Report, ReportError, Reported, Step};
 pub use lifecycle::Lifecycle;
-pub use relay::{ReceiveError, Received, SeenRequest};
-pub use replay::Preview;
-pub use report::{Report, ReportError, Reported, Step};
 pub use store_watch::StoreStatus;
 
 /// What a mutex holds, whether or not somebody panicked with it: everything that is held so is whole at any time.

@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::belt::Belt;
-use crate::deliver::Deliveries;
-use crate::ingest::{COMMITTERS, COMMITTERS_THAT_SHARE};
-use crate::{outage, telemetry, worker};
+use crate::context::Belt;
+use crate::delivery::Deliveries;
+use crate::journal::ingest::{COMMITTERS, COMMITTERS_THAT_SHARE};
+use crate::{outage, telemetry, workers};
 
 /// How often each worker looks without being woken.
 const TICK: Duration = Duration::from_millis(250);
@@ -44,7 +44,7 @@ impl Lifecycle {
         for _ in 0..count {
             let one = belt.clone();
             committers.spawn(async move {
-                while worker::unharmed(async { Ok(one.commit_arrivals().await) }).await.unwrap_or(true) {}
+                while workers::unharmed(async { Ok(one.commit_arrivals().await) }).await.unwrap_or(true) {}
             });
         }
         settler.spawn(deliveries.clone().settle_results());
@@ -53,42 +53,42 @@ impl Lifecycle {
         workers.spawn(async move { one.watch_store(stop_one).await });
         let (one, stop_one) = (belt.clone(), stopped.clone());
         workers.spawn(async move {
-            worker::run("fan_out", Some(&one.wakes.fan_out), TICK, stop_one, || one.fan_out_all()).await;
+            workers::run("fan_out", Some(&one.wakes.fan_out), TICK, stop_one, || one.fan_out_all()).await;
         });
         let (one, stop_one) = (belt.clone(), stopped.clone());
         workers.spawn(async move {
             // Not woken: a tick's worth of events is projected at once, and costs those who wait for an answer less.
-            worker::run("project", None, TICK, stop_one, || one.project_all()).await;
+            workers::run("project", None, TICK, stop_one, || one.project_all()).await;
         });
         let (one, stop_one) = (belt.clone(), stopped.clone());
         workers.spawn(async move {
-            worker::run("directory", Some(&one.wakes.directory), TEND, stop_one, || one.refresh_directory()).await;
+            workers::run("directory", Some(&one.wakes.directory), TEND, stop_one, || one.refresh_directory()).await;
         });
         let (one, stop_one) = (belt.clone(), stopped.clone());
         workers.spawn(async move {
             let expire = || async { one.expire_leases().await.map(drop) };
-            worker::run("leases", None, Duration::from_secs(1), stop_one, expire).await;
+            workers::run("leases", None, Duration::from_secs(1), stop_one, expire).await;
         });
         let (one, stop_one) = (belt.clone(), stopped.clone());
         workers.spawn(async move {
             let asked = &one.rebuilds.asked;
-            worker::run("rebuild", Some(asked), TEND, stop_one.clone(), || one.rebuild(&stop_one)).await;
+            workers::run("rebuild", Some(asked), TEND, stop_one.clone(), || one.rebuild(&stop_one)).await;
         });
         let (one, stop_one) = (belt.clone(), stopped.clone());
-        workers.spawn(async move { worker::run("replay", None, TICK, stop_one, || one.replay()).await });
+        workers.spawn(async move { workers::run("replay", None, TICK, stop_one, || one.replay()).await });
         let (one, stop_one) = (belt.clone(), stopped.clone());
-        workers.spawn(async move { worker::run("operations", None, TEND, stop_one, || one.end_operations()).await });
+        workers.spawn(async move { workers::run("operations", None, TEND, stop_one, || one.end_operations()).await });
         let (one, stop_one) = (belt.clone(), stopped.clone());
-        workers.spawn(async move { worker::run("tend", None, TEND, stop_one, || one.tend()).await });
+        workers.spawn(async move { workers::run("tend", None, TEND, stop_one, || one.tend()).await });
         let (one, stop_one) = (belt.clone(), stopped.clone());
-        workers.spawn(async move { worker::run("current", None, TEND, stop_one, || one.show_insights()).await });
+        workers.spawn(async move { workers::run("current", None, TEND, stop_one, || one.show_insights()).await });
         let (one, stop_one) = (belt.clone(), stopped.clone());
-        workers.spawn(async move { worker::run("watch", None, TEND, stop_one, || one.watch()).await });
+        workers.spawn(async move { workers::run("watch", None, TEND, stop_one, || one.watch()).await });
         let (one, stop_one) = (belt.clone(), stopped.clone());
-        workers.spawn(async move { worker::run("prune", None, PRUNE, stop_one, || one.prune()).await });
+        workers.spawn(async move { workers::run("prune", None, PRUNE, stop_one, || one.prune()).await });
         let (one, mut stop_one) = (belt.clone(), stopped);
         workers.spawn(async move {
-            let listening = worker::run("listen", None, Duration::ZERO, stop_one.clone(), || async {
+            let listening = workers::run("listen", None, Duration::ZERO, stop_one.clone(), || async {
                 Ok(one.store.listen(&one.wakes).await?)
             });
             tokio::select! {

@@ -8,7 +8,7 @@ use quickdraw_domain::Timestamp;
 use quickdraw_store::Error;
 use tokio::sync::watch;
 
-use crate::belt::Belt;
+use crate::context::Belt;
 use crate::{lock, outage};
 
 /// Between two looks while all is well, and while it is not.

@@ -13,7 +13,7 @@ use quickdraw_domain::retry::RetryPolicy;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::settle::Policies;
 use quickdraw_domain::{HookId, ProjectId, Timestamp, Trigger};
-use quickdraw_engine::deliver::Deliveries;
+use quickdraw_engine::delivery::Deliveries;
 use quickdraw_engine::{Belt, Clock as _, Sent, Transport};
 
 use crate::chance::{Dice, Manual};

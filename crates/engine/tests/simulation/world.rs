@@ -15,7 +15,7 @@ use quickdraw_domain::retry::RetryPolicy;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::settle::Policies;
 use quickdraw_domain::{DeliveryId, EventId, HookId, ProjectId, Timestamp};
-use quickdraw_engine::deliver::Deliveries;
+use quickdraw_engine::delivery::Deliveries;
 use quickdraw_engine::{Belt, Clock as _, Sent, Transport};
 use quickdraw_insights::report::report;
 use quickdraw_store::attempts::AttemptFilter;

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use quickdraw_domain::Timestamp;
-use quickdraw_engine::rebuild::{Progress, State as Standing, Task};
+use quickdraw_engine::insights::rebuild::{Progress, State as Standing, Task};
 use quickdraw_insights::DEFINITION_VERSION;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

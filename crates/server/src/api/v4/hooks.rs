@@ -19,7 +19,7 @@ use quickdraw_domain::guard::judge_url;
 use quickdraw_domain::hook::edit::EditError;
 use quickdraw_domain::hook::{self, HookEdit, HookUrl, MOST_STATES_OF_SCOPE};
 use quickdraw_domain::scope::Scope;
-use quickdraw_engine::deliver::transport::open_certificate;
+use quickdraw_engine::delivery::transport::open_certificate;
 use quickdraw_store::Error;
 use quickdraw_store::hooks::HookWithHealth;
 use serde_json::json;

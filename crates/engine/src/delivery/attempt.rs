@@ -16,7 +16,7 @@ use quickdraw_domain::{HookId, Timestamp};
 use quickdraw_store::deliveries::{Claimed, Finished, Record};
 
 use super::transport::Sent;
-use crate::belt::Belt;
+use crate::context::Belt;
 use crate::{lock, telemetry};
 
 /// Bodies beyond that are built on a thread where nobody else waits.

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use super::Relay;
-use crate::belt::Belt;
+use crate::context::Belt;
 use crate::lock;
 
 /// Within which time an event by way of another hook is the same event.

@@ -22,7 +22,7 @@ use self::last::of_last;
 use self::pieces::{Read, pieces};
 use self::project::of_project;
 use self::series::{Counts, Series};
-use crate::belt::Belt;
+use crate::context::Belt;
 use crate::lock;
 use crate::telemetry::precise;
 

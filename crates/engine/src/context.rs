@@ -15,18 +15,18 @@ use quickdraw_store::{SharedStore, Wakes};
 use tokio::sync::{Semaphore, watch};
 
 use crate::clock::Clock;
-use crate::current::Current;
-use crate::deliver::attempt::Redactors;
-use crate::deliver::flow::Flow;
-use crate::deliver::slots::SlotLimits;
-use crate::deliver::transport::Transport;
+use crate::delivery::attempt::Redactors;
+use crate::delivery::limits::Rates;
+use crate::delivery::permits::SlotLimits;
+use crate::delivery::scheduler::Flow;
+use crate::delivery::transport::Transport;
 use crate::directory::Index;
-use crate::ingest::Ingest;
-use crate::judge::Turns;
-use crate::last_events::LastEvents;
-use crate::rates::Rates;
-use crate::rebuild::Rebuilds;
-use crate::relay::Relay;
+use crate::insights::last_events::LastEvents;
+use crate::insights::prometheus::Current;
+use crate::insights::rebuild::Rebuilds;
+use crate::journal::ingest::Ingest;
+use crate::journal::judge::Turns;
+use crate::journal::relay::Relay;
 use crate::store_watch::StoreWatch;
 
 /// Bodies that may be in memory for attempts at once, in KiB: usual ones, and large ones. They have separate room, so that the delivery

@@ -18,7 +18,7 @@ use quickdraw_store::{Error, Packed};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
-use crate::belt::Belt;
+use crate::context::Belt;
 use crate::directory::Index;
 use crate::{outage, telemetry};
 

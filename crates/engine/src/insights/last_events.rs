@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use quickdraw_domain::{ProjectId, Timestamp};
 use quickdraw_store::events::EventFilter;
 
-use crate::belt::Belt;
+use crate::context::Belt;
 use crate::{lock, telemetry};
 
 /// Projects whose last event is shown.

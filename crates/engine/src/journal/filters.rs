@@ -7,7 +7,7 @@ use quickdraw_domain::{EventId, ProjectId, Timestamp, Trigger};
 use quickdraw_store::events;
 use tokio::sync::Semaphore;
 
-use crate::belt::Belt;
+use crate::context::Belt;
 
 /// Events that a trial looks at, and those of a page.
 const MOST: usize = 5_000;

@@ -20,7 +20,7 @@ use quickdraw_store::insights::{Lives, NamedProject, things_of};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::belt::Belt;
+use crate::context::Belt;
 use crate::telemetry::precise;
 use crate::{Arrival, ReceivedAs};
 

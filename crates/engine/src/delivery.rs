@@ -5,9 +5,11 @@
 //! not a hundred. A slot is free again when its attempt has ended; the result is recorded beside the next attempts.
 
 pub(crate) mod attempt;
-pub(crate) mod by_hand;
-pub(crate) mod flow;
-pub mod slots;
+pub(crate) mod limits;
+pub(crate) mod manual;
+pub(crate) mod notices;
+pub mod permits;
+pub(crate) mod scheduler;
 pub mod transport;
 
 use std::sync::Arc;
@@ -16,8 +18,8 @@ use std::time::Duration;
 use quickdraw_store::deliveries::{Claimed, Finished, Line, Settlement};
 use tokio::sync::mpsc;
 
-use crate::belt::Belt;
-use crate::{outage, telemetry, worker};
+use crate::context::Belt;
+use crate::{outage, telemetry, workers};
 
 /// Most results that share a settle.
 const SETTLE_BATCH: usize = 256;
@@ -182,7 +184,7 @@ impl Deliveries {
                 return;
             }
             let count = batch.len();
-            if let Err(error) = worker::unharmed(self.settle(batch)).await {
+            if let Err(error) = workers::unharmed(self.settle(batch)).await {
                 metrics::counter!(telemetry::FAILURES, "worker" => "settle").increment(1);
                 if outage::cause_stands_alone(&error) {
                     tracing::error!(attempts = count, "failed to record attempts, they are made again: {error:#}");

@@ -9,7 +9,7 @@ use quickdraw_insights::privacy::Privacy;
 use quickdraw_store::documents::{self, Document};
 use quickdraw_store::insights::Identity;
 
-use crate::belt::Belt;
+use crate::context::Belt;
 use crate::lock;
 
 const DAY: Duration = Duration::from_secs(86_400);

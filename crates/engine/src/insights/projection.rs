@@ -13,7 +13,7 @@ use quickdraw_store::documents::{self, Document};
 use quickdraw_store::insights::Projected;
 use serde::{Deserialize, Serialize};
 
-use crate::belt::Belt;
+use crate::context::Belt;
 use crate::telemetry::{self, precise};
 
 /// Large, because facts of one time touch the same pages: four times as many cost less than twice as much.

@@ -10,7 +10,7 @@ use quickdraw_insights::pipelines::Job;
 use quickdraw_store::overview::{CommitCount, KnownBranch, Piece};
 
 use super::{JOBS, LAST, WINDOW};
-use crate::belt::Belt;
+use crate::context::Belt;
 
 /// About how many bytes of stored states are read at once, and most of one family of one project. In memory they take a few times as much.
 const PIECE: usize = 4 << 20;

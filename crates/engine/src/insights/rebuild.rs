@@ -16,8 +16,8 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
-use crate::belt::Belt;
-use crate::project::{LARGE, PIECE};
+use crate::context::Belt;
+use crate::insights::projection::{LARGE, PIECE};
 
 /// Events that are read at once.
 const PAGE: usize = 256;
@@ -145,7 +145,7 @@ impl Belt {
             Some(Progress { task, state: State::Running, .. }) => *task,
             _ => return Ok(()),
         };
-        let ended = crate::worker::unharmed(self.run_task(task, stop)).await;
+        let ended = crate::workers::unharmed(self.run_task(task, stop)).await;
         let now = self.clock.now();
         self.rebuilds.note(|progress| {
             progress.ended_at = Some(now);

@@ -9,8 +9,8 @@ use quickdraw_domain::recursion::Chain;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{EventId, HookId};
 
-use crate::belt::{Belt, WhileDisabled};
-use crate::judge::Judged;
+use crate::context::{Belt, WhileDisabled};
+use crate::journal::judge::Judged;
 
 const BATCH: usize = 256;
 /// How long filters are asked before those events are decided whose filters have answered.

@@ -18,7 +18,7 @@ use quickdraw_store::deliveries::{Claimed, Record};
 use quickdraw_store::events::{Appended, Decided, FannedOut, NewEvent};
 use quickdraw_store::{Packed, hooks::HookWithHealth};
 
-use crate::belt::Belt;
+use crate::context::Belt;
 
 /// What became of an attempt by hand.
 #[derive(Clone, PartialEq, Eq, Debug)]

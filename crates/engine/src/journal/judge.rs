@@ -15,7 +15,7 @@ use quickdraw_domain::{HookId, Trigger, tree};
 use serde_json::Value;
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 
-use crate::belt::Belt;
+use crate::context::Belt;
 use crate::directory::Index;
 use crate::{lock, telemetry};
 

@@ -13,9 +13,9 @@ use quickdraw_domain::{DeliveryId, HookId, NodeId, Timestamp};
 use quickdraw_store::deliveries::{Claim, Claimed, Line, Settlement};
 use tokio::sync::Notify;
 
-use super::slots::{SlotLimits, Slots};
+use super::permits::{SlotLimits, Slots};
+use crate::delivery::notices::Change;
 use crate::directory::Index;
-use crate::notices::Change;
 
 /// Lines that are remembered one by one.
 const MOST_LINES: usize = 10_000;

@@ -5,7 +5,7 @@ use quickdraw_domain::replay::{Filter, Known};
 use quickdraw_store::replays::{Candidate, Look, Replay, Step};
 use uuid::Uuid;
 
-use crate::belt::Belt;
+use crate::context::Belt;
 
 /// Deliveries that are looked at together.
 const PAGE: usize = 200;

@@ -17,8 +17,8 @@ use quickdraw_store::{Error, Packed};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::belt::Belt;
-use crate::ingest::{Arrival, ReceivedAs};
+use crate::context::Belt;
+use crate::journal::ingest::{Arrival, ReceivedAs};
 
 /// How long an operation waits for its next save.
 const PATIENCE: Duration = Duration::from_secs(60);

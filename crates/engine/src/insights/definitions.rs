@@ -6,7 +6,7 @@ use quickdraw_insights::DEFINITION_VERSION;
 use quickdraw_store::Error;
 use quickdraw_store::documents::{self, Document};
 
-use crate::belt::Belt;
+use crate::context::Belt;
 
 impl Belt {
     /// Until when everything that was accepted is counted: now, or the time of the oldest event that waits. Read it before what it is about.

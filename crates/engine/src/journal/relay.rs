@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use self::duplicates::Duplicates;
-use crate::belt::Belt;
-use crate::ingest::{Arrival, ReceivedAs};
+use crate::context::Belt;
+use crate::journal::ingest::{Arrival, ReceivedAs};
 use crate::lock;
 use crate::telemetry;
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::belt::Belt;
+use crate::context::Belt;
 use crate::{Arrival, ReceivedAs};
 use quickdraw_domain::compose::{event_name, hook_state};
 use quickdraw_domain::event::Origin;

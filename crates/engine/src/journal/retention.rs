@@ -6,7 +6,7 @@ use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::recursion::REMEMBERED;
 use quickdraw_store::deliveries::Held;
 
-use crate::belt::{Belt, WhileDisabled};
+use crate::context::{Belt, WhileDisabled};
 use crate::telemetry::{self, precise};
 
 /// Rows that one deletion takes: each holds the writer for a few milliseconds.
