@@ -1,4 +1,4 @@
-//! From settings to parts: keys and tokens on first start, the store, the belt.
+//! From settings to parts: keys and tokens on first start, the store, the engine.
 
 use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -19,9 +19,8 @@ use quickdraw_domain::signature::TokenDigest;
 use quickdraw_domain::source::{ActiveSecret, Addresses, BoundTo, Mode, Source};
 use quickdraw_domain::{Secret, SourceId, Timestamp};
 use quickdraw_egress::{Client, Hickory, Identity, Limits, Proxy, Trust, certificates, own_addresses};
-use quickdraw_engine::delivery::permits::SlotLimits;
 use quickdraw_engine::delivery::transport::Guarded;
-use quickdraw_engine::{Belt, Settings, System, WhileDisabled};
+use quickdraw_engine::{Engine, PermitLimits, Settings, System, WhileDisabled};
 use quickdraw_store::SharedStore;
 use sha2::{Digest, Sha256};
 
@@ -223,11 +222,11 @@ pub(crate) fn answer_within(config: &Config) -> anyhow::Result<Duration> {
     Ok(within)
 }
 
-/// The belt, not yet in motion.
-pub(crate) async fn belt(config: &Config, store: SharedStore, listening: SocketAddr) -> anyhow::Result<Arc<Belt>> {
+/// The engine. Its workers do not run yet.
+pub(crate) async fn engine(config: &Config, store: SharedStore, listening: SocketAddr) -> anyhow::Result<Arc<Engine>> {
     let (disable, while_disabled) = (disable_policy(config)?, while_disabled(config)?);
     let (timeout, lease) = timeout_and_lease(config)?;
-    let slots = SlotLimits {
+    let permits = PermitLimits {
         total: config.delivery.in_flight.max(3),
         reserved_for_first: config.delivery.in_flight / 3,
         per_hook: config.delivery.in_flight_per_hook.max(1),
@@ -238,7 +237,7 @@ pub(crate) async fn belt(config: &Config, store: SharedStore, listening: SocketA
     let settings = Settings {
         policies: Arc::new(Policies { retry: config.delivery.retry.policy()?, disable }),
         guard: guard.clone(),
-        slots,
+        permits,
         deadline: timeout,
         answer_within: answer_within(config)?,
         lease,
@@ -258,7 +257,7 @@ pub(crate) async fn belt(config: &Config, store: SharedStore, listening: SocketA
         None => client,
     };
     let transport = Arc::new(Guarded::new(client, guard).listening_on(listening));
-    Belt::new(store, transport, Arc::new(System::default()), settings).await
+    Engine::new(store, transport, Arc::new(System::default()), settings).await
 }
 
 /// The branches whose last pipelines are shown.
@@ -315,7 +314,7 @@ pub(crate) fn upload_links(config: &Config) -> anyhow::Result<UploadLinks> {
         .with_context(|| format!("server.upload_links {name:?} is none of project_path, project_id"))
 }
 
-/// The wall clock, for what happens before there is a belt.
+/// The wall clock, for the time before there is an engine.
 pub(crate) fn now() -> Timestamp {
     Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
 }

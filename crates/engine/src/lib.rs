@@ -1,42 +1,51 @@
-//! The belt: workers that carry events from the journal to hooks and insights. The only crate that spawns tasks.
+//! The pipeline: workers that carry events from the journal to hooks and insights. The only crate that spawns tasks.
 //!
 //! Invariants:
 //!
 //! - Workers do not call workers. A wake carries no data; losing every wake costs only latency, because each worker
 //!   ticks.
-//! - A worker takes no input beyond "look again": restart, second node and the normal case are the same code.
+//! - A worker takes no input: restart, second node and the normal case are the same code.
 //! - No transaction spans a network call.
 //! - A failed attempt is a value. `Err` here means that *we* failed: it is logged once, the lease lapses, it runs again.
 //!
-//! Each step is a function that does one batch ([`Belt::fan_out`], [`delivery::Deliveries::claim`], …). The loops in
-//! [`lifecycle`] only decide when to call it, so that a simulation can call them in any order instead.
+//! [`Journal`], [`Dispatcher`] and [`Insights`] share a [`Context`]; [`Engine`] holds all four. Each step is a method that
+//! processes one batch ([`Journal::fan_out`], [`Dispatcher::claim`], …). The loops in `workers` and [`lifecycle`] only
+//! decide when to call it, so that a simulation can call the steps in any order instead.
 
 pub mod clock;
-pub mod context;
+mod context;
 pub mod delivery;
 mod directory;
+mod engine;
+mod heartbeat;
 pub mod insights;
 mod journal;
 pub mod lifecycle;
 pub mod outage;
+mod settings;
 mod store_watch;
 pub mod telemetry;
 mod workers;
 
 pub use clock::{Clock, System};
-pub use context::{Belt, Settings, WhileDisabled};
-pub use delivery::manual::{ByHand, ResendRefused};
+pub use context::Context;
+pub use delivery::Dispatcher;
+pub use delivery::manual::{Manual, ResendRefused};
 pub use delivery::transport::{Sent, Transport};
 pub use directory::Index;
+pub use engine::Engine;
+pub use insights::Insights;
+pub use journal::Journal;
 pub use journal::filters::Trial;
-pub use journal::ingest::{Arrival, Ingest, ReceivedAs};
 pub use journal::relay::{ReceiveError, Received, SeenRequest};
 pub use journal::replay::Preview;
 pub use journal::report::{Report, ReportError, Reported, Step};
 pub use lifecycle::Lifecycle;
+pub use settings::{PermitLimits, Settings, WhileDisabled};
 pub use store_watch::StoreStatus;
+pub use workers::{RunsOn, WorkerStatus};
 
-/// What a mutex holds, whether or not somebody panicked with it: everything that is held so is whole at any time.
+/// Locks a mutex, also after a panic: the values behind these locks are valid at any time.
 fn lock<T>(of: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     of.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

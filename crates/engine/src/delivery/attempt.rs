@@ -15,8 +15,8 @@ use quickdraw_domain::settle::Occasion;
 use quickdraw_domain::{HookId, Timestamp};
 use quickdraw_store::deliveries::{Claimed, Finished, Record};
 
+use super::Dispatcher;
 use super::transport::Sent;
-use crate::context::Belt;
 use crate::{lock, telemetry};
 
 /// Bodies beyond that are built on a thread where nobody else waits.
@@ -25,35 +25,35 @@ const LARGE: usize = 256 << 10;
 const MOST_REDACTORS: usize = 1_024;
 const LARGEST_REDACTOR: usize = 16 << 10;
 
-impl Belt {
-    /// Attempts a claimed delivery. `None`: its hook has just been deleted, and the sweep will cancel it; or its lease may
-    /// lapse before the attempt ends.
-    pub(crate) async fn attempt(&self, claimed: &Claimed) -> Option<Finished> {
-        let hook = self.index().hook(claimed.hook)?.clone();
+impl Dispatcher {
+    /// Attempts a claimed delivery. `None`: its hook has just been deleted, and the worker `tend` will cancel it; or its lease
+    /// may lapse before the attempt ends. The caller gives the delivery back with [`Self::abandon`].
+    pub async fn attempt(&self, claimed: &Claimed) -> Option<Finished> {
+        let hook = self.context.index().hook(claimed.hook)?.clone();
         self.attempt_for(hook, claimed).await
     }
 
     /// The same with a hook that was just read.
     pub(crate) async fn attempt_for(&self, hook: Arc<Hook>, claimed: &Claimed) -> Option<Finished> {
-        let belt = self;
         let weight = weight(&hook, claimed.payload.unpacked_len());
-        let bodies = if weight > LARGE { &belt.large_bodies } else { &belt.bodies };
+        let bodies = if weight > LARGE { &self.large_bodies } else { &self.bodies };
         // Never closed, and no body is larger than all the room, nor what a template makes of it.
         let mut room = bodies.acquire_many(kib(weight)).await.ok()?;
-        let started_at = belt.clock.now();
-        if claimed.lease_until < started_at.plus(belt.settings.deadline) {
+        let started_at = self.context.clock.now();
+        if claimed.lease_until < started_at.plus(self.context.settings.deadline) {
             return None;
         }
-        let probes = belt.flow.is_probing(claimed.hook, started_at);
+        let probes = self.scheduler.is_probing(claimed.hook, started_at);
         let occasion = if probes { Occasion::Probe } else { Occasion::Usual };
         let sending = async {
             let built = if weight > LARGE {
                 // Unpacking, rendering and signing take a while: nobody else waits on that thread.
-                let (hook, claimed, instance) = (Arc::clone(&hook), claimed.clone(), belt.settings.instance.clone());
+                let (hook, claimed, instance) =
+                    (Arc::clone(&hook), claimed.clone(), self.context.settings.instance.clone());
                 let build = move || build(&hook, &claimed, &instance, started_at);
                 tokio::task::spawn_blocking(build).await.unwrap_or_else(|_| Err("internal error".to_owned()))
             } else {
-                build(&hook, claimed, &belt.settings.instance, started_at)
+                build(&hook, claimed, &self.context.settings.instance, started_at)
             };
             match built {
                 Ok(request) => {
@@ -62,14 +62,14 @@ impl Belt {
                     if let Some(spare) = room.num_permits().checked_sub(needed) {
                         drop(room.split(spare));
                     }
-                    belt.transport.send(request, started_at).await
+                    self.transport.send(request, started_at).await
                 }
                 Err(error) => ours(&error),
             }
         };
         // A delivery that makes us panic must not take others along, nor come back for ever.
         let sent = AssertUnwindSafe(sending).catch_unwind().await.unwrap_or_else(|_| ours("internal error"));
-        let took = belt.clock.now().since(started_at);
+        let took = self.context.clock.now().since(started_at);
         metrics::counter!(telemetry::ATTEMPTS, "outcome" => sent.outcome.word()).increment(1);
         metrics::histogram!(telemetry::ATTEMPT_SECONDS).record(took);
         tracing::debug!(
@@ -81,10 +81,10 @@ impl Belt {
             "attempted a delivery to hook {}",
             claimed.hook
         );
-        belt.flow.ended(claimed, sent.outcome.is_delivered());
+        self.scheduler.ended(claimed, sent.outcome.is_delivered());
         // Invariant: nothing that came of the attempt is stored or shown without having passed here. Receivers echo what
         // they got, and errors name the host that was called.
-        let redactor = belt.redactors.of(&hook);
+        let redactor = self.redactors.of(&hook);
         Some(Finished {
             delivery: claimed.delivery,
             hook: claimed.hook,
@@ -93,7 +93,7 @@ impl Belt {
             tally: claimed.tally,
             outcome: sent.outcome,
             occasion,
-            chance: belt.clock.chance(),
+            chance: self.context.clock.chance(),
             retry: hook.retry.as_ref().map(OwnRetry::policy),
             record: Record {
                 started_at,

@@ -1,5 +1,5 @@
-//! Attempts that people ask for and wait for: a test, and a delivery sent once more. They are recorded like any other, and
-//! are never tried again by themselves.
+//! Manual attempts, for which a person waits: a test of a hook, and a resend of a delivery. They are recorded like any
+//! other, and are not retried.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,18 +18,20 @@ use quickdraw_store::deliveries::{Claimed, Record};
 use quickdraw_store::events::{Appended, Decided, FannedOut, NewEvent};
 use quickdraw_store::{Packed, hooks::HookWithHealth};
 
-use crate::context::Belt;
+use super::Dispatcher;
+use super::scheduler::Scheduler;
+use super::settle::advancing_queue;
 
-/// What became of an attempt by hand.
+/// The result of a manual attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ByHand {
+pub struct Manual {
     /// The verdict.
     pub outcome: Outcome,
     /// Why there was no answer, and the beginning of the answer's body.
     pub record: Record,
 }
 
-/// Why a delivery is not sent once more.
+/// The reason why a delivery is not resent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ResendRefused {
     /// Its hook is disabled: a test re-enables it.
@@ -43,20 +45,20 @@ pub enum ResendRefused {
     Gone,
 }
 
-impl Belt {
+impl Dispatcher {
     /// Sends a body to one hook at once, whatever its health. A success re-enables it.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn test(&self, hook: &Hook, trigger: Trigger, body: &[u8]) -> anyhow::Result<ByHand> {
-        let now = self.clock.now();
+    pub async fn test(&self, hook: &Hook, trigger: Trigger, body: &[u8]) -> anyhow::Result<Manual> {
+        let now = self.context.clock.now();
         let place = match hook.scope {
             Scope::Project(id) => Place::Project(id),
             Scope::Group(id) => Place::Group(id),
             Scope::Instance => Place::Instance,
         };
-        let event = Event::new(EventId(self.clock.uuid()), place, trigger, Origin::Test, now);
-        let lease_until = now.plus(self.settings.lease);
+        let event = Event::new(EventId(self.context.clock.uuid()), place, trigger, Origin::Test, now);
+        let lease_until = now.plus(self.context.settings.lease);
         let audience = FannedOut { deliver: vec![hook.id], ..FannedOut::default() };
         let decided = Decided { version: Decided::ALWAYS, audience, taken: vec![hook.id], lease_until, now };
         let payload = Packed::pack(body);
@@ -67,7 +69,7 @@ impl Belt {
             decided: Some(decided),
             counts: false,
         };
-        let appended = self.store.append_events(vec![new]).await?;
+        let appended = self.context.store.append_events(vec![new]).await?;
         let Some(Appended::New { fence: Some(fence), .. }) = appended.first() else {
             anyhow::bail!("a test was not taken for what it is");
         };
@@ -75,7 +77,7 @@ impl Belt {
         let tally = Tally::default();
         let claimed =
             Claimed { delivery, hook: hook.id, tally, fence: *fence, lease_until, event, payload, line: None };
-        self.attempt_by_hand(hook, claimed, false).await.context("the lease of a test was too short")
+        self.attempt_manually(hook, claimed, false).await.context("the lease of a test was too short")
     }
 
     /// Sends a delivery once more, with its original bytes and ids, as a normal attempt. One that is still owed goes on being
@@ -87,62 +89,63 @@ impl Belt {
         &self,
         entry: &HookWithHealth,
         delivery: DeliveryId,
-    ) -> anyhow::Result<Result<ByHand, ResendRefused>> {
-        let now = self.clock.now();
+    ) -> anyhow::Result<Result<Manual, ResendRefused>> {
+        let now = self.context.clock.now();
         if entry.health.status(now) != Status::Executable {
             return Ok(Err(ResendRefused::HookDisabled));
         }
-        let Some(known) = self.store.find_delivery(delivery).await? else {
+        let Some(known) = self.context.store.find_delivery(delivery).await? else {
             return Ok(Err(ResendRefused::Gone));
         };
-        let lease_until = now.plus(self.settings.lease);
-        let Some(claimed) = self.store.lease_delivery(delivery, lease_until).await? else {
+        let lease_until = now.plus(self.context.settings.lease);
+        let Some(claimed) = self.context.store.lease_delivery(delivery, lease_until).await? else {
             return Ok(Err(ResendRefused::UnderWay));
         };
         let owed = known.state.is_owed();
-        Ok(self.attempt_by_hand(&entry.hook, claimed, owed).await.ok_or(ResendRefused::Gone))
+        Ok(self.attempt_manually(&entry.hook, claimed, owed).await.ok_or(ResendRefused::Gone))
     }
 
-    async fn attempt_by_hand(&self, hook: &Hook, claimed: Claimed, owed: bool) -> Option<ByHand> {
-        self.flow.occupy(&self.index(), &claimed);
-        let mut slot = Slot { belt: self, claimed: &claimed, ended: false };
+    async fn attempt_manually(&self, hook: &Hook, claimed: Claimed, owed: bool) -> Option<Manual> {
+        self.scheduler.acquire_manual(&self.context.index(), &claimed);
+        let mut permit = Permit { scheduler: &self.scheduler, claimed: &claimed, ended: false };
         let mut finished = self.attempt_for(Arc::new(hook.clone()), &claimed).await?;
-        slot.ended = true;
+        permit.ended = true;
         let (outcome, record) = (finished.outcome, finished.record.clone());
-        let mut policies = self.settings.policies.clone();
+        let mut policies = self.context.settings.policies.clone();
         if !owed {
-            // By hand is once, whatever the hook's own policy.
+            // A manual attempt is not retried, whatever the hook's own policy.
             finished.retry = None;
             finished.occasion = Occasion::ByHand;
             policies = Arc::new(Policies { retry: RetryPolicy::gitlab(), disable: policies.disable });
         }
-        let settled = self.store.finish_attempts(vec![finished], self.clock.now(), policies).await;
+        let settled = self.context.store.finish_attempts(vec![finished], self.context.clock.now(), policies).await;
         if let Err(error) = &settled {
-            tracing::error!(%error, "failed to record an attempt by hand; its lease lapses");
+            tracing::error!(%error, "failed to record a manual attempt; its lease lapses");
         }
-        std::mem::forget(slot);
-        let changes = self.flow.settled(std::iter::once(claimed.hook), settled.as_deref().ok());
-        self.flow.lined_up(std::iter::once(&claimed).zip(settled.iter().flatten()).filter_map(super::left));
-        self.tell(changes, &HashMap::from([(claimed.hook, outcome)])).await;
+        std::mem::forget(permit);
+        let changes = self.scheduler.settled(std::iter::once(claimed.hook), settled.as_deref().ok());
+        let settlements = std::iter::once(&claimed).zip(settled.iter().flatten());
+        self.scheduler.queues_changed(settlements.filter_map(advancing_queue));
+        self.report_health(changes, &HashMap::from([(claimed.hook, outcome)])).await;
         // A hook that was re-enabled has deliveries waiting.
-        self.wakes.deliver.notify_one();
-        Some(ByHand { outcome, record })
+        self.context.wakes.deliver.notify_one();
+        Some(Manual { outcome, record })
     }
 }
 
-/// Gives a slot back when whoever waited for the attempt has gone. The lease lapses by itself.
-struct Slot<'a> {
-    belt: &'a Belt,
+/// Releases a permit when the person who waited for the attempt has gone. The lease lapses by itself.
+struct Permit<'a> {
+    scheduler: &'a Scheduler,
     claimed: &'a Claimed,
     ended: bool,
 }
 
-impl Drop for Slot<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if self.ended {
-            let _ = self.belt.flow.settled(std::iter::once(self.claimed.hook), None);
+            let _ = self.scheduler.settled(std::iter::once(self.claimed.hook), None);
         } else {
-            self.belt.flow.abandoned(self.claimed, true);
+            self.scheduler.abandoned(self.claimed, true);
         }
     }
 }

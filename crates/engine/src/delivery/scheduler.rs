@@ -1,8 +1,9 @@
-//! Who may begin now, what is kept ready, and for whom more is to be claimed. Pure bookkeeping behind one lock.
+//! The scheduler: which deliveries may begin now, which are kept ready, and for which hooks more is to be claimed. Pure
+//! bookkeeping behind one lock.
 //!
-//! A delivery comes here in one of two ways. Usually a committer takes it for this node in the transaction that appends
-//! its event, so that it begins as soon as that is flushed. When its hook has no slot free, or has older ones waiting in
-//! the store, it stays there and is claimed.
+//! A delivery comes here in one of two ways. Usually a committer acquires a permit and leases the delivery in the
+//! transaction that appends its event, so that it begins as soon as that is flushed. When its hook has no free permit, or
+//! has older deliveries waiting in the store, the delivery stays in the store and is claimed later.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};
@@ -13,61 +14,81 @@ use quickdraw_domain::{DeliveryId, HookId, NodeId, Timestamp};
 use quickdraw_store::deliveries::{Claim, Claimed, Line, Settlement};
 use tokio::sync::Notify;
 
-use super::permits::{SlotLimits, Slots};
-use crate::delivery::notices::Change;
+use super::health::Change;
+use super::permits::Permits;
 use crate::directory::Index;
+use crate::settings::PermitLimits;
 
-/// Lines that are remembered one by one.
-const MOST_LINES: usize = 10_000;
+/// Ordering queues that are remembered one by one. With more, all are scanned.
+const MOST_QUEUES: usize = 10_000;
 
-pub(crate) struct Flow {
+/// The permits that were acquired for the hooks of an event.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) struct Acquired {
+    /// Hooks whose deliveries begin on this node as soon as they are on disk.
+    pub(crate) hooks: Vec<HookId>,
+    /// A claim has to look for the other hooks, because their health is not known. A hook that only lacks a permit is
+    /// remembered, and needs no look.
+    pub(crate) claim_others: bool,
+}
+
+/// The ordering queues to advance.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) struct Scan {
+    pub(crate) queues: Vec<Line>,
+    /// Full scan requested: `Some(cursor)` resumes after the cursor.
+    pub(crate) all: Option<Option<Line>>,
+}
+
+/// The scheduler of one node.
+pub(crate) struct Scheduler {
     state: Mutex<State>,
     moved: Notify,
-    /// The longest that an attempt takes: one that cannot end within its lease is not begun.
+    /// The longest duration of an attempt: one that cannot end within its lease is not begun.
     deadline: Duration,
 }
 
 struct State {
-    slots: Slots,
-    limits: SlotLimits,
+    permits: Permits,
+    limits: PermitLimits,
     health: HashMap<HookId, Health>,
     /// Version of the directory that `health` was last completed from.
     version: Option<i64>,
-    /// Taken with their event: they hold a slot already.
-    taken: Vec<Claimed>,
-    /// Claimed, and waiting for a slot.
+    /// Leased with their event: they hold a permit already.
+    leased: Vec<Claimed>,
+    /// Claimed, and waiting for a permit.
     kept: HashMap<HookId, VecDeque<Claimed>>,
     kept_in_all: usize,
-    /// Claimed, and not to be begun here after all.
+    /// Claimed, and to be given back to the store.
     returned: Vec<(DeliveryId, i64)>,
     /// Hooks for which more waits in the store, as far as is known.
-    behind: HashSet<HookId>,
-    /// Whether that may be so for any hook.
-    all_behind: bool,
+    waiting: HashSet<HookId>,
+    /// Any hook may have more in the store.
+    all_waiting: bool,
     /// Hooks that the directory of this version does not know: made on another node a moment ago, or deleted.
     unknown: HashSet<HookId>,
-    /// Lines in which somebody may move up.
-    lines: HashSet<Line>,
-    /// Whether that may be so in any line, and behind which one the look at all goes on.
-    all_lines: Option<Option<Line>>,
+    /// Ordering queues that can advance.
+    queues: HashSet<Line>,
+    /// Full scan requested: `Some(cursor)` resumes after the cursor.
+    scan: Option<Option<Line>>,
 }
 
-impl Flow {
-    pub(crate) fn new(limits: SlotLimits, deadline: Duration) -> Self {
+impl Scheduler {
+    pub(crate) fn new(limits: PermitLimits, deadline: Duration) -> Self {
         let state = State {
-            slots: Slots::new(limits),
+            permits: Permits::new(limits),
             limits,
             health: HashMap::new(),
             version: None,
-            taken: Vec::new(),
+            leased: Vec::new(),
             kept: HashMap::new(),
             kept_in_all: 0,
             returned: Vec::new(),
-            behind: HashSet::new(),
-            all_behind: true,
+            waiting: HashSet::new(),
+            all_waiting: true,
             unknown: HashSet::new(),
-            lines: HashSet::new(),
-            all_lines: Some(None),
+            queues: HashSet::new(),
+            scan: Some(None),
         };
         Self { state: Mutex::new(state), moved: Notify::new(), deadline }
     }
@@ -81,91 +102,88 @@ impl Flow {
         self.moved.notified().await;
     }
 
-    /// Which hooks' deliveries this node begins as soon as they are on disk: each has a slot from now on. And whether a claim
-    /// has to look for the others, because too little is known of them; a hook that only lacks a slot is remembered.
-    /// What goes to the end of a line is never taken.
-    pub(crate) fn take(
-        &self,
-        index: &Index,
-        hooks: &[HookId],
-        in_order: &[HookId],
-        now: Timestamp,
-    ) -> (Vec<HookId>, bool) {
+    /// Acquires permits for hooks of an event. A delivery that joins an ordering queue never gets one here.
+    pub(crate) fn acquire(&self, index: &Index, hooks: &[HookId], in_order: &[HookId], now: Timestamp) -> Acquired {
         let mut state = self.state();
-        let may_begin = |hook: &HookId| !in_order.contains(hook) && state.take(index, *hook, now);
-        let taken = hooks.iter().copied().filter(may_begin).collect();
-        (taken, state.version != Some(index.version()))
+        let mut acquired = Vec::new();
+        for hook in hooks {
+            if !in_order.contains(hook) && state.acquire(index, *hook, now) {
+                acquired.push(*hook);
+            }
+        }
+
+        Acquired { hooks: acquired, claim_others: state.version != Some(index.version()) }
     }
 
-    /// In these lines somebody may move up: one has joined, or one has left.
-    pub(crate) fn lined_up(&self, lines: impl IntoIterator<Item = Line>) {
+    /// Notes ordering queues that a delivery has joined or left: they can advance.
+    pub(crate) fn queues_changed(&self, queues: impl IntoIterator<Item = Line>) {
         let mut state = self.state();
-        let before = state.lines.len();
-        state.lines.extend(lines);
-        if state.lines.len() > MOST_LINES {
-            // While no slot is free nobody looks at them; then a look at all is as good.
-            state.lines.clear();
-            state.all_lines = Some(None);
-        } else if state.lines.len() > before {
+        let before = state.queues.len();
+        state.queues.extend(queues);
+        if state.queues.len() > MOST_QUEUES {
+            // While no permit is free, nothing reads them. A full scan serves as well then.
+            state.queues.clear();
+            state.scan = Some(None);
+        } else if state.queues.len() > before {
             drop(state);
             self.moved.notify_one();
         }
     }
 
-    /// In any line somebody may move up: all are looked at from the beginning.
-    pub(crate) fn look_at_lines(&self) {
-        self.look_behind(None);
+    /// Requests a scan of all ordering queues from the beginning.
+    pub(crate) fn scan_queues(&self) {
+        self.continue_scan(None);
     }
 
-    /// The same from behind a line on.
-    pub(crate) fn look_behind(&self, line: Option<Line>) {
+    /// Continues the scan of all ordering queues after one of them.
+    pub(crate) fn continue_scan(&self, after: Option<Line>) {
         let mut state = self.state();
-        // A look that was asked for meanwhile begins at the beginning.
-        state.all_lines.get_or_insert(line);
-        if line.is_none() {
-            state.all_lines = Some(None);
+        // A scan that was requested meanwhile begins at the beginning.
+        state.scan.get_or_insert(after);
+        if after.is_none() {
+            state.scan = Some(None);
         }
         drop(state);
         self.moved.notify_one();
     }
 
-    /// The lines to look at, and whether to look at all, behind which one.
-    pub(crate) fn take_lines(&self) -> (Vec<Line>, Option<Option<Line>>) {
+    /// Takes the ordering queues to advance.
+    pub(crate) fn start_scan(&self) -> Scan {
         let mut state = self.state();
-        (state.lines.drain().collect(), state.all_lines.take())
+        Scan { queues: state.queues.drain().collect(), all: state.scan.take() }
     }
 
-    /// An attempt by hand begins, whether there is a slot or not: people wait for it.
-    pub(crate) fn occupy(&self, index: &Index, claimed: &Claimed) {
-        self.state().slots.occupy(claimed.hook, index.host(claimed.hook).cloned(), is_retry(claimed));
+    /// Acquires a permit for a manual attempt, even beyond the limits: a person waits for it.
+    pub(crate) fn acquire_manual(&self, index: &Index, claimed: &Claimed) {
+        self.state().permits.acquire(claimed.hook, index.host(claimed.hook).cloned(), is_retry(claimed));
     }
 
-    /// What was taken is on disk.
-    pub(crate) fn taken(&self, deliveries: Vec<Claimed>) {
+    /// Begins deliveries that hold a permit, because their event is on disk.
+    pub(crate) fn begin(&self, deliveries: Vec<Claimed>) {
         if deliveries.is_empty() {
             return;
         }
-        self.state().taken.extend(deliveries);
+        self.state().leased.extend(deliveries);
         self.moved.notify_one();
     }
 
-    /// What was taken is not to be begun: it was a duplicate, or left to others.
-    pub(crate) fn vacate(&self, hooks: impl IntoIterator<Item = HookId>) {
+    /// Releases permits of deliveries that do not begin: their event was a duplicate, or was left to fan-out.
+    pub(crate) fn release(&self, hooks: impl IntoIterator<Item = HookId>) {
         let mut state = self.state();
         for hook in hooks {
-            state.slots.vacate(hook, false);
+            state.permits.release(hook, false);
         }
         drop(state);
         self.moved.notify_one();
     }
 
-    /// What can begin now.
+    /// Deliveries that can begin now.
     pub(crate) fn ready(&self, index: &Index, now: Timestamp) -> Vec<Claimed> {
         let mut state = self.state();
         let last = now.plus(self.deadline);
-        let mut ready = std::mem::take(&mut state.taken);
-        for stale in ready.extract_if(.., |taken| taken.lease_until < last) {
-            state.slots.vacate(stale.hook, false);
+        let mut ready = std::mem::take(&mut state.leased);
+        for stale in ready.extract_if(.., |leased| leased.lease_until < last) {
+            state.permits.release(stale.hook, false);
             state.returned.push((stale.delivery, stale.fence));
         }
         let hooks: Vec<HookId> = state.kept.keys().copied().collect();
@@ -187,17 +205,17 @@ impl Flow {
         if fresh { state.begin(index, hook) } else { None }
     }
 
-    /// What is to be given back to the store.
+    /// Takes the deliveries that are to be given back to the store.
     pub(crate) fn returned(&self) -> Vec<(DeliveryId, i64)> {
         std::mem::take(&mut self.state().returned)
     }
 
-    /// Everything that has not begun is to be given back.
+    /// Marks all deliveries that have not begun: they are to be given back.
     pub(crate) fn give_all_back(&self) {
         let mut state = self.state();
-        for taken in std::mem::take(&mut state.taken) {
-            state.slots.vacate(taken.hook, false);
-            state.returned.push((taken.delivery, taken.fence));
+        for leased in std::mem::take(&mut state.leased) {
+            state.permits.release(leased.hook, false);
+            state.returned.push((leased.delivery, leased.fence));
         }
         let hooks: Vec<HookId> = state.kept.keys().copied().collect();
         for hook in hooks {
@@ -208,17 +226,17 @@ impl Flow {
     /// An attempt has ended.
     pub(crate) fn ended(&self, claimed: &Claimed, delivered: bool) {
         let mut state = self.state();
-        state.slots.release(claimed.hook, is_retry(claimed), delivered);
+        state.permits.ended(claimed.hook, is_retry(claimed), delivered);
         if !delivered {
-            // Nothing is kept for a receiver that fails: it would wait behind the next failure.
+            // No delivery is kept for a receiver that fails: it would wait for the next failure.
             state.give_back(claimed.hook);
         }
     }
 
-    /// It needs no record. What is not known is not claimed again before the directory has been read anew.
+    /// An attempt was not made and needs no record. An unknown hook is not claimed again before the directory changes.
     pub(crate) fn abandoned(&self, claimed: &Claimed, known: bool) {
         let mut state = self.state();
-        state.slots.vacate(claimed.hook, is_retry(claimed));
+        state.permits.release(claimed.hook, is_retry(claimed));
         if !known {
             state.unknown.insert(claimed.hook);
             state.give_back(claimed.hook);
@@ -227,7 +245,7 @@ impl Flow {
         self.moved.notify_one();
     }
 
-    /// Results were recorded, or given up with `None`. Tells whose condition has changed.
+    /// Results were recorded, or lost with `None`. Returns the changes of the hooks' condition.
     #[must_use]
     pub(crate) fn settled(
         &self,
@@ -237,7 +255,7 @@ impl Flow {
         let mut state = self.state();
         let mut changes = Vec::new();
         for hook in hooks {
-            state.slots.settled(hook);
+            state.permits.settled(hook);
         }
         for settlement in settlements.into_iter().flatten().filter(|settlement| settlement.state.is_some()) {
             let before = if settlement.health == Health::default() {
@@ -252,13 +270,13 @@ impl Flow {
         changes
     }
 
-    /// Whether health is known as of this directory.
-    pub(crate) fn has_learnt(&self, version: i64) -> bool {
+    /// Whether health is known as of this version of the directory.
+    pub(crate) fn has_health_of(&self, version: i64) -> bool {
         self.state().version == Some(version)
     }
 
-    /// Takes over what other nodes and earlier lives learned of the hooks' health.
-    pub(crate) fn learn(&self, version: i64, health: HashMap<HookId, Health>) {
+    /// Replaces the health of hooks by that in the store.
+    pub(crate) fn replace_health(&self, version: i64, health: HashMap<HookId, Health>) {
         let mut state = self.state();
         if state.version != Some(version) {
             state.unknown.clear();
@@ -266,7 +284,7 @@ impl Flow {
         (state.version, state.health) = (Some(version), health);
     }
 
-    /// Whether an attempt that begins now asks if the hook is well again.
+    /// Whether an attempt that begins now tests if the hook works again.
     pub(crate) fn is_probing(&self, hook: HookId, now: Timestamp) -> bool {
         self.state().health.get(&hook).is_some_and(|health| health.is_probing(now))
     }
@@ -285,24 +303,24 @@ impl Flow {
             let left = state.left_at(index, index.host(*hook).map_or("", |host| &**host));
             state.kept_for(*hook) * 2 <= state.reserve(*hook) && state.offer(index, *hook, now, left) > 0
         };
-        let lines = state.all_lines.is_some() || !state.lines.is_empty();
-        state.slots.free().0 > 0 && (lines || state.all_behind || state.behind.iter().any(hungry))
+        let queues = state.scan.is_some() || !state.queues.is_empty();
+        state.permits.free().0 > 0 && (queues || state.all_waiting || state.waiting.iter().any(hungry))
     }
 
-    /// What may be claimed now; `None` when there is no slot at all.
+    /// The deliveries that may be claimed now; `None` when no permit is free.
     pub(crate) fn claim(&self, index: &Index, node: NodeId, now: Timestamp, lease: Duration) -> Option<Claim> {
         let mut state = self.state();
-        let (first, retries) = state.slots.free();
+        let (first, retries) = state.permits.free();
         if first == 0 {
-            state.all_behind = true;
+            state.all_waiting = true;
             return None;
         }
         let mut rooms = HashMap::new();
-        // All hooks of a host that is being called have to do with what it has left, unknown ones among them too. It is not
-        // parted among them: whoever has nothing waiting would take it from those who have.
+        // All hooks of a host that is being called share the room that it has left, unknown hooks too. The room is not
+        // divided among them: a hook without deliveries would take it from those that have some.
         let mut left: HashMap<&str, usize> = HashMap::new();
-        let busy: Vec<HookId> = state.slots.busy_hosts().flat_map(|host| index.on_host(host)).copied().collect();
-        let known = state.slots.known().chain(state.kept.keys().copied()).chain(state.health.keys().copied());
+        let busy: Vec<HookId> = state.permits.busy_hosts().flat_map(|host| index.on_host(host)).copied().collect();
+        let known = state.permits.known().chain(state.kept.keys().copied()).chain(state.health.keys().copied());
         for hook in known.chain(busy) {
             let host = index.host(hook).map_or("", |host| &**host);
             let left = *left.entry(host).or_insert_with(|| state.left_at(index, host));
@@ -322,11 +340,11 @@ impl Flow {
         })
     }
 
-    /// Keeps what was claimed, and learns for whom there is more.
+    /// Keeps claimed deliveries, and notes the hooks for which the store has more.
     pub(crate) fn claimed(&self, claim: &Claim, claimed: Vec<Claimed>) {
         let mut state = self.state();
         let retries = claimed.iter().filter(|one| is_retry(one)).count();
-        state.all_behind = claimed.len() - retries >= claim.first;
+        state.all_waiting = claimed.len() - retries >= claim.first;
         let mut counts: HashMap<HookId, usize> = HashMap::new();
         for one in claimed {
             *counts.entry(one.hook).or_default() += 1;
@@ -334,26 +352,26 @@ impl Flow {
             state.kept_in_all += 1;
         }
         let offered = |hook: &HookId| claim.rooms.get(hook).copied().unwrap_or(claim.per_hook);
-        if !state.all_behind {
-            state.behind.retain(|hook| offered(hook) == 0);
+        if !state.all_waiting {
+            state.waiting.retain(|hook| offered(hook) == 0);
         }
-        // For whom nothing could be claimed, something may be waiting. Who is paused has its own time.
+        // A hook for which nothing could be claimed may have deliveries waiting. A paused hook has its own time.
         let passed_over: Vec<HookId> =
             claim.rooms.iter().filter(|(_, room)| **room == 0).map(|(hook, _)| *hook).collect();
         for hook in passed_over {
-            if state.is_well(hook, claim.now) && !state.unknown.contains(&hook) {
-                state.behind.insert(hook);
+            if state.is_healthy(hook, claim.now) && !state.unknown.contains(&hook) {
+                state.waiting.insert(hook);
             }
         }
-        state.behind.extend(counts.iter().filter(|(hook, count)| **count >= offered(hook)).map(|(hook, _)| *hook));
+        state.waiting.extend(counts.iter().filter(|(hook, count)| **count >= offered(hook)).map(|(hook, _)| *hook));
         drop(state);
         self.moved.notify_one();
     }
 
-    /// Attempts under way or not recorded yet, and what waits for a slot.
+    /// Attempts under way or not recorded yet, and deliveries that wait for a permit.
     pub(crate) fn in_flight(&self) -> usize {
         let state = self.state();
-        state.slots.total() + state.kept_in_all
+        state.permits.total() + state.kept_in_all
     }
 }
 
@@ -362,31 +380,31 @@ impl State {
         self.kept.get(&hook).map_or(0, VecDeque::len)
     }
 
-    fn is_well(&self, hook: HookId, now: Timestamp) -> bool {
+    fn is_healthy(&self, hook: HookId, now: Timestamp) -> bool {
         let well = |health: &Health| matches!(health.status(now), Status::Executable) && !health.is_probing(now);
         self.health.get(&hook).is_none_or(well)
     }
 
-    fn take(&mut self, index: &Index, hook: HookId, now: Timestamp) -> bool {
-        if self.version != Some(index.version()) || !self.is_well(hook, now) {
+    fn acquire(&mut self, index: &Index, hook: HookId, now: Timestamp) -> bool {
+        if self.version != Some(index.version()) || !self.is_healthy(hook, now) {
             return false;
         }
         let host = index.host(hook);
-        let next = !self.all_behind && !self.behind.contains(&hook) && self.kept_for(hook) == 0;
-        let free = next && self.slots.is_free(hook, host.map(|host| &**host), false);
+        let next = !self.all_waiting && !self.waiting.contains(&hook) && self.kept_for(hook) == 0;
+        let free = next && self.permits.is_free(hook, host.map(|host| &**host), false);
         if free {
-            self.slots.occupy(hook, host.cloned(), false);
+            self.permits.acquire(hook, host.cloned(), false);
         } else {
-            self.behind.insert(hook);
+            self.waiting.insert(hook);
         }
         free
     }
 
-    /// Begins the oldest of what is kept for a hook, if it has a slot.
+    /// Begins the oldest delivery that is kept for a hook, if it has a permit.
     fn begin(&mut self, index: &Index, hook: HookId) -> Option<Claimed> {
         let queue = self.kept.get_mut(&hook)?;
         let (host, retry) = (index.host(hook), is_retry(queue.front()?));
-        if !self.slots.is_free(hook, host.map(|host| &**host), retry) {
+        if !self.permits.is_free(hook, host.map(|host| &**host), retry) {
             return None;
         }
         let claimed = queue.pop_front();
@@ -394,7 +412,7 @@ impl State {
             self.kept.remove(&hook);
         }
         self.kept_in_all -= 1;
-        self.slots.occupy(hook, host.cloned(), retry);
+        self.permits.acquire(hook, host.cloned(), retry);
         claimed
     }
 
@@ -402,29 +420,29 @@ impl State {
         let Some(queue) = self.kept.remove(&hook) else { return };
         self.kept_in_all -= queue.len();
         self.returned.extend(queue.into_iter().map(|kept| (kept.delivery, kept.fence)));
-        self.behind.insert(hook);
+        self.waiting.insert(hook);
     }
 
-    /// How many more may be claimed for all hooks of a host: what can begin, and as many again to be kept.
+    /// How many more may be claimed for all hooks of a host: those that can begin, and as many again to be kept.
     fn left_at(&self, index: &Index, host: &str) -> usize {
         let kept: usize = index.on_host(host).iter().map(|hook| self.kept_for(*hook)).sum();
-        (self.slots.room_at(host) + self.limits.per_host).saturating_sub(kept)
+        (self.permits.room_at(host) + self.limits.per_host).saturating_sub(kept)
     }
 
-    /// How many deliveries of a hook may be kept ready; none for anybody when many are.
+    /// How many deliveries of a hook may be kept ready; 0 for all hooks when many are.
     fn reserve(&self, hook: HookId) -> usize {
-        if self.kept_in_all * 2 >= self.limits.total { 0 } else { self.slots.reserve(hook) }
+        if self.kept_in_all * 2 >= self.limits.total { 0 } else { self.permits.reserve(hook) }
     }
 
-    /// How many a claim may take for a hook, when its host has so many left.
+    /// How many deliveries a claim may take for a hook whose host has room for so many.
     fn offer(&self, index: &Index, hook: HookId, now: Timestamp, left: usize) -> usize {
         let kept = self.kept_for(hook);
-        let room = self.slots.room(hook, index.host(hook).map(|host| &**host));
+        let room = self.permits.room(hook, index.host(hook).map(|host| &**host));
         let well = (room + self.reserve(hook)).saturating_sub(kept).min(left);
         match self.health.get(&hook) {
             Some(health) => match health.status(now) {
                 Status::Executable if health.is_probing(now) => {
-                    1_usize.saturating_sub(self.slots.outstanding(hook) + kept)
+                    1_usize.saturating_sub(self.permits.outstanding(hook) + kept)
                 }
                 Status::Executable => well,
                 Status::TemporarilyDisabled(_) | Status::Disabled => 0,
@@ -435,7 +453,7 @@ impl State {
     }
 }
 
-/// Whether it has failed before. One whose outcome nobody recorded has not.
+/// Whether a delivery has failed before. An attempt without a recorded outcome does not count.
 fn is_retry(claimed: &Claimed) -> bool {
     claimed.tally.attempts > claimed.tally.unknown
 }

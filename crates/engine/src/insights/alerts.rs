@@ -1,5 +1,5 @@
-//! Watching insights: rules of alerts are looked at, and what changed is told as an event of the instance, which goes out like
-//! any other. Whichever node comes first looks; the document of standings says when that was.
+//! Alerts: rules are evaluated every minute, and a change is an event of the instance, which is delivered like any other.
+//! The first node that finds the rules due evaluates them; the document of standings has the time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,9 +20,8 @@ use quickdraw_store::insights::{Lives, NamedProject, things_of};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::context::Belt;
+use super::Insights;
 use crate::telemetry::precise;
-use crate::{Arrival, ReceivedAs};
 
 /// How often rules are looked at.
 const EVERY: Duration = Duration::from_secs(60);
@@ -57,7 +56,7 @@ impl Looked {
 /// A number of now, and what it was over the windows before, by project; none for everything.
 type Numbers = BTreeMap<Option<i64>, (Option<f64>, Option<f64>)>;
 
-impl Belt {
+impl Insights {
     /// How rules stand.
     ///
     /// # Errors
@@ -66,7 +65,7 @@ impl Belt {
         Ok(self.looked().await?.standings)
     }
 
-    /// Has rules looked at as soon as some node comes to it.
+    /// Asks for an evaluation of the rules as soon as a node is free.
     ///
     /// # Errors
     /// When the store fails.
@@ -79,26 +78,26 @@ impl Belt {
     }
 
     async fn alert_rules(&self) -> anyhow::Result<Rules> {
-        Ok(documents::read(&self.store, Document::Alerts).await?)
+        Ok(documents::read(&self.context.store, Document::Alerts).await?)
     }
 
     async fn looked(&self) -> anyhow::Result<Looked> {
-        Ok(documents::read(&self.store, Document::AlertStates).await?)
+        Ok(documents::read(&self.context.store, Document::AlertStates).await?)
     }
 
     /// Changes the document of standings, and gives it; nothing where the change is not wanted any more, or others change it
     /// all the time.
     async fn change_looked(&self, change: impl Fn(&mut Looked) -> bool) -> anyhow::Result<Option<Looked>> {
-        let changed = documents::change(&self.store, Document::AlertStates, |looked| {
+        let changed = documents::change(&self.context.store, Document::AlertStates, |looked| {
             Ok::<_, anyhow::Error>(change(looked).then_some(()))
         });
         Ok(changed.await?.map(|(looked, ())| looked))
     }
 
-    /// Looks at all rules, if no node did within the last minute, and tells what changed.
+    /// Evaluates all rules, if no node did within the last minute, and reports what changed.
     pub(crate) async fn watch(&self) -> anyhow::Result<()> {
         let looked = self.looked().await?;
-        let (now, look) = (self.clock.now(), self.clock.uuid());
+        let (now, look) = (self.context.clock.now(), self.context.clock.uuid());
         if !looked.is_due(now) || (looked.standings.is_empty() && self.alert_rules().await?.all.is_empty()) {
             return Ok(());
         }
@@ -108,15 +107,15 @@ impl Belt {
             is_due
         });
         let Some(looked) = begun.await? else { return Ok(()) };
-        // What a look before this one did not come to tell, comes first.
-        let projects = self.store.insights_projects().await?;
-        self.tell_standings(look, &projects, &looked.standings).await?;
+        // Changes that an earlier look did not report come first.
+        let projects = self.context.store.insights_projects().await?;
+        self.report_standings(look, &projects, &looked.standings).await?;
         // Read after the look began: who changes rules later asks for another.
         let rules = self.alert_rules().await?;
         let mut found = Vec::new();
         let mut leased = now;
         for rule in &rules.all {
-            let time = self.clock.now();
+            let time = self.context.clock.now();
             if time.since(leased) > LEASE / 3 {
                 leased = time;
                 let renew = |looked: &mut Looked| {
@@ -147,10 +146,10 @@ impl Belt {
             looked.standings = settled(&found, known, now);
             looked.under_way.is_some_and(|(id, _)| id == look)
         };
-        // First it is written down that there is news, and then told: a crash in between tells it later.
+        // The change is stored before it is reported: after a crash in between it is reported later.
         let Some(looked) = self.change_looked(settle).await? else { return Ok(()) };
-        self.tell_standings(look, &projects, &looked.standings).await?;
-        let ended = self.clock.now();
+        self.report_standings(look, &projects, &looked.standings).await?;
+        let ended = self.context.clock.now();
         self.change_looked(|looked| {
             let is_ours = looked.under_way.is_some_and(|(id, _)| id == look);
             (looked.at, looked.under_way) = (Some(ended), None);
@@ -160,36 +159,33 @@ impl Belt {
         Ok(())
     }
 
-    /// Tells what is news, and writes down that it was told.
-    async fn tell_standings(&self, look: Uuid, projects: &[NamedProject], standings: &Standings) -> anyhow::Result<()> {
-        let mut told = Vec::new();
+    /// Reports changed standings, and stores that they are reported.
+    async fn report_standings(
+        &self,
+        look: Uuid,
+        projects: &[NamedProject],
+        standings: &Standings,
+    ) -> anyhow::Result<()> {
+        let mut reported = Vec::new();
         for (name, one) in standings.iter().filter(|(_, one)| one.news) {
             let path = projects.iter().find(|known| Some(known.id) == one.project).map(|known| known.path.as_str());
             let about = one.project.map(|id| About { id, path });
             let (called, state) = (&one.rule.name, one.state.name());
             tracing::info!(rule.id = one.rule.id, project = path, "alert {called:?} is {state}: {:?}", one.value);
-            let body = body(one, about, self.clock.now());
-            let arrival = Arrival {
-                place: Place::Instance,
-                trigger: Trigger::INSIGHT_ALERT,
-                origin: Origin::Api,
-                chain: None,
-                git_ref: None,
-                received_as: ReceivedAs::default(),
-                // The same news is the same event, if it is told again after a crash.
-                key: Some(format!("insight alert {name} {} {}", one.state.name(), one.since.as_micros())),
-                body: body.as_bytes(),
-            };
-            match self.ingest(arrival).await {
-                Ok(_) => told.push((name, one)),
+            let body = body(one, about, self.context.clock.now());
+            let event = self.journal.new_event(Place::Instance, Trigger::INSIGHT_ALERT, Origin::Api);
+            // The same change is the same event, if it is reported again after a crash.
+            let key = format!("insight alert {name} {} {}", one.state.name(), one.since.as_micros());
+            match self.journal.ingest(event, Some(key), body.as_bytes()).await {
+                Ok(_) => reported.push((name, one)),
                 Err(error) => {
-                    tracing::warn!(%error, rule.id = one.rule.id, "failed to tell of an alert; it is told again")
+                    tracing::warn!(%error, rule.id = one.rule.id, "failed to report an alert; it is reported again")
                 }
             }
         }
-        if !told.is_empty() {
+        if !reported.is_empty() {
             self.change_looked(|looked| {
-                for (name, one) in &told {
+                for (name, one) in &reported {
                     if let Some(known) = looked.standings.get_mut(*name).filter(|known| *known == *one) {
                         known.news = false;
                     }
@@ -201,7 +197,7 @@ impl Belt {
         Ok(())
     }
 
-    /// What a rule finds now, by project; none for everything.
+    /// The numbers of a rule now, by project; `None` for all together.
     ///
     /// # Errors
     /// When the store cannot be read, or the rule makes no sense any more.
@@ -250,7 +246,7 @@ impl Belt {
 
     /// How many gaps of pushes a project had since a time.
     async fn gaps_since(&self, project: i64, since: Timestamp) -> anyhow::Result<f64> {
-        let gaps = self.store.gaps(project, After::Pushes(since, String::new()), MOST_GAPS).await?;
+        let gaps = self.context.store.gaps(project, After::Pushes(since, String::new()), MOST_GAPS).await?;
         let count = gaps.iter().filter(|gap| gap.metric() == Sequence::Push).count();
         Ok(f64::from(u32::try_from(count).unwrap_or(u32::MAX)))
     }
@@ -268,7 +264,7 @@ impl Belt {
         let compares = rule.times_before.is_some();
         let before = if compares { from.minus(window * BEFORE) } else { from };
         let lives = Lives { from: before, to: now, projects: only };
-        let (things, others) = things_of(&self.store, metric, lives, rule.branch.is_some()).await?;
+        let (things, others) = things_of(&self.context.store, metric, lives, rule.branch.is_some()).await?;
         let people = self.people().await?;
         let (rule, mut groups) = (rule.clone(), BTreeMap::<Option<i64>, (Vec<Item>, Vec<Item>)>::new());
         // What nothing is of is none, and not missing.
@@ -288,7 +284,7 @@ impl Belt {
             only,
             older_than: rule.older_than.map(Duration::from_secs),
             deployed_by: metric.deployed_by(),
-            incident_labels: self.settings.incident_labels.clone(),
+            incident_labels: self.context.settings.incident_labels.clone(),
             ..Choice::default()
         };
         // Off the threads that answer others: there can be many.
@@ -308,20 +304,20 @@ impl Belt {
     }
 
     pub(crate) async fn roster(&self) -> anyhow::Result<Roster> {
-        Ok(documents::read(&self.store, Document::Roster).await?)
+        Ok(documents::read(&self.context.store, Document::Roster).await?)
     }
 
     /// Everybody but bots.
     pub(crate) async fn people(&self) -> anyhow::Result<People> {
-        let (roster, users) = (self.roster().await?, self.store.insights_users().await?);
+        let (roster, users) = (self.roster().await?, self.context.store.insights_users().await?);
         Ok(People::new(Resolver::new(&roster, &users), &users, Whose::People, None))
     }
 
     async fn unmatched_share(&self, rule: &Rule, only: Option<&[i64]>) -> anyhow::Result<Numbers> {
-        let (roster, users) = (self.roster().await?, self.store.insights_users().await?);
+        let (roster, users) = (self.roster().await?, self.context.store.insights_users().await?);
         let resolver = Resolver::new(&roster, &users);
         let mut counts: BTreeMap<Option<i64>, (f64, f64)> = BTreeMap::new();
-        for one in self.store.identity_uses().await? {
+        for one in self.context.store.identity_uses().await? {
             let who = resolver.author(&one.identity.author);
             let is_asked = only.is_none_or(|only| only.contains(&one.project));
             if !is_asked || matches!(who, Who::Bot | Who::Ignored) {

@@ -1,5 +1,5 @@
-//! When projects were last heard of, for Prometheus: of at most 500 projects. The text is made from memory at each look, so a
-//! project that is forgotten or deleted has no series any more.
+//! The time of the last event of each project, for Prometheus: of at most 500 projects. The text is made from memory for
+//! each scrape, so a project that is forgotten or deleted has no series any more.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -9,23 +9,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use quickdraw_domain::{ProjectId, Timestamp};
 use quickdraw_store::events::EventFilter;
 
-use crate::context::Belt;
+use crate::context::Context;
 use crate::{lock, telemetry};
 
 /// Projects whose last event is shown.
 const MOST_SHOWN: usize = 500;
 
-/// The projects that were heard of last.
+/// The projects that sent an event last.
 #[derive(Default)]
 pub(crate) struct LastEvents {
     at: Mutex<HashMap<ProjectId, Timestamp>>,
-    /// Whether what the journal knows of them has been looked up.
+    /// Set when the journal has been read.
     loaded: AtomicBool,
 }
 
 impl LastEvents {
-    /// Of more projects than are shown, the one that has been silent for longest is forgotten.
-    pub(crate) fn heard_of(&self, project: ProjectId, now: Timestamp) {
+    /// Notes an event of a project. With more projects than are shown, the one that has been silent for longest is forgotten.
+    pub(crate) fn note(&self, project: ProjectId, now: Timestamp) {
         let mut last = lock(&self.at);
         if last.len() >= MOST_SHOWN && !last.contains_key(&project) {
             let silent = last.iter().min_by_key(|(_, at)| **at).map(|(project, _)| *project);
@@ -35,8 +35,26 @@ impl LastEvents {
         *known = now.max(*known);
     }
 
+    /// Reads from the journal, once after a start, when each project sent its last event.
+    pub(super) async fn load(&self, context: &Context) -> anyhow::Result<()> {
+        if self.loaded.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+
+        let known: Vec<ProjectId> = context.index().known_projects().take(MOST_SHOWN).collect();
+        for project in known {
+            let filter = EventFilter { project: Some(project), limit: 1, ..EventFilter::default() };
+            if let Some(event) = context.store.list_events(filter).await?.rows.first() {
+                self.note(project, event.received_at);
+            }
+        }
+        self.loaded.store(true, Ordering::Relaxed);
+
+        Ok(())
+    }
+
     /// The series as a text, without projects that are gone.
-    fn text(&self, is_there: impl Fn(ProjectId) -> bool) -> String {
+    pub(super) fn text(&self, is_there: impl Fn(ProjectId) -> bool) -> String {
         let mut shown: Vec<(ProjectId, Timestamp)> = lock(&self.at).iter().map(|(id, at)| (*id, *at)).collect();
         shown.retain(|(project, _)| is_there(*project));
         shown.sort_unstable();
@@ -54,31 +72,6 @@ impl LastEvents {
     }
 }
 
-impl Belt {
-    /// When projects were last heard of, in Prometheus' text format.
-    #[must_use]
-    pub fn last_events_text(&self) -> String {
-        let index = self.index();
-        self.last_events.text(|project| index.has_project(project))
-    }
-
-    /// Looks up in the journal, once after a start, when projects were last heard of.
-    pub(crate) async fn load_last_events(&self) -> anyhow::Result<()> {
-        if self.last_events.loaded.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        let known: Vec<ProjectId> = self.index().known_projects().take(MOST_SHOWN).collect();
-        for project in known {
-            let filter = EventFilter { project: Some(project), limit: 1, ..EventFilter::default() };
-            if let Some(event) = self.store.list_events(filter).await?.rows.first() {
-                self.last_events.heard_of(project, event.received_at);
-            }
-        }
-        self.last_events.loaded.store(true, Ordering::Relaxed);
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,7 +80,7 @@ mod tests {
     fn the_series_are_of_at_most_500_projects_and_of_none_that_is_forgotten() {
         let last = LastEvents::default();
         for number in 0..3000 {
-            last.heard_of(ProjectId(number), Timestamp::from_seconds(number));
+            last.note(ProjectId(number), Timestamp::from_seconds(number));
         }
         let text = last.text(|_| true);
         let series = text.lines().filter(|line| !line.starts_with('#')).count();
@@ -101,8 +94,8 @@ mod tests {
     #[test]
     fn an_older_event_does_not_set_a_project_back() {
         let last = LastEvents::default();
-        last.heard_of(ProjectId(1), Timestamp::from_seconds(9));
-        last.heard_of(ProjectId(1), Timestamp::from_seconds(5));
+        last.note(ProjectId(1), Timestamp::from_seconds(9));
+        last.note(ProjectId(1), Timestamp::from_seconds(5));
         assert!(last.text(|_| true).ends_with("{project=\"1\"} 9\n"));
     }
 }

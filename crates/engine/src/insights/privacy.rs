@@ -1,5 +1,4 @@
-//! What people decided about privacy, carried out: who is to be forgotten is taken out of what is counted, now and whenever
-//! something is counted; what projects no longer keep goes.
+//! Privacy: removes people from facts, now and whenever events are counted, and deletes facts that projects no longer keep.
 
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use quickdraw_insights::privacy::Privacy;
 use quickdraw_store::documents::{self, Document};
 use quickdraw_store::insights::Identity;
 
-use crate::context::Belt;
+use super::Insights;
 use crate::lock;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -17,16 +16,16 @@ const HOUR: i64 = 3_600_000_000;
 /// Rows that one deletion takes.
 const BATCH: usize = 20_000;
 
-impl Belt {
-    /// What is decided; nothing, without a salt of its own, where nobody decided anything.
+impl Insights {
+    /// The decisions about privacy; empty and without a salt where none was made.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn privacy(&self) -> anyhow::Result<Privacy> {
-        Ok(documents::read(&self.store, Document::Privacy).await?)
+        Ok(documents::read(&self.context.store, Document::Privacy).await?)
     }
 
-    /// What is decided, with a salt that stays.
+    /// The decisions about privacy, with a salt that stays.
     ///
     /// # Errors
     /// When the store fails.
@@ -35,14 +34,14 @@ impl Belt {
         if privacy.has_salt() { Ok(privacy) } else { self.change_privacy(|_| ()).await }
     }
 
-    /// Changes what is decided, and gives it.
+    /// Changes the decisions about privacy, and returns them.
     ///
     /// # Errors
     /// When the store fails, or others change it all the time.
     pub async fn change_privacy(&self, change: impl Fn(&mut Privacy)) -> anyhow::Result<Privacy> {
         let mut salt = [0; 32];
         getrandom::fill(&mut salt).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
-        let changed = documents::change(&self.store, Document::Privacy, |privacy: &mut Privacy| {
+        let changed = documents::change(&self.context.store, Document::Privacy, |privacy: &mut Privacy| {
             if !privacy.has_salt() {
                 *privacy = Privacy::new(salt);
             }
@@ -53,7 +52,7 @@ impl Belt {
         Ok(privacy)
     }
 
-    /// Takes whoever is to be forgotten out of what is counted; how many identities and accounts that were.
+    /// Removes people from facts who are to be forgotten. Returns the numbers of identities and accounts.
     ///
     /// # Errors
     /// When the store fails.
@@ -64,28 +63,28 @@ impl Belt {
         }
         // No batch of this node is between its facts and their rows. One of another node is met by the next look.
         let _projecting = self.projecting.lock().await;
-        let all = self.store.find_identities(None).await?;
+        let all = self.context.store.find_identities(None).await?;
         let identities: Vec<Identity> =
             all.into_iter().filter_map(|one| Some(Identity { author: privacy.left_of(&one.author)?, ..one })).collect();
-        let users = self.store.insights_users().await?;
+        let users = self.context.store.insights_users().await?;
         let users: Vec<User> = users.iter().filter_map(|user| privacy.left_of_user(user)).collect();
         let counts = (identities.len(), users.len());
         if counts != (0, 0) {
-            self.store.rename(identities, users).await?;
+            self.context.store.rename(identities, users).await?;
         }
         Ok(counts)
     }
 
-    /// Deletes what projects no longer keep.
+    /// Deletes facts that projects no longer keep.
     pub(crate) async fn forget_projects(&self) -> anyhow::Result<()> {
-        let (privacy, now) = (self.privacy().await?, self.clock.now());
+        let (privacy, now) = (self.privacy().await?, self.context.clock.now());
         for (project, days) in &privacy.kept_days {
             let before = now.minus(DAY * *days).as_micros().div_euclid(HOUR) * HOUR;
             // Once an hour: no index serves it, so that counting has none to keep.
-            if lock(&self.forgotten).insert(*project, before) == Some(before) {
+            if lock(&self.deleted_before).insert(*project, before) == Some(before) {
                 continue;
             }
-            while self.store.forget_before(*project, Timestamp::from_micros(before), BATCH).await? >= BATCH {
+            while self.context.store.forget_before(*project, Timestamp::from_micros(before), BATCH).await? >= BATCH {
                 // Between two batches others get their turn.
                 tokio::task::yield_now().await;
             }

@@ -1,4 +1,4 @@
-//! Step 6, project: event → facts → rollups. It reads what is marked as waiting and never holds anything else up.
+//! Step 6, project: event → facts → rollups. It reads events that are marked as waiting, and never holds other steps up.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use quickdraw_store::documents::{self, Document};
 use quickdraw_store::insights::Projected;
 use serde::{Deserialize, Serialize};
 
-use crate::context::Belt;
+use super::Insights;
 use crate::telemetry::{self, precise};
 
 /// Large, because facts of one time touch the same pages: four times as many cost less than twice as much.
@@ -24,7 +24,7 @@ const TURN: usize = 4;
 const PAUSE_PER_WORK: u32 = 3;
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
-/// Bodies beyond that are read by themselves, after it was written down that this begins.
+/// Larger bodies are read by themselves, after their beginning is stored.
 pub(crate) const LARGE: usize = 64 << 10;
 /// How often that may begin without an end.
 const MOST_TIMES: u32 = 2;
@@ -73,14 +73,15 @@ fn read(event: &Event, payload: &Packed) -> Result<Vec<Fact>, String> {
     facts_of(event, &body).map_err(|error| error.to_string())
 }
 
-impl Belt {
-    /// Projects one batch. Tells how many events there were; nothing is left when it is less than a batch, unless bodies are large.
+impl Insights {
+    /// Projects one batch and returns its number of events. Fewer than a batch means that nothing is left, unless bodies are
+    /// large.
     ///
     /// # Errors
     /// When the store fails; the events keep waiting. An event that cannot be read is set aside instead.
     pub async fn project(&self) -> anyhow::Result<usize> {
         let _projecting = self.projecting.lock().await;
-        let waiting = self.store.pending_projection(BATCH).await?;
+        let waiting = self.context.store.pending_projection(BATCH).await?;
         let count = waiting.len();
         if count == 0 {
             metrics::gauge!(telemetry::PROJECTION_PENDING).set(0.0);
@@ -100,26 +101,26 @@ impl Belt {
             piece.weight += payload.unpacked_len();
             piece.add(event.id, read(&event, &payload), &privacy);
             if piece.weight > PIECE {
-                self.store.apply_facts(std::mem::take(&mut piece).read).await?;
+                self.context.store.apply_facts(std::mem::take(&mut piece).read).await?;
             }
         }
         if !piece.read.is_empty() {
-            self.store.apply_facts(piece.read).await?;
+            self.context.store.apply_facts(piece.read).await?;
         }
         for (event, payload) in large {
             self.project_large(event, payload, &privacy).await?;
         }
-        let left = self.store.pending().await?.count;
+        let left = self.context.store.pending().await?.count;
         metrics::gauge!(telemetry::PROJECTION_PENDING).set(precise(left));
         Ok(count)
     }
 
-    /// Projects a large event by itself, on a thread where nobody waits. That it begins is written down first: an event that ends the
-    /// process would otherwise end it at every start. After the second time it is set aside.
+    /// Projects a large event by itself, on a thread where no other task waits. Its beginning is stored first: an event that
+    /// ends the process would otherwise end it at every start. After the second time it is set aside.
     async fn project_large(&self, event: Event, payload: Packed, privacy: &Privacy) -> anyhow::Result<()> {
         let id = event.id;
-        let (node, now) = (self.node.0.to_string(), self.clock.now());
-        let begun = documents::change(&self.store, Document::Reading, |reading: &mut Reading| {
+        let (node, now) = (self.context.node.0.to_string(), self.context.clock.now());
+        let begun = documents::change(&self.context.store, Document::Reading, |reading: &mut Reading| {
             let begun = reading.0.entry(id.to_string()).or_default();
             let is_another = begun.node != node;
             if is_another && begun.times > 0 && now.since(Timestamp::from_micros(begun.at)) < WITH_ANOTHER {
@@ -140,12 +141,12 @@ impl Belt {
         };
         let mut piece = Piece::default();
         piece.add(id, found, privacy);
-        self.store.apply_facts(piece.read).await?;
+        self.context.store.apply_facts(piece.read).await?;
         self.forget_reading(&[id]).await
     }
 
     async fn forget_reading(&self, events: &[EventId]) -> anyhow::Result<()> {
-        let ended = documents::change(&self.store, Document::Reading, |reading: &mut Reading| {
+        let ended = documents::change(&self.context.store, Document::Reading, |reading: &mut Reading| {
             let before = reading.0.len();
             for event in events {
                 reading.0.remove(&event.to_string());
@@ -156,26 +157,26 @@ impl Belt {
         Ok(())
     }
 
-    /// Lets events be read once more that were set aside: one, or all. Tells how many there are.
+    /// Marks events that were set aside to be read again: one, or all. Returns their number.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn retry_set_aside(&self, event: Option<EventId>) -> anyhow::Result<usize> {
-        Ok(self.store.retry_poison(event).await?)
+        Ok(self.context.store.retry_poison(event).await?)
     }
 
-    /// Projects until nothing is left. While events keep arriving it takes a share of the time only: insights may lag,
-    /// whoever waits for an answer may not. The lag is a metric.
+    /// Projects until nothing is left. While events keep arriving, it takes only a share of the time: insights may lag,
+    /// answers to requests may not. The lag is a metric.
     pub(crate) async fn project_all(&self) -> anyhow::Result<()> {
         self.note_definitions().await?;
         loop {
-            let (started, arrived) = (self.clock.now(), self.ingest.arrived());
+            let (started, arrived) = (self.context.clock.now(), self.journal.arrived());
             // Large bodies come in smaller batches; the next tick takes the rest.
             if self.project().await? < BATCH {
                 return Ok(());
             }
-            if self.ingest.arrived() != arrived {
-                let took = self.clock.now().since(started);
+            if self.journal.arrived() != arrived {
+                let took = self.context.clock.now().since(started);
                 tokio::time::sleep((took * PAUSE_PER_WORK).min(LONGEST_PAUSE)).await;
             }
         }

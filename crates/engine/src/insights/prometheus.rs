@@ -1,6 +1,6 @@
-//! How things stand, for Prometheus: current state and the last seven days, made anew as a whole every minute. What is gone is
-//! gone from it with the next look, so no series tells for hours what was so once. Nothing is labelled by commit, run or person, and
-//! of branches only default and protected ones are told, unless others are asked for.
+//! Insights for Prometheus: the current state and the last seven days, made as a whole every minute. A deleted project has no
+//! series after the next look, so no series shows an old state for hours. No label is a commit, a run or a person, and of
+//! branches only default and protected ones are shown, unless the settings name others.
 
 mod last;
 mod pieces;
@@ -22,7 +22,7 @@ use self::last::of_last;
 use self::pieces::{Read, pieces};
 use self::project::of_project;
 use self::series::{Counts, Series};
-use crate::context::Belt;
+use super::Insights;
 use crate::lock;
 use crate::telemetry::precise;
 
@@ -40,9 +40,9 @@ const LAST: Duration = Duration::from_secs(90 * 86_400);
 /// Most branches, jobs or environments of one project: those of others have room too.
 const MOST_OF_ONE: usize = 100;
 
-/// What is shown.
+/// The text that is shown, and the state from which the next is made.
 #[derive(Default)]
-pub(crate) struct Current {
+pub(crate) struct Shown {
     text: arc_swap::ArcSwap<String>,
     counts: std::sync::Mutex<Counts>,
     /// When the last look ended, and how long the pause after it is.
@@ -61,17 +61,17 @@ struct Found {
     cut: usize,
 }
 
-impl Belt {
-    /// How things stand, in Prometheus' text format.
+impl Insights {
+    /// The state of all projects, in Prometheus' text format.
     #[must_use]
     pub fn insights_text(&self) -> Arc<String> {
-        self.current.text.load_full()
+        self.shown.text.load_full()
     }
 
-    /// Looks at how things stand, if it is time to.
+    /// Makes the text, if it is time to.
     pub(crate) async fn show_insights(&self) -> anyhow::Result<()> {
-        let now = self.clock.now();
-        let looked = *lock(&self.current.looked);
+        let now = self.context.clock.now();
+        let looked = *lock(&self.shown.looked);
         // A time ahead of ours is that of a clock that was wrong.
         if looked.is_some_and(|(at, pause)| at <= now && now < at.plus(pause)) {
             return Ok(());
@@ -82,18 +82,18 @@ impl Belt {
             // What nobody knows any more is not shown as if it were so.
             Err(_) => (String::new(), true),
         };
-        self.current.text.store(Arc::new(text));
-        let after = self.clock.now();
+        self.shown.text.store(Arc::new(text));
+        let after = self.context.clock.now();
         let pause = (after.since(now) * PAUSE_PER_WORK).clamp(EVERY, LONGEST_PAUSE);
         // Somebody who begins wants to see something.
         let pause = if is_empty { Duration::ZERO } else { pause };
-        *lock(&self.current.looked) = Some((after, pause));
+        *lock(&self.shown.looked) = Some((after, pause));
         shown.map(drop)
     }
 
-    /// What is to be shown, and whether there is nothing yet.
+    /// The text, and whether it is empty.
     async fn look_at_insights(&self, now: Timestamp) -> anyhow::Result<(String, bool)> {
-        let projects = self.store.insights_projects().await?;
+        let projects = self.context.store.insights_projects().await?;
         // Where one was made anew in the place of another, the place is that of the last.
         let mut newest: HashMap<&str, (Timestamp, i64)> = HashMap::new();
         for one in &projects {
@@ -112,7 +112,7 @@ impl Belt {
         let mut found = Found::default();
         self.beside(&mut found.series, &paths, &people).await?;
         found.series.add("quickdraw_insights_shown_timestamp_seconds", "When this was so.", &[], seconds(now));
-        found.counts = std::mem::take(&mut *lock(&self.current.counts));
+        found.counts = std::mem::take(&mut *lock(&self.shown.counts));
         let mut failed = None;
         for piece in pieces(&bytes) {
             let (mut read, is_cut) = match self.read_projects(piece, now).await {
@@ -128,7 +128,7 @@ impl Belt {
                 .into_iter()
                 .map(|(id, read)| (paths.get(&id).cloned().unwrap_or_else(|| id.to_string()), read))
                 .collect();
-            let (people, teams, refs) = (people.clone(), Arc::clone(&teams), self.settings.shown_refs.clone());
+            let (people, teams, refs) = (people.clone(), Arc::clone(&teams), self.context.settings.shown_refs.clone());
             // Off the threads that answer others: there can be many.
             let made = tokio::task::spawn_blocking(move || {
                 for (path, read) in &named {
@@ -141,7 +141,7 @@ impl Belt {
         }
         found.counts.prune(now);
         // What was counted stays counted, whatever failed.
-        *lock(&self.current.counts) = std::mem::take(&mut found.counts);
+        *lock(&self.shown.counts) = std::mem::take(&mut found.counts);
         match failed {
             Some(error) => Err(error),
             None => Ok((found.text(), is_empty)),
@@ -166,7 +166,7 @@ impl Belt {
 
     /// What belongs to no project, and what lacks.
     async fn beside(&self, series: &mut Series, paths: &HashMap<i64, String>, people: &People) -> anyhow::Result<()> {
-        let unmatched: HashSet<i64> = (self.store.identity_uses().await?.into_iter())
+        let unmatched: HashSet<i64> = (self.context.store.identity_uses().await?.into_iter())
             .filter(|one| people.author(&one.identity.author) == Who::Unmatched)
             .map(|one| people.contributor(&one.identity.author))
             .collect();
@@ -176,9 +176,9 @@ impl Belt {
             &[],
             count(unmatched.len()),
         );
-        let lag = precise(self.store.backlog().await?.projection);
+        let lag = precise(self.context.store.backlog().await?.projection);
         series.add("pulse_projection_lag_events", "Events that are not counted yet.", &[], lag);
-        let known = self.store.completeness(Projects::ALL, usize::MAX).await?;
+        let known = self.context.store.completeness(Projects::ALL, usize::MAX).await?;
         for one in known.iter().filter(|one| one.metric == Sequence::Push) {
             let Some(path) = paths.get(&one.project) else { continue };
             let missing = precise(one.missing);

@@ -1,5 +1,5 @@
-//! Counting everything anew: to prove that order and repetition do not matter, to see what other definitions would change, and
-//! to put that in place of what is counted. One at a time on each node; what is under way ends with the node, and harms nothing.
+//! Rebuilding insights from the journal: to verify that order and repetition do not matter, to compare definitions, and to
+//! replace the stored facts. Each node runs one task at a time; a task that ends with its node does no harm.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard};
@@ -16,8 +16,8 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
-use crate::context::Belt;
-use crate::insights::projection::{LARGE, PIECE};
+use super::Insights;
+use super::projection::{LARGE, PIECE};
 
 /// Events that are read at once.
 const PAGE: usize = 256;
@@ -108,7 +108,7 @@ impl Rebuilds {
     }
 }
 
-impl Belt {
+impl Insights {
     /// Asks for a task; `false` where one is under way.
     pub fn ask_rebuild(&self, task: Task) -> bool {
         let mut current = self.rebuilds.lock();
@@ -126,7 +126,7 @@ impl Belt {
             rows: BTreeMap::new(),
             differences: Vec::new(),
             differing: 0,
-            started_at: self.clock.now(),
+            started_at: self.context.clock.now(),
             ended_at: None,
         });
         self.rebuilds.asked.notify_one();
@@ -139,14 +139,14 @@ impl Belt {
         self.rebuilds.lock().clone()
     }
 
-    /// Does what was asked for.
+    /// Runs the task that was asked for.
     pub(crate) async fn rebuild(&self, stop: &watch::Receiver<bool>) -> anyhow::Result<()> {
         let task = match &*self.rebuilds.lock() {
             Some(Progress { task, state: State::Running, .. }) => *task,
             _ => return Ok(()),
         };
         let ended = crate::workers::unharmed(self.run_task(task, stop)).await;
-        let now = self.clock.now();
+        let now = self.context.clock.now();
         self.rebuilds.note(|progress| {
             progress.ended_at = Some(now);
             progress.state = match &ended {
@@ -154,18 +154,18 @@ impl Belt {
                 Err(error) => State::Failed(format!("{error:#}")),
             };
         });
-        // It is told to whoever asked; it is not tried again.
+        // The progress shows the error; the task is not tried again.
         if let Err(error) = ended {
-            tracing::warn!("counting anew failed: {error:#}");
+            tracing::warn!("failed to count insights again: {error:#}");
         }
         Ok(())
     }
 
     async fn run_task(&self, task: Task, stop: &watch::Receiver<bool>) -> anyhow::Result<()> {
-        let mut journal = Journal::default();
-        let ids = self.news_of(&mut journal).await?;
+        let mut seen = Seen::default();
+        let ids = self.news_of(&mut seen).await?;
         let begins = match ids.first() {
-            Some(first) => self.store.find_event(*first).await?.map(|(event, _)| event.received_at),
+            Some(first) => self.context.store.find_event(*first).await?.map(|(event, _)| event.received_at),
             None => None,
         };
         self.rebuilds.note(|progress| progress.journal_begins = begins);
@@ -173,23 +173,23 @@ impl Belt {
             self.rebuilds.note(|progress| progress.total = ids.len());
             for page in ids.chunks(PAGE) {
                 go_on(stop)?;
-                self.store.project_again(page.to_vec()).await?;
+                self.context.store.project_again(page.to_vec()).await?;
                 self.rebuilds.note(|progress| progress.done += page.len());
             }
             return Ok(());
         }
-        let (shadow, privacy) = (self.store.shadow().await?, self.privacy().await?);
+        let (shadow, privacy) = (self.context.store.shadow().await?, self.privacy().await?);
         let ids = if let Task::Verify(seed) = task { in_disorder(&ids, seed) } else { ids };
         self.count(&shadow, &ids, Receipts::Kept, stop).await?;
-        let differences = self.compare(&shadow, &mut journal, stop).await?;
+        let differences = self.compare(&shadow, &mut seen, stop).await?;
         // One side knows people whom the other has forgotten.
         anyhow::ensure!(self.privacy().await? == privacy, "what is decided about privacy changed meanwhile: try again");
         if let Task::Verify(seed) = task {
-            return self.verify_receipts(shadow, &journal, seed, stop).await;
+            return self.verify_receipts(shadow, &seen, seed, stop).await;
         }
         if let Task::Replace { force } = task {
             let lost: u64 = differences.iter().map(|one| one.live.saturating_sub(one.anew)).sum();
-            let counted = self.store.completeness(Projects::ALL, usize::MAX).await?;
+            let counted = self.context.store.completeness(Projects::ALL, usize::MAX).await?;
             let since = counted.iter().map(|one| one.since).min();
             let begins_late = since.is_some_and(|since| begins.is_none_or(|begins| since < begins));
             anyhow::ensure!(
@@ -197,7 +197,7 @@ impl Belt {
                 "{lost} rows that are counted would be gone, or what is known of others: retention has deleted their events, or definitions changed. Count \
                  the journal on top of what is counted instead (add), or force it"
             );
-            self.swap(&shadow, &mut journal).await?;
+            self.swap(&shadow, &mut seen).await?;
             self.write_definitions(true).await?;
         }
         Ok(())
@@ -208,15 +208,15 @@ impl Belt {
     async fn verify_receipts(
         &self,
         shadow: Shadow,
-        journal: &Journal,
+        seen: &Seen,
         seed: u64,
         stop: &watch::Receiver<bool>,
     ) -> anyhow::Result<()> {
         let kept = shadow.branch_numbers().await?;
         // The next one takes its place.
         drop(shadow);
-        let shadow = self.store.shadow().await?;
-        let mut ids: Vec<EventId> = journal.known.iter().copied().collect();
+        let shadow = self.context.store.shadow().await?;
+        let mut ids: Vec<EventId> = seen.known.iter().copied().collect();
         ids.sort_unstable();
         self.count(&shadow, &ids, Receipts::Shuffled(seed), stop).await?;
         let shuffled = shadow.branch_numbers().await?;
@@ -242,31 +242,31 @@ impl Belt {
     async fn compare(
         &self,
         shadow: &Shadow,
-        journal: &mut Journal,
+        seen: &mut Seen,
         stop: &watch::Receiver<bool>,
     ) -> anyhow::Result<Vec<Difference>> {
         for round in 0..ROUNDS {
             go_on(stop)?;
             // Nothing is projected on this node meanwhile, so what waits is what the other side has not seen either.
             let projecting = self.projecting.lock().await;
-            let waiting = self.store.pending_projection(PAGE).await?;
+            let waiting = self.context.store.pending_projection(PAGE).await?;
             if waiting.len() == PAGE {
                 // More than can be told apart: first they are counted.
                 drop(projecting);
                 tokio::time::sleep(ROUND).await;
                 continue;
             }
-            let more = self.news_of(journal).await?;
+            let more = self.news_of(seen).await?;
             let waiting: HashSet<EventId> = waiting.iter().map(|(event, _)| event.id).collect();
-            let (later, seen): (Vec<EventId>, Vec<EventId>) = more.into_iter().partition(|id| waiting.contains(id));
-            journal.forget(&later);
-            self.count(shadow, &seen, Receipts::Kept, stop).await?;
-            let (live, anew) = (self.store.digests().await?, shadow.digests().await?);
+            let (later, counted): (Vec<EventId>, Vec<EventId>) = more.into_iter().partition(|id| waiting.contains(id));
+            seen.forget(&later);
+            self.count(shadow, &counted, Receipts::Kept, stop).await?;
+            let (live, anew) = (self.context.store.digests().await?, shadow.digests().await?);
             drop(projecting);
             let differences = live.differences(&anew);
             self.note_differences(&live, &differences);
             // What differs twice, with nothing new in between and nothing that waits, differs.
-            if differences.is_empty() || (round > 0 && seen.is_empty() && waiting.is_empty()) {
+            if differences.is_empty() || (round > 0 && counted.is_empty() && waiting.is_empty()) {
                 return Ok(differences);
             }
             tokio::time::sleep(ROUND).await;
@@ -275,21 +275,21 @@ impl Belt {
     }
 
     /// Puts the shadow in place, and has counted what came since: that is marked before, so that no crash leaves it out.
-    async fn swap(&self, shadow: &Shadow, journal: &mut Journal) -> anyhow::Result<()> {
+    async fn swap(&self, shadow: &Shadow, seen: &mut Seen) -> anyhow::Result<()> {
         {
             // No batch of this node is between its facts and its marks.
             let _projecting = self.projecting.lock().await;
-            self.mark_news(journal).await?;
-            self.store.swap_insights(shadow).await?;
+            self.mark_news(seen).await?;
+            self.context.store.swap_insights(shadow).await?;
         }
         // And what other nodes counted meanwhile.
-        self.mark_news(journal).await
+        self.mark_news(seen).await
     }
 
-    async fn mark_news(&self, journal: &mut Journal) -> anyhow::Result<()> {
-        let more = self.news_of(journal).await?;
+    async fn mark_news(&self, seen: &mut Seen) -> anyhow::Result<()> {
+        let more = self.news_of(seen).await?;
         for page in more.chunks(PAGE) {
-            self.store.project_again(page.to_vec()).await?;
+            self.context.store.project_again(page.to_vec()).await?;
         }
         Ok(())
     }
@@ -304,16 +304,16 @@ impl Belt {
 
     /// Events that were not there before. Ids are made before events are committed, so some come behind later ones: the last
     /// minutes are looked at again.
-    async fn news_of(&self, journal: &mut Journal) -> anyhow::Result<Vec<EventId>> {
+    async fn news_of(&self, seen: &mut Seen) -> anyhow::Result<Vec<EventId>> {
         let mut all = Vec::new();
-        let mut at = journal.last.map_or(EventId(Uuid::nil()), |last| before(last, LATE));
+        let mut at = seen.last.map_or(EventId(Uuid::nil()), |last| before(last, LATE));
         loop {
-            let found = self.store.event_ids(at, IDS).await?;
+            let found = self.context.store.event_ids(at, IDS).await?;
             at = found.last().copied().unwrap_or(at);
             let is_end = found.len() < IDS;
-            all.extend(found.into_iter().filter(|id| journal.known.insert(*id)));
+            all.extend(found.into_iter().filter(|id| seen.known.insert(*id)));
             if is_end {
-                journal.last = Some(at).filter(|at| !at.0.is_nil()).or(journal.last);
+                seen.last = Some(at).filter(|at| !at.0.is_nil()).or(seen.last);
                 return Ok(all);
             }
         }
@@ -347,7 +347,7 @@ impl Belt {
     /// Counts what events say, in the order of their ids here. Gives those that cannot be read.
     async fn apply_page(&self, shadow: &Shadow, ids: &[EventId], receipts: Receipts) -> anyhow::Result<Vec<EventId>> {
         let wanted: HashSet<EventId> = ids.iter().copied().collect();
-        let mut bodies = self.store.bodies(wanted.iter().copied().collect()).await?;
+        let mut bodies = self.context.store.bodies(wanted.iter().copied().collect()).await?;
         anyhow::ensure!(bodies.len() == wanted.len(), "retention deleted events meanwhile: try again");
         if let Receipts::Shuffled(seed) = receipts {
             for (event, _) in &mut bodies {
@@ -402,14 +402,14 @@ fn other_time(id: EventId, seed: u64) -> Timestamp {
     Timestamp::from_micros(i64::try_from(micros).unwrap_or_default())
 }
 
-/// What of the journal is known.
+/// The events of the journal that were read.
 #[derive(Default)]
-struct Journal {
+struct Seen {
     last: Option<EventId>,
     known: HashSet<EventId>,
 }
 
-impl Journal {
+impl Seen {
     /// These are news again the next time.
     fn forget(&mut self, ids: &[EventId]) {
         for id in ids {

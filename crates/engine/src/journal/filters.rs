@@ -7,7 +7,7 @@ use quickdraw_domain::{EventId, ProjectId, Timestamp, Trigger};
 use quickdraw_store::events;
 use tokio::sync::Semaphore;
 
-use crate::context::Belt;
+use super::Journal;
 
 /// Events that a trial looks at, and those of a page.
 const MOST: usize = 5_000;
@@ -39,7 +39,7 @@ pub struct Trial {
     pub stopped: Vec<EventId>,
 }
 
-impl Belt {
+impl Journal {
     /// Tries a filter on the events since a time, the newest first.
     ///
     /// # Errors
@@ -58,7 +58,7 @@ impl Belt {
         let mut before = None;
         loop {
             let page = events::EventFilter { project, trigger, before, limit: PAGE };
-            let page = self.store.list_events(page).await?;
+            let page = self.context.store.list_events(page).await?;
             for event in &page.rows {
                 if event.received_at < since {
                     return Ok(Trial { complete: true, ..trial });
@@ -66,7 +66,7 @@ impl Belt {
                 if trial.looked_at == MOST || work.left() == 0 {
                     return Ok(trial);
                 }
-                let Some((_, payload)) = self.store.find_event(event.id).await? else { continue };
+                let Some((_, payload)) = self.context.store.find_event(event.id).await? else { continue };
                 trial.looked_at += 1;
                 let body = if payload.unpacked_len() <= LARGEST_BODY { payload.unpack().ok() } else { None };
                 let passes = match body {

@@ -15,7 +15,7 @@ use quickdraw_domain::{HookId, Trigger, tree};
 use serde_json::Value;
 use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 
-use crate::context::Belt;
+use super::Journal;
 use crate::directory::Index;
 use crate::{lock, telemetry};
 
@@ -132,7 +132,7 @@ fn take_apart(body: &[u8]) -> Option<Value> {
     (body.len() <= filter::LARGEST_BODY).then(|| tree::read(body, tree::BUDGET).ok()).flatten()
 }
 
-impl Belt {
+impl Journal {
     /// Asks the filters of all hooks that hear of an event.
     pub(crate) async fn judge(
         &self,

@@ -1,26 +1,25 @@
-//! Received events: where they belong, which event they duplicate, and the way to the journal. From there they fan out like any
-//! other, so a source and hooks make a relay.
+//! Received events: the place where they belong, the event that they duplicate, and the way to the journal. From there
+//! they fan out like any other event, so a source and hooks make a relay.
 
 mod duplicates;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
-use quickdraw_domain::event::{DedupeKey, Origin, SeenGroup, SeenProject, SeenUser, Whereabouts};
+use quickdraw_domain::event::{DedupeKey, Event, Origin, SeenGroup, SeenProject, SeenUser, Whereabouts};
 use quickdraw_domain::identity::apart;
 use quickdraw_domain::recursion;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::source::{BoundTo, Source, Speaker, speaker, unnamed};
-use quickdraw_domain::{EventId, GroupId, NodeId, ProjectId, SourceId, Timestamp, Trigger};
+use quickdraw_domain::{EventId, GroupId, ProjectId, SourceId, Timestamp, Trigger};
 use quickdraw_store::Error;
 use quickdraw_store::events::Appended;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use self::duplicates::Duplicates;
-use crate::context::Belt;
-use crate::journal::ingest::{Arrival, ReceivedAs};
+use super::Journal;
 use crate::lock;
 use crate::telemetry;
 
@@ -29,7 +28,7 @@ const MOST_REQUESTS: usize = 100;
 /// Most users that wait to be taken up, and most that are remembered as known.
 const MOST_FRESH: usize = 1_000;
 const MOST_KNOWN: usize = 100_000;
-/// How late an event with the path may come that its project had before it moved.
+/// The longest delay of an event that has the path which its project had before it moved.
 const LATE: Duration = Duration::from_secs(600);
 /// Most projects whose last path is remembered; all are forgotten then.
 const MOST_LEFT: usize = 10_000;
@@ -38,9 +37,9 @@ const KEPT: Duration = Duration::from_secs(7 * 86_400);
 
 /// An event as it was received.
 pub struct Received<'a> {
-    /// By which source.
+    /// The source that received it.
     pub source: &'a Source,
-    /// What kind it is.
+    /// The kind of event.
     pub trigger: Trigger,
     /// `X-Gitlab-Event`, as sent.
     pub sent_as: Option<&'a str>,
@@ -50,13 +49,13 @@ pub struct Received<'a> {
     pub chain: Option<Uuid>,
     /// Full ref name, for pushes.
     pub git_ref: Option<String>,
-    /// What recognises a second copy.
+    /// The key that recognises a second copy.
     pub key: Option<String>,
     /// The exact bytes.
     pub body: &'a [u8],
 }
 
-/// Why a received event is not taken.
+/// The reason why a received event is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiveError {
     /// Its source is for another instance.
@@ -91,9 +90,9 @@ pub struct SeenRequest {
     pub event_id: Option<Uuid>,
 }
 
-/// What this node remembers of what it received.
+/// Received bodies, users and requests that this node remembers.
 #[derive(Default)]
-pub(crate) struct Relay {
+pub(crate) struct Memory {
     duplicates: Mutex<Duplicates>,
     users: Mutex<Users>,
     requests: Mutex<HashMap<SourceId, Requests>>,
@@ -113,20 +112,21 @@ struct Users {
     fresh: Vec<SeenUser>,
 }
 
-/// Where a received event goes.
+/// The destination of a received event.
 enum Destination {
-    /// To a place here.
+    /// A place here.
     Place(Place),
-    /// Nowhere: it repeats this event.
+    /// None: the event repeats this one.
     Repeats(EventId),
 }
 
-impl Belt {
-    /// Journals a received event. When this returns `Ok`, it is on disk and will reach every hook it is owed. The flag says whether
-    /// it duplicates an event that came by way of another hook.
+impl Journal {
+    /// Journals a received event. When this returns `Ok`, it is on disk and will reach every hook that it is owed. The flag
+    /// says whether it duplicates an event that another webhook sent.
     ///
     /// # Errors
-    /// When its source is for another instance, the store could not commit it, or too many wait already. Nothing is kept of it then.
+    /// When its source is for another instance, the store could not commit it, or too many wait already. The event is not
+    /// kept then.
     pub async fn receive(&self, received: Received<'_>) -> Result<(Appended, bool), ReceiveError> {
         let instance = received.instance.map(|text| text.trim_end_matches('/').chars().take(255).collect::<String>());
         let found = Whereabouts::read(received.body);
@@ -136,7 +136,7 @@ impl Belt {
             Destination::Repeats(first) => return Ok((Appended::Duplicate(first), false)),
         };
         if let Place::Project(project) = place {
-            self.last_events.heard_of(project, self.clock.now());
+            self.last_events.note(project, self.context.clock.now());
         }
         let (duplicate_of, first) = match &key {
             Some(key) if received.source.deduplicate && place != Place::Elsewhere => {
@@ -145,21 +145,16 @@ impl Belt {
             _ => (None, None),
         };
         let usual = received.trigger.row().header;
-        let arrival = Arrival {
-            place,
-            trigger: received.trigger,
-            origin: Origin::Source(received.source.id),
+        let sent_as = received.sent_as.filter(|name| *name != usual);
+        let event = Event {
             chain: received.chain,
             git_ref: received.git_ref,
-            key,
-            body: received.body,
-            received_as: ReceivedAs {
-                sent_as: received.sent_as.filter(|name| *name != usual).map(|name| name.chars().take(255).collect()),
-                instance,
-                duplicate_of,
-            },
+            sent_as: sent_as.map(|name| name.chars().take(255).collect()),
+            instance,
+            duplicate_of,
+            ..self.new_event(place, received.trigger, Origin::Source(received.source.id))
         };
-        let appended = self.ingest(arrival).await;
+        let appended = self.ingest(event, key, received.body).await;
         if let Some(first) = first {
             first.ended(appended.as_ref().ok().map(|appended| appended.id()));
         }
@@ -171,7 +166,7 @@ impl Belt {
         Ok((appended, is_duplicate))
     }
 
-    /// Where a received event belongs here. The first event of a project makes it.
+    /// The place of a received event here. The first event of a project creates the project.
     async fn place_of(
         &self,
         received: &Received<'_>,
@@ -180,12 +175,12 @@ impl Belt {
         instance: Option<&str>,
     ) -> Result<Destination, ReceiveError> {
         if self.is_our_own(received.chain, instance).await? {
-            // Whoever hears of it here has heard of it.
+            // The hooks here got this event when it began its chain.
             return Ok(Destination::Place(Place::Elsewhere));
         }
         let instance = self.speaker_of(received).await?;
         if let Some(user) = &found.user {
-            self.relay.see(user);
+            self.memory.see(user);
         }
         if found.project.is_some() {
             return Ok(self.project_of(received, found, key, instance).await?);
@@ -204,12 +199,12 @@ impl Belt {
     /// The instance that a received event speaks for. A source for which none is known yet is for the first that is named.
     async fn speaker_of(&self, received: &Received<'_>) -> Result<String, ReceiveError> {
         let id = received.source.id;
-        let bound = self.index().bound_to(id).cloned();
+        let bound = self.context.index().bound_to(id).cloned();
         let named = match speaker(bound.as_ref(), received.instance) {
             Speaker::Is(named) => named,
             Speaker::Other => return Err(ReceiveError::Instance(bound.unwrap_or(BoundTo::Any))),
             Speaker::First(named) => {
-                let noted = self.store.learn_instance(id, BoundTo::Instance(named.clone())).await?;
+                let noted = self.context.store.learn_instance(id, BoundTo::Instance(named.clone())).await?;
                 let Some(noted) = noted else { return Err(ReceiveError::Taken(named)) };
                 self.refresh_after_a_move().await;
                 // Another request can have been the first.
@@ -223,7 +218,7 @@ impl Belt {
         Ok(named.unwrap_or_else(|| unnamed(id)))
     }
 
-    /// The project of a received event. One whose path there has changed moves here, before anybody hears of the event.
+    /// The project of a received event. A project whose path there has changed moves here before the event fans out.
     async fn project_of(
         &self,
         received: &Received<'_>,
@@ -231,8 +226,10 @@ impl Belt {
         key: Option<&str>,
         instance: String,
     ) -> Result<Destination, Error> {
-        let (mut place, mut before, now) = (Place::Instance, None, self.clock.now());
-        if let Some(known) = found.project.and_then(|number| self.index().known_project(&instance, number).cloned()) {
+        let (mut place, mut before, now) = (Place::Instance, None, self.context.clock.now());
+        if let Some(known) =
+            found.project.and_then(|number| self.context.index().known_project(&instance, number).cloned())
+        {
             place = Place::Project(known.project);
             if found.path.as_ref().is_none_or(|path| *path == known.path) {
                 return Ok(Destination::Place(place));
@@ -242,20 +239,20 @@ impl Belt {
         if let Some(first) = self.repeated(received, key).await? {
             return Ok(Destination::Repeats(first));
         }
-        // A project without a path, or with one that cannot be had here, is heard on the instance.
+        // An event of a project without a path, or with a path that is not valid here, is an event of the instance.
         let Some(seen) = SeenProject::read(received.body).filter(|seen| Some(seen.id) == found.project) else {
             return Ok(Destination::Place(place));
         };
         if let Some((project, _)) = &before
             && seen.old_path.is_none()
-            && self.relay.left_lately(*project, &seen.path_with_namespace, now)
+            && self.memory.left_lately(*project, &seen.path_with_namespace, now)
         {
             // It was sent before the project moved, and came after.
             return Ok(Destination::Place(place));
         }
-        let known = self.store.know_project(instance, seen, received.source.id, now).await?;
+        let known = self.context.store.know_project(instance, seen, received.source.id, now).await?;
         if let Some((project, path)) = before {
-            self.relay.leaves(project, path, now);
+            self.memory.leaves(project, path, now);
         }
         self.refresh_after_a_move().await;
         Ok(Destination::Place(known.map_or(Place::Instance, Place::Project)))
@@ -269,14 +266,16 @@ impl Belt {
         key: Option<&str>,
         instance: &str,
     ) -> Result<Destination, Error> {
-        let known = self.index().known_group(instance, seen.number).cloned();
+        let known = self.context.index().known_group(instance, seen.number).cloned();
         if let Some(known) = &known
             && known.path == seen.path
         {
             return Ok(Destination::Place(Place::Group(known.group)));
         }
         let paths = [Some(&seen.path), seen.old_path.as_ref()].into_iter().flatten();
-        let is_here = |path: &String| self.group_at(path).is_some() || self.group_at(&apart(instance, path)).is_some();
+        let is_here = |path: &String| {
+            self.context.group_at(path).is_some() || self.context.group_at(&apart(instance, path)).is_some()
+        };
         if known.is_none() && !paths.into_iter().any(is_here) {
             return Ok(Destination::Place(Place::Instance));
         }
@@ -284,44 +283,44 @@ impl Belt {
             return Ok(Destination::Repeats(first));
         }
         let source = received.source.id;
-        let known = self.store.know_group(instance.to_owned(), seen.clone(), source, self.clock.now()).await?;
+        let known =
+            self.context.store.know_group(instance.to_owned(), seen.clone(), source, self.context.clock.now()).await?;
         self.refresh_after_a_move().await;
         Ok(Destination::Place(known.map_or(Place::Instance, Place::Group)))
     }
 
     /// The group of an event that has no full path of it.
     fn group_without_path(&self, found: &Whereabouts, instance: &str) -> Option<GroupId> {
-        let index = self.index();
+        let index = self.context.index();
         let known = found.group_number.and_then(|number| index.known_group(instance, number));
         known.map(|known| known.group).or_else(|| index.group_by_path(instance, found.group.as_ref()?))
     }
 
-    /// The event that a received one repeats. A repeated event makes and moves nothing, whatever its headers say, which nobody
-    /// signs.
+    /// The event that a received one repeats. A repeated event creates and moves nothing: its headers are not signed.
     async fn repeated(&self, received: &Received<'_>, key: Option<&str>) -> Result<Option<EventId>, Error> {
         let Some(key) = key else { return Ok(None) };
         let source = Origin::Source(received.source.id);
-        self.store.find_key(DedupeKey::new(source, Place::Elsewhere, key.to_owned())).await
+        self.context.store.find_key(DedupeKey::new(source, Place::Elsewhere, key.to_owned())).await
     }
 
     async fn refresh_after_a_move(&self) {
-        if let Err(error) = self.refresh_directory().await {
+        if let Err(error) = self.context.refresh_directory().await {
             tracing::warn!(%error, "failed to read the directory after a project or group was found, made or moved");
         }
     }
 
     /// Whether an event says that it comes from here, and its chain began here.
     async fn is_our_own(&self, chain: Option<Uuid>, instance: Option<&str>) -> Result<bool, Error> {
-        let says_so = instance.is_some_and(|instance| instance == self.settings.instance.trim_end_matches('/'));
+        let says_so = instance.is_some_and(|instance| instance == self.context.settings.instance.trim_end_matches('/'));
         match chain.filter(|_| says_so) {
-            Some(chain) => Ok(self.store.find_delivery(recursion::origin(chain)).await?.is_some()),
+            Some(chain) => Ok(self.context.store.find_delivery(recursion::origin(chain)).await?.is_some()),
             None => Ok(false),
         }
     }
 
     /// Remembers a request of a source.
     pub fn note_request(&self, source: SourceId, request: SeenRequest) {
-        let mut requests = lock(&self.relay.requests);
+        let mut requests = lock(&self.memory.requests);
         let of = requests.entry(source).or_default();
         of.changed = true;
         if of.last.len() == MOST_REQUESTS {
@@ -335,26 +334,26 @@ impl Belt {
     /// # Errors
     /// When the store fails.
     pub async fn last_requests(&self, source: SourceId) -> anyhow::Result<Vec<SeenRequest>> {
-        let elsewhere = self.store.requests_elsewhere(source, self.node).await?;
+        let elsewhere = self.context.store.requests_elsewhere(source, self.context.node).await?;
         let mut all: Vec<SeenRequest> =
             elsewhere.iter().filter_map(|list| serde_json::from_str::<Vec<_>>(list).ok()).flatten().collect();
-        all.extend(lock(&self.relay.requests).get(&source).into_iter().flat_map(|of| of.last.iter().cloned()));
+        all.extend(lock(&self.memory.requests).get(&source).into_iter().flat_map(|of| of.last.iter().cloned()));
         all.sort_by_key(|request| std::cmp::Reverse(request.at));
         all.truncate(MOST_REQUESTS);
         Ok(all)
     }
 
-    /// Writes down what was seen since the last time.
+    /// Stores the users and requests that were seen since the last time.
     pub(crate) async fn save_seen(&self) -> anyhow::Result<()> {
-        let users = std::mem::take(&mut lock(&self.relay.users).fresh);
+        let users = std::mem::take(&mut lock(&self.memory.users).fresh);
         if !users.is_empty()
-            && let Err(error) = self.store.know_users(users.clone(), self.clock.now()).await
+            && let Err(error) = self.context.store.know_users(users.clone(), self.context.clock.now()).await
         {
             tracing::warn!(%error, "failed to take up users; they are tried again");
-            lock(&self.relay.users).fresh.extend(users);
+            lock(&self.memory.users).fresh.extend(users);
         }
         let lists: Vec<(SourceId, String)> = {
-            let mut requests = lock(&self.relay.requests);
+            let mut requests = lock(&self.memory.requests);
             let changed = requests.iter_mut().filter_map(|(source, of)| {
                 std::mem::take(&mut of.changed).then(|| serde_json::to_string(&of.last).map(|list| (*source, list)))
             });
@@ -363,30 +362,12 @@ impl Belt {
         if lists.is_empty() {
             return Ok(());
         }
-        let now = self.clock.now();
-        Ok(self.store.save_requests(self.node, lists, now, now.minus(KEPT)).await?)
-    }
-
-    /// Who this process is among others.
-    #[must_use]
-    pub const fn node(&self) -> NodeId {
-        self.node
-    }
-
-    /// The directory as it is now.
-    #[must_use]
-    pub fn directory(&self) -> Arc<crate::directory::Index> {
-        self.index().clone()
-    }
-
-    /// The group with this path. Answered from memory.
-    #[must_use]
-    pub fn group_at(&self, path: &str) -> Option<GroupId> {
-        self.index().group_at(path)
+        let now = self.context.clock.now();
+        Ok(self.context.store.save_requests(self.context.node, lists, now, now.minus(KEPT)).await?)
     }
 }
 
-impl Relay {
+impl Memory {
     /// Remembers the path that a project had on its instance.
     fn leaves(&self, project: ProjectId, path: String, now: Timestamp) {
         let mut left = lock(&self.left);

@@ -1,11 +1,11 @@
-//! Replays, step by step: look at deliveries in their order, choose, make due again, remember how far it came.
+//! Replays, step by step: read deliveries in their order, choose, reschedule them, store the progress.
 
 use quickdraw_domain::DeliveryId;
 use quickdraw_domain::replay::{Filter, Known};
 use quickdraw_store::replays::{Candidate, Look, Replay, Step};
 use uuid::Uuid;
 
-use crate::context::Belt;
+use super::Journal;
 
 /// Deliveries that are looked at together.
 const PAGE: usize = 200;
@@ -18,29 +18,29 @@ const SIDE_BY_SIDE: usize = 16;
 /// Deliveries that a preview looks at.
 const MOST_PREVIEWED: usize = 100_000;
 
-/// How many deliveries a filter chooses.
+/// The number of deliveries that a filter chooses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Preview {
-    /// So many.
+    /// The number of chosen deliveries.
     pub matched: usize,
     /// Whether all were looked at; otherwise there may be more.
     pub complete: bool,
 }
 
-impl Belt {
-    /// Goes a step further with all replays that run, each as far as its rate allows.
+impl Journal {
+    /// Advances all running replays by one step, each as far as its rate allows.
     ///
     /// # Errors
     /// When the store fails; they go on from where they were.
     pub async fn replay(&self) -> anyhow::Result<()> {
-        for replay in self.store.list_replays(None, true, SIDE_BY_SIDE).await? {
+        for replay in self.context.store.list_replays(None, true, SIDE_BY_SIDE).await? {
             self.advance(replay).await?;
         }
         Ok(())
     }
 
     async fn advance(&self, replay: Replay) -> anyhow::Result<()> {
-        let now = self.clock.now();
+        let now = self.context.clock.now();
         // What was not used up waits for a second at most: a pause must not end in a flood.
         let since = i64::try_from(now.since(replay.advanced_at).as_millis()).unwrap_or(i64::MAX).min(1000);
         let mut allowed = usize::try_from(replay.rate.saturating_mul(since) / 1000).unwrap_or(0);
@@ -63,9 +63,9 @@ impl Belt {
             allowed -= chosen.len();
             let finished = page.is_empty();
             let step = Step { replay: replay.id, from: cursor, to: last, looked_at, chosen, finished };
-            if self.store.advance_replay(step, now).await? > 0 {
-                self.flow.look_at_lines();
-                self.wakes.deliver.notify_one();
+            if self.context.store.advance_replay(step, now).await? > 0 {
+                self.scheduler.scan_queues();
+                self.context.wakes.deliver.notify_one();
             }
             if finished {
                 tracing::info!(replay.id = replay.id, "replay {} has come to its end", replay.id);
@@ -76,7 +76,7 @@ impl Belt {
         Ok(())
     }
 
-    /// How many deliveries a replay would choose.
+    /// Counts the deliveries that a replay would choose.
     ///
     /// # Errors
     /// When the store fails.
@@ -90,7 +90,7 @@ impl Belt {
                 return Ok(Preview { matched, complete: true });
             };
             cursor = last.delivery;
-            // A preview of a busy fortnight must not hold up whoever shares this thread.
+            // A preview of a busy fortnight must not hold up other tasks of this thread.
             tokio::task::yield_now().await;
         }
         Ok(Preview { matched, complete: false })
@@ -104,13 +104,13 @@ impl Belt {
             bodies: filter.text.is_some(),
             limit: if filter.text.is_some() { PAGE_OF_BODIES } else { PAGE },
         };
-        Ok(self.store.candidates(look).await?)
+        Ok(self.context.store.candidates(look).await?)
     }
 
     /// Hooks that are gone get nothing.
     fn chooses(&self, filter: &Filter, candidate: &Candidate) -> bool {
         let body = candidate.payload.as_ref().and_then(|payload| payload.unpack().ok());
-        self.index().hook(candidate.hook).is_some()
+        self.context.index().hook(candidate.hook).is_some()
             && filter.chooses(Known {
                 event: &candidate.event,
                 hook: candidate.hook,

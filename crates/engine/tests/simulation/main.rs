@@ -1,4 +1,4 @@
-//! The belt in a world of its own: a manual clock, scripted receivers, a seeded choice of what runs next, and crashes
+//! The engine in a world of its own: a manual clock, scripted receivers, a seeded choice of what runs next, and crashes
 //! between any two steps. What must hold always is checked during the faults; what must hold in the end, after them.
 //!
 //! Each seed is printed when it fails. `QUICKDRAW_SIM_SEED=n` runs one seed, `QUICKDRAW_SIM_SEEDS=n` that many from 1.

@@ -10,7 +10,7 @@ use quickdraw_insights::pipelines::Job;
 use quickdraw_store::overview::{CommitCount, KnownBranch, Piece};
 
 use super::{JOBS, LAST, WINDOW};
-use crate::context::Belt;
+use crate::insights::Insights;
 
 /// About how many bytes of stored states are read at once, and most of one family of one project. In memory they take a few times as much.
 const PIECE: usize = 4 << 20;
@@ -127,19 +127,19 @@ pub(super) fn pieces(bytes: &BTreeMap<i64, i64>) -> Vec<(i64, i64)> {
     pieces
 }
 
-impl Belt {
+impl Insights {
     /// The projects that there is something of, and about how many bytes that takes.
     pub(super) async fn weigh_projects(&self, now: Timestamp) -> anyhow::Result<BTreeMap<i64, i64>> {
         let mut all: BTreeMap<i64, i64> = BTreeMap::new();
         let whole = |(family, from)| Piece { family, from, to: now, first: i64::MIN, last: i64::MAX };
         for window in windows(now) {
-            for (project, bytes) in self.store.bytes_by_project(whole(window)).await? {
+            for (project, bytes) in self.context.store.bytes_by_project(whole(window)).await? {
                 let sum = all.entry(project).or_default();
                 *sum = sum.saturating_add(bytes);
             }
         }
         // These are read page by page and not kept.
-        for (project, _) in self.store.bytes_by_project(whole((Family::Branches, now))).await? {
+        for (project, _) in self.context.store.bytes_by_project(whole((Family::Branches, now))).await? {
             all.entry(project).or_default();
         }
         Ok(all)
@@ -156,12 +156,12 @@ impl Belt {
         for (family, from) in windows(now) {
             let piece = Piece { family, from, to: now, first, last };
             if family == Family::Commits {
-                for one in self.store.commit_counts(piece).await? {
+                for one in self.context.store.commit_counts(piece).await? {
                     all.entry(one.project).or_default().commits.push(one);
                 }
                 continue;
             }
-            let (found, has_more) = self.store.newest_items(piece, PIECE).await?;
+            let (found, has_more) = self.context.store.newest_items(piece, PIECE).await?;
             items.extend(found);
             is_cut |= has_more;
         }
@@ -195,7 +195,7 @@ impl Belt {
         let piece = Piece { family: Family::Branches, from: now, to: now, first, last };
         let mut behind = (first, i64::MIN);
         loop {
-            let page = self.store.branches_behind(piece, behind, PAGE).await?;
+            let page = self.context.store.branches_behind(piece, behind, PAGE).await?;
             for known in &page {
                 let project = known.branch.project;
                 let names = with_pipelines.get(&project).unwrap_or(&none);

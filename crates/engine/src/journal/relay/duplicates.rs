@@ -1,4 +1,5 @@
-//! Duplicates: several events with one body, because several hooks of a GitLab led here. The first is delivered, the others are stored.
+//! Duplicates: several events with one body, because several webhooks of a GitLab lead here. The first is delivered, the
+//! others are only stored.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -8,19 +9,19 @@ use quickdraw_domain::{EventId, Timestamp};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use super::Relay;
-use crate::context::Belt;
+use super::Memory;
+use crate::journal::Journal;
 use crate::lock;
 
-/// Within which time an event by way of another hook is the same event.
-const TWIN_WINDOW: Duration = Duration::from_secs(60);
+/// Within this time, an event with the same body from another webhook is the same event.
+const WINDOW: Duration = Duration::from_secs(60);
 
 /// Most bodies that are remembered for that.
 const MOST_BODIES: usize = 20_000;
 
 type Hash = [u8; 16];
 
-/// Where it is told what became of the first of several: under which number it was committed, or not at all.
+/// The result of the first of several copies: the number under which it was committed, or `None` if it was not.
 type Outcome = watch::Sender<Option<Option<EventId>>>;
 
 fn hash_of(before: &[u8], text: &[u8]) -> Hash {
@@ -40,24 +41,24 @@ pub(super) struct Duplicates {
 struct First {
     key: Hash,
     at: Timestamp,
-    /// Once it is committed: under which number, or not at all.
+    /// Set when the commit has ended: the number of the event, or `None` if it failed.
     outcome: watch::Receiver<Option<Option<EventId>>>,
 }
 
-/// The first of what may be several events with one body, while it is being committed. One that is cut off on its way is forgotten,
-/// so that the next copy takes its place.
+/// The first of several copies of a body, while it is being committed. A copy that is cut off on its way is forgotten, so that
+/// the next copy takes its place.
 pub(super) struct OnItsWay<'a> {
-    relay: &'a Relay,
+    memory: &'a Memory,
     hash: Hash,
     outcome: Option<Outcome>,
 }
 
 impl OnItsWay<'_> {
-    /// Tells copies under which number it was committed, or that it was not.
+    /// Reports to the other copies under which number this one was committed, or that it was not.
     pub(super) fn ended(mut self, committed: Option<EventId>) {
         let Some(outcome) = self.outcome.take() else { return };
         if committed.is_none() {
-            lock(&self.relay.duplicates).bodies.remove(&self.hash);
+            lock(&self.memory.duplicates).bodies.remove(&self.hash);
         }
         let _ = outcome.send(Some(committed));
     }
@@ -66,13 +67,13 @@ impl OnItsWay<'_> {
 impl Drop for OnItsWay<'_> {
     fn drop(&mut self) {
         if self.outcome.is_some() {
-            lock(&self.relay.duplicates).bodies.remove(&self.hash);
+            lock(&self.memory.duplicates).bodies.remove(&self.hash);
         }
     }
 }
 
-impl Belt {
-    /// The event that another duplicates; if there is none, where to report how the first one ended.
+impl Journal {
+    /// The event that a received body duplicates; if there is none, the entry that reports how the first copy ended.
     pub(super) async fn duplicate_of(
         &self,
         key: &str,
@@ -81,10 +82,10 @@ impl Belt {
     ) -> (Option<EventId>, Option<OnItsWay<'_>>) {
         let hash = hash_of(format!("{place:?}").as_bytes(), body);
         let key = hash_of(b"", key.as_bytes());
-        let now = self.clock.now();
+        let now = self.context.clock.now();
         let (sender, outcome) = watch::channel(None);
         let known = {
-            let mut known = lock(&self.relay.duplicates);
+            let mut known = lock(&self.memory.duplicates);
             known.forget(now);
             match known.bodies.get(&hash) {
                 // The same key is a duplicate, which the journal knows.
@@ -98,7 +99,7 @@ impl Belt {
             }
         };
         let Some(mut outcome) = known else {
-            return (None, Some(OnItsWay { relay: &self.relay, hash, outcome: Some(sender) }));
+            return (None, Some(OnItsWay { memory: &self.memory, hash, outcome: Some(sender) }));
         };
         // It may be on its way to the disk. If it does not get there, this one takes its place.
         let first = outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.flatten());
@@ -109,7 +110,7 @@ impl Belt {
 impl Duplicates {
     fn forget(&mut self, now: Timestamp) {
         while let Some((at, hash)) = self.order.front().copied()
-            && (now.since(at) > TWIN_WINDOW || self.order.len() >= MOST_BODIES)
+            && (now.since(at) > WINDOW || self.order.len() >= MOST_BODIES)
         {
             self.order.pop_front();
             if self.bodies.get(&hash).is_some_and(|first| first.at == at) {

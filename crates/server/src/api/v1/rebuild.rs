@@ -150,7 +150,7 @@ async fn show(_: Admin, State(app): State<Arc<App>>) -> Result<Json<RebuildView>
 
 fn view(app: &App) -> Result<RebuildView, ApiError> {
     let nothing = || ApiError::problem(StatusCode::NOT_FOUND, "nothing was counted anew since this node was started");
-    app.belt.rebuild_progress().map(RebuildView::from).ok_or_else(nothing)
+    app.engine.insights.rebuild_progress().map(RebuildView::from).ok_or_else(nothing)
 }
 
 /// Count everything anew. One at a time on each node; it ends with the node. Administrators.
@@ -167,7 +167,7 @@ async fn start(
         TaskWord::Replace => Task::Replace { force: asked.force },
         TaskWord::Add => Task::Add,
     };
-    if !app.belt.ask_rebuild(task) {
+    if !app.engine.insights.ask_rebuild(task) {
         return Err(ApiError::problem(StatusCode::CONFLICT, "one is under way on this node; wait for its end"));
     }
     Ok((StatusCode::ACCEPTED, Json(view(&app)?)))

@@ -155,7 +155,7 @@ impl Among {
     /// Those of them that the caller may see; with a role, those where the caller is a member with at least that.
     pub(super) fn filter(self, app: &App, caller: &Caller, least_role: Option<AccessLevel>) -> ScopeFilter {
         let visible_to = match (least_role, self) {
-            (Some(_), _) => Some((caller.actor.user_id, app.belt.clock().now())),
+            (Some(_), _) => Some((caller.actor.user_id, app.now())),
             (None, Self::All) => caller.sees(app),
             // Everything in a group is visible to those who see the group.
             (None, Self::In(_) | Self::Below(_)) => None,
@@ -211,7 +211,7 @@ async fn create(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result
         description: input.description.map(|text| text.0),
         visibility_level: input.visibility.map_or(0, Visibility::level),
     };
-    let group = app.store().create_group(new, app.belt.clock().now()).await?;
+    let group = app.store().create_group(new, app.now()).await?;
     refresh(&app).await;
     Ok((StatusCode::CREATED, Json(shown::group(&app, &group).await?)))
 }
@@ -335,7 +335,7 @@ pub(super) fn path(path: String, name: &str) -> Result<String, ApiError> {
 
 /// The next event on this node must hear of the change. If the store fails just now, fan-out notices by itself.
 pub(crate) async fn refresh(app: &App) {
-    if let Err(error) = app.belt.refresh_directory().await {
+    if let Err(error) = app.engine.context.refresh_directory().await {
         tracing::warn!("failed to read the directory again: {error:#}");
     }
 }

@@ -59,7 +59,7 @@ impl Target {
     /// Lets pass who gives or takes a role that is not above their own.
     pub(super) async fn may_give(&self, app: &App, level: AccessLevel) -> Result<(), ApiError> {
         let actor = &self.caller.actor;
-        let role = app.store().role(self.scope, actor.user_id, app.belt.clock().now()).await?;
+        let role = app.store().role(self.scope, actor.user_id, app.now()).await?;
         if actor.is_admin || role.is_some_and(|role| role >= level) { Ok(()) } else { Err(ApiError::forbidden()) }
     }
 

@@ -208,7 +208,7 @@ async fn make(
             scopes.push(scope.into());
         }
     }
-    let now = app.belt.clock().now();
+    let now = app.now();
     let (text, digest) = fresh(prefix)?;
     let new = NewToken {
         digest,
@@ -257,7 +257,7 @@ async fn answer(app: &App, listing: &Listing, which: Tokens) -> Result<Response,
         Some(TokenSort::CreatedDesc) => listing.asked_downwards()?,
         Some(TokenSort::CreatedAsc) | None => listing.asked()?,
     };
-    let now = app.belt.clock().now();
+    let now = app.now();
     let between = |after: Option<Moment>, before: Option<Moment>| Between {
         after: after.map(|at| at.0),
         before: before.map(|at| at.0),
@@ -300,7 +300,7 @@ async fn show_personal(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<Token>, ApiError> {
-    Ok(Json(Token::new(&own(&app, &caller, &id).await?, app.belt.clock().now())))
+    Ok(Json(Token::new(&own(&app, &caller, &id).await?, app.now())))
 }
 
 /// Take a personal token back. Its owner and administrators.
@@ -353,7 +353,7 @@ async fn end(app: &App, token: &access::Token) -> Result<StatusCode, ApiError> {
 
 async fn renew(app: &App, token: &access::Token, input: Rotation) -> Result<Json<MadeToken>, ApiError> {
     check_not_root(token)?;
-    let now = app.belt.clock().now();
+    let now = app.now();
     let (text, digest) = fresh(prefix(token.scope))?;
     let expires_at = expiry(input.expires_at, ROTATED_DAYS, now)?;
     let made = app.store().rotate_token(token.id, digest, Some(expires_at), now).await?;
@@ -413,7 +413,7 @@ async fn create(
 /// Show a token of a project or group. As listing them, with at least its role.
 #[utoipa::path(get, path = "/{token_id}", tag = "Tokens", responses((status = 200, body = Token)))]
 async fn show(at: At, State(app): State<Arc<App>>) -> Result<Json<Token>, ApiError> {
-    Ok(Json(Token::new(&at.token(&app).await?, app.belt.clock().now())))
+    Ok(Json(Token::new(&at.token(&app).await?, app.now())))
 }
 
 /// Take a token of a project or group back. As showing it.
