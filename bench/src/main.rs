@@ -6,10 +6,10 @@
 //! changes both. Absolute figures mean little elsewhere; the ratios are the point. PostgreSQL is measured when
 //! `QUICKDRAW_BENCH_POSTGRES` names an empty database on a server with every flush on.
 
-mod belt;
 mod insights;
 mod load;
 mod peers;
+mod pipeline;
 mod server;
 mod sizes;
 mod stats;
@@ -59,24 +59,24 @@ async fn run(scale: Scale, only: &[&str]) -> anyhow::Result<()> {
         }
         stats::heading(engine.name());
         if wanted("receiver") {
-            belt::receiver(&engine, scale).await?;
+            pipeline::receiver(&engine, scale).await?;
         }
         if wanted("latency") {
-            belt::receiver_latency(&engine, scale).await?;
-            belt::latency(&engine, scale).await?;
+            pipeline::receiver_latency(&engine, scale).await?;
+            pipeline::latency(&engine, scale).await?;
         }
         if wanted("flood") {
-            belt::flooded(&engine, scale).await?;
+            pipeline::flooded(&engine, scale).await?;
         }
         if wanted("deliveries") {
-            belt::deliveries(&engine, scale).await?;
+            pipeline::deliveries(&engine, scale).await?;
         }
-        if wanted("belt") {
-            belt::whole(&engine, scale).await?;
-            belt::ten_hooks(&engine, scale).await?;
+        if wanted("pipeline") {
+            pipeline::whole(&engine, scale).await?;
+            pipeline::ten_hooks(&engine, scale).await?;
         }
         if wanted("isolation") {
-            belt::isolation(&engine, scale).await?;
+            pipeline::isolation(&engine, scale).await?;
         }
         if wanted("insights") {
             insights::counting(&engine, scale).await?;

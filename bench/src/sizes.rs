@@ -25,8 +25,8 @@ use quickdraw_store::{Packed, SharedStore};
 use uuid::Uuid;
 
 use crate::Scale;
-use crate::belt::push;
 use crate::peers::{now_us, other_host};
+use crate::pipeline::push;
 use crate::server::{Engine, Place, Process};
 use crate::stats::{milliseconds, rate, row};
 
@@ -215,7 +215,7 @@ pub(crate) async fn backlog(engine: &Engine, scale: Scale) -> anyhow::Result<()>
     store.close().await;
     let started = Instant::now();
     let ours = place.serve(&[]).await?;
-    crate::belt::arrived(&sink, 1).await?;
+    crate::pipeline::arrived(&sink, 1).await?;
     row("9 start to first delivery beside it", &milliseconds(started.elapsed()), "must 2 s, aim 0.5 s");
     tokio::time::sleep(Duration::from_secs(2)).await;
     row("7 memory with it, at most", &format!("{:.0} MiB", ours.memory("VmHWM")?), "must 200, aim 120");

@@ -1,8 +1,8 @@
 //! Delivery: claim, attempt, settle.
 //!
 //! Attempts run side by side, bounded per hook, per host and in all. The bound of a hook is learned: its window starts
-//! small, grows with each success and halves with each failure. A receiver that hangs holds a handful of permits and not
-//! a hundred. A permit is free when its attempt has ended; the result is recorded beside the next attempts.
+//! small, grows with each success and halves with each failure. A receiver that hangs holds a handful of permits and
+//! not a hundred. A permit is free when its attempt has ended; the result is recorded beside the next attempts.
 
 pub(crate) mod attempt;
 pub(crate) mod health;
@@ -28,8 +28,8 @@ use crate::{outage, telemetry};
 
 /// Memory for the usual bodies of attempts under way, in KiB.
 const BODIES_KIB: usize = 64 << 10;
-/// Memory for their large bodies, in KiB. It is separate, so that the delivery of a usual body never waits for a receiver
-/// of a large one.
+/// Memory for their large bodies, in KiB. It is separate, so that the delivery of a usual body never waits for a
+/// receiver of a large one.
 const LARGE_BODIES_KIB: usize = 192 << 10;
 /// Ordering queues that are read together.
 const QUEUES: usize = 1000;

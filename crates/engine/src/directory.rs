@@ -1,4 +1,4 @@
-//! The hook directory in memory: scope chain × trigger → hooks. An event that nobody hears costs no query.
+//! The hook directory in memory: scope chain × trigger → hooks. An event without a subscribed hook costs no query.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ const MOST_PROJECTS: usize = 20;
 /// More ancestors than any path can have; a loop of parents ends here.
 const MAX_DEPTH: usize = 64;
 
-/// The directory, arranged for the questions that the belt asks.
+/// The directory, arranged for the questions of the pipeline.
 #[derive(Default)]
 pub struct Index {
     version: i64,
@@ -122,7 +122,7 @@ impl Index {
         self.parents.contains_key(&id)
     }
 
-    /// Whether some hook selects the trigger in the hearing of a place: is it worth building a body?
+    /// Whether some hook subscribes to the trigger in a place. Otherwise no body need be built.
     #[must_use]
     pub fn is_heard(&self, place: Place, trigger: Trigger) -> bool {
         !self.hooks.is_empty() && self.hooks_around(place).any(|hook| selects(hook, trigger))
@@ -157,8 +157,8 @@ impl Index {
         self.known.values().flat_map(HashMap::values).map(|known| known.project)
     }
 
-    /// The group of another instance that a body names by nothing but its path: with the instance's host in front, as it is, or as
-    /// the one group whose path ends so. `None` where that proves nothing.
+    /// The group of another instance that a body names only by its path: with the instance's host in front, as it is,
+    /// or as the only group whose path ends so. `None` where the path proves nothing.
     #[must_use]
     pub fn group_by_path(&self, instance: &str, path: &str) -> Option<GroupId> {
         let apart = self.group_at(&apart(instance, path));
@@ -180,13 +180,13 @@ impl Index {
         self.some_ordered
     }
 
-    /// Whether a hook that wants its events in order hears of this: is it worth looking what the event is about?
+    /// Whether a hook with ordered delivery subscribes to this. Otherwise the object of the event need not be known.
     #[must_use]
     pub fn is_heard_in_order(&self, place: Place, trigger: Trigger) -> bool {
         self.some_ordered && self.hooks_around(place).any(|hook| hook.ordered && selects(hook, trigger))
     }
 
-    /// Hooks that would hear of this, and whose filters have to be asked first.
+    /// Hooks that subscribe to this and have filters, which are asked first.
     #[must_use]
     pub fn with_filters(&self, place: Place, trigger: Trigger, has_branch: bool) -> Vec<Arc<Hook>> {
         if !self.some_filter {
@@ -203,7 +203,7 @@ impl Index {
         hooks.filter(|one| Some(one.id) != hook).map(|one| one.states()).sum()
     }
 
-    /// Whether a place lies in a scope.
+    /// Whether a place belongs to a scope.
     #[must_use]
     pub fn is_in(&self, place: Place, scope: Scope) -> bool {
         match scope {

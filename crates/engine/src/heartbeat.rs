@@ -1,5 +1,5 @@
-//! The heartbeat: every few seconds this node writes that it is alive. The result of that write is the state of the store
-//! for readiness and for requests that wait.
+//! The heartbeat: every few seconds this node writes that it is alive. The result of that write is the state of the
+//! store for readiness and for requests that wait.
 
 use std::time::Duration;
 

@@ -3,14 +3,15 @@
 //! Invariants:
 //!
 //! - Workers do not call workers. A wake carries no data; losing every wake costs only latency, because each worker
-//!   ticks.
+//! ticks.
 //! - A worker takes no input: restart, second node and the normal case are the same code.
 //! - No transaction spans a network call.
-//! - A failed attempt is a value. `Err` here means that *we* failed: it is logged once, the lease lapses, it runs again.
+//! - A failed attempt is a value. `Err` here means that *we* failed: it is logged once, the lease lapses, and the step
+//!   runs again.
 //!
-//! [`Journal`], [`Dispatcher`] and [`Insights`] share a [`Context`]; [`Engine`] holds all four. Each step is a method that
-//! processes one batch ([`Journal::fan_out`], [`Dispatcher::claim`], …). The loops in `workers` and [`lifecycle`] only
-//! decide when to call it, so that a simulation can call the steps in any order instead.
+//! [`Journal`], [`Dispatcher`] and [`Insights`] share a [`Context`]; [`Engine`] holds all four. Each step is a method
+//! that processes one batch ([`Journal::fan_out`], [`Dispatcher::claim`], …). The loops in `workers` and [`lifecycle`]
+//! only decide when to call it, so that a simulation can call the steps in any order instead.
 
 pub mod clock;
 mod context;

@@ -21,7 +21,8 @@ pub struct Settings {
     pub deadline: Duration,
     /// The longest time that a request waits for the store.
     pub answer_within: Duration,
-    /// How long a node keeps a claimed delivery. It is longer than the deadline, or attempts under way would be repeated.
+    /// How long a node keeps a claimed delivery. It is longer than the deadline, or attempts under way would be
+    /// repeated.
     pub lease: Duration,
     /// `X-Gitlab-Instance` of outgoing requests: the base URL of this server.
     pub instance: String,

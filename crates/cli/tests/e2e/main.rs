@@ -36,6 +36,7 @@ mod server;
 mod server_memory;
 mod sources;
 mod streams;
+mod workers;
 
 use libtest_mimic::{Arguments, Trial};
 use server::Engine;
@@ -215,6 +216,8 @@ fn main() {
         ),
         ("what_gitlab_remembers_is_counted", backfill::what_gitlab_remembers_is_counted),
         ("the_demo_is_counted_and_proved", insights::the_demo_is_counted_and_proved),
+        ("all_workers_are_listed_and_run", workers::all_workers_are_listed_and_run),
+        ("the_error_of_a_worker_is_shown", workers::the_error_of_a_worker_is_shown),
         ("doctor_and_config_check_change_nothing", operation::doctor_and_config_check_change_nothing),
         (
             "a_database_that_hangs_is_answered_503_and_said_once",

@@ -21,13 +21,13 @@ use crate::{lock, telemetry};
 
 /// Bodies beyond that are built on a thread where nobody else waits.
 const LARGE: usize = 256 << 10;
-/// Redactors that are remembered, and the largest of them in bytes. When there are more, all are forgotten.
+/// The most redactors that are remembered, and the largest of them in bytes. With more, all are forgotten.
 const MOST_REDACTORS: usize = 1_024;
 const LARGEST_REDACTOR: usize = 16 << 10;
 
 impl Dispatcher {
-    /// Attempts a claimed delivery. `None`: its hook has just been deleted, and the worker `tend` will cancel it; or its lease
-    /// may lapse before the attempt ends. The caller gives the delivery back with [`Self::abandon`].
+    /// Attempts a claimed delivery. `None`: its hook has just been deleted, and the worker `tend` will cancel it; or
+    /// its lease may lapse before the attempt ends. The caller gives the delivery back with [`Self::abandon`].
     pub async fn attempt(&self, claimed: &Claimed) -> Option<Finished> {
         let hook = self.context.index().hook(claimed.hook)?.clone();
         self.attempt_for(hook, claimed).await
@@ -57,7 +57,8 @@ impl Dispatcher {
             };
             match built {
                 Ok(request) => {
-                    // The receiver may take ten seconds: room that was only needed to make the body is given back before.
+                    // The receiver may take ten seconds: room that was only needed to make the body is given back
+                    // before.
                     let needed = kib(request.body.len()) as usize;
                     if let Some(spare) = room.num_permits().checked_sub(needed) {
                         drop(room.split(spare));
@@ -67,7 +68,7 @@ impl Dispatcher {
                 Err(error) => ours(&error),
             }
         };
-        // A delivery that makes us panic must not take others along, nor come back for ever.
+        // A delivery that causes a panic must not harm others, nor come back for ever.
         let sent = AssertUnwindSafe(sending).catch_unwind().await.unwrap_or_else(|_| ours("internal error"));
         let took = self.context.clock.now().since(started_at);
         metrics::counter!(telemetry::ATTEMPTS, "outcome" => sent.outcome.word()).increment(1);
@@ -82,8 +83,8 @@ impl Dispatcher {
             claimed.hook
         );
         self.scheduler.ended(claimed, sent.outcome.is_delivered());
-        // Invariant: nothing that came of the attempt is stored or shown without having passed here. Receivers echo what
-        // they got, and errors name the host that was called.
+        // Invariant: every part of the result passes here before it is stored or shown. Receivers echo requests, and
+        // errors name the host that was called.
         let redactor = self.redactors.of(&hook);
         Some(Finished {
             delivery: claimed.delivery,
@@ -113,8 +114,8 @@ fn kib(bytes: usize) -> u32 {
     u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX)
 }
 
-/// Memory that the body of a request takes, in bytes: unpacked, with what a template makes of it, and that encoded anew, which can be
-/// longer.
+/// Memory of a request's body, in bytes: the unpacked body, the body that a template makes of it, and the encoding of
+/// that, which can be longer.
 fn weight(hook: &Hook, unpacked: usize) -> usize {
     let rendered = hook.body_template.as_deref().map_or(0, |template| body_template::longest(template, unpacked));
     unpacked + rendered + body_template::longest_encoded(rendered)

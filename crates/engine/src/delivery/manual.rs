@@ -80,8 +80,8 @@ impl Dispatcher {
         self.attempt_manually(hook, claimed, false).await.context("the lease of a test was too short")
     }
 
-    /// Sends a delivery once more, with its original bytes and ids, as a normal attempt. One that is still owed goes on being
-    /// owed if it fails.
+    /// Resends a delivery with its original bytes and ids, as a normal attempt. A delivery that is still owed stays
+    /// owed if the attempt fails.
     ///
     /// # Errors
     /// The inner one says why it is refused; the outer one when the store fails.

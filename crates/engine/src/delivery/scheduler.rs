@@ -2,8 +2,8 @@
 //! bookkeeping behind one lock.
 //!
 //! A delivery comes here in one of two ways. Usually a committer acquires a permit and leases the delivery in the
-//! transaction that appends its event, so that it begins as soon as that is flushed. When its hook has no free permit, or
-//! has older deliveries waiting in the store, the delivery stays in the store and is claimed later.
+//! transaction that appends its event, so that it begins as soon as that is flushed. When its hook has no free permit,
+//! or has older deliveries waiting in the store, the delivery stays in the store and is claimed later.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard};

@@ -23,7 +23,7 @@ use crate::telemetry;
 const KEPT_FIELDS: usize = 50;
 const KEPT_VALUE: usize = 1024;
 
-/// What came of sending.
+/// The result of sending a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Sent {
     /// The verdict.
@@ -126,8 +126,8 @@ impl Transport for Guarded {
     }
 }
 
-/// A client certificate from what somebody typed in: its key is opened here, once and for all, so that no delivery waits for
-/// that. It can take a second of work.
+/// Reads a client certificate that a person entered. Its key is opened here, once, so that no delivery waits for it:
+/// that can take a second of work.
 ///
 /// # Errors
 /// Says what is wrong with it, and how to mend that.
@@ -201,7 +201,7 @@ fn sent(report: Report<Rule>, now: Timestamp) -> Sent {
     }
 }
 
-/// What history keeps of the head: names and values, one field a line, what looks like a credential masked.
+/// The header fields that history keeps: names and values, one field a line, with likely credentials masked.
 fn header_lines(answer: &Answer) -> String {
     let mut lines = String::new();
     for (name, value) in answer.headers.iter().take(KEPT_FIELDS) {

@@ -1,5 +1,5 @@
-//! Alerts: rules are evaluated every minute, and a change is an event of the instance, which is delivered like any other.
-//! The first node that finds the rules due evaluates them; the document of standings has the time.
+//! Alerts: rules are evaluated every minute, and a change is an event of the instance, which is delivered like any
+//! other. The first node that finds the rules due evaluates them; the document of standings has the time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -85,8 +85,8 @@ impl Insights {
         Ok(documents::read(&self.context.store, Document::AlertStates).await?)
     }
 
-    /// Changes the document of standings, and gives it; nothing where the change is not wanted any more, or others change it
-    /// all the time.
+    /// Changes the document of standings, and returns it; `None` where the change is not wanted any more, or other
+    /// nodes keep changing it.
     async fn change_looked(&self, change: impl Fn(&mut Looked) -> bool) -> anyhow::Result<Option<Looked>> {
         let changed = documents::change(&self.context.store, Document::AlertStates, |looked| {
             Ok::<_, anyhow::Error>(change(looked).then_some(()))
@@ -110,7 +110,7 @@ impl Insights {
         // Changes that an earlier look did not report come first.
         let projects = self.context.store.insights_projects().await?;
         self.report_standings(look, &projects, &looked.standings).await?;
-        // Read after the look began: who changes rules later asks for another.
+        // Read after the look began: a later change of the rules asks for another look.
         let rules = self.alert_rules().await?;
         let mut found = Vec::new();
         let mut leased = now;
@@ -238,7 +238,7 @@ impl Insights {
         let values = by_project.into_values();
         let value = match beside {
             Beside::MissingPushes => Some(values.sum()),
-            // All are silent for as long as the last one that was heard of.
+            // All are silent for as long as the last project that sent an event.
             _ => values.reduce(f64::min),
         };
         Ok(Numbers::from([(None, (value, None))]))
@@ -267,7 +267,7 @@ impl Insights {
         let (things, others) = things_of(&self.context.store, metric, lives, rule.branch.is_some()).await?;
         let people = self.people().await?;
         let (rule, mut groups) = (rule.clone(), BTreeMap::<Option<i64>, (Vec<Item>, Vec<Item>)>::new());
-        // What nothing is of is none, and not missing.
+        // A project without items has the value 0, and is not missing.
         let seeds = if rule.each_project { watched.into_iter().map(Some).collect() } else { vec![None] };
         groups.extend(seeds.into_iter().map(|project| (project, Default::default())));
         let group = |item: &Item| Some(item.key().0).filter(|_| rule.each_project);
@@ -307,7 +307,7 @@ impl Insights {
         Ok(documents::read(&self.context.store, Document::Roster).await?)
     }
 
-    /// Everybody but bots.
+    /// All people but bots.
     pub(crate) async fn people(&self) -> anyhow::Result<People> {
         let (roster, users) = (self.roster().await?, self.context.store.insights_users().await?);
         Ok(People::new(Resolver::new(&roster, &users), &users, Whose::People, None))
@@ -330,13 +330,13 @@ impl Insights {
                 *unmatched += commits;
             }
         }
-        // Who only merged has no commits, and no share of them.
+        // A person who only merged has no commits, and no share of them.
         let share = |all: f64, unmatched: f64| (all > 0.0).then(|| unmatched / all);
         Ok(counts.into_iter().map(|(id, (all, unmatched))| (id, (share(all, unmatched), None))).collect())
     }
 }
 
-/// How everything stands, from what was found of each rule; nothing was where a rule could not be looked at.
+/// The new standings, from the numbers of each rule; `None` where a rule could not be evaluated.
 fn settled(found: &[(&Rule, Option<Numbers>)], known: Standings, now: Timestamp) -> Standings {
     let mut standings = Standings::new();
     let is_of = |rule: &Rule, one: &Standing| (one.rule.id, one.rule.revision) == (rule.id, rule.revision);

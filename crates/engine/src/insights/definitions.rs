@@ -1,5 +1,6 @@
-//! The versions of the definitions by which insights were counted, and the time until which they are complete. A number that
-//! an older version did not know is missing until a rebuild, and an event is counted a little after it was accepted.
+//! The versions of the definitions by which insights were counted, and the time until which they are complete. A number
+//! that an older version did not know is missing until a rebuild, and an event is counted a little after it was
+//! accepted.
 
 use quickdraw_domain::Timestamp;
 use quickdraw_insights::DEFINITION_VERSION;
@@ -9,8 +10,8 @@ use quickdraw_store::documents::{self, Document};
 use super::Insights;
 
 impl Insights {
-    /// The time until which all accepted events are counted: now, or the time of the oldest event that waits. Read it before
-    /// the numbers that it is about.
+    /// The time until which all accepted events are counted: now, or the time of the oldest event that waits. Read it
+    /// before the numbers that it is about.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -22,8 +23,8 @@ impl Insights {
         Ok(now.min(Timestamp::from_micros(millis.saturating_mul(1_000))))
     }
 
-    /// The versions of the definitions by which insights were counted, the oldest first. There is more than one, or an older
-    /// one, until a rebuild.
+    /// The versions of the definitions by which insights were counted, the oldest first. There is more than one, or an
+    /// older one, until a rebuild.
     ///
     /// # Errors
     /// When the store cannot be read.

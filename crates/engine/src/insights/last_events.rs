@@ -1,5 +1,5 @@
-//! The time of the last event of each project, for Prometheus: of at most 500 projects. The text is made from memory for
-//! each scrape, so a project that is forgotten or deleted has no series any more.
+//! The time of the last event of each project, for Prometheus: of at most 500 projects. The text is made from memory
+//! for each scrape, so a project that is forgotten or deleted has no series any more.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -24,7 +24,8 @@ pub(crate) struct LastEvents {
 }
 
 impl LastEvents {
-    /// Notes an event of a project. With more projects than are shown, the one that has been silent for longest is forgotten.
+    /// Notes an event of a project. With more projects than are shown, the one that has been silent for longest is
+    /// forgotten.
     pub(crate) fn note(&self, project: ProjectId, now: Timestamp) {
         let mut last = lock(&self.at);
         if last.len() >= MOST_SHOWN && !last.contains_key(&project) {

@@ -1,4 +1,5 @@
-//! Privacy: removes people from facts, now and whenever events are counted, and deletes facts that projects no longer keep.
+//! Privacy: removes people from facts, now and whenever events are counted, and deletes facts that projects no longer
+//! keep.
 
 use std::time::Duration;
 

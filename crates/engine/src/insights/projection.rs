@@ -1,4 +1,5 @@
-//! Step 6, project: event → facts → rollups. It reads events that are marked as waiting, and never holds other steps up.
+//! Step 6, project: event → facts → rollups. It reads events that are marked as waiting, and never holds other steps
+//! up.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -48,7 +49,7 @@ struct Begun {
     at: i64,
 }
 
-/// What was read and is not written yet.
+/// Facts that were read and are not stored yet.
 #[derive(Default)]
 struct Piece {
     read: Vec<Projected>,
@@ -74,8 +75,8 @@ fn read(event: &Event, payload: &Packed) -> Result<Vec<Fact>, String> {
 }
 
 impl Insights {
-    /// Projects one batch and returns its number of events. Fewer than a batch means that nothing is left, unless bodies are
-    /// large.
+    /// Projects one batch and returns its number of events. Fewer than a batch means that nothing is left, unless
+    /// bodies are large.
     ///
     /// # Errors
     /// When the store fails; the events keep waiting. An event that cannot be read is set aside instead.
@@ -115,8 +116,8 @@ impl Insights {
         Ok(count)
     }
 
-    /// Projects a large event by itself, on a thread where no other task waits. Its beginning is stored first: an event that
-    /// ends the process would otherwise end it at every start. After the second time it is set aside.
+    /// Projects a large event by itself, on a thread where no other task waits. Its beginning is stored first: an event
+    /// that ends the process would otherwise end it at every start. After the second time it is set aside.
     async fn project_large(&self, event: Event, payload: Packed, privacy: &Privacy) -> anyhow::Result<()> {
         let id = event.id;
         let (node, now) = (self.context.node.0.to_string(), self.context.clock.now());

@@ -1,6 +1,6 @@
-//! Insights for Prometheus: the current state and the last seven days, made as a whole every minute. A deleted project has no
-//! series after the next look, so no series shows an old state for hours. No label is a commit, a run or a person, and of
-//! branches only default and protected ones are shown, unless the settings name others.
+//! Insights for Prometheus: the current state and the last seven days, made as a whole every minute. A deleted project
+//! has no series after the next look, so no series shows an old state for hours. No label is a commit, a run or a
+//! person, and of branches only default and protected ones are shown, unless the settings name others.
 
 mod last;
 mod pieces;
@@ -26,10 +26,10 @@ use super::Insights;
 use crate::lock;
 use crate::telemetry::precise;
 
-/// What is told of a time is told of so many days.
+/// Numbers of a period are those of so many days.
 const DAYS: f64 = 7.0;
 const WINDOW: Duration = Duration::from_secs(7 * 86_400);
-/// Jobs of pipelines that are older are not told of: there are ten times as many jobs as pipelines.
+/// Jobs of older pipelines are not shown: there are ten times as many jobs as pipelines.
 const JOBS: Duration = Duration::from_secs(2 * 86_400);
 /// Shortest pause between two looks, how many times as long as a look it is at least, and the longest.
 const EVERY: Duration = Duration::from_secs(60);
@@ -49,12 +49,12 @@ pub(crate) struct Shown {
     looked: std::sync::Mutex<Option<(Timestamp, Duration)>>,
 }
 
-/// What a look has found so far.
+/// The series that a look has made so far.
 #[derive(Default)]
 struct Found {
-    /// What belongs to no project, and of each project what there is little of.
+    /// Series of no project, and those of each project that are few.
     series: Series,
-    /// The rest: of each project there is something in the first, whatever others have in this.
+    /// The other series. Each project has some in the first, however many others have in this.
     of_last: Series,
     counts: Counts,
     /// Projects of which there is more than is read.
@@ -79,13 +79,13 @@ impl Insights {
         let shown = self.look_at_insights(now).await;
         let (text, is_empty) = match &shown {
             Ok((text, is_empty)) => (text.clone(), *is_empty),
-            // What nobody knows any more is not shown as if it were so.
+            // An old state is not shown as if it were current.
             Err(_) => (String::new(), true),
         };
         self.shown.text.store(Arc::new(text));
         let after = self.context.clock.now();
         let pause = (after.since(now) * PAUSE_PER_WORK).clamp(EVERY, LONGEST_PAUSE);
-        // Somebody who begins wants to see something.
+        // A new user should see the first series soon.
         let pause = if is_empty { Duration::ZERO } else { pause };
         *lock(&self.shown.looked) = Some((after, pause));
         shown.map(drop)
@@ -94,7 +94,7 @@ impl Insights {
     /// The text, and whether it is empty.
     async fn look_at_insights(&self, now: Timestamp) -> anyhow::Result<(String, bool)> {
         let projects = self.context.store.insights_projects().await?;
-        // Where one was made anew in the place of another, the place is that of the last.
+        // Where a project was created again with the path of another, the path is that of the last.
         let mut newest: HashMap<&str, (Timestamp, i64)> = HashMap::new();
         for one in &projects {
             let known = newest.entry(&one.path).or_default();
@@ -140,7 +140,7 @@ impl Insights {
             found = made.await?;
         }
         found.counts.prune(now);
-        // What was counted stays counted, whatever failed.
+        // Counters keep their values after a failure.
         *lock(&self.shown.counts) = std::mem::take(&mut found.counts);
         match failed {
             Some(error) => Err(error),
@@ -157,14 +157,14 @@ impl Insights {
             (size > 0 && u32::try_from(size).is_ok_and(|size| size >= least)).then(|| (team.name.clone(), people))
         };
         let mut teams: Vec<(String, People)> = roster.teams().iter().filter_map(of_one).collect();
-        // One label is one team: of two with one name nobody could tell which is meant.
+        // One label is one team: two teams with one name would be ambiguous.
         teams.sort_by(|one, other| one.0.cmp(&other.0));
         teams.dedup_by(|one, other| one.0 == other.0);
         teams.truncate(MOST_OF_ONE);
         Ok(teams)
     }
 
-    /// What belongs to no project, and what lacks.
+    /// Adds the series that belong to no project, and those of missing pushes.
     async fn beside(&self, series: &mut Series, paths: &HashMap<i64, String>, people: &People) -> anyhow::Result<()> {
         let unmatched: HashSet<i64> = (self.context.store.identity_uses().await?.into_iter())
             .filter(|one| people.author(&one.identity.author) == Who::Unmatched)
@@ -192,7 +192,7 @@ impl Found {
     fn text(mut self) -> String {
         self.series.append(self.of_last);
         let (dropped, cut) = (count(self.series.dropped), count(self.cut));
-        // These are told whatever there is no room for.
+        // These are shown even when there is no room for others.
         self.series.count = 0;
         let help = "Series that are left out, because there are too many.";
         self.series.add("quickdraw_insights_series_dropped", help, &[], dropped);

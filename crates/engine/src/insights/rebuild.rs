@@ -1,5 +1,5 @@
-//! Rebuilding insights from the journal: to verify that order and repetition do not matter, to compare definitions, and to
-//! replace the stored facts. Each node runs one task at a time; a task that ends with its node does no harm.
+//! Rebuilding insights from the journal: to verify that order and repetition do not matter, to compare definitions, and
+//! to replace the stored facts. Each node runs one task at a time; a task that ends with its node does no harm.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard};
@@ -30,26 +30,28 @@ const ROUNDS: usize = 120;
 const ROUND: Duration = Duration::from_millis(500);
 /// How much later than later ones an event can be committed.
 const LATE: Duration = Duration::from_secs(600);
-/// Differences that are told.
+/// Most differences that are listed.
 const MOST_DIFFERENCES: usize = 1_000;
 
-/// What is to be done.
+/// The task of a rebuild.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Task {
-    /// Count the journal in an order made of this number, with repetitions, and compare; and as if it had been received at other times.
+    /// Count the journal in an order made of this number, with repetitions, and compare; and again with other times of
+    /// receipt.
     Verify(u64),
-    /// Count the journal anew, and compare.
+    /// Count the journal again, and compare.
     Compare,
-    /// The same, and put it in place of what is counted. Where something that is counted would be gone, only if that is wanted.
+    /// Count the journal again, and replace the stored facts. Facts that would be lost make it fail, unless it is
+    /// forced.
     Replace {
-        /// It is wanted.
+        /// Replace the facts even if some would be lost.
         force: bool,
     },
-    /// Count the journal once more on top of what is counted.
+    /// Count the journal again on top of the stored facts.
     Add,
 }
 
-/// How it stands.
+/// The state of a task.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum State {
     /// It goes on.
@@ -63,9 +65,9 @@ pub enum State {
 /// How far it is, and what it found.
 #[derive(Clone, Debug)]
 pub struct Progress {
-    /// What is done.
+    /// The task.
     pub task: Task,
-    /// How it stands.
+    /// Its state.
     pub state: State,
     /// How many events it looked at, each once.
     pub done: usize,
@@ -75,11 +77,11 @@ pub struct Progress {
     pub repeated: usize,
     /// Events that cannot be read, which are left out.
     pub unreadable: usize,
-    /// The first event of the journal: what was counted before it cannot be counted anew.
+    /// The first event of the journal: older facts cannot be counted again.
     pub journal_begins: Option<Timestamp>,
     /// How many rows are counted, by what they are; when that is known.
     pub rows: BTreeMap<&'static str, u64>,
-    /// Where what is counted differs from that.
+    /// The differences between the stored facts and the journal.
     pub differences: Vec<Difference>,
     /// How many there are in all.
     pub differing: usize,
@@ -203,8 +205,8 @@ impl Insights {
         Ok(())
     }
 
-    /// Counts the same events once more as if they had been received at other times, and tells where numbers differ that must not go
-    /// by that.
+    /// Counts the same events again as if they had been received at other times, and notes differences of numbers that
+    /// must not depend on that.
     async fn verify_receipts(
         &self,
         shadow: Shadow,
@@ -238,7 +240,7 @@ impl Insights {
         Ok(())
     }
 
-    /// Counts what came meanwhile until both sides have seen the same, and tells where they differ.
+    /// Counts new events until both sides have seen the same, and returns the differences.
     async fn compare(
         &self,
         shadow: &Shadow,
@@ -251,7 +253,7 @@ impl Insights {
             let projecting = self.projecting.lock().await;
             let waiting = self.context.store.pending_projection(PAGE).await?;
             if waiting.len() == PAGE {
-                // More than can be told apart: first they are counted.
+                // Too many to compare: first they are counted.
                 drop(projecting);
                 tokio::time::sleep(ROUND).await;
                 continue;
@@ -265,7 +267,7 @@ impl Insights {
             drop(projecting);
             let differences = live.differences(&anew);
             self.note_differences(&live, &differences);
-            // What differs twice, with nothing new in between and nothing that waits, differs.
+            // A difference is real if it is found twice, with no new and no waiting event in between.
             if differences.is_empty() || (round > 0 && counted.is_empty() && waiting.is_empty()) {
                 return Ok(differences);
             }
@@ -274,7 +276,8 @@ impl Insights {
         anyhow::bail!("events kept coming, and other nodes count them meanwhile: try again when there are fewer")
     }
 
-    /// Puts the shadow in place, and has counted what came since: that is marked before, so that no crash leaves it out.
+    /// Replaces the facts by the shadow, and marks newer events to be counted. They are marked before, so that a crash
+    /// loses none.
     async fn swap(&self, shadow: &Shadow, seen: &mut Seen) -> anyhow::Result<()> {
         {
             // No batch of this node is between its facts and its marks.
@@ -302,8 +305,8 @@ impl Insights {
         });
     }
 
-    /// Events that were not there before. Ids are made before events are committed, so some come behind later ones: the last
-    /// minutes are looked at again.
+    /// Events that were not read before. Ids are made before events are committed, so some are committed after later
+    /// ones: the last minutes are read again.
     async fn news_of(&self, seen: &mut Seen) -> anyhow::Result<Vec<EventId>> {
         let mut all = Vec::new();
         let mut at = seen.last.map_or(EventId(Uuid::nil()), |last| before(last, LATE));
@@ -326,7 +329,7 @@ impl Insights {
         receipts: Receipts,
         stop: &watch::Receiver<bool>,
     ) -> anyhow::Result<()> {
-        // What comes a second time is the same event, and so is everything whose times are shuffled.
+        // A repeated event is the same event, and so is every event whose times are shuffled.
         let is_first = receipts == Receipts::Kept;
         let mut left: HashSet<EventId> = if is_first { ids.iter().copied().collect() } else { HashSet::new() };
         self.rebuilds.note(|progress| progress.total += left.len());
@@ -410,7 +413,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// These are news again the next time.
+    /// Forgets events, so that they are new the next time.
     fn forget(&mut self, ids: &[EventId]) {
         for id in ids {
             self.known.remove(id);

@@ -11,8 +11,8 @@ use quickdraw_store::events::FannedOut;
 use crate::delivery::limits::NamespaceLimit;
 use crate::directory::Index;
 
-/// Decides which hooks get an event. Hooks that are `off` and hooks whose filters stop the event are skipped. The hooks that
-/// fire now are added to the event's chain and counted for the namespace.
+/// Decides which hooks get an event. Hooks that are `off` and hooks whose filters stop the event are skipped. The hooks
+/// that fire now are added to the event's chain and counted for the namespace.
 pub(super) fn audience(
     index: &Index,
     event: &Event,

@@ -49,7 +49,8 @@ impl Journal {
             });
             let count = self.context.store.fan_out(BATCH, self.context.clock.now(), version, decide).await?;
             if count.outdated {
-                // The answers of filters are kept: a directory that changes all the time must not hold events up for ever.
+                // The answers of filters are kept: a directory that changes all the time must not hold events up for
+                // ever.
                 self.context.refresh_directory().await?;
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Trying a filter on what has come already.
+//! Trying a filter on events of the journal.
 
 use quickdraw_domain::hook::EventFilter;
 use quickdraw_domain::hook::filter::{Answer, LARGEST_BODY};
@@ -20,7 +20,7 @@ const MOST_WORK: u64 = 100_000_000;
 
 static TRYING: Semaphore = Semaphore::const_new(1);
 
-/// What a filter would have done.
+/// The result of a trial.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Trial {
     /// Events that were looked at.
@@ -92,7 +92,7 @@ impl Journal {
                 }
             }
             before = page.next;
-            // A page can be short because few are of the kind: its end tells how far it looked.
+            // A page can be short because few events are of the kind: its end shows how far it looked.
             if before.is_none_or(|end| end.at() < since) {
                 return Ok(Trial { complete: true, ..trial });
             }

@@ -32,8 +32,8 @@ const MAX_WAITING: usize = 8192;
 const MAX_WAITING_KIB: usize = 256 << 10;
 /// Commits under way at once: while one flushes, the next is put together.
 pub(crate) const COMMITTERS: usize = 2;
-/// Commits under way at once where the store itself joins them into one flush. Events that arrive during a flush must be
-/// in the next, and not wait here for one of two committers.
+/// Commits under way at once where the store itself joins them into one flush. Events that arrive during a flush must
+/// be in the next, and not wait here for one of two committers.
 pub(crate) const COMMITTERS_THAT_SHARE: usize = 32;
 
 struct Waiting {
@@ -87,12 +87,12 @@ impl Journal {
         Event::new(EventId(clock.uuid()), place, trigger, origin, clock.now())
     }
 
-    /// Journals an event with the exact bytes of its body. When this returns `Ok`, it is on disk and will reach every hook
-    /// that it is owed. The key recognises a second copy of the event.
+    /// Journals an event with the exact bytes of its body. When this returns `Ok`, it is on disk and will reach every
+    /// hook that it is owed. The key recognises a second copy of the event.
     ///
     /// # Errors
-    /// When the store could not commit it, or too many wait already; the event is not kept then. When the store does not
-    /// answer in time, the event may still be committed, and its key recognises it when it comes again.
+    /// When the store could not commit it, or too many wait already; the event is not kept then. When the store does
+    /// not answer in time, the event may still be committed, and its key recognises it when it comes again.
     pub async fn ingest(&self, event: Event, key: Option<String>, body: &[u8]) -> Result<Appended, Error> {
         let (new, stopped) = self.build(event, key, body).await;
         self.queue.arrived.fetch_add(1, Ordering::Relaxed);
@@ -136,8 +136,8 @@ impl Journal {
         (new, judged.stopped)
     }
 
-    /// Commits the waiting events as one batch, after waiting for the first of them. `false` when no caller can send any
-    /// more.
+    /// Commits the waiting events as one batch, after waiting for the first of them. `false` when no caller can send
+    /// any more.
     pub async fn commit_arrivals(&self) -> bool {
         let mut batch: Vec<Waiting> = Vec::new();
         if self.queue.waiting.lock().await.recv_many(&mut batch, MAX_BATCH).await == 0 {
@@ -185,7 +185,8 @@ impl Journal {
         true
     }
 
-    /// Decides from memory which hooks get each event, and acquires permits for those deliveries that can begin at once.
+    /// Decides from memory which hooks get each event, and acquires permits for those deliveries that can begin at
+    /// once.
     async fn decide(&self, events: &mut [NewEvent], stopped: &[Vec<(HookId, SkipReason)>]) -> Vec<Leased> {
         let (index, now) = (self.context.directory(), self.context.clock.now());
         let mut chains = self.chains(&index, events, now).await;

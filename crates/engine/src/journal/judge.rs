@@ -1,7 +1,8 @@
-//! Asking the filters of hooks about events, before anything is committed: never on a thread that commits or answers for others,
-//! and never for longer than a budget of work allows. Whatever is cheap is asked at once; the rest takes turns on threads of their
-//! own, one hook of one event after the other: short turns in a quick lane first, and what they do not decide in a slow one, so that
-//! a costly filter makes no cheap one wait. People who try a filter or follow the journal have a lane of their own.
+//! Asking the filters of hooks about events, before the commit: never on a thread that commits or answers other
+//! requests, and never beyond a budget of work. Cheap filters are asked at once. Costly filters take turns on threads
+//! of their own, one hook of one event after the other: short turns in a quick lane first, longer turns in a slow lane,
+//! so that a costly filter makes no cheap filter wait. People who try a filter or follow the journal have a lane of
+//! their own.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,8 +25,8 @@ const AT_ONCE: u64 = 100_000;
 const AT_ONCE_FOR_ONE: u64 = 10_000;
 /// Largest body that is taken apart there.
 const SMALL_BODY: usize = 16 << 10;
-/// Steps of one hook in a turn of the quick lane, and in the turns of the slow one, where cheaper ones come first; and of all turns of
-/// an event. A hook that needs more gives up.
+/// Steps of one hook in a turn of the quick lane, and in the turns of the slow one, where cheaper ones come first; and
+/// of all turns of an event. A hook that needs more gives up.
 const QUICK: [u64; 1] = [TURN / 100];
 const SLOW: [u64; 2] = [TURN / 20, TURN];
 const TURN: u64 = 4_000_000;
@@ -33,10 +34,10 @@ const ALL_TURNS: u64 = 20_000_000;
 /// Bodies that are taken apart at once in each of the lanes for events.
 const QUICK_TREES: usize = 3;
 const SLOW_TREES: usize = 2;
-/// Queues beyond which those are forgotten in which nobody waits. There are never more than requests under way.
+/// With more queues than that, empty ones are forgotten. There are never more queues than requests under way.
 const MANY_QUEUES: usize = 64;
 
-/// What the filters of hooks say of an event.
+/// The answers of hooks' filters about an event.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Judged {
     /// Hooks whose filters were asked.
@@ -83,12 +84,12 @@ impl Lane {
         Self { turn: Arc::new(Semaphore::new(1)), trees: Semaphore::new(trees) }
     }
 
-    /// Waits for a turn, and works on a thread where nobody else waits. `None` while the runtime ends.
+    /// Waits for a turn, and works on a thread where no other task waits. `None` while the runtime ends.
     async fn take<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
         // Never closed, and fair: the longest waiter is next.
         let turn = Arc::clone(&self.turn).acquire_owned().await.ok()?;
         let in_turn = move || {
-            // The turn ends with the work, also when nobody waits for the answer any more.
+            // The turn ends with the work, also when the caller has gone.
             let _turn = turn;
             work()
         };
@@ -118,7 +119,7 @@ impl Turns {
         let queue = {
             let mut queues = lock(&self.queues);
             if queues.len() >= MANY_QUEUES {
-                // Whoever holds a queue or waits in it has a share of it.
+                // A task that holds a queue or waits in it has a share of it.
                 queues.retain(|_, queue| Arc::strong_count(queue) > 1);
             }
             Arc::clone(queues.entry(asker).or_default())
@@ -133,7 +134,7 @@ fn take_apart(body: &[u8]) -> Option<Value> {
 }
 
 impl Journal {
-    /// Asks the filters of all hooks that hear of an event.
+    /// Asks the filters of all hooks that subscribe to an event.
     pub(crate) async fn judge(
         &self,
         index: &Index,
@@ -142,8 +143,8 @@ impl Journal {
         body: &[u8],
     ) -> Judged {
         let mut hooks = index.with_filters(place, trigger, branch.is_some());
-        // Hooks of the instance first, then those of groups from the top down: they share one budget of work, and hooks of a project
-        // must not use up the work of hooks that only a higher role can change.
+        // Hooks of the instance first, then those of groups from the top down: they share one budget of work, and hooks
+        // of a project must not use up the work of hooks that only a higher role can change.
         hooks.reverse();
         let mut judged = Judged { asked: hooks.iter().map(|hook| hook.id).collect(), ..Judged::default() };
         if hooks.is_empty() {
@@ -185,7 +186,8 @@ impl Journal {
             if waiting.is_empty() {
                 return;
             }
-            // In each lane anew: what waits in the slow one must not keep a tree of the quick one.
+            // The body is read again in each lane: an event that waits in the slow lane must not keep a tree of the
+            // quick lane.
             let _room = if look_inside { lane.trees.acquire().await.ok() } else { None };
             let tree = match look_inside {
                 true => {

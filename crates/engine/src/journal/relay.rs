@@ -74,13 +74,13 @@ pub enum ReceiveError {
 /// A request as a source saw it, refused or not.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SeenRequest {
-    /// When it came, in microseconds since 1970.
+    /// The time at which it came, in microseconds since 1970.
     pub at: i64,
-    /// Whose it was.
+    /// The address of the client.
     pub address: String,
-    /// What it was answered.
+    /// The status of the answer.
     pub status: u16,
-    /// Why it was refused, or that it was a duplicate.
+    /// The reason of a refusal, or that it was a duplicate.
     pub note: Option<String>,
     /// `X-Gitlab-Event`, as sent.
     pub event: Option<String>,
@@ -121,12 +121,12 @@ enum Destination {
 }
 
 impl Journal {
-    /// Journals a received event. When this returns `Ok`, it is on disk and will reach every hook that it is owed. The flag
-    /// says whether it duplicates an event that another webhook sent.
+    /// Journals a received event. When this returns `Ok`, it is on disk and will reach every hook that it is owed. The
+    /// flag says whether it duplicates an event that another webhook sent.
     ///
     /// # Errors
-    /// When its source is for another instance, the store could not commit it, or too many wait already. The event is not
-    /// kept then.
+    /// When its source is for another instance, the store could not commit it, or too many wait already. The event is
+    /// not kept then.
     pub async fn receive(&self, received: Received<'_>) -> Result<(Appended, bool), ReceiveError> {
         let instance = received.instance.map(|text| text.trim_end_matches('/').chars().take(255).collect::<String>());
         let found = Whereabouts::read(received.body);
@@ -196,7 +196,7 @@ impl Journal {
         Ok(Destination::Place(group.map_or(Place::Instance, Place::Group)))
     }
 
-    /// The instance that a received event speaks for. A source for which none is known yet is for the first that is named.
+    /// The instance of a received event. A source without a known instance is bound to the first that an event names.
     async fn speaker_of(&self, received: &Received<'_>) -> Result<String, ReceiveError> {
         let id = received.source.id;
         let bound = self.context.index().bound_to(id).cloned();
@@ -207,7 +207,7 @@ impl Journal {
                 let noted = self.context.store.learn_instance(id, BoundTo::Instance(named.clone())).await?;
                 let Some(noted) = noted else { return Err(ReceiveError::Taken(named)) };
                 self.refresh_after_a_move().await;
-                // Another request can have been the first.
+                // Another request may have been the first.
                 match speaker(Some(&noted), received.instance) {
                     Speaker::Other => return Err(ReceiveError::Instance(noted)),
                     Speaker::Is(_) | Speaker::First(_) => tracing::info!("source {id} is for {named} from now on"),

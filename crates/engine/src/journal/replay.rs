@@ -41,7 +41,7 @@ impl Journal {
 
     async fn advance(&self, replay: Replay) -> anyhow::Result<()> {
         let now = self.context.clock.now();
-        // What was not used up waits for a second at most: a pause must not end in a flood.
+        // At most the rate of one second is saved up: a pause must not end in a flood.
         let since = i64::try_from(now.since(replay.advanced_at).as_millis()).unwrap_or(i64::MAX).min(1000);
         let mut allowed = usize::try_from(replay.rate.saturating_mul(since) / 1000).unwrap_or(0);
         let mut cursor = replay.cursor;

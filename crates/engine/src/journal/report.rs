@@ -1,8 +1,8 @@
 //! Reports of a forge, composed and journaled; and operations, whose saves become one event.
 //!
-//! Saves are stored before they are acknowledged. The last save closes the operation. Its event is journaled under a key of
-//! its own before the operation is deleted, so that it becomes one event even after a crash. An operation that its forge
-//! never ends becomes an event too, a while after its last save.
+//! Saves are stored before they are acknowledged. The last save closes the operation. Its event is journaled under a
+//! key of its own before the operation is deleted, so that it becomes one event even after a crash. An operation that
+//! its forge never ends becomes an event too, a while after its last save.
 
 use std::time::Duration;
 

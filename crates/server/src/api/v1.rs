@@ -24,6 +24,7 @@ mod schemas;
 mod set_aside;
 mod sources;
 mod stream;
+mod workers;
 
 use std::sync::Arc;
 
@@ -58,6 +59,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(set_aside::routes())
         .merge(roster::routes())
         .merge(stream::routes())
+        .merge(workers::routes())
 }
 
 const DEFAULT: i64 = 20;

@@ -45,14 +45,14 @@ pub(super) fn of_last(
         let help = "When the last deployment became what it is.";
         series.add("gitlab_ci_environment_deployment_timestamp", help, &labels, seconds(last.at()));
         let help = "Deployments that this node counted, those too of 90 days before it began.";
-        // By the job, where one is known: first it tells of a deployment, and then the deployment's own event does.
+        // By the job, where it is known: the job's event reports a deployment before the deployment's own event does.
         let ids = all.iter().map(|one| one.job.unwrap_or(one.id).saturating_abs());
         counts.add(series, DEPLOYMENTS, help, &labels, ids);
     }
 }
 
-/// The branches, tags and open merge requests that are shown, with their pipelines: the default branch first, and then those with
-/// the newest pipelines.
+/// The branches, tags and open merge requests that are shown, with their pipelines: the default branch first, and then
+/// those with the newest pipelines.
 fn shown<'a>(read: &'a Read, refs: &[BranchFilter], now: Timestamp) -> Vec<(&'static str, String, Vec<&'a Pipeline>)> {
     let is_asked_for =
         |name: &str| refs.iter().any(|pattern| pattern.judge(name, &mut Work::new(WORK)) == Passage::Passes);
@@ -69,7 +69,7 @@ fn shown<'a>(read: &'a Read, refs: &[BranchFilter], now: Timestamp) -> Vec<(&'st
                 ("merge-request", iid.to_string(), is_shown)
             }
             None if one.source.as_deref() == Some("merge_request_event") => continue,
-            // Nobody tells here when a tag is deleted.
+            // No event reports here that a tag was deleted.
             None if one.is_tag => {
                 let is_young = one.opened_at() >= Some(now.minus(WINDOW));
                 ("tag", name.to_owned(), is_young && is_asked_for(name))

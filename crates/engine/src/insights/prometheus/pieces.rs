@@ -1,4 +1,5 @@
-//! What is read of projects to show how they stand: piece by piece, so that what is in memory at once goes by the largest project.
+//! The data of projects that is shown, read piece by piece, so that what is in memory at once goes by the
+//! largest project.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -12,12 +13,13 @@ use quickdraw_store::overview::{CommitCount, KnownBranch, Piece};
 use super::{JOBS, LAST, WINDOW};
 use crate::insights::Insights;
 
-/// About how many bytes of stored states are read at once, and most of one family of one project. In memory they take a few times as much.
+/// About how many bytes of stored states are read at once, and most of one family of one project. In memory they take a
+/// few times as much.
 const PIECE: usize = 4 << 20;
 /// Branches of one look into the store.
 const PAGE: usize = 500;
 
-/// What was read of one project.
+/// The data of one project.
 #[derive(Default)]
 pub(super) struct Read {
     pub(super) merge_requests: Vec<Item>,
@@ -29,7 +31,7 @@ pub(super) struct Read {
     pub(super) branches: usize,
     /// Those of them that had a pipeline.
     pub(super) open_branches: HashSet<String>,
-    /// Branches that had a pipeline and of which some push told, …
+    /// Branches that had a pipeline and a push, …
     pushed_branches: HashSet<String>,
     /// … and of these the protected ones.
     pub(super) protected: HashSet<String>,
@@ -54,7 +56,7 @@ impl Read {
         }
     }
 
-    /// Adds a branch of which some push told. Names are kept of branches that had a pipeline: only those are shown by their names.
+    /// Adds a branch that had a push. Names are kept of branches that had a pipeline: only those are shown by name.
     fn add_branch(&mut self, known: &KnownBranch, with_pipelines: &HashSet<String>, now: Timestamp) {
         let KnownBranch { branch, moves } = known;
         let name = branch.git_ref.strip_prefix("refs/heads/").unwrap_or(&branch.git_ref);
@@ -79,8 +81,8 @@ impl Read {
         self.pushed_branches.insert(name.to_owned());
     }
 
-    /// Adds what only pipelines tell: the default branch, and branches of which no push told. Nobody tells when such a branch is deleted, so
-    /// it is there while it had a pipeline in the window, as tags are.
+    /// Adds branches that are only known by pipelines: the default branch, and branches without a push. No event
+    /// reports that such a branch was deleted, so it is shown while it had a pipeline in the window, as tags are.
     fn add_branches_of_pipelines(&mut self, now: Timestamp) {
         for item in &self.pipelines {
             let Item::Pipeline(one) = item else { continue };
@@ -97,7 +99,7 @@ impl Read {
     }
 }
 
-/// What is read, and from when on: what is open at the end of the window, or ended behind that.
+/// The families that are read, each with the beginning of its window: items that are open at its end, or ended in it.
 fn windows(now: Timestamp) -> [(Family, Timestamp); 5] {
     [
         (Family::MergeRequests, now.minus(WINDOW)),
@@ -109,7 +111,8 @@ fn windows(now: Timestamp) -> [(Family, Timestamp); 5] {
     ]
 }
 
-/// Which projects are read together, from the first to the last of each piece: as many as fit, and one that does not by itself.
+/// The projects that are read together, as the first and the last of each piece: as many as fit; a larger project by
+/// itself.
 pub(super) fn pieces(bytes: &BTreeMap<i64, i64>) -> Vec<(i64, i64)> {
     let most = i64::try_from(PIECE).unwrap_or(i64::MAX);
     let mut pieces: Vec<(i64, i64)> = Vec::new();
@@ -145,7 +148,7 @@ impl Insights {
         Ok(all)
     }
 
-    /// Reads some projects. Tells, too, whether there is more of them than is read.
+    /// Reads some projects, and returns whether there is more of them than was read.
     pub(super) async fn read_projects(
         &self,
         (first, last): (i64, i64),

@@ -16,7 +16,7 @@ use crate::telemetry::precise;
 /// The quantiles of a summary's percentiles.
 const QUANTILES: [&str; 4] = ["0.5", "0.75", "0.9", "0.95"];
 
-/// What was read of a project, ready to be measured.
+/// The items of a project, ready to be measured.
 struct Measured {
     merge_requests: Items,
     pipelines: Items,
@@ -92,7 +92,7 @@ fn by_our_names(series: &mut Series, path: &str, (read, measured): (&Read, &Meas
     }
     let mut quantiles = |name, help, summary: Option<Summary>| {
         for (quantile, value) in QUANTILES.into_iter().zip(summary.map(|one| one.percentiles).unwrap_or_default()) {
-            // What there is no data of has no series.
+            // A number without data has no series.
             if let Some(value) = value {
                 series.add(name, help, &[project, ("quantile", quantile), window], value);
             }
@@ -129,8 +129,8 @@ fn by_our_names(series: &mut Series, path: &str, (read, measured): (&Read, &Meas
     }
 }
 
-/// The same by the names that OpenTelemetry has for version control and pipelines. Its own are by change and run, which are no
-/// labels here: what takes time is given by quantiles of seven days.
+/// The same by the names that OpenTelemetry has for version control and pipelines. Its own are by change and run, which
+/// are no labels here: what takes time is given by quantiles of seven days.
 fn by_open_telemetry(
     series: &mut Series,
     path: &str,

@@ -73,7 +73,8 @@ fn written(labels: &[(&str, &str)]) -> String {
     if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) }
 }
 
-/// How many things there were since this node began, each once, whatever comes again: a restart begins anew, as counters may.
+/// Counters of things since this node started, each thing once, even if it is shown again. They begin at 0 after a
+/// restart.
 #[derive(Default)]
 pub(super) struct Counts {
     all: HashMap<(&'static str, String), Counted>,

@@ -1,5 +1,5 @@
-//! Duplicates: several events with one body, because several webhooks of a GitLab lead here. The first is delivered, the
-//! others are only stored.
+//! Duplicates: several events with one body, because several webhooks of a GitLab lead here. The first is delivered,
+//! the others are only stored.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
@@ -45,8 +45,8 @@ struct First {
     outcome: watch::Receiver<Option<Option<EventId>>>,
 }
 
-/// The first of several copies of a body, while it is being committed. A copy that is cut off on its way is forgotten, so that
-/// the next copy takes its place.
+/// The first of several copies of a body, while it is being committed. A copy that is cut off on its way is forgotten,
+/// so that the next copy takes its place.
 pub(super) struct OnItsWay<'a> {
     memory: &'a Memory,
     hash: Hash,
@@ -73,7 +73,7 @@ impl Drop for OnItsWay<'_> {
 }
 
 impl Journal {
-    /// The event that a received body duplicates; if there is none, the entry that reports how the first copy ended.
+    /// The event that a received body duplicates; otherwise the entry that reports how this first copy ended.
     pub(super) async fn duplicate_of(
         &self,
         key: &str,

@@ -1,4 +1,4 @@
-//! Throughput and latency of the receiver, of deliveries, and of the whole belt.
+//! Throughput and latency of the receiver, of deliveries, and of the whole pipeline.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -217,8 +217,8 @@ async fn through(engine: &Engine, scale: Scale, hooks: usize) -> anyhow::Result<
 pub(crate) async fn whole(engine: &Engine, scale: Scale) -> anyhow::Result<()> {
     let (mut ratios, mut rates, memory) = through(engine, scale, 1).await?;
     let goal = engine.pick("must 0.13, aim 0.30", "must 0.08, aim 0.15");
-    row("4 whole belt / bare client", &ratio(&mut ratios, &mut rates), goal);
-    row("7 memory under full load of the belt, at most", &format!("{memory:.0} MiB"), "must 150, aim 100");
+    row("4 whole pipeline / bare client", &ratio(&mut ratios, &mut rates), goal);
+    row("7 memory under full load of the pipeline, at most", &format!("{memory:.0} MiB"), "must 150, aim 100");
     Ok(())
 }
 
