@@ -1,4 +1,4 @@
-//! Metrics of the belt, declared in one place. Labels come from closed sets only.
+//! Metrics of the pipeline, declared in one place. Labels come from closed sets only.
 
 /// Counter: events journaled. Label `trigger`.
 pub const EVENTS: &str = "quickdraw_events_total";
@@ -29,7 +29,7 @@ pub const DUPLICATES: &str = "quickdraw_duplicates_total";
 /// Gauge: hooks that are paused or disabled.
 pub const HOOKS_DISABLED: &str = "quickdraw_hooks_disabled";
 /// Gauge: when the last received event of a project came, in seconds since 1970. Label `project`: its number; the
-/// projects that were heard of last, at most 500. Shown to administrators only.
+/// projects that sent an event last, at most 500. Shown to administrators only.
 pub const LAST_EVENT: &str = "quickdraw_project_last_event_timestamp_seconds";
 
 /// Counter: filters that gave up on an event because it took more work than is allowed.

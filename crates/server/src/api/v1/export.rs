@@ -156,7 +156,7 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
             }
         },
     };
-    let scope = Arc::new(covered.scope(&app, app.belt.clock().now()).await?);
+    let scope = Arc::new(covered.scope(&app, app.now()).await?);
     let interval = match query.interval.as_deref() {
         Some("none") => None,
         other => Some(scope.window.interval(other)?),
@@ -168,8 +168,8 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
     }
     let of_branches = chosen.only.contains_key(&Trait::Branch) || matches!(by, By::Trait(Trait::Branch));
     let (by, mut rows) = (Arc::new(by), Vec::new());
-    let now = app.belt.clock().now();
-    let as_of = app.belt.counted_until().await?.to_iso();
+    let now = app.now();
+    let as_of = app.engine.insights.counted_until().await?.to_iso();
     // With `group_by=project`, each project has its own start of coverage.
     let received = match &*by {
         By::Project(_) => None,
@@ -201,7 +201,7 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         return to_csv(&metrics, &rows, &as_of);
     }
     let definitions = metrics.into_iter().map(MetricView::from).collect();
-    let counted_by = app.belt.counted_by().await?;
+    let counted_by = app.engine.insights.counted_by().await?;
     Ok(Json(Rows { as_of, definition_version: DEFINITION_VERSION, counted_by, definitions, rows }).into_response())
 }
 

@@ -205,8 +205,8 @@ async fn metric(
     let Scope { window, projects, people, whose, .. } = scope;
     let turn = app.measuring.turn().await?;
     let before = window.before()?;
-    let now = app.belt.clock().now();
-    let as_of = app.belt.counted_until().await?.to_iso();
+    let now = app.now();
+    let as_of = app.engine.insights.counted_until().await?.to_iso();
     let received = app.store().first_received(projects.clone()).await?;
     let lives = Lives { from: before, to: window.to, projects };
     let (things, others) = things_of(app.store(), metric, lives, of_branches).await?;
@@ -240,7 +240,7 @@ async fn metric(
         bots: whose != Whose::People,
         as_of,
         definition_version: DEFINITION_VERSION,
-        counted_by: app.belt.counted_by().await?,
+        counted_by: app.engine.insights.counted_by().await?,
         number: Number::of(metric, number),
         previous: (begins_known || previous.samples > 0).then(|| Number::of(metric, previous)),
         series,
@@ -399,7 +399,7 @@ impl Asked {
         let metric = Metric::reading(name, definition).ok_or_else(|| ApiError::not_found("Metric"))?;
         chosen.check(metric, covered.is_of_members())?;
         covered.check_whose(metric, covered.is_of_members())?;
-        let scope = covered.scope(app, app.belt.clock().now()).await?;
+        let scope = covered.scope(app, app.now()).await?;
         let interval = scope.window.interval(query.interval.as_deref())?;
         let mut only = covered.said();
         only.extend(chosen.said());

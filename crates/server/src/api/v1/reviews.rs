@@ -114,13 +114,13 @@ async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
     let reviews = Metric::by_name("mr_reviews").ok_or_else(|| ApiError::not_found("Metric"))?;
     wanted.check(reviews, false)?;
     let is_csv = export::is_csv(query.format.as_deref())?;
-    let scope = covered.scope(&app, app.belt.clock().now()).await?;
+    let scope = covered.scope(&app, app.now()).await?;
     let mut only = covered.said();
     only.extend(wanted.said());
     // The answer shows single people.
     large_enough(&scope.privacy, 1)?;
     let (from, to) = (scope.window.from, scope.window.to);
-    let as_of = app.belt.counted_until().await?.to_iso();
+    let as_of = app.engine.insights.counted_until().await?.to_iso();
     let turn = app.measuring.turn().await?;
     let lives = Lives { from: scope.window.before()?, to, projects: scope.projects.clone() };
     let items = app.store().items(Family::MergeRequests, lives).await?;
@@ -173,7 +173,7 @@ async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
         bots: scope.whose != Whose::People,
         as_of,
         definition_version: DEFINITION_VERSION,
-        counted_by: app.belt.counted_by().await?,
+        counted_by: app.engine.insights.counted_by().await?,
         help: HELP,
         pairs,
     })
