@@ -15,15 +15,16 @@ use super::WhileDisabled;
 quickdraw_domain::section! {
     /// Deliveries to the receivers of webhooks.
     pub struct DeliverySection as "delivery" {
-        /// Attempts after a failure: `standard` (5 attempts), `gitlab` (1 attempt), `patient` (10 attempts in up to
-        /// three days), or a list of the longest pauses before each further attempt, such as `["10s", "5m"]`. A webhook
-        /// may have a policy of its own.
+        /// Retry policy: `standard` (5 attempts in all), `gitlab` (1 attempt), `patient` (10 attempts in up to three
+        /// days), or a list of the longest pauses before each further attempt, such as `["10s", "5m"]`. A webhook may
+        /// have a policy of its own.
         retry: Retry = Retry::Preset(RetryPreset::Standard),
 
         /// Rule that disables failing webhooks. `published` follows GitLab's documentation: the fourth failure in a row
-        /// disables a webhook, after a 4xx until somebody re-enables it, otherwise for a time. `current` follows GitLab
-        /// 17.11 and later: the fourth failure in a row pauses a webhook, and the fortieth disables it. `off` never
-        /// disables a webhook.
+        /// disables a webhook. After a 4xx it stays disabled until somebody re-enables it. After any other failure it
+        /// is disabled for a minute, and each further failure doubles this time, up to 24 hours. `current` follows
+        /// GitLab 17.11 and later: all failures count alike, the fourth in a row pauses a webhook, and the fortieth
+        /// disables it. `off` never disables a webhook.
         auto_disable: DisablePolicy = DisablePolicy::Published,
 
         /// Handling of events while their webhook is disabled. `hold` keeps them and delivers them when the webhook is
