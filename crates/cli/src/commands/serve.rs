@@ -94,7 +94,12 @@ async fn signalled(metrics: &PrometheusHandle) -> &'static str {
 
 fn metrics_recorder() -> anyhow::Result<PrometheusHandle> {
     let builder = PrometheusBuilder::new().set_buckets(&SECONDS)?;
-    Ok(builder.install_recorder()?)
+    let handle = builder.install_recorder()?;
+
+    quickdraw_store::telemetry::describe();
+    quickdraw_engine::telemetry::describe();
+    quickdraw_server::telemetry::describe();
+    Ok(handle)
 }
 
 fn log_to_stderr(config: &Config) -> anyhow::Result<()> {
