@@ -1,7 +1,7 @@
 //! A forge with webhooks: what Quickdraw does, inside of another program.
 //!
-//! `cargo run -p quickdraw-engine --example forge` keeps a journal in a temporary folder, has one project with one hook, reports a
-//! merge request, and shows what a receiver on this machine gets.
+//! `cargo run -p quickdraw-engine --example forge` keeps a journal in a temporary folder, has one project with one
+//! hook, reports a merge request, and shows what a receiver on this machine gets.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;

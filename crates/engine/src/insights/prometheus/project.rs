@@ -57,7 +57,7 @@ fn commits_by_our_names(
     commits: &[CommitCount],
     (people, teams): (&People, &[(String, People)]),
 ) {
-    let help = "Commits without merges; of everybody, and of each team.";
+    let help = "Commits without merges: of all contributors, and of each team.";
     let (project, window) = (("project", path), ("window", "7d"));
     series.add("pulse_commits", help, &[project, ("team", ""), window], precise(commits_of(commits, people)));
     for (team, members) in teams {

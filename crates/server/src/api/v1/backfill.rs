@@ -138,7 +138,8 @@ async fn backfill(
     let journal = &app.engine.journal;
     let appended = try_join_all(events.map(|(trigger, record)| {
         let event = journal.new_event(Place::Elsewhere, *trigger, Origin::Backfill);
-        // The key is a digest of the event, so a backfill that broke off can be repeated without storing an event twice.
+        // The key is a digest of the event, so a backfill that broke off can be repeated without storing an event
+        // twice.
         let key = format!("{trigger} {}", hex::encode(Sha256::digest(record)));
         journal.ingest(event, Some(key), record)
     }));
