@@ -121,7 +121,7 @@ impl Journal {
         let index = self.context.directory();
         let judged = self.turns.judge(&index, (place, trigger), event.branch(), body).await;
         event.unlisted = judged.unlisted;
-        if index.is_heard_in_order(place, trigger) {
+        if index.is_subscribed_in_order(place, trigger) {
             event.object = Some(object_key(trigger, place, body));
         }
 
@@ -277,7 +277,7 @@ async fn chains(context: &Context, index: &Index, events: &[NewEvent], now: Time
     let mut chains: Vec<Uuid> = Vec::new();
     for NewEvent { event, .. } in events {
         if let Some(chain) = event.chain
-            && index.is_heard(event.place, event.trigger)
+            && index.is_subscribed(event.place, event.trigger)
         {
             chains.push(chain);
         }

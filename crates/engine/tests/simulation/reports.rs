@@ -268,7 +268,7 @@ pub(crate) async fn a_report_costs_as_many_calls_whatever_its_size(database: Dat
         for (trigger, object) in &reports {
             calls.store(0, Ordering::Relaxed);
             let place = Place::Project(forge.project.id);
-            let heard = forge.engine.context.is_heard(place, Trigger::by_name(trigger).expect("a trigger"));
+            let heard = forge.engine.context.is_subscribed(place, Trigger::by_name(trigger).expect("a trigger"));
             assert_eq!((heard, calls.load(Ordering::Relaxed)), (false, 0), "answered from memory");
             forge.report(trigger, object, &json!({"title": "before"}), None, None).await.expect("taken");
             // The commit, which others share.

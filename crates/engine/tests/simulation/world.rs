@@ -236,7 +236,7 @@ impl World {
             }
             Appended::New { id: event, .. } => {
                 assert!(!repeated, "seed {}: a repeated key made a second event", self.seed);
-                // After the clock was set back, whether a hook that the engine has not heard of yet gets the event is open.
+                // After the clock was set back, a hook that the engine does not know yet may get the event or not.
                 let (stored, _) =
                     self.engine.context.store().find_event(event).await.expect("read").expect("it is there");
                 let is_older = |hook: &HookId| self.made_at[hook] <= stored.received_at;
