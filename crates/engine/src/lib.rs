@@ -31,7 +31,7 @@ mod workers;
 pub use clock::{Clock, System};
 pub use context::Context;
 pub use delivery::Dispatcher;
-pub use delivery::manual::{Manual, ResendRefused};
+pub use delivery::manual::{ManualAttempt, ResendRefused};
 pub use delivery::transport::{Sent, Transport};
 pub use directory::Index;
 pub use engine::Engine;

@@ -1,4 +1,4 @@
-//! What every request can reach.
+//! The state that every request can reach.
 
 use std::sync::{Arc, OnceLock};
 
@@ -47,9 +47,9 @@ pub struct App {
     pub(crate) keys: (Arc<Places>, Aside),
     /// Turns for what is measured.
     pub(crate) measuring: Aside,
-    /// Who tokens stood for a moment ago.
+    /// The users of tokens that were used a moment ago.
     pub(crate) actors: Actors,
-    /// Changes under way, which go on when whoever asked hangs up.
+    /// Changes under way, which continue when their client hangs up.
     pub(crate) changes: Changes,
     /// Readings of bodies that were written down lately.
     pub(crate) readings: Readings,
@@ -92,7 +92,7 @@ impl App {
         })
     }
 
-    /// Ends the streams: they would go on for ever, and whoever follows comes back to where it was.
+    /// Ends the streams: they would go on for ever, and a client that follows one continues where it was.
     pub fn close_streams(&self) {
         self.streams.close();
     }
