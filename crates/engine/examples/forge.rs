@@ -86,7 +86,7 @@ async fn main() -> anyhow::Result<()> {
 
     // An event happened. Its body is only composed if a hook subscribes to it, which is answered from memory.
     let place = Place::Project(project.id);
-    if engine.context.is_heard(place, Trigger::MERGE_REQUEST) {
+    if engine.context.is_subscribed(place, Trigger::MERGE_REQUEST) {
         let user = User { id: 4, name: "Ida Ridge".into(), username: "ida".into(), ..User::default() };
         let object = serde_json::value::to_raw_value(&serde_json::json!({
             "id": 99, "iid": 5, "title": "Grease the gate", "action": "open", "source_branch": "grease", "target_branch": "main" }))?;

@@ -31,7 +31,7 @@ impl Dispatcher {
                 tracing::warn!(hook.id = %hook.id, "hook {} is not called until {until}: {reason}", hook.id);
             }
 
-            if !index.is_heard(Place::Instance, Trigger::HOOK_STATE) {
+            if !index.is_subscribed(Place::Instance, Trigger::HOOK_STATE) {
                 continue;
             }
             let body = hook_state(hook, change.after, &reason, now);

@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use super::Journal;
 use super::audience::audience;
+use crate::context::Context;
 use crate::delivery::scheduler::Acquired;
 use crate::directory::Index;
 use crate::{outage, telemetry};
@@ -118,9 +119,9 @@ impl Journal {
     async fn build(&self, mut event: Event, key: Option<String>, body: &[u8]) -> (NewEvent, Vec<(HookId, SkipReason)>) {
         let (place, trigger) = (event.place, event.trigger);
         let index = self.context.directory();
-        let judged = self.judge(&index, (place, trigger), event.branch(), body).await;
+        let judged = self.turns.judge(&index, (place, trigger), event.branch(), body).await;
         event.unlisted = judged.unlisted;
-        if index.is_heard_in_order(place, trigger) {
+        if index.is_subscribed_in_order(place, trigger) {
             event.object = Some(object_key(trigger, place, body));
         }
 
@@ -189,7 +190,7 @@ impl Journal {
     /// once.
     async fn decide(&self, events: &mut [NewEvent], stopped: &[Vec<(HookId, SkipReason)>]) -> Vec<Leased> {
         let (index, now) = (self.context.directory(), self.context.clock.now());
-        let mut chains = self.chains(&index, events, now).await;
+        let mut chains = chains(&self.context, &index, events, now).await;
         let off = self.hooks_to_drop_for();
         let lease_until = now.plus(self.context.settings.lease);
 
@@ -242,32 +243,6 @@ impl Journal {
         all
     }
 
-    /// The hooks that fired in the chains that these events continue: one query for all of them, and no query where no
-    /// hook subscribes.
-    async fn chains(&self, index: &Index, events: &[NewEvent], now: Timestamp) -> Option<Chains> {
-        let mut chains: Vec<Uuid> = Vec::new();
-        for NewEvent { event, .. } in events {
-            if let Some(chain) = event.chain
-                && index.is_heard(event.place, event.trigger)
-            {
-                chains.push(chain);
-            }
-        }
-        if chains.is_empty() {
-            return Some(Chains::default());
-        }
-
-        match self.context.store.chains(chains, now).await {
-            Ok(found) => Some(found),
-            Err(error) => {
-                if outage::stands_alone(&error) {
-                    tracing::warn!(%error, "failed to read what fired in chains of events");
-                }
-                None
-            }
-        }
-    }
-
     /// Begins the leased deliveries of new events, and wakes the workers for the others.
     fn begin_deliveries(&self, appended: &[Appended], leased: Vec<Leased>) {
         let (mut undecided, mut claim_others) = (false, false);
@@ -294,6 +269,32 @@ impl Journal {
     /// Stops accepting events. Events that already wait are still committed; then the committers end.
     pub(crate) fn close(&self) {
         self.queue.sender.write().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+/// The hooks that fired in the chains that these events continue: one query for all of them, and no query where no
+/// hook subscribes.
+async fn chains(context: &Context, index: &Index, events: &[NewEvent], now: Timestamp) -> Option<Chains> {
+    let mut chains: Vec<Uuid> = Vec::new();
+    for NewEvent { event, .. } in events {
+        if let Some(chain) = event.chain
+            && index.is_subscribed(event.place, event.trigger)
+        {
+            chains.push(chain);
+        }
+    }
+    if chains.is_empty() {
+        return Some(Chains::default());
+    }
+
+    match context.store.chains(chains, now).await {
+        Ok(found) => Some(found),
+        Err(error) => {
+            if outage::stands_alone(&error) {
+                tracing::warn!(%error, "failed to read what fired in chains of events");
+            }
+            None
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 mod duplicates;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use quickdraw_domain::event::{DedupeKey, Event, Origin, SeenGroup, SeenProject, SeenUser, Whereabouts};
@@ -20,8 +20,8 @@ use uuid::Uuid;
 
 use self::duplicates::Duplicates;
 use super::Journal;
-use crate::lock;
-use crate::telemetry;
+use crate::context::Context;
+use crate::{lock, telemetry};
 
 /// Requests of a source that are kept.
 const MOST_REQUESTS: usize = 100;
@@ -90,9 +90,9 @@ pub struct SeenRequest {
     pub event_id: Option<Uuid>,
 }
 
-/// Received bodies, users and requests that this node remembers.
-#[derive(Default)]
-pub(crate) struct Memory {
+/// The relay: finds the places of received events, and remembers bodies, users and requests that this node received.
+pub(super) struct Relay {
+    context: Arc<Context>,
     duplicates: Mutex<Duplicates>,
     users: Mutex<Users>,
     requests: Mutex<HashMap<SourceId, Requests>>,
@@ -131,7 +131,7 @@ impl Journal {
         let instance = received.instance.map(|text| text.trim_end_matches('/').chars().take(255).collect::<String>());
         let found = Whereabouts::read(received.body);
         let key = received.key.as_deref().map(|key| found.key(key));
-        let place = match self.place_of(&received, &found, key.as_deref(), instance.as_deref()).await? {
+        let place = match self.relay.place_of(&received, &found, key.as_deref(), instance.as_deref()).await? {
             Destination::Place(place) => place,
             Destination::Repeats(first) => return Ok((Appended::Duplicate(first), false)),
         };
@@ -140,7 +140,7 @@ impl Journal {
         }
         let (duplicate_of, first) = match &key {
             Some(key) if received.source.deduplicate && place != Place::Elsewhere => {
-                self.duplicate_of(key, place, received.body).await
+                self.relay.duplicate_of(key, place, received.body).await
             }
             _ => (None, None),
         };
@@ -166,6 +166,36 @@ impl Journal {
         Ok((appended, is_duplicate))
     }
 
+    /// Remembers a request of a source.
+    pub fn note_request(&self, source: SourceId, request: SeenRequest) {
+        self.relay.note_request(source, request);
+    }
+
+    /// The last requests of a source that all nodes saw, the newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn last_requests(&self, source: SourceId) -> anyhow::Result<Vec<SeenRequest>> {
+        self.relay.last_requests(source).await
+    }
+
+    /// Stores the users and requests that were seen since the last time.
+    pub(crate) async fn save_seen(&self) -> anyhow::Result<()> {
+        self.relay.save_seen().await
+    }
+}
+
+impl Relay {
+    pub(super) fn new(context: Arc<Context>) -> Self {
+        Self {
+            context,
+            duplicates: Mutex::default(),
+            users: Mutex::default(),
+            requests: Mutex::default(),
+            left: Mutex::default(),
+        }
+    }
+
     /// The place of a received event here. The first event of a project creates the project.
     async fn place_of(
         &self,
@@ -180,7 +210,7 @@ impl Journal {
         }
         let instance = self.speaker_of(received).await?;
         if let Some(user) = &found.user {
-            self.memory.see(user);
+            self.see(user);
         }
         if found.project.is_some() {
             return Ok(self.project_of(received, found, key, instance).await?);
@@ -245,14 +275,14 @@ impl Journal {
         };
         if let Some((project, _)) = &before
             && seen.old_path.is_none()
-            && self.memory.left_lately(*project, &seen.path_with_namespace, now)
+            && self.left_lately(*project, &seen.path_with_namespace, now)
         {
             // It was sent before the project moved, and came after.
             return Ok(Destination::Place(place));
         }
         let known = self.context.store.know_project(instance, seen, received.source.id, now).await?;
         if let Some((project, path)) = before {
-            self.memory.leaves(project, path, now);
+            self.leaves(project, path, now);
         }
         self.refresh_after_a_move().await;
         Ok(Destination::Place(known.map_or(Place::Instance, Place::Project)))
@@ -319,8 +349,8 @@ impl Journal {
     }
 
     /// Remembers a request of a source.
-    pub fn note_request(&self, source: SourceId, request: SeenRequest) {
-        let mut requests = lock(&self.memory.requests);
+    fn note_request(&self, source: SourceId, request: SeenRequest) {
+        let mut requests = lock(&self.requests);
         let of = requests.entry(source).or_default();
         of.changed = true;
         if of.last.len() == MOST_REQUESTS {
@@ -330,30 +360,27 @@ impl Journal {
     }
 
     /// The last requests of a source that all nodes saw, the newest first.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn last_requests(&self, source: SourceId) -> anyhow::Result<Vec<SeenRequest>> {
+    async fn last_requests(&self, source: SourceId) -> anyhow::Result<Vec<SeenRequest>> {
         let elsewhere = self.context.store.requests_elsewhere(source, self.context.node).await?;
         let mut all: Vec<SeenRequest> =
             elsewhere.iter().filter_map(|list| serde_json::from_str::<Vec<_>>(list).ok()).flatten().collect();
-        all.extend(lock(&self.memory.requests).get(&source).into_iter().flat_map(|of| of.last.iter().cloned()));
+        all.extend(lock(&self.requests).get(&source).into_iter().flat_map(|of| of.last.iter().cloned()));
         all.sort_by_key(|request| std::cmp::Reverse(request.at));
         all.truncate(MOST_REQUESTS);
         Ok(all)
     }
 
     /// Stores the users and requests that were seen since the last time.
-    pub(crate) async fn save_seen(&self) -> anyhow::Result<()> {
-        let users = std::mem::take(&mut lock(&self.memory.users).fresh);
+    async fn save_seen(&self) -> anyhow::Result<()> {
+        let users = std::mem::take(&mut lock(&self.users).fresh);
         if !users.is_empty()
             && let Err(error) = self.context.store.know_users(users.clone(), self.context.clock.now()).await
         {
             tracing::warn!(%error, "failed to take up users; they are tried again");
-            lock(&self.memory.users).fresh.extend(users);
+            lock(&self.users).fresh.extend(users);
         }
         let lists: Vec<(SourceId, String)> = {
-            let mut requests = lock(&self.memory.requests);
+            let mut requests = lock(&self.requests);
             let changed = requests.iter_mut().filter_map(|(source, of)| {
                 std::mem::take(&mut of.changed).then(|| serde_json::to_string(&of.last).map(|list| (*source, list)))
             });
@@ -365,9 +392,7 @@ impl Journal {
         let now = self.context.clock.now();
         Ok(self.context.store.save_requests(self.context.node, lists, now, now.minus(KEPT)).await?)
     }
-}
 
-impl Memory {
     /// Remembers the path that a project had on its instance.
     fn leaves(&self, project: ProjectId, path: String, now: Timestamp) {
         let mut left = lock(&self.left);

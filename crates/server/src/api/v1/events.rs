@@ -356,5 +356,5 @@ async fn active_on_instance(
 fn active(app: &App, place: Place, query: &ActiveQuery) -> Result<Json<Active>, ApiError> {
     let trigger = Trigger::by_name(&query.trigger).or_else(|| Trigger::by_attribute(&query.trigger));
     let trigger = trigger.ok_or_else(|| unprocessable("trigger does not have a valid value"))?;
-    Ok(Json(Active { active: app.engine.context.is_heard(place, trigger) }))
+    Ok(Json(Active { active: app.engine.context.is_subscribed(place, trigger) }))
 }
