@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use quickdraw_domain::delivery::Stage;
 use quickdraw_domain::health::Health;
 use quickdraw_domain::scope::Scope;
-use quickdraw_domain::{AttemptId, DeliveryId, EventId, HookId, ProjectId, Timestamp, Trigger};
+use quickdraw_domain::{AttemptId, DeliveryId, EventId, HookId, ProjectId, Trigger};
 use quickdraw_store::attempts::AttemptFilter;
 use quickdraw_store::deliveries::DeliveryFilter;
 use quickdraw_store::events::EventFilter;
