@@ -261,14 +261,17 @@ mod tests {
     #[test]
     fn a_failed_engine_keeps_its_kind_its_words_and_the_error_of_its_driver() {
         let check = |code: std::ffi::c_int, kind: Kind, text: &str| {
-            let error = Error::from(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None));
+            let error = Error::from(rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(code),
+                Some("its words".to_owned()),
+            ));
             assert_eq!((error.kind(), error.to_string().as_str()), (Some(kind), text));
             let (Error::Unavailable(failure) | Error::Engine(failure)) = error else { panic!("an engine failed") };
             let source = std::error::Error::source(&failure).expect("the driver's error");
             assert!(source.downcast_ref::<rusqlite::Error>().is_some());
         };
-        check(rusqlite::ffi::SQLITE_FULL, Kind::Full, "the store is not available: database or disk is full");
-        check(rusqlite::ffi::SQLITE_BUSY, Kind::Conflict, "the store is not available: database is locked");
-        check(rusqlite::ffi::SQLITE_CORRUPT, Kind::Corrupt, "the store failed: database disk image is malformed");
+        check(rusqlite::ffi::SQLITE_FULL, Kind::Full, "the store is not available: its words");
+        check(rusqlite::ffi::SQLITE_BUSY, Kind::Conflict, "the store is not available: its words");
+        check(rusqlite::ffi::SQLITE_CORRUPT, Kind::Corrupt, "the store failed: its words");
     }
 }
