@@ -40,12 +40,10 @@ impl Kind {
 ///
 /// [`Error`] shows the words in its own text, because most log lines show nothing else. The driver's error is therefore
 /// the source of the failure and not of [`Error`]: a chain that is printed as a whole has every word once.
-#[derive(Clone, thiserror::Error)]
-#[error("{words}")]
+#[derive(Clone)]
 pub struct Failure {
     kind: Kind,
     words: String,
-    #[source]
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -62,6 +60,19 @@ impl Failure {
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.words)
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let source = self.source.as_deref()?;
+        Some(source)
     }
 }
 
