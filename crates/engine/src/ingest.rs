@@ -8,10 +8,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::Tally;
-use quickdraw_domain::event::{DedupeKey, Event, Origin, object_key};
+use quickdraw_domain::envelope::Envelope;
+use quickdraw_domain::event::{DedupeKey, Event, Origin};
 use quickdraw_domain::recursion::Chain;
 use quickdraw_domain::scope::Place;
-use quickdraw_domain::{DeliveryId, EventId, HookId, Timestamp, Trigger};
+use quickdraw_domain::{DeliveryId, EventId, HookId, ObjectKey, Timestamp, Trigger};
 use quickdraw_store::deliveries::{Claimed, Line};
 use quickdraw_store::events::{Appended, Chains, Decided, NewEvent};
 use quickdraw_store::{Error, Packed};
@@ -60,8 +61,20 @@ pub struct Arrival<'a> {
     pub key: Option<String>,
     /// The exact bytes.
     pub body: &'a [u8],
+    /// The envelope of the body, if it has been read already.
+    pub envelope: Option<&'a Envelope<'a>>,
     /// What is known of a received one.
     pub received_as: ReceivedAs,
+}
+
+impl Arrival<'_> {
+    /// The key of the object. A body that cannot be read has the key of an empty one.
+    fn object_key(&self) -> ObjectKey {
+        match self.envelope {
+            Some(envelope) => envelope.object_key(self.trigger, self.place),
+            None => Envelope::read(self.body).unwrap_or_default().object_key(self.trigger, self.place),
+        }
+    }
 }
 
 /// What is known of an event because it was received, and not reported.
@@ -130,6 +143,7 @@ impl Belt {
         let now: Timestamp = self.clock.now();
         let index = self.index().clone();
         let in_order = index.is_heard_in_order(arrival.place, arrival.trigger);
+        let object = in_order.then(|| arrival.object_key());
         let branch = arrival.git_ref.as_deref().and_then(|name| name.strip_prefix("refs/heads/"));
         let judged = self.judge(&index, (arrival.place, arrival.trigger), branch, arrival.body).await;
         let new = NewEvent {
@@ -146,7 +160,7 @@ impl Belt {
                 received_at: now,
                 chain: arrival.chain,
                 git_ref: arrival.git_ref,
-                object: in_order.then(|| object_key(arrival.trigger, arrival.place, arrival.body)),
+                object,
                 sent_as: arrival.received_as.sent_as,
                 instance: arrival.received_as.instance,
                 duplicate_of: arrival.received_as.duplicate_of,

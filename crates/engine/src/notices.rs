@@ -79,6 +79,7 @@ impl Belt {
                 received_as: ReceivedAs::default(),
                 key: Some(change.key(now)),
                 body: body.as_bytes(),
+                envelope: None,
             };
             if let Err(error) = self.ingest(arrival).await {
                 tracing::warn!(%error, hook.id = %hook.id, "failed to report that a hook's condition has changed");

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use quickdraw_domain::compose::operation::Operation;
 use quickdraw_domain::compose::{ComposeError, Happened, Instance, Scene, User, compose, kind_of};
-use quickdraw_domain::event::{Origin, Skim};
+use quickdraw_domain::envelope::Envelope;
+use quickdraw_domain::event::Origin;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{EventId, Timestamp, Trigger};
 use quickdraw_store::operations::Operation as Kept;
@@ -127,7 +128,8 @@ impl Belt {
         body: &[u8],
     ) -> Result<EventId, Error> {
         // What was composed can be read.
-        let git_ref = Skim::read(body).ok().and_then(|skim| skim.git_ref);
+        let envelope = Envelope::read(body).ok();
+        let git_ref = envelope.as_ref().and_then(|envelope| envelope.git_ref.as_deref()).map(str::to_owned);
         let arrival = Arrival {
             place,
             trigger,
@@ -136,6 +138,7 @@ impl Belt {
             git_ref,
             key,
             body,
+            envelope: envelope.as_ref(),
             received_as: ReceivedAs::default(),
         };
         Ok(self.ingest(arrival).await?.id())

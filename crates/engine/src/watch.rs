@@ -179,6 +179,7 @@ impl Belt {
                 // The same news is the same event, if it is told again after a crash.
                 key: Some(format!("insight alert {name} {} {}", one.state.name(), one.since.as_micros())),
                 body: body.as_bytes(),
+                envelope: None,
             };
             match self.ingest(arrival).await {
                 Ok(_) => told.push((name, one)),

@@ -38,6 +38,7 @@ async fn arrive(belt: &Belt, project: ProjectId, key: Option<String>, branch: &s
         git_ref: Some(format!("refs/heads/{branch}")),
         key,
         body,
+        envelope: None,
         received_as: ReceivedAs::default(),
     };
     let (appended, _) = tokio::join!(belt.ingest(arrival), belt.commit_arrivals());

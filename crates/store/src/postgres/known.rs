@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use deadpool_postgres::Transaction;
-use quickdraw_domain::event::{SeenGroup, SeenProject, SeenUser};
+use quickdraw_domain::envelope::{Group, Project, User};
 use quickdraw_domain::identity::{self, Around, ChosenBy, Foreign, Local, Placed, Room};
 use quickdraw_domain::{GroupId, ProjectId, SourceId, Timestamp};
 use tokio_postgres::Row;
@@ -33,7 +33,7 @@ impl Known for Postgres {
     async fn know_project(
         &self,
         instance: String,
-        seen: SeenProject,
+        seen: Project,
         source: SourceId,
         now: Timestamp,
     ) -> Result<Option<ProjectId>> {
@@ -51,7 +51,7 @@ impl Known for Postgres {
     async fn know_group(
         &self,
         instance: String,
-        seen: SeenGroup,
+        seen: Group,
         source: SourceId,
         now: Timestamp,
     ) -> Result<Option<GroupId>> {
@@ -65,12 +65,12 @@ impl Known for Postgres {
         Ok(known.map(GroupId))
     }
 
-    async fn know_users(&self, seen: Vec<SeenUser>, now: Timestamp) -> Result<()> {
+    async fn know_users(&self, seen: Vec<User>, now: Timestamp) -> Result<()> {
         let client = self.client().await?;
         if client.query_one("SELECT count(*) FROM users", &[]).await?.get::<_, i64>(0) >= MOST_USERS {
             return Ok(());
         }
-        let mut names: Vec<&SeenUser> = seen.iter().collect();
+        let mut names: Vec<&User> = seen.iter().collect();
         names.sort_by(|a, b| a.username.cmp(&b.username));
         let usernames: Vec<&str> = names.iter().map(|user| user.username.as_str()).collect();
         let shown: Vec<&str> = names.iter().map(|user| user.name.as_str()).collect();
@@ -84,7 +84,7 @@ impl Known for Postgres {
     }
 }
 
-async fn know_project(transaction: &Transaction<'_>, told: Told<'_>, seen: &SeenProject) -> Result<Option<i64>> {
+async fn know_project(transaction: &Transaction<'_>, told: Told<'_>, seen: &Project) -> Result<Option<i64>> {
     if let Some(project) = known(transaction, PROJECT, told.instance, seen.id).await? {
         follow_project(transaction, told, seen, &project).await?;
         return Ok(Some(project.id));
@@ -118,12 +118,7 @@ async fn link_project(transaction: &Transaction<'_>, told: Told<'_>, number: i64
 }
 
 /// Moves a project whose path there has changed, and notes that path.
-async fn follow_project(
-    transaction: &Transaction<'_>,
-    told: Told<'_>,
-    seen: &SeenProject,
-    project: &Local,
-) -> Result<()> {
+async fn follow_project(transaction: &Transaction<'_>, told: Told<'_>, seen: &Project, project: &Local) -> Result<()> {
     let path = &seen.path_with_namespace;
     if project.stands_for.as_ref().is_some_and(|known| known.path == *path) {
         return Ok(());
@@ -141,7 +136,7 @@ async fn follow_project(
     Ok(())
 }
 
-async fn know_group(transaction: &Transaction<'_>, told: Told<'_>, seen: &SeenGroup) -> Result<Option<i64>> {
+async fn know_group(transaction: &Transaction<'_>, told: Told<'_>, seen: &Group) -> Result<Option<i64>> {
     if let Some(group) = known(transaction, GROUP, told.instance, seen.number).await? {
         follow_group(transaction, told, seen, &group).await?;
         return Ok(Some(group.id));
@@ -161,7 +156,7 @@ async fn know_group(transaction: &Transaction<'_>, told: Told<'_>, seen: &SeenGr
 }
 
 /// Moves a group whose path there has changed, with all that lies in it, and notes that path.
-async fn follow_group(transaction: &Transaction<'_>, told: Told<'_>, seen: &SeenGroup, group: &Local) -> Result<()> {
+async fn follow_group(transaction: &Transaction<'_>, told: Told<'_>, seen: &Group, group: &Local) -> Result<()> {
     if group.stands_for.as_ref().is_some_and(|known| known.path == seen.path) {
         return Ok(());
     }
@@ -241,7 +236,7 @@ async fn make_groups(
     Ok(parent)
 }
 
-async fn make_project(transaction: &Transaction<'_>, seen: &SeenProject, room: &Room, now: Timestamp) -> Result<i64> {
+async fn make_project(transaction: &Transaction<'_>, seen: &Project, room: &Room, now: Timestamp) -> Result<i64> {
     let group = make_groups(transaction, room, seen.visibility_level, now).await?;
     let row = transaction
         .query_one(

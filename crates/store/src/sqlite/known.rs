@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use quickdraw_domain::event::{SeenGroup, SeenProject, SeenUser};
+use quickdraw_domain::envelope::{Group, Project, User};
 use quickdraw_domain::identity::{self, Around, ChosenBy, Foreign, Local, Placed, Room};
 use quickdraw_domain::{GroupId, ProjectId, SourceId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -31,7 +31,7 @@ impl Known for Sqlite {
     async fn know_project(
         &self,
         instance: String,
-        seen: SeenProject,
+        seen: Project,
         source: SourceId,
         now: Timestamp,
     ) -> Result<Option<ProjectId>> {
@@ -45,7 +45,7 @@ impl Known for Sqlite {
     async fn know_group(
         &self,
         instance: String,
-        seen: SeenGroup,
+        seen: Group,
         source: SourceId,
         now: Timestamp,
     ) -> Result<Option<GroupId>> {
@@ -56,7 +56,7 @@ impl Known for Sqlite {
         .await
     }
 
-    async fn know_users(&self, seen: Vec<SeenUser>, now: Timestamp) -> Result<()> {
+    async fn know_users(&self, seen: Vec<User>, now: Timestamp) -> Result<()> {
         self.configure(move |tx| {
             let count = "SELECT count(*) FROM users";
             if tx.connection.query_row(count, [], |row| row.get::<_, i64>(0))? >= MOST_USERS {
@@ -75,7 +75,7 @@ impl Known for Sqlite {
     }
 }
 
-fn know_project(connection: &Connection, told: Told<'_>, seen: &SeenProject) -> Result<Option<i64>> {
+fn know_project(connection: &Connection, told: Told<'_>, seen: &Project) -> Result<Option<i64>> {
     if let Some(project) = known(connection, PROJECT, told.instance, seen.id)? {
         follow_project(connection, told, seen, &project)?;
         return Ok(Some(project.id));
@@ -106,7 +106,7 @@ fn know_project(connection: &Connection, told: Told<'_>, seen: &SeenProject) -> 
 }
 
 /// Moves a project whose path there has changed, and notes that path.
-fn follow_project(connection: &Connection, told: Told<'_>, seen: &SeenProject, project: &Local) -> Result<()> {
+fn follow_project(connection: &Connection, told: Told<'_>, seen: &Project, project: &Local) -> Result<()> {
     let path = &seen.path_with_namespace;
     if project.stands_for.as_ref().is_some_and(|known| known.path == *path) {
         return Ok(());
@@ -125,7 +125,7 @@ fn follow_project(connection: &Connection, told: Told<'_>, seen: &SeenProject, p
     Ok(())
 }
 
-fn know_group(connection: &Connection, told: Told<'_>, seen: &SeenGroup) -> Result<Option<i64>> {
+fn know_group(connection: &Connection, told: Told<'_>, seen: &Group) -> Result<Option<i64>> {
     if let Some(group) = known(connection, GROUP, told.instance, seen.number)? {
         follow_group(connection, told, seen, &group)?;
         return Ok(Some(group.id));
@@ -145,7 +145,7 @@ fn know_group(connection: &Connection, told: Told<'_>, seen: &SeenGroup) -> Resu
 }
 
 /// Moves a group whose path there has changed, with all that lies in it, and notes that path.
-fn follow_group(connection: &Connection, told: Told<'_>, seen: &SeenGroup, group: &Local) -> Result<()> {
+fn follow_group(connection: &Connection, told: Told<'_>, seen: &Group, group: &Local) -> Result<()> {
     if group.stands_for.as_ref().is_some_and(|known| known.path == seen.path) {
         return Ok(());
     }
@@ -216,7 +216,7 @@ fn make_groups(connection: &Connection, room: &Room, visibility: i64, now: Times
     Ok(parent)
 }
 
-fn make_project(connection: &Connection, seen: &SeenProject, room: &Room, now: Timestamp) -> Result<i64> {
+fn make_project(connection: &Connection, seen: &Project, room: &Room, now: Timestamp) -> Result<i64> {
     let group = make_groups(connection, room, seen.visibility_level, now)?;
     connection.execute(
         "INSERT INTO projects (group_id, name, full_path, description, default_branch, visibility_level, created_at)

@@ -9,7 +9,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::future::try_join_all;
 use quickdraw_domain::Trigger;
-use quickdraw_domain::event::{Origin, Skim};
+use quickdraw_domain::envelope::Envelope;
+use quickdraw_domain::event::Origin;
 use quickdraw_domain::scope::Place;
 use quickdraw_engine::{Arrival, ReceivedAs};
 use quickdraw_insights::backfill::Record;
@@ -147,6 +148,7 @@ async fn backfill(
             // twice.
             key: Some(format!("{trigger} {}", hex::encode(Sha256::digest(record)))),
             body: record,
+            envelope: None,
             received_as: ReceivedAs::default(),
         })
     }));
@@ -157,13 +159,13 @@ async fn backfill(
 
 /// Reads the trigger of an event, and builds the record that the journal keeps.
 fn read(told: &Told<'_>) -> Result<(Trigger, Vec<u8>), String> {
-    let skim = Skim::read(told.payload.get().as_bytes()).map_err(|error| error.to_string())?;
+    let envelope = Envelope::read(told.payload.get().as_bytes()).map_err(|error| error.to_string())?;
     let trigger = match &told.trigger {
         Some(name) => {
             let named = Trigger::by_name(name).ok_or_else(|| format!("there is no trigger {name:?}"))?;
-            named.for_body(&skim)
+            named.for_body(&envelope)
         }
-        None => Trigger::recognise(None, &skim),
+        None => Trigger::recognise(None, &envelope),
     };
     if trigger == Trigger::UNKNOWN {
         return Err("the payload does not state its kind (object_kind); give a trigger".to_owned());

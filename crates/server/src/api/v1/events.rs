@@ -9,7 +9,8 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use quickdraw_domain::compose::operation::MAX_NAME;
 use quickdraw_domain::compose::{Scene, User};
-use quickdraw_domain::event::{Origin, Skim};
+use quickdraw_domain::envelope::Envelope;
+use quickdraw_domain::event::Origin;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{GroupId, ProjectId, Trigger};
 use quickdraw_engine::{Arrival, ReceivedAs, Report, ReportError, Reported, Step};
@@ -249,15 +250,16 @@ async fn accept(
     }
     let body = payload.get().as_bytes();
     let trigger = trigger(told)?;
-    let skim = Skim::read(body).map_err(unprocessable)?;
+    let envelope = Envelope::read(body).map_err(unprocessable)?;
     let arrival = Arrival {
         place,
-        trigger: trigger.for_body(&skim),
+        trigger: trigger.for_body(&envelope),
         origin: Origin::Api,
         chain: chain(headers),
-        git_ref: skim.git_ref,
+        git_ref: envelope.git_ref.as_deref().map(str::to_owned),
         key: idempotency_key(headers),
         body,
+        envelope: Some(&envelope),
         received_as: ReceivedAs::default(),
     };
     let appended = app.belt.ingest(arrival).await?;
