@@ -1,6 +1,6 @@
 //! The scope of an answer about insights: days in a time zone, projects, and people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use quickdraw_domain::Timestamp;
 use quickdraw_insights::metrics::{Choice, Kind, Metric, Part};
 use quickdraw_insights::people::{People, Times, Whose, times_of};
 use quickdraw_insights::privacy::Privacy;
+use quickdraw_insights::question::{self, Answer, Grouping, NamedPeople, Output, Question, TooLarge};
 use quickdraw_insights::roster::{Resolver, Roster, Team};
 use quickdraw_store::insights::NamedProject;
 use serde::Deserialize;
@@ -196,31 +197,57 @@ impl Covered {
 }
 
 impl Scope {
+    /// Builds a question without output about a metric, from this scope and the filters.
+    pub(super) fn question(
+        &self,
+        metric: &'static Metric,
+        wanted: Wanted,
+        now: Timestamp,
+    ) -> Result<Question, ApiError> {
+        let Window { from, to, days, .. } = self.window;
+        let days = f64::from(days);
+        Ok(Question {
+            metric,
+            window: question::Window { from, to, days },
+            before: Some(question::Window { from: self.window.before()?, to: from, days }),
+            projects: self.projects.clone(),
+            people: self.people.clone(),
+            choice: self.choice(wanted, metric),
+            grouping: Grouping::None,
+            output: Output::default(),
+            now,
+        })
+    }
+
     /// Builds the choice with which `Items` counts, from this scope and the filters.
-    pub(super) fn choice(&self, wanted: Wanted, metric: &Metric) -> Choice {
+    fn choice(&self, wanted: Wanted, metric: &Metric) -> Choice {
         let mut choice = wanted.choice(self.window.zone.clone(), self.privacy.min_group, self.incident_labels.clone());
         choice.deployed_by = choice.deployed_by.or(metric.deployed_by());
         choice
     }
 
     /// Splits the scope by member, within the requested times. Members that are merged into another are not listed.
-    pub(super) fn by_member(&self) -> Result<Vec<(String, People)>, ApiError> {
+    pub(super) fn by_member(&self) -> Result<Vec<NamedPeople>, ApiError> {
         large_enough(&self.privacy, 1)?;
+        let mut uses: HashMap<&str, usize> = HashMap::new();
+        for member in self.roster.members().values() {
+            *uses.entry(&member.name).or_default() += 1;
+        }
         let is_one =
             |id: &i64| self.roster.root(*id) == *id && self.people.times_of(*id).is_some_and(|all| !all.is_empty());
         let all = self.roster.members().iter().filter(|(id, _)| is_one(id));
         all.map(|(id, member)| {
             let times = self.people.times_of(*id).unwrap_or_default();
-            let is_alone = self.roster.members().values().filter(|other| other.name == member.name).count() == 1;
+            let is_alone = uses.get(member.name.as_str()) == Some(&1);
             let name = if is_alone { member.name.clone() } else { format!("{} (#{id})", member.name) };
             let name = if self.privacy.pseudonyms { self.privacy.pseudonym(&format!("member {id}")) } else { name };
-            Ok((name, self.people.limited_to(Times::from([(*id, times)]))))
+            Ok(NamedPeople { name, people: self.people.limited_to(Times::from([(*id, times)])) })
         })
         .collect()
     }
 
     /// Splits the scope by team.
-    pub(super) fn by_team(&self) -> Result<Vec<(String, People)>, ApiError> {
+    pub(super) fn by_team(&self) -> Result<Vec<NamedPeople>, ApiError> {
         if self.people.is_limited() {
             return Err(invalid("group_by=team cannot be combined with member, members or team; remove them"));
         }
@@ -229,10 +256,21 @@ impl Scope {
             let people = self.people.limited_to(times(&self.roster, *id, &self.window.zone)?);
             // Teams below the minimum group size are not shown.
             let size = people.count_in(self.window.from, self.window.to).unwrap_or_default();
-            Ok(large_enough(&self.privacy, size).is_ok().then(|| (team.name.clone(), people)))
+            let is_shown = large_enough(&self.privacy, size).is_ok();
+            Ok(is_shown.then(|| NamedPeople { name: team.name.clone(), people }))
         };
         all.map(of_one).filter_map(Result::transpose).collect()
     }
+}
+
+/// Answers a question. The number of questions that are calculated at once is limited.
+pub(super) async fn ask(app: &App, question: Question) -> Result<Answer, ApiError> {
+    let turn = app.measuring.turn().await?;
+    let answer = quickdraw_engine::ask(app.store(), question, turn).await;
+    answer.map_err(|error| match error.downcast::<TooLarge>() {
+        Ok(error) => invalid(error.to_string()),
+        Err(error) => ApiError::internal(error),
+    })
 }
 
 /// Refuses numbers about fewer people than the privacy settings allow.
@@ -357,14 +395,14 @@ impl Interval {
 }
 
 impl Window {
-    /// Splits the window into intervals, and returns the start and the number of days of each. The first one can be
-    /// shorter, because weeks begin on Mondays.
+    /// Splits the window into intervals. The first and the last one can be shorter than the others, because weeks begin on
+    /// Mondays.
     pub(super) fn parts(&self, interval: Interval, metric: &Metric) -> Result<Vec<Part>, ApiError> {
         let out_of_range = |_| invalid("from and to are out of range");
         let most = if metric.kind == Kind::Gauge { MOST_LOOKS } else { MOST_POINTS };
         let mut parts = Vec::new();
-        let mut add = |start: Timestamp, days: f64| {
-            parts.push((start, days));
+        let mut add = |part: Part| {
+            parts.push(part);
             if parts.len() > most {
                 return Err(invalid(format!("the series has more than {most} intervals; choose a longer interval")));
             }
@@ -373,11 +411,12 @@ impl Window {
         if let Interval::Hour = interval {
             let mut start = self.from;
             while start < self.to {
-                add(start, 1.0 / 24.0)?;
+                add(Part { start, days: 1.0 / 24.0, is_cut: false })?;
                 start = start.plus(Duration::from_secs(3_600));
             }
             return Ok(parts);
         }
+
         // Counts by dates, because not every day of every zone has a midnight.
         let last = self.first.checked_add(self.days.days()).map_err(out_of_range)?;
         let mut date = self.first;
@@ -388,59 +427,31 @@ impl Window {
                 Interval::Hour | Interval::Day => date.checked_add(1.day()),
             };
             let next = next.map_err(out_of_range)?.min(last);
-            add(self.start_of(date)?, f64::from(date.until(next).map_err(out_of_range)?.get_days()))?;
+            let days = date.until(next).map_err(out_of_range)?.get_days();
+            let is_cut = match interval {
+                Interval::Week => days < 7,
+                Interval::Month => days < i32::from(date.days_in_month()),
+                Interval::Hour | Interval::Day => false,
+            };
+            add(Part { start: self.start_of(date)?, days: f64::from(days), is_cut })?;
             date = next;
         }
         Ok(parts)
     }
 
-    /// Checks whether the whole window is covered: coverage starts before it, and it has ended.
-    pub(super) fn is_whole(&self, known_since: Option<Timestamp>, now: Timestamp) -> bool {
-        self.begins_known(known_since) && self.to <= now
+    /// The whole window as one interval.
+    pub(super) fn whole(&self) -> Part {
+        Part { start: self.from, days: f64::from(self.days), is_cut: false }
     }
 
-    /// Checks whether coverage starts before the window.
-    pub(super) fn begins_known(&self, known_since: Option<Timestamp>) -> bool {
-        known_since.is_some_and(|since| since < self.from)
-    }
-
-    /// Marks intervals that are incomplete: the window cuts them, coverage starts after their beginning, or they have
-    /// not ended.
-    pub(super) fn partial(
-        &self,
-        interval: Option<Interval>,
-        parts: &[Part],
-        known_since: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Vec<bool> {
-        let mut partial = Vec::with_capacity(parts.len());
-        for (index, (start, days)) in parts.iter().enumerate() {
-            let end = parts.get(index + 1).map_or(self.to, |(next, _)| *next);
-            let is_cut = match interval {
-                Some(Interval::Week) => *days < 7.0,
-                Some(Interval::Month) => *days < self.days_of_month(*start),
-                Some(Interval::Hour | Interval::Day) | None => false,
-            };
-            partial.push(is_cut || end > now || known_since.is_none_or(|since| since > *start));
-        }
-        partial
-    }
-
-    /// Number of days of the month in which an interval begins.
-    fn days_of_month(&self, start: Timestamp) -> f64 {
-        let start = jiff::Timestamp::from_microsecond(start.as_micros()).unwrap_or_default();
-        f64::from(self.zone.to_datetime(start).date().days_in_month())
-    }
-
-    /// Start of the window of the same length before this one. All data of a question is read from there, so that
-    /// both windows are counted from the same data.
-    pub(super) fn before(&self) -> Result<Timestamp, ApiError> {
+    /// Start of the window of the same length before this one.
+    fn before(&self) -> Result<Timestamp, ApiError> {
         let first = self.first.checked_sub(self.days.days()).map_err(|_| invalid("from is out of range"))?;
         self.start_of(first)
     }
 
     /// Start of a date in the window's zone.
-    pub(super) fn start_of(&self, date: Date) -> Result<Timestamp, ApiError> {
+    fn start_of(&self, date: Date) -> Result<Timestamp, ApiError> {
         start_of(date, &self.zone)
     }
 }
