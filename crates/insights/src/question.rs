@@ -125,3 +125,6 @@ impl Question {
         Items::new(items, context, self.people.clone(), self.choice.clone())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Detail, Explanation, Found, Grouping, MOST_GAUGE_INTERVALS, MOST_GROUPS, MOST_INTERVALS, Question};
+use super::{
+    Detail, Explanation, Found, Grouping, MOST_GAUGE_INTERVALS, MOST_GROUPS, MOST_INTERVALS, Question, Window,
+};
 use crate::deployments;
 use crate::entity::{Entity, Item};
-use crate::metrics::{Items, Kind, Summary};
+use crate::metrics::{Items, Kind, Metric, Summary};
 use crate::people::People;
 use crate::reviews::{self, Pair};
 use quickdraw_domain::Timestamp;
@@ -144,6 +146,13 @@ impl Question {
         Ok(Answer { groups })
     }
 
+    /// Calculates only the number of the window, from items that are prepared for several questions. They have their own
+    /// people and filters.
+    #[must_use]
+    pub fn number(&self, items: &Items) -> Summary {
+        number(self.metric, items, &self.window)
+    }
+
     /// Refuses more groups than can be answered.
     fn check_size(&self, groups: usize) -> Result<(), TooLarge> {
         if groups > MOST_GROUPS {
@@ -161,11 +170,11 @@ impl Question {
 
     /// Calculates the requested parts for one group.
     fn group(&self, key: GroupKey, items: &Items, people: &People, first_received: Option<Timestamp>) -> Group {
-        let Self { window, output, .. } = self;
+        let output = &self.output;
         let mut group = Group { key, ..Group::default() };
         if output.number {
-            group.number = items.metric(self.metric, window.from, window.to, window.days);
-            group.before = self.before.map(|before| items.metric(self.metric, before.from, before.to, before.days));
+            group.number = self.number(items);
+            group.before = self.before.map(|before| number(self.metric, items, &before));
         }
 
         if !output.series.is_empty() {
@@ -215,6 +224,11 @@ impl Question {
 
         reviews::pairs(&merge_requests, people, self.window.from, self.window.to)
     }
+}
+
+/// The number of a metric in a window.
+fn number(metric: &Metric, items: &Items, window: &Window) -> Summary {
+    items.metric(metric, window.from, window.to, window.days)
 }
 
 /// Splits items and their context by project.

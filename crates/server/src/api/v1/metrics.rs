@@ -209,7 +209,7 @@ async fn metric(
     // Read before the items, so that everything older than this is among them.
     let as_of = app.belt.counted_until().await?.to_iso();
     let Group { number, before, coverage, series, .. } = ask(&app, question).await?.whole();
-    // Where nothing is known of the window before, its number is no 0.
+    // If nothing is known of the window before, its number is unknown, not 0.
     let previous = before.filter(|before| coverage.begins_before || before.samples > 0);
     let Scope { window, whose, .. } = scope;
     Ok(Json(Answer {
