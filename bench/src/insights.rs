@@ -91,7 +91,6 @@ async fn ask(store: &SharedStore, metric: &'static Metric) -> anyhow::Result<()>
 /// One of the events of a hundred days: pushes, merge requests with comments, issues, pipelines with jobs, deployments.
 fn event(at: usize, number: usize) -> NewEvent {
     let (trigger, body) = sample(at, number);
-    let trigger = Trigger::by_name(trigger).expect("a row");
     let received_at = Timestamp::from_seconds(second(at, number));
     let event = Event::new(EventId(Uuid::now_v7()), Where::Elsewhere, trigger, Origin::Api, received_at);
     let payload = Packed::pack(body.to_string().as_bytes());
@@ -105,7 +104,7 @@ fn second(at: usize, number: usize) -> i64 {
     START + seconds
 }
 
-fn sample(at: usize, number: usize) -> (&'static str, Value) {
+fn sample(at: usize, number: usize) -> (Trigger, Value) {
     let project = at / 7 % PROJECTS;
     // The number of earlier events of the project of the same kind.
     let round = at / (7 * PROJECTS);
@@ -126,7 +125,7 @@ fn sample(at: usize, number: usize) -> (&'static str, Value) {
             let body = json!({ "object_kind": "push", "ref": format!("refs/heads/{branch}"), "before": from, "after": to,
                 "user_id": at % 30 + 1, "user_username": format!("u{}", at % 30), "user_name": format!("User {}", at % 30),
                 "commits": [commit], "total_commits_count": 1, "project": home });
-            ("push_hooks", body)
+            (Trigger::PUSH, body)
         }
         2 | 3 => {
             // Each merge request is opened, updated, approved and merged.
@@ -136,21 +135,21 @@ fn sample(at: usize, number: usize) -> (&'static str, Value) {
                 "state": if action == "merge" { "merged" } else { "opened" }, "target_branch": "main", "draft": false,
                 "merge_commit_sha": if action == "merge" { Some(sha(round)) } else { None } });
             let body = json!({ "object_kind": "merge_request", "user": user, "project": home, "object_attributes": attributes });
-            ("merge_request_hooks", body)
+            (Trigger::MERGE_REQUEST, body)
         }
         4 => {
             let on = json!({ "iid": round / 4 * 2 + 2, "target_project_id": project + 1, "author_id": 1, "created_at": time(-50_000),
                 "updated_at": time(-100), "state": "opened" });
             let note = json!({ "id": at, "author_id": at % 30 + 1, "created_at": time(0), "system": false });
             let body = json!({ "object_kind": "note", "user": user, "project": home, "object_attributes": note, "merge_request": on });
-            ("note_hooks", body)
+            (Trigger::NOTE, body)
         }
         5 => {
             let (action, state) = if round.is_multiple_of(2) { ("open", "opened") } else { ("close", "closed") };
             let attributes = json!({ "iid": round / 2 + 1, "author_id": 3, "created_at": time(-9_000), "updated_at": time(0),
                 "action": action, "state": state });
             (
-                "issue_hooks",
+                Trigger::ISSUE,
                 json!({ "object_kind": "issue", "user": user, "project": home, "object_attributes": attributes }),
             )
         }
@@ -158,7 +157,7 @@ fn sample(at: usize, number: usize) -> (&'static str, Value) {
             let body = json!({ "object_kind": "deployment", "deployment_id": at, "status": "success", "status_changed_at": time(0),
                 "environment": "production", "environment_tier": "production", "user": user, "project": home,
                 "commit_url": format!("https://gitlab.example.com/gear/rope/-/commit/{}", sha(round)) });
-            ("deployment_hooks", body)
+            (Trigger::DEPLOYMENT, body)
         }
         _ => {
             let status = if at.is_multiple_of(3) { "failed" } else { "success" };
@@ -174,7 +173,7 @@ fn sample(at: usize, number: usize) -> (&'static str, Value) {
                 "created_at": time(-600), "finished_at": time(0), "duration": 590 });
             let body = json!({ "object_kind": "pipeline", "user": user, "project": home, "object_attributes": attributes,
                 "builds": builds });
-            ("pipeline_hooks", body)
+            (Trigger::PIPELINE, body)
         }
     }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use quickdraw_domain::Trigger;
+
 use crate::Scale;
 use crate::load::{self, Shot};
 use crate::peers::now_us;
@@ -36,7 +38,7 @@ pub(crate) fn push() -> Vec<u8> {
 }
 
 fn reported() -> Vec<u8> {
-    let mut body = br#"{"trigger":"push_hooks","payload":"#.to_vec();
+    let mut body = format!(r#"{{"trigger":"{}","payload":"#, Trigger::PUSH.row().name).into_bytes();
     body.extend(push());
     body.push(b'}');
     body

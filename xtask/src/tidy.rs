@@ -45,6 +45,9 @@ const SPAWNING: &str = "tasks are spawned by engine's Lifecycle, or into a JoinS
 const OWNED: &[(&str, &str)] =
     &[("rusqlite", "store"), ("tokio-postgres", "store"), ("hickory-resolver", "egress"), ("gix", "cli")];
 
+/// The folder that alone may name triggers by literals. All other code uses constants such as `Trigger::PUSH`.
+const KINDS: &str = "crates/domain/src/kinds";
+
 pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
     let mut problems = Vec::new();
     for (name, allowed) in LAYERS {
@@ -105,8 +108,17 @@ fn check_file(name: &str, root: &Path, file: &Path, problems: &mut Vec<String>) 
         problems.push(format!("{shown}: no module documentation; begin the file with //! and its content"));
     }
     let in_src = file.components().any(|part| part.as_os_str() == "src");
+    let may_name_triggers = !in_src || file.starts_with(root.join(KINDS)) || is_test(file);
+    let tests_begin = unit_tests(&text).unwrap_or(lines);
     for (number, line) in text.lines().enumerate() {
         let code = line.split("//").next().unwrap_or_default();
+        if let Some(trigger) = trigger_literal(code)
+            && !may_name_triggers
+            && number < tests_begin
+        {
+            let rule = "use a constant of Trigger; only the files of kinds name them";
+            problems.push(format!("{shown}:{}: names the trigger {trigger:?}: {rule}", number + 1));
+        }
         if ["todo!(", "unimplemented!(", "#[ignore", "#[allow("].iter().any(|mark| code.contains(mark))
             && name != "xtask"
         {
@@ -123,6 +135,34 @@ fn check_file(name: &str, root: &Path, file: &Path, problems: &mut Vec<String>) 
         }
     }
     Ok(())
+}
+
+/// Whether a file contains nothing but tests.
+fn is_test(file: &Path) -> bool {
+    file.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "tests.rs")
+}
+
+/// The number of lines before the unit tests at the end of a file.
+fn unit_tests(text: &str) -> Option<usize> {
+    let mut after_mark = false;
+    for (number, line) in text.lines().enumerate() {
+        if after_mark && line.ends_with('{') {
+            return Some(number);
+        }
+        after_mark = line.trim() == "#[cfg(test)]";
+    }
+    None
+}
+
+/// The name of a trigger that a line of code has as a literal.
+fn trigger_literal(code: &str) -> Option<&str> {
+    let pieces: Vec<&str> = code.split('"').collect();
+    let quoted = pieces.get(1..pieces.len() - 1)?;
+    let is_trigger = |word: &str| {
+        word.ends_with("_hooks") && word.bytes().all(|letter| letter.is_ascii_lowercase() || letter == b'_')
+    };
+    // The quote may be escaped, inside of another literal.
+    quoted.iter().map(|word| word.trim_end_matches('\\')).find(|word| is_trigger(word))
 }
 
 pub(crate) fn rust_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
@@ -177,5 +217,17 @@ mod tests {
         assert!(tree(&format!("//! Doc.\n{}", "\n".repeat(500)), good).is_err(), "a long file");
         assert!(tree("fn a() {}\n", good).is_err(), "a missing doc");
         assert!(tree("//! Doc.\nasync fn a() {}\n", good).is_err(), "an impure domain");
+    }
+
+    #[test]
+    fn a_trigger_is_named_by_its_constant() {
+        let good = "quickdraw-domain.workspace = true\n";
+        let named = |code: &str| tree(&format!("//! Doc.\n{code}\n"), good).is_err();
+        assert!(named(r#"const A: &str = "push_hooks";"#));
+        assert!(named(r#"const A: &str = "{\"trigger\":\"push_hooks\"}";"#), "inside of a text");
+        assert!(!named(r#"/// Such as "push_hooks"."#), "a comment");
+        assert!(!named(r#"const A: &str = "limits.project_hooks";"#), "a setting");
+        assert!(!named("#[cfg(test)]\nmod tests {\n    const A: &str = \"push_hooks\";\n}"), "a test");
+        assert!(named("#[cfg(test)]\nmod tests;\nconst A: &str = \"push_hooks\";"), "tests in another file");
     }
 }

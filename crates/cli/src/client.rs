@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use bytes::Bytes;
 use clap::Args;
+use quickdraw_domain::Trigger;
 use quickdraw_domain::hook::HookUrl;
 use quickdraw_egress::{Answer, Call, Client, Hickory, Limits, Method, Streamed, Trust};
 
@@ -148,10 +149,10 @@ pub(crate) async fn is_heard(
     base_url: &str,
     token: &str,
     project: &str,
-    trigger: &str,
+    trigger: Trigger,
     deadline: Duration,
 ) -> Option<bool> {
-    let url = format!("{}/active_hooks?trigger={trigger}", project_url(base_url, project));
+    let url = format!("{}/active_hooks?trigger={}", project_url(base_url, project), trigger.row().name);
     let headers = [("PRIVATE-TOKEN".into(), token.to_owned())];
     let answer = call(Method::GET, &url, &headers, Vec::new(), deadline).await.ok()?;
     let answer: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
@@ -164,7 +165,7 @@ pub(crate) async fn is_heard(
 /// Returns the reason for which the server refuses.
 pub(crate) async fn check(base_url: &str, token: &str, project: &str) -> anyhow::Result<()> {
     let id: String = url::form_urlencoded::byte_serialize(project.as_bytes()).collect();
-    let path = format!("projects/{id}/active_hooks?trigger=push_hooks");
+    let path = format!("projects/{id}/active_hooks?trigger={}", Trigger::PUSH.row().name);
     ask(base_url, token, &path, None).await.map(drop)
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod emit;
 pub(crate) mod gaps;
+#[cfg(feature = "git")]
 pub(crate) mod git_hook;
 mod gitlab;
 pub(crate) mod guard;

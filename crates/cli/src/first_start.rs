@@ -46,7 +46,7 @@ impl FirstStart {
 
 /// Opens the store with the configured keys. A key that was generated for it is deleted if the store cannot be opened.
 pub(crate) async fn open_store(config: &Config, first: &mut FirstStart) -> anyhow::Result<SharedStore> {
-    let url = &config.database.url;
+    let url = config.database.url.expose();
     let file = config.server.data_dir.join("key");
     let known = known_ring(config)?;
     let before = examine(url, known.as_ref(), Depth::Quick, now()).await.context(FAILED)?;
@@ -82,7 +82,7 @@ pub(crate) async fn open_store(config: &Config, first: &mut FirstStart) -> anyho
 pub(crate) fn known_ring(config: &Config) -> anyhow::Result<Option<Ring>> {
     let file = config.server.data_dir.join("key");
     if !config.server.key.is_empty() {
-        return parse_ring(&config.server.key).map(Some);
+        return parse_ring(config.server.key.expose()).map(Some);
     }
     if file.exists() {
         return parse_ring(&read_private(&file)?).map(Some);

@@ -1,7 +1,6 @@
 //! The binary: configuration, wiring and lifecycle. It depends on all other crates. Only this crate reads the
 //! environment and configuration files.
 
-mod checks;
 mod client;
 mod commands;
 mod config;
@@ -40,6 +39,7 @@ enum Command {
         #[arg(long)]
         signing: bool,
     },
+    #[cfg(feature = "git")]
     /// Install and run the hook that reports pushes to a bare git repository.
     #[command(subcommand)]
     GitHook(commands::git_hook::GitHook),
@@ -103,6 +103,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         match arguments.command {
             Command::Serve => commands::serve::run(config::load(config)?).await,
             Command::Secret { signing } => commands::secret::run(signing),
+            #[cfg(feature = "git")]
             Command::GitHook(command) => commands::git_hook::run(command).await,
             Command::Emit(command) => commands::emit::run(command).await,
             Command::Source(command) => commands::source::run(command).await,
@@ -112,8 +113,8 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             Command::Insights(command) => commands::insights::run(command).await,
             Command::Replay(command) => commands::replay::run(command).await,
             Command::Listen(command) => commands::listen::run(command).await,
-            Command::Guard(command) => commands::guard::run(command, config::load(config)?).await,
-            Command::Migrate => commands::migrate::run(config::load(config)?).await,
+            Command::Guard(command) => commands::guard::run(command, config::load_unchecked(config)?).await,
+            Command::Migrate => commands::migrate::run(config::load_unchecked(config)?).await,
             Command::Config(command) => commands::config::run(&command, config),
             Command::Doctor => commands::doctor::run(config).await,
         }

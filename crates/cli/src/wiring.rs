@@ -5,27 +5,19 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use quickdraw_domain::compose::UploadLinks;
-use quickdraw_domain::guard::{self, Allowlist, OwnAddresses};
-use quickdraw_domain::health::DisablePolicy;
-use quickdraw_domain::hook::BranchFilter;
-use quickdraw_domain::settle::Policies;
+use quickdraw_domain::guard::{self, OwnAddresses};
 use quickdraw_domain::signature::TokenDigest;
-use quickdraw_domain::source::{ActiveSecret, Addresses, BoundTo, Mode, Source};
+use quickdraw_domain::source::{ActiveSecret, Source};
 use quickdraw_domain::{Secret, SourceId, Timestamp};
-use quickdraw_egress::{Client, Hickory, Identity, Limits, Proxy, Trust, certificates, own_addresses};
-use quickdraw_engine::deliver::slots::SlotLimits;
+use quickdraw_egress::{Client, Hickory, Limits, own_addresses};
 use quickdraw_engine::deliver::transport::Guarded;
-use quickdraw_engine::{Belt, Settings, System, WhileDisabled};
+use quickdraw_engine::{Belt, Settings, System};
 use quickdraw_store::SharedStore;
 use sha2::{Digest, Sha256};
 
-use crate::config::{Config, Nat64, secrets};
+use crate::config::{Config, read_trust, refusal, secrets};
 pub(crate) use crate::first_start::{FirstStart, open_store};
 
 /// Random bytes from the operating system.
@@ -47,7 +39,7 @@ pub(crate) async fn root_token(config: &Config, store: &SharedStore, first: &mut
     let file = config.server.data_dir.join("root-token");
     first.continues = store.has_root_token().await?;
     let token = if !config.server.root_token.is_empty() {
-        config.server.root_token.clone()
+        config.server.root_token.expose().to_owned()
     } else if file.exists() {
         read_private(&file)?
     } else if first.continues {
@@ -73,7 +65,7 @@ pub(crate) async fn source(config: &Config, store: &SharedStore, first: &mut Fir
     let file = config.server.data_dir.join("webhook-secret");
     let mut known = Vec::new();
     if !config.source.secret.is_empty() {
-        known.push(config.source.secret.clone());
+        known.push(config.source.secret.expose().to_owned());
     } else {
         let kept = if file.exists() { Some(read_private(&file)?) } else { None };
         if let Some(kept) = &kept {
@@ -97,82 +89,37 @@ pub(crate) async fn source(config: &Config, store: &SharedStore, first: &mut Fir
         secrets.push(ActiveSecret { secret: Secret::new(secret), until: None });
     }
     if !config.source.signing_token.is_empty() {
-        let secret = Secret::new(config.source.signing_token.clone());
+        let secret = Secret::new(config.source.signing_token.expose());
         secrets.push(ActiveSecret { secret, until: None });
     }
     let settings = &config.source;
-    let (body_limit, most) = (usize::try_from(settings.body_limit.as_u64())?, quickdraw_store::payload::MAX_LEN);
-    anyhow::ensure!(
-        body_limit <= most,
-        "source.body_limit is larger than {} MiB, the largest that is stored",
-        most >> 20
-    );
     Ok(Source {
         id: SourceId(1),
         key: String::new(),
         name: "default".to_owned(),
-        mode: mode(&settings.mode)?,
+        mode: settings.mode,
         secrets,
         window: settings.window.0,
-        addresses: Addresses::parse(settings.addresses.iter().map(String::as_str)).context("source.addresses")?,
-        per_minute: per_minute(&settings.rate_limit)?,
-        body_limit,
+        addresses: settings.read_addresses()?,
+        per_minute: settings.rate_limit.0,
+        body_limit: settings.read_body_limit()?,
         deduplicate: settings.deduplicate,
         created_at: Timestamp::default(),
         updated_at: Timestamp::default(),
     })
 }
 
-/// The GitLab that the default source is for, if the settings name it.
-pub(crate) fn instance(config: &Config) -> anyhow::Result<Option<BoundTo>> {
-    let text = &config.source.instance;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let bound = BoundTo::parse(text).map_err(|error| anyhow::anyhow!("source.instance {text:?} {error}"))?;
-    Ok(Some(bound))
-}
-
 /// Notes which GitLab the default source is for. Where the settings do not name it, what is noted stays.
 pub(crate) async fn bind(config: &Config, source: &Source, store: &SharedStore) -> anyhow::Result<()> {
-    if let Some(bound) = instance(config)? {
+    if let Some(bound) = config.source.read_instance()? {
         store.set_instance(source.id, Some(bound)).await?;
     }
     Ok(())
 }
 
-/// Which credentials the default source wants.
-pub(crate) fn mode(word: &str) -> anyhow::Result<Mode> {
-    Mode::by_word(word).with_context(|| format!("source.mode {word:?} is none of any, token, signature, both"))
-}
-
-/// `100/min` or `off`.
-pub(crate) fn per_minute(text: &str) -> anyhow::Result<Option<u32>> {
-    if text == "off" {
-        return Ok(None);
-    }
-    let number = text.strip_suffix("/min").or_else(|| text.strip_suffix("/minute"));
-    let number = number.and_then(|number| number.trim().parse::<u32>().ok()).filter(|number| *number > 0);
-    number.map(Some).with_context(|| format!("source.rate_limit {text:?} is neither off nor a number such as 100/min"))
-}
-
-/// Reverse proxies that are believed.
-pub(crate) fn trusted_proxies(config: &Config) -> anyhow::Result<Addresses> {
-    Addresses::parse(config.server.trusted_proxies.iter().map(String::as_str)).context("server.trusted_proxies")
-}
-
-/// The rules for destinations. An allowlist entry that does not parse stops the start.
+/// The rules for destinations.
 pub(crate) fn guard(config: &Config) -> anyhow::Result<guard::Settings> {
-    let allowlist = Allowlist::parse(config.guard.allowlist.iter().map(String::as_str)).context("guard.allowlist")?;
-    Ok(guard::Settings {
-        allow_local_networks: config.guard.allow_local_networks,
-        allowlist,
-        deny_all_except_allowlist: config.guard.deny_all_except_allowlist,
-        allowed_ports: config.guard.allowed_ports.clone(),
-        https_only: config.guard.https_only,
-        decode_nat64: config.guard.nat64 == Nat64::Decode,
-        own: own(config),
-    })
+    Ok(config.guard.rules(own(config))?)
 }
 
 /// The addresses of a listener as the settings name it. A server goes by the one that it opened.
@@ -186,133 +133,36 @@ fn own(config: &Config) -> OwnAddresses {
     own
 }
 
-/// The rule that disables hooks.
-pub(crate) fn disable_policy(config: &Config) -> anyhow::Result<DisablePolicy> {
-    let name = &config.delivery.auto_disable;
-    DisablePolicy::preset(name)
-        .with_context(|| format!("delivery.auto_disable {name:?} is none of published, current, off"))
-}
-
-/// The fate of events while their hook is disabled.
-pub(crate) fn while_disabled(config: &Config) -> anyhow::Result<WhileDisabled> {
-    let delivery = &config.delivery;
-    match delivery.while_disabled.as_str() {
-        "hold" => Ok(WhileDisabled::Hold { longest: delivery.hold_longest.0, most: delivery.hold_most }),
-        "drop" => Ok(WhileDisabled::Drop),
-        other => anyhow::bail!("delivery.while_disabled {other:?} is none of hold, drop"),
-    }
-}
-
-/// The deadline of an attempt, and the lease that has to outlast it.
-pub(crate) fn timeout_and_lease(config: &Config) -> anyhow::Result<(Duration, Duration)> {
-    let (timeout, lease) = (config.delivery.timeout.0, config.delivery.lease.0);
-    anyhow::ensure!(
-        lease >= timeout.saturating_add(Duration::from_secs(1)),
-        "delivery.lease must be at least a second longer than delivery.timeout, or healthy attempts would be repeated"
-    );
-    Ok((timeout, lease))
-}
-
-/// How long somebody who waits for an answer waits for the store.
-pub(crate) fn answer_within(config: &Config) -> anyhow::Result<Duration> {
-    let within = config.database.answer_within.0;
-    anyhow::ensure!(
-        within >= Duration::from_millis(100),
-        "database.answer_within is shorter than 100ms: a healthy commit can take as long"
-    );
-    Ok(within)
-}
-
 /// The belt, not yet in motion.
 pub(crate) async fn belt(config: &Config, store: SharedStore, listening: SocketAddr) -> anyhow::Result<Arc<Belt>> {
-    let (disable, while_disabled) = (disable_policy(config)?, while_disabled(config)?);
-    let (timeout, lease) = timeout_and_lease(config)?;
-    let slots = SlotLimits {
-        total: config.delivery.in_flight.max(3),
-        reserved_for_first: config.delivery.in_flight / 3,
-        per_hook: config.delivery.in_flight_per_hook.max(1),
-        initial_per_hook: config.delivery.in_flight_per_hook.clamp(1, 4),
-        per_host: config.delivery.in_flight_per_host.max(1),
-    };
+    let delivery = &config.delivery;
     let guard = Arc::new(guard(config)?);
     let settings = Settings {
-        policies: Arc::new(Policies { retry: config.delivery.retry.policy()?, disable }),
+        policies: Arc::new(delivery.policies()),
         guard: guard.clone(),
-        slots,
-        deadline: timeout,
-        answer_within: answer_within(config)?,
-        lease,
+        slots: delivery.slots(),
+        deadline: delivery.timeout.0,
+        answer_within: config.database.answer_within.0,
+        lease: delivery.lease.0,
         instance: config.server.external_url.clone(),
-        upload_links: upload_links(config)?,
+        upload_links: config.server.upload_links,
         retention: config.history.retention.0,
-        while_disabled,
+        while_disabled: delivery.while_disabled(),
         per_minute: config.limits.deliveries_per_minute,
-        shown_refs: shown_refs(config)?,
+        shown_refs: config.telemetry.shown_refs()?,
         incident_labels: config.insights.incident_labels.iter().cloned().collect(),
     };
     let resolver = Hickory::from_system().context("failed to read the system's resolver settings")?;
-    let limits = Limits { deadline: timeout, connect: Limits::default().connect.min(timeout), ..Limits::default() };
-    let client = Client::new(limits, Arc::new(resolver), trust(config)?).context("failed to set TLS up")?;
-    let client = match proxy(config)? {
+    let deadline = delivery.timeout.0;
+    let limits = Limits { deadline, connect: Limits::default().connect.min(deadline), ..Limits::default() };
+    let trust = read_trust(delivery).map_err(|problems| refusal(&problems))?;
+    let client = Client::new(limits, Arc::new(resolver), trust).context("failed to set TLS up")?;
+    let client = match delivery.read_proxy()? {
         Some(proxy) => client.through(proxy),
         None => client,
     };
     let transport = Arc::new(Guarded::new(client, guard).listening_on(listening));
     Belt::new(store, transport, Arc::new(System::default()), settings).await
-}
-
-/// The branches whose last pipelines are shown.
-pub(crate) fn shown_refs(config: &Config) -> anyhow::Result<Vec<BranchFilter>> {
-    let read = |pattern: &String| {
-        anyhow::ensure!(!pattern.is_empty(), "telemetry.refs has an empty pattern; * stands for all");
-        BranchFilter::parse("wildcard", Some(pattern)).with_context(|| format!("telemetry.refs: {pattern}"))
-    };
-    config.telemetry.refs.iter().map(read).collect()
-}
-
-/// The proxy that deliveries go through, if the settings name one.
-pub(crate) fn proxy(config: &Config) -> anyhow::Result<Option<Proxy>> {
-    let delivery = &config.delivery;
-    if delivery.proxy.is_empty() {
-        return Ok(None);
-    }
-    let example = "delivery.proxy is no address of a proxy, such as http://proxy.example.com:3128";
-    let url = url::Url::parse(&delivery.proxy).context(example)?;
-    let host = url.host_str().filter(|_| url.scheme() == "http" && url.path() == "/").context(example)?.to_owned();
-    anyhow::ensure!(
-        url.username().is_empty() && url.password().is_none(),
-        "put the credentials of delivery.proxy into delivery.proxy_user and delivery.proxy_password"
-    );
-    let authorization = (!delivery.proxy_user.is_empty()).then(|| {
-        let both = format!("{}:{}", delivery.proxy_user, delivery.proxy_password);
-        format!("Basic {}", STANDARD.encode(both))
-    });
-    let port = url.port_or_known_default().unwrap_or(80);
-    Ok(Some(Proxy { host, port, authorization, resolves: delivery.proxy_resolves }))
-}
-
-/// Authorities and a certificate of our own, from the files that the settings name.
-pub(crate) fn trust(config: &Config) -> anyhow::Result<Trust> {
-    let delivery = &config.delivery;
-    let mut trust = Trust::default();
-    let read = |file: &Path| std::fs::read(file).with_context(|| format!("failed to read {}", file.display()));
-    if !delivery.tls_ca_file.as_os_str().is_empty() {
-        let pem = read(&delivery.tls_ca_file)?;
-        trust.roots = certificates(&pem).with_context(|| format!("{}", delivery.tls_ca_file.display()))?;
-    }
-    if !delivery.tls_client_cert_file.as_os_str().is_empty() {
-        let pem = read(&delivery.tls_client_cert_file)?;
-        let identity = Identity::from_pem(&pem, &delivery.tls_client_cert_password);
-        trust.identity = Some(identity.with_context(|| format!("{}", delivery.tls_client_cert_file.display()))?);
-    }
-    Ok(trust)
-}
-
-/// Where uploaded images lead.
-pub(crate) fn upload_links(config: &Config) -> anyhow::Result<UploadLinks> {
-    let name = &config.server.upload_links;
-    UploadLinks::by_name(name)
-        .with_context(|| format!("server.upload_links {name:?} is none of project_path, project_id"))
 }
 
 /// The wall clock, for what happens before there is a belt.

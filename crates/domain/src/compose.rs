@@ -1,5 +1,5 @@
-//! Composes GitLab's body from a report of a forge. Each kind composes its own body, in `kinds/`; the objects that several
-//! kinds share are here.
+//! Composes GitLab's body from a report of a forge. Each kind composes its own body, in `kinds/`; the objects that
+//! several kinds share are here.
 
 pub(crate) mod fields;
 mod image_links;
@@ -14,11 +14,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 pub use samples::sample;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 pub use shapes::actions;
 
 pub use crate::kinds::{event_name, hook_state};
-
-use serde_json::{Map, Value};
 
 use crate::compose::system_events::Shape;
 use crate::hook::body_template::MAX_BODY;
@@ -30,7 +29,7 @@ use crate::{Timestamp, Trigger};
 /// Why no body can be composed.
 #[derive(Debug, thiserror::Error)]
 pub enum ComposeError {
-    /// Bodies of this kind are nobody's to compose: we write them ourselves, or do not know them.
+    /// Bodies of this kind cannot be composed: Quickdraw writes them itself, or does not know them.
     #[error("{0} cannot be composed; report them with a complete body as \"payload\"")]
     NoComposer(Trigger),
     /// It happens elsewhere.
@@ -67,7 +66,7 @@ const MAX_OBJECT: usize = 4 << 20;
 /// Most memory that it may take then, and what was different before as much again, in bytes.
 const MAX_TREE: usize = tree::BUDGET;
 
-/// Who did it, as the reporter knows them.
+/// The user who caused an event, as the reporter knows them.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct User {
     /// GitLab's number.
@@ -94,7 +93,7 @@ pub struct Instance<'a> {
     pub upload_links: UploadLinks,
 }
 
-/// Where something happened, with what is known of that.
+/// The project or group in which an event happened.
 #[derive(Clone, Copy, Debug)]
 pub enum Scene<'a> {
     /// In a project.
@@ -105,25 +104,25 @@ pub enum Scene<'a> {
     Instance,
 }
 
-/// What happened, as the forge knows it.
+/// An event as the forge reports it.
 pub struct Happened<'a> {
-    /// What kind it is.
+    /// Its kind.
     pub trigger: Trigger,
-    /// Where.
+    /// The project or group in which it happened.
     pub scene: Scene<'a>,
-    /// Who did it.
+    /// The user who caused it.
     pub user: &'a User,
-    /// What it happened to: attributes by GitLab's names, and what belongs to it.
+    /// The object of the event: its attributes by GitLab's names, and the objects that belong to it.
     pub object: &'a RawValue,
-    /// Attributes that were different before, with what they were.
+    /// The attributes that changed, with their earlier values.
     pub previous: Option<&'a RawValue>,
     /// The instance.
     pub instance: Instance<'a>,
-    /// When it was reported, which is when it happened where the object says nothing else.
+    /// The time of the report, which counts as the time of the event unless the object has another.
     pub at: Timestamp,
 }
 
-/// The same where the scene is a project.
+/// An event whose scene is a project.
 pub(crate) struct InProject<'a> {
     pub(crate) trigger: Trigger,
     pub(crate) project: &'a Project,
@@ -141,7 +140,7 @@ impl InProject<'_> {
     }
 }
 
-/// What stays as it is in an address: what RFC 3986 reserves nothing for.
+/// The unreserved characters of RFC 3986, which an address does not encode.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A name as one segment of an address.
@@ -166,8 +165,8 @@ pub(crate) enum Composer {
     Attributes(&'static Shape),
 }
 
-/// What kind of event it is, by its object: what is confidential is told to nobody but those who hear of confidential things,
-/// whatever the report calls it. A comment is as confidential as what it stands on.
+/// The kind of an event by its object: a confidential object makes the event confidential, whatever the report calls it. A
+/// comment is as confidential as the issue that it belongs to.
 #[must_use]
 pub fn kind_of(trigger: Trigger, object: &RawValue) -> Trigger {
     if trigger.kind().confidential.is_none() {
@@ -189,7 +188,7 @@ pub(crate) fn tree_of(trigger: Trigger, object: &RawValue, budget: usize) -> Res
     })
 }
 
-/// Composes the body of an event, which is of the kind that [`kind_of`] tells.
+/// Composes the body of an event, whose kind is the one that [`kind_of`] returns.
 ///
 /// # Errors
 /// When the kind has no composer, or `object` is not what it needs.

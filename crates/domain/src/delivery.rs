@@ -31,17 +31,69 @@ pub enum State {
 /// no claim selects it, and it keeps its order and its age.
 pub const BLOCKED: i64 = 1 << 61;
 
-impl State {
-    /// The number in the databases. Never change a number.
+/// The state of a delivery without its times.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Stage {
+    /// See [`State::Waiting`].
+    Waiting,
+    /// See [`State::Blocked`].
+    Blocked,
+    /// See [`State::Retrying`].
+    Retrying,
+    /// See [`State::Delivered`].
+    Delivered,
+    /// See [`State::GivenUp`].
+    GivenUp,
+    /// See [`State::Cancelled`].
+    Cancelled,
+}
+
+impl Stage {
+    /// The number in the databases. Never change one. Blocked deliveries have that of waiting ones, and another due
+    /// time.
     #[must_use]
     pub const fn code(self) -> i16 {
         match self {
-            Self::Waiting { .. } | Self::Blocked => 0,
-            Self::Retrying { .. } => 1,
+            Self::Waiting | Self::Blocked => 0,
+            Self::Retrying => 1,
             Self::Delivered => 2,
             Self::GivenUp => 3,
             Self::Cancelled => 4,
         }
+    }
+
+    /// The word of the API.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Blocked => "blocked",
+            Self::Retrying => "retrying",
+            Self::Delivered => "delivered",
+            Self::GivenUp => "given_up",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl State {
+    /// The state without its times.
+    #[must_use]
+    pub const fn stage(self) -> Stage {
+        match self {
+            Self::Waiting { .. } => Stage::Waiting,
+            Self::Blocked => Stage::Blocked,
+            Self::Retrying { .. } => Stage::Retrying,
+            Self::Delivered => Stage::Delivered,
+            Self::GivenUp => Stage::GivenUp,
+            Self::Cancelled => Stage::Cancelled,
+        }
+    }
+
+    /// The number in the databases.
+    #[must_use]
+    pub const fn code(self) -> i16 {
+        self.stage().code()
     }
 
     /// The state with this number in the databases.
@@ -60,14 +112,7 @@ impl State {
     /// The word of the API.
     #[must_use]
     pub const fn word(self) -> &'static str {
-        match self {
-            Self::Waiting { .. } => "waiting",
-            Self::Blocked => "blocked",
-            Self::Retrying { .. } => "retrying",
-            Self::Delivered => "delivered",
-            Self::GivenUp => "given_up",
-            Self::Cancelled => "cancelled",
-        }
+        self.stage().word()
     }
 
     /// The time at which the next attempt is due, if one is owed.

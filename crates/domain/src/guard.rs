@@ -11,6 +11,7 @@ mod cases;
 mod own;
 mod ports;
 mod question;
+mod section;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -22,6 +23,7 @@ pub(crate) use address::within;
 pub use allowlist::{Allowlist, AllowlistError};
 pub use own::OwnAddresses;
 pub use question::Question;
+pub use section::{GuardSection, Nat64};
 
 use crate::hook::HookUrl;
 use crate::hook::url::UrlError;

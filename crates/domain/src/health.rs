@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Timestamp;
 use crate::outcome::Outcome;
 
@@ -17,7 +19,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
 /// The rule that disables hooks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DisablePolicy {
     /// The documented rule, and the default. The fourth consecutive failure disables: a 4xx until somebody re-enables
     /// the hook, any other failure for one minute, doubling up to 24 hours.
@@ -27,19 +30,6 @@ pub enum DisablePolicy {
     Current,
     /// Hooks are never disabled.
     Off,
-}
-
-impl DisablePolicy {
-    /// The policy with this name in the settings.
-    #[must_use]
-    pub fn preset(name: &str) -> Option<Self> {
-        match name {
-            "published" => Some(Self::Published),
-            "current" => Some(Self::Current),
-            "off" => Some(Self::Off),
-            _ => None,
-        }
-    }
 }
 
 /// The failures that a hook remembers.

@@ -1,5 +1,8 @@
-//! The registry of kinds of event: the only list of them. Each kind is a value that holds all that the program knows of it,
-//! in a file of its own in this folder. Objects that several kinds share are in `compose/`.
+//! The registry: the only list of the kinds of event. Each kind is a value with all that the program knows of it, in a
+//! file of its own in this folder. Objects that several kinds share are in `compose/`.
+//!
+//! A kind composes its bodies with `compose/`, which finds the kind by its `Trigger`. That circle between `kinds`,
+//! `compose` and `trigger` is intended: a trigger is nothing but a handle to a kind.
 //!
 //! Source: GitLab's webhook events and system hooks pages, `app/models/concerns/triggerable_hooks.rb`, and the
 //! exceptions that its test suite asserts.
@@ -39,8 +42,8 @@ use crate::compose::system_events::Shape;
 use crate::event::ObjectName;
 use crate::trigger::Row;
 
-/// The kinds in the order of their codes: the code of a kind is its position in this list. Databases store the codes, so
-/// a new kind is added at the end, and no kind is ever moved or removed.
+/// The kinds in the order of their codes: the code of a kind is its position in this list. Databases store the codes,
+/// so a new kind is added at the end, and no kind is ever moved or removed.
 pub(crate) static KINDS: [&Kind; 51] = [
     &unknown::UNKNOWN,
     &push::PUSH,

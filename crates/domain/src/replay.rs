@@ -2,11 +2,47 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::delivery::State;
+use crate::delivery::{Stage, State};
 use crate::event::{Event, Origin};
 use crate::outcome::Answers;
 use crate::scope::Place;
 use crate::{HookId, ProjectId, Timestamp};
+
+/// The final state of a delivery that a replay can choose. Filters store it as the number of [`Stage::code`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(into = "i16", try_from = "i16")]
+pub enum Ended {
+    /// The receiver accepted it.
+    Delivered,
+    /// The allowed attempts are used up.
+    GivenUp,
+}
+
+impl Ended {
+    /// The state of such a delivery.
+    #[must_use]
+    pub const fn stage(self) -> Stage {
+        match self {
+            Self::Delivered => Stage::Delivered,
+            Self::GivenUp => Stage::GivenUp,
+        }
+    }
+}
+
+impl From<Ended> for i16 {
+    fn from(ended: Ended) -> Self {
+        ended.stage().code()
+    }
+}
+
+impl TryFrom<i16> for Ended {
+    type Error = &'static str;
+
+    fn try_from(code: i16) -> Result<Self, Self::Error> {
+        let found = [Self::Delivered, Self::GivenUp].into_iter().find(|ended| ended.stage().code() == code);
+        found.ok_or("the state of a replay's filter is neither delivered nor given up")
+    }
+}
 
 /// The filter by which a replay selects deliveries. It is stored with the replay, so that it continues unchanged after
 /// a restart.
@@ -23,8 +59,8 @@ pub struct Filter {
     pub project: Option<i64>,
     /// Only deliveries to this hook.
     pub hook: Option<i64>,
-    /// Only deliveries in this final state: [`State::code`] of delivered or given up.
-    pub state: Option<i16>,
+    /// Only deliveries in this final state.
+    pub state: Option<Ended>,
     /// Only deliveries whose last attempt got one of these answers: see [`Answers::parse`].
     pub status: Vec<String>,
     /// Only events whose body contains this text.
@@ -62,7 +98,7 @@ impl Filter {
             && self.trigger.is_none_or(|code| event.trigger.row().code == code)
             && self.project.is_none_or(|project| event.place == Place::Project(ProjectId(project)))
             && self.hook.is_none_or(|id| hook == HookId(id))
-            && self.state.is_none_or(|code| state.code() == code)
+            && self.state.is_none_or(|ended| state.stage() == ended.stage())
             && (self.status.is_empty() || Answers::parse(&self.status).is_some_and(|answers| answers.contain(status)))
             && self.text.as_ref().is_none_or(has_text)
     }
@@ -145,14 +181,18 @@ mod tests {
         check(|filter| filter.project = Some(1), true);
         check(|filter| filter.project = Some(2), false);
         check(|filter| filter.hook = Some(2), false);
-        check(|filter| filter.state = Some(State::Delivered.code()), false);
-        check(|filter| filter.state = Some(State::GivenUp.code()), true);
+        check(|filter| filter.state = Some(Ended::Delivered), false);
+        check(|filter| filter.state = Some(Ended::GivenUp), true);
         check(|filter| filter.status = vec!["server_failure".to_owned()], true);
         check(|filter| filter.status = vec!["successful".to_owned(), "404".to_owned()], false);
         check(|filter| filter.text = Some("rope".to_owned()), true);
         check(|filter| filter.text = Some("sling".to_owned()), false);
         assert!(!all.chooses(Known { state: State::Cancelled, ..known }), "its hook was deleted");
         assert!(!all.chooses(Known { state: State::Waiting { due_at: Timestamp::default() }, ..known }));
+        let stored =
+            serde_json::to_value(Filter { state: Some(Ended::GivenUp), ..all.clone() }).expect("it is written");
+        assert_eq!(stored["state"], 3);
+        assert!(serde_json::from_value::<Filter>(serde_json::json!({ "state": 4 })).is_err());
         let test = Event { origin: Origin::Test, ..event.clone() };
         assert!(!all.chooses(Known { event: &test, ..known }));
     }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 pub use bound::{BoundError, BoundTo, Speaker, speaker, unnamed};
+use serde::{Deserialize, Serialize};
 
 use crate::guard::within;
 use crate::{Secret, SourceId, Timestamp};
@@ -70,7 +71,8 @@ impl Source {
 }
 
 /// The credentials that a source requires. Credentials that the mode does not mention are ignored.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// At least one credential must be present, and every credential that is present must be valid.
     #[default]

@@ -1,5 +1,5 @@
-//! The kinds of event that a hook can select. The registry of all kinds is in `kinds.rs`; a [`Trigger`] lets the rest of
-//! the program speak of a kind without knowing which one it is.
+//! The kinds of event that a hook can select. The registry of all kinds is in `kinds.rs`; a [`Trigger`] lets the rest
+//! of the program speak of a kind without knowing which one it is.
 
 mod row;
 
@@ -47,15 +47,15 @@ impl Trigger {
         Self::all().find(|trigger| trigger.row().name == name)
     }
 
-    /// The kind of the same events when they are about something confidential; the kind itself if there is none.
+    /// The kind of the same events when they are about something confidential; the kind itself if it has no such half.
     #[must_use]
     pub fn confidential(self) -> Self {
         self.kind().confidential.map_or(self, Self::of)
     }
 
-    /// The kind that a body is of: itself, or its confidential half where the body says that it is about something
-    /// confidential. The name that a sender gives it (a header, `event_type`, the trigger of a report) does not make public what
-    /// the body calls confidential.
+    /// The kind of a body: this kind, or its confidential half if the body says that it is about something confidential.
+    /// The name that a sender gives the event (a header, `event_type`, the trigger of a report) does not make a
+    /// confidential body public.
     #[must_use]
     pub fn for_body(self, body: &Skim) -> Self {
         if body.confidential { self.confidential() } else { self }
@@ -175,7 +175,7 @@ mod tests {
         check_recognition(Some("Issue Hook"), r#"{"object_kind":"work_item","event_type":"work_item"}"#, "issue_hooks");
         let note = r#"{"object_kind":"note","event_type":"confidential_note"}"#;
         check_recognition(None, note, "confidential_note_hooks");
-        // What the body says of its object counts, whatever the sender calls the event.
+        // The marks of the object count, whatever the sender calls the event.
         let on_issue = r#"{"object_kind":"note","event_type":"note","issue":{"confidential":true}}"#;
         check_recognition(Some("Note Hook"), on_issue, "confidential_note_hooks");
         let internal = r#"{"object_kind":"note","event_type":"note","object_attributes":{"internal":true}}"#;

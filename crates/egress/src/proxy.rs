@@ -3,6 +3,8 @@
 
 use std::net::SocketAddr;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{HOST, HeaderValue, PROXY_AUTHORIZATION};
 use http::{Method, Request, StatusCode, Uri};
@@ -11,6 +13,7 @@ use hyper::client::conn::http1;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use url::Url;
 
 use crate::call::Limits;
 use crate::connect::Stream;
@@ -29,6 +32,42 @@ pub struct Proxy {
     /// True if the proxy receives host names, resolves them and checks the addresses itself. Otherwise it receives the
     /// address that was approved here.
     pub resolves: bool,
+}
+
+/// A reason why a text is not the address of a proxy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// Not an `http` URL with a host and without a path.
+    #[error("is not the address of a proxy")]
+    Address,
+    /// The URL contains a user name or a password. It would be shown where addresses are shown.
+    #[error("contains credentials")]
+    Credentials,
+}
+
+impl Proxy {
+    /// Reads an address such as `http://proxy.example.com:3128`.
+    ///
+    /// # Errors
+    /// Every reason of [`ProxyError`].
+    pub fn parse(address: &str, resolves: bool) -> Result<Self, ProxyError> {
+        let url = Url::parse(address).map_err(|_| ProxyError::Address)?;
+        let is_plain = url.scheme() == "http" && url.path() == "/";
+        let host = url.host_str().filter(|_| is_plain).ok_or(ProxyError::Address)?;
+
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(ProxyError::Credentials);
+        }
+        let port = url.port_or_known_default().unwrap_or(80);
+        Ok(Self { host: host.to_owned(), port, authorization: None, resolves })
+    }
+
+    /// The same proxy, with a user name and a password (`Basic`).
+    #[must_use]
+    pub fn with_credentials(self, user: &str, password: &str) -> Self {
+        let encoded = STANDARD.encode(format!("{user}:{password}"));
+        Self { authorization: Some(format!("Basic {encoded}")), ..self }
+    }
 }
 
 /// Opens a tunnel to `target`, which is written as in a URL.

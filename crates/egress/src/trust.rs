@@ -3,6 +3,7 @@
 use pkcs8::pkcs5::EncryptionScheme;
 use pkcs8::pkcs5::pbes2::ScryptParams;
 use pkcs8::{EncryptedPrivateKeyInfoRef, SecretDocument};
+use rustls::RootCertStore;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
@@ -66,10 +67,24 @@ pub enum PemError {
 ///
 /// # Errors
 /// When the text has no certificates, or they are damaged.
-pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
+pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let found = found.map_err(|error| PemError::Damaged(error.to_string()))?;
     if found.is_empty() { Err(PemError::NoCertificate) } else { Ok(found) }
+}
+
+/// The certificate authorities of a PEM text.
+///
+/// # Errors
+/// When there are none, or TLS cannot use them.
+pub fn authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
+    let found = certificates(pem)?;
+    let mut roots = RootCertStore::empty();
+
+    for certificate in &found {
+        roots.add(certificate.clone()).map_err(|error| PemError::Damaged(error.to_string()))?;
+    }
+    Ok(found)
 }
 
 impl Identity {

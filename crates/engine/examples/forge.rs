@@ -78,9 +78,8 @@ async fn main() -> anyhow::Result<()> {
             now,
         )
         .await?;
-    let merge_requests = Trigger::by_name("merge_request_hooks").expect("a kind of GitLab's");
     let hook = Hook::new(Scope::Project(project.id), HookUrl::parse(&url)?, clock.uuid(), now);
-    store.create_hook(Hook { triggers: [merge_requests].into_iter().collect(), ..hook }, 100).await?;
+    store.create_hook(Hook { triggers: [Trigger::MERGE_REQUEST].into_iter().collect(), ..hook }, 100).await?;
 
     // The belt, and everything that moves on it.
     let belt = Belt::new(store.clone(), Arc::new(Guarded::new(client, guard)), clock.clone(), settings).await?;
@@ -88,13 +87,13 @@ async fn main() -> anyhow::Result<()> {
 
     // Something happened. Composing is worth it only if somebody listens, which is known from memory.
     let place = Place::Project(project.id);
-    if belt.is_heard(place, merge_requests) {
+    if belt.is_heard(place, Trigger::MERGE_REQUEST) {
         let user = User { id: 4, name: "Ida Ridge".into(), username: "ida".into(), ..User::default() };
         let object = serde_json::value::to_raw_value(&serde_json::json!({
             "id": 99, "iid": 5, "title": "Grease the gate", "action": "open", "source_branch": "grease", "target_branch": "main" }))?;
         let report = Report {
             scene: Scene::Project(&project),
-            trigger: merge_requests,
+            trigger: Trigger::MERGE_REQUEST,
             user: &user,
             object: &object,
             previous: None,

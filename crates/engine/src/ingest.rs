@@ -13,7 +13,7 @@ use quickdraw_domain::recursion::Chain;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{DeliveryId, EventId, HookId, Timestamp, Trigger};
 use quickdraw_store::deliveries::{Claimed, Line};
-use quickdraw_store::events::{Appended, Chains, Decided, NewEvent};
+use quickdraw_store::events::{Appended, Chains, Decided, Holds, NewEvent};
 use quickdraw_store::{Error, Packed};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use uuid::Uuid;
@@ -240,7 +240,8 @@ impl Belt {
                 line: None,
             });
             let taken = (claimed.collect(), look && hooks.len() < audience.deliver.len());
-            new.decided = Some(Decided { version: index.version(), audience, taken: hooks, lease_until, now });
+            new.decided =
+                Some(Decided { holds: Holds::AtVersion(index.version()), audience, taken: hooks, lease_until, now });
             taken
         };
         events.iter_mut().zip(stopped).map(decide).collect()

@@ -33,6 +33,7 @@ pub mod rebuild;
 mod relay;
 mod replay;
 mod report;
+pub mod settings;
 mod store_watch;
 mod sweep;
 pub mod telemetry;

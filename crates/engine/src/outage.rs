@@ -125,7 +125,7 @@ mod tests {
         assert!(stands_alone(&damaged));
         assert!(cause_stands_alone(&anyhow::Error::from(damaged).context("failed to read")));
         assert!(cause_stands_alone(&anyhow::anyhow!("something else")));
-        let gone = Error::Unavailable("gone".to_owned());
+        let gone = Error::unavailable("gone");
         assert!(!stands_alone(&gone));
         assert!(!cause_stands_alone(&anyhow::Error::from(gone).context("failed to read")));
         assert!(is_going_on());

@@ -59,7 +59,7 @@ impl Belt {
         let within = self.settings.answer_within;
         let late = |_| {
             let text = format!("it did not answer within {} ms", within.as_millis());
-            Err(E::from(Error::Unavailable(text)))
+            Err(E::from(Error::unavailable(text)))
         };
         tokio::time::timeout(within, work).await.unwrap_or_else(late)
     }
@@ -79,7 +79,7 @@ impl Belt {
     async fn look_at_store(&self) -> Duration {
         let began = self.clock.now();
         let written = tokio::time::timeout(PATIENCE, self.store.heartbeat(self.node, began)).await;
-        let late = |_| Err(Error::Unavailable(format!("it did not take a write within {} s", PATIENCE.as_secs())));
+        let late = |_| Err(Error::unavailable(format!("it did not take a write within {} s", PATIENCE.as_secs())));
         let written = written.unwrap_or_else(late);
         self.store_watch.looked(began, written.as_ref().err());
         match written {
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn a_failure_is_shown_since_its_first_look_and_remembered_when_it_is_over() {
         let (at, watch) = (Timestamp::from_seconds, StoreWatch::default());
-        let failed = |text: &str| Error::Unavailable(text.to_owned());
+        let failed = |text: &str| Error::unavailable(text);
         watch.looked(at(10), None);
         assert_eq!(*lock(&watch.0), StoreStatus::default());
         watch.looked(at(20), Some(&failed("gone")));

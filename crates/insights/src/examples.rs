@@ -98,10 +98,12 @@ fn push(branch: &str, before: &str, after: &str, commits: &[Value]) -> (Trigger,
 }
 
 fn merge(sha: &str) -> (Trigger, Value) {
-    let trigger = Trigger::by_name("merge_request_hooks").expect("a row");
     let attributes =
         json!({"iid": 1, "action": "merge", "state": "merged", "target_project_id": 7, "merge_commit_sha": sha});
-    (trigger, json!({"object_kind": "merge_request", "project": {"id": 7}, "object_attributes": attributes}))
+    (
+        Trigger::MERGE_REQUEST,
+        json!({"object_kind": "merge_request", "project": {"id": 7}, "object_attributes": attributes}),
+    )
 }
 
 /// Checks the expectation with the events as given, reversed, and repeated.

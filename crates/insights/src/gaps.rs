@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::Fact;
 use super::commits::project_of;
-use quickdraw_domain::{Timestamp, Trigger};
+use super::counted::Counted;
+use quickdraw_domain::Timestamp;
 
 /// Maximum of GitLab's column for these numbers. Larger numbers do not come from GitLab.
 const LARGEST_IID: i64 = i32::MAX as i64;
@@ -179,12 +180,12 @@ impl Gap {
 }
 
 /// Reads the objects that an event mentions: its own, and others of the same project.
-pub(super) fn of(trigger: Trigger, received_at: Timestamp, body: &Value) -> Vec<Fact> {
+pub(super) fn of(kind: Counted, received_at: Timestamp, body: &Value) -> Vec<Fact> {
     let project = project_of(body);
-    let own = match trigger.row().object_kinds {
-        ["merge_request"] => Some((Sequence::MergeRequest, &body["object_attributes"])),
-        ["issue", ..] => Some((Sequence::Issue, &body["object_attributes"])),
-        ["pipeline"] => Some((Sequence::Pipeline, &body["object_attributes"])),
+    let own = match kind {
+        Counted::MergeRequest => Some((Sequence::MergeRequest, &body["object_attributes"])),
+        Counted::Issue => Some((Sequence::Issue, &body["object_attributes"])),
+        Counted::Pipeline => Some((Sequence::Pipeline, &body["object_attributes"])),
         _ => None,
     };
     let beside = [(Sequence::MergeRequest, &body["merge_request"]), (Sequence::Issue, &body["issue"])];
@@ -199,12 +200,14 @@ pub(super) fn of(trigger: Trigger, received_at: Timestamp, body: &Value) -> Vec<
 
 #[cfg(test)]
 mod tests {
+    use quickdraw_domain::Trigger;
     use serde_json::json;
 
     use super::*;
 
     fn seen(trigger: &str, body: &Value) -> Vec<(Sequence, i64)> {
-        let facts = of(Trigger::by_name(trigger).expect("a row"), Timestamp::default(), body);
+        let kind = Trigger::by_name(trigger).and_then(Counted::of).expect("a counted kind");
+        let facts = of(kind, Timestamp::default(), body);
         let seen = |fact| match fact {
             Fact::Seen(seen) => (seen.metric, seen.iid),
             other => panic!("{other:?}"),

@@ -10,6 +10,7 @@ pub mod branch_numbers;
 pub mod branches;
 pub mod chain;
 pub mod commits;
+mod counted;
 pub mod deployments;
 pub mod entity;
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub mod reviews;
 pub mod roster;
 
 use branches::{Branch, Push};
+use counted::Counted;
 use deployments::Deployment;
 use entity::Item;
 use issues::Issue;
@@ -88,8 +90,7 @@ const MOST_MEMORY: usize = 32 << 20;
 /// True if events of this kind can affect a metric. Other events are never queued for projection.
 #[must_use]
 pub fn counts(trigger: Trigger) -> bool {
-    let kinds = ["merge_request", "issue", "pipeline", "build", "deployment", "note", "tag_push", "release"];
-    trigger == Trigger::PUSH || trigger.row().object_kinds.first().is_some_and(|kind| kinds.contains(kind))
+    Counted::of(trigger).is_some()
 }
 
 /// Reads the facts of an event.
@@ -98,12 +99,10 @@ pub fn counts(trigger: Trigger) -> bool {
 /// When the body is not JSON that can be represented, for example because a text contains a lone surrogate, or when it
 /// needs too much memory.
 pub fn facts(trigger: Trigger, received_at: Timestamp, body: &[u8]) -> Result<Vec<Fact>, FactError> {
-    if !counts(trigger) {
-        return Ok(Vec::new());
-    }
+    let Some(kind) = Counted::of(trigger) else { return Ok(Vec::new()) };
     let body = tree::read(body, MOST_MEMORY)?;
     let mut facts = Vec::new();
-    if trigger == Trigger::PUSH {
+    if kind == Counted::Push {
         let commits = commits::of_push(received_at, &body);
         if let Some(push) = Push::of_event(received_at, &body, &commits) {
             let branch = Branch::of_event(received_at, &body, &push).map(Item::Branch);
@@ -111,13 +110,13 @@ pub fn facts(trigger: Trigger, received_at: Timestamp, body: &[u8]) -> Result<Ve
         }
         facts.extend(commits.into_iter().map(|commit| Fact::Commit(Box::new(commit))));
         facts.extend(commits::merges_of_push(&body));
-    } else if let ["merge_request"] = trigger.row().object_kinds {
+    } else if kind == Counted::MergeRequest {
         facts.extend(commits::of_merge_request(&body));
     }
     facts.extend(project(received_at, &body));
-    facts.extend(items(trigger, received_at, &body).into_iter().map(|item| Fact::Item(Box::new(item))));
+    facts.extend(items(kind, received_at, &body).into_iter().map(|item| Fact::Item(Box::new(item))));
     facts.extend(people::of(received_at, &body).map(Fact::User));
-    facts.extend(gaps::of(trigger, received_at, &body));
+    facts.extend(gaps::of(kind, received_at, &body));
     Ok(facts)
 }
 
@@ -127,26 +126,26 @@ fn project(seen_at: Timestamp, body: &serde_json::Value) -> Option<Fact> {
 }
 
 /// Reads the items that an event describes.
-fn items(trigger: Trigger, received_at: Timestamp, body: &serde_json::Value) -> Vec<Item> {
+fn items(kind: Counted, received_at: Timestamp, body: &serde_json::Value) -> Vec<Item> {
     let merge_request = |one: Option<MergeRequest>| one.map(Item::MergeRequest);
     let issue = |one: Option<Issue>| one.map(Item::Issue);
-    let all: Vec<Option<Item>> = match trigger.row().object_kinds {
-        ["merge_request"] => vec![merge_request(MergeRequest::of_event(received_at, body))],
-        ["issue", ..] => vec![issue(Issue::of_event(received_at, body))],
-        ["note"] => {
+    let all: Vec<Option<Item>> = match kind {
+        Counted::MergeRequest => vec![merge_request(MergeRequest::of_event(received_at, body))],
+        Counted::Issue => vec![issue(Issue::of_event(received_at, body))],
+        Counted::Note => {
             vec![merge_request(MergeRequest::of_note(received_at, body)), issue(Issue::of_note(received_at, body))]
         }
-        ["pipeline"] => {
+        Counted::Pipeline => {
             let pipeline = Pipeline::of_event(received_at, body).map(Item::Pipeline);
             let jobs = Job::of_pipeline(body).into_iter().map(|job| Some(Item::Job(job)));
             let deployments = Deployment::of_pipeline(body).into_iter().map(|one| Some(Item::Deployment(one)));
             jobs.chain(deployments).chain([pipeline]).collect()
         }
-        ["build"] => vec![Job::of_event(body).map(Item::Job), Deployment::of_build(body).map(Item::Deployment)],
-        ["tag_push"] => vec![Deployment::of_tag(received_at, body).map(Item::Deployment)],
-        ["release"] => vec![Deployment::of_release(received_at, body).map(Item::Deployment)],
-        ["deployment"] => vec![Deployment::of_event(received_at, body).map(Item::Deployment)],
-        _ => Vec::new(),
+        Counted::Job => vec![Job::of_event(body).map(Item::Job), Deployment::of_build(body).map(Item::Deployment)],
+        Counted::TagPush => vec![Deployment::of_tag(received_at, body).map(Item::Deployment)],
+        Counted::Release => vec![Deployment::of_release(received_at, body).map(Item::Deployment)],
+        Counted::Deployment => vec![Deployment::of_event(received_at, body).map(Item::Deployment)],
+        Counted::Push => Vec::new(),
     };
     all.into_iter().flatten().collect()
 }

@@ -30,10 +30,6 @@ fn written(minute: i64) -> String {
     time.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
-fn trigger(name: &str) -> Trigger {
-    Trigger::by_name(name).expect("a row")
-}
-
 /// Receives each event a minute after it happened. Then it shuffles the events, repeats some of them, and exchanges the
 /// times of receipt.
 fn in_disorder(history: History, order: &[Index]) -> Events {
@@ -124,7 +120,7 @@ fn play(actions: &[(i64, Action)], begins_as_draft: bool) -> (Sheet, History) {
         let user = json!({ "id": who, "username": format!("u{who}") });
         (
             minute,
-            trigger("merge_request_hooks"),
+            Trigger::MERGE_REQUEST,
             json!({ "user": user, "project": { "id": 7 }, "object_attributes": attributes }),
         )
     };
@@ -169,7 +165,7 @@ fn play(actions: &[(i64, Action)], begins_as_draft: bool) -> (Sheet, History) {
                 let user = json!({ "id": who, "username": format!("u{who}") });
                 let body = json!({ "user": user, "project": { "id": 7 }, "object_attributes": note,
                     "merge_request": attributes(&sheet, now) });
-                events.push((now, trigger("note_hooks"), body));
+                events.push((now, Trigger::NOTE, body));
             }
             Action::Close if sheet.is_open && !is_merged => {
                 sheet.is_open = false;
@@ -206,7 +202,7 @@ fn play_issue(actions: &[(i64, u8)]) -> (Truth, History) {
     let event = |action: &str, attributes: Value, minute: i64| {
         let mut attributes = attributes;
         attributes["action"] = action.into();
-        (minute, trigger("issue_hooks"), json!({ "project": { "id": 7 }, "object_attributes": attributes }))
+        (minute, Trigger::ISSUE, json!({ "project": { "id": 7 }, "object_attributes": attributes }))
     };
     let mut events = vec![event("open", attributes(true, 0, None), 0)];
     for (number, (pause, action)) in actions.iter().enumerate() {
@@ -231,7 +227,7 @@ fn play_issue(actions: &[(i64, u8)]) -> (Truth, History) {
                 let note = json!({ "id": number, "author_id": who, "created_at": written(now) });
                 let on = attributes(open, now, closes.last().copied());
                 let body = json!({ "project": { "id": 7 }, "object_attributes": note, "issue": on });
-                events.push((now, trigger("note_hooks"), body));
+                events.push((now, Trigger::NOTE, body));
             }
             _ => {}
         }
@@ -321,7 +317,7 @@ proptest! {
                 let body = json!({ "deployment_id": number, "status": "success", "status_changed_at": written(now),
                     "environment": "production", "project": { "id": 7 },
                     "commit_url": format!("https://gitlab.example.com/-/commit/{}", sha(commit + 2)) });
-                events.push((now, trigger("deployment_hooks"), body));
+                events.push((now, Trigger::DEPLOYMENT, body));
             } else {
                 let commit = merged.len() + 2;
                 merged.push(now);
@@ -332,7 +328,7 @@ proptest! {
                 let attributes = json!({ "iid": commit, "target_project_id": 7, "created_at": written(0), "updated_at": written(now),
                     "action": "merge", "state": "merged", "merge_commit_sha": sha(commit) });
                 let body = json!({ "project": { "id": 7 }, "object_attributes": attributes });
-                events.push((now, trigger("merge_request_hooks"), body));
+                events.push((now, Trigger::MERGE_REQUEST, body));
             }
         }
         let items = entity::joined_at(&in_disorder(events, &order));

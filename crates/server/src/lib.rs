@@ -16,6 +16,7 @@ pub mod params;
 mod places;
 pub mod receive;
 mod seats;
+pub mod settings;
 pub mod state;
 mod streams;
 pub mod telemetry;

@@ -66,7 +66,7 @@ pub(crate) async fn in_time(State(app): State<Arc<App>>, request: Request, next:
     tokio::select! {
         response = next.run(request) => response,
         () = app.belt.gives_up() => {
-            ApiError::Store(Error::Unavailable("it did not answer in time".to_owned())).into_response()
+            ApiError::Store(Error::unavailable("it did not answer in time")).into_response()
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Who may ask: users, their access tokens and memberships. Of tokens only digests are stored.
+//! Users, their access tokens and their memberships. Only digests of tokens are stored.
 
 mod filters;
 
 use async_trait::async_trait;
-use quickdraw_domain::Timestamp;
 use quickdraw_domain::access::{AccessLevel, TokenScope};
 use quickdraw_domain::scope::Scope;
+use quickdraw_domain::{Edit, Timestamp};
 
 use crate::error::Result;
 use crate::lists::{Page, Paged};
@@ -13,7 +13,7 @@ use crate::lists::{Page, Paged};
 pub(crate) use filters::tokens_of;
 pub use filters::{Between, MemberFilter, TokenFilter, UserFilter};
 
-/// Who a token stands for.
+/// The user that a token belongs to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Actor {
     /// GitLab's number of the user.
@@ -66,15 +66,15 @@ pub struct NewUser {
     pub is_admin: bool,
 }
 
-/// What is to be changed of a user; `None` keeps what is there.
+/// A change of a user. `None` and [`Edit::Keep`] keep what is there.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct UserEdit {
     /// Login.
     pub username: Option<String>,
     /// Shown name.
     pub name: Option<String>,
-    /// Address; an inner `None` takes it away.
-    pub email: Option<Option<String>>,
+    /// Address.
+    pub email: Edit<String>,
     /// May do everything.
     pub is_admin: Option<bool>,
     /// Their tokens are refused.
@@ -88,9 +88,9 @@ pub struct Token {
     pub id: i64,
     /// Whose it is.
     pub user_id: i64,
-    /// What it is for.
+    /// The name that its owner gave it.
     pub name: String,
-    /// What it covers, in the order in which that was asked for.
+    /// Its scopes, in the order of the request.
     pub scopes: Vec<TokenScope>,
     /// When it was made.
     pub created_at: Timestamp,
@@ -115,9 +115,9 @@ pub struct NewToken {
     pub digest: [u8; 32],
     /// Whom it stands for.
     pub holder: Holder,
-    /// What it is for.
+    /// The name that its owner gave it.
     pub name: String,
-    /// What it covers, each once.
+    /// Its scopes, each once.
     pub scopes: Vec<TokenScope>,
     /// From when on it is no longer taken.
     pub expires_at: Option<Timestamp>,
@@ -153,7 +153,7 @@ pub enum Tokens {
 /// A member of a project or group.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Member {
-    /// Who.
+    /// The user.
     pub user: User,
     /// As what.
     pub level: AccessLevel,
@@ -168,8 +168,8 @@ pub trait Access {
     async fn set_root_token(&self, digest: [u8; 32], now: Timestamp) -> Result<()>;
     /// Whether a root token was ever set.
     async fn has_root_token(&self) -> Result<bool>;
-    /// Who a token stands for, by its digest; nobody when it was revoked or has expired. `Blocked` when its user is. Notes that
-    /// it was used.
+    /// The user of a token, by its digest; nobody when it was revoked or has expired. `Blocked` when its user is.
+    /// Notes that it was used.
     async fn find_actor(&self, digest: [u8; 32], now: Timestamp) -> Result<Option<Actor>>;
     /// Makes a user. `Taken` when the login or the address is, both compared without case.
     async fn create_user(&self, new: NewUser, now: Timestamp) -> Result<User>;
@@ -198,7 +198,8 @@ pub trait Access {
     ) -> Result<Option<Token>>;
     /// Takes a token back, and the membership of its bot. `false` if it was not there.
     async fn revoke_token(&self, id: i64) -> Result<bool>;
-    /// Makes somebody a member of a project or group. `Missing` when one of them is not there, `Taken` when they are one.
+    /// Makes somebody a member of a project or group. `Missing` when one of them is not there, `Taken` when they are
+    /// one.
     async fn add_member(
         &self,
         scope: Scope,
@@ -220,8 +221,8 @@ pub trait Access {
     async fn find_member(&self, scope: Scope, user: i64) -> Result<Option<Member>>;
     /// Direct members of a project or group by number of the user.
     async fn list_members(&self, scope: Scope, filter: MemberFilter, page: Page) -> Result<Paged<Member>>;
-    /// Members of a project or group and of the groups above at that time, by number of the user, each with their highest
-    /// role and when the last of their memberships ends.
+    /// Members of a project or group and of the groups above at that time, by number of the user, each with their
+    /// highest role and when the last of their memberships ends.
     async fn list_all_members(
         &self,
         scope: Scope,
@@ -249,5 +250,5 @@ pub(crate) fn scopes_of(column: &str) -> Vec<TokenScope> {
 /// Columns of a token, of the user that it stands for, and of that user's role.
 pub(crate) const TOKEN: &str = "t.id, t.user_id, t.name, t.scopes, t.created_at, t.expires_at, t.last_used_at,
     t.revoked, u.project_id, u.group_id, (SELECT max(m.access_level) FROM members m
-        WHERE m.user_id = u.id AND (m.project_id = u.project_id OR m.group_id = u.group_id)), t.is_root
+        WHERE m.user_id = u.id AND (m.project_id = u.project_id OR m.group_id = u.group_id)) AS level, t.is_root
     FROM access_tokens t JOIN users u ON u.id = t.user_id";

@@ -1,8 +1,8 @@
 //! The journal in the order in which it was committed, for those who follow it: streams.
 //!
-//! Ids of events are ordered by the clock of whoever made them, and commit in another order; a cursor of ids would pass
-//! over what commits behind it. So each batch of events has a number that only goes up in the order of commits
-//! (`docs/decisions/0023`).
+//! Ids of events are ordered by the clock of the node that made them, and commit in another order; a cursor of ids
+//! would pass over events that commit behind it. So each batch of events has a number that only goes up in the order of
+//! commits (`docs/decisions/0023`).
 
 use async_trait::async_trait;
 use quickdraw_domain::{EventId, Timestamp};
@@ -20,7 +20,7 @@ pub struct Batch {
     pub events: Vec<EventId>,
 }
 
-/// What follows in the journal.
+/// The next batches of the journal.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Followed {
     /// Batches in their order.

@@ -28,7 +28,7 @@ pub struct Attempt {
     pub record: Record,
 }
 
-/// What to list, newest first.
+/// A filter for attempts, which are listed newest first.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct AttemptFilter {
     /// Only of this delivery.
@@ -41,7 +41,7 @@ pub struct AttemptFilter {
     pub limit: usize,
 }
 
-/// What to show of a hook's log, newest first.
+/// A filter for a hook's log, which is shown newest first.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogFilter {
     /// Whose.
@@ -65,7 +65,7 @@ pub trait Attempts {
     async fn list_attempts(&self, filter: AttemptFilter) -> Result<Vec<Attempt>>;
 }
 
-/// What the databases store of an outcome. Never change a number.
+/// The number of an outcome in the databases. Never change a number.
 pub(crate) const fn outcome_code(outcome: Outcome) -> i16 {
     match outcome {
         Outcome::Delivered { .. } => 1,

@@ -1,4 +1,5 @@
-//! Who changed what, who was refused, and which administrator read bodies: written once, never changed, deleted after a year.
+//! The audit log: changes, refusals, and bodies that administrators read. Entries are written once, never changed, and
+//! deleted after a year.
 
 use async_trait::async_trait;
 use quickdraw_domain::Timestamp;
@@ -31,7 +32,7 @@ pub struct AuditEntry {
     pub attributes: String,
 }
 
-/// What to list, newest first.
+/// A filter for entries, which are listed newest first.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct AuditFilter {
     /// Only by this user.

@@ -1,6 +1,6 @@
 //! How things stand in columns, where both engines do it alike.
 
-use quickdraw_domain::delivery::{State, Tally};
+use quickdraw_domain::delivery::{BLOCKED, Stage, State, Tally};
 use quickdraw_domain::event::{DedupeKey, Origin};
 use quickdraw_domain::health::Health;
 use quickdraw_domain::scope::{Place, Scope};
@@ -52,8 +52,8 @@ pub(crate) const fn scope_columns(scope: Scope) -> (Option<i64>, Option<i64>) {
     }
 }
 
-/// The condition of rows in a scope, and the number that is its first parameter. Each names the one column that its index
-/// begins with. `mark` begins a parameter's name.
+/// The condition of rows in a scope, and the number that is its first parameter. Each names the one column that its
+/// index begins with. `mark` begins a parameter's name.
 pub(crate) fn in_scope(scope: Scope, rows: &str, mark: char) -> (String, i64) {
     match scope {
         Scope::Project(id) => (format!("{rows}.project_id = {mark}1"), id.0),
@@ -69,6 +69,18 @@ pub(crate) fn scope(project: Option<i64>, group: Option<i64>) -> Scope {
         (Some(project), _) => Scope::Project(ProjectId(project)),
         (None, Some(group)) => Scope::Group(GroupId(group)),
         (None, None) => Scope::Instance,
+    }
+}
+
+/// The condition that a delivery is in a state; any state without one.
+pub(crate) fn is_in(stage: Option<Stage>) -> String {
+    let Some(stage) = stage else { return "TRUE".to_owned() };
+    let code = stage.code();
+
+    match stage {
+        Stage::Waiting => format!("state = {code} AND due_at < {BLOCKED}"),
+        Stage::Blocked => format!("state = {code} AND due_at >= {BLOCKED}"),
+        Stage::Retrying | Stage::Delivered | Stage::GivenUp | Stage::Cancelled => format!("state = {code}"),
     }
 }
 

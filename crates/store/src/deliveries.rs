@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use quickdraw_domain::audience::SkipReason;
-use quickdraw_domain::delivery::{self, State, Tally};
+use quickdraw_domain::delivery::{self, Stage, State, Tally};
 use quickdraw_domain::event::Event;
 use quickdraw_domain::health::Health;
 use quickdraw_domain::outcome::Outcome;
@@ -16,16 +16,31 @@ use quickdraw_domain::scope::Scope;
 use quickdraw_domain::settle::{Attempted, Occasion, Policies};
 use quickdraw_domain::{DeliveryId, EventId, HookId, NodeId, ObjectKey, Timestamp};
 
+use crate::column_list::column_list;
 use crate::error::Result;
+use crate::events::BODY;
 use crate::lists::Scanned;
 use crate::payload::Packed;
 
-/// What a claim may take.
+column_list! {
+    /// Columns of `deliveries` that history shows.
+    DELIVERY: DeliveryColumns, "",
+    [id, event_id, hook_id, state, due_at, attempts, unknown, created_at, finished_at]
+}
+column_list! {
+    /// Columns of a delivery `l` that was just leased, which follow those of its event and the body.
+    LEASED: LeasedColumns after BODY.payload, "l.", [id, hook_id, attempts, unknown, fence, object]
+}
+
+/// [`DELIVERY`] in the text of a statement.
+pub(crate) const DELIVERY_COLUMNS: &str = DELIVERY.sql;
+
+/// The limits of a claim.
 #[derive(Clone, Debug)]
 pub struct Claim {
-    /// Who claims.
+    /// The node that claims.
     pub node: NodeId,
-    /// What is due by then.
+    /// Deliveries that are due by then are claimed.
     pub now: Timestamp,
     /// When the lease lapses.
     pub lease_until: Timestamp,
@@ -46,21 +61,21 @@ pub struct Claimed {
     pub delivery: DeliveryId,
     /// For whom.
     pub hook: HookId,
-    /// What it has had so far.
+    /// Its attempts so far.
     pub tally: Tally,
     /// Number of the lease; a settle with another one is refused.
     pub fence: i64,
     /// When the lease lapses.
     pub lease_until: Timestamp,
-    /// What happened.
+    /// The event.
     pub event: Event,
     /// Its body.
     pub payload: Packed,
-    /// The line it stands in, if its hook wanted events in order when it was made.
+    /// Its ordering queue, if its hook wanted events in order when it was made.
     pub line: Option<Line>,
 }
 
-/// Deliveries of one hook that are about one object: one of them is attempted, the others are blocked.
+/// An ordering queue: deliveries of one hook about one object. One of them is attempted, and the others are blocked.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Line {
     /// For whom.
@@ -69,7 +84,7 @@ pub struct Line {
     pub object: ObjectKey,
 }
 
-/// What an attempt left to be recorded. The request is not: it follows from event, hook and attempt.
+/// The record of an attempt. The request is not recorded: it follows from event, hook and attempt.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Record {
     /// When it began.
@@ -101,22 +116,22 @@ pub struct Finished {
     pub scope: Scope,
     /// The lease it was made under.
     pub fence: i64,
-    /// What the delivery had had before.
+    /// The attempts of the delivery before this one.
     pub tally: Tally,
     /// The verdict.
     pub outcome: Outcome,
-    /// What it was made for.
+    /// The reason for the attempt.
     pub occasion: Occasion,
     /// For the jitter of a retry.
     pub chance: Chance,
     /// The hook's own retry policy.
     pub retry: Option<Arc<RetryPolicy>>,
-    /// What is kept of it.
+    /// The record of it.
     pub record: Record,
 }
 
 impl Finished {
-    /// What [`quickdraw_domain::settle::settle`] is asked about.
+    /// The attempt, as [`quickdraw_domain::settle::settle`] takes it.
     pub(crate) const fn attempted(&self) -> Attempted {
         Attempted {
             tally: self.tally,
@@ -127,7 +142,7 @@ impl Finished {
         }
     }
 
-    /// What applies to it: the usual, and the hook's own retries.
+    /// The policies that apply to it: the usual ones, with the hook's own retries.
     pub(crate) fn policies<'a>(&self, usual: &'a Policies) -> Cow<'a, Policies> {
         match &self.retry {
             Some(own) => Cow::Owned(Policies { retry: own.as_ref().clone(), disable: usual.disable }),
@@ -136,7 +151,7 @@ impl Finished {
     }
 }
 
-/// What became of a finished attempt.
+/// The result of a finished attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Settlement {
     /// Which delivery.
@@ -145,7 +160,7 @@ pub struct Settlement {
     pub hook: HookId,
     /// Where it stands. `None`: the lease was lost meanwhile and nothing was written.
     pub state: Option<State>,
-    /// What the hook remembers now.
+    /// The health of the hook now.
     pub health: Health,
 }
 
@@ -160,7 +175,7 @@ pub struct Delivery {
     pub hook: HookId,
     /// Where it stands.
     pub state: State,
-    /// What it has had.
+    /// Its attempts.
     pub tally: Tally,
     /// When it was made.
     pub created_at: Timestamp,
@@ -168,10 +183,10 @@ pub struct Delivery {
     pub finished_at: Option<Timestamp>,
 }
 
-/// What is no longer held for a hook that is disabled.
+/// Deliveries that are no longer held for a disabled hook.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Held {
-    /// What has been due for longer.
+    /// Deliveries that have been due since before this time.
     pub older_than: Timestamp,
     /// All but so many of the newest.
     pub most: i64,
@@ -179,23 +194,20 @@ pub struct Held {
     pub reason: SkipReason,
 }
 
-/// What to list, newest first.
+/// A filter for deliveries, which are listed newest first.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct DeliveryFilter {
     /// Only of this event.
     pub event: Option<EventId>,
     /// Only for this hook.
     pub hook: Option<HookId>,
-    /// Only in the state of this code; [`ASKED_BLOCKED`] for blocked ones.
-    pub state: Option<i16>,
+    /// Only in this state.
+    pub state: Option<Stage>,
     /// Only older than this one: the cursor.
     pub before: Option<DeliveryId>,
     /// Most rows.
     pub limit: usize,
 }
-
-/// What a filter calls blocked deliveries. It is never stored.
-pub const ASKED_BLOCKED: i16 = 5;
 
 /// How much is owed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -222,12 +234,14 @@ pub trait Deliveries {
         now: Timestamp,
         policies: Arc<Policies>,
     ) -> Result<Vec<Settlement>>;
-    /// In each of these lines, makes the oldest blocked delivery due now if nobody stands before it. It stays blocked while an older
-    /// event of any kind waits for its fan-out, because that may belong in the line too.
-    async fn move_up(&self, lines: Vec<Line>, now: Timestamp) -> Result<()>;
-    /// Looks at so many lines behind this one. Gives those in which all are blocked, and the last one, if there may be more.
+    /// Advances ordering queues: the oldest blocked delivery of each is due now, unless another delivery of the queue
+    /// is attempted or retried. It stays blocked while an older event of any kind waits for its fan-out, because that
+    /// event may belong in the queue too.
+    async fn move_up(&self, queues: Vec<Line>, now: Timestamp) -> Result<()>;
+    /// Looks at so many ordering queues after this one. Returns those in which every delivery is blocked, and the last
+    /// queue that was looked at, if there may be more.
     async fn waiting_lines(&self, after: Option<Line>, number: usize) -> Result<(Vec<Line>, Option<Line>)>;
-    /// Takes one delivery under a lease, whatever its state, to be attempted once more by hand. `None` when it is not
+    /// Leases one delivery in any state for a manual attempt. `None` when it is not
     /// there, or somebody holds it.
     async fn lease_delivery(&self, id: DeliveryId, lease_until: Timestamp) -> Result<Option<Claimed>>;
     /// Gives back deliveries of this node that were claimed and never begun: nothing is recorded of them.
@@ -236,8 +250,8 @@ pub trait Deliveries {
     async fn expire_leases(&self, now: Timestamp, policies: Arc<Policies>) -> Result<usize>;
     /// Cancels what deleted hooks were owed, at most `limit`. Returns how many.
     async fn cancel_orphans(&self, now: Timestamp, limit: usize) -> Result<usize>;
-    /// Gives up what a hook is owed and nobody has begun: what has been due since before `older_than`, and of the rest all
-    /// but the newest `most`; at most about `limit`. Each is a skip with this reason. Returns how many.
+    /// Gives up what a hook is owed and nobody has begun: what has been due since before `older_than`, and of the rest
+    /// all but the newest `most`; at most about `limit`. Each is a skip with this reason. Returns how many.
     async fn drop_held(&self, hook: HookId, held: Held, now: Timestamp, limit: usize) -> Result<usize>;
     /// One delivery.
     async fn find_delivery(&self, id: DeliveryId) -> Result<Option<Delivery>>;
@@ -247,7 +261,7 @@ pub trait Deliveries {
     async fn backlog(&self) -> Result<Backlog>;
 }
 
-/// What history says of an attempt whose outcome nobody recorded.
+/// The text that history shows for an attempt without a recorded outcome.
 pub(crate) const UNKNOWN: &str = "we stopped before the result was recorded; the receiver may have got it";
 
 /// The smallest and largest delivery ids that fan-out can have given to an event: they share its 48 bits of time.
@@ -258,7 +272,8 @@ pub(crate) fn id_range(event: EventId) -> (DeliveryId, DeliveryId) {
     (DeliveryId(uuid::Uuid::from_bytes(low)), DeliveryId(uuid::Uuid::from_bytes(high)))
 }
 
-/// When a blocked delivery is due. Lines are in the order of their events' ids, whose time a delivery's id begins with.
+/// The due time of a blocked delivery. Queues are in the order of their events' ids, and the id of a delivery begins
+/// with the time of its event.
 pub(crate) fn blocked_at(delivery: DeliveryId) -> i64 {
     let milliseconds = delivery.0.as_u64_pair().0 >> 16;
     delivery::BLOCKED + i64::try_from(milliseconds).unwrap_or(0) * 1000

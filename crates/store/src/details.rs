@@ -8,7 +8,7 @@ use quickdraw_domain::{GroupId, ProjectId, Timestamp};
 
 use crate::error::Result;
 
-/// What a project is shown with beside itself.
+/// Details that are shown with a project.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProjectDetails {
     /// Names of the groups above it, from the top: `Gear Works / Sub Unit`.
@@ -24,8 +24,8 @@ pub struct ProjectDetails {
 /// Details of groups and projects. Callers ask for the rows of one page.
 #[async_trait]
 pub trait Details {
-    /// Names of groups with those of the groups above, from the top: `Gear Works / Sub Unit`. Groups that do not exist are
-    /// left out.
+    /// Names of groups with those of the groups above, from the top: `Gear Works / Sub Unit`. Groups that do not exist
+    /// are left out.
     async fn group_names(&self, groups: Vec<GroupId>) -> Result<HashMap<GroupId, String>>;
     /// Details of projects. Projects that do not exist are left out.
     async fn project_details(&self, projects: Vec<ProjectId>) -> Result<HashMap<ProjectId, ProjectDetails>>;
@@ -44,13 +44,15 @@ pub(crate) fn names_of_groups(groups: &[GroupId]) -> String {
     )
 }
 
-/// Both engines read details of projects with this. SQLite knows the index of events by project only by `place_kind <> 0`.
+/// Both engines read details of projects with this. SQLite knows the index of events by project only by `place_kind <>
+/// 0`.
 pub(crate) fn details_of_projects(projects: &[ProjectId]) -> String {
     let ids = projects.iter().map(|project| project.0);
     format!(
         "SELECT p.id, p.group_id, g.parent_id, p.archived,
             coalesce((SELECT e.received_at FROM events e
                 WHERE e.place_kind <> 0 AND e.place_kind = 1 AND e.place_id = p.id ORDER BY e.id DESC LIMIT 1), p.created_at)
+                AS last_activity_at
          FROM projects p JOIN groups g ON g.id = p.group_id WHERE p.id IN ({})",
         list(ids)
     )
@@ -62,20 +64,26 @@ pub(crate) fn list(ids: impl Iterator<Item = i64>) -> String {
     if ids.is_empty() { "NULL".to_owned() } else { ids.join(", ") }
 }
 
-/// A project's row before the names of its groups are known: its number, its group, the group above, archived, last activity.
-pub(crate) type Row = (i64, i64, Option<i64>, bool, i64);
+/// A project as it is read, before the names of its groups are known.
+pub(crate) struct ProjectRow {
+    pub(crate) project: ProjectId,
+    pub(crate) group: GroupId,
+    pub(crate) group_parent: Option<GroupId>,
+    pub(crate) archived: bool,
+    pub(crate) last_activity_at: Timestamp,
+}
 
 /// Puts rows and names together.
-pub(crate) fn join(rows: Vec<Row>, names: &HashMap<GroupId, String>) -> HashMap<ProjectId, ProjectDetails> {
+pub(crate) fn join(rows: Vec<ProjectRow>, names: &HashMap<GroupId, String>) -> HashMap<ProjectId, ProjectDetails> {
     let mut found = HashMap::new();
-    for (id, group, group_parent, archived, last_activity_at) in rows {
+    for row in rows {
         let details = ProjectDetails {
-            group_names: names.get(&GroupId(group)).cloned().unwrap_or_default(),
-            group_parent: group_parent.map(GroupId),
-            archived,
-            last_activity_at: Timestamp::from_micros(last_activity_at),
+            group_names: names.get(&row.group).cloned().unwrap_or_default(),
+            group_parent: row.group_parent,
+            archived: row.archived,
+            last_activity_at: row.last_activity_at,
         };
-        found.insert(ProjectId(id), details);
+        found.insert(row.project, details);
     }
     found
 }

@@ -1,5 +1,5 @@
-//! What people wrote as a whole, and what is small and changed as a whole: JSON under a name, with a version. A change names the
-//! version that it was made from, so that nobody overwrites what somebody else wrote.
+//! Documents, which people write or which change as a whole: JSON under a name, with a version. A change names the
+//! version that it was made from, so that no change overwrites another one.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,16 +10,16 @@ use crate::error::{Error, Result};
 /// How often a change is made again when somebody else changed it meanwhile.
 const TRIES: usize = 10;
 
-/// What is written as a whole.
+/// A kind of document.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Document {
-    /// Who is who.
+    /// The people and their accounts.
     Roster,
-    /// Who was who before the last change.
+    /// The people and their accounts before the last change.
     RosterBefore,
     /// Versions of the definitions that what is counted was counted by.
     Definitions,
-    /// What people decided about privacy.
+    /// The settings of privacy.
     Privacy,
     /// Rules of alerts.
     Alerts,
@@ -48,7 +48,7 @@ impl Document {
     }
 }
 
-/// What a document says; what says nothing where nobody has written any.
+/// Reads a document. One that was never written is empty.
 ///
 /// # Errors
 /// When the store cannot be read, or the document is something else.
@@ -68,8 +68,8 @@ async fn versioned<T: DeserializeOwned + Default>(store: &SharedStore, name: Doc
     }
 }
 
-/// Changes a document, unless somebody else did meanwhile; then what they wrote. Gives it with what the change made; nothing where the
-/// change is not wanted, or others change it all the time.
+/// Changes a document, unless somebody else did meanwhile; then what they wrote. Gives it with what the change made;
+/// nothing where the change is not wanted, or others change it all the time.
 ///
 /// # Errors
 /// Those of the change, and those of the store.

@@ -1,5 +1,5 @@
-//! Examining a store without changing it: no file is made, no schema is brought up to date and nothing is sealed. `doctor`
-//! asks this, and every start asks it before it makes anything.
+//! Examining a store without changing it: no file is made, no schema is brought up to date and nothing is sealed.
+//! `doctor` asks this, and every start asks it before it makes anything.
 
 use quickdraw_domain::Timestamp;
 
@@ -10,7 +10,7 @@ use crate::{Target, postgres, sqlite};
 /// How closely a store is examined.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Depth {
-    /// What a start has to know: whether a database is there, and whether the key fits.
+    /// The facts that a start needs: whether a database is there, and whether the key fits.
     Quick,
     /// The same, and whether the database is whole and safely configured. This takes longer the larger the database is.
     Whole,
@@ -52,7 +52,7 @@ pub struct Examination {
     pub newest_schema: i64,
     /// Whether the ring opens what the store holds.
     pub key: KeyFit,
-    /// Nodes that were heard of within a minute; on SQLite, nodes that did not stop in good order.
+    /// Nodes with a heartbeat within a minute; on SQLite, nodes that did not stop in good order.
     pub nodes: i64,
     /// The journal is there, and the file of insights that belongs to it is not. On SQLite only.
     pub insights_missing: bool,
@@ -78,7 +78,7 @@ pub async fn examine(url: &str, ring: Option<&Ring>, depth: Depth, now: Timestam
 pub fn check_url(url: &str) -> Result<()> {
     match Target::of(url)? {
         Target::Sqlite(path) if path.as_os_str().is_empty() => {
-            Err(Error::Unavailable("the database URL names no file".to_owned()))
+            Err(Error::unavailable("the database URL names no file"))
         }
         Target::Sqlite(_) => Ok(()),
         Target::Postgres(url) => postgres::configure(url).map(drop),

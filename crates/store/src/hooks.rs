@@ -1,4 +1,4 @@
-//! Hooks, their health, and the directory that the belt keeps of them in memory.
+//! Hooks, their health, and the directory of them that the pipeline keeps in memory.
 
 use async_trait::async_trait;
 use quickdraw_domain::health::Health;
@@ -10,9 +10,21 @@ use quickdraw_domain::source::{BoundTo, Source};
 use quickdraw_domain::{GroupId, HookId, ProjectId, Secret, SourceId, Timestamp};
 use uuid::Uuid;
 
+use crate::column_list::column_list;
 use crate::error::{Error, Result};
 use crate::lists::{Page, Paged};
 use crate::seal::{Place, Ring};
+
+column_list! {
+    /// Columns of `hooks`, as `h`.
+    HOOK: HookColumns, "h.",
+    [
+        id, uuid, project_id, group_id, url, token, signing_token, enable_ssl_verification, branch_filter_strategy,
+        branch_filter, name, description, created_at, updated_at, custom_headers, url_variables, body_template,
+        url_since, previous_signing_token, previous_signing_until, retry, confidential_notes_set, ordered,
+        client_certificate, event_filter,
+    ]
+}
 
 /// A hook with what it remembers of failures.
 #[derive(Clone)]
@@ -85,7 +97,8 @@ pub trait Hooks {
     async fn find_hook(&self, scope: Scope, id: HookId) -> Result<Option<HookWithHealth>>;
     /// The hooks of a scope by number.
     async fn list_hooks(&self, scope: Scope, page: Page) -> Result<Paged<HookWithHealth>>;
-    /// Deletes a hook of this scope. What it was still owed is cancelled by the sweep. `false` if it was not there. With a time, only if it has not changed since; `false` then too.
+    /// Deletes a hook of this scope. What it was still owed is cancelled by the sweep. `false` if it was not there.
+    /// With a time, only if it has not changed since; `false` then too.
     async fn delete_hook(&self, scope: Scope, id: HookId, unchanged_since: Option<Timestamp>) -> Result<bool>;
     /// A hook's settings as they were in a version: what [`Hook::updated_at`] said then. `None` when history has been
     /// pruned beyond it.
@@ -112,19 +125,19 @@ pub(crate) struct StoredHook {
 
 const PAST: &str = "a hook's past settings";
 
-/// What history keeps of this version of a hook, sealed.
+/// The settings of this version of a hook, sealed for its history.
 pub(crate) fn seal_past(ring: &Ring, hook: &Hook) -> Result<Vec<u8>> {
     let past = serde_json::to_string(&PastHook::of(hook)).map_err(|_| Error::Damaged(PAST))?;
     Ok(ring.seal(Place { table: "hook_versions", column: "settings", row: hook.uuid.as_bytes() }, &past)?)
 }
 
-/// What history kept of a version of a hook.
+/// The settings of a version of a hook, from its history.
 pub(crate) fn open_past(ring: &Ring, uuid: Uuid, sealed: &[u8]) -> Result<PastHook> {
     let place = Place { table: "hook_versions", column: "settings", row: uuid.as_bytes() };
     serde_json::from_str(&ring.open(place, sealed)?).map_err(|_| Error::Damaged(PAST))
 }
 
-/// What was in them.
+/// The opened columns.
 pub(crate) struct OpenedHook {
     pub(crate) url: HookUrl,
     pub(crate) token: Option<Secret>,

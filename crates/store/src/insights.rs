@@ -15,10 +15,40 @@ use quickdraw_insights::question::{Read, Wanted};
 use quickdraw_insights::report::{Cell, Row};
 
 use crate::SharedStore;
+use crate::column_list::column_list;
 use crate::documents::Document;
 use crate::error::{Error, Result};
 use crate::overview::Overview;
 use crate::payload::Packed;
+
+column_list! {
+    /// Columns of `insights_commits`, as `c`.
+    COMMIT: CommitColumns, "c.",
+    [
+        project, sha, undated, committed_at, offset_minutes, merge_message, change, paths, first_received_at, landed,
+        is_merge_commit, identity,
+    ]
+}
+column_list! {
+    /// Columns of `insights_identities`, as `i`, which follow those of a commit.
+    AUTHOR: AuthorColumns after COMMIT.identity, "i.", [email, name]
+}
+column_list! {
+    /// Columns of `insights_rollups`, as `r`.
+    CELL: CellColumns, "r.", [hour, metric, identity, value]
+}
+column_list! {
+    /// Columns of `insights_pushes`.
+    MOVE: MoveColumns, "", [project, git_ref, before_sha, after_sha, received_at, total, listed]
+}
+
+/// Reads commits with their authors: columns and tables, without a condition.
+pub(crate) fn select_commits() -> String {
+    format!(
+        "SELECT {}, {} FROM insights_commits c JOIN insights_identities i ON i.id = c.identity",
+        COMMIT.sql, AUTHOR.sql
+    )
+}
 
 /// Bytes of packed bodies of one batch.
 pub(crate) const LARGEST_BATCH: usize = 16 << 20;
@@ -41,7 +71,7 @@ pub(crate) const MERGE_IDENTITIES: [&str; 4] = [
     "DELETE FROM insights_identities WHERE id = ?2 AND id <> ?1",
 ];
 
-/// What projection found in an event.
+/// The facts that projection found in an event.
 #[derive(Clone, Debug)]
 pub struct Projected {
     /// Which event.
@@ -60,8 +90,9 @@ pub struct Pending {
 }
 
 /// The oldest waiting event, and how many there are, up to a bound that keeps counting cheap.
-pub(crate) const PENDING: &str = "SELECT (SELECT event_id FROM projection_pending ORDER BY event_id LIMIT 1),
-    (SELECT count(*) FROM (SELECT 1 FROM projection_pending LIMIT 100000) p)";
+pub(crate) const PENDING: &str = "SELECT
+    (SELECT event_id FROM projection_pending ORDER BY event_id LIMIT 1) AS oldest,
+    (SELECT count(*) FROM (SELECT 1 FROM projection_pending LIMIT 100000) p) AS count";
 
 /// Which commits an answer covers.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -98,7 +129,7 @@ impl Projects {
     }
 }
 
-/// What was there for some time of a window.
+/// A filter for items that existed at some time of a window.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Lives {
     /// From this point …
@@ -129,7 +160,7 @@ pub struct Identity {
     pub author: Author,
 }
 
-/// What a raw identity committed to a project.
+/// The commits of a raw identity in a project.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct IdentityUse {
     /// Which identity.
@@ -168,36 +199,37 @@ pub trait Insights: Overview {
     async fn find_identities(&self, text: Option<String>) -> Result<Vec<Identity>>;
     /// The commits of a filter, from the facts, by time.
     async fn commits(&self, filter: CommitFilter) -> Result<Vec<Commit>>;
-    /// Things of a family that can count for something in a window. Commits are none of them.
+    /// Items of a family that can affect a metric in a window. Commits are not items.
     async fn items(&self, family: Family, window: Lives) -> Result<Vec<Item>>;
-    /// All moves of branches from a time to before another, received or told of afterwards: pushes without who made them and what they
-    /// list. A move that is told of as earlier than it was received comes twice.
+    /// All moves of branches in a stretch of time, received then or reported later: pushes without their authors and
+    /// commits. A move that a report dates earlier than it was received comes twice.
     async fn moves(&self, projects: Option<Vec<i64>>, from: Timestamp, before: Timestamp) -> Result<Vec<Push>>;
     /// Accounts that events named.
     async fn insights_users(&self) -> Result<Vec<User>>;
     /// Projects that events named, by their numbers.
     async fn insights_projects(&self) -> Result<Vec<NamedProject>>;
-    /// What raw identities committed, by identity and project.
+    /// Commits of raw identities, by identity and project.
     async fn identity_uses(&self) -> Result<Vec<IdentityUse>>;
     /// A document with its version; nothing when nobody has written any.
     async fn document(&self, name: Document) -> Result<Option<(i64, Vec<u8>)>>;
-    /// Replaces the document of a version (0 where there is none) by the next one. `false` when it has another version by now.
+    /// Replaces the document of a version (0 where it was never written) by the next one. `false` when it has another
+    /// version by now.
     async fn put_document(&self, name: Document, version: i64, document: Vec<u8>) -> Result<bool>;
     /// When the first push, merge request, issue or pipeline of these projects was received; nothing where none was.
     async fn first_received(&self, projects: Option<Vec<i64>>) -> Result<Option<Timestamp>>;
     /// How much of everything came, by project and metric: of one project, or of those behind a number.
     async fn completeness(&self, projects: Projects, limit: usize) -> Result<Vec<Completeness>>;
-    /// What never came of the metric that `after` is of, in the order of [`Gap::position`].
+    /// Gaps of the metric of `after`, in the order of [`Gap::position`].
     async fn gaps(&self, project: i64, after: After, limit: usize) -> Result<Vec<Gap>>;
     /// Gives raw identities another spelling, and accounts other names: what is left of people who were erased.
     async fn rename(&self, identities: Vec<Identity>, users: Vec<User>) -> Result<()>;
-    /// Deletes what a project did before a whole hour, about `limit` rows of a kind. What has not ended stays. Returns how many
-    /// rows went.
+    /// Deletes what a project did before a whole hour, about `limit` rows of a kind. What has not ended stays. Returns
+    /// how many rows went.
     async fn forget_before(&self, project: i64, before: Timestamp, limit: usize) -> Result<usize>;
     /// Events that projection set aside, newest first, with the reason.
     async fn list_poison(&self, limit: usize) -> Result<Vec<(EventId, String)>>;
-    /// Lets projection have events once more that it set aside: one, or all. What retention deleted meanwhile is forgotten. Returns how
-    /// many there are.
+    /// Lets projection have events once more that it set aside: one, or all. What retention deleted meanwhile is
+    /// forgotten. Returns how many there are.
     async fn retry_poison(&self, event: Option<EventId>) -> Result<usize>;
 }
 
@@ -219,8 +251,8 @@ pub async fn read_items(store: &SharedStore, read: Read, projects: Option<Vec<i6
     }
 }
 
-/// Common table expressions that end in `gaps`: pushes that begin where no known push of their branch ended, but for the
-/// first of a branch, with which coverage starts. `projects` is a condition on `p.project`.
+/// Common table expressions that end in `gaps`: pushes that begin where no known push of their branch ended, but for
+/// the first of a branch, with which coverage starts. `projects` is a condition on `p.project`.
 pub(crate) fn gaps_of_pushes(projects: &str) -> String {
     format!(
         "WITH breaks AS (
@@ -267,7 +299,8 @@ pub(crate) fn completeness(projects: &str, of_seen: &str, limit: &str) -> String
     )
 }
 
-/// A page of [`gaps_of_pushes`], with where the last known push before each ended; `behind` is the condition of the page.
+/// A page of [`gaps_of_pushes`], with where the last known push before each ended; `behind` is the condition of the
+/// page.
 pub(crate) fn page_of_pushes(projects: &str, behind: &str, limit: &str) -> String {
     format!(
         "{gaps} SELECT g.git_ref, (
@@ -276,14 +309,14 @@ pub(crate) fn page_of_pushes(projects: &str, behind: &str, limit: &str) -> Strin
                     AND NOT EXISTS (
                         SELECT 1 FROM insights_pushes n
                         WHERE n.project = q.project AND n.before_sha = q.after_sha AND n.git_ref = q.git_ref)
-                ORDER BY q.received_at DESC LIMIT 1),
+                ORDER BY q.received_at DESC LIMIT 1) AS last_sha,
             g.before_sha, g.received_at
          FROM gaps g WHERE {behind} ORDER BY g.received_at, g.before_sha LIMIT {limit}",
         gaps = gaps_of_pushes(projects),
     )
 }
 
-/// What commits contribute, each at its time.
+/// The contributions of commits, each at its time.
 pub(crate) fn cells(commits: &[(Commit, i64)]) -> Vec<Cell> {
     let of_one = |(commit, identity): &(Commit, i64)| {
         let (at, identity) = (commit.at(), *identity);
@@ -292,7 +325,7 @@ pub(crate) fn cells(commits: &[(Commit, i64)]) -> Vec<Cell> {
     commits.iter().flat_map(of_one).collect()
 }
 
-/// What a batch says of things and accounts, joined within the batch, so that each is read and written once.
+/// Items and accounts of a batch, joined within the batch, so that each is read and written once.
 #[derive(Default)]
 pub(crate) struct Gathered {
     pub(crate) items: BTreeMap<(i16, i64, i64), Item>,

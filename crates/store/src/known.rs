@@ -1,5 +1,6 @@
-//! What is seen in received events: projects, groups and users of other instances. Instance and number say which project it is
-//! ([`quickdraw_domain::identity`]); a project or group whose path changes there moves here, unless an administrator pinned it.
+//! Projects, groups and users of other instances, as received events name them. Instance and number say which
+//! project it is ([`quickdraw_domain::identity`]); a project or group whose path changes there moves here, unless an
+//! administrator pinned it.
 
 use async_trait::async_trait;
 use quickdraw_domain::event::{SeenGroup, SeenProject, SeenUser};
@@ -16,9 +17,9 @@ pub const MOST_USERS: i64 = 1_000_000;
 /// Taking up what is seen.
 #[async_trait]
 pub trait Known {
-    /// The project that stands for one of another instance. One that is known moves when its path there has changed, with an
-    /// entry in the audit log. One that is not is found by its path where that proves anything, or made with the groups above it.
-    /// `None` when it cannot be had: there are too many, or no path is free.
+    /// The project that stands for one of another instance. One that is known moves when its path there has changed,
+    /// with an entry in the audit log. One that is not is found by its path where that proves anything, or made with
+    /// the groups above it. `None` when it cannot be had: there are too many, or no path is free.
     async fn know_project(
         &self,
         instance: String,

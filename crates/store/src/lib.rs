@@ -1,20 +1,21 @@
 //! Where Quickdraw keeps things: the only crate with SQL.
 //!
-//! [`Store`] is the sum of small traits, one per noun, with coarse methods named for the steps of the belt. One method
-//! is one transaction over a batch. There are two engines, SQLite and PostgreSQL, each with SQL written by hand, and one
-//! suite of tests that both must pass. Nothing here decides what should happen: rules are called from `domain`.
+//! [`Store`] is the sum of small traits, one per noun, with coarse methods named for the steps of the pipeline. One
+//! method is one transaction over a batch. There are two engines, SQLite and PostgreSQL, each with SQL of its own, and
+//! one suite of tests that both must pass. Nothing here decides what should happen: rules are called from `domain`.
 //!
 //! Invariants that both engines keep:
 //!
 //! - A method that returned `Ok` is on disk: flushed, not only written.
 //! - Events and attempts are only inserted, and deleted by retention; nothing ever rewrites them.
-//! - What still has to be fanned out or projected stands in a table of its own: no row there means done. These are the
-//!   marks of the journal (`docs/decisions/0003`).
+//! - Events that still have to be fanned out or projected are rows in tables of their own: no row there means done.
+//!   These are the marks of the journal (`docs/decisions/0003`).
 
 pub mod access;
 pub mod appends;
 pub mod attempts;
 pub mod audit;
+mod column_list;
 mod columns;
 pub mod deliveries;
 pub mod details;
@@ -35,6 +36,7 @@ pub mod rebuild;
 pub mod replays;
 pub mod scopes;
 pub mod seal;
+pub mod settings;
 pub mod sources;
 mod sqlite;
 pub mod telemetry;

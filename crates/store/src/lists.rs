@@ -84,7 +84,7 @@ impl Page {
     }
 }
 
-/// Counting a list stops here: clients are not told the total beyond 10,000, as GitLab does.
+/// Counting a list stops here: like GitLab, answers have no total beyond 10,000.
 pub const MOST_COUNTED: i64 = 10_001;
 
 /// Rows of one page, and how many there are in all.
@@ -96,8 +96,8 @@ pub struct Paged<T> {
     pub total: i64,
 }
 
-/// Whether a text is searched for inside of names and paths. One of fewer than three characters has no run of three that
-/// an index could know: it must be a name or a path as a whole, as in GitLab.
+/// Whether a text is searched for inside of names and paths. One of fewer than three characters has no run of three
+/// that an index could know: it must be a name or a path as a whole, as in GitLab.
 pub(crate) fn is_part(text: &str) -> bool {
     text.chars().nth(2).is_some()
 }
@@ -110,12 +110,13 @@ pub const MOST_LOOKED_AT: usize = 20_000;
 pub struct Scanned<T, Id> {
     /// Newest first.
     pub rows: Vec<T>,
-    /// Older rows come before this one; `None` if there are none. A page can be short, even empty, and not be the last.
+    /// Older rows come before this one; `None` on the last page. A page can be short, even empty, and not be the last.
     pub next: Option<Id>,
 }
 
 impl<T, Id> Scanned<T, Id> {
-    /// A page of at most `limit` rows, of which `last` tells the id. `looked_at` is where looking ended, if it ended early.
+    /// A page of at most `limit` rows; `last` reads the id of a row. `looked_at` is where looking ended, if it ended
+    /// early.
     pub(crate) fn new(rows: Vec<T>, limit: usize, last: impl Fn(&T) -> Id, looked_at: Option<Id>) -> Self {
         let next = if rows.len() >= limit { rows.last().map(last) } else { looked_at };
         Self { rows, next }

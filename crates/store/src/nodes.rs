@@ -6,14 +6,14 @@ use quickdraw_domain::{NodeId, Timestamp};
 use crate::error::Result;
 use crate::wake::Wakes;
 
-/// What `doctor` shows.
+/// The condition that `doctor` shows.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Condition {
     /// `sqlite` or `postgres`, with its version.
     pub engine: String,
     /// Number of the newest migration.
     pub schema_version: i64,
-    /// Nodes that were heard of within a minute.
+    /// Nodes with a heartbeat within a minute.
     pub nodes: i64,
     /// Findings; empty when all is well.
     pub problems: Vec<String>,
@@ -26,7 +26,7 @@ pub trait Nodes {
     async fn heartbeat(&self, node: NodeId, now: Timestamp) -> Result<()>;
     /// Says that a node stopped in good order.
     async fn node_stopped(&self, node: NodeId) -> Result<()>;
-    /// Passes on signals from other nodes until it fails; for ever where there are none.
+    /// Passes on signals from other nodes until it fails. On an engine without other nodes it never returns.
     async fn listen(&self, wakes: &Wakes) -> Result<()>;
     /// Whether steps that are asked for at the same time share one flush, in the order in which they were asked for.
     fn shares_commits(&self) -> bool;

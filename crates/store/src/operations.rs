@@ -11,7 +11,7 @@ use crate::payload::Packed;
 /// Most operations that wait at once: forges that never end theirs must not fill the disk.
 pub const MOST: i64 = 10_000;
 
-/// What is kept of an operation.
+/// An operation as it is stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Operation {
     /// Its own id: a later operation of the same name has another.
@@ -28,9 +28,9 @@ pub struct Operation {
     pub due_at: Timestamp,
     /// The chain that the event continues.
     pub chain: Option<Uuid>,
-    /// What recognises a second copy of the event.
+    /// The key that recognises a second copy of the event.
     pub key: Option<String>,
-    /// What its saves come to, as `domain` writes it.
+    /// The sum of its saves, as `domain` writes it.
     pub saves: Packed,
 }
 
@@ -39,8 +39,9 @@ pub struct Operation {
 pub trait Operations {
     /// The operation of a name that is still open, or that was closed under a key and is no event yet.
     async fn find_operation(&self, place: Place, name: String, key: Option<String>) -> Result<Option<Operation>>;
-    /// Writes an operation down in the place of the version that it was made from. `false` when that is not there any more, is closed,
-    /// or was changed meanwhile, and, for a new one, when its name is open already. `Unavailable` when too many wait.
+    /// Writes an operation down in the place of the version that it was made from. `false` when that is not there any
+    /// more, is closed, or was changed meanwhile, and, for a new one, when its name is open already. `Unavailable` when
+    /// too many wait.
     async fn put_operation(&self, operation: Operation) -> Result<bool>;
     /// Those that are due, the oldest first; at most `limit`.
     async fn due_operations(&self, now: Timestamp, limit: usize) -> Result<Vec<Operation>>;

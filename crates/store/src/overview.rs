@@ -10,7 +10,7 @@ use crate::error::Result;
 
 /// Microseconds of an hour.
 const HOUR: i64 = 3_600_000_000;
-/// Most moves of one branch that are read, the newest ones, of those that were received and of those that were told of afterwards.
+/// Largest number of moves of one branch that are read, newest first, of those received and of those reported later.
 pub(crate) const MOST_MOVES: usize = 1_000;
 /// Git's longest name for nothing.
 pub(crate) const ZEROS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -20,7 +20,7 @@ pub(crate) const ZEROS: &str = "000000000000000000000000000000000000000000000000
 pub struct Piece {
     /// Of this family.
     pub family: Family,
-    /// What was there from this point …
+    /// Items that existed from this point …
     pub from: Timestamp,
     /// … to before this one.
     pub to: Timestamp,
@@ -55,18 +55,20 @@ pub struct KnownBranch {
 /// How things stand: what can be read of it.
 #[async_trait]
 pub trait Overview {
-    /// Commits without merges in the window of a piece, by project, author and hour. The family of the piece is not looked at.
+    /// Commits without merges in the window of a piece, by project, author and hour. The family of the piece is not
+    /// looked at.
     async fn commit_counts(&self, piece: Piece) -> Result<Vec<CommitCount>>;
     /// About how many bytes a piece takes, by project; in ascending order of projects.
     async fn bytes_by_project(&self, piece: Piece) -> Result<Vec<(i64, i64)>>;
-    /// The things of a piece: what has not ended, and then what ended last, until so many bytes are read. Tells whether some are left.
+    /// The items of a piece, those that have not ended first and then the latest to end, until so many bytes are read.
+    /// Returns also whether some are left.
     async fn newest_items(&self, piece: Piece, bytes: usize) -> Result<(Vec<Item>, bool)>;
-    /// Branches that were known before the end of a piece's window, in the order of project and number, behind such a pair. The family of
-    /// the piece is not looked at.
+    /// Branches that were known before the end of a piece's window, in the order of project and number, behind such a
+    /// pair. The family of the piece is not looked at.
     async fn branches_behind(&self, piece: Piece, behind: (i64, i64), limit: usize) -> Result<Vec<KnownBranch>>;
 }
 
-/// What tells the rows of a piece that are weighed: the hours of commits by their metric, or things by their family.
+/// The parameters that select the rows of a piece: hours of commits by their metric, or items by their family.
 pub(crate) fn weighed(piece: Piece) -> (i64, i64, i16) {
     let (from, to) = (piece.from.as_micros(), piece.to.as_micros());
     match piece.family {
@@ -76,8 +78,8 @@ pub(crate) fn weighed(piece: Piece) -> (i64, i64, i16) {
     }
 }
 
-/// The beginning of the first whole hour of a window and the end of the last one; both are its end where it has none. Before the first and
-/// behind the last lie parts of hours.
+/// The beginning of the first whole hour of a window and the end of the last one; both are its end where it has none.
+/// Before the first and behind the last lie parts of hours.
 pub(crate) fn whole_hours(from: i64, to: i64) -> (i64, i64) {
     let first = from.saturating_add(HOUR - 1).div_euclid(HOUR) * HOUR;
     let last = to.div_euclid(HOUR) * HOUR;

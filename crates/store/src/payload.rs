@@ -1,7 +1,8 @@
 //! Bodies as they lie on disk: packed with zstd level 1 and a dictionary trained on GitLab-like bodies.
 //!
-//! The dictionary makes a body of 2.4 KB about seven times smaller for 5 microseconds; without it, less than three times
-//! for more. The first byte of a packed body says how it was packed, so dictionaries can be added; never change one.
+//! The dictionary makes a body of 2.4 KB about seven times smaller for 5 microseconds; without it, less than three
+//! times for more. The first byte of a packed body says how it was packed, so dictionaries can be added; never change
+//! one.
 
 use std::cell::RefCell;
 use std::sync::LazyLock;

@@ -15,11 +15,12 @@ mod events;
 mod examine;
 mod facts;
 mod hooks;
+mod ingest;
 mod insights;
 mod known;
-mod lines;
 mod nodes;
 mod operations;
+mod ordering;
 mod overview;
 mod partitions;
 mod replays;
@@ -35,7 +36,8 @@ use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Timeouts};
 use tokio_postgres::config::TargetSessionAttrs;
-use tokio_postgres::{Config, NoTls};
+use tokio_postgres::types::FromSql;
+use tokio_postgres::{Config, NoTls, Row};
 
 use crate::error::{Error, READ_ONLY, Result};
 use crate::seal::{KEY_CHECK, Ring};
@@ -73,14 +75,14 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (28, "names", include_str!("migrations/postgres/0028_names.sql")),
 ];
 
-/// Connections for the belt. Accepting has two of its own, so that slow queries cannot hold it up.
+/// Connections of the pipeline. Accepting has two of its own, so that slow queries cannot hold it up.
 const POOL: usize = 8;
 const ACCEPT_POOL: usize = 2;
 /// No statement of ours takes longer on a healthy server; beyond it, the server is as good as gone.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Every statement of the belt goes by key, and tables that fill within seconds have no statistics yet: without this the
-/// planner reads them whole, or compiles what takes less time to run. And an answer means that it is flushed.
+/// Every statement of the pipeline goes by key, and tables that fill within seconds have no statistics yet: without
+/// this the planner reads them whole, or compiles what takes less time to run. And an answer means that it is flushed.
 const PLANNER: &str = "-c synchronous_commit=on -c jit=off -c plan_cache_mode=force_generic_plan \
     -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c client_min_messages=warning";
 
@@ -92,7 +94,7 @@ pub(crate) struct Postgres {
     accept_pool: Pool,
     config: Config,
     ring: Arc<Ring>,
-    /// Whether no other node has been heard of lately.
+    /// Whether no other node had a heartbeat lately.
     alone: AtomicBool,
     /// Where the walks over hooks go on, for first attempts and for retries.
     next_hook: [AtomicI64; 2],
@@ -130,8 +132,8 @@ impl Postgres {
         Ok(self.pool.get().await?)
     }
 
-    /// Lets go of idle connections when a session said that it cannot write: others may be like it, and what comes next opens
-    /// new ones.
+    /// Lets go of idle connections when a session said that it cannot write: others may be like it, and what comes next
+    /// opens new ones.
     fn let_go_of_read_only(&self) {
         let known = READ_ONLY.load(Ordering::Relaxed);
         if self.read_only.swap(known, Ordering::Relaxed) != known {
@@ -157,10 +159,11 @@ impl Postgres {
                     "CREATE TABLE IF NOT EXISTS migrations (version BIGINT PRIMARY KEY NOT NULL, name TEXT NOT NULL)",
                 )
                 .await?;
-            let done: i64 = client.query_one("SELECT coalesce(max(version), 0) FROM migrations", &[]).await?.get(0);
+            let sql = "SELECT coalesce(max(version), 0) FROM migrations";
+            let done: i64 = scalar(&client.query_one(sql, &[]).await?);
             if MIGRATIONS.last().is_some_and(|(newest, ..)| done > *newest) {
                 let text = format!("the database has schema {done}, which is newer than this program");
-                return Err(Error::Unavailable(text));
+                return Err(Error::unavailable(text));
             }
             for (version, name, sql) in MIGRATIONS.iter().filter(|(version, ..)| *version > done) {
                 let transaction = client.transaction().await?;
@@ -178,17 +181,17 @@ impl Postgres {
         migrated
     }
 
-    /// A value sealed at the first start tells whether the ring fits, before anything is written with a wrong key.
+    /// Opens a value that was sealed at the first start, so that nothing is written with a wrong key.
     async fn check_key(&self) -> Result<()> {
         let client = self.client().await?;
         let sealed = self.ring.seal(KEY_CHECK, "quickdraw")?;
         client.execute("INSERT INTO settings VALUES ('key_check', $1) ON CONFLICT DO NOTHING", &[&sealed]).await?;
         let row = client.query_one("SELECT value FROM settings WHERE name = 'key_check'", &[]).await?;
-        self.ring.open(KEY_CHECK, row.get(0))?;
+        self.ring.open(KEY_CHECK, scalar(&row))?;
         Ok(())
     }
 
-    /// Tells other nodes to look again. What is lost here costs them one tick.
+    /// Notifies other nodes that there is work. A lost notification costs them one tick.
     async fn notify(&self, client: &Object, what: &str) {
         if self.alone.load(Ordering::Relaxed) {
             return;
@@ -203,11 +206,16 @@ impl Postgres {
     }
 }
 
+/// Reads the value of a row that has one column.
+fn scalar<'a, T: FromSql<'a>>(row: &'a Row) -> T {
+    row.get(0)
+}
+
 /// How every connection is opened that a URL names.
 pub(crate) fn configure(url: &str) -> Result<Config> {
     let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
         // The parser's words name the setting, never its value.
-        Error::Unavailable(format!("the database URL is not usable: {error}"))
+        Error::unavailable(format!("the database URL is not usable: {error}"))
     })?;
     config.application_name("quickdraw");
     // A session that cannot write is of no use, and would say so for as long as it lives.
@@ -234,5 +242,5 @@ fn pool(config: &Config, size: usize) -> Result<Pool> {
         .timeouts(timeouts)
         .runtime(Runtime::Tokio1)
         .build()
-        .map_err(|error| Error::Unavailable(error.to_string()))
+        .map_err(|error| Error::unavailable(error.to_string()))
 }

@@ -1,4 +1,4 @@
-//! Counting everything anew beside what is counted: a shadow of the facts, what tells whether two are alike, and the swap.
+//! Rebuilding insights: a shadow that counts all facts again, digests that compare two sets of facts, and the swap.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -32,8 +32,8 @@ pub(crate) const TABLES: [&str; 10] = [
     "insights_users",
 ];
 
-/// Rows that are compared as lists of numbers and texts: what they are called, the columns, where from, and which column is the
-/// time; where none is, a zero stands in.
+/// Rows that are compared as lists of numbers and texts: what they are called, the columns, where from, and which
+/// column is the time; where none is, a zero stands in.
 pub(crate) const LISTS: [(&str, &str, &str, usize); 7] = [
     ("merge commits", "0, project, sha", "insights_merge_commits", 0),
     ("pushes", "project, before_sha, after_sha, git_ref, received_at, total, listed", "insights_pushes", 4),
@@ -49,8 +49,8 @@ pub(crate) const LISTS: [(&str, &str, &str, usize); 7] = [
     ("paths of projects", "0, id, seen_at, path", "insights_projects", 0),
 ];
 
-/// What is counted, as far as it decides over numbers: rows and a digest of them, whatever their order, by what they are and by
-/// day.
+/// Digests of facts, as far as they decide over numbers: how many rows there are and a digest of them that does not
+/// depend on their order, by part and by day.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Digests(BTreeMap<(&'static str, i64), (u64, [u64; 4])>);
 
@@ -63,7 +63,7 @@ pub struct Difference {
     pub day: i64,
     /// How many rows are counted.
     pub live: u64,
-    /// How many there are when everything is counted anew.
+    /// How many there are after a rebuild.
     pub anew: u64,
 }
 
@@ -73,14 +73,14 @@ impl Digests {
         let bytes = serde_json::to_vec(row).map_err(|_| Error::Damaged("insights"))?;
         let (rows, sum) = self.0.entry((part, micros.div_euclid(DAY))).or_default();
         *rows += 1;
-        // Sums do not depend on the order; what is to be told apart is chance, and no attack.
+        // Sums do not depend on the order. They detect accidental differences and need not resist an attack.
         for (lane, eight) in sum.iter_mut().zip(Sha256::digest(bytes).chunks_exact(8)) {
             *lane = lane.wrapping_add(u64::from_be_bytes(eight.try_into().unwrap_or_default()));
         }
         Ok(())
     }
 
-    /// Where what is counted differs from what is counted anew.
+    /// The differences between these facts and those of a rebuild.
     #[must_use]
     pub fn differences(&self, anew: &Self) -> Vec<Difference> {
         let keys: std::collections::BTreeSet<_> = self.0.keys().chain(anew.0.keys()).copied().collect();
@@ -102,7 +102,7 @@ impl Digests {
     }
 }
 
-/// What a family's rows are called in digests.
+/// The name of a family's rows in digests.
 pub(crate) fn part(family: i16) -> &'static str {
     const NAMES: [(Family, &str); 7] = [
         (Family::MergeRequests, "merge requests"),
@@ -132,7 +132,7 @@ impl Shadow {
         self.0.apply(facts).await
     }
 
-    /// What is counted in it.
+    /// The digests of its facts.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -162,12 +162,12 @@ impl Shadow {
     }
 }
 
-/// Counting anew: what it needs of a store.
+/// The methods that a rebuild needs of a store.
 #[async_trait]
 pub trait Rebuild {
     /// An empty shadow.
     async fn shadow(&self) -> Result<Shadow>;
-    /// What is counted.
+    /// The digests of the facts.
     async fn digests(&self) -> Result<Digests>;
     /// Events of the journal behind one, in the order of their ids.
     async fn event_ids(&self, behind: EventId, limit: usize) -> Result<Vec<EventId>>;

@@ -1,5 +1,5 @@
-//! Replays: jobs that make deliveries that are over due again. They go through the deliveries in the order of their ids and
-//! remember how far they came, so a restart or another node goes on where the last step ended.
+//! Replays: jobs that make deliveries that are over due again. They go through the deliveries in the order of their ids
+//! and remember how far they came, so a restart or another node goes on where the last step ended.
 
 use async_trait::async_trait;
 use quickdraw_domain::delivery::State;
@@ -15,11 +15,11 @@ use crate::payload::Packed;
 pub struct Replay {
     /// Its number.
     pub id: i64,
-    /// Who asked for it: a login.
+    /// The login of the user who created it.
     pub created_by: String,
     /// When.
     pub created_at: Timestamp,
-    /// What it chooses.
+    /// The deliveries that it chooses.
     pub filter: Filter,
     /// Most deliveries a second.
     pub rate: i64,
@@ -31,7 +31,7 @@ pub struct Replay {
     pub advanced_at: Timestamp,
     /// How many it has looked at.
     pub looked_at: i64,
-    /// How many it has made due again.
+    /// How many it has rescheduled.
     pub replayed: i64,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
@@ -46,7 +46,7 @@ pub struct Candidate {
     pub hook: HookId,
     /// Where it stands.
     pub state: State,
-    /// What its last attempt was answered.
+    /// The status of the answer to its last attempt.
     pub status: Option<u16>,
     /// Of what.
     pub event: Event,
@@ -80,7 +80,7 @@ pub struct Step {
     pub to: DeliveryId,
     /// How many were looked at.
     pub looked_at: usize,
-    /// What is to be due again.
+    /// The deliveries to reschedule.
     pub chosen: Vec<DeliveryId>,
     /// Whether it has come to its end.
     pub finished: bool,
@@ -112,8 +112,8 @@ pub trait Replays {
     async fn set_progress(&self, id: i64, progress: Progress, now: Timestamp) -> Result<Option<Replay>>;
     /// Deliveries in the order of their ids.
     async fn candidates(&self, look: Look) -> Result<Vec<Candidate>>;
-    /// Makes what was chosen due now, unless it is under way or owed already, and writes down how far the replay came: both
-    /// or none. What was tried before does not count against the promised attempts. Returns how many are due.
+    /// Makes what was chosen due now, unless it is under way or owed already, and writes down how far the replay came:
+    /// both or none. What was tried before does not count against the promised attempts. Returns how many are due.
     async fn advance_replay(&self, step: Step, now: Timestamp) -> Result<usize>;
 }
 

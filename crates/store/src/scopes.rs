@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use quickdraw_domain::access::AccessLevel;
 use quickdraw_domain::identity::ChosenBy;
 use quickdraw_domain::scope::{Group, Project};
-use quickdraw_domain::{GroupId, ProjectId, Timestamp};
+use quickdraw_domain::{Edit, GroupId, ProjectId, Timestamp};
 
 use crate::details::list;
 use crate::error::{Error, Result};
@@ -60,41 +60,41 @@ pub enum GroupPlace {
     In(GroupId),
 }
 
-/// What is to be changed of a group; `None` keeps what is there.
+/// A change of a group. `None` and [`Edit::Keep`] keep what is there.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct GroupEdit {
-    /// Where it moves to. The paths of everything in it change along; other hooks hear of it from then on.
+    /// Where it moves to. The paths of everything in it change along; other hooks get its events from then on.
     pub place: Option<GroupPlace>,
     /// Shown name.
     pub name: Option<String>,
-    /// Last segment of its path. The paths of all that lies in it change along.
+    /// Last segment of its path. The paths of everything in it change along.
     pub path: Option<String>,
-    /// Free text; an inner `None` takes it away.
-    pub description: Option<Option<String>>,
+    /// Free text.
+    pub description: Edit<String>,
     /// 0 private, 10 internal, 20 public.
     pub visibility_level: Option<i64>,
-    /// Who chose the path, where that changes.
+    /// The kind of user who chose the path, where that changes.
     pub chosen_by: ChosenBy,
 }
 
-/// What is to be changed of a project; `None` keeps what is there.
+/// A change of a project. `None` and [`Edit::Keep`] keep what is there.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ProjectEdit {
-    /// The group that it moves to. Its path moves along; other hooks hear of it from then on.
+    /// The group that it moves to. Its path moves along; other hooks get its events from then on.
     pub group: Option<GroupId>,
     /// Shown name.
     pub name: Option<String>,
     /// Last segment of its path.
     pub path: Option<String>,
-    /// Free text; an inner `None` takes it away.
-    pub description: Option<Option<String>>,
+    /// Free text.
+    pub description: Edit<String>,
     /// Branch that commits land on.
     pub default_branch: Option<String>,
     /// 0 private, 10 internal, 20 public.
     pub visibility_level: Option<i64>,
     /// Archived, or no longer.
     pub archived: Option<bool>,
-    /// Who chose the path, or the group, where that changes.
+    /// The kind of user who chose the path or the group, where that changes.
     pub chosen_by: ChosenBy,
 }
 
@@ -131,8 +131,8 @@ pub(crate) enum Listed {
 }
 
 impl ScopeFilter {
-    /// The conditions on rows `l` that have no parameter. They are the same for both engines, because nothing but numbers is
-    /// put into their text.
+    /// The conditions on rows `l` that have no parameter. They are the same for both engines, because nothing but
+    /// numbers is put into their text.
     pub(crate) fn conditions(&self, listed: Listed) -> String {
         let parent = if listed == Listed::Projects { "group_id" } else { "parent_id" };
         let mut all = self.numbers.conditions("l.id");
@@ -175,8 +175,8 @@ pub trait Scopes {
     async fn find_group(&self, name: Name) -> Result<Option<Group>>;
     /// Groups by number.
     async fn list_groups(&self, filter: ScopeFilter, page: Page) -> Result<Paged<Group>>;
-    /// Changes a group. `None` if it is not there; `Taken` when its new path is, `Missing` when the group it moves to is not
-    /// there, `Circular` when that one is inside of it.
+    /// Changes a group. `None` if it is not there; `Taken` when its new path is, `Missing` when the group it moves to
+    /// is not there, `Circular` when that one is inside of it.
     async fn update_group(&self, id: GroupId, edit: GroupEdit) -> Result<Option<Group>>;
     /// Deletes a group with its subgroups, projects and their hooks. `false` if it was not there.
     async fn delete_group(&self, id: GroupId) -> Result<bool>;
@@ -186,7 +186,8 @@ pub trait Scopes {
     async fn find_project(&self, name: Name) -> Result<Option<Project>>;
     /// Projects by number.
     async fn list_projects(&self, filter: ScopeFilter, page: Page) -> Result<Paged<Project>>;
-    /// Changes a project. `None` if it is not there; `Missing` when the group it moves to is not, `Taken` when the path is.
+    /// Changes a project. `None` if it is not there; `Missing` when the group it moves to is not, `Taken` when the path
+    /// is.
     async fn update_project(&self, id: ProjectId, edit: ProjectEdit) -> Result<Option<Project>>;
     /// Deletes a project with its hooks. Its events and insights stay: they are history.
     async fn delete_project(&self, id: ProjectId) -> Result<bool>;

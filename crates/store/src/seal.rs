@@ -34,8 +34,8 @@ pub enum SealError {
     Randomness,
 }
 
-/// Where the value is stored that is sealed at the first start: it tells whether a ring fits, before anything is written
-/// with a wrong key.
+/// The place of the value that is sealed at the first start. Opening it shows whether a ring fits, before anything is
+/// written with a wrong key.
 pub(crate) const KEY_CHECK: Place<'static> = Place { table: "settings", column: "value", row: b"key_check" };
 
 /// Where a value is stored.
@@ -45,7 +45,7 @@ pub struct Place<'a> {
     pub table: &'a str,
     /// Column.
     pub column: &'a str,
-    /// What names the row, known before it is inserted.
+    /// The name of the row, known before it is inserted.
     pub row: &'a [u8],
 }
 

@@ -12,8 +12,8 @@ use crate::seal::{Place, Ring};
 pub trait Sources {
     /// Makes a source; its `id` is ignored and the new one returned. `Full` when there are `most` already.
     async fn create_source(&self, source: Source, most: i64) -> Result<Source>;
-    /// Replaces the settings of a source that has not changed since it was read at `unchanged_since`. `None` when it has,
-    /// or is gone: read it again.
+    /// Replaces the settings of a source that has not changed since it was read at `unchanged_since`. `None` when it
+    /// has, or is gone: read it again.
     async fn update_source(&self, source: Source, unchanged_since: Timestamp) -> Result<Option<Source>>;
     /// Looks one up by its key.
     async fn find_source(&self, key: String) -> Result<Option<Source>>;
@@ -21,13 +21,14 @@ pub trait Sources {
     async fn list_sources(&self) -> Result<Vec<Source>>;
     /// Deletes one. `false` if it was not there. Its events stay.
     async fn delete_source(&self, key: String) -> Result<bool>;
-    /// Notes which instance a source is for, if that is not known yet; gives what is noted then. Projects and groups that were known by
-    /// the source alone are that instance's from then on. `None`: another source is for it, and only an administrator can say
-    /// that this one is too.
+    /// Notes which instance a source is for, if that is not known yet; gives what is noted then. Projects and groups
+    /// that were known by the source alone are that instance's from then on. `None`: another source is for it, and only
+    /// an administrator can say that this one is too.
     async fn learn_instance(&self, source: SourceId, instance: BoundTo) -> Result<Option<BoundTo>>;
     /// Says which instance a source is for; `None`: it learns that from its next request.
     async fn set_instance(&self, source: SourceId, instance: Option<BoundTo>) -> Result<()>;
-    /// The secret of the default source that all nodes share: the one that is stored, or else this one, which is stored then.
+    /// The secret of the default source that all nodes share: the one that is stored, or else this one, which is stored
+    /// then.
     async fn default_secret(&self, made: Secret) -> Result<Secret>;
     /// Keeps what a node saw lately: a list in JSON for each source, instead of the one before. Forgets those of nodes
     /// that have said nothing since `forget`.
@@ -38,7 +39,7 @@ pub trait Sources {
         now: Timestamp,
         forget: Timestamp,
     ) -> Result<()>;
-    /// What other nodes, and earlier lives of this one, saw of a source.
+    /// The requests to a source that other nodes saw, or this node before its restart.
     async fn requests_elsewhere(&self, source: SourceId, node: NodeId) -> Result<Vec<String>>;
 }
 

@@ -5,7 +5,7 @@
 //! file (a lock on a sibling file makes sure), and their claims on disk.
 //!
 //! Facts and rollups live in a file of their own with a writer of their own: they touch many scattered pages, which in
-//! the journal's transactions would be paid by whoever waits for an answer (`docs/decisions/0005`).
+//! the journal's transactions would delay every caller that waits for an answer (`docs/decisions/0005`).
 
 mod access;
 mod appends;
@@ -22,9 +22,9 @@ mod hooks;
 mod insights;
 mod keys;
 mod known;
-mod lines;
 mod nodes;
 mod operations;
+mod ordering;
 mod overview;
 mod readers;
 mod replays;
@@ -96,8 +96,8 @@ const INSIGHTS_MIGRATIONS: &[Migration] = &[
 
 /// Large pages, because SQLite's cost is pages and not the flush.
 const PAGE_BYTES: i64 = 16 << 10;
-/// Length of the write-ahead log. It is written with zeros before it is used: flushing into blocks that exist takes half
-/// as long as flushing into a file that grows, and a tenth at the 99th percentile.
+/// Length of the write-ahead log. It is written with zeros before it is used: flushing into blocks that exist takes
+/// half as long as flushing into a file that grows, and a tenth at the 99th percentile.
 const LOG_BYTES: i64 = 32 << 20;
 /// Threads that read the journal.
 const READERS: usize = 2;
@@ -125,7 +125,7 @@ impl Sqlite {
             if has_insights && !continues {
                 // The numbers of its projects would mean other projects in a new journal.
                 let (journal, insights) = (path.display(), insights_file.display());
-                return Err(Error::Unavailable(format!(
+                return Err(Error::unavailable(format!(
                     "{insights} is there and {journal}, which it belongs to, is not: put the copy of {journal} back, or move {insights} away to begin anew"
                 )));
             }
@@ -147,7 +147,7 @@ impl Sqlite {
             migrate(&mut insights, INSIGHTS_MIGRATIONS)?;
             Ok::<_, Error>((lock, writer, Readers::start(readers)?, Readers::start(vec![insights])?))
         });
-        let (lock, writer, readers, insights) = opened.await.map_err(|error| Error::Engine(error.to_string()))??;
+        let (lock, writer, readers, insights) = opened.await.map_err(Error::task)??;
         Ok(Self { writer, readers, insights, ring, path: main, lock: Mutex::new(Some(lock)) })
     }
 
@@ -182,20 +182,20 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Makes a file that is not there yet readable for its owner alone: it will hold bodies. SQLite gives its logs the mode of
-/// the database.
+/// Makes a file that is not there yet readable for its owner alone: it will hold bodies. SQLite gives its logs the mode
+/// of the database.
 fn make_private(path: &Path) -> Result<()> {
     let made = File::options().create_new(true).write(true).mode(0o600).open(path);
     match made {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(Error::Unavailable(format!("{}: {error}", path.display()))),
+        Err(error) => Err(Error::file(path, error)),
     }
 }
 
 fn lock(path: &Path) -> Result<File> {
     let beside = beside(path, "-lock");
-    let unavailable = |error: std::io::Error| Error::Unavailable(format!("{}: {error}", beside.display()));
+    let unavailable = |error| Error::file(&beside, error);
     let file = File::options().create(true).truncate(false).write(true).open(&beside).map_err(unavailable)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -207,7 +207,7 @@ fn lock(path: &Path) -> Result<File> {
 /// Zeros behind what a log holds are no frames to SQLite: they lack the salt and the checksum. So this is safe also on
 /// a log that a crash has left.
 fn lengthen_log(path: &Path) -> Result<()> {
-    let unavailable = |error: std::io::Error| Error::Unavailable(format!("{}: {error}", path.display()));
+    let unavailable = |error| Error::file(path, error);
     let mut log = File::options().create(true).append(true).mode(0o600).open(path).map_err(unavailable)?;
     let missing = LOG_BYTES.unsigned_abs().saturating_sub(log.metadata().map_err(unavailable)?.len());
     std::io::copy(&mut std::io::repeat(0).take(missing), &mut log).map_err(unavailable)?;
@@ -230,7 +230,7 @@ fn connect(path: &Path) -> Result<Connection> {
 fn connect_to_read(path: &Path) -> Result<Connection> {
     let connection = connect(path)?;
     connection.pragma_update(None, "query_only", true)?;
-    // What was just written is in the system's cache.
+    // Rows that were just written are in the system's cache.
     connection.pragma_update(None, "cache_size", -4_096)?;
     Ok(connection)
 }
@@ -254,9 +254,9 @@ fn migrate(connection: &mut Connection, migrations: &[Migration]) -> Result<()> 
     connection.execute_batch(
         "CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY NOT NULL, name TEXT NOT NULL)",
     )?;
-    let done: i64 = connection.query_row("SELECT coalesce(max(version), 0) FROM migrations", [], |row| row.get(0))?;
+    let done: i64 = connection.query_row("SELECT coalesce(max(version), 0) FROM migrations", [], rows::scalar)?;
     if migrations.last().is_some_and(|(newest, ..)| done > *newest) {
-        return Err(Error::Unavailable(format!("the database has schema {done}, which is newer than this program")));
+        return Err(Error::unavailable(format!("the database has schema {done}, which is newer than this program")));
     }
     for (version, name, sql) in migrations.iter().filter(|(version, ..)| *version > done) {
         let transaction = connection.transaction()?;
@@ -269,11 +269,11 @@ fn migrate(connection: &mut Connection, migrations: &[Migration]) -> Result<()> 
     Ok(())
 }
 
-/// A value sealed at the first start tells whether the ring fits, before anything is written with a wrong key.
+/// Opens a value that was sealed at the first start, so that nothing is written with a wrong key.
 fn check_key(connection: &Connection, ring: &Ring) -> Result<()> {
     use rusqlite::OptionalExtension;
     let sealed: Option<Vec<u8>> =
-        connection.query_row("SELECT value FROM settings WHERE name = 'key_check'", [], |row| row.get(0)).optional()?;
+        connection.query_row("SELECT value FROM settings WHERE name = 'key_check'", [], rows::scalar).optional()?;
     match sealed {
         Some(sealed) => drop(ring.open(KEY_CHECK, &sealed)?),
         None => {

@@ -5,7 +5,7 @@ use tokio::sync::Notify;
 /// One signal per worker.
 #[derive(Default, Debug)]
 pub struct Wakes {
-    /// Events were appended that somebody may hear.
+    /// Events were appended that hooks may want.
     pub fan_out: Notify,
     /// Deliveries became due.
     pub deliver: Notify,
@@ -14,7 +14,7 @@ pub struct Wakes {
 }
 
 impl Wakes {
-    /// Wakes everybody, for when it is not known who is meant.
+    /// Wakes every worker, when the right one is not known.
     pub fn all(&self) {
         for signal in [&self.fan_out, &self.deliver, &self.directory] {
             signal.notify_one();

@@ -3,6 +3,7 @@
 
 mod file;
 mod from_gitlab;
+#[cfg(feature = "git")]
 mod git;
 mod positions;
 mod tell;
@@ -19,6 +20,7 @@ use crate::client;
 
 #[derive(Subcommand)]
 pub(crate) enum From {
+    #[cfg(feature = "git")]
     /// Backfill the commits of a local git repository, from all of its branches and tags.
     Git {
         /// Path of the repository, bare or not.
@@ -78,6 +80,7 @@ pub(crate) struct Command {
 
 pub(crate) async fn run(command: Command) -> anyhow::Result<()> {
     match command.from {
+        #[cfg(feature = "git")]
         From::Git { repository, project, project_id, branch, server } => {
             let teller = tell::Teller::new(&server)?;
             let id = match project_id {

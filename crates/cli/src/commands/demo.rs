@@ -10,6 +10,7 @@ use anyhow::Context;
 use clap::Args;
 use quickdraw_domain::event::{Event, Origin};
 use quickdraw_domain::scope::Place;
+use quickdraw_domain::settings::SecretText;
 use quickdraw_domain::{EventId, Timestamp};
 use quickdraw_insights::gaps::Sequence;
 use quickdraw_store::events::NewEvent;
@@ -50,11 +51,12 @@ pub(crate) struct Demo {
 }
 
 pub(crate) async fn run(command: Demo, file: Option<&Path>) -> anyhow::Result<()> {
-    let mut config = config::load(file)?;
+    let mut config = config::load_unchecked(file)?;
     // These settings are always overridden, so that a demo never touches the data of a real server.
     config.server.data_dir.clone_from(&command.folder);
-    config.database.url = format!("sqlite:{}", command.folder.join("quickdraw.db").display());
-    (config.server.root_token, config.server.key) = (command.token.clone().unwrap_or_default(), String::new());
+    config.database.url = format!("sqlite:{}", command.folder.join("quickdraw.db").display()).into();
+    config.server.root_token = command.token.clone().unwrap_or_default().into();
+    config.server.key = SecretText::default();
     config.source = Config::default().source;
     let mark = command.folder.join(MARK);
     anyhow::ensure!(

@@ -8,7 +8,7 @@ use quickdraw_store::{Error, examine};
 
 use super::say;
 use crate::config::{self, Config};
-use crate::{checks, first_start, wiring};
+use crate::{first_start, wiring};
 
 pub(crate) async fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let mut problems = 0;
@@ -26,37 +26,37 @@ pub(crate) async fn run(file: Option<&Path>) -> anyhow::Result<()> {
             anyhow::bail!("the configuration is not valid");
         }
     };
-    let wrong = checks::problems(&config);
+    let wrong = config.validate();
     if wrong.is_empty() {
         line("configuration", Ok(format!("valid, serving {}", config.server.external_url)));
     }
     for problem in wrong {
-        line("configuration", Err(anyhow::anyhow!(problem)));
+        line("configuration", Err(problem.into()));
     }
     if let Ok(guard) = wiring::guard(&config) {
         let text = if guard.allow_local_networks { "local networks are allowed" } else { "public addresses only" };
         line("guard", Ok(text.to_owned()));
     }
-    if let Ok(policy) = config.delivery.retry.policy() {
-        line("attempts", Ok(format!("{} for each delivery", policy.pauses.len() + 1)));
-    }
+    let attempts = config.delivery.retry.policy().pauses.len() + 1;
+    line("attempts", Ok(format!("{attempts} for each delivery")));
     for name in ["root-token", "webhook-secret"] {
         let file = config.server.data_dir.join(name);
-        if file.exists() {
-            line(name, wiring::read_private(&file).map(|_| format!("{} can be read", file.display())));
+        // A file that cannot be read is among the problems of the configuration, unless a setting replaces it.
+        if file.exists() && wiring::read_private(&file).is_ok() {
+            line(name, Ok(format!("{} can be read", file.display())));
         }
     }
-    let ring = match first_start::known_ring(&config) {
-        Ok(ring) => ring,
-        Err(error) => {
-            line("key", Err(error));
-            None
-        }
+    // A key that cannot be read is among the problems of the configuration.
+    let (ring, key_is_readable) = match first_start::known_ring(&config) {
+        Ok(ring) => (ring, true),
+        Err(_) => (None, false),
     };
-    match examine(&config.database.url, ring.as_ref(), Depth::Whole, wiring::now()).await {
+    match examine(config.database.url.expose(), ring.as_ref(), Depth::Whole, wiring::now()).await {
         Ok(found) => {
             line("database", database(&found));
-            line("key", key(&config, ring.is_some(), &found));
+            if key_is_readable {
+                line("key", key(&config, ring.is_some(), &found));
+            }
             if found.insights_missing {
                 let text = "the file of insights beside the database is missing: restore its copy, or the next start \
                     counts the events that history still has";
@@ -93,7 +93,7 @@ fn key(config: &Config, is_known: bool, found: &Examination) -> anyhow::Result<S
         KeyFit::DoesNotFit(error) => Err(error.into()),
         KeyFit::NotTried => Err(anyhow::anyhow!(first_start::missing_key(&config.server.data_dir.join("key")))),
         KeyFit::NothingSealed if is_known => Ok("present; nothing is sealed yet".to_owned()),
-        KeyFit::NothingSealed if config.database.url.starts_with("sqlite:") => {
+        KeyFit::NothingSealed if config.database.url.is_sqlite() => {
             Ok("none yet: the first start generates one".to_owned())
         }
         KeyFit::NothingSealed => Err(anyhow::anyhow!(first_start::NO_KEY)),

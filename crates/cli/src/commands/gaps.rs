@@ -30,7 +30,7 @@ pub(crate) struct Gaps {
     project: Option<String>,
     /// Only gaps of this kind: push, merge_request, issue or pipeline. May be repeated.
     #[arg(long)]
-    metric: Vec<String>,
+    kind: Vec<String>,
     /// Base URL of a GitLab server to compare with.
     #[arg(long, requires = "gitlab_token")]
     gitlab: Option<String>,
@@ -64,7 +64,7 @@ enum Gap {
         after: String,
     },
     Objects {
-        metric: String,
+        kind: String,
         first_iid: i64,
         last_iid: i64,
     },
@@ -75,7 +75,7 @@ enum Gap {
 struct Measured {
     source_project_id: i64,
     path_with_namespace: Option<String>,
-    metric: String,
+    kind: String,
     known: i64,
     missing: i64,
     completeness: f64,
@@ -86,7 +86,7 @@ struct Measured {
 
 pub(crate) async fn run(command: Gaps) -> anyhow::Result<()> {
     let token = command.server.token()?;
-    let ours = Ours { url: &command.server.url, token: &token, metrics: command.metric.join(",") };
+    let ours = Ours { url: &command.server.url, token: &token, kinds: command.kind.join(",") };
     let gitlab = match (&command.gitlab, &command.gitlab_token) {
         (Some(url), Some(token)) => Some(GitLab::new(url, token)),
         _ => None,
@@ -97,15 +97,15 @@ pub(crate) async fn run(command: Gaps) -> anyhow::Result<()> {
     }
     let compare = gitlab.as_ref().map(|gitlab| Compare::new(&ours, gitlab, command.repair, command.hook));
     let (mut tally, mut failed) = (Tally::new(command.limit), 0);
-    for (id, metrics) in &projects {
-        let path = metrics.iter().find_map(|measured| measured.path_with_namespace.clone());
+    for (id, kinds) in &projects {
+        let path = kinds.iter().find_map(|measured| measured.path_with_namespace.clone());
         say(format!("{} (number {id} in GitLab)", plain(path.as_deref().unwrap_or("no path"))));
-        for measured in metrics {
+        for measured in kinds {
             say(format!("  {measured}"));
         }
         match (&compare, path) {
             (Some(compare), Some(path)) => {
-                if let Err(error) = compare.project(*id, &path, metrics, &mut tally).await {
+                if let Err(error) = compare.project(*id, &path, kinds, &mut tally).await {
                     // A failure of one project does not affect the others.
                     say(format!("    FAILED: {}", plain(&format!("{error:#}"))));
                     failed += 1;
@@ -126,7 +126,7 @@ pub(crate) async fn run(command: Gaps) -> anyhow::Result<()> {
 struct Ours<'a> {
     url: &'a str,
     token: &'a str,
-    metrics: String,
+    kinds: String,
 }
 
 impl Ours<'_> {
@@ -150,11 +150,11 @@ impl Ours<'_> {
     async fn gaps(&self, project: i64) -> anyhow::Result<Vec<Gap>> {
         let (mut gaps, mut after) = (Vec::new(), String::new());
         loop {
-            let metrics = match self.metrics.as_str() {
+            let kinds = match self.kinds.as_str() {
                 "" => String::new(),
-                metrics => format!("&metric={}", encoded(metrics)),
+                kinds => format!("&kind={}", encoded(kinds)),
             };
-            let path = format!("insights/gaps?project={project}&limit={PAGE}{metrics}{after}");
+            let path = format!("insights/gaps?project={project}&limit={PAGE}{kinds}{after}");
             let mut page = client::ask(self.url, self.token, &path, None).await?;
             let items: Vec<Gap> =
                 serde_json::from_value(page["items"].take()).context("failed to read the server's list of gaps")?;
@@ -180,17 +180,17 @@ impl Measured {
 
 impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { metric, known, missing, completeness, coverage_starts, .. } = self;
+        let Self { kind, known, missing, completeness, coverage_starts, .. } = self;
         // Rounded down, so that only a complete sequence shows 100 %.
         let percent = (completeness * 1_000.0).floor() / 10.0;
-        // `commit` is not a value of `--metric`.
-        if metric == "commit" {
+        // `commit` is not a value of `--kind`.
+        if kind == "commit" {
             return write!(
                 f,
                 "commits in pushes: {known} listed, {missing} not listed ({percent} %) since {coverage_starts}"
             );
         }
-        write!(f, "{metric:<14} {known} known, {missing} missing ({percent} %) since {coverage_starts}")?;
+        write!(f, "{kind:<14} {known} known, {missing} missing ({percent} %) since {coverage_starts}")?;
         match (self.first_iid, self.last_iid) {
             (Some(first), Some(last)) => write!(f, ", numbers {first} to {last}"),
             _ => Ok(()),
@@ -205,10 +205,10 @@ impl fmt::Display for Gap {
                 let before = before.as_deref().unwrap_or("an unknown commit");
                 write!(f, "push of {} from {} to {}", plain(git_ref), plain(before), plain(after))
             }
-            Self::Objects { metric, first_iid, last_iid } if first_iid == last_iid => {
-                write!(f, "{metric} {first_iid}")
+            Self::Objects { kind, first_iid, last_iid } if first_iid == last_iid => {
+                write!(f, "{kind} {first_iid}")
             }
-            Self::Objects { metric, first_iid, last_iid } => write!(f, "{metric} {first_iid} to {last_iid}"),
+            Self::Objects { kind, first_iid, last_iid } => write!(f, "{kind} {first_iid} to {last_iid}"),
         }
     }
 }

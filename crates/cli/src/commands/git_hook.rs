@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Subcommand;
+use quickdraw_domain::Trigger;
 use serde_json::{Value, json};
 
 use super::say;
@@ -129,15 +130,15 @@ async fn post_receive() -> anyhow::Result<()> {
 fn repository_update(updates: &[Update]) -> Value {
     let change = |update: &Update| json!({ "before": update.old, "after": update.new, "ref": update.name });
     let changes: Vec<Value> = updates.iter().map(change).collect();
-    json!({ "trigger": spool::ONLY_IF_HEARD, "user": user(), "object": { "changes": changes } })
+    json!({ "trigger": spool::ONLY_IF_SUBSCRIBED.row().name, "user": user(), "object": { "changes": changes } })
 }
 
 fn report(repository: &gix::Repository, update: &Update) -> anyhow::Result<Value> {
     let trigger = match update.kind {
-        Kind::Branch => "push_hooks",
-        Kind::Tag => "tag_push_hooks",
+        Kind::Branch => Trigger::PUSH,
+        Kind::Tag => Trigger::TAG_PUSH,
     };
-    Ok(json!({ "trigger": trigger, "user": user(), "object": object(repository, update)? }))
+    Ok(json!({ "trigger": trigger.row().name, "user": user(), "object": object(repository, update)? }))
 }
 
 fn object(repository: &gix::Repository, update: &Update) -> anyhow::Result<Value> {

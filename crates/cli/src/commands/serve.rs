@@ -5,13 +5,12 @@ use std::time::Duration;
 use anyhow::Context;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use quickdraw_engine::Lifecycle;
-use quickdraw_server::{App, Limits, Listener, ListenerLimits};
+use quickdraw_server::{App, Listener};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use super::say;
-use crate::checks;
-use crate::config::{Config, LogFormat, base_url};
+use crate::config::{Config, LogFormat, base_url, ensure_none};
 use crate::wiring::{self, FirstStart};
 
 /// Upper bounds of histogram buckets, in seconds: from a fast commit to the longest attempt.
@@ -19,21 +18,17 @@ const SECONDS: [f64; 14] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1
 
 pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     // Settings are checked before the first start creates anything from them.
-    checks::ensure_none(&config)?;
+    ensure_none(&config.validate())?;
     log_to_stderr(&config)?;
     let metrics = metrics_recorder()?;
-    let limits = ListenerLimits {
-        connections: config.server.connections,
-        per_address: config.server.connections_per_address,
-        ..ListenerLimits::default()
-    };
+    let limits = config.server.listener_limits();
     // The port is opened first, because a first start prints its secrets once, and they must not be lost to a failure.
     let listener = Listener::bind(&config.server.listen, limits).await.with_context(|| {
         let listen = &config.server.listen;
         format!("failed to listen on {listen} (set another address with QUICKDRAW_LISTEN, such as 127.0.0.1:8001)")
     })?;
     let address = listener.address()?;
-    let url_is_made = config.server.external_url_is_made;
+    let url_is_made = config.external_url_is_made;
     if url_is_made && config.server.listen.ends_with(":0") {
         // Port 0: the actual port is known only now.
         config.server.external_url = base_url(&address.to_string());
@@ -45,12 +40,8 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     wiring::bind(&config, &source, &store).await?;
     let belt = wiring::belt(&config, store, address).await?;
     let lifecycle = Lifecycle::start(belt.clone());
-    let limits = Limits {
-        project_hooks: i64::from(config.limits.project_hooks),
-        group_hooks: i64::from(config.limits.group_hooks),
-        by_hand_per_minute: config.limits.by_hand_per_minute,
-    };
-    let proxies = wiring::trusted_proxies(&config)?;
+    let limits = config.limits.limits();
+    let proxies = config.server.read_trusted_proxies()?;
     let app = App::new(belt, source, proxies, config.server.external_url.clone(), metrics.clone(), limits);
     for note in first.notes.iter().chain(&first.warnings) {
         say(note);
@@ -107,8 +98,7 @@ fn metrics_recorder() -> anyhow::Result<PrometheusHandle> {
 }
 
 fn log_to_stderr(config: &Config) -> anyhow::Result<()> {
-    let filter =
-        tracing_subscriber::EnvFilter::try_new(&config.telemetry.log).context("failed to read telemetry.log")?;
+    let filter = config.telemetry.log_filter()?;
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match config.telemetry.log_format {
         LogFormat::Text => subscriber.with_ansi(false).init(),

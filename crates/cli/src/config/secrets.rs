@@ -1,13 +1,14 @@
-//! Secrets of the settings: taken literally wherever they come from, and refused where no request could show them.
+//! Secrets of the settings: read literally wherever they come from, and refused where no request could carry them.
 
-use anyhow::Context;
 use quickdraw_domain::Secret;
+use quickdraw_domain::settings::Problem;
 use quickdraw_domain::signature::SigningToken;
 
 use super::Config;
+use crate::first_start::parse_ring;
 
-/// Settings whose variables are taken as they are. Otherwise digits would be read as a number, blanks would be cut off, and
-/// the error would show the value.
+/// Settings whose variables are read literally and whose values no problem shows. Otherwise digits would be read as a
+/// number, and blanks would be cut off.
 pub(super) const LITERAL: [&str; 8] = [
     "database.url",
     "server.root_token",
@@ -26,68 +27,107 @@ pub(super) fn variable_of(key: &str) -> String {
     format!("QUICKDRAW__{}", key.replace('.', "__").to_ascii_uppercase())
 }
 
-/// Checks the secrets that are set: the administrator's token, and the default source's secret and signing token.
-pub(crate) fn check(config: &Config) -> [anyhow::Result<()>; 3] {
-    let (token, source) = (&config.server.root_token, &config.source);
-    let when_set = |text: &str, check: &dyn Fn() -> anyhow::Result<()>| if text.is_empty() { Ok(()) } else { check() };
-    [
-        when_set(token, &|| check_root_token("server.root_token", token)),
-        when_set(&source.secret, &|| check_carried("source.secret", &source.secret)),
-        when_set(&source.signing_token, &|| {
-            SigningToken::parse(&source.signing_token).map(drop).context("source.signing_token")
-        }),
-    ]
+/// Every problem of the secrets that are set.
+pub(super) fn problems(config: &Config) -> Vec<Problem> {
+    let mut problems = Vec::new();
+
+    let token = &config.server.root_token;
+    if !token.is_empty() {
+        problems.extend(check_root_token("server.root_token", token.expose()).err());
+    }
+    let key = &config.server.key;
+    if !key.is_empty() {
+        let error = parse_ring(key.expose()).err();
+        problems.extend(error.map(|error| Problem::new("server.key", format!("cannot be used: {error:#}"))));
+    }
+    let secret = &config.source.secret;
+    if !secret.is_empty() {
+        problems.extend(check_carried("source.secret", secret.expose()).err());
+    }
+    let token = &config.source.signing_token;
+    if !token.is_empty() {
+        let error = SigningToken::parse(token.expose()).err();
+        problems.extend(error.map(|error| Problem::new("source.signing_token", error)));
+    }
+    problems
 }
 
-/// Refuses a secret that no header can carry as it is.
-pub(crate) fn check_carried(name: &str, secret: &str) -> anyhow::Result<()> {
-    Secret::new(secret).check_header().map_err(|error| anyhow::anyhow!("{name} {error}"))
+/// Refuses a secret that no header can carry unchanged.
+pub(crate) fn check_carried(name: &str, secret: &str) -> Result<(), Problem> {
+    Secret::new(secret).check_header().map_err(|error| Problem::new(name, error))
 }
 
-/// Refuses an administrator's token that nobody could show.
-pub(crate) fn check_root_token(name: &str, token: &str) -> anyhow::Result<()> {
+/// Refuses an administrator's token that no request could carry, or that is too short.
+pub(crate) fn check_root_token(name: &str, token: &str) -> Result<(), Problem> {
     check_carried(name, token)?;
-    anyhow::ensure!(token.len() >= SHORTEST_ROOT_TOKEN, "{name} is shorter than {SHORTEST_ROOT_TOKEN} characters");
-    anyhow::ensure!(token.is_ascii(), "{name} has characters beyond ASCII, which a token in a header cannot have");
+
+    if token.len() < SHORTEST_ROOT_TOKEN {
+        return Err(Problem::new(name, format!("is shorter than {SHORTEST_ROOT_TOKEN} characters")));
+    }
+    if !token.is_ascii() {
+        return Err(Problem::new(name, "has characters beyond ASCII, which a token in a header cannot have"));
+    }
     Ok(())
+}
+
+/// Refuses a secret in a file that `serve` would refuse in the place of the given setting.
+pub(super) fn check_kept(setting: &str, text: &str) -> anyhow::Result<()> {
+    match setting {
+        "server.key" => parse_ring(text).map(drop),
+        "server.root_token" => Ok(check_root_token("the token in it", text)?),
+        _ => Ok(check_carried("the secret in it", text)?),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::SECTIONS;
 
     fn check_refused(set: impl Fn(&mut Config), words: &str) {
         let mut config = Config::default();
         set(&mut config);
-        let error = check(&config).into_iter().find_map(Result::err).expect("it is refused");
-        let error = format!("{error:#}");
-        assert!(error.contains(words) && !error.contains("s3cret"), "{error}");
+        let found = problems(&config);
+        assert!(matches!(found.as_slice(), [problem] if problem.to_string().contains(words)), "{words}: {found:?}");
+        assert!(!format!("{found:?}").contains("s3cret"), "{found:?}");
     }
 
     #[test]
     fn secrets_that_no_header_can_carry_are_refused_by_name() {
-        check_refused(|config| "s3cret\n".clone_into(&mut config.source.secret), "source.secret has a line break");
-        check_refused(|config| " s3cret".clone_into(&mut config.source.secret), "source.secret begins or ends");
-        check_refused(|config| "s3cret".clone_into(&mut config.source.signing_token), "source.signing_token");
+        for (secret, words) in
+            [("s3cret\n", "source.secret has a line break"), (" s3cret", "source.secret begins or ends")]
+        {
+            check_refused(|config| config.source.secret = secret.to_owned().into(), words);
+        }
+        check_refused(|config| config.source.signing_token = "s3cret".to_owned().into(), "source.signing_token");
+        check_refused(|config| config.server.key = "s3cret".to_owned().into(), "server.key cannot be used");
         for (token, words) in [
             ("s3cret-of-an-administrator\n", "server.root_token has a line break"),
             ("s3cret-of-an-administrator ", "server.root_token begins or ends"),
             ("s3cret", "server.root_token is shorter"),
             ("s3cret-of-an-ädministrator", "server.root_token has characters beyond ASCII"),
         ] {
-            check_refused(|config| token.clone_into(&mut config.server.root_token), words);
+            check_refused(|config| config.server.root_token = token.to_owned().into(), words);
         }
         let mut good = Config::default();
-        "a secret with blänks".clone_into(&mut good.source.secret);
-        assert!(check(&good).iter().all(Result::is_ok));
+        good.source.secret = "a secret with blänks".to_owned().into();
+        assert_eq!(problems(&good), []);
     }
 
     #[test]
-    fn every_literal_setting_is_one() {
-        let documented: Vec<&str> = crate::config::REFERENCE.iter().map(|(key, ..)| *key).collect();
-        for key in LITERAL {
-            assert!(documented.contains(&key), "{key}");
+    fn every_setting_that_is_printed_masked_is_read_literally() {
+        let mut keys = Vec::new();
+        for section in SECTIONS {
+            keys.extend(section.settings.iter().map(|setting| format!("{}.{}", section.section, setting.name)));
         }
+        for key in &keys {
+            let (section, name) = key.split_once('.').expect("a section and a name");
+            let text = format!("[{section}]\n{name} = 'postgres://me:canary@host/name'\n");
+            let Ok(config) = toml::from_str::<Config>(&text) else { continue };
+            let is_masked = toml::to_string(&config).expect("it serialises").contains("[REDACTED]");
+            assert!(!is_masked || LITERAL.contains(&key.as_str()), "{key}");
+        }
+        assert!(LITERAL.iter().all(|literal| keys.iter().any(|key| key == literal)), "all of {LITERAL:?} are settings");
         assert_eq!(variable_of("server.root_token"), "QUICKDRAW__SERVER__ROOT_TOKEN");
     }
 }

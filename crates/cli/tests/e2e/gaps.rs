@@ -227,9 +227,9 @@ pub(crate) fn missing_events_are_fetched_from_gitlab(engine: Engine) {
         })
         .collect();
     assert_eq!(pages, [4; 5], "all page sizes list the same gaps");
-    let only = server.get("/api/v1/insights/gaps?project=77&metric=issue");
-    assert_eq!(only["items"], json!([{ "metric": "issue", "first_iid": 4, "last_iid": 5 }]));
-    for query in ["", "?project=77&metric=x", "?project=77&after=push:x", "?project=77&limit=0"] {
+    let only = server.get("/api/v1/insights/gaps?project=77&kind=issue");
+    assert_eq!(only["items"], json!([{ "kind": "issue", "first_iid": 4, "last_iid": 5 }]));
+    for query in ["", "?project=77&kind=x", "?project=77&after=push:x", "?project=77&limit=0"] {
         let reply = server.call("GET", &format!("/api/v1/insights/gaps{query}"), "");
         assert_eq!(reply.status, 400, "{query}: {}", reply.body);
     }
@@ -263,7 +263,7 @@ pub(crate) fn missing_events_are_fetched_from_gitlab(engine: Engine) {
     let said = gaps(&server, &[&compare[..], &["--repair"]].concat());
     assert!(said.contains("4 fetched and reported, 1 not found, 1 too old"), "{said}");
     eventually("the gaps that can be filled are filled", || list(&server, "77").len() == 2);
-    assert_eq!(list(&server, "77")[1], json!({ "metric": "issue", "first_iid": 5, "last_iid": 5 }));
+    assert_eq!(list(&server, "77")[1], json!({ "kind": "issue", "first_iid": 5, "last_iid": 5 }));
     eventually("the fetched events are delivered", || sink.got().len() == 4);
     let bodies: HashMap<String, Value> = sink
         .got()

@@ -1,4 +1,5 @@
-//! Bodies whose attributes are a long list: what the forge gives, in GitLab's order, with GitLab's defaults.
+//! The attributes of a reported object, in GitLab's order and with GitLab's defaults; and the objects that several kinds
+//! share.
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -8,10 +9,10 @@ use super::{ComposeError, InProject, Instance, MAX_TREE, User, image_links, shap
 use crate::scope::{Group, Project};
 use crate::{Timestamp, Trigger};
 
-/// What stands for an address that its owner does not show.
+/// The mask of an e-mail address that its owner does not show.
 pub(crate) const REDACTED: &str = "[REDACTED]";
 
-/// An attribute that a body always has, and what it is when the forge says nothing.
+/// An attribute that a body always has, and its value when the forge does not report it.
 pub(crate) type Field = (&'static str, fn() -> Value);
 
 pub(crate) const fn null(name: &'static str) -> Field {
@@ -70,7 +71,7 @@ impl Given {
         self.values.get(name).is_some_and(|value| !value.is_null())
     }
 
-    /// A value as it is; null where there is none.
+    /// A value as it is; null if it is absent.
     pub(crate) fn value(&self, name: &str) -> Value {
         self.values.get(name).cloned().unwrap_or_default()
     }
@@ -142,7 +143,7 @@ impl Given {
         }
     }
 
-    /// These attributes in their order, and no other: a forge that gives all that it knows of an object must not tell everybody.
+    /// These attributes in their order, and no others: a forge may report more of an object than receivers may see.
     pub(crate) fn filled(mut self, fields: &[Field]) -> Map<String, Value> {
         let known = fields.iter().map(|(name, default)| {
             let value = self.values.shift_remove(*name).filter(|value| !value.is_null());
@@ -231,7 +232,7 @@ const CONTACT: [Field; 9] = [
     null("updated_at"),
 ];
 
-/// Contacts of customers, without their addresses and telephone numbers, which GitLab does not tell either.
+/// Contacts of customers, without their addresses and telephone numbers, which GitLab does not send either.
 pub(crate) fn contacts(trigger: Trigger, given: Vec<Value>) -> Value {
     given.into_iter().map(|one| Value::Object(Given::of(trigger, Some(one)).filled(&CONTACT))).collect()
 }
@@ -260,12 +261,12 @@ const RUNNER: [Field; 6] = [
     list("tags"),
 ];
 
-/// Whoever runs a job, where that is known.
+/// The runner of a job, where it is known.
 pub(crate) fn runner(trigger: Trigger, given: Option<Value>) -> Value {
     given.map_or(Value::Null, |runner| Value::Object(Given::of(trigger, Some(runner)).filled(&RUNNER)))
 }
 
-/// Whoever did it.
+/// The user who caused the event.
 pub(crate) fn user(user: &User) -> Value {
     json!({
         "id": user.id,
@@ -282,7 +283,7 @@ pub(crate) fn group(group: &Group) -> Value {
     json!({ "group_name": group.name, "group_path": path, "group_id": group.id.0, "full_path": group.full_path })
 }
 
-/// The page of whoever did it.
+/// The page of the user who caused the event.
 pub(crate) fn user_url(user: &User, instance: &Instance<'_>) -> Value {
     json!(format!("{}/{}", instance.base_url.trim_end_matches('/'), user.username))
 }

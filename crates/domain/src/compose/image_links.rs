@@ -5,29 +5,20 @@
 
 use std::borrow::Cow;
 
+use serde::{Deserialize, Serialize};
+
 use super::Instance;
 use crate::scope::Project;
 
 /// Where links to uploaded files lead.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum UploadLinks {
     /// `<base>/<group>/<project>/uploads/…`, as GitLab did for years.
     #[default]
     ProjectPath,
     /// `<base>/-/project/<id>/uploads/…`, as GitLab 19 does: such links survive a renamed project.
     ProjectId,
-}
-
-impl UploadLinks {
-    /// Its name in the settings, and back.
-    #[must_use]
-    pub fn by_name(name: &str) -> Option<Self> {
-        match name {
-            "project_path" => Some(Self::ProjectPath),
-            "project_id" => Some(Self::ProjectId),
-            _ => None,
-        }
-    }
 }
 
 /// A Markdown text with absolute images. Every look forward is either used up or never made again, so the time it takes grows

@@ -1,16 +1,16 @@
-//! Whether an object and what belongs to it are what they have to be: a text, a list of objects, an object. Whatever else a forge puts
-//! there would be lost without a word, or break receivers that read by type.
+//! Checks the types of a reported object: a text, a list of objects, an object. A value of another type would be lost
+//! silently, or break receivers that read by type.
 
 use serde_json::{Map, Value};
 
 use super::ComposeError;
 use crate::Trigger;
 
-/// Lists of objects, wherever they stand.
+/// Attributes that are lists of objects, at any depth.
 const LISTS: [&str; 7] =
     ["labels", "assignees", "reviewers", "builds", "links", "owners", "customer_relations_contacts"];
 
-/// What the objects of all kinds have alike, where they have it.
+/// Attributes that are numbers in every kind that has them.
 const NUMBERS: [&str; 2] = ["id", "iid"];
 const TEXTS: [&str; 11] = [
     "title",
@@ -25,11 +25,11 @@ const TEXTS: [&str; 11] = [
     "target_branch",
     "sha",
 ];
-/// Who hears of it hangs on these.
+/// Flags that decide which hooks receive the event.
 const FLAGS: [&str; 3] = ["confidential", "internal", "system"];
 
-/// The allowed values of `action` of a kind, empty for a kind without actions. They never change. Source: GitLab's webhook
-/// events page.
+/// The allowed values of `action` of a kind, empty for a kind without actions. They never change. Source: GitLab's
+/// webhook events page.
 #[must_use]
 pub fn actions(trigger: Trigger) -> &'static [&'static str] {
     trigger.kind().actions

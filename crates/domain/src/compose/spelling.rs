@@ -1,8 +1,8 @@
-//! How GitLab spells points in time: by the kind of body and the name of the attribute. Forges may give them in any spelling that
-//! it has. Source: the timestamp formats of GitLab's webhook events page and of real bodies.
+//! GitLab's spellings of times, which depend on the kind of event and the name of the attribute. A forge may report a
+//! time in any of them. Source: the timestamp formats of GitLab's webhook events page and of real bodies.
 //!
-//! GitLab's documentation shows `created_at` of issues, merge requests and labels in two spellings; real bodies have the one with
-//! `UTC` for all of them, and so have ours.
+//! GitLab's documentation shows `created_at` of issues, merge requests and labels in two spellings. Real bodies have the
+//! one with `UTC` for all of them, and so have ours.
 
 use std::borrow::Cow;
 
@@ -17,13 +17,13 @@ use crate::times::{self, Written};
 pub(crate) enum Form {
     /// `2026-03-16 08:30:00 UTC`: most attributes of real bodies.
     Utc,
-    /// `2026-03-16T08:30:00Z`: members, groups, projects and all else that has no object; the second spelling of times of jobs.
+    /// `2026-03-16T08:30:00Z`: bodies without an object, and the second spelling of times of jobs.
     Iso,
     /// `2026-03-16T08:30:00.250Z`: times of jobs, vulnerabilities.
     Millis,
     /// `2026-03-16T09:30:00+01:00`: commits, with the author's offset.
     Author,
-    /// `2026-03-16 09:30:00 +0100`: when a deployment became what it is.
+    /// `2026-03-16 09:30:00 +0100`: the last change of the status of a deployment.
     Offset,
     /// `2026-03-16`.
     Date,

@@ -1,8 +1,8 @@
 //! Bodies without an object: members, subgroups, projects of groups, and most events of system hooks. Source: GitLab's
 //! webhook events and system hooks pages.
 //!
-//! A forge gives the attributes by these names, or the objects themselves (`user`, `group`, `project`) as in other events.
-//! Attributes that the scene knows are filled in.
+//! A forge gives the attributes by these names, or the objects themselves (`user`, `group`, `project`) as in other
+//! events. Attributes that the scene knows are filled in.
 
 use serde_json::{Map, Value, json};
 
@@ -60,7 +60,7 @@ pub(crate) fn compose(shape: &Shape, happened: &Happened<'_>) -> Result<Map<Stri
     }
     let fields: Vec<Field> = shape.fields.iter().map(|name| null(name)).collect();
     let mut filled = given.filled(&fields);
-    // What the documented bodies of groups have only after a rename.
+    // The documented bodies of groups have it only after a rename.
     let is_optional = shape.has("full_path") && !shape.has("parent_name") && !shape.has("old_path");
     if is_optional && filled.get("full_path").is_some_and(Value::is_null) {
         filled.shift_remove("full_path");
@@ -68,7 +68,7 @@ pub(crate) fn compose(shape: &Shape, happened: &Happened<'_>) -> Result<Map<Stri
     Ok(filled)
 }
 
-/// Who it happened to: `user`, or what the object says itself.
+/// Fills in the user that the event is about, from `user` or from the attributes.
 fn people(shape: &Shape, given: &mut Given, trigger: Trigger) {
     let mut user = Given::of(trigger, given.take("user"));
     if shape.has("user_username") {
@@ -91,7 +91,7 @@ fn people(shape: &Shape, given: &mut Given, trigger: Trigger) {
     }
 }
 
-/// Groups: the one whose member it is, the one that it is about, and the one above it.
+/// Fills in the group that the event is about, or the group of a member, and its parent.
 fn groups(shape: &Shape, given: &mut Given, happened: &Happened<'_>) {
     if !shape.has("group_id") {
         return;
@@ -125,7 +125,7 @@ fn groups(shape: &Shape, given: &mut Given, happened: &Happened<'_>) {
     }
 }
 
-/// Projects: the one whose member it is, or the one that it is about.
+/// Fills in the project that the event is about, or the project of a member.
 fn projects(shape: &Shape, given: &mut Given, happened: &Happened<'_>) {
     if !shape.has("project_id") {
         return;
@@ -182,7 +182,7 @@ fn fill(project: &mut Given, scene: &Project) {
     project.or("namespace_id", scene.group.0);
 }
 
-/// What was there before a rename.
+/// Fills in the names from before a rename.
 fn before(shape: &Shape, given: &mut Given, happened: &Happened<'_>) -> Result<(), ComposeError> {
     let Some(previous) = happened.previous else { return Ok(()) };
     let mut previous = Given::read(happened.trigger, previous)?;

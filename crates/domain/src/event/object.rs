@@ -9,10 +9,11 @@ use crate::ids::ObjectKey;
 use crate::kinds::Kind;
 use crate::scope::Place;
 
-/// Reads from a body which object it is about: the same issue, merge request, branch, pipeline and so on have the same
-/// key in all their events. A comment or a reaction belongs to what it stands on. Events about nothing that has a number
-/// of its own (a member joins) share one key for each kind and place; and so do bodies that are too odd to be read, because
-/// waiting needlessly is better than overtaking.
+/// The key of the object that a body is about: an issue, a merge request, a branch or a pipeline has the same key in all
+/// its events. The events of a comment or a reaction have the key of the object that it belongs to.
+///
+/// Events without a numbered object (a member joins) share one key for each kind and place. So do bodies that cannot be
+/// read, because waiting needlessly is better than overtaking.
 #[must_use]
 pub fn object_key(trigger: Trigger, place: Place, body: &[u8]) -> ObjectKey {
     let body: Body<'_> = serde_json::from_slice(body).unwrap_or_default();

@@ -12,22 +12,22 @@ use crate::request::is_own_header;
 use crate::retry::OwnRetry;
 use crate::secret::HeaderError;
 use crate::signature::SigningToken;
-use crate::{Secret, Timestamp, Trigger};
+use crate::{Edit, Secret, Timestamp, Trigger};
 
 /// The default time for which a replaced signing token still signs: a day, as in hosted webhook services.
 pub const DEFAULT_OVERLAP: Duration = Duration::from_secs(86_400);
 /// The longest time for which a replaced signing token may still sign.
 pub const LONGEST_OVERLAP: Duration = Duration::from_secs(30 * 86_400);
 
-/// The changes. `None` keeps a value, and an inner `None` removes it.
+/// A change of a hook. `None` and [`Edit::Keep`] keep a value.
 #[derive(Clone, Default)]
 pub struct HookEdit {
     /// As the user typed it, with `{placeholders}`.
     pub url: Option<String>,
     /// Plain token.
-    pub token: Option<Option<Secret>>,
+    pub token: Edit<Secret>,
     /// Signing token.
-    pub signing_token: Option<Option<SigningToken>>,
+    pub signing_token: Edit<SigningToken>,
     /// The time for which the previous token still signs as well. The default is [`DEFAULT_OVERLAP`].
     pub signing_token_overlap: Option<Duration>,
     /// Triggers to enable or disable.
@@ -37,25 +37,25 @@ pub struct HookEdit {
     /// `wildcard`, `regex` or `all_branches`, as sent.
     pub branch_filter_strategy: Option<String>,
     /// The text of the branch filter.
-    pub push_events_branch_filter: Option<Option<String>>,
+    pub push_events_branch_filter: Edit<String>,
     /// Merged by name. A name without a value keeps its value: clients send it back as they read it.
     pub custom_headers: Vec<(String, Option<Secret>)>,
     /// Merged by name, in the same way.
     pub url_variables: Vec<(String, Option<Secret>)>,
     /// The template of the body.
-    pub body_template: Option<Option<String>>,
+    pub body_template: Edit<String>,
     /// The retry policy.
-    pub retry: Option<Option<OwnRetry>>,
+    pub retry: Edit<OwnRetry>,
     /// The event filter.
-    pub event_filter: Option<Option<EventFilter>>,
+    pub event_filter: Edit<EventFilter>,
     /// Whether events about one object are delivered in order.
     pub ordered: Option<bool>,
     /// The client certificate.
-    pub client_certificate: Option<Option<ClientCertificate>>,
+    pub client_certificate: Edit<ClientCertificate>,
     /// Shown name.
-    pub name: Option<Option<String>>,
+    pub name: Edit<String>,
     /// Free text.
-    pub description: Option<Option<String>>,
+    pub description: Edit<String>,
 }
 
 /// The reason for refusing a change, in the order of GitLab's checks.
@@ -120,22 +120,23 @@ impl Hook {
         let merged = merge(&self.url_variables, &edit.url_variables).map_err(EditError::UrlVariables)?;
         hook.url = HookUrl::parse_with(&typed, &merged)?;
         hook.url_variables = merged;
-        if edit.branch_filter_strategy.is_some() || edit.push_events_branch_filter.is_some() {
+        if edit.branch_filter_strategy.is_some() || !edit.push_events_branch_filter.is_keep() {
             let strategy = edit.branch_filter_strategy.as_deref().unwrap_or_else(|| self.branch_filter.strategy());
             // A filter that is set on a hook for all branches, without a strategy, is a wildcard.
             let strategy = match &edit.push_events_branch_filter {
-                Some(Some(_)) if edit.branch_filter_strategy.is_none() && strategy == "all_branches" => "wildcard",
+                Edit::Set(_) if edit.branch_filter_strategy.is_none() && strategy == "all_branches" => "wildcard",
                 _ => strategy,
             };
             let filter = match &edit.push_events_branch_filter {
-                Some(filter) => filter.as_deref(),
-                None => self.branch_filter.text(),
+                Edit::Keep => self.branch_filter.text(),
+                Edit::Clear => None,
+                Edit::Set(filter) => Some(filter.as_str()),
             };
             hook.branch_filter =
                 BranchFilter::parse(strategy, filter).map_err(|error| EditError::BranchFilter(error.to_string()))?;
         }
         check_headers(&edit.custom_headers)?;
-        if let Some(Some(token)) = &edit.token {
+        if let Edit::Set(token) = &edit.token {
             token.check_header().map_err(EditError::Token)?;
         }
         // Headers are merged in every case, so that a name without any value is refused.
@@ -158,12 +159,10 @@ impl Hook {
         if may_collide {
             check_together(&hook)?;
         }
-        if let Some(token) = edit.token {
-            hook.token = token;
-        }
-        if let Some(token) = edit.signing_token {
+        hook.token = edit.token.apply(hook.token);
+        if !edit.signing_token.is_keep() {
             let overlap = edit.signing_token_overlap.unwrap_or(DEFAULT_OVERLAP);
-            let before = std::mem::replace(&mut hook.signing_token, token);
+            let before = std::mem::replace(&mut hook.signing_token, edit.signing_token.value());
             // Removing the token means that no signature is wanted, so the previous token stops signing too.
             hook.previous_signing_token = before
                 .filter(|_| hook.signing_token.is_some() && !overlap.is_zero())
@@ -174,21 +173,19 @@ impl Hook {
             hook.confidential_notes_set |= trigger == Trigger::CONFIDENTIAL_NOTE;
         }
         hook.enable_ssl_verification = edit.enable_ssl_verification.unwrap_or(hook.enable_ssl_verification);
-        if let Some(template) = edit.body_template {
-            if let Some(template) = &template {
-                if template.chars().count() > body_template::MAX_LEN {
-                    return Err(EditError::BodyTemplate);
-                }
-                template_check::check(template)?;
+        if let Edit::Set(template) = &edit.body_template {
+            if template.chars().count() > body_template::MAX_LEN {
+                return Err(EditError::BodyTemplate);
             }
-            hook.body_template = template;
+            template_check::check(template)?;
         }
-        hook.retry = edit.retry.unwrap_or(hook.retry);
-        hook.event_filter = edit.event_filter.unwrap_or(hook.event_filter);
+        hook.body_template = edit.body_template.apply(hook.body_template);
+        hook.retry = edit.retry.apply(hook.retry);
+        hook.event_filter = edit.event_filter.apply(hook.event_filter);
         hook.ordered = edit.ordered.unwrap_or(hook.ordered);
-        hook.client_certificate = edit.client_certificate.unwrap_or(hook.client_certificate);
-        hook.name = edit.name.unwrap_or(hook.name);
-        hook.description = edit.description.unwrap_or(hook.description);
+        hook.client_certificate = edit.client_certificate.apply(hook.client_certificate);
+        hook.name = edit.name.apply(hook.name);
+        hook.description = edit.description.apply(hook.description);
         hook.updated_at = now;
         Ok(hook)
     }
@@ -276,7 +273,7 @@ mod tests {
         let edit = HookEdit {
             url: Some(url.to_owned()),
             url_variables,
-            token: Some(Some(Secret::new("token"))),
+            token: Edit::Set(Secret::new("token")),
             custom_headers: pairs(&[("X-Key", "header")]),
             ..HookEdit::default()
         };
@@ -298,7 +295,7 @@ mod tests {
         let hook = Hook::new(crate::scope::Scope::Instance, url, uuid::Uuid::nil(), Timestamp::default());
         let now = Timestamp::from_seconds(1000);
         let give = |byte, overlap| HookEdit {
-            signing_token: Some(Some(token(byte))),
+            signing_token: Edit::Set(token(byte)),
             signing_token_overlap: overlap,
             ..HookEdit::default()
         };
@@ -310,7 +307,7 @@ mod tests {
         assert_eq!(*until, now.plus(DEFAULT_OVERLAP));
         let at_once = first.edited(give(2, Some(Duration::ZERO)), now).expect("valid");
         assert!(at_once.previous_signing_token.is_none(), "a leaked token must stop at once");
-        let none = HookEdit { signing_token: Some(None), ..HookEdit::default() };
+        let none = HookEdit { signing_token: Edit::Clear, ..HookEdit::default() };
         assert!(second.edited(none, now).expect("valid").previous_signing_token.is_none());
         let moved = HookEdit { url: Some("https://example.org/in".to_owned()), ..HookEdit::default() };
         assert!(second.edited(moved, now).expect("valid").previous_signing_token.is_none());
@@ -355,7 +352,7 @@ mod tests {
         assert_eq!(hook.edited(leak, Timestamp::default()).err(), Some(EditError::Url(UrlError::MissingVariable)));
         let typed = HookEdit {
             url: Some("https://new.example/".to_owned()),
-            token: Some(Some(Secret::new("again"))),
+            token: Edit::Set(Secret::new("again")),
             custom_headers: pairs(&[("X-Key", "again")]),
             ..HookEdit::default()
         };
@@ -401,7 +398,7 @@ mod tests {
         assert_eq!(refused(&known, &[("Authorization", "Bearer x")]), None);
         let with_user = hook("https://me:secret@h.example/", &[]);
         assert_eq!(refused(&with_user, &[("authorization", "x")]), Some(EditError::Authorization));
-        let token = HookEdit { token: Some(Some(Secret::new("t "))), ..HookEdit::default() };
+        let token = HookEdit { token: Edit::Set(Secret::new("t ")), ..HookEdit::default() };
         let error = known.edited(token, Timestamp::default()).err();
         assert_eq!(error, Some(EditError::Token(HeaderError::Blank)));
     }
@@ -411,7 +408,7 @@ mod tests {
         let mut known = hook("https://h.example/", &[]);
         known.body_template = Some("stored before {{that}}".to_owned());
         assert!(known.edited(HookEdit::default(), Timestamp::default()).is_ok(), "other changes do not check it again");
-        let set = |text: &str| HookEdit { body_template: Some(Some(text.to_owned())), ..HookEdit::default() };
+        let set = |text: &str| HookEdit { body_template: Edit::Set(text.to_owned()), ..HookEdit::default() };
         let refused = known.edited(set("hello {{x}}"), Timestamp::default()).err().map(|error| error.to_string());
         assert!(refused.is_some_and(|text| text.starts_with("custom_webhook_template is not JSON")));
         assert!(known.edited(set(r#"{"a": {{x}}}"#), Timestamp::default()).is_ok());

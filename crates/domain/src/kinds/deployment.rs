@@ -1,5 +1,5 @@
-//! Bodies of deployment events: flat, unlike most. Source: GitLab's `lib/gitlab/data_builder/deployment.rb` and its webhook
-//! events page.
+//! Deployments. Their attributes are members of the body, and not of an object. Source: GitLab's
+//! `lib/gitlab/data_builder/deployment.rb` and its webhook events page.
 
 use serde_json::{Map, Value, json};
 
@@ -51,10 +51,11 @@ const ATTRIBUTES: [Field; 12] = [
     null("short_sha"),
 ];
 
-/// How many digits of a commit are short.
+/// Number of digits of a short commit id.
 const SHORT: usize = 8;
 
-/// Which tier a name is of that says nothing of it, as GitLab guesses: the first that fits, so that `pre-prod` is none of production.
+/// The tier of an environment by parts of its name, as GitLab guesses it. The first match counts, so that `pre-prod` is
+/// not production.
 const TIERS: [(&str, &[&str]); 4] = [
     ("development", &["dev", "review", "trunk"]),
     ("testing", &["test", "tst", "int", "accept", "acpt", "qa", "qc", "control", "quality"]),
@@ -84,7 +85,7 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
     if is_slug(&environment) {
         given.or("environment_slug", environment);
     }
-    // What was made through the API has no job.
+    // A deployment that was made through the API has no job.
     if given.has("deployable_id") {
         let url = happened.address(&format!("-/jobs/{}", given.value("deployable_id")));
         given.or("deployable_url", url);
@@ -115,7 +116,7 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
     Ok(body)
 }
 
-/// Where a job deploys to, where it does: the environment, or its name alone.
+/// The environment that a job deploys to, reported as an object or as a name; null for a job that deploys nothing.
 pub(super) fn environment(trigger: Trigger, given: Option<Value>) -> Value {
     let Some(given) = given else { return Value::Null };
     let mut environment = match given {
@@ -133,7 +134,7 @@ fn tier_of(environment: &str) -> &'static str {
     TIERS.iter().find(fits).map_or("other", |(tier, _)| tier)
 }
 
-/// Whether a name is its own slug; others have a digest in theirs, which only the forge knows.
+/// Whether a name is its own slug. The slug of any other name contains a digest, which only the forge knows.
 fn is_slug(name: &str) -> bool {
     let is_legal = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
     name.len() <= 24

@@ -1,4 +1,4 @@
-//! Bodies of emoji events. Source: GitLab's `lib/gitlab/data_builder/emoji.rb` and its webhook events page.
+//! Emoji on comments, issues, merge requests, snippets and commits. Source: GitLab's `lib/gitlab/data_builder/emoji.rb` and its webhook events page.
 
 use serde_json::{Map, Value, json};
 
@@ -40,7 +40,7 @@ const ATTRIBUTES: [Field; 9] = [
     null("awarded_on_url"),
 ];
 
-/// What can have an emoji, and how its type is called; a comment comes with what it stands on.
+/// The objects that can have an emoji, and the names of their types. A comment comes with the object that it belongs to.
 const AWARDABLE: [(&str, &str); 5] = [
     ("note", "Note"),
     ("issue", "Issue"),

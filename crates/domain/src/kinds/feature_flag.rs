@@ -1,4 +1,4 @@
-//! Bodies of feature flag events. Source: GitLab's `lib/gitlab/data_builder/feature_flag.rb` and its webhook events page.
+//! Feature flags. Source: GitLab's `lib/gitlab/data_builder/feature_flag.rb` and its webhook events page.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! The body that tells of a hook's condition. GitLab writes e-mails instead; the names are those of its hooks API.
+//! Changes of the condition of a hook. GitLab sends e-mails instead; the names are those of its hooks API.
 
 use serde_json::json;
 
@@ -24,7 +24,7 @@ pub(super) static HOOK_STATE: Kind = Kind {
     ..Kind::USUAL
 };
 
-/// Composes the event that a hook was paused or disabled, or is well again. `reason` is for people.
+/// Composes the event that a hook was paused, disabled or enabled again. `reason` is for people.
 #[must_use]
 pub fn hook_state(hook: &Hook, health: Health, reason: &str, now: Timestamp) -> String {
     let (project_id, group_id) = match hook.scope {
@@ -51,7 +51,7 @@ pub fn hook_state(hook: &Hook, health: Health, reason: &str, now: Timestamp) -> 
     body.to_string()
 }
 
-/// What the event of a condition is called.
+/// The `event_name` of a condition.
 #[must_use]
 pub const fn event_name(condition: Condition) -> &'static str {
     match condition {

@@ -1,4 +1,4 @@
-//! Bodies of issue and work item events. Source: GitLab's `lib/gitlab/hook_data/issue_builder.rb` and its webhook events page.
+//! Issues and other work items. Source: GitLab's `lib/gitlab/hook_data/issue_builder.rb` and its webhook events page.
 
 use serde_json::{Map, Value, json};
 
@@ -96,7 +96,7 @@ const ATTRIBUTES: [Field; 40] = [
     null("status"),
 ];
 
-/// What an incident has and other issues have not, and what is there only when the forge knows of it.
+/// Attributes that only incidents have, and attributes that are left out when the forge does not report them.
 const ONLY_WHEN_GIVEN: [&str; 3] = ["escalation_status", "escalation_policy", "status"];
 
 fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> {
@@ -113,7 +113,7 @@ fn compose(happened: &Happened<'_>) -> Result<Map<String, Value>, ComposeError> 
     }
 }
 
-/// What addresses of epics and of other work items of a group begin with.
+/// A project whose path begins the addresses of epics and of other work items of a group.
 fn stand_in(group: &Group) -> Project {
     Project {
         id: ProjectId(0),
@@ -128,7 +128,7 @@ fn stand_in(group: &Group) -> Project {
     }
 }
 
-/// Work items of groups are of no project.
+/// Removes the project, which work items of groups do not have.
 fn without_project(mut body: Map<String, Value>) -> Map<String, Value> {
     for name in ["project", "repository"] {
         body.insert(name.to_owned(), Value::Null);
@@ -148,7 +148,7 @@ fn in_project(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeErr
     let assignees = people(trigger, given.take_list("assignees"));
     let attributes = attributes(happened, given, &assignees)?;
     let confidential = trigger.row().confidential;
-    // Service desk tickets are issues; every other type of work item is one of its own.
+    // Service desk tickets are issues; every other type is a work item.
     let kind = match attributes["type"].as_str() {
         None | Some("Issue" | "Ticket") => "issue",
         Some(_) => "work_item",
@@ -171,7 +171,7 @@ fn in_project(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeErr
     Ok(body)
 }
 
-/// The attributes of an issue, in its own events and where something belongs to it.
+/// The attributes of an issue, in its own events and in those of comments and emoji on it.
 pub(super) fn attributes(
     happened: &InProject<'_>,
     mut given: Given,
@@ -187,7 +187,7 @@ pub(super) fn attributes(
     given.or("confidential", happened.trigger == Trigger::CONFIDENTIAL_ISSUE);
     let page = match (given.text("type"), project.id.0) {
         (Some("Epic"), 0) => "epics",
-        // Only hooks of groups hear of epics.
+        // Only hooks of groups receive epics.
         (Some("Epic"), _) => return Err(ComposeError::Misplaced(happened.trigger, "group")),
         (_, 0) => "work_items",
         _ => "issues",

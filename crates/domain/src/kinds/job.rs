@@ -1,4 +1,4 @@
-//! Bodies of job events, whose kind is `build`. Source: GitLab's `lib/gitlab/data_builder/build.rb` and its webhook events page.
+//! Jobs, whose `object_kind` is `build`. Source: GitLab's `lib/gitlab/data_builder/build.rb` and its webhook events page.
 
 use serde_json::{Map, Value, json};
 
@@ -68,7 +68,7 @@ const ATTRIBUTES: [Field; 22] = [
     null("environment"),
 ];
 
-/// What forges call as GitLab's API does, and these bodies with `build_` in front.
+/// Attributes that GitLab's API has under these names, and that the bodies have with the prefix `build_`.
 const PREFIXED: [&str; 11] = [
     "id",
     "name",
@@ -83,7 +83,7 @@ const PREFIXED: [&str; 11] = [
     "failure_reason",
 ];
 
-/// Of the pipeline, which is called the commit.
+/// Attributes of `commit`, which describes the pipeline and its commit.
 const COMMIT: [Field; 13] = [
     null("id"),
     null("name"),
@@ -134,14 +134,14 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
         ("environment", environment),
     ];
     body.extend(rest.map(|(name, value)| (name.to_owned(), value)));
-    // There only for a job of a pipeline that another one started.
+    // Only a job of a pipeline that another pipeline started has it.
     if let Some(source) = source_pipeline {
         body.insert("source_pipeline".to_owned(), source);
     }
     Ok(body)
 }
 
-/// The pipeline with what its commit is, from both as the forge knows them.
+/// Composes `commit` from the pipeline and the commit that the forge reported.
 fn commit(happened: &InProject<'_>, job: &mut Given) -> Value {
     let trigger = happened.trigger;
     let mut pipeline = Given::of(trigger, job.take("pipeline"));
@@ -149,7 +149,7 @@ fn commit(happened: &InProject<'_>, job: &mut Given) -> Value {
     if let Some(id) = pipeline.take("id") {
         job.or("pipeline_id", id);
     }
-    // As these bodies have it, or as commits are elsewhere.
+    // Named as in these bodies, or as in the commits of other bodies.
     let sha = commit.take("sha").or_else(|| commit.take("id").filter(Value::is_string));
     if let Some(sha) = sha.or_else(|| pipeline.take("sha")) {
         job.or("sha", sha);
@@ -173,7 +173,7 @@ fn commit(happened: &InProject<'_>, job: &mut Given) -> Value {
             commit.or_named(&format!("{name}_iso"), iso);
         }
     }
-    // When it was committed is no part of it.
+    // The time of the commit is not part of it.
     commit.take("timestamp");
     Value::Object(commit.filled(&COMMIT))
 }

@@ -1,5 +1,4 @@
-//! Bodies of merge request events. Source: GitLab's `lib/gitlab/hook_data/merge_request_builder.rb` and its webhook events
-//! page.
+//! Merge requests. Source: GitLab's `lib/gitlab/hook_data/merge_request_builder.rb` and its webhook events page.
 
 use serde_json::{Map, Value, json};
 
@@ -93,7 +92,7 @@ const ATTRIBUTES: [Field; 55] = [
     null("assignee"),
 ];
 
-/// What is there only when the forge says so: new code, what a push did by itself, paid editions.
+/// Attributes that are left out when the forge does not report them: those of pushes, and those of paid editions.
 const ONLY_WHEN_GIVEN: [&str; 7] = [
     "oldrev",
     "system_action",
@@ -101,7 +100,7 @@ const ONLY_WHEN_GIVEN: [&str; 7] = [
     "discussion_locked",
     "rebase_commit_sha",
     "squash_commit_sha",
-    // Deprecated as it is, people still read it.
+    // It is deprecated, and receivers still read it.
     "assignee",
 ];
 
@@ -134,7 +133,7 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
     ))
 }
 
-/// The attributes of a merge request, in its own events and where something belongs to it.
+/// The attributes of a merge request, in its own events and in those of comments and emoji on it.
 pub(super) fn attributes(
     happened: &InProject<'_>,
     mut given: Given,
@@ -149,12 +148,12 @@ pub(super) fn attributes(
     given.or("target_project_id", project.id.0);
     given.or("source_project_id", project.id.0);
     given.or("target", target.clone());
-    // A fork's addresses are known to the forge alone.
+    // Only the forge knows the addresses of a fork.
     if given.need("source_project_id").is_ok_and(|id| *id == json!(project.id.0)) {
         given.or("source", target);
     }
     given.or("url", happened.address(&format!("-/merge_requests/{iid}")));
-    // Either tells the other.
+    // Each of the two follows from the other.
     let by_id = given.value("state_id").as_u64().and_then(|id| STATES.get(usize::try_from(id).ok()?.checked_sub(1)?));
     given.or("state", *by_id.unwrap_or(&"opened"));
     let state = STATES.iter().position(|state| given.text("state") == Some(state)).unwrap_or(0);

@@ -1,5 +1,5 @@
-//! Bodies of milestone events, of projects and of groups. Source: GitLab's `lib/gitlab/data_builder/milestone.rb` and its
-//! webhook events page.
+//! Milestones of projects and of groups. Source: GitLab's `lib/gitlab/data_builder/milestone.rb` and its webhook events
+//! page.
 
 use serde_json::{Map, Value, json};
 

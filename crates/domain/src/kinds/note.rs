@@ -1,4 +1,4 @@
-//! Bodies of comment events. Source: GitLab's `lib/gitlab/data_builder/note.rb` and its webhook events page.
+//! Comments. Source: GitLab's `lib/gitlab/data_builder/note.rb` and its webhook events page.
 
 use serde_json::{Map, Value, json};
 
@@ -109,12 +109,12 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
     if given.value("system") == json!(true) {
         return Err(ComposeError::Silent(trigger, "a system note"));
     }
-    // What the comment stands on: exactly one of these.
+    // A comment belongs to exactly one of these.
     let kinds = ["commit", "merge_request", "issue", "snippet"];
     let on = kinds.into_iter().find_map(|kind| Some((kind, given.take(kind)?)));
     let (kind, on) = on.ok_or(ComposeError::Missing(trigger, "commit, merge_request, issue or snippet"))?;
     let mut on = Given::of(trigger, Some(on));
-    // A comment that is not internal is confidential for what it stands on.
+    // A confidential comment that is not internal belongs to a confidential issue.
     if kind == "issue" && trigger.row().confidential && given.value("internal") != json!(true) {
         on.or("confidential", true);
     }
@@ -153,7 +153,7 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
     ))
 }
 
-/// What a comment or an emoji stands on, with its attributes.
+/// The attributes of the object that a comment or an emoji belongs to.
 pub(super) fn noteable(
     happened: &InProject<'_>,
     kind: &str,
@@ -165,11 +165,11 @@ pub(super) fn noteable(
             let mut on = if kind == "issue" {
                 issue::attributes(happened, on, &assignees)?
             } else {
-                // Of the reviewers, only their numbers are told here.
+                // Only the numbers of the reviewers are part of it.
                 let reviewers = Value::Array(on.take_list("reviewers"));
                 merge_request::attributes(happened, on, &assignees, &reviewers)?
             };
-            // What was done is of the event, and nothing was done to this.
+            // The action of the event is not an action on this object.
             for name in ["action", "actioned_at"] {
                 on.shift_remove(name);
             }
@@ -196,13 +196,13 @@ pub(super) fn noteable(
     }
 }
 
-/// A comment that something stands on.
+/// The attributes of a comment that has an emoji.
 pub(super) fn alone(happened: &InProject<'_>, mut given: Given) -> Map<String, Value> {
     given.or("project_id", happened.project.id.0);
     given.or("description", given.value("note"));
     given.absolute_images("description", happened.project, &happened.instance);
     let mut filled = given.filled(&ATTRIBUTES);
-    // That is of the event, and not of the comment.
+    // The action of the event is not an action on the comment.
     filled.shift_remove("action");
     filled
 }

@@ -1,4 +1,4 @@
-//! Bodies of pipeline events. Source: GitLab's `lib/gitlab/data_builder/pipeline.rb` and its webhook events page.
+//! Pipelines. Source: GitLab's `lib/gitlab/data_builder/pipeline.rb` and its webhook events page.
 
 use serde_json::{Map, Value, json};
 
@@ -88,7 +88,7 @@ const BUILD: [Field; 17] = [
     null("environment"),
 ];
 
-/// Keys of the project that these bodies leave out: the deprecated ones.
+/// The deprecated attributes of a project, which these bodies leave out.
 const NOT_IN_PROJECT: [&str; 4] = ["homepage", "url", "ssh_url", "http_url"];
 
 fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
@@ -120,7 +120,7 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
         ]
         .map(|(name, value)| (name.to_owned(), value)),
     );
-    // There only for a pipeline that another one started.
+    // Only a pipeline that another pipeline started has it.
     if let Some(source) = source_pipeline {
         body.insert("source_pipeline".to_owned(), source);
     }
@@ -160,7 +160,7 @@ fn build(happened: &InProject<'_>, build: Value) -> Value {
     let mut build = Given::of(happened.trigger, Some(build));
     let by_hand = build.text("when") == Some("manual");
     build.or("manual", by_hand);
-    // Whoever started the pipeline, unless somebody else did the job.
+    // The user who started the pipeline, unless the job names another.
     let person = build.take("user").map(|person| people(happened.trigger, vec![person])[0].clone());
     build.or("user", person.unwrap_or_else(|| user(happened.user)));
     let known = build.take("runner");
@@ -170,7 +170,7 @@ fn build(happened: &InProject<'_>, build: Value) -> Value {
     Value::Object(build.filled(&BUILD))
 }
 
-/// The stages of the builds, in the order in which they come.
+/// The stages of the builds, in the order of the builds.
 fn stages(builds: &[Value]) -> Vec<Value> {
     let mut stages: Vec<Value> = Vec::new();
     for build in builds {

@@ -1,4 +1,4 @@
-//! Bodies of push and tag push events. Source: GitLab's `lib/gitlab/data_builder/push.rb` and the webhook events page.
+//! Pushes to branches, and the bodies of pushes of tags. Source: GitLab's `lib/gitlab/data_builder/push.rb` and the webhook events page.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -40,12 +40,12 @@ pub(super) static PUSH: Kind = Kind {
     ..Kind::USUAL
 };
 
-/// Most commits that a body lists: the newest, oldest first.
+/// Maximum number of commits that a body lists: the newest, oldest first.
 pub(crate) const MAX_COMMITS: usize = 20;
-/// Most memory that the options of a push may take, in bytes.
+/// Maximum memory of the options of a push, in bytes.
 const MAX_OPTIONS: usize = 1 << 20;
 
-/// What a forge reports of one moved ref.
+/// A forge's report of one moved ref.
 #[derive(Deserialize)]
 struct Push<'a> {
     before: String,
@@ -54,26 +54,26 @@ struct Push<'a> {
     git_ref: String,
     #[serde(default)]
     ref_protected: bool,
-    /// The commit that an annotated tag points at; `after` itself if absent, and none at all if null.
+    /// The commit that an annotated tag points at. Absent means `after`, and null means no commit.
     #[serde(default, deserialize_with = "given")]
     checkout_sha: Option<Option<String>>,
     /// Text of an annotated tag.
     message: Option<String>,
     #[serde(default, borrow)]
     commits: Commits<'a>,
-    /// The true number when `commits` is already cut.
+    /// The total, when `commits` lists only a part.
     total_commits_count: Option<usize>,
     #[serde(borrow)]
     push_options: Option<&'a RawValue>,
 }
 
-/// Null is a value of its own.
+/// Keeps null apart from an absent value.
 fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(value).map(Some)
 }
 
-/// The newest [`MAX_COMMITS`] of the commits, oldest first, and how many there were. The others are read and let go: a push can have
-/// as many as a body has room for.
+/// The newest [`MAX_COMMITS`] of the commits, oldest first, and their total. The others are read and dropped, because a push
+/// can have as many commits as a body has room for.
 #[derive(Default)]
 struct Commits<'a> {
     newest: VecDeque<Commit<'a>>,
@@ -95,7 +95,7 @@ impl<'de> Visitor<'de> for CommitsVisitor {
         f.write_str("a list of commits")
     }
 
-    /// Null is as good as absent.
+    /// Null counts as absent.
     fn visit_unit<E>(self) -> Result<Commits<'de>, E> {
         Ok(Commits::default())
     }
@@ -113,7 +113,7 @@ impl<'de> Visitor<'de> for CommitsVisitor {
     }
 }
 
-/// A list of paths as it was given: it is looked at and passed on, and never taken apart. Null is as good as absent.
+/// A list of paths, checked and passed on as it was given. Null counts as absent.
 #[derive(Default)]
 struct Paths<'a>(Option<&'a RawValue>);
 

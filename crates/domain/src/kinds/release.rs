@@ -1,5 +1,5 @@
-//! Bodies of release events: flat, unlike most. Source: GitLab's `lib/gitlab/hook_data/release_builder.rb` and its webhook
-//! events page.
+//! Releases. Their attributes are members of the body, and not of an object. Source: GitLab's
+//! `lib/gitlab/hook_data/release_builder.rb` and its webhook events page.
 
 use serde_json::{Map, Value, json};
 
@@ -53,7 +53,7 @@ const ATTRIBUTES: [Field; 12] = [
 const LINK: [Field; 5] =
     [null("id"), ("external", || json!(true)), ("link_type", || json!("other")), null("name"), null("url")];
 
-/// Archives that every release has.
+/// The archives of the source code that every release has.
 const SOURCES: [&str; 4] = ["zip", "tar.gz", "tar.bz2", "tar"];
 
 fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError> {
@@ -71,7 +71,7 @@ fn compose(happened: &InProject<'_>) -> Result<Map<String, Value>, ComposeError>
     let link = |link: Value| Value::Object(Given::of(happened.trigger, Some(link)).filled(&LINK));
     let links: Vec<Value> = assets.take_list("links").into_iter().map(link).collect();
     let last = project.path_with_namespace.rsplit('/').next().unwrap_or_default();
-    // A file has no slash in its name, and a tag may.
+    // The name of a file has no slash, and a tag may have one.
     let (path, file) = (in_path(&tag), in_path(&format!("{last}-{}", tag.replace('/', "-"))));
     let source = |format: &&str| json!({ "format": format, "url": happened.address(&format!("-/archive/{path}/{file}.{format}")) });
     let sources = match assets.take_list("sources") {

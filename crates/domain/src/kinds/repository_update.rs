@@ -1,4 +1,4 @@
-//! Bodies of repository updates, one for each push however many refs it moves; for system hooks. Source: GitLab's
+//! Repository updates for system hooks: one event for each push, however many refs it moves. Source: GitLab's
 //! `lib/gitlab/data_builder/repository.rb` and its system hooks page.
 
 use serde_json::{Map, Value, json};

@@ -1,4 +1,4 @@
-//! Bodies of wiki page events. Source: GitLab's `lib/gitlab/data_builder/wiki_page.rb` and its webhook events page.
+//! Wiki pages. Source: GitLab's `lib/gitlab/data_builder/wiki_page.rb` and its webhook events page.
 
 use serde_json::{Map, Value, json};
 

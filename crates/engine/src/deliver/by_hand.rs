@@ -15,7 +15,7 @@ use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::settle::{Occasion, Policies};
 use quickdraw_domain::{DeliveryId, EventId, Trigger};
 use quickdraw_store::deliveries::{Claimed, Record};
-use quickdraw_store::events::{Appended, Decided, FannedOut, NewEvent};
+use quickdraw_store::events::{Appended, Decided, FannedOut, Holds, NewEvent};
 use quickdraw_store::{Packed, hooks::HookWithHealth};
 
 use crate::belt::Belt;
@@ -58,7 +58,7 @@ impl Belt {
         let event = Event::new(EventId(self.clock.uuid()), place, trigger, Origin::Test, now);
         let lease_until = now.plus(self.settings.lease);
         let audience = FannedOut { deliver: vec![hook.id], ..FannedOut::default() };
-        let decided = Decided { version: Decided::ALWAYS, audience, taken: vec![hook.id], lease_until, now };
+        let decided = Decided { holds: Holds::Always, audience, taken: vec![hook.id], lease_until, now };
         let payload = Packed::pack(body);
         let new = NewEvent {
             event: event.clone(),

@@ -53,7 +53,7 @@ proptest! {
                             let body = json!({ "deployment_id": 1_000 + id, "deployable_id": id, "environment": "prod",
                                 "environment_tier": "production", "status": if *passed { "success" } else { "failed" },
                                 "status_changed_at": written(to), "project": { "id": 7 } });
-                            events.push((to, trigger("deployment_hooks"), body));
+                            events.push((to, Trigger::DEPLOYMENT, body));
                         }
                     }
                 }
@@ -62,7 +62,7 @@ proptest! {
                 let builds: Vec<&Value> = last.iter().flatten().map(|(_, job)| job).collect();
                 let attributes = json!({ "id": number, "status": if passes { "success" } else { "failed" },
                     "created_at": written(begins), "finished_at": written(to), "duration": 180 });
-                events.push((to, trigger("pipeline_hooks"), json!({ "project": { "id": 7 }, "object_attributes": attributes,
+                events.push((to, Trigger::PIPELINE, json!({ "project": { "id": 7 }, "object_attributes": attributes,
                     "builds": builds })));
             }
             add("pipeline_success_rate", i64::from(ends.last() == Some(&true)));

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use quickdraw_domain::Timestamp;
 use quickdraw_domain::access::AccessLevel;
+use quickdraw_domain::{Edit, Timestamp};
 use serde::de::{Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat, Type};
@@ -74,17 +74,17 @@ impl<const N: usize> ToSchema for Prose<N> {
 
 /// A value that can be removed: if absent, it stays as it is; `null` or an empty text removes it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Clearable<T>(pub Option<Option<T>>);
+pub struct Clearable<T>(pub Edit<T>);
 
 impl<T> Default for Clearable<T> {
     fn default() -> Self {
-        Self(None)
+        Self(Edit::Keep)
     }
 }
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Clearable<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Option::deserialize(deserializer).map(|value| Self(Some(value)))
+        Option::deserialize(deserializer).map(|value| Self(Edit::from(value)))
     }
 }
 

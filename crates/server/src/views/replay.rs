@@ -1,7 +1,6 @@
 //! Views of replays.
 
 use quickdraw_domain::Trigger;
-use quickdraw_domain::delivery::State;
 use quickdraw_store::replays;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -84,7 +83,7 @@ impl From<&replays::Replay> for Replay {
                 trigger: filter.trigger.map(|code| Trigger::by_code(code).row().name),
                 project_id: filter.project,
                 hook_id: filter.hook,
-                state: filter.state.map(|code| State::from_code(code, filter.end()).word()),
+                state: filter.state.map(|ended| ended.stage().word()),
                 status: filter.status.clone(),
                 text: filter.text.clone(),
             },

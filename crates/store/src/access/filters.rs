@@ -1,4 +1,4 @@
-//! What lists of users, members and tokens are narrowed to. The conditions are the same for both engines, because nothing but
+//! Filters for lists of users, members and tokens. The conditions are the same for both engines, because nothing but
 //! numbers is put into their text.
 
 use quickdraw_domain::Timestamp;
@@ -35,7 +35,8 @@ impl Between {
 pub struct UserFilter {
     /// Only the one with this login, compared without case.
     pub username: Option<String>,
-    /// Only those with this in login or name, compared without case; with less than three characters, those that are called so.
+    /// Only those with this in login or name, compared without case; with less than three characters, those that are
+    /// called so.
     pub search: Option<String>,
     /// `search` also finds the one whose address is this text.
     pub by_email: bool,
@@ -107,7 +108,7 @@ impl MemberFilter {
         all
     }
 
-    /// What `LIKE` is given to find the text.
+    /// The pattern with which `LIKE` finds the text.
     pub(crate) fn pattern(&self) -> Option<String> {
         self.search.as_deref().map(anywhere)
     }
@@ -131,7 +132,7 @@ pub struct TokenFilter {
 }
 
 impl TokenFilter {
-    /// What `LIKE` is given to find the text.
+    /// The pattern with which `LIKE` finds the text.
     pub(crate) fn pattern(&self) -> Option<String> {
         self.search.as_deref().map(anywhere)
     }
@@ -162,7 +163,7 @@ pub(crate) fn tokens_of(which: Tokens, filter: &TokenFilter, mark: char) -> (Str
     (condition, number)
 }
 
-/// What `LIKE` is given to find a text anywhere, with `\` before what has a meaning there.
+/// The pattern with which `LIKE` finds a text anywhere. `\` stands before characters that have a meaning there.
 fn anywhere(text: &str) -> String {
     format!("%{}%", text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_"))
 }

@@ -1,13 +1,12 @@
 //! Users, access tokens and members in PostgreSQL.
 
 use async_trait::async_trait;
-use quickdraw_domain::Timestamp;
 use quickdraw_domain::access::{AccessLevel, TokenScope};
 use quickdraw_domain::scope::Scope;
+use quickdraw_domain::{Edit, Timestamp};
 use tokio_postgres::{GenericClient, Row};
 
-use super::Postgres;
-use super::search;
+use super::{Postgres, scalar, search};
 use crate::access::{
     Access, Actor, Holder, Member, MemberFilter, NewToken, NewUser, TOKEN, Token, TokenFilter, Tokens,
     USED_EVERY_MICROS, User, UserEdit, UserFilter, scopes_column, scopes_of, tokens_of,
@@ -34,14 +33,14 @@ impl Access for Postgres {
 
     async fn has_root_token(&self) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM access_tokens WHERE is_root)";
-        Ok(self.client().await?.query_one(sql, &[]).await?.get(0))
+        Ok(scalar(&self.client().await?.query_one(sql, &[]).await?))
     }
 
     async fn find_actor(&self, digest: [u8; 32], now: Timestamp) -> Result<Option<Actor>> {
         let client = self.client().await?;
         let statement = client
             .prepare_cached(
-                "SELECT u.id, u.username, u.name, u.is_admin, t.id, t.read_only, t.last_used_at, u.project_id,
+                "SELECT u.id, u.username, u.name, u.is_admin, t.id AS token_id, t.read_only, t.last_used_at, u.project_id,
                     u.group_id, u.blocked
                  FROM access_tokens t JOIN users u ON u.id = t.user_id
                  WHERE t.digest = $1 AND NOT t.revoked
@@ -51,19 +50,19 @@ impl Access for Postgres {
         let Some(row) = client.query_opt(&statement, &[&digest.as_slice(), &now.as_micros()]).await? else {
             return Ok(None);
         };
-        if row.get(9) {
+        if row.get("blocked") {
             return Err(Error::Blocked);
         }
         let actor = Actor {
-            user_id: row.get(0),
-            username: row.get(1),
-            name: row.get(2),
-            is_admin: row.get(3),
-            token: row.get(4),
-            read_only: row.get(5),
-            bot_of: bot_of(row.get(7), row.get(8)),
+            user_id: row.get("id"),
+            username: row.get("username"),
+            name: row.get("name"),
+            is_admin: row.get("is_admin"),
+            token: row.get("token_id"),
+            read_only: row.get("read_only"),
+            bot_of: bot_of(row.get("project_id"), row.get("group_id")),
         };
-        if row.get::<_, Option<i64>>(6).is_none_or(|used| now.as_micros() - used >= USED_EVERY_MICROS) {
+        if row.get::<_, Option<i64>>("last_used_at").is_none_or(|used| now.as_micros() - used >= USED_EVERY_MICROS) {
             let sql = "UPDATE access_tokens SET last_used_at = $2 WHERE id = $1";
             client.execute(sql, &[&actor.token, &now.as_micros()]).await?;
         }
@@ -81,7 +80,7 @@ impl Access for Postgres {
                 &[&new.username, &new.name, &new.email, &new.is_admin, &now.as_micros()],
             )
             .await?;
-        let id: i64 = row.ok_or(Error::Taken("username"))?.get(0);
+        let id: i64 = scalar(&row.ok_or(Error::Taken("username"))?);
         check_email(&*transaction, new.email.as_deref(), id).await?;
         transaction.commit().await?;
         let NewUser { username, name, email, is_admin } = new;
@@ -91,7 +90,7 @@ impl Access for Postgres {
     async fn update_user(&self, id: i64, edit: UserEdit) -> Result<Option<User>> {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
-        if let Some(Some(email)) = &edit.email {
+        if let Edit::Set(email) = &edit.email {
             transaction.execute(EMAILS_LOCK, &[]).await?;
             // One that is known already may be that of others too, who were seen in events.
             check_email(&*transaction, Some(email), id).await?;
@@ -101,7 +100,7 @@ impl Access for Postgres {
         let changed = User {
             username: edit.username.unwrap_or(known.username),
             name: edit.name.unwrap_or(known.name),
-            email: edit.email.unwrap_or(known.email),
+            email: edit.email.apply(known.email),
             is_admin: edit.is_admin.unwrap_or(known.is_admin),
             blocked: edit.blocked.unwrap_or(known.blocked),
             ..known
@@ -139,7 +138,7 @@ impl Access for Postgres {
             filter.conditions("u")
         );
         let count = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT $4) l");
-        let total = client.query_one(&count, &[&text, &email, &filter.username, &page.counted()]).await?.get(0);
+        let total = scalar(&client.query_one(&count, &[&text, &email, &filter.username, &page.counted()]).await?);
         let (before, order) = (page.before("u.id"), page.order());
         let sql = format!("SELECT {USER} {rows}{before} AND u.id > $4 ORDER BY u.id {order} LIMIT $5 OFFSET $6");
         let (after, offset) = (page.after(), page.offset());
@@ -165,7 +164,7 @@ impl Access for Postgres {
                 );
                 let row =
                     transaction.query_opt(&sql, &[username, &new.name, &now.as_micros(), &project, &group]).await?;
-                let user: i64 = row.ok_or(Error::Missing(what))?.get(0);
+                let user: i64 = scalar(&row.ok_or(Error::Missing(what))?);
                 let sql = "INSERT INTO members (user_id, project_id, group_id, access_level, expires_at)
                     VALUES ($1, $2, $3, $4, $5)";
                 transaction.execute(sql, &[&user, &project, &group, &level.number(), &expires_at]).await?;
@@ -189,7 +188,7 @@ impl Access for Postgres {
             "SELECT count(*) FROM (SELECT 1 FROM access_tokens t JOIN users u ON u.id = t.user_id
                 WHERE {condition} LIMIT $3) l"
         );
-        let total = client.query_one(&count, &[&number, &pattern, &page.counted()]).await?.get(0);
+        let total = scalar(&client.query_one(&count, &[&number, &pattern, &page.counted()]).await?);
         let (before, order) = (page.before("t.id"), page.order());
         let sql =
             format!("SELECT {TOKEN} WHERE {condition}{before} AND t.id > $3 ORDER BY t.id {order} LIMIT $4 OFFSET $5");
@@ -276,7 +275,7 @@ impl Access for Postgres {
         let (narrowed, pattern) = (filter.conditions("$2"), filter.pattern());
         let client = self.client().await?;
         let count = format!("SELECT count(*) FROM (SELECT 1 {MEMBERS} WHERE {here}{narrowed} LIMIT $3) l");
-        let total = client.query_one(&count, &[&owner, &pattern, &page.counted()]).await?.get(0);
+        let total = scalar(&client.query_one(&count, &[&owner, &pattern, &page.counted()]).await?);
         let sql = format!(
             "SELECT {USER}, m.access_level, m.expires_at {MEMBERS} WHERE {here}{narrowed} AND m.user_id > $3
              ORDER BY m.user_id LIMIT $4 OFFSET $5"
@@ -306,7 +305,8 @@ impl Access for Postgres {
         let joined = format!("FROM every m JOIN users u ON u.id = m.user_id WHERE true{narrowed}");
         let sql = format!("{rows} SELECT count(*) FROM (SELECT 1 {joined} LIMIT $6) l");
         let (now, after, offset) = (now.as_micros(), page.after(), page.offset());
-        let total = client.query_one(&sql, &[&project, &group, &now, &after, &pattern, &page.counted()]).await?.get(0);
+        let total =
+            scalar(&client.query_one(&sql, &[&project, &group, &now, &after, &pattern, &page.counted()]).await?);
         let sql =
             format!("{rows} SELECT {USER}, m.access_level, m.expires_at {joined} ORDER BY u.id LIMIT $6 OFFSET $7");
         let rows = client.query(&sql, &[&project, &group, &now, &after, &pattern, &page.limit, &offset]).await?;
@@ -328,7 +328,7 @@ impl Access for Postgres {
             )
             .await?;
         let row = client.query_one(&statement, &[&project, &group, &user, &now.as_micros()]).await?;
-        Ok(row.get::<_, Option<i64>>(0).and_then(AccessLevel::by_number))
+        Ok(scalar::<Option<i64>>(&row).and_then(AccessLevel::by_number))
     }
 }
 
@@ -362,8 +362,8 @@ impl Postgres {
     }
 }
 
-/// Addresses are unique in any case among users that people create and change; no index says so, because those that were seen in
-/// events may share one. Whoever writes one takes turns, from before any row is locked.
+/// Addresses are unique in any case among users that people create and change; no index says so, because those that
+/// were seen in events may share one. Transactions that write an address take turns, from before any row is locked.
 const EMAILS_LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('quickdraw emails'))";
 
 /// Refuses an address that another user has, in whatever case. The caller has [`EMAILS_LOCK`].
@@ -398,7 +398,7 @@ async fn insert_token(
             &[&digest.as_slice(), &user, &name, &read_only, &scopes, &now.as_micros(), &expires_at],
         )
         .await?;
-    let id = row.ok_or(Error::Missing("user"))?.get(0);
+    let id = scalar(&row.ok_or(Error::Missing("user"))?);
     find_token(client, id).await?.ok_or(Error::Damaged("a token that was just made"))
 }
 
@@ -408,37 +408,37 @@ async fn find_token(client: &impl GenericClient, id: i64) -> Result<Option<Token
 
 fn token(row: &Row) -> Token {
     Token {
-        id: row.get(0),
-        user_id: row.get(1),
-        name: row.get(2),
-        scopes: scopes_of(row.get(3)),
-        created_at: Timestamp::from_micros(row.get(4)),
-        expires_at: row.get::<_, Option<i64>>(5).map(Timestamp::from_micros),
-        last_used_at: row.get::<_, Option<i64>>(6).map(Timestamp::from_micros),
-        revoked: row.get(7),
-        scope: bot_of(row.get(8), row.get(9)),
-        level: row.get::<_, Option<i64>>(10).and_then(AccessLevel::by_number),
-        is_root: row.get(11),
+        id: row.get("id"),
+        user_id: row.get("user_id"),
+        name: row.get("name"),
+        scopes: scopes_of(row.get("scopes")),
+        created_at: Timestamp::from_micros(row.get("created_at")),
+        expires_at: row.get::<_, Option<i64>>("expires_at").map(Timestamp::from_micros),
+        last_used_at: row.get::<_, Option<i64>>("last_used_at").map(Timestamp::from_micros),
+        revoked: row.get("revoked"),
+        scope: bot_of(row.get("project_id"), row.get("group_id")),
+        level: row.get::<_, Option<i64>>("level").and_then(AccessLevel::by_number),
+        is_root: row.get("is_root"),
     }
 }
 
 fn user(row: &Row) -> User {
     User {
-        id: row.get(0),
-        username: row.get(1),
-        name: row.get(2),
-        email: row.get(3),
-        is_admin: row.get(4),
-        created_at: Timestamp::from_micros(row.get(5)),
-        bot_of: bot_of(row.get(6), row.get(7)),
-        blocked: row.get(8),
+        id: row.get("id"),
+        username: row.get("username"),
+        name: row.get("name"),
+        email: row.get("email"),
+        is_admin: row.get("is_admin"),
+        created_at: Timestamp::from_micros(row.get("created_at")),
+        bot_of: bot_of(row.get("project_id"), row.get("group_id")),
+        blocked: row.get("blocked"),
     }
 }
 
 fn member(row: &Row) -> Member {
     Member {
         user: user(row),
-        level: AccessLevel::by_number(row.get(9)).unwrap_or(AccessLevel::Guest),
-        expires_at: row.get::<_, Option<i64>>(10).map(Timestamp::from_micros),
+        level: AccessLevel::by_number(row.get("access_level")).unwrap_or(AccessLevel::Guest),
+        expires_at: row.get::<_, Option<i64>>("expires_at").map(Timestamp::from_micros),
     }
 }

@@ -5,7 +5,7 @@ use quickdraw_domain::{EventId, Timestamp};
 use tokio_postgres::GenericClient;
 use uuid::Uuid;
 
-use super::Postgres;
+use super::{Postgres, scalar};
 use crate::appends::{Appends, Batch, Followed};
 use crate::columns;
 use crate::error::Result;
@@ -23,9 +23,9 @@ impl Appends for Postgres {
         let statement = client.prepare_cached(&sql).await?;
         let rows = client.query(&statement, &[&from, &columns::limit(limit)]).await?;
         let batch = |row: &tokio_postgres::Row| Batch {
-            number: row.get(0),
-            at: Timestamp::from_micros(row.get(1)),
-            events: row.get::<_, Vec<Uuid>>(2).into_iter().map(EventId).collect(),
+            number: row.get("number"),
+            at: Timestamp::from_micros(row.get("at")),
+            events: row.get::<_, Vec<Uuid>>("events").into_iter().map(EventId).collect(),
         };
         let batches: Vec<Batch> = rows.iter().map(batch).collect();
         // Only the first row can be an empty one.
@@ -35,10 +35,11 @@ impl Appends for Postgres {
 
     async fn next_append(&self) -> Result<i64> {
         let client = self.client().await?;
-        // From what is committed, and not the horizon itself: ids above it that were never flushed come again after a crash.
+        // From what is committed, and not the horizon itself: ids above it that were never flushed come again after a
+        // crash.
         let sql = format!("SELECT coalesce(max(number), 0) + 1 FROM appends WHERE number < {HORIZON}");
         let statement = client.prepare_cached(&sql).await?;
-        Ok(client.query_one(&statement, &[]).await?.get(0))
+        Ok(scalar(&client.query_one(&statement, &[]).await?))
     }
 }
 

@@ -6,7 +6,7 @@ use quickdraw_domain::{AttemptId, DeliveryId, HookId, Timestamp};
 
 use tokio_postgres::Row;
 
-use super::Postgres;
+use super::{Postgres, scalar};
 use crate::attempts::{Attempt, AttemptFilter, Attempts, COLUMNS, LogFilter, outcome_word};
 use crate::columns;
 use crate::deliveries::Record;
@@ -45,7 +45,7 @@ impl Attempts for Postgres {
         );
         let (hook, since) = (filter.hook.0, filter.since.as_micros());
         let sql = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT {}) l", filter.page.counted());
-        let total = client.query_one(&sql, &[&hook, &since]).await?.get(0);
+        let total = scalar(&client.query_one(&sql, &[&hook, &since]).await?);
         let sql = format!("SELECT {COLUMNS} {rows} ORDER BY id DESC LIMIT $3 OFFSET $4");
         let rows = client.query(&sql, &[&hook, &since, &filter.page.limit, &filter.page.offset()]).await?;
         Ok(Paged { rows: rows.iter().map(attempt).collect(), total })
@@ -60,21 +60,21 @@ impl Attempts for Postgres {
 
 fn attempt(row: &Row) -> Attempt {
     Attempt {
-        id: AttemptId(row.get(0)),
-        delivery: DeliveryId(row.get(1)),
-        hook: HookId(row.get(2)),
-        number: u32::try_from(row.get::<_, i64>(3)).unwrap_or(u32::MAX),
-        outcome: outcome_word(row.get(4)),
-        status: row.get::<_, Option<i16>>(5).and_then(|status| u16::try_from(status).ok()),
+        id: AttemptId(row.get("id")),
+        delivery: DeliveryId(row.get("delivery_id")),
+        hook: HookId(row.get("hook_id")),
+        number: u32::try_from(row.get::<_, i64>("number")).unwrap_or(u32::MAX),
+        outcome: outcome_word(row.get("outcome")),
+        status: row.get::<_, Option<i16>>("status").and_then(|status| u16::try_from(status).ok()),
         record: Record {
-            started_at: Timestamp::from_micros(row.get(6)),
-            duration_micros: row.get(7),
-            address: row.get(8),
-            error: row.get(9),
-            response_headers: row.get(10),
-            response_body: row.get(11),
-            phases: row.get::<_, Option<&[u8]>>(12).and_then(Phases::from_bytes),
-            hook_version: row.get::<_, Option<i64>>(13).map(Timestamp::from_micros),
+            started_at: Timestamp::from_micros(row.get("started_at")),
+            duration_micros: row.get("duration"),
+            address: row.get("address"),
+            error: row.get("error"),
+            response_headers: row.get("response_headers"),
+            response_body: row.get("response_body"),
+            phases: row.get::<_, Option<&[u8]>>("phases").and_then(Phases::from_bytes),
+            hook_version: row.get::<_, Option<i64>>("hook_version").map(Timestamp::from_micros),
         },
     }
 }

@@ -4,18 +4,20 @@
 use std::sync::atomic::Ordering;
 
 use deadpool_postgres::Object;
+use quickdraw_domain::delivery::Stage;
 use quickdraw_domain::{DeliveryId, HookId, ObjectKey, Timestamp};
 
 use super::Postgres;
-use super::events::{EVENT_COLUMNS, event};
+use super::events::event_with_body;
 use crate::columns;
-use crate::deliveries::{Claim, Claimed, Line};
+use crate::deliveries::{Claim, Claimed, LEASED, Line};
 use crate::error::Result;
-use crate::payload::Packed;
+use crate::events::{BODY_COLUMN, EVENT_COLUMNS};
 
-/// `$1` state, `$2` and `$3` hooks with less room than `$4`, `$5` now, `$6` how many, `$7` lease end, `$8` where the walk
-/// starts. A hook with a million waiting deliveries costs the walk one step, because the recursion jumps from hook to
-/// hook in the index. The order of the walk survives the lateral join, which goes on only until the limit is reached.
+/// `$1` state, `$2` and `$3` hooks with less room than `$4`, `$5` now, `$6` how many, `$7` lease end, `$8` where the
+/// walk starts. A hook with a million waiting deliveries costs the walk one step, because the recursion jumps from hook
+/// to hook in the index. The order of the walk survives the lateral join, which goes on only until the limit is
+/// reached.
 const CLAIM: &str = "
     WITH RECURSIVE walk AS (
         (SELECT hook_id FROM deliveries WHERE state = $1 AND state < 2 AND leased_until IS NULL
@@ -37,8 +39,13 @@ const CLAIM: &str = "
         LIMIT $6),
     leased AS (
         UPDATE deliveries d SET leased_until = $7, fence = d.fence + 1 FROM due WHERE d.id = due.id
-        RETURNING d.id, d.hook_id, d.event_id, d.attempts, d.unknown, d.fence, d.object)
-    SELECT l.id, l.hook_id, l.attempts, l.unknown, l.fence, l.object, ";
+        RETURNING d.id, d.hook_id, d.event_id, d.attempts, d.unknown, d.fence, d.object) ";
+
+/// Reads what was leased, with its event. The order of columns is that of [`claimed`].
+fn read_leased() -> String {
+    let leased = LEASED.sql;
+    format!("SELECT {EVENT_COLUMNS}, {BODY_COLUMN}, {leased} FROM leased l JOIN events e ON e.id = l.event_id")
+}
 
 impl Postgres {
     pub(super) async fn lease_one(&self, id: DeliveryId, lease_until: Timestamp) -> Result<Option<Claimed>> {
@@ -46,9 +53,8 @@ impl Postgres {
         let sql = format!(
             "WITH leased AS (
                 UPDATE deliveries SET leased_until = $2, fence = fence + 1 WHERE id = $1 AND leased_until IS NULL
-                RETURNING id, hook_id, attempts, unknown, fence, event_id, object)
-             SELECT l.id, l.hook_id, l.attempts, l.unknown, l.fence, l.object, {EVENT_COLUMNS}, e.payload
-             FROM leased l JOIN events e ON e.id = l.event_id"
+                RETURNING id, hook_id, attempts, unknown, fence, event_id, object) {}",
+            read_leased()
         );
         let statement = client.prepare_cached(&sql).await?;
         let row = client.query_opt(&statement, &[&id.0, &lease_until.as_micros()]).await?;
@@ -58,21 +64,21 @@ impl Postgres {
     pub(super) async fn claim(&self, claim: Claim) -> Result<Vec<Claimed>> {
         let client = self.client().await?;
         let mut rooms = claim.rooms.clone();
-        let mut claimed = self.claim_state(&client, &claim, &rooms, 0, claim.first).await?;
+        let mut claimed = self.claim_stage(&client, &claim, &rooms, Stage::Waiting, claim.first).await?;
         for taken in &claimed {
             let room = rooms.entry(taken.hook).or_insert(claim.per_hook);
             *room = room.saturating_sub(1);
         }
-        claimed.extend(self.claim_state(&client, &claim, &rooms, 1, claim.retries).await?);
+        claimed.extend(self.claim_stage(&client, &claim, &rooms, Stage::Retrying, claim.retries).await?);
         Ok(claimed)
     }
 
-    async fn claim_state(
+    async fn claim_stage(
         &self,
         client: &Object,
         claim: &Claim,
         rooms: &std::collections::HashMap<HookId, usize>,
-        state: i16,
+        stage: Stage,
         wanted: usize,
     ) -> Result<Vec<Claimed>> {
         if wanted == 0 {
@@ -80,14 +86,14 @@ impl Postgres {
         }
         let (hooks, room): (Vec<i64>, Vec<i64>) =
             rooms.iter().map(|(hook, room)| (hook.0, columns::limit(*room))).unzip();
-        let next = &self.next_hook[usize::from(state == 1)];
-        let sql = format!("{CLAIM}{EVENT_COLUMNS}, e.payload FROM leased l JOIN events e ON e.id = l.event_id");
+        let next = &self.next_hook[usize::from(stage == Stage::Retrying)];
+        let sql = format!("{CLAIM}{}", read_leased());
         let statement = client.prepare_cached(&sql).await?;
         let rows = client
             .query(
                 &statement,
                 &[
-                    &state,
+                    &stage.code(),
                     &hooks,
                     &room,
                     &columns::limit(claim.per_hook),
@@ -110,15 +116,16 @@ impl Postgres {
 }
 
 fn claimed(row: &tokio_postgres::Row, lease_until: Timestamp) -> Claimed {
-    let hook = HookId(row.get(1));
+    let hook = HookId(row.get(LEASED.hook_id));
+    let (event, payload) = event_with_body(row);
     Claimed {
-        delivery: DeliveryId(row.get(0)),
+        delivery: DeliveryId(row.get(LEASED.id)),
         hook,
-        tally: columns::tally(row.get(2), row.get(3)),
-        fence: row.get(4),
+        tally: columns::tally(row.get(LEASED.attempts), row.get(LEASED.unknown)),
+        fence: row.get(LEASED.fence),
         lease_until,
-        event: event(row, 6),
-        payload: Packed::from_stored(row.get(20)),
-        line: row.get::<_, Option<i64>>(5).map(|object| Line { hook, object: ObjectKey(object) }),
+        event,
+        payload,
+        line: row.get::<_, Option<i64>>(LEASED.object).map(|object| Line { hook, object: ObjectKey(object) }),
     }
 }

@@ -16,14 +16,12 @@ use uuid::Uuid;
 use super::Postgres;
 use crate::columns;
 use crate::deliveries::{
-    ASKED_BLOCKED, Backlog, Claim, Claimed, Deliveries, Delivery, DeliveryFilter, Finished, Held, Line, Record,
-    Settlement, UNKNOWN, id_range,
+    Backlog, Claim, Claimed, DELIVERY, DELIVERY_COLUMNS, Deliveries, Delivery, DeliveryFilter, Finished, Held, Line,
+    Record, Settlement, UNKNOWN, id_range,
 };
 use crate::error::Result;
 use crate::lists::{MOST_LOOKED_AT, Scanned};
 
-const DELIVERY: &str = "SELECT id, event_id, hook_id, state, due_at, attempts, unknown, created_at, finished_at
-    FROM deliveries";
 /// Leases that one sweep takes away.
 const EXPIRE_BATCH: i64 = 1000;
 
@@ -46,12 +44,12 @@ impl Deliveries for Postgres {
         self.lease_one(id, lease_until).await
     }
 
-    async fn move_up(&self, lines: Vec<Line>, now: Timestamp) -> Result<()> {
-        self.move_up_lines(&lines, now).await
+    async fn move_up(&self, queues: Vec<Line>, now: Timestamp) -> Result<()> {
+        self.advance_queues(&queues, now).await
     }
 
     async fn waiting_lines(&self, after: Option<Line>, number: usize) -> Result<(Vec<Line>, Option<Line>)> {
-        self.lines_that_wait(after, number).await
+        self.blocked_queues(after, number).await
     }
 
     async fn release_leases(&self, _node: NodeId, deliveries: Vec<(DeliveryId, i64)>) -> Result<()> {
@@ -85,12 +83,12 @@ impl Deliveries for Postgres {
         let lapsed: Vec<Finished> = rows
             .iter()
             .map(|row| Finished {
-                delivery: DeliveryId(row.get(0)),
-                hook: HookId(row.get(1)),
+                delivery: DeliveryId(row.get("id")),
+                hook: HookId(row.get("hook_id")),
                 // Of no consequence: an unknown outcome leaves the hook's health alone.
                 scope: Scope::Instance,
-                fence: row.get(2),
-                tally: columns::tally(row.get(3), row.get(4)),
+                fence: row.get("fence"),
+                tally: columns::tally(row.get("attempts"), row.get("unknown")),
                 outcome: Outcome::Unknown,
                 occasion: Occasion::Usual,
                 chance: Chance(0.0),
@@ -129,7 +127,7 @@ impl Deliveries for Postgres {
     }
 
     async fn drop_held(&self, hook: HookId, held: Held, now: Timestamp, limit: usize) -> Result<usize> {
-        // Another node may have found a moment ago that the hook is well again: then there is no edge.
+        // Another node may have found a moment ago that the hook is healthy: then there is no edge.
         let sql = "WITH edge AS (
                 -- So many of those that wait, and so many of those behind them.
                 SELECT greatest($2, coalesce((SELECT due_at + 1 FROM deliveries WHERE state = 0 AND state < 2
@@ -171,22 +169,25 @@ impl Deliveries for Postgres {
 
     async fn find_delivery(&self, id: DeliveryId) -> Result<Option<Delivery>> {
         let client = self.client().await?;
-        let statement = client.prepare_cached(&format!("{DELIVERY} WHERE id = $1")).await?;
+        let statement =
+            client.prepare_cached(&format!("SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE id = $1")).await?;
         Ok(client.query_opt(&statement, &[&id.0]).await?.as_ref().map(delivery))
     }
 
     async fn list_deliveries(&self, filter: DeliveryFilter) -> Result<Scanned<Delivery, DeliveryId>> {
         let client = self.client().await?;
-        let looked_at = |rows: &str| {
-            format!("{rows} WHERE id BETWEEN $1 AND $2 AND id < $3 ORDER BY id DESC LIMIT {MOST_LOOKED_AT}")
+        let looked_at = |columns: &str| {
+            format!(
+                "SELECT {columns} FROM deliveries WHERE id BETWEEN $1 AND $2 AND id < $3 ORDER BY id DESC LIMIT {MOST_LOOKED_AT}"
+            )
         };
         let sql = format!(
             "SELECT * FROM ({}) l
              WHERE ($4::uuid IS NULL OR event_id = $4) AND ($5::bigint IS NULL OR hook_id = $5)
-                AND ($6::smallint IS NULL
-                    OR $6 = CASE WHEN state = 0 AND due_at >= {BLOCKED} THEN {ASKED_BLOCKED} ELSE state END)
-             ORDER BY id DESC LIMIT $7",
-            looked_at(DELIVERY)
+                AND {}
+             ORDER BY id DESC LIMIT $6",
+            looked_at(DELIVERY_COLUMNS),
+            columns::is_in(filter.state)
         );
         let (low, high) = filter.event.map(id_range).map_or((Uuid::nil(), Uuid::max()), |(low, high)| (low.0, high.0));
         let before = filter.before.map_or(Uuid::max(), |id| id.0);
@@ -200,14 +201,13 @@ impl Deliveries for Postgres {
                     &before,
                     &filter.event.map(|id| id.0),
                     &filter.hook.map(|id| id.0),
-                    &filter.state,
                     &columns::limit(filter.limit),
                 ],
             )
             .await?;
         let found: Vec<Delivery> = rows.iter().map(delivery).collect();
         let end = if found.len() < filter.limit {
-            super::events::end(&client, &looked_at("SELECT id FROM deliveries"), &[&low, &high, &before]).await?
+            super::events::end(&client, &looked_at("id"), &[&low, &high, &before]).await?
         } else {
             None
         };
@@ -226,32 +226,32 @@ impl Deliveries for Postgres {
                     FROM walk w WHERE w.hook IS NOT NULL)
                  SELECT (SELECT count(*) FROM (SELECT 1 FROM deliveries
                         WHERE state < 2 AND leased_until IS NULL LIMIT 100000) a)
-                        + (SELECT count(*) FROM deliveries WHERE leased_until IS NOT NULL),
+                        + (SELECT count(*) FROM deliveries WHERE leased_until IS NOT NULL) AS owed,
                     (SELECT min((SELECT min(d.due_at) FROM deliveries d
                         WHERE d.state = w.state AND d.state < 2 AND d.leased_until IS NULL AND d.hook_id = w.hook))
-                     FROM walk w),
-                    (SELECT count(*) FROM (SELECT 1 FROM fan_out_pending LIMIT 100000) c),
-                    (SELECT count(*) FROM (SELECT 1 FROM projection_pending LIMIT 100000) d)",
+                     FROM walk w) AS oldest_due_at,
+                    (SELECT count(*) FROM (SELECT 1 FROM fan_out_pending LIMIT 100000) c) AS fan_out,
+                    (SELECT count(*) FROM (SELECT 1 FROM projection_pending LIMIT 100000) d) AS projection",
             )
             .await?;
         let row = client.query_one(&statement, &[]).await?;
         Ok(Backlog {
-            owed: row.get(0),
-            oldest_due_at: row.get::<_, Option<i64>>(1).map(Timestamp::from_micros),
-            fan_out: row.get(2),
-            projection: row.get(3),
+            owed: row.get("owed"),
+            oldest_due_at: row.get::<_, Option<i64>>("oldest_due_at").map(Timestamp::from_micros),
+            fan_out: row.get("fan_out"),
+            projection: row.get("projection"),
         })
     }
 }
 
 fn delivery(row: &Row) -> Delivery {
     Delivery {
-        id: DeliveryId(row.get(0)),
-        event: EventId(row.get(1)),
-        hook: HookId(row.get(2)),
-        state: State::from_code(row.get(3), Timestamp::from_micros(row.get(4))),
-        tally: columns::tally(row.get(5), row.get(6)),
-        created_at: Timestamp::from_micros(row.get(7)),
-        finished_at: row.get::<_, Option<i64>>(8).map(Timestamp::from_micros),
+        id: DeliveryId(row.get(DELIVERY.id)),
+        event: EventId(row.get(DELIVERY.event_id)),
+        hook: HookId(row.get(DELIVERY.hook_id)),
+        state: State::from_code(row.get(DELIVERY.state), Timestamp::from_micros(row.get(DELIVERY.due_at))),
+        tally: columns::tally(row.get(DELIVERY.attempts), row.get(DELIVERY.unknown)),
+        created_at: Timestamp::from_micros(row.get(DELIVERY.created_at)),
+        finished_at: row.get::<_, Option<i64>>(DELIVERY.finished_at).map(Timestamp::from_micros),
     }
 }

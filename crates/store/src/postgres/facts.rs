@@ -15,15 +15,12 @@ use quickdraw_insights::people::User;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use super::scalar;
 use crate::error::Result;
-use crate::insights::{self, Gathered, Projected};
+use crate::insights::{self, AUTHOR, COMMIT, Gathered, Projected};
 
 const HOUR: i64 = 3_600_000_000;
 type Key = (i64, String);
-
-/// The columns that [`read_commit`] reads.
-pub(super) const COMMIT_COLUMNS: &str = "c.project, c.sha, c.undated, c.committed_at, c.offset_minutes,
-    c.merge_message, c.change, c.paths, c.first_received_at, c.landed, c.is_merge_commit, i.email, i.name, c.identity";
 
 pub(super) async fn apply(transaction: &Transaction<'_>, batch: Vec<Projected>) -> Result<()> {
     let statement =
@@ -32,7 +29,7 @@ pub(super) async fn apply(transaction: &Transaction<'_>, batch: Vec<Projected>) 
     let ids: Vec<Uuid> = batch.iter().map(|projected| projected.event.0).collect();
     let sql = "DELETE FROM projection_pending WHERE event_id = ANY ($1) RETURNING event_id";
     let rows = transaction.query(&transaction.prepare_cached(sql).await?, &[&ids]).await?;
-    let waiting: HashSet<Uuid> = rows.iter().map(|row| row.get(0)).collect();
+    let waiting: HashSet<Uuid> = rows.iter().map(scalar).collect();
     let mut facts = Vec::new();
     for projected in batch.into_iter().filter(|projected| waiting.contains(&projected.event.0)) {
         match projected.facts {
@@ -81,7 +78,7 @@ async fn join_items(transaction: &Transaction<'_>, gathered: &Gathered) -> Resul
     let statement = transaction.prepare_cached(sql).await?;
     let rows = transaction.query(&statement, &[&families, &projects, &numbers]).await?;
     let stored: HashMap<(i16, i64, i64), Vec<u8>> =
-        rows.iter().map(|row| ((row.get(0), row.get(1), row.get(2)), row.get(3))).collect();
+        rows.iter().map(|row| ((row.get("family"), row.get("project"), row.get("number")), row.get("state"))).collect();
     let mut changed = Vec::new();
     for (key, item) in &gathered.items {
         changed.extend(insights::join_stored(stored.get(key).map(Vec::as_slice), item)?);
@@ -209,10 +206,10 @@ async fn join_commits(transaction: &Transaction<'_>, commits: Vec<Commit>, merge
     let sql = "SELECT m.project, m.sha FROM insights_merge_commits m
         JOIN UNNEST($1::bigint[], $2::text[]) AS t(project, sha) ON t.project = m.project AND t.sha = m.sha";
     let rows = transaction.query(&transaction.prepare_cached(sql).await?, &[&projects, &shas]).await?;
-    let known_merges: HashSet<Key> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let known_merges: HashSet<Key> = rows.iter().map(|row| (row.get("project"), row.get("sha"))).collect();
     let sql = format!(
-        "SELECT {COMMIT_COLUMNS} FROM insights_commits c JOIN insights_identities i ON i.id = c.identity
-         JOIN UNNEST($1::bigint[], $2::text[]) AS t(project, sha) ON t.project = c.project AND t.sha = c.sha"
+        "{} JOIN UNNEST($1::bigint[], $2::text[]) AS t(project, sha) ON t.project = c.project AND t.sha = c.sha",
+        insights::select_commits()
     );
     let rows = transaction.query(&transaction.prepare_cached(&sql).await?, &[&projects, &shas]).await?;
     let old: HashMap<Key, (Commit, i64)> = rows
@@ -252,7 +249,7 @@ async fn identities(
     let sql = "SELECT i.id, i.email, i.name FROM insights_identities i
         JOIN UNNEST($1::text[], $2::text[]) AS t(email, name) ON t.email = i.email AND t.name = i.name";
     let rows = transaction.query(&transaction.prepare_cached(sql).await?, &[&emails, &names]).await?;
-    Ok(rows.iter().map(|row| (Author { email: row.get(1), name: row.get(2) }, row.get(0))).collect())
+    Ok(rows.iter().map(|row| (Author { email: row.get("email"), name: row.get("name") }, row.get("id"))).collect())
 }
 
 async fn write_commits(
@@ -380,20 +377,20 @@ async fn join_pushes(transaction: &Transaction<'_>, gathered: &Gathered) -> Resu
 
 pub(super) fn read_commit(row: &Row) -> (Commit, i64) {
     let commit = Commit {
-        project: row.get(0),
-        sha: row.get(1),
+        project: row.get(COMMIT.project),
+        sha: row.get(COMMIT.sha),
         told: Told {
-            undated: row.get(2),
-            committed_at: Timestamp::from_micros(row.get(3)),
-            offset_minutes: row.get(4),
-            author: Author { email: row.get(11), name: row.get(12) },
-            merge_message: row.get(5),
-            change: row.get::<_, Vec<u8>>(6).try_into().unwrap_or_default(),
-            paths: Paths::from_bytes(&row.get::<_, Vec<u8>>(7)),
+            undated: row.get(COMMIT.undated),
+            committed_at: Timestamp::from_micros(row.get(COMMIT.committed_at)),
+            offset_minutes: row.get(COMMIT.offset_minutes),
+            author: Author { email: row.get(AUTHOR.email), name: row.get(AUTHOR.name) },
+            merge_message: row.get(COMMIT.merge_message),
+            change: row.get::<_, Vec<u8>>(COMMIT.change).try_into().unwrap_or_default(),
+            paths: Paths::from_bytes(&row.get::<_, Vec<u8>>(COMMIT.paths)),
         },
-        first_received_at: Timestamp::from_micros(row.get(8)),
-        landed: row.get(9),
-        is_merge_commit: row.get(10),
+        first_received_at: Timestamp::from_micros(row.get(COMMIT.first_received_at)),
+        landed: row.get(COMMIT.landed),
+        is_merge_commit: row.get(COMMIT.is_merge_commit),
     };
-    (commit, row.get(13))
+    (commit, row.get(COMMIT.identity))
 }

@@ -10,24 +10,27 @@ use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{GroupId, HookId, ProjectId, Timestamp, Trigger};
 use tokio_postgres::Row;
 
-use super::Postgres;
+use super::settle::health;
+use super::{Postgres, scalar};
 use crate::columns;
 use crate::error::{Error, Result};
 use crate::hooks::{
-    Directory, HookWithHealth, Hooks, KnownGroup, KnownProject, StoredHook, branch_filter, event_filter, open_past,
-    own_retry, seal_past,
+    Directory, HOOK, HookWithHealth, Hooks, KnownGroup, KnownProject, StoredHook, branch_filter, event_filter,
+    open_past, own_retry, seal_past,
 };
 use crate::lists::{Page, Paged};
 use crate::seal::Ring;
 
-const HOOK: &str = "SELECT h.id, h.uuid, h.project_id, h.group_id, h.url, h.token, h.signing_token,
-    h.enable_ssl_verification, h.branch_filter_strategy, h.branch_filter, h.name, h.description, h.created_at,
-    h.updated_at, h.custom_headers, h.url_variables, h.body_template,
-    ARRAY (SELECT t.trigger_name FROM hook_triggers t WHERE t.hook_id = h.id), h.url_since, h.previous_signing_token,
-    h.previous_signing_until, h.retry,
-    h.confidential_notes_set, h.ordered, h.client_certificate, h.event_filter,
-    coalesce(s.recent_failures, 0), coalesce(s.pauses, 0), s.disabled_until, coalesce(s.disabled, false)
-    FROM hooks h LEFT JOIN hook_health s ON s.hook_id = h.id";
+/// Reads hooks. Triggers and health follow the columns of the table, by name.
+fn select() -> String {
+    format!(
+        "SELECT {}, ARRAY (SELECT t.trigger_name FROM hook_triggers t WHERE t.hook_id = h.id) AS triggers,
+            coalesce(s.recent_failures, 0) AS recent_failures, coalesce(s.pauses, 0) AS pauses, s.disabled_until,
+            coalesce(s.disabled, false) AS disabled
+         FROM hooks h LEFT JOIN hook_health s ON s.hook_id = h.id",
+        HOOK.sql
+    )
+}
 
 #[async_trait]
 impl Hooks for Postgres {
@@ -51,7 +54,8 @@ impl Hooks for Postgres {
         let (project, group) = columns::scope_columns(hook.scope);
         let (here, owner) = columns::in_scope(hook.scope, "h", '$');
         let count = format!("SELECT count(*) FROM hooks h WHERE {here}");
-        if transaction.query_one(&count, &[&owner]).await?.get::<_, i64>(0) >= most {
+        let there: i64 = scalar(&transaction.query_one(&count, &[&owner]).await?);
+        if there >= most {
             return Err(Error::Full(most));
         }
         let row = transaction
@@ -62,7 +66,7 @@ impl Hooks for Postgres {
                 &[&hook.uuid, &project, &group, &sealed.url, &hook.created_at.as_micros()],
             )
             .await?;
-        let hook = Hook { id: HookId(row.get(0)), ..hook };
+        let hook = Hook { id: HookId(scalar(&row)), ..hook };
         write(&transaction, &hook, &sealed, &past, hook.created_at).await?;
         transaction.commit().await?;
         self.notify(&client, "directory").await;
@@ -84,7 +88,7 @@ impl Hooks for Postgres {
 
     async fn find_hook(&self, scope: Scope, id: HookId) -> Result<Option<HookWithHealth>> {
         let (here, owner) = columns::in_scope(scope, "h", '$');
-        let sql = format!("{HOOK} WHERE {here} AND h.id = $2");
+        let sql = format!("{} WHERE {here} AND h.id = $2", select());
         let row = self.client().await?.query_opt(&sql, &[&owner, &id.0]).await?;
         row.map(|row| read(&row, &self.ring)).transpose()
     }
@@ -93,8 +97,8 @@ impl Hooks for Postgres {
         let (here, owner) = columns::in_scope(scope, "h", '$');
         let client = self.client().await?;
         let count = format!("SELECT count(*) FROM (SELECT 1 FROM hooks h WHERE {here} LIMIT $2) l");
-        let total = client.query_one(&count, &[&owner, &page.counted()]).await?.get(0);
-        let sql = format!("{HOOK} WHERE {here} AND h.id > $2 ORDER BY h.id LIMIT $3 OFFSET $4");
+        let total = scalar(&client.query_one(&count, &[&owner, &page.counted()]).await?);
+        let sql = format!("{} WHERE {here} AND h.id > $2 ORDER BY h.id LIMIT $3 OFFSET $4", select());
         let rows = client.query(&sql, &[&owner, &page.after(), &page.limit, &page.offset()]).await?;
         Ok(Paged { rows: rows.iter().map(|row| read(row, &self.ring)).collect::<Result<_>>()?, total })
     }
@@ -112,21 +116,20 @@ impl Hooks for Postgres {
     async fn past_hook(&self, hook: &Hook, version: Timestamp) -> Result<Option<PastHook>> {
         let sql = "SELECT settings FROM hook_versions WHERE hook_id = $1 AND version = $2";
         let row = self.client().await?.query_opt(sql, &[&hook.id.0, &version.as_micros()]).await?;
-        row.map(|row| open_past(&self.ring, hook.uuid, row.get(0))).transpose()
+        row.map(|row| open_past(&self.ring, hook.uuid, scalar(&row))).transpose()
     }
 
     async fn ill_hooks(&self) -> Result<Vec<(HookId, Health)>> {
         let client = self.client().await?;
         let sql = "SELECT hook_id, recent_failures, pauses, disabled_until, disabled FROM hook_health";
         let rows = client.query(&client.prepare_cached(sql).await?, &[]).await?;
-        let health = |row: &Row| columns::health(row.get(1), row.get(2), row.get(3), row.get(4));
-        Ok(rows.iter().map(|row| (HookId(row.get(0)), health(row))).collect())
+        Ok(rows.iter().map(|row| (HookId(row.get("hook_id")), health(row))).collect())
     }
 
     async fn directory_version(&self) -> Result<i64> {
         let client = self.client().await?;
         let statement = client.prepare_cached("SELECT version FROM directory").await?;
-        Ok(client.query_one(&statement, &[]).await?.get(0))
+        Ok(scalar(&client.query_one(&statement, &[]).await?))
     }
 
     async fn directory(&self) -> Result<Directory> {
@@ -138,8 +141,8 @@ impl Hooks for Postgres {
             .read_only(true)
             .start()
             .await?;
-        let version = transaction.query_one("SELECT version FROM directory", &[]).await?.get(0);
-        let hooks = transaction.query(&format!("{HOOK} ORDER BY h.id"), &[]).await?;
+        let version = scalar(&transaction.query_one("SELECT version FROM directory", &[]).await?);
+        let hooks = transaction.query(&format!("{} ORDER BY h.id", select()), &[]).await?;
         let projects = transaction.query("SELECT id, group_id FROM projects", &[]).await?;
         let groups = transaction.query("SELECT id, parent_id, full_path FROM groups", &[]).await?;
         let known = transaction.query("SELECT instance, foreign_id, project_id, path FROM known_projects", &[]).await?;
@@ -154,32 +157,34 @@ impl Hooks for Postgres {
         Ok(Directory {
             version,
             hooks: hooks.iter().map(|row| read(row, &self.ring)).collect::<Result<_>>()?,
-            projects: projects.iter().map(|row| (ProjectId(row.get(0)), GroupId(row.get(1)))).collect(),
+            projects: projects.iter().map(|row| (ProjectId(row.get("id")), GroupId(row.get("group_id")))).collect(),
             groups: groups
                 .iter()
-                .map(|row| (GroupId(row.get(0)), row.get::<_, Option<i64>>(1).map(GroupId), row.get(2)))
+                .map(|row| {
+                    (GroupId(row.get("id")), row.get::<_, Option<i64>>("parent_id").map(GroupId), row.get("full_path"))
+                })
                 .collect(),
             sources: sources.iter().map(|row| super::sources::stored(row).open(&self.ring)).collect::<Result<_>>()?,
             instances,
             known: known
                 .iter()
                 .map(|row| KnownProject {
-                    instance: row.get(0),
-                    number: row.get(1),
-                    project: ProjectId(row.get(2)),
-                    path: row.get(3),
+                    instance: row.get("instance"),
+                    number: row.get("foreign_id"),
+                    project: ProjectId(row.get("project_id")),
+                    path: row.get("path"),
                 })
                 .collect(),
             known_groups: known_groups
                 .iter()
                 .map(|row| KnownGroup {
-                    instance: row.get(0),
-                    number: row.get(1),
-                    group: GroupId(row.get(2)),
-                    path: row.get(3),
+                    instance: row.get("instance"),
+                    number: row.get("foreign_id"),
+                    group: GroupId(row.get("group_id")),
+                    path: row.get("path"),
                 })
                 .collect(),
-            named_by_members: named_by_members.iter().map(|row| GroupId(row.get(0))).collect(),
+            named_by_members: named_by_members.iter().map(|row| GroupId(scalar(row))).collect(),
         })
     }
 }
@@ -244,44 +249,45 @@ async fn write(
 }
 
 fn read(row: &Row, ring: &Ring) -> Result<HookWithHealth> {
-    let uuid = row.get(1);
+    let uuid = row.get(HOOK.uuid);
     let stored = StoredHook {
-        url: row.get(4),
-        token: row.get(5),
-        signing_token: row.get(6),
-        previous_signing_token: row.get(19),
-        previous_signing_until: row.get(20),
-        custom_headers: row.get(14),
-        url_variables: row.get(15),
-        client_certificate: row.get(24),
+        url: row.get(HOOK.url),
+        token: row.get(HOOK.token),
+        signing_token: row.get(HOOK.signing_token),
+        previous_signing_token: row.get(HOOK.previous_signing_token),
+        previous_signing_until: row.get(HOOK.previous_signing_until),
+        custom_headers: row.get(HOOK.custom_headers),
+        url_variables: row.get(HOOK.url_variables),
+        client_certificate: row.get(HOOK.client_certificate),
     };
     let opened = stored.open(ring, uuid)?;
-    let (strategy, filter): (String, Option<String>) = (row.get(8), row.get(9));
-    let names: Vec<String> = row.get(17);
+    let (strategy, filter): (String, Option<String>) =
+        (row.get(HOOK.branch_filter_strategy), row.get(HOOK.branch_filter));
+    let names: Vec<String> = row.get("triggers");
     let hook = Hook {
-        id: HookId(row.get(0)),
-        scope: columns::scope(row.get(2), row.get(3)),
+        id: HookId(row.get(HOOK.id)),
+        scope: columns::scope(row.get(HOOK.project_id), row.get(HOOK.group_id)),
         url: opened.url,
         token: opened.token,
         signing_token: opened.signing_token,
         previous_signing_token: opened.previous_signing_token,
         triggers: names.iter().filter_map(|name| Trigger::by_name(name)).collect(),
-        confidential_notes_set: row.get(22),
-        enable_ssl_verification: row.get(7),
+        confidential_notes_set: row.get(HOOK.confidential_notes_set),
+        enable_ssl_verification: row.get(HOOK.enable_ssl_verification),
         branch_filter: branch_filter(&strategy, filter.as_deref())?,
         custom_headers: opened.custom_headers,
         url_variables: opened.url_variables,
-        body_template: row.get(16),
-        retry: own_retry(row.get(21))?,
-        ordered: row.get(23),
-        event_filter: event_filter(row.get(25))?,
+        body_template: row.get(HOOK.body_template),
+        retry: own_retry(row.get(HOOK.retry))?,
+        ordered: row.get(HOOK.ordered),
+        event_filter: event_filter(row.get(HOOK.event_filter))?,
         client_certificate: opened.client_certificate,
-        name: row.get(10),
-        description: row.get(11),
+        name: row.get(HOOK.name),
+        description: row.get(HOOK.description),
         uuid,
-        created_at: Timestamp::from_micros(row.get(12)),
-        url_since: Timestamp::from_micros(row.get(18)),
-        updated_at: Timestamp::from_micros(row.get(13)),
+        created_at: Timestamp::from_micros(row.get(HOOK.created_at)),
+        url_since: Timestamp::from_micros(row.get(HOOK.url_since)),
+        updated_at: Timestamp::from_micros(row.get(HOOK.updated_at)),
     };
-    Ok(HookWithHealth { hook, health: columns::health(row.get(26), row.get(27), row.get(28), row.get(29)) })
+    Ok(HookWithHealth { hook, health: health(row) })
 }

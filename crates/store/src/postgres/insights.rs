@@ -10,15 +10,15 @@ use quickdraw_insights::gaps::{After, Completeness, Gap, Sequence};
 use quickdraw_insights::people::User;
 use quickdraw_insights::report::{Cell, Row as CommitRow};
 
-use super::Postgres;
-use super::events::{EVENT_COLUMNS, event};
-use super::facts::{self, COMMIT_COLUMNS};
+use super::events::event_with_body;
+use super::{Postgres, facts, scalar};
 use crate::columns;
 use crate::documents::Document;
 use crate::error::Result;
+use crate::events::{BODY_COLUMN, EVENT_COLUMNS};
 use crate::insights::{
-    self, CommitFilter, FORGOTTEN, Identity, IdentityUse, Insights, Lives, MERGE_IDENTITIES, NamedProject, Pending,
-    Projected, Projects,
+    self, CELL, CommitFilter, FORGOTTEN, Identity, IdentityUse, Insights, Lives, MERGE_IDENTITIES, MOVE, NamedProject,
+    Pending, Projected, Projects,
 };
 use crate::payload::Packed;
 
@@ -31,19 +31,19 @@ impl Insights for Postgres {
              sized AS (
                 SELECT p.event_id, sum(octet_length(e.payload)) OVER (ORDER BY p.event_id) - octet_length(e.payload) AS before
                 FROM p CROSS JOIN LATERAL (SELECT payload FROM events WHERE id = p.event_id) e)
-             SELECT {EVENT_COLUMNS}, e.payload FROM sized CROSS JOIN LATERAL (
+             SELECT {EVENT_COLUMNS}, {BODY_COLUMN} FROM sized CROSS JOIN LATERAL (
                 SELECT * FROM events WHERE id = sized.event_id) e WHERE sized.before <= $2 ORDER BY sized.event_id"
         );
         let statement = client.prepare_cached(&sql).await?;
         let most = i64::try_from(insights::LARGEST_BATCH).unwrap_or(i64::MAX);
         let rows = client.query(&statement, &[&columns::limit(limit), &most]).await?;
-        Ok(rows.iter().map(|row| (event(row, 0), Packed::from_stored(row.get(14)))).collect())
+        Ok(rows.iter().map(event_with_body).collect())
     }
 
     async fn pending(&self) -> Result<Pending> {
         let client = self.client().await?;
         let row = client.query_one(&client.prepare_cached(insights::PENDING).await?, &[]).await?;
-        Ok(Pending { oldest: row.get::<_, Option<uuid::Uuid>>(0).map(EventId), count: row.get(1) })
+        Ok(Pending { oldest: row.get::<_, Option<uuid::Uuid>>("oldest").map(EventId), count: row.get("count") })
     }
 
     async fn apply_facts(&self, batch: Vec<Projected>) -> Result<()> {
@@ -55,19 +55,24 @@ impl Insights for Postgres {
 
     async fn commit_cells(&self, filter: CommitFilter) -> Result<Vec<Cell>> {
         let client = self.client().await?;
-        let statement = client
-            .prepare_cached(
-                "SELECT hour, metric, identity, value FROM insights_rollups
-                 WHERE hour >= $1 AND hour < $2 AND ($3::bigint[] IS NULL OR project = ANY ($3))
-                   AND ($4::bigint[] IS NULL OR identity = ANY ($4)) ORDER BY hour",
-            )
-            .await?;
+        let sql = format!(
+            "SELECT {} FROM insights_rollups r
+             WHERE r.hour >= $1 AND r.hour < $2 AND ($3::bigint[] IS NULL OR r.project = ANY ($3))
+               AND ($4::bigint[] IS NULL OR r.identity = ANY ($4)) ORDER BY r.hour",
+            CELL.sql
+        );
+        let statement = client.prepare_cached(&sql).await?;
         let parameters = (filter.from.as_micros(), filter.to.as_micros());
         let rows =
             client.query(&statement, &[&parameters.0, &parameters.1, &filter.projects, &filter.identities]).await?;
         let cell = |row: &tokio_postgres::Row| {
-            let metric = Metric::from_code(row.get(1))?;
-            Some(Cell { at: Timestamp::from_micros(row.get(0)), metric, identity: row.get(2), value: row.get(3) })
+            let metric = Metric::from_code(row.get(CELL.metric))?;
+            Some(Cell {
+                at: Timestamp::from_micros(row.get(CELL.hour)),
+                metric,
+                identity: row.get(CELL.identity),
+                value: row.get(CELL.value),
+            })
         };
         Ok(rows.iter().filter_map(cell).collect())
     }
@@ -97,7 +102,7 @@ impl Insights for Postgres {
             )
             .await?;
         let (from, to) = (filter.from.as_micros(), filter.to.as_micros());
-        Ok(client.query_one(&statement, &[&from, &to, &filter.projects]).await?.get(0))
+        Ok(scalar(&client.query_one(&statement, &[&from, &to, &filter.projects]).await?))
     }
 
     async fn find_identities(&self, text: Option<String>) -> Result<Vec<Identity>> {
@@ -110,8 +115,8 @@ impl Insights for Postgres {
             .await?;
         let rows = client.query(&statement, &[&text]).await?;
         let identity = |row: &tokio_postgres::Row| Identity {
-            id: row.get(0),
-            author: Author { email: row.get(1), name: row.get(2) },
+            id: row.get("id"),
+            author: Author { email: row.get("email"), name: row.get("name") },
         };
         Ok(rows.iter().map(identity).collect())
     }
@@ -127,28 +132,31 @@ impl Insights for Postgres {
             .await?;
         let (from, to) = (window.from.as_micros(), window.to.as_micros());
         let rows = client.query(&statement, &[&family.code(), &window.projects, &from, &to]).await?;
-        rows.iter().map(|row| insights::read_item(family, row.get(0))).collect()
+        rows.iter().map(|row| insights::read_item(family, scalar(row))).collect()
     }
 
     async fn moves(&self, projects: Option<Vec<i64>>, from: Timestamp, before: Timestamp) -> Result<Vec<Push>> {
         let client = self.client().await?;
-        let sql = "SELECT project, git_ref, before_sha, after_sha, received_at, total, listed FROM insights_pushes
-            WHERE ($1::bigint[] IS NULL OR project = ANY ($1)) AND received_at >= $2 AND received_at < $3
-            UNION ALL
-            SELECT project, git_ref, before_sha, after_sha, at, 0, 0 FROM insights_told_pushes
-            WHERE ($1::bigint[] IS NULL OR project = ANY ($1)) AND at >= $2 AND at < $3";
+        let sql = format!(
+            "SELECT {} FROM insights_pushes
+             WHERE ($1::bigint[] IS NULL OR project = ANY ($1)) AND received_at >= $2 AND received_at < $3
+             UNION ALL
+             SELECT project, git_ref, before_sha, after_sha, at, 0, 0 FROM insights_told_pushes
+             WHERE ($1::bigint[] IS NULL OR project = ANY ($1)) AND at >= $2 AND at < $3",
+            MOVE.sql
+        );
         let times = (from.as_micros(), before.as_micros());
-        let rows = client.query(&client.prepare_cached(sql).await?, &[&projects, &times.0, &times.1]).await?;
+        let rows = client.query(&client.prepare_cached(&sql).await?, &[&projects, &times.0, &times.1]).await?;
         let push = |row: &tokio_postgres::Row| Push {
-            project: row.get(0),
-            git_ref: row.get(1),
-            before: row.get(2),
-            after: row.get(3),
-            received_at: Timestamp::from_micros(row.get(4)),
+            project: row.get(MOVE.project),
+            git_ref: row.get(MOVE.git_ref),
+            before: row.get(MOVE.before_sha),
+            after: row.get(MOVE.after_sha),
+            received_at: Timestamp::from_micros(row.get(MOVE.received_at)),
             pusher: None,
             is_default: false,
-            total: row.get(5),
-            listed: row.get(6),
+            total: row.get(MOVE.total),
+            listed: row.get(MOVE.listed),
             commits: Vec::new(),
             received: None,
         };
@@ -159,10 +167,10 @@ impl Insights for Postgres {
         let client = self.client().await?;
         let rows = client.query("SELECT id, seen_at, username, name FROM insights_users", &[]).await?;
         let user = |row: &tokio_postgres::Row| User {
-            id: row.get(0),
-            seen_at: Timestamp::from_micros(row.get(1)),
-            username: row.get(2),
-            name: row.get(3),
+            id: row.get("id"),
+            seen_at: Timestamp::from_micros(row.get("seen_at")),
+            username: row.get("username"),
+            name: row.get("name"),
         };
         Ok(rows.iter().map(user).collect())
     }
@@ -171,9 +179,9 @@ impl Insights for Postgres {
         let client = self.client().await?;
         let rows = client.query("SELECT id, path, seen_at FROM insights_projects ORDER BY id", &[]).await?;
         let named = |row: &tokio_postgres::Row| NamedProject {
-            id: row.get(0),
-            path: row.get(1),
-            seen_at: Timestamp::from_micros(row.get(2)),
+            id: row.get("id"),
+            path: row.get("path"),
+            seen_at: Timestamp::from_micros(row.get("seen_at")),
         };
         Ok(rows.iter().map(named).collect())
     }
@@ -181,18 +189,19 @@ impl Insights for Postgres {
     async fn identity_uses(&self) -> Result<Vec<IdentityUse>> {
         let client = self.client().await?;
         let sql = "SELECT i.id, i.email, i.name, c.project,
-                count(*) FILTER (WHERE NOT (c.merge_message OR c.is_merge_commit)),
-                count(*) FILTER (WHERE c.merge_message OR c.is_merge_commit), min(c.at), max(c.at)
+                count(*) FILTER (WHERE NOT (c.merge_message OR c.is_merge_commit)) AS commits,
+                count(*) FILTER (WHERE c.merge_message OR c.is_merge_commit) AS merge_commits, min(c.at) AS first,
+                max(c.at) AS last
             FROM insights_commits c JOIN insights_identities i ON i.id = c.identity
             GROUP BY i.id, i.email, i.name, c.project ORDER BY i.id, c.project";
         let rows = client.query(sql, &[]).await?;
         let one = |row: &tokio_postgres::Row| IdentityUse {
-            identity: Identity { id: row.get(0), author: Author { email: row.get(1), name: row.get(2) } },
-            project: row.get(3),
-            commits: row.get(4),
-            merge_commits: row.get(5),
-            first: Timestamp::from_micros(row.get(6)),
-            last: Timestamp::from_micros(row.get(7)),
+            identity: Identity { id: row.get("id"), author: Author { email: row.get("email"), name: row.get("name") } },
+            project: row.get("project"),
+            commits: row.get("commits"),
+            merge_commits: row.get("merge_commits"),
+            first: Timestamp::from_micros(row.get("first")),
+            last: Timestamp::from_micros(row.get("last")),
         };
         Ok(rows.iter().map(one).collect())
     }
@@ -204,14 +213,14 @@ impl Insights for Postgres {
                 UNION ALL
                 SELECT min(received_at) FROM insights_seen WHERE $1::bigint[] IS NULL OR project = ANY ($1)) r";
         let row = client.query_one(&client.prepare_cached(sql).await?, &[&projects]).await?;
-        Ok(row.get::<_, Option<i64>>(0).map(Timestamp::from_micros))
+        Ok(scalar::<Option<i64>>(&row).map(Timestamp::from_micros))
     }
 
     async fn document(&self, name: Document) -> Result<Option<(i64, Vec<u8>)>> {
         let client = self.client().await?;
         let sql = "SELECT version, document FROM documents WHERE name = $1";
         let row = client.query_opt(sql, &[&name.name()]).await?;
-        Ok(row.map(|row| (row.get(0), row.get(1))))
+        Ok(row.map(|row| (row.get("version"), row.get("document"))))
     }
 
     async fn put_document(&self, name: Document, version: i64, document: Vec<u8>) -> Result<bool> {
@@ -232,14 +241,17 @@ impl Insights for Postgres {
             client.prepare_cached(&insights::completeness(&of("p.project"), &of("s.project"), "$3")).await?;
         let rows = client.query(&statement, &[&first, &last, &columns::limit(limit)]).await?;
         let completeness = |row: &tokio_postgres::Row| Completeness {
-            project: row.get(0),
-            project_path: row.get(1),
-            metric: i16::try_from(row.get::<_, i32>(2)).ok().and_then(Sequence::from_code).unwrap_or(Sequence::Push),
-            first: row.get(3),
-            last: row.get(4),
-            known: row.get(5),
-            missing: row.get(6),
-            since: Timestamp::from_micros(row.get(7)),
+            project: row.get("project"),
+            project_path: row.get("path"),
+            metric: i16::try_from(row.get::<_, i32>("metric"))
+                .ok()
+                .and_then(Sequence::from_code)
+                .unwrap_or(Sequence::Push),
+            first: row.get("first"),
+            last: row.get("last"),
+            known: row.get("known"),
+            missing: row.get("missing"),
+            since: Timestamp::from_micros(row.get("since")),
         };
         Ok(rows.iter().map(completeness).collect())
     }
@@ -253,21 +265,24 @@ impl Insights for Postgres {
                 let statement = client.prepare_cached(&sql).await?;
                 let rows = client.query(&statement, &[&project, &time.as_micros(), &sha, &limit]).await?;
                 let gap = |row: &tokio_postgres::Row| Gap::Pushes {
-                    git_ref: row.get(0),
-                    before: row.get(1),
-                    after: row.get(2),
-                    received_at: Timestamp::from_micros(row.get(3)),
+                    git_ref: row.get("git_ref"),
+                    before: row.get("last_sha"),
+                    after: row.get("before_sha"),
+                    received_at: Timestamp::from_micros(row.get("received_at")),
                 };
                 Ok(rows.iter().map(gap).collect())
             }
             After::Objects(metric, iid) => {
-                let sql = "SELECT before + 1, iid - 1 FROM (
+                let sql = "SELECT before + 1 AS first, iid - 1 AS last FROM (
                         SELECT iid, lag(iid) OVER (ORDER BY iid) AS before FROM insights_seen
                         WHERE project = $1 AND metric = $2 AND iid > $3) s
                     WHERE iid - before > 1 ORDER BY iid LIMIT $4";
                 let statement = client.prepare_cached(sql).await?;
                 let rows = client.query(&statement, &[&project, &metric.code(), &iid, &limit]).await?;
-                Ok(rows.iter().map(|row| Gap::Objects { metric, first: row.get(0), last: row.get(1) }).collect())
+                Ok(rows
+                    .iter()
+                    .map(|row| Gap::Objects { metric, first: row.get("first"), last: row.get("last") })
+                    .collect())
             }
         }
     }
@@ -279,7 +294,7 @@ impl Insights for Postgres {
             let spelled: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
                 [&one.author.email, &one.author.name, &one.id];
             let there = "SELECT id FROM insights_identities WHERE email = $1 AND name = $2 AND id <> $3";
-            let there: Option<i64> = tx.query_opt(there, &spelled).await?.map(|row| row.get(0));
+            let there: Option<i64> = tx.query_opt(there, &spelled).await?.as_ref().map(scalar);
             let Some(there) = there else {
                 let sql = "UPDATE insights_identities SET email = $1, name = $2 WHERE id = $3";
                 tx.execute(sql, &spelled).await?;
@@ -318,7 +333,7 @@ impl Insights for Postgres {
         let client = self.client().await?;
         let sql = "SELECT event_id, reason FROM projection_poison ORDER BY event_id DESC LIMIT $1";
         let rows = client.query(sql, &[&columns::limit(limit)]).await?;
-        Ok(rows.iter().map(|row| (EventId(row.get(0)), row.get(1))).collect())
+        Ok(rows.iter().map(|row| (EventId(row.get("event_id")), row.get("reason"))).collect())
     }
 
     async fn retry_poison(&self, event: Option<EventId>) -> Result<usize> {
@@ -335,9 +350,9 @@ impl Postgres {
     async fn found_commits(&self, filter: &CommitFilter) -> Result<Vec<(Commit, i64)>> {
         let client = self.client().await?;
         let sql = format!(
-            "SELECT {COMMIT_COLUMNS} FROM insights_commits c JOIN insights_identities i ON i.id = c.identity
-             WHERE c.at >= $1 AND c.at < $2 AND ($3::bigint[] IS NULL OR c.project = ANY ($3))
-               AND ($4::bigint[] IS NULL OR c.identity = ANY ($4)) ORDER BY c.at"
+            "{} WHERE c.at >= $1 AND c.at < $2 AND ($3::bigint[] IS NULL OR c.project = ANY ($3))
+               AND ($4::bigint[] IS NULL OR c.identity = ANY ($4)) ORDER BY c.at",
+            insights::select_commits()
         );
         let statement = client.prepare_cached(&sql).await?;
         let (from, to) = (filter.from.as_micros(), filter.to.as_micros());

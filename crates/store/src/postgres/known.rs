@@ -1,4 +1,4 @@
-//! What is seen in received events, in PostgreSQL.
+//! Projects, groups and users of received events, in PostgreSQL.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use quickdraw_domain::{GroupId, ProjectId, SourceId, Timestamp};
 use tokio_postgres::Row;
 
 use super::scopes::PATHS_LOCK;
-use super::{Postgres, audit};
+use super::{Postgres, audit, scalar};
 use crate::error::{Error, Result};
 use crate::known::{Known, MOST_PROJECTS, MOST_USERS, moved};
 
@@ -22,7 +22,7 @@ const GROUP: &str = "SELECT l.id, l.full_path, l.path_chosen_by, k.instance, k.f
 
 /// Of one event that is taken up: its instance and source, and when it came.
 #[derive(Clone, Copy)]
-struct Told<'a> {
+struct Received<'a> {
     instance: &'a str,
     source: SourceId,
     now: Timestamp,
@@ -41,8 +41,8 @@ impl Known for Postgres {
         let transaction = client.transaction().await?;
         // Two nodes that see the same project at the same moment take turns.
         transaction.execute(PATHS_LOCK, &[]).await?;
-        let told = Told { instance: &instance, source, now };
-        let known = know_project(&transaction, told, &seen).await?;
+        let received = Received { instance: &instance, source, now };
+        let known = know_project(&transaction, received, &seen).await?;
         transaction.commit().await?;
         self.notify(&client, "directory").await;
         Ok(known.map(ProjectId))
@@ -58,8 +58,8 @@ impl Known for Postgres {
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
         transaction.execute(PATHS_LOCK, &[]).await?;
-        let told = Told { instance: &instance, source, now };
-        let known = know_group(&transaction, told, &seen).await?;
+        let received = Received { instance: &instance, source, now };
+        let known = know_group(&transaction, received, &seen).await?;
         transaction.commit().await?;
         self.notify(&client, "directory").await;
         Ok(known.map(GroupId))
@@ -67,7 +67,8 @@ impl Known for Postgres {
 
     async fn know_users(&self, seen: Vec<SeenUser>, now: Timestamp) -> Result<()> {
         let client = self.client().await?;
-        if client.query_one("SELECT count(*) FROM users", &[]).await?.get::<_, i64>(0) >= MOST_USERS {
+        let known: i64 = scalar(&client.query_one("SELECT count(*) FROM users", &[]).await?);
+        if known >= MOST_USERS {
             return Ok(());
         }
         let mut names: Vec<&SeenUser> = seen.iter().collect();
@@ -84,9 +85,13 @@ impl Known for Postgres {
     }
 }
 
-async fn know_project(transaction: &Transaction<'_>, told: Told<'_>, seen: &SeenProject) -> Result<Option<i64>> {
-    if let Some(project) = known(transaction, PROJECT, told.instance, seen.id).await? {
-        follow_project(transaction, told, seen, &project).await?;
+async fn know_project(
+    transaction: &Transaction<'_>,
+    received: Received<'_>,
+    seen: &SeenProject,
+) -> Result<Option<i64>> {
+    if let Some(project) = known(transaction, PROJECT, received.instance, seen.id).await? {
+        follow_project(transaction, received, seen, &project).await?;
         return Ok(Some(project.id));
     }
     if count(transaction, "known_projects").await? >= MOST_PROJECTS {
@@ -94,33 +99,39 @@ async fn know_project(transaction: &Transaction<'_>, told: Told<'_>, seen: &Seen
     }
     let mut there = vec![seen.path_with_namespace.as_str()];
     there.extend(seen.old_path.as_deref());
-    let around = around(transaction, told.instance, &there, seen.id, None).await?;
-    if let Some((id, old_path)) = identity::find_renamed(told.instance, seen, &around) {
-        link_project(transaction, told, seen.id, id, old_path).await?;
-        let project = known(transaction, PROJECT, told.instance, seen.id).await?;
+    let around = around(transaction, received.instance, &there, seen.id, None).await?;
+    if let Some((id, old_path)) = identity::find_renamed(received.instance, seen, &around) {
+        link_project(transaction, received, seen.id, id, old_path).await?;
+        let project = known(transaction, PROJECT, received.instance, seen.id).await?;
         let project = project.ok_or(Error::Damaged("a project that was just found"))?;
-        follow_project(transaction, told, seen, &project).await?;
+        follow_project(transaction, received, seen, &project).await?;
         return Ok(Some(id));
     }
-    let id = match identity::place(told.instance, seen, &around) {
+    let id = match identity::place(received.instance, seen, &around) {
         Placed::Join(id) => id,
-        Placed::Make(room) => make_project(transaction, seen, &room, told.now).await?,
+        Placed::Make(room) => make_project(transaction, seen, &room, received.now).await?,
         Placed::Nowhere => return Ok(None),
     };
-    link_project(transaction, told, seen.id, id, &seen.path_with_namespace).await?;
+    link_project(transaction, received, seen.id, id, &seen.path_with_namespace).await?;
     Ok(Some(id))
 }
 
-async fn link_project(transaction: &Transaction<'_>, told: Told<'_>, number: i64, id: i64, path: &str) -> Result<()> {
+async fn link_project(
+    transaction: &Transaction<'_>,
+    received: Received<'_>,
+    number: i64,
+    id: i64,
+    path: &str,
+) -> Result<()> {
     let sql = "INSERT INTO known_projects (instance, foreign_id, project_id, path) VALUES ($1, $2, $3, $4)";
-    transaction.execute(sql, &[&told.instance, &number, &id, &path]).await?;
+    transaction.execute(sql, &[&received.instance, &number, &id, &path]).await?;
     Ok(())
 }
 
 /// Moves a project whose path there has changed, and notes that path.
 async fn follow_project(
     transaction: &Transaction<'_>,
-    told: Told<'_>,
+    received: Received<'_>,
     seen: &SeenProject,
     project: &Local,
 ) -> Result<()> {
@@ -128,22 +139,22 @@ async fn follow_project(
     if project.stands_for.as_ref().is_some_and(|known| known.path == *path) {
         return Ok(());
     }
-    let around = around(transaction, told.instance, &[path], seen.id, Some(&project.path)).await?;
-    if let Some(room) = identity::follow(told.instance, seen, project, &around) {
-        let group = make_groups(transaction, &room, seen.visibility_level, told.now).await?;
+    let around = around(transaction, received.instance, &[path], seen.id, Some(&project.path)).await?;
+    if let Some(room) = identity::follow(received.instance, seen, project, &around) {
+        let group = make_groups(transaction, &room, seen.visibility_level, received.now).await?;
         let sql = "UPDATE projects SET group_id = $2, full_path = $3, path_chosen_by = $4 WHERE id = $1";
         transaction.execute(sql, &[&project.id, &group, &room.path, &ChosenBy::Maker.code()]).await?;
-        let entry = moved("project", project.id, &project.path, &room.path, told.source, told.now);
+        let entry = moved("project", project.id, &project.path, &room.path, received.source, received.now);
         audit::write(&**transaction, &entry).await?;
     }
     let sql = "UPDATE known_projects SET path = $3 WHERE instance = $1 AND foreign_id = $2";
-    transaction.execute(sql, &[&told.instance, &seen.id, &path]).await?;
+    transaction.execute(sql, &[&received.instance, &seen.id, &path]).await?;
     Ok(())
 }
 
-async fn know_group(transaction: &Transaction<'_>, told: Told<'_>, seen: &SeenGroup) -> Result<Option<i64>> {
-    if let Some(group) = known(transaction, GROUP, told.instance, seen.number).await? {
-        follow_group(transaction, told, seen, &group).await?;
+async fn know_group(transaction: &Transaction<'_>, received: Received<'_>, seen: &SeenGroup) -> Result<Option<i64>> {
+    if let Some(group) = known(transaction, GROUP, received.instance, seen.number).await? {
+        follow_group(transaction, received, seen, &group).await?;
         return Ok(Some(group.id));
     }
     if count(transaction, "known_groups").await? >= MOST_PROJECTS {
@@ -151,23 +162,28 @@ async fn know_group(transaction: &Transaction<'_>, told: Told<'_>, seen: &SeenGr
     }
     let mut there = vec![seen.path.as_str()];
     there.extend(seen.old_path.as_deref());
-    let around = around(transaction, told.instance, &there, seen.number, None).await?;
-    let Some((id, path)) = identity::find_group(told.instance, seen, &around) else { return Ok(None) };
+    let around = around(transaction, received.instance, &there, seen.number, None).await?;
+    let Some((id, path)) = identity::find_group(received.instance, seen, &around) else { return Ok(None) };
     let sql = "INSERT INTO known_groups (instance, foreign_id, group_id, path) VALUES ($1, $2, $3, $4)";
-    transaction.execute(sql, &[&told.instance, &seen.number, &id, &path]).await?;
-    let group = known(transaction, GROUP, told.instance, seen.number).await?;
-    follow_group(transaction, told, seen, &group.ok_or(Error::Damaged("a group that was just found"))?).await?;
+    transaction.execute(sql, &[&received.instance, &seen.number, &id, &path]).await?;
+    let group = known(transaction, GROUP, received.instance, seen.number).await?;
+    follow_group(transaction, received, seen, &group.ok_or(Error::Damaged("a group that was just found"))?).await?;
     Ok(Some(id))
 }
 
-/// Moves a group whose path there has changed, with all that lies in it, and notes that path.
-async fn follow_group(transaction: &Transaction<'_>, told: Told<'_>, seen: &SeenGroup, group: &Local) -> Result<()> {
+/// Moves a group whose path there has changed, with everything in it, and notes that path.
+async fn follow_group(
+    transaction: &Transaction<'_>,
+    received: Received<'_>,
+    seen: &SeenGroup,
+    group: &Local,
+) -> Result<()> {
     if group.stands_for.as_ref().is_some_and(|known| known.path == seen.path) {
         return Ok(());
     }
-    let around = around(transaction, told.instance, &[&seen.path], seen.number, Some(&group.path)).await?;
-    if let Some(room) = identity::follow_group(told.instance, seen, group, &around) {
-        let parent = make_groups(transaction, &room, 0, told.now).await?;
+    let around = around(transaction, received.instance, &[&seen.path], seen.number, Some(&group.path)).await?;
+    if let Some(room) = identity::follow_group(received.instance, seen, group, &around) {
+        let parent = make_groups(transaction, &room, 0, received.now).await?;
         for (table, column) in [("groups", "parent_id"), ("projects", "group_id")] {
             let sql = format!(
                 "WITH RECURSIVE inside (id) AS (
@@ -179,11 +195,11 @@ async fn follow_group(transaction: &Transaction<'_>, told: Told<'_>, seen: &Seen
         }
         let sql = "UPDATE groups SET parent_id = $2, full_path = $3, path_chosen_by = $4 WHERE id = $1";
         transaction.execute(sql, &[&group.id, &parent, &room.path, &ChosenBy::Maker.code()]).await?;
-        let entry = moved("group", group.id, &group.path, &room.path, told.source, told.now);
+        let entry = moved("group", group.id, &group.path, &room.path, received.source, received.now);
         audit::write(&**transaction, &entry).await?;
     }
     let sql = "UPDATE known_groups SET path = $3 WHERE instance = $1 AND foreign_id = $2";
-    transaction.execute(sql, &[&told.instance, &seen.number, &seen.path]).await?;
+    transaction.execute(sql, &[&received.instance, &seen.number, &seen.path]).await?;
     Ok(())
 }
 
@@ -192,7 +208,7 @@ async fn known(transaction: &Transaction<'_>, select: &str, instance: &str, numb
     Ok(transaction.query_opt(&sql, &[&instance, &number]).await?.as_ref().map(local))
 }
 
-/// What is here at the paths that a decision looks at.
+/// Groups and projects at the paths that a decision looks at.
 async fn around(
     transaction: &Transaction<'_>,
     instance: &str,
@@ -220,10 +236,10 @@ async fn around(
 }
 
 async fn count(transaction: &Transaction<'_>, table: &str) -> Result<i64> {
-    Ok(transaction.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await?.get(0))
+    Ok(scalar(&transaction.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await?))
 }
 
-/// Makes the groups that are missing above a path; gives the one that it lies in.
+/// Makes the groups that are missing above a path, and returns its parent.
 async fn make_groups(
     transaction: &Transaction<'_>,
     room: &Room,
@@ -236,7 +252,7 @@ async fn make_groups(
             VALUES ($1, $2, $3, NULL, $4, $5) RETURNING id";
         let row =
             transaction.query_one(sql, &[&parent, &group.name, &group.path, &visibility, &now.as_micros()]).await?;
-        parent = Some(row.get(0));
+        parent = Some(scalar(&row));
     }
     Ok(parent)
 }
@@ -258,11 +274,17 @@ async fn make_project(transaction: &Transaction<'_>, seen: &SeenProject, room: &
             ],
         )
         .await?;
-    Ok(row.get(0))
+    Ok(scalar(&row))
 }
 
 fn local(row: &Row) -> Local {
-    let instance: Option<String> = row.get(3);
-    let stands_for = instance.map(|instance| Foreign { instance, number: row.get(4), path: row.get(5) });
-    Local { id: row.get(0), path: row.get(1), chosen_by: ChosenBy::from_code(row.get(2)), stands_for }
+    let instance: Option<String> = row.get("instance");
+    let stands_for =
+        instance.map(|instance| Foreign { instance, number: row.get("foreign_id"), path: row.get("path") });
+    Local {
+        id: row.get("id"),
+        path: row.get("full_path"),
+        chosen_by: ChosenBy::from_code(row.get("path_chosen_by")),
+        stands_for,
+    }
 }

@@ -9,15 +9,15 @@ use futures_util::{StreamExt, stream};
 use quickdraw_domain::{NodeId, Timestamp};
 use tokio_postgres::{AsyncMessage, NoTls};
 
-use super::{MIGRATIONS, Postgres, partitions};
+use super::{MIGRATIONS, Postgres, partitions, scalar};
 use crate::error::{Error, Result};
 use crate::nodes::{Condition, Nodes};
 use crate::wake::Wakes;
 
-/// A node that was not heard of for so long is taken for dead; its leases lapse by themselves.
+/// A node without a heartbeat for so long is taken for dead; its leases lapse by themselves.
 pub(super) const SILENCE: Duration = Duration::from_secs(60);
-/// Clocks of a node and of the database that differ by more are worth a word. Leases bear what lies between the deadline
-/// of an attempt and the end of its lease, 20 seconds by default.
+/// Clocks of a node and of the database that differ by more are worth a word. Leases bear what lies between the
+/// deadline of an attempt and the end of its lease, 20 seconds by default.
 const CLOCKS_APART_MICROS: i64 = 2_000_000;
 
 /// Findings about a server and its clock; empty when all is well.
@@ -25,13 +25,13 @@ pub(super) async fn problems(client: &Object, now: Timestamp) -> Result<Vec<Stri
     let mut problems = Vec::new();
     let settings = "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes')";
     for row in client.query(settings, &[]).await? {
-        if row.get::<_, &str>(1) == "off" {
-            let name: &str = row.get(0);
+        if row.get::<_, &str>("setting") == "off" {
+            let name: &str = row.get("name");
             problems.push(format!("{name} is off: acknowledged events can be lost with the server's power"));
         }
     }
     let row = client.query_one("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint", &[]).await?;
-    let ahead = now.as_micros() - row.get::<_, i64>(0);
+    let ahead = now.as_micros() - scalar::<i64>(&row);
     if ahead.abs() > CLOCKS_APART_MICROS {
         let seconds = ahead / 1_000_000;
         problems.push(format!(
@@ -53,7 +53,7 @@ impl Nodes for Postgres {
             )
             .await?;
         let silent = now.minus(SILENCE).as_micros();
-        let others: i64 = client.query_one(&statement, &[&node.0, &now.as_micros(), &silent]).await?.get(0);
+        let others: i64 = scalar(&client.query_one(&statement, &[&node.0, &now.as_micros(), &silent]).await?);
         self.alone.store(others == 0, Ordering::Relaxed);
         Ok(())
     }
@@ -73,7 +73,7 @@ impl Nodes for Postgres {
                 result = &mut listening, if !asked => {
                     result?;
                     asked = true;
-                    // Whatever was said before we listened was not heard.
+                    // Signals from before the LISTEN were missed.
                     wakes.all();
                 }
                 message = messages.next() => match message {
@@ -85,7 +85,7 @@ impl Nodes for Postgres {
                     },
                     Some(Ok(_)) => {}
                     Some(Err(error)) => return Err(error.into()),
-                    None => return Err(Error::Unavailable("the connection for signals was closed".into())),
+                    None => return Err(Error::unavailable("the connection for signals was closed")),
                 },
             }
         }
@@ -102,9 +102,9 @@ impl Nodes for Postgres {
 
     async fn condition(&self, now: Timestamp) -> Result<Condition> {
         let client = self.client().await?;
-        let version: String = client.query_one("SHOW server_version", &[]).await?.get(0);
+        let version: String = scalar(&client.query_one("SHOW server_version", &[]).await?);
         let seen = now.minus(SILENCE).as_micros();
-        let nodes = client.query_one("SELECT count(*) FROM nodes WHERE seen_at >= $1", &[&seen]).await?.get(0);
+        let nodes = scalar(&client.query_one("SELECT count(*) FROM nodes WHERE seen_at >= $1", &[&seen]).await?);
         Ok(Condition {
             engine: format!("postgres {version}"),
             schema_version: MIGRATIONS.last().map_or(0, |(version, ..)| *version),

@@ -6,7 +6,7 @@ use quickdraw_domain::scope::Place;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::Postgres;
+use super::{Postgres, scalar};
 use crate::columns;
 use crate::error::{Error, Result};
 use crate::operations::{MOST, Operation, Operations};
@@ -16,15 +16,15 @@ const COLUMNS: &str = "id, place_kind, place_id, name, version, closed, due_at, 
 
 fn operation(row: &Row) -> Operation {
     Operation {
-        id: row.get(0),
-        place: columns::place(row.get(1), row.get(2)),
-        name: row.get(3),
-        version: row.get(4),
-        closed: row.get(5),
-        due_at: Timestamp::from_micros(row.get(6)),
-        chain: row.get(7),
-        key: row.get(8),
-        saves: Packed::from_stored(row.get(9)),
+        id: row.get("id"),
+        place: columns::place(row.get("place_kind"), row.get("place_id")),
+        name: row.get("name"),
+        version: row.get("version"),
+        closed: row.get("closed"),
+        due_at: Timestamp::from_micros(row.get("due_at")),
+        chain: row.get("chain"),
+        key: row.get("key"),
+        saves: Packed::from_stored(row.get("saves")),
     }
 }
 
@@ -54,7 +54,7 @@ impl Operations for Postgres {
             return Ok(changed == 1);
         }
         // Two nodes may each see room for one more: the limit is there for the disk, and not exact.
-        let waiting: i64 = client.query_one("SELECT count(*) FROM operations", &[]).await?.get(0);
+        let waiting: i64 = scalar(&client.query_one("SELECT count(*) FROM operations", &[]).await?);
         if waiting >= MOST {
             return Err(Error::Busy(format!("{MOST} operations wait for their last save")));
         }

@@ -9,13 +9,13 @@ use quickdraw_insights::entity::{Family, Item};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
-use super::Postgres;
+use super::{Postgres, scalar};
 use crate::columns;
 use crate::error::Result;
 use crate::insights;
 use crate::overview::{self, CommitCount, KnownBranch, MOST_MOVES, Overview, Piece, ZEROS};
 
-/// What tells the things of a piece.
+/// The condition that selects the items of a piece.
 const OF_PIECE: &str =
     "family = $3 AND (opened_at IS NULL OR opened_at < $2) AND (settled_at IS NULL OR settled_at >= $1)
     AND project BETWEEN $4 AND $5";
@@ -43,10 +43,10 @@ impl Overview for Postgres {
         let parameters: [&(dyn ToSql + Sync); 7] = [&from, &first, &last, &to, &piece.first, &piece.last, &metric];
         let rows = client.query(&statement, &parameters).await?;
         let counted = |row: &Row| CommitCount {
-            project: row.get(0),
-            author: Author { email: row.get(1), name: row.get(2) },
-            hour: Timestamp::from_micros(row.get(3)),
-            commits: row.get(4),
+            project: row.get("project"),
+            author: Author { email: row.get("email"), name: row.get("name") },
+            hour: Timestamp::from_micros(row.get("hour")),
+            commits: row.get("commits"),
         };
         Ok(rows.iter().map(counted).collect())
     }
@@ -54,19 +54,19 @@ impl Overview for Postgres {
     async fn bytes_by_project(&self, piece: Piece) -> Result<Vec<(i64, i64)>> {
         let client = self.client().await?;
         let sql = match piece.family {
-            Family::Commits => "SELECT project, count(*) * 200 FROM insights_rollups
+            Family::Commits => "SELECT project, count(*) * 200 AS bytes FROM insights_rollups
                  WHERE hour >= $1 AND hour < $2 AND metric = $3 AND project BETWEEN $4 AND $5
                  GROUP BY project ORDER BY project"
                 .to_owned(),
             _ => format!(
-                "SELECT project, sum(octet_length(state))::bigint FROM insights_items WHERE {OF_PIECE}
+                "SELECT project, sum(octet_length(state))::bigint AS bytes FROM insights_items WHERE {OF_PIECE}
                  GROUP BY project ORDER BY project"
             ),
         };
         let statement = client.prepare_cached(&sql).await?;
         let (from, to, code) = overview::weighed(piece);
         let rows = client.query(&statement, &[&from, &to, &code, &piece.first, &piece.last]).await?;
-        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+        Ok(rows.iter().map(|row| (row.get("project"), row.get("bytes"))).collect())
     }
 
     async fn newest_items(&self, piece: Piece, bytes: usize) -> Result<(Vec<Item>, bool)> {
@@ -81,7 +81,7 @@ impl Overview for Postgres {
         let mut found = std::pin::pin!(client.query_raw(&statement, parameters).await?);
         let (mut items, mut left) = (Vec::new(), bytes);
         while let Some(row) = found.try_next().await? {
-            let state: &[u8] = row.get(0);
+            let state: &[u8] = scalar(&row);
             if state.len() > left {
                 return Ok((items, true));
             }
@@ -104,7 +104,7 @@ impl Overview for Postgres {
             [&code, &behind.0, &behind.1, &piece.last, &before, &columns::limit(limit)];
         let mut known = Vec::new();
         for row in client.query(&statement, &parameters).await? {
-            if let Item::Branch(branch) = insights::read_item(Family::Branches, row.get(0))? {
+            if let Item::Branch(branch) = insights::read_item(Family::Branches, scalar(&row))? {
                 known.push(KnownBranch { branch, moves: Vec::new() });
             }
         }
@@ -130,14 +130,14 @@ impl Overview for Postgres {
             .await?;
         let most = columns::limit(MOST_MOVES);
         for row in client.query(&statement, &[&projects, &names, &before, &ZEROS, &most]).await? {
-            let place: i64 = row.get(0);
+            let place: i64 = row.get("place");
             let Some(one) = usize::try_from(place - 1).ok().and_then(|place| known.get_mut(place)) else { continue };
             one.moves.push(Push {
                 project: one.branch.project,
                 git_ref: one.branch.git_ref.clone(),
-                before: row.get(1),
-                after: row.get(2),
-                received_at: Timestamp::from_micros(row.get(3)),
+                before: row.get("before_sha"),
+                after: row.get("after_sha"),
+                received_at: Timestamp::from_micros(row.get("moved_at")),
                 pusher: None,
                 is_default: false,
                 total: 0,

@@ -5,6 +5,7 @@ use quickdraw_domain::Timestamp;
 use tokio_postgres::GenericClient;
 use uuid::Uuid;
 
+use super::scalar;
 use crate::error::Result;
 
 const DAY_SECONDS: i64 = 86_400;
@@ -52,7 +53,7 @@ pub(super) async fn drop_before(client: &mut impl GenericClient, before: Timesta
         .await?;
     let mut dropped = 0;
     for row in rows {
-        let name: String = row.get(0);
+        let name: String = scalar(&row);
         let Some((table, day)) = name.split_once('_') else { continue };
         let Ok(day) = day.parse::<i64>() else { continue };
         if day >= last {
@@ -74,5 +75,5 @@ async fn is_needed(client: &mut impl GenericClient, day: i64) -> Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM deliveries WHERE id >= $1 AND id < $2)
          OR EXISTS (SELECT 1 FROM fan_out_pending WHERE event_id >= $1 AND event_id < $2)
          OR EXISTS (SELECT 1 FROM projection_pending WHERE event_id >= $1 AND event_id < $2)";
-    Ok(client.query_one(sql, &[&from, &to]).await?.get(0))
+    Ok(scalar(&client.query_one(sql, &[&from, &to]).await?))
 }

@@ -9,11 +9,12 @@ use quickdraw_domain::{DeliveryId, HookId, Timestamp};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::events::{EVENT_COLUMNS, event};
-use super::{Postgres, partitions};
+use super::events::event;
+use super::{Postgres, partitions, scalar};
 use crate::columns;
 use crate::deliveries::blocked_at;
 use crate::error::Result;
+use crate::events::{BODY, EVENT_COLUMNS};
 use crate::payload::Packed;
 use crate::replays::{COLUMNS, Candidate, Look, Replay, Replays, Results, Step, filter, filter_text};
 
@@ -37,14 +38,15 @@ impl Replays for Postgres {
 
     async fn replay_results(&self, replay: Replay) -> Result<Results> {
         let client = self.client().await?;
-        let sql = "SELECT count(*) FILTER (WHERE state = 2 AND finished_at >= $3),
-                count(*) FILTER (WHERE state = 3 AND finished_at >= $3), count(*) FILTER (WHERE state < 2)
+        let sql = "SELECT count(*) FILTER (WHERE state = 2 AND finished_at >= $3) AS arrived,
+                count(*) FILTER (WHERE state = 3 AND finished_at >= $3) AS given_up,
+                count(*) FILTER (WHERE state < 2) AS owed
              FROM deliveries WHERE id > $1 AND id <= $2 AND ($4::bigint IS NULL OR hook_id = $4)";
         let statement = client.prepare_cached(sql).await?;
         let after = partitions::uuid_at(replay.filter.begin().as_seconds());
         let began = replay.created_at.as_micros();
         let row = client.query_one(&statement, &[&after, &replay.cursor.0, &began, &replay.filter.hook]).await?;
-        Ok(Results { arrived: row.get(0), given_up: row.get(1), owed: row.get(2) })
+        Ok(Results { arrived: row.get("arrived"), given_up: row.get("given_up"), owed: row.get("owed") })
     }
 
     async fn list_replays(&self, before: Option<i64>, running: bool, limit: usize) -> Result<Vec<Replay>> {
@@ -70,9 +72,8 @@ impl Replays for Postgres {
     async fn candidates(&self, look: Look) -> Result<Vec<Candidate>> {
         let payload = if look.bodies { "e.payload" } else { "NULL::bytea" };
         let sql = format!(
-            "SELECT d.id, d.hook_id, d.state,
-                (SELECT a.status FROM attempts a WHERE a.delivery_id = d.id ORDER BY a.id DESC LIMIT 1),
-                {payload}, {EVENT_COLUMNS}
+            "SELECT {EVENT_COLUMNS}, {payload} AS payload, d.id AS delivery_id, d.hook_id, d.state,
+                (SELECT a.status FROM attempts a WHERE a.delivery_id = d.id ORDER BY a.id DESC LIMIT 1) AS status
              FROM (SELECT * FROM deliveries WHERE id > $1 AND id < $2 ORDER BY id LIMIT $3) d
              CROSS JOIN LATERAL (SELECT * FROM events WHERE id = d.event_id) e ORDER BY d.id"
         );
@@ -82,12 +83,12 @@ impl Replays for Postgres {
         let statement = client.prepare_cached(&sql).await?;
         let rows = client.query(&statement, &[&after, &before, &columns::limit(look.limit)]).await?;
         let candidate = |row: &Row| Candidate {
-            delivery: DeliveryId(row.get(0)),
-            hook: HookId(row.get(1)),
-            state: State::from_code(row.get(2), Timestamp::default()),
-            status: row.get::<_, Option<i16>>(3).and_then(|status| u16::try_from(status).ok()),
-            payload: row.get::<_, Option<Vec<u8>>>(4).map(Packed::from_stored),
-            event: event(row, 5),
+            delivery: DeliveryId(row.get("delivery_id")),
+            hook: HookId(row.get("hook_id")),
+            state: State::from_code(row.get("state"), Timestamp::default()),
+            status: row.get::<_, Option<i16>>("status").and_then(|status| u16::try_from(status).ok()),
+            payload: row.get::<_, Option<Vec<u8>>>(BODY.payload).map(Packed::from_stored),
+            event: event(row),
         };
         Ok(rows.iter().map(candidate).collect())
     }
@@ -118,7 +119,7 @@ impl Replays for Postgres {
         if moved == 0 {
             return Ok(0);
         }
-        let due: i64 = transaction
+        let due = transaction
             .query_one(
                 "WITH due AS (
                     -- Where events are wanted in order, it goes back to its place among what waits.
@@ -131,9 +132,8 @@ impl Replays for Postgres {
                  SELECT count(*) FROM due",
                 &[&chosen, &now.as_micros(), &blocked],
             )
-            .await?
-            .get(0);
-        let due = usize::try_from(due).unwrap_or(usize::MAX);
+            .await?;
+        let due = usize::try_from(scalar::<i64>(&due)).unwrap_or(usize::MAX);
         let sql = "UPDATE replays SET replayed = replayed + $2 WHERE id = $1";
         transaction.execute(sql, &[&step.replay, &columns::limit(due)]).await?;
         transaction.commit().await?;
@@ -146,16 +146,16 @@ impl Replays for Postgres {
 
 fn replay(row: &Row) -> Result<Replay> {
     Ok(Replay {
-        id: row.get(0),
-        created_by: row.get(1),
-        created_at: Timestamp::from_micros(row.get(2)),
-        filter: filter(row.get(3))?,
-        rate: row.get(4),
-        progress: Progress::from_code(row.get(5)),
-        cursor: DeliveryId(row.get(6)),
-        advanced_at: Timestamp::from_micros(row.get(7)),
-        looked_at: row.get(8),
-        replayed: row.get(9),
-        finished_at: row.get::<_, Option<i64>>(10).map(Timestamp::from_micros),
+        id: row.get("id"),
+        created_by: row.get("created_by"),
+        created_at: Timestamp::from_micros(row.get("created_at")),
+        filter: filter(row.get("filter"))?,
+        rate: row.get("rate"),
+        progress: Progress::from_code(row.get("progress")),
+        cursor: DeliveryId(row.get("cursor")),
+        advanced_at: Timestamp::from_micros(row.get("advanced_at")),
+        looked_at: row.get("looked_at"),
+        replayed: row.get("replayed"),
+        finished_at: row.get::<_, Option<i64>>("finished_at").map(Timestamp::from_micros),
     })
 }

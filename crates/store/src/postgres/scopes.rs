@@ -6,8 +6,7 @@ use quickdraw_domain::{GroupId, ProjectId, Timestamp};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{GenericClient, Row};
 
-use super::Postgres;
-use super::search;
+use super::{Postgres, scalar, search};
 use crate::error::{Error, Result};
 use crate::lists::{Page, Paged};
 use crate::scopes::{
@@ -16,10 +15,11 @@ use crate::scopes::{
 };
 
 const GROUP: &str = "SELECT id, parent_id, name, full_path, description, visibility_level, created_at FROM groups";
-const PROJECT: &str = "SELECT p.id, p.group_id, p.name, p.full_path, g.name, p.description, p.default_branch,
+const PROJECT: &str =
+    "SELECT p.id, p.group_id, p.name, p.full_path, g.name AS namespace, p.description, p.default_branch,
     p.visibility_level, p.created_at FROM projects p JOIN groups g ON g.id = p.group_id";
-/// Groups and projects share one space of paths, and no index spans two tables: whoever changes a path, or makes one from
-/// another, takes turns from before the first look.
+/// Groups and projects share one space of paths, and no index spans two tables: transactions that change a path,
+/// or make one from another, take turns from before the first look.
 pub(super) const PATHS_LOCK: &str = "SELECT pg_advisory_xact_lock(hashtext('quickdraw paths'))";
 
 /// Groups in which a user (`$4`) has at least a role at a time (`$5`), and all below them.
@@ -44,7 +44,7 @@ fn is_mine(listed: Listed, least: i64) -> String {
     }
 }
 
-/// What is listed: rows, the table that they are of, and the column of the group that they lie in.
+/// A kind of row that is listed: the statement, the table, and the column of the group above.
 struct Kind {
     listed: Listed,
     rows: &'static str,
@@ -96,7 +96,7 @@ async fn list<T>(
     parameters[1] = &counted;
     parameters[2] = &no_offset;
     let sql = format!("{with} SELECT count(*) FROM (SELECT 1 {conditions} LIMIT $2 OFFSET $3) c");
-    let total = client.query_one(&sql, &parameters).await?.get(0);
+    let total = scalar(&client.query_one(&sql, &parameters).await?);
     Ok(Paged { rows: found.iter().map(read).collect(), total })
 }
 
@@ -128,7 +128,7 @@ impl Scopes for Postgres {
                 ],
             )
             .await?;
-        let made = group(&*transaction, &Name::Id(row.get(0))).await?;
+        let made = group(&*transaction, &Name::Id(scalar(&row))).await?;
         transaction.commit().await?;
         self.notify(&client, "directory").await;
         made.ok_or(Error::Damaged("a group that was just made"))
@@ -183,7 +183,7 @@ impl Scopes for Postgres {
                     &id.0,
                     &full_path,
                     &edit.name.unwrap_or(known.name),
-                    &edit.description.unwrap_or(known.description),
+                    &edit.description.apply(known.description),
                     &edit.visibility_level.unwrap_or(known.visibility_level),
                     &parent.map(|id| id.0),
                 ],
@@ -224,7 +224,7 @@ impl Scopes for Postgres {
                 ],
             )
             .await?;
-        let made = project(&*transaction, &Name::Id(row.get(0))).await?;
+        let made = project(&*transaction, &Name::Id(scalar(&row))).await?;
         transaction.commit().await?;
         self.notify(&client, "directory").await;
         made.ok_or(Error::Damaged("a project that was just made"))
@@ -266,7 +266,7 @@ impl Scopes for Postgres {
                     &edit.group.unwrap_or(known.group).0,
                     &full_path,
                     &edit.name.unwrap_or(known.name),
-                    &edit.description.unwrap_or(known.description),
+                    &edit.description.apply(known.description),
                     &edit.default_branch.or(known.default_branch),
                     &edit.visibility_level.unwrap_or(known.visibility_level),
                     &edit.archived,
@@ -287,7 +287,7 @@ impl Scopes for Postgres {
     }
 }
 
-/// What has [`PATHS_LOCK`].
+/// The connection or transaction has [`PATHS_LOCK`].
 async fn check_free(client: &impl GenericClient, full_path: &str) -> Result<()> {
     let sql = "SELECT 1 FROM groups WHERE lower(full_path) = lower($1)
         UNION ALL SELECT 1 FROM projects WHERE lower(full_path) = lower($1)";
@@ -314,26 +314,26 @@ async fn project(client: &impl GenericClient, name: &Name) -> Result<Option<Proj
 
 fn read_group(row: &Row) -> Group {
     Group {
-        id: GroupId(row.get(0)),
-        parent: row.get::<_, Option<i64>>(1).map(GroupId),
-        name: row.get(2),
-        full_path: row.get(3),
-        description: row.get(4),
-        visibility_level: row.get(5),
-        created_at: Timestamp::from_micros(row.get(6)),
+        id: GroupId(row.get("id")),
+        parent: row.get::<_, Option<i64>>("parent_id").map(GroupId),
+        name: row.get("name"),
+        full_path: row.get("full_path"),
+        description: row.get("description"),
+        visibility_level: row.get("visibility_level"),
+        created_at: Timestamp::from_micros(row.get("created_at")),
     }
 }
 
 fn read_project(row: &Row) -> Project {
     Project {
-        id: ProjectId(row.get(0)),
-        group: GroupId(row.get(1)),
-        name: row.get(2),
-        path_with_namespace: row.get(3),
-        namespace: row.get(4),
-        description: row.get(5),
-        default_branch: row.get(6),
-        visibility_level: row.get(7),
-        created_at: Timestamp::from_micros(row.get(8)),
+        id: ProjectId(row.get("id")),
+        group: GroupId(row.get("group_id")),
+        name: row.get("name"),
+        path_with_namespace: row.get("full_path"),
+        namespace: row.get("namespace"),
+        description: row.get("description"),
+        default_branch: row.get("default_branch"),
+        visibility_level: row.get("visibility_level"),
+        created_at: Timestamp::from_micros(row.get("created_at")),
     }
 }

@@ -7,14 +7,15 @@ use quickdraw_domain::delivery::BLOCKED;
 use quickdraw_domain::health::Health;
 use quickdraw_domain::settle::{Policies, Settled, settle};
 use quickdraw_domain::{HookId, Timestamp};
+use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::{Postgres, partitions};
+use super::{Postgres, partitions, scalar};
 use crate::attempts::outcome_code;
 use crate::columns;
 use crate::deliveries::{Finished, Settlement};
-use crate::error::{Error, Result};
+use crate::error::{Kind, Result};
 
 /// Writes states under their fences, and attempts for those whose fence held.
 const WRITE: &str = "
@@ -25,8 +26,8 @@ const WRITE: &str = "
         AS i(id, fence, state, due_at, attempts, unknown, finished_at, hook_id, outcome, status, started_at, duration,
             address, error, response_headers, response_body, phases, hook_version)),
     settled AS (
-        -- A delivery that was cancelled meanwhile stays so; one that was given up and is sent again by hand may get there
-        -- after all. One that is blocked keeps its place in the line, unless that was its last attempt.
+        -- A delivery that was cancelled meanwhile stays so; one that was given up and is resent may get there
+        -- after all. A blocked delivery keeps its place in its queue, unless that was its last attempt.
         UPDATE deliveries d SET due_at = CASE WHEN d.state < 2 AND (d.due_at < $20 OR i.state >= 2) THEN i.due_at
                 ELSE d.due_at END,
             state = CASE WHEN d.due_at >= $20 AND d.state < 2 AND i.state < 2 THEN d.state
@@ -52,7 +53,7 @@ impl Postgres {
     ) -> Result<Vec<Settlement>> {
         match self.try_finish(batch, now, policies).await {
             // The clock may have left the days that were prepared: make room for today and try once more.
-            Err(Error::Engine(text)) if text.contains("no partition of relation") => {
+            Err(error) if error.kind() == Some(Kind::NoPartition) => {
                 partitions::prepare(&mut **self.client().await?, now).await?;
                 self.try_finish(batch, now, policies).await
             }
@@ -68,13 +69,13 @@ impl Postgres {
         if batch.iter().all(|finished| finished.outcome.is_delivered()) {
             let statement = client.prepare_cached(WRITE).await?;
             let rows = client.query(&statement, &columns.parameters(&true)).await?;
-            let kept: HashSet<Uuid> = rows.iter().map(|row| row.get(0)).collect();
+            let kept: HashSet<Uuid> = rows.iter().map(scalar).collect();
             return Ok(settlements(batch, &verdicts, &kept, &HashMap::new()));
         }
         let transaction = client.transaction().await?;
         let statement = transaction.prepare_cached(WRITE).await?;
         let rows = transaction.query(&statement, &columns.parameters(&false)).await?;
-        let kept: HashSet<Uuid> = rows.iter().map(|row| row.get(0)).collect();
+        let kept: HashSet<Uuid> = rows.iter().map(scalar).collect();
         let health = settle_health(&transaction, batch, &kept, now, policies).await?;
         transaction.commit().await?;
         Ok(settlements(batch, &verdicts, &kept, &health))
@@ -110,10 +111,8 @@ async fn settle_health(
             &[&hooks],
         )
         .await?;
-    let mut health: HashMap<HookId, Health> = rows
-        .iter()
-        .map(|row| (HookId(row.get(0)), columns::health(row.get(1), row.get(2), row.get(3), row.get(4))))
-        .collect();
+    let mut health: HashMap<HookId, Health> =
+        rows.iter().map(|row| (HookId(row.get("hook_id")), health(row))).collect();
     for finished in batch.iter().filter(|finished| kept.contains(&finished.delivery.0)) {
         if let Some(known) = health.get_mut(&finished.hook) {
             *known = verdict(finished, *known, now, policies).health;
@@ -143,6 +142,11 @@ async fn settle_health(
         )
         .await?;
     Ok(health)
+}
+
+/// Reads the columns of `hook_health` from a row that has them under their names.
+pub(super) fn health(row: &Row) -> Health {
+    columns::health(row.get("recent_failures"), row.get("pauses"), row.get("disabled_until"), row.get("disabled"))
 }
 
 fn settlements(

@@ -1,4 +1,4 @@
-//! What is counted in PostgreSQL, told apart from what a shadow counts, and replaced by it.
+//! The facts in PostgreSQL, compared with those of a shadow, and replaced by them.
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
@@ -7,11 +7,12 @@ use quickdraw_domain::event::Event;
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use super::Postgres;
-use super::events::{EVENT_COLUMNS, event};
-use super::facts::{self, COMMIT_COLUMNS};
+use super::events::event_with_body;
+use super::{Postgres, facts, scalar};
 use crate::columns;
 use crate::error::{Error, Result};
+use crate::events::{BODY_COLUMN, EVENT_COLUMNS};
+use crate::insights;
 use crate::payload::Packed;
 use crate::rebuild::{Digests, LISTS, Rebuild, Shadow, TABLES, part};
 
@@ -21,9 +22,7 @@ const NOTHING: [&(dyn ToSql + Sync); 0] = [];
 impl Rebuild for Postgres {
     async fn shadow(&self) -> Result<Shadow> {
         let path = std::env::temp_dir().join(format!("quickdraw-shadow-{}", Uuid::new_v4().simple()));
-        tokio::task::spawn_blocking(move || Shadow::create(path))
-            .await
-            .map_err(|error| Error::Engine(error.to_string()))?
+        tokio::task::spawn_blocking(move || Shadow::create(path)).await.map_err(Error::task)?
     }
 
     async fn digests(&self) -> Result<Digests> {
@@ -37,9 +36,7 @@ impl Rebuild for Postgres {
             .await?;
         transaction.batch_execute("SET LOCAL statement_timeout = 0").await?;
         let mut digests = Digests::default();
-        let sql =
-            format!("SELECT {COMMIT_COLUMNS} FROM insights_commits c JOIN insights_identities i ON i.id = c.identity");
-        let mut found = std::pin::pin!(transaction.query_raw(&sql, NOTHING).await?);
+        let mut found = std::pin::pin!(transaction.query_raw(&insights::select_commits(), NOTHING).await?);
         while let Some(row) = found.try_next().await? {
             let (commit, _) = facts::read_commit(&row);
             digests.add("commits", commit.at().as_micros(), &commit)?;
@@ -50,16 +47,17 @@ impl Rebuild for Postgres {
             let mut found = std::pin::pin!(transaction.query_raw(&sql, NOTHING).await?);
             while let Some(row) = found.try_next().await? {
                 let values: Vec<serde_json::Value> =
-                    serde_json::from_str(row.get(0)).map_err(|_| Error::Damaged("insights"))?;
+                    serde_json::from_str(scalar(&row)).map_err(|_| Error::Damaged("insights"))?;
                 digests.add(part, values[at].as_i64().unwrap_or_default(), &values)?;
             }
         }
         let sql = "SELECT family, project, number, opened_at, state FROM insights_items";
         let mut found = std::pin::pin!(transaction.query_raw(sql, NOTHING).await?);
         while let Some(row) = found.try_next().await? {
-            let (key, opened_at): ((i64, i64), Option<i64>) = ((row.get(1), row.get(2)), row.get(3));
-            let state = String::from_utf8_lossy(row.get(4));
-            digests.add(part(row.get(0)), opened_at.unwrap_or_default(), &(key, &state))?;
+            let (key, opened_at): ((i64, i64), Option<i64>) =
+                ((row.get("project"), row.get("number")), row.get("opened_at"));
+            let state = String::from_utf8_lossy(row.get("state"));
+            digests.add(part(row.get("family")), opened_at.unwrap_or_default(), &(key, &state))?;
         }
         Ok(digests)
     }
@@ -68,15 +66,15 @@ impl Rebuild for Postgres {
         let client = self.client().await?;
         let statement = client.prepare_cached("SELECT id FROM events WHERE id > $1 ORDER BY id LIMIT $2").await?;
         let rows = client.query(&statement, &[&behind.0, &columns::limit(limit)]).await?;
-        Ok(rows.iter().map(|row| EventId(row.get(0))).collect())
+        Ok(rows.iter().map(|row| EventId(scalar(row))).collect())
     }
 
     async fn bodies(&self, ids: Vec<EventId>) -> Result<Vec<(Event, Packed)>> {
         let client = self.client().await?;
-        let sql = format!("SELECT {EVENT_COLUMNS}, e.payload FROM events e WHERE e.id = ANY ($1)");
+        let sql = format!("SELECT {EVENT_COLUMNS}, {BODY_COLUMN} FROM events e WHERE e.id = ANY ($1)");
         let ids: Vec<Uuid> = ids.into_iter().map(|id| id.0).collect();
         let rows = client.query(&client.prepare_cached(&sql).await?, &[&ids]).await?;
-        Ok(rows.iter().map(|row| (event(row, 0), Packed::from_stored(row.get(14)))).collect())
+        Ok(rows.iter().map(event_with_body).collect())
     }
 
     async fn project_again(&self, ids: Vec<EventId>) -> Result<()> {

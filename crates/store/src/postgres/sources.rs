@@ -6,8 +6,8 @@ use quickdraw_domain::source::{BoundTo, Source, unnamed};
 use quickdraw_domain::{NodeId, Secret, SourceId, Timestamp};
 use tokio_postgres::{GenericClient, Row};
 
-use super::Postgres;
 use super::scopes::PATHS_LOCK;
+use super::{Postgres, scalar};
 use crate::documents::Document;
 use crate::error::{Error, Result};
 use crate::insights::Insights;
@@ -19,7 +19,8 @@ impl Sources for Postgres {
         let sealed = StoredSource::seal(&source, &self.ring)?;
         let client = self.client().await?;
         // Two that are made at this very moment may both count the same: one more than the limit harms nobody.
-        if client.query_one("SELECT count(*) FROM sources", &[]).await?.get::<_, i64>(0) >= most {
+        let there: i64 = scalar(&client.query_one("SELECT count(*) FROM sources", &[]).await?);
+        if there >= most {
             return Err(Error::Full(most));
         }
         let row = client
@@ -42,7 +43,7 @@ impl Sources for Postgres {
             )
             .await?;
         self.notify(&client, "directory").await;
-        Ok(Source { id: SourceId(row.get(0)), ..source })
+        Ok(Source { id: SourceId(scalar(&row)), ..source })
     }
 
     async fn update_source(&self, source: Source, unchanged_since: Timestamp) -> Result<Option<Source>> {
@@ -88,7 +89,7 @@ impl Sources for Postgres {
         let sql = "WITH gone AS (DELETE FROM sources WHERE source_key = $1 RETURNING id),
             instance AS (DELETE FROM source_instances WHERE source_id IN (SELECT id FROM gone))
             SELECT count(*) FROM gone";
-        let gone: i64 = client.query_one(sql, &[&key]).await?.get(0);
+        let gone: i64 = scalar(&client.query_one(sql, &[&key]).await?);
         self.notify(&client, "directory").await;
         Ok(gone > 0)
     }
@@ -106,7 +107,7 @@ impl Sources for Postgres {
         }
         let sql = "SELECT instance FROM source_instances WHERE source_id = $1";
         let noted = transaction.query_opt(sql, &[&source.0]).await?;
-        let noted = noted.map(|row| bound(row.get(0))).transpose()?;
+        let noted = noted.map(|row| bound(scalar(&row))).transpose()?;
         transaction.commit().await?;
         self.notify(&client, "directory").await;
         Ok(noted)
@@ -159,11 +160,11 @@ impl Sources for Postgres {
     async fn requests_elsewhere(&self, source: SourceId, node: NodeId) -> Result<Vec<String>> {
         let sql = "SELECT requests FROM source_requests WHERE source_id = $1 AND node_id <> $2";
         let rows = self.client().await?.query(sql, &[&source.0, &node.0]).await?;
-        Ok(rows.iter().map(|row| row.get(0)).collect())
+        Ok(rows.iter().map(scalar).collect())
     }
 }
 
-/// What is known by the source alone is its instance's, but for what that has already.
+/// Moves projects and groups that are known by the source alone to its instance, except those that the instance has.
 async fn adopt(transaction: &Transaction<'_>, source: SourceId, instance: &BoundTo) -> Result<()> {
     let BoundTo::Instance(address) = instance else { return Ok(()) };
     for table in ["known_projects", "known_groups"] {
@@ -178,22 +179,22 @@ async fn adopt(transaction: &Transaction<'_>, source: SourceId, instance: &Bound
 
 pub(super) async fn instances(client: &impl GenericClient) -> Result<Vec<(SourceId, BoundTo)>> {
     let rows = client.query("SELECT source_id, instance FROM source_instances", &[]).await?;
-    rows.iter().map(|row| Ok((SourceId(row.get(0)), bound(row.get(1))?))).collect()
+    rows.iter().map(|row| Ok((SourceId(row.get("source_id")), bound(row.get("instance"))?))).collect()
 }
 
 pub(super) fn stored(row: &Row) -> StoredSource {
     StoredSource {
-        id: row.get(0),
-        key: row.get(1),
-        name: row.get(2),
-        mode: row.get(3),
-        secrets: row.get(4),
-        window_seconds: row.get(5),
-        addresses: row.get(6),
-        per_minute: row.get(7),
-        body_limit: row.get(8),
-        deduplicate: row.get(9),
-        created_at: row.get(10),
-        updated_at: row.get(11),
+        id: row.get("id"),
+        key: row.get("source_key"),
+        name: row.get("name"),
+        mode: row.get("mode"),
+        secrets: row.get("secrets"),
+        window_seconds: row.get("window_seconds"),
+        addresses: row.get("addresses"),
+        per_minute: row.get("per_minute"),
+        body_limit: row.get("body_limit"),
+        deduplicate: row.get("deduplicate"),
+        created_at: row.get("created_at"),
+        updated_at: row.get("updated_at"),
     }
 }

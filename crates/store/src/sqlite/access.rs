@@ -1,12 +1,13 @@
 //! Users, access tokens and members in SQLite.
 
 use async_trait::async_trait;
-use quickdraw_domain::Timestamp;
 use quickdraw_domain::access::{AccessLevel, TokenScope};
 use quickdraw_domain::scope::Scope;
+use quickdraw_domain::{Edit, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::Sqlite;
+use super::rows::scalar;
 use super::search::{Found, find, find_users};
 use crate::access::{
     Access, Actor, Holder, Member, MemberFilter, NewToken, NewUser, TOKEN, Token, TokenFilter, Tokens,
@@ -34,7 +35,7 @@ impl Access for Sqlite {
     async fn has_root_token(&self) -> Result<bool> {
         self.read(|connection| {
             let sql = "SELECT EXISTS (SELECT 1 FROM access_tokens WHERE is_root)";
-            Ok(connection.query_row(sql, [], |row| row.get(0))?)
+            Ok(connection.query_row(sql, [], scalar)?)
         })
         .await
     }
@@ -43,7 +44,7 @@ impl Access for Sqlite {
         let found = self
             .read(move |connection| {
                 let mut statement = connection.prepare_cached(
-                    "SELECT u.id, u.username, u.name, u.is_admin, t.id, t.read_only, t.last_used_at, u.project_id,
+                    "SELECT u.id, u.username, u.name, u.is_admin, t.id AS token_id, t.read_only, t.last_used_at, u.project_id,
                        u.group_id, u.blocked
                      FROM access_tokens t JOIN users u ON u.id = t.user_id
                      WHERE t.digest = ?1 AND NOT t.revoked
@@ -51,15 +52,15 @@ impl Access for Sqlite {
                 )?;
                 let found = statement.query_row((digest, now.as_micros()), |row| {
                     let actor = Actor {
-                        user_id: row.get(0)?,
-                        username: row.get(1)?,
-                        name: row.get(2)?,
-                        is_admin: row.get(3)?,
-                        token: row.get(4)?,
-                        read_only: row.get(5)?,
-                        bot_of: bot_of(row.get(7)?, row.get(8)?),
+                        user_id: row.get("id")?,
+                        username: row.get("username")?,
+                        name: row.get("name")?,
+                        is_admin: row.get("is_admin")?,
+                        token: row.get("token_id")?,
+                        read_only: row.get("read_only")?,
+                        bot_of: bot_of(row.get("project_id")?, row.get("group_id")?),
                     };
-                    Ok((actor, row.get::<_, Option<i64>>(6)?, row.get::<_, bool>(9)?))
+                    Ok((actor, row.get::<_, Option<i64>>("last_used_at")?, row.get::<_, bool>("blocked")?))
                 });
                 Ok(found.optional()?)
             })
@@ -107,10 +108,10 @@ impl Access for Sqlite {
                 return Err(Error::Taken("username"));
             }
             // One that is known already may be that of others too, who were seen in events.
-            if let Some(Some(email)) = &edit.email {
+            if let Edit::Set(email) = &edit.email {
                 check_email(tx.connection, Some(email), id)?;
             }
-            let (email, is_admin) = (edit.email.unwrap_or(known.email), edit.is_admin.unwrap_or(known.is_admin));
+            let (email, is_admin) = (edit.email.apply(known.email), edit.is_admin.unwrap_or(known.is_admin));
             tx.connection.execute(
                 "UPDATE users SET username = ?2, name = ?3, email = ?4, is_admin = ?5, blocked = ?6 WHERE id = ?1",
                 (id, username, edit.name.unwrap_or(known.name), email, is_admin, edit.blocked.unwrap_or(known.blocked)),
@@ -140,7 +141,7 @@ impl Access for Sqlite {
             let rows = format!("{from} AND {named}{narrowed}{before}");
             let count = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT ?3)");
             let parameters = (&text, &filter.username, page.counted());
-            let total = connection.query_row(&count, parameters, |row| row.get(0))?;
+            let total = connection.query_row(&count, parameters, scalar)?;
             let sql = format!(
                 "SELECT {USER} FROM users u
                  WHERE u.id IN (SELECT {id} {rows} AND {id} > ?3 ORDER BY {id} {order} LIMIT ?4 OFFSET ?5)
@@ -148,7 +149,7 @@ impl Access for Sqlite {
             );
             let mut statement = connection.prepare(&sql)?;
             let parameters = (&text, &filter.username, page.after(), page.limit, page.offset());
-            let found = statement.query_map(parameters, |row| user(row, 0))?;
+            let found = statement.query_map(parameters, user)?;
             Ok(Paged { rows: found.collect::<rusqlite::Result<_>>()?, total })
         })
         .await
@@ -193,7 +194,7 @@ impl Access for Sqlite {
             let (condition, number) = tokens_of(which, &filter, '?');
             let pattern = filter.pattern();
             let count = format!("SELECT count(*) FROM (SELECT {TOKEN} WHERE {condition} LIMIT ?3)");
-            let total = connection.query_row(&count, (number, &pattern, page.counted()), |row| row.get(0))?;
+            let total = connection.query_row(&count, (number, &pattern, page.counted()), scalar)?;
             let (before, order) = (page.before("t.id"), page.order());
             let sql = format!(
                 "SELECT {TOKEN} WHERE {condition}{before} AND t.id > ?3 ORDER BY t.id {order} LIMIT ?4 OFFSET ?5"
@@ -288,7 +289,7 @@ impl Access for Sqlite {
             let (here, owner) = columns::in_scope(scope, "m", '?');
             let (narrowed, pattern) = (filter.conditions("?2"), filter.pattern());
             let sql = format!("SELECT count(*) FROM (SELECT 1 {MEMBERS} WHERE {here}{narrowed} LIMIT ?3)");
-            let total = connection.query_row(&sql, (owner, &pattern, page.counted()), |row| row.get(0))?;
+            let total = connection.query_row(&sql, (owner, &pattern, page.counted()), scalar)?;
             let sql = format!(
                 "SELECT {USER}, m.access_level, m.expires_at {MEMBERS} WHERE {here}{narrowed} AND m.user_id > ?3
                  ORDER BY m.user_id LIMIT ?4 OFFSET ?5"
@@ -322,7 +323,7 @@ impl Access for Sqlite {
             let joined = format!("FROM every m JOIN users u ON u.id = m.user_id WHERE true{narrowed}");
             let sql = format!("{rows} SELECT count(*) FROM (SELECT 1 {joined} LIMIT ?6)");
             let parameters = (project, group, now.as_micros(), page.after(), &pattern, page.counted());
-            let total = connection.query_row(&sql, parameters, |row| row.get(0))?;
+            let total = connection.query_row(&sql, parameters, scalar)?;
             let sql =
                 format!("{rows} SELECT {USER}, m.access_level, m.expires_at {joined} ORDER BY u.id LIMIT ?6 OFFSET ?7");
             let mut statement = connection.prepare(&sql)?;
@@ -345,7 +346,7 @@ impl Access for Sqlite {
                  WHERE user_id = ?3 AND (project_id = ?1 OR group_id IN (SELECT id FROM chain))
                    AND (expires_at IS NULL OR expires_at > ?4)",
             )?;
-            let found: Option<i64> = statement.query_row((project, group, user, now.as_micros()), |row| row.get(0))?;
+            let found: Option<i64> = statement.query_row((project, group, user, now.as_micros()), scalar)?;
             Ok(found.and_then(AccessLevel::by_number))
         })
         .await
@@ -391,7 +392,7 @@ fn check_email(connection: &Connection, email: Option<&str>, id: i64) -> Result<
 
 fn find_user(connection: &Connection, id: i64) -> Result<Option<User>> {
     let sql = format!("SELECT {USER} FROM users u WHERE u.id = ?1");
-    Ok(connection.prepare_cached(&sql)?.query_row([id], |row| user(row, 0)).optional()?)
+    Ok(connection.prepare_cached(&sql)?.query_row([id], user).optional()?)
 }
 
 fn insert_token(
@@ -420,35 +421,35 @@ fn find_token(connection: &Connection, id: i64) -> Result<Option<Token>> {
 
 fn token(row: &Row<'_>) -> rusqlite::Result<Token> {
     Ok(Token {
-        id: row.get(0)?,
-        user_id: row.get(1)?,
-        name: row.get(2)?,
-        scopes: scopes_of(&row.get::<_, String>(3)?),
-        created_at: Timestamp::from_micros(row.get(4)?),
-        expires_at: row.get::<_, Option<i64>>(5)?.map(Timestamp::from_micros),
-        last_used_at: row.get::<_, Option<i64>>(6)?.map(Timestamp::from_micros),
-        revoked: row.get(7)?,
-        scope: bot_of(row.get(8)?, row.get(9)?),
-        level: row.get::<_, Option<i64>>(10)?.and_then(AccessLevel::by_number),
-        is_root: row.get(11)?,
+        id: row.get("id")?,
+        user_id: row.get("user_id")?,
+        name: row.get("name")?,
+        scopes: scopes_of(&row.get::<_, String>("scopes")?),
+        created_at: Timestamp::from_micros(row.get("created_at")?),
+        expires_at: row.get::<_, Option<i64>>("expires_at")?.map(Timestamp::from_micros),
+        last_used_at: row.get::<_, Option<i64>>("last_used_at")?.map(Timestamp::from_micros),
+        revoked: row.get("revoked")?,
+        scope: bot_of(row.get("project_id")?, row.get("group_id")?),
+        level: row.get::<_, Option<i64>>("level")?.and_then(AccessLevel::by_number),
+        is_root: row.get("is_root")?,
     })
 }
 
-fn user(row: &Row<'_>, at: usize) -> rusqlite::Result<User> {
+fn user(row: &Row<'_>) -> rusqlite::Result<User> {
     Ok(User {
-        id: row.get(at)?,
-        username: row.get(at + 1)?,
-        name: row.get(at + 2)?,
-        email: row.get(at + 3)?,
-        is_admin: row.get(at + 4)?,
-        created_at: Timestamp::from_micros(row.get(at + 5)?),
-        bot_of: bot_of(row.get(at + 6)?, row.get(at + 7)?),
-        blocked: row.get(at + 8)?,
+        id: row.get("id")?,
+        username: row.get("username")?,
+        name: row.get("name")?,
+        email: row.get("email")?,
+        is_admin: row.get("is_admin")?,
+        created_at: Timestamp::from_micros(row.get("created_at")?),
+        bot_of: bot_of(row.get("project_id")?, row.get("group_id")?),
+        blocked: row.get("blocked")?,
     })
 }
 
 fn member(row: &Row<'_>) -> rusqlite::Result<Member> {
-    let expires_at = row.get::<_, Option<i64>>(10)?.map(Timestamp::from_micros);
-    let level = AccessLevel::by_number(row.get(9)?).unwrap_or(AccessLevel::Guest);
-    Ok(Member { user: user(row, 0)?, level, expires_at })
+    let expires_at = row.get::<_, Option<i64>>("expires_at")?.map(Timestamp::from_micros);
+    let level = AccessLevel::by_number(row.get("access_level")?).unwrap_or(AccessLevel::Guest);
+    Ok(Member { user: user(row)?, level, expires_at })
 }

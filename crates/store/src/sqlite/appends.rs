@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use uuid::Uuid;
 
 use super::Sqlite;
+use super::rows::scalar;
 use crate::appends::{Appends, Batch, Followed};
 use crate::columns;
 use crate::error::Result;
@@ -17,9 +18,13 @@ impl Appends for Sqlite {
             let sql = "SELECT number, at, events FROM appends WHERE number >= ?1 ORDER BY number LIMIT ?2";
             let mut statement = connection.prepare_cached(sql)?;
             let found = statement.query_map((from, columns::limit(limit)), |row| {
-                let events: Vec<u8> = row.get(2)?;
+                let events: Vec<u8> = row.get("events")?;
                 let ids = events.chunks_exact(16).filter_map(|bytes| Uuid::from_slice(bytes).ok()).map(EventId);
-                Ok(Batch { number: row.get(0)?, at: Timestamp::from_micros(row.get(1)?), events: ids.collect() })
+                Ok(Batch {
+                    number: row.get("number")?,
+                    at: Timestamp::from_micros(row.get("at")?),
+                    events: ids.collect(),
+                })
             })?;
             let batches = found.collect::<rusqlite::Result<Vec<_>>>()?;
             // Only the first row can be an empty one.
@@ -32,7 +37,7 @@ impl Appends for Sqlite {
     async fn next_append(&self) -> Result<i64> {
         self.read(|connection| {
             let sql = "SELECT coalesce(max(number), 0) + 1 FROM appends";
-            Ok(connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?)
+            Ok(connection.prepare_cached(sql)?.query_row([], scalar)?)
         })
         .await
     }
@@ -50,7 +55,7 @@ pub(super) fn number(connection: &Connection, at: Timestamp, events: &[EventId])
 pub(super) fn prune(connection: &Connection, before: Timestamp, limit: usize) -> Result<usize> {
     let sql = "SELECT max(number) FROM (SELECT number, at FROM appends ORDER BY number LIMIT ?2) WHERE at < ?1";
     let last: Option<i64> =
-        connection.prepare_cached(sql)?.query_row((before.as_micros(), columns::limit(limit)), |row| row.get(0))?;
+        connection.prepare_cached(sql)?.query_row((before.as_micros(), columns::limit(limit)), scalar)?;
     let Some(last) = last else { return Ok(0) };
     let gone = connection.prepare_cached("DELETE FROM appends WHERE number < ?1")?.execute([last])?;
     connection

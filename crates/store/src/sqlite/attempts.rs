@@ -7,6 +7,7 @@ use quickdraw_domain::{AttemptId, DeliveryId, HookId, Timestamp};
 use rusqlite::{OptionalExtension, Row};
 
 use super::Sqlite;
+use super::rows::scalar;
 use crate::attempts::{Attempt, AttemptFilter, Attempts, COLUMNS, LogFilter, outcome_word};
 use crate::columns;
 use crate::deliveries::Record;
@@ -45,7 +46,7 @@ impl Attempts for Sqlite {
             );
             let sql = format!("SELECT count(*) FROM (SELECT 1 {rows} LIMIT {})", filter.page.counted());
             let (hook, since) = (filter.hook.0, filter.since.as_micros());
-            let total = connection.query_row(&sql, (hook, since), |row| row.get(0))?;
+            let total = connection.query_row(&sql, (hook, since), scalar)?;
             let sql = format!("SELECT {COLUMNS} {rows} ORDER BY id DESC LIMIT ?3 OFFSET ?4");
             let mut statement = connection.prepare(&sql)?;
             let found = statement.query_map((hook, since, filter.page.limit, filter.page.offset()), attempt)?;
@@ -65,21 +66,21 @@ impl Attempts for Sqlite {
 
 fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
     Ok(Attempt {
-        id: AttemptId(row.get(0)?),
-        delivery: DeliveryId(row.get(1)?),
-        hook: HookId(row.get(2)?),
-        number: row.get(3)?,
-        outcome: outcome_word(row.get(4)?),
-        status: row.get(5)?,
+        id: AttemptId(row.get("id")?),
+        delivery: DeliveryId(row.get("delivery_id")?),
+        hook: HookId(row.get("hook_id")?),
+        number: row.get("number")?,
+        outcome: outcome_word(row.get("outcome")?),
+        status: row.get("status")?,
         record: Record {
-            started_at: Timestamp::from_micros(row.get(6)?),
-            duration_micros: row.get(7)?,
-            address: row.get(8)?,
-            error: row.get(9)?,
-            response_headers: row.get(10)?,
-            response_body: row.get(11)?,
-            phases: row.get::<_, Option<Vec<u8>>>(12)?.as_deref().and_then(Phases::from_bytes),
-            hook_version: row.get::<_, Option<i64>>(13)?.map(Timestamp::from_micros),
+            started_at: Timestamp::from_micros(row.get("started_at")?),
+            duration_micros: row.get("duration")?,
+            address: row.get("address")?,
+            error: row.get("error")?,
+            response_headers: row.get("response_headers")?,
+            response_body: row.get("response_body")?,
+            phases: row.get::<_, Option<Vec<u8>>>("phases")?.as_deref().and_then(Phases::from_bytes),
+            hook_version: row.get::<_, Option<i64>>("hook_version")?.map(Timestamp::from_micros),
         },
     })
 }

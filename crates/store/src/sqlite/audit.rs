@@ -23,15 +23,15 @@ impl Audit for Sqlite {
             let parameters = (filter.before.unwrap_or(i64::MAX), filter.user, columns::limit(filter.limit));
             let found = statement.query_map(parameters, |row| {
                 Ok(AuditEntry {
-                    id: row.get(0)?,
-                    at: Timestamp::from_micros(row.get(1)?),
-                    user_id: row.get(2)?,
-                    username: row.get(3)?,
-                    address: row.get(4)?,
-                    method: row.get(5)?,
-                    path: row.get(6)?,
-                    status: row.get(7)?,
-                    attributes: row.get(8)?,
+                    id: row.get("id")?,
+                    at: Timestamp::from_micros(row.get("at")?),
+                    user_id: row.get("user_id")?,
+                    username: row.get("username")?,
+                    address: row.get("address")?,
+                    method: row.get("method")?,
+                    path: row.get("path")?,
+                    status: row.get("status")?,
+                    attributes: row.get("attributes")?,
                 })
             })?;
             Ok(found.collect::<rusqlite::Result<_>>()?)

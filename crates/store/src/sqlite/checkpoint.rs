@@ -2,7 +2,7 @@
 //!
 //! A checkpoint flushes the whole file, which takes a hundred milliseconds on a bad day. So a thread of its own copies
 //! what is in the log by then, while the writer goes on; what came in meanwhile is little, and the writer copies that
-//! itself, between two commits. Then everything is in the file, and the log begins anew.
+//! itself, between two commits. Then everything is in the file, and the log starts at its beginning.
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
@@ -43,11 +43,11 @@ impl Checkpointer {
         let thread = std::thread::Builder::new()
             .name("sqlite-checkpoint".into())
             .spawn(move || copy(&path, &begun, &shared))
-            .map_err(|error| Error::Unavailable(error.to_string()))?;
+            .map_err(Error::thread)?;
         Ok(Self { progress, begin: Some(begin), thread: Some(thread) })
     }
 
-    /// Has a connection tell this how long the log is, instead of copying by itself.
+    /// Has a connection report the length of the log, instead of copying by itself.
     pub(super) fn watch(connection: &Connection) {
         connection.wal_hook(Some(|_, pages| {
             PAGES.set(pages);
@@ -55,7 +55,7 @@ impl Checkpointer {
         }));
     }
 
-    /// Called on the writer's thread after a commit, when everybody has been answered.
+    /// Called on the writer's thread after a commit, when every caller has its answer.
     pub(super) fn after_commit(&self, connection: &Connection) {
         let pages = PAGES.get();
         let progress = self.progress.load(Ordering::Acquire);

@@ -7,7 +7,7 @@ use quickdraw_domain::delivery::Tally;
 use quickdraw_domain::{DeliveryId, HookId, Timestamp};
 use uuid::Uuid;
 
-/// What a lease remembers.
+/// A lease.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lease {
     pub(super) claim: i64,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use quickdraw_domain::delivery::{BLOCKED, State};
+use quickdraw_domain::delivery::{BLOCKED, Stage, State, Tally};
 use quickdraw_domain::health::DisablePolicy;
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::retry::{Chance, RetryPolicy};
@@ -14,17 +14,18 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use uuid::Uuid;
 
 use super::claims::Lease;
-use super::rows::{self, EVENT_COLUMNS};
+use super::rows::{self, scalar};
 use super::settle::finish;
-use super::{Sqlite, Tx, lines};
+use super::{Sqlite, Tx, ordering};
+use crate::column_list::column_list;
 use crate::columns;
 use crate::deliveries::{
-    ASKED_BLOCKED, Backlog, Claim, Claimed, Deliveries, Delivery, DeliveryFilter, Finished, Held, Line, Record,
-    Settlement, UNKNOWN, id_range,
+    Backlog, Claim, Claimed, DELIVERY, DELIVERY_COLUMNS, Deliveries, Delivery, DeliveryFilter, Finished, Held, Line,
+    Record, Settlement, UNKNOWN, id_range,
 };
 use crate::error::{Error, Result};
+use crate::events::{BODY_COLUMN, EVENT_COLUMNS};
 use crate::lists::{MOST_LOOKED_AT, Scanned};
-use crate::payload::Packed;
 
 /// Counting stops here: a gauge need not read a million rows.
 const COUNT_BOUND: i64 = 100_000;
@@ -64,16 +65,10 @@ impl Deliveries for Sqlite {
     async fn lease_delivery(&self, id: DeliveryId, lease_until: Timestamp) -> Result<Option<Claimed>> {
         let picked = self
             .write(move |tx| {
-                let mut read = tx.connection.prepare_cached(
-                    "SELECT event_id, hook_id, attempts, unknown, object FROM deliveries WHERE id = ?1",
-                )?;
-                let found = read.query_row([id.0], |row| {
-                    let hook = HookId(row.get(1)?);
-                    Ok((EventId(row.get(0)?), hook, columns::tally(row.get(2)?, row.get(3)?), line(hook, row.get(4)?)))
-                });
-                let Some((event, hook, tally, line)) = found.optional()?.filter(|_| !tx.claims.holds(id)) else {
-                    return Ok(None);
-                };
+                let found = tx.connection.prepare_cached(&read_owed())?.query_row([id.0], owed).optional()?;
+                let Some(found) = found.filter(|_| !tx.claims.holds(id)) else { return Ok(None) };
+                let Owed { event, hook, tally, object } = found;
+                let line = queue_of(hook, object);
                 let claim = write_claim(tx, lease_until, &[(id, tally.attempts)])?;
                 let lease = Lease { claim, hook, until: lease_until, tally };
                 tx.claims.add(id, lease);
@@ -84,12 +79,12 @@ impl Deliveries for Sqlite {
         self.read(move |connection| load(connection, picked).map(Some)).await
     }
 
-    async fn move_up(&self, lines: Vec<Line>, now: Timestamp) -> Result<()> {
-        self.write(move |tx| lines::move_up(tx.connection, &lines, now)).await
+    async fn move_up(&self, queues: Vec<Line>, now: Timestamp) -> Result<()> {
+        self.write(move |tx| ordering::advance(tx.connection, &queues, now)).await
     }
 
     async fn waiting_lines(&self, after: Option<Line>, number: usize) -> Result<(Vec<Line>, Option<Line>)> {
-        self.read(move |connection| lines::waiting(connection, after, number)).await
+        self.read(move |connection| ordering::blocked(connection, after, number)).await
     }
 
     async fn release_leases(&self, _node: NodeId, deliveries: Vec<(DeliveryId, i64)>) -> Result<()> {
@@ -120,7 +115,7 @@ impl Deliveries for Sqlite {
         self.write(move |tx| {
             // From hook to hook in the index: a million waiting deliveries cost one step for each hook.
             let mut next = tx.connection.prepare_cached(
-                "SELECT d.hook_id, EXISTS (SELECT 1 FROM hooks h WHERE h.id = d.hook_id) FROM deliveries d
+                "SELECT d.hook_id, EXISTS (SELECT 1 FROM hooks h WHERE h.id = d.hook_id) AS is_there FROM deliveries d
                  WHERE d.state = ?1 AND d.state < 2 AND d.hook_id > ?2 ORDER BY d.hook_id LIMIT 1",
             )?;
             let mut cancel = tx.connection.prepare_cached(
@@ -128,10 +123,12 @@ impl Deliveries for Sqlite {
                  (SELECT id FROM deliveries WHERE state = ?2 AND state < 2 AND hook_id = ?3 LIMIT ?4)",
             )?;
             let mut count = 0;
-            for state in [0, 1] {
+            for state in [Stage::Waiting, Stage::Retrying].map(Stage::code) {
                 let mut after = 0_i64;
                 while let Some((hook, there)) = next
-                    .query_row((state, after), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?)))
+                    .query_row((state, after), |row| {
+                        Ok((row.get::<_, i64>("hook_id")?, row.get::<_, bool>("is_there")?))
+                    })
                     .optional()?
                 {
                     after = hook;
@@ -152,9 +149,8 @@ impl Deliveries for Sqlite {
                 let sql = "SELECT due_at FROM deliveries WHERE state = 0 AND state < 2 AND hook_id = ?1
                     AND due_at >= ?2 AND due_at < ?3 ORDER BY due_at DESC LIMIT 1 OFFSET ?4";
                 let mut edge = connection.prepare_cached(sql)?;
-                let of = [(i64::MIN, BLOCKED), (BLOCKED, i64::MAX)].map(|(from, to)| {
-                    edge.query_row((hook.0, from, to, held.most), |row| row.get::<_, i64>(0)).optional()
-                });
+                let of = [(i64::MIN, BLOCKED), (BLOCKED, i64::MAX)]
+                    .map(|(from, to)| edge.query_row((hook.0, from, to, held.most), scalar::<i64>).optional());
                 Ok(of.into_iter().collect::<rusqlite::Result<_>>()?)
             })
             .await?;
@@ -164,21 +160,24 @@ impl Deliveries for Sqlite {
         let blocked_edge = edges[1].map_or(BLOCKED + age, |edge| (BLOCKED + age).max(edge + 1));
         self.write(move |tx| {
             let mut dropped = Vec::new();
-            // Another node, or a moment ago, may have found that it is well again.
+            // A result of a moment ago may have made the hook healthy.
             let ill = "SELECT 1 FROM hook_health WHERE hook_id = ?1 AND (disabled OR disabled_until > ?2)";
             if !tx.connection.prepare_cached(ill)?.exists((hook.0, now.as_micros()))? {
                 return Ok(0);
             }
-            for (state, from, to) in [(0, i64::MIN, edge), (0, BLOCKED, blocked_edge), (1, i64::MIN, edge)] {
+            let (waiting, retrying) = (Stage::Waiting.code(), Stage::Retrying.code());
+            for (state, from, to) in
+                [(waiting, i64::MIN, edge), (waiting, BLOCKED, blocked_edge), (retrying, i64::MIN, edge)]
+            {
                 let mut due = tx.connection.prepare_cached(
                     "SELECT id, event_id FROM deliveries WHERE state = ?1 AND state < 2 AND hook_id = ?2
                      AND due_at >= ?3 AND due_at < ?4 ORDER BY due_at LIMIT ?5",
                 )?;
                 let mut rows = due.query((state, hook.0, from, to, columns::limit(limit)))?;
                 while let Some(row) = rows.next()? {
-                    let id = DeliveryId(row.get(0)?);
+                    let id = DeliveryId(row.get("id")?);
                     if !tx.claims.holds(id) {
-                        dropped.push((id, row.get::<_, Uuid>(1)?));
+                        dropped.push((id, row.get::<_, Uuid>("event_id")?));
                     }
                 }
             }
@@ -196,10 +195,8 @@ impl Deliveries for Sqlite {
 
     async fn find_delivery(&self, id: DeliveryId) -> Result<Option<Delivery>> {
         self.read(move |connection| {
-            let mut statement = connection.prepare_cached(
-                "SELECT id, event_id, hook_id, state, due_at, attempts, unknown, created_at, finished_at
-                 FROM deliveries WHERE id = ?1",
-            )?;
+            let sql = format!("SELECT {DELIVERY_COLUMNS} FROM deliveries WHERE id = ?1");
+            let mut statement = connection.prepare_cached(&sql)?;
             Ok(statement.query_row([id.0], delivery).optional()?)
         })
         .await
@@ -215,9 +212,11 @@ impl Deliveries for Sqlite {
             };
             let sql = format!(
                 "SELECT * FROM ({})
-                 WHERE (?4 IS NULL OR event_id = ?4) AND (?5 IS NULL OR hook_id = ?5) AND (?6 IS NULL OR ?6 = CASE WHEN state = 0 AND due_at >= {BLOCKED} THEN {ASKED_BLOCKED} ELSE state END)
-                 ORDER BY id DESC LIMIT ?7",
-                looked_at("id, event_id, hook_id, state, due_at, attempts, unknown, created_at, finished_at")
+                 WHERE (?4 IS NULL OR event_id = ?4) AND (?5 IS NULL OR hook_id = ?5)
+                   AND {}
+                 ORDER BY id DESC LIMIT ?6",
+                looked_at(DELIVERY_COLUMNS),
+                columns::is_in(filter.state)
             );
             let (low, high) =
                 filter.event.map(id_range).map_or((Uuid::nil(), Uuid::max()), |(low, high)| (low.0, high.0));
@@ -229,7 +228,6 @@ impl Deliveries for Sqlite {
                 before,
                 filter.event.map(|id| id.0),
                 filter.hook.map(|id| id.0),
-                filter.state,
                 columns::limit(filter.limit),
             );
             let found: Vec<Delivery> = statement.query_map(parameters, delivery)?.collect::<rusqlite::Result<_>>()?;
@@ -245,9 +243,8 @@ impl Deliveries for Sqlite {
 
     async fn backlog(&self) -> Result<Backlog> {
         self.read(|connection| {
-            let count = |sql: &str| -> Result<i64> {
-                Ok(connection.prepare_cached(sql)?.query_row([COUNT_BOUND], |row| row.get(0))?)
-            };
+            let count =
+                |sql: &str| -> Result<i64> { Ok(connection.prepare_cached(sql)?.query_row([COUNT_BOUND], scalar)?) };
             let oldest: Option<i64> = connection
                 .prepare_cached(
                     // From hook to hook in the index: a million waiting deliveries cost one step for each hook.
@@ -260,7 +257,7 @@ impl Deliveries for Sqlite {
                      SELECT min((SELECT min(due_at) FROM deliveries d
                         WHERE d.state = w.state AND d.state < 2 AND d.hook_id = w.hook)) FROM walk w",
                 )?
-                .query_row([], |row| row.get(0))?;
+                .query_row([], scalar)?;
             Ok(Backlog {
                 owed: count("SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state < 2 LIMIT ?1)")?,
                 oldest_due_at: oldest.map(Timestamp::from_micros),
@@ -272,6 +269,32 @@ impl Deliveries for Sqlite {
     }
 }
 
+column_list! {
+    /// Columns of `deliveries` that a claim reads.
+    OWED: OwedColumns, "", [event_id, hook_id, attempts, unknown, object]
+}
+
+/// A delivery as a claim reads it.
+struct Owed {
+    event: EventId,
+    hook: HookId,
+    tally: Tally,
+    object: Option<i64>,
+}
+
+fn read_owed() -> String {
+    format!("SELECT {} FROM deliveries WHERE id = ?1", OWED.sql)
+}
+
+fn owed(row: &Row<'_>) -> rusqlite::Result<Owed> {
+    Ok(Owed {
+        event: EventId(row.get(OWED.event_id)?),
+        hook: HookId(row.get(OWED.hook_id)?),
+        tally: columns::tally(row.get(OWED.attempts)?, row.get(OWED.unknown)?),
+        object: row.get(OWED.object)?,
+    })
+}
+
 struct Picked {
     delivery: DeliveryId,
     event: EventId,
@@ -279,32 +302,29 @@ struct Picked {
     lease: Lease,
 }
 
-fn line(hook: HookId, object: Option<i64>) -> Option<Line> {
+fn queue_of(hook: HookId, object: Option<i64>) -> Option<Line> {
     object.map(|object| Line { hook, object: ObjectKey(object) })
 }
 
 /// Takes what is due, hook by hook: a hook with a million waiting deliveries costs the walk one step.
 fn pick(tx: &mut Tx<'_>, claim: &Claim) -> Result<Vec<Picked>> {
     if !tx.claims.adopted {
-        // What follows from an unknown outcome depends on no policy.
+        // The result of an unknown outcome depends on no policy.
         adopt(tx, claim.now, &Policies { retry: RetryPolicy::gitlab(), disable: DisablePolicy::Off })?;
     }
     let mut taken = Vec::new();
-    for (state, wanted) in [(0, claim.first), (1, claim.retries)] {
-        pick_state(tx, claim, state, wanted, &mut taken)?;
+    for (stage, wanted) in [(Stage::Waiting, claim.first), (Stage::Retrying, claim.retries)] {
+        pick_stage(tx, claim, stage, wanted, &mut taken)?;
     }
     if taken.is_empty() {
         return Ok(Vec::new());
     }
-    let mut read =
-        tx.connection.prepare_cached("SELECT event_id, attempts, unknown, object FROM deliveries WHERE id = ?1")?;
+    let mut read = tx.connection.prepare_cached(&read_owed())?;
     let mut picked = Vec::with_capacity(taken.len());
     for (delivery, hook) in taken {
-        let (event, attempts, unknown, object) =
-            read.query_row([delivery.0], |row| Ok((EventId(row.get(0)?), row.get(1)?, row.get(2)?, row.get(3)?)))?;
-        let tally = columns::tally(attempts, unknown);
+        let Owed { event, tally, object, .. } = read.query_row([delivery.0], owed)?;
         let lease = Lease { claim: 0, hook, until: claim.lease_until, tally };
-        picked.push(Picked { delivery, event, line: line(hook, object), lease });
+        picked.push(Picked { delivery, event, line: queue_of(hook, object), lease });
     }
     let rows: Vec<_> = picked.iter().map(|picked| (picked.delivery, picked.lease.tally.attempts)).collect();
     let number = write_claim(tx, claim.lease_until, &rows)?;
@@ -317,7 +337,8 @@ fn pick(tx: &mut Tx<'_>, claim: &Claim) -> Result<Vec<Picked>> {
     Ok(picked)
 }
 
-/// Writes down that deliveries, which have had so many attempts, are about to be attempted; gives the number of the claim.
+/// Writes down that deliveries, which have had so many attempts, are about to be attempted; gives the number of the
+/// claim.
 pub(super) fn write_claim(tx: &Tx<'_>, until: Timestamp, deliveries: &[(DeliveryId, u32)]) -> Result<i64> {
     let ids: Vec<u8> = deliveries.iter().flat_map(|(delivery, _)| *delivery.0.as_bytes()).collect();
     let attempts: Vec<u8> = deliveries.iter().flat_map(|(_, attempts)| attempts.to_le_bytes()).collect();
@@ -327,14 +348,15 @@ pub(super) fn write_claim(tx: &Tx<'_>, until: Timestamp, deliveries: &[(Delivery
     Ok(tx.connection.last_insert_rowid())
 }
 
-fn pick_state(
+fn pick_stage(
     tx: &mut Tx<'_>,
     claim: &Claim,
-    state: i16,
+    stage: Stage,
     wanted: usize,
     taken: &mut Vec<(DeliveryId, HookId)>,
 ) -> Result<()> {
-    let turn = usize::from(state == 1);
+    let state = stage.code();
+    let turn = usize::from(stage == Stage::Retrying);
     let mut next = tx.connection.prepare_cached(
         "SELECT hook_id FROM deliveries WHERE state = ?1 AND state < 2 AND hook_id > ?2 ORDER BY hook_id LIMIT 1",
     )?;
@@ -346,7 +368,7 @@ fn pick_state(
     let (start, before) = (tx.claims.next_hook[turn], taken.len());
     let (mut after, mut wrapped) = (start, false);
     while taken.len() - before < wanted {
-        let hook: Option<i64> = next.query_row((state, after), |row| row.get(0)).optional()?;
+        let hook: Option<i64> = next.query_row((state, after), scalar).optional()?;
         let Some(hook) = hook.filter(|hook| !wrapped || *hook <= start) else {
             if wrapped || start == 0 {
                 break;
@@ -358,7 +380,7 @@ fn pick_state(
         tx.claims.next_hook[turn] = hook;
         let hook = HookId(hook);
         let in_flight = tx.claims.in_flight(hook);
-        // What this very claim has taken for the hook in the other state counts too.
+        // Deliveries that this claim has taken for the hook in the other state count too.
         let taken_now = if turn == 1 { taken[..before].iter().filter(|(_, taken)| *taken == hook).count() } else { 0 };
         let room = claim.rooms.get(&hook).copied().unwrap_or(claim.per_hook).saturating_sub(taken_now);
         let room = room.min(wanted - (taken.len() - before));
@@ -369,7 +391,7 @@ fn pick_state(
         let mut found = due.query((state, hook.0, claim.now.as_micros(), columns::limit(room + in_flight)))?;
         let mut left = room;
         while let (true, Some(row)) = (left > 0, found.next()?) {
-            let id = DeliveryId(row.get(0)?);
+            let id = DeliveryId(scalar(row)?);
             if !tx.claims.holds(id) {
                 taken.push((id, hook));
                 left -= 1;
@@ -380,11 +402,9 @@ fn pick_state(
 }
 
 fn load(connection: &Connection, picked: Picked) -> Result<Claimed> {
-    let sql = format!("SELECT {EVENT_COLUMNS}, e.payload FROM events e WHERE e.id = ?1");
+    let sql = format!("SELECT {EVENT_COLUMNS}, {BODY_COLUMN} FROM events e WHERE e.id = ?1");
     let mut statement = connection.prepare_cached(&sql)?;
-    let found = statement
-        .query_row([picked.event.0], |row| Ok((rows::event(row, 0)?, Packed::from_stored(row.get(14)?))))
-        .optional()?;
+    let found = statement.query_row([picked.event.0], rows::event_with_body).optional()?;
     let (event, payload) = found.ok_or(Error::Damaged("a delivery without its event"))?;
     let Lease { claim, hook, until, tally } = picked.lease;
     let Picked { delivery, line, .. } = picked;
@@ -401,7 +421,7 @@ fn adopt(tx: &mut Tx<'_>, now: Timestamp, policies: &Policies) -> Result<usize> 
     let claims: Vec<(i64, Vec<u8>, Option<Vec<u8>>)> = tx
         .connection
         .prepare_cached("SELECT claim, deliveries, attempts FROM leases")?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .query_map([], |row| Ok((row.get("claim")?, row.get("deliveries")?, row.get("attempts")?)))?
         .collect::<rusqlite::Result<_>>()?;
     tx.claims.adopted = true;
     let mut count = 0;
@@ -421,7 +441,9 @@ fn adopt(tx: &mut Tx<'_>, now: Timestamp, policies: &Policies) -> Result<usize> 
                     "SELECT hook_id, attempts, unknown FROM deliveries
                      WHERE id = ?1 AND state < 2 AND (?2 IS NULL OR attempts = ?2)",
                 )?
-                .query_row((id.0, had), |row| Ok((HookId(row.get(0)?), row.get(1)?, row.get(2)?)))
+                .query_row((id.0, had), |row| {
+                    Ok((HookId(row.get("hook_id")?), row.get("attempts")?, row.get("unknown")?))
+                })
                 .optional()?;
             let Some((hook, attempts, unknown_before)) = owed.filter(|_| !tx.claims.holds(id)) else { continue };
             let lease = Lease { claim, hook, until: now, tally: columns::tally(attempts, unknown_before) };
@@ -451,12 +473,12 @@ fn unknown(delivery: DeliveryId, lease: &Lease, now: Timestamp) -> Finished {
 
 fn delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
     Ok(Delivery {
-        id: DeliveryId(row.get(0)?),
-        event: EventId(row.get(1)?),
-        hook: HookId(row.get(2)?),
-        state: State::from_code(row.get(3)?, Timestamp::from_micros(row.get(4)?)),
-        tally: columns::tally(row.get(5)?, row.get(6)?),
-        created_at: Timestamp::from_micros(row.get(7)?),
-        finished_at: row.get::<_, Option<i64>>(8)?.map(Timestamp::from_micros),
+        id: DeliveryId(row.get(DELIVERY.id)?),
+        event: EventId(row.get(DELIVERY.event_id)?),
+        hook: HookId(row.get(DELIVERY.hook_id)?),
+        state: State::from_code(row.get(DELIVERY.state)?, Timestamp::from_micros(row.get(DELIVERY.due_at)?)),
+        tally: columns::tally(row.get(DELIVERY.attempts)?, row.get(DELIVERY.unknown)?),
+        created_at: Timestamp::from_micros(row.get(DELIVERY.created_at)?),
+        finished_at: row.get::<_, Option<i64>>(DELIVERY.finished_at)?.map(Timestamp::from_micros),
     })
 }

@@ -11,13 +11,14 @@ use uuid::Uuid;
 
 use super::claims::Lease;
 use super::deliveries::write_claim;
-use super::rows::{self, EVENT_COLUMNS};
+use super::rows::{self, scalar};
 use super::{Sqlite, Tx, appends};
 use crate::columns;
 use crate::deliveries::{blocked_at, id_range};
 use crate::error::Result;
 use crate::events::{
-    Appended, Chains, Decide, Decided, EventFilter, Events, FanOutCount, FannedOut, NewEvent, chains_of,
+    Appended, BODY_COLUMN, Chains, Decide, EVENT_COLUMNS, EventFilter, Events, FanOutCount, FannedOut, NewEvent,
+    chains_of,
 };
 use crate::lists::{MOST_LOOKED_AT, Scanned};
 use crate::payload::Packed;
@@ -69,11 +70,8 @@ impl Events for Sqlite {
 
     async fn find_event(&self, id: EventId) -> Result<Option<(Event, Packed)>> {
         self.read(move |connection| {
-            let sql = format!("SELECT {EVENT_COLUMNS}, e.payload FROM events e WHERE e.id = ?1");
-            let mut statement = connection.prepare_cached(&sql)?;
-            let found =
-                statement.query_row([id.0], |row| Ok((rows::event(row, 0)?, Packed::from_stored(row.get(14)?))));
-            Ok(found.optional()?)
+            let sql = format!("SELECT {EVENT_COLUMNS}, {BODY_COLUMN} FROM events e WHERE e.id = ?1");
+            Ok(connection.prepare_cached(&sql)?.query_row([id.0], rows::event_with_body).optional()?)
         })
         .await
     }
@@ -82,7 +80,7 @@ impl Events for Sqlite {
         self.read(move |connection| {
             let sql = format!("SELECT {EVENT_COLUMNS} FROM events e WHERE e.id = ?1");
             let mut statement = connection.prepare_cached(&sql)?;
-            let found = ids.iter().map(|id| statement.query_row([id.0], |row| rows::event(row, 0)).optional());
+            let found = ids.iter().map(|id| statement.query_row([id.0], rows::event).optional());
             Ok(found.filter_map(|event| event.transpose()).collect::<rusqlite::Result<_>>()?)
         })
         .await
@@ -90,7 +88,8 @@ impl Events for Sqlite {
 
     async fn list_events(&self, filter: EventFilter) -> Result<Scanned<Event, EventId>> {
         self.read(move |connection| {
-            // Both name the parameter, but only a plain condition finds the index, and only with the index's own words in it.
+            // Both name the parameter, but only a plain condition finds the index, and only with the index's own words
+            // in it.
             let place = if filter.project.is_some() {
                 "e.place_kind <> 0 AND e.place_kind = 1 AND e.place_id = ?2"
             } else {
@@ -110,7 +109,7 @@ impl Events for Sqlite {
             let trigger = filter.trigger.map(|trigger| trigger.row().code);
             let mut statement = connection.prepare_cached(&sql)?;
             let parameters = (before, project, trigger, columns::limit(filter.limit));
-            let found = statement.query_map(parameters, |row| rows::event(row, 0))?;
+            let found = statement.query_map(parameters, rows::event)?;
             let found: Vec<Event> = found.collect::<rusqlite::Result<_>>()?;
             let end = match trigger {
                 Some(_) if found.len() < filter.limit => end(connection, &looked_at("e.id"), (before, project))?,
@@ -125,7 +124,8 @@ impl Events for Sqlite {
         self.read(move |connection| {
             let mut statement =
                 connection.prepare_cached("SELECT hook_id, reason FROM skips WHERE event_id = ?1 ORDER BY hook_id")?;
-            let found = statement.query_map([event.0], |row| Ok((HookId(row.get(0)?), row.get::<_, i16>(1)?)))?;
+            let found = statement
+                .query_map([event.0], |row| Ok((HookId(row.get("hook_id")?), row.get::<_, i16>("reason")?)))?;
             let found: Vec<_> = found.collect::<rusqlite::Result<_>>()?;
             Ok(found.into_iter().filter_map(|(hook, code)| Some((hook, SkipReason::from_code(code)?))).collect())
         })
@@ -145,7 +145,7 @@ impl Events for Sqlite {
 }
 
 fn directory_version(connection: &Connection) -> Result<i64> {
-    Ok(connection.prepare_cached("SELECT version FROM directory")?.query_row([], |row| row.get(0))?)
+    Ok(connection.prepare_cached("SELECT version FROM directory")?.query_row([], scalar)?)
 }
 
 /// Deliveries that are made with their event and begun at once: their claim is written like any other.
@@ -196,7 +196,7 @@ fn append(tx: &mut Tx<'_>, new: &NewEvent, directory_version: i64, born: &mut Bo
             event.duplicate_of.map(|event| event.0),
             columns::unlisted(&event.unlisted),
         ))?;
-    let decided = new.decided.as_ref().filter(|one| one.version == directory_version || one.version == Decided::ALWAYS);
+    let decided = new.decided.as_ref().filter(|one| one.holds.at(directory_version));
     if let Some(decided) = decided {
         write_audience(tx.connection, event, &decided.audience, decided.now)?;
         let taken = decided.taken.iter().map(|hook| (DeliveryId::of(event.id, *hook), *hook, decided.lease_until));
@@ -215,8 +215,8 @@ fn write_audience(connection: &Connection, event: &Event, audience: &FannedOut, 
     let mut made = 0;
     for hook in &audience.deliver {
         let id = DeliveryId::of(event.id, *hook);
-        let line = event.object.filter(|_| audience.in_order.contains(hook)).map(|object| object.0);
-        let due_at = if line.is_some() { blocked_at(id) } else { now.as_micros() };
+        let queued = event.object.filter(|_| audience.in_order.contains(hook)).map(|object| object.0);
+        let due_at = if queued.is_some() { blocked_at(id) } else { now.as_micros() };
         // OR IGNORE: the id is a function of event and hook, so a second fan-out of one event changes nothing.
         made += connection
             .prepare_cached(
@@ -224,7 +224,7 @@ fn write_audience(connection: &Connection, event: &Event, audience: &FannedOut, 
                    object)
                  VALUES (?1, ?2, ?3, 0, ?4, 0, 0, ?5, ?6)",
             )?
-            .execute((id.0, event.id.0, hook.0, due_at, now.as_micros(), line))?;
+            .execute((id.0, event.id.0, hook.0, due_at, now.as_micros(), queued))?;
         if let Some(chain) = event.chain {
             connection.prepare_cached("INSERT OR REPLACE INTO chains VALUES (?1, ?2, ?3)")?.execute((
                 chain,
@@ -249,7 +249,7 @@ fn fan_out(connection: &Connection, limit: usize, now: Timestamp, decide: &Decid
     );
     let events: Vec<Event> = connection
         .prepare_cached(&sql)?
-        .query_map([columns::limit(limit)], |row| rows::event(row, 0))?
+        .query_map([columns::limit(limit)], rows::event)?
         .collect::<rusqlite::Result<_>>()?;
     let mut count = FanOutCount::default();
     let mut done = connection.prepare_cached("DELETE FROM fan_out_pending WHERE event_id = ?1")?;
@@ -273,12 +273,13 @@ fn fan_out(connection: &Connection, limit: usize, now: Timestamp, decide: &Decid
 fn read_chains(connection: &Connection, chains: &[Uuid], now: Timestamp) -> Result<Chains> {
     let mut fired = connection.prepare_cached("SELECT hook_id, fired_at FROM chains WHERE chain = ?1")?;
     let mut origin = connection.prepare_cached(
-        "SELECT hook_id, max(created_at, min(coalesce(finished_at, due_at), ?2)) FROM deliveries WHERE id = ?1",
+        "SELECT hook_id, max(created_at, min(coalesce(finished_at, due_at), ?2)) AS fired_at FROM deliveries
+         WHERE id = ?1",
     )?;
     let mut rows = Vec::new();
     for chain in chains {
         let mut add = |row: &rusqlite::Row<'_>| {
-            rows.push((*chain, HookId(row.get(0)?), Timestamp::from_micros(row.get(1)?)));
+            rows.push((*chain, HookId(row.get("hook_id")?), Timestamp::from_micros(row.get("fired_at")?)));
             Ok(())
         };
         fired.query_map([chain], &mut add)?.collect::<rusqlite::Result<()>>()?;
@@ -289,8 +290,8 @@ fn read_chains(connection: &Connection, chains: &[Uuid], now: Timestamp) -> Resu
     Ok(chains_of(chains, rows, now))
 }
 
-/// Small batches, so that no other job of the writer waits long, each found by key and never by a look at a whole table.
-/// An owed delivery keeps its event, and so does an event that still waits for a step.
+/// Small batches, so that no other job of the writer waits long, each found by key and never by a look at a whole
+/// table. An owed delivery keeps its event, and so does an event that still waits for a step.
 fn prune_history(tx: &mut Tx<'_>, before: Timestamp, limit: usize) -> Result<usize> {
     let connection = tx.connection;
     let edge = edge(before);
@@ -318,9 +319,9 @@ fn prune_history(tx: &mut Tx<'_>, before: Timestamp, limit: usize) -> Result<usi
         .execute((before.as_micros(), rows))?;
     let events: Vec<Uuid> = connection
         .prepare_cached("SELECT id FROM events WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3")?
-        .query_map((tx.claims.pruned_to, edge, rows), |row| row.get(0))?
+        .query_map((tx.claims.pruned_to, edge, rows), scalar)?
         .collect::<rusqlite::Result<_>>()?;
-    // What has to stay is passed over, and looked at again when the look has come to its end.
+    // Events that have to stay are passed over, and looked at again when the look has come to its end.
     tx.claims.pruned_to = if events.len() < limit { Uuid::nil() } else { events.last().copied().unwrap_or_default() };
     let mut owed =
         connection.prepare_cached("SELECT 1 FROM deliveries WHERE id BETWEEN ?1 AND ?2 AND event_id = ?3")?;
@@ -348,8 +349,8 @@ pub(super) fn edge(at: Timestamp) -> Uuid {
 
 /// The last of the rows that were looked at, if there may be more behind it.
 pub(super) fn end(connection: &Connection, looked_at: &str, parameters: impl rusqlite::Params) -> Result<Option<Uuid>> {
-    let sql = format!("SELECT min(id), count(*) FROM ({looked_at})");
+    let sql = format!("SELECT min(id) AS last, count(*) AS count FROM ({looked_at})");
     let (last, count): (Option<Uuid>, i64) =
-        connection.prepare_cached(&sql)?.query_row(parameters, |row| Ok((row.get(0)?, row.get(1)?)))?;
+        connection.prepare_cached(&sql)?.query_row(parameters, |row| Ok((row.get("last")?, row.get("count")?)))?;
     Ok(last.filter(|_| count == columns::limit(MOST_LOOKED_AT)))
 }

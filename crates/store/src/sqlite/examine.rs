@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
+use super::rows::scalar;
 use super::{MIGRATIONS, beside, holds_something};
 use crate::error::{Error, Result};
 use crate::examine::{Depth, Examination, KeyFit};
@@ -15,7 +16,7 @@ use crate::seal::Ring;
 pub(crate) async fn examine(path: PathBuf, ring: Option<&Ring>, depth: Depth) -> Result<Examination> {
     let ring = ring.cloned();
     let examined = tokio::task::spawn_blocking(move || examine_file(&path, ring.as_ref(), depth));
-    examined.await.map_err(|error| Error::Engine(error.to_string()))?
+    examined.await.map_err(Error::task)?
 }
 
 fn examine_file(path: &Path, ring: Option<&Ring>, depth: Depth) -> Result<Examination> {
@@ -34,17 +35,17 @@ fn examine_file(path: &Path, ring: Option<&Ring>, depth: Depth) -> Result<Examin
     }
     let connection = open_unchanged(path)?;
     let is_migrated = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'migrations')";
-    if !connection.query_row(is_migrated, [], |row| row.get::<_, bool>(0))? {
+    if !connection.query_row(is_migrated, [], scalar::<bool>)? {
         return Ok(found);
     }
-    found.schema_version = connection.query_row("SELECT max(version) FROM migrations", [], |row| row.get(0))?;
+    found.schema_version = connection.query_row("SELECT max(version) FROM migrations", [], scalar)?;
     if found.schema_version.is_none() {
         return Ok(found);
     }
     let sealed: Option<Vec<u8>> =
-        connection.query_row("SELECT value FROM settings WHERE name = 'key_check'", [], |row| row.get(0)).optional()?;
+        connection.query_row("SELECT value FROM settings WHERE name = 'key_check'", [], scalar).optional()?;
     found.key = KeyFit::of(sealed.as_deref(), ring);
-    found.nodes = connection.query_row("SELECT count(*) FROM nodes", [], |row| row.get(0))?;
+    found.nodes = connection.query_row("SELECT count(*) FROM nodes", [], scalar)?;
     let insights = beside(path, "-insights");
     found.insights_missing = !holds_something(&insights);
     if depth == Depth::Whole {
@@ -60,14 +61,14 @@ fn examine_file(path: &Path, ring: Option<&Ring>, depth: Depth) -> Result<Examin
 }
 
 fn quick_check(connection: &Connection, path: &Path) -> Result<Option<String>> {
-    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], scalar)?;
     Ok((verdict != "ok").then(|| format!("{}: quick_check: {verdict}", path.display())))
 }
 
 /// The lock is given back at once: an examination must not keep a server from its start.
 fn refuse_if_in_use(path: &Path) -> Result<()> {
     let lock = beside(path, "-lock");
-    let unavailable = |error: std::io::Error| Error::Unavailable(format!("{}: {error}", lock.display()));
+    let unavailable = |error| Error::file(&lock, error);
     let file = match File::open(&lock) {
         Ok(file) => file,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -80,9 +81,9 @@ fn refuse_if_in_use(path: &Path) -> Result<()> {
     }
 }
 
-/// Opens a file so that nothing is written, not even beside it. A file that was closed in order has no log, and is read as
-/// one that cannot change. A log that a crash has left is read by a connection that has the file alone: it keeps the log's
-/// index in its memory, and leaves the log as it is when it ends.
+/// Opens a file so that nothing is written, not even beside it. A file that was closed in order has no log, and is read
+/// as one that cannot change. A log that a crash has left is read by a connection that has the file alone: it keeps the
+/// log's index in its memory, and leaves the log as it is when it ends.
 fn open_unchanged(path: &Path) -> Result<Connection> {
     if !holds_something(&beside(path, "-wal")) {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -98,7 +99,7 @@ fn open_unchanged(path: &Path) -> Result<Connection> {
 
 /// The name of a file that SQLite is to read as one that cannot change.
 fn immutable(path: &Path) -> Result<String> {
-    let whole = path.canonicalize().map_err(|error| Error::Unavailable(format!("{}: {error}", path.display())))?;
+    let whole = path.canonicalize().map_err(|error| Error::file(path, error))?;
     let mut uri = String::from("file:");
     for byte in whole.as_os_str().as_bytes() {
         if byte.is_ascii_alphanumeric() || b"/-_.~".contains(byte) {

@@ -10,14 +10,11 @@ use quickdraw_insights::entity::{Entity, Item};
 use quickdraw_insights::gaps::Seen;
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::rows::scalar;
 use crate::error::Result;
-use crate::insights::{self, Gathered};
+use crate::insights::{self, AUTHOR, COMMIT, Gathered};
 
 const HOUR: i64 = 3_600_000_000;
-
-/// The columns that [`read_commit`] reads.
-pub(super) const COMMIT_COLUMNS: &str = "c.project, c.sha, c.undated, c.committed_at, c.offset_minutes,
-    c.merge_message, c.change, c.paths, c.first_received_at, c.landed, c.is_merge_commit, i.email, i.name, c.identity";
 
 /// Joins a batch. It may come a second time, when the mark could not be set after it: joins are idempotent.
 pub(super) fn apply(connection: &Connection, facts: Vec<Fact>) -> Result<()> {
@@ -37,7 +34,7 @@ pub(super) fn apply(connection: &Connection, facts: Vec<Fact>) -> Result<()> {
     Ok(transaction.commit()?)
 }
 
-/// What a batch gathers, so that a cell of the rollups is written once and not once a commit.
+/// Sums of a batch, so that a cell of the rollups is written once and not once for each commit.
 struct Batch<'a> {
     connection: &'a Connection,
     /// By hour, metric, project and identity.
@@ -166,7 +163,7 @@ impl Batch<'_> {
         let known = self
             .connection
             .prepare_cached("SELECT id FROM insights_identities WHERE email = ?1 AND name = ?2")?
-            .query_row((&author.email, &author.name), |row| row.get(0))
+            .query_row((&author.email, &author.name), scalar)
             .optional()?;
         let id = match known {
             Some(id) => id,
@@ -183,31 +180,28 @@ impl Batch<'_> {
 }
 
 fn find(connection: &Connection, project: i64, sha: &str) -> Result<Option<(Commit, i64)>> {
-    let sql = format!(
-        "SELECT {COMMIT_COLUMNS} FROM insights_commits c JOIN insights_identities i ON i.id = c.identity
-         WHERE c.project = ?1 AND c.sha = ?2"
-    );
+    let sql = format!("{} WHERE c.project = ?1 AND c.sha = ?2", insights::select_commits());
     Ok(connection.prepare_cached(&sql)?.query_row((project, sha), read_commit).optional()?)
 }
 
 pub(super) fn read_commit(row: &Row<'_>) -> rusqlite::Result<(Commit, i64)> {
     let commit = Commit {
-        project: row.get(0)?,
-        sha: row.get(1)?,
+        project: row.get(COMMIT.project)?,
+        sha: row.get(COMMIT.sha)?,
         told: Told {
-            undated: row.get(2)?,
-            committed_at: Timestamp::from_micros(row.get(3)?),
-            offset_minutes: row.get(4)?,
-            author: Author { email: row.get(11)?, name: row.get(12)? },
-            merge_message: row.get(5)?,
-            change: row.get(6)?,
-            paths: Paths::from_bytes(&row.get::<_, Vec<u8>>(7)?),
+            undated: row.get(COMMIT.undated)?,
+            committed_at: Timestamp::from_micros(row.get(COMMIT.committed_at)?),
+            offset_minutes: row.get(COMMIT.offset_minutes)?,
+            author: Author { email: row.get(AUTHOR.email)?, name: row.get(AUTHOR.name)? },
+            merge_message: row.get(COMMIT.merge_message)?,
+            change: row.get(COMMIT.change)?,
+            paths: Paths::from_bytes(&row.get::<_, Vec<u8>>(COMMIT.paths)?),
         },
-        first_received_at: Timestamp::from_micros(row.get(8)?),
-        landed: row.get(9)?,
-        is_merge_commit: row.get(10)?,
+        first_received_at: Timestamp::from_micros(row.get(COMMIT.first_received_at)?),
+        landed: row.get(COMMIT.landed)?,
+        is_merge_commit: row.get(COMMIT.is_merge_commit)?,
     };
-    Ok((commit, row.get(13)?))
+    Ok((commit, row.get(COMMIT.identity)?))
 }
 
 fn join_push(connection: &Connection, push: &Push) -> Result<()> {
@@ -276,7 +270,7 @@ fn write_gathered(connection: &Connection, gathered: &Gathered) -> Result<()> {
         if let Item::Push(push) = item {
             join_push(connection, push)?;
         }
-        let stored: Option<Vec<u8>> = find.query_row((family, project, number), |row| row.get(0)).optional()?;
+        let stored: Option<Vec<u8>> = find.query_row((family, project, number), scalar).optional()?;
         if let Some(joined) = insights::join_stored(stored.as_deref(), item)? {
             let [opened, settled] =
                 [joined.opened_at(), joined.settled_at()].map(|time| time.map(Timestamp::as_micros));

@@ -9,24 +9,27 @@ use quickdraw_domain::scope::Scope;
 use quickdraw_domain::{GroupId, HookId, ProjectId, Timestamp, TriggerSet};
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::rows::scalar;
 use super::{Sqlite, settle};
 use crate::columns;
 use crate::error::{Error, Result};
 use crate::hooks::{
-    Directory, HookWithHealth, Hooks, KnownGroup, KnownProject, StoredHook, branch_filter, event_filter, open_past,
-    own_retry, seal_past,
+    Directory, HOOK, HookWithHealth, Hooks, KnownGroup, KnownProject, StoredHook, branch_filter, event_filter,
+    open_past, own_retry, seal_past,
 };
 use crate::lists::{Page, Paged};
 use crate::seal::Ring;
 
-const HOOK: &str = "SELECT h.id, h.uuid, h.project_id, h.group_id, h.url, h.token, h.signing_token,
-    h.enable_ssl_verification, h.branch_filter_strategy, h.branch_filter, h.name, h.description, h.created_at,
-    h.updated_at, h.custom_headers, h.url_variables, h.body_template,
-    (SELECT group_concat(t.trigger_name) FROM hook_triggers t WHERE t.hook_id = h.id), h.url_since, h.previous_signing_token,
-    h.previous_signing_until, h.retry,
-    h.confidential_notes_set, h.ordered, h.client_certificate, h.event_filter,
-    coalesce(s.recent_failures, 0), coalesce(s.pauses, 0), s.disabled_until, coalesce(s.disabled, 0)
-    FROM hooks h LEFT JOIN hook_health s ON s.hook_id = h.id";
+/// Reads hooks. Triggers and health follow the columns of the table, by name.
+fn select() -> String {
+    format!(
+        "SELECT {}, (SELECT group_concat(t.trigger_name) FROM hook_triggers t WHERE t.hook_id = h.id) AS triggers,
+            coalesce(s.recent_failures, 0) AS recent_failures, coalesce(s.pauses, 0) AS pauses, s.disabled_until,
+            coalesce(s.disabled, 0) AS disabled
+         FROM hooks h LEFT JOIN hook_health s ON s.hook_id = h.id",
+        HOOK.sql
+    )
+}
 
 #[async_trait]
 impl Hooks for Sqlite {
@@ -37,7 +40,7 @@ impl Hooks for Sqlite {
             let (project, group) = columns::scope_columns(hook.scope);
             let (here, owner) = columns::in_scope(hook.scope, "h", '?');
             let count = format!("SELECT count(*) FROM hooks h WHERE {here}");
-            if tx.connection.query_row(&count, [owner], |row| row.get::<_, i64>(0))? >= most {
+            if tx.connection.query_row(&count, [owner], scalar::<i64>)? >= most {
                 return Err(Error::Full(most));
             }
             tx.connection.execute(
@@ -69,7 +72,7 @@ impl Hooks for Sqlite {
         let ring = self.ring.clone();
         self.read(move |connection| {
             let (here, owner) = columns::in_scope(scope, "h", '?');
-            let sql = format!("{HOOK} WHERE {here} AND h.id = ?2");
+            let sql = format!("{} WHERE {here} AND h.id = ?2", select());
             let found =
                 connection.prepare_cached(&sql)?.query_row((owner, id.0), |row| Ok(read(row, &ring))).optional();
             found?.transpose()
@@ -82,8 +85,8 @@ impl Hooks for Sqlite {
         self.read(move |connection| {
             let (here, owner) = columns::in_scope(scope, "h", '?');
             let count = format!("SELECT count(*) FROM (SELECT 1 FROM hooks h WHERE {here} LIMIT ?2)");
-            let total = connection.query_row(&count, (owner, page.counted()), |row| row.get(0))?;
-            let sql = format!("{HOOK} WHERE {here} AND h.id > ?2 ORDER BY h.id LIMIT ?3 OFFSET ?4");
+            let total = connection.query_row(&count, (owner, page.counted()), scalar)?;
+            let sql = format!("{} WHERE {here} AND h.id > ?2 ORDER BY h.id LIMIT ?3 OFFSET ?4", select());
             let mut statement = connection.prepare_cached(&sql)?;
             let parameters = (owner, page.after(), page.limit, page.offset());
             let found = statement.query_map(parameters, |row| Ok(read(row, &ring)))?;
@@ -109,8 +112,7 @@ impl Hooks for Sqlite {
         self.read(move |connection| {
             let sql = "SELECT settings FROM hook_versions WHERE hook_id = ?1 AND version = ?2";
             let mut statement = connection.prepare_cached(sql)?;
-            let sealed: Option<Vec<u8>> =
-                statement.query_row((id, version.as_micros()), |row| row.get(0)).optional()?;
+            let sealed: Option<Vec<u8>> = statement.query_row((id, version.as_micros()), scalar).optional()?;
             sealed.map(|sealed| open_past(&ring, uuid, &sealed)).transpose()
         })
         .await
@@ -120,14 +122,14 @@ impl Hooks for Sqlite {
         self.read(|connection| {
             let mut statement = connection
                 .prepare_cached("SELECT hook_id, recent_failures, pauses, disabled_until, disabled FROM hook_health")?;
-            let found = statement.query_map([], |row| Ok((HookId(row.get(0)?), settle::read_health(row, 1)?)))?;
+            let found = statement.query_map([], |row| Ok((HookId(row.get("hook_id")?), settle::read_health(row)?)))?;
             Ok(found.collect::<rusqlite::Result<_>>()?)
         })
         .await
     }
 
     async fn directory_version(&self) -> Result<i64> {
-        self.read(|connection| Ok(connection.query_row("SELECT version FROM directory", [], |row| row.get(0))?)).await
+        self.read(|connection| Ok(connection.query_row("SELECT version FROM directory", [], scalar)?)).await
     }
 
     async fn directory(&self) -> Result<Directory> {
@@ -203,31 +205,37 @@ fn write(
 }
 
 fn read_directory(connection: &Connection, ring: &Ring) -> Result<Directory> {
-    let version = connection.query_row("SELECT version FROM directory", [], |row| row.get(0))?;
-    let mut statement = connection.prepare_cached(&format!("{HOOK} ORDER BY h.id"))?;
+    let version = connection.query_row("SELECT version FROM directory", [], scalar)?;
+    let mut statement = connection.prepare_cached(&format!("{} ORDER BY h.id", select()))?;
     let hooks = statement.query_map([], |row| Ok(read(row, ring)))?.map(|row| row?).collect::<Result<_>>()?;
     let mut statement = connection.prepare_cached("SELECT id, group_id FROM projects")?;
-    let projects = statement.query_map([], |row| Ok((ProjectId(row.get(0)?), GroupId(row.get(1)?))))?;
+    let projects = statement.query_map([], |row| Ok((ProjectId(row.get("id")?), GroupId(row.get("group_id")?))))?;
     let projects = projects.collect::<rusqlite::Result<_>>()?;
     let mut statement = connection.prepare_cached("SELECT id, parent_id, full_path FROM groups")?;
-    let groups = statement
-        .query_map([], |row| Ok((GroupId(row.get(0)?), row.get::<_, Option<i64>>(1)?.map(GroupId), row.get(2)?)))?;
+    let groups = statement.query_map([], |row| {
+        Ok((GroupId(row.get("id")?), row.get::<_, Option<i64>>("parent_id")?.map(GroupId), row.get("full_path")?))
+    })?;
     let groups = groups.collect::<rusqlite::Result<_>>()?;
     let mut statement =
         connection.prepare_cached("SELECT instance, foreign_id, project_id, path FROM known_projects")?;
     let known = statement.query_map([], |row| {
-        let project = ProjectId(row.get(2)?);
-        Ok(KnownProject { instance: row.get(0)?, number: row.get(1)?, project, path: row.get(3)? })
+        let project = ProjectId(row.get("project_id")?);
+        Ok(KnownProject {
+            instance: row.get("instance")?,
+            number: row.get("foreign_id")?,
+            project,
+            path: row.get("path")?,
+        })
     })?;
     let known = known.collect::<rusqlite::Result<_>>()?;
     let mut statement = connection.prepare_cached("SELECT instance, foreign_id, group_id, path FROM known_groups")?;
     let known_groups = statement.query_map([], |row| {
-        let group = GroupId(row.get(2)?);
-        Ok(KnownGroup { instance: row.get(0)?, number: row.get(1)?, group, path: row.get(3)? })
+        let group = GroupId(row.get("group_id")?);
+        Ok(KnownGroup { instance: row.get("instance")?, number: row.get("foreign_id")?, group, path: row.get("path")? })
     })?;
     let known_groups = known_groups.collect::<rusqlite::Result<_>>()?;
     let mut statement = connection.prepare_cached("SELECT id FROM groups WHERE path_chosen_by = ?1")?;
-    let named_by_members = statement.query_map([ChosenBy::Member.code()], |row| Ok(GroupId(row.get(0)?)))?;
+    let named_by_members = statement.query_map([ChosenBy::Member.code()], |row| scalar(row).map(GroupId))?;
     let named_by_members = named_by_members.collect::<rusqlite::Result<_>>()?;
     let sources = super::sources::all(connection, ring)?;
     let instances = super::sources::instances(connection)?;
@@ -244,23 +252,24 @@ pub(super) fn check_scope(connection: &Connection, scope: Scope) -> Result<()> {
 }
 
 fn read(row: &Row<'_>, ring: &Ring) -> Result<HookWithHealth> {
-    let uuid = row.get(1)?;
+    let uuid = row.get(HOOK.uuid)?;
     let stored = StoredHook {
-        url: row.get(4)?,
-        token: row.get(5)?,
-        signing_token: row.get(6)?,
-        previous_signing_token: row.get(19)?,
-        previous_signing_until: row.get(20)?,
-        custom_headers: row.get(14)?,
-        url_variables: row.get(15)?,
-        client_certificate: row.get(24)?,
+        url: row.get(HOOK.url)?,
+        token: row.get(HOOK.token)?,
+        signing_token: row.get(HOOK.signing_token)?,
+        previous_signing_token: row.get(HOOK.previous_signing_token)?,
+        previous_signing_until: row.get(HOOK.previous_signing_until)?,
+        custom_headers: row.get(HOOK.custom_headers)?,
+        url_variables: row.get(HOOK.url_variables)?,
+        client_certificate: row.get(HOOK.client_certificate)?,
     };
     let opened = stored.open(ring, uuid)?;
-    let (strategy, filter): (String, Option<String>) = (row.get(8)?, row.get(9)?);
-    let triggers: Option<String> = row.get(17)?;
+    let (strategy, filter): (String, Option<String>) =
+        (row.get(HOOK.branch_filter_strategy)?, row.get(HOOK.branch_filter)?);
+    let triggers: Option<String> = row.get("triggers")?;
     let hook = Hook {
-        id: HookId(row.get(0)?),
-        scope: columns::scope(row.get(2)?, row.get(3)?),
+        id: HookId(row.get(HOOK.id)?),
+        scope: columns::scope(row.get(HOOK.project_id)?, row.get(HOOK.group_id)?),
         url: opened.url,
         token: opened.token,
         signing_token: opened.signing_token,
@@ -270,22 +279,22 @@ fn read(row: &Row<'_>, ring: &Ring) -> Result<HookWithHealth> {
             .flat_map(|names| names.split(','))
             .filter_map(quickdraw_domain::Trigger::by_name)
             .collect::<TriggerSet>(),
-        confidential_notes_set: row.get(22)?,
-        enable_ssl_verification: row.get(7)?,
+        confidential_notes_set: row.get(HOOK.confidential_notes_set)?,
+        enable_ssl_verification: row.get(HOOK.enable_ssl_verification)?,
         branch_filter: branch_filter(&strategy, filter.as_deref())?,
         custom_headers: opened.custom_headers,
         url_variables: opened.url_variables,
-        body_template: row.get(16)?,
-        retry: own_retry(row.get(21)?)?,
-        ordered: row.get(23)?,
-        event_filter: event_filter(row.get(25)?)?,
+        body_template: row.get(HOOK.body_template)?,
+        retry: own_retry(row.get(HOOK.retry)?)?,
+        ordered: row.get(HOOK.ordered)?,
+        event_filter: event_filter(row.get(HOOK.event_filter)?)?,
         client_certificate: opened.client_certificate,
-        name: row.get(10)?,
-        description: row.get(11)?,
+        name: row.get(HOOK.name)?,
+        description: row.get(HOOK.description)?,
         uuid,
-        created_at: Timestamp::from_micros(row.get(12)?),
-        url_since: Timestamp::from_micros(row.get(18)?),
-        updated_at: Timestamp::from_micros(row.get(13)?),
+        created_at: Timestamp::from_micros(row.get(HOOK.created_at)?),
+        url_since: Timestamp::from_micros(row.get(HOOK.url_since)?),
+        updated_at: Timestamp::from_micros(row.get(HOOK.updated_at)?),
     };
-    Ok(HookWithHealth { hook, health: settle::read_health(row, 26)? })
+    Ok(HookWithHealth { hook, health: settle::read_health(row)? })
 }

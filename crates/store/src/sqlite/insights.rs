@@ -12,14 +12,15 @@ use quickdraw_insights::report::{Cell, Row as CommitRow};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::Sqlite;
-use super::facts::{self, COMMIT_COLUMNS};
-use super::rows::{self, EVENT_COLUMNS};
+use super::facts;
+use super::rows::{self, scalar};
 use crate::columns;
 use crate::documents::Document;
 use crate::error::Result;
+use crate::events::{BODY_COLUMN, EVENT_COLUMNS};
 use crate::insights::{
-    self, CommitFilter, FORGOTTEN, Identity, IdentityUse, Insights, Lives, MERGE_IDENTITIES, NamedProject, Pending,
-    Projected, Projects,
+    self, CELL, CommitFilter, FORGOTTEN, Identity, IdentityUse, Insights, Lives, MERGE_IDENTITIES, MOVE, NamedProject,
+    Pending, Projected, Projects,
 };
 use crate::payload::Packed;
 
@@ -28,16 +29,16 @@ impl Insights for Sqlite {
     async fn pending_projection(&self, limit: usize) -> Result<Vec<(Event, Packed)>> {
         self.read(move |connection| {
             let sql = format!(
-                "SELECT {EVENT_COLUMNS}, e.payload FROM projection_pending p JOIN events e ON e.id = p.event_id
+                "SELECT {EVENT_COLUMNS}, {BODY_COLUMN} FROM projection_pending p JOIN events e ON e.id = p.event_id
                  ORDER BY p.event_id LIMIT ?1"
             );
             let mut statement = connection.prepare_cached(&sql)?;
             let mut found = statement.query([columns::limit(limit)])?;
             let (mut all, mut bytes) = (Vec::new(), 0);
             while let Some(row) = found.next()? {
-                let payload: Vec<u8> = row.get(14)?;
-                bytes += payload.len();
-                all.push((rows::event(row, 0)?, Packed::from_stored(payload)));
+                let (event, body) = rows::event_with_body(row)?;
+                bytes += body.as_bytes().len();
+                all.push((event, body));
                 if bytes > insights::LARGEST_BATCH {
                     break;
                 }
@@ -51,7 +52,10 @@ impl Insights for Sqlite {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(insights::PENDING)?;
             let pending = statement.query_row([], |row| {
-                Ok(Pending { oldest: row.get::<_, Option<uuid::Uuid>>(0)?.map(EventId), count: row.get(1)? })
+                Ok(Pending {
+                    oldest: row.get::<_, Option<uuid::Uuid>>("oldest")?.map(EventId),
+                    count: row.get("count")?,
+                })
             })?;
             Ok(pending)
         })
@@ -78,17 +82,18 @@ impl Insights for Sqlite {
         self.insights
             .run(move |connection| {
                 let sql = format!(
-                    "SELECT r.hour, r.metric, r.identity, r.value FROM insights_rollups r
+                    "SELECT {} FROM insights_rollups r
                  WHERE r.hour >= ?1 AND r.hour < ?2 AND {} AND {} ORDER BY r.hour",
+                    CELL.sql,
                     is_among("r.project", filter.projects.as_deref()),
                     is_among("r.identity", filter.identities.as_deref())
                 );
                 let mut statement = connection.prepare(&sql)?;
                 let parameters = (filter.from.as_micros(), filter.to.as_micros());
                 let found = statement.query_map(parameters, |row| {
-                    let metric: i16 = row.get(1)?;
-                    let at = Timestamp::from_micros(row.get(0)?);
-                    let (identity, value) = (row.get(2)?, row.get(3)?);
+                    let metric: i16 = row.get(CELL.metric)?;
+                    let at = Timestamp::from_micros(row.get(CELL.hour)?);
+                    let (identity, value) = (row.get(CELL.identity)?, row.get(CELL.value)?);
                     Ok(Metric::from_code(metric).map(|metric| Cell { at, metric, identity, value }))
                 })?;
                 let cells: Vec<_> = found.collect::<rusqlite::Result<_>>()?;
@@ -124,7 +129,7 @@ impl Insights for Sqlite {
                 );
                 let mut statement = connection.prepare(&sql)?;
                 let parameters = (filter.from.as_micros(), filter.to.as_micros());
-                Ok(statement.query_row(parameters, |row| row.get(0))?)
+                Ok(statement.query_row(parameters, scalar)?)
             })
             .await
     }
@@ -137,7 +142,10 @@ impl Insights for Sqlite {
                  WHERE ?1 IS NULL OR email = lower(?1) OR lower(name) = lower(?1) ORDER BY id",
                 )?;
                 let found = statement.query_map([text], |row| {
-                    Ok(Identity { id: row.get(0)?, author: Author { email: row.get(1)?, name: row.get(2)? } })
+                    Ok(Identity {
+                        id: row.get("id")?,
+                        author: Author { email: row.get("email")?, name: row.get("name")? },
+                    })
                 })?;
                 Ok(found.collect::<rusqlite::Result<_>>()?)
             })
@@ -155,7 +163,7 @@ impl Insights for Sqlite {
                 );
                 let mut statement = connection.prepare(&sql)?;
                 let parameters = (family.code(), window.from.as_micros(), window.to.as_micros());
-                let found = statement.query_map(parameters, |row| row.get::<_, Vec<u8>>(0))?;
+                let found = statement.query_map(parameters, scalar::<Vec<u8>>)?;
                 found.map(|state| insights::read_item(family, &state?)).collect()
             })
             .await
@@ -166,24 +174,25 @@ impl Insights for Sqlite {
             .run(move |connection| {
                 let of_these = is_among("project", projects.as_deref());
                 let sql = format!(
-                    "SELECT project, git_ref, before_sha, after_sha, received_at, total, listed FROM insights_pushes
+                    "SELECT {} FROM insights_pushes
                      WHERE received_at >= ?1 AND received_at < ?2 AND {of_these}
                      UNION ALL
                      SELECT project, git_ref, before_sha, after_sha, at, 0, 0 FROM insights_told_pushes
-                     WHERE at >= ?1 AND at < ?2 AND {of_these}"
+                     WHERE at >= ?1 AND at < ?2 AND {of_these}",
+                    MOVE.sql
                 );
                 let mut statement = connection.prepare(&sql)?;
                 let found = statement.query_map([from.as_micros(), before.as_micros()], |row| {
                     Ok(Push {
-                        project: row.get(0)?,
-                        git_ref: row.get(1)?,
-                        before: row.get(2)?,
-                        after: row.get(3)?,
-                        received_at: Timestamp::from_micros(row.get(4)?),
+                        project: row.get(MOVE.project)?,
+                        git_ref: row.get(MOVE.git_ref)?,
+                        before: row.get(MOVE.before_sha)?,
+                        after: row.get(MOVE.after_sha)?,
+                        received_at: Timestamp::from_micros(row.get(MOVE.received_at)?),
                         pusher: None,
                         is_default: false,
-                        total: row.get(5)?,
-                        listed: row.get(6)?,
+                        total: row.get(MOVE.total)?,
+                        listed: row.get(MOVE.listed)?,
                         commits: Vec::new(),
                         received: None,
                     })
@@ -199,8 +208,8 @@ impl Insights for Sqlite {
                 let mut statement =
                     connection.prepare_cached("SELECT id, seen_at, username, name FROM insights_users")?;
                 let found = statement.query_map([], |row| {
-                    let seen_at = Timestamp::from_micros(row.get(1)?);
-                    Ok(User { id: row.get(0)?, seen_at, username: row.get(2)?, name: row.get(3)? })
+                    let seen_at = Timestamp::from_micros(row.get("seen_at")?);
+                    Ok(User { id: row.get("id")?, seen_at, username: row.get("username")?, name: row.get("name")? })
                 })?;
                 Ok(found.collect::<rusqlite::Result<_>>()?)
             })
@@ -213,8 +222,8 @@ impl Insights for Sqlite {
                 let sql = "SELECT id, path, seen_at FROM insights_projects ORDER BY id";
                 let mut statement = connection.prepare_cached(sql)?;
                 let found = statement.query_map([], |row| {
-                    let seen_at = Timestamp::from_micros(row.get(2)?);
-                    Ok(NamedProject { id: row.get(0)?, path: row.get(1)?, seen_at })
+                    let seen_at = Timestamp::from_micros(row.get("seen_at")?);
+                    Ok(NamedProject { id: row.get("id")?, path: row.get("path")?, seen_at })
                 })?;
                 Ok(found.collect::<rusqlite::Result<_>>()?)
             })
@@ -226,22 +235,23 @@ impl Insights for Sqlite {
             .run(move |connection| {
                 let mut statement = connection.prepare_cached(
                     "SELECT i.id, i.email, i.name, c.project,
-                        count(*) FILTER (WHERE NOT (c.merge_message OR c.is_merge_commit)),
-                        count(*) FILTER (WHERE c.merge_message OR c.is_merge_commit), min(c.at), max(c.at)
+                        count(*) FILTER (WHERE NOT (c.merge_message OR c.is_merge_commit)) AS commits,
+                        count(*) FILTER (WHERE c.merge_message OR c.is_merge_commit) AS merge_commits, min(c.at) AS first,
+                        max(c.at) AS last
                      FROM insights_commits c JOIN insights_identities i ON i.id = c.identity
                      GROUP BY i.id, c.project ORDER BY i.id, c.project",
                 )?;
                 let found = statement.query_map([], |row| {
                     Ok(IdentityUse {
                         identity: Identity {
-                            id: row.get(0)?,
-                            author: Author { email: row.get(1)?, name: row.get(2)? },
+                            id: row.get("id")?,
+                            author: Author { email: row.get("email")?, name: row.get("name")? },
                         },
-                        project: row.get(3)?,
-                        commits: row.get(4)?,
-                        merge_commits: row.get(5)?,
-                        first: Timestamp::from_micros(row.get(6)?),
-                        last: Timestamp::from_micros(row.get(7)?),
+                        project: row.get("project")?,
+                        commits: row.get("commits")?,
+                        merge_commits: row.get("merge_commits")?,
+                        first: Timestamp::from_micros(row.get("first")?),
+                        last: Timestamp::from_micros(row.get("last")?),
                     })
                 })?;
                 Ok(found.collect::<rusqlite::Result<_>>()?)
@@ -257,7 +267,7 @@ impl Insights for Sqlite {
                     "SELECT min(since) FROM (SELECT min(received_at) AS since FROM insights_pushes WHERE {is_asked}
                      UNION ALL SELECT min(received_at) FROM insights_seen WHERE {is_asked})"
                 );
-                let first: Option<i64> = connection.prepare(&sql)?.query_row([], |row| row.get(0))?;
+                let first: Option<i64> = connection.prepare(&sql)?.query_row([], scalar)?;
                 Ok(first.map(Timestamp::from_micros))
             })
             .await
@@ -266,7 +276,7 @@ impl Insights for Sqlite {
     async fn document(&self, name: Document) -> Result<Option<(i64, Vec<u8>)>> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached("SELECT version, document FROM documents WHERE name = ?1")?;
-            Ok(statement.query_row([name.name()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?)
+            Ok(statement.query_row([name.name()], |row| Ok((row.get("version")?, row.get("document")?))).optional()?)
         })
         .await
     }
@@ -292,14 +302,14 @@ impl Insights for Sqlite {
                 let mut statement = connection.prepare_cached(&sql)?;
                 let found = statement.query_map((first, last, columns::limit(limit)), |row| {
                     Ok(Completeness {
-                        project: row.get(0)?,
-                        project_path: row.get(1)?,
-                        metric: Sequence::from_code(row.get(2)?).unwrap_or(Sequence::Push),
-                        first: row.get(3)?,
-                        last: row.get(4)?,
-                        known: row.get(5)?,
-                        missing: row.get(6)?,
-                        since: Timestamp::from_micros(row.get(7)?),
+                        project: row.get("project")?,
+                        project_path: row.get("path")?,
+                        metric: Sequence::from_code(row.get("metric")?).unwrap_or(Sequence::Push),
+                        first: row.get("first")?,
+                        last: row.get("last")?,
+                        known: row.get("known")?,
+                        missing: row.get("missing")?,
+                        since: Timestamp::from_micros(row.get("since")?),
                     })
                 })?;
                 Ok(found.collect::<rusqlite::Result<_>>()?)
@@ -316,20 +326,25 @@ impl Insights for Sqlite {
                         connection.prepare_cached(&insights::page_of_pushes("p.project = ?1", behind, "?4"))?;
                     let parameters = (project, time.as_micros(), sha, columns::limit(limit));
                     let found = statement.query_map(parameters, |row| {
-                        let received_at = Timestamp::from_micros(row.get(3)?);
-                        Ok(Gap::Pushes { git_ref: row.get(0)?, before: row.get(1)?, after: row.get(2)?, received_at })
+                        let received_at = Timestamp::from_micros(row.get("received_at")?);
+                        Ok(Gap::Pushes {
+                            git_ref: row.get("git_ref")?,
+                            before: row.get("last_sha")?,
+                            after: row.get("before_sha")?,
+                            received_at,
+                        })
                     })?;
                     Ok(found.collect::<rusqlite::Result<_>>()?)
                 }
                 After::Objects(metric, iid) => {
-                    let sql = "SELECT before + 1, iid - 1 FROM (
+                    let sql = "SELECT before + 1 AS first, iid - 1 AS last FROM (
                             SELECT iid, lag(iid) OVER (ORDER BY iid) AS before FROM insights_seen
                             WHERE project = ?1 AND metric = ?2 AND iid > ?3)
                         WHERE iid - before > 1 ORDER BY iid LIMIT ?4";
                     let mut statement = connection.prepare_cached(sql)?;
                     let parameters = (project, metric.code(), iid, columns::limit(limit));
                     let found = statement.query_map(parameters, |row| {
-                        Ok(Gap::Objects { metric, first: row.get(0)?, last: row.get(1)? })
+                        Ok(Gap::Objects { metric, first: row.get("first")?, last: row.get("last")? })
                     })?;
                     Ok(found.collect::<rusqlite::Result<_>>()?)
                 }
@@ -345,8 +360,7 @@ impl Insights for Sqlite {
                     for one in &identities {
                         let spelled = (&one.author.email, &one.author.name, one.id);
                         let there = "SELECT id FROM insights_identities WHERE email = ?1 AND name = ?2 AND id <> ?3";
-                        let there: Option<i64> =
-                            tx.prepare_cached(there)?.query_row(spelled, |row| row.get(0)).optional()?;
+                        let there: Option<i64> = tx.prepare_cached(there)?.query_row(spelled, scalar).optional()?;
                         let Some(there) = there else {
                             let sql = "UPDATE insights_identities SET email = ?1, name = ?2 WHERE id = ?3";
                             tx.prepare_cached(sql)?.execute(spelled)?;
@@ -391,7 +405,8 @@ impl Insights for Sqlite {
         self.read(move |connection| {
             let mut statement = connection
                 .prepare_cached("SELECT event_id, reason FROM projection_poison ORDER BY event_id DESC LIMIT ?1")?;
-            let found = statement.query_map([columns::limit(limit)], |row| Ok((EventId(row.get(0)?), row.get(1)?)))?;
+            let found = statement
+                .query_map([columns::limit(limit)], |row| Ok((EventId(row.get("event_id")?), row.get("reason")?)))?;
             Ok(found.collect::<rusqlite::Result<_>>()?)
         })
         .await
@@ -414,8 +429,8 @@ impl Insights for Sqlite {
 
 fn commits(connection: &Connection, filter: &CommitFilter) -> Result<Vec<(Commit, i64)>> {
     let sql = format!(
-        "SELECT {COMMIT_COLUMNS} FROM insights_commits c JOIN insights_identities i ON i.id = c.identity
-         WHERE c.at >= ?1 AND c.at < ?2 AND {} AND {} ORDER BY c.at",
+        "{} WHERE c.at >= ?1 AND c.at < ?2 AND {} AND {} ORDER BY c.at",
+        insights::select_commits(),
         is_among("c.project", filter.projects.as_deref()),
         is_among("c.identity", filter.identities.as_deref())
     );
@@ -425,7 +440,8 @@ fn commits(connection: &Connection, filter: &CommitFilter) -> Result<Vec<(Commit
     Ok(found.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The condition that a column is one of some numbers, if any are given. They are numbers, so they can stand in the text.
+/// The condition that a column is one of some numbers, if any are given. They are numbers, so they can stand in the
+/// text.
 fn is_among(column: &str, numbers: Option<&[i64]>) -> String {
     match numbers {
         None => "1".to_owned(),

@@ -11,6 +11,7 @@ use quickdraw_domain::{EventId, Timestamp};
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
+use super::rows::scalar;
 use crate::columns;
 use crate::error::Result;
 
@@ -32,12 +33,12 @@ pub(super) struct Keys {
 impl Keys {
     pub(super) fn load(connection: &Connection) -> Result<Self> {
         let mut keys = Self {
-            archived: connection
-                .query_row("SELECT EXISTS (SELECT 1 FROM idempotency_archive)", [], |row| row.get(0))?,
+            archived: connection.query_row("SELECT EXISTS (SELECT 1 FROM idempotency_archive)", [], scalar)?,
             ..Self::default()
         };
         let mut statement = connection.prepare("SELECT event_id, key_hash FROM idempotency_keys ORDER BY event_id")?;
-        let rows = statement.query_map([], |row| Ok((row.get::<_, Uuid>(0)?, row.get::<_, KeyHash>(1)?)))?;
+        let rows =
+            statement.query_map([], |row| Ok((row.get::<_, Uuid>("event_id")?, row.get::<_, KeyHash>("key_hash")?)))?;
         for row in rows {
             let (event, hash) = row?;
             keys.recent.insert(hash, EventId(event));
@@ -60,7 +61,7 @@ impl Keys {
         }
         let known = connection
             .prepare_cached("SELECT event_id FROM idempotency_archive WHERE key_hash = ?1")?
-            .query_row([hash], |row| row.get(0))
+            .query_row([hash], scalar)
             .optional()?;
         Ok(known.map(EventId))
     }
@@ -118,7 +119,7 @@ impl Keys {
                 "SELECT event_id, key_hash FROM idempotency_keys WHERE event_id < ?1 ORDER BY event_id LIMIT ?2",
             )?
             .query_map((super::events::edge(before), i64::try_from(limit).unwrap_or(i64::MAX)), |row| {
-                Ok((row.get(0)?, row.get(1)?))
+                Ok((row.get("event_id")?, row.get("key_hash")?))
             })?
             .collect::<rusqlite::Result<_>>()?;
         for (event, hash) in &gone {

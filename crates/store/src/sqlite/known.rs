@@ -1,4 +1,4 @@
-//! What is seen in received events, in SQLite.
+//! Projects, groups and users of received events, in SQLite.
 
 use std::collections::BTreeSet;
 
@@ -8,6 +8,7 @@ use quickdraw_domain::identity::{self, Around, ChosenBy, Foreign, Local, Placed,
 use quickdraw_domain::{GroupId, ProjectId, SourceId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::rows::scalar;
 use super::{Sqlite, audit};
 use crate::error::{Error, Result};
 use crate::known::{Known, MOST_PROJECTS, MOST_USERS, moved};
@@ -20,7 +21,7 @@ const GROUP: &str = "SELECT l.id, l.full_path, l.path_chosen_by, k.instance, k.f
 
 /// Of one event that is taken up: its instance and source, and when it came.
 #[derive(Clone, Copy)]
-struct Told<'a> {
+struct Received<'a> {
     instance: &'a str,
     source: SourceId,
     now: Timestamp,
@@ -36,8 +37,8 @@ impl Known for Sqlite {
         now: Timestamp,
     ) -> Result<Option<ProjectId>> {
         self.configure(move |tx| {
-            let told = Told { instance: &instance, source, now };
-            Ok(know_project(tx.connection, told, &seen)?.map(ProjectId))
+            let received = Received { instance: &instance, source, now };
+            Ok(know_project(tx.connection, received, &seen)?.map(ProjectId))
         })
         .await
     }
@@ -50,8 +51,8 @@ impl Known for Sqlite {
         now: Timestamp,
     ) -> Result<Option<GroupId>> {
         self.configure(move |tx| {
-            let told = Told { instance: &instance, source, now };
-            Ok(know_group(tx.connection, told, &seen)?.map(GroupId))
+            let received = Received { instance: &instance, source, now };
+            Ok(know_group(tx.connection, received, &seen)?.map(GroupId))
         })
         .await
     }
@@ -59,7 +60,7 @@ impl Known for Sqlite {
     async fn know_users(&self, seen: Vec<SeenUser>, now: Timestamp) -> Result<()> {
         self.configure(move |tx| {
             let count = "SELECT count(*) FROM users";
-            if tx.connection.query_row(count, [], |row| row.get::<_, i64>(0))? >= MOST_USERS {
+            if tx.connection.query_row(count, [], scalar::<i64>)? >= MOST_USERS {
                 return Ok(());
             }
             let mut insert = tx.connection.prepare_cached(
@@ -75,9 +76,9 @@ impl Known for Sqlite {
     }
 }
 
-fn know_project(connection: &Connection, told: Told<'_>, seen: &SeenProject) -> Result<Option<i64>> {
-    if let Some(project) = known(connection, PROJECT, told.instance, seen.id)? {
-        follow_project(connection, told, seen, &project)?;
+fn know_project(connection: &Connection, received: Received<'_>, seen: &SeenProject) -> Result<Option<i64>> {
+    if let Some(project) = known(connection, PROJECT, received.instance, seen.id)? {
+        follow_project(connection, received, seen, &project)?;
         return Ok(Some(project.id));
     }
     if count(connection, "known_projects")? >= MOST_PROJECTS {
@@ -85,20 +86,20 @@ fn know_project(connection: &Connection, told: Told<'_>, seen: &SeenProject) -> 
     }
     let mut there = vec![seen.path_with_namespace.as_str()];
     there.extend(seen.old_path.as_deref());
-    let around = around(connection, told.instance, &there, seen.id, None)?;
+    let around = around(connection, received.instance, &there, seen.id, None)?;
     let link = |id: i64, path: &str| {
         let sql = "INSERT INTO known_projects (instance, foreign_id, project_id, path) VALUES (?1, ?2, ?3, ?4)";
-        connection.execute(sql, (told.instance, seen.id, id, path))
+        connection.execute(sql, (received.instance, seen.id, id, path))
     };
-    if let Some((id, old_path)) = identity::find_renamed(told.instance, seen, &around) {
+    if let Some((id, old_path)) = identity::find_renamed(received.instance, seen, &around) {
         link(id, old_path)?;
-        let project = known(connection, PROJECT, told.instance, seen.id)?;
-        follow_project(connection, told, seen, &project.ok_or(Error::Damaged("a project that was just found"))?)?;
+        let project = known(connection, PROJECT, received.instance, seen.id)?;
+        follow_project(connection, received, seen, &project.ok_or(Error::Damaged("a project that was just found"))?)?;
         return Ok(Some(id));
     }
-    let id = match identity::place(told.instance, seen, &around) {
+    let id = match identity::place(received.instance, seen, &around) {
         Placed::Join(id) => id,
-        Placed::Make(room) => make_project(connection, seen, &room, told.now)?,
+        Placed::Make(room) => make_project(connection, seen, &room, received.now)?,
         Placed::Nowhere => return Ok(None),
     };
     link(id, &seen.path_with_namespace)?;
@@ -106,28 +107,31 @@ fn know_project(connection: &Connection, told: Told<'_>, seen: &SeenProject) -> 
 }
 
 /// Moves a project whose path there has changed, and notes that path.
-fn follow_project(connection: &Connection, told: Told<'_>, seen: &SeenProject, project: &Local) -> Result<()> {
+fn follow_project(connection: &Connection, received: Received<'_>, seen: &SeenProject, project: &Local) -> Result<()> {
     let path = &seen.path_with_namespace;
     if project.stands_for.as_ref().is_some_and(|known| known.path == *path) {
         return Ok(());
     }
-    let around = around(connection, told.instance, &[path], seen.id, Some(&project.path))?;
-    if let Some(room) = identity::follow(told.instance, seen, project, &around) {
-        let group = make_groups(connection, &room, seen.visibility_level, told.now)?;
+    let around = around(connection, received.instance, &[path], seen.id, Some(&project.path))?;
+    if let Some(room) = identity::follow(received.instance, seen, project, &around) {
+        let group = make_groups(connection, &room, seen.visibility_level, received.now)?;
         connection.execute(
             "UPDATE projects SET group_id = ?2, full_path = ?3, path_chosen_by = ?4 WHERE id = ?1",
             (project.id, group, &room.path, ChosenBy::Maker.code()),
         )?;
-        audit::write(connection, moved("project", project.id, &project.path, &room.path, told.source, told.now))?;
+        audit::write(
+            connection,
+            moved("project", project.id, &project.path, &room.path, received.source, received.now),
+        )?;
     }
     let sql = "UPDATE known_projects SET path = ?3 WHERE instance = ?1 AND foreign_id = ?2";
-    connection.execute(sql, (told.instance, seen.id, path))?;
+    connection.execute(sql, (received.instance, seen.id, path))?;
     Ok(())
 }
 
-fn know_group(connection: &Connection, told: Told<'_>, seen: &SeenGroup) -> Result<Option<i64>> {
-    if let Some(group) = known(connection, GROUP, told.instance, seen.number)? {
-        follow_group(connection, told, seen, &group)?;
+fn know_group(connection: &Connection, received: Received<'_>, seen: &SeenGroup) -> Result<Option<i64>> {
+    if let Some(group) = known(connection, GROUP, received.instance, seen.number)? {
+        follow_group(connection, received, seen, &group)?;
         return Ok(Some(group.id));
     }
     if count(connection, "known_groups")? >= MOST_PROJECTS {
@@ -135,23 +139,23 @@ fn know_group(connection: &Connection, told: Told<'_>, seen: &SeenGroup) -> Resu
     }
     let mut there = vec![seen.path.as_str()];
     there.extend(seen.old_path.as_deref());
-    let around = around(connection, told.instance, &there, seen.number, None)?;
-    let Some((id, path)) = identity::find_group(told.instance, seen, &around) else { return Ok(None) };
+    let around = around(connection, received.instance, &there, seen.number, None)?;
+    let Some((id, path)) = identity::find_group(received.instance, seen, &around) else { return Ok(None) };
     let sql = "INSERT INTO known_groups (instance, foreign_id, group_id, path) VALUES (?1, ?2, ?3, ?4)";
-    connection.execute(sql, (told.instance, seen.number, id, path))?;
-    let group = known(connection, GROUP, told.instance, seen.number)?;
-    follow_group(connection, told, seen, &group.ok_or(Error::Damaged("a group that was just found"))?)?;
+    connection.execute(sql, (received.instance, seen.number, id, path))?;
+    let group = known(connection, GROUP, received.instance, seen.number)?;
+    follow_group(connection, received, seen, &group.ok_or(Error::Damaged("a group that was just found"))?)?;
     Ok(Some(id))
 }
 
-/// Moves a group whose path there has changed, with all that lies in it, and notes that path.
-fn follow_group(connection: &Connection, told: Told<'_>, seen: &SeenGroup, group: &Local) -> Result<()> {
+/// Moves a group whose path there has changed, with everything in it, and notes that path.
+fn follow_group(connection: &Connection, received: Received<'_>, seen: &SeenGroup, group: &Local) -> Result<()> {
     if group.stands_for.as_ref().is_some_and(|known| known.path == seen.path) {
         return Ok(());
     }
-    let around = around(connection, told.instance, &[&seen.path], seen.number, Some(&group.path))?;
-    if let Some(room) = identity::follow_group(told.instance, seen, group, &around) {
-        let parent = make_groups(connection, &room, 0, told.now)?;
+    let around = around(connection, received.instance, &[&seen.path], seen.number, Some(&group.path))?;
+    if let Some(room) = identity::follow_group(received.instance, seen, group, &around) {
+        let parent = make_groups(connection, &room, 0, received.now)?;
         for (table, column) in [("groups", "parent_id"), ("projects", "group_id")] {
             let sql = format!(
                 "WITH RECURSIVE inside (id) AS (
@@ -165,10 +169,10 @@ fn follow_group(connection: &Connection, told: Told<'_>, seen: &SeenGroup, group
             "UPDATE groups SET parent_id = ?2, full_path = ?3, path_chosen_by = ?4 WHERE id = ?1",
             (group.id, parent, &room.path, ChosenBy::Maker.code()),
         )?;
-        audit::write(connection, moved("group", group.id, &group.path, &room.path, told.source, told.now))?;
+        audit::write(connection, moved("group", group.id, &group.path, &room.path, received.source, received.now))?;
     }
     let sql = "UPDATE known_groups SET path = ?3 WHERE instance = ?1 AND foreign_id = ?2";
-    connection.execute(sql, (told.instance, seen.number, &seen.path))?;
+    connection.execute(sql, (received.instance, seen.number, &seen.path))?;
     Ok(())
 }
 
@@ -177,7 +181,7 @@ fn known(connection: &Connection, select: &str, instance: &str, number: i64) -> 
     Ok(connection.prepare_cached(&sql)?.query_row((instance, number), local).optional()?)
 }
 
-/// What is here at the paths that a decision looks at.
+/// Groups and projects at the paths that a decision looks at.
 fn around(connection: &Connection, instance: &str, there: &[&str], number: i64, here: Option<&str>) -> Result<Around> {
     let mut around = Around::default();
     let mut groups = connection.prepare_cached(&format!("{GROUP} WHERE l.full_path = ?1"))?;
@@ -199,10 +203,10 @@ fn around(connection: &Connection, instance: &str, there: &[&str], number: i64, 
 }
 
 fn count(connection: &Connection, table: &str) -> Result<i64> {
-    Ok(connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))?)
+    Ok(connection.query_row(&format!("SELECT count(*) FROM {table}"), [], scalar)?)
 }
 
-/// Makes the groups that are missing above a path; gives the one that it lies in.
+/// Makes the groups that are missing above a path, and returns its parent.
 fn make_groups(connection: &Connection, room: &Room, visibility: i64, now: Timestamp) -> Result<Option<i64>> {
     let mut parent = room.parent;
     for group in &room.missing {
@@ -235,10 +239,15 @@ fn make_project(connection: &Connection, seen: &SeenProject, room: &Room, now: T
 }
 
 fn local(row: &Row<'_>) -> rusqlite::Result<Local> {
-    let instance: Option<String> = row.get(3)?;
+    let instance: Option<String> = row.get("instance")?;
     let stands_for = match instance {
-        Some(instance) => Some(Foreign { instance, number: row.get(4)?, path: row.get(5)? }),
+        Some(instance) => Some(Foreign { instance, number: row.get("foreign_id")?, path: row.get("path")? }),
         None => None,
     };
-    Ok(Local { id: row.get(0)?, path: row.get(1)?, chosen_by: ChosenBy::from_code(row.get(2)?), stands_for })
+    Ok(Local {
+        id: row.get("id")?,
+        path: row.get("full_path")?,
+        chosen_by: ChosenBy::from_code(row.get("path_chosen_by")?),
+        stands_for,
+    })
 }

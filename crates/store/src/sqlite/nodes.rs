@@ -1,8 +1,9 @@
-//! The store's own life in SQLite: there is one node, and nobody else to hear from.
+//! Heartbeats and condition in SQLite: there is one node, so there are no signals.
 
 use async_trait::async_trait;
 use quickdraw_domain::{NodeId, Timestamp};
 
+use super::rows::scalar;
 use super::{MIGRATIONS, Sqlite};
 use crate::error::Result;
 use crate::nodes::{Condition, Nodes};
@@ -15,7 +16,7 @@ impl Nodes for Sqlite {
             tx.connection
                 .prepare_cached("INSERT INTO nodes VALUES (?1, ?2, ?2) ON CONFLICT (id) DO UPDATE SET seen_at = ?2")?
                 .execute((node.0, now.as_micros()))?;
-            // Whoever else stands here is a process that died: the lock on the file is ours.
+            // Another row belongs to a process that died: the lock on the file is ours.
             tx.connection.prepare_cached("DELETE FROM nodes WHERE id <> ?1")?.execute([node.0])?;
             Ok(())
         })
@@ -44,12 +45,12 @@ impl Nodes for Sqlite {
 
     async fn condition(&self, _now: Timestamp) -> Result<Condition> {
         self.read(|connection| {
-            let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+            let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], scalar)?;
             let problems = if verdict == "ok" { Vec::new() } else { vec![format!("quick_check: {verdict}")] };
             Ok(Condition {
                 engine: format!("sqlite {}", rusqlite::version()),
                 schema_version: MIGRATIONS.last().map_or(0, |(version, ..)| *version),
-                nodes: connection.query_row("SELECT count(*) FROM nodes", [], |row| row.get(0))?,
+                nodes: connection.query_row("SELECT count(*) FROM nodes", [], scalar)?,
                 problems,
             })
         })

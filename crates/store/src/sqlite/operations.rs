@@ -7,6 +7,7 @@ use rusqlite::{OptionalExtension, Row};
 use uuid::Uuid;
 
 use super::Sqlite;
+use super::rows::scalar;
 use crate::columns;
 use crate::error::{Error, Result};
 use crate::operations::{MOST, Operation, Operations};
@@ -16,15 +17,15 @@ const COLUMNS: &str = "id, place_kind, place_id, name, version, closed, due_at, 
 
 fn operation(row: &Row<'_>) -> rusqlite::Result<Operation> {
     Ok(Operation {
-        id: row.get(0)?,
-        place: columns::place(row.get(1)?, row.get(2)?),
-        name: row.get(3)?,
-        version: row.get(4)?,
-        closed: row.get(5)?,
-        due_at: Timestamp::from_micros(row.get(6)?),
-        chain: row.get(7)?,
-        key: row.get(8)?,
-        saves: Packed::from_stored(row.get(9)?),
+        id: row.get("id")?,
+        place: columns::place(row.get("place_kind")?, row.get("place_id")?),
+        name: row.get("name")?,
+        version: row.get("version")?,
+        closed: row.get("closed")?,
+        due_at: Timestamp::from_micros(row.get("due_at")?),
+        chain: row.get("chain")?,
+        key: row.get("key")?,
+        saves: Packed::from_stored(row.get("saves")?),
     })
 }
 
@@ -52,7 +53,7 @@ impl Operations for Sqlite {
                 let parameters = (id, version, closed, due_at, chain, key, saves.as_bytes());
                 return Ok(tx.connection.prepare_cached(sql)?.execute(parameters)? == 1);
             }
-            let waiting: i64 = tx.connection.query_row("SELECT count(*) FROM operations", [], |row| row.get(0))?;
+            let waiting: i64 = tx.connection.query_row("SELECT count(*) FROM operations", [], scalar)?;
             if waiting >= MOST {
                 return Err(Error::Busy(format!("{MOST} operations wait for their last save")));
             }

@@ -8,12 +8,13 @@ use quickdraw_insights::entity::{Family, Item};
 use rusqlite::Connection;
 
 use super::Sqlite;
+use super::rows::scalar;
 use crate::columns;
 use crate::error::Result;
 use crate::insights;
 use crate::overview::{self, CommitCount, KnownBranch, MOST_MOVES, Overview, Piece, ZEROS};
 
-/// What tells the things of a piece.
+/// The condition that selects the items of a piece.
 const OF_PIECE: &str =
     "family = ?3 AND (opened_at IS NULL OR opened_at < ?2) AND (settled_at IS NULL OR settled_at >= ?1)
     AND project BETWEEN ?4 AND ?5";
@@ -40,10 +41,10 @@ impl Overview for Sqlite {
                 let parameters = (from, first, last, to, piece.first, piece.last, Metric::Commits.code());
                 let found = statement.query_map(parameters, |row| {
                     Ok(CommitCount {
-                        project: row.get(0)?,
-                        author: Author { email: row.get(1)?, name: row.get(2)? },
-                        hour: Timestamp::from_micros(row.get(3)?),
-                        commits: row.get(4)?,
+                        project: row.get("project")?,
+                        author: Author { email: row.get("email")?, name: row.get("name")? },
+                        hour: Timestamp::from_micros(row.get("hour")?),
+                        commits: row.get("commits")?,
                     })
                 })?;
                 Ok(found.collect::<rusqlite::Result<_>>()?)
@@ -57,18 +58,18 @@ impl Overview for Sqlite {
                 let (from, to, code) = overview::weighed(piece);
                 let sql = match piece.family {
                     Family::Commits => {
-                        "SELECT project, count(*) * 200 FROM insights_rollups
+                        "SELECT project, count(*) * 200 AS bytes FROM insights_rollups
                          WHERE hour >= ?1 AND hour < ?2 AND metric = ?3 AND project BETWEEN ?4 AND ?5
                          GROUP BY project ORDER BY project"
                             .to_owned()
                     }
                     _ => format!(
-                        "SELECT project, sum(length(state)) FROM insights_items WHERE {OF_PIECE} GROUP BY project ORDER BY project"
+                        "SELECT project, sum(length(state)) AS bytes FROM insights_items WHERE {OF_PIECE} GROUP BY project ORDER BY project"
                     ),
                 };
                 let mut statement = connection.prepare_cached(&sql)?;
                 let parameters = (from, to, code, piece.first, piece.last);
-                let found = statement.query_map(parameters, |row| Ok((row.get(0)?, row.get(1)?)))?;
+                let found = statement.query_map(parameters, |row| Ok((row.get("project")?, row.get("bytes")?)))?;
                 Ok(found.collect::<rusqlite::Result<_>>()?)
             })
             .await
@@ -86,7 +87,7 @@ impl Overview for Sqlite {
                 let mut found = statement.query((from, to, piece.family.code(), piece.first, piece.last))?;
                 let (mut items, mut left) = (Vec::new(), bytes);
                 while let Some(row) = found.next()? {
-                    let state: Vec<u8> = row.get(0)?;
+                    let state: Vec<u8> = scalar(row)?;
                     if state.len() > left {
                         return Ok((items, true));
                     }
@@ -108,7 +109,7 @@ impl Overview for Sqlite {
                 let before = piece.to.as_micros();
                 let parameters =
                     (Family::Branches.code(), behind.0, behind.1, piece.last, before, columns::limit(limit));
-                let found = statement.query_map(parameters, |row| row.get::<_, Vec<u8>>(0))?;
+                let found = statement.query_map(parameters, scalar::<Vec<u8>>)?;
                 let mut known = Vec::new();
                 for state in found {
                     if let Item::Branch(branch) = insights::read_item(Family::Branches, &state?)? {
@@ -147,9 +148,9 @@ fn moves_of_deleted(connection: &Connection, branch: &Branch, before: i64) -> Re
         Ok(Push {
             project: branch.project,
             git_ref: branch.git_ref.clone(),
-            before: row.get(0)?,
-            after: row.get(1)?,
-            received_at: Timestamp::from_micros(row.get(2)?),
+            before: row.get("before_sha")?,
+            after: row.get("after_sha")?,
+            received_at: Timestamp::from_micros(row.get("received_at")?),
             pusher: None,
             is_default: false,
             total: 0,

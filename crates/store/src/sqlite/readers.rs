@@ -24,7 +24,7 @@ impl Readers {
             std::thread::Builder::new()
                 .name("sqlite-reader".into())
                 .spawn(move || work(&connection, &waiting))
-                .map_err(|error| Error::Unavailable(error.to_string()))?;
+                .map_err(Error::thread)?;
         }
         Ok(Self { jobs: Mutex::new(Some(jobs)) })
     }
@@ -36,7 +36,7 @@ impl Readers {
         telemetry::called("sqlite");
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |connection| drop(answer.send(job(connection))));
-        let closed = || Error::Unavailable("the store is closed".into());
+        let closed = || Error::unavailable("the store is closed");
         match &*self.jobs.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(jobs) => jobs.send(job).map_err(|_| closed())?,
             None => return Err(closed()),
@@ -53,7 +53,7 @@ fn work(connection: &Connection, waiting: &Mutex<Receiver<Job>>) {
     loop {
         let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
         match job {
-            // Whoever asked is told that there is no answer; the thread goes on.
+            // The caller gets an error, because its answer is dropped. The thread goes on.
             Ok(job) => drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(connection)))),
             Err(_) => return,
         }

@@ -9,10 +9,11 @@ use uuid::Uuid;
 
 use super::Sqlite;
 use super::events::edge;
-use super::rows::{self, EVENT_COLUMNS};
+use super::rows;
 use crate::columns;
 use crate::deliveries::blocked_at;
 use crate::error::Result;
+use crate::events::{BODY, EVENT_COLUMNS};
 use crate::payload::Packed;
 use crate::replays::{COLUMNS, Candidate, Look, Replay, Replays, Results, Step, filter, filter_text};
 
@@ -38,14 +39,15 @@ impl Replays for Sqlite {
     async fn replay_results(&self, replay: Replay) -> Result<Results> {
         self.read(move |connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT count(*) FILTER (WHERE state = 2 AND finished_at >= ?3),
-                    count(*) FILTER (WHERE state = 3 AND finished_at >= ?3), count(*) FILTER (WHERE state < 2)
+                "SELECT count(*) FILTER (WHERE state = 2 AND finished_at >= ?3) AS arrived,
+                    count(*) FILTER (WHERE state = 3 AND finished_at >= ?3) AS given_up,
+                    count(*) FILTER (WHERE state < 2) AS owed
                  FROM deliveries WHERE id > ?1 AND id <= ?2 AND (?4 IS NULL OR hook_id = ?4)",
             )?;
             let (after, last) = (edge(replay.filter.begin()), replay.cursor.0);
             let parameters = (after, last, replay.created_at.as_micros(), replay.filter.hook);
             let counted = statement.query_row(parameters, |row| {
-                Ok(Results { arrived: row.get(0)?, given_up: row.get(1)?, owed: row.get(2)? })
+                Ok(Results { arrived: row.get("arrived")?, given_up: row.get("given_up")?, owed: row.get("owed")? })
             })?;
             Ok(counted)
         })
@@ -81,9 +83,8 @@ impl Replays for Sqlite {
         self.read(move |connection| {
             let payload = if look.bodies { "e.payload" } else { "NULL" };
             let sql = format!(
-                "SELECT d.id, d.hook_id, d.state,
-                    (SELECT a.status FROM attempts a WHERE a.delivery_id = d.id ORDER BY a.id DESC LIMIT 1),
-                    {payload}, {EVENT_COLUMNS}
+                "SELECT {EVENT_COLUMNS}, {payload} AS payload, d.id AS delivery_id, d.hook_id, d.state,
+                    (SELECT a.status FROM attempts a WHERE a.delivery_id = d.id ORDER BY a.id DESC LIMIT 1) AS status
                  FROM (SELECT * FROM deliveries WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3) d
                  JOIN events e ON e.id = d.event_id ORDER BY d.id"
             );
@@ -92,12 +93,12 @@ impl Replays for Sqlite {
             let mut statement = connection.prepare_cached(&sql)?;
             let found = statement.query_map((after, before, columns::limit(look.limit)), |row| {
                 Ok(Candidate {
-                    delivery: DeliveryId(row.get(0)?),
-                    hook: HookId(row.get(1)?),
-                    state: State::from_code(row.get(2)?, Timestamp::default()),
-                    status: row.get(3)?,
-                    payload: row.get::<_, Option<Vec<u8>>>(4)?.map(Packed::from_stored),
-                    event: rows::event(row, 5)?,
+                    delivery: DeliveryId(row.get("delivery_id")?),
+                    hook: HookId(row.get("hook_id")?),
+                    state: State::from_code(row.get("state")?, Timestamp::default()),
+                    status: row.get("status")?,
+                    payload: row.get::<_, Option<Vec<u8>>>(BODY.payload)?.map(Packed::from_stored),
+                    event: rows::event(row)?,
                 })
             })?;
             Ok(found.collect::<rusqlite::Result<_>>()?)
@@ -160,16 +161,16 @@ fn find(connection: &Connection, id: i64) -> Result<Option<Replay>> {
 
 fn replay(row: &Row<'_>) -> Result<Replay> {
     Ok(Replay {
-        id: row.get(0)?,
-        created_by: row.get(1)?,
-        created_at: Timestamp::from_micros(row.get(2)?),
-        filter: filter(&row.get::<_, String>(3)?)?,
-        rate: row.get(4)?,
-        progress: Progress::from_code(row.get(5)?),
-        cursor: DeliveryId(row.get(6)?),
-        advanced_at: Timestamp::from_micros(row.get(7)?),
-        looked_at: row.get(8)?,
-        replayed: row.get(9)?,
-        finished_at: row.get::<_, Option<i64>>(10)?.map(Timestamp::from_micros),
+        id: row.get("id")?,
+        created_by: row.get("created_by")?,
+        created_at: Timestamp::from_micros(row.get("created_at")?),
+        filter: filter(&row.get::<_, String>("filter")?)?,
+        rate: row.get("rate")?,
+        progress: Progress::from_code(row.get("progress")?),
+        cursor: DeliveryId(row.get("cursor")?),
+        advanced_at: Timestamp::from_micros(row.get("advanced_at")?),
+        looked_at: row.get("looked_at")?,
+        replayed: row.get("replayed")?,
+        finished_at: row.get::<_, Option<i64>>("finished_at")?.map(Timestamp::from_micros),
     })
 }

@@ -1,31 +1,38 @@
-//! How rows become things: the shapes that several files of this folder share.
+//! Readers of rows that several files of this folder share.
 
 use quickdraw_domain::event::Event;
 use quickdraw_domain::{EventId, ObjectKey, Timestamp, Trigger};
 use rusqlite::Row;
+use rusqlite::types::FromSql;
 
 use crate::columns;
+use crate::events::{BODY, EVENT};
+use crate::payload::Packed;
 
-/// The columns that [`event`] reads, in its order.
-pub(super) const EVENT_COLUMNS: &str =
-    "e.id, e.place_kind, e.place_id, e.trigger_code, e.origin_kind, e.origin_id, e.received_at, e.chain, e.git_ref,
-    e.object, e.sent_as, e.instance, e.duplicate_of,
-    e.filtered";
+/// Reads the value of a row that has one column.
+pub(super) fn scalar<T: FromSql>(row: &Row<'_>) -> rusqlite::Result<T> {
+    row.get(0)
+}
 
-/// Reads [`EVENT_COLUMNS`] from the row's column `at` on.
-pub(super) fn event(row: &Row<'_>, at: usize) -> rusqlite::Result<Event> {
+/// Reads a row that begins with [`EVENT`].
+pub(super) fn event(row: &Row<'_>) -> rusqlite::Result<Event> {
     Ok(Event {
-        id: EventId(row.get(at)?),
-        place: columns::place(row.get(at + 1)?, row.get(at + 2)?),
-        trigger: Trigger::by_code(row.get(at + 3)?),
-        origin: columns::origin(row.get(at + 4)?, row.get(at + 5)?),
-        received_at: Timestamp::from_micros(row.get(at + 6)?),
-        chain: row.get(at + 7)?,
-        git_ref: row.get(at + 8)?,
-        object: row.get::<_, Option<i64>>(at + 9)?.map(ObjectKey),
-        sent_as: row.get(at + 10)?,
-        instance: row.get(at + 11)?,
-        duplicate_of: row.get::<_, Option<uuid::Uuid>>(at + 12)?.map(EventId),
-        unlisted: columns::read_unlisted(row.get::<_, Option<String>>(at + 13)?.as_deref()),
+        id: EventId(row.get(EVENT.id)?),
+        place: columns::place(row.get(EVENT.place_kind)?, row.get(EVENT.place_id)?),
+        trigger: Trigger::by_code(row.get(EVENT.trigger_code)?),
+        origin: columns::origin(row.get(EVENT.origin_kind)?, row.get(EVENT.origin_id)?),
+        received_at: Timestamp::from_micros(row.get(EVENT.received_at)?),
+        chain: row.get(EVENT.chain)?,
+        git_ref: row.get(EVENT.git_ref)?,
+        object: row.get::<_, Option<i64>>(EVENT.object)?.map(ObjectKey),
+        sent_as: row.get(EVENT.sent_as)?,
+        instance: row.get(EVENT.instance)?,
+        duplicate_of: row.get::<_, Option<uuid::Uuid>>(EVENT.duplicate_of)?.map(EventId),
+        unlisted: columns::read_unlisted(row.get::<_, Option<String>>(EVENT.filtered)?.as_deref()),
     })
+}
+
+/// Reads a row that begins with [`EVENT`] and [`BODY`].
+pub(super) fn event_with_body(row: &Row<'_>) -> rusqlite::Result<(Event, Packed)> {
+    Ok((event(row)?, Packed::from_stored(row.get(BODY.payload)?)))
 }

@@ -6,6 +6,7 @@ use quickdraw_domain::{GroupId, ProjectId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::Sqlite;
+use super::rows::scalar;
 use super::search::{Found, find};
 use crate::error::{Error, Result};
 use crate::lists::{Page, Paged};
@@ -15,7 +16,8 @@ use crate::scopes::{
 };
 
 const GROUP: &str = "SELECT id, parent_id, name, full_path, description, visibility_level, created_at FROM groups";
-const PROJECT: &str = "SELECT p.id, p.group_id, p.name, p.full_path, g.name, p.description, p.default_branch,
+const PROJECT: &str =
+    "SELECT p.id, p.group_id, p.name, p.full_path, g.name AS namespace, p.description, p.default_branch,
     p.visibility_level, p.created_at FROM projects p JOIN groups g ON g.id = p.group_id";
 
 /// Groups in which a user (`?1`) has at least a role at a time (`?2`), and all below them.
@@ -40,7 +42,7 @@ fn is_mine(listed: Listed, least: i64) -> String {
     }
 }
 
-/// What is listed: rows and their number, the table that they are of, and the column of the group that they lie in.
+/// A kind of row that is listed: the statement, the column of the number, the table, and the column of the group above.
 struct Kind {
     listed: Listed,
     rows: &'static str,
@@ -83,7 +85,7 @@ fn list<T>(
     // Not cached: filters make too many statements.
     let sql = format!("{with} SELECT count(*) FROM (SELECT 1 {conditions} LIMIT ?6)");
     let parameters = (user, now, &text, within, page.after(), page.counted());
-    let total = connection.query_row(&sql, parameters, |row| row.get(0))?;
+    let total = connection.query_row(&sql, parameters, scalar)?;
     let sql = format!(
         "{with} {rows} WHERE {id} IN (SELECT {key} {conditions} ORDER BY {key} {order} LIMIT ?6 OFFSET ?7)
          ORDER BY {id} {order}"
@@ -166,7 +168,7 @@ impl Scopes for Sqlite {
                     id.0,
                     full_path,
                     edit.name.unwrap_or(known.name),
-                    edit.description.unwrap_or(known.description),
+                    edit.description.apply(known.description),
                     edit.visibility_level.unwrap_or(known.visibility_level),
                     parent.map(|id| id.0),
                 ),
@@ -233,7 +235,7 @@ impl Scopes for Sqlite {
                     edit.group.unwrap_or(known.group).0,
                     full_path,
                     edit.name.unwrap_or(known.name),
-                    edit.description.unwrap_or(known.description),
+                    edit.description.apply(known.description),
                     edit.default_branch.or(known.default_branch),
                     edit.visibility_level.unwrap_or(known.visibility_level),
                     edit.archived,
@@ -283,26 +285,26 @@ fn project(connection: &Connection, name: &Name) -> Result<Option<Project>> {
 
 fn read_group(row: &Row<'_>) -> rusqlite::Result<Group> {
     Ok(Group {
-        id: GroupId(row.get(0)?),
-        parent: row.get::<_, Option<i64>>(1)?.map(GroupId),
-        name: row.get(2)?,
-        full_path: row.get(3)?,
-        description: row.get(4)?,
-        visibility_level: row.get(5)?,
-        created_at: Timestamp::from_micros(row.get(6)?),
+        id: GroupId(row.get("id")?),
+        parent: row.get::<_, Option<i64>>("parent_id")?.map(GroupId),
+        name: row.get("name")?,
+        full_path: row.get("full_path")?,
+        description: row.get("description")?,
+        visibility_level: row.get("visibility_level")?,
+        created_at: Timestamp::from_micros(row.get("created_at")?),
     })
 }
 
 fn read_project(row: &Row<'_>) -> rusqlite::Result<Project> {
     Ok(Project {
-        id: ProjectId(row.get(0)?),
-        group: GroupId(row.get(1)?),
-        name: row.get(2)?,
-        path_with_namespace: row.get(3)?,
-        namespace: row.get(4)?,
-        description: row.get(5)?,
-        default_branch: row.get(6)?,
-        visibility_level: row.get(7)?,
-        created_at: Timestamp::from_micros(row.get(8)?),
+        id: ProjectId(row.get("id")?),
+        group: GroupId(row.get("group_id")?),
+        name: row.get("name")?,
+        path_with_namespace: row.get("full_path")?,
+        namespace: row.get("namespace")?,
+        description: row.get("description")?,
+        default_branch: row.get("default_branch")?,
+        visibility_level: row.get("visibility_level")?,
+        created_at: Timestamp::from_micros(row.get("created_at")?),
     })
 }

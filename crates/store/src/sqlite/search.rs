@@ -12,8 +12,8 @@ pub(super) struct Found {
     pub(super) text: String,
 }
 
-/// Finds users by a text in login or name, or by their whole address. Addresses have no quotes, which the phrase begins and
-/// ends with.
+/// Finds users by a text in login or name, or by their whole address. Addresses have no quotes, which the phrase begins
+/// and ends with.
 pub(super) fn find_users(text: &str, parameter: &str) -> Found {
     let by_email = format!("lower(l.email) = lower(trim({parameter}, '\"'))");
     let within = format!("SELECT rowid FROM users_search WHERE users_search MATCH {parameter}");
@@ -25,7 +25,8 @@ fn phrase(text: &str) -> String {
     format!("\"{}\"", text.replace('"', "\"\""))
 }
 
-/// Finds a text. `parameter` is where the statement has [`Found::text`], `whole` the condition that a name or path is it.
+/// Finds a text. `parameter` is where the statement has [`Found::text`], `whole` the condition that a name or path is
+/// it.
 pub(super) fn find(table: &str, text: &str, parameter: &str, whole: &str) -> Found {
     if !is_part(text) {
         return Found { from: format!("FROM {table} l WHERE ({whole})"), id: "l.id", text: text.to_owned() };

@@ -25,8 +25,8 @@ pub(super) fn finish(tx: &mut Tx<'_>, finished: &Finished, now: Timestamp, polic
     let finished_at = (!settled.state.is_owed()).then(|| now.as_micros());
     tx.connection
         .prepare_cached(
-            // A delivery that was cancelled meanwhile stays so; one that was given up and is sent again by hand may get
-            // there after all. One that is blocked keeps its place in the line, unless that was its last attempt.
+            // A delivery that was cancelled meanwhile stays so; one that was given up and is resent may get
+            // there after all. A blocked delivery keeps its place in its queue, unless that was its last attempt.
             "UPDATE deliveries SET attempts = ?4, unknown = ?5, finished_at = coalesce(finished_at, ?6),
                due_at = CASE WHEN state < 2 AND (due_at < ?7 OR ?2 >= 2) THEN ?3 ELSE due_at END,
                state = CASE WHEN due_at >= ?7 AND state < 2 AND ?2 < 2 THEN state
@@ -72,17 +72,18 @@ pub(super) fn finish(tx: &mut Tx<'_>, finished: &Finished, now: Timestamp, polic
 pub(super) fn health(connection: &Connection, hook: HookId) -> Result<Health> {
     let found = connection
         .prepare_cached("SELECT recent_failures, pauses, disabled_until, disabled FROM hook_health WHERE hook_id = ?1")?
-        .query_row([hook.0], |row| read_health(row, 0))
+        .query_row([hook.0], read_health)
         .optional()?;
     Ok(found.unwrap_or_default())
 }
 
-pub(super) fn read_health(row: &Row<'_>, at: usize) -> rusqlite::Result<Health> {
+/// Reads the columns of `hook_health` from a row that has them under their names.
+pub(super) fn read_health(row: &Row<'_>) -> rusqlite::Result<Health> {
     Ok(Health {
-        recent_failures: row.get(at)?,
-        pauses: row.get(at + 1)?,
-        disabled_until: row.get::<_, Option<i64>>(at + 2)?.map(Timestamp::from_micros),
-        disabled: row.get(at + 3)?,
+        recent_failures: row.get("recent_failures")?,
+        pauses: row.get("pauses")?,
+        disabled_until: row.get::<_, Option<i64>>("disabled_until")?.map(Timestamp::from_micros),
+        disabled: row.get("disabled")?,
     })
 }
 

@@ -15,12 +15,12 @@ use rusqlite::{Connection, OptionalExtension};
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
-use super::facts::{self, COMMIT_COLUMNS};
 use super::readers::Readers;
-use super::rows::{self, EVENT_COLUMNS};
-use super::{INSIGHTS_MIGRATIONS, Sqlite, beside, make_private, migrate};
+use super::rows::{self, scalar};
+use super::{INSIGHTS_MIGRATIONS, Sqlite, beside, facts, make_private, migrate};
 use crate::columns;
 use crate::error::{Error, Result};
+use crate::events::{BODY_COLUMN, EVENT_COLUMNS};
 use crate::insights;
 use crate::payload::Packed;
 use crate::rebuild::{Digests, LISTS, Rebuild, Shadow, TABLES, part};
@@ -83,7 +83,7 @@ impl ShadowFile {
                     page.push(Value::Object(object));
                     if bytes > PAGE_BYTES || page.len() >= PAGE_ROWS {
                         bytes = 0;
-                        // Whoever has gone wants no more.
+                        // The receiver of the pages is gone, so nothing more is read.
                         if pages.blocking_send(std::mem::take(&mut page)).is_err() {
                             return Ok(());
                         }
@@ -115,9 +115,7 @@ fn json(value: ValueRef<'_>) -> Value {
 
 fn digests(connection: &Connection) -> Result<Digests> {
     let mut digests = Digests::default();
-    let sql =
-        format!("SELECT {COMMIT_COLUMNS} FROM insights_commits c JOIN insights_identities i ON i.id = c.identity");
-    let mut statement = connection.prepare(&sql)?;
+    let mut statement = connection.prepare(&insights::select_commits())?;
     for commit in statement.query_map([], facts::read_commit)? {
         let (commit, _) = commit?;
         digests.add("commits", commit.at().as_micros(), &commit)?;
@@ -134,9 +132,9 @@ fn digests(connection: &Connection) -> Result<Digests> {
     let mut statement = connection.prepare("SELECT family, project, number, opened_at, state FROM insights_items")?;
     let mut found = statement.query([])?;
     while let Some(row) = found.next()? {
-        let (family, opened_at): (i16, Option<i64>) = (row.get(0)?, row.get(3)?);
-        let key: (i64, i64) = (row.get(1)?, row.get(2)?);
-        let state = String::from_utf8_lossy(row.get_ref(4)?.as_blob().map_err(|_| Error::Damaged("insights"))?);
+        let (family, opened_at): (i16, Option<i64>) = (row.get("family")?, row.get("opened_at")?);
+        let key: (i64, i64) = (row.get("project")?, row.get("number")?);
+        let state = String::from_utf8_lossy(row.get_ref("state")?.as_blob().map_err(|_| Error::Damaged("insights"))?);
         digests.add(part(family), opened_at.unwrap_or_default(), &(key, &state))?;
     }
     Ok(digests)
@@ -150,14 +148,14 @@ fn branch_numbers(connection: &Connection) -> Result<BTreeMap<i64, BranchNumbers
     let mut statement = connection.prepare(sql)?;
     let mut found = statement.query([Family::Pushes.code()])?;
     while let Some(row) = found.next()? {
-        let project: i64 = row.get(0)?;
+        let project: i64 = row.get("project")?;
         if project != of_one.0 {
             let (known, pushes) = std::mem::replace(&mut of_one, (project, Vec::new()));
             if !pushes.is_empty() {
                 numbers.insert(known, BranchNumbers::of(&pushes));
             }
         }
-        let state = row.get_ref(1)?.as_blob().map_err(|_| Error::Damaged("insights"))?;
+        let state = row.get_ref("state")?.as_blob().map_err(|_| Error::Damaged("insights"))?;
         if let Item::Push(push) = insights::read_item(Family::Pushes, state)? {
             of_one.1.push(push);
         }
@@ -173,9 +171,7 @@ fn branch_numbers(connection: &Connection) -> Result<BTreeMap<i64, BranchNumbers
 impl Rebuild for Sqlite {
     async fn shadow(&self) -> Result<Shadow> {
         let path = beside(&self.path, "-shadow");
-        tokio::task::spawn_blocking(move || Shadow::create(path))
-            .await
-            .map_err(|error| Error::Engine(error.to_string()))?
+        tokio::task::spawn_blocking(move || Shadow::create(path)).await.map_err(Error::task)?
     }
 
     async fn digests(&self) -> Result<Digests> {
@@ -186,7 +182,7 @@ impl Rebuild for Sqlite {
         self.read(move |connection| {
             let mut statement =
                 connection.prepare_cached("SELECT id FROM events WHERE id > ?1 ORDER BY id LIMIT ?2")?;
-            let found = statement.query_map((behind.0, columns::limit(limit)), |row| Ok(EventId(row.get(0)?)))?;
+            let found = statement.query_map((behind.0, columns::limit(limit)), |row| scalar(row).map(EventId))?;
             Ok(found.collect::<rusqlite::Result<_>>()?)
         })
         .await
@@ -194,14 +190,11 @@ impl Rebuild for Sqlite {
 
     async fn bodies(&self, ids: Vec<EventId>) -> Result<Vec<(Event, Packed)>> {
         self.read(move |connection| {
-            let sql = format!("SELECT {EVENT_COLUMNS}, e.payload FROM events e WHERE e.id = ?1");
+            let sql = format!("SELECT {EVENT_COLUMNS}, {BODY_COLUMN} FROM events e WHERE e.id = ?1");
             let mut statement = connection.prepare_cached(&sql)?;
             let mut all = Vec::with_capacity(ids.len());
             for id in ids {
-                let found = statement
-                    .query_row([id.0], |row| Ok((rows::event(row, 0)?, Packed::from_stored(row.get(14)?))))
-                    .optional()?;
-                all.extend(found);
+                all.extend(statement.query_row([id.0], rows::event_with_body).optional()?);
             }
             Ok(all)
         })

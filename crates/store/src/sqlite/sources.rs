@@ -6,6 +6,7 @@ use quickdraw_domain::{NodeId, Secret, SourceId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::Sqlite;
+use super::rows::scalar;
 use crate::documents::Document;
 use crate::error::{Error, Result};
 use crate::insights::Insights;
@@ -17,7 +18,7 @@ impl Sources for Sqlite {
     async fn create_source(&self, source: Source, most: i64) -> Result<Source> {
         let sealed = StoredSource::seal(&source, &self.ring)?;
         self.configure(move |tx| {
-            if tx.connection.query_row("SELECT count(*) FROM sources", [], |row| row.get::<_, i64>(0))? >= most {
+            if tx.connection.query_row("SELECT count(*) FROM sources", [], scalar::<i64>)? >= most {
                 return Err(Error::Full(most));
             }
             tx.connection.execute(
@@ -101,7 +102,7 @@ impl Sources for Sqlite {
                 adopt(tx.connection, source, &instance)?;
             }
             let sql = "SELECT instance FROM source_instances WHERE source_id = ?1";
-            let noted = tx.connection.query_row(sql, [source.0], |row| row.get::<_, String>(0)).optional()?;
+            let noted = tx.connection.query_row(sql, [source.0], scalar::<String>).optional()?;
             noted.map(|text| bound(&text)).transpose()
         })
         .await
@@ -155,14 +156,14 @@ impl Sources for Sqlite {
         self.read(move |connection| {
             let sql = "SELECT requests FROM source_requests WHERE source_id = ?1 AND node_id <> ?2";
             let mut statement = connection.prepare_cached(sql)?;
-            let lists = statement.query_map((source.0, node.0), |row| row.get(0))?;
+            let lists = statement.query_map((source.0, node.0), scalar)?;
             Ok(lists.collect::<rusqlite::Result<_>>()?)
         })
         .await
     }
 }
 
-/// What is known by the source alone is its instance's, but for what that has already.
+/// Moves projects and groups that are known by the source alone to its instance, except those that the instance has.
 fn adopt(connection: &Connection, source: SourceId, instance: &BoundTo) -> Result<()> {
     let BoundTo::Instance(address) = instance else { return Ok(()) };
     for table in ["known_projects", "known_groups"] {
@@ -174,7 +175,8 @@ fn adopt(connection: &Connection, source: SourceId, instance: &BoundTo) -> Resul
 
 pub(super) fn instances(connection: &Connection) -> Result<Vec<(SourceId, BoundTo)>> {
     let mut statement = connection.prepare_cached("SELECT source_id, instance FROM source_instances")?;
-    let rows = statement.query_map([], |row| Ok((SourceId(row.get(0)?), row.get::<_, String>(1)?)))?;
+    let rows =
+        statement.query_map([], |row| Ok((SourceId(row.get("source_id")?), row.get::<_, String>("instance")?)))?;
     let rows: Vec<(SourceId, String)> = rows.collect::<rusqlite::Result<_>>()?;
     rows.into_iter().map(|(source, text)| Ok((source, bound(&text)?))).collect()
 }
@@ -187,17 +189,17 @@ pub(super) fn all(connection: &Connection, ring: &Ring) -> Result<Vec<Source>> {
 
 fn stored(row: &Row<'_>) -> rusqlite::Result<StoredSource> {
     Ok(StoredSource {
-        id: row.get(0)?,
-        key: row.get(1)?,
-        name: row.get(2)?,
-        mode: row.get(3)?,
-        secrets: row.get(4)?,
-        window_seconds: row.get(5)?,
-        addresses: row.get(6)?,
-        per_minute: row.get(7)?,
-        body_limit: row.get(8)?,
-        deduplicate: row.get(9)?,
-        created_at: row.get(10)?,
-        updated_at: row.get(11)?,
+        id: row.get("id")?,
+        key: row.get("source_key")?,
+        name: row.get("name")?,
+        mode: row.get("mode")?,
+        secrets: row.get("secrets")?,
+        window_seconds: row.get("window_seconds")?,
+        addresses: row.get("addresses")?,
+        per_minute: row.get("per_minute")?,
+        body_limit: row.get("body_limit")?,
+        deduplicate: row.get("deduplicate")?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
     })
 }

@@ -1,9 +1,9 @@
 //! The one thread that writes. It takes every job that is waiting, runs them in one transaction, flushes once, and only
 //! then answers. No timer: a batch is what arrived while the last commit was running.
 //!
-//! Invariant: no answer leaves before the flush that covers it. When a commit fails, nobody in the batch is told that
-//! it succeeded, the connection is opened anew and what lives in memory is read again, because after a failed flush
-//! nobody knows what is on disk.
+//! Invariant: no answer leaves before the flush that covers it. When a commit fails, every caller of the batch gets the
+//! error, the connection is opened again, and the state in memory is read again, because after a failed flush the state
+//! of the disk is not known.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -23,10 +23,10 @@ use crate::telemetry::{self, COMMIT_JOBS, COMMIT_SECONDS};
 
 /// Most jobs that share a transaction: bounds how long the first of them waits.
 const MAX_JOBS: usize = 64;
-/// Most jobs that wait. Each is a batch already; more means that the disk does not keep up, and callers are told.
+/// Most jobs that wait. Each is a batch already; more means that the disk does not keep up, and callers get an error.
 const MAX_WAITING: usize = 1024;
 
-/// What a job works with: the open transaction, and what this process keeps in memory beside the file.
+/// The tools of a job: the open transaction, and the state that this process keeps in memory beside the file.
 pub(super) struct Tx<'a> {
     pub(super) connection: &'a Connection,
     pub(super) keys: &'a mut Keys,
@@ -38,12 +38,12 @@ type Answer = Box<dyn FnOnce(std::result::Result<(), &Error>) + Send>;
 /// Gives the answer, and whether the transaction may still be committed.
 type Job = Box<dyn FnOnce(&mut Tx<'_>) -> (Answer, Result<()>) + Send>;
 
-/// What becomes of the neighbours of a job that fails.
+/// The effect of a failed job on the other jobs of its transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Failing {
     /// Only its own changes go. It costs a copy of every page that the job touches.
     Alone,
-    /// The whole transaction goes. For the steps of the belt, which fail only when the engine does.
+    /// The whole transaction is rolled back. For the steps of the pipeline, which fail only when the engine does.
     Together,
 }
 
@@ -60,7 +60,7 @@ impl Writer {
         let thread = std::thread::Builder::new()
             .name("sqlite-writer".into())
             .spawn(move || state.work(&waiting, &checkpointer))
-            .map_err(|error| Error::Unavailable(error.to_string()))?;
+            .map_err(Error::thread)?;
         Ok(Self { jobs: Mutex::new(Some(jobs)), thread: Mutex::new(Some(thread)) })
     }
 
@@ -79,7 +79,7 @@ impl Writer {
             });
             let (result, failing) = match catch_unwind(run) {
                 Ok(result) => (result, failing),
-                Err(_) => (Err(Error::Engine("a write panicked".into())), Failing::Together),
+                Err(_) => (Err(Error::panicked()), Failing::Together),
             };
             let keep = match (&result, failing) {
                 (Err(error), Failing::Together) => Err(error.clone()),
@@ -98,9 +98,9 @@ impl Writer {
         match sent {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => return Err(Error::Busy("too many writes are waiting".into())),
-            Err(TrySendError::Disconnected(_)) => return Err(Error::Unavailable("the store is closed".into())),
+            Err(TrySendError::Disconnected(_)) => return Err(Error::unavailable("the store is closed")),
         }
-        answered.await.map_err(|_| Error::Unavailable("the store is closed".into()))?
+        answered.await.map_err(|_| Error::unavailable("the store is closed"))?
     }
 
     /// Ends the thread after everything that waits has been committed.
@@ -169,7 +169,7 @@ impl State {
     /// Runs a job, and every other that is waiting by the time it is done, and flushes once for all of them.
     fn commit(&mut self, first: Job, waiting: &Receiver<Job>) -> (Vec<Answer>, Result<()>) {
         let Self { connection, path, keys, claims, .. } = self;
-        // A job that is dropped tells its caller that the store is not there.
+        // The caller of a dropped job gets the error that the store is closed.
         let refuse = |job: Job, error: Error| {
             drop(job);
             (Vec::new(), Err(error))
@@ -186,7 +186,7 @@ impl State {
                 Err(error) => return refuse(first, error),
             }
         }
-        let Some(connection) = connection else { return refuse(first, Error::Unavailable("not open".into())) };
+        let Some(connection) = connection else { return refuse(first, Error::unavailable("not open")) };
         if let Err(error) = connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([])) {
             return refuse(first, error.into());
         }

@@ -2,7 +2,7 @@
 
 use quickdraw_domain::access::{AccessLevel, TokenScope};
 use quickdraw_domain::scope::Scope;
-use quickdraw_domain::{GroupId, ProjectId};
+use quickdraw_domain::{Edit, GroupId, ProjectId};
 use quickdraw_store::Error;
 use quickdraw_store::access::{Holder, MemberFilter, NewToken, NewUser, TokenFilter, Tokens, UserEdit, UserFilter};
 use quickdraw_store::lists::{Page, Start};
@@ -117,14 +117,14 @@ pub(crate) async fn users_are_edited_and_deleted_with_their_tokens_and_membershi
     store.create_user(new("uma"), NOON).await.expect("made");
     let rename = |username: &str| UserEdit { username: Some(username.to_owned()), ..UserEdit::default() };
     assert!(matches!(store.update_user(ida, rename("UMA")).await, Err(Error::Taken("username"))));
-    let address = |email: &str| UserEdit { email: Some(Some(email.to_owned())), ..UserEdit::default() };
+    let address = |email: &str| UserEdit { email: Edit::Set(email.to_owned()), ..UserEdit::default() };
     assert!(matches!(store.update_user(ida, address("UMA@climb.example")).await, Err(Error::Taken("email"))));
     let own = store.update_user(ida, address("Ida@climb.example")).await.expect("written").expect("the user exists");
     assert_eq!(own.email.as_deref(), Some("Ida@climb.example"), "their own address is not taken");
     let other = NewUser { username: "other".to_owned(), ..new("IDA") };
     assert!(matches!(store.create_user(other, NOON).await, Err(Error::Taken("email"))), "addresses ignore case");
     assert_eq!(store.update_user(999, rename("x")).await.expect("looked"), None);
-    let edit = UserEdit { email: Some(None), is_admin: Some(true), ..rename("Ida") };
+    let edit = UserEdit { email: Edit::Clear, is_admin: Some(true), ..rename("Ida") };
     let changed = store.update_user(ida, edit).await.expect("written").expect("the user exists");
     assert_eq!(
         (changed.username.as_str(), changed.name.as_str(), changed.email, changed.is_admin),

@@ -13,7 +13,7 @@ use quickdraw_domain::recursion::begun_by;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{DeliveryId, HookId, ProjectId, SourceId, Trigger};
 use quickdraw_store::deliveries::{Claimed, DeliveryFilter};
-use quickdraw_store::events::{Appended, Decide, Decided, EventFilter, FannedOut, NewEvent};
+use quickdraw_store::events::{Appended, Decide, Decided, EventFilter, FannedOut, Holds, NewEvent};
 use quickdraw_store::lists::MOST_LOOKED_AT;
 use uuid::Uuid;
 
@@ -101,7 +101,13 @@ fn decided(version: i64, deliver: &[HookId], taken: &[HookId]) -> Decided {
         in_order: Vec::new(),
         skip: vec![(HookId(9), SkipReason::BranchFilter)],
     };
-    Decided { version, audience, taken: taken.to_vec(), lease_until: NOON.plus(Duration::from_secs(30)), now: NOON }
+    Decided {
+        holds: Holds::AtVersion(version),
+        audience,
+        taken: taken.to_vec(),
+        lease_until: NOON.plus(Duration::from_secs(30)),
+        now: NOON,
+    }
 }
 
 pub(crate) async fn a_decided_event_is_queued_only_if_the_directory_changed(fixture: Fixture) {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use quickdraw_domain::audience::SkipReason;
-use quickdraw_domain::delivery::State;
+use quickdraw_domain::delivery::{Stage, State};
 use quickdraw_domain::outcome::Outcome;
 use quickdraw_domain::replay::Filter;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{DeliveryId, EventId, HookId, ObjectKey, Timestamp};
-use quickdraw_store::deliveries::{ASKED_BLOCKED, Claimed, DeliveryFilter, Held, Line};
-use quickdraw_store::events::{Decide, Decided, FannedOut, NewEvent};
+use quickdraw_store::deliveries::{Claimed, DeliveryFilter, Held, Line};
+use quickdraw_store::events::{Decide, Decided, FannedOut, Holds, NewEvent};
 use quickdraw_store::replays::Step;
 use uuid::Uuid;
 
@@ -35,7 +35,7 @@ fn in_order(hook: HookId) -> FannedOut {
 async fn report(fixture: &Fixture, hook: HookId, objects: &[(ObjectKey, u64)]) -> Vec<EventId> {
     let version = fixture.store.directory_version().await.expect("a version");
     let decided = |second| Decided {
-        version,
+        holds: Holds::AtVersion(version),
         audience: in_order(hook),
         taken: Vec::new(),
         lease_until: at(second),
@@ -74,7 +74,7 @@ pub(crate) async fn a_failing_head_blocks_only_its_own_queue(fixture: Fixture) {
     let made = report(&fixture, hook, &[(A, 0), (A, 1), (B, 2), (A, 3), (B, 4)]).await;
     let [a1, a2, b1, a3, b2] = made[..] else { panic!("five events") };
     assert!(fixture.claim(at(5)).await.is_empty(), "all deliveries are blocked at first");
-    let blocked = DeliveryFilter { state: Some(ASKED_BLOCKED), limit: 10, ..DeliveryFilter::default() };
+    let blocked = DeliveryFilter { state: Some(Stage::Blocked), limit: 10, ..DeliveryFilter::default() };
     assert_eq!(store.list_deliveries(blocked.clone()).await.expect("listed").rows.len(), 5);
     let heads = next(&fixture, at(5)).await;
     assert_eq!(events(&heads), [a1, b1]);
@@ -209,7 +209,8 @@ pub(crate) async fn two_nodes_advance_a_queue_one_after_the_other(server: String
     let first = older.event.id;
     let version = fixture.store.directory_version().await.expect("a version");
     let audience = in_order(hook);
-    let decided = Decided { version, audience, taken: Vec::new(), lease_until: at(2), now: at(2) };
+    let decided =
+        Decided { holds: Holds::AtVersion(version), audience, taken: Vec::new(), lease_until: at(2), now: at(2) };
     fixture.store.append_events(vec![NewEvent { decided: Some(decided), ..older }]).await.expect("appended");
     client.batch_execute("COMMIT").await.expect("committed");
     moving.await.expect("no panic").expect("moved up");

@@ -7,7 +7,7 @@ use quickdraw_domain::hook::{BranchFilter, Hook, HookUrl, PastHook};
 use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
-use quickdraw_domain::{GroupId, NodeId, ProjectId, Secret, Trigger};
+use quickdraw_domain::{Edit, GroupId, NodeId, ProjectId, Secret, Trigger};
 use quickdraw_store::Error;
 use quickdraw_store::access::{NewUser, UserEdit, UserFilter};
 use quickdraw_store::lists::{Page, Start};
@@ -255,7 +255,7 @@ pub(crate) async fn groups_and_projects_are_edited_searched_and_moved(fixture: F
     let there = ProjectEdit { group: Some(sub), ..ProjectEdit::default() };
     assert!(matches!(store.update_project(rope, there.clone()).await, Err(Error::Taken("path"))));
     let other = store.create_project(new(top, "sling"), NOON).await.expect("made").id;
-    let edit = ProjectEdit { description: Some(Some("d".to_owned())), name: Some("n".to_owned()), ..there };
+    let edit = ProjectEdit { description: Edit::Set("d".to_owned()), name: Some("n".to_owned()), ..there };
     let moved = store.update_project(other, edit).await.expect("written").expect("the project exists");
     assert_eq!((moved.path_with_namespace.as_str(), moved.group, moved.name.as_str()), ("top/sub/sling", sub, "n"));
     assert_eq!((moved.description.as_deref(), moved.default_branch.as_deref()), (Some("d"), Some("main")));
@@ -346,7 +346,7 @@ pub(crate) async fn simultaneous_changes_are_all_kept(fixture: Fixture) {
     for round in 0..8 {
         let top = store.create_group(group(None, &format!("top-{round}")), NOON).await.expect("made").id;
         let rename = GroupEdit { path: Some(format!("new-{round}")), ..GroupEdit::default() };
-        let describe = GroupEdit { description: Some(Some("d".to_owned())), ..GroupEdit::default() };
+        let describe = GroupEdit { description: Edit::Set("d".to_owned()), ..GroupEdit::default() };
         let (renamed, described, made) = tokio::join!(
             store.update_group(top, rename),
             store.update_group(top, describe),

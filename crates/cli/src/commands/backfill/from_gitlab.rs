@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Context;
+use quickdraw_domain::Trigger;
 use serde_json::{Value, json};
 
 use super::positions::Positions;
@@ -284,7 +285,7 @@ impl One<'_> {
             "project_id": home.project.id.0, "project": project(home),
             "total_commits_count": data["commit_count"].as_u64().unwrap_or(0).max(commits.len() as u64), "commits": commits,
         });
-        Told::of("push_hooks", row["created_at"].as_str().map(str::to_owned), &body).map(Some)
+        Told::of(Trigger::PUSH, row["created_at"].as_str().map(str::to_owned), &body).map(Some)
     }
 
     /// Reports all commits: first those of the default branch, then those of all branches.
@@ -312,7 +313,7 @@ impl One<'_> {
                 let commits: Vec<Value> = rows.iter().map(with_parents).collect();
                 let body = json!({ "object_kind": "push", "event_name": "push", "ref": git_ref,
                     "project_id": home.project.id.0, "project": project(home), "commits": commits });
-                self.teller.tell(Told::of("push_hooks", None, &body)?).await?;
+                self.teller.tell(Told::of(Trigger::PUSH, None, &body)?).await?;
                 bar.inc(rows.len() as u64);
                 if rows.len() < PAGE {
                     break;
@@ -353,7 +354,7 @@ fn deployment(home: &Home, row: &Value, tiers: &BTreeMap<String, String>) -> any
         "user": row["user"],
         "project": project(home),
     });
-    Told::of("deployment_hooks", at.as_str().map(str::to_owned), &body)
+    Told::of(Trigger::DEPLOYMENT, at.as_str().map(str::to_owned), &body)
 }
 
 fn project(home: &Home) -> Value {

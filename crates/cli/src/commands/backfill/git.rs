@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use gix::{ObjectId, Repository};
+use quickdraw_domain::Trigger;
 use serde_json::{Value, json};
 
 use super::tell::{Teller, Told};
@@ -51,13 +52,13 @@ pub(super) async fn run(path: &Path, home: &Home<'_>, mut teller: Teller) -> any
             bytes += commit.to_string().len();
             commits.push(commit);
             if commits.len() == TOGETHER || bytes > LARGEST {
-                teller.tell(Told::of("push_hooks", None, &body(&commits))?).await?;
+                teller.tell(Told::of(Trigger::PUSH, None, &body(&commits))?).await?;
                 (commits, bytes) = (Vec::new(), 0);
             }
             bar.inc(1);
         }
         if !commits.is_empty() {
-            teller.tell(Told::of("push_hooks", None, &body(&commits))?).await?;
+            teller.tell(Told::of(Trigger::PUSH, None, &body(&commits))?).await?;
         }
     }
     bar.finish_and_clear();

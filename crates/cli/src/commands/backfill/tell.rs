@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::Context;
+use quickdraw_domain::Trigger;
 use quickdraw_egress::Method;
 use serde::Serialize;
 use serde_json::Value;
@@ -45,12 +46,12 @@ impl Told {
     /// Takes a composed body.
     pub(super) fn new(found: Found, received_at: Option<String>) -> anyhow::Result<Self> {
         let payload = RawValue::from_string(String::from_utf8(found.body)?)?;
-        Ok(Self { trigger: found.trigger, received_at, payload })
+        Ok(Self { trigger: found.trigger.row().name, received_at, payload })
     }
 
     /// Takes a body as JSON.
-    pub(super) fn of(trigger: &'static str, received_at: Option<String>, body: &Value) -> anyhow::Result<Self> {
-        Ok(Self { trigger, received_at, payload: serde_json::value::to_raw_value(body)? })
+    pub(super) fn of(trigger: Trigger, received_at: Option<String>, body: &Value) -> anyhow::Result<Self> {
+        Ok(Self { trigger: trigger.row().name, received_at, payload: serde_json::value::to_raw_value(body)? })
     }
 }
 

@@ -2,6 +2,7 @@
 //! would have received it then. Approvals, draft changes and pushes come from system notes, which GitLab always writes
 //! in English.
 
+use quickdraw_domain::Trigger;
 use quickdraw_domain::compose::User;
 use serde_json::{Map, Value, json};
 
@@ -54,7 +55,7 @@ impl<'a> Thing<'a> {
         let first =
             steps.iter().find_map(|step| if let What::Draft(is_draft) = step.what { Some(is_draft) } else { None });
         let is_draft = first.map_or(attributes.get("draft") == Some(&Value::Bool(true)), |is_draft| !is_draft);
-        self.walk(&steps, &attributes, "merge_request", "merge_request_hooks", is_draft)
+        self.walk(&steps, &attributes, "merge_request", Trigger::MERGE_REQUEST, is_draft)
     }
 
     /// The merge. Old versions of GitLab have no `merged_at`; there the time comes from the changes of state.
@@ -119,7 +120,7 @@ impl<'a> Thing<'a> {
         steps: &[Step<'a>],
         attributes: &Map<String, Value>,
         kind: &str,
-        trigger: &'static str,
+        trigger: Trigger,
         mut is_draft: bool,
     ) -> anyhow::Result<Vec<Told>> {
         let (mut state, mut closed_at) = ("opened", Value::Null);
@@ -176,7 +177,7 @@ impl<'a> Thing<'a> {
             let who: User = user(step.who, &Value::Null);
             let (trigger, object) = if let What::Comment(note) = &step.what {
                 let is_internal = note["internal"] == true || self.there["confidential"] == true;
-                let trigger = if is_internal { "confidential_note_hooks" } else { "note_hooks" };
+                let trigger = if is_internal { Trigger::CONFIDENTIAL_NOTE } else { Trigger::NOTE };
                 (trigger, self.comment(note, kind, object))
             } else {
                 object.insert("action".to_owned(), action.into());

@@ -146,8 +146,7 @@ impl World {
             "web_url": format!("https://gitlab.example.com/{path}") })
     }
 
-    fn tell(&mut self, at: i64, trigger: &str, body: Value) {
-        let trigger = Trigger::by_name(trigger).unwrap_or(Trigger::UNKNOWN);
+    fn tell(&mut self, at: i64, trigger: Trigger, body: Value) {
         self.told.push(Told { at, trigger, body });
     }
 
@@ -191,7 +190,7 @@ impl World {
         let body = json!({ "object_kind": "push", "ref": format!("refs/heads/{branch}"), "before": from, "after": to,
             "user_id": id, "user_username": username, "user_name": name, "project_id": self.projects[project].id,
             "project": self.home(project), "commits": commits, "total_commits_count": commits.len() });
-        self.tell(at, "push_hooks", body);
+        self.tell(at, Trigger::PUSH, body);
     }
 
     /// Generates a merge request, from its first commit to its end.
@@ -303,7 +302,7 @@ impl World {
         }
         let body = json!({ "object_kind": "merge_request", "user": person(who), "project": self.home(one.project),
             "object_attributes": attributes, "labels": [] });
-        self.tell(at, "merge_request_hooks", body);
+        self.tell(at, Trigger::MERGE_REQUEST, body);
     }
 
     fn attributes(&self, one: &MergeRequest, at: i64, state: &str) -> Value {
@@ -320,7 +319,7 @@ impl World {
         on["last_commit"] = json!({ "id": head });
         let body = json!({ "object_kind": "note", "user": person(who), "project": self.home(one.project),
             "project_id": self.projects[one.project].id, "object_attributes": note, "merge_request": on });
-        self.tell(at, "note_hooks", body);
+        self.tell(at, Trigger::NOTE, body);
     }
 
     /// Generates a pipeline with three jobs. One job is flaky.
@@ -378,7 +377,7 @@ impl World {
             "created_at": spelled(from), "finished_at": to.map(spelled), "duration": took, "queued_duration": 20 });
         let body = json!({ "object_kind": "pipeline", "user": person(who), "project": self.home(project),
             "object_attributes": attributes, "builds": builds });
-        self.tell(at, "pipeline_hooks", body);
+        self.tell(at, Trigger::PIPELINE, body);
     }
 
     /// Generates a deployment, and sometimes the incident that follows.
@@ -391,7 +390,7 @@ impl World {
                 "deployment_id": number, "environment": "production", "environment_tier": "production", "ref": "main",
                 "short_sha": sha[..8], "commit_url": format!("https://gitlab.example.com/{path}/-/commit/{sha}"),
                 "user": person(who), "project": self.home(project) });
-            self.tell(at, "deployment_hooks", body);
+            self.tell(at, Trigger::DEPLOYMENT, body);
         }
         if status == "success" && self.dice.happens(15) {
             let at = at + self.dice.between(20, 300) * MINUTE;
@@ -412,7 +411,7 @@ impl World {
             let kind = if is_incident { "work_item" } else { "issue" };
             let body = json!({ "object_kind": kind, "user": person(who), "project": world.home(project),
                 "object_attributes": attributes, "labels": if action == "close" { json!([]) } else { labels.clone() } });
-            world.tell(at, "issue_hooks", body);
+            world.tell(at, Trigger::ISSUE, body);
         };
         tell(self, begin, "open", false);
         let longest = if is_incident { 6 } else { 90 };

@@ -76,7 +76,7 @@ impl<'a> Compare<'a> {
         &self,
         id: i64,
         path: &str,
-        metrics: &[Measured],
+        kinds: &[Measured],
         tally: &mut Tally,
     ) -> anyhow::Result<()> {
         let home = match self.gitlab.project(id, path).await? {
@@ -91,13 +91,13 @@ impl<'a> Compare<'a> {
         }
         let gaps = self.ours.gaps(id).await?;
         self.pushes(&home, &gaps, tally).await?;
-        for metric in ["merge_request", "issue", "pipeline"] {
-            let since = metrics.iter().find(|one| one.metric == metric).and_then(Measured::coverage_starts);
+        for kind in ["merge_request", "issue", "pipeline"] {
+            let since = kinds.iter().find(|one| one.kind == kind).and_then(Measured::coverage_starts);
             let spans = gaps.iter().filter_map(|gap| match gap {
-                Gap::Objects { metric: of, first_iid, last_iid } if of == metric => Some((*first_iid, *last_iid)),
+                Gap::Objects { kind: of, first_iid, last_iid } if of == kind => Some((*first_iid, *last_iid)),
                 _ => None,
             });
-            self.objects(&home, metric, &spans.collect::<Vec<_>>(), since.unwrap_or_default(), tally).await?;
+            self.objects(&home, kind, &spans.collect::<Vec<_>>(), since.unwrap_or_default(), tally).await?;
         }
         Ok(())
     }
@@ -123,13 +123,13 @@ impl<'a> Compare<'a> {
     async fn objects(
         &self,
         home: &Home,
-        metric: &str,
+        kind: &str,
         spans: &[(i64, i64)],
         since: Timestamp,
         tally: &mut Tally,
     ) -> anyhow::Result<()> {
         let (Some((lowest, _)), Some((_, highest))) = (spans.first(), spans.last()) else { return Ok(()) };
-        let pipelines = match metric {
+        let pipelines = match kind {
             "pipeline" if tally.room > 0 => {
                 self.gitlab.pipelines(home.project.id.0, (*lowest, *highest), since).await?
             }
@@ -147,7 +147,7 @@ impl<'a> Compare<'a> {
                     tally.left = tally.left.saturating_add(not_yet);
                     break;
                 }
-                let there = match metric {
+                let there = match kind {
                     "merge_request" => bodies::merge_request(self.gitlab, home, iid, since).await?,
                     "issue" => bodies::issue(self.gitlab, home, iid, since).await?,
                     _ => match pipelines.get(&iid) {
@@ -159,11 +159,11 @@ impl<'a> Compare<'a> {
                     older = not_yet;
                     break;
                 }
-                self.settle(home, &format!("{metric} {iid}"), there, tally).await?;
+                self.settle(home, &format!("{kind} {iid}"), there, tally).await?;
             }
         }
         if older > 0 {
-            say(format!("    {metric}: older than the first event, so not missing: {older}"));
+            say(format!("    {kind}: older than the first event, so not missing: {older}"));
             tally.older += older;
         }
         Ok(())
@@ -234,7 +234,7 @@ impl<'a> Compare<'a> {
         let parts = [self.gitlab.url(), &project.id.to_string(), name].join("\n");
         let key = format!("gap-{}", hex::encode(Sha256::digest(parts)));
         let payload = RawValue::from_string(String::from_utf8(found.body)?)?;
-        let report = Report { trigger: found.trigger, payload: &payload };
+        let report = Report { trigger: found.trigger.row().name, payload: &payload };
         let Ours { url, token, .. } = self.ours;
         let reported = client::report(url, token, &project.path_with_namespace, &report, &key, PATIENCE).await;
         reported.with_context(|| format!("failed to report {name} to the project {}", project.path_with_namespace))

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use quickdraw_domain::Trigger;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -32,7 +33,7 @@ const MOST: usize = 10_000;
 const MOST_BYTES: u64 = 1 << 30;
 
 /// Kind of reports that only hooks use. They are not sent if no hook subscribes to them.
-pub(super) const ONLY_IF_HEARD: &str = "repository_update_hooks";
+pub(super) const ONLY_IF_SUBSCRIBED: Trigger = Trigger::REPOSITORY_UPDATE;
 
 /// A stored report, with the key by which the server recognises a repeated request.
 #[derive(Serialize, Deserialize)]
@@ -175,8 +176,8 @@ impl Spool {
             return Ok(Next::Gone);
         };
         let Target { url, token, project } = target;
-        if report["trigger"] == ONLY_IF_HEARD
-            && client::is_heard(url, token, project, ONLY_IF_HEARD, left()).await == Some(false)
+        if report["trigger"] == ONLY_IF_SUBSCRIBED.row().name
+            && client::is_heard(url, token, project, ONLY_IF_SUBSCRIBED, left()).await == Some(false)
         {
             fs::remove_file(file)?;
             return Ok(Next::Gone);

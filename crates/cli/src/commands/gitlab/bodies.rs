@@ -25,7 +25,7 @@ pub(in crate::commands) enum There {
 pub(in crate::commands) struct Found {
     /// A short description for the user.
     pub(in crate::commands) name: String,
-    pub(in crate::commands) trigger: &'static str,
+    pub(in crate::commands) trigger: Trigger,
     pub(in crate::commands) body: Vec<u8>,
 }
 
@@ -154,7 +154,7 @@ pub(in crate::commands) async fn pushes(
         "before": before, "after": after, "ref": git_ref, "commits": listed, "total_commits_count": total,
     });
     let name = if total == 1 { "1 commit".to_owned() } else { format!("{total} commits") };
-    found(home, "push_hooks", &user, &object, name).map(There::Found)
+    found(home, Trigger::PUSH, &user, &object, name).map(There::Found)
 }
 
 /// A commit as a push lists it, but without paths, which GitLab's lists of commits do not have.
@@ -192,7 +192,7 @@ pub(in crate::commands) async fn merge_request(
         object.insert("updated_at".to_owned(), spelled(at));
     }
     let name = format!("{} ({})", text(&there["title"]), text(&there["state"]));
-    found(home, "merge_request_hooks", &user(who, &there["author"]), &Value::Object(object), name).map(There::Found)
+    found(home, Trigger::MERGE_REQUEST, &user(who, &there["author"]), &Value::Object(object), name).map(There::Found)
 }
 
 /// The attributes of a merge request, from the API's names to those of events.
@@ -222,8 +222,8 @@ pub(in crate::commands) fn issue_attributes(there: &Value) -> Map<String, Value>
 }
 
 /// The trigger of an issue's events, which depends on confidentiality.
-pub(in crate::commands) fn trigger_of_issue(there: &Value) -> &'static str {
-    if there["confidential"] == true { "confidential_issue_hooks" } else { "issue_hooks" }
+pub(in crate::commands) fn trigger_of_issue(there: &Value) -> Trigger {
+    if there["confidential"] == true { Trigger::CONFIDENTIAL_ISSUE } else { Trigger::ISSUE }
 }
 
 /// Composes an event with the current state of an issue.
@@ -310,7 +310,7 @@ pub(in crate::commands) async fn pipeline_with(
         object.insert("commit".to_owned(), commit);
     }
     let name = format!("{} on {}", text(&there["status"]), text(&there["ref"]));
-    found(home, "pipeline_hooks", &user(&there["user"], &Value::Null), &Value::Object(object), name)
+    found(home, Trigger::PIPELINE, &user(&there["user"], &Value::Null), &Value::Object(object), name)
 }
 
 /// Reads an object. The inner error is the result for an object that is missing or older than `since`.
@@ -324,14 +324,14 @@ async fn younger(gitlab: &GitLab, path: &str, since: Timestamp) -> anyhow::Resul
 
 pub(in crate::commands) fn found(
     home: &Home,
-    trigger: &'static str,
+    trigger: Trigger,
     user: &User,
     object: &Value,
     name: String,
 ) -> anyhow::Result<Found> {
     let object = RawValue::from_string(object.to_string())?;
     let happened = Happened {
-        trigger: Trigger::by_name(trigger).unwrap_or(Trigger::UNKNOWN),
+        trigger,
         scene: Scene::Project(&home.project),
         user,
         object: &object,

@@ -274,8 +274,11 @@ async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<Held, ApiErr
 
 fn parse(held: &Held) -> Result<Told<'_>, ApiError> {
     serde_json::from_slice(&held.bytes).map_err(|error| {
-        let example = r#"{"trigger":"push_hooks","payload":{…}} or {"trigger":"push_hooks","user":{…},"object":{…}}"#;
-        ApiError::problem(StatusCode::BAD_REQUEST, format!("the body is not a report ({error}); send {example}"))
+        let name = Trigger::PUSH.row().name;
+        let complete = format!(r#"{{"trigger":"{name}","payload":{{…}}}}"#);
+        let composed = format!(r#"{{"trigger":"{name}","user":{{…}},"object":{{…}}}}"#);
+        let text = format!("the body is not a report ({error}); send {complete} or {composed}");
+        ApiError::problem(StatusCode::BAD_REQUEST, text)
     })
 }
 

@@ -44,7 +44,7 @@ struct CompletenessView {
     /// The project's path in events.
     path_with_namespace: Option<String>,
     /// The sequence: `push`, `merge_request`, `issue` or `pipeline`.
-    metric: &'static str,
+    kind: &'static str,
     /// Number of objects or pushes that arrived.
     known: i64,
     /// Number that is missing. It is a lower bound for pushes, and an upper bound for others, because GitLab deletes
@@ -81,7 +81,7 @@ impl From<Completeness> for CompletenessView {
             completeness: one.share(),
             source_project_id: one.project,
             path_with_namespace: one.project_path,
-            metric: one.metric.name(),
+            kind: one.metric.name(),
             known: one.known,
             missing: one.missing,
             first_iid: one.first,
@@ -127,7 +127,7 @@ struct GapsQuery {
     project: String,
     /// Only these sequences: `push`, `merge_request`, `issue`, `pipeline`.
     #[serde(default)]
-    metric: Vec<String>,
+    kind: Vec<String>,
     /// Only gaps after this one: `next` of the page before.
     after: Option<String>,
     /// Maximum number of gaps in a page. Default: 100.
@@ -142,7 +142,7 @@ enum GapView {
     /// One or more missing pushes of a branch.
     Pushes {
         /// Always `push`.
-        metric: &'static str,
+        kind: &'static str,
         /// The branch.
         #[serde(rename = "ref")]
         git_ref: String,
@@ -157,7 +157,7 @@ enum GapView {
     /// Missing objects, from the first to the last number.
     Objects {
         /// The sequence: `merge_request`, `issue` or `pipeline`.
-        metric: &'static str,
+        kind: &'static str,
         /// First missing number (iid).
         first_iid: i64,
         /// Last missing number (iid).
@@ -176,12 +176,12 @@ struct GapList {
 
 impl From<&Gap> for GapView {
     fn from(gap: &Gap) -> Self {
-        let metric = gap.metric().name();
+        let kind = gap.metric().name();
         match gap.clone() {
             Gap::Pushes { git_ref, before, after, received_at } => {
-                Self::Pushes { metric, git_ref, before, after, received_at: received_at.to_iso() }
+                Self::Pushes { kind, git_ref, before, after, received_at: received_at.to_iso() }
             }
-            Gap::Objects { first, last, .. } => Self::Objects { metric, first_iid: first, last_iid: last },
+            Gap::Objects { first, last, .. } => Self::Objects { kind, first_iid: first, last_iid: last },
         }
     }
 }
@@ -201,19 +201,19 @@ async fn gaps(
             .filter(|limit| (1..=LARGEST).contains(limit))
             .ok_or_else(|| invalid(format!("limit must be from 1 to {LARGEST}")))?,
     };
-    let metric = |name: &String| Sequence::by_name(name).ok_or_else(|| invalid("metric does not have a valid value"));
-    let mut wanted = query.metric.iter().map(metric).collect::<Result<Vec<_>, _>>()?;
+    let kind = |name: &String| Sequence::by_name(name).ok_or_else(|| invalid("kind does not have a valid value"));
+    let mut wanted = query.kind.iter().map(kind).collect::<Result<Vec<_>, _>>()?;
     if wanted.is_empty() {
         wanted = Sequence::ALL.to_vec();
     }
     let behind = query.after.as_deref().map(parse).transpose()?;
     let project = project(&app, &query.project).await?;
     let (mut found, mut next) = (Vec::new(), None);
-    for metric in Sequence::ALL.into_iter().filter(|metric| wanted.contains(metric)) {
+    for kind in Sequence::ALL.into_iter().filter(|kind| wanted.contains(kind)) {
         let after = match &behind {
-            Some(behind) if metric < of(behind) => continue,
-            Some(behind) if metric == of(behind) => behind.clone(),
-            _ => After::start(metric),
+            Some(behind) if kind < of(behind) => continue,
+            Some(behind) if kind == of(behind) => behind.clone(),
+            _ => After::start(kind),
         };
         // Reads one gap more than fits, to see whether a next page exists.
         let mut more = app.store().gaps(project, after, limit - found.len() + 1).await?;
@@ -231,14 +231,14 @@ async fn gaps(
 const fn of(after: &After) -> Sequence {
     match after {
         After::Pushes(..) => Sequence::Push,
-        After::Objects(metric, _) => *metric,
+        After::Objects(kind, _) => *kind,
     }
 }
 
 fn write(after: &After) -> String {
     match after {
         After::Pushes(time, sha) => format!("push:{}:{sha}", time.as_micros()),
-        After::Objects(metric, iid) => format!("{}:{iid}", metric.name()),
+        After::Objects(kind, iid) => format!("{}:{iid}", kind.name()),
     }
 }
 
@@ -247,9 +247,9 @@ fn parse(text: &str) -> Result<After, ApiError> {
     let parts: Vec<&str> = text.splitn(3, ':').collect();
     let read = || match parts.as_slice() {
         ["push", time, sha] => Some(After::Pushes(Timestamp::from_micros(time.parse().ok()?), (*sha).to_owned())),
-        [metric, iid] => {
-            let metric = Sequence::by_name(metric).filter(|metric| *metric != Sequence::Push)?;
-            Some(After::Objects(metric, iid.parse().ok()?))
+        [kind, iid] => {
+            let kind = Sequence::by_name(kind).filter(|kind| *kind != Sequence::Push)?;
+            Some(After::Objects(kind, iid.parse().ok()?))
         }
         _ => None,
     };

@@ -8,12 +8,12 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use quickdraw_domain::delivery::State as DeliveryState;
+use quickdraw_domain::delivery::Stage;
 use quickdraw_domain::health::Health;
 use quickdraw_domain::scope::Scope;
-use quickdraw_domain::{AttemptId, DeliveryId, EventId, HookId, ProjectId, Timestamp, Trigger};
+use quickdraw_domain::{AttemptId, DeliveryId, EventId, HookId, ProjectId, Trigger};
 use quickdraw_store::attempts::AttemptFilter;
-use quickdraw_store::deliveries::{ASKED_BLOCKED, DeliveryFilter};
+use quickdraw_store::deliveries::DeliveryFilter;
 use quickdraw_store::events::EventFilter;
 use serde::Deserialize;
 
@@ -127,18 +127,16 @@ enum StateWord {
     Cancelled,
 }
 
-impl StateWord {
-    const fn code(self) -> i16 {
-        const NEVER: Timestamp = Timestamp::from_micros(0);
-        match self {
-            Self::Waiting => DeliveryState::Waiting { due_at: NEVER },
-            Self::Blocked => return ASKED_BLOCKED,
-            Self::Retrying => DeliveryState::Retrying { due_at: NEVER },
-            Self::Delivered => DeliveryState::Delivered,
-            Self::GivenUp => DeliveryState::GivenUp,
-            Self::Cancelled => DeliveryState::Cancelled,
+impl From<StateWord> for Stage {
+    fn from(word: StateWord) -> Self {
+        match word {
+            StateWord::Waiting => Self::Waiting,
+            StateWord::Blocked => Self::Blocked,
+            StateWord::Retrying => Self::Retrying,
+            StateWord::Delivered => Self::Delivered,
+            StateWord::GivenUp => Self::GivenUp,
+            StateWord::Cancelled => Self::Cancelled,
         }
-        .code()
     }
 }
 
@@ -173,7 +171,7 @@ async fn deliveries(
     let filter = DeliveryFilter {
         event: query.event_id.map(EventId),
         hook: query.hook_id.map(HookId),
-        state: query.state.map(StateWord::code),
+        state: query.state.map(Stage::from),
         before: query.before.map(DeliveryId),
         limit: limit(query.limit)?,
     };

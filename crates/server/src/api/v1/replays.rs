@@ -7,9 +7,8 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use quickdraw_domain::Trigger;
-use quickdraw_domain::delivery::State as DeliveryState;
 use quickdraw_domain::outcome::Answers;
-use quickdraw_domain::replay::{Filter, Progress};
+use quickdraw_domain::replay::{self, Filter, Progress};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -111,8 +110,8 @@ async fn create(
         return Err(Invalid::value("rate").into());
     }
     let state = asked.state.map(|state| match state {
-        Ended::Delivered => DeliveryState::Delivered.code(),
-        Ended::GivenUp => DeliveryState::GivenUp.code(),
+        Ended::Delivered => replay::Ended::Delivered,
+        Ended::GivenUp => replay::Ended::GivenUp,
     });
     let filter = Filter {
         from: asked.from.0.as_micros(),

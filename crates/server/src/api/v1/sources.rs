@@ -8,7 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use quickdraw_domain::signature::SigningToken;
 use quickdraw_domain::source::{ActiveSecret, Addresses, BoundTo, Mode, Source as Settings};
-use quickdraw_domain::{Secret, SourceId, Timestamp};
+use quickdraw_domain::{Edit, Secret, SourceId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
@@ -158,8 +158,8 @@ async fn create(
         other => other.into(),
     })?;
     // No request can arrive between the two writes, because the URL is not known to anyone yet.
-    if let Some(instance) = instance {
-        app.store().set_instance(source.id, instance).await?;
+    if !instance.is_keep() {
+        app.store().set_instance(source.id, instance.value()).await?;
     }
     refresh(&app).await;
     Ok((StatusCode::CREATED, Json(Source { secret: made, ..view(&app, &source, now) })))
@@ -189,8 +189,8 @@ async fn edit(
     }
     let instance = asked.instance()?;
     let changed = update(&app, &id, |source| asked.apply(source, now)).await?;
-    if let Some(instance) = instance {
-        app.store().set_instance(changed.id, instance).await?;
+    if !instance.is_keep() {
+        app.store().set_instance(changed.id, instance.value()).await?;
         refresh(&app).await;
     }
     Ok(Json(view(&app, &changed, now)))
@@ -260,13 +260,13 @@ fn view(app: &App, source: &Settings, now: Timestamp) -> Source {
 }
 
 impl SourceSettings {
-    /// Reads the instance to store; `None` leaves it unchanged.
-    fn instance(&self) -> Result<Option<Option<BoundTo>>, ApiError> {
+    /// Reads the change of the instance.
+    fn instance(&self) -> Result<Edit<BoundTo>, ApiError> {
         let read = |Line(text): &Line<255>| {
             BoundTo::parse(text)
                 .map_err(|error| ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, format!("instance {error}")))
         };
-        self.instance.0.as_ref().map(|given| given.as_ref().map(read).transpose()).transpose()
+        self.instance.0.as_ref().try_map(read)
     }
 
     fn apply(&self, mut source: Settings, now: Timestamp) -> Result<Settings, ApiError> {
@@ -284,14 +284,11 @@ impl SourceSettings {
             source.addresses = Addresses::parse(addresses.iter().map(String::as_str))
                 .map_err(|error| ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, format!("addresses {error}")))?;
         }
-        match self.rate_limit.0 {
-            None => {}
-            Some(None) => source.per_minute = None,
-            Some(Some(number)) => {
-                let number = u32::try_from(number).ok().filter(|number| *number > 0);
-                source.per_minute = Some(number.ok_or_else(|| Invalid::value("rate_limit"))?);
-            }
-        }
+        let rate = self.rate_limit.0.as_ref().try_map(|number| {
+            let number = u32::try_from(*number).ok().filter(|number| *number > 0);
+            number.ok_or_else(|| Invalid::value("rate_limit"))
+        })?;
+        source.per_minute = rate.apply(source.per_minute);
         if let Some(limit) = self.body_limit {
             let limit = usize::try_from(limit).ok().filter(|limit| (1..=Settings::BODY_LIMIT).contains(limit));
             source.body_limit = limit.ok_or_else(|| Invalid::value("body_limit"))?;

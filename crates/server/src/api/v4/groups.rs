@@ -249,7 +249,7 @@ async fn edit(
         place: None,
         name: input.name.map(|text| text.0),
         path: input.path.map(|text| path(text.0, "path")).transpose()?,
-        description: input.description.0.map(|text| text.map(|text| text.0)),
+        description: input.description.0.map(|text| text.0),
         visibility_level: input.visibility.map(Visibility::level),
         chosen_by: caller.chosen_by(),
     };

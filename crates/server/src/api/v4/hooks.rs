@@ -13,6 +13,7 @@ use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use quickdraw_domain::Edit;
 use quickdraw_domain::HookId;
 use quickdraw_domain::access::Action;
 use quickdraw_domain::guard::judge_url;
@@ -246,7 +247,7 @@ async fn usable(
         let opened = turns.turn().await?.run(move || open_certificate(&pem, &password)).await;
         let opened = opened.map_err(|error| ApiError::internal(error.into()))?;
         let certificate = opened.map_err(|error| ApiError::unprocessable(format!("tls_client_cert {error}")))?;
-        change.client_certificate = Some(Some(certificate));
+        change.client_certificate = Edit::Set(certificate);
     }
     Ok(change)
 }

@@ -178,10 +178,7 @@ async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Jso
     at.may_set(&app, member.level).await?;
     let MemberToChange { access_level, expires_at } = params.read()?;
     at.may_set(&app, access_level.0).await?;
-    let ends = match expires_at.0 {
-        Some(day) => day.map(|day| day.0),
-        None => member.expires_at,
-    };
+    let ends = expires_at.0.map(|day| day.0).apply(member.expires_at);
     let changed = app.store().set_member(at.0.scope, member.user.id, access_level.0, ends).await?;
     Ok(Json(Member::new(&changed, &app.external_url)))
 }

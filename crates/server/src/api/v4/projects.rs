@@ -179,7 +179,7 @@ async fn edit(
         group: None,
         name: input.name.map(|text| text.0),
         path: input.path.map(|text| path(text.0, "path")).transpose()?,
-        description: input.description.0.map(|text| text.map(|text| text.0)),
+        description: input.description.0.map(|text| text.0),
         default_branch: input.default_branch.map(|text| text.0),
         visibility_level: input.visibility.map(Visibility::level),
         archived: None,

@@ -192,7 +192,7 @@ async fn edit(
     let edit = UserEdit {
         username: input.username.map(|text| path(text.0, "username")).transpose()?,
         name: input.name.map(|text| text.0),
-        email: input.email.0.map(|text| text.map(|text| text.0)),
+        email: input.email.0.map(|text| text.0),
         is_admin: input.admin,
         blocked: None,
     };

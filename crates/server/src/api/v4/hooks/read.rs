@@ -8,7 +8,7 @@ use quickdraw_domain::hook::{ClientCertificate, EventFilter, HookEdit, body_temp
 use quickdraw_domain::retry::OwnRetry;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::signature::SigningToken;
-use quickdraw_domain::{Secret, Trigger};
+use quickdraw_domain::{Edit, Secret, Trigger};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -178,30 +178,29 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<(HookEd
     if new && input.url.as_ref().is_none_or(|url| url.trim().is_empty()) {
         return Err(Invalid::missing("url").into());
     }
-    let signing_token = match input.signing_token.0 {
-        Some(Some(Line(token))) => Some(Some(
-            SigningToken::parse(&token).map_err(|error| ApiError::unprocessable(format!("signing_token {error}")))?,
-        )),
-        other => other.map(|_| None),
-    };
+    let signing_token = input.signing_token.0.try_map(|Line(token)| {
+        SigningToken::parse(&token).map_err(|error| ApiError::unprocessable(format!("signing_token {error}")))
+    })?;
     let overlap = match input.signing_token_overlap.map(u64::try_from) {
         None => None,
         Some(Ok(seconds)) if seconds <= LONGEST_OVERLAP.as_secs() => Some(Duration::from_secs(seconds)),
         Some(_) => return Err(Invalid::value("signing_token_overlap").into()),
     };
     let retry = match input.retry.0 {
-        Some(Some(words)) if !words.is_empty() => {
+        Edit::Set(words) if words.is_empty() => Edit::Clear,
+        given => given.try_map(|words| {
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            Some(Some(OwnRetry::parse(&words).map_err(|error| ApiError::unprocessable(format!("retry {error}")))?))
-        }
-        other => other.map(|_| None),
+            OwnRetry::parse(&words).map_err(|error| ApiError::unprocessable(format!("retry {error}")))
+        })?,
     };
     let (client_certificate, typed) = client_certificate(input.tls_client_cert, input.tls_client_cert_password)?;
-    if scope == Scope::Instance && matches!(input.custom_webhook_template.0, Some(Some(_))) {
+    if scope == Scope::Instance && matches!(input.custom_webhook_template.0, Edit::Set(_)) {
         return Err(ApiError::bad_parameter("custom_webhook_template is not available for system hooks"));
     }
-    let template = input.custom_webhook_template.0.filter(|_| scope != Scope::Instance);
-    if template.iter().flatten().any(|text| text.chars().count() > body_template::MAX_LEN) {
+    let template = if scope == Scope::Instance { Edit::Keep } else { input.custom_webhook_template.0 };
+    if let Edit::Set(text) = &template
+        && text.chars().count() > body_template::MAX_LEN
+    {
         let longest = body_template::MAX_LEN;
         let text = format!("custom_webhook_template is too long (maximum is {longest} characters)");
         return Err(ApiError::unprocessable(text));
@@ -209,11 +208,10 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<(HookEd
     let edit = HookEdit {
         url: input.url,
         // A mask that a page displayed is not a new token.
-        token: input
-            .token
-            .0
-            .filter(|token| !token.as_ref().is_some_and(is_mask))
-            .map(|token| token.map(|token| Secret::new(token.0))),
+        token: match input.token.0 {
+            Edit::Set(token) if is_mask(&token) => Edit::Keep,
+            given => given.map(|token| Secret::new(token.0)),
+        },
         signing_token,
         signing_token_overlap: overlap,
         triggers,
@@ -234,8 +232,8 @@ pub(super) fn change(params: &Params, scope: Scope, new: bool) -> Result<(HookEd
         event_filter: event_filter(params)?,
         ordered: input.ordered,
         client_certificate,
-        name: input.name.0.map(|text| text.map(|text| text.0)),
-        description: input.description.0.map(|text| text.map(|text| text.0)),
+        name: input.name.0.map(|text| text.0),
+        description: input.description.0.map(|text| text.0),
     };
     Ok((edit, typed))
 }
@@ -259,16 +257,16 @@ fn not_a_trigger(attribute: &str, scope: Scope) -> ApiError {
 }
 
 /// Reads the filter, which is an object or the text of one.
-fn event_filter(params: &Params) -> Result<Option<Option<EventFilter>>, ApiError> {
+fn event_filter(params: &Params) -> Result<Edit<EventFilter>, ApiError> {
     let text = match params.raw("event_filter") {
-        None => return Ok(None),
-        Some(Value::Null) => return Ok(Some(None)),
-        Some(Value::String(text)) if text.trim().is_empty() => return Ok(Some(None)),
+        None => return Ok(Edit::Keep),
+        Some(Value::Null) => return Ok(Edit::Clear),
+        Some(Value::String(text)) if text.trim().is_empty() => return Ok(Edit::Clear),
         Some(Value::String(text)) => text.clone(),
         Some(value) => value.to_string(),
     };
     let filter = EventFilter::parse(&text);
-    filter.map(|filter| Some(Some(filter))).map_err(|error| ApiError::unprocessable(format!("event_filter {error}")))
+    filter.map(Edit::Set).map_err(|error| ApiError::unprocessable(format!("event_filter {error}")))
 }
 
 /// A client certificate as it was sent: PEM, and the password of its key.
@@ -277,24 +275,25 @@ pub(super) struct Typed {
     pub(super) password: Secret,
 }
 
-/// Removal of the stored certificate, and a new certificate that was sent.
-type CertificateChange = (Option<Option<ClientCertificate>>, Option<Typed>);
+/// The certificate stays or is removed, or a new one is typed in, which replaces it once its key has been opened.
+type CertificateChange = (Edit<ClientCertificate>, Option<Typed>);
 
 fn client_certificate(pem: Clearable<String>, password: Clearable<Line<255>>) -> Result<CertificateChange, ApiError> {
-    let password = password.0.flatten().map(|password| Secret::new(password.0));
+    let password = password.0.value().map(|password| Secret::new(password.0));
     match pem.0 {
-        Some(Some(pem)) if pem.len() > ClientCertificate::MAX_LEN => {
+        Edit::Set(pem) if pem.len() > ClientCertificate::MAX_LEN => {
             let longest = ClientCertificate::MAX_LEN;
             Err(ApiError::unprocessable(format!("tls_client_cert is too long (maximum is {longest} bytes)")))
         }
-        Some(Some(pem)) => {
+        Edit::Set(pem) => {
             let password = password.unwrap_or_else(|| Secret::new(""));
-            Ok((None, Some(Typed { pem: Secret::new(pem), password })))
+            Ok((Edit::Keep, Some(Typed { pem: Secret::new(pem), password })))
         }
         _ if password.is_some() => {
             Err(ApiError::unprocessable("tls_client_cert_password requires tls_client_cert in the same request"))
         }
-        other => Ok((other.map(|_| None), None)),
+        Edit::Clear => Ok((Edit::Clear, None)),
+        Edit::Keep => Ok((Edit::Keep, None)),
     }
 }
 

@@ -116,7 +116,7 @@ async fn newest(app: &App, scope: Scope, trigger: Trigger) -> Result<Option<Vec<
         Scope::Instance => return Ok(None),
     };
     // A test of confidential issues uses the newest issue, confidential or not, as GitLab does.
-    let open = if trigger.row().name == "confidential_issue_hooks" { Trigger::by_name("issue_hooks") } else { None };
+    let open = (trigger == Trigger::CONFIDENTIAL_ISSUE).then_some(Trigger::ISSUE);
     for project in projects {
         let mut newest = None;
         for trigger in open.into_iter().chain([trigger]) {

@@ -1,4 +1,4 @@
-//! Lines in SQLite: deliveries of one hook about one object, of which one at a time is attempted.
+//! Ordering queues in SQLite: deliveries of one hook about one object, of which one at a time is attempted.
 
 use quickdraw_domain::delivery::BLOCKED;
 use quickdraw_domain::{HookId, ObjectKey, Timestamp};
@@ -7,11 +7,11 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::deliveries::Line;
 use crate::error::Result;
 
-/// Somebody of this line is being attempted, or waits for a try.
+/// A delivery of this queue is being attempted, or waits for its next attempt.
 const BUSY: &str = "SELECT 1 FROM deliveries WHERE object IS NOT NULL AND state < 2 AND hook_id = ?1 AND object = ?2
     AND due_at < ?3";
 
-pub(super) fn move_up(connection: &Connection, lines: &[Line], now: Timestamp) -> Result<()> {
+pub(super) fn advance(connection: &Connection, queues: &[Line], now: Timestamp) -> Result<()> {
     let mut busy = connection.prepare_cached(BUSY)?;
     let mut first = connection.prepare_cached(
         "UPDATE deliveries SET due_at = ?3 WHERE id =
@@ -19,36 +19,38 @@ pub(super) fn move_up(connection: &Connection, lines: &[Line], now: Timestamp) -
             ORDER BY due_at, event_id LIMIT 1)
          AND NOT EXISTS (SELECT 1 FROM fan_out_pending p WHERE p.event_id < deliveries.event_id)",
     )?;
-    for line in lines {
-        if !busy.exists((line.hook.0, line.object.0, BLOCKED))? {
-            first.execute((line.hook.0, line.object.0, now.as_micros()))?;
+    for queue in queues {
+        if !busy.exists((queue.hook.0, queue.object.0, BLOCKED))? {
+            first.execute((queue.hook.0, queue.object.0, now.as_micros()))?;
         }
     }
     Ok(())
 }
 
-pub(super) fn waiting(
+pub(super) fn blocked(
     connection: &Connection,
     after: Option<Line>,
     number: usize,
 ) -> Result<(Vec<Line>, Option<Line>)> {
-    // From line to line in the index, whatever waits in each.
+    // The look goes from queue to queue in the index, and does not read the deliveries of each.
     let mut next = connection.prepare_cached(
         "SELECT hook_id, object FROM deliveries WHERE object IS NOT NULL AND state < 2
          AND (hook_id, object) > (?1, ?2) ORDER BY hook_id, object LIMIT 1",
     )?;
     let mut busy = connection.prepare_cached(BUSY)?;
-    let (mut lines, mut last) = (Vec::new(), after);
+    let (mut queues, mut last) = (Vec::new(), after);
     for _ in 0..number {
-        let from = last.map_or((i64::MIN, i64::MIN), |line| (line.hook.0, line.object.0));
-        let Some((hook, object)) = next.query_row(from, |row| Ok((row.get(0)?, row.get(1)?))).optional()? else {
-            return Ok((lines, None));
+        let from = last.map_or((i64::MIN, i64::MIN), |queue| (queue.hook.0, queue.object.0));
+        let Some((hook, object)) =
+            next.query_row(from, |row| Ok((row.get("hook_id")?, row.get("object")?))).optional()?
+        else {
+            return Ok((queues, None));
         };
-        let line = Line { hook: HookId(hook), object: ObjectKey(object) };
-        last = Some(line);
+        let queue = Line { hook: HookId(hook), object: ObjectKey(object) };
+        last = Some(queue);
         if !busy.exists((hook, object, BLOCKED))? {
-            lines.push(line);
+            queues.push(queue);
         }
     }
-    Ok((lines, last))
+    Ok((queues, last))
 }

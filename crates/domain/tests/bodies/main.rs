@@ -2,96 +2,22 @@
 //! `QUICKDRAW_ACCEPT_SAMPLES=1 cargo test -p quickdraw-domain --test bodies` writes the current bodies as samples:
 //! review the difference.
 
-use quickdraw_domain::compose::{Happened, Instance, Scene, UploadLinks, User, compose};
-use quickdraw_domain::scope::{Group, Project};
-use quickdraw_domain::{GroupId, ProjectId, Timestamp, Trigger};
+mod registry;
+mod reports;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use reports::{Report, find, fixtures, reports};
 use serde_json::Value;
-use serde_json::value::RawValue;
-
-fn project() -> Project {
-    Project {
-        id: ProjectId(15),
-        group: GroupId(3),
-        name: "Rope".into(),
-        path_with_namespace: "gear/rope".into(),
-        namespace: "Gear".into(),
-        description: Some(String::new()),
-        default_branch: Some("main".into()),
-        visibility_level: 0,
-        created_at: Timestamp::default(),
-    }
-}
-
-fn group() -> Group {
-    Group {
-        id: GroupId(3),
-        parent: None,
-        name: "Gear".into(),
-        full_path: "gear".into(),
-        description: None,
-        visibility_level: 0,
-        created_at: Timestamp::default(),
-    }
-}
-
-fn raw(value: &Value) -> Box<RawValue> {
-    RawValue::from_string(value.to_string()).expect("JSON")
-}
-
-fn trigger(name: &str) -> Trigger {
-    Trigger::by_name(name).expect("a trigger")
-}
-
-/// The reports in `fixtures/gitlab` with the bodies composed from them: trigger, variant, and body.
-fn reports() -> Vec<(String, String, String)> {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/gitlab");
-    let mut found = Vec::new();
-    let folders = std::fs::read_dir(&root).expect("fixtures").map(|one| one.expect("an entry").path());
-    for folder in folders.filter(|path| path.is_dir()) {
-        let trigger_name = folder.file_name().expect("a name").to_string_lossy().into_owned();
-        for file in std::fs::read_dir(&folder).expect("a folder").map(|one| one.expect("an entry").path()) {
-            let name = file.file_stem().expect("a name").to_string_lossy().into_owned();
-            let Some(variant) = name.strip_prefix("report") else { continue };
-            let report: Value = serde_json::from_slice(&std::fs::read(&file).expect("a file")).expect("JSON");
-            let user: User = serde_json::from_value(report["user"].clone()).unwrap_or_default();
-            let (object, previous) = (raw(&report["object"]), report.get("previous").map(raw));
-            let (project, group) = (project(), group());
-            let scene = match report["scene"].as_str() {
-                Some("group") => Scene::Group(&group),
-                Some("instance") => Scene::Instance,
-                _ => Scene::Project(&project),
-            };
-            let happened = Happened {
-                trigger: trigger(&trigger_name),
-                scene,
-                user: &user,
-                object: &object,
-                previous: previous.as_deref(),
-                instance: Instance { base_url: "https://git.example.com", upload_links: UploadLinks::default() },
-                at: Timestamp::from_seconds(1_773_649_800),
-            };
-            let body = compose(&happened).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-            let body: Value = serde_json::from_slice(&body).expect("JSON");
-            let text = serde_json::to_string_pretty(&body).expect("JSON") + "\n";
-            if std::env::var_os("QUICKDRAW_ACCEPT_SAMPLES").is_some() {
-                std::fs::write(folder.join(format!("sample{variant}.json")), &text).expect("written");
-            }
-            found.push((trigger_name.clone(), variant.trim_start_matches('-').to_owned(), text));
-        }
-    }
-    found.sort();
-    found
-}
 
 #[test]
 fn reports_become_the_samples() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/gitlab");
     let all = reports();
     assert!(all.len() > 60, "{}", all.len());
-    for (trigger, variant, text) in all {
+    for Report { trigger, variant, text } in all {
         let name = if variant.is_empty() { "sample.json".to_owned() } else { format!("sample-{variant}.json") };
-        let sample = std::fs::read_to_string(root.join(&trigger).join(&name)).unwrap_or_default();
-        assert_eq!(text, sample, "{trigger}/{name} is now composed as:\n{text}");
+        let sample = std::fs::read_to_string(fixtures().join(&trigger).join(&name)).unwrap_or_default();
+        assert_eq!(text, sample, "{trigger}/{name}, which is now:\n{text}");
     }
 }
 
@@ -146,7 +72,7 @@ const NOT_COMPOSED: [(&str, &str, &str); 3] = [
     ("note-merge_request", "merge_request.position", "the same"),
 ];
 
-fn paths(value: &Value, at: &str, found: &mut std::collections::BTreeSet<String>) {
+fn paths(value: &Value, at: &str, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(values) => {
             for (name, value) in values {
@@ -163,18 +89,15 @@ fn paths(value: &Value, at: &str, found: &mut std::collections::BTreeSet<String>
 /// `fixtures/gitlab/documented.json` has the field paths of every sample that GitLab documents.
 #[test]
 fn every_documented_field_is_composed() {
-    let documented = include_str!("../../../fixtures/gitlab/documented.json");
-    let documented: std::collections::BTreeMap<String, Vec<String>> = serde_json::from_str(documented).expect("JSON");
+    let documented = include_str!("../../../../fixtures/gitlab/documented.json");
+    let documented: BTreeMap<String, Vec<String>> = serde_json::from_str(documented).expect("JSON");
     assert_eq!(documented.len(), 66);
     let reports = reports();
     let mut missing = Vec::new();
     for (sample, wanted) in &documented {
         let (trigger, variant) = counterpart(sample);
-        let (.., text) = (reports.iter())
-            .find(|(name, other, _)| name == trigger && other == variant)
-            .unwrap_or_else(|| panic!("{sample} has no counterpart {trigger} {variant}"));
-        let mut found = Default::default();
-        paths(&serde_json::from_str(text).expect("JSON"), "", &mut found);
+        let mut found = BTreeSet::new();
+        paths(&find(&reports, trigger, variant).body(), "", &mut found);
         let is_explained =
             |path: &str| NOT_COMPOSED.iter().any(|(of, known, _)| (*of == sample || of.is_empty()) && *known == path);
         missing.extend(
@@ -189,7 +112,7 @@ fn every_documented_field_is_composed() {
 
 /// Fields that GitLab's code writes and its documented samples lack or leave open: the trigger, the variant of the
 /// report, the JSON pointer, and the expected value.
-const ONLY_IN_GITLABS_CODE: [(&str, &str, &str, &str); 11] = [
+const IN_ITS_CODE_ALONE: [(&str, &str, &str, &str); 11] = [
     ("deployment_hooks", "", "/ref", r#""main""#),
     ("note_hooks", "merge_request", "/merge_request/reviewer_ids", "[4]"),
     ("note_hooks", "", "/merge_request/reviewer_ids", "[]"),
@@ -206,10 +129,8 @@ const ONLY_IN_GITLABS_CODE: [(&str, &str, &str, &str); 11] = [
 #[test]
 fn fields_that_only_the_code_of_gitlab_shows_are_composed() {
     let reports = reports();
-    for (trigger, variant, place, expected) in ONLY_IN_GITLABS_CODE {
-        let (.., text) =
-            (reports.iter()).find(|(name, other, _)| name == trigger && other == variant).expect("a report");
-        let body: Value = serde_json::from_str(text).expect("JSON");
+    for (trigger, variant, place, expected) in IN_ITS_CODE_ALONE {
+        let body = find(&reports, trigger, variant).body();
         let expected: Value = serde_json::from_str(expected).expect("JSON");
         assert_eq!(body.pointer(place), Some(&expected), "{trigger} {variant} {place}");
     }
@@ -231,17 +152,14 @@ fn time_format(text: &str) -> String {
 /// `fixtures/gitlab/documented_times.json` lists the paths of all times of each sample, with one time in its documented
 /// format.
 #[test]
-fn times_have_the_documented_format() {
-    let documented = include_str!("../../../fixtures/gitlab/documented_times.json");
-    let documented: std::collections::BTreeMap<String, std::collections::BTreeMap<String, String>> =
-        serde_json::from_str(documented).expect("JSON");
+fn times_are_spelled_as_documented() {
+    let documented = include_str!("../../../../fixtures/gitlab/documented_times.json");
+    let documented: BTreeMap<String, BTreeMap<String, String>> = serde_json::from_str(documented).expect("JSON");
     let reports = reports();
     let (mut compared, mut wrong) = (0, Vec::new());
     for (sample, times) in &documented {
         let (trigger, variant) = counterpart(sample);
-        let (.., text) =
-            (reports.iter()).find(|(name, other, _)| name == trigger && other == variant).expect("a report");
-        let body: Value = serde_json::from_str(text).expect("JSON");
+        let body = find(&reports, trigger, variant).body();
         for (path, expected) in times {
             let mut found = Vec::new();
             at(&body, path, &mut found);

@@ -1,4 +1,4 @@
-//! Lines in PostgreSQL: deliveries of one hook about one object, of which one at a time is attempted.
+//! Ordering queues in PostgreSQL: deliveries of one hook about one object, of which one at a time is attempted.
 
 use quickdraw_domain::delivery::BLOCKED;
 use quickdraw_domain::{HookId, ObjectKey, Timestamp};
@@ -8,16 +8,17 @@ use super::Postgres;
 use crate::deliveries::Line;
 use crate::error::Result;
 
-/// Whoever moves lines up waits for whoever does: see `move_up_lines`.
+/// Key of the advisory lock under which one node at a time advances queues: see `advance_queues`.
 const LOCK: i64 = 0x006c_696e_6573;
 
 impl Postgres {
-    pub(super) async fn move_up_lines(&self, lines: &[Line], now: Timestamp) -> Result<()> {
-        let (hooks, objects): (Vec<i64>, Vec<i64>) = lines.iter().map(|line| (line.hook.0, line.object.0)).unzip();
+    pub(super) async fn advance_queues(&self, queues: &[Line], now: Timestamp) -> Result<()> {
+        let (hooks, objects): (Vec<i64>, Vec<i64>) = queues.iter().map(|queue| (queue.hook.0, queue.object.0)).unzip();
         let mut client = self.client().await?;
         let transaction = client.transaction().await?;
-        // Two nodes that look at once could each see another one at the head of a line: the second must look when the first
-        // is done. A statement of its own, so that the next one's view begins behind it.
+        // Two nodes that look at once could each see another delivery at the head of a queue, so the second must look
+        // when the first is done. The lock is a statement of its own, so that the view of the next statement begins
+        // after it.
         transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
         let statement = transaction
             .prepare_cached(
@@ -37,13 +38,9 @@ impl Postgres {
         Ok(())
     }
 
-    pub(super) async fn lines_that_wait(
-        &self,
-        after: Option<Line>,
-        number: usize,
-    ) -> Result<(Vec<Line>, Option<Line>)> {
+    pub(super) async fn blocked_queues(&self, after: Option<Line>, number: usize) -> Result<(Vec<Line>, Option<Line>)> {
         let client = self.client().await?;
-        // From line to line in the index, whatever waits in each.
+        // The look goes from queue to queue in the index, and does not read the deliveries of each.
         let statement = client
             .prepare_cached(
                 "WITH RECURSIVE walk AS (
@@ -56,15 +53,15 @@ impl Postgres {
                         ORDER BY d.hook_id, d.object LIMIT 1) n WHERE w.step < $4)
                  SELECT w.hook_id, w.object, NOT EXISTS (SELECT 1 FROM deliveries d
                     WHERE d.object IS NOT NULL AND d.state < 2 AND d.hook_id = w.hook_id AND d.object = w.object
-                        AND d.due_at < $1)
+                        AND d.due_at < $1) AS is_blocked
                  FROM walk w ORDER BY w.step",
             )
             .await?;
-        let from = after.map_or((i64::MIN, i64::MIN), |line| (line.hook.0, line.object.0));
+        let from = after.map_or((i64::MIN, i64::MIN), |queue| (queue.hook.0, queue.object.0));
         let steps = i32::try_from(number).unwrap_or(i32::MAX);
         let rows = client.query(&statement, &[&BLOCKED, &from.0, &from.1, &steps]).await?;
-        let line = |row: &Row| Line { hook: HookId(row.get(0)), object: ObjectKey(row.get(1)) };
-        let last = rows.last().filter(|_| rows.len() >= number).map(line);
-        Ok((rows.iter().filter(|row| row.get(2)).map(line).collect(), last))
+        let queue = |row: &Row| Line { hook: HookId(row.get("hook_id")), object: ObjectKey(row.get("object")) };
+        let last = rows.last().filter(|_| rows.len() >= number).map(queue);
+        Ok((rows.iter().filter(|row| row.get("is_blocked")).map(queue).collect(), last))
     }
 }

@@ -1,0 +1,154 @@
+//! The sections of the settings that the HTTP server uses: `[server]`, `[source]` and `[limits]`.
+
+mod source;
+
+use std::path::PathBuf;
+
+use quickdraw_domain::compose::UploadLinks;
+use quickdraw_domain::settings::{Problem, SecretText};
+use quickdraw_domain::source::Addresses;
+use url::{Host, Url};
+
+pub use source::{RateLimit, Size, SourceSection};
+
+use crate::{Limits, ListenerLimits};
+
+quickdraw_domain::section! {
+    /// The server itself: its address, its data directory and its secrets.
+    pub struct ServerSection as "server" {
+        /// Address and port to listen on.
+        listen: String = "127.0.0.1:8000".to_owned(),
+
+        /// Base URL at which GitLab and users reach this server. It is sent as `X-Gitlab-Instance`. If this is not set,
+        /// it is made from `server.listen`, with the loopback address in place of `0.0.0.0` and `[::]`.
+        external_url: String = String::new(),
+
+        /// Form of links to uploaded images in composed bodies. `project_path` makes
+        /// `<base>/<group>/<project>/uploads/…`. `project_id` makes `<base>/-/project/<id>/uploads/…`, as GitLab 19
+        /// does.
+        upload_links: UploadLinks = UploadLinks::ProjectPath,
+
+        /// Directory for the SQLite files, and for the key and the tokens that the first start generates.
+        data_dir: PathBuf = "quickdraw-data".into(),
+
+        /// Token of the administrator: at least 16 ASCII characters. If this is not set, the first start generates a
+        /// token.
+        root_token: SecretText = SecretText::default(),
+
+        /// Keys that encrypt secrets in the database: 32 bytes in base64 each, separated by commas. The first key
+        /// encrypts, and all keys decrypt. If this is not set, the first start on SQLite generates a key; PostgreSQL
+        /// requires one.
+        key: SecretText = SecretText::default(),
+
+        /// Most open connections.
+        connections: usize = 10_000,
+
+        /// Most open connections from one address. A reverse proxy counts as one address.
+        connections_per_address: usize = 200,
+
+        /// Addresses and address blocks of reverse proxies whose `X-Forwarded-For` header is trusted, such as
+        /// `["127.0.0.1"]`.
+        trusted_proxies: Vec<String> = Vec::new(),
+    }
+}
+
+quickdraw_domain::section! {
+    /// Limits for users, projects and groups.
+    pub struct LimitsSection as "limits" {
+        /// Most webhooks of one project.
+        project_hooks: u32 = 100,
+
+        /// Most webhooks of one group. Webhooks of other groups, such as its subgroups, do not count.
+        group_hooks: u32 = 50,
+
+        /// Most tests, and also most resends, per minute by one user in one project or group. All users of a project or
+        /// group together have three times this limit, a top-level group has twelve times, and all users of a node
+        /// except administrators have sixty times. 0 disables the limit.
+        by_hand_per_minute: usize = 5,
+
+        /// Most deliveries per minute by the project and group webhooks of one top-level group. Each node counts for
+        /// itself. Deliveries beyond the limit are skipped. 0 disables the limit.
+        deliveries_per_minute: u32 = 0,
+    }
+}
+
+impl ServerSection {
+    /// Every problem of the section. Secrets are checked by the program that generates them.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+
+        if !is_listen_address(&self.listen) {
+            let text = "is not an address with a port, such as 127.0.0.1:8000, [::]:8000 or localhost:8000";
+            problems.push(Problem::with_value("server.listen", &self.listen, text));
+        }
+        if !is_base_url(&self.external_url) {
+            let text = "is not a base URL, such as https://quickdraw.example.com";
+            problems.push(Problem::with_value("server.external_url", &self.external_url, text));
+        }
+        problems.extend(self.read_trusted_proxies().err());
+        problems
+    }
+
+    /// The reverse proxies whose `X-Forwarded-For` header is trusted.
+    ///
+    /// # Errors
+    /// When an entry is neither an address nor a block.
+    pub fn read_trusted_proxies(&self) -> Result<Addresses, Problem> {
+        let entries = self.trusted_proxies.iter().map(String::as_str);
+        Addresses::parse(entries).map_err(|error| Problem::new("server.trusted_proxies", error))
+    }
+
+    /// The bounds of the listener.
+    #[must_use]
+    pub fn listener_limits(&self) -> ListenerLimits {
+        ListenerLimits {
+            connections: self.connections,
+            per_address: self.connections_per_address,
+            ..ListenerLimits::default()
+        }
+    }
+}
+
+impl LimitsSection {
+    /// The limits that requests are held to.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits {
+            project_hooks: i64::from(self.project_hooks),
+            group_hooks: i64::from(self.group_hooks),
+            by_hand_per_minute: self.by_hand_per_minute,
+        }
+    }
+}
+
+fn is_listen_address(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    port.parse::<u16>().is_ok() && Host::parse(host).is_ok()
+}
+
+fn is_base_url(text: &str) -> bool {
+    let Ok(url) = Url::parse(text) else { return false };
+    let is_http = matches!(url.scheme(), "http" | "https");
+    is_http && url.has_host() && url.query().is_none() && url.fragment().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_to_listen_on_has_a_host_and_a_port() {
+        for good in ["127.0.0.1:8000", "0.0.0.0:0", "[::]:8000", "localhost:80"] {
+            assert!(is_listen_address(good), "{good}");
+        }
+        for wrong in ["nonsense", "127.0.0.1", "127.0.0.1:70000", ":8000", "::1:8000", "a b:80", "http://x:80"] {
+            assert!(!is_listen_address(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_default_limits_of_the_listener_are_those_of_the_settings() {
+        assert_eq!(ServerSection::default().listener_limits(), ListenerLimits::default());
+    }
+}
