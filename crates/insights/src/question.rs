@@ -1,7 +1,9 @@
 //! The door to all metrics: a [`Question`] says what to read ([`Question::reads`]), and turns the result into an
-//! [`Answer`] ([`Question::answer`]). Nothing here reads anything. Endpoints, exports and alerts are views of the answer.
+//! [`Answer`] ([`Question::answer`]). Nothing here reads anything. Endpoints, exports and alerts are views of the
+//! answer.
 
 mod answer;
+mod days;
 mod explanation;
 mod reads;
 
@@ -11,6 +13,7 @@ use super::people::People;
 use quickdraw_domain::Timestamp;
 
 pub use answer::{Answer, Coverage, Group, GroupKey, Interval, TooLarge};
+pub use days::{Days, DaysError, Every};
 pub use explanation::{Explained, Explanation};
 pub use reads::{Found, Read, Reads, Wanted};
 

@@ -55,7 +55,8 @@ pub enum GroupKey {
 pub struct Interval {
     /// Start of the interval.
     pub start: Timestamp,
-    /// True if the interval is incomplete: the window cuts it, coverage starts after its beginning, or it has not ended.
+    /// True if the interval is incomplete: the window cuts it, coverage starts after its beginning, or it has not
+    /// ended.
     pub is_partial: bool,
     /// The number.
     pub number: Summary,
@@ -146,8 +147,8 @@ impl Question {
         Ok(Answer { groups })
     }
 
-    /// Calculates only the number of the window, from items that are prepared for several questions. They have their own
-    /// people and filters.
+    /// Calculates only the number of the window, from items that are prepared for several questions. The items have
+    /// their own people and filters.
     #[must_use]
     pub fn number(&self, items: &Items) -> Summary {
         number(self.metric, items, &self.window)

@@ -17,7 +17,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::chosen::Chosen;
-use super::covered::{Covered, Scope, ask};
+use super::covered::{self, Covered, Scope, ask, refused};
 use super::invalid;
 use super::metrics::{MetricView, Number, reading};
 use crate::auth::Admin;
@@ -148,7 +148,7 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
     let scope = covered.scope(&app, app.belt.clock().now()).await?;
     let interval = match query.interval.as_deref() {
         Some("none") => None,
-        other => Some(scope.window.interval(other)?),
+        other => Some(covered::interval(&scope.window, other)?),
     };
     if let By::Trait(of) = by
         && let Some(metric) = metrics.iter().find(|metric| !metric.can_have(of))
@@ -161,7 +161,7 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
     let as_of = app.belt.counted_until().await?.to_iso();
     for metric in &metrics {
         let series = match interval {
-            Some(interval) => scope.window.parts(interval, metric)?,
+            Some(interval) => scope.window.parts(interval, metric).map_err(refused)?,
             None => vec![scope.window.whole()],
         };
         let output = Output { series, ..Output::default() };

@@ -10,14 +10,14 @@ use quickdraw_domain::Timestamp;
 use quickdraw_insights::DEFINITION_VERSION;
 use quickdraw_insights::metrics::{self, Metric, Summary};
 use quickdraw_insights::people::Whose;
-use quickdraw_insights::question::{self, Detail, Group, Output, Question};
+use quickdraw_insights::question::{self, Detail, Every, Group, Output, Question};
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::chosen::{Chosen, Wanted};
-use super::covered::{Covered, Interval, Scope, ask};
+use super::covered::{Covered, Scope, ask, interval, refused};
 use super::{export, invalid};
 use crate::auth::Admin;
 use crate::error::ApiError;
@@ -201,7 +201,7 @@ async fn metric(
     params: Params,
 ) -> Result<Json<Answer>, ApiError> {
     let Asked { metric, scope, only, chosen, interval, .. } = Asked::read(&app, &name, &params).await?;
-    let series = scope.window.parts(interval, metric)?;
+    let series = scope.window.parts(interval, metric).map_err(refused)?;
     let now = app.belt.clock().now();
     let output = Output { number: true, series, ..Output::default() };
     let question = Question { output, ..scope.question(metric, chosen, now)? };
@@ -333,7 +333,7 @@ async fn explain(
 struct Asked {
     metric: &'static Metric,
     scope: Scope,
-    interval: Interval,
+    interval: Every,
     chosen: Wanted,
     format: Option<String>,
     only: BTreeMap<&'static str, String>,
@@ -348,7 +348,7 @@ impl Asked {
         chosen.check(metric, covered.is_of_members())?;
         covered.check_whose(metric, covered.is_of_members())?;
         let scope = covered.scope(app, app.belt.clock().now()).await?;
-        let interval = scope.window.interval(query.interval.as_deref())?;
+        let interval = interval(&scope.window, query.interval.as_deref())?;
         let mut only = covered.said();
         only.extend(chosen.said());
         Ok(Self { metric, scope, interval, chosen, format: query.format, only })
