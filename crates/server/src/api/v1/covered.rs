@@ -210,6 +210,7 @@ impl Scope {
         for member in self.roster.members().values() {
             *uses.entry(&member.name).or_default() += 1;
         }
+
         let is_one =
             |id: &i64| self.roster.root(*id) == *id && self.people.times_of(*id).is_some_and(|all| !all.is_empty());
         let all = self.roster.members().iter().filter(|(id, _)| is_one(id));
@@ -240,7 +241,7 @@ impl Scope {
     }
 }
 
-/// Answers a question. The number of questions that are calculated at once is limited.
+/// Answers a question. A limit applies to the number of questions that are read and calculated at once.
 pub(super) async fn ask(app: &App, question: Question) -> Result<Answer, ApiError> {
     let turn = app.measuring.turn().await?;
     let answer = quickdraw_engine::ask(app.store(), question, turn).await;
@@ -312,6 +313,7 @@ fn days(from: Option<&str>, to: Option<&str>, zone: Option<&str>, now: Timestamp
         };
         text.map(parse).transpose()
     };
+
     let span = |days: i32| jiff::Span::new().days(days);
     let out_of_range = |_| refused(DaysError::OutOfRange);
     // `to` is the first day after the window. Without it, the window includes today.
@@ -323,6 +325,7 @@ fn days(from: Option<&str>, to: Option<&str>, zone: Option<&str>, now: Timestamp
         Some(from) => from,
         None => to.checked_sub(span(DEFAULT_DAYS)).map_err(out_of_range)?,
     };
+
     Days::new(first, to, zone, zone_name).map_err(refused)
 }
 
