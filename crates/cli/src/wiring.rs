@@ -1,4 +1,4 @@
-//! From settings to parts: keys and tokens on first start, the store, the belt.
+//! From settings to parts: keys and tokens on first start, the store, the engine.
 
 use std::io::Write;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -12,8 +12,8 @@ use quickdraw_domain::signature::TokenDigest;
 use quickdraw_domain::source::{ActiveSecret, Source};
 use quickdraw_domain::{Secret, SourceId, Timestamp};
 use quickdraw_egress::{Client, Hickory, Limits, own_addresses};
-use quickdraw_engine::deliver::transport::Guarded;
-use quickdraw_engine::{Belt, Settings, System};
+use quickdraw_engine::delivery::transport::Guarded;
+use quickdraw_engine::{Engine, Settings, System};
 use quickdraw_store::SharedStore;
 use sha2::{Digest, Sha256};
 
@@ -52,15 +52,17 @@ pub(crate) async fn root_token(config: &Config, store: &SharedStore, first: &mut
     };
     secrets::check_root_token("the administrator's token", &token)?;
     let digest = *TokenDigest::new(token.as_bytes()).as_bytes();
-    // It cannot be taken back or rotated over the API, only replaced where it comes from: so what is known here is good.
+    // It cannot be taken back or rotated over the API, only replaced where it comes from: so what is known here is
+    // good.
     if store.find_actor(digest, now()).await?.is_none() {
         store.set_root_token(digest, now()).await?;
     }
     Ok(())
 }
 
-/// The default source. Without a secret in the settings it has one that was made once and is the same on every node: the store has
-/// it sealed, and a file in the data folder shows it. A file with another one, from before nodes shared theirs, is good as well.
+/// The default source. Without a secret in the settings it has one that was made once and is the same on every node:
+/// the store has it sealed, and a file in the data folder shows it. A file with another one, from before nodes shared
+/// theirs, is good as well.
 pub(crate) async fn source(config: &Config, store: &SharedStore, first: &mut FirstStart) -> anyhow::Result<Source> {
     let file = config.server.data_dir.join("webhook-secret");
     let mut known = Vec::new();
@@ -133,14 +135,14 @@ fn own(config: &Config) -> OwnAddresses {
     own
 }
 
-/// The belt, not yet in motion.
-pub(crate) async fn belt(config: &Config, store: SharedStore, listening: SocketAddr) -> anyhow::Result<Arc<Belt>> {
+/// The engine. Its workers do not run yet.
+pub(crate) async fn engine(config: &Config, store: SharedStore, listening: SocketAddr) -> anyhow::Result<Arc<Engine>> {
     let delivery = &config.delivery;
     let guard = Arc::new(guard(config)?);
     let settings = Settings {
         policies: Arc::new(delivery.policies()),
         guard: guard.clone(),
-        slots: delivery.slots(),
+        permits: delivery.permits(),
         deadline: delivery.timeout.0,
         answer_within: config.database.answer_within.0,
         lease: delivery.lease.0,
@@ -162,10 +164,10 @@ pub(crate) async fn belt(config: &Config, store: SharedStore, listening: SocketA
         None => client,
     };
     let transport = Arc::new(Guarded::new(client, guard).listening_on(listening));
-    Belt::new(store, transport, Arc::new(System::default()), settings).await
+    Engine::new(store, transport, Arc::new(System::default()), settings).await
 }
 
-/// The wall clock, for what happens before there is a belt.
+/// The wall clock, for the time before there is an engine.
 pub(crate) fn now() -> Timestamp {
     Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
 }

@@ -53,9 +53,9 @@ impl Trigger {
         self.kind().confidential.map_or(self, Self::of)
     }
 
-    /// The kind of a body: this kind, or its confidential half if the body says that it is about something confidential.
-    /// The name that a sender gives the event (a header, `event_type`, the trigger of a report) does not make a
-    /// confidential body public.
+    /// The kind of a body: this kind, or its confidential half if the body says that it is about something
+    /// confidential. The name that a sender gives the event (a header, `event_type`, the trigger of a report) does not
+    /// make a confidential body public.
     #[must_use]
     pub fn for_body(self, body: &Skim) -> Self {
         if body.confidential { self.confidential() } else { self }

@@ -1,7 +1,7 @@
 //! A forge with webhooks: what Quickdraw does, inside of another program.
 //!
-//! `cargo run -p quickdraw-engine --example forge` keeps a journal in a temporary folder, has one project with one hook, reports a
-//! merge request, and shows what a receiver on this machine gets.
+//! `cargo run -p quickdraw-engine --example forge` keeps a journal in a temporary folder, has one project with one
+//! hook, reports a merge request, and shows what a receiver on this machine gets.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -17,9 +17,8 @@ use quickdraw_domain::retry::RetryPolicy;
 use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::settle::Policies;
 use quickdraw_egress::{Client, Hickory, Limits, Trust};
-use quickdraw_engine::deliver::slots::SlotLimits;
-use quickdraw_engine::deliver::transport::Guarded;
-use quickdraw_engine::{Belt, Clock, Lifecycle, Report, Settings, System, WhileDisabled};
+use quickdraw_engine::delivery::transport::Guarded;
+use quickdraw_engine::{Clock, Engine, Lifecycle, PermitLimits, Report, Settings, System, WhileDisabled};
 use quickdraw_store::Ring;
 use quickdraw_store::scopes::{NewGroup, NewProject};
 
@@ -45,7 +44,7 @@ async fn main() -> anyhow::Result<()> {
     let settings = Settings {
         policies: Arc::new(Policies { retry: RetryPolicy::standard(), disable: DisablePolicy::Published }),
         guard: guard.clone(),
-        slots: SlotLimits { total: 96, reserved_for_first: 32, per_hook: 8, initial_per_hook: 4, per_host: 16 },
+        permits: PermitLimits { total: 96, reserved_for_first: 32, per_hook: 8, initial_per_hook: 4, per_host: 16 },
         deadline: Duration::from_secs(10),
         answer_within: Duration::from_secs(5),
         lease: Duration::from_secs(30),
@@ -81,13 +80,13 @@ async fn main() -> anyhow::Result<()> {
     let hook = Hook::new(Scope::Project(project.id), HookUrl::parse(&url)?, clock.uuid(), now);
     store.create_hook(Hook { triggers: [Trigger::MERGE_REQUEST].into_iter().collect(), ..hook }, 100).await?;
 
-    // The belt, and everything that moves on it.
-    let belt = Belt::new(store.clone(), Arc::new(Guarded::new(client, guard)), clock.clone(), settings).await?;
-    let lifecycle = Lifecycle::start(belt.clone());
+    // The engine, and its workers.
+    let engine = Engine::new(store.clone(), Arc::new(Guarded::new(client, guard)), clock.clone(), settings).await?;
+    let lifecycle = Lifecycle::start(engine.clone());
 
-    // Something happened. Composing is worth it only if somebody listens, which is known from memory.
+    // An event happened. Its body is only composed if a hook subscribes to it, which is answered from memory.
     let place = Place::Project(project.id);
-    if belt.is_heard(place, Trigger::MERGE_REQUEST) {
+    if engine.context.is_subscribed(place, Trigger::MERGE_REQUEST) {
         let user = User { id: 4, name: "Ida Ridge".into(), username: "ida".into(), ..User::default() };
         let object = serde_json::value::to_raw_value(&serde_json::json!({
             "id": 99, "iid": 5, "title": "Grease the gate", "action": "open", "source_branch": "grease", "target_branch": "main" }))?;
@@ -102,7 +101,7 @@ async fn main() -> anyhow::Result<()> {
             operation: None,
         };
         // When this returns it is on the disk; the same key is taken once.
-        belt.report(report).await?;
+        engine.journal.report(report).await?;
     }
 
     let got = tokio::task::spawn_blocking(move || got.join())

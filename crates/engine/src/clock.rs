@@ -1,4 +1,4 @@
-//! Time and chance, as arguments of the belt: a simulation brings its own.
+//! Time and chance, as arguments of the pipeline: a simulation brings its own.
 
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,7 +7,7 @@ use quickdraw_domain::Timestamp;
 use quickdraw_domain::retry::Chance;
 use uuid::{ContextV7, Uuid};
 
-/// Where the belt takes time and chance from.
+/// The source of time and chance.
 pub trait Clock: Send + Sync {
     /// Now, by the wall clock.
     fn now(&self) -> Timestamp;

@@ -1,27 +1,22 @@
-//! The hook directory in memory: scope chain × trigger → hooks. An event that nobody hears costs no query.
+//! The hook directory in memory: scope chain × trigger → hooks. An event without a subscribed hook costs no query.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use quickdraw_domain::audience::{Decision, SkipReason, has_filters, hears, select, selects};
-use quickdraw_domain::event::Event;
+use quickdraw_domain::audience::{has_filters, hears, selects};
 use quickdraw_domain::hook::Hook;
 use quickdraw_domain::identity::apart;
-use quickdraw_domain::recursion::Chain;
 use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::source::{BoundTo, Source};
 use quickdraw_domain::{GroupId, HookId, ProjectId, SourceId, Timestamp, Trigger};
-use quickdraw_store::events::FannedOut;
 use quickdraw_store::hooks::{Directory, KnownGroup, KnownProject};
-
-use crate::rates::Rates;
 
 /// Most projects of a group that are named.
 const MOST_PROJECTS: usize = 20;
 /// More ancestors than any path can have; a loop of parents ends here.
 const MAX_DEPTH: usize = 64;
 
-/// The directory, arranged for the questions that the belt asks.
+/// The directory, arranged for the questions of the pipeline.
 #[derive(Default)]
 pub struct Index {
     version: i64,
@@ -127,10 +122,10 @@ impl Index {
         self.parents.contains_key(&id)
     }
 
-    /// Whether some hook selects the trigger in the hearing of a place: is it worth building a body?
+    /// Whether some hook subscribes to the trigger in a place. Otherwise no body need be built.
     #[must_use]
-    pub fn is_heard(&self, place: Place, trigger: Trigger) -> bool {
-        !self.hooks.is_empty() && self.in_hearing(place).any(|hook| selects(hook, trigger))
+    pub fn is_subscribed(&self, place: Place, trigger: Trigger) -> bool {
+        !self.hooks.is_empty() && self.hooks_around(place).any(|hook| selects(hook, trigger))
     }
 
     /// Sources beside the default one.
@@ -162,8 +157,8 @@ impl Index {
         self.known.values().flat_map(HashMap::values).map(|known| known.project)
     }
 
-    /// The group of another instance that a body names by nothing but its path: with the instance's host in front, as it is, or as
-    /// the one group whose path ends so. `None` where that proves nothing.
+    /// The group of another instance that a body names only by its path: with the instance's host in front, as it is,
+    /// or as the only group whose path ends so. `None` where the path proves nothing.
     #[must_use]
     pub fn group_by_path(&self, instance: &str, path: &str) -> Option<GroupId> {
         let apart = self.group_at(&apart(instance, path));
@@ -185,20 +180,20 @@ impl Index {
         self.some_ordered
     }
 
-    /// Whether a hook that wants its events in order hears of this: is it worth looking what the event is about?
+    /// Whether a hook with ordered delivery subscribes to this. Otherwise the object of the event need not be known.
     #[must_use]
-    pub fn is_heard_in_order(&self, place: Place, trigger: Trigger) -> bool {
-        self.some_ordered && self.in_hearing(place).any(|hook| hook.ordered && selects(hook, trigger))
+    pub fn is_subscribed_in_order(&self, place: Place, trigger: Trigger) -> bool {
+        self.some_ordered && self.hooks_around(place).any(|hook| hook.ordered && selects(hook, trigger))
     }
 
-    /// Hooks that would hear of this, and whose filters have to be asked first.
+    /// Hooks that subscribe to this and have filters, which are asked first.
     #[must_use]
     pub fn with_filters(&self, place: Place, trigger: Trigger, has_branch: bool) -> Vec<Arc<Hook>> {
         if !self.some_filter {
             return Vec::new();
         }
         let asked = |hook: &&Arc<Hook>| selects(hook, trigger) && has_filters(hook, trigger, has_branch);
-        self.in_hearing(place).filter(asked).cloned().collect()
+        self.hooks_around(place).filter(asked).cloned().collect()
     }
 
     /// States of the expressions of all hooks of a scope but one.
@@ -208,7 +203,7 @@ impl Index {
         hooks.filter(|one| Some(one.id) != hook).map(|one| one.states()).sum()
     }
 
-    /// Whether a place lies in a scope.
+    /// Whether a place belongs to a scope.
     #[must_use]
     pub fn is_in(&self, place: Place, scope: Scope) -> bool {
         match scope {
@@ -228,41 +223,6 @@ impl Index {
         projects
     }
 
-    /// Who gets an event, but for hooks that are `off` and those whose filters stop it. Adds to its chain who fires now, and
-    /// counts that for the namespace.
-    #[must_use]
-    pub fn audience(
-        &self,
-        event: &Event,
-        stopped: &[(HookId, SkipReason)],
-        chain: &mut Chain,
-        rates: &Rates,
-        off: &HashSet<HookId>,
-    ) -> FannedOut {
-        let mut audience = FannedOut::default();
-        // All of this event's hooks are asked about the chain as it was before it.
-        for hook in self.in_hearing(event.place) {
-            match select(event, hook, stopped, chain) {
-                Decision::Deliver if off.contains(&hook.id) => audience.skip.push((hook.id, SkipReason::Disabled)),
-                Decision::Deliver if !rates.count(|| self.namespace(event.place, hook.scope), event.received_at) => {
-                    audience.skip.push((hook.id, SkipReason::RateLimit));
-                }
-                Decision::Deliver => {
-                    audience.deliver.push(hook.id);
-                    if hook.ordered && event.object.is_some() {
-                        audience.in_order.push(hook.id);
-                    }
-                }
-                Decision::Skip(reason) => audience.skip.push((hook.id, reason)),
-                Decision::NotSelected => {}
-            }
-        }
-        if event.chain.is_some() {
-            audience.deliver.iter().for_each(|hook| chain.add(*hook));
-        }
-        audience
-    }
-
     /// The top-level group in which a project or group lies.
     #[must_use]
     pub fn namespace_of(&self, scope: Scope) -> Option<GroupId> {
@@ -275,11 +235,12 @@ impl Index {
     }
 
     /// The top-level group that a hook's delivery counts for. System hooks are counted nowhere, as in GitLab.
-    fn namespace(&self, place: Place, hook: Scope) -> Option<GroupId> {
+    pub(crate) fn namespace(&self, place: Place, hook: Scope) -> Option<GroupId> {
         if hook == Scope::Instance { None } else { self.groups_of(place).last().copied() }
     }
 
-    fn in_hearing(&self, place: Place) -> impl Iterator<Item = &Arc<Hook>> {
+    /// The hooks in whose scope a place is.
+    pub(crate) fn hooks_around(&self, place: Place) -> impl Iterator<Item = &Arc<Hook>> {
         let groups = self.groups_of(place);
         let project = match place {
             Place::Project(id) => Some(Scope::Project(id)),

@@ -1,60 +1,53 @@
-//! The belt: workers that carry events from the journal to hooks and insights. The only crate that spawns tasks.
+//! The pipeline: workers that carry events from the journal to hooks and insights. The only crate that spawns tasks.
 //!
 //! Invariants:
 //!
 //! - Workers do not call workers. A wake carries no data; losing every wake costs only latency, because each worker
 //!   ticks.
-//! - A worker takes no input beyond "look again": restart, second node and the normal case are the same code.
+//! - A worker takes no input: restart, second node and the normal case are the same code.
 //! - No transaction spans a network call.
-//! - A failed attempt is a value. `Err` here means that *we* failed: it is logged once, the lease lapses, it runs again.
+//! - A failed attempt is a value. `Err` here means that *we* failed: it is logged once, the lease lapses, and the step
+//!   runs again.
 //!
-//! Each step is a function that does one batch ([`Belt::fan_out`], [`deliver::Deliveries::claim`], …). The loops in
-//! [`lifecycle`] only decide when to call it, so that a simulation can call them in any order instead.
+//! [`Journal`], [`Dispatcher`] and [`Insights`] share a [`Context`]; [`Engine`] holds all four. Each step is a method
+//! that processes one batch ([`Journal::fan_out`], [`Dispatcher::claim`], …). The loops in `workers` and [`lifecycle`]
+//! only decide when to call it, so that a simulation can call the steps in any order instead.
 
-pub mod belt;
 pub mod clock;
-mod current;
-mod definitions;
-pub mod deliver;
+mod context;
+pub mod delivery;
 mod directory;
-mod fan_out;
-mod filters;
-mod ingest;
-mod insights_ask;
-mod judge;
-mod last_events;
+mod engine;
+mod heartbeat;
+pub mod insights;
+mod journal;
 pub mod lifecycle;
-mod notices;
 pub mod outage;
-mod privacy;
-mod project;
-mod rates;
-pub mod rebuild;
-mod relay;
-mod replay;
-mod report;
 pub mod settings;
 mod store_watch;
-mod sweep;
 pub mod telemetry;
-mod watch;
-mod worker;
+mod workers;
 
-pub use belt::{Belt, Settings, WhileDisabled};
 pub use clock::{Clock, System};
-pub use deliver::by_hand::{ByHand, ResendRefused};
-pub use deliver::transport::{Sent, Transport};
+pub use context::Context;
+pub use delivery::Dispatcher;
+pub use delivery::manual::{ManualAttempt, ResendRefused};
+pub use delivery::transport::{Sent, Transport};
 pub use directory::Index;
-pub use filters::Trial;
-pub use ingest::{Arrival, Ingest, ReceivedAs};
-pub use insights_ask::ask;
+pub use engine::Engine;
+pub use insights::Insights;
+pub use insights::ask::ask;
+pub use journal::Journal;
+pub use journal::filters::Trial;
+pub use journal::relay::{ReceiveError, Received, SeenRequest};
+pub use journal::replay::Preview;
+pub use journal::report::{Report, ReportError, Reported, Step};
 pub use lifecycle::Lifecycle;
-pub use relay::{ReceiveError, Received, SeenRequest};
-pub use replay::Preview;
-pub use report::{Report, ReportError, Reported, Step};
+pub use settings::{PermitLimits, Settings, WhileDisabled};
 pub use store_watch::StoreStatus;
+pub use workers::{RunsOn, WorkerStatus};
 
-/// What a mutex holds, whether or not somebody panicked with it: everything that is held so is whole at any time.
+/// Locks a mutex, also after a panic: the values behind these locks are valid at any time.
 fn lock<T>(of: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     of.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

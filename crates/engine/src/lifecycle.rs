@@ -1,7 +1,7 @@
-//! Setting the belt in motion and bringing it to a halt. The only place that spawns tasks.
+//! Starting and stopping the workers. The only place that spawns tasks.
 //!
-//! The halt, in order: whoever accepts events has stopped; what waits for a commit is committed; nothing more is
-//! claimed; attempts under way end (their deadline bounds the wait); results are recorded; the store is closed.
+//! The order of a stop: the server has stopped accepting events; events that wait are committed; no worker claims any
+//! more; attempts under way end, and their deadline bounds the wait; results are recorded; the store is closed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,24 +9,23 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::belt::Belt;
-use crate::deliver::Deliveries;
-use crate::ingest::{COMMITTERS, COMMITTERS_THAT_SHARE};
-use crate::{outage, telemetry, worker};
+use crate::delivery::Dispatcher;
+use crate::engine::Engine;
+use crate::journal::ingest::{COMMITTERS, COMMITTERS_THAT_SHARE};
+use crate::workers::{self, CLAIM, HEARTBEAT, SETTLE, Status, WORKERS};
+use crate::{heartbeat, outage, telemetry};
 
-/// How often each worker looks without being woken.
+/// The pause between two looks for due deliveries that no wake asked for.
 const TICK: Duration = Duration::from_millis(250);
-/// Between two looks that were only asked for: other nodes ask for one with every event that they cannot begin, and a hook
-/// that hangs makes that every event of its own. What can begin here is known without asking.
+/// The pause between two looks that a wake asked for. Other nodes wake this one for every event that they cannot begin,
+/// and a hook that hangs makes that every event of its own. Deliveries that can begin here are known without a look.
 const LOOK_GAP: Duration = Duration::from_millis(25);
-const TEND: Duration = Duration::from_secs(5);
-const PRUNE: Duration = Duration::from_secs(60);
-/// How much longer than the lease the halt may take.
+/// The longest duration of a stop beyond the lease.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// A belt in motion.
+/// An engine whose workers run.
 pub struct Lifecycle {
-    belt: Arc<Belt>,
+    engine: Arc<Engine>,
     stop: watch::Sender<bool>,
     workers: JoinSet<()>,
     committers: JoinSet<()>,
@@ -34,118 +33,91 @@ pub struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// Sets a belt in motion.
+    /// Starts the workers of an engine.
     #[must_use]
-    pub fn start(belt: Arc<Belt>) -> Self {
+    pub fn start(engine: Arc<Engine>) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let deliveries = Deliveries::new(belt.clone());
         let (mut workers, mut committers, mut settler) = (JoinSet::new(), JoinSet::new(), JoinSet::new());
-        let count = if belt.store.shares_commits() { COMMITTERS_THAT_SHARE } else { COMMITTERS };
+
+        let count = if engine.context.store.shares_commits() { COMMITTERS_THAT_SHARE } else { COMMITTERS };
         for _ in 0..count {
-            let one = belt.clone();
+            let journal = Arc::clone(&engine.journal);
             committers.spawn(async move {
-                while worker::unharmed(async { Ok(one.commit_arrivals().await) }).await.unwrap_or(true) {}
+                while workers::unharmed(async { Ok(journal.commit_arrivals().await) }).await.unwrap_or(true) {}
             });
         }
-        settler.spawn(deliveries.clone().settle_results());
-        workers.spawn(deliver(belt.clone(), deliveries, stopped.clone()));
-        let (one, stop_one) = (belt.clone(), stopped.clone());
-        workers.spawn(async move { one.watch_store(stop_one).await });
-        let (one, stop_one) = (belt.clone(), stopped.clone());
-        workers.spawn(async move {
-            worker::run("fan_out", Some(&one.wakes.fan_out), TICK, stop_one, || one.fan_out_all()).await;
-        });
-        let (one, stop_one) = (belt.clone(), stopped.clone());
-        workers.spawn(async move {
-            // Not woken: a tick's worth of events is projected at once, and costs those who wait for an answer less.
-            worker::run("project", None, TICK, stop_one, || one.project_all()).await;
-        });
-        let (one, stop_one) = (belt.clone(), stopped.clone());
-        workers.spawn(async move {
-            worker::run("directory", Some(&one.wakes.directory), TEND, stop_one, || one.refresh_directory()).await;
-        });
-        let (one, stop_one) = (belt.clone(), stopped.clone());
-        workers.spawn(async move {
-            let expire = || async { one.expire_leases().await.map(drop) };
-            worker::run("leases", None, Duration::from_secs(1), stop_one, expire).await;
-        });
-        let (one, stop_one) = (belt.clone(), stopped.clone());
-        workers.spawn(async move {
-            let asked = &one.rebuilds.asked;
-            worker::run("rebuild", Some(asked), TEND, stop_one.clone(), || one.rebuild(&stop_one)).await;
-        });
-        let (one, stop_one) = (belt.clone(), stopped.clone());
-        workers.spawn(async move { worker::run("replay", None, TICK, stop_one, || one.replay()).await });
-        let (one, stop_one) = (belt.clone(), stopped.clone());
-        workers.spawn(async move { worker::run("operations", None, TEND, stop_one, || one.end_operations()).await });
-        let (one, stop_one) = (belt.clone(), stopped.clone());
-        workers.spawn(async move { worker::run("tend", None, TEND, stop_one, || one.tend()).await });
-        let (one, stop_one) = (belt.clone(), stopped.clone());
-        workers.spawn(async move { worker::run("current", None, TEND, stop_one, || one.show_insights()).await });
-        let (one, stop_one) = (belt.clone(), stopped.clone());
-        workers.spawn(async move { worker::run("watch", None, TEND, stop_one, || one.watch()).await });
-        let (one, stop_one) = (belt.clone(), stopped.clone());
-        workers.spawn(async move { worker::run("prune", None, PRUNE, stop_one, || one.prune()).await });
-        let (one, mut stop_one) = (belt.clone(), stopped);
-        workers.spawn(async move {
-            let listening = worker::run("listen", None, Duration::ZERO, stop_one.clone(), || async {
-                Ok(one.store.listen(&one.wakes).await?)
-            });
-            tokio::select! {
-                () = listening => {}
-                _ = stop_one.changed() => {}
-            }
-        });
-        Self { belt, stop, workers, committers, settler }
+
+        let dispatcher = Arc::clone(&engine.dispatcher);
+        settler.spawn(Arc::clone(&dispatcher).settle_results(engine.statuses.of(SETTLE)));
+        workers.spawn(deliver(dispatcher, engine.statuses.of(CLAIM), stopped.clone()));
+
+        let (context, status) = (Arc::clone(&engine.context), engine.statuses.of(HEARTBEAT));
+        let stop_heartbeat = stopped.clone();
+        workers.spawn(async move { heartbeat::run(&context, &status, stop_heartbeat).await });
+
+        for worker in WORKERS {
+            workers.spawn(workers::run(worker, Arc::clone(&engine), stopped.clone()));
+        }
+
+        Self { engine, stop, workers, committers, settler }
     }
 
-    /// Brings it to a halt. Events that were acknowledged are on disk; attempts under way end or are given back.
+    /// Stops the workers. Events that were acknowledged are on disk; attempts under way end or are given back.
     pub async fn stop(mut self) {
-        self.belt.close_ingest();
-        let patience = self.belt.settings.lease + GRACE;
+        let Engine { context, journal, .. } = &*self.engine;
+        journal.close();
+        let patience = context.settings.lease + GRACE;
         let ended =
             tokio::time::timeout(patience, async { while self.committers.join_next().await.is_some() {} }).await;
         if ended.is_err() {
-            // Nobody was told that these are safe; whoever sent them sends them again.
+            // These events were not acknowledged. Their senders send them again.
             tracing::warn!("the store did not answer in time; some events that were not acknowledged may be lost");
             self.committers.abort_all();
         }
-        // Only says that nobody listens any more, which is no matter now.
+
+        // An error only means that no worker runs any more.
         let _ = self.stop.send(true);
         let ended = tokio::time::timeout(patience, async { while self.workers.join_next().await.is_some() {} }).await;
         if ended.is_err() {
             tracing::warn!("some attempts did not end in time; they are made again after their lease");
         }
         self.settler.shutdown().await;
-        if let Err(error) = self.belt.save_seen().await {
+
+        if let Err(error) = journal.save_seen().await {
             tracing::warn!("failed to write down the last requests: {error:#}");
         }
-        if let Err(error) = self.belt.store.node_stopped(self.belt.node).await {
+        if let Err(error) = context.store.node_stopped(context.node).await {
             tracing::warn!(%error, "failed to sign off");
         }
-        self.belt.store.close().await;
+        context.store.close().await;
     }
 }
 
-/// The deliver worker: claims while there is room, lets attempts run side by side, and at the end waits for them.
-async fn deliver(belt: Arc<Belt>, deliveries: Arc<Deliveries>, mut stop: watch::Receiver<bool>) {
+/// The deliver worker: claims while there are permits, lets attempts run side by side, and at the end waits for them.
+async fn deliver(dispatcher: Arc<Dispatcher>, status: Arc<Status>, mut stop: watch::Receiver<bool>) {
+    let context = Arc::clone(dispatcher.context());
+    let scheduler = &dispatcher.scheduler;
     let mut attempts = JoinSet::new();
     let mut tick = tokio::time::interval(TICK);
     let (mut look, mut failing) = (true, false);
     let mut may_look = tokio::time::Instant::now();
     let mut claiming = None;
+
     while !*stop.borrow() {
         while attempts.try_join_next().is_some() {}
-        for claimed in deliveries.ready() {
-            attempts.spawn(deliveries.clone().attempt_and_hand_over(claimed));
+        for claimed in dispatcher.ready() {
+            attempts.spawn(Arc::clone(&dispatcher).attempt_and_queue(claimed));
         }
-        deliveries.give_back().await;
+        dispatcher.give_back().await;
+
         let looks = look && may_look <= tokio::time::Instant::now();
-        if claiming.is_none() && !failing && (looks || belt.flow.wants_claim(&belt.index(), belt.clock.now())) {
+        let wants_claim = || scheduler.wants_claim(&context.index(), context.clock.now());
+        if claiming.is_none() && !failing && (looks || wants_claim()) {
             look = false;
             may_look = tokio::time::Instant::now() + LOOK_GAP;
-            claiming = Some(Box::pin(deliveries.claim()));
+            claiming = Some(Box::pin(claim(&dispatcher, &status)));
         }
+
         let waits = look && claiming.is_none() && !failing;
         let claimed = async {
             match &mut claiming {
@@ -156,30 +128,42 @@ async fn deliver(belt: Arc<Belt>, deliveries: Arc<Deliveries>, mut stop: watch::
         tokio::select! {
             claimed = claimed => {
                 claiming = None;
-                if let Err(error) = claimed {
-                    // Until the next tick: a store that is away is not hammered.
-                    failing = true;
-                    metrics::counter!(telemetry::FAILURES, "worker" => "claim").increment(1);
-                    if outage::cause_stands_alone(&error) {
-                        tracing::error!("failed to claim deliveries, trying again: {error:#}");
-                    }
-                }
+                // After a failure, the next claim waits for the tick: a store that is away is not hammered.
+                failing |= claimed.is_err();
             }
-            () = belt.flow.moved() => {}
-            () = belt.wakes.deliver.notified() => look = true,
+            () = scheduler.moved() => {}
+            () = context.wakes.deliver.notified() => look = true,
             () = tokio::time::sleep_until(may_look), if waits => {}
             _ = tick.tick() => (look, failing) = (true, false),
             _ = stop.changed() => {}
         }
     }
+
     // A claim that is dropped may have been granted.
     if let Some(claiming) = claiming {
         let _ = claiming.await;
     }
-    belt.flow.give_all_back();
-    deliveries.give_back().await;
+    scheduler.give_all_back();
+    dispatcher.give_back().await;
     while attempts.join_next().await.is_some() {}
-    while deliveries.in_flight() > 0 {
-        belt.flow.moved().await;
+    while dispatcher.in_flight() > 0 {
+        scheduler.moved().await;
     }
+}
+
+/// Claims deliveries, and notes the result.
+async fn claim(dispatcher: &Dispatcher, status: &Status) -> anyhow::Result<()> {
+    let clock = &dispatcher.context().clock;
+    let run = status.begin(clock.now());
+    let claimed = dispatcher.claim().await;
+    status.end(run, clock.now(), claimed.as_ref().err().map(|error| format!("{error:#}")));
+
+    if let Err(error) = &claimed {
+        metrics::counter!(telemetry::FAILURES, "worker" => CLAIM).increment(1);
+        if outage::cause_stands_alone(error) {
+            tracing::error!("failed to claim deliveries, trying again: {error:#}");
+        }
+    }
+
+    claimed
 }

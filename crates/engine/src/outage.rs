@@ -1,5 +1,5 @@
-//! Outages of the store in the log: one line when one begins, and one when it ends, with how many failures there were. As the
-//! log does, an outage belongs to the process: whatever fails because of it is counted here, and has no line of its own.
+//! Outages of the store in the log: one line at the beginning, and one at the end, with the number of failures. Like
+//! the log, an outage belongs to the process: a failure because of it is counted here, and has no line of its own.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ struct Outage {
     failures: u64,
 }
 
-/// Whether a failure of the store is to be logged by itself. One that is part of an outage is not: it is counted, and the
+/// Whether a failure of the store is to be logged by itself. A failure that is part of an outage is only counted: the
 /// outage is logged when it begins.
 #[must_use]
 pub fn stands_alone(error: &Error) -> bool {

@@ -1,4 +1,4 @@
-//! Metrics of the belt, declared in one place. Labels come from closed sets only.
+//! Metrics of the pipeline, declared in one place. Labels come from closed sets only.
 
 /// Counter: events journaled. Label `trigger`.
 pub const EVENTS: &str = "quickdraw_events_total";
@@ -29,7 +29,7 @@ pub const DUPLICATES: &str = "quickdraw_duplicates_total";
 /// Gauge: hooks that are paused or disabled.
 pub const HOOKS_DISABLED: &str = "quickdraw_hooks_disabled";
 /// Gauge: when the last received event of a project came, in seconds since 1970. Label `project`: its number; the
-/// projects that were heard of last, at most 500. Shown to administrators only.
+/// projects that sent an event last, at most 500. Shown to administrators only.
 pub const LAST_EVENT: &str = "quickdraw_project_last_event_timestamp_seconds";
 
 /// Counter: filters that gave up on an event because it took more work than is allowed.
@@ -39,4 +39,27 @@ pub const FILTERS_GAVE_UP: &str = "quickdraw_filters_gave_up_total";
 #[expect(clippy::cast_precision_loss, reason = "none of what is shown comes near 2^53")]
 pub(crate) const fn precise(value: i64) -> f64 {
     value as f64
+}
+
+/// Registers the help text of each metric with the recorder, which writes it as a HELP line.
+pub fn describe() {
+    metrics::describe_counter!(EVENTS, "Events that arrived, by trigger.");
+    metrics::describe_counter!(ATTEMPTS, "Attempts to deliver, by outcome.");
+    metrics::describe_histogram!(ATTEMPT_SECONDS, "Duration of an attempt.");
+    metrics::describe_counter!(BLOCKED, "Destinations that the guard refused, by rule.");
+    metrics::describe_counter!(DROPPED, "Deliveries of disabled webhooks that failed for good, by reason.");
+    metrics::describe_counter!(LOST_LEASES, "Results that were not stored because the lease of the delivery was lost.");
+    metrics::describe_gauge!(IN_FLIGHT, "Attempts that run now.");
+    metrics::describe_gauge!(OWED, "Deliveries that have not ended, counted up to 100,000.");
+    metrics::describe_gauge!(OLDEST_DUE_SECONDS, "Time for which the delivery that is due longest has been due.");
+    metrics::describe_gauge!(FAN_OUT_PENDING, "Events that wait for their fan-out, counted up to 100,000.");
+    metrics::describe_gauge!(PROJECTION_PENDING, "Events that wait to be counted in insights, counted up to 100,000.");
+    metrics::describe_counter!(FAILURES, "Failed runs of a worker, by worker.");
+    metrics::describe_counter!(
+        DUPLICATES,
+        "Received events that duplicate another event. They are stored and not delivered."
+    );
+    metrics::describe_gauge!(HOOKS_DISABLED, "Webhooks that are paused or disabled.");
+    metrics::describe_gauge!(LAST_EVENT, "Time of the last received event, by project, for at most 500 projects.");
+    metrics::describe_counter!(FILTERS_GAVE_UP, "Filters that stopped at the limit of their work.");
 }

@@ -129,7 +129,7 @@ async fn noted(app: &App, mut request: Request, next: Next) -> Response {
     }
     let entry = AuditEntry {
         id: 0,
-        at: app.belt.clock().now(),
+        at: app.now(),
         user_id: actor.user_id,
         username: actor.username,
         address,

@@ -73,7 +73,7 @@ async fn actor(app: &App, digest: [u8; 32]) -> Result<Actor, ApiError> {
     if let Some(actor) = app.actors.get(digest) {
         return Ok(actor);
     }
-    let actor = app.store().find_actor(digest, app.belt.clock().now()).await?.ok_or_else(ApiError::unauthorized)?;
+    let actor = app.store().find_actor(digest, app.now()).await?.ok_or_else(ApiError::unauthorized)?;
     app.actors.put(digest, actor.clone());
     Ok(actor)
 }
@@ -82,7 +82,7 @@ impl Caller {
     /// The restriction of lists: none for administrators; for others, the scopes that they are a member of.
     #[must_use]
     pub fn sees(&self, app: &App) -> Option<(i64, Timestamp)> {
-        (!self.actor.is_admin).then(|| (self.actor.user_id, app.belt.clock().now()))
+        (!self.actor.is_admin).then(|| (self.actor.user_id, app.now()))
     }
 
     /// The kind of user who chooses the path that this request sets.
@@ -114,7 +114,7 @@ impl Caller {
         let role = match scope {
             _ if is_admin => None,
             Scope::Instance => None,
-            _ => app.store().role(scope, user_id, app.belt.clock().now()).await?,
+            _ => app.store().role(scope, user_id, app.now()).await?,
         };
         match verdict(is_admin, role, scope, action) {
             Verdict::Allowed => Ok(()),

@@ -65,7 +65,7 @@ impl Condition {
 pub(crate) async fn in_time(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     tokio::select! {
         response = next.run(request) => response,
-        () = app.belt.gives_up() => {
+        () = app.engine.context.gives_up() => {
             ApiError::Store(Error::unavailable("it did not answer in time")).into_response()
         }
     }
@@ -77,7 +77,7 @@ pub(crate) async fn in_time(State(app): State<Arc<App>>, request: Request, next:
 #[utoipa::path(get, path = "/api/v1/health", tag = "Operations", security(()),
     responses((status = 200, body = Condition)))]
 async fn health(State(app): State<Arc<App>>) -> Json<Condition> {
-    Json(Condition::new("ok", app.belt.store_status()))
+    Json(Condition::new("ok", app.engine.context.store_status()))
 }
 
 /// Check that the database answers: a read now, and the last write of this node, which is a few seconds old at most.
@@ -90,9 +90,9 @@ async fn ready(State(app): State<Arc<App>>) -> Response {
         Ok(Err(error)) => Some(error.to_string()),
         Err(_) => Some(format!("the store did not answer within {} s", PATIENCE.as_secs())),
     };
-    let mut store = app.belt.store_status();
+    let mut store = app.engine.context.store_status();
     if let Some(failure) = failure {
-        store.failing_since.get_or_insert(app.belt.clock().now());
+        store.failing_since.get_or_insert(app.now());
         store.last_error = Some(failure);
     }
     if store.failing_since.is_none() {
@@ -122,8 +122,8 @@ async fn metrics(State(app): State<Arc<App>>, headers: HeaderMap, admin: Result<
     app.metrics.run_upkeep();
     let mut text = app.metrics.render();
     if is_admin {
-        text.push_str(&app.belt.last_events_text());
-        text.push_str(&app.belt.insights_text());
+        text.push_str(&app.engine.insights.last_events_text());
+        text.push_str(&app.engine.insights.insights_text());
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }

@@ -79,7 +79,7 @@ pub(crate) struct Taken {
 
 impl Sharer {
     pub(crate) fn new(app: &App, actor: &Actor, scope: Scope) -> Self {
-        let namespace = app.belt.directory().namespace_of(scope);
+        let namespace = app.engine.context.directory().namespace_of(scope);
         Self { user: actor.user_id, is_admin: actor.is_admin, scope, namespace }
     }
 

@@ -104,12 +104,12 @@ async fn receive(State(app): State<Arc<App>>, request: Request) -> Response {
     security(("gitlab_token" = [])),
     responses((status = 200, body = Receipt), (status = "4XX", body = Refusal), (status = 503, body = Refusal)))]
 async fn receive_at(State(app): State<Arc<App>>, Path(key): Path<String>, request: Request) -> Response {
-    if let Some(gate) = app.gates.find(&app.belt.directory(), &key) {
+    if let Some(gate) = app.gates.find(&app.engine.context.directory(), &key) {
         return handle(&app, &gate, request).await;
     }
     // An unknown key gets the same answer as a wrong token, after about the same time, so that guessing keys reveals
     // nothing.
-    let _ = app.gates.default().verifier.check_head(request.headers(), app.belt.clock().now());
+    let _ = app.gates.default().verifier.check_head(request.headers(), app.now());
     metrics::counter!(WEBHOOK_REQUESTS, "event" => "unknown", "status" => "rejected").increment(1);
     metrics::counter!(SOURCE_REFUSED, "reason" => "unknown").increment(1);
     Refused::from(Wrong::Token).into_response()
@@ -154,7 +154,7 @@ async fn handle(app: &Arc<App>, gate: &Arc<Gate>, request: Request) -> Response 
         }
     };
     let seen = SeenRequest {
-        at: app.belt.clock().now().as_micros(),
+        at: app.now().as_micros(),
         address: address.to_string(),
         status: response.status().as_u16(),
         note,
@@ -162,7 +162,7 @@ async fn handle(app: &Arc<App>, gate: &Arc<Gate>, request: Request) -> Response 
         bytes,
         event_id,
     };
-    app.belt.note_request(gate.source.id, seen);
+    app.engine.journal.note_request(gate.source.id, seen);
     response
 }
 
@@ -173,7 +173,7 @@ fn header_of(trigger: Trigger) -> &'static str {
 /// Processes a request. Returns the result, and the number of body bytes that were read.
 async fn take(app: &Arc<App>, gate: &Arc<Gate>, address: IpAddr, headers: &HeaderMap, body: Body) -> (End, usize) {
     let source = &gate.source;
-    let head = gate.verifier.check_head(headers, app.belt.clock().now());
+    let head = gate.verifier.check_head(headers, app.now());
     if let Err(wait) = gate.count(address, head.is_ok() && gate.verifier.shows_token(headers)) {
         gate.tell_refusal(address, Instant::now());
         let refused = Refused::new(StatusCode::TOO_MANY_REQUESTS, "rate", "too many requests from this address");
@@ -188,7 +188,7 @@ async fn take(app: &Arc<App>, gate: &Arc<Gate>, address: IpAddr, headers: &Heade
     if let Some(words) = ambiguous(headers) {
         return (End::Refused(Refused::new(StatusCode::BAD_REQUEST, "headers", words)), 0);
     }
-    let now = app.belt.clock().now();
+    let now = app.now();
     // This comes before the body is read, so that requests without a credential cost nothing more.
     let checks = match head {
         Ok(checks) => checks,
@@ -232,7 +232,7 @@ async fn admit(app: &App, gate: &Gate, headers: &HeaderMap, held: &Held, (checks
         key: idempotency_key(headers),
         body: &held.bytes,
     };
-    match app.belt.in_time(app.belt.receive(received)).await {
+    match app.engine.context.in_time(app.engine.journal.receive(received)).await {
         Ok((appended, copy)) => End::Accepted { trigger, appended, copy },
         Err(error @ (ReceiveError::Instance(_) | ReceiveError::Taken(_))) => {
             End::Refused(Refused::new(StatusCode::FORBIDDEN, "instance", error.to_string()))

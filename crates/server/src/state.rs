@@ -3,8 +3,9 @@
 use std::sync::{Arc, OnceLock};
 
 use metrics_exporter_prometheus::PrometheusHandle;
+use quickdraw_domain::Timestamp;
 use quickdraw_domain::source::{Addresses, Source};
-use quickdraw_engine::Belt;
+use quickdraw_engine::Engine;
 use quickdraw_store::SharedStore;
 
 use crate::aside::Aside;
@@ -27,7 +28,7 @@ const MEASURED_AT_ONCE: usize = 4;
 /// The application.
 pub struct App {
     /// The pipeline and the workers.
-    pub belt: Arc<Belt>,
+    pub engine: Arc<Engine>,
     /// The sources.
     pub(crate) gates: Gates,
     /// Reverse proxies whose `X-Forwarded-For` is trusted.
@@ -64,7 +65,7 @@ impl App {
     /// Creates the application.
     #[must_use]
     pub fn new(
-        belt: Arc<Belt>,
+        engine: Arc<Engine>,
         source: Source,
         trusted_proxies: Addresses,
         external_url: String,
@@ -72,7 +73,7 @@ impl App {
         limits: Limits,
     ) -> Arc<Self> {
         Arc::new(Self {
-            belt,
+            engine,
             gates: Gates::new(source),
             trusted_proxies,
             external_url,
@@ -104,6 +105,12 @@ impl App {
     /// The store, for reads and for settings that the API changes.
     #[must_use]
     pub fn store(&self) -> &SharedStore {
-        self.belt.store()
+        self.engine.context.store()
+    }
+
+    /// The current time.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.engine.context.clock().now()
     }
 }

@@ -11,3 +11,10 @@ pub const CALLS: &str = "quickdraw_store_calls_total";
 pub(crate) fn called(engine: &'static str) {
     metrics::counter!(CALLS, "engine" => engine).increment(1);
 }
+
+/// Registers the help text of each metric with the recorder, which writes it as a HELP line.
+pub fn describe() {
+    metrics::describe_histogram!(COMMIT_SECONDS, "Duration of a commit.");
+    metrics::describe_histogram!(COMMIT_JOBS, "Jobs that share one commit.");
+    metrics::describe_counter!(CALLS, "Calls of the store, by database engine.");
+}

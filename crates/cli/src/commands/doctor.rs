@@ -2,13 +2,34 @@
 //! the remedy for a problem. It changes nothing: it creates no file, migrates no database and seals nothing.
 
 use std::path::Path;
+use std::time::Duration;
 
+use quickdraw_egress::Method;
 use quickdraw_store::examine::{Depth, Examination, KeyFit};
 use quickdraw_store::{Error, examine};
+use serde::Deserialize;
 
 use super::say;
 use crate::config::{self, Config};
-use crate::{first_start, wiring};
+use crate::{client, first_start, wiring};
+
+/// The longest wait for a server that may run here.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The workers of a running server.
+#[derive(Deserialize)]
+struct Workers {
+    items: Vec<Worker>,
+}
+
+#[derive(Deserialize)]
+struct Worker {
+    name: String,
+    is_failing: bool,
+    last_error: Option<String>,
+    last_error_at: Option<String>,
+    backlog: Option<i64>,
+}
 
 pub(crate) async fn run(file: Option<&Path>) -> anyhow::Result<()> {
     let mut problems = 0;
@@ -69,6 +90,9 @@ pub(crate) async fn run(file: Option<&Path>) -> anyhow::Result<()> {
         Err(Error::InUse(file)) => line("database", Ok(format!("{file} is in use by a running Quickdraw"))),
         Err(error) => line("database", Err(error.into())),
     }
+    for found in workers(&config).await {
+        line("workers", found);
+    }
     anyhow::ensure!(problems == 0, "problems found: {problems}");
     Ok(())
 }
@@ -97,5 +121,73 @@ fn key(config: &Config, is_known: bool, found: &Examination) -> anyhow::Result<S
             Ok("none yet: the first start generates one".to_owned())
         }
         KeyFit::NothingSealed => Err(anyhow::anyhow!(first_start::NO_KEY)),
+    }
+}
+
+/// The workers of the server that runs with these settings: one line for each that fails, or one for all. A server that
+/// does not run is no problem.
+async fn workers(config: &Config) -> Vec<anyhow::Result<String>> {
+    let url = config::base_url(&config.server.listen);
+    let token = match config.server.root_token.expose() {
+        "" => wiring::read_private(&config.server.data_dir.join("root-token")).unwrap_or_default(),
+        token => token.to_owned(),
+    };
+
+    let headers = [("PRIVATE-TOKEN".into(), token.trim().to_owned())];
+    let asked = client::call(Method::GET, &format!("{url}/api/v1/workers"), &headers, Vec::new(), PATIENCE).await;
+    let answer = match asked {
+        Ok(answer) => answer,
+        Err(_) => return vec![Ok(format!("not shown, because no server answers at {url}"))],
+    };
+    if answer.status != 200 {
+        return vec![Ok(format!("not shown, because the server at {url} answered {}", answer.status))];
+    }
+
+    match serde_json::from_slice::<Workers>(&answer.body) {
+        Ok(workers) => summary(workers.items),
+        Err(error) => vec![Ok(format!("not shown, because the answer of {url} is not a list of workers: {error}"))],
+    }
+}
+
+fn summary(workers: Vec<Worker>) -> Vec<anyhow::Result<String>> {
+    let count = workers.len();
+    let mut failing = Vec::new();
+    let mut waiting = Vec::new();
+    for worker in workers {
+        if let Some(backlog) = worker.backlog {
+            waiting.push(format!("{} {backlog}", worker.name));
+        }
+        if worker.is_failing {
+            let (at, error) = (worker.last_error_at.unwrap_or_default(), worker.last_error.unwrap_or_default());
+            failing.push(Err(anyhow::anyhow!("{} failed at {at}: {error}", worker.name)));
+        }
+    }
+    if failing.is_empty() {
+        return vec![Ok(format!("{count}, none fails; waiting: {}", waiting.join(", ")))];
+    }
+
+    failing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_worker_that_fails_has_a_line() {
+        let worker = |name: &str, is_failing| Worker {
+            name: name.to_owned(),
+            is_failing,
+            last_error: Some("the disk is full".to_owned()),
+            last_error_at: Some("2026-01-01T00:00:00Z".to_owned()),
+            backlog: (name == "fan_out").then_some(3),
+        };
+
+        let all = summary(vec![worker("fan_out", false), worker("tend", false)]);
+        assert_eq!(all[0].as_deref().ok(), Some("2, none fails; waiting: fan_out 3"));
+
+        let all = summary(vec![worker("fan_out", false), worker("tend", true)]);
+        let lines: Vec<String> = all.into_iter().filter_map(|line| Some(line.err()?.to_string())).collect();
+        assert_eq!(lines, ["tend failed at 2026-01-01T00:00:00Z: the disk is full"]);
     }
 }

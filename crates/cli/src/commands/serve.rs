@@ -38,11 +38,11 @@ pub(crate) async fn run(mut config: Config) -> anyhow::Result<()> {
     wiring::root_token(&config, &store, &mut first).await?;
     let source = wiring::source(&config, &store, &mut first).await?;
     wiring::bind(&config, &source, &store).await?;
-    let belt = wiring::belt(&config, store, address).await?;
-    let lifecycle = Lifecycle::start(belt.clone());
+    let engine = wiring::engine(&config, store, address).await?;
+    let lifecycle = Lifecycle::start(engine.clone());
     let limits = config.limits.limits();
     let proxies = config.server.read_trusted_proxies()?;
-    let app = App::new(belt, source, proxies, config.server.external_url.clone(), metrics.clone(), limits);
+    let app = App::new(engine, source, proxies, config.server.external_url.clone(), metrics.clone(), limits);
     for note in first.notes.iter().chain(&first.warnings) {
         say(note);
     }
@@ -94,7 +94,12 @@ async fn signalled(metrics: &PrometheusHandle) -> &'static str {
 
 fn metrics_recorder() -> anyhow::Result<PrometheusHandle> {
     let builder = PrometheusBuilder::new().set_buckets(&SECONDS)?;
-    Ok(builder.install_recorder()?)
+    let handle = builder.install_recorder()?;
+
+    quickdraw_store::telemetry::describe();
+    quickdraw_engine::telemetry::describe();
+    quickdraw_server::telemetry::describe();
+    Ok(handle)
 }
 
 fn log_to_stderr(config: &Config) -> anyhow::Result<()> {

@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn secrets_that_no_header_can_carry_are_refused_by_name() {
         for (secret, words) in
-            [("s3cret\n", "source.secret has a line break"), (" s3cret", "source.secret begins or ends")]
+            [("s3cret\n", "source.secret contains a line break"), (" s3cret", "source.secret begins or ends")]
         {
             check_refused(|config| config.source.secret = secret.to_owned().into(), words);
         }

@@ -53,6 +53,10 @@ pub(crate) fn the_first_start_accepts_a_push_and_detects_its_duplicate(engine: E
     ] {
         assert!(metrics.contains(line), "{line} in {metrics}");
     }
+    for line in metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let name = line.split(' ').next().unwrap_or_default();
+        assert!(metrics.contains(&format!("# HELP {name} ")), "{name} has a HELP line");
+    }
     for path in ["/api/v1/health", "/api/v1/ready"] {
         assert_eq!(send(server.port, "HEAD", path, &[], b"").expect("an answer").status, 200);
     }

@@ -36,6 +36,7 @@ mod server;
 mod server_memory;
 mod sources;
 mod streams;
+mod workers;
 
 use libtest_mimic::{Arguments, Trial};
 use server::Engine;
@@ -214,6 +215,8 @@ fn main() {
         ("prometheus_shows_the_current_state_only", monitoring::prometheus_shows_the_current_state_only),
         ("a_backfill_from_gitlab_is_counted", backfill::a_backfill_from_gitlab_is_counted),
         ("the_demo_fills_every_metric_and_can_be_verified", insights::the_demo_fills_every_metric_and_can_be_verified),
+        ("all_workers_are_listed_and_run", workers::all_workers_are_listed_and_run),
+        ("the_error_of_a_worker_is_shown", workers::the_error_of_a_worker_is_shown),
         ("doctor_and_config_check_change_nothing", operation::doctor_and_config_check_change_nothing),
         ("a_hanging_database_gives_503_and_is_logged_once", operation::a_hanging_database_gives_503_and_is_logged_once),
         (

@@ -41,6 +41,7 @@ fn need(method: &str, path: &str) -> Need {
         _ if !v4 => match path {
             "/metrics" | "/api/v1/health" | "/api/v1/ready" | "/api/v1/schemas" => Need::Open,
             "/api/v1/schemas/{trigger_name}" => Need::Open,
+            "/api/v1/workers" => Need::Admin,
             "/api/v1/webhooks/gitlab" | "/api/v1/webhooks/gitlab/{key}" => Need::Secret,
             _ if path.starts_with("/api/v1/") => Need::Admin,
             _ => panic!("{method} {path} has no row"),

@@ -9,8 +9,8 @@ use crate::ids::ObjectKey;
 use crate::kinds::Kind;
 use crate::scope::Place;
 
-/// The key of the object that a body is about: an issue, a merge request, a branch or a pipeline has the same key in all
-/// its events. The events of a comment or a reaction have the key of the object that it belongs to.
+/// The key of the object that a body is about: an issue, a merge request, a branch or a pipeline has the same key in
+/// all its events. The events of a comment or a reaction have the key of the object that it belongs to.
 ///
 /// Events without a numbered object (a member joins) share one key for each kind and place. So do bodies that cannot be
 /// read, because waiting needlessly is better than overtaking.

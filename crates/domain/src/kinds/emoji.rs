@@ -1,4 +1,5 @@
-//! Emoji on comments, issues, merge requests, snippets and commits. Source: GitLab's `lib/gitlab/data_builder/emoji.rb` and its webhook events page.
+//! Emoji on comments, issues, merge requests, snippets and commits. Source: GitLab's `lib/gitlab/data_builder/emoji.rb`
+//! and its webhook events page.
 
 use serde_json::{Map, Value, json};
 
@@ -40,7 +41,8 @@ const ATTRIBUTES: [Field; 9] = [
     null("awarded_on_url"),
 ];
 
-/// The objects that can have an emoji, and the names of their types. A comment comes with the object that it belongs to.
+/// The objects that can have an emoji, and the names of their types. A comment comes with the object that it belongs
+/// to.
 const AWARDABLE: [(&str, &str); 5] = [
     ("note", "Note"),
     ("issue", "Issue"),

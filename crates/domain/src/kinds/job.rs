@@ -1,4 +1,5 @@
-//! Jobs, whose `object_kind` is `build`. Source: GitLab's `lib/gitlab/data_builder/build.rb` and its webhook events page.
+//! Jobs, whose `object_kind` is `build`. Source: GitLab's `lib/gitlab/data_builder/build.rb` and its webhook events
+//! page.
 
 use serde_json::{Map, Value, json};
 

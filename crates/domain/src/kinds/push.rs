@@ -1,4 +1,5 @@
-//! Pushes to branches, and the bodies of pushes of tags. Source: GitLab's `lib/gitlab/data_builder/push.rb` and the webhook events page.
+//! Pushes to branches, and the bodies of pushes of tags. Source: GitLab's `lib/gitlab/data_builder/push.rb` and the
+//! webhook events page.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -72,8 +73,8 @@ fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, 
     Option::deserialize(value).map(Some)
 }
 
-/// The newest [`MAX_COMMITS`] of the commits, oldest first, and their total. The others are read and dropped, because a push
-/// can have as many commits as a body has room for.
+/// The newest [`MAX_COMMITS`] of the commits, oldest first, and their total. The others are read and dropped, because a
+/// push can have as many commits as a body has room for.
 #[derive(Default)]
 struct Commits<'a> {
     newest: VecDeque<Commit<'a>>,

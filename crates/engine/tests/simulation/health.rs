@@ -13,12 +13,11 @@ use quickdraw_domain::retry::RetryPolicy;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::settle::Policies;
 use quickdraw_domain::{HookId, ProjectId, Timestamp, Trigger};
-use quickdraw_engine::deliver::Deliveries;
-use quickdraw_engine::{Belt, Clock as _, Sent, Transport};
+use quickdraw_engine::{Clock as _, Engine, Sent, Transport};
 
 use crate::chance::{Dice, Manual};
 use crate::database::{Database, Home, open};
-use crate::parts::{belt, hook, project, push};
+use crate::parts::{engine, hook, project, push};
 
 const FAILED: Outcome = Outcome::Failed { status: 503, retry_after: None };
 const REJECTED: Outcome = Outcome::Rejected { status: 404, retry_after: None };
@@ -57,8 +56,7 @@ struct Scene {
     home: Home,
     clock: Arc<Manual>,
     told: Arc<Told>,
-    belt: Arc<Belt>,
-    deliveries: Arc<Deliveries>,
+    engine: Arc<Engine>,
     project: ProjectId,
     hook: HookId,
 }
@@ -80,8 +78,8 @@ impl Scene {
         let hook = store.create_hook(hook, 100).await.expect("made").hook.id;
         clock.advance(Duration::from_secs(1));
         let policies = Arc::new(Policies { retry, disable });
-        let (belt, deliveries) = belt(store, told.clone(), clock.clone(), policies).await;
-        Self { home, clock, told, belt, deliveries, project, hook }
+        let engine = engine(store, told.clone(), clock.clone(), policies).await;
+        Self { home, clock, told, engine, project, hook }
     }
 
     fn answer(&self, outcome: Outcome) {
@@ -89,29 +87,30 @@ impl Scene {
     }
 
     async fn report(&self) {
-        push(&self.belt, self.project, None, b"{}").await;
+        push(&self.engine, self.project, None, b"{}").await;
     }
 
     /// Delivers all that can be delivered now, once. Returns the number of attempts.
     async fn deliver(&self) -> usize {
-        self.deliveries.claim().await.expect("the store works");
-        let ready = self.deliveries.ready();
-        self.deliveries.give_back().await;
+        self.engine.dispatcher.claim().await.expect("the store works");
+        let ready = self.engine.dispatcher.ready();
+        self.engine.dispatcher.give_back().await;
         let attempts = ready.into_iter().map(|claimed| async {
-            let finished = self.deliveries.attempt(&claimed).await.expect("the hook exists");
+            let finished = self.engine.dispatcher.attempt(&claimed).await.expect("the hook exists");
             (claimed, finished)
         });
         let results = futures_util::future::join_all(attempts).await;
         let count = results.len();
         if count > 0 {
-            self.deliveries.settle(results).await.expect("the store works");
+            self.engine.dispatcher.settle(results).await.expect("the store works");
         }
         count
     }
 
     async fn status(&self) -> (u32, Status) {
         let scope = Scope::Project(self.project);
-        let found = self.belt.store().find_hook(scope, self.hook).await.expect("read").expect("the hook exists");
+        let found =
+            self.engine.context.store().find_hook(scope, self.hook).await.expect("read").expect("the hook exists");
         (found.health.recent_failures, found.health.status(self.clock.now()))
     }
 
@@ -137,7 +136,7 @@ impl Scene {
     }
 
     async fn end(self) {
-        self.belt.store().close().await;
+        self.engine.context.store().close().await;
         self.home.end().await;
     }
 }
@@ -164,12 +163,12 @@ pub(crate) async fn pauses_follow_the_tables_of_both_presets(database: Database)
         assert_eq!(scene.status().await.0 as usize, number);
     }
     // The hook stays disabled until a test succeeds. A failed test changes nothing.
-    let hook = scene.belt.store().find_hook(Scope::Project(scene.project), scene.hook).await.expect("read");
+    let hook = scene.engine.context.store().find_hook(Scope::Project(scene.project), scene.hook).await.expect("read");
     let hook = hook.expect("the hook exists").hook;
-    scene.belt.test(&hook, Trigger::PUSH, b"{}").await.expect("the store works");
+    scene.engine.dispatcher.test(&hook, Trigger::PUSH, b"{}").await.expect("the store works");
     assert_eq!(scene.status().await, (40, Status::Disabled));
     scene.answer(OK);
-    scene.belt.test(&hook, Trigger::PUSH, b"{}").await.expect("the store works");
+    scene.engine.dispatcher.test(&hook, Trigger::PUSH, b"{}").await.expect("the store works");
     assert_eq!(scene.status().await, (0, Status::Executable));
     scene.end().await;
 
@@ -200,7 +199,7 @@ pub(crate) async fn a_receiver_that_is_down_for_a_day_gets_everything(database: 
     scene.answer(DOWN);
     for _ in 0..MINUTES {
         scene.report().await;
-        scene.belt.drop_held().await.expect("the store works");
+        scene.engine.journal.drop_held().await.expect("the store works");
         scene.deliver().await;
         scene.clock.advance(Duration::from_secs(60));
     }
@@ -214,7 +213,7 @@ pub(crate) async fn a_receiver_that_is_down_for_a_day_gets_everything(database: 
         let count = scene.deliver().await;
         if count > 0 {
             rounds.push(count);
-        } else if scene.belt.store().backlog().await.expect("read").owed == 0 {
+        } else if scene.engine.context.store().backlog().await.expect("read").owed == 0 {
             break;
         } else {
             scene.clock.advance(Duration::from_secs(60));

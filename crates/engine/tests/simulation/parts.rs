@@ -4,15 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use quickdraw_domain::compose::UploadLinks;
-use quickdraw_domain::event::Origin;
+use quickdraw_domain::event::{Event, Origin};
 use quickdraw_domain::guard;
 use quickdraw_domain::hook::{Hook, HookUrl};
 use quickdraw_domain::scope::{Place, Scope};
 use quickdraw_domain::settle::Policies;
 use quickdraw_domain::{ProjectId, Timestamp, Trigger};
-use quickdraw_engine::deliver::Deliveries;
-use quickdraw_engine::deliver::slots::SlotLimits;
-use quickdraw_engine::{Arrival, Belt, Clock as _, ReceivedAs, Settings, Transport, WhileDisabled};
+use quickdraw_engine::{Clock as _, Engine, PermitLimits, Settings, Transport, WhileDisabled};
 use quickdraw_store::SharedStore;
 use quickdraw_store::events::Appended;
 use quickdraw_store::scopes::{NewGroup, NewProject};
@@ -20,27 +18,22 @@ use quickdraw_store::scopes::{NewGroup, NewProject};
 use crate::chance::Manual;
 
 /// Reports a push to main and commits it.
-pub(crate) async fn push(belt: &Belt, project: ProjectId, key: Option<String>, body: &[u8]) -> Appended {
-    arrive(belt, project, key, "main", body).await
+pub(crate) async fn push(engine: &Engine, project: ProjectId, key: Option<String>, body: &[u8]) -> Appended {
+    arrive(engine, project, key, "main", body).await
 }
 
 /// Reports a push to a branch and commits it.
-pub(crate) async fn push_to(belt: &Belt, project: ProjectId, branch: &str, body: &[u8]) -> Appended {
-    arrive(belt, project, None, branch, body).await
+pub(crate) async fn push_to(engine: &Engine, project: ProjectId, branch: &str, body: &[u8]) -> Appended {
+    arrive(engine, project, None, branch, body).await
 }
 
-async fn arrive(belt: &Belt, project: ProjectId, key: Option<String>, branch: &str, body: &[u8]) -> Appended {
-    let arrival = Arrival {
-        place: Place::Project(project),
-        trigger: Trigger::PUSH,
-        origin: Origin::Api,
-        chain: None,
+async fn arrive(engine: &Engine, project: ProjectId, key: Option<String>, branch: &str, body: &[u8]) -> Appended {
+    let journal = &engine.journal;
+    let event = Event {
         git_ref: Some(format!("refs/heads/{branch}")),
-        key,
-        body,
-        received_as: ReceivedAs::default(),
+        ..journal.new_event(Place::Project(project), Trigger::PUSH, Origin::Api)
     };
-    let (appended, _) = tokio::join!(belt.ingest(arrival), belt.commit_arrivals());
+    let (appended, _) = tokio::join!(journal.ingest(event, key, body), journal.commit_arrivals());
     appended.expect("the store works")
 }
 
@@ -66,16 +59,16 @@ pub(crate) async fn project(store: &SharedStore, now: Timestamp) -> ProjectId {
     store.create_project(project, now).await.expect("a project").id
 }
 
-pub(crate) async fn belt(
+pub(crate) async fn engine(
     store: SharedStore,
     receivers: Arc<dyn Transport>,
     clock: Arc<Manual>,
     policies: Arc<Policies>,
-) -> (Arc<Belt>, Arc<Deliveries>) {
+) -> Arc<Engine> {
     let settings = Settings {
         policies,
         guard: Arc::new(guard::Settings::default()),
-        slots: SlotLimits { total: 12, reserved_for_first: 4, per_hook: 6, initial_per_hook: 2, per_host: 12 },
+        permits: PermitLimits { total: 12, reserved_for_first: 4, per_hook: 6, initial_per_hook: 2, per_host: 12 },
         deadline: Duration::from_secs(10),
         // This timeout uses the real clock and not the simulated one.
         answer_within: Duration::from_secs(600),
@@ -88,7 +81,5 @@ pub(crate) async fn belt(
         shown_refs: Vec::new(),
         incident_labels: Arc::default(),
     };
-    let belt = Belt::new(store, receivers, clock, settings).await.expect("a pipeline");
-    let deliveries = Deliveries::new(belt.clone());
-    (belt, deliveries)
+    Engine::new(store, receivers, clock, settings).await.expect("a pipeline")
 }

@@ -14,7 +14,7 @@ use quickdraw_domain::retry::RetryPolicy;
 use quickdraw_domain::scope::{Place, Project};
 use quickdraw_domain::settle::Policies;
 use quickdraw_domain::{Timestamp, Trigger};
-use quickdraw_engine::{Belt, Clock as _, Report, ReportError, Reported, Sent, Step, Transport};
+use quickdraw_engine::{Clock as _, Engine, Report, ReportError, Reported, Sent, Step, Transport};
 use quickdraw_store::events::EventFilter;
 use quickdraw_store::scopes::{Name, ProjectEdit};
 use serde_json::value::to_raw_value;
@@ -38,7 +38,7 @@ impl Transport for Nobody {
 struct Forge {
     home: Home,
     clock: Arc<Manual>,
-    belt: Arc<Belt>,
+    engine: Arc<Engine>,
     project: Project,
 }
 
@@ -49,23 +49,23 @@ impl Forge {
         let store = open(&home.url).await;
         let id = parts::project(&store, clock.now()).await;
         let project = store.find_project(Name::Id(id.0)).await.expect("read").expect("the project exists");
-        let belt = Self::start(&home, &clock, Some(store)).await;
-        Self { home, clock, belt, project }
+        let engine = Self::start(&home, &clock, Some(store)).await;
+        Self { home, clock, engine, project }
     }
 
-    async fn start(home: &Home, clock: &Arc<Manual>, store: Option<quickdraw_store::SharedStore>) -> Arc<Belt> {
+    async fn start(home: &Home, clock: &Arc<Manual>, store: Option<quickdraw_store::SharedStore>) -> Arc<Engine> {
         let store = match store {
             Some(store) => store,
             None => open(&home.url).await,
         };
         let policies = Arc::new(Policies { retry: RetryPolicy::standard(), disable: DisablePolicy::Published });
-        parts::belt(store, Arc::new(Nobody), clock.clone(), policies).await.0
+        parts::engine(store, Arc::new(Nobody), clock.clone(), policies).await
     }
 
     /// Restarts the process. Data in memory is lost.
     async fn restart(&mut self) {
-        self.belt.store().close().await;
-        self.belt = Self::start(&self.home, &self.clock, None).await;
+        self.engine.context.store().close().await;
+        self.engine = Self::start(&self.home, &self.clock, None).await;
     }
 
     async fn report(
@@ -87,7 +87,7 @@ impl Forge {
             key: key.map(str::to_owned),
             operation: step,
         };
-        self.committing(self.belt.report(report)).await
+        self.committing(self.engine.journal.report(report)).await
     }
 
     /// Commits arrivals while a step waits for its commit.
@@ -97,7 +97,7 @@ impl Forge {
             tokio::select! {
                 biased;
                 done = &mut step => return done,
-                _ = self.belt.commit_arrivals() => {}
+                _ = self.engine.journal.commit_arrivals() => {}
             }
         }
     }
@@ -112,7 +112,7 @@ impl Forge {
 
     /// The changes of all events, oldest first.
     async fn changes(&self) -> Vec<Value> {
-        let store = self.belt.store();
+        let store = self.engine.context.store();
         let filter = EventFilter { limit: 100, ..EventFilter::default() };
         let mut found = Vec::new();
         for event in store.list_events(filter).await.expect("read").rows.iter().rev() {
@@ -124,7 +124,7 @@ impl Forge {
     }
 
     async fn end(self) {
-        self.belt.store().close().await;
+        self.engine.context.store().close().await;
         self.home.end().await;
     }
 }
@@ -152,19 +152,19 @@ pub(crate) async fn several_saves_are_one_event(database: Database) {
 
     // The operation of the other object has no last save. It ends after a minute.
     forge.clock.advance(Duration::from_secs(59));
-    forge.committing(forge.belt.end_operations()).await.expect("nothing is due");
+    forge.committing(forge.engine.journal.end_operations()).await.expect("nothing is due");
     assert_eq!(forge.changes().await.len(), 1);
     forge.clock.advance(Duration::from_secs(2));
-    forge.committing(forge.belt.end_operations()).await.expect("the operation becomes an event");
+    forge.committing(forge.engine.journal.end_operations()).await.expect("the operation becomes an event");
     assert_eq!(forge.changes().await, [title("a", "d"), title("x", "y")]);
     // A later save is not lost.
     forge.save(8, ("y", "z"), false, None).await;
-    forge.committing(forge.belt.end_operations()).await.expect("nothing is due");
+    forge.committing(forge.engine.journal.end_operations()).await.expect("nothing is due");
     assert_eq!(forge.changes().await[2], title("y", "z"));
 
     // An operation was closed, and the process died before there was an event.
     forge.save(9, ("1", "2"), true, None).await;
-    let store = forge.belt.store().clone();
+    let store = forge.engine.context.store().clone();
     let (place, name) = (Place::Project(forge.project.id), "issue 9 op".to_owned());
     let mut kept = store.find_operation(place, name, None).await.expect("read").expect("the operation is open");
     (kept.closed, kept.key) = (true, Some("end of 9".to_owned()));
@@ -173,7 +173,7 @@ pub(crate) async fn several_saves_are_one_event(database: Database) {
     let ended = forge.save(9, ("2", "3"), false, Some("end of 9")).await;
     assert_eq!(forge.changes().await[3], title("1", "2"), "the closed operation is not changed");
     forge.clock.advance(Duration::from_secs(120));
-    forge.committing(forge.belt.end_operations()).await.expect("nothing is left");
+    forge.committing(forge.engine.journal.end_operations()).await.expect("nothing is left");
     assert_eq!((forge.changes().await.len(), forge.save(9, ("2", "3"), false, Some("end of 9")).await), (4, ended));
 
     // A save that would make the body too large is refused. The earlier saves stay.
@@ -189,10 +189,10 @@ pub(crate) async fn several_saves_are_one_event(database: Database) {
 
     // The operations of a deleted project are dropped.
     forge.save(10, ("1", "2"), true, None).await;
-    forge.belt.store().delete_project(forge.project.id).await.expect("deleted");
+    forge.engine.context.store().delete_project(forge.project.id).await.expect("deleted");
     forge.clock.advance(Duration::from_secs(61));
-    forge.committing(forge.belt.end_operations()).await.expect("the operation is dropped");
-    assert_eq!(forge.belt.store().due_operations(forge.clock.now(), 10).await.expect("read"), []);
+    forge.committing(forge.engine.journal.end_operations()).await.expect("the operation is dropped");
+    assert_eq!(forge.engine.context.store().due_operations(forge.clock.now(), 10).await.expect("read"), []);
     assert_eq!(forge.changes().await.len(), 5);
     forge.end().await;
 }
@@ -203,7 +203,7 @@ pub(crate) async fn later_edits_do_not_change_a_body(database: Database) {
     let object = json!({"iid": 1, "title": "t"});
     let reported = forge.report("issue_hooks", &object, &json!({}), None, None).await.expect("taken");
     let Reported::Event(id) = reported else { panic!("{reported:?}") };
-    let store = forge.belt.store();
+    let store = forge.engine.context.store();
     let body =
         || async { store.find_event(id).await.expect("read").expect("the event exists").1.unpack().expect("unpacked") };
     let before = body().await;
@@ -272,7 +272,7 @@ pub(crate) async fn the_store_calls_of_a_report_do_not_depend_on_its_size(databa
         for (trigger, object) in &reports {
             calls.store(0, Ordering::Relaxed);
             let place = Place::Project(forge.project.id);
-            let heard = forge.belt.is_heard(place, Trigger::by_name(trigger).expect("a trigger"));
+            let heard = forge.engine.context.is_subscribed(place, Trigger::by_name(trigger).expect("a trigger"));
             assert_eq!((heard, calls.load(Ordering::Relaxed)), (false, 0), "the answer comes from memory");
             forge.report(trigger, object, &json!({"title": "before"}), None, None).await.expect("taken");
             // The one call is the commit, which events share.

@@ -17,7 +17,7 @@ use quickdraw_domain::request::Request;
 use quickdraw_domain::{Secret, Timestamp};
 use quickdraw_egress::{Call, Client, Failure, Limits, Method, Resolve, ResolveError, Trust};
 use quickdraw_engine::Transport;
-use quickdraw_engine::deliver::transport::Guarded;
+use quickdraw_engine::delivery::transport::Guarded;
 use serde::Deserialize;
 use serde_json::Value;
 

@@ -12,7 +12,7 @@ use quickdraw_domain::signature::SigningToken;
 use quickdraw_domain::{DeliveryId, EventId, ProjectId, Secret, Timestamp, Trigger};
 use quickdraw_egress::{Client, Hickory, Limits, Trust};
 use quickdraw_engine::Transport;
-use quickdraw_engine::deliver::transport::Guarded;
+use quickdraw_engine::delivery::transport::Guarded;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use uuid::Uuid;

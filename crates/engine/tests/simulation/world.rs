@@ -15,8 +15,7 @@ use quickdraw_domain::retry::RetryPolicy;
 use quickdraw_domain::scope::Scope;
 use quickdraw_domain::settle::Policies;
 use quickdraw_domain::{DeliveryId, EventId, HookId, ProjectId, Timestamp};
-use quickdraw_engine::deliver::Deliveries;
-use quickdraw_engine::{Belt, Clock as _, Sent, Transport};
+use quickdraw_engine::{Clock as _, Engine, Sent, Transport};
 use quickdraw_insights::report::report;
 use quickdraw_store::attempts::AttemptFilter;
 use quickdraw_store::events::Appended;
@@ -26,7 +25,7 @@ use serde_json::Value;
 
 use crate::chance::{BEGINNING, Dice, Manual};
 use crate::database::{Database, Home, open};
-use crate::parts::{belt, hook, project, push};
+use crate::parts::{engine, hook, project, push};
 
 /// The requests that receivers got.
 #[derive(Default)]
@@ -141,8 +140,7 @@ pub(crate) struct World {
     calm: Arc<Mutex<bool>>,
     home: Home,
     policies: Arc<Policies>,
-    belt: Arc<Belt>,
-    deliveries: Arc<Deliveries>,
+    engine: Arc<Engine>,
     project: ProjectId,
     hooks: Vec<HookId>,
     made_at: HashMap<HookId, Timestamp>,
@@ -166,7 +164,7 @@ impl World {
         let home = Home::new(seed, database).await;
         let store = open(&home.url).await;
         let project = project(&store, clock.now()).await;
-        let (belt, deliveries) = belt(store, receivers.clone(), clock.clone(), policies.clone()).await;
+        let engine = engine(store, receivers.clone(), clock.clone(), policies.clone()).await;
         let mut world = Self {
             seed,
             dice,
@@ -176,8 +174,7 @@ impl World {
             calm,
             home,
             policies,
-            belt,
-            deliveries,
+            engine,
             project,
             hooks: Vec::new(),
             made_at: HashMap::new(),
@@ -202,10 +199,10 @@ impl World {
     pub(crate) async fn act(&mut self) {
         match self.dice.below(100) {
             0..30 => self.report_event().await,
-            30..45 => drop(self.belt.fan_out().await.expect("the store works")),
+            30..45 => drop(self.engine.journal.fan_out().await.expect("the store works")),
             45..75 => self.deliver().await,
-            75..82 => drop(self.belt.project().await.expect("the store works")),
-            82..86 => drop(self.belt.expire_leases().await.expect("the store works")),
+            75..82 => drop(self.engine.insights.project().await.expect("the store works")),
+            82..86 => drop(self.engine.journal.expire_leases().await.expect("the store works")),
             86..92 => self.clock.advance(Duration::from_secs(self.dice.below(90))),
             92 => self.clock.jump_back(Duration::from_secs(self.dice.below(40))),
             93..95 => self.make_hook().await,
@@ -214,7 +211,7 @@ impl World {
                 // The process pauses for some hours.
                 let hours = Duration::from_secs(self.dice.below(4 * 3600));
                 self.clock.advance(hours);
-                self.belt.drop_held().await.expect("the store works");
+                self.engine.journal.drop_held().await.expect("the store works");
             }
             _ => self.crash().await,
         }
@@ -231,7 +228,7 @@ impl World {
             r#"{{"object_kind":"push","ref":"refs/heads/{branch}","number":{number},"project":{{"id":1}},
                 "commits":[{{"id":"{sha}"}}]}}"#
         );
-        match push(&self.belt, self.project, Some(format!("key-{number}")), body.as_bytes()).await {
+        match push(&self.engine, self.project, Some(format!("key-{number}")), body.as_bytes()).await {
             Appended::Duplicate(event) => {
                 assert!(repeated, "seed {}: a new key was recognised as a duplicate", self.seed);
                 assert_eq!(event, self.ledger[number].event, "seed {}", self.seed);
@@ -240,7 +237,8 @@ impl World {
             Appended::New { id: event, .. } => {
                 assert!(!repeated, "seed {}: a repeated key created a second event", self.seed);
                 // After the clock was set back, a hook may be newer than the event. Then both results are allowed.
-                let (stored, _) = self.belt.store().find_event(event).await.expect("read").expect("the event exists");
+                let (stored, _) =
+                    self.engine.context.store().find_event(event).await.expect("read").expect("the event exists");
                 let is_older = |hook: &HookId| self.made_at[hook] <= stored.received_at;
                 let (hooks, perhaps) = self.hooks.iter().copied().partition(is_older);
                 self.ledger.push(Acknowledged { event, hooks, perhaps, sha });
@@ -251,16 +249,16 @@ impl World {
     /// Claims, attempts some deliveries at the same time, and settles them. A crash can happen between any two of these
     /// steps.
     async fn deliver(&mut self) {
-        self.deliveries.claim().await.expect("the store works");
-        let claimed = self.deliveries.ready();
-        self.deliveries.give_back().await;
+        self.engine.dispatcher.claim().await.expect("the store works");
+        let claimed = self.engine.dispatcher.ready();
+        self.engine.dispatcher.give_back().await;
         if self.dice.one_in(25) {
             return self.crash().await;
         }
         let attempts = claimed.into_iter().map(|claimed| async {
-            let finished = self.deliveries.attempt(&claimed).await;
+            let finished = self.engine.dispatcher.attempt(&claimed).await;
             if finished.is_none() {
-                self.deliveries.abandon(&claimed).await;
+                self.engine.dispatcher.abandon(&claimed).await;
             }
             (claimed, finished)
         });
@@ -273,16 +271,16 @@ impl World {
         // Results may be settled in several batches, and some time after the attempts.
         let (early, late) =
             results.split_at(usize::try_from(self.dice.below(results.len() as u64 + 1)).expect("small"));
-        self.deliveries.settle(early.to_vec()).await.expect("the store works");
+        self.engine.dispatcher.settle(early.to_vec()).await.expect("the store works");
         if self.dice.one_in(25) {
             return self.crash().await;
         }
         if self.dice.one_in(15) {
             // A worker pauses for longer than its lease, so its results must be refused.
             self.clock.advance(Duration::from_secs(60));
-            self.belt.expire_leases().await.expect("the store works");
+            self.engine.journal.expire_leases().await.expect("the store works");
         }
-        self.deliveries.settle(late.to_vec()).await.expect("the store works");
+        self.engine.dispatcher.settle(late.to_vec()).await.expect("the store works");
     }
 
     async fn make_hook(&mut self) {
@@ -300,9 +298,9 @@ impl World {
         let ordered = hook.ordered;
         // The API refreshes the directory, but the invariants must also hold without that. Order holds from the moment
         // when the node knows the hook.
-        let made = self.belt.store().create_hook(hook, 100).await.expect("the store works");
+        let made = self.engine.context.store().create_hook(hook, 100).await.expect("the store works");
         if ordered || self.dice.one_in(2) {
-            self.belt.refresh_directory().await.expect("the store works");
+            self.engine.context.refresh_directory().await.expect("the store works");
         }
         self.hooks.push(made.hook.id);
         self.made_at.insert(made.hook.id, now);
@@ -315,7 +313,7 @@ impl World {
         let at = usize::try_from(self.dice.below(self.hooks.len() as u64)).expect("small");
         let hook = self.hooks.remove(at);
         let project = Scope::Project(self.project);
-        let store = self.belt.store();
+        let store = self.engine.context.store();
         let gone = store.delete_hook(project, hook, None).await.expect("the store works")
             || store.delete_hook(Scope::Instance, hook, None).await.expect("the store works");
         assert!(gone);
@@ -324,12 +322,12 @@ impl World {
 
     /// The process dies. Data in memory is lost, and the database stays.
     async fn crash(&mut self) {
-        self.belt.store().close().await;
+        self.engine.context.store().close().await;
         self.figures.crashes += 1;
         self.seen.lock().expect("no panic").open.clear();
         let store = open(&self.home.url).await;
-        let (belt, deliveries) = belt(store, self.receivers.clone(), self.clock.clone(), self.policies.clone()).await;
-        (self.belt, self.deliveries) = (belt, deliveries);
+        let engine = engine(store, self.receivers.clone(), self.clock.clone(), self.policies.clone()).await;
+        self.engine = engine;
         self.clock.advance(Duration::from_secs(self.dice.below(40)));
     }
 
@@ -338,27 +336,27 @@ impl World {
         self.figures.hours += self.clock.now().since(self.began).as_secs_f64() / 3600.0;
         *self.calm.lock().expect("no panic") = true;
         for _ in 0..4000 {
-            while self.belt.fan_out().await.expect("the store works") > 0 {}
-            while self.belt.project().await.expect("the store works") > 0 {}
-            self.belt.expire_leases().await.expect("the store works");
-            self.belt.refresh_directory().await.expect("the store works");
-            self.belt.store().cancel_orphans(self.clock.now(), 1000).await.expect("the store works");
-            self.deliveries.claim().await.expect("the store works");
-            self.deliveries.give_back().await;
-            for claimed in self.deliveries.ready() {
-                match self.deliveries.attempt(&claimed).await {
+            while self.engine.journal.fan_out().await.expect("the store works") > 0 {}
+            while self.engine.insights.project().await.expect("the store works") > 0 {}
+            self.engine.journal.expire_leases().await.expect("the store works");
+            self.engine.context.refresh_directory().await.expect("the store works");
+            self.engine.context.store().cancel_orphans(self.clock.now(), 1000).await.expect("the store works");
+            self.engine.dispatcher.claim().await.expect("the store works");
+            self.engine.dispatcher.give_back().await;
+            for claimed in self.engine.dispatcher.ready() {
+                match self.engine.dispatcher.attempt(&claimed).await {
                     Some(finished) => {
-                        self.deliveries.settle(vec![(claimed, finished)]).await.expect("the store works");
+                        self.engine.dispatcher.settle(vec![(claimed, finished)]).await.expect("the store works");
                     }
-                    None => self.deliveries.abandon(&claimed).await,
+                    None => self.engine.dispatcher.abandon(&claimed).await,
                 }
             }
-            if self.belt.store().backlog().await.expect("the store works").owed == 0 {
+            if self.engine.context.store().backlog().await.expect("the store works").owed == 0 {
                 return;
             }
             self.clock.advance(Duration::from_secs(60));
         }
-        let store = self.belt.store();
+        let store = self.engine.context.store();
         let owed = store
             .list_deliveries(quickdraw_store::deliveries::DeliveryFilter { limit: 1000, ..Default::default() })
             .await
@@ -374,7 +372,7 @@ impl World {
 
     /// Checks that every acknowledged event was delivered to each of its hooks, or has a visible final state.
     pub(crate) async fn check(&mut self) {
-        let store = self.belt.store();
+        let store = self.engine.context.store();
         let seen = self.seen.lock().expect("no panic").keys.clone();
         assert_eq!(self.seen.lock().expect("no panic").overlaps, 0, "seed {}: two attempts at once", self.seed);
         let disorder = self.seen.lock().expect("no panic").disorder.clone();
@@ -431,13 +429,13 @@ impl World {
     }
 
     pub(crate) async fn end(self) {
-        self.belt.store().close().await;
+        self.engine.context.store().close().await;
         self.home.end().await;
     }
 
     /// Checks that each acknowledged push counts its commit once.
     async fn check_insights(&self) {
-        let store = self.belt.store();
+        let store = self.engine.context.store();
         let everything = CommitFilter {
             from: Timestamp::from_seconds(0),
             to: Timestamp::from_seconds(9_000_000_000),

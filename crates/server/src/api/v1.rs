@@ -25,6 +25,7 @@ mod schemas;
 mod set_aside;
 mod sources;
 mod stream;
+mod workers;
 
 use std::sync::Arc;
 
@@ -59,6 +60,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(set_aside::routes())
         .merge(roster::routes())
         .merge(stream::routes())
+        .merge(workers::routes())
 }
 
 const DEFAULT: i64 = 20;

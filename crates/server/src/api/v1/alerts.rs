@@ -221,7 +221,7 @@ impl AlertView {
 #[utoipa::path(get, path = "/insights/alerts", tag = "Insights", responses((status = 200, body = [AlertView])))]
 async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Vec<AlertView>>, ApiError> {
     let rules = rules(&app).await?;
-    let standings = app.belt.alert_standings().await.map_err(ApiError::internal)?;
+    let standings = app.engine.insights.alert_standings().await.map_err(ApiError::internal)?;
     let projects = app.store().insights_projects().await?;
     Ok(Json(rules.all.into_iter().map(|rule| AlertView::new(rule, &standings, &projects)).collect()))
 }
@@ -313,7 +313,7 @@ async fn try_out(
 ) -> Result<Json<Vec<FoundView>>, ApiError> {
     let rule = known(&app, new.rule()?).await?;
     let projects = app.store().insights_projects().await?;
-    let found = app.belt.numbers(&rule, &projects, app.belt.clock().now()).await.map_err(ApiError::internal)?;
+    let found = app.engine.insights.numbers(&rule, &projects, app.now()).await.map_err(ApiError::internal)?;
     let view = |(project_id, (value, before)): (Option<i64>, (Option<f64>, Option<f64>))| FoundView {
         source_project_id: project_id,
         project_path: projects.iter().find(|known| Some(known.id) == project_id).map(|known| known.path.clone()),
@@ -327,7 +327,7 @@ async fn try_out(
 /// Evaluate all alert rules within seconds instead of at the next minute. Administrators only.
 #[utoipa::path(post, path = "/insights/alerts/look", tag = "Insights", responses((status = 202)))]
 async fn look(_: Admin, State(app): State<Arc<App>>, _: Params) -> Result<StatusCode, ApiError> {
-    app.belt.look_again().await.map_err(ApiError::internal)?;
+    app.engine.insights.look_again().await.map_err(ApiError::internal)?;
     Ok(StatusCode::ACCEPTED)
 }
 
@@ -358,6 +358,6 @@ async fn change<T>(app: &App, then: impl Fn(&mut Rules) -> Result<T, ApiError>) 
     let changed = documents::change(app.store(), Document::Alerts, |rules| then(rules).map(Some));
     let conflict = || ApiError::problem(StatusCode::CONFLICT, "other requests are changing the alerts; try again");
     let (_, made) = changed.await?.ok_or_else(conflict)?;
-    app.belt.look_again().await.map_err(ApiError::internal)?;
+    app.engine.insights.look_again().await.map_err(ApiError::internal)?;
     Ok(made)
 }

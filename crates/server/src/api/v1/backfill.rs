@@ -11,7 +11,6 @@ use futures_util::future::try_join_all;
 use quickdraw_domain::Trigger;
 use quickdraw_domain::event::{Origin, Skim};
 use quickdraw_domain::scope::Place;
-use quickdraw_engine::{Arrival, ReceivedAs};
 use quickdraw_insights::backfill::Record;
 use quickdraw_insights::counts;
 use quickdraw_store::events::Appended;
@@ -136,19 +135,13 @@ async fn backfill(
     });
     let told = told.collect::<Result<Vec<_>, _>>()?;
     let events = told.iter().filter(|(trigger, _)| counts(*trigger));
+    let journal = &app.engine.journal;
     let appended = try_join_all(events.map(|(trigger, record)| {
-        app.belt.ingest(Arrival {
-            place: Place::Elsewhere,
-            trigger: *trigger,
-            origin: Origin::Backfill,
-            chain: None,
-            git_ref: None,
-            // The key is a digest of the event, so a backfill that broke off can be repeated without storing an event
-            // twice.
-            key: Some(format!("{trigger} {}", hex::encode(Sha256::digest(record)))),
-            body: record,
-            received_as: ReceivedAs::default(),
-        })
+        let event = journal.new_event(Place::Elsewhere, *trigger, Origin::Backfill);
+        // The key is a digest of the event, so a backfill that broke off can be repeated without storing an event
+        // twice.
+        let key = format!("{trigger} {}", hex::encode(Sha256::digest(record)));
+        journal.ingest(event, Some(key), record)
     }));
     let appended = appended.await?;
     let taken = appended.iter().filter(|appended| matches!(appended, Appended::New { .. })).count();

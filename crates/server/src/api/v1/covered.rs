@@ -114,10 +114,10 @@ impl Covered {
             }
             (None, None) => {}
         }
-        let mut privacy = app.belt.privacy().await.map_err(ApiError::internal)?;
+        let mut privacy = app.engine.insights.privacy().await.map_err(ApiError::internal)?;
         if self.pseudonyms && !privacy.pseudonyms {
             // The salt is stored, so pseudonyms stay the same from one request to the next.
-            privacy = app.belt.salted_privacy().await.map_err(ApiError::internal)?;
+            privacy = app.engine.insights.salted_privacy().await.map_err(ApiError::internal)?;
             privacy.pseudonyms = true;
         }
         if self.member.is_some() {
@@ -128,7 +128,7 @@ impl Covered {
         }
         let whose = self.whose()?;
         let people = People::new(resolver, &users, whose, only);
-        let incident_labels = app.belt.incident_labels();
+        let incident_labels = app.engine.context.incident_labels();
         Ok(Scope { window, projects, people, whose, team, roster, privacy, incident_labels })
     }
 

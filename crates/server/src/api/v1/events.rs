@@ -9,10 +9,10 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use quickdraw_domain::compose::operation::MAX_NAME;
 use quickdraw_domain::compose::{Scene, User};
-use quickdraw_domain::event::{Origin, Skim};
+use quickdraw_domain::event::{Event, Origin, Skim};
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{GroupId, ProjectId, Trigger};
-use quickdraw_engine::{Arrival, ReceivedAs, Report, ReportError, Reported, Step};
+use quickdraw_engine::{Report, ReportError, Reported, Step};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
@@ -129,7 +129,7 @@ async fn of_project(
 ) -> Result<(StatusCode, Json<Taken>), ApiError> {
     let told = parse(&held)?;
     // A project in the directory is found without a query. Composing needs the whole project.
-    let known = id.parse().map(ProjectId).ok().filter(|id| app.belt.knows_project(*id));
+    let known = id.parse().map(ProjectId).ok().filter(|id| app.engine.context.knows_project(*id));
     if let (Some(project), Some(payload), None) = (known, told.payload, told.object) {
         return accept(&app, Place::Project(project), &told, payload, &headers).await;
     }
@@ -209,7 +209,7 @@ async fn take(
         key: idempotency_key(headers),
         operation: step(told)?,
     };
-    let taken = match app.belt.report(report).await {
+    let taken = match app.engine.journal.report(report).await {
         Ok(Reported::Event(id)) => Taken { id: Some(id.to_string()), operation: None },
         Ok(Reported::Saved) => Taken { id: None, operation: told.operation.as_deref().map(str::to_owned) },
         Err(ReportError::Compose(error)) => return Err(unprocessable(error)),
@@ -250,17 +250,13 @@ async fn accept(
     let body = payload.get().as_bytes();
     let trigger = trigger(told)?;
     let skim = Skim::read(body).map_err(unprocessable)?;
-    let arrival = Arrival {
-        place,
-        trigger: trigger.for_body(&skim),
-        origin: Origin::Api,
+    let journal = &app.engine.journal;
+    let event = Event {
         chain: chain(headers),
-        git_ref: skim.git_ref,
-        key: idempotency_key(headers),
-        body,
-        received_as: ReceivedAs::default(),
+        git_ref: skim.git_ref.clone(),
+        ..journal.new_event(place, trigger.for_body(&skim), Origin::Api)
     };
-    let appended = app.belt.ingest(arrival).await?;
+    let appended = journal.ingest(event, idempotency_key(headers), body).await?;
     Ok((StatusCode::ACCEPTED, Json(Taken { id: Some(appended.id().to_string()), operation: None })))
 }
 
@@ -321,7 +317,7 @@ async fn active_in_project(
     Input(query): Input<ActiveQuery>,
 ) -> Result<Json<Active>, ApiError> {
     // Forges ask this before every event. A project in the directory is found without a query.
-    let known = id.parse().map(ProjectId).ok().filter(|id| app.belt.knows_project(*id));
+    let known = id.parse().map(ProjectId).ok().filter(|id| app.engine.context.knows_project(*id));
     let project = match known {
         Some(project) => project,
         None => find_project(&app, &id).await?.id,
@@ -338,7 +334,7 @@ async fn active_in_group(
     Path(id): Path<String>,
     Input(query): Input<ActiveQuery>,
 ) -> Result<Json<Active>, ApiError> {
-    let known = id.parse().map(GroupId).ok().filter(|id| app.belt.knows_group(*id));
+    let known = id.parse().map(GroupId).ok().filter(|id| app.engine.context.knows_group(*id));
     let group = match known {
         Some(group) => group,
         None => find_group(&app, &id).await?.id,
@@ -360,5 +356,5 @@ async fn active_on_instance(
 fn active(app: &App, place: Place, query: &ActiveQuery) -> Result<Json<Active>, ApiError> {
     let trigger = Trigger::by_name(&query.trigger).or_else(|| Trigger::by_attribute(&query.trigger));
     let trigger = trigger.ok_or_else(|| unprocessable("trigger does not have a valid value"))?;
-    Ok(Json(Active { active: app.belt.is_heard(place, trigger) }))
+    Ok(Json(Active { active: app.engine.context.is_subscribed(place, trigger) }))
 }

@@ -145,7 +145,7 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
             }
         },
     };
-    let scope = covered.scope(&app, app.belt.clock().now()).await?;
+    let scope = covered.scope(&app, app.now()).await?;
     let interval = match query.interval.as_deref() {
         Some("none") => None,
         other => Some(covered::interval(&scope.window, other)?),
@@ -156,9 +156,9 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         return Err(invalid(format!("group_by={1} does not apply to the metric \"{0}\"", metric.name, of.name())));
     }
     let mut rows = Vec::new();
-    let now = app.belt.clock().now();
+    let now = app.now();
     // Read before the items, so that everything older than this is among them.
-    let as_of = app.belt.counted_until().await?.to_iso();
+    let as_of = app.engine.insights.counted_until().await?.to_iso();
     for metric in &metrics {
         let series = match interval {
             Some(interval) => scope.window.parts(interval, metric).map_err(refused)?,
@@ -185,7 +185,7 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
         return to_csv(&metrics, &rows, &as_of);
     }
     let definitions = metrics.into_iter().map(MetricView::from).collect();
-    let counted_by = app.belt.counted_by().await?;
+    let counted_by = app.engine.insights.counted_by().await?;
     Ok(Json(Rows { as_of, definition_version: DEFINITION_VERSION, counted_by, definitions, rows }).into_response())
 }
 

@@ -82,9 +82,13 @@ async fn dry_run(admin: Admin, State(app): State<Arc<App>>, params: Params) -> R
     let days = params.one::<i64>("days")?.unwrap_or(DAYS);
     let days = u64::try_from(days).ok().filter(|_| (1..=MOST_DAYS).contains(&days));
     let days = days.ok_or_else(|| Invalid::value("days"))?;
-    let since = app.belt.clock().now().minus(Duration::from_secs(days * 86_400));
-    let trial =
-        app.belt.try_filter(admin.0.user_id, &filter, project, trigger, since).await.map_err(ApiError::internal)?;
+    let since = app.now().minus(Duration::from_secs(days * 86_400));
+    let trial = app
+        .engine
+        .journal
+        .try_filter(admin.0.user_id, &filter, project, trigger, since)
+        .await
+        .map_err(ApiError::internal)?;
     let ids = |ids: &[quickdraw_domain::EventId]| ids.iter().map(ToString::to_string).collect();
     Ok(Json(Tried {
         looked_at: trial.looked_at,

@@ -107,7 +107,7 @@ async fn completeness(
         Some(name) => Projects::One(project(&app, &name).await?),
         None => query.after.map_or(Projects::ALL, Projects::Behind),
     };
-    let as_of = app.belt.counted_until().await?.to_iso();
+    let as_of = app.engine.insights.counted_until().await?.to_iso();
     let mut found = app.store().completeness(projects, LARGEST).await?;
     let mut next = None;
     if found.len() == LARGEST {

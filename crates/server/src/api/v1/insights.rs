@@ -42,13 +42,13 @@ struct CommitQuery {
 #[utoipa::path(get, path = "/insights/commits", tag = "Insights", params(Covered, CommitQuery),
     responses((status = 200, body = Value, description = "The report, with the version of the definitions.")))]
 async fn commits(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<Json<Value>, ApiError> {
-    let now = app.belt.clock().now();
+    let now = app.now();
     let (covered, query): (Covered, CommitQuery) = (params.read()?, params.read()?);
     let scope = covered.scope(&app, now).await?;
     if scope.people.is_of_bots() && scope.people.is_limited() {
         return Err(invalid("bots are not members: whose=bots cannot be combined with members or teams"));
     }
-    let as_of = app.belt.counted_until().await?;
+    let as_of = app.engine.insights.counted_until().await?;
     if query.author.is_some() {
         large_enough(&scope.privacy, 1)?;
     }

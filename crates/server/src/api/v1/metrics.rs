@@ -202,12 +202,12 @@ async fn metric(
 ) -> Result<Json<Answer>, ApiError> {
     let Asked { metric, scope, only, chosen, interval, .. } = Asked::read(&app, &name, &params).await?;
     let series = scope.window.parts(interval, metric).map_err(refused)?;
-    let now = app.belt.clock().now();
+    let now = app.now();
     let output = Output { number: true, series, ..Output::default() };
     let question = Question { output, ..scope.question(metric, chosen, now)? };
 
     // Read before the items, so that everything older than this is among them.
-    let as_of = app.belt.counted_until().await?.to_iso();
+    let as_of = app.engine.insights.counted_until().await?.to_iso();
     let Group { number, before, coverage, series, .. } = ask(&app, question).await?.whole();
     // If nothing is known of the window before, its number is unknown, not 0.
     let previous = before.filter(|before| coverage.begins_before || before.samples > 0);
@@ -225,7 +225,7 @@ async fn metric(
         bots: whose != Whose::People,
         as_of,
         definition_version: DEFINITION_VERSION,
-        counted_by: app.belt.counted_by().await?,
+        counted_by: app.engine.insights.counted_by().await?,
         number: Number::of(metric, number),
         previous: previous.map(|previous| Number::of(metric, previous)),
         series: series.into_iter().map(|one| Part::of(metric, one)).collect(),
@@ -299,7 +299,7 @@ async fn explain(
     let Asked { metric, scope, chosen, format, .. } = Asked::read(&app, &name, &params).await?;
     let is_csv = export::is_csv(format.as_deref())?;
     let output = Output { detail: Detail::Explanation, ..Output::default() };
-    let question = Question { output, ..scope.question(metric, chosen, app.belt.clock().now())? };
+    let question = Question { output, ..scope.question(metric, chosen, app.now())? };
     let question::Explanation { items, left_out } = ask(&app, question).await?.whole().explanation;
     let named = app.store().insights_projects().await?;
     let paths: HashMap<i64, String> = named.into_iter().map(|project| (project.id, project.path)).collect();
@@ -347,7 +347,7 @@ impl Asked {
         let metric = Metric::reading(name, definition).ok_or_else(|| ApiError::not_found("Metric"))?;
         chosen.check(metric, covered.is_of_members())?;
         covered.check_whose(metric, covered.is_of_members())?;
-        let scope = covered.scope(app, app.belt.clock().now()).await?;
+        let scope = covered.scope(app, app.now()).await?;
         let interval = interval(&scope.window, query.interval.as_deref())?;
         let mut only = covered.said();
         only.extend(chosen.said());

@@ -65,7 +65,7 @@ struct PrivacyChange {
 /// Show the privacy settings of insights. Administrators only.
 #[utoipa::path(get, path = "/insights/privacy", tag = "Insights", responses((status = 200, body = PrivacyView)))]
 async fn show(_: Admin, State(app): State<Arc<App>>) -> Result<Json<PrivacyView>, ApiError> {
-    Ok(Json(app.belt.privacy().await.map_err(ApiError::internal)?.into()))
+    Ok(Json(app.engine.insights.privacy().await.map_err(ApiError::internal)?.into()))
 }
 
 /// Change the privacy settings of insights. Administrators only.
@@ -86,12 +86,12 @@ async fn change(
     if asked.dry_run {
         return Ok(Json(tried(&app, decide).await?.into()));
     }
-    Ok(Json(app.belt.change_privacy(decide).await.map_err(ApiError::internal)?.into()))
+    Ok(Json(app.engine.insights.change_privacy(decide).await.map_err(ApiError::internal)?.into()))
 }
 
 /// Returns the privacy settings after a change, without storing them.
 async fn tried(app: &App, decide: impl Fn(&mut Privacy)) -> Result<Privacy, ApiError> {
-    let mut privacy = app.belt.privacy().await.map_err(ApiError::internal)?;
+    let mut privacy = app.engine.insights.privacy().await.map_err(ApiError::internal)?;
     if !privacy.has_salt() {
         // This salt is not stored, and every salt finds the same people.
         privacy = Privacy::new([0; 32]);
@@ -147,7 +147,7 @@ async fn keep(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Keep>) 
     if asked.days.is_some() {
         confirmed(asked.confirm, "the deletion of older facts")?;
     }
-    Ok(Json(app.belt.change_privacy(decide).await.map_err(ApiError::internal)?.into()))
+    Ok(Json(app.engine.insights.change_privacy(decide).await.map_err(ApiError::internal)?.into()))
 }
 
 /// People to erase.
@@ -226,7 +226,7 @@ async fn erase(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Erase>
         return Ok(Json(would_be_forgotten(&app, &privacy, &users).await?));
     }
     confirmed(asked.confirm, "erasing a person")?;
-    app.belt.change_privacy(decide).await.map_err(ApiError::internal)?;
+    app.engine.insights.change_privacy(decide).await.map_err(ApiError::internal)?;
     let forget = |roster: &mut Roster| -> Result<(), ApiError> {
         handles.iter().for_each(|handle| roster.forget(handle));
         emails.iter().for_each(|email| roster.forget(&Handle::Email(email.clone())));
@@ -240,7 +240,7 @@ async fn erase(_: Admin, State(app): State<Arc<App>>, Input(asked): Input<Erase>
     roster::change_for_good(&app, forget).await?;
     // The roster before the last change names people too, and is kept so that the change can be undone.
     roster::change_before(&app, forget).await?;
-    let (identities, accounts) = app.belt.forget_people().await.map_err(ApiError::internal)?;
+    let (identities, accounts) = app.engine.insights.forget_people().await.map_err(ApiError::internal)?;
     Ok(Json(Erased { identities, accounts, people: None }))
 }
 

@@ -7,7 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use quickdraw_domain::Timestamp;
-use quickdraw_engine::rebuild::{Progress, State as Standing, Task};
+use quickdraw_engine::insights::rebuild::{Progress, State as Standing, Task};
 use quickdraw_insights::DEFINITION_VERSION;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -151,7 +151,7 @@ async fn show(_: Admin, State(app): State<Arc<App>>) -> Result<Json<RebuildView>
 
 fn view(app: &App) -> Result<RebuildView, ApiError> {
     let nothing = || ApiError::problem(StatusCode::NOT_FOUND, "no rebuild ran since this node started");
-    app.belt.rebuild_progress().map(RebuildView::from).ok_or_else(nothing)
+    app.engine.insights.rebuild_progress().map(RebuildView::from).ok_or_else(nothing)
 }
 
 /// Start a rebuild. Administrators only.
@@ -170,7 +170,7 @@ async fn start(
         TaskWord::Replace => Task::Replace { force: asked.force },
         TaskWord::Add => Task::Add,
     };
-    if !app.belt.ask_rebuild(task) {
+    if !app.engine.insights.ask_rebuild(task) {
         return Err(ApiError::problem(StatusCode::CONFLICT, "a rebuild is already running on this node"));
     }
     Ok((StatusCode::ACCEPTED, Json(view(&app)?)))

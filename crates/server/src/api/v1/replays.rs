@@ -96,7 +96,7 @@ async fn create(
     State(app): State<Arc<App>>,
     Input(asked): Input<ReplayToMake>,
 ) -> Result<Response, ApiError> {
-    let now = app.belt.clock().now();
+    let now = app.now();
     let kind = |name: &String| Trigger::by_name(name).ok_or_else(|| invalid("trigger does not have a valid value"));
     let project = match &asked.project_id {
         Some(name) => Some(find_project(&app, &name.0).await?.id.0),
@@ -127,7 +127,7 @@ async fn create(
         return Err(invalid("from must be before to and before now"));
     }
     if asked.dry_run {
-        let preview = app.belt.preview_replay(&filter).await.map_err(ApiError::internal)?;
+        let preview = app.engine.journal.preview_replay(&filter).await.map_err(ApiError::internal)?;
         return Ok(Json(Counted { matched: preview.matched, complete: preview.complete }).into_response());
     }
     let made = app.store().create_replay(filter, rate, actor.username, now).await?;
@@ -222,7 +222,7 @@ async fn cancel(
 
 async fn set(app: &App, id: &str, progress: Progress) -> Result<Json<Replay>, ApiError> {
     let id = number(id)?;
-    if let Some(changed) = app.store().set_progress(id, progress, app.belt.clock().now()).await? {
+    if let Some(changed) = app.store().set_progress(id, progress, app.now()).await? {
         return Ok(Json(Replay::from(&changed)));
     }
     let ended = app.store().find_replay(id).await?.ok_or_else(nothing)?;

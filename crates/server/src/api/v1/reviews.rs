@@ -113,14 +113,14 @@ async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
     let reviews = Metric::by_name("mr_reviews").ok_or_else(|| ApiError::not_found("Metric"))?;
     wanted.check(reviews, false)?;
     let is_csv = export::is_csv(query.format.as_deref())?;
-    let scope = covered.scope(&app, app.belt.clock().now()).await?;
+    let scope = covered.scope(&app, app.now()).await?;
     let mut only = covered.said();
     only.extend(wanted.said());
     // The answer shows single people.
     large_enough(&scope.privacy, 1)?;
-    let as_of = app.belt.counted_until().await?.to_iso();
+    let as_of = app.engine.insights.counted_until().await?.to_iso();
     let output = Output { detail: Detail::Reviews, ..Output::default() };
-    let question = Question { output, ..scope.question(reviews, wanted, app.belt.clock().now())? };
+    let question = Question { output, ..scope.question(reviews, wanted, app.now())? };
     let found = ask(&app, question).await?.whole().pairs;
     let users = app.store().insights_users().await?;
     let usernames: HashMap<i64, &str> = users.iter().map(|user| (user.id, user.username.as_str())).collect();
@@ -163,7 +163,7 @@ async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
         bots: scope.whose != Whose::People,
         as_of,
         definition_version: DEFINITION_VERSION,
-        counted_by: app.belt.counted_by().await?,
+        counted_by: app.engine.insights.counted_by().await?,
         help: HELP,
         pairs,
     })

@@ -71,6 +71,6 @@ async fn retry(
     State(app): State<Arc<App>>,
     Input(what): Input<WhatToRetry>,
 ) -> Result<Json<Retried>, ApiError> {
-    let retried = app.belt.retry_set_aside(what.event_id.map(EventId)).await.map_err(ApiError::internal)?;
+    let retried = app.engine.insights.retry_set_aside(what.event_id.map(EventId)).await.map_err(ApiError::internal)?;
     Ok(Json(Retried { retried }))
 }

@@ -116,7 +116,7 @@ struct SecretToReplace {
 /// List sources, the default source first. Administrators only.
 #[utoipa::path(get, path = "/sources", tag = "Sources", responses((status = 200, body = Page<Source>)))]
 async fn list(_: Admin, State(app): State<Arc<App>>) -> Result<Json<Page<Source>>, ApiError> {
-    let now = app.belt.clock().now();
+    let now = app.now();
     let others = app.store().list_sources().await?;
     let all = std::iter::once(&*app.gates.default().source).chain(&others);
     Ok(Json(Page { items: all.map(|one| view(&app, one, now)).collect(), next: None }))
@@ -132,7 +132,7 @@ async fn create(
     State(app): State<Arc<App>>,
     Input(asked): Input<SourceSettings>,
 ) -> Result<(StatusCode, Json<Source>), ApiError> {
-    let now = app.belt.clock().now();
+    let now = app.now();
     let (secret, made) = secret(asked.secret.as_ref(), asked.mode.map(Mode::from).unwrap_or_default())?;
     let name = asked.name.as_ref().map_or_else(|| "source".to_owned(), |name| name.0.clone());
     let blank = Settings {
@@ -168,7 +168,7 @@ async fn create(
 /// Show a source. Administrators only.
 #[utoipa::path(get, path = "/sources/{source_id}", tag = "Sources", responses((status = 200, body = Source)))]
 async fn show(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Source>, ApiError> {
-    let now = app.belt.clock().now();
+    let now = app.now();
     Ok(Json(view(&app, &find(&app, &id).await?, now)))
 }
 
@@ -183,7 +183,7 @@ async fn edit(
     Path(id): Path<String>,
     Input(asked): Input<SourceSettings>,
 ) -> Result<Json<Source>, ApiError> {
-    let now = app.belt.clock().now();
+    let now = app.now();
     if asked.secret.is_some() {
         return Err(ApiError::problem(StatusCode::UNPROCESSABLE_ENTITY, "replace the secret with POST …/secret"));
     }
@@ -225,7 +225,7 @@ async fn replace_secret(
     Path(id): Path<String>,
     Input(asked): Input<SecretToReplace>,
 ) -> Result<(StatusCode, Json<Source>), ApiError> {
-    let now = app.belt.clock().now();
+    let now = app.now();
     let overlap = u64::try_from(asked.overlap.unwrap_or(86_400)).ok().filter(|seconds| *seconds <= LONGEST_OVERLAP);
     let overlap = Duration::from_secs(overlap.ok_or_else(|| Invalid::value("overlap"))?);
     let (secret, made) = secret(asked.secret.as_ref(), find(&app, &id).await?.mode)?;
@@ -250,12 +250,12 @@ struct Requests {
     responses((status = 200, body = Requests)))]
 async fn requests(_: Admin, State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Requests>, ApiError> {
     let source = find(&app, &id).await?;
-    let seen = app.belt.last_requests(source.id).await.map_err(ApiError::internal)?;
+    let seen = app.engine.journal.last_requests(source.id).await.map_err(ApiError::internal)?;
     Ok(Json(Requests { items: seen.iter().map(SourceRequest::from).collect() }))
 }
 
 fn view(app: &App, source: &Settings, now: Timestamp) -> Source {
-    let directory = app.belt.directory();
+    let directory = app.engine.context.directory();
     Source::new(source, directory.bound_to(source.id), &app.external_url, now)
 }
 

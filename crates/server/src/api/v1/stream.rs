@@ -170,7 +170,7 @@ async fn follow(
     let sharer = Sharer::new(&app, &caller.actor, scope);
     let taken = app.streams.places.take(&sharer).map_err(|full| full.refusal("open streams", &SHARES))?;
     // Subscribes before the position is read, so that no later commit is missed.
-    let (news, closing) = (app.belt.news(), app.streams.closing());
+    let (news, closing) = (app.engine.context.news(), app.streams.closing());
     let next = app.store().next_append().await?;
     let position = match (last, query.since) {
         (Some(last), _) if last.batch > next => {
@@ -330,10 +330,10 @@ impl Follower {
         }
         let found = app.store().events_by_id(ahead.iter().map(|(id, _)| *id).collect()).await?;
         let mut found: HashMap<EventId, Event> = found.into_iter().map(|event| (event.id, event)).collect();
-        let is_new = |event: &Event| matches!(event.place, Place::Project(id) if !app.belt.knows_project(id));
+        let is_new = |event: &Event| matches!(event.place, Place::Project(id) if !app.engine.context.knows_project(id));
         if matches!(self.scope, Scope::Group(_)) && found.values().any(is_new) {
             // The directory of this node may not know a project that another node has created.
-            app.belt.refresh_directory().await.map_err(Ended::Directory)?;
+            app.engine.context.refresh_directory().await.map_err(Ended::Directory)?;
         }
         for (id, after) in ahead {
             let next = match found.remove(&id) {
@@ -354,7 +354,7 @@ impl Follower {
         !matches!(event.origin, Origin::Test | Origin::Backfill)
             && event.duplicate_of.is_none()
             && (self.triggers.is_empty() || self.triggers.contains(&event.trigger))
-            && self.app.belt.is_in(event.place, self.scope)
+            && self.app.engine.context.is_in(event.place, self.scope)
     }
 
     /// Checks whether the stream can continue: the client still has permission, and the server is not stopping.
@@ -394,7 +394,7 @@ impl Follower {
             let mut work = Work::new(u64::MAX);
             let asker = self.caller.actor.user_id;
             // If the filter exceeds its budget, the event passes, because a stream cannot show a skip reason.
-            if app.belt.ask_filter(asker, filter, body.clone(), &mut work).await == Some(Answer::Stopped) {
+            if app.engine.journal.ask_filter(asker, filter, body.clone(), &mut work).await == Some(Answer::Stopped) {
                 return Ok(None);
             }
         }

@@ -158,7 +158,7 @@ impl Among {
     /// caller has at least this role.
     pub(super) fn filter(self, app: &App, caller: &Caller, least_role: Option<AccessLevel>) -> ScopeFilter {
         let visible_to = match (least_role, self) {
-            (Some(_), _) => Some((caller.actor.user_id, app.belt.clock().now())),
+            (Some(_), _) => Some((caller.actor.user_id, app.now())),
             (None, Self::All) => caller.sees(app),
             // Members of a group can see everything in it.
             (None, Self::In(_) | Self::Below(_)) => None,
@@ -214,7 +214,7 @@ async fn create(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result
         description: input.description.map(|text| text.0),
         visibility_level: input.visibility.map_or(0, Visibility::level),
     };
-    let group = app.store().create_group(new, app.belt.clock().now()).await?;
+    let group = app.store().create_group(new, app.now()).await?;
     refresh(&app).await;
     Ok((StatusCode::CREATED, Json(shown::group(&app, &group).await?)))
 }
@@ -343,7 +343,7 @@ pub(super) fn path(path: String, name: &str) -> Result<String, ApiError> {
 /// Reads the directory again, so that the next event on this node is decided with the change. If this fails, fan-out
 /// notices the change later.
 pub(crate) async fn refresh(app: &App) {
-    if let Err(error) = app.belt.refresh_directory().await {
+    if let Err(error) = app.engine.context.refresh_directory().await {
         tracing::warn!("failed to read the directory again: {error:#}");
     }
 }

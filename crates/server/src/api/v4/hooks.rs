@@ -20,7 +20,7 @@ use quickdraw_domain::guard::judge_url;
 use quickdraw_domain::hook::edit::EditError;
 use quickdraw_domain::hook::{self, HookEdit, HookUrl, MOST_STATES_OF_SCOPE};
 use quickdraw_domain::scope::Scope;
-use quickdraw_engine::deliver::transport::open_certificate;
+use quickdraw_engine::delivery::transport::open_certificate;
 use quickdraw_store::Error;
 use quickdraw_store::hooks::HookWithHealth;
 use serde_json::json;
@@ -91,7 +91,7 @@ impl At {
     /// Counts a test or resend against the limit of the caller.
     fn count_by_hand(&self, app: &App, what: &'static str) -> Result<(), ApiError> {
         let counted = app.by_hand.count(what, &Sharer::new(app, &self.0.caller.actor, self.scope()));
-        counted.map_err(|error| error.with_limit(app.limits.by_hand_per_minute, app.belt.clock().now()))
+        counted.map_err(|error| error.with_limit(app.limits.by_hand_per_minute, app.now()))
     }
 }
 
@@ -100,7 +100,7 @@ impl At {
 async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
     let page = listing.asked()?;
     let hooks = app.store().list_hooks(at.scope(), page).await?;
-    let now = app.belt.clock().now();
+    let now = app.now();
     Ok(listing.answer(page, &hooks, |entry| entry.hook.id.0, |entry| Hook::new(entry, now)))
 }
 
@@ -110,7 +110,7 @@ async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<R
 #[utoipa::path(post, path = "/", tag = "Hooks", request_body = HookToMake, responses((status = 201, body = Hook)))]
 async fn create(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(StatusCode, Json<Hook>), ApiError> {
     let change = usable(&app, &at, compiling(|| read::change(&params, at.scope(), true)).await?).await?;
-    let now = app.belt.clock().now();
+    let now = app.now();
     let blank = HookUrl::parse("https://blank.invalid").map_err(|_| ApiError::plain_not_found())?;
     let new = hook::Hook::new(at.scope(), blank, uuid::Uuid::new_v4(), now);
     let hook = compiling(|| change_hook(&app, &new, change)).await?;
@@ -134,7 +134,7 @@ async fn create(at: At, State(app): State<Arc<App>>, params: Params) -> Result<(
 /// Show a hook. Maintainers of the project, owners of the group, and administrators.
 #[utoipa::path(get, path = "/{hook_id}", tag = "Hooks", responses((status = 200, body = Hook)))]
 async fn show(at: At, State(app): State<Arc<App>>) -> Result<Json<Hook>, ApiError> {
-    Ok(Json(Hook::new(&at.hook(&app).await?, app.belt.clock().now())))
+    Ok(Json(Hook::new(&at.hook(&app).await?, app.now())))
 }
 
 /// Change a hook. Maintainers of the project, owners of the group, and administrators.
@@ -150,7 +150,7 @@ async fn edit(at: At, State(app): State<Arc<App>>, params: Params) -> Result<Jso
     }
     let change = usable(&app, &at, compiling(|| read::change(&params, at.scope(), false)).await?).await?;
     let changed = update(&app, &at, |hook| change_hook(&app, hook, change.clone())).await?;
-    Ok(Json(Hook::new(&changed, app.belt.clock().now())))
+    Ok(Json(Hook::new(&changed, app.now())))
 }
 
 /// Delete a hook. Maintainers of the project, owners of the group, and administrators.
@@ -220,8 +220,8 @@ async fn affordable(app: &App, hook: &hook::Hook, known: Option<HookId>) -> Resu
         return Ok(());
     }
     // Counting compiles the expressions of the other hooks if this has not happened yet.
-    let (belt, scope) = (Arc::clone(&app.belt), hook.scope);
-    let beside = tokio::task::spawn_blocking(move || belt.states_beside(scope, known));
+    let (context, scope) = (Arc::clone(&app.engine.context), hook.scope);
+    let beside = tokio::task::spawn_blocking(move || context.states_beside(scope, known));
     let beside = beside.await.map_err(|error| ApiError::internal(error.into()))?;
     if own + beside <= MOST_STATES_OF_SCOPE {
         return Ok(());
@@ -254,9 +254,9 @@ async fn usable(
 
 /// Applies a change to a hook. Refusals use GitLab's texts, followed by the reason.
 fn change_hook(app: &App, hook: &hook::Hook, change: HookEdit) -> Result<hook::Hook, ApiError> {
-    let changed = hook.edited(change, app.belt.clock().now()).map_err(|error| refused(&error))?;
+    let changed = hook.edited(change, app.now()).map_err(|error| refused(&error))?;
     // The first check of the URL. Host names are not resolved here, because a receiver can be set up after its hook.
-    judge_url(&changed.url, &app.belt.settings().guard)
+    judge_url(&changed.url, &app.engine.context.settings().guard)
         .map_err(|rule| ApiError::unprocessable(format!("Invalid url given: {rule}")))?;
     Ok(changed)
 }

@@ -100,7 +100,7 @@ async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<R
     responses((status = 200, body = [Member])))]
 async fn list_all(at: At, State(app): State<Arc<App>>, listing: Listing) -> Result<Response, ApiError> {
     let page = listing.asked()?;
-    let (filter, now) = (at.filter(&listing)?, app.belt.clock().now());
+    let (filter, now) = (at.filter(&listing)?, app.now());
     let members = app.store().list_all_members(at.0.scope, now, filter, page).await?;
     Ok(listing.answer(page, &members, |member| member.user.id, |member| Member::new(member, &app.external_url)))
 }
@@ -110,7 +110,7 @@ async fn list_all(at: At, State(app): State<Arc<App>>, listing: Listing) -> Resu
 async fn show_any(at: At, State(app): State<Arc<App>>) -> Result<Json<Member>, ApiError> {
     let filter = MemberFilter { users: Some(vec![at.0.number("user_id")?]), ..MemberFilter::default() };
     let page = Page { start: Start::Offset(0), limit: 1 };
-    let found = app.store().list_all_members(at.0.scope, app.belt.clock().now(), filter, page).await?.rows;
+    let found = app.store().list_all_members(at.0.scope, app.now(), filter, page).await?.rows;
     let member = found.first().ok_or_else(|| ApiError::not_found("Member"))?;
     Ok(Json(Member::new(member, &app.external_url)))
 }

@@ -130,7 +130,7 @@ async fn create(
         default_branch: Some(input.default_branch.map_or_else(|| "main".to_owned(), |branch| branch.0)),
         visibility_level: input.visibility.map_or(0, Visibility::level),
     };
-    let made = app.store().create_project(new, app.belt.clock().now()).await;
+    let made = app.store().create_project(new, app.now()).await;
     let project = made.map_err(|error| match error {
         // The group is a parameter here, so its absence is not a 404.
         Error::Missing(_) => ApiError::Message(StatusCode::BAD_REQUEST, json!({ "namespace": ["is not valid"] })),
@@ -246,7 +246,7 @@ async fn set_archived(
     archived: bool,
 ) -> Result<(StatusCode, Json<Project>), ApiError> {
     let project = project_for(app, caller, id, Action::See).await?;
-    let role = app.store().role(Scope::Project(project.id), caller.actor.user_id, app.belt.clock().now()).await?;
+    let role = app.store().role(Scope::Project(project.id), caller.actor.user_id, app.now()).await?;
     if !caller.actor.is_admin && role != Some(AccessLevel::Owner) {
         return Err(ApiError::forbidden());
     }
@@ -285,7 +285,7 @@ async fn users(
         users: None,
         without: skip_users,
     };
-    let now = app.belt.clock().now();
+    let now = app.now();
     let members = app.store().list_all_members(Scope::Project(project.id), now, filter, page).await?;
     let view = |member: &Member| User::new(&member.user, &app.external_url);
     Ok(listing.answer(page, &members, |member| member.user.id, view))

@@ -59,7 +59,7 @@ impl Target {
     /// Checks that the caller's own role is at least the role that they give, take or use.
     pub(super) async fn may_give(&self, app: &App, level: AccessLevel) -> Result<(), ApiError> {
         let actor = &self.caller.actor;
-        let role = app.store().role(self.scope, actor.user_id, app.belt.clock().now()).await?;
+        let role = app.store().role(self.scope, actor.user_id, app.now()).await?;
         if actor.is_admin || role.is_some_and(|role| role >= level) { Ok(()) } else { Err(ApiError::forbidden()) }
     }
 

@@ -210,7 +210,7 @@ async fn make(
             scopes.push(scope.into());
         }
     }
-    let now = app.belt.clock().now();
+    let now = app.now();
     let (text, digest) = fresh(prefix)?;
     let new = NewToken {
         digest,
@@ -260,7 +260,7 @@ async fn answer(app: &App, listing: &Listing, which: Tokens) -> Result<Response,
         Some(TokenSort::CreatedDesc) => listing.asked_downwards()?,
         Some(TokenSort::CreatedAsc) | None => listing.asked()?,
     };
-    let now = app.belt.clock().now();
+    let now = app.now();
     let between = |after: Option<Moment>, before: Option<Moment>| Between {
         after: after.map(|at| at.0),
         before: before.map(|at| at.0),
@@ -305,7 +305,7 @@ async fn show_personal(
     State(app): State<Arc<App>>,
     Path(id): Path<String>,
 ) -> Result<Json<Token>, ApiError> {
-    Ok(Json(Token::new(&own(&app, &caller, &id).await?, app.belt.clock().now())))
+    Ok(Json(Token::new(&own(&app, &caller, &id).await?, app.now())))
 }
 
 /// Revoke a personal token. The owner of the token, and administrators.
@@ -363,7 +363,7 @@ async fn end(app: &App, token: &access::Token) -> Result<StatusCode, ApiError> {
 
 async fn renew(app: &App, token: &access::Token, input: Rotation) -> Result<Json<MadeToken>, ApiError> {
     check_not_root(token)?;
-    let now = app.belt.clock().now();
+    let now = app.now();
     let (text, digest) = fresh(prefix(token.scope))?;
     let expires_at = expiry(input.expires_at, ROTATED_DAYS, now)?;
     let made = app.store().rotate_token(token.id, digest, Some(expires_at), now).await?;
@@ -427,7 +427,7 @@ async fn create(
 /// The role of the caller must be at least that of the token.
 #[utoipa::path(get, path = "/{token_id}", tag = "Tokens", responses((status = 200, body = Token)))]
 async fn show(at: At, State(app): State<Arc<App>>) -> Result<Json<Token>, ApiError> {
-    Ok(Json(Token::new(&at.token(&app).await?, app.belt.clock().now())))
+    Ok(Json(Token::new(&at.token(&app).await?, app.now())))
 }
 
 /// Revoke a token of a project or group. Maintainers of the project, owners of the group, and administrators.

@@ -144,7 +144,7 @@ async fn create(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result
         email: input.email.map(|text| text.0),
         is_admin: input.admin.unwrap_or(false),
     };
-    let user = app.store().create_user(new, app.belt.clock().now()).await?;
+    let user = app.store().create_user(new, app.now()).await?;
     Ok((StatusCode::CREATED, Json(User::in_full(&user, &app.external_url))))
 }
 

@@ -64,7 +64,7 @@ pub(super) async fn list(at: At, State(app): State<Arc<App>>, listing: Listing) 
     let page = listing.asked_at_most(MOST)?;
     let LogQuery { status, .. } = listing.params.read()?;
     let answers = Answers::parse(&status).ok_or_else(|| Invalid::value("status"))?;
-    let today = app.belt.clock().now().as_seconds().div_euclid(SECONDS_PER_DAY);
+    let today = app.now().as_seconds().div_euclid(SECONDS_PER_DAY);
     let since = Timestamp::from_seconds((today - 7) * SECONDS_PER_DAY);
     let filter = LogFilter { hook: entry.hook.id, since, answers, page };
     let reader = Sharer::new(&app, &at.0.caller.actor, at.scope());
@@ -109,7 +109,7 @@ pub(super) async fn resend(
         let words = "The hook URL has changed, and this log entry cannot be retried";
         return Err(unprocessable(json!(words)));
     }
-    let sent = app.belt.resend(&entry, attempt.delivery).await.map_err(ApiError::internal)?;
+    let sent = app.engine.dispatcher.resend(&entry, attempt.delivery).await.map_err(ApiError::internal)?;
     let sent = sent.map_err(|refused| unprocessable(json!(refused.to_string())))?;
     match sent.outcome.status() {
         Some(response_status) => Ok((StatusCode::CREATED, Json(Resent { response_status }))),
@@ -142,7 +142,7 @@ async fn view(app: &App, hook: &Hook, attempt: &Attempt, longest: usize) -> Resu
         trigger = Some(event.trigger.row().name);
         let weight_of_body = payload.unpacked_len();
         // Templates take a while with large bodies.
-        let (hook, sent, instance) = (hook.clone(), attempt.clone(), app.belt.settings().instance.clone());
+        let (hook, sent, instance) = (hook.clone(), attempt.clone(), app.engine.context.settings().instance.clone());
         let made = async move { request_of(&hook, &sent, &event, &payload, &instance, longest) };
         (headers, data) = aside::by_weight(weight_of_body, made).await?;
     }

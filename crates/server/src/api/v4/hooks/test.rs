@@ -44,7 +44,7 @@ pub(super) async fn test(
     }
     at.count_by_hand(&app, "test")?;
     let body = sample(&app, at.scope(), trigger).await?;
-    let sent = app.belt.test(&entry.hook, trigger, &body).await.map_err(ApiError::internal)?;
+    let sent = app.engine.dispatcher.test(&entry.hook, trigger, &body).await.map_err(ApiError::internal)?;
     if sent.outcome.is_delivered() {
         return Ok((StatusCode::CREATED, Json(Message::new("201 Created"))));
     }
@@ -73,7 +73,7 @@ pub(super) async fn test_system(
         "path": "ruby",
         "event_name": "project_create",
     });
-    let sent = app.belt.test(&entry.hook, Trigger::PUSH, mock.to_string().as_bytes()).await;
+    let sent = app.engine.dispatcher.test(&entry.hook, Trigger::PUSH, mock.to_string().as_bytes()).await;
     if let Err(error) = sent {
         tracing::warn!("a test of a system hook was not sent: {error:#}");
     }
@@ -85,12 +85,12 @@ async fn sample(app: &App, scope: Scope, trigger: Trigger) -> Result<Vec<u8>, Ap
     if let Some(body) = newest(app, scope, trigger).await? {
         return Ok(body);
     }
-    let composed = |scene: Scene<'_>| compose::sample(trigger, scene, app.belt.instance(), app.belt.clock().now());
+    let composed = |scene: Scene<'_>| compose::sample(trigger, scene, app.engine.context.instance(), app.now());
     let made = match scope {
         Scope::Project(id) => composed(Scene::Project(&api::find_project(app, &id.0.to_string()).await?)),
         Scope::Group(id) => {
             let group = api::find_group(app, &id.0.to_string()).await?;
-            match app.belt.projects_in(id).first() {
+            match app.engine.context.projects_in(id).first() {
                 // Most events of a group happen in one of its projects. Only a few kinds belong to the group itself.
                 Some(project) => composed(Scene::Project(&api::find_project(app, &project.0.to_string()).await?)),
                 None => composed(Scene::Group(&group)),
@@ -112,7 +112,7 @@ async fn newest(app: &App, scope: Scope, trigger: Trigger) -> Result<Option<Vec<
     let projects: Vec<ProjectId> = match scope {
         Scope::Project(id) => vec![id],
         // Projects of the group, newest first.
-        Scope::Group(id) => app.belt.projects_in(id),
+        Scope::Group(id) => app.engine.context.projects_in(id),
         Scope::Instance => return Ok(None),
     };
     // A test of confidential issues uses the newest issue, confidential or not, as GitLab does.

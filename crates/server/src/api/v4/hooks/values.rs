@@ -81,7 +81,7 @@ async fn set(kind: Kind, at: &At, app: &App, params: &Params) -> Result<StatusCo
 
 async fn unset(kind: Kind, at: &At, app: &App) -> Result<StatusCode, ApiError> {
     let key = at.0.part("key");
-    update(app, at, |hook| removed(kind, hook, key, app.belt.clock().now())).await?;
+    update(app, at, |hook| removed(kind, hook, key, app.now())).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,0 +1,95 @@
+//! The workers: their list, their runs, and their errors.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::http::eventually;
+use crate::server::{Engine, Server};
+
+const NAMES: [&str; 15] = [
+    "fan_out",
+    "claim",
+    "settle",
+    "project",
+    "directory",
+    "leases",
+    "replay",
+    "operations",
+    "rebuild",
+    "current",
+    "watch",
+    "tend",
+    "prune",
+    "heartbeat",
+    "listen",
+];
+
+/// One worker, as the server shows it now.
+fn worker(server: &Server, name: &str) -> Value {
+    let all = server.get("/api/v1/workers")["items"].as_array().expect("a list").clone();
+    all.into_iter().find(|one| one["name"] == name).expect("the worker is listed")
+}
+
+/// Runs a statement in the database of a running server.
+fn execute(engine: &Engine, server: &Server, statement: &str) {
+    let mut command = match engine {
+        Engine::Sqlite => {
+            let script = "import sqlite3, sys\nsqlite3.connect(sys.argv[1], isolation_level=None).execute(sys.argv[2])";
+            let file = server.folder.path().join("quickdraw-data/quickdraw.db");
+            let mut python = Command::new("python3");
+            python.args(["-c", script]).arg(file).arg(statement);
+            python
+        }
+        Engine::Postgres(url) => {
+            let statement = format!("SET search_path TO {}; {statement}", server.schema);
+            let mut psql = Command::new("psql");
+            psql.args([url, "-q", "-v", "ON_ERROR_STOP=1", "-c", &statement]);
+            psql
+        }
+    };
+    assert!(command.status().expect("it runs").success(), "{statement}");
+}
+
+fn doctor(server: &Server) -> (Option<i32>, String) {
+    let done = server.command(&["doctor"]).output().expect("it runs");
+    (done.status.code(), String::from_utf8_lossy(&done.stdout).into_owned())
+}
+
+pub(crate) fn all_workers_are_listed_and_run(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+
+    let all = server.get("/api/v1/workers");
+    let items = all["items"].as_array().expect("a list");
+    let names: Vec<&str> = items.iter().filter_map(|one| one["name"].as_str()).collect();
+    assert_eq!(names, NAMES);
+    let only_one: Vec<&Value> = items.iter().filter(|one| one["runs_on"] == "one_node").collect();
+    assert_eq!(only_one.len(), 1, "{all}");
+    assert_eq!(only_one[0]["name"], "watch");
+    assert!(all["node"].is_string(), "{all}");
+
+    eventually("fan-out has run", || worker(&server, "fan_out")["last_success"].is_string());
+    let before = worker(&server, "fan_out");
+    assert_eq!((&before["is_failing"], &before["last_error"]), (&json!(false), &Value::Null));
+    assert!(before["duration_ms"].is_u64() && before["backlog"] == 0, "{before}");
+    eventually("fan-out runs again", || worker(&server, "fan_out")["last_run"] != before["last_run"]);
+
+    let (code, said) = doctor(&server);
+    assert!(code == Some(0) && said.contains("workers: 15, none fails"), "{said}");
+}
+
+pub(crate) fn the_error_of_a_worker_is_shown(engine: Engine) {
+    let server = Server::start(&engine, &[]);
+
+    execute(&engine, &server, "ALTER TABLE replays RENAME TO replays_elsewhere");
+    eventually("replays fail", || worker(&server, "replay")["is_failing"] == true);
+    let failing = worker(&server, "replay");
+    assert!(failing["last_error"].as_str().is_some_and(|error| error.contains("replays")), "{failing}");
+    assert!(failing["failures"].as_u64() >= Some(1) && failing["last_error_at"].is_string(), "{failing}");
+    let (code, said) = doctor(&server);
+    assert!(code == Some(1) && said.contains("workers: replay failed at"), "{said}");
+
+    execute(&engine, &server, "ALTER TABLE replays_elsewhere RENAME TO replays");
+    eventually("replays work again", || worker(&server, "replay")["is_failing"] == false);
+    assert!(worker(&server, "replay")["last_error"].is_string(), "the last error stays");
+}

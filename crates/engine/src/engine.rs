@@ -1,0 +1,58 @@
+//! The engine: the context and the three structs that share it, as the server and the command line hold them.
+
+use std::sync::Arc;
+
+use quickdraw_store::SharedStore;
+
+use crate::clock::Clock;
+use crate::context::Context;
+use crate::delivery::Dispatcher;
+use crate::delivery::scheduler::Scheduler;
+use crate::delivery::transport::Transport;
+use crate::insights::Insights;
+use crate::insights::last_events::LastEvents;
+use crate::journal::Journal;
+use crate::settings::Settings;
+use crate::workers::{Statuses, WorkerStatus};
+
+/// The engine. [`crate::Lifecycle`] runs its workers.
+pub struct Engine {
+    /// The store, the clock, the settings and the directory.
+    pub context: Arc<Context>,
+    /// The way in, fan-out, replays and retention.
+    pub journal: Arc<Journal>,
+    /// Deliveries, from the claim to the recorded result.
+    pub dispatcher: Arc<Dispatcher>,
+    /// Facts, metrics, alerts and privacy.
+    pub insights: Arc<Insights>,
+    pub(crate) statuses: Statuses,
+}
+
+impl Engine {
+    /// Puts an engine together. Nothing runs before [`crate::Lifecycle::start`].
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub async fn new(
+        store: SharedStore,
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> anyhow::Result<Arc<Self>> {
+        let context = Context::new(store, clock, settings).await?;
+        let scheduler = Arc::new(Scheduler::new(context.settings.permits, context.settings.deadline));
+        let last_events = Arc::new(LastEvents::default());
+
+        let journal = Arc::new(Journal::new(context.clone(), scheduler.clone(), last_events.clone()));
+        let dispatcher = Arc::new(Dispatcher::new(context.clone(), journal.clone(), scheduler, transport));
+        let insights = Arc::new(Insights::new(context.clone(), journal.clone(), last_events));
+
+        Ok(Arc::new(Self { context, journal, dispatcher, insights, statuses: Statuses::default() }))
+    }
+
+    /// The status of the workers of this node. The backlog is missing while the store does not answer.
+    pub async fn workers(&self) -> Vec<WorkerStatus> {
+        let backlog = self.context.in_time(self.context.store.backlog()).await;
+        self.statuses.all(backlog.ok().as_ref())
+    }
+}

@@ -1,0 +1,47 @@
+//! The journal: events come in, get their deliveries, are replayed, and are deleted when their time is over.
+//!
+//! The journal asks the scheduler of deliveries for permits in the commit of an event, and notes for insights when a
+//! project last sent an event. It knows no other struct.
+
+mod audience;
+pub(crate) mod fan_out;
+pub(crate) mod filters;
+pub(crate) mod ingest;
+pub(crate) mod judge;
+pub(crate) mod relay;
+pub(crate) mod replay;
+pub(crate) mod report;
+pub(crate) mod retention;
+
+use std::sync::Arc;
+
+use self::ingest::Queue;
+use self::judge::Turns;
+use self::relay::Relay;
+use crate::context::Context;
+use crate::delivery::limits::NamespaceLimit;
+use crate::delivery::scheduler::Scheduler;
+use crate::insights::last_events::LastEvents;
+
+/// The journal of events.
+pub struct Journal {
+    context: Arc<Context>,
+    scheduler: Arc<Scheduler>,
+    last_events: Arc<LastEvents>,
+    /// Events that wait for a commit.
+    queue: Queue,
+    /// Deliveries of each namespace in this minute.
+    limit: Arc<NamespaceLimit>,
+    /// Turns of costly filters.
+    turns: Turns,
+    relay: Relay,
+}
+
+impl Journal {
+    pub(crate) fn new(context: Arc<Context>, scheduler: Arc<Scheduler>, last_events: Arc<LastEvents>) -> Self {
+        let limit = Arc::new(NamespaceLimit::new(context.settings.per_minute));
+        let relay = Relay::new(Arc::clone(&context));
+
+        Self { context, scheduler, last_events, queue: Queue::default(), limit, turns: Turns::default(), relay }
+    }
+}

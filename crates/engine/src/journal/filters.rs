@@ -1,0 +1,103 @@
+//! Trying a filter on events of the journal.
+
+use quickdraw_domain::hook::EventFilter;
+use quickdraw_domain::hook::filter::{Answer, LARGEST_BODY};
+use quickdraw_domain::work::Work;
+use quickdraw_domain::{EventId, ProjectId, Timestamp, Trigger};
+use quickdraw_store::events;
+use tokio::sync::Semaphore;
+
+use super::Journal;
+
+/// Events that a trial looks at, and those of a page.
+const MOST: usize = 5_000;
+const PAGE: usize = 100;
+/// Examples of each kind.
+const EXAMPLES: usize = 10;
+
+/// Steps of work that a trial may take.
+const MOST_WORK: u64 = 100_000_000;
+
+static TRYING: Semaphore = Semaphore::const_new(1);
+
+/// The result of a trial.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Trial {
+    /// Events that were looked at.
+    pub looked_at: usize,
+    /// Those that pass.
+    pub passing: usize,
+    /// Those of them that pass because the push does not list the commits that the filter asks for.
+    pub unlisted: usize,
+    /// Those that are stopped because the filter takes more work on them than is allowed.
+    pub gave_up: usize,
+    /// Whether all of that time were looked at: there may be too many, or they took too much work.
+    pub complete: bool,
+    /// The newest that pass.
+    pub examples: Vec<EventId>,
+    /// The newest that are stopped.
+    pub stopped: Vec<EventId>,
+}
+
+impl Journal {
+    /// Tries a filter on the events since a time, the newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn try_filter(
+        &self,
+        asker: i64,
+        tried: &EventFilter,
+        project: Option<ProjectId>,
+        trigger: Option<Trigger>,
+        since: Timestamp,
+    ) -> anyhow::Result<Trial> {
+        // One at a time: it reads many bodies. Never closed.
+        let _one = TRYING.acquire().await?;
+        let (mut trial, mut work) = (Trial::default(), Work::new(MOST_WORK));
+        let mut before = None;
+        loop {
+            let page = events::EventFilter { project, trigger, before, limit: PAGE };
+            let page = self.context.store.list_events(page).await?;
+            for event in &page.rows {
+                if event.received_at < since {
+                    return Ok(Trial { complete: true, ..trial });
+                }
+                if trial.looked_at == MOST || work.left() == 0 {
+                    return Ok(trial);
+                }
+                let Some((_, payload)) = self.context.store.find_event(event.id).await? else { continue };
+                trial.looked_at += 1;
+                let body = if payload.unpacked_len() <= LARGEST_BODY { payload.unpack().ok() } else { None };
+                let passes = match body {
+                    // A body that cannot be looked into passes, as for hooks.
+                    None => true,
+                    Some(body) => match self.ask_filter(asker, tried, body, &mut work).await {
+                        Some(Answer::Passes) => true,
+                        Some(Answer::Unknown) => {
+                            trial.unlisted += 1;
+                            true
+                        }
+                        Some(Answer::Stopped) => false,
+                        None => {
+                            trial.gave_up += 1;
+                            false
+                        }
+                    },
+                };
+                trial.passing += usize::from(passes);
+                let examples = if passes { &mut trial.examples } else { &mut trial.stopped };
+                if examples.len() < EXAMPLES {
+                    examples.push(event.id);
+                }
+            }
+            before = page.next;
+            // A page can be short because few events are of the kind: its end shows how far it looked.
+            if before.is_none_or(|end| end.at() < since) {
+                return Ok(Trial { complete: true, ..trial });
+            }
+            // Others that share this thread get their turn.
+            tokio::task::yield_now().await;
+        }
+    }
+}

@@ -1,0 +1,421 @@
+//! Received events: the place where they belong, the event that they duplicate, and the way to the journal. From there
+//! they fan out like any other event, so a source and hooks make a relay.
+
+mod duplicates;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use quickdraw_domain::event::{DedupeKey, Event, Origin, SeenGroup, SeenProject, SeenUser, Whereabouts};
+use quickdraw_domain::identity::apart;
+use quickdraw_domain::recursion;
+use quickdraw_domain::scope::Place;
+use quickdraw_domain::source::{BoundTo, Source, Speaker, speaker, unnamed};
+use quickdraw_domain::{EventId, GroupId, ProjectId, SourceId, Timestamp, Trigger};
+use quickdraw_store::Error;
+use quickdraw_store::events::Appended;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use self::duplicates::Duplicates;
+use super::Journal;
+use crate::context::Context;
+use crate::{lock, telemetry};
+
+/// Requests of a source that are kept.
+const MOST_REQUESTS: usize = 100;
+/// Most users that wait to be taken up, and most that are remembered as known.
+const MOST_FRESH: usize = 1_000;
+const MOST_KNOWN: usize = 100_000;
+/// The longest delay of an event that has the path which its project had before it moved.
+const LATE: Duration = Duration::from_secs(600);
+/// Most projects whose last path is remembered; all are forgotten then.
+const MOST_LEFT: usize = 10_000;
+/// How long the requests are kept that nodes saw which are gone.
+const KEPT: Duration = Duration::from_secs(7 * 86_400);
+
+/// An event as it was received.
+pub struct Received<'a> {
+    /// The source that received it.
+    pub source: &'a Source,
+    /// The kind of event.
+    pub trigger: Trigger,
+    /// `X-Gitlab-Event`, as sent.
+    pub sent_as: Option<&'a str>,
+    /// `X-Gitlab-Instance`, as sent.
+    pub instance: Option<&'a str>,
+    /// `X-Gitlab-Event-UUID`.
+    pub chain: Option<Uuid>,
+    /// Full ref name, for pushes.
+    pub git_ref: Option<String>,
+    /// The key that recognises a second copy.
+    pub key: Option<String>,
+    /// The exact bytes.
+    pub body: &'a [u8],
+}
+
+/// The reason why a received event is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ReceiveError {
+    /// Its source is for another instance.
+    #[error("this source serves {}, but X-Gitlab-Instance names another GitLab; change the source's instance, or create a source for that GitLab", .0.text())]
+    Instance(BoundTo),
+    /// Its source knows no instance yet, and another source is for this one.
+    #[error(
+        "another source already serves {0} (X-Gitlab-Instance); to use this source for the same GitLab too, set its instance"
+    )]
+    Taken(String),
+    /// The store did not take it.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+/// A request as a source saw it, refused or not.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SeenRequest {
+    /// The time at which it came, in microseconds since 1970.
+    pub at: i64,
+    /// The address of the client.
+    pub address: String,
+    /// The status of the answer.
+    pub status: u16,
+    /// The reason of a refusal, or that it was a duplicate.
+    pub note: Option<String>,
+    /// `X-Gitlab-Event`, as sent.
+    pub event: Option<String>,
+    /// Bytes of its body, as far as it was read.
+    pub bytes: usize,
+    /// The event that it became.
+    pub event_id: Option<Uuid>,
+}
+
+/// The relay: finds the places of received events, and remembers bodies, users and requests that this node received.
+pub(super) struct Relay {
+    context: Arc<Context>,
+    duplicates: Mutex<Duplicates>,
+    users: Mutex<Users>,
+    requests: Mutex<HashMap<SourceId, Requests>>,
+    /// The last path of projects that moved, and when they did.
+    left: Mutex<HashMap<ProjectId, (String, Timestamp)>>,
+}
+
+#[derive(Default)]
+struct Requests {
+    last: VecDeque<SeenRequest>,
+    changed: bool,
+}
+
+#[derive(Default)]
+struct Users {
+    known: HashSet<String>,
+    fresh: Vec<SeenUser>,
+}
+
+/// The destination of a received event.
+enum Destination {
+    /// A place here.
+    Place(Place),
+    /// None: the event repeats this one.
+    Repeats(EventId),
+}
+
+impl Journal {
+    /// Journals a received event. When this returns `Ok`, it is on disk and will reach every hook that it is owed. The
+    /// flag says whether it duplicates an event that another webhook sent.
+    ///
+    /// # Errors
+    /// When its source is for another instance, the store could not commit it, or too many wait already. The event is
+    /// not kept then.
+    pub async fn receive(&self, received: Received<'_>) -> Result<(Appended, bool), ReceiveError> {
+        let instance = received.instance.map(|text| text.trim_end_matches('/').chars().take(255).collect::<String>());
+        let found = Whereabouts::read(received.body);
+        let key = received.key.as_deref().map(|key| found.key(key));
+        let place = match self.relay.place_of(&received, &found, key.as_deref(), instance.as_deref()).await? {
+            Destination::Place(place) => place,
+            Destination::Repeats(first) => return Ok((Appended::Duplicate(first), false)),
+        };
+        if let Place::Project(project) = place {
+            self.last_events.note(project, self.context.clock.now());
+        }
+        let (duplicate_of, first) = match &key {
+            Some(key) if received.source.deduplicate && place != Place::Elsewhere => {
+                self.relay.duplicate_of(key, place, received.body).await
+            }
+            _ => (None, None),
+        };
+        let usual = received.trigger.row().header;
+        let sent_as = received.sent_as.filter(|name| *name != usual);
+        let event = Event {
+            chain: received.chain,
+            git_ref: received.git_ref,
+            sent_as: sent_as.map(|name| name.chars().take(255).collect()),
+            instance,
+            duplicate_of,
+            ..self.new_event(place, received.trigger, Origin::Source(received.source.id))
+        };
+        let appended = self.ingest(event, key, received.body).await;
+        if let Some(first) = first {
+            first.ended(appended.as_ref().ok().map(|appended| appended.id()));
+        }
+        let appended = appended?;
+        let is_duplicate = duplicate_of.is_some() && matches!(appended, Appended::New { .. });
+        if is_duplicate {
+            metrics::counter!(telemetry::DUPLICATES).increment(1);
+        }
+        Ok((appended, is_duplicate))
+    }
+
+    /// Remembers a request of a source.
+    pub fn note_request(&self, source: SourceId, request: SeenRequest) {
+        self.relay.note_request(source, request);
+    }
+
+    /// The last requests of a source that all nodes saw, the newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn last_requests(&self, source: SourceId) -> anyhow::Result<Vec<SeenRequest>> {
+        self.relay.last_requests(source).await
+    }
+
+    /// Stores the users and requests that were seen since the last time.
+    pub(crate) async fn save_seen(&self) -> anyhow::Result<()> {
+        self.relay.save_seen().await
+    }
+}
+
+impl Relay {
+    pub(super) fn new(context: Arc<Context>) -> Self {
+        Self {
+            context,
+            duplicates: Mutex::default(),
+            users: Mutex::default(),
+            requests: Mutex::default(),
+            left: Mutex::default(),
+        }
+    }
+
+    /// The place of a received event here. The first event of a project creates the project.
+    async fn place_of(
+        &self,
+        received: &Received<'_>,
+        found: &Whereabouts,
+        key: Option<&str>,
+        instance: Option<&str>,
+    ) -> Result<Destination, ReceiveError> {
+        if self.is_our_own(received.chain, instance).await? {
+            // The hooks here got this event when it began its chain.
+            return Ok(Destination::Place(Place::Elsewhere));
+        }
+        let instance = self.speaker_of(received).await?;
+        if let Some(user) = &found.user {
+            self.see(user);
+        }
+        if found.project.is_some() {
+            return Ok(self.project_of(received, found, key, instance).await?);
+        }
+        let group = match &found.seen_group {
+            Some(seen) => match self.group_of(received, seen, key, &instance).await? {
+                Destination::Place(Place::Group(group)) => Some(group),
+                other => return Ok(other),
+            },
+            None => self.group_without_path(found, &instance),
+        };
+        let group = group.filter(|_| !received.trigger.row().is_system_only());
+        Ok(Destination::Place(group.map_or(Place::Instance, Place::Group)))
+    }
+
+    /// The instance of a received event. A source without a known instance is bound to the first that an event names.
+    async fn speaker_of(&self, received: &Received<'_>) -> Result<String, ReceiveError> {
+        let id = received.source.id;
+        let bound = self.context.index().bound_to(id).cloned();
+        let named = match speaker(bound.as_ref(), received.instance) {
+            Speaker::Is(named) => named,
+            Speaker::Other => return Err(ReceiveError::Instance(bound.unwrap_or(BoundTo::Any))),
+            Speaker::First(named) => {
+                let noted = self.context.store.learn_instance(id, BoundTo::Instance(named.clone())).await?;
+                let Some(noted) = noted else { return Err(ReceiveError::Taken(named)) };
+                self.refresh_after_a_move().await;
+                // Another request may have been the first.
+                match speaker(Some(&noted), received.instance) {
+                    Speaker::Other => return Err(ReceiveError::Instance(noted)),
+                    Speaker::Is(_) | Speaker::First(_) => tracing::info!("source {id} is for {named} from now on"),
+                }
+                Some(named)
+            }
+        };
+        Ok(named.unwrap_or_else(|| unnamed(id)))
+    }
+
+    /// The project of a received event. A project whose path there has changed moves here before the event fans out.
+    async fn project_of(
+        &self,
+        received: &Received<'_>,
+        found: &Whereabouts,
+        key: Option<&str>,
+        instance: String,
+    ) -> Result<Destination, Error> {
+        let (mut place, mut before, now) = (Place::Instance, None, self.context.clock.now());
+        if let Some(known) =
+            found.project.and_then(|number| self.context.index().known_project(&instance, number).cloned())
+        {
+            place = Place::Project(known.project);
+            if found.path.as_ref().is_none_or(|path| *path == known.path) {
+                return Ok(Destination::Place(place));
+            }
+            before = Some((known.project, known.path));
+        }
+        if let Some(first) = self.repeated(received, key).await? {
+            return Ok(Destination::Repeats(first));
+        }
+        // An event of a project without a path, or with a path that is not valid here, is an event of the instance.
+        let Some(seen) = SeenProject::read(received.body).filter(|seen| Some(seen.id) == found.project) else {
+            return Ok(Destination::Place(place));
+        };
+        if let Some((project, _)) = &before
+            && seen.old_path.is_none()
+            && self.left_lately(*project, &seen.path_with_namespace, now)
+        {
+            // It was sent before the project moved, and came after.
+            return Ok(Destination::Place(place));
+        }
+        let known = self.context.store.know_project(instance, seen, received.source.id, now).await?;
+        if let Some((project, path)) = before {
+            self.leaves(project, path, now);
+        }
+        self.refresh_after_a_move().await;
+        Ok(Destination::Place(known.map_or(Place::Instance, Place::Project)))
+    }
+
+    /// The group of a received event, moved like a project.
+    async fn group_of(
+        &self,
+        received: &Received<'_>,
+        seen: &SeenGroup,
+        key: Option<&str>,
+        instance: &str,
+    ) -> Result<Destination, Error> {
+        let known = self.context.index().known_group(instance, seen.number).cloned();
+        if let Some(known) = &known
+            && known.path == seen.path
+        {
+            return Ok(Destination::Place(Place::Group(known.group)));
+        }
+        let paths = [Some(&seen.path), seen.old_path.as_ref()].into_iter().flatten();
+        let is_here = |path: &String| {
+            self.context.group_at(path).is_some() || self.context.group_at(&apart(instance, path)).is_some()
+        };
+        if known.is_none() && !paths.into_iter().any(is_here) {
+            return Ok(Destination::Place(Place::Instance));
+        }
+        if let Some(first) = self.repeated(received, key).await? {
+            return Ok(Destination::Repeats(first));
+        }
+        let source = received.source.id;
+        let known =
+            self.context.store.know_group(instance.to_owned(), seen.clone(), source, self.context.clock.now()).await?;
+        self.refresh_after_a_move().await;
+        Ok(Destination::Place(known.map_or(Place::Instance, Place::Group)))
+    }
+
+    /// The group of an event that has no full path of it.
+    fn group_without_path(&self, found: &Whereabouts, instance: &str) -> Option<GroupId> {
+        let index = self.context.index();
+        let known = found.group_number.and_then(|number| index.known_group(instance, number));
+        known.map(|known| known.group).or_else(|| index.group_by_path(instance, found.group.as_ref()?))
+    }
+
+    /// The event that a received one repeats. A repeated event creates and moves nothing: its headers are not signed.
+    async fn repeated(&self, received: &Received<'_>, key: Option<&str>) -> Result<Option<EventId>, Error> {
+        let Some(key) = key else { return Ok(None) };
+        let source = Origin::Source(received.source.id);
+        self.context.store.find_key(DedupeKey::new(source, Place::Elsewhere, key.to_owned())).await
+    }
+
+    async fn refresh_after_a_move(&self) {
+        if let Err(error) = self.context.refresh_directory().await {
+            tracing::warn!(%error, "failed to read the directory after a project or group was found, made or moved");
+        }
+    }
+
+    /// Whether an event says that it comes from here, and its chain began here.
+    async fn is_our_own(&self, chain: Option<Uuid>, instance: Option<&str>) -> Result<bool, Error> {
+        let says_so = instance.is_some_and(|instance| instance == self.context.settings.instance.trim_end_matches('/'));
+        match chain.filter(|_| says_so) {
+            Some(chain) => Ok(self.context.store.find_delivery(recursion::origin(chain)).await?.is_some()),
+            None => Ok(false),
+        }
+    }
+
+    /// Remembers a request of a source.
+    fn note_request(&self, source: SourceId, request: SeenRequest) {
+        let mut requests = lock(&self.requests);
+        let of = requests.entry(source).or_default();
+        of.changed = true;
+        if of.last.len() == MOST_REQUESTS {
+            of.last.pop_front();
+        }
+        of.last.push_back(request);
+    }
+
+    /// The last requests of a source that all nodes saw, the newest first.
+    async fn last_requests(&self, source: SourceId) -> anyhow::Result<Vec<SeenRequest>> {
+        let elsewhere = self.context.store.requests_elsewhere(source, self.context.node).await?;
+        let mut all: Vec<SeenRequest> =
+            elsewhere.iter().filter_map(|list| serde_json::from_str::<Vec<_>>(list).ok()).flatten().collect();
+        all.extend(lock(&self.requests).get(&source).into_iter().flat_map(|of| of.last.iter().cloned()));
+        all.sort_by_key(|request| std::cmp::Reverse(request.at));
+        all.truncate(MOST_REQUESTS);
+        Ok(all)
+    }
+
+    /// Stores the users and requests that were seen since the last time.
+    async fn save_seen(&self) -> anyhow::Result<()> {
+        let users = std::mem::take(&mut lock(&self.users).fresh);
+        if !users.is_empty()
+            && let Err(error) = self.context.store.know_users(users.clone(), self.context.clock.now()).await
+        {
+            tracing::warn!(%error, "failed to take up users; they are tried again");
+            lock(&self.users).fresh.extend(users);
+        }
+        let lists: Vec<(SourceId, String)> = {
+            let mut requests = lock(&self.requests);
+            let changed = requests.iter_mut().filter_map(|(source, of)| {
+                std::mem::take(&mut of.changed).then(|| serde_json::to_string(&of.last).map(|list| (*source, list)))
+            });
+            changed.filter_map(Result::ok).collect()
+        };
+        if lists.is_empty() {
+            return Ok(());
+        }
+        let now = self.context.clock.now();
+        Ok(self.context.store.save_requests(self.context.node, lists, now, now.minus(KEPT)).await?)
+    }
+
+    /// Remembers the path that a project had on its instance.
+    fn leaves(&self, project: ProjectId, path: String, now: Timestamp) {
+        let mut left = lock(&self.left);
+        if left.len() >= MOST_LEFT {
+            left.clear();
+        }
+        left.insert(project, (path, now));
+    }
+
+    /// Whether a project had this path until a moment ago.
+    fn left_lately(&self, project: ProjectId, path: &str, now: Timestamp) -> bool {
+        lock(&self.left).get(&project).is_some_and(|(known, at)| known == path && now.since(*at) < LATE)
+    }
+
+    fn see(&self, user: &SeenUser) {
+        let mut users = lock(&self.users);
+        if users.known.contains(&user.username) || users.fresh.len() >= MOST_FRESH {
+            return;
+        }
+        if users.known.len() >= MOST_KNOWN {
+            users.known.clear();
+        }
+        users.known.insert(user.username.clone());
+        users.fresh.push(user.clone());
+    }
+}

@@ -1,0 +1,123 @@
+//! Replays, step by step: read deliveries in their order, choose, reschedule them, store the progress.
+
+use quickdraw_domain::DeliveryId;
+use quickdraw_domain::replay::{Filter, Known};
+use quickdraw_store::replays::{Candidate, Look, Replay, Step};
+use uuid::Uuid;
+
+use super::Journal;
+use crate::context::Context;
+
+/// Deliveries that are looked at together.
+const PAGE: usize = 200;
+/// The same with their bodies, which can be large.
+const PAGE_OF_BODIES: usize = 8;
+/// Pages that one step looks at for one replay before others get their turn.
+const PAGES: usize = 20;
+/// Replays that run side by side.
+const SIDE_BY_SIDE: usize = 16;
+/// Deliveries that a preview looks at.
+const MOST_PREVIEWED: usize = 100_000;
+
+/// The number of deliveries that a filter chooses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Preview {
+    /// The number of chosen deliveries.
+    pub matched: usize,
+    /// Whether all were looked at; otherwise there may be more.
+    pub complete: bool,
+}
+
+impl Journal {
+    /// Advances all running replays by one step, each as far as its rate allows.
+    ///
+    /// # Errors
+    /// When the store fails; they go on from where they were.
+    pub async fn replay(&self) -> anyhow::Result<()> {
+        for replay in self.context.store.list_replays(None, true, SIDE_BY_SIDE).await? {
+            self.advance(replay).await?;
+        }
+        Ok(())
+    }
+
+    async fn advance(&self, replay: Replay) -> anyhow::Result<()> {
+        let now = self.context.clock.now();
+        // At most the rate of one second is saved up: a pause must not end in a flood.
+        let since = i64::try_from(now.since(replay.advanced_at).as_millis()).unwrap_or(i64::MAX).min(1000);
+        let mut allowed = usize::try_from(replay.rate.saturating_mul(since) / 1000).unwrap_or(0);
+        let mut cursor = replay.cursor;
+        for _ in 0..PAGES {
+            if allowed == 0 {
+                break;
+            }
+            let page = page(&self.context, &replay.filter, cursor).await?;
+            let (mut chosen, mut looked_at, mut last) = (Vec::new(), 0, cursor);
+            for candidate in &page {
+                if chosen.len() == allowed {
+                    break;
+                }
+                (looked_at, last) = (looked_at + 1, candidate.delivery);
+                if chooses(&self.context, &replay.filter, candidate) {
+                    chosen.push(candidate.delivery);
+                }
+            }
+            allowed -= chosen.len();
+            let finished = page.is_empty();
+            let step = Step { replay: replay.id, from: cursor, to: last, looked_at, chosen, finished };
+            if self.context.store.advance_replay(step, now).await? > 0 {
+                self.scheduler.scan_queues();
+                self.context.wakes.deliver.notify_one();
+            }
+            if finished {
+                tracing::info!(replay.id = replay.id, "replay {} has come to its end", replay.id);
+                break;
+            }
+            cursor = last;
+        }
+        Ok(())
+    }
+
+    /// Counts the deliveries that a replay would choose.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn preview_replay(&self, filter: &Filter) -> anyhow::Result<Preview> {
+        let (mut matched, mut looked_at, mut cursor) = (0, 0, DeliveryId(Uuid::nil()));
+        while looked_at < MOST_PREVIEWED {
+            let page = page(&self.context, filter, cursor).await?;
+            matched += page.iter().filter(|candidate| chooses(&self.context, filter, candidate)).count();
+            looked_at += page.len();
+            let Some(last) = page.last() else {
+                return Ok(Preview { matched, complete: true });
+            };
+            cursor = last.delivery;
+            // A preview of a busy fortnight must not hold up other tasks of this thread.
+            tokio::task::yield_now().await;
+        }
+        Ok(Preview { matched, complete: false })
+    }
+}
+
+async fn page(context: &Context, filter: &Filter, after: DeliveryId) -> anyhow::Result<Vec<Candidate>> {
+    let look = Look {
+        after,
+        from: filter.begin(),
+        to: filter.end(),
+        bodies: filter.text.is_some(),
+        limit: if filter.text.is_some() { PAGE_OF_BODIES } else { PAGE },
+    };
+    Ok(context.store.candidates(look).await?)
+}
+
+/// Hooks that are gone get nothing.
+fn chooses(context: &Context, filter: &Filter, candidate: &Candidate) -> bool {
+    let body = candidate.payload.as_ref().and_then(|payload| payload.unpack().ok());
+    context.index().hook(candidate.hook).is_some()
+        && filter.chooses(Known {
+            event: &candidate.event,
+            hook: candidate.hook,
+            state: candidate.state,
+            status: candidate.status,
+            body: body.as_deref(),
+        })
+}

@@ -1,0 +1,102 @@
+//! The workers of this node: whether they run, and what fails.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use quickdraw_domain::Timestamp;
+use quickdraw_engine::{RunsOn, WorkerStatus};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::auth::Admin;
+use crate::state::App;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+/// The nodes that run a worker.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum RunsOnView {
+    /// Every node runs it.
+    EachNode,
+    /// One node at a time does its work, and the others find it done.
+    OneNode,
+}
+
+/// A worker of this node, since the node started.
+#[derive(Serialize, ToSchema)]
+struct WorkerView {
+    /// Its name, as in the label `worker` of `quickdraw_worker_failures_total`.
+    name: &'static str,
+    /// The nodes that run it.
+    runs_on: RunsOnView,
+    /// A run is under way.
+    is_running: bool,
+    /// The last run that has ended failed.
+    is_failing: bool,
+    /// Runs that have begun.
+    runs: u64,
+    /// Runs that have failed.
+    failures: u64,
+    /// The time at which the last run began.
+    #[schema(format = DateTime)]
+    last_run: Option<String>,
+    /// The time at which a run last succeeded.
+    #[schema(format = DateTime)]
+    last_success: Option<String>,
+    /// The error of the last run that failed, also when later runs succeeded.
+    last_error: Option<String>,
+    /// The time of that error.
+    #[schema(format = DateTime)]
+    last_error_at: Option<String>,
+    /// The duration of the last run that has ended, in milliseconds.
+    duration_ms: Option<u64>,
+    /// Rows that wait for the worker on all nodes, counted up to 100,000. Null where nothing is counted, and while the
+    /// database does not answer.
+    backlog: Option<i64>,
+}
+
+impl From<WorkerStatus> for WorkerView {
+    fn from(status: WorkerStatus) -> Self {
+        Self {
+            name: status.name,
+            runs_on: match status.runs_on {
+                RunsOn::EachNode => RunsOnView::EachNode,
+                RunsOn::OneNode => RunsOnView::OneNode,
+            },
+            is_running: status.is_running,
+            is_failing: status.is_failing,
+            runs: status.runs,
+            failures: status.failures,
+            last_run: status.last_run.map(Timestamp::to_iso),
+            last_success: status.last_success.map(Timestamp::to_iso),
+            last_error: status.last_error,
+            last_error_at: status.last_error_at.map(Timestamp::to_iso),
+            duration_ms: status.took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+            backlog: status.backlog,
+        }
+    }
+}
+
+/// The workers of a node.
+#[derive(Serialize, ToSchema)]
+struct Workers {
+    /// The node that answered.
+    #[schema(format = Uuid)]
+    node: String,
+    /// All workers, in the order of an event's life.
+    items: Vec<WorkerView>,
+}
+
+/// List the workers of the node that answers, with their last run, last error and backlog. Administrators.
+#[utoipa::path(get, path = "/workers", tag = "Operations", responses((status = 200, body = Workers)))]
+async fn list(_: Admin, State(app): State<Arc<App>>) -> Json<Workers> {
+    let node = app.engine.context.node().0.to_string();
+    let items = app.engine.workers().await.into_iter().map(WorkerView::from).collect();
+    Json(Workers { node, items })
+}
