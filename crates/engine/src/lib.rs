@@ -36,6 +36,7 @@ pub use delivery::transport::{Sent, Transport};
 pub use directory::Index;
 pub use engine::Engine;
 pub use insights::Insights;
+pub use insights::ask::ask;
 pub use journal::Journal;
 pub use journal::filters::Trial;
 pub use journal::relay::{ReceiveError, Received, SeenRequest};

@@ -10,17 +10,18 @@ use quickdraw_domain::{Timestamp, Trigger};
 use quickdraw_insights::alerts::{
     About, Beside, Found, Rule, Rules, Standing, Standings, Watched, body, key, over, step,
 };
-use quickdraw_insights::entity::{Entity, Item};
 use quickdraw_insights::gaps::{After, Sequence};
-use quickdraw_insights::metrics::{Choice, Items, Kind, Metric, Trait};
+use quickdraw_insights::metrics::{Choice, Kind, Metric, Trait};
 use quickdraw_insights::people::{People, Whose};
+use quickdraw_insights::question::{GroupKey, Grouping, Question, Window};
 use quickdraw_insights::roster::{Resolver, Roster, Who};
 use quickdraw_store::documents::{self, Document};
-use quickdraw_store::insights::{Lives, NamedProject, things_of};
+use quickdraw_store::insights::NamedProject;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Insights;
+use super::ask::ask;
 use crate::context::Context;
 use crate::telemetry::precise;
 
@@ -257,45 +258,42 @@ async fn measured(
     let window = Duration::from_secs(rule.window);
     let from = now.minus(window);
     let compares = rule.times_before.is_some();
-    let before = if compares { from.minus(window * BEFORE) } else { from };
-    let lives = Lives { from: before, to: now, projects: only };
-    let (things, others) = things_of(&context.store, metric, lives, rule.branch.is_some()).await?;
-    let people = people(context).await?;
-    let (rule, mut groups) = (rule.clone(), BTreeMap::<Option<i64>, (Vec<Item>, Vec<Item>)>::new());
-    // A project without items has the value 0, and is not missing.
-    let seeds = if rule.each_project { watched.into_iter().map(Some).collect() } else { vec![None] };
-    groups.extend(seeds.into_iter().map(|project| (project, Default::default())));
-    let group = |item: &Item| Some(item.key().0).filter(|_| rule.each_project);
-    for item in things {
-        groups.entry(group(&item)).or_default().0.push(item);
-    }
-    for item in others {
-        groups.entry(group(&item)).or_default().1.push(item);
-    }
+    let before = from.minus(window * BEFORE);
     let days = window.as_secs_f64() / 86_400.0;
-    let traits = [(Trait::Branch, &rule.branch), (Trait::Label, &rule.label)];
-    let only = traits.into_iter().filter_map(|(of, wanted)| Some((of, wanted.clone()?))).collect();
-    let choice = Choice {
-        only,
+    let days_before = days * f64::from(BEFORE);
+    let mut choice = Choice {
         older_than: rule.older_than.map(Duration::from_secs),
         deployed_by: metric.deployed_by(),
         incident_labels: context.settings.incident_labels.clone(),
         ..Choice::default()
     };
-    // Off the threads that answer others: there can be many.
-    let measured = tokio::task::spawn_blocking(move || {
-        let of_group = |(id, (things, others))| {
-            let items = Items::new(things, others, people.clone(), choice.clone());
-            let value = rule.statistic.of(&items.metric(metric, from, now, days));
-            let was = compares.then(|| items.metric(metric, before, from, days * f64::from(BEFORE)));
-            // Where there was nothing, nothing can be compared with it.
-            let was = was.filter(|was| was.samples > 0).and_then(|was| rule.statistic.of(&was));
-            let of_one = if matches!(metric.kind, Kind::Count | Kind::Sum) { f64::from(BEFORE) } else { 1.0 };
-            (id, (value, was.map(|was| was / of_one)))
-        };
-        groups.into_iter().map(of_group).collect()
-    });
-    Ok(measured.await?)
+    for (of, wanted) in [(Trait::Branch, &rule.branch), (Trait::Label, &rule.label)] {
+        choice.only.extend(wanted.clone().map(|wanted| (of, wanted)));
+    }
+
+    let question = Question {
+        before: compares.then_some(Window { from: before, to: from, days: days_before }),
+        projects: only,
+        people: people(context).await?,
+        choice,
+        grouping: if rule.each_project { Grouping::WatchedProjects(watched) } else { Grouping::None },
+        ..Question::new(metric, Window { from, to: now, days }, now)
+    };
+    let answer = ask(&context.store, question, ()).await?;
+
+    // A count of several windows is compared as the count of one window.
+    let windows = if matches!(metric.kind, Kind::Count | Kind::Sum) { f64::from(BEFORE) } else { 1.0 };
+    let mut numbers = Numbers::new();
+    for group in answer.groups {
+        let project = if let GroupKey::Project(id) = group.key { Some(id) } else { None };
+        // A number without samples cannot be compared.
+        let before = group.before.filter(|before| before.samples > 0);
+        let before = before.and_then(|before| rule.statistic.of(&before));
+        let value = rule.statistic.of(&group.number);
+        numbers.insert(project, (value, before.map(|before| before / windows)));
+    }
+
+    Ok(numbers)
 }
 
 /// All people but bots.

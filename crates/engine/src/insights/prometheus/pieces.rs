@@ -212,7 +212,27 @@ async fn read_branches(
 
 #[cfg(test)]
 mod tests {
+    use quickdraw_insights::question::Wanted;
+
+    use super::super::project::question;
     use super::*;
+
+    #[test]
+    fn the_windows_contain_what_each_shown_metric_reads() {
+        let now = Timestamp::from_seconds(1_800_000_000);
+        let of_merge_requests =
+            ["mr_open", "mr_merged", "mr_closed_unmerged", "mr_waiting", "time_to_merge", "time_to_first_approval"];
+        let of_pipelines =
+            ["pipeline_duration", "pipeline_success_share", "pipeline_failure_share", "pipeline_other_share"];
+        for name in of_merge_requests.into_iter().chain(of_pipelines) {
+            let reads = question(name, now).expect("a metric").reads();
+            let is_read = |(family, from): &(Family, Timestamp)| {
+                reads.items.wanted == Wanted::Items(*family) && *from <= reads.items.from
+            };
+            assert!(windows(now).iter().any(is_read), "{name}");
+            assert_eq!((reads.items.to, reads.context), (now, Vec::new()), "{name}");
+        }
+    }
 
     #[test]
     fn projects_are_read_together_as_far_as_they_fit() {
