@@ -88,7 +88,8 @@ pub struct DedupeKey {
     /// Keys of different sources, and of the API, are never equal.
     pub origin: Origin,
     /// Keys of different projects and groups are never equal: two senders may number their builds alike. `Elsewhere`
-    /// for received events, whose key contains the project or group of the body ([`Envelope::dedupe_key`](crate::envelope::Envelope::dedupe_key)).
+    /// for received events, whose key contains the project or group of the body
+    /// ([`Envelope::dedupe_key`](crate::envelope::Envelope::dedupe_key)).
     pub place: Place,
     /// The sender's key, as it was sent.
     pub key: String,
