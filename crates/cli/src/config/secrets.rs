@@ -102,7 +102,7 @@ mod tests {
         check_refused(|config| config.source.signing_token = "s3cret".to_owned().into(), "source.signing_token");
         check_refused(|config| config.server.key = "s3cret".to_owned().into(), "server.key cannot be used");
         for (token, words) in [
-            ("s3cret-of-an-administrator\n", "server.root_token has a line break"),
+            ("s3cret-of-an-administrator\n", "server.root_token contains a line break"),
             ("s3cret-of-an-administrator ", "server.root_token begins or ends"),
             ("s3cret", "server.root_token is shorter"),
             ("s3cret-of-an-ädministrator", "server.root_token has characters beyond ASCII"),

@@ -16,7 +16,7 @@ pub(crate) fn secrets_that_do_not_fit_into_a_header_are_refused_at_the_start(eng
         ("GITLAB_WEBHOOK_SECRET", "canary-secret\n", "source.secret contains a line break"),
         ("GITLAB_WEBHOOK_SECRET", " canary-secret ", "source.secret begins or ends with a blank"),
         ("GITLAB_WEBHOOK_SIGNING_TOKEN", "canary-token", "source.signing_token"),
-        ("QUICKDRAW_ROOT_TOKEN", "canary-of-the-administrator\n", "server.root_token has a line break"),
+        ("QUICKDRAW_ROOT_TOKEN", "canary-of-the-administrator\n", "server.root_token contains a line break"),
     ] {
         for arguments in [&["config", "check"][..], &["doctor"], &["serve"]] {
             let output = server.command(arguments).env(name, value).output().expect("it ran");

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{Kind, note};
 use crate::compose::fields::{Field, Given, null, user};
 use crate::compose::{Addresses, ComposeError, Composer, InProject};
-use crate::event::ObjectName;
+use crate::envelope::ObjectName;
 use crate::scope::Levels;
 use crate::trigger::Row;
 

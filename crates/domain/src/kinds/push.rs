@@ -13,7 +13,7 @@ use super::Kind;
 use crate::Trigger;
 use crate::compose::spelling::Form;
 use crate::compose::{Addresses, ComposeError, Composer, InProject, ProjectBody, RepositoryBody, tree_of};
-use crate::event::ObjectName;
+use crate::envelope::{Member, ObjectName};
 use crate::scope::Levels;
 use crate::trigger::Row;
 
@@ -36,7 +36,7 @@ pub(super) static PUSH: Kind = Kind {
         ..Row::USUAL
     },
     composer: Some(Composer::Push(compose)),
-    object_name: ObjectName::Member(|body| body.git_ref),
+    object_name: ObjectName::Member(Member::Ref),
     report: Some(include_str!("../../../../fixtures/gitlab/push_hooks/report.json")),
     ..Kind::USUAL
 };

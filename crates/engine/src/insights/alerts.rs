@@ -161,7 +161,7 @@ impl Insights {
             let event = self.journal.new_event(Place::Instance, Trigger::INSIGHT_ALERT, Origin::Api);
             // The same change is the same event, if it is reported again after a crash.
             let key = format!("insight alert {name} {} {}", one.state.name(), one.since.as_micros());
-            match self.journal.ingest(event, Some(key), body.as_bytes()).await {
+            match self.journal.ingest(event, Some(key), body.as_bytes(), None).await {
                 Ok(_) => reported.push((name, one)),
                 Err(error) => {
                     tracing::warn!(%error, rule.id = one.rule.id, "failed to report an alert; it is reported again")

@@ -8,7 +8,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::Tally;
-use quickdraw_domain::event::{DedupeKey, Event, Origin, object_key};
+use quickdraw_domain::envelope::Envelope;
+use quickdraw_domain::event::{DedupeKey, Event, Origin};
 use quickdraw_domain::recursion::Chain;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{DeliveryId, EventId, HookId, Timestamp, Trigger};
@@ -89,13 +90,19 @@ impl Journal {
     }
 
     /// Journals an event with the exact bytes of its body. When this returns `Ok`, it is on disk and will reach every
-    /// hook that it is owed. The key recognises a second copy of the event.
+    /// hook that it is owed. The key recognises a second copy of the event. The envelope is given if the body was read.
     ///
     /// # Errors
     /// When the store could not commit it, or too many wait already; the event is not kept then. When the store does
     /// not answer in time, the event may still be committed, and its key recognises it when it comes again.
-    pub async fn ingest(&self, event: Event, key: Option<String>, body: &[u8]) -> Result<Appended, Error> {
-        let (new, stopped) = self.build(event, key, body).await;
+    pub async fn ingest(
+        &self,
+        event: Event,
+        key: Option<String>,
+        body: &[u8],
+        envelope: Option<&Envelope<'_>>,
+    ) -> Result<Appended, Error> {
+        let (new, stopped) = self.build(event, key, body, envelope).await;
         self.queue.arrived.fetch_add(1, Ordering::Relaxed);
 
         let kib = u32::try_from(new.payload.as_bytes().len() / 1024 + 1).unwrap_or(u32::MAX);
@@ -116,13 +123,23 @@ impl Journal {
     }
 
     /// Completes an event for the store: asks the filters of hooks, names the object, packs the body.
-    async fn build(&self, mut event: Event, key: Option<String>, body: &[u8]) -> (NewEvent, Vec<(HookId, SkipReason)>) {
+    async fn build(
+        &self,
+        mut event: Event,
+        key: Option<String>,
+        body: &[u8],
+        envelope: Option<&Envelope<'_>>,
+    ) -> (NewEvent, Vec<(HookId, SkipReason)>) {
         let (place, trigger) = (event.place, event.trigger);
         let index = self.context.directory();
         let judged = self.turns.judge(&index, (place, trigger), event.branch(), body).await;
         event.unlisted = judged.unlisted;
         if index.is_subscribed_in_order(place, trigger) {
-            event.object = Some(object_key(trigger, place, body));
+            // A body that cannot be read has the key of an empty one.
+            event.object = Some(match envelope {
+                Some(envelope) => envelope.object_key(trigger, place),
+                None => Envelope::read(body).unwrap_or_default().object_key(trigger, place),
+            });
         }
 
         let new = NewEvent {

@@ -7,7 +7,8 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use quickdraw_domain::event::{DedupeKey, Event, Origin, SeenGroup, SeenProject, SeenUser, Whereabouts};
+use quickdraw_domain::envelope::{Envelope, Group, User};
+use quickdraw_domain::event::{DedupeKey, Event, Origin};
 use quickdraw_domain::identity::apart;
 use quickdraw_domain::recursion;
 use quickdraw_domain::scope::Place;
@@ -47,12 +48,12 @@ pub struct Received<'a> {
     pub instance: Option<&'a str>,
     /// `X-Gitlab-Event-UUID`.
     pub chain: Option<Uuid>,
-    /// Full ref name, for pushes.
-    pub git_ref: Option<String>,
     /// The key that recognises a second copy.
     pub key: Option<String>,
     /// The exact bytes.
     pub body: &'a [u8],
+    /// The envelope of the body.
+    pub envelope: &'a Envelope<'a>,
 }
 
 /// The reason why a received event is refused.
@@ -109,7 +110,7 @@ struct Requests {
 #[derive(Default)]
 struct Users {
     known: HashSet<String>,
-    fresh: Vec<SeenUser>,
+    fresh: Vec<User>,
 }
 
 /// The destination of a received event.
@@ -129,9 +130,8 @@ impl Journal {
     /// not kept then.
     pub async fn receive(&self, received: Received<'_>) -> Result<(Appended, bool), ReceiveError> {
         let instance = received.instance.map(|text| text.trim_end_matches('/').chars().take(255).collect::<String>());
-        let found = Whereabouts::read(received.body);
-        let key = received.key.as_deref().map(|key| found.key(key));
-        let place = match self.relay.place_of(&received, &found, key.as_deref(), instance.as_deref()).await? {
+        let key = received.key.as_deref().map(|key| received.envelope.dedupe_key(key));
+        let place = match self.relay.place_of(&received, key.as_deref(), instance.as_deref()).await? {
             Destination::Place(place) => place,
             Destination::Repeats(first) => return Ok((Appended::Duplicate(first), false)),
         };
@@ -148,13 +148,13 @@ impl Journal {
         let sent_as = received.sent_as.filter(|name| *name != usual);
         let event = Event {
             chain: received.chain,
-            git_ref: received.git_ref,
+            git_ref: received.envelope.git_ref.as_deref().map(str::to_owned),
             sent_as: sent_as.map(|name| name.chars().take(255).collect()),
             instance,
             duplicate_of,
             ..self.new_event(place, received.trigger, Origin::Source(received.source.id))
         };
-        let appended = self.ingest(event, key, received.body).await;
+        let appended = self.ingest(event, key, received.body, Some(received.envelope)).await;
         if let Some(first) = first {
             first.ended(appended.as_ref().ok().map(|appended| appended.id()));
         }
@@ -200,7 +200,6 @@ impl Relay {
     async fn place_of(
         &self,
         received: &Received<'_>,
-        found: &Whereabouts,
         key: Option<&str>,
         instance: Option<&str>,
     ) -> Result<Destination, ReceiveError> {
@@ -209,18 +208,19 @@ impl Relay {
             return Ok(Destination::Place(Place::Elsewhere));
         }
         let instance = self.speaker_of(received).await?;
-        if let Some(user) = &found.user {
+        let envelope = received.envelope;
+        if let Some(user) = envelope.user() {
             self.see(user);
         }
-        if found.project.is_some() {
-            return Ok(self.project_of(received, found, key, instance).await?);
+        if let Some(number) = envelope.project_id() {
+            return Ok(self.project_of(received, number, key, instance).await?);
         }
-        let group = match &found.seen_group {
-            Some(seen) => match self.group_of(received, seen, key, &instance).await? {
+        let group = match envelope.group() {
+            Some(seen) => match self.group_of(received, &seen, key, &instance).await? {
                 Destination::Place(Place::Group(group)) => Some(group),
                 other => return Ok(other),
             },
-            None => self.group_without_path(found, &instance),
+            None => self.group_without_path(envelope, &instance),
         };
         let group = group.filter(|_| !received.trigger.row().is_system_only());
         Ok(Destination::Place(group.map_or(Place::Instance, Place::Group)))
@@ -252,16 +252,14 @@ impl Relay {
     async fn project_of(
         &self,
         received: &Received<'_>,
-        found: &Whereabouts,
+        number: i64,
         key: Option<&str>,
         instance: String,
     ) -> Result<Destination, Error> {
         let (mut place, mut before, now) = (Place::Instance, None, self.context.clock.now());
-        if let Some(known) =
-            found.project.and_then(|number| self.context.index().known_project(&instance, number).cloned())
-        {
+        if let Some(known) = self.context.index().known_project(&instance, number).cloned() {
             place = Place::Project(known.project);
-            if found.path.as_ref().is_none_or(|path| *path == known.path) {
+            if received.envelope.project_path().is_none_or(|path| path == known.path) {
                 return Ok(Destination::Place(place));
             }
             before = Some((known.project, known.path));
@@ -270,7 +268,7 @@ impl Relay {
             return Ok(Destination::Repeats(first));
         }
         // An event of a project without a path, or with a path that is not valid here, is an event of the instance.
-        let Some(seen) = SeenProject::read(received.body).filter(|seen| Some(seen.id) == found.project) else {
+        let Some(seen) = received.envelope.project() else {
             return Ok(Destination::Place(place));
         };
         if let Some((project, _)) = &before
@@ -292,7 +290,7 @@ impl Relay {
     async fn group_of(
         &self,
         received: &Received<'_>,
-        seen: &SeenGroup,
+        seen: &Group,
         key: Option<&str>,
         instance: &str,
     ) -> Result<Destination, Error> {
@@ -320,10 +318,10 @@ impl Relay {
     }
 
     /// The group of an event that has no full path of it.
-    fn group_without_path(&self, found: &Whereabouts, instance: &str) -> Option<GroupId> {
+    fn group_without_path(&self, envelope: &Envelope<'_>, instance: &str) -> Option<GroupId> {
         let index = self.context.index();
-        let known = found.group_number.and_then(|number| index.known_group(instance, number));
-        known.map(|known| known.group).or_else(|| index.group_by_path(instance, found.group.as_ref()?))
+        let known = envelope.group_id().and_then(|number| index.known_group(instance, number));
+        known.map(|known| known.group).or_else(|| index.group_by_path(instance, &envelope.group_path()?))
     }
 
     /// The event that a received one repeats. A repeated event creates and moves nothing: its headers are not signed.
@@ -407,7 +405,7 @@ impl Relay {
         lock(&self.left).get(&project).is_some_and(|(known, at)| known == path && now.since(*at) < LATE)
     }
 
-    fn see(&self, user: &SeenUser) {
+    fn see(&self, user: User) {
         let mut users = lock(&self.users);
         if users.known.contains(&user.username) || users.fresh.len() >= MOST_FRESH {
             return;
@@ -416,6 +414,6 @@ impl Relay {
             users.known.clear();
         }
         users.known.insert(user.username.clone());
-        users.fresh.push(user.clone());
+        users.fresh.push(user);
     }
 }
