@@ -2,9 +2,9 @@
 //! hooks. The default is five tests and five resends a minute.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use quickdraw_domain::GroupId;
 use quickdraw_domain::scope::Scope;
 
@@ -55,7 +55,7 @@ impl ByHandLimit {
         if self.most == 0 {
             return Ok(());
         }
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock();
         if counts.len() >= MOST_KEYS {
             counts.retain(|_, times| times.back().is_some_and(|last| last.elapsed() < WINDOW));
         }

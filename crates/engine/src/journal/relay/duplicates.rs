@@ -11,7 +11,6 @@ use tokio::sync::watch;
 
 use super::Memory;
 use crate::journal::Journal;
-use crate::lock;
 
 /// Within this time, an event with the same body from another webhook is the same event.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -58,7 +57,7 @@ impl OnItsWay<'_> {
     pub(super) fn ended(mut self, committed: Option<EventId>) {
         let Some(outcome) = self.outcome.take() else { return };
         if committed.is_none() {
-            lock(&self.memory.duplicates).bodies.remove(&self.hash);
+            self.memory.duplicates.lock().bodies.remove(&self.hash);
         }
         let _ = outcome.send(Some(committed));
     }
@@ -67,7 +66,7 @@ impl OnItsWay<'_> {
 impl Drop for OnItsWay<'_> {
     fn drop(&mut self) {
         if self.outcome.is_some() {
-            lock(&self.memory.duplicates).bodies.remove(&self.hash);
+            self.memory.duplicates.lock().bodies.remove(&self.hash);
         }
     }
 }
@@ -85,7 +84,7 @@ impl Journal {
         let now = self.context.clock.now();
         let (sender, outcome) = watch::channel(None);
         let known = {
-            let mut known = lock(&self.memory.duplicates);
+            let mut known = self.memory.duplicates.lock();
             known.forget(now);
             match known.bodies.get(&hash) {
                 // The same key is a duplicate, which the journal knows.
