@@ -1,5 +1,7 @@
 //! Shared permits: a limit in total, and limits for one user, one project or group, and one top-level group. Creating
 //! more users or projects gives nobody more permits, and some permits are reserved for administrators.
+//!
+//! These limits count permits in use. `governor` limits rates, and a semaphore has no keys.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,6 @@
 //! Permits with a limit in total and a limit per key, such as connections per address.
+//!
+//! These limits count permits in use. `governor` limits rates, and a semaphore has no keys.
 
 use std::collections::HashMap;
 use std::hash::Hash;

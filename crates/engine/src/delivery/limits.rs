@@ -1,4 +1,7 @@
 //! The limit of deliveries that a namespace may have in a minute.
+//!
+//! `governor`, which limits the sources in `server`, does not fit here. It refills continuously and reads a clock of
+//! its own. This limit counts calendar minutes, and it counts an event by the time at which the event was received.
 
 use std::collections::HashMap;
 

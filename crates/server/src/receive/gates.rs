@@ -1,4 +1,7 @@
 //! The sources in memory, each with its verifier and rate limit. They are updated from the directory when it changes.
+//!
+//! `governor` limits requests. Log lines about refusals have a small counter of their own: it takes the time as an
+//! argument, and it reports how many refusals it left out.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
