@@ -3,7 +3,7 @@
 //! Invariants:
 //!
 //! - Workers do not call workers. A wake carries no data; losing every wake costs only latency, because each worker
-//! ticks.
+//!   ticks.
 //! - A worker takes no input: restart, second node and the normal case are the same code.
 //! - No transaction spans a network call.
 //! - A failed attempt is a value. `Err` here means that *we* failed: it is logged once, the lease lapses, and the step
