@@ -6,10 +6,10 @@ use quickdraw_domain::event::{Event, Origin};
 use quickdraw_domain::scope::Place as Where;
 use quickdraw_domain::{EventId, Timestamp, Trigger};
 use quickdraw_insights::facts;
-use quickdraw_insights::metrics::{Choice, Items, Metric};
-use quickdraw_insights::people::People;
+use quickdraw_insights::metrics::Metric;
+use quickdraw_insights::question::{Question, Window};
 use quickdraw_store::events::NewEvent;
-use quickdraw_store::insights::{Lives, Projected, things_of};
+use quickdraw_store::insights::Projected;
 use quickdraw_store::{Packed, SharedStore};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -81,11 +81,10 @@ async fn project(store: &SharedStore) -> anyhow::Result<()> {
 }
 
 /// Answers a question, as the server does.
-async fn ask(store: &SharedStore, metric: &Metric) -> anyhow::Result<()> {
+async fn ask(store: &SharedStore, metric: &'static Metric) -> anyhow::Result<()> {
     let (from, to) = (Timestamp::from_seconds(START + 60 * DAY), Timestamp::from_seconds(START + 90 * DAY));
-    let (things, others) = things_of(store, metric, Lives { from, to, projects: None }, false).await?;
-    let items = Items::new(things, others, People::default(), Choice::default());
-    std::hint::black_box(items.metric(metric, from, to, 30.0));
+    let question = Question::new(metric, Window { from, to, days: 30.0 }, to);
+    std::hint::black_box(quickdraw_engine::ask(store, question, ()).await?);
     Ok(())
 }
 

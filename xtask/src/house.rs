@@ -1,5 +1,6 @@
-//! Measures the structure of the code: `cargo run -p xtask -- house` prints the figures, and `-- house --check` refuses a figure
-//! that is worse than the bound in `xtask/house.json`. A change that improves a figure lowers its bound (`-- house --record`).
+//! Measures the structure of the code: `cargo run -p xtask -- house` prints the figures, and `-- house --check` refuses
+//! a figure that is worse than the bound in `xtask/house.json`. A change that improves a figure lowers its bound (`--
+//! house --record`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

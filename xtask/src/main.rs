@@ -1,6 +1,6 @@
-//! Checks that cargo cannot make. `cargo run -p xtask -- tidy` checks the rules of the house, and `… -- house` measures its structure.
-//! `… -- schemas` writes the schemas of bodies, and `… -- schemas --check` refuses to take away a field that
-//! `… -- schemas --release` promised.
+//! Checks that cargo cannot make. `cargo run -p xtask -- tidy` checks the rules of the house, and `… -- house` measures
+//! its structure. `… -- schemas` writes the schemas of bodies, and `… -- schemas --check` refuses to take away a field
+//! that `… -- schemas --release` promised.
 
 mod house;
 mod schemas;

@@ -1,5 +1,7 @@
 //! The rules of this repository: layers, lengths of files, module documentation, unfinished code.
 
+mod text;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -62,6 +64,9 @@ pub(crate) fn run(root: &Path) -> anyhow::Result<()> {
             check_file(name, root, &file, &mut problems)?;
         }
     }
+    for page in pages(root)? {
+        text::check_page(root, &page, &mut problems)?;
+    }
     for problem in &problems {
         show(problem);
     }
@@ -112,6 +117,9 @@ fn check_file(name: &str, root: &Path, file: &Path, problems: &mut Vec<String>) 
     let tests_begin = unit_tests(&text).unwrap_or(lines);
     for (number, line) in text.lines().enumerate() {
         let code = line.split("//").next().unwrap_or_default();
+        if let Some(rule) = text::broken_rule_of_comment(line) {
+            problems.push(format!("{shown}:{}: {rule}", number + 1));
+        }
         if let Some(trigger) = trigger_literal(code)
             && !may_name_triggers
             && number < tests_begin
@@ -165,7 +173,22 @@ fn trigger_literal(code: &str) -> Option<&str> {
     quoted.iter().map(|word| word.trim_end_matches('\\')).find(|word| is_trigger(word))
 }
 
+/// The Markdown pages of the repository.
+fn pages(root: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut pages = files(&root.join("docs"), "md")?;
+    for name in ["README.md", "CHANGELOG.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+        pages.push(root.join(name));
+    }
+    pages.retain(|page| page.exists());
+    Ok(pages)
+}
+
+/// The Rust files of a folder and the folders in it.
 pub(crate) fn rust_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    files(folder, "rs")
+}
+
+fn files(folder: &Path, ending: &str) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -173,7 +196,7 @@ pub(crate) fn rust_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
             let path = entry?.path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+            } else if path.extension().is_some_and(|extension| extension == ending) {
                 files.push(path);
             }
         }

@@ -52,15 +52,17 @@ pub(crate) async fn root_token(config: &Config, store: &SharedStore, first: &mut
     };
     secrets::check_root_token("the administrator's token", &token)?;
     let digest = *TokenDigest::new(token.as_bytes()).as_bytes();
-    // It cannot be taken back or rotated over the API, only replaced where it comes from: so what is known here is good.
+    // It cannot be taken back or rotated over the API, only replaced where it comes from: so what is known here is
+    // good.
     if store.find_actor(digest, now()).await?.is_none() {
         store.set_root_token(digest, now()).await?;
     }
     Ok(())
 }
 
-/// The default source. Without a secret in the settings it has one that was made once and is the same on every node: the store has
-/// it sealed, and a file in the data folder shows it. A file with another one, from before nodes shared theirs, is good as well.
+/// The default source. Without a secret in the settings it has one that was made once and is the same on every node:
+/// the store has it sealed, and a file in the data folder shows it. A file with another one, from before nodes shared
+/// theirs, is good as well.
 pub(crate) async fn source(config: &Config, store: &SharedStore, first: &mut FirstStart) -> anyhow::Result<Source> {
     let file = config.server.data_dir.join("webhook-secret");
     let mut known = Vec::new();

@@ -44,16 +44,16 @@ pub enum ComposeError {
     /// The object lacks something.
     #[error("the object of {0}, or what it was before, is not usable: {1}")]
     Object(Trigger, serde_json::Error),
-    /// It lacks an attribute without which nobody can tell what it is.
+    /// The object lacks an attribute that identifies it.
     #[error("the object of {0} has no {1}")]
     Missing(Trigger, &'static str),
     /// A word that no receiver knows.
-    #[error("the action {1:?} of the object of {0} is none of {2}")]
+    #[error("the action {1:?} of the object of {0} is unknown; use one of {2}")]
     Action(Trigger, String, String),
     /// GitLab sends nothing for it.
     #[error("{1} fires no {0} in GitLab, and none is sent: do not report it")]
     Silent(Trigger, &'static str),
-    /// What belongs to it is something else than it has to be.
+    /// A part of the object has the wrong type or form.
     #[error("{1} of the object of {0} has to be {2}, as in GitLab's bodies")]
     Shape(Trigger, String, &'static str),
     /// It is too large, or what is composed from it is.
@@ -165,8 +165,8 @@ pub(crate) enum Composer {
     Attributes(&'static Shape),
 }
 
-/// The kind of an event by its object: a confidential object makes the event confidential, whatever the report calls it. A
-/// comment is as confidential as the issue that it belongs to.
+/// The kind of an event by its object: a confidential object makes the event confidential, whatever the report calls
+/// it. A comment is as confidential as the issue that it belongs to.
 #[must_use]
 pub fn kind_of(trigger: Trigger, object: &RawValue) -> Trigger {
     if trigger.kind().confidential.is_none() {

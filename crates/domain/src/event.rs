@@ -1,14 +1,6 @@
 //! Events, as the journal keeps them.
 
-mod object;
-mod skim;
-mod whereabouts;
-
-pub(crate) use object::ObjectName;
-pub use object::object_key;
-pub use skim::{BodyError, MAX_DEPTH, Skim};
 use uuid::Uuid;
-pub use whereabouts::{SeenGroup, SeenProject, SeenUser, Whereabouts};
 
 use crate::ids::{EventId, HookId, ObjectKey, SourceId};
 use crate::scope::Place;
@@ -96,7 +88,7 @@ pub struct DedupeKey {
     /// Keys of different sources, and of the API, are never equal.
     pub origin: Origin,
     /// Keys of different projects and groups are never equal: two senders may number their builds alike. `Elsewhere`
-    /// for received events, whose key contains the project or group of the body ([`Whereabouts::key`]).
+    /// for received events, whose key contains the project or group of the body ([`Envelope::dedupe_key`](crate::envelope::Envelope::dedupe_key)).
     pub place: Place,
     /// The sender's key, as it was sent.
     pub key: String,

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::event::{SeenGroup, SeenProject};
+use crate::envelope::{Group, Project};
 
 /// The author of the path of a project or group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -185,7 +185,7 @@ fn candidates(instance: &str, path: &str, number: i64, around: &Around) -> Vec<C
 
 /// Chooses the local project, or a free path, for a project whose number is not known.
 #[must_use]
-pub fn place(instance: &str, seen: &SeenProject, around: &Around) -> Placed {
+pub fn place(instance: &str, seen: &Project, around: &Around) -> Placed {
     for candidate in candidates(instance, &seen.path_with_namespace, seen.id, around) {
         let Some(room) = around.room(instance, &candidate.path, &seen.namespace) else { continue };
         match around.project(&candidate.path) {
@@ -199,7 +199,7 @@ pub fn place(instance: &str, seen: &SeenProject, around: &Around) -> Placed {
 
 /// The local project that stands for a project whose number is not known, found by its path before this event.
 #[must_use]
-pub fn find_renamed<'a>(instance: &str, seen: &'a SeenProject, around: &Around) -> Option<(i64, &'a str)> {
+pub fn find_renamed<'a>(instance: &str, seen: &'a Project, around: &Around) -> Option<(i64, &'a str)> {
     let old = seen.old_path.as_deref()?;
     for candidate in candidates(instance, old, seen.id, around) {
         let there = around.project(&candidate.path).filter(|there| candidate.joins && there.is_free());
@@ -215,7 +215,7 @@ pub fn find_renamed<'a>(instance: &str, seen: &'a SeenProject, around: &Around) 
 /// The new local path of a known project after its instance renamed it. `None` if the project stays: an administrator
 /// pinned it, it is already there, or no path is free.
 #[must_use]
-pub fn follow(instance: &str, seen: &SeenProject, project: &Local, around: &Around) -> Option<Room> {
+pub fn follow(instance: &str, seen: &Project, project: &Local, around: &Around) -> Option<Room> {
     if around.is_pinned(project) {
         return None;
     }
@@ -236,7 +236,7 @@ pub fn follow(instance: &str, seen: &SeenProject, project: &Local, around: &Arou
 /// The local group that stands for a group whose number is not known, and the path of the instance by which it was
 /// found. Events of groups never create a group.
 #[must_use]
-pub fn find_group<'a>(instance: &str, seen: &'a SeenGroup, around: &Around) -> Option<(i64, &'a str)> {
+pub fn find_group<'a>(instance: &str, seen: &'a Group, around: &Around) -> Option<(i64, &'a str)> {
     for there in [seen.old_path.as_deref(), Some(&*seen.path)].into_iter().flatten() {
         let natural = (!around.is_anothers(there)).then(|| there.to_owned());
         for path in [apart(instance, there)].into_iter().chain(natural) {
@@ -253,7 +253,7 @@ pub fn find_group<'a>(instance: &str, seen: &'a SeenGroup, around: &Around) -> O
 /// The new local path of a known group, with everything in it, after its instance renamed it. `None` if the group
 /// stays.
 #[must_use]
-pub fn follow_group(instance: &str, seen: &SeenGroup, group: &Local, around: &Around) -> Option<Room> {
+pub fn follow_group(instance: &str, seen: &Group, group: &Local, around: &Around) -> Option<Room> {
     if around.is_pinned(group) {
         return None;
     }

@@ -39,7 +39,7 @@ pub use hook_state::{event_name, hook_state};
 use crate::compose::Composer;
 use crate::compose::spelling::Times;
 use crate::compose::system_events::Shape;
-use crate::event::ObjectName;
+use crate::envelope::ObjectName;
 use crate::trigger::Row;
 
 /// The kinds in the order of their codes: the code of a kind is its position in this list. Databases store the codes,

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 /// The values of an object under these names, in the order of the names. The last value of a repeated name counts.
 /// `None` if the text is not an object.
 #[must_use]
-pub fn members<'a, const N: usize>(text: &'a str, names: [&str; N]) -> Option<[Option<&'a RawValue>; N]> {
+pub(crate) fn members<'a, const N: usize>(text: &'a str, names: [&str; N]) -> Option<[Option<&'a RawValue>; N]> {
     let mut parser = serde_json::Deserializer::from_str(text);
     let found = Named(&names).deserialize(&mut parser).ok()?;
     parser.end().ok()?;

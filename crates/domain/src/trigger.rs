@@ -7,7 +7,7 @@ use std::fmt;
 
 pub use row::{Row, Testable};
 
-use crate::event::Skim;
+use crate::envelope::Envelope;
 use crate::kinds::{KINDS, Kind};
 
 /// A kind of event: a handle to its place in the registry. Kinds that other code must name have a constant, which is
@@ -53,11 +53,11 @@ impl Trigger {
         self.kind().confidential.map_or(self, Self::of)
     }
 
-    /// The kind of a body: this kind, or its confidential half if the body says that it is about something confidential.
-    /// The name that a sender gives the event (a header, `event_type`, the trigger of a report) does not make a
-    /// confidential body public.
+    /// The kind of a body: this kind, or its confidential half if the body says that it is about something
+    /// confidential. The name that a sender gives the event (a header, `event_type`, the trigger of a report) does not
+    /// make a confidential body public.
     #[must_use]
-    pub fn for_body(self, body: &Skim) -> Self {
+    pub fn for_body(self, body: &Envelope<'_>) -> Self {
         if body.confidential { self.confidential() } else { self }
     }
 
@@ -79,7 +79,7 @@ impl Trigger {
     /// The header only chooses between rows that share an event name: `project_create` is a group hook's event and a
     /// system hook's event.
     #[must_use]
-    pub fn recognise(header: Option<&str>, body: &Skim) -> Self {
+    pub fn recognise(header: Option<&str>, body: &Envelope<'_>) -> Self {
         let fits = |trigger: &Self| trigger.row().describes(body);
         Self::all()
             .filter(fits)
@@ -147,8 +147,8 @@ mod tests {
     use super::*;
 
     fn check_recognition(header: Option<&str>, body: &str, expected: &str) {
-        let skim = Skim::read(body.as_bytes()).expect("the body is JSON");
-        assert_eq!(Trigger::recognise(header, &skim).row().name, expected, "{header:?} {body}");
+        let envelope = Envelope::read(body.as_bytes()).expect("the body is JSON");
+        assert_eq!(Trigger::recognise(header, &envelope).row().name, expected, "{header:?} {body}");
     }
 
     #[test]

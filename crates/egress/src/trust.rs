@@ -76,7 +76,7 @@ pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, P
 /// The certificate authorities of a PEM text.
 ///
 /// # Errors
-/// When there are none, or TLS cannot use them.
+/// When the system has no authorities, or TLS cannot use them.
 pub fn authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, PemError> {
     let found = certificates(pem)?;
     let mut roots = RootCertStore::empty();

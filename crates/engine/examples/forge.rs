@@ -1,7 +1,7 @@
 //! A forge with webhooks: what Quickdraw does, inside of another program.
 //!
-//! `cargo run -p quickdraw-engine --example forge` keeps a journal in a temporary folder, has one project with one hook, reports a
-//! merge request, and shows what a receiver on this machine gets.
+//! `cargo run -p quickdraw-engine --example forge` keeps a journal in a temporary folder, has one project with one
+//! hook, reports a merge request, and shows what a receiver on this machine gets.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -86,7 +86,7 @@ async fn main() -> anyhow::Result<()> {
 
     // An event happened. Its body is only composed if a hook subscribes to it, which is answered from memory.
     let place = Place::Project(project.id);
-    if engine.context.is_heard(place, Trigger::MERGE_REQUEST) {
+    if engine.context.is_subscribed(place, Trigger::MERGE_REQUEST) {
         let user = User { id: 4, name: "Ida Ridge".into(), username: "ida".into(), ..User::default() };
         let object = serde_json::value::to_raw_value(&serde_json::json!({
             "id": 99, "iid": 5, "title": "Grease the gate", "action": "open", "source_branch": "grease", "target_branch": "main" }))?;

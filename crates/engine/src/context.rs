@@ -118,8 +118,8 @@ impl Context {
 
     /// Whether some hook subscribes to such an event. A caller need not build a body that no hook gets.
     #[must_use]
-    pub fn is_heard(&self, place: Place, trigger: Trigger) -> bool {
-        self.index().is_heard(place, trigger)
+    pub fn is_subscribed(&self, place: Place, trigger: Trigger) -> bool {
+        self.index().is_subscribed(place, trigger)
     }
 
     /// States of the expressions of all hooks of a scope but one.

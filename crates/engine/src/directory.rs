@@ -124,7 +124,7 @@ impl Index {
 
     /// Whether some hook subscribes to the trigger in a place. Otherwise no body need be built.
     #[must_use]
-    pub fn is_heard(&self, place: Place, trigger: Trigger) -> bool {
+    pub fn is_subscribed(&self, place: Place, trigger: Trigger) -> bool {
         !self.hooks.is_empty() && self.hooks_around(place).any(|hook| selects(hook, trigger))
     }
 
@@ -182,7 +182,7 @@ impl Index {
 
     /// Whether a hook with ordered delivery subscribes to this. Otherwise the object of the event need not be known.
     #[must_use]
-    pub fn is_heard_in_order(&self, place: Place, trigger: Trigger) -> bool {
+    pub fn is_subscribed_in_order(&self, place: Place, trigger: Trigger) -> bool {
         self.some_ordered && self.hooks_around(place).any(|hook| hook.ordered && selects(hook, trigger))
     }
 

@@ -1,6 +1,7 @@
 //! Insights: events are projected into facts, and facts are shown, watched, rebuilt and deleted.
 
 pub(crate) mod alerts;
+pub(crate) mod ask;
 pub(crate) mod definitions;
 pub(crate) mod last_events;
 pub(crate) mod privacy;

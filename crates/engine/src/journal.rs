@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use self::ingest::Queue;
 use self::judge::Turns;
-use self::relay::Memory;
+use self::relay::Relay;
 use crate::context::Context;
 use crate::delivery::limits::NamespaceLimit;
 use crate::delivery::scheduler::Scheduler;
@@ -34,22 +34,14 @@ pub struct Journal {
     limit: Arc<NamespaceLimit>,
     /// Turns of costly filters.
     turns: Turns,
-    /// Received bodies, users and requests that this node remembers.
-    memory: Memory,
+    relay: Relay,
 }
 
 impl Journal {
     pub(crate) fn new(context: Arc<Context>, scheduler: Arc<Scheduler>, last_events: Arc<LastEvents>) -> Self {
         let limit = Arc::new(NamespaceLimit::new(context.settings.per_minute));
+        let relay = Relay::new(Arc::clone(&context));
 
-        Self {
-            context,
-            scheduler,
-            last_events,
-            queue: Queue::default(),
-            limit,
-            turns: Turns::default(),
-            memory: Memory::default(),
-        }
+        Self { context, scheduler, last_events, queue: Queue::default(), limit, turns: Turns::default(), relay }
     }
 }

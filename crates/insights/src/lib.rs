@@ -25,6 +25,7 @@ mod oracle;
 pub mod people;
 pub mod pipelines;
 pub mod privacy;
+pub mod question;
 pub mod report;
 pub mod reviews;
 pub mod roster;

@@ -9,7 +9,7 @@ use std::time::Instant;
 use peak_alloc::PeakAlloc;
 use proptest::prelude::*;
 use proptest::test_runner::{TestCaseResult, TestRunner};
-use quickdraw_domain::event::{SeenProject, Skim, Whereabouts, object_key};
+use quickdraw_domain::envelope::Envelope;
 use quickdraw_domain::hook::body_template::{self, MAX_BODY};
 use quickdraw_domain::hook::filter::LARGEST_BODY;
 use quickdraw_domain::hook::{BranchFilter, EventFilter, Expression};
@@ -111,15 +111,15 @@ fn body(part: &str, place: &str, length: usize) -> String {
 /// Runs everything that reads the body of an event.
 fn read(body: &str, kind: &str) {
     let (length, bytes) = (body.len(), body.as_bytes());
-    let is_read = measured("an envelope", length, || Skim::read(bytes).is_ok());
-    assert!(is_read, "{:.200}", body);
-    let key = measured("a place", length, || Whereabouts::read(bytes).key("one"));
+    let envelope = measured("an envelope", length, || Envelope::read(bytes));
+    let envelope = envelope.unwrap_or_else(|error| panic!("{error}: {body:.200}"));
+    let key = measured("a place", length, || envelope.dedupe_key("one"));
     assert!(!key.is_empty());
     let trigger = Trigger::by_name(kind).expect("a trigger");
     drop(measured("facts", length, || facts(trigger, Timestamp::from_seconds(1_800_000_000), bytes)));
     if length <= 2 * MIB {
-        drop(measured("a project", length, || SeenProject::read(bytes)));
-        measured("an object's key", length, || object_key(trigger, Place::Project(ProjectId(1)), bytes));
+        drop(measured("a project", length, || envelope.project()));
+        measured("an object's key", length, || envelope.object_key(trigger, Place::Project(ProjectId(1))));
         drop(measured("a tree", length, || tree::read(bytes, tree::BUDGET)));
     }
 }

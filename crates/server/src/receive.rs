@@ -14,7 +14,7 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use quickdraw_domain::event::Skim;
+use quickdraw_domain::envelope::Envelope;
 use quickdraw_domain::{Timestamp, Trigger};
 use quickdraw_engine::{ReceiveError, Received, SeenRequest, outage};
 use quickdraw_store::events::Appended;
@@ -216,21 +216,21 @@ async fn admit(app: &App, gate: &Gate, headers: &HeaderMap, held: &Held, (checks
     if let Err(wrong) = gate.verifier.check_body(checks, headers, &held.bytes, now) {
         return End::Refused(wrong.into());
     }
-    let skim = match Skim::read(&held.bytes) {
-        Ok(skim) => skim,
+    let envelope = match Envelope::read(&held.bytes) {
+        Ok(envelope) => envelope,
         Err(error) => return End::Refused(Refused::new(StatusCode::BAD_REQUEST, "json", error.to_string())),
     };
     let event = text(headers, "x-gitlab-event");
-    let trigger = Trigger::recognise(event, &skim);
+    let trigger = Trigger::recognise(event, &envelope);
     let received = Received {
         source: &gate.source,
         trigger,
         sent_as: event,
         instance: text(headers, "x-gitlab-instance"),
         chain: text(headers, "x-gitlab-event-uuid").and_then(|text| Uuid::parse_str(text).ok()),
-        git_ref: skim.git_ref,
         key: idempotency_key(headers),
         body: &held.bytes,
+        envelope: &envelope,
     };
     match app.engine.context.in_time(app.engine.journal.receive(received)).await {
         Ok((appended, copy)) => End::Accepted { trigger, appended, copy },

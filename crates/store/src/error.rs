@@ -40,12 +40,10 @@ impl Kind {
 ///
 /// [`Error`] shows the words in its own text, because most log lines show nothing else. The driver's error is therefore
 /// the source of the failure and not of [`Error`]: a chain that is printed as a whole has every word once.
-#[derive(Clone, thiserror::Error)]
-#[error("{words}")]
+#[derive(Clone)]
 pub struct Failure {
     kind: Kind,
     words: String,
-    #[source]
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -62,6 +60,19 @@ impl Failure {
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.words)
+    }
+}
+
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let source = self.source.as_deref()?;
+        Some(source)
     }
 }
 
@@ -261,14 +272,17 @@ mod tests {
     #[test]
     fn a_failed_engine_keeps_its_kind_its_words_and_the_error_of_its_driver() {
         let check = |code: std::ffi::c_int, kind: Kind, text: &str| {
-            let error = Error::from(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None));
+            let error = Error::from(rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(code),
+                Some("its words".to_owned()),
+            ));
             assert_eq!((error.kind(), error.to_string().as_str()), (Some(kind), text));
             let (Error::Unavailable(failure) | Error::Engine(failure)) = error else { panic!("an engine failed") };
             let source = std::error::Error::source(&failure).expect("the driver's error");
             assert!(source.downcast_ref::<rusqlite::Error>().is_some());
         };
-        check(rusqlite::ffi::SQLITE_FULL, Kind::Full, "the store is not available: database or disk is full");
-        check(rusqlite::ffi::SQLITE_BUSY, Kind::Conflict, "the store is not available: database is locked");
-        check(rusqlite::ffi::SQLITE_CORRUPT, Kind::Corrupt, "the store failed: database disk image is malformed");
+        check(rusqlite::ffi::SQLITE_FULL, Kind::Full, "the store is not available: its words");
+        check(rusqlite::ffi::SQLITE_BUSY, Kind::Conflict, "the store is not available: its words");
+        check(rusqlite::ffi::SQLITE_CORRUPT, Kind::Corrupt, "the store failed: its words");
     }
 }

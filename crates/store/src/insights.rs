@@ -1,7 +1,6 @@
 //! Facts and rollups: written by projection, read by insights.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use quickdraw_domain::event::Event;
@@ -11,8 +10,8 @@ use quickdraw_insights::branches::Push;
 use quickdraw_insights::commits::{Author, Commit};
 use quickdraw_insights::entity::{Entity, Family, Item};
 use quickdraw_insights::gaps::{After, Completeness, Gap};
-use quickdraw_insights::metrics::{Kind, Metric};
 use quickdraw_insights::people::User;
+use quickdraw_insights::question::{Read, Wanted};
 use quickdraw_insights::report::{Cell, Row};
 
 use crate::SharedStore;
@@ -53,11 +52,6 @@ pub(crate) fn select_commits() -> String {
 
 /// Bytes of packed bodies of one batch.
 pub(crate) const LARGEST_BATCH: usize = 16 << 20;
-
-/// How long before and behind a window runs of its jobs are looked for.
-const AROUND: Duration = Duration::from_secs(7 * 86_400);
-/// How long before a window pushes are looked for, and what came out in it.
-const BEFORE: Duration = Duration::from_secs(90 * 86_400);
 
 /// Tables of what projects did, with the column of when it mattered last.
 pub(crate) const FORGOTTEN: [(&str, &str); 4] = [
@@ -239,73 +233,22 @@ pub trait Insights: Overview {
     async fn retry_poison(&self, event: Option<EventId>) -> Result<usize>;
 }
 
-/// Items that can affect a metric in a window, and the items of their context.
+/// Reads items for a question about a metric, as [`Question::reads`](quickdraw_insights::question::Question::reads)
+/// decides.
 ///
 /// # Errors
 /// When the store cannot be read.
-pub async fn things_of(
-    store: &SharedStore,
-    metric: &Metric,
-    window: Lives,
-    of_branches: bool,
-) -> Result<(Vec<Item>, Vec<Item>)> {
-    let family = metric.family();
-    if family == Family::Commits {
-        let Lives { from, to, projects } = window;
-        let of_merges = metric.around().contains(&Family::MergeRequests);
-        // Commits that were squashed in the window were made before it.
-        let since = if of_merges { from.minus(BEFORE) } else { from };
-        // Commits are pushed later, at any time.
-        let pushed = Lives { from: since, to: Timestamp::from_micros(i64::MAX), projects: projects.clone() };
-        let mut others = Vec::new();
-        if of_branches || of_merges {
-            others.extend(store.items(Family::Pushes, pushed.clone()).await?);
+pub async fn read_items(store: &SharedStore, read: Read, projects: Option<Vec<i64>>) -> Result<Vec<Item>> {
+    let Read { wanted, from, to } = read;
+    match wanted {
+        Wanted::Moves => Ok(store.moves(projects, from, to).await?.into_iter().map(Item::Push).collect()),
+        // Commits have a table of their own.
+        Wanted::Items(Family::Commits) => {
+            let filter = CommitFilter { from, to, projects, identities: None };
+            Ok(store.commits(filter).await?.into_iter().map(Item::Commit).collect())
         }
-        if of_merges {
-            others.extend(store.items(Family::MergeRequests, pushed).await?);
-            let before = CommitFilter { from: since, to: from, projects: projects.clone(), identities: None };
-            others.extend(store.commits(before).await?.into_iter().map(Item::Commit));
-        }
-        let filter = CommitFilter { from, to, projects, identities: None };
-        return Ok((store.commits(filter).await?.into_iter().map(Item::Commit).collect(), others));
+        Wanted::Items(family) => store.items(family, Lives { from, to, projects }).await,
     }
-    // Items after the window decide about items in it: an incident of now belongs to a deployment of the window unless
-    // another one came between, and a change that was received late can have been released long ago.
-    let on = |window: &Lives| Lives { to: Timestamp::from_micros(i64::MAX), ..window.clone() };
-    let window = match family {
-        // An incident that followed an earlier one can still be open.
-        Family::Deployments => Lives { from: window.from.minus(BEFORE), ..on(&window) },
-        // The other jobs of a pipeline show which run was a repetition, and which was the last.
-        Family::Jobs => Lives { from: window.from.minus(AROUND), to: window.to.plus(AROUND), ..window },
-        // Commits of a push may have been listed before, and changes that were released in the window were merged
-        // before.
-        Family::Pushes | Family::MergeRequests if !metric.around().is_empty() => {
-            Lives { from: window.from.minus(BEFORE), ..on(&window) }
-        }
-        Family::Pushes => Lives { from: window.from.minus(BEFORE), ..window },
-        // The last one of a branch can be old.
-        Family::Pipelines if metric.kind == Kind::Gauge => Lives { from: window.from.minus(BEFORE), ..window },
-        _ => window,
-    };
-    let things = store.items(family, window.clone()).await?;
-    let mut others = Vec::new();
-    for family in metric.around() {
-        let Lives { from, to, projects } = on(&window);
-        others.extend(match family {
-            Family::Commits => {
-                let filter = CommitFilter { from, to, projects, identities: None };
-                store.commits(filter).await?.into_iter().map(Item::Commit).collect()
-            }
-            family => store.items(*family, Lives { from, to, projects }).await?,
-        });
-    }
-    // The moves of a branch show whether it exists.
-    if family == Family::Branches || (family == Family::Pipelines && metric.kind == Kind::Gauge) {
-        others.extend(
-            store.moves(window.projects, Timestamp::from_micros(0), window.to).await?.into_iter().map(Item::Push),
-        );
-    }
-    Ok((things, others))
 }
 
 /// Common table expressions that end in `gaps`: pushes that begin where no known push of their branch ended, but for

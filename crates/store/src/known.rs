@@ -3,7 +3,7 @@
 //! administrator pinned it.
 
 use async_trait::async_trait;
-use quickdraw_domain::event::{SeenGroup, SeenProject, SeenUser};
+use quickdraw_domain::envelope::{Group, Project, User};
 use quickdraw_domain::{GroupId, ProjectId, SourceId, Timestamp};
 
 use crate::audit::AuditEntry;
@@ -23,7 +23,7 @@ pub trait Known {
     async fn know_project(
         &self,
         instance: String,
-        seen: SeenProject,
+        seen: Project,
         source: SourceId,
         now: Timestamp,
     ) -> Result<Option<ProjectId>>;
@@ -31,12 +31,12 @@ pub trait Known {
     async fn know_group(
         &self,
         instance: String,
-        seen: SeenGroup,
+        seen: Group,
         source: SourceId,
         now: Timestamp,
     ) -> Result<Option<GroupId>>;
     /// Makes users whose login is not known yet. They have no role and no token, and no address if another user has it.
-    async fn know_users(&self, seen: Vec<SeenUser>, now: Timestamp) -> Result<()>;
+    async fn know_users(&self, seen: Vec<User>, now: Timestamp) -> Result<()>;
 }
 
 /// The entry of a move that an event caused. No user did it: it names the source of the event.

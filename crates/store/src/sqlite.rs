@@ -127,7 +127,7 @@ impl Sqlite {
                 // The numbers of its projects would mean other projects in a new journal.
                 let (journal, insights) = (path.display(), insights_file.display());
                 return Err(Error::unavailable(format!(
-                    "{insights} is there and {journal}, which it belongs to, is not: put the copy of {journal} back, or move {insights} away to begin anew"
+                    "{insights} exists, but its database {journal} does not: restore the copy of {journal}, or move {insights} away to start with an empty database"
                 )));
             }
             for file in [path.clone(), beside(&path, "-insights")] {

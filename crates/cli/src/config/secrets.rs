@@ -95,14 +95,14 @@ mod tests {
     #[test]
     fn secrets_that_no_header_can_carry_are_refused_by_name() {
         for (secret, words) in
-            [("s3cret\n", "source.secret has a line break"), (" s3cret", "source.secret begins or ends")]
+            [("s3cret\n", "source.secret contains a line break"), (" s3cret", "source.secret begins or ends")]
         {
             check_refused(|config| config.source.secret = secret.to_owned().into(), words);
         }
         check_refused(|config| config.source.signing_token = "s3cret".to_owned().into(), "source.signing_token");
         check_refused(|config| config.server.key = "s3cret".to_owned().into(), "server.key cannot be used");
         for (token, words) in [
-            ("s3cret-of-an-administrator\n", "server.root_token has a line break"),
+            ("s3cret-of-an-administrator\n", "server.root_token contains a line break"),
             ("s3cret-of-an-administrator ", "server.root_token begins or ends"),
             ("s3cret", "server.root_token is shorter"),
             ("s3cret-of-an-ädministrator", "server.root_token has characters beyond ASCII"),

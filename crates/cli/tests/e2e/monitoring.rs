@@ -27,10 +27,10 @@ pub(crate) fn alerts_and_dashboards_use_existing_metrics() {
     let declared = [
         "crates/engine/src/telemetry.rs",
         "crates/server/src/telemetry.rs",
-        "crates/engine/src/current.rs",
-        "crates/engine/src/current/last.rs",
-        "crates/engine/src/current/project.rs",
-        "crates/engine/src/current/series.rs",
+        "crates/engine/src/insights/prometheus.rs",
+        "crates/engine/src/insights/prometheus/last.rs",
+        "crates/engine/src/insights/prometheus/project.rs",
+        "crates/engine/src/insights/prometheus/series.rs",
     ];
     let declared = names(&declared.map(read).concat());
     let alerts = read("monitoring/prometheus/alerts/webhooks.yml");

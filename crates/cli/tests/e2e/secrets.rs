@@ -13,10 +13,10 @@ pub(crate) fn secrets_that_do_not_fit_into_a_header_are_refused_at_the_start(eng
     std::fs::write(&file, "canary-in-a-file \n").expect("written");
     let file = file.to_string_lossy().into_owned();
     for (name, value, words) in [
-        ("GITLAB_WEBHOOK_SECRET", "canary-secret\n", "source.secret has a line break"),
+        ("GITLAB_WEBHOOK_SECRET", "canary-secret\n", "source.secret contains a line break"),
         ("GITLAB_WEBHOOK_SECRET", " canary-secret ", "source.secret begins or ends with a blank"),
         ("GITLAB_WEBHOOK_SIGNING_TOKEN", "canary-token", "source.signing_token"),
-        ("QUICKDRAW_ROOT_TOKEN", "canary-of-the-administrator\n", "server.root_token has a line break"),
+        ("QUICKDRAW_ROOT_TOKEN", "canary-of-the-administrator\n", "server.root_token contains a line break"),
     ] {
         for arguments in [&["config", "check"][..], &["doctor"], &["serve"]] {
             let output = server.command(arguments).env(name, value).output().expect("it ran");

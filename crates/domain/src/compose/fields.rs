@@ -1,5 +1,5 @@
-//! The attributes of a reported object, in GitLab's order and with GitLab's defaults; and the objects that several kinds
-//! share.
+//! The attributes of a reported object, in GitLab's order and with GitLab's defaults; and the objects that several
+//! kinds share.
 
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -197,7 +197,7 @@ pub(crate) fn iso_of(at: Timestamp) -> String {
     iso(&at.to_iso())
 }
 
-/// The same of a time that the forge spelled in any way.
+/// The same for a time, which the forge may write in any format.
 pub(crate) fn iso(text: &str) -> String {
     Form::Iso.spell(text).into_owned()
 }
@@ -296,7 +296,7 @@ pub(crate) fn ids(of: &Value) -> Vec<Value> {
 /// People beside the attributes: their name, who they are now, and how they are written.
 pub(crate) type Beside<'a> = (&'a str, &'a Value, fn(Trigger, Vec<Value>) -> Value);
 
-/// What became different: each attribute that `previous` names, with both values. Those `beside` stand
+/// The changes: each attribute that `previous` names, with both values. Those `beside` stand
 /// apart from the attributes.
 pub(crate) fn changes(
     happened: &InProject<'_>,
@@ -332,7 +332,7 @@ pub(crate) fn changes(
         if previous == current {
             return None;
         }
-        // A review that is asked for once more is told by both lists alone.
+        // A repeated request for a review appears in both lists only.
         let is_asked_again = name == "reviewers"
             && current.as_array().into_iter().flatten().any(|reviewer| reviewer["re_requested"] == true);
         let change = json!({ "previous": previous, "current": current });

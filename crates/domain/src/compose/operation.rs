@@ -1,8 +1,8 @@
 //! Several saves of one object that are one operation: one event with the whole difference.
 //!
-//! A forge saves an object more than once while it answers one request: a title, then labels, then what a rule added. Receivers
-//! want to hear of it once, with what was there before the first save and what is there after the last, as GitLab's
-//! `ReportableChanges` has it.
+//! A forge saves an object more than once while it answers one request: a title, then labels, then what a rule added.
+//! Receivers want one event, with what was there before the first save and what is there after the last, as
+//! GitLab's `ReportableChanges` has it.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
@@ -15,10 +15,10 @@ use crate::{Timestamp, Trigger};
 /// Longest name of an operation, in bytes.
 pub const MAX_NAME: usize = 255;
 
-/// What the saves of one object come to so far.
+/// The sum of the saves of one object so far.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Operation {
-    /// What kind of event it becomes: that of the last save.
+    /// The kind of the event: that of the last save.
     pub trigger: Trigger,
     user: User,
     object: Map<String, Value>,
@@ -53,7 +53,7 @@ impl Operation {
     pub fn begin(save: &Happened<'_>) -> Result<Self, ComposeError> {
         let trigger = save.trigger;
         let Some(needed) = trigger.kind().identified_by.first() else { return Err(ComposeError::NoSaves(trigger)) };
-        // Whatever comes later only adds to this: what can be composed now can be composed then.
+        // Later saves only add to the sum, so a sum that can be composed now can be composed later.
         super::compose(save)?;
         let read = |value: &RawValue| tree_of(trigger, value, MAX_TREE);
         let mut operation = Self {
@@ -97,14 +97,14 @@ impl Operation {
     pub fn then(mut self, later: Self) -> Result<Self, ComposeError> {
         let said = action(&self.object);
         let is_public = later.object.get("confidential") == Some(&Value::Bool(false));
-        // What the later save does not say follows from what it says, and not from what was before.
+        // Attributes that the later save omits follow from those that it has, and not from earlier saves.
         for (_, derived) in DERIVED.iter().filter(|(name, _)| later.object.contains_key(*name)) {
             for name in *derived {
                 self.object.shift_remove(*name);
             }
         }
         self.object.extend(later.object);
-        // What was confidential stays so, unless it says that it is not any more.
+        // A confidential object stays confidential until a save says otherwise.
         let named = if self.trigger.row().confidential && !is_public { self.trigger } else { later.trigger };
         let trigger = match to_raw_value(&self.object) {
             Ok(object) => super::kind_of(named, &object),
@@ -160,7 +160,7 @@ impl Operation {
     }
 }
 
-/// What follows from an attribute where the forge does not say it.
+/// The attributes that follow from another attribute where the forge omits them.
 const DERIVED: [(&str, &[&str]); 8] = [
     ("state", &["state_id"]),
     ("state_id", &["state"]),

@@ -1,8 +1,8 @@
 //! GitLab's spellings of times, which depend on the kind of event and the name of the attribute. A forge may report a
 //! time in any of them. Source: the timestamp formats of GitLab's webhook events page and of real bodies.
 //!
-//! GitLab's documentation shows `created_at` of issues, merge requests and labels in two spellings. Real bodies have the
-//! one with `UTC` for all of them, and so have ours.
+//! GitLab's documentation shows `created_at` of issues, merge requests and labels in two spellings. Real bodies have
+//! the one with `UTC` for all of them, and so have ours.
 
 use std::borrow::Cow;
 

@@ -80,7 +80,7 @@ fn what_cannot_be_composed_says_what_is_missing() {
     says(
         "emoji_hooks",
         r#"{"name":"x","action":"explode"}"#,
-        "the action \"explode\" of the object of emoji_hooks is none of award, revoke",
+        "the action \"explode\" of the object of emoji_hooks is unknown; use one of award, revoke",
     );
     assert!(error("issue_hooks", r#"{"iid":1,"title":5}"#).contains("has to be a text"));
     let nested = error("note_hooks", r#"{"note":"x","issue":{"iid":1,"confidential":"true"}}"#);
@@ -221,7 +221,7 @@ fn an_epic_is_of_a_group_and_of_no_project() {
     assert!(matches!(compose_in(Scene::Instance, "Issue"), Err(ComposeError::Misplaced(..))));
 }
 
-/// What no body of a kind has is told to nobody, wherever it stands; and what is called as secrets are never is.
+/// An attribute that no body of the kind has is dropped at any depth, and so is one with the name of a secret.
 #[test]
 fn a_forge_may_give_all_that_it_knows() {
     let object = json!({"id": 1, "iid": 1, "title": "t", "secret": "S", "internal_rating": "S", "author": {"email": "S"},
@@ -319,7 +319,7 @@ fn an_issue_has_a_severity_and_contacts_wherever_it_stands() {
         assert_eq!((&contact["first_name"], &contact["state"]), (&json!("Kay"), &json!("inactive")));
     }
     for body in [&own, &comment, &emoji] {
-        assert!(!body.to_string().contains("\"S\""), "addresses of customers are told to nobody: {body}");
+        assert!(!body.to_string().contains("\"S\""), "addresses of customers are in no body: {body}");
     }
     assert_eq!(keys(&own["changes"]), ["customer_relations_contacts"], "unknown before is unknown now");
     assert_eq!(own["changes"]["customer_relations_contacts"]["previous"][0]["id"], 8);

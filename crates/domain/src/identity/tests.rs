@@ -6,8 +6,8 @@ use super::*;
 
 const INSTANCE: &str = "https://a.example";
 
-fn seen(id: i64, path: &str) -> SeenProject {
-    SeenProject {
+fn seen(id: i64, path: &str) -> Project {
+    Project {
         id,
         name: "Rope".to_owned(),
         path_with_namespace: path.to_owned(),
@@ -67,7 +67,7 @@ fn a_taken_path_is_replaced_by_another_and_groups_are_created_from_the_top_down(
     assert_eq!(place(INSTANCE, &seen(7, "gear/rope"), &squatted), Placed::Nowhere);
     let is_group = around(&[local(1, "gear", ChosenBy::Maker), local(2, "gear/rope", ChosenBy::Maker)], &[]);
     assert_eq!(path_of(place(INSTANCE, &seen(7, "gear/rope"), &is_group)), "gear/rope-7");
-    let seen = SeenProject { namespace: "Sub group".to_owned(), ..seen(7, "gear/sub/rope") };
+    let seen = Project { namespace: "Sub group".to_owned(), ..seen(7, "gear/sub/rope") };
     let Placed::Make(room) = place(INSTANCE, &seen, &Around::default()) else { panic!("it is created") };
     let missing = |path: &str, name: &str| MissingGroup { path: path.to_owned(), name: name.to_owned() };
     assert_eq!(room.missing, [missing("gear", "gear"), missing("gear/sub", "Sub group")]);
@@ -100,7 +100,7 @@ fn a_known_project_follows_its_path_unless_an_administrator_pinned_it() {
 
 #[test]
 fn a_project_that_was_renamed_before_its_first_event_is_found_by_its_old_path() {
-    let renamed = SeenProject { old_path: Some("gear/rope".to_owned()), ..seen(15, "ropes/rope") };
+    let renamed = Project { old_path: Some("gear/rope".to_owned()), ..seen(15, "ropes/rope") };
     let gear = local(1, "gear", ChosenBy::Maker);
     let free = around(from_ref(&gear), &[local(4, "gear/rope", ChosenBy::Maker)]);
     assert_eq!(find_renamed(INSTANCE, &renamed, &free), Some((4, "gear/rope")));
@@ -110,11 +110,8 @@ fn a_project_that_was_renamed_before_its_first_event_is_found_by_its_old_path() 
 
 #[test]
 fn a_group_is_found_by_its_path_once_and_follows_it_but_never_into_itself() {
-    let group = |path: &str, old: Option<&str>| SeenGroup {
-        number: 5,
-        path: path.to_owned(),
-        old_path: old.map(str::to_owned),
-    };
+    let group =
+        |path: &str, old: Option<&str>| Group { number: 5, path: path.to_owned(), old_path: old.map(str::to_owned) };
     let gear = local(1, "gear", ChosenBy::Maker);
     let free = around(from_ref(&gear), &[]);
     assert_eq!(find_group(INSTANCE, &group("gear", None), &free), Some((1, "gear")));
@@ -123,7 +120,7 @@ fn a_group_is_found_by_its_path_once_and_follows_it_but_never_into_itself() {
         assert_eq!(find_group(INSTANCE, &group("gear", None), &around(&[taken], &[])), None);
     }
     let gear = known(gear, 5, "gear");
-    let path = |seen: &SeenGroup, group: &Local| {
+    let path = |seen: &Group, group: &Local| {
         follow_group(INSTANCE, seen, group, &around(from_ref(group), &[])).map(|room| room.path)
     };
     assert_eq!(path(&group("cord", None), &gear).as_deref(), Some("cord"));

@@ -8,7 +8,7 @@ use crate::Trigger;
 use crate::compose::fields::{Field, Given, null, user, user_url};
 use crate::compose::spelling::{Form, Times};
 use crate::compose::{Addresses, ComposeError, Composer, InProject};
-use crate::event::ObjectName;
+use crate::envelope::{Member, ObjectName};
 use crate::scope::Levels;
 use crate::trigger::{Row, Testable};
 
@@ -31,7 +31,7 @@ pub(super) static DEPLOYMENT: Kind = Kind {
     composer: Some(Composer::InProject(compose)),
     objects: &["commit"],
     identified_by: &["id", "deployment_id"],
-    object_name: ObjectName::Member(|body| body.deployment_id),
+    object_name: ObjectName::Member(Member::DeploymentId),
     times: Times { usual: Form::Utc, special: |name, _| (name == "status_changed_at").then_some(Form::Offset) },
     ..Kind::USUAL
 };

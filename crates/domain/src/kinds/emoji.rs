@@ -1,11 +1,12 @@
-//! Emoji on comments, issues, merge requests, snippets and commits. Source: GitLab's `lib/gitlab/data_builder/emoji.rb` and its webhook events page.
+//! Emoji on comments, issues, merge requests, snippets and commits. Source: GitLab's `lib/gitlab/data_builder/emoji.rb`
+//! and its webhook events page.
 
 use serde_json::{Map, Value, json};
 
 use super::{Kind, note};
 use crate::compose::fields::{Field, Given, null, user};
 use crate::compose::{Addresses, ComposeError, Composer, InProject};
-use crate::event::ObjectName;
+use crate::envelope::ObjectName;
 use crate::scope::Levels;
 use crate::trigger::Row;
 
@@ -40,7 +41,8 @@ const ATTRIBUTES: [Field; 9] = [
     null("awarded_on_url"),
 ];
 
-/// The objects that can have an emoji, and the names of their types. A comment comes with the object that it belongs to.
+/// The objects that can have an emoji, and the names of their types. A comment comes with the object that it belongs
+/// to.
 const AWARDABLE: [(&str, &str); 5] = [
     ("note", "Note"),
     ("issue", "Issue"),

@@ -65,7 +65,7 @@ pub const fn event_name(condition: Condition) -> &'static str {
 mod tests {
     use super::*;
     use crate::audience::tests::hook;
-    use crate::event::Skim;
+    use crate::envelope::Envelope;
     use crate::hook::HookUrl;
     use crate::{ProjectId, Trigger};
 
@@ -82,7 +82,7 @@ mod tests {
         };
         let body = hook_state(&hook, health, "4 failures in a row", now);
         insta::assert_snapshot!(body, @r#"{"event_name":"hook_paused","created_at":"1970-01-01T00:01:00.000Z","reason":"4 failures in a row","hook":{"id":1,"name":null,"url":"https://*****:*****@hooks.example.com/in","project_id":3,"group_id":null,"alert_status":"temporarily_disabled","disabled_until":"1970-01-01T00:02:00.000Z","recent_failures":4}}"#);
-        let skim = Skim::read(body.as_bytes()).expect("it is JSON");
-        assert_eq!(Trigger::recognise(None, &skim), Trigger::HOOK_STATE);
+        let envelope = Envelope::read(body.as_bytes()).expect("it is JSON");
+        assert_eq!(Trigger::recognise(None, &envelope), Trigger::HOOK_STATE);
     }
 }

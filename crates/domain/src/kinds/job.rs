@@ -1,4 +1,5 @@
-//! Jobs, whose `object_kind` is `build`. Source: GitLab's `lib/gitlab/data_builder/build.rb` and its webhook events page.
+//! Jobs, whose `object_kind` is `build`. Source: GitLab's `lib/gitlab/data_builder/build.rb` and its webhook events
+//! page.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +9,7 @@ use crate::Trigger;
 use crate::compose::fields::{Field, Given, iso, no, null, runner, user, zero};
 use crate::compose::spelling::{Form, Times};
 use crate::compose::{Addresses, ComposeError, Composer, InProject};
-use crate::event::ObjectName;
+use crate::envelope::{Member, ObjectName};
 use crate::scope::Levels;
 use crate::trigger::Row;
 
@@ -30,7 +31,7 @@ pub(super) static JOB: Kind = Kind {
     composer: Some(Composer::InProject(compose)),
     objects: &["commit", "pipeline", "source_pipeline", "runner"],
     identified_by: &["id", "build_id"],
-    object_name: ObjectName::Member(|body| body.build_id),
+    object_name: ObjectName::Member(Member::BuildId),
     times: Times { usual: Form::Utc, special: own_times },
     report: Some(include_str!("../../../../fixtures/gitlab/job_hooks/report.json")),
     ..Kind::USUAL

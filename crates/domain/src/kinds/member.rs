@@ -1,5 +1,5 @@
-//! Members of groups and projects, for group hooks and for system hooks. Source: GitLab's webhook events and system hooks
-//! pages.
+//! Members of groups and projects, for group hooks and for system hooks. Source: GitLab's webhook events and system
+//! hooks pages.
 
 use super::Kind;
 use crate::compose::system_events::Shape;

@@ -1,5 +1,5 @@
-//! Promotions of members that wait for an administrator, and the decisions about them, for system hooks. Source: GitLab's
-//! system hooks page.
+//! Promotions of members that wait for an administrator, and the decisions about them, for system hooks. Source:
+//! GitLab's system hooks page.
 
 use serde_json::{Map, Value, json};
 

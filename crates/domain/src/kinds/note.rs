@@ -6,7 +6,7 @@ use super::{Kind, issue, merge_request, pipeline};
 use crate::Trigger;
 use crate::compose::fields::{Field, Given, no, null, people, user, zero};
 use crate::compose::{Addresses, ComposeError, Composer, InProject};
-use crate::event::ObjectName;
+use crate::envelope::ObjectName;
 use crate::scope::Levels;
 use crate::trigger::{Row, Testable};
 

@@ -1,4 +1,5 @@
-//! Pushes to branches, and the bodies of pushes of tags. Source: GitLab's `lib/gitlab/data_builder/push.rb` and the webhook events page.
+//! Pushes to branches, and the bodies of pushes of tags. Source: GitLab's `lib/gitlab/data_builder/push.rb` and the
+//! webhook events page.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -12,7 +13,7 @@ use super::Kind;
 use crate::Trigger;
 use crate::compose::spelling::Form;
 use crate::compose::{Addresses, ComposeError, Composer, InProject, ProjectBody, RepositoryBody, tree_of};
-use crate::event::ObjectName;
+use crate::envelope::{Member, ObjectName};
 use crate::scope::Levels;
 use crate::trigger::Row;
 
@@ -35,7 +36,7 @@ pub(super) static PUSH: Kind = Kind {
         ..Row::USUAL
     },
     composer: Some(Composer::Push(compose)),
-    object_name: ObjectName::Member(|body| body.git_ref),
+    object_name: ObjectName::Member(Member::Ref),
     report: Some(include_str!("../../../../fixtures/gitlab/push_hooks/report.json")),
     ..Kind::USUAL
 };
@@ -72,8 +73,8 @@ fn given<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<String>>, 
     Option::deserialize(value).map(Some)
 }
 
-/// The newest [`MAX_COMMITS`] of the commits, oldest first, and their total. The others are read and dropped, because a push
-/// can have as many commits as a body has room for.
+/// The newest [`MAX_COMMITS`] of the commits, oldest first, and their total. The others are read and dropped, because a
+/// push can have as many commits as a body has room for.
 #[derive(Default)]
 struct Commits<'a> {
     newest: VecDeque<Commit<'a>>,

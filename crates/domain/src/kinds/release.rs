@@ -7,7 +7,7 @@ use super::{Kind, pipeline};
 use crate::Trigger;
 use crate::compose::fields::{Field, Given, null, utc};
 use crate::compose::{Addresses, ComposeError, Composer, InProject, in_path, segment};
-use crate::event::ObjectName;
+use crate::envelope::{Member, ObjectName};
 use crate::scope::Levels;
 use crate::trigger::Row;
 
@@ -30,7 +30,7 @@ pub(super) static RELEASE: Kind = Kind {
     objects: &["commit", "assets"],
     actions: &["create", "update", "delete"],
     identified_by: &["tag"],
-    object_name: ObjectName::Member(|body| body.tag),
+    object_name: ObjectName::Member(Member::Tag),
     report: Some(include_str!("../../../../fixtures/gitlab/release_hooks/report.json")),
     ..Kind::USUAL
 };

@@ -3,7 +3,7 @@
 use super::{Kind, push};
 use crate::Trigger;
 use crate::compose::Composer;
-use crate::event::ObjectName;
+use crate::envelope::{Member, ObjectName};
 use crate::scope::Levels;
 use crate::trigger::Row;
 
@@ -24,7 +24,7 @@ pub(super) static TAG_PUSH: Kind = Kind {
         ..Row::USUAL
     },
     composer: Some(Composer::Push(push::compose)),
-    object_name: ObjectName::Member(|body| body.git_ref),
+    object_name: ObjectName::Member(Member::Ref),
     report: Some(include_str!("../../../../fixtures/gitlab/tag_push_hooks/report.json")),
     ..Kind::USUAL
 };

@@ -1,6 +1,6 @@
 //! The columns of a kind of event that all crates read.
 
-use crate::event::Skim;
+use crate::envelope::Envelope;
 use crate::scope::Levels;
 
 /// The columns of one kind of event.
@@ -77,14 +77,12 @@ impl Row {
 
     /// Whether a body is of this kind.
     #[must_use]
-    pub fn describes(&self, body: &Skim) -> bool {
-        let one_of =
-            |values: &[&str], found: &Option<String>| found.as_deref().is_some_and(|found| values.contains(&found));
-        if body.object_kind.is_some() {
+    pub fn describes(&self, body: &Envelope<'_>) -> bool {
+        if let Some(kind) = body.object_kind.as_deref() {
             let confidential = body.event_type.as_deref().is_some_and(|kind| kind.starts_with("confidential_"));
-            return one_of(self.object_kinds, &body.object_kind) && confidential == self.confidential;
+            return self.object_kinds.contains(&kind) && confidential == self.confidential;
         }
-        one_of(self.event_names, &body.event_name)
+        body.event_name.as_deref().is_some_and(|name| self.event_names.contains(&name))
     }
 
     /// Whether only system hooks receive it, and no attribute selects it.

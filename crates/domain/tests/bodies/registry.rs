@@ -4,7 +4,7 @@ use std::fs;
 
 use quickdraw_domain::Trigger;
 use quickdraw_domain::compose::{ComposeError, Scene, actions, kind_of, sample};
-use quickdraw_domain::event::Skim;
+use quickdraw_domain::envelope::Envelope;
 use quickdraw_domain::trigger::Testable;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -44,10 +44,10 @@ fn every_kind_but_ours_can_be_composed() {
 #[test]
 fn a_source_recognises_what_was_composed() {
     for_each_report(|trigger, Report { variant, text, .. }| {
-        let skim = Skim::read(text.as_bytes()).expect("a composed body can be read");
-        assert!(trigger.row().describes(&skim), "{trigger} {variant}");
-        assert_eq!(Trigger::recognise(Some(trigger.row().header), &skim), trigger, "{trigger} {variant}");
-        assert_eq!(trigger.for_body(&skim), trigger, "{trigger} {variant}");
+        let envelope = Envelope::read(text.as_bytes()).expect("a composed body can be read");
+        assert!(trigger.row().describes(&envelope), "{trigger} {variant}");
+        assert_eq!(Trigger::recognise(Some(trigger.row().header), &envelope), trigger, "{trigger} {variant}");
+        assert_eq!(trigger.for_body(&envelope), trigger, "{trigger} {variant}");
     });
 }
 

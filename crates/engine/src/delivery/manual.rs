@@ -24,7 +24,7 @@ use super::settle::advancing_queue;
 
 /// The result of a manual attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Manual {
+pub struct ManualAttempt {
     /// The verdict.
     pub outcome: Outcome,
     /// Why there was no answer, and the beginning of the answer's body.
@@ -50,7 +50,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn test(&self, hook: &Hook, trigger: Trigger, body: &[u8]) -> anyhow::Result<Manual> {
+    pub async fn test(&self, hook: &Hook, trigger: Trigger, body: &[u8]) -> anyhow::Result<ManualAttempt> {
         let now = self.context.clock.now();
         let place = match hook.scope {
             Scope::Project(id) => Place::Project(id),
@@ -89,7 +89,7 @@ impl Dispatcher {
         &self,
         entry: &HookWithHealth,
         delivery: DeliveryId,
-    ) -> anyhow::Result<Result<Manual, ResendRefused>> {
+    ) -> anyhow::Result<Result<ManualAttempt, ResendRefused>> {
         let now = self.context.clock.now();
         if entry.health.status(now) != Status::Executable {
             return Ok(Err(ResendRefused::HookDisabled));
@@ -105,7 +105,7 @@ impl Dispatcher {
         Ok(self.attempt_manually(&entry.hook, claimed, owed).await.ok_or(ResendRefused::Gone))
     }
 
-    async fn attempt_manually(&self, hook: &Hook, claimed: Claimed, owed: bool) -> Option<Manual> {
+    async fn attempt_manually(&self, hook: &Hook, claimed: Claimed, owed: bool) -> Option<ManualAttempt> {
         self.scheduler.acquire_manual(&self.context.index(), &claimed);
         let mut permit = Permit { scheduler: &self.scheduler, claimed: &claimed, ended: false };
         let mut finished = self.attempt_for(Arc::new(hook.clone()), &claimed).await?;
@@ -129,7 +129,7 @@ impl Dispatcher {
         self.report_health(changes, &HashMap::from([(claimed.hook, outcome)])).await;
         // A hook that was re-enabled has deliveries waiting.
         self.context.wakes.deliver.notify_one();
-        Some(Manual { outcome, record })
+        Some(ManualAttempt { outcome, record })
     }
 }
 

@@ -31,13 +31,13 @@ impl Dispatcher {
                 tracing::warn!(hook.id = %hook.id, "hook {} is not called until {until}: {reason}", hook.id);
             }
 
-            if !index.is_heard(Place::Instance, Trigger::HOOK_STATE) {
+            if !index.is_subscribed(Place::Instance, Trigger::HOOK_STATE) {
                 continue;
             }
             let body = hook_state(hook, change.after, &reason, now);
             let event = self.journal.new_event(Place::Instance, Trigger::HOOK_STATE, Origin::Api);
             let key = Some(change.key(now));
-            if let Err(error) = self.journal.ingest(event, key, body.as_bytes()).await {
+            if let Err(error) = self.journal.ingest(event, key, body.as_bytes(), None).await {
                 tracing::warn!(%error, hook.id = %hook.id, "failed to report that a hook's condition has changed");
             }
         }

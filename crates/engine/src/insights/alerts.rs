@@ -10,17 +10,19 @@ use quickdraw_domain::{Timestamp, Trigger};
 use quickdraw_insights::alerts::{
     About, Beside, Found, Rule, Rules, Standing, Standings, Watched, body, key, over, step,
 };
-use quickdraw_insights::entity::{Entity, Item};
 use quickdraw_insights::gaps::{After, Sequence};
-use quickdraw_insights::metrics::{Choice, Items, Kind, Metric, Trait};
+use quickdraw_insights::metrics::{Choice, Kind, Metric, Trait};
 use quickdraw_insights::people::{People, Whose};
+use quickdraw_insights::question::{GroupKey, Grouping, Question, Window};
 use quickdraw_insights::roster::{Resolver, Roster, Who};
 use quickdraw_store::documents::{self, Document};
-use quickdraw_store::insights::{Lives, NamedProject, things_of};
+use quickdraw_store::insights::NamedProject;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Insights;
+use super::ask::ask;
+use crate::context::Context;
 use crate::telemetry::precise;
 
 /// How often rules are looked at.
@@ -62,7 +64,7 @@ impl Insights {
     /// # Errors
     /// When the store cannot be read.
     pub async fn alert_standings(&self) -> anyhow::Result<Standings> {
-        Ok(self.looked().await?.standings)
+        Ok(looked(&self.context).await?.standings)
     }
 
     /// Asks for an evaluation of the rules as soon as a node is free.
@@ -70,38 +72,21 @@ impl Insights {
     /// # Errors
     /// When the store fails.
     pub async fn look_again(&self) -> anyhow::Result<()> {
-        let asked = self.change_looked(|looked| {
+        let asked = change_looked(&self.context, |looked| {
             looked.asked = true;
             true
         });
         asked.await.map(drop)
     }
 
-    async fn alert_rules(&self) -> anyhow::Result<Rules> {
-        Ok(documents::read(&self.context.store, Document::Alerts).await?)
-    }
-
-    async fn looked(&self) -> anyhow::Result<Looked> {
-        Ok(documents::read(&self.context.store, Document::AlertStates).await?)
-    }
-
-    /// Changes the document of standings, and returns it; `None` where the change is not wanted any more, or other
-    /// nodes keep changing it.
-    async fn change_looked(&self, change: impl Fn(&mut Looked) -> bool) -> anyhow::Result<Option<Looked>> {
-        let changed = documents::change(&self.context.store, Document::AlertStates, |looked| {
-            Ok::<_, anyhow::Error>(change(looked).then_some(()))
-        });
-        Ok(changed.await?.map(|(looked, ())| looked))
-    }
-
     /// Evaluates all rules, if no node did within the last minute, and reports what changed.
     pub(crate) async fn watch(&self) -> anyhow::Result<()> {
-        let looked = self.looked().await?;
+        let looked = looked(&self.context).await?;
         let (now, look) = (self.context.clock.now(), self.context.clock.uuid());
-        if !looked.is_due(now) || (looked.standings.is_empty() && self.alert_rules().await?.all.is_empty()) {
+        if !looked.is_due(now) || (looked.standings.is_empty() && alert_rules(&self.context).await?.all.is_empty()) {
             return Ok(());
         }
-        let begun = self.change_looked(|looked| {
+        let begun = change_looked(&self.context, |looked| {
             let is_due = looked.is_due(now);
             (looked.asked, looked.under_way) = (false, Some((look, now.plus(LEASE))));
             is_due
@@ -111,7 +96,7 @@ impl Insights {
         let projects = self.context.store.insights_projects().await?;
         self.report_standings(look, &projects, &looked.standings).await?;
         // Read after the look began: a later change of the rules asks for another look.
-        let rules = self.alert_rules().await?;
+        let rules = alert_rules(&self.context).await?;
         let mut found = Vec::new();
         let mut leased = now;
         for rule in &rules.all {
@@ -123,7 +108,7 @@ impl Insights {
                     looked.under_way = Some((look, time.plus(LEASE)));
                     is_ours
                 };
-                if self.change_looked(renew).await?.is_none() {
+                if change_looked(&self.context, renew).await?.is_none() {
                     return Ok(());
                 }
             }
@@ -147,10 +132,10 @@ impl Insights {
             looked.under_way.is_some_and(|(id, _)| id == look)
         };
         // The change is stored before it is reported: after a crash in between it is reported later.
-        let Some(looked) = self.change_looked(settle).await? else { return Ok(()) };
+        let Some(looked) = change_looked(&self.context, settle).await? else { return Ok(()) };
         self.report_standings(look, &projects, &looked.standings).await?;
         let ended = self.context.clock.now();
-        self.change_looked(|looked| {
+        change_looked(&self.context, |looked| {
             let is_ours = looked.under_way.is_some_and(|(id, _)| id == look);
             (looked.at, looked.under_way) = (Some(ended), None);
             is_ours
@@ -176,7 +161,7 @@ impl Insights {
             let event = self.journal.new_event(Place::Instance, Trigger::INSIGHT_ALERT, Origin::Api);
             // The same change is the same event, if it is reported again after a crash.
             let key = format!("insight alert {name} {} {}", one.state.name(), one.since.as_micros());
-            match self.journal.ingest(event, Some(key), body.as_bytes()).await {
+            match self.journal.ingest(event, Some(key), body.as_bytes(), None).await {
                 Ok(_) => reported.push((name, one)),
                 Err(error) => {
                     tracing::warn!(%error, rule.id = one.rule.id, "failed to report an alert; it is reported again")
@@ -184,7 +169,7 @@ impl Insights {
             }
         }
         if !reported.is_empty() {
-            self.change_looked(|looked| {
+            change_looked(&self.context, |looked| {
                 for (name, one) in &reported {
                     if let Some(known) = looked.standings.get_mut(*name).filter(|known| *known == *one) {
                         known.news = false;
@@ -211,12 +196,12 @@ impl Insights {
         let beside = match rule.check()? {
             Watched::Metric(metric) => {
                 let ids = watched.iter().map(|one| one.id).collect();
-                return self.measured(rule, metric, only, ids, now).await;
+                return measured(&self.context, rule, metric, only, ids, now).await;
             }
             Watched::Beside(beside, _) => beside,
         };
         let by_project: BTreeMap<i64, f64> = match beside {
-            Beside::UnmatchedShare => return self.unmatched_share(rule, only.as_deref()).await,
+            Beside::UnmatchedShare => return unmatched_share(&self.context, rule, only.as_deref()).await,
             Beside::Silence => watched
                 .iter()
                 // Before that was written down, nobody knows.
@@ -227,7 +212,7 @@ impl Insights {
                 let since = now.minus(Duration::from_secs(rule.window));
                 let mut missing = BTreeMap::new();
                 for one in &watched {
-                    missing.insert(one.id, self.gaps_since(one.id, since).await?);
+                    missing.insert(one.id, gaps_since(&self.context, one.id, since).await?);
                 }
                 missing
             }
@@ -243,97 +228,112 @@ impl Insights {
         };
         Ok(Numbers::from([(None, (value, None))]))
     }
+}
 
-    /// How many gaps of pushes a project had since a time.
-    async fn gaps_since(&self, project: i64, since: Timestamp) -> anyhow::Result<f64> {
-        let gaps = self.context.store.gaps(project, After::Pushes(since, String::new()), MOST_GAPS).await?;
-        let count = gaps.iter().filter(|gap| gap.metric() == Sequence::Push).count();
-        Ok(f64::from(u32::try_from(count).unwrap_or(u32::MAX)))
+async fn alert_rules(context: &Context) -> anyhow::Result<Rules> {
+    Ok(documents::read(&context.store, Document::Alerts).await?)
+}
+
+async fn looked(context: &Context) -> anyhow::Result<Looked> {
+    Ok(documents::read(&context.store, Document::AlertStates).await?)
+}
+
+/// Changes the document of standings, and returns it; `None` where the change is not wanted any more, or other
+/// nodes keep changing it.
+async fn change_looked(context: &Context, change: impl Fn(&mut Looked) -> bool) -> anyhow::Result<Option<Looked>> {
+    let changed = documents::change(&context.store, Document::AlertStates, |looked| {
+        Ok::<_, anyhow::Error>(change(looked).then_some(()))
+    });
+    Ok(changed.await?.map(|(looked, ())| looked))
+}
+
+async fn measured(
+    context: &Context,
+    rule: &Rule,
+    metric: &'static Metric,
+    only: Option<Vec<i64>>,
+    watched: Vec<i64>,
+    now: Timestamp,
+) -> anyhow::Result<Numbers> {
+    let window = Duration::from_secs(rule.window);
+    let from = now.minus(window);
+    let compares = rule.times_before.is_some();
+    let before = from.minus(window * BEFORE);
+    let days = window.as_secs_f64() / 86_400.0;
+    let days_before = days * f64::from(BEFORE);
+    let mut choice = Choice {
+        older_than: rule.older_than.map(Duration::from_secs),
+        deployed_by: metric.deployed_by(),
+        incident_labels: context.settings.incident_labels.clone(),
+        ..Choice::default()
+    };
+    for (of, wanted) in [(Trait::Branch, &rule.branch), (Trait::Label, &rule.label)] {
+        choice.only.extend(wanted.clone().map(|wanted| (of, wanted)));
     }
 
-    async fn measured(
-        &self,
-        rule: &Rule,
-        metric: &'static Metric,
-        only: Option<Vec<i64>>,
-        watched: Vec<i64>,
-        now: Timestamp,
-    ) -> anyhow::Result<Numbers> {
-        let window = Duration::from_secs(rule.window);
-        let from = now.minus(window);
-        let compares = rule.times_before.is_some();
-        let before = if compares { from.minus(window * BEFORE) } else { from };
-        let lives = Lives { from: before, to: now, projects: only };
-        let (things, others) = things_of(&self.context.store, metric, lives, rule.branch.is_some()).await?;
-        let people = self.people().await?;
-        let (rule, mut groups) = (rule.clone(), BTreeMap::<Option<i64>, (Vec<Item>, Vec<Item>)>::new());
-        // A project without items has the value 0, and is not missing.
-        let seeds = if rule.each_project { watched.into_iter().map(Some).collect() } else { vec![None] };
-        groups.extend(seeds.into_iter().map(|project| (project, Default::default())));
-        let group = |item: &Item| Some(item.key().0).filter(|_| rule.each_project);
-        for item in things {
-            groups.entry(group(&item)).or_default().0.push(item);
+    let question = Question {
+        before: compares.then_some(Window { from: before, to: from, days: days_before }),
+        projects: only,
+        people: people(context).await?,
+        choice,
+        grouping: if rule.each_project { Grouping::WatchedProjects(watched) } else { Grouping::None },
+        ..Question::new(metric, Window { from, to: now, days }, now)
+    };
+    let answer = ask(&context.store, question, ()).await?;
+
+    // A count of several windows is compared as the count of one window.
+    let windows = if matches!(metric.kind, Kind::Count | Kind::Sum) { f64::from(BEFORE) } else { 1.0 };
+    let mut numbers = Numbers::new();
+    for group in answer.groups {
+        let project = if let GroupKey::Project(id) = group.key { Some(id) } else { None };
+        // A number without samples cannot be compared.
+        let before = group.before.filter(|before| before.samples > 0);
+        let before = before.and_then(|before| rule.statistic.of(&before));
+        let value = rule.statistic.of(&group.number);
+        numbers.insert(project, (value, before.map(|before| before / windows)));
+    }
+
+    Ok(numbers)
+}
+
+/// All people but bots.
+pub(super) async fn people(context: &Context) -> anyhow::Result<People> {
+    let (roster, users) = (roster(context).await?, context.store.insights_users().await?);
+    Ok(People::new(Resolver::new(&roster, &users), &users, Whose::People, None))
+}
+
+/// How many gaps of pushes a project had since a time.
+async fn gaps_since(context: &Context, project: i64, since: Timestamp) -> anyhow::Result<f64> {
+    let gaps = context.store.gaps(project, After::Pushes(since, String::new()), MOST_GAPS).await?;
+    let count = gaps.iter().filter(|gap| gap.metric() == Sequence::Push).count();
+    Ok(f64::from(u32::try_from(count).unwrap_or(u32::MAX)))
+}
+
+async fn unmatched_share(context: &Context, rule: &Rule, only: Option<&[i64]>) -> anyhow::Result<Numbers> {
+    let (roster, users) = (roster(context).await?, context.store.insights_users().await?);
+    let resolver = Resolver::new(&roster, &users);
+    let mut counts: BTreeMap<Option<i64>, (f64, f64)> = BTreeMap::new();
+    for one in context.store.identity_uses().await? {
+        let who = resolver.author(&one.identity.author);
+        let is_asked = only.is_none_or(|only| only.contains(&one.project));
+        if !is_asked || matches!(who, Who::Bot | Who::Ignored) {
+            continue;
         }
-        for item in others {
-            groups.entry(group(&item)).or_default().1.push(item);
+        let commits = precise(one.commits);
+        let (all, unmatched) = counts.entry(Some(one.project).filter(|_| rule.each_project)).or_default();
+        *all += commits;
+        if who == Who::Unmatched {
+            *unmatched += commits;
         }
-        let days = window.as_secs_f64() / 86_400.0;
-        let traits = [(Trait::Branch, &rule.branch), (Trait::Label, &rule.label)];
-        let only = traits.into_iter().filter_map(|(of, wanted)| Some((of, wanted.clone()?))).collect();
-        let choice = Choice {
-            only,
-            older_than: rule.older_than.map(Duration::from_secs),
-            deployed_by: metric.deployed_by(),
-            incident_labels: self.context.settings.incident_labels.clone(),
-            ..Choice::default()
-        };
-        // Off the threads that answer others: there can be many.
-        let measured = tokio::task::spawn_blocking(move || {
-            let of_group = |(id, (things, others))| {
-                let items = Items::new(things, others, people.clone(), choice.clone());
-                let value = rule.statistic.of(&items.metric(metric, from, now, days));
-                let was = compares.then(|| items.metric(metric, before, from, days * f64::from(BEFORE)));
-                // Where there was nothing, nothing can be compared with it.
-                let was = was.filter(|was| was.samples > 0).and_then(|was| rule.statistic.of(&was));
-                let of_one = if matches!(metric.kind, Kind::Count | Kind::Sum) { f64::from(BEFORE) } else { 1.0 };
-                (id, (value, was.map(|was| was / of_one)))
-            };
-            groups.into_iter().map(of_group).collect()
-        });
-        Ok(measured.await?)
     }
+    // A person who only merged has no commits, and no share of them.
+    let share = |all: f64, unmatched: f64| (all > 0.0).then(|| unmatched / all);
+    Ok(counts.into_iter().map(|(id, (all, unmatched))| (id, (share(all, unmatched), None))).collect())
+}
 
-    pub(crate) async fn roster(&self) -> anyhow::Result<Roster> {
-        Ok(documents::read(&self.context.store, Document::Roster).await?)
-    }
-
-    /// All people but bots.
-    pub(crate) async fn people(&self) -> anyhow::Result<People> {
-        let (roster, users) = (self.roster().await?, self.context.store.insights_users().await?);
-        Ok(People::new(Resolver::new(&roster, &users), &users, Whose::People, None))
-    }
-
-    async fn unmatched_share(&self, rule: &Rule, only: Option<&[i64]>) -> anyhow::Result<Numbers> {
-        let (roster, users) = (self.roster().await?, self.context.store.insights_users().await?);
-        let resolver = Resolver::new(&roster, &users);
-        let mut counts: BTreeMap<Option<i64>, (f64, f64)> = BTreeMap::new();
-        for one in self.context.store.identity_uses().await? {
-            let who = resolver.author(&one.identity.author);
-            let is_asked = only.is_none_or(|only| only.contains(&one.project));
-            if !is_asked || matches!(who, Who::Bot | Who::Ignored) {
-                continue;
-            }
-            let commits = precise(one.commits);
-            let (all, unmatched) = counts.entry(Some(one.project).filter(|_| rule.each_project)).or_default();
-            *all += commits;
-            if who == Who::Unmatched {
-                *unmatched += commits;
-            }
-        }
-        // A person who only merged has no commits, and no share of them.
-        let share = |all: f64, unmatched: f64| (all > 0.0).then(|| unmatched / all);
-        Ok(counts.into_iter().map(|(id, (all, unmatched))| (id, (share(all, unmatched), None))).collect())
-    }
+/// The document of people and teams.
+pub(super) async fn roster(context: &Context) -> anyhow::Result<Roster> {
+    Ok(documents::read(&context.store, Document::Roster).await?)
 }
 
 /// The new standings, from the numbers of each rule; `None` where a rule could not be evaluated.

@@ -19,10 +19,12 @@ use quickdraw_insights::roster::{Team, Who};
 use quickdraw_store::insights::{NamedProject, Projects};
 
 use self::last::of_last;
-use self::pieces::{Read, pieces};
+use self::pieces::{Read, pieces, read_projects, weigh_projects};
 use self::project::of_project;
 use self::series::{Counts, Series};
 use super::Insights;
+use super::alerts::{people, roster};
+use crate::context::Context;
 use crate::telemetry::precise;
 
 /// Numbers of a period are those of so many days.
@@ -104,17 +106,17 @@ impl Insights {
             projects.iter().filter(is_newest).map(|one| (one.id, one.path.clone())).collect();
         let replaced: HashSet<i64> =
             projects.iter().filter(|one| !paths.contains_key(&one.id)).map(|one| one.id).collect();
-        let bytes = self.weigh_projects(now).await?;
+        let bytes = weigh_projects(&self.context, now).await?;
         let is_empty = bytes.keys().all(|project| replaced.contains(project));
-        let people = self.people().await?;
+        let people = people(&self.context).await?;
         let teams = Arc::new(self.teams(&people, now).await?);
         let mut found = Found::default();
-        self.beside(&mut found.series, &paths, &people).await?;
+        add_others(&self.context, &mut found.series, &paths, &people).await?;
         found.series.add("quickdraw_insights_shown_timestamp_seconds", "When this was so.", &[], seconds(now));
         found.counts = std::mem::take(&mut *self.shown.counts.lock());
         let mut failed = None;
         for piece in pieces(&bytes) {
-            let (mut read, is_cut) = match self.read_projects(piece, now).await {
+            let (mut read, is_cut) = match read_projects(&self.context, piece, now).await {
                 Ok(read) => read,
                 Err(error) => {
                     failed = Some(error);
@@ -149,7 +151,7 @@ impl Insights {
 
     /// Teams that are large enough to be shown, by name.
     async fn teams(&self, people: &People, now: Timestamp) -> anyhow::Result<Vec<(String, People)>> {
-        let (roster, least) = (self.roster().await?, self.privacy().await?.min_group);
+        let (roster, least) = (roster(&self.context).await?, self.privacy().await?.min_group);
         let of_one = |(id, team): (&i64, &Team)| {
             let people = people.limited_to(times_of(&roster, *id, &TimeZone::UTC)?);
             let size = people.count_in(now.minus(WINDOW), now).unwrap_or_default();
@@ -162,29 +164,34 @@ impl Insights {
         teams.truncate(MOST_OF_ONE);
         Ok(teams)
     }
+}
 
-    /// Adds the series that belong to no project, and those of missing pushes.
-    async fn beside(&self, series: &mut Series, paths: &HashMap<i64, String>, people: &People) -> anyhow::Result<()> {
-        let unmatched: HashSet<i64> = (self.context.store.identity_uses().await?.into_iter())
-            .filter(|one| people.author(&one.identity.author) == Who::Unmatched)
-            .map(|one| people.contributor(&one.identity.author))
-            .collect();
-        series.add(
-            "pulse_unmatched_identities",
-            "People who committed and are no members, by address or account.",
-            &[],
-            count(unmatched.len()),
-        );
-        let lag = precise(self.context.store.backlog().await?.projection);
-        series.add("pulse_projection_lag_events", "Events that are not counted yet.", &[], lag);
-        let known = self.context.store.completeness(Projects::ALL, usize::MAX).await?;
-        for one in known.iter().filter(|one| one.metric == Sequence::Push) {
-            let Some(path) = paths.get(&one.project) else { continue };
-            let missing = precise(one.missing);
-            series.add("pulse_missing_pushes", "Pushes that never came, at least.", &[("project", path)], missing);
-        }
-        Ok(())
+/// Adds the series that belong to no project, and those of missing pushes.
+async fn add_others(
+    context: &Context,
+    series: &mut Series,
+    paths: &HashMap<i64, String>,
+    people: &People,
+) -> anyhow::Result<()> {
+    let unmatched: HashSet<i64> = (context.store.identity_uses().await?.into_iter())
+        .filter(|one| people.author(&one.identity.author) == Who::Unmatched)
+        .map(|one| people.contributor(&one.identity.author))
+        .collect();
+    series.add(
+        "pulse_unmatched_identities",
+        "People who committed and are no members, by address or account.",
+        &[],
+        count(unmatched.len()),
+    );
+    let lag = precise(context.store.backlog().await?.projection);
+    series.add("pulse_projection_lag_events", "Events that are not counted yet.", &[], lag);
+    let known = context.store.completeness(Projects::ALL, usize::MAX).await?;
+    for one in known.iter().filter(|one| one.metric == Sequence::Push) {
+        let Some(path) = paths.get(&one.project) else { continue };
+        let missing = precise(one.missing);
+        series.add("pulse_missing_pushes", "Pushes that never came, at least.", &[("project", path)], missing);
     }
+    Ok(())
 }
 
 impl Found {

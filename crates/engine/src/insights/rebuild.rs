@@ -143,7 +143,8 @@ impl Insights {
             Some(Progress { task, state: State::Running, .. }) => *task,
             _ => return Ok(()),
         };
-        let ended = crate::workers::unharmed(self.run_task(task, stop)).await;
+        let mut rebuild = Rebuild { insights: self, stop, seen: Seen::default() };
+        let ended = crate::workers::unharmed(rebuild.run(task)).await;
         let now = self.context.clock.now();
         self.rebuilds.note(|progress| {
             progress.ended_at = Some(now);
@@ -158,36 +159,53 @@ impl Insights {
         }
         Ok(())
     }
+}
 
-    async fn run_task(&self, task: Task, stop: &watch::Receiver<bool>) -> anyhow::Result<()> {
-        let mut seen = Seen::default();
-        let ids = self.news_of(&mut seen).await?;
+/// A task under way.
+struct Rebuild<'a> {
+    insights: &'a Insights,
+    stop: &'a watch::Receiver<bool>,
+    seen: Seen,
+}
+
+impl Rebuild<'_> {
+    /// Fails when the server was stopped.
+    fn go_on(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(!*self.stop.borrow(), "the server was stopped");
+        Ok(())
+    }
+
+    async fn run(&mut self, task: Task) -> anyhow::Result<()> {
+        let ids = self.read_news().await?;
         let begins = match ids.first() {
-            Some(first) => self.context.store.find_event(*first).await?.map(|(event, _)| event.received_at),
+            Some(first) => self.insights.context.store.find_event(*first).await?.map(|(event, _)| event.received_at),
             None => None,
         };
-        self.rebuilds.note(|progress| progress.journal_begins = begins);
+        self.insights.rebuilds.note(|progress| progress.journal_begins = begins);
         if task == Task::Add {
-            self.rebuilds.note(|progress| progress.total = ids.len());
+            self.insights.rebuilds.note(|progress| progress.total = ids.len());
             for page in ids.chunks(PAGE) {
-                go_on(stop)?;
-                self.context.store.project_again(page.to_vec()).await?;
-                self.rebuilds.note(|progress| progress.done += page.len());
+                self.go_on()?;
+                self.insights.context.store.project_again(page.to_vec()).await?;
+                self.insights.rebuilds.note(|progress| progress.done += page.len());
             }
             return Ok(());
         }
-        let (shadow, privacy) = (self.context.store.shadow().await?, self.privacy().await?);
+        let (shadow, privacy) = (self.insights.context.store.shadow().await?, self.insights.privacy().await?);
         let ids = if let Task::Verify(seed) = task { in_disorder(&ids, seed) } else { ids };
-        self.count(&shadow, &ids, Receipts::Kept, stop).await?;
-        let differences = self.compare(&shadow, &mut seen, stop).await?;
+        self.count(&shadow, &ids, Receipts::Kept).await?;
+        let differences = self.compare(&shadow).await?;
         // One side knows people whom the other has forgotten.
-        anyhow::ensure!(self.privacy().await? == privacy, "what is decided about privacy changed meanwhile: try again");
+        anyhow::ensure!(
+            self.insights.privacy().await? == privacy,
+            "what is decided about privacy changed meanwhile: try again"
+        );
         if let Task::Verify(seed) = task {
-            return self.verify_receipts(shadow, &seen, seed, stop).await;
+            return self.verify_receipts(shadow, seed).await;
         }
         if let Task::Replace { force } = task {
             let lost: u64 = differences.iter().map(|one| one.live.saturating_sub(one.anew)).sum();
-            let counted = self.context.store.completeness(Projects::ALL, usize::MAX).await?;
+            let counted = self.insights.context.store.completeness(Projects::ALL, usize::MAX).await?;
             let since = counted.iter().map(|one| one.since).min();
             let begins_late = since.is_some_and(|since| begins.is_none_or(|begins| since < begins));
             anyhow::ensure!(
@@ -195,28 +213,22 @@ impl Insights {
                 "{lost} rows that are counted would be gone, or what is known of others: retention has deleted their events, or definitions changed. Count \
                  the journal on top of what is counted instead (add), or force it"
             );
-            self.swap(&shadow, &mut seen).await?;
-            self.write_definitions(true).await?;
+            self.swap(&shadow).await?;
+            self.insights.write_definitions(true).await?;
         }
         Ok(())
     }
 
     /// Counts the same events again as if they had been received at other times, and notes differences of numbers that
     /// must not depend on that.
-    async fn verify_receipts(
-        &self,
-        shadow: Shadow,
-        seen: &Seen,
-        seed: u64,
-        stop: &watch::Receiver<bool>,
-    ) -> anyhow::Result<()> {
+    async fn verify_receipts(&self, shadow: Shadow, seed: u64) -> anyhow::Result<()> {
         let kept = shadow.branch_numbers().await?;
         // The next one takes its place.
         drop(shadow);
-        let shadow = self.context.store.shadow().await?;
-        let mut ids: Vec<EventId> = seen.known.iter().copied().collect();
+        let shadow = self.insights.context.store.shadow().await?;
+        let mut ids: Vec<EventId> = self.seen.known.iter().copied().collect();
         ids.sort_unstable();
-        self.count(&shadow, &ids, Receipts::Shuffled(seed), stop).await?;
+        self.count(&shadow, &ids, Receipts::Shuffled(seed)).await?;
         let shuffled = shadow.branch_numbers().await?;
         let projects: BTreeSet<i64> = kept.keys().chain(shuffled.keys()).copied().collect();
         let mut found = Vec::new();
@@ -228,7 +240,7 @@ impl Insights {
                 }
             }
         }
-        self.rebuilds.note(|progress| {
+        self.insights.rebuilds.note(|progress| {
             progress.differing += found.len();
             let room = MOST_DIFFERENCES.saturating_sub(progress.differences.len());
             progress.differences.extend(found.into_iter().take(room));
@@ -237,29 +249,24 @@ impl Insights {
     }
 
     /// Counts new events until both sides have seen the same, and returns the differences.
-    async fn compare(
-        &self,
-        shadow: &Shadow,
-        seen: &mut Seen,
-        stop: &watch::Receiver<bool>,
-    ) -> anyhow::Result<Vec<Difference>> {
+    async fn compare(&mut self, shadow: &Shadow) -> anyhow::Result<Vec<Difference>> {
         for round in 0..ROUNDS {
-            go_on(stop)?;
+            self.go_on()?;
             // Nothing is projected on this node meanwhile, so what waits is what the other side has not seen either.
-            let projecting = self.projecting.lock().await;
-            let waiting = self.context.store.pending_projection(PAGE).await?;
+            let projecting = self.insights.projecting.lock().await;
+            let waiting = self.insights.context.store.pending_projection(PAGE).await?;
             if waiting.len() == PAGE {
                 // Too many to compare: first they are counted.
                 drop(projecting);
                 tokio::time::sleep(ROUND).await;
                 continue;
             }
-            let more = self.news_of(seen).await?;
+            let more = self.read_news().await?;
             let waiting: HashSet<EventId> = waiting.iter().map(|(event, _)| event.id).collect();
             let (later, counted): (Vec<EventId>, Vec<EventId>) = more.into_iter().partition(|id| waiting.contains(id));
-            seen.forget(&later);
-            self.count(shadow, &counted, Receipts::Kept, stop).await?;
-            let (live, anew) = (self.context.store.digests().await?, shadow.digests().await?);
+            self.seen.forget(&later);
+            self.count(shadow, &counted, Receipts::Kept).await?;
+            let (live, anew) = (self.insights.context.store.digests().await?, shadow.digests().await?);
             drop(projecting);
             let differences = live.differences(&anew);
             self.note_differences(&live, &differences);
@@ -274,27 +281,27 @@ impl Insights {
 
     /// Replaces the facts by the shadow, and marks newer events to be counted. They are marked before, so that a crash
     /// loses none.
-    async fn swap(&self, shadow: &Shadow, seen: &mut Seen) -> anyhow::Result<()> {
+    async fn swap(&mut self, shadow: &Shadow) -> anyhow::Result<()> {
         {
             // No batch of this node is between its facts and its marks.
-            let _projecting = self.projecting.lock().await;
-            self.mark_news(seen).await?;
-            self.context.store.swap_insights(shadow).await?;
+            let _projecting = self.insights.projecting.lock().await;
+            self.mark_news().await?;
+            self.insights.context.store.swap_insights(shadow).await?;
         }
         // And what other nodes counted meanwhile.
-        self.mark_news(seen).await
+        self.mark_news().await
     }
 
-    async fn mark_news(&self, seen: &mut Seen) -> anyhow::Result<()> {
-        let more = self.news_of(seen).await?;
+    async fn mark_news(&mut self) -> anyhow::Result<()> {
+        let more = self.read_news().await?;
         for page in more.chunks(PAGE) {
-            self.context.store.project_again(page.to_vec()).await?;
+            self.insights.context.store.project_again(page.to_vec()).await?;
         }
         Ok(())
     }
 
     fn note_differences(&self, live: &Digests, differences: &[Difference]) {
-        self.rebuilds.note(|progress| {
+        self.insights.rebuilds.note(|progress| {
             progress.rows = live.rows();
             progress.differing = differences.len();
             progress.differences = differences.iter().take(MOST_DIFFERENCES).cloned().collect();
@@ -303,38 +310,32 @@ impl Insights {
 
     /// Events that were not read before. Ids are made before events are committed, so some are committed after later
     /// ones: the last minutes are read again.
-    async fn news_of(&self, seen: &mut Seen) -> anyhow::Result<Vec<EventId>> {
+    async fn read_news(&mut self) -> anyhow::Result<Vec<EventId>> {
         let mut all = Vec::new();
-        let mut at = seen.last.map_or(EventId(Uuid::nil()), |last| before(last, LATE));
+        let mut at = self.seen.last.map_or(EventId(Uuid::nil()), |last| before(last, LATE));
         loop {
-            let found = self.context.store.event_ids(at, IDS).await?;
+            let found = self.insights.context.store.event_ids(at, IDS).await?;
             at = found.last().copied().unwrap_or(at);
             let is_end = found.len() < IDS;
-            all.extend(found.into_iter().filter(|id| seen.known.insert(*id)));
+            all.extend(found.into_iter().filter(|id| self.seen.known.insert(*id)));
             if is_end {
-                seen.last = Some(at).filter(|at| !at.0.is_nil()).or(seen.last);
+                self.seen.last = Some(at).filter(|at| !at.0.is_nil()).or(self.seen.last);
                 return Ok(all);
             }
         }
     }
 
-    async fn count(
-        &self,
-        shadow: &Shadow,
-        ids: &[EventId],
-        receipts: Receipts,
-        stop: &watch::Receiver<bool>,
-    ) -> anyhow::Result<()> {
+    async fn count(&self, shadow: &Shadow, ids: &[EventId], receipts: Receipts) -> anyhow::Result<()> {
         // A repeated event is the same event, and so is every event whose times are shuffled.
         let is_first = receipts == Receipts::Kept;
         let mut left: HashSet<EventId> = if is_first { ids.iter().copied().collect() } else { HashSet::new() };
-        self.rebuilds.note(|progress| progress.total += left.len());
+        self.insights.rebuilds.note(|progress| progress.total += left.len());
         for page in ids.chunks(PAGE) {
-            go_on(stop)?;
+            self.go_on()?;
             let unreadable = self.apply_page(shadow, page, receipts).await?;
             let unreadable = unreadable.into_iter().filter(|id| left.contains(id)).collect::<HashSet<_>>().len();
             let new = page.iter().filter(|id| left.remove(*id)).count();
-            self.rebuilds.note(|progress| {
+            self.insights.rebuilds.note(|progress| {
                 progress.done += new;
                 progress.repeated += page.len() - new;
                 progress.unreadable += unreadable;
@@ -346,7 +347,7 @@ impl Insights {
     /// Counts what events say, in the order of their ids here. Gives those that cannot be read.
     async fn apply_page(&self, shadow: &Shadow, ids: &[EventId], receipts: Receipts) -> anyhow::Result<Vec<EventId>> {
         let wanted: HashSet<EventId> = ids.iter().copied().collect();
-        let mut bodies = self.context.store.bodies(wanted.iter().copied().collect()).await?;
+        let mut bodies = self.insights.context.store.bodies(wanted.iter().copied().collect()).await?;
         anyhow::ensure!(bodies.len() == wanted.len(), "retention deleted events meanwhile: try again");
         if let Receipts::Shuffled(seed) = receipts {
             for (event, _) in &mut bodies {
@@ -355,7 +356,7 @@ impl Insights {
         }
         let by_id: BTreeMap<EventId, usize> =
             bodies.iter().enumerate().map(|(at, (event, _))| (event.id, at)).collect();
-        let privacy = self.privacy().await?;
+        let privacy = self.insights.privacy().await?;
         let (mut all, mut weight, mut unreadable) = (Vec::new(), 0, Vec::new());
         for (event, payload) in ids.iter().filter_map(|id| by_id.get(id)).map(|at| &bodies[*at]) {
             tokio::task::yield_now().await;
@@ -435,9 +436,4 @@ fn in_disorder(ids: &[EventId], seed: u64) -> Vec<EventId> {
     placed.extend(repeated);
     placed.sort_unstable();
     placed.into_iter().map(|(_, id)| id).collect()
-}
-
-fn go_on(stop: &watch::Receiver<bool>) -> anyhow::Result<()> {
-    anyhow::ensure!(!*stop.borrow(), "the server was stopped");
-    Ok(())
 }

@@ -89,7 +89,7 @@ impl Journal {
             }
             let Some((event, payload)) = self.context.store.find_event(event.id).await? else { continue };
             let body = payload.unpack().unwrap_or_default();
-            let judged = self.judge(&index, (event.place, event.trigger), event.branch(), &body).await;
+            let judged = self.turns.judge(&index, (event.place, event.trigger), event.branch(), &body).await;
             all.insert(event.id, judged);
         }
         Ok(all)

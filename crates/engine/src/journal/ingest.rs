@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::RwLock;
 use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::Tally;
-use quickdraw_domain::event::{DedupeKey, Event, Origin, object_key};
+use quickdraw_domain::envelope::Envelope;
+use quickdraw_domain::event::{DedupeKey, Event, Origin};
 use quickdraw_domain::recursion::Chain;
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{DeliveryId, EventId, HookId, Timestamp, Trigger};
@@ -21,6 +22,7 @@ use uuid::Uuid;
 
 use super::Journal;
 use super::audience::audience;
+use crate::context::Context;
 use crate::delivery::scheduler::Acquired;
 use crate::directory::Index;
 use crate::{outage, telemetry};
@@ -89,13 +91,19 @@ impl Journal {
     }
 
     /// Journals an event with the exact bytes of its body. When this returns `Ok`, it is on disk and will reach every
-    /// hook that it is owed. The key recognises a second copy of the event.
+    /// hook that it is owed. The key recognises a second copy of the event. The envelope is given if the body was read.
     ///
     /// # Errors
     /// When the store could not commit it, or too many wait already; the event is not kept then. When the store does
     /// not answer in time, the event may still be committed, and its key recognises it when it comes again.
-    pub async fn ingest(&self, event: Event, key: Option<String>, body: &[u8]) -> Result<Appended, Error> {
-        let (new, stopped) = self.build(event, key, body).await;
+    pub async fn ingest(
+        &self,
+        event: Event,
+        key: Option<String>,
+        body: &[u8],
+        envelope: Option<&Envelope<'_>>,
+    ) -> Result<Appended, Error> {
+        let (new, stopped) = self.build(event, key, body, envelope).await;
         self.queue.arrived.fetch_add(1, Ordering::Relaxed);
 
         let kib = u32::try_from(new.payload.as_bytes().len() / 1024 + 1).unwrap_or(u32::MAX);
@@ -116,13 +124,23 @@ impl Journal {
     }
 
     /// Completes an event for the store: asks the filters of hooks, names the object, packs the body.
-    async fn build(&self, mut event: Event, key: Option<String>, body: &[u8]) -> (NewEvent, Vec<(HookId, SkipReason)>) {
+    async fn build(
+        &self,
+        mut event: Event,
+        key: Option<String>,
+        body: &[u8],
+        envelope: Option<&Envelope<'_>>,
+    ) -> (NewEvent, Vec<(HookId, SkipReason)>) {
         let (place, trigger) = (event.place, event.trigger);
         let index = self.context.directory();
-        let judged = self.judge(&index, (place, trigger), event.branch(), body).await;
+        let judged = self.turns.judge(&index, (place, trigger), event.branch(), body).await;
         event.unlisted = judged.unlisted;
-        if index.is_heard_in_order(place, trigger) {
-            event.object = Some(object_key(trigger, place, body));
+        if index.is_subscribed_in_order(place, trigger) {
+            // A body that cannot be read has the key of an empty one.
+            event.object = Some(match envelope {
+                Some(envelope) => envelope.object_key(trigger, place),
+                None => Envelope::read(body).unwrap_or_default().object_key(trigger, place),
+            });
         }
 
         let new = NewEvent {
@@ -190,7 +208,7 @@ impl Journal {
     /// once.
     async fn decide(&self, events: &mut [NewEvent], stopped: &[Vec<(HookId, SkipReason)>]) -> Vec<Leased> {
         let (index, now) = (self.context.directory(), self.context.clock.now());
-        let mut chains = self.chains(&index, events, now).await;
+        let mut chains = chains(&self.context, &index, events, now).await;
         let off = self.hooks_to_drop_for();
         let lease_until = now.plus(self.context.settings.lease);
 
@@ -243,32 +261,6 @@ impl Journal {
         all
     }
 
-    /// The hooks that fired in the chains that these events continue: one query for all of them, and no query where no
-    /// hook subscribes.
-    async fn chains(&self, index: &Index, events: &[NewEvent], now: Timestamp) -> Option<Chains> {
-        let mut chains: Vec<Uuid> = Vec::new();
-        for NewEvent { event, .. } in events {
-            if let Some(chain) = event.chain
-                && index.is_heard(event.place, event.trigger)
-            {
-                chains.push(chain);
-            }
-        }
-        if chains.is_empty() {
-            return Some(Chains::default());
-        }
-
-        match self.context.store.chains(chains, now).await {
-            Ok(found) => Some(found),
-            Err(error) => {
-                if outage::stands_alone(&error) {
-                    tracing::warn!(%error, "failed to read what fired in chains of events");
-                }
-                None
-            }
-        }
-    }
-
     /// Begins the leased deliveries of new events, and wakes the workers for the others.
     fn begin_deliveries(&self, appended: &[Appended], leased: Vec<Leased>) {
         let (mut undecided, mut claim_others) = (false, false);
@@ -295,6 +287,32 @@ impl Journal {
     /// Stops accepting events. Events that already wait are still committed; then the committers end.
     pub(crate) fn close(&self) {
         self.queue.sender.write().take();
+    }
+}
+
+/// The hooks that fired in the chains that these events continue: one query for all of them, and no query where no
+/// hook subscribes.
+async fn chains(context: &Context, index: &Index, events: &[NewEvent], now: Timestamp) -> Option<Chains> {
+    let mut chains: Vec<Uuid> = Vec::new();
+    for NewEvent { event, .. } in events {
+        if let Some(chain) = event.chain
+            && index.is_subscribed(event.place, event.trigger)
+        {
+            chains.push(chain);
+        }
+    }
+    if chains.is_empty() {
+        return Some(Chains::default());
+    }
+
+    match context.store.chains(chains, now).await {
+        Ok(found) => Some(found),
+        Err(error) => {
+            if outage::stands_alone(&error) {
+                tracing::warn!(%error, "failed to read what fired in chains of events");
+            }
+            None
+        }
     }
 }
 

@@ -133,9 +133,9 @@ fn take_apart(body: &[u8]) -> Option<Value> {
     (body.len() <= filter::LARGEST_BODY).then(|| tree::read(body, tree::BUDGET).ok()).flatten()
 }
 
-impl Journal {
+impl Turns {
     /// Asks the filters of all hooks that subscribe to an event.
-    pub(crate) async fn judge(
+    pub(super) async fn judge(
         &self,
         index: &Index,
         (place, trigger): (Place, Trigger),
@@ -178,11 +178,11 @@ impl Journal {
         (hooks, look_inside): (Vec<Arc<Hook>>, bool),
         judged: &mut Judged,
     ) {
-        let _queue = self.turns.queue(Asker::Place(place)).await;
+        let _queue = self.queue(Asker::Place(place)).await;
         let branch = branch.map(Arc::<str>::from);
         let mut left = ALL_TURNS;
         let mut waiting = hooks;
-        for (lane, turns) in [(&self.turns.quick, &QUICK[..]), (&self.turns.slow, &SLOW[..])] {
+        for (lane, turns) in [(&self.quick, &QUICK[..]), (&self.slow, &SLOW[..])] {
             if waiting.is_empty() {
                 return;
             }
@@ -218,17 +218,17 @@ impl Journal {
     }
 
     /// Asks one filter about a body in a turn, with what is left of some work. `None` if that was not enough.
-    pub async fn ask_filter(
+    async fn ask_filter(
         &self,
         asker: i64,
         filter: &EventFilter,
         body: impl AsRef<[u8]> + Send + 'static,
         work: &mut Work,
     ) -> Option<Answer> {
-        let _queue = self.turns.queue(Asker::User(asker)).await;
+        let _queue = self.queue(Asker::User(asker)).await;
         let (filter, parsed) = (filter.clone(), body.as_ref().len());
         let mut one = Work::new(work.left().min(TURN));
-        let answer = self.turns.people.take(move || {
+        let answer = self.people.take(move || {
             // A body that cannot be looked into passes, as for hooks.
             let answer = match take_apart(body.as_ref()) {
                 Some(body) => filter.judge(&body, &mut one).ok(),
@@ -240,5 +240,18 @@ impl Journal {
         // Reading a byte takes about as long as a step.
         let _ = work.spend(usize::try_from(taken).unwrap_or(usize::MAX).saturating_add(parsed));
         answer
+    }
+}
+
+impl Journal {
+    /// Asks one filter about a body in a turn, with the rest of a budget of work. `None` if that was not enough.
+    pub async fn ask_filter(
+        &self,
+        asker: i64,
+        filter: &EventFilter,
+        body: impl AsRef<[u8]> + Send + 'static,
+        work: &mut Work,
+    ) -> Option<Answer> {
+        self.turns.ask_filter(asker, filter, body, work).await
     }
 }

@@ -4,10 +4,12 @@
 mod duplicates;
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use quickdraw_domain::event::{DedupeKey, Event, Origin, SeenGroup, SeenProject, SeenUser, Whereabouts};
+use quickdraw_domain::envelope::{Envelope, Group, User};
+use quickdraw_domain::event::{DedupeKey, Event, Origin};
 use quickdraw_domain::identity::apart;
 use quickdraw_domain::recursion;
 use quickdraw_domain::scope::Place;
@@ -20,6 +22,7 @@ use uuid::Uuid;
 
 use self::duplicates::Duplicates;
 use super::Journal;
+use crate::context::Context;
 use crate::telemetry;
 
 /// Requests of a source that are kept.
@@ -46,12 +49,12 @@ pub struct Received<'a> {
     pub instance: Option<&'a str>,
     /// `X-Gitlab-Event-UUID`.
     pub chain: Option<Uuid>,
-    /// Full ref name, for pushes.
-    pub git_ref: Option<String>,
     /// The key that recognises a second copy.
     pub key: Option<String>,
     /// The exact bytes.
     pub body: &'a [u8],
+    /// The envelope of the body.
+    pub envelope: &'a Envelope<'a>,
 }
 
 /// The reason why a received event is refused.
@@ -89,9 +92,9 @@ pub struct SeenRequest {
     pub event_id: Option<Uuid>,
 }
 
-/// Received bodies, users and requests that this node remembers.
-#[derive(Default)]
-pub(crate) struct Memory {
+/// The relay: finds the places of received events, and remembers bodies, users and requests that this node received.
+pub(super) struct Relay {
+    context: Arc<Context>,
     duplicates: Mutex<Duplicates>,
     users: Mutex<Users>,
     requests: Mutex<HashMap<SourceId, Requests>>,
@@ -108,7 +111,7 @@ struct Requests {
 #[derive(Default)]
 struct Users {
     known: HashSet<String>,
-    fresh: Vec<SeenUser>,
+    fresh: Vec<User>,
 }
 
 /// The destination of a received event.
@@ -128,9 +131,8 @@ impl Journal {
     /// not kept then.
     pub async fn receive(&self, received: Received<'_>) -> Result<(Appended, bool), ReceiveError> {
         let instance = received.instance.map(|text| text.trim_end_matches('/').chars().take(255).collect::<String>());
-        let found = Whereabouts::read(received.body);
-        let key = received.key.as_deref().map(|key| found.key(key));
-        let place = match self.place_of(&received, &found, key.as_deref(), instance.as_deref()).await? {
+        let key = received.key.as_deref().map(|key| received.envelope.dedupe_key(key));
+        let place = match self.relay.place_of(&received, key.as_deref(), instance.as_deref()).await? {
             Destination::Place(place) => place,
             Destination::Repeats(first) => return Ok((Appended::Duplicate(first), false)),
         };
@@ -139,7 +141,7 @@ impl Journal {
         }
         let (duplicate_of, first) = match &key {
             Some(key) if received.source.deduplicate && place != Place::Elsewhere => {
-                self.duplicate_of(key, place, received.body).await
+                self.relay.duplicate_of(key, place, received.body).await
             }
             _ => (None, None),
         };
@@ -147,13 +149,13 @@ impl Journal {
         let sent_as = received.sent_as.filter(|name| *name != usual);
         let event = Event {
             chain: received.chain,
-            git_ref: received.git_ref,
+            git_ref: received.envelope.git_ref.as_deref().map(str::to_owned),
             sent_as: sent_as.map(|name| name.chars().take(255).collect()),
             instance,
             duplicate_of,
             ..self.new_event(place, received.trigger, Origin::Source(received.source.id))
         };
-        let appended = self.ingest(event, key, received.body).await;
+        let appended = self.ingest(event, key, received.body, Some(received.envelope)).await;
         if let Some(first) = first {
             first.ended(appended.as_ref().ok().map(|appended| appended.id()));
         }
@@ -165,11 +167,40 @@ impl Journal {
         Ok((appended, is_duplicate))
     }
 
+    /// Remembers a request of a source.
+    pub fn note_request(&self, source: SourceId, request: SeenRequest) {
+        self.relay.note_request(source, request);
+    }
+
+    /// The last requests of a source that all nodes saw, the newest first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn last_requests(&self, source: SourceId) -> anyhow::Result<Vec<SeenRequest>> {
+        self.relay.last_requests(source).await
+    }
+
+    /// Stores the users and requests that were seen since the last time.
+    pub(crate) async fn save_seen(&self) -> anyhow::Result<()> {
+        self.relay.save_seen().await
+    }
+}
+
+impl Relay {
+    pub(super) fn new(context: Arc<Context>) -> Self {
+        Self {
+            context,
+            duplicates: Mutex::default(),
+            users: Mutex::default(),
+            requests: Mutex::default(),
+            left: Mutex::default(),
+        }
+    }
+
     /// The place of a received event here. The first event of a project creates the project.
     async fn place_of(
         &self,
         received: &Received<'_>,
-        found: &Whereabouts,
         key: Option<&str>,
         instance: Option<&str>,
     ) -> Result<Destination, ReceiveError> {
@@ -178,18 +209,19 @@ impl Journal {
             return Ok(Destination::Place(Place::Elsewhere));
         }
         let instance = self.speaker_of(received).await?;
-        if let Some(user) = &found.user {
-            self.memory.see(user);
+        let envelope = received.envelope;
+        if let Some(user) = envelope.user() {
+            self.see(user);
         }
-        if found.project.is_some() {
-            return Ok(self.project_of(received, found, key, instance).await?);
+        if let Some(number) = envelope.project_id() {
+            return Ok(self.project_of(received, number, key, instance).await?);
         }
-        let group = match &found.seen_group {
-            Some(seen) => match self.group_of(received, seen, key, &instance).await? {
+        let group = match envelope.group() {
+            Some(seen) => match self.group_of(received, &seen, key, &instance).await? {
                 Destination::Place(Place::Group(group)) => Some(group),
                 other => return Ok(other),
             },
-            None => self.group_without_path(found, &instance),
+            None => self.group_without_path(envelope, &instance),
         };
         let group = group.filter(|_| !received.trigger.row().is_system_only());
         Ok(Destination::Place(group.map_or(Place::Instance, Place::Group)))
@@ -221,16 +253,14 @@ impl Journal {
     async fn project_of(
         &self,
         received: &Received<'_>,
-        found: &Whereabouts,
+        number: i64,
         key: Option<&str>,
         instance: String,
     ) -> Result<Destination, Error> {
         let (mut place, mut before, now) = (Place::Instance, None, self.context.clock.now());
-        if let Some(known) =
-            found.project.and_then(|number| self.context.index().known_project(&instance, number).cloned())
-        {
+        if let Some(known) = self.context.index().known_project(&instance, number).cloned() {
             place = Place::Project(known.project);
-            if found.path.as_ref().is_none_or(|path| *path == known.path) {
+            if received.envelope.project_path().is_none_or(|path| path == known.path) {
                 return Ok(Destination::Place(place));
             }
             before = Some((known.project, known.path));
@@ -239,19 +269,19 @@ impl Journal {
             return Ok(Destination::Repeats(first));
         }
         // An event of a project without a path, or with a path that is not valid here, is an event of the instance.
-        let Some(seen) = SeenProject::read(received.body).filter(|seen| Some(seen.id) == found.project) else {
+        let Some(seen) = received.envelope.project() else {
             return Ok(Destination::Place(place));
         };
         if let Some((project, _)) = &before
             && seen.old_path.is_none()
-            && self.memory.left_lately(*project, &seen.path_with_namespace, now)
+            && self.left_lately(*project, &seen.path_with_namespace, now)
         {
             // It was sent before the project moved, and came after.
             return Ok(Destination::Place(place));
         }
         let known = self.context.store.know_project(instance, seen, received.source.id, now).await?;
         if let Some((project, path)) = before {
-            self.memory.leaves(project, path, now);
+            self.leaves(project, path, now);
         }
         self.refresh_after_a_move().await;
         Ok(Destination::Place(known.map_or(Place::Instance, Place::Project)))
@@ -261,7 +291,7 @@ impl Journal {
     async fn group_of(
         &self,
         received: &Received<'_>,
-        seen: &SeenGroup,
+        seen: &Group,
         key: Option<&str>,
         instance: &str,
     ) -> Result<Destination, Error> {
@@ -289,10 +319,10 @@ impl Journal {
     }
 
     /// The group of an event that has no full path of it.
-    fn group_without_path(&self, found: &Whereabouts, instance: &str) -> Option<GroupId> {
+    fn group_without_path(&self, envelope: &Envelope<'_>, instance: &str) -> Option<GroupId> {
         let index = self.context.index();
-        let known = found.group_number.and_then(|number| index.known_group(instance, number));
-        known.map(|known| known.group).or_else(|| index.group_by_path(instance, found.group.as_ref()?))
+        let known = envelope.group_id().and_then(|number| index.known_group(instance, number));
+        known.map(|known| known.group).or_else(|| index.group_by_path(instance, &envelope.group_path()?))
     }
 
     /// The event that a received one repeats. A repeated event creates and moves nothing: its headers are not signed.
@@ -318,8 +348,8 @@ impl Journal {
     }
 
     /// Remembers a request of a source.
-    pub fn note_request(&self, source: SourceId, request: SeenRequest) {
-        let mut requests = self.memory.requests.lock();
+    fn note_request(&self, source: SourceId, request: SeenRequest) {
+        let mut requests = self.requests.lock();
         let of = requests.entry(source).or_default();
         of.changed = true;
         if of.last.len() == MOST_REQUESTS {
@@ -329,30 +359,27 @@ impl Journal {
     }
 
     /// The last requests of a source that all nodes saw, the newest first.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn last_requests(&self, source: SourceId) -> anyhow::Result<Vec<SeenRequest>> {
+    async fn last_requests(&self, source: SourceId) -> anyhow::Result<Vec<SeenRequest>> {
         let elsewhere = self.context.store.requests_elsewhere(source, self.context.node).await?;
         let mut all: Vec<SeenRequest> =
             elsewhere.iter().filter_map(|list| serde_json::from_str::<Vec<_>>(list).ok()).flatten().collect();
-        all.extend(self.memory.requests.lock().get(&source).into_iter().flat_map(|of| of.last.iter().cloned()));
+        all.extend(self.requests.lock().get(&source).into_iter().flat_map(|of| of.last.iter().cloned()));
         all.sort_by_key(|request| std::cmp::Reverse(request.at));
         all.truncate(MOST_REQUESTS);
         Ok(all)
     }
 
     /// Stores the users and requests that were seen since the last time.
-    pub(crate) async fn save_seen(&self) -> anyhow::Result<()> {
-        let users = std::mem::take(&mut self.memory.users.lock().fresh);
+    async fn save_seen(&self) -> anyhow::Result<()> {
+        let users = std::mem::take(&mut self.users.lock().fresh);
         if !users.is_empty()
             && let Err(error) = self.context.store.know_users(users.clone(), self.context.clock.now()).await
         {
             tracing::warn!(%error, "failed to take up users; they are tried again");
-            self.memory.users.lock().fresh.extend(users);
+            self.users.lock().fresh.extend(users);
         }
         let lists: Vec<(SourceId, String)> = {
-            let mut requests = self.memory.requests.lock();
+            let mut requests = self.requests.lock();
             let changed = requests.iter_mut().filter_map(|(source, of)| {
                 std::mem::take(&mut of.changed).then(|| serde_json::to_string(&of.last).map(|list| (*source, list)))
             });
@@ -364,9 +391,7 @@ impl Journal {
         let now = self.context.clock.now();
         Ok(self.context.store.save_requests(self.context.node, lists, now, now.minus(KEPT)).await?)
     }
-}
 
-impl Memory {
     /// Remembers the path that a project had on its instance.
     fn leaves(&self, project: ProjectId, path: String, now: Timestamp) {
         let mut left = self.left.lock();
@@ -381,7 +406,7 @@ impl Memory {
         self.left.lock().get(&project).is_some_and(|(known, at)| known == path && now.since(*at) < LATE)
     }
 
-    fn see(&self, user: &SeenUser) {
+    fn see(&self, user: User) {
         let mut users = self.users.lock();
         if users.known.contains(&user.username) || users.fresh.len() >= MOST_FRESH {
             return;
@@ -390,6 +415,6 @@ impl Memory {
             users.known.clear();
         }
         users.known.insert(user.username.clone());
-        users.fresh.push(user.clone());
+        users.fresh.push(user);
     }
 }

@@ -6,6 +6,7 @@ use quickdraw_store::replays::{Candidate, Look, Replay, Step};
 use uuid::Uuid;
 
 use super::Journal;
+use crate::context::Context;
 
 /// Deliveries that are looked at together.
 const PAGE: usize = 200;
@@ -49,14 +50,14 @@ impl Journal {
             if allowed == 0 {
                 break;
             }
-            let page = self.page(&replay.filter, cursor).await?;
+            let page = page(&self.context, &replay.filter, cursor).await?;
             let (mut chosen, mut looked_at, mut last) = (Vec::new(), 0, cursor);
             for candidate in &page {
                 if chosen.len() == allowed {
                     break;
                 }
                 (looked_at, last) = (looked_at + 1, candidate.delivery);
-                if self.chooses(&replay.filter, candidate) {
+                if chooses(&self.context, &replay.filter, candidate) {
                     chosen.push(candidate.delivery);
                 }
             }
@@ -83,8 +84,8 @@ impl Journal {
     pub async fn preview_replay(&self, filter: &Filter) -> anyhow::Result<Preview> {
         let (mut matched, mut looked_at, mut cursor) = (0, 0, DeliveryId(Uuid::nil()));
         while looked_at < MOST_PREVIEWED {
-            let page = self.page(filter, cursor).await?;
-            matched += page.iter().filter(|candidate| self.chooses(filter, candidate)).count();
+            let page = page(&self.context, filter, cursor).await?;
+            matched += page.iter().filter(|candidate| chooses(&self.context, filter, candidate)).count();
             looked_at += page.len();
             let Some(last) = page.last() else {
                 return Ok(Preview { matched, complete: true });
@@ -95,28 +96,28 @@ impl Journal {
         }
         Ok(Preview { matched, complete: false })
     }
+}
 
-    async fn page(&self, filter: &Filter, after: DeliveryId) -> anyhow::Result<Vec<Candidate>> {
-        let look = Look {
-            after,
-            from: filter.begin(),
-            to: filter.end(),
-            bodies: filter.text.is_some(),
-            limit: if filter.text.is_some() { PAGE_OF_BODIES } else { PAGE },
-        };
-        Ok(self.context.store.candidates(look).await?)
-    }
+async fn page(context: &Context, filter: &Filter, after: DeliveryId) -> anyhow::Result<Vec<Candidate>> {
+    let look = Look {
+        after,
+        from: filter.begin(),
+        to: filter.end(),
+        bodies: filter.text.is_some(),
+        limit: if filter.text.is_some() { PAGE_OF_BODIES } else { PAGE },
+    };
+    Ok(context.store.candidates(look).await?)
+}
 
-    /// Hooks that are gone get nothing.
-    fn chooses(&self, filter: &Filter, candidate: &Candidate) -> bool {
-        let body = candidate.payload.as_ref().and_then(|payload| payload.unpack().ok());
-        self.context.index().hook(candidate.hook).is_some()
-            && filter.chooses(Known {
-                event: &candidate.event,
-                hook: candidate.hook,
-                state: candidate.state,
-                status: candidate.status,
-                body: body.as_deref(),
-            })
-    }
+/// Hooks that are gone get nothing.
+fn chooses(context: &Context, filter: &Filter, candidate: &Candidate) -> bool {
+    let body = candidate.payload.as_ref().and_then(|payload| payload.unpack().ok());
+    context.index().hook(candidate.hook).is_some()
+        && filter.chooses(Known {
+            event: &candidate.event,
+            hook: candidate.hook,
+            state: candidate.state,
+            status: candidate.status,
+            body: body.as_deref(),
+        })
 }

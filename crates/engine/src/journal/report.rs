@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use quickdraw_domain::compose::operation::Operation;
 use quickdraw_domain::compose::{ComposeError, Happened, Scene, User, compose, kind_of};
-use quickdraw_domain::event::{Event, Origin, Skim};
+use quickdraw_domain::envelope::Envelope;
+use quickdraw_domain::event::{Event, Origin};
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{EventId, Timestamp, Trigger};
 use quickdraw_store::operations::Operation as Kept;
@@ -121,8 +122,9 @@ impl Journal {
     /// Journals a composed body.
     async fn ingest_composed(&self, event: Event, key: Option<String>, body: &[u8]) -> Result<EventId, Error> {
         // A composed body can always be read.
-        let git_ref = Skim::read(body).ok().and_then(|skim| skim.git_ref);
-        Ok(self.ingest(Event { git_ref, ..event }, key, body).await?.id())
+        let envelope = Envelope::read(body).ok();
+        let git_ref = envelope.as_ref().and_then(|envelope| envelope.git_ref.as_deref()).map(str::to_owned);
+        Ok(self.ingest(Event { git_ref, ..event }, key, body, envelope.as_ref()).await?.id())
     }
 
     /// Stores a save with those before it; `None` where it is the only one.

@@ -33,7 +33,7 @@ async fn arrive(engine: &Engine, project: ProjectId, key: Option<String>, branch
         git_ref: Some(format!("refs/heads/{branch}")),
         ..journal.new_event(Place::Project(project), Trigger::PUSH, Origin::Api)
     };
-    let (appended, _) = tokio::join!(journal.ingest(event, key, body), journal.commit_arrivals());
+    let (appended, _) = tokio::join!(journal.ingest(event, key, body, None), journal.commit_arrivals());
     appended.expect("the store works")
 }
 

@@ -272,7 +272,7 @@ pub(crate) async fn the_store_calls_of_a_report_do_not_depend_on_its_size(databa
         for (trigger, object) in &reports {
             calls.store(0, Ordering::Relaxed);
             let place = Place::Project(forge.project.id);
-            let heard = forge.engine.context.is_heard(place, Trigger::by_name(trigger).expect("a trigger"));
+            let heard = forge.engine.context.is_subscribed(place, Trigger::by_name(trigger).expect("a trigger"));
             assert_eq!((heard, calls.load(Ordering::Relaxed)), (false, 0), "the answer comes from memory");
             forge.report(trigger, object, &json!({"title": "before"}), None, None).await.expect("taken");
             // The one call is the commit, which events share.

@@ -128,7 +128,8 @@ fn active_branches_are_distinct() {
     let metric = metrics::Metric::by_name("branches_active").expect("a metric");
     let (from, to) = (Timestamp::from_seconds(0), Timestamp::from_seconds(9 * DAY));
     assert_eq!(items.metric(metric, from, to, 9.0).value, Some(2.0));
-    let parts: Vec<_> = (1..4).map(|day| (Timestamp::from_seconds(day * DAY), 1.0)).collect();
+    let day = |day: i64| metrics::Part { start: Timestamp::from_seconds(day * DAY), days: 1.0, is_cut: false };
+    let parts: Vec<_> = (1..4).map(day).collect();
     let series = items.series(metric, &parts, to);
     assert_eq!(series.iter().map(|part| part.value).collect::<Vec<_>>(), [Some(1.0); 3]);
 }

@@ -80,8 +80,16 @@ struct Span {
     people: Option<usize>,
 }
 
-/// The start and the number of days of an interval.
-pub type Part = (Timestamp, f64);
+/// An interval of a series. It ends where the next one begins.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Part {
+    /// Start.
+    pub start: Timestamp,
+    /// Number of days.
+    pub days: f64,
+    /// True if the window cuts the week or month that the interval stands for.
+    pub is_cut: bool,
+}
 
 impl Items {
     /// `items` must be of one family, and `others` is their context. Only the work of `people` counts.
@@ -99,7 +107,7 @@ impl Items {
     }
 
     /// The properties of an interval. None if its numbers must not be shown.
-    fn span(&self, (from, days): Part, to: Timestamp) -> Option<Span> {
+    fn span(&self, from: Timestamp, days: f64, to: Timestamp) -> Option<Span> {
         let least = usize::try_from(self.choice.least).unwrap_or(usize::MAX);
         let people = self.people.count_in(from, to);
         people.is_none_or(|people| people >= least).then(|| {
@@ -118,6 +126,11 @@ impl Items {
         let days = from.series(jiff::Span::new().days(1)).take_while(|day| *day < to);
         let days = days.filter(|day| !matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday));
         count(days.count())
+    }
+
+    /// The items, without their context.
+    pub fn all(&self) -> impl Iterator<Item = &Item> {
+        self.items.iter()
     }
 
     /// Start of coverage. None without items.
@@ -199,30 +212,33 @@ impl Items {
     /// The value of a metric in a window of `days` days.
     #[must_use]
     pub fn metric(&self, metric: &Metric, from: Timestamp, to: Timestamp, days: f64) -> Summary {
-        let Some(span) = self.span((from, days), to) else { return Summary::default() };
+        let Some(span) = self.span(from, days, to) else { return Summary::default() };
         Summary::of(metric.kind, &span, values(self.samples(metric, from, to)))
     }
 
     /// The values of a metric in the intervals of a window that ends at `to`.
     #[must_use]
     pub fn series(&self, metric: &Metric, parts: &[Part], to: Timestamp) -> Vec<Summary> {
+        let ends = parts.iter().skip(1).map(|part| part.start).chain([to]);
         let mut of_parts: Vec<Vec<i64>> = vec![Vec::new(); parts.len()];
         if metric.kind == Kind::Gauge {
-            let ends = parts.iter().skip(1).map(|(start, _)| *start).chain([to]);
-            for ((of_part, (start, _)), end) in of_parts.iter_mut().zip(parts).zip(ends) {
-                *of_part = values(self.samples(metric, *start, end));
+            for ((of_part, part), end) in of_parts.iter_mut().zip(parts).zip(ends.clone()) {
+                *of_part = values(self.samples(metric, part.start, end));
             }
-        } else if let Some((from, _)) = parts.first() {
-            for (at, value) in self.samples(metric, *from, to) {
-                let part = parts.partition_point(|(start, _)| *start <= at).saturating_sub(1);
+        } else if let Some(first) = parts.first() {
+            for (at, value) in self.samples(metric, first.start, to) {
+                let part = parts.partition_point(|part| part.start <= at).saturating_sub(1);
                 of_parts[part].push(value);
             }
         }
-        let ends = parts.iter().skip(1).map(|(start, _)| *start).chain([to]);
-        let part = |((part, values), end): ((&Part, Vec<i64>), Timestamp)| {
-            self.span(*part, end).map(|span| Summary::of(metric.kind, &span, values)).unwrap_or_default()
-        };
-        parts.iter().zip(of_parts).zip(ends).map(part).collect()
+
+        let mut series = Vec::with_capacity(parts.len());
+        for ((part, values), end) in parts.iter().zip(of_parts).zip(ends) {
+            let span = self.span(part.start, part.days, end);
+            series.push(span.map(|span| Summary::of(metric.kind, &span, values)).unwrap_or_default());
+        }
+
+        series
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use deadpool_postgres::Transaction;
-use quickdraw_domain::event::{SeenGroup, SeenProject, SeenUser};
+use quickdraw_domain::envelope::{Group, Project, User};
 use quickdraw_domain::identity::{self, Around, ChosenBy, Foreign, Local, Placed, Room};
 use quickdraw_domain::{GroupId, ProjectId, SourceId, Timestamp};
 use tokio_postgres::Row;
@@ -33,7 +33,7 @@ impl Known for Postgres {
     async fn know_project(
         &self,
         instance: String,
-        seen: SeenProject,
+        seen: Project,
         source: SourceId,
         now: Timestamp,
     ) -> Result<Option<ProjectId>> {
@@ -51,7 +51,7 @@ impl Known for Postgres {
     async fn know_group(
         &self,
         instance: String,
-        seen: SeenGroup,
+        seen: Group,
         source: SourceId,
         now: Timestamp,
     ) -> Result<Option<GroupId>> {
@@ -65,13 +65,13 @@ impl Known for Postgres {
         Ok(known.map(GroupId))
     }
 
-    async fn know_users(&self, seen: Vec<SeenUser>, now: Timestamp) -> Result<()> {
+    async fn know_users(&self, seen: Vec<User>, now: Timestamp) -> Result<()> {
         let client = self.client().await?;
         let known: i64 = scalar(&client.query_one("SELECT count(*) FROM users", &[]).await?);
         if known >= MOST_USERS {
             return Ok(());
         }
-        let mut names: Vec<&SeenUser> = seen.iter().collect();
+        let mut names: Vec<&User> = seen.iter().collect();
         names.sort_by(|a, b| a.username.cmp(&b.username));
         let usernames: Vec<&str> = names.iter().map(|user| user.username.as_str()).collect();
         let shown: Vec<&str> = names.iter().map(|user| user.name.as_str()).collect();
@@ -85,11 +85,7 @@ impl Known for Postgres {
     }
 }
 
-async fn know_project(
-    transaction: &Transaction<'_>,
-    received: Received<'_>,
-    seen: &SeenProject,
-) -> Result<Option<i64>> {
+async fn know_project(transaction: &Transaction<'_>, received: Received<'_>, seen: &Project) -> Result<Option<i64>> {
     if let Some(project) = known(transaction, PROJECT, received.instance, seen.id).await? {
         follow_project(transaction, received, seen, &project).await?;
         return Ok(Some(project.id));
@@ -132,7 +128,7 @@ async fn link_project(
 async fn follow_project(
     transaction: &Transaction<'_>,
     received: Received<'_>,
-    seen: &SeenProject,
+    seen: &Project,
     project: &Local,
 ) -> Result<()> {
     let path = &seen.path_with_namespace;
@@ -152,7 +148,7 @@ async fn follow_project(
     Ok(())
 }
 
-async fn know_group(transaction: &Transaction<'_>, received: Received<'_>, seen: &SeenGroup) -> Result<Option<i64>> {
+async fn know_group(transaction: &Transaction<'_>, received: Received<'_>, seen: &Group) -> Result<Option<i64>> {
     if let Some(group) = known(transaction, GROUP, received.instance, seen.number).await? {
         follow_group(transaction, received, seen, &group).await?;
         return Ok(Some(group.id));
@@ -175,7 +171,7 @@ async fn know_group(transaction: &Transaction<'_>, received: Received<'_>, seen:
 async fn follow_group(
     transaction: &Transaction<'_>,
     received: Received<'_>,
-    seen: &SeenGroup,
+    seen: &Group,
     group: &Local,
 ) -> Result<()> {
     if group.stands_for.as_ref().is_some_and(|known| known.path == seen.path) {
@@ -257,7 +253,7 @@ async fn make_groups(
     Ok(parent)
 }
 
-async fn make_project(transaction: &Transaction<'_>, seen: &SeenProject, room: &Room, now: Timestamp) -> Result<i64> {
+async fn make_project(transaction: &Transaction<'_>, seen: &Project, room: &Room, now: Timestamp) -> Result<i64> {
     let group = make_groups(transaction, room, seen.visibility_level, now).await?;
     let row = transaction
         .query_one(

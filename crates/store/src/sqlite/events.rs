@@ -178,7 +178,11 @@ fn append(tx: &mut Tx<'_>, new: &NewEvent, directory_version: i64, born: &mut Bo
     let (place_kind, place_id) = columns::place_columns(event.place);
     let (origin_kind, origin_id) = columns::origin_columns(event.origin);
     tx.connection
-        .prepare_cached("INSERT INTO events VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)")?
+        .prepare_cached(
+            "INSERT INTO events (id, place_kind, place_id, trigger_code, origin_kind, origin_id, received_at, chain,
+               git_ref, payload, object, sent_as, instance, duplicate_of, filtered)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        )?
         .execute((
             event.id.0,
             place_kind,

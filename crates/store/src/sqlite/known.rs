@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
-use quickdraw_domain::event::{SeenGroup, SeenProject, SeenUser};
+use quickdraw_domain::envelope::{Group, Project, User};
 use quickdraw_domain::identity::{self, Around, ChosenBy, Foreign, Local, Placed, Room};
 use quickdraw_domain::{GroupId, ProjectId, SourceId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -32,7 +32,7 @@ impl Known for Sqlite {
     async fn know_project(
         &self,
         instance: String,
-        seen: SeenProject,
+        seen: Project,
         source: SourceId,
         now: Timestamp,
     ) -> Result<Option<ProjectId>> {
@@ -46,7 +46,7 @@ impl Known for Sqlite {
     async fn know_group(
         &self,
         instance: String,
-        seen: SeenGroup,
+        seen: Group,
         source: SourceId,
         now: Timestamp,
     ) -> Result<Option<GroupId>> {
@@ -57,7 +57,7 @@ impl Known for Sqlite {
         .await
     }
 
-    async fn know_users(&self, seen: Vec<SeenUser>, now: Timestamp) -> Result<()> {
+    async fn know_users(&self, seen: Vec<User>, now: Timestamp) -> Result<()> {
         self.configure(move |tx| {
             let count = "SELECT count(*) FROM users";
             if tx.connection.query_row(count, [], scalar::<i64>)? >= MOST_USERS {
@@ -76,7 +76,7 @@ impl Known for Sqlite {
     }
 }
 
-fn know_project(connection: &Connection, received: Received<'_>, seen: &SeenProject) -> Result<Option<i64>> {
+fn know_project(connection: &Connection, received: Received<'_>, seen: &Project) -> Result<Option<i64>> {
     if let Some(project) = known(connection, PROJECT, received.instance, seen.id)? {
         follow_project(connection, received, seen, &project)?;
         return Ok(Some(project.id));
@@ -107,7 +107,7 @@ fn know_project(connection: &Connection, received: Received<'_>, seen: &SeenProj
 }
 
 /// Moves a project whose path there has changed, and notes that path.
-fn follow_project(connection: &Connection, received: Received<'_>, seen: &SeenProject, project: &Local) -> Result<()> {
+fn follow_project(connection: &Connection, received: Received<'_>, seen: &Project, project: &Local) -> Result<()> {
     let path = &seen.path_with_namespace;
     if project.stands_for.as_ref().is_some_and(|known| known.path == *path) {
         return Ok(());
@@ -129,7 +129,7 @@ fn follow_project(connection: &Connection, received: Received<'_>, seen: &SeenPr
     Ok(())
 }
 
-fn know_group(connection: &Connection, received: Received<'_>, seen: &SeenGroup) -> Result<Option<i64>> {
+fn know_group(connection: &Connection, received: Received<'_>, seen: &Group) -> Result<Option<i64>> {
     if let Some(group) = known(connection, GROUP, received.instance, seen.number)? {
         follow_group(connection, received, seen, &group)?;
         return Ok(Some(group.id));
@@ -149,7 +149,7 @@ fn know_group(connection: &Connection, received: Received<'_>, seen: &SeenGroup)
 }
 
 /// Moves a group whose path there has changed, with everything in it, and notes that path.
-fn follow_group(connection: &Connection, received: Received<'_>, seen: &SeenGroup, group: &Local) -> Result<()> {
+fn follow_group(connection: &Connection, received: Received<'_>, seen: &Group, group: &Local) -> Result<()> {
     if group.stands_for.as_ref().is_some_and(|known| known.path == seen.path) {
         return Ok(());
     }
@@ -220,7 +220,7 @@ fn make_groups(connection: &Connection, room: &Room, visibility: i64, now: Times
     Ok(parent)
 }
 
-fn make_project(connection: &Connection, seen: &SeenProject, room: &Room, now: Timestamp) -> Result<i64> {
+fn make_project(connection: &Connection, seen: &Project, room: &Room, now: Timestamp) -> Result<i64> {
     let group = make_groups(connection, room, seen.visibility_level, now)?;
     connection.execute(
         "INSERT INTO projects (group_id, name, full_path, description, default_branch, visibility_level, created_at)

@@ -24,19 +24,20 @@ impl Sources for Sqlite {
             tx.connection.execute(
                 "INSERT INTO sources (source_key, name, mode, secrets, window_seconds, addresses, per_minute,
                    body_limit, deduplicate, created_at, updated_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
-                rusqlite::params![
-                    sealed.key,
-                    sealed.name,
-                    sealed.mode,
-                    sealed.secrets,
-                    sealed.window_seconds,
-                    sealed.addresses,
-                    sealed.per_minute,
-                    sealed.body_limit,
-                    sealed.deduplicate,
-                    sealed.created_at,
-                ],
+                 VALUES (:source_key, :name, :mode, :secrets, :window_seconds, :addresses, :per_minute, :body_limit,
+                   :deduplicate, :created_at, :created_at)",
+                rusqlite::named_params! {
+                    ":source_key": sealed.key,
+                    ":name": sealed.name,
+                    ":mode": sealed.mode,
+                    ":secrets": sealed.secrets,
+                    ":window_seconds": sealed.window_seconds,
+                    ":addresses": sealed.addresses,
+                    ":per_minute": sealed.per_minute,
+                    ":body_limit": sealed.body_limit,
+                    ":deduplicate": sealed.deduplicate,
+                    ":created_at": sealed.created_at,
+                },
             )?;
             Ok(Source { id: SourceId(tx.connection.last_insert_rowid()), ..source })
         })
@@ -47,22 +48,23 @@ impl Sources for Sqlite {
         let sealed = StoredSource::seal(&source, &self.ring)?;
         self.configure(move |tx| {
             let written = tx.connection.execute(
-                "UPDATE sources SET name = ?3, mode = ?4, secrets = ?5, window_seconds = ?6, addresses = ?7,
-                   per_minute = ?8, body_limit = ?9, deduplicate = ?10, updated_at = ?11
-                 WHERE source_key = ?1 AND updated_at = ?2",
-                rusqlite::params![
-                    sealed.key,
-                    unchanged_since.as_micros(),
-                    sealed.name,
-                    sealed.mode,
-                    sealed.secrets,
-                    sealed.window_seconds,
-                    sealed.addresses,
-                    sealed.per_minute,
-                    sealed.body_limit,
-                    sealed.deduplicate,
-                    sealed.updated_at,
-                ],
+                "UPDATE sources SET name = :name, mode = :mode, secrets = :secrets, window_seconds = :window_seconds,
+                   addresses = :addresses, per_minute = :per_minute, body_limit = :body_limit,
+                   deduplicate = :deduplicate, updated_at = :updated_at
+                 WHERE source_key = :source_key AND updated_at = :unchanged_since",
+                rusqlite::named_params! {
+                    ":source_key": sealed.key,
+                    ":unchanged_since": unchanged_since.as_micros(),
+                    ":name": sealed.name,
+                    ":mode": sealed.mode,
+                    ":secrets": sealed.secrets,
+                    ":window_seconds": sealed.window_seconds,
+                    ":addresses": sealed.addresses,
+                    ":per_minute": sealed.per_minute,
+                    ":body_limit": sealed.body_limit,
+                    ":deduplicate": sealed.deduplicate,
+                    ":updated_at": sealed.updated_at,
+                },
             )?;
             Ok((written > 0).then_some(source))
         })

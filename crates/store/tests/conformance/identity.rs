@@ -1,6 +1,6 @@
 //! Checks of the projects and groups that stand for those of other instances, and of their moves.
 
-use quickdraw_domain::event::{SeenGroup, SeenProject};
+use quickdraw_domain::envelope::{Group, Project};
 use quickdraw_domain::identity::ChosenBy;
 use quickdraw_domain::{GroupId, ProjectId, SourceId};
 use quickdraw_store::SharedStore;
@@ -13,8 +13,8 @@ const ONE: &str = "https://a.example";
 const OTHER: &str = "https://b.example:8443";
 const SOURCE: SourceId = SourceId(1);
 
-fn seen(id: i64, path: &str) -> SeenProject {
-    SeenProject {
+fn seen(id: i64, path: &str) -> Project {
+    Project {
         id,
         name: "Rope".to_owned(),
         path_with_namespace: path.to_owned(),
@@ -31,7 +31,7 @@ async fn know(store: &SharedStore, instance: &str, id: i64, path: &str) -> Optio
 }
 
 async fn know_group(store: &SharedStore, number: i64, path: &str, old_path: Option<&str>) -> Option<GroupId> {
-    let seen = SeenGroup { number, path: path.to_owned(), old_path: old_path.map(str::to_owned) };
+    let seen = Group { number, path: path.to_owned(), old_path: old_path.map(str::to_owned) };
     store.know_group(ONE.to_owned(), seen, SOURCE, NOON).await.expect("looked")
 }
 
@@ -134,7 +134,7 @@ pub(crate) async fn a_project_follows_its_path_in_gitlab_unless_an_administrator
     assert_eq!(audited(store).await.len(), 1);
     // A rename without an earlier event finds the project by its old path.
     let own = fixture.project("p").await;
-    let renamed = SeenProject { old_path: Some("g-p/p".to_owned()), ..seen(30, "g-p/q") };
+    let renamed = Project { old_path: Some("g-p/p".to_owned()), ..seen(30, "g-p/q") };
     let found = store.know_project(ONE.to_owned(), renamed, SOURCE, NOON).await.expect("looked");
     assert_eq!((found, path(store, found).await.as_str()), (Some(own), "g-p/q"));
 }

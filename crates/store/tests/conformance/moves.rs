@@ -4,11 +4,11 @@ use quickdraw_domain::scope::Place;
 use quickdraw_domain::{Timestamp, Trigger};
 use quickdraw_insights::branches::Push;
 use quickdraw_insights::entity::Item;
-use quickdraw_insights::metrics::{Choice, Items, Metric};
-use quickdraw_insights::people::People;
+use quickdraw_insights::metrics::Metric;
+use quickdraw_insights::question::{Found, Question, Window};
 use quickdraw_insights::{Fact, facts};
 use quickdraw_store::SharedStore;
-use quickdraw_store::insights::{Lives, Projected, Projects, things_of};
+use quickdraw_store::insights::{Projected, Projects, read_items};
 use serde_json::json;
 
 use crate::fixture::{Fixture, at, event};
@@ -40,10 +40,15 @@ async fn moves(store: &SharedStore) -> Vec<Push> {
 
 async fn value(store: &SharedStore, name: &str) -> Option<f64> {
     let metric = Metric::by_name(name).expect("a metric");
-    let lives = Lives { from: at(0), to: at(100), projects: None };
-    let (things, others) = things_of(store, metric, lives, false).await.expect("found");
-    let items = Items::new(things, others, People::default(), Choice::default());
-    items.metric(metric, at(0), at(100), 1.0).value
+    let question = Question::new(metric, Window { from: at(0), to: at(100), days: 1.0 }, at(100));
+    let reads = question.reads();
+
+    let mut found = Found { items: read_items(store, reads.items, None).await.expect("found"), ..Found::default() };
+    for read in reads.context {
+        found.context.extend(read_items(store, read, None).await.expect("found"));
+    }
+
+    question.answer(found).expect("one group").whole().number.value
 }
 
 pub(crate) async fn backfilled_pushes_move_branches_and_are_no_gaps(fixture: Fixture) {

@@ -180,7 +180,7 @@ pub(crate) async fn only_running_nodes_are_counted(fixture: Fixture) {
     store.heartbeat(node, at(5)).await.expect("recorded");
     store.ping().await.expect("reachable");
     let condition = store.condition(at(5)).await.expect("looked");
-    assert_eq!((condition.nodes, condition.schema_version), (1, 27));
+    assert_eq!((condition.nodes, condition.schema_version), (1, 28));
     store.node_stopped(node).await.expect("stopped");
     assert_eq!(store.condition(at(5).plus(Duration::from_secs(1))).await.expect("looked").nodes, 0);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quickdraw_domain::event::{SeenProject, SeenUser};
+use quickdraw_domain::envelope::{Project, User};
 use quickdraw_domain::source::{ActiveSecret, Addresses, BoundTo, Mode, Source, unnamed};
 use quickdraw_domain::{NodeId, Secret, SourceId};
 use quickdraw_store::Error;
@@ -68,7 +68,7 @@ pub(crate) async fn sources_are_read_with_their_secrets_and_listed_in_the_direct
 pub(crate) async fn a_source_is_bound_to_an_instance_once_and_keeps_its_projects(fixture: Fixture) {
     let store = &fixture.store;
     let (id, bound) = (SourceId(1), |host: &str| BoundTo::Instance(format!("https://{host}.example")));
-    let seen = |id: i64| SeenProject {
+    let seen = |id: i64| Project {
         id,
         name: "Rope".to_owned(),
         path_with_namespace: format!("gear/rope{id}"),
@@ -128,8 +128,7 @@ pub(crate) async fn the_last_requests_are_kept_for_each_node(fixture: Fixture) {
 
 pub(crate) async fn users_of_events_are_created_once_and_never_changed(fixture: Fixture) {
     let store = &fixture.store;
-    let user =
-        |username: &str, name: &str| SeenUser { username: username.to_owned(), name: name.to_owned(), email: None };
+    let user = |username: &str, name: &str| User { username: username.to_owned(), name: name.to_owned(), email: None };
     store.know_users(vec![user("ida", "Ida"), user("jo", "Jo")], NOON).await.expect("made");
     store.know_users(vec![user("IDA", "Somebody"), user("root", "Mallory")], NOON).await.expect("looked");
     let name = async |username: &str| {
@@ -140,7 +139,7 @@ pub(crate) async fn users_of_events_are_created_once_and_never_changed(fixture: 
     };
     assert_eq!(name("ida").await.as_deref(), Some("Ida"));
     assert_eq!(name("root").await.as_deref(), Some("Administrator"));
-    let mailed = |username: &str, email: &str| SeenUser { email: Some(email.to_owned()), ..user(username, "Somebody") };
+    let mailed = |username: &str, email: &str| User { email: Some(email.to_owned()), ..user(username, "Somebody") };
     store.know_users(vec![mailed("ann", "Ann@x.example"), mailed("bot", "ann@X.example")], NOON).await.expect("made");
     store.know_users(vec![mailed("other", "ann@x.example")], NOON).await.expect("made");
     for (username, email) in [("ann", Some("Ann@x.example")), ("bot", None), ("other", None)] {

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use quickdraw_domain::Trigger;
-use quickdraw_domain::event::Skim;
+use quickdraw_domain::envelope::Envelope;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -71,10 +71,10 @@ fn read(record: Box<RawValue>) -> Result<Told, String> {
     // A `created_at` inside a bare body is the time of the object and not the time of the event.
     let received_at = parts.received_at.or(parts.created_at.filter(|_| !is_bare));
     let payload = parts.payload.or(parts.request_data).unwrap_or(record);
-    let skim = Skim::read(payload.get().as_bytes()).map_err(|error| error.to_string())?;
+    let envelope = Envelope::read(payload.get().as_bytes()).map_err(|error| error.to_string())?;
     let trigger = match parts.trigger.filter(|_| !is_bare) {
         Some(name) => Trigger::by_name(&name).ok_or_else(|| format!("{name:?} is not a trigger"))?,
-        None => Trigger::recognise(None, &skim),
+        None => Trigger::recognise(None, &envelope),
     };
     if trigger == Trigger::UNKNOWN {
         return Err("unknown kind of event: the body has no object_kind, and the record has no trigger".to_owned());

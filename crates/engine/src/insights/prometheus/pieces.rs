@@ -11,7 +11,7 @@ use quickdraw_insights::pipelines::Job;
 use quickdraw_store::overview::{CommitCount, KnownBranch, Piece};
 
 use super::{JOBS, LAST, WINDOW};
-use crate::insights::Insights;
+use crate::context::Context;
 
 /// About how many bytes of stored states are read at once, and most of one family of one project. In memory they take a
 /// few times as much.
@@ -130,91 +130,109 @@ pub(super) fn pieces(bytes: &BTreeMap<i64, i64>) -> Vec<(i64, i64)> {
     pieces
 }
 
-impl Insights {
-    /// The projects that there is something of, and about how many bytes that takes.
-    pub(super) async fn weigh_projects(&self, now: Timestamp) -> anyhow::Result<BTreeMap<i64, i64>> {
-        let mut all: BTreeMap<i64, i64> = BTreeMap::new();
-        let whole = |(family, from)| Piece { family, from, to: now, first: i64::MIN, last: i64::MAX };
-        for window in windows(now) {
-            for (project, bytes) in self.context.store.bytes_by_project(whole(window)).await? {
-                let sum = all.entry(project).or_default();
-                *sum = sum.saturating_add(bytes);
-            }
+/// The projects that there is something of, and about how many bytes that takes.
+pub(super) async fn weigh_projects(context: &Context, now: Timestamp) -> anyhow::Result<BTreeMap<i64, i64>> {
+    let mut all: BTreeMap<i64, i64> = BTreeMap::new();
+    let whole = |(family, from)| Piece { family, from, to: now, first: i64::MIN, last: i64::MAX };
+    for window in windows(now) {
+        for (project, bytes) in context.store.bytes_by_project(whole(window)).await? {
+            let sum = all.entry(project).or_default();
+            *sum = sum.saturating_add(bytes);
         }
-        // These are read page by page and not kept.
-        for (project, _) in self.context.store.bytes_by_project(whole((Family::Branches, now))).await? {
-            all.entry(project).or_default();
-        }
-        Ok(all)
     }
-
-    /// Reads some projects, and returns whether there is more of them than was read.
-    pub(super) async fn read_projects(
-        &self,
-        (first, last): (i64, i64),
-        now: Timestamp,
-    ) -> anyhow::Result<(BTreeMap<i64, Read>, bool)> {
-        let mut all: BTreeMap<i64, Read> = BTreeMap::new();
-        let (mut items, mut is_cut) = (Vec::new(), false);
-        for (family, from) in windows(now) {
-            let piece = Piece { family, from, to: now, first, last };
-            if family == Family::Commits {
-                for one in self.context.store.commit_counts(piece).await? {
-                    all.entry(one.project).or_default().commits.push(one);
-                }
-                continue;
-            }
-            let (found, has_more) = self.context.store.newest_items(piece, PIECE).await?;
-            items.extend(found);
-            is_cut |= has_more;
-        }
-        deployments::keep(&mut items, &mut Vec::new(), None);
-        for item in items {
-            all.entry(item.key().0).or_default().add(item);
-        }
-        self.read_branches(&mut all, (first, last), now).await?;
-        for read in all.values_mut() {
-            read.add_branches_of_pipelines(now);
-        }
-        Ok((all, is_cut))
+    // These are read page by page and not kept.
+    for (project, _) in context.store.bytes_by_project(whole((Family::Branches, now))).await? {
+        all.entry(project).or_default();
     }
+    Ok(all)
+}
 
-    /// Adds the branches of some projects, of which the pipelines are known.
-    async fn read_branches(
-        &self,
-        all: &mut BTreeMap<i64, Read>,
-        (first, last): (i64, i64),
-        now: Timestamp,
-    ) -> anyhow::Result<()> {
-        let mut with_pipelines: HashMap<i64, HashSet<String>> = HashMap::new();
-        for (project, read) in all.iter() {
-            let names = read.pipelines.iter().filter_map(|item| match item {
-                Item::Pipeline(one) => one.git_ref.clone(),
-                _ => None,
-            });
-            with_pipelines.insert(*project, names.collect());
+/// Reads some projects, and returns whether there is more of them than was read.
+pub(super) async fn read_projects(
+    context: &Context,
+    (first, last): (i64, i64),
+    now: Timestamp,
+) -> anyhow::Result<(BTreeMap<i64, Read>, bool)> {
+    let mut all: BTreeMap<i64, Read> = BTreeMap::new();
+    let (mut items, mut is_cut) = (Vec::new(), false);
+    for (family, from) in windows(now) {
+        let piece = Piece { family, from, to: now, first, last };
+        if family == Family::Commits {
+            for one in context.store.commit_counts(piece).await? {
+                all.entry(one.project).or_default().commits.push(one);
+            }
+            continue;
         }
-        let none = HashSet::new();
-        let piece = Piece { family: Family::Branches, from: now, to: now, first, last };
-        let mut behind = (first, i64::MIN);
-        loop {
-            let page = self.context.store.branches_behind(piece, behind, PAGE).await?;
-            for known in &page {
-                let project = known.branch.project;
-                let names = with_pipelines.get(&project).unwrap_or(&none);
-                all.entry(project).or_default().add_branch(known, names, now);
-            }
-            match page.last() {
-                Some(known) if page.len() == PAGE => behind = known.branch.key(),
-                _ => return Ok(()),
-            }
+        let (found, has_more) = context.store.newest_items(piece, PIECE).await?;
+        items.extend(found);
+        is_cut |= has_more;
+    }
+    deployments::keep(&mut items, &mut Vec::new(), None);
+    for item in items {
+        all.entry(item.key().0).or_default().add(item);
+    }
+    read_branches(context, &mut all, (first, last), now).await?;
+    for read in all.values_mut() {
+        read.add_branches_of_pipelines(now);
+    }
+    Ok((all, is_cut))
+}
+
+/// Adds the branches of some projects, of which the pipelines are known.
+async fn read_branches(
+    context: &Context,
+    all: &mut BTreeMap<i64, Read>,
+    (first, last): (i64, i64),
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let mut with_pipelines: HashMap<i64, HashSet<String>> = HashMap::new();
+    for (project, read) in all.iter() {
+        let names = read.pipelines.iter().filter_map(|item| match item {
+            Item::Pipeline(one) => one.git_ref.clone(),
+            _ => None,
+        });
+        with_pipelines.insert(*project, names.collect());
+    }
+    let none = HashSet::new();
+    let piece = Piece { family: Family::Branches, from: now, to: now, first, last };
+    let mut behind = (first, i64::MIN);
+    loop {
+        let page = context.store.branches_behind(piece, behind, PAGE).await?;
+        for known in &page {
+            let project = known.branch.project;
+            let names = with_pipelines.get(&project).unwrap_or(&none);
+            all.entry(project).or_default().add_branch(known, names, now);
+        }
+        match page.last() {
+            Some(known) if page.len() == PAGE => behind = known.branch.key(),
+            _ => return Ok(()),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use quickdraw_insights::question::Wanted;
+
+    use super::super::project::question;
     use super::*;
+
+    #[test]
+    fn the_windows_contain_what_each_shown_metric_reads() {
+        let now = Timestamp::from_seconds(1_800_000_000);
+        let of_merge_requests =
+            ["mr_open", "mr_merged", "mr_closed_unmerged", "mr_waiting", "time_to_merge", "time_to_first_approval"];
+        let of_pipelines =
+            ["pipeline_duration", "pipeline_success_share", "pipeline_failure_share", "pipeline_other_share"];
+        for name in of_merge_requests.into_iter().chain(of_pipelines) {
+            let reads = question(name, now).expect("a metric").reads();
+            let is_read = |(family, from): &(Family, Timestamp)| {
+                reads.items.wanted == Wanted::Items(*family) && *from <= reads.items.from
+            };
+            assert!(windows(now).iter().any(is_read), "{name}");
+            assert_eq!((reads.items.to, reads.context), (now, Vec::new()), "{name}");
+        }
+    }
 
     #[test]
     fn projects_are_read_together_as_far_as_they_fit() {

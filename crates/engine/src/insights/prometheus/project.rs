@@ -7,6 +7,7 @@ use quickdraw_insights::entity::Item;
 use quickdraw_insights::metrics::{Choice, Items, Metric, Summary};
 use quickdraw_insights::people::People;
 use quickdraw_insights::pipelines::Status;
+use quickdraw_insights::question::{Question, Window};
 use quickdraw_store::overview::CommitCount;
 
 use super::series::Series;
@@ -57,7 +58,7 @@ fn commits_by_our_names(
     commits: &[CommitCount],
     (people, teams): (&People, &[(String, People)]),
 ) {
-    let help = "Commits without merges; of everybody, and of each team.";
+    let help = "Commits without merges: of all contributors, and of each team.";
     let (project, window) = (("project", path), ("window", "7d"));
     series.add("pulse_commits", help, &[project, ("team", ""), window], precise(commits_of(commits, people)));
     for (team, members) in teams {
@@ -68,8 +69,13 @@ fn commits_by_our_names(
     }
 }
 
+/// A question about a metric in the last seven days.
+pub(super) fn question(name: &str, now: Timestamp) -> Option<Question> {
+    Some(Question::new(Metric::by_name(name)?, Window { from: now.minus(WINDOW), to: now, days: DAYS }, now))
+}
+
 fn summary(items: &Items, name: &str, now: Timestamp) -> Option<Summary> {
-    Some(items.metric(Metric::by_name(name)?, now.minus(WINDOW), now, DAYS))
+    Some(question(name, now)?.number(items))
 }
 
 fn by_our_names(series: &mut Series, path: &str, (read, measured): (&Read, &Measured), now: Timestamp) {

@@ -156,7 +156,7 @@ mod tests {
             )
         };
         assert_eq!(look(&[3, 5]), shown(2));
-        assert_eq!(look(&[5, 4, 5]), shown(3), "one that comes late counts, and one that is told again does not");
+        assert_eq!(look(&[5, 4, 5]), shown(3), "a late value counts, and a repeated value does not");
         assert_eq!(look(&[6]), shown(4), "what is too old to be shown stays counted");
         assert_eq!(look(&[3, 6]), shown(4), "and is not counted again when it is shown again");
         assert_eq!(look(&(0..500).collect::<Vec<_>>()), shown(500));

@@ -9,8 +9,7 @@ use quickdraw_domain::{EventId, Timestamp};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use super::Memory;
-use crate::journal::Journal;
+use super::Relay;
 
 /// Within this time, an event with the same body from another webhook is the same event.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -47,7 +46,7 @@ struct First {
 /// The first of several copies of a body, while it is being committed. A copy that is cut off on its way is forgotten,
 /// so that the next copy takes its place.
 pub(super) struct OnItsWay<'a> {
-    memory: &'a Memory,
+    relay: &'a Relay,
     hash: Hash,
     outcome: Option<Outcome>,
 }
@@ -57,7 +56,7 @@ impl OnItsWay<'_> {
     pub(super) fn ended(mut self, committed: Option<EventId>) {
         let Some(outcome) = self.outcome.take() else { return };
         if committed.is_none() {
-            self.memory.duplicates.lock().bodies.remove(&self.hash);
+            self.relay.duplicates.lock().bodies.remove(&self.hash);
         }
         let _ = outcome.send(Some(committed));
     }
@@ -66,12 +65,12 @@ impl OnItsWay<'_> {
 impl Drop for OnItsWay<'_> {
     fn drop(&mut self) {
         if self.outcome.is_some() {
-            self.memory.duplicates.lock().bodies.remove(&self.hash);
+            self.relay.duplicates.lock().bodies.remove(&self.hash);
         }
     }
 }
 
-impl Journal {
+impl Relay {
     /// The event that a received body duplicates; otherwise the entry that reports how this first copy ended.
     pub(super) async fn duplicate_of(
         &self,
@@ -84,7 +83,7 @@ impl Journal {
         let now = self.context.clock.now();
         let (sender, outcome) = watch::channel(None);
         let known = {
-            let mut known = self.memory.duplicates.lock();
+            let mut known = self.duplicates.lock();
             known.forget(now);
             match known.bodies.get(&hash) {
                 // The same key is a duplicate, which the journal knows.
@@ -98,7 +97,7 @@ impl Journal {
             }
         };
         let Some(mut outcome) = known else {
-            return (None, Some(OnItsWay { memory: &self.memory, hash, outcome: Some(sender) }));
+            return (None, Some(OnItsWay { relay: self, hash, outcome: Some(sender) }));
         };
         // It may be on its way to the disk. If it does not get there, this one takes its place.
         let first = outcome.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.flatten());

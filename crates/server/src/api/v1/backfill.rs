@@ -9,7 +9,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::future::try_join_all;
 use quickdraw_domain::Trigger;
-use quickdraw_domain::event::{Origin, Skim};
+use quickdraw_domain::envelope::Envelope;
+use quickdraw_domain::event::Origin;
 use quickdraw_domain::scope::Place;
 use quickdraw_insights::backfill::Record;
 use quickdraw_insights::counts;
@@ -138,9 +139,10 @@ async fn backfill(
     let journal = &app.engine.journal;
     let appended = try_join_all(events.map(|(trigger, record)| {
         let event = journal.new_event(Place::Elsewhere, *trigger, Origin::Backfill);
-        // The key is a digest of the event, so a backfill that broke off can be repeated without storing an event twice.
+        // The key is a digest of the event, so a backfill that broke off can be repeated without storing an event
+        // twice.
         let key = format!("{trigger} {}", hex::encode(Sha256::digest(record)));
-        journal.ingest(event, Some(key), record)
+        journal.ingest(event, Some(key), record, None)
     }));
     let appended = appended.await?;
     let taken = appended.iter().filter(|appended| matches!(appended, Appended::New { .. })).count();
@@ -149,13 +151,13 @@ async fn backfill(
 
 /// Reads the trigger of an event, and builds the record that the journal keeps.
 fn read(told: &Told<'_>) -> Result<(Trigger, Vec<u8>), String> {
-    let skim = Skim::read(told.payload.get().as_bytes()).map_err(|error| error.to_string())?;
+    let envelope = Envelope::read(told.payload.get().as_bytes()).map_err(|error| error.to_string())?;
     let trigger = match &told.trigger {
         Some(name) => {
             let named = Trigger::by_name(name).ok_or_else(|| format!("there is no trigger {name:?}"))?;
-            named.for_body(&skim)
+            named.for_body(&envelope)
         }
-        None => Trigger::recognise(None, &skim),
+        None => Trigger::recognise(None, &envelope),
     };
     if trigger == Trigger::UNKNOWN {
         return Err("the payload does not state its kind (object_kind); give a trigger".to_owned());

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use quickdraw_insights::deployments::By;
-use quickdraw_insights::entity::Item;
 use quickdraw_insights::metrics::{Choice, Metric, Trait};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -73,11 +72,6 @@ impl Wanted {
             )));
         }
         Ok(())
-    }
-
-    /// Checks whether an item passes all filters.
-    pub(super) fn is_met_by(&self, item: &Item) -> bool {
-        self.only.iter().all(|(of, wanted)| of.is(item, wanted))
     }
 
     /// Builds the choice with which `Items` counts.

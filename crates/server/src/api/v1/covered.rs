@@ -1,17 +1,16 @@
 //! The scope of an answer about insights: days in a time zone, projects, and people.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::http::StatusCode;
-use jiff::ToSpan;
-use jiff::civil::{Date, Weekday};
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use quickdraw_domain::Timestamp;
-use quickdraw_insights::metrics::{Choice, Kind, Metric, Part};
+use quickdraw_insights::metrics::{Choice, Metric};
 use quickdraw_insights::people::{People, Times, Whose, times_of};
 use quickdraw_insights::privacy::Privacy;
+use quickdraw_insights::question::{Answer, Days, DaysError, Every, Grouping, NamedPeople, Output, Question, TooLarge};
 use quickdraw_insights::roster::{Resolver, Roster, Team};
 use quickdraw_store::insights::NamedProject;
 use serde::Deserialize;
@@ -24,25 +23,6 @@ use crate::state::App;
 
 /// Number of days if the request does not give `from`.
 const DEFAULT_DAYS: i32 = 30;
-/// Largest number of days in one answer.
-const MAX_DAYS: i32 = 3_660;
-
-/// Longest window, in days, whose default interval is a day.
-const LONGEST_BY_DAY: i32 = 366;
-/// Largest number of intervals in a series.
-const MOST_POINTS: usize = 4_000;
-/// Largest number of intervals in a series of a gauge, because a gauge examines all items again for each interval.
-const MOST_LOOKS: usize = 400;
-
-/// Length of the intervals of a series.
-#[derive(Clone, Copy)]
-pub(super) enum Interval {
-    Hour,
-    Day,
-    Week,
-    Month,
-}
-
 /// Parameters that select days, projects and people.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -79,7 +59,7 @@ pub(super) struct Covered {
 
 /// The scope of an answer.
 pub(super) struct Scope {
-    pub(super) window: Window,
+    pub(super) window: Days,
     /// Only these projects; `None` for all.
     pub(super) projects: Option<Vec<i64>>,
     pub(super) people: People,
@@ -97,7 +77,7 @@ pub(super) struct Scope {
 
 impl Covered {
     pub(super) async fn scope(&self, app: &App, now: Timestamp) -> Result<Scope, ApiError> {
-        let window = Window::read(self.from.as_deref(), self.to.as_deref(), self.zone.as_deref(), now)?;
+        let window = days(self.from.as_deref(), self.to.as_deref(), self.zone.as_deref(), now)?;
         let projects = match (&self.project, &self.group) {
             (Some(_), Some(_)) => return Err(invalid("project and group cannot be combined; remove one of them")),
             (Some(name), None) => Some(projects(app, name).await?),
@@ -196,31 +176,56 @@ impl Covered {
 }
 
 impl Scope {
+    /// Builds a question without output about a metric, from this scope and the filters.
+    pub(super) fn question(
+        &self,
+        metric: &'static Metric,
+        wanted: Wanted,
+        now: Timestamp,
+    ) -> Result<Question, ApiError> {
+        Ok(Question {
+            metric,
+            window: self.window.window(),
+            before: Some(self.window.before().map_err(refused)?),
+            projects: self.projects.clone(),
+            people: self.people.clone(),
+            choice: self.choice(wanted, metric),
+            grouping: Grouping::None,
+            output: Output::default(),
+            now,
+        })
+    }
+
     /// Builds the choice with which `Items` counts, from this scope and the filters.
-    pub(super) fn choice(&self, wanted: Wanted, metric: &Metric) -> Choice {
+    fn choice(&self, wanted: Wanted, metric: &Metric) -> Choice {
         let mut choice = wanted.choice(self.window.zone.clone(), self.privacy.min_group, self.incident_labels.clone());
         choice.deployed_by = choice.deployed_by.or(metric.deployed_by());
         choice
     }
 
     /// Splits the scope by member, within the requested times. Members that are merged into another are not listed.
-    pub(super) fn by_member(&self) -> Result<Vec<(String, People)>, ApiError> {
+    pub(super) fn by_member(&self) -> Result<Vec<NamedPeople>, ApiError> {
         large_enough(&self.privacy, 1)?;
+        let mut uses: HashMap<&str, usize> = HashMap::new();
+        for member in self.roster.members().values() {
+            *uses.entry(&member.name).or_default() += 1;
+        }
+
         let is_one =
             |id: &i64| self.roster.root(*id) == *id && self.people.times_of(*id).is_some_and(|all| !all.is_empty());
         let all = self.roster.members().iter().filter(|(id, _)| is_one(id));
         all.map(|(id, member)| {
             let times = self.people.times_of(*id).unwrap_or_default();
-            let is_alone = self.roster.members().values().filter(|other| other.name == member.name).count() == 1;
+            let is_alone = uses.get(member.name.as_str()) == Some(&1);
             let name = if is_alone { member.name.clone() } else { format!("{} (#{id})", member.name) };
             let name = if self.privacy.pseudonyms { self.privacy.pseudonym(&format!("member {id}")) } else { name };
-            Ok((name, self.people.limited_to(Times::from([(*id, times)]))))
+            Ok(NamedPeople { name, people: self.people.limited_to(Times::from([(*id, times)])) })
         })
         .collect()
     }
 
     /// Splits the scope by team.
-    pub(super) fn by_team(&self) -> Result<Vec<(String, People)>, ApiError> {
+    pub(super) fn by_team(&self) -> Result<Vec<NamedPeople>, ApiError> {
         if self.people.is_limited() {
             return Err(invalid("group_by=team cannot be combined with member, members or team; remove them"));
         }
@@ -229,10 +234,21 @@ impl Scope {
             let people = self.people.limited_to(times(&self.roster, *id, &self.window.zone)?);
             // Teams below the minimum group size are not shown.
             let size = people.count_in(self.window.from, self.window.to).unwrap_or_default();
-            Ok(large_enough(&self.privacy, size).is_ok().then(|| (team.name.clone(), people)))
+            let is_shown = large_enough(&self.privacy, size).is_ok();
+            Ok(is_shown.then(|| NamedPeople { name: team.name.clone(), people }))
         };
         all.map(of_one).filter_map(Result::transpose).collect()
     }
+}
+
+/// Answers a question. A limit applies to the number of questions that are read and calculated at once.
+pub(super) async fn ask(app: &App, question: Question) -> Result<Answer, ApiError> {
+    let turn = app.measuring.turn().await?;
+    let answer = quickdraw_engine::ask(app.store(), question, turn).await;
+    answer.map_err(|error| match error.downcast::<TooLarge>() {
+        Ok(error) => invalid(error.to_string()),
+        Err(error) => ApiError::internal(error),
+    })
 }
 
 /// Refuses numbers about fewer people than the privacy settings allow.
@@ -284,165 +300,45 @@ async fn group(app: &App, path: &str) -> Result<Vec<i64>, ApiError> {
     Ok(found)
 }
 
-/// The days of a question, in its time zone.
-pub(super) struct Window {
-    pub(super) zone: TimeZone,
-    pub(super) zone_name: String,
-    pub(super) first: Date,
-    pub(super) days: i32,
-    pub(super) from: Timestamp,
-    pub(super) to: Timestamp,
+/// Reads `from`, `to` and `zone` of a request.
+fn days(from: Option<&str>, to: Option<&str>, zone: Option<&str>, now: Timestamp) -> Result<Days, ApiError> {
+    let zone_name = zone.unwrap_or("UTC").to_owned();
+    let zone = TimeZone::get(&zone_name)
+        .map_err(|_| invalid("zone is not a name of the IANA time zone database, such as Europe/Bratislava"))?;
+    let today = jiff::Timestamp::from_microsecond(now.as_micros()).unwrap_or_default().to_zoned(zone.clone()).date();
+    let day = |name: &str, text: Option<&str>| -> Result<Option<Date>, ApiError> {
+        let parse = |text: &str| {
+            let found = text.parse().ok().or_else(|| day_of(text, &zone, name == "to"));
+            found.ok_or_else(|| invalid(format!("{name} is not a date, such as 2026-05-01")))
+        };
+        text.map(parse).transpose()
+    };
+
+    let span = |days: i32| jiff::Span::new().days(days);
+    let out_of_range = |_| refused(DaysError::OutOfRange);
+    // `to` is the first day after the window. Without it, the window includes today.
+    let to = match day("to", to)? {
+        Some(to) => to,
+        None => today.checked_add(span(1)).map_err(out_of_range)?,
+    };
+    let first = match day("from", from)? {
+        Some(from) => from,
+        None => to.checked_sub(span(DEFAULT_DAYS)).map_err(out_of_range)?,
+    };
+
+    Days::new(first, to, zone, zone_name).map_err(refused)
 }
 
-impl Window {
-    /// Reads `from`, `to` and `zone` of a request.
-    pub(super) fn read(
-        from: Option<&str>,
-        to: Option<&str>,
-        zone: Option<&str>,
-        now: Timestamp,
-    ) -> Result<Self, ApiError> {
-        let zone_name = zone.unwrap_or("UTC").to_owned();
-        let zone = TimeZone::get(&zone_name)
-            .map_err(|_| invalid("zone is not a name of the IANA time zone database, such as Europe/Bratislava"))?;
-        let today =
-            jiff::Timestamp::from_microsecond(now.as_micros()).unwrap_or_default().to_zoned(zone.clone()).date();
-        let day = |name: &str, text: Option<&str>| -> Result<Option<Date>, ApiError> {
-            let parse = |text: &str| {
-                let found = text.parse().ok().or_else(|| day_of(text, &zone, name == "to"));
-                found.ok_or_else(|| invalid(format!("{name} is not a date, such as 2026-05-01")))
-            };
-            text.map(parse).transpose()
-        };
-        let span = |days: i32| jiff::Span::new().days(days);
-        let out_of_range = |_| invalid("from and to are out of range");
-        // `to` is the first day after the window. Without it, the window includes today.
-        let to = match day("to", to)? {
-            Some(to) => to,
-            None => today.checked_add(span(1)).map_err(out_of_range)?,
-        };
-        let first = match day("from", from)? {
-            Some(from) => from,
-            None => to.checked_sub(span(DEFAULT_DAYS)).map_err(out_of_range)?,
-        };
-        let days = first.until(to).map_err(out_of_range)?.get_days();
-        if !(1..=MAX_DAYS).contains(&days) {
-            return Err(invalid(format!("from must be before to, by at most {MAX_DAYS} days")));
-        }
-        let (from, to) = (start_of(first, &zone)?, start_of(to, &zone)?);
-        Ok(Self { zone, zone_name, first, days, from, to })
-    }
+/// Reads `interval` of a request. The default depends on the number of days.
+pub(super) fn interval(days: &Days, text: Option<&str>) -> Result<Every, ApiError> {
+    let Some(text) = text else { return Ok(days.usual_interval()) };
+    Every::by_name(text)
+        .ok_or_else(|| invalid("interval must be hour, day, week or month; /insights/query also takes none"))
 }
 
-impl Window {
-    /// Reads `interval` of a request. The default is a day, or a month for windows of more than a year.
-    pub(super) fn interval(&self, text: Option<&str>) -> Result<Interval, ApiError> {
-        match text {
-            None if self.days > LONGEST_BY_DAY => Ok(Interval::Month),
-            text => Interval::read(text),
-        }
-    }
-}
-
-impl Interval {
-    fn read(text: Option<&str>) -> Result<Self, ApiError> {
-        match text {
-            None | Some("day") => Ok(Self::Day),
-            Some("hour") => Ok(Self::Hour),
-            Some("week") => Ok(Self::Week),
-            Some("month") => Ok(Self::Month),
-            Some(_) => Err(invalid("interval must be hour, day, week or month; /insights/query also takes none")),
-        }
-    }
-}
-
-impl Window {
-    /// Splits the window into intervals, and returns the start and the number of days of each. The first one can be
-    /// shorter, because weeks begin on Mondays.
-    pub(super) fn parts(&self, interval: Interval, metric: &Metric) -> Result<Vec<Part>, ApiError> {
-        let out_of_range = |_| invalid("from and to are out of range");
-        let most = if metric.kind == Kind::Gauge { MOST_LOOKS } else { MOST_POINTS };
-        let mut parts = Vec::new();
-        let mut add = |start: Timestamp, days: f64| {
-            parts.push((start, days));
-            if parts.len() > most {
-                return Err(invalid(format!("the series has more than {most} intervals; choose a longer interval")));
-            }
-            Ok(())
-        };
-        if let Interval::Hour = interval {
-            let mut start = self.from;
-            while start < self.to {
-                add(start, 1.0 / 24.0)?;
-                start = start.plus(Duration::from_secs(3_600));
-            }
-            return Ok(parts);
-        }
-        // Counts by dates, because not every day of every zone has a midnight.
-        let last = self.first.checked_add(self.days.days()).map_err(out_of_range)?;
-        let mut date = self.first;
-        while date < last {
-            let next = match interval {
-                Interval::Month => date.last_of_month().checked_add(1.day()),
-                Interval::Week => date.checked_add((7 - i32::from(date.weekday().since(Weekday::Monday))).days()),
-                Interval::Hour | Interval::Day => date.checked_add(1.day()),
-            };
-            let next = next.map_err(out_of_range)?.min(last);
-            add(self.start_of(date)?, f64::from(date.until(next).map_err(out_of_range)?.get_days()))?;
-            date = next;
-        }
-        Ok(parts)
-    }
-
-    /// Checks whether the whole window is covered: coverage starts before it, and it has ended.
-    pub(super) fn is_whole(&self, known_since: Option<Timestamp>, now: Timestamp) -> bool {
-        self.begins_known(known_since) && self.to <= now
-    }
-
-    /// Checks whether coverage starts before the window.
-    pub(super) fn begins_known(&self, known_since: Option<Timestamp>) -> bool {
-        known_since.is_some_and(|since| since < self.from)
-    }
-
-    /// Marks intervals that are incomplete: the window cuts them, coverage starts after their beginning, or they have
-    /// not ended.
-    pub(super) fn partial(
-        &self,
-        interval: Option<Interval>,
-        parts: &[Part],
-        known_since: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Vec<bool> {
-        let mut partial = Vec::with_capacity(parts.len());
-        for (index, (start, days)) in parts.iter().enumerate() {
-            let end = parts.get(index + 1).map_or(self.to, |(next, _)| *next);
-            let is_cut = match interval {
-                Some(Interval::Week) => *days < 7.0,
-                Some(Interval::Month) => *days < self.days_of_month(*start),
-                Some(Interval::Hour | Interval::Day) | None => false,
-            };
-            partial.push(is_cut || end > now || known_since.is_none_or(|since| since > *start));
-        }
-        partial
-    }
-
-    /// Number of days of the month in which an interval begins.
-    fn days_of_month(&self, start: Timestamp) -> f64 {
-        let start = jiff::Timestamp::from_microsecond(start.as_micros()).unwrap_or_default();
-        f64::from(self.zone.to_datetime(start).date().days_in_month())
-    }
-
-    /// Start of the window of the same length before this one. All data of a question is read from there, so that
-    /// both windows are counted from the same data.
-    pub(super) fn before(&self) -> Result<Timestamp, ApiError> {
-        let first = self.first.checked_sub(self.days.days()).map_err(|_| invalid("from is out of range"))?;
-        self.start_of(first)
-    }
-
-    /// Start of a date in the window's zone.
-    pub(super) fn start_of(&self, date: Date) -> Result<Timestamp, ApiError> {
-        start_of(date, &self.zone)
-    }
+/// Converts an error of days into a 400.
+pub(super) fn refused(error: DaysError) -> ApiError {
+    invalid(error.to_string())
 }
 
 /// Finds the day of a point in time, which is written as RFC 3339, or in milliseconds as Grafana does. If the point
@@ -456,9 +352,4 @@ fn day_of(text: &str, zone: &TimeZone, is_end: bool) -> Option<Date> {
     let date = zoned.date();
     let is_within = zoned.start_of_day().is_ok_and(|start| start < zoned);
     if is_end && is_within { date.checked_add(jiff::Span::new().days(1)).ok() } else { Some(date) }
-}
-
-fn start_of(date: Date, zone: &TimeZone) -> Result<Timestamp, ApiError> {
-    let zoned = date.to_zoned(zone.clone()).map_err(|_| invalid("from and to are out of range"))?;
-    Ok(Timestamp::from_micros(zoned.timestamp().as_microsecond()))
 }

@@ -9,7 +9,8 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use quickdraw_domain::compose::operation::MAX_NAME;
 use quickdraw_domain::compose::{Scene, User};
-use quickdraw_domain::event::{Event, Origin, Skim};
+use quickdraw_domain::envelope::Envelope;
+use quickdraw_domain::event::{Event, Origin};
 use quickdraw_domain::scope::Place;
 use quickdraw_domain::{GroupId, ProjectId, Trigger};
 use quickdraw_engine::{Report, ReportError, Reported, Step};
@@ -249,14 +250,14 @@ async fn accept(
     }
     let body = payload.get().as_bytes();
     let trigger = trigger(told)?;
-    let skim = Skim::read(body).map_err(unprocessable)?;
+    let envelope = Envelope::read(body).map_err(unprocessable)?;
     let journal = &app.engine.journal;
     let event = Event {
         chain: chain(headers),
-        git_ref: skim.git_ref.clone(),
-        ..journal.new_event(place, trigger.for_body(&skim), Origin::Api)
+        git_ref: envelope.git_ref.as_deref().map(str::to_owned),
+        ..journal.new_event(place, trigger.for_body(&envelope), Origin::Api)
     };
-    let appended = journal.ingest(event, idempotency_key(headers), body).await?;
+    let appended = journal.ingest(event, idempotency_key(headers), body, Some(&envelope)).await?;
     Ok((StatusCode::ACCEPTED, Json(Taken { id: Some(appended.id().to_string()), operation: None })))
 }
 
@@ -356,5 +357,5 @@ async fn active_on_instance(
 fn active(app: &App, place: Place, query: &ActiveQuery) -> Result<Json<Active>, ApiError> {
     let trigger = Trigger::by_name(&query.trigger).or_else(|| Trigger::by_attribute(&query.trigger));
     let trigger = trigger.ok_or_else(|| unprocessable("trigger does not have a valid value"))?;
-    Ok(Json(Active { active: app.engine.context.is_heard(place, trigger) }))
+    Ok(Json(Active { active: app.engine.context.is_subscribed(place, trigger) }))
 }

@@ -8,20 +8,16 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use quickdraw_domain::Timestamp;
 use quickdraw_insights::DEFINITION_VERSION;
-use quickdraw_insights::deployments;
-use quickdraw_insights::entity::{Entity, Item};
-use quickdraw_insights::metrics::{Choice, Items, Kind, Metric, Part, Trait};
-use quickdraw_insights::people::People;
-use quickdraw_store::insights::{Lives, things_of};
+use quickdraw_insights::metrics::{Kind, Metric, Trait};
+use quickdraw_insights::question::{self, GroupKey, Grouping, MOST_INTERVALS, Output, Question};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::chosen::Chosen;
-use super::covered::{Covered, Interval, Scope};
+use super::covered::{self, Covered, Scope, ask, refused};
 use super::invalid;
 use super::metrics::{MetricView, Number, reading};
 use crate::auth::Admin;
@@ -31,13 +27,6 @@ use crate::state::App;
 
 /// Largest number of metrics in one answer.
 const MOST_METRICS: usize = 20;
-/// Largest number of groups in one answer.
-const MOST_GROUPS: usize = 500;
-/// Largest number of rows in one answer.
-const MOST_ROWS: usize = 100_000;
-/// Largest number of intervals over all groups for a gauge, because a gauge examines all items again for each
-/// interval.
-const MOST_LOOKS: usize = 5_000;
 const COLUMNS: [&str; 14] = [
     "time",
     "metric",
@@ -156,47 +145,42 @@ async fn query(_: Admin, State(app): State<Arc<App>>, params: Params) -> Result<
             }
         },
     };
-    let scope = Arc::new(covered.scope(&app, app.now()).await?);
+    let scope = covered.scope(&app, app.now()).await?;
     let interval = match query.interval.as_deref() {
         Some("none") => None,
-        other => Some(scope.window.interval(other)?),
+        other => Some(covered::interval(&scope.window, other)?),
     };
     if let By::Trait(of) = by
         && let Some(metric) = metrics.iter().find(|metric| !metric.can_have(of))
     {
         return Err(invalid(format!("group_by={1} does not apply to the metric \"{0}\"", metric.name, of.name())));
     }
-    let of_branches = chosen.only.contains_key(&Trait::Branch) || matches!(by, By::Trait(Trait::Branch));
-    let (by, mut rows) = (Arc::new(by), Vec::new());
+    let mut rows = Vec::new();
     let now = app.now();
+    // Read before the items, so that everything older than this is among them.
     let as_of = app.engine.insights.counted_until().await?.to_iso();
-    // With `group_by=project`, each project has its own start of coverage.
-    let received = match &*by {
-        By::Project(_) => None,
-        _ => app.store().first_received(scope.projects.clone()).await?,
-    };
     for metric in &metrics {
-        let window = &scope.window;
-        let parts = match interval {
-            Some(interval) => window.parts(interval, metric)?,
-            None => vec![(window.from, f64::from(window.days))],
+        let series = match interval {
+            Some(interval) => scope.window.parts(interval, metric).map_err(refused)?,
+            None => vec![scope.window.whole()],
         };
-        let turn = app.measuring.turn().await?;
-        let lives = Lives { from: window.before()?, to: window.to, projects: scope.projects.clone() };
-        let (things, others) = things_of(app.store(), metric, lives, of_branches).await?;
-        let (metric, scope, by) = (*metric, scope.clone(), by.clone());
-        let choice = scope.choice(chosen.clone(), metric);
-        // Runs off the request threads, because there can be many items.
-        let measured = turn.run(move || {
-            Grouped { metric, scope: &scope, interval, parts: &parts, choice, received, now }.rows(&by, things, others)
-        });
-        rows.extend(measured.await.map_err(|error| ApiError::internal(error.into()))??);
-        if rows.len() > MOST_ROWS {
+        let output = Output { series, ..Output::default() };
+        let question = Question { output, ..scope.question(metric, chosen.clone(), now)? };
+        let question = Question { grouping: by.grouping(&scope)?, ..question };
+
+        for group in ask(&app, question).await?.groups {
+            let name = by.name(group.key);
+            for interval in group.series {
+                rows.push(RowView::of(metric, name.clone(), interval));
+            }
+        }
+        if rows.len() > MOST_INTERVALS {
             return Err(invalid(format!(
-                "the answer has more than {MOST_ROWS} rows; choose a longer interval, or fewer metrics or groups"
+                "the answer has more than {MOST_INTERVALS} rows; choose a longer interval, or fewer metrics or groups"
             )));
         }
     }
+
     if is_csv {
         return to_csv(&metrics, &rows, &as_of);
     }
@@ -216,91 +200,39 @@ enum By {
     Trait(Trait),
 }
 
-/// Counts one metric for each group.
-struct Grouped<'a> {
-    metric: &'static Metric,
-    scope: &'a Scope,
-    interval: Option<Interval>,
-    parts: &'a [Part],
-    choice: Choice,
-    /// Time at which the first event of the chosen projects was received; `None` if each project is a group of its
-    /// own.
-    received: Option<Timestamp>,
-    now: Timestamp,
+impl By {
+    fn grouping(&self, scope: &Scope) -> Result<Grouping, ApiError> {
+        Ok(match self {
+            Self::All => Grouping::None,
+            Self::Project(_) => Grouping::Projects,
+            Self::Member => Grouping::People(scope.by_member()?),
+            Self::Team => Grouping::People(scope.by_team()?),
+            Self::Trait(of) => Grouping::Trait(*of),
+        })
+    }
+
+    /// The name of a group in the answer.
+    fn name(&self, key: GroupKey) -> Option<String> {
+        match (self, key) {
+            (_, GroupKey::All) => None,
+            (_, GroupKey::Named(name)) => Some(name),
+            (Self::Project(paths), GroupKey::Project(id)) => {
+                Some(paths.get(&id).cloned().unwrap_or_else(|| id.to_string()))
+            }
+            (_, GroupKey::Project(id)) => Some(id.to_string()),
+        }
+    }
 }
 
-impl Grouped<'_> {
-    fn rows(&self, by: &By, mut things: Vec<Item>, mut others: Vec<Item>) -> Result<Vec<RowView>, ApiError> {
-        // Items that cannot count must not create a group.
-        deployments::keep(&mut things, &mut others, self.choice.deployed_by);
-        let mut rows = Vec::new();
-        let new = |things, others, people| Items::new(things, others, people, self.choice.clone());
-        match by {
-            By::All => self.add(&mut rows, None, &new(things, others, self.scope.people.clone())),
-            By::Project(paths) => {
-                let mut projects: BTreeMap<i64, (Vec<Item>, Vec<Item>)> = BTreeMap::new();
-                for item in things {
-                    projects.entry(item.key().0).or_default().0.push(item);
-                }
-                for item in others {
-                    projects.entry(item.key().0).or_default().1.push(item);
-                }
-                self.few(projects.len())?;
-                for (project, (things, others)) in projects.into_iter().filter(|(_, (things, _))| !things.is_empty()) {
-                    let name = paths.get(&project).cloned().unwrap_or_else(|| project.to_string());
-                    self.add(&mut rows, Some(&name), &new(things, others, self.scope.people.clone()));
-                }
-            }
-            By::Trait(one) => {
-                let mut items = new(things, others, self.scope.people.clone());
-                let groups = items.groups(self.metric, *one, self.scope.window.from, self.scope.window.to);
-                self.few(groups.len())?;
-                for group in groups {
-                    items.look_for(*one, group.clone());
-                    self.add(&mut rows, Some(&group), &items);
-                }
-            }
-            By::Member | By::Team => {
-                let groups = if matches!(by, By::Member) { self.scope.by_member()? } else { self.scope.by_team()? };
-                self.few(groups.len())?;
-                let mut items = new(things, others, People::default());
-                for (name, people) in groups {
-                    items.look_at(people);
-                    self.add(&mut rows, Some(&name), &items);
-                }
-            }
-        }
-        Ok(rows)
-    }
-
-    /// Refuses more groups than can be answered.
-    fn few(&self, groups: usize) -> Result<(), ApiError> {
-        if groups > MOST_GROUPS {
-            return Err(invalid(format!(
-                "there are more than {MOST_GROUPS} groups; limit the question with group or team"
-            )));
-        }
-        // A gauge examines all items again for each interval.
-        let is_gauge = self.metric.kind == Kind::Gauge;
-        if groups * self.parts.len() > if is_gauge { MOST_LOOKS } else { MOST_ROWS } {
-            return Err(invalid("there are too many groups for a series; choose a longer interval, or interval=none"));
-        }
-        Ok(())
-    }
-
-    fn add(&self, rows: &mut Vec<RowView>, group: Option<&str>, items: &Items) {
-        let window = &self.scope.window;
-        let series = items.series(self.metric, self.parts, window.to);
-        let since = self.received.into_iter().chain(items.known_since()).min();
-        let partial = window.partial(self.interval, self.parts, since, self.now);
-        for (((start, _), summary), partial) in self.parts.iter().zip(series).zip(partial) {
-            rows.push(RowView {
-                time: start.to_iso(),
-                metric: self.metric.name,
-                group: group.map(str::to_owned),
-                partial,
-                number: Number::of(self.metric, summary),
-            });
+impl RowView {
+    fn of(metric: &Metric, group: Option<String>, interval: question::Interval) -> Self {
+        let question::Interval { start, is_partial, number } = interval;
+        Self {
+            time: start.to_iso(),
+            metric: metric.name,
+            group,
+            partial: is_partial,
+            number: Number::of(metric, number),
         }
     }
 }

@@ -8,6 +8,7 @@ use axum::extract::State;
 use quickdraw_domain::Timestamp;
 use quickdraw_insights::DEFINITION_VERSION;
 use quickdraw_insights::people::Whose;
+use quickdraw_insights::question::Days;
 use quickdraw_insights::report::{
     self, Cell, CommitReport, Row, burst_share, has_whole_hours, work_balance, working_days,
 };
@@ -19,7 +20,7 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::covered::{Covered, Scope, Window, large_enough};
+use super::covered::{Covered, Scope, large_enough};
 use super::invalid;
 use crate::auth::Admin;
 use crate::error::ApiError;
@@ -51,7 +52,7 @@ async fn commits(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
     if query.author.is_some() {
         large_enough(&scope.privacy, 1)?;
     }
-    let Window { from, to, ref zone, .. } = scope.window;
+    let Days { from, to, ref zone, .. } = scope.window;
     let identities = app.store().find_identities(query.author.clone()).await?;
     let filter = CommitFilter {
         from,

@@ -8,25 +8,21 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use quickdraw_domain::Timestamp;
 use quickdraw_insights::DEFINITION_VERSION;
-use quickdraw_insights::entity::{Entity, Item};
-use quickdraw_insights::metrics::{self, Items, Metric, Sample, Summary, Trait};
+use quickdraw_insights::metrics::{self, Metric, Summary};
 use quickdraw_insights::people::Whose;
-use quickdraw_store::insights::{Lives, things_of};
+use quickdraw_insights::question::{self, Detail, Every, Group, Output, Question};
 use serde::{Deserialize, Serialize, Serializer};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::chosen::{Chosen, Wanted};
-use super::covered::{Covered, Interval, Scope, Window};
+use super::covered::{Covered, Scope, ask, interval, refused};
 use super::{export, invalid};
 use crate::auth::Admin;
 use crate::error::ApiError;
 use crate::params::Params;
 use crate::state::App;
-
-/// Largest number of items in an explanation.
-const MOST_EXPLAINED: usize = 10_000;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(list)).routes(routes!(metric)).routes(routes!(explain))
@@ -145,6 +141,13 @@ struct Part {
     number: Number,
 }
 
+impl Part {
+    fn of(metric: &Metric, interval: question::Interval) -> Self {
+        let question::Interval { start, is_partial, number } = interval;
+        Self { start: start.to_iso(), partial: is_partial, number: Number::of(metric, number) }
+    }
+}
+
 /// A metric in a window.
 #[derive(Serialize, ToSchema)]
 struct Answer {
@@ -197,53 +200,35 @@ async fn metric(
     Path(name): Path<String>,
     params: Params,
 ) -> Result<Json<Answer>, ApiError> {
-    let asked = Asked::read(&app, &name, &params).await?;
-    let parts = asked.scope.window.parts(asked.interval, asked.metric)?;
-    let Asked { metric, scope, only, chosen, interval, .. } = asked;
-    let of_branches = chosen.only.contains_key(&Trait::Branch);
-    let choice = scope.choice(chosen, metric);
-    let Scope { window, projects, people, whose, .. } = scope;
-    let turn = app.measuring.turn().await?;
-    let before = window.before()?;
+    let Asked { metric, scope, only, chosen, interval, .. } = Asked::read(&app, &name, &params).await?;
+    let series = scope.window.parts(interval, metric).map_err(refused)?;
     let now = app.now();
+    let output = Output { number: true, series, ..Output::default() };
+    let question = Question { output, ..scope.question(metric, chosen, now)? };
+
+    // Read before the items, so that everything older than this is among them.
     let as_of = app.engine.insights.counted_until().await?.to_iso();
-    let received = app.store().first_received(projects.clone()).await?;
-    let lives = Lives { from: before, to: window.to, projects };
-    let (things, others) = things_of(app.store(), metric, lives, of_branches).await?;
-    let (from, to, days) = (window.from, window.to, f64::from(window.days));
-    // Runs off the request threads, because there can be many items.
-    let measured = turn.run(move || {
-        let items = Items::new(things, others, people, choice);
-        let since = received.into_iter().chain(items.known_since()).min();
-        let partial = window.partial(Some(interval), &parts, since, now);
-        let mut series = Vec::with_capacity(parts.len());
-        for (((start, _), one), partial) in parts.iter().zip(items.series(metric, &parts, to)).zip(partial) {
-            series.push(Part { start: start.to_iso(), partial, number: Number::of(metric, one) });
-        }
-        let number = items.metric(metric, from, to, days);
-        let previous = items.metric(metric, before, from, days);
-        (window, since, number, previous, series)
-    });
-    let measured = measured.await.map_err(|error| ApiError::internal(error.into()))?;
-    let (window, since, number, previous, series) = measured;
-    let begins_known = window.begins_known(since);
+    let Group { number, before, coverage, series, .. } = ask(&app, question).await?.whole();
+    // If nothing is known of the window before, its number is unknown, not 0.
+    let previous = before.filter(|before| coverage.begins_before || before.samples > 0);
+    let Scope { window, whose, .. } = scope;
     Ok(Json(Answer {
         metric: MetricView::from(metric),
         from: window.first.to_string(),
         days: window.days,
-        zone: window.zone_name.clone(),
+        zone: window.zone_name,
         only,
-        coverage_starts: since.map(Timestamp::to_iso),
-        partial: !window.is_whole(since, now),
-        band_2019: metrics::band(metric, &number, begins_known),
+        coverage_starts: coverage.since.map(Timestamp::to_iso),
+        partial: !coverage.is_whole,
+        band_2019: metrics::band(metric, &number, coverage.begins_before),
         whose: whose.name(),
         bots: whose != Whose::People,
         as_of,
         definition_version: DEFINITION_VERSION,
         counted_by: app.engine.insights.counted_by().await?,
         number: Number::of(metric, number),
-        previous: (begins_known || previous.samples > 0).then(|| Number::of(metric, previous)),
-        series,
+        previous: previous.map(|previous| Number::of(metric, previous)),
+        series: series.into_iter().map(|one| Part::of(metric, one)).collect(),
     }))
 }
 
@@ -274,12 +259,20 @@ struct Explained {
 }
 
 impl Explained {
-    /// Builds an entry that does not count. `paths` maps project ids to paths.
-    fn of(item: &Item, paths: &HashMap<i64, String>) -> Self {
-        let (source_project_id, iid) = item.key();
-        let (item, name) = (format!("{source_project_id}/{iid}"), item.name());
-        let project_path = paths.get(&source_project_id).cloned();
-        Self { source_project_id, project_path, iid, item, name, counts: false, at: None, value: None, reason: None }
+    /// `paths` maps project ids to paths.
+    fn of(explained: question::Explained, paths: &HashMap<i64, String>) -> Self {
+        let question::Explained { key: (source_project_id, iid), name, counts, at, value, reason } = explained;
+        Self {
+            source_project_id,
+            project_path: paths.get(&source_project_id).cloned(),
+            iid,
+            item: format!("{source_project_id}/{iid}"),
+            name,
+            counts,
+            at: at.map(Timestamp::to_iso),
+            value,
+            reason,
+        }
     }
 }
 
@@ -304,21 +297,13 @@ async fn explain(
     params: Params,
 ) -> Result<Response, ApiError> {
     let Asked { metric, scope, chosen, format, .. } = Asked::read(&app, &name, &params).await?;
-    let of_branches = chosen.only.contains_key(&Trait::Branch);
-    let choice = scope.choice(chosen, metric);
-    let Scope { window, projects, people, .. } = scope;
     let is_csv = export::is_csv(format.as_deref())?;
-    let turn = app.measuring.turn().await?;
-    let lives = Lives { from: window.before()?, to: window.to, projects };
-    let (things, others) = things_of(app.store(), metric, lives, of_branches).await?;
+    let output = Output { detail: Detail::Explanation, ..Output::default() };
+    let question = Question { output, ..scope.question(metric, chosen, app.now())? };
+    let question::Explanation { items, left_out } = ask(&app, question).await?.whole().explanation;
     let named = app.store().insights_projects().await?;
     let paths: HashMap<i64, String> = named.into_iter().map(|project| (project.id, project.path)).collect();
-    // Runs off the request threads, because there can be many items.
-    let explained = turn.run(move || {
-        let items = Items::new(things, others, people, choice);
-        explanation(&items, metric, &window, &paths)
-    });
-    let (explained, left_out) = explained.await.map_err(|error| ApiError::internal(error.into()))?;
+    let explained: Vec<Explained> = items.into_iter().map(|one| Explained::of(one, &paths)).collect();
     if is_csv {
         let text = |value: Option<i64>| value.map(|value| value.to_string()).unwrap_or_default();
         let columns = ["source_project_id", "project_path", "iid", "name", "counts", "at", "value", "reason", "item"];
@@ -344,48 +329,11 @@ async fn explain(
     Ok(Json(Explanation { metric: MetricView::from(metric), items: explained, left_out }).into_response())
 }
 
-/// Lists the items that count, then the others, and counts the reasons of the others.
-fn explanation(
-    items: &Items,
-    metric: &Metric,
-    window: &Window,
-    paths: &HashMap<i64, String>,
-) -> (Vec<Explained>, BTreeMap<&'static str, usize>) {
-    let (mut counting, mut others, mut left_out) = (Vec::new(), Vec::new(), BTreeMap::new());
-    items.each_together(metric, window.from, window.to, |together, sample| {
-        let item = &together[together.len() - 1];
-        let (all, why) = match sample {
-            Sample::In(at, value) => (vec![(at, value)], None),
-            Sample::Many(all) => (all, None),
-            Sample::About(all, why) => (all, Some(why)),
-            Sample::Out(reason) => {
-                *left_out.entry(reason).or_default() += 1;
-                if others.len() < MOST_EXPLAINED {
-                    others.push(Explained { reason: Some(reason), ..Explained::of(item, paths) });
-                }
-                return;
-            }
-        };
-        let room = MOST_EXPLAINED.saturating_sub(counting.len());
-        counting.extend(all.into_iter().take(room).map(|(at, value)| {
-            // Of items that belong together, this is the one that changed at this time.
-            let item = together.iter().find(|item| item.happened_at(at)).unwrap_or(item);
-            // Values that only identify something are not numbers, and identities of people could reveal groups that
-            // are too small.
-            let value = (!metric.kind.is_distinct()).then_some(value);
-            Explained { counts: true, at: Some(at.to_iso()), value, reason: why, ..Explained::of(item, paths) }
-        }));
-    });
-    counting.extend(others);
-    counting.truncate(MOST_EXPLAINED);
-    (counting, left_out)
-}
-
 /// The question of a request, validated.
 struct Asked {
     metric: &'static Metric,
     scope: Scope,
-    interval: Interval,
+    interval: Every,
     chosen: Wanted,
     format: Option<String>,
     only: BTreeMap<&'static str, String>,
@@ -400,7 +348,7 @@ impl Asked {
         chosen.check(metric, covered.is_of_members())?;
         covered.check_whose(metric, covered.is_of_members())?;
         let scope = covered.scope(app, app.now()).await?;
-        let interval = scope.window.interval(query.interval.as_deref())?;
+        let interval = interval(&scope.window, query.interval.as_deref())?;
         let mut only = covered.said();
         only.extend(chosen.said());
         Ok(Self { metric, scope, interval, chosen, format: query.format, only })

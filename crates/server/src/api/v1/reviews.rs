@@ -7,18 +7,17 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use quickdraw_insights::DEFINITION_VERSION;
-use quickdraw_insights::entity::{Family, Item};
 use quickdraw_insights::metrics::Metric;
 use quickdraw_insights::people::Whose;
-use quickdraw_insights::reviews::{Pair, pairs};
-use quickdraw_store::insights::Lives;
+use quickdraw_insights::question::{Detail, Output, Question};
+use quickdraw_insights::reviews::Pair;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::chosen::Chosen;
-use super::covered::{Covered, Scope, large_enough};
+use super::covered::{Covered, Scope, ask, large_enough};
 use super::export;
 use crate::auth::Admin;
 use crate::error::ApiError;
@@ -119,20 +118,11 @@ async fn reviews(_: Admin, State(app): State<Arc<App>>, params: Params) -> Resul
     only.extend(wanted.said());
     // The answer shows single people.
     large_enough(&scope.privacy, 1)?;
-    let (from, to) = (scope.window.from, scope.window.to);
     let as_of = app.engine.insights.counted_until().await?.to_iso();
-    let turn = app.measuring.turn().await?;
-    let lives = Lives { from: scope.window.before()?, to, projects: scope.projects.clone() };
-    let items = app.store().items(Family::MergeRequests, lives).await?;
+    let output = Output { detail: Detail::Reviews, ..Output::default() };
+    let question = Question { output, ..scope.question(reviews, wanted, app.now())? };
+    let found = ask(&app, question).await?.whole().pairs;
     let users = app.store().insights_users().await?;
-    let people = scope.people.clone();
-    // Runs off the request threads, because there can be many items.
-    let found = turn.run(move || {
-        let all = items.iter().filter(|item| wanted.is_met_by(item));
-        let all = all.filter_map(|item| if let Item::MergeRequest(one) = item { Some(one) } else { None });
-        pairs(&all.collect::<Vec<_>>(), &people, from, to)
-    });
-    let found = found.await.map_err(|error| ApiError::internal(error.into()))?;
     let usernames: HashMap<i64, &str> = users.iter().map(|user| (user.id, user.username.as_str())).collect();
     let view = |pair: Pair| PairView {
         author: person(&scope, &usernames, pair.author),

@@ -44,7 +44,8 @@ fn is_mail_in_quotes(text: &str) -> bool {
     is_mail(text.trim_matches('"'))
 }
 
-/// Whether a text is an e-mail address and nothing else. The SSH address of a repository (`git@host:path`) is not an e-mail address.
+/// Whether a text is an e-mail address and nothing else. The SSH address of a repository (`git@host:path`) is not an
+/// e-mail address.
 fn is_mail(text: &str) -> bool {
     let Some((name, host)) = text.split_once('@') else { return false };
     let plain = |part: &str| !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || "@<>,;\"".contains(c));
