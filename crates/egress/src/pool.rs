@@ -4,8 +4,9 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::call::Call;
 use crate::connect::Link;
@@ -52,7 +53,7 @@ struct Idle {
 impl Pool {
     /// Removes the most recently used idle connection to one of the approved addresses.
     pub(crate) fn take(&self, key: &Key, addresses: &[SocketAddr]) -> Option<(Link, SocketAddr)> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock();
         let links = idle.links.get_mut(key)?;
         let at = links.iter().rposition(|(address, since, _)| addresses.contains(address) && since.elapsed() < IDLE)?;
         let (address, _, link) = links.remove(at);
@@ -64,7 +65,7 @@ impl Pool {
     }
 
     pub(crate) fn give(&self, key: Key, address: SocketAddr, link: Link) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock();
         if idle.count >= IN_ALL {
             return;
         }
@@ -77,7 +78,7 @@ impl Pool {
 
     /// Closes connections that have been idle for too long.
     pub(crate) fn sweep(&self) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock();
         idle.links.retain(|_, links| {
             links.retain(|(_, since, _)| since.elapsed() < IDLE);
             !links.is_empty()

@@ -2,7 +2,9 @@
 //! verification off. A hook can also have a client certificate of its own.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use crate::trust::{Identity, PemError, Presented, Trust};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -50,7 +52,7 @@ impl Tls {
     /// The configurations for a hook, with its own certificate or the default one.
     pub(crate) fn configs(&self, own: Option<&Presented<'_>>) -> Result<Configs, PemError> {
         let Some(own) = own else { return Ok(self.usual.clone()) };
-        let mut known = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.own.lock();
         if let Some(known) = known.get(&own.digest) {
             return Ok(known.clone());
         }

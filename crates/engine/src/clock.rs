@@ -1,8 +1,8 @@
 //! Time and chance, as arguments of the pipeline: a simulation brings its own.
 
-use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use parking_lot::Mutex;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::retry::Chance;
 use uuid::{ContextV7, Uuid};
@@ -38,7 +38,7 @@ impl Clock for System {
     }
 
     fn uuid(&self) -> Uuid {
-        let context = crate::lock(&self.context);
+        let context = self.context.lock();
         Uuid::new_v7(uuid::Timestamp::now(&*context))
     }
 }

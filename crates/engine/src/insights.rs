@@ -28,7 +28,7 @@ pub struct Insights {
     pub(crate) rebuilds: Rebuilds,
     shown: Shown,
     /// For each project, the time before which this node has deleted facts.
-    deleted_before: std::sync::Mutex<HashMap<i64, i64>>,
+    deleted_before: parking_lot::Mutex<HashMap<i64, i64>>,
     /// Set when the database names the definitions of this program.
     definitions_noted: OnceCell<()>,
     /// Held from the facts of a batch to its marks.
@@ -43,7 +43,7 @@ impl Insights {
             last_events,
             rebuilds: Rebuilds::default(),
             shown: Shown::default(),
-            deleted_before: std::sync::Mutex::default(),
+            deleted_before: parking_lot::Mutex::default(),
             definitions_noted: OnceCell::new(),
             projecting: tokio::sync::Mutex::default(),
         }

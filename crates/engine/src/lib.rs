@@ -46,8 +46,3 @@ pub use lifecycle::Lifecycle;
 pub use settings::{PermitLimits, Settings, WhileDisabled};
 pub use store_watch::StoreStatus;
 pub use workers::{RunsOn, WorkerStatus};
-
-/// Locks a mutex, also after a panic: the values behind these locks are valid at any time.
-fn lock<T>(of: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    of.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}

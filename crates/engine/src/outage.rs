@@ -1,12 +1,10 @@
 //! Outages of the store in the log: one line at the beginning, and one at the end, with the number of failures. Like
 //! the log, an outage belongs to the process: a failure because of it is counted here, and has no line of its own.
 
-use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use quickdraw_store::Error;
-
-use crate::lock;
 
 /// How long the last failure has to be over before an outage is.
 const QUIET: Duration = Duration::from_secs(2);
@@ -32,14 +30,14 @@ pub fn stands_alone(error: &Error) -> bool {
     match error {
         Error::Unavailable(_) => {}
         Error::Busy(_) => {
-            if is_time(&mut lock(&BUSY), Instant::now()) {
+            if is_time(&mut BUSY.lock(), Instant::now()) {
                 tracing::warn!("{error}; requests are answered 503, and this is said once a minute");
             }
             return false;
         }
         _ => return true,
     }
-    if failed(&mut lock(&CURRENT), Instant::now()) {
+    if failed(&mut CURRENT.lock(), Instant::now()) {
         tracing::error!("{error}; failures are counted from here on, and a line says when it answers again");
     }
     false
@@ -53,12 +51,12 @@ pub fn cause_stands_alone(error: &anyhow::Error) -> bool {
 
 /// Whether an outage has begun and not ended.
 pub(crate) fn is_going_on() -> bool {
-    lock(&CURRENT).is_some()
+    CURRENT.lock().is_some()
 }
 
 /// The store has taken a write.
 pub(crate) fn answered() {
-    let ended = ended(&mut lock(&CURRENT), Instant::now());
+    let ended = ended(&mut CURRENT.lock(), Instant::now());
     if let Some(outage) = ended {
         let (seconds, failures) = (outage.began.elapsed().as_secs(), outage.failures);
         tracing::warn!(failures, "the store answers again, after {seconds} s and {failures} failures");

@@ -1,11 +1,8 @@
 //! The state of the store, as the heartbeats of this node found it.
 
-use std::sync::Mutex;
-
+use parking_lot::Mutex;
 use quickdraw_domain::Timestamp;
 use quickdraw_store::Error;
-
-use crate::lock;
 
 /// The state of the store.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -22,12 +19,12 @@ pub(crate) struct StoreWatch(Mutex<StoreStatus>);
 
 impl StoreWatch {
     pub(crate) fn status(&self) -> StoreStatus {
-        lock(&self.0).clone()
+        self.0.lock().clone()
     }
 
     /// Notes the result of a heartbeat.
     pub(crate) fn note(&self, began: Timestamp, failure: Option<&Error>) {
-        let mut status = lock(&self.0);
+        let mut status = self.0.lock();
         match failure {
             None => status.failing_since = None,
             Some(error) => {

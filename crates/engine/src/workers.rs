@@ -5,17 +5,18 @@
 
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use parking_lot::Mutex;
 use quickdraw_domain::Timestamp;
 use quickdraw_store::deliveries::Backlog;
 use tokio::sync::{Notify, watch};
 
 use crate::clock::Clock;
 use crate::engine::Engine;
-use crate::{lock, outage, telemetry};
+use crate::{outage, telemetry};
 
 const TICK: Duration = Duration::from_millis(250);
 const SECOND: Duration = Duration::from_secs(1);
@@ -276,7 +277,7 @@ pub(crate) struct Run(Timestamp);
 
 impl Status {
     pub(crate) fn begin(&self, now: Timestamp) -> Run {
-        let mut known = lock(&self.0);
+        let mut known = self.0.lock();
         known.running += 1;
         known.runs += 1;
         known.last_run = Some(now);
@@ -285,7 +286,7 @@ impl Status {
 
     /// Ends a run, with the text of its error if it failed.
     pub(crate) fn end(&self, run: Run, now: Timestamp, error: Option<String>) {
-        let mut known = lock(&self.0);
+        let mut known = self.0.lock();
         known.running = known.running.saturating_sub(1);
         known.took = Some(now.since(run.0));
         known.is_failing = error.is_some();
@@ -299,7 +300,7 @@ impl Status {
     }
 
     fn of(&self, worker: &Worker, backlog: Option<&Backlog>) -> WorkerStatus {
-        let known = lock(&self.0);
+        let known = self.0.lock();
         WorkerStatus {
             name: worker.name,
             runs_on: worker.runs_on,

@@ -6,7 +6,7 @@
 //! because they are in the journal.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use std::net::{IpAddr, Ipv4Addr};
@@ -15,6 +15,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use parking_lot::Mutex;
 use quickdraw_domain::source::client_network;
 use quickdraw_engine::outage;
 use quickdraw_store::access::Actor;
@@ -53,22 +54,22 @@ struct Noted {
 
 impl Note {
     pub(crate) fn actor(&self, actor: &Actor) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).actor = Some(actor.clone());
+        self.0.lock().actor = Some(actor.clone());
     }
 
     /// Notes that the answer hides the existence of the requested object from the caller.
     pub(crate) fn hidden(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).hidden = true;
+        self.0.lock().hidden = true;
     }
 
     /// Notes that the answer contains bodies of events, or answers of receivers, which can repeat them.
     pub(crate) fn shows_bodies(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).shows_bodies = true;
+        self.0.lock().shows_bodies = true;
     }
 
     /// Notes the names of attributes. Values are never stored, because they can be secrets.
     pub(crate) fn attributes<'a>(&self, names: impl Iterator<Item = &'a String>) {
-        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut noted = self.0.lock();
         // Names of attributes are plain words. Another name could be a misplaced secret.
         let is_word = |name: &&String| name.len() <= 64 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
         for name in names.filter(is_word) {
@@ -116,7 +117,7 @@ async fn noted(app: &App, mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(note.clone());
     let response = next.run(request).await;
     let status = response.status();
-    let noted = std::mem::take(&mut *note.0.lock().unwrap_or_else(PoisonError::into_inner));
+    let noted = std::mem::take(&mut *note.0.lock());
     let refused = status == StatusCode::FORBIDDEN || noted.hidden;
     // Reports are in the journal. Requests without a valid token have no user, and are counted by metrics only, so
     // that a flood of them does not fill the table.
@@ -153,7 +154,7 @@ pub(crate) struct Readings(Mutex<HashMap<(i64, String), Instant>>);
 impl Readings {
     /// Checks whether a read was not logged recently.
     fn is_new(&self, user: i64, path: &str) -> bool {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.lock();
         let reading = (user, path.to_owned());
         if known.get(&reading).is_some_and(|since| since.elapsed() < ONE_READING) {
             return false;
@@ -194,7 +195,7 @@ impl Drop for Waiting {
     fn drop(&mut self) {
         if !self.is_over {
             // Without a permit, the change continues uncounted. Only changes that had already begun can do so.
-            *self.alone.lock().unwrap_or_else(PoisonError::into_inner) = self.seats.take(self.client).ok();
+            *self.alone.lock() = self.seats.take(self.client).ok();
         }
     }
 }
@@ -218,7 +219,7 @@ impl Changes {
         let alone = Alone::default();
         let kept = Arc::clone(&alone);
         {
-            let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut tasks = self.tasks.lock();
             while tasks.try_join_next().is_some() {}
             tasks.spawn(async move {
                 // Sending fails if the client has disconnected.
@@ -234,7 +235,7 @@ impl Changes {
 
     /// Waits for all running changes.
     pub(crate) async fn finish(&self) {
-        let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let tasks = std::mem::take(&mut *self.tasks.lock());
         tasks.join_all().await;
     }
 }

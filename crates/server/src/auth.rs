@@ -1,13 +1,14 @@
 //! Authentication: `PRIVATE-TOKEN` or `Authorization: Bearer`.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::FromRequestParts;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use parking_lot::Mutex;
 use quickdraw_domain::Timestamp;
 use quickdraw_domain::access::{Action, Verdict, verdict};
 use quickdraw_domain::identity::ChosenBy;
@@ -149,17 +150,17 @@ pub(crate) struct Actors(Mutex<HashMap<[u8; 32], (Actor, Instant)>>);
 
 impl Actors {
     fn get(&self, digest: [u8; 32]) -> Option<Actor> {
-        let actors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let actors = self.0.lock();
         actors.get(&digest).filter(|(_, since)| since.elapsed() < BELIEVED).map(|(actor, _)| actor.clone())
     }
 
     /// Forgets all tokens, because one was revoked on this node.
     pub(crate) fn forget(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.0.lock().clear();
     }
 
     fn put(&self, digest: [u8; 32], actor: Actor) {
-        let mut actors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut actors = self.0.lock();
         if actors.len() >= MOST_ACTORS {
             actors.clear();
         }

@@ -1,10 +1,14 @@
 //! Limits on tests and resends, per user and scope, for all users of a project, group or server; and on the number of
 //! hooks. The default is five tests and five resends a minute.
+//!
+//! `governor`, which limits the sources, does not fit here. It would allow another test twelve seconds after a burst of
+//! five; this limit counts the last 60 seconds, and `Retry-After` says so. An action must also pass up to four counters
+//! and is counted by all of them or by none, but a check of `governor` that succeeds always counts.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use quickdraw_domain::GroupId;
 use quickdraw_domain::scope::Scope;
 
@@ -55,7 +59,7 @@ impl ByHandLimit {
         if self.most == 0 {
             return Ok(());
         }
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock();
         if counts.len() >= MOST_KEYS {
             counts.retain(|_, times| times.back().is_some_and(|last| last.elapsed() < WINDOW));
         }

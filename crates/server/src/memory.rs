@@ -2,7 +2,7 @@
 //! answers until they are sent. The memory of arriving bodies is limited in `body`.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use axum::http::{Extensions, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::ApiError;
@@ -49,7 +50,7 @@ impl Memory {
     /// 503 if no memory becomes free in time.
     pub(crate) async fn tree(&self, until: &UntilAnswered, bytes: usize) -> Result<(), ApiError> {
         let permit = take(&self.trees, bytes, TREES_KIB).await.ok_or_else(busy)?;
-        until.0.lock().unwrap_or_else(PoisonError::into_inner).push(permit);
+        until.0.lock().push(permit);
         Ok(())
     }
 

@@ -1,9 +1,12 @@
 //! Shared permits: a limit in total, and limits for one user, one project or group, and one top-level group. Creating
 //! more users or projects gives nobody more permits, and some permits are reserved for administrators.
+//!
+//! These limits count permits in use. `governor` limits rates, and a semaphore has no keys.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use quickdraw_domain::GroupId;
 use quickdraw_domain::scope::Scope;
 use quickdraw_store::access::Actor;
@@ -105,7 +108,7 @@ impl Places {
     pub(crate) fn take(self: &Arc<Self>, sharer: &Sharer) -> Result<Taken, Full> {
         let of = sharer.shares(&self.shares);
         let most = if sharer.is_admin { self.shares.all } else { self.shares.all - self.shares.of_admins };
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.counts.lock();
         for (share, most, full) in &of {
             if counts.of.get(share).is_some_and(|count| count >= most) {
                 return Err(*full);
@@ -125,7 +128,7 @@ impl Places {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        let mut counts = self.places.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.places.counts.lock();
         counts.all -= 1;
         for share in &self.of {
             if let Some(count) = counts.of.get_mut(share) {
@@ -202,6 +205,6 @@ mod tests {
         assert!(places.take(&admin(10)).is_ok());
         taken.clear();
         assert!(places.take(&sharer(1, 1, 1)).is_ok(), "they are given back");
-        assert_eq!(places.counts.lock().expect("no panic").of.len(), 1, "what has no place is not remembered");
+        assert_eq!(places.counts.lock().of.len(), 1, "what has no place is not remembered");
     }
 }

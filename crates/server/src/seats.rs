@@ -1,8 +1,12 @@
 //! Permits with a limit in total and a limit per key, such as connections per address.
+//!
+//! These limits count permits in use. `governor` limits rates, and a semaphore has no keys.
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 /// Permits that are acquired and released.
 pub(crate) struct Seats<K> {
@@ -35,12 +39,12 @@ impl<K: Eq + Hash + Clone> Seats<K> {
 
     /// Checks whether a permit is available at the moment.
     pub(crate) fn has_room(&self, of: &K) -> bool {
-        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = self.taken.lock();
         taken.values().sum::<usize>() < self.most && taken.get(of).is_none_or(|here| *here < self.most_of_one)
     }
 
     pub(crate) fn take(self: &Arc<Self>, of: K) -> Result<Seat<K>, Full> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.taken.lock();
         let here = taken.get(&of).copied().unwrap_or(0);
         if taken.values().sum::<usize>() >= self.most {
             return Err(Full::All);
@@ -56,7 +60,7 @@ impl<K: Eq + Hash + Clone> Seats<K> {
 
 impl<K: Eq + Hash> Drop for Seat<K> {
     fn drop(&mut self) {
-        let mut taken = self.seats.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut taken = self.seats.taken.lock();
         if let Some(count) = taken.get_mut(&self.of) {
             *count -= 1;
             if *count == 0 {

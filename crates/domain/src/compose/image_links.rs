@@ -1,9 +1,15 @@
 //! Relative images in Markdown get absolute addresses, because a receiver cannot know what they are relative to.
 //!
-//! Source: GitLab's `lib/gitlab/hook_data/base_builder.rb` and its webhooks page (`behaviour.md` section 14 of our notes on
-//! the contract). Rewritten is the inline form `![text](target)` only, and nothing within fenced code or an HTML block.
+//! The rules follow the regular expressions in GitLab's `lib/gitlab/hook_data/base_builder.rb` and
+//! `lib/gitlab/regex.rb`. Images of the inline form `![text](target)` within one line are rewritten, but not in a
+//! fenced block or a block of HTML.
+//!
+//! A parser of Markdown, such as `pulldown-cmark`, finds other images. GitLab rewrites images in code spans, in
+//! indented code, in `~~~` fences and in a fence without an end, and a parser does not. A parser also finds images by
+//! reference, images whose text has two lines, and images after an empty line in HTML, which GitLab leaves unchanged.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,57 +27,35 @@ pub enum UploadLinks {
     ProjectId,
 }
 
-/// A Markdown text with absolute images. Every look forward is either used up or never made again, so the time it takes grows
-/// with the text and no faster: what is in it is any user's.
+/// Makes the images of a Markdown text absolute. Any user can write the text, so the time must grow with its length and
+/// no faster: no search covers the same part of it twice.
 pub(super) fn absolute<'a>(text: &'a str, project: &Project, instance: &Instance<'_>) -> Cow<'a, str> {
-    let (mut rewritten, mut copied, mut at) = (String::new(), 0, 0);
-    // Where there is nothing more to be found: closing fences and tags, and ends of images in the line that ends there.
-    let (mut fences, mut tags, mut no_image_before, mut line_end) = (true, true, 0, 0);
-    while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-        if at == 0 || text.as_bytes()[at - 1] == b'\n' {
-            if fences && rest.starts_with("```") {
-                match code_block(rest) {
-                    Some(length) => {
-                        at += length;
-                        continue;
-                    }
-                    None => fences = false,
-                }
+    let mut rewritten = String::new();
+    let mut copied = 0;
+    let mut blocks = Blocks { may_end_fence: true, may_end_html: true };
+    let mut at = 0;
+
+    while at < text.len() {
+        // A block ends with its last line, so that nothing is left of that line.
+        at += blocks.length(&text[at..]).unwrap_or(0);
+        let line = first_line(&text[at..]);
+
+        let mut from = 0;
+        while let Some(target) = next_target(line, from) {
+            from = target.end;
+            let start = at + target.start;
+            let target = &line[target];
+            if is_absolute(target) {
+                continue;
             }
-            if tags && rest.starts_with('<') {
-                match html_block(rest) {
-                    Ok(Some(length)) => {
-                        at += length;
-                        continue;
-                    }
-                    Ok(None) => {}
-                    Err(NoClosingTag) => tags = false,
-                }
-            }
+
+            rewritten.push_str(&text[copied..start]);
+            push_base(&mut rewritten, target, project, instance);
+            copied = start;
         }
-        if at >= no_image_before && rest.starts_with("![") {
-            if at >= line_end {
-                line_end = at + rest.find('\n').unwrap_or(rest.len());
-            }
-            match image(&text[at..line_end]) {
-                Ok((before, target)) => {
-                    if !is_absolute(target) {
-                        rewritten.push_str(&text[copied..at + before]);
-                        push_base(&mut rewritten, target, project, instance);
-                        rewritten.push_str(target);
-                        copied = at + before + target.len();
-                    }
-                    at += before + target.len() + 1;
-                }
-                Err(searched) => {
-                    no_image_before = at + searched;
-                    at += 2;
-                }
-            }
-        } else {
-            at += next_start(rest);
-        }
+        at += line.len() + 1;
     }
+
     if copied == 0 {
         return Cow::Borrowed(text);
     }
@@ -79,14 +63,21 @@ pub(super) fn absolute<'a>(text: &'a str, project: &Project, instance: &Instance
     Cow::Owned(rewritten)
 }
 
-/// Where a block or an image can begin next: at an exclamation mark or behind the end of a line.
-fn next_start(text: &str) -> usize {
-    let next = text.bytes().enumerate().skip(1).find(|(_, byte)| matches!(byte, b'!' | b'\n'));
-    match next {
-        _ if text.starts_with('\n') => 1,
-        Some((at, b'\n')) => at + 1,
-        Some((at, _)) => at,
-        None => text.len(),
+fn first_line(text: &str) -> &str {
+    text.split('\n').next().unwrap_or_default()
+}
+
+/// Finds the target of the next image in a line. The text of an image ends at the first `](`, and its target at the
+/// first `)`. Without a target there is no image.
+fn next_target(line: &str, mut from: usize) -> Option<Range<usize>> {
+    loop {
+        let image = from + line[from..].find("![")?;
+        let start = image + line[image..].find("](")? + 2;
+        let end = start + line[start..].find(')')?;
+        if end > start {
+            return Some(start..end);
+        }
+        from = end;
     }
 }
 
@@ -106,57 +97,63 @@ fn push_base(to: &mut String, target: &str, project: &Project, instance: &Instan
     }
 }
 
-/// Of the rest of a line that begins as an image does: how much comes before its target, and the target. The text is the
-/// shortest one, and so is the target: up to the first `](` and the first `)`. Otherwise, up to where there is none.
-fn image(line: &str) -> Result<(usize, &str), usize> {
-    let before = line.find("](").ok_or(line.len())? + 2;
-    match line[before..].find(')') {
-        None => Err(line.len()),
-        Some(0) => Err(before),
-        Some(end) => Ok((before, &line[before..before + end])),
+/// Finds the blocks in which images stay unchanged.
+struct Blocks {
+    /// False once a search has shown that the rest of the text has no line that ends a fenced block.
+    may_end_fence: bool,
+    /// False once a search has shown that the rest of the text has no line that ends a block of HTML.
+    may_end_html: bool,
+}
+
+impl Blocks {
+    /// Returns the length of the block at the beginning of the text, which is the beginning of a line. The end of the
+    /// block's last line is not a part of it.
+    fn length(&mut self, text: &str) -> Option<usize> {
+        if let Some(inside) = text.strip_prefix("```")
+            && self.may_end_fence
+        {
+            let length = closing_line(inside, |line| line.strip_prefix("```"));
+            self.may_end_fence = length.is_some();
+            return Some("```".len() + length?);
+        }
+
+        let first = first_line(text);
+        if self.may_end_html && is_opening_tag(first) && first.len() < text.len() {
+            let inside = first.len() + 1;
+            let length = closing_line(&text[inside..], closing_tag);
+            self.may_end_html = length.is_some();
+            return Some(inside + length?);
+        }
+        None
     }
 }
 
-/// The length of a fenced block that the text begins with.
-fn code_block(text: &str) -> Option<usize> {
-    let inside = text.strip_prefix("```")?;
-    closing_line(inside, |line| line.strip_prefix("```")).map(|length| 3 + length)
+/// Whether a line is one opening tag, with nothing but spaces after it.
+fn is_opening_tag(line: &str) -> bool {
+    let tag = line.trim_end_matches(' ').strip_prefix('<').and_then(|tag| tag.strip_suffix('>'));
+    tag.is_some_and(|tag| !tag.is_empty() && !tag.contains('>'))
 }
 
-/// There is no line any more that is one closing tag.
-struct NoClosingTag;
-
-/// The length of a block of HTML that the text begins with: from a line that is one opening tag to a line that is one
-/// closing tag. `None`: its first line is no such thing.
-fn html_block(text: &str) -> Result<Option<usize>, NoClosingTag> {
-    let Some((first, rest)) = text.split_once('\n') else { return Ok(None) };
-    let tag = first.trim_end_matches(' ').strip_prefix('<').and_then(|tag| tag.strip_suffix('>'));
-    if tag.is_none_or(|tag| tag.is_empty() || tag.contains('>')) {
-        return Ok(None);
-    }
-    let length = closing_line(rest, closing_tag).ok_or(NoClosingTag)?;
-    Ok(Some(first.len() + 1 + length))
-}
-
-/// What follows the closing tag that a line begins with.
+/// Returns the text after the closing tag at the beginning of a line.
 fn closing_tag(line: &str) -> Option<&str> {
     let tag = line.strip_prefix("</")?;
     let end = tag.find('>').filter(|end| *end > 0)?;
     Some(&tag[end + 1..])
 }
 
-/// Where the first line ends that closes a block: after it there are only blanks. Something stands between.
+/// Finds the end of the first line that closes a block. In that line, only spaces may follow. The block is not empty.
 fn closing_line(text: &str, closes: impl Fn(&str) -> Option<&str>) -> Option<usize> {
     let mut begins = text.find('\n')? + 1;
-    // The first line belongs to the block whatever it says, and a block that is empty is none.
+    // The first line belongs to the block, whatever its text is. An empty first line needs a second one.
     if begins == 1 {
         begins += text[1..].find('\n')? + 1;
     }
     loop {
-        let line = text[begins..].split('\n').next().unwrap_or_default();
+        let line = first_line(&text[begins..]);
         if closes(line).is_some_and(|after| after.bytes().all(|byte| byte == b' ')) {
             return Some(begins + line.len());
         }
+
         begins += line.len() + 1;
         if begins > text.len() {
             return None;

@@ -1,7 +1,9 @@
 //! The addresses of this process itself. Another crate finds them and sets them; here they are only compared.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+
+use parking_lot::RwLock;
 
 /// Addresses and ports of this process. All copies share one list, because interfaces come and go while a server runs.
 #[derive(Clone, Default, Debug)]
@@ -12,13 +14,13 @@ impl OwnAddresses {
     pub fn set(&self, addresses: impl IntoIterator<Item = SocketAddr>) {
         let canonical = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
         let addresses = addresses.into_iter().map(canonical).collect();
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = addresses;
+        *self.0.write() = addresses;
     }
 
     /// Whether a call to this address and port reaches this process.
     #[must_use]
     pub fn contains(&self, address: IpAddr, port: u16) -> bool {
-        let own = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let own = self.0.read();
         own.contains(&SocketAddr::new(address.to_canonical(), port))
     }
 }

@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use futures_util::FutureExt;
+use parking_lot::Mutex;
 use quickdraw_domain::hook::{Hook, body_template};
 use quickdraw_domain::outcome::{Outcome, Unreachable};
 use quickdraw_domain::redact::Redactor;
@@ -17,7 +18,7 @@ use quickdraw_store::deliveries::{Claimed, Finished, Record};
 
 use super::Dispatcher;
 use super::transport::Sent;
-use crate::{lock, telemetry};
+use crate::telemetry;
 
 /// Bodies beyond that are built on a thread where nobody else waits.
 const LARGE: usize = 256 << 10;
@@ -132,14 +133,14 @@ pub(crate) struct Redactors(Mutex<HashMap<HookId, (Timestamp, Arc<Redactor>)>>);
 
 impl Redactors {
     fn of(&self, hook: &Hook) -> Arc<Redactor> {
-        if let Some((version, redactor)) = lock(&self.0).get(&hook.id)
+        if let Some((version, redactor)) = self.0.lock().get(&hook.id)
             && *version == hook.updated_at
         {
             return Arc::clone(redactor);
         }
         let redactor = Arc::new(Redactor::of(hook));
         if redactor.weight() <= LARGEST_REDACTOR {
-            let mut known = lock(&self.0);
+            let mut known = self.0.lock();
             if known.len() >= MOST_REDACTORS {
                 known.clear();
             }

@@ -1,8 +1,11 @@
 //! The limit of deliveries that a namespace may have in a minute.
+//!
+//! `governor`, which limits the sources in `server`, does not fit here. It refills continuously and reads a clock of
+//! its own. This limit counts calendar minutes, and it counts an event by the time at which the event was received.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
 
+use parking_lot::Mutex;
 use quickdraw_domain::{GroupId, Timestamp};
 
 /// Counts deliveries by top-level group and minute, as GitLab's `web_hook_calls` does. Each node counts for itself: the
@@ -25,7 +28,7 @@ impl NamespaceLimit {
         // Without a limit, the namespace is not looked up.
         let Some(namespace) = (self.per_minute > 0).then(namespace).flatten() else { return true };
         let minute = now.as_seconds().div_euclid(60);
-        let mut counted = crate::lock(&self.minute);
+        let mut counted = self.minute.lock();
         // Events of an earlier minute can come late; they count for this one.
         if counted.0 < minute {
             *counted = (minute, HashMap::new());

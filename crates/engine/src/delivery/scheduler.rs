@@ -6,9 +6,9 @@
 //! or has older deliveries waiting in the store, the delivery stays in the store and is claimed later.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use quickdraw_domain::health::{Health, Status};
 use quickdraw_domain::{DeliveryId, HookId, NodeId, Timestamp};
 use quickdraw_store::deliveries::{Claim, Claimed, Line, Settlement};
@@ -93,10 +93,6 @@ impl Scheduler {
         Self { state: Mutex::new(state), moved: Notify::new(), deadline }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        crate::lock(&self.state)
-    }
-
     /// Waits until there may be something to begin, to give back or to claim.
     pub(crate) async fn moved(&self) {
         self.moved.notified().await;
@@ -104,7 +100,7 @@ impl Scheduler {
 
     /// Acquires permits for hooks of an event. A delivery that joins an ordering queue never gets one here.
     pub(crate) fn acquire(&self, index: &Index, hooks: &[HookId], in_order: &[HookId], now: Timestamp) -> Acquired {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let mut acquired = Vec::new();
         for hook in hooks {
             if !in_order.contains(hook) && state.acquire(index, *hook, now) {
@@ -117,7 +113,7 @@ impl Scheduler {
 
     /// Notes ordering queues that a delivery has joined or left: they can advance.
     pub(crate) fn queues_changed(&self, queues: impl IntoIterator<Item = Line>) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let before = state.queues.len();
         state.queues.extend(queues);
         if state.queues.len() > MOST_QUEUES {
@@ -137,7 +133,7 @@ impl Scheduler {
 
     /// Continues the scan of all ordering queues after one of them.
     pub(crate) fn continue_scan(&self, after: Option<Line>) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         // A scan that was requested meanwhile begins at the beginning.
         state.scan.get_or_insert(after);
         if after.is_none() {
@@ -149,13 +145,13 @@ impl Scheduler {
 
     /// Takes the ordering queues to advance.
     pub(crate) fn start_scan(&self) -> Scan {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         Scan { queues: state.queues.drain().collect(), all: state.scan.take() }
     }
 
     /// Acquires a permit for a manual attempt, even beyond the limits: a person waits for it.
     pub(crate) fn acquire_manual(&self, index: &Index, claimed: &Claimed) {
-        self.state().permits.acquire(claimed.hook, index.host(claimed.hook).cloned(), is_retry(claimed));
+        self.state.lock().permits.acquire(claimed.hook, index.host(claimed.hook).cloned(), is_retry(claimed));
     }
 
     /// Begins deliveries that hold a permit, because their event is on disk.
@@ -163,13 +159,13 @@ impl Scheduler {
         if deliveries.is_empty() {
             return;
         }
-        self.state().leased.extend(deliveries);
+        self.state.lock().leased.extend(deliveries);
         self.moved.notify_one();
     }
 
     /// Releases permits of deliveries that do not begin: their event was a duplicate, or was left to fan-out.
     pub(crate) fn release(&self, hooks: impl IntoIterator<Item = HookId>) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         for hook in hooks {
             state.permits.release(hook, false);
         }
@@ -179,7 +175,7 @@ impl Scheduler {
 
     /// Deliveries that can begin now.
     pub(crate) fn ready(&self, index: &Index, now: Timestamp) -> Vec<Claimed> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let last = now.plus(self.deadline);
         let mut ready = std::mem::take(&mut state.leased);
         for stale in ready.extract_if(.., |leased| leased.lease_until < last) {
@@ -200,19 +196,19 @@ impl Scheduler {
 
     /// Another delivery of the same hook, when one has just ended.
     pub(crate) fn next(&self, index: &Index, hook: HookId, now: Timestamp) -> Option<Claimed> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let fresh = state.kept.get(&hook)?.front()?.lease_until >= now.plus(self.deadline);
         if fresh { state.begin(index, hook) } else { None }
     }
 
     /// Takes the deliveries that are to be given back to the store.
     pub(crate) fn returned(&self) -> Vec<(DeliveryId, i64)> {
-        std::mem::take(&mut self.state().returned)
+        std::mem::take(&mut self.state.lock().returned)
     }
 
     /// Marks all deliveries that have not begun: they are to be given back.
     pub(crate) fn give_all_back(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         for leased in std::mem::take(&mut state.leased) {
             state.permits.release(leased.hook, false);
             state.returned.push((leased.delivery, leased.fence));
@@ -225,7 +221,7 @@ impl Scheduler {
 
     /// An attempt has ended.
     pub(crate) fn ended(&self, claimed: &Claimed, delivered: bool) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.permits.ended(claimed.hook, is_retry(claimed), delivered);
         if !delivered {
             // No delivery is kept for a receiver that fails: it would wait for the next failure.
@@ -235,7 +231,7 @@ impl Scheduler {
 
     /// An attempt was not made and needs no record. An unknown hook is not claimed again before the directory changes.
     pub(crate) fn abandoned(&self, claimed: &Claimed, known: bool) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.permits.release(claimed.hook, is_retry(claimed));
         if !known {
             state.unknown.insert(claimed.hook);
@@ -252,7 +248,7 @@ impl Scheduler {
         hooks: impl Iterator<Item = HookId>,
         settlements: Option<&[Settlement]>,
     ) -> Vec<Change> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let mut changes = Vec::new();
         for hook in hooks {
             state.permits.settled(hook);
@@ -272,12 +268,12 @@ impl Scheduler {
 
     /// Whether health is known as of this version of the directory.
     pub(crate) fn has_health_of(&self, version: i64) -> bool {
-        self.state().version == Some(version)
+        self.state.lock().version == Some(version)
     }
 
     /// Replaces the health of hooks by that in the store.
     pub(crate) fn replace_health(&self, version: i64, health: HashMap<HookId, Health>) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.version != Some(version) {
             state.unknown.clear();
         }
@@ -286,19 +282,19 @@ impl Scheduler {
 
     /// Whether an attempt that begins now tests if the hook works again.
     pub(crate) fn is_probing(&self, hook: HookId, now: Timestamp) -> bool {
-        self.state().health.get(&hook).is_some_and(|health| health.is_probing(now))
+        self.state.lock().health.get(&hook).is_some_and(|health| health.is_probing(now))
     }
 
     /// Hooks that must not be called now.
     pub(crate) fn disabled(&self, now: Timestamp) -> HashSet<HookId> {
-        let state = self.state();
+        let state = self.state.lock();
         let off = state.health.iter().filter(|(_, health)| health.status(now) != Status::Executable);
         off.map(|(hook, _)| *hook).collect()
     }
 
     /// Whether a claim would find more for a hook that could use it.
     pub(crate) fn wants_claim(&self, index: &Index, now: Timestamp) -> bool {
-        let state = self.state();
+        let state = self.state.lock();
         let hungry = |hook: &HookId| {
             let left = state.left_at(index, index.host(*hook).map_or("", |host| &**host));
             state.kept_for(*hook) * 2 <= state.reserve(*hook) && state.offer(index, *hook, now, left) > 0
@@ -309,7 +305,7 @@ impl Scheduler {
 
     /// The deliveries that may be claimed now; `None` when no permit is free.
     pub(crate) fn claim(&self, index: &Index, node: NodeId, now: Timestamp, lease: Duration) -> Option<Claim> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let (first, retries) = state.permits.free();
         if first == 0 {
             state.all_waiting = true;
@@ -342,7 +338,7 @@ impl Scheduler {
 
     /// Keeps claimed deliveries, and notes the hooks for which the store has more.
     pub(crate) fn claimed(&self, claim: &Claim, claimed: Vec<Claimed>) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let retries = claimed.iter().filter(|one| is_retry(one)).count();
         state.all_waiting = claimed.len() - retries >= claim.first;
         let mut counts: HashMap<HookId, usize> = HashMap::new();
@@ -370,7 +366,7 @@ impl Scheduler {
 
     /// Attempts under way or not recorded yet, and deliveries that wait for a permit.
     pub(crate) fn in_flight(&self) -> usize {
-        let state = self.state();
+        let state = self.state.lock();
         state.permits.total() + state.kept_in_all
     }
 }

@@ -3,14 +3,14 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use parking_lot::Mutex;
 use quickdraw_domain::{ProjectId, Timestamp};
 use quickdraw_store::events::EventFilter;
 
 use crate::context::Context;
-use crate::{lock, telemetry};
+use crate::telemetry;
 
 /// Projects whose last event is shown.
 const MOST_SHOWN: usize = 500;
@@ -27,7 +27,7 @@ impl LastEvents {
     /// Notes an event of a project. With more projects than are shown, the one that has been silent for longest is
     /// forgotten.
     pub(crate) fn note(&self, project: ProjectId, now: Timestamp) {
-        let mut last = lock(&self.at);
+        let mut last = self.at.lock();
         if last.len() >= MOST_SHOWN && !last.contains_key(&project) {
             let silent = last.iter().min_by_key(|(_, at)| **at).map(|(project, _)| *project);
             silent.and_then(|project| last.remove(&project));
@@ -56,7 +56,7 @@ impl LastEvents {
 
     /// The series as a text, without projects that are gone.
     pub(super) fn text(&self, is_there: impl Fn(ProjectId) -> bool) -> String {
-        let mut shown: Vec<(ProjectId, Timestamp)> = lock(&self.at).iter().map(|(id, at)| (*id, *at)).collect();
+        let mut shown: Vec<(ProjectId, Timestamp)> = self.at.lock().iter().map(|(id, at)| (*id, *at)).collect();
         shown.retain(|(project, _)| is_there(*project));
         shown.sort_unstable();
         let name = telemetry::LAST_EVENT;

@@ -10,7 +10,6 @@ use quickdraw_store::documents::{self, Document};
 use quickdraw_store::insights::Identity;
 
 use super::Insights;
-use crate::lock;
 
 const DAY: Duration = Duration::from_secs(86_400);
 const HOUR: i64 = 3_600_000_000;
@@ -82,7 +81,7 @@ impl Insights {
         for (project, days) in &privacy.kept_days {
             let before = now.minus(DAY * *days).as_micros().div_euclid(HOUR) * HOUR;
             // Once an hour: no index serves it, so that counting has none to keep.
-            if lock(&self.deleted_before).insert(*project, before) == Some(before) {
+            if self.deleted_before.lock().insert(*project, before) == Some(before) {
                 continue;
             }
             while self.context.store.forget_before(*project, Timestamp::from_micros(before), BATCH).await? >= BATCH {

@@ -25,7 +25,6 @@ use self::series::{Counts, Series};
 use super::Insights;
 use super::alerts::{people, roster};
 use crate::context::Context;
-use crate::lock;
 use crate::telemetry::precise;
 
 /// Numbers of a period are those of so many days.
@@ -46,9 +45,9 @@ const MOST_OF_ONE: usize = 100;
 #[derive(Default)]
 pub(crate) struct Shown {
     text: arc_swap::ArcSwap<String>,
-    counts: std::sync::Mutex<Counts>,
+    counts: parking_lot::Mutex<Counts>,
     /// When the last look ended, and how long the pause after it is.
-    looked: std::sync::Mutex<Option<(Timestamp, Duration)>>,
+    looked: parking_lot::Mutex<Option<(Timestamp, Duration)>>,
 }
 
 /// The series that a look has made so far.
@@ -73,7 +72,7 @@ impl Insights {
     /// Makes the text, if it is time to.
     pub(crate) async fn show_insights(&self) -> anyhow::Result<()> {
         let now = self.context.clock.now();
-        let looked = *lock(&self.shown.looked);
+        let looked = *self.shown.looked.lock();
         // A time ahead of ours is that of a clock that was wrong.
         if looked.is_some_and(|(at, pause)| at <= now && now < at.plus(pause)) {
             return Ok(());
@@ -89,7 +88,7 @@ impl Insights {
         let pause = (after.since(now) * PAUSE_PER_WORK).clamp(EVERY, LONGEST_PAUSE);
         // A new user should see the first series soon.
         let pause = if is_empty { Duration::ZERO } else { pause };
-        *lock(&self.shown.looked) = Some((after, pause));
+        *self.shown.looked.lock() = Some((after, pause));
         shown.map(drop)
     }
 
@@ -114,7 +113,7 @@ impl Insights {
         let mut found = Found::default();
         add_others(&self.context, &mut found.series, &paths, &people).await?;
         found.series.add("quickdraw_insights_shown_timestamp_seconds", "When this was so.", &[], seconds(now));
-        found.counts = std::mem::take(&mut *lock(&self.shown.counts));
+        found.counts = std::mem::take(&mut *self.shown.counts.lock());
         let mut failed = None;
         for piece in pieces(&bytes) {
             let (mut read, is_cut) = match read_projects(&self.context, piece, now).await {
@@ -143,7 +142,7 @@ impl Insights {
         }
         found.counts.prune(now);
         // Counters keep their values after a failure.
-        *lock(&self.shown.counts) = std::mem::take(&mut found.counts);
+        *self.shown.counts.lock() = std::mem::take(&mut found.counts);
         match failed {
             Some(error) => Err(error),
             None => Ok((found.text(), is_empty)),

@@ -2,9 +2,9 @@
 //! to replace the stored facts. Each node runs one task at a time; a task that ends with its node does no harm.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use quickdraw_domain::event::Event;
 use quickdraw_domain::{EventId, Timestamp};
 use quickdraw_insights::backfill::facts_of;
@@ -99,12 +99,8 @@ pub(crate) struct Rebuilds {
 }
 
 impl Rebuilds {
-    fn lock(&self) -> MutexGuard<'_, Option<Progress>> {
-        crate::lock(&self.current)
-    }
-
     fn note(&self, change: impl FnOnce(&mut Progress)) {
-        if let Some(progress) = self.lock().as_mut() {
+        if let Some(progress) = self.current.lock().as_mut() {
             change(progress);
         }
     }
@@ -113,7 +109,7 @@ impl Rebuilds {
 impl Insights {
     /// Asks for a task; `false` where one is under way.
     pub fn ask_rebuild(&self, task: Task) -> bool {
-        let mut current = self.rebuilds.lock();
+        let mut current = self.rebuilds.current.lock();
         if current.as_ref().is_some_and(|progress| progress.state == State::Running) {
             return false;
         }
@@ -138,12 +134,12 @@ impl Insights {
     /// The task under way on this node, or the last one.
     #[must_use]
     pub fn rebuild_progress(&self) -> Option<Progress> {
-        self.rebuilds.lock().clone()
+        self.rebuilds.current.lock().clone()
     }
 
     /// Runs the task that was asked for.
     pub(crate) async fn rebuild(&self, stop: &watch::Receiver<bool>) -> anyhow::Result<()> {
-        let task = match &*self.rebuilds.lock() {
+        let task = match &*self.rebuilds.current.lock() {
             Some(Progress { task, state: State::Running, .. }) => *task,
             _ => return Ok(()),
         };

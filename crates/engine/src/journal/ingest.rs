@@ -3,9 +3,10 @@
 //! Callers that arrive while a commit is running are gathered and share the next one. There is no timer: under no load
 //! a batch is one event, under load it is all events that came in meanwhile.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 
+use parking_lot::RwLock;
 use quickdraw_domain::audience::SkipReason;
 use quickdraw_domain::delivery::Tally;
 use quickdraw_domain::envelope::Envelope;
@@ -111,7 +112,7 @@ impl Journal {
             .map_err(|_| Error::Busy("too much is waiting to be committed".into()))?;
 
         let (answer, answered) = oneshot::channel();
-        match &*self.queue.sender.read().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.queue.sender.read() {
             Some(sender) => sender
                 .try_send(Waiting { new, stopped, answer, room })
                 .map_err(|_| Error::Busy("too many events are waiting to be committed".into()))?,
@@ -285,7 +286,7 @@ impl Journal {
 
     /// Stops accepting events. Events that already wait are still committed; then the committers end.
     pub(crate) fn close(&self) {
-        self.queue.sender.write().unwrap_or_else(PoisonError::into_inner).take();
+        self.queue.sender.write().take();
     }
 }
 

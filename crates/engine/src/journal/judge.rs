@@ -18,7 +18,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, Semaphore};
 
 use super::Journal;
 use crate::directory::Index;
-use crate::{lock, telemetry};
+use crate::telemetry;
 
 /// Steps that all filters of an event may take at once, on the thread of its sender, and those of one hook of them.
 const AT_ONCE: u64 = 100_000;
@@ -102,14 +102,14 @@ pub(crate) struct Turns {
     quick: Lane,
     slow: Lane,
     people: Lane,
-    queues: std::sync::Mutex<HashMap<Asker, Arc<Mutex<()>>>>,
+    queues: parking_lot::Mutex<HashMap<Asker, Arc<Mutex<()>>>>,
 }
 
 impl Default for Turns {
     fn default() -> Self {
         // People's bodies are taken apart and asked in one turn: only one is there.
         let (quick, slow, people) = (Lane::new(QUICK_TREES), Lane::new(SLOW_TREES), Lane::new(1));
-        Self { quick, slow, people, queues: std::sync::Mutex::default() }
+        Self { quick, slow, people, queues: parking_lot::Mutex::default() }
     }
 }
 
@@ -117,7 +117,7 @@ impl Turns {
     /// A place in the queue. Events of one place wait for one another here, and not in front of all others.
     async fn queue(&self, asker: Asker) -> OwnedMutexGuard<()> {
         let queue = {
-            let mut queues = lock(&self.queues);
+            let mut queues = self.queues.lock();
             if queues.len() >= MANY_QUEUES {
                 // A task that holds a queue or waits in it has a share of it.
                 queues.retain(|_, queue| Arc::strong_count(queue) > 1);

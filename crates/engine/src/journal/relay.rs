@@ -4,9 +4,10 @@
 mod duplicates;
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use quickdraw_domain::envelope::{Envelope, Group, User};
 use quickdraw_domain::event::{DedupeKey, Event, Origin};
 use quickdraw_domain::identity::apart;
@@ -22,7 +23,7 @@ use uuid::Uuid;
 use self::duplicates::Duplicates;
 use super::Journal;
 use crate::context::Context;
-use crate::{lock, telemetry};
+use crate::telemetry;
 
 /// Requests of a source that are kept.
 const MOST_REQUESTS: usize = 100;
@@ -348,7 +349,7 @@ impl Relay {
 
     /// Remembers a request of a source.
     fn note_request(&self, source: SourceId, request: SeenRequest) {
-        let mut requests = lock(&self.requests);
+        let mut requests = self.requests.lock();
         let of = requests.entry(source).or_default();
         of.changed = true;
         if of.last.len() == MOST_REQUESTS {
@@ -362,7 +363,7 @@ impl Relay {
         let elsewhere = self.context.store.requests_elsewhere(source, self.context.node).await?;
         let mut all: Vec<SeenRequest> =
             elsewhere.iter().filter_map(|list| serde_json::from_str::<Vec<_>>(list).ok()).flatten().collect();
-        all.extend(lock(&self.requests).get(&source).into_iter().flat_map(|of| of.last.iter().cloned()));
+        all.extend(self.requests.lock().get(&source).into_iter().flat_map(|of| of.last.iter().cloned()));
         all.sort_by_key(|request| std::cmp::Reverse(request.at));
         all.truncate(MOST_REQUESTS);
         Ok(all)
@@ -370,15 +371,15 @@ impl Relay {
 
     /// Stores the users and requests that were seen since the last time.
     async fn save_seen(&self) -> anyhow::Result<()> {
-        let users = std::mem::take(&mut lock(&self.users).fresh);
+        let users = std::mem::take(&mut self.users.lock().fresh);
         if !users.is_empty()
             && let Err(error) = self.context.store.know_users(users.clone(), self.context.clock.now()).await
         {
             tracing::warn!(%error, "failed to take up users; they are tried again");
-            lock(&self.users).fresh.extend(users);
+            self.users.lock().fresh.extend(users);
         }
         let lists: Vec<(SourceId, String)> = {
-            let mut requests = lock(&self.requests);
+            let mut requests = self.requests.lock();
             let changed = requests.iter_mut().filter_map(|(source, of)| {
                 std::mem::take(&mut of.changed).then(|| serde_json::to_string(&of.last).map(|list| (*source, list)))
             });
@@ -393,7 +394,7 @@ impl Relay {
 
     /// Remembers the path that a project had on its instance.
     fn leaves(&self, project: ProjectId, path: String, now: Timestamp) {
-        let mut left = lock(&self.left);
+        let mut left = self.left.lock();
         if left.len() >= MOST_LEFT {
             left.clear();
         }
@@ -402,11 +403,11 @@ impl Relay {
 
     /// Whether a project had this path until a moment ago.
     fn left_lately(&self, project: ProjectId, path: &str, now: Timestamp) -> bool {
-        lock(&self.left).get(&project).is_some_and(|(known, at)| known == path && now.since(*at) < LATE)
+        self.left.lock().get(&project).is_some_and(|(known, at)| known == path && now.since(*at) < LATE)
     }
 
     fn see(&self, user: User) {
-        let mut users = lock(&self.users);
+        let mut users = self.users.lock();
         if users.known.contains(&user.username) || users.fresh.len() >= MOST_FRESH {
             return;
         }

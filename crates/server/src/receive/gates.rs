@@ -1,14 +1,18 @@
 //! The sources in memory, each with its verifier and rate limit. They are updated from the directory when it changes.
+//!
+//! `governor` limits requests. Log lines about refusals have a small counter of their own: it takes the time as an
+//! argument, and it reports how many refusals it left out.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use governor::clock::{Clock, DefaultClock};
 use governor::state::keyed::HashMapStateStore;
 use governor::{Quota, RateLimiter};
+use parking_lot::{Mutex, RwLock};
 use quickdraw_domain::source::{Source, client_network};
 use quickdraw_engine::Index;
 use tokio::sync::Semaphore;
@@ -70,7 +74,7 @@ impl Gate {
 
     /// Logs a refusal because of the rate limit, or counts it for the next log line.
     pub(crate) fn tell_refusal(&self, address: IpAddr, now: Instant) {
-        let count = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).count(now);
+        let count = self.refusals.lock().count(now);
         if let Some(count) = count {
             let (name, limit) = (&self.source.name, self.source.per_minute.unwrap_or_default());
             tracing::warn!(
@@ -110,12 +114,12 @@ impl Gates {
     /// Finds the source with this key.
     pub(crate) fn find(&self, index: &Index, key: &str) -> Option<Arc<Gate>> {
         {
-            let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
+            let others = self.others.read();
             if others.0 == index.version() {
                 return others.1.get(key).cloned();
             }
         }
-        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        let mut others = self.others.write();
         if others.0 != index.version() {
             let mut known = std::mem::take(&mut others.1);
             let fresh = index.sources().iter().map(|source| {

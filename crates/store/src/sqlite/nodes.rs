@@ -65,6 +65,6 @@ impl Nodes for Sqlite {
         self.writer.stop();
         self.readers.stop();
         self.insights.stop();
-        drop(self.lock.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take());
+        drop(self.lock.lock().take());
     }
 }

@@ -1,8 +1,9 @@
 //! Threads with a connection each. Readers see the last commit and never wait for the writer.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -37,7 +38,7 @@ impl Readers {
         let (answer, answered) = oneshot::channel();
         let job: Job = Box::new(move |connection| drop(answer.send(job(connection))));
         let closed = || Error::unavailable("the store is closed");
-        match &*self.jobs.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.jobs.lock() {
             Some(jobs) => jobs.send(job).map_err(|_| closed())?,
             None => return Err(closed()),
         }
@@ -45,13 +46,13 @@ impl Readers {
     }
 
     pub(super) fn stop(&self) {
-        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.jobs.lock().take());
     }
 }
 
 fn work(connection: &Connection, waiting: &Mutex<Receiver<Job>>) {
     loop {
-        let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let job = waiting.lock().recv();
         match job {
             // The caller gets an error, because its answer is dropped. The thread goes on.
             Ok(job) => drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(connection)))),

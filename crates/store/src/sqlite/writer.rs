@@ -7,11 +7,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -91,7 +91,7 @@ impl Writer {
             });
             (answer, keep)
         });
-        let sent = match &*self.jobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner) {
+        let sent = match &*self.jobs.lock() {
             Some(jobs) => jobs.try_send(job),
             None => Err(TrySendError::Disconnected(job)),
         };
@@ -105,8 +105,8 @@ impl Writer {
 
     /// Ends the thread after everything that waits has been committed.
     pub(super) fn stop(&self) {
-        drop(self.jobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take());
-        let thread = self.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        drop(self.jobs.lock().take());
+        let thread = self.thread.lock().take();
         if let Some(thread) = thread {
             // A panic of the writer has already failed every job in flight.
             let _ = thread.join();

@@ -10,7 +10,6 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use super::Relay;
-use crate::lock;
 
 /// Within this time, an event with the same body from another webhook is the same event.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -57,7 +56,7 @@ impl OnItsWay<'_> {
     pub(super) fn ended(mut self, committed: Option<EventId>) {
         let Some(outcome) = self.outcome.take() else { return };
         if committed.is_none() {
-            lock(&self.relay.duplicates).bodies.remove(&self.hash);
+            self.relay.duplicates.lock().bodies.remove(&self.hash);
         }
         let _ = outcome.send(Some(committed));
     }
@@ -66,7 +65,7 @@ impl OnItsWay<'_> {
 impl Drop for OnItsWay<'_> {
     fn drop(&mut self) {
         if self.outcome.is_some() {
-            lock(&self.relay.duplicates).bodies.remove(&self.hash);
+            self.relay.duplicates.lock().bodies.remove(&self.hash);
         }
     }
 }
@@ -84,7 +83,7 @@ impl Relay {
         let now = self.context.clock.now();
         let (sender, outcome) = watch::channel(None);
         let known = {
-            let mut known = lock(&self.duplicates);
+            let mut known = self.duplicates.lock();
             known.forget(now);
             match known.bodies.get(&hash) {
                 // The same key is a duplicate, which the journal knows.
