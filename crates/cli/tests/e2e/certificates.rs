@@ -84,7 +84,7 @@ pub(crate) fn a_hook_presents_its_own_client_certificate(engine: Engine) {
     refused(json!({ "tls_client_cert": own.signing_key.serialize_pem() }), "no certificate");
     let mixed = format!("{}{}", own.cert.pem(), usual.signing_key.serialize_pem());
     refused(json!({ "tls_client_cert": mixed }), "does not belong to the certificate");
-    refused(json!({ "tls_client_cert_password": "x" }), "together with tls_client_cert");
+    refused(json!({ "tls_client_cert_password": "x" }), "requires tls_client_cert in the same request");
     refused(json!({ "tls_client_cert": "x".repeat(70_000) }), "too long");
 
     let hook = make(json!({ "tls_client_cert": pem(&own) }));
