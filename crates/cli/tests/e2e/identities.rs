@@ -78,7 +78,7 @@ pub(crate) fn changes_of_identities_apply_without_a_rebuild(engine: Engine) {
     let left = identities(&server);
     assert_eq!((left["unmatched_commits"].as_i64(), left["unmatched_share"].as_f64()), (Some(2), Some(0.25)));
     let taken = server.call("POST", "/api/v1/insights/members", r#"{"name":"Cy","handles":["bob@a.example"]}"#);
-    assert!(taken.status == 422 && taken.body.contains("bob@a.example is Bob's"), "{}", taken.body);
+    assert!(taken.status == 422 && taken.body.contains("bob@a.example belongs to Bob"), "{}", taken.body);
 
     let by_name = |server: &Server, name: &str, more: &str| {
         let path = format!("/api/v1/insights/metrics/{name}?from=2026-03-01&to=2026-04-01{more}");

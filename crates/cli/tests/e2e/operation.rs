@@ -143,7 +143,7 @@ pub(crate) fn a_missing_insights_file_is_reported_and_filled_from_the_journal(en
     // Insights without their database are refused, because their numbers could belong to other projects.
     std::fs::rename(data.join("quickdraw.db"), data.join("elsewhere.db")).expect("moved");
     let (code, said) = run(&server, &["serve"]);
-    assert!(code == Some(1) && said.contains("is not: put the copy of"), "{said}");
+    assert!(code == Some(1) && said.contains("does not: restore the copy of"), "{said}");
 }
 
 pub(crate) fn a_source_for_signatures_gets_a_signing_token(engine: Engine) {
