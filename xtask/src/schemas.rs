@@ -168,17 +168,17 @@ fn made(root: &Path) -> anyhow::Result<Value> {
         // Actions that no sample has.
         let words = Trigger::by_name(&name).map_or(&[][..], actions);
         if !words.is_empty() {
-            let place = match shape.properties.get_mut("action") {
-                Some(action) => action,
-                None => shape
-                    .properties
-                    .get_mut("object_attributes")
-                    .context("no attributes")?
-                    .properties
-                    .get_mut("action")
-                    .context("no action")?,
-            };
-            place.words.extend(words.iter().map(|word| (*word).to_owned()));
+            let mut places = 0;
+            if let Some(action) = shape.properties.get_mut("action") {
+                action.words.extend(words.iter().map(|word| (*word).to_owned()));
+                places += 1;
+            }
+            let attributes = shape.properties.get_mut("object_attributes");
+            if let Some(action) = attributes.and_then(|attributes| attributes.properties.get_mut("action")) {
+                action.words.extend(words.iter().map(|word| (*word).to_owned()));
+                places += 1;
+            }
+            anyhow::ensure!(places > 0, "{name} has words for an action, and no action in its samples");
         }
         let mut schema = shape.schema(true);
         schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
